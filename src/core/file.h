@@ -1,0 +1,84 @@
+// Files and paths. A path is bytes: never assume UTF-8.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "core/result.h"
+
+namespace image_engine {
+
+// Owns a file descriptor; -1 is none.
+class UniqueFd {
+ public:
+  UniqueFd() = default;
+  explicit UniqueFd(int fd) : fd_(fd) {}
+  UniqueFd(UniqueFd&& other) noexcept : fd_(other.release()) {}
+  UniqueFd& operator=(UniqueFd&& other) noexcept;
+  ~UniqueFd() { reset(); }
+  [[nodiscard]] int get() const { return fd_; }
+  explicit operator bool() const { return fd_ >= 0; }
+  int release();
+  void reset(int fd = -1);
+
+ private:
+  int fd_ = -1;
+};
+
+// A file's bytes, mapped read-only. If the file shrinks while mapped, access raises SIGBUS: in the worker only.
+class MappedFile {
+ public:
+  // Maps all of `fd`, which may be closed afterwards. An empty file maps to no bytes.
+  static Result<MappedFile> create(int fd);
+  MappedFile() = default;
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  ~MappedFile();
+  [[nodiscard]] std::span<const std::byte> bytes() const { return {data_, size_}; }
+
+ private:
+  const std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+// Opens a regular file for reading, without following it into a FIFO or device, without changing its atime where allowed.
+Result<UniqueFd> open_regular(const std::string& path);
+
+// Reads a whole file; kTooLarge over `limit` bytes.
+Result<std::string> read_file(const std::string& path, size_t limit = size_t{64} << 20);
+
+// Writes beside `path` and renames over it, so that readers see the old or the new bytes, never a part. Mode as given.
+Status write_file_atomically(const std::string& path, std::span<const std::byte> bytes, unsigned mode = 0644);
+Status write_file_atomically(const std::string& path, std::string_view text, unsigned mode = 0644);
+
+// Makes the folder and its parents, new ones with `mode`.
+Status make_folders(const std::string& path, unsigned mode = 0755);
+
+// An absolute path without ".", ".." or double slashes, symbolic links kept. Purely textual but for the working directory.
+std::string absolute_path(std::string_view path);
+std::string join_path(std::string_view folder, std::string_view name);
+std::string_view file_name(std::string_view path);
+std::string_view parent_path(std::string_view path);
+// ".jpg" lower-cased in ASCII, or "" without one.
+std::string lower_extension(std::string_view path);
+
+// A path or other bytes as valid UTF-8: what is not becomes U+FFFD.
+std::string to_utf8(std::string_view bytes);
+bool is_utf8(std::string_view bytes);
+// `to_utf8` with control characters written as \n, \t, \x1b: safe for a terminal.
+std::string printable(std::string_view bytes);
+std::string base64_encode(std::string_view bytes);
+// kInvalidArgument on anything but base64.
+Result<std::string> base64_decode(std::string_view text);
+
+// $XDG_DATA_HOME/image-engine and the like, with the defaults of the XDG base directory specification.
+std::string data_home();
+std::string cache_home();
+std::string config_home();
+// The folder of the running program.
+std::string executable_folder();
+
+}  // namespace image_engine

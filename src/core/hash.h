@@ -1,0 +1,42 @@
+// XXH3-128 (xxHash 0.8 specification), the hash that names files and assets.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace image_engine {
+
+// 128 bits in canonical (big-endian) order. All zero means none.
+struct Hash128 {
+  std::array<std::uint8_t, 16> bytes{};
+  auto operator<=>(const Hash128&) const = default;
+  [[nodiscard]] bool empty() const { return *this == Hash128{}; }
+  // 32 lower-case hexadecimal digits.
+  [[nodiscard]] std::string hex() const;
+  static std::optional<Hash128> from_hex(std::string_view hex);
+};
+
+class Hasher {
+ public:
+  Hasher();
+  ~Hasher();
+  Hasher(Hasher&&) noexcept;
+  Hasher& operator=(Hasher&&) noexcept;
+  void update(std::span<const std::byte> bytes);
+  [[nodiscard]] Hash128 digest() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+Hash128 hash128(std::span<const std::byte> bytes);
+Hash128 hash128(std::string_view bytes);
+
+}  // namespace image_engine

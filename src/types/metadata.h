@@ -1,0 +1,89 @@
+// What a picture's or video's headers say.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "types/media_format.h"
+
+namespace image_engine {
+
+// When the picture was taken, as its camera's clock showed it. A missing zone stays missing.
+struct CaptureTime {
+  std::string local;                          // "2024-06-01T10:22:03" or with a fraction "…03.120"
+  std::optional<std::int32_t> offset_minutes;  // east of UTC, −14·60…14·60
+
+  bool operator==(const CaptureTime&) const = default;
+  // ISO 8601: `local` with "+02:00", "Z" (offset 0) or nothing behind it.
+  [[nodiscard]] std::string iso() const;
+  // Seconds since 1970 of the local time read as if it were UTC: for ordering and ranges. 0 on a malformed `local`.
+  [[nodiscard]] std::int64_t local_seconds() const;
+};
+
+struct Gps {
+  double latitude = 0;                // degrees, −90…90
+  double longitude = 0;               // degrees, −180…180
+  std::optional<double> altitude;  // metres above sea level, negative below
+  bool operator==(const Gps&) const = default;
+};
+
+struct VideoInfo {
+  double duration = 0;    // seconds
+  double frame_rate = 0;  // frames a second, average
+  std::string video_codec;
+  std::string audio_codec;  // empty without sound
+  std::int64_t bit_rate = 0;  // bits a second, 0 unknown
+  bool operator==(const VideoInfo&) const = default;
+};
+
+struct Metadata {
+  MediaFormat format = MediaFormat::kNone;
+  std::uint32_t width = 0;   // pixels, upright
+  std::uint32_t height = 0;  // pixels, upright
+  std::uint32_t orientation = 1;  // EXIF 1…8, already applied to width and height
+  std::uint32_t frames = 1;       // pictures in an animation or pages in a file
+  std::uint32_t bit_depth = 8;    // bits a channel
+  bool has_alpha = false;
+  bool progressive = false;
+  std::string colour_profile;  // the ICC profile's description, empty without one
+  std::optional<CaptureTime> taken;
+  std::string make, model, lens, software;
+  std::optional<double> exposure_time;    // seconds
+  std::optional<double> f_number;
+  std::optional<double> iso;
+  std::optional<double> focal_length;     // millimetres
+  std::optional<double> focal_length_35;  // millimetres, 35-mm equivalent
+  std::optional<double> exposure_bias;    // EV
+  std::optional<bool> flash;              // fired
+  std::optional<Gps> gps;
+  std::optional<std::int32_t> rating;  // −1 rejected, 0…5
+  std::string label;                   // XMP colour label
+  std::vector<std::string> keywords;
+  std::string title, description, creator, copyright;
+  std::optional<VideoInfo> video;
+  std::vector<std::string> warnings;  // for a person: what was wrong but survived
+
+  bool operator==(const Metadata&) const = default;
+};
+
+// The JSON of DESIGN's record: absent fields are left out; all text valid UTF-8.
+void to_json(nlohmann::json& json, const Metadata& metadata);
+void from_json(const nlohmann::json& json, Metadata& metadata);
+
+// Calls archive(field) on each field in a fixed order: the wire format of the worker protocol. Raise kProtocolVersion
+// in worker/protocol.h with every change.
+template <typename Archive, typename M>
+void visit_fields(Archive& archive, M& m) {
+  archive(m.format), archive(m.width), archive(m.height), archive(m.orientation), archive(m.frames);
+  archive(m.bit_depth), archive(m.has_alpha), archive(m.progressive), archive(m.colour_profile), archive(m.taken);
+  archive(m.make), archive(m.model), archive(m.lens), archive(m.software), archive(m.exposure_time);
+  archive(m.f_number), archive(m.iso), archive(m.focal_length), archive(m.focal_length_35);
+  archive(m.exposure_bias), archive(m.flash), archive(m.gps), archive(m.rating), archive(m.label);
+  archive(m.keywords), archive(m.title), archive(m.description), archive(m.creator), archive(m.copyright);
+  archive(m.video), archive(m.warnings);
+}
+
+}  // namespace image_engine
