@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "core/result.h"
+#include "core/text.h"
 
 namespace image_engine {
 
@@ -64,15 +65,6 @@ std::string_view file_name(std::string_view path);
 std::string_view parent_path(std::string_view path);
 // ".jpg" lower-cased in ASCII, or "" without one.
 std::string lower_extension(std::string_view path);
-
-// A path or other bytes as valid UTF-8: what is not becomes U+FFFD.
-std::string to_utf8(std::string_view bytes);
-bool is_utf8(std::string_view bytes);
-// `to_utf8` with control characters written as \n, \t, \x1b: safe for a terminal.
-std::string printable(std::string_view bytes);
-std::string base64_encode(std::string_view bytes);
-// kInvalidArgument on anything but base64.
-Result<std::string> base64_decode(std::string_view text);
 
 // $XDG_DATA_HOME/image-engine and the like, with the defaults of the XDG base directory specification.
 std::string data_home();

@@ -1,0 +1,198 @@
+#include "core/file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <utility>
+#include <vector>
+
+#include "core/text.h"
+
+namespace image_engine {
+
+UniqueFd& UniqueFd::operator=(UniqueFd&& other) noexcept {
+  if (this != &other) reset(other.release());
+  return *this;
+}
+
+int UniqueFd::release() { return std::exchange(fd_, -1); }
+
+void UniqueFd::reset(int fd) {
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = fd;
+}
+
+Result<MappedFile> MappedFile::create(int fd) {
+  struct stat info {};
+  if (::fstat(fd, &info) != 0) return fail(errno_error("cannot stat"));
+  MappedFile file;
+  if (info.st_size == 0) return file;
+  void* data = ::mmap(nullptr, static_cast<size_t>(info.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
+  if (data == MAP_FAILED) return fail(errno_error("cannot map the file"));
+  file.data_ = static_cast<const std::byte*>(data);
+  file.size_ = static_cast<size_t>(info.st_size);
+  return file;
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+Result<UniqueFd> open_regular(const std::string& path) {
+  constexpr int kFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+  UniqueFd fd(::open(path.c_str(), kFlags | O_NOATIME));
+  if (!fd && errno == EPERM) fd.reset(::open(path.c_str(), kFlags));
+  if (!fd) return fail(errno_error("cannot open"));
+  struct stat info {};
+  if (::fstat(fd.get(), &info) != 0) return fail(errno_error("cannot stat"));
+  if (!S_ISREG(info.st_mode)) return fail(ErrorCode::kUnsupported, "not a regular file");
+  return fd;
+}
+
+Result<std::string> read_file(const std::string& path, size_t limit) {
+  IE_TRY(UniqueFd fd, open_regular(path));
+  struct stat info {};
+  if (::fstat(fd.get(), &info) != 0) return fail(errno_error("cannot stat " + printable(path)));
+  std::string bytes;
+  bytes.reserve(std::min<size_t>(static_cast<size_t>(info.st_size), limit));
+  char buffer[65536];
+  for (;;) {
+    const ssize_t count = ::read(fd.get(), buffer, sizeof buffer);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return fail(errno_error("cannot read " + printable(path)));
+    if (count == 0) return bytes;
+    if (bytes.size() + static_cast<size_t>(count) > limit)
+      return fail(ErrorCode::kTooLarge, printable(path) + " is larger than " + std::to_string(limit) + " bytes");
+    bytes.append(buffer, static_cast<size_t>(count));
+  }
+}
+
+namespace {
+
+Status write_all(int fd, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::write(fd, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return fail(errno_error("cannot write"));
+    bytes = bytes.subspan(static_cast<size_t>(count));
+  }
+  return {};
+}
+
+}  // namespace
+
+Status write_file_atomically(const std::string& path, std::span<const std::byte> bytes, unsigned mode) {
+  std::string beside = path + ".XXXXXX";
+  UniqueFd fd(::mkostemp(beside.data(), O_CLOEXEC));
+  if (!fd) return fail(errno_error("cannot write " + printable(path)));
+  Status status = write_all(fd.get(), bytes);
+  if (status && ::fchmod(fd.get(), mode) != 0) status = fail(errno_error("cannot set the mode"));
+  if (status && ::rename(beside.c_str(), path.c_str()) != 0) status = fail(errno_error("cannot rename"));
+  if (!status) {
+    ::unlink(beside.c_str());
+    return fail(status.error().code, printable(path) + ": " + status.error().message);
+  }
+  return {};
+}
+
+Status write_file_atomically(const std::string& path, std::string_view text, unsigned mode) {
+  return write_file_atomically(path, std::as_bytes(std::span(text.data(), text.size())), mode);
+}
+
+Status make_folders(const std::string& path, unsigned mode) {
+  for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
+    const std::string part = path.substr(0, end);
+    if (!part.empty() && ::mkdir(part.c_str(), mode) != 0 && errno != EEXIST)
+      return fail(errno_error("cannot make the folder " + printable(part)));
+    if (end == std::string::npos) return {};
+  }
+}
+
+std::string absolute_path(std::string_view path) {
+  std::string whole(path);
+  if (whole.empty() || whole.front() != '/') {
+    char* working = ::getcwd(nullptr, 0);
+    whole = std::string(working != nullptr ? working : "") + "/" + whole;
+    std::free(working);
+  }
+  std::vector<std::string_view> parts;
+  for (size_t start = 0; start <= whole.size();) {
+    const size_t end = std::min(whole.find('/', start), whole.size());
+    const std::string_view part = std::string_view(whole).substr(start, end - start);
+    if (part == "..") {
+      if (!parts.empty()) parts.pop_back();
+    } else if (!part.empty() && part != ".") {
+      parts.push_back(part);
+    }
+    start = end + 1;
+  }
+  std::string result;
+  for (std::string_view part : parts) result.append("/").append(part);
+  return result.empty() ? "/" : result;
+}
+
+std::string join_path(std::string_view folder, std::string_view name) {
+  std::string path(folder);
+  if (!path.empty() && path.back() != '/') path += '/';
+  return path.append(name);
+}
+
+std::string_view file_name(std::string_view path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string_view::npos ? path : path.substr(slash + 1);
+}
+
+std::string_view parent_path(std::string_view path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string_view::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+std::string lower_extension(std::string_view path) {
+  const std::string_view name = file_name(path);
+  const size_t dot = name.rfind('.');
+  if (dot == std::string_view::npos || dot == 0) return "";
+  return ascii_lower(name.substr(dot));
+}
+
+namespace {
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+// The XDG specification says that a relative path in these variables is to be ignored.
+std::string xdg(const char* variable, std::string_view below_home) {
+  std::string base = environment(variable);
+  if (base.empty() || base.front() != '/') base = join_path(environment("HOME"), below_home);
+  return join_path(base, "image-engine");
+}
+
+}  // namespace
+
+std::string data_home() { return xdg("XDG_DATA_HOME", ".local/share"); }
+std::string cache_home() { return xdg("XDG_CACHE_HOME", ".cache"); }
+std::string config_home() { return xdg("XDG_CONFIG_HOME", ".config"); }
+
+std::string executable_folder() {
+  char path[4096];
+  const ssize_t size = ::readlink("/proc/self/exe", path, sizeof path);
+  return size <= 0 ? "." : std::string(parent_path(std::string_view(path, static_cast<size_t>(size))));
+}
+
+}  // namespace image_engine

@@ -1,0 +1,37 @@
+// Text as bytes: UTF-8, what a terminal may show, base64, names that were meant.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/result.h"
+
+namespace image_engine {
+
+// A path or other bytes as valid UTF-8: each byte that is not part of it becomes U+FFFD.
+std::string to_utf8(std::string_view bytes);
+bool is_utf8(std::string_view bytes);
+// `to_utf8` with control characters written as \n, \t, \x1b: safe for a terminal.
+std::string printable(std::string_view bytes);
+std::string base64_encode(std::string_view bytes);
+// kInvalidArgument on anything but base64.
+Result<std::string> base64_decode(std::string_view text);
+std::string ascii_lower(std::string_view text);
+
+// The candidate with the smallest edit distance to `word`; empty when none is near enough to have been meant.
+std::string_view nearest_name(std::string_view word, std::span<const std::string_view> candidates);
+
+// "1.5 GB", "312 KB": decimal units, for people.
+std::string human_bytes(std::uint64_t bytes);
+// "1 h 02 min", "3 min 05 s", "1.2 s": for people.
+std::string human_duration(double seconds);
+// "5,372".
+std::string human_count(std::uint64_t count);
+
+// Now, as "2026-11-21T09:00:00Z".
+std::string utc_now();
+
+}  // namespace image_engine

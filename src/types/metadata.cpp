@@ -1,0 +1,185 @@
+#include "types/metadata.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "core/text.h"
+
+namespace image_engine {
+namespace {
+
+using nlohmann::json;
+
+// Days since 1970-01-01 of a date of the proleptic Gregorian calendar (Hinnant, "chrono-Compatible Low-Level Date
+// Algorithms").
+std::int64_t days_from_civil(std::int64_t year, unsigned month, unsigned day) {
+  year -= month <= 2 ? 1 : 0;
+  const std::int64_t era = (year >= 0 ? year : year - 399) / 400;
+  const auto year_of_era = static_cast<unsigned>(year - era * 400);
+  const unsigned day_of_year = (153 * (month + (month > 2 ? -3U : 9U)) + 2) / 5 + day - 1;
+  const unsigned day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+  return era * 146097 + static_cast<std::int64_t>(day_of_era) - 719468;
+}
+
+template <typename T>
+void put(json& object, const char* key, const std::optional<T>& value) {
+  if (value) object[key] = *value;
+}
+void put(json& object, const char* key, const std::string& value) {
+  if (!value.empty()) object[key] = to_utf8(value);
+}
+
+template <typename T>
+void get(const json& object, const char* key, T& value) {
+  if (const auto found = object.find(key); found != object.end() && !found->is_null()) value = found->get<T>();
+}
+template <typename T>
+void get(const json& object, const char* key, std::optional<T>& value) {
+  if (const auto found = object.find(key); found != object.end() && !found->is_null()) value = found->get<T>();
+}
+
+json utf8_list(const std::vector<std::string>& values) {
+  json list = json::array();
+  for (const std::string& value : values) list.push_back(to_utf8(value));
+  return list;
+}
+
+// "2024-06-01T10:22:03+02:00" back into its parts.
+CaptureTime parse_iso(const std::string& text) {
+  CaptureTime time;
+  const size_t zone = text.find_first_of("Z+-", std::min<size_t>(text.size(), 11));
+  time.local = text.substr(0, zone);
+  if (zone == std::string::npos) return time;
+  if (text[zone] == 'Z') {
+    time.offset_minutes = 0;
+  } else {
+    int hours = 0, minutes = 0;
+    if (std::sscanf(text.c_str() + zone + 1, "%2d:%2d", &hours, &minutes) == 2)
+      time.offset_minutes = (text[zone] == '-' ? -1 : 1) * (hours * 60 + minutes);
+  }
+  return time;
+}
+
+}  // namespace
+
+std::string CaptureTime::iso() const {
+  if (!offset_minutes) return local;
+  if (*offset_minutes == 0) return local + "Z";
+  const int minutes = std::abs(*offset_minutes);
+  return fmt::format("{}{}{:02}:{:02}", local, *offset_minutes < 0 ? '-' : '+', minutes / 60, minutes % 60);
+}
+
+std::int64_t CaptureTime::local_seconds() const {
+  int year = 0;
+  unsigned month = 0, day = 0, hour = 0, minute = 0, second = 0;
+  if (std::sscanf(local.c_str(), "%4d-%2u-%2uT%2u:%2u:%2u", &year, &month, &day, &hour, &minute, &second) < 3) return 0;
+  if (month < 1 || month > 12 || day < 1 || day > 31) return 0;
+  return days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
+}
+
+void to_json(json& out, const Metadata& m) {
+  out = json::object();
+  out["media"] = kind_name(media_kind(m.format));
+  out["format"] = format_name(m.format);
+  out["width"] = m.width;
+  out["height"] = m.height;
+  if (m.orientation != 1) out["orientation"] = m.orientation;
+  if (m.frames != 1) out["frames"] = m.frames;
+  if (m.bit_depth != 8) out["bit_depth"] = m.bit_depth;
+  if (m.has_alpha) out["alpha"] = true;
+  if (m.progressive) out["progressive"] = true;
+  put(out, "colour_profile", m.colour_profile);
+  if (m.taken) out["taken"] = to_utf8(m.taken->iso());
+  json camera = json::object();
+  put(camera, "make", m.make);
+  put(camera, "model", m.model);
+  put(camera, "lens", m.lens);
+  put(camera, "software", m.software);
+  if (!camera.empty()) out["camera"] = std::move(camera);
+  json exposure = json::object();
+  put(exposure, "time", m.exposure_time);
+  put(exposure, "f_number", m.f_number);
+  put(exposure, "iso", m.iso);
+  put(exposure, "focal_length", m.focal_length);
+  put(exposure, "focal_length_35", m.focal_length_35);
+  put(exposure, "bias", m.exposure_bias);
+  put(exposure, "flash", m.flash);
+  if (!exposure.empty()) out["exposure"] = std::move(exposure);
+  if (m.gps) {
+    out["gps"] = {{"lat", m.gps->latitude}, {"lon", m.gps->longitude}};
+    put(out["gps"], "altitude", m.gps->altitude);
+  }
+  put(out, "rating", m.rating);
+  put(out, "label", m.label);
+  if (!m.keywords.empty()) out["keywords"] = utf8_list(m.keywords);
+  put(out, "title", m.title);
+  put(out, "caption", m.description);
+  put(out, "creator", m.creator);
+  put(out, "copyright", m.copyright);
+  if (m.video) {
+    out["video"] = {{"duration", m.video->duration}, {"frame_rate", m.video->frame_rate}};
+    put(out["video"], "video_codec", m.video->video_codec);
+    put(out["video"], "audio_codec", m.video->audio_codec);
+    if (m.video->bit_rate != 0) out["video"]["bit_rate"] = m.video->bit_rate;
+  }
+  if (!m.warnings.empty()) out["warnings"] = utf8_list(m.warnings);
+}
+
+void from_json(const json& in, Metadata& m) {
+  m = Metadata{};
+  std::string name;
+  get(in, "format", name);
+  m.format = format_from_name(name);
+  get(in, "width", m.width);
+  get(in, "height", m.height);
+  get(in, "orientation", m.orientation);
+  get(in, "frames", m.frames);
+  get(in, "bit_depth", m.bit_depth);
+  get(in, "alpha", m.has_alpha);
+  get(in, "progressive", m.progressive);
+  get(in, "colour_profile", m.colour_profile);
+  if (std::string taken; get(in, "taken", taken), !taken.empty()) m.taken = parse_iso(taken);
+  if (const auto camera = in.find("camera"); camera != in.end()) {
+    get(*camera, "make", m.make);
+    get(*camera, "model", m.model);
+    get(*camera, "lens", m.lens);
+    get(*camera, "software", m.software);
+  }
+  if (const auto exposure = in.find("exposure"); exposure != in.end()) {
+    get(*exposure, "time", m.exposure_time);
+    get(*exposure, "f_number", m.f_number);
+    get(*exposure, "iso", m.iso);
+    get(*exposure, "focal_length", m.focal_length);
+    get(*exposure, "focal_length_35", m.focal_length_35);
+    get(*exposure, "bias", m.exposure_bias);
+    get(*exposure, "flash", m.flash);
+  }
+  if (const auto gps = in.find("gps"); gps != in.end()) {
+    m.gps.emplace();
+    get(*gps, "lat", m.gps->latitude);
+    get(*gps, "lon", m.gps->longitude);
+    get(*gps, "altitude", m.gps->altitude);
+  }
+  get(in, "rating", m.rating);
+  get(in, "label", m.label);
+  get(in, "keywords", m.keywords);
+  get(in, "title", m.title);
+  get(in, "caption", m.description);
+  get(in, "creator", m.creator);
+  get(in, "copyright", m.copyright);
+  if (const auto video = in.find("video"); video != in.end()) {
+    m.video.emplace();
+    get(*video, "duration", m.video->duration);
+    get(*video, "frame_rate", m.video->frame_rate);
+    get(*video, "video_codec", m.video->video_codec);
+    get(*video, "audio_codec", m.video->audio_codec);
+    get(*video, "bit_rate", m.video->bit_rate);
+  }
+  get(in, "warnings", m.warnings);
+}
+
+}  // namespace image_engine
