@@ -1,0 +1,131 @@
+// The configuration: a plain value, loaded once at the start and passed on. Reading it from many threads is safe.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/result.h"
+
+namespace image_engine {
+
+struct MlModelsConfig {
+  std::int64_t batch_size = 8;              // pictures, 1…1024
+  std::string tensorrt_precision = "fp16";  // fp32, fp16 or int8
+  bool use_tensorrt = false;                // ask for TensorRT first where it is there
+  std::string object_model = "auto";        // a name of the model catalogue; auto: the best one at hand
+  std::string scene_model = "auto";         // likewise
+};
+
+struct RetailDetectionConfig {
+  bool enabled = true;
+  double confidence_threshold = 0.7;  // 0…1
+  std::int64_t max_detections = 10;
+};
+
+struct VisionLanguageConfig {
+  bool enabled = true;
+  std::string default_prompt = "Describe the activity in this video frame";
+  std::int64_t max_tokens = 100;
+  double temperature = 0.3;  // 0…2
+};
+
+struct RateLimitingConfig {
+  std::int64_t max_requests_per_minute = 100;
+  std::int64_t retry_attempts = 3;
+  double retry_delay = 1.0;  // seconds
+};
+
+struct CloudCachingConfig {
+  bool enabled = true;
+  std::string cache_dir = ".cache/nvidia_build";  // relative: below the home folder
+  std::int64_t ttl_hours = 24;
+};
+
+struct NvidiaBuildConfig {
+  bool enabled = false;
+  std::string api_key_env = "NVIDIA_API_KEY";  // the name of the environment variable that holds the key
+  RetailDetectionConfig retail_detection;
+  VisionLanguageConfig vision_language;
+  RateLimitingConfig rate_limiting;
+  CloudCachingConfig caching;
+};
+
+// Where a value in force came from, later ones winning.
+enum class ConfigOrigin : std::uint8_t { kDefault, kFile, kEnvironment, kFlag };
+std::string_view origin_name(ConfigOrigin origin);
+
+// The members' initial values are those of config/default_config.yaml (a test compares them).
+struct Config {
+  struct {
+    MlModelsConfig ml_models;
+  } analysis;
+  struct {
+    std::int64_t workers = 4;                 // processes and threads that work at once; 0: one a core
+    std::int64_t clear_cache_frequency = 10;  // batches between giving cached memory back, 0: never
+  } processing;
+  struct {
+    std::int64_t size = 256;    // pixels of the longer side, 32…2048
+    std::int64_t quality = 85;  // JPEG, 1…100
+  } thumbnails;
+  struct {
+    std::int64_t memory_limit_mb = 1024;  // MiB a worker may hold
+    double timeout_seconds = 30;          // for one file
+    std::string sandbox = "auto";         // auto: every layer the kernel has; strict: refuse to run with one missing
+  } worker;
+  struct {
+    std::vector<std::string> include;  // patterns as in scan/globs.h; empty: everything
+    std::vector<std::string> exclude;
+    bool hidden = false;
+    bool follow_symlinks = false;
+  } scan;
+  struct {
+    std::string folder;  // empty: data_home()/models
+  } models;
+  struct {
+    double fps = 1.0;               // frames looked at, a second of video
+    bool scene_detection = true;    // also look at the first frame of each scene
+    bool use_nvidia_build = false;  // send frames to the cloud models of nvidia_build
+  } video;
+  NvidiaBuildConfig nvidia_build;
+  struct {
+    std::string level = "info";  // trace, debug, info, warn, error, off
+  } log;
+
+  std::string file;                                          // the config file that was read; empty without one
+  std::map<std::string, ConfigOrigin, std::less<>> origins;  // by dotted key; absent: kDefault
+
+  // `processing.workers` with 0 resolved to the number of cores this process may use; at least 1.
+  [[nodiscard]] unsigned worker_count() const;
+};
+
+// Defaults, then the file, then the environment (flags follow through `set`). The file is `named` (the --config flag)
+// or $IMAGE_ENGINE_CONFIG, each a path or the short name of a shipped one ("optimized"), or else
+// $XDG_CONFIG_HOME/image-engine/config.yaml if that exists. IMAGE_ENGINE_LOG_LEVEL, IMAGE_ENGINE_USE_TENSORRT and
+// IMAGE_ENGINE_MODELS override the file; an empty variable counts as unset.
+// Errors: kNotFound (no such file), kInvalidArgument (names file, line, key and what is allowed or the nearest key).
+Result<Config> load_config(std::string_view named = {});
+
+// Applies YAML text over `config`; `file` is only its name for messages. On an error `config` is unchanged.
+Status apply_yaml(Config& config, std::string_view text, const std::string& file);
+
+// Sets one key from text as a flag would, by the same table and errors. Lists are separated by commas.
+Status set(Config& config, std::string_view key, std::string_view value, ConfigOrigin origin = ConfigOrigin::kFlag);
+
+// "optimized" → the path of the shipped optimized_config.yaml; a path that exists → itself; kNotFound else.
+Result<std::string> find_config_file(std::string_view named);
+
+struct ConfigEntry {
+  std::string key;    // dotted
+  std::string value;  // as `set` takes it
+  ConfigOrigin origin = ConfigOrigin::kDefault;
+  std::string help;     // one line
+  std::string allowed;  // "1…1024", "fp32, fp16, int8", "true or false"; empty: any text
+};
+
+// Every key in the table's order, with its value in force.
+std::vector<ConfigEntry> describe(const Config& config);
+
+}  // namespace image_engine

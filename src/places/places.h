@@ -1,0 +1,51 @@
+// The populated place nearest to a coordinate, offline, from a GeoNames extract.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/result.h"
+
+namespace image_engine::places {
+
+// A place farther away than this (great circle) says nothing about where a picture was taken.
+inline constexpr double kMaxDistanceKm = 100;
+
+struct Place {
+  std::string name;          // UTF-8, as are all here
+  std::string admin1;        // state, province; may be empty
+  std::string admin2;        // county; may be empty
+  std::string country_code;  // ISO 3166-1 alpha-2
+  std::string country;       // in English; the code again where it is not in the table
+  double distance_km = 0;
+};
+
+// The English short name of an ISO 3166-1 alpha-2 code; empty for an unknown one.
+std::string_view country_name(std::string_view code);
+
+// Immutable after create: safe to use from many threads. About 15 MB for 145,000 places.
+class PlaceIndex {
+ public:
+  // Reads CSV with the header `lat,lon,name,admin1,admin2,cc` (fields may be quoted). Rows that are malformed or off
+  // the globe are left out and counted. kNotFound or kIo as read_file; kCorrupt without that header or any sound row.
+  static Result<PlaceIndex> create(const std::string& csv_path);
+  PlaceIndex(PlaceIndex&&) noexcept;
+  PlaceIndex& operator=(PlaceIndex&&) noexcept;
+  ~PlaceIndex();
+
+  // Degrees, latitude −90…90, longitude −180…180. None for anything else or with no place within kMaxDistanceKm.
+  [[nodiscard]] std::optional<Place> nearest(double latitude, double longitude) const;
+
+  [[nodiscard]] size_t size() const;
+  [[nodiscard]] size_t skipped_rows() const;
+
+ private:
+  struct Data;
+  explicit PlaceIndex(std::unique_ptr<const Data> data);
+  std::unique_ptr<const Data> data_;
+};
+
+}  // namespace image_engine::places

@@ -1,0 +1,67 @@
+// Path patterns with the meaning they have in a .gitignore (gitignore(5)), on bytes, case-sensitive.
+#pragma once
+
+#include <bitset>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/result.h"
+
+namespace image_engine::scan {
+
+// One pattern for a whole path: `*` and `?` stop at a slash, `[a-z]` `[!a-z]` are one byte but a slash, `**/` is any
+// number of folders, `/**` everything below, `\` takes the next byte literally. A `[` that is never closed is literal.
+// Matching takes at most pattern length × path length steps, whatever the bytes. Thread-safe.
+class Glob {
+ public:
+  explicit Glob(std::string_view pattern);
+  [[nodiscard]] bool matches(std::string_view path) const;
+
+ private:
+  enum class Kind : std::uint8_t { kByte, kAny, kSet, kStar, kEverything, kFolders };
+  struct Token {
+    Kind kind;
+    unsigned char byte = 0;  // kByte
+    std::uint32_t set = 0;   // kSet: index into sets_
+  };
+  size_t parse_set(std::string_view pattern, size_t at);
+  [[nodiscard]] bool accepts(const Token& token, unsigned char byte) const;
+  void enter(std::vector<bool>& states, size_t state) const;
+
+  std::vector<Token> tokens_;
+  std::vector<std::bitset<256>> sets_;
+};
+
+enum class Verdict : std::uint8_t { kUndecided, kMatched, kNegated };
+
+// An ordered list of patterns of which the last that matches decides. A pattern without a slash (but a trailing one)
+// matches a name at any depth, one with a slash the path from the list's folder; a trailing slash matches folders only;
+// a leading `!` negates.
+class PatternList {
+ public:
+  static constexpr size_t kMaxPatternBytes = 1024;
+
+  // The lines of an ignore file: empty lines and those that start with # say nothing, trailing spaces are dropped.
+  // Lines that `add` refuses are left out and counted in `refused`.
+  static PatternList parse(std::string_view text, size_t* refused = nullptr);
+
+  // kInvalidArgument on an empty pattern or one over kMaxPatternBytes.
+  Status add(std::string_view pattern);
+
+  // `path` is relative to the list's folder, without a leading slash.
+  [[nodiscard]] Verdict check(std::string_view path, bool is_folder) const;
+  [[nodiscard]] bool empty() const { return rules_.empty(); }
+
+ private:
+  struct Rule {
+    Glob glob;
+    bool negated;
+    bool folders_only;
+    bool names_only;  // matched against the last part of the path
+  };
+  std::vector<Rule> rules_;
+};
+
+}  // namespace image_engine::scan
