@@ -1,0 +1,97 @@
+// What a search asks of the catalogue, typed. search/ makes it from what a person wrote; AssetFinder answers it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "store/types.h"
+
+namespace image_engine::store {
+
+// The columns of the text index, in its order. kAny is all of them.
+enum class TextField : std::uint8_t {
+  kName,  // file and folder names
+  kTitle,
+  kDescription,
+  kKeywords,
+  kPlace,
+  kCamera,
+  kLens,
+  kCreator,
+  kObjects,
+  kText,
+  kCaption,
+  kPeople,
+  kAny,
+};
+// What `why` calls the field: "name", "keyword", "camera", …
+std::string_view text_field_name(TextField field);
+
+// The words of `text` next to each other, letters' case and diacritics aside. Text of scripts written without spaces
+// is found anywhere within longer text. Any bytes are safe. Text without a letter or digit matches nothing.
+struct TextCondition {
+  TextField field = TextField::kAny;
+  std::string text;
+  bool prefix = false;  // the last word may go on
+};
+
+struct TakenCondition {  // local seconds, see CaptureTime::local_seconds; both ends inclusive
+  std::optional<std::int64_t> from, to;
+};
+struct RatingCondition {  // both ends inclusive; an asset without a rating never matches
+  int least = 0, most = 5;
+};
+struct NearCondition {
+  double latitude = 0, longitude = 0;  // degrees
+  double kilometres = 5;
+};
+struct PathCondition {
+  std::string part;  // anywhere in the path, ASCII case aside
+};
+struct TypeCondition {
+  MediaKind kind = MediaKind::kNone;        // either this
+  MediaFormat format = MediaFormat::kNone;  // or this
+};
+struct StateCondition {
+  FileState state = FileState::kPresent;
+};
+
+using Condition = std::variant<TextCondition, TakenCondition, RatingCondition, NearCondition, PathCondition,
+                               TypeCondition, StateCondition>;
+
+struct Filter {
+  Condition condition;
+  bool negated = false;
+};
+
+struct AssetQuery {
+  std::vector<TextCondition> words;  // any; more matched words rank higher
+  std::vector<Filter> filters;       // all
+  bool include_missing = false;
+  std::size_t limit = 50;
+  std::size_t offset = 0;
+};
+
+struct Why {
+  std::string field;  // "keyword", "camera", "taken", …
+  std::string text;   // what was there, UTF-8
+  bool operator==(const Why&) const = default;
+};
+
+struct FoundAsset {
+  AssetId id = 0;
+  std::string path;  // bytes; a present file's before others
+  FileState state = FileState::kPresent;
+  double score = 1;  // 0…1, falling
+  std::vector<Why> why;
+};
+
+struct FoundAssets {
+  std::vector<FoundAsset> assets;  // best first, newest first among equals
+  std::uint64_t total = 0;         // without limit and offset
+};
+
+}  // namespace image_engine::store

@@ -1,0 +1,122 @@
+// The catalogue: reading and writing it. Nobody else writes SQL.
+// A reader or a writer belongs to one thread at a time; any number of readers work while one writer writes.
+// Errors everywhere: kNoSpace (disk full: what was committed is kept), kCorrupt (damaged; the message says what to do),
+// kPermission, kIo, kBusy.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/result.h"
+#include "store/asset_query.h"
+#include "store/types.h"
+#include "store/writer_lock.h"
+
+namespace image_engine::store {
+
+class Connection;
+
+class CatalogueReader {
+ public:
+  // kNotFound: there is none at `path`. kNewer: a newer version wrote it. kUnsupported: an older version wrote it, a
+  // writer brings it up to date. Also works on a read-only medium.
+  static Result<CatalogueReader> open(const std::string& path);
+  CatalogueReader(CatalogueReader&&) noexcept;
+  CatalogueReader& operator=(CatalogueReader&&) noexcept;
+  ~CatalogueReader();
+
+  // kNotFound when no such file is catalogued.
+  Result<AssetId> find_asset_by_path(const std::string& path) const;
+  Result<AssetId> find_asset_by_hash(const Hash128& hash) const;
+  Result<AssetRecord> asset_record(AssetId id) const;
+  Result<std::vector<AssetId>> asset_ids() const;
+  Result<CatalogueStatus> status() const;
+  // By path, then stage. `roots` as in PendingQuery.
+  Result<std::vector<Failure>> list_failures(std::span<const std::string> roots = {}) const;
+  Result<FoundAssets> find(const AssetQuery& query) const;
+  // How many assets have something in this column: tells "nothing found" from "nothing analysed yet".
+  Result<bool> has_text(TextField field) const;
+
+ private:
+  explicit CatalogueReader(std::unique_ptr<Connection> connection);
+  std::unique_ptr<Connection> connection_;
+};
+
+// What set_content found.
+struct Content {
+  AssetId asset = 0;
+  bool known = false;              // the asset was there before: another file has the same picture
+  std::vector<StageKey> records;  // what was already found about it
+};
+
+class CatalogueWriter {
+ public:
+  // Makes the catalogue (mode 0600) if there is none; upgrades an older one after copying it to
+  // `<path>.backup-v<version>`. kNewer for a newer one, which is left untouched.
+  static Result<CatalogueWriter> open(const std::string& path, WriterLock lock);
+  CatalogueWriter(CatalogueWriter&&) noexcept;
+  CatalogueWriter& operator=(CatalogueWriter&&) noexcept;
+  // Without commit() what was written since begin() is lost.
+  ~CatalogueWriter();
+
+  // Many changes between begin() and commit() are one transaction, on disk after commit(). Outside of one, each call is
+  // its own. After a failed call the batch is rolled back: begin() anew.
+  Status begin();
+  Status commit();
+
+  Result<RunId> start_run(const std::string& command);
+  Status finish_run(RunId run, const Counts& counts, int exit_code);
+
+  Status add_root(const std::string& path, std::uint64_t device);
+  // All files at or below `root`, in no order, whatever their state.
+  Result<std::vector<KnownFile>> known_files(const std::string& root);
+
+  // A new file, or one whose stamp, sidecar or format changed. Another content (stamp or format) gets a provisional
+  // asset; another sidecar only loses the metadata version. An unchanged one is seen again.
+  Result<KnownFile> upsert_file(const FileObservation& seen, RunId run);
+  // These were seen again as they were: present, and of this run.
+  Status touch_files(std::span<const FileId> files, RunId run);
+  // The same content at another path: keeps its asset, hash and records. A row at the new path gives way.
+  Status move_file(FileId file, const FileObservation& seen, RunId run);
+  // What lies at or below `root` and was not seen in `run` is missing, except below one of `unread` (folders that
+  // could not be read). Gives the number of files newly missing.
+  Result<std::int64_t> mark_missing(const std::string& root, RunId run, std::span<const std::string> unread = {});
+  // All at or below `root` that is not missing is offline. Gives their number.
+  Result<std::int64_t> mark_offline(const std::string& root);
+
+  // Keeps `metadata` as the file's record of the stage "metadata" and makes it searchable at commit().
+  Status set_file_metadata(FileId file, const Metadata& metadata, const std::optional<Place>& place,
+                           const std::string& version);
+  // Pass 2 has read the file. Its provisional asset becomes the asset of that hash: the one that is there, or itself.
+  Result<Content> set_content(FileId file, const Hash128& file_hash, const Hash128& asset_hash);
+
+  // Replaces the record of the same key. Older keys of the stage stay until prune().
+  Status put_record(AssetId asset, const Record& record);
+  Status put_file_record(FileId file, const Record& record);
+  // Searchable text that a stage found, one item a line; replaces what was in that column.
+  Status set_asset_text(AssetId asset, TextField field, const std::vector<std::string>& items);
+
+  // Each asset once, by one of its present files: those whose hash is unknown or that lack a wanted record.
+  Result<std::vector<PendingFile>> pending(const PendingQuery& query);
+
+  // One try more when path and stage are in the ledger. Gives the number of tries.
+  Result<std::int64_t> put_failure(const Failure& failure);
+  Status clear_failure(const std::string& path, const std::string& stage);
+
+  // Made by a person: kept through every analysis, and through prune() unless asked otherwise. kNotFound for an asset
+  // without a hash.
+  Status set_user_rating(AssetId asset, std::optional<int> rating);
+  Status add_label(AssetId asset, const std::string& label);
+  Status remove_label(AssetId asset, const std::string& label);
+
+ private:
+  friend class Maintenance;
+  struct State;
+  explicit CatalogueWriter(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace image_engine::store

@@ -1,0 +1,26 @@
+// Never two writers: an flock on `<catalogue>.lock`, which the kernel drops when its holder dies.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "core/file.h"
+#include "core/result.h"
+
+namespace image_engine::store {
+
+class WriterLock {
+ public:
+  // `command` tells others who holds it. kBusy, naming the holder's pid and command, when somebody else does.
+  // The catalogue's folder must exist.
+  static Result<WriterLock> acquire(const std::string& catalogue_path, const std::string& command);
+  // Waits for the holder to finish; `cancelled` is asked about ten times a second: kInterrupted once it is true.
+  static Result<WriterLock> wait(const std::string& catalogue_path, const std::string& command,
+                                 const std::function<bool()>& cancelled);
+
+ private:
+  explicit WriterLock(UniqueFd fd) : fd_(std::move(fd)) {}
+  UniqueFd fd_;
+};
+
+}  // namespace image_engine::store
