@@ -59,6 +59,9 @@ struct Decoded {
 // Errors: kUnsupported (a video, not media), kCorrupt, kTooLarge.
 Result<Decoded> decode(Bytes file, const DecodeOptions& options);
 
+// Scales to a longer edge of at most max_edge with antialiasing; never enlarges. PIL's Lanczos filter by definition.
+Image resize_to_fit(const Image& image, std::uint32_t max_edge);
+
 // JPEG, 4:2:0, quality 1…100.
 Result<std::vector<std::byte>> encode_jpeg(const ImageView& image, int quality);
 

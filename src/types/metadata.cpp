@@ -117,7 +117,7 @@ void to_json(json& out, const Metadata& m) {
   put(out, "label", m.label);
   if (!m.keywords.empty()) out["keywords"] = utf8_list(m.keywords);
   put(out, "title", m.title);
-  put(out, "caption", m.description);
+  put(out, "description", m.description);
   put(out, "creator", m.creator);
   put(out, "copyright", m.copyright);
   if (m.video) {
@@ -168,7 +168,7 @@ void from_json(const json& in, Metadata& m) {
   get(in, "label", m.label);
   get(in, "keywords", m.keywords);
   get(in, "title", m.title);
-  get(in, "caption", m.description);
+  get(in, "description", m.description);
   get(in, "creator", m.creator);
   get(in, "copyright", m.copyright);
   if (const auto video = in.find("video"); video != in.end()) {

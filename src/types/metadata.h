@@ -1,10 +1,12 @@
 // What a picture's or video's headers say.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "types/media_format.h"
@@ -73,10 +75,25 @@ struct Metadata {
 void to_json(nlohmann::json& json, const Metadata& metadata);
 void from_json(const nlohmann::json& json, Metadata& metadata);
 
-// Calls archive(field) on each field in a fixed order: the wire format of the worker protocol. Raise kProtocolVersion
-// in worker/protocol.h with every change.
-template <typename Archive, typename M>
-void visit_fields(Archive& archive, M& m) {
+// visit_fields(archive, struct) calls archive(field) on each field in a fixed order: the wire format of the worker
+// protocol. `Same<S>` accepts S and const S.
+template <typename T, typename S>
+concept Same = std::same_as<std::remove_const_t<T>, S>;
+
+template <typename Archive>
+void visit_fields(Archive& archive, Same<CaptureTime> auto& t) {
+  archive(t.local), archive(t.offset_minutes);
+}
+template <typename Archive>
+void visit_fields(Archive& archive, Same<Gps> auto& g) {
+  archive(g.latitude), archive(g.longitude), archive(g.altitude);
+}
+template <typename Archive>
+void visit_fields(Archive& archive, Same<VideoInfo> auto& v) {
+  archive(v.duration), archive(v.frame_rate), archive(v.video_codec), archive(v.audio_codec), archive(v.bit_rate);
+}
+template <typename Archive>
+void visit_fields(Archive& archive, Same<Metadata> auto& m) {
   archive(m.format), archive(m.width), archive(m.height), archive(m.orientation), archive(m.frames);
   archive(m.bit_depth), archive(m.has_alpha), archive(m.progressive), archive(m.colour_profile), archive(m.taken);
   archive(m.make), archive(m.model), archive(m.lens), archive(m.software), archive(m.exposure_time);

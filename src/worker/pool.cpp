@@ -1,0 +1,158 @@
+#include "worker/pool.h"
+
+#include <algorithm>
+
+#include "core/file.h"
+#include "core/subprocess.h"
+#include "worker/process.h"
+
+namespace image_engine::worker {
+namespace {
+
+// A worker serves this many requests before a fresh one takes its place: bounds what any leak in a decoder can hold.
+constexpr std::uint64_t kRequestsPerWorker = 20'000;
+constexpr std::uint64_t kPlainFileBytes = 100'000'000;
+constexpr std::uint64_t kSlowestBytesPerSecond = 10'000'000;  // a slow network drive
+
+std::chrono::milliseconds time_for(const PoolOptions& options, std::uint64_t bytes) {
+  const std::uint64_t extra = bytes > kPlainFileBytes ? (bytes - kPlainFileBytes) / kSlowestBytesPerSecond : 0;
+  return options.timeout + std::chrono::seconds(extra);
+}
+
+}  // namespace
+
+Lease::Lease(Pool& pool, std::unique_ptr<Process> process) : pool_(&pool), process_(std::move(process)) {}
+Lease::Lease(Lease&& other) noexcept : pool_(std::exchange(other.pool_, nullptr)), process_(std::move(other.process_)) {}
+
+Lease::~Lease() {
+  if (pool_ != nullptr) pool_->give_back(std::move(process_));
+}
+
+Result<Reply> Lease::try_once(const Task& task, bool& worth_retry) {
+  if (!process_) {
+    IE_TRY(process_, pool_->start());
+  }
+  process_->release_pages();
+  Request request;
+  request.operations = task.operations;
+  request.max_edge = task.max_edge;
+  request.thumbnail_edge = task.thumbnail_edge;
+  request.thumbnail_quality = task.thumbnail_quality;
+  request.has_media = task.media_fd >= 0;
+  request.has_sidecar = task.sidecar_fd >= 0;
+  request.keep_open = task.keep_open;
+  // Pixels, their decoder's buffers and the reply have to fit: about 8 bytes a pixel.
+  request.max_pixels = pool_->options().memory_limit / 8;
+  Death death = Death::kNone;
+  const int process_id = process_->id();
+  Result<Reply> reply =
+      process_->exchange(request, task.media_fd, task.sidecar_fd, time_for(pool_->options(), task.bytes), death);
+  worth_retry = death == Death::kCrashed || death == Death::kMemory;
+  if (death != Death::kNone) {
+    process_.reset();
+    pool_->note_death(process_id);
+  }
+  return reply;
+}
+
+Result<Reply> Lease::run(const Task& task) {
+  const bool fresh = !process_ || process_->requests() == 0;
+  bool worth_retry = false;
+  Result<Reply> reply = try_once(task, worth_retry);
+  // What an earlier file left behind may have brought the worker down: one more try, in a fresh one.
+  if (worth_retry && !fresh && task.media_fd >= 0) reply = try_once(task, worth_retry);
+  return reply;
+}
+
+ImageView Lease::pixels(const Picture& picture) const {
+  const auto all = process_->memory();
+  const size_t size = size_t{picture.width} * picture.height * 3;
+  return {picture.width, picture.height,
+          {reinterpret_cast<const std::uint8_t*>(all.data()) + picture.offset, size}};
+}
+
+std::span<const std::byte> Lease::bytes(const Thumbnail& thumbnail) const {
+  return process_->memory().subspan(thumbnail.offset, thumbnail.bytes);
+}
+
+Pool::Pool(PoolOptions options) : options_(std::move(options)) {}
+Pool::~Pool() = default;
+
+Result<std::unique_ptr<Pool>> Pool::create(PoolOptions options) {
+  options.workers = std::max(options.workers, 1);
+  if (options.program.empty()) options.program = default_program();
+  if (Result<UniqueFd> program = open_regular(options.program); !program)
+    return fail(ErrorCode::kNotFound, options.program + " is missing: install both programs together");
+  return std::unique_ptr<Pool>(new Pool(std::move(options)));
+}
+
+Lease Pool::lease() {
+  std::unique_lock lock(mutex_);
+  returned_.wait(lock, [&] { return leased_ < options_.workers; });
+  ++leased_;
+  std::unique_ptr<Process> process;
+  if (!idle_.empty()) {
+    process = std::move(idle_.back());
+    idle_.pop_back();
+  }
+  return {*this, std::move(process)};
+}
+
+Result<std::unique_ptr<Process>> Pool::start() {
+  ProcessLimits limits;
+  limits.memory = options_.memory_limit;
+  limits.decode_threads = options_.decode_threads;
+  limits.require_sandbox = options_.require_sandbox;
+  IE_TRY(std::unique_ptr<Process> process, Process::create(options_.program, limits));
+  const std::lock_guard lock(mutex_);
+  ++starts_;
+  running_.push_back(process->id());
+  return process;
+}
+
+void Pool::give_back(std::unique_ptr<Process> process) {
+  std::unique_ptr<Process> retired;
+  {
+    const std::lock_guard lock(mutex_);
+    --leased_;
+    if (process && process->requests() >= kRequestsPerWorker) {
+      std::erase(running_, process->id());
+      retired = std::move(process);
+    } else if (process) {
+      idle_.push_back(std::move(process));
+    }
+  }
+  returned_.notify_one();
+}
+
+void Pool::note_death(int process_id) {
+  const std::lock_guard lock(mutex_);
+  ++deaths_;
+  std::erase(running_, process_id);
+}
+
+std::uint64_t Pool::deaths() const {
+  const std::lock_guard lock(mutex_);
+  return deaths_;
+}
+
+std::uint64_t Pool::starts() const {
+  const std::lock_guard lock(mutex_);
+  return starts_;
+}
+
+std::vector<int> Pool::process_ids() const {
+  const std::lock_guard lock(mutex_);
+  return running_;
+}
+
+Result<std::string> probe(const std::string& program) {
+  SpawnOptions options;
+  options.arguments = {program.empty() ? default_program() : program, "--probe"};
+  options.environment = worker_environment();
+  IE_TRY(Finished finished, run_program(options, std::chrono::seconds(20)));
+  if (finished.exit_code != 0) return fail(ErrorCode::kCrashed, options.arguments[0] + " does not start");
+  return std::move(finished.output);
+}
+
+}  // namespace image_engine::worker

@@ -1,0 +1,102 @@
+// Programs that parse outside bytes behind a wall: started, watched, replaced.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/result.h"
+#include "types/image.h"
+#include "worker/protocol.h"
+
+namespace image_engine::worker {
+
+struct PoolOptions {
+  int workers = 1;
+  std::string program;                        // empty: image-engine-worker beside the running program
+  std::uint64_t memory_limit = 1ULL << 30;    // bytes of private and shared memory, for each worker
+  std::chrono::milliseconds timeout{30'000};  // for one file; files over 100 MB get more, by their size
+  int decode_threads = 1;                     // libvips threads in one worker
+  bool require_sandbox = false;               // refuse to run where no sandbox layer holds
+};
+
+// One request about one file. Descriptors are borrowed for the call.
+struct Task {
+  std::uint32_t operations = 0;  // worker::Operation bits
+  int media_fd = -1;             // −1: the file of the call before, which had keep_open
+  int sidecar_fd = -1;
+  std::uint64_t bytes = 0;  // size of the file: a large one is given more time
+  std::uint32_t max_edge = 0;
+  std::uint32_t thumbnail_edge = 256;
+  std::uint32_t thumbnail_quality = 80;
+  bool keep_open = false;
+};
+
+class Process;
+
+// A worker on loan. Not thread-safe; goes back to the pool when destroyed.
+class Lease {
+ public:
+  Lease(class Pool& pool, std::unique_ptr<Process> process);
+  Lease(Lease&&) noexcept;
+  Lease& operator=(Lease&&) = delete;
+  ~Lease();
+
+  // Sends the task and waits for its reply. A worker that dies, hangs or grows past its limit is killed and replaced,
+  // and a task with a media_fd is tried once more if that worker died and was not fresh. Errors, each about this file only:
+  // kCrashed, kTimeout, kOutOfMemory; kInternal when no worker can be started.
+  Result<Reply> run(const Task& task);
+
+  // Of the last reply; valid until the next run().
+  [[nodiscard]] ImageView pixels(const Picture& picture) const;
+  [[nodiscard]] std::span<const std::byte> bytes(const Thumbnail& thumbnail) const;
+
+ private:
+  Result<Reply> try_once(const Task& task, bool& worth_retry);
+
+  Pool* pool_;
+  std::unique_ptr<Process> process_;
+};
+
+// Thread-safe. Workers start when first needed and are replaced after some thousand files.
+class Pool {
+ public:
+  static Result<std::unique_ptr<Pool>> create(PoolOptions options);
+  ~Pool();
+
+  // Waits for a free worker.
+  Lease lease();
+
+  [[nodiscard]] const PoolOptions& options() const { return options_; }
+  // How many workers died or were killed since the start.
+  [[nodiscard]] std::uint64_t deaths() const;
+  // How many workers were started.
+  [[nodiscard]] std::uint64_t starts() const;
+  // Process ids of the running ones.
+  [[nodiscard]] std::vector<int> process_ids() const;
+
+ private:
+  friend class Lease;
+  explicit Pool(PoolOptions options);
+  Result<std::unique_ptr<Process>> start();
+  void give_back(std::unique_ptr<Process> process);
+  void note_death(int process_id);
+
+  PoolOptions options_;
+  mutable std::mutex mutex_;
+  std::condition_variable returned_;
+  std::vector<std::unique_ptr<Process>> idle_;
+  std::vector<int> running_;
+  int leased_ = 0;
+  std::uint64_t deaths_ = 0, starts_ = 0;
+};
+
+// What `image-engine-worker --probe` prints, as JSON text: library versions and the sandbox layers that hold.
+Result<std::string> probe(const std::string& program = {});
+
+}  // namespace image_engine::worker

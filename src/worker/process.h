@@ -1,0 +1,64 @@
+// One running image-engine-worker, seen from the engine.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "core/file.h"
+#include "core/result.h"
+#include "worker/protocol.h"
+
+namespace image_engine::worker {
+
+// "<folder of this program>/image-engine-worker", or ../libexec/image-engine/… where that is missing.
+std::string default_program();
+// The environment that a worker gets: nothing of the user's but what its libraries need, so that no key leaks into it.
+std::vector<std::string> worker_environment();
+
+struct ProcessLimits {
+  std::uint64_t memory = 0;  // bytes
+  int decode_threads = 1;
+  bool require_sandbox = false;
+};
+
+// How a worker ended its work on a file that it did not answer.
+enum class Death { kNone, kCrashed, kTimeout, kMemory };
+
+class Process {
+ public:
+  static Result<std::unique_ptr<Process>> create(const std::string& program, const ProcessLimits& limits);
+  ~Process();
+  Process(const Process&) = delete;
+
+  // On failure `death` tells whether the process is gone.
+  Result<Reply> exchange(const Request& request, int media_fd, int sidecar_fd, std::chrono::milliseconds timeout,
+                         Death& death);
+
+  [[nodiscard]] std::span<const std::byte> memory() const { return {memory_, memory_bytes_}; }
+  [[nodiscard]] int id() const { return process_id_; }
+  [[nodiscard]] std::uint64_t requests() const { return requests_; }
+  // Gives the pages of a large reply back to the system.
+  void release_pages();
+
+ private:
+  Process() = default;
+  Status wait_readable(std::chrono::milliseconds timeout, Death& death);
+  Result<Reply> read_reply();
+  Error describe_end(Death& death);
+  [[nodiscard]] std::uint64_t resident_bytes() const;
+  void kill_and_reap();
+
+  UniqueFd socket_, memory_fd_;
+  const std::byte* memory_ = nullptr;
+  size_t memory_bytes_ = 0;
+  std::uint64_t memory_limit_ = 0;
+  std::uint64_t used_bytes_ = 0;
+  std::uint64_t requests_ = 0;
+  int process_id_ = -1;
+  int exit_status_ = 0;
+};
+
+}  // namespace image_engine::worker

@@ -1,0 +1,199 @@
+#include "worker/process/service.h"
+
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <exception>
+#include <new>
+#include <optional>
+
+#include "core/file.h"
+#include "media/media.h"
+#include "worker/archive.h"
+#include "worker/protocol.h"
+
+namespace image_engine::worker {
+namespace {
+
+struct Incoming {
+  Request request;
+  UniqueFd media, sidecar;
+};
+
+// The next request; nothing when the engine has hung up.
+std::optional<Incoming> receive() {
+  Incoming incoming;
+  iovec part{&incoming.request, sizeof incoming.request};
+  alignas(cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))];
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  ssize_t count = 0;
+  do count = ::recvmsg(kSocketFd, &message, MSG_CMSG_CLOEXEC);
+  while (count < 0 && errno == EINTR);
+  if (count != sizeof incoming.request || incoming.request.version != kProtocolVersion) return std::nullopt;
+  for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
+    if (header->cmsg_type != SCM_RIGHTS) continue;
+    int descriptors[2] = {-1, -1};
+    std::memcpy(descriptors, CMSG_DATA(header), std::min(sizeof descriptors, header->cmsg_len - CMSG_LEN(0)));
+    if (incoming.request.has_media) incoming.media.reset(descriptors[0]);
+    if (incoming.request.has_sidecar) incoming.sidecar.reset(descriptors[incoming.request.has_media ? 1 : 0]);
+  }
+  return incoming;
+}
+
+// The pixels and thumbnails of one reply, one behind the other in the shared memory.
+class Arena {
+ public:
+  explicit Arena(std::span<std::byte> memory) : memory_(memory) {}
+  // Where the bytes now lie; kTooLarge when they do not fit.
+  Result<std::uint64_t> put(std::span<const std::byte> bytes) {
+    if (bytes.size() > memory_.size() - next_) return fail(ErrorCode::kTooLarge, "the picture does not fit into a worker's memory");
+    std::memcpy(memory_.data() + next_, bytes.data(), bytes.size());
+    return std::exchange(next_, (next_ + bytes.size() + 63) / 64 * 64);
+  }
+
+ private:
+  std::span<std::byte> memory_;
+  std::uint64_t next_ = kMaxReplyBytes;
+};
+
+class Service {
+ public:
+  explicit Service(std::span<std::byte> memory) : memory_(memory) {}
+
+  void answer(Incoming incoming) {
+    Reply reply;
+    if (Status opened = open(incoming); !opened)
+      reply = failed(opened.error());
+    else
+      fill(incoming.request, reply);
+    if (!incoming.request.keep_open) media_ = {};
+    send(reply);
+  }
+
+ private:
+  Status open(Incoming& incoming) {
+    sidecar_ = {};
+    if (incoming.media) {
+      IE_TRY(media_, MappedFile::create(incoming.media.get()));
+    }
+    if (incoming.sidecar) {
+      IE_TRY(sidecar_, MappedFile::create(incoming.sidecar.get()));
+    }
+    if (media_.bytes().empty()) return fail(ErrorCode::kCorrupt, "the file is empty");
+    return {};
+  }
+
+  static Reply failed(const Error& error) {
+    Reply reply;
+    reply.metadata = fail(error);
+    reply.hashes = fail(error);
+    reply.picture = fail(error);
+    reply.thumbnail = fail(error);
+    return reply;
+  }
+
+  void fill(const Request& request, Reply& reply) {
+    if (request.operations & kReadMetadata) reply.metadata = media::read_metadata(media_.bytes(), sidecar_.bytes());
+    if (request.operations & kHash) {
+      const media::ContentHashes hashes = media::content_hashes(media_.bytes());
+      reply.hashes = Hashes{hashes.file, hashes.asset};
+    }
+    if (request.operations & (kDecode | kThumbnail)) decode(request, reply);
+  }
+
+  void decode(const Request& request, Reply& reply) {
+    media::DecodeOptions options;
+    options.max_edge = request.operations & kDecode ? request.max_edge : request.thumbnail_edge;
+    options.max_pixels = request.max_pixels;
+    Result<media::Decoded> decoded = media::decode(media_.bytes(), options);
+    if (!decoded) {
+      reply.picture = fail(decoded.error());
+      reply.thumbnail = fail(decoded.error());
+      return;
+    }
+    Arena arena(memory_);
+    if (request.operations & kThumbnail) reply.thumbnail = thumbnail(request, decoded->image, arena);
+    reply.picture = picture(std::move(*decoded), request.operations & kDecode, arena);
+  }
+
+  static Result<Picture> picture(media::Decoded decoded, bool with_pixels, Arena& arena) {
+    Picture picture;
+    picture.full_width = decoded.full_width;
+    picture.full_height = decoded.full_height;
+    picture.partial = decoded.partial;
+    picture.animated = decoded.animated;
+    picture.warnings = std::move(decoded.warnings);
+    if (with_pixels) {
+      picture.width = decoded.image.width;
+      picture.height = decoded.image.height;
+      IE_TRY(picture.offset, arena.put(std::as_bytes(std::span(decoded.image.pixels))));
+    }
+    return picture;
+  }
+
+  static Result<Thumbnail> thumbnail(const Request& request, const Image& image, Arena& arena) {
+    const Image* source = &image;
+    Image smaller;
+    if (std::max(image.width, image.height) > request.thumbnail_edge) {
+      smaller = media::resize_to_fit(image, request.thumbnail_edge);
+      source = &smaller;
+    }
+    const ImageView view{source->width, source->height, source->pixels};
+    IE_TRY(const std::vector<std::byte> jpeg, media::encode_jpeg(view, static_cast<int>(request.thumbnail_quality)));
+    IE_TRY(const std::uint64_t offset, arena.put(jpeg));
+    return Thumbnail{offset, jpeg.size()};
+  }
+
+  void send(const Reply& reply) {
+    ArchiveWriter writer;
+    writer(reply);
+    if (writer.bytes().size() > kMaxReplyBytes) {
+      writer = {};
+      writer(failed({ErrorCode::kTooLarge, "its metadata is too large"}));
+    }
+    std::memcpy(memory_.data(), writer.bytes().data(), writer.bytes().size());
+    const ReplyHeader header{kProtocolVersion, static_cast<std::uint32_t>(writer.bytes().size())};
+    ::send(kSocketFd, &header, sizeof header, MSG_NOSIGNAL);
+  }
+
+ public:
+  // For what a library throws past its adapter.
+  void answer_out_of_memory() { send(failed({ErrorCode::kOutOfMemory, "needs more memory than a worker may use (worker.memory_limit_mb)"})); }
+  void answer_internal(const char* what) { send(failed({ErrorCode::kInternal, std::string("its decoder failed: ") + what})); }
+
+ private:
+  std::span<std::byte> memory_;
+  MappedFile media_, sidecar_;
+};
+
+}  // namespace
+
+int serve() {
+  struct stat info {};
+  if (::fstat(kMemoryFd, &info) != 0) return 2;
+  const auto size = static_cast<size_t>(info.st_size);
+  void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, kMemoryFd, 0);
+  if (memory == MAP_FAILED) return 2;
+  Service service({static_cast<std::byte*>(memory), size});
+  while (std::optional<Incoming> incoming = receive()) {
+    try {
+      service.answer(std::move(*incoming));
+    } catch (const std::bad_alloc&) {
+      service.answer_out_of_memory();
+    } catch (const std::exception& error) {
+      service.answer_internal(error.what());
+    }
+  }
+  return 0;
+}
+
+}  // namespace image_engine::worker
