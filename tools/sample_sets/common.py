@@ -23,10 +23,13 @@ def run(*command) -> None:
 
 
 def set_tags(path: Path, tags: dict) -> None:
-    """Writes tags by their exiv2 names; a list writes the value once per element (keywords)."""
+    """Writes tags by their exiv2 names; a list writes the value once per element (keywords).
+
+    exiv2 repeats an IPTC tag by "add"; an XMP bag grows by "set".
+    """
     commands = []
     for key, value in tags.items():
-        verb = "add" if isinstance(value, list) else "set"
+        verb = "add" if isinstance(value, list) and key.startswith("Iptc.") else "set"
         values = value if isinstance(value, list) else [value]
         commands += [argument for v in values for argument in ("-M", f"{verb} {key} {v}")]
     run("exiv2", *commands, "modify", path)
