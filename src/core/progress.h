@@ -1,0 +1,43 @@
+// How far a long job is, on stderr: a bar on a terminal, a line every few seconds elsewhere.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <mutex>
+#include <string>
+
+namespace image_engine {
+
+// One job of `total` steps. Thread-safe. With `enabled` false it only counts.
+class Progress {
+ public:
+  Progress(std::string title, std::uint64_t total, bool enabled);
+  // Erases the bar; elsewhere nothing remains to be done.
+  ~Progress();
+  Progress(const Progress&) = delete;
+
+  void add(std::uint64_t steps = 1);
+  // For jobs whose size shows as they go.
+  void set_total(std::uint64_t total);
+  [[nodiscard]] std::uint64_t done() const { return done_; }
+  [[nodiscard]] double seconds() const;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  void print(Clock::time_point now);
+
+  std::string title_;
+  std::atomic<std::uint64_t> total_;
+  std::atomic<std::uint64_t> done_ = 0;
+  bool enabled_;
+  bool terminal_;
+  Clock::time_point start_ = Clock::now();
+  std::atomic<Clock::rep> next_print_;
+  std::mutex print_mutex_;
+};
+
+// Whether a descriptor is a terminal that a person looks at.
+bool is_terminal(int fd);
+
+}  // namespace image_engine

@@ -1,0 +1,45 @@
+#include "pipeline/thumbnails.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "core/file.h"
+
+namespace image_engine::pipeline {
+
+ThumbnailCache::ThumbnailCache(std::string folder)
+    : folder_(folder.empty() ? join_path(cache_home(), "thumbnails") : std::move(folder)) {}
+
+std::string ThumbnailCache::path(const Hash128& asset, std::uint32_t edge) const {
+  const std::string hex = asset.hex();
+  return fmt::format("{}/{}/{}/{}.jpg", folder_, edge, hex.substr(0, 2), hex);
+}
+
+bool ThumbnailCache::has(const Hash128& asset, std::uint32_t edge) const {
+  return ::access(path(asset, edge).c_str(), R_OK) == 0;
+}
+
+Status ThumbnailCache::put(const Hash128& asset, std::uint32_t edge, std::span<const std::byte> jpeg) const {
+  const std::string target = path(asset, edge);
+  // Private: a thumbnail shows what the picture shows.
+  IE_CHECK(make_folders(std::string(parent_path(target)), 0700));
+  return write_file_atomically(target, jpeg, 0600);
+}
+
+Result<std::string> ThumbnailCache::make(const Hash128& asset, const std::string& file, std::uint32_t edge,
+                                         std::uint32_t quality, worker::Pool& pool) const {
+  if (has(asset, edge)) return path(asset, edge);
+  IE_TRY(const UniqueFd fd, open_regular(file));
+  worker::Task task;
+  task.operations = worker::kThumbnail;
+  task.media_fd = fd.get();
+  task.thumbnail_edge = edge;
+  task.thumbnail_quality = quality;
+  worker::Lease lease = pool.lease();
+  IE_TRY(const worker::Reply reply, lease.run(task));
+  if (!reply.thumbnail) return fail(reply.thumbnail.error());
+  IE_CHECK(put(asset, edge, lease.bytes(*reply.thumbnail)));
+  return path(asset, edge);
+}
+
+}  // namespace image_engine::pipeline

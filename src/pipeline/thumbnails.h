@@ -1,0 +1,33 @@
+// Small pictures, named by their asset: a cache that may be deleted at any time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "core/hash.h"
+#include "core/result.h"
+#include "worker/pool.h"
+
+namespace image_engine::pipeline {
+
+class ThumbnailCache {
+ public:
+  // `folder`: empty for cache_home()/thumbnails.
+  explicit ThumbnailCache(std::string folder = {});
+
+  // Where the thumbnail of that longer edge lies or would lie.
+  [[nodiscard]] std::string path(const Hash128& asset, std::uint32_t edge) const;
+  [[nodiscard]] bool has(const Hash128& asset, std::uint32_t edge) const;
+  Status put(const Hash128& asset, std::uint32_t edge, std::span<const std::byte> jpeg) const;
+
+  // The path of a thumbnail, made from `file` where it is not in the cache. Thread-safe.
+  Result<std::string> make(const Hash128& asset, const std::string& file, std::uint32_t edge, std::uint32_t quality,
+                           worker::Pool& pool) const;
+
+ private:
+  std::string folder_;
+};
+
+}  // namespace image_engine::pipeline
