@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# The main program must not link what only the worker may: libraries that parse outside bytes, and GPL ones.
+# usage: check_linkage.sh PROGRAM
+set -euo pipefail
+
+libraries=$(ldd "$1")
+grep -q 'libc\.so' <<<"$libraries" || { echo "ldd shows no libraries of $1"; exit 1; }
+if grep -E 'lib(vips|exiv2|raw|avformat|avcodec|avutil|swscale|swresample|x265|x264|heif|turbojpeg|jpeg|jxl|tiff|webp)[-._0-9a-z]*\.so' <<<"$libraries"; then
+  echo "$1 links the libraries above, which belong in image-engine-worker (see THIRD_PARTY.md)"
+  exit 1
+fi
+if [ -x "$(dirname "$1")/image-engine-worker" ]; then # the pattern must be able to match
+  ldd "$(dirname "$1")/image-engine-worker" | grep -Eq 'libvips[-._0-9a-z]*\.so' || { echo "image-engine-worker links no libvips?"; exit 1; }
+fi
+echo "linkage: ok"

@@ -1,0 +1,110 @@
+"""Checks who includes whom under src/: only the allowed folders, no cycles, vendor headers in their adapters' folder only.
+
+usage: check_includes.py SRC     exits 1 and prints each violation as file:line: what
+"""
+
+import re
+import sys
+from pathlib import Path
+
+BASE = {"core", "types"}
+# folder → folders it may include, besides itself
+ALLOWED = {
+    "core": set(),
+    "types": {"core"},
+    "gpu": BASE,
+    "places": BASE,
+    "media": BASE,
+    "worker": BASE,
+    "worker/process": BASE | {"media", "worker"},
+    "scan": BASE,
+    "preprocess": BASE | {"gpu"},
+    "models": BASE,
+    "infer": BASE | {"gpu", "models"},
+    "vision": BASE | {"gpu", "preprocess", "infer", "models"},
+    "audio": BASE | {"gpu", "models"},
+    "video": BASE | {"gpu", "vision", "audio"},
+    "nvidia": BASE | {"models"},
+    "store": BASE,
+    "search": BASE | {"places", "store", "vision"},
+    "plugins": BASE,
+}
+STAGES = set(ALLOWED) - {"media", "worker/process"}
+ALLOWED["pipeline"] = STAGES
+ALLOWED["server"] = ALLOWED["cli"] = STAGES | {"pipeline"}
+
+# Libraries that parse outside bytes, and only for which folder.
+VENDOR = re.compile(r"^(vips/|exiv2/|libraw/|libav\w+/|libsw\w+/|turbojpeg\.h|jpeglib\.h|lcms2)")
+VENDOR_FOLDER = "media"
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+
+
+def folder_of(path: Path, src: Path) -> str:
+    parts = path.relative_to(src).parts
+    nested = "/".join(parts[:2])
+    return nested if nested in ALLOWED else parts[0]
+
+
+def includes(path: Path):
+    for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+        if match := INCLUDE.match(line):
+            yield number, match.group(1) == '"', match.group(2)
+
+
+def check_file(path: Path, src: Path) -> list[str]:
+    folder, problems = folder_of(path, src), []
+    if folder not in ALLOWED:
+        return [f"{path}:1: folder '{folder}' has no rule in {Path(__file__).name}"]
+    for number, quoted, name in includes(path):
+        where = f"{path}:{number}:"
+        if VENDOR.match(name) and folder != VENDOR_FOLDER:
+            problems.append(f"{where} {name} belongs in {VENDOR_FOLDER} only")
+        if not quoted:
+            continue
+        if not (src / name).is_file():
+            problems.append(f"{where} \"{name}\" is no file under src (write the path from src; <> for other libraries)")
+            continue
+        target = folder_of(src / name, src)
+        if target != folder and target not in ALLOWED[folder]:
+            problems.append(f"{where} {folder} must not include {target} ({name})")
+    return problems
+
+
+def find_cycle(graph: dict[str, set[str]]) -> list[str]:
+    """One cycle among files as a list that starts and ends with the same file; empty without any."""
+    done: set[str] = set()
+    for start in sorted(graph):
+        trail, pending = [], [(start, False)]
+        while pending:
+            node, leaving = pending.pop()
+            if leaving:
+                done.add(trail.pop())
+            elif node in trail:
+                return trail[trail.index(node) :] + [node]
+            elif node not in done:
+                trail.append(node)
+                pending.append((node, True))
+                pending.extend((n, False) for n in sorted(graph.get(node, ())))
+    return []
+
+
+def check(src: Path) -> list[str]:
+    files = sorted(p for pattern in ("*.h", "*.cpp", "*.cu", "*.cuh") for p in src.rglob(pattern))
+    if not files:
+        return [f"{src}: no source files"]
+    problems = [problem for path in files for problem in check_file(path, src)]
+    graph = {str(p.relative_to(src)): {n for _, quoted, n in includes(p) if quoted} for p in files}
+    if cycle := find_cycle(graph):
+        problems.append("cycle: " + " → ".join(cycle))
+    return problems
+
+
+def main() -> int:
+    problems = check(Path(sys.argv[1]))
+    print("\n".join(problems) or "includes: ok")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
