@@ -26,7 +26,7 @@ struct Place {
 // The English short name of an ISO 3166-1 alpha-2 code; empty for an unknown one.
 std::string_view country_name(std::string_view code);
 
-// Immutable after create: safe to use from many threads. About 15 MB for 145,000 places.
+// Immutable after create: safe to use from many threads. About 20 MB for 145,000 places.
 class PlaceIndex {
  public:
   // Reads CSV with the header `lat,lon,name,admin1,admin2,cc` (fields may be quoted). Rows that are malformed or off

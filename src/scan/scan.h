@@ -84,9 +84,9 @@ class Walker {
 
   // Visits every file below `roots` (folders or files) once, however the roots overlap: files given as roots first,
   // then each folder's files before its subfolders, by name in byte order, links to folders last. Include and exclude
-  // patterns with a slash are relative to the root. What is given as a root is visited even if hidden.
-  // What goes wrong is reported and passed over. Holds two descriptors at most; opens nothing but folders and regular
-  // files. Does not change the walker: may run on several threads at once.
+  // patterns with a slash are relative to the root. What is given as a root is visited even if hidden; patterns apply
+  // to a file's name then. What goes wrong is reported and passed over. Holds two descriptors at most; opens nothing
+  // but folders and regular files. Does not change the walker: may run on several threads at once.
   ScanCounts walk(const std::vector<std::string>& roots, const ScanVisitor& visitor) const;
 
  private:

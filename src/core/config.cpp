@@ -1,0 +1,347 @@
+#include "core/config.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <sched.h>
+#include <unistd.h>
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <charconv>
+#include <concepts>
+#include <cstdlib>
+#include <span>
+#include <thread>
+#include <variant>
+
+#include "core/file.h"
+#include "core/text.h"
+
+namespace image_engine {
+namespace {
+
+using Strings = std::vector<std::string>;
+using Field = std::variant<bool*, std::int64_t*, double*, std::string*, Strings*>;
+
+struct Allowed {
+  double low = 0, high = 0;                   // numbers
+  std::span<const std::string_view> words{};  // text; none: anything
+};
+
+struct Key {
+  std::string_view path;
+  Field (*member)(Config&);
+  Allowed allowed;
+  std::string_view help;
+};
+
+constexpr std::string_view kPrecisions[] = {"fp32", "fp16", "int8"};
+constexpr std::string_view kSandboxes[] = {"auto", "strict"};
+constexpr std::string_view kLevels[] = {"trace", "debug", "info", "warn", "error", "off"};
+constexpr std::string_view kWarning = "warning";  // what many programs call "warn"
+
+constexpr Allowed between(double low, double high) { return {low, high, {}}; }
+constexpr Allowed one_of(std::span<const std::string_view> words) { return {0, 0, words}; }
+constexpr Allowed kAny{};
+
+#define IE_MEMBER(name) [](Config& config) -> Field { return &config.name; }
+// clang-format off
+const Key kKeys[] = {
+    {"analysis.ml_models.batch_size", IE_MEMBER(analysis.ml_models.batch_size), between(1, 1024), "pictures a model sees at once"},
+    {"analysis.ml_models.use_tensorrt", IE_MEMBER(analysis.ml_models.use_tensorrt), kAny, "ask for TensorRT first, where it is there"},
+    {"analysis.ml_models.tensorrt_precision", IE_MEMBER(analysis.ml_models.tensorrt_precision), one_of(kPrecisions), "numbers that TensorRT computes with"},
+    {"analysis.ml_models.object_model", IE_MEMBER(analysis.ml_models.object_model), kAny, "model that finds objects; auto: the best one at hand"},
+    {"analysis.ml_models.scene_model", IE_MEMBER(analysis.ml_models.scene_model), kAny, "model that names scenes; auto: the best one at hand"},
+    {"processing.workers", IE_MEMBER(processing.workers), between(0, 1024), "files worked on at once; 0: one a core"},
+    {"processing.clear_cache_frequency", IE_MEMBER(processing.clear_cache_frequency), between(0, 1000000), "batches between giving cached memory back; 0: never"},
+    {"thumbnails.size", IE_MEMBER(thumbnails.size), between(32, 2048), "pixels of a thumbnail's longer side"},
+    {"thumbnails.quality", IE_MEMBER(thumbnails.quality), between(1, 100), "JPEG quality of thumbnails"},
+    {"worker.memory_limit_mb", IE_MEMBER(worker.memory_limit_mb), between(64, 1048576), "MiB that a worker may hold"},
+    {"worker.timeout_seconds", IE_MEMBER(worker.timeout_seconds), between(0.1, 86400), "seconds that a worker may take for a file"},
+    {"worker.sandbox", IE_MEMBER(worker.sandbox), one_of(kSandboxes), "auto: what the kernel offers; strict: refuse to run with less than all"},
+    {"scan.include", IE_MEMBER(scan.include), kAny, "patterns of files to take; none: all"},
+    {"scan.exclude", IE_MEMBER(scan.exclude), kAny, "patterns of files and folders to leave out"},
+    {"scan.hidden", IE_MEMBER(scan.hidden), kAny, "take names that start with a dot"},
+    {"scan.follow_symlinks", IE_MEMBER(scan.follow_symlinks), kAny, "follow symbolic links inside folders"},
+    {"models.folder", IE_MEMBER(models.folder), kAny, "where models lie; empty: the data folder's models"},
+    {"video.fps", IE_MEMBER(video.fps), between(0.01, 240), "frames looked at for each second of video"},
+    {"video.scene_detection", IE_MEMBER(video.scene_detection), kAny, "look at the first frame of each scene too"},
+    {"video.use_nvidia_build", IE_MEMBER(video.use_nvidia_build), kAny, "send frames to the models of nvidia_build"},
+    {"nvidia_build.enabled", IE_MEMBER(nvidia_build.enabled), kAny, "use NVIDIA's cloud models (needs a key)"},
+    {"nvidia_build.api_key_env", IE_MEMBER(nvidia_build.api_key_env), kAny, "environment variable that holds the key"},
+    {"nvidia_build.retail_detection.enabled", IE_MEMBER(nvidia_build.retail_detection.enabled), kAny, "find retail products"},
+    {"nvidia_build.retail_detection.confidence_threshold", IE_MEMBER(nvidia_build.retail_detection.confidence_threshold), between(0, 1), "least confidence of a product"},
+    {"nvidia_build.retail_detection.max_detections", IE_MEMBER(nvidia_build.retail_detection.max_detections), between(1, 10000), "most products in a picture"},
+    {"nvidia_build.vision_language.enabled", IE_MEMBER(nvidia_build.vision_language.enabled), kAny, "describe pictures in words"},
+    {"nvidia_build.vision_language.default_prompt", IE_MEMBER(nvidia_build.vision_language.default_prompt), kAny, "what the model is asked"},
+    {"nvidia_build.vision_language.max_tokens", IE_MEMBER(nvidia_build.vision_language.max_tokens), between(1, 100000), "longest description"},
+    {"nvidia_build.vision_language.temperature", IE_MEMBER(nvidia_build.vision_language.temperature), between(0, 2), "0: always the likeliest words"},
+    {"nvidia_build.rate_limiting.max_requests_per_minute", IE_MEMBER(nvidia_build.rate_limiting.max_requests_per_minute), between(1, 100000), "cloud calls a minute"},
+    {"nvidia_build.rate_limiting.retry_attempts", IE_MEMBER(nvidia_build.rate_limiting.retry_attempts), between(0, 100), "tries after a failed call"},
+    {"nvidia_build.rate_limiting.retry_delay", IE_MEMBER(nvidia_build.rate_limiting.retry_delay), between(0, 3600), "seconds before the first further try"},
+    {"nvidia_build.caching.enabled", IE_MEMBER(nvidia_build.caching.enabled), kAny, "keep answers"},
+    {"nvidia_build.caching.cache_dir", IE_MEMBER(nvidia_build.caching.cache_dir), kAny, "where answers are kept; relative: below the home folder"},
+    {"nvidia_build.caching.ttl_hours", IE_MEMBER(nvidia_build.caching.ttl_hours), between(0, 1000000), "hours that an answer holds"},
+    {"log.level", IE_MEMBER(log.level), one_of(kLevels), "least important message that is shown"},
+};
+// clang-format on
+#undef IE_MEMBER
+
+struct Variable {
+  const char* name;
+  std::string_view key;
+};
+constexpr Variable kVariables[] = {
+    {"IMAGE_ENGINE_LOG_LEVEL", "log.level"},
+    {"IMAGE_ENGINE_USE_TENSORRT", "analysis.ml_models.use_tensorrt"},
+    {"IMAGE_ENGINE_MODELS", "models.folder"},
+};
+
+constexpr size_t kLongestKey = 100;               // bytes of an unknown key worth comparing
+constexpr size_t kLargestFile = size_t{1} << 20;  // bytes
+constexpr int kDeepest = 8;                       // levels of sections: aliases can make a small file endless
+
+std::string_view environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+std::string allowed_text(const Key& key, const Field& field) {
+  if (std::holds_alternative<bool*>(field)) return "true or false";
+  if (std::holds_alternative<std::int64_t*>(field))
+    return fmt::format("a whole number, {}…{}", key.allowed.low, key.allowed.high);
+  if (std::holds_alternative<double*>(field)) return fmt::format("a number, {}…{}", key.allowed.low, key.allowed.high);
+  return fmt::format("{}", fmt::join(key.allowed.words, ", "));
+}
+
+// Each `parse` reads text as a member's type; false where it does not fit the type or what is allowed.
+bool parse(std::string_view text, const Allowed&, bool& value) {
+  const std::string word = ascii_lower(text);
+  constexpr std::string_view kTrue[] = {"true", "yes", "on", "1"}, kFalse[] = {"false", "no", "off", "0"};
+  value = std::ranges::find(kTrue, word) != std::end(kTrue);
+  return value || std::ranges::find(kFalse, word) != std::end(kFalse);
+}
+
+template <typename Number>
+  requires std::same_as<Number, std::int64_t> || std::same_as<Number, double>
+bool parse(std::string_view text, const Allowed& allowed, Number& value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const auto number = static_cast<double>(value);
+  return error == std::errc{} && end == text.data() + text.size() && number >= allowed.low && number <= allowed.high;
+}
+
+bool parse(std::string_view text, const Allowed& allowed, std::string& value) {
+  if (allowed.words.empty()) {
+    value = text;
+    return true;
+  }
+  const std::string word = ascii_lower(text);
+  value = word == kWarning ? "warn" : word;
+  return std::ranges::find(allowed.words, value) != allowed.words.end();
+}
+
+bool parse(std::string_view text, const Allowed&, Strings& value) {
+  while (!text.empty()) {
+    const std::string_view item = text.substr(0, text.find(','));
+    text.remove_prefix(std::min(text.size(), item.size() + 1));
+    if (!item.empty()) value.emplace_back(item);
+  }
+  return true;
+}
+
+// Stores `value` in the member of `key`, if it may be stored there.
+Status assign(Config& config, const Key& key, std::string_view value, const std::string& where) {
+  const Field field = key.member(config);
+  return std::visit(
+      [&](auto* member) -> Status {
+        std::remove_reference_t<decltype(*member)> parsed{};
+        if (!parse(value, key.allowed, parsed))
+          return fail(ErrorCode::kInvalidArgument, fmt::format("{}{} cannot be \"{}\"; allowed: {}", where, key.path,
+                                                               printable(value), allowed_text(key, field)));
+        *member = std::move(parsed);
+        return {};
+      },
+      field);
+}
+
+Result<const Key*> find_key(std::string_view path, const std::string& where) {
+  const auto* key = std::ranges::find(kKeys, path, &Key::path);
+  if (key != std::end(kKeys)) return key;
+  std::vector<std::string_view> paths;
+  for (const auto& known : kKeys) paths.push_back(known.path);
+  const std::string_view nearest = nearest_name(path.substr(0, kLongestKey), paths);
+  return fail(ErrorCode::kInvalidArgument,
+              fmt::format("{}unknown key \"{}\"{}", where, printable(path),
+                          nearest.empty() ? "" : fmt::format("; did you mean \"{}\"?", nearest)));
+}
+
+// Walks a YAML document and applies its leaves.
+class YamlReader {
+ public:
+  YamlReader(Config& config, const std::string& file) : config_(config), file_(file) {}
+
+  Status read(const YAML::Node& node, const std::string& path, int depth = 0) {
+    if (depth > kDeepest) return fail(ErrorCode::kInvalidArgument, where(node) + "sections are nested too deeply");
+    if (node.IsMap()) {
+      for (const auto& child : node) {
+        if (!child.first.IsScalar())
+          return fail(ErrorCode::kInvalidArgument, where(child.first) + "a key must be a word");
+        const auto& name = child.first.Scalar();
+        const std::string below = path.empty() ? name : path + "." + name;
+        line_ = child.first.Mark().line;
+        IE_CHECK(read(child.second, below, depth + 1));
+      }
+      return {};
+    }
+    if (path.empty()) return fail(ErrorCode::kInvalidArgument, where(node) + "expected keys and values");
+    if (node.IsNull() && is_section(path)) return {};
+    return leaf(node, path);
+  }
+
+ private:
+  static bool is_section(std::string_view path) {
+    return std::ranges::any_of(kKeys, [&](const Key& key) {
+      return key.path.starts_with(path) && key.path.substr(path.size()).starts_with('.');
+    });
+  }
+
+  // Nodes that are empty have no mark of their own: their key's line is named then.
+  std::string where(const YAML::Node& node) const {
+    const int line = node.Mark().is_null() ? line_ : node.Mark().line;
+    return fmt::format("{}:{}: ", printable(file_), line + 1);
+  }
+
+  Status leaf(const YAML::Node& node, const std::string& path) {
+    if (is_section(path))
+      return fail(ErrorCode::kInvalidArgument, fmt::format("{}{} is a section, not a value", where(node), path));
+    IE_TRY(const Key* key, find_key(path, fmt::format("{}:{}: ", printable(file_), line_ + 1)));
+    const Field field = key->member(config_);
+    if (auto* const* list = std::get_if<Strings*>(&field); list != nullptr && node.IsSequence()) {
+      Strings items;
+      for (const auto& item : node) {
+        if (!item.IsScalar()) return fail(ErrorCode::kInvalidArgument, where(item) + path + " must be a list of texts");
+        items.push_back(item.Scalar());
+      }
+      **list = std::move(items);
+    } else if (node.IsScalar() || (node.IsNull() && list != nullptr)) {
+      IE_CHECK(assign(config_, *key, node.IsScalar() ? node.Scalar() : "", where(node)));
+    } else {
+      return fail(ErrorCode::kInvalidArgument,
+                  fmt::format("{}{} cannot be {}; allowed: {}", where(node), path, node.IsNull() ? "empty" : "a list",
+                              allowed_text(*key, field)));
+    }
+    config_.origins.insert_or_assign(path, ConfigOrigin::kFile);
+    return {};
+  }
+
+  Config& config_;
+  const std::string& file_;
+  int line_ = 0;
+};
+
+// Where the shipped configurations lie: installed, or in the source tree for a program in build/<preset>/bin.
+std::vector<std::string> shipped_folders() {
+  const std::string program = executable_folder();
+  return {program + "/../share/image-engine/config", program + "/../../../config"};
+}
+
+bool is_readable(const std::string& path) { return ::access(path.c_str(), R_OK) == 0; }
+
+std::string value_text(const Field& field) {
+  struct Visitor {
+    std::string operator()(const bool* value) const { return *value ? "true" : "false"; }
+    std::string operator()(const std::int64_t* value) const { return std::to_string(*value); }
+    std::string operator()(const double* value) const { return fmt::format("{}", *value); }
+    std::string operator()(const std::string* value) const { return *value; }
+    std::string operator()(const Strings* value) const { return fmt::format("{}", fmt::join(*value, ",")); }
+  };
+  return std::visit(Visitor{}, field);
+}
+
+Status read_config_file(Config& config, std::string path) {
+  IE_TRY(const std::string text, read_file(path, kLargestFile));
+  IE_CHECK(apply_yaml(config, text, path));
+  config.file = std::move(path);
+  return {};
+}
+
+}  // namespace
+
+std::string_view origin_name(ConfigOrigin origin) {
+  constexpr std::string_view kNames[] = {"default", "file", "environment", "flag"};
+  return kNames[static_cast<size_t>(origin)];
+}
+
+unsigned Config::worker_count() const {
+  if (processing.workers > 0) return static_cast<unsigned>(processing.workers);
+  cpu_set_t cores;
+  const bool known = ::sched_getaffinity(0, sizeof cores, &cores) == 0;
+  const unsigned count = known ? static_cast<unsigned>(CPU_COUNT(&cores)) : std::thread::hardware_concurrency();
+  return std::max(count, 1U);
+}
+
+Status apply_yaml(Config& config, std::string_view text, const std::string& file) {
+  Config changed = config;
+  try {
+    const YAML::Node root = YAML::Load(std::string(text));
+    if (!root.IsNull()) IE_CHECK(YamlReader(changed, file).read(root, ""));
+  } catch (const YAML::Exception& error) {
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{}:{}: not sound YAML: {}", printable(file), error.mark.line + 1, printable(error.msg)));
+  }
+  config = std::move(changed);
+  return {};
+}
+
+Status set(Config& config, std::string_view key, std::string_view value, ConfigOrigin origin) {
+  IE_TRY(const Key* found, find_key(key, ""));
+  IE_CHECK(assign(config, *found, value, ""));
+  config.origins.insert_or_assign(std::string(key), origin);
+  return {};
+}
+
+Result<std::string> find_config_file(std::string_view named) {
+  const std::string path(named);
+  const bool short_name = named.find('/') == std::string_view::npos && lower_extension(named).empty();
+  if (short_name)
+    for (const auto& folder : shipped_folders())
+      if (std::string shipped = absolute_path(folder + "/" + path + "_config.yaml"); is_readable(shipped))
+        return shipped;
+  if (is_readable(path)) return path;
+  return fail(errno_error(
+      fmt::format("cannot read the configuration {} (a path, or one of default, optimized, video, development, nvidia)",
+                  printable(path))));
+}
+
+Result<Config> load_config(std::string_view named) {
+  Config config;
+  const std::string_view wanted = named.empty() ? environment("IMAGE_ENGINE_CONFIG") : named;
+  if (!wanted.empty()) {
+    IE_TRY(std::string path, find_config_file(wanted));
+    IE_CHECK(read_config_file(config, std::move(path)));
+  } else if (std::string path = config_home() + "/config.yaml"; ::access(path.c_str(), F_OK) == 0) {
+    IE_CHECK(read_config_file(config, std::move(path)));
+  }
+  for (const auto& variable : kVariables) {
+    const std::string_view value = environment(variable.name);
+    if (value.empty()) continue;
+    if (auto status = set(config, variable.key, value, ConfigOrigin::kEnvironment); !status)
+      return fail(status.error().code, fmt::format("{}: {}", variable.name, status.error().message));
+  }
+  return config;
+}
+
+std::vector<ConfigEntry> describe(const Config& config) {
+  Config copy = config;
+  std::vector<ConfigEntry> entries;
+  for (const auto& key : kKeys) {
+    const Field field = key.member(copy);
+    const auto origin = config.origins.find(key.path);
+    entries.push_back({std::string(key.path), value_text(field),
+                       origin == config.origins.end() ? ConfigOrigin::kDefault : origin->second, std::string(key.help),
+                       allowed_text(key, field)});
+  }
+  return entries;
+}
+
+}  // namespace image_engine

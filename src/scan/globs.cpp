@@ -1,0 +1,157 @@
+#include "scan/globs.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace image_engine::scan {
+
+Glob::Glob(std::string_view pattern) {
+  size_t at = 0;
+  while (at < pattern.size()) {
+    const auto byte = static_cast<unsigned char>(pattern[at]);
+    const bool starts_part = at == 0 || pattern[at - 1] == '/';
+    if (byte == '*' && starts_part && pattern.substr(at, 3) == "**/") {
+      tokens_.push_back({Kind::kFolders});
+      at += 3;
+    } else if (byte == '*' && starts_part && pattern.substr(at) == "**") {
+      tokens_.push_back({Kind::kEverything});
+      at += 2;
+    } else if (byte == '*') {
+      if (tokens_.empty() || tokens_.back().kind != Kind::kStar) tokens_.push_back({Kind::kStar});
+      ++at;
+    } else if (byte == '?') {
+      tokens_.push_back({Kind::kAny});
+      ++at;
+    } else if (const size_t end = byte == '[' ? parse_set(pattern, at) : at; end != at) {
+      at = end;
+    } else {
+      if (byte == '\\' && at + 1 < pattern.size()) ++at;
+      tokens_.push_back({Kind::kByte, static_cast<unsigned char>(pattern[at])});
+      ++at;
+    }
+  }
+}
+
+// Adds the token of the set that starts at pattern[at] and returns where the pattern goes on; `at` if it never closes.
+size_t Glob::parse_set(std::string_view pattern, size_t at) {
+  const size_t start = at++;
+  const bool negated = at < pattern.size() && (pattern[at] == '!' || pattern[at] == '^');
+  if (negated) ++at;
+  std::bitset<256> set;
+  const auto take = [&] {
+    if (pattern[at] == '\\' && at + 1 < pattern.size()) ++at;
+    return static_cast<unsigned char>(pattern[at++]);
+  };
+  for (bool first = true; at < pattern.size() && (first || pattern[at] != ']'); first = false) {
+    const unsigned low = take();
+    unsigned high = low;
+    if (at + 1 < pattern.size() && pattern[at] == '-' && pattern[at + 1] != ']') {
+      ++at;
+      high = take();
+    }
+    for (unsigned byte = low; byte <= high; ++byte) set.set(byte);
+  }
+  if (at >= pattern.size()) return start;
+  if (negated) set.flip();
+  set.reset('/');
+  tokens_.push_back({Kind::kSet, 0, static_cast<std::uint32_t>(sets_.size())});
+  sets_.push_back(set);
+  return at + 1;
+}
+
+bool Glob::accepts(const Token& token, unsigned char byte) const {
+  switch (token.kind) {
+    case Kind::kByte:
+      return byte == token.byte;
+    case Kind::kSet:
+      return sets_[token.set].test(byte);
+    case Kind::kAny:
+    case Kind::kStar:
+      return byte != '/';
+    case Kind::kEverything:
+    case Kind::kFolders:
+      return true;
+  }
+  return false;
+}
+
+// Tokens that may match nothing let the state behind them in as well.
+void Glob::enter(std::vector<bool>& states, size_t state) const {
+  states[state] = true;
+  while (state < tokens_.size() && tokens_[state].kind >= Kind::kStar) states[++state] = true;
+}
+
+// A nondeterministic automaton with one state before each token: every byte of the path is looked at once.
+bool Glob::matches(std::string_view path) const {
+  std::vector<bool> states(tokens_.size() + 1);
+  std::vector<bool> next(tokens_.size() + 1);
+  enter(states, 0);
+  for (const char c : path) {
+    const auto byte = static_cast<unsigned char>(c);
+    next.assign(next.size(), false);
+    bool alive = false;
+    for (size_t i = 0; i < tokens_.size(); ++i) {
+      if (!states[i] || !accepts(tokens_[i], byte)) continue;
+      alive = true;
+      switch (tokens_[i].kind) {
+        case Kind::kByte:
+        case Kind::kAny:
+        case Kind::kSet:
+          enter(next, i + 1);
+          break;
+        case Kind::kStar:
+        case Kind::kEverything:
+          enter(next, i);
+          break;
+        case Kind::kFolders:
+          next[i] = true;
+          if (byte == '/') enter(next, i + 1);
+          break;
+      }
+    }
+    if (!alive) return false;
+    states.swap(next);
+  }
+  return states.back();
+}
+
+PatternList PatternList::parse(std::string_view text, size_t* refused) {
+  PatternList list;
+  if (refused) *refused = 0;
+  while (!text.empty()) {
+    std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    while (line.ends_with(' ') && !line.ends_with("\\ ")) line.remove_suffix(1);
+    if (line.empty() || line.starts_with('#')) continue;
+    if (!list.add(line) && refused) ++*refused;
+  }
+  return list;
+}
+
+Status PatternList::add(std::string_view pattern) {
+  if (pattern.size() > kMaxPatternBytes)
+    return fail(ErrorCode::kInvalidArgument, fmt::format("a pattern is longer than {} bytes", kMaxPatternBytes));
+  const bool negated = pattern.starts_with('!');
+  if (negated) pattern.remove_prefix(1);
+  const bool folders_only = pattern.ends_with('/');
+  if (folders_only) pattern.remove_suffix(1);
+  const bool names_only = pattern.find('/') == std::string_view::npos;
+  if (pattern.starts_with('/')) pattern.remove_prefix(1);
+  if (pattern.empty()) return fail(ErrorCode::kInvalidArgument, "a pattern is empty");
+  rules_.push_back({Glob(pattern), negated, folders_only, names_only});
+  return {};
+}
+
+Verdict PatternList::check(std::string_view path, bool is_folder) const {
+  const std::string_view name = path.substr(path.rfind('/') + 1);
+  for (auto rule = rules_.rbegin(); rule != rules_.rend(); ++rule) {
+    if (rule->folders_only && !is_folder) continue;
+    if (rule->glob.matches(rule->names_only ? name : path))
+      return rule->negated ? Verdict::kNegated : Verdict::kMatched;
+  }
+  return Verdict::kUndecided;
+}
+
+}  // namespace image_engine::scan
