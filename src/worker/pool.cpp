@@ -38,9 +38,7 @@ Result<Reply> Lease::try_once(const Task& task, bool& worth_retry) {
   request.max_edge = task.max_edge;
   request.thumbnail_edge = task.thumbnail_edge;
   request.thumbnail_quality = task.thumbnail_quality;
-  request.has_media = task.media_fd >= 0;
   request.has_sidecar = task.sidecar_fd >= 0;
-  request.keep_open = task.keep_open;
   // Pixels, their decoder's buffers and the reply have to fit: about 8 bytes a pixel.
   request.max_pixels = pool_->options().memory_limit / 8;
   Death death = Death::kNone;
@@ -60,7 +58,7 @@ Result<Reply> Lease::run(const Task& task) {
   bool worth_retry = false;
   Result<Reply> reply = try_once(task, worth_retry);
   // What an earlier file left behind may have brought the worker down: one more try, in a fresh one.
-  if (worth_retry && !fresh && task.media_fd >= 0) reply = try_once(task, worth_retry);
+  if (worth_retry && !fresh) reply = try_once(task, worth_retry);
   return reply;
 }
 

@@ -28,13 +28,12 @@ struct PoolOptions {
 // One request about one file. Descriptors are borrowed for the call.
 struct Task {
   std::uint32_t operations = 0;  // worker::Operation bits
-  int media_fd = -1;             // −1: the file of the call before, which had keep_open
+  int media_fd = -1;
   int sidecar_fd = -1;
   std::uint64_t bytes = 0;  // size of the file: a large one is given more time
   std::uint32_t max_edge = 0;
   std::uint32_t thumbnail_edge = 256;
   std::uint32_t thumbnail_quality = 80;
-  bool keep_open = false;
 };
 
 class Process;
@@ -48,7 +47,7 @@ class Lease {
   ~Lease();
 
   // Sends the task and waits for its reply. A worker that dies, hangs or grows past its limit is killed and replaced,
-  // and a task with a media_fd is tried once more if that worker died and was not fresh. Errors, each about this file only:
+  // and the task is tried once more if that worker died and was not fresh. Errors, each about this file only:
   // kCrashed, kTimeout, kOutOfMemory; kInternal when no worker can be started.
   Result<Reply> run(const Task& task);
 

@@ -190,8 +190,7 @@ Result<Reply> Process::exchange(const Request& request, int media_fd, int sideca
                                 Death& death) {
   death = Death::kNone;
   ++requests_;
-  std::vector<int> descriptors;
-  if (media_fd >= 0) descriptors.push_back(media_fd);
+  std::vector<int> descriptors = {media_fd};
   if (sidecar_fd >= 0) descriptors.push_back(sidecar_fd);
   if (!send_packet(socket_.get(), &request, sizeof request, descriptors)) return fail(describe_end(death));
   if (Status ready = wait_readable(timeout, death); !ready) {

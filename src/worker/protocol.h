@@ -33,9 +33,7 @@ struct Request {
   std::uint32_t max_edge = 0;     // of the decoded picture, 0 for full size
   std::uint32_t thumbnail_edge = 256;
   std::uint32_t thumbnail_quality = 80;
-  std::uint8_t has_media = 0;     // a descriptor is attached; else the file of the request before, if kept
-  std::uint8_t has_sidecar = 0;   // a second descriptor is attached
-  std::uint8_t keep_open = 0;     // another request for this file follows
+  std::uint32_t has_sidecar = 0;  // a second descriptor is attached
   std::uint64_t max_pixels = 0;
 };
 

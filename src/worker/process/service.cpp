@@ -43,8 +43,8 @@ std::optional<Incoming> receive() {
     if (header->cmsg_type != SCM_RIGHTS) continue;
     int descriptors[2] = {-1, -1};
     std::memcpy(descriptors, CMSG_DATA(header), std::min(sizeof descriptors, header->cmsg_len - CMSG_LEN(0)));
-    if (incoming.request.has_media) incoming.media.reset(descriptors[0]);
-    if (incoming.request.has_sidecar) incoming.sidecar.reset(descriptors[incoming.request.has_media ? 1 : 0]);
+    incoming.media.reset(descriptors[0]);
+    incoming.sidecar.reset(descriptors[1]);
   }
   return incoming;
 }
@@ -75,16 +75,14 @@ class Service {
       reply = failed(opened.error());
     else
       fill(incoming.request, reply);
-    if (!incoming.request.keep_open) media_ = {};
+    media_ = {};
+    sidecar_ = {};
     send(reply);
   }
 
  private:
   Status open(Incoming& incoming) {
-    sidecar_ = {};
-    if (incoming.media) {
-      IE_TRY(media_, MappedFile::create(incoming.media.get()));
-    }
+    IE_TRY(media_, MappedFile::create(incoming.media.get()));
     if (incoming.sidecar) {
       IE_TRY(sidecar_, MappedFile::create(incoming.sidecar.get()));
     }

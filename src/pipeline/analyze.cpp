@@ -1,0 +1,72 @@
+#include "pipeline/analyze.h"
+
+#include <sys/stat.h>
+
+#include <chrono>
+
+#include "core/text.h"
+#include "pipeline/run.h"
+
+namespace image_engine::pipeline {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+worker::PoolOptions pool_options(const Config& config) {
+  worker::PoolOptions options;
+  options.workers = static_cast<int>(config.worker_count());
+  options.memory_limit = static_cast<std::uint64_t>(config.worker.memory_limit_mb) << 20;
+  options.timeout = std::chrono::milliseconds(static_cast<std::int64_t>(config.worker.timeout_seconds * 1000));
+  options.require_sandbox = config.worker.sandbox == "strict";
+  return options;
+}
+
+store::Counts counts_of(const AnalyzeReport& report) {
+  const auto number = [](std::uint64_t value) { return static_cast<std::int64_t>(value); };
+  return {{"files", number(report.scan.files)},   {"media", number(report.scan.media)},
+          {"skipped", number(report.scan.skipped)}, {"added", number(report.added)},
+          {"changed", number(report.changed)},    {"moved", number(report.moved)},
+          {"unchanged", number(report.unchanged)}, {"missing", number(report.missing)},
+          {"offline", number(report.offline)},    {"headers", number(report.metadata.files)},
+          {"analysed", number(report.analysed)},  {"failed", number(report.failed)}};
+}
+
+Status passes(Run& run) {
+  const Clock::time_point start = Clock::now();
+  IE_TRY(const std::vector<store::KnownFile> headers, scan_folders(run));
+  run.report.scanning = {"scan", run.report.scan.media, seconds_since(start)};
+  run.report.waiting = headers.size();
+  if (!run.cancelled()) IE_CHECK(read_headers(run, headers));
+  if (!run.cancelled()) IE_CHECK(read_contents(run));
+  return {};
+}
+
+}  // namespace
+
+Result<AnalyzeReport> analyze(const AnalyzeOptions& options, store::WriterLock lock) {
+  const Clock::time_point start = Clock::now();
+  IE_TRY(store::CatalogueWriter writer, store::CatalogueWriter::open(options.catalogue, std::move(lock)));
+  IE_TRY(store::CatalogueReader reader, store::CatalogueReader::open(options.catalogue));
+  IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(pool_options(options.config)));
+  AnalyzeReport report;
+  IE_TRY(report.run, writer.start_run("analyze"));
+  for (const std::string& path : options.paths) {
+    struct stat info {};
+    if (::stat(path.c_str(), &info) == 0) IE_CHECK(writer.add_root(path, info.st_dev));
+  }
+  Run run{options, writer, reader, *pool, report, Batch(writer), LazyPlaces(options.places),
+          ThumbnailCache(options.thumbnail_folder), {}, {}};
+  const Status done = passes(run);
+  // A failed change has rolled its batch back; an error of ours leaves one open.
+  if (!done) return fail(done.error());
+  report.cancelled = run.cancelled();
+  report.worker_deaths = pool->deaths();
+  report.seconds = seconds_since(start);
+  const int exit_code = report.cancelled ? 130 : report.failed > 0 ? 3 : 0;
+  IE_CHECK(writer.finish_run(report.run, counts_of(report), exit_code));
+  return report;
+}
+
+}  // namespace image_engine::pipeline

@@ -1,0 +1,56 @@
+// Many files at once, one writer: a bounded oneTBB pipeline.
+#pragma once
+
+#include <tbb/parallel_pipeline.h>
+#include <tbb/task_arena.h>
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <type_traits>
+
+#include "core/result.h"
+
+namespace image_engine::pipeline {
+
+// work(i) for each i below `count` on `threads` threads, its result handed to sink(i, result) one at a time, in no
+// order. At most twice as many results as threads exist at once. Stops early, after what is in flight has reached the
+// sink, when `cancelled` says so or the sink fails; the sink's error is returned.
+template <typename Work, typename Sink, typename Cancelled>
+Status parallel_files(size_t count, int threads, Work work, Sink sink, Cancelled cancelled) {
+  using Value = std::invoke_result_t<Work, size_t>;
+  struct Item {
+    size_t index;
+    Value value;
+  };
+  using Token = std::shared_ptr<Item>;
+  size_t next = 0;
+  std::atomic<bool> stop = false;
+  Status status;
+  const auto source = [&](tbb::flow_control& control) -> size_t {
+    if (next >= count || stop || cancelled()) {
+      control.stop();
+      return 0;
+    }
+    return next++;
+  };
+  const auto middle = [&](size_t index) { return std::make_shared<Item>(Item{index, work(index)}); };
+  const auto last = [&](const Token& item) {
+    if (stop) return;
+    if (Status done = sink(item->index, item->value); !done) {
+      status = done;
+      stop = true;
+    }
+  };
+  using tbb::filter_mode;
+  tbb::task_arena arena(threads + 1);
+  arena.execute([&] {
+    tbb::parallel_pipeline(static_cast<size_t>(threads) * 2,
+                           tbb::make_filter<void, size_t>(filter_mode::serial_in_order, source) &
+                               tbb::make_filter<size_t, Token>(filter_mode::parallel, middle) &
+                               tbb::make_filter<Token, void>(filter_mode::serial_out_of_order, last));
+  });
+  return status;
+}
+
+}  // namespace image_engine::pipeline

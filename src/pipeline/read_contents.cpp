@@ -1,0 +1,158 @@
+#include <nlohmann/json.hpp>
+
+#include "core/file.h"
+#include "core/progress.h"
+#include "core/text.h"
+#include "pipeline/parallel.h"
+#include "pipeline/run.h"
+#include "pipeline/stages.h"
+
+namespace image_engine::pipeline {
+namespace {
+
+struct Contents {
+  Result<worker::Hashes> hashes = fail(ErrorCode::kInternal, "");
+  bool decoded = false;  // else another file has brought the same picture
+  Result<worker::Picture> picture = fail(ErrorCode::kInternal, "");
+  Status thumbnail;
+};
+
+struct HashOfHash {
+  size_t operator()(const Hash128& hash) const {
+    size_t value = 0;
+    std::memcpy(&value, hash.bytes.data(), sizeof value);
+    return value;
+  }
+};
+
+class ContentPass {
+ public:
+  explicit ContentPass(Run& run)
+      : run_(run),
+        thumbnail_key_(thumbnail_key(run.options.config)),
+        edge_(static_cast<std::uint32_t>(run.options.config.thumbnails.size)),
+        quality_(static_cast<std::uint32_t>(run.options.config.thumbnails.quality)) {}
+
+  Status all() {
+    store::PendingQuery query;
+    query.roots = run_.options.paths;
+    query.stages = {{thumbnail_key_, MediaKind::kPhoto}};
+    query.gates = {metadata_key(), content_key()};
+    query.retry = run_.options.retry;
+    IE_TRY(files_, run_.writer.pending(query));
+    Progress progress("Content", files_.size(), run_.options.progress);
+    IE_CHECK(parallel_files(
+        files_.size(), run_.pool.options().workers, [this](size_t index) { return read(files_[index]); },
+        [&](size_t index, const Contents& contents) {
+          progress.add();
+          return keep(files_[index], contents);
+        },
+        run_.options.cancelled));
+    IE_CHECK(run_.batch.commit());
+    run_.report.content = {"content", progress.done(), progress.seconds()};
+    run_.report.waiting = files_.size() - progress.done();
+    return run_.announce();
+  }
+
+ private:
+  // Whether this file is the first with its picture: then it has to be decoded.
+  bool claim(const Hash128& asset) {
+    {
+      const std::lock_guard lock(claimed_mutex_);
+      if (!claimed_.insert(asset).second) return false;
+    }
+    const std::lock_guard lock(run_.reader_mutex);
+    const Result<store::AssetId> id = run_.reader.find_asset_by_hash(asset);
+    if (!id) return true;
+    const Result<store::AssetRecord> record = run_.reader.asset_record(*id);
+    if (!record) return true;
+    return std::none_of(record->records.begin(), record->records.end(),
+                        [&](const store::Record& found) { return found.key == thumbnail_key_; });
+  }
+
+  Contents read(const store::PendingFile& file) {
+    Contents contents;
+    Result<UniqueFd> media = open_regular(file.seen.path);
+    if (!media) {
+      contents.hashes = fail(media.error());
+      return contents;
+    }
+    worker::Task task;
+    task.media_fd = media->get();
+    task.bytes = static_cast<std::uint64_t>(file.seen.stamp.size);
+    task.operations = worker::kHash;
+    worker::Lease lease = run_.pool.lease();
+    Result<worker::Reply> hashed = lease.run(task);
+    contents.hashes = hashed ? hashed->hashes : Result<worker::Hashes>(fail(hashed.error()));
+    if (!contents.hashes || file.seen.kind != MediaKind::kPhoto || !claim(contents.hashes->asset)) return contents;
+
+    contents.decoded = true;
+    task.operations = worker::kThumbnail;
+    task.thumbnail_edge = edge_;
+    task.thumbnail_quality = quality_;
+    const Result<worker::Reply> reply = lease.run(task);
+    contents.picture = reply ? reply->picture : Result<worker::Picture>(fail(reply.error()));
+    if (!contents.picture) return contents;
+    if (!reply->thumbnail)
+      contents.thumbnail = fail(reply->thumbnail.error());
+    else
+      contents.thumbnail = run_.thumbnails.put(contents.hashes->asset, edge_, lease.bytes(*reply->thumbnail));
+    return contents;
+  }
+
+  Status keep(const store::PendingFile& file, const Contents& contents) {
+    IE_CHECK(run_.batch.open());
+    store::KnownFile row;
+    row.id = file.file;
+    row.seen = file.seen;
+    if (!contents.hashes) {
+      if (contents.hashes.error().code == ErrorCode::kNotFound) {
+        run_.report.notes.push_back(printable(file.seen.path) + " vanished during the analysis");
+        return {};
+      }
+      return run_.record_failure(row, content_key(), contents.hashes.error());
+    }
+    ++run_.report.analysed;
+    IE_TRY(const store::Content content,
+           run_.writer.set_content(file.file, contents.hashes->file, contents.hashes->asset));
+    IE_CHECK(run_.writer.clear_failure(file.seen.path, kContentStage));
+    if (content.known) ++run_.report.duplicates;
+    if (contents.decoded) IE_CHECK(keep_picture(row, content.asset, contents));
+    run_.renewed.insert(content.asset);
+    IE_TRY(const bool committed, run_.batch.changed());
+    return committed ? run_.announce() : Status{};
+  }
+
+  Status keep_picture(const store::KnownFile& row, store::AssetId asset, const Contents& contents) {
+    const Status& made = contents.thumbnail;
+    if (!contents.picture || !made)
+      return run_.record_failure(row, thumbnail_key_, contents.picture ? made.error() : contents.picture.error());
+    IE_CHECK(run_.writer.clear_failure(row.seen.path, kThumbnailStage));
+    const worker::Picture& picture = *contents.picture;
+    nlohmann::json data = {{"size", edge_}};
+    if (picture.partial) data["partial"] = true;
+    if (picture.animated) data["animated"] = true;
+    if (!picture.warnings.empty()) {
+      data["warnings"] = nlohmann::json::array();
+      for (const std::string& warning : picture.warnings) data["warnings"].push_back(to_utf8(warning));
+    }
+    store::Record record;
+    record.key = thumbnail_key_;
+    record.device = "cpu";
+    record.data = data.dump();
+    return run_.writer.put_record(asset, record);
+  }
+
+  Run& run_;
+  const store::StageKey thumbnail_key_;
+  const std::uint32_t edge_, quality_;
+  std::vector<store::PendingFile> files_;
+  std::mutex claimed_mutex_;
+  std::unordered_set<Hash128, HashOfHash> claimed_;
+};
+
+}  // namespace
+
+Status read_contents(Run& run) { return ContentPass(run).all(); }
+
+}  // namespace image_engine::pipeline

@@ -1,0 +1,79 @@
+#include "core/file.h"
+#include "core/progress.h"
+#include "core/text.h"
+#include "pipeline/parallel.h"
+#include "pipeline/run.h"
+#include "pipeline/stages.h"
+
+namespace image_engine::pipeline {
+namespace {
+
+struct Headers {
+  Result<Metadata> metadata = fail(ErrorCode::kInternal, "");
+  std::optional<store::Place> place;
+};
+
+Result<Metadata> read_one(Run& run, const store::KnownFile& file) {
+  IE_TRY(const UniqueFd media, open_regular(file.seen.path));
+  worker::Task task;
+  task.operations = worker::kReadMetadata;
+  task.media_fd = media.get();
+  task.bytes = static_cast<std::uint64_t>(file.seen.stamp.size);
+  UniqueFd sidecar;
+  std::string sidecar_problem;
+  if (file.seen.sidecar) {
+    Result<UniqueFd> opened = open_regular(file.seen.sidecar->path);
+    if (opened)
+      sidecar = std::move(*opened);
+    else
+      sidecar_problem = "its sidecar was left out: " + opened.error().message;
+  }
+  task.sidecar_fd = sidecar.get();
+  worker::Lease lease = run.pool.lease();
+  IE_TRY(worker::Reply reply, lease.run(task));
+  if (reply.metadata && !sidecar_problem.empty()) reply.metadata->warnings.push_back(sidecar_problem);
+  return std::move(reply.metadata);
+}
+
+Headers read(Run& run, const store::KnownFile& file) {
+  Headers headers;
+  headers.metadata = read_one(run, file);
+  if (headers.metadata && headers.metadata->gps) headers.place = run.places.find(*headers.metadata->gps);
+  return headers;
+}
+
+Status keep(Run& run, const store::KnownFile& file, const Headers& headers) {
+  if (headers.metadata) {
+    IE_CHECK(run.writer.set_file_metadata(file.id, *headers.metadata, headers.place, metadata_key().version));
+    return run.writer.clear_failure(file.seen.path, kMetadataStage);
+  }
+  const Error& error = headers.metadata.error();
+  if (error.code == ErrorCode::kNotFound) {
+    run.report.notes.push_back(printable(file.seen.path) + " vanished during the analysis");
+    return {};
+  }
+  return run.record_failure(file, metadata_key(), error);
+}
+
+}  // namespace
+
+Status read_headers(Run& run, const std::vector<store::KnownFile>& files) {
+  Progress progress("Metadata", files.size(), run.options.progress);
+  const auto sink = [&](size_t index, const Headers& headers) -> Status {
+    progress.add();
+    ++run.report.metadata.files;
+    IE_CHECK(run.batch.open());
+    IE_CHECK(keep(run, files[index], headers));
+    if (headers.metadata && files[index].hashed) run.renewed.insert(files[index].asset);
+    IE_TRY([[maybe_unused]] const bool committed, run.batch.changed());
+    return {};
+  };
+  IE_CHECK(parallel_files(
+      files.size(), run.pool.options().workers, [&](size_t index) { return read(run, files[index]); }, sink,
+      run.options.cancelled));
+  IE_CHECK(run.batch.commit());
+  run.report.metadata.seconds = progress.seconds();
+  return run.announce();
+}
+
+}  // namespace image_engine::pipeline

@@ -1,0 +1,76 @@
+#include "pipeline/run.h"
+
+#include <spdlog/spdlog.h>
+
+#include "core/text.h"
+
+namespace image_engine::pipeline {
+namespace {
+
+constexpr int kChangesPerCommit = 500;
+constexpr std::chrono::seconds kCommitInterval{1};
+
+}  // namespace
+
+Status Batch::open() {
+  if (open_) return {};
+  IE_CHECK(writer_->begin());
+  open_ = true;
+  changes_ = 0;
+  begun_ = std::chrono::steady_clock::now();
+  return {};
+}
+
+Result<bool> Batch::changed() {
+  if (++changes_ < kChangesPerCommit && std::chrono::steady_clock::now() - begun_ < kCommitInterval) return false;
+  IE_CHECK(commit());
+  return true;
+}
+
+Status Batch::commit() {
+  if (!open_) return {};
+  open_ = false;
+  return writer_->commit();
+}
+
+std::optional<store::Place> LazyPlaces::find(const Gps& gps) {
+  std::call_once(once_, [&] {
+    if (csv_.empty()) return;
+    Result<places::PlaceIndex> index = places::PlaceIndex::create(csv_);
+    if (index)
+      index_ = std::move(*index);
+    else
+      spdlog::warn("no place names: {}", index.error().message);
+  });
+  if (!index_) return std::nullopt;
+  const std::optional<places::Place> place = index_->nearest(gps.latitude, gps.longitude);
+  if (!place) return std::nullopt;
+  return store::Place{place->name, place->admin1, place->country, place->country_code};
+}
+
+Status Run::record_failure(const store::KnownFile& file, const store::StageKey& key, const Error& error) {
+  store::Failure failure;
+  failure.file = file.id;
+  failure.path = file.seen.path;
+  failure.key = key;
+  failure.error = error;
+  failure.stamp = file.seen.stamp;
+  ++report.failed;
+  spdlog::debug("{}: {}: {}", printable(file.seen.path), key.stage, error.message);
+  IE_TRY([[maybe_unused]] const std::int64_t tries, writer.put_failure(failure));
+  return {};
+}
+
+Status Run::announce() {
+  if (options.on_asset) {
+    for (const store::AssetId asset : renewed) {
+      const std::lock_guard lock(reader_mutex);
+      // An asset may have been merged into another since.
+      if (const Result<store::AssetRecord> record = reader.asset_record(asset)) options.on_asset(*record);
+    }
+  }
+  renewed.clear();
+  return {};
+}
+
+}  // namespace image_engine::pipeline

@@ -1,0 +1,76 @@
+// What the passes of one analyze share. Only its comments' threads touch each part.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "pipeline/analyze.h"
+#include "pipeline/thumbnails.h"
+#include "places/places.h"
+#include "store/catalogue.h"
+#include "worker/pool.h"
+
+namespace image_engine::pipeline {
+
+// The catalogue's writer in transactions of a few hundred changes or a second. One thread at a time.
+class Batch {
+ public:
+  explicit Batch(store::CatalogueWriter& writer) : writer_(&writer) {}
+  // Call before a change: begins a transaction when none is open.
+  Status open();
+  // Call after a change: commits when enough has come together. True when it did.
+  Result<bool> changed();
+  Status commit();
+
+ private:
+  store::CatalogueWriter* writer_;
+  bool open_ = false;
+  int changes_ = 0;
+  std::chrono::steady_clock::time_point begun_;
+};
+
+// The place index, loaded when the first position is looked up. Thread-safe.
+class LazyPlaces {
+ public:
+  explicit LazyPlaces(std::string csv) : csv_(std::move(csv)) {}
+  std::optional<store::Place> find(const Gps& gps);
+
+ private:
+  std::string csv_;
+  std::once_flag once_;
+  std::optional<places::PlaceIndex> index_;
+};
+
+struct Run {
+  const AnalyzeOptions& options;
+  store::CatalogueWriter& writer;
+  store::CatalogueReader& reader;  // guarded by reader_mutex
+  worker::Pool& pool;
+  AnalyzeReport& report;
+  Batch batch;
+  LazyPlaces places;
+  ThumbnailCache thumbnails;
+  std::mutex reader_mutex;
+  std::set<store::AssetId> renewed;  // finished in this run, not yet told to on_asset; the sink's
+
+  // Puts a failure into the ledger, now. The sink's.
+  Status record_failure(const store::KnownFile& file, const store::StageKey& key, const Error& error);
+  // Tells on_asset about what is committed. The sink's.
+  Status announce();
+  [[nodiscard]] bool cancelled() const { return options.cancelled(); }
+};
+
+// Pass 1, first half: walks and compares; gives the files whose headers are to be read.
+Result<std::vector<store::KnownFile>> scan_folders(Run& run);
+// Pass 1, second half: headers of these files.
+Status read_headers(Run& run, const std::vector<store::KnownFile>& files);
+// Pass 2: everything that needs the whole file.
+Status read_contents(Run& run);
+
+}  // namespace image_engine::pipeline

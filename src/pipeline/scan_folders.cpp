@@ -1,0 +1,228 @@
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <unordered_map>
+
+#include "core/progress.h"
+#include "core/text.h"
+#include "pipeline/run.h"
+#include "pipeline/stages.h"
+#include "scan/scan.h"
+
+namespace image_engine::pipeline {
+namespace {
+
+constexpr char kScanStage[] = "scan";
+
+store::StageKey scan_key() { return {kScanStage, "", "1", ""}; }
+
+// A file's content, wherever it lies: what pass 1 knows a moved file by.
+struct Identity {
+  std::uint64_t device, inode;
+  std::int64_t size, mtime_ns;
+  bool operator==(const Identity&) const = default;
+};
+
+struct IdentityHash {
+  size_t operator()(const Identity& id) const {
+    size_t hash = 0;
+    for (const auto part : {id.device, id.inode, static_cast<std::uint64_t>(id.size), static_cast<std::uint64_t>(id.mtime_ns)})
+      hash = (hash ^ part) * 0x9E3779B97F4A7C15ULL;
+    return hash ^ (hash >> 32);
+  }
+};
+
+Identity identity_of(const store::FileObservation& seen) {
+  return {seen.device, seen.inode, seen.stamp.size, seen.stamp.mtime_ns};
+}
+
+store::FileObservation observation(const scan::FoundFile& found) {
+  store::FileObservation seen;
+  seen.path = found.path;
+  seen.device = found.device;
+  seen.inode = found.inode;
+  seen.stamp = {static_cast<std::int64_t>(found.size), found.mtime_ns};
+  seen.format = found.format;
+  seen.kind = found.kind;
+  if (found.sidecar)
+    seen.sidecar = store::Sidecar{found.sidecar->path,
+                                  {static_cast<std::int64_t>(found.sidecar->size), found.sidecar->mtime_ns}};
+  return seen;
+}
+
+// Whether the row describes the bytes that now lie there. A device number may change with each mount; on the same
+// device another inode is another file, even of the same size and time.
+bool same_content(const store::FileObservation& row, const scan::FoundFile& found) {
+  return row.stamp == store::FileStamp{static_cast<std::int64_t>(found.size), found.mtime_ns} &&
+         (row.inode == found.inode || row.device != found.device);
+}
+
+bool gone(const std::string& path) {
+  struct stat info {};
+  return ::lstat(path.c_str(), &info) != 0 && (errno == ENOENT || errno == ENOTDIR);
+}
+
+class FolderScan {
+ public:
+  explicit FolderScan(Run& run) : run_(run), progress_("Scan", 0, run.options.progress) {}
+
+  Status load() {
+    IE_TRY(std::vector<store::KnownFile> rows, run_.writer.known_files("/"));
+    rows_ = std::move(rows);
+    for (store::KnownFile& row : rows_) {
+      by_path_.emplace(row.seen.path, &row);
+      by_identity_.emplace(identity_of(row.seen), &row);
+    }
+    const std::lock_guard lock(run_.reader_mutex);
+    IE_TRY(const std::vector<store::Failure> failures, run_.reader.list_failures(run_.options.paths));
+    for (const store::Failure& failure : failures) {
+      if (failure.key.stage == kScanStage) old_problems_.insert(failure.path);
+      if (failure.key.stage == kMetadataStage && failure.key.version == metadata_key().version && !run_.options.retry)
+        failed_.emplace(failure.path, failure.stamp);
+    }
+    return {};
+  }
+
+  Status walk() {
+    scan::ScanOptions options;
+    options.include = run_.options.config.scan.include;
+    options.exclude = run_.options.config.scan.exclude;
+    options.hidden = run_.options.config.scan.hidden;
+    options.follow_symlinks = run_.options.config.scan.follow_symlinks;
+    IE_TRY(const scan::Walker walker, scan::Walker::create(options));
+    scan::ScanVisitor visitor;
+    visitor.known = [this](const scan::FoundFile& found) -> std::optional<MediaFormat> {
+      const auto row = by_path_.find(found.path);
+      if (row == by_path_.end() || !same_content(row->second->seen, found)) return std::nullopt;
+      return row->second->seen.format;
+    };
+    visitor.file = [this](scan::FoundFile&& found) {
+      progress_.add();
+      if (status_) status_ = file(found);
+      return status_.has_value() && !run_.cancelled();
+    };
+    visitor.problem = [this](const scan::ScanProblem& found) {
+      if (status_) status_ = problem(found);
+    };
+    run_.report.scan = walker.walk(run_.options.paths, visitor);
+    IE_CHECK(status_);
+    return finish();
+  }
+
+  std::vector<store::KnownFile> take_headers() { return std::move(headers_); }
+
+ private:
+  Status file(const scan::FoundFile& found) {
+    IE_CHECK(run_.batch.open());
+    const auto known = by_path_.find(found.path);
+    if (known != by_path_.end() && found.known && observation(found).sidecar == known->second->seen.sidecar) {
+      ++run_.report.unchanged;
+      seen_.push_back(known->second->id);
+      wants_headers(*known->second);
+      return {};
+    }
+    if (known == by_path_.end()) {
+      IE_TRY(const bool was_moved, moved(found));
+      if (was_moved) return {};
+    }
+    known == by_path_.end() ? ++run_.report.added : ++run_.report.changed;
+    store::FileObservation seen = observation(found);
+    if (known != by_path_.end() && !found.known && seen.stamp == known->second->seen.stamp) {
+      // Another file that took over name, size and time: the row must not vouch for it.
+      store::FileObservation different = seen;
+      different.stamp.mtime_ns -= 1;
+      IE_TRY([[maybe_unused]] const store::KnownFile replaced, run_.writer.upsert_file(different, run_.report.run));
+    }
+    IE_TRY(const store::KnownFile row, run_.writer.upsert_file(seen, run_.report.run));
+    wants_headers(row);
+    IE_TRY([[maybe_unused]] const bool committed, run_.batch.changed());
+    return {};
+  }
+
+  Result<bool> moved(const scan::FoundFile& found) {
+    const auto [first, last] = by_identity_.equal_range(identity_of(observation(found)));
+    for (auto it = first; it != last; ++it) {
+      store::KnownFile& row = *it->second;
+      if (!gone(row.seen.path)) continue;
+      IE_CHECK(run_.writer.move_file(row.id, observation(found), run_.report.run));
+      ++run_.report.moved;
+      row.seen.path = found.path;
+      row.seen.sidecar = observation(found).sidecar;
+      wants_headers(row);
+      by_identity_.erase(it);
+      IE_TRY([[maybe_unused]] const bool committed, run_.batch.changed());
+      return true;
+    }
+    return false;
+  }
+
+  void wants_headers(const store::KnownFile& row) {
+    if (row.metadata_version == metadata_key().version) return;
+    const auto failed = failed_.find(row.seen.path);
+    if (failed != failed_.end() && failed->second == row.seen.stamp) return;
+    headers_.push_back(row);
+  }
+
+  Status problem(const scan::ScanProblem& found) {
+    using scan::ProblemKind;
+    if (found.kind == ProblemKind::kRoot || found.kind == ProblemKind::kRootLost) {
+      const bool known = std::any_of(rows_.begin(), rows_.end(), [&](const store::KnownFile& row) {
+        return row.seen.path == found.path || row.seen.path.starts_with(join_path(found.path, ""));
+      });
+      if (known || found.kind == ProblemKind::kRootLost) {
+        away_.push_back(found.path);
+        run_.report.notes.push_back(fmt::format("{} is away ({}): what the catalogue knows of it is kept as offline",
+                                                printable(found.path), found.error.message));
+        return {};
+      }
+    }
+    unread_.push_back(found.path);
+    old_problems_.erase(found.path);
+    IE_CHECK(run_.batch.open());
+    store::KnownFile nothing;
+    nothing.seen.path = found.path;
+    return run_.record_failure(nothing, scan_key(), found.error);
+  }
+
+  Status finish() {
+    IE_CHECK(run_.batch.open());
+    IE_CHECK(run_.writer.touch_files(seen_, run_.report.run));
+    if (!run_.report.scan.stopped) {
+      for (const std::string& root : run_.options.paths) {
+        if (std::find(away_.begin(), away_.end(), root) != away_.end()) {
+          IE_TRY(const std::int64_t offline, run_.writer.mark_offline(root));
+          run_.report.offline += static_cast<std::uint64_t>(offline);
+          continue;
+        }
+        IE_TRY(const std::int64_t missing, run_.writer.mark_missing(root, run_.report.run, unread_));
+        run_.report.missing += static_cast<std::uint64_t>(missing);
+      }
+      for (const std::string& path : old_problems_) IE_CHECK(run_.writer.clear_failure(path, kScanStage));
+    }
+    return run_.batch.commit();
+  }
+
+  Run& run_;
+  Progress progress_;
+  Status status_;
+  std::vector<store::KnownFile> rows_;
+  std::unordered_map<std::string, store::KnownFile*> by_path_;
+  std::unordered_multimap<Identity, store::KnownFile*, IdentityHash> by_identity_;
+  std::unordered_map<std::string, store::FileStamp> failed_;
+  std::unordered_set<std::string> old_problems_;  // in the ledger, not met again so far
+  std::vector<store::FileId> seen_;               // unchanged
+  std::vector<store::KnownFile> headers_;
+  std::vector<std::string> unread_, away_;
+};
+
+}  // namespace
+
+Result<std::vector<store::KnownFile>> scan_folders(Run& run) {
+  FolderScan scan(run);
+  IE_CHECK(scan.load());
+  IE_CHECK(scan.walk());
+  return scan.take_headers();
+}
+
+}  // namespace image_engine::pipeline
