@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Packs a release build into dist/image-engine-VERSION-linux-ARCH/ and a tarball: runs from any path, needs only glibc.
+# usage: tools/dist.sh [BUILD]     BUILD: a configured and built tree, build/release by default
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+build=$(realpath "${1:-$root/build/release}")
+version=$(sed -n 's/^CMAKE_PROJECT_VERSION:STATIC=//p' "$build/CMakeCache.txt")
+name=image-engine-$version-linux-$(uname -m)
+target=$root/dist/$name
+work=$target.part
+
+fail() { printf 'dist: error: %s\n' "$*" >&2; exit 1; }
+command -v patchelf >/dev/null || fail "patchelf is missing: run tools/setup.sh"
+
+# What comes with every glibc system and must match its loader.
+glibc='^(ld-linux.*|libc|libm|libmvec|libdl|libpthread|librt|libresolv|libutil|libanl|libnsl|libnss_.*|libBrokenLocale|libthread_db)\.so'
+
+# "soname path" of every library that the named programs need, directly or not.
+closure() { ldd "$@" | awk '$2 == "=>" && $3 ~ /^\// {print $1, $3} /not found/ {print > "/dev/stderr"; exit 1}' | sort -u | grep -Ev "$glibc"; }
+
+# The Debian package that a file came from; empty for a file of none (/lib may be a link to /usr/lib).
+package_of() {
+  local file
+  file=$(realpath "$1")
+  { dpkg -S "$file" || dpkg -S "${file#/usr}"; } 2>/dev/null | head -1 | cut -d: -f1
+}
+
+rm -rf -- "$work" "$target"
+mkdir -p "$work/lib"
+DESTDIR='' cmake --install "$build" --prefix "$work" --strip >/dev/null
+[ -x "$work/bin/image-engine" ] && [ -x "$work/bin/image-engine-worker" ] || fail "$build holds no finished build"
+[ -f "$work/share/image-engine/places.csv" ] || fail "place names are missing: run tools/setup.sh"
+
+modules=$(basename "$(echo "$build"/lib/vips-modules-*)")
+mkdir "$work/lib/$modules"
+cp -L "$build/lib/$modules"/*.so "$work/lib/$modules/"
+
+libraries=$(closure "$work"/bin/* "$work/lib/$modules"/*.so)
+while read -r soname path; do
+  cp -L "$path" "$work/lib/$soname"
+  chmod u+w,a-x "$work/lib/$soname"
+  package=$(package_of "$path")
+  [ -n "$package" ] || fail "$path belongs to no Debian package, so its licence is unknown"
+  mkdir -p "$work/share/licences/$package"
+  cp -L "/usr/share/doc/$package/copyright" "$work/share/licences/$package/"
+done <<<"$libraries"
+
+patchelf --set-rpath '$ORIGIN/../lib' "$work"/bin/*
+patchelf --set-rpath '$ORIGIN' "$work"/lib/*.so*
+patchelf --set-rpath '$ORIGIN/..' "$work/lib/$modules"/*.so
+
+rm -rf -- "$work/share/doc"
+[ ! -d "$root/web" ] || cp -r "$root/web" "$work/share/image-engine/web"
+cp "$root/LICENSE" "$root/THIRD_PARTY.md" "$work/"
+cp -L /usr/share/common-licenses/GPL-3 "$work/share/licences/GPL-3"
+cat >"$work/README" <<'TEXT'
+Image Engine, ready to run: bin/image-engine analyze ~/Pictures
+
+The folder may stand anywhere; nothing needs installing on an x86_64 Linux with glibc 2.36 or newer (Debian 12).
+bin/image-engine-worker, which the program starts by itself, must stay beside it, as must lib/ and share/.
+
+Image Engine's own source is under the Apache License 2.0 (LICENSE). The worker links GPL libraries, so this bundle as a
+whole is distributed under the GNU General Public License 3 or later. THIRD_PARTY.md names each part, share/licences/
+holds the packages' own texts. The sources of the Debian packages: `apt-get source PACKAGE` on Debian 12.
+TEXT
+
+if LC_ALL=C ldd "$work"/bin/* "$work/lib/$modules"/*.so | grep '=> /' | grep -v "$work/lib" | awk '{print $1}' | grep -Ev "$glibc"; then
+  fail "the libraries above are still taken from this system"
+fi
+mv "$work" "$target"
+tar -C "$root/dist" --sort=name --owner=0 --group=0 --numeric-owner -czf "$target.tar.gz" "$name"
+printf 'dist: %s (%s), %s.tar.gz (%s)\n' "dist/$name" "$(du -sh "$target" | cut -f1)" "dist/$name" "$(du -h "$target.tar.gz" | cut -f1)"

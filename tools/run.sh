@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# `make run`: analyses a folder, prints the report, and asks two questions that the folder can answer.
+# usage: tools/run.sh ENGINE [FOLDER]     without FOLDER: the samples, with a catalogue of their own
+set -euo pipefail
+
+engine=$1
+folder=${2:-}
+
+# Prints the command, then its output. 3 (some files are in the ledger) is a result, not an error.
+step() {
+  printf '\n$'
+  printf ' %q' "$(basename "$engine")" "$@"
+  printf '\n'
+  local status=0
+  "$engine" "$@" || status=$?
+  [ "$status" -eq 0 ] || [ "$status" -eq 3 ] || { printf 'exit status %s\n' "$status" >&2; exit "$status"; }
+}
+
+if [ -n "$folder" ]; then
+  step analyze "$folder"
+  step status
+  step search type:photo --limit 5
+  step search type:video --limit 5
+else
+  mkdir -p build/run
+  step analyze build/samples/photos build/samples/videos build/samples/formats --catalog build/run/catalog.db
+  step status --catalog build/run/catalog.db
+  step search 'camera:canon after:2008' --catalog build/run/catalog.db
+  step search 'butterfly' --catalog build/run/catalog.db
+fi
