@@ -1,9 +1,11 @@
 // What a search asks of the catalogue, typed. search/ makes it from what a person wrote; AssetFinder answers it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -22,12 +24,14 @@ enum class TextField : std::uint8_t {
   kLens,
   kCreator,
   kObjects,
+  kScene,
   kText,
   kCaption,
   kPeople,
   kAny,
 };
-// What `why` calls the field: "name", "keyword", "camera", …
+inline constexpr std::size_t kTextFields = static_cast<std::size_t>(TextField::kAny);
+// Its column, which is also what `why` calls it: "name", "keyword", "camera", …
 std::string_view text_field_name(TextField field);
 
 // The words of `text` next to each other, letters' case and diacritics aside. Text of scripts written without spaces

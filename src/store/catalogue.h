@@ -37,7 +37,7 @@ class CatalogueReader {
   // By path, then stage. `roots` as in PendingQuery.
   Result<std::vector<Failure>> list_failures(std::span<const std::string> roots = {}) const;
   Result<FoundAssets> find(const AssetQuery& query) const;
-  // How many assets have something in this column: tells "nothing found" from "nothing analysed yet".
+  // Whether set_asset_text has filled this column for any asset: tells "nothing found" from "nothing analysed yet".
   Result<bool> has_text(TextField field) const;
 
  private:
@@ -63,7 +63,8 @@ class CatalogueWriter {
   ~CatalogueWriter();
 
   // Many changes between begin() and commit() are one transaction, on disk after commit(). Outside of one, each call is
-  // its own. After a failed call the batch is rolled back: begin() anew.
+  // its own. A call that fails with kNotFound or kInvalidArgument has changed nothing; any other failure has rolled
+  // the batch back: begin() anew.
   Status begin();
   Status commit();
 
@@ -74,8 +75,9 @@ class CatalogueWriter {
   // All files at or below `root`, in no order, whatever their state.
   Result<std::vector<KnownFile>> known_files(const std::string& root);
 
-  // A new file, or one whose stamp, sidecar or format changed. Another content (stamp or format) gets a provisional
-  // asset; another sidecar only loses the metadata version. An unchanged one is seen again.
+  // A new file, or one that was seen before. With another stamp it is another content and gets a provisional asset;
+  // with another sidecar it only loses its metadata version; else it is touched. The format that set_file_metadata
+  // gave stays while the stamp does.
   Result<KnownFile> upsert_file(const FileObservation& seen, RunId run);
   // These were seen again as they were: present, and of this run.
   Status touch_files(std::span<const FileId> files, RunId run);
@@ -87,7 +89,8 @@ class CatalogueWriter {
   // All at or below `root` that is not missing is offline. Gives their number.
   Result<std::int64_t> mark_offline(const std::string& root);
 
-  // Keeps `metadata` as the file's record of the stage "metadata" and makes it searchable at commit().
+  // Keeps `metadata` as the file's record of the stage "metadata" and makes it searchable at commit(). This,
+  // set_content and put_record clear the failure of their stage ("metadata", "content", the record's).
   Status set_file_metadata(FileId file, const Metadata& metadata, const std::optional<Place>& place,
                            const std::string& version);
   // Pass 2 has read the file. Its provisional asset becomes the asset of that hash: the one that is there, or itself.
@@ -113,7 +116,6 @@ class CatalogueWriter {
   Status remove_label(AssetId asset, const std::string& label);
 
  private:
-  friend class Maintenance;
   struct State;
   explicit CatalogueWriter(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;

@@ -1,0 +1,207 @@
+#include "store/asset_index.h"
+
+#include <algorithm>
+#include <array>
+
+#include "core/text.h"
+#include "store/asset_query.h"
+#include "store/rows.h"
+
+namespace image_engine::store {
+namespace {
+
+struct CodeRange {
+  char32_t first, last;
+};
+// Thai, Lao, Burmese, Khmer, kana, CJK with its extensions and compatibility forms, half-width kana.
+constexpr CodeRange kUnspaced[] = {{0x0E00, 0x0EFF},   {0x1000, 0x109F},   {0x1780, 0x17FF},
+                                   {0x19E0, 0x19FF},   {0x2E80, 0x2FDF},   {0x3005, 0x3007},
+                                   {0x3040, 0x30FF},   {0x3100, 0x312F},   {0x31A0, 0x31BF},
+                                   {0x31F0, 0x31FF},   {0x3400, 0x4DBF},   {0x4E00, 0x9FFF},
+                                   {0xA9E0, 0xA9FF},   {0xAA60, 0xAA7F},   {0xF900, 0xFAFF},
+                                   {0xFF66, 0xFF9D},   {0x1B000, 0x1B16F}, {0x20000, 0x3FFFF}};
+
+// A few bytes that are not UTF-8 may be taken for another letter; they then only cost a row in the trigram index.
+char32_t code_at(std::string_view text, size_t i) {
+  const auto byte = [&](size_t k) -> char32_t {
+    return i + k < text.size() ? static_cast<unsigned char>(text[i + k]) : 0U;
+  };
+  const char32_t first = byte(0);
+  if (first >= 0xF0) return (first & 7) << 18 | (byte(1) & 63) << 12 | (byte(2) & 63) << 6 | (byte(3) & 63);
+  if (first >= 0xE0) return (first & 15) << 12 | (byte(1) & 63) << 6 | (byte(2) & 63);
+  return first;
+}
+
+void append_line(std::string& text, std::string_view line) {
+  if (line.empty()) return;
+  if (!text.empty()) text += '\n';
+  text += line;
+}
+
+// Longer text adds nothing to a search and much to the index.
+constexpr size_t kMostText = size_t{64} << 10;
+
+// Valid UTF-8 without NUL, which would end the text for some of SQLite's functions.
+std::string clean(std::string_view text) {
+  std::string cleaned = to_utf8(text.substr(0, kMostText));
+  std::ranges::replace(cleaned, '\0', ' ');
+  return cleaned;
+}
+
+std::optional<std::string> or_null(const std::string& text) {
+  return text.empty() ? std::nullopt : std::optional(clean(text));
+}
+
+}  // namespace
+
+bool has_unspaced_script(std::string_view text) {
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (static_cast<unsigned char>(text[i]) < 0xE0) continue;
+    const char32_t code = code_at(text, i);
+    for (const CodeRange& range : kUnspaced)
+      if (code >= range.first && code <= range.last) return true;
+  }
+  return false;
+}
+
+struct AssetIndex::Document {
+  bool has_file = false;
+  bool provisional = true;
+  bool shown = false;
+  std::string kind, format;
+  std::optional<FileFacts> facts;
+  std::optional<std::int64_t> rating;
+  std::array<std::string, kTextFields> text;
+  std::string& operator[](TextField field) { return text[static_cast<size_t>(field)]; }
+};
+
+void AssetIndex::load_roots() {
+  roots_.clear();
+  for (auto row = connection_.query("SELECT path FROM roots"); row.next();) roots_.push_back(row.bytes(0));
+}
+
+// The names of the file and of the folders from the root's own name on: what lies above is the same for all.
+std::string AssetIndex::name_text(const std::string& path) const {
+  size_t from = 0;
+  for (const std::string& root : roots_)
+    if (is_at_or_below(path, below(root))) from = std::max(from, root.rfind('/') + 1);
+  std::string text = path.substr(from);
+  std::ranges::replace(text, '/', ' ');
+  return clean(text);
+}
+
+void AssetIndex::read_files(AssetId asset, Document& document) {
+  auto row = connection_.query(
+      "SELECT f.path, f.state, f.format, f.kind, r.data FROM files f "
+      "LEFT JOIN records r ON r.file_id = f.id AND r.stage = 'metadata' "
+      "WHERE f.asset_id = ? ORDER BY f.state = 'missing', f.state = 'offline', f.id",
+      asset);
+  while (row.next()) {
+    const bool there = state_from_name(row.bytes(1)) != FileState::kMissing;
+    if (!document.has_file) {
+      document.format = row.bytes(2);
+      document.kind = row.bytes(3);
+    }
+    document.has_file = true;
+    // The names of files that are gone count only when all are.
+    if (there || !document.shown) append_line(document[TextField::kName], name_text(row.bytes(0)));
+    document.shown = document.shown || there;
+    if (!document.facts && !row.is_null(4)) document.facts = facts_from_json(row.bytes(4));
+  }
+}
+
+void AssetIndex::refresh(AssetId asset) {
+  Document document;
+  {
+    auto row = connection_.query(
+        "SELECT a.hash IS NULL, u.rating FROM assets a LEFT JOIN user_ratings u ON u.asset_hash = a.hash "
+        "WHERE a.id = ?",
+        asset);
+    if (!row.next()) return;
+    document.provisional = row.integer(0) != 0;
+    if (!row.is_null(1)) document.rating = row.integer(1);
+  }
+  read_files(asset, document);
+  if (!document.has_file) {
+    if (document.provisional) return erase(asset);
+    return connection_.run("UPDATE assets SET shown = 0 WHERE id = ?", asset);
+  }
+  if (document.facts) {
+    const Metadata& m = document.facts->metadata;
+    document[TextField::kTitle] = clean(m.title);
+    document[TextField::kDescription] = clean(m.description);
+    for (const std::string& keyword : m.keywords) append_line(document[TextField::kKeywords], clean(keyword));
+    // "Canon" + "Canon EOS 40D" is said once.
+    const bool repeated = !m.make.empty() && m.model.starts_with(m.make);
+    document[TextField::kCamera] = clean(repeated || m.make.empty() ? m.model : m.make + " " + m.model);
+    document[TextField::kLens] = clean(m.lens);
+    document[TextField::kCreator] = clean(m.creator);
+    if (const auto& place = document.facts->place)
+      for (const std::string& part : {place->city, place->region, place->country})
+        append_line(document[TextField::kPlace], clean(part));
+    if (!document.rating && m.rating) document.rating = *m.rating;
+  }
+  for (auto row = connection_.query("SELECT label FROM labels WHERE asset_hash = (SELECT hash FROM assets WHERE id = ?)",
+                                    asset);
+       row.next();)
+    append_line(document[TextField::kKeywords], row.bytes(0));
+  for (auto row = connection_.query("SELECT field, body FROM asset_found_text WHERE asset_id = ?", asset); row.next();)
+    for (size_t field = 0; field < kTextFields; ++field)
+      if (text_field_name(static_cast<TextField>(field)) == row.bytes(0)) append_line(document.text[field], row.bytes(1));
+  write_columns(asset, document);
+  write_text(asset, document);
+}
+
+void AssetIndex::write_columns(AssetId asset, const Document& document) {
+  static const Metadata kNothing;
+  const Metadata& m = document.facts ? document.facts->metadata : kNothing;
+  const Place place = document.facts && document.facts->place ? *document.facts->place : Place();
+  const auto known = [](std::uint32_t pixels) {
+    return pixels == 0 ? std::nullopt : std::optional<std::int64_t>(pixels);
+  };
+  std::optional<std::string> taken;
+  std::optional<std::int64_t> seconds, offset;
+  if (m.taken) {
+    taken = clean(m.taken->local);
+    seconds = m.taken->local_seconds();
+    if (m.taken->offset_minutes) offset = *m.taken->offset_minutes;
+  }
+  std::optional<double> latitude, longitude, altitude;
+  if (m.gps) {
+    latitude = m.gps->latitude;
+    longitude = m.gps->longitude;
+    altitude = m.gps->altitude;
+  }
+  connection_.run(
+      "UPDATE assets SET kind = ?, format = ?, shown = ?, width = ?, height = ?, taken = ?, taken_seconds = ?, "
+      "taken_offset = ?, make = ?, model = ?, lens = ?, latitude = ?, longitude = ?, altitude = ?, rating = ?, "
+      "city = ?, region = ?, country = ?, country_code = ? WHERE id = ?",
+      document.kind, document.format, document.shown, known(m.width), known(m.height), taken, seconds, offset,
+      or_null(m.make), or_null(m.model), or_null(m.lens), latitude, longitude, altitude, document.rating,
+      or_null(place.city), or_null(place.region), or_null(place.country), or_null(place.country_code), asset);
+}
+
+void AssetIndex::write_text(AssetId asset, const Document& document) {
+  const auto& t = document.text;
+  const auto unspaced = [&](size_t i) { return has_unspaced_script(t[i]) ? std::string_view(t[i]) : ""; };
+  connection_.run("DELETE FROM asset_text WHERE rowid = ?", asset);
+  connection_.run(
+      "INSERT INTO asset_text(rowid, name, title, description, keyword, place, camera, lens, creator, object, scene, "
+      "text, caption, person) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      asset, t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8], t[9], t[10], t[11], t[12]);
+  connection_.run("DELETE FROM asset_trigram WHERE rowid = ?", asset);
+  if (std::ranges::none_of(t, [](const std::string& text) { return has_unspaced_script(text); })) return;
+  connection_.run(
+      "INSERT INTO asset_trigram(rowid, name, title, description, keyword, place, camera, lens, creator, object, "
+      "scene, text, caption, person) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      asset, unspaced(0), unspaced(1), unspaced(2), unspaced(3), unspaced(4), unspaced(5), unspaced(6), unspaced(7),
+      unspaced(8), unspaced(9), unspaced(10), unspaced(11), unspaced(12));
+}
+
+void AssetIndex::erase(AssetId asset) {
+  connection_.run("DELETE FROM asset_text WHERE rowid = ?", asset);
+  connection_.run("DELETE FROM asset_trigram WHERE rowid = ?", asset);
+  connection_.run("DELETE FROM assets WHERE id = ?", asset);
+}
+
+}  // namespace image_engine::store

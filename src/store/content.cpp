@@ -1,0 +1,158 @@
+// What pass 1 and pass 2 found: metadata, content, records, and what a person says.
+#include "core/text.h"
+#include "store/rows.h"
+#include "store/writer_state.h"
+
+namespace image_engine::store {
+
+Status CatalogueWriter::set_file_metadata(FileId file, const Metadata& metadata, const std::optional<Place>& place,
+                                          const std::string& version) {
+  return state_->change([&] {
+    State& s = *state_;
+    s.dirty.insert(s.asset_of(file));
+    s.connection.run("DELETE FROM records WHERE file_id = ? AND stage = 'metadata'", file);
+    s.connection.run(
+        "INSERT INTO records(file_id, stage, model, version, params, device, precision, data, created) "
+        "VALUES(?, 'metadata', '', ?, '', 'cpu', '', ?, ?)",
+        file, version, facts_to_json({metadata, place}), utc_now());
+    s.connection.run("UPDATE files SET metadata_version = ? WHERE id = ?", version, file);
+    if (metadata.format != MediaFormat::kNone)
+      s.connection.run("UPDATE files SET format = ?, kind = ? WHERE id = ?", format_name(metadata.format),
+                       kind_name(media_kind(metadata.format)), file);
+    s.connection.run("DELETE FROM failures WHERE file_id = ? AND stage = 'metadata'", file);
+  });
+}
+
+Result<Content> CatalogueWriter::set_content(FileId file, const Hash128& file_hash, const Hash128& asset_hash) {
+  if (file_hash.empty() || asset_hash.empty())
+    return fail(ErrorCode::kInvalidArgument, "catalogue: a content needs both hashes");
+  return state_->change([&] {
+    State& s = *state_;
+    Connection& c = s.connection;
+    const AssetId now = s.asset_of(file);
+    const std::string hash = bytes_of(asset_hash);
+    Content content;
+    content.asset = c.integer("SELECT id FROM assets WHERE hash = ?", Blob{hash});
+    content.known = content.asset != 0;
+    if (!content.known) {
+      const bool provisional = c.integer("SELECT hash IS NULL FROM assets WHERE id = ?", now) != 0;
+      content.asset = provisional ? now : s.add_provisional("none", "none");
+      c.run("UPDATE assets SET hash = ? WHERE id = ?", Blob{hash}, content.asset);
+      // A person may have rated it in an earlier life.
+      if (c.integer("SELECT EXISTS(SELECT 1 FROM user_ratings WHERE asset_hash = ?1) OR "
+                    "EXISTS(SELECT 1 FROM labels WHERE asset_hash = ?1)",
+                    Blob{hash}) != 0)
+        s.dirty.insert(content.asset);
+    }
+    c.run("UPDATE files SET file_hash = ?, asset_id = ? WHERE id = ?", Blob{bytes_of(file_hash)}, content.asset, file);
+    if (content.asset != now) {
+      s.dirty.insert(content.asset);
+      s.dirty.insert(now);
+    }
+    for (auto row = c.query("SELECT stage, model, version, params FROM records WHERE asset_id = ?", content.asset);
+         row.next();)
+      content.records.push_back({row.bytes(0), row.bytes(1), row.bytes(2), row.bytes(3)});
+    c.run("DELETE FROM failures WHERE file_id = ? AND stage = 'content'", file);
+    return content;
+  });
+}
+
+Status CatalogueWriter::put_record(AssetId asset, const Record& record) {
+  return state_->change([&] {
+    Connection& c = state_->connection;
+    if (c.integer("SELECT EXISTS(SELECT 1 FROM assets WHERE id = ?)", asset) == 0)
+      raise(ErrorCode::kNotFound, "asset " + std::to_string(asset) + " is not in the catalogue");
+    const StageKey& key = record.key;
+    c.run(
+        "INSERT INTO records(asset_id, stage, model, version, params, device, precision, data, created) "
+        "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT(asset_id, stage, model, version, params) WHERE asset_id IS NOT NULL DO UPDATE SET "
+        "device = excluded.device, precision = excluded.precision, data = excluded.data, created = excluded.created",
+        asset, key.stage, key.model, key.version, key.params, record.device, record.precision, record.data, utc_now());
+    c.run("DELETE FROM failures WHERE stage = ? AND file_id IN (SELECT id FROM files WHERE asset_id = ?)", key.stage,
+          asset);
+  });
+}
+
+Status CatalogueWriter::put_file_record(FileId file, const Record& record) {
+  return state_->change([&] {
+    Connection& c = state_->connection;
+    (void)state_->asset_of(file);
+    const StageKey& key = record.key;
+    c.run(
+        "INSERT INTO records(file_id, stage, model, version, params, device, precision, data, created) "
+        "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT(file_id, stage, model, version, params) WHERE file_id IS NOT NULL DO UPDATE SET "
+        "device = excluded.device, precision = excluded.precision, data = excluded.data, created = excluded.created",
+        file, key.stage, key.model, key.version, key.params, record.device, record.precision, record.data, utc_now());
+    c.run("DELETE FROM failures WHERE stage = ? AND file_id = ?", key.stage, file);
+  });
+}
+
+Status CatalogueWriter::set_asset_text(AssetId asset, TextField field, const std::vector<std::string>& items) {
+  return state_->change([&] {
+    State& s = *state_;
+    if (field == TextField::kAny) raise(ErrorCode::kInvalidArgument, "catalogue: found text needs a field");
+    if (s.connection.integer("SELECT EXISTS(SELECT 1 FROM assets WHERE id = ?)", asset) == 0)
+      raise(ErrorCode::kNotFound, "asset " + std::to_string(asset) + " is not in the catalogue");
+    std::string body;
+    for (const std::string& item : items) {
+      if (!body.empty()) body += '\n';
+      body += to_utf8(item);
+    }
+    s.dirty.insert(asset);
+    if (body.empty())
+      s.connection.run("DELETE FROM asset_found_text WHERE asset_id = ? AND field = ?", asset, text_field_name(field));
+    else
+      s.connection.run(
+          "INSERT INTO asset_found_text(asset_id, field, body) VALUES(?, ?, ?) "
+          "ON CONFLICT(asset_id, field) DO UPDATE SET body = excluded.body",
+          asset, text_field_name(field), body);
+  });
+}
+
+namespace {
+
+std::string hash_of(Connection& connection, AssetId asset) {
+  auto row = connection.query("SELECT hash FROM assets WHERE id = ? AND hash IS NOT NULL", asset);
+  if (!row.next())
+    raise(ErrorCode::kNotFound, "asset " + std::to_string(asset) + " is not in the catalogue, or was not read yet");
+  return row.bytes(0);
+}
+
+}  // namespace
+
+Status CatalogueWriter::set_user_rating(AssetId asset, std::optional<int> rating) {
+  if (rating && (*rating < 0 || *rating > 5)) return fail(ErrorCode::kInvalidArgument, "a rating is from 0 to 5");
+  return state_->change([&] {
+    const std::string hash = hash_of(state_->connection, asset);
+    state_->dirty.insert(asset);
+    if (rating)
+      state_->connection.run(
+          "INSERT INTO user_ratings(asset_hash, rating, set_at) VALUES(?, ?, ?) "
+          "ON CONFLICT(asset_hash) DO UPDATE SET rating = excluded.rating, set_at = excluded.set_at",
+          Blob{hash}, *rating, utc_now());
+    else
+      state_->connection.run("DELETE FROM user_ratings WHERE asset_hash = ?", Blob{hash});
+  });
+}
+
+Status CatalogueWriter::add_label(AssetId asset, const std::string& label) {
+  if (label.empty()) return fail(ErrorCode::kInvalidArgument, "a label needs a name");
+  return state_->change([&] {
+    const std::string hash = hash_of(state_->connection, asset);
+    state_->dirty.insert(asset);
+    state_->connection.run("INSERT INTO labels(asset_hash, label, set_at) VALUES(?, ?, ?) ON CONFLICT DO NOTHING",
+                           Blob{hash}, to_utf8(label), utc_now());
+  });
+}
+
+Status CatalogueWriter::remove_label(AssetId asset, const std::string& label) {
+  return state_->change([&] {
+    const std::string hash = hash_of(state_->connection, asset);
+    state_->dirty.insert(asset);
+    state_->connection.run("DELETE FROM labels WHERE asset_hash = ? AND label = ?", Blob{hash}, to_utf8(label));
+  });
+}
+
+}  // namespace image_engine::store

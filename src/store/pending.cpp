@@ -1,0 +1,95 @@
+// What pass 2 still has to do.
+#include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "store/rows.h"
+#include "store/writer_state.h"
+
+namespace image_engine::store {
+namespace {
+
+using StampOfFile = std::unordered_map<FileId, FileStamp>;
+
+// What failed with this very key, with the file as it was then.
+StampOfFile failed_files(Connection& connection, const StageKey& key) {
+  StampOfFile failed;
+  auto row = connection.query(
+      "SELECT file_id, size, mtime_ns FROM failures "
+      "WHERE stage = ? AND model = ? AND version = ? AND params = ? AND file_id IS NOT NULL",
+      key.stage, key.model, key.version, key.params);
+  while (row.next()) failed[row.integer(0)] = {row.integer(1), row.integer(2)};
+  return failed;
+}
+
+bool failed_as_it_is(const StampOfFile& failed, const KnownFile& file) {
+  const auto found = failed.find(file.id);
+  return found != failed.end() && found->second == file.seen.stamp;
+}
+
+struct StageWork {
+  const WantedStage* wanted;
+  std::unordered_set<AssetId> done;
+  StampOfFile failed;
+};
+
+class PendingScan {
+ public:
+  PendingScan(Connection& connection, const PendingQuery& query) {
+    for (const std::string& root : query.roots) ranges_.push_back(below(root));
+    for (const WantedStage& wanted : query.stages) {
+      StageWork& work = stages_.emplace_back();
+      work.wanted = &wanted;
+      auto row = connection.query(
+          "SELECT asset_id FROM records WHERE stage = ? AND model = ? AND version = ? AND params = ? "
+          "AND asset_id IS NOT NULL",
+          wanted.key.stage, wanted.key.model, wanted.key.version, wanted.key.params);
+      while (row.next()) work.done.insert(row.integer(0));
+      if (!query.retry) work.failed = failed_files(connection, wanted.key);
+    }
+    if (!query.retry)
+      for (const StageKey& gate : query.gates) gates_.push_back(failed_files(connection, gate));
+  }
+
+  // Adds what is to do for this file, unless another file of its asset has it.
+  void offer(const KnownFile& file, std::vector<PendingFile>& pending) {
+    if (offered_.contains(file.asset) || !is_wanted_path(file.seen.path)) return;
+    if (std::ranges::any_of(gates_, [&](const auto& gate) { return failed_as_it_is(gate, file); })) return;
+    PendingFile item{file.id, file.asset, file.seen, file.hashed, {}};
+    for (const StageWork& work : stages_) {
+      const MediaKind kind = work.wanted->kind;
+      if (kind != MediaKind::kNone && kind != file.seen.kind) continue;
+      if (failed_as_it_is(work.failed, file)) continue;
+      if (!file.hashed || !work.done.contains(file.asset)) item.stages.push_back(work.wanted->key.stage);
+    }
+    if (file.hashed && item.stages.empty()) return;
+    offered_.insert(file.asset);
+    pending.push_back(std::move(item));
+  }
+
+ private:
+  [[nodiscard]] bool is_wanted_path(const std::string& path) const {
+    return ranges_.empty() ||
+           std::ranges::any_of(ranges_, [&](const PathRange& range) { return is_at_or_below(path, range); });
+  }
+
+  std::vector<PathRange> ranges_;
+  std::vector<StageWork> stages_;
+  std::vector<StampOfFile> gates_;
+  std::unordered_set<AssetId> offered_;
+};
+
+}  // namespace
+
+Result<std::vector<PendingFile>> CatalogueWriter::pending(const PendingQuery& query) {
+  return guarded([&] {
+    Connection& connection = state_->connection;
+    PendingScan scan(connection, query);
+    std::vector<PendingFile> pending;
+    auto row = connection.query("SELECT " IE_FILE_COLUMNS IE_FILES "WHERE f.state = 'present' ORDER BY f.id");
+    while (row.next()) scan.offer(read_file_row(row), pending);
+    return pending;
+  });
+}
+
+}  // namespace image_engine::store

@@ -1,0 +1,121 @@
+#include "store/rows.h"
+
+#include <algorithm>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "store/asset_query.h"
+
+namespace image_engine::store {
+namespace {
+
+constexpr std::string_view kStates[] = {"present", "missing", "offline"};
+constexpr std::string_view kTextFieldNames[] = {"name", "title",   "description", "keyword", "place",
+                                                "camera", "lens",  "creator",     "object",  "scene",
+                                                "text", "caption", "person",      "any"};
+static_assert(std::size(kTextFieldNames) == kTextFields + 1);
+
+constexpr const char* kPlaceKeys[] = {"city", "region", "country", "country_code"};
+constexpr std::string Place::*kPlaceParts[] = {&Place::city, &Place::region, &Place::country, &Place::country_code};
+
+}  // namespace
+
+std::string_view state_name(FileState state) { return kStates[static_cast<size_t>(state)]; }
+
+std::string_view text_field_name(TextField field) { return kTextFieldNames[static_cast<size_t>(field)]; }
+
+FileState state_from_name(std::string_view name) {
+  const auto* found = std::ranges::find(kStates, name);
+  return found == std::end(kStates) ? FileState::kPresent : static_cast<FileState>(found - std::begin(kStates));
+}
+
+MediaKind kind_from_name(std::string_view name) {
+  for (const MediaKind kind : {MediaKind::kPhoto, MediaKind::kVideo})
+    if (kind_name(kind) == name) return kind;
+  return MediaKind::kNone;
+}
+
+KnownFile read_file_row(const Query& row) {
+  KnownFile file;
+  file.id = row.integer(0);
+  file.asset = row.integer(1);
+  file.seen.path = row.bytes(2);
+  file.seen.device = static_cast<std::uint64_t>(row.integer(3));
+  file.seen.inode = static_cast<std::uint64_t>(row.integer(4));
+  file.seen.stamp = {row.integer(5), row.integer(6)};
+  if (!row.is_null(7)) file.seen.sidecar = Sidecar{row.bytes(7), {row.integer(8), row.integer(9)}};
+  file.seen.format = format_from_name(row.bytes(10));
+  file.seen.kind = kind_from_name(row.bytes(11));
+  file.state = state_from_name(row.bytes(12));
+  file.hashed = row.integer(13) != 0;
+  file.metadata_version = row.bytes(14);
+  return file;
+}
+
+Failure read_failure_row(const Query& row) {
+  Failure failure;
+  failure.id = row.integer(0);
+  failure.file = row.integer(1);
+  failure.asset = row.integer(2);
+  failure.path = row.bytes(3);
+  failure.key = {row.bytes(4), row.bytes(5), row.bytes(6), row.bytes(7)};
+  failure.error = {error_code_from_name(row.bytes(8)), row.bytes(9)};
+  failure.stamp = {row.integer(10), row.integer(11)};
+  failure.tries = row.integer(12);
+  failure.first_at = row.bytes(13);
+  failure.last_at = row.bytes(14);
+  return failure;
+}
+
+Record read_record_row(const Query& row) {
+  return {{row.bytes(0), row.bytes(1), row.bytes(2), row.bytes(3)}, row.bytes(4), row.bytes(5), row.bytes(6),
+          row.bytes(7)};
+}
+
+Hash128 hash_from_bytes(std::string_view bytes) {
+  Hash128 hash;
+  if (bytes.size() == hash.bytes.size()) std::copy(bytes.begin(), bytes.end(), hash.bytes.begin());
+  return hash;
+}
+
+std::string bytes_of(const Hash128& hash) { return {hash.bytes.begin(), hash.bytes.end()}; }
+
+PathRange below(std::string_view root) {
+  while (!root.empty() && root.back() == '/') root.remove_suffix(1);
+  const std::string folder(root);
+  // '0' is the byte after '/'.
+  return {folder.empty() ? "/" : folder, folder + "/", folder + "0"};
+}
+
+bool is_at_or_below(std::string_view path, const PathRange& range) {
+  return path == range.self || path.starts_with(range.from);
+}
+
+std::string facts_to_json(const FileFacts& facts) {
+  nlohmann::json json = facts.metadata;
+  if (facts.place) {
+    auto& place = json["place"] = nlohmann::json::object();
+    for (size_t i = 0; i < std::size(kPlaceKeys); ++i) {
+      const std::string& part = (*facts.place).*kPlaceParts[i];
+      if (!part.empty()) place[kPlaceKeys[i]] = part;
+    }
+  }
+  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::optional<FileFacts> facts_from_json(const std::string& text) {
+  try {
+    const auto json = nlohmann::json::parse(text);
+    FileFacts facts{json.get<Metadata>(), std::nullopt};
+    if (const auto place = json.find("place"); place != json.end() && place->is_object()) {
+      facts.place.emplace();
+      for (size_t i = 0; i < std::size(kPlaceKeys); ++i)
+        (*facts.place).*kPlaceParts[i] = place->value(kPlaceKeys[i], std::string());
+    }
+    return facts;
+  } catch (const nlohmann::json::exception&) {
+    return std::nullopt;
+  }
+}
+
+}  // namespace image_engine::store

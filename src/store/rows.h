@@ -1,0 +1,54 @@
+// Rows to structs and back, shared by the readers and writers of store/.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "store/sql.h"
+#include "store/types.h"
+
+namespace image_engine::store {
+
+FileState state_from_name(std::string_view name);  // kPresent for an unknown one
+MediaKind kind_from_name(std::string_view name);
+
+// The columns that read_file_row wants, from `files f` joined to `assets a`, first in a SELECT.
+#define IE_FILE_COLUMNS                                                                                        \
+  "f.id, f.asset_id, f.path, f.device, f.inode, f.size, f.mtime_ns, f.sidecar_path, f.sidecar_size, "          \
+  "f.sidecar_mtime_ns, f.format, f.kind, f.state, (f.file_hash IS NOT NULL AND a.hash IS NOT NULL), "          \
+  "f.metadata_version "
+#define IE_FILES "FROM files f JOIN assets a ON a.id = f.asset_id "
+KnownFile read_file_row(const Query& row);
+
+// From `failures x LEFT JOIN files f ON f.id = x.file_id`.
+#define IE_FAILURE_COLUMNS                                                                                     \
+  "x.id, x.file_id, f.asset_id, x.path, x.stage, x.model, x.version, x.params, x.code, x.message, x.size, "    \
+  "x.mtime_ns, x.tries, x.first_at, x.last_at "
+#define IE_FAILURES "FROM failures x LEFT JOIN files f ON f.id = x.file_id "
+Failure read_failure_row(const Query& row);
+
+// From `records`.
+#define IE_RECORD_COLUMNS "stage, model, version, params, device, precision, data, created "
+Record read_record_row(const Query& row);
+
+Hash128 hash_from_bytes(std::string_view bytes);  // none unless there are 16
+std::string bytes_of(const Hash128& hash);
+
+// `path >= range.from AND path < range.to` is all below the folder `root`, its own row apart.
+struct PathRange {
+  std::string self, from, to;
+};
+PathRange below(std::string_view root);
+// True when `path` is `root` or lies below it.
+bool is_at_or_below(std::string_view path, const PathRange& range);
+
+// The file's metadata and place in the JSON of the "metadata" record, and back; nothing when it cannot be read.
+inline constexpr std::string_view kMetadataStage = "metadata";
+struct FileFacts {
+  Metadata metadata;
+  std::optional<Place> place;
+};
+std::string facts_to_json(const FileFacts& facts);
+std::optional<FileFacts> facts_from_json(const std::string& json);
+
+}  // namespace image_engine::store

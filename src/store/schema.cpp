@@ -1,0 +1,190 @@
+#include "store/schema.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "core/file.h"
+
+namespace image_engine::store {
+namespace {
+
+constexpr char kFirst[] = R"sql(
+CREATE TABLE roots(
+  path BLOB PRIMARY KEY,
+  device INTEGER NOT NULL,
+  label TEXT NOT NULL DEFAULT '',
+  added TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE runs(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  command TEXT NOT NULL,
+  started TEXT NOT NULL,
+  finished TEXT,
+  counts TEXT NOT NULL DEFAULT '{}',
+  exit_code INTEGER
+);
+
+CREATE TABLE assets(
+  id INTEGER PRIMARY KEY,
+  hash BLOB UNIQUE,
+  kind TEXT NOT NULL,
+  format TEXT NOT NULL,
+  shown INTEGER NOT NULL DEFAULT 1,
+  width INTEGER, height INTEGER,
+  taken TEXT, taken_seconds INTEGER, taken_offset INTEGER,
+  make TEXT, model TEXT, lens TEXT,
+  latitude REAL, longitude REAL, altitude REAL,
+  rating INTEGER,
+  city TEXT, region TEXT, country TEXT, country_code TEXT
+);
+CREATE INDEX assets_newest ON assets(taken_seconds, id);
+CREATE INDEX assets_kind ON assets(kind, format);
+CREATE INDEX assets_hidden ON assets(shown) WHERE shown = 0;
+CREATE INDEX assets_rating ON assets(rating) WHERE rating IS NOT NULL;
+CREATE INDEX assets_position ON assets(latitude, longitude) WHERE latitude IS NOT NULL;
+
+CREATE TABLE files(
+  id INTEGER PRIMARY KEY,
+  path BLOB NOT NULL UNIQUE,
+  device INTEGER NOT NULL, inode INTEGER NOT NULL,
+  size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+  sidecar_path BLOB, sidecar_size INTEGER, sidecar_mtime_ns INTEGER,
+  format TEXT NOT NULL, kind TEXT NOT NULL,
+  state TEXT NOT NULL CHECK(state IN ('present', 'missing', 'offline')),
+  file_hash BLOB,
+  asset_id INTEGER NOT NULL REFERENCES assets(id),
+  metadata_version TEXT NOT NULL DEFAULT '',
+  first_run INTEGER NOT NULL, last_run INTEGER NOT NULL
+);
+CREATE INDEX files_by_asset ON files(asset_id);
+
+CREATE TABLE records(
+  id INTEGER PRIMARY KEY,
+  asset_id INTEGER REFERENCES assets(id) ON DELETE CASCADE,
+  file_id INTEGER REFERENCES files(id) ON DELETE CASCADE,
+  stage TEXT NOT NULL, model TEXT NOT NULL, version TEXT NOT NULL, params TEXT NOT NULL,
+  device TEXT NOT NULL, precision TEXT NOT NULL,
+  data TEXT NOT NULL,
+  created TEXT NOT NULL,
+  CHECK((asset_id IS NULL) <> (file_id IS NULL))
+);
+CREATE UNIQUE INDEX records_of_asset ON records(asset_id, stage, model, version, params) WHERE asset_id IS NOT NULL;
+CREATE UNIQUE INDEX records_of_file ON records(file_id, stage, model, version, params) WHERE file_id IS NOT NULL;
+CREATE INDEX records_by_stage ON records(stage, model, version, params, asset_id);
+
+CREATE TABLE failures(
+  id INTEGER PRIMARY KEY,
+  path BLOB NOT NULL,
+  file_id INTEGER REFERENCES files(id) ON DELETE CASCADE,
+  stage TEXT NOT NULL, model TEXT NOT NULL, version TEXT NOT NULL, params TEXT NOT NULL,
+  code TEXT NOT NULL, message TEXT NOT NULL,
+  size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+  tries INTEGER NOT NULL,
+  first_at TEXT NOT NULL, last_at TEXT NOT NULL,
+  UNIQUE(path, stage)
+);
+CREATE INDEX failures_of_file ON failures(file_id);
+
+CREATE TABLE user_ratings(
+  asset_hash BLOB PRIMARY KEY,
+  rating INTEGER NOT NULL CHECK(rating BETWEEN 0 AND 5),
+  set_at TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE labels(
+  asset_hash BLOB NOT NULL,
+  label TEXT NOT NULL,
+  set_at TEXT NOT NULL,
+  PRIMARY KEY(asset_hash, label)
+) WITHOUT ROWID;
+
+CREATE TABLE asset_found_text(
+  asset_id INTEGER NOT NULL REFERENCES assets(id) ON DELETE CASCADE,
+  field TEXT NOT NULL,
+  body TEXT NOT NULL,
+  PRIMARY KEY(asset_id, field)
+) WITHOUT ROWID;
+CREATE INDEX asset_found_text_by_field ON asset_found_text(field);
+
+CREATE VIRTUAL TABLE asset_text USING fts5(
+  name, title, description, keyword, place, camera, lens, creator, object, scene, text, caption, person,
+  tokenize = 'unicode61 remove_diacritics 2');
+CREATE VIRTUAL TABLE asset_trigram USING fts5(
+  name, title, description, keyword, place, camera, lens, creator, object, scene, text, caption, person,
+  tokenize = 'trigram');
+)sql";
+
+constexpr Migration kMigrations[] = {
+    {1, "files, assets, records, failures, runs, user data, text index", kFirst},
+};
+
+bool is_ours(Connection& connection) {
+  return connection.integer("PRAGMA application_id") == kApplicationId;
+}
+
+bool is_empty(Connection& connection) {
+  return connection.integer("PRAGMA application_id") == 0 && connection.integer("PRAGMA user_version") == 0 &&
+         connection.integer("SELECT count(*) FROM sqlite_schema") == 0;
+}
+
+std::string free_backup_name(const std::string& path, int version) {
+  const std::string first = path + ".backup-v" + std::to_string(version);
+  std::string name = first;
+  for (int i = 2; ::access(name.c_str(), F_OK) == 0; ++i) name = first + "-" + std::to_string(i);
+  return name;
+}
+
+}  // namespace
+
+std::span<const Migration> migrations() { return kMigrations; }
+
+int schema_version(Connection& connection, std::span<const Migration> known) {
+  const std::string name = "catalogue " + to_utf8(connection.path());
+  if (is_empty(connection)) return 0;
+  if (!is_ours(connection))
+    raise(ErrorCode::kCorrupt, name + ": it is a database of another program: name another file");
+  const auto version = connection.integer("PRAGMA user_version");
+  const int newest = known.back().version;
+  if (version > newest)
+    raise(ErrorCode::kNewer, name + ": a newer image-engine wrote it (format " + std::to_string(version) +
+                                 ", this one knows up to " + std::to_string(newest) + "): use that one");
+  if (version < 1) raise(ErrorCode::kCorrupt, name + ": its format number is damaged: restore a backup");
+  return static_cast<int>(version);
+}
+
+void migrate(Connection& connection, std::span<const Migration> known) {
+  const int version = schema_version(connection, known);
+  if (version == known.back().version) return;
+  if (version == 0)
+    connection.execute("PRAGMA journal_mode = WAL");
+  else
+    copy_catalogue(connection, free_backup_name(connection.path(), version));
+  Transaction transaction(connection);
+  for (const Migration& migration : known) {
+    if (migration.version <= version) continue;
+    connection.execute(migration.sql);
+    connection.execute("PRAGMA user_version = " + std::to_string(migration.version));
+  }
+  connection.execute("PRAGMA application_id = " + std::to_string(kApplicationId));
+  transaction.commit();
+}
+
+void copy_catalogue(Connection& connection, const std::string& target) {
+  const std::string part = target + ".part";
+  ::unlink(part.c_str());
+  // VACUUM INTO fills an empty file, so this one's mode stays.
+  UniqueFd file(::open(part.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600));
+  if (!file) throw SqlFailure{errno_error(to_utf8(part))};
+  try {
+    connection.run("VACUUM INTO ?", part);
+    if (::fsync(file.get()) != 0) throw SqlFailure{errno_error(to_utf8(part))};
+    if (std::rename(part.c_str(), target.c_str()) != 0) throw SqlFailure{errno_error(to_utf8(target))};
+  } catch (...) {
+    ::unlink(part.c_str());
+    throw;
+  }
+}
+
+}  // namespace image_engine::store

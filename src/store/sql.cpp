@@ -1,0 +1,260 @@
+#include "store/sql.h"
+
+#include <SQLiteCpp/Column.h>
+#include <SQLiteCpp/Database.h>
+#include <SQLiteCpp/Exception.h>
+#include <SQLiteCpp/Statement.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "core/file.h"
+
+namespace image_engine::store {
+namespace {
+
+constexpr int kBusyMilliseconds = 10'000;
+
+struct CodeOfSqlite {
+  int sqlite;
+  ErrorCode code;
+  std::string_view advice;
+};
+constexpr CodeOfSqlite kCodes[] = {
+    {SQLITE_FULL, ErrorCode::kNoSpace, "make room and run again; what was committed is kept"},
+    {SQLITE_CORRUPT, ErrorCode::kCorrupt,
+     "it is damaged: restore a backup ('catalog backup' makes one), or move it away and analyze again"},
+    {SQLITE_NOTADB, ErrorCode::kCorrupt,
+     "it is not a catalogue: name another file, or move it away and analyze again"},
+    {SQLITE_BUSY, ErrorCode::kBusy, "another program keeps it locked"},
+    {SQLITE_LOCKED, ErrorCode::kBusy, "another program keeps it locked"},
+    {SQLITE_PERM, ErrorCode::kPermission, "it may not be written here"},
+    {SQLITE_READONLY, ErrorCode::kPermission, "it may not be written here"},
+    {SQLITE_AUTH, ErrorCode::kPermission, "it may not be read here"},
+    {SQLITE_CANTOPEN, ErrorCode::kIo, "it cannot be opened"},
+    {SQLITE_IOERR, ErrorCode::kIo, "its disk does not answer as it should"},
+    {SQLITE_NOMEM, ErrorCode::kOutOfMemory, "there is not enough memory"},
+    {SQLITE_TOOBIG, ErrorCode::kTooLarge, "a value is too long"},
+    {SQLITE_INTERRUPT, ErrorCode::kInterrupted, "it was interrupted"},
+};
+
+bool is_no_space(int error_number) {
+  return error_number == ENOSPC || error_number == EDQUOT || error_number == EFBIG;
+}
+
+Error describe(const std::string& path, int code, int error_number, std::string_view message) {
+  const std::string prefix = "catalogue " + to_utf8(path) + ": ";
+  const int primary = code & 0xff;
+  const bool of_system = primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN;
+  if (of_system && is_no_space(error_number))
+    return {ErrorCode::kNoSpace, prefix + "the disk is full: " + std::string(kCodes[0].advice)};
+  if (of_system && (error_number == EACCES || error_number == EPERM || error_number == EROFS))
+    return {ErrorCode::kPermission, prefix + "no permission"};
+  const auto* known = std::ranges::find(kCodes, primary, &CodeOfSqlite::sqlite);
+  if (known == std::end(kCodes)) return {ErrorCode::kInternal, prefix + std::string(message)};
+  return {known->code, prefix + std::string(known->advice) + " (" + std::string(message) + ")"};
+}
+
+// A path as an SQLite URI.
+std::string immutable_uri(const std::string& path) {
+  static constexpr char kHex[] = "0123456789ABCDEF";
+  std::string uri = "file:";
+  for (const unsigned char c : absolute_path(path)) {
+    if (c > 0x20 && c < 0x7f && c != '%' && c != '?' && c != '#')
+      uri += static_cast<char>(c);
+    else
+      (uri += '%') += {kHex[c >> 4], kHex[c & 15]};
+  }
+  return uri + "?immutable=1";
+}
+
+bool has_wal(const std::string& path) {
+  struct stat wal {};
+  return ::stat((path + "-wal").c_str(), &wal) == 0 && wal.st_size > 0;
+}
+
+}  // namespace
+
+struct Connection::Tokenizer {
+  fts5_tokenizer functions{};
+  Fts5Tokenizer* instance = nullptr;
+
+  Tokenizer() = default;
+  Tokenizer(const Tokenizer&) = delete;
+  Tokenizer& operator=(const Tokenizer&) = delete;
+  ~Tokenizer() {
+    if (instance != nullptr) functions.xDelete(instance);
+  }
+};
+
+// ---- Query
+
+Query::Query(Connection& connection, std::string_view sql, std::unique_ptr<SQLite::Statement> statement)
+    : connection_(&connection), sql_(sql), statement_(std::move(statement)) {}
+
+Query::Query(Query&&) noexcept = default;
+
+Query::~Query() {
+  if (!statement_) return;
+  statement_->tryReset();
+  const auto idle = connection_->idle_.find(sql_);
+  if (idle != connection_->idle_.end()) idle->second = std::move(statement_);
+}
+
+void Query::bind(int index, std::int64_t value) { statement_->bind(index, value); }
+void Query::bind(int index, double value) { statement_->bind(index, value); }
+void Query::bind(int index, std::string_view text) { statement_->bind(index, std::string(text)); }
+void Query::bind(int index, Blob blob) {
+  // A null pointer would bind NULL, not an empty blob.
+  const void* bytes = blob.bytes.empty() ? "" : blob.bytes.data();
+  statement_->bind(index, bytes, static_cast<int>(blob.bytes.size()));
+}
+void Query::bind(int index, std::nullopt_t) { statement_->bind(index); }
+
+bool Query::next() {
+  try {
+    return statement_->executeStep();
+  } catch (const SQLite::Exception& error) {
+    connection_->raise_current(error);
+  }
+}
+
+bool Query::is_null(int column) const { return statement_->isColumnNull(column); }
+std::int64_t Query::integer(int column) const { return statement_->getColumn(column).getInt64(); }
+double Query::real(int column) const { return statement_->getColumn(column).getDouble(); }
+std::string Query::bytes(int column) const {
+  const auto value = statement_->getColumn(column);
+  const auto* data = static_cast<const char*>(value.getBlob());
+  return data == nullptr ? std::string() : std::string(data, static_cast<size_t>(value.getBytes()));
+}
+
+// ---- Connection
+
+Connection::Connection(const std::string& path, Access access) : path_(path) {
+  if (path.empty() || path.find('\0') != std::string::npos)
+    raise(ErrorCode::kInvalidArgument, "the catalogue needs a file name");
+  if (access == Access::kCreate) {
+    // SQLite gives -wal and -shm the mode of the database.
+    const UniqueFd made(::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600));
+    if (!made) throw SqlFailure{errno_error("catalogue " + to_utf8(path))};
+    struct stat file {};
+    if (::fstat(made.get(), &file) == 0 && (file.st_mode & 0077) != 0) (void)::fchmod(made.get(), 0600);
+  }
+  open(access);
+}
+
+Connection::~Connection() {
+  tokenizer_.reset();
+  idle_.clear();
+}
+
+void Connection::open(Access access) {
+  struct stat file {};
+  if (::stat(path_.c_str(), &file) != 0) throw SqlFailure{errno_error("catalogue " + to_utf8(path_))};
+  if (!S_ISREG(file.st_mode)) raise(ErrorCode::kInvalidArgument, "catalogue " + to_utf8(path_) + " is not a file");
+  const auto connect = [&](const std::string& name, int flags) {
+    try {
+      database_ = std::make_unique<SQLite::Database>(name, flags, kBusyMilliseconds);
+      sqlite3* handle = database_->getHandle();
+      sqlite3_extended_result_codes(handle, 1);
+      sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+      sqlite3_db_config(handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+      database_->exec("PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL; PRAGMA cell_size_check = ON");
+      database_->exec("SELECT count(*) FROM sqlite_schema");  // the first read finds what is wrong
+    } catch (const SQLite::Exception& error) {
+      if (database_) raise_current(error);
+      throw SqlFailure{describe(path_, error.getExtendedErrorCode(), errno, error.what())};
+    }
+  };
+  if (access != Access::kRead) {
+    connect(path_, SQLITE_OPEN_READWRITE);
+    execute("PRAGMA cache_size = -32768");
+    return;
+  }
+  try {
+    connect(path_, SQLITE_OPEN_READONLY);
+  } catch (const SqlFailure& failure) {
+    const ErrorCode code = failure.error.code;
+    if ((code != ErrorCode::kIo && code != ErrorCode::kPermission) || has_wal(path_)) throw;
+    connect(immutable_uri(path_), SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
+  }
+}
+
+void Connection::raise_current(const std::exception& error) const {
+  sqlite3* handle = database_->getHandle();
+  throw SqlFailure{describe(path_, sqlite3_extended_errcode(handle), sqlite3_system_errno(handle), error.what())};
+}
+
+Query Connection::prepare(std::string_view sql) {
+  const auto idle = idle_.find(sql);
+  if (idle != idle_.end() && idle->second) {
+    idle->second->clearBindings();
+    return {*this, idle->first, std::move(idle->second)};
+  }
+  try {
+    auto statement = std::make_unique<SQLite::Statement>(*database_, std::string(sql));
+    const auto slot = idle == idle_.end() ? idle_.try_emplace(std::string(sql)).first : idle;
+    return {*this, slot->first, std::move(statement)};
+  } catch (const SQLite::Exception& error) {
+    raise_current(error);
+  }
+}
+
+void Connection::execute(const std::string& sql) {
+  try {
+    database_->exec(sql);
+  } catch (const SQLite::Exception& error) {
+    raise_current(error);
+  }
+}
+
+std::int64_t Connection::last_id() const { return database_->getLastInsertRowid(); }
+std::int64_t Connection::changes() const { return database_->getChanges(); }
+bool Connection::in_transaction() const { return sqlite3_get_autocommit(database_->getHandle()) == 0; }
+
+void Connection::tokenize(std::string_view text, const OnToken& token) {
+  if (!tokenizer_) {
+    // The address of FTS5's functions comes through a bound pointer: sqlite.org/fts5.html, "Extending FTS5".
+    fts5_api* api = nullptr;
+    sqlite3_stmt* statement = nullptr;
+    if (sqlite3_prepare_v2(database_->getHandle(), "SELECT fts5(?1)", -1, &statement, nullptr) == SQLITE_OK) {
+      sqlite3_bind_pointer(statement, 1, static_cast<void*>(&api), "fts5_api_ptr", nullptr);
+      sqlite3_step(statement);
+    }
+    sqlite3_finalize(statement);
+    if (api == nullptr) raise(ErrorCode::kUnsupported, "this SQLite has no FTS5");
+    auto tokenizer = std::make_unique<Tokenizer>();
+    const char* arguments[] = {"remove_diacritics", "2"};
+    void* context = nullptr;
+    if (api->xFindTokenizer(api, "unicode61", &context, &tokenizer->functions) != SQLITE_OK ||
+        tokenizer->functions.xCreate(context, arguments, 2, &tokenizer->instance) != SQLITE_OK)
+      raise(ErrorCode::kUnsupported, "this SQLite has no unicode61 tokenizer");
+    tokenizer_ = std::move(tokenizer);
+  }
+  const auto forward = [](void* context, int, const char* folded, int size, int from, int to) {
+    (*static_cast<const OnToken*>(context))({folded, static_cast<size_t>(size)}, from, to);
+    return SQLITE_OK;
+  };
+  tokenizer_->functions.xTokenize(tokenizer_->instance, const_cast<OnToken*>(&token), FTS5_TOKENIZE_AUX, text.data(),
+                                  static_cast<int>(text.size()), forward);
+}
+
+// ---- Transaction
+
+Transaction::Transaction(Connection& connection) : connection_(connection) { connection_.execute("BEGIN IMMEDIATE"); }
+
+Transaction::~Transaction() {
+  if (!connection_.in_transaction()) return;
+  try {
+    connection_.execute("ROLLBACK");
+  } catch (const SqlFailure&) {
+    // The connection closes next or reports the same trouble at its next use.
+  }
+}
+
+void Transaction::commit() { connection_.execute("COMMIT"); }
+
+}  // namespace image_engine::store

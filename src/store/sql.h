@@ -1,0 +1,157 @@
+// The one door to SQLite, for store/ only. Inside store/ a failure is thrown as SqlFailure; every public function of
+// store/ is wrapped in guarded(), which turns it into a Result: a statement then reads as one line.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "core/result.h"
+
+namespace SQLite {
+class Database;
+class Statement;
+}  // namespace SQLite
+
+namespace image_engine::store {
+
+struct SqlFailure {
+  Error error;
+};
+
+[[noreturn]] inline void raise(ErrorCode code, std::string message) { throw SqlFailure{{code, std::move(message)}}; }
+
+template <typename F>
+auto guarded(F&& f) -> Result<std::invoke_result_t<F>> {
+  try {
+    if constexpr (std::is_void_v<std::invoke_result_t<F>>) {
+      f();
+      return {};
+    } else {
+      return f();
+    }
+  } catch (const SqlFailure& failure) {
+    return fail(failure.error);
+  } catch (const std::exception& error) {
+    return fail(ErrorCode::kInternal, std::string("catalogue: ") + error.what());
+  }
+}
+
+// Bytes that are not text: paths and hashes.
+struct Blob {
+  std::string_view bytes;
+};
+
+class Connection;
+
+// A prepared statement in use: rows, one at a time. Columns count from 0.
+class Query {
+ public:
+  Query(Connection& connection, std::string_view sql, std::unique_ptr<SQLite::Statement> statement);
+  Query(Query&&) noexcept;
+  Query& operator=(Query&&) = delete;
+  ~Query();
+
+  void bind(int index, std::int64_t value);
+  void bind(int index, std::integral auto value) { bind(index, static_cast<std::int64_t>(value)); }
+  void bind(int index, double value);
+  void bind(int index, std::string_view text);
+  void bind(int index, const std::string& text) { bind(index, std::string_view(text)); }
+  void bind(int index, const char* text) { bind(index, std::string_view(text)); }
+  void bind(int index, Blob blob);
+  void bind(int index, std::nullopt_t);
+  template <typename T>
+  void bind(int index, const std::optional<T>& value) {
+    value ? bind(index, *value) : bind(index, std::nullopt);
+  }
+
+  // Whether there is another row.
+  bool next();
+  [[nodiscard]] bool is_null(int column) const;
+  [[nodiscard]] std::int64_t integer(int column) const;  // 0 for NULL
+  [[nodiscard]] double real(int column) const;
+  [[nodiscard]] std::string bytes(int column) const;  // text or blob; "" for NULL
+
+ private:
+  Connection* connection_;
+  std::string_view sql_;
+  std::unique_ptr<SQLite::Statement> statement_;
+};
+
+enum class Access { kRead, kWrite, kCreate };
+
+class Connection {
+ public:
+  // Any Access::kCreate file gets mode 0600. A read-only medium is read as immutable when no -wal is beside it.
+  Connection(const std::string& path, Access access);
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+  ~Connection();
+
+  // `sql` is prepared once and must be a literal (it is the cache's key by content, and outlives the query).
+  template <typename... Values>
+  Query query(std::string_view sql, const Values&... values) {
+    Query query = prepare(sql);
+    int index = 0;
+    (query.bind(++index, values), ...);
+    return query;
+  }
+  template <typename... Values>
+  void run(std::string_view sql, const Values&... values) {
+    Query statement = query(sql, values...);
+    while (statement.next()) {
+    }
+  }
+  // The first column of the first row; 0 without one.
+  template <typename... Values>
+  std::int64_t integer(std::string_view sql, const Values&... values) {
+    Query statement = query(sql, values...);
+    return statement.next() ? statement.integer(0) : 0;
+  }
+  // One or more statements that need no values.
+  void execute(const std::string& sql);
+
+  [[nodiscard]] std::int64_t last_id() const;
+  [[nodiscard]] std::int64_t changes() const;  // rows of the last statement
+  [[nodiscard]] bool in_transaction() const;
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+  // What the text index makes of `text`: calls `token(folded token, from byte, to byte)`.
+  using OnToken = std::function<void(std::string_view token, int from, int to)>;
+  void tokenize(std::string_view text, const OnToken& token);
+
+ private:
+  friend class Query;
+  struct Tokenizer;
+  Query prepare(std::string_view sql);
+  [[noreturn]] void raise_current(const std::exception& error) const;
+  void open(Access access);
+
+  std::string path_;
+  std::unique_ptr<SQLite::Database> database_;
+  std::map<std::string, std::unique_ptr<SQLite::Statement>, std::less<>> idle_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+};
+
+// BEGIN IMMEDIATE … COMMIT; without commit() it is rolled back.
+class Transaction {
+ public:
+  explicit Transaction(Connection& connection);
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+  ~Transaction();
+  void commit();
+
+ private:
+  Connection& connection_;
+};
+
+}  // namespace image_engine::store

@@ -1,0 +1,264 @@
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "core/text.h"
+#include "store/rows.h"
+#include "store/schema.h"
+#include "store/writer_state.h"
+
+namespace image_engine::store {
+
+void CatalogueWriter::State::settle() {
+  for (const AssetId asset : dirty) index.refresh(asset);
+  dirty.clear();
+}
+
+void CatalogueWriter::State::abandon() {
+  in_batch = false;
+  dirty.clear();
+  if (connection.in_transaction()) connection.execute("ROLLBACK");
+}
+
+AssetId CatalogueWriter::State::asset_of(FileId file) {
+  auto row = connection.query("SELECT asset_id FROM files WHERE id = ?", file);
+  if (!row.next()) raise(ErrorCode::kNotFound, "file " + std::to_string(file) + " is not in the catalogue");
+  return row.integer(0);
+}
+
+AssetId CatalogueWriter::State::add_provisional(std::string_view kind, std::string_view format) {
+  connection.run("INSERT INTO assets(kind, format) VALUES(?, ?)", kind, format);
+  return connection.last_id();
+}
+
+CatalogueWriter::CatalogueWriter(std::unique_ptr<State> state) : state_(std::move(state)) {}
+CatalogueWriter::CatalogueWriter(CatalogueWriter&&) noexcept = default;
+CatalogueWriter& CatalogueWriter::operator=(CatalogueWriter&&) noexcept = default;
+
+CatalogueWriter::~CatalogueWriter() {
+  if (!state_ || !state_->in_batch) return;
+  // What cannot be rolled back now, SQLite rolls back when the catalogue is opened next.
+  (void)guarded([&] { state_->abandon(); });
+}
+
+Result<CatalogueWriter> CatalogueWriter::open(const std::string& path, WriterLock lock) {
+  return guarded([&] {
+    // State reads the roots, so the tables come first.
+    {
+      Connection connection(path, Access::kCreate);
+      migrate(connection, migrations());
+    }
+    return CatalogueWriter(std::make_unique<State>(path, std::move(lock)));
+  });
+}
+
+Status CatalogueWriter::begin() {
+  return guarded([&] {
+    if (state_->in_batch) raise(ErrorCode::kInternal, "catalogue: a batch is open already");
+    state_->connection.execute("BEGIN IMMEDIATE");
+    state_->dirty.clear();
+    state_->in_batch = true;
+  });
+}
+
+Status CatalogueWriter::commit() {
+  return guarded([&] {
+    if (!state_->in_batch) raise(ErrorCode::kInternal, "catalogue: there is no batch to commit");
+    try {
+      state_->settle();
+      state_->connection.execute("COMMIT");
+      state_->in_batch = false;
+    } catch (...) {
+      state_->abandon();
+      throw;
+    }
+  });
+}
+
+Result<RunId> CatalogueWriter::start_run(const std::string& command) {
+  return state_->change([&]() -> RunId {
+    state_->connection.run("INSERT INTO runs(command, started) VALUES(?, ?)", to_utf8(command), utc_now());
+    return state_->connection.last_id();
+  });
+}
+
+Status CatalogueWriter::finish_run(RunId run, const Counts& counts, int exit_code) {
+  return state_->change([&] {
+    state_->connection.run("UPDATE runs SET finished = ?, counts = ?, exit_code = ? WHERE id = ?", utc_now(),
+                           nlohmann::json(counts).dump(), exit_code, run);
+  });
+}
+
+Status CatalogueWriter::add_root(const std::string& path, std::uint64_t device) {
+  return state_->change([&] {
+    state_->connection.run(
+        "INSERT INTO roots(path, device, added) VALUES(?, ?, ?) ON CONFLICT(path) DO UPDATE SET device = excluded.device",
+        Blob{path}, device, utc_now());
+    state_->index.load_roots();
+  });
+}
+
+Result<std::vector<KnownFile>> CatalogueWriter::known_files(const std::string& root) {
+  return guarded([&] {
+    const PathRange range = below(root);
+    std::vector<KnownFile> files;
+    auto row = state_->connection.query("SELECT " IE_FILE_COLUMNS IE_FILES
+                                        "WHERE f.path = ? OR (f.path >= ? AND f.path < ?)",
+                                        Blob{range.self}, Blob{range.from}, Blob{range.to});
+    while (row.next()) files.push_back(read_file_row(row));
+    return files;
+  });
+}
+
+namespace {
+
+std::optional<KnownFile> find_file(Connection& connection, const std::string& path) {
+  auto row = connection.query("SELECT " IE_FILE_COLUMNS IE_FILES "WHERE f.path = ?", Blob{path});
+  return row.next() ? std::optional(read_file_row(row)) : std::nullopt;
+}
+
+FileId insert_file(Connection& connection, const FileObservation& seen, AssetId asset, RunId run) {
+  connection.run(
+      "INSERT INTO files(path, device, inode, size, mtime_ns, format, kind, state, asset_id, first_run, last_run) "
+      "VALUES(?, ?, ?, ?, ?, ?, ?, 'present', ?, ?, ?)",
+      Blob{seen.path}, seen.device, seen.inode, seen.stamp.size, seen.stamp.mtime_ns, format_name(seen.format),
+      kind_name(seen.kind), asset, run, run);
+  return connection.last_id();
+}
+
+// Writes all that a scan sees, but for the path and what tells the content.
+void update_seen(Connection& connection, FileId file, const FileObservation& seen, RunId run) {
+  std::optional<Blob> sidecar;
+  std::optional<std::int64_t> size, mtime;
+  if (seen.sidecar) {
+    sidecar = Blob{seen.sidecar->path};
+    size = seen.sidecar->stamp.size;
+    mtime = seen.sidecar->stamp.mtime_ns;
+  }
+  connection.run(
+      "UPDATE files SET device = ?, inode = ?, sidecar_path = ?, sidecar_size = ?, sidecar_mtime_ns = ?, "
+      "state = 'present', last_run = ? WHERE id = ?",
+      seen.device, seen.inode, sidecar, size, mtime, run, file);
+}
+
+bool is_other_content(const KnownFile& known, const FileObservation& seen) {
+  const bool newly_recognised = known.seen.format == MediaFormat::kNone && seen.format != MediaFormat::kNone;
+  return known.seen.stamp != seen.stamp || newly_recognised;
+}
+
+}  // namespace
+
+Result<KnownFile> CatalogueWriter::upsert_file(const FileObservation& seen, RunId run) {
+  return state_->change([&] {
+    State& s = *state_;
+    auto known = find_file(s.connection, seen.path);
+    if (!known) {
+      KnownFile added{0, s.add_provisional(kind_name(seen.kind), format_name(seen.format)), seen, {}, false, {}};
+      added.id = insert_file(s.connection, seen, added.asset, run);
+      if (seen.sidecar) update_seen(s.connection, added.id, seen, run);
+      s.dirty.insert(added.asset);
+      return added;
+    }
+    if (known->state != FileState::kPresent) s.dirty.insert(known->asset);
+    update_seen(s.connection, known->id, seen, run);
+    if (is_other_content(*known, seen)) {
+      s.dirty.insert(known->asset);
+      known->asset = s.add_provisional(kind_name(seen.kind), format_name(seen.format));
+      s.dirty.insert(known->asset);
+      s.connection.run(
+          "UPDATE files SET size = ?, mtime_ns = ?, format = ?, kind = ?, file_hash = NULL, metadata_version = '', "
+          "asset_id = ? WHERE id = ?",
+          seen.stamp.size, seen.stamp.mtime_ns, format_name(seen.format), kind_name(seen.kind), known->asset, known->id);
+      s.connection.run("DELETE FROM records WHERE file_id = ?", known->id);
+      return KnownFile{known->id, known->asset, seen, FileState::kPresent, false, {}};
+    }
+    if (known->seen.sidecar != seen.sidecar) {
+      s.connection.run("UPDATE files SET metadata_version = '' WHERE id = ?", known->id);
+      known->metadata_version.clear();
+    }
+    const MediaFormat format = known->seen.format;
+    const MediaKind kind = known->seen.kind;
+    known->seen = seen;
+    known->seen.format = format;
+    known->seen.kind = kind;
+    known->state = FileState::kPresent;
+    return *known;
+  });
+}
+
+Status CatalogueWriter::touch_files(std::span<const FileId> files, RunId run) {
+  return state_->change([&] {
+    Connection& c = state_->connection;
+    for (const FileId file : files) {
+      c.run("UPDATE files SET last_run = ? WHERE id = ? AND state = 'present'", run, file);
+      if (c.changes() > 0) continue;
+      state_->dirty.insert(state_->asset_of(file));
+      c.run("UPDATE files SET last_run = ?, state = 'present' WHERE id = ?", run, file);
+    }
+  });
+}
+
+Status CatalogueWriter::move_file(FileId file, const FileObservation& seen, RunId run) {
+  return state_->change([&] {
+    State& s = *state_;
+    s.dirty.insert(s.asset_of(file));
+    const auto other = find_file(s.connection, seen.path);
+    if (other && other->id != file) {
+      s.dirty.insert(other->asset);
+      s.connection.run("DELETE FROM files WHERE id = ?", other->id);
+    }
+    s.connection.run("UPDATE files SET path = ? WHERE id = ?", Blob{seen.path}, file);
+    update_seen(s.connection, file, seen, run);
+    s.connection.run("DELETE FROM failures WHERE path = ? AND file_id IS NOT ?", Blob{seen.path}, file);
+    s.connection.run("UPDATE failures SET path = ? WHERE file_id = ?", Blob{seen.path}, file);
+  });
+}
+
+namespace {
+
+struct Away {
+  FileId file;
+  AssetId asset;
+};
+
+// Sets the state of those files below `root` that `sql` (path range, then `values`) selects and `keep` does not spare.
+template <typename Keep, typename... Values>
+std::int64_t set_state(Connection& connection, std::unordered_set<AssetId>& dirty, FileState state,
+                       std::string_view sql, const std::string& root, const Keep& keep, const Values&... values) {
+  const PathRange range = below(root);
+  std::vector<Away> gone;
+  for (auto row = connection.query(sql, Blob{range.self}, Blob{range.from}, Blob{range.to}, values...); row.next();)
+    if (!keep(row.bytes(2))) gone.push_back({row.integer(0), row.integer(1)});
+  for (const Away& away : gone) {
+    connection.run("UPDATE files SET state = ? WHERE id = ?", state_name(state), away.file);
+    dirty.insert(away.asset);
+  }
+  return static_cast<std::int64_t>(gone.size());
+}
+
+}  // namespace
+
+Result<std::int64_t> CatalogueWriter::mark_missing(const std::string& root, RunId run,
+                                                   std::span<const std::string> unread) {
+  return state_->change([&] {
+    std::vector<PathRange> spared;
+    for (const std::string& folder : unread) spared.push_back(below(folder));
+    const auto keep = [&](const std::string& path) {
+      return std::ranges::any_of(spared, [&](const PathRange& range) { return is_at_or_below(path, range); });
+    };
+    return set_state(state_->connection, state_->dirty, FileState::kMissing,
+                     "SELECT id, asset_id, path FROM files WHERE (path = ? OR (path >= ? AND path < ?)) "
+                     "AND state <> 'missing' AND last_run <> ?",
+                     root, keep, run);
+  });
+}
+
+Result<std::int64_t> CatalogueWriter::mark_offline(const std::string& root) {
+  return state_->change([&] {
+    return set_state(state_->connection, state_->dirty, FileState::kOffline,
+                     "SELECT id, asset_id, path FROM files WHERE (path = ? OR (path >= ? AND path < ?)) "
+                     "AND state = 'present'",
+                     root, [](const std::string&) { return false; });
+  });
+}
+
+}  // namespace image_engine::store

@@ -1,0 +1,58 @@
+#include "store/writer_lock.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <thread>
+
+#include "core/text.h"
+
+namespace image_engine::store {
+namespace {
+
+// The file holds three lines: pid, start time, command.
+std::string describe_holder(int fd) {
+  std::array<char, 1024> buffer{};
+  const ssize_t size = ::pread(fd, buffer.data(), buffer.size(), 0);
+  const std::string_view text(buffer.data(), size > 0 ? static_cast<size_t>(size) : 0);
+  const size_t first = text.find('\n');
+  const size_t second = first == std::string_view::npos ? first : text.find('\n', first + 1);
+  if (second == std::string_view::npos) return "another process";
+  std::string_view command = text.substr(second + 1);
+  command = command.substr(0, command.find('\n'));
+  return "process " + printable(text.substr(0, first)) + " (" + printable(command) + ", since " +
+         printable(text.substr(first + 1, second - first - 1)) + ")";
+}
+
+}  // namespace
+
+Result<WriterLock> WriterLock::acquire(const std::string& catalogue_path, const std::string& command) {
+  const std::string path = catalogue_path + ".lock";
+  UniqueFd fd(::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600));
+  if (!fd) return fail(errno_error("lock file " + to_utf8(path)));
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return fail(errno_error("lock file " + to_utf8(path)));
+    return fail(ErrorCode::kBusy, "catalogue " + to_utf8(catalogue_path) + " is being written by " +
+                                      describe_holder(fd.get()) + "; wait for it, or use --wait");
+  }
+  const std::string text = std::to_string(::getpid()) + "\n" + utc_now() + "\n" + printable(command) + "\n";
+  // On a full disk the lock holds all the same, only without a name.
+  if (::ftruncate(fd.get(), 0) == 0) (void)!::pwrite(fd.get(), text.data(), text.size(), 0);
+  return WriterLock(std::move(fd));
+}
+
+Result<WriterLock> WriterLock::wait(const std::string& catalogue_path, const std::string& command,
+                                    const std::function<bool()>& cancelled) {
+  while (true) {
+    auto lock = acquire(catalogue_path, command);
+    if (lock || lock.error().code != ErrorCode::kBusy) return lock;
+    if (cancelled && cancelled()) return fail(ErrorCode::kInterrupted, "stopped waiting for the catalogue");
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+}
+
+}  // namespace image_engine::store

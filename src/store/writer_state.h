@@ -1,0 +1,63 @@
+// What a CatalogueWriter holds; its functions are spread over writer.cpp, content.cpp, pending.cpp and ledger.cpp.
+#pragma once
+
+#include <string>
+#include <type_traits>
+#include <unordered_set>
+
+#include "store/asset_index.h"
+#include "store/catalogue.h"
+#include "store/sql.h"
+
+namespace image_engine::store {
+
+struct CatalogueWriter::State {
+  State(const std::string& path, WriterLock held) : lock(std::move(held)), connection(path, Access::kCreate) {}
+
+  // Runs f in the batch, or else in a transaction of its own.
+  template <typename F>
+  auto change(F&& f) -> Result<std::invoke_result_t<F>> {
+    return guarded([&] {
+      if (!in_batch) return alone(std::forward<F>(f));
+      try {
+        return f();
+      } catch (const SqlFailure& failure) {
+        const ErrorCode code = failure.error.code;
+        if (code != ErrorCode::kNotFound && code != ErrorCode::kInvalidArgument) abandon();
+        throw;
+      }
+    });
+  }
+
+  template <typename F>
+  auto alone(F&& f) {
+    dirty.clear();
+    Transaction transaction(connection);
+    if constexpr (std::is_void_v<std::invoke_result_t<F>>) {
+      f();
+      settle();
+      transaction.commit();
+    } else {
+      auto value = f();
+      settle();
+      transaction.commit();
+      return value;
+    }
+  }
+
+  // Brings what search reads up to date with what was written.
+  void settle();
+  // Rolls the batch back.
+  void abandon();
+  // kNotFound for an unknown file.
+  AssetId asset_of(FileId file);
+  AssetId add_provisional(std::string_view kind, std::string_view format);
+
+  WriterLock lock;
+  Connection connection;
+  AssetIndex index{connection};
+  std::unordered_set<AssetId> dirty;  // changed since the last settle()
+  bool in_batch = false;
+};
+
+}  // namespace image_engine::store
