@@ -1,9 +1,11 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <unordered_map>
 
+#include "core/file.h"
 #include "core/progress.h"
 #include "core/text.h"
 #include "pipeline/run.h"
@@ -63,6 +65,10 @@ bool gone(const std::string& path) {
   return ::lstat(path.c_str(), &info) != 0 && (errno == ENOENT || errno == ENOTDIR);
 }
 
+bool within(const std::string& path, const std::string& root) {
+  return path == root || path.starts_with(join_path(root, ""));
+}
+
 class FolderScan {
  public:
   explicit FolderScan(Run& run) : run_(run), progress_("Scan", 0, run.options.progress) {}
@@ -116,9 +122,14 @@ class FolderScan {
   Status file(const scan::FoundFile& found) {
     IE_CHECK(run_.batch.open());
     const auto known = by_path_.find(found.path);
+    if (known != by_path_.end()) visited_.insert(known->second);
     if (known != by_path_.end() && found.known && observation(found).sidecar == known->second->seen.sidecar) {
       ++run_.report.unchanged;
-      seen_.push_back(known->second->id);
+      // Mounted anew, the row learns the device's number of today.
+      if (known->second->seen.device == found.device)
+        seen_.push_back(known->second->id);
+      else if (Result<store::KnownFile> row = run_.writer.upsert_file(observation(found), run_.report.run); !row)
+        return fail(row.error());
       wants_headers(*known->second);
       return {};
     }
@@ -147,6 +158,7 @@ class FolderScan {
       if (!gone(row.seen.path)) continue;
       IE_CHECK(run_.writer.move_file(row.id, observation(found), run_.report.run));
       ++run_.report.moved;
+      visited_.insert(&row);
       row.seen.path = found.path;
       row.seen.sidecar = observation(found).sidecar;
       wants_headers(row);
@@ -166,17 +178,8 @@ class FolderScan {
 
   Status problem(const scan::ScanProblem& found) {
     using scan::ProblemKind;
-    if (found.kind == ProblemKind::kRoot || found.kind == ProblemKind::kRootLost) {
-      const bool known = std::any_of(rows_.begin(), rows_.end(), [&](const store::KnownFile& row) {
-        return row.seen.path == found.path || row.seen.path.starts_with(join_path(found.path, ""));
-      });
-      if (known || found.kind == ProblemKind::kRootLost) {
-        away_.push_back(found.path);
-        run_.report.notes.push_back(fmt::format("{} is away ({}): what the catalogue knows of it is kept as offline",
-                                                printable(found.path), found.error.message));
-        return {};
-      }
-    }
+    const bool root = found.kind == ProblemKind::kRoot || found.kind == ProblemKind::kRootLost;
+    if (root && found.error.code == ErrorCode::kNotFound && known_below(found.path)) return {};  // finish() says which
     unread_.push_back(found.path);
     old_problems_.erase(found.path);
     IE_CHECK(run_.batch.open());
@@ -185,21 +188,43 @@ class FolderScan {
     return run_.record_failure(nothing, scan_key(), found.error);
   }
 
+  [[nodiscard]] bool known_below(const std::string& path) const {
+    return std::any_of(rows_.begin(), rows_.end(), [&](const store::KnownFile& row) { return within(row.seen.path, path); });
+  }
+
+  // A file that was not met lies on a file system that is not there, if the nearest folder that exists is on another.
+  bool offline(const store::KnownFile& row) {
+    std::string_view folder = row.seen.path;
+    do folder = parent_path(folder);
+    while (folder != "/" && gone(std::string(folder)));
+    const auto [device, added] = folder_devices_.try_emplace(std::string(folder), 0);
+    struct stat info {};
+    if (added && ::stat(device->first.c_str(), &info) == 0) device->second = info.st_dev;
+    return device->second != row.seen.device;
+  }
+
   Status finish() {
     IE_CHECK(run_.batch.open());
     IE_CHECK(run_.writer.touch_files(seen_, run_.report.run));
-    if (!run_.report.scan.stopped) {
-      for (const std::string& root : run_.options.paths) {
-        if (std::find(away_.begin(), away_.end(), root) != away_.end()) {
-          IE_TRY(const std::int64_t offline, run_.writer.mark_offline(root));
-          run_.report.offline += static_cast<std::uint64_t>(offline);
-          continue;
-        }
-        IE_TRY(const std::int64_t missing, run_.writer.mark_missing(root, run_.report.run, unread_));
-        run_.report.missing += static_cast<std::uint64_t>(missing);
-      }
-      for (const std::string& path : old_problems_) IE_CHECK(run_.writer.clear_failure(path, kScanStage));
+    if (run_.report.scan.stopped) return run_.batch.commit();
+    std::vector<std::string> spared = unread_;
+    for (const store::KnownFile& row : rows_) {
+      const auto holds = [&](const std::string& root) { return within(row.seen.path, root); };
+      if (visited_.contains(&row) || row.state == store::FileState::kMissing) continue;
+      if (std::none_of(run_.options.paths.begin(), run_.options.paths.end(), holds)) continue;
+      if (std::any_of(unread_.begin(), unread_.end(), holds) || !offline(row)) continue;
+      spared.push_back(row.seen.path);
+      ++run_.report.offline;
+      IE_TRY([[maybe_unused]] const std::int64_t marked, run_.writer.mark_offline(row.seen.path));
     }
+    for (const std::string& root : run_.options.paths) {
+      IE_TRY(const std::int64_t missing, run_.writer.mark_missing(root, run_.report.run, spared));
+      run_.report.missing += static_cast<std::uint64_t>(missing);
+    }
+    if (run_.report.offline > 0)
+      run_.report.notes.push_back(fmt::format("{} files lie on a file system that is not mounted; they are kept as offline",
+                                              human_count(run_.report.offline)));
+    for (const std::string& path : old_problems_) IE_CHECK(run_.writer.clear_failure(path, kScanStage));
     return run_.batch.commit();
   }
 
@@ -213,7 +238,9 @@ class FolderScan {
   std::unordered_set<std::string> old_problems_;  // in the ledger, not met again so far
   std::vector<store::FileId> seen_;               // unchanged
   std::vector<store::KnownFile> headers_;
-  std::vector<std::string> unread_, away_;
+  std::vector<std::string> unread_;
+  std::unordered_set<const store::KnownFile*> visited_;
+  std::unordered_map<std::string, std::uint64_t> folder_devices_;
 };
 
 }  // namespace

@@ -1,0 +1,88 @@
+#include "store/asset_json.h"
+
+#include <nlohmann/json.hpp>
+
+#include "core/text.h"
+
+namespace image_engine::store {
+namespace {
+
+using nlohmann::json;
+
+json file_json(const KnownFile& file) {
+  json out = json::object();
+  put_path(out, file.seen.path);
+  out["state"] = state_name(file.state);
+  out["bytes"] = file.seen.stamp.size;
+  if (file.seen.sidecar) out["sidecar"] = to_utf8(file.seen.sidecar->path);
+  return out;
+}
+
+json record_json(const Record& record) {
+  json out = {{"stage", record.key.stage}, {"version", record.key.version}, {"created", record.created}};
+  if (!record.key.model.empty()) out["model"] = record.key.model;
+  if (!record.device.empty()) out["device"] = record.device;
+  if (!record.precision.empty()) out["precision"] = record.precision;
+  return out;
+}
+
+json place_json(const Place& place) {
+  json out = json::object();
+  if (!place.city.empty()) out["city"] = place.city;
+  if (!place.region.empty()) out["region"] = place.region;
+  if (!place.country.empty()) out["country"] = place.country;
+  if (!place.country_code.empty()) out["country_code"] = place.country_code;
+  return out;
+}
+
+// What a stage's data says about the asset as a whole.
+void merge_data(json& out, const Record& record) {
+  const json data = json::parse(record.data, nullptr, false);
+  if (!data.is_object()) return;
+  for (const char* flag : {"partial", "animated"})
+    if (data.contains(flag)) out[flag] = data[flag];
+  if (!data.contains("warnings") || !data["warnings"].is_array()) return;
+  for (const json& warning : data["warnings"]) out["warnings"].push_back(warning);
+}
+
+}  // namespace
+
+void put_path(json& object, const std::string& path) {
+  object["path"] = to_utf8(path);
+  if (!is_utf8(path)) object["path_base64"] = base64_encode(path);
+}
+
+json failure_json(const Failure& failure) {
+  json out = json::object();
+  put_path(out, failure.path);
+  out["stage"] = failure.key.stage;
+  out["code"] = error_name(failure.error.code);
+  out["message"] = to_utf8(failure.error.message);
+  out["tries"] = failure.tries;
+  out["first"] = failure.first_at;
+  out["last"] = failure.last_at;
+  return out;
+}
+
+json asset_json(const AssetRecord& record) {
+  json out = json::object();
+  if (!record.files.empty()) put_path(out, record.files.front().seen.path);
+  out["asset"] = record.hash ? json(record.hash->hex()) : json();
+  out["media"] = kind_name(record.kind);
+  if (record.metadata) out.update(json(*record.metadata));
+  if (record.place) out["place"] = place_json(*record.place);
+  if (record.user_rating) out["user_rating"] = *record.user_rating;
+  if (!record.labels.empty()) out["labels"] = record.labels;
+  out["files"] = json::array();
+  for (const KnownFile& file : record.files) out["files"].push_back(file_json(file));
+  out["records"] = json::array();
+  for (const Record& entry : record.records) {
+    out["records"].push_back(record_json(entry));
+    if (entry.key.stage != "metadata") merge_data(out, entry);
+  }
+  out["failures"] = json::array();
+  for (const Failure& failure : record.failures) out["failures"].push_back(failure_json(failure));
+  return out;
+}
+
+}  // namespace image_engine::store
