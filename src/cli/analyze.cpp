@@ -1,0 +1,157 @@
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/app.h"
+#include "cli/output.h"
+#include "cli/report.h"
+#include "core/file.h"
+#include "core/text.h"
+#include "pipeline/analyze.h"
+#include "store/asset_json.h"
+
+namespace image_engine::cli {
+namespace {
+
+constexpr char kExamples[] = R"(
+Examples:
+  image-engine analyze ~/Pictures
+  image-engine analyze /mnt/c/Pictures --exclude '*.gif' --exclude 'Cache/'
+  image-engine analyze ~/Pictures --config optimized --workers 8
+  image-engine analyze ~/Pictures --ndjson | jq -r .path
+
+Only what is new or changed is read. Ctrl-C keeps what is done; the next call goes on from there.
+A file named .image-engine-ignore (patterns as in a .gitignore) leaves out parts of its folder.)";
+
+struct Flags {
+  std::vector<std::string> paths;
+  std::vector<std::string> include, exclude;
+  bool hidden = false, follow = false, retry = false, wait = false, ndjson = false;
+  std::string workers, batch_size, use_tensorrt, precision;
+};
+
+}  // namespace
+
+std::string places_file() {
+  for (const char* candidate : {"../share/image-engine/places.csv", "../../share/places.csv"}) {
+    std::string path = absolute_path(join_path(executable_folder(), candidate));
+    if (::access(path.c_str(), R_OK) == 0) return path;
+  }
+  return "";
+}
+
+Result<store::WriterLock> lock_catalogue(const Context& context, const std::string& command, bool wait) {
+  IE_CHECK(make_folders(std::string(parent_path(context.catalogue)), 0700));
+  if (!wait) return store::WriterLock::acquire(context.catalogue, command);
+  return store::WriterLock::wait(context.catalogue, command, interrupted);
+}
+
+namespace {
+
+// The document's assets as they come, so that memory does not grow with the library.
+class AssetStream {
+ public:
+  explicit AssetStream(bool lines) : lines_(lines) {
+    if (!lines_) std::fputs("{\n  \"schema\": \"image-engine/analyze/1\",\n  \"assets\": [", stdout);
+  }
+  void add(const store::AssetRecord& record) {
+    const std::string text =
+        store::asset_json(record).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    std::fprintf(stdout, lines_ ? "%s%s\n" : "%s\n    %s", lines_ ? "" : count_ > 0 ? "," : "", text.c_str());
+    if (lines_) std::fflush(stdout);
+    ++count_;
+  }
+  void finish(const pipeline::AnalyzeReport& report) {
+    if (lines_) return;
+    std::fprintf(stdout, "%s],\n  \"report\": %s\n}\n", count_ > 0 ? "\n  " : "", report_json(report).dump().c_str());
+  }
+
+ private:
+  bool lines_;
+  std::uint64_t count_ = 0;
+};
+
+Status check_paths(const Flags& flags, const Context& context) {
+  const Result<store::CatalogueReader> reader = store::CatalogueReader::open(context.catalogue);
+  std::string first_missing;
+  for (const std::string& path : flags.paths) {
+    struct stat info {};
+    if (::stat(path.c_str(), &info) == 0) return {};
+    if (first_missing.empty()) first_missing = path;
+    if (!reader) continue;
+    // A folder that the catalogue knows may be away for now.
+    const Result<store::CatalogueStatus> status = reader->status();
+    if (!status) continue;
+    for (const std::string& root : status->roots)
+      if (absolute_path(path) == root || absolute_path(path).starts_with(join_path(root, ""))) return {};
+  }
+  return fail(ErrorCode::kNotFound, printable(first_missing) + ": no such file or folder");
+}
+
+}  // namespace
+
+Result<int> run_analysis(Context& context, std::vector<std::string> paths, const AnalysisMode& mode) {
+  catch_interrupts();
+  IE_TRY(store::WriterLock lock, lock_catalogue(context, "analyze", mode.wait));
+  pipeline::AnalyzeOptions options;
+  options.catalogue = context.catalogue;
+  for (const std::string& path : paths) options.paths.push_back(absolute_path(path));
+  options.places = places_file();
+  options.config = context.config;
+  options.retry = mode.retry;
+  options.progress = !context.quiet;
+  options.cancelled = interrupted;
+  std::optional<AssetStream> stream;
+  if (context.json || mode.ndjson) {
+    stream.emplace(mode.ndjson);
+    options.on_asset = [&](const store::AssetRecord& record) { stream->add(record); };
+  }
+  IE_TRY(const pipeline::AnalyzeReport report, pipeline::analyze(options, std::move(lock)));
+  if (stream)
+    stream->finish(report);
+  else if (!context.quiet)
+    print_report(context, report);
+  if (report.cancelled) return kInterrupted;
+  return report.failed > 0 ? kDoneWithFailures : kDone;
+}
+
+Action setup_analyze(CLI::App& app, Settings& settings) {
+  auto flags = std::make_shared<Flags>();
+  app.add_option("PATH", flags->paths, "Folders and files")->required();
+  app.add_option("--include", flags->include, "Only files that match the pattern (may be repeated)")->type_name("GLOB");
+  app.add_option("--exclude", flags->exclude, "Leave out files and folders that match")->type_name("GLOB");
+  app.add_flag("--hidden", flags->hidden, "Hidden files and folders, too");
+  app.add_flag("--follow-symlinks", flags->follow, "Symbolic links inside the folders, too");
+  app.add_flag("--retry", flags->retry, "Try again what failed before");
+  app.add_flag("--wait", flags->wait, "Wait while another analyze is at work");
+  app.add_flag("--ndjson", flags->ndjson, "One line of JSON for each asset as it is done");
+  app.add_option("--workers", flags->workers, "Files analysed at once; 0 is one a core")->type_name("N");
+  app.add_option("--batch-size", flags->batch_size, "Pictures given to a model at once")->type_name("N");
+  app.add_option("--use-tensorrt", flags->use_tensorrt, "Ask for TensorRT where it is there")->type_name("true|false");
+  app.add_option("--precision", flags->precision, "fp32, fp16 or int8 on a GPU")->type_name("P");
+  app.footer(kExamples);
+  // Flags become settings once they are parsed, before the configuration is loaded.
+  app.parse_complete_callback([flags, &settings] {
+    const auto put = [&](const char* key, const std::string& value) {
+      if (!value.empty()) settings.push_back({key, value});
+    };
+    put("scan.include", fmt::format("{}", fmt::join(flags->include, ",")));
+    put("scan.exclude", fmt::format("{}", fmt::join(flags->exclude, ",")));
+    put("scan.hidden", flags->hidden ? "true" : "");
+    put("scan.follow_symlinks", flags->follow ? "true" : "");
+    put("processing.workers", flags->workers);
+    put("analysis.ml_models.batch_size", flags->batch_size);
+    put("analysis.ml_models.use_tensorrt", flags->use_tensorrt);
+    put("analysis.ml_models.tensorrt_precision", flags->precision);
+  });
+  return [flags](Context& context) -> Result<int> {
+    IE_CHECK(check_paths(*flags, context));
+    return run_analysis(context, flags->paths, {flags->retry, flags->wait, flags->ndjson});
+  };
+}
+
+}  // namespace image_engine::cli

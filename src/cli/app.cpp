@@ -1,0 +1,171 @@
+#include "cli/app.h"
+
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <array>
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+
+#include "core/file.h"
+#include "core/progress.h"
+#include "core/text.h"
+
+namespace image_engine::cli {
+namespace {
+
+constexpr std::array kCommands = {
+    Command{"analyze", "Index photos and videos", setup_analyze},
+    Command{"search", "Find pictures by words and fields", setup_search},
+    Command{"show", "Everything known about a file", setup_show},
+    Command{"status", "What the catalogue holds, what is stale, what failed", setup_status},
+    Command{"failures", "Files that could not be analysed, and why", setup_failures},
+    Command{"catalog", "Back up, move, prune or check the catalogue", setup_catalog},
+    Command{"doctor", "What this machine has, what is missing, what to do", setup_doctor},
+};
+
+constexpr char kFooter[] = R"(
+Examples:
+  image-engine analyze ~/Pictures
+  image-engine search 'beach after:2019 camera:canon'
+  image-engine show ~/Pictures/IMG_0042.jpg --json
+  image-engine failures --retry
+
+Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 done but with new failures, 130 interrupted.
+Files: the catalogue is $XDG_DATA_HOME/image-engine/catalog.db unless --catalog says otherwise.)";
+
+struct Globals {
+  std::string catalogue, config, log_level, device;
+  bool json = false, quiet = false;
+};
+
+void add_globals(CLI::App& app, Globals& globals) {
+  app.add_option("--catalog", globals.catalogue, "The catalogue's file")->type_name("FILE");
+  app.add_option("--config", globals.config, "A configuration file, or the name of a shipped one: default, optimized, video, development, nvidia")
+      ->type_name("FILE");
+  app.add_option("--log-level", globals.log_level, "trace, debug, info, warn, error or off")->type_name("LEVEL");
+  app.add_option("--device", globals.device, "auto or cpu (this build has no GPU support)")->type_name("DEVICE");
+  app.add_flag("--json", globals.json, "One JSON document on stdout");
+  app.add_flag("--quiet,-q", globals.quiet, "No progress, no report");
+}
+
+Result<Context> make_context(const Globals& globals, const Settings& settings) {
+  Context context;
+  IE_TRY(context.config, load_config(globals.config));
+  if (!globals.log_level.empty()) IE_CHECK(set(context.config, "log.level", globals.log_level));
+  for (const Setting& setting : settings) IE_CHECK(set(context.config, setting.key, setting.value));
+  if (!globals.device.empty() && globals.device != "auto" && globals.device != "cpu")
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("--device {}: this build runs on the CPU only; use auto or cpu", printable(globals.device)));
+  context.catalogue =
+      absolute_path(globals.catalogue.empty() ? join_path(data_home(), "catalog.db") : globals.catalogue);
+  context.json = globals.json;
+  context.quiet = globals.quiet;
+  context.colour = !globals.json && is_terminal(STDOUT_FILENO) && std::getenv("NO_COLOR") == nullptr;
+  return context;
+}
+
+void start_log(const std::string& level) {
+  auto logger = spdlog::stderr_color_mt("image-engine");
+  logger->set_pattern("%H:%M:%S %^%l%$ %v");
+  logger->set_level(spdlog::level::from_str(level));
+  spdlog::set_default_logger(std::move(logger));
+}
+
+int print_error(const Error& error) {
+  std::fprintf(stderr, "image-engine: %s\n", error.message.c_str());
+  if (error.code == ErrorCode::kInterrupted) return kInterrupted;
+  return error.code == ErrorCode::kInvalidArgument ? kUsage : kFailed;
+}
+
+// What CLI11 says about a command that it does not know is of no help.
+int unknown_command(std::string_view word) {
+  std::vector<std::string_view> names;
+  for (const Command& command : kCommands) names.emplace_back(command.name);
+  const std::string_view nearest = nearest_name(word, names);
+  std::fprintf(stderr, "image-engine: no command '%s'%s\nRun image-engine --help for the list.\n", printable(word).c_str(),
+               nearest.empty() ? "" : fmt::format("; did you mean '{}'?", nearest).c_str());
+  return kUsage;
+}
+
+int run_checked(int argc, char** argv) {
+  CLI::App app{"image-engine makes a person's photos and videos searchable, on their own machine.", "image-engine"};
+  app.footer(kFooter);
+  app.set_version_flag("--version", IE_VERSION);
+  app.require_subcommand(0, 1);
+  app.get_formatter()->column_width(34);
+  Globals globals;
+  Settings settings;
+  add_globals(app, globals);
+  std::vector<std::pair<CLI::App*, Action>> actions;
+  for (const Command& command : kCommands) {
+    CLI::App* sub = app.add_subcommand(command.name, command.summary);
+    sub->fallthrough();
+    actions.emplace_back(sub, command.setup(*sub, settings));
+  }
+  if (argc > 1 && argv[1][0] != '-' && app.get_subcommand_no_throw(argv[1]) == nullptr) return unknown_command(argv[1]);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kDone : kUsage;
+  }
+  Result<Context> context = make_context(globals, settings);
+  if (!context) {
+    print_error(context.error());
+    return kUsage;
+  }
+  start_log(context->config.log.level);
+  for (const auto& [sub, action] : actions) {
+    if (!sub->parsed()) continue;
+    const Result<int> code = action(*context);
+    if (!code) return print_error(code.error());
+    if (std::fflush(stdout) != 0) return print_error(errno_error("cannot write to stdout"));
+    return *code;
+  }
+  std::fputs(app.help().c_str(), stdout);
+  return kUsage;
+}
+
+std::atomic<int> interrupts = 0;
+
+extern "C" void on_interrupt(int signal) {
+  if (interrupts.fetch_add(1) > 0) {
+    std::signal(signal, SIG_DFL);
+    std::raise(signal);
+  }
+}
+
+}  // namespace
+
+void catch_interrupts() {
+  struct sigaction action {};
+  action.sa_handler = on_interrupt;
+  action.sa_flags = SA_RESTART;
+  for (int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaction(signal, &action, nullptr);
+}
+
+bool interrupted() { return interrupts > 0; }
+
+Result<store::CatalogueReader> open_reader(const Context& context) {
+  Result<store::CatalogueReader> reader = store::CatalogueReader::open(context.catalogue);
+  if (!reader && reader.error().code == ErrorCode::kNotFound)
+    return fail(ErrorCode::kNotFound, fmt::format("no catalogue at {} yet: image-engine analyze FOLDER makes it",
+                                                  printable(context.catalogue)));
+  return reader;
+}
+
+int run(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);
+  try {
+    return run_checked(argc, argv);
+  } catch (const std::exception& error) {
+    return print_error({ErrorCode::kInternal, std::string("unexpected: ") + error.what()});
+  }
+}
+
+}  // namespace image_engine::cli

@@ -1,0 +1,70 @@
+// The command line: what every command shares.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/config.h"
+#include "core/result.h"
+#include "store/catalogue.h"
+
+namespace CLI {
+class App;
+}
+
+namespace image_engine::cli {
+
+// Exit codes; docs in README and --help.
+inline constexpr int kDone = 0;
+inline constexpr int kFailed = 1;
+inline constexpr int kUsage = 2;
+inline constexpr int kDoneWithFailures = 3;
+inline constexpr int kInterrupted = 130;
+
+// What the flags that every command takes have said, and the configuration in force.
+struct Context {
+  std::string catalogue;  // absolute path
+  Config config;
+  bool json = false;
+  bool quiet = false;
+  bool colour = false;  // on stdout
+};
+
+// A command's work; runs after its flags were parsed and the configuration was loaded. Gives the exit code.
+using Action = std::function<Result<int>(Context&)>;
+
+// A command adds its flags to `app` and returns its action. Settings that flags make in the configuration go through
+// `settings`, so that they win over file and environment.
+struct Setting {
+  std::string key, value;
+};
+using Settings = std::vector<Setting>;
+
+struct Command {
+  const char* name;
+  const char* summary;
+  Action (*setup)(CLI::App& app, Settings& settings);
+};
+
+Action setup_analyze(CLI::App& app, Settings& settings);
+Action setup_search(CLI::App& app, Settings& settings);
+Action setup_show(CLI::App& app, Settings& settings);
+Action setup_status(CLI::App& app, Settings& settings);
+Action setup_failures(CLI::App& app, Settings& settings);
+Action setup_catalog(CLI::App& app, Settings& settings);
+Action setup_doctor(CLI::App& app, Settings& settings);
+
+// Runs the program. Never throws.
+int run(int argc, char** argv);
+
+// The catalogue for reading; where there is none, the error says how to make one.
+Result<store::CatalogueReader> open_reader(const Context& context);
+
+// Ctrl-C and termination ask a run to end well; the second Ctrl-C ends it at once.
+void catch_interrupts();
+bool interrupted();
+
+}  // namespace image_engine::cli

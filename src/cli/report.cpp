@@ -1,0 +1,112 @@
+#include "cli/report.h"
+
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "cli/output.h"
+#include "core/text.h"
+
+namespace image_engine::cli {
+namespace {
+
+using pipeline::AnalyzeReport;
+using pipeline::PhaseReport;
+
+// The library and times that the product was asked to beat: 5,372 photos with PyTorch on an RTX 2080 Ti.
+constexpr double kReferencePhotos = 5372;
+struct Reference {
+  PhaseReport AnalyzeReport::*phase;
+  const char* time;
+};
+constexpr std::array kReferences = {
+    Reference{&AnalyzeReport::metadata, "30 s"},
+    Reference{&AnalyzeReport::content, "15 min"},
+    Reference{&AnalyzeReport::ml, "20 min"},
+};
+
+double rate(const PhaseReport& phase) {
+  return phase.seconds > 0 ? static_cast<double>(phase.files) / phase.seconds : 0;
+}
+
+std::string rate_text(double value) { return value >= 100 ? fmt::format("{:.0f}/s", value) : fmt::format("{:.1f}/s", value); }
+
+nlohmann::json phase_json(const PhaseReport& phase) {
+  return {{"files", phase.files}, {"seconds", phase.seconds}, {"files_per_second", rate(phase)}};
+}
+
+void print_phases(const AnalyzeReport& report) {
+  std::vector<std::vector<std::string>> rows = {{"phase", "files", "time", "rate", "5,372 take", "PyTorch took"}};
+  for (const auto& [member, time] : kReferences) {
+    const PhaseReport& phase = report.*member;
+    if (phase.files == 0) {
+      rows.push_back({phase.name, "–", "–", "–", "–", time});
+      continue;
+    }
+    rows.push_back({phase.name, human_count(phase.files), human_duration(phase.seconds), rate_text(rate(phase)),
+                    human_duration(kReferencePhotos / rate(phase)), time});
+  }
+  print_table(rows, {1, 2, 3, 4, 5});
+}
+
+}  // namespace
+
+nlohmann::json report_json(const AnalyzeReport& report) {
+  return {{"run", report.run},
+          {"files", report.scan.files},
+          {"media", report.scan.media},
+          {"skipped", report.scan.skipped},
+          {"excluded", report.scan.excluded},
+          {"added", report.added},
+          {"changed", report.changed},
+          {"moved", report.moved},
+          {"unchanged", report.unchanged},
+          {"missing", report.missing},
+          {"offline", report.offline},
+          {"analysed", report.analysed},
+          {"duplicates", report.duplicates},
+          {"failed", report.failed},
+          {"waiting", report.waiting},
+          {"worker_deaths", report.worker_deaths},
+          {"phases",
+           {{"scan", phase_json(report.scanning)},
+            {"metadata", phase_json(report.metadata)},
+            {"content", phase_json(report.content)},
+            {"ml", phase_json(report.ml)}}},
+          {"seconds", report.seconds},
+          {"interrupted", report.cancelled},
+          {"notes", report.notes}};
+}
+
+void print_report(const Context& context, const AnalyzeReport& report) {
+  print_line(fmt::format("{} photos and videos, {} other files skipped", human_count(report.scan.media),
+                         human_count(report.scan.skipped)));
+  const std::array<std::pair<const char*, std::uint64_t>, 6> parts = {{{"new", report.added},
+                                                                       {"changed", report.changed},
+                                                                       {"moved", report.moved},
+                                                                       {"unchanged", report.unchanged},
+                                                                       {"missing", report.missing},
+                                                                       {"offline", report.offline}}};
+  std::string line;
+  for (const auto& [name, count] : parts)
+    if (count > 0) line += fmt::format("{}{} {}", line.empty() ? "  " : ", ", human_count(count), name);
+  if (!line.empty()) print_line(line);
+  if (report.duplicates > 0)
+    print_line(fmt::format("  {} show the same picture as another file", human_count(report.duplicates)));
+  if (report.metadata.files + report.content.files > 0) {
+    print_line("");
+    print_phases(report);
+    print_line("");
+  }
+  for (const std::string& note : report.notes) print_line(styled(context, Style::kYellow, note));
+  if (report.failed > 0)
+    print_line(styled(context, Style::kYellow,
+                      fmt::format("{} failed: image-engine failures says why", human_count(report.failed))));
+  if (report.cancelled)
+    print_line(styled(context, Style::kYellow,
+                      fmt::format("Interrupted. What was finished is kept; {} files are left: run the same command again",
+                                  human_count(report.waiting))));
+  else
+    print_line(styled(context, Style::kGreen, fmt::format("Done in {}", human_duration(report.seconds))));
+}
+
+}  // namespace image_engine::cli

@@ -1,0 +1,32 @@
+// An analysis from the command line, and its report: shared by `analyze` and `failures --retry`.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "cli/app.h"
+#include "pipeline/analyze.h"
+#include "store/writer_lock.h"
+
+namespace image_engine::cli {
+
+struct AnalysisMode {
+  bool retry = false;
+  bool wait = false;
+  bool ndjson = false;
+};
+
+// Takes the lock, analyses, prints the report or the JSON; gives the exit code.
+Result<int> run_analysis(Context& context, std::vector<std::string> paths, const AnalysisMode& mode);
+
+// The catalogue's writer lock, making its folder first. `wait` waits for the holder, until interrupted.
+Result<store::WriterLock> lock_catalogue(const Context& context, const std::string& command, bool wait);
+
+// The GeoNames extract that came with the program; empty without one.
+std::string places_file();
+
+nlohmann::json report_json(const pipeline::AnalyzeReport& report);
+void print_report(const Context& context, const pipeline::AnalyzeReport& report);
+
+}  // namespace image_engine::cli
