@@ -1,0 +1,204 @@
+#include <algorithm>
+#include <array>
+#include <csetjmp>
+#include <cstdio>  // jpeglib.h needs it
+#include <optional>
+
+// clang-format off: jerror.h needs jpeglib.h
+#include <jerror.h>
+#include <jpeglib.h>
+// clang-format on
+
+#include "media/colour.h"
+#include "media/decoders.h"
+#include "media/libraries.h"
+
+namespace image_engine::media {
+namespace {
+
+// A progressive picture has about ten scans; each costs a pass over all coefficients, so thousands are an attack.
+constexpr int kMaxScans = 500;
+// What libjpeg may hold: the coefficients of a progressive picture of 300 megapixels, 4:2:0.
+constexpr long kMaxMemory = 1L << 30;
+
+struct Code {
+  int message;
+  ErrorCode code;
+};
+constexpr std::array kErrorCodes{
+    Code{JERR_BAD_PRECISION, ErrorCode::kUnsupported},      Code{JERR_SOF_UNSUPPORTED, ErrorCode::kUnsupported},
+    Code{JERR_CONVERSION_NOTIMPL, ErrorCode::kUnsupported}, Code{JERR_NO_BACKING_STORE, ErrorCode::kTooLarge},
+    Code{JERR_OUT_OF_MEMORY, ErrorCode::kOutOfMemory},
+};
+// Warnings after which pixels are missing or wrong, rather than just the file untidy.
+constexpr std::array kDamage{JWRN_JPEG_EOF, JWRN_HIT_MARKER, JWRN_HUFF_BAD_CODE, JWRN_MUST_RESYNC,
+                             JWRN_BOGUS_PROGRESSION};
+
+struct ErrorHandler {
+  jpeg_error_mgr base{};  // first: libjpeg hands a pointer to it back
+  std::jmp_buf jump{};
+  int fatal = 0;  // the message that ended decoding
+  bool ended_early = false;
+  bool damaged = false;
+  std::array<char, JMSG_LENGTH_MAX> text{};  // of the error, or else of the first warning
+
+  ErrorHandler() {
+    jpeg_std_error(&base);
+    base.error_exit = [](j_common_ptr info) {
+      auto& self = of(info);
+      self.fatal = info->err->msg_code;
+      info->err->format_message(info, self.text.data());
+      std::longjmp(self.jump, 1);
+    };
+    base.emit_message = [](j_common_ptr info, int level) {
+      if (level >= 0) return;
+      auto& self = of(info);
+      if (info->err->num_warnings++ == 0) info->err->format_message(info, self.text.data());
+      const int code = info->err->msg_code;
+      self.ended_early |= code == JWRN_JPEG_EOF;
+      self.damaged |= std::find(kDamage.begin(), kDamage.end(), code) != kDamage.end();
+    };
+    base.output_message = [](j_common_ptr) {};
+  }
+  static ErrorHandler& of(j_common_ptr info) { return *reinterpret_cast<ErrorHandler*>(info->err); }
+};
+
+// Owns a libjpeg decompressor. Its calls go through guarded(), where longjmp lands.
+class Decompressor {
+ public:
+  Decompressor() { info.err = &errors.base; }
+  Decompressor(const Decompressor&) = delete;
+  Decompressor& operator=(const Decompressor&) = delete;
+  ~Decompressor() { jpeg_destroy_decompress(&info); }
+
+  // False when libjpeg gave up inside `call`, which must hold nothing that needs a destructor.
+  template <typename Call>
+  bool guarded(Call call) {
+    if (setjmp(errors.jump) != 0) return false;
+    call();
+    return true;
+  }
+  [[nodiscard]] Error error() const {
+    const auto* known =
+        std::find_if(kErrorCodes.begin(), kErrorCodes.end(), [&](const Code& c) { return c.message == errors.fatal; });
+    return {known == kErrorCodes.end() ? ErrorCode::kCorrupt : known->code,
+            std::string("the JPEG cannot be decoded: ") + errors.text.data()};
+  }
+
+  ErrorHandler errors;
+  jpeg_decompress_struct info{};
+  jpeg_progress_mgr progress{};
+};
+
+void limit_scans(j_common_ptr info) {
+  if (reinterpret_cast<j_decompress_ptr>(info)->input_scan_number > kMaxScans) ERREXIT(info, JERR_NO_BACKING_STORE);
+}
+
+// Sets the smallest DCT scale that is not below `target`. libjpeg-turbo has fast code for these four only.
+void choose_scale(jpeg_decompress_struct& info, Size target) {
+  for (const unsigned eighths : {1U, 2U, 4U, 8U}) {
+    info.scale_num = eighths;
+    info.scale_denom = 8;
+    if (info.image_width * eighths >= target.width * 8ULL && info.image_height * eighths >= target.height * 8ULL)
+      return;
+  }
+}
+
+// What libjpeg's samples are turned into on their way to the resizer.
+struct RowConversion {
+  int channels = 3;
+  bool inverted = false;  // Adobe writes ink as 255 − ink
+  std::optional<ColourTransform> transform;
+
+  void apply(std::vector<std::uint8_t>& in, std::uint8_t* out) const {
+    const size_t pixels = in.size() / static_cast<size_t>(channels);
+    if (inverted)
+      for (auto& sample : in) sample = static_cast<std::uint8_t>(255 - sample);
+    if (transform)
+      transform->apply(in.data(), out, pixels);
+    else
+      cmyk_to_rgb(in.data(), out, pixels);
+  }
+};
+
+// Ink and profiled grey become RGB row by row; all else leaves libjpeg as RGB, to be converted after resizing.
+RowConversion choose_conversion(jpeg_decompress_struct& info, Bytes icc, Decoded& decoded) {
+  RowConversion conversion;
+  const bool ink = info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK;
+  const bool grey = info.jpeg_color_space == JCS_GRAYSCALE && needs_transform(icc);
+  info.out_color_space = ink ? JCS_CMYK : grey ? JCS_GRAYSCALE : JCS_RGB;
+  conversion.channels = ink ? 4 : grey ? 1 : 3;
+  conversion.inverted = ink && info.saw_Adobe_marker;
+  if (conversion.channels == 3 || icc.empty()) return conversion;
+  if (auto transform = ColourTransform::create(icc, conversion.channels)) {
+    conversion.transform = std::move(*transform);
+  } else {
+    decoded.warnings.push_back(std::move(transform).error().message);
+    if (grey) info.out_color_space = JCS_RGB, conversion.channels = 3;
+  }
+  return conversion;
+}
+
+}  // namespace
+
+#define IE_TEXT_OF(value) #value
+#define IE_TEXT(value) IE_TEXT_OF(value)
+std::string jpeg_version() { return IE_TEXT(LIBJPEG_TURBO_VERSION); }
+
+Result<Decoded> decode_jpeg(Bytes file, const DecodeOptions& options, std::uint32_t orientation, Bytes icc) {
+  Decompressor jpeg;
+  auto& info = jpeg.info;
+  const bool opened = jpeg.guarded([&] {
+    jpeg_create_decompress(&info);
+    info.mem->max_memory_to_use = kMaxMemory;
+    jpeg.progress.progress_monitor = limit_scans;
+    info.progress = &jpeg.progress;
+    jpeg_mem_src(&info, reinterpret_cast<const unsigned char*>(file.data()), file.size());
+    jpeg_read_header(&info, TRUE);
+  });
+  if (!opened) return fail(jpeg.error());
+
+  const Size full{info.image_width, info.image_height};
+  IE_CHECK(check_size(full, options));
+  const Size target = fit(full, options.max_edge);
+  Decoded decoded;
+  choose_scale(info, target);
+  const auto conversion = choose_conversion(info, icc, decoded);
+  if (!jpeg.guarded([&] { jpeg_start_decompress(&info); })) return fail(jpeg.error());
+
+  RowResizer resizer({info.output_width, info.output_height}, target, full.width * info.scale_num / 8.0,
+                     full.height * info.scale_num / 8.0);
+  std::vector<std::uint8_t> samples(conversion.channels == 3 ? 0 : size_t{info.output_width} * conversion.channels);
+  const bool several_scans = jpeg_has_multiple_scans(&info);
+  bool whole = true;
+  while (whole && info.output_scanline < info.output_height) {
+    std::uint8_t* row = resizer.next_row();
+    JSAMPROW into = samples.empty() ? row : samples.data();
+    whole = jpeg.guarded([&] { jpeg_read_scanlines(&info, &into, 1); });
+    if (!whole) break;
+    if (!samples.empty()) conversion.apply(samples, row);
+    resizer.commit_row();
+    if (resizer.rows() == 1 && jpeg.errors.ended_early && !several_scans)
+      return fail(ErrorCode::kCorrupt, "the JPEG ends before its first rows");
+  }
+  if (resizer.rows() == 0) return fail(jpeg.error());
+
+  decoded.partial = !whole || jpeg.errors.damaged;
+  if (jpeg.errors.text[0] != 0) decoded.warnings.emplace_back(jpeg.errors.text.data());
+  decoded.image = resizer.finish();
+  if (conversion.channels == 3) to_srgb(decoded, icc);
+  decoded.image = apply_orientation(std::move(decoded.image), orientation);
+  const Size whole_picture = upright(full, orientation);
+  decoded.full_width = whole_picture.width;
+  decoded.full_height = whole_picture.height;
+  return decoded;
+}
+
+Result<Decoded> decode_jpeg(Bytes file, const DecodeOptions& options) {
+  const auto header = read_jpeg_header(file);
+  if (!header) return fail(ErrorCode::kCorrupt, "the JPEG has no frame header");
+  IE_CHECK(check_size({header->width, header->height}, options));
+  return decode_jpeg(file, options, tiff_orientation(header->exif), header->icc);
+}
+
+}  // namespace image_engine::media

@@ -1,0 +1,281 @@
+#include <vips/vips.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <memory>
+#include <utility>
+
+#include "media/colour.h"
+#include "media/decoders.h"
+#include "media/libraries.h"
+#include "media/metadata_readers.h"
+#include "media/text.h"
+
+namespace image_engine::media {
+namespace {
+
+constexpr int kStrip = 64;  // rows asked for at a time
+constexpr double kWhite = 255;
+
+struct Loader {
+  MediaFormat format;
+  const char* operation;
+  const char* type;  // its class, to be allowed
+  bool turned;       // the library applies the container's own rotation: EXIF's does not count
+  bool pages_move;   // several pages are an animation
+};
+constexpr std::array kLoaders{
+    Loader{MediaFormat::kPng, "pngload_buffer", "VipsForeignLoadPng", false, false},
+    Loader{MediaFormat::kWebp, "webpload_buffer", "VipsForeignLoadWebp", false, true},
+    Loader{MediaFormat::kGif, "gifload_buffer", "VipsForeignLoadNsgif", false, true},
+    Loader{MediaFormat::kTiff, "tiffload_buffer", "VipsForeignLoadTiff", false, false},
+    Loader{MediaFormat::kHeif, "heifload_buffer", "VipsForeignLoadHeif", true, false},
+    Loader{MediaFormat::kAvif, "heifload_buffer", "VipsForeignLoadHeif", true, false},
+    Loader{MediaFormat::kJxl, "jxlload_buffer", "VipsForeignLoadJxl", true, true},
+};
+
+const Loader& loader_of(MediaFormat format) {
+  return *std::find_if(kLoaders.begin(), kLoaders.end() - 1, [&](const Loader& l) { return l.format == format; });
+}
+
+struct Unref {
+  void operator()(void* object) const { g_object_unref(object); }
+};
+using Picture = std::unique_ptr<VipsImage, Unref>;
+using Region = std::unique_ptr<VipsRegion, Unref>;
+
+// vips' error buffer belongs to the process: taken and emptied, so that it never grows.
+Error vips_failure(ErrorCode code) {
+  const std::unique_ptr<char, decltype(&g_free)> all(vips_error_buffer_copy(), g_free);
+  const std::string_view text(all.get());
+  return {code, "the picture cannot be decoded: " + clean_text(text.substr(0, std::min<size_t>(text.find('\n'), 200)))};
+}
+
+// Opens lazily: the header is read, pixels come when asked for. Streams top to bottom where the format can.
+Result<Picture> open(const Loader& loader, Bytes file, VipsFailOn fail_on) {
+  const std::unique_ptr<VipsBlob, void (*)(VipsBlob*)> blob(
+      vips_blob_new(nullptr, file.data(), file.size()),
+      [](VipsBlob* b) { vips_area_unref(reinterpret_cast<VipsArea*>(b)); });
+  VipsImage* out = nullptr;
+  if (vips_call(loader.operation, blob.get(), &out, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on", fail_on, nullptr) != 0)
+    return fail(vips_failure(ErrorCode::kCorrupt));
+  return Picture(out);
+}
+
+Bytes blob_of(VipsImage* image, const char* name) {
+  const void* data = nullptr;
+  size_t size = 0;
+  if (!vips_image_get_typeof(image, name) || vips_image_get_blob(image, name, &data, &size) != 0) return {};
+  return {static_cast<const std::byte*>(data), size};
+}
+
+Bytes exif_of(VipsImage* image) {
+  const auto exif = blob_of(image, VIPS_META_EXIF_NAME);
+  return ByteView(exif).starts_with(std::string_view("Exif\0\0", 6)) ? exif.subspan(6) : exif;
+}
+
+std::uint32_t orientation_of(const Loader& loader, Bytes file, VipsImage* image) {
+  if (loader.turned) return 1;
+  return tiff_orientation(loader.format == MediaFormat::kTiff ? file : exif_of(image));
+}
+
+int integer_of(VipsImage* image, const char* name, int otherwise) {
+  int value = otherwise;
+  if (vips_image_get_typeof(image, name) == 0 || vips_image_get_int(image, name, &value) != 0) return otherwise;
+  return value;
+}
+
+// Replaces `image` by the result of an operation; false on failure.
+template <typename Operation>
+bool apply(Picture& image, Operation operation) {
+  VipsImage* out = nullptr;
+  if (operation(image.get(), &out) != 0) return false;
+  image.reset(out);
+  return true;
+}
+
+// Numbers without a standard range (float, 32-bit, signed): light from 0 to 1 when they fit that, else stretched to the
+// next usual full scale. Needs the whole picture in memory once.
+bool stretch(Picture& image) {
+  double most = 0;
+  if (!apply(image, [](VipsImage* in, VipsImage** out) { return (*out = vips_image_copy_memory(in)) ? 0 : -1; }) ||
+      vips_max(image.get(), &most, nullptr) != 0)
+    return false;
+  const bool light = vips_band_format_isfloat(image->BandFmt) && most <= 2 && image->Bands >= 3;
+  if (light) {
+    return apply(image,
+                 [](VipsImage* in, VipsImage** out) {
+                   return vips_copy(in, out, "interpretation", VIPS_INTERPRETATION_scRGB, nullptr);
+                 }) &&
+           apply(image, [](VipsImage* in, VipsImage** out) {
+             return vips_colourspace(in, out, VIPS_INTERPRETATION_sRGB, nullptr);
+           });
+  }
+  double scale = std::max(most, 1e-30);
+  for (const double usual : {4294967295.0, 65535.0, 255.0, 1.0})
+    if (most <= usual) scale = usual;
+  return apply(image,
+               [&](VipsImage* in, VipsImage** out) {
+                 return vips_linear1(in, out, kWhite / scale, 0.5, "uchar", TRUE, nullptr);
+               }) &&
+         apply(image, [](VipsImage* in, VipsImage** out) {
+           return vips_copy(in, out, "interpretation",
+                            in->Bands >= 3 ? VIPS_INTERPRETATION_sRGB : VIPS_INTERPRETATION_B_W, nullptr);
+         });
+}
+
+bool is_plain(const VipsImage* image) {
+  return image->BandFmt == VIPS_FORMAT_UCHAR &&
+         (image->Type == VIPS_INTERPRETATION_sRGB || image->Type == VIPS_INTERPRETATION_RGB ||
+          image->Type == VIPS_INTERPRETATION_B_W || image->Type == VIPS_INTERPRETATION_MULTIBAND ||
+          image->Type == VIPS_INTERPRETATION_CMYK);
+}
+
+// To 8 bits of 1 (grey), 3 (RGB) or 4 (CMYK) bands, alpha over white. `icc` is emptied once it has been applied.
+bool simplify(Picture& image, Bytes& icc) {
+  const bool ink = image->Type == VIPS_INTERPRETATION_CMYK;
+  const bool integer16 = image->BandFmt == VIPS_FORMAT_USHORT;
+  const bool by_vips = !icc.empty() && (ink || integer16 || image->Bands < 3) &&
+                       (image->BandFmt == VIPS_FORMAT_UCHAR || integer16) && needs_transform(icc);
+  if (by_vips) {
+    if (apply(image, [](VipsImage* in, VipsImage** out) {
+          return vips_icc_transform(in, out, "srgb", "embedded", TRUE, "intent", VIPS_INTENT_PERCEPTUAL, "depth", 8,
+                                    nullptr);
+        }))
+      icc = {};
+    else
+      vips_error_clear();
+  }
+  const bool known = image->Type == VIPS_INTERPRETATION_RGB16 || image->Type == VIPS_INTERPRETATION_GREY16 ||
+                     image->Type == VIPS_INTERPRETATION_LAB || image->Type == VIPS_INTERPRETATION_LABS ||
+                     image->Type == VIPS_INTERPRETATION_scRGB || image->Type == VIPS_INTERPRETATION_XYZ;
+  if (!is_plain(image.get())) {
+    const bool done =
+        known && apply(image, [](VipsImage* in, VipsImage** out) {
+          const bool grey = in->Type == VIPS_INTERPRETATION_GREY16;
+          return vips_colourspace(in, out, grey ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB, nullptr);
+        });
+    if (!done && !stretch(image)) return false;
+  }
+  if (image->Type == VIPS_INTERPRETATION_CMYK) {
+    return image->Bands == 4 ||
+           apply(image, [](VipsImage* in, VipsImage** out) { return vips_extract_band(in, out, 0, "n", 4, nullptr); });
+  }
+  const int colours = image->Bands >= 3 ? 3 : 1;
+  if (image->Bands > colours + 1 && !apply(image, [&](VipsImage* in, VipsImage** out) {
+        return vips_extract_band(in, out, 0, "n", colours, nullptr);
+      }))
+    return false;
+  if (image->Bands == colours) return true;
+  return apply(image, [](VipsImage* in, VipsImage** out) {
+    const std::unique_ptr<VipsArrayDouble, void (*)(VipsArrayDouble*)> white(
+        vips_array_double_newv(1, kWhite), [](VipsArrayDouble* a) { vips_area_unref(VIPS_AREA(a)); });
+    return vips_flatten(in, out, "background", white.get(), nullptr);
+  });
+}
+
+void write_row(const VipsPel* from, int bands, std::uint8_t* to, size_t width) {
+  switch (bands) {
+    case 1:
+      for (size_t x = 0; x < width; ++x) to[x * 3] = to[x * 3 + 1] = to[x * 3 + 2] = from[x];
+      break;
+    case 3:
+      std::copy_n(from, width * 3, to);
+      break;
+    default:
+      cmyk_to_rgb(from, to, width);
+  }
+}
+
+Result<Image> pull_rows(VipsImage* image, Size target) {
+  const Size full{static_cast<std::uint32_t>(image->Xsize), static_cast<std::uint32_t>(image->Ysize)};
+  const Region region(vips_region_new(image));
+  if (!region) return fail(vips_failure(ErrorCode::kOutOfMemory));
+  RowResizer resizer(full, target);
+  for (int top = 0; top < image->Ysize; top += kStrip) {
+    const VipsRect rows{0, top, image->Xsize, std::min(kStrip, image->Ysize - top)};
+    if (vips_region_prepare(region.get(), &rows) != 0) return fail(vips_failure(ErrorCode::kCorrupt));
+    for (int y = top; y < top + rows.height; ++y) {
+      write_row(VIPS_REGION_ADDR(region.get(), 0, y), image->Bands, resizer.next_row(), full.width);
+      resizer.commit_row();
+    }
+  }
+  return resizer.finish();
+}
+
+Result<Decoded> decode_once(const Loader& loader, Bytes file, const DecodeOptions& options, VipsFailOn fail_on) {
+  IE_TRY(auto image, open(loader, file, fail_on));
+  const Size full{static_cast<std::uint32_t>(image->Xsize), static_cast<std::uint32_t>(image->Ysize)};
+  IE_CHECK(check_size(full, options));
+  const auto orientation = orientation_of(loader, file, image.get());
+  const auto profile = blob_of(image.get(), VIPS_META_ICC_NAME);
+  const std::vector<std::byte> kept(profile.begin(), profile.end());  // outlives the pipeline's images
+  Bytes icc = kept;
+
+  Decoded decoded;
+  decoded.animated = loader.pages_move && integer_of(image.get(), VIPS_META_N_PAGES, 1) > 1;
+  if (!simplify(image, icc)) return fail(vips_failure(ErrorCode::kCorrupt));
+  IE_TRY(decoded.image, pull_rows(image.get(), fit(full, options.max_edge)));
+  if (image->Bands == 3) to_srgb(decoded, icc);
+  decoded.image = apply_orientation(std::move(decoded.image), orientation);
+  const Size whole = upright(full, orientation);
+  decoded.full_width = whole.width;
+  decoded.full_height = whole.height;
+  return decoded;
+}
+
+}  // namespace
+
+Status init_vips(int threads) {
+  if (vips_init("image-engine-worker") != 0) return fail(vips_failure(ErrorCode::kInternal));
+  g_log_set_default_handler([](const char*, GLogLevelFlags, const char*, void*) {}, nullptr);
+  vips_concurrency_set(std::max(threads, 1));
+  // Cached operations are found again by the address of their buffer, which a later file may reuse.
+  vips_cache_set_max(0);
+  vips_operation_block_set("VipsForeignLoad", TRUE);
+  for (const auto& loader : kLoaders) vips_operation_block_set(loader.type, FALSE);
+  vips_icc_present();
+  return {};
+}
+
+std::string vips_version() { return vips_version_string(); }
+
+Result<Decoded> decode_vips(MediaFormat format, Bytes file, const DecodeOptions& options) {
+  const auto& loader = loader_of(format);
+  auto strict = decode_once(loader, file, options, VIPS_FAIL_ON_TRUNCATED);
+  if (strict || strict.error().code != ErrorCode::kCorrupt) return strict;
+  auto lenient = decode_once(loader, file, options, VIPS_FAIL_ON_NONE);
+  if (!lenient) return strict;
+  lenient->partial = true;
+  lenient->warnings.push_back(std::move(strict).error().message);
+  return lenient;
+}
+
+Result<Blocks> read_vips_blocks(MediaFormat format, Bytes file, Metadata& metadata) {
+  const auto& loader = loader_of(format);
+  IE_TRY(const auto image, open(loader, file, VIPS_FAIL_ON_NONE));
+  metadata.width = static_cast<std::uint32_t>(image->Xsize);
+  metadata.height = static_cast<std::uint32_t>(image->Ysize);
+  metadata.frames = static_cast<std::uint32_t>(std::max(integer_of(image.get(), VIPS_META_N_PAGES, 1), 1));
+  metadata.orientation = orientation_of(loader, file, image.get());
+  metadata.has_alpha = vips_image_hasalpha(image.get());
+  const int depth = static_cast<int>(vips_format_sizeof(image->BandFmt)) * 8;
+  metadata.bit_depth = static_cast<std::uint32_t>(
+      integer_of(image.get(), "heif-bitdepth", integer_of(image.get(), "bits-per-sample", depth)));
+
+  Blocks blocks;
+  const auto profile = blob_of(image.get(), VIPS_META_ICC_NAME);
+  blocks.icc.assign(profile.begin(), profile.end());
+  // exiv2 finds what stands behind a PNG's pixels, and a TIFF is itself the block.
+  blocks.whole_file = format == MediaFormat::kPng || format == MediaFormat::kTiff;
+  if (blocks.whole_file) return blocks;
+  for (const auto& [from, to] :
+       {std::pair{exif_of(image.get()), &blocks.exif}, {blob_of(image.get(), VIPS_META_XMP_NAME), &blocks.xmp}}) {
+    blocks.storage.emplace_back(from.begin(), from.end());
+    *to = blocks.storage.back();
+  }
+  return blocks;
+}
+
+}  // namespace image_engine::media

@@ -1,0 +1,28 @@
+// The decoders behind decode(), one per library. Each is safe on any bytes and from any thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "media/jpeg_segments.h"
+#include "media/media.h"
+#include "media/resize.h"
+
+namespace image_engine::media {
+
+Result<Decoded> decode_jpeg(Bytes file, const DecodeOptions& options);
+Result<Decoded> decode_bmp(Bytes file, const DecodeOptions& options);
+// PNG, WebP, GIF, TIFF, HEIF, AVIF, JPEG XL: what `file` is must be told.
+Result<Decoded> decode_vips(MediaFormat format, Bytes file, const DecodeOptions& options);
+Result<Decoded> decode_raw(Bytes file, const DecodeOptions& options);
+
+// A JPEG whose orientation and colour profile are known from elsewhere, as a raw file's preview.
+Result<Decoded> decode_jpeg(Bytes file, const DecodeOptions& options, std::uint32_t orientation, Bytes icc);
+
+// kTooLarge over options.max_pixels, kCorrupt without any.
+Status check_size(Size full, const DecodeOptions& options);
+
+// Converts the resized picture by its profile, when that asks for it; a profile that cannot be used is a warning.
+void to_srgb(Decoded& decoded, Bytes icc);
+
+}  // namespace image_engine::media

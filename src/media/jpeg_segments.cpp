@@ -1,0 +1,139 @@
+#include "media/jpeg_segments.h"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+
+namespace image_engine::media {
+namespace {
+
+using namespace std::string_view_literals;
+
+enum Marker : std::uint8_t {
+  kTem = 0x01,
+  kSof0 = 0xC0,
+  kDht = 0xC4,
+  kJpg = 0xC8,
+  kDac = 0xCC,
+  kSof15 = 0xCF,
+  kRst0 = 0xD0,
+  kRst7 = 0xD7,
+  kSoi = 0xD8,
+  kEoi = 0xD9,
+  kSos = 0xDA,
+  kApp0 = 0xE0,
+  kApp1 = 0xE1,
+  kApp2 = 0xE2,
+  kApp13 = 0xED,
+  kApp15 = 0xEF,
+  kCom = 0xFE,
+};
+
+bool is_frame(std::uint8_t marker) {
+  return marker >= kSof0 && marker <= kSof15 && marker != kDht && marker != kJpg && marker != kDac;
+}
+bool is_progressive(std::uint8_t marker) { return (marker & 3) == 2; }
+bool is_metadata(std::uint8_t marker) { return (marker >= kApp0 && marker <= kApp15) || marker == kCom; }
+
+bool take(ByteView payload, std::string_view prefix, Bytes& into) {
+  if (!into.empty() || !payload.starts_with(prefix)) return false;
+  into = payload.sub(prefix.size());
+  return true;
+}
+
+// ICC.1:2022, B.4: "ICC_PROFILE\0", number from 1, count, data.
+class IccChunks {
+ public:
+  void add(ByteView payload) {
+    if (!payload.starts_with("ICC_PROFILE\0"sv)) return;
+    count_ = payload.u8(13);
+    chunks_.emplace(payload.u8(12), payload.sub(14));
+  }
+  [[nodiscard]] std::vector<std::byte> join() const {
+    std::vector<std::byte> all;
+    if (chunks_.empty() || chunks_.size() != count_) return all;
+    for (const auto& [number, chunk] : chunks_) all.insert(all.end(), chunk.begin(), chunk.end());
+    return all;
+  }
+
+ private:
+  std::map<std::uint8_t, Bytes> chunks_;
+  size_t count_ = 0;
+};
+
+}  // namespace
+
+std::optional<JpegSegment> JpegWalker::next() {
+  const ByteView view(file_);
+  while (at_ + 1 < file_.size()) {
+    const void* found = std::memchr(file_.data() + at_, 0xFF, file_.size() - at_ - 1);
+    if (!found) break;
+    const auto begin = static_cast<std::uint64_t>(static_cast<const std::byte*>(found) - file_.data());
+    const auto marker = view.u8(begin + 1);
+    at_ = begin + (marker == 0xFF ? 1 : 2);
+    if (marker == 0xFF || marker == 0 || marker == kTem || (marker >= kRst0 && marker <= kRst7)) continue;
+    if (marker == kSoi || marker == kEoi) return JpegSegment{marker, begin, at_, {}};
+    const std::uint64_t length = std::max<std::uint64_t>(view.u16(at_), 2);
+    const auto payload = view.sub(at_ + 2, length - 2);
+    at_ = std::min<std::uint64_t>(at_ + length, file_.size());
+    return JpegSegment{marker, begin, at_, payload};
+  }
+  return std::nullopt;
+}
+
+std::optional<JpegHeader> read_jpeg_header(Bytes file) {
+  JpegHeader header;
+  IccChunks icc;
+  JpegWalker walker(file);
+  while (const auto segment = walker.next()) {
+    const ByteView payload(segment->payload);
+    if (segment->marker == kSos || segment->marker == kEoi) break;
+    if (is_frame(segment->marker) && header.components == 0) {
+      header.bit_depth = payload.u8(0);
+      header.height = payload.u16(1);
+      header.width = payload.u16(3);
+      header.components = payload.u8(5);
+      header.progressive = is_progressive(segment->marker);
+    } else if (segment->marker == kApp1) {
+      take(payload, "Exif\0\0"sv, header.exif) || take(payload, "http://ns.adobe.com/xap/1.0/\0"sv, header.xmp);
+    } else if (segment->marker == kApp2) {
+      icc.add(payload);
+    } else if (segment->marker == kApp13) {
+      take(payload, "Photoshop 3.0\0"sv, header.photoshop);
+    }
+  }
+  if (header.components == 0 || header.width == 0 || header.height == 0) return std::nullopt;
+  header.icc = icc.join();
+  return header;
+}
+
+Hash128 jpeg_asset_hash(Bytes file) {
+  Hasher hasher;
+  JpegWalker walker(file);
+  std::uint64_t kept_from = 0, end = file.size();
+  bool scan = false;
+  while (const auto segment = walker.next()) {
+    if (is_metadata(segment->marker)) {
+      hasher.update(file.subspan(kept_from, segment->begin - kept_from));
+      kept_from = segment->end;
+    }
+    scan |= segment->marker == kSos;
+    if (segment->marker == kEoi) {
+      end = segment->end;
+      break;
+    }
+  }
+  if (!scan) return hash128(file);
+  hasher.update(file.subspan(kept_from, end - kept_from));
+  return hasher.digest();
+}
+
+std::uint32_t tiff_orientation(Bytes tiff) {
+  const ByteView view(tiff);
+  if (!view.starts_with("II*\0"sv) && !view.starts_with("MM\0*"sv)) return 1;
+  constexpr std::uint16_t kOrientation = 0x112;
+  const auto value = TiffDirectory(tiff).number(kOrientation);
+  return value >= 1 && value <= 8 ? value : 1;
+}
+
+}  // namespace image_engine::media

@@ -1,0 +1,55 @@
+// The structure of a JPEG file (ITU-T T.81, annex B): what is read without decoding.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "media/media.h"
+#include "types/byte_view.h"
+
+namespace image_engine::media {
+
+struct JpegSegment {
+  std::uint8_t marker = 0;  // the byte after 0xFF
+  std::uint64_t begin = 0;  // of the 0xFF
+  std::uint64_t end = 0;    // after the segment, at most the file's end; entropy-coded data is not part of it
+  std::span<const std::byte> payload;  // after the length field
+};
+
+// Marker segments one after the other, over entropy-coded data and garbage, to the end of the bytes.
+class JpegWalker {
+ public:
+  explicit JpegWalker(Bytes file) : file_(file) {}
+  std::optional<JpegSegment> next();
+
+ private:
+  Bytes file_;
+  std::uint64_t at_ = 0;
+};
+
+struct JpegHeader {
+  std::uint32_t width = 0, height = 0;
+  std::uint32_t bit_depth = 8;
+  std::uint32_t components = 0;
+  bool progressive = false;
+  Bytes exif;                  // a TIFF, without "Exif\0\0"
+  Bytes xmp;                   // the main packet
+  Bytes photoshop;             // image resource blocks
+  std::vector<std::byte> icc;  // chunks joined; empty without all of them
+};
+
+// Everything before the first scan; reads only those pages of `file`. Nothing when there is no frame header.
+std::optional<JpegHeader> read_jpeg_header(Bytes file);
+
+// The hash that survives an edit of metadata: SOI to the first EOI, less the segments APP0–APP15 and COM. What follows
+// EOI (MPF pictures, a motion photo's clip) is not part of it. In a broken file all to its end counts; one without a
+// scan has no coded data, so its asset is the whole file.
+Hash128 jpeg_asset_hash(Bytes file);
+
+// EXIF orientation 1…8 out of a TIFF; 1 when missing or nonsense.
+std::uint32_t tiff_orientation(Bytes tiff);
+
+}  // namespace image_engine::media

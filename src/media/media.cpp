@@ -1,0 +1,128 @@
+#include "media/media.h"
+
+#include <algorithm>
+
+#include "media/colour.h"
+#include "media/decoders.h"
+#include "media/jpeg_segments.h"
+#include "media/libraries.h"
+#include "media/metadata_readers.h"
+
+namespace image_engine::media {
+namespace {
+
+// One row a picture format: who reads its headers, who decodes it.
+struct Format {
+  MediaFormat format;
+  Result<Blocks> (*read_blocks)(Bytes file, Metadata& metadata);
+  Result<Decoded> (*decode)(Bytes file, const DecodeOptions& options);
+};
+
+template <MediaFormat kFormat>
+constexpr Format vips_format() {
+  return {kFormat, [](Bytes file, Metadata& metadata) { return read_vips_blocks(kFormat, file, metadata); },
+          [](Bytes file, const DecodeOptions& options) { return decode_vips(kFormat, file, options); }};
+}
+constexpr Format raw_format(MediaFormat format) { return {format, read_raw_blocks, decode_raw}; }
+
+constexpr Format kFormats[] = {
+    {MediaFormat::kJpeg, read_jpeg_blocks, decode_jpeg},
+    vips_format<MediaFormat::kPng>(),
+    vips_format<MediaFormat::kWebp>(),
+    vips_format<MediaFormat::kGif>(),
+    vips_format<MediaFormat::kTiff>(),
+    vips_format<MediaFormat::kHeif>(),
+    vips_format<MediaFormat::kAvif>(),
+    vips_format<MediaFormat::kJxl>(),
+    {MediaFormat::kBmp, read_bmp_blocks, decode_bmp},
+    raw_format(MediaFormat::kDng),
+    raw_format(MediaFormat::kCr2),
+    raw_format(MediaFormat::kNef),
+    raw_format(MediaFormat::kArw),
+    raw_format(MediaFormat::kOrf),
+    raw_format(MediaFormat::kRw2),
+};
+
+Result<const Format*> find_format(MediaFormat format) {
+  const auto* found =
+      std::find_if(std::begin(kFormats), std::end(kFormats), [&](const Format& f) { return f.format == format; });
+  if (found == std::end(kFormats))
+    return fail(ErrorCode::kUnsupported, "this is neither a picture nor a video that can be read");
+  return found;
+}
+
+}  // namespace
+
+Status init(int threads) {
+  IE_CHECK(init_vips(threads));
+  IE_CHECK(init_tags());
+  init_video();
+  return {};
+}
+
+std::vector<std::pair<std::string, std::string>> library_versions() {
+  return {{"libvips", vips_version()}, {"libjpeg-turbo", jpeg_version()}, {"LibRaw", libraw_version()},
+          {"exiv2", exiv2_version()},  {"FFmpeg", ffmpeg_version()},      {"Little CMS", lcms_version()}};
+}
+
+MediaFormat detect_format(Bytes file) { return sniff_format(file); }
+
+Result<Metadata> read_metadata(Bytes file, Bytes sidecar) {
+  const auto kind = detect_format(file);
+  if (media_kind(kind) == MediaKind::kVideo) return read_video_metadata(kind, file);
+  IE_TRY(const Format* format, find_format(kind));
+  Metadata metadata;
+  metadata.format = kind;
+  IE_TRY(const Blocks blocks, format->read_blocks(file, metadata));
+  const Size size = upright({metadata.width, metadata.height}, metadata.orientation);
+  metadata.width = size.width;
+  metadata.height = size.height;
+  if (!blocks.icc.empty()) metadata.colour_profile = profile_description(blocks.icc);
+  merge_tags(file, blocks, sidecar, metadata);
+  return metadata;
+}
+
+ContentHashes content_hashes(Bytes file) {
+  const Hash128 whole = hash128(file);
+  return {whole, detect_format(file) == MediaFormat::kJpeg ? jpeg_asset_hash(file) : whole};
+}
+
+Result<Decoded> decode(Bytes file, const DecodeOptions& options) {
+  const auto kind = detect_format(file);
+  if (media_kind(kind) == MediaKind::kVideo) return fail(ErrorCode::kUnsupported, "this is a video, not a picture");
+  IE_TRY(const Format* format, find_format(kind));
+  return format->decode(file, options);
+}
+
+Result<Blocks> read_jpeg_blocks(Bytes file, Metadata& metadata) {
+  auto header = read_jpeg_header(file);
+  if (!header) return fail(ErrorCode::kCorrupt, "the JPEG has no frame header");
+  metadata.width = header->width;
+  metadata.height = header->height;
+  metadata.bit_depth = header->bit_depth;
+  metadata.progressive = header->progressive;
+  metadata.orientation = tiff_orientation(header->exif);
+  return Blocks{header->exif, header->xmp, header->photoshop, std::move(header->icc), false, {}};
+}
+
+Status check_size(Size full, const DecodeOptions& options) {
+  if (full.width == 0 || full.height == 0) return fail(ErrorCode::kCorrupt, "the picture has no pixels");
+  if (std::uint64_t{full.width} * full.height > options.max_pixels)
+    return fail(ErrorCode::kTooLarge, "the picture has " + std::to_string(full.width) + " × " +
+                                          std::to_string(full.height) + " pixels, more than the limit of " +
+                                          std::to_string(options.max_pixels));
+  return {};
+}
+
+void to_srgb(Decoded& decoded, Bytes icc) {
+  if (!needs_transform(icc)) return;
+  const auto transform = ColourTransform::create(icc, 3);
+  if (!transform) {
+    decoded.warnings.push_back(transform.error().message);
+    return;
+  }
+  auto& pixels = decoded.image.pixels;
+  transform->apply(pixels.data(), pixels.data(), pixels.size() / 3);
+}
+
+}  // namespace image_engine::media

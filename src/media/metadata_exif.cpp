@@ -1,0 +1,431 @@
+#include <exiv2/exiv2.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
+#include <mutex>
+
+#include "core/file.h"
+#include "media/libraries.h"
+#include "media/metadata_readers.h"
+#include "media/text.h"
+
+namespace image_engine::media {
+namespace {
+
+using namespace std::string_view_literals;
+
+constexpr size_t kMaxKeywords = 1000;
+constexpr size_t kMaxWarnings = 8;
+constexpr size_t kMaxXmp = size_t{16} << 20;
+
+using Keys = std::array<std::string_view, 8>;
+
+// ---- Which tags feed which field, in order of precedence. A sidecar's tags come before all others.
+
+struct TextField {
+  std::string Metadata::*member;
+  Keys keys;
+};
+constexpr TextField kTexts[] = {
+    {&Metadata::make, {"Exif.Image.Make", "Xmp.tiff.Make"}},
+    {&Metadata::model, {"Exif.Image.Model", "Xmp.tiff.Model", "Exif.Image.UniqueCameraModel"}},
+    {&Metadata::lens, {"Exif.Photo.LensModel", "Xmp.exifEX.LensModel", "Xmp.aux.Lens"}},
+    {&Metadata::software, {"Exif.Image.Software", "Exif.Image.ProcessingSoftware", "Xmp.xmp.CreatorTool"}},
+    {&Metadata::label, {"Xmp.xmp.Label"}},
+    {&Metadata::title,
+     {"Xmp.dc.title", "Iptc.Application2.ObjectName", "Exif.Image.XPTitle", "Xmp.photoshop.Headline",
+      "Iptc.Application2.Headline"}},
+    {&Metadata::description,
+     {"Xmp.dc.description", "Iptc.Application2.Caption", "Exif.Image.ImageDescription", "Exif.Image.XPComment",
+      "Exif.Photo.UserComment", "Xmp.exif.UserComment"}},
+    {&Metadata::creator, {"Xmp.dc.creator", "Exif.Image.Artist", "Iptc.Application2.Byline", "Exif.Image.XPAuthor"}},
+    {&Metadata::copyright, {"Xmp.dc.rights", "Exif.Image.Copyright", "Iptc.Application2.Copyright"}},
+};
+
+struct NumberField {
+  std::optional<double> Metadata::*member;
+  double least, most;  // outside: not believed
+  Keys keys;
+};
+constexpr double kTiny = 1e-9;
+constexpr NumberField kNumbers[] = {
+    {&Metadata::exposure_time,
+     kTiny,
+     1e6,
+     {"Exif.Photo.ExposureTime", "Exif.Image.ExposureTime", "Xmp.exif.ExposureTime"}},
+    {&Metadata::f_number, 0.1, 1e4, {"Exif.Photo.FNumber", "Exif.Image.FNumber", "Xmp.exif.FNumber"}},
+    // Above 65,534 the EXIF 2.2 tag says 65,535 and the newer ones the truth (Exif 2.3, 4.6.5).
+    {&Metadata::iso,
+     1,
+     65'534,
+     {"Exif.Photo.ISOSpeedRatings", "Exif.Image.ISOSpeedRatings", "Xmp.exif.ISOSpeedRatings",
+      "Xmp.exifEX.PhotographicSensitivity"}},
+    {&Metadata::iso,
+     1,
+     1e8,
+     {"Exif.Photo.RecommendedExposureIndex", "Exif.Photo.StandardOutputSensitivity", "Exif.Photo.ISOSpeed",
+      "Xmp.exifEX.RecommendedExposureIndex"}},
+    {&Metadata::focal_length, 0.1, 1e5, {"Exif.Photo.FocalLength", "Exif.Image.FocalLength", "Xmp.exif.FocalLength"}},
+    {&Metadata::focal_length_35, 1, 1e5, {"Exif.Photo.FocalLengthIn35mmFilm", "Xmp.exif.FocalLengthIn35mmFilm"}},
+    {&Metadata::exposure_bias,
+     -100,
+     100,
+     {"Exif.Photo.ExposureBiasValue", "Exif.Image.ExposureBiasValue", "Xmp.exif.ExposureBiasValue"}},
+};
+
+struct TimeField {
+  std::string_view date, subsecond, offset;
+};
+// DateTime last: it is when the file was changed.
+constexpr TimeField kTimes[] = {
+    {"Exif.Photo.DateTimeOriginal", "Exif.Photo.SubSecTimeOriginal", "Exif.Photo.OffsetTimeOriginal"},
+    {"Exif.Image.DateTimeOriginal", "", ""},
+    {"Xmp.exif.DateTimeOriginal", "", ""},
+    {"Xmp.photoshop.DateCreated", "", ""},
+    {"Exif.Photo.DateTimeDigitized", "Exif.Photo.SubSecTimeDigitized", "Exif.Photo.OffsetTimeDigitized"},
+    {"Xmp.xmp.CreateDate", "", ""},
+    {"Iptc.Application2.DateCreated", "", ""},
+    {"Exif.Image.DateTime", "Exif.Photo.SubSecTime", "Exif.Photo.OffsetTime"},
+};
+constexpr std::string_view kIptcTime = "Iptc.Application2.TimeCreated";
+
+struct RatingField {
+  std::string_view key;
+  bool percent;  // Windows' 1, 25, 50, 75, 99 for one to five stars
+};
+constexpr RatingField kRatings[] = {{"Xmp.xmp.Rating", false},
+                                    {"Exif.Image.Rating", false},
+                                    {"Xmp.MicrosoftPhoto.Rating", true},
+                                    {"Exif.Image.RatingPercent", true}};
+
+constexpr std::string_view kKeywords[] = {"Xmp.dc.subject", "Iptc.Application2.Keywords", "Exif.Image.XPKeywords"};
+
+// ---- exiv2's values as ours
+
+// exiv2's log callback has no user data: this is the list of whoever reads on this thread.
+thread_local std::vector<std::string>* log_sink = nullptr;
+
+void add_warning(std::vector<std::string>& warnings, std::string_view text) {
+  if (warnings.size() < kMaxWarnings) warnings.push_back(clean_text(text));
+}
+
+void on_log(int, const char* text) {
+  if (log_sink) add_warning(*log_sink, text);
+}
+
+class LogTo {
+ public:
+  explicit LogTo(std::vector<std::string>& warnings) { log_sink = &warnings; }
+  LogTo(const LogTo&) = delete;
+  LogTo& operator=(const LogTo&) = delete;
+  ~LogTo() { log_sink = nullptr; }
+};
+
+std::string raw_bytes(const Exiv2::Metadatum& tag) {
+  std::string bytes(static_cast<size_t>(std::clamp<long>(tag.size(), 0, kMaxText)), '\0');
+  if (tag.size() > 0 && static_cast<size_t>(tag.size()) == bytes.size())
+    tag.value().copy(reinterpret_cast<Exiv2::byte*>(bytes.data()), Exiv2::littleEndian);
+  return bytes;
+}
+
+std::string text_of(const Exiv2::Metadatum& tag) {
+  if (const auto* languages = dynamic_cast<const Exiv2::LangAltValue*>(&tag.value())) {
+    const auto chosen = languages->value_.find("x-default");
+    if (chosen != languages->value_.end()) return clean_text(chosen->second);
+    return languages->value_.empty() ? std::string() : clean_text(languages->value_.begin()->second);
+  }
+  const auto key = tag.key();
+  if (key == "Exif.Photo.UserComment") return clean_user_comment(raw_bytes(tag), ByteOrder::kLittle);
+  if (key.starts_with("Exif.Image.XP")) return clean_utf16(raw_bytes(tag), ByteOrder::kLittle);
+  if (tag.typeId() == Exiv2::xmpSeq || tag.typeId() == Exiv2::xmpBag) {
+    std::string all;
+    for (long i = 0; i < std::min(tag.count(), 64L); ++i) all += (i ? ", " : "") + tag.toString(i);
+    return clean_text(all);
+  }
+  return clean_text(tag.toString());
+}
+
+std::optional<double> number_of(const Exiv2::Metadatum& tag, long index = 0) {
+  if (index >= tag.count()) return std::nullopt;
+  if (tag.typeId() == Exiv2::unsignedRational || tag.typeId() == Exiv2::signedRational) {
+    const auto [above, below] = tag.toRational(index);
+    // An unsigned rational goes through a signed one here.
+    const bool is_unsigned = tag.typeId() == Exiv2::unsignedRational;
+    const double n = is_unsigned ? double(std::uint32_t(above)) : above;
+    const double d = is_unsigned ? double(std::uint32_t(below)) : below;
+    if (d == 0) return std::nullopt;
+    return n / d;
+  }
+  return parse_number(tag.toString(index));
+}
+
+// All tags that a table above could name, by key.
+class Tags {
+ public:
+  template <typename Data>
+  void add(const Data& data) {
+    for (const Exiv2::Metadatum& tag : data) {
+      // Maker notes are hundreds of tags that no table names.
+      if constexpr (std::is_same_v<Data, Exiv2::ExifData>) {
+        const auto group = tag.groupName();
+        if (group != "Image" && group != "Photo" && group != "GPSInfo") continue;
+      }
+      tags_[tag.key()].push_back(&tag);
+    }
+  }
+  [[nodiscard]] std::span<const Exiv2::Metadatum* const> all(std::string_view key) const {
+    const auto found = tags_.find(key);
+    if (found == tags_.end()) return {};
+    return found->second;
+  }
+  [[nodiscard]] const Exiv2::Metadatum* one(std::string_view key) const {
+    const auto found = all(key);
+    return found.empty() ? nullptr : found.front();
+  }
+  [[nodiscard]] std::string text(std::string_view key) const {
+    const auto* tag = one(key);
+    return tag ? text_of(*tag) : std::string();
+  }
+  [[nodiscard]] std::optional<double> number(std::string_view key) const {
+    const auto* tag = one(key);
+    return tag ? number_of(*tag) : std::nullopt;
+  }
+
+ private:
+  std::map<std::string, std::vector<const Exiv2::Metadatum*>, std::less<>> tags_;
+};
+
+// ---- Fields that take more than a look-up. Each fills only what is still empty.
+
+void merge_time(const Tags& tags, Metadata& metadata) {
+  for (const auto& field : kTimes) {
+    if (metadata.taken) return;
+    auto text = tags.text(field.date);
+    if (text.empty()) continue;
+    if (field.date.starts_with("Iptc.")) {
+      const auto time = tags.text(kIptcTime);
+      if (!time.empty()) text.append(1, 'T').append(time);
+    }
+    metadata.taken = parse_time(text);
+    if (!metadata.taken) {
+      add_warning(metadata.warnings, std::string(field.date) + " is not a date: " + text.substr(0, 40));
+      continue;
+    }
+    const auto subsecond = tags.text(field.subsecond);
+    if (!subsecond.empty() && metadata.taken->local.find('.') == std::string::npos &&
+        subsecond.find_first_not_of("0123456789") == std::string::npos)
+      metadata.taken->local.append(1, '.').append(subsecond, 0, 9);
+    if (!metadata.taken->offset_minutes) metadata.taken->offset_minutes = parse_offset(tags.text(field.offset));
+  }
+}
+
+// EXIF: degrees, minutes, seconds as three rationals.
+std::optional<double> exif_angle(const Tags& tags, const std::string& key) {
+  const auto* tag = tags.one(key);
+  if (!tag || tag->count() < 1) return std::nullopt;
+  double degrees = 0, unit = 1;
+  for (long i = 0; i < std::min(tag->count(), 3L); ++i, unit /= 60) {
+    const auto part = number_of(*tag, i);
+    if (!part) return std::nullopt;
+    degrees += *part * unit;
+  }
+  const auto reference = tags.text(key + "Ref");
+  return reference.starts_with('S') || reference.starts_with('W') ? -degrees : degrees;
+}
+
+// XMP: "48,8.232N" or "48,8,13.9N" (XMP specification part 2, GPSCoordinate).
+std::optional<double> xmp_angle(std::string_view text) {
+  if (text.empty() || "NSEW"sv.find(text.back()) == std::string_view::npos) return std::nullopt;
+  const bool negative = text.back() == 'S' || text.back() == 'W';
+  text.remove_suffix(1);
+  double degrees = 0, unit = 1;
+  while (!text.empty()) {
+    const auto comma = std::min(text.find(','), text.size());
+    const auto part = parse_number(text.substr(0, comma));
+    if (!part) return std::nullopt;
+    degrees += *part * unit;
+    unit /= 60;
+    text.remove_prefix(std::min(comma + 1, text.size()));
+  }
+  return negative ? -degrees : degrees;
+}
+
+void merge_gps(const Tags& tags, Metadata& metadata) {
+  if (metadata.gps) return;
+  const bool exif = tags.one("Exif.GPSInfo.GPSLatitude") && tags.one("Exif.GPSInfo.GPSLongitude");
+  if (!exif && !tags.one("Xmp.exif.GPSLatitude")) return;
+  const std::string prefix = exif ? "Exif.GPSInfo." : "Xmp.exif.";
+  const auto latitude = exif ? exif_angle(tags, prefix + "GPSLatitude") : xmp_angle(tags.text(prefix + "GPSLatitude"));
+  const auto longitude =
+      exif ? exif_angle(tags, prefix + "GPSLongitude") : xmp_angle(tags.text(prefix + "GPSLongitude"));
+  if (!latitude || !longitude || !(std::abs(*latitude) <= 90) || !(std::abs(*longitude) <= 180)) {
+    add_warning(metadata.warnings, "the GPS position is not a place on Earth");
+    return;
+  }
+  metadata.gps = Gps{*latitude, *longitude, std::nullopt};
+  constexpr double kFarAway = 1e6;
+  const auto altitude = tags.number(prefix + "GPSAltitude");
+  if (altitude && std::abs(*altitude) < kFarAway)
+    metadata.gps->altitude = tags.number(prefix + "GPSAltitudeRef").value_or(0) == 1 ? -*altitude : *altitude;
+}
+
+void merge_rating(const Tags& tags, Metadata& metadata) {
+  for (const auto& field : kRatings) {
+    const auto value = tags.number(field.key);
+    if (metadata.rating || !value || !(*value >= -1 && *value <= 100)) continue;
+    const double stars = !field.percent ? *value : *value < 1 ? 0 : 1 + std::round((*value - 1) / 24.5);
+    if (stars <= 5) metadata.rating = static_cast<std::int32_t>(stars);
+  }
+}
+
+void merge_keywords(const Tags& tags, Metadata& metadata) {
+  auto& keywords = metadata.keywords;
+  const auto add = [&](std::string keyword) {
+    if (keyword.empty() || keywords.size() >= kMaxKeywords) return;
+    if (std::find(keywords.begin(), keywords.end(), keyword) == keywords.end()) keywords.push_back(std::move(keyword));
+  };
+  for (const auto key : kKeywords)
+    for (const auto* tag : tags.all(key)) {
+      if (key.starts_with("Exif.")) {
+        std::string text = text_of(*tag);
+        for (size_t begin = 0, end = 0; begin < text.size(); begin = end + 1) {
+          end = std::min(text.find(';', begin), text.size());
+          add(clean_text(std::string_view(text).substr(begin, end - begin)));
+        }
+      } else {
+        for (long i = 0; i < tag->count() && keywords.size() < kMaxKeywords; ++i)
+          add(clean_text(key.starts_with("Iptc.") ? tag->toString() : tag->toString(i)));
+      }
+    }
+}
+
+void merge(const Tags& tags, Metadata& metadata) {
+  for (const auto& field : kTexts)
+    for (const auto key : field.keys)
+      if (auto& text = metadata.*field.member; text.empty() && !key.empty()) text = tags.text(key);
+  for (const auto& field : kNumbers)
+    for (const auto key : field.keys) {
+      auto& number = metadata.*field.member;
+      const auto value = number || key.empty() ? std::nullopt : tags.number(key);
+      if (value && *value >= field.least && *value <= field.most) number = value;
+    }
+  if (const auto flash = tags.number("Exif.Photo.Flash"); flash && !metadata.flash)
+    metadata.flash = (static_cast<std::uint32_t>(std::clamp(*flash, 0.0, 65535.0)) & 1) != 0;
+  merge_time(tags, metadata);
+  merge_gps(tags, metadata);
+  merge_rating(tags, metadata);
+  if (metadata.keywords.empty()) merge_keywords(tags, metadata);
+}
+
+// ---- Reading blocks
+
+const Exiv2::byte* as_exiv2(Bytes bytes) { return reinterpret_cast<const Exiv2::byte*>(bytes.data()); }
+
+// The IPTC-NAA record among Photoshop's image resources (Adobe Photoshop file formats specification).
+Bytes find_iptc(Bytes photoshop) {
+  constexpr std::uint16_t kIptcNaa = 0x0404;
+  const ByteView view(photoshop);
+  for (std::uint64_t at = 0; view.starts_with("8BIM", at);) {
+    const auto name = (std::uint64_t{view.u8(at + 6)} + 2) & ~std::uint64_t{1};  // Pascal string, padded to even
+    const std::uint64_t size = view.u32(at + 6 + name);
+    const auto data = at + 6 + name + 4;
+    if (view.u16(at + 4) == kIptcNaa) return view.sub(data, size);
+    at = data + ((size + 1) & ~std::uint64_t{1});
+  }
+  return {};
+}
+
+struct Tagged {
+  Exiv2::ExifData exif;
+  Exiv2::XmpData xmp;
+  Exiv2::IptcData iptc;
+};
+
+// Runs `read`; what exiv2 throws becomes a warning about `what`.
+template <typename Read>
+void attempt(std::string_view what, Metadata& metadata, Read read) {
+  try {
+    read();
+  } catch (const std::exception& error) {
+    add_warning(metadata.warnings, std::string(what) + " is broken: " + error.what());
+  }
+}
+
+void read_xmp(Bytes packet, Exiv2::XmpData& xmp, std::string_view what, Metadata& metadata) {
+  if (packet.empty() || packet.size() > kMaxXmp) return;
+  attempt(what, metadata, [&] {
+    const std::string text(reinterpret_cast<const char*>(packet.data()), packet.size());
+    if (Exiv2::XmpParser::decode(xmp, text) != 0) add_warning(metadata.warnings, std::string(what) + " is broken");
+  });
+}
+
+void read_whole_file(Bytes file, Tagged& tagged, Metadata& metadata) {
+  attempt("the metadata", metadata, [&] {
+    const auto image = Exiv2::ImageFactory::open(as_exiv2(file), static_cast<long>(file.size()));
+    image->readMetadata();
+    tagged.exif = image->exifData();
+    tagged.xmp = image->xmpData();
+    tagged.iptc = image->iptcData();
+  });
+}
+
+// The lens by the maker's own number, as exiv2 names it; its "Unknown" and bare numbers are no names.
+std::string lens_by_maker_note(const Exiv2::ExifData& exif) {
+  const auto lens = Exiv2::lensName(exif);
+  if (lens == exif.end()) return {};
+  const auto name = clean_text(lens->print(&exif));
+  const bool named = name.find_first_of("0123456789") != std::string::npos && !name.starts_with('(') &&
+                     !name.starts_with("Unknown") && name.find_first_not_of("0123456789 .-/") != std::string::npos;
+  return named ? name : std::string();
+}
+
+}  // namespace
+
+Status init_tags() {
+  static std::mutex xmp_mutex;
+  const auto lock = [](void* mutex, bool take) {
+    auto& m = *static_cast<std::mutex*>(mutex);
+    take ? m.lock() : m.unlock();
+  };
+  Exiv2::LogMsg::setHandler(on_log);
+  Exiv2::LogMsg::setLevel(Exiv2::LogMsg::error);
+  if (!Exiv2::XmpParser::initialize(lock, &xmp_mutex))
+    return fail(ErrorCode::kInternal, "exiv2's XMP part does not start");
+  return {};
+}
+
+std::string exiv2_version() { return Exiv2::version(); }
+
+void merge_tags(Bytes file, const Blocks& blocks, Bytes sidecar, Metadata& metadata) {
+  const LogTo log(metadata.warnings);
+  Tagged embedded;
+  if (blocks.whole_file) read_whole_file(file, embedded, metadata);
+  if (!blocks.exif.empty())
+    attempt("EXIF", metadata, [&] {
+      const auto order = Exiv2::ExifParser::decode(embedded.exif, as_exiv2(blocks.exif),
+                                                   static_cast<std::uint32_t>(blocks.exif.size()));
+      if (order == Exiv2::invalidByteOrder) add_warning(metadata.warnings, "EXIF is broken");
+    });
+  read_xmp(blocks.xmp, embedded.xmp, "XMP", metadata);
+  if (const auto iptc = find_iptc(blocks.photoshop); !iptc.empty())
+    attempt("IPTC", metadata,
+            [&] { Exiv2::IptcParser::decode(embedded.iptc, as_exiv2(iptc), static_cast<std::uint32_t>(iptc.size())); });
+  Exiv2::XmpData beside;
+  read_xmp(sidecar, beside, "the XMP sidecar", metadata);
+
+  attempt("the metadata", metadata, [&] {
+    Tags tags;
+    tags.add(beside);
+    merge(tags, metadata);
+    tags = Tags();
+    tags.add(embedded.exif);
+    tags.add(embedded.xmp);
+    tags.add(embedded.iptc);
+    merge(tags, metadata);
+    if (metadata.lens.empty()) metadata.lens = lens_by_maker_note(embedded.exif);
+  });
+}
+
+}  // namespace image_engine::media

@@ -1,0 +1,70 @@
+// Antialiased resizing of rows as they are decoded: the whole source never has to be in memory.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/result.h"
+#include "types/image.h"
+
+namespace image_engine::media {
+
+struct Size {
+  std::uint32_t width = 0;
+  std::uint32_t height = 0;
+  bool operator==(const Size&) const = default;
+};
+
+// The size of `full` with its longer edge at most `max_edge` (0: no limit), the other rounded to nearest, at least 1.
+Size fit(Size full, std::uint32_t max_edge);
+
+// Lanczos (a = 3) whose support grows with the ratio, horizontal pass first, 8 bits between the passes: the definition
+// of Pillow's Image.resize(size, LANCZOS), which it matches but for rounding in float instead of fixed point.
+// Memory: the result and about 6 × ratio rows of its width.
+class RowResizer {
+ public:
+  // `extent_*` is the part of the input, from its top left, that maps onto the whole output: the input's own size, or
+  // a fraction less where a decoder rounded its scaled size up.
+  RowResizer(Size in, Size out, double extent_width, double extent_height);
+  RowResizer(Size in, Size out) : RowResizer(in, out, in.width, in.height) {}
+
+  // Where the decoder writes the next row: in.width × RGB. Valid until the next commit_row().
+  std::uint8_t* next_row();
+  void commit_row();
+  [[nodiscard]] std::uint32_t rows() const { return rows_in_; }
+  // The result; rows that never came are grey.
+  Image finish();
+
+ private:
+  // For each output position: the first input position and `width_` weights, padded with zeros.
+  struct Taps {
+    std::vector<std::uint32_t> first;
+    std::vector<std::uint32_t> count;
+    std::vector<float> weights;
+    std::uint32_t stride = 0;
+    Taps(std::uint32_t in, std::uint32_t out, double extent);
+  };
+  void horizontal(const std::uint8_t* in, std::uint8_t* out);
+  void vertical(std::uint32_t y);
+
+  Size in_, out_;
+  bool copy_;  // sizes agree: rows land in the result untouched
+  Taps across_, down_;
+  std::vector<std::uint8_t> row_;
+  std::vector<float> expanded_;     // the row as float RGBx
+  std::vector<std::uint8_t> ring_;  // down_.stride rows of out_.width, row y at y modulo that
+  std::vector<float> accumulator_;
+  std::uint32_t rows_in_ = 0, rows_out_ = 0;
+  Image image_;
+};
+
+// `image` turned and mirrored as EXIF orientation 1…8 asks, so that it is upright.
+Image apply_orientation(Image image, std::uint32_t orientation);
+
+// Whether the orientation swaps width and height.
+constexpr bool swaps_edges(std::uint32_t orientation) { return orientation >= 5 && orientation <= 8; }
+constexpr Size upright(Size size, std::uint32_t orientation) {
+  return swaps_edges(orientation) ? Size{size.height, size.width} : size;
+}
+
+}  // namespace image_engine::media

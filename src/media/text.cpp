@@ -1,0 +1,206 @@
+#include "media/text.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <chrono>
+#include <cmath>
+
+#include "core/file.h"
+
+namespace image_engine::media {
+namespace {
+
+using namespace std::string_view_literals;
+
+constexpr char32_t kReplacement = 0xFFFD;
+
+void append_utf8(std::string& out, char32_t c) {
+  if (c < 0x80) {
+    out += static_cast<char>(c);
+    return;
+  }
+  const int extra = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
+  static constexpr unsigned char kLead[] = {0, 0xC0, 0xE0, 0xF0};
+  out += static_cast<char>(kLead[extra] | c >> (6 * extra));
+  for (int i = extra - 1; i >= 0; --i) out += static_cast<char>(0x80 | (c >> (6 * i) & 0x3F));
+}
+
+std::string_view trim(std::string_view text) {
+  constexpr auto kSpace = " \t\r\n\v\f"sv;
+  const auto begin = text.find_first_not_of(kSpace);
+  if (begin == text.npos) return {};
+  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
+}
+
+// At most kMaxText bytes, without a cut character at the end.
+std::string_view cap(std::string_view text) {
+  if (text.size() <= kMaxText) return text;
+  size_t end = kMaxText;
+  while (end > kMaxText - 4 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return text.substr(0, end);
+}
+
+// Takes numbers and separators off the front of a text.
+class Scanner {
+ public:
+  explicit Scanner(std::string_view text) : rest_(text) {}
+  // Between `least` and `most` digits.
+  std::optional<int> digits(size_t least, size_t most) {
+    size_t n = 0;
+    while (n < most && n < rest_.size() && rest_[n] >= '0' && rest_[n] <= '9') ++n;
+    int value = 0;
+    if (n < least || std::from_chars(rest_.data(), rest_.data() + n, value).ec != std::errc{}) return std::nullopt;
+    rest_.remove_prefix(n);
+    return value;
+  }
+  // One of `set`, or 0.
+  char any(std::string_view set) {
+    if (rest_.empty() || set.find(rest_[0]) == set.npos) return 0;
+    const char c = rest_[0];
+    rest_.remove_prefix(1);
+    return c;
+  }
+  [[nodiscard]] std::string_view rest() const { return rest_; }
+  void skip(size_t count) { rest_.remove_prefix(std::min(count, rest_.size())); }
+
+ private:
+  std::string_view rest_;
+};
+
+}  // namespace
+
+std::string clean_text(std::string_view bytes) {
+  bytes = bytes.substr(0, bytes.find('\0'));
+  if (is_utf8(bytes)) return std::string(trim(cap(trim(bytes))));
+  std::string text;
+  for (const char c : trim(bytes).substr(0, kMaxText)) append_utf8(text, static_cast<unsigned char>(c));
+  return std::string(cap(text));
+}
+
+std::string clean_utf16(std::string_view bytes, ByteOrder order) {
+  const std::span raw(reinterpret_cast<const std::byte*>(bytes.data()), bytes.size());
+  ByteView view(raw, order);
+  size_t at = 0;
+  if (bytes.starts_with("\xff\xfe"sv) || bytes.starts_with("\xfe\xff"sv)) {
+    view = view.with_order(bytes[0] == '\xff' ? ByteOrder::kLittle : ByteOrder::kBig);
+    at = 2;
+  }
+  std::string text;
+  for (; at + 1 < bytes.size() && text.size() < kMaxText; at += 2) {
+    char32_t c = view.u16(at);
+    if (c == 0) break;
+    if (c >= 0xD800 && c < 0xE000) {
+      const char32_t low = view.u16(at + 2);
+      const bool pair = c < 0xDC00 && low >= 0xDC00 && low < 0xE000;
+      c = pair ? 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00) : kReplacement;
+      if (pair) at += 2;
+    }
+    append_utf8(text, c);
+  }
+  return std::string(trim(cap(text)));
+}
+
+std::string clean_user_comment(std::string_view bytes, ByteOrder order) {
+  constexpr size_t kPrefix = 8;
+  if (bytes.starts_with("JIS\0"sv)) return {};
+  if (bytes.starts_with("UNICODE\0"sv)) {
+    // Writers disagree about the byte order: the one that makes more of the first characters Latin is right.
+    const auto text = bytes.substr(kPrefix);
+    size_t high_first = 0, low_first = 0;
+    for (size_t i = 0; i + 1 < std::min<size_t>(text.size(), 128); i += 2) {
+      high_first += text[i] == 0 && text[i + 1] != 0;
+      low_first += text[i] != 0 && text[i + 1] == 0;
+    }
+    if (high_first != low_first) order = high_first > low_first ? ByteOrder::kBig : ByteOrder::kLittle;
+    return clean_utf16(text, order);
+  }
+  if (bytes.starts_with("ASCII\0\0\0"sv) || bytes.starts_with("\0\0\0\0\0\0\0\0"sv)) bytes.remove_prefix(kPrefix);
+  return clean_text(bytes);
+}
+
+std::optional<std::int32_t> parse_offset(std::string_view text) {
+  Scanner scan(trim(text));
+  if (scan.any("Zz")) return 0;
+  const char sign = scan.any("+-");
+  const auto hours = scan.digits(2, 2);
+  scan.any(":");
+  const auto minutes = scan.digits(2, 2);
+  if (!sign || !hours || *hours > 14 || minutes.value_or(0) > 59) return std::nullopt;
+  const auto offset = *hours * 60 + minutes.value_or(0);
+  if (offset > 14 * 60) return std::nullopt;
+  return sign == '-' ? -offset : offset;
+}
+
+std::optional<CaptureTime> parse_time(std::string_view text) {
+  Scanner scan(trim(text));
+  const auto year = scan.digits(4, 4);
+  scan.any(":-/.");
+  const auto month = scan.digits(1, 2);
+  scan.any(":-/.");
+  const auto day = scan.digits(1, 2);
+  if (!year || !month || !day) return std::nullopt;
+  const std::chrono::year_month_day date{std::chrono::year(*year), std::chrono::month(unsigned(*month)),
+                                         std::chrono::day(unsigned(*day))};
+  constexpr int kFirstPhotograph = 1826;
+  if (!date.ok() || *year < kFirstPhotograph) return std::nullopt;
+
+  int hour = 0, minute = 0, second = 0;
+  std::string fraction;
+  if (scan.any(" T")) {
+    while (scan.any(" ")) {
+    }
+    const auto h = scan.digits(1, 2);
+    scan.any(":");
+    const auto m = scan.digits(1, 2);
+    if (!h || !m) return std::nullopt;
+    hour = *h, minute = *m;
+    if (scan.any(":")) second = scan.digits(1, 2).value_or(60);
+    if (scan.any(".,")) {
+      while (const char digit = scan.any("0123456789"))
+        if (fraction.size() < 9) fraction += digit;
+    }
+    if (hour > 23 || minute > 59 || second > 59) return std::nullopt;
+  } else if (!scan.rest().empty()) {
+    return std::nullopt;
+  }
+  CaptureTime time;
+  time.local = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", *year, *month, *day, hour, minute, second);
+  if (!fraction.empty()) time.local.append(1, '.').append(fraction);
+  time.offset_minutes = parse_offset(scan.rest());
+  return time;
+}
+
+std::optional<Gps> parse_iso6709(std::string_view text) {
+  std::array<std::optional<double>, 3> parts;
+  Scanner scan(trim(text));
+  for (auto& part : parts) {
+    const char sign = scan.any("+-");
+    if (!sign) break;
+    const auto end = std::min(scan.rest().find_first_of("+-/C"), scan.rest().size());
+    part = parse_number(scan.rest().substr(0, end));
+    if (part && sign == '-') *part = -*part;
+    scan.skip(end);
+  }
+  if (!parts[0] || !parts[1] || std::abs(*parts[0]) > 90 || std::abs(*parts[1]) > 180) return std::nullopt;
+  return Gps{*parts[0], *parts[1], parts[2]};
+}
+
+std::optional<double> parse_number(std::string_view text) {
+  text = trim(text);
+  if (text.starts_with('+')) text.remove_prefix(1);
+  const auto slash = text.find('/');
+  const auto read = [](std::string_view part) -> std::optional<double> {
+    double value = 0;
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
+    if (error != std::errc{} || end != part.data() + part.size() || !std::isfinite(value)) return std::nullopt;
+    return value;
+  };
+  const auto above = read(text.substr(0, slash));
+  if (slash == text.npos || !above) return above;
+  const auto below = read(text.substr(slash + 1));
+  if (!below || *below == 0) return std::nullopt;
+  return *above / *below;
+}
+
+}  // namespace image_engine::media
