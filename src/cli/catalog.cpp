@@ -1,0 +1,109 @@
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/app.h"
+#include "cli/output.h"
+#include "cli/report.h"
+#include "core/file.h"
+#include "core/text.h"
+#include "store/maintenance.h"
+
+namespace image_engine::cli {
+namespace {
+
+constexpr char kExamples[] = R"(
+Examples:
+  image-engine catalog check
+  image-engine catalog backup ~/catalog-2026.db
+  image-engine catalog relocate /mnt/old/Pictures /mnt/new/Pictures --dry-run
+  image-engine catalog prune --dry-run
+
+None of these touches a photo.)";
+
+struct Flags {
+  std::string target, from, to, root;
+  bool overwrite = false, dry_run = false, user_data = false;
+};
+
+std::string count(std::int64_t value) { return human_count(static_cast<std::uint64_t>(value)); }
+
+Result<int> check(const Context& context) {
+  IE_TRY(const store::CheckReport report, store::check(context.catalogue));
+  if (context.json) {
+    print_json("catalog-check", {{"problems", report.problems}, {"assets", report.assets}, {"files", report.files}, {"records", report.records}});
+  } else {
+    for (const std::string& problem : report.problems) print_line(styled(context, Style::kRed, problem));
+    print_line(fmt::format("{} assets, {} files, {} records: {}", count(report.assets), count(report.files), count(report.records),
+                           report.problems.empty() ? "all is well" : fmt::format("{} problems", report.problems.size())));
+  }
+  return report.problems.empty() ? kDone : kFailed;
+}
+
+Result<int> backup(const Context& context, const Flags& flags) {
+  const std::string target = absolute_path(flags.target);
+  IE_CHECK(store::backup(context.catalogue, target, flags.overwrite));
+  if (context.json)
+    print_json("catalog-backup", {{"path", to_utf8(target)}});
+  else if (!context.quiet)
+    print_line("Copied to " + printable(target));
+  return kDone;
+}
+
+Result<int> relocate(const Context& context, const Flags& flags) {
+  IE_TRY(const store::WriterLock lock, lock_catalogue(context, "catalog relocate", false));
+  IE_TRY(const store::RelocateReport report, store::relocate(context.catalogue, lock, absolute_path(flags.from), absolute_path(flags.to), flags.dry_run));
+  if (context.json)
+    print_json("catalog-relocate", {{"files", report.files}, {"failures", report.failures}, {"dry_run", flags.dry_run}});
+  else if (!context.quiet)
+    print_line(fmt::format("{} files {}", count(report.files), flags.dry_run ? "would have another path" : "have their new path"));
+  return kDone;
+}
+
+Result<int> prune(const Context& context, const Flags& flags) {
+  IE_TRY(const store::WriterLock lock, lock_catalogue(context, "catalog prune", false));
+  store::PruneOptions options;
+  options.root = flags.root.empty() ? "" : absolute_path(flags.root);
+  options.user_data = flags.user_data;
+  options.dry_run = flags.dry_run;
+  IE_TRY(const store::PruneReport report, store::prune(context.catalogue, lock, options));
+  if (context.json)
+    print_json("catalog-prune", {{"files", report.files}, {"assets", report.assets}, {"records", report.records},
+                                 {"failures", report.failures}, {"user_data", report.user_data}, {"dry_run", flags.dry_run}});
+  else if (!context.quiet)
+    print_line(fmt::format("{}: {} missing files, {} assets, {} records, {} failures", flags.dry_run ? "Would forget" : "Forgot",
+                           count(report.files), count(report.assets), count(report.records), count(report.failures)));
+  return kDone;
+}
+
+}  // namespace
+
+Action setup_catalog(CLI::App& app, Settings&) {
+  auto flags = std::make_shared<Flags>();
+  app.require_subcommand(1);
+  app.footer(kExamples);
+  CLI::App* check_app = app.add_subcommand("check", "Look for damage; changes nothing");
+  CLI::App* backup_app = app.add_subcommand("backup", "Copy it, also while an analyze is at work");
+  backup_app->add_option("FILE", flags->target, "The copy")->required();
+  backup_app->add_flag("--overwrite", flags->overwrite, "Replace FILE");
+  CLI::App* relocate_app = app.add_subcommand("relocate", "Follow photos that were moved together");
+  relocate_app->add_option("OLD", flags->from, "The folder they were in")->required();
+  relocate_app->add_option("NEW", flags->to, "The folder they are in now")->required();
+  relocate_app->add_flag("--dry-run", flags->dry_run, "Only count");
+  CLI::App* prune_app = app.add_subcommand("prune", "Forget files that are missing and what was found about them");
+  prune_app->add_option("--root", flags->root, "Only below this folder")->type_name("FOLDER");
+  prune_app->add_flag("--user-data", flags->user_data, "Also labels and ratings that you made for them");
+  prune_app->add_flag("--dry-run", flags->dry_run, "Only count");
+  for (CLI::App* sub : {check_app, backup_app, relocate_app, prune_app}) sub->fallthrough();
+  return [=](Context& context) -> Result<int> {
+    // Makes the message for a missing catalogue the same everywhere.
+    if (Result<store::CatalogueReader> reader = open_reader(context); !reader && reader.error().code == ErrorCode::kNotFound)
+      return fail(reader.error());
+    if (check_app->parsed()) return check(context);
+    if (backup_app->parsed()) return backup(context, *flags);
+    if (relocate_app->parsed()) return relocate(context, *flags);
+    return prune(context, *flags);
+  };
+}
+
+}  // namespace image_engine::cli

@@ -1,0 +1,142 @@
+#include <sys/statvfs.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "cli/app.h"
+#include "cli/output.h"
+#include "cli/report.h"
+#include "core/file.h"
+#include "core/text.h"
+#include "worker/pool.h"
+
+namespace image_engine::cli {
+namespace {
+
+using nlohmann::json;
+
+// One line of the examination: what was looked at, what was found, what to do if that is not well.
+struct Finding {
+  std::string what, found;
+  bool well = true;
+  std::string advice;
+};
+
+struct Examination {
+  std::vector<Finding> findings;
+  json libraries = json::object(), sandbox = json::object();
+
+  void add(std::string what, std::string found, bool well = true, std::string advice = {}) {
+    findings.push_back({std::move(what), std::move(found), well, std::move(advice)});
+  }
+};
+
+bool is_wsl(const std::string& release) {
+  const std::string lower = ascii_lower(release);
+  return lower.find("microsoft") != std::string::npos || lower.find("wsl") != std::string::npos;
+}
+
+void examine_machine(Examination& exam) {
+  utsname system{};
+  ::uname(&system);
+  exam.add("system", fmt::format("{} {} {}", system.sysname, system.release, system.machine));
+  if (is_wsl(system.release))
+    exam.add("WSL", "yes", true, "Windows drives are under /mnt (C: is /mnt/c); they are several times slower than the Linux file system");
+  const auto pages = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES));
+  exam.add("processor", fmt::format("{} cores, {} of memory", std::thread::hardware_concurrency(),
+                                    human_bytes(pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)))));
+}
+
+void examine_worker(Examination& exam, const Config& config) {
+  const Result<std::string> text = worker::probe();
+  const json probe = text ? json::parse(*text, nullptr, false) : json();
+  if (!probe.is_object()) {
+    exam.add("worker", text ? "its answer makes no sense" : text.error().message, false, "install both programs together");
+    return;
+  }
+  exam.libraries = probe.value("libraries", json::object());
+  exam.sandbox = probe.value("sandbox", json::object());
+  const int landlock = exam.sandbox.value("landlock", 0);
+  const auto layer = [&](const char* name, bool holds, std::string detail, const char* advice) {
+    exam.add(std::string("sandbox: ") + name, holds ? std::move(detail) : "not available", holds, holds ? "" : advice);
+  };
+  layer("system calls (seccomp)", exam.sandbox.value("seccomp", false), "allow-list", "needs a kernel with CONFIG_SECCOMP_FILTER");
+  layer("files (Landlock)", landlock > 0, fmt::format("none reachable, ABI {}", landlock), "needs Linux 5.13 or later with landlock in the lsm= list");
+  layer("network (namespaces)", exam.sandbox.value("namespaces", false), "none reachable",
+        "unprivileged user namespaces are off; seccomp still refuses sockets");
+  layer("limits", exam.sandbox.value("limits", false), fmt::format("{} MiB, {} s a file", config.worker.memory_limit_mb, config.worker.timeout_seconds), "");
+}
+
+void examine_files(Examination& exam, const Context& context) {
+  const Result<store::CatalogueReader> reader = store::CatalogueReader::open(context.catalogue);
+  if (reader)
+    exam.add("catalogue", printable(context.catalogue));
+  else if (reader.error().code == ErrorCode::kNotFound)
+    exam.add("catalogue", printable(context.catalogue) + ": none yet", true, "image-engine analyze FOLDER makes it");
+  else
+    exam.add("catalogue", printable(context.catalogue), false, reader.error().message);
+  std::string folder(parent_path(context.catalogue));
+  while (::access(folder.c_str(), F_OK) != 0 && folder != "/") folder = parent_path(folder);
+  struct statvfs space {};
+  if (::statvfs(folder.c_str(), &space) == 0) {
+    const std::uint64_t free = static_cast<std::uint64_t>(space.f_bavail) * space.f_frsize;
+    exam.add("free disk space", human_bytes(free), free > 500'000'000, "less than 500 MB: the catalogue may fill it");
+  }
+  const std::string places = places_file();
+  exam.add("place names", places.empty() ? "none" : places, !places.empty(), "tools/setup.sh fetches them");
+  exam.add("GPU", "not used by this build");
+}
+
+json exam_json(const Examination& exam, const Context& context) {
+  json out = {{"version", IE_VERSION}, {"libraries", exam.libraries}, {"sandbox", exam.sandbox}};
+  out["findings"] = json::array();
+  for (const Finding& finding : exam.findings)
+    out["findings"].push_back({{"what", finding.what}, {"found", finding.found}, {"well", finding.well}, {"advice", finding.advice}});
+  out["config_file"] = context.config.file.empty() ? json() : json(to_utf8(context.config.file));
+  out["config"] = json::object();
+  for (const ConfigEntry& entry : describe(context.config))
+    out["config"][entry.key] = {{"value", entry.value}, {"origin", origin_name(entry.origin)}};
+  return out;
+}
+
+void print_exam(const Examination& exam, const Context& context, bool all) {
+  print_line(fmt::format("image-engine {}\n", IE_VERSION));
+  for (const Finding& finding : exam.findings) {
+    print_line(fmt::format("{} {:<24} {}", finding.well ? styled(context, Style::kGreen, "✓") : styled(context, Style::kYellow, "!"),
+                           finding.what, finding.found));
+    if (!finding.advice.empty()) print_line(fmt::format("  {:<24} {}", "", styled(context, Style::kDim, finding.advice)));
+  }
+  print_line("\nLibraries");
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& [name, version] : exam.libraries.items()) rows.push_back({"  " + name, version.get<std::string>()});
+  print_table(rows);
+  print_line(fmt::format("\nConfiguration{}", context.config.file.empty() ? ": the defaults" : " from " + printable(context.config.file)));
+  rows.clear();
+  for (const ConfigEntry& entry : describe(context.config))
+    if (all || entry.origin != ConfigOrigin::kDefault)
+      rows.push_back({"  " + entry.key, printable(entry.value), std::string(origin_name(entry.origin))});
+  print_table(rows);
+  if (!all) print_line("  (--all lists every key)");
+}
+
+}  // namespace
+
+Action setup_doctor(CLI::App& app, Settings&) {
+  auto all = std::make_shared<bool>(false);
+  app.add_flag("--all", *all, "Every key of the configuration, also those that are as shipped");
+  app.footer("\nExamples:\n  image-engine doctor\n  image-engine doctor --config optimized --all\n  image-engine doctor --json | jq .sandbox");
+  return [all](Context& context) -> Result<int> {
+    Examination exam;
+    examine_machine(exam);
+    examine_worker(exam, context.config);
+    examine_files(exam, context);
+    context.json ? print_json("doctor", exam_json(exam, context)) : print_exam(exam, context, *all);
+    return kDone;
+  };
+}
+
+}  // namespace image_engine::cli

@@ -1,0 +1,105 @@
+#include "search/search.h"
+
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/app.h"
+#include "cli/output.h"
+#include "cli/report.h"
+#include "core/text.h"
+#include "places/places.h"
+#include "store/asset_json.h"
+
+namespace image_engine::cli {
+namespace {
+
+constexpr char kExamples[] = R"(
+Fields (all must hold):
+  tag:beach  title:…  text:exit  place:paris  path:holiday  camera:canon  lens:50mm
+  after:2019-06  before:2020  rating:4 (at least)  type:photo|video|jpeg|…  near:48.86,2.35,10 (km)
+Words rank: pictures that match all come first. "exact phrase" and -not work, also -camera:canon.
+
+Examples:
+  image-engine search 'beach sunset after:2019'
+  image-engine search 'camera:canon rating:4 -type:video' --limit 200
+  image-engine search 'near:48.86,2.35,10' --print0 | xargs -0 cp -t /tmp/paris
+  image-engine search -- '-dog park'
+The whole grammar: docs/search.md)";
+
+struct Flags {
+  std::vector<std::string> words;
+  size_t limit = 50, offset = 0;
+  bool missing = false, print0 = false;
+};
+
+std::string why_text(const store::FoundAsset& found) {
+  std::string text;
+  for (const store::Why& why : found.why)
+    text += fmt::format("{}{}: {}", text.empty() ? "" : ", ", why.field, printable(why.text));
+  return text;
+}
+
+nlohmann::json results_json(const search::SearchResults& found) {
+  nlohmann::json results = nlohmann::json::array();
+  for (const search::SearchResult& result : found.results) {
+    nlohmann::json item = nlohmann::json::object();
+    store::put_path(item, result.path);
+    item["score"] = std::round(result.score * 10000) / 10000;
+    item["state"] = store::state_name(result.state);
+    item["why"] = nlohmann::json::array();
+    for (const store::Why& why : result.why) item["why"].push_back({{"field", why.field}, {"text", to_utf8(why.text)}});
+    results.push_back(std::move(item));
+  }
+  return results;
+}
+
+void print_results(const Context& context, const search::SearchResults& found) {
+  for (const search::SearchResult& result : found.results) {
+    const std::string state = result.state == store::FileState::kPresent ? "" : fmt::format(" [{}]", store::state_name(result.state));
+    print_line(printable(result.path) + styled(context, Style::kYellow, state));
+    if (!result.why.empty() && !context.quiet) print_line("    " + styled(context, Style::kDim, why_text(result)));
+  }
+  if (context.quiet) return;
+  for (const std::string& note : found.notes) print_line(styled(context, Style::kYellow, note));
+  print_line(styled(context, Style::kDim,
+                    found.results.size() < found.total
+                        ? fmt::format("{} of {} (--limit, --offset show more)", human_count(found.results.size()),
+                                      human_count(found.total))
+                        : fmt::format("{} found", human_count(found.total))));
+}
+
+}  // namespace
+
+Action setup_search(CLI::App& app, Settings&) {
+  auto flags = std::make_shared<Flags>();
+  app.add_option("QUERY", flags->words, "Words and fields; several arguments are one query")->required();
+  app.add_option("--limit", flags->limit, "How many at most")->capture_default_str()->type_name("N");
+  app.add_option("--offset", flags->offset, "Leave out the first N")->type_name("N");
+  app.add_flag("--missing", flags->missing, "Also files that are missing");
+  app.add_flag("--print0", flags->print0, "Only paths, each ended by NUL");
+  app.footer(kExamples);
+  return [flags](Context& context) -> Result<int> {
+    IE_TRY(const store::CatalogueReader reader, open_reader(context));
+    search::SearchOptions options;
+    options.limit = flags->limit;
+    options.offset = flags->offset;
+    options.include_missing = flags->missing;
+    const std::string query = fmt::format("{}", fmt::join(flags->words, " "));
+    IE_TRY(const search::SearchResults found, search::search(reader, query, options));
+    if (context.json) {
+      print_json("search", {{"query", to_utf8(query)},
+                            {"total", found.total},
+                            {"results", results_json(found)},
+                            {"notes", found.notes}});
+    } else if (flags->print0) {
+      for (const search::SearchResult& result : found.results) print_path0(result.path);
+    } else {
+      print_results(context, found);
+    }
+    return kDone;
+  };
+}
+
+}  // namespace image_engine::cli

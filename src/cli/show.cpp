@@ -1,0 +1,114 @@
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/app.h"
+#include "cli/output.h"
+#include "core/file.h"
+#include "core/text.h"
+#include "pipeline/thumbnails.h"
+#include "store/asset_json.h"
+
+namespace image_engine::cli {
+namespace {
+
+constexpr char kExamples[] = R"(
+Examples:
+  image-engine show IMG_0042.jpg
+  image-engine show IMG_0042.jpg --json | jq .gps
+  image-engine show IMG_0042.jpg --thumbnail 1024      (prints the path of a JPEG)
+  image-engine show --path-base64 L3Bob3Rvcy/pLmpwZw==)";
+
+struct Flags {
+  std::string file, path_base64;
+  std::uint32_t thumbnail = 0;
+};
+
+Result<std::string> path_of(const Flags& flags) {
+  if (flags.path_base64.empty() == flags.file.empty())
+    return fail(ErrorCode::kInvalidArgument, "show takes a FILE or --path-base64");
+  if (flags.path_base64.empty()) return absolute_path(flags.file);
+  return base64_decode(flags.path_base64);
+}
+
+// Nested values on lines of their own, indented; what is only for programs is left out.
+void print_value(const std::string& name, const nlohmann::json& value, int indent) {
+  const std::string lead(static_cast<size_t>(indent) * 2, ' ');
+  if (value.is_object()) {
+    print_line(lead + name);
+    for (const auto& [key, inner] : value.items()) print_value(key, inner, indent + 1);
+  } else if (value.is_array() && !value.empty() && value.front().is_object()) {
+    print_line(lead + name);
+    for (const nlohmann::json& item : value) {
+      std::string line;
+      for (const auto& [key, inner] : item.items())
+        line += fmt::format("{}{} {}", line.empty() ? "" : ", ", key, inner.is_string() ? inner.get<std::string>() : inner.dump());
+      print_line(lead + "  " + printable(line));
+    }
+  } else if (value.is_array()) {
+    std::string line;
+    for (const nlohmann::json& item : value)
+      line += fmt::format("{}{}", line.empty() ? "" : ", ", item.is_string() ? item.get<std::string>() : item.dump());
+    if (!line.empty()) print_line(fmt::format("{}{:<{}} {}", lead, name, 16 - indent * 2, printable(line)));
+  } else {
+    print_line(fmt::format("{}{:<{}} {}", lead, name, 16 - indent * 2,
+                           printable(value.is_string() ? value.get<std::string>() : value.dump())));
+  }
+}
+
+Result<int> print_thumbnail(const Context& context, const store::AssetRecord& record, std::uint32_t edge) {
+  if (!record.hash) return fail(ErrorCode::kNotFound, "this file has not been read yet: image-engine analyze does it");
+  IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create({}));
+  const auto quality = static_cast<std::uint32_t>(context.config.thumbnails.quality);
+  IE_TRY(const std::string path, pipeline::ThumbnailCache().make(*record.hash, record.files.front().seen.path, edge, quality, *pool));
+  if (context.json)
+    print_json("thumbnail", {{"path", to_utf8(path)}, {"edge", edge}});
+  else
+    print_line(path);
+  return kDone;
+}
+
+}  // namespace
+
+Action setup_show(CLI::App& app, Settings&) {
+  auto flags = std::make_shared<Flags>();
+  app.add_option("FILE", flags->file, "A file that was analysed");
+  app.add_option("--path-base64", flags->path_base64, "The file by the exact bytes of its path, as --json gives them")
+      ->type_name("BASE64");
+  app.add_option("--thumbnail", flags->thumbnail, "Make a JPEG whose longer edge has N pixels; print its path")
+      ->type_name("N")
+      ->check(CLI::Range(16, 4096));
+  app.footer(kExamples);
+  return [flags](Context& context) -> Result<int> {
+    IE_TRY(const std::string path, path_of(*flags));
+    IE_TRY(const store::CatalogueReader reader, open_reader(context));
+    const Result<store::AssetId> id = reader.find_asset_by_path(path);
+    if (!id && id.error().code == ErrorCode::kNotFound) {
+      const std::string one[] = {path};
+      IE_TRY(const std::vector<store::Failure> failures, reader.list_failures(one));
+      if (failures.empty())
+        return fail(ErrorCode::kNotFound, printable(path) + " is not in the catalogue: image-engine analyze adds it");
+      return fail(failures.front().error.code, printable(path) + ": " + failures.front().error.message);
+    }
+    if (!id) return fail(id.error());
+    IE_TRY(store::AssetRecord record, reader.asset_record(*id));
+    // The file that was asked for first, whatever other files show the same picture.
+    std::stable_partition(record.files.begin(), record.files.end(),
+                          [&](const store::KnownFile& file) { return file.seen.path == path; });
+    if (flags->thumbnail > 0) return print_thumbnail(context, record, flags->thumbnail);
+    nlohmann::json json = store::asset_json(record);
+    if (context.json) {
+      print_json("show", std::move(json));
+      return kDone;
+    }
+    print_line(styled(context, Style::kBold, printable(path)));
+    for (const char* first : {"media", "width", "height", "taken", "title", "description", "keywords"})
+      if (json.contains(first)) print_value(first, json[first], 1), json.erase(first);
+    json.erase("path");
+    for (const auto& [key, value] : json.items())
+      if (!value.empty() || value.is_number() || value.is_boolean()) print_value(key, value, 1);
+    return kDone;
+  };
+}
+
+}  // namespace image_engine::cli
