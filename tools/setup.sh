@@ -54,30 +54,36 @@ hash_of() { cat -- "$@" | sha256sum | cut -d' ' -f1; }
 is_done() { [ -f "$stamps/$1" ] && [ "$(cat "$stamps/$1")" = "$2" ]; }
 mark_done() { mkdir -p "$stamps" && printf '%s' "$2" >"$stamps/$1"; }
 
-as_root() {
-  if [ "$(id -u)" -eq 0 ]; then
-    "$@"
-  elif command -v sudo >/dev/null; then
-    sudo "$@"
-  else
-    fail "installing packages needs root or sudo. As root, run: apt-get install ${missing[*]}"
-  fi
+# Nothing for root, sudo for others who have it.
+sudo_if_needed() {
+  [ "$(id -u)" -ne 0 ] || return 0
+  command -v sudo >/dev/null || fail "installing packages needs root or sudo. As root, run: apt-get install $*"
+  echo sudo
+}
+
+apt_get() { $sudo env DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 "$@" >>"$stamps/apt.log" 2>&1; }
+
+fail_with_log() {
+  tail -20 "$stamps/apt.log" >&2
+  fail "$1"
 }
 
 wanted_packages() { sed 's/#.*//' "$root/tools/apt-packages.txt" | tr -s ' \n' '\n' | sed '/^$/d' | sort -u; }
 
 install_packages() {
-  local missing=() list
+  local missing=() list sudo
   command -v dpkg-query >/dev/null || fail "this set-up is for Debian 12; elsewhere install what tools/apt-packages.txt names"
   list=$(wanted_packages)
   # shellcheck disable=SC2086 # one word per package
   mapfile -t missing < <(comm -23 <(printf '%s\n' "$list") \
     <(dpkg-query -W -f='${db:Status-Status} ${Package}\n' $list 2>/dev/null | sed -n 's/^installed //p' | sort -u))
   [ ${#missing[@]} -eq 0 ] && return 0
-  say "installing ${#missing[@]} Debian packages: ${missing[*]}"
-  retry as_root apt-get -q update || fail "apt-get update failed; see the lines above"
-  retry as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "${missing[@]}" ||
-    fail "apt-get could not install: ${missing[*]}"
+  sudo=$(sudo_if_needed "${missing[@]}")
+  say "installing ${#missing[@]} Debian packages (log: build/.setup/apt.log): ${missing[*]}"
+  mkdir -p "$stamps"
+  : >"$stamps/apt.log"
+  retry apt_get update || fail_with_log "apt-get update failed"
+  retry apt_get -y --no-install-recommends install "${missing[@]}" || fail_with_log "apt-get could not install: ${missing[*]}"
 }
 
 make_venv() {
