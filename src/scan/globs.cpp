@@ -11,15 +11,11 @@ Glob::Glob(std::string_view pattern) {
   while (at < pattern.size()) {
     const auto byte = static_cast<unsigned char>(pattern[at]);
     const bool starts_part = at == 0 || pattern[at - 1] == '/';
-    if (byte == '*' && starts_part && pattern.substr(at, 3) == "**/") {
-      tokens_.push_back({Kind::kFolders});
-      at += 3;
-    } else if (byte == '*' && starts_part && pattern.substr(at) == "**") {
-      tokens_.push_back({Kind::kEverything});
-      at += 2;
-    } else if (byte == '*') {
-      if (tokens_.empty() || tokens_.back().kind != Kind::kStar) tokens_.push_back({Kind::kStar});
-      ++at;
+    if (byte == '*') {
+      const size_t end = std::min(pattern.find_first_not_of('*', at), pattern.size());
+      const bool whole_part = end - at >= 2 && starts_part && (end == pattern.size() || pattern[end] == '/');
+      tokens_.push_back({!whole_part ? Kind::kStar : end == pattern.size() ? Kind::kEverything : Kind::kFolders});
+      at = tokens_.back().kind == Kind::kFolders ? end + 1 : end;
     } else if (byte == '?') {
       tokens_.push_back({Kind::kAny});
       ++at;

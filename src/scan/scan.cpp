@@ -108,7 +108,7 @@ class Walk {
   void visit_file(const Location& at, const std::string& name, std::string path, const struct stat& info);
   std::optional<Sidecar> find_sidecar(const Location& at, const std::string& name, std::string_view path) const;
   [[nodiscard]] bool left_out(std::string_view path, bool is_folder, const Folder& folder) const;
-  Result<MediaFormat> sniff(const Location& at, const std::string& name);
+  Result<MediaFormat> sniff(const Location& at, const std::string& name, std::uint64_t file_size);
   void report(std::string path, ProblemKind kind, Error error);
 
   const ScanOptions& options_;
@@ -313,7 +313,7 @@ void Walk::visit_file(const Location& at, const std::string& name, std::string p
     file.format = *format;
     file.known = true;
   } else if (file.size != 0) {
-    const auto sniffed = sniff(at, name);
+    const auto sniffed = sniff(at, name, file.size);
     if (!sniffed && named != MediaKind::kNone) return report(file.path, ProblemKind::kFile, sniffed.error());
     file.format = sniffed.value_or(MediaFormat::kNone);
   }
@@ -336,14 +336,15 @@ std::optional<Sidecar> Walk::find_sidecar(const Location& at, const std::string&
   return Sidecar{join_path(parent_path(path), *sidecar), static_cast<std::uint64_t>(info.st_size), mtime_ns(info)};
 }
 
-Result<MediaFormat> Walk::sniff(const Location& at, const std::string& name) {
+Result<MediaFormat> Walk::sniff(const Location& at, const std::string& name, std::uint64_t file_size) {
   const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (at.follow ? 0 : O_NOFOLLOW);
   UniqueFd fd(::openat(at.dir, name.c_str(), flags | O_NOATIME));
   if (!fd && errno == EPERM) fd.reset(::openat(at.dir, name.c_str(), flags));
   if (!fd) return fail(errno_error("cannot be opened"));
+  const size_t wanted = std::min<std::uint64_t>(head_.size(), file_size);
   size_t size = 0;
-  while (size < head_.size()) {
-    const ssize_t count = ::pread(fd.get(), head_.data() + size, head_.size() - size, static_cast<off_t>(size));
+  while (size < wanted) {
+    const ssize_t count = ::pread(fd.get(), head_.data() + size, wanted - size, static_cast<off_t>(size));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return fail(errno_error("cannot be read"));
     if (count == 0) break;
