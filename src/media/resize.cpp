@@ -1,3 +1,4 @@
+#include "media/media.h"
 #include "media/resize.h"
 
 #include <algorithm>
@@ -135,6 +136,18 @@ Image apply_orientation(Image image, std::uint32_t orientation) {
           std::memcpy(&out.pixels[(size_t{y} * size.width + x) * 3], &image.pixels[from * 3], 3);
         }
   return out;
+}
+
+Image resize_to_fit(const Image& image, std::uint32_t max_edge) {
+  const Size full{image.width, image.height};
+  const Size wanted = fit(full, max_edge);
+  if (wanted == full) return image;
+  RowResizer resizer(full, wanted);
+  for (std::uint32_t y = 0; y < image.height; ++y) {
+    std::copy_n(image.pixels.data() + y * image.row_bytes(), image.row_bytes(), resizer.next_row());
+    resizer.commit_row();
+  }
+  return resizer.finish();
 }
 
 }  // namespace image_engine::media
