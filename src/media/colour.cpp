@@ -48,7 +48,12 @@ std::string lcms_version() {
   return fmt::format("{}.{}", version / 1000, version % 1000 / 10);
 }
 
-bool needs_transform(Bytes icc) { return !icc.empty() && !profile_description(icc).starts_with("sRGB"); }
+bool needs_transform(Bytes icc) {
+  if (icc.empty()) return false;
+  const auto name = profile_description(icc);
+  // The second is what libjxl calls the sRGB profile that it makes.
+  return !name.starts_with("sRGB") && !(name.starts_with("RGB_D65_SRG_") && name.ends_with("_SRG"));
+}
 
 void ColourTransform::Close::operator()(void* transform) const { cmsDeleteTransform(transform); }
 
