@@ -14,12 +14,10 @@ struct CodeRange {
   char32_t first, last;
 };
 // Thai, Lao, Burmese, Khmer, kana, CJK with its extensions and compatibility forms, half-width kana.
-constexpr CodeRange kUnspaced[] = {{0x0E00, 0x0EFF},   {0x1000, 0x109F},   {0x1780, 0x17FF},
-                                   {0x19E0, 0x19FF},   {0x2E80, 0x2FDF},   {0x3005, 0x3007},
-                                   {0x3040, 0x30FF},   {0x3100, 0x312F},   {0x31A0, 0x31BF},
-                                   {0x31F0, 0x31FF},   {0x3400, 0x4DBF},   {0x4E00, 0x9FFF},
-                                   {0xA9E0, 0xA9FF},   {0xAA60, 0xAA7F},   {0xF900, 0xFAFF},
-                                   {0xFF66, 0xFF9D},   {0x1B000, 0x1B16F}, {0x20000, 0x3FFFF}};
+constexpr CodeRange kUnspaced[] = {
+    {0x0E00, 0x0EFF}, {0x1000, 0x109F}, {0x1780, 0x17FF}, {0x19E0, 0x19FF}, {0x2E80, 0x2FDF},   {0x3005, 0x3007},
+    {0x3040, 0x30FF}, {0x3100, 0x312F}, {0x31A0, 0x31BF}, {0x31F0, 0x31FF}, {0x3400, 0x4DBF},   {0x4E00, 0x9FFF},
+    {0xA9E0, 0xA9FF}, {0xAA60, 0xAA7F}, {0xF900, 0xFAFF}, {0xFF66, 0xFF9D}, {0x1B000, 0x1B16F}, {0x20000, 0x3FFFF}};
 
 // A few bytes that are not UTF-8 may be taken for another letter; they then only cost a row in the trigram index.
 char32_t code_at(std::string_view text, size_t i) {
@@ -141,13 +139,14 @@ void AssetIndex::refresh(AssetId asset) {
         append_line(document[TextField::kPlace], clean(part));
     if (!document.rating && m.rating) document.rating = *m.rating;
   }
-  for (auto row = connection_.query("SELECT label FROM labels WHERE asset_hash = (SELECT hash FROM assets WHERE id = ?)",
-                                    asset);
+  for (auto row = connection_.query(
+           "SELECT label FROM labels WHERE asset_hash = (SELECT hash FROM assets WHERE id = ?)", asset);
        row.next();)
     append_line(document[TextField::kKeywords], row.bytes(0));
   for (auto row = connection_.query("SELECT field, body FROM asset_found_text WHERE asset_id = ?", asset); row.next();)
     for (size_t field = 0; field < kTextFields; ++field)
-      if (text_field_name(static_cast<TextField>(field)) == row.bytes(0)) append_line(document.text[field], row.bytes(1));
+      if (text_field_name(static_cast<TextField>(field)) == row.bytes(0))
+        append_line(document.text[field], row.bytes(1));
   write_columns(asset, document);
   write_text(asset, document);
 }

@@ -42,11 +42,14 @@ struct TextCondition {
   bool prefix = false;  // the last word may go on
 };
 
-struct TakenCondition {  // local seconds, see CaptureTime::local_seconds; both ends inclusive
+// Seconds of local time, see CaptureTime::local_seconds; both ends inclusive. `absolute`: of UTC instead, where a
+// picture without a zone counts as UTC.
+struct TakenCondition {
   std::optional<std::int64_t> from, to;
+  bool absolute = false;
 };
-struct RatingCondition {  // both ends inclusive; an asset without a rating never matches
-  int least = 0, most = 5;
+struct RatingCondition {  // −1 rejected to 5, both ends inclusive; an asset without a rating never matches
+  int least = -1, most = 5;
 };
 struct NearCondition {
   double latitude = 0, longitude = 0;  // degrees
@@ -56,8 +59,8 @@ struct PathCondition {
   std::string part;  // anywhere in the path, ASCII case aside
 };
 struct TypeCondition {
-  MediaKind kind = MediaKind::kNone;        // either this
-  MediaFormat format = MediaFormat::kNone;  // or this
+  MediaKind kind = MediaKind::kNone;  // either this
+  std::vector<MediaFormat> formats;   // or one of these
 };
 struct StateCondition {
   FileState state = FileState::kPresent;
@@ -71,9 +74,14 @@ struct Filter {
   bool negated = false;
 };
 
+// More words than this are refused with kInvalidArgument.
+inline constexpr std::size_t kMostWords = 64;
+
 struct AssetQuery {
-  std::vector<TextCondition> words;  // any; more matched words rank higher
-  std::vector<Filter> filters;       // all
+  // Any. Ranked by the number of matched words, then of those matched whole, then bm25 over the words that tell assets
+  // apart, then newest first.
+  std::vector<TextCondition> words;
+  std::vector<Filter> filters;  // all
   bool include_missing = false;
   std::size_t limit = 50;
   std::size_t offset = 0;

@@ -48,7 +48,7 @@ class CatalogueReader {
 // What set_content found.
 struct Content {
   AssetId asset = 0;
-  bool known = false;              // the asset was there before: another file has the same picture
+  bool known = false;             // the asset was there before: another file has the same picture
   std::vector<StageKey> records;  // what was already found about it
 };
 

@@ -9,8 +9,7 @@ Result<std::int64_t> CatalogueWriter::put_failure(const Failure& failure) {
   return state_->change([&] {
     const StageKey& key = failure.key;
     std::optional<FileId> file;
-    if (const FileId known =
-            state_->connection.integer("SELECT id FROM files WHERE path = ?", Blob{failure.path});
+    if (const FileId known = state_->connection.integer("SELECT id FROM files WHERE path = ?", Blob{failure.path});
         known != 0)
       file = known;
     const std::string now = utc_now();

@@ -10,9 +10,9 @@ namespace image_engine::store {
 namespace {
 
 constexpr std::string_view kStates[] = {"present", "missing", "offline"};
-constexpr std::string_view kTextFieldNames[] = {"name", "title",   "description", "keyword", "place",
-                                                "camera", "lens",  "creator",     "object",  "scene",
-                                                "text", "caption", "person",      "any"};
+constexpr std::string_view kTextFieldNames[] = {"name",   "title",   "description", "keyword", "place",
+                                                "camera", "lens",    "creator",     "object",  "scene",
+                                                "text",   "caption", "person",      "any"};
 static_assert(std::size(kTextFieldNames) == kTextFields + 1);
 
 constexpr const char* kPlaceKeys[] = {"city", "region", "country", "country_code"};
@@ -68,8 +68,8 @@ Failure read_failure_row(const Query& row) {
 }
 
 Record read_record_row(const Query& row) {
-  return {{row.bytes(0), row.bytes(1), row.bytes(2), row.bytes(3)}, row.bytes(4), row.bytes(5), row.bytes(6),
-          row.bytes(7)};
+  return {
+      {row.bytes(0), row.bytes(1), row.bytes(2), row.bytes(3)}, row.bytes(4), row.bytes(5), row.bytes(6), row.bytes(7)};
 }
 
 Hash128 hash_from_bytes(std::string_view bytes) {

@@ -13,16 +13,16 @@ FileState state_from_name(std::string_view name);  // kPresent for an unknown on
 MediaKind kind_from_name(std::string_view name);
 
 // The columns that read_file_row wants, from `files f` joined to `assets a`, first in a SELECT.
-#define IE_FILE_COLUMNS                                                                                        \
-  "f.id, f.asset_id, f.path, f.device, f.inode, f.size, f.mtime_ns, f.sidecar_path, f.sidecar_size, "          \
-  "f.sidecar_mtime_ns, f.format, f.kind, f.state, (f.file_hash IS NOT NULL AND a.hash IS NOT NULL), "          \
+#define IE_FILE_COLUMNS                                                                               \
+  "f.id, f.asset_id, f.path, f.device, f.inode, f.size, f.mtime_ns, f.sidecar_path, f.sidecar_size, " \
+  "f.sidecar_mtime_ns, f.format, f.kind, f.state, (f.file_hash IS NOT NULL AND a.hash IS NOT NULL), " \
   "f.metadata_version "
 #define IE_FILES "FROM files f JOIN assets a ON a.id = f.asset_id "
 KnownFile read_file_row(const Query& row);
 
 // From `failures x LEFT JOIN files f ON f.id = x.file_id`.
-#define IE_FAILURE_COLUMNS                                                                                     \
-  "x.id, x.file_id, f.asset_id, x.path, x.stage, x.model, x.version, x.params, x.code, x.message, x.size, "    \
+#define IE_FAILURE_COLUMNS                                                                                  \
+  "x.id, x.file_id, f.asset_id, x.path, x.stage, x.model, x.version, x.params, x.code, x.message, x.size, " \
   "x.mtime_ns, x.tries, x.first_at, x.last_at "
 #define IE_FAILURES "FROM failures x LEFT JOIN files f ON f.id = x.file_id "
 Failure read_failure_row(const Query& row);

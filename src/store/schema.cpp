@@ -120,9 +120,7 @@ constexpr Migration kMigrations[] = {
     {1, "files, assets, records, failures, runs, user data, text index", kFirst},
 };
 
-bool is_ours(Connection& connection) {
-  return connection.integer("PRAGMA application_id") == kApplicationId;
-}
+bool is_ours(Connection& connection) { return connection.integer("PRAGMA application_id") == kApplicationId; }
 
 bool is_empty(Connection& connection) {
   return connection.integer("PRAGMA application_id") == 0 && connection.integer("PRAGMA user_version") == 0 &&

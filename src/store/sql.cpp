@@ -27,8 +27,7 @@ constexpr CodeOfSqlite kCodes[] = {
     {SQLITE_FULL, ErrorCode::kNoSpace, "make room and run again; what was committed is kept"},
     {SQLITE_CORRUPT, ErrorCode::kCorrupt,
      "it is damaged: restore a backup ('catalog backup' makes one), or move it away and analyze again"},
-    {SQLITE_NOTADB, ErrorCode::kCorrupt,
-     "it is not a catalogue: name another file, or move it away and analyze again"},
+    {SQLITE_NOTADB, ErrorCode::kCorrupt, "it is not a catalogue: name another file, or move it away and analyze again"},
     {SQLITE_BUSY, ErrorCode::kBusy, "another program keeps it locked"},
     {SQLITE_LOCKED, ErrorCode::kBusy, "another program keeps it locked"},
     {SQLITE_PERM, ErrorCode::kPermission, "it may not be written here"},
@@ -41,9 +40,7 @@ constexpr CodeOfSqlite kCodes[] = {
     {SQLITE_INTERRUPT, ErrorCode::kInterrupted, "it was interrupted"},
 };
 
-bool is_no_space(int error_number) {
-  return error_number == ENOSPC || error_number == EDQUOT || error_number == EFBIG;
-}
+bool is_no_space(int error_number) { return error_number == ENOSPC || error_number == EDQUOT || error_number == EFBIG; }
 
 Error describe(const std::string& path, int code, int error_number, std::string_view message) {
   const std::string prefix = "catalogue " + to_utf8(path) + ": ";
@@ -242,19 +239,29 @@ void Connection::tokenize(std::string_view text, const OnToken& token) {
                                   static_cast<int>(text.size()), forward);
 }
 
-// ---- Transaction
+// ---- Transaction, Snapshot
 
-Transaction::Transaction(Connection& connection) : connection_(connection) { connection_.execute("BEGIN IMMEDIATE"); }
+namespace {
 
-Transaction::~Transaction() {
-  if (!connection_.in_transaction()) return;
+void roll_back(Connection& connection) {
+  if (!connection.in_transaction()) return;
   try {
-    connection_.execute("ROLLBACK");
+    connection.execute("ROLLBACK");
   } catch (const SqlFailure&) {
     // The connection closes next or reports the same trouble at its next use.
   }
 }
 
+}  // namespace
+
+Transaction::Transaction(Connection& connection) : connection_(connection) { connection_.execute("BEGIN IMMEDIATE"); }
+
+Transaction::~Transaction() { roll_back(connection_); }
+
 void Transaction::commit() { connection_.execute("COMMIT"); }
+
+Snapshot::Snapshot(Connection& connection) : connection_(connection) { connection_.execute("BEGIN"); }
+
+Snapshot::~Snapshot() { roll_back(connection_); }
 
 }  // namespace image_engine::store

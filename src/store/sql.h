@@ -154,4 +154,16 @@ class Transaction {
   Connection& connection_;
 };
 
+// One state of the catalogue for several reads, whatever a writer commits meanwhile.
+class Snapshot {
+ public:
+  explicit Snapshot(Connection& connection);
+  Snapshot(const Snapshot&) = delete;
+  Snapshot& operator=(const Snapshot&) = delete;
+  ~Snapshot();
+
+ private:
+  Connection& connection_;
+};
+
 }  // namespace image_engine::store

@@ -101,7 +101,8 @@ struct PendingFile {
   AssetId asset = 0;
   FileObservation seen;
   bool hashed = false;
-  std::vector<std::string> stages;  // those to do, in the order of PendingQuery::stages; all of them before the hash is known
+  std::vector<std::string>
+      stages;  // those to do, in the order of PendingQuery::stages; all of them before the hash is known
 };
 
 struct Failure {
@@ -111,8 +112,8 @@ struct Failure {
   std::string path;
   StageKey key;  // stage and version tell whether it is worth another try
   Error error;
-  FileStamp stamp;             // of the file when it failed
-  std::int64_t tries = 0;      // set by the catalogue
+  FileStamp stamp;                // of the file when it failed
+  std::int64_t tries = 0;         // set by the catalogue
   std::string first_at, last_at;  // set by the catalogue: UTC, ISO 8601
 };
 
@@ -133,7 +134,7 @@ struct AssetRecord {
   AssetId id = 0;
   std::optional<Hash128> hash;  // none before pass 2
   MediaKind kind = MediaKind::kNone;
-  std::vector<KnownFile> files;  // present ones first
+  std::vector<KnownFile> files;      // present ones first
   std::optional<Metadata> metadata;  // of the first file that has some
   std::optional<Place> place;
   std::vector<Record> records;  // of the asset, then of its files
@@ -144,10 +145,10 @@ struct AssetRecord {
 
 struct CatalogueStatus {
   std::int64_t assets = 0;
-  std::int64_t unhashed_files = 0;                 // present, pass 2 still to come
-  std::map<std::string, std::int64_t> by_kind;     // assets with a file that is not missing: "photo", "video"
-  std::map<std::string, std::int64_t> by_format;   // files that are not missing
-  std::map<std::string, std::int64_t> by_state;    // files
+  std::int64_t unhashed_files = 0;                // present, pass 2 still to come
+  std::map<std::string, std::int64_t> by_kind;    // assets with a file that is not missing: "photo", "video"
+  std::map<std::string, std::int64_t> by_format;  // files that are not missing
+  std::map<std::string, std::int64_t> by_state;   // files
   struct StageCount {
     StageKey key;
     std::int64_t records = 0;

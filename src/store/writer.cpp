@@ -91,7 +91,8 @@ Status CatalogueWriter::finish_run(RunId run, const Counts& counts, int exit_cod
 Status CatalogueWriter::add_root(const std::string& path, std::uint64_t device) {
   return state_->change([&] {
     state_->connection.run(
-        "INSERT INTO roots(path, device, added) VALUES(?, ?, ?) ON CONFLICT(path) DO UPDATE SET device = excluded.device",
+        "INSERT INTO roots(path, device, added) VALUES(?, ?, ?) ON CONFLICT(path) DO UPDATE SET device = "
+        "excluded.device",
         Blob{path}, device, utc_now());
     state_->index.load_roots();
   });
@@ -101,9 +102,9 @@ Result<std::vector<KnownFile>> CatalogueWriter::known_files(const std::string& r
   return guarded([&] {
     const PathRange range = below(root);
     std::vector<KnownFile> files;
-    auto row = state_->connection.query("SELECT " IE_FILE_COLUMNS IE_FILES
-                                        "WHERE f.path = ? OR (f.path >= ? AND f.path < ?)",
-                                        Blob{range.self}, Blob{range.from}, Blob{range.to});
+    auto row =
+        state_->connection.query("SELECT " IE_FILE_COLUMNS IE_FILES "WHERE f.path = ? OR (f.path >= ? AND f.path < ?)",
+                                 Blob{range.self}, Blob{range.from}, Blob{range.to});
     while (row.next()) files.push_back(read_file_row(row));
     return files;
   });
@@ -167,7 +168,8 @@ Result<KnownFile> CatalogueWriter::upsert_file(const FileObservation& seen, RunI
       s.connection.run(
           "UPDATE files SET size = ?, mtime_ns = ?, format = ?, kind = ?, file_hash = NULL, metadata_version = '', "
           "asset_id = ? WHERE id = ?",
-          seen.stamp.size, seen.stamp.mtime_ns, format_name(seen.format), kind_name(seen.kind), known->asset, known->id);
+          seen.stamp.size, seen.stamp.mtime_ns, format_name(seen.format), kind_name(seen.kind), known->asset,
+          known->id);
       s.connection.run("DELETE FROM records WHERE file_id = ?", known->id);
       return KnownFile{known->id, known->asset, seen, FileState::kPresent, false, {}};
     }

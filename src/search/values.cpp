@@ -1,0 +1,228 @@
+#include "search/values.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <chrono>
+#include <cmath>
+#include <optional>
+#include <vector>
+
+#include "core/text.h"
+
+namespace image_engine::search {
+namespace {
+
+tl::unexpected<Error> wrong(std::string_view field, std::string_view value, std::string_view expected) {
+  return fail(ErrorCode::kInvalidArgument,
+              std::string(field) + ":" + printable(value) + " is not understood: " + std::string(expected));
+}
+
+template <typename T>
+std::optional<T> number(std::string_view text) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+// `digits` decimal digits at the front of `text`, which they are taken from.
+std::optional<int> take_digits(std::string_view& text, size_t digits) {
+  if (text.size() < digits) return std::nullopt;
+  const std::string_view part = text.substr(0, digits);
+  if (!std::ranges::all_of(part, [](char c) { return c >= '0' && c <= '9'; })) return std::nullopt;
+  text.remove_prefix(digits);
+  return number<int>(part);
+}
+
+bool take(std::string_view& text, char c) {
+  if (!text.starts_with(c)) return false;
+  text.remove_prefix(1);
+  return true;
+}
+
+// "Z", "+02:00", "-0530": minutes east of UTC.
+std::optional<int> take_zone(std::string_view& text) {
+  if (take(text, 'Z') || take(text, 'z')) return 0;
+  const int sign = text.starts_with('-') ? -1 : 1;
+  if (!take(text, '+') && !take(text, '-')) return std::nullopt;
+  const auto hours = take_digits(text, 2);
+  take(text, ':');
+  const auto minutes = take_digits(text, 2);
+  if (!hours || !minutes || *hours > 14 || *minutes > 59) return std::nullopt;
+  return sign * (*hours * 60 + *minutes);
+}
+
+struct Span {
+  std::int64_t from, to;
+};
+
+std::int64_t day_seconds(std::chrono::year_month_day day) {
+  return std::chrono::sys_days(day).time_since_epoch() / std::chrono::days(1) * std::int64_t{86400};
+}
+
+// The date at the front of `text`: the seconds of its year, month or day.
+std::optional<Span> take_date(std::string_view& text, bool& whole_date) {
+  using namespace std::chrono;
+  const auto year_number = take_digits(text, 4);
+  if (!year_number) return std::nullopt;
+  const year y(*year_number);
+  whole_date = false;
+  if (!take(text, '-')) return Span{day_seconds(y / January / 1), day_seconds((y + years(1)) / January / 1) - 1};
+  const auto month_number = take_digits(text, 2);
+  if (!month_number || *month_number < 1 || *month_number > 12) return std::nullopt;
+  const year_month ym = y / month(static_cast<unsigned>(*month_number));
+  if (!take(text, '-')) return Span{day_seconds(ym / 1), day_seconds((ym + months(1)) / 1) - 1};
+  const auto day_number = take_digits(text, 2);
+  if (!day_number || *day_number < 1) return std::nullopt;
+  const year_month_day date = ym / day(static_cast<unsigned>(*day_number));
+  if (!date.ok()) return std::nullopt;
+  whole_date = true;
+  const std::int64_t begin = day_seconds(date);
+  return Span{begin, begin + 86399};
+}
+
+// "10", "10:22" or "10:22:03": the seconds of that hour, minute or second in the day.
+std::optional<Span> take_clock(std::string_view& text) {
+  const auto hour = take_digits(text, 2);
+  if (!hour || *hour > 23) return std::nullopt;
+  if (!take(text, ':')) return Span{*hour * 3600, *hour * 3600 + 3599};
+  const auto minute = take_digits(text, 2);
+  if (!minute || *minute > 59) return std::nullopt;
+  const int begin = *hour * 3600 + *minute * 60;
+  if (!take(text, ':')) return Span{begin, begin + 59};
+  const auto second = take_digits(text, 2);
+  if (!second || *second > 59) return std::nullopt;
+  return Span{begin + *second, begin + *second};
+}
+
+std::optional<store::TakenCondition> time_range(std::string_view text) {
+  bool whole_date = false;
+  auto span = take_date(text, whole_date);
+  if (!span) return std::nullopt;
+  store::TakenCondition range;
+  if (whole_date && (take(text, 'T') || take(text, 't') || take(text, ' '))) {
+    const auto clock = take_clock(text);
+    if (!clock) return std::nullopt;
+    span = Span{span->from + clock->from, span->from + clock->to};
+    if (const auto zone = take_zone(text)) {
+      range.absolute = true;
+      span = Span{span->from - *zone * 60, span->to - *zone * 60};
+    }
+  }
+  if (!text.empty()) return std::nullopt;
+  range.from = span->from;
+  range.to = span->to;
+  return range;
+}
+
+struct TypeName {
+  std::string_view name;
+  std::vector<MediaFormat> formats;
+};
+
+// What people and extensions call formats besides their own names.
+const std::vector<TypeName>& type_names() {
+  static const std::vector<TypeName> kNames = {
+      {"jpg", {MediaFormat::kJpeg}},
+      {"heic", {MediaFormat::kHeif}},
+      {"tif", {MediaFormat::kTiff}},
+      {"mov", {MediaFormat::kMp4}},
+      {"m4v", {MediaFormat::kMp4}},
+      {"3gp", {MediaFormat::kMp4}},
+      {"mkv", {MediaFormat::kMatroska}},
+      {"webm", {MediaFormat::kMatroska}},
+      {"mpg", {MediaFormat::kMpegPs}},
+      {"mpeg", {MediaFormat::kMpegPs, MediaFormat::kMpegTs}},
+      {"wmv", {MediaFormat::kAsf}},
+      {"raw",
+       {MediaFormat::kDng, MediaFormat::kCr2, MediaFormat::kNef, MediaFormat::kArw, MediaFormat::kOrf,
+        MediaFormat::kRw2}},
+  };
+  return kNames;
+}
+
+}  // namespace
+
+Result<store::TakenCondition> parse_time_range(std::string_view value) {
+  const auto range = time_range(value);
+  if (!range)
+    return fail(ErrorCode::kInvalidArgument,
+                "\"" + printable(value) + "\" is not a date: write 2024, 2024-06, 2024-06-01 or 2024-06-01T10:22");
+  return *range;
+}
+
+Result<store::RatingCondition> parse_rating(std::string_view value) {
+  struct Operator {
+    std::string_view sign;
+    int least, most;  // added to the number; kOpen: no limit
+  };
+  constexpr int kOpen = 100;
+  constexpr Operator kOperators[] = {{">=", 0, kOpen},  {"<=", -kOpen, 0}, {">", 1, kOpen},
+                                     {"<", -kOpen, -1}, {"=", 0, 0},       {"", 0, kOpen}};
+  for (const Operator& op : kOperators) {
+    if (!value.starts_with(op.sign)) continue;
+    const auto stars = number<int>(value.substr(op.sign.size()));
+    if (!stars || *stars < -1 || *stars > 5) break;
+    return store::RatingCondition{std::max(-1, *stars + op.least), std::min(5, *stars + op.most)};
+  }
+  return wrong("rating", value, "write rating:4 for at least 4, rating:=4, rating:<3");
+}
+
+Result<store::NearCondition> parse_near(std::string_view value, const FindPlace& find_place) {
+  constexpr std::string_view kExpected =
+      "write near:48.14,11.58 or near:48.14,11.58,2 (latitude, longitude, kilometres)";
+  constexpr double kHalfAround = 20'038;  // kilometres: half of Earth's equator
+  std::vector<std::string_view> parts;
+  for (std::string_view rest = value;;) {
+    const size_t comma = rest.find(',');
+    parts.push_back(rest.substr(0, comma));
+    if (comma == std::string_view::npos) break;
+    rest.remove_prefix(comma + 1);
+  }
+  store::NearCondition near;
+  const auto latitude = number<double>(parts[0]);
+  const auto longitude = parts.size() > 1 ? number<double>(parts[1]) : std::nullopt;
+  size_t used = 2;
+  if (latitude && longitude) {
+    near.latitude = *latitude;
+    near.longitude = *longitude;
+  } else {
+    if (!find_place || parts[0].empty() || latitude) return wrong("near", value, kExpected);
+    const auto place = find_place(parts[0]);
+    if (!place)
+      return fail(ErrorCode::kInvalidArgument,
+                  "no place is called " + printable(parts[0]) + ": " + std::string(kExpected));
+    near.latitude = place->latitude;
+    near.longitude = place->longitude;
+    used = 1;
+  }
+  if (parts.size() > used + 1) return wrong("near", value, kExpected);
+  if (parts.size() > used) {
+    const auto kilometres = number<double>(parts[used]);
+    if (!kilometres || !(*kilometres > 0)) return wrong("near", value, kExpected);
+    near.kilometres = std::min(*kilometres, kHalfAround);
+  }
+  if (!(std::abs(near.latitude) <= 90) || !(std::abs(near.longitude) <= 180)) return wrong("near", value, kExpected);
+  return near;
+}
+
+Result<store::TypeCondition> parse_type(std::string_view value) {
+  const std::string name = ascii_lower(value);
+  for (const MediaKind kind : {MediaKind::kPhoto, MediaKind::kVideo})
+    if (name == kind_name(kind)) return store::TypeCondition{kind, {}};
+  for (const TypeName& known : type_names())
+    if (name == known.name) return store::TypeCondition{MediaKind::kNone, known.formats};
+  if (const MediaFormat format = format_from_name(name); format != MediaFormat::kNone)
+    return store::TypeCondition{MediaKind::kNone, {format}};
+  return wrong("type", value, "write type:photo, type:video, type:raw or a format such as type:jpeg");
+}
+
+Result<store::StateCondition> parse_state(std::string_view value) {
+  const std::string name = ascii_lower(value);
+  for (const auto state : {store::FileState::kPresent, store::FileState::kMissing, store::FileState::kOffline})
+    if (name == store::state_name(state)) return store::StateCondition{state};
+  return wrong("state", value, "write state:present, state:missing or state:offline");
+}
+
+}  // namespace image_engine::search

@@ -1,0 +1,40 @@
+// The assets that fulfil one condition.
+#pragma once
+
+#include <string>
+
+#include "store/asset_query.h"
+#include "store/id_set.h"
+#include "store/sql.h"
+
+namespace image_engine::store {
+
+class Conditions {
+ public:
+  Conditions(Connection& connection, AssetId end) : connection_(connection), end_(end) {}
+  IdSet matching(const Condition& condition);
+  // The whole text, and with `prefix` also what it begins.
+  IdSet matching_text(const TextCondition& condition, bool prefix);
+
+ private:
+  IdSet match(const TextCondition& condition) { return matching_text(condition, condition.prefix); }
+  IdSet match(const TakenCondition& condition);
+  IdSet match(const RatingCondition& condition);
+  IdSet match(const NearCondition& condition);
+  IdSet match(const PathCondition& condition);
+  IdSet match(const TypeCondition& condition);
+  IdSet match(const StateCondition& condition);
+  IdSet ids(Query row) const;
+
+  Connection& connection_;
+  AssetId end_;
+};
+
+// Valid UTF-8 without NUL: how user text goes to SQLite.
+std::string query_text(std::string_view text);
+// The FTS5 expression for it: one quoted string, so no input is a syntax error. Empty when the text has no token.
+std::string match_expression(Connection& connection, const TextCondition& condition, bool prefix);
+// Kilometres between two positions on the sphere of Earth's mean radius, 6371.0088 km (IUGG).
+double distance_km(double latitude1, double longitude1, double latitude2, double longitude2);
+
+}  // namespace image_engine::store

@@ -1,0 +1,34 @@
+// Why an asset was found.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "store/asset_query.h"
+#include "store/sql.h"
+
+namespace image_engine::store {
+
+class Explainer {
+ public:
+  Explainer(Connection& connection, const AssetQuery& query);
+  // The asset's first file, and for each condition that holds the place in it that matched.
+  FoundAsset explain(AssetId asset);
+
+ private:
+  struct Pattern {
+    TextField field;
+    std::vector<std::string> tokens;  // as the text index has them
+    std::string anywhere;             // or this, for scripts without spaces
+    bool prefix;
+  };
+  void explain_text(FoundAsset& asset);
+  void explain_line(std::string_view line, TextField field, FoundAsset& asset);
+  void explain_facts(FoundAsset& asset);
+
+  Connection& connection_;
+  std::vector<Pattern> patterns_;
+  std::vector<Condition> facts_;  // the conditions that are not on text
+};
+
+}  // namespace image_engine::store

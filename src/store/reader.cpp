@@ -1,0 +1,110 @@
+#include <unistd.h>
+
+#include "core/file.h"
+#include "store/asset_finder.h"
+#include "store/catalogue.h"
+#include "store/rows.h"
+#include "store/schema.h"
+
+namespace image_engine::store {
+
+CatalogueReader::CatalogueReader(std::unique_ptr<Connection> connection) : connection_(std::move(connection)) {}
+CatalogueReader::CatalogueReader(CatalogueReader&&) noexcept = default;
+CatalogueReader& CatalogueReader::operator=(CatalogueReader&&) noexcept = default;
+CatalogueReader::~CatalogueReader() = default;
+
+Result<CatalogueReader> CatalogueReader::open(const std::string& path) {
+  if (::access(path.c_str(), F_OK) != 0 && errno == ENOENT)
+    return fail(ErrorCode::kNotFound, "there is no catalogue at " + to_utf8(path) + ": run analyze first");
+  return guarded([&] {
+    auto connection = std::make_unique<Connection>(path, Access::kRead);
+    const int version = schema_version(*connection, migrations());
+    if (version == 0) raise(ErrorCode::kNotFound, "the catalogue " + to_utf8(path) + " is empty: run analyze first");
+    if (version < migrations().back().version)
+      raise(ErrorCode::kUnsupported,
+            "an older image-engine wrote the catalogue " + to_utf8(path) + ": run analyze once to bring it up to date");
+    return CatalogueReader(std::move(connection));
+  });
+}
+
+Result<AssetId> CatalogueReader::find_asset_by_path(const std::string& path) const {
+  return guarded([&] {
+    const AssetId asset = connection_->integer("SELECT asset_id FROM files WHERE path = ?", Blob{path});
+    if (asset == 0) raise(ErrorCode::kNotFound, to_utf8(path) + " is not in the catalogue");
+    return asset;
+  });
+}
+
+Result<AssetId> CatalogueReader::find_asset_by_hash(const Hash128& hash) const {
+  return guarded([&] {
+    const AssetId asset = connection_->integer("SELECT id FROM assets WHERE hash = ?", Blob{bytes_of(hash)});
+    if (asset == 0) raise(ErrorCode::kNotFound, "no asset " + hash.hex() + " is in the catalogue");
+    return asset;
+  });
+}
+
+Result<std::vector<AssetId>> CatalogueReader::asset_ids() const {
+  return guarded([&] {
+    std::vector<AssetId> ids;
+    for (auto row = connection_->query("SELECT id FROM assets ORDER BY id"); row.next();) ids.push_back(row.integer(0));
+    return ids;
+  });
+}
+
+Result<AssetRecord> CatalogueReader::asset_record(AssetId id) const {
+  return guarded([&] {
+    Connection& c = *connection_;
+    AssetRecord asset;
+    asset.id = id;
+    std::string hash;
+    {
+      auto row = c.query("SELECT hash, kind FROM assets WHERE id = ?", id);
+      if (!row.next()) raise(ErrorCode::kNotFound, "asset " + std::to_string(id) + " is not in the catalogue");
+      hash = row.bytes(0);
+      asset.kind = kind_from_name(row.bytes(1));
+    }
+    if (!hash.empty()) asset.hash = hash_from_bytes(hash);
+    for (auto row = c.query("SELECT " IE_FILE_COLUMNS IE_FILES
+                            "WHERE f.asset_id = ? ORDER BY f.state = 'missing', f.state = 'offline', f.id",
+                            id);
+         row.next();)
+      asset.files.push_back(read_file_row(row));
+    for (auto row = c.query("SELECT " IE_RECORD_COLUMNS "FROM records WHERE asset_id = ? ORDER BY stage, id", id);
+         row.next();)
+      asset.records.push_back(read_record_row(row));
+    for (const KnownFile& file : asset.files) {
+      for (auto row = c.query("SELECT " IE_RECORD_COLUMNS "FROM records WHERE file_id = ? ORDER BY stage, id", file.id);
+           row.next();)
+        asset.records.push_back(read_record_row(row));
+      for (auto row = c.query("SELECT " IE_FAILURE_COLUMNS IE_FAILURES "WHERE x.file_id = ? ORDER BY x.stage", file.id);
+           row.next();)
+        asset.failures.push_back(read_failure_row(row));
+    }
+    for (const Record& record : asset.records) {
+      if (record.key.stage != kMetadataStage || asset.metadata) continue;
+      if (auto facts = facts_from_json(record.data)) {
+        asset.metadata = std::move(facts->metadata);
+        asset.place = std::move(facts->place);
+      }
+    }
+    if (hash.empty()) return asset;
+    for (auto row = c.query("SELECT rating FROM user_ratings WHERE asset_hash = ?", Blob{hash}); row.next();)
+      asset.user_rating = static_cast<int>(row.integer(0));
+    for (auto row = c.query("SELECT label FROM labels WHERE asset_hash = ? ORDER BY label", Blob{hash}); row.next();)
+      asset.labels.push_back(row.bytes(0));
+    return asset;
+  });
+}
+
+Result<bool> CatalogueReader::has_text(TextField field) const {
+  return guarded([&] {
+    return connection_->integer("SELECT EXISTS(SELECT 1 FROM asset_found_text WHERE field = ?)",
+                                text_field_name(field)) != 0;
+  });
+}
+
+Result<FoundAssets> CatalogueReader::find(const AssetQuery& query) const {
+  return guarded([&] { return AssetFinder(*connection_).find(query); });
+}
+
+}  // namespace image_engine::store
