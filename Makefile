@@ -21,7 +21,7 @@ build: setup ## optimised build in build/release
 	@tools/build.sh release $(JOBS)
 
 run: build ## analyse the samples, or DIR=…, then ask two questions
-	@tools/run.sh $(engine) $(DIR)
+	@tools/run.sh $(engine) "$${DIR:-}"
 
 test: build ## unit and integration tests
 	@ctest --preset release -L '^(unit|integration)$$' -j $(JOBS)
