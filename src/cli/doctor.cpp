@@ -84,10 +84,12 @@ void examine_files(Examination& exam, const Context& context) {
   struct statvfs space {};
   if (::statvfs(folder.c_str(), &space) == 0) {
     const std::uint64_t free = static_cast<std::uint64_t>(space.f_bavail) * space.f_frsize;
-    exam.add("free disk space", human_bytes(free), free > 500'000'000, "less than 500 MB: the catalogue may fill it");
+    exam.add("free disk space", human_bytes(free), free > 500'000'000,
+             free > 500'000'000 ? "" : "less than 500 MB: the catalogue may fill it");
   }
   const std::string places = places_file();
-  exam.add("place names", places.empty() ? "none" : places, !places.empty(), "tools/setup.sh fetches them");
+  exam.add("place names", places.empty() ? "none" : places, !places.empty(),
+           places.empty() ? "tools/setup.sh fetches them" : "");
   exam.add("GPU", "not used by this build");
 }
 

@@ -1,6 +1,7 @@
 // Many files at once, one writer: a bounded oneTBB pipeline.
 #pragma once
 
+#include <tbb/global_control.h>
 #include <tbb/parallel_pipeline.h>
 #include <tbb/task_arena.h>
 
@@ -43,6 +44,8 @@ Status parallel_files(size_t count, int threads, Work work, Sink sink, Cancelled
     }
   };
   using tbb::filter_mode;
+  // Threads mostly wait for their worker process: there may be more of them than cores.
+  const tbb::global_control allowed(tbb::global_control::max_allowed_parallelism, static_cast<size_t>(threads) + 1);
   tbb::task_arena arena(threads + 1);
   arena.execute([&] {
     tbb::parallel_pipeline(static_cast<size_t>(threads) * 2,
