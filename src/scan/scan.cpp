@@ -101,7 +101,7 @@ class Walk {
   void visit_root_file(const std::string& path);
   void check_root(const Root& root);
   void drain(std::vector<Folder> folders);
-  void visit_folder(const Folder& folder);
+  void visit_folder(Folder folder);
   std::vector<Entry> list(DIR* dir, const Folder& folder);
   void load_ignores(Folder& folder);
   void visit_entry(const Location& at, const Entry& entry, const Folder& folder);
@@ -163,8 +163,8 @@ void Walk::visit_root_file(const std::string& path) {
   if (counts_.stopped) return;
   const std::string name(file_name(path));
   const UniqueFd dir(::open(std::string(parent_path(path)).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  struct stat folder {
-  }, info{};
+  struct stat folder {};
+  struct stat info {};
   if (!dir || ::fstat(dir.get(), &folder) != 0 || ::fstatat(dir.get(), name.c_str(), &info, 0) != 0)
     return report(path, ProblemKind::kRoot, errno_error("cannot be scanned"));
   if (!visited_root_files_.emplace(id_of(folder), name).second) return;
@@ -192,14 +192,13 @@ void Walk::drain(std::vector<Folder> folders) {
   std::reverse(folders.begin(), folders.end());
   pending_ = std::move(folders);
   while (!pending_.empty() && !counts_.stopped) {
-    const Folder folder = std::move(pending_.back());
+    Folder folder = std::move(pending_.back());
     pending_.pop_back();
-    visit_folder(folder);
+    visit_folder(std::move(folder));
   }
 }
 
-void Walk::visit_folder(const Folder& found) {
-  Folder folder = found;
+void Walk::visit_folder(Folder folder) {
   const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK | (folder.follow ? 0 : O_NOFOLLOW);
   UniqueFd fd(::open(folder.path.c_str(), flags));
   struct stat info {};
