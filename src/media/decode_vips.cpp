@@ -1,3 +1,4 @@
+#include <gmodule.h>
 #include <vips/vips.h>
 
 #include <algorithm>
@@ -6,6 +7,7 @@
 #include <memory>
 #include <utility>
 
+#include "core/file.h"
 #include "media/colour.h"
 #include "media/decoders.h"
 #include "media/libraries.h"
@@ -225,10 +227,25 @@ Result<Decoded> decode_once(const Loader& loader, Bytes file, const DecodeOption
   return decoded;
 }
 
+// HEIC, AVIF and JPEG XL are loadable modules. libvips itself would load every module of the system, image viewers'
+// delegates and document renderers among them: it is pointed at none, and these two are opened from the folder that came
+// with the program or the system's.
+void load_modules() {
+  const std::string name = "vips-modules-" + std::to_string(VIPS_MAJOR_VERSION) + "." + std::to_string(VIPS_MINOR_VERSION);
+  for (const std::string& folder : {join_path(executable_folder(), "../lib/" + name), std::string(IE_VIPS_LIBDIR "/") + name}) {
+    bool found = false;
+    for (const char* module : {"/vips-heif.so", "/vips-jxl.so"})
+      found |= g_module_open((folder + module).c_str(), G_MODULE_BIND_LAZY) != nullptr;
+    if (found) return;
+  }
+}
+
 }  // namespace
 
 Status init_vips(int threads) {
+  g_setenv("VIPSHOME", "/nonexistent", TRUE);
   if (vips_init("image-engine-worker") != 0) return fail(vips_failure(ErrorCode::kInternal));
+  load_modules();
   g_log_set_default_handler([](const char*, GLogLevelFlags, const char*, void*) {}, nullptr);
   vips_concurrency_set(std::max(threads, 1));
   // Cached operations are found again by the address of their buffer, which a later file may reuse.

@@ -10,7 +10,6 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "core/file.h"
 #include "media/media.h"
 #include "worker/process/sandbox.h"
 #include "worker/process/service.h"
@@ -46,12 +45,6 @@ bool parse(int argc, char** argv, Arguments& arguments) {
   return true;
 }
 
-// libvips finds its loadable modules (HEIC, JPEG XL) through VIPSHOME: those that came with this program, if any did.
-void choose_modules() {
-  const std::string home = absolute_path(join_path(executable_folder(), ".."));
-  if (::access(join_path(home, "lib/vips-modules-8.14").c_str(), R_OK) == 0) ::setenv("VIPSHOME", home.c_str(), 1);
-}
-
 void print_probe(const worker::SandboxReport& report) {
   nlohmann::json libraries = nlohmann::json::object();
   for (const auto& [name, version] : media::library_versions()) libraries[name] = version;
@@ -76,7 +69,6 @@ int main(int argc, char** argv) {
   }
   worker::SandboxReport report;
   worker::enter_early(report);
-  choose_modules();
   if (Status ready = media::init(arguments.threads); !ready) {
     std::fprintf(stderr, "image-engine-worker: %s\n", ready.error().message.c_str());
     return 2;
