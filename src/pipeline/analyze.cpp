@@ -57,7 +57,7 @@ Result<AnalyzeReport> analyze(const AnalyzeOptions& options, store::WriterLock l
     if (::stat(path.c_str(), &info) == 0) IE_CHECK(writer.add_root(path, info.st_dev));
   }
   Run run{options, writer, reader, *pool, report, Batch(writer), LazyPlaces(options.places),
-          ThumbnailCache(options.thumbnail_folder), {}, {}};
+          ThumbnailCache(options.thumbnail_folder), {}, {}, {}};
   const Status done = passes(run);
   // A failed change has rolled its batch back; an error of ours leaves one open.
   if (!done) return fail(done.error());

@@ -40,6 +40,7 @@ class ContentPass {
     query.gates = {metadata_key(), content_key()};
     query.retry = run_.options.retry;
     IE_TRY(files_, run_.writer.pending(query));
+    std::erase_if(files_, [&](const store::PendingFile& file) { return run_.unreadable.contains(file.file); });
     Progress progress("Content", files_.size(), run_.options.progress);
     IE_CHECK(parallel_files(
         files_.size(), run_.pool.options().workers, [this](size_t index) { return read(files_[index]); },

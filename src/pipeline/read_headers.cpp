@@ -48,6 +48,7 @@ Status keep(Run& run, const store::KnownFile& file, const Headers& headers) {
     return run.writer.clear_failure(file.seen.path, kMetadataStage);
   }
   const Error& error = headers.metadata.error();
+  run.unreadable.insert(file.id);
   if (error.code == ErrorCode::kNotFound) {
     run.report.notes.push_back(printable(file.seen.path) + " vanished during the analysis");
     return {};

@@ -58,6 +58,7 @@ struct Run {
   ThumbnailCache thumbnails;
   std::mutex reader_mutex;
   std::set<store::AssetId> renewed;  // finished in this run, not yet told to on_asset; the sink's
+  std::unordered_set<store::FileId> unreadable;  // whose headers failed in this run: pass 2 leaves them out
 
   // Puts a failure into the ledger, now. The sink's.
   Status record_failure(const store::KnownFile& file, const store::StageKey& key, const Error& error);
