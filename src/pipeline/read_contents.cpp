@@ -117,7 +117,7 @@ class ContentPass {
     IE_TRY(const store::Content content,
            run_.writer.set_content(file.file, contents.hashes->file, contents.hashes->asset));
     IE_CHECK(run_.writer.clear_failure(file.seen.path, kContentStage));
-    if (content.known) ++run_.report.duplicates;
+    if (content.known && !file.hashed) ++run_.report.duplicates;
     if (contents.decoded) IE_CHECK(keep_picture(row, content.asset, contents));
     run_.renewed.insert(content.asset);
     IE_TRY(const bool committed, run_.batch.changed());
