@@ -1,0 +1,99 @@
+// A folder of its own for each test, and short ways to write a catalogue in it.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "core/hash.h"
+#include "store/catalogue.h"
+#include "store/maintenance.h"
+
+namespace image_engine::store {
+
+// Fails the test with the error's message.
+#define ASSERT_OK(expression)                                        \
+  do {                                                               \
+    const auto& ok_result = (expression);                            \
+    ASSERT_TRUE(ok_result.has_value()) << ok_result.error().message; \
+  } while (false)
+
+class StoreTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = testing::TempDir() + "ie_store_XXXXXX";
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+    path_ = folder_ + "/catalog.db";
+  }
+  void TearDown() override {
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_, ignored);
+  }
+
+  Result<CatalogueWriter> open_writer() const {
+    IE_TRY(auto lock, WriterLock::acquire(path_, "test"));
+    return CatalogueWriter::open(path_, std::move(lock));
+  }
+
+  static FileObservation seen(const std::string& path, std::int64_t size = 100, std::int64_t mtime = 1) {
+    FileObservation file;
+    file.path = path;
+    file.device = 7;
+    file.inode = 9;
+    file.stamp = {size, mtime};
+    file.format = MediaFormat::kJpeg;
+    file.kind = MediaKind::kPhoto;
+    return file;
+  }
+
+  static Metadata titled(const std::string& title) {
+    Metadata metadata;
+    metadata.format = MediaFormat::kJpeg;
+    metadata.title = title;
+    return metadata;
+  }
+
+  std::size_t count_found(const AssetQuery& query) const {
+    const auto reader = CatalogueReader::open(path_);
+    EXPECT_TRUE(reader.has_value()) << reader.error().message;
+    const auto found = reader->find(query);
+    EXPECT_TRUE(found.has_value()) << found.error().message;
+    return found ? found->total : 0;
+  }
+  std::size_t count_found(const std::string& word) const {
+    AssetQuery query;
+    query.words = {{TextField::kAny, word, false}};
+    return count_found(query);
+  }
+
+  // What the sqlite3 program says: a second opinion on the file.
+  static std::string sqlite3_says(const std::string& path, const std::string& sql) {
+    std::string output;
+    FILE* pipe = ::popen(("sqlite3 '" + path + "' \"" + sql + "\" 2>&1").c_str(), "r");
+    if (pipe == nullptr) return output;
+    std::array<char, 256> buffer{};
+    while (std::fgets(buffer.data(), buffer.size(), pipe) != nullptr) output += buffer.data();
+    ::pclose(pipe);
+    while (output.ends_with('\n')) output.pop_back();
+    return output;
+  }
+  static bool has_sqlite3() { return std::system("command -v sqlite3 >/dev/null 2>&1") == 0; }
+
+  void expect_sound() const {
+    const auto report = check(path_);
+    ASSERT_OK(report);
+    EXPECT_TRUE(report->problems.empty()) << report->problems.front();
+  }
+
+  std::string folder_, path_;
+};
+
+}  // namespace image_engine::store

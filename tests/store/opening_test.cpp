@@ -1,0 +1,239 @@
+#include <gmock/gmock.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+
+#include <random>
+#include <thread>
+
+#include "store/schema.h"
+#include "tests/store/fixture.h"
+
+namespace image_engine::store {
+namespace {
+
+using testing::HasSubstr;
+
+class OpeningTest : public StoreTest {
+ protected:
+  void write_file(const std::string& bytes) const { std::ofstream(path_, std::ios::binary) << bytes; }
+  std::string read_back() const {
+    std::ifstream file(path_, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  static mode_t mode(const std::string& path) {
+    struct stat file {};
+    return ::stat(path.c_str(), &file) == 0 ? file.st_mode & 0777 : 0;
+  }
+};
+
+TEST_F(OpeningTest, OnlyItsOwnerMayRead) {
+  const mode_t before = ::umask(0);
+  {
+    auto writer = open_writer();
+    ASSERT_OK(writer);
+    ASSERT_OK(writer->upsert_file(seen("/p/1.jpg"), 1));
+    for (const char* suffix : {"", "-wal", "-shm", ".lock"}) EXPECT_EQ(mode(path_ + suffix), 0600U) << suffix;
+    ASSERT_OK(backup(path_, folder_ + "/copy.db", false));
+    EXPECT_EQ(mode(folder_ + "/copy.db"), 0600U);
+  }
+  ::umask(before);
+}
+
+TEST_F(OpeningTest, ThereIsNothingToRead) {
+  EXPECT_EQ(CatalogueReader::open(path_).error().code, ErrorCode::kNotFound);
+  write_file("");
+  EXPECT_EQ(CatalogueReader::open(path_).error().code, ErrorCode::kNotFound);
+  ASSERT_OK(open_writer());  // an empty file becomes one
+  ASSERT_OK(CatalogueReader::open(path_));
+}
+
+TEST_F(OpeningTest, OtherFilesAreRefusedUntouched) {
+  for (const std::string& bytes :
+       {std::string("hello"), std::string(100'000, 'x'), std::string("SQLite format 3\0junk", 20)}) {
+    write_file(bytes);
+    EXPECT_EQ(open_writer().error().code, ErrorCode::kCorrupt);
+    EXPECT_EQ(CatalogueReader::open(path_).error().code, ErrorCode::kCorrupt);
+    EXPECT_EQ(read_back(), bytes);
+  }
+}
+
+TEST_F(OpeningTest, AnotherProgramsDatabaseIsRefused) {
+  if (!has_sqlite3()) GTEST_SKIP() << "the sqlite3 program is not installed";
+  sqlite3_says(path_, "CREATE TABLE t(x); PRAGMA application_id = 77");
+  const auto refused = open_writer();
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_THAT(refused.error().message, HasSubstr("another program"));
+  EXPECT_EQ(sqlite3_says(path_, "SELECT count(*) FROM sqlite_schema"), "1");
+}
+
+TEST_F(OpeningTest, ANewerOneIsRefusedUntouched) {
+  ASSERT_OK(open_writer());
+  {
+    Connection connection(path_, Access::kWrite);
+    connection.execute("PRAGMA user_version = 999");
+  }
+  for (const auto& error : {open_writer().error(), CatalogueReader::open(path_).error()}) {
+    EXPECT_EQ(error.code, ErrorCode::kNewer);
+    EXPECT_THAT(error.message, HasSubstr("999"));
+  }
+  Connection connection(path_, Access::kRead);
+  EXPECT_EQ(connection.integer("PRAGMA user_version"), 999);
+}
+
+TEST_F(OpeningTest, DamageNeverCrashes) {
+  {
+    auto writer = open_writer();
+    ASSERT_OK(writer);
+    ASSERT_OK(writer->begin());
+    for (int i = 0; i < 300; ++i) {
+      const auto file = writer->upsert_file(seen("/p/" + std::to_string(i)), 1);
+      ASSERT_OK(writer->set_file_metadata(file->id, titled("damage " + std::to_string(i)), {}, "1"));
+    }
+    ASSERT_OK(writer->commit());
+  }
+  const std::string sound = read_back();
+  std::mt19937 random(1);
+  int noticed = 0;
+  for (int round = 0; round < 60; ++round) {
+    std::string bytes = sound;
+    if (round % 3 == 0) bytes.resize(random() % bytes.size());
+    for (int i = 0; i < 40 && !bytes.empty(); ++i) bytes[random() % bytes.size()] = static_cast<char>(random());
+    write_file(bytes);
+    const auto report = check(path_);
+    if (!report || !report->problems.empty()) ++noticed;
+    if (const auto reader = CatalogueReader::open(path_)) {
+      AssetQuery query;
+      query.words = {{TextField::kAny, "damage", true}};
+      (void)reader->find(query);
+      (void)reader->status();
+    }
+    if (auto writer = open_writer()) (void)writer->upsert_file(seen("/p/new"), 2);
+  }
+  EXPECT_GT(noticed, 30);
+}
+
+constexpr Migration kOne = {1, "one", "CREATE TABLE old(x TEXT); "};
+constexpr Migration kTwo = {2, "two", "CREATE TABLE new(x TEXT); INSERT INTO new SELECT upper(x) FROM old"};
+constexpr Migration kBroken = {3, "three", "CREATE TABLE third(x); INSERT INTO nowhere VALUES(1)"};
+
+class MigrationTest : public OpeningTest {
+ protected:
+  void SetUp() override {
+    OpeningTest::SetUp();
+    Connection connection(path_, Access::kCreate);
+    migrate(connection, std::array{kOne});
+    connection.execute("INSERT INTO old VALUES('kept')");
+  }
+};
+
+TEST_F(MigrationTest, BringsAnOldOneUpToDateAfterACopy) {
+  Connection connection(path_, Access::kWrite);
+  migrate(connection, std::array{kOne, kTwo});
+  EXPECT_EQ(connection.integer("PRAGMA user_version"), 2);
+  EXPECT_EQ(connection.integer("SELECT count(*) FROM new WHERE x = 'KEPT'"), 1);
+  Connection copy(path_ + ".backup-v1", Access::kRead);
+  EXPECT_EQ(copy.integer("PRAGMA user_version"), 1);
+  EXPECT_EQ(copy.integer("SELECT count(*) FROM old WHERE x = 'kept'"), 1);
+  EXPECT_EQ(mode(path_ + ".backup-v1"), 0600U);
+  migrate(connection, std::array{kOne, kTwo});
+  EXPECT_FALSE(std::filesystem::exists(path_ + ".backup-v2"));
+}
+
+TEST_F(MigrationTest, AnEarlierCopyStays) {
+  std::ofstream(path_ + ".backup-v1") << "mine";
+  Connection connection(path_, Access::kWrite);
+  migrate(connection, std::array{kOne, kTwo});
+  EXPECT_EQ(std::filesystem::file_size(path_ + ".backup-v1"), 4U);
+  EXPECT_TRUE(std::filesystem::exists(path_ + ".backup-v1-2"));
+}
+
+TEST_F(MigrationTest, AFailedOneChangesNothing) {
+  Connection connection(path_, Access::kWrite);
+  EXPECT_FALSE(guarded([&] { migrate(connection, std::array{kOne, kTwo, kBroken}); }).has_value());
+  EXPECT_EQ(connection.integer("PRAGMA user_version"), 1);
+  EXPECT_EQ(connection.integer("SELECT count(*) FROM sqlite_schema WHERE name IN ('new', 'third')"), 0);
+  EXPECT_EQ(connection.integer("SELECT count(*) FROM old"), 1);
+}
+
+TEST_F(MigrationTest, VersionsCountUp) {
+  int expected = 1;
+  for (const Migration& migration : migrations()) EXPECT_EQ(migration.version, expected++);
+}
+
+TEST_F(OpeningTest, TheLockNamesItsHolder) {
+  const auto held = WriterLock::acquire(path_, "image-engine analyze /photos\nx");
+  ASSERT_OK(held);
+  const auto refused = WriterLock::acquire(path_, "other");
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, ErrorCode::kBusy);
+  EXPECT_THAT(refused.error().message, HasSubstr(std::to_string(::getpid())));
+  EXPECT_THAT(refused.error().message, HasSubstr("image-engine analyze /photos"));
+}
+
+TEST_F(OpeningTest, ADeadHoldersLockIsFree) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const auto held = WriterLock::acquire(path_, "dies");
+    ::kill(::getpid(), SIGKILL);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  ASSERT_OK(WriterLock::acquire(path_, "next"));
+}
+
+TEST_F(OpeningTest, WaitingEndsWhenTheHolderGoesOrTheUserCancels) {
+  auto held = std::make_unique<WriterLock>(*WriterLock::acquire(path_, "first"));
+  int asked = 0;
+  EXPECT_EQ(WriterLock::wait(path_, "second", [&] { return ++asked == 3; }).error().code, ErrorCode::kInterrupted);
+  EXPECT_EQ(asked, 3);
+  ASSERT_OK(WriterLock::wait(path_, "second", [&] {
+    held.reset();
+    return false;
+  }));
+}
+
+TEST_F(OpeningTest, ReadersWorkWhileAWriterWrites) {
+  auto writer = open_writer();
+  ASSERT_OK(writer);
+  ASSERT_OK(writer->upsert_file(seen("/p/1.jpg"), 1));
+  ASSERT_OK(writer->begin());
+  ASSERT_OK(writer->upsert_file(seen("/p/2.jpg"), 1));
+  const auto reader = CatalogueReader::open(path_);
+  ASSERT_OK(reader);
+  EXPECT_EQ(reader->asset_ids()->size(), 1U);
+  EXPECT_EQ(count_found(AssetQuery{}), 1U);
+  ASSERT_OK(backup(path_, folder_ + "/during.db", false));
+  ASSERT_OK(writer->commit());
+  EXPECT_EQ(reader->asset_ids()->size(), 2U);
+  EXPECT_EQ(CatalogueReader::open(folder_ + "/during.db")->asset_ids()->size(), 1U);
+}
+
+TEST_F(OpeningTest, AReadOnlyMediumCanBeRead) {
+  {
+    auto writer = open_writer();
+    ASSERT_OK(writer);
+    ASSERT_OK(writer->upsert_file(seen("/p/1.jpg"), 1));
+  }
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const bool mounted = ::unshare(CLONE_NEWNS) == 0 &&
+                         ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+                         ::mount(folder_.c_str(), folder_.c_str(), nullptr, MS_BIND, nullptr) == 0 &&
+                         ::mount(nullptr, folder_.c_str(), nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY, nullptr) == 0;
+    if (!mounted) ::_exit(77);
+    const auto reader = CatalogueReader::open(path_);
+    if (!reader) std::fprintf(stderr, "%s\n", reader.error().message.c_str());
+    const bool read = reader && reader->asset_ids() && reader->asset_ids()->size() == 1;
+    const auto writer = WriterLock::acquire(path_, "test");
+    ::_exit(read && !writer ? 0 : 1);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  ASSERT_TRUE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == 77) GTEST_SKIP() << "a mount namespace is not allowed here";
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+}  // namespace
+}  // namespace image_engine::store
