@@ -12,7 +12,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <csignal>
 #include <cstdio>
 #include <cstring>
 
@@ -97,7 +96,6 @@ constexpr bool kSanitized = false;
 }  // namespace
 
 void enter_early(SandboxReport& report) {
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   report.no_new_privileges = ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
   report.namespaces = ::unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWIPC) == 0;
 }

@@ -17,7 +17,7 @@ struct SandboxReport {
   [[nodiscard]] bool holds() const { return seccomp || (landlock > 0 && namespaces); }
 };
 
-// Before any thread starts and before libraries load: privileges, namespaces, death with the parent.
+// Before any thread starts and before libraries load: privileges and namespaces.
 void enter_early(SandboxReport& report);
 
 // Once libraries have loaded all that they need from disk: resource limits, Landlock without any rule, seccomp.

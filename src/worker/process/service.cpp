@@ -1,5 +1,6 @@
 #include "worker/process/service.h"
 
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -11,6 +12,7 @@
 #include <exception>
 #include <new>
 #include <optional>
+#include <thread>
 
 #include "core/file.h"
 #include "media/media.h"
@@ -175,12 +177,27 @@ class Service {
 
 }  // namespace
 
+namespace {
+
+// Ends the program when the engine has gone, also in the middle of a file. (PR_SET_PDEATHSIG would do so when the thread
+// that started us ends, whatever becomes of its process.)
+void end_with_the_engine() {
+  std::thread([] {
+    pollfd hang_up{kSocketFd, 0, 0};
+    while (::poll(&hang_up, 1, -1) <= 0 || (hang_up.revents & (POLLHUP | POLLERR)) == 0) continue;
+    ::_exit(0);
+  }).detach();
+}
+
+}  // namespace
+
 int serve() {
   struct stat info {};
   if (::fstat(kMemoryFd, &info) != 0) return 2;
   const auto size = static_cast<size_t>(info.st_size);
   void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, kMemoryFd, 0);
   if (memory == MAP_FAILED) return 2;
+  end_with_the_engine();
   Service service({static_cast<std::byte*>(memory), size});
   while (std::optional<Incoming> incoming = receive()) {
     try {

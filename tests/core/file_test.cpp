@@ -1,0 +1,127 @@
+#include "core/file.h"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+#include <thread>
+
+#include "core/hash.h"
+#include "core/subprocess.h"
+
+namespace image_engine {
+namespace {
+
+class FileTest : public testing::Test {
+ protected:
+  FileTest() {
+    std::string pattern = testing::TempDir() + "file_test.XXXXXX";
+    folder_ = ::mkdtemp(pattern.data());
+  }
+  ~FileTest() override { (void)run_program({.arguments = {"/bin/rm", "-rf", folder_}}, std::chrono::seconds(10)); }
+  [[nodiscard]] std::string in(const std::string& name) const { return join_path(folder_, name); }
+  std::string folder_;
+};
+
+TEST_F(FileTest, WritingReplacesWholeFilesAndSetsTheMode) {
+  ASSERT_TRUE(write_file_atomically(in("a"), "first", 0600));
+  ASSERT_TRUE(write_file_atomically(in("a"), "second", 0640));
+  EXPECT_EQ(read_file(in("a")).value(), "second");
+  struct stat info {};
+  ASSERT_EQ(::stat(in("a").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0640U);
+}
+
+TEST_F(FileTest, AFailedWriteLeavesTheOldBytesAndNothingBeside) {
+  ASSERT_TRUE(write_file_atomically(in("a"), "kept"));
+  // A file size limit stands in for a full disk.
+  rlimit old{};
+  ::getrlimit(RLIMIT_FSIZE, &old);
+  const rlimit small{1000, old.rlim_max};
+  std::signal(SIGXFSZ, SIG_IGN);
+  ::setrlimit(RLIMIT_FSIZE, &small);
+  const Status status = write_file_atomically(in("a"), std::string(100'000, 'x'));
+  ::setrlimit(RLIMIT_FSIZE, &old);
+  ASSERT_FALSE(status);
+  EXPECT_EQ(read_file(in("a")).value(), "kept");
+  const Finished listing = run_program({.arguments = {"/bin/ls", folder_}}, std::chrono::seconds(5)).value();
+  EXPECT_EQ(listing.output, "a\n");
+}
+
+TEST_F(FileTest, ErrorsAreByKind) {
+  EXPECT_EQ(open_regular(in("none")).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(open_regular(folder_).error().code, ErrorCode::kUnsupported);
+  ASSERT_EQ(::mkfifo(in("pipe").c_str(), 0600), 0);
+  EXPECT_EQ(open_regular(in("pipe")).error().code, ErrorCode::kUnsupported);  // and does not hang
+  ASSERT_TRUE(write_file_atomically(in("big"), std::string(5000, 'x')));
+  EXPECT_EQ(read_file(in("big"), 4999).error().code, ErrorCode::kTooLarge);
+  EXPECT_EQ(read_file(in("big"), 5000)->size(), 5000U);
+}
+
+TEST_F(FileTest, MapsWholeFilesAndEmptyOnes) {
+  ASSERT_TRUE(write_file_atomically(in("a"), "mapped"));
+  ASSERT_TRUE(write_file_atomically(in("empty"), ""));
+  const MappedFile file = MappedFile::create(open_regular(in("a"))->get()).value();
+  EXPECT_EQ(std::string(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()), "mapped");
+  EXPECT_TRUE(MappedFile::create(open_regular(in("empty"))->get())->bytes().empty());
+}
+
+TEST_F(FileTest, MakesFoldersWithTheirParents) {
+  ASSERT_TRUE(make_folders(in("x/y/z"), 0700));
+  ASSERT_TRUE(make_folders(in("x/y/z"), 0700));
+  EXPECT_EQ(::access(in("x/y/z").c_str(), W_OK), 0);
+  ASSERT_TRUE(write_file_atomically(in("x/file"), ""));
+  EXPECT_FALSE(make_folders(in("x/file/below")));
+}
+
+TEST(Path, IsTextualAndTakesAnyBytes) {
+  EXPECT_EQ(absolute_path("/a/./b//../c/"), "/a/c");
+  EXPECT_EQ(absolute_path("/.."), "/");
+  EXPECT_EQ(absolute_path("/a/\xFF\n"), "/a/\xFF\n");
+  EXPECT_EQ(file_name("/a/b.JPG"), "b.JPG");
+  EXPECT_EQ(parent_path("/a"), "/");
+  EXPECT_EQ(parent_path("/a/b"), "/a");
+  EXPECT_EQ(lower_extension("/x.y/IMG.JPeG"), ".jpeg");
+  EXPECT_EQ(lower_extension("/x/.hidden"), "");
+  EXPECT_EQ(join_path("/a/", "b"), "/a/b");
+}
+
+// Reference values of the xxHash project's own command: printf '' | xxh128sum, printf 'hello' | xxh128sum.
+TEST(Hash, IsXxh3Of128Bits) {
+  EXPECT_EQ(hash128(std::string_view()).hex(), "99aa06d3014798d86001c324468d497f");
+  EXPECT_EQ(hash128(std::string_view("hello")).hex(), "b5e9c1ad071b3e7fc779cfaa5e523818");
+  Hasher hasher;
+  hasher.update(std::as_bytes(std::span("hel", 3)));
+  hasher.update(std::as_bytes(std::span("lo", 2)));
+  EXPECT_EQ(hasher.digest(), hash128(std::string_view("hello")));
+  EXPECT_EQ(Hash128::from_hex(hash128(std::string_view("hello")).hex()), hash128(std::string_view("hello")));
+  EXPECT_EQ(Hash128::from_hex("zz"), std::nullopt);
+}
+
+TEST(Subprocess, GivesOutputAndExitCode) {
+  const Finished done = run_program({.arguments = {"/bin/sh", "-c", "echo out; exit 7"}}, std::chrono::seconds(5)).value();
+  EXPECT_EQ(done.output, "out\n");
+  EXPECT_EQ(done.exit_code, 7);
+  const Finished killed = run_program({.arguments = {"/bin/sh", "-c", "kill -9 $$"}}, std::chrono::seconds(5)).value();
+  EXPECT_EQ(killed.signal, SIGKILL);
+}
+
+TEST(Subprocess, EndsWhatTakesTooLong) {
+  EXPECT_EQ(run_program({.arguments = {"/bin/sleep", "60"}}, std::chrono::milliseconds(100)).error().code, ErrorCode::kTimeout);
+}
+
+TEST(Subprocess, InheritsNeitherEnvironmentNorDescriptors) {
+  ::setenv("IE_TEST_SECRET", "key", 1);
+  const UniqueFd open_file(::dup(0));
+  const SpawnOptions options{.arguments = {"/bin/sh", "-c", "echo \"${IE_TEST_SECRET:-none} $A\"; ls /proc/self/fd | wc -l"},
+                             .environment = {"A=b", "PATH=/usr/bin:/bin"}};
+  // 0, 1, 2 and the descriptor with which ls reads the folder.
+  EXPECT_EQ(run_program(options, std::chrono::seconds(5))->output, "none b\n4\n");
+}
+
+}  // namespace
+}  // namespace image_engine

@@ -1,0 +1,70 @@
+#include "core/text.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+namespace image_engine {
+namespace {
+
+TEST(Text, Utf8FollowsTheStandard) {
+  EXPECT_TRUE(is_utf8("plain, ä, 海, 😀"));
+  // Unicode 15, table 3-7: overlong forms, surrogates, beyond U+10FFFF, a lone continuation, a cut sequence.
+  for (const char* bad : {"\xC0\x80", "\xE0\x80\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\x80", "\xE6\xB5", "\xFF"})
+    EXPECT_FALSE(is_utf8(bad)) << bad;
+}
+
+TEST(Text, BadBytesBecomeReplacementCharacters) {
+  EXPECT_EQ(to_utf8("a\xFFz"), "a\xEF\xBF\xBDz");
+  EXPECT_EQ(to_utf8("\xE6\xB5" "x"), "\xEF\xBF\xBD\xEF\xBF\xBDx");
+  EXPECT_EQ(to_utf8("ok ä"), "ok ä");
+}
+
+TEST(Text, PrintableHidesWhatATerminalWouldObey) {
+  EXPECT_EQ(printable("a\nb\t\x1b[31mred\x7f"), "a\\nb\\t\\x1b[31mred\\x7f");
+  EXPECT_EQ(printable("\xC2\x9B" "1m"), "\\u009b1m");  // the one-character CSI
+  EXPECT_EQ(printable("日本"), "日本");
+}
+
+TEST(Text, Base64IsThatOfRfc4648) {
+  const std::pair<const char*, const char*> vectors[] = {{"", ""},         {"f", "Zg=="},         {"fo", "Zm8="},
+                                                         {"foo", "Zm9v"},  {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="},
+                                                         {"foobar", "Zm9vYmFy"}};
+  for (const auto& [plain, coded] : vectors) {
+    EXPECT_EQ(base64_encode(plain), coded);
+    EXPECT_EQ(base64_decode(coded).value(), plain);
+  }
+  EXPECT_EQ(base64_decode("Zm9v!").error().code, ErrorCode::kInvalidArgument);
+}
+
+TEST(Text, Base64TakesAnyBytesBack) {
+  std::mt19937 random(1);
+  for (int i = 0; i < 200; ++i) {
+    std::string bytes(random() % 40, ' ');
+    for (char& c : bytes) c = static_cast<char>(random());
+    EXPECT_EQ(base64_decode(base64_encode(bytes)).value(), bytes);
+  }
+}
+
+TEST(Text, NearestNameIsWhatWasMeant) {
+  const std::string_view names[] = {"analyze", "search", "status"};
+  EXPECT_EQ(nearest_name("analyse", names), "analyze");
+  EXPECT_EQ(nearest_name("serach", names), "search");
+  EXPECT_EQ(nearest_name("xylophone", names), "");
+}
+
+TEST(Text, HumanFigures) {
+  EXPECT_EQ(human_bytes(0), "0 B");
+  EXPECT_EQ(human_bytes(1500), "1.5 KB");
+  EXPECT_EQ(human_bytes(999'999), "1.0 MB");
+  EXPECT_EQ(human_bytes(312'000'000), "312 MB");
+  EXPECT_EQ(human_duration(0.125), "125 ms");
+  EXPECT_EQ(human_duration(59.97), "1 min 00 s");
+  EXPECT_EQ(human_duration(3720), "1 h 02 min");
+  EXPECT_EQ(human_count(5372), "5,372");
+  EXPECT_EQ(human_count(1234567), "1,234,567");
+  EXPECT_EQ(human_count(999), "999");
+}
+
+}  // namespace
+}  // namespace image_engine

@@ -1,0 +1,182 @@
+#include "worker/pool.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "core/file.h"
+
+namespace image_engine::worker {
+namespace {
+
+// 2 × 1 pixels, red and blue.
+std::string tiny_bmp() {
+  const unsigned char bytes[] = {'B', 'M', 62, 0, 0, 0, 0, 0, 0, 0, 54, 0, 0,  0, 40, 0, 0, 0, 2, 0,   0,
+                                 0,   1,   0,  0, 0, 1, 0, 24, 0, 0, 0,  0, 0, 8, 0,  0, 0, 0, 0, 0,   0,
+                                 0,   0,   0,  0, 0, 0, 0, 0, 0, 0, 0,  0, 0,  0, 255, 255, 0, 0, 0, 0};
+  return {reinterpret_cast<const char*>(bytes), sizeof bytes};
+}
+
+class PoolTest : public testing::Test {
+ protected:
+  PoolTest() : file_(::memfd_create("picture", MFD_CLOEXEC)) {
+    const std::string bmp = tiny_bmp();
+    EXPECT_EQ(::write(file_.get(), bmp.data(), bmp.size()), static_cast<ssize_t>(bmp.size()));
+  }
+
+  static PoolOptions bad(const std::string& name) {
+    PoolOptions options;
+    options.program = executable_folder() + "/bad_workers/" + name;
+    options.timeout = std::chrono::milliseconds(300);
+    options.memory_limit = 200 << 20;
+    return options;
+  }
+
+  Result<Reply> ask(Pool& pool, std::uint32_t operations = kReadMetadata | kHash | kDecode | kThumbnail) {
+    Task task;
+    task.operations = operations;
+    task.media_fd = file_.get();
+    return pool.lease().run(task);
+  }
+
+  UniqueFd file_;
+};
+
+TEST_F(PoolTest, OneTaskGivesAllThatIsAskedFor) {
+  const auto pool = Pool::create({}).value();
+  Task task;
+  task.operations = kReadMetadata | kHash | kDecode | kThumbnail;
+  task.media_fd = file_.get();
+  Lease lease = pool->lease();
+  const Reply reply = lease.run(task).value();
+  ASSERT_TRUE(reply.metadata) << reply.metadata.error().message;
+  EXPECT_EQ(reply.metadata->format, MediaFormat::kBmp);
+  EXPECT_EQ(reply.metadata->width, 2U);
+  ASSERT_TRUE(reply.hashes);
+  EXPECT_EQ(reply.hashes->file, hash128(tiny_bmp()));
+  ASSERT_TRUE(reply.picture) << reply.picture.error().message;
+  const ImageView pixels = lease.pixels(*reply.picture);
+  EXPECT_EQ(std::vector<std::uint8_t>(pixels.pixels.begin(), pixels.pixels.end()),
+            (std::vector<std::uint8_t>{255, 0, 0, 0, 0, 255}));
+  ASSERT_TRUE(reply.thumbnail);
+  EXPECT_EQ(lease.bytes(*reply.thumbnail)[0], std::byte{0xFF});
+}
+
+TEST_F(PoolTest, WorkersServeManyThreads) {
+  PoolOptions options;
+  options.workers = 3;
+  const auto pool = Pool::create(options).value();
+  std::atomic<int> good = 0;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 8; ++t)
+    threads.emplace_back([&] {
+      for (int i = 0; i < 25; ++i) good += ask(*pool)->metadata.has_value();
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(good, 200);
+  EXPECT_LE(pool->starts(), 3U);
+  EXPECT_EQ(pool->deaths(), 0U);
+}
+
+TEST_F(PoolTest, AKilledWorkerIsReplacedAndItsFileTriedAgain) {
+  const auto pool = Pool::create({}).value();
+  ASSERT_TRUE(ask(*pool));
+  for (int round = 0; round < 5; ++round) {
+    ASSERT_EQ(pool->process_ids().size(), 1U);
+    ::kill(pool->process_ids()[0], SIGKILL);
+    EXPECT_TRUE(ask(*pool));
+  }
+  EXPECT_EQ(pool->deaths(), 5U);
+  EXPECT_EQ(pool->starts(), 6U);
+}
+
+TEST_F(PoolTest, EachMisbehaviourIsAnErrorOfItsKind) {
+  const std::pair<const char*, ErrorCode> cases[] = {
+      {"hang", ErrorCode::kTimeout},   {"crash", ErrorCode::kCrashed}, {"exit", ErrorCode::kCrashed},
+      {"eat", ErrorCode::kOutOfMemory}, {"garbage", ErrorCode::kCrashed}, {"outside", ErrorCode::kCrashed},
+      {"huge", ErrorCode::kInternal},  {"version", ErrorCode::kInternal}};
+  for (const auto& [name, code] : cases) {
+    PoolOptions options = bad(name);
+    if (code == ErrorCode::kOutOfMemory) options.timeout = std::chrono::seconds(20);
+    const auto pool = Pool::create(options).value();
+    for (int i = 0; i < 2; ++i) {
+      const Result<Reply> reply = ask(*pool);
+      ASSERT_FALSE(reply) << name;
+      EXPECT_EQ(reply.error().code, code) << name << ": " << reply.error().message;
+      EXPECT_FALSE(reply.error().message.empty()) << name;
+    }
+    EXPECT_EQ(pool->deaths(), 2U) << name;
+    EXPECT_TRUE(pool->process_ids().empty()) << name;
+  }
+}
+
+TEST_F(PoolTest, WorkersOutliveTheThreadThatStartedThem) {
+  const auto pool = Pool::create({}).value();
+  std::thread([&] { EXPECT_TRUE(ask(*pool)); }).join();
+  const std::vector<int> first = pool->process_ids();
+  ::usleep(50'000);
+  EXPECT_TRUE(ask(*pool));
+  EXPECT_EQ(pool->process_ids(), first);
+}
+
+TEST_F(PoolTest, AnEmptyFileIsAnErrorOfItsOwn) {
+  const auto pool = Pool::create({}).value();
+  ASSERT_TRUE(ask(*pool, kReadMetadata));
+  const UniqueFd empty(::memfd_create("empty", MFD_CLOEXEC));
+  Task task;
+  task.operations = kReadMetadata;
+  task.media_fd = empty.get();
+  const Result<Reply> reply = pool->lease().run(task);
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(reply->metadata.error().code, ErrorCode::kCorrupt);
+  EXPECT_TRUE(ask(*pool)->metadata);
+}
+
+TEST_F(PoolTest, AMissingProgramIsSaidAtOnce) {
+  PoolOptions options;
+  options.program = "/nonexistent/worker";
+  EXPECT_EQ(Pool::create(options).error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(PoolTest, TheWorkerHasNothingOfOurs) {
+  ::setenv("NVIDIA_API_KEY", "secret-key-of-a-test", 1);
+  const UniqueFd other(::open("/etc/hostname", O_RDONLY));  // inheritable on purpose
+  const auto pool = Pool::create({}).value();
+  ASSERT_TRUE(ask(*pool));
+  const std::string folder = "/proc/" + std::to_string(pool->process_ids().at(0));
+  // A worker is not dumpable: only root may look at all.
+  if (const Result<std::string> environment = read_file(folder + "/environ")) {
+    EXPECT_EQ(environment->find("secret-key-of-a-test"), std::string::npos);
+  }
+  for (int fd = 0; fd < 64; ++fd) {
+    char target[256] = {};
+    if (::readlink((folder + "/fd/" + std::to_string(fd)).c_str(), target, sizeof target - 1) < 0) continue;
+    EXPECT_STRNE(target, "/etc/hostname");
+  }
+  const std::string status = read_file(folder + "/status").value();
+  EXPECT_NE(status.find("NoNewPrivs:\t1"), std::string::npos);
+}
+
+TEST(Probe, TheWallRefusesWhatItIsThereToRefuse) {
+  const nlohmann::json probe = nlohmann::json::parse(worker::probe().value());
+  EXPECT_TRUE(probe["sandbox"]["no_new_privileges"].get<bool>());
+  if (!probe["sandbox"]["seccomp"].get<bool>()) GTEST_SKIP() << "no seccomp in this build or on this kernel";
+  for (const char* what : {"files", "sockets", "processes"})
+    EXPECT_TRUE(probe["sandbox"]["refuses"][what].get<bool>()) << what;
+}
+
+TEST(Probe, NamesItsLibraries) {
+  const nlohmann::json probe = nlohmann::json::parse(worker::probe().value());
+  for (const char* library : {"libvips", "libjpeg-turbo", "exiv2", "LibRaw", "FFmpeg"})
+    EXPECT_FALSE(probe["libraries"][library].get<std::string>().empty()) << library;
+}
+
+}  // namespace
+}  // namespace image_engine::worker
