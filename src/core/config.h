@@ -63,7 +63,7 @@ struct Config {
     MlModelsConfig ml_models;
   } analysis;
   struct {
-    std::int64_t workers = 4;                 // processes and threads that work at once; 0: one a core
+    std::int64_t workers = 0;                 // processes and threads that work at once; 0: one a core
     std::int64_t clear_cache_frequency = 10;  // batches between giving cached memory back, 0: never
   } processing;
   struct {

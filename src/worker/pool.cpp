@@ -39,8 +39,9 @@ Result<Reply> Lease::try_once(const Task& task, bool& worth_retry) {
   request.thumbnail_edge = task.thumbnail_edge;
   request.thumbnail_quality = task.thumbnail_quality;
   request.has_sidecar = task.sidecar_fd >= 0;
-  // Pixels, their decoder's buffers and the reply have to fit: about 8 bytes a pixel.
-  request.max_pixels = pool_->options().memory_limit / 8;
+  // Three bytes a pixel: more could not even be held. What needs less is decoded in strips or at a smaller scale; what
+  // needs more meets the worker's memory limit.
+  request.max_pixels = pool_->options().memory_limit / 3;
   Death death = Death::kNone;
   const int process_id = process_->id();
   Result<Reply> reply =

@@ -103,7 +103,7 @@ void enter_early(SandboxReport& report) {
 void enter_late(SandboxReport& report, std::uint64_t memory_limit) {
   ::prctl(PR_SET_DUMPABLE, 0);
   const std::uint64_t used = private_bytes();
-  report.limits = limit(RLIMIT_CORE, 0) & limit(RLIMIT_FSIZE, 0) & limit(RLIMIT_NOFILE, 32);
+  report.limits = limit(RLIMIT_CORE, 0) && limit(RLIMIT_NOFILE, 32);
   // Thread stacks and arenas are reserved, not used: room for them on top.
   constexpr std::uint64_t kReserved = std::uint64_t{512} << 20;
   if (!kSanitized) report.limits = limit(RLIMIT_DATA, used + memory_limit + kReserved) && report.limits;

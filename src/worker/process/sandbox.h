@@ -11,7 +11,7 @@ struct SandboxReport {
   bool namespaces = false;  // user, network and IPC of their own: no network even if seccomp were bypassed
   int landlock = 0;         // ABI version in force; 0 none
   bool seccomp = false;     // system calls by allow-list
-  bool limits = false;      // rlimits: memory, file size, core dumps, processes
+  bool limits = false;      // rlimits: memory, descriptors, core dumps
 
   // Whether at least the system calls or the file system are closed.
   [[nodiscard]] bool holds() const { return seccomp || (landlock > 0 && namespaces); }
