@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -42,11 +43,23 @@ constexpr CodeOfSqlite kCodes[] = {
 
 bool is_no_space(int error_number) { return error_number == ENOSPC || error_number == EDQUOT || error_number == EFBIG; }
 
+// SQLite forgets why a write failed when it is not ENOSPC: tries the same beside the catalogue, as far in as its -wal
+// reaches, for a quota and a limit on the size of files.
+bool has_no_room(const std::string& path) {
+  struct stat wal {};
+  if (::stat((path + "-wal").c_str(), &wal) != 0) wal.st_size = 0;
+  const UniqueFd probe(::open(std::string(parent_path(path)).c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600));
+  const std::string bytes(size_t{64} << 10, '\0');
+  const ssize_t written = probe ? ::pwrite(probe.get(), bytes.data(), bytes.size(), wal.st_size) : 0;
+  if (written < 0) return is_no_space(errno);
+  return probe && written < static_cast<ssize_t>(bytes.size());
+}
+
 Error describe(const std::string& path, int code, int error_number, std::string_view message) {
   const std::string prefix = "catalogue " + to_utf8(path) + ": ";
   const int primary = code & 0xff;
   const bool of_system = primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN;
-  if (of_system && is_no_space(error_number))
+  if ((of_system && is_no_space(error_number)) || (code == SQLITE_IOERR_WRITE && has_no_room(path)))
     return {ErrorCode::kNoSpace, prefix + "the disk is full: " + std::string(kCodes[0].advice)};
   if (of_system && (error_number == EACCES || error_number == EPERM || error_number == EROFS))
     return {ErrorCode::kPermission, prefix + "no permission"};

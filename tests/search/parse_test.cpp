@@ -1,0 +1,152 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "search/search.h"
+
+namespace image_engine::search {
+namespace {
+
+using store::Filter;
+using store::TextField;
+using testing::HasSubstr;
+using testing::SizeIs;
+
+ParsedQuery parse(std::string_view text, const SearchOptions& options = {}) {
+  auto parsed = parse_query(text, options);
+  EXPECT_TRUE(parsed.has_value()) << text << ": " << parsed.error().message;
+  return parsed ? *parsed : ParsedQuery();
+}
+
+template <typename T>
+T only_filter(std::string_view text) {
+  const auto parsed = parse(text);
+  EXPECT_THAT(parsed.query.filters, SizeIs(1)) << text;
+  const auto* typed = parsed.query.filters.empty() ? nullptr : std::get_if<T>(&parsed.query.filters[0].condition);
+  EXPECT_NE(typed, nullptr) << text;
+  return typed ? *typed : T();
+}
+
+std::string refusal(std::string_view text) {
+  const auto parsed = parse_query(text);
+  EXPECT_FALSE(parsed.has_value()) << text;
+  if (parsed) return {};
+  EXPECT_EQ(parsed.error().code, ErrorCode::kInvalidArgument);
+  return parsed.error().message;
+}
+
+TEST(Parse, Words) {
+  const auto parsed = parse("  sea  beach\tsun\xE3\x80\x80tree 12:30 ");
+  ASSERT_THAT(parsed.query.words, SizeIs(5));
+  EXPECT_EQ(parsed.query.words[0].text, "sea");
+  EXPECT_FALSE(parsed.query.words[0].prefix);
+  EXPECT_TRUE(parsed.query.words[1].prefix);  // four letters and more may go on
+  EXPECT_EQ(parsed.query.words[3].text, "tree");
+  EXPECT_EQ(parsed.query.words[4].text, "12:30");
+  EXPECT_THAT(parse("").query.words, SizeIs(0));
+  EXPECT_TRUE(parse("se*").query.words[0].prefix);
+}
+
+TEST(Parse, QuotedWordsMustBeThere) {
+  const auto parsed = parse("\"new york\" pier");
+  ASSERT_THAT(parsed.query.words, SizeIs(2));
+  ASSERT_THAT(parsed.query.filters, SizeIs(1));
+  EXPECT_FALSE(parsed.query.filters[0].negated);
+  EXPECT_FALSE(parsed.query.words[0].prefix);
+  EXPECT_EQ(parse("\"left open").query.words[0].text, "left open");
+}
+
+TEST(Parse, NegationExcludes) {
+  const auto parsed = parse("-winter -tag:snow -\"ski lift\" -");
+  ASSERT_THAT(parsed.query.filters, SizeIs(3));
+  for (const Filter& filter : parsed.query.filters) EXPECT_TRUE(filter.negated);
+  EXPECT_FALSE(std::get<store::TextCondition>(parsed.query.filters[0].condition).prefix);
+  ASSERT_THAT(parsed.query.words, SizeIs(1));  // a lone dash is a word like others
+}
+
+TEST(Parse, TextFields) {
+  const std::pair<const char*, TextField> kCases[] = {
+      {"tag:x", TextField::kKeywords}, {"Camera:x", TextField::kCamera}, {"lens:x", TextField::kLens},
+      {"place:x", TextField::kPlace},  {"title:x", TextField::kTitle},   {"object:x", TextField::kObjects},
+      {"scene:x", TextField::kScene},  {"text:x", TextField::kText},     {"person:x", TextField::kPeople},
+  };
+  for (const auto& [text, field] : kCases) EXPECT_EQ(only_filter<store::TextCondition>(text).field, field) << text;
+  EXPECT_EQ(only_filter<store::TextCondition>("camera:\"EOS 40D\"").text, "EOS 40D");
+  EXPECT_THAT(parse("object:dog tag:x").analysed_fields, testing::ElementsAre(TextField::kObjects));
+}
+
+TEST(Parse, UnknownFieldsNameTheNearest) {
+  EXPECT_THAT(refusal("camra:canon"), HasSubstr("camera:"));
+  EXPECT_THAT(refusal("befor:2008"), HasSubstr("before:"));
+  EXPECT_THAT(refusal("http://x"), HasSubstr("quote it"));
+  EXPECT_THAT(refusal("tag:"), HasSubstr("value"));
+}
+
+// Seconds by `date -u -d … +%s`.
+TEST(Parse, TimesCoverWhatTheyName) {
+  EXPECT_EQ(only_filter<store::TakenCondition>("after:2008").from, 1199145600);
+  EXPECT_EQ(only_filter<store::TakenCondition>("after:2008").to, std::nullopt);
+  EXPECT_EQ(only_filter<store::TakenCondition>("before:2008").to, 1230767999);
+  EXPECT_EQ(only_filter<store::TakenCondition>("before:2008").from, std::nullopt);
+  EXPECT_EQ(only_filter<store::TakenCondition>("before:2008-02").to, 1204329599);
+  EXPECT_EQ(only_filter<store::TakenCondition>("on:2024-02-29").from, 1709164800);
+  EXPECT_EQ(only_filter<store::TakenCondition>("on:2024-02-29").to, 1709251199);
+  EXPECT_EQ(only_filter<store::TakenCondition>("after:2024-06-01T10:22").from, 1717237320);
+  EXPECT_EQ(only_filter<store::TakenCondition>("before:2024-06-01T10:22").to, 1717237379);
+  EXPECT_FALSE(only_filter<store::TakenCondition>("before:2024-06-01T10:22:03").absolute);
+  const auto zoned = only_filter<store::TakenCondition>("after:2024-06-01T10:22:03+02:00");
+  EXPECT_TRUE(zoned.absolute);
+  EXPECT_EQ(zoned.from, 1717230123);
+  for (const char* text :
+       {"after:yesterday", "after:2023-02-29", "after:2023-13", "after:2023-1", "on:2024-06-01T25:00",
+        "before:2024-06-01T10:22:03x", "before:12", "after:2024-06-01T", "after:99999"})
+    EXPECT_THAT(refusal(text), HasSubstr("is not a date")) << text;
+}
+
+TEST(Parse, Ratings) {
+  const std::tuple<const char*, int, int> kCases[] = {{"rating:4", 4, 5},    {"rating:=4", 4, 4}, {"rating:<3", -1, 2},
+                                                      {"rating:<=3", -1, 3}, {"rating:>3", 4, 5}, {"rating:>=3", 3, 5}};
+  for (const auto& [text, least, most] : kCases) {
+    EXPECT_EQ(only_filter<store::RatingCondition>(text).least, least) << text;
+    EXPECT_EQ(only_filter<store::RatingCondition>(text).most, most) << text;
+  }
+  for (const char* text : {"rating:x", "rating:9", "rating:4.5", "rating:=", "rating:99999999999999999999"})
+    EXPECT_THAT(refusal(text), HasSubstr("rating:4")) << text;
+}
+
+TEST(Parse, Near) {
+  const auto near = only_filter<store::NearCondition>("near:48.14,-11.5,2.5");
+  EXPECT_DOUBLE_EQ(near.latitude, 48.14);
+  EXPECT_DOUBLE_EQ(near.longitude, -11.5);
+  EXPECT_DOUBLE_EQ(near.kilometres, 2.5);
+  EXPECT_DOUBLE_EQ(only_filter<store::NearCondition>("near:1,2").kilometres, 5);
+  for (const char* text : {"near:91,0", "near:0,181", "near:1", "near:1,2,0", "near:1,2,-3", "near:1,2,3,4",
+                           "near:nan,0", "near:1,2,nan", "near:Munich", "near:,"})
+    refusal(text);
+  SearchOptions options;
+  options.find_place = [](std::string_view name) -> std::optional<PlacePosition> {
+    if (name != "New York") return std::nullopt;
+    return PlacePosition{40.7, -74};
+  };
+  const auto place = parse("near:\"New York,10\"", options);
+  EXPECT_DOUBLE_EQ(std::get<store::NearCondition>(place.query.filters[0].condition).kilometres, 10);
+  EXPECT_FALSE(parse_query("near:Atlantis", options).has_value());
+}
+
+TEST(Parse, TypesAndStates) {
+  EXPECT_EQ(only_filter<store::TypeCondition>("type:Video").kind, MediaKind::kVideo);
+  EXPECT_THAT(only_filter<store::TypeCondition>("type:jpg").formats, testing::ElementsAre(MediaFormat::kJpeg));
+  EXPECT_THAT(only_filter<store::TypeCondition>("type:heic").formats, testing::ElementsAre(MediaFormat::kHeif));
+  EXPECT_THAT(only_filter<store::TypeCondition>("type:raw").formats, testing::Contains(MediaFormat::kNef));
+  EXPECT_EQ(only_filter<store::StateCondition>("state:missing").state, store::FileState::kMissing);
+  refusal("type:song");
+  refusal("state:lost");
+}
+
+TEST(Parse, TooManyWords) {
+  std::string text;
+  for (int i = 0; i < 65; ++i) text += "w ";
+  EXPECT_THAT(refusal(text), HasSubstr("64"));
+}
+
+}  // namespace
+}  // namespace image_engine::search

@@ -1,0 +1,292 @@
+#include "search/search.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <random>
+
+namespace image_engine::search {
+namespace {
+
+using store::Why;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::UnorderedElementsAre;
+
+struct Photo {
+  std::string name;
+  Metadata metadata;
+  std::optional<store::Place> place;
+};
+
+Metadata photo(const std::string& taken, const std::string& make, const std::string& model,
+               const std::vector<std::string>& keywords, const std::string& title = "",
+               const std::string& description = "") {
+  Metadata m;
+  m.format = MediaFormat::kJpeg;
+  if (!taken.empty()) m.taken = CaptureTime{taken, {}};
+  m.make = make;
+  m.model = model;
+  m.keywords = keywords;
+  m.title = title;
+  m.description = description;
+  return m;
+}
+
+std::vector<Photo> library() {
+  std::vector<Photo> photos = {
+      {"beach1.jpg", photo("2010-05-01T12:00:00", "Canon", "Canon EOS 40D", {"beach", "sunset"}), {}},
+      {"IMG_2.jpg", photo("2012-07-01T12:00:00", "NIKON CORPORATION", "NIKON D90", {"beach"}, "At the harbour"), {}},
+      {"3.jpg", photo("2008-12-31T23:59:59", "Canon", "Canon PowerShot", {"beaches"}, "", "Côte d'Azur in été"), {}},
+      {"4.jpg", photo("2009-01-01T00:00:00", "Apple", "iPhone 12", {}, "New York skyline"), {}},
+      {"5.jpg", photo("", "", "", {"york", "new"}, "", "red car"), {}},
+      {"6.jpg", photo("2020-01-01T00:00:00", "", "", {"海辺の夕日"}, "東京タワー", "cargo ship"), {}},
+      {"7.jpg", photo("2021-01-01T00:00:00", "", "", {"京都"}), {}},
+  };
+  photos[0].metadata.rating = 5;
+  photos[1].metadata.rating = 3;
+  photos[2].metadata.rating = 0;
+  photos[0].metadata.gps = Gps{48.1372, 11.5755, {}};  // Munich, Marienplatz
+  photos[1].metadata.gps = Gps{48.3538, 11.7861, {}};  // its airport, 28.6 km away
+  photos[3].metadata.gps = Gps{0, 179.99, {}};
+  photos[0].metadata.taken->offset_minutes = 120;
+  photos[0].place = store::Place{"Munich", "Bavaria", "Germany", "DE"};
+  return photos;
+}
+
+class SearchTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = testing::TempDir() + "ie_search_XXXXXX";
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+    const std::string path = folder_ + "/catalog.db";
+    auto writer = store::CatalogueWriter::open(path, std::move(*store::WriterLock::acquire(path, "test")));
+    ASSERT_TRUE(writer.has_value()) << writer.error().message;
+    writer_ = std::make_unique<store::CatalogueWriter>(std::move(*writer));
+    ASSERT_TRUE(writer_->add_root("/home/ann/pics", 1).has_value());
+    for (const Photo& item : library()) add(item);
+    reader_ = std::make_unique<store::CatalogueReader>(std::move(*store::CatalogueReader::open(path)));
+  }
+  void TearDown() override {
+    reader_.reset();
+    writer_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+
+  void add(const Photo& item) {
+    store::FileObservation seen;
+    seen.path = "/home/ann/pics/album/" + item.name;
+    seen.format = MediaFormat::kJpeg;
+    seen.kind = MediaKind::kPhoto;
+    const auto file = writer_->upsert_file(seen, 1);
+    ASSERT_TRUE(file.has_value());
+    ASSERT_TRUE(writer_->set_file_metadata(file->id, item.metadata, item.place, "1").has_value());
+    asset_of_[item.name] = writer_->set_content(file->id, hash128(item.name), hash128(item.name))->asset;
+  }
+
+  SearchResults results(std::string_view query, const SearchOptions& options = {}) const {
+    auto found = search(*reader_, query, options);
+    EXPECT_TRUE(found.has_value()) << query << ": " << found.error().message;
+    return found ? *found : SearchResults();
+  }
+  std::vector<std::string> names(std::string_view query, const SearchOptions& options = {}) const {
+    std::vector<std::string> found;
+    for (const auto& result : results(query, options).results) found.emplace_back(file_name(result.path));
+    return found;
+  }
+
+  std::string folder_;
+  std::unique_ptr<store::CatalogueWriter> writer_;
+  std::unique_ptr<store::CatalogueReader> reader_;
+  std::map<std::string, store::AssetId> asset_of_;
+};
+
+TEST_F(SearchTest, AllWordsFirstThenWholeWordsThenRelevance) {
+  EXPECT_THAT(names("sunset beach"), ElementsAre("beach1.jpg", "IMG_2.jpg", "3.jpg"));
+  EXPECT_THAT(names("beach nikon"), ElementsAre("IMG_2.jpg", "beach1.jpg", "3.jpg"));
+}
+
+TEST_F(SearchTest, CaseAndDiacriticsDoNotCount) {
+  EXPECT_THAT(names("COTE ete"), ElementsAre("3.jpg"));
+  EXPECT_THAT(names("tag:BEACH camera:cAnOn"), UnorderedElementsAre("beach1.jpg", "3.jpg"));
+  EXPECT_THAT(names("HÂRBOUR"), ElementsAre("IMG_2.jpg"));
+}
+
+TEST_F(SearchTest, LongWordsMatchAsPrefix) {
+  EXPECT_THAT(names("harb"), ElementsAre("IMG_2.jpg"));
+  EXPECT_THAT(names("har"), IsEmpty());
+  EXPECT_THAT(names("har*"), ElementsAre("IMG_2.jpg"));
+  EXPECT_THAT(names("\"harb\""), IsEmpty());
+}
+
+TEST_F(SearchTest, PhrasesAreExact) {
+  EXPECT_THAT(names("\"new york\""), ElementsAre("4.jpg"));
+  EXPECT_THAT(names("new york"), UnorderedElementsAre("4.jpg", "5.jpg"));
+  EXPECT_THAT(names("\"new york\" car"), ElementsAre("4.jpg"));
+  EXPECT_THAT(names("title:\"new york\""), ElementsAre("4.jpg"));
+}
+
+TEST_F(SearchTest, NegationExcludes) {
+  EXPECT_THAT(names("beach -sunset"), ElementsAre("IMG_2.jpg", "3.jpg"));
+  EXPECT_THAT(names("beach -camera:canon"), ElementsAre("IMG_2.jpg"));
+  EXPECT_THAT(names("-car -beach -beaches -camera:apple -tag:京都"), ElementsAre("6.jpg"));  // cargo is no car
+}
+
+TEST_F(SearchTest, OnlyFieldsGiveTheNewestFirst) {
+  EXPECT_THAT(names("camera:canon"), ElementsAre("beach1.jpg", "3.jpg"));
+  EXPECT_THAT(names(""), ElementsAre("7.jpg", "6.jpg", "IMG_2.jpg", "beach1.jpg", "4.jpg", "3.jpg", "5.jpg"));
+}
+
+TEST_F(SearchTest, TimesAreInclusive) {
+  EXPECT_THAT(names("camera:canon after:2008"), ElementsAre("beach1.jpg", "3.jpg"));
+  EXPECT_THAT(names("before:2008"), ElementsAre("3.jpg"));
+  EXPECT_THAT(names("after:2009-01-01 before:2010-05-01"), ElementsAre("beach1.jpg", "4.jpg"));
+  EXPECT_THAT(names("on:2010-05-01T12:00"), ElementsAre("beach1.jpg"));
+  EXPECT_THAT(names("on:2010-05-01T10:00:00Z"), ElementsAre("beach1.jpg"));
+  EXPECT_THAT(names("on:2010-05-01T12:00:00Z"), IsEmpty());
+}
+
+TEST_F(SearchTest, Ratings) {
+  EXPECT_THAT(names("rating:3"), ElementsAre("IMG_2.jpg", "beach1.jpg"));
+  EXPECT_THAT(names("rating:=3"), ElementsAre("IMG_2.jpg"));
+  EXPECT_THAT(names("rating:<3"), ElementsAre("3.jpg"));
+}
+
+TEST_F(SearchTest, NearIsMeasuredOnTheGlobe) {
+  EXPECT_THAT(names("near:48.1372,11.5755"), ElementsAre("beach1.jpg"));
+  EXPECT_THAT(names("near:48.1372,11.5755,28"), ElementsAre("beach1.jpg"));
+  EXPECT_THAT(names("near:48.1372,11.5755,29.5"), ElementsAre("IMG_2.jpg", "beach1.jpg"));
+  EXPECT_THAT(names("near:0,-179.99,3"), ElementsAre("4.jpg"));  // over the date line: 2.2 km
+}
+
+TEST_F(SearchTest, PathsTypesAndPlaces) {
+  EXPECT_THAT(names("path:ALBUM/img_"), ElementsAre("IMG_2.jpg"));
+  EXPECT_THAT(names("path:%"), IsEmpty());
+  EXPECT_EQ(names("path:/home/ann type:jpeg type:photo").size(), 7U);
+  EXPECT_THAT(names("type:video"), IsEmpty());
+  EXPECT_THAT(names("place:munich"), ElementsAre("beach1.jpg"));
+  EXPECT_THAT(names("bavaria"), ElementsAre("beach1.jpg"));
+  EXPECT_THAT(names("IMG_2"), ElementsAre("IMG_2.jpg"));
+  EXPECT_EQ(names("album").size(), 7U);
+  EXPECT_THAT(names("ann"), IsEmpty());  // folders above the root say nothing
+}
+
+TEST_F(SearchTest, ScriptsWithoutSpaces) {
+  EXPECT_THAT(names("夕日"), ElementsAre("6.jpg"));
+  EXPECT_THAT(names("東京タワ"), ElementsAre("6.jpg"));
+  EXPECT_THAT(names("京"), ElementsAre("7.jpg", "6.jpg"));
+  EXPECT_THAT(names("tag:京"), ElementsAre("7.jpg"));
+  EXPECT_THAT(names("tag:東京タワー"), IsEmpty());
+  EXPECT_THAT(names("東京 京都"), UnorderedElementsAre("6.jpg", "7.jpg"));
+  EXPECT_THAT(results("夕日").results[0].why, ElementsAre(Why{"keyword", "海辺の夕日"}));
+}
+
+TEST_F(SearchTest, TellsWhy) {
+  EXPECT_THAT(results("sunset").results[0].why, ElementsAre(Why{"keyword", "sunset"}));
+  EXPECT_THAT(results("camera:canon after:2010").results[0].why,
+              ElementsAre(Why{"camera", "Canon EOS 40D"}, Why{"taken", "2010-05-01T12:00:00"}));
+  EXPECT_THAT(results("rating:5 type:jpg place:germany").results[0].why,
+              UnorderedElementsAre(Why{"rating", "5"}, Why{"type", "jpeg"}, Why{"place", "Germany"}));
+  EXPECT_THAT(results("near:48.1372,11.5755").results[0].why, ElementsAre(Why{"near", "0.0 km"}));
+  EXPECT_THAT(results("ete").results[0].why, ElementsAre(Why{"description", "Côte d'Azur in été"}));
+}
+
+TEST_F(SearchTest, ScoresFall) {
+  const auto found = results("sunset beach").results;
+  ASSERT_EQ(found.size(), 3U);
+  for (size_t i = 0; i < found.size(); ++i) {
+    EXPECT_GT(found[i].score, 0);
+    EXPECT_LE(found[i].score, 1);
+    if (i > 0) EXPECT_LE(found[i].score, found[i - 1].score);
+  }
+}
+
+TEST_F(SearchTest, Pages) {
+  SearchOptions options;
+  options.limit = 2;
+  options.offset = 3;
+  EXPECT_THAT(names("", options), ElementsAre("beach1.jpg", "4.jpg"));
+  EXPECT_EQ(results("", options).total, 7U);
+  options.offset = ~size_t{0};
+  EXPECT_THAT(names("", options), IsEmpty());
+  options = {.limit = 0};
+  EXPECT_THAT(names("beach", options), IsEmpty());
+  EXPECT_EQ(results("beach", options).total, 3U);
+}
+
+TEST_F(SearchTest, MissingFilesAreNotShown) {
+  ASSERT_TRUE(writer_->mark_missing("/home/ann/pics/album/beach1.jpg", 2).has_value());
+  EXPECT_THAT(names("sunset"), IsEmpty());
+  EXPECT_THAT(names("state:missing"), ElementsAre("beach1.jpg"));
+  SearchOptions options;
+  options.include_missing = true;
+  EXPECT_THAT(names("sunset", options), ElementsAre("beach1.jpg"));
+}
+
+TEST_F(SearchTest, SaysWhenNothingWasAnalysed) {
+  const auto nothing = results("object:dog");
+  EXPECT_THAT(nothing.notes, Contains(testing::HasSubstr("object")));
+  ASSERT_TRUE(writer_->set_asset_text(asset_of_["5.jpg"], store::TextField::kObjects, {"dog", "car"}).has_value());
+  const auto found = results("object:dog");
+  EXPECT_THAT(found.notes, IsEmpty());
+  ASSERT_EQ(found.results.size(), 1U);
+  EXPECT_THAT(found.results[0].why, ElementsAre(Why{"object", "dog"}));
+}
+
+TEST_F(SearchTest, NoInputIsASyntaxError) {
+  for (const char* query :
+       {"\"", "*",   "a*b", "^x",  "(", ")",      "NEAR(a b)", "AND",   "a OR", "NOT", "{x} : y", "a\"b",
+        "'",  "-\"", "\\",  "% _", "&", "tag:\"", "tag:*",     "tag:^", "--x",  ":",   "::"}) {
+    const auto found = search(*reader_, query);
+    if (found) continue;
+    EXPECT_EQ(found.error().code, ErrorCode::kInvalidArgument) << query;
+  }
+  EXPECT_THAT(names("&"), IsEmpty());
+}
+
+// Any bytes give results or a refusal of the user's input, never an error of the catalogue.
+TEST_F(SearchTest, AnyBytesAreSafe) {
+  std::mt19937 random(7);
+  const std::string_view kPieces[] = {"tag:",
+                                      "near:",
+                                      "after:",
+                                      "rating:",
+                                      "-",
+                                      "\"",
+                                      " ",
+                                      "beach",
+                                      "京",
+                                      "\xff",
+                                      "*",
+                                      "path:",
+                                      "type:",
+                                      "20",
+                                      "4",
+                                      ",",
+                                      std::string_view("\0", 1),
+                                      "\xE3\x80",
+                                      ":"};
+  for (int round = 0; round < 3000; ++round) {
+    std::string query;
+    const size_t pieces = random() % 12;
+    for (size_t i = 0; i < pieces; ++i) {
+      if (random() % 4 == 0)
+        query += static_cast<char>(random());
+      else
+        query += kPieces[random() % std::size(kPieces)];
+    }
+    const auto found = search(*reader_, query);
+    if (found) continue;
+    ASSERT_EQ(found.error().code, ErrorCode::kInvalidArgument) << found.error().message;
+  }
+  const std::string longest(200'000, 'x');
+  EXPECT_THAT(names(longest), IsEmpty());
+  EXPECT_THAT(names("path:" + longest), IsEmpty());
+}
+
+}  // namespace
+}  // namespace image_engine::search
