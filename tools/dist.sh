@@ -35,6 +35,7 @@ DESTDIR='' cmake --install "$build" --prefix "$work" --strip >/dev/null
 modules=$(basename "$(echo "$build"/lib/vips-modules-*)")
 mkdir "$work/lib/$modules"
 cp -L "$build/lib/$modules"/*.so "$work/lib/$modules/"
+find "$build" -maxdepth 1 -type l -exec cp -P {} "$work/" \; # where this libvips looks below VIPSHOME, a link to lib
 
 libraries=$(closure "$work"/bin/* "$work/lib/$modules"/*.so)
 while read -r soname path; do
@@ -65,7 +66,7 @@ whole is distributed under the GNU General Public License 3 or later. THIRD_PART
 holds the packages' own texts. The sources of the Debian packages: `apt-get source PACKAGE` on Debian 12.
 TEXT
 
-if LC_ALL=C ldd "$work"/bin/* "$work/lib/$modules"/*.so | grep '=> /' | grep -v "$work/lib" | awk '{print $1}' | grep -Ev "$glibc"; then
+if LC_ALL=C ldd "$work"/bin/* "$work/lib/$modules"/*.so | grep '=> /' | grep -vF "=> $work/" | awk '{print $1}' | grep -Ev "$glibc"; then
   fail "the libraries above are still taken from this system"
 fi
 mv "$work" "$target"

@@ -11,6 +11,7 @@ samples=$root/build/samples
 skip() { echo "skipped: $*"; exit 77; }
 [ "$(id -u)" -eq 0 ] || skip "a chroot needs root"
 command -v debootstrap >/dev/null || skip "debootstrap is not installed"
+unshare --mount --pid --fork true 2>/dev/null || skip "namespaces are not allowed here"
 [ -d "$samples/formats" ] || skip "no samples: run tools/setup.sh"
 
 if [ ! -d "$system" ]; then
@@ -33,7 +34,8 @@ mkdir -p "$place/pictures"
 cp -r "$bundle" "$place/engine"
 cp "$samples"/formats/picture.{jpg,heic,avif,webp,jxl,png,tiff,dng} "$place/pictures/"
 
-inside() { chroot "$system" env -i HOME=/root PATH=/usr/bin:/bin LC_ALL=C.UTF-8 "$@"; }
+# With a /proc of its own: without one the loader cannot tell where a program stands.
+inside() { unshare --mount --pid --fork --mount-proc="$system/proc" chroot "$system" env -i HOME=/root PATH=/usr/bin:/bin LC_ALL=C.UTF-8 "$@"; }
 engine='/srv/some where/engine/bin/image-engine'
 catalogue=(--catalog '/srv/some where/c.db')
 complain() { echo "dist: $*"; exit 1; }
