@@ -122,8 +122,12 @@ Result<int> run_analysis(Context& context, std::vector<std::string> paths, const
 Action setup_analyze(CLI::App& app, Settings& settings) {
   auto flags = std::make_shared<Flags>();
   app.add_option("PATH", flags->paths, "Folders and files")->required();
-  app.add_option("--include", flags->include, "Only files that match the pattern (may be repeated)")->type_name("GLOB");
-  app.add_option("--exclude", flags->exclude, "Leave out files and folders that match")->type_name("GLOB");
+  app.add_option("--include", flags->include, "Only files that match the pattern (may be repeated)")
+      ->type_name("GLOB")
+      ->allow_extra_args(false);
+  app.add_option("--exclude", flags->exclude, "Leave out files and folders that match")
+      ->type_name("GLOB")
+      ->allow_extra_args(false);
   app.add_flag("--hidden", flags->hidden, "Hidden files and folders, too");
   app.add_flag("--follow-symlinks", flags->follow, "Symbolic links inside the folders, too");
   app.add_flag("--retry", flags->retry, "Try again what failed before");

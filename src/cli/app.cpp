@@ -94,6 +94,18 @@ int unknown_command(std::string_view word) {
   return kUsage;
 }
 
+// A query may start with a minus, which would make it look like flags: `search '-dog park'`. No flag of one dash is
+// longer than two characters, so that such words can be told; a blank before them, which means nothing in a query, hides
+// the dash from CLI11. It wants the arguments last first.
+std::vector<std::string> arguments_of(int argc, char** argv) {
+  std::vector<std::string> arguments(argv + 1, argv + argc);
+  if (!arguments.empty() && arguments[0] == "search")
+    for (std::string& text : arguments)
+      if (text.size() > 2 && text[0] == '-' && text[1] != '-') text.insert(0, " ");
+  std::reverse(arguments.begin(), arguments.end());
+  return arguments;
+}
+
 int run_checked(int argc, char** argv) {
   CLI::App app{"image-engine makes a person's photos and videos searchable, on their own machine.", "image-engine"};
   app.footer(kFooter);
@@ -108,11 +120,12 @@ int run_checked(int argc, char** argv) {
     CLI::App* sub = app.add_subcommand(command.name, command.summary);
     sub->fallthrough();
     actions.emplace_back(sub, command.setup(*sub, settings));
+    sub->footer(sub->get_footer() + "\n\nAlso --catalog, --config, --log-level, --json, --quiet: see image-engine --help");
   }
   const auto named = [&](const Command& command) { return std::string_view(argv[1]) == command.name; };
   if (argc > 1 && argv[1][0] != '-' && std::none_of(kCommands.begin(), kCommands.end(), named)) return unknown_command(argv[1]);
   try {
-    app.parse(argc, argv);
+    app.parse(arguments_of(argc, argv));
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kDone : kUsage;
   }

@@ -25,7 +25,7 @@ Examples:
   image-engine search 'beach sunset after:2019'
   image-engine search 'camera:canon rating:4 -type:video' --limit 200
   image-engine search 'near:48.86,2.35,10' --print0 | xargs -0 cp -t /tmp/paris
-  image-engine search -- '-dog park'
+  image-engine search 'park -dog'
 The whole grammar: docs/search.md)";
 
 struct Flags {
