@@ -1,0 +1,90 @@
+# Stands in for image-engine-worker: writes each request to a log, misbehaves on files whose names say so, and lets the
+# real worker answer everything else. Runs without site packages and with an empty environment, as the worker does.
+import array
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+import time
+
+HASH = 2  # worker/protocol.h: Operation
+REQUEST_BYTES = 32
+
+with open(sys.argv[0] + ".json", encoding="utf-8") as file:
+    settings = json.load(file)
+log = os.open(settings["log"], os.O_WRONLY | os.O_APPEND)
+engine = socket.socket(fileno=3)
+
+
+def note(**entry):
+    os.write(log, (json.dumps({"worker": os.getpid(), **entry}) + "\n").encode())
+
+
+def start_real():
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if os.fork() == 0:
+        os.dup2(theirs.fileno(), 3)
+        os.dup2(4, 4, inheritable=True)
+        os.execve(settings["real"], [settings["real"], *sys.argv[1:]], dict(os.environ))
+    theirs.close()
+    return ours
+
+
+def hang():
+    time.sleep(3600)
+
+
+def eat():
+    eaten = []
+    while True:
+        eaten.append(bytearray(os.urandom(4096)) * 4096)
+
+
+def garbage():
+    memory = os.open("/proc/self/fd/4", os.O_RDWR)
+    os.pwrite(memory, b"\xff" * 65536, 0)
+    engine.send(struct.pack("=II", 1, 65536))
+
+
+def answer_too_long():
+    engine.send(struct.pack("=II", 1, 0xFFFFFFFF))
+
+
+FAULTS = {
+    "crash": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "exit": lambda: os._exit(0),
+    "hang": hang,
+    "eat": eat,
+    "garbage": garbage,
+    "too_long": answer_too_long,
+    "short": lambda: engine.send(b"x"),
+}
+
+note(start=sys.argv[1:], environment=dict(os.environ))
+real = start_real()
+while True:
+    packet, control, _, _ = engine.recvmsg(REQUEST_BYTES * 2, socket.CMSG_SPACE(8))
+    if not packet:
+        break
+    descriptors = array.array("i")
+    for _, _, data in control:
+        descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
+    operations = struct.unpack_from("=II", packet)[1]
+    path = os.fsencode(os.readlink(f"/proc/self/fd/{descriptors[0]}"))
+    name = os.path.basename(path).decode("utf-8", "surrogateescape")
+    note(file=name, operations=operations)
+    fault = settings["faults"].get(name)
+    if isinstance(fault, dict):
+        fault = fault.get(str(operations))
+    if fault:
+        FAULTS[fault]()
+    else:
+        socket.send_fds(real, [packet], list(descriptors))
+        if settings.get("delay"):
+            time.sleep(settings["delay"])
+        engine.send(real.recv(64))
+    for descriptor in descriptors:
+        os.close(descriptor)
