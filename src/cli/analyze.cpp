@@ -31,6 +31,7 @@ struct Flags {
   std::vector<std::string> paths;
   std::vector<std::string> include, exclude;
   bool hidden = false, follow = false, retry = false, wait = false, ndjson = false;
+  std::string trace;
   std::string workers, batch_size, use_tensorrt, precision;
 };
 
@@ -103,6 +104,7 @@ Result<int> run_analysis(Context& context, std::vector<std::string> paths, const
   options.places = places_file();
   options.config = context.config;
   options.retry = mode.retry;
+  options.trace = mode.trace.empty() ? "" : absolute_path(mode.trace);
   options.progress = !context.quiet;
   options.cancelled = interrupted;
   std::optional<AssetStream> stream;
@@ -133,6 +135,7 @@ Action setup_analyze(CLI::App& app, Settings& settings) {
   app.add_flag("--retry", flags->retry, "Try again what failed before");
   app.add_flag("--wait", flags->wait, "Wait while another analyze is at work");
   app.add_flag("--ndjson", flags->ndjson, "One line of JSON for each asset as it is done");
+  app.add_option("--trace", flags->trace, "Write where the time went, for chrome://tracing or Perfetto")->type_name("FILE");
   app.add_option("--workers", flags->workers, "Files analysed at once; 0 is one a core")->type_name("N");
   app.add_option("--batch-size", flags->batch_size, "Pictures given to a model at once")->type_name("N");
   app.add_option("--use-tensorrt", flags->use_tensorrt, "Ask for TensorRT where it is there")->type_name("true|false");
@@ -154,7 +157,7 @@ Action setup_analyze(CLI::App& app, Settings& settings) {
   });
   return [flags](Context& context) -> Result<int> {
     IE_CHECK(check_paths(*flags, context));
-    return run_analysis(context, flags->paths, {flags->retry, flags->wait, flags->ndjson});
+    return run_analysis(context, flags->paths, {flags->retry, flags->wait, flags->ndjson, flags->trace});
   };
 }
 

@@ -48,6 +48,30 @@ void print_phases(const AnalyzeReport& report) {
   print_table(rows, {1, 2, 3, 4, 5});
 }
 
+// Where the time went, and what to make faster first.
+void print_steps(const AnalyzeReport& report) {
+  if (report.steps.empty()) return;
+  std::vector<std::vector<std::string>> rows = {{"step", "done", "busy", "waiting", "rate", "load"}};
+  const pipeline::StepReport* busiest = &report.steps.front();
+  for (const pipeline::StepReport& step : report.steps) {
+    if (step.share > busiest->share) busiest = &step;
+    rows.push_back({step.name, human_count(step.count), human_duration(step.busy), human_duration(step.waiting),
+                    step.busy > 0 ? rate_text(static_cast<double>(step.count) / step.busy) : "–",
+                    fmt::format("{:.0f} %", step.share * 100)});
+  }
+  print_table(rows, {1, 2, 3, 4, 5});
+  print_line(fmt::format("Bottleneck: {} ({:.0f} % of what its {} could do)", busiest->name, busiest->share * 100,
+                         busiest->threads == 1 ? "thread" : fmt::format("{} workers", busiest->threads)));
+}
+
+nlohmann::json steps_json(const AnalyzeReport& report) {
+  nlohmann::json steps = nlohmann::json::array();
+  for (const pipeline::StepReport& step : report.steps)
+    steps.push_back({{"step", step.name}, {"count", step.count}, {"threads", step.threads}, {"busy_seconds", step.busy},
+                     {"waiting_seconds", step.waiting}, {"share", step.share}});
+  return steps;
+}
+
 }  // namespace
 
 nlohmann::json report_json(const AnalyzeReport& report) {
@@ -72,6 +96,7 @@ nlohmann::json report_json(const AnalyzeReport& report) {
             {"metadata", phase_json(report.metadata)},
             {"content", phase_json(report.content)},
             {"ml", phase_json(report.ml)}}},
+          {"steps", steps_json(report)},
           {"seconds", report.seconds},
           {"interrupted", report.cancelled},
           {"notes", report.notes}};
@@ -95,6 +120,8 @@ void print_report(const Context& context, const AnalyzeReport& report) {
   if (report.metadata.files + report.content.files > 0) {
     print_line("");
     print_phases(report);
+    print_line("");
+    print_steps(report);
     print_line("");
   }
   for (const std::string& note : report.notes) print_line(styled(context, Style::kYellow, note));

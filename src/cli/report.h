@@ -15,6 +15,7 @@ struct AnalysisMode {
   bool retry = false;
   bool wait = false;
   bool ndjson = false;
+  std::string trace;
 };
 
 // Takes the lock, analyses, prints the report or the JSON; gives the exit code.

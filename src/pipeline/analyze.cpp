@@ -37,6 +37,7 @@ Status passes(Run& run) {
   const Clock::time_point start = Clock::now();
   IE_TRY(const std::vector<store::KnownFile> headers, scan_folders(run));
   run.report.scanning = {"scan", run.report.scan.media, seconds_since(start)};
+  run.trace.add(Step::kScan, start);
   run.report.waiting = headers.size();
   if (!run.cancelled()) IE_CHECK(read_headers(run, headers));
   if (!run.cancelled()) IE_CHECK(read_contents(run));
@@ -57,13 +58,15 @@ Result<AnalyzeReport> analyze(const AnalyzeOptions& options, store::WriterLock l
     if (::stat(path.c_str(), &info) == 0) IE_CHECK(writer.add_root(path, info.st_dev));
   }
   Run run{options, writer, reader, *pool, report, Batch(writer), LazyPlaces(options.places),
-          ThumbnailCache(options.thumbnail_folder), {}, {}, {}};
+          ThumbnailCache(options.thumbnail_folder), Trace(!options.trace.empty()), {}, {}, {}};
   const Status done = passes(run);
   // A failed change has rolled its batch back; an error of ours leaves one open.
   if (!done) return fail(done.error());
   report.cancelled = run.cancelled();
   report.worker_deaths = pool->deaths();
   report.seconds = seconds_since(start);
+  report.steps = run.trace.table(pool->options().workers, report.seconds);
+  if (!options.trace.empty()) IE_CHECK(run.trace.write(options.trace));
   const int exit_code = report.cancelled ? 130 : report.failed > 0 ? 3 : 0;
   IE_CHECK(writer.finish_run(report.run, counts_of(report), exit_code));
   return report;

@@ -12,6 +12,7 @@
 
 #include "core/config.h"
 #include "core/result.h"
+#include "pipeline/trace.h"
 #include "scan/scan.h"
 #include "store/catalogue.h"
 #include "store/writer_lock.h"
@@ -24,6 +25,7 @@ struct AnalyzeOptions {
   std::string places;              // CSV of places/places.h; empty for none
   std::string thumbnail_folder;    // empty: the user's cache
   Config config;
+  std::string trace;      // where to write trace events; empty for none
   bool retry = false;     // what failed before, too
   bool progress = false;  // on stderr
   // Asked often, from several threads: true ends the run, keeping what is done.
@@ -54,6 +56,7 @@ struct AnalyzeReport {
   std::uint64_t waiting = 0;    // left to do, when cancelled
   std::uint64_t worker_deaths = 0;
   PhaseReport scanning{"scan"}, metadata{"metadata"}, content{"content"}, ml{"ml"};
+  std::vector<StepReport> steps;  // where the time went
   double seconds = 0;
   bool cancelled = false;
   std::vector<std::string> notes;  // for a person: roots that are away and the like

@@ -46,7 +46,10 @@ class ContentPass {
         files_.size(), run_.pool.options().workers, [this](size_t index) { return read(files_[index]); },
         [&](size_t index, const Contents& contents) {
           progress.add();
-          return keep(files_[index], contents);
+          const Trace::Clock::time_point start = Trace::Clock::now();
+          Status kept = keep(files_[index], contents);
+          run_.trace.add(Step::kWrite, start);
+          return kept;
         },
         run_.options.cancelled));
     IE_CHECK(run_.batch.commit());
@@ -83,7 +86,7 @@ class ContentPass {
     task.bytes = static_cast<std::uint64_t>(file.seen.stamp.size);
     task.operations = worker::kHash;
     worker::Lease lease = run_.pool.lease();
-    Result<worker::Reply> hashed = lease.run(task);
+    Result<worker::Reply> hashed = run_.ask(lease, task);
     contents.hashes = hashed ? hashed->hashes : Result<worker::Hashes>(fail(hashed.error()));
     if (!contents.hashes || file.seen.kind != MediaKind::kPhoto || !claim(contents.hashes->asset)) return contents;
 
@@ -91,7 +94,7 @@ class ContentPass {
     task.operations = worker::kThumbnail;
     task.thumbnail_edge = edge_;
     task.thumbnail_quality = quality_;
-    const Result<worker::Reply> reply = lease.run(task);
+    const Result<worker::Reply> reply = run_.ask(lease, task);
     contents.picture = reply ? reply->picture : Result<worker::Picture>(fail(reply.error()));
     if (!contents.picture) return contents;
     if (!reply->thumbnail)

@@ -30,7 +30,7 @@ Result<Metadata> read_one(Run& run, const store::KnownFile& file) {
   }
   task.sidecar_fd = sidecar.get();
   worker::Lease lease = run.pool.lease();
-  IE_TRY(worker::Reply reply, lease.run(task));
+  IE_TRY(worker::Reply reply, run.ask(lease, task));
   if (reply.metadata && !sidecar_problem.empty()) reply.metadata->warnings.push_back(sidecar_problem);
   return std::move(reply.metadata);
 }
@@ -61,12 +61,14 @@ Status keep(Run& run, const store::KnownFile& file, const Headers& headers) {
 Status read_headers(Run& run, const std::vector<store::KnownFile>& files) {
   Progress progress("Metadata", files.size(), run.options.progress);
   const auto sink = [&](size_t index, const Headers& headers) -> Status {
+    const Trace::Clock::time_point start = Trace::Clock::now();
     progress.add();
     ++run.report.metadata.files;
     IE_CHECK(run.batch.open());
     IE_CHECK(keep(run, files[index], headers));
     if (headers.metadata && files[index].hashed) run.renewed.insert(files[index].asset);
     IE_TRY([[maybe_unused]] const bool committed, run.batch.changed());
+    run.trace.add(Step::kWrite, start);
     return {};
   };
   IE_CHECK(parallel_files(

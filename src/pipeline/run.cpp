@@ -61,6 +61,13 @@ Status Run::record_failure(const store::KnownFile& file, const store::StageKey& 
   return {};
 }
 
+Result<worker::Reply> Run::ask(worker::Lease& lease, const worker::Task& task) {
+  const Trace::Clock::time_point start = Trace::Clock::now();
+  Result<worker::Reply> reply = lease.run(task);
+  trace.add_reply(start, reply ? reply->timings : worker::Timings{});
+  return reply;
+}
+
 Status Run::announce() {
   if (options.on_asset) {
     for (const store::AssetId asset : renewed) {

@@ -12,6 +12,7 @@
 
 #include "pipeline/analyze.h"
 #include "pipeline/thumbnails.h"
+#include "pipeline/trace.h"
 #include "places/places.h"
 #include "store/catalogue.h"
 #include "worker/pool.h"
@@ -56,6 +57,7 @@ struct Run {
   Batch batch;
   LazyPlaces places;
   ThumbnailCache thumbnails;
+  Trace trace;
   std::mutex reader_mutex;
   std::set<store::AssetId> renewed;  // finished in this run, not yet told to on_asset; the sink's
   std::unordered_set<store::FileId> unreadable;  // whose headers failed in this run: pass 2 leaves them out
@@ -64,6 +66,8 @@ struct Run {
   Status record_failure(const store::KnownFile& file, const store::StageKey& key, const Error& error);
   // Tells on_asset about what is committed. The sink's.
   Status announce();
+  // Lease::run with its time in the trace.
+  Result<worker::Reply> ask(worker::Lease& lease, const worker::Task& task);
   [[nodiscard]] bool cancelled() const { return options.cancelled(); }
 };
 

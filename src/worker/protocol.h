@@ -15,7 +15,7 @@
 
 namespace image_engine::worker {
 
-inline constexpr std::uint32_t kProtocolVersion = 1;
+inline constexpr std::uint32_t kProtocolVersion = 2;
 inline constexpr size_t kMaxReplyBytes = size_t{8} << 20;  // of the archived Reply; pixels begin behind it
 inline constexpr int kSocketFd = 3;                        // in the worker
 inline constexpr int kMemoryFd = 4;                        // in the worker
@@ -62,6 +62,11 @@ struct Thumbnail {
   std::uint64_t offset = 0, bytes = 0;
 };
 
+// How long each part took in the worker, microseconds.
+struct Timings {
+  std::uint32_t metadata = 0, hash = 0, decode = 0, thumbnail = 0;
+};
+
 inline tl::unexpected<Error> not_asked() { return fail(ErrorCode::kInternal, "not asked for"); }
 
 // One outcome for each operation; those not asked for hold not_asked().
@@ -70,6 +75,7 @@ struct Reply {
   Result<Hashes> hashes = not_asked();
   Result<Picture> picture = not_asked();
   Result<Thumbnail> thumbnail = not_asked();
+  Timings timings;
 };
 
 template <typename Archive>
@@ -86,8 +92,12 @@ void visit_fields(Archive& archive, Same<Thumbnail> auto& t) {
   archive(t.offset), archive(t.bytes);
 }
 template <typename Archive>
+void visit_fields(Archive& archive, Same<Timings> auto& t) {
+  archive(t.metadata), archive(t.hash), archive(t.decode), archive(t.thumbnail);
+}
+template <typename Archive>
 void visit_fields(Archive& archive, Same<Reply> auto& r) {
-  archive(r.metadata), archive(r.hashes), archive(r.picture), archive(r.thumbnail);
+  archive(r.metadata), archive(r.hashes), archive(r.picture), archive(r.thumbnail), archive(r.timings);
 }
 
 }  // namespace image_engine::worker

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <exception>
 #include <new>
@@ -67,6 +68,18 @@ class Arena {
   std::uint64_t next_ = kMaxReplyBytes;
 };
 
+// Microseconds since it was made.
+class Stopwatch {
+ public:
+  [[nodiscard]] std::uint32_t lap() {
+    const auto now = std::chrono::steady_clock::now();
+    return static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::microseconds>(now - std::exchange(last_, now)).count());
+  }
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
 class Service {
  public:
   explicit Service(std::span<std::byte> memory) : memory_(memory) {}
@@ -102,10 +115,15 @@ class Service {
   }
 
   void fill(const Request& request, Reply& reply) {
-    if (request.operations & kReadMetadata) reply.metadata = media::read_metadata(media_.bytes(), sidecar_.bytes());
+    Stopwatch stopwatch;
+    if (request.operations & kReadMetadata) {
+      reply.metadata = media::read_metadata(media_.bytes(), sidecar_.bytes());
+      reply.timings.metadata = stopwatch.lap();
+    }
     if (request.operations & kHash) {
       const media::ContentHashes hashes = media::content_hashes(media_.bytes());
       reply.hashes = Hashes{hashes.file, hashes.asset};
+      reply.timings.hash = stopwatch.lap();
     }
     if (request.operations & (kDecode | kThumbnail)) decode(request, reply);
   }
@@ -114,7 +132,9 @@ class Service {
     media::DecodeOptions options;
     options.max_edge = request.operations & kDecode ? request.max_edge : request.thumbnail_edge;
     options.max_pixels = request.max_pixels;
+    Stopwatch stopwatch;
     Result<media::Decoded> decoded = media::decode(media_.bytes(), options);
+    reply.timings.decode = stopwatch.lap();
     if (!decoded) {
       reply.picture = fail(decoded.error());
       reply.thumbnail = fail(decoded.error());
@@ -122,6 +142,7 @@ class Service {
     }
     Arena arena(memory_);
     if (request.operations & kThumbnail) reply.thumbnail = thumbnail(request, decoded->image, arena);
+    reply.timings.thumbnail = stopwatch.lap();
     reply.picture = picture(std::move(*decoded), request.operations & kDecode, arena);
   }
 
