@@ -19,12 +19,6 @@ foreach(module ${IE_VIPS_MODULES})
     message(STATUS "${file} is absent: its formats will be missing")
   endif()
 endforeach()
-# libvips looks below VIPSHOME in a folder named like the last part of the library folder it was built for (Debian: the
-# architecture's), and not in lib.
-get_filename_component(ie_vips_lib_name "${ie_vips_libdir}" NAME)
-if(NOT ie_vips_lib_name STREQUAL "lib")
-  file(CREATE_LINK lib "${CMAKE_BINARY_DIR}/${ie_vips_lib_name}" SYMBOLIC)
-endif()
 file(CREATE_LINK "${CMAKE_SOURCE_DIR}/config" "${CMAKE_BINARY_DIR}/share/image-engine/config" SYMBOLIC)
 file(CREATE_LINK "${ie_places}" "${CMAKE_BINARY_DIR}/share/image-engine/places.csv" SYMBOLIC)
 

@@ -35,7 +35,6 @@ DESTDIR='' cmake --install "$build" --prefix "$work" --strip >/dev/null
 modules=$(basename "$(echo "$build"/lib/vips-modules-*)")
 mkdir "$work/lib/$modules"
 cp -L "$build/lib/$modules"/*.so "$work/lib/$modules/"
-find "$build" -maxdepth 1 -type l -exec cp -P {} "$work/" \; # where this libvips looks below VIPSHOME, a link to lib
 
 libraries=$(closure "$work"/bin/* "$work/lib/$modules"/*.so)
 while read -r soname path; do

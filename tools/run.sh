@@ -8,10 +8,13 @@ folder=${2:-}
 
 # Prints the command, then its output. 3 (some files are in the ledger) is a result, not an error.
 step() {
-  printf '\n$'
-  printf ' %q' "$(basename "$engine")" "$@"
+  local word status=0
+  printf '\n$ %s' "$(basename "$engine")"
+  for word in "$@"; do
+    [[ $word =~ ^[A-Za-z0-9:/._=-]+$ ]] || word=${word@Q}
+    printf ' %s' "$word"
+  done
   printf '\n'
-  local status=0
   "$engine" "$@" || status=$?
   [ "$status" -eq 0 ] || [ "$status" -eq 3 ] || { printf 'exit status %s\n' "$status" >&2; exit "$status"; }
 }
