@@ -1,5 +1,7 @@
 #include "search/values.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -15,7 +17,7 @@ namespace {
 
 tl::unexpected<Error> wrong(std::string_view field, std::string_view value, std::string_view expected) {
   return fail(ErrorCode::kInvalidArgument,
-              std::string(field) + ":" + printable(value) + " is not understood: " + std::string(expected));
+              fmt::format("{}:{} is not understood: {}", field, printable(value), expected));
 }
 
 template <typename T>
@@ -147,8 +149,9 @@ const std::vector<TypeName>& type_names() {
 Result<store::TakenCondition> parse_time_range(std::string_view value) {
   const auto range = time_range(value);
   if (!range)
-    return fail(ErrorCode::kInvalidArgument,
-                "\"" + printable(value) + "\" is not a date: write 2024, 2024-06, 2024-06-01 or 2024-06-01T10:22");
+    return fail(
+        ErrorCode::kInvalidArgument,
+        fmt::format("\"{}\" is not a date: write 2024, 2024-06, 2024-06-01 or 2024-06-01T10:22", printable(value)));
   return *range;
 }
 

@@ -1,6 +1,7 @@
 #include "store/schema.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -130,7 +131,7 @@ bool is_empty(Connection& connection) {
 std::string free_backup_name(const std::string& path, int version) {
   const std::string first = path + ".backup-v" + std::to_string(version);
   std::string name = first;
-  for (int i = 2; ::access(name.c_str(), F_OK) == 0; ++i) name = first + "-" + std::to_string(i);
+  for (int i = 2; ::access(name.c_str(), F_OK) == 0; ++i) name = fmt::format("{}-{}", first, i);
   return name;
 }
 

@@ -52,7 +52,9 @@ class CrashTest : public StoreTest {
     EXPECT_GE(files, committed);
     EXPECT_LE(files, committed + kBatch);
     EXPECT_EQ(files % kBatch, 0);
-    if (has_sqlite3()) EXPECT_EQ(sqlite3_says(path_, "PRAGMA integrity_check"), "ok");
+    if (has_sqlite3()) {
+      EXPECT_EQ(sqlite3_says(path_, "PRAGMA integrity_check"), "ok");
+    }
   }
 };
 

@@ -54,6 +54,16 @@ class StoreTest : public testing::Test {
     return file;
   }
 
+  static Failure failed(const std::string& path, const StageKey& key, ErrorCode code) {
+    Failure failure;
+    failure.path = path;
+    failure.key = key;
+    failure.error.code = code;
+    failure.error.message = "cannot be read";
+    failure.stamp = {100, 1};
+    return failure;
+  }
+
   static Metadata titled(const std::string& title) {
     Metadata metadata;
     metadata.format = MediaFormat::kJpeg;

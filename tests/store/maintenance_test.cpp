@@ -24,8 +24,7 @@ class MaintenanceTest : public StoreTest {
       ASSERT_OK(writer->set_file_metadata(file->id, titled("picture"), {}, "1"));
       ASSERT_OK(writer->set_content(file->id, hash128(path), hash128(path)));
     }
-    ASSERT_OK(writer->put_failure(
-        {0, 0, 0, "/old/pics/sub/b.jpg", {"x", "", "1", ""}, {ErrorCode::kIo, "m"}, {}, 0, "", ""}));
+    ASSERT_OK(writer->put_failure(failed("/old/pics/sub/b.jpg", {"x", "", "1", ""}, ErrorCode::kIo)));
   }
 
   WriterLock lock() const { return std::move(*WriterLock::acquire(path_, "test")); }
@@ -67,7 +66,9 @@ TEST_F(MaintenanceTest, ABackupIsTheSameCatalogue) {
   EXPECT_EQ(backup(path_, path_, true).error().code, ErrorCode::kInvalidArgument);
   EXPECT_FALSE(backup(path_, folder_ + "/no/such/copy.db", false).has_value());
   EXPECT_EQ(backup(folder_ + "/none.db", folder_ + "/x.db", false).error().code, ErrorCode::kNotFound);
-  if (has_sqlite3()) EXPECT_EQ(sqlite3_says(copy, "PRAGMA integrity_check; SELECT count(*) FROM files"), "ok\n3");
+  if (has_sqlite3()) {
+    EXPECT_EQ(sqlite3_says(copy, "PRAGMA integrity_check; SELECT count(*) FROM files"), "ok\n3");
+  }
 }
 
 TEST_F(MaintenanceTest, RelocateMovesAWholeFolder) {

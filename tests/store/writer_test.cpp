@@ -43,7 +43,8 @@ TEST_F(WriterTest, KnowsFilesBelowARootOnly) {
   add("/a/bc/2.jpg");
   add("/a/b0");
   std::vector<std::string> paths;
-  for (const auto& file : *writer_->known_files("/a/b/")) paths.push_back(file.seen.path);
+  const auto files = *writer_->known_files("/a/b/");
+  for (const auto& file : files) paths.push_back(file.seen.path);
   EXPECT_THAT(paths, UnorderedElementsAre("/a/b", "/a/b/1.jpg"));
   EXPECT_THAT(*writer_->known_files("/"), SizeIs(4));
 }
@@ -168,7 +169,7 @@ TEST_F(WriterTest, OfflineFilesAreStillFound) {
 
 TEST_F(WriterTest, AMovedFileKeepsItsAsset) {
   const auto file = add("/p/old.jpg");
-  ASSERT_OK(writer_->put_failure({0, 0, 0, "/p/old.jpg", kQuality, {ErrorCode::kCorrupt, "bad"}, {100, 1}, 0, "", ""}));
+  ASSERT_OK(writer_->put_failure(failed("/p/old.jpg", kQuality, ErrorCode::kCorrupt)));
   const Content content = read(file, "x");
   add("/p/new.jpg");
   ASSERT_OK(writer_->move_file(file.id, seen("/p/new.jpg"), run_));
@@ -206,7 +207,7 @@ TEST_F(WriterTest, PendingIsWhatLacksAHashOrARecord) {
 
 TEST_F(WriterTest, AFailureIsTriedAgainOnlyWhenSomethingChanged) {
   const auto file = add("/p/1.jpg");
-  Failure failure{0, file.id, 0, "/p/1.jpg", kContent, {ErrorCode::kCorrupt, "truncated"}, {100, 1}, 0, "", ""};
+  Failure failure = failed("/p/1.jpg", kContent, ErrorCode::kCorrupt);
   EXPECT_EQ(*writer_->put_failure(failure), 1);
   EXPECT_EQ(*writer_->put_failure(failure), 2);
   PendingQuery query;
@@ -231,8 +232,7 @@ TEST_F(WriterTest, AFailureIsTriedAgainOnlyWhenSomethingChanged) {
 }
 
 TEST_F(WriterTest, AFailureOfAPathThatWasNeverReadIsKept) {
-  ASSERT_OK(writer_->put_failure(
-      {0, 0, 0, "/p/none\xff.jpg", {"scan", "", "1", ""}, {ErrorCode::kPermission, "no"}, {}, 0, "", ""}));
+  ASSERT_OK(writer_->put_failure(failed("/p/none\xff.jpg", {"scan", "", "1", ""}, ErrorCode::kPermission)));
   const auto reader = CatalogueReader::open(path_);
   EXPECT_EQ(reader->list_failures()->at(0).path, "/p/none\xff.jpg");
   EXPECT_THAT(*reader->list_failures(std::array{std::string("/other")}), SizeIs(0));
