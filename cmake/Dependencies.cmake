@@ -26,3 +26,12 @@ endif()
 if(IE_BENCH)
   find_package(benchmark REQUIRED)
 endif()
+
+# libraw.pc asks its users for -fopenmp, which only building LibRaw itself needs; clang has no OpenMP library here.
+foreach(property INTERFACE_COMPILE_OPTIONS INTERFACE_LINK_OPTIONS INTERFACE_LINK_LIBRARIES)
+  get_target_property(ie_libraw_flags PkgConfig::libraw ${property})
+  if(ie_libraw_flags)
+    list(REMOVE_ITEM ie_libraw_flags -fopenmp)
+    set_target_properties(PkgConfig::libraw PROPERTIES ${property} "${ie_libraw_flags}")
+  endif()
+endforeach()
