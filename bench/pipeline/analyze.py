@@ -10,7 +10,6 @@ def measure(bench: common.Bench) -> dict:
     """Whole analyze: hash, headers, thumbnails, catalogue."""
     photos = bench.size(304, 8)
     library = libraries.twelve_megapixel(common.ROOT, photos)
-    common.warm(library)
     cores = len(os.sched_getaffinity(0))
 
     def engine():
@@ -22,7 +21,7 @@ def measure(bench: common.Bench) -> dict:
         script = common.ROOT / "tools/peers/analyze_pil.py"
         return common.run(common.ROOT / "build/venv/bin/python", script, library, bench.fresh("pillow"), "--processes", cores)
 
-    results = common.in_turns(bench.rounds, **{"image-engine": engine, "Pillow": pillow})
+    results = common.in_turns(bench.rounds, {"image-engine": engine, "Pillow": pillow}, library)
     times = {name: common.median(run.seconds for run in runs) for name, runs in results.items()}
     cpu = {name: common.median(run.cpu for run in runs) for name, runs in results.items()}
     common.print_table([[f"{photos} photos of 12 MP, {cores} cores", "seconds", "photos/s", "cpu s", "photos a cpu s"]] + [

@@ -73,17 +73,19 @@ class Bench:
 
 
 def warm(folder: Path) -> None:
-    """Reads every file once, so that all who are measured find them in memory."""
+    """Reads every file, so that whoever is measured next finds it in memory: a virtual machine may take that back."""
     for path in folder.rglob("*"):
         if path.is_file():
             path.read_bytes()
 
 
-def in_turns(rounds: int, **contenders) -> dict[str, list]:
-    """Each contender once a round; what it returns, by name."""
+def in_turns(rounds: int, contenders: dict, library: Path | None = None) -> dict[str, list]:
+    """Each contender once a round, with the library in memory; what it returns, by name."""
     results = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, contender in contenders.items():
+            if library:
+                warm(library)
             results[name].append(contender())
     return results
 

@@ -9,8 +9,8 @@ QUERIES = [
     '"album 12"',
     "東京",
     "camera:nikon after:2008 before:2010",
-    "near:35.0,135.8,50",
-    "rating:4 -common",
+    "near:45,10,20",
+    "rating:4 -word1",
     "common after:2015 camera:apple",
 ]
 
@@ -25,7 +25,7 @@ def measure(bench: common.Bench) -> dict:
         finished, document = bench.call(folder, "search", query)
         return finished, len(document["results"])
 
-    answers = common.in_turns(bench.rounds * 2, **{query: lambda query=query: ask(query) for query in QUERIES})
+    answers = common.in_turns(bench.rounds * 2, {query: lambda query=query: ask(query) for query in QUERIES})
     times = {query: common.median(finished.seconds for finished, _ in runs) for query, runs in answers.items()}
     common.print_table([[f"search, {assets} assets", "ms", "slowest ms", "cpu ms", "results shown"]] + [
         [query, f"{times[query] * 1000:.0f}", f"{max(f.seconds for f, _ in runs) * 1000:.0f}",

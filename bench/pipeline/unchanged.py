@@ -19,7 +19,7 @@ def measure(bench: common.Bench) -> dict:
     def find():
         return common.run("find", library, "-type", "f", "-printf", "%p %s %T@\n")
 
-    results = common.in_turns(bench.rounds, **{"image-engine analyze": again, "find": find})
+    results = common.in_turns(bench.rounds, {"image-engine analyze": again, "find": find})
     times = {name: common.median(run.seconds for run in runs) for name, runs in results.items()}
     cpu = {name: common.median(run.cpu for run in runs) for name, runs in results.items()}
     common.print_table([["unchanged library", "seconds", "cpu seconds"]] + [
