@@ -21,7 +21,7 @@ ALLOWED = {
     "preprocess": BASE | {"gpu"},
     "models": BASE,
     "infer": BASE | {"gpu", "models"},
-    "vision": BASE | {"gpu", "preprocess", "infer", "models"},
+    "vision": BASE,
     "audio": BASE | {"gpu", "models"},
     "video": BASE | {"gpu", "vision", "audio"},
     "nvidia": BASE | {"models"},
