@@ -10,6 +10,7 @@
 #include "core/file.h"
 #include "media/colour.h"
 #include "media/decoders.h"
+#include "media/heif_items.h"
 #include "media/libraries.h"
 #include "media/metadata_readers.h"
 #include "media/text.h"
@@ -228,11 +229,13 @@ Result<Decoded> decode_once(const Loader& loader, Bytes file, const DecodeOption
 }
 
 // HEIC, AVIF and JPEG XL are loadable modules. libvips itself would load every module of the system, image viewers'
-// delegates and document renderers among them: it is pointed at none, and these two are opened from the folder that came
-// with the program or the system's.
+// delegates and document renderers among them: it is pointed at none, and these two are opened from the folder that
+// came with the program or the system's.
 void load_modules() {
-  const std::string name = "vips-modules-" + std::to_string(VIPS_MAJOR_VERSION) + "." + std::to_string(VIPS_MINOR_VERSION);
-  for (const std::string& folder : {join_path(executable_folder(), "../lib/" + name), std::string(IE_VIPS_LIBDIR "/") + name}) {
+  const std::string name =
+      "vips-modules-" + std::to_string(VIPS_MAJOR_VERSION) + "." + std::to_string(VIPS_MINOR_VERSION);
+  for (const std::string& folder :
+       {join_path(executable_folder(), "../lib/" + name), std::string(IE_VIPS_LIBDIR "/") + name}) {
     bool found = false;
     for (const char* module : {"/vips-heif.so", "/vips-jxl.so"})
       found |= g_module_open((folder + module).c_str(), G_MODULE_BIND_LAZY) != nullptr;
@@ -287,6 +290,12 @@ Result<Blocks> read_vips_blocks(MediaFormat format, Bytes file, Metadata& metada
   // exiv2 finds what stands behind a PNG's pixels, and a TIFF is itself the block.
   blocks.whole_file = format == MediaFormat::kPng || format == MediaFormat::kTiff;
   if (blocks.whole_file) return blocks;
+  if (format == MediaFormat::kHeif || format == MediaFormat::kAvif) {
+    const auto items = find_heif_items(file);
+    blocks.exif = items.exif;
+    blocks.xmp = items.xmp;
+    return blocks;
+  }
   for (const auto& [from, to] :
        {std::pair{exif_of(image.get()), &blocks.exif}, {blob_of(image.get(), VIPS_META_XMP_NAME), &blocks.xmp}}) {
     blocks.storage.emplace_back(from.begin(), from.end());

@@ -1,5 +1,5 @@
-#include "media/media.h"
 #include "media/resize.h"
+#include "media/media.h"
 
 #include <algorithm>
 #include <array>

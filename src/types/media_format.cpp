@@ -148,13 +148,18 @@ MediaFormat mpeg_ps(ByteView head) {
   return marker >> 4 == 2 || marker >> 6 == 1 ? MediaFormat::kMpegPs : MediaFormat::kNone;
 }
 
-// Packets of 188 bytes, or 192 with a time stamp before each (m2ts), every one with the sync byte 0x47.
+// A transport packet's header (ISO/IEC 13818-1, 2.4.3.2): the sync byte, and control fields without reserved values.
+bool is_ts_packet(ByteView head, std::uint64_t at) {
+  const auto control = head.u8(at + 3);
+  return head.u8(at) == 0x47 && control >> 6 != 1 && (control >> 4 & 3) != 0;
+}
+
+// Packets of 188 bytes, or 192 with a time stamp before each (m2ts).
 bool has_ts_packets(ByteView head) {
-  constexpr int kPackets = 5;
-  for (const auto& [start, step] : {std::pair{0, 188}, {4, 192}}) {
-    int found = 0;
-    while (found < kPackets && head.u8(static_cast<std::uint64_t>(start) + std::uint64_t(found) * step) == 0x47)
-      ++found;
+  constexpr std::uint64_t kPackets = 5;
+  for (const auto& [start, step] : {std::pair<std::uint64_t, std::uint64_t>{0, 188}, {4, 192}}) {
+    std::uint64_t found = 0;
+    while (found < kPackets && is_ts_packet(head, start + found * step)) ++found;
     if (found == kPackets) return true;
   }
   return false;

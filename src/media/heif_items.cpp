@@ -1,0 +1,134 @@
+#include "media/heif_items.h"
+
+#include <optional>
+#include <string_view>
+
+#include "types/byte_view.h"
+
+namespace image_engine::media {
+namespace {
+
+// The body of a box within the whole file.
+struct Box {
+  std::string_view type;
+  std::uint64_t begin = 0, end = 0;
+};
+
+// Boxes lying one after the other in [at, end).
+class Boxes {
+ public:
+  Boxes(ByteView view, std::uint64_t begin, std::uint64_t end) : view_(view), at_(begin), end_(end) {}
+  std::optional<Box> next() {
+    if (at_ + 8 > end_ || !view_.has(at_, 8)) return std::nullopt;
+    std::uint64_t size = view_.u32(at_), header = 8;
+    if (size == 1) size = view_.u64(at_ + 8), header = 16;
+    if (size == 0) size = end_ - at_;
+    if (size < header || size > end_ - at_) return std::nullopt;
+    const Box box{view_.text(at_ + 4, 4), at_ + header, at_ + size};
+    at_ += size;
+    return box;
+  }
+
+ private:
+  ByteView view_;
+  std::uint64_t at_, end_;
+};
+
+std::optional<Box> find(ByteView view, std::uint64_t begin, std::uint64_t end, std::string_view type) {
+  Boxes boxes(view, begin, end);
+  while (const auto box = boxes.next())
+    if (box->type == type) return box;
+  return std::nullopt;
+}
+
+constexpr std::uint64_t kFullBox = 4;  // version and flags
+
+// Reads fields one after the other.
+class Cursor {
+ public:
+  Cursor(ByteView view, const Box& box) : view_(view), at_(box.begin + kFullBox), end_(box.end) {}
+  // A big-endian number of 0, 2, 4 or 8 bytes.
+  std::uint64_t number(unsigned bytes) {
+    const auto at = at_;
+    at_ += bytes;
+    return bytes == 2 ? view_.u16(at) : bytes == 4 ? view_.u32(at) : bytes == 8 ? view_.u64(at) : 0;
+  }
+  [[nodiscard]] bool done() const { return at_ >= end_; }
+  [[nodiscard]] std::uint64_t at() const { return at_; }
+
+ private:
+  ByteView view_;
+  std::uint64_t at_, end_;
+};
+
+struct Wanted {
+  std::optional<std::uint64_t> exif, xmp;  // item numbers
+};
+
+// 8.11.6: entries are boxes infe of version 2 or 3.
+Wanted find_numbers(ByteView view, const Box& iinf) {
+  Wanted wanted;
+  const auto count_bytes = view.u8(iinf.begin) == 0 ? 2U : 4U;
+  Boxes entries(view, iinf.begin + kFullBox + count_bytes, iinf.end);
+  while (const auto entry = entries.next()) {
+    Cursor cursor(view, *entry);
+    const auto number = cursor.number(view.u8(entry->begin) >= 3 ? 4 : 2);
+    cursor.number(2);  // protection
+    const auto rest = view.text(cursor.at(), entry->end - std::min(cursor.at(), entry->end));
+    if (rest.starts_with("Exif")) wanted.exif = number;
+    if (rest.starts_with("mime") && rest.find("application/rdf+xml") != rest.npos) wanted.xmp = number;
+  }
+  return wanted;
+}
+
+// 8.11.3: where an item's only extent lies.
+Bytes locate(ByteView view, const Box& iloc, const std::optional<Box>& idat, std::uint64_t wanted) {
+  const auto version = view.u8(iloc.begin);
+  Cursor cursor(view, iloc);
+  const auto sizes = static_cast<unsigned>(cursor.number(2));
+  const unsigned offset_bytes = sizes >> 12, length_bytes = sizes >> 8 & 15, base_bytes = sizes >> 4 & 15;
+  const unsigned index_bytes = version > 0 ? sizes & 15 : 0;
+  const auto count = cursor.number(version < 2 ? 2 : 4);
+  for (std::uint64_t i = 0; i < count && !cursor.done(); ++i) {
+    const auto number = cursor.number(version < 2 ? 2 : 4);
+    const auto method = version > 0 ? cursor.number(2) & 15 : 0;
+    cursor.number(2);  // data reference
+    const auto base = cursor.number(base_bytes);
+    const auto extents = cursor.number(2);
+    std::uint64_t offset = 0, length = 0;
+    const bool empty = index_bytes + offset_bytes + length_bytes == 0;
+    for (std::uint64_t k = 0; k < extents && !empty && !cursor.done(); ++k) {
+      cursor.number(index_bytes);
+      offset = cursor.number(offset_bytes);
+      length = cursor.number(length_bytes);
+    }
+    if (number != wanted) continue;
+    if (extents != 1 || method > 1 || (method == 1 && !idat)) return {};
+    const auto begin = (method == 1 ? idat->begin : 0) + base + offset;
+    return view.has(begin, length) ? view.sub(begin, length) : Bytes{};
+  }
+  return {};
+}
+
+}  // namespace
+
+HeifItems find_heif_items(Bytes file) {
+  const ByteView view(file);
+  const auto meta = find(view, 0, view.size(), "meta");
+  if (!meta) return {};
+  const auto inside = meta->begin + kFullBox;
+  const auto iinf = find(view, inside, meta->end, "iinf"), iloc = find(view, inside, meta->end, "iloc");
+  if (!iinf || !iloc) return {};
+  const auto idat = find(view, inside, meta->end, "idat");
+  const auto wanted = find_numbers(view, *iinf);
+  HeifItems items;
+  if (wanted.xmp) items.xmp = locate(view, *iloc, idat, *wanted.xmp);
+  if (wanted.exif) {
+    // ISO/IEC 23008-12, A.2.1: four bytes that say how far behind them the TIFF begins.
+    const ByteView block(locate(view, *iloc, idat, *wanted.exif));
+    items.exif = block.sub(std::uint64_t{4} + block.u32(0));
+  }
+  return items;
+}
+
+}  // namespace image_engine::media

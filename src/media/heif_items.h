@@ -1,0 +1,16 @@
+// The metadata items of a HEIF or AVIF file (ISO/IEC 23008-12; boxes of ISO/IEC 14496-12, 8.11).
+#pragma once
+
+#include "media/media.h"
+
+namespace image_engine::media {
+
+struct HeifItems {
+  Bytes exif;  // a TIFF
+  Bytes xmp;   // a packet
+};
+
+// Items stored in one piece in the file or in its idat box; what is missing, broken or in several pieces stays empty.
+HeifItems find_heif_items(Bytes file);
+
+}  // namespace image_engine::media

@@ -1,0 +1,82 @@
+// Text, times and numbers out of headers: plain facts.
+#include "media/text.h"
+
+#include <gtest/gtest.h>
+
+namespace image_engine::media {
+namespace {
+
+using namespace std::string_view_literals;
+
+TEST(Text, IsTrimmedCutAtNulAndUtf8) {
+  EXPECT_EQ(clean_text("  Canon \0rest"sv), "Canon");
+  EXPECT_EQ(clean_text("K\xc3\xb6ln"), "Köln");
+  EXPECT_EQ(clean_text("K\xf6ln"), "Köln");
+  EXPECT_EQ(clean_text("   "), "");
+  EXPECT_EQ(clean_text(""), "");
+}
+
+TEST(Text, IsCappedBetweenCharacters) {
+  std::string text(kMaxText - 1, 'a');
+  text += "\xc3\xb6";
+  EXPECT_EQ(clean_text(text), std::string(kMaxText - 1, 'a'));
+  EXPECT_EQ(clean_text(std::string(100'000, 'a')).size(), kMaxText);
+}
+
+TEST(Text, Utf16BecomesUtf8) {
+  EXPECT_EQ(clean_utf16("a\0\xe4\0\0\0x\0"sv, ByteOrder::kLittle), "aä");
+  EXPECT_EQ(clean_utf16("\xfe\xff\x65\xe5"sv, ByteOrder::kLittle), "日");
+  EXPECT_EQ(clean_utf16("\x3d\xd8\x00\xde"sv, ByteOrder::kLittle), "😀");
+  EXPECT_EQ(clean_utf16("\x3d\xd8"sv, ByteOrder::kLittle), "\xef\xbf\xbd");
+  EXPECT_EQ(clean_utf16("a"sv, ByteOrder::kLittle), "");
+}
+
+TEST(Text, UserCommentsNameTheirCode) {
+  EXPECT_EQ(clean_user_comment("ASCII\0\0\0hello"sv, ByteOrder::kLittle), "hello");
+  EXPECT_EQ(clean_user_comment("UNICODE\0h\0i\0"sv, ByteOrder::kBig), "hi");
+  EXPECT_EQ(clean_user_comment("UNICODE\0\0h\0i"sv, ByteOrder::kLittle), "hi");
+  EXPECT_EQ(clean_user_comment("\0\0\0\0\0\0\0\0hello"sv, ByteOrder::kLittle), "hello");
+}
+
+TEST(Time, IsReadInAllItsForms) {
+  EXPECT_EQ(parse_time("2024:06:01 10:22:03")->iso(), "2024-06-01T10:22:03");
+  EXPECT_EQ(parse_time("2024-06-01T10:22:03.12+02:00")->iso(), "2024-06-01T10:22:03.12+02:00");
+  EXPECT_EQ(parse_time("2024-06-01T10:22Z")->iso(), "2024-06-01T10:22:00Z");
+  EXPECT_EQ(parse_time("2024-06-01")->iso(), "2024-06-01T00:00:00");
+  EXPECT_EQ(parse_time("20240601T102203-0530")->iso().substr(0, 10), "2024-06-01");
+}
+
+TEST(Time, ThatNoCalendarHasIsNone) {
+  for (const auto* text :
+       {"", "0000:00:00 00:00:00", "2024:13:01 10:00:00", "2023:02:29 10:00:00", "2024:06:01 25:00:00",
+        "2024:06:01 10:61:00", "    :  :     :  :  ", "yesterday", "2024", "2024:06:01 10:22:99"})
+    EXPECT_FALSE(parse_time(text)) << text;
+  EXPECT_TRUE(parse_time("2024:02:29 10:00:00"));
+}
+
+TEST(Time, OffsetsAreWithinFourteenHours) {
+  EXPECT_EQ(parse_offset("+02:00"), 120);
+  EXPECT_EQ(parse_offset("-0330"), -210);
+  EXPECT_EQ(parse_offset("Z"), 0);
+  EXPECT_EQ(parse_offset("+14:00"), 840);
+  for (const auto* text : {"", "+15:00", "+14:01", "02:00", "+xx:00", "   :  "})
+    EXPECT_FALSE(parse_offset(text)) << text;
+}
+
+TEST(Place, Iso6709) {
+  EXPECT_EQ(parse_iso6709("+48.1372+011.5755+519.5/"), (Gps{48.1372, 11.5755, 519.5}));
+  EXPECT_EQ(parse_iso6709("-33.5-070.25/"), (Gps{-33.5, -70.25, std::nullopt}));
+  for (const auto* text : {"", "+91+000/", "+10/", "48.1,11.5", "+nan+nan/", "+10+181/"})
+    EXPECT_FALSE(parse_iso6709(text)) << text;
+}
+
+TEST(Number, FractionsAndDecimals) {
+  EXPECT_EQ(parse_number("10/4"), 2.5);
+  EXPECT_EQ(parse_number(" -1 "), -1);
+  EXPECT_EQ(parse_number("+2.8"), 2.8);
+  for (const auto* text : {"", "1/0", "x", "1/x", "nan", "inf", "1e999", "1 2"})
+    EXPECT_FALSE(parse_number(text)) << text;
+}
+
+}  // namespace
+}  // namespace image_engine::media

@@ -1,0 +1,78 @@
+// Container metadata against ffprobe's.
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "inputs.h"
+
+namespace image_engine::media {
+namespace {
+
+TEST(Videos, AgreeWithFfprobe) {
+  if (manifest().is_null()) GTEST_SKIP() << kNoInputs;
+  ASSERT_GE(manifest()["videos"].size(), 8U);
+  for (const auto& video : manifest()["videos"]) {
+    const std::string name = video["file"];
+    SCOPED_TRACE(name);
+    const auto metadata = read_metadata(load(name), {});
+    ASSERT_TRUE(metadata) << metadata.error().message;
+    ASSERT_TRUE(metadata->video);
+    const auto& probe = video["ffprobe"];
+    const double duration = std::stod(std::string(probe["format"]["duration"]));
+    EXPECT_NEAR(metadata->video->duration, duration, 0.1);
+    EXPECT_NEAR(metadata->video->frame_rate, 25, 0.6);
+    const bool turned = name == "v_turned.mp4";
+    EXPECT_EQ(metadata->width, turned ? 180U : 320U);
+    EXPECT_EQ(metadata->height, turned ? 320U : 180U);
+    for (const auto& stream : probe["streams"]) {
+      const std::string type = stream["codec_type"];
+      if (type == "video") {
+        EXPECT_EQ(metadata->video->video_codec, std::string(stream["codec_name"]));
+      }
+      if (type == "audio") {
+        EXPECT_EQ(metadata->video->audio_codec, std::string(stream["codec_name"]));
+      }
+    }
+  }
+}
+
+TEST(Videos, TimeAndPlaceAreTheContainers) {
+  if (manifest().is_null()) GTEST_SKIP() << kNoInputs;
+  const auto metadata = read_metadata(load("v.mp4"), {});
+  ASSERT_TRUE(metadata);
+  ASSERT_TRUE(metadata->taken);
+  EXPECT_EQ(metadata->taken->local, "2024-06-01T08:22:03");
+  EXPECT_EQ(metadata->taken->offset_minutes, 0);
+  ASSERT_TRUE(metadata->gps);
+  EXPECT_NEAR(metadata->gps->latitude, 48.1372, 1e-4);
+  EXPECT_NEAR(metadata->gps->longitude, 11.5755, 1e-4);
+  EXPECT_EQ(metadata->title, "A clip");
+  EXPECT_EQ(metadata->orientation, 1U);
+}
+
+// ffprobe's rotation is counter-clockwise, in degrees; EXIF's 6 asks for a quarter clockwise, 8 for one against it.
+TEST(Videos, ATurnIsAnExifOrientation) {
+  if (manifest().is_null()) GTEST_SKIP() << kNoInputs;
+  for (const auto& video : manifest()["videos"]) {
+    if (video["file"] != "v_turned.mp4") continue;
+    const int turn = video["ffprobe"]["streams"][0]["side_data_list"][0]["rotation"];
+    ASSERT_EQ(std::abs(turn), 90);
+    EXPECT_EQ(read_metadata(load("v_turned.mp4"), {})->orientation, turn == 90 ? 8U : 6U);
+  }
+}
+
+TEST(Videos, SoundAloneIsNoVideo) {
+  if (manifest().is_null()) GTEST_SKIP() << kNoInputs;
+  for (const auto* name : {"sound.ogg", "sound.wma", "sound.m4a"}) {
+    EXPECT_EQ(detect_format(load(name)), MediaFormat::kNone) << name;
+    EXPECT_EQ(read_metadata(load(name), {}).error().code, ErrorCode::kUnsupported) << name;
+  }
+}
+
+TEST(Videos, AreNotDecodedAsPictures) {
+  if (manifest().is_null()) GTEST_SKIP() << kNoInputs;
+  EXPECT_EQ(decode(load("v.mp4"), {}).error().code, ErrorCode::kUnsupported);
+}
+
+}  // namespace
+}  // namespace image_engine::media

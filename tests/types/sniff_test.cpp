@@ -1,0 +1,153 @@
+// Signatures by their formats' specifications.
+#include <gtest/gtest.h>
+
+#include <set>
+#include <string>
+
+#include "types/byte_view.h"
+#include "types/media_format.h"
+
+namespace image_engine {
+namespace {
+
+using namespace std::string_view_literals;
+
+MediaFormat sniff(std::string_view bytes) { return sniff_format(std::as_bytes(std::span(bytes))); }
+
+// A little-endian TIFF of these IFD0 entries {tag, type, count, value}, with `tail` behind it.
+std::string tiff(std::initializer_list<std::array<std::uint32_t, 4>> entries, std::string_view tail = {}) {
+  std::string file("II*\0\x08\0\0\0"sv);
+  const auto put = [&](std::uint32_t value, int bytes) {
+    for (int i = 0; i < bytes; ++i) file += static_cast<char>(value >> (8 * i));
+  };
+  put(static_cast<std::uint32_t>(entries.size()), 2);
+  for (const auto& [tag, type, count, value] : entries) put(tag, 2), put(type, 2), put(count, 4), put(value, 4);
+  put(0, 4);
+  return file.append(tail);
+}
+// Where the tail of a TIFF with so many entries begins.
+constexpr std::uint32_t tail_of(std::uint32_t entries) { return 8 + 2 + entries * 12 + 4; }
+
+TEST(Sniff, PicturesByTheirSignature) {
+  EXPECT_EQ(sniff("\xff\xd8\xff\xe0"sv), MediaFormat::kJpeg);
+  EXPECT_EQ(sniff("\x89PNG\r\n\x1a\n"sv), MediaFormat::kPng);
+  EXPECT_EQ(sniff("RIFF\x10\0\0\0WEBPVP8L"sv), MediaFormat::kWebp);
+  EXPECT_EQ(sniff("GIF87a"sv), MediaFormat::kGif);
+  EXPECT_EQ(sniff("GIF89a"sv), MediaFormat::kGif);
+  EXPECT_EQ(sniff("\0\0\0\x0cJXL \r\n\x87\n"sv), MediaFormat::kJxl);
+  EXPECT_EQ(sniff("\xff\x0a\xfa\x1f\x01\x90\x10"sv), MediaFormat::kJxl);
+  EXPECT_EQ(sniff("BM\x46\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0"sv), MediaFormat::kBmp);
+  EXPECT_EQ(sniff("MM\0*\0\0\0\x08\0\0"sv), MediaFormat::kTiff);
+  EXPECT_EQ(sniff("II+\0\x08\0\0\0"sv), MediaFormat::kTiff);
+}
+
+TEST(Sniff, IsoMediaByBrand) {
+  EXPECT_EQ(sniff("\0\0\0\x18"
+                  "ftypheic\0\0\0\0mif1heic"sv),
+            MediaFormat::kHeif);
+  EXPECT_EQ(sniff("\0\0\0\x18"
+                  "ftypmif1\0\0\0\0mif1avif"sv),
+            MediaFormat::kAvif);
+  EXPECT_EQ(sniff("\0\0\0\x18"
+                  "ftypmif1\0\0\0\0mif1heic"sv),
+            MediaFormat::kHeif);
+  EXPECT_EQ(sniff("\0\0\0\x14"
+                  "ftypavif\0\0\0\0avif"sv),
+            MediaFormat::kAvif);
+  EXPECT_EQ(sniff("\0\0\0\x14"
+                  "ftypisom\0\0\0\0isom"sv),
+            MediaFormat::kMp4);
+  EXPECT_EQ(sniff("\0\0\0\x14"
+                  "ftypqt  \0\0\0\0qt  "sv),
+            MediaFormat::kMp4);
+  EXPECT_EQ(sniff("\0\0\0\x08wide\0\0\0\0mdat"sv), MediaFormat::kMp4);
+  EXPECT_EQ(sniff("\0\0\0\x14"
+                  "ftypM4A \0\0\0\0M4A "sv),
+            MediaFormat::kNone);
+}
+
+TEST(Sniff, RawByWhatTheirTiffSays) {
+  EXPECT_EQ(sniff("II*\0\x10\0\0\0CR\x02\0"sv), MediaFormat::kCr2);
+  EXPECT_EQ(sniff("IIRO\x08\0\0\0"sv), MediaFormat::kOrf);
+  EXPECT_EQ(sniff("IIRS\x08\0\0\0"sv), MediaFormat::kOrf);
+  EXPECT_EQ(sniff("MMOR\0\0\0\x08"sv), MediaFormat::kOrf);
+  EXPECT_EQ(sniff("IIU\0\x18\0\0\0"sv), MediaFormat::kRw2);
+  EXPECT_EQ(sniff(tiff({{50706, 1, 4, 0x401}})), MediaFormat::kDng);
+  EXPECT_EQ(sniff(tiff({{254, 4, 1, 1}, {271, 2, 18, tail_of(3)}, {330, 4, 1, 999}}, "NIKON CORPORATION\0"sv)),
+            MediaFormat::kNef);
+  EXPECT_EQ(sniff(tiff({{254, 4, 1, 1}, {271, 2, 5, tail_of(3)}, {330, 4, 1, 999}}, "SONY\0"sv)), MediaFormat::kArw);
+  EXPECT_EQ(sniff(tiff({{271, 2, 5, tail_of(2)}, {50740, 1, 4, 0}}, "SONY\0"sv)), MediaFormat::kArw);
+}
+
+// What an editor saves from a Nikon's or Sony's raw file keeps the Make.
+TEST(Sniff, ATiffWithACamerasNameIsATiff) {
+  EXPECT_EQ(sniff(tiff({{271, 2, 18, tail_of(1)}}, "NIKON CORPORATION\0"sv)), MediaFormat::kTiff);
+  EXPECT_EQ(sniff(tiff({{271, 2, 5, tail_of(1)}}, "SONY\0"sv)), MediaFormat::kTiff);
+  EXPECT_EQ(sniff(tiff({{271, 2, 18, 0xFFFFFFF0}, {330, 4, 1, 999}})), MediaFormat::kTiff);
+}
+
+TEST(Sniff, Videos) {
+  EXPECT_EQ(sniff("RIFF\x10\0\0\0AVI LIST"sv), MediaFormat::kAvi);
+  EXPECT_EQ(sniff("\x1a\x45\xdf\xa3\x93\x42\x82\x84webm"sv), MediaFormat::kMatroska);
+  EXPECT_EQ(sniff("FLV\x01\x05\0\0\0\x09"sv), MediaFormat::kFlv);
+  EXPECT_EQ(sniff("\0\0\x01\xba\x44\0\x04\0\x04\x01"sv), MediaFormat::kMpegPs);
+  EXPECT_EQ(sniff("\0\0\x01\xba\x21\0\x01\0\x01\x80"sv), MediaFormat::kMpegPs);
+  std::string ts(188 * 6, '\0'), m2ts(192 * 6, '\0');
+  for (size_t i = 0; i < 6; ++i) {
+    ts[i * 188] = m2ts[4 + i * 192] = 0x47;
+    ts[i * 188 + 3] = m2ts[4 + i * 192 + 3] = 0x10;
+  }
+  EXPECT_EQ(sniff(ts), MediaFormat::kMpegTs);
+  EXPECT_EQ(sniff(m2ts), MediaFormat::kMpegTs);
+}
+
+TEST(Sniff, OtherFilesAreNone) {
+  for (const auto bytes :
+       {""sv, "hello"sv, "BM, said the baker to the candlestick maker"sv, "%PDF-1.7"sv, "PK\x03\x04"sv,
+        "GGGGGGGGGGGGGGGG"sv, "\xff\xfb\x90\x44"sv, "ID3\x03"sv, "RIFF\x10\0\0\0WAVEfmt "sv, "\0\0\x01\xba\x81\0"sv,
+        "OggS\0\x02\0\0\x01vorbis"sv, "<svg xmlns="sv, "#!/bin/sh"sv})
+    EXPECT_EQ(sniff(bytes), MediaFormat::kNone) << bytes;
+  EXPECT_EQ(sniff(std::string(4096, 'G')), MediaFormat::kNone) << "G is the sync byte of MPEG-TS";
+}
+
+TEST(Sniff, PrefixesOfAnythingAreSafe) {
+  const auto file = tiff({{254, 4, 1, 1}, {271, 2, 18, tail_of(3)}, {330, 4, 1, 999}}, "NIKON CORPORATION\0"sv);
+  for (size_t size = 0; size <= file.size(); ++size) (void)sniff(std::string_view(file).substr(0, size));
+}
+
+TEST(Format, NamesAreUniqueAndComeBack) {
+  std::set<std::string_view> names;
+  for (int i = 0; i <= static_cast<int>(MediaFormat::kOggVideo); ++i) {
+    const auto format = static_cast<MediaFormat>(i);
+    EXPECT_TRUE(names.insert(format_name(format)).second);
+    EXPECT_EQ(format_from_name(format_name(format)), format);
+    EXPECT_EQ(media_kind(format) == MediaKind::kNone, format == MediaFormat::kNone);
+  }
+  EXPECT_EQ(format_from_name("nonsense"), MediaFormat::kNone);
+  EXPECT_EQ(format_name(static_cast<MediaFormat>(250)), "none");
+}
+
+TEST(Format, Extensions) {
+  EXPECT_EQ(kind_by_extension(".jpg"), MediaKind::kPhoto);
+  EXPECT_EQ(kind_by_extension(".heic"), MediaKind::kPhoto);
+  EXPECT_EQ(kind_by_extension(".mov"), MediaKind::kVideo);
+  EXPECT_EQ(kind_by_extension(".txt"), MediaKind::kNone);
+  EXPECT_EQ(kind_by_extension(""), MediaKind::kNone);
+}
+
+TEST(ByteView, ReadsInBothOrdersAndZeroBeyondTheEnd) {
+  const auto bytes = "\x01\x02\x03\x04\x05\x06\x07\x08"sv;
+  const ByteView big(std::as_bytes(std::span(bytes)));
+  EXPECT_EQ(big.u16(0), 0x0102);
+  EXPECT_EQ(big.u32(0), 0x01020304U);
+  EXPECT_EQ(big.u64(0), 0x0102030405060708ULL);
+  EXPECT_EQ(big.with_order(ByteOrder::kLittle).u32(0), 0x04030201U);
+  EXPECT_EQ(big.u32(6), 0x07080000U);
+  EXPECT_EQ(big.u8(~std::uint64_t{0}), 0);
+  EXPECT_FALSE(big.has(~std::uint64_t{0}, 2));
+  EXPECT_TRUE(big.sub(8).empty());
+  EXPECT_EQ(big.text(6, 100), "\x07\x08");
+}
+
+}  // namespace
+}  // namespace image_engine
