@@ -60,6 +60,11 @@ bool same_content(const store::FileObservation& row, const scan::FoundFile& foun
          (row.inode == found.inode || row.device != found.device);
 }
 
+// Whether a moved file took its sidecar along.
+bool same_sidecar(const std::optional<store::Sidecar>& before, const std::optional<store::Sidecar>& now) {
+  return before.has_value() == now.has_value() && (!before || before->stamp == now->stamp);
+}
+
 bool gone(const std::string& path) {
   struct stat info {};
   return ::lstat(path.c_str(), &info) != 0 && (errno == ENOENT || errno == ENOTDIR);
@@ -156,11 +161,17 @@ class FolderScan {
     for (auto it = first; it != last; ++it) {
       store::KnownFile& row = *it->second;
       if (!gone(row.seen.path)) continue;
-      IE_CHECK(run_.writer.move_file(row.id, observation(found), run_.report.run));
+      const store::FileObservation seen = observation(found);
+      store::FileObservation moved = seen;
+      if (!same_sidecar(row.seen.sidecar, seen.sidecar)) moved.sidecar = row.seen.sidecar;
+      IE_CHECK(run_.writer.move_file(row.id, moved, run_.report.run));
       ++run_.report.moved;
       visited_.insert(&row);
-      row.seen.path = found.path;
-      row.seen.sidecar = observation(found).sidecar;
+      row.seen = seen;
+      // A sidecar that stayed behind, or that was there before, is a change: the row then forgets what was read.
+      if (moved.sidecar != seen.sidecar) {
+        IE_TRY(row, run_.writer.upsert_file(seen, run_.report.run));
+      }
       wants_headers(row);
       by_identity_.erase(it);
       IE_TRY([[maybe_unused]] const bool committed, run_.batch.changed());

@@ -1,11 +1,6 @@
-import os
-import shutil
-import tempfile
-from pathlib import Path
-
 import pytest
 
-from engine import PROGRAM, SAMPLES, Engine, MountSpace
+from engine import PROGRAM, SAMPLES, Engine, MountSpace, fresh_folder
 
 
 def pytest_sessionstart():
@@ -15,14 +10,8 @@ def pytest_sessionstart():
 
 @pytest.fixture
 def folder():
-    """A new folder, away from any path that could be a git or cache folder; gone after the test."""
-    made = Path(tempfile.mkdtemp(prefix="image-engine-test-")).resolve()
-    yield made
-    for path, folders, _ in os.walk(made):
-        for name in folders:
-            if not os.path.islink(os.path.join(path, name)):
-                os.chmod(os.path.join(path, name), 0o700)
-    shutil.rmtree(made)
+    with fresh_folder() as made:
+        yield made
 
 
 @pytest.fixture

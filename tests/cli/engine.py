@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -206,3 +207,17 @@ class MountSpace:
 def kill(process, number=signal.SIGKILL):
     with contextlib.suppress(ProcessLookupError):
         os.kill(process, number)
+
+
+@contextlib.contextmanager
+def fresh_folder():
+    """A new folder, away from the sources; gone at the end, whatever modes its folders have by then."""
+    made = Path(tempfile.mkdtemp(prefix="image-engine-test-")).resolve()
+    try:
+        yield made
+    finally:
+        for path, folders, _ in os.walk(made):
+            for name in folders:
+                if not os.path.islink(os.path.join(path, name)):
+                    os.chmod(os.path.join(path, name), 0o700)
+        shutil.rmtree(made)

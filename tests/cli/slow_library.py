@@ -1,0 +1,47 @@
+"""A library to interrupt, an engine that takes its time over it, and what can be seen of that from outside."""
+
+import json
+import os
+import random
+import shutil
+
+from PIL import Image
+
+from engine import Engine, log_entries, with_proxy_worker
+
+HASH = 2  # worker/protocol.h: Operation
+
+
+def make_library(photos, count=60):
+    """Small pictures, a few of them twice, some broken."""
+    generator = random.Random(7)
+    for i in range(count):
+        picture = Image.new("RGB", (64, 48), tuple(generator.randrange(256) for _ in range(3)))
+        picture.putpixel((i % 64, i // 64), (255, 255, 255))
+        picture.save(photos / f"p{i:03}.jpg")
+    for i in range(4):
+        shutil.copy(photos / f"p{i:03}.jpg", photos / f"copy{i}.jpg")
+        (photos / f"broken{i}.jpg").write_bytes(b"no picture")
+    return photos
+
+
+def slow_engine(folder, delay=0.05):
+    program, log = with_proxy_worker(folder)
+    settings = log.with_name("image-engine-worker.json")
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"delay": delay}))
+    return Engine(folder, program), log
+
+
+def contents_read(log):
+    return [entry["file"] for entry in log_entries(log) if entry.get("operations") == HASH]
+
+
+def hashed_files(engine):
+    """Names of the files whose whole content the catalogue has committed."""
+    if not engine.catalogue.exists():
+        return set()
+    try:
+        return {os.path.basename(path).decode() for [path] in engine.rows("SELECT path FROM files WHERE file_hash IS NOT NULL")}
+    except Exception as error:  # killed before its tables were made
+        assert "no such table" in str(error), error
+        return set()

@@ -1,0 +1,205 @@
+"""Workers that die, hang, grow or lie: only the file at hand suffers. And what a worker can reach."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from engine import (DONE, DONE_WITH_FAILURES, SAMPLES, Engine, children, kill, log_entries, path_of, real_worker,
+                    wait_until, with_proxy_worker)
+
+METADATA, HASH, THUMBNAIL = "1", "2", "8"  # worker/protocol.h: Operation
+
+
+@pytest.fixture
+def library(photos):
+    for i in range(12):
+        Image.new("RGB", (60 + i, 40), (i * 20, 100, 50)).save(photos / f"p{i:02}.jpg")
+    return photos
+
+
+def faulty(folder, faults):
+    program, log = with_proxy_worker(folder, faults)
+    return Engine(folder, program), log
+
+
+def check_only_one_failed(engine, library, name, code):
+    failures = engine.failures()
+    assert list(failures) == [os.fsencode(library / name)]
+    [entry] = failures.values()
+    assert entry["code"] == code and entry["message"]
+    for other in library.iterdir():
+        if other.name != name:
+            assert engine.show(other)["asset"], other
+    assert not engine.json("catalog", "check")["problems"]
+    return entry
+
+
+@pytest.mark.parametrize("operation", [METADATA, HASH, THUMBNAIL])
+@pytest.mark.parametrize("fault, code", [
+    ("crash", "crashed"), ("kill", "out-of-memory"), ("exit", "crashed"), ("garbage", "crashed"),
+    ("too_long", "internal"), ("short", "crashed")])
+def test_a_worker_that_dies_or_lies(folder, library, fault, code, operation):
+    engine, _ = faulty(folder, {"p05.jpg": {operation: fault}})
+    report = engine.analyze(library, "--workers", "2", expect=DONE_WITH_FAILURES)["report"]
+    assert report["failed"] == 1 and report["worker_deaths"] >= 1
+    entry = check_only_one_failed(engine, library, "p05.jpg", code)
+    assert entry["stage"] == {METADATA: "metadata", HASH: "content", THUMBNAIL: "thumbnail"}[operation]
+    # With a sound worker, a retry clears the ledger.
+    sound = Engine(folder)
+    assert sound.json("failures", "--retry")["report"]["failed"] == 0
+    assert not sound.failures() and sound.show(library / "p05.jpg")["asset"]
+
+
+def test_a_worker_that_hangs(folder, library):
+    engine, log = faulty(folder, {"p03.jpg": "hang"})
+    config = folder / "quick.yaml"
+    config.write_text("worker: {timeout_seconds: 0.7}\n")
+    engine.analyze(library, "--config", config, expect=DONE_WITH_FAILURES)
+    entry = check_only_one_failed(engine, library, "p03.jpg", "timeout")
+    assert "worker.timeout_seconds" in entry["message"]
+    workers = {item["worker"] for item in log_entries(log)}
+    assert not [worker for worker in workers if Path(f"/proc/{worker}").exists()]
+
+
+def test_a_worker_that_eats_memory(folder, library):
+    engine, _ = faulty(folder, {"p07.jpg": "eat"})
+    config = folder / "small.yaml"
+    config.write_text("worker: {memory_limit_mb: 100}\n")
+    engine.analyze(library, "--config", config, expect=DONE_WITH_FAILURES)
+    entry = check_only_one_failed(engine, library, "p07.jpg", "out-of-memory")
+    assert "worker.memory_limit_mb" in entry["message"]
+
+
+def test_several_bad_files_at_once(folder, library):
+    faults = {"p00.jpg": "crash", "p01.jpg": "garbage", "p02.jpg": "kill", "p11.jpg": "exit"}
+    engine, _ = faulty(folder, faults)
+    engine.analyze(library, "--workers", "3", expect=DONE_WITH_FAILURES)
+    assert {os.path.basename(path).decode() for path in engine.failures()} == set(faults)
+    assert engine.analyze(library)["report"]["failed"] == 0
+
+
+def test_a_real_worker_killed_at_work(engine, photos):
+    large = SAMPLES / "12mp"
+    process = engine.start("analyze", large, SAMPLES / "photos/home.jpg", "--json", "--workers", "1")
+    worker = wait_until(lambda: next(iter(children(process.pid)), None), "a worker")
+    wait_until(lambda: engine.catalogue.exists() and content_has_begun(worker), "the first 12-megapixel file")
+    kill(worker)
+    out, error = process.communicate(timeout=100)
+    assert process.returncode in (DONE, DONE_WITH_FAILURES), error
+    assert len(engine.failures()) <= 1
+    if engine.failures():
+        assert engine.json("failures", "--retry")["report"]["failed"] == 0
+    for picture in large.glob("*.jpg"):
+        assert engine.show(picture)["asset"]
+
+
+def content_has_begun(worker):
+    """Whether the worker has used the processor for longer than its start takes."""
+    try:
+        fields = Path(f"/proc/{worker}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return True
+    return int(fields[11]) + int(fields[12]) > 10
+
+
+def test_no_worker_at_all(engine, library):
+    lonely = engine.folder / "lonely/bin"
+    lonely.mkdir(parents=True)
+    shutil.copy2(engine.program, lonely)
+    engine.program = lonely / "image-engine"
+    outcome = engine.run("analyze", library)
+    assert outcome.code == 1 and "image-engine-worker is missing" in outcome.message
+
+
+def test_a_worker_that_cannot_start(engine, library):
+    broken = engine.folder / "broken/bin"
+    broken.mkdir(parents=True)
+    shutil.copy2(engine.program, broken)
+    (broken / "image-engine-worker").write_text("#!/bin/false\n")
+    (broken / "image-engine-worker").chmod(0o755)
+    engine.program = broken / "image-engine"
+    outcome = engine.run("analyze", library)
+    assert outcome.code in (1, 3)
+    assert engine.run("doctor").code == 0
+
+
+def test_secrets_stay_out_of_a_worker(folder, library):
+    program, log = with_proxy_worker(folder)
+    engine = Engine(folder, program)
+    secrets = {"NVIDIA_API_KEY": "nvapi-secret", "AWS_SECRET_ACCESS_KEY": "secret", "SSH_AUTH_SOCK": "/tmp/secret"}
+    engine.environment |= secrets
+    engine.analyze(library)
+    starts = [entry for entry in log_entries(log) if "start" in entry]
+    assert starts
+    for start in starts:
+        assert not set(start["environment"]) & set(secrets)
+        assert not [value for value in start["environment"].values() if "secret" in value]
+        assert str(folder) not in str(start["environment"])
+
+
+def held_worker(engine, photos):
+    """A real worker, stopped while it reads a file."""
+    process = engine.start("analyze", SAMPLES / "12mp", "--workers", "1", "--quiet")
+    worker = wait_until(lambda: next(iter(children(process.pid)), None), "a worker")
+    wait_until(lambda: content_has_begun(worker), "work")
+    os.kill(worker, signal.SIGSTOP)
+    return process, worker
+
+
+def test_the_walls_of_a_real_worker(engine, photos):
+    """Seen from outside, in /proc: seccomp's filter, no new privileges, another network, no descriptor but its own."""
+    sandbox = engine.json("doctor")["sandbox"]
+    process, worker = held_worker(engine, photos)
+    try:
+        status = dict(line.split(":\t", 1) for line in Path(f"/proc/{worker}/status").read_text().splitlines())
+        assert status["NoNewPrivs"] == "1"
+        assert status["Seccomp"] == ("2" if sandbox["seccomp"] else "0")
+        if os.geteuid() == 0:
+            descriptors = {int(name): os.readlink(f"/proc/{worker}/fd/{name}") for name in os.listdir(f"/proc/{worker}/fd")}
+            outside = [path for fd, path in descriptors.items() if path.startswith("/") and path != "/dev/null"]
+            allowed = (str(SAMPLES), "/memfd:", "/usr/", "/lib")
+            assert all(path.startswith(allowed) for path in outside), descriptors
+            ours, theirs = os.readlink("/proc/self/ns/net"), os.readlink(f"/proc/{worker}/ns/net")
+            assert (ours != theirs) == sandbox["namespaces"]
+            environment = Path(f"/proc/{worker}/environ").read_bytes()
+            assert os.fsencode(engine.folder) not in environment
+    finally:
+        os.kill(worker, signal.SIGCONT)
+        process.communicate(timeout=100)
+    assert process.returncode == DONE
+
+
+def test_a_worker_ends_with_its_engine(engine, photos):
+    process, worker = held_worker(engine, photos)
+    process.kill()
+    process.wait()
+    wait_until(lambda: not Path(f"/proc/{worker}").exists() or zombie(worker), "the worker's end")
+
+
+def zombie(process_id):
+    try:
+        return Path(f"/proc/{process_id}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def test_probe_names_the_layers():
+    probe = subprocess.run([real_worker(), "--probe"], stdout=subprocess.PIPE, check=True).stdout
+    assert b'"seccomp"' in probe and b'"libraries"' in probe
+    by_hand = subprocess.run([real_worker()], stderr=subprocess.PIPE)
+    assert by_hand.returncode == 2 and b"started by image-engine" in by_hand.stderr
+
+
+def test_strict_runs_only_behind_a_wall(engine, library):
+    sandbox = engine.json("doctor")["sandbox"]
+    config = engine.folder / "strict.yaml"
+    config.write_text("worker: {sandbox: strict}\n")
+    if not (sandbox["seccomp"] or (sandbox["landlock"] and sandbox["namespaces"])):
+        pytest.skip("no sandbox layer holds on this kernel")
+    assert engine.analyze(library, "--config", config)["report"]["analysed"] == 12
