@@ -111,7 +111,7 @@ CREATE INDEX asset_found_text_by_field ON asset_found_text(field);
 
 CREATE VIRTUAL TABLE asset_text USING fts5(
   name, title, description, keyword, place, camera, lens, creator, object, scene, text, caption, person,
-  tokenize = 'unicode61 remove_diacritics 2', prefix = 4);
+  tokenize = 'unicode61 remove_diacritics 2', prefix = '4 5');
 CREATE VIRTUAL TABLE asset_trigram USING fts5(
   name, title, description, keyword, place, camera, lens, creator, object, scene, text, caption, person,
   tokenize = 'trigram');

@@ -201,7 +201,8 @@ TEST_F(SearchTest, ScoresFall) {
   for (size_t i = 0; i < found.size(); ++i) {
     EXPECT_GT(found[i].score, 0);
     EXPECT_LE(found[i].score, 1);
-    if (i > 0) EXPECT_LE(found[i].score, found[i - 1].score);
+    if (i == 0) continue;
+    EXPECT_LE(found[i].score, found[i - 1].score);
   }
 }
 
