@@ -28,10 +28,10 @@ struct Pairs {
 // All pairs within `max_distance` (0…64), none missed: of four 16-bit parts of two hashes that differ in d bits, part i
 // differs in at most r_i where the r_i + 1 sum to d + 1 (Norouzi et al. 2012, multi-index hashing), so only hashes with
 // a similar part are compared. At most 2³² hashes.
-// Memory: about 50 bytes a hash and 12 a pair. The result does not depend on `threads`. Time grows with the number of
+// Memory: about 50 bytes a hash and 50 a pair. The result does not depend on `threads`. Time grows with the number of
 // pairs that share a part: a million different hashes that all lie close together cost minutes, not memory.
 Pairs all_pairs(std::span<const std::uint64_t> hashes, int max_distance, int threads,
-                std::size_t max_pairs = 20'000'000);
+                std::size_t max_pairs = 10'000'000);
 
 // Groups without chaining: within each group every two hashes lie within pairs.max_distance. Greedy complete link:
 // pairs are taken by distance, then a, then b; the groups of both ends are joined if that holds for the whole.

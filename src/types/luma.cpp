@@ -1,0 +1,214 @@
+#include "types/luma.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <vector>
+
+namespace image_engine {
+namespace {
+
+constexpr std::size_t kTile = 64;  // pixels; the last of a row or column takes in what is left over, up to twice that
+constexpr double kSharpQuantile = 0.95;
+constexpr double kNoiseQuantile = 0.20;
+// Means of tiles at which black or white clips noise away.
+constexpr double kDarkest = 16, kLightest = 239;
+
+// Sums over the pixels of one tile, or over one row of it.
+struct Sums {
+  std::int64_t laplacian = 0;
+  std::int64_t laplacian_squared = 0;
+  std::int64_t gradient = 0;
+  std::int64_t noise = 0;
+  std::int64_t luma = 0;
+  void operator+=(const Sums& other) {
+    laplacian += other.laplacian, laplacian_squared += other.laplacian_squared, gradient += other.gradient;
+    noise += other.noise, luma += other.luma;
+  }
+};
+
+struct Rows {
+  const std::uint8_t *above, *here, *below;
+};
+
+// Up to 2 · kTile pixels from x on, so that the sums of a row stay below 2³¹: a Sobel magnitude is at most 2 · 1020².
+template <typename Count>
+[[gnu::always_inline]] inline Sums add_up(Rows rows, std::size_t x, Count count) {
+  std::int32_t laplacian = 0, laplacian_squared = 0, gradient = 0, noise = 0, luma = 0;
+  const std::uint8_t *a = rows.above + x, *b = rows.here + x, *c = rows.below + x;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto at = [i](const std::uint8_t* row, int step) {
+      return static_cast<std::int16_t>(row[static_cast<std::ptrdiff_t>(i) + step]);
+    };
+    const auto narrow = [](int value) { return static_cast<std::int16_t>(value); };
+    const std::int16_t left = narrow(at(a, -1) + at(c, -1)), right = narrow(at(a, 1) + at(c, 1));
+    const std::int16_t middle = narrow(at(a, 0) + at(c, 0)), sides = narrow(at(b, -1) + at(b, 1));
+    const std::int16_t centre = narrow(at(b, 0));
+    const std::int16_t cross = narrow(middle + sides), corners = narrow(left + right);
+    const std::int16_t l = narrow(cross - 4 * centre);
+    const std::int16_t n = narrow(corners - 2 * cross + 4 * centre);
+    const std::int16_t gx = narrow(right - left + 2 * (at(b, 1) - at(b, -1)));
+    const std::int16_t gy = narrow(at(c, -1) - at(a, -1) + at(c, 1) - at(a, 1) + 2 * (at(c, 0) - at(a, 0)));
+    laplacian += l;
+    laplacian_squared += l * l;
+    gradient += gx * gx;
+    gradient += gy * gy;
+    noise += n < 0 ? -n : n;
+    luma += centre;
+  }
+  return {laplacian, laplacian_squared, gradient, noise, luma};
+}
+
+// One row of all tiles.
+[[gnu::always_inline]] inline void add_row_of_tiles(Rows rows, std::size_t columns, std::size_t interior, Sums* tiles) {
+  for (std::size_t t = 0; t + 1 < columns; ++t)
+    tiles[t] += add_up(rows, 1 + t * kTile, std::integral_constant<std::size_t, kTile>{});
+  const std::size_t last = (columns - 1) * kTile;
+  tiles[columns - 1] += add_up(rows, 1 + last, interior - last);
+}
+
+using AddRow = void (*)(Rows, std::size_t, std::size_t, Sums*);
+
+void add_row_anywhere(Rows rows, std::size_t columns, std::size_t interior, Sums* tiles) {
+  add_row_of_tiles(rows, columns, interior, tiles);
+}
+
+#if defined(__x86_64__)
+[[gnu::target("avx2")]] void add_row_avx2(Rows rows, std::size_t columns, std::size_t interior, Sums* tiles) {
+  add_row_of_tiles(rows, columns, interior, tiles);
+}
+AddRow choose_add_row() { return __builtin_cpu_supports("avx2") ? add_row_avx2 : add_row_anywhere; }
+#else
+AddRow choose_add_row() { return add_row_anywhere; }
+#endif
+
+struct Tile {
+  double laplacian_variance = 0;
+  double noise_sigma = 0;
+  double mean = 0;
+};
+
+double variance(double sum, double squares, double count) {
+  const double mean = sum / count;
+  return std::max(0.0, squares / count - mean * mean);
+}
+
+Tile describe(const Sums& sums, double count) {
+  return {variance(static_cast<double>(sums.laplacian), static_cast<double>(sums.laplacian_squared), count),
+          std::sqrt(std::numbers::pi / 2) / 6 * static_cast<double>(sums.noise) / count,
+          static_cast<double>(sums.luma) / count};
+}
+
+// By nearest rank; 0 of nothing.
+double quantile(std::vector<double> values, double fraction) {
+  if (values.empty()) return 0;
+  const auto rank = static_cast<std::ptrdiff_t>(std::lround(fraction * static_cast<double>(values.size() - 1)));
+  std::nth_element(values.begin(), values.begin() + rank, values.end());
+  return values[static_cast<std::size_t>(rank)];
+}
+
+double noise_of(const std::vector<Tile>& tiles) {
+  std::vector<double> all, usable;
+  for (const Tile& tile : tiles) {
+    all.push_back(tile.noise_sigma);
+    if (tile.mean >= kDarkest && tile.mean <= kLightest) usable.push_back(tile.noise_sigma);
+  }
+  return quantile(std::move(usable.empty() ? all : usable), kNoiseQuantile);
+}
+
+std::size_t tiles_along(std::size_t interior) { return std::max<std::size_t>(1, interior / kTile); }
+
+}  // namespace
+
+struct LumaAccumulator::State {
+  const AddRow add_row = choose_add_row();
+  std::size_t width = 0, height = 0, seen = 0;
+  // Four tables, so that equal neighbours do not wait for each other's count.
+  std::array<std::array<std::uint32_t, 256>, 4> histograms{};
+  std::array<std::vector<std::uint8_t>, 3> window;  // row y at y modulo 3
+  std::vector<Sums> row_of_tiles;
+  std::size_t tile_rows = 0, rows_in_tile = 0;
+  Sums whole;
+  std::vector<Tile> tiles;
+
+  void count(std::span<const std::uint8_t> luma) {
+    std::size_t x = 0;
+    for (; x + 4 <= luma.size(); x += 4)
+      for (std::size_t i = 0; i < 4; ++i) ++histograms[i][luma[x + i]];
+    for (; x < luma.size(); ++x) ++histograms[0][luma[x]];
+  }
+
+  // The row before the last one seen has both its neighbours now.
+  void add_middle_row() {
+    const auto row = [&](std::size_t y) { return window[y % 3].data(); };
+    add_row({row(seen - 3), row(seen - 2), row(seen - 1)}, row_of_tiles.size(), width - 2, row_of_tiles.data());
+    ++rows_in_tile;
+    const std::size_t done = (seen - 2) / kTile;  // whole tile rows so far
+    if ((seen - 2) % kTile == 0 && done < tile_rows) close_tiles();
+  }
+
+  void close_tiles() {
+    for (std::size_t t = 0; t < row_of_tiles.size(); ++t) {
+      const bool last = t + 1 == row_of_tiles.size();
+      const std::size_t across = last ? width - 2 - t * kTile : kTile;
+      tiles.push_back(describe(row_of_tiles[t], static_cast<double>(across * rows_in_tile)));
+      whole += row_of_tiles[t];
+    }
+    std::fill(row_of_tiles.begin(), row_of_tiles.end(), Sums{});
+    rows_in_tile = 0;
+  }
+};
+
+LumaAccumulator::LumaAccumulator() : state_(std::make_unique<State>()) {}
+LumaAccumulator::~LumaAccumulator() = default;
+LumaAccumulator::LumaAccumulator(LumaAccumulator&&) noexcept = default;
+LumaAccumulator& LumaAccumulator::operator=(LumaAccumulator&&) noexcept = default;
+
+void LumaAccumulator::begin(std::uint32_t width, std::uint32_t height) {
+  state_ = std::make_unique<State>();
+  auto& s = *state_;
+  s.width = width;
+  s.height = height;
+  for (auto& row : s.window) row.resize(width);
+  if (width < 3 || height < 3) return;
+  s.tile_rows = tiles_along(height - 2);
+  s.row_of_tiles.resize(tiles_along(width - 2));
+}
+
+void LumaAccumulator::add_row(std::span<const std::uint8_t> luma) {
+  auto& s = *state_;
+  if (luma.size() != s.width || s.seen == s.height) return;
+  s.count(luma);
+  std::copy(luma.begin(), luma.end(), s.window[s.seen % 3].begin());
+  ++s.seen;
+  if (s.seen >= 3 && s.width >= 3) s.add_middle_row();
+}
+
+LumaStatistics LumaAccumulator::finish() {
+  auto& s = *state_;
+  LumaStatistics result;
+  result.width = static_cast<std::uint32_t>(s.width);
+  result.height = static_cast<std::uint32_t>(s.seen);
+  for (std::size_t level = 0; level < 256; ++level)
+    for (const auto& histogram : s.histograms) result.histogram[level] += histogram[level];
+  if (s.rows_in_tile > 0) s.close_tiles();
+  if (s.tiles.empty()) return result;
+
+  const auto pixels = static_cast<double>((s.width - 2) * (s.seen - 2));
+  result.laplacian_variance = describe(s.whole, pixels).laplacian_variance;
+  result.gradient_energy = static_cast<double>(s.whole.gradient) / pixels;
+  std::vector<double> sharpness;
+  for (const Tile& tile : s.tiles) sharpness.push_back(tile.laplacian_variance);
+  result.laplacian_variance_top = quantile(std::move(sharpness), kSharpQuantile);
+  result.noise_sigma = noise_of(s.tiles);
+  return result;
+}
+
+void rgb_to_luma(std::span<const std::uint8_t> rgb, std::span<std::uint8_t> luma) {
+  const std::size_t pixels = std::min(rgb.size() / 3, luma.size());
+  for (std::size_t i = 0; i < pixels; ++i)
+    luma[i] = static_cast<std::uint8_t>(
+        (rgb[i * 3] * 19595U + rgb[i * 3 + 1] * 38470U + rgb[i * 3 + 2] * 7471U + 32768U) >> 16U);
+}
+
+}  // namespace image_engine

@@ -1,0 +1,191 @@
+#include "vision/hashes.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <numbers>
+#include <vector>
+
+#include "types/luma.h"
+
+namespace image_engine::vision {
+namespace {
+
+constexpr std::size_t kPhashEdge = 32;  // pixels that are transformed; 8 × 8 of their frequencies count
+constexpr std::size_t kBits = 8;        // along each edge
+// Sums of 32 · 32 · 255 in double are exact to some 1e−9; no coefficient of whole numbers is this small but 0.
+constexpr double kZero = 1e-7;
+
+struct Grey {
+  std::size_t width = 0, height = 0;
+  std::vector<std::uint8_t> pixels;
+};
+
+// Pillow's resampling, Lanczos with a = 3 widened by the ratio: for each output position the first input position and
+// its weights, in units of 2⁻²².
+constexpr int kWeightBits = 22;
+struct Taps {
+  std::size_t first = 0;
+  std::vector<std::int32_t> weights;
+};
+
+double lanczos(double x) {
+  const auto sinc = [](double v) { return v == 0 ? 1.0 : std::sin(v * std::numbers::pi) / (v * std::numbers::pi); };
+  return x > -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0.0;
+}
+
+std::vector<Taps> make_taps(std::size_t in, std::size_t out) {
+  const double ratio = static_cast<double>(in) / static_cast<double>(out), widening = std::max(1.0, ratio);
+  std::vector<Taps> taps(out);
+  for (std::size_t o = 0; o < out; ++o) {
+    const double centre = (static_cast<double>(o) + 0.5) * ratio;
+    const auto first = static_cast<std::size_t>(std::max(0.0, centre - 3 * widening + 0.5));
+    const auto end = std::min(in, static_cast<std::size_t>(centre + 3 * widening + 0.5));
+    std::vector<double> weights;
+    double sum = 0;
+    for (std::size_t i = first; i < end; ++i) {
+      weights.push_back(lanczos((static_cast<double>(i) + 0.5 - centre) / widening));
+      sum += weights.back();
+    }
+    taps[o].first = first;
+    for (const double weight : weights)
+      taps[o].weights.push_back(static_cast<std::int32_t>(std::lround(weight / sum * (1 << kWeightBits))));
+  }
+  return taps;
+}
+
+std::uint8_t to_byte(std::int32_t sum) { return static_cast<std::uint8_t>(std::clamp(sum >> kWeightBits, 0, 255)); }
+constexpr std::int32_t kHalf = 1 << (kWeightBits - 1);
+
+Grey resize_across(const Grey& in, std::size_t width) {
+  if (in.width == width) return in;
+  Grey out{width, in.height, std::vector<std::uint8_t>(width * in.height)};
+  const auto taps = make_taps(in.width, width);
+  for (std::size_t y = 0; y < in.height; ++y) {
+    for (std::size_t x = 0; x < width; ++x) {
+      const std::uint8_t* from = in.pixels.data() + y * in.width + taps[x].first;
+      std::int32_t sum = kHalf;
+      for (std::size_t i = 0; i < taps[x].weights.size(); ++i) sum += from[i] * taps[x].weights[i];
+      out.pixels[y * width + x] = to_byte(sum);
+    }
+  }
+  return out;
+}
+
+Grey resize_down(const Grey& in, std::size_t height) {
+  if (in.height == height) return in;
+  Grey out{in.width, height, std::vector<std::uint8_t>(in.width * height)};
+  const auto taps = make_taps(in.height, height);
+  for (std::size_t y = 0; y < height; ++y) {
+    for (std::size_t x = 0; x < in.width; ++x) {
+      const std::uint8_t* from = in.pixels.data() + taps[y].first * in.width + x;
+      std::int32_t sum = kHalf;
+      for (std::size_t i = 0; i < taps[y].weights.size(); ++i) sum += from[i * in.width] * taps[y].weights[i];
+      out.pixels[y * in.width + x] = to_byte(sum);
+    }
+  }
+  return out;
+}
+
+Grey resize(const Grey& in, std::size_t width, std::size_t height) {
+  return resize_down(resize_across(in, width), height);
+}
+
+std::uint64_t dhash(const Grey& grey) {
+  const Grey small = resize(grey, kBits + 1, kBits);
+  std::uint64_t bits = 0;
+  for (std::size_t y = 0; y < kBits; ++y)
+    for (std::size_t x = 0; x < kBits; ++x) {
+      const std::uint8_t* pixel = small.pixels.data() + y * small.width + x;
+      bits = bits << 1 | (pixel[1] > pixel[0] ? 1U : 0U);
+    }
+  return bits;
+}
+
+// The lowest kBits × kBits coefficients of the DCT-II (scipy's, without normalisation): 2 Σ x cos(π k (2n + 1) / 2N).
+std::array<double, kBits * kBits> low_frequencies(const Grey& small) {
+  std::array<std::array<double, kPhashEdge>, kBits> basis;
+  for (std::size_t k = 0; k < kBits; ++k)
+    for (std::size_t n = 0; n < kPhashEdge; ++n)
+      basis[k][n] = 2 * std::cos(std::numbers::pi * static_cast<double>(k * (2 * n + 1)) / (2.0 * kPhashEdge));
+  std::array<double, kBits * kBits> result{};
+  for (std::size_t v = 0; v < kBits; ++v) {
+    std::array<double, kPhashEdge> columns{};
+    for (std::size_t y = 0; y < kPhashEdge; ++y)
+      for (std::size_t x = 0; x < kPhashEdge; ++x) columns[x] += basis[v][y] * small.pixels[y * kPhashEdge + x];
+    for (std::size_t u = 0; u < kBits; ++u)
+      for (std::size_t x = 0; x < kPhashEdge; ++x) result[v * kBits + u] += basis[u][x] * columns[x];
+  }
+  for (double& value : result)
+    if (std::abs(value) < kZero) value = 0;
+  return result;
+}
+
+std::uint64_t phash(const Grey& grey) {
+  const auto values = low_frequencies(resize(grey, kPhashEdge, kPhashEdge));
+  auto sorted = values;
+  std::sort(sorted.begin(), sorted.end());
+  const double median = (sorted[sorted.size() / 2 - 1] + sorted[sorted.size() / 2]) / 2;
+  std::uint64_t bits = 0;
+  for (const double value : values) bits = bits << 1 | (value > median ? 1U : 0U);
+  return bits;
+}
+
+PerceptualHashes hashes_of(const Grey& grey) { return {dhash(grey), phash(grey)}; }
+
+// Empty unless all pixels are there.
+Grey to_grey(const ImageView& image) {
+  const std::size_t count = std::size_t{image.width} * image.height;
+  if (count == 0 || image.pixels.size() / 3 < count) return {};
+  Grey grey{image.width, image.height, std::vector<std::uint8_t>(count)};
+  rgb_to_luma(image.pixels.first(count * 3), grey.pixels);
+  return grey;
+}
+
+Grey mirrored(Grey grey) {
+  for (std::size_t y = 0; y < grey.height; ++y) {
+    const auto row = grey.pixels.begin() + static_cast<std::ptrdiff_t>(y * grey.width);
+    std::reverse(row, row + static_cast<std::ptrdiff_t>(grey.width));
+  }
+  return grey;
+}
+
+Grey rotated_clockwise(const Grey& grey) {
+  Grey out{grey.height, grey.width, std::vector<std::uint8_t>(grey.pixels.size())};
+  for (std::size_t y = 0; y < grey.height; ++y)
+    for (std::size_t x = 0; x < grey.width; ++x)
+      out.pixels[x * out.width + grey.height - 1 - y] = grey.pixels[y * grey.width + x];
+  return out;
+}
+
+}  // namespace
+
+PerceptualHashes perceptual_hashes(const ImageView& image) {
+  const Grey grey = to_grey(image);
+  return grey.pixels.empty() ? PerceptualHashes{} : hashes_of(grey);
+}
+
+std::array<PerceptualHashes, 8> variants(const ImageView& image) {
+  std::array<PerceptualHashes, 8> result{};
+  Grey grey = to_grey(image);
+  if (grey.pixels.empty()) return result;
+  for (std::size_t turn = 0; turn < 4; ++turn) {
+    result[turn * 2] = hashes_of(grey);
+    result[turn * 2 + 1] = hashes_of(mirrored(grey));
+    grey = rotated_clockwise(grey);
+  }
+  return result;
+}
+
+std::string to_hex(std::uint64_t hash) { return fmt::format("{:016x}", hash); }
+
+std::optional<std::uint64_t> from_hex(std::string_view hex) {
+  std::uint64_t hash = 0;
+  const auto [end, error] = std::from_chars(hex.data(), hex.data() + hex.size(), hash, 16);
+  if (hex.size() != 16 || error != std::errc{} || end != hex.data() + hex.size()) return std::nullopt;
+  return hash;
+}
+
+}  // namespace image_engine::vision
