@@ -79,6 +79,7 @@ Result<Decoded> decode_bmp(Bytes file, const DecodeOptions& options) {
   decoded.full_width = header.size.width;
   decoded.full_height = header.size.height;
   RowResizer resizer(header.size, fit(header.size, options.max_edge));
+  resizer.watch(options.luma);
   const stbi_uc* from = pixels.get();
   for (std::uint32_t y = 0; y < header.size.height; ++y) {
     std::uint8_t* to = resizer.next_row();

@@ -12,6 +12,7 @@
 #include "media/colour.h"
 #include "media/decoders.h"
 #include "media/libraries.h"
+#include "media/ycc_planes.h"
 
 namespace image_engine::media {
 namespace {
@@ -86,6 +87,7 @@ class Decompressor {
   }
 
   ErrorHandler errors;
+  bool ended_before_first_rows = false;
   jpeg_decompress_struct info{};
   jpeg_progress_mgr progress{};
 };
@@ -98,15 +100,13 @@ void limit_scans(j_common_ptr info) {
 // scaled DCT shows: at 1.5 times the mean distance from a full decode that is resized reaches 3/255 for pictures of
 // fine texture, at 2.5 it is below 1/255 for photographs and below 2/255 for those. libjpeg-turbo has fast code for
 // these four only.
-void choose_scale(jpeg_decompress_struct& info, Size target) {
+unsigned choose_eighths(Size full, Size target) {
   const auto enough = [](std::uint64_t edge, unsigned eighths, std::uint64_t wanted) {
     return edge * eighths >= wanted * 20;
   };
-  info.scale_denom = 8;
-  for (const unsigned eighths : {1U, 2U, 4U, 8U}) {
-    info.scale_num = eighths;
-    if (enough(info.image_width, eighths, target.width) && enough(info.image_height, eighths, target.height)) return;
-  }
+  for (const unsigned eighths : {1U, 2U, 4U})
+    if (enough(full.width, eighths, target.width) && enough(full.height, eighths, target.height)) return eighths;
+  return 8;
 }
 
 // What libjpeg's samples are turned into on their way to the resizer.
@@ -144,6 +144,113 @@ RowConversion choose_conversion(jpeg_decompress_struct& info, Bytes icc, Decoded
   return conversion;
 }
 
+// Full resolution without what nobody looks at: libjpeg's own planes, before chroma is upsampled and all is converted.
+// Luma goes to the accumulator as it is; the working picture is made from means of factor × factor pixels.
+class PlaneReader {
+ public:
+  // Whether the planes divide evenly: chroma samples must lie within the cells.
+  static bool takes(const jpeg_decompress_struct& info, unsigned factor) {
+    if (info.jpeg_color_space != JCS_YCbCr || factor < 2) return false;
+    const auto divides = [&](const jpeg_component_info& c) {
+      return info.max_h_samp_factor % c.h_samp_factor == 0 && info.max_v_samp_factor % c.v_samp_factor == 0 &&
+             factor % (info.max_h_samp_factor / c.h_samp_factor) == 0 &&
+             factor % (info.max_v_samp_factor / c.v_samp_factor) == 0;
+    };
+    const auto& luma = info.comp_info[0];
+    return luma.h_samp_factor == info.max_h_samp_factor && luma.v_samp_factor == info.max_v_samp_factor &&
+           divides(info.comp_info[1]) && divides(info.comp_info[2]);
+  }
+
+  // After jpeg_start_decompress with raw_data_out.
+  PlaneReader(const jpeg_decompress_struct& info, unsigned factor)
+      : factor_(factor), group_rows_(info.max_v_samp_factor * DCTSIZE) {
+    for (size_t i = 0; i < planes_.size(); ++i) {
+      const jpeg_component_info& c = info.comp_info[i];
+      Plane& plane = planes_[i];
+      plane.size = {c.downsampled_width, c.downsampled_height};
+      plane.fx = factor * c.h_samp_factor / info.max_h_samp_factor;
+      plane.fy = factor * c.v_samp_factor / info.max_v_samp_factor;
+      const size_t stride = size_t{c.width_in_blocks} * DCTSIZE, rows = size_t(c.v_samp_factor) * DCTSIZE;
+      plane.samples.resize(stride * rows);
+      for (size_t y = 0; y < rows; ++y) plane.rows.push_back(plane.samples.data() + y * stride);
+      plane.reduced.resize((plane.size.width + plane.fx - 1) / plane.fx);
+      into_[i] = plane.rows.data();
+    }
+  }
+
+  JSAMPIMAGE into() { return into_.data(); }
+  [[nodiscard]] JDIMENSION group_rows() const { return group_rows_; }
+
+  // The group of rows that begins at luma row `top` has been read.
+  void pass_on(std::uint32_t top, LumaAccumulator& luma, RowResizer& resizer) {
+    const Plane& y = planes_[0];
+    const std::uint32_t rows = std::min<std::uint32_t>(group_rows_, y.size.height - top);
+    for (std::uint32_t r = 0; r < rows; ++r) luma.add_row({y.rows[r], y.size.width});
+    for (std::uint32_t cell = 0; cell * factor_ < rows; ++cell) {
+      for (Plane& plane : planes_) {
+        const std::uint32_t plane_top = top / factor_ * plane.fy, first = cell * plane.fy;
+        const std::uint32_t left = plane.size.height - std::min(plane.size.height, plane_top + first);
+        const std::uint32_t count = std::clamp<std::uint32_t>(left, 1, plane.fy);
+        average_cells(plane.rows.data() + std::min<size_t>(first, plane.rows.size() - count), count, plane.size.width,
+                      plane.fx, plane.reduced.data());
+      }
+      const size_t width = std::min({planes_[0].reduced.size(), planes_[1].reduced.size(), planes_[2].reduced.size()});
+      ycc_to_rgb(planes_[0].reduced.data(), planes_[1].reduced.data(), planes_[2].reduced.data(), resizer.next_row(),
+                 width);
+      resizer.commit_row();
+    }
+  }
+
+ private:
+  struct Plane {
+    Size size;
+    unsigned fx = 1, fy = 1;
+    std::vector<JSAMPLE> samples;
+    std::vector<JSAMPROW> rows;
+    std::vector<std::uint8_t> reduced;
+  };
+  unsigned factor_;
+  JDIMENSION group_rows_;
+  std::array<Plane, 3> planes_;
+  std::array<JSAMPARRAY, 3> into_{};
+};
+
+// A baseline picture that ends before its first rows shows nothing; a progressive one has them only at its end.
+void note_early_end(Decompressor& jpeg) {
+  jpeg.ended_before_first_rows = jpeg.errors.ended_early && !jpeg_has_multiple_scans(&jpeg.info);
+}
+
+// Reads all rows as RGB; false when libjpeg gave up.
+bool read_rows(Decompressor& jpeg, const RowConversion& conversion, RowResizer& resizer) {
+  auto& info = jpeg.info;
+  std::vector<std::uint8_t> samples(conversion.channels == 3 ? 0 : size_t{info.output_width} * conversion.channels);
+  while (info.output_scanline < info.output_height) {
+    std::uint8_t* row = resizer.next_row();
+    JSAMPROW into = samples.empty() ? row : samples.data();
+    if (!jpeg.guarded([&] { jpeg_read_scanlines(&info, &into, 1); })) return false;
+    if (!samples.empty()) conversion.apply(samples, row);
+    resizer.commit_row();
+    if (resizer.rows() == 1) note_early_end(jpeg);
+    if (jpeg.ended_before_first_rows) return true;
+  }
+  return true;
+}
+
+// Reads all rows through a PlaneReader; false when libjpeg gave up.
+bool read_planes(Decompressor& jpeg, unsigned factor, LumaAccumulator& luma, RowResizer& resizer) {
+  auto& info = jpeg.info;
+  PlaneReader planes(info, factor);
+  luma.begin(info.output_width, info.output_height);
+  while (info.output_scanline < info.output_height) {
+    const std::uint32_t top = info.output_scanline;
+    if (!jpeg.guarded([&] { jpeg_read_raw_data(&info, planes.into(), planes.group_rows()); })) return false;
+    if (top == 0) note_early_end(jpeg);
+    if (jpeg.ended_before_first_rows) return true;
+    planes.pass_on(top, luma, resizer);
+  }
+  return true;
+}
+
 }  // namespace
 
 #define IE_TEXT_OF(value) #value
@@ -167,25 +274,27 @@ Result<Decoded> decode_jpeg(Bytes file, const DecodeOptions& options, std::uint3
   IE_CHECK(check_size(full, options));
   const Size target = fit(full, options.max_edge);
   Decoded decoded;
-  choose_scale(info, target);
+  const unsigned eighths = choose_eighths(full, target);
+  const unsigned factor = 8 / eighths;
+  const bool by_planes = options.luma != nullptr && PlaneReader::takes(info, factor);
+  info.scale_num = options.luma != nullptr ? 8 : eighths;
+  info.scale_denom = 8;
   const auto conversion = choose_conversion(info, icc, decoded);
+  if (by_planes) info.raw_data_out = TRUE;
   if (!jpeg.guarded([&] { jpeg_start_decompress(&info); })) return fail(jpeg.error());
 
-  RowResizer resizer({info.output_width, info.output_height}, target, full.width * info.scale_num / 8.0,
-                     full.height * info.scale_num / 8.0);
-  std::vector<std::uint8_t> samples(conversion.channels == 3 ? 0 : size_t{info.output_width} * conversion.channels);
-  const bool several_scans = jpeg_has_multiple_scans(&info);
+  const unsigned cell = by_planes ? factor : 1;
+  const double scale = info.scale_num / 8.0 / cell;
+  RowResizer resizer({(info.output_width + cell - 1) / cell, (info.output_height + cell - 1) / cell}, target,
+                     full.width * scale, full.height * scale);
   bool whole = true;
-  while (whole && info.output_scanline < info.output_height) {
-    std::uint8_t* row = resizer.next_row();
-    JSAMPROW into = samples.empty() ? row : samples.data();
-    whole = jpeg.guarded([&] { jpeg_read_scanlines(&info, &into, 1); });
-    if (!whole) break;
-    if (!samples.empty()) conversion.apply(samples, row);
-    resizer.commit_row();
-    if (resizer.rows() == 1 && jpeg.errors.ended_early && !several_scans)
-      return fail(ErrorCode::kCorrupt, "the JPEG ends before its first rows");
+  if (by_planes) {
+    whole = read_planes(jpeg, factor, *options.luma, resizer);
+  } else {
+    resizer.watch(options.luma);
+    whole = read_rows(jpeg, conversion, resizer);
   }
+  if (jpeg.ended_before_first_rows) return fail(ErrorCode::kCorrupt, "the JPEG ends before its first rows");
   if (resizer.rows() == 0) return fail(jpeg.error());
 
   decoded.partial = !whole || jpeg.errors.damaged;

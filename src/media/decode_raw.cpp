@@ -87,6 +87,7 @@ Result<Decoded> demosaic(LibRaw& raw, Size target, const DecodeOptions& options)
   // LibRaw has turned it upright already.
   const Size size{image->width, image->height};
   RowResizer resizer(size, fit(size, options.max_edge));
+  resizer.watch(options.luma);
   for (size_t y = 0; y < size.height; ++y) {
     const std::uint8_t* from = image->data + y * size.width * image->colors;
     std::uint8_t* to = resizer.next_row();

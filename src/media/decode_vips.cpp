@@ -191,11 +191,12 @@ void write_row(const VipsPel* from, int bands, std::uint8_t* to, size_t width) {
   }
 }
 
-Result<Image> pull_rows(VipsImage* image, Size target) {
+Result<Image> pull_rows(VipsImage* image, Size target, LumaAccumulator* luma) {
   const Size full{static_cast<std::uint32_t>(image->Xsize), static_cast<std::uint32_t>(image->Ysize)};
   const Region region(vips_region_new(image));
   if (!region) return fail(vips_failure(ErrorCode::kOutOfMemory));
   RowResizer resizer(full, target);
+  resizer.watch(luma);
   for (int top = 0; top < image->Ysize; top += kStrip) {
     const VipsRect rows{0, top, image->Xsize, std::min(kStrip, image->Ysize - top)};
     if (vips_region_prepare(region.get(), &rows) != 0) return fail(vips_failure(ErrorCode::kCorrupt));
@@ -219,7 +220,7 @@ Result<Decoded> decode_once(const Loader& loader, Bytes file, const DecodeOption
   Decoded decoded;
   decoded.animated = loader.pages_move && integer_of(image.get(), VIPS_META_N_PAGES, 1) > 1;
   if (!simplify(image, icc)) return fail(vips_failure(ErrorCode::kCorrupt));
-  IE_TRY(decoded.image, pull_rows(image.get(), fit(full, options.max_edge)));
+  IE_TRY(decoded.image, pull_rows(image.get(), fit(full, options.max_edge), options.luma));
   if (image->Bands == 3) to_srgb(decoded, icc);
   decoded.image = apply_orientation(std::move(decoded.image), orientation);
   const Size whole = upright(full, orientation);

@@ -12,6 +12,7 @@
 #include "core/hash.h"
 #include "core/result.h"
 #include "types/image.h"
+#include "types/luma.h"
 #include "types/metadata.h"
 
 namespace image_engine::media {
@@ -44,6 +45,8 @@ struct DecodeOptions {
   std::uint32_t max_edge = 0;
   // Refuse a picture of more pixels than this with kTooLarge, by its header, before any allocation.
   std::uint64_t max_pixels = 300'000'000;
+  // When given, the picture is decoded at full resolution and each row's luma is told to it (as stored: not upright).
+  LumaAccumulator* luma = nullptr;
 };
 
 struct Decoded {

@@ -66,12 +66,23 @@ RowResizer::RowResizer(Size in, Size out, double extent_width, double extent_hei
   accumulator_.resize(image_.row_bytes());
 }
 
+void RowResizer::watch(LumaAccumulator* luma) {
+  luma_ = luma;
+  if (luma_ == nullptr) return;
+  luma_->begin(in_.width, in_.height);
+  luma_row_.resize(in_.width);
+}
+
 std::uint8_t* RowResizer::next_row() {
   return copy_ ? image_.pixels.data() + std::min(rows_in_, out_.height - 1) * image_.row_bytes() : row_.data();
 }
 
 void RowResizer::commit_row() {
   if (rows_in_ >= in_.height) return;
+  if (luma_ != nullptr) {
+    rgb_to_luma({next_row(), size_t{in_.width} * 3}, luma_row_);
+    luma_->add_row(luma_row_);
+  }
   if (!copy_) horizontal(row_.data(), ring_.data() + rows_in_ % down_.stride * image_.row_bytes());
   ++rows_in_;
   while (!copy_ && rows_out_ < out_.height && down_.first[rows_out_] + down_.count[rows_out_] <= rows_in_)
@@ -80,6 +91,7 @@ void RowResizer::commit_row() {
 
 Image RowResizer::finish() {
   if (!copy_) {
+    luma_ = nullptr;  // what never came is not part of the picture
     std::fill(row_.begin(), row_.end(), kGrey);
     while (rows_in_ < in_.height) commit_row();
   }

@@ -6,6 +6,7 @@
 
 #include "core/result.h"
 #include "types/image.h"
+#include "types/luma.h"
 
 namespace image_engine::media {
 
@@ -27,6 +28,9 @@ class RowResizer {
   // a fraction less where a decoder rounded its scaled size up.
   RowResizer(Size in, Size out, double extent_width, double extent_height);
   RowResizer(Size in, Size out) : RowResizer(in, out, in.width, in.height) {}
+
+  // Tells `luma` of every row that comes in. Borrowed; begins it.
+  void watch(LumaAccumulator* luma);
 
   // Where the decoder writes the next row: in.width × RGB. Valid until the next commit_row().
   std::uint8_t* next_row();
@@ -56,6 +60,8 @@ class RowResizer {
   std::vector<float> accumulator_;
   std::uint32_t rows_in_ = 0, rows_out_ = 0;
   Image image_;
+  LumaAccumulator* luma_ = nullptr;
+  std::vector<std::uint8_t> luma_row_;
 };
 
 // `image` turned and mirrored as EXIF orientation 1…8 asks, so that it is upright.

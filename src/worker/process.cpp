@@ -28,7 +28,7 @@ std::string default_program() {
 }
 
 std::vector<std::string> worker_environment() {
-  std::vector<std::string> environment = {"LANG=C.UTF-8", "HOME=/nonexistent", "PATH=/nonexistent", "VIPS_WARNING=0"};
+  std::vector<std::string> environment = {"LANG=C.UTF-8", "HOME=/nonexistent", "PATH=/nonexistent", "VIPS_WARNING=0", "GLIBC_TUNABLES=glibc.malloc.hugetlb=1"};
   // Loader and sanitizer settings decide whether the program starts at all; the rest of ours is nobody's business there.
   for (const char* name : {"LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LLVM_PROFILE_FILE"})
     if (const char* value = std::getenv(name)) environment.push_back(std::string(name) + "=" + value);
@@ -80,7 +80,7 @@ void Process::kill_and_reap() {
 }
 
 void Process::release_pages() {
-  constexpr std::uint64_t kKept = std::uint64_t{16} << 20;
+  constexpr std::uint64_t kKept = std::uint64_t{48} << 20;
   if (used_bytes_ <= kKept) return;
   ::fallocate(memory_fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, kKept,
               static_cast<off_t>(memory_bytes_ - kKept));

@@ -11,11 +11,12 @@
 
 #include "core/hash.h"
 #include "core/result.h"
+#include "types/luma.h"
 #include "types/metadata.h"
 
 namespace image_engine::worker {
 
-inline constexpr std::uint32_t kProtocolVersion = 2;
+inline constexpr std::uint32_t kProtocolVersion = 3;
 inline constexpr size_t kMaxReplyBytes = size_t{8} << 20;  // of the archived Reply; pixels begin behind it
 inline constexpr int kSocketFd = 3;                        // in the worker
 inline constexpr int kMemoryFd = 4;                        // in the worker
@@ -25,6 +26,7 @@ enum Operation : std::uint32_t {
   kHash = 2,
   kDecode = 4,
   kThumbnail = 8,
+  kLuma = 16,  // with kDecode: statistics of the full-resolution luma, too
 };
 
 struct Request {
@@ -55,6 +57,7 @@ struct Picture {
   bool partial = false;      // the file ended early
   bool animated = false;     // the first of several frames
   std::vector<std::string> warnings;
+  LumaStatistics luma;  // all zero unless asked for
 };
 
 // A JPEG in the shared memory.
@@ -85,7 +88,7 @@ void visit_fields(Archive& archive, Same<Hashes> auto& h) {
 template <typename Archive>
 void visit_fields(Archive& archive, Same<Picture> auto& p) {
   archive(p.width), archive(p.height), archive(p.full_width), archive(p.full_height), archive(p.offset);
-  archive(p.partial), archive(p.animated), archive(p.warnings);
+  archive(p.partial), archive(p.animated), archive(p.warnings), archive(p.luma);
 }
 template <typename Archive>
 void visit_fields(Archive& archive, Same<Thumbnail> auto& t) {

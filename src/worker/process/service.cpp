@@ -132,6 +132,8 @@ class Service {
     media::DecodeOptions options;
     options.max_edge = request.operations & kDecode ? request.max_edge : request.thumbnail_edge;
     options.max_pixels = request.max_pixels;
+    LumaAccumulator luma;
+    if (request.operations & kLuma) options.luma = &luma;
     Stopwatch stopwatch;
     Result<media::Decoded> decoded = media::decode(media_.bytes(), options);
     reply.timings.decode = stopwatch.lap();
@@ -144,6 +146,7 @@ class Service {
     if (request.operations & kThumbnail) reply.thumbnail = thumbnail(request, decoded->image, arena);
     reply.timings.thumbnail = stopwatch.lap();
     reply.picture = picture(std::move(*decoded), request.operations & kDecode, arena);
+    if (reply.picture && options.luma != nullptr) reply.picture->luma = luma.finish();
   }
 
   static Result<Picture> picture(media::Decoded decoded, bool with_pixels, Arena& arena) {
