@@ -45,6 +45,6 @@ clean: ## remove what was built; samples, tools and place names stay
 format: ## clang-format on every source file
 	@$(sources) | xargs -r clang-format-16 -i
 
-lint: build ## formatting and clang-tidy on every source file
+lint: setup ## formatting and clang-tidy on every source file
 	@$(sources) | xargs -r clang-format-16 --dry-run -Werror
-	@$(sources) | sed -n '/^src\/.*\.cpp$$/p' | xargs -r -n 1 -P $(JOBS) clang-tidy-16 --quiet -p build/release
+	@$(sources) | sed -n '/^src\/.*\.cpp$$/p' | tools/tidy.sh $(JOBS)
