@@ -1,11 +1,16 @@
 #include "media/resize.h"
-#include "media/media.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstring>
 #include <numbers>
+
+#include "media/media.h"
 
 namespace image_engine::media {
 namespace {
@@ -21,6 +26,97 @@ double lanczos(double x) {
 }
 
 std::uint8_t to_byte(float value) { return static_cast<std::uint8_t>(std::clamp(value + 0.5F, 0.0F, 255.0F)); }
+
+// The two inner loops.
+constexpr size_t kBlock = 32;
+
+// out[i] = sum over k of weights[k] · rows[k][i]; `count` is a multiple of kBlock.
+void weigh_rows_anywhere(const std::uint8_t* const* rows, const float* weights, size_t taps, size_t count, float* out) {
+  for (size_t left = 0; left < count; left += kBlock) {
+    std::array<float, kBlock> sums{};
+    for (size_t k = 0; k < taps; ++k)
+      for (size_t i = 0; i < kBlock; ++i) sums[i] += weights[k] * static_cast<float>(rows[k][left + i]);
+    std::copy(sums.begin(), sums.end(), out + left);
+  }
+}
+
+using Pixel [[gnu::vector_size(4 * sizeof(float))]] = float;
+
+// The same along a row of RGBx pixels: one pixel.
+[[gnu::always_inline]] inline Pixel weigh_pixels(const float* pixels, const float* weights, size_t taps) {
+  Pixel even = {}, odd = {};
+  const auto at = [&](size_t k) __attribute__((always_inline)) {
+    Pixel pixel;
+    std::memcpy(&pixel, pixels + k * 4, sizeof pixel);
+    return pixel * weights[k];
+  };
+  size_t k = 0;
+  for (; k + 2 <= taps; k += 2) {
+    even += at(k);
+    odd += at(k + 1);
+  }
+  if (k < taps) even += at(k);
+  return even + odd;
+}
+
+struct Across {
+  const float* weights;  // stride for each output
+  const std::uint32_t* first;
+  const std::uint32_t* count;
+  size_t stride, width;
+};
+
+[[gnu::always_inline]] inline void weigh_columns(const Across& across, const float* pixels, std::uint8_t* out) {
+  for (size_t x = 0; x < across.width; ++x) {
+    const auto sum =
+        weigh_pixels(pixels + size_t{across.first[x]} * 4, across.weights + x * across.stride, across.count[x]);
+    for (size_t c = 0; c < 3; ++c) out[x * 3 + c] = to_byte(sum[c]);
+  }
+}
+
+struct Kernels {
+  void (*weigh_rows)(const std::uint8_t* const*, const float*, size_t, size_t, float*);
+  void (*weigh_columns)(const Across&, const float*, std::uint8_t*);
+};
+
+void weigh_columns_anywhere(const Across& across, const float* pixels, std::uint8_t* out) {
+  weigh_columns(across, pixels, out);
+}
+
+#if defined(__x86_64__)
+[[gnu::target("avx2,fma")]] void weigh_rows_avx2(const std::uint8_t* const* rows, const float* weights, size_t taps,
+                                                 size_t count, float* out) {
+  for (size_t left = 0; left < count; left += kBlock) {
+    __m256 a = _mm256_setzero_ps(), b = a, c = a, d = a;
+    for (size_t k = 0; k < taps; ++k) {
+      const std::uint8_t* row = rows[k] + left;
+      const __m256 weight = _mm256_set1_ps(weights[k]);
+      const auto samples = [&](size_t i) __attribute__((always_inline, target("avx2,fma"))) {
+        return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(row + i))));
+      };
+      a = _mm256_fmadd_ps(samples(0), weight, a);
+      b = _mm256_fmadd_ps(samples(8), weight, b);
+      c = _mm256_fmadd_ps(samples(16), weight, c);
+      d = _mm256_fmadd_ps(samples(24), weight, d);
+    }
+    _mm256_storeu_ps(out + left, a);
+    _mm256_storeu_ps(out + left + 8, b);
+    _mm256_storeu_ps(out + left + 16, c);
+    _mm256_storeu_ps(out + left + 24, d);
+  }
+}
+[[gnu::target("avx2,fma")]] void weigh_columns_avx2(const Across& across, const float* pixels, std::uint8_t* out) {
+  weigh_columns(across, pixels, out);
+}
+Kernels choose_kernels() {
+  const bool fast = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  return fast ? Kernels{weigh_rows_avx2, weigh_columns_avx2} : Kernels{weigh_rows_anywhere, weigh_columns_anywhere};
+}
+#else
+Kernels choose_kernels() { return {weigh_rows_anywhere, weigh_columns_anywhere}; }
+#endif
+
+const Kernels kKernels = choose_kernels();
 
 }  // namespace
 
@@ -60,10 +156,11 @@ RowResizer::RowResizer(Size in, Size out, double extent_width, double extent_hei
       down_(in.height, copy_ ? 1 : out.height, extent_height) {
   image_ = {out.width, out.height, std::vector<std::uint8_t>(size_t{out.width} * out.height * 3, kGrey)};
   if (copy_) return;
-  row_.resize(size_t{in.width} * 3);
+  row_bytes_ = (size_t{in.width} * 3 + kBlock - 1) / kBlock * kBlock;
+  ring_.resize(size_t{down_.stride} * row_bytes_);
+  rows_.resize(down_.stride);
+  weighed_.resize(row_bytes_);
   expanded_.resize(size_t{in.width} * 4);
-  ring_.resize(size_t{down_.stride} * image_.row_bytes());
-  accumulator_.resize(image_.row_bytes());
 }
 
 void RowResizer::watch(LumaAccumulator* luma) {
@@ -74,7 +171,8 @@ void RowResizer::watch(LumaAccumulator* luma) {
 }
 
 std::uint8_t* RowResizer::next_row() {
-  return copy_ ? image_.pixels.data() + std::min(rows_in_, out_.height - 1) * image_.row_bytes() : row_.data();
+  if (copy_) return image_.pixels.data() + std::min(rows_in_, out_.height - 1) * image_.row_bytes();
+  return ring_.data() + rows_in_ % down_.stride * row_bytes_;
 }
 
 void RowResizer::commit_row() {
@@ -83,46 +181,29 @@ void RowResizer::commit_row() {
     rgb_to_luma({next_row(), size_t{in_.width} * 3}, luma_row_);
     luma_->add_row(luma_row_);
   }
-  if (!copy_) horizontal(row_.data(), ring_.data() + rows_in_ % down_.stride * image_.row_bytes());
   ++rows_in_;
   while (!copy_ && rows_out_ < out_.height && down_.first[rows_out_] + down_.count[rows_out_] <= rows_in_)
-    vertical(rows_out_++);
+    make_row(rows_out_++);
 }
 
 Image RowResizer::finish() {
-  if (!copy_) {
-    luma_ = nullptr;  // what never came is not part of the picture
-    std::fill(row_.begin(), row_.end(), kGrey);
-    while (rows_in_ < in_.height) commit_row();
+  luma_ = nullptr;  // what never came is not part of the picture
+  while (!copy_ && rows_in_ < in_.height) {
+    std::fill_n(next_row(), row_bytes_, kGrey);
+    commit_row();
   }
   return std::move(image_);
 }
 
-void RowResizer::horizontal(const std::uint8_t* in, std::uint8_t* out) {
-  float* wide = expanded_.data();
+// Down first: it leaves a fraction of the rows to be weighed across, and runs along them.
+void RowResizer::make_row(std::uint32_t y) {
+  const std::uint32_t taps = down_.count[y];
+  for (std::uint32_t k = 0; k < taps; ++k) rows_[k] = ring_.data() + (down_.first[y] + k) % down_.stride * row_bytes_;
+  kKernels.weigh_rows(rows_.data(), down_.weights.data() + size_t{y} * down_.stride, taps, row_bytes_, weighed_.data());
   for (size_t x = 0; x < in_.width; ++x)
-    for (size_t c = 0; c < 3; ++c) wide[x * 4 + c] = in[x * 3 + c];
-  for (size_t x = 0; x < out_.width; ++x) {
-    const float* weight = across_.weights.data() + x * across_.stride;
-    const float* pixel = wide + size_t{across_.first[x]} * 4;
-    std::array<float, 4> sum{};
-    for (std::uint32_t k = 0; k < across_.count[x]; ++k)
-      for (size_t c = 0; c < 4; ++c) sum[c] += weight[k] * pixel[k * 4 + c];
-    for (size_t c = 0; c < 3; ++c) out[x * 3 + c] = to_byte(sum[c]);
-  }
-}
-
-void RowResizer::vertical(std::uint32_t y) {
-  const size_t bytes = image_.row_bytes();
-  const float* weight = down_.weights.data() + size_t{y} * down_.stride;
-  float* sum = accumulator_.data();
-  std::fill_n(sum, bytes, 0.0F);
-  for (std::uint32_t k = 0; k < down_.count[y]; ++k) {
-    const std::uint8_t* row = ring_.data() + (down_.first[y] + k) % down_.stride * bytes;
-    for (size_t i = 0; i < bytes; ++i) sum[i] += weight[k] * row[i];
-  }
-  std::uint8_t* out = image_.pixels.data() + y * bytes;
-  for (size_t i = 0; i < bytes; ++i) out[i] = to_byte(sum[i]);
+    for (size_t c = 0; c < 3; ++c) expanded_[x * 4 + c] = weighed_[x * 3 + c];
+  const Across across{across_.weights.data(), across_.first.data(), across_.count.data(), across_.stride, out_.width};
+  kKernels.weigh_columns(across, expanded_.data(), image_.pixels.data() + y * image_.row_bytes());
 }
 
 Image apply_orientation(Image image, std::uint32_t orientation) {

@@ -19,9 +19,9 @@ struct Size {
 // The size of `full` with its longer edge at most `max_edge` (0: no limit), the other rounded to nearest, at least 1.
 Size fit(Size full, std::uint32_t max_edge);
 
-// Lanczos (a = 3) whose support grows with the ratio, horizontal pass first, 8 bits between the passes: the definition
-// of Pillow's Image.resize(size, LANCZOS), which it matches but for rounding in float instead of fixed point.
-// Memory: the result and about 6 × ratio rows of its width.
+// Lanczos (a = 3) whose support grows with the ratio: the definition of Pillow's Image.resize(size, LANCZOS), which it
+// matches but for rounding: once, at the end, instead of in fixed point after each pass.
+// Memory: the result and about 6 × ratio rows of the input.
 class RowResizer {
  public:
   // `extent_*` is the part of the input, from its top left, that maps onto the whole output: the input's own size, or
@@ -48,16 +48,16 @@ class RowResizer {
     std::uint32_t stride = 0;
     Taps(std::uint32_t in, std::uint32_t out, double extent);
   };
-  void horizontal(const std::uint8_t* in, std::uint8_t* out);
-  void vertical(std::uint32_t y);
+  void make_row(std::uint32_t y);
 
   Size in_, out_;
   bool copy_;  // sizes agree: rows land in the result untouched
   Taps across_, down_;
-  std::vector<std::uint8_t> row_;
-  std::vector<float> expanded_;     // the row as float RGBx
-  std::vector<std::uint8_t> ring_;  // down_.stride rows of out_.width, row y at y modulo that
-  std::vector<float> accumulator_;
+  size_t row_bytes_ = 0;            // of a row in the ring: padded
+  std::vector<std::uint8_t> ring_;  // down_.stride rows of the input, row y at y modulo that
+  std::vector<const std::uint8_t*> rows_;
+  std::vector<float> weighed_;   // one row of the output's height, the input's width
+  std::vector<float> expanded_;  // the same as RGBx
   std::uint32_t rows_in_ = 0, rows_out_ = 0;
   Image image_;
   LumaAccumulator* luma_ = nullptr;
