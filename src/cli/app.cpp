@@ -79,7 +79,8 @@ void start_log(const std::string& level) {
 }
 
 int print_error(const Error& error) {
-  std::fprintf(stderr, "image-engine: %s\n", error.message.c_str());
+  // Messages name files, and a file's name may hold a terminal's control characters.
+  std::fprintf(stderr, "image-engine: %s\n", printable(error.message).c_str());
   if (error.code == ErrorCode::kInterrupted) return kInterrupted;
   return error.code == ErrorCode::kInvalidArgument ? kUsage : kFailed;
 }
@@ -127,7 +128,9 @@ int run_checked(int argc, char** argv) {
   try {
     app.parse(arguments_of(argc, argv));
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kDone : kUsage;
+    if (error.get_exit_code() == 0) return app.exit(error);
+    std::fprintf(stderr, "image-engine: %s\nRun image-engine --help for more.\n", printable(error.what()).c_str());
+    return kUsage;
   }
   Result<Context> context = make_context(globals, settings);
   if (!context) {

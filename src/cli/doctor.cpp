@@ -109,8 +109,8 @@ void print_exam(const Examination& exam, const Context& context, bool all) {
   print_line(fmt::format("image-engine {}\n", IE_VERSION));
   for (const Finding& finding : exam.findings) {
     print_line(fmt::format("{} {:<24} {}", finding.well ? styled(context, Style::kGreen, "✓") : styled(context, Style::kYellow, "!"),
-                           finding.what, finding.found));
-    if (!finding.advice.empty()) print_line(fmt::format("  {:<24} {}", "", styled(context, Style::kDim, finding.advice)));
+                           finding.what, printable(finding.found)));
+    if (!finding.advice.empty()) print_line(fmt::format("  {:<24} {}", "", styled(context, Style::kDim, printable(finding.advice))));
   }
   print_line("\nLibraries");
   std::vector<std::vector<std::string>> rows;

@@ -49,6 +49,14 @@ std::string excerpt(std::string_view line, size_t match) {
   return (from > 0 ? "…" : "") + std::string(line.substr(from, to - from)) + (to < line.size() ? "…" : "");
 }
 
+// With its zone, where it has one, as `show` gives it.
+std::string taken_text(Query& row) {
+  CaptureTime time;
+  time.local = row.bytes(0);
+  if (!row.is_null(6)) time.offset_minutes = static_cast<int>(row.integer(6));
+  return time.iso();
+}
+
 void add(FoundAsset& asset, std::string_view field, std::string text) {
   Why why{std::string(field), std::move(text)};
   if (std::ranges::find(asset.why, why) == asset.why.end()) asset.why.push_back(std::move(why));
@@ -125,11 +133,11 @@ void Explainer::explain_line(std::string_view line, TextField field, FoundAsset&
 }
 
 void Explainer::explain_facts(FoundAsset& asset) {
-  auto row =
-      connection_.query("SELECT taken, rating, latitude, longitude, format, kind FROM assets WHERE id = ?", asset.id);
+  auto row = connection_.query(
+      "SELECT taken, rating, latitude, longitude, format, kind, taken_offset FROM assets WHERE id = ?", asset.id);
   if (!row.next()) return;
   for (const Condition& condition : facts_) {
-    if (std::holds_alternative<TakenCondition>(condition)) add(asset, "taken", row.bytes(0));
+    if (std::holds_alternative<TakenCondition>(condition)) add(asset, "taken", taken_text(row));
     if (std::holds_alternative<RatingCondition>(condition)) add(asset, "rating", row.bytes(1));
     if (const auto* near = std::get_if<NearCondition>(&condition))
       add(asset, "near",

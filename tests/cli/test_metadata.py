@@ -33,8 +33,9 @@ PICTURES = sorted(name for name in FACTS if not name.endswith(".xmp"))
 
 
 def text(value):
-    """Cameras pad with blanks; nothing but blanks says nothing."""
-    return str(value).strip() or None if value is not None else None
+    """Cameras pad with blanks; nothing but blanks says nothing, nor does the mark of an empty XMP alternative."""
+    said = "" if value is None else str(value).strip()
+    return said if said not in ("", "x-default") else None
 
 
 ORIGINAL = ("SubSecDateTimeOriginal", "DateTimeOriginal")
@@ -76,7 +77,7 @@ def expected(name):
         "rating": side.get("Rating", facts.get("Rating")),
         "keywords": words(side.get("Subject", facts.get("Subject", facts.get("Keywords")))),
         "title": text(side.get("Title", facts.get("Title"))),
-        "description": text(side.get("Description", facts.get("Description", facts.get("ImageDescription")))),
+        "description": text(side.get("Description", facts.get("Description"))) or text(facts.get("ImageDescription")),
     }
 
 
