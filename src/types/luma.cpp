@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::size_t kTile = 64;  // pixels; the last of a row or column takes in what is left over, up to twice that
 constexpr double kSharpQuantile = 0.95;
-constexpr double kNoiseQuantile = 0.20;
+constexpr double kNoiseQuantile = 0.10;
 // Means of tiles at which black or white clips noise away.
 constexpr double kDarkest = 16, kLightest = 239;
 

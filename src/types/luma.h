@@ -24,7 +24,7 @@ struct LumaStatistics {
   double laplacian_variance_top = 0;
   // Mean of gx² + gy² by the Sobel operator (Tenenbaum 1970).
   double gradient_energy = 0;
-  // Standard deviation of white noise by Immerkær 1996, of the 20th percentile over tiles that are neither nearly
+  // Standard deviation of white noise by Immerkær 1996, of the 10th percentile over tiles that are neither nearly
   // black nor nearly white (over all tiles where there are no others), so that texture does not pass for noise.
   double noise_sigma = 0;
 

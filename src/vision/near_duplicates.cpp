@@ -240,7 +240,7 @@ Pairs all_pairs(std::span<const std::uint64_t> hashes, int max_distance, int thr
 std::vector<Neighbour> nearest(std::span<const std::uint64_t> queries, std::span<const std::uint64_t> hashes,
                                std::size_t k, int max_distance) {
   std::vector<Neighbour> found;
-  choose_loops().nearest(queries, hashes, max_distance, found);
+  choose_loops().nearest(queries, hashes, std::min(max_distance, 64), found);
   const auto nearer = [](const Neighbour& a, const Neighbour& b) {
     return a.distance != b.distance ? a.distance < b.distance : a.index < b.index;
   };

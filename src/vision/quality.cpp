@@ -21,10 +21,12 @@ constexpr Rise kSharpness{150, 0.8};
 constexpr Rise kNoise{6, 2};
 constexpr Rise kContrast{0.15, 2};
 constexpr Rise kColourfulness{45, 2};  // "averagely colourful" in the paper's scale
+constexpr Rise kWellExposed{0.25, 2};
 constexpr Rise kClipped{0.15, 1.5};
 
-// What white noise of variance 1 adds to the variance of the Laplacian: the sum of its squared coefficients.
-constexpr double kLaplacianOfNoise = 20;
+// What white noise of variance 1 adds to the variance of the Laplacian: the sum of its squared coefficients, 20, and a
+// tenth more because a high quantile over tiles is held against a low one.
+constexpr double kLaplacianOfNoise = 22;
 constexpr std::size_t kBlack = 2, kWhite = 253;  // levels at or beyond which a pixel counts as clipped
 
 double finite(double value) { return std::isfinite(value) ? std::max(0.0, value) : 0.0; }
@@ -33,15 +35,15 @@ double square(double value) { return value * value; }
 void measure_histogram(const std::array<std::uint32_t, 256>& histogram, QualityMeasures& result) {
   double count = 0, sum = 0, squares = 0, exposed = 0, clipped = 0;
   for (std::size_t level = 0; level < histogram.size(); ++level) {
-    const double n = histogram[level], luma = static_cast<double>(level) / 255;
+    const double n = histogram[level], luma = static_cast<double>(level);
     count += n;
     sum += n * luma;
     squares += n * luma * luma;
-    exposed += n * std::exp(-square(luma - 0.5) / (2 * square(0.2)));
+    exposed += n * std::exp(-square(luma / 255 - 0.5) / (2 * square(0.2)));
     if (level <= kBlack || level >= kWhite) clipped += n;
   }
   if (count == 0) return;
-  result.contrast = std::sqrt(std::max(0.0, squares / count - square(sum / count)));
+  result.contrast = std::sqrt(std::max(0.0, squares / count - square(sum / count))) / 255;
   result.well_exposed = exposed / count;
   result.clipped = clipped / count;
 }
@@ -104,7 +106,7 @@ Quality rate_quality(const QualityMeasures& measures) {
   quality.noise = kNoise(measures.noise);
   quality.contrast = kContrast(measures.contrast);
   quality.colourfulness = kColourfulness(measures.colourfulness);
-  quality.exposure = measures.well_exposed * (1 - kClipped(measures.clipped));
+  quality.exposure = kWellExposed(measures.well_exposed) * (1 - kClipped(measures.clipped));
   quality.score = score(quality);
   return quality;
 }
