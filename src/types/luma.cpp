@@ -27,17 +27,19 @@ struct Sums {
   }
 };
 
+// Already widened: the inner loop then works on sixteen 16-bit lanes throughout.
 struct Rows {
-  const std::uint8_t *above, *here, *below;
+  const std::int16_t *above, *here, *below;
 };
 
-// Up to 2 · kTile pixels from x on, so that the sums of a row stay below 2³¹: a Sobel magnitude is at most 2 · 1020².
+// Up to 2 · kTile pixels from x on, so that the sums of a row stay below 2³¹: no square exceeds 1020². One sum
+// for each square, which is the form that compilers turn into multiply-and-add.
 template <typename Count>
 [[gnu::always_inline]] inline Sums add_up(Rows rows, std::size_t x, Count count) {
-  std::int32_t laplacian = 0, laplacian_squared = 0, gradient = 0, noise = 0, luma = 0;
-  const std::uint8_t *a = rows.above + x, *b = rows.here + x, *c = rows.below + x;
+  std::int32_t laplacian = 0, laplacian_squared = 0, gradient_x = 0, gradient_y = 0, noise = 0, luma = 0;
+  const std::int16_t *a = rows.above + x, *b = rows.here + x, *c = rows.below + x;
   for (std::size_t i = 0; i < count; ++i) {
-    const auto at = [i](const std::uint8_t* row, int step) {
+    const auto at = [i](const std::int16_t* row, int step) {
       return static_cast<std::int16_t>(row[static_cast<std::ptrdiff_t>(i) + step]);
     };
     const auto narrow = [](int value) { return static_cast<std::int16_t>(value); };
@@ -51,12 +53,12 @@ template <typename Count>
     const std::int16_t gy = narrow(at(c, -1) - at(a, -1) + at(c, 1) - at(a, 1) + 2 * (at(c, 0) - at(a, 0)));
     laplacian += l;
     laplacian_squared += l * l;
-    gradient += gx * gx;
-    gradient += gy * gy;
+    gradient_x += gx * gx;
+    gradient_y += gy * gy;
     noise += n < 0 ? -n : n;
     luma += centre;
   }
-  return {laplacian, laplacian_squared, gradient, noise, luma};
+  return {laplacian, laplacian_squared, std::int64_t{gradient_x} + gradient_y, noise, luma};
 }
 
 // One row of all tiles.
@@ -125,7 +127,7 @@ struct LumaAccumulator::State {
   std::size_t width = 0, height = 0, seen = 0;
   // Four tables, so that equal neighbours do not wait for each other's count.
   std::array<std::array<std::uint32_t, 256>, 4> histograms{};
-  std::array<std::vector<std::uint8_t>, 3> window;  // row y at y modulo 3
+  std::array<std::vector<std::int16_t>, 3> window;  // row y at y modulo 3
   std::vector<Sums> row_of_tiles;
   std::size_t tile_rows = 0, rows_in_tile = 0;
   Sums whole;
