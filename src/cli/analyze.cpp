@@ -56,23 +56,35 @@ namespace {
 // The document's assets as they come, so that memory does not grow with the library.
 class AssetStream {
  public:
-  explicit AssetStream(bool lines) : lines_(lines) {
-    if (!lines_) std::fputs("{\n  \"schema\": \"image-engine/analyze/1\",\n  \"assets\": [", stdout);
-  }
+  explicit AssetStream(bool lines) : lines_(lines) {}
   void add(const store::AssetRecord& record) {
-    const std::string text =
-        store::asset_json(record).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    begin();
+    const std::string text = store::asset_json(record).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
     std::fprintf(stdout, lines_ ? "%s%s\n" : "%s\n    %s", lines_ ? "" : count_ > 0 ? "," : "", text.c_str());
     if (lines_) std::fflush(stdout);
     ++count_;
   }
   void finish(const pipeline::AnalyzeReport& report) {
-    if (lines_) return;
-    std::fprintf(stdout, "%s],\n  \"report\": %s\n}\n", count_ > 0 ? "\n  " : "", report_json(report).dump().c_str());
+    begin();
+    end("report", report_json(report));
+  }
+  // What was printed becomes a whole document all the same.
+  void fail(const Error& error) {
+    if (begun_) end("error", {{"code", error_name(error.code)}, {"message", to_utf8(error.message)}});
   }
 
  private:
+  void begin() {
+    if (!lines_ && !begun_) std::fputs("{\n  \"schema\": \"image-engine/analyze/1\",\n  \"assets\": [", stdout);
+    begun_ = true;
+  }
+  void end(const char* name, const nlohmann::json& last) const {
+    if (lines_) return;
+    std::fprintf(stdout, "%s],\n  \"%s\": %s\n}\n", count_ > 0 ? "\n  " : "", name, last.dump().c_str());
+  }
+
   bool lines_;
+  bool begun_ = false;
   std::uint64_t count_ = 0;
 };
 
@@ -112,7 +124,12 @@ Result<int> run_analysis(Context& context, std::vector<std::string> paths, const
     stream.emplace(mode.ndjson);
     options.on_asset = [&](const store::AssetRecord& record) { stream->add(record); };
   }
-  IE_TRY(const pipeline::AnalyzeReport report, pipeline::analyze(options, std::move(lock)));
+  const Result<pipeline::AnalyzeReport> done = pipeline::analyze(options, std::move(lock));
+  if (!done) {
+    if (stream) stream->fail(done.error());
+    return fail(done.error());
+  }
+  const pipeline::AnalyzeReport& report = *done;
   if (stream)
     stream->finish(report);
   else if (!context.quiet)
@@ -135,7 +152,8 @@ Action setup_analyze(CLI::App& app, Settings& settings) {
   app.add_flag("--retry", flags->retry, "Try again what failed before");
   app.add_flag("--wait", flags->wait, "Wait while another analyze is at work");
   app.add_flag("--ndjson", flags->ndjson, "One line of JSON for each asset as it is done");
-  app.add_option("--trace", flags->trace, "Write where the time went, for chrome://tracing or Perfetto")->type_name("FILE");
+  app.add_option("--trace", flags->trace, "Write where the time went, for chrome://tracing or Perfetto")
+      ->type_name("FILE");
   app.add_option("--workers", flags->workers, "Files analysed at once; 0 is one a core")->type_name("N");
   app.add_option("--batch-size", flags->batch_size, "Pictures given to a model at once")->type_name("N");
   app.add_option("--use-tensorrt", flags->use_tensorrt, "Ask for TensorRT where it is there")->type_name("true|false");

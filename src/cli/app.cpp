@@ -47,7 +47,8 @@ struct Globals {
 
 void add_globals(CLI::App& app, Globals& globals) {
   app.add_option("--catalog", globals.catalogue, "The catalogue's file")->type_name("FILE");
-  app.add_option("--config", globals.config, "A configuration file, or the name of a shipped one: default, optimized, video, development, nvidia")
+  app.add_option("--config", globals.config,
+                 "A configuration file, or the name of a shipped one: default, optimized, video, development, nvidia")
       ->type_name("FILE");
   app.add_option("--log-level", globals.log_level, "trace, debug, info, warn, error or off")->type_name("LEVEL");
   app.add_option("--device", globals.device, "auto or cpu (this build has no GPU support)")->type_name("DEVICE");
@@ -61,8 +62,9 @@ Result<Context> make_context(const Globals& globals, const Settings& settings) {
   if (!globals.log_level.empty()) IE_CHECK(set(context.config, "log.level", globals.log_level));
   for (const Setting& setting : settings) IE_CHECK(set(context.config, setting.key, setting.value));
   if (!globals.device.empty() && globals.device != "auto" && globals.device != "cpu")
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("--device {}: this build runs on the CPU only; use auto or cpu", printable(globals.device)));
+    return fail(
+        ErrorCode::kInvalidArgument,
+        fmt::format("--device {}: this build runs on the CPU only; use auto or cpu", printable(globals.device)));
   context.catalogue =
       absolute_path(globals.catalogue.empty() ? join_path(data_home(), "catalog.db") : globals.catalogue);
   context.json = globals.json;
@@ -90,14 +92,14 @@ int unknown_command(std::string_view word) {
   std::vector<std::string_view> names;
   for (const Command& command : kCommands) names.emplace_back(command.name);
   const std::string_view nearest = nearest_name(word, names);
-  std::fprintf(stderr, "image-engine: no command '%s'%s\nRun image-engine --help for the list.\n", printable(word).c_str(),
-               nearest.empty() ? "" : fmt::format("; did you mean '{}'?", nearest).c_str());
+  std::fprintf(stderr, "image-engine: no command '%s'%s\nRun image-engine --help for the list.\n",
+               printable(word).c_str(), nearest.empty() ? "" : fmt::format("; did you mean '{}'?", nearest).c_str());
   return kUsage;
 }
 
 // A query may start with a minus, which would make it look like flags: `search '-dog park'`. No flag of one dash is
-// longer than two characters, so that such words can be told; a blank before them, which means nothing in a query, hides
-// the dash from CLI11. It wants the arguments last first.
+// longer than two characters, so that such words can be told; a blank before them, which means nothing in a query,
+// hides the dash from CLI11. It wants the arguments last first.
 std::vector<std::string> arguments_of(int argc, char** argv) {
   std::vector<std::string> arguments(argv + 1, argv + argc);
   if (!arguments.empty() && arguments[0] == "search")
@@ -121,10 +123,12 @@ int run_checked(int argc, char** argv) {
     CLI::App* sub = app.add_subcommand(command.name, command.summary);
     sub->fallthrough();
     actions.emplace_back(sub, command.setup(*sub, settings));
-    sub->footer(sub->get_footer() + "\n\nAlso --catalog, --config, --log-level, --json, --quiet: see image-engine --help");
+    sub->footer(sub->get_footer() +
+                "\n\nAlso --catalog, --config, --log-level, --json, --quiet: see image-engine --help");
   }
   const auto named = [&](const Command& command) { return std::string_view(argv[1]) == command.name; };
-  if (argc > 1 && argv[1][0] != '-' && std::none_of(kCommands.begin(), kCommands.end(), named)) return unknown_command(argv[1]);
+  if (argc > 1 && argv[1][0] != '-' && std::none_of(kCommands.begin(), kCommands.end(), named))
+    return unknown_command(argv[1]);
   try {
     app.parse(arguments_of(argc, argv));
   } catch (const CLI::ParseError& error) {

@@ -31,11 +31,15 @@ std::string count(std::int64_t value) { return human_count(static_cast<std::uint
 Result<int> check(const Context& context) {
   IE_TRY(const store::CheckReport report, store::check(context.catalogue));
   if (context.json) {
-    print_json("catalog-check", {{"problems", report.problems}, {"assets", report.assets}, {"files", report.files}, {"records", report.records}});
+    print_json("catalog-check", {{"problems", report.problems},
+                                 {"assets", report.assets},
+                                 {"files", report.files},
+                                 {"records", report.records}});
   } else {
     for (const std::string& problem : report.problems) print_line(styled(context, Style::kRed, problem));
-    print_line(fmt::format("{} assets, {} files, {} records: {}", count(report.assets), count(report.files), count(report.records),
-                           report.problems.empty() ? "all is well" : fmt::format("{} problems", report.problems.size())));
+    print_line(fmt::format(
+        "{} assets, {} files, {} records: {}", count(report.assets), count(report.files), count(report.records),
+        report.problems.empty() ? "all is well" : fmt::format("{} problems", report.problems.size())));
   }
   return report.problems.empty() ? kDone : kFailed;
 }
@@ -52,11 +56,14 @@ Result<int> backup(const Context& context, const Flags& flags) {
 
 Result<int> relocate(const Context& context, const Flags& flags) {
   IE_TRY(const store::WriterLock lock, lock_catalogue(context, "catalog relocate", false));
-  IE_TRY(const store::RelocateReport report, store::relocate(context.catalogue, lock, absolute_path(flags.from), absolute_path(flags.to), flags.dry_run));
+  IE_TRY(const store::RelocateReport report,
+         store::relocate(context.catalogue, lock, absolute_path(flags.from), absolute_path(flags.to), flags.dry_run));
   if (context.json)
-    print_json("catalog-relocate", {{"files", report.files}, {"failures", report.failures}, {"dry_run", flags.dry_run}});
+    print_json("catalog-relocate",
+               {{"files", report.files}, {"failures", report.failures}, {"dry_run", flags.dry_run}});
   else if (!context.quiet)
-    print_line(fmt::format("{} files {}", count(report.files), flags.dry_run ? "would have another path" : "have their new path"));
+    print_line(fmt::format("{} files {}", count(report.files),
+                           flags.dry_run ? "would have another path" : "have their new path"));
   return kDone;
 }
 
@@ -68,11 +75,16 @@ Result<int> prune(const Context& context, const Flags& flags) {
   options.dry_run = flags.dry_run;
   IE_TRY(const store::PruneReport report, store::prune(context.catalogue, lock, options));
   if (context.json)
-    print_json("catalog-prune", {{"files", report.files}, {"assets", report.assets}, {"records", report.records},
-                                 {"failures", report.failures}, {"user_data", report.user_data}, {"dry_run", flags.dry_run}});
+    print_json("catalog-prune", {{"files", report.files},
+                                 {"assets", report.assets},
+                                 {"records", report.records},
+                                 {"failures", report.failures},
+                                 {"user_data", report.user_data},
+                                 {"dry_run", flags.dry_run}});
   else if (!context.quiet)
-    print_line(fmt::format("{}: {} missing files, {} assets, {} records, {} failures", flags.dry_run ? "Would forget" : "Forgot",
-                           count(report.files), count(report.assets), count(report.records), count(report.failures)));
+    print_line(fmt::format("{}: {} missing files, {} assets, {} records, {} failures",
+                           flags.dry_run ? "Would forget" : "Forgot", count(report.files), count(report.assets),
+                           count(report.records), count(report.failures)));
   return kDone;
 }
 
@@ -97,7 +109,8 @@ Action setup_catalog(CLI::App& app, Settings&) {
   for (CLI::App* sub : {check_app, backup_app, relocate_app, prune_app}) sub->fallthrough();
   return [=](Context& context) -> Result<int> {
     // Makes the message for a missing catalogue the same everywhere.
-    if (Result<store::CatalogueReader> reader = open_reader(context); !reader && reader.error().code == ErrorCode::kNotFound)
+    if (Result<store::CatalogueReader> reader = open_reader(context);
+        !reader && reader.error().code == ErrorCode::kNotFound)
       return fail(reader.error());
     if (check_app->parsed()) return check(context);
     if (backup_app->parsed()) return backup(context, *flags);

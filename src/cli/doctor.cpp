@@ -45,7 +45,8 @@ void examine_machine(Examination& exam) {
   ::uname(&system);
   exam.add("system", fmt::format("{} {} {}", system.sysname, system.release, system.machine));
   if (is_wsl(system.release))
-    exam.add("WSL", "yes", true, "Windows drives are under /mnt (C: is /mnt/c); they are several times slower than the Linux file system");
+    exam.add("WSL", "yes", true,
+             "Windows drives are under /mnt (C: is /mnt/c); they are several times slower than the Linux file system");
   const auto pages = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES));
   exam.add("processor", fmt::format("{} cores, {} of memory", std::thread::hardware_concurrency(),
                                     human_bytes(pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)))));
@@ -55,7 +56,8 @@ void examine_worker(Examination& exam, const Config& config) {
   const Result<std::string> text = worker::probe();
   const json probe = text ? json::parse(*text, nullptr, false) : json();
   if (!probe.is_object()) {
-    exam.add("worker", text ? "its answer makes no sense" : text.error().message, false, "install both programs together");
+    exam.add("worker", text ? "its answer makes no sense" : text.error().message, false,
+             "install both programs together");
     return;
   }
   exam.libraries = probe.value("libraries", json::object());
@@ -64,11 +66,14 @@ void examine_worker(Examination& exam, const Config& config) {
   const auto layer = [&](const char* name, bool holds, std::string detail, const char* advice) {
     exam.add(std::string("sandbox: ") + name, holds ? std::move(detail) : "not available", holds, holds ? "" : advice);
   };
-  layer("system calls (seccomp)", exam.sandbox.value("seccomp", false), "allow-list", "needs a kernel with CONFIG_SECCOMP_FILTER");
-  layer("files (Landlock)", landlock > 0, fmt::format("none reachable, ABI {}", landlock), "needs Linux 5.13 or later with landlock in the lsm= list");
+  layer("system calls (seccomp)", exam.sandbox.value("seccomp", false), "allow-list",
+        "needs a kernel with CONFIG_SECCOMP_FILTER");
+  layer("files (Landlock)", landlock > 0, fmt::format("none reachable, ABI {}", landlock),
+        "needs Linux 5.13 or later with landlock in the lsm= list");
   layer("network (namespaces)", exam.sandbox.value("namespaces", false), "none reachable",
         "unprivileged user namespaces are off; seccomp still refuses sockets");
-  layer("limits", exam.sandbox.value("limits", false), fmt::format("{} MiB, {} s a file", config.worker.memory_limit_mb, config.worker.timeout_seconds), "");
+  layer("limits", exam.sandbox.value("limits", false),
+        fmt::format("{} MiB, {} s a file", config.worker.memory_limit_mb, config.worker.timeout_seconds), "");
 }
 
 void examine_files(Examination& exam, const Context& context) {
@@ -97,7 +102,8 @@ json exam_json(const Examination& exam, const Context& context) {
   json out = {{"version", IE_VERSION}, {"libraries", exam.libraries}, {"sandbox", exam.sandbox}};
   out["findings"] = json::array();
   for (const Finding& finding : exam.findings)
-    out["findings"].push_back({{"what", finding.what}, {"found", finding.found}, {"well", finding.well}, {"advice", finding.advice}});
+    out["findings"].push_back(
+        {{"what", finding.what}, {"found", finding.found}, {"well", finding.well}, {"advice", finding.advice}});
   out["config_file"] = context.config.file.empty() ? json() : json(to_utf8(context.config.file));
   out["config"] = json::object();
   for (const ConfigEntry& entry : describe(context.config))
@@ -108,15 +114,18 @@ json exam_json(const Examination& exam, const Context& context) {
 void print_exam(const Examination& exam, const Context& context, bool all) {
   print_line(fmt::format("image-engine {}\n", IE_VERSION));
   for (const Finding& finding : exam.findings) {
-    print_line(fmt::format("{} {:<24} {}", finding.well ? styled(context, Style::kGreen, "✓") : styled(context, Style::kYellow, "!"),
+    print_line(fmt::format("{} {:<24} {}",
+                           finding.well ? styled(context, Style::kGreen, "✓") : styled(context, Style::kYellow, "!"),
                            finding.what, printable(finding.found)));
-    if (!finding.advice.empty()) print_line(fmt::format("  {:<24} {}", "", styled(context, Style::kDim, printable(finding.advice))));
+    if (!finding.advice.empty())
+      print_line(fmt::format("  {:<24} {}", "", styled(context, Style::kDim, printable(finding.advice))));
   }
   print_line("\nLibraries");
   std::vector<std::vector<std::string>> rows;
   for (const auto& [name, version] : exam.libraries.items()) rows.push_back({"  " + name, version.get<std::string>()});
   print_table(rows);
-  print_line(fmt::format("\nConfiguration{}", context.config.file.empty() ? ": the defaults" : " from " + printable(context.config.file)));
+  print_line(fmt::format("\nConfiguration{}",
+                         context.config.file.empty() ? ": the defaults" : " from " + printable(context.config.file)));
   rows.clear();
   for (const ConfigEntry& entry : describe(context.config))
     if (all || entry.origin != ConfigOrigin::kDefault)
@@ -130,7 +139,9 @@ void print_exam(const Examination& exam, const Context& context, bool all) {
 Action setup_doctor(CLI::App& app, Settings&) {
   auto all = std::make_shared<bool>(false);
   app.add_flag("--all", *all, "Every key of the configuration, also those that are as shipped");
-  app.footer("\nExamples:\n  image-engine doctor\n  image-engine doctor --config optimized --all\n  image-engine doctor --json | jq .sandbox");
+  app.footer(
+      "\nExamples:\n  image-engine doctor\n  image-engine doctor --config optimized --all\n  image-engine doctor "
+      "--json | jq .sandbox");
   return [all](Context& context) -> Result<int> {
     Examination exam;
     examine_machine(exam);

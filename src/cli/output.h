@@ -18,7 +18,8 @@ enum class Style { kBold, kDim, kGreen, kYellow, kRed };
 // The text in that style where stdout takes colours.
 std::string styled(const Context& context, Style style, std::string_view text);
 
-// Left-aligned columns two spaces apart; widths count characters, not bytes. Columns named in `right` are right-aligned.
+// Left-aligned columns two spaces apart; widths count characters, not bytes. Columns named in `right` are
+// right-aligned.
 void print_table(const std::vector<std::vector<std::string>>& rows, const std::vector<size_t>& right = {});
 
 // Paths that end in NUL, for `xargs -0`.

@@ -28,7 +28,9 @@ double rate(const PhaseReport& phase) {
   return phase.seconds > 0 ? static_cast<double>(phase.files) / phase.seconds : 0;
 }
 
-std::string rate_text(double value) { return value >= 100 ? fmt::format("{:.0f}/s", value) : fmt::format("{:.1f}/s", value); }
+std::string rate_text(double value) {
+  return value >= 100 ? fmt::format("{:.0f}/s", value) : fmt::format("{:.1f}/s", value);
+}
 
 nlohmann::json phase_json(const PhaseReport& phase) {
   return {{"files", phase.files}, {"seconds", phase.seconds}, {"files_per_second", rate(phase)}};
@@ -67,8 +69,12 @@ void print_steps(const AnalyzeReport& report) {
 nlohmann::json steps_json(const AnalyzeReport& report) {
   nlohmann::json steps = nlohmann::json::array();
   for (const pipeline::StepReport& step : report.steps)
-    steps.push_back({{"step", step.name}, {"count", step.count}, {"threads", step.threads}, {"busy_seconds", step.busy},
-                     {"waiting_seconds", step.waiting}, {"share", step.share}});
+    steps.push_back({{"step", step.name},
+                     {"count", step.count},
+                     {"threads", step.threads},
+                     {"busy_seconds", step.busy},
+                     {"waiting_seconds", step.waiting},
+                     {"share", step.share}});
   return steps;
 }
 
@@ -129,9 +135,10 @@ void print_report(const Context& context, const AnalyzeReport& report) {
     print_line(styled(context, Style::kYellow,
                       fmt::format("{} failed: image-engine failures says why", human_count(report.failed))));
   if (report.cancelled)
-    print_line(styled(context, Style::kYellow,
-                      fmt::format("Interrupted. What was finished is kept; {} files are left: run the same command again",
-                                  human_count(report.waiting))));
+    print_line(
+        styled(context, Style::kYellow,
+               fmt::format("Interrupted. What was finished is kept; {} files are left: run the same command again",
+                           human_count(report.waiting))));
   else
     print_line(styled(context, Style::kGreen, fmt::format("Done in {}", human_duration(report.seconds))));
 }

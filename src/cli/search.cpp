@@ -57,7 +57,8 @@ nlohmann::json results_json(const search::SearchResults& found) {
 
 void print_results(const Context& context, const search::SearchResults& found) {
   for (const search::SearchResult& result : found.results) {
-    const std::string state = result.state == store::FileState::kPresent ? "" : fmt::format(" [{}]", store::state_name(result.state));
+    const std::string state =
+        result.state == store::FileState::kPresent ? "" : fmt::format(" [{}]", store::state_name(result.state));
     print_line(printable(result.path) + styled(context, Style::kYellow, state));
     if (!result.why.empty() && !context.quiet) print_line("    " + styled(context, Style::kDim, why_text(result)));
   }

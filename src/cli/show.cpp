@@ -42,7 +42,8 @@ void print_value(const std::string& name, const nlohmann::json& value, int inden
     for (const nlohmann::json& item : value) {
       std::string line;
       for (const auto& [key, inner] : item.items())
-        line += fmt::format("{}{} {}", line.empty() ? "" : ", ", key, inner.is_string() ? inner.get<std::string>() : inner.dump());
+        line += fmt::format("{}{} {}", line.empty() ? "" : ", ", key,
+                            inner.is_string() ? inner.get<std::string>() : inner.dump());
       print_line(lead + "  " + printable(line));
     }
   } else if (value.is_array()) {
@@ -60,7 +61,8 @@ Result<int> print_thumbnail(const Context& context, const store::AssetRecord& re
   if (!record.hash) return fail(ErrorCode::kNotFound, "this file has not been read yet: image-engine analyze does it");
   IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create({}));
   const auto quality = static_cast<std::uint32_t>(context.config.thumbnails.quality);
-  IE_TRY(const std::string path, pipeline::ThumbnailCache().make(*record.hash, record.files.front().seen.path, edge, quality, *pool));
+  IE_TRY(const std::string path,
+         pipeline::ThumbnailCache().make(*record.hash, record.files.front().seen.path, edge, quality, *pool));
   if (context.json)
     print_json("thumbnail", {{"path", to_utf8(path)}, {"edge", edge}});
   else
@@ -91,10 +93,7 @@ Action setup_show(CLI::App& app, Settings&) {
       return fail(failures.front().error.code, printable(path) + ": " + failures.front().error.message);
     }
     if (!id) return fail(id.error());
-    IE_TRY(store::AssetRecord record, reader.asset_record(*id));
-    // The file that was asked for first, whatever other files show the same picture.
-    std::stable_partition(record.files.begin(), record.files.end(),
-                          [&](const store::KnownFile& file) { return file.seen.path == path; });
+    IE_TRY(const store::AssetRecord record, reader.asset_record(*id, path));
     if (flags->thumbnail > 0) return print_thumbnail(context, record, flags->thumbnail);
     nlohmann::json json = store::asset_json(record);
     if (context.json) {

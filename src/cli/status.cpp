@@ -12,7 +12,8 @@ namespace {
 using Counts = std::map<std::string, std::int64_t>;
 
 nlohmann::json stage_json(const store::CatalogueStatus::StageCount& stage) {
-  nlohmann::json out = {{"stage", stage.key.stage}, {"version", stage.key.version}, {"records", stage.records}, {"stale", stage.stale}};
+  nlohmann::json out = {
+      {"stage", stage.key.stage}, {"version", stage.key.version}, {"records", stage.records}, {"stale", stage.stale}};
   if (!stage.key.model.empty()) out["model"] = stage.key.model;
   if (!stage.key.params.empty()) out["params"] = stage.key.params;
   return out;
@@ -59,15 +60,19 @@ std::string run_text(const store::Run& run) {
 
 void print_status(const Context& context, const store::CatalogueStatus& status) {
   std::vector<std::vector<std::string>> rows = {
-      {"catalogue", fmt::format("{} ({})", printable(context.catalogue), human_bytes(static_cast<std::uint64_t>(status.size_bytes)))},
-      {"assets", fmt::format("{} ({})", human_count(static_cast<std::uint64_t>(status.assets)), counted(status.by_kind))},
-      {"files", fmt::format("{}, {}", counted(status.by_state), human_bytes(static_cast<std::uint64_t>(status.media_bytes)))},
+      {"catalogue", fmt::format("{} ({})", printable(context.catalogue),
+                                human_bytes(static_cast<std::uint64_t>(status.size_bytes)))},
+      {"assets",
+       fmt::format("{} ({})", human_count(static_cast<std::uint64_t>(status.assets)), counted(status.by_kind))},
+      {"files",
+       fmt::format("{}, {}", counted(status.by_state), human_bytes(static_cast<std::uint64_t>(status.media_bytes)))},
       {"formats", counted(status.by_format)}};
   for (const std::string& root : status.roots) rows.push_back({"folder", printable(root)});
   for (const auto& stage : status.stages)
-    rows.push_back({"stage", fmt::format("{} {}{}: {}{}", stage.key.stage, stage.key.model.empty() ? "" : stage.key.model + " ",
-                                         stage.key.version, human_count(static_cast<std::uint64_t>(stage.records)),
-                                         stage.stale ? " (stale: analyze renews them)" : "")});
+    rows.push_back(
+        {"stage", fmt::format("{} {}{}: {}{}", stage.key.stage, stage.key.model.empty() ? "" : stage.key.model + " ",
+                              stage.key.version, human_count(static_cast<std::uint64_t>(stage.records)),
+                              stage.stale ? " (stale: analyze renews them)" : "")});
   if (status.unhashed_files > 0)
     rows.push_back({"waiting", fmt::format("{} files: image-engine analyze goes on with them",
                                            human_count(static_cast<std::uint64_t>(status.unhashed_files)))});

@@ -25,12 +25,12 @@ worker::PoolOptions pool_options(const Config& config) {
 
 store::Counts counts_of(const AnalyzeReport& report) {
   const auto number = [](std::uint64_t value) { return static_cast<std::int64_t>(value); };
-  return {{"files", number(report.scan.files)},   {"media", number(report.scan.media)},
+  return {{"files", number(report.scan.files)},     {"media", number(report.scan.media)},
           {"skipped", number(report.scan.skipped)}, {"added", number(report.added)},
-          {"changed", number(report.changed)},    {"moved", number(report.moved)},
-          {"unchanged", number(report.unchanged)}, {"missing", number(report.missing)},
-          {"offline", number(report.offline)},    {"headers", number(report.metadata.files)},
-          {"analysed", number(report.analysed)},  {"failed", number(report.failed)}};
+          {"changed", number(report.changed)},      {"moved", number(report.moved)},
+          {"unchanged", number(report.unchanged)},  {"missing", number(report.missing)},
+          {"offline", number(report.offline)},      {"headers", number(report.metadata.files)},
+          {"analysed", number(report.analysed)},    {"failed", number(report.failed)}};
 }
 
 Status passes(Run& run) {
@@ -57,8 +57,18 @@ Result<AnalyzeReport> analyze(const AnalyzeOptions& options, store::WriterLock l
     struct stat info {};
     if (::stat(path.c_str(), &info) == 0) IE_CHECK(writer.add_root(path, info.st_dev));
   }
-  Run run{options, writer, reader, *pool, report, Batch(writer), LazyPlaces(options.places),
-          ThumbnailCache(options.thumbnail_folder), Trace(!options.trace.empty()), {}, {}, {}};
+  Run run{options,
+          writer,
+          reader,
+          *pool,
+          report,
+          Batch(writer),
+          LazyPlaces(options.places),
+          ThumbnailCache(options.thumbnail_folder),
+          Trace(!options.trace.empty()),
+          {},
+          {},
+          {}};
   const Status done = passes(run);
   // A failed change has rolled its batch back; an error of ours leaves one open.
   if (!done) return fail(done.error());

@@ -44,16 +44,16 @@ struct PhaseReport {
 struct AnalyzeReport {
   store::RunId run = 0;
   scan::ScanCounts scan;
-  std::uint64_t added = 0;      // paths not seen before
-  std::uint64_t changed = 0;    // known paths with other content or sidecar
+  std::uint64_t added = 0;    // paths not seen before
+  std::uint64_t changed = 0;  // known paths with other content or sidecar
   std::uint64_t moved = 0;
   std::uint64_t unchanged = 0;
-  std::uint64_t missing = 0;    // newly
+  std::uint64_t missing = 0;  // newly
   std::uint64_t offline = 0;
-  std::uint64_t analysed = 0;   // read whole in pass 2
-  std::uint64_t duplicates = 0; // of those, with content that the catalogue had already
-  std::uint64_t failed = 0;     // new or retried entries in the ledger
-  std::uint64_t waiting = 0;    // left to do, when cancelled
+  std::uint64_t analysed = 0;    // read whole in pass 2
+  std::uint64_t duplicates = 0;  // of those, with content that the catalogue had already
+  std::uint64_t failed = 0;      // new or retried entries in the ledger
+  std::uint64_t waiting = 0;     // left to do, when cancelled
   std::uint64_t worker_deaths = 0;
   PhaseReport scanning{"scan"}, metadata{"metadata"}, content{"content"}, ml{"ml"};
   std::vector<StepReport> steps;  // where the time went

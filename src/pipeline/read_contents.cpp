@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "core/file.h"
@@ -10,11 +12,13 @@
 namespace image_engine::pipeline {
 namespace {
 
+// What pass 2 found out about one file.
 struct Contents {
   Result<worker::Hashes> hashes = fail(ErrorCode::kInternal, "");
-  bool decoded = false;  // else another file has brought the same picture
+  bool decoded = false;  // else nothing was asked of the picture: a video, or known from another file
   Result<worker::Picture> picture = fail(ErrorCode::kInternal, "");
-  Status thumbnail;
+  std::vector<store::Record> records;
+  std::optional<Error> thumbnail_error;
 };
 
 struct HashOfHash {
@@ -37,7 +41,8 @@ class ContentPass {
     store::PendingQuery query;
     query.roots = run_.options.paths;
     query.stages = {{thumbnail_key_, MediaKind::kPhoto}};
-    query.gates = {metadata_key(), content_key()};
+    for (const PictureStage& stage : picture_stages()) query.stages.push_back({stage.key, MediaKind::kPhoto});
+    query.gates = {metadata_key(), content_key(), decode_key()};
     query.retry = run_.options.retry;
     IE_TRY(files_, run_.writer.pending(query));
     std::erase_if(files_, [&](const store::PendingFile& file) { return run_.unreadable.contains(file.file); });
@@ -59,19 +64,24 @@ class ContentPass {
   }
 
  private:
-  // Whether this file is the first with its picture: then it has to be decoded.
-  bool claim(const Hash128& asset) {
+  // The records that this picture lacks; none for all but the first file with it.
+  std::vector<store::StageKey> claim(const Hash128& asset) {
     {
       const std::lock_guard lock(claimed_mutex_);
-      if (!claimed_.insert(asset).second) return false;
+      if (!claimed_.insert(asset).second) return {};
     }
+    std::vector<store::StageKey> wanted = {thumbnail_key_};
+    for (const PictureStage& stage : picture_stages()) wanted.push_back(stage.key);
     const std::lock_guard lock(run_.reader_mutex);
     const Result<store::AssetId> id = run_.reader.find_asset_by_hash(asset);
-    if (!id) return true;
-    const Result<store::AssetRecord> record = run_.reader.asset_record(*id);
-    if (!record) return true;
-    return std::none_of(record->records.begin(), record->records.end(),
-                        [&](const store::Record& found) { return found.key == thumbnail_key_; });
+    if (!id) return wanted;
+    const Result<store::AssetRecord> known = run_.reader.asset_record(*id);
+    if (!known) return wanted;
+    std::erase_if(wanted, [&](const store::StageKey& key) {
+      return std::any_of(known->records.begin(), known->records.end(),
+                         [&](const store::Record& record) { return record.key == key; });
+    });
+    return wanted;
   }
 
   Contents read(const store::PendingFile& file) {
@@ -88,20 +98,51 @@ class ContentPass {
     worker::Lease lease = run_.pool.lease();
     Result<worker::Reply> hashed = run_.ask(lease, task);
     contents.hashes = hashed ? hashed->hashes : Result<worker::Hashes>(fail(hashed.error()));
-    if (!contents.hashes || file.seen.kind != MediaKind::kPhoto || !claim(contents.hashes->asset)) return contents;
+    if (!contents.hashes || file.seen.kind != MediaKind::kPhoto) return contents;
+    const std::vector<store::StageKey> wanted = claim(contents.hashes->asset);
+    if (!wanted.empty()) look(lease, task, wanted, contents);
+    return contents;
+  }
 
-    contents.decoded = true;
-    task.operations = worker::kThumbnail;
+  // One decode, as large as the most demanding of the wanted stages asks for, for all of them.
+  void look(worker::Lease& lease, worker::Task task, const std::vector<store::StageKey>& wanted, Contents& contents) {
+    const auto is_wanted = [&](const store::StageKey& key) {
+      return std::find(wanted.begin(), wanted.end(), key) != wanted.end();
+    };
+    task.operations = 0;
+    if (is_wanted(thumbnail_key_)) task.operations |= worker::kThumbnail;
+    for (const PictureStage& stage : picture_stages()) {
+      if (!is_wanted(stage.key)) continue;
+      task.operations |= worker::kDecode | (stage.luma ? worker::kLuma : 0U);
+      task.max_edge = std::max(task.max_edge, stage.edge);
+    }
     task.thumbnail_edge = edge_;
     task.thumbnail_quality = quality_;
     const Result<worker::Reply> reply = run_.ask(lease, task);
+    contents.decoded = true;
     contents.picture = reply ? reply->picture : Result<worker::Picture>(fail(reply.error()));
-    if (!contents.picture) return contents;
-    if (!reply->thumbnail)
-      contents.thumbnail = fail(reply->thumbnail.error());
-    else
-      contents.thumbnail = run_.thumbnails.put(contents.hashes->asset, edge_, lease.bytes(*reply->thumbnail));
-    return contents;
+    if (!contents.picture) return;
+    if (task.operations & worker::kThumbnail) keep_thumbnail(lease, *reply, contents);
+    const auto start = Trace::Clock::now();
+    const Sight sight{lease.pixels(*contents.picture), contents.picture->luma};
+    for (const PictureStage& stage : picture_stages())
+      if (is_wanted(stage.key)) contents.records.push_back({stage.key, "cpu", "", stage.look(sight), ""});
+    if (!contents.records.empty()) run_.trace.add(Step::kLook, start);
+  }
+
+  void keep_thumbnail(const worker::Lease& lease, const worker::Reply& reply, Contents& contents) {
+    Status kept = reply.thumbnail ? run_.thumbnails.put(contents.hashes->asset, edge_, lease.bytes(*reply.thumbnail))
+                                  : Status(fail(reply.thumbnail.error()));
+    if (!kept) {
+      contents.thumbnail_error = kept.error();
+      return;
+    }
+    const worker::Picture& picture = *contents.picture;
+    nlohmann::json data = {{"size", edge_}};
+    if (picture.partial) data["partial"] = true;
+    if (picture.animated) data["animated"] = true;
+    for (const std::string& warning : picture.warnings) data["warnings"].push_back(to_utf8(warning));
+    contents.records.push_back({thumbnail_key_, "cpu", "", data.dump(), ""});
   }
 
   Status keep(const store::PendingFile& file, const Contents& contents) {
@@ -128,23 +169,11 @@ class ContentPass {
   }
 
   Status keep_picture(const store::KnownFile& row, store::AssetId asset, const Contents& contents) {
-    const Status& made = contents.thumbnail;
-    if (!contents.picture || !made)
-      return run_.record_failure(row, thumbnail_key_, contents.picture ? made.error() : contents.picture.error());
-    IE_CHECK(run_.writer.clear_failure(row.seen.path, kThumbnailStage));
-    const worker::Picture& picture = *contents.picture;
-    nlohmann::json data = {{"size", edge_}};
-    if (picture.partial) data["partial"] = true;
-    if (picture.animated) data["animated"] = true;
-    if (!picture.warnings.empty()) {
-      data["warnings"] = nlohmann::json::array();
-      for (const std::string& warning : picture.warnings) data["warnings"].push_back(to_utf8(warning));
-    }
-    store::Record record;
-    record.key = thumbnail_key_;
-    record.device = "cpu";
-    record.data = data.dump();
-    return run_.writer.put_record(asset, record);
+    if (!contents.picture) return run_.record_failure(row, decode_key(), contents.picture.error());
+    IE_CHECK(run_.writer.clear_failure(row.seen.path, kDecodeStage));
+    for (const store::Record& record : contents.records) IE_CHECK(run_.writer.put_record(asset, record));
+    if (contents.thumbnail_error) return run_.record_failure(row, thumbnail_key_, *contents.thumbnail_error);
+    return run_.writer.clear_failure(row.seen.path, kThumbnailStage);
   }
 
   Run& run_;

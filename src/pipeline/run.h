@@ -59,7 +59,7 @@ struct Run {
   ThumbnailCache thumbnails;
   Trace trace;
   std::mutex reader_mutex;
-  std::set<store::AssetId> renewed;  // finished in this run, not yet told to on_asset; the sink's
+  std::set<store::AssetId> renewed;              // finished in this run, not yet told to on_asset; the sink's
   std::unordered_set<store::FileId> unreadable;  // whose headers failed in this run: pass 2 leaves them out
 
   // Puts a failure into the ledger, now. The sink's.

@@ -29,7 +29,8 @@ struct Identity {
 struct IdentityHash {
   size_t operator()(const Identity& id) const {
     size_t hash = 0;
-    for (const auto part : {id.device, id.inode, static_cast<std::uint64_t>(id.size), static_cast<std::uint64_t>(id.mtime_ns)})
+    for (const auto part :
+         {id.device, id.inode, static_cast<std::uint64_t>(id.size), static_cast<std::uint64_t>(id.mtime_ns)})
       hash = (hash ^ part) * 0x9E3779B97F4A7C15ULL;
     return hash ^ (hash >> 32);
   }
@@ -48,8 +49,8 @@ store::FileObservation observation(const scan::FoundFile& found) {
   seen.format = found.format;
   seen.kind = found.kind;
   if (found.sidecar)
-    seen.sidecar = store::Sidecar{found.sidecar->path,
-                                  {static_cast<std::int64_t>(found.sidecar->size), found.sidecar->mtime_ns}};
+    seen.sidecar =
+        store::Sidecar{found.sidecar->path, {static_cast<std::int64_t>(found.sidecar->size), found.sidecar->mtime_ns}};
   return seen;
 }
 
@@ -200,7 +201,8 @@ class FolderScan {
   }
 
   [[nodiscard]] bool known_below(const std::string& path) const {
-    return std::any_of(rows_.begin(), rows_.end(), [&](const store::KnownFile& row) { return within(row.seen.path, path); });
+    return std::any_of(rows_.begin(), rows_.end(),
+                       [&](const store::KnownFile& row) { return within(row.seen.path, path); });
   }
 
   // A file that was not met lies on a file system that is not there, if the nearest folder that exists is on another.
@@ -233,8 +235,9 @@ class FolderScan {
       run_.report.missing += static_cast<std::uint64_t>(missing);
     }
     if (run_.report.offline > 0)
-      run_.report.notes.push_back(fmt::format("{} files lie on a file system that is not mounted; they are kept as offline",
-                                              human_count(run_.report.offline)));
+      run_.report.notes.push_back(
+          fmt::format("{} files lie on a file system that is not mounted; they are kept as offline",
+                      human_count(run_.report.offline)));
     for (const std::string& path : old_problems_) IE_CHECK(run_.writer.clear_failure(path, kScanStage));
     return run_.batch.commit();
   }

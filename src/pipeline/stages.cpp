@@ -2,13 +2,47 @@
 
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
 #include "core/hash.h"
+#include "vision/hashes.h"
+#include "vision/quality.h"
 
 namespace image_engine::pipeline {
 
 store::StageKey metadata_key() { return {kMetadataStage, "", "1", ""}; }
 
 store::StageKey content_key() { return {kContentStage, "", "1", ""}; }
+
+store::StageKey decode_key() { return {kDecodeStage, "", "1", ""}; }
+
+store::StageKey quality_key() { return {"quality", "", std::to_string(vision::kQualityVersion), ""}; }
+
+store::StageKey hash_key() { return {"hash", "", std::to_string(vision::kHashesVersion), ""}; }
+
+namespace {
+
+// The working picture: small enough to be cheap, large enough that hashes and colours are those of the full one.
+constexpr std::uint32_t kWorkingEdge = 640;
+
+std::string look_at_quality(const Sight& sight) {
+  return nlohmann::json(vision::assess_quality(sight.luma, sight.picture)).dump();
+}
+
+std::string look_at_hashes(const Sight& sight) {
+  const vision::PerceptualHashes hashes = vision::perceptual_hashes(sight.picture);
+  return nlohmann::json{{"dhash", vision::to_hex(hashes.dhash)}, {"phash", vision::to_hex(hashes.phash)}}.dump();
+}
+
+}  // namespace
+
+const std::vector<PictureStage>& picture_stages() {
+  static const std::vector<PictureStage> stages = {
+      {quality_key(), kWorkingEdge, true, look_at_quality},
+      {hash_key(), kWorkingEdge, false, look_at_hashes},
+  };
+  return stages;
+}
 
 store::StageKey thumbnail_key(const Config& config) {
   const std::string params = fmt::format("size={} quality={}", config.thumbnails.size, config.thumbnails.quality);

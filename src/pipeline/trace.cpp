@@ -12,7 +12,7 @@ namespace image_engine::pipeline {
 namespace {
 
 constexpr std::array<std::string_view, static_cast<size_t>(Step::kCount)> kNames = {
-    "scan", "headers", "hash", "decode", "thumbnail", "transfer", "write"};
+    "scan", "headers", "hash", "decode", "thumbnail", "transfer", "look", "write"};
 
 double seconds(Trace::Clock::duration length) { return std::chrono::duration<double>(length).count(); }
 
@@ -72,9 +72,10 @@ Status Trace::write(const std::string& path) const {
   std::string text = "{\"traceEvents\": [";
   const char* separator = "\n";
   for (const Event& event : events_) {
-    text += fmt::format("{}{{\"name\": \"{}\", \"ph\": \"X\", \"pid\": {}, \"tid\": {}, \"ts\": {:.1f}, \"dur\": {:.1f}}}", separator,
-                        step_name(event.step), ::getpid(), event.thread, seconds(event.start - begin_) * 1e6,
-                        seconds(event.length) * 1e6);
+    text +=
+        fmt::format("{}{{\"name\": \"{}\", \"ph\": \"X\", \"pid\": {}, \"tid\": {}, \"ts\": {:.1f}, \"dur\": {:.1f}}}",
+                    separator, step_name(event.step), ::getpid(), event.thread, seconds(event.start - begin_) * 1e6,
+                    seconds(event.length) * 1e6);
     separator = ",\n";
   }
   text += "\n]}\n";

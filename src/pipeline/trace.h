@@ -15,7 +15,7 @@
 namespace image_engine::pipeline {
 
 // One kind of work and who does it. Workers' steps share the workers; `write` has one thread.
-enum class Step : std::uint8_t { kScan, kHeaders, kHash, kDecode, kThumbnail, kTransfer, kWrite, kCount };
+enum class Step : std::uint8_t { kScan, kHeaders, kHash, kDecode, kThumbnail, kTransfer, kLook, kWrite, kCount };
 std::string_view step_name(Step step);
 
 struct StepReport {

@@ -31,8 +31,13 @@ class CatalogueReader {
   // kNotFound when no such file is catalogued.
   Result<AssetId> find_asset_by_path(const std::string& path) const;
   Result<AssetId> find_asset_by_hash(const Hash128& hash) const;
-  Result<AssetRecord> asset_record(AssetId id) const;
+  // Of its files, `first` comes first, and what it says about the picture counts; else the oldest that is present.
+  Result<AssetRecord> asset_record(AssetId id, const std::string& first = {}) const;
   Result<std::vector<AssetId>> asset_ids() const;
+  // Photos with a hash and a file that is not missing, by id.
+  Result<std::vector<AssetBrief>> photo_briefs() const;
+  // All records of that key about assets, by asset.
+  Result<std::vector<StageData>> stage_data(const StageKey& key) const;
   Result<CatalogueStatus> status() const;
   // By path, then stage. `roots` as in PendingQuery.
   Result<std::vector<Failure>> list_failures(std::span<const std::string> roots = {}) const;

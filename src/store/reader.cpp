@@ -51,7 +51,7 @@ Result<std::vector<AssetId>> CatalogueReader::asset_ids() const {
   });
 }
 
-Result<AssetRecord> CatalogueReader::asset_record(AssetId id) const {
+Result<AssetRecord> CatalogueReader::asset_record(AssetId id, const std::string& first) const {
   return guarded([&] {
     Connection& c = *connection_;
     AssetRecord asset;
@@ -65,8 +65,8 @@ Result<AssetRecord> CatalogueReader::asset_record(AssetId id) const {
     }
     if (!hash.empty()) asset.hash = hash_from_bytes(hash);
     for (auto row = c.query("SELECT " IE_FILE_COLUMNS IE_FILES
-                            "WHERE f.asset_id = ? ORDER BY f.state = 'missing', f.state = 'offline', f.id",
-                            id);
+                            "WHERE f.asset_id = ? ORDER BY f.path <> ?, f.state = 'missing', f.state = 'offline', f.id",
+                            id, Blob{first});
          row.next();)
       asset.files.push_back(read_file_row(row));
     for (auto row = c.query("SELECT " IE_RECORD_COLUMNS "FROM records WHERE asset_id = ? ORDER BY stage, id", id);

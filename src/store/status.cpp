@@ -65,7 +65,10 @@ Result<CatalogueStatus> CatalogueReader::status() const {
     CatalogueStatus status;
     status.schema_version = schema_version(c, migrations());
     status.assets = c.integer("SELECT count(*) FROM assets");
-    status.unhashed_files = c.integer("SELECT count(*) FROM files WHERE file_hash IS NULL AND state = 'present'");
+    status.unhashed_files = c.integer(
+        "SELECT count(*) FROM files WHERE file_hash IS NULL AND state = 'present' "
+        "AND NOT EXISTS(SELECT 1 FROM failures x WHERE x.file_id = files.id AND x.size = files.size "
+        "AND x.mtime_ns = files.mtime_ns)");
     status.by_kind = count_by(c, "SELECT kind, count(*) FROM assets WHERE shown = 1 GROUP BY kind");
     status.by_format = count_by(c, "SELECT format, count(*) FROM files WHERE state <> 'missing' GROUP BY format");
     status.by_state = count_by(c, "SELECT state, count(*) FROM files GROUP BY state");

@@ -143,9 +143,29 @@ struct AssetRecord {
   std::vector<std::string> labels;
 };
 
+// What comparing many pictures needs of each.
+struct AssetBrief {
+  AssetId id = 0;
+  std::string path;  // of a present file, else of an offline one
+  std::int64_t files = 0;  // that are present or offline
+  std::int64_t bytes = 0;
+  MediaFormat format = MediaFormat::kNone;
+  std::int64_t width = 0, height = 0;
+  std::optional<std::int64_t> taken_seconds;  // local, see CaptureTime::local_seconds
+  std::string camera;                         // make and model
+  bool has_gps = false;
+  std::optional<int> rating;  // the person's own before the file's
+};
+
+// One record's data.
+struct StageData {
+  AssetId asset = 0;
+  std::string data;  // one JSON value
+};
+
 struct CatalogueStatus {
   std::int64_t assets = 0;
-  std::int64_t unhashed_files = 0;                // present, pass 2 still to come
+  std::int64_t unhashed_files = 0;                // present, pass 2 still to come; without what failed
   std::map<std::string, std::int64_t> by_kind;    // assets with a file that is not missing: "photo", "video"
   std::map<std::string, std::int64_t> by_format;  // files that are not missing
   std::map<std::string, std::int64_t> by_state;   // files

@@ -22,7 +22,8 @@ std::chrono::milliseconds time_for(const PoolOptions& options, std::uint64_t byt
 }  // namespace
 
 Lease::Lease(Pool& pool, std::unique_ptr<Process> process) : pool_(&pool), process_(std::move(process)) {}
-Lease::Lease(Lease&& other) noexcept : pool_(std::exchange(other.pool_, nullptr)), process_(std::move(other.process_)) {}
+Lease::Lease(Lease&& other) noexcept
+    : pool_(std::exchange(other.pool_, nullptr)), process_(std::move(other.process_)) {}
 
 Lease::~Lease() {
   if (pool_ != nullptr) pool_->give_back(std::move(process_));
@@ -66,8 +67,7 @@ Result<Reply> Lease::run(const Task& task) {
 ImageView Lease::pixels(const Picture& picture) const {
   const auto all = process_->memory();
   const size_t size = size_t{picture.width} * picture.height * 3;
-  return {picture.width, picture.height,
-          {reinterpret_cast<const std::uint8_t*>(all.data()) + picture.offset, size}};
+  return {picture.width, picture.height, {reinterpret_cast<const std::uint8_t*>(all.data()) + picture.offset, size}};
 }
 
 std::span<const std::byte> Lease::bytes(const Thumbnail& thumbnail) const {

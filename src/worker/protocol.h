@@ -31,8 +31,8 @@ enum Operation : std::uint32_t {
 
 struct Request {
   std::uint32_t version = kProtocolVersion;
-  std::uint32_t operations = 0;   // Operation bits
-  std::uint32_t max_edge = 0;     // of the decoded picture, 0 for full size
+  std::uint32_t operations = 0;  // Operation bits
+  std::uint32_t max_edge = 0;    // of the decoded picture, 0 for full size
   std::uint32_t thumbnail_edge = 256;
   std::uint32_t thumbnail_quality = 80;
   std::uint32_t has_sidecar = 0;  // a second descriptor is attached

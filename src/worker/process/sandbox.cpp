@@ -20,19 +20,57 @@ namespace {
 
 // What decoding needs: memory, threads, clocks, reading what is open, and the socket to the engine.
 constexpr std::array kAllowed = {
-    SCMP_SYS(read),          SCMP_SYS(pread64),      SCMP_SYS(readv),           SCMP_SYS(write),
-    SCMP_SYS(writev),        SCMP_SYS(lseek),        SCMP_SYS(fstat),           SCMP_SYS(newfstatat),
-    SCMP_SYS(close),         SCMP_SYS(mmap),         SCMP_SYS(munmap),          SCMP_SYS(mremap),
-    SCMP_SYS(mprotect),      SCMP_SYS(madvise),      SCMP_SYS(brk),             SCMP_SYS(futex),
-    SCMP_SYS(recvmsg),       SCMP_SYS(sendmsg),      SCMP_SYS(sendto),          SCMP_SYS(recvfrom),
-    SCMP_SYS(poll),          SCMP_SYS(ppoll),        SCMP_SYS(clone3),          SCMP_SYS(set_robust_list),
-    SCMP_SYS(rseq),          SCMP_SYS(exit),         SCMP_SYS(exit_group),      SCMP_SYS(rt_sigaction),
-    SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(sigaltstack),     SCMP_SYS(gettid),
-    SCMP_SYS(getpid),        SCMP_SYS(tgkill),       SCMP_SYS(clock_gettime),   SCMP_SYS(clock_nanosleep),
-    SCMP_SYS(nanosleep),     SCMP_SYS(gettimeofday), SCMP_SYS(sched_yield),     SCMP_SYS(sched_getaffinity),
-    SCMP_SYS(getrandom),     SCMP_SYS(getcpu),       SCMP_SYS(restart_syscall), SCMP_SYS(sched_getparam),
-    SCMP_SYS(sched_getscheduler), SCMP_SYS(uname),   SCMP_SYS(sysinfo),         SCMP_SYS(membarrier),
-    SCMP_SYS(getrusage),     SCMP_SYS(sched_get_priority_max), SCMP_SYS(sched_get_priority_min),
+    SCMP_SYS(read),
+    SCMP_SYS(pread64),
+    SCMP_SYS(readv),
+    SCMP_SYS(write),
+    SCMP_SYS(writev),
+    SCMP_SYS(lseek),
+    SCMP_SYS(fstat),
+    SCMP_SYS(newfstatat),
+    SCMP_SYS(close),
+    SCMP_SYS(mmap),
+    SCMP_SYS(munmap),
+    SCMP_SYS(mremap),
+    SCMP_SYS(mprotect),
+    SCMP_SYS(madvise),
+    SCMP_SYS(brk),
+    SCMP_SYS(futex),
+    SCMP_SYS(recvmsg),
+    SCMP_SYS(sendmsg),
+    SCMP_SYS(sendto),
+    SCMP_SYS(recvfrom),
+    SCMP_SYS(poll),
+    SCMP_SYS(ppoll),
+    SCMP_SYS(clone3),
+    SCMP_SYS(set_robust_list),
+    SCMP_SYS(rseq),
+    SCMP_SYS(exit),
+    SCMP_SYS(exit_group),
+    SCMP_SYS(rt_sigaction),
+    SCMP_SYS(rt_sigprocmask),
+    SCMP_SYS(rt_sigreturn),
+    SCMP_SYS(sigaltstack),
+    SCMP_SYS(gettid),
+    SCMP_SYS(getpid),
+    SCMP_SYS(tgkill),
+    SCMP_SYS(clock_gettime),
+    SCMP_SYS(clock_nanosleep),
+    SCMP_SYS(nanosleep),
+    SCMP_SYS(gettimeofday),
+    SCMP_SYS(sched_yield),
+    SCMP_SYS(sched_getaffinity),
+    SCMP_SYS(getrandom),
+    SCMP_SYS(getcpu),
+    SCMP_SYS(restart_syscall),
+    SCMP_SYS(sched_getparam),
+    SCMP_SYS(sched_getscheduler),
+    SCMP_SYS(uname),
+    SCMP_SYS(sysinfo),
+    SCMP_SYS(membarrier),
+    SCMP_SYS(getrusage),
+    SCMP_SYS(sched_get_priority_max),
+    SCMP_SYS(sched_get_priority_min),
 };
 
 // Threads but no processes: clone must carry CLONE_THREAD. clone3 hides its flags in memory, so it answers ENOSYS and
@@ -62,8 +100,7 @@ int restrict_files() {
   const int bits = abi >= 5 ? 16 : abi >= 3 ? 15 : abi >= 2 ? 14 : 13;
   landlock_ruleset_attr attributes{};
   attributes.handled_access_fs = (std::uint64_t{1} << bits) - 1;
-  const long ruleset =
-      ::syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes.handled_access_fs, 0);
+  const long ruleset = ::syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes.handled_access_fs, 0);
   if (ruleset < 0) return 0;
   const long restricted = ::syscall(SYS_landlock_restrict_self, ruleset, 0);
   ::close(static_cast<int>(ruleset));

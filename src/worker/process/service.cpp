@@ -58,7 +58,8 @@ class Arena {
   explicit Arena(std::span<std::byte> memory) : memory_(memory) {}
   // Where the bytes now lie; kTooLarge when they do not fit.
   Result<std::uint64_t> put(std::span<const std::byte> bytes) {
-    if (bytes.size() > memory_.size() - next_) return fail(ErrorCode::kTooLarge, "the picture does not fit into a worker's memory");
+    if (bytes.size() > memory_.size() - next_)
+      return fail(ErrorCode::kTooLarge, "the picture does not fit into a worker's memory");
     std::memcpy(memory_.data() + next_, bytes.data(), bytes.size());
     return std::exchange(next_, (next_ + bytes.size() + 63) / 64 * 64);
   }
@@ -73,7 +74,8 @@ class Stopwatch {
  public:
   [[nodiscard]] std::uint32_t lap() {
     const auto now = std::chrono::steady_clock::now();
-    return static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::microseconds>(now - std::exchange(last_, now)).count());
+    return static_cast<std::uint32_t>(
+        std::chrono::duration_cast<std::chrono::microseconds>(now - std::exchange(last_, now)).count());
   }
 
  private:
@@ -191,8 +193,12 @@ class Service {
 
  public:
   // For what a library throws past its adapter.
-  void answer_out_of_memory() { send(failed({ErrorCode::kOutOfMemory, "needs more memory than a worker may use (worker.memory_limit_mb)"})); }
-  void answer_internal(const char* what) { send(failed({ErrorCode::kInternal, std::string("its decoder failed: ") + what})); }
+  void answer_out_of_memory() {
+    send(failed({ErrorCode::kOutOfMemory, "needs more memory than a worker may use (worker.memory_limit_mb)"}));
+  }
+  void answer_internal(const char* what) {
+    send(failed({ErrorCode::kInternal, std::string("its decoder failed: ") + what}));
+  }
 
  private:
   std::span<std::byte> memory_;
@@ -203,8 +209,8 @@ class Service {
 
 namespace {
 
-// Ends the program when the engine has gone, also in the middle of a file. (PR_SET_PDEATHSIG would do so when the thread
-// that started us ends, whatever becomes of its process.)
+// Ends the program when the engine has gone, also in the middle of a file. (PR_SET_PDEATHSIG would do so when the
+// thread that started us ends, whatever becomes of its process.)
 void end_with_the_engine() {
   std::thread([] {
     pollfd hang_up{kSocketFd, 0, 0};

@@ -1,0 +1,46 @@
+#include "store/catalogue.h"
+#include "store/rows.h"
+
+namespace image_engine::store {
+
+Result<std::vector<AssetBrief>> CatalogueReader::photo_briefs() const {
+  return guarded([&] {
+    std::vector<AssetBrief> briefs;
+    auto row = connection_->query(
+        "SELECT a.id, f.path, COUNT(*), f.size, a.format, a.width, a.height, a.taken_seconds, "
+        "TRIM(COALESCE(a.make, '') || ' ' || COALESCE(a.model, '')), a.latitude IS NOT NULL, "
+        "COALESCE(u.rating, a.rating), MIN(f.state = 'offline') "
+        "FROM assets a JOIN files f ON f.asset_id = a.id AND f.state <> 'missing' "
+        "LEFT JOIN user_ratings u ON u.asset_hash = a.hash "
+        "WHERE a.kind = 'photo' AND a.hash IS NOT NULL GROUP BY a.id ORDER BY a.id");
+    while (row.next()) {
+      AssetBrief& brief = briefs.emplace_back();
+      brief.id = row.integer(0);
+      brief.path = row.bytes(1);
+      brief.files = row.integer(2);
+      brief.bytes = row.integer(3);
+      brief.format = format_from_name(row.bytes(4));
+      brief.width = row.integer(5);
+      brief.height = row.integer(6);
+      if (!row.is_null(7)) brief.taken_seconds = row.integer(7);
+      brief.camera = row.bytes(8);
+      brief.has_gps = row.integer(9) != 0;
+      if (!row.is_null(10)) brief.rating = static_cast<int>(row.integer(10));
+    }
+    return briefs;
+  });
+}
+
+Result<std::vector<StageData>> CatalogueReader::stage_data(const StageKey& key) const {
+  return guarded([&] {
+    std::vector<StageData> records;
+    auto row = connection_->query(
+        "SELECT asset_id, data FROM records WHERE stage = ? AND model = ? AND version = ? AND params = ? "
+        "AND asset_id IS NOT NULL ORDER BY asset_id",
+        key.stage, key.model, key.version, key.params);
+    while (row.next()) records.push_back({row.integer(0), row.bytes(1)});
+    return records;
+  });
+}
+
+}  // namespace image_engine::store
