@@ -48,6 +48,7 @@ def test_hostile_files(engine):
     assert document["report"]["failed"] == len(wanted)
     assert document["report"]["worker_deaths"] == 0
     assert fingerprints(HOSTILE) == before
+    assert engine.json("status")["waiting"] == 0, "what failed does not wait"
     # What failed is not tried again until it changes.
     again = engine.analyze(HOSTILE, expect=DONE)["report"]
     assert again["failed"] == 0 and again["phases"]["metadata"]["files"] == 0 and again["phases"]["content"]["files"] == 0
@@ -170,8 +171,10 @@ def test_full_disk(engine, photos, mounts):
     engine.prefix = mounts.prefix
     catalogue = disk / "c.db"
     mounts.run("sh", "-c", 'head -c 200k /dev/zero > "$0"', disk / "ballast")
-    outcome = engine.run("analyze", photos, "--catalog", catalogue)
+    outcome = engine.run("analyze", photos, "--catalog", catalogue, "--json")
     assert outcome.code == FAILED
+    if outcome.out:
+        assert outcome.document()["error"]["code"] == "no-space"
     assert "space" in outcome.message or "full" in outcome.message, outcome.message
     # With room again, the same command ends well and nothing is lost.
     mounts.run("rm", disk / "ballast")

@@ -192,6 +192,18 @@ def test_an_edit_of_the_metadata_keeps_the_asset(engine, photos):
     assert after["asset"] == before["asset"] and after["rating"] == 2
 
 
+def test_each_copy_speaks_for_itself(engine, photos):
+    """Two files, one picture, other keywords: `show` tells those of the file that was asked for."""
+    for name, rating in {"a.jpg": "1", "b.jpg": "3", "c.jpg": "5"}.items():
+        shutil.copy(SAMPLES / "photos/building.jpg", photos / name)
+        subprocess.run(["exiftool", "-q", "-overwrite_original", f"-Rating={rating}", photos / name], check=True)
+    engine.analyze(photos)
+    shown = {name: engine.show(photos / name) for name in ("a.jpg", "b.jpg", "c.jpg")}
+    assert len({item["asset"] for item in shown.values()}) == 1
+    assert {name: item["rating"] for name, item in shown.items()} == {"a.jpg": 1, "b.jpg": 3, "c.jpg": 5}
+    assert all(os.path.basename(item["files"][0]["path"]) == name for name, item in shown.items())
+
+
 def test_offline_file_system(engine, mounts):
     disk = engine.folder / "disk"
     disk.mkdir()

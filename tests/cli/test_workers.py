@@ -178,6 +178,7 @@ def test_a_worker_ends_with_its_engine(engine, photos):
     process, worker = held_worker(engine, photos)
     process.kill()
     process.wait()
+    os.kill(worker, signal.SIGCONT)
     wait_until(lambda: not Path(f"/proc/{worker}").exists() or zombie(worker), "the worker's end")
 
 
