@@ -34,19 +34,21 @@ def pss(process_id: int) -> int:
         return 0
 
 
-def peak(bench: common.Bench, folder: Path, *arguments) -> tuple[int, dict]:
-    """The highest sum of PSS during one engine call, and what it printed."""
+def peak(bench: common.Bench, folder: Path, *arguments) -> tuple[int, int, dict]:
+    """The highest sum of PSS during one engine call, of how many processes, and what it printed."""
     command, environment = bench.command(folder, *arguments)
     output = folder / "output.json"
     with output.open("wb") as stdout:
         process = subprocess.Popen(
             [str(c) for c in command], stdout=stdout, stderr=subprocess.DEVNULL, env=os.environ | environment
         )
-        highest = 0
+        highest, counted = 0, 0
         while process.poll() is None:
-            highest = max(highest, sum(map(pss, family(process.pid))))
+            parts = [part for part in map(pss, family(process.pid)) if part]
+            if sum(parts) > highest:
+                highest, counted = sum(parts), len(parts)
             time.sleep(0.05)
-    return highest, json.loads(output.read_bytes())
+    return highest, counted, json.loads(output.read_bytes())
 
 
 def hundred_megapixel(folder: Path, edge: float) -> list[Path]:
@@ -69,16 +71,16 @@ def measure(bench: common.Bench) -> dict:
     if os.geteuid() != 0:
         print("memory: skipped, only root may read the workers' smaps_rollup")
         return {"skipped": "not root"}
-    rows, result = [["input", "workers", "peak PSS", "analysed", "refused"]], {}
+    rows, result = [["input", "workers", "processes", "peak PSS", "analysed", "refused"]], {}
 
     def add(name: str, workers: int, *paths: Path) -> None:
         folder = bench.fresh("catalogue")
-        highest, document = peak(bench, folder, "analyze", *paths, "--workers", workers)
+        highest, counted, document = peak(bench, folder, "analyze", *paths, "--workers", workers)
         _, ledger = bench.call(folder, "failures")
         report, failures = document["report"], ledger["failures"]
         pictures = sum(1 for asset in document["assets"] if not asset.get("failures"))
-        rows.append([name, str(workers), f"{highest / 1e6:.0f} MB", str(pictures), str(len(failures))])
-        result[f"{name}, {workers} workers"] = {"peak_pss": highest, "analysed": report["analysed"], "failures": failures}
+        rows.append([name, str(workers), str(counted), f"{highest / 1e6:.0f} MB", str(pictures), str(len(failures))])
+        result[f"{name}, {workers} workers"] = {"peak_pss": highest, "processes": counted, "analysed": report["analysed"], "failures": failures}
 
     photos = bench.size(304, 8)
     library = libraries.twelve_megapixel(common.ROOT, photos)
