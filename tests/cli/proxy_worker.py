@@ -78,7 +78,7 @@ while True:
     note(file=name, operations=operations)
     fault = settings["faults"].get(name)
     if isinstance(fault, dict):
-        fault = fault.get(str(operations))
+        fault = next((name for bit, name in fault.items() if int(bit) & operations), None)
     if fault:
         FAULTS[fault]()
     else:

@@ -33,7 +33,7 @@ def slow_engine(folder, delay=0.05):
 
 
 def contents_read(log):
-    return [entry["file"] for entry in log_entries(log) if entry.get("operations") == HASH]
+    return [entry["file"] for entry in log_entries(log) if entry.get("operations", 0) & HASH]
 
 
 def hashed_files(engine):
