@@ -35,8 +35,9 @@ def with_noise(picture: Image.Image, sigma: float) -> Image.Image:
 
 
 def photos(folders: list[str]) -> list[Path]:
-    found = [p for folder in folders for p in sorted(Path(folder).rglob("*")) if p.suffix in (".jpg", ".png")]
-    return [p for p in found if not p.name.startswith(NOT_PHOTOS)]
+    """Each file once, however many links there are to it."""
+    found = {p.resolve() for folder in folders for p in Path(folder).rglob("*") if p.suffix in (".jpg", ".png")}
+    return [p for p in sorted(found) if not p.name.startswith(NOT_PHOTOS)]
 
 
 def measure(program: str, pictures: list[Image.Image]) -> list[dict]:
