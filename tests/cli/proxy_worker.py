@@ -9,7 +9,6 @@ import struct
 import sys
 import time
 
-HASH = 2  # worker/protocol.h: Operation
 REQUEST_BYTES = 32
 
 with open(sys.argv[0] + ".json", encoding="utf-8") as file:

@@ -48,7 +48,7 @@ def test_a_worker_that_dies_or_lies(folder, library, fault, codes, operation):
     report = engine.analyze(library, "--workers", "2", expect=DONE_WITH_FAILURES)["report"]
     assert report["failed"] == 1 and report["worker_deaths"] >= 1
     entry = check_only_one_failed(engine, library, "p05.jpg", codes)
-    assert entry["stage"] == {METADATA: "metadata", HASH: "content", THUMBNAIL: "thumbnail"}[operation]
+    assert entry["stage"] == {METADATA: "metadata", HASH: "content", THUMBNAIL: "decode"}[operation]
     # With a sound worker, a retry clears the ledger.
     sound = Engine(folder)
     assert sound.json("failures", "--retry")["report"]["failed"] == 0
