@@ -45,7 +45,8 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-// Opens a regular file for reading, without following it into a FIFO or device, without changing its atime where allowed.
+// Opens a regular file for reading, without following it into a FIFO or device, without changing its atime where
+// allowed.
 Result<UniqueFd> open_regular(const std::string& path);
 
 // Reads a whole file; kTooLarge over `limit` bytes.
@@ -58,7 +59,8 @@ Status write_file_atomically(const std::string& path, std::string_view text, uns
 // Makes the folder and its parents, new ones with `mode`.
 Status make_folders(const std::string& path, unsigned mode = 0755);
 
-// An absolute path without ".", ".." or double slashes, symbolic links kept. Purely textual but for the working directory.
+// An absolute path without ".", ".." or double slashes, symbolic links kept. Purely textual but for the working
+// directory.
 std::string absolute_path(std::string_view path);
 std::string join_path(std::string_view folder, std::string_view name);
 std::string_view file_name(std::string_view path);

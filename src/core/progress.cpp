@@ -39,7 +39,9 @@ bool is_terminal(int fd) {
 
 Progress::Progress(std::string title, std::uint64_t total, bool enabled)
     : title_(std::move(title)), total_(total), enabled_(enabled), terminal_(is_terminal(STDERR_FILENO)) {
-  next_print_ = (start_ + (terminal_ ? Clock::duration(kBarInterval) : Clock::duration(kLineInterval))).time_since_epoch().count();
+  next_print_ = (start_ + (terminal_ ? Clock::duration(kBarInterval) : Clock::duration(kLineInterval)))
+                    .time_since_epoch()
+                    .count();
 }
 
 Progress::~Progress() {
@@ -59,7 +61,8 @@ void Progress::set_total(std::uint64_t total) { total_ = total; }
 double Progress::seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
 
 void Progress::print(Clock::time_point now) {
-  next_print_ = (now + (terminal_ ? Clock::duration(kBarInterval) : Clock::duration(kLineInterval))).time_since_epoch().count();
+  next_print_ =
+      (now + (terminal_ ? Clock::duration(kBarInterval) : Clock::duration(kLineInterval))).time_since_epoch().count();
   const std::uint64_t done = done_, total = std::max<std::uint64_t>(total_, done);
   const double elapsed = seconds();
   const double rate = elapsed > 0 ? static_cast<double>(done) / elapsed : 0;
@@ -71,7 +74,8 @@ void Progress::print(Clock::time_point now) {
   } else {
     text += human_count(done);
   }
-  text += rate >= 10 ? fmt::format("  {}/s", human_count(static_cast<std::uint64_t>(rate))) : fmt::format("  {:.1f}/s", rate);
+  text += rate >= 10 ? fmt::format("  {}/s", human_count(static_cast<std::uint64_t>(rate)))
+                     : fmt::format("  {:.1f}/s", rate);
   if (total_ > 0 && rate > 0) text += "  ETA " + human_duration(static_cast<double>(total - done) / rate);
   std::fputs(terminal_ ? ("\r" + text + "\x1b[K").c_str() : (text + "\n").c_str(), stderr);
 }

@@ -33,17 +33,25 @@ constexpr std::array kNames = {
 ErrorCode code_of_errno(int error_number) {
   switch (error_number) {
     case ENOENT:
-    case ENOTDIR: return ErrorCode::kNotFound;
+    case ENOTDIR:
+      return ErrorCode::kNotFound;
     case EACCES:
     case EPERM:
-    case EROFS: return ErrorCode::kPermission;
+    case EROFS:
+      return ErrorCode::kPermission;
     case ENOSPC:
-    case EDQUOT: return ErrorCode::kNoSpace;
-    case ENOMEM: return ErrorCode::kOutOfMemory;
-    case EINTR: return ErrorCode::kInterrupted;
-    case EFBIG: return ErrorCode::kTooLarge;
-    case ETIMEDOUT: return ErrorCode::kTimeout;
-    default: return ErrorCode::kIo;
+    case EDQUOT:
+      return ErrorCode::kNoSpace;
+    case ENOMEM:
+      return ErrorCode::kOutOfMemory;
+    case EINTR:
+      return ErrorCode::kInterrupted;
+    case EFBIG:
+      return ErrorCode::kTooLarge;
+    case ETIMEDOUT:
+      return ErrorCode::kTimeout;
+    default:
+      return ErrorCode::kIo;
   }
 }
 

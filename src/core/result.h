@@ -68,8 +68,7 @@ inline tl::unexpected<Error> fail(Error error) { return tl::unexpected<Error>(st
   declaration = std::move(*name)
 
 // IE_CHECK(f()): the enclosing function returns f()'s error, if any.
-#define IE_CHECK(expression)                                               \
-  do {                                                                     \
-    if (auto ie_status = (expression); !ie_status)                         \
-      return ::image_engine::fail(std::move(ie_status).error());           \
+#define IE_CHECK(expression)                                                                                  \
+  do {                                                                                                        \
+    if (auto ie_status = (expression); !ie_status) return ::image_engine::fail(std::move(ie_status).error()); \
   } while (false)

@@ -83,7 +83,8 @@ Result<Finished> run_program(const SpawnOptions& options, std::chrono::milliseco
   Finished finished;
   bool timed_out = false;
   for (;;) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     pollfd poll{output.get(), POLLIN, 0};
     if (::poll(&poll, 1, static_cast<int>(std::max<std::int64_t>(left.count(), 0))) == 0) {
       timed_out = true;

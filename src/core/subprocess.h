@@ -11,10 +11,10 @@
 namespace image_engine {
 
 struct SpawnOptions {
-  std::vector<std::string> arguments;                // the program's path first
-  std::vector<std::string> environment;              // "NAME=value": all that the program gets
-  std::vector<std::pair<int, int>> descriptors;      // (ours, the number it has in the program); all others are closed
-  bool silent = true;                                // stdin, stdout and stderr are /dev/null unless in descriptors
+  std::vector<std::string> arguments;            // the program's path first
+  std::vector<std::string> environment;          // "NAME=value": all that the program gets
+  std::vector<std::pair<int, int>> descriptors;  // (ours, the number it has in the program); all others are closed
+  bool silent = true;                            // stdin, stdout and stderr are /dev/null unless in descriptors
 };
 
 // Starts a program and returns its process id; the caller waits for it.

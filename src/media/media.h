@@ -29,9 +29,9 @@ std::vector<std::pair<std::string, std::string>> library_versions();
 // The format with the whole file at hand: sniff_format plus what tells TIFF-based raw files apart.
 MediaFormat detect_format(Bytes file);
 
-// Reads headers only. `sidecar` is the bytes of an XMP sidecar, whose fields win over the embedded ones; empty for none.
-// Broken EXIF inside a sound picture is a warning, not an error. Videos give container metadata.
-// Errors: kUnsupported (not media), kCorrupt.
+// Reads headers only. `sidecar` is the bytes of an XMP sidecar, whose fields win over the embedded ones; empty for
+// none. Broken EXIF inside a sound picture is a warning, not an error. Videos give container metadata. Errors:
+// kUnsupported (not media), kCorrupt.
 Result<Metadata> read_metadata(Bytes file, Bytes sidecar);
 
 struct ContentHashes {

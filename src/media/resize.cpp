@@ -74,12 +74,20 @@ struct Across {
   }
 }
 
-struct Kernels {
-  void (*weigh_rows)(const std::uint8_t* const*, const float*, size_t, size_t, float*);
-  void (*weigh_columns)(const Across&, const float*, std::uint8_t*);
-};
+void expand_anywhere(const std::uint8_t* rgb, size_t width, float* pixels) {
+  for (size_t x = 0; x < width; ++x)
+    for (size_t c = 0; c < 3; ++c) pixels[x * 4 + c] = rgb[x * 3 + c];
+}
 
-void weigh_columns_anywhere(const Across& across, const float* pixels, std::uint8_t* out) {
+// `rgb` is readable for kPadding bytes behind its `in_width` pixels; `pixels` is room for them as RGBx.
+struct Kernels {
+  void (*across)(const Across&, const std::uint8_t* rgb, size_t in_width, float* pixels, std::uint8_t* out);
+  void (*down)(const std::uint8_t* const* rows, const float* weights, size_t taps, size_t count, float* out);
+};
+constexpr size_t kPadding = 16;
+
+void across_anywhere(const Across& across, const std::uint8_t* rgb, size_t in_width, float* pixels, std::uint8_t* out) {
+  expand_anywhere(rgb, in_width, pixels);
   weigh_columns(across, pixels, out);
 }
 
@@ -105,15 +113,26 @@ void weigh_columns_anywhere(const Across& across, const float* pixels, std::uint
     _mm256_storeu_ps(out + left + 24, d);
   }
 }
-[[gnu::target("avx2,fma")]] void weigh_columns_avx2(const Across& across, const float* pixels, std::uint8_t* out) {
+
+[[gnu::target("avx2,fma")]] void across_avx2(const Across& across, const std::uint8_t* rgb, size_t in_width,
+                                             float* pixels, std::uint8_t* out) {
+  const __m128i spread = _mm_setr_epi8(0, 1, 2, -1, 3, 4, 5, -1, 6, 7, 8, -1, 9, 10, 11, -1);
+  size_t x = 0;
+  for (; x + 4 <= in_width; x += 4) {  // reads 16 bytes for 12
+    const __m128i four = _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(rgb + x * 3)), spread);
+    _mm256_storeu_ps(pixels + x * 4, _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(four)));
+    _mm256_storeu_ps(pixels + x * 4 + 8, _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(four, 8))));
+  }
+  expand_anywhere(rgb + x * 3, in_width - x, pixels + x * 4);
   weigh_columns(across, pixels, out);
 }
+
 Kernels choose_kernels() {
   const bool fast = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  return fast ? Kernels{weigh_rows_avx2, weigh_columns_avx2} : Kernels{weigh_rows_anywhere, weigh_columns_anywhere};
+  return fast ? Kernels{across_avx2, weigh_rows_avx2} : Kernels{across_anywhere, weigh_rows_anywhere};
 }
 #else
-Kernels choose_kernels() { return {weigh_rows_anywhere, weigh_columns_anywhere}; }
+Kernels choose_kernels() { return {across_anywhere, weigh_rows_anywhere}; }
 #endif
 
 const Kernels kKernels = choose_kernels();
@@ -156,11 +175,12 @@ RowResizer::RowResizer(Size in, Size out, double extent_width, double extent_hei
       down_(in.height, copy_ ? 1 : out.height, extent_height) {
   image_ = {out.width, out.height, std::vector<std::uint8_t>(size_t{out.width} * out.height * 3, kGrey)};
   if (copy_) return;
-  row_bytes_ = (size_t{in.width} * 3 + kBlock - 1) / kBlock * kBlock;
-  ring_.resize(size_t{down_.stride} * row_bytes_);
-  rows_.resize(down_.stride);
-  weighed_.resize(row_bytes_);
+  row_.resize(size_t{in.width} * 3 + kPadding);
   expanded_.resize(size_t{in.width} * 4);
+  ring_bytes_ = (image_.row_bytes() + kBlock - 1) / kBlock * kBlock;
+  ring_.resize(size_t{down_.stride} * ring_bytes_);
+  rows_.resize(down_.stride);
+  weighed_.resize(ring_bytes_);
 }
 
 void RowResizer::watch(LumaAccumulator* luma) {
@@ -171,8 +191,7 @@ void RowResizer::watch(LumaAccumulator* luma) {
 }
 
 std::uint8_t* RowResizer::next_row() {
-  if (copy_) return image_.pixels.data() + std::min(rows_in_, out_.height - 1) * image_.row_bytes();
-  return ring_.data() + rows_in_ % down_.stride * row_bytes_;
+  return copy_ ? image_.pixels.data() + std::min(rows_in_, out_.height - 1) * image_.row_bytes() : row_.data();
 }
 
 void RowResizer::commit_row() {
@@ -181,6 +200,11 @@ void RowResizer::commit_row() {
     rgb_to_luma({next_row(), size_t{in_.width} * 3}, luma_row_);
     luma_->add_row(luma_row_);
   }
+  if (!copy_) {
+    const Across across{across_.weights.data(), across_.first.data(), across_.count.data(), across_.stride, out_.width};
+    kKernels.across(across, row_.data(), in_.width, expanded_.data(),
+                    ring_.data() + rows_in_ % down_.stride * ring_bytes_);
+  }
   ++rows_in_;
   while (!copy_ && rows_out_ < out_.height && down_.first[rows_out_] + down_.count[rows_out_] <= rows_in_)
     make_row(rows_out_++);
@@ -188,22 +212,17 @@ void RowResizer::commit_row() {
 
 Image RowResizer::finish() {
   luma_ = nullptr;  // what never came is not part of the picture
-  while (!copy_ && rows_in_ < in_.height) {
-    std::fill_n(next_row(), row_bytes_, kGrey);
-    commit_row();
-  }
+  std::fill(row_.begin(), row_.end(), kGrey);
+  while (!copy_ && rows_in_ < in_.height) commit_row();
   return std::move(image_);
 }
 
-// Down first: it leaves a fraction of the rows to be weighed across, and runs along them.
 void RowResizer::make_row(std::uint32_t y) {
   const std::uint32_t taps = down_.count[y];
-  for (std::uint32_t k = 0; k < taps; ++k) rows_[k] = ring_.data() + (down_.first[y] + k) % down_.stride * row_bytes_;
-  kKernels.weigh_rows(rows_.data(), down_.weights.data() + size_t{y} * down_.stride, taps, row_bytes_, weighed_.data());
-  for (size_t x = 0; x < in_.width; ++x)
-    for (size_t c = 0; c < 3; ++c) expanded_[x * 4 + c] = weighed_[x * 3 + c];
-  const Across across{across_.weights.data(), across_.first.data(), across_.count.data(), across_.stride, out_.width};
-  kKernels.weigh_columns(across, expanded_.data(), image_.pixels.data() + y * image_.row_bytes());
+  for (std::uint32_t k = 0; k < taps; ++k) rows_[k] = ring_.data() + (down_.first[y] + k) % down_.stride * ring_bytes_;
+  kKernels.down(rows_.data(), down_.weights.data() + size_t{y} * down_.stride, taps, ring_bytes_, weighed_.data());
+  std::transform(weighed_.begin(), weighed_.begin() + static_cast<std::ptrdiff_t>(image_.row_bytes()),
+                 image_.pixels.begin() + static_cast<std::ptrdiff_t>(y * image_.row_bytes()), to_byte);
 }
 
 Image apply_orientation(Image image, std::uint32_t orientation) {

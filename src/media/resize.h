@@ -19,9 +19,9 @@ struct Size {
 // The size of `full` with its longer edge at most `max_edge` (0: no limit), the other rounded to nearest, at least 1.
 Size fit(Size full, std::uint32_t max_edge);
 
-// Lanczos (a = 3) whose support grows with the ratio: the definition of Pillow's Image.resize(size, LANCZOS), which it
-// matches but for rounding: once, at the end, instead of in fixed point after each pass.
-// Memory: the result and about 6 × ratio rows of the input.
+// Lanczos (a = 3) whose support grows with the ratio, across first, 8 bits between the passes: the definition of
+// Pillow's Image.resize(size, LANCZOS), which it matches but for rounding in float instead of fixed point.
+// Memory: the result and about 6 × ratio rows of its width.
 class RowResizer {
  public:
   // `extent_*` is the part of the input, from its top left, that maps onto the whole output: the input's own size, or
@@ -53,11 +53,12 @@ class RowResizer {
   Size in_, out_;
   bool copy_;  // sizes agree: rows land in the result untouched
   Taps across_, down_;
-  size_t row_bytes_ = 0;            // of a row in the ring: padded
-  std::vector<std::uint8_t> ring_;  // down_.stride rows of the input, row y at y modulo that
+  std::vector<std::uint8_t> row_;   // what next_row() hands out
+  std::vector<float> expanded_;     // the row as float RGBx
+  size_t ring_bytes_ = 0;           // of a row in the ring: padded
+  std::vector<std::uint8_t> ring_;  // down_.stride rows of out_.width, row y at y modulo that
   std::vector<const std::uint8_t*> rows_;
-  std::vector<float> weighed_;   // one row of the output's height, the input's width
-  std::vector<float> expanded_;  // the same as RGBx
+  std::vector<float> weighed_;
   std::uint32_t rows_in_ = 0, rows_out_ = 0;
   Image image_;
   LumaAccumulator* luma_ = nullptr;

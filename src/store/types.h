@@ -146,7 +146,7 @@ struct AssetRecord {
 // What comparing many pictures needs of each.
 struct AssetBrief {
   AssetId id = 0;
-  std::string path;  // of a present file, else of an offline one
+  std::string path;        // of a present file, else of an offline one
   std::int64_t files = 0;  // that are present or offline
   std::int64_t bytes = 0;
   MediaFormat format = MediaFormat::kNone;

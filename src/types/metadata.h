@@ -15,7 +15,7 @@ namespace image_engine {
 
 // When the picture was taken, as its camera's clock showed it. A missing zone stays missing.
 struct CaptureTime {
-  std::string local;                          // "2024-06-01T10:22:03" or with a fraction "…03.120"
+  std::string local;                           // "2024-06-01T10:22:03" or with a fraction "…03.120"
   std::optional<std::int32_t> offset_minutes;  // east of UTC, −14·60…14·60
 
   bool operator==(const CaptureTime&) const = default;
@@ -26,8 +26,8 @@ struct CaptureTime {
 };
 
 struct Gps {
-  double latitude = 0;                // degrees, −90…90
-  double longitude = 0;               // degrees, −180…180
+  double latitude = 0;             // degrees, −90…90
+  double longitude = 0;            // degrees, −180…180
   std::optional<double> altitude;  // metres above sea level, negative below
   bool operator==(const Gps&) const = default;
 };
@@ -36,15 +36,15 @@ struct VideoInfo {
   double duration = 0;    // seconds
   double frame_rate = 0;  // frames a second, average
   std::string video_codec;
-  std::string audio_codec;  // empty without sound
+  std::string audio_codec;    // empty without sound
   std::int64_t bit_rate = 0;  // bits a second, 0 unknown
   bool operator==(const VideoInfo&) const = default;
 };
 
 struct Metadata {
   MediaFormat format = MediaFormat::kNone;
-  std::uint32_t width = 0;   // pixels, upright
-  std::uint32_t height = 0;  // pixels, upright
+  std::uint32_t width = 0;        // pixels, upright
+  std::uint32_t height = 0;       // pixels, upright
   std::uint32_t orientation = 1;  // EXIF 1…8, already applied to width and height
   std::uint32_t frames = 1;       // pictures in an animation or pages in a file
   std::uint32_t bit_depth = 8;    // bits a channel
@@ -53,7 +53,7 @@ struct Metadata {
   std::string colour_profile;  // the ICC profile's description, empty without one
   std::optional<CaptureTime> taken;
   std::string make, model, lens, software;
-  std::optional<double> exposure_time;    // seconds
+  std::optional<double> exposure_time;  // seconds
   std::optional<double> f_number;
   std::optional<double> iso;
   std::optional<double> focal_length;     // millimetres

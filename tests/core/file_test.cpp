@@ -103,7 +103,8 @@ TEST(Hash, IsXxh3Of128Bits) {
 }
 
 TEST(Subprocess, GivesOutputAndExitCode) {
-  const Finished done = run_program({.arguments = {"/bin/sh", "-c", "echo out; exit 7"}}, std::chrono::seconds(5)).value();
+  const Finished done =
+      run_program({.arguments = {"/bin/sh", "-c", "echo out; exit 7"}}, std::chrono::seconds(5)).value();
   EXPECT_EQ(done.output, "out\n");
   EXPECT_EQ(done.exit_code, 7);
   const Finished killed = run_program({.arguments = {"/bin/sh", "-c", "kill -9 $$"}}, std::chrono::seconds(5)).value();
@@ -111,14 +112,16 @@ TEST(Subprocess, GivesOutputAndExitCode) {
 }
 
 TEST(Subprocess, EndsWhatTakesTooLong) {
-  EXPECT_EQ(run_program({.arguments = {"/bin/sleep", "60"}}, std::chrono::milliseconds(100)).error().code, ErrorCode::kTimeout);
+  EXPECT_EQ(run_program({.arguments = {"/bin/sleep", "60"}}, std::chrono::milliseconds(100)).error().code,
+            ErrorCode::kTimeout);
 }
 
 TEST(Subprocess, InheritsNeitherEnvironmentNorDescriptors) {
   ::setenv("IE_TEST_SECRET", "key", 1);
   const UniqueFd open_file(::dup(0));
-  const SpawnOptions options{.arguments = {"/bin/sh", "-c", "echo \"${IE_TEST_SECRET:-none} $A\"; ls /proc/self/fd | wc -l"},
-                             .environment = {"A=b", "PATH=/usr/bin:/bin"}};
+  const SpawnOptions options{
+      .arguments = {"/bin/sh", "-c", "echo \"${IE_TEST_SECRET:-none} $A\"; ls /proc/self/fd | wc -l"},
+      .environment = {"A=b", "PATH=/usr/bin:/bin"}};
   // 0, 1, 2 and the descriptor with which ls reads the folder.
   EXPECT_EQ(run_program(options, std::chrono::seconds(5))->output, "none b\n4\n");
 }

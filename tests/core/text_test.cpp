@@ -16,19 +16,27 @@ TEST(Text, Utf8FollowsTheStandard) {
 
 TEST(Text, BadBytesBecomeReplacementCharacters) {
   EXPECT_EQ(to_utf8("a\xFFz"), "a\xEF\xBF\xBDz");
-  EXPECT_EQ(to_utf8("\xE6\xB5" "x"), "\xEF\xBF\xBD\xEF\xBF\xBDx");
+  EXPECT_EQ(to_utf8("\xE6\xB5"
+                    "x"),
+            "\xEF\xBF\xBD\xEF\xBF\xBDx");
   EXPECT_EQ(to_utf8("ok ä"), "ok ä");
 }
 
 TEST(Text, PrintableHidesWhatATerminalWouldObey) {
   EXPECT_EQ(printable("a\nb\t\x1b[31mred\x7f"), "a\\nb\\t\\x1b[31mred\\x7f");
-  EXPECT_EQ(printable("\xC2\x9B" "1m"), "\\u009b1m");  // the one-character CSI
+  EXPECT_EQ(printable("\xC2\x9B"
+                      "1m"),
+            "\\u009b1m");  // the one-character CSI
   EXPECT_EQ(printable("日本"), "日本");
 }
 
 TEST(Text, Base64IsThatOfRfc4648) {
-  const std::pair<const char*, const char*> vectors[] = {{"", ""},         {"f", "Zg=="},         {"fo", "Zm8="},
-                                                         {"foo", "Zm9v"},  {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="},
+  const std::pair<const char*, const char*> vectors[] = {{"", ""},
+                                                         {"f", "Zg=="},
+                                                         {"fo", "Zm8="},
+                                                         {"foo", "Zm9v"},
+                                                         {"foob", "Zm9vYg=="},
+                                                         {"fooba", "Zm9vYmE="},
                                                          {"foobar", "Zm9vYmFy"}};
   for (const auto& [plain, coded] : vectors) {
     EXPECT_EQ(base64_encode(plain), coded);

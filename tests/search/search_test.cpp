@@ -188,7 +188,7 @@ TEST_F(SearchTest, ScriptsWithoutSpaces) {
 TEST_F(SearchTest, TellsWhy) {
   EXPECT_THAT(results("sunset").results[0].why, ElementsAre(Why{"keyword", "sunset"}));
   EXPECT_THAT(results("camera:canon after:2010").results[0].why,
-              ElementsAre(Why{"camera", "Canon EOS 40D"}, Why{"taken", "2010-05-01T12:00:00"}));
+              ElementsAre(Why{"camera", "Canon EOS 40D"}, Why{"taken", "2010-05-01T12:00:00+02:00"}));
   EXPECT_THAT(results("rating:5 type:jpg place:germany").results[0].why,
               UnorderedElementsAre(Why{"rating", "5"}, Why{"type", "jpeg"}, Why{"place", "Germany"}));
   EXPECT_THAT(results("near:48.1372,11.5755").results[0].why, ElementsAre(Why{"near", "0.0 km"}));

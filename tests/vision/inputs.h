@@ -20,6 +20,7 @@ LumaStatistics luma_of(const Image& image);
 }  // namespace image_engine::vision
 
 // Skips the test when there are no inputs, saying why.
-#define NEED_INPUTS()                                                                                     \
-  if (::image_engine::vision::manifest().is_null()) GTEST_SKIP() << "no vision_inputs: ctest makes them " \
-                                                                    "(vision_inputs)"
+#define NEED_INPUTS()                                   \
+  if (::image_engine::vision::manifest().is_null())     \
+  GTEST_SKIP() << "no vision_inputs: ctest makes them " \
+                  "(vision_inputs)"

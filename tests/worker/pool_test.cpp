@@ -18,9 +18,9 @@ namespace {
 
 // 2 × 1 pixels, red and blue.
 std::string tiny_bmp() {
-  const unsigned char bytes[] = {'B', 'M', 62, 0, 0, 0, 0, 0, 0, 0, 54, 0, 0,  0, 40, 0, 0, 0, 2, 0,   0,
-                                 0,   1,   0,  0, 0, 1, 0, 24, 0, 0, 0,  0, 0, 8, 0,  0, 0, 0, 0, 0,   0,
-                                 0,   0,   0,  0, 0, 0, 0, 0, 0, 0, 0,  0, 0,  0, 255, 255, 0, 0, 0, 0};
+  const unsigned char bytes[] = {'B', 'M', 62, 0, 0, 0, 0, 0,  0, 0, 54, 0, 0, 0, 40,  0,   0, 0, 2, 0, 0,
+                                 0,   1,   0,  0, 0, 1, 0, 24, 0, 0, 0,  0, 0, 8, 0,   0,   0, 0, 0, 0, 0,
+                                 0,   0,   0,  0, 0, 0, 0, 0,  0, 0, 0,  0, 0, 0, 255, 255, 0, 0, 0, 0};
   return {reinterpret_cast<const char*>(bytes), sizeof bytes};
 }
 
@@ -99,9 +99,9 @@ TEST_F(PoolTest, AKilledWorkerIsReplacedAndItsFileTriedAgain) {
 
 TEST_F(PoolTest, EachMisbehaviourIsAnErrorOfItsKind) {
   const std::pair<const char*, ErrorCode> cases[] = {
-      {"hang", ErrorCode::kTimeout},   {"crash", ErrorCode::kCrashed}, {"exit", ErrorCode::kCrashed},
+      {"hang", ErrorCode::kTimeout},    {"crash", ErrorCode::kCrashed},   {"exit", ErrorCode::kCrashed},
       {"eat", ErrorCode::kOutOfMemory}, {"garbage", ErrorCode::kCrashed}, {"outside", ErrorCode::kCrashed},
-      {"huge", ErrorCode::kInternal},  {"version", ErrorCode::kInternal}};
+      {"huge", ErrorCode::kInternal},   {"version", ErrorCode::kInternal}};
   for (const auto& [name, code] : cases) {
     PoolOptions options = bad(name);
     if (code == ErrorCode::kOutOfMemory) options.timeout = std::chrono::seconds(20);

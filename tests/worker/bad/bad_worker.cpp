@@ -17,7 +17,7 @@ namespace {
 
 void reply_with(std::span<const std::byte> bytes, ReplyHeader header) {
   void* memory = ::mmap(nullptr, kMaxReplyBytes, PROT_READ | PROT_WRITE, MAP_SHARED, kMemoryFd, 0);
-  std::memcpy(memory, bytes.data(), bytes.size());
+  if (!bytes.empty()) std::memcpy(memory, bytes.data(), bytes.size());
   ::send(kSocketFd, &header, sizeof header, 0);
 }
 
