@@ -1,7 +1,7 @@
 """Photo libraries to measure with, made from the samples and kept in build/bench.
 
 Every file is another picture to the engine: a coefficient of its quantisation table and its dates differ from those of
-the photo it was made of. Headers are those of real cameras, maker notes included.
+the photo it was made of.
 """
 
 import re
@@ -9,7 +9,8 @@ import shutil
 from pathlib import Path
 
 SAMPLES = "build/samples"
-# 49 to 320 EXIF, XMP and IPTC tags each; two carry the maker notes of Canon, two of Apple.
+# 49 to 320 EXIF, XMP and IPTC tags each. The first two and licenseplate_motion are as their cameras wrote them; the
+# others bear tags of tools/samples.py or an editor. Maker notes: two of Canon (86 tags), two of Apple (12).
 CAMERA_PHOTOS = ["text_motion", "text_defocus", "leuvenA", "leuvenB", "licenseplate_motion", "kite", "board", "fallenleaf"]
 DATE = re.compile(rb"(?:19|20)\d\d:[01]\d:[0-3]\d [0-2]\d:[0-5]\d:[0-5]\d")
 PHOTOS = 5372  # as many as the library that the product's first times were measured on
@@ -63,7 +64,7 @@ def fill(folder: Path, count: int, sources: list[tuple[bytes, bytes]]) -> Path:
 
 
 def camera_headers(root: Path, count: int = PHOTOS) -> Path:
-    """`count` JPEGs with the headers of eight cameras' photos before one body of 640×480: what pass 1 reads of a photo."""
+    """`count` JPEGs with the headers of eight sample photos before one body of 640×480: what pass 1 reads of a photo."""
     photos = [(root / SAMPLES / "photos" / f"{name}.jpg").read_bytes() for name in CAMERA_PHOTOS]
     small = body((root / SAMPLES / "photos/left01.jpg").read_bytes())
     return fill(root / f"build/bench/headers_{count}", count, [(camera_header(photo), small) for photo in photos])
