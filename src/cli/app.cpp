@@ -23,6 +23,8 @@ namespace {
 constexpr std::array kCommands = {
     Command{"analyze", "Index photos and videos", setup_analyze},
     Command{"search", "Find pictures by words and fields", setup_search},
+    Command{"similar", "Pictures that look like one", setup_similar},
+    Command{"duplicates", "Groups of the same or nearly the same, with the best one named", setup_duplicates},
     Command{"show", "Everything known about a file", setup_show},
     Command{"status", "What the catalogue holds, what is stale, what failed", setup_status},
     Command{"failures", "Files that could not be analysed, and why", setup_failures},

@@ -51,6 +51,8 @@ struct Command {
 
 Action setup_analyze(CLI::App& app, Settings& settings);
 Action setup_search(CLI::App& app, Settings& settings);
+Action setup_similar(CLI::App& app, Settings& settings);
+Action setup_duplicates(CLI::App& app, Settings& settings);
 Action setup_show(CLI::App& app, Settings& settings);
 Action setup_status(CLI::App& app, Settings& settings);
 Action setup_failures(CLI::App& app, Settings& settings);

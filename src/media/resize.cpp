@@ -238,11 +238,11 @@ Image apply_orientation(Image image, std::uint32_t orientation) {
   const Size size = upright({image.width, image.height}, orientation);
   Image out{size.width, size.height, std::vector<std::uint8_t>(image.pixels.size())};
   const auto source_width = image.width;
-  constexpr std::uint32_t kBlock = 32;  // a transposition walks one side down columns: stay within the cache
-  for (std::uint32_t top = 0; top < size.height; top += kBlock)
-    for (std::uint32_t left = 0; left < size.width; left += kBlock)
-      for (std::uint32_t y = top; y < std::min(top + kBlock, size.height); ++y)
-        for (std::uint32_t x = left; x < std::min(left + kBlock, size.width); ++x) {
+  constexpr std::uint32_t kTile = 32;  // a transposition walks one side down columns: stay within the cache
+  for (std::uint32_t top = 0; top < size.height; top += kTile)
+    for (std::uint32_t left = 0; left < size.width; left += kTile)
+      for (std::uint32_t y = top; y < std::min(top + kTile, size.height); ++y)
+        for (std::uint32_t x = left; x < std::min(left + kTile, size.width); ++x) {
           const auto u = turn.flip_x ? size.width - 1 - x : x, v = turn.flip_y ? size.height - 1 - y : y;
           const size_t from = turn.transpose ? size_t{u} * source_width + v : size_t{v} * source_width + u;
           std::memcpy(&out.pixels[(size_t{y} * size.width + x) * 3], &image.pixels[from * 3], 3);

@@ -1,0 +1,173 @@
+#include "search/duplicates.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/app.h"
+#include "cli/output.h"
+#include "core/file.h"
+#include "core/text.h"
+#include "pipeline/query_picture.h"
+#include "pipeline/stages.h"
+#include "store/asset_json.h"
+
+namespace image_engine::cli {
+namespace {
+
+constexpr char kExamples[] = R"(
+Examples:
+  image-engine duplicates
+  image-engine duplicates --kind exact --verify
+  image-engine duplicates --json | jq '.groups[0]'
+  image-engine duplicates --kind exact --verify --print0 | xargs -0 ls -l      (all but the best of each group)
+
+exact: files with the same coded picture (their metadata may differ; --verify compares every byte).
+near: pictures that look the same. burst: shot one after the other by one camera, and alike.
+Nothing is ever deleted or changed.)";
+
+struct Flags {
+  std::vector<std::string> kinds;
+  int distance = 6;
+  bool verify = false, print0 = false;
+};
+
+std::string joined(const std::vector<std::string>& words) { return fmt::format("{}", fmt::join(words, ", ")); }
+
+nlohmann::json group_json(const search::DuplicateGroup& group) {
+  nlohmann::json out = {
+      {"kind", search::duplicate_kind_name(group.kind)}, {"why", group.reasons}, {"files", nlohmann::json::array()}};
+  out["best"] = to_utf8(group.files.front().path);
+  for (const search::DuplicateFile& file : group.files) {
+    nlohmann::json item = nlohmann::json::object();
+    store::put_path(item, file.path);
+    item["bytes"] = file.bytes;
+    item["width"] = file.width;
+    item["height"] = file.height;
+    item["distance"] = file.distance;
+    if (file.same_bytes) item["same_bytes"] = *file.same_bytes;
+    out["files"].push_back(std::move(item));
+  }
+  return out;
+}
+
+void print_group(const Context& context, const search::DuplicateGroup& group) {
+  for (size_t i = 0; i < group.files.size(); ++i) {
+    const search::DuplicateFile& file = group.files[i];
+    std::string facts =
+        fmt::format("{} × {}, {}", file.width, file.height, human_bytes(static_cast<std::uint64_t>(file.bytes)));
+    if (file.same_bytes) facts += *file.same_bytes ? ", same bytes" : ", other bytes";
+    const std::string mark = i == 0 ? styled(context, Style::kGreen, "best ") : "     ";
+    print_line(fmt::format("  {}{}  {}", mark, printable(file.path), styled(context, Style::kDim, facts)));
+  }
+  print_line(styled(context, Style::kDim, "       " + joined(group.reasons)));
+}
+
+void print_groups(const Context& context, const std::vector<search::DuplicateGroup>& groups) {
+  std::uint64_t files = 0, bytes = 0;
+  const search::DuplicateGroup* last = nullptr;
+  for (const search::DuplicateGroup& group : groups) {
+    if (last == nullptr || last->kind != group.kind)
+      print_line(styled(context, Style::kBold, search::duplicate_kind_name(group.kind)));
+    print_group(context, group);
+    last = &group;
+    files += group.files.size() - 1;
+    for (size_t i = 1; i < group.files.size(); ++i) bytes += static_cast<std::uint64_t>(group.files[i].bytes);
+  }
+  if (!context.quiet)
+    print_line(fmt::format("{} groups; {} files ({}) beside the best of each", human_count(groups.size()),
+                           human_count(files), human_bytes(bytes)));
+}
+
+}  // namespace
+
+Action setup_duplicates(CLI::App& app, Settings&) {
+  auto flags = std::make_shared<Flags>();
+  app.add_option("--kind", flags->kinds, "exact, near or burst (may be repeated; all without it)")
+      ->check(CLI::IsMember({"exact", "near", "burst"}))
+      ->allow_extra_args(false);
+  app.add_option("--distance", flags->distance, "Bits of 64 by which near pictures may differ")
+      ->check(CLI::Range(0, 16))
+      ->capture_default_str();
+  app.add_flag("--verify", flags->verify, "Compare the bytes of exact groups");
+  app.add_flag("--print0", flags->print0, "Only the paths of all but the best, each ended by NUL");
+  app.footer(kExamples);
+  return [flags](Context& context) -> Result<int> {
+    IE_TRY(const store::CatalogueReader reader, open_reader(context));
+    search::DuplicateOptions options;
+    options.hash_stage = pipeline::hash_key();
+    options.quality_stage = pipeline::quality_key();
+    options.max_distance = flags->distance;
+    options.verify = flags->verify;
+    options.threads = static_cast<int>(context.config.worker_count());
+    IE_TRY(std::vector<search::DuplicateGroup> groups, search::find_duplicates(reader, options));
+    std::erase_if(groups, [&](const search::DuplicateGroup& group) {
+      const auto name = search::duplicate_kind_name(group.kind);
+      return !flags->kinds.empty() && std::find(flags->kinds.begin(), flags->kinds.end(), name) == flags->kinds.end();
+    });
+    if (context.json) {
+      nlohmann::json list = nlohmann::json::array();
+      for (const search::DuplicateGroup& group : groups) list.push_back(group_json(group));
+      print_json("duplicates", {{"groups", std::move(list)}});
+    } else if (flags->print0) {
+      for (const search::DuplicateGroup& group : groups)
+        for (size_t i = 1; i < group.files.size(); ++i) print_path0(group.files[i].path);
+    } else {
+      print_groups(context, groups);
+    }
+    return kDone;
+  };
+}
+
+Action setup_similar(CLI::App& app, Settings&) {
+  struct SimilarFlags {
+    std::string file;
+    size_t limit = 20;
+    int distance = 18;
+    bool print0 = false;
+  };
+  auto flags = std::make_shared<SimilarFlags>();
+  app.add_option("FILE", flags->file, "A picture; it need not be in the catalogue")->required();
+  app.add_option("--limit", flags->limit, "How many at most")->capture_default_str()->type_name("N");
+  app.add_option("--distance", flags->distance, "Bits of 64 by which they may differ")
+      ->check(CLI::Range(0, 64))
+      ->capture_default_str();
+  app.add_flag("--print0", flags->print0, "Only paths, each ended by NUL");
+  app.footer(
+      "\nExamples:\n  image-engine similar IMG_0042.jpg\n  image-engine similar scan.png --limit 5 --json\n\n"
+      "Compares perceptual hashes: finds the same picture reduced, re-encoded, rotated or mirrored.");
+  return [flags](Context& context) -> Result<int> {
+    IE_TRY(const store::CatalogueReader reader, open_reader(context));
+    const std::string path = absolute_path(flags->file);
+    IE_TRY(const std::vector<std::uint64_t> query, pipeline::query_hashes(path, context.config));
+    IE_TRY(std::vector<search::SimilarPhoto> found,
+           search::find_similar(reader, pipeline::hash_key(), query, flags->distance, flags->limit + 1));
+    const Result<store::AssetId> self = reader.find_asset_by_path(path);
+    std::erase_if(found, [&](const search::SimilarPhoto& photo) { return self && photo.asset == *self; });
+    if (found.size() > flags->limit) found.resize(flags->limit);
+    nlohmann::json results = nlohmann::json::array();
+    for (const search::SimilarPhoto& photo : found) {
+      const double score = 1 - photo.distance / 64.0;
+      const std::string why = fmt::format("{} of 64 bits differ", photo.distance);
+      if (context.json) {
+        nlohmann::json item = nlohmann::json::object();
+        store::put_path(item, photo.path);
+        item["score"] = score;
+        item["why"] = nlohmann::json::array({{{"field", "looks like"}, {"text", why}}});
+        results.push_back(std::move(item));
+      } else if (flags->print0) {
+        print_path0(photo.path);
+      } else {
+        print_line(fmt::format("{:.2f}  {}  {}", score, printable(photo.path), styled(context, Style::kDim, why)));
+      }
+    }
+    if (context.json)
+      print_json("similar", {{"results", std::move(results)}});
+    else if (found.empty() && !flags->print0 && !context.quiet)
+      print_line("nothing in the catalogue looks like it");
+    return kDone;
+  };
+}
+
+}  // namespace image_engine::cli

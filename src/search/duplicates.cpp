@@ -1,0 +1,235 @@
+#include "search/duplicates.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <unordered_map>
+
+#include "core/file.h"
+#include "vision/best_of.h"
+#include "vision/hashes.h"
+#include "vision/near_duplicates.h"
+
+namespace image_engine::search {
+namespace {
+
+// Below this contrast (docs/quality.md) a picture shows next to nothing, and its hash is its noise's.
+constexpr double kBlankContrast = 0.05;
+
+// What is known of one photo, as far as comparing goes.
+struct Photo {
+  store::AssetBrief brief;
+  std::uint64_t phash = 0;
+  std::optional<vision::Quality> quality;
+
+  [[nodiscard]] vision::Candidate candidate() const {
+    vision::Candidate c;
+    c.pixels = static_cast<std::uint64_t>(brief.width * brief.height);
+    c.quality = quality;
+    c.rating = brief.rating;
+    c.has_gps = brief.has_gps;
+    c.has_taken = brief.taken_seconds.has_value();
+    c.raw = brief.format >= MediaFormat::kDng && brief.format <= MediaFormat::kRw2;
+    c.lossless =
+        brief.format == MediaFormat::kPng || brief.format == MediaFormat::kTiff || brief.format == MediaFormat::kBmp;
+    c.bytes = static_cast<std::uint64_t>(brief.bytes);
+    return c;
+  }
+  [[nodiscard]] DuplicateFile file(std::uint64_t best_hash) const {
+    return {brief.id,    brief.path, brief.bytes, brief.width, brief.height, vision::distance(phash, best_hash),
+            std::nullopt};
+  }
+};
+
+std::optional<std::uint64_t> phash_of(const std::string& data) {
+  const nlohmann::json json = nlohmann::json::parse(data, nullptr, false);
+  if (!json.is_object() || !json.contains("phash") || !json["phash"].is_string()) return std::nullopt;
+  return vision::from_hex(json["phash"].get<std::string>());
+}
+
+std::optional<vision::Quality> quality_of(const std::string& data) {
+  const nlohmann::json json = nlohmann::json::parse(data, nullptr, false);
+  if (!json.is_object()) return std::nullopt;
+  try {
+    return json.get<vision::Quality>();
+  } catch (const nlohmann::json::exception&) {
+    return std::nullopt;
+  }
+}
+
+// Photos that have a hash, by asset.
+Result<std::vector<Photo>> load_photos(const store::CatalogueReader& catalogue, const DuplicateOptions& options) {
+  IE_TRY(std::vector<store::AssetBrief> briefs, catalogue.photo_briefs());
+  IE_TRY(const std::vector<store::StageData> hashes, catalogue.stage_data(options.hash_stage));
+  IE_TRY(const std::vector<store::StageData> qualities, catalogue.stage_data(options.quality_stage));
+  std::unordered_map<store::AssetId, const std::string*> hash_data, quality_data;
+  for (const store::StageData& row : hashes) hash_data.emplace(row.asset, &row.data);
+  for (const store::StageData& row : qualities) quality_data.emplace(row.asset, &row.data);
+  std::vector<Photo> photos;
+  for (store::AssetBrief& brief : briefs) {
+    const auto data = hash_data.find(brief.id);
+    if (data == hash_data.end()) continue;
+    const std::optional<std::uint64_t> phash = phash_of(*data->second);
+    if (!phash) continue;
+    const auto quality = quality_data.find(brief.id);
+    photos.push_back(
+        {std::move(brief), *phash, quality == quality_data.end() ? std::nullopt : quality_of(*quality->second)});
+  }
+  return photos;
+}
+
+DuplicateGroup make_group(DuplicateKind kind, const std::vector<const Photo*>& members) {
+  std::vector<vision::Candidate> candidates;
+  for (const Photo* photo : members) candidates.push_back(photo->candidate());
+  const vision::Choice choice = vision::choose_best(candidates);
+  const Photo& best = *members[choice.best];
+  DuplicateGroup group{kind, {best.file(best.phash)}, choice.reasons};
+  for (const Photo* photo : members)
+    if (photo != &best) group.files.push_back(photo->file(best.phash));
+  std::sort(group.files.begin() + 1, group.files.end(),
+            [](const DuplicateFile& a, const DuplicateFile& b) { return a.path < b.path; });
+  return group;
+}
+
+bool same_bytes(const std::string& first, const std::string& second) {
+  const Result<UniqueFd> a = open_regular(first), b = open_regular(second);
+  if (!a || !b) return false;
+  const Result<MappedFile> left = MappedFile::create(a->get()), right = MappedFile::create(b->get());
+  return left && right &&
+         std::equal(left->bytes().begin(), left->bytes().end(), right->bytes().begin(), right->bytes().end());
+}
+
+// Why one of several files with the same picture is kept: the picture is no reason.
+std::vector<std::string> exact_reasons(const std::vector<store::KnownFile>& files) {
+  std::vector<std::string> reasons;
+  if (files[0].seen.sidecar && !files[1].seen.sidecar) reasons.emplace_back("has a sidecar");
+  if (files[0].seen.stamp.mtime_ns < files[1].seen.stamp.mtime_ns) reasons.emplace_back("older");
+  if (reasons.empty()) reasons.emplace_back("no better, but first");
+  return reasons;
+}
+
+Result<DuplicateGroup> exact_group(const store::CatalogueReader& catalogue, const store::AssetBrief& brief,
+                                   bool verify) {
+  IE_TRY(store::AssetRecord record, catalogue.asset_record(brief.id));
+  std::erase_if(record.files, [](const store::KnownFile& file) { return file.state == store::FileState::kMissing; });
+  std::sort(record.files.begin(), record.files.end(), [](const store::KnownFile& a, const store::KnownFile& b) {
+    return std::tuple(!a.seen.sidecar, a.seen.stamp.mtime_ns, a.seen.path) <
+           std::tuple(!b.seen.sidecar, b.seen.stamp.mtime_ns, b.seen.path);
+  });
+  DuplicateGroup group{DuplicateKind::kExact, {}, {}};
+  for (const store::KnownFile& file : record.files) {
+    DuplicateFile& entry = group.files.emplace_back();
+    entry = {brief.id, file.seen.path, file.seen.stamp.size, brief.width, brief.height, 0, std::nullopt};
+    if (verify) entry.same_bytes = same_bytes(record.files[0].seen.path, file.seen.path);
+  }
+  if (group.files.size() > 1) group.reasons = exact_reasons(record.files);
+  return group;
+}
+
+std::vector<DuplicateGroup> near_groups(const std::vector<Photo>& photos, const DuplicateOptions& options,
+                                        std::set<std::set<store::AssetId>>& found) {
+  std::vector<const Photo*> shown;
+  std::vector<std::uint64_t> hashes;
+  for (const Photo& photo : photos) {
+    if (photo.quality && photo.quality->contrast < kBlankContrast) continue;
+    shown.push_back(&photo);
+    hashes.push_back(photo.phash);
+  }
+  std::vector<DuplicateGroup> groups;
+  const vision::Pairs pairs = vision::all_pairs(hashes, options.max_distance, options.threads);
+  for (const std::vector<std::uint32_t>& members : vision::groups(pairs, hashes)) {
+    std::vector<const Photo*> group;
+    std::set<store::AssetId> ids;
+    for (const std::uint32_t index : members) group.push_back(shown[index]), ids.insert(shown[index]->brief.id);
+    groups.push_back(make_group(DuplicateKind::kNear, group));
+    found.insert(std::move(ids));
+  }
+  return groups;
+}
+
+// One camera's photos in the order they were taken: a burst goes on while the next one follows soon and still looks
+// like the first.
+std::vector<DuplicateGroup> burst_groups(const std::vector<Photo>& photos, const DuplicateOptions& options,
+                                         const std::set<std::set<store::AssetId>>& near) {
+  std::vector<const Photo*> ordered;
+  for (const Photo& photo : photos)
+    if (photo.brief.taken_seconds && !photo.brief.camera.empty()) ordered.push_back(&photo);
+  std::sort(ordered.begin(), ordered.end(), [](const Photo* a, const Photo* b) {
+    return std::tie(a->brief.camera, *a->brief.taken_seconds, a->brief.path) <
+           std::tie(b->brief.camera, *b->brief.taken_seconds, b->brief.path);
+  });
+  std::vector<DuplicateGroup> groups;
+  std::vector<const Photo*> burst;
+  const auto finish = [&] {
+    std::set<store::AssetId> ids;
+    for (const Photo* photo : burst) ids.insert(photo->brief.id);
+    const bool all_near = std::any_of(near.begin(), near.end(), [&](const std::set<store::AssetId>& group) {
+      return std::includes(group.begin(), group.end(), ids.begin(), ids.end());
+    });
+    if (burst.size() > 1 && !all_near) groups.push_back(make_group(DuplicateKind::kBurst, burst));
+    burst.clear();
+  };
+  for (const Photo* photo : ordered) {
+    const bool follows = !burst.empty() && burst.back()->brief.camera == photo->brief.camera &&
+                         static_cast<double>(*photo->brief.taken_seconds - *burst.back()->brief.taken_seconds) <=
+                             options.burst_seconds &&
+                         vision::distance(photo->phash, burst.front()->phash) <= options.burst_distance;
+    if (!follows) finish();
+    burst.push_back(photo);
+  }
+  finish();
+  return groups;
+}
+
+void append(std::vector<DuplicateGroup>& all, std::vector<DuplicateGroup> groups) {
+  std::sort(groups.begin(), groups.end(), [](const DuplicateGroup& a, const DuplicateGroup& b) {
+    return a.files.front().path < b.files.front().path;
+  });
+  std::move(groups.begin(), groups.end(), std::back_inserter(all));
+}
+
+}  // namespace
+
+std::string_view duplicate_kind_name(DuplicateKind kind) {
+  constexpr std::array<std::string_view, 3> kNames = {"exact", "near", "burst"};
+  return kNames[static_cast<size_t>(kind)];
+}
+
+Result<std::vector<DuplicateGroup>> find_duplicates(const store::CatalogueReader& catalogue,
+                                                    const DuplicateOptions& options) {
+  IE_TRY(const std::vector<store::AssetBrief> briefs, catalogue.photo_briefs());
+  std::vector<DuplicateGroup> exact;
+  for (const store::AssetBrief& brief : briefs) {
+    if (brief.files < 2) continue;
+    IE_TRY(DuplicateGroup group, exact_group(catalogue, brief, options.verify));
+    if (group.files.size() > 1) exact.push_back(std::move(group));
+  }
+  IE_TRY(const std::vector<Photo> photos, load_photos(catalogue, options));
+  std::set<std::set<store::AssetId>> near;
+  std::vector<DuplicateGroup> groups;
+  append(groups, std::move(exact));
+  append(groups, near_groups(photos, options, near));
+  append(groups, burst_groups(photos, options, near));
+  return groups;
+}
+
+Result<std::vector<SimilarPhoto>> find_similar(const store::CatalogueReader& catalogue,
+                                               const store::StageKey& hash_stage,
+                                               const std::vector<std::uint64_t>& query, int max_distance,
+                                               std::size_t limit) {
+  DuplicateOptions options;
+  options.hash_stage = hash_stage;
+  IE_TRY(const std::vector<Photo> photos, load_photos(catalogue, options));
+  std::vector<std::uint64_t> hashes;
+  for (const Photo& photo : photos) hashes.push_back(photo.phash);
+  std::vector<SimilarPhoto> similar;
+  for (const vision::Neighbour& found : vision::nearest(query, hashes, limit, max_distance)) {
+    const store::AssetBrief& brief = photos[found.index].brief;
+    similar.push_back({brief.id, brief.path, found.distance});
+  }
+  return similar;
+}
+
+}  // namespace image_engine::search
