@@ -107,7 +107,7 @@ Status check_paths(const Flags& flags, const Context& context) {
 
 }  // namespace
 
-Result<int> run_analysis(Context& context, std::vector<std::string> paths, const AnalysisMode& mode) {
+Result<int> run_analysis(Context& context, const std::vector<std::string>& paths, const AnalysisMode& mode) {
   catch_interrupts();
   IE_TRY(store::WriterLock lock, lock_catalogue(context, "analyze", mode.wait));
   pipeline::AnalyzeOptions options;

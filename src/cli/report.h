@@ -19,7 +19,7 @@ struct AnalysisMode {
 };
 
 // Takes the lock, analyses, prints the report or the JSON; gives the exit code.
-Result<int> run_analysis(Context& context, std::vector<std::string> paths, const AnalysisMode& mode);
+Result<int> run_analysis(Context& context, const std::vector<std::string>& paths, const AnalysisMode& mode);
 
 // The catalogue's writer lock, making its folder first. `wait` waits for the holder, until interrupted.
 Result<store::WriterLock> lock_catalogue(const Context& context, const std::string& command, bool wait);
