@@ -10,6 +10,7 @@ import sys
 
 from PIL import Image
 
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 WIDTH, HEIGHT = 24, 17
 
 
@@ -39,7 +40,7 @@ def pictures():
 
 def raw_file(folder):
     """The DNG that the media tests make."""
-    path = pathlib.Path(__file__).resolve().parent.parent / "tests" / "media" / "make_inputs.py"
+    path = ROOT / "tests" / "media" / "make_inputs.py"
     spec = importlib.util.spec_from_file_location("make_inputs", path)
     make_inputs = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(make_inputs)
@@ -58,16 +59,30 @@ def raw_file(folder):
     return content
 
 
+def texts():
+    """For the targets that read no pictures."""
+    for path in sorted((ROOT / "config").glob("*_config.yaml")):
+        yield "config", path.read_bytes()
+    yield "globs", b"# names\n*.[jt]p?g\n!keep[!a-z]*/\n/raw/**/old\\ \n**/cache/**\n"
+    yield "protocol", bytes(52)  # four operations that were not asked for
+
+
+def write_seed(root, target, number, content):
+    folder = root / f"fuzz_{target}"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"seed{number}").write_bytes(content)
+
+
 def main():
     root = pathlib.Path(sys.argv[1])
     root.mkdir(parents=True, exist_ok=True)
     seeds = [*pictures(), ("raw", raw_file(root))]
     for number, (decoder, content) in enumerate(seeds):
         for target in (f"decode_{decoder}", "metadata", "sniff"):
-            folder = root / f"fuzz_{target}"
-            folder.mkdir(parents=True, exist_ok=True)
             prefix = b"\0" if target == "metadata" else b""
-            (folder / f"seed{number}").write_bytes(prefix + content)
+            write_seed(root, target, number, prefix + content)
+    for number, (target, content) in enumerate(texts()):
+        write_seed(root, target, number, content)
 
 
 if __name__ == "__main__":
