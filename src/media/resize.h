@@ -1,6 +1,8 @@
 // Antialiased resizing of rows as they are decoded: the whole source never has to be in memory.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -48,15 +50,18 @@ class RowResizer {
     std::uint32_t stride = 0;
     Taps(std::uint32_t in, std::uint32_t out, double extent);
   };
+  void reduce_pair();
   void make_row(std::uint32_t y);
 
   Size in_, out_;
   bool copy_;  // sizes agree: rows land in the result untouched
   Taps across_, down_;
-  std::vector<std::uint8_t> row_;   // what next_row() hands out
-  std::vector<float> expanded_;     // the row as float RGBx
-  size_t ring_bytes_ = 0;           // of a row in the ring: padded
-  std::vector<std::uint8_t> ring_;  // down_.stride rows of out_.width, row y at y modulo that
+  std::array<std::vector<std::uint8_t>, 2> pair_;  // what next_row() hands out: rows are reduced two by two
+  std::vector<float> expanded_;                    // the pair as floats
+  std::size_t ring_bytes_ = 0;                     // of a row in the ring: padded
+  std::size_t ring_rows_ = 0;
+  std::vector<std::uint8_t> ring_;   // ring_rows_ rows of out_.width, row y at y modulo that
+  std::vector<std::uint8_t> spare_;  // where a row that is none goes
   std::vector<const std::uint8_t*> rows_;
   std::vector<float> weighed_;
   std::uint32_t rows_in_ = 0, rows_out_ = 0;
