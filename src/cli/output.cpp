@@ -1,5 +1,7 @@
 #include "cli/output.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -17,9 +19,9 @@ void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), std
 
 }  // namespace
 
-void print_json(std::string_view command, nlohmann::json document) {
+void print_json(std::string_view command, const nlohmann::json& document) {
   nlohmann::ordered_json ordered = {{"schema", fmt::format("image-engine/{}/1", command)}};
-  for (auto& [key, value] : document.items()) ordered[key] = std::move(value);
+  for (const auto& [key, value] : document.items()) ordered[key] = value;
   print_line(ordered.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
 }
 

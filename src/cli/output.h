@@ -11,7 +11,7 @@
 namespace image_engine::cli {
 
 // One JSON document, indented, with "schema": "image-engine/<command>/1" first.
-void print_json(std::string_view command, nlohmann::json document);
+void print_json(std::string_view command, const nlohmann::json& document);
 void print_line(std::string_view text);
 
 enum class Style { kBold, kDim, kGreen, kYellow, kRed };

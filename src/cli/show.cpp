@@ -97,7 +97,7 @@ Action setup_show(CLI::App& app, Settings&) {
     if (flags->thumbnail > 0) return print_thumbnail(context, record, flags->thumbnail);
     nlohmann::json json = store::asset_json(record);
     if (context.json) {
-      print_json("show", std::move(json));
+      print_json("show", json);
       return kDone;
     }
     print_line(styled(context, Style::kBold, printable(path)));
