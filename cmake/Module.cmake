@@ -1,5 +1,6 @@
 add_library(ie_options INTERFACE)
-target_compile_options(ie_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wno-missing-field-initializers)
+target_compile_options(ie_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wno-missing-field-initializers
+                       $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>) # GCC 12 sees overlaps in std::string that are none (bug 105651)
 target_include_directories(ie_options INTERFACE "${CMAKE_SOURCE_DIR}/src")
 target_compile_definitions(ie_options INTERFACE IE_VERSION="${PROJECT_VERSION}")
 
