@@ -21,7 +21,7 @@ Examples:
   image-engine duplicates
   image-engine duplicates --kind exact --verify
   image-engine duplicates --json | jq '.groups[0]'
-  image-engine duplicates --kind exact --verify --print0 | xargs -0 ls -l      (all but the best of each group)
+  image-engine duplicates --kind exact --verify --print0 | xargs -0 ls -l      (copies of the best, byte for byte)
 
 exact: files with the same coded picture (their metadata may differ; --verify compares every byte).
 near: pictures that look the same. burst: shot one after the other by one camera, and alike.
@@ -52,25 +52,27 @@ nlohmann::json group_json(const search::DuplicateGroup& group) {
   return out;
 }
 
-void print_group(const Context& context, const search::DuplicateGroup& group) {
+void print_group(const Context& context, const search::DuplicateGroup& group, bool verify) {
+  const bool verified = verify && group.kind == search::DuplicateKind::kExact;
   for (size_t i = 0; i < group.files.size(); ++i) {
     const search::DuplicateFile& file = group.files[i];
     std::string facts =
         fmt::format("{} × {}, {}", file.width, file.height, human_bytes(static_cast<std::uint64_t>(file.bytes)));
     if (file.same_bytes) facts += *file.same_bytes ? ", same bytes" : ", other bytes";
+    if (verified && !file.same_bytes) facts += ", not to be read";
     const std::string mark = i == 0 ? styled(context, Style::kGreen, "best ") : "     ";
     print_line(fmt::format("  {}{}  {}", mark, printable(file.path), styled(context, Style::kDim, facts)));
   }
   print_line(styled(context, Style::kDim, "       " + joined(group.reasons)));
 }
 
-void print_groups(const Context& context, const std::vector<search::DuplicateGroup>& groups) {
+void print_groups(const Context& context, const std::vector<search::DuplicateGroup>& groups, bool verify) {
   std::uint64_t files = 0, bytes = 0;
   const search::DuplicateGroup* last = nullptr;
   for (const search::DuplicateGroup& group : groups) {
     if (last == nullptr || last->kind != group.kind)
       print_line(styled(context, Style::kBold, search::duplicate_kind_name(group.kind)));
-    print_group(context, group);
+    print_group(context, group, verify);
     last = &group;
     files += group.files.size() - 1;
     for (size_t i = 1; i < group.files.size(); ++i) bytes += static_cast<std::uint64_t>(group.files[i].bytes);
@@ -78,6 +80,26 @@ void print_groups(const Context& context, const std::vector<search::DuplicateGro
   if (!context.quiet)
     print_line(fmt::format("{} groups; {} files ({}) beside the best of each", human_count(groups.size()),
                            human_count(files), human_bytes(bytes)));
+}
+
+constexpr size_t kMostSimilar = 1'000'000;
+
+// FILE is no answer to itself; another file with the same picture is.
+void leave_out(std::vector<search::SimilarPhoto>& found, const std::string& path,
+               const store::CatalogueReader& reader) {
+  const Result<store::AssetId> self = reader.find_asset_by_path(path);
+  const auto own = std::find_if(found.begin(), found.end(), [&](const search::SimilarPhoto& photo) {
+    return self && photo.asset == *self && photo.path == path;
+  });
+  if (own == found.end()) return;
+  const Result<store::AssetRecord> record = reader.asset_record(*self);
+  if (record)
+    for (const store::KnownFile& file : record->files)
+      if (file.seen.path != path && file.state != store::FileState::kMissing) {
+        own->path = file.seen.path;
+        return;
+      }
+  found.erase(own);
 }
 
 }  // namespace
@@ -91,7 +113,9 @@ Action setup_duplicates(CLI::App& app, Settings&) {
       ->check(CLI::Range(0, 16))
       ->capture_default_str();
   app.add_flag("--verify", flags->verify, "Compare the bytes of exact groups");
-  app.add_flag("--print0", flags->print0, "Only the paths of all but the best, each ended by NUL");
+  app.add_flag("--print0", flags->print0,
+               "Only the paths of all but the best, each ended by NUL; with --verify, of exact groups those whose "
+               "every byte is the best one's");
   app.footer(kExamples);
   return [flags](Context& context) -> Result<int> {
     IE_TRY(const store::CatalogueReader reader, open_reader(context));
@@ -112,9 +136,11 @@ Action setup_duplicates(CLI::App& app, Settings&) {
       print_json("duplicates", {{"groups", std::move(list)}});
     } else if (flags->print0) {
       for (const search::DuplicateGroup& group : groups)
-        for (size_t i = 1; i < group.files.size(); ++i) print_path0(group.files[i].path);
+        for (size_t i = 1; i < group.files.size(); ++i)
+          if (!flags->verify || group.files[i].same_bytes.value_or(group.kind != search::DuplicateKind::kExact))
+            print_path0(group.files[i].path);
     } else {
-      print_groups(context, groups);
+      print_groups(context, groups, flags->verify);
     }
     return kDone;
   };
@@ -129,7 +155,10 @@ Action setup_similar(CLI::App& app, Settings&) {
   };
   auto flags = std::make_shared<SimilarFlags>();
   app.add_option("FILE", flags->file, "A picture; it need not be in the catalogue")->required();
-  app.add_option("--limit", flags->limit, "How many at most")->capture_default_str()->type_name("N");
+  app.add_option("--limit", flags->limit, "How many at most")
+      ->check(CLI::Range(size_t{1}, kMostSimilar))
+      ->capture_default_str()
+      ->type_name("N");
   app.add_option("--distance", flags->distance, "Bits of 64 by which they may differ")
       ->check(CLI::Range(0, 64))
       ->capture_default_str();
@@ -143,8 +172,7 @@ Action setup_similar(CLI::App& app, Settings&) {
     IE_TRY(const std::vector<std::uint64_t> query, pipeline::query_hashes(path, context.config));
     IE_TRY(std::vector<search::SimilarPhoto> found,
            search::find_similar(reader, pipeline::hash_key(), query, flags->distance, flags->limit + 1));
-    const Result<store::AssetId> self = reader.find_asset_by_path(path);
-    std::erase_if(found, [&](const search::SimilarPhoto& photo) { return self && photo.asset == *self; });
+    leave_out(found, path, reader);
     if (found.size() > flags->limit) found.resize(flags->limit);
     nlohmann::json results = nlohmann::json::array();
     for (const search::SimilarPhoto& photo : found) {

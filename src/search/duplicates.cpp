@@ -1,10 +1,12 @@
 #include "search/duplicates.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
-#include <map>
+#include <cerrno>
 #include <nlohmann/json.hpp>
-#include <set>
+#include <span>
 #include <unordered_map>
 
 #include "core/file.h"
@@ -26,7 +28,7 @@ struct Photo {
 
   [[nodiscard]] vision::Candidate candidate() const {
     vision::Candidate c;
-    c.pixels = static_cast<std::uint64_t>(brief.width * brief.height);
+    c.pixels = static_cast<std::uint64_t>(brief.width) * static_cast<std::uint64_t>(brief.height);
     c.quality = quality;
     c.rating = brief.rating;
     c.has_gps = brief.has_gps;
@@ -52,6 +54,9 @@ std::optional<std::uint64_t> phash_of(const std::string& data) {
 std::optional<vision::Quality> quality_of(const std::string& data) {
   const nlohmann::json json = nlohmann::json::parse(data, nullptr, false);
   if (!json.is_object()) return std::nullopt;
+  const nlohmann::json fields = vision::Quality();
+  for (const auto& [name, value] : fields.items())
+    if (!json.contains(name) || !json[name].is_number() || json[name] < 0 || json[name] > 1) return std::nullopt;
   try {
     return json.get<vision::Quality>();
   } catch (const nlohmann::json::exception&) {
@@ -80,6 +85,13 @@ Result<std::vector<Photo>> load_photos(const store::CatalogueReader& catalogue, 
   return photos;
 }
 
+// All but the best by path.
+void sort_others(DuplicateGroup& group) {
+  if (group.files.empty()) return;
+  std::sort(group.files.begin() + 1, group.files.end(),
+            [](const DuplicateFile& a, const DuplicateFile& b) { return a.path < b.path; });
+}
+
 DuplicateGroup make_group(DuplicateKind kind, const std::vector<const Photo*>& members) {
   std::vector<vision::Candidate> candidates;
   for (const Photo* photo : members) candidates.push_back(photo->candidate());
@@ -88,17 +100,37 @@ DuplicateGroup make_group(DuplicateKind kind, const std::vector<const Photo*>& m
   DuplicateGroup group{kind, {best.file(best.phash)}, choice.reasons};
   for (const Photo* photo : members)
     if (photo != &best) group.files.push_back(photo->file(best.phash));
-  std::sort(group.files.begin() + 1, group.files.end(),
-            [](const DuplicateFile& a, const DuplicateFile& b) { return a.path < b.path; });
+  sort_others(group);
   return group;
 }
 
-bool same_bytes(const std::string& first, const std::string& second) {
+// Fills `buffer` as far as the file goes: the bytes read, or nothing when it cannot be read. Not mapped: the file may
+// shrink at any time.
+std::optional<size_t> read_on(int fd, std::span<std::byte> buffer) {
+  size_t size = 0;
+  while (size < buffer.size()) {
+    const ssize_t got = ::read(fd, buffer.data() + size, buffer.size() - size);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return std::nullopt;
+    if (got == 0) break;
+    size += static_cast<size_t>(got);
+  }
+  return size;
+}
+
+// Nothing when one of them cannot be read.
+std::optional<bool> same_bytes(const std::string& first, const std::string& second) {
+  constexpr size_t kChunk = size_t{256} << 10;
   const Result<UniqueFd> a = open_regular(first), b = open_regular(second);
-  if (!a || !b) return false;
-  const Result<MappedFile> left = MappedFile::create(a->get()), right = MappedFile::create(b->get());
-  return left && right &&
-         std::equal(left->bytes().begin(), left->bytes().end(), right->bytes().begin(), right->bytes().end());
+  if (!a || !b) return std::nullopt;
+  std::vector<std::byte> left(kChunk), right(kChunk);
+  while (true) {
+    const std::optional<size_t> from_a = read_on(a->get(), left), from_b = read_on(b->get(), right);
+    if (!from_a || !from_b) return std::nullopt;
+    if (*from_a != *from_b || !std::equal(left.begin(), left.begin() + static_cast<ptrdiff_t>(*from_a), right.begin()))
+      return false;
+    if (*from_a < kChunk) return true;
+  }
 }
 
 // Why one of several files with the same picture is kept: the picture is no reason.
@@ -125,26 +157,26 @@ Result<DuplicateGroup> exact_group(const store::CatalogueReader& catalogue, cons
     if (verify) entry.same_bytes = same_bytes(record.files[0].seen.path, file.seen.path);
   }
   if (group.files.size() > 1) group.reasons = exact_reasons(record.files);
+  sort_others(group);
   return group;
 }
 
+// Which near group a photo is in.
+using NearGroup = std::unordered_map<const Photo*, size_t>;
+
 std::vector<DuplicateGroup> near_groups(const std::vector<Photo>& photos, const DuplicateOptions& options,
-                                        std::set<std::set<store::AssetId>>& found) {
-  std::vector<const Photo*> shown;
+                                        NearGroup& group_of) {
   std::vector<std::uint64_t> hashes;
-  for (const Photo& photo : photos) {
-    if (photo.quality && photo.quality->contrast < kBlankContrast) continue;
-    shown.push_back(&photo);
-    hashes.push_back(photo.phash);
-  }
+  for (const Photo& photo : photos) hashes.push_back(photo.phash);
   std::vector<DuplicateGroup> groups;
   const vision::Pairs pairs = vision::all_pairs(hashes, options.max_distance, options.threads);
   for (const std::vector<std::uint32_t>& members : vision::groups(pairs, hashes)) {
     std::vector<const Photo*> group;
-    std::set<store::AssetId> ids;
-    for (const std::uint32_t index : members) group.push_back(shown[index]), ids.insert(shown[index]->brief.id);
+    for (const std::uint32_t index : members) {
+      group.push_back(&photos[index]);
+      group_of.emplace(&photos[index], groups.size());
+    }
     groups.push_back(make_group(DuplicateKind::kNear, group));
-    found.insert(std::move(ids));
   }
   return groups;
 }
@@ -152,7 +184,7 @@ std::vector<DuplicateGroup> near_groups(const std::vector<Photo>& photos, const 
 // One camera's photos in the order they were taken: a burst goes on while the next one follows soon and still looks
 // like the first.
 std::vector<DuplicateGroup> burst_groups(const std::vector<Photo>& photos, const DuplicateOptions& options,
-                                         const std::set<std::set<store::AssetId>>& near) {
+                                         const NearGroup& near) {
   std::vector<const Photo*> ordered;
   for (const Photo& photo : photos)
     if (photo.brief.taken_seconds && !photo.brief.camera.empty()) ordered.push_back(&photo);
@@ -162,13 +194,15 @@ std::vector<DuplicateGroup> burst_groups(const std::vector<Photo>& photos, const
   });
   std::vector<DuplicateGroup> groups;
   std::vector<const Photo*> burst;
+  const auto all_near = [&] {
+    const auto first = near.find(burst.front());
+    return first != near.end() && std::all_of(burst.begin(), burst.end(), [&](const Photo* photo) {
+             const auto other = near.find(photo);
+             return other != near.end() && other->second == first->second;
+           });
+  };
   const auto finish = [&] {
-    std::set<store::AssetId> ids;
-    for (const Photo* photo : burst) ids.insert(photo->brief.id);
-    const bool all_near = std::any_of(near.begin(), near.end(), [&](const std::set<store::AssetId>& group) {
-      return std::includes(group.begin(), group.end(), ids.begin(), ids.end());
-    });
-    if (burst.size() > 1 && !all_near) groups.push_back(make_group(DuplicateKind::kBurst, burst));
+    if (burst.size() > 1 && !all_near()) groups.push_back(make_group(DuplicateKind::kBurst, burst));
     burst.clear();
   };
   for (const Photo* photo : ordered) {
@@ -206,8 +240,9 @@ Result<std::vector<DuplicateGroup>> find_duplicates(const store::CatalogueReader
     IE_TRY(DuplicateGroup group, exact_group(catalogue, brief, options.verify));
     if (group.files.size() > 1) exact.push_back(std::move(group));
   }
-  IE_TRY(const std::vector<Photo> photos, load_photos(catalogue, options));
-  std::set<std::set<store::AssetId>> near;
+  IE_TRY(std::vector<Photo> photos, load_photos(catalogue, options));
+  std::erase_if(photos, [](const Photo& photo) { return photo.quality && photo.quality->contrast < kBlankContrast; });
+  NearGroup near;
   std::vector<DuplicateGroup> groups;
   append(groups, std::move(exact));
   append(groups, near_groups(photos, options, near));

@@ -26,7 +26,8 @@ struct DuplicateFile {
   std::int64_t bytes = 0;
   std::int64_t width = 0, height = 0;
   int distance = 0;  // bits in which the hash differs from the best one's
-  // Exact groups that were verified: whether every byte equals the best one's.
+  // Exact groups that were verified: whether every byte equals the best one's. Nothing when one of them could not be
+  // read.
   std::optional<bool> same_bytes;
 };
 
@@ -46,8 +47,8 @@ struct DuplicateOptions {
 };
 
 // Groups by kind, then by the best one's path. A file is in one group of a kind at most; bursts leave out groups that
-// are near duplicates as a whole. Pictures without contrast (blank pages, black frames) look like each other and make
-// no near groups.
+// are near duplicates as a whole. Pictures without contrast (blank pages, black frames) look like each other: they
+// are in exact groups only. A record that is not as its stage writes it counts as none.
 Result<std::vector<DuplicateGroup>> find_duplicates(const store::CatalogueReader& catalogue,
                                                     const DuplicateOptions& options);
 

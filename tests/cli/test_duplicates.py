@@ -1,0 +1,255 @@
+"""`duplicates`, `similar` and `analyze --trace` on real photos, changed by Pillow and exiv2."""
+
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
+from PIL import Image, ImageOps
+
+from engine import DONE, FAILED, SAMPLES, USAGE, Engine, fresh_folder, path_of
+
+PHOTOS = SAMPLES / "photos"
+STEPS = {"scan", "headers", "hash", "decode", "thumbnail", "transfer", "look", "write"}
+
+
+def variants(folder):
+    """One photo and what people make of it, among others that look like nothing of the kind."""
+    photo = PHOTOS / "fruits.jpg"
+    shutil.copy2(photo, folder / "original.jpg")
+    shutil.copyfile(photo, folder / "copy.jpg")
+    shutil.copyfile(photo, folder / "titled.jpg")
+    subprocess.run(["exiv2", "-M", "set Exif.Image.ImageDescription Ascii Still life", folder / "titled.jpg"], check=True)
+    os.utime(folder / "original.jpg", (1, 1))  # the oldest
+    picture = Image.open(photo).convert("RGB")
+    picture.save(folder / "q40.jpg", quality=40)
+    picture.resize((picture.width // 4, picture.height // 4), Image.Resampling.LANCZOS).save(folder / "reduced.jpg")
+    picture.rotate(90, expand=True).save(folder / "rotated.jpg", quality=90)
+    ImageOps.mirror(picture).save(folder / "mirrored.png")
+    for name in ("baboon.jpg", "building.jpg", "messi5.jpg"):
+        shutil.copyfile(PHOTOS / name, folder / name)
+
+
+def burst(folder):
+    """Three frames of one scene, a second apart by one camera, and the same a day later by themselves."""
+    times = {"left01.jpg": "2020:05:01 10:00:00", "left04.jpg": "2020:05:01 10:00:01", "left05.jpg": "2020:05:01 10:00:02",
+             "left03.jpg": "2020:05:02 10:00:00"}
+    for name, time in times.items():
+        shutil.copyfile(PHOTOS / name, folder / name)
+        subprocess.run(["exiv2", "-M", f"set Exif.Photo.DateTimeOriginal Ascii {time}", "-M", "set Exif.Image.Make Ascii Nikon",
+                        "-M", "set Exif.Image.Model Ascii D90", folder / name], check=True)
+
+
+@pytest.fixture(scope="module")
+def library():
+    with fresh_folder() as folder:
+        photos = folder / "photos"
+        for name in ("variants", "burst"):
+            (photos / name).mkdir(parents=True)
+        variants(photos / "variants")
+        burst(photos / "burst")
+        engine = Engine(folder)
+        engine.photos = photos
+        engine.analyze(photos)
+        yield engine
+
+
+def base(item):
+    return os.path.basename(path_of(item)).decode()
+
+
+def groups(engine, kind, *arguments):
+    """Names in each group of the kind, best first."""
+    document = engine.json("duplicates", "--kind", kind, *arguments)
+    assert all(group["kind"] == kind for group in document["groups"])
+    return [[base(file) for file in group["files"]] for group in document["groups"]]
+
+
+def zeroed(outcome):
+    assert outcome.code == DONE, outcome.message
+    assert outcome.out == b"" or outcome.out.endswith(b"\0")
+    return sorted(os.path.basename(path).decode() for path in outcome.out.split(b"\0")[:-1])
+
+
+def test_exact_is_the_same_picture_whatever_its_metadata(library):
+    found = library.json("duplicates", "--kind", "exact")["groups"]
+    assert [list(map(base, group["files"])) for group in found] == [["original.jpg", "copy.jpg", "titled.jpg"]]
+    assert found[0]["best"].endswith("/original.jpg") and found[0]["why"] == ["older"]
+    for file in found[0]["files"]:
+        facts = Image.open(path_of(file))
+        assert (file["width"], file["height"], file["bytes"]) == (*facts.size, os.path.getsize(path_of(file)))
+        assert "same_bytes" not in file
+
+
+def test_verify_compares_bytes(library):
+    (group,) = library.json("duplicates", "--kind", "exact", "--verify")["groups"]
+    assert {base(file): file["same_bytes"] for file in group["files"]} == \
+        {"original.jpg": True, "copy.jpg": True, "titled.jpg": False}
+    text = library.run("duplicates", "--kind", "exact", "--verify").out.decode()
+    assert text.count("same bytes") == 2 and text.count("other bytes") == 1
+
+
+def test_near_is_what_looks_the_same(library):
+    (names,) = groups(library, "near")
+    pictures = {"original.jpg", "copy.jpg", "titled.jpg"}
+    assert {"q40.jpg", "reduced.jpg"} < set(names)
+    assert len(pictures & set(names)) == 1, "one file speaks for its picture"
+    assert set(names) <= pictures | {"q40.jpg", "reduced.jpg"}, "turned pictures are for `similar`"
+    assert names[0] != "reduced.jpg"
+
+
+def test_a_smaller_distance_finds_less(library):
+    narrow, wide = (sum(map(len, groups(library, "near", "--distance", d))) for d in ("0", "16"))
+    assert narrow <= sum(map(len, groups(library, "near"))) <= wide
+
+
+def test_a_burst_is_one_camera_in_quick_succession(library):
+    (names,) = groups(library, "burst")
+    assert sorted(names) == ["left01.jpg", "left04.jpg", "left05.jpg"]
+
+
+def test_kinds_come_in_order_and_add_up(library):
+    kinds = [group["kind"] for group in library.json("duplicates")["groups"]]
+    assert kinds == ["exact", "near", "burst"]
+    assert len(library.json("duplicates", "--kind", "exact", "--kind", "burst")["groups"]) == 2
+
+
+def test_print0_gives_all_but_the_best(library):
+    assert zeroed(library.run("duplicates", "--kind", "exact", "--print0")) == ["copy.jpg", "titled.jpg"]
+    assert len(zeroed(library.run("duplicates", "--kind", "burst", "--print0"))) == 2
+
+
+def test_print0_of_verified_groups_gives_only_equal_bytes(library):
+    assert zeroed(library.run("duplicates", "--kind", "exact", "--verify", "--print0")) == ["copy.jpg"]
+
+
+def test_nothing_is_changed(library):
+    def state():
+        return {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for path in library.photos.rglob("*")}
+    before = state()
+    library.run("duplicates", "--verify")
+    assert state() == before
+
+
+def test_names_that_are_not_text(engine, photos):
+    name = os.fsencode(photos) + b"/\xff\n.jpg"
+    shutil.copyfile(PHOTOS / "fruits.jpg", name)
+    shutil.copyfile(PHOTOS / "fruits.jpg", photos / "plain.jpg")
+    engine.analyze(photos)
+    (group,) = engine.json("duplicates")["groups"]
+    assert sorted(map(path_of, group["files"])) == sorted([name, os.fsencode(photos / "plain.jpg")])
+    (other,) = engine.run("duplicates", "--print0").out.split(b"\0")[:-1]
+    assert other in map(path_of, group["files"])
+    assert b"\xff" not in engine.run("duplicates").out
+
+
+def test_a_file_that_goes_away(engine, photos):
+    for name in ("a.jpg", "b.jpg"):
+        shutil.copyfile(PHOTOS / "fruits.jpg", photos / name)
+    engine.analyze(photos)
+    os.utime(photos / "a.jpg", (1, 1))
+    (photos / "b.jpg").unlink()
+    (group,) = engine.json("duplicates", "--verify")["groups"]
+    assert "same_bytes" not in next(file for file in group["files"] if base(file) == "b.jpg")
+    assert zeroed(engine.run("duplicates", "--verify", "--print0")) == []
+    engine.analyze(photos)
+    assert engine.json("duplicates")["groups"] == []
+
+
+def similar(engine, file, *arguments):
+    return [base(item) for item in engine.json("similar", file, *arguments)["results"]]
+
+
+ALIKE = {"original.jpg", "copy.jpg", "titled.jpg", "q40.jpg", "reduced.jpg", "rotated.jpg", "mirrored.png"}
+
+
+@pytest.mark.parametrize("name", sorted(ALIKE))
+def test_similar_finds_every_variant(library, name):
+    found = set(similar(library, library.photos / "variants" / name))
+    same_picture = {"original.jpg", "copy.jpg", "titled.jpg"}
+    assert name not in found, "a file is no answer to itself"
+    assert ALIKE - same_picture - {name} <= found
+    assert len(found & same_picture) == 1, "another file with the same picture, once"
+    assert not found & {"baboon.jpg", "building.jpg", "messi5.jpg"}
+
+
+def test_similar_of_a_picture_that_is_not_catalogued(library, folder):
+    Image.open(PHOTOS / "fruits.jpg").convert("RGB").rotate(180).save(folder / "upside down.webp", quality=60)
+    results = library.json("similar", folder / "upside down.webp", "--limit", "3")["results"]
+    assert len(results) == 3
+    scores = [item["score"] for item in results]
+    assert scores == sorted(scores, reverse=True) and scores[0] > 0.9
+    assert base(results[0]) in ALIKE
+    listed = library.run("similar", folder / "upside down.webp", "--limit", "3", "--print0").out.split(b"\0")
+    assert listed == [*map(path_of, results), b""]
+
+
+def test_similar_says_when_there_is_nothing(library):
+    outcome = library.run("similar", PHOTOS / "sudoku.png", "--distance", "0")
+    assert outcome.code == DONE and b"nothing" in outcome.out
+
+
+def test_similar_refuses_what_is_no_picture(library, folder):
+    (folder / "note.jpg").write_text("no picture")
+    for file, code in ((folder / "note.jpg", FAILED), (folder / "absent.jpg", FAILED), (folder, FAILED)):
+        outcome = library.run("similar", file)
+        assert outcome.code == code and os.path.basename(file) in outcome.message
+
+
+@pytest.mark.parametrize("arguments", [["duplicates", "--kind", "far"], ["duplicates", "--distance", "17"], ["similar"],
+                                       ["similar", "x.jpg", "--distance", "65"], ["similar", "x.jpg", "--limit", "0"],
+                                       ["similar", "x.jpg", "--limit", "18446744073709551615"]])
+def test_wrong_usage(library, arguments):
+    assert library.run(*arguments).code == USAGE
+
+
+def test_without_a_catalogue(engine):
+    for arguments in (["duplicates"], ["similar", PHOTOS / "fruits.jpg"]):
+        outcome = engine.run(*arguments)
+        assert outcome.code == FAILED and "catalog" in outcome.message
+
+
+def test_the_trace_tells_when_each_step_ran(engine, photos, folder):
+    variants(photos)
+    report = engine.analyze(photos, "--trace", folder / "trace.json")["report"]
+    events = json.loads((folder / "trace.json").read_text())["traceEvents"]
+    assert {"scan", "headers", "hash", "decode", "thumbnail", "look", "write"} <= {event["name"] for event in events} <= STEPS
+    length = report["seconds"] * 1e6
+    for event in events:
+        assert event["ph"] == "X" and event["pid"] > 0 and event["tid"] > 0
+        assert event["dur"] > 0, event
+        assert 0 <= event["ts"] and event["ts"] + event["dur"] <= length * 1.05 + 50_000, event
+    # On one thread one thing happens after the other.
+    by_thread = {}
+    for event in sorted(events, key=lambda event: event["ts"]):
+        assert event["ts"] >= by_thread.get(event["tid"], 0) - 0.2, event  # rounded to 0.1
+        by_thread[event["tid"]] = event["ts"] + event["dur"]
+    counted = {step["step"]: (step["count"], step["busy_seconds"]) for step in report["steps"]}
+    assert counted.keys() == {event["name"] for event in events}
+    for name, (count, busy) in counted.items():
+        own = [event for event in events if event["name"] == name]
+        assert len(own) == count
+        assert sum(event["dur"] for event in own) / 1e6 == pytest.approx(busy, rel=0.01, abs=0.002)
+
+
+def test_the_reports_steps_add_up(engine, photos):
+    variants(photos)
+    report = engine.analyze(photos)["report"]
+    steps = {step["step"]: step for step in report["steps"]}
+    assert steps.keys() <= STEPS
+    assert steps["decode"]["count"] == 8, "files with the same picture are decoded once"
+    assert steps["look"]["count"] == 8
+    for step in steps.values():
+        assert step["busy_seconds"] + step["waiting_seconds"] == \
+            pytest.approx(report["seconds"] * step["threads"], rel=0.02, abs=0.01) or step["waiting_seconds"] == 0
+        assert 0 <= step["share"] <= 1
+    again = {step["step"] for step in engine.analyze(photos)["report"]["steps"]}
+    assert not again & {"headers", "hash", "decode", "thumbnail", "look"}, "nothing is done twice"
+
+
+def test_a_trace_that_cannot_be_written(engine, photos, folder):
+    shutil.copyfile(PHOTOS / "fruits.jpg", photos / "a.jpg")
+    outcome = engine.run("analyze", photos, "--trace", folder / "no such folder" / "trace.json")
+    assert outcome.code == FAILED and "trace.json" in outcome.message
+    assert engine.search("type:photo") == ["a.jpg"], "the analysis is kept"
