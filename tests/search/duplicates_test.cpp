@@ -1,0 +1,403 @@
+#include "search/duplicates.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <memory>
+
+#include "core/file.h"
+
+namespace image_engine::search {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::SizeIs;
+using testing::UnorderedElementsAre;
+
+// The lowest `n` bits set: n bits away from 0.
+constexpr std::uint64_t bits(int n) { return n == 0 ? 0 : ~std::uint64_t{0} >> (64 - n); }
+
+constexpr char kPlain[] =
+    R"({"sharpness":0.5,"exposure":0.5,"contrast":0.5,"colourfulness":0.5,"noise":0.1,"score":0.5})";
+constexpr char kSharp[] =
+    R"({"sharpness":0.9,"exposure":0.5,"contrast":0.5,"colourfulness":0.5,"noise":0.1,"score":0.7})";
+constexpr char kBlank[] =
+    R"({"sharpness":0.5,"exposure":0.5,"contrast":0.01,"colourfulness":0.5,"noise":0.1,"score":0.5})";
+
+struct Planted {
+  std::uint64_t phash = 0;
+  std::string taken;
+  std::string model = "D90";
+  std::uint32_t width = 4000, height = 3000;
+  std::string quality = kPlain;  // empty: none
+  std::string picture;           // names the asset; empty: the file's own
+  std::string hash_record = {};  // instead of phash
+};
+
+std::string hash_json(std::uint64_t phash) {
+  std::array<char, 17> hex{};
+  std::snprintf(hex.data(), hex.size(), "%016llx", static_cast<unsigned long long>(phash));
+  return R"({"dhash":"0000000000000000","phash":")" + std::string(hex.data()) + "\"}";
+}
+
+class DuplicatesTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = testing::TempDir() + "ie_duplicates_XXXXXX";
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+    const std::string path = folder_ + "/catalog.db";
+    auto writer = store::CatalogueWriter::open(path, std::move(*store::WriterLock::acquire(path, "test")));
+    ASSERT_TRUE(writer.has_value()) << writer.error().message;
+    writer_ = std::make_unique<store::CatalogueWriter>(std::move(*writer));
+    ASSERT_TRUE(writer_->add_root(folder_, 1).has_value());
+    reader_ = std::make_unique<store::CatalogueReader>(std::move(*store::CatalogueReader::open(path)));
+    options_.hash_stage = {"hash", "", "1", ""};
+    options_.quality_stage = {"quality", "", "1", ""};
+  }
+  void TearDown() override {
+    reader_.reset();
+    writer_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+
+  static store::FileObservation seen(const std::string& path, std::int64_t mtime = 1) {
+    store::FileObservation file;
+    file.path = path;
+    file.stamp = {100, mtime};
+    file.format = MediaFormat::kJpeg;
+    file.kind = MediaKind::kPhoto;
+    return file;
+  }
+
+  void plant(const std::string& name, const Planted& photo) { plant(seen(folder_ + "/" + name), photo); }
+  void plant(const store::FileObservation& observed, const Planted& photo) {
+    Metadata metadata;
+    metadata.format = MediaFormat::kJpeg;
+    metadata.width = photo.width;
+    metadata.height = photo.height;
+    metadata.model = photo.model;
+    if (!photo.taken.empty()) metadata.taken = CaptureTime{photo.taken, {}};
+    const auto file = writer_->upsert_file(observed, 1);
+    ASSERT_TRUE(file.has_value()) << file.error().message;
+    ASSERT_TRUE(writer_->set_file_metadata(file->id, metadata, std::nullopt, "1").has_value());
+    const Hash128 asset = hash128(photo.picture.empty() ? observed.path : photo.picture);
+    const auto content = writer_->set_content(file->id, hash128(observed.path + "whole"), asset);
+    ASSERT_TRUE(content.has_value()) << content.error().message;
+    const std::string hashes = photo.hash_record.empty() ? hash_json(photo.phash) : photo.hash_record;
+    ASSERT_TRUE(writer_->put_record(content->asset, {options_.hash_stage, "cpu", "", hashes, ""}).has_value());
+    if (!photo.quality.empty()) {
+      ASSERT_TRUE(
+          writer_->put_record(content->asset, {options_.quality_stage, "cpu", "", photo.quality, ""}).has_value());
+    }
+  }
+
+  // Photos of one burst unless told otherwise: same camera, a second apart.
+  void plant_series(const std::vector<std::pair<std::uint64_t, std::string>>& photos) {
+    for (size_t i = 0; i < photos.size(); ++i)
+      plant("s" + std::to_string(i) + ".jpg", {.phash = photos[i].first, .taken = photos[i].second});
+  }
+
+  std::vector<DuplicateGroup> groups() const {
+    auto found = find_duplicates(*reader_, options_);
+    EXPECT_TRUE(found.has_value()) << found.error().message;
+    return found ? *found : std::vector<DuplicateGroup>();
+  }
+  static std::vector<std::string> names(const DuplicateGroup& group) {
+    std::vector<std::string> list;
+    for (const DuplicateFile& file : group.files) list.emplace_back(file_name(file.path));
+    return list;
+  }
+  // The names in each group of that kind.
+  std::vector<std::vector<std::string>> named(DuplicateKind kind) const {
+    std::vector<std::vector<std::string>> list;
+    for (const DuplicateGroup& group : groups())
+      if (group.kind == kind) list.push_back(names(group));
+    return list;
+  }
+
+  void write(const std::string& name, std::string_view bytes) const {
+    std::ofstream(folder_ + "/" + name, std::ios::binary) << bytes;
+  }
+
+  std::string folder_;
+  std::unique_ptr<store::CatalogueWriter> writer_;
+  std::unique_ptr<store::CatalogueReader> reader_;
+  DuplicateOptions options_;
+};
+
+TEST_F(DuplicatesTest, KindsHaveNames) {
+  EXPECT_EQ(duplicate_kind_name(DuplicateKind::kExact), "exact");
+  EXPECT_EQ(duplicate_kind_name(DuplicateKind::kNear), "near");
+  EXPECT_EQ(duplicate_kind_name(DuplicateKind::kBurst), "burst");
+}
+
+TEST_F(DuplicatesTest, AnEmptyCatalogueHasNone) { EXPECT_THAT(groups(), IsEmpty()); }
+
+TEST_F(DuplicatesTest, ExactFilesHaveTheSamePictureAndTheOldestIsBest) {
+  plant(seen(folder_ + "/a.jpg", 30), {.phash = 1, .picture = "cat"});
+  plant(seen(folder_ + "/b.jpg", 10), {.phash = 1, .picture = "cat"});
+  plant(seen(folder_ + "/c.jpg", 20), {.phash = 1, .picture = "cat"});
+  plant("other.jpg", {.phash = ~std::uint64_t{0}});
+  const auto found = groups();
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_EQ(found[0].kind, DuplicateKind::kExact);
+  EXPECT_THAT(names(found[0]), ElementsAre("b.jpg", "a.jpg", "c.jpg"));
+  EXPECT_THAT(found[0].reasons, ElementsAre("older"));
+  EXPECT_EQ(found[0].files[0].same_bytes, std::nullopt);
+  EXPECT_EQ(found[0].files[0].bytes, 100);
+  EXPECT_EQ(found[0].files[0].width, 4000);
+}
+
+TEST_F(DuplicatesTest, ASidecarOutweighsAge) {
+  store::FileObservation with = seen(folder_ + "/z.jpg", 99);
+  with.sidecar = store::Sidecar{folder_ + "/z.jpg.xmp", {10, 1}};
+  plant("a.jpg", {.picture = "cat"});
+  plant(with, {.picture = "cat"});
+  const auto found = groups();
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_THAT(names(found[0]), ElementsAre("z.jpg", "a.jpg"));
+  EXPECT_THAT(found[0].reasons, ElementsAre("has a sidecar"));
+}
+
+TEST_F(DuplicatesTest, VerifyingComparesEveryByte) {
+  const std::string large(700'000, 'x');  // more than is read at a time
+  write("a.jpg", large);
+  write("same.jpg", large);
+  write("last.jpg", large.substr(1) + "y");
+  write("longer.jpg", large + "x");
+  for (const char* name : {"a.jpg", "same.jpg", "last.jpg", "longer.jpg", "vanished.jpg"})
+    plant(seen(folder_ + "/" + name, name[0] == 'a' ? 1 : 2), {.picture = "cat"});
+  options_.verify = true;
+  const auto found = groups();
+  ASSERT_THAT(found, SizeIs(1));
+  std::map<std::string, std::optional<bool>> same;
+  for (const DuplicateFile& file : found[0].files) same[std::string(file_name(file.path))] = file.same_bytes;
+  const std::map<std::string, std::optional<bool>> expected = {
+      {"a.jpg", true}, {"same.jpg", true}, {"last.jpg", false}, {"longer.jpg", false}, {"vanished.jpg", std::nullopt}};
+  EXPECT_EQ(same, expected);
+}
+
+TEST_F(DuplicatesTest, FilesThatAreGoneAreLeftOut) {
+  plant("a.jpg", {.picture = "cat"});
+  plant("b.jpg", {.picture = "cat"});
+  plant("near1.jpg", {.phash = bits(20)});
+  plant("near2.jpg", {.phash = bits(20)});
+  plant("near3.jpg", {.phash = bits(20)});
+  EXPECT_THAT(named(DuplicateKind::kExact), ElementsAre(ElementsAre("a.jpg", "b.jpg")));
+  EXPECT_THAT(named(DuplicateKind::kNear), ElementsAre(SizeIs(3)));
+  // In the next run only these are there.
+  for (const char* name : {"a.jpg", "near1.jpg", "near3.jpg"})
+    ASSERT_TRUE(writer_->upsert_file(seen(folder_ + "/" + name), 2).has_value());
+  ASSERT_TRUE(writer_->mark_missing(folder_, 2).has_value());
+  EXPECT_THAT(named(DuplicateKind::kExact), IsEmpty());
+  EXPECT_THAT(named(DuplicateKind::kNear), ElementsAre(UnorderedElementsAre("near1.jpg", "near3.jpg")));
+  ASSERT_TRUE(writer_->mark_offline(folder_).has_value());
+  EXPECT_THAT(named(DuplicateKind::kNear), ElementsAre(UnorderedElementsAre("near1.jpg", "near3.jpg")));
+}
+
+TEST_F(DuplicatesTest, NearPicturesDoNotChain) {
+  // 0 – 5 – 10: each is near to the next, the ends are not near to each other.
+  plant("a.jpg", {.phash = bits(0)});
+  plant("b.jpg", {.phash = bits(5)});
+  plant("c.jpg", {.phash = bits(10)});
+  plant("d.jpg", {.phash = bits(11)});
+  EXPECT_THAT(named(DuplicateKind::kNear),
+              ElementsAre(UnorderedElementsAre("a.jpg", "b.jpg"), UnorderedElementsAre("c.jpg", "d.jpg")));
+}
+
+TEST_F(DuplicatesTest, TheDistanceIsInclusive) {
+  plant("a.jpg", {.phash = bits(0)});
+  plant("b.jpg", {.phash = bits(6)});
+  const auto found = groups();
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_EQ(found[0].files[0].distance, 0);
+  EXPECT_EQ(found[0].files[1].distance, 6);
+  options_.max_distance = 5;
+  EXPECT_THAT(groups(), IsEmpty());
+}
+
+TEST_F(DuplicatesTest, TheBestComesFirstWithItsReasons) {
+  plant("a_small.jpg", {.phash = 1, .width = 1000, .height = 750});
+  plant("b_full.jpg", {.phash = 1, .quality = kSharp});
+  plant("c_mid.jpg", {.phash = 1, .width = 2000, .height = 1500});
+  const auto found = groups();
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_THAT(names(found[0]), ElementsAre("b_full.jpg", "a_small.jpg", "c_mid.jpg"));
+  // c_mid.jpg is the next best: a quarter of the pixels, 0.4 less sharp.
+  EXPECT_THAT(found[0].reasons, ElementsAre("more pixels", "sharper"));
+}
+
+TEST_F(DuplicatesTest, APersonsRatingOutweighsPixels) {
+  plant("a.jpg", {.phash = 1});
+  plant("b.jpg", {.phash = 1, .width = 1000, .height = 750});
+  const auto asset = reader_->find_asset_by_path(folder_ + "/b.jpg");
+  ASSERT_TRUE(asset.has_value());
+  ASSERT_TRUE(writer_->set_user_rating(*asset, 5).has_value());
+  const auto found = groups();
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_THAT(names(found[0]), ElementsAre("b.jpg", "a.jpg"));
+  EXPECT_EQ(found[0].reasons.front(), "rated higher");
+}
+
+TEST_F(DuplicatesTest, SizesThatOverflowDoNoHarm) {
+  plant("a.jpg", {.phash = 1, .width = 4294967295U, .height = 4294967295U});
+  plant("b.jpg", {.phash = 1, .width = 1, .height = 1});
+  EXPECT_THAT(named(DuplicateKind::kNear), ElementsAre(ElementsAre("a.jpg", "b.jpg")));
+}
+
+TEST_F(DuplicatesTest, BlankPicturesAreLikeNothing) {
+  plant("a.jpg", {.phash = 1, .taken = "2020-01-01T10:00:00", .quality = kBlank});
+  plant("b.jpg", {.phash = 1, .taken = "2020-01-01T10:00:01", .quality = kBlank});
+  plant("c.jpg", {.phash = 1, .taken = "2021-01-01T10:00:00"});
+  EXPECT_THAT(groups(), IsEmpty());
+  plant("d.jpg", {.phash = 1, .quality = ""});  // not known to be blank
+  EXPECT_THAT(named(DuplicateKind::kNear), ElementsAre(UnorderedElementsAre("c.jpg", "d.jpg")));
+}
+
+TEST_F(DuplicatesTest, BlankFilesWithTheSamePictureAreExact) {
+  plant("a.jpg", {.quality = kBlank, .picture = "white"});
+  plant("b.jpg", {.quality = kBlank, .picture = "white"});
+  EXPECT_THAT(named(DuplicateKind::kExact), ElementsAre(SizeIs(2)));
+}
+
+TEST_F(DuplicatesTest, ABurstGoesOnWhilePhotosFollowSoonAndAlike) {
+  plant_series({{bits(0), "2020-01-01T23:59:58"},
+                {bits(10), "2020-01-02T00:00:01"},  // 3 s later, over midnight
+                {bits(22), "2020-01-02T00:00:04"},  // as unlike the first as may be
+                {bits(10), "2020-01-02T00:00:08"},  // 4 s: a burst of its own
+                {bits(20), "2020-01-02T00:00:09"}});
+  EXPECT_THAT(named(DuplicateKind::kBurst), UnorderedElementsAre(UnorderedElementsAre("s0.jpg", "s1.jpg", "s2.jpg"),
+                                                                 UnorderedElementsAre("s3.jpg", "s4.jpg")));
+}
+
+TEST_F(DuplicatesTest, ABurstEndsWithAnotherSubject) {
+  plant_series({{bits(0), "2020-01-01T10:00:00"},
+                {bits(12), "2020-01-01T10:00:01"},
+                {bits(40), "2020-01-01T10:00:02"},
+                {bits(50), "2020-01-01T10:00:03"}});
+  EXPECT_THAT(named(DuplicateKind::kBurst),
+              UnorderedElementsAre(UnorderedElementsAre("s0.jpg", "s1.jpg"), UnorderedElementsAre("s2.jpg", "s3.jpg")));
+  options_.burst_distance = 9;
+  EXPECT_THAT(named(DuplicateKind::kBurst), IsEmpty());
+}
+
+TEST_F(DuplicatesTest, ABurstIsOfOneCameraWithAClock) {
+  plant("a.jpg", {.phash = bits(0), .taken = "2020-01-01T10:00:00", .model = "D90"});
+  plant("b.jpg", {.phash = bits(10), .taken = "2020-01-01T10:00:00", .model = "EOS"});
+  plant("c.jpg", {.phash = bits(20), .taken = "2020-01-01T10:00:00", .model = ""});
+  plant("d.jpg", {.phash = bits(10) << 20, .taken = "2020-01-01T10:00:00", .model = ""});
+  plant("e.jpg", {.phash = bits(10) << 30, .model = "D90"});
+  EXPECT_THAT(groups(), IsEmpty());
+}
+
+TEST_F(DuplicatesTest, TwoCamerasAtOnceMakeTwoBursts) {
+  for (const char* model : {"D90", "EOS"}) {
+    const std::uint64_t base = *model == 'D' ? 0 : bits(40) << 24;
+    plant(std::string(model) + "1.jpg", {.phash = base, .taken = "2020-01-01T10:00:00", .model = model});
+    plant(std::string(model) + "2.jpg", {.phash = base ^ bits(10), .taken = "2020-01-01T10:00:01", .model = model});
+  }
+  EXPECT_THAT(named(DuplicateKind::kBurst), UnorderedElementsAre(UnorderedElementsAre("D901.jpg", "D902.jpg"),
+                                                                 UnorderedElementsAre("EOS1.jpg", "EOS2.jpg")));
+}
+
+TEST_F(DuplicatesTest, ABurstThatIsNearAsAWholeIsToldOnce) {
+  plant_series({{bits(0), "2020-01-01T10:00:00"}, {bits(2), "2020-01-01T10:00:01"}});
+  plant("later.jpg", {.phash = bits(4), .taken = "2022-01-01T10:00:01"});
+  auto found = groups();
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_EQ(found[0].kind, DuplicateKind::kNear);
+  EXPECT_THAT(found[0].files, SizeIs(3));
+
+  plant("s9.jpg", {.phash = bits(14), .taken = "2020-01-01T10:00:02"});  // not near: now the burst says more
+  EXPECT_THAT(named(DuplicateKind::kNear), ElementsAre(SizeIs(3)));
+  EXPECT_THAT(named(DuplicateKind::kBurst), ElementsAre(UnorderedElementsAre("s0.jpg", "s1.jpg", "s9.jpg")));
+}
+
+TEST_F(DuplicatesTest, ABurstOfTwoNearGroupsIsTold) {
+  plant_series({{bits(0), "2020-01-01T10:00:00"},
+                {bits(1), "2020-01-01T10:00:01"},
+                {bits(14), "2020-01-01T10:00:02"},
+                {bits(15), "2020-01-01T10:00:03"}});
+  EXPECT_THAT(named(DuplicateKind::kNear), SizeIs(2));
+  EXPECT_THAT(named(DuplicateKind::kBurst), ElementsAre(SizeIs(4)));
+}
+
+TEST_F(DuplicatesTest, RecordsThatAreDamagedArePassedOver) {
+  const char* const kDamaged[] = {"null",
+                                  "[]",
+                                  "7",
+                                  R"({"phash":7})",
+                                  R"({"phash":"12"})",
+                                  R"({"phash":"zzzzzzzzzzzzzzzz"})",
+                                  R"({"dhash":"0000000000000001"})"};
+  int number = 0;
+  for (const char* data : kDamaged) plant("damaged" + std::to_string(number++) + ".jpg", {.hash_record = data});
+  EXPECT_THAT(groups(), IsEmpty());
+  plant("a.jpg", {.phash = 1});
+  plant("b.jpg", {.phash = 1});
+  EXPECT_THAT(named(DuplicateKind::kNear), ElementsAre(ElementsAre("a.jpg", "b.jpg")));
+}
+
+TEST_F(DuplicatesTest, ADamagedQualityIsNone) {
+  const char* const kDamaged[] = {
+      "null", "{}", R"({"contrast":"high"})", R"({"score":1})",
+      R"({"sharpness":1e300,"exposure":0.5,"contrast":0.5,"colourfulness":0.5,"noise":0.1,"score":0.5})"};
+  int number = 0;
+  for (const char* data : kDamaged)
+    plant("damaged" + std::to_string(number++) + ".jpg", {.phash = 1, .width = 10, .quality = data});
+  plant("whole.jpg", {.phash = 1});
+  const auto found = groups();
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_THAT(found[0].files, SizeIs(6));
+  EXPECT_EQ(names(found[0]).front(), "whole.jpg");
+}
+
+TEST_F(DuplicatesTest, RecordsOfAnotherVersionDoNotCount) {
+  plant("a.jpg", {.phash = 1});
+  plant("b.jpg", {.phash = 1});
+  options_.hash_stage.version = "2";
+  EXPECT_THAT(groups(), IsEmpty());
+}
+
+TEST_F(DuplicatesTest, GroupsAreOrderedByKindThenPath) {
+  plant("x1.jpg", {.phash = bits(60), .picture = "x"});
+  plant("x2.jpg", {.phash = bits(60), .picture = "x"});
+  plant("n1.jpg", {.phash = bits(1)});
+  plant("n2.jpg", {.phash = bits(1)});
+  plant("m1.jpg", {.phash = bits(30)});
+  plant("m2.jpg", {.phash = bits(30)});
+  plant("a1.jpg", {.phash = bits(15) << 40, .taken = "2020-01-01T10:00:00"});
+  plant("a2.jpg", {.phash = bits(24) << 40, .taken = "2020-01-01T10:00:00"});
+  std::vector<std::string> firsts;
+  for (const DuplicateGroup& group : groups()) firsts.push_back(names(group).front());
+  EXPECT_THAT(firsts, ElementsAre("x1.jpg", "m1.jpg", "n1.jpg", "a1.jpg"));
+}
+
+TEST_F(DuplicatesTest, SimilarPhotosComeNearestFirst) {
+  plant("far.jpg", {.phash = bits(30)});
+  plant("b.jpg", {.phash = bits(8)});
+  plant("a.jpg", {.phash = bits(3)});
+  plant("damaged.jpg", {.hash_record = "[1]"});
+  plant("blank.jpg", {.phash = bits(18), .quality = kBlank});
+  const auto similar = [&](std::vector<std::uint64_t> query, int distance, size_t limit) {
+    std::vector<std::pair<std::string, int>> found;
+    const auto photos = find_similar(*reader_, options_.hash_stage, query, distance, limit);
+    EXPECT_TRUE(photos.has_value()) << photos.error().message;
+    if (!photos) return found;
+    for (const SimilarPhoto& photo : *photos) found.emplace_back(file_name(photo.path), photo.distance);
+    return found;
+  };
+  using testing::Pair;
+  EXPECT_THAT(similar({0}, 18, 10), ElementsAre(Pair("a.jpg", 3), Pair("b.jpg", 8), Pair("blank.jpg", 18)));
+  EXPECT_THAT(similar({0}, 17, 1), ElementsAre(Pair("a.jpg", 3)));
+  EXPECT_THAT(similar({~std::uint64_t{0}, bits(29)}, 2, 10), ElementsAre(Pair("far.jpg", 1)));  // any variant
+  EXPECT_THAT(similar({}, 18, 10), IsEmpty());
+}
+
+}  // namespace
+}  // namespace image_engine::search
