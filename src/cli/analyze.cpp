@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -88,21 +89,26 @@ class AssetStream {
   std::uint64_t count_ = 0;
 };
 
+// A folder or file that was catalogued may be gone or away for now; so may what lies below a folder that is.
+bool may_be_away(const store::CatalogueReader& reader, const std::string& path) {
+  if (const Result<bool> known = reader.knows(path); known && *known) return true;
+  const Result<store::CatalogueStatus> status = reader.status();
+  return status && std::any_of(status->roots.begin(), status->roots.end(), [&](const std::string& root) {
+           return path == root || (path.starts_with(join_path(root, "")) && ::access(root.c_str(), F_OK) != 0);
+         });
+}
+
 Status check_paths(const Flags& flags, const Context& context) {
-  const Result<store::CatalogueReader> reader = store::CatalogueReader::open(context.catalogue);
-  std::string first_missing;
   for (const std::string& path : flags.paths) {
+    if (path.empty())
+      return fail(ErrorCode::kInvalidArgument, "an empty PATH: for the folder that you are in, write .");
     struct stat info {};
     if (::stat(path.c_str(), &info) == 0) return {};
-    if (first_missing.empty()) first_missing = path;
-    if (!reader) continue;
-    // A folder that the catalogue knows may be away for now.
-    const Result<store::CatalogueStatus> status = reader->status();
-    if (!status) continue;
-    for (const std::string& root : status->roots)
-      if (absolute_path(path) == root || absolute_path(path).starts_with(join_path(root, ""))) return {};
   }
-  return fail(ErrorCode::kNotFound, printable(first_missing) + ": no such file or folder");
+  const Result<store::CatalogueReader> reader = store::CatalogueReader::open(context.catalogue);
+  for (const std::string& path : flags.paths)
+    if (reader && may_be_away(*reader, absolute_path(path))) return {};
+  return fail(ErrorCode::kNotFound, printable(flags.paths.front()) + ": no such file or folder");
 }
 
 }  // namespace

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kBarInterval{100};
 constexpr std::chrono::seconds kLineInterval{5};
+constexpr size_t kBarColumns = 90;  // in less there is no room for a bar
 
 size_t terminal_width() {
   winsize size{};
@@ -69,7 +70,7 @@ void Progress::print(Clock::time_point now) {
   std::string text = fmt::format("{:<10} ", title_);
   if (total_ > 0) {
     const double fraction = static_cast<double>(done) / static_cast<double>(total);
-    if (terminal_ && terminal_width() >= 90) text += bar(fraction) + ' ';
+    if (terminal_ && terminal_width() >= kBarColumns) text += bar(fraction) + ' ';
     text += fmt::format("{:3.0f} %  {} of {}", fraction * 100, human_count(done), human_count(total));
   } else {
     text += human_count(done);
@@ -77,6 +78,8 @@ void Progress::print(Clock::time_point now) {
   text += rate >= 10 ? fmt::format("  {}/s", human_count(static_cast<std::uint64_t>(rate)))
                      : fmt::format("  {:.1f}/s", rate);
   if (total_ > 0 && rate > 0) text += "  ETA " + human_duration(static_cast<double>(total - done) / rate);
+  // A line that wraps cannot be overwritten; where it may be too long there is no bar, and all is ASCII.
+  if (terminal_ && text.size() >= terminal_width() && terminal_width() < kBarColumns) text.resize(terminal_width() - 1);
   std::fputs(terminal_ ? ("\r" + text + "\x1b[K").c_str() : (text + "\n").c_str(), stderr);
 }
 

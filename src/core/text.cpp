@@ -131,7 +131,7 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 
 std::string_view nearest_name(std::string_view word, std::span<const std::string_view> candidates) {
   std::string_view best;
-  size_t best_distance = std::max<size_t>(2, word.size() / 3) + 1;
+  size_t best_distance = std::clamp<size_t>(word.size() / 2, 1, std::max<size_t>(2, word.size() / 3)) + 1;
   for (std::string_view candidate : candidates) {
     const size_t distance = edit_distance(word, candidate);
     if (distance < best_distance) best_distance = distance, best = candidate;

@@ -48,11 +48,36 @@ struct Unref {
 using Picture = std::unique_ptr<VipsImage, Unref>;
 using Region = std::unique_ptr<VipsRegion, Unref>;
 
+// Where a library only warns of what then makes vips fail (libpng does), its words are kept among vips' errors, with
+// this before them.
+constexpr const char* kWarning = "warning";
+constexpr std::string_view kWarningPrefix = "warning: ";
+
+void keep_warning(const char*, GLogLevelFlags level, const char* message, void*) {
+  if ((level & G_LOG_LEVEL_WARNING) != 0 && message != nullptr) vips_error(kWarning, "%s", message);
+}
+
+// The first error in vips' buffer, else the last warning.
+std::string_view reason_in(std::string_view lines) {
+  std::string_view warning;
+  while (!lines.empty()) {
+    const size_t end = std::min(lines.find('\n'), lines.size());
+    const std::string_view line = lines.substr(0, end);
+    lines.remove_prefix(std::min(end + 1, lines.size()));
+    if (line.starts_with(kWarningPrefix))
+      warning = line.substr(kWarningPrefix.size());
+    else if (!line.empty())
+      return line;
+  }
+  return warning.empty() ? "it is damaged" : warning;
+}
+
 // vips' error buffer belongs to the process: taken and emptied, so that it never grows.
 Error vips_failure(ErrorCode code) {
   const std::unique_ptr<char, decltype(&g_free)> all(vips_error_buffer_copy(), g_free);
-  const std::string_view text(all.get());
-  return {code, "the picture cannot be decoded: " + clean_text(text.substr(0, std::min<size_t>(text.find('\n'), 200)))};
+  std::string_view reason = reason_in(all.get());
+  if (reason.starts_with("source: bad seek")) reason = "it points behind its own end: cut short or damaged";
+  return {code, "the picture cannot be decoded: " + clean_text(reason.substr(0, 200))};
 }
 
 // Opens lazily: the header is read, pixels come when asked for. Streams top to bottom where the format can.
@@ -60,6 +85,7 @@ Result<Picture> open(const Loader& loader, Bytes file, VipsFailOn fail_on) {
   const std::unique_ptr<VipsBlob, void (*)(VipsBlob*)> blob(
       vips_blob_new(nullptr, file.data(), file.size()),
       [](VipsBlob* b) { vips_area_unref(reinterpret_cast<VipsArea*>(b)); });
+  vips_error_clear();  // of what was said about another file
   VipsImage* out = nullptr;
   if (vips_call(loader.operation, blob.get(), &out, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on", fail_on, nullptr) != 0)
     return fail(vips_failure(ErrorCode::kCorrupt));
@@ -248,9 +274,9 @@ void load_modules() {
 
 Status init_vips(int threads) {
   g_setenv("VIPSHOME", "/nonexistent", TRUE);
+  g_log_set_default_handler(keep_warning, nullptr);
   if (vips_init("image-engine-worker") != 0) return fail(vips_failure(ErrorCode::kInternal));
   load_modules();
-  g_log_set_default_handler([](const char*, GLogLevelFlags, const char*, void*) {}, nullptr);
   vips_concurrency_set(std::max(threads, 1));
   // Cached operations are found again by the address of their buffer, which a later file may reuse.
   vips_cache_set_max(0);

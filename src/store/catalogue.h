@@ -31,6 +31,8 @@ class CatalogueReader {
   // kNotFound when no such file is catalogued.
   Result<AssetId> find_asset_by_path(const std::string& path) const;
   Result<AssetId> find_asset_by_hash(const Hash128& hash) const;
+  // Whether a catalogued file, in whatever state, lies at or below this absolute path.
+  Result<bool> knows(const std::string& path) const;
   // Of its files, `first` comes first, and what it says about the picture counts; else the oldest that is present.
   Result<AssetRecord> asset_record(AssetId id, const std::string& first = {}) const;
   Result<std::vector<AssetId>> asset_ids() const;

@@ -35,6 +35,14 @@ Result<AssetId> CatalogueReader::find_asset_by_path(const std::string& path) con
   });
 }
 
+Result<bool> CatalogueReader::knows(const std::string& path) const {
+  return guarded([&] {
+    const PathRange range = below(path);
+    return connection_->integer("SELECT EXISTS (SELECT 1 FROM files WHERE path = ? OR (path >= ? AND path < ?))",
+                                Blob{range.self}, Blob{range.from}, Blob{range.to}) != 0;
+  });
+}
+
 Result<AssetId> CatalogueReader::find_asset_by_hash(const Hash128& hash) const {
   return guarded([&] {
     const AssetId asset = connection_->integer("SELECT id FROM assets WHERE hash = ?", Blob{bytes_of(hash)});

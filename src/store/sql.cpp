@@ -164,7 +164,8 @@ Connection::~Connection() {
 void Connection::open(Access access) {
   struct stat file {};
   if (::stat(path_.c_str(), &file) != 0) throw SqlFailure{errno_error("catalogue " + to_utf8(path_))};
-  if (!S_ISREG(file.st_mode)) raise(ErrorCode::kInvalidArgument, "catalogue " + to_utf8(path_) + " is not a file");
+  if (!S_ISREG(file.st_mode))
+    raise(ErrorCode::kIo, "catalogue " + to_utf8(path_) + " is not a file: name one with --catalog");
   const auto connect = [&](const std::string& name, int flags) {
     try {
       database_ = std::make_unique<SQLite::Database>(name, flags, kBusyMilliseconds);

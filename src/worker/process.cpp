@@ -28,7 +28,7 @@ std::string default_program() {
 }
 
 std::vector<std::string> worker_environment() {
-  std::vector<std::string> environment = {"LANG=C.UTF-8", "HOME=/nonexistent", "PATH=/nonexistent", "VIPS_WARNING=0",
+  std::vector<std::string> environment = {"LANG=C.UTF-8", "HOME=/nonexistent", "PATH=/nonexistent",
                                           // Large pages for pixels: faults of 4 KB cost a third of a full-size decode.
                                           "GLIBC_TUNABLES=glibc.malloc.hugetlb=1"};
   // Loader and sanitizer settings decide whether the program starts at all; the rest of ours is nobody's business

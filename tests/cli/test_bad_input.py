@@ -72,7 +72,6 @@ def test_ledger_messages_say_what_is_wrong(engine):
         assert codes[name] == code
 
 
-@pytest.mark.xfail(reason="libvips says nothing about two broken PNGs, and the message then ends with a colon")
 def test_ledger_messages_end_with_a_reason(engine):
     engine.analyze(HOSTILE, expect=DONE_WITH_FAILURES)
     assert [entry for entry in engine.failures().values() if entry["message"].rstrip().endswith(":")] == []
