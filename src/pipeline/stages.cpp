@@ -37,11 +37,11 @@ std::string look_at_hashes(const Sight& sight) {
 }  // namespace
 
 const std::vector<PictureStage>& picture_stages() {
-  static const std::vector<PictureStage> stages = {
+  static const std::vector<PictureStage> kStages = {
       {quality_key(), kWorkingEdge, true, look_at_quality},
       {hash_key(), kWorkingEdge, false, look_at_hashes},
   };
-  return stages;
+  return kStages;
 }
 
 store::StageKey thumbnail_key(const Config& config) {
