@@ -107,7 +107,8 @@ def test_lines_come_while_the_run_goes_on(folder, photos):
     process = engine.start("analyze", photos, "--workers", "1", "--ndjson", "--quiet")
     first = json.loads(process.stdout.readline())
     assert process.poll() is None and first["asset"]
-    rest, _ = process.communicate(timeout=60)
+    rest = process.stdout.read()  # communicate() would pass over what readline() has read ahead
+    process.wait(timeout=60)
     hashes = [first["asset"]] + [json.loads(line)["asset"] for line in rest.splitlines()]
     assert process.returncode == DONE_WITH_FAILURES
     assert len(set(hashes)) == 60 == len(set(hashes) - {None})
