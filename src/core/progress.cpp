@@ -57,8 +57,6 @@ void Progress::add(std::uint64_t steps) {
   if (const std::unique_lock lock(print_mutex_, std::try_to_lock); lock.owns_lock()) print(now);
 }
 
-void Progress::set_total(std::uint64_t total) { total_ = total; }
-
 double Progress::seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
 
 void Progress::print(Clock::time_point now) {

@@ -18,8 +18,6 @@ class Progress {
   Progress(const Progress&) = delete;
 
   void add(std::uint64_t steps = 1);
-  // For jobs whose size shows as they go.
-  void set_total(std::uint64_t total);
   [[nodiscard]] std::uint64_t done() const { return done_; }
   [[nodiscard]] double seconds() const;
 

@@ -39,7 +39,6 @@ Result<Reply> Lease::try_once(const Task& task, bool& worth_retry) {
   request.max_edge = task.max_edge;
   request.thumbnail_edge = task.thumbnail_edge;
   request.thumbnail_quality = task.thumbnail_quality;
-  request.has_sidecar = task.sidecar_fd >= 0;
   // Three bytes a pixel: more could not even be held. What needs less is decoded in strips or at a smaller scale; what
   // needs more meets the worker's memory limit.
   request.max_pixels = pool_->options().memory_limit / 3;

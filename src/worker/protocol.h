@@ -16,7 +16,7 @@
 
 namespace image_engine::worker {
 
-inline constexpr std::uint32_t kProtocolVersion = 3;
+inline constexpr std::uint32_t kProtocolVersion = 4;
 inline constexpr size_t kMaxReplyBytes = size_t{8} << 20;  // of the archived Reply; pixels begin behind it
 inline constexpr int kSocketFd = 3;                        // in the worker
 inline constexpr int kMemoryFd = 4;                        // in the worker
@@ -35,7 +35,6 @@ struct Request {
   std::uint32_t max_edge = 0;    // of the decoded picture, 0 for full size
   std::uint32_t thumbnail_edge = 256;
   std::uint32_t thumbnail_quality = 80;
-  std::uint32_t has_sidecar = 0;  // a second descriptor is attached
   std::uint64_t max_pixels = 0;
 };
 
