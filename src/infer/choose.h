@@ -1,0 +1,29 @@
+// Which precision of a model this machine should run: measured once, remembered.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "core/result.h"
+#include "infer/session.h"
+#include "models/spec.h"
+#include "models/store.h"
+
+namespace image_engine::infer {
+
+struct Chosen {
+  std::unique_ptr<Session> session;
+  std::string precision;  // of the variant
+  std::string reason;     // for people: "int8: 2.1 times as fast as fp32, cosine 0.9998"
+};
+
+// Of the spec's installed variants, the fastest on this CPU whose outputs for `canaries` (inputs as Session::run takes
+// them, at least one) agree with those of the first variant as its gate demands. With one variant nothing is measured.
+// The choice is kept in `<memory folder>/precisions.json` by (model's file hashes, CPU model, runtime version); a
+// damaged file is as none. A variant that cannot be loaded, gives NaN or another shape is refused; when the first
+// variant cannot be loaded, its error is the result.
+Result<Chosen> choose_precision(const models::Spec& spec, const models::Store& store, const SessionOptions& options,
+                                std::span<const Tensor> canaries, const std::string& memory_folder);
+
+}  // namespace image_engine::infer

@@ -1,0 +1,60 @@
+// What goes into a model and comes out of it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <numeric>
+#include <span>
+#include <vector>
+
+namespace image_engine {
+
+enum class ElementType : std::uint8_t { kFloat32, kFloat16, kInt64, kInt32, kUint8, kBool };
+
+constexpr std::size_t element_size(ElementType type) {
+  switch (type) {
+    case ElementType::kInt64:
+      return 8;
+    case ElementType::kFloat32:
+    case ElementType::kInt32:
+      return 4;
+    case ElementType::kFloat16:
+      return 2;
+    case ElementType::kUint8:
+    case ElementType::kBool:
+      return 1;
+  }
+  return 1;
+}
+
+// Dense, row-major, in the machine's byte order. data.size() is the product of `shape` times element_size(type).
+struct Tensor {
+  ElementType type = ElementType::kFloat32;
+  std::vector<std::int64_t> shape;
+  std::vector<std::byte> data;
+
+  // Zeros. `shape` has no negative numbers.
+  static Tensor zeros(ElementType type, std::vector<std::int64_t> shape) {
+    Tensor tensor{type, std::move(shape), {}};
+    tensor.data.resize(tensor.count() * element_size(type));
+    return tensor;
+  }
+
+  [[nodiscard]] std::size_t count() const {
+    return std::accumulate(shape.begin(), shape.end(), std::size_t{1},
+                           [](std::size_t product, std::int64_t n) { return product * static_cast<std::size_t>(n); });
+  }
+  // The elements; T must be what `type` says (std::uint16_t for kFloat16).
+  template <typename T>
+  [[nodiscard]] std::span<const T> as() const {
+    return {reinterpret_cast<const T*>(data.data()), data.size() / sizeof(T)};
+  }
+  template <typename T>
+  [[nodiscard]] std::span<T> as() {
+    return {reinterpret_cast<T*>(data.data()), data.size() / sizeof(T)};
+  }
+};
+
+}  // namespace image_engine

@@ -1,0 +1,51 @@
+// Things in a picture, by any detector that a spec describes.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/result.h"
+#include "infer/session.h"
+#include "models/spec.h"
+#include "preprocess/plan.h"
+#include "types/box.h"
+#include "types/image.h"
+
+namespace image_engine::vision {
+
+struct DetectedObject {
+  std::uint32_t label = 0;  // index into the spec's labels
+  float confidence = 0;     // 0…1
+  Box box;                  // in pixels of the upright photo, inside it
+};
+
+class ObjectDetector {
+ public:
+  // Checks that the graph's input and outputs are what the spec's plan and head say. Errors: kInvalidArgument (the
+  // spec: unknown head or option, labels of another number than the model's classes), kCorrupt (the graph).
+  static Result<ObjectDetector> create(const models::Spec& spec, std::unique_ptr<infer::Session> session);
+
+  // `picture`: upright, perhaps reduced; boxes are given in pixels of the full photo, of this size. Best first, at most
+  // 300. Thread-safe. Errors: kCorrupt when the model's output has NaN or another shape.
+  [[nodiscard]] Result<std::vector<DetectedObject>> detect(const ImageView& picture, std::uint32_t full_width,
+                                                           std::uint32_t full_height) const;
+
+  [[nodiscard]] const std::string& label(std::uint32_t index) const { return labels_[index]; }
+  [[nodiscard]] const preprocess::Plan& plan() const { return plan_; }
+  [[nodiscard]] const infer::Session& session() const { return *session_; }
+
+ private:
+  ObjectDetector() = default;
+  preprocess::Plan plan_;
+  struct Head;
+  std::shared_ptr<const Head> head_;
+  std::shared_ptr<infer::Session> session_;
+  std::vector<std::string> labels_;
+  std::vector<std::string> outputs_;
+};
+
+// The plan that a spec's input section describes. kInvalidArgument names the value that is none.
+Result<preprocess::Plan> plan_of(const models::Spec& spec);
+
+}  // namespace image_engine::vision
