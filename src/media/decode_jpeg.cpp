@@ -96,16 +96,17 @@ void limit_scans(j_common_ptr info) {
   if (reinterpret_cast<j_decompress_ptr>(info)->input_scan_number > kMaxScans) ERREXIT(info, JERR_NO_BACKING_STORE);
 }
 
-// Sets the smallest DCT scale at which both edges are 2.5 times the target's or more. Nearer to it the cut-off of the
-// scaled DCT shows: at 1.5 times the mean distance from a full decode that is resized reaches 3/255 for pictures of
-// fine texture, at 2.5 it is below 1/255 for photographs and below 2/255 for those. libjpeg-turbo has fast code for
-// these four only.
+// The smallest DCT scale, in eighths, at which both edges are still so many times the target's: nearer to it the
+// cut-off of the scaled DCT shows. Against a full decode that is resized, the worst of 586 working pictures is off
+// by 1.4/255 in the mean at 2.5 times, by 0.6/255 at these. Small pictures may be all fine texture, and cost little
+// anyway. libjpeg-turbo has fast code for these four scales only.
 unsigned choose_eighths(Size full, Size target) {
-  const auto enough = [](std::uint64_t edge, unsigned eighths, std::uint64_t wanted) {
-    return edge * eighths >= wanted * 20;
-  };
-  for (const unsigned eighths : {1U, 2U, 4U})
-    if (enough(full.width, eighths, target.width) && enough(full.height, eighths, target.height)) return eighths;
+  constexpr std::uint64_t kSmall = 4'000'000;  // pixels
+  const unsigned times = std::uint64_t{full.width} * full.height < kSmall ? 4 : 3;
+  for (const unsigned eighths : {1U, 2U, 4U}) {
+    const auto enough = [&](std::uint64_t edge, std::uint64_t wanted) { return edge * eighths >= wanted * times * 8; };
+    if (enough(full.width, target.width) && enough(full.height, target.height)) return eighths;
+  }
   return 8;
 }
 

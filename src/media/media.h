@@ -59,8 +59,8 @@ struct Decoded {
 
 // Upright (EXIF orientation applied), converted by ICC to sRGB, alpha over white, 8 bits.
 // All is resized by the same antialiased Lanczos, as Pillow's Image.resize(LANCZOS) does; the
-// edge that is not the longer one is rounded to nearest. JPEG decodes at the smallest DCT scale that is at least 2.5
-// times the wanted size. RAW takes the camera's preview when that is large enough.
+// edge that is not the longer one is rounded to nearest. JPEG decodes at the smallest DCT scale that is at least 3
+// times the wanted size, 4 times for small pictures. RAW takes the camera's preview when that is large enough.
 // Errors: kUnsupported (a video, not media), kCorrupt, kTooLarge.
 Result<Decoded> decode(Bytes file, const DecodeOptions& options);
 
