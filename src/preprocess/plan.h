@@ -16,12 +16,20 @@ namespace image_engine::preprocess {
 
 // How the picture's shape meets the model's.
 enum class Fit : std::uint8_t {
-  kStretch,     // both edges to the input's, aspect not kept
-  kLetterbox,   // as large as fits, the rest is padding
-  kCentreCrop,  // short edge to the input's (`resize_edge` if set), then the middle of it
-  kShortEdge,   // short edge to `width`, the longer at most `longest`; the input has the size that results, no padding
+  // Both edges to the input's, aspect not kept.
+  kStretch,
+  // As large as fits: one edge is the input's, the other rounded to nearest (a half up), at least 1. The rest is
+  // padding.
+  kLetterbox,
+  // Short edge to `resize_edge` (0: the input's longer edge), the longer one rounded down, as transformers' CLIP has
+  // it; then the middle, its offsets rounded down.
+  kCentreCrop,
+  // Short edge to `width`, the longer one rounded down; where that is more than `longest`, the longer one to `longest`
+  // and the shorter one rounded to nearest, in transformers' DETR's arithmetic (so the longer may be one less). The
+  // input has the size that results, no padding; `height` is not used.
+  kShortEdge,
 };
-// Where a letterboxed picture lies.
+// Where a letterboxed picture lies; offsets are rounded down.
 enum class Align : std::uint8_t { kCentre, kTopLeft };
 // Antialiased, as Pillow defines them (support grows with the ratio); kNearest is not.
 enum class Filter : std::uint8_t { kNearest, kBilinear, kBicubic, kLanczos };
@@ -35,14 +43,16 @@ std::optional<Filter> filter_from_name(std::string_view name);
 std::optional<Layout> layout_from_name(std::string_view name);
 std::optional<ChannelOrder> channel_order_from_name(std::string_view name);
 
+inline constexpr std::uint32_t kLargestEdge = 4096;
+
 // A plain value. Channel triples are in the order of `order`; pixels are 0…255 before normalisation.
 struct Plan {
-  std::uint32_t width = 0, height = 0;  // of the input, 1…4096
+  std::uint32_t width = 0, height = 0;  // of the input, 1…kLargestEdge
   Fit fit = Fit::kStretch;
   Align align = Align::kCentre;
   Filter filter = Filter::kBilinear;
-  std::uint32_t resize_edge = 0;  // kCentreCrop: the short edge before cropping; 0: that of the input
-  std::uint32_t longest = 0;      // kShortEdge: 0 is no limit
+  std::uint32_t resize_edge = 0;  // kCentreCrop: the short edge before cropping, at least both of the input's
+  std::uint32_t longest = 0;      // kShortEdge: 0 is kLargestEdge
   std::array<float, 3> pad{};     // padding's pixel, 0…255
   Layout layout = Layout::kNchw;
   ChannelOrder order = ChannelOrder::kRgb;
@@ -52,13 +62,16 @@ struct Plan {
   bool operator==(const Plan&) const = default;
 };
 
+// kInvalidArgument names what is out of its range.
+Status check_plan(const Plan& plan);
+
 // Where the picture lies in the input: input = offset + picture × scale, in pixels, edge to edge.
 struct Placement {
   double scale_x = 1, scale_y = 1;
   double offset_x = 0, offset_y = 0;
 };
 
-// The size of the input that this plan makes of such a picture: {width, height} but for kShortEdge.
+// The size of the input that this sound plan makes of such a picture: {width, height} but for kShortEdge.
 struct InputSize {
   std::uint32_t width = 0, height = 0;
 };
@@ -74,7 +87,8 @@ Result<Prepared> prepare(const Plan& plan, const ImageView& picture);
 // The same into one item of a batch: `out` has 3 × H × W elements of the plan's type.
 Result<Placement> prepare_into(const Plan& plan, const ImageView& picture, std::span<std::byte> out);
 
-// The longer edge that a decoded picture should at least have so that this plan loses nothing it could show.
+// The longer edge that a decoded picture should at least have so that this plan loses nothing it could show. Where the
+// short edge counts (all but kLetterbox), pictures up to 2:1 are meant.
 std::uint32_t wanted_edge(const Plan& plan);
 
 }  // namespace image_engine::preprocess

@@ -1,0 +1,38 @@
+#include <utility>
+
+#include "preprocess/plan.h"
+
+namespace image_engine::preprocess {
+namespace {
+
+template <typename T>
+using Names = std::pair<std::string_view, T>;
+
+template <typename T, std::size_t N>
+std::optional<T> find(const Names<T> (&names)[N], std::string_view name) {
+  for (const auto& [known, value] : names)
+    if (known == name) return value;
+  return std::nullopt;
+}
+
+constexpr Names<Fit> kFits[] = {{"stretch", Fit::kStretch},
+                                {"letterbox", Fit::kLetterbox},
+                                {"centre-crop", Fit::kCentreCrop},
+                                {"short-edge", Fit::kShortEdge}};
+constexpr Names<Align> kAligns[] = {{"centre", Align::kCentre}, {"top-left", Align::kTopLeft}};
+constexpr Names<Filter> kFilters[] = {{"nearest", Filter::kNearest},
+                                      {"bilinear", Filter::kBilinear},
+                                      {"bicubic", Filter::kBicubic},
+                                      {"lanczos", Filter::kLanczos}};
+constexpr Names<Layout> kLayouts[] = {{"nchw", Layout::kNchw}, {"nhwc", Layout::kNhwc}};
+constexpr Names<ChannelOrder> kOrders[] = {{"rgb", ChannelOrder::kRgb}, {"bgr", ChannelOrder::kBgr}};
+
+}  // namespace
+
+std::optional<Fit> fit_from_name(std::string_view name) { return find(kFits, name); }
+std::optional<Align> align_from_name(std::string_view name) { return find(kAligns, name); }
+std::optional<Filter> filter_from_name(std::string_view name) { return find(kFilters, name); }
+std::optional<Layout> layout_from_name(std::string_view name) { return find(kLayouts, name); }
+std::optional<ChannelOrder> channel_order_from_name(std::string_view name) { return find(kOrders, name); }
+
+}  // namespace image_engine::preprocess

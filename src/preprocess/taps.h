@@ -1,0 +1,30 @@
+// Which input samples make an output sample, and by what weights: Pillow's definition of Image.resize.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "preprocess/plan.h"
+
+namespace image_engine::preprocess {
+
+// How one axis is resampled: `extent` (from the input's begin, at most `in`) maps onto `out` samples.
+struct Axis {
+  std::uint32_t in = 0;   // samples there are, at least 1
+  double extent = 0;      // more than 0
+  std::uint64_t out = 0;  // at least 1; may be far more than what is computed of it
+};
+
+// Of the outputs [begin, begin + length) of an axis. Output i is the sum over k < count[i] of
+// weights[i · stride + k] × input[first[i] + k]; first[i] + count[i] ≤ axis.in, count[i] ≥ 1, the weights' sum is 1.
+struct Taps {
+  std::vector<std::uint32_t> first, count;
+  std::vector<float> weights;  // the rest of a stride is zero
+  std::uint32_t stride = 0;
+};
+
+// Antialiased: the filter is stretched by the ratio where the output is smaller. Kernels: the triangle; Keys' cubic
+// with a = −0.5; sinc × sinc with a = 3; kNearest takes the sample under the output's centre.
+Taps make_taps(Filter filter, const Axis& axis, std::uint64_t begin, std::uint32_t length);
+
+}  // namespace image_engine::preprocess
