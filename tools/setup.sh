@@ -9,13 +9,14 @@ usage: tools/setup.sh [--samples-only] [--help]
 Installs what is missing, in this order:
   1. Debian packages named in tools/apt-packages.txt (root or sudo; only those that are absent)
   2. build/venv from tools/requirements.txt (versions and hashes pinned)
-  3. build/share/places.csv, the place names (GeoNames, CC BY 4.0)
-  4. build/samples, the pictures and clips that the tests, benchmarks and `make run` use
+  3. build/onnxruntime, the inference runtime: library from PyPI, headers from npm (tools/npm-packages.txt)
+  4. build/share/places.csv, the place names (GeoNames, CC BY 4.0)
+  5. build/samples, the pictures and clips that the tests, benchmarks and `make run` use
 
-  --samples-only   leave the Debian packages alone, do 2 to 4
+  --samples-only   leave the Debian packages alone, do 2 to 5
   --help           this text
 
-Downloads go through the machine's own apt and pip configuration.
+Downloads go through the machine's own apt, pip and npm configuration.
 TEXT
 }
 
@@ -68,7 +69,12 @@ fail_with_log() {
   fail "$1"
 }
 
-wanted_packages() { sed 's/#.*//' "$root/tools/apt-packages.txt" | tr -s ' \n' '\n' | sed '/^$/d' | sort -u; }
+wanted_packages() {
+  {
+    sed 's/#.*//' "$root/tools/apt-packages.txt" | tr -s ' \n' '\n'
+    command -v npm >/dev/null || echo npm # any npm will do, and other packages of it conflict with Debian's
+  } | sed '/^$/d' | sort -u
+}
 
 install_packages() {
   local missing=() list sudo
@@ -97,6 +103,26 @@ make_venv() {
   retry "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$root/tools/requirements.txt" ||
     fail "pip could not install tools/requirements.txt"
   mark_done venv "$wanted"
+}
+
+# The library comes with the wheel in build/venv, under the name that programs look for; the headers lie in an npm package.
+fetch_onnxruntime() {
+  local wanted library package sum downloads
+  wanted=$(hash_of "$root/tools/requirements.txt" "$root/tools/npm-packages.txt")
+  is_done onnxruntime "$wanted" && [ -e "$build/onnxruntime/lib/libonnxruntime.so.1" ] && return 0
+  say "fetching ONNX Runtime's headers"
+  mkdir -p "$build/onnxruntime/lib" "$build/onnxruntime/include"
+  library=$(echo "$venv"/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.1.*)
+  [ -f "$library" ] || fail "the onnxruntime wheel in build/venv holds no libonnxruntime.so.1.*"
+  cp -f "$library" "$build/onnxruntime/lib/libonnxruntime.so.1"
+  read -r package sum < <(sed -n 's/^com.github.asus4.onnxruntime@/&/p' "$root/tools/npm-packages.txt")
+  downloads=$(mktemp -d "$build/.downloads.XXXXXX")
+  retry timeout 900 npm pack --silent --pack-destination "$downloads" "$package" >/dev/null 9>&- || fail "npm could not fetch $package"
+  echo "$sum $(echo "$downloads"/*.tgz)" | sha256sum --check --quiet || fail "$package is not what tools/npm-packages.txt says"
+  tar -xzf "$downloads"/*.tgz -C "$build/onnxruntime/include" --wildcards --transform 's#.*/##' \
+    '*/ios-arm64/onnxruntime.framework/Headers/*.h'
+  rm -r -- "$downloads"
+  mark_done onnxruntime "$wanted"
 }
 
 # skimage/data and the place names come out of archives that are never installed.
@@ -144,6 +170,7 @@ flock 9
 
 [ "$with_packages" = no ] || install_packages
 make_venv
+fetch_onnxruntime
 fetch_data
 unpack_opencv_doc
 make_samples
