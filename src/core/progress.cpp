@@ -38,8 +38,12 @@ bool is_terminal(int fd) {
   return ::isatty(fd) == 1 && kind != nullptr && std::string_view(kind) != "dumb";
 }
 
-Progress::Progress(std::string title, std::uint64_t total, bool enabled)
-    : title_(std::move(title)), total_(total), enabled_(enabled), terminal_(is_terminal(STDERR_FILENO)) {
+Progress::Progress(std::string title, std::uint64_t total, bool enabled, ProgressUnit unit)
+    : title_(std::move(title)),
+      total_(total),
+      enabled_(enabled),
+      unit_(unit),
+      terminal_(is_terminal(STDERR_FILENO)) {
   next_print_ = (start_ + (terminal_ ? Clock::duration(kBarInterval) : Clock::duration(kLineInterval)))
                     .time_since_epoch()
                     .count();
@@ -65,15 +69,18 @@ void Progress::print(Clock::time_point now) {
   const std::uint64_t done = done_, total = std::max<std::uint64_t>(total_, done);
   const double elapsed = seconds();
   const double rate = elapsed > 0 ? static_cast<double>(done) / elapsed : 0;
+  const auto amount = [&](std::uint64_t steps) {
+    return unit_ == ProgressUnit::kByte ? human_bytes(steps) : human_count(steps);
+  };
   std::string text = fmt::format("{:<10} ", title_);
   if (total_ > 0) {
     const double fraction = static_cast<double>(done) / static_cast<double>(total);
     if (terminal_ && terminal_width() >= kBarColumns) text += bar(fraction) + ' ';
-    text += fmt::format("{:3.0f} %  {} of {}", fraction * 100, human_count(done), human_count(total));
+    text += fmt::format("{:3.0f} %  {} of {}", fraction * 100, amount(done), amount(total));
   } else {
-    text += human_count(done);
+    text += amount(done);
   }
-  text += rate >= 10 ? fmt::format("  {}/s", human_count(static_cast<std::uint64_t>(rate)))
+  text += rate >= 10 ? fmt::format("  {}/s", amount(static_cast<std::uint64_t>(rate)))
                      : fmt::format("  {:.1f}/s", rate);
   if (total_ > 0 && rate > 0) text += "  ETA " + human_duration(static_cast<double>(total - done) / rate);
   // A line that wraps cannot be overwritten; where it may be too long there is no bar, and all is ASCII.

@@ -9,10 +9,13 @@
 
 namespace image_engine {
 
+// What a step is.
+enum class ProgressUnit : std::uint8_t { kItem, kByte };
+
 // One job of `total` steps. Thread-safe. With `enabled` false it only counts.
 class Progress {
  public:
-  Progress(std::string title, std::uint64_t total, bool enabled);
+  Progress(std::string title, std::uint64_t total, bool enabled, ProgressUnit unit = ProgressUnit::kItem);
   // Erases the bar; elsewhere nothing remains to be done.
   ~Progress();
   Progress(const Progress&) = delete;
@@ -29,6 +32,7 @@ class Progress {
   std::atomic<std::uint64_t> total_;
   std::atomic<std::uint64_t> done_ = 0;
   bool enabled_;
+  ProgressUnit unit_;
   bool terminal_;
   Clock::time_point start_ = Clock::now();
   std::atomic<Clock::rep> next_print_;

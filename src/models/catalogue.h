@@ -26,7 +26,8 @@ class Catalogue {
   std::vector<Spec> specs_;  // by name
 };
 
-// One spec of a file that holds just one (`models add --spec`).
-Result<Spec> read_spec(const std::string& file);
+// One spec of a file that holds just one (`models add --spec`); `like:` finds those of `known`. Its files may lack
+// sources and checksums, and may be none: add_model() completes them.
+Result<Spec> read_spec(const std::string& file, const Catalogue& known);
 
 }  // namespace image_engine::models

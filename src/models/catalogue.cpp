@@ -1,0 +1,75 @@
+#include "models/catalogue.h"
+
+#include <dirent.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "core/file.h"
+#include "core/text.h"
+#include "models/spec_file.h"
+
+namespace image_engine::models {
+namespace {
+
+// The files of specs in a folder, by name; none where it is absent.
+Result<std::vector<std::string>> spec_files(const std::string& folder) {
+  struct Close {
+    void operator()(DIR* stream) const { ::closedir(stream); }
+  };
+  const std::unique_ptr<DIR, Close> stream(::opendir(folder.c_str()));
+  std::vector<std::string> files;
+  if (!stream) {
+    if (errno == ENOENT) return files;
+    return fail(errno_error("cannot read " + printable(folder)));
+  }
+  while (const dirent* entry = ::readdir(stream.get()))
+    if (const std::string extension = lower_extension(entry->d_name); extension == ".yaml" || extension == ".yml")
+      files.push_back(join_path(folder, entry->d_name));
+  std::ranges::sort(files);
+  return files;
+}
+
+}  // namespace
+
+Result<Catalogue> Catalogue::load(const std::string& shipped, const std::string& added) {
+  IE_TRY(SpecMap specs, read_specs(shipped, {}));
+  IE_TRY(const std::vector<std::string> files, spec_files(added));
+  SpecMap own;
+  for (const std::string& file : files) {
+    IE_TRY(SpecMap more, read_specs(file, specs));
+    for (auto& [name, spec] : more)
+      if (const auto [at, is_new] = own.try_emplace(name, std::move(spec)); !is_new)
+        return fail(ErrorCode::kInvalidArgument, fmt::format("{}: the model {} is in {} too", printable(file), name,
+                                                             printable(at->second.file)));
+  }
+  own.merge(specs);  // those that the user's do not replace
+  Catalogue catalogue;
+  for (auto& [name, spec] : own) catalogue.specs_.push_back(std::move(spec));
+  return catalogue;
+}
+
+Result<const Spec*> Catalogue::find(std::string_view name) const {
+  const auto found = std::ranges::find(specs_, name, &Spec::name);
+  if (found != specs_.end()) return &*found;
+  std::vector<std::string_view> names;
+  for (const Spec& spec : specs_) names.push_back(spec.name);
+  const std::string_view nearest = nearest_name(name.substr(0, 100), names);
+  return fail(ErrorCode::kNotFound,
+              fmt::format("no model \"{}\"{}", printable(name),
+                          nearest.empty() ? "; `image-engine models list` names them"
+                                          : fmt::format("; did you mean \"{}\"?", nearest)));
+}
+
+Result<Spec> read_spec(const std::string& file, const Catalogue& known) {
+  SpecMap by_name;
+  for (const Spec& spec : known.specs()) by_name.emplace(spec.name, spec);
+  IE_TRY(SpecMap specs, read_specs(file, by_name, false));
+  if (specs.size() != 1)
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{} holds {} models; it should hold one", printable(file), specs.size()));
+  return std::move(specs.begin()->second);
+}
+
+}  // namespace image_engine::models

@@ -1,0 +1,26 @@
+// A lock between processes, kept by the kernel: a killed process holds none.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "core/file.h"
+#include "core/result.h"
+
+namespace image_engine::models {
+
+class FolderLock {
+ public:
+  FolderLock(FolderLock&&) noexcept = default;
+  // Frees it and removes its file.
+  ~FolderLock();
+  // Waits for whoever holds `file` (made when absent; its folder must be there). kInterrupted once cancelled.
+  static Result<FolderLock> take(const std::string& file, const std::function<bool()>& cancelled);
+
+ private:
+  FolderLock(UniqueFd fd, std::string file) : fd_(std::move(fd)), file_(std::move(file)) {}
+  UniqueFd fd_;
+  std::string file_;
+};
+
+}  // namespace image_engine::models

@@ -1,0 +1,41 @@
+// Downloads over HTTP, the one user of libcurl.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "core/result.h"
+
+namespace image_engine::models {
+
+struct HttpRequest {
+  std::string url;     // https, or http to this machine
+  std::string bearer;  // a key that goes to the url's own host alone, whatever it redirects to; empty: none
+  std::uint64_t most_bytes = 0;
+  std::chrono::milliseconds first_delay{1000};  // before the second try; doubles
+  std::function<void(std::uint64_t done, std::uint64_t total)> progress;
+  std::function<bool()> cancelled;
+};
+
+struct HttpAnswer {
+  std::string linked_etag;  // X-Linked-ETag, without quotes: of Hugging Face, the sha256 of a large file
+};
+
+// Fetches the url into `path`, going on with what lies there when the server says that its file is the same (ETag or
+// Last-Modified, kept in `<path>.from`), else anew. Failures that may pass are tried again, five times in all. Proxies
+// are taken from the usual variables. The file is complete on success only.
+// Errors: kNotFound, kPermission (401, 403), kTooLarge (over most_bytes), kNoSpace, kTimeout (connecting 20 s, stalled
+// 60 s), kInterrupted, kIo. After kTooLarge and kNoSpace nothing is kept, after others what came.
+Result<HttpAnswer> http_download(const HttpRequest& request, const std::string& path);
+
+// Percent-encoded but for letters, digits, "-._~" and slashes.
+std::string escaped(std::string_view path);
+// "file:///a%20b" → "/a b".
+Result<std::string> path_of_file_url(const std::string& url);
+// The address without a name and password that it may hold: for messages.
+std::string without_secrets(const std::string& url);
+
+}  // namespace image_engine::models

