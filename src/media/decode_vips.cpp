@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "core/file.h"
@@ -161,16 +162,13 @@ bool is_plain(const VipsImage* image) {
           image->Type == VIPS_INTERPRETATION_CMYK);
 }
 
-// To 8 bits of 1 (grey), 3 (RGB) or 4 (CMYK) bands, alpha over white. `icc` is emptied once it has been applied.
+// To 8 bits of 1 (grey), 3 (RGB) or 4 (CMYK) bands, alpha over white. `icc` is emptied once it has been applied: to 16
+// bits, before precision is lost.
 bool simplify(Picture& image, Bytes& icc) {
-  const bool ink = image->Type == VIPS_INTERPRETATION_CMYK;
-  const bool integer16 = image->BandFmt == VIPS_FORMAT_USHORT;
-  const bool by_vips = !icc.empty() && (ink || integer16 || image->Bands < 3) &&
-                       (image->BandFmt == VIPS_FORMAT_UCHAR || integer16) && needs_transform(icc);
-  if (by_vips) {
+  if (image->BandFmt == VIPS_FORMAT_USHORT && needs_transform(icc)) {
     if (apply(image, [](VipsImage* in, VipsImage** out) {
-          return vips_icc_transform(in, out, "srgb", "embedded", TRUE, "intent", VIPS_INTENT_PERCEPTUAL, "depth", 8,
-                                    nullptr);
+          return vips_icc_transform(in, out, "srgb", "embedded", TRUE, "intent", VIPS_INTENT_PERCEPTUAL,
+                                    "black_point_compensation", TRUE, "depth", 8, nullptr);
         }))
       icc = {};
     else
@@ -204,7 +202,8 @@ bool simplify(Picture& image, Bytes& icc) {
   });
 }
 
-void write_row(const VipsPel* from, int bands, std::uint8_t* to, size_t width) {
+void write_row(const VipsPel* from, int bands, const ColourTransform* transform, std::uint8_t* to, size_t width) {
+  if (transform != nullptr) return transform->apply(from, to, width);
   switch (bands) {
     case 1:
       for (size_t x = 0; x < width; ++x) to[x * 3] = to[x * 3 + 1] = to[x * 3 + 2] = from[x];
@@ -217,7 +216,8 @@ void write_row(const VipsPel* from, int bands, std::uint8_t* to, size_t width) {
   }
 }
 
-Result<Image> pull_rows(VipsImage* image, Size target, LumaAccumulator* luma) {
+// Grey and ink become RGB on the way: by `transform`, unless it is null.
+Result<Image> pull_rows(VipsImage* image, Size target, const ColourTransform* transform, LumaAccumulator* luma) {
   const Size full{static_cast<std::uint32_t>(image->Xsize), static_cast<std::uint32_t>(image->Ysize)};
   const Region region(vips_region_new(image));
   if (!region) return fail(vips_failure(ErrorCode::kOutOfMemory));
@@ -227,7 +227,7 @@ Result<Image> pull_rows(VipsImage* image, Size target, LumaAccumulator* luma) {
     const VipsRect rows{0, top, image->Xsize, std::min(kStrip, image->Ysize - top)};
     if (vips_region_prepare(region.get(), &rows) != 0) return fail(vips_failure(ErrorCode::kCorrupt));
     for (int y = top; y < top + rows.height; ++y) {
-      write_row(VIPS_REGION_ADDR(region.get(), 0, y), image->Bands, resizer.next_row(), full.width);
+      write_row(VIPS_REGION_ADDR(region.get(), 0, y), image->Bands, transform, resizer.next_row(), full.width);
       resizer.commit_row();
     }
   }
@@ -246,7 +246,15 @@ Result<Decoded> decode_once(const Loader& loader, Bytes file, const DecodeOption
   Decoded decoded;
   decoded.animated = loader.pages_move && integer_of(image.get(), VIPS_META_N_PAGES, 1) > 1;
   if (!simplify(image, icc)) return fail(vips_failure(ErrorCode::kCorrupt));
-  IE_TRY(decoded.image, pull_rows(image.get(), fit(full, options.max_edge), options.luma));
+  std::optional<ColourTransform> transform;
+  if (image->Bands != 3 && needs_transform(icc)) {
+    if (auto made = ColourTransform::create(icc, image->Bands))
+      transform = std::move(*made);
+    else
+      decoded.warnings.push_back(std::move(made).error().message);
+  }
+  IE_TRY(decoded.image,
+         pull_rows(image.get(), fit(full, options.max_edge), transform ? &*transform : nullptr, options.luma));
   if (image->Bands == 3) to_srgb(decoded, icc);
   decoded.image = apply_orientation(std::move(decoded.image), orientation);
   const Size whole = upright(full, orientation);

@@ -2,10 +2,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <iostream>
+#include <map>
+
 #include "inputs.h"
+#include "types/luma.h"
 
 namespace image_engine::media {
 namespace {
+
+constexpr double kGreyLevel = 1;  // the mean distance that is allowed, of 255
 
 TEST(Pictures, AreWithinAGreyLevelOfTheReferenceAtEverySize) {
   if (manifest().is_null()) GTEST_SKIP() << kNoInputs;
@@ -21,11 +28,44 @@ TEST(Pictures, AreWithinAGreyLevelOfTheReferenceAtEverySize) {
       const auto expected = load_ppm(reference["file"]);
       EXPECT_EQ(decoded->image.width, expected.width);
       EXPECT_EQ(decoded->image.height, expected.height);
-      EXPECT_LE(mean_difference(decoded->image, expected), double(reference["tolerance"]));
+      EXPECT_LE(mean_difference(decoded->image, expected), kGreyLevel);
       EXPECT_FALSE(decoded->partial);
       EXPECT_THAT(decoded->warnings, testing::IsEmpty());
     }
   }
+}
+
+// As `analyze` decodes, which looks at the full resolution on the way, and as all else does.
+TEST(Photos, OfAllFormatsAreWithinAGreyLevelOfTheReference) {
+  if (manifest().is_null()) GTEST_SKIP() << kNoInputs;
+  if (manifest()["photos"].empty()) GTEST_SKIP() << "no build/samples: make setup has not run";
+  ASSERT_GE(manifest()["photos"].size(), 100U);
+  std::map<std::string, std::pair<double, std::string>> worst;
+  std::map<std::string, int> files;
+  for (const auto& photo : manifest()["photos"]) {
+    const std::string name = photo["file"], format = photo["format"];
+    const auto file = load(name);
+    EXPECT_EQ(format, format_name(detect_format(file))) << name;
+    ++files[format];
+    for (const auto& reference : photo["references"]) {
+      const std::uint32_t edge = reference["edge"];
+      const auto expected = load_ppm(reference["file"]);
+      LumaAccumulator accumulator;
+      for (LumaAccumulator* luma : {static_cast<LumaAccumulator*>(nullptr), &accumulator}) {
+        SCOPED_TRACE(name + " at " + std::to_string(edge) + (luma != nullptr ? " with luma" : ""));
+        const auto decoded = decode(file, {.max_edge = edge, .luma = luma});
+        ASSERT_TRUE(decoded) << decoded.error().message;
+        const double difference = mean_difference(decoded->image, expected);
+        EXPECT_LE(difference, kGreyLevel);
+        EXPECT_FALSE(decoded->partial);
+        worst[format] = std::max(worst[format], {difference, name + " at " + std::to_string(edge)});
+      }
+    }
+  }
+  for (const auto* format : {"jpeg", "png", "webp", "gif", "tiff", "bmp", "heif", "avif", "jxl", "dng"})
+    EXPECT_GE(files[format], 5) << format;
+  for (const auto& [format, entry] : worst)
+    std::cout << format << ": " << files[format] << " photos, worst " << entry.first << " (" << entry.second << ")\n";
 }
 
 TEST(Pictures, HeadersGiveTheSizeThatDecodingGives) {
