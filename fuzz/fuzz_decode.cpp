@@ -20,6 +20,11 @@ constexpr std::string_view decoder_of(MediaFormat format) {
     case MediaFormat::kOrf:
     case MediaFormat::kRw2:
       return "raw";
+    case MediaFormat::kHeif:
+    case MediaFormat::kAvif:
+      return "heif";
+    case MediaFormat::kJxl:
+      return "jxl";
     default:
       return media_kind(format) == MediaKind::kPhoto ? "vips" : "none";
   }

@@ -3,14 +3,20 @@
 usage: seeds.py FOLDER
 """
 
-import importlib.util
 import io
 import pathlib
+import shutil
+import struct
+import subprocess
 import sys
+import tempfile
 
 from PIL import Image
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+from sample_sets import bmp_runs, dng, heic_grid  # noqa: E402
+
 WIDTH, HEIGHT = 24, 17
 
 
@@ -31,32 +37,75 @@ def pictures():
     yield "jpeg", encoded(picture.convert("L"), "JPEG", restart_marker_rows=1)
     yield "bmp", encoded(picture, "BMP")
     yield "bmp", encoded(picture.convert("P"), "BMP")
-    for kind, modes in {"PNG": ("RGBA", "P", "L"), "WEBP": ("RGBA",), "GIF": ("P",), "TIFF": ("RGB", "CMYK", "F"),
-                        "AVIF": ("RGB",)}.items():
+    yield "bmp", bmp_runs.encode(picture)
+    yield "bmp", bmp_runs.encode(picture, four_bits=True, skip_rows=3)
+    for kind, modes in {"PNG": ("RGBA", "P", "L"), "WEBP": ("RGBA",), "GIF": ("P",), "TIFF": ("RGB", "CMYK", "F")}.items():
         for mode in modes:
             yield "vips", encoded(picture.convert(mode), kind)
+    yield "heif", encoded(picture, "AVIF")
     yield "vips", encoded(picture, "PNG", exif=exif)
+    yield from modern_files(picture)
+    yield from (("raw", content) for content in raw_files(picture))
 
 
-def raw_file(folder):
-    """The DNG that the media tests make."""
-    path = ROOT / "tests" / "media" / "make_inputs.py"
-    spec = importlib.util.spec_from_file_location("make_inputs", path)
-    make_inputs = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(make_inputs)
+def raw_files(picture):
+    """DNG with a preview and without, and its directories under the signatures and makers of other cameras."""
+    picture = picture.resize((32, 32))
+    yield dng.encode(picture, "Leica", "Leica M10", "2024:06:01 10:22:03")
+    plain = dng.encode(picture, "Canon", "Canon EOS 5D", "2024:06:01 10:22:03", orientation=6, preview=False)
+    yield plain
+    for signature in (b"IIRO", b"IIRS", b"IIU\0"):
+        yield signature + plain[4:]
+    # CR2 has its mark where the directory usually begins: that moves behind the end.
+    canon = struct.pack("<2sHI4sI", b"II", 42, len(plain), b"CR\2\0", 0) + plain[16:] + plain[8:]
+    yield canon
+    for maker in ("NIKON CORPORATION", "SONY"):
+        other = dng.encode(picture, maker, "Camera", "2024:06:01 10:22:03")
+        yield other.replace(struct.pack("<HH", 50706, dng.BYTE), struct.pack("<HH", 50740, dng.BYTE), 1)
 
-    class Folder:
-        def __init__(self):
-            self.folder = folder
 
-        def expect(self, *_):
-            pass
+def made_by(command, suffix):
+    """What the tool writes; nothing where it is absent or cannot."""
+    if not shutil.which(command[0]):
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        target = pathlib.Path(folder) / f"made.{suffix}"
+        done = subprocess.run([part.format(target) for part in command], capture_output=True, check=False)
+        if done.returncode == 0 and target.exists():
+            yield target.read_bytes()
 
-    make_inputs.make_dng(Folder(), Image.radial_gradient("L").resize((32, 32)).convert("RGB"))
-    path = folder / "raw.dng"
-    content = path.read_bytes()
-    path.unlink()
-    return content
+
+def modern_files(picture):
+    """HEIC alone and as a grid, JPEG XL of both kinds (VarDCT, lossless, animated container)."""
+    with tempfile.TemporaryDirectory() as folder:
+        png, gif = f"{folder}/source.png", f"{folder}/source.gif"
+        picture.save(png)
+        picture.convert("P").save(gif, save_all=True, append_images=[picture.rotate(180).convert("P")], duration=50)
+        for content in made_by(["vips", "copy", png, "{}[Q=60]"], "heic"):
+            yield "heif", content
+        for options in (["-d", "3"], ["-d", "0"], ["-d", "1", "--container=1"]):
+            for content in made_by(["cjxl", png, "{}", *options], "jxl"):
+                yield "jxl", content
+        for content in made_by(["cjxl", gif, "{}", "-d", "0"], "jxl"):
+            yield "jxl", content
+    if shutil.which("vips"):
+        yield "heif", heic_grid.Grid(heic_grid.tiles()).file()
+
+
+VIDEOS = {
+    "mp4": ("mpeg4", "aac"), "mov": ("mjpeg", "pcm_s16le"), "mkv": ("mpeg4", "flac"), "webm": ("libvpx", "libvorbis"),
+    "avi": ("mpeg4", "mp2"), "ts": ("mpeg2video", "mp2"), "m2ts": ("mpeg2video", "ac3"), "mpg": ("mpeg1video", "mp2"),
+    "flv": ("flv", "adpcm_swf"), "wmv": ("wmv2", "wmav2"), "ogv": ("libtheora", "libvorbis"),
+}  # fmt: skip
+
+
+def videos():
+    tags = {"creation_time": "2024-06-01T08:22:03Z", "location": "+48.1372+011.5755/", "title": "A clip"}
+    for suffix, (picture, sound) in VIDEOS.items():
+        yield from made_by(
+            ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=size=32x32:rate=25:duration=0.12", "-f", "lavfi", "-i",
+             "sine=duration=0.12:sample_rate=44100", "-c:v", picture, "-c:a", sound, "-q:v", "31", "-fflags", "+bitexact",
+             *[part for key, value in tags.items() for part in ("-metadata", f"{key}={value}")], "{}"], suffix)
 
 
 def texts():
@@ -76,9 +125,9 @@ def write_seed(root, target, number, content):
 def main():
     root = pathlib.Path(sys.argv[1])
     root.mkdir(parents=True, exist_ok=True)
-    seeds = [*pictures(), ("raw", raw_file(root))]
-    for number, (decoder, content) in enumerate(seeds):
-        for target in (f"decode_{decoder}", "metadata", "sniff"):
+    seeds = [(f"decode_{decoder}", content) for decoder, content in pictures()] + [("video", content) for content in videos()]
+    for number, (own, content) in enumerate(seeds):
+        for target in (own, "metadata", "sniff"):
             prefix = b"\0" if target == "metadata" else b""
             write_seed(root, target, number, prefix + content)
     for number, (target, content) in enumerate(texts()):

@@ -41,6 +41,7 @@ struct ErrorHandler {
   int fatal = 0;  // the message that ended decoding
   bool ended_early = false;
   bool damaged = false;
+  std::uint64_t passed_over = 0;             // bytes in front of a marker that belong to nothing
   std::array<char, JMSG_LENGTH_MAX> text{};  // of the error, or else of the first warning
 
   ErrorHandler() {
@@ -56,6 +57,7 @@ struct ErrorHandler {
       auto& self = of(info);
       if (info->err->num_warnings++ == 0) info->err->format_message(info, self.text.data());
       const int code = info->err->msg_code;
+      if (code == JWRN_EXTRANEOUS_DATA) self.passed_over += static_cast<unsigned>(info->err->msg_parm.i[0]);
       self.ended_early |= code == JWRN_JPEG_EOF;
       self.damaged |= std::find(kDamage.begin(), kDamage.end(), code) != kDamage.end();
     };
@@ -252,6 +254,26 @@ bool read_planes(Decompressor& jpeg, unsigned factor, LumaAccumulator& luma, Row
   return true;
 }
 
+// After the header: whether the scan names a Huffman table that the file lacks. libjpeg-turbo takes the standard one,
+// which is right for frames of Motion JPEG and shows noise where a table was lost.
+bool lacks_table(const jpeg_decompress_struct& info) {
+  if (info.progressive_mode || info.arith_code) return false;
+  return std::any_of(info.cur_comp_info, info.cur_comp_info + info.comps_in_scan, [&](const jpeg_component_info* c) {
+    const auto absent = [](JHUFF_TBL* const* tables, int number) {
+      return number >= 0 && number < NUM_HUFF_TBLS && tables[number] == nullptr;
+    };
+    return absent(info.dc_huff_tbl_ptrs, c->dc_tbl_no) || absent(info.ac_huff_tbl_ptrs, c->ac_tbl_no);
+  });
+}
+
+// After all rows: whether much of the coded data was needed by none of them, as when the Huffman tables are not those
+// that it was written with. Cameras pad by less than the sixteenth of a file that is allowed here.
+bool leaves_data(Decompressor& jpeg, size_t file_size) {
+  jpeg.errors.passed_over = 0;
+  jpeg.guarded([&] { jpeg_finish_decompress(&jpeg.info); });
+  return jpeg.errors.passed_over > file_size / 16;
+}
+
 }  // namespace
 
 #define IE_TEXT_OF(value) #value
@@ -275,6 +297,7 @@ Result<Decoded> decode_jpeg(Bytes file, const DecodeOptions& options, std::uint3
   IE_CHECK(check_size(full, options));
   const Size target = fit(full, options.max_edge);
   Decoded decoded;
+  if (lacks_table(info)) decoded.warnings.emplace_back("the JPEG lacks a Huffman table: the standard one was used");
   const unsigned eighths = choose_eighths(full, target);
   const unsigned factor = 8 / eighths;
   const bool by_planes = options.luma != nullptr && PlaneReader::takes(info, factor);
@@ -300,6 +323,10 @@ Result<Decoded> decode_jpeg(Bytes file, const DecodeOptions& options, std::uint3
 
   decoded.partial = !whole || jpeg.errors.damaged;
   if (jpeg.errors.text[0] != 0) decoded.warnings.emplace_back(jpeg.errors.text.data());
+  if (!decoded.partial && leaves_data(jpeg, file.size())) {
+    decoded.partial = true;
+    decoded.warnings.emplace_back("the JPEG's picture ends before its coded data does: its tables are damaged");
+  }
   decoded.image = resizer.finish();
   if (conversion.channels == 3) to_srgb(decoded, icc);
   decoded.image = apply_orientation(std::move(decoded.image), orientation);

@@ -83,6 +83,8 @@ Error vips_failure(ErrorCode code) {
 
 // Opens lazily: the header is read, pixels come when asked for. Streams top to bottom where the format can.
 Result<Picture> open(const Loader& loader, Bytes file, VipsFailOn fail_on) {
+  if ((loader.format == MediaFormat::kHeif || loader.format == MediaFormat::kAvif) && heif_contains_itself(file))
+    return fail(ErrorCode::kCorrupt, "the picture cannot be decoded: it is made of tiles that contain it");
   const std::unique_ptr<VipsBlob, void (*)(VipsBlob*)> blob(
       vips_blob_new(nullptr, file.data(), file.size()),
       [](VipsBlob* b) { vips_area_unref(reinterpret_cast<VipsArea*>(b)); });

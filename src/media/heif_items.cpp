@@ -1,7 +1,10 @@
 #include "media/heif_items.h"
 
+#include <algorithm>
+#include <map>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "types/byte_view.h"
 
@@ -110,7 +113,39 @@ Bytes locate(ByteView view, const Box& iloc, const std::optional<Box>& idat, std
   return {};
 }
 
+// 8.11.12, reference type dimg: what each derived item is made of.
+std::map<std::uint64_t, std::vector<std::uint64_t>> find_parts(ByteView view, const Box& iref) {
+  const unsigned number_bytes = view.u8(iref.begin) == 0 ? 2 : 4;
+  std::map<std::uint64_t, std::vector<std::uint64_t>> parts;
+  Boxes references(view, iref.begin + kFullBox, iref.end);
+  while (const auto reference = references.next()) {
+    if (reference->type != "dimg") continue;
+    // These boxes have no version: the cursor, which passes over one, begins that much before.
+    Cursor cursor(view, {reference->type, reference->begin - kFullBox, reference->end});
+    auto& of = parts[cursor.number(number_bytes)];
+    for (auto count = cursor.number(2); count > 0 && !cursor.done(); --count) of.push_back(cursor.number(number_bytes));
+  }
+  return parts;
+}
+
 }  // namespace
+
+bool heif_contains_itself(Bytes file) {
+  const ByteView view(file);
+  const auto meta = find(view, 0, view.size(), "meta");
+  const auto iref = meta ? find(view, meta->begin + kFullBox, meta->end, "iref") : std::nullopt;
+  if (!iref) return false;
+  auto parts = find_parts(view, *iref);
+  constexpr int kMaxDepth = 64;  // grids of grids deeper than this are nobody's pictures
+  for (int depth = 0; depth < kMaxDepth && !parts.empty(); ++depth) {
+    // What is made of items that are not derived themselves, or no longer count, cannot be on a loop.
+    const auto settled = [&](const auto& item) {
+      return std::none_of(item.second.begin(), item.second.end(), [&](auto number) { return parts.contains(number); });
+    };
+    if (std::erase_if(parts, settled) == 0) break;
+  }
+  return !parts.empty();
+}
 
 HeifItems find_heif_items(Bytes file) {
   const ByteView view(file);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <fstream>
 #include <random>
 
 #include "inputs.h"
@@ -231,6 +232,60 @@ TEST(Hostile, ACutPngIsPartial) {
     const auto decoded = decode(cut(file, file.size() * 7 / 10), {});
     EXPECT_TRUE(!decoded || decoded->partial) << name;
   }
+}
+
+// What make_hostile.py made, in the folder where the tests run.
+nlohmann::json hostile_manifest() {
+  std::ifstream file("hostile_inputs/manifest.json");
+  return file ? nlohmann::json::parse(file) : nlohmann::json();
+}
+
+// Every state that fits: a whole picture with a warning is both.
+std::vector<std::string> states_of(const Result<Decoded>& decoded) {
+  if (!decoded) return {"error"};
+  if (decoded->partial) return {"partial"};
+  return decoded->warnings.empty() ? std::vector<std::string>{"whole"} : std::vector<std::string>{"whole", "warned"};
+}
+
+TEST(Hostile, EachFileIsDecodedAsFarAsItGoes) {
+  const auto manifest = hostile_manifest();
+  if (manifest.is_null()) GTEST_SKIP() << "no hostile_inputs/manifest.json: tests/media/make_hostile.py has not run";
+  for (const auto& entry : manifest) {
+    const std::string name = entry["file"];
+    SCOPED_TRACE(name);
+    const auto file = load("../hostile_inputs/" + name);
+    (void)content_hashes(file);
+    const auto metadata = read_metadata(file, {});
+    for (const std::uint32_t edge : {0U, 40U}) {
+      const auto decoded = decode(file, {.max_edge = edge, .max_pixels = 4'000'000});
+      EXPECT_THAT(entry["expect"].get<std::vector<std::string>>(),
+                  testing::Contains(testing::AnyOfArray(states_of(decoded))))
+          << (decoded ? "" : decoded.error().message);
+      if (!decoded) {
+        EXPECT_THAT(decoded.error().message, Not(IsEmpty()));
+        continue;
+      }
+      EXPECT_TRUE(metadata) << "what can be decoded has a header";
+      EXPECT_EQ(decoded->partial && decoded->warnings.empty(), false);
+      EXPECT_EQ(decoded->image.pixels.size(), decoded->image.height * decoded->image.row_bytes());
+      if (edge == 0 && entry.contains("reference")) {
+        const auto reference = load_ppm("../hostile_inputs/" + entry["reference"].get<std::string>());
+        EXPECT_LE(mean_difference(decoded->image, reference), entry["tolerance"].get<double>());
+      }
+    }
+  }
+}
+
+// The rows before the damage are those of the whole file.
+TEST(Hostile, ALostRestartIntervalLeavesTheRowsAboveIt) {
+  if (hostile_manifest().is_null()) GTEST_SKIP() << "tests/media/make_hostile.py has not run";
+  const auto whole = decode(load("../hostile_inputs/jpeg_no_eoi.jpg"), {});
+  const auto lost = decode(load("../hostile_inputs/jpeg_restart_lost.jpg"), {});
+  ASSERT_TRUE(whole && lost);
+  const size_t kept = 16 * whole->image.row_bytes();
+  EXPECT_TRUE(std::equal(whole->image.pixels.begin(), whole->image.pixels.begin() + static_cast<std::ptrdiff_t>(kept),
+                         lost->image.pixels.begin()));
+  EXPECT_NE(whole->image.pixels, lost->image.pixels);
 }
 
 }  // namespace
