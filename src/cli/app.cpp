@@ -29,6 +29,7 @@ constexpr std::array kCommands = {
     Command{"status", "What the catalogue holds, what is stale, what failed", setup_status},
     Command{"failures", "Files that could not be analysed, and why", setup_failures},
     Command{"catalog", "Back up, move, prune or check the catalogue", setup_catalog},
+    Command{"models", "Install, check and add models", setup_models},
     Command{"doctor", "What this machine has, what is missing, what to do", setup_doctor},
 };
 

@@ -1,0 +1,271 @@
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "cli/app.h"
+#include "cli/output.h"
+#include "core/file.h"
+#include "core/progress.h"
+#include "core/text.h"
+#include "models/add.h"
+#include "models/catalogue.h"
+#include "models/places.h"
+#include "models/provenance.h"
+#include "models/pull.h"
+#include "models/store.h"
+
+namespace image_engine::cli {
+namespace {
+
+using models::Presence;
+using models::Spec;
+
+constexpr char kExamples[] = R"(
+Examples:
+  image-engine models list
+  image-engine models pull                     (the default set)
+  image-engine models pull centernet
+  image-engine models verify
+  image-engine models add my.onnx --task objects --spec my.yaml
+  image-engine models remove my-detector
+
+A model is fetched from where its spec says, checked against its checksum and kept with its licence and provenance.
+Keys for servers that ask for one: HF_TOKEN, NGC_API_KEY.)";
+
+struct Flags {
+  std::vector<std::string> names, accepted;
+  std::string file, task, spec, name;
+  bool force = false;
+};
+
+// What every subcommand works on.
+struct Models {
+  models::Places places;
+  models::Catalogue catalogue;
+  models::Store store;
+
+  static Result<Models> open(const Context& context) {
+    models::Places places = models::find_places(context.config.models.folder);
+    IE_TRY(models::Catalogue catalogue, models::Catalogue::load(places.shipped, places.added));
+    models::Store store(places.root);
+    return Models{std::move(places), std::move(catalogue), std::move(store)};
+  }
+};
+
+// A bar for each file that is fetched.
+class PullProgress {
+ public:
+  explicit PullProgress(bool enabled) : enabled_(enabled) {}
+  void tell(std::string_view what, std::uint64_t done, std::uint64_t total) {
+    if (!bar_ || what != what_ || total != total_ || done < bar_->done()) {
+      bar_.emplace(std::string(what), total, enabled_, ProgressUnit::kByte);
+      what_ = what;
+      total_ = total;
+    }
+    bar_->add(done - bar_->done());
+  }
+  void end() { bar_.reset(); }
+
+ private:
+  bool enabled_;
+  std::optional<Progress> bar_;
+  std::string what_;
+  std::uint64_t total_ = 0;
+};
+
+models::PullOptions pull_options(const Models& all, PullProgress& progress) {
+  models::PullOptions options;
+  options.tools = all.places.tools;
+  options.python = all.places.python;
+  options.progress = [&progress](std::string_view what, std::uint64_t done, std::uint64_t total) {
+    progress.tell(what, done, total);
+  };
+  options.cancelled = interrupted;
+  return options;
+}
+
+// Of the installed files, else of what would be fetched; 0 where that is not told.
+std::uint64_t bytes_of(const Models& all, const Spec& spec) {
+  std::uint64_t bytes = 0;
+  if (const auto provenance = models::read_provenance(all.store.folder(spec)))
+    for (const models::InstalledFile& file : provenance->files) bytes += file.bytes;
+  else
+    for (const models::FileSpec& file : spec.files) bytes += file.bytes;
+  return bytes;
+}
+
+// An entry of the document's `models`; with the error that a command met, if any.
+nlohmann::json model_json(const Models& all, const Spec& spec, const Error* error = nullptr) {
+  nlohmann::json out = {{"name", spec.name},
+                        {"task", spec.task},
+                        {"title", spec.title},
+                        {"version", spec.version},
+                        {"state", models::presence_name(all.store.presence(spec))},
+                        {"default", spec.in_default_set},
+                        {"preference", spec.preference},
+                        {"licence",
+                         {{"name", spec.licence.name},
+                          {"permissive", spec.licence.permissive},
+                          {"notice", spec.licence.notice}}},
+                        {"bytes", bytes_of(all, spec)},
+                        {"precisions", nlohmann::json::array()},
+                        {"folder", to_utf8(all.store.folder(spec))},
+                        {"spec", to_utf8(spec.file)}};
+  for (const models::Variant& variant : spec.variants) out["precisions"].push_back(variant.precision);
+  if (error != nullptr) out["error"] = {{"code", error_name(error->code)}, {"message", to_utf8(error->message)}};
+  return out;
+}
+
+Style style_of(Presence presence) {
+  constexpr Style kStyles[] = {Style::kDim, Style::kGreen, Style::kYellow, Style::kRed};
+  return kStyles[static_cast<size_t>(presence)];
+}
+
+std::string precisions_of(const Spec& spec) {
+  std::string text;
+  for (const models::Variant& variant : spec.variants) text += (text.empty() ? "" : ", ") + variant.precision;
+  return text;
+}
+
+Result<int> list(const Context& context, const Models& all) {
+  if (context.json) {
+    nlohmann::json entries = nlohmann::json::array();
+    for (const Spec& spec : all.catalogue.specs()) entries.push_back(model_json(all, spec));
+    print_json("models", {{"models", std::move(entries)}});
+    return kDone;
+  }
+  std::vector<std::vector<std::string>> rows{{"name", "task", "state", "set", "licence", "size", "precision", "version"}};
+  for (const Spec& spec : all.catalogue.specs()) {
+    const std::uint64_t bytes = bytes_of(all, spec);
+    rows.push_back({spec.name, printable(spec.task), std::string(models::presence_name(all.store.presence(spec))),
+                    spec.in_default_set ? "default" : "", printable(spec.licence.name) + (spec.licence.permissive ? "" : " *"),
+                    bytes > 0 ? human_bytes(bytes) : "?", printable(precisions_of(spec)), printable(spec.version)});
+  }
+  print_table(rows, {5});
+  const auto& specs = all.catalogue.specs();
+  if (!context.quiet && !std::ranges::all_of(specs, [](const Spec& spec) { return spec.licence.permissive; }))
+    print_line("* asks for --accept-license NAME");
+  return kDone;
+}
+
+// Those named, or all that `wanted` takes.
+template <typename Wanted>
+Result<std::vector<const Spec*>> chosen(const Models& all, const std::vector<std::string>& names, Wanted wanted) {
+  std::vector<const Spec*> specs;
+  for (const std::string& name : names) {
+    const Result<const Spec*> found = all.catalogue.find(name);
+    if (!found) return fail(ErrorCode::kInvalidArgument, found.error().message);
+    specs.push_back(*found);
+  }
+  if (names.empty())
+    for (const Spec& spec : all.catalogue.specs())
+      if (wanted(spec)) specs.push_back(&spec);
+  return specs;
+}
+
+// Does `work` to each model and tells what came of it.
+template <typename Work>
+Result<int> for_each(const Context& context, const Models& all, const std::vector<const Spec*>& specs,
+                     std::string_view done, Work work) {
+  nlohmann::json entries = nlohmann::json::array();
+  bool failed = false;
+  for (const Spec* spec : specs) {
+    const Status status = work(*spec);
+    if (!status && status.error().code == ErrorCode::kInterrupted) return fail(status.error());
+    failed |= !status;
+    if (context.json) {
+      entries.push_back(model_json(all, *spec, status ? nullptr : &status.error()));
+    } else if (!status) {
+      std::fprintf(stderr, "image-engine: %s\n", printable(status.error().message).c_str());
+    } else if (!context.quiet) {
+      const std::string notice = spec->licence.notice.empty() ? "" : ": " + spec->licence.notice;
+      print_line(fmt::format("{}  {}  {}", spec->name,
+                             styled(context, style_of(all.store.presence(*spec)), done),
+                             styled(context, Style::kDim,
+                                    fmt::format("({}, licence {}{})", human_bytes(bytes_of(all, *spec)),
+                                                printable(spec->licence.name), printable(notice)))));
+    }
+  }
+  if (context.json) print_json("models", {{"models", std::move(entries)}});
+  return failed ? kFailed : kDone;
+}
+
+Result<int> pull(const Context& context, const Models& all, const Flags& flags) {
+  IE_TRY(const std::vector<const Spec*> specs,
+         chosen(all, flags.names, [](const Spec& spec) { return spec.in_default_set; }));
+  PullProgress progress(!context.quiet);
+  models::PullOptions options = pull_options(all, progress);
+  options.accepted_licences = flags.accepted;
+  options.force = flags.force;
+  const Result<int> code = for_each(context, all, specs, "installed", [&](const Spec& spec) {
+    const Status status = models::pull(spec, all.store, options);
+    progress.end();
+    return status;
+  });
+  if (code && *code == kDone) models::forget_packages(all.store, options);
+  return code;
+}
+
+Result<int> verify(const Context& context, const Models& all, const Flags& flags) {
+  IE_TRY(const std::vector<const Spec*> specs, chosen(all, flags.names, [&](const Spec& spec) {
+           return all.store.presence(spec) != Presence::kAbsent;
+         }));
+  if (specs.empty() && !context.json && !context.quiet)
+    print_line("no model is installed; `image-engine models pull` installs the default set");
+  return for_each(context, all, specs, "is sound", [&](const Spec& spec) { return all.store.verify(spec); });
+}
+
+Result<int> add(const Context& context, const Models& all, const Flags& flags) {
+  PullProgress progress(!context.quiet);
+  const models::AddRequest request{flags.file, flags.spec, flags.task, flags.name, all.places.added};
+  IE_TRY(const Spec spec, models::add_model(request, all.catalogue, all.store, pull_options(all, progress)));
+  progress.end();
+  return for_each(context, all, {&spec}, "added", [](const Spec&) { return Status{}; });
+}
+
+Result<int> remove(const Context& context, const Models& all, const Flags& flags) {
+  IE_TRY(const std::vector<const Spec*> specs, chosen(all, flags.names, [](const Spec&) { return false; }));
+  PullProgress progress(false);
+  const models::PullOptions options = pull_options(all, progress);
+  return for_each(context, all, specs, "removed", [&](const Spec& spec) {
+    return models::remove_model(spec, all.store, all.places.added, options);
+  });
+}
+
+}  // namespace
+
+Action setup_models(CLI::App& app, Settings&) {
+  auto flags = std::make_shared<Flags>();
+  app.require_subcommand(1);
+  app.footer(kExamples);
+  CLI::App* list_app = app.add_subcommand("list", "The models known, and which are installed");
+  CLI::App* pull_app = app.add_subcommand("pull", "Fetch and install models; without a NAME the default set");
+  pull_app->add_option("NAME", flags->names, "Models");
+  pull_app->add_option("--accept-license", flags->accepted, "A licence, or a model whose licence you agree with")
+      ->type_name("NAME")
+      ->allow_extra_args(false);
+  pull_app->add_flag("--force", flags->force, "Fetch again what is installed");
+  CLI::App* verify_app = app.add_subcommand("verify", "Read installed models and compare their checksums");
+  verify_app->add_option("NAME", flags->names, "Models; without one all that are installed");
+  CLI::App* add_app = app.add_subcommand("add", "Install a model file of your own");
+  add_app->add_option("FILE", flags->file, "The model, ONNX")->required();
+  add_app->add_option("--spec", flags->spec, "A YAML that describes it: docs/models.md")->type_name("FILE")->required();
+  add_app->add_option("--task", flags->task, "What it is for: objects, …")->type_name("TASK");
+  add_app->add_option("--name", flags->name, "Another name than the spec's");
+  CLI::App* remove_app = app.add_subcommand("remove", "Remove models from this machine");
+  remove_app->add_option("NAME", flags->names, "Models")->required();
+  for (CLI::App* sub : {list_app, pull_app, verify_app, add_app, remove_app}) sub->fallthrough();
+  return [=](Context& context) -> Result<int> {
+    catch_interrupts();
+    IE_TRY(const Models all, Models::open(context));
+    if (list_app->parsed()) return list(context, all);
+    if (pull_app->parsed()) return pull(context, all, *flags);
+    if (verify_app->parsed()) return verify(context, all, *flags);
+    if (add_app->parsed()) return add(context, all, *flags);
+    return remove(context, all, *flags);
+  };
+}
+
+}  // namespace image_engine::cli
