@@ -67,9 +67,20 @@ def test_a_broken_part_is_a_warning_of_its_file(engine, name):
 def test_ledger_messages_say_what_is_wrong(engine):
     engine.analyze(HOSTILE, expect=DONE_WITH_FAILURES)
     codes = {os.path.basename(path): entry["code"] for path, entry in engine.failures().items()}
-    for name, code in {b"empty.jpg": "corrupt", b"text.jpg": "unsupported", b"header_bomb.png": "too-large",
+    for name, code in {b"grid_of_itself.heic": "corrupt", b"grid_no_primary.heic": "corrupt", b"half.dng": "corrupt", b"empty.jpg": "corrupt", b"text.jpg": "unsupported", b"header_bomb.png": "too-large",
                        b"true_bomb.png": "too-large", b"zeros.jpg": "unsupported"}.items():
         assert codes[name] == code
+    known = {"corrupt", "unsupported", "too-large"}
+    assert set(codes.values()) <= known, "no worker was lost, ran out of memory or of time"
+
+
+def test_a_second_run_finds_nothing_to_do(engine):
+    first = engine.analyze(HOSTILE, expect=DONE_WITH_FAILURES)["report"]
+    ledger = engine.failures()
+    again = engine.analyze(HOSTILE)["report"]
+    assert again["unchanged"] == first["media"] == again["media"]
+    assert not again["added"] and not again["changed"] and not again["analysed"]
+    assert engine.failures() == ledger
 
 
 def test_ledger_messages_end_with_a_reason(engine):

@@ -5,17 +5,19 @@ skipped: not a picture or video, so only counted. Whatever the file, everything 
 """
 
 import base64
+import io
 import json
 import os
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
 
-from . import common, dng, hostile_tiff
+from . import bmp_runs, common, dng, heic_grid, hostile_tiff
 
-HELPERS = [dng.__file__, hostile_tiff.__file__]
+HELPERS = [dng.__file__, hostile_tiff.__file__, bmp_runs.__file__, heic_grid.__file__]
 
 
 def png_chunk(kind: bytes, data: bytes) -> bytes:
@@ -89,6 +91,46 @@ def without_scan(jpeg: bytes) -> bytes:
     return jpeg[:at] + b"\xff\xd9"
 
 
+def without_restart(jpeg: bytes) -> bytes:
+    """One interval between two restart markers is gone."""
+    marks = [at for at in range(len(jpeg) - 1) if jpeg[at] == 0xFF and 0xD0 <= jpeg[at + 1] <= 0xD7]
+    return jpeg[: marks[4]] + jpeg[marks[5] :]
+
+
+def encoded(picture: Image.Image, kind: str, **options) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def parts_missing(sources: common.Sources) -> dict:
+    """Files whose structure is sound but for one part: name → (bytes, expected, why)."""
+    still = Image.open(sources.skimage / "coffee.png").convert("RGB").resize((160, 106))
+    jpeg = encoded(still, "JPEG", quality=90, restart_marker_rows=1)
+    gif = encoded(still, "GIF", save_all=True, append_images=[still.rotate(180)], duration=0, loop=0)
+    rle8, rle4 = bmp_runs.encode(still), bmp_runs.encode(still, four_bits=True)
+    raw = dng.encode(still, "Leica", "Leica M10", "2015:04:01 08:30:00")
+    files = {
+        "restart_lost.jpg": (without_restart(jpeg), "warning", "an interval between restart markers is gone"),
+        "no_delay.gif": (gif, "ok", "an animation without any delay"),
+        "rle8.bmp": (rle8, "ok", "run-length coded, 8 bits"),
+        "rle4.bmp": (rle4, "ok", "run-length coded, 4 bits"),
+        "rle8_cut.bmp": (rle8[: len(rle8) * 7 // 10], "warning", "runs that end early"),
+        "preview_only.dng": (raw[: len(raw) - len(raw) // 4], "ok", "RAW data cut short behind a whole preview of full size"),
+    }
+    grid = heic_grid.Grid(heic_grid.tiles())
+    for name, changes, expected, why in (
+        ("grid.heic", {}, "ok", "four tiles"),
+        ("grid_tile_missing.heic", {"unplaced": {3}}, "failure", "a tile without a place in the file"),
+        ("grid_tile_unlisted.heic", {"unlisted": {3}}, "failure", "a tile that is no item"),
+        ("grid_no_primary.heic", {"primary": None}, "failure", "nothing says which item is the picture"),
+        ("grid_primary_missing.heic", {"primary": 99}, "failure", "the picture is an item that is not there"),
+        ("grid_of_itself.heic", {"members": (1, 2, 3, heic_grid.PRIMARY)}, "failure", "a grid that is its own tile"),
+    ):
+        files[name] = (replace(grid, **changes).file(), expected, why)
+    return files
+
+
 def contents(sources: common.Sources) -> dict:
     """name → (bytes, expected, why)"""
     photo = (sources.opencv / "fruits.jpg").read_bytes()
@@ -159,7 +201,7 @@ def contents(sources: common.Sources) -> dict:
         "'; DROP TABLE files; --.jpg": (photo, "ok", "a name that looks like SQL"),
         "\x1b[31mred.jpg": (photo, "ok", "a terminal's control sequence in the name"),
     }
-    names = {os.fsencode(name): value for name, value in files.items()}
+    names = {os.fsencode(name): value for name, value in (files | parts_missing(sources)).items()}
     return names | {
         b"latin1_\xe9t\xe9.jpg": (photo, "ok", "a name that is not UTF-8"),
         b"n" * 251 + b".jpg": (photo, "ok", "the longest name"),
