@@ -1,0 +1,78 @@
+#include "infer/agreement.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+namespace image_engine::infer {
+namespace {
+
+template <typename T>
+std::vector<double> doubles(std::span<const T> values) {
+  return {values.begin(), values.end()};
+}
+
+std::vector<double> doubles(const Tensor& tensor) {
+  switch (tensor.type) {
+    case ElementType::kFloat32:
+      return doubles(tensor.as<float>());
+    case ElementType::kInt64:
+      return doubles(tensor.as<std::int64_t>());
+    case ElementType::kInt32:
+      return doubles(tensor.as<std::int32_t>());
+    case ElementType::kFloat16:  // never: outputs come as float32
+    case ElementType::kUint8:
+    case ElementType::kBool:
+      return doubles(tensor.as<std::uint8_t>());
+  }
+  return {};
+}
+
+Agreement compared(std::span<const double> a, std::span<const double> b) {
+  double product = 0, square_a = 0, square_b = 0, apart = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    product += a[i] * b[i];
+    square_a += a[i] * a[i];
+    square_b += b[i] * b[i];
+    apart += std::abs(a[i] - b[i]);
+  }
+  const double lengths = std::sqrt(square_a) * std::sqrt(square_b);
+  const bool both_zero = square_a == 0 && square_b == 0;
+  const double cosine = lengths == 0 ? (both_zero ? 1 : 0) : product / lengths;
+  return {cosine, a.empty() ? 0 : apart / static_cast<double>(a.size())};
+}
+
+}  // namespace
+
+void Agreement::take_worse(const Agreement& other) {
+  if (!(cosine <= other.cosine)) cosine = other.cosine;
+  if (!(mean_error >= other.mean_error)) mean_error = other.mean_error;
+}
+
+Result<Agreement> agreement(std::span<const Tensor> reference, std::span<const Tensor> other) {
+  if (reference.size() != other.size()) return fail(ErrorCode::kCorrupt, "it has another number of outputs");
+  Agreement worst;
+  for (std::size_t i = 0; i < reference.size(); ++i) {
+    if (reference[i].type != other[i].type || reference[i].shape != other[i].shape)
+      return fail(ErrorCode::kCorrupt, fmt::format("its output {} has another type or shape", i + 1));
+    const std::vector<double> a = doubles(reference[i]), b = doubles(other[i]);
+    if (!std::ranges::all_of(b, [](double x) { return std::isfinite(x); }))
+      return fail(ErrorCode::kCorrupt, fmt::format("its output {} has numbers that are not finite", i + 1));
+    worst.take_worse(compared(a, b));
+  }
+  return worst;
+}
+
+Status check_gate(const Agreement& found, const models::Gate& gate) {
+  if (gate.cosine > 0 && !(found.cosine >= gate.cosine))
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("cosine {:.4f}, at least {:.4f} is demanded", found.cosine, gate.cosine));
+  if (gate.max_error > 0 && !(found.mean_error <= gate.max_error))
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("mean error {:.4g}, at most {:.4g} is allowed", found.mean_error, gate.max_error));
+  return {};
+}
+
+}  // namespace image_engine::infer

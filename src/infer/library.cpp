@@ -1,0 +1,40 @@
+#include "infer/library.h"
+
+#include <dlfcn.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "core/file.h"
+#include "core/text.h"
+
+namespace image_engine::infer {
+namespace {
+
+constexpr const char* kVariable = "IMAGE_ENGINE_ONNXRUNTIME";
+constexpr const char* kName = "libonnxruntime.so.1";
+
+std::string library_file() {
+  if (const char* named = std::getenv(kVariable); named != nullptr && *named != '\0') return named;
+  for (const char* folder : {"../lib", "../../onnxruntime/lib"}) {
+    std::string file = join_path(join_path(executable_folder(), folder), kName);
+    if (::access(file.c_str(), F_OK) == 0) return file;
+  }
+  return kName;
+}
+
+}  // namespace
+
+Result<void*> load_runtime_library() {
+  const std::string file = library_file();
+  if (void* library = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL)) return library;
+  const char* reason = ::dlerror();
+  return fail(ErrorCode::kNotFound,
+              fmt::format("ONNX Runtime is not here: {}. Install it (tools/setup.sh in a source tree), or set {} to a "
+                          "{}, such as the one in the Python package onnxruntime",
+                          printable(reason != nullptr ? reason : file), kVariable, kName));
+}
+
+}  // namespace image_engine::infer

@@ -1,0 +1,14 @@
+// Where the inference runtime's shared library is.
+#pragma once
+
+#include "core/result.h"
+
+namespace image_engine::infer {
+
+// The dlopen handle of ONNX Runtime, never closed. $IMAGE_ENGINE_ONNXRUNTIME when set, and nothing else then; otherwise
+// the first that is there of <program's folder>/../lib/libonnxruntime.so.1 (installed),
+// <program's folder>/../../onnxruntime/lib/libonnxruntime.so.1 (build tree) and what the system's loader finds.
+// kNotFound says what to do.
+Result<void*> load_runtime_library();
+
+}  // namespace image_engine::infer

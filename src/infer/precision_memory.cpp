@@ -1,0 +1,67 @@
+#include "infer/precision_memory.h"
+
+#include <fmt/format.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "core/file.h"
+#include "core/hash.h"
+#include "models/provenance.h"
+
+namespace image_engine::infer {
+namespace {
+
+using nlohmann::json;
+
+// The first CPU's model and abilities: a virtual machine may hide some of a model's.
+std::string cpu_text() {
+  std::ifstream file("/proc/cpuinfo");
+  std::string line, text;
+  while (std::getline(file, line) && !line.empty())
+    for (const char* wanted : {"model name", "flags", "CPU implementer", "CPU part", "Features"})
+      if (line.starts_with(wanted)) text += line + "\n";
+  return text;
+}
+
+json read_entries(const std::string& file) {
+  const Result<std::string> text = read_file(file);
+  json entries = text ? json::parse(*text, nullptr, false) : json();
+  return entries.is_object() ? entries : json::object();
+}
+
+}  // namespace
+
+std::string precision_key(const models::Spec& spec, const models::Store& store, const SessionOptions& options,
+                          const std::string& runtime) {
+  std::string text = fmt::format("{}\n{}\n{}", cpu_text(), runtime, options.threads);
+  for (const auto& [name, size] : options.fixed_dimensions) text += fmt::format("\n{}={}", name, size);
+  for (const models::Variant& v : spec.variants)
+    text += fmt::format("\n{} {} {} {}", v.precision, v.file, v.gate.cosine, v.gate.max_error);
+  if (const auto provenance = models::read_provenance(store.folder(spec)))
+    for (const models::InstalledFile& file : provenance->files) text += fmt::format("\n{} {}", file.name, file.sha256);
+  return hash128(text).hex();
+}
+
+PrecisionMemory::PrecisionMemory(const std::string& folder)
+    : folder_(folder), file_(join_path(folder, "precisions.json")) {}
+
+std::optional<Remembered> PrecisionMemory::find(const std::string& key) const {
+  const json entries = read_entries(file_);
+  const auto entry = entries.find(key);
+  if (entry == entries.end() || !entry->is_object()) return std::nullopt;
+  const auto text = [&](const char* name) {
+    const auto member = entry->find(name);
+    return member != entry->end() && member->is_string() ? member->get<std::string>() : std::string();
+  };
+  return Remembered{text("precision"), text("reason")};
+}
+
+Status PrecisionMemory::keep(const std::string& key, const std::string& model, const Remembered& found) const {
+  json entries = read_entries(file_);
+  entries[key] = {{"model", model}, {"precision", found.precision}, {"reason", found.reason}};
+  IE_CHECK(make_folders(folder_));
+  return write_file_atomically(file_, entries.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
+}
+
+}  // namespace image_engine::infer

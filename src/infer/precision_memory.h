@@ -1,0 +1,35 @@
+// Which precision was found best, kept from run to run.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "core/result.h"
+#include "infer/session.h"
+#include "models/spec.h"
+#include "models/store.h"
+
+namespace image_engine::infer {
+
+struct Remembered {
+  std::string precision, reason;
+};
+
+// What a choice depends on: the model's files, variants and gates, the CPU, the runtime, the threads.
+std::string precision_key(const models::Spec& spec, const models::Store& store, const SessionOptions& options,
+                          const std::string& runtime);
+
+// A JSON file, {"<key>": {"model": …, "precision": …, "reason": …}}. Two programs may use it at once: the last to write
+// wins, and what the other found is found again.
+class PrecisionMemory {
+ public:
+  explicit PrecisionMemory(const std::string& folder);
+  // nullopt also when the file is damaged.
+  [[nodiscard]] std::optional<Remembered> find(const std::string& key) const;
+  [[nodiscard]] Status keep(const std::string& key, const std::string& model, const Remembered& found) const;
+
+ private:
+  std::string folder_, file_;
+};
+
+}  // namespace image_engine::infer
