@@ -81,17 +81,26 @@ float expected_bin(std::span<const float> logits) {
   return weighed / sum;
 }
 
+// The cell's box, kept within the input.
+Candidate box_of(const Grid& grid, std::size_t cell, std::span<const float> distances, preprocess::InputSize size) {
+  const auto stride = static_cast<float>(grid.stride);
+  std::array<float, 4> side;
+  for (std::size_t i = 0; i < 4; ++i) side[i] = stride * expected_bin(row_of(distances, cell * 4 + i, kBins));
+  const float x = (static_cast<float>(cell % grid.columns) + 0.5F) * stride;
+  const float y = (static_cast<float>(cell / grid.columns) + 0.5F) * stride;
+  const auto width = static_cast<float>(size.width), height = static_cast<float>(size.height);
+  return {std::clamp(x - side[0], 0.0F, width), std::clamp(y - side[1], 0.0F, height),
+          std::clamp(x + side[2], 0.0F, width), std::clamp(y + side[3], 0.0F, height)};
+}
+
 void read_grid(const Grid& grid, const Pair& pair, const HeadInput& input, Candidates& found) {
   const auto scores = pair.scores->as<float>(), distances = pair.boxes->as<float>();
-  const auto stride = static_cast<float>(grid.stride);
-  for (std::size_t cell = 0; cell < grid.columns * grid.rows; ++cell) {
-    const Best best = best_of(row_of(scores, cell, input.classes));
-    if (best.value < input.options.threshold) continue;
-    std::array<float, 4> side;
-    for (std::size_t i = 0; i < 4; ++i) side[i] = stride * expected_bin(row_of(distances, cell * 4 + i, kBins));
-    const float x = (static_cast<float>(cell % grid.columns) + 0.5F) * stride;
-    const float y = (static_cast<float>(cell / grid.columns) + 0.5F) * stride;
-    found.push_back({x - side[0], y - side[1], x + side[2], y + side[3], best.value, best.label});
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    if (scores[i] < input.options.threshold) continue;
+    Candidate candidate = box_of(grid, i / input.classes, distances, input.size);
+    candidate.confidence = scores[i];
+    candidate.label = static_cast<std::uint32_t>(i % input.classes);
+    found.push_back(candidate);
   }
 }
 

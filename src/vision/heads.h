@@ -42,14 +42,14 @@ struct HeadInput {
   HeadOptions options;
 };
 
-// Every place (cell, query, anchor) gives at most one candidate, of its best class; only `centernet`, whose classes
-// have peaks of their own, may give several. Outputs that belong together are told by their last dimension, so that
-// their order matters only where that leaves a doubt: then scores come first.
+// How each family's own authors read it. A query or anchor gives its best class; a cell of `nanodet` or `centernet` may
+// give several. Outputs that belong together are told by their last dimension, so that their order matters only where
+// that leaves a doubt: then scores come first.
 //
 //   nanodet    For each of two or more strides (8, 16, 32, …, found by the number n of cells) scores [1, n, classes],
 //              already sigmoid, and distances [1, n, 4 × 11]: side = stride · Σ k · softmax(11 bins), in the order
-//              left, top, right, bottom, from the cell's centre (i + 0.5) · stride (Li et al., Generalized Focal Loss,
-//              2020).
+//              left, top, right, bottom, from the cell's centre (i + 0.5) · stride; boxes are clipped to the input
+//              (Li et al., Generalized Focal Loss, 2020).
 //   centernet  Heat [1, h, w, classes], already sigmoid, and sides [1, h, w, 4] in the input's pixels, from
 //              (column, row) · stride to left, top, right, bottom. Objects are the heat's maxima of 3 × 3 (Zhou et al.,
 //              Objects as Points, 2019). The heat and not the hundred best that some graphs also give: those are cut

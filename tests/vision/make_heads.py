@@ -61,6 +61,11 @@ def sparse(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return random.uniform(0, 1, shape) ** 24
 
 
+def each_class(boxes: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A row for each class of a cell."""
+    return np.repeat(boxes, LABELS, 0), (scores[:, :, None] * np.eye(LABELS)).reshape(-1, LABELS)
+
+
 def nanodet(random, size):
     outputs, boxes, scores = [], [], []
     for stride in (8, 16, 32):
@@ -73,7 +78,7 @@ def nanodet(random, size):
         centre = (np.stack([x, y], -1) + 0.5) * stride
         boxes.append(np.concatenate([centre - sides[:, :2], centre + sides[:, 2:]], -1))
         scores.append(confidence)
-    return outputs, np.concatenate(boxes), np.concatenate(scores)
+    return outputs, *each_class(np.clip(np.concatenate(boxes), 0, size * 2), np.concatenate(scores))
 
 
 def shuffled_nanodet(random, size):
@@ -112,9 +117,7 @@ def centernet(random, size):
     y, x = np.mgrid[:rows, :columns].reshape(2, -1) * 4
     w = sides.reshape(-1, 4).astype(float)
     boxes = np.stack([x - w[:, 0], y - w[:, 1], x + w[:, 2], y + w[:, 3]], -1)
-    # Each class has its own peaks: one row for each class of a cell.
-    return ([("heat", heat[None]), ("sides", sides[None])], np.repeat(boxes, LABELS, 0),
-            (peaks[:, :, None] * np.eye(LABELS)).reshape(-1, LABELS))
+    return [("heat", heat[None]), ("sides", sides[None])], *each_class(boxes, peaks)
 
 
 CASES = (

@@ -355,5 +355,14 @@ TEST(Suppress, KeepsOtherClassesAndTheEarlierOfEquals) {
   EXPECT_TRUE(suppress({}, 0.5F, 100).empty());
 }
 
+TEST(Suppress, KeepsTheOrderOfEquals) {
+  std::vector<Candidate> candidates;
+  for (int i = 0; i < 1000; ++i)
+    candidates.push_back({static_cast<float>(i), 0, static_cast<float>(i) + 1, 1, 0.5F, 0});
+  const auto kept = suppress(candidates, 0.5F, 1000);
+  ASSERT_EQ(kept.size(), 1000U);
+  for (int i = 0; i < 1000; ++i) ASSERT_EQ(kept[static_cast<std::size_t>(i)].x1, static_cast<float>(i));
+}
+
 }  // namespace
 }  // namespace image_engine::vision
