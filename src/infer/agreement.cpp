@@ -47,8 +47,10 @@ Agreement compared(std::span<const double> a, std::span<const double> b) {
 }  // namespace
 
 void Agreement::take_worse(const Agreement& other) {
-  if (!(cosine <= other.cosine)) cosine = other.cosine;
-  if (!(mean_error >= other.mean_error)) mean_error = other.mean_error;
+  // Adding keeps NaN, which no comparison does.
+  cosine = std::isnan(cosine + other.cosine) ? cosine + other.cosine : std::min(cosine, other.cosine);
+  mean_error = std::isnan(mean_error + other.mean_error) ? mean_error + other.mean_error
+                                                         : std::max(mean_error, other.mean_error);
 }
 
 Result<Agreement> agreement(std::span<const Tensor> reference, std::span<const Tensor> other) {

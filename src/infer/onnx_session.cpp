@@ -127,7 +127,7 @@ void ORT_API_CALL log(void*, OrtLoggingLevel, const char*, const char*, const ch
 }
 
 struct Runtime {
-  Ort::Env env{nullptr};
+  Ort::Env env;
   std::string version;
 };
 
@@ -138,18 +138,17 @@ Result<Runtime> load_runtime() {
   if (get_base == nullptr)
     return fail(ErrorCode::kNotFound, "ONNX Runtime is not here: the library found in its place is something else");
   const OrtApiBase* base = get_base();
-  Runtime runtime;
-  runtime.version = base->GetVersionString();
+  const std::string version = base->GetVersionString();
   const OrtApi* api = base->GetApi(ORT_API_VERSION);
   if (api == nullptr)
     return fail(ErrorCode::kNotFound,
                 fmt::format("ONNX Runtime {} is too old: 1.{} or later is needed (tools/setup.sh installs it)",
-                            printable(runtime.version), ORT_API_VERSION));
+                            printable(version), ORT_API_VERSION));
   Ort::InitApi(api);
   return guarded({"ONNX Runtime cannot start", {}, ErrorCode::kInternal}, [&]() -> Result<Runtime> {
-    runtime.env = Ort::Env(ORT_LOGGING_LEVEL_ERROR, "image-engine", log, nullptr);
+    Runtime runtime{Ort::Env(ORT_LOGGING_LEVEL_ERROR, "image-engine", log, nullptr), version};
     runtime.env.DisableTelemetryEvents();
-    return std::move(runtime);
+    return runtime;
   });
 }
 
@@ -309,10 +308,11 @@ class OnnxSession final : public Session {
 }  // namespace
 
 Result<std::unique_ptr<Session>> Session::create(const std::string& file, const SessionOptions& options) {
-  IE_CHECK(open_regular(file));
+  const Purpose purpose{fmt::format("{} cannot be loaded", printable(file)), kLoadCodes, ErrorCode::kCorrupt};
+  if (const auto opened = open_regular(file); !opened)
+    return fail(opened.error().code, fmt::format("{}: {}", purpose.what, opened.error().message));
   const Result<Runtime>& loaded = runtime();
   if (!loaded) return fail(loaded.error());
-  const Purpose purpose{fmt::format("{} cannot be loaded", printable(file)), kLoadCodes, ErrorCode::kCorrupt};
   return guarded(purpose, [&]() -> Result<std::unique_ptr<Session>> {
     auto session = OnnxSession::create(Ort::Session(loaded->env, file.c_str(), session_options(options)));
     if (!session) return fail(session.error().code, fmt::format("{}: {}", purpose.what, session.error().message));

@@ -1,0 +1,342 @@
+#include "infer/session.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <map>
+#include <thread>
+
+#include "support.h"
+
+namespace image_engine::infer {
+namespace {
+
+using testing::HasSubstr;
+
+// Of numpy.
+const std::map<std::string, ElementType> kTypes = {
+    {"float32", ElementType::kFloat32}, {"float16", ElementType::kFloat16}, {"int64", ElementType::kInt64},
+    {"int32", ElementType::kInt32},     {"uint8", ElementType::kUint8},     {"bool", ElementType::kBool}};
+
+struct Case {
+  std::string model;
+  std::vector<Tensor> inputs, outputs;
+};
+
+std::vector<Tensor> tensors(const nlohmann::json& list) {
+  std::vector<Tensor> all;
+  for (const auto& one : list)
+    all.push_back(
+        tensor_of(kTypes.at(one.at("type")), one.at("shape"), bytes_of(kFolder + one.at("file").get<std::string>())));
+  return all;
+}
+
+std::vector<Case> cases() {
+  std::vector<Case> all;
+  for (const auto& one : nlohmann::json::parse(bytes_of(kFolder + "cases.json")))
+    all.push_back({one.at("model"), tensors(one.at("inputs")), tensors(one.at("outputs"))});
+  return all;
+}
+
+// The same types, shapes and numbers, to rounding.
+void expect_same(const std::vector<Tensor>& made, const std::vector<Tensor>& wanted) {
+  ASSERT_EQ(made.size(), wanted.size());
+  for (std::size_t i = 0; i < made.size(); ++i) {
+    ASSERT_EQ(made[i].type, wanted[i].type);
+    ASSERT_EQ(made[i].shape, wanted[i].shape);
+    ASSERT_EQ(made[i].data.size(), wanted[i].data.size());
+    if (made[i].type != ElementType::kFloat32) {
+      EXPECT_EQ(made[i].data, wanted[i].data);
+      continue;
+    }
+    for (std::size_t k = 0; k < made[i].count(); ++k) {
+      const float a = made[i].as<float>()[k], b = wanted[i].as<float>()[k];
+      if (a == b) continue;  // infinities
+      ASSERT_NEAR(a, b, 1e-5F * std::max(1.0F, std::abs(b))) << "output " << i << ", element " << k;
+    }
+  }
+}
+
+class SessionTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!std::filesystem::exists(kFolder + "cases.json"))
+      GTEST_SKIP() << "no infer_inputs: ctest makes them (infer_inputs)";
+  }
+  static std::unique_ptr<Session> load(const std::string& name, const SessionOptions& options = {}) {
+    auto session = Session::create(kFolder + name, options);
+    if (!session) {
+      ADD_FAILURE() << session.error().message;
+      return nullptr;
+    }
+    return std::move(*session);
+  }
+  // The error of loading; kInternal with no message when it loads.
+  static Error error_of(const std::string& name) {
+    auto session = Session::create(kFolder + name, {});
+    return session ? Error{} : session.error();
+  }
+};
+
+TEST_F(SessionTest, GivesWhatThePythonPackageGives) {
+  const auto all = cases();
+  ASSERT_EQ(all.size(), 7U);
+  for (const Case& one : all)
+    for (const int threads : {1, 2}) {
+      SCOPED_TRACE(one.model);
+      const auto session = load(one.model, {.threads = threads});
+      ASSERT_TRUE(session);
+      const auto made = session->run(one.inputs);
+      ASSERT_TRUE(made) << made.error().message;
+      expect_same(*made, one.outputs);
+    }
+}
+
+TEST_F(SessionTest, TellsInputsAndOutputs) {
+  const auto conv = load("conv.onnx");
+  ASSERT_TRUE(conv);
+  ASSERT_EQ(conv->inputs().size(), 1U);
+  EXPECT_EQ(conv->inputs()[0].name, "x");
+  EXPECT_EQ(conv->inputs()[0].shape, (std::vector<std::int64_t>{-1, 3, 16, 16}));
+  ASSERT_EQ(conv->outputs().size(), 2U);
+  EXPECT_EQ(conv->outputs()[1].name, "s");
+  EXPECT_EQ(conv->placement().device, "cpu");
+
+  const auto half = load("half.onnx");
+  ASSERT_TRUE(half);
+  EXPECT_EQ(half->inputs()[0].type, ElementType::kFloat16);
+  EXPECT_EQ(half->outputs()[0].type, ElementType::kFloat32);
+}
+
+TEST_F(SessionTest, GivesTheOutputsNamedInTheirOrder) {
+  const Case one = cases()[1];
+  const auto session = load(one.model);
+  ASSERT_TRUE(session);
+  const auto both = session->run(one.inputs, std::vector<std::string>{"s", "y"});
+  ASSERT_TRUE(both);
+  expect_same(*both, {one.outputs[1], one.outputs[0]});
+  const auto second = session->run(one.inputs, std::vector<std::string>{"s"});
+  ASSERT_TRUE(second);
+  expect_same(*second, {one.outputs[1]});
+  const auto none = session->run(one.inputs, std::vector<std::string>{"t"});
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_THAT(none.error().message, HasSubstr("no output t, it has y, s"));
+}
+
+TEST_F(SessionTest, DimensionsCanBeFixed) {
+  const auto all = cases();
+  const auto session = load("conv.onnx", {.fixed_dimensions = {{"batch", 3}, {"no such", 7}}});
+  ASSERT_TRUE(session);
+  EXPECT_EQ(session->inputs()[0].shape[0], 3);
+  const auto three = session->run(all[1].inputs);
+  ASSERT_TRUE(three) << three.error().message;
+  expect_same(*three, all[1].outputs);
+  const auto one = session->run(all[0].inputs);
+  ASSERT_FALSE(one);
+  EXPECT_EQ(one.error().code, ErrorCode::kInvalidArgument);
+}
+
+TEST_F(SessionTest, RunsFromManyThreadsAtOnce) {
+  const auto all = cases();
+  const auto session = load("conv.onnx", {.threads = 2});
+  ASSERT_TRUE(session);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 100; ++i) {
+        const Case& one = all[static_cast<std::size_t>((t + i) % 3)];
+        const auto made = session->run(one.inputs);
+        ASSERT_TRUE(made) << made.error().message;
+        expect_same(*made, one.outputs);
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+}
+
+TEST_F(SessionTest, LoadsFromManyThreadsAtOnce) {
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) threads.emplace_back([] { EXPECT_TRUE(load("conv.onnx")); });
+  for (std::thread& thread : threads) thread.join();
+}
+
+#ifdef __SSE2__
+TEST_F(SessionTest, DenormalsAreZeroInsideAndStayOutside) {
+  const auto session = load("double.onnx");
+  ASSERT_TRUE(session);
+  volatile float tiny = std::numeric_limits<float>::denorm_min();
+  std::thread([&] {  // one that loaded nothing
+    const auto made = session->run(std::vector{floats({4}, {tiny, 1, tiny, -2})});
+    ASSERT_TRUE(made);
+    EXPECT_EQ(made->at(0).as<float>()[0], 0.0F);
+    EXPECT_EQ(made->at(0).as<float>()[3], -4.0F);
+    EXPECT_EQ(std::bit_cast<std::uint32_t>(tiny + tiny), 2U);
+  })
+      .join();
+  EXPECT_EQ(std::bit_cast<std::uint32_t>(tiny + tiny), 2U);
+}
+#endif
+
+TEST_F(SessionTest, RefusesWrongInputs) {
+  const auto session = load("fixed.onnx");
+  ASSERT_TRUE(session);
+  const Tensor a = floats({2, 3}, {1, 2, 3, 4, 5, 6});
+  const Tensor b = Tensor::zeros(ElementType::kInt64, {3, 4});
+  ASSERT_TRUE(session->run(std::vector{a, b}));
+  Tensor short_bytes = a, long_bytes = a;
+  short_bytes.data.resize(20);
+  long_bytes.data.resize(28);
+  const struct {
+    std::vector<Tensor> inputs;
+    std::string says;
+  } wrong[] = {
+      {{}, "has 2 inputs and was given 0"},
+      {{a, b, b}, "has 2 inputs and was given 3"},
+      {{b, a}, "input a is float32 [2, 3] and was given int64 [3, 4]"},
+      {{a, Tensor::zeros(ElementType::kInt32, {3, 4})}, "input b is int64 [3, 4] and was given int32 [3, 4]"},
+      {{floats({3, 2}, {1, 2, 3, 4, 5, 6}), b}, "input a is float32 [2, 3] and was given float32 [3, 2]"},
+      {{floats({6}, {1, 2, 3, 4, 5, 6}), b}, "was given float32 [6]"},
+      {{floats({2, 3, 1}, {1, 2, 3, 4, 5, 6}), b}, "was given float32 [2, 3, 1]"},
+      {{short_bytes, b}, "with 20 bytes"},
+      {{long_bytes, b}, "with 28 bytes"},
+  };
+  for (const auto& [inputs, says] : wrong) {
+    const auto made = session->run(inputs);
+    ASSERT_FALSE(made) << says;
+    EXPECT_EQ(made.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_THAT(made.error().message, HasSubstr(says));
+  }
+}
+
+TEST_F(SessionTest, RefusesShapesThatCannotBe) {
+  const auto session = load("nothing.onnx");  // [n, 4]
+  ASSERT_TRUE(session);
+  for (const std::int64_t rows : {std::int64_t{-1}, std::numeric_limits<std::int64_t>::min(), std::int64_t{1} << 60,
+                                  std::numeric_limits<std::int64_t>::max()}) {
+    const auto made = session->run(std::vector{Tensor{ElementType::kFloat32, {rows, 4}, {}}});
+    ASSERT_FALSE(made) << rows;
+    EXPECT_EQ(made.error().code, ErrorCode::kInvalidArgument);
+  }
+}
+
+TEST_F(SessionTest, FailuresWhileRunningAreErrors) {
+  const auto session = load("reshape.onnx");
+  ASSERT_TRUE(session);
+  Tensor shape = Tensor::zeros(ElementType::kInt64, {2});
+  shape.as<std::int64_t>()[0] = 4, shape.as<std::int64_t>()[1] = 5;
+  const auto made = session->run(std::vector{floats({6}, {1, 2, 3, 4, 5, 6}), shape});
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().code, ErrorCode::kInternal);
+  EXPECT_THAT(made.error().message, HasSubstr("the model failed"));
+}
+
+TEST_F(SessionTest, TooMuchMemoryIsAnError) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "the sanitizers end the process at such an allocation";
+#endif
+  const auto session = load("huge.onnx");
+  ASSERT_TRUE(session);
+  for (const std::int64_t count : {std::int64_t{1} << 45, std::int64_t{1} << 62}) {
+    Tensor n = Tensor::zeros(ElementType::kInt64, {1});
+    n.as<std::int64_t>()[0] = count;
+    const auto made = session->run(std::vector{n});
+    ASSERT_FALSE(made);
+    EXPECT_EQ(made.error().code, ErrorCode::kOutOfMemory) << made.error().message;
+  }
+}
+
+TEST_F(SessionTest, BadModelsAreErrorsOfTheirKind) {
+  const std::map<std::string, ErrorCode> bad = {
+      {"absent.onnx", ErrorCode::kNotFound},          {"bad_truncated.onnx", ErrorCode::kCorrupt},
+      {"bad_empty.onnx", ErrorCode::kCorrupt},        {"bad_garbage.onnx", ErrorCode::kCorrupt},
+      {"bad_zeros.onnx", ErrorCode::kCorrupt},        {"bad_ort_format.onnx", ErrorCode::kCorrupt},
+      {"bad_cycle.onnx", ErrorCode::kCorrupt},        {"bad_mistyped.onnx", ErrorCode::kCorrupt},
+      {"bad_operator.onnx", ErrorCode::kUnsupported}, {"bad_domain.onnx", ErrorCode::kUnsupported},
+      {"bad_opset.onnx", ErrorCode::kUnsupported},    {"bad_ir.onnx", ErrorCode::kUnsupported},
+      {"bad_kernel.onnx", ErrorCode::kUnsupported},   {"bad_strings.onnx", ErrorCode::kUnsupported},
+  };
+  for (const auto& [name, code] : bad) {
+    const Error error = error_of(name);
+    EXPECT_EQ(error.code, code) << name << ": " << error.message;
+    EXPECT_THAT(error.message, HasSubstr(name));
+  }
+}
+
+TEST_F(SessionTest, AModelIsARegularFile) {
+  EXPECT_FALSE(Session::create(kFolder, {}));
+  EXPECT_FALSE(Session::create("/dev/zero", {}));
+  EXPECT_FALSE(Session::create("", {}));
+}
+
+TEST_F(SessionTest, TruncatedAnywhereIsAnError) {
+  const std::string sound = bytes_of(kFolder + "conv.onnx");
+  const std::string file = kFolder + "cut.onnx";
+  for (std::size_t length = 0; length < sound.size(); length += 1 + sound.size() / 60) {
+    std::ofstream(file, std::ios::binary) << sound.substr(0, length);
+    EXPECT_FALSE(Session::create(file, {})) << length;
+  }
+}
+
+TEST_F(SessionTest, ExternalDataIsReadFromTheModelsFolderOnly) {
+  const auto good = load("inside/good.onnx");
+  ASSERT_TRUE(good);
+  const auto made = good->run(std::vector{floats({4}, {10, 10, 10, 10})});
+  ASSERT_TRUE(made);
+  expect_same(*made, {floats({4}, {10, 11, 12, 13})});
+  for (const char* name : {"up", "winding", "absolute", "linked", "absent", "short", "memory", "attribute"}) {
+    const Error error = error_of(std::string("inside/") + name + ".onnx");
+    EXPECT_EQ(error.code, ErrorCode::kCorrupt) << name << ": " << error.message;
+  }
+}
+
+TEST_F(SessionTest, TheModelsFolderIsNotTheWorkingDirectory) {
+  const auto absolute = Session::create(std::filesystem::absolute(kFolder + "inside/good.onnx").string(), {});
+  EXPECT_TRUE(absolute);
+}
+
+// Which library is loaded is settled once in a process: these start new ones.
+class RuntimeDeathTest : public SessionTest {
+ protected:
+  void SetUp() override {
+    SessionTest::SetUp();
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+  }
+  [[noreturn]] static void load_with(const char* library) {
+    ::setenv("IMAGE_ENGINE_ONNXRUNTIME", library, 1);
+    const auto session = Session::create(kFolder + "conv.onnx", {});
+    const auto version = runtime_version();
+    if (session || version) std::_Exit(9);
+    std::fprintf(stderr, "<%s> %s", std::string(error_name(session.error().code)).c_str(),
+                 session.error().message.c_str());
+    std::_Exit(session.error().message == version.error().message ? 0 : 8);
+  }
+};
+
+TEST_F(RuntimeDeathTest, AnAbsentLibraryIsAnError) {
+  EXPECT_EXIT(load_with("/no/such/libonnxruntime.so.1"), testing::ExitedWithCode(0),
+              "<not-found> ONNX Runtime is not here: .*/no/such/.*set IMAGE_ENGINE_ONNXRUNTIME");
+}
+TEST_F(RuntimeDeathTest, AFileThatIsNoLibraryIsAnError) {
+  const std::string file = std::filesystem::absolute(kFolder + "bad_garbage.onnx").string();
+  EXPECT_EXIT(load_with(file.c_str()), testing::ExitedWithCode(0), "<not-found> ONNX Runtime is not here");
+}
+TEST_F(RuntimeDeathTest, AnotherLibraryIsAnError) {
+  EXPECT_EXIT(load_with("libm.so.6"), testing::ExitedWithCode(0), "<not-found> ONNX Runtime is not here");
+}
+TEST_F(RuntimeDeathTest, AnOldLibraryIsAnError) {
+  EXPECT_EXIT(load_with(IE_OLD_RUNTIME), testing::ExitedWithCode(0),
+              "<not-found> ONNX Runtime 1.17.3 is too old: 1.29");
+}
+
+TEST_F(SessionTest, TellsTheRuntimesVersion) {
+  const auto version = runtime_version();
+  ASSERT_TRUE(version) << version.error().message;
+  EXPECT_THAT(*version, testing::MatchesRegex("1\\.[0-9]+\\.[0-9]+"));
+}
+
+}  // namespace
+}  // namespace image_engine::infer

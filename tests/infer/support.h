@@ -1,0 +1,34 @@
+// What the tests of this folder share. Their inputs are made by make_inputs.py, run by ctest.
+#pragma once
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "types/tensor.h"
+
+namespace image_engine::infer {
+
+inline const std::string kFolder = "infer_inputs/";
+
+inline Tensor tensor_of(ElementType type, std::vector<std::int64_t> shape, const std::string& bytes) {
+  Tensor tensor{type, std::move(shape), std::vector<std::byte>(bytes.size())};
+  std::memcpy(tensor.data.data(), bytes.data(), bytes.size());
+  return tensor;
+}
+
+inline std::string bytes_of(const std::string& file) {
+  std::ifstream stream(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+}
+
+inline Tensor floats(std::vector<std::int64_t> shape, const std::vector<float>& values) {
+  return tensor_of(ElementType::kFloat32, std::move(shape),
+                   {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)});
+}
+
+}  // namespace image_engine::infer
