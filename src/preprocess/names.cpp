@@ -6,26 +6,26 @@ namespace image_engine::preprocess {
 namespace {
 
 template <typename T>
-using Names = std::pair<std::string_view, T>;
+using Named = std::pair<std::string_view, T>;
 
 template <typename T, std::size_t N>
-std::optional<T> find(const Names<T> (&names)[N], std::string_view name) {
+std::optional<T> find(const Named<T> (&names)[N], std::string_view name) {
   for (const auto& [known, value] : names)
     if (known == name) return value;
   return std::nullopt;
 }
 
-constexpr Names<Fit> kFits[] = {{"stretch", Fit::kStretch},
+constexpr Named<Fit> kFits[] = {{"stretch", Fit::kStretch},
                                 {"letterbox", Fit::kLetterbox},
                                 {"centre-crop", Fit::kCentreCrop},
                                 {"short-edge", Fit::kShortEdge}};
-constexpr Names<Align> kAligns[] = {{"centre", Align::kCentre}, {"top-left", Align::kTopLeft}};
-constexpr Names<Filter> kFilters[] = {{"nearest", Filter::kNearest},
+constexpr Named<Align> kAligns[] = {{"centre", Align::kCentre}, {"top-left", Align::kTopLeft}};
+constexpr Named<Filter> kFilters[] = {{"nearest", Filter::kNearest},
                                       {"bilinear", Filter::kBilinear},
                                       {"bicubic", Filter::kBicubic},
                                       {"lanczos", Filter::kLanczos}};
-constexpr Names<Layout> kLayouts[] = {{"nchw", Layout::kNchw}, {"nhwc", Layout::kNhwc}};
-constexpr Names<ChannelOrder> kOrders[] = {{"rgb", ChannelOrder::kRgb}, {"bgr", ChannelOrder::kBgr}};
+constexpr Named<Layout> kLayouts[] = {{"nchw", Layout::kNchw}, {"nhwc", Layout::kNhwc}};
+constexpr Named<ChannelOrder> kOrders[] = {{"rgb", ChannelOrder::kRgb}, {"bgr", ChannelOrder::kBgr}};
 
 }  // namespace
 

@@ -86,8 +86,8 @@ Candidate box_of(const Grid& grid, std::size_t cell, std::span<const float> dist
   const auto stride = static_cast<float>(grid.stride);
   std::array<float, 4> side;
   for (std::size_t i = 0; i < 4; ++i) side[i] = stride * expected_bin(row_of(distances, cell * 4 + i, kBins));
-  const float x = (static_cast<float>(cell % grid.columns) + 0.5F) * stride;
-  const float y = (static_cast<float>(cell / grid.columns) + 0.5F) * stride;
+  const std::size_t column = cell % grid.columns, row = cell / grid.columns;
+  const float x = (static_cast<float>(column) + 0.5F) * stride, y = (static_cast<float>(row) + 0.5F) * stride;
   const auto width = static_cast<float>(size.width), height = static_cast<float>(size.height);
   return {std::clamp(x - side[0], 0.0F, width), std::clamp(y - side[1], 0.0F, height),
           std::clamp(x + side[2], 0.0F, width), std::clamp(y + side[3], 0.0F, height)};

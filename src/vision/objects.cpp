@@ -1,6 +1,7 @@
 #include "vision/objects.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <optional>
