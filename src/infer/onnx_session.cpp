@@ -95,10 +95,21 @@ struct Purpose {
   ErrorCode otherwise;
 };
 
+// Without the places in the runtime's source, "/onnxruntime_src/….cc:256 <function's signature> ", and line ends.
+std::string for_people(std::string text) {
+  for (std::size_t from; (from = text.find("/onnxruntime_src/")) != text.npos;) {
+    const std::size_t end = text.find(") ", from);
+    if (end == text.npos) break;
+    text.erase(from, end + 2 - from);
+  }
+  text.erase(text.find_last_not_of(" \n") + 1);
+  constexpr std::size_t kLongest = 400;
+  return printable(std::string_view(text).substr(0, kLongest));
+}
+
 Error error_of(const Ort::Exception& thrown, const Purpose& purpose) {
-  constexpr std::size_t kLongest = 600;
   const std::string_view text = thrown.what();
-  Error error{purpose.otherwise, fmt::format("{}: {}", purpose.what, printable(text.substr(0, kLongest)))};
+  Error error{purpose.otherwise, fmt::format("{}: {}", purpose.what, for_people(thrown.what()))};
   const auto row = std::ranges::find(purpose.codes, thrown.GetOrtErrorCode(), &CodeRow::theirs);
   if (row != purpose.codes.end()) error.code = row->ours;
   const auto hint = std::ranges::find_if(kHints, [&](const Hint& h) { return text.find(h.text) != text.npos; });

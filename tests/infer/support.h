@@ -1,7 +1,6 @@
 // What the tests of this folder share. Their inputs are made by make_inputs.py, run by ctest.
 #pragma once
 
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -16,9 +15,8 @@ namespace image_engine::infer {
 inline const std::string kFolder = "infer_inputs/";
 
 inline Tensor tensor_of(ElementType type, std::vector<std::int64_t> shape, const std::string& bytes) {
-  Tensor tensor{type, std::move(shape), std::vector<std::byte>(bytes.size())};
-  std::memcpy(tensor.data.data(), bytes.data(), bytes.size());
-  return tensor;
+  const auto* data = reinterpret_cast<const std::byte*>(bytes.data());
+  return {type, std::move(shape), {data, data + bytes.size()}};
 }
 
 inline std::string bytes_of(const std::string& file) {
