@@ -32,9 +32,9 @@ def read(outputs: dict, threshold: float) -> tuple[np.ndarray, np.ndarray, np.nd
     return np.concatenate([peak - size[:, :2], peak + size[:, 2:]], 1), scores, label
 
 
-def create(model: Path, threshold: float = 0.3) -> detector.Detector:
+def create(model: Path, threshold: float = 0.4) -> detector.Detector:
     return detector.Detector(model, EDGE, prepare, read, threshold, iou=0.6, most=100)
 
 
 if __name__ == "__main__":
-    detector.main(__doc__, create, threshold=0.3)
+    detector.main(__doc__, create, threshold=0.4)
