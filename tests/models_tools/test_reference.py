@@ -90,7 +90,7 @@ def test_nanodet(tmp_path, photo):
 def test_centernet(tmp_path, photo):
     heat, sides = np.full((1, 128, 128, 80), 0.01), np.zeros((1, 128, 128, 4))
     heat[0, 60, 30, 3], heat[0, 60, 31, 3], heat[0, 61, 31, 4] = 0.8, 0.7, 0.6  # the second is beside a hotter one
-    sides[0, 60, 30], sides[0, 61, 31] = (20, 8, 40, 16), (4, 4, 4, 4)
+    sides[0, 60, 30], sides[0, 60, 31], sides[0, 61, 31] = (20, 8, 40, 16), (4, 40, 4, 40), (4, 4, 4, 4)
     model = constant_graph(tmp_path / "c.onnx", 512, {"keypoints": heat, "wh": sides})
     (answer,) = json.loads(run("tools/reference/centernet.py", model, photo, "--tensor", tmp_path / "t.npy"))
     found = [(item["class"], round(item["score"], 4), [round(value, 3) for value in item["box"]]) for item in answer["objects"]]

@@ -121,6 +121,8 @@ def test_index_from_pips_file(registry, resolve, tmp_path):
     registry.pages["/simple/m/"] = simple(("m-1-py3-none-any.whl", "a"))
     (tmp_path / "pip.conf").write_text(f"[global]\nindex-url = {registry.address}/simple/\n")
     assert resolve("pypi:m==1/x", PIP_INDEX_URL=None, PIP_CONFIG_FILE=str(tmp_path / "pip.conf"))[0]
+    (tmp_path / "pip.conf").write_text(f"[global]\nindex-url = {registry.address}/nothing/\n")
+    assert resolve("pypi:m==1/x", PIP_CONFIG_FILE=str(tmp_path / "pip.conf"))[0]  # the environment's goes before the file's
 
 
 def test_credentials_go_along_but_are_not_told(registry, resolve):
