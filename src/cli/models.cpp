@@ -98,21 +98,20 @@ std::uint64_t bytes_of(const Models& all, const Spec& spec) {
 
 // An entry of the document's `models`; with the error that a command met, if any.
 nlohmann::json model_json(const Models& all, const Spec& spec, const Error* error = nullptr) {
-  nlohmann::json out = {{"name", spec.name},
-                        {"task", spec.task},
-                        {"title", spec.title},
-                        {"version", spec.version},
-                        {"state", models::presence_name(all.store.presence(spec))},
-                        {"default", spec.in_default_set},
-                        {"preference", spec.preference},
-                        {"licence",
-                         {{"name", spec.licence.name},
-                          {"permissive", spec.licence.permissive},
-                          {"notice", spec.licence.notice}}},
-                        {"bytes", bytes_of(all, spec)},
-                        {"precisions", nlohmann::json::array()},
-                        {"folder", to_utf8(all.store.folder(spec))},
-                        {"spec", to_utf8(spec.file)}};
+  nlohmann::json out = {
+      {"name", spec.name},
+      {"task", spec.task},
+      {"title", spec.title},
+      {"version", spec.version},
+      {"state", models::presence_name(all.store.presence(spec))},
+      {"default", spec.in_default_set},
+      {"preference", spec.preference},
+      {"licence",
+       {{"name", spec.licence.name}, {"permissive", spec.licence.permissive}, {"notice", spec.licence.notice}}},
+      {"bytes", bytes_of(all, spec)},
+      {"precisions", nlohmann::json::array()},
+      {"folder", to_utf8(all.store.folder(spec))},
+      {"spec", to_utf8(spec.file)}};
   for (const models::Variant& variant : spec.variants) out["precisions"].push_back(variant.precision);
   if (error != nullptr) out["error"] = {{"code", error_name(error->code)}, {"message", to_utf8(error->message)}};
   return out;
@@ -136,11 +135,13 @@ Result<int> list(const Context& context, const Models& all) {
     print_json("models", {{"models", std::move(entries)}});
     return kDone;
   }
-  std::vector<std::vector<std::string>> rows{{"name", "task", "state", "set", "licence", "size", "precision", "version"}};
+  std::vector<std::vector<std::string>> rows{
+      {"name", "task", "state", "set", "licence", "size", "precision", "version"}};
   for (const Spec& spec : all.catalogue.specs()) {
     const std::uint64_t bytes = bytes_of(all, spec);
     rows.push_back({spec.name, printable(spec.task), std::string(models::presence_name(all.store.presence(spec))),
-                    spec.in_default_set ? "default" : "", printable(spec.licence.name) + (spec.licence.permissive ? "" : " *"),
+                    spec.in_default_set ? "default" : "",
+                    printable(spec.licence.name) + (spec.licence.permissive ? "" : " *"),
                     bytes > 0 ? human_bytes(bytes) : "?", printable(precisions_of(spec)), printable(spec.version)});
   }
   print_table(rows, {5});
@@ -181,8 +182,7 @@ Result<int> for_each(const Context& context, const Models& all, const std::vecto
       std::fprintf(stderr, "image-engine: %s\n", printable(status.error().message).c_str());
     } else if (!context.quiet) {
       const std::string notice = spec->licence.notice.empty() ? "" : ": " + spec->licence.notice;
-      print_line(fmt::format("{}  {}  {}", spec->name,
-                             styled(context, style_of(all.store.presence(*spec)), done),
+      print_line(fmt::format("{}  {}  {}", spec->name, styled(context, style_of(all.store.presence(*spec)), done),
                              styled(context, Style::kDim,
                                     fmt::format("({}, licence {}{})", human_bytes(bytes_of(all, *spec)),
                                                 printable(spec->licence.name), printable(notice)))));
@@ -209,9 +209,8 @@ Result<int> pull(const Context& context, const Models& all, const Flags& flags) 
 }
 
 Result<int> verify(const Context& context, const Models& all, const Flags& flags) {
-  IE_TRY(const std::vector<const Spec*> specs, chosen(all, flags.names, [&](const Spec& spec) {
-           return all.store.presence(spec) != Presence::kAbsent;
-         }));
+  IE_TRY(const std::vector<const Spec*> specs,
+         chosen(all, flags.names, [&](const Spec& spec) { return all.store.presence(spec) != Presence::kAbsent; }));
   if (specs.empty() && !context.json && !context.quiet)
     print_line("no model is installed; `image-engine models pull` installs the default set");
   return for_each(context, all, specs, "is sound", [&](const Spec& spec) { return all.store.verify(spec); });
@@ -229,9 +228,8 @@ Result<int> remove(const Context& context, const Models& all, const Flags& flags
   IE_TRY(const std::vector<const Spec*> specs, chosen(all, flags.names, [](const Spec&) { return false; }));
   PullProgress progress(false);
   const models::PullOptions options = pull_options(all, progress);
-  return for_each(context, all, specs, "removed", [&](const Spec& spec) {
-    return models::remove_model(spec, all.store, all.places.added, options);
-  });
+  return for_each(context, all, specs, "removed",
+                  [&](const Spec& spec) { return models::remove_model(spec, all.store, all.places.added, options); });
 }
 
 }  // namespace

@@ -39,11 +39,7 @@ bool is_terminal(int fd) {
 }
 
 Progress::Progress(std::string title, std::uint64_t total, bool enabled, ProgressUnit unit)
-    : title_(std::move(title)),
-      total_(total),
-      enabled_(enabled),
-      unit_(unit),
-      terminal_(is_terminal(STDERR_FILENO)) {
+    : title_(std::move(title)), total_(total), enabled_(enabled), unit_(unit), terminal_(is_terminal(STDERR_FILENO)) {
   next_print_ = (start_ + (terminal_ ? Clock::duration(kBarInterval) : Clock::duration(kLineInterval)))
                     .time_since_epoch()
                     .count();
@@ -80,8 +76,8 @@ void Progress::print(Clock::time_point now) {
   } else {
     text += amount(done);
   }
-  text += rate >= 10 ? fmt::format("  {}/s", amount(static_cast<std::uint64_t>(rate)))
-                     : fmt::format("  {:.1f}/s", rate);
+  text +=
+      rate >= 10 ? fmt::format("  {}/s", amount(static_cast<std::uint64_t>(rate))) : fmt::format("  {:.1f}/s", rate);
   if (total_ > 0 && rate > 0) text += "  ETA " + human_duration(static_cast<double>(total - done) / rate);
   // A line that wraps cannot be overwritten; where it may be too long there is no bar, and all is ASCII.
   if (terminal_ && text.size() >= terminal_width() && terminal_width() < kBarColumns) text.resize(terminal_width() - 1);

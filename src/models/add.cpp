@@ -27,15 +27,19 @@ std::string real_path(const std::string& path) {
   return real ? real.get() : "";
 }
 
-std::string spec_path(const std::string& folder, const std::string& name) { return join_path(folder, name + ".yaml"); }
+std::string spec_path(const std::string& folder, const std::string& name) {
+  return join_path(folder, name + ".added.yaml");
+}
 
 Result<FileSpec> describe(const std::string& path, const std::string& name) {
   if (!is_file_name(name))
-    return fail(ErrorCode::kInvalidArgument, fmt::format("{} has a name that no model's file can have", printable(path)));
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{} has a name that no model's file can have", printable(path)));
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) return fail(errno_error("cannot read " + printable(path)));
   IE_TRY(const std::string sha256, sha256_of(path));
-  return FileSpec{name, sha256, static_cast<std::uint64_t>(info.st_size), {{SourceKind::kFile, "", "", path, "file:" + path}}};
+  return FileSpec{
+      name, sha256, static_cast<std::uint64_t>(info.st_size), {{SourceKind::kFile, "", "", path, "file:" + path}}};
 }
 
 // The model's file and those that go with it.
@@ -68,9 +72,9 @@ Result<Spec> completed(const AddRequest& request, const Catalogue& catalogue) {
   if (!request.name.empty()) spec.name = request.name;
   if (!request.task.empty()) spec.task = request.task;
   if (!is_model_name(spec.name))
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("\"{}\" cannot be a model's name: those are of a-z, 0-9, '.', '_' and '-'",
-                            printable(spec.name)));
+    return fail(
+        ErrorCode::kInvalidArgument,
+        fmt::format("\"{}\" cannot be a model's name: those are of a-z, 0-9, '.', '_' and '-'", printable(spec.name)));
   if (const Result<const Spec*> taken = catalogue.find(spec.name); taken)
     return fail(ErrorCode::kInvalidArgument, fmt::format("there is a model {} already ({}); give another with --name",
                                                          spec.name, printable((*taken)->file)));
@@ -101,7 +105,8 @@ Result<Spec> add_model(const AddRequest& request, const Catalogue& catalogue, co
   PullOptions own = options;
   own.accepted_licences.push_back(spec.name);  // who adds a file has it
   if (status) status = pull(spec, store, own);
-  if (status && ::rename(beside.c_str(), path.c_str()) != 0) status = fail(errno_error("cannot write " + printable(path)));
+  if (status && ::rename(beside.c_str(), path.c_str()) != 0)
+    status = fail(errno_error("cannot write " + printable(path)));
   ::unlink(beside.c_str());
   if (!status) return fail(std::move(status).error());
   spec.file = path;

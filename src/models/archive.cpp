@@ -22,8 +22,8 @@ constexpr size_t kBlock = size_t{1} << 17;
 
 Error corrupt(const std::string& path, archive* reader) {
   const char* reason = ::archive_error_string(reader);
-  return {ErrorCode::kCorrupt,
-          fmt::format("{} is no sound archive: {}", printable(path), reason != nullptr ? printable(reason) : "unknown")};
+  return {ErrorCode::kCorrupt, fmt::format("{} is no sound archive: {}", printable(path),
+                                           reason != nullptr ? printable(reason) : "unknown")};
 }
 
 Status copy_data(archive* reader, const std::string& path, int fd, std::uint64_t most_bytes,

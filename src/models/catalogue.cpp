@@ -41,8 +41,8 @@ Result<Catalogue> Catalogue::load(const std::string& shipped, const std::string&
     IE_TRY(SpecMap more, read_specs(file, specs));
     for (auto& [name, spec] : more)
       if (const auto [at, is_new] = own.try_emplace(name, std::move(spec)); !is_new)
-        return fail(ErrorCode::kInvalidArgument, fmt::format("{}: the model {} is in {} too", printable(file), name,
-                                                             printable(at->second.file)));
+        return fail(ErrorCode::kInvalidArgument,
+                    fmt::format("{}: the model {} is in {} too", printable(file), name, printable(at->second.file)));
   }
   own.merge(specs);  // those that the user's do not replace
   Catalogue catalogue;
@@ -56,10 +56,9 @@ Result<const Spec*> Catalogue::find(std::string_view name) const {
   std::vector<std::string_view> names;
   for (const Spec& spec : specs_) names.push_back(spec.name);
   const std::string_view nearest = nearest_name(name.substr(0, 100), names);
-  return fail(ErrorCode::kNotFound,
-              fmt::format("no model \"{}\"{}", printable(name),
-                          nearest.empty() ? "; `image-engine models list` names them"
-                                          : fmt::format("; did you mean \"{}\"?", nearest)));
+  return fail(ErrorCode::kNotFound, fmt::format("no model \"{}\"{}", printable(name),
+                                                nearest.empty() ? "; `image-engine models list` names them"
+                                                                : fmt::format("; did you mean \"{}\"?", nearest)));
 }
 
 Result<Spec> read_spec(const std::string& file, const Catalogue& known) {

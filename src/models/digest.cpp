@@ -58,8 +58,8 @@ Status check_integrity(const std::string& path, const std::string& integrity) {
     if (base64_encode(digest) == integrity.substr(kind.prefix.size())) return {};
     return fail(ErrorCode::kCorrupt, fmt::format("it has not the checksum {} that its registry names", integrity));
   }
-  return fail(ErrorCode::kUnsupported, fmt::format("its registry names a checksum of unknown kind: {}",
-                                                   printable(integrity.substr(0, 100))));
+  return fail(ErrorCode::kUnsupported,
+              fmt::format("its registry names a checksum of unknown kind: {}", printable(integrity.substr(0, 100))));
 }
 
 }  // namespace image_engine::models

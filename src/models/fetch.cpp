@@ -50,11 +50,11 @@ Result<Address> address_of(const Source& source) {
   const size_t first = source.name.find('/'), last = source.name.rfind('/');
   const std::string team =
       slashes == 2 ? fmt::format("team/{}/", escaped(source.name.substr(first + 1, last - first - 1))) : "";
-  return Address{fmt::format("{}/v2/org/{}/{}models/{}/versions/{}/files/{}",
-                             environment("NGC_ENDPOINT", "https://api.ngc.nvidia.com"),
-                             escaped(source.name.substr(0, first)), team, escaped(source.name.substr(last + 1)),
-                             escaped(source.version), escaped(source.path)),
-                 environment("NGC_API_KEY"), "NGC_API_KEY"};
+  return Address{
+      fmt::format("{}/v2/org/{}/{}models/{}/versions/{}/files/{}",
+                  environment("NGC_ENDPOINT", "https://api.ngc.nvidia.com"), escaped(source.name.substr(0, first)),
+                  team, escaped(source.name.substr(last + 1)), escaped(source.version), escaped(source.path)),
+      environment("NGC_API_KEY"), "NGC_API_KEY"};
 }
 
 Status copy_file(const std::string& from, const std::string& to, const std::function<bool()>& cancelled) {
@@ -121,7 +121,8 @@ Status check_package(const Package& package, const std::string& path) {
 Error merged(const FileSpec& file, const std::vector<Error>& errors, const std::vector<std::string>& reasons) {
   ErrorCode code = errors.front().code;
   for (const Error& error : errors) {
-    if (error.code == ErrorCode::kCorrupt) return {error.code, fmt::format("{}: {}", file.name, fmt::join(reasons, "; "))};
+    if (error.code == ErrorCode::kCorrupt)
+      return {error.code, fmt::format("{}: {}", file.name, fmt::join(reasons, "; "))};
     if (error.code != code) code = ErrorCode::kNotFound;
   }
   return {code, fmt::format("{}: {}", file.name, fmt::join(reasons, "; "))};
@@ -150,6 +151,7 @@ Result<InstalledFile> Fetcher::fetch(const FileSpec& file, const std::string& ta
   for (const Source& source : file.sources) {
     std::string sha256 = file.sha256;
     Status status = from_source(file, source, target, sha256);
+    if (!status && status.error().code == ErrorCode::kTooLarge) status.error().code = ErrorCode::kCorrupt;
     if (status && !sha256.empty()) status = check_sha256(target, sha256);
     if (status) {
       if (sha256.empty()) {
@@ -196,20 +198,21 @@ Status Fetcher::from_disk(const FileSpec& file, const Source& source, const std:
 
 Status Fetcher::from_web(const FileSpec& file, const Source& source, const std::string& target, std::string& sha256) {
   IE_TRY(const Address address, address_of(source));
-  const std::string finished =
-      join_path(downloads_, file.sha256.empty() ? hash128(address.url).hex() : file.sha256);
+  const std::string finished = join_path(downloads_, file.sha256.empty() ? hash128(address.url).hex() : file.sha256);
   const std::string part = finished + ".part";
   IE_TRY(const FolderLock lock, FolderLock::take(finished + ".lock", options_.cancelled));
   if (file.sha256.empty() || !exists(finished)) {
-    HttpRequest request{address.url, address.key, file.bytes > 0 ? file.bytes : kMostBytes, options_.retry_delay,
-                        [&](std::uint64_t done, std::uint64_t total) {
-                          options_.progress(what_, done, std::max(total, file.bytes));
-                        },
-                        options_.cancelled};
+    HttpRequest request{
+        address.url,
+        address.key,
+        file.bytes > 0 ? file.bytes : kMostBytes,
+        options_.retry_delay,
+        [&](std::uint64_t done, std::uint64_t total) { options_.progress(what_, done, std::max(total, file.bytes)); },
+        options_.cancelled};
     Result<HttpAnswer> answer = http_download(request, part);
     if (!answer && answer.error().code == ErrorCode::kPermission && !address.key_variable.empty())
-      return fail(ErrorCode::kPermission, fmt::format("{}; a key is taken from {}", answer.error().message, address.key_variable));
-    if (!answer && answer.error().code == ErrorCode::kTooLarge) return fail(ErrorCode::kCorrupt, answer.error().message);
+      return fail(ErrorCode::kPermission,
+                  fmt::format("{}; a key is taken from {}", answer.error().message, address.key_variable));
     if (!answer) return fail(std::move(answer).error());
     if (sha256.empty()) sha256 = answer->linked_etag;
     if (!is_sha256(sha256)) {
@@ -228,8 +231,9 @@ Status Fetcher::from_web(const FileSpec& file, const Source& source, const std::
 
 Status Fetcher::from_package(const FileSpec& file, const Source& source, const std::string& target) {
   IE_TRY(const std::string interpreter, python());
-  IE_TRY(const std::string text, run_tool({interpreter, "-B", join_path(options_.tools, "registry.py"), "resolve", source.text},
-                                          kLookUpLimit, options_.cancelled));
+  IE_TRY(const std::string text,
+         run_tool({interpreter, "-B", join_path(options_.tools, "registry.py"), "resolve", source.text}, kLookUpLimit,
+                  options_.cancelled));
   IE_TRY(const Package package, parse_package(text));
   const std::uint64_t most = file.bytes > 0 ? file.bytes : kMostBytes;
   if (package.url.starts_with("file:")) {
@@ -241,7 +245,10 @@ Status Fetcher::from_package(const FileSpec& file, const Source& source, const s
   const std::string finished = join_path(downloads_, key + std::string(kPackageEnding)), part = finished + ".part";
   IE_TRY(const FolderLock lock, FolderLock::take(finished + ".lock", options_.cancelled));
   if (!exists(finished)) {
-    const HttpRequest request{package.url, "", kMostBytes, options_.retry_delay,
+    const HttpRequest request{package.url,
+                              "",
+                              kMostBytes,
+                              options_.retry_delay,
                               [&](std::uint64_t done, std::uint64_t total) { options_.progress(what_, done, total); },
                               options_.cancelled};
     IE_CHECK(http_download(request, part));

@@ -17,7 +17,8 @@ namespace {
 
 // Its last holder may have removed the file between our opening and locking it.
 bool is_still_there(int fd, const std::string& file) {
-  struct stat ours {}, there {};
+  struct stat ours {
+  }, there{};
   return ::fstat(fd, &ours) == 0 && ::stat(file.c_str(), &there) == 0 && ours.st_ino == there.st_ino &&
          ours.st_dev == there.st_dev;
 }

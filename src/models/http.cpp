@@ -45,9 +45,7 @@ std::string part_of(const Address& address, CURLUPart part) {
   return result;
 }
 
-bool is_loopback(const std::string& host) {
-  return host == "localhost" || host == "127.0.0.1" || host == "[::1]";
-}
+bool is_loopback(const std::string& host) { return host == "localhost" || host == "127.0.0.1" || host == "[::1]"; }
 
 // "https host port": where a key may go. Errors: an address that may not be asked at all.
 Result<std::string> origin_of(const std::string& url) {
@@ -69,7 +67,7 @@ struct Exchange {
   std::uint64_t total = 0;    // of the whole file; 0: not told
   long status = 0;
   std::string etag, modified, linked_etag, retry_after, range;
-  std::string mark;  // the file that remembers which file of the server this is a part of
+  std::string mark;      // the file that remembers which file of the server this is a part of
   bool started = false;  // the body
   bool too_large = false;
   std::optional<Error> write_error;
@@ -306,7 +304,8 @@ class Download {
     if (state.too_large)
       return {Error{ErrorCode::kTooLarge,
                     fmt::format("{} is larger than the {} bytes that it may have", where, request_.most_bytes)}};
-    if (state.write_error) return {Error{state.write_error->code, printable(path_) + ": " + state.write_error->message}};
+    if (state.write_error)
+      return {Error{state.write_error->code, printable(path_) + ": " + state.write_error->message}};
     if (code != CURLE_OK)
       return {Error{code == CURLE_OPERATION_TIMEDOUT ? ErrorCode::kTimeout : ErrorCode::kIo,
                     fmt::format("{}: {}", where, *reason != '\0' ? reason : ::curl_easy_strerror(code))},
@@ -343,7 +342,8 @@ class Download {
 std::string escaped(std::string_view path) {
   std::string result;
   for (const unsigned char c : path) {
-    const bool plain = std::isalnum(c) != 0 || std::string_view("-._~/").find(static_cast<char>(c)) != std::string_view::npos;
+    const bool plain =
+        std::isalnum(c) != 0 || std::string_view("-._~/").find(static_cast<char>(c)) != std::string_view::npos;
     result += plain ? std::string(1, static_cast<char>(c)) : fmt::format("%{:02X}", c);
   }
   return result;

@@ -53,10 +53,10 @@ std::string downloads_of(const Store& store, const PullOptions& options) {
 Status check_licence(const Spec& spec, const PullOptions& options) {
   const auto is_accepted = [&](const std::string& name) { return name == spec.licence.name || name == spec.name; };
   if (spec.licence.permissive || std::ranges::any_of(options.accepted_licences, is_accepted)) return {};
-  return fail(ErrorCode::kPermission,
-              fmt::format("{} is under the licence {}{}; if you agree with it, add --accept-license {}", spec.name,
-                          spec.licence.name, spec.licence.notice.empty() ? "" : " (" + spec.licence.notice + ")",
-                          spec.name));
+  return fail(
+      ErrorCode::kPermission,
+      fmt::format("{} is under the licence {}{}; if you agree with it, add --accept-license {}", spec.name,
+                  spec.licence.name, spec.licence.notice.empty() ? "" : " (" + spec.licence.notice + ")", spec.name));
 }
 
 // Runs the spec's converter on the files in `input` and moves what it should make to `target`.
@@ -81,9 +81,8 @@ Result<std::vector<InstalledFile>> convert(const Spec& spec, const PullOptions& 
       return fail(ErrorCode::kCorrupt, fmt::format("{}.py did not make {}", conversion.tool, file.name));
     IE_TRY(const std::string sha256, sha256_of(path));
     if (!file.sha256.empty() && sha256 != file.sha256)
-      return fail(ErrorCode::kCorrupt,
-                  fmt::format("{}.py made a {} with the sha256 {}, which should be {}", conversion.tool, file.name,
-                              sha256, file.sha256));
+      return fail(ErrorCode::kCorrupt, fmt::format("{}.py made a {} with the sha256 {}, which should be {}",
+                                                   conversion.tool, file.name, sha256, file.sha256));
     if (::rename(path.c_str(), join_path(target, file.name).c_str()) != 0)
       return fail(errno_error("cannot rename " + printable(path)));
     made.push_back(
@@ -120,8 +119,8 @@ Status install(const Spec& spec, const Store& store, const PullOptions& options)
   const std::string beside = join_path(store.root(), "." + spec.name);
   IE_TRY(const Scratch made, Scratch::create(beside + ".new"));
   Fetcher fetcher(options, downloads_of(store, options), std::string(parent_path(spec.file)), spec.name);
-  Provenance provenance{spec.name,    spec.version, spec.licence.name, install_hash(spec), utc_now(),
-                        "image-engine " IE_VERSION, {}, {}};
+  Provenance provenance{
+      spec.name, spec.version, spec.licence.name, install_hash(spec), utc_now(), "image-engine " IE_VERSION, {}, {}};
   const auto fetch_into = [&](const std::string& folder, std::vector<InstalledFile>& list) -> Status {
     for (const FileSpec& file : spec.files) {
       IE_TRY(InstalledFile fetched, fetcher.fetch(file, join_path(folder, file.name)));

@@ -28,7 +28,8 @@ constexpr std::string_view kSecrets[] = {"HF_TOKEN=", "NGC_API_KEY=", "NVIDIA_AP
 std::vector<std::string> environment_without_keys() {
   std::vector<std::string> result;
   for (char** variable = environ; *variable != nullptr; ++variable)
-    if (std::ranges::none_of(kSecrets, [&](std::string_view name) { return std::string_view(*variable).starts_with(name); }))
+    if (std::ranges::none_of(kSecrets,
+                             [&](std::string_view name) { return std::string_view(*variable).starts_with(name); }))
       result.emplace_back(*variable);
   return result;
 }
@@ -93,8 +94,8 @@ Result<std::string> run_tool(const std::vector<std::string>& arguments, std::chr
   IE_TRY(const int code, wait_for(pid, arguments[0], limit, cancelled));
   if (code == 0) return read_back(out.get());
   const std::string reason = last_line(read_back(error.get()));
-  return fail(ErrorCode::kIo, reason.empty() ? fmt::format("{} failed with exit code {}", printable(arguments[0]), code)
-                                             : reason);
+  return fail(ErrorCode::kIo,
+              reason.empty() ? fmt::format("{} failed with exit code {}", printable(arguments[0]), code) : reason);
 }
 
 Result<std::string> converter_python(const std::string& given, const std::string& tools,

@@ -21,7 +21,7 @@ namespace image_engine::models {
 namespace {
 
 constexpr size_t kLargestFile = size_t{1} << 20;
-constexpr size_t kLongestKey = 100;  // bytes of an unknown word worth comparing
+constexpr size_t kLongestKey = 100;   // bytes of an unknown word worth comparing
 constexpr size_t kLongestChain = 32;  // of `like:`
 
 // A place in the document.
@@ -235,8 +235,7 @@ Status read_labels(const At& at, std::vector<std::string>& labels) {
   const std::string& name = at.node.Scalar();
   const std::string path = name.starts_with('/') ? name : join_path(parent_path(*at.file), name);
   const Result<std::string> text = read_file(path, kLargestFile);
-  if (!text)
-    return fault(at, fmt::format("names {}, which cannot be read: {}", printable(path), text.error().message));
+  if (!text) return fault(at, fmt::format("names {}, which cannot be read: {}", printable(path), text.error().message));
   if (!is_utf8(*text)) return fault(at, fmt::format("names {}, which is not UTF-8", printable(path)));
   labels.clear();
   std::string_view rest = *text;
@@ -277,8 +276,8 @@ Status check_complete(const At& at, const Spec& spec) {
       return source.kind == SourceKind::kHuggingFace || source.kind == SourceKind::kFile;
     });
     if (file.sha256.empty() && !known_elsewhere)
-      return fault(
-          at, fmt::format("lacks the sha256 of {}; only hf: and file: sources do without", printable(file.name)));
+      return fault(at,
+                   fmt::format("lacks the sha256 of {}; only hf: and file: sources do without", printable(file.name)));
   }
   const std::vector<FileSpec>& installed = installed_files(spec);
   for (const Variant& variant : spec.variants)

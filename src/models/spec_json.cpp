@@ -25,20 +25,13 @@ json conversion_json(const Conversion& conversion) {
 }
 
 json input_json(const InputSpec& input) {
-  return {{"name", input.name},
-          {"width", input.width},
-          {"height", input.height},
-          {"fit", input.fit},
-          {"align", input.align},
-          {"filter", input.filter},
-          {"layout", input.layout},
-          {"order", input.order},
-          {"type", input.type},
-          {"resize_edge", input.resize_edge},
-          {"longest", input.longest},
-          {"pad", input.pad},
-          {"mean", input.mean},
-          {"deviation", input.deviation}};
+  return {{"name", input.name},       {"width", input.width},
+          {"height", input.height},   {"fit", input.fit},
+          {"align", input.align},     {"filter", input.filter},
+          {"layout", input.layout},   {"order", input.order},
+          {"type", input.type},       {"resize_edge", input.resize_edge},
+          {"longest", input.longest}, {"pad", input.pad},
+          {"mean", input.mean},       {"deviation", input.deviation}};
 }
 
 json variant_json(const Variant& variant) {
@@ -54,21 +47,20 @@ std::string text_of(const json& document, int indent) {
 }  // namespace
 
 json spec_json(const Spec& spec) {
-  json out = {
-      {"task", spec.task},
-      {"title", spec.title},
-      {"version", spec.version},
-      {"default", spec.in_default_set},
-      {"licence",
-       {{"name", spec.licence.name}, {"permissive", spec.licence.permissive}, {"notice", spec.licence.notice}}},
-      {"input", input_json(spec.input)},
-      {"outputs", spec.outputs},
-      {"head", spec.head},
-      {"options", spec.head_options},
-      {"labels", spec.labels},
-      {"preference", spec.preference},
-      {"files", json::array()},
-      {"variants", json::array()}};
+  json out = {{"task", spec.task},
+              {"title", spec.title},
+              {"version", spec.version},
+              {"default", spec.in_default_set},
+              {"licence",
+               {{"name", spec.licence.name}, {"permissive", spec.licence.permissive}, {"notice", spec.licence.notice}}},
+              {"input", input_json(spec.input)},
+              {"outputs", spec.outputs},
+              {"head", spec.head},
+              {"options", spec.head_options},
+              {"labels", spec.labels},
+              {"preference", spec.preference},
+              {"files", json::array()},
+              {"variants", json::array()}};
   for (const FileSpec& file : spec.files) {
     json entry = file_json(file);
     if (file.bytes > 0) entry["bytes"] = file.bytes;

@@ -59,7 +59,8 @@ Status Store::verify(const Spec& spec) const {
     return fail(ErrorCode::kNotFound,
                 fmt::format("{} is not installed: `image-engine models pull {}`", spec.name, spec.name));
   if (found == Presence::kOutdated)
-    return fail(ErrorCode::kCorrupt, fmt::format("{} was installed from another spec; {}", spec.name, how_to_renew(spec)));
+    return fail(ErrorCode::kCorrupt,
+                fmt::format("{} was installed from another spec; {}", spec.name, how_to_renew(spec)));
   const Result<Provenance> provenance = read_provenance(where);
   if (!provenance)
     return fail(ErrorCode::kCorrupt,
@@ -67,7 +68,8 @@ Status Store::verify(const Spec& spec) const {
   for (const FileSpec& wanted : installed_files(spec)) {
     const std::string path = join_path(where, wanted.name);
     const auto told = std::ranges::find(provenance->files, wanted.name, &InstalledFile::name);
-    const std::string& sha256 = !wanted.sha256.empty() || told == provenance->files.end() ? wanted.sha256 : told->sha256;
+    const std::string& sha256 =
+        !wanted.sha256.empty() || told == provenance->files.end() ? wanted.sha256 : told->sha256;
     const std::optional<std::uint64_t> size = size_of(path);
     if (!size) return fail(ErrorCode::kCorrupt, fmt::format("{} is gone; {}", printable(path), how_to_renew(spec)));
     IE_TRY(const std::string actual, sha256_of(path));

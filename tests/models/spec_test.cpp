@@ -1,0 +1,294 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "models/catalogue.h"
+#include "models/spec.h"
+#include "models/spec_file.h"
+#include "tests/models/scratch.h"
+
+namespace image_engine::models {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+const std::string kSha(64, 'a');
+
+// A document of one sound model, with more lines in its entry.
+std::string with(const std::string& lines) {
+  return "models:\n  net:\n    task: objects\n    version: 1\n    licence: {name: MIT, permissive: true}\n"
+         "    files: [{name: x.onnx, sha256: " +
+         kSha + ", sources: ['file:/x']}]\n    file: x.onnx\n" + lines;
+}
+
+class Specs : public testing::Test {
+ protected:
+  Result<Catalogue> load(const std::string& shipped, const std::string& added = "") {
+    if (!added.empty()) scratch_.write("added/own.yaml", added);
+    return Catalogue::load(scratch_.write("models.yaml", shipped), scratch_ / "added");
+  }
+  std::string error_of(const std::string& shipped, const std::string& added = "") {
+    const Result<Catalogue> catalogue = load(shipped, added);
+    if (catalogue) return "no error";
+    EXPECT_EQ(catalogue.error().code, ErrorCode::kInvalidArgument) << catalogue.error().message;
+    return catalogue.error().message;
+  }
+  Spec read(const std::string& text) {
+    const Result<Catalogue> catalogue = load(text);
+    if (!catalogue) ADD_FAILURE() << catalogue.error().message;
+    return catalogue ? catalogue->specs().at(0) : Spec{};
+  }
+  Scratch scratch_;
+};
+
+TEST_F(Specs, EveryKey) {
+  const Spec spec =
+      read(R"(
+models:
+  net-1.0_b:
+    task: objects
+    title: A net
+    version: "3"
+    default: true
+    preference: -2
+    licence: {name: CC-BY-NC-4.0, permissive: false, notice: for research}
+    files:
+      - {name: a.json, sha256: )" +
+           kSha + R"(, bytes: 12, sources: ["npm:@some/net@1.2.3/models/a.json", "pypi:net-x==2.0/net/a.json"]}
+      - {name: a.bin, sources: ["hf:some/net@main/onnx/a.bin"]}
+    convert: {tool: tfjs_to_onnx, outputs: [{name: a.onnx}, {name: a8.onnx, sha256: )" +
+           kSha + R"(}]}
+    variants:
+      - {precision: fp32, file: a.onnx}
+      - {precision: int8, file: a8.onnx, gate: {cosine: 0.99, max_error: 0.01}}
+    input: {name: image, width: 416, height: 320, fit: letterbox, align: top-left, filter: bicubic, layout: nhwc, order: bgr,
+            type: uint8, resize_edge: 256, longest: 1333, pad: [1, 2, 3], mean: [103.53, 0, 0], deviation: [2, 3, 4]}
+    outputs: [scores, boxes]
+    head: nanodet
+    options: {threshold: 0.4, activation: sigmoid}
+    labels: [cat, "dog"]
+    classes: 2
+)");
+  EXPECT_EQ(spec.name, "net-1.0_b");
+  EXPECT_EQ(spec.task + "|" + spec.title + "|" + spec.version + "|" + spec.head, "objects|A net|3|nanodet");
+  EXPECT_TRUE(spec.in_default_set);
+  EXPECT_EQ(spec.preference, -2);
+  EXPECT_EQ(spec.licence.name + "|" + spec.licence.notice, "CC-BY-NC-4.0|for research");
+  EXPECT_FALSE(spec.licence.permissive);
+  ASSERT_EQ(spec.files.size(), 2U);
+  EXPECT_EQ(spec.files[0].bytes, 12U);
+  EXPECT_EQ(spec.files[0].sha256, kSha);
+  ASSERT_EQ(spec.files[0].sources.size(), 2U);
+  EXPECT_EQ(spec.files[0].sources[1].kind, SourceKind::kPypi);
+  EXPECT_EQ(spec.conversion.tool, "tfjs_to_onnx");
+  EXPECT_EQ(spec.conversion.outputs[1].sha256, kSha);
+  ASSERT_EQ(spec.variants.size(), 2U);
+  EXPECT_EQ(spec.variants[1].precision + spec.variants[1].file, "int8a8.onnx");
+  EXPECT_DOUBLE_EQ(spec.variants[1].gate.cosine, 0.99);
+  EXPECT_DOUBLE_EQ(spec.variants[1].gate.max_error, 0.01);
+  const InputSpec& input = spec.input;
+  EXPECT_EQ(input.name + "|" + input.fit + "|" + input.align + "|" + input.filter, "image|letterbox|top-left|bicubic");
+  EXPECT_EQ(input.layout + "|" + input.order + "|" + input.type, "nhwc|bgr|uint8");
+  EXPECT_THAT((std::vector{input.width, input.height, input.resize_edge, input.longest}),
+              ElementsAre(416, 320, 256, 1333));
+  EXPECT_THAT(input.pad, ElementsAre(1, 2, 3));
+  EXPECT_THAT(input.mean, ElementsAre(103.53, 0, 0));
+  EXPECT_THAT(input.deviation, ElementsAre(2, 3, 4));
+  EXPECT_THAT(spec.outputs, ElementsAre("scores", "boxes"));
+  EXPECT_THAT(spec.labels, ElementsAre("cat", "dog"));
+  EXPECT_EQ(number_option(spec, "threshold", 9).value(), 0.4);
+  EXPECT_EQ(number_option(spec, "nms", 9).value(), 9);
+  EXPECT_EQ(number_option(spec, "activation", 9).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(spec.file, scratch_ / "models.yaml");
+
+  // What is written is read as the same.
+  const Result<SpecMap> again = read_specs(scratch_.write("again.yaml", spec_text(spec)), {});
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(spec_json(again->at("net-1.0_b")), spec_json(spec));
+}
+
+TEST_F(Specs, NothingIsNoModel) {
+  EXPECT_TRUE(load("")->specs().empty());
+  EXPECT_TRUE(load("models:\n")->specs().empty());
+}
+
+TEST_F(Specs, LabelsOfAFile) {
+  scratch_.write("labels/two.txt", "cat\nhot dog\r\n");
+  EXPECT_THAT(read(with("    labels: labels/two.txt\n    classes: 2\n")).labels, ElementsAre("cat", "hot dog"));
+  EXPECT_THAT(error_of(with("    labels: labels/two.txt\n    classes: 3\n")),
+              AllOf(HasSubstr("2 labels"), HasSubstr("3 classes")));
+  EXPECT_THAT(error_of(with("    labels: labels/none.txt\n")), HasSubstr("none.txt"));
+  scratch_.write("labels/gap.txt", "cat\n\ndog\n");
+  EXPECT_THAT(error_of(with("    labels: labels/gap.txt\n")), HasSubstr("line 2"));
+  scratch_.write("labels/bytes.txt", "c\xff\n");
+  EXPECT_THAT(error_of(with("    labels: labels/bytes.txt\n")), HasSubstr("UTF-8"));
+}
+
+TEST_F(Specs, LikeStartsFromAnother) {
+  const std::string more =
+      "  small: {like: net, input: {width: 64}, options: {nms: 0.5}}\n  tiny: {like: small, title: T}\n";
+  const Result<Catalogue> catalogue =
+      load(with("    default: true\n    input: {width: 100, height: 50}\n    options: {threshold: 0.1}\n") + more,
+           "models: {own: {like: tiny, version: '9'}}");
+  ASSERT_TRUE(catalogue) << catalogue.error().message;
+  const Spec& own = **catalogue->find("own");
+  EXPECT_EQ(own.input.width, 64U);
+  EXPECT_EQ(own.input.height, 50U);
+  EXPECT_EQ(own.version + own.title + own.name, "9Town");
+  EXPECT_EQ(own.head_options.size(), 2U);
+  EXPECT_FALSE(own.in_default_set);
+  EXPECT_EQ(own.file, scratch_ / "added/own.yaml");
+}
+
+TEST_F(Specs, LikeThatLeadsNowhere) {
+  EXPECT_THAT(error_of("models: {a: {like: a}}"), HasSubstr("leads back to a"));
+  EXPECT_THAT(error_of("models: {a: {like: b}, b: {like: c}, c: {like: a}}"), HasSubstr("leads back"));
+  EXPECT_THAT(error_of(with("  b: {like: nett}\n")), AllOf(HasSubstr("nett"), HasSubstr("\"net\"")));
+  std::string chain = "models:\n";
+  for (int i = 0; i < 100'000 / 20; ++i)
+    chain += "  m" + std::to_string(i) + ": {like: m" + std::to_string(i + 1) + "}\n";
+  EXPECT_THAT(error_of(chain), HasSubstr("chain"));
+}
+
+TEST_F(Specs, TheUsersWin) {
+  const Result<Catalogue> catalogue = load(with(""), with("    title: mine\n"));
+  ASSERT_TRUE(catalogue);
+  ASSERT_EQ(catalogue->specs().size(), 1U);
+  EXPECT_EQ(catalogue->specs()[0].title, "mine");
+  scratch_.write("added/second.yaml", with(""));
+  EXPECT_THAT(error_of(with("")), AllOf(HasSubstr("second.yaml"), HasSubstr("own.yaml")));
+}
+
+TEST_F(Specs, FindNamesTheNearest) {
+  const Result<Catalogue> catalogue = load(with(""));
+  ASSERT_TRUE(catalogue);
+  EXPECT_EQ(catalogue->find("nte").error().code, ErrorCode::kNotFound);
+  EXPECT_THAT(catalogue->find("nett").error().message, HasSubstr("\"net\""));
+}
+
+struct Wrong {
+  std::string lines;  // of the entry
+  std::string part;   // of the message
+};
+
+TEST_F(Specs, WrongEntries) {
+  const Wrong kWrong[] = {
+      {"    taks: x\n", "did you mean \"task\""},
+      {"    input: {hieght: 3}\n", "did you mean \"height\""},
+      {"    input: {width: -1}\n", "whole number"},
+      {"    input: {width: 99999999999}\n", "whole number"},
+      {"    input: {mean: [1, 2]}\n", "three numbers"},
+      {"    input: {mean: [1, 2, nan]}\n", "number"},
+      {"    input: [1]\n", "keys and values"},
+      {"    default: maybe\n", "true or false"},
+      {"    preference: high\n", "whole number"},
+      {"    outputs: a\n", "list"},
+      {"    options: {a: [1]}\n", "words"},
+      {"    variants: [{precision: fp32, file: x.onnx}]\n", "both"},
+      {"    title: a\n    title: b\n", "twice"},
+      {"    convert: {tool: ../evil, outputs: [{name: y.onnx}]}\n", "tool"},
+      {"    convert: {tool: t}\n", "outputs"},
+      {"    convert: {tool: t, outputs: [{name: x.onnx}]}\n", "two files x.onnx"},
+      {"    convert: {tool: t, outputs: [{name: y.onnx}]}\n", "none of its conversion's outputs"},
+      {"  Big: {}\n", "name that cannot be"},
+      {"  ../up: {}\n", "name that cannot be"},
+      {"  .hidden: {}\n", "name that cannot be"},
+      {"  net: {}\n", "twice"},
+      {"  b: 3\n", "keys and values"},
+      {"  b: {like: net, file: other.onnx}\n", "other.onnx"},
+      {"  b: {like: net, version: ''}\n", "`version`"},
+      {"  b: {like: net, files: []}\n", "`files`"},
+      {"  b: {like: net, files: [{name: x.onnx}]}\n", "no source"},
+      {"  b: {like: net, files: [{name: x.onnx, sources: ['https://h/x']}]}\n", "sha256"},
+      {"  b: {like: net, files: [{name: a/b, sources: ['file:/x']}]}\n", "file's name"},
+      {"  b: {like: net, files: [{name: .., sources: ['file:/x']}]}\n", "file's name"},
+      {"  b: {like: net, files: [{name: provenance.json, sources: ['file:/x']}]}\n", "file's name"},
+      {"  b: {like: net, files: [{name: x, sha256: ABC, sources: ['file:/x']}]}\n", "64 hexadecimal"},
+      {"  b: {like: net, files: [{name: x, sources: ['ftp://h/x']}]}\n", "no source"},
+      {"  b: {like: net, variants: [{precision: fp32, file: x.onnx}, {precision: fp32, file: x.onnx}]}\n",
+       "two variants"},
+  };
+  for (const Wrong& wrong : kWrong)
+    EXPECT_THAT(error_of(with(wrong.lines)), AllOf(HasSubstr("models.yaml:"), HasSubstr(wrong.part))) << wrong.lines;
+}
+
+TEST_F(Specs, ErrorsNameTheLine) {
+  EXPECT_THAT(error_of("models:\n  net:\n    task: objects\n    inptu: {}\n"), HasSubstr("models.yaml:4: "));
+  EXPECT_THAT(error_of("models:\n  net:\n    input:\n      width: x\n"),
+              HasSubstr("models.yaml:4: models.net.input.width"));
+}
+
+TEST_F(Specs, HostileDocuments) {
+  std::string bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n";
+  for (char c = 'b'; c < 'p'; ++c)
+    bomb += std::string(1, c) + ": &" + c + " [*" + std::string(1, static_cast<char>(c - 1)) + ",*" +
+            std::string(1, static_cast<char>(c - 1)) + "]\n";
+  EXPECT_THAT(error_of(bomb), HasSubstr("aliases"));
+  EXPECT_THAT(error_of("models: &m\n  net: *m\n"), HasSubstr("aliases"));
+  EXPECT_THAT(error_of(std::string(100'000, '[')), HasSubstr("models.yaml"));
+  EXPECT_THAT(error_of(std::string(50'000, '{')), HasSubstr("models.yaml"));
+  EXPECT_THAT(error_of("models: [" + std::string(20'000, '-') + "\n"), HasSubstr("models.yaml"));
+  EXPECT_THAT(error_of("? [a]\n: b\n"), HasSubstr("models.yaml"));
+  EXPECT_THAT(error_of("42"), HasSubstr("keys and values"));
+  EXPECT_THAT(error_of(std::string("\0\xff\xfe", 3)), HasSubstr("models.yaml"));
+  EXPECT_EQ(load(std::string(2 << 20, '#')).error().code, ErrorCode::kTooLarge);
+  EXPECT_EQ(Catalogue::load(scratch_ / "none.yaml", "").error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(Specs, ParamsChangeWithWhatChangesTheOutput) {
+  const std::string base = spec_params(read(with("    input: {width: 3}\n")));
+  EXPECT_EQ(base,
+            spec_params(read(with("    input: {width: 3}\n    title: T\n    preference: 3\n    default: true\n"))));
+  for (const char* lines :
+       {"    input: {width: 4}\n", "    input: {width: 3, order: bgr}\n", "    input: {width: 3}\n    head: yolo\n",
+        "    input: {width: 3}\n    labels: [a]\n", "    input: {width: 3}\n    options: {threshold: 1}\n",
+        "    input: {width: 3}\n    outputs: [a]\n"})
+    EXPECT_NE(base, spec_params(read(with(lines)))) << lines;
+  std::string other = with("    input: {width: 3}\n");
+  other.replace(other.find(kSha), 64, std::string(64, 'b'));
+  EXPECT_NE(base, spec_params(read(other)));
+}
+
+TEST(Sources, Forms) {
+  const Result<Source> npm = parse_source("npm:@some/net@1.2.3/models/a.json");
+  ASSERT_TRUE(npm);
+  EXPECT_EQ(npm->name + "|" + npm->version + "|" + npm->path, "@some/net|1.2.3|models/a.json");
+  const Result<Source> hf = parse_source("hf:some/net@main/onnx/a.onnx");
+  EXPECT_EQ(hf->name + "|" + hf->version + "|" + hf->path, "some/net|main|onnx/a.onnx");
+  const Result<Source> ngc = parse_source("ngc:nvidia/tao/net:v1.0/a.onnx");
+  EXPECT_EQ(ngc->name + "|" + ngc->version + "|" + ngc->path, "nvidia/tao/net|v1.0|a.onnx");
+  const Result<Source> pypi = parse_source("pypi:net==1.0/net/a.onnx");
+  EXPECT_EQ(pypi->name + "|" + pypi->version + "|" + pypi->path, "net|1.0|net/a.onnx");
+  EXPECT_EQ(parse_source("file:/a b/c")->path, "/a b/c");
+  EXPECT_EQ(parse_source("https://host/a?b=c")->path, "https://host/a?b=c");
+}
+
+TEST(Sources, Refused) {
+  for (const char* text : {"",
+                           "x",
+                           "ftp://h/x",
+                           "hf:net",
+                           "hf:a/b@main",
+                           "hf:a/b@main/",
+                           "hf:a/b@main/../x",
+                           "hf:/a@b/c",
+                           "npm:@a/b@1/x/../../y",
+                           "npm:@a/b/x",
+                           "pypi:a=1/x",
+                           "pypi:a==1",
+                           "pypi:a==../x",
+                           "ngc:a/b/c",
+                           "https://",
+                           "https:///etc/passwd",
+                           "https://h/a b",
+                           "https://h/\n",
+                           "file:",
+                           "hf:a@b/c//d"})
+    EXPECT_FALSE(parse_source(text)) << text;
+}
+
+}  // namespace
+}  // namespace image_engine::models
