@@ -221,8 +221,7 @@ Status check_input(const TensorInfo& wanted, const Tensor& given) {
 // The same bytes; the runtime does not write to inputs.
 Ort::Value borrowed(const Tensor& tensor) {
   static const Ort::MemoryInfo kMemory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
-  static std::byte nothing{};  // an empty vector's data may be null, which the runtime refuses
-  std::byte* data = tensor.data.empty() ? &nothing : const_cast<std::byte*>(tensor.data.data());
+  auto* data = const_cast<std::byte*>(tensor.data.data());
   return Ort::Value::CreateTensor(kMemory, data, tensor.data.size(), tensor.shape.data(), tensor.shape.size(),
                                   row_of(tensor.type).theirs);
 }
