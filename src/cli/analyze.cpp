@@ -13,6 +13,7 @@
 #include "core/file.h"
 #include "core/text.h"
 #include "pipeline/analyze.h"
+#include "pipeline/stages.h"
 #include "store/asset_json.h"
 
 namespace image_engine::cli {
@@ -23,6 +24,7 @@ Examples:
   image-engine analyze ~/Pictures
   image-engine analyze /mnt/c/Pictures --exclude '*.gif' --exclude 'Cache/'
   image-engine analyze ~/Pictures --config optimized --workers 8
+  image-engine analyze ~/Pictures --only objects --redo objects
   image-engine analyze ~/Pictures --ndjson | jq -r .path
 
 Only what is new or changed is read. Ctrl-C keeps what is done; the next call goes on from there.
@@ -33,7 +35,8 @@ struct Flags {
   std::vector<std::string> include, exclude;
   bool hidden = false, follow = false, retry = false, wait = false, ndjson = false;
   std::string trace;
-  std::string workers, batch_size, use_tensorrt, precision;
+  std::vector<std::string> only, redo;
+  std::string workers, batch_size, use_tensorrt, precision, object_model;
 };
 
 }  // namespace
@@ -121,6 +124,9 @@ Result<int> run_analysis(Context& context, const std::vector<std::string>& paths
   for (const std::string& path : paths) options.paths.push_back(absolute_path(path));
   options.places = places_file();
   options.config = context.config;
+  options.models = models::find_places(context.config.models.folder);
+  options.only = mode.only;
+  options.redo = mode.redo;
   options.retry = mode.retry;
   options.trace = mode.trace.empty() ? "" : absolute_path(mode.trace);
   options.progress = !context.quiet;
@@ -160,6 +166,18 @@ Action setup_analyze(CLI::App& app, Settings& settings) {
   app.add_flag("--ndjson", flags->ndjson, "One line of JSON for each asset as it is done");
   app.add_option("--trace", flags->trace, "Write where the time went, for chrome://tracing or Perfetto")
       ->type_name("FILE");
+  const auto stages = CLI::IsMember(pipeline::content_stage_names());
+  app.add_option("--only", flags->only, "Only this stage (may be repeated)")
+      ->type_name("STAGE")
+      ->check(stages)
+      ->allow_extra_args(false);
+  app.add_option("--redo", flags->redo, "This stage anew, also where it was done (may be repeated)")
+      ->type_name("STAGE")
+      ->check(stages)
+      ->allow_extra_args(false);
+  app.add_option("--object-model", flags->object_model,
+                 "The model that finds objects; auto: the best that is installed")
+      ->type_name("NAME|auto|none");
   app.add_option("--workers", flags->workers, "Files analysed at once; 0 is one a core")->type_name("N");
   app.add_option("--batch-size", flags->batch_size, "Pictures given to a model at once")->type_name("N");
   app.add_option("--use-tensorrt", flags->use_tensorrt, "Ask for TensorRT where it is there")->type_name("true|false");
@@ -175,13 +193,20 @@ Action setup_analyze(CLI::App& app, Settings& settings) {
     put("scan.hidden", flags->hidden ? "true" : "");
     put("scan.follow_symlinks", flags->follow ? "true" : "");
     put("processing.workers", flags->workers);
+    put("analysis.ml_models.object_model", flags->object_model);
     put("analysis.ml_models.batch_size", flags->batch_size);
     put("analysis.ml_models.use_tensorrt", flags->use_tensorrt);
     put("analysis.ml_models.tensorrt_precision", flags->precision);
   });
   return [flags](Context& context) -> Result<int> {
     IE_CHECK(check_paths(*flags, context));
-    return run_analysis(context, flags->paths, {flags->retry, flags->wait, flags->ndjson, flags->trace});
+    return run_analysis(context, flags->paths,
+                        {.retry = flags->retry,
+                         .wait = flags->wait,
+                         .ndjson = flags->ndjson,
+                         .trace = flags->trace,
+                         .only = flags->only,
+                         .redo = flags->redo});
   };
 }
 

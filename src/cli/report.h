@@ -16,6 +16,7 @@ struct AnalysisMode {
   bool wait = false;
   bool ndjson = false;
   std::string trace;
+  std::vector<std::string> only, redo;  // stages
 };
 
 // Takes the lock, analyses, prints the report or the JSON; gives the exit code.

@@ -12,6 +12,7 @@
 
 #include "core/config.h"
 #include "core/result.h"
+#include "models/places.h"
 #include "pipeline/trace.h"
 #include "scan/scan.h"
 #include "store/catalogue.h"
@@ -25,9 +26,12 @@ struct AnalyzeOptions {
   std::string places;              // CSV of places/places.h; empty for none
   std::string thumbnail_folder;    // empty: the user's cache
   Config config;
-  std::string trace;      // where to write trace events; empty for none
-  bool retry = false;     // what failed before, too
-  bool progress = false;  // on stderr
+  models::Places models;
+  std::vector<std::string> only;  // stages of pass 2 (content_stage_names()); empty: all
+  std::vector<std::string> redo;  // of these, also where there is a record
+  std::string trace;              // where to write trace events; empty for none
+  bool retry = false;             // what failed before, too
+  bool progress = false;          // on stderr
   // Asked often, from several threads: true ends the run, keeping what is done.
   std::function<bool()> cancelled = [] { return false; };
   // Called for each asset whose analysis was finished or renewed in this run, after it is committed.

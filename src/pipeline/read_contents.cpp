@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -5,6 +7,7 @@
 #include "core/file.h"
 #include "core/progress.h"
 #include "core/text.h"
+#include "pipeline/model_stages.h"
 #include "pipeline/parallel.h"
 #include "pipeline/run.h"
 #include "pipeline/stages.h"
@@ -18,7 +21,8 @@ struct Contents {
   bool decoded = false;  // else nothing was asked of the picture: a video, or known from another file
   Result<worker::Picture> picture = fail(ErrorCode::kInternal, "");
   std::vector<store::Record> records;
-  std::optional<Error> thumbnail_error;
+  std::optional<std::vector<store::FoundObjects>> objects;
+  std::vector<std::pair<store::StageKey, Error>> failures;  // of stages that had the picture
 };
 
 struct HashOfHash {
@@ -38,14 +42,10 @@ class ContentPass {
         quality_(static_cast<std::uint32_t>(run.options.config.thumbnails.quality)) {}
 
   Status all() {
-    store::PendingQuery query;
-    query.roots = run_.options.paths;
-    query.stages = {{thumbnail_key_, MediaKind::kPhoto}};
-    for (const PictureStage& stage : picture_stages()) query.stages.push_back({stage.key, MediaKind::kPhoto});
-    query.gates = {metadata_key(), content_key(), decode_key()};
-    query.retry = run_.options.retry;
-    IE_TRY(files_, run_.writer.pending(query));
-    std::erase_if(files_, [&](const store::PendingFile& file) { return run_.unreadable.contains(file.file); });
+    choose_stages();
+    IE_CHECK(find_pending());
+    // Models are loaded when there is something for them to do; one that cannot be is left out of this run.
+    if (load_models()) IE_CHECK(find_pending());
     Progress progress("Content", files_.size(), run_.options.progress);
     IE_CHECK(parallel_files(
         files_.size(), run_.pool.options().workers, [this](size_t index) { return read(files_[index]); },
@@ -59,25 +59,71 @@ class ContentPass {
         run_.options.cancelled));
     IE_CHECK(run_.batch.commit());
     run_.report.content = {"content", progress.done(), progress.seconds()};
+    run_.report.ml = {"ml", run_.trace.count(Step::kModels),
+                      run_.trace.busy(Step::kModels) / run_.pool.options().workers};
     run_.report.waiting = files_.size() - progress.done();
     return run_.announce();
   }
 
  private:
+  void choose_stages() {
+    const auto asked_for = [&](const std::string& stage) {
+      const std::vector<std::string>& only = run_.options.only;
+      return only.empty() || std::ranges::find(only, stage) != only.end();
+    };
+    stages_ = picture_stages();
+    ModelStages with_models = model_stages(run_.options.models, run_.options.config);
+    std::ranges::move(with_models.stages, std::back_inserter(stages_));
+    std::ranges::move(with_models.notes, std::back_inserter(run_.report.notes));
+    std::erase_if(stages_, [&](const PictureStage& stage) { return !asked_for(stage.key.stage); });
+    thumbnails_ = asked_for(kThumbnailStage);
+  }
+
+  Status find_pending() {
+    store::PendingQuery query;
+    query.roots = run_.options.paths;
+    if (thumbnails_) query.stages.push_back({thumbnail_key_, MediaKind::kPhoto});
+    for (const PictureStage& stage : stages_) query.stages.push_back({stage.key, MediaKind::kPhoto});
+    query.gates = {metadata_key(), content_key(), decode_key()};
+    query.retry = run_.options.retry;
+    query.redo = run_.options.redo;
+    IE_TRY(files_, run_.writer.pending(query));
+    std::erase_if(files_, [&](const store::PendingFile& file) { return run_.unreadable.contains(file.file); });
+    return {};
+  }
+
+  // True when a stage had to be left out.
+  bool load_models() {
+    const auto has_work = [&](const PictureStage& stage) {
+      return std::ranges::any_of(files_, [&](const store::PendingFile& file) {
+        return std::ranges::find(file.stages, stage.key.stage) != file.stages.end();
+      });
+    };
+    return std::erase_if(stages_, [&](PictureStage& stage) {
+             if (!stage.load || !has_work(stage)) return false;
+             const Status loaded = stage.load(stage);
+             if (!loaded)
+               run_.report.notes.push_back(fmt::format("{}: left out: {}", stage.key.stage, loaded.error().message));
+             return !loaded;
+           }) > 0;
+  }
+
   // The records that this picture lacks; none for all but the first file with it.
   std::vector<store::StageKey> claim(const Hash128& asset) {
     {
       const std::lock_guard lock(claimed_mutex_);
       if (!claimed_.insert(asset).second) return {};
     }
-    std::vector<store::StageKey> wanted = {thumbnail_key_};
-    for (const PictureStage& stage : picture_stages()) wanted.push_back(stage.key);
+    std::vector<store::StageKey> wanted;
+    if (thumbnails_) wanted.push_back(thumbnail_key_);
+    for (const PictureStage& stage : stages_) wanted.push_back(stage.key);
     const std::lock_guard lock(run_.reader_mutex);
     const Result<store::AssetId> id = run_.reader.find_asset_by_hash(asset);
     if (!id) return wanted;
     const Result<store::AssetRecord> known = run_.reader.asset_record(*id);
     if (!known) return wanted;
     std::erase_if(wanted, [&](const store::StageKey& key) {
+      if (std::ranges::find(run_.options.redo, key.stage) != run_.options.redo.end()) return false;
       return std::any_of(known->records.begin(), known->records.end(),
                          [&](const store::Record& record) { return record.key == key; });
     });
@@ -111,7 +157,7 @@ class ContentPass {
     };
     task.operations = 0;
     if (is_wanted(thumbnail_key_)) task.operations |= worker::kThumbnail;
-    for (const PictureStage& stage : picture_stages()) {
+    for (const PictureStage& stage : stages_) {
       if (!is_wanted(stage.key)) continue;
       task.operations |= worker::kDecode | (stage.luma ? worker::kLuma : 0U);
       task.max_edge = std::max(task.max_edge, stage.edge);
@@ -123,18 +169,27 @@ class ContentPass {
     contents.picture = reply ? reply->picture : Result<worker::Picture>(fail(reply.error()));
     if (!contents.picture) return;
     if (task.operations & worker::kThumbnail) keep_thumbnail(lease, *reply, contents);
-    const auto start = Trace::Clock::now();
-    const Sight sight{lease.pixels(*contents.picture), contents.picture->luma};
-    for (const PictureStage& stage : picture_stages())
-      if (is_wanted(stage.key)) contents.records.push_back({stage.key, "cpu", "", stage.look(sight), ""});
-    if (!contents.records.empty()) run_.trace.add(Step::kLook, start);
+    const worker::Picture& picture = *contents.picture;
+    const Sight sight{lease.pixels(picture), picture.luma, picture.full_width, picture.full_height};
+    for (const PictureStage& stage : stages_) {
+      if (!is_wanted(stage.key)) continue;
+      const auto start = Trace::Clock::now();
+      Result<Finding> finding = stage.look(sight);
+      run_.trace.add(stage.load ? Step::kModels : Step::kLook, start);
+      if (!finding) {
+        contents.failures.emplace_back(stage.key, finding.error());
+        continue;
+      }
+      contents.records.push_back({stage.key, stage.device, stage.precision, std::move(finding->data), ""});
+      if (finding->objects) contents.objects = std::move(finding->objects);
+    }
   }
 
   void keep_thumbnail(const worker::Lease& lease, const worker::Reply& reply, Contents& contents) {
     Status kept = reply.thumbnail ? run_.thumbnails.put(contents.hashes->asset, edge_, lease.bytes(*reply.thumbnail))
                                   : Status(fail(reply.thumbnail.error()));
     if (!kept) {
-      contents.thumbnail_error = kept.error();
+      contents.failures.emplace_back(thumbnail_key_, kept.error());
       return;
     }
     const worker::Picture& picture = *contents.picture;
@@ -171,14 +226,20 @@ class ContentPass {
   Status keep_picture(const store::KnownFile& row, store::AssetId asset, const Contents& contents) {
     if (!contents.picture) return run_.record_failure(row, decode_key(), contents.picture.error());
     IE_CHECK(run_.writer.clear_failure(row.seen.path, kDecodeStage));
-    for (const store::Record& record : contents.records) IE_CHECK(run_.writer.put_record(asset, record));
-    if (contents.thumbnail_error) return run_.record_failure(row, thumbnail_key_, *contents.thumbnail_error);
-    return run_.writer.clear_failure(row.seen.path, kThumbnailStage);
+    for (const store::Record& record : contents.records) {
+      IE_CHECK(run_.writer.put_record(asset, record));
+      IE_CHECK(run_.writer.clear_failure(row.seen.path, record.key.stage));
+    }
+    if (contents.objects) IE_CHECK(run_.writer.set_asset_objects(asset, *contents.objects));
+    for (const auto& [key, error] : contents.failures) IE_CHECK(run_.record_failure(row, key, error));
+    return {};
   }
 
   Run& run_;
   const store::StageKey thumbnail_key_;
   const std::uint32_t edge_, quality_;
+  std::vector<PictureStage> stages_;
+  bool thumbnails_ = true;
   std::vector<store::PendingFile> files_;
   std::mutex claimed_mutex_;
   std::unordered_set<Hash128, HashOfHash> claimed_;

@@ -25,13 +25,14 @@ namespace {
 // The working picture: small enough to be cheap, large enough that hashes and colours are those of the full one.
 constexpr std::uint32_t kWorkingEdge = 640;
 
-std::string look_at_quality(const Sight& sight) {
-  return nlohmann::json(vision::assess_quality(sight.luma, sight.picture)).dump();
+Result<Finding> look_at_quality(const Sight& sight) {
+  return Finding{nlohmann::json(vision::assess_quality(sight.luma, sight.picture)).dump(), {}};
 }
 
-std::string look_at_hashes(const Sight& sight) {
+Result<Finding> look_at_hashes(const Sight& sight) {
   const vision::PerceptualHashes hashes = vision::perceptual_hashes(sight.picture);
-  return nlohmann::json{{"dhash", vision::to_hex(hashes.dhash)}, {"phash", vision::to_hex(hashes.phash)}}.dump();
+  return Finding{
+      nlohmann::json{{"dhash", vision::to_hex(hashes.dhash)}, {"phash", vision::to_hex(hashes.phash)}}.dump(), {}};
 }
 
 }  // namespace
@@ -42,6 +43,13 @@ const std::vector<PictureStage>& picture_stages() {
       {hash_key(), kWorkingEdge, false, look_at_hashes},
   };
   return kStages;
+}
+
+std::vector<std::string> content_stage_names() {
+  std::vector<std::string> names = {kThumbnailStage};
+  for (const PictureStage& stage : picture_stages()) names.push_back(stage.key.stage);
+  names.emplace_back(kObjectsStage);
+  return names;
 }
 
 store::StageKey thumbnail_key(const Config& config) {

@@ -2,10 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/config.h"
+#include "core/result.h"
 #include "store/types.h"
 #include "types/image.h"
 #include "types/luma.h"
@@ -16,6 +19,7 @@ inline constexpr char kMetadataStage[] = "metadata";
 inline constexpr char kContentStage[] = "content";
 inline constexpr char kDecodeStage[] = "decode";
 inline constexpr char kThumbnailStage[] = "thumbnail";
+inline constexpr char kObjectsStage[] = "objects";
 
 // Raise a version when its output changes: records of older versions are then made again.
 store::StageKey metadata_key();
@@ -33,15 +37,29 @@ store::StageKey hash_key();
 struct Sight {
   ImageView picture;
   const LumaStatistics& luma;
+  std::uint32_t full_width = 0, full_height = 0;  // of the photo, of which `picture` may be a reduced copy
+};
+
+// What a stage found in a picture.
+struct Finding {
+  std::string data;                                         // of its record: one JSON value
+  std::optional<std::vector<store::FoundObjects>> objects;  // to be searched for
 };
 
 // A stage that looks at the decoded picture. Adding one is adding a row to the table in stages.cpp.
 struct PictureStage {
   store::StageKey key;
-  std::uint32_t edge;                       // the longer edge it wants to see, pixels
-  bool luma;                                // whether it needs the statistics of full-resolution luma
-  std::string (*look)(const Sight& sight);  // gives the record's data: one JSON value
+  std::uint32_t edge = 0;                             // the longer edge it wants to see, pixels
+  bool luma = false;                                  // whether it needs the statistics of full-resolution luma
+  std::function<Result<Finding>(const Sight&)> look;  // thread-safe; empty before load()
+  // Of stages with a model: gets it ready, when there is something to do. Sets look, device, precision.
+  std::function<Status(PictureStage&)> load = {};
+  std::string device = "cpu", precision = {};
 };
+// Those that need no model.
 const std::vector<PictureStage>& picture_stages();
+
+// The names that `analyze --only` and `--redo` take: all stages of pass 2.
+std::vector<std::string> content_stage_names();
 
 }  // namespace image_engine::pipeline

@@ -12,13 +12,23 @@ namespace image_engine::pipeline {
 namespace {
 
 constexpr std::array<std::string_view, static_cast<size_t>(Step::kCount)> kNames = {
-    "scan", "headers", "hash", "decode", "thumbnail", "transfer", "look", "write"};
+    "scan", "headers", "hash", "decode", "thumbnail", "transfer", "look", "models", "write"};
 
 double seconds(Trace::Clock::duration length) { return std::chrono::duration<double>(length).count(); }
 
 }  // namespace
 
 std::string_view step_name(Step step) { return kNames[static_cast<size_t>(step)]; }
+
+double Trace::busy(Step step) const {
+  const std::lock_guard lock(mutex_);
+  return seconds(totals_[static_cast<size_t>(step)].busy);
+}
+
+std::uint64_t Trace::count(Step step) const {
+  const std::lock_guard lock(mutex_);
+  return totals_[static_cast<size_t>(step)].count;
+}
 
 void Trace::add(Step step, Clock::time_point start) { add(step, start, Clock::now() - start); }
 

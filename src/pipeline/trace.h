@@ -15,7 +15,18 @@
 namespace image_engine::pipeline {
 
 // One kind of work and who does it. Workers' steps share the workers; `write` has one thread.
-enum class Step : std::uint8_t { kScan, kHeaders, kHash, kDecode, kThumbnail, kTransfer, kLook, kWrite, kCount };
+enum class Step : std::uint8_t {
+  kScan,
+  kHeaders,
+  kHash,
+  kDecode,
+  kThumbnail,
+  kTransfer,
+  kLook,
+  kModels,
+  kWrite,
+  kCount
+};
 std::string_view step_name(Step step);
 
 struct StepReport {
@@ -33,6 +44,10 @@ class Trace {
   using Clock = std::chrono::steady_clock;
 
   explicit Trace(bool keep_events) : keep_events_(keep_events) {}
+
+  // Seconds spent at a step so far, over all threads, and how often it was done.
+  [[nodiscard]] double busy(Step step) const;
+  [[nodiscard]] std::uint64_t count(Step step) const;
 
   // Work that ended now and began at `start`.
   void add(Step step, Clock::time_point start);

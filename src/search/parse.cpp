@@ -103,6 +103,8 @@ Result<Condition> type(const Term& term, const SearchOptions&) { return as_condi
 Result<Condition> state(const Term& term, const SearchOptions&) { return as_condition(parse_state(term.value)); }
 Result<Condition> path(const Term& term, const SearchOptions&) { return Condition(store::PathCondition{term.value}); }
 
+Result<Condition> objects(const Term& term, const SearchOptions&) { return as_condition(parse_objects(term.value)); }
+
 struct Field {
   std::string_view name;
   ParseValue parse;       // null: a text field
@@ -119,7 +121,7 @@ constexpr Field kFields[] = {
     {"description", nullptr, TextField::kDescription},
     {"creator", nullptr, TextField::kCreator},
     {"name", nullptr, TextField::kName},
-    {"object", nullptr, TextField::kObjects, true},
+    {"object", objects, TextField::kObjects, true},  // a count, else text
     {"scene", nullptr, TextField::kScene, true},
     {"text", nullptr, TextField::kText, true},
     {"caption", nullptr, TextField::kCaption, true},
@@ -160,9 +162,10 @@ Status add_field(const Term& term, const SearchOptions& options, ParsedQuery& pa
   IE_TRY(const Field* field, find_field(term.field));
   if (term.value.empty())
     return fail(ErrorCode::kInvalidArgument, std::string(field->name) + ": needs a value right behind the colon");
-  if (field->parse == nullptr) {
+  if (field->analysed) parsed.analysed_fields.push_back(field->text);
+  const bool counts = field->parse == objects && !term.quoted && term.value.find_first_of("<>=") != std::string::npos;
+  if (field->parse == nullptr || (field->parse == objects && !counts)) {
     parsed.query.filters.push_back({text_condition(field->text, term), term.negated});
-    if (field->analysed) parsed.analysed_fields.push_back(field->text);
     return {};
   }
   IE_TRY(auto condition, field->parse(term, options));

@@ -144,6 +144,29 @@ const std::vector<TypeName>& type_names() {
   return kNames;
 }
 
+struct Compared {
+  int number = 0;                    // as written
+  std::int64_t least = 0, most = 0;  // both inclusive
+};
+
+// A comparison and a number; at least that number without one.
+std::optional<Compared> compared(std::string_view value) {
+  struct Operator {
+    std::string_view sign;
+    std::int64_t least, most;  // added to the number; kOpen: no limit
+  };
+  constexpr std::int64_t kOpen = std::int64_t{1} << 40;
+  constexpr Operator kOperators[] = {{">=", 0, kOpen},  {"<=", -kOpen, 0}, {">", 1, kOpen},
+                                     {"<", -kOpen, -1}, {"=", 0, 0},       {"", 0, kOpen}};
+  for (const Operator& op : kOperators) {
+    if (!value.starts_with(op.sign)) continue;
+    const auto written = number<int>(value.substr(op.sign.size()));
+    if (!written) return std::nullopt;
+    return Compared{*written, *written + op.least, *written + op.most};
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 Result<store::TakenCondition> parse_time_range(std::string_view value) {
@@ -156,20 +179,22 @@ Result<store::TakenCondition> parse_time_range(std::string_view value) {
 }
 
 Result<store::RatingCondition> parse_rating(std::string_view value) {
-  struct Operator {
-    std::string_view sign;
-    int least, most;  // added to the number; kOpen: no limit
-  };
-  constexpr int kOpen = 100;
-  constexpr Operator kOperators[] = {{">=", 0, kOpen},  {"<=", -kOpen, 0}, {">", 1, kOpen},
-                                     {"<", -kOpen, -1}, {"=", 0, 0},       {"", 0, kOpen}};
-  for (const Operator& op : kOperators) {
-    if (!value.starts_with(op.sign)) continue;
-    const auto stars = number<int>(value.substr(op.sign.size()));
-    if (!stars || *stars < -1 || *stars > 5) break;
-    return store::RatingCondition{std::max(-1, *stars + op.least), std::min(5, *stars + op.most)};
-  }
-  return wrong("rating", value, "write rating:4 for at least 4, rating:=4, rating:<3");
+  const auto range = compared(value);
+  if (!range || range->number < -1 || range->number > 5)
+    return wrong("rating", value, "write rating:4 for at least 4, rating:=4, rating:<3");
+  return store::RatingCondition{static_cast<int>(std::max<std::int64_t>(-1, range->least)),
+                                static_cast<int>(std::min<std::int64_t>(5, range->most))};
+}
+
+Result<store::ObjectsCondition> parse_objects(std::string_view value) {
+  const size_t sign = value.find_first_of("<>=");
+  const auto range = sign == std::string_view::npos ? std::nullopt : compared(value.substr(sign));
+  if (!range || sign == 0 || range->number < 0)
+    return wrong("object", value, "write object:dog, object:person>=2, object:person=1");
+  store::ObjectsCondition objects{std::string(value.substr(0, sign)), range->least, range->most};
+  std::ranges::replace_if(
+      objects.name, [](char c) { return c == '-' || c == '_'; }, ' ');
+  return objects;
 }
 
 Result<store::NearCondition> parse_near(std::string_view value, const FindPlace& find_place) {

@@ -35,19 +35,19 @@ json place_json(const Place& place) {
   return out;
 }
 
-// Stages whose data is a field of the asset as it is.
+// Stages whose data is a field of the asset as it is, or, without a name, several fields.
 struct StageField {
   std::string_view stage;
   const char* name;
 };
-constexpr StageField kStageFields[] = {{"quality", "quality"}, {"hash", "hashes"}};
+constexpr StageField kStageFields[] = {{"quality", "quality"}, {"hash", "hashes"}, {"objects", nullptr}};
 
 // What a stage's data says about the asset as a whole.
 void merge_data(json& out, const Record& record) {
   const json data = json::parse(record.data, nullptr, false);
   if (!data.is_object()) return;
   for (const auto& [stage, name] : kStageFields)
-    if (record.key.stage == stage) out[name] = data;
+    if (record.key.stage == stage) name != nullptr ? void(out[name] = data) : out.update(data);
   for (const char* flag : {"partial", "animated"})
     if (data.contains(flag)) out[flag] = data[flag];
   if (!data.contains("warnings") || !data["warnings"].is_array()) return;

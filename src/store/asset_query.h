@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -55,6 +56,11 @@ struct NearCondition {
   double latitude = 0, longitude = 0;  // degrees
   double kilometres = 5;
 };
+// How many objects of that name were found, both ends inclusive; 0 only for pictures in which objects were looked for.
+struct ObjectsCondition {
+  std::string name;  // ASCII case aside
+  std::int64_t least = 1, most = std::numeric_limits<std::int64_t>::max();
+};
 struct PathCondition {
   std::string part;  // anywhere in the path, ASCII case aside
 };
@@ -67,7 +73,7 @@ struct StateCondition {
 };
 
 using Condition = std::variant<TextCondition, TakenCondition, RatingCondition, NearCondition, PathCondition,
-                               TypeCondition, StateCondition>;
+                               TypeCondition, StateCondition, ObjectsCondition>;
 
 struct Filter {
   Condition condition;

@@ -109,6 +109,9 @@ class CatalogueWriter {
   // Searchable text that a stage found, one item a line; replaces what was in that column.
   Status set_asset_text(AssetId asset, TextField field, const std::vector<std::string>& items);
 
+  // What the objects stage found, for `object:`, counts and words; replaces what was there.
+  Status set_asset_objects(AssetId asset, const std::vector<FoundObjects>& objects);
+
   // Each asset once, by one of its present files: those whose hash is unknown or that lack a wanted record.
   Result<std::vector<PendingFile>> pending(const PendingQuery& query);
 

@@ -147,6 +147,17 @@ IdSet Conditions::match(const TypeCondition& condition) {
   return found;
 }
 
+IdSet Conditions::match(const ObjectsCondition& condition) {
+  const std::string name = query_text(condition.name);
+  if (condition.least > 0)
+    return ids(connection_.query("SELECT asset_id FROM asset_objects WHERE name = ? AND count BETWEEN ? AND ?", name,
+                                 condition.least, condition.most));
+  IdSet found = ids(connection_.query("SELECT asset_id FROM records WHERE stage = 'objects' AND asset_id IS NOT NULL"));
+  found.remove(
+      ids(connection_.query("SELECT asset_id FROM asset_objects WHERE name = ? AND count > ?", name, condition.most)));
+  return found;
+}
+
 IdSet Conditions::match(const StateCondition& condition) {
   return ids(connection_.query("SELECT asset_id FROM files WHERE state = ?", state_name(condition.state)));
 }

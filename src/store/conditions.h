@@ -24,6 +24,7 @@ class Conditions {
   IdSet match(const PathCondition& condition);
   IdSet match(const TypeCondition& condition);
   IdSet match(const StateCondition& condition);
+  IdSet match(const ObjectsCondition& condition);
   IdSet ids(Query row) const;
 
   Connection& connection_;

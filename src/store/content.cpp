@@ -111,6 +111,19 @@ Status CatalogueWriter::set_asset_text(AssetId asset, TextField field, const std
   });
 }
 
+Status CatalogueWriter::set_asset_objects(AssetId asset, const std::vector<FoundObjects>& objects) {
+  std::vector<std::string> names;
+  for (const FoundObjects& found : objects) names.push_back(found.name);
+  IE_CHECK(set_asset_text(asset, TextField::kObjects, names));
+  return state_->change([&] {
+    Connection& c = state_->connection;
+    c.run("DELETE FROM asset_objects WHERE asset_id = ?", asset);
+    for (const FoundObjects& found : objects)
+      c.run("INSERT INTO asset_objects(asset_id, name, count, confidence) VALUES(?, ?, ?, ?)", asset,
+            to_utf8(found.name), found.count, found.confidence);
+  });
+}
+
 namespace {
 
 std::string hash_of(Connection& connection, AssetId asset) {

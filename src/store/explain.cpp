@@ -127,9 +127,18 @@ void Explainer::explain_line(std::string_view line, TextField field, FoundAsset&
     for (size_t at = 0; match == std::string::npos && at < tokens.size(); ++at)
       if (begins_at(tokens, at, pattern.tokens, pattern.prefix)) match = tokens[at].from;
     if (match == std::string::npos) continue;
-    add(asset, text_field_name(field), excerpt(line, match));
+    add(asset, text_field_name(field),
+        field == TextField::kObjects ? objects_text(asset.id, line) : excerpt(line, match));
     return;
   }
+}
+
+std::string Explainer::objects_text(AssetId asset, std::string_view name) {
+  auto row = connection_.query("SELECT name, count, confidence FROM asset_objects WHERE asset_id = ? AND name = ?",
+                               asset, query_text(name));
+  if (!row.next()) return std::string(name);
+  const std::int64_t count = row.integer(1);
+  return fmt::format("{} {:.2f}{}", row.bytes(0), row.real(2), count > 1 ? fmt::format(", {} of them", count) : "");
 }
 
 void Explainer::explain_facts(FoundAsset& asset) {
@@ -145,6 +154,8 @@ void Explainer::explain_facts(FoundAsset& asset) {
     if (std::holds_alternative<PathCondition>(condition)) add(asset, "path", to_utf8(asset.path));
     if (const auto* type = std::get_if<TypeCondition>(&condition))
       add(asset, "type", row.bytes(type->formats.empty() ? 5 : 4));
+    if (const auto* objects = std::get_if<ObjectsCondition>(&condition))
+      add(asset, text_field_name(TextField::kObjects), objects_text(asset.id, objects->name));
     if (std::holds_alternative<StateCondition>(condition)) add(asset, "state", std::string(state_name(asset.state)));
   }
 }

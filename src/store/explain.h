@@ -25,6 +25,8 @@ class Explainer {
   void explain_text(FoundAsset& asset);
   void explain_line(std::string_view line, TextField field, FoundAsset& asset);
   void explain_facts(FoundAsset& asset);
+  // "person 0.94", "person 0.94, 3 of them"; the name alone where it was not found.
+  std::string objects_text(AssetId asset, std::string_view name);
 
   Connection& connection_;
   std::vector<Pattern> patterns_;

@@ -40,6 +40,7 @@ class PendingScan {
     for (const WantedStage& wanted : query.stages) {
       StageWork& work = stages_.emplace_back();
       work.wanted = &wanted;
+      if (std::ranges::find(query.redo, wanted.key.stage) != query.redo.end()) continue;
       auto row = connection.query(
           "SELECT asset_id FROM records WHERE stage = ? AND model = ? AND version = ? AND params = ? "
           "AND asset_id IS NOT NULL",

@@ -77,7 +77,8 @@ Result<AssetRecord> CatalogueReader::asset_record(AssetId id, const std::string&
                             id, Blob{first});
          row.next();)
       asset.files.push_back(read_file_row(row));
-    for (auto row = c.query("SELECT " IE_RECORD_COLUMNS "FROM records WHERE asset_id = ? ORDER BY stage, id", id);
+    for (auto row =
+             c.query("SELECT " IE_RECORD_COLUMNS "FROM records WHERE asset_id = ? ORDER BY stage, created, id", id);
          row.next();)
       asset.records.push_back(read_record_row(row));
     for (const KnownFile& file : asset.files) {

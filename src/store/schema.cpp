@@ -117,8 +117,20 @@ CREATE VIRTUAL TABLE asset_trigram USING fts5(
   tokenize = 'trigram');
 )sql";
 
+constexpr char kObjects[] = R"sql(
+CREATE TABLE asset_objects(
+  asset_id INTEGER NOT NULL REFERENCES assets(id) ON DELETE CASCADE,
+  name TEXT NOT NULL COLLATE NOCASE,
+  count INTEGER NOT NULL,
+  confidence REAL NOT NULL,
+  PRIMARY KEY(asset_id, name)
+) WITHOUT ROWID;
+CREATE INDEX asset_objects_by_name ON asset_objects(name, count);
+)sql";
+
 constexpr Migration kMigrations[] = {
     {1, "files, assets, records, failures, runs, user data, text index", kFirst},
+    {2, "objects by name", kObjects},
 };
 
 bool is_ours(Connection& connection) { return connection.integer("PRAGMA application_id") == kApplicationId; }

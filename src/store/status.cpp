@@ -24,18 +24,17 @@ std::int64_t bytes_on_disk(const std::string& path) {
 // Of each stage and model the key that was written last is the one in force.
 std::vector<CatalogueStatus::StageCount> stage_counts(Connection& connection) {
   std::vector<CatalogueStatus::StageCount> stages;
-  std::map<std::pair<std::string, std::string>, std::int64_t> newest;
+  std::map<std::string, std::int64_t> newest;
   std::vector<std::int64_t> last;
   auto row = connection.query(
       "SELECT stage, model, version, params, count(*), max(id) FROM records GROUP BY stage, model, version, params");
   while (row.next()) {
     stages.push_back({{row.bytes(0), row.bytes(1), row.bytes(2), row.bytes(3)}, row.integer(4), false});
     last.push_back(row.integer(5));
-    auto& top = newest[{row.bytes(0), row.bytes(1)}];
+    auto& top = newest[row.bytes(0)];
     top = std::max(top, last.back());
   }
-  for (size_t i = 0; i < stages.size(); ++i)
-    stages[i].stale = last[i] < newest[{stages[i].key.stage, stages[i].key.model}];
+  for (size_t i = 0; i < stages.size(); ++i) stages[i].stale = last[i] < newest[stages[i].key.stage];
   return stages;
 }
 

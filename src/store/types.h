@@ -94,6 +94,8 @@ struct PendingQuery {
   std::vector<StageKey> gates;
   // Offer also what failed before and did not change.
   bool retry = false;
+  // Names of stages that are offered even where their record is there.
+  std::vector<std::string> redo;
 };
 
 struct PendingFile {
@@ -155,6 +157,13 @@ struct AssetBrief {
   std::string camera;                         // make and model
   bool has_gps = false;
   std::optional<int> rating;  // the person's own before the file's
+};
+
+// What the objects stage found in a picture, by name.
+struct FoundObjects {
+  std::string name;  // "person"
+  std::int64_t count = 0;
+  double confidence = 0;  // of the surest one, 0…1
 };
 
 // One record's data.
