@@ -171,11 +171,15 @@ class ContentPass {
     if (task.operations & worker::kThumbnail) keep_thumbnail(lease, *reply, contents);
     const worker::Picture& picture = *contents.picture;
     const Sight sight{lease.pixels(picture), picture.luma, picture.full_width, picture.full_height};
+    Trace::Clock::duration plain{};
     for (const PictureStage& stage : stages_) {
       if (!is_wanted(stage.key)) continue;
       const auto start = Trace::Clock::now();
       Result<Finding> finding = stage.look(sight);
-      run_.trace.add(stage.load ? Step::kModels : Step::kLook, start);
+      if (stage.load)
+        run_.trace.add(Step::kModels, start);
+      else
+        plain += Trace::Clock::now() - start;
       if (!finding) {
         contents.failures.emplace_back(stage.key, finding.error());
         continue;
@@ -183,6 +187,7 @@ class ContentPass {
       contents.records.push_back({stage.key, stage.device, stage.precision, std::move(finding->data), ""});
       if (finding->objects) contents.objects = std::move(finding->objects);
     }
+    if (plain.count() > 0) run_.trace.add(Step::kLook, Trace::Clock::now() - plain);
   }
 
   void keep_thumbnail(const worker::Lease& lease, const worker::Reply& reply, Contents& contents) {
