@@ -1,6 +1,7 @@
 # What `cmake --install` puts where, and the same shape in the build tree, so that the programs find their parts in both:
 #   bin/image-engine, bin/image-engine-worker
 #   share/image-engine/config/*.yaml, share/image-engine/places.csv
+#   lib/libonnxruntime.so.1 (an installation and the bundle; the build tree uses build/onnxruntime)
 #   lib/vips-modules-X.Y/: the loadable libvips modules that the worker may use, and no others (build tree and bundle only;
 #   an installation uses those of its system)
 set(IE_VIPS_MODULES vips-heif vips-jxl)
@@ -29,6 +30,7 @@ foreach(program image-engine image-engine-worker)
 endforeach()
 install(DIRECTORY "${CMAKE_SOURCE_DIR}/config/" DESTINATION "${CMAKE_INSTALL_DATADIR}/image-engine/config" FILES_MATCHING PATTERN "*.yaml" PATTERN "*.txt")
 install(DIRECTORY "${CMAKE_SOURCE_DIR}/tools/models/" DESTINATION "${CMAKE_INSTALL_DATADIR}/image-engine/tools/models" FILES_MATCHING PATTERN "*.py" PATTERN "*.txt")
+install(FILES "${CMAKE_SOURCE_DIR}/build/onnxruntime/lib/libonnxruntime.so.1" DESTINATION lib OPTIONAL)
 install(FILES "${ie_places}" DESTINATION "${CMAKE_INSTALL_DATADIR}/image-engine" OPTIONAL)
 install(FILES "${CMAKE_SOURCE_DIR}/LICENSE" "${CMAKE_SOURCE_DIR}/THIRD_PARTY.md" DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 

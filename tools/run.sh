@@ -20,14 +20,18 @@ step() {
 }
 
 if [ -n "$folder" ]; then
+  step models pull
   step analyze "$folder"
   step status
   step search type:photo --limit 5
   step search type:video --limit 5
 else
   mkdir -p build/run
+  export IMAGE_ENGINE_MODELS=$PWD/build/models
+  step models pull
   step analyze build/samples/photos build/samples/videos build/samples/formats --catalog build/run/catalog.db
   step status --catalog build/run/catalog.db
   step search 'camera:canon after:2008' --catalog build/run/catalog.db
   step search 'butterfly' --catalog build/run/catalog.db
+  step search 'object:person>=2' --catalog build/run/catalog.db
 fi

@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools/reference"))
 
 THRESHOLD = 0.4
-MODELS = {"nanodet-m-416": ("nanodet", "nanodet.onnx"), "centernet-512": ("centernet", "centernet.onnx")}
+MODELS = {"nanodet": ("nanodet", "nanodet.onnx"), "centernet": ("centernet", "centernet.onnx")}
 NEAR = 0.01
 MOST_PHOTOS = 40
 

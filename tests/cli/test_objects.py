@@ -1,0 +1,96 @@
+"""Objects end to end, with the real model that every machine can get (the ctest entry models_pull installs it)."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from engine import FAILED, SAMPLES, USAGE
+
+PHOTOS = SAMPLES / "photos"
+MODELS = Path(__file__).parents[2] / "build/models"
+PEOPLE = ["basketball1.png", "basketball2.png"]  # two players each; the ball's flight between them
+NOBODY = ["baboon.jpg", "fruits.jpg"]
+
+
+@pytest.fixture
+def library(engine, tmp_path):
+    assert (MODELS / "nanodet/provenance.json").exists(), "ctest's models_pull installs nanodet into build/models"
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in PEOPLE + NOBODY:
+        shutil.copy(PHOTOS / name, folder)
+    return folder
+
+
+def analyze(engine, folder, *flags, models=MODELS):
+    engine.environment["IMAGE_ENGINE_MODELS"] = str(models)
+    return engine.analyze(folder, *flags)
+
+
+def found(engine, query):
+    return {Path(hit["path"]).name: hit["why"] for hit in engine.json("search", query)["results"]}
+
+
+def objects_records(asset):
+    return [record for record in asset["records"] if record["stage"] == "objects"]
+
+
+def test_objects_are_found_counted_and_searched(engine, library):
+    assets = {Path(asset["path"]).name: asset for asset in analyze(engine, library)["assets"]}
+    for name in PEOPLE:
+        asset = assets[name]
+        people = [thing for thing in asset["objects"] if thing["object"] == "person"]
+        assert len(people) >= 2 and asset["object_count"] == len(asset["objects"])
+        for x, y, width, height in (person["bbox"] for person in people):
+            assert 0 <= x and 0 <= y and width >= 1 and height >= 1
+            assert x + width <= asset["width"] + 0.1 and y + height <= asset["height"] + 0.1
+        (record,) = objects_records(asset)
+        assert (record["model"], record["device"], record["precision"]) == ("nanodet", "cpu", "fp32")
+    two = found(engine, "object:person>=2")
+    assert set(two) == set(PEOPLE)
+    assert all(why["field"] == "object" and why["text"].startswith("person 0.") for whys in two.values() for why in whys)
+    assert set(found(engine, "person")) >= set(PEOPLE), "plain words reach names of objects"
+    assert set(NOBODY) <= set(found(engine, "object:person=0"))
+    assert not set(PEOPLE) & set(found(engine, "object:person<2"))
+
+
+def test_only_and_redo(engine, library):
+    first = analyze(engine, library, "--only", "hash")["assets"]
+    assert all("hashes" in asset and "quality" not in asset and not objects_records(asset) for asset in first)
+    second = analyze(engine, library, "--only", "objects")["assets"]
+    assert all(objects_records(asset) and "quality" not in asset for asset in second) and len(second) == 4
+    assert analyze(engine, library, "--only", "objects")["assets"] == []
+    assert len(analyze(engine, library, "--only", "objects", "--redo", "objects")["assets"]) == 4
+    wrong = engine.run("analyze", library, "--only", "object")
+    assert wrong.code == USAGE and b"objects" in wrong.err
+
+
+def test_without_a_model_the_rest_goes_on(engine, library, tmp_path):
+    document = analyze(engine, library, models=tmp_path / "none")
+    assert all("quality" in asset and "objects" not in asset for asset in document["assets"])
+    assert any("image-engine models pull nanodet" in note for note in document["report"]["notes"])
+    # What was missing comes later, without doing the rest again.
+    assert all(asset["objects"] is not None for asset in analyze(engine, library)["assets"])
+
+
+def test_a_broken_model_is_left_out(engine, library, tmp_path):
+    models = tmp_path / "models"
+    shutil.copytree(MODELS / "nanodet", models / "nanodet")
+    weights = models / "nanodet/nanodet.onnx"
+    weights.write_bytes(bytes(weights.stat().st_size))
+    document = analyze(engine, library, models=models)
+    assert all("quality" in asset and "objects" not in asset for asset in document["assets"])
+    assert any(note.startswith("objects: left out") for note in document["report"]["notes"])
+    verify = engine.run("models", "verify", "nanodet")
+    assert verify.code == FAILED and b"nanodet.onnx" in verify.err + verify.out
+
+
+def test_another_model_makes_records_stale(engine, library):
+    assert (MODELS / "centernet/provenance.json").exists()
+    analyze(engine, library)
+    again = analyze(engine, library, "--object-model", "centernet")["assets"]
+    assert {record["model"] for asset in again for record in objects_records(asset)} == {"nanodet", "centernet"}
+    stages = {stage["model"]: stage for stage in engine.json("status")["stages"] if stage["stage"] == "objects"}
+    assert stages["nanodet"]["stale"] and not stages["centernet"]["stale"]
+    none = analyze(engine, library, "--object-model", "none", "--redo", "objects")
+    assert none["assets"] == []
