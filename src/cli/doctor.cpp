@@ -12,6 +12,10 @@
 #include "cli/report.h"
 #include "core/file.h"
 #include "core/text.h"
+#include "infer/session.h"
+#include "models/catalogue.h"
+#include "models/places.h"
+#include "models/store.h"
 #include "worker/pool.h"
 
 namespace image_engine::cli {
@@ -74,6 +78,23 @@ void examine_worker(Examination& exam, const Config& config) {
         "unprivileged user namespaces are off; seccomp still refuses sockets");
   layer("limits", exam.sandbox.value("limits", false),
         fmt::format("{} MiB, {} s a file", config.worker.memory_limit_mb, config.worker.timeout_seconds), "");
+}
+
+void examine_models(Examination& exam, const Config& config) {
+  const Result<std::string> runtime = infer::runtime_version();
+  exam.add("ONNX Runtime", runtime ? *runtime : "absent", runtime.has_value(), runtime ? "" : runtime.error().message);
+  const models::Places places = models::find_places(config.models.folder);
+  const Result<models::Catalogue> catalogue = models::Catalogue::load(places.shipped, places.added);
+  if (!catalogue) {
+    exam.add("models", "their catalogue cannot be read", false, catalogue.error().message);
+    return;
+  }
+  const models::Store store(places.root);
+  std::string installed;
+  for (const models::Spec& spec : catalogue->specs())
+    if (store.presence(spec) == models::Presence::kInstalled) installed += (installed.empty() ? "" : ", ") + spec.name;
+  exam.add("models", installed.empty() ? "none" : installed, !installed.empty(),
+           installed.empty() ? "image-engine models pull" : "");
 }
 
 void examine_files(Examination& exam, const Context& context) {
@@ -146,6 +167,7 @@ Action setup_doctor(CLI::App& app, Settings&) {
     Examination exam;
     examine_machine(exam);
     examine_worker(exam, context.config);
+    examine_models(exam, context.config);
     examine_files(exam, context);
     context.json ? print_json("doctor", exam_json(exam, context)) : print_exam(exam, context, *all);
     return kDone;

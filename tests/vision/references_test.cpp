@@ -40,8 +40,7 @@ struct Detector {
   models::Spec (*spec)();
   double least_overlap;
 };
-const std::map<std::string, Detector> kDetectors{{"nanodet", {nanodet, 0.99}},
-                                                 {"centernet", {centernet, 0.98}}};
+const std::map<std::string, Detector> kDetectors{{"nanodet", {nanodet, 0.99}}, {"centernet", {centernet, 0.98}}};
 
 struct Found {
   std::uint32_t label;
