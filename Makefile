@@ -36,7 +36,7 @@ fuzz: setup ## every fuzz target for FUZZ_SECONDS=60 each
 install: build ## install under PREFIX=/usr/local
 	@cmake --install build/release --prefix '$(PREFIX)'
 
-dist: build ## relocatable folder and tarball in dist/
+dist: build ## relocatable folder and tarball in dist/; MODELS=1 packs the installed models
 	@tools/dist.sh build/release
 
 clean: ## remove what was built; samples, tools and place names stay

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Packs a release build into dist/image-engine-VERSION-linux-ARCH/ and a tarball: runs from any path, needs only glibc.
 # usage: tools/dist.sh [BUILD]     BUILD: a configured and built tree, build/release by default
+#        MODELS=1 packs the installed models too
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -45,6 +46,18 @@ while read -r soname path; do
   mkdir -p "$work/share/licences/$package"
   cp -L "/usr/share/doc/$package/copyright" "$work/share/licences/$package/"
 done <<<"$libraries"
+
+mkdir -p "$work/share/licences/onnxruntime"
+cp "$root"/build/venv/lib/python3*/site-packages/onnxruntime/{LICENSE,ThirdPartyNotices.txt} "$work/share/licences/onnxruntime/"
+chmod u+w,a-x "$work/lib/libonnxruntime.so.1"
+
+# MODELS=1: the owner's models, each with its provenance, which names its licence.
+if [ "${MODELS:-}" = 1 ]; then
+  models=${IMAGE_ENGINE_MODELS:-${XDG_DATA_HOME:-$HOME/.local/share}/image-engine/models}
+  compgen -G "$models/*/provenance.json" >/dev/null || fail "no models in $models: image-engine models pull"
+  mkdir -p "$work/share/image-engine/models"
+  for provenance in "$models"/*/provenance.json; do cp -r "$(dirname "$provenance")" "$work/share/image-engine/models/"; done
+fi
 
 patchelf --set-rpath '$ORIGIN/../lib' "$work"/bin/*
 patchelf --set-rpath '$ORIGIN' "$work"/lib/*.so*

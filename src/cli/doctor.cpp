@@ -89,7 +89,7 @@ void examine_models(Examination& exam, const Config& config) {
     exam.add("models", "their catalogue cannot be read", false, catalogue.error().message);
     return;
   }
-  const models::Store store(places.root);
+  const models::Store store(places.root, places.packed);
   std::string installed;
   for (const models::Spec& spec : catalogue->specs())
     if (store.presence(spec) == models::Presence::kInstalled) installed += (installed.empty() ? "" : ", ") + spec.name;

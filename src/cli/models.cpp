@@ -49,7 +49,7 @@ struct Models {
   static Result<Models> open(const Context& context) {
     models::Places places = models::find_places(context.config.models.folder);
     IE_TRY(models::Catalogue catalogue, models::Catalogue::load(places.shipped, places.added));
-    models::Store store(places.root);
+    models::Store store(places.root, places.packed);
     return Models{std::move(places), std::move(catalogue), std::move(store)};
   }
 };
@@ -89,7 +89,7 @@ models::PullOptions pull_options(const Models& all, PullProgress& progress) {
 // Of the installed files, else of what would be fetched; 0 where that is not told.
 std::uint64_t bytes_of(const Models& all, const Spec& spec) {
   std::uint64_t bytes = 0;
-  if (const auto provenance = models::read_provenance(all.store.folder(spec)))
+  if (const auto provenance = models::read_provenance(all.store.found_in(spec)))
     for (const models::InstalledFile& file : provenance->files) bytes += file.bytes;
   else
     for (const models::FileSpec& file : spec.files) bytes += file.bytes;
@@ -110,7 +110,7 @@ nlohmann::json model_json(const Models& all, const Spec& spec, const Error* erro
        {{"name", spec.licence.name}, {"permissive", spec.licence.permissive}, {"notice", spec.licence.notice}}},
       {"bytes", bytes_of(all, spec)},
       {"precisions", nlohmann::json::array()},
-      {"folder", to_utf8(all.store.folder(spec))},
+      {"folder", to_utf8(all.store.found_in(spec))},
       {"spec", to_utf8(spec.file)}};
   for (const models::Variant& variant : spec.variants) out["precisions"].push_back(variant.precision);
   if (error != nullptr) out["error"] = {{"code", error_name(error->code)}, {"message", to_utf8(error->message)}};

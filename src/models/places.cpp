@@ -21,6 +21,7 @@ Places find_places(const std::string& configured) {
   places.shipped =
       either(program + "/../share/image-engine/config/models.yaml", program + "/../../../config/models.yaml");
   places.tools = either(program + "/../share/image-engine/tools/models", program + "/../../../tools/models");
+  places.packed = absolute_path(program + "/../share/image-engine/models");
   places.added = join_path(config_home(), "models");
   places.root = absolute_path(configured.empty() ? join_path(data_home(), "models") : configured);
   // Not absolute_path of a link's target: the environment is known by the path that it is started with.

@@ -9,6 +9,7 @@ struct Places {
   std::string shipped;  // config/models.yaml
   std::string added;    // folder of the user's specs
   std::string root;     // of the store
+  std::string packed;   // models that a bundle holds; may be absent
   std::string tools;    // tools/models
   std::string python;   // of the build tree; empty elsewhere
 };

@@ -38,8 +38,15 @@ std::string_view presence_name(Presence presence) {
 
 std::string Store::folder(const Spec& spec) const { return join_path(root_, spec.name); }
 
+std::string Store::found_in(const Spec& spec) const {
+  const std::string own = folder(spec);
+  if (packed_.empty() || exists(own)) return own;
+  std::string packed = join_path(packed_, spec.name);
+  return exists(packed) ? packed : own;
+}
+
 Presence Store::presence(const Spec& spec) const {
-  const std::string where = folder(spec);
+  const std::string where = found_in(spec);
   const Result<Provenance> provenance = read_provenance(where);
   if (!provenance) return exists(where) ? Presence::kDamaged : Presence::kAbsent;
   if (provenance->spec != install_hash(spec)) return Presence::kOutdated;
@@ -53,7 +60,7 @@ Presence Store::presence(const Spec& spec) const {
 }
 
 Status Store::verify(const Spec& spec) const {
-  const std::string where = folder(spec);
+  const std::string where = found_in(spec);
   const Presence found = presence(spec);
   if (found == Presence::kAbsent)
     return fail(ErrorCode::kNotFound,
@@ -81,7 +88,7 @@ Status Store::verify(const Spec& spec) const {
 }
 
 std::string Store::variant_path(const Spec& spec, const Variant& variant) const {
-  return presence(spec) == Presence::kInstalled ? join_path(folder(spec), variant.file) : "";
+  return presence(spec) == Presence::kInstalled ? join_path(found_in(spec), variant.file) : "";
 }
 
 Result<Choice> choose(const Catalogue& catalogue, const Store& store, std::string_view task, std::string_view wanted) {

@@ -21,10 +21,14 @@ std::string_view presence_name(Presence presence);
 
 class Store {
  public:
-  // `root`: config models.folder, or $XDG_DATA_HOME/image-engine/models. Nothing is made or checked yet.
-  explicit Store(std::string root) : root_(std::move(root)) {}
+  // `root`: config models.folder, or $XDG_DATA_HOME/image-engine/models. `packed`: models that came with the program,
+  // used where `root` has none of that name, never written to; may be absent. Nothing is made or checked yet.
+  explicit Store(std::string root, std::string packed = {}) : root_(std::move(root)), packed_(std::move(packed)) {}
   [[nodiscard]] const std::string& root() const { return root_; }
+  // Where it is installed to.
   [[nodiscard]] std::string folder(const Spec& spec) const;
+  // Where it is found: folder(), or that of the packed one.
+  [[nodiscard]] std::string found_in(const Spec& spec) const;
   // Cheap: names and sizes against provenance.json. Hashes are `verify`'s.
   [[nodiscard]] Presence presence(const Spec& spec) const;
   // Reads every byte. kCorrupt names the file, what it should be and what to do; kNotFound when it is absent.
@@ -33,7 +37,7 @@ class Store {
   [[nodiscard]] std::string variant_path(const Spec& spec, const Variant& variant) const;
 
  private:
-  std::string root_;
+  std::string root_, packed_;
 };
 
 // The model that does `task`: the one named in the configuration, or for "auto" the installed one of highest

@@ -115,7 +115,7 @@ ModelStages model_stages(const models::Places& places, const Config& config) {
     result.notes.push_back(fmt::format("{}: left out: {}", stage, reason));
   };
   const Result<models::Catalogue> catalogue = models::Catalogue::load(places.shipped, places.added);
-  const models::Store store(places.root);
+  const models::Store store(places.root, places.packed);
   for (const TaskStage& task : kTaskStages) {
     const std::string& wanted = config.analysis.ml_models.*task.wanted;
     if (wanted == "none") continue;
