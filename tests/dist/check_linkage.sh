@@ -10,6 +10,7 @@ if grep -E 'lib(vips|exiv2|raw|avformat|avcodec|avutil|swscale|swresample|x265|x
   exit 1
 fi
 if [ -x "$(dirname "$1")/image-engine-worker" ]; then # the pattern must be able to match
-  ldd "$(dirname "$1")/image-engine-worker" | grep -Eq 'libvips[-._0-9a-z]*\.so' || { echo "image-engine-worker links no libvips?"; exit 1; }
+  workers=$(ldd "$(dirname "$1")/image-engine-worker") # whole first: grep -q ending a pipe early would fail it
+  grep -Eq 'libvips[-._0-9a-z]*\.so' <<<"$workers" || { echo "image-engine-worker links no libvips?"; exit 1; }
 fi
 echo "linkage: ok"
