@@ -48,5 +48,5 @@ for file in "$place"/pictures/*; do
 done
 inside "$engine" search camera:canon "${catalogue[@]}" --json | jq -e '[.results[].path] | any(endswith("picture.jpg"))' >/dev/null ||
   complain "camera:canon does not find picture.jpg"
-inside "$engine" doctor | grep -q . || complain "doctor says nothing"
+inside "$engine" doctor | grep . >/dev/null || complain "doctor says nothing"
 echo "dist: $(find "$place/pictures" -type f | wc -l) formats analysed in a minimal Debian 12"
