@@ -67,6 +67,16 @@ struct InputSpec {
   std::vector<double> pad{0, 0, 0}, mean{0, 0, 0}, deviation{1, 1, 1};  // 0…255
 };
 
+// The other half of a model that compares pictures with text; or all of one that compares texts (task `sentences`).
+struct TextTower {
+  std::string tokenizer;             // preprocess/tokenizer.h says which; empty: the model has no text tower
+  std::string vocabulary;            // one of the installed files
+  std::uint32_t context = 0;         // ids at most
+  bool fixed = false;                // padded to that many always
+  std::vector<Variant> variants;     // the first is the reference; none: those of the spec
+  std::vector<std::string> outputs;  // of the graph: the one with the vectors; empty: its only one
+};
+
 struct Spec {
   std::string name;     // [a-z0-9._-]+
   std::string task;     // "objects", "embedding", "scene", "text", "faces", …
@@ -78,6 +88,7 @@ struct Spec {
   Conversion conversion;
   std::vector<Variant> variants;  // at least one; the first is the reference
   InputSpec input;
+  TextTower text;
   std::vector<std::string> outputs;  // of the graph, in the order that the head takes; empty: as they come
   std::string head;                  // how its outputs are read: a row of the heads' table (vision/heads.h)
   std::map<std::string, std::string> head_options;  // "threshold", "nms", …: as the head documents

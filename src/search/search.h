@@ -3,11 +3,14 @@
 
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/result.h"
+#include "search/relevance.h"
+#include "search/vectors.h"
 #include "store/asset_query.h"
 #include "store/catalogue.h"
 
@@ -19,11 +22,31 @@ struct PlacePosition {
 // The position of a place by name, for near:NAME; may be empty.
 using FindPlace = std::function<std::optional<PlacePosition>(std::string_view name)>;
 
+// Text as a vector; may be asked once a search.
+using EmbedText = std::function<Result<std::vector<float>>(std::string_view text)>;
+
+// How pictures are found by what they show: their vectors and the text tower of the same model.
+struct PictureMeaning {
+  const VectorIndex* index = nullptr;
+  EmbedText embed;
+  CosinePrior prior;
+};
+// How pictures are found by tags that mean what the query says: vectors of all tags, and of the query.
+struct TagMeaning {
+  std::vector<std::pair<std::string, std::vector<float>>> terms;
+  EmbedText embed;
+  CosinePrior prior;
+};
+
 struct SearchOptions {
   std::size_t limit = 50;
   std::size_t offset = 0;
   bool include_missing = false;
   FindPlace find_place;
+  int threads = 1;
+  // Asked only when the query has words that rank; either may give nullptr: none is at hand.
+  std::function<Result<const PictureMeaning*>()> pictures;
+  std::function<Result<const TagMeaning*>()> tags;
 };
 
 using SearchResult = store::FoundAsset;
@@ -36,6 +59,7 @@ struct SearchResults {
 
 struct ParsedQuery {
   store::AssetQuery query;
+  std::string words;                              // those that rank, as written, between blanks
   std::vector<store::TextField> analysed_fields;  // named fields that only later analysis fills
 };
 
@@ -44,7 +68,20 @@ struct ParsedQuery {
 Result<ParsedQuery> parse_query(std::string_view text, const SearchOptions& options = {});
 
 // Errors: those of parse_query and of the catalogue.
+// A model that cannot be used is a note, not an error: words find all the same.
 Result<SearchResults> search(const store::CatalogueReader& catalogue, std::string_view text,
                              const SearchOptions& options = {});
+
+// Pictures that look like those of this vector, or are what this text says; nearest first. Only `limit` of the options
+// and those at least as relevant as the cut-off (text), or all up to `limit` (picture).
+struct SimilarByVector {
+  store::AssetId asset = 0;
+  std::string path;
+  double cosine = 0;
+  double relevance = 0;  // text only
+};
+Result<std::vector<SimilarByVector>> similar_to(const store::CatalogueReader& catalogue, const PictureMeaning& meaning,
+                                                std::span<const float> vector, bool is_text, std::size_t limit,
+                                                int threads);
 
 }  // namespace image_engine::search

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <string>
@@ -10,6 +11,8 @@
 #include <variant>
 #include <vector>
 
+#include "core/result.h"
+#include "store/id_set.h"
 #include "store/types.h"
 
 namespace image_engine::store {
@@ -83,7 +86,23 @@ struct Filter {
 // More words than this are refused with kInvalidArgument.
 inline constexpr std::size_t kMostWords = 64;
 
+struct Why {
+  std::string field;  // "keyword", "camera", "taken", …
+  std::string text;   // what was there, UTF-8
+  bool operator==(const Why&) const = default;
+};
+
+// An asset that something else than a word found.
+struct Relevant {
+  AssetId asset = 0;
+  double relevance = 0;  // the probability that it is about the query, 0…1
+  Why why;
+};
+
 struct AssetQuery {
+  // Asked once for assets that are about the words without having them, among those that the filters allow. Its
+  // findings and those of the words are one list (docs/search.md). Null: words alone find.
+  std::function<Result<std::vector<Relevant>>(const IdSet& allowed)> more;
   // Any. Ranked by the number of matched words, then of those matched whole, then bm25 over the words that tell assets
   // apart, then newest first.
   std::vector<TextCondition> words;
@@ -91,12 +110,6 @@ struct AssetQuery {
   bool include_missing = false;
   std::size_t limit = 50;
   std::size_t offset = 0;
-};
-
-struct Why {
-  std::string field;  // "keyword", "camera", "taken", …
-  std::string text;   // what was there, UTF-8
-  bool operator==(const Why&) const = default;
 };
 
 struct FoundAsset {

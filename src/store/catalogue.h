@@ -4,6 +4,7 @@
 // kPermission, kIo, kBusy.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -44,8 +45,27 @@ class CatalogueReader {
   // By path, then stage. `roots` as in PendingQuery.
   Result<std::vector<Failure>> list_failures(std::span<const std::string> roots = {}) const;
   Result<FoundAssets> find(const AssetQuery& query) const;
-  // Whether set_asset_text has filled this column for any asset: tells "nothing found" from "nothing analysed yet".
+  // Whether set_asset_text or set_asset_classes has filled this column for any asset: tells "nothing found" from
+  // "nothing analysed yet".
   Result<bool> has_text(TextField field) const;
+
+  // All spaces of a stage, the active one first, then by id.
+  Result<std::vector<Space>> spaces(const std::string& stage) const;
+  // Vectors of a space that changed after `generation` (0: all there are), by asset; removed ones have no numbers.
+  Status changed_vectors(SpaceId space, std::int64_t generation,
+                         const std::function<Status(AssetId, std::span<const std::uint16_t>)>& take) const;
+  Result<std::optional<std::vector<std::uint16_t>>> vector_of(SpaceId space, AssetId asset) const;
+  // Assets that have a vector in `space` but no record of `key`.
+  Result<std::vector<AssetId>> assets_without(SpaceId space, const StageKey& key) const;
+  Result<std::vector<ObjectVector>> object_vectors(SpaceId space, const std::string& object) const;
+
+  // By name.
+  Result<std::vector<LearnedLabel>> learned_labels() const;
+  Result<std::vector<LabelExample>> label_examples(const std::string& name) const;
+
+  // What pictures are tagged with: keywords, objects, scenes, labels; each once, with the number of pictures.
+  Result<std::vector<std::pair<std::string, std::int64_t>>> terms() const;
+  Result<std::vector<std::pair<std::string, std::vector<std::uint16_t>>>> term_vectors(const std::string& model) const;
 
  private:
   explicit CatalogueReader(std::unique_ptr<Connection> connection);
@@ -111,6 +131,34 @@ class CatalogueWriter {
 
   // What the objects stage found, for `object:`, counts and words; replaces what was there.
   Status set_asset_objects(AssetId asset, const std::vector<FoundObjects>& objects);
+
+  // Scenes (kScene) or learned labels (kKeywords), searched for as the words of that field; replaces what was there.
+  Status set_asset_classes(AssetId asset, TextField field, const std::vector<FoundClass>& classes);
+
+  // The space of this key, made where there is none. The first one of a stage is active. kInvalidArgument when it is
+  // there with other dimensions.
+  Result<Space> open_space(const StageKey& key, std::size_t dimensions);
+  Status put_vector(AssetId asset, SpaceId space, std::span<const std::uint16_t> vector);
+  // Search reads this one from now on.
+  Status activate_space(SpaceId space);
+  // With its vectors, those of objects too, and the records of its key.
+  Status drop_space(SpaceId space);
+  // All crops of that object in a picture; replaces what was there. An empty list is kept as "looked at, none" by the
+  // caller's record.
+  Status set_object_vectors(SpaceId space, AssetId asset, const std::string& object,
+                            const std::vector<ObjectVector>& vectors);
+  Status put_term_vectors(const std::string& model,
+                          const std::vector<std::pair<std::string, std::vector<std::uint16_t>>>& vectors);
+
+  // Examples are a person's: kept as ratings are. An example is replaced where there is one of that label and asset;
+  // nullopt takes it away. kNotFound for an asset without a hash.
+  Status set_label_example(const std::string& name, AssetId asset, const std::optional<LabelExample>& example);
+  // The head of a label; its findings are set apart.
+  Status put_learned_label(const LearnedLabel& label);
+  // Replaces what was found for this label in all assets; only those that change are indexed anew.
+  Status set_label_findings(const std::string& name, const std::vector<LabelFinding>& findings);
+  // With its examples and findings. kNotFound when there is none.
+  Status remove_learned_label(const std::string& name);
 
   // Each asset once, by one of its present files: those whose hash is unknown or that lack a wanted record.
   Result<std::vector<PendingFile>> pending(const PendingQuery& query);

@@ -128,9 +128,98 @@ CREATE TABLE asset_objects(
 CREATE INDEX asset_objects_by_name ON asset_objects(name, count);
 )sql";
 
+// Vectors as little-endian binary16. A space is what vectors can be compared in: one model at one version; search reads
+// the active one. Each change of a vector, its removal too, gets the next generation of its space.
+constexpr char kMeaning[] = R"sql(
+CREATE TABLE spaces(
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  stage TEXT NOT NULL, model TEXT NOT NULL, version TEXT NOT NULL, params TEXT NOT NULL,
+  dimensions INTEGER NOT NULL CHECK(dimensions > 0),
+  active INTEGER NOT NULL DEFAULT 0,
+  generation INTEGER NOT NULL DEFAULT 0,
+  created TEXT NOT NULL,
+  UNIQUE(stage, model, version, params)
+);
+CREATE UNIQUE INDEX spaces_active ON spaces(stage) WHERE active = 1;
+
+CREATE TABLE embeddings(
+  space_id INTEGER NOT NULL REFERENCES spaces(id) ON DELETE CASCADE,
+  asset_id INTEGER NOT NULL REFERENCES assets(id) ON DELETE CASCADE,
+  vector BLOB NOT NULL,
+  PRIMARY KEY(space_id, asset_id)
+);
+CREATE INDEX embeddings_of_asset ON embeddings(asset_id);
+CREATE TABLE embedding_changes(
+  space_id INTEGER NOT NULL REFERENCES spaces(id) ON DELETE CASCADE,
+  asset_id INTEGER NOT NULL,
+  generation INTEGER NOT NULL,
+  PRIMARY KEY(space_id, asset_id)
+) WITHOUT ROWID;
+CREATE INDEX embedding_changes_newest ON embedding_changes(space_id, generation);
+CREATE TRIGGER embeddings_insert AFTER INSERT ON embeddings BEGIN
+  UPDATE spaces SET generation = generation + 1 WHERE id = NEW.space_id;
+  INSERT OR REPLACE INTO embedding_changes
+    SELECT id, NEW.asset_id, generation FROM spaces WHERE id = NEW.space_id;
+END;
+CREATE TRIGGER embeddings_update AFTER UPDATE ON embeddings BEGIN
+  UPDATE spaces SET generation = generation + 1 WHERE id = NEW.space_id;
+  INSERT OR REPLACE INTO embedding_changes
+    SELECT id, NEW.asset_id, generation FROM spaces WHERE id = NEW.space_id;
+END;
+CREATE TRIGGER embeddings_delete AFTER DELETE ON embeddings BEGIN
+  UPDATE spaces SET generation = generation + 1 WHERE id = OLD.space_id;
+  INSERT OR REPLACE INTO embedding_changes
+    SELECT id, OLD.asset_id, generation FROM spaces WHERE id = OLD.space_id;
+END;
+
+CREATE TABLE asset_classes(
+  asset_id INTEGER NOT NULL REFERENCES assets(id) ON DELETE CASCADE,
+  field TEXT NOT NULL,
+  name TEXT NOT NULL COLLATE NOCASE,
+  confidence REAL NOT NULL,
+  box TEXT,
+  PRIMARY KEY(asset_id, field, name)
+) WITHOUT ROWID;
+CREATE INDEX asset_classes_by_name ON asset_classes(field, name, confidence);
+
+CREATE TABLE label_examples(
+  name TEXT NOT NULL,
+  asset_hash BLOB NOT NULL,
+  positive INTEGER NOT NULL,
+  box TEXT,
+  set_at TEXT NOT NULL,
+  PRIMARY KEY(name, asset_hash)
+) WITHOUT ROWID;
+CREATE TABLE label_heads(
+  name TEXT PRIMARY KEY,
+  object TEXT,
+  space_id INTEGER REFERENCES spaces(id) ON DELETE SET NULL,
+  weights BLOB, bias REAL, params TEXT,
+  trained TEXT
+) WITHOUT ROWID;
+
+CREATE TABLE object_embeddings(
+  space_id INTEGER NOT NULL REFERENCES spaces(id) ON DELETE CASCADE,
+  asset_id INTEGER NOT NULL REFERENCES assets(id) ON DELETE CASCADE,
+  object TEXT NOT NULL,
+  box TEXT NOT NULL,
+  vector BLOB NOT NULL,
+  PRIMARY KEY(space_id, asset_id, box)
+);
+CREATE INDEX object_embeddings_of_asset ON object_embeddings(asset_id);
+
+CREATE TABLE term_vectors(
+  model TEXT NOT NULL,
+  term TEXT NOT NULL,
+  vector BLOB NOT NULL,
+  PRIMARY KEY(model, term)
+) WITHOUT ROWID;
+)sql";
+
 constexpr Migration kMigrations[] = {
     {1, "files, assets, records, failures, runs, user data, text index", kFirst},
     {2, "objects by name", kObjects},
+    {3, "vectors, scenes, learned labels", kMeaning},
 };
 
 bool is_ours(Connection& connection) { return connection.integer("PRAGMA application_id") == kApplicationId; }

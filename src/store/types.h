@@ -9,6 +9,7 @@
 
 #include "core/hash.h"
 #include "core/result.h"
+#include "types/box.h"
 #include "types/media_format.h"
 #include "types/metadata.h"
 
@@ -164,6 +165,57 @@ struct FoundObjects {
   std::string name;  // "person"
   std::int64_t count = 0;
   double confidence = 0;  // of the surest one, 0…1
+};
+
+// A scene of a picture, or a label that was learned.
+struct FoundClass {
+  std::string name;
+  double confidence = 0;   // 0…1
+  std::optional<Box> box;  // of what was recognised, where that is not the whole picture
+};
+
+// What vectors can be compared in: one model at one version.
+using SpaceId = std::int64_t;
+struct Space {
+  SpaceId id = 0;
+  StageKey key;
+  std::size_t dimensions = 0;
+  bool active = false;          // search reads this one
+  std::int64_t generation = 0;  // rises with each change of a vector
+  std::int64_t vectors = 0;
+};
+// A vector as the catalogue has it: IEEE 754 binary16.
+struct AssetVector {
+  AssetId asset = 0;
+  std::vector<std::uint16_t> vector;  // empty: it was removed
+};
+struct ObjectVector {
+  AssetId asset = 0;
+  std::string object;  // the detector's name for it
+  Box box;             // pixels of the upright photo
+  std::vector<std::uint16_t> vector;
+};
+
+// A label that a person teaches by examples.
+struct LabelExample {
+  Hash128 asset;
+  bool positive = true;
+  std::optional<Box> box;  // of the object that is meant
+};
+struct LearnedLabel {
+  std::string name;
+  std::string object;  // looks at crops of these objects; empty: at whole pictures
+  SpaceId space = 0;   // of the head; 0: not trained
+  std::vector<float> weights;
+  double bias = 0;
+  std::string params;                                  // of the head: changes when its findings do
+  std::string trained;                                 // UTC, ISO 8601
+  std::int64_t positive = 0, negative = 0, found = 0;  // numbers of examples and of findings; set by the catalogue
+};
+struct LabelFinding {
+  AssetId asset = 0;
+  double confidence = 0;
+  std::optional<Box> box;
 };
 
 // One record's data.

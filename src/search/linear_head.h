@@ -1,0 +1,31 @@
+// A class learned from a few examples: a linear head on embeddings.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/result.h"
+
+namespace image_engine::search {
+
+struct LinearHead {
+  std::vector<float> weights;  // of length-1 embeddings
+  float bias = 0;
+  // 0…1: logistic of weights · embedding + bias.
+  [[nodiscard]] float confidence(std::span<const float> embedding) const;
+};
+
+struct TrainingSet {
+  std::size_t dimensions = 0;
+  std::vector<float> positive, negative;  // rows, given by a person
+  std::vector<float> background;          // rows of the library at large: nearly all are negative
+};
+
+// Logistic regression with L2, classes balanced, background weighing less than what a person said; deterministic.
+// Works from one positive example on. kInvalidArgument without a positive one, for rows of another length, or for
+// numbers that are none.
+Result<LinearHead> train(const TrainingSet& set);
+
+}  // namespace image_engine::search

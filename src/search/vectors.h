@@ -1,0 +1,73 @@
+// Which pictures' vectors are nearest to one: an exact scan of a memory-mapped side file.
+//
+// The truth is in the catalogue. The side file, `<catalogue>.vectors-<space>`, is a copy made for scanning: stamped
+// with the generation of the space that it holds, brought up to date by what changed since, made anew when it is
+// damaged or of another space. Where it cannot be written (read-only medium, full disk), vectors are read from the
+// catalogue.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/result.h"
+#include "store/catalogue.h"
+#include "store/id_set.h"
+
+namespace image_engine::search {
+
+struct Neighbour {
+  store::AssetId asset = 0;
+  float cosine = 0;  // −1…1
+};
+
+// How the cosines of everything that was scanned are spread.
+struct CosineHistogram {
+  static constexpr std::size_t kBins = 1024;
+  std::array<std::uint32_t, kBins> counts{};
+  std::uint64_t total = 0;
+  static std::size_t bin_of(float cosine);   // −1 is in the first, 1 in the last
+  static double middle_of(std::size_t bin);  // cosine
+};
+
+struct ScanResult {
+  std::vector<Neighbour> best;  // nearest first, then by asset
+  CosineHistogram all;          // of all that were allowed
+};
+
+class VectorIndex {
+ public:
+  // `catalogue`: the file's path, beside which the side file lies. `notes` gets a line for people when a damaged side
+  // file was made anew. Several programs may do this at once.
+  static Result<VectorIndex> open(const store::CatalogueReader& reader, const std::string& catalogue,
+                                  const store::Space& space, std::vector<std::string>* notes = nullptr);
+  VectorIndex(VectorIndex&&) noexcept;
+  VectorIndex& operator=(VectorIndex&&) noexcept;
+  ~VectorIndex();
+
+  [[nodiscard]] std::size_t size() const;
+  [[nodiscard]] std::size_t dimensions() const;
+
+  // The `most` nearest of those allowed (null: all). `query` has length 1 and `dimensions()` numbers, else
+  // kInvalidArgument. Thread-safe; shares the work out over `threads`.
+  [[nodiscard]] Result<ScanResult> scan(std::span<const float> query, std::size_t most, const store::IdSet* allowed,
+                                        int threads) const;
+  // Each vector, in no order: (asset, its numbers as f16). Thread-safe.
+  template <typename F>
+  void for_each(F&& f) const {
+    for (std::size_t row = 0; row < size(); ++row) f(asset_at(row), vector_at(row));
+  }
+
+ private:
+  struct State;
+  explicit VectorIndex(std::unique_ptr<State> state);
+  [[nodiscard]] store::AssetId asset_at(std::size_t row) const;
+  [[nodiscard]] std::span<const std::uint16_t> vector_at(std::size_t row) const;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace image_engine::search

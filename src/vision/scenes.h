@@ -1,0 +1,82 @@
+// What kind of place or occasion a picture shows.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/result.h"
+#include "infer/session.h"
+#include "models/spec.h"
+#include "preprocess/plan.h"
+#include "types/image.h"
+#include "vision/embedder.h"
+
+namespace image_engine::vision {
+
+// The labels to choose from: config/scenes.yaml, or a file of the user's.
+struct SceneLabels {
+  struct Label {
+    std::string name;                  // as it is shown and searched for
+    std::vector<std::string> phrases;  // what it is called in a prompt; the name when the file says nothing
+  };
+  std::vector<std::string> prompts;  // "a photo of a {}.": each phrase stands for {}
+  std::vector<Label> labels;
+
+  // kInvalidArgument names file, line and what is wrong: a label twice (case aside), none at all, a prompt without {},
+  // more than kMostLabels, an unknown key.
+  static Result<SceneLabels> read(const std::string& file);
+  // In hex: changes when what is compared does.
+  [[nodiscard]] std::string hash() const;
+};
+inline constexpr std::size_t kMostLabels = 10'000;
+
+struct SceneGuess {
+  std::string label;
+  float confidence = 0;  // 0…1
+};
+inline constexpr std::size_t kTopScenes = 5;
+
+// Zero-shot: softmax over logit scale × cosine with each label's vector, the mean of its prompts' (Radford et al.,
+// CLIP, 2021, section 3.1.4). A plain value; thread-safe.
+class SceneScorer {
+ public:
+  // `scale`: the spec's option logit_scale. `embed` is asked for all prompts in one call.
+  using EmbedTexts = std::function<Result<std::vector<Embedding>>(std::span<const std::string>)>;
+  static Result<SceneScorer> create(const SceneLabels& labels, double scale, const EmbedTexts& embed);
+  // As create(), but keeps the labels' vectors in `folder`/scenes-<params>.bin, so that the text tower is asked once
+  // (`params`: all that they depend on). A damaged file is as none; that it cannot be written is only logged.
+  static Result<SceneScorer> create_kept(const SceneLabels& labels, double scale, const EmbedTexts& embed,
+                                         const std::string& folder, const std::string& params);
+
+  // The best kTopScenes, surest first. `embedding` has as many numbers as the labels' vectors, else kInvalidArgument.
+  [[nodiscard]] Result<std::vector<SceneGuess>> score(std::span<const float> embedding) const;
+
+ private:
+  std::vector<std::string> names_;
+  std::vector<float> vectors_;  // a row a label
+  std::size_t dimensions_ = 0;
+  double scale_ = 100;
+};
+
+// A classifier by spec (task `scene`, head `softmax` for logits or `probabilities`; option `top`): ResNet,
+// EfficientNet, ViT and the like. Output [1, classes], or [1, classes + 1] with option `background: true`, whose first
+// class is none.
+class SceneClassifier {
+ public:
+  static Result<SceneClassifier> create(const models::Spec& spec, std::unique_ptr<infer::Session> session);
+  // The best kTopScenes, surest first. Thread-safe. kCorrupt for another shape or numbers that are none.
+  [[nodiscard]] Result<std::vector<SceneGuess>> classify(const ImageView& picture) const;
+  [[nodiscard]] const preprocess::Plan& plan() const { return plan_; }
+
+ private:
+  SceneClassifier() = default;
+  preprocess::Plan plan_;
+  std::shared_ptr<infer::Session> session_;
+  std::string model_, output_;
+  std::vector<std::string> labels_;
+  bool softmax_ = true, background_ = false;
+};
+
+}  // namespace image_engine::vision
