@@ -11,6 +11,7 @@
 #include "preprocess/plan.h"
 #include "types/box.h"
 #include "types/image.h"
+#include "vision/graph_checks.h"
 
 namespace image_engine::vision {
 
@@ -44,8 +45,5 @@ class ObjectDetector {
   std::vector<std::string> labels_;
   std::vector<std::string> outputs_;
 };
-
-// The plan that a spec's input section describes. kInvalidArgument names the value that is none.
-Result<preprocess::Plan> plan_of(const models::Spec& spec);
 
 }  // namespace image_engine::vision
