@@ -20,17 +20,33 @@ struct CosinePrior {
 extern const CosinePrior kClipPrior, kSentencePrior;
 
 // The posterior probability that a picture of this cosine is about the query, by a mixture of two normal distributions
-// fitted to what was scanned (expectation–maximisation from the prior, which counts as `kPriorPictures` pictures).
+// fitted to what was scanned: expectation–maximisation in which the prior counts as `kPriorPictures` pictures, from
+// several starts, of which the likeliest end is taken. Of the related ones only the share is learned: they lie the
+// prior's gap above the others, whose mean is within `kReach` of the prior's deviations of its mean.
 // Never falls when the cosine rises. A plain value.
 class Relevance {
  public:
   Relevance(const CosineHistogram& scanned, const CosinePrior& prior);
-  [[nodiscard]] double of(double cosine) const;  // 0…1
+  [[nodiscard]] double of(double cosine) const;  // 0…1; 0 for what is no number
   // Pictures below this are not about the query.
   static constexpr double kLeast = 0.5;
+  static constexpr double kPriorPictures = 20;
+  static constexpr double kPriorShare = 0.01;  // of the related ones
+  static constexpr double kReach = 2;
 
  private:
-  double mean_, deviation_, related_mean_, related_deviation_, share_;
+  struct Mixture {
+    double mean, deviation;  // of what is not about the query
+    double related_mean, related_deviation;
+    double share;  // of the related ones
+    // The logarithm of how much likelier related is than not.
+    [[nodiscard]] double log_odds(double cosine) const;
+  };
+  struct Fit;
+
+  Mixture mixture_;
+  // Between these the odds rise with the cosine; beyond, the wider distribution's far side would turn them.
+  double lowest_ = -1, highest_ = 1;
 };
 
 }  // namespace image_engine::search
