@@ -124,21 +124,10 @@ Status CatalogueWriter::set_asset_objects(AssetId asset, const std::vector<Found
   });
 }
 
-namespace {
-
-std::string hash_of(Connection& connection, AssetId asset) {
-  auto row = connection.query("SELECT hash FROM assets WHERE id = ? AND hash IS NOT NULL", asset);
-  if (!row.next())
-    raise(ErrorCode::kNotFound, "asset " + std::to_string(asset) + " is not in the catalogue, or was not read yet");
-  return row.bytes(0);
-}
-
-}  // namespace
-
 Status CatalogueWriter::set_user_rating(AssetId asset, std::optional<int> rating) {
   if (rating && (*rating < 0 || *rating > 5)) return fail(ErrorCode::kInvalidArgument, "a rating is from 0 to 5");
   return state_->change([&] {
-    const std::string hash = hash_of(state_->connection, asset);
+    const std::string hash = hash_of_asset(state_->connection, asset);
     state_->dirty.insert(asset);
     if (rating)
       state_->connection.run(
@@ -153,7 +142,7 @@ Status CatalogueWriter::set_user_rating(AssetId asset, std::optional<int> rating
 Status CatalogueWriter::add_label(AssetId asset, const std::string& label) {
   if (label.empty()) return fail(ErrorCode::kInvalidArgument, "a label needs a name");
   return state_->change([&] {
-    const std::string hash = hash_of(state_->connection, asset);
+    const std::string hash = hash_of_asset(state_->connection, asset);
     state_->dirty.insert(asset);
     state_->connection.run("INSERT INTO labels(asset_hash, label, set_at) VALUES(?, ?, ?) ON CONFLICT DO NOTHING",
                            Blob{hash}, to_utf8(label), utc_now());
@@ -162,7 +151,7 @@ Status CatalogueWriter::add_label(AssetId asset, const std::string& label) {
 
 Status CatalogueWriter::remove_label(AssetId asset, const std::string& label) {
   return state_->change([&] {
-    const std::string hash = hash_of(state_->connection, asset);
+    const std::string hash = hash_of_asset(state_->connection, asset);
     state_->dirty.insert(asset);
     state_->connection.run("DELETE FROM labels WHERE asset_hash = ? AND label = ?", Blob{hash}, to_utf8(label));
   });

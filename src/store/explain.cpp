@@ -127,8 +127,10 @@ void Explainer::explain_line(std::string_view line, TextField field, FoundAsset&
     for (size_t at = 0; match == std::string::npos && at < tokens.size(); ++at)
       if (begins_at(tokens, at, pattern.tokens, pattern.prefix)) match = tokens[at].from;
     if (match == std::string::npos) continue;
-    add(asset, text_field_name(field),
-        field == TextField::kObjects ? objects_text(asset.id, line) : excerpt(line, match));
+    std::string text;
+    if (field == TextField::kObjects) text = objects_text(asset.id, line);
+    if (field == TextField::kScene || field == TextField::kKeywords) text = class_text(asset.id, field, line);
+    add(asset, text_field_name(field), text.empty() ? excerpt(line, match) : text);
     return;
   }
 }
@@ -139,6 +141,13 @@ std::string Explainer::objects_text(AssetId asset, std::string_view name) {
   if (!row.next()) return std::string(name);
   const std::int64_t count = row.integer(1);
   return fmt::format("{} {:.2f}{}", row.bytes(0), row.real(2), count > 1 ? fmt::format(", {} of them", count) : "");
+}
+
+std::string Explainer::class_text(AssetId asset, TextField field, std::string_view name) {
+  auto row =
+      connection_.query("SELECT name, confidence FROM asset_classes WHERE asset_id = ? AND field = ? AND name = ?",
+                        asset, text_field_name(field), query_text(name));
+  return row.next() ? fmt::format("{} {:.2f}", row.bytes(0), row.real(1)) : std::string();
 }
 
 void Explainer::explain_facts(FoundAsset& asset) {

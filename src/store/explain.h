@@ -27,6 +27,8 @@ class Explainer {
   void explain_facts(FoundAsset& asset);
   // "person 0.94", "person 0.94, 3 of them"; the name alone where it was not found.
   std::string objects_text(AssetId asset, std::string_view name);
+  // "beach 0.81" for a scene or a learned label; empty for any other line of that field.
+  std::string class_text(AssetId asset, TextField field, std::string_view name);
 
   Connection& connection_;
   std::vector<Pattern> patterns_;

@@ -42,6 +42,11 @@ constexpr OrphanCheck kOrphanChecks[] = {
      "texts in the trigram index belong to no asset"},
     {"SELECT count(*) FROM files f JOIN assets a ON a.id = f.asset_id WHERE f.file_hash IS NOT NULL AND a.hash IS NULL",
      "files were read whose asset has no hash"},
+    {"SELECT count(*) FROM embeddings e JOIN spaces s ON s.id = e.space_id WHERE length(e.vector) <> 2 * s.dimensions",
+     "vectors are not of their space's length"},
+    {"SELECT count(*) FROM embeddings e WHERE NOT EXISTS(SELECT 1 FROM embedding_changes c "
+     "WHERE c.space_id = e.space_id AND c.asset_id = e.asset_id)",
+     "vectors have no generation"},
 };
 
 void check_pages(Connection& connection, std::vector<std::string>& problems) {
@@ -231,10 +236,18 @@ void prune_replaced_records(Connection& c, PruneReport& report) {
   report.records += c.changes();
 }
 
+// Vectors of a model that another one has replaced go with the last record of that model.
+void prune_replaced_spaces(Connection& c) {
+  c.run(
+      "DELETE FROM spaces WHERE active = 0 AND NOT EXISTS(SELECT 1 FROM records r WHERE r.stage = spaces.stage "
+      "AND r.model = spaces.model AND r.version = spaces.version AND r.params = spaces.params)");
+}
+
 void prune_user_data(Connection& c, PruneReport& report) {
   for (const std::string_view sql :
        {"DELETE FROM user_ratings WHERE asset_hash NOT IN (SELECT hash FROM assets WHERE hash IS NOT NULL)",
-        "DELETE FROM labels WHERE asset_hash NOT IN (SELECT hash FROM assets WHERE hash IS NOT NULL)"}) {
+        "DELETE FROM labels WHERE asset_hash NOT IN (SELECT hash FROM assets WHERE hash IS NOT NULL)",
+        "DELETE FROM label_examples WHERE asset_hash NOT IN (SELECT hash FROM assets WHERE hash IS NOT NULL)"}) {
     c.run(sql);
     report.user_data += c.changes();
   }
@@ -256,6 +269,7 @@ Result<PruneReport> prune(const std::string& catalogue_path, const WriterLock&, 
     prune_assets(c, index, report);
     for (const AssetId asset : touched) index.refresh(asset);
     prune_replaced_records(c, report);
+    prune_replaced_spaces(c);
     if (options.user_data) prune_user_data(c, report);
     if (!options.dry_run) transaction.commit();
     return report;

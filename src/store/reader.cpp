@@ -107,8 +107,10 @@ Result<AssetRecord> CatalogueReader::asset_record(AssetId id, const std::string&
 
 Result<bool> CatalogueReader::has_text(TextField field) const {
   return guarded([&] {
-    return connection_->integer("SELECT EXISTS(SELECT 1 FROM asset_found_text WHERE field = ?)",
-                                text_field_name(field)) != 0;
+    return connection_->integer(
+               "SELECT EXISTS(SELECT 1 FROM asset_found_text WHERE field = ?1) OR "
+               "EXISTS(SELECT 1 FROM asset_classes WHERE field = ?1)",
+               text_field_name(field)) != 0;
   });
 }
 

@@ -1,5 +1,7 @@
 #include "store/rows.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <iterator>
 #include <nlohmann/json.hpp>
@@ -79,6 +81,23 @@ Hash128 hash_from_bytes(std::string_view bytes) {
 }
 
 std::string bytes_of(const Hash128& hash) { return {hash.bytes.begin(), hash.bytes.end()}; }
+
+std::string hash_of_asset(Connection& connection, AssetId asset) {
+  auto row = connection.query("SELECT hash FROM assets WHERE id = ? AND hash IS NOT NULL", asset);
+  if (!row.next())
+    raise(ErrorCode::kNotFound, "asset " + std::to_string(asset) + " is not in the catalogue, or was not read yet");
+  return row.bytes(0);
+}
+
+std::string box_to_json(const Box& box) { return fmt::format("[{}, {}, {}, {}]", box.x, box.y, box.width, box.height); }
+
+std::optional<Box> box_from_json(const std::string& text) {
+  const auto json = nlohmann::json::parse(text, nullptr, false);
+  if (!json.is_array() || json.size() != 4) return std::nullopt;
+  for (const auto& number : json)
+    if (!number.is_number()) return std::nullopt;
+  return Box{json[0].get<float>(), json[1].get<float>(), json[2].get<float>(), json[3].get<float>()};
+}
 
 PathRange below(std::string_view root) {
   while (!root.empty() && root.back() == '/') root.remove_suffix(1);

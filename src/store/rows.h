@@ -31,8 +31,17 @@ Failure read_failure_row(const Query& row);
 #define IE_RECORD_COLUMNS "stage, model, version, params, device, precision, data, created "
 Record read_record_row(const Query& row);
 
+// "[x, y, width, height]"; nothing when it cannot be read.
+std::string box_to_json(const Box& box);
+std::optional<Box> box_from_json(const std::string& json);
+
 Hash128 hash_from_bytes(std::string_view bytes);  // none unless there are 16
 std::string bytes_of(const Hash128& hash);
+// kNotFound for an asset that is not there, or whose hash is not known yet.
+std::string hash_of_asset(Connection& connection, AssetId asset);
+
+// All, by stage, the active one of each first.
+std::vector<Space> read_spaces(Connection& connection);
 
 // `path >= range.from AND path < range.to` is all below the folder `root`, its own row apart.
 struct PathRange {

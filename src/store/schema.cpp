@@ -129,7 +129,8 @@ CREATE INDEX asset_objects_by_name ON asset_objects(name, count);
 )sql";
 
 // Vectors as little-endian binary16. A space is what vectors can be compared in: one model at one version; search reads
-// the active one. Each change of a vector, its removal too, gets the next generation of its space.
+// the active one. Each change of a vector, its removal too, gets the next generation of its space. (Not by INSERT OR
+// REPLACE: within a trigger the policy of the statement that fires it counts.)
 constexpr char kMeaning[] = R"sql(
 CREATE TABLE spaces(
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -158,17 +159,20 @@ CREATE TABLE embedding_changes(
 CREATE INDEX embedding_changes_newest ON embedding_changes(space_id, generation);
 CREATE TRIGGER embeddings_insert AFTER INSERT ON embeddings BEGIN
   UPDATE spaces SET generation = generation + 1 WHERE id = NEW.space_id;
-  INSERT OR REPLACE INTO embedding_changes
+  DELETE FROM embedding_changes WHERE space_id = NEW.space_id AND asset_id = NEW.asset_id;
+  INSERT INTO embedding_changes
     SELECT id, NEW.asset_id, generation FROM spaces WHERE id = NEW.space_id;
 END;
 CREATE TRIGGER embeddings_update AFTER UPDATE ON embeddings BEGIN
   UPDATE spaces SET generation = generation + 1 WHERE id = NEW.space_id;
-  INSERT OR REPLACE INTO embedding_changes
+  DELETE FROM embedding_changes WHERE space_id = NEW.space_id AND asset_id = NEW.asset_id;
+  INSERT INTO embedding_changes
     SELECT id, NEW.asset_id, generation FROM spaces WHERE id = NEW.space_id;
 END;
 CREATE TRIGGER embeddings_delete AFTER DELETE ON embeddings BEGIN
   UPDATE spaces SET generation = generation + 1 WHERE id = OLD.space_id;
-  INSERT OR REPLACE INTO embedding_changes
+  DELETE FROM embedding_changes WHERE space_id = OLD.space_id AND asset_id = OLD.asset_id;
+  INSERT INTO embedding_changes
     SELECT id, OLD.asset_id, generation FROM spaces WHERE id = OLD.space_id;
 END;
 
@@ -204,7 +208,7 @@ CREATE TABLE object_embeddings(
   object TEXT NOT NULL,
   box TEXT NOT NULL,
   vector BLOB NOT NULL,
-  PRIMARY KEY(space_id, asset_id, box)
+  PRIMARY KEY(space_id, asset_id, object, box)
 );
 CREATE INDEX object_embeddings_of_asset ON object_embeddings(asset_id);
 

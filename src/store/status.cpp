@@ -74,6 +74,7 @@ Result<CatalogueStatus> CatalogueReader::status() const {
     status.failures = count_by(c, "SELECT code, count(*) FROM failures GROUP BY code");
     status.media_bytes = c.integer("SELECT sum(size) FROM files WHERE state <> 'missing'");
     status.stages = stage_counts(c);
+    status.spaces = read_spaces(c);
     for (auto row = c.query("SELECT path FROM roots ORDER BY path"); row.next();) status.roots.push_back(row.bytes(0));
     status.runs = c.integer("SELECT count(*) FROM runs");
     status.last_run = last_run(c);

@@ -183,6 +183,7 @@ struct Space {
   bool active = false;          // search reads this one
   std::int64_t generation = 0;  // rises with each change of a vector
   std::int64_t vectors = 0;
+  std::string created;  // UTC, ISO 8601
 };
 // A vector as the catalogue has it: IEEE 754 binary16.
 struct AssetVector {
@@ -236,6 +237,7 @@ struct CatalogueStatus {
     bool stale = false;  // records of the same stage with another key are newer
   };
   std::vector<StageCount> stages;
+  std::vector<Space> spaces;                     // by stage, the active one of each first
   std::map<std::string, std::int64_t> failures;  // by error name
   std::vector<std::string> roots;
   std::int64_t media_bytes = 0;  // of files that are not missing

@@ -1,0 +1,249 @@
+// Spaces of vectors, and the vectors in them.
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <set>
+
+#include "core/text.h"
+#include "store/rows.h"
+#include "store/writer_state.h"
+
+namespace image_engine::store {
+namespace {
+
+#define IE_SPACE_COLUMNS                                                                           \
+  "s.id, s.stage, s.model, s.version, s.params, s.dimensions, s.active, s.generation, s.created, " \
+  "(SELECT count(*) FROM embeddings e WHERE e.space_id = s.id) FROM spaces s "
+Space read_space_row(const Query& row) {
+  return {row.integer(0),
+          {row.bytes(1), row.bytes(2), row.bytes(3), row.bytes(4)},
+          static_cast<std::size_t>(row.integer(5)),
+          row.integer(6) != 0,
+          row.integer(7),
+          row.integer(9),
+          row.bytes(8)};
+}
+
+std::string_view bytes_of_half(std::span<const std::uint16_t> vector) {
+  return {reinterpret_cast<const char*>(vector.data()), vector.size_bytes()};
+}
+
+std::vector<std::uint16_t> half_from_bytes(std::string_view bytes) {
+  std::vector<std::uint16_t> vector(bytes.size() / sizeof(std::uint16_t));
+  std::memcpy(vector.data(), bytes.data(), vector.size() * sizeof(std::uint16_t));
+  return vector;
+}
+
+void demand_asset(Connection& connection, AssetId asset) {
+  if (connection.integer("SELECT EXISTS(SELECT 1 FROM assets WHERE id = ?)", asset) == 0)
+    raise(ErrorCode::kNotFound, "asset " + std::to_string(asset) + " is not in the catalogue");
+}
+
+// 0: there is no such space.
+std::size_t find_dimensions(Connection& connection, SpaceId space) {
+  return static_cast<std::size_t>(connection.integer("SELECT dimensions FROM spaces WHERE id = ?", space));
+}
+
+void demand_space(Connection& connection, SpaceId space) {
+  if (find_dimensions(connection, space) == 0)
+    raise(ErrorCode::kNotFound, "vector space " + std::to_string(space) + " is not in the catalogue");
+}
+
+void demand_vector_of(Connection& connection, SpaceId space, std::span<const std::uint16_t> vector) {
+  demand_space(connection, space);
+  if (const std::size_t wanted = find_dimensions(connection, space); vector.size() != wanted)
+    raise(ErrorCode::kInvalidArgument, "a vector of " + std::to_string(vector.size()) + " numbers is not of space " +
+                                           std::to_string(space) + ", which has " + std::to_string(wanted));
+}
+
+}  // namespace
+
+std::vector<Space> read_spaces(Connection& connection) {
+  std::vector<Space> spaces;
+  for (auto row = connection.query("SELECT " IE_SPACE_COLUMNS "ORDER BY s.stage, s.active DESC, s.id"); row.next();)
+    spaces.push_back(read_space_row(row));
+  return spaces;
+}
+
+// ---- Reading
+
+Result<std::vector<Space>> CatalogueReader::spaces(const std::string& stage) const {
+  return guarded([&] {
+    std::vector<Space> spaces = read_spaces(*connection_);
+    std::erase_if(spaces, [&](const Space& space) { return space.key.stage != stage; });
+    return spaces;
+  });
+}
+
+Status CatalogueReader::changed_vectors(
+    SpaceId space, std::int64_t generation,
+    const std::function<Status(AssetId, std::span<const std::uint16_t>)>& take) const {
+  return guarded([&] {
+    auto row =
+        generation == 0
+            ? connection_->query("SELECT asset_id, vector FROM embeddings WHERE space_id = ? ORDER BY asset_id", space)
+            : connection_->query(
+                  "SELECT c.asset_id, e.vector FROM embedding_changes c LEFT JOIN embeddings e "
+                  "ON e.space_id = c.space_id AND e.asset_id = c.asset_id "
+                  "WHERE c.space_id = ? AND c.generation > ? ORDER BY c.asset_id",
+                  space, generation);
+    while (row.next())
+      if (const Status taken = take(row.integer(0), half_from_bytes(row.bytes(1))); !taken)
+        throw SqlFailure{taken.error()};
+  });
+}
+
+Result<std::optional<std::vector<std::uint16_t>>> CatalogueReader::vector_of(SpaceId space, AssetId asset) const {
+  return guarded([&]() -> std::optional<std::vector<std::uint16_t>> {
+    auto row = connection_->query("SELECT vector FROM embeddings WHERE space_id = ? AND asset_id = ?", space, asset);
+    if (!row.next()) return std::nullopt;
+    return half_from_bytes(row.bytes(0));
+  });
+}
+
+Result<std::vector<AssetId>> CatalogueReader::assets_without(SpaceId space, const StageKey& key) const {
+  return guarded([&] {
+    std::vector<AssetId> assets;
+    auto row = connection_->query(
+        "SELECT e.asset_id FROM embeddings e WHERE e.space_id = ? AND NOT EXISTS(SELECT 1 FROM records r "
+        "WHERE r.asset_id = e.asset_id AND r.stage = ? AND r.model = ? AND r.version = ? AND r.params = ?) "
+        "ORDER BY e.asset_id",
+        space, key.stage, key.model, key.version, key.params);
+    while (row.next()) assets.push_back(row.integer(0));
+    return assets;
+  });
+}
+
+Result<std::vector<ObjectVector>> CatalogueReader::object_vectors(SpaceId space, const std::string& object) const {
+  return guarded([&] {
+    std::vector<ObjectVector> vectors;
+    auto row = connection_->query(
+        "SELECT asset_id, object, box, vector FROM object_embeddings WHERE space_id = ? AND object = ? "
+        "ORDER BY asset_id, box",
+        space, object);
+    while (row.next())
+      vectors.push_back(
+          {row.integer(0), row.bytes(1), box_from_json(row.bytes(2)).value_or(Box()), half_from_bytes(row.bytes(3))});
+    return vectors;
+  });
+}
+
+Result<std::vector<std::pair<std::string, std::int64_t>>> CatalogueReader::terms() const {
+  return guarded([&] {
+    std::map<std::string, std::int64_t> counts;
+    auto row = connection_->query(
+        "SELECT t.keyword, t.object, t.scene FROM asset_text t JOIN assets a ON a.id = t.rowid WHERE a.shown = 1 "
+        "AND (t.keyword <> '' OR t.object <> '' OR t.scene <> '')");
+    while (row.next()) {
+      std::set<std::string> terms;
+      for (const int column : {0, 1, 2}) {
+        const std::string lines = row.bytes(column);
+        for (std::size_t from = 0; from < lines.size();) {
+          const std::size_t to = std::min(lines.find('\n', from), lines.size());
+          if (to > from) terms.insert(lines.substr(from, to - from));
+          from = to + 1;
+        }
+      }
+      for (const std::string& term : terms) ++counts[term];
+    }
+    return std::vector<std::pair<std::string, std::int64_t>>(counts.begin(), counts.end());
+  });
+}
+
+Result<std::vector<std::pair<std::string, std::vector<std::uint16_t>>>> CatalogueReader::term_vectors(
+    const std::string& model) const {
+  return guarded([&] {
+    std::vector<std::pair<std::string, std::vector<std::uint16_t>>> vectors;
+    for (auto row = connection_->query("SELECT term, vector FROM term_vectors WHERE model = ? ORDER BY term", model);
+         row.next();)
+      vectors.emplace_back(row.bytes(0), half_from_bytes(row.bytes(1)));
+    return vectors;
+  });
+}
+
+// ---- Writing
+
+Result<Space> CatalogueWriter::open_space(const StageKey& key, std::size_t dimensions) {
+  if (dimensions == 0) return fail(ErrorCode::kInvalidArgument, "a vector space needs dimensions");
+  return state_->change([&] {
+    Connection& c = state_->connection;
+    c.run(
+        "INSERT INTO spaces(stage, model, version, params, dimensions, active, created) "
+        "VALUES(?1, ?2, ?3, ?4, ?5, NOT EXISTS(SELECT 1 FROM spaces WHERE stage = ?1), ?6) "
+        "ON CONFLICT(stage, model, version, params) DO NOTHING",
+        key.stage, key.model, key.version, key.params, dimensions, utc_now());
+    auto row =
+        c.query("SELECT " IE_SPACE_COLUMNS "WHERE s.stage = ? AND s.model = ? AND s.version = ? AND s.params = ?",
+                key.stage, key.model, key.version, key.params);
+    row.next();
+    Space space = read_space_row(row);
+    if (space.dimensions != dimensions)
+      raise(ErrorCode::kInvalidArgument, "vectors of " + key.model + " " + key.version + " have " +
+                                             std::to_string(space.dimensions) + " numbers in the catalogue, not " +
+                                             std::to_string(dimensions));
+    return space;
+  });
+}
+
+Status CatalogueWriter::put_vector(AssetId asset, SpaceId space, std::span<const std::uint16_t> vector) {
+  return state_->change([&] {
+    Connection& c = state_->connection;
+    demand_vector_of(c, space, vector);
+    demand_asset(c, asset);
+    // The same vector again is no change.
+    c.run(
+        "INSERT INTO embeddings(space_id, asset_id, vector) VALUES(?, ?, ?) "
+        "ON CONFLICT(space_id, asset_id) DO UPDATE SET vector = excluded.vector WHERE vector <> excluded.vector",
+        space, asset, Blob{bytes_of_half(vector)});
+  });
+}
+
+Status CatalogueWriter::activate_space(SpaceId space) {
+  return state_->change([&] {
+    Connection& c = state_->connection;
+    demand_space(c, space);
+    c.run("UPDATE spaces SET active = 0 WHERE active = 1 AND stage = (SELECT stage FROM spaces WHERE id = ?)", space);
+    c.run("UPDATE spaces SET active = 1 WHERE id = ?", space);
+  });
+}
+
+Status CatalogueWriter::drop_space(SpaceId space) {
+  return state_->change([&] {
+    Connection& c = state_->connection;
+    demand_space(c, space);
+    c.run(
+        "DELETE FROM records WHERE (stage, model, version, params) = "
+        "(SELECT stage, model, version, params FROM spaces WHERE id = ?)",
+        space);
+    c.run("DELETE FROM spaces WHERE id = ?", space);
+  });
+}
+
+Status CatalogueWriter::set_object_vectors(SpaceId space, AssetId asset, const std::string& object,
+                                           const std::vector<ObjectVector>& vectors) {
+  return state_->change([&] {
+    Connection& c = state_->connection;
+    demand_space(c, space);
+    demand_asset(c, asset);
+    for (const ObjectVector& found : vectors) demand_vector_of(c, space, found.vector);
+    c.run("DELETE FROM object_embeddings WHERE space_id = ? AND asset_id = ? AND object = ?", space, asset, object);
+    for (const ObjectVector& found : vectors)
+      c.run(
+          "INSERT INTO object_embeddings(space_id, asset_id, object, box, vector) VALUES(?, ?, ?, ?, ?) "
+          "ON CONFLICT DO NOTHING",
+          space, asset, object, box_to_json(found.box), Blob{bytes_of_half(found.vector)});
+  });
+}
+
+Status CatalogueWriter::put_term_vectors(
+    const std::string& model, const std::vector<std::pair<std::string, std::vector<std::uint16_t>>>& vectors) {
+  return state_->change([&] {
+    for (const auto& [term, vector] : vectors)
+      state_->connection.run(
+          "INSERT INTO term_vectors(model, term, vector) VALUES(?, ?, ?) "
+          "ON CONFLICT(model, term) DO UPDATE SET vector = excluded.vector",
+          model, to_utf8(term), Blob{bytes_of_half(vector)});
+  });
+}
+
+}  // namespace image_engine::store
