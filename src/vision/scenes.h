@@ -60,13 +60,13 @@ class SceneScorer {
   double scale_ = 100;
 };
 
-// A classifier by spec (task `scene`, head `softmax` for logits or `probabilities`; option `top`): ResNet,
-// EfficientNet, ViT and the like. Output [1, classes], or [1, classes + 1] with option `background: true`, whose first
-// class is none.
+// A classifier by spec (task `scene`, head `softmax` for logits or `probabilities`): ResNet, EfficientNet, ViT and the
+// like. Output [1, classes], or [1, classes + 1] with option `background: true`, whose first class is none. Option
+// `top`: guesses a picture, at most kTopScenes.
 class SceneClassifier {
  public:
   static Result<SceneClassifier> create(const models::Spec& spec, std::unique_ptr<infer::Session> session);
-  // The best kTopScenes, surest first. Thread-safe. kCorrupt for another shape or numbers that are none.
+  // The best, surest first. Thread-safe. kCorrupt for another shape or numbers that are none.
   [[nodiscard]] Result<std::vector<SceneGuess>> classify(const ImageView& picture) const;
   [[nodiscard]] const preprocess::Plan& plan() const { return plan_; }
 
@@ -76,6 +76,7 @@ class SceneClassifier {
   std::shared_ptr<infer::Session> session_;
   std::string model_, output_;
   std::vector<std::string> labels_;
+  std::size_t top_ = kTopScenes;
   bool softmax_ = true, background_ = false;
 };
 
