@@ -100,6 +100,8 @@ std::string spec_params(const Spec& spec) {
   const nlohmann::json whole = spec_json(spec);
   nlohmann::json telling = {{"files", install_json(spec)}};
   for (const char* key : {"input", "outputs", "head", "options", "labels"}) telling[key] = whole.at(key);
+  // A text tower beside a picture's changes nothing that is recorded; where it is the model, all of it.
+  if (!spec.text.tokenizer.empty() && spec.text.variants.empty()) telling["text"] = whole.at("text");
   return hash128(telling.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)).hex();
 }
 

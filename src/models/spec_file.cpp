@@ -220,6 +220,33 @@ Status read_input(const At& at, InputSpec& input) {
                        triple("pad", input.pad), triple("mean", input.mean), triple("deviation", input.deviation)});
 }
 
+Status read_variants(const At& at, std::vector<Variant>& variants) { return read_list(at, variants, read_variant); }
+
+// `file: X` is one in fp32.
+Status take_file(const At& at, const std::string& file, std::vector<Variant>& variants) {
+  if (file.empty()) return {};
+  if (at.node["variants"].IsDefined()) return fault(at, "has both `file` and `variants`; `file: X` is one in fp32");
+  variants = {{"fp32", file, {}}};
+  return {};
+}
+
+Status read_text_tower(const At& at, TextTower& text) {
+  std::string file;
+  IE_CHECK(read_map(at, {field("tokenizer", text.tokenizer),
+                         {"vocabulary", [&](const At& v) { return read_file_name(v, text.vocabulary); }},
+                         field("context", text.context),
+                         field("fixed", text.fixed),
+                         {"variants", [&](const At& v) { return read_variants(v, text.variants); }},
+                         field("file", file),
+                         field("outputs", text.outputs)}));
+  IE_CHECK(take_file(at, file, text.variants));
+  const std::pair<std::string_view, bool> needed[] = {
+      {"tokenizer", !text.tokenizer.empty()}, {"vocabulary", !text.vocabulary.empty()}, {"context", text.context > 0}};
+  for (const auto& [key, is_there] : needed)
+    if (!is_there) return fault(at, fmt::format("lacks `{}`", key));
+  return {};
+}
+
 Status read_options(const At& at, std::map<std::string, std::string>& options) {
   if (!at.node.IsMap()) return fault(at, "must hold keys and values");
   for (const auto& child : at.node) {
@@ -252,13 +279,16 @@ Status read_labels(const At& at, std::vector<std::string>& labels) {
 
 // What no single key can tell.
 Status check(const At& at, const Spec& spec) {
-  std::set<std::string_view> names, precisions;
+  std::set<std::string_view> names;
   for (const std::vector<FileSpec>* list : {&spec.files, &spec.conversion.outputs})
     for (const FileSpec& file : *list)
       if (!names.insert(file.name).second) return fault(at, fmt::format("has two files {}", printable(file.name)));
-  for (const Variant& variant : spec.variants)
-    if (!precisions.insert(variant.precision).second)
-      return fault(at, fmt::format("has two variants {}", printable(variant.precision)));
+  for (const std::vector<Variant>* list : {&spec.variants, &spec.text.variants}) {
+    std::set<std::string_view> precisions;
+    for (const Variant& variant : *list)
+      if (!precisions.insert(variant.precision).second)
+        return fault(at, fmt::format("has two variants {}", printable(variant.precision)));
+  }
   return {};
 }
 
@@ -279,12 +309,15 @@ Status check_complete(const At& at, const Spec& spec) {
       return fault(at,
                    fmt::format("lacks the sha256 of {}; only hf: and file: sources do without", printable(file.name)));
   }
-  const std::vector<FileSpec>& installed = installed_files(spec);
-  for (const Variant& variant : spec.variants)
-    if (std::ranges::find(installed, variant.file, &FileSpec::name) == installed.end())
-      return fault(at, fmt::format("has a variant of {}, which is none of its {}", printable(variant.file),
-                                   spec.conversion.tool.empty() ? "files" : "conversion's outputs"));
-  return {};
+  const auto check_installed = [&](std::string_view what, const std::string& name) -> Status {
+    const std::vector<FileSpec>& installed = installed_files(spec);
+    if (name.empty() || std::ranges::find(installed, name, &FileSpec::name) != installed.end()) return {};
+    return fault(at, fmt::format("has {} {}, which is none of its {}", what, printable(name),
+                                 spec.conversion.tool.empty() ? "files" : "conversion's outputs"));
+  };
+  for (const Variant& variant : spec.variants) IE_CHECK(check_installed("a variant of", variant.file));
+  for (const Variant& variant : spec.text.variants) IE_CHECK(check_installed("a text variant of", variant.file));
+  return check_installed("the vocabulary", spec.text.vocabulary);
 }
 
 // All specs of a document, each read when it is first asked for, since `like:` may point forwards.
@@ -371,19 +404,17 @@ class Document {
                            {"licence", licence},
                            {"files", [&](const At& v) { return read_list(v, spec.files, read_fetched); }},
                            {"convert", [&](const At& v) { return read_conversion(v, spec.conversion); }},
-                           {"variants", [&](const At& v) { return read_list(v, spec.variants, read_variant); }},
+                           {"variants", [&](const At& v) { return read_variants(v, spec.variants); }},
                            field("file", file),
                            {"input", [&](const At& v) { return read_input(v, spec.input); }},
+                           {"text", [&](const At& v) { return read_text_tower(v, spec.text); }},
                            field("outputs", spec.outputs),
                            field("head", spec.head),
                            {"options", [&](const At& v) { return read_options(v, spec.head_options); }},
                            {"labels", [&](const At& v) { return read_labels(v, spec.labels); }},
                            field("classes", classes),
                            field("preference", spec.preference)}));
-    if (!file.empty()) {
-      if (at.node["variants"].IsDefined()) return fault(at, "has both `file` and `variants`; `file: X` is one in fp32");
-      spec.variants = {{"fp32", file, {}}};
-    }
+    IE_CHECK(take_file(at, file, spec.variants));
     if (at.node["classes"].IsDefined() && classes != spec.labels.size())
       return fault(at, fmt::format("has {} labels, but says that there are {} classes", spec.labels.size(), classes));
     IE_CHECK(check(at, spec));

@@ -40,6 +40,17 @@ json variant_json(const Variant& variant) {
           {"gate", {{"cosine", variant.gate.cosine}, {"max_error", variant.gate.max_error}}}};
 }
 
+json variants_json(const std::vector<Variant>& variants) {
+  json out = json::array();
+  for (const Variant& variant : variants) out.push_back(variant_json(variant));
+  return out;
+}
+
+json text_json(const TextTower& text) {
+  return {{"tokenizer", text.tokenizer}, {"vocabulary", text.vocabulary}, {"context", text.context},
+          {"fixed", text.fixed},         {"outputs", text.outputs},       {"variants", variants_json(text.variants)}};
+}
+
 std::string text_of(const json& document, int indent) {
   return document.dump(indent, ' ', false, json::error_handler_t::replace);
 }
@@ -60,7 +71,7 @@ json spec_json(const Spec& spec) {
               {"labels", spec.labels},
               {"preference", spec.preference},
               {"files", json::array()},
-              {"variants", json::array()}};
+              {"variants", variants_json(spec.variants)}};
   for (const FileSpec& file : spec.files) {
     json entry = file_json(file);
     if (file.bytes > 0) entry["bytes"] = file.bytes;
@@ -69,7 +80,7 @@ json spec_json(const Spec& spec) {
     out["files"].push_back(std::move(entry));
   }
   if (!spec.conversion.tool.empty()) out["convert"] = conversion_json(spec.conversion);
-  for (const Variant& variant : spec.variants) out["variants"].push_back(variant_json(variant));
+  if (!spec.text.tokenizer.empty()) out["text"] = text_json(spec.text);
   return out;
 }
 

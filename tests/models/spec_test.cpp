@@ -110,6 +110,75 @@ models:
   EXPECT_EQ(spec_json(again->at("net-1.0_b")), spec_json(spec));
 }
 
+// A model of pictures and texts, with more lines in its text tower.
+std::string with_text(const std::string& lines = "") {
+  return "models:\n  net:\n    task: embedding\n    version: 1\n    licence: {name: MIT, permissive: true}\n"
+         "    files:\n      - {name: x.onnx, sources: ['file:/x']}\n      - {name: t.onnx, sources: ['file:/t']}\n"
+         "      - {name: words.txt, sources: ['file:/w']}\n    file: x.onnx\n"
+         "    text:\n      tokenizer: clip-bpe\n      vocabulary: words.txt\n      context: 77\n" +
+         lines;
+}
+
+TEST_F(Specs, TextTower) {
+  const Spec spec = read(with_text(
+      "      fixed: true\n      outputs: [text_embeds]\n"
+      "      variants: [{precision: fp32, file: t.onnx}, {precision: int8, file: x.onnx, gate: {cosine: 0.9}}]\n"));
+  EXPECT_EQ(spec.text.tokenizer + "|" + spec.text.vocabulary, "clip-bpe|words.txt");
+  EXPECT_EQ(spec.text.context, 77U);
+  EXPECT_TRUE(spec.text.fixed);
+  EXPECT_THAT(spec.text.outputs, ElementsAre("text_embeds"));
+  ASSERT_EQ(spec.text.variants.size(), 2U);
+  EXPECT_EQ(spec.text.variants[0].precision + spec.text.variants[0].file, "fp32t.onnx");
+  EXPECT_DOUBLE_EQ(spec.text.variants[1].gate.cosine, 0.9);
+  EXPECT_EQ(spec.variants.at(0).file, "x.onnx");
+
+  const Result<SpecMap> again = read_specs(scratch_.write("again.yaml", spec_text(spec)), {});
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(spec_json(again->at("net")), spec_json(spec));
+  EXPECT_EQ(again->at("net").text.variants.at(1).file, "x.onnx");
+}
+
+TEST_F(Specs, TextTowerOfOneFile) {
+  const Spec with_file = read(with_text("      file: t.onnx\n"));
+  ASSERT_EQ(with_file.text.variants.size(), 1U);
+  EXPECT_EQ(with_file.text.variants[0].precision + with_file.text.variants[0].file, "fp32t.onnx");
+  EXPECT_FALSE(with_file.text.fixed);
+  EXPECT_TRUE(read(with_text()).text.variants.empty());
+  EXPECT_TRUE(read(with("")).text.tokenizer.empty());
+}
+
+TEST_F(Specs, TextTowersThatAreWrong) {
+  EXPECT_THAT(error_of(with_text("      file: other.onnx\n")), AllOf(HasSubstr("other.onnx"), HasSubstr("none of")));
+  EXPECT_THAT(error_of(with_text("      vocab: x\n")), HasSubstr("unknown key \"vocab\""));
+  EXPECT_THAT(error_of(with_text("      file: t.onnx\n      variants: [{precision: a, file: t.onnx}]\n")),
+              HasSubstr("both"));
+  EXPECT_THAT(error_of(with_text("      variants: [{precision: a, file: t.onnx}, {precision: a, file: x.onnx}]\n")),
+              HasSubstr("two variants a"));
+  const auto entry = [](const std::string& text) { return with("    text: {" + text + "}\n"); };
+  EXPECT_THAT(error_of(entry("tokenizer: t, vocabulary: none.txt, context: 3")),
+              AllOf(HasSubstr("vocabulary none.txt"), HasSubstr("none of its files")));
+  EXPECT_THAT(error_of(entry("tokenizer: t, vocabulary: x.onnx")), HasSubstr("`context`"));
+  EXPECT_THAT(error_of(entry("tokenizer: t, context: 3")), HasSubstr("`vocabulary`"));
+  EXPECT_THAT(error_of(entry("vocabulary: x.onnx, context: 3")), HasSubstr("`tokenizer`"));
+  EXPECT_THAT(error_of(entry("tokenizer: t, vocabulary: ../up, context: 3")), HasSubstr("file's name"));
+}
+
+TEST_F(Specs, ParamsOfATextTowerBesidePictures) {
+  const std::string with_own = "      file: t.onnx\n";
+  std::string longer = with_text(with_own), none = with_text();
+  longer.replace(longer.find("77"), 2, "64");
+  none.resize(none.find("    text:"));
+  EXPECT_EQ(spec_params(read(with_text(with_own))), spec_params(read(longer)));
+  EXPECT_EQ(spec_params(read(with_text(with_own))), spec_params(read(none)));
+  // Here the vectors recorded are its own.
+  longer = with_text();
+  longer.replace(longer.find("77"), 2, "64");
+  EXPECT_NE(spec_params(read(with_text())), spec_params(read(longer)));
+}
+
+// Written down when it was first recorded: catalogues hold it.
+TEST_F(Specs, ParamsStayWhatTheyWere) { EXPECT_EQ(spec_params(read(with("    input: {width: 3}\n"))), "adbab19f9931fe62cbf6553016f4be73"); }
+
 TEST_F(Specs, NothingIsNoModel) {
   EXPECT_TRUE(load("")->specs().empty());
   EXPECT_TRUE(load("models:\n")->specs().empty());
