@@ -1,9 +1,11 @@
 #include "store/asset_finder.h"
 
 #include <algorithm>
-#include <unordered_map>
+#include <cmath>
+#include <tuple>
 
 #include "store/asset_index.h"
+#include "store/catalogue.h"
 #include "store/explain.h"
 #include "store/rows.h"
 
@@ -13,12 +15,16 @@ namespace {
 // Ids are given from 1 on; more than this is a damaged catalogue, not a library.
 constexpr AssetId kMostAssets = AssetId{1} << 27;
 
+[[noreturn]] void raise_damaged() {
+  raise(ErrorCode::kCorrupt, "the catalogue's asset numbers are damaged: restore a backup");
+}
+
 // A word found in more of the assets than this has an inverse document frequency near nothing: bm25 would cost much and
 // say little.
 size_t tells_apart(AssetId end) { return std::max<size_t>(1000, static_cast<size_t>(end) / 20); }
 
 // bm25 weights by TextField: what a person wrote or a stage named weighs more than what a machine numbered.
-constexpr std::string_view kRelevanceSql =
+constexpr std::string_view kBm25Sql =
     "SELECT rowid, -bm25(asset_text, 4, 8, 3, 8, 4, 2, 1, 2, 6, 5, 3, 4, 8) FROM asset_text WHERE asset_text MATCH ?";
 
 // Below this many, each asset's time is looked up; above, the index of times is walked.
@@ -30,12 +36,14 @@ bool asks_for_state(const AssetQuery& query) {
   });
 }
 
+std::uint32_t matched_words(std::uint32_t tier) { return tier >> 8; }
+
 // In [0, 1], falling with the rank: the share of matched words, in whose last step whole words and bm25 count.
-double score(std::uint32_t tier, float relevance, float most, size_t words) {
+double score(std::uint32_t tier, float bm25, float most, size_t words) {
   if (words == 0) return 1;
-  const double matched = tier >> 8;
+  const double matched = matched_words(tier);
   const double whole = tier & 0xff;
-  const double within = most > 0 ? relevance / most : 0;
+  const double within = most > 0 ? bm25 / most : 0;
   const double step = 0.5 + 0.5 * (whole + within) / (static_cast<double>(words) + 1);
   return (matched - 1 + step) / static_cast<double>(words);
 }
@@ -67,10 +75,10 @@ IdSet AssetFinder::allowed(const AssetQuery& query, Conditions& conditions) {
   return result;
 }
 
-void AssetFinder::add_relevance(const std::string& expression, std::vector<float>& relevance) {
-  for (auto row = connection_.query(kRelevanceSql, expression); row.next();)
+void AssetFinder::add_bm25(const std::string& expression, std::vector<float>& bm25) {
+  for (auto row = connection_.query(kBm25Sql, expression); row.next();)
     if (const AssetId id = row.integer(0); id >= 0 && id < end_)
-      relevance[static_cast<size_t>(id)] = static_cast<float>(row.real(1));
+      bm25[static_cast<size_t>(id)] = static_cast<float>(row.real(1));
 }
 
 std::vector<AssetFinder::Ranked> AssetFinder::match_words(const AssetQuery& query, const IdSet& allowed,
@@ -90,16 +98,54 @@ std::vector<AssetFinder::Ranked> AssetFinder::match_words(const AssetQuery& quer
     if (const std::string expression = match_expression(connection_, word, word.prefix); !expression.empty())
       telling += (telling.empty() ? "(" : " OR (") + expression + ")";
   }
-  std::vector<float> relevance(static_cast<size_t>(telling.empty() ? 0 : end_));
-  if (!telling.empty()) add_relevance(telling, relevance);
+  std::vector<float> bm25(static_cast<size_t>(telling.empty() ? 0 : end_));
+  if (!telling.empty()) add_bm25(telling, bm25);
   matched.keep(allowed);
   std::vector<Ranked> ranked;
   ranked.reserve(matched.size());
   matched.for_each([&](AssetId id) {
     const auto i = static_cast<size_t>(id);
-    ranked.push_back({id, tier[i], relevance.empty() ? 0 : std::max(0.0F, relevance[i])});
+    ranked.push_back({id, tier[i], bm25.empty() ? 0 : std::max(0.0F, bm25[i])});
   });
   return ranked;
+}
+
+std::vector<AssetFinder::Ranked> AssetFinder::join(std::vector<Ranked> ranked, const Findings& findings,
+                                                   size_t words) const {
+  float most = 0;
+  for (const Ranked& item : ranked) most = std::max(most, item.bm25);
+  double best_of_others = 0;
+  const auto has_all = [&](const Ranked& item) { return words > 0 && matched_words(item.tier) == words; };
+  IdSet by_words(end_);
+  for (Ranked& item : ranked) {
+    by_words.insert(item.id);
+    const auto found = findings.find(item.id);
+    const double relevance = found == findings.end() ? 0 : found->second.relevance;
+    item.joined = 1 - (1 - score(item.tier, item.bm25, most, words)) * (1 - relevance);
+    if (!has_all(item)) best_of_others = std::max(best_of_others, item.joined);
+  }
+  for (const auto& [id, finding] : findings) {
+    if (by_words.contains(id)) continue;
+    ranked.push_back({id, 0, 0, finding.relevance});
+    best_of_others = std::max(best_of_others, finding.relevance);
+  }
+  // What has all words is at least as surely meant as the best of what has not.
+  for (Ranked& item : ranked)
+    if (has_all(item)) item.joined = best_of_others + (1 - best_of_others) * item.joined;
+  return ranked;
+}
+
+AssetFinder::Findings AssetFinder::ask_more(const AssetQuery& query, const IdSet& allowed) const {
+  Findings findings;
+  if (!query.more) return findings;
+  Result<std::vector<Relevant>> found = query.more(allowed);
+  if (!found) raise(found.error().code, found.error().message);
+  for (Relevant& finding : *found) {
+    if (!allowed.contains(finding.asset) || std::isnan(finding.relevance)) continue;
+    finding.relevance = std::clamp(finding.relevance, 0.0, 1.0);
+    findings.emplace(finding.asset, std::move(finding));
+  }
+  return findings;
 }
 
 std::vector<AssetId> AssetFinder::newest(const std::vector<Ranked>& equals, size_t count) {
@@ -126,7 +172,7 @@ std::vector<AssetFinder::Ranked> AssetFinder::best(std::vector<Ranked> ranked, s
   count = std::min(count, ranked.size());
   if (count == 0) return {};
   const auto better = [](const Ranked& a, const Ranked& b) {
-    return a.tier != b.tier ? a.tier > b.tier : a.relevance > b.relevance;
+    return std::tie(a.joined, a.tier, a.bm25) > std::tie(b.joined, b.tier, b.bm25);
   };
   const auto cut = ranked.begin() + static_cast<std::ptrdiff_t>(count);
   std::nth_element(ranked.begin(), cut - 1, ranked.end(), better);
@@ -139,7 +185,7 @@ std::vector<AssetFinder::Ranked> AssetFinder::best(std::vector<Ranked> ranked, s
   for (auto from = ranked.begin(); from != ranked.end() && result.size() < count;) {
     const auto to = std::find_if(from, ranked.end(), [&](const Ranked& item) { return better(*from, item); });
     for (const AssetId id : newest({from, to}, count - result.size()))
-      result.push_back({id, from->tier, from->relevance});
+      result.push_back({id, from->tier, from->bm25, from->joined});
     from = to;
   }
   return result;
@@ -150,28 +196,43 @@ FoundAssets AssetFinder::find(const AssetQuery& query) {
     raise(ErrorCode::kInvalidArgument, "a search has at most " + std::to_string(kMostWords) + " words and fields");
   const Snapshot snapshot(connection_);
   end_ = connection_.integer("SELECT max(id) FROM assets") + 1;
-  if (end_ > kMostAssets) raise(ErrorCode::kCorrupt, "the catalogue's asset numbers are damaged: restore a backup");
+  if (end_ > kMostAssets) raise_damaged();
   Conditions conditions(connection_, end_);
   const IdSet candidates = allowed(query, conditions);
+  const Findings findings = ask_more(query, candidates);
   std::vector<Ranked> ranked;
-  if (query.words.empty())
-    candidates.for_each([&](AssetId id) { ranked.push_back({id, 0, 0}); });
-  else
+  if (!query.words.empty())
     ranked = match_words(query, candidates, conditions);
+  else if (!query.more)
+    candidates.for_each([&](AssetId id) { ranked.push_back({.id = id}); });
+  if (!findings.empty()) ranked = join(std::move(ranked), findings, query.words.size());
 
   FoundAssets found;
   found.total = ranked.size();
   float most = 0;
-  for (const Ranked& item : ranked) most = std::max(most, item.relevance);
+  for (const Ranked& item : ranked) most = std::max(most, item.bm25);
   const size_t offset = std::min(query.offset, ranked.size());
   const auto top = best(std::move(ranked), offset + std::min(query.limit, static_cast<size_t>(found.total) - offset));
   Explainer explainer(connection_, query);
   for (size_t i = offset; i < top.size(); ++i) {
-    FoundAsset asset = explainer.explain(top[i].id);
-    asset.score = score(top[i].tier, top[i].relevance, most, query.words.size());
+    const Ranked& item = top[i];
+    FoundAsset asset = explainer.explain(item.id);
+    asset.score = findings.empty() ? score(item.tier, item.bm25, most, query.words.size()) : item.joined;
+    if (const auto finding = findings.find(item.id); finding != findings.end())
+      asset.why.push_back(finding->second.why);
     found.assets.push_back(std::move(asset));
   }
   return found;
+}
+
+Result<std::vector<AssetId>> CatalogueReader::assets_with(const TextCondition& text) const {
+  return guarded([&] {
+    const AssetId end = connection_->integer("SELECT max(id) FROM assets") + 1;
+    if (end > kMostAssets) raise_damaged();
+    std::vector<AssetId> ids;
+    Conditions(*connection_, end).matching(text).for_each([&](AssetId id) { ids.push_back(id); });
+    return ids;
+  });
 }
 
 }  // namespace image_engine::store

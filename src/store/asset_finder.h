@@ -1,6 +1,7 @@
 // Answers an AssetQuery. Every condition becomes a set of ids; only the assets that are shown are looked at closer.
 #pragma once
 
+#include <unordered_map>
 #include <vector>
 
 #include "store/asset_query.h"
@@ -17,14 +18,19 @@ class AssetFinder {
 
  private:
   struct Ranked {
-    AssetId id;
-    std::uint32_t tier;  // matched words, then those matched whole
-    float relevance;     // of bm25: higher is better, 0 when no word tells assets apart
+    AssetId id = 0;
+    std::uint32_t tier = 0;  // matched words, then those matched whole
+    float bm25 = 0;          // higher is better, 0 when no word tells assets apart
+    double joined = 0;       // score of words and findings, where something else than words found too
   };
 
   IdSet allowed(const AssetQuery& query, Conditions& conditions);
   std::vector<Ranked> match_words(const AssetQuery& query, const IdSet& allowed, Conditions& conditions);
-  void add_relevance(const std::string& expression, std::vector<float>& relevance);
+  using Findings = std::unordered_map<AssetId, Relevant>;
+  Findings ask_more(const AssetQuery& query, const IdSet& allowed) const;
+  // Words' matches and findings as one list, each asset once and with its joined score (docs/search.md).
+  std::vector<Ranked> join(std::vector<Ranked> ranked, const Findings& findings, size_t words) const;
+  void add_bm25(const std::string& expression, std::vector<float>& bm25);
   // The best `count`, newest first among equals.
   std::vector<Ranked> best(std::vector<Ranked> ranked, size_t count);
   std::vector<AssetId> newest(const std::vector<Ranked>& equals, size_t count);

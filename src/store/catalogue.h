@@ -45,6 +45,8 @@ class CatalogueReader {
   // By path, then stage. `roots` as in PendingQuery.
   Result<std::vector<Failure>> list_failures(std::span<const std::string> roots = {}) const;
   Result<FoundAssets> find(const AssetQuery& query) const;
+  // All assets that this text finds, whatever their state. Also while `more` of a query is being asked.
+  Result<std::vector<AssetId>> assets_with(const TextCondition& text) const;
   // Whether set_asset_text or set_asset_classes has filled this column for any asset: tells "nothing found" from
   // "nothing analysed yet".
   Result<bool> has_text(TextField field) const;
@@ -55,7 +57,7 @@ class CatalogueReader {
   Status changed_vectors(SpaceId space, std::int64_t generation,
                          const std::function<Status(AssetId, std::span<const std::uint16_t>)>& take) const;
   Result<std::optional<std::vector<std::uint16_t>>> vector_of(SpaceId space, AssetId asset) const;
-  // Assets that have a vector in `space` but no record of `key`.
+  // Assets that have a vector in `space` but no record of `key` (a key without a stage: all that have one).
   Result<std::vector<AssetId>> assets_without(SpaceId space, const StageKey& key) const;
   Result<std::vector<ObjectVector>> object_vectors(SpaceId space, const std::string& object) const;
 
