@@ -13,13 +13,14 @@
 namespace image_engine::preprocess {
 
 // A vocabulary and the rules that cut text by it. Thread-safe. Every text has ids: bytes that are not UTF-8 count as
-// U+FFFD, an empty text is the marks of its begin and end.
+// U+FFFD, an empty text is the marks of its begin and end. Of a text over 64 KiB that much is read.
 class Tokenizer {
  public:
   // `kind`: "clip-bpe" (Radford et al., CLIP, 2021; `vocabulary` is the merges, one pair a line, as text or gzip),
   // "wordpiece" (Devlin et al., BERT, 2018, lower case; a token a line), "tokenizer-json" (byte-fallback BPE of Gemma's
-  // kind, as SigLIP 2 has it; the tokenizers library's JSON). kInvalidArgument for another kind; kNotFound, kCorrupt
-  // name the file and what is wrong with it.
+  // kind; the tokenizers library's JSON), "siglip2-json" (the same file as SigLIP 2 takes it: text in lower case, <eos>
+  // behind it). kInvalidArgument for another kind; kNotFound, kCorrupt, kTooLarge (64 MiB), kUnsupported (JSON of
+  // another kind) name the file and what is wrong with it.
   static Result<std::unique_ptr<Tokenizer>> create(std::string_view kind, const std::string& vocabulary);
   virtual ~Tokenizer() = default;
 
