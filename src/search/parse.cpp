@@ -173,12 +173,45 @@ Status add_field(const Term& term, const SearchOptions& options, ParsedQuery& pa
   return {};
 }
 
-void add_word(const Term& term, ParsedQuery& parsed) {
-  const store::TextCondition condition = text_condition(TextField::kAny, term);
-  // What is quoted must be there; it also ranks.
-  if (term.negated || term.quoted) parsed.query.filters.push_back({condition, term.negated});
-  if (!term.negated) parsed.query.words.push_back(condition);
+// English words that say how others belong together, not what a picture shows.
+constexpr std::string_view kFunctionWords[] = {
+    "a",  "an", "and", "are", "as",   "at",   "by",  "for",   "from", "in", "is",  "it",   "its",  "my",
+    "of", "on", "or",  "our", "some", "that", "the", "their", "this", "to", "was", "were", "with",
+};
+
+// Whether it says something about a picture: a letter of any script or a digit is in it, and not just as "the".
+bool has_content(const Term& term) {
+  const auto says = [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte >= 0x80 || (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
+  };
+  if (std::ranges::none_of(term.value, says)) return false;
+  return term.quoted || std::ranges::find(kFunctionWords, ascii_lower(term.value)) == std::end(kFunctionWords);
 }
+
+class Words {
+ public:
+  void add(const Term& term, ParsedQuery& parsed) {
+    const store::TextCondition condition = text_condition(TextField::kAny, term);
+    // What is quoted must be there; it also ranks.
+    if (term.negated || term.quoted) parsed.query.filters.push_back({condition, term.negated});
+    if (term.negated) return;
+    (has_content(term) ? telling_ : others_).push_back(condition);
+    const std::string_view value = term.value;
+    if (!text_.empty()) text_ += ' ';
+    text_ += !term.quoted && value.ends_with('*') ? value.substr(0, value.size() - 1) : value;
+  }
+  [[nodiscard]] size_t size() const { return telling_.size() + others_.size(); }
+  // Words such as "the" rank only where there are no others.
+  void finish(ParsedQuery& parsed) && {
+    if (!telling_.empty()) parsed.words = std::move(text_);
+    parsed.query.words = std::move(telling_.empty() ? others_ : telling_);
+  }
+
+ private:
+  std::vector<store::TextCondition> telling_, others_;
+  std::string text_;
+};
 
 }  // namespace
 
@@ -187,17 +220,19 @@ Result<ParsedQuery> parse_query(std::string_view text, const SearchOptions& opti
   parsed.query.limit = options.limit;
   parsed.query.offset = options.offset;
   parsed.query.include_missing = options.include_missing;
+  Words words;
   Lexer lexer(text);
   while (const auto term = lexer.next()) {
     if (!term->field.empty()) {
       IE_CHECK(add_field(*term, options, parsed));
     } else if (!term->value.empty()) {
-      add_word(*term, parsed);
+      words.add(*term, parsed);
     }
-    if (parsed.query.words.size() > store::kMostWords || parsed.query.filters.size() > store::kMostWords)
+    if (words.size() > store::kMostWords || parsed.query.filters.size() > store::kMostWords)
       return fail(ErrorCode::kInvalidArgument,
                   "a search has at most " + std::to_string(store::kMostWords) + " words and fields");
   }
+  std::move(words).finish(parsed);
   return parsed;
 }
 

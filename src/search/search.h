@@ -44,7 +44,8 @@ struct SearchOptions {
   bool include_missing = false;
   FindPlace find_place;
   int threads = 1;
-  // Asked only when the query has words that rank; either may give nullptr: none is at hand.
+  // Asked only when the query has words that say something; `tags` only where `pictures` gives none. nullptr: no such
+  // model is installed. An error is told as a note: nothing embedded yet, for instance.
   std::function<Result<const PictureMeaning*>()> pictures;
   std::function<Result<const TagMeaning*>()> tags;
 };
@@ -59,7 +60,9 @@ struct SearchResults {
 
 struct ParsedQuery {
   store::AssetQuery query;
-  std::string words;                              // those that rank, as written, between blanks
+  // The plain and quoted words as written, between blanks; empty where none of them says what a picture could show
+  // ("the", "&").
+  std::string words;
   std::vector<store::TextField> analysed_fields;  // named fields that only later analysis fills
 };
 
@@ -72,13 +75,13 @@ Result<ParsedQuery> parse_query(std::string_view text, const SearchOptions& opti
 Result<SearchResults> search(const store::CatalogueReader& catalogue, std::string_view text,
                              const SearchOptions& options = {});
 
-// Pictures that look like those of this vector, or are what this text says; nearest first. Only `limit` of the options
-// and those at least as relevant as the cut-off (text), or all up to `limit` (picture).
+// Pictures that look like that of this vector, or are what this text says; nearest first, at most `limit` of those that
+// are not missing. For text only those at least as relevant as the cut-off.
 struct SimilarByVector {
   store::AssetId asset = 0;
   std::string path;
   double cosine = 0;
-  double relevance = 0;  // text only
+  double relevance = 0;  // of text; 0 for a picture
 };
 Result<std::vector<SimilarByVector>> similar_to(const store::CatalogueReader& catalogue, const PictureMeaning& meaning,
                                                 std::span<const float> vector, bool is_text, std::size_t limit,
