@@ -25,6 +25,7 @@ Examples:
   image-engine analyze /mnt/c/Pictures --exclude '*.gif' --exclude 'Cache/'
   image-engine analyze ~/Pictures --config optimized --workers 8
   image-engine analyze ~/Pictures --only objects --redo objects
+  image-engine analyze ~/Pictures --upgrade embedding --embedding-model clip-datacomp-xl-b-32
   image-engine analyze ~/Pictures --ndjson | jq -r .path
 
 Only what is new or changed is read. Ctrl-C keeps what is done; the next call goes on from there.
@@ -35,8 +36,8 @@ struct Flags {
   std::vector<std::string> include, exclude;
   bool hidden = false, follow = false, retry = false, wait = false, ndjson = false;
   std::string trace;
-  std::vector<std::string> only, redo;
-  std::string workers, batch_size, use_tensorrt, precision, object_model;
+  std::vector<std::string> only, redo, upgrade;
+  std::string workers, batch_size, use_tensorrt, precision, object_model, scene_model, embedding_model;
 };
 
 }  // namespace
@@ -127,6 +128,7 @@ Result<int> run_analysis(Context& context, const std::vector<std::string>& paths
   options.models = models::find_places(context.config.models.folder);
   options.only = mode.only;
   options.redo = mode.redo;
+  options.upgrade_embedding = mode.upgrade_embedding;
   options.retry = mode.retry;
   options.trace = mode.trace.empty() ? "" : absolute_path(mode.trace);
   options.progress = !context.quiet;
@@ -178,6 +180,17 @@ Action setup_analyze(CLI::App& app, Settings& settings) {
   app.add_option("--object-model", flags->object_model,
                  "The model that finds objects; auto: the best that is installed")
       ->type_name("NAME|auto|none");
+  app.add_option("--scene-model", flags->scene_model,
+                 "The model that names scenes; auto: the embedding model where it is installed, else a classifier")
+      ->type_name("NAME|auto|none");
+  app.add_option("--embedding-model", flags->embedding_model,
+                 "The model that makes the vectors of search; with --upgrade embedding, the one to change to")
+      ->type_name("NAME|auto|none");
+  app.add_option("--upgrade", flags->upgrade,
+                 "Make it with the model that is wanted now beside what search uses, and change over once all is done")
+      ->type_name("STAGE")
+      ->check(CLI::IsMember({pipeline::kEmbeddingStage}))
+      ->allow_extra_args(false);
   app.add_option("--workers", flags->workers, "Files analysed at once; 0 is one a core")->type_name("N");
   app.add_option("--batch-size", flags->batch_size, "Pictures given to a model at once")->type_name("N");
   app.add_option("--use-tensorrt", flags->use_tensorrt, "Ask for TensorRT where it is there")->type_name("true|false");
@@ -194,6 +207,8 @@ Action setup_analyze(CLI::App& app, Settings& settings) {
     put("scan.follow_symlinks", flags->follow ? "true" : "");
     put("processing.workers", flags->workers);
     put("analysis.ml_models.object_model", flags->object_model);
+    put("analysis.ml_models.scene_model", flags->scene_model);
+    put("analysis.ml_models.embedding_model", flags->embedding_model);
     put("analysis.ml_models.batch_size", flags->batch_size);
     put("analysis.ml_models.use_tensorrt", flags->use_tensorrt);
     put("analysis.ml_models.tensorrt_precision", flags->precision);
@@ -206,7 +221,8 @@ Action setup_analyze(CLI::App& app, Settings& settings) {
                          .ndjson = flags->ndjson,
                          .trace = flags->trace,
                          .only = flags->only,
-                         .redo = flags->redo});
+                         .redo = flags->redo,
+                         .upgrade_embedding = !flags->upgrade.empty()});
   };
 }
 

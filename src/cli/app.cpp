@@ -29,7 +29,9 @@ constexpr std::array kCommands = {
     Command{"status", "What the catalogue holds, what is stale, what failed", setup_status},
     Command{"failures", "Files that could not be analysed, and why", setup_failures},
     Command{"catalog", "Back up, move, prune or check the catalogue", setup_catalog},
+    Command{"label", "Teach a class of your own by a few examples: my car, our garden", setup_label},
     Command{"models", "Install, check and add models", setup_models},
+    Command{"benchmark", "Measure this machine", setup_benchmark},
     Command{"doctor", "What this machine has, what is missing, what to do", setup_doctor},
 };
 

@@ -57,6 +57,8 @@ Action setup_show(CLI::App& app, Settings& settings);
 Action setup_status(CLI::App& app, Settings& settings);
 Action setup_failures(CLI::App& app, Settings& settings);
 Action setup_catalog(CLI::App& app, Settings& settings);
+Action setup_label(CLI::App& app, Settings& settings);
+Action setup_benchmark(CLI::App& app, Settings& settings);
 Action setup_models(CLI::App& app, Settings& settings);
 Action setup_doctor(CLI::App& app, Settings& settings);
 

@@ -7,9 +7,7 @@
 
 #include "cli/app.h"
 #include "cli/output.h"
-#include "core/file.h"
 #include "core/text.h"
-#include "pipeline/query_picture.h"
 #include "pipeline/stages.h"
 #include "store/asset_json.h"
 
@@ -82,26 +80,6 @@ void print_groups(const Context& context, const std::vector<search::DuplicateGro
                            human_count(files), human_bytes(bytes)));
 }
 
-constexpr size_t kMostSimilar = 1'000'000;
-
-// FILE is no answer to itself; another file with the same picture is.
-void leave_out(std::vector<search::SimilarPhoto>& found, const std::string& path,
-               const store::CatalogueReader& reader) {
-  const Result<store::AssetId> self = reader.find_asset_by_path(path);
-  const auto own = std::find_if(found.begin(), found.end(), [&](const search::SimilarPhoto& photo) {
-    return self && photo.asset == *self && photo.path == path;
-  });
-  if (own == found.end()) return;
-  const Result<store::AssetRecord> record = reader.asset_record(*self);
-  if (record)
-    for (const store::KnownFile& file : record->files)
-      if (file.seen.path != path && file.state != store::FileState::kMissing) {
-        own->path = file.seen.path;
-        return;
-      }
-  found.erase(own);
-}
-
 }  // namespace
 
 Action setup_duplicates(CLI::App& app, Settings&) {
@@ -142,58 +120,6 @@ Action setup_duplicates(CLI::App& app, Settings&) {
     } else {
       print_groups(context, groups, flags->verify);
     }
-    return kDone;
-  };
-}
-
-Action setup_similar(CLI::App& app, Settings&) {
-  struct SimilarFlags {
-    std::string file;
-    size_t limit = 20;
-    int distance = 18;
-    bool print0 = false;
-  };
-  auto flags = std::make_shared<SimilarFlags>();
-  app.add_option("FILE", flags->file, "A picture; it need not be in the catalogue")->required();
-  app.add_option("--limit", flags->limit, "How many at most")
-      ->check(CLI::Range(size_t{1}, kMostSimilar))
-      ->capture_default_str()
-      ->type_name("N");
-  app.add_option("--distance", flags->distance, "Bits of 64 by which they may differ")
-      ->check(CLI::Range(0, 64))
-      ->capture_default_str();
-  app.add_flag("--print0", flags->print0, "Only paths, each ended by NUL");
-  app.footer(
-      "\nExamples:\n  image-engine similar IMG_0042.jpg\n  image-engine similar scan.png --limit 5 --json\n\n"
-      "Compares perceptual hashes: finds the same picture reduced, re-encoded, rotated or mirrored.");
-  return [flags](Context& context) -> Result<int> {
-    IE_TRY(const store::CatalogueReader reader, open_reader(context));
-    const std::string path = absolute_path(flags->file);
-    IE_TRY(const std::vector<std::uint64_t> query, pipeline::query_hashes(path, context.config));
-    IE_TRY(std::vector<search::SimilarPhoto> found,
-           search::find_similar(reader, pipeline::hash_key(), query, flags->distance, flags->limit + 1));
-    leave_out(found, path, reader);
-    if (found.size() > flags->limit) found.resize(flags->limit);
-    nlohmann::json results = nlohmann::json::array();
-    for (const search::SimilarPhoto& photo : found) {
-      const double score = 1 - photo.distance / 64.0;
-      const std::string why = fmt::format("{} of 64 bits differ", photo.distance);
-      if (context.json) {
-        nlohmann::json item = nlohmann::json::object();
-        store::put_path(item, photo.path);
-        item["score"] = score;
-        item["why"] = nlohmann::json::array({{{"field", "looks like"}, {"text", why}}});
-        results.push_back(std::move(item));
-      } else if (flags->print0) {
-        print_path0(photo.path);
-      } else {
-        print_line(fmt::format("{:.2f}  {}  {}", score, printable(photo.path), styled(context, Style::kDim, why)));
-      }
-    }
-    if (context.json)
-      print_json("similar", {{"results", std::move(results)}});
-    else if (found.empty() && !flags->print0 && !context.quiet)
-      print_line("nothing in the catalogue looks like it");
     return kDone;
   };
 }

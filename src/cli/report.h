@@ -17,6 +17,7 @@ struct AnalysisMode {
   bool ndjson = false;
   std::string trace;
   std::vector<std::string> only, redo;  // stages
+  bool upgrade_embedding = false;
 };
 
 // Takes the lock, analyses, prints the report or the JSON; gives the exit code.

@@ -1,6 +1,7 @@
 #include "search/search.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -9,6 +10,8 @@
 #include "cli/output.h"
 #include "cli/report.h"
 #include "core/text.h"
+#include "models/places.h"
+#include "pipeline/search_models.h"
 #include "places/places.h"
 #include "store/asset_json.h"
 
@@ -87,8 +90,14 @@ Action setup_search(CLI::App& app, Settings&) {
     options.limit = flags->limit;
     options.offset = flags->offset;
     options.include_missing = flags->missing;
+    options.threads = static_cast<int>(context.config.worker_count());
+    pipeline::SearchModels models(reader, context.catalogue, models::find_places(context.config.models.folder),
+                                  context.config);
+    options.pictures = [&] { return models.pictures(); };
+    options.tags = [&] { return models.tags(); };
     const std::string query = fmt::format("{}", fmt::join(flags->words, " "));
-    IE_TRY(const search::SearchResults found, search::search(reader, query, options));
+    IE_TRY(search::SearchResults found, search::search(reader, query, options));
+    std::ranges::copy(models.notes(), std::back_inserter(found.notes));
     if (context.json) {
       print_json("search", {{"query", to_utf8(query)},
                             {"total", found.total},

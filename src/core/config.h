@@ -16,7 +16,11 @@ struct MlModelsConfig {
   std::string tensorrt_precision = "fp16";  // fp32, fp16 or int8
   bool use_tensorrt = false;                // ask for TensorRT first where it is there
   std::string object_model = "auto";        // a name of the model catalogue; auto: the best one at hand
-  std::string scene_model = "auto";         // likewise
+  std::string scene_model = "auto";         // likewise; also an embedding model, which then compares with scene_labels
+  std::string embedding_model = "auto";     // likewise: makes the vectors that pictures are searched by
+  std::string feature_model = "none";       // likewise: makes the vectors that `similar` compares pictures by
+  std::string sentence_model = "auto";      // likewise: finds tags that mean the same
+  std::string scene_labels;                 // file of labels; empty: the shipped scenes.yaml
 };
 
 struct RetailDetectionConfig {

@@ -99,10 +99,11 @@ std::string why(const Candidate& best, std::span<const Candidate> all, std::span
 }
 
 Result<Chosen> choose_by_measuring(const Spec& spec, const Store& store, const SessionOptions& options,
-                                   std::span<const Tensor> canaries) {
+                                   const MakeCanaries& make_canaries) {
   std::vector<Candidate> candidates(1);
   candidates[0].variant = &spec.variants[0];
   IE_TRY(candidates[0].session, load(spec, store, spec.variants[0], options));
+  IE_TRY(const std::vector<Tensor> canaries, make_canaries(*candidates[0].session));
   IE_TRY(const std::vector<Tensor> reference, run_canaries(*candidates[0].session, canaries, spec.outputs));
   std::vector<std::string> refusals;
   for (const Variant& variant : std::span(spec.variants).subspan(1)) {
@@ -122,7 +123,7 @@ Result<Chosen> choose_by_measuring(const Spec& spec, const Store& store, const S
 }  // namespace
 
 Result<Chosen> choose_precision(const Spec& spec, const Store& store, const SessionOptions& options,
-                                std::span<const Tensor> canaries, const std::string& memory_folder) {
+                                const MakeCanaries& canaries, const std::string& memory_folder) {
   if (spec.variants.empty())
     return fail(ErrorCode::kInvalidArgument, fmt::format("the model {} has no variant", spec.name));
   if (spec.variants.size() == 1) {

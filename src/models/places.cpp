@@ -20,6 +20,7 @@ Places find_places(const std::string& configured) {
   Places places;
   places.shipped =
       either(program + "/../share/image-engine/config/models.yaml", program + "/../../../config/models.yaml");
+  places.scenes = join_path(parent_path(places.shipped), "scenes.yaml");
   places.tools = either(program + "/../share/image-engine/tools/models", program + "/../../../tools/models");
   places.packed = absolute_path(program + "/../share/image-engine/models");
   places.added = join_path(config_home(), "models");

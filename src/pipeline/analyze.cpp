@@ -14,15 +14,6 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-worker::PoolOptions pool_options(const Config& config) {
-  worker::PoolOptions options;
-  options.workers = static_cast<int>(config.worker_count());
-  options.memory_limit = static_cast<std::uint64_t>(config.worker.memory_limit_mb) << 20;
-  options.timeout = std::chrono::milliseconds(static_cast<std::int64_t>(config.worker.timeout_seconds * 1000));
-  options.require_sandbox = config.worker.sandbox == "strict";
-  return options;
-}
-
 store::Counts counts_of(const AnalyzeReport& report) {
   const auto number = [](std::uint64_t value) { return static_cast<std::int64_t>(value); };
   return {{"files", number(report.scan.files)},     {"media", number(report.scan.media)},
@@ -45,6 +36,15 @@ Status passes(Run& run) {
 }
 
 }  // namespace
+
+worker::PoolOptions pool_options(const Config& config) {
+  worker::PoolOptions options;
+  options.workers = static_cast<int>(config.worker_count());
+  options.memory_limit = static_cast<std::uint64_t>(config.worker.memory_limit_mb) << 20;
+  options.timeout = std::chrono::milliseconds(static_cast<std::int64_t>(config.worker.timeout_seconds * 1000));
+  options.require_sandbox = config.worker.sandbox == "strict";
+  return options;
+}
 
 Result<AnalyzeReport> analyze(const AnalyzeOptions& options, store::WriterLock lock) {
   const Clock::time_point start = Clock::now();

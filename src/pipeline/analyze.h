@@ -17,6 +17,7 @@
 #include "scan/scan.h"
 #include "store/catalogue.h"
 #include "store/writer_lock.h"
+#include "worker/pool.h"
 
 namespace image_engine::pipeline {
 
@@ -27,11 +28,12 @@ struct AnalyzeOptions {
   std::string thumbnail_folder;    // empty: the user's cache
   Config config;
   models::Places models;
-  std::vector<std::string> only;  // stages of pass 2 (content_stage_names()); empty: all
-  std::vector<std::string> redo;  // of these, also where there is a record
-  std::string trace;              // where to write trace events; empty for none
-  bool retry = false;             // what failed before, too
-  bool progress = false;          // on stderr
+  std::vector<std::string> only;   // stages of pass 2 (content_stage_names()); empty: all
+  std::vector<std::string> redo;   // of these, also where there is a record
+  bool upgrade_embedding = false;  // to the model that the configuration asks for, beside the one in use
+  std::string trace;               // where to write trace events; empty for none
+  bool retry = false;              // what failed before, too
+  bool progress = false;           // on stderr
   // Asked often, from several threads: true ends the run, keeping what is done.
   std::function<bool()> cancelled = [] { return false; };
   // Called for each asset whose analysis was finished or renewed in this run, after it is committed.
@@ -65,6 +67,9 @@ struct AnalyzeReport {
   bool cancelled = false;
   std::vector<std::string> notes;  // for a person: roots that are away and the like
 };
+
+// How the configuration wants its workers.
+worker::PoolOptions pool_options(const Config& config);
 
 // Analyses with the catalogue's lock in hand. Fails only on what ends a run (catalogue unusable, disk full, no worker);
 // what is wrong with single files goes to the ledger. What was committed before a failure is kept.

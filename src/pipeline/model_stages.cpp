@@ -5,20 +5,18 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <memory>
 #include <nlohmann/json.hpp>
-#include <thread>
 
-#include "core/file.h"
-#include "infer/choose.h"
-#include "models/catalogue.h"
-#include "models/store.h"
 #include "vision/objects.h"
 
 namespace image_engine::pipeline {
 namespace {
 
 using nlohmann::json;
+using Models = std::shared_ptr<const InstalledModels>;
+
+// Scenes less likely than this are in the record, but are not searched for.
+constexpr double kLeastScene = 0.15;
 
 // A tenth of a pixel and a thousandth of confidence are more than any detector knows.
 double tenths(float value) { return std::round(double{value} * 10) / 10; }
@@ -38,42 +36,15 @@ Finding objects_found(const vision::ObjectDetector& detector, const std::vector<
     ++found.count;
     found.confidence = std::max(found.confidence, thousandths(object.confidence));
   }
-  Finding finding{json{{"objects", list}, {"object_count", objects.size()}}.dump(), std::vector<store::FoundObjects>()};
+  Finding finding;
+  finding.data = json{{"objects", list}, {"object_count", objects.size()}}.dump();
+  finding.objects.emplace();
   for (auto& [name, found] : by_name) finding.objects->push_back(std::move(found));
   return finding;
 }
 
-// Smooth and fine detail of every brightness and hue: what the precisions of a model are compared on.
-Image test_card() {
-  constexpr std::uint32_t kEdge = 640;
-  Image image{kEdge, kEdge, std::vector<std::uint8_t>(size_t{kEdge} * kEdge * 3)};
-  for (std::uint32_t y = 0; y < kEdge; ++y)
-    for (std::uint32_t x = 0; x < kEdge; ++x)
-      for (std::uint32_t c = 0; c < 3; ++c) {
-        const double wave = std::sin(x * (c + 1) / 23.0) * std::cos(y * (3 - c) / 31.0);
-        const double grain = ((x * 7919U + y * 104729U + c * 31U) % 97U) / 97.0;
-        image.pixels[(size_t{y} * kEdge + x) * 3 + c] =
-            static_cast<std::uint8_t>(127.5 + 100 * wave + 27 * (grain - 0.5));
-      }
-  return image;
-}
-
-// The pipeline looks at several pictures at once; cores that it leaves idle work inside one.
-int threads_of_a_run(const Config& config) {
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency() / config.worker_count()));
-}
-
-Result<infer::Chosen> load_session(const models::Spec& spec, const models::Store& store, const Config& config) {
-  IE_TRY(const preprocess::Plan plan, vision::plan_of(spec));
-  const Image card = test_card();
-  IE_TRY(preprocess::Prepared canary, preprocess::prepare(plan, {card.width, card.height, card.pixels}));
-  infer::SessionOptions options;
-  options.threads = threads_of_a_run(config);
-  return infer::choose_precision(spec, store, options, {&canary.tensor, 1}, join_path(cache_home(), "inference"));
-}
-
-Status load_objects(const models::Spec& spec, const models::Store& store, const Config& config, PictureStage& stage) {
-  IE_TRY(infer::Chosen chosen, load_session(spec, store, config));
+Status load_objects(const Models& models, const models::Spec& spec, PictureStage& stage) {
+  IE_TRY(infer::Chosen chosen, models->picture_session(spec));
   stage.device = chosen.session->placement().device;
   stage.precision = chosen.precision;
   IE_TRY(vision::ObjectDetector made, vision::ObjectDetector::create(spec, std::move(chosen.session)));
@@ -85,58 +56,141 @@ Status load_objects(const models::Spec& spec, const models::Store& store, const 
   return {};
 }
 
-struct TaskStage {
-  const char* stage;
-  const char* task;                     // of the model catalogue
-  std::string MlModelsConfig::*wanted;  // the model that the configuration names
-  Status (*load)(const models::Spec&, const models::Store&, const Config&, PictureStage&);
-};
-constexpr TaskStage kTaskStages[] = {
-    {kObjectsStage, "objects", &MlModelsConfig::object_model, load_objects},
-};
+Status load_embedding(const Models& models, const models::Spec& spec, PictureStage& stage) {
+  IE_TRY(infer::Chosen chosen, models->picture_session(spec));
+  stage.device = chosen.session->placement().device;
+  stage.precision = chosen.precision;
+  IE_TRY(vision::ImageEmbedder made, vision::ImageEmbedder::create(spec, std::move(chosen.session)));
+  const auto embedder = std::make_shared<const vision::ImageEmbedder>(std::move(made));
+  stage.look = [embedder, data = json{{"dimensions", stage.dimensions}}.dump()](const Sight& sight) -> Result<Finding> {
+    Finding finding;
+    finding.data = data;
+    IE_TRY(finding.vector, embedder->embed(sight.picture));
+    return finding;
+  };
+  return {};
+}
 
-Result<PictureStage> stage_of(const TaskStage& task, const models::Spec& spec, const models::Store& store,
-                              const Config& config) {
+Status load_scene(const Models& models, const models::Spec& spec, PictureStage& stage) {
+  IE_TRY(infer::Chosen chosen, models->picture_session(spec));
+  stage.device = chosen.session->placement().device;
+  stage.precision = chosen.precision;
+  IE_TRY(vision::SceneClassifier made, vision::SceneClassifier::create(spec, std::move(chosen.session)));
+  const auto classifier = std::make_shared<const vision::SceneClassifier>(std::move(made));
+  stage.look = [classifier](const Sight& sight) -> Result<Finding> {
+    IE_TRY(const auto guesses, classifier->classify(sight.picture));
+    return scene_finding(guesses);
+  };
+  return {};
+}
+
+using LoadStage = Status (*)(const Models&, const models::Spec&, PictureStage&);
+
+Result<PictureStage> stage_of(const Models& models, const char* name, const models::Spec& spec, LoadStage load) {
   PictureStage stage;
-  stage.key = {task.stage, spec.name, spec.version, models::spec_params(spec)};
+  stage.key = model_key(name, spec);
   IE_TRY(const preprocess::Plan plan, vision::plan_of(spec));
   stage.edge = preprocess::wanted_edge(plan);
-  stage.load = [load = task.load, spec, store, config](PictureStage& target) {
-    return load(spec, store, config, target);
-  };
+  stage.load = [models, &spec, load](PictureStage& target) { return load(models, spec, target); };
   return stage;
 }
 
+class Chooser {
+ public:
+  Chooser(Models models, ModelStages& result) : models_(std::move(models)), result_(result) {}
+
+  void leave_out(const char* stage, const std::string& reason) {
+    result_.notes.push_back(fmt::format("{}: left out: {}", stage, reason));
+  }
+
+  void add(const char* stage, const models::Spec& spec, LoadStage load) {
+    Result<PictureStage> made = stage_of(models_, stage, spec, load);
+    if (!made) return leave_out(stage, made.error().message);
+    result_.stages.push_back(std::move(*made));
+  }
+
+  // The installed model that is wanted for the task; null, with a note, when there is none.
+  const models::Spec* wanted(const char* stage, const char* task, const std::string& name) {
+    if (name == "none") return nullptr;
+    const Result<const models::Spec*> spec = models_->find(task, name);
+    if (spec) return *spec;
+    leave_out(stage, spec.error().message);
+    return nullptr;
+  }
+
+  // A stage whose vectors are a space of their own.
+  void embed_with(const char* stage, const models::Spec& spec) {
+    const Result<double> dimensions = models::number_option(spec, "dimensions", 0);
+    if (!dimensions || *dimensions < 1 || *dimensions > 65536 || *dimensions != std::floor(*dimensions))
+      return leave_out(stage, fmt::format("the model {} does not say its `dimensions`", spec.name));
+    const std::size_t before = result_.stages.size();
+    add(stage, spec, load_embedding);
+    if (result_.stages.size() > before) result_.stages.back().dimensions = static_cast<std::size_t>(*dimensions);
+  }
+
+  void choose_embedding(const std::vector<store::Space>& spaces, bool upgrade) {
+    const std::string& name = models_->config().analysis.ml_models.embedding_model;
+    const bool has_active = !spaces.empty() && spaces.front().active;
+    const models::Spec* active = has_active ? models_->find("embedding", spaces.front().key) : nullptr;
+    if (name == "none") return;
+    const models::Spec* asked = nullptr;
+    if (active == nullptr || upgrade) asked = wanted(kEmbeddingStage, "embedding", name);
+    if (!has_active && asked != nullptr) active = asked;
+    if (active != nullptr) {
+      result_.active = active;
+      embed_with(kEmbeddingStage, *active);
+    }
+    if (asked == nullptr || asked == active) return;
+    if (!upgrade)
+      return leave_out(kEmbeddingStage,
+                       fmt::format("the library's vectors are of {} {}, which is not installed as it was then: pull it "
+                                   "again, or let `image-engine analyze PATH --upgrade embedding` embed with {}",
+                                   spaces.front().key.model, spaces.front().key.version, asked->name));
+    result_.next = asked;
+    embed_with(kEmbeddingStage, *asked);
+  }
+
+ private:
+  Models models_;
+  ModelStages& result_;
+};
+
 }  // namespace
 
-ModelStages model_stages(const models::Places& places, const Config& config) {
-  ModelStages result;
-  const auto leave_out = [&](const char* stage, const std::string& reason) {
-    result.notes.push_back(fmt::format("{}: left out: {}", stage, reason));
-  };
-  const Result<models::Catalogue> catalogue = models::Catalogue::load(places.shipped, places.added);
-  const models::Store store(places.root, places.packed);
-  for (const TaskStage& task : kTaskStages) {
-    const std::string& wanted = config.analysis.ml_models.*task.wanted;
-    if (wanted == "none") continue;
-    if (!catalogue) {
-      leave_out(task.stage, catalogue.error().message);
-      continue;
-    }
-    const Result<models::Choice> choice = models::choose(*catalogue, store, task.task, wanted);
-    if (!choice) {
-      leave_out(task.stage, choice.error().message);
-    } else if (choice->spec == nullptr) {
-      leave_out(task.stage,
-                choice->missing == nullptr
-                    ? "no model is known for it"
-                    : fmt::format("no model is installed: image-engine models pull {}", choice->missing->name));
-    } else if (auto stage = stage_of(task, *choice->spec, store, config); !stage) {
-      leave_out(task.stage, stage.error().message);
-    } else {
-      result.stages.push_back(std::move(*stage));
-    }
+bool names_scenes(const InstalledModels& models, const models::Spec* embedding) {
+  if (embedding == nullptr || embedding->text.tokenizer.empty()) return false;
+  const std::string& wanted = models.config().analysis.ml_models.scene_model;
+  return wanted == "auto" || wanted == embedding->name;
+}
+
+Finding scene_finding(const std::vector<vision::SceneGuess>& guesses) {
+  Finding finding;
+  finding.scenes.emplace();
+  json top = json::array();
+  for (const vision::SceneGuess& guess : guesses) {
+    const double confidence = thousandths(guess.confidence);
+    top.push_back({{"label", guess.label}, {"confidence", confidence}});
+    if (confidence >= kLeastScene) finding.scenes->push_back({guess.label, confidence, {}});
   }
+  json data = {{"top", top}};
+  if (!guesses.empty()) data.update(top.front());
+  finding.data = data.dump();
+  return finding;
+}
+
+ModelStages model_stages(const std::shared_ptr<const InstalledModels>& models, const std::vector<store::Space>& spaces,
+                         bool upgrade) {
+  ModelStages result;
+  Chooser chooser(models, result);
+  const MlModelsConfig& wanted = models->config().analysis.ml_models;
+  if (const models::Spec* spec = chooser.wanted(kObjectsStage, "objects", wanted.object_model))
+    chooser.add(kObjectsStage, *spec, load_objects);
+  chooser.choose_embedding(spaces, upgrade);
+  if (const models::Spec* spec = chooser.wanted(kFeaturesStage, "features", wanted.feature_model))
+    chooser.embed_with(kFeaturesStage, *spec);
+  if (!names_scenes(*models, result.active) && !names_scenes(*models, result.next))
+    if (const models::Spec* spec = chooser.wanted(kSceneStage, "scene", wanted.scene_model))
+      chooser.add(kSceneStage, *spec, load_scene);
   return result;
 }
 

@@ -1,21 +1,34 @@
 // The stages of pass 2 that need a model.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "core/config.h"
-#include "models/places.h"
+#include "pipeline/installed_models.h"
 #include "pipeline/stages.h"
+#include "store/types.h"
+#include "vision/scenes.h"
 
 namespace image_engine::pipeline {
 
 struct ModelStages {
-  std::vector<PictureStage> stages;  // of installed models; not loaded yet
-  std::vector<std::string> notes;    // for a person: what is left out, why, and the command that changes it
+  std::vector<PictureStage> stages;      // of installed models; not loaded yet
+  std::vector<std::string> notes;        // for a person: what is left out, why, and the command that changes it
+  const models::Spec* active = nullptr;  // the model whose vectors search reads once this run is done
+  const models::Spec* next = nullptr;    // with `upgrade`: the model that is to take its place
 };
 
-// One stage for each task whose model is installed. `config` says which model does what.
-ModelStages model_stages(const models::Places& places, const Config& config);
+// One stage for each task whose model is installed. The configuration says which model does what; but pictures are
+// embedded with the model of the active space as long as that is installed. `upgrade`: also with the one that the
+// configuration asks for now. Stages keep `models`.
+ModelStages model_stages(const std::shared_ptr<const InstalledModels>& models, const std::vector<store::Space>& spaces,
+                         bool upgrade);
+
+// Whether the configuration wants scenes by comparing this embedding model's vectors with labels.
+bool names_scenes(const InstalledModels& models, const models::Spec* embedding);
+
+// A record of the scene stage; what is unlikely is not searched for.
+Finding scene_finding(const std::vector<vision::SceneGuess>& guesses);
 
 }  // namespace image_engine::pipeline

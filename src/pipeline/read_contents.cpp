@@ -7,7 +7,7 @@
 #include "core/file.h"
 #include "core/progress.h"
 #include "core/text.h"
-#include "pipeline/model_stages.h"
+#include "pipeline/meaning.h"
 #include "pipeline/parallel.h"
 #include "pipeline/run.h"
 #include "pipeline/stages.h"
@@ -22,6 +22,8 @@ struct Contents {
   Result<worker::Picture> picture = fail(ErrorCode::kInternal, "");
   std::vector<store::Record> records;
   std::optional<std::vector<store::FoundObjects>> objects;
+  std::optional<std::vector<store::FoundClass>> scenes;
+  std::vector<std::pair<store::StageKey, std::vector<float>>> vectors;
   std::vector<std::pair<store::StageKey, Error>> failures;  // of stages that had the picture
 };
 
@@ -37,15 +39,17 @@ class ContentPass {
  public:
   explicit ContentPass(Run& run)
       : run_(run),
+        meaning_(run),
         thumbnail_key_(thumbnail_key(run.options.config)),
         edge_(static_cast<std::uint32_t>(run.options.config.thumbnails.size)),
         quality_(static_cast<std::uint32_t>(run.options.config.thumbnails.quality)) {}
 
   Status all() {
-    choose_stages();
+    IE_CHECK(choose_stages());
     IE_CHECK(find_pending());
     // Models are loaded when there is something for them to do; one that cannot be is left out of this run.
     if (load_models()) IE_CHECK(find_pending());
+    IE_CHECK(meaning_.begin(stages_));
     Progress progress("Content", files_.size(), run_.options.progress);
     IE_CHECK(parallel_files(
         files_.size(), run_.pool.options().workers, [this](size_t index) { return read(files_[index]); },
@@ -62,21 +66,18 @@ class ContentPass {
     run_.report.ml = {"ml", run_.trace.count(Step::kModels),
                       run_.trace.busy(Step::kModels) / run_.pool.options().workers};
     run_.report.waiting = files_.size() - progress.done();
-    return run_.announce();
+    IE_CHECK(run_.announce());
+    return run_.cancelled() ? Status{} : meaning_.finish();
   }
 
  private:
-  void choose_stages() {
-    const auto asked_for = [&](const std::string& stage) {
-      const std::vector<std::string>& only = run_.options.only;
-      return only.empty() || std::ranges::find(only, stage) != only.end();
-    };
+  Status choose_stages() {
     stages_ = picture_stages();
-    ModelStages with_models = model_stages(run_.options.models, run_.options.config);
-    std::ranges::move(with_models.stages, std::back_inserter(stages_));
-    std::ranges::move(with_models.notes, std::back_inserter(run_.report.notes));
-    std::erase_if(stages_, [&](const PictureStage& stage) { return !asked_for(stage.key.stage); });
-    thumbnails_ = asked_for(kThumbnailStage);
+    IE_TRY(std::vector<PictureStage> with_models, meaning_.choose());
+    std::ranges::move(with_models, std::back_inserter(stages_));
+    std::erase_if(stages_, [&](const PictureStage& stage) { return !run_.asked_for(stage.key.stage); });
+    thumbnails_ = run_.asked_for(kThumbnailStage);
+    return {};
   }
 
   Status find_pending() {
@@ -186,6 +187,8 @@ class ContentPass {
       }
       contents.records.push_back({stage.key, stage.device, stage.precision, std::move(finding->data), ""});
       if (finding->objects) contents.objects = std::move(finding->objects);
+      if (finding->scenes) contents.scenes = std::move(finding->scenes);
+      if (!finding->vector.empty()) contents.vectors.emplace_back(stage.key, std::move(finding->vector));
     }
     if (plain.count() > 0) run_.trace.add(Step::kLook, Trace::Clock::now() - plain);
   }
@@ -236,11 +239,14 @@ class ContentPass {
       IE_CHECK(run_.writer.clear_failure(row.seen.path, record.key.stage));
     }
     if (contents.objects) IE_CHECK(run_.writer.set_asset_objects(asset, *contents.objects));
+    if (contents.scenes) IE_CHECK(run_.writer.set_asset_classes(asset, store::TextField::kScene, *contents.scenes));
+    for (const auto& [key, vector] : contents.vectors) IE_CHECK(meaning_.keep(asset, key, vector));
     for (const auto& [key, error] : contents.failures) IE_CHECK(run_.record_failure(row, key, error));
     return {};
   }
 
   Run& run_;
+  Meaning meaning_;
   const store::StageKey thumbnail_key_;
   const std::uint32_t edge_, quality_;
   std::vector<PictureStage> stages_;

@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "core/text.h"
 
 namespace image_engine::pipeline {
@@ -66,6 +68,10 @@ Result<worker::Reply> Run::ask(worker::Lease& lease, const worker::Task& task) {
   Result<worker::Reply> reply = lease.run(task);
   trace.add_reply(start, reply ? reply->timings : worker::Timings{});
   return reply;
+}
+
+bool Run::asked_for(std::string_view stage) const {
+  return options.only.empty() || std::ranges::find(options.only, stage) != options.only.end();
 }
 
 Status Run::announce() {

@@ -69,6 +69,8 @@ struct Run {
   // Lease::run with its time in the trace.
   Result<worker::Reply> ask(worker::Lease& lease, const worker::Task& task);
   [[nodiscard]] bool cancelled() const { return options.cancelled(); }
+  // Whether this run is to do that stage of pass 2.
+  [[nodiscard]] bool asked_for(std::string_view stage) const;
 };
 
 // Pass 1, first half: walks and compares; gives the files whose headers are to be read.

@@ -48,7 +48,7 @@ const std::vector<PictureStage>& picture_stages() {
 std::vector<std::string> content_stage_names() {
   std::vector<std::string> names = {kThumbnailStage};
   for (const PictureStage& stage : picture_stages()) names.push_back(stage.key.stage);
-  names.emplace_back(kObjectsStage);
+  for (const char* name : {kObjectsStage, kEmbeddingStage, kFeaturesStage, kSceneStage}) names.emplace_back(name);
   return names;
 }
 

@@ -20,6 +20,9 @@ inline constexpr char kContentStage[] = "content";
 inline constexpr char kDecodeStage[] = "decode";
 inline constexpr char kThumbnailStage[] = "thumbnail";
 inline constexpr char kObjectsStage[] = "objects";
+inline constexpr char kEmbeddingStage[] = "embedding";
+inline constexpr char kFeaturesStage[] = "features";
+inline constexpr char kSceneStage[] = "scene";
 
 // Raise a version when its output changes: records of older versions are then made again.
 store::StageKey metadata_key();
@@ -44,6 +47,8 @@ struct Sight {
 struct Finding {
   std::string data;                                         // of its record: one JSON value
   std::optional<std::vector<store::FoundObjects>> objects;  // to be searched for
+  std::optional<std::vector<store::FoundClass>> scenes;     // likewise
+  std::vector<float> vector;                                // of length 1, in the space of the stage's key
 };
 
 // A stage that looks at the decoded picture. Adding one is adding a row to the table in stages.cpp.
@@ -55,6 +60,7 @@ struct PictureStage {
   // Of stages with a model: gets it ready, when there is something to do. Sets look, device, precision.
   std::function<Status(PictureStage&)> load = {};
   std::string device = "cpu", precision = {};
+  std::size_t dimensions = 0;  // of the vectors it gives
 };
 // Those that need no model.
 const std::vector<PictureStage>& picture_stages();

@@ -10,6 +10,9 @@
 
 namespace image_engine::search {
 
+// Pictures below this are not of the class.
+inline constexpr float kLeastConfidence = 0.5F;
+
 struct LinearHead {
   std::vector<float> weights;  // of length-1 embeddings
   float bias = 0;

@@ -14,6 +14,10 @@
 namespace image_engine::infer {
 namespace {
 
+MakeCanaries give(std::vector<Tensor> canaries) {
+  return [canaries = std::move(canaries)](const Session&) -> Result<std::vector<Tensor>> { return canaries; };
+}
+
 namespace fs = std::filesystem;
 using models::Gate;
 using models::Spec;
@@ -108,7 +112,7 @@ class ChooseTest : public testing::Test {
     return spec;
   }
   [[nodiscard]] Result<Chosen> choose(const Spec& spec) const {
-    return choose_precision(spec, store_, {}, std::vector{canary_}, memory_);
+    return choose_precision(spec, store_, {}, give({canary_}), memory_);
   }
   [[nodiscard]] std::string chosen(const Spec& spec) const {
     const auto result = choose(spec);
@@ -128,7 +132,7 @@ TEST_F(ChooseTest, TheFastestThatAgreesIsTaken) {
   EXPECT_THAT(result->reason,
               testing::MatchesRegex("int8: [0-9.]+ times as fast as fp32, cosine 0\\.99.*|int8: .*cosine 1.*"));
   ASSERT_TRUE(result->session);
-  EXPECT_TRUE(result->session->run(std::vector{canary_}));
+  EXPECT_TRUE(result->session->run(give({canary_})));
 }
 
 TEST_F(ChooseTest, TheFirstStaysWhenItIsTheFastest) {
@@ -150,7 +154,7 @@ TEST_F(ChooseTest, WhatDoesNotAgreeIsRefused) {
     EXPECT_EQ(result->precision, "fp32") << model;
     EXPECT_THAT(result->reason, HasSubstr("int8 refused"));
     EXPECT_THAT(result->reason, HasSubstr(says));
-    ASSERT_TRUE(result->session->run(std::vector{canary_}));
+    ASSERT_TRUE(result->session->run(give({canary_})));
   }
 }
 
@@ -165,7 +169,7 @@ TEST_F(ChooseTest, EveryCanaryCounts) {
   const Spec spec = install({"heavy", "nan"});
   Tensor fine = canary_;
   const std::vector two{fine, canary_};
-  const auto result = choose_precision(spec, store_, {}, two, memory_);
+  const auto result = choose_precision(spec, store_, {}, give(two), memory_);
   ASSERT_TRUE(result);
   EXPECT_EQ(result->precision, "fp32");
 }
@@ -178,7 +182,7 @@ TEST_F(ChooseTest, OneRefusedLeavesTheOthers) {
 }
 
 TEST_F(ChooseTest, OneVariantIsNotMeasured) {
-  const auto result = choose_precision(install({"light"}), store_, {}, {}, memory_);
+  const auto result = choose_precision(install({"light"}), store_, {}, give({}), memory_);
   ASSERT_TRUE(result) << result.error().message;
   EXPECT_EQ(result->precision, "fp32");
   EXPECT_FALSE(fs::exists(file_));
@@ -205,7 +209,7 @@ TEST_F(ChooseTest, OtherFilesGatesOrThreadsAreMeasuredAnew) {
   EXPECT_EQ(chosen(install({"heavy", "wrong"})), "fp32");
   EXPECT_EQ(chosen(install({"heavy", "int8"}, {.max_error = 1e-9})), "fp32");
   const Spec spec = install({"heavy", "int8"});
-  EXPECT_TRUE(choose_precision(spec, store_, {.threads = 2}, std::vector{canary_}, memory_));
+  EXPECT_TRUE(choose_precision(spec, store_, {.threads = 2}, give({canary_}), memory_));
   EXPECT_EQ(nlohmann::json::parse(bytes_of(file_)).size(), 4U);
 }
 
@@ -252,7 +256,7 @@ TEST_F(ChooseTest, TheFirstsErrorIsTheResult) {
 TEST_F(ChooseTest, BadCanariesAreErrors) {
   const Spec spec = install({"heavy", "int8"});
   for (const std::vector<Tensor>& canaries : {std::vector<Tensor>{}, std::vector{floats({1, 3}, {1, 2, 3})}}) {
-    const auto result = choose_precision(spec, store_, {}, canaries, memory_);
+    const auto result = choose_precision(spec, store_, {}, give(canaries), memory_);
     ASSERT_FALSE(result);
     EXPECT_EQ(result.error().code, ErrorCode::kInvalidArgument);
   }

@@ -1,0 +1,130 @@
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "cli/app.h"
+#include "cli/output.h"
+#include "core/file.h"
+#include "core/text.h"
+#include "models/places.h"
+#include "pipeline/benchmark_search.h"
+
+namespace image_engine::cli {
+namespace {
+
+constexpr char kExamples[] = R"(
+Examples:
+  image-engine benchmark search
+  image-engine benchmark search -o benchmark_results.json --assets 1000000
+
+search: a synthetic library with random vectors is made in the temporary folder, searched and removed.)";
+
+struct Flags {
+  std::string output;
+  std::uint64_t assets = 100'000;
+  int rounds = 15;
+};
+
+// Removed with all that is in it at the end.
+class TemporaryFolder {
+ public:
+  static Result<TemporaryFolder> create() {
+    std::error_code error;
+    std::string path = std::filesystem::temp_directory_path(error) / "image-engine-XXXXXX";
+    if (error || ::mkdtemp(path.data()) == nullptr) return fail(errno_error("cannot make a temporary folder"));
+    return TemporaryFolder(std::move(path));
+  }
+  TemporaryFolder(TemporaryFolder&& other) noexcept : path_(std::exchange(other.path_, "")) {}
+  TemporaryFolder& operator=(TemporaryFolder&&) = delete;
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+  }
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  explicit TemporaryFolder(std::string path) : path_(std::move(path)) {}
+  std::string path_;
+};
+
+double milliseconds(double seconds) { return std::round(seconds * 1e6) / 1000; }
+double median(const std::vector<double>& sorted) { return sorted[sorted.size() / 2]; }
+
+nlohmann::json row_json(const pipeline::BenchmarkRow& row) {
+  nlohmann::json out = {{"name", row.name}, {"threads", row.threads}, {"rounds", row.seconds.size()}};
+  if (!row.note.empty()) out["note"] = to_utf8(row.note);
+  if (row.seconds.empty()) return out;
+  out["median_ms"] = milliseconds(median(row.seconds));
+  out["least_ms"] = milliseconds(row.seconds.front());
+  out["most_ms"] = milliseconds(row.seconds.back());
+  return out;
+}
+
+void print_rows(const std::vector<pipeline::BenchmarkRow>& rows) {
+  std::vector<std::vector<std::string>> table = {{"", "threads", "median ms", "least", "most"}};
+  for (const pipeline::BenchmarkRow& row : rows)
+    if (row.seconds.empty())
+      table.push_back({row.name + ": " + printable(row.note), "", "", "", ""});
+    else
+      table.push_back({row.name, std::to_string(row.threads), fmt::format("{:.2f}", median(row.seconds) * 1000),
+                       fmt::format("{:.2f}", row.seconds.front() * 1000),
+                       fmt::format("{:.2f}", row.seconds.back() * 1000)});
+  print_table(table, {1, 2, 3, 4});
+}
+
+Result<int> benchmark_search(const Flags& flags, const Context& context) {
+  catch_interrupts();
+  IE_TRY(const TemporaryFolder folder, TemporaryFolder::create());
+  pipeline::SearchBenchmark options;
+  options.folder = folder.path();
+  options.assets = flags.assets;
+  options.rounds = flags.rounds;
+  options.config = context.config;
+  options.models = models::find_places(context.config.models.folder);
+  options.progress = !context.quiet;
+  options.cancelled = interrupted;
+  IE_TRY(const std::vector<pipeline::BenchmarkRow> rows, pipeline::benchmark_search(options));
+  nlohmann::json document = {{"benchmark", "search"},
+                             {"version", IE_VERSION},
+                             {"cores", std::thread::hardware_concurrency()},
+                             {"assets", options.assets},
+                             {"dimensions", options.dimensions},
+                             {"rows", nlohmann::json::array()}};
+  for (const pipeline::BenchmarkRow& row : rows) document["rows"].push_back(row_json(row));
+  if (!flags.output.empty()) {
+    nlohmann::json kept = {{"schema", "image-engine/benchmark-search/1"}};
+    kept.update(document);
+    IE_CHECK(write_file_atomically(absolute_path(flags.output), kept.dump(2) + "\n"));
+  }
+  if (context.json)
+    print_json("benchmark-search", document);
+  else if (!context.quiet)
+    print_rows(rows);
+  return kDone;
+}
+
+}  // namespace
+
+Action setup_benchmark(CLI::App& app, Settings&) {
+  auto flags = std::make_shared<Flags>();
+  app.require_subcommand(1);
+  app.footer(kExamples);
+  CLI::App* search = app.add_subcommand("search", "Words, vectors, labels over a synthetic library");
+  search->add_option("-o,--output", flags->output, "Write the results as JSON")->type_name("FILE");
+  search->add_option("--assets", flags->assets, "Pictures of the library")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{10'000'000}))
+      ->capture_default_str();
+  search->add_option("--rounds", flags->rounds, "How often each is measured")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  search->fallthrough();
+  return [=](Context& context) -> Result<int> { return benchmark_search(*flags, context); };
+}
+
+}  // namespace image_engine::cli

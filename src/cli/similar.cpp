@@ -1,0 +1,183 @@
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/app.h"
+#include "cli/output.h"
+#include "core/file.h"
+#include "core/text.h"
+#include "models/places.h"
+#include "pipeline/query_picture.h"
+#include "pipeline/search_models.h"
+#include "pipeline/stages.h"
+#include "search/duplicates.h"
+#include "search/search.h"
+#include "store/asset_json.h"
+
+namespace image_engine::cli {
+namespace {
+
+constexpr char kExamples[] = R"(
+Examples:
+  image-engine similar IMG_0042.jpg
+  image-engine similar scan.png --limit 5 --json
+  image-engine similar --text 'a red bicycle against a wall'
+
+Perceptual hashes find the same picture reduced, re-encoded, rotated or mirrored. Where pictures have vectors (a model
+for them is installed), pictures with the same things in them are found, too.)";
+
+constexpr size_t kMostSimilar = 1'000'000;
+// Of what is alike in some way, only what is nearly as near as the nearest is of interest.
+constexpr double kLeastCosine = 0.0;
+
+struct Flags {
+  std::string file, text;
+  size_t limit = 20;
+  int distance = 18;
+  bool print0 = false;
+};
+
+struct Found {
+  std::string path;
+  double score = 0;  // 0…1
+  std::vector<store::Why> why;
+};
+using FoundByAsset = std::map<store::AssetId, Found>;
+
+// FILE is no answer to itself; another file with the same picture is.
+void leave_out(FoundByAsset& found, const std::string& path, const store::CatalogueReader& reader) {
+  const Result<store::AssetId> self = reader.find_asset_by_path(path);
+  if (!self) return;
+  const auto own = found.find(*self);
+  if (own == found.end()) return;
+  if (const Result<store::AssetRecord> record = reader.asset_record(*self))
+    for (const store::KnownFile& file : record->files)
+      if (file.seen.path != path && file.state != store::FileState::kMissing) {
+        own->second.path = file.seen.path;
+        return;
+      }
+  found.erase(own);
+}
+
+void add(FoundByAsset& found, store::AssetId asset, const std::string& path, double score, std::string why) {
+  Found& one = found[asset];
+  one.path = path;
+  one.score = std::max(one.score, score);
+  one.why.push_back({"looks like", std::move(why)});
+}
+
+Status add_by_hash(const Flags& flags, const Context& context, const store::CatalogueReader& reader,
+                   const std::string& path, FoundByAsset& found) {
+  IE_TRY(const std::vector<std::uint64_t> query, pipeline::query_hashes(path, context.config));
+  IE_TRY(const std::vector<search::SimilarPhoto> photos,
+         search::find_similar(reader, pipeline::hash_key(), query, flags.distance, flags.limit + 1));
+  for (const search::SimilarPhoto& photo : photos)
+    add(found, photo.asset, photo.path, 1 - photo.distance / 64.0, fmt::format("{} of 64 bits differ", photo.distance));
+  return {};
+}
+
+// A library without vectors, or whose model is gone, has hashes still: that is a note.
+Status add_by_vector(const Flags& flags, const Context& context, const store::CatalogueReader& reader,
+                     pipeline::SearchModels& models, const std::string& path, FoundByAsset& found) {
+  IE_TRY(const search::PictureMeaning* meaning, models.vectors());
+  if (meaning == nullptr) return {};
+  IE_TRY(const std::vector<float> vector, models.embed_picture(path));
+  IE_TRY(const auto photos, search::similar_to(reader, *meaning, vector, false, flags.limit + 1,
+                                               static_cast<int>(context.config.worker_count())));
+  for (const search::SimilarByVector& photo : photos)
+    if (photo.cosine > kLeastCosine)
+      add(found, photo.asset, photo.path, photo.cosine, fmt::format("vectors at a cosine of {:.2f}", photo.cosine));
+  return {};
+}
+
+Status add_by_text(const Flags& flags, const Context& context, const store::CatalogueReader& reader,
+                   pipeline::SearchModels& models, FoundByAsset& found) {
+  IE_TRY(const search::PictureMeaning* meaning, models.pictures());
+  if (meaning == nullptr) {
+    const std::string reason = models.notes().empty() ? "there are no vectors" : models.notes().back();
+    return fail(ErrorCode::kNotFound, "--text needs pictures' vectors: " + reason);
+  }
+  IE_TRY(const std::vector<float> vector, meaning->embed(flags.text));
+  IE_TRY(const auto photos, search::similar_to(reader, *meaning, vector, true, flags.limit,
+                                               static_cast<int>(context.config.worker_count())));
+  for (const search::SimilarByVector& photo : photos)
+    add(found, photo.asset, photo.path, photo.relevance, fmt::format("the text, at a cosine of {:.2f}", photo.cosine));
+  return {};
+}
+
+std::vector<Found> ranked(FoundByAsset found, size_t limit) {
+  std::vector<Found> list;
+  for (auto& [asset, one] : found) list.push_back(std::move(one));
+  std::ranges::sort(
+      list, [](const Found& a, const Found& b) { return a.score != b.score ? a.score > b.score : a.path < b.path; });
+  if (list.size() > limit) list.resize(limit);
+  return list;
+}
+
+void print(const Context& context, const Flags& flags, const std::vector<Found>& list,
+           const std::vector<std::string>& notes) {
+  nlohmann::json results = nlohmann::json::array();
+  for (const Found& one : list) {
+    if (context.json) {
+      nlohmann::json item = {{"score", std::round(one.score * 10000) / 10000}, {"why", nlohmann::json::array()}};
+      store::put_path(item, one.path);
+      for (const store::Why& why : one.why) item["why"].push_back({{"field", why.field}, {"text", why.text}});
+      results.push_back(std::move(item));
+    } else if (flags.print0) {
+      print_path0(one.path);
+    } else {
+      std::string why;
+      for (const store::Why& part : one.why) why += (why.empty() ? "" : ", ") + part.text;
+      print_line(fmt::format("{:.2f}  {}  {}", one.score, printable(one.path), styled(context, Style::kDim, why)));
+    }
+  }
+  if (context.json) return print_json("similar", {{"results", std::move(results)}, {"notes", notes}});
+  if (flags.print0 || context.quiet) return;
+  for (const std::string& note : notes) print_line(styled(context, Style::kYellow, note));
+  if (list.empty()) print_line("nothing in the catalogue looks like it");
+}
+
+}  // namespace
+
+Action setup_similar(CLI::App& app, Settings&) {
+  auto flags = std::make_shared<Flags>();
+  auto* file = app.add_option("FILE", flags->file, "A picture; it need not be in the catalogue");
+  app.add_option("--text", flags->text, "Pictures that show what this says, instead")
+      ->type_name("TEXT")
+      ->excludes(file);
+  app.add_option("--limit", flags->limit, "How many at most")
+      ->check(CLI::Range(size_t{1}, kMostSimilar))
+      ->capture_default_str()
+      ->type_name("N");
+  app.add_option("--distance", flags->distance, "Bits of 64 by which hashes may differ")
+      ->check(CLI::Range(0, 64))
+      ->capture_default_str();
+  app.add_flag("--print0", flags->print0, "Only paths, each ended by NUL");
+  app.footer(kExamples);
+  return [flags](Context& context) -> Result<int> {
+    if (flags->file.empty() && flags->text.empty())
+      return fail(ErrorCode::kInvalidArgument, "similar needs a FILE, or --text");
+    IE_TRY(const store::CatalogueReader reader, open_reader(context));
+    pipeline::SearchModels models(reader, context.catalogue, models::find_places(context.config.models.folder),
+                                  context.config);
+    FoundByAsset found;
+    std::vector<std::string> notes;
+    if (!flags->text.empty()) {
+      IE_CHECK(add_by_text(*flags, context, reader, models, found));
+    } else {
+      const std::string path = absolute_path(flags->file);
+      IE_CHECK(add_by_hash(*flags, context, reader, path, found));
+      if (const Status added = add_by_vector(*flags, context, reader, models, path, found); !added)
+        notes.push_back(fmt::format("only hashes were compared: {}", added.error().message));
+      leave_out(found, path, reader);
+    }
+    std::ranges::copy(models.notes(), std::back_inserter(notes));
+    print(context, *flags, ranked(std::move(found), flags->limit), notes);
+    return kDone;
+  };
+}
+
+}  // namespace image_engine::cli

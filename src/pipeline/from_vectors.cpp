@@ -1,0 +1,142 @@
+#include "pipeline/from_vectors.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "core/file.h"
+#include "core/progress.h"
+#include "pipeline/model_stages.h"
+#include "pipeline/stages.h"
+
+namespace image_engine::pipeline {
+namespace {
+
+// Words of one run of the sentence model, and of the library at most: the most frequent ones.
+constexpr std::size_t kTagsAtOnce = 64;
+constexpr std::size_t kMostTags = 20'000;
+
+}  // namespace
+
+Result<std::vector<store::AssetId>> FromVectors::without_scene() {
+  const auto& redo = run_.options.redo;
+  const bool all = std::ranges::find(redo, kSceneStage) != redo.end();
+  const std::lock_guard lock(run_.reader_mutex);
+  return run_.reader.assets_without(space_.id, all ? store::StageKey{} : scene_key_);
+}
+
+Status FromVectors::load_scenes(const models::Spec& spec, bool more) {
+  const std::string& named = models_->config().analysis.ml_models.scene_labels;
+  IE_TRY(const vision::SceneLabels labels,
+         vision::SceneLabels::read(named.empty() ? models_->places().scenes : absolute_path(named)));
+  IE_TRY(const double scale, models::number_option(spec, "logit_scale", 100));
+  const std::string params = hash128(fmt::format("{} {} {}", space_.key.params, labels.hash(), scale)).hex();
+  scene_key_ = {kSceneStage, spec.name, spec.version, params};
+  IE_TRY(const std::vector<store::AssetId> lacking, without_scene());
+  if (lacking.empty() && !more) return {};
+  const auto embed = [&](std::span<const std::string> texts) -> Result<std::vector<vision::Embedding>> {
+    IE_TRY(const vision::TextEmbedder embedder, models_->text_embedder(spec));
+    return embedder.embed(texts);
+  };
+  IE_TRY(scorer_, vision::SceneScorer::create_kept(labels, scale, embed, join_path(cache_home(), "inference"), params));
+  return {};
+}
+
+Status FromVectors::open(const store::Space& space, const models::Spec& spec, bool more) {
+  space_ = space;
+  scorer_.reset();
+  labels_.clear();
+  if (run_.asked_for(kSceneStage) && names_scenes(*models_, &spec))
+    if (const Status loaded = load_scenes(spec, more); !loaded)
+      run_.report.notes.push_back(fmt::format("{}: left out: {}", kSceneStage, loaded.error().message));
+  const std::lock_guard lock(run_.reader_mutex);
+  IE_TRY(const std::vector<store::LearnedLabel> learned, run_.reader.learned_labels());
+  for (const store::LearnedLabel& label : learned)
+    if (label.space == space.id && label.object.empty() && !label.weights.empty())
+      labels_.push_back({label.name, {label.weights, static_cast<float>(label.bias)}});
+  return {};
+}
+
+Status FromVectors::keep(store::AssetId asset, std::span<const float> vector) {
+  if (scorer_) {
+    IE_TRY(const std::vector<vision::SceneGuess> guesses, scorer_->score(vector));
+    Finding finding = scene_finding(guesses);
+    IE_CHECK(run_.writer.put_record(asset, {scene_key_, "cpu", "fp32", std::move(finding.data), ""}));
+    IE_CHECK(run_.writer.set_asset_classes(asset, store::TextField::kScene, *finding.scenes));
+  }
+  std::vector<store::FoundClass> found;
+  for (const Label& label : labels_)
+    if (const float confidence = label.head.confidence(vector); confidence >= search::kLeastConfidence)
+      found.push_back({label.name, confidence, {}});
+  if (!found.empty()) IE_CHECK(run_.writer.set_asset_classes(asset, store::TextField::kKeywords, found));
+  return {};
+}
+
+Status FromVectors::catch_up() {
+  if (!scorer_) return {};
+  IE_TRY(const std::vector<store::AssetId> lacking, without_scene());
+  Progress progress("Scenes", lacking.size(), run_.options.progress && !lacking.empty());
+  for (const store::AssetId asset : lacking) {
+    if (run_.cancelled()) break;
+    Result<std::optional<std::vector<std::uint16_t>>> vector = std::nullopt;
+    {
+      const std::lock_guard lock(run_.reader_mutex);
+      vector = run_.reader.vector_of(space_.id, asset);
+    }
+    if (!vector) return fail(vector.error());
+    if (!*vector) continue;
+    IE_CHECK(run_.batch.open());
+    IE_CHECK(keep(asset, vision::from_half(**vector)));
+    run_.renewed.insert(asset);
+    IE_TRY(const bool committed, run_.batch.changed());
+    if (committed) IE_CHECK(run_.announce());
+    progress.add();
+  }
+  IE_CHECK(run_.batch.commit());
+  return run_.announce();
+}
+
+Status embed_tags(Run& run, const InstalledModels& models) {
+  const std::string& wanted = models.config().analysis.ml_models.sentence_model;
+  if (wanted == "none") return {};
+  const Result<const models::Spec*> spec = models.find("sentences", wanted);
+  if (!spec) {
+    if (spec.error().code == ErrorCode::kInvalidArgument) run.report.notes.push_back(spec.error().message);
+    return {};
+  }
+  const std::string model = (*spec)->name + " " + (*spec)->version;
+  std::vector<std::string> lacking;
+  {
+    const std::lock_guard lock(run.reader_mutex);
+    IE_TRY(auto terms, run.reader.terms());
+    IE_TRY(const auto known, run.reader.term_vectors(model));
+    std::set<std::string_view> have;
+    for (const auto& [term, vector] : known) have.insert(term);
+    std::ranges::stable_sort(terms, std::greater<>(), &std::pair<std::string, std::int64_t>::second);
+    if (terms.size() > kMostTags) terms.resize(kMostTags);
+    for (auto& [term, pictures] : terms)
+      if (!have.contains(term)) lacking.push_back(std::move(term));
+  }
+  if (lacking.empty()) return {};
+  const Result<vision::TextEmbedder> embedder = models.text_embedder(**spec);
+  if (!embedder) {
+    run.report.notes.push_back(fmt::format("tags: left out: {}", embedder.error().message));
+    return {};
+  }
+  for (std::size_t from = 0; from < lacking.size() && !run.cancelled(); from += kTagsAtOnce) {
+    const std::span<const std::string> part =
+        std::span(lacking).subspan(from, std::min(kTagsAtOnce, lacking.size() - from));
+    const Result<std::vector<vision::Embedding>> vectors = embedder->embed(part);
+    if (!vectors) {
+      run.report.notes.push_back(fmt::format("tags: left out: {}", vectors.error().message));
+      return {};
+    }
+    std::vector<std::pair<std::string, std::vector<std::uint16_t>>> kept;
+    for (std::size_t i = 0; i < part.size(); ++i) kept.emplace_back(part[i], vision::to_half((*vectors)[i]));
+    IE_CHECK(run.writer.put_term_vectors(model, kept));
+  }
+  return {};
+}
+
+}  // namespace image_engine::pipeline

@@ -1,0 +1,53 @@
+// What follows from a picture's vector alone, without looking at the picture again: scenes, learned labels.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "pipeline/installed_models.h"
+#include "pipeline/run.h"
+#include "search/linear_head.h"
+#include "vision/scenes.h"
+
+namespace image_engine::pipeline {
+
+class FromVectors {
+ public:
+  FromVectors(Run& run, std::shared_ptr<const InstalledModels> models) : run_(run), models_(std::move(models)) {}
+
+  // Of this space, whose vectors `spec` makes: labels that were learned in it and, where the configuration wants them
+  // so, scenes, if there is something to do for them (`more`: vectors are to come). What cannot be had is a note.
+  Status open(const store::Space& space, const models::Spec& spec, bool more);
+
+  [[nodiscard]] const store::Space& space() const { return space_; }
+
+  // Writes what follows from a new vector. The sink's.
+  Status keep(store::AssetId asset, std::span<const float> vector);
+
+  // Scenes of all pictures of the space that lack one.
+  Status catch_up();
+
+ private:
+  Status load_scenes(const models::Spec& spec, bool more);
+  Result<std::vector<store::AssetId>> without_scene();
+
+  Run& run_;
+  std::shared_ptr<const InstalledModels> models_;
+  store::Space space_;
+  std::optional<vision::SceneScorer> scorer_;
+  store::StageKey scene_key_;
+  struct Label {
+    std::string name;
+    search::LinearHead head;
+  };
+  std::vector<Label> labels_;
+};
+
+// With tags' vectors, `search` finds tags that mean what a query says. Made for tags that lack them, where a model for
+// sentences is installed.
+Status embed_tags(Run& run, const InstalledModels& models);
+
+}  // namespace image_engine::pipeline

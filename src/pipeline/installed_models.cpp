@@ -1,0 +1,98 @@
+#include "pipeline/installed_models.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <thread>
+
+#include "core/file.h"
+#include "core/text.h"
+#include "preprocess/tokenizer.h"
+#include "vision/objects.h"
+
+namespace image_engine::pipeline {
+namespace {
+
+// Smooth and fine detail of every brightness and hue: what the precisions of a model are compared on.
+Image test_card() {
+  constexpr std::uint32_t kEdge = 640;
+  Image image{kEdge, kEdge, std::vector<std::uint8_t>(size_t{kEdge} * kEdge * 3)};
+  for (std::uint32_t y = 0; y < kEdge; ++y)
+    for (std::uint32_t x = 0; x < kEdge; ++x)
+      for (std::uint32_t c = 0; c < 3; ++c) {
+        const double wave = std::sin(x * (c + 1) / 23.0) * std::cos(y * (3 - c) / 31.0);
+        const double grain = ((x * 7919U + y * 104729U + c * 31U) % 97U) / 97.0;
+        image.pixels[(size_t{y} * kEdge + x) * 3 + c] =
+            static_cast<std::uint8_t>(127.5 + 100 * wave + 27 * (grain - 0.5));
+      }
+  return image;
+}
+
+std::string precision_folder() { return join_path(cache_home(), "inference"); }
+
+}  // namespace
+
+store::StageKey model_key(const char* stage, const models::Spec& spec) {
+  return {stage, spec.name, spec.version, models::spec_params(spec)};
+}
+
+InstalledModels::InstalledModels(models::Places places, Config config, models::Catalogue catalogue)
+    : places_(std::move(places)),
+      config_(std::move(config)),
+      catalogue_(std::move(catalogue)),
+      store_(places_.root, places_.packed) {}
+
+Result<InstalledModels> InstalledModels::open(const models::Places& places, const Config& config) {
+  IE_TRY(models::Catalogue catalogue, models::Catalogue::load(places.shipped, places.added));
+  return InstalledModels(places, config, std::move(catalogue));
+}
+
+Result<const models::Spec*> InstalledModels::find(std::string_view task, const std::string& wanted) const {
+  IE_TRY(const models::Choice choice, models::choose(catalogue_, store_, task, wanted));
+  if (choice.spec != nullptr) return choice.spec;
+  return fail(ErrorCode::kNotFound,
+              fmt::format("no model is installed: image-engine models pull {}", choice.missing->name));
+}
+
+const models::Spec* InstalledModels::find(std::string_view task, const store::StageKey& key) const {
+  for (const models::Spec& spec : catalogue_.specs())
+    if (spec.task == task && model_key(key.stage.c_str(), spec) == key &&
+        store_.presence(spec) == models::Presence::kInstalled)
+      return &spec;
+  return nullptr;
+}
+
+Result<infer::Chosen> InstalledModels::picture_session(const models::Spec& spec, int threads) const {
+  IE_TRY(const preprocess::Plan plan, vision::plan_of(spec));
+  const auto canary = [&](const infer::Session&) -> Result<std::vector<Tensor>> {
+    const Image card = test_card();
+    IE_TRY(preprocess::Prepared prepared, preprocess::prepare(plan, {card.width, card.height, card.pixels}));
+    return std::vector{std::move(prepared.tensor)};
+  };
+  infer::SessionOptions options;
+  // The pipeline looks at several pictures at once; cores that it leaves idle work inside one.
+  const int idle = std::max(1, static_cast<int>(std::thread::hardware_concurrency() / config_.worker_count()));
+  options.threads = threads > 0 ? threads : idle;
+  return infer::choose_precision(spec, store_, options, canary, precision_folder());
+}
+
+Result<vision::ImageEmbedder> InstalledModels::image_embedder(const models::Spec& spec, int threads) const {
+  IE_TRY(infer::Chosen chosen, picture_session(spec, threads));
+  return vision::ImageEmbedder::create(spec, std::move(chosen.session));
+}
+
+Result<vision::TextEmbedder> InstalledModels::text_embedder(const models::Spec& spec) const {
+  if (spec.text.tokenizer.empty())
+    return fail(ErrorCode::kNotFound, fmt::format("the model {} knows nothing of text", spec.name));
+  const models::Spec tower = vision::text_tower(spec);
+  infer::SessionOptions options;
+  options.threads = static_cast<int>(config_.worker_count());
+  const std::string folder = store_.found_in(spec);
+  IE_TRY(auto tokenizer, preprocess::Tokenizer::create(spec.text.tokenizer, join_path(folder, spec.text.vocabulary)));
+  const auto canaries = [&](const infer::Session& session) { return vision::text_canaries(spec, session, *tokenizer); };
+  IE_TRY(infer::Chosen chosen, infer::choose_precision(tower, store_, options, canaries, precision_folder()));
+  return vision::TextEmbedder::create(spec, std::move(chosen.session), std::move(tokenizer));
+}
+
+}  // namespace image_engine::pipeline

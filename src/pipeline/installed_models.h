@@ -1,0 +1,50 @@
+// The models of this machine, and how they are made ready to run.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/config.h"
+#include "core/result.h"
+#include "infer/choose.h"
+#include "models/catalogue.h"
+#include "models/places.h"
+#include "models/store.h"
+#include "store/types.h"
+#include "vision/embedder.h"
+
+namespace image_engine::pipeline {
+
+class InstalledModels {
+ public:
+  // Fails when the catalogue of models cannot be read. `places` and `config` are copied.
+  static Result<InstalledModels> open(const models::Places& places, const Config& config);
+
+  // The installed model for a task. kNotFound says what would install one, kInvalidArgument that `wanted` is none.
+  // Specs live as long as this.
+  [[nodiscard]] Result<const models::Spec*> find(std::string_view task, const std::string& wanted) const;
+  // The installed model whose records of a stage have this key; null when there is none.
+  [[nodiscard]] const models::Spec* find(std::string_view task, const store::StageKey& key) const;
+
+  // The graph that looks at pictures, at the precision that suits this machine; `threads` inside one run, 0: what the
+  // pipeline's workers leave.
+  [[nodiscard]] Result<infer::Chosen> picture_session(const models::Spec& spec, int threads = 0) const;
+  // The text tower. kNotFound when the model has none.
+  [[nodiscard]] Result<vision::TextEmbedder> text_embedder(const models::Spec& spec) const;
+  [[nodiscard]] Result<vision::ImageEmbedder> image_embedder(const models::Spec& spec, int threads = 0) const;
+
+  [[nodiscard]] const Config& config() const { return config_; }
+  [[nodiscard]] const models::Places& places() const { return places_; }
+
+ private:
+  InstalledModels(models::Places places, Config config, models::Catalogue catalogue);
+  models::Places places_;
+  Config config_;
+  models::Catalogue catalogue_;
+  models::Store store_;
+};
+
+// The key of a stage that this model does.
+store::StageKey model_key(const char* stage, const models::Spec& spec);
+
+}  // namespace image_engine::pipeline

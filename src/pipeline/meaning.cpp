@@ -1,0 +1,94 @@
+#include "pipeline/meaning.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "pipeline/labels.h"
+#include "pipeline/stages.h"
+
+namespace image_engine::pipeline {
+
+Result<std::vector<PictureStage>> Meaning::choose() {
+  std::vector<store::Space> spaces;
+  {
+    const std::lock_guard lock(run_.reader_mutex);
+    IE_TRY(spaces, run_.reader.spaces(kEmbeddingStage));
+  }
+  Result<InstalledModels> models = InstalledModels::open(run_.options.models, run_.options.config);
+  if (!models) {
+    run_.report.notes.push_back("models: left out: " + models.error().message);
+    return std::vector<PictureStage>{};
+  }
+  models_ = std::make_shared<const InstalledModels>(std::move(*models));
+  chosen_ = model_stages(models_, spaces, run_.options.upgrade_embedding);
+  std::ranges::copy(chosen_.notes, std::back_inserter(run_.report.notes));
+  return std::move(chosen_.stages);
+}
+
+Result<std::optional<store::Space>> Meaning::space_of(const models::Spec& spec) {
+  const std::lock_guard lock(run_.reader_mutex);
+  IE_TRY(const std::vector<store::Space> spaces, run_.reader.spaces(kEmbeddingStage));
+  const auto space = std::ranges::find(spaces, model_key(kEmbeddingStage, spec), &store::Space::key);
+  return space == spaces.end() ? std::nullopt : std::optional(*space);
+}
+
+Status Meaning::begin(const std::vector<PictureStage>& stages) {
+  for (const PictureStage& stage : stages)
+    if (stage.dimensions > 0 && stage.look) {
+      IE_TRY(const store::Space space, run_.writer.open_space(stage.key, stage.dimensions));
+      spaces_[stage.key] = space.id;
+    }
+  if (chosen_.active == nullptr) return {};
+  IE_TRY(const std::optional<store::Space> active, space_of(*chosen_.active));
+  if (!active) return {};
+  active_ = active->id;
+  follows_.emplace(run_, models_);
+  return follows_->open(*active, *chosen_.active, spaces_.contains(active->key));
+}
+
+Status Meaning::keep(store::AssetId asset, const store::StageKey& key, std::span<const float> vector) {
+  const store::SpaceId space = spaces_.at(key);
+  IE_CHECK(run_.writer.put_vector(asset, space, vision::to_half(vector)));
+  return space == active_ && follows_ ? follows_->keep(asset, vector) : Status{};
+}
+
+// Search goes on with the old model until every picture that can be embedded has its vector of the new one.
+Status Meaning::change_model() {
+  IE_TRY(const std::optional<store::Space> next, space_of(*chosen_.next));
+  if (!next) return {};
+  store::PendingQuery query;
+  query.stages = {{next->key, MediaKind::kPhoto}};
+  query.gates = {metadata_key(), content_key(), decode_key()};
+  IE_TRY(const std::vector<store::PendingFile> waiting, run_.writer.pending(query));
+  const auto pictures = std::ranges::count_if(waiting, [](const store::PendingFile& file) {
+    return std::ranges::find(file.stages, kEmbeddingStage) != file.stages.end();
+  });
+  if (pictures > 0) {
+    run_.report.notes.push_back(
+        fmt::format("embedding: {} pictures elsewhere are not yet embedded with {}: search uses the model from before "
+                    "until `analyze --upgrade embedding` has been through their folders, too",
+                    pictures, chosen_.next->name));
+    return {};
+  }
+  IE_CHECK(run_.writer.activate_space(next->id));
+  active_ = next->id;
+  run_.report.notes.push_back(fmt::format("embedding: search now uses {}", chosen_.next->name));
+  follows_.emplace(run_, models_);
+  IE_CHECK(follows_->open(*next, *chosen_.next, false));
+  IE_CHECK(follows_->catch_up());
+  return relearn_labels(run_, *models_, *next);
+}
+
+Status Meaning::finish() {
+  if (models_ == nullptr) return {};
+  if (follows_) {
+    IE_CHECK(follows_->catch_up());
+    IE_CHECK(catch_up_object_labels(run_, *models_, follows_->space()));
+  }
+  if (chosen_.next != nullptr && run_.asked_for(kEmbeddingStage) && !run_.cancelled()) IE_CHECK(change_model());
+  const bool compares_text = chosen_.active != nullptr && !chosen_.active->text.tokenizer.empty();
+  return compares_text || run_.cancelled() ? Status{} : embed_tags(run_, *models_);
+}
+
+}  // namespace image_engine::pipeline

@@ -1,0 +1,42 @@
+// What models find in the pictures of a run, and the vectors that search works with.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "pipeline/from_vectors.h"
+#include "pipeline/model_stages.h"
+#include "pipeline/run.h"
+
+namespace image_engine::pipeline {
+
+// The sink's thread only.
+class Meaning {
+ public:
+  explicit Meaning(Run& run) : run_(run) {}
+
+  // The stages whose models are installed; what is left out is a note of the run.
+  Result<std::vector<PictureStage>> choose();
+  // Before pictures come: `stages` are those of the run, loaded where there is something to do.
+  Status begin(const std::vector<PictureStage>& stages);
+  // A vector of the space of that key, and what follows from it.
+  Status keep(store::AssetId asset, const store::StageKey& key, std::span<const float> vector);
+  // After the last picture: scenes by labels that have changed, the change to another model, tags' vectors.
+  Status finish();
+
+ private:
+  Result<std::optional<store::Space>> space_of(const models::Spec& spec);
+  Status change_model();
+
+  Run& run_;
+  std::shared_ptr<const InstalledModels> models_;
+  ModelStages chosen_;
+  std::map<store::StageKey, store::SpaceId> spaces_;
+  store::SpaceId active_ = 0;
+  std::optional<FromVectors> follows_;
+};
+
+}  // namespace image_engine::pipeline

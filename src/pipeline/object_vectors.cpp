@@ -1,0 +1,169 @@
+#include "pipeline/object_vectors.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+
+#include "core/file.h"
+#include "core/progress.h"
+#include "pipeline/analyze.h"
+#include "pipeline/parallel.h"
+#include "pipeline/stages.h"
+#include "vision/embedder.h"
+#include "worker/pool.h"
+
+namespace image_engine::pipeline {
+namespace {
+
+constexpr char kObjectVectorsStage[] = "object_vectors";
+// Objects of a picture, the largest first; a crowd's smallest are nobody's dog.
+constexpr std::size_t kMostObjects = 8;
+// Pixels of the working picture: less shows nothing to tell one from another.
+constexpr double kLeastSide = 16;
+// What is around an object helps to see it: this share of its longer side is added on each side.
+constexpr double kMargin = 0.1;
+// The longer edge of the picture that objects are cut out of.
+constexpr std::uint32_t kEdge = 1600;
+
+struct Work {
+  store::AssetId asset = 0;
+  std::string path;
+  std::vector<Box> boxes;
+};
+
+struct Thing {
+  std::string name;
+  Box box;
+};
+
+// What the newest record of the detector says.
+std::vector<Thing> things_of(const store::AssetRecord& record) {
+  std::vector<Thing> things;
+  const store::Record* newest = nullptr;
+  for (const store::Record& one : record.records)
+    if (one.key.stage == kObjectsStage && (newest == nullptr || one.created >= newest->created)) newest = &one;
+  if (newest == nullptr) return things;
+  const nlohmann::json data = nlohmann::json::parse(newest->data, nullptr, false);
+  if (!data.is_object() || !data.contains("objects") || !data["objects"].is_array()) return things;
+  for (const nlohmann::json& thing : data["objects"]) {
+    if (!thing.is_object() || !thing.contains("object") || !thing["object"].is_string() || !thing.contains("bbox"))
+      continue;
+    const nlohmann::json& b = thing["bbox"];
+    if (b.is_array() && b.size() == 4 &&
+        std::all_of(b.begin(), b.end(), [](const nlohmann::json& n) { return n.is_number(); }))
+      things.push_back({thing["object"], {b[0].get<float>(), b[1].get<float>(), b[2].get<float>(), b[3].get<float>()}});
+  }
+  return things;
+}
+
+// The largest ones first.
+std::vector<Box> boxes_of(const store::AssetRecord& record, const std::string& object) {
+  std::vector<Box> boxes;
+  for (const Thing& thing : things_of(record))
+    if (thing.name == object) boxes.push_back(thing.box);
+  std::ranges::stable_sort(boxes, std::greater<>(), [](const Box& box) { return box.width * box.height; });
+  if (boxes.size() > kMostObjects) boxes.resize(kMostObjects);
+  return boxes;
+}
+
+// The part of `picture` that shows the box, with its margin, as near to a square as the picture allows.
+std::optional<Image> cut_out(const ImageView& picture, const Box& box, double scale_x, double scale_y) {
+  const double width = box.width * scale_x, height = box.height * scale_y;
+  if (std::min(width, height) < kLeastSide) return std::nullopt;
+  const double side = std::max(width, height) * (1 + 2 * kMargin);
+  const double centre_x = (box.x + box.width / 2) * scale_x, centre_y = (box.y + box.height / 2) * scale_y;
+  const auto edge = [](double at, std::uint32_t end) {
+    return static_cast<std::uint32_t>(std::clamp(std::round(at), 0.0, static_cast<double>(end)));
+  };
+  const std::uint32_t left = edge(centre_x - side / 2, picture.width), right = edge(centre_x + side / 2, picture.width);
+  const std::uint32_t top = edge(centre_y - side / 2, picture.height),
+                      bottom = edge(centre_y + side / 2, picture.height);
+  if (right <= left || bottom <= top) return std::nullopt;
+  Image crop{right - left, bottom - top, {}};
+  crop.pixels.reserve(size_t{crop.width} * crop.height * 3);
+  for (std::uint32_t y = top; y < bottom; ++y) {
+    const auto row = picture.pixels.begin() + static_cast<std::ptrdiff_t>((size_t{y} * picture.width + left) * 3);
+    crop.pixels.insert(crop.pixels.end(), row, row + static_cast<std::ptrdiff_t>(size_t{crop.width} * 3));
+  }
+  return crop;
+}
+
+Result<std::vector<store::ObjectVector>> look(worker::Pool& pool, const vision::ImageEmbedder& embedder,
+                                              const Work& work, const std::string& object) {
+  IE_TRY(const UniqueFd media, open_regular(work.path));
+  worker::Task task;
+  task.media_fd = media.get();
+  task.operations = worker::kDecode;
+  task.max_edge = kEdge;
+  worker::Lease lease = pool.lease();
+  IE_TRY(const worker::Reply reply, lease.run(task));
+  if (!reply.picture) return fail(reply.picture.error());
+  const ImageView picture = lease.pixels(*reply.picture);
+  const double scale_x = 1.0 * picture.width / std::max(1U, reply.picture->full_width);
+  const double scale_y = 1.0 * picture.height / std::max(1U, reply.picture->full_height);
+  std::vector<store::ObjectVector> vectors;
+  for (const Box& box : work.boxes) {
+    const std::optional<Image> crop = cut_out(picture, box, scale_x, scale_y);
+    if (!crop) continue;
+    IE_TRY(const vision::Embedding vector, embedder.embed({crop->width, crop->height, crop->pixels}));
+    vectors.push_back({work.asset, object, box, vision::to_half(vector)});
+  }
+  return vectors;
+}
+
+Result<std::vector<Work>> find_work(const ObjectVectorJob& job, const store::StageKey& key) {
+  store::AssetQuery query;
+  query.filters.push_back({store::ObjectsCondition{job.object}, false});
+  query.limit = std::numeric_limits<std::size_t>::max();
+  IE_TRY(const store::FoundAssets found, job.reader.find(query));
+  std::vector<Work> all;
+  for (const store::FoundAsset& asset : found.assets) {
+    if (asset.state != store::FileState::kPresent) continue;
+    if (!job.only.empty() && std::ranges::find(job.only, asset.id) == job.only.end()) continue;
+    IE_TRY(const store::AssetRecord record, job.reader.asset_record(asset.id, asset.path));
+    if (std::ranges::find(record.records, key, &store::Record::key) != record.records.end()) continue;
+    all.push_back({asset.id, asset.path, boxes_of(record, job.object)});
+  }
+  return all;
+}
+
+}  // namespace
+
+std::vector<std::string> object_names(const store::AssetRecord& record) {
+  std::set<std::string> names;
+  for (const Thing& thing : things_of(record)) names.insert(thing.name);
+  return {names.begin(), names.end()};
+}
+
+Result<std::size_t> embed_objects(const ObjectVectorJob& job) {
+  const store::StageKey key{kObjectVectorsStage, job.space.key.model, "1",
+                            hash128(job.space.key.version + " " + job.space.key.params + " " + job.object).hex()};
+  IE_TRY(const std::vector<Work> work, find_work(job, key));
+  if (work.empty()) return 0;
+  const models::Spec* spec = job.models.find("embedding", job.space.key);
+  if (spec == nullptr)
+    return fail(ErrorCode::kNotFound, fmt::format("{}, whose vectors the library has, is not installed: "
+                                                  "image-engine models pull {}",
+                                                  job.space.key.model, job.space.key.model));
+  IE_TRY(const vision::ImageEmbedder embedder, job.models.image_embedder(*spec));
+  IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(pool_options(job.models.config())));
+  Progress progress("Objects", work.size(), job.progress);
+  IE_CHECK(parallel_files(
+      work.size(), pool->options().workers,
+      [&](std::size_t index) { return look(*pool, embedder, work[index], job.object); },
+      [&](std::size_t index, const Result<std::vector<store::ObjectVector>>& vectors) -> Status {
+        progress.add();
+        if (!vectors) return {};
+        IE_CHECK(job.writer.set_object_vectors(job.space.id, work[index].asset, job.object, *vectors));
+        return job.writer.put_record(work[index].asset,
+                                     {key, "cpu", "", nlohmann::json{{"vectors", vectors->size()}}.dump(), ""});
+      },
+      job.cancelled));
+  return progress.done();
+}
+
+}  // namespace image_engine::pipeline

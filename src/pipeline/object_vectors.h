@@ -1,0 +1,33 @@
+// Vectors of single objects, cut out of the pictures in which a detector found them.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/result.h"
+#include "pipeline/installed_models.h"
+#include "store/catalogue.h"
+
+namespace image_engine::pipeline {
+
+struct ObjectVectorJob {
+  const store::CatalogueReader& reader;
+  store::CatalogueWriter& writer;
+  const InstalledModels& models;
+  store::Space space;                // whose model embeds
+  std::string object;                // the detector's name for them
+  std::vector<store::AssetId> only;  // these pictures; empty: all that have such an object
+  bool progress = false;
+  std::function<bool()> cancelled;
+};
+
+// Embeds the objects of each picture that has some and has not been through this. Pictures that cannot be decoded are
+// left out (`analyze` has them in its ledger). Gives the number of pictures that were looked at. Cut short by
+// `cancelled`, what is done is kept.
+Result<std::size_t> embed_objects(const ObjectVectorJob& job);
+
+// The names of what a detector found in a picture, each once.
+std::vector<std::string> object_names(const store::AssetRecord& record);
+
+}  // namespace image_engine::pipeline

@@ -1,0 +1,134 @@
+#include "pipeline/search_models.h"
+
+#include <fmt/format.h>
+
+#include "pipeline/query_picture.h"
+#include "pipeline/stages.h"
+
+namespace image_engine::pipeline {
+namespace {
+
+constexpr char kAdvice[] =
+    "only words were compared: to search by what pictures show, install a model (image-engine models pull "
+    "clip-vit-b-32) and run analyze again";
+
+// The prior that the spec's options say, else the one of its kind.
+Result<search::CosinePrior> prior_of(const models::Spec& spec, search::CosinePrior prior) {
+  const struct {
+    const char* option;
+    double& value;
+  } options[] = {{"relevance_mean", prior.mean},
+                 {"relevance_deviation", prior.deviation},
+                 {"relevance_gap", prior.gap},
+                 {"relevance_related_deviation", prior.related_deviation}};
+  for (const auto& [option, value] : options) {
+    IE_TRY(value, models::number_option(spec, option, value));
+  }
+  if (!(prior.deviation > 0) || !(prior.related_deviation > 0) || !(prior.gap > 0))
+    return fail(
+        ErrorCode::kInvalidArgument,
+        fmt::format("model {}: relevance_deviation, relevance_gap and relevance_related_deviation must be over 0",
+                    spec.name));
+  return prior;
+}
+
+search::EmbedText embed_with(const std::optional<vision::TextEmbedder>& embedder) {
+  return [&embedder](std::string_view text) { return embedder->embed(text); };
+}
+
+}  // namespace
+
+SearchModels::SearchModels(const store::CatalogueReader& reader, std::string catalogue, models::Places places,
+                           Config config)
+    : reader_(reader), catalogue_(std::move(catalogue)), places_(std::move(places)), config_(std::move(config)) {}
+
+Result<const InstalledModels*> SearchModels::models() {
+  if (!models_) {
+    IE_TRY(models_, InstalledModels::open(places_, config_));
+  }
+  return &*models_;
+}
+
+Status SearchModels::open(const char* stage, Opened& opened) {
+  if (opened.index) return {};
+  IE_TRY(const std::vector<store::Space> spaces, reader_.spaces(stage));
+  if (spaces.empty() || !spaces.front().active || spaces.front().vectors == 0) return {};
+  opened.space = spaces.front();
+  IE_TRY(opened.index, search::VectorIndex::open(reader_, catalogue_, opened.space, &notes_));
+  opened.meaning.index = &*opened.index;
+  return {};
+}
+
+Result<const search::PictureMeaning*> SearchModels::vectors() {
+  IE_CHECK(open(kFeaturesStage, features_));
+  if (features_.index) return &features_.meaning;
+  IE_CHECK(open(kEmbeddingStage, embedding_));
+  return embedding_.index ? &embedding_.meaning : nullptr;
+}
+
+Result<const search::PictureMeaning*> SearchModels::pictures() {
+  if (embedding_.meaning.embed) return &embedding_.meaning;
+  IE_CHECK(open(kEmbeddingStage, embedding_));
+  const store::StageKey& key = embedding_.space.key;
+  if (!embedding_.index) {
+    // With tags' vectors there is meaning of another kind.
+    IE_TRY(const search::TagMeaning* tags, this->tags());
+    if (tags == nullptr) notes_.emplace_back(kAdvice);
+    return nullptr;
+  }
+  IE_TRY(const InstalledModels* installed, models());
+  const models::Spec* spec = installed->find("embedding", key);
+  if (spec == nullptr || spec->text.tokenizer.empty()) {
+    notes_.push_back(spec != nullptr
+                         ? fmt::format("only words were compared: {} knows nothing of text", spec->name)
+                         : fmt::format("only words were compared: the pictures' vectors are of {}, which is not "
+                                       "installed: image-engine models pull {}",
+                                       key.model, key.model));
+    return nullptr;
+  }
+  IE_TRY(embedding_.meaning.prior, prior_of(*spec, search::kClipPrior));
+  IE_TRY(text_, installed->text_embedder(*spec));
+  embedding_.meaning.embed = embed_with(text_);
+  return &embedding_.meaning;
+}
+
+Result<const search::TagMeaning*> SearchModels::tags() {
+  if (tags_.embed) return &tags_;
+  const std::string& wanted = config_.analysis.ml_models.sentence_model;
+  if (wanted == "none") return nullptr;
+  IE_TRY(const InstalledModels* installed, models());
+  const Result<const models::Spec*> spec = installed->find("sentences", wanted);
+  if (!spec) return nullptr;
+  IE_TRY(const auto terms, reader_.term_vectors((*spec)->name + " " + (*spec)->version));
+  if (terms.empty()) return nullptr;
+  for (const auto& [term, vector] : terms) tags_.terms.emplace_back(term, vision::from_half(vector));
+  IE_TRY(tags_.prior, prior_of(**spec, search::kSentencePrior));
+  IE_TRY(sentences_, installed->text_embedder(**spec));
+  tags_.embed = embed_with(sentences_);
+  return &tags_;
+}
+
+Result<std::vector<float>> SearchModels::embed_picture(const std::string& path) {
+  const bool features = features_.index.has_value();
+  const store::Space& space = features ? features_.space : embedding_.space;
+  if (const Result<store::AssetId> asset = reader_.find_asset_by_path(path)) {
+    IE_TRY(const auto vector, reader_.vector_of(space.id, *asset));
+    if (vector) return vision::from_half(*vector);
+  }
+  IE_TRY(const InstalledModels* installed, models());
+  const models::Spec* spec = installed->find(features ? "features" : "embedding", space.key);
+  if (spec == nullptr)
+    return fail(ErrorCode::kNotFound,
+                fmt::format("{}, whose vectors the library has, is not installed: image-engine models pull {}",
+                            space.key.model, space.key.model));
+  IE_TRY(const vision::ImageEmbedder embedder,
+         installed->image_embedder(*spec, static_cast<int>(config_.worker_count())));
+  std::vector<float> vector;
+  IE_CHECK(look_at(path, config_, preprocess::wanted_edge(embedder.plan()), [&](const ImageView& picture) -> Status {
+    IE_TRY(vector, embedder.embed(picture));
+    return {};
+  }));
+  return vector;
+}
+
+}  // namespace image_engine::pipeline
