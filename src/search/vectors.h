@@ -45,6 +45,9 @@ class VectorIndex {
   // file was made anew. Several programs may do this at once.
   static Result<VectorIndex> open(const store::CatalogueReader& reader, const std::string& catalogue,
                                   const store::Space& space, std::vector<std::string>* notes = nullptr);
+  // Whether the whole side file is sound. kNotFound: there is none. kCorrupt: it is damaged or of another space; open()
+  // makes it anew.
+  static Status check(const std::string& catalogue, const store::Space& space);
   VectorIndex(VectorIndex&&) noexcept;
   VectorIndex& operator=(VectorIndex&&) noexcept;
   ~VectorIndex();
@@ -59,12 +62,14 @@ class VectorIndex {
   // Each vector, in no order: (asset, its numbers as f16). Thread-safe.
   template <typename F>
   void for_each(F&& f) const {
-    for (std::size_t row = 0; row < size(); ++row) f(asset_at(row), vector_at(row));
+    for (std::size_t row = 0; row < rows(); ++row)
+      if (asset_at(row) > 0) f(asset_at(row), vector_at(row));
   }
 
  private:
   struct State;
   explicit VectorIndex(std::unique_ptr<State> state);
+  [[nodiscard]] std::size_t rows() const;  // those of removed vectors, whose asset is 0, included
   [[nodiscard]] store::AssetId asset_at(std::size_t row) const;
   [[nodiscard]] std::span<const std::uint16_t> vector_at(std::size_t row) const;
   std::unique_ptr<State> state_;
