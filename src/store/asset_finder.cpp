@@ -59,9 +59,10 @@ IdSet AssetFinder::allowed(const AssetQuery& query, Conditions& conditions) {
     restricted ? result.keep(set) : result.add(set);
     restricted = true;
   }
-  // Words only find assets that are there; without them all is listed.
-  if (!restricted && !query.words.empty()) result.insert_all();
-  if (!restricted && query.words.empty())
+  // Words only find assets that are there; without them, or for something else to find among, all is listed.
+  const bool only_words = !query.words.empty() && !query.more;
+  if (!restricted && only_words) result.insert_all();
+  if (!restricted && !only_words)
     for (auto row = connection_.query("SELECT id FROM assets"); row.next();) result.insert(row.integer(0));
   for (const Filter& filter : query.filters)
     if (filter.negated) result.remove(conditions.matching(filter.condition));
