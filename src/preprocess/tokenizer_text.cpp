@@ -5,13 +5,13 @@
 #include <unicode/uchar.h>
 #include <unicode/utf8.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <iterator>
 
 namespace image_engine::preprocess {
 namespace {
 
-constexpr std::uint32_t kNumbers = U_GC_N_MASK;
-constexpr std::uint32_t kPunctuation = U_GC_P_MASK;
 constexpr std::uint32_t kOther = U_GC_CC_MASK | U_GC_CF_MASK | U_GC_CO_MASK;
 
 UChar32 code_point(char32_t character) { return static_cast<UChar32>(character); }
@@ -20,7 +20,17 @@ bool is_any(char32_t character, std::uint32_t categories) {
   return (U_GET_GC_MASK(code_point(character)) & categories) != 0;
 }
 
+// The characters of Unicode 8 that are of another category since.
+struct Former {
+  char32_t character;
+  std::uint32_t category;
+};
+constexpr Former kFormer[] = {{0x166D, U_GC_PO_MASK}, {0x1734, U_GC_MN_MASK}, {0x1885, U_GC_LO_MASK},
+                              {0x1886, U_GC_LO_MASK}, {0xA9BD, U_GC_MC_MASK}, {0x111C9, U_GC_PO_MASK}};
+
 bool is_any_of_unicode_8(char32_t character, std::uint32_t categories) {
+  const auto* const former = std::ranges::find(kFormer, character, &Former::character);
+  if (former != std::end(kFormer)) return (former->category & categories) != 0;
   if (!is_any(character, categories)) return false;
   UVersionInfo age;
   u_charAge(code_point(character), age);
@@ -78,8 +88,8 @@ void append_character(std::string& text, char32_t character) {
 
 bool is_space(char32_t character) { return u_isUWhiteSpace(code_point(character)) != 0; }
 bool is_letter(char32_t character) { return is_any(character, U_GC_L_MASK); }
-bool is_number(char32_t character) { return is_any(character, kNumbers); }
-bool is_punctuation(char32_t character) { return is_any_of_unicode_8(character, kPunctuation); }
+bool is_number(char32_t character) { return is_any(character, U_GC_N_MASK); }
+bool is_punctuation(char32_t character) { return is_any_of_unicode_8(character, U_GC_P_MASK); }
 bool is_nonspacing_mark(char32_t character) { return is_any_of_unicode_8(character, U_GC_MN_MASK); }
 bool is_other(char32_t character) { return is_any_of_unicode_8(character, kOther); }
 
