@@ -81,11 +81,17 @@ struct Prepared {
   Tensor tensor;  // [1, 3, H, W] or [1, H, W, 3]
   Placement placement;
 };
+// The size of the whole photo that a picture was reduced from; zeros: the picture is the photo.
+struct FullSize {
+  std::uint32_t width = 0, height = 0;
+};
+// `full` decides where what lies in the input, so that rounding a reduced picture's edges shifts nothing.
 // Errors: kInvalidArgument for an empty picture or a plan out of its ranges. Thread-safe.
-Result<Prepared> prepare(const Plan& plan, const ImageView& picture);
+Result<Prepared> prepare(const Plan& plan, const ImageView& picture, FullSize full = {});
 
 // The same into one item of a batch: `out` has 3 × H × W elements of the plan's type.
-Result<Placement> prepare_into(const Plan& plan, const ImageView& picture, std::span<std::byte> out);
+Result<Placement> prepare_into(const Plan& plan, const ImageView& picture, std::span<std::byte> out,
+                               FullSize full = {});
 
 // The longer edge that a decoded picture should at least have so that this plan loses nothing it could show. Where the
 // short edge counts (all but kLetterbox), pictures up to 2:1 are meant.

@@ -93,6 +93,10 @@ Status check_picture(const ImageView& picture) {
   return {};
 }
 
+Size size_of(const ImageView& picture, FullSize full) {
+  return full.width != 0 && full.height != 0 ? Size{full.width, full.height} : Size{picture.width, picture.height};
+}
+
 template <typename T>
 void write(const Plan& plan, const ImageView& picture, const Geometry& geometry, std::span<std::byte> out) {
   PixelWriter<T> writer(plan, geometry.input, {reinterpret_cast<T*>(out.data()), out.size() / sizeof(T)});
@@ -141,10 +145,10 @@ InputSize input_size(const Plan& plan, std::uint32_t picture_width, std::uint32_
   return geometry_of(plan, {std::max(1U, picture_width), std::max(1U, picture_height)}).input;
 }
 
-Result<Prepared> prepare(const Plan& plan, const ImageView& picture) {
+Result<Prepared> prepare(const Plan& plan, const ImageView& picture, FullSize full) {
   IE_CHECK(check_plan(plan));
   IE_CHECK(check_picture(picture));
-  const Geometry geometry = geometry_of(plan, {picture.width, picture.height});
+  const Geometry geometry = geometry_of(plan, size_of(picture, full));
   const std::int64_t width = geometry.input.width, height = geometry.input.height;
   const bool planes = plan.layout == Layout::kNchw;
   Prepared prepared{Tensor::zeros(plan.type, planes ? std::vector<std::int64_t>{1, 3, height, width}
@@ -154,10 +158,10 @@ Result<Prepared> prepare(const Plan& plan, const ImageView& picture) {
   return prepared;
 }
 
-Result<Placement> prepare_into(const Plan& plan, const ImageView& picture, std::span<std::byte> out) {
+Result<Placement> prepare_into(const Plan& plan, const ImageView& picture, std::span<std::byte> out, FullSize full) {
   IE_CHECK(check_plan(plan));
   IE_CHECK(check_picture(picture));
-  const Geometry geometry = geometry_of(plan, {picture.width, picture.height});
+  const Geometry geometry = geometry_of(plan, size_of(picture, full));
   const std::size_t wanted = count_of(geometry.input) * element_size(plan.type);
   if (out.size() != wanted)
     return fail(ErrorCode::kInvalidArgument, "preprocessing: the input takes " + std::to_string(wanted) +

@@ -167,8 +167,20 @@ Result<ImageEmbedder> ImageEmbedder::create(const models::Spec& spec, std::uniqu
   return embedder;
 }
 
-Result<Embedding> ImageEmbedder::embed(const ImageView& picture) const {
-  IE_TRY(auto embeddings, embed(std::span(&picture, 1)));
+Result<std::vector<Embedding>> ImageEmbedder::run(const Tensor& input) const {
+  const auto read = [&]() -> Result<std::vector<Embedding>> {
+    IE_TRY(const auto outputs, session_->run({&input, 1}, {&output_, 1}));
+    const std::vector<std::size_t> ones(static_cast<std::size_t>(input.shape[0]), 1);
+    return read_vectors(outputs.front(), dimensions_, ones);
+  };
+  auto vectors = read();
+  if (!vectors) return name_model(model_, std::move(vectors).error());
+  return vectors;
+}
+
+Result<Embedding> ImageEmbedder::embed(const ImageView& picture, preprocess::FullSize full) const {
+  IE_TRY(const auto prepared, preprocess::prepare(plan_, picture, full));
+  IE_TRY(auto embeddings, run(prepared.tensor));
   return std::move(embeddings.front());
 }
 
@@ -176,14 +188,8 @@ Result<std::vector<Embedding>> ImageEmbedder::embed(std::span<const ImageView> p
   IE_TRY(const std::vector<Tensor> runs, prepare_runs(plan_, pictures, batches_));
   std::vector<Embedding> embeddings;
   for (const Tensor& input : runs) {
-    const auto read = [&]() -> Result<std::vector<Embedding>> {
-      IE_TRY(const auto outputs, session_->run({&input, 1}, {&output_, 1}));
-      const std::vector<std::size_t> ones(static_cast<std::size_t>(input.shape[0]), 1);
-      return read_vectors(outputs.front(), dimensions_, ones);
-    };
-    auto vectors = read();
-    if (!vectors) return name_model(model_, std::move(vectors).error());
-    std::ranges::move(*vectors, std::back_inserter(embeddings));
+    IE_TRY(auto vectors, run(input));
+    std::ranges::move(vectors, std::back_inserter(embeddings));
   }
   return embeddings;
 }

@@ -28,10 +28,10 @@ class ImageEmbedder {
   // Checks the graph's input and output against the spec. Errors as ObjectDetector::create.
   static Result<ImageEmbedder> create(const models::Spec& spec, std::unique_ptr<infer::Session> session);
 
-  // `picture`: upright sRGB, perhaps reduced. Thread-safe. kCorrupt when the output has another shape, numbers that are
-  // none, or length 0.
-  [[nodiscard]] Result<Embedding> embed(const ImageView& picture) const;
-  // The same for several at once, in their order: one run where the graph takes a batch.
+  // `picture`: upright sRGB; where it is reduced, `full` is the photo's size (a crop that is a pixel off is another
+  // picture to a model). Thread-safe. kCorrupt when the output has another shape, numbers that are none, or length 0.
+  [[nodiscard]] Result<Embedding> embed(const ImageView& picture, preprocess::FullSize full = {}) const;
+  // Several whole pictures at once, in their order: one run where the graph takes a batch.
   [[nodiscard]] Result<std::vector<Embedding>> embed(std::span<const ImageView> pictures) const;
 
   [[nodiscard]] const preprocess::Plan& plan() const { return plan_; }
@@ -44,6 +44,8 @@ class ImageEmbedder {
   std::string model_, output_;
   std::size_t dimensions_ = 0;
   bool batches_ = false;
+
+  [[nodiscard]] Result<std::vector<Embedding>> run(const Tensor& input) const;
 };
 
 class TextEmbedder {

@@ -160,13 +160,13 @@ Result<SceneClassifier> SceneClassifier::create(const models::Spec& spec, std::u
   classifier.model_ = spec.name;
   classifier.labels_ = spec.labels;
   IE_TRY(classifier.plan_, plan_of(spec));
+  IE_TRY(const double top, models::number_option(spec, "top", static_cast<double>(kTopScenes)));
+  classifier.top_ = static_cast<std::size_t>(std::clamp(top, 1.0, static_cast<double>(kTopScenes)));
   const auto checked = [&]() -> Status {
     if (spec.head != "softmax" && spec.head != "probabilities")
       return fail(ErrorCode::kInvalidArgument, "its head is '" + spec.head + "', not softmax or probabilities");
     if (spec.labels.empty()) return fail(ErrorCode::kInvalidArgument, "its spec has no labels");
     IE_CHECK(check_options(spec));
-    IE_TRY(const double top, models::number_option(spec, "top", static_cast<double>(kTopScenes)));
-    classifier.top_ = static_cast<std::size_t>(std::clamp(top, 1.0, static_cast<double>(kTopScenes)));
     const auto background = spec.head_options.find("background");
     classifier.background_ = background != spec.head_options.end() && background->second == "true";
     const auto& inputs = session->inputs();
@@ -185,8 +185,8 @@ Result<SceneClassifier> SceneClassifier::create(const models::Spec& spec, std::u
   return classifier;
 }
 
-Result<std::vector<SceneGuess>> SceneClassifier::classify(const ImageView& picture) const {
-  IE_TRY(const auto prepared, preprocess::prepare(plan_, picture));
+Result<std::vector<SceneGuess>> SceneClassifier::classify(const ImageView& picture, preprocess::FullSize full) const {
+  IE_TRY(const auto prepared, preprocess::prepare(plan_, picture, full));
   const std::size_t skipped = background_ ? 1 : 0, classes = labels_.size() + skipped;
   const auto run = [&]() -> Result<std::vector<double>> {
     IE_TRY(const auto outputs, session_->run({&prepared.tensor, 1}, {&output_, 1}));

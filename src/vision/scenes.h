@@ -66,8 +66,10 @@ class SceneScorer {
 class SceneClassifier {
  public:
   static Result<SceneClassifier> create(const models::Spec& spec, std::unique_ptr<infer::Session> session);
-  // The best, surest first. Thread-safe. kCorrupt for another shape or numbers that are none.
-  [[nodiscard]] Result<std::vector<SceneGuess>> classify(const ImageView& picture) const;
+  // The best, surest first; `full` as for ImageEmbedder::embed. Thread-safe. kCorrupt for another shape or numbers that
+  // are none.
+  [[nodiscard]] Result<std::vector<SceneGuess>> classify(const ImageView& picture,
+                                                         preprocess::FullSize full = {}) const;
   [[nodiscard]] const preprocess::Plan& plan() const { return plan_; }
 
  private:
