@@ -65,7 +65,7 @@ Status load_embedding(const Models& models, const models::Spec& spec, PictureSta
   stage.look = [embedder, data = json{{"dimensions", stage.dimensions}}.dump()](const Sight& sight) -> Result<Finding> {
     Finding finding;
     finding.data = data;
-    IE_TRY(finding.vector, embedder->embed(sight.picture));
+    IE_TRY(finding.vector, embedder->embed(sight.picture, {sight.full_width, sight.full_height}));
     return finding;
   };
   return {};
@@ -78,7 +78,7 @@ Status load_scene(const Models& models, const models::Spec& spec, PictureStage& 
   IE_TRY(vision::SceneClassifier made, vision::SceneClassifier::create(spec, std::move(chosen.session)));
   const auto classifier = std::make_shared<const vision::SceneClassifier>(std::move(made));
   stage.look = [classifier](const Sight& sight) -> Result<Finding> {
-    IE_TRY(const auto guesses, classifier->classify(sight.picture));
+    IE_TRY(const auto guesses, classifier->classify(sight.picture, {sight.full_width, sight.full_height}));
     return scene_finding(guesses);
   };
   return {};
