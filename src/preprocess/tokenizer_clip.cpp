@@ -102,15 +102,16 @@ class ClipTokenizer final : public FramedTokenizer {
 Result<std::unique_ptr<Tokenizer>> create_clip_bpe(std::string_view text) {
   const ByteNames names;
   Vocabulary vocabulary = names.by_name;
+  vocabulary.reserve(vocabulary.size() + kMergesUsed);
   std::vector<Merges::Merge> merges;
   std::size_t number = 0;
-  for (const std::string_view line : lines_of(text)) {
+  for (const std::string_view line : lines_of(text, kMergesUsed + 1)) {
     ++number;
     const auto corrupt = [&](const std::string& what) {
       return fail(ErrorCode::kCorrupt, "line " + std::to_string(number) + " " + what);
     };
     if (merges.size() == kMergesUsed) break;
-    if (line.empty() || (number == 1 && line.find("#version") != line.npos)) continue;
+    if (number == 1 && line.find("#version") != line.npos) continue;
     const std::size_t space = line.find(' ');
     if (space == line.npos) return corrupt("is no pair of tokens");
     const std::string_view left = line.substr(0, space), right = line.substr(space + 1);

@@ -8,7 +8,6 @@
 #include <tuple>
 
 #include "core/file.h"
-#include "core/text.h"
 
 namespace image_engine::preprocess {
 namespace {
@@ -36,19 +35,15 @@ Result<std::string> gunzip(std::string_view packed) {
 }  // namespace
 
 Result<std::string> read_vocabulary(const std::string& path) {
-  auto read = read_file(path, kLargestVocabulary);
-  if (!read && read.error().code == ErrorCode::kTooLarge) return fail(ErrorCode::kTooLarge, "is larger than 64 MiB");
-  IE_TRY(std::string bytes, std::move(read));
-  if (bytes.starts_with("\x1f\x8b")) {
-    IE_TRY(bytes, gunzip(bytes));
-  }
-  if (!is_utf8(bytes)) return fail(ErrorCode::kCorrupt, "is not UTF-8");
+  auto bytes = read_file(path, kLargestVocabulary);
+  if (bytes && bytes->starts_with("\x1f\x8b")) return gunzip(*bytes);
+  if (!bytes && bytes.error().code == ErrorCode::kTooLarge) return fail(ErrorCode::kTooLarge, "is larger than 64 MiB");
   return bytes;
 }
 
-std::vector<std::string_view> lines_of(std::string_view text) {
+std::vector<std::string_view> lines_of(std::string_view text, std::size_t most) {
   std::vector<std::string_view> lines;
-  while (!text.empty()) {
+  while (!text.empty() && lines.size() < most) {
     std::string_view line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(text.size(), line.size() + 1));
     if (line.ends_with('\r')) line.remove_suffix(1);

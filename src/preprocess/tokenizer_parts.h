@@ -23,8 +23,8 @@ inline constexpr std::size_t kMostMerges = std::size_t{1} << 21;          // Gem
 // The file's text, out of gzip where it is that. Errors do not name the file.
 Result<std::string> read_vocabulary(const std::string& path);
 
-// The lines of a text, each without its "\n" or "\r\n"; the last needs none.
-std::vector<std::string_view> lines_of(std::string_view text);
+// The first lines of a text, each without its "\n" or "\r\n"; the last needs none.
+std::vector<std::string_view> lines_of(std::string_view text, std::size_t most);
 
 struct TextHash {
   using is_transparent = void;
@@ -94,7 +94,7 @@ class FramedTokenizer : public Tokenizer {
   Frame frame_;
 };
 
-// The kinds; each is told the file's text. Errors do not name the file.
+// The kinds; each is told the file's text, which need not be UTF-8. Errors do not name the file.
 Result<std::unique_ptr<Tokenizer>> create_clip_bpe(std::string_view text);
 Result<std::unique_ptr<Tokenizer>> create_wordpiece(std::string_view text);
 Result<std::unique_ptr<Tokenizer>> create_tokenizer_json(std::string_view text);

@@ -3,11 +3,13 @@
 #include <unicode/bytestream.h>
 #include <unicode/normalizer2.h>
 #include <unicode/uchar.h>
+#include <unicode/unistr.h>
 #include <unicode/utf8.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <iterator>
+#include <vector>
 
 namespace image_engine::preprocess {
 namespace {
@@ -37,26 +39,66 @@ bool is_any_of_unicode_8(char32_t character, std::uint32_t categories) {
   return age[0] <= 8;
 }
 
-// `normalizer` is null only where ICU's data is missing, which is part of its library.
-std::string normalized(const icu::Normalizer2* normalizer, std::string_view text) {
+// Null only where ICU's data is missing, which is part of its library.
+const icu::Normalizer2* normalizer(bool composing) {
   UErrorCode error = U_ZERO_ERROR;
-  std::string result;
-  icu::StringByteSink<std::string> sink(&result, static_cast<std::int32_t>(text.size()));
-  if (normalizer != nullptr)
-    normalizer->normalizeUTF8(0, {text.data(), static_cast<std::int32_t>(text.size())}, sink, nullptr, error);
-  return normalizer != nullptr && U_SUCCESS(error) ? result : std::string(text);
+  return composing ? icu::Normalizer2::getNFCInstance(error) : icu::Normalizer2::getNFDInstance(error);
+}
+
+struct Ordered {
+  char32_t character = 0;
+  std::uint8_t combining_class = 0;
+};
+
+// The parts of each character, not yet in order.
+std::vector<Ordered> parts_of(std::string_view text) {
+  const icu::Normalizer2* apart = normalizer(false);
+  std::vector<Ordered> parts;
+  const auto add = [&](UChar32 part) {
+    parts.push_back({static_cast<char32_t>(part), apart == nullptr ? std::uint8_t{0} : apart->getCombiningClass(part)});
+  };
+  for (std::size_t at = 0; at < text.size();) {
+    const UChar32 character = code_point(next_character(text, at));
+    icu::UnicodeString mapping;
+    if (apart == nullptr || apart->getDecomposition(character, mapping) == 0)
+      add(character);
+    else
+      for (std::int32_t i = 0; i < mapping.length(); i = mapping.moveIndex32(i, 1)) add(mapping.char32At(i));
+  }
+  return parts;
+}
+
+bool is_ascii(std::string_view text) {
+  return std::ranges::all_of(text, [](char byte) { return static_cast<unsigned char>(byte) < 0x80; });
 }
 
 }  // namespace
 
-std::string composed(std::string_view text) {
-  UErrorCode error = U_ZERO_ERROR;
-  return normalized(icu::Normalizer2::getNFCInstance(error), text);
+// Not by ICU's own function: its time is quadratic in the length of a run of marks.
+std::string decomposed(std::string_view text) {
+  if (is_ascii(text)) return std::string(text);
+  std::vector<Ordered> parts = parts_of(text);
+  const auto starts = [](const Ordered& part) { return part.combining_class == 0; };
+  for (auto run = parts.begin(); run != parts.end();) {
+    run = std::find_if_not(run, parts.end(), starts);
+    const auto end = std::find_if(run, parts.end(), starts);
+    std::ranges::stable_sort(run, end, {}, &Ordered::combining_class);
+    run = end;
+  }
+  std::string result;
+  for (const Ordered& part : parts) append_character(result, part.character);
+  return result;
 }
 
-std::string decomposed(std::string_view text) {
+std::string composed(std::string_view text) {
+  const icu::Normalizer2* together = normalizer(true);
+  if (together == nullptr || is_ascii(text)) return std::string(text);
+  const std::string ordered = decomposed(text);
   UErrorCode error = U_ZERO_ERROR;
-  return normalized(icu::Normalizer2::getNFDInstance(error), text);
+  std::string result;
+  icu::StringByteSink<std::string> sink(&result, static_cast<std::int32_t>(text.size()));
+  together->normalizeUTF8(0, {ordered.data(), static_cast<std::int32_t>(ordered.size())}, sink, nullptr, error);
+  return U_SUCCESS(error) ? result : std::string(text);
 }
 
 std::string lower_case(std::string_view text) {

@@ -109,7 +109,7 @@ class WordPieceTokenizer final : public FramedTokenizer {
 }  // namespace
 
 Result<std::unique_ptr<Tokenizer>> create_wordpiece(std::string_view text) {
-  const auto lines = lines_of(text);
+  const auto lines = lines_of(text, kMostTokens + 1);
   if (lines.size() > kMostTokens) return fail(ErrorCode::kTooLarge, "has more than a million tokens");
   Vocabulary vocabulary;
   vocabulary.reserve(lines.size());

@@ -108,7 +108,7 @@ TEST(ClipTokenizer, TakesMergesAsPlainText) {
 
 TEST(ClipTokenizer, MergesTheEarliestPairFirst) {
   // Ids: bytes from '!' on count from 0, those that end a word from 256, merges from 512, then begin and end.
-  const auto tokenizer = from_text("clip-bpe", "a b\r\nab c</w>\nb c\n\na a\n");
+  const auto tokenizer = from_text("clip-bpe", "a b\r\nab c</w>\nb c\na a\n");
   const std::int64_t a = 'a' - '!', b = a + 1, c = a + 2, end_of_word = 256, ab = 512, abc = 513, bc = 514, aa = 515;
   const auto body = [&](std::string_view text) {
     const Ids ids = tokenizer->encode(text, kUncut);
@@ -232,7 +232,8 @@ TEST(Tokenizer, SaysWhatIsWrongWithAFile) {
       {"clip-bpe", "\x1f\x8b", "gzip"},
       {"wordpiece", "", "[UNK]"},
       {"wordpiece", "[UNK]\n[SEP]\n[PAD]\na\n", "[CLS]"},
-      {"wordpiece", "[UNK]\n\xFF\n", "UTF-8"},
+      {"clip-bpe", "a b\n\na a\n", "line 2"},
+      {"clip-bpe", "a b\n\xFF a\n", "line 2"},
       {"tokenizer-json", "", "JSON"},
       {"tokenizer-json", "[]", "JSON"},
       {"tokenizer-json", small_json().substr(0, 100), "JSON"},
