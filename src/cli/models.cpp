@@ -86,13 +86,15 @@ models::PullOptions pull_options(const Models& all, PullProgress& progress) {
   return options;
 }
 
-// Of the installed files, else of what would be fetched; 0 where that is not told.
+// Of the installed files, else of what would be fetched; 0 where that is not told of all.
 std::uint64_t bytes_of(const Models& all, const Spec& spec) {
   std::uint64_t bytes = 0;
-  if (const auto provenance = models::read_provenance(all.store.found_in(spec)))
+  if (const auto provenance = models::read_provenance(all.store.found_in(spec))) {
     for (const models::InstalledFile& file : provenance->files) bytes += file.bytes;
-  else
-    for (const models::FileSpec& file : spec.files) bytes += file.bytes;
+    return bytes;
+  }
+  if (std::ranges::any_of(spec.files, [](const models::FileSpec& file) { return file.bytes == 0; })) return 0;
+  for (const models::FileSpec& file : spec.files) bytes += file.bytes;
   return bytes;
 }
 

@@ -279,10 +279,12 @@ Status read_labels(const At& at, std::vector<std::string>& labels) {
 
 // What no single key can tell.
 Status check(const At& at, const Spec& spec) {
-  std::set<std::string_view> names;
-  for (const std::vector<FileSpec>* list : {&spec.files, &spec.conversion.outputs})
+  // What is fetched may be among what a conversion gives: it is handed on then, as vocabularies are.
+  for (const std::vector<FileSpec>* list : {&spec.files, &spec.conversion.outputs}) {
+    std::set<std::string_view> names;
     for (const FileSpec& file : *list)
       if (!names.insert(file.name).second) return fault(at, fmt::format("has two files {}", printable(file.name)));
+  }
   for (const std::vector<Variant>* list : {&spec.variants, &spec.text.variants}) {
     std::set<std::string_view> precisions;
     for (const Variant& variant : *list)

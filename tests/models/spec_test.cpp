@@ -177,7 +177,9 @@ TEST_F(Specs, ParamsOfATextTowerBesidePictures) {
 }
 
 // Written down when it was first recorded: catalogues hold it.
-TEST_F(Specs, ParamsStayWhatTheyWere) { EXPECT_EQ(spec_params(read(with("    input: {width: 3}\n"))), "adbab19f9931fe62cbf6553016f4be73"); }
+TEST_F(Specs, ParamsStayWhatTheyWere) {
+  EXPECT_EQ(spec_params(read(with("    input: {width: 3}\n"))), "adbab19f9931fe62cbf6553016f4be73");
+}
 
 TEST_F(Specs, NothingIsNoModel) {
   EXPECT_TRUE(load("")->specs().empty());
@@ -260,7 +262,7 @@ TEST_F(Specs, WrongEntries) {
       {"    title: a\n    title: b\n", "twice"},
       {"    convert: {tool: ../evil, outputs: [{name: y.onnx}]}\n", "tool"},
       {"    convert: {tool: t}\n", "outputs"},
-      {"    convert: {tool: t, outputs: [{name: x.onnx}]}\n", "two files x.onnx"},
+      {"    convert: {tool: t, outputs: [{name: y.onnx}, {name: y.onnx}]}\n", "two files y.onnx"},
       {"    convert: {tool: t, outputs: [{name: y.onnx}]}\n", "none of its conversion's outputs"},
       {"  Big: {}\n", "name that cannot be"},
       {"  ../up: {}\n", "name that cannot be"},

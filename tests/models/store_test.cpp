@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
 #include <sys/resource.h>
+#include <set>
 
 #include <atomic>
 #include <csignal>
@@ -171,6 +173,26 @@ TEST(Shipped, ReadsAndNamesItsLabels) {
     ASSERT_TRUE(spec) << name;
     ASSERT_EQ((*spec)->labels.size(), 80U);
     EXPECT_EQ((*spec)->labels[0] + "," + (*spec)->labels[16] + "," + (*spec)->labels[79], "person,dog,toothbrush");
+  }
+  const std::vector<std::string>& imagenet = (*catalogue->find("efficientnet-lite0"))->labels;
+  EXPECT_EQ(imagenet.at(0) + "," + imagenet.at(281) + "," + imagenet.at(999), "tench,tabby,toilet tissue");
+  EXPECT_EQ(std::set<std::string>(imagenet.begin(), imagenet.end()).size(), 1000U);
+}
+
+// A text tower's words have as many numbers as its pictures, and what `models pull` takes needs no key.
+TEST(Shipped, WhatTheTasksNeed) {
+  const Result<Catalogue> catalogue =
+      Catalogue::load(std::string(IE_SOURCE_DIR) + "/config/models.yaml", "/nonexistent");
+  ASSERT_TRUE(catalogue) << catalogue.error().message;
+  for (const Spec& spec : catalogue->specs()) {
+    SCOPED_TRACE(spec.name);
+    EXPECT_EQ(spec.task == "embedding" || spec.task == "sentences", !spec.text.tokenizer.empty());
+    if (spec.task == "embedding" || spec.task == "sentences" || spec.task == "features")
+      EXPECT_GT(number_option(spec, "dimensions", 0).value(), 0);
+    EXPECT_EQ(spec.task == "embedding", spec.head_options.contains("logit_scale"));
+    for (const FileSpec& file : spec.in_default_set ? spec.files : std::vector<FileSpec>{})
+      for (const Source& source : file.sources)
+        EXPECT_TRUE(source.kind == SourceKind::kPypi || source.kind == SourceKind::kNpm) << source.text;
   }
 }
 

@@ -1,7 +1,8 @@
 """CLIP (Radford et al., 2021) as two ONNX graphs, pictures and texts, each with its projection.
 
-Read from safetensors with the names of transformers (config.json) or of open_clip (open_clip_config.json). The outputs are
-not normalised: who compares them does it.
+Read from safetensors with the names of transformers (config.json) or of open_clip (open_clip_config.json; without one, heads
+of 64 and gelu, as its models have unless their configuration says otherwise). The outputs are not normalised: who compares
+them does it.
 """
 
 import json
@@ -66,13 +67,15 @@ class Clip:
 def read(folder: Path) -> Clip:
     """Of a folder with a safetensors file and its configuration."""
     tensors = Tensors(find(folder))
-    for mark, file, reader in (("visual.class_embedding", "open_clip_config.json", OpenClip),
-                               ("vision_model.embeddings.class_embedding", "config.json", Transformers)):  # fmt: skip
-        if mark in tensors:
-            clip = reader(tensors, load_json(folder / file)).read()
-            check(tensors.path, clip)
-            return clip
-    raise ModelError(f"{tensors.path}: is no CLIP model of transformers or open_clip")
+    if "visual.class_embedding" in tensors:
+        config = folder / "open_clip_config.json"
+        clip = OpenClip(tensors, load_json(config) if config.exists() else {}).read()
+    elif "vision_model.embeddings.class_embedding" in tensors:
+        clip = Transformers(tensors, load_json(folder / "config.json")).read()
+    else:
+        raise ModelError(f"{tensors.path}: is no CLIP model of transformers or open_clip")
+    check(tensors.path, clip)
+    return clip
 
 
 def load_json(path: Path) -> dict:
@@ -169,7 +172,7 @@ class OpenClip(Source):
         config = self.section("model_cfg")
         of_vision, of_text = self.section("model_cfg", "vision_cfg"), self.section("model_cfg", "text_cfg")
         activation = "quick_gelu" if config.get("quick_gelu") else "gelu"
-        token = self.tensors["visual.class_embedding"]
+        token, words = self.tensors["visual.class_embedding"], self.tensors["token_embedding.weight"]
         heads = len(token) // int(self.number(of_vision, "head_width", 64))
         vision = Vision(positions=self.tensors["visual.positional_embedding"], blocks=self.blocks("visual.transformer"),
                         last=self.norm("visual.ln_post", self.EPSILON), projection=self.tensors["visual.proj"],
@@ -177,8 +180,8 @@ class OpenClip(Source):
                         first=self.norm("visual.ln_pre", self.EPSILON))  # fmt: skip
         text = Text(positions=self.tensors["positional_embedding"], blocks=self.blocks("transformer"),
                     last=self.norm("ln_final", self.EPSILON), projection=self.tensors["text_projection"],
-                    heads=int(self.number(of_text, "heads", 8)), activation=activation,
-                    words=self.tensors["token_embedding.weight"], end=None)  # fmt: skip
+                    heads=int(self.number(of_text, "heads", max(1, words.shape[-1] // 64))), activation=activation,
+                    words=words, end=None)  # fmt: skip
         return Clip(vision, text)
 
 

@@ -1,0 +1,129 @@
+"""Exports CLIP from safetensors to ONNX: clip_vision_fp32.onnx and clip_text_fp32.onnx, with --int8 also *_int8.onnx.
+
+Each file is run beside a forward pass in plain numpy, and beside transformers where that is installed; a difference beyond
+1e-3 of the largest number is an error, and no file is written then. Prints a line for each file: its name, a tab, what was
+found.
+
+usage: clip.py --from FOLDER [--output FOLDER] [--opset N] [--int8]
+"""
+
+import argparse
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "models"))
+import clip_graph  # noqa: E402
+from clip_numpy import Clip as NumpyClip  # noqa: E402
+from onnx_graph import OPSETS, int8_variant  # noqa: E402
+from safetensors_file import ModelError, Tensors, find  # noqa: E402
+
+MOST = 1e-3
+OUTPUT_NAMES = {"vision": "image_embeds", "text": "text_embeds"}
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
+    parser.add_argument("--from", dest="folder", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--output", type=Path, default=Path("."), metavar="FOLDER")
+    parser.add_argument("--opset", type=int, default=17)
+    parser.add_argument("--int8", action="store_true")
+    given = parser.parse_args()
+    if given.opset not in OPSETS:
+        parser.error(f"opset {given.opset} is not written; {OPSETS[0]} to {OPSETS[-1]} are")
+    return given
+
+
+def probes(clip: clip_graph.Clip) -> dict[str, np.ndarray]:
+    """Three pictures, and texts that end at different places."""
+    random = np.random.default_rng(7)
+    edge, (words, context) = clip.vision.edge, (len(clip.text.words), len(clip.text.positions))
+    coarse = np.kron(random.standard_normal((3, 3, 8, 8)), np.ones((1, 1, -(-edge // 8), -(-edge // 8))))[:, :, :edge, :edge]
+    ids = random.integers(1, words - 2, (3, min(12, context)))
+    ids[:, 0] = words - 2
+    ends = words - 1 if clip.text.end is None else clip.text.end
+    for row, place in enumerate((-1, 3, 1)):
+        ids[row, place] = ends
+    return {"vision": (coarse + random.standard_normal(coarse.shape) * 0.2).astype(np.float32), "text": ids.astype(np.int64)}
+
+
+def run(model: onnx.ModelProto, batch: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, {session.get_inputs()[0].name: batch})[0]
+
+
+def by_numpy(folder: Path, clip: clip_graph.Clip, batches: dict) -> dict[str, np.ndarray]:
+    reference = NumpyClip(Tensors(find(folder)), (clip.vision.heads, clip.text.heads), clip.vision.activation,
+                          clip.vision.last.epsilon, clip.text.end)  # fmt: skip
+    return {"vision": reference.pictures(batches["vision"]), "text": reference.texts(batches["text"])}
+
+
+def by_transformers(folder: Path, batches: dict) -> dict[str, np.ndarray]:
+    """Empty where it is not installed or the model is not of its naming."""
+    known = "vision_model.embeddings.class_embedding" in Tensors(find(folder))
+    if not known or any(importlib.util.find_spec(name) is None for name in ("transformers", "torch")):
+        return {}
+    import torch
+    import transformers
+
+    folder = str(folder)
+    vision = transformers.CLIPVisionModelWithProjection.from_pretrained(folder, use_safetensors=True).eval()
+    text = transformers.CLIPTextModelWithProjection.from_pretrained(folder, use_safetensors=True).eval()
+    with torch.no_grad():
+        return {"vision": vision(pixel_values=torch.from_numpy(batches["vision"])).image_embeds.numpy(),
+                "text": text(input_ids=torch.from_numpy(batches["text"])).text_embeds.numpy()}  # fmt: skip
+
+
+def compare(name: str, got: np.ndarray, references: dict[str, np.ndarray]) -> str:
+    told = []
+    for source, wanted in references.items():
+        worst = float(np.abs(got - wanted).max() / max(1.0, np.abs(wanted).max()))
+        if not worst <= MOST:
+            raise ModelError(f"{name} gives other numbers than {source} does: they differ by {worst:.2g}")
+        told.append(f"within {worst:.1e} of {source}")
+    return ", ".join(told)
+
+
+def least_cosine(a: np.ndarray, b: np.ndarray) -> float:
+    return float(((a * b).sum(1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))).min())
+
+
+def export(given: argparse.Namespace) -> None:
+    clip = clip_graph.read(given.folder)
+    batches = probes(clip)
+    references = {"numpy": by_numpy(given.folder, clip, batches), "transformers": by_transformers(given.folder, batches)}
+    models, lines = {}, []
+    for kind, model in (("vision", clip_graph.vision_graph(clip.vision, given.opset)), ("text", clip_graph.text_graph(clip.text, given.opset))):
+        name, exact = f"clip_{kind}_fp32.onnx", run(model, batches[kind])
+        told = compare(name, exact, {source: results[kind] for source, results in references.items() if results})
+        models[name] = model
+        lines.append(f"{name}\t{exact.shape[1]} numbers in {OUTPUT_NAMES[kind]}, opset {given.opset}, {told}")
+        if given.int8:
+            name = f"clip_{kind}_int8.onnx"
+            models[name] = int8_variant(model)
+            lines.append(f"{name}\tcosine {least_cosine(run(models[name], batches[kind]), exact):.4f} to fp32 at least, of random inputs")
+    given.output.mkdir(parents=True, exist_ok=True)
+    for name, model in models.items():
+        onnx.save(model, given.output / f"{name}.new")
+    for name in models:
+        os.replace(given.output / f"{name}.new", given.output / name)
+    print("\n".join(lines))
+
+
+def main() -> int:
+    given = arguments()
+    try:
+        export(given)
+    except (ModelError, OSError, ValueError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

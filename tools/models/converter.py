@@ -1,0 +1,30 @@
+"""What the converters share: their arguments, how they end, how a file gets its name only when it is whole."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import onnx
+from safetensors_file import ModelError
+
+
+def save(model: onnx.ModelProto, path: Path) -> None:
+    beside = path.with_name(path.name + ".new")
+    onnx.save(model, beside)
+    os.replace(beside, path)
+
+
+def run(description: str, convert) -> int:
+    """Calls convert(input folder, output folder); 1 and one line on stderr when it cannot."""
+    parser = argparse.ArgumentParser(description=description.split("\n\n", maxsplit=1)[0])
+    parser.add_argument("--input", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    given = parser.parse_args()
+    try:
+        given.output.mkdir(parents=True, exist_ok=True)
+        convert(given.input, given.output)
+    except (ModelError, OSError, ValueError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        return 1
+    return 0
