@@ -8,14 +8,15 @@ namespace image_engine::search {
 
 const CosinePrior kClipPrior{.mean = 0.18, .deviation = 0.025, .gap = 0.09, .related_deviation = 0.03};
 const CosinePrior kSentencePrior{
-    .mean = 0.276, .deviation = 0.086, .gap = 0.476, .related_deviation = 0.127, .verified = true};
+    .mean = 0.276, .deviation = 0.109, .gap = 0.476, .related_deviation = 0.127, .verified = true};
 
 namespace {
 
 // A histogram's bin: nothing narrower can be told.
 constexpr double kLeastDeviation = 2.0 / CosineHistogram::kBins;
-// However alike a library's pictures are, unrelated cosines vary by this part of what the prior says.
-constexpr double kLeastPartOfDeviation = 0.5;
+// However alike a library's pictures are, unrelated cosines vary by this part of what the prior says: their upper tail,
+// which the cut-off meets, is heavier than that of a normal distribution fitted to all.
+constexpr double kLeastPartOfDeviation = 0.9;
 constexpr int kMostRounds = 200;
 constexpr double kSettled = 1e-6;
 

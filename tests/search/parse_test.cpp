@@ -55,6 +55,29 @@ TEST(Parse, QuotedWordsMustBeThere) {
   EXPECT_EQ(parse("\"left open").query.words[0].text, "left open");
 }
 
+TEST(Parse, FunctionWordsRankOnlyWithoutOthers) {
+  const auto texts = [](std::string_view query) {
+    std::vector<std::string> result;
+    for (const auto& word : parse(query).query.words) result.push_back(word.text);
+    return result;
+  };
+  using Texts = std::vector<std::string>;
+  EXPECT_EQ(texts("A dog on THE beach"), (Texts{"dog", "beach"}));
+  EXPECT_EQ(texts("\"the\" dog"), (Texts{"the", "dog"}));
+  EXPECT_EQ(texts("of the"), (Texts{"of", "the"}));
+  EXPECT_EQ(texts("the & -dog camera:x"), (Texts{"the", "&"}));
+  EXPECT_EQ(texts("the 犬"), (Texts{"犬"}));
+  EXPECT_EQ(texts("the 4"), (Texts{"4"}));
+}
+
+TEST(Parse, WhatAModelIsToldIsThePlainWordsInOrder) {
+  EXPECT_EQ(parse("a  dog on\tthe \"new beach\" -cat camera:canon sunn*").words, "a dog on the new beach sunn");
+  EXPECT_EQ(parse("of the").words, "");
+  EXPECT_EQ(parse("& the").words, "");
+  EXPECT_EQ(parse("-dog camera:x").words, "");
+  EXPECT_EQ(parse("").words, "");
+}
+
 TEST(Parse, NegationExcludes) {
   const auto parsed = parse("-winter -tag:snow -\"ski lift\" -");
   ASSERT_THAT(parsed.query.filters, SizeIs(3));

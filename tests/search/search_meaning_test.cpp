@@ -1,0 +1,423 @@
+// Search by vectors: of pictures, planted, and of tags, as MiniLM makes them.
+#include <gmock/gmock.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <sstream>
+
+#include "core/text.h"
+#include "search/search.h"
+#include "tests/store/fixture.h"
+#include "vision/embedder.h"
+
+namespace image_engine::search {
+namespace {
+
+using store::Why;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::SizeIs;
+using testing::UnorderedElementsAre;
+
+using Vector = std::vector<float>;
+
+double dot(const Vector& a, const Vector& b) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) sum += static_cast<double>(a[i]) * b[i];
+  return sum;
+}
+
+class MeaningTest : public store::StoreTest {
+ protected:
+  void SetUp() override {
+    StoreTest::SetUp();
+    auto opened = open_writer();
+    ASSERT_OK(opened);
+    writer_ = std::make_unique<store::CatalogueWriter>(std::move(*opened));
+    ASSERT_OK(writer_->start_run("analyze"));
+    ASSERT_OK(writer_->begin());
+  }
+  void TearDown() override {
+    reader_.reset();
+    writer_.reset();
+    StoreTest::TearDown();
+  }
+
+  store::AssetId add(const std::string& name, const std::vector<std::string>& keywords) {
+    Metadata metadata;
+    metadata.format = MediaFormat::kJpeg;
+    metadata.keywords = keywords;
+    const auto file = writer_->upsert_file(seen("/p/" + name), 1);
+    EXPECT_TRUE(file.has_value() && writer_->set_file_metadata(file->id, metadata, std::nullopt, "1").has_value());
+    const auto content = writer_->set_content(file->id, hash128("file " + name), hash128(name));
+    EXPECT_TRUE(content.has_value());
+    return content->asset;
+  }
+  void finish_writing() {
+    ASSERT_OK(writer_->commit());
+    auto reader = store::CatalogueReader::open(path_);
+    ASSERT_OK(reader);
+    reader_ = std::make_unique<store::CatalogueReader>(std::move(*reader));
+  }
+  SearchResults found(std::string_view query, const SearchOptions& options) const {
+    auto results = search(*reader_, query, options);
+    EXPECT_TRUE(results.has_value()) << query << ": " << results.error().message;
+    return results ? *results : SearchResults();
+  }
+  static std::vector<std::string> names(const SearchResults& results) {
+    std::vector<std::string> names;
+    for (const SearchResult& result : results.results) names.push_back(result.path.substr(3));
+    return names;
+  }
+
+  std::unique_ptr<store::CatalogueWriter> writer_;
+  std::unique_ptr<store::CatalogueReader> reader_;
+};
+
+// Pictures whose vectors have a known cosine to the one text that there is.
+class PicturesTest : public MeaningTest {
+ protected:
+  static constexpr std::size_t kDimensions = 512;
+
+  void SetUp() override {
+    MeaningTest::SetUp();
+    text_ = direction();
+    auto space = writer_->open_space({"embedding", "planted", "1", ""}, kDimensions);
+    ASSERT_OK(space);
+    space_ = space->id;
+  }
+
+  Vector direction() {
+    Vector vector(kDimensions);
+    for (float& x : vector) x = static_cast<float>(random_()) / 4294967296.0F - 0.5F;
+    const double length = std::sqrt(dot(vector, vector));
+    for (float& x : vector) x = static_cast<float>(x / length);
+    return vector;
+  }
+  Vector picture(double cosine) {
+    Vector other = direction();
+    const double along = dot(other, text_), rest = std::sqrt((1 - cosine * cosine) / (1 - along * along));
+    for (std::size_t i = 0; i < other.size(); ++i)
+      other[i] = static_cast<float>(cosine * text_[i] + rest * (other[i] - along * text_[i]));
+    return other;
+  }
+  void add_picture(const std::string& name, double cosine, const std::vector<std::string>& keywords = {}) {
+    const store::AssetId asset = add(name, keywords);
+    const Vector vector = picture(cosine);
+    ASSERT_OK(writer_->put_vector(asset, space_, vision::to_half(vector)));
+  }
+  // Of `count` pictures the first `about` are what the text says.
+  void add_pictures(int count, int about) {
+    for (int i = 0; i < count; ++i) {
+      std::normal_distribution cosine(i < about ? 0.29 : 0.18, 0.02);
+      add_picture((i < about ? "about" : "other") + std::to_string(i), cosine(random_));
+    }
+  }
+  void open_index() {
+    finish_writing();
+    const auto spaces = reader_->spaces("embedding");
+    ASSERT_OK(spaces);
+    ASSERT_THAT(*spaces, SizeIs(1));
+    auto index = VectorIndex::open(*reader_, path_, spaces->front());
+    ASSERT_OK(index);
+    index_ = std::make_unique<VectorIndex>(std::move(*index));
+    meaning_ = {index_.get(),
+                [this](std::string_view text) -> Result<Vector> {
+                  asked_.emplace_back(text);
+                  return text_;
+                },
+                kClipPrior};
+  }
+  SearchOptions options() {
+    SearchOptions options;
+    options.limit = 10'000;
+    options.pictures = [this]() -> Result<const PictureMeaning*> { return &meaning_; };
+    return options;
+  }
+
+  std::mt19937 random_{9};
+  Vector text_;
+  store::SpaceId space_ = 0;
+  std::unique_ptr<VectorIndex> index_;
+  PictureMeaning meaning_;
+  std::vector<std::string> asked_;
+};
+
+std::size_t count_about(const std::vector<std::string>& names) {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(names, [](const std::string& name) { return name.starts_with("about"); }));
+}
+
+TEST_F(PicturesTest, FindsWhatPicturesShowAndStopsThere) {
+  add_pictures(5'000, 20);
+  open_index();
+  const SearchResults results = found("a dog on the beach", options());
+  EXPECT_THAT(asked_, ElementsAre("a dog on the beach"));
+  EXPECT_GE(count_about(names(results)), 18U);
+  EXPECT_LE(results.results.size() - count_about(names(results)), 2U);
+  EXPECT_EQ(results.total, results.results.size());
+  EXPECT_THAT(results.notes, IsEmpty());
+  for (std::size_t i = 0; i < results.results.size(); ++i) {
+    EXPECT_THAT(results.results[i].why, ElementsAre(Why{"looks like", "a dog on the beach"}));
+    EXPECT_GE(results.results[i].score, Relevance::kLeast);
+    EXPECT_LE(results.results[i].score, i == 0 ? 1 : results.results[i - 1].score);
+  }
+}
+
+TEST_F(PicturesTest, FindsNothingWhereNothingIsMeant) {
+  add_pictures(2'000, 0);
+  open_index();
+  EXPECT_LE(found("unicorn", options()).total, 1U);
+}
+
+TEST_F(PicturesTest, FindsAllWhereHalfIsMeant) {
+  add_pictures(4'000, 2'000);
+  open_index();
+  const auto results = names(found("person", options()));
+  EXPECT_GE(count_about(results), 1'900U);
+  EXPECT_LE(results.size() - count_about(results), 150U);
+}
+
+TEST_F(PicturesTest, WordsAndPicturesAreOneList) {
+  add_pictures(200, 3);
+  add_picture("tagged", 0.15, {"dog", "beach"});
+  add_picture("half", 0.15, {"dog"});
+  add_picture("hidden", 0.32, {"winter"});
+  open_index();
+  const SearchResults results = found("dog beach -winter", options());
+  const auto list = names(results);
+  EXPECT_EQ(list.front(), "tagged");
+  EXPECT_EQ(list.back(), "half");
+  EXPECT_EQ(count_about(list), 3U);
+  EXPECT_THAT(list, SizeIs(5));
+  EXPECT_THAT(asked_, ElementsAre("dog beach"));
+  SearchOptions page = options();
+  page.offset = 1;
+  page.limit = 2;
+  EXPECT_THAT(names(found("dog beach -winter", page)), ElementsAre(list[1], list[2]));
+}
+
+TEST_F(PicturesTest, QuotedWordsMustBeThereAndSayWhatIsMeant) {
+  add_pictures(100, 5);
+  add_picture("york", 0.3, {"new york"});
+  open_index();
+  EXPECT_THAT(names(found("\"new york\" at nigh*", options())), ElementsAre("york"));
+  EXPECT_THAT(asked_, ElementsAre("new york at nigh"));
+}
+
+TEST_F(PicturesTest, TheModelIsAskedOnlyForWordsThatSaySomething) {
+  add_pictures(30, 2);
+  open_index();
+  for (const char* query : {"", "type:jpeg", "-dog", "rating:3 -\"the dog\"", "&", "the", "of the", "\x01\x02"})
+    found(query, options());
+  EXPECT_THAT(asked_, IsEmpty());
+  EXPECT_THAT(found("of the", options()).notes, Contains(HasSubstr("words")));
+  EXPECT_THAT(found("type:jpeg", options()).notes, IsEmpty());
+  found("the who", options());
+  found("\"the\"", options());
+  found("犬", options());
+  EXPECT_THAT(asked_, ElementsAre("the who", "the", "犬"));
+}
+
+TEST_F(PicturesTest, LongAndStrangeTextIsCutAndCleaned) {
+  add_pictures(30, 2);
+  open_index();
+  found(std::string(10'000, 'x'), options());
+  found("\"" + std::string(999, 'x') + "é\"", options());
+  found("dog\x07\x1b[31m\x7f\xff", options());
+  ASSERT_THAT(asked_, SizeIs(3));
+  EXPECT_EQ(asked_[0], std::string(1'000, 'x'));
+  EXPECT_EQ(asked_[1], std::string(999, 'x'));
+  EXPECT_EQ(asked_[2], "dog  [31m \xEF\xBF\xBD");
+  for (const SearchResult& result : found(std::string(5'000, 'x'), options()).results)
+    EXPECT_LE(result.why.front().text.size(), 110U);
+}
+
+TEST_F(PicturesTest, AModelThatFailsIsANote) {
+  add_picture("dog", 0.2, {"dog"});
+  open_index();
+  const auto expect_note = [&](const SearchOptions& options, const char* note) {
+    const SearchResults results = found("dog", options);
+    EXPECT_THAT(names(results), ElementsAre("dog")) << note;
+    EXPECT_THAT(results.notes, ElementsAre(HasSubstr(note)));
+  };
+  SearchOptions broken = options();
+  broken.pictures = []() -> Result<const PictureMeaning*> { return fail(ErrorCode::kCorrupt, "model is damaged"); };
+  expect_note(broken, "model is damaged");
+  meaning_.embed = [](std::string_view) -> Result<Vector> { return fail(ErrorCode::kInternal, "out of luck"); };
+  expect_note(options(), "out of luck");
+  meaning_.embed = [](std::string_view) -> Result<Vector> {
+    return Vector(kDimensions, std::numeric_limits<float>::quiet_NaN());
+  };
+  expect_note(options(), "no vector of numbers");
+  meaning_.embed = [](std::string_view) -> Result<Vector> { return Vector{1, 0, 0}; };
+  const SearchResults results = found("dog", options());
+  EXPECT_THAT(names(results), ElementsAre("dog"));
+  EXPECT_THAT(results.notes, SizeIs(1));
+}
+
+TEST_F(PicturesTest, SaysWhatToInstallWhereNoModelIs) {
+  add_picture("dog", 0.3, {"dog"});
+  open_index();
+  SearchOptions none;
+  none.pictures = []() -> Result<const PictureMeaning*> { return nullptr; };
+  none.tags = []() -> Result<const TagMeaning*> { return nullptr; };
+  EXPECT_THAT(found("dog", none).notes, ElementsAre(HasSubstr("models pull clip-vit-b-32")));
+  EXPECT_THAT(found("type:jpeg", none).notes, IsEmpty());
+  EXPECT_THAT(found("dog", {}).notes, IsEmpty());
+}
+
+TEST_F(PicturesTest, SimilarToATextStopsAndToAPictureDoesNot) {
+  add_pictures(500, 10);
+  add_picture("gone", 0.31);
+  open_index();
+  ASSERT_OK(writer_->mark_missing("/p/gone", 2));
+  const auto of_text = similar_to(*reader_, meaning_, text_, true, 1'000, 1);
+  ASSERT_OK(of_text);
+  std::vector<std::string> paths;
+  for (std::size_t i = 0; i < of_text->size(); ++i) {
+    const SimilarByVector& item = (*of_text)[i];
+    paths.push_back(item.path.substr(3));
+    EXPECT_GE(item.relevance, Relevance::kLeast);
+    EXPECT_LE(item.cosine, i == 0 ? 1 : (*of_text)[i - 1].cosine);
+  }
+  EXPECT_GE(count_about(paths), 9U);
+  EXPECT_LE(paths.size() - count_about(paths), 2U);
+  EXPECT_THAT(paths, Not(Contains("gone")));
+
+  const auto of_picture = similar_to(*reader_, meaning_, picture(0.2), false, 25, 1);
+  ASSERT_OK(of_picture);
+  ASSERT_THAT(*of_picture, SizeIs(25));
+  for (std::size_t i = 1; i < of_picture->size(); ++i) EXPECT_LE((*of_picture)[i].cosine, (*of_picture)[i - 1].cosine);
+  EXPECT_THAT(similar_to(*reader_, meaning_, text_, true, 3, 1).value(), SizeIs(3));
+}
+
+// Vectors of tags and of queries, and which tags each query means: tools/reference/sentences.py made them.
+struct Sentences {
+  TagMeaning meaning;
+  std::map<std::string, Vector, std::less<>> queries;
+  std::map<std::string, std::set<std::string>> meant;
+
+  Sentences() {
+    std::ifstream file(IE_SOURCE_DIR "/tests/search/sentence_vectors.tsv");
+    for (std::string line; std::getline(file, line);) {
+      if (line.starts_with("#")) continue;
+      std::istringstream columns(line);
+      std::string kind, text, tags, base64;
+      std::getline(columns, kind, '\t');
+      std::getline(columns, text, '\t');
+      std::getline(columns, tags, '\t');
+      std::getline(columns, base64);
+      const std::string bytes = base64_decode(base64).value_or("");
+      std::vector<std::uint16_t> half(bytes.size() / 2);
+      std::memcpy(half.data(), bytes.data(), half.size() * 2);
+      if (kind == "tag") {
+        meaning.terms.emplace_back(text, vision::from_half(half));
+        continue;
+      }
+      queries[text] = vision::from_half(half);
+      std::istringstream list(tags);
+      for (std::string tag; std::getline(list, tag, ',');) meant[text].insert(tag.substr(tag.find_first_not_of(' ')));
+    }
+    meaning.prior = kSentencePrior;
+    meaning.embed = [this](std::string_view text) -> Result<Vector> {
+      const auto query = queries.find(text);
+      if (query == queries.end()) return fail(ErrorCode::kNotFound, "no vector of this query");
+      return query->second;
+    };
+  }
+};
+
+class TagsTest : public MeaningTest {
+ protected:
+  SearchOptions options() {
+    SearchOptions options;
+    options.pictures = []() -> Result<const PictureMeaning*> { return nullptr; };
+    options.tags = [this]() -> Result<const TagMeaning*> { return &sentences_.meaning; };
+    return options;
+  }
+  Sentences sentences_;
+};
+
+// What docs/search.md promises: of the tags found 85 % are meant, and of those meant 85 % are found.
+TEST_F(TagsTest, RelatedTagsAreFoundAndFewOthers) {
+  ASSERT_EQ(sentences_.meaning.terms.size(), 120U);
+  ASSERT_EQ(sentences_.queries.size(), 25U);
+  for (const auto& [tag, vector] : sentences_.meaning.terms) add(tag, {tag});
+  finish_writing();
+  std::size_t right = 0, wrong = 0, meant = 0;
+  for (const auto& [query, vector] : sentences_.queries) {
+    const auto& tags = sentences_.meant[query];
+    meant += tags.size();
+    for (const std::string& tag : names(found(query, options()))) ++(tags.contains(tag) ? right : wrong);
+  }
+  RecordProperty("right", static_cast<int>(right));
+  RecordProperty("wrong", static_cast<int>(wrong));
+  RecordProperty("meant", static_cast<int>(meant));
+  EXPECT_GE(static_cast<double>(right), 0.85 * static_cast<double>(meant)) << meant;
+  EXPECT_GE(static_cast<double>(right), 0.85 * static_cast<double>(right + wrong)) << wrong;
+}
+
+TEST_F(TagsTest, WhatNoTagMeansFindsNothing) {
+  for (const auto& [tag, vector] : sentences_.meaning.terms) add(tag, {tag});
+  finish_writing();
+  for (const char* query : {"quantum mechanics", "tax law", "jurisprudence"})
+    EXPECT_THAT(names(found(query, options())), IsEmpty()) << query;
+}
+
+TEST_F(TagsTest, EvidenceNamesTheTagAndWhereItIs) {
+  add("keyword", {"dog"});
+  add("both", {"dog", "hound", "puppy"});
+  const store::AssetId object = add("object", {}), scene = add("scene", {});
+  add("car", {"car"});
+  ASSERT_OK(writer_->set_asset_text(object, store::TextField::kObjects, {"dog"}));
+  ASSERT_OK(writer_->set_asset_text(scene, store::TextField::kScene, {"dog"}));
+  finish_writing();
+  const SearchResults results = found("puppy", options());
+  EXPECT_THAT(names(results), UnorderedElementsAre("keyword", "both", "object", "scene"));
+  EXPECT_EQ(names(results).front(), "both");
+  std::map<std::string, std::vector<Why>> why;
+  for (const SearchResult& result : results.results) why[result.path.substr(3)] = result.why;
+  EXPECT_THAT(why["keyword"], ElementsAre(Why{"keyword", "dog (like puppy)"}));
+  EXPECT_THAT(why["both"], ElementsAre(Why{"keyword", "puppy"}, Why{"keyword", "dog (like puppy)"}));
+  EXPECT_THAT(why["object"], ElementsAre(Why{"object", "dog (like puppy)"}));
+  EXPECT_THAT(why["scene"], ElementsAre(Why{"scene", "dog (like puppy)"}));
+  EXPECT_THAT(results.notes, ElementsAre(HasSubstr("models pull clip-vit-b-32")));
+}
+
+// Words find it already.
+TEST_F(TagsTest, ATagThatTheQuerySaysIsNoRelatedTag) {
+  add("1", {"dog"});
+  finish_writing();
+  sentences_.queries["Dog"] = sentences_.meaning.terms.front().second;
+  ASSERT_EQ(sentences_.meaning.terms.front().first, "dog");
+  EXPECT_THAT(found("Dog", options()).results.at(0).why, ElementsAre(Why{"keyword", "dog"}));
+}
+
+TEST_F(TagsTest, FiltersHoldForTagsToo) {
+  add("here", {"dog", "winter"});
+  add("there", {"dog"});
+  finish_writing();
+  EXPECT_THAT(names(found("puppy tag:winter", options())), ElementsAre("here"));
+  EXPECT_THAT(names(found("puppy -winter", options())), ElementsAre("there"));
+}
+
+TEST_F(TagsTest, PicturesThatCannotBeAskedLeaveTheTags) {
+  add("dog", {"dog"});
+  finish_writing();
+  SearchOptions broken = options();
+  broken.pictures = []() -> Result<const PictureMeaning*> { return fail(ErrorCode::kCorrupt, "model is damaged"); };
+  const SearchResults results = found("puppy", broken);
+  EXPECT_THAT(names(results), ElementsAre("dog"));
+  EXPECT_THAT(results.notes, ElementsAre("model is damaged"));
+  sentences_.meaning.terms.front().second.pop_back();
+  EXPECT_THAT(found("puppy", options()).notes, Contains(HasSubstr("not of one model")));
+}
+
+}  // namespace
+}  // namespace image_engine::search
