@@ -55,6 +55,8 @@ class Reader {
 
  private:
   Result<std::string> read_text(const YAML::Node& node, std::string_view what) const {
+    // What is not there has the place of what follows.
+    if (node.IsNull()) return fault(node.Mark(), fmt::format("a {} here or right above is empty", what));
     if (!node.IsScalar()) return fault(node.Mark(), fmt::format("a {} must be a text", what));
     const std::string& text = node.Scalar();
     const bool blank = std::ranges::all_of(text, [](char c) { return c == ' '; });
