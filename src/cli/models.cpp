@@ -11,6 +11,7 @@
 #include "core/text.h"
 #include "models/add.h"
 #include "models/catalogue.h"
+#include "models/export.h"
 #include "models/places.h"
 #include "models/provenance.h"
 #include "models/pull.h"
@@ -30,6 +31,7 @@ Examples:
   image-engine models verify
   image-engine models add my.onnx --task objects --spec my.yaml
   image-engine models remove my-detector
+  image-engine models export clip --from FOLDER -o FOLDER
 
 A model is fetched from where its spec says, checked against its checksum and kept with its licence and provenance.
 Keys for servers that ask for one: HF_TOKEN, NGC_API_KEY.)";
@@ -37,7 +39,9 @@ Keys for servers that ask for one: HF_TOKEN, NGC_API_KEY.)";
 struct Flags {
   std::vector<std::string> names, accepted;
   std::string file, task, spec, name;
-  bool force = false;
+  std::string kind, from, folder = ".";
+  int opset = 17;
+  bool force = false, int8 = false;
 };
 
 // What every subcommand works on.
@@ -234,6 +238,37 @@ Result<int> remove(const Context& context, const Models& all, const Flags& flags
                   [&](const Spec& spec) { return models::remove_model(spec, all.store, all.places.added, options); });
 }
 
+Result<int> export_one(const Context& context, const Models& all, const Flags& flags) {
+  models::ExportRequest request{flags.kind, flags.from,       flags.folder,      flags.opset,
+                                flags.int8, all.places.tools, all.places.python, interrupted};
+  IE_TRY(const std::vector<models::ExportedFile> files, models::export_model(request));
+  nlohmann::json entries = nlohmann::json::array();
+  for (const models::ExportedFile& file : files) {
+    const std::string path = join_path(absolute_path(flags.folder), file.name);
+    if (context.json)
+      entries.push_back({{"path", to_utf8(path)}, {"checked", to_utf8(file.checked)}});
+    else if (!context.quiet)
+      print_line(fmt::format("{}  {}", printable(path), styled(context, Style::kDim, printable(file.checked))));
+  }
+  if (context.json) print_json("models-export", {{"files", std::move(entries)}});
+  return kDone;
+}
+
+void add_export_flags(CLI::App& app, Flags& flags) {
+  std::string kinds;
+  for (const models::Exporter& exporter : models::exporters())
+    kinds += fmt::format("{}{} ({})", kinds.empty() ? "" : "; ", exporter.name, exporter.what);
+  app.add_option("KIND", flags.kind, kinds)->required();
+  app.add_option("--from", flags.from, "The model: safetensors and their configuration")
+      ->type_name("FOLDER")
+      ->required();
+  app.add_option("-o,--output", flags.folder, "Where the ONNX files go; without it the current folder")
+      ->type_name("FOLDER");
+  app.add_option("--opset", flags.opset, "The version of ONNX's operators; 17 unless given, 14 for old programs")
+      ->type_name("N");
+  app.add_flag("--int8", flags.int8, "Write int8 variants too");
+}
+
 }  // namespace
 
 Action setup_models(CLI::App& app, Settings&) {
@@ -256,7 +291,9 @@ Action setup_models(CLI::App& app, Settings&) {
   add_app->add_option("--name", flags->name, "Another name than the spec's");
   CLI::App* remove_app = app.add_subcommand("remove", "Remove models from this machine");
   remove_app->add_option("NAME", flags->names, "Models")->required();
-  for (CLI::App* sub : {list_app, pull_app, verify_app, add_app, remove_app}) sub->fallthrough();
+  CLI::App* export_app = app.add_subcommand("export", "Write a model of your own as ONNX");
+  add_export_flags(*export_app, *flags);
+  for (CLI::App* sub : {list_app, pull_app, verify_app, add_app, remove_app, export_app}) sub->fallthrough();
   return [=](Context& context) -> Result<int> {
     catch_interrupts();
     IE_TRY(const Models all, Models::open(context));
@@ -264,6 +301,7 @@ Action setup_models(CLI::App& app, Settings&) {
     if (pull_app->parsed()) return pull(context, all, *flags);
     if (verify_app->parsed()) return verify(context, all, *flags);
     if (add_app->parsed()) return add(context, all, *flags);
+    if (export_app->parsed()) return export_one(context, all, *flags);
     return remove(context, all, *flags);
   };
 }

@@ -33,10 +33,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=Path("."), metavar="FOLDER")
     parser.add_argument("--opset", type=int, default=17)
     parser.add_argument("--int8", action="store_true")
-    given = parser.parse_args()
-    if given.opset not in OPSETS:
-        parser.error(f"opset {given.opset} is not written; {OPSETS[0]} to {OPSETS[-1]} are")
-    return given
+    return parser.parse_args()
 
 
 def probes(clip: clip_graph.Clip) -> dict[str, np.ndarray]:
@@ -94,6 +91,8 @@ def least_cosine(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def export(given: argparse.Namespace) -> None:
+    if given.opset not in OPSETS:
+        raise ModelError(f"opset {given.opset} is not written; {OPSETS[0]} to {OPSETS[-1]} are")
     clip = clip_graph.read(given.folder)
     batches = probes(clip)
     references = {"numpy": by_numpy(given.folder, clip, batches), "transformers": by_transformers(given.folder, batches)}
