@@ -28,9 +28,13 @@ sum_of_bytes(const std::uint16_t* halves, std::size_t count) {
 #if defined(__x86_64__)
   __m256i sums[4] = {};
   const auto* at = reinterpret_cast<const __m256i*>(halves);
-  for (std::size_t i = 0; i + 4 <= count / 16; i += 4)
+  constexpr std::size_t kAhead = 4096 / sizeof(__m256i);
+  for (std::size_t i = 0; i + 4 <= count / 16; i += 4) {
+    _mm_prefetch(at + i + kAhead, _MM_HINT_T0);
+    _mm_prefetch(at + i + kAhead + 2, _MM_HINT_T0);
     for (std::size_t k = 0; k < 4; ++k)
       sums[k] = _mm256_add_epi64(sums[k], _mm256_sad_epu8(_mm256_load_si256(at + i + k), _mm256_setzero_si256()));
+  }
   const __m256i sum = _mm256_add_epi64(_mm256_add_epi64(sums[0], sums[1]), _mm256_add_epi64(sums[2], sums[3]));
   std::uint64_t parts[4];
   std::memcpy(parts, &sum, sizeof(parts));
@@ -94,7 +98,7 @@ int main(int argc, char** argv) {
     } else {
       const auto bytes = read_file(query_path);
       std::vector<float> query(dimensions);
-      if (!bytes || bytes->size() != dimensions * sizeof(float)) return 1;
+      if (!bytes || bytes->size() != dimensions * sizeof(float) || percent < 1) return 1;
       std::memcpy(query.data(), bytes->data(), bytes->size());
       store::IdSet allowed(static_cast<store::AssetId>(file->rows()) + 1);
       for (std::size_t id = 1; id <= file->rows(); id += static_cast<std::size_t>(100 / percent))

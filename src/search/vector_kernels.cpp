@@ -39,26 +39,18 @@ void byte_dots_plain(const std::int8_t* base, std::size_t stride, Rows rows, con
 #define IE_AVX2 gnu::target("avx2,fma,f16c")
 #define IE_AVX512 gnu::target("avx512f,avx512bw,avx512vnni")
 
-constexpr std::size_t kLine = 64;  // bytes of a cache line
+// A row is read from begin to end while the one that comes this far behind it is fetched: the processor's own
+// prefetching does not know of rows that a filter leaves out, and stops at pages.
+constexpr std::size_t kFetchAhead = 4096;  // bytes
+constexpr std::size_t kLine = 64;          // bytes of a cache line
 
-// Rows that are read at once, so that their sums do not wait for each other; those of the next round are fetched
-// meanwhile.
-constexpr std::size_t kAtOnce = 4;
+// Sums that do not wait for each other.
+constexpr std::size_t kSums = 4;
 
+// The `bytes` at `from`, as far as they are in other lines than those before.
 template <typename Number>
-struct Round {
-  const Number* row[kAtOnce];
-  const Number* next[kAtOnce];
-};
-// From rows[i] on; what lies behind the last row is the last row again.
-template <typename Number>
-Round<Number> round_at(const Number* base, std::size_t stride, Rows rows, std::size_t i) {
-  Round<Number> round;
-  for (std::size_t r = 0; r < kAtOnce; ++r) {
-    round.row[r] = row_at(base, stride, rows, std::min(i + r, rows.size() - 1));
-    round.next[r] = row_at(base, stride, rows, std::min(i + r + kAtOnce, rows.size() - 1));
-  }
-  return round;
+[[gnu::always_inline]] inline void fetch(const Number* from, std::size_t bytes) {
+  for (std::size_t at = 0; at < bytes; at += kLine) _mm_prefetch(reinterpret_cast<const char*>(from) + at, _MM_HINT_T0);
 }
 
 [[IE_AVX2]] inline float total(__m256 v) {
@@ -73,88 +65,85 @@ Round<Number> round_at(const Number* base, std::size_t stride, Rows rows, std::s
   return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
 }
 
-[[IE_AVX2]] void sum_halves_avx2(const Round<std::uint16_t>& round, std::size_t stride, const float* query,
-                                 float* sums) {
-  __m256 sum[kAtOnce] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
-  for (std::size_t k = 0; k < stride; k += kRowStep) {
-    for (std::size_t r = 0; r < kAtOnce; ++r) _mm_prefetch(round.next[r] + k, _MM_HINT_T0);
-    for (std::size_t j = k; j < k + kRowStep; j += 8) {
-      const __m256 q = _mm256_load_ps(query + j);
-      for (std::size_t r = 0; r < kAtOnce; ++r)
-        sum[r] = _mm256_fmadd_ps(_mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(round.row[r] + j))), q,
-                                 sum[r]);
+[[IE_AVX2]] float sum_halves_avx2(const std::uint16_t* row, const std::uint16_t* later, std::size_t stride,
+                                  const float* query) {
+  constexpr std::size_t kLanes = 8;
+  __m256 sums[kSums] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+  for (std::size_t k = 0; k < stride; k += kLanes * kSums) {
+    fetch(later + k, kLanes * kSums * sizeof(*row));
+    for (std::size_t i = 0; i < kSums; ++i) {
+      const std::size_t at = k + i * kLanes;
+      const __m256 numbers = _mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(row + at)));
+      sums[i] = _mm256_fmadd_ps(numbers, _mm256_load_ps(query + at), sums[i]);
     }
   }
-  for (std::size_t r = 0; r < kAtOnce; ++r) sums[r] = total(sum[r]);
+  return total(_mm256_add_ps(_mm256_add_ps(sums[0], sums[1]), _mm256_add_ps(sums[2], sums[3])));
 }
 
-[[IE_AVX2]] void sum_bytes_avx2(const Round<std::int8_t>& round, std::size_t stride, const std::int16_t* query,
-                                std::int32_t* sums) {
-  __m256i sum[kAtOnce] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(),
-                          _mm256_setzero_si256()};
-  for (std::size_t k = 0; k < stride; k += kRowStep) {
-    if (k % kLine == 0)
-      for (std::size_t r = 0; r < kAtOnce; ++r) _mm_prefetch(round.next[r] + k, _MM_HINT_T0);
-    for (std::size_t j = k; j < k + kRowStep; j += 16) {
-      const __m256i q = _mm256_load_si256(reinterpret_cast<const __m256i*>(query + j));
-      for (std::size_t r = 0; r < kAtOnce; ++r) {
-        const __m128i bytes = _mm_load_si128(reinterpret_cast<const __m128i*>(round.row[r] + j));
-        sum[r] = _mm256_add_epi32(sum[r], _mm256_madd_epi16(_mm256_cvtepi8_epi16(bytes), q));
-      }
+[[IE_AVX2]] std::int32_t sum_bytes_avx2(const std::int8_t* row, const std::int8_t* later, std::size_t stride,
+                                        const std::int16_t* query) {
+  constexpr std::size_t kLanes = 16;
+  __m256i sums[kSums] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(),
+                         _mm256_setzero_si256()};
+  for (std::size_t k = 0; k < stride; k += kLanes * kSums) {
+    fetch(later + k, kLanes * kSums * sizeof(*row));
+    for (std::size_t i = 0; i < kSums; ++i) {
+      const std::size_t at = k + i * kLanes;
+      const __m256i numbers = _mm256_cvtepi8_epi16(_mm_load_si128(reinterpret_cast<const __m128i*>(row + at)));
+      const __m256i wanted = _mm256_load_si256(reinterpret_cast<const __m256i*>(query + at));
+      sums[i] = _mm256_add_epi32(sums[i], _mm256_madd_epi16(numbers, wanted));
     }
   }
-  for (std::size_t r = 0; r < kAtOnce; ++r) sums[r] = total(sum[r]);
+  return total(_mm256_add_epi32(_mm256_add_epi32(sums[0], sums[1]), _mm256_add_epi32(sums[2], sums[3])));
 }
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wuninitialized"  // in GCC 12's own header: bug 105593
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-[[IE_AVX512]] void sum_halves_avx512(const Round<std::uint16_t>& round, std::size_t stride, const float* query,
-                                     float* sums) {
-  __m512 sum[kAtOnce] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
-  for (std::size_t k = 0; k < stride; k += kRowStep) {
-    for (std::size_t r = 0; r < kAtOnce; ++r) _mm_prefetch(round.next[r] + k, _MM_HINT_T0);
-    for (std::size_t j = k; j < k + kRowStep; j += 16) {
-      const __m512 q = _mm512_load_ps(query + j);
-      for (std::size_t r = 0; r < kAtOnce; ++r)
-        sum[r] = _mm512_fmadd_ps(_mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(round.row[r] + j))),
-                                 q, sum[r]);
+[[IE_AVX512]] float sum_halves_avx512(const std::uint16_t* row, const std::uint16_t* later, std::size_t stride,
+                                      const float* query) {
+  constexpr std::size_t kLanes = 16;
+  __m512 sums[kSums] = {_mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+  for (std::size_t k = 0; k < stride; k += kLanes * kSums) {
+    fetch(later + k, kLanes * kSums * sizeof(*row));
+    for (std::size_t i = 0; i < kSums; ++i) {
+      const std::size_t at = k + i * kLanes;
+      const __m512 numbers = _mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(row + at)));
+      sums[i] = _mm512_fmadd_ps(numbers, _mm512_load_ps(query + at), sums[i]);
     }
   }
-  for (std::size_t r = 0; r < kAtOnce; ++r) sums[r] = _mm512_reduce_add_ps(sum[r]);
+  return _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(sums[0], sums[1]), _mm512_add_ps(sums[2], sums[3])));
 }
 
-[[IE_AVX512]] void sum_bytes_avx512(const Round<std::int8_t>& round, std::size_t stride, const std::int16_t* query,
-                                    std::int32_t* sums) {
-  __m512i sum[kAtOnce] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(),
-                          _mm512_setzero_si512()};
-  for (std::size_t k = 0; k < stride; k += kRowStep) {
-    if (k % kLine == 0)
-      for (std::size_t r = 0; r < kAtOnce; ++r) _mm_prefetch(round.next[r] + k, _MM_HINT_T0);
-    const __m512i q = _mm512_load_si512(query + k);
-    for (std::size_t r = 0; r < kAtOnce; ++r) {
-      const __m256i bytes = _mm256_load_si256(reinterpret_cast<const __m256i*>(round.row[r] + k));
-      sum[r] = _mm512_dpwssd_epi32(sum[r], _mm512_cvtepi8_epi16(bytes), q);
+[[IE_AVX512]] std::int32_t sum_bytes_avx512(const std::int8_t* row, const std::int8_t* later, std::size_t stride,
+                                            const std::int16_t* query) {
+  constexpr std::size_t kLanes = 32, kTwo = 2;
+  __m512i sums[kTwo] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+  for (std::size_t k = 0; k < stride; k += kLanes * kTwo) {
+    fetch(later + k, kLanes * kTwo * sizeof(*row));
+    for (std::size_t i = 0; i < kTwo; ++i) {
+      const std::size_t at = k + i * kLanes;
+      const __m512i numbers = _mm512_cvtepi8_epi16(_mm256_load_si256(reinterpret_cast<const __m256i*>(row + at)));
+      sums[i] = _mm512_dpwssd_epi32(sums[i], numbers, _mm512_load_si512(query + at));
     }
   }
-  for (std::size_t r = 0; r < kAtOnce; ++r) sums[r] = _mm512_reduce_add_epi32(sum[r]);
+  return _mm512_reduce_add_epi32(_mm512_add_epi32(sums[0], sums[1]));
 }
-
 #pragma GCC diagnostic pop
 
 template <typename Number, typename Query, typename Sum,
-          void (*kSumUp)(const Round<Number>&, std::size_t, const Query*, Sum*)>
+          Sum (*kSumUp)(const Number* row, const Number* later, std::size_t, const Query*)>
 void dots_of(const Number* base, std::size_t stride, Rows rows, const Query* query, Sum* dots) {
-  for (std::size_t i = 0; i < rows.size(); i += kAtOnce) {
-    Sum sums[kAtOnce];
-    kSumUp(round_at(base, stride, rows, i), stride, query, sums);
-    for (std::size_t r = 0; r < kAtOnce && i + r < rows.size(); ++r) dots[i + r] = sums[r];
+  const std::size_t ahead = std::max<std::size_t>(1, kFetchAhead / (stride * sizeof(Number)));
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const Number* later = row_at(base, stride, rows, std::min(i + ahead, rows.size() - 1));
+    dots[i] = kSumUp(row_at(base, stride, rows, i), later, stride, query);
   }
 }
 
-template <void (*kSumUp)(const Round<std::uint16_t>&, std::size_t, const float*, float*)>
+template <float (*kSumUp)(const std::uint16_t*, const std::uint16_t*, std::size_t, const float*)>
 constexpr auto kHalfDots = &dots_of<std::uint16_t, float, float, kSumUp>;
-template <void (*kSumUp)(const Round<std::int8_t>&, std::size_t, const std::int16_t*, std::int32_t*)>
+template <std::int32_t (*kSumUp)(const std::int8_t*, const std::int8_t*, std::size_t, const std::int16_t*)>
 constexpr auto kByteDots = &dots_of<std::int8_t, std::int16_t, std::int32_t, kSumUp>;
 #endif
 

@@ -9,7 +9,7 @@
 namespace image_engine::search {
 
 // Rows and queries have a multiple of this many numbers, zeros at the end.
-inline constexpr std::size_t kRowStep = 32;
+inline constexpr std::size_t kRowStep = 64;
 
 // Zeros that begin where a cache line does.
 class AlignedBytes {
