@@ -379,12 +379,13 @@ TEST(TextTower, CanariesAreRunsOfItsInputs) {
     ASSERT_TRUE(canaries) << canaries.error().message;
     ASSERT_GE(canaries->size(), 9U);
     ASSERT_EQ(canaries->size() % 3, 0U);
+    EXPECT_EQ((*canaries)[0].shape[1] == 40, fixed);  // a short text
     for (std::size_t i = 0; i < canaries->size(); i += 3) {
       EXPECT_THAT(numbers_of((*canaries)[i]), Not(Each(1)));
       for (std::size_t k = 0; k < 3; ++k) {
         EXPECT_EQ((*canaries)[i + k].shape, (*canaries)[i].shape);
         EXPECT_EQ((*canaries)[i + k].shape[0], 1);
-        EXPECT_EQ((*canaries)[i + k].shape[1] == 40, fixed);
+        EXPECT_LE((*canaries)[i + k].shape[1], 40);
       }
     }
   }
