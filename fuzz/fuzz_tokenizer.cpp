@@ -3,7 +3,11 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <iterator>
+#include <memory>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "preprocess/tokenizer_parts.h"
 
@@ -38,9 +42,8 @@ void cut(const Tokenizer& tokenizer, std::string_view text) {
       if (id < 0 || static_cast<std::size_t>(id) >= tokenizer.size()) std::abort();
   }
   const auto whole = tokenizer.encode(text, 1'000'000), some = tokenizer.encode(text, 7);
-  const std::size_t same = std::min<std::size_t>(whole.size(), 6);  // but for the mark of the end
-  if (!std::equal(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(whole.size() > 7 ? same : whole.size()),
-                  some.begin()))
+  const std::size_t same = whole.size() > 7 ? 6 : whole.size();  // the seventh is the mark of the end
+  if (some.size() < same || !std::equal(some.begin(), some.begin() + static_cast<std::ptrdiff_t>(same), whole.begin()))
     std::abort();
 }
 
@@ -52,9 +55,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, size_t size) {
   const Kind& kind = kKinds[data[0] % std::size(kKinds)];
   const std::string_view rest(reinterpret_cast<const char*>(data) + 1, size - 1);
   const std::string_view text = rest.substr(0, rest.find('\0'));
-  const auto sound = kind.create(kind.sound);
-  if (!sound) std::abort();
-  cut(**sound, rest);
+  static const auto sound = [] {
+    std::vector<std::unique_ptr<Tokenizer>> made;
+    for (const Kind& each : kKinds) made.push_back(std::move(each.create(each.sound).value()));
+    return made;
+  }();
+  cut(*sound[data[0] % std::size(kKinds)], rest);
   if (text.size() == rest.size()) return 0;
   if (const auto tokenizer = kind.create(rest.substr(text.size() + 1))) cut(**tokenizer, text);
   return 0;
