@@ -18,6 +18,20 @@ namespace {
 constexpr double kBackground = 2;
 constexpr double kRidge = 0.003;
 
+// Rows that are this near to the examples, on the way from the library at large to how near those are to each other,
+// look alike; together they are at most this part of the background. Found with the same clusters: from a library that
+// is up to 80 % the class all of it is found, and where like things are a few in a hundred they still tell it from
+// them.
+constexpr double kAlike = 0.85;
+constexpr double kMostAlike = 0.05;
+// And each weighs so little against the ridge that the head cannot learn it by heart.
+constexpr double kMostOfOne = kRidge / 3;
+constexpr double kAtLarge = 0.1;  // the quantile of nearness that no member of the class reaches
+// How near examples are to each other, on the way from the library at large to 1: where there is one only, and at
+// least.
+constexpr double kUsualNearness = 0.6;
+constexpr double kLeastNearness = 0.3;
+
 constexpr int kMostSteps = 200;
 constexpr std::size_t kMemory = 10;      // pairs kept, as is usual
 constexpr double kSmallGradient = 1e-5;  // confidences are sure to about as much
@@ -40,17 +54,27 @@ double dot(std::span<const float> row, std::span<const float> weights) {
 
 double logistic(double value) { return 1 / (1 + std::exp(-value)); }
 
+// Of one row.
+double background_weight(const TrainingSet& set) {
+  const auto rows = [&](const std::vector<float>& values) {
+    return static_cast<double>(values.size() / set.dimensions);
+  };
+  const double positive = rows(set.positive);
+  return kBackground * positive / (positive + 1) / std::max(1.0, rows(set.background));
+}
+
 // The weighted loss of a head [weights…, bias] and its slope.
 class Loss {
  public:
-  explicit Loss(const TrainingSet& set) : dimensions_(set.dimensions) {
+  // `shares`: how much each row of the background counts, 0…1.
+  Loss(const TrainingSet& set, std::span<const double> shares) : dimensions_(set.dimensions) {
     const auto rows = [&](const std::vector<float>& values) {
       return static_cast<double>(values.size() / dimensions_);
     };
-    const double positive = rows(set.positive), background = kBackground * positive / (positive + 1);
-    groups_ = {{{set.positive, 1, 1 / positive},
-                {set.negative, -1, 1 / std::max(positive, rows(set.negative))},
-                {set.background, -1, background / std::max(1.0, rows(set.background))}}};
+    const double positive = rows(set.positive);
+    groups_ = {{{set.positive, {}, 1, 1 / positive},
+                {set.negative, {}, -1, 1 / std::max(positive, rows(set.negative))},
+                {set.background, shares, -1, background_weight(set)}}};
   }
 
   double at(const Vector& head, Vector& slope) const {
@@ -60,9 +84,10 @@ class Loss {
     for (const Group& group : groups_)
       for (std::size_t from = 0; from < group.rows.size(); from += dimensions_) {
         const auto row = group.rows.subspan(from, dimensions_);
+        const double weight = group.weight * (group.shares.empty() ? 1 : group.shares[from / dimensions_]);
         const double margin = group.sign * (dot(row, weights) + head.back());
-        loss += group.weight * (std::max(0.0, -margin) + std::log1p(std::exp(-std::abs(margin))));
-        const double pull = -group.sign * group.weight * logistic(-margin);
+        loss += weight * (std::max(0.0, -margin) + std::log1p(std::exp(-std::abs(margin))));
+        const double pull = -group.sign * weight * logistic(-margin);
         pull_on_bias += pull;
         const auto factor = static_cast<float>(pull);
         for (std::size_t i = 0; i < dimensions_; ++i) sum[i] += factor * row[i];
@@ -78,7 +103,8 @@ class Loss {
  private:
   struct Group {
     std::span<const float> rows;
-    double sign, weight;  // weight: of one row
+    std::span<const double> shares;  // of the weight, for each row; empty: all of it
+    double sign, weight;             // weight: of one row
   };
   std::size_t dimensions_;
   std::array<Group, 3> groups_;
@@ -154,6 +180,42 @@ Vector minimise(const Loss& loss, std::size_t size) {
   return head;
 }
 
+// Where in the mean cosine to the examples the library at large is, and where the examples themselves are.
+struct Nearness {
+  double at_large, examples;
+};
+Nearness nearness_of(std::vector<double> background, std::span<const float> mean, double examples) {
+  const auto quantile =
+      background.begin() + static_cast<std::ptrdiff_t>(kAtLarge * static_cast<double>(background.size()));
+  std::nth_element(background.begin(), quantile, background.end());
+  const auto between = [&](double part) { return *quantile + part * (1 - *quantile); };
+  if (examples < 2) return {*quantile, between(kUsualNearness)};
+  // The mean of all pairs' cosines, without each row's with itself.
+  const double with_self = dot(mean, mean) * examples * examples;
+  return {*quantile, std::max(between(kLeastNearness), (with_self - examples) / (examples * (examples - 1)))};
+}
+
+// What is as near to the examples as they are to each other, and was not said to be none, may well belong to the class:
+// of a small library it may be half. Counted in full, such rows would be told from the examples one by one, by chance.
+std::vector<double> background_shares(const TrainingSet& set) {
+  const std::size_t dimensions = set.dimensions, rows = set.background.size() / dimensions;
+  if (rows == 0) return {};
+  const std::size_t examples = set.positive.size() / dimensions;
+  std::vector<float> mean(dimensions);
+  for (std::size_t i = 0; i < set.positive.size(); ++i)
+    mean[i % dimensions] += set.positive[i] / static_cast<float>(examples);
+  std::vector<double> near(rows);
+  for (std::size_t row = 0; row < rows; ++row)
+    near[row] = dot(std::span(set.background).subspan(row * dimensions, dimensions), mean);
+  const Nearness known = nearness_of(near, mean, static_cast<double>(examples));
+  const double least = known.at_large + kAlike * (known.examples - known.at_large);
+  const auto alike = static_cast<double>(std::ranges::count_if(near, [&](double value) { return value >= least; }));
+  const double share = std::min(
+      {1.0, kMostAlike * static_cast<double>(rows) / std::max(1.0, alike), kMostOfOne / background_weight(set)});
+  for (double& value : near) value = value >= least ? share : 1;
+  return near;
+}
+
 Status check_rows(const std::vector<float>& rows, std::size_t dimensions, const char* what) {
   if (rows.size() % dimensions != 0)
     return fail(ErrorCode::kInvalidArgument,
@@ -177,7 +239,8 @@ Result<LinearHead> train(const TrainingSet& set) {
   IE_CHECK(check_rows(set.negative, set.dimensions, "negative"));
   IE_CHECK(check_rows(set.background, set.dimensions, "background"));
   if (set.positive.empty()) return fail(ErrorCode::kInvalidArgument, "a label needs at least one example");
-  const Vector head = minimise(Loss(set), set.dimensions + 1);
+  const std::vector<double> shares = background_shares(set);
+  const Vector head = minimise(Loss(set, shares), set.dimensions + 1);
   return LinearHead{{head.begin(), head.end() - 1}, static_cast<float>(head.back())};
 }
 

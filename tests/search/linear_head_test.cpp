@@ -90,6 +90,45 @@ TEST(LinearHead, FindsTheClassFromOneThreeAndTenExamples) {
     }
 }
 
+// A small library may be the class for the most part; none of it is named but the examples.
+TEST(LinearHead, FindsTheClassThatMuchOfASmallLibraryIs) {
+  for (const int of_twenty : {4, 10, 16})
+    for (const double spread : {0.3, 0.6})
+      for (const int examples : {1, 3, 10}) {
+        World world(static_cast<unsigned>(11 + examples));
+        const Row direction = world.anywhere();
+        const Row centre = world.around(direction, 1);
+        const auto shown = world.many(centre, spread, examples), same = world.many(centre, spread, of_twenty);
+        std::vector<Row> others;
+        for (int i = of_twenty; i < 20; ++i) others.push_back(world.around(world.around(direction, 1), spread));
+        std::vector<Row> library = same;
+        library.insert(library.end(), others.begin(), others.end());
+        const auto head = train({kDimensions, flat(shown), {}, flat(library)});
+        ASSERT_TRUE(head) << head.error().message;
+        EXPECT_GE(found(*head, same), of_twenty - (examples == 1 ? of_twenty / 4 : 0))
+            << of_twenty << " of 20, spread " << spread << ", " << examples << " examples";
+        EXPECT_EQ(found(*head, others), 0)
+            << of_twenty << " of 20, spread " << spread << ", " << examples << " examples";
+      }
+}
+
+// A class among its like that the background shows (other dogs, a few in a hundred): told apart without a word.
+TEST(LinearHead, BackgroundSeparatesWhatIsAlike) {
+  for (const int examples : {3, 10}) {
+    World world(static_cast<unsigned>(20 + examples));
+    const Row kind = world.anywhere();
+    const auto others = world.many(kind, 0.6, 100);
+    const Row mine = world.around(kind, 0.6);
+    const auto members = world.many(mine, 0.35, 100);
+    std::vector<Row> library = world.many({}, 1, 3000);
+    library.insert(library.end(), others.begin(), others.end());
+    const auto head = train({kDimensions, flat(world.many(mine, 0.35, examples)), {}, flat(library)});
+    ASSERT_TRUE(head) << head.error().message;
+    EXPECT_GE(found(*head, members), 95) << examples;
+    EXPECT_LE(found(*head, others), 10) << examples;
+  }
+}
+
 // A class among its like (my dog among dogs): what a person says no to weighs.
 TEST(LinearHead, NegativesSeparateWhatIsAlike) {
   World world(7);
