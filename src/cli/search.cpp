@@ -22,10 +22,12 @@ constexpr char kExamples[] = R"(
 Fields (all must hold):
   tag:beach  title:…  text:exit  place:paris  path:holiday  camera:canon  lens:50mm
   after:2019-06  before:2020  rating:4 (at least)  type:photo|video|jpeg|…  near:48.86,2.35,10 (km)
-Words rank: pictures that match all come first. "exact phrase" and -not work, also -camera:canon.
+Words rank: pictures that match all come first; with a model (models pull clip-vit-b-32) also those that show them.
+"exact phrase" and -not work, also -camera:canon.
 
 Examples:
   image-engine search 'beach sunset after:2019'
+  image-engine search 'a dog playing in the snow'
   image-engine search 'camera:canon rating:4 -type:video' --limit 200
   image-engine search 'near:48.86,2.35,10' --print0 | xargs -0 cp -t /tmp/paris
   image-engine search 'park -dog'
@@ -37,11 +39,12 @@ struct Flags {
   bool missing = false, print0 = false;
 };
 
+// What only fields found has no score worth showing: it is 1.
 std::string why_text(const store::FoundAsset& found) {
   std::string text;
   for (const store::Why& why : found.why)
     text += fmt::format("{}{}: {}", text.empty() ? "" : ", ", why.field, printable(why.text));
-  return text;
+  return found.score < 1 ? fmt::format("{:.2f}  {}", found.score, text) : text;
 }
 
 nlohmann::json results_json(const search::SearchResults& found) {

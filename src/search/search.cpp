@@ -5,7 +5,6 @@
 #include <functional>
 #include <set>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "core/text.h"
 
@@ -17,9 +16,6 @@ using store::Relevant;
 using store::TextField;
 
 constexpr char kLooksLike[] = "looks like";
-constexpr char kNoModel[] = "search finds words only; `image-engine models pull clip-vit-b-32` adds meaning";
-constexpr char kTagsOnly[] =
-    "search finds words and tags that mean the same; `image-engine models pull clip-vit-b-32` adds what pictures show";
 constexpr char kNoContent[] = "such words alone say nothing that a picture could show: they are looked for as words";
 
 // Bytes that a model is given at most: far more than the 77 tokens that CLIP reads.
@@ -99,17 +95,15 @@ Result<std::vector<RelatedTag>> related_tags(const TagMeaning& meaning, const st
   return related;
 }
 
-// Of an asset's tags the surest counts.
+// The assets of these tags, in their order.
 Result<std::vector<Relevant>> tagged(const store::CatalogueReader& catalogue, const std::vector<RelatedTag>& tags,
-                                     const std::string& text, const store::IdSet& allowed) {
+                                     const std::string& text) {
   std::vector<Relevant> found;
-  std::unordered_set<AssetId> seen;
   for (const RelatedTag& tag : tags) {
     for (const TextField field : {TextField::kKeywords, TextField::kObjects, TextField::kScene}) {
       IE_TRY(const std::vector<AssetId> assets, catalogue.assets_with({field, tag.name}));
       const store::Why why{std::string(store::text_field_name(field)), tag.name + " (like " + text + ")"};
-      for (const AssetId asset : assets)
-        if (allowed.contains(asset) && seen.insert(asset).second) found.push_back({asset, tag.relevance, why});
+      for (const AssetId asset : assets) found.push_back({asset, tag.relevance, why});
     }
   }
   return found;
@@ -127,15 +121,10 @@ class Meaning {
 
   // Null where nothing but words can find.
   std::function<Result<std::vector<Relevant>>(const store::IdSet&)> finder() {
-    const std::size_t failures = notes_.size();
     if (const PictureMeaning* pictures = model(options_.pictures); pictures && embedded(pictures->embed))
       return [this, pictures](const store::IdSet& allowed) { return find_pictures(*pictures, allowed); };
-    const bool not_installed = options_.pictures && notes_.size() == failures;
-    if (const TagMeaning* tags = model(options_.tags); tags && embedded(tags->embed)) {
-      if (not_installed) notes_.emplace_back(kTagsOnly);
-      return [this, tags](const store::IdSet& allowed) { return find_tagged(*tags, allowed); };
-    }
-    if (not_installed) notes_.emplace_back(kNoModel);
+    if (const TagMeaning* tags = model(options_.tags); tags && embedded(tags->embed))
+      return [this, tags](const store::IdSet&) { return find_tagged(*tags); };
     return nullptr;
   }
 
@@ -173,9 +162,9 @@ class Meaning {
     return findings;
   }
 
-  Result<std::vector<Relevant>> find_tagged(const TagMeaning& tags, const store::IdSet& allowed) {
+  Result<std::vector<Relevant>> find_tagged(const TagMeaning& tags) {
     const Result<std::vector<RelatedTag>> related = related_tags(tags, vector_, parsed_);
-    if (related) return tagged(catalogue_, *related, evidence_, allowed);
+    if (related) return tagged(catalogue_, *related, evidence_);
     notes_.push_back(related.error().message);
     return std::vector<Relevant>();
   }

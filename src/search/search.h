@@ -44,8 +44,8 @@ struct SearchOptions {
   bool include_missing = false;
   FindPlace find_place;
   int threads = 1;
-  // Asked only when the query has words that say something; `tags` only where `pictures` gives none. nullptr: no such
-  // model is installed. An error is told as a note: nothing embedded yet, for instance.
+  // Asked only when the query has words that say something; `tags` only where `pictures` gives none. nullptr: none is
+  // at hand. An error becomes a note.
   std::function<Result<const PictureMeaning*>()> pictures;
   std::function<Result<const TagMeaning*>()> tags;
 };

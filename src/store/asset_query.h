@@ -100,9 +100,9 @@ struct Relevant {
 };
 
 struct AssetQuery {
-  // Asked once for assets that are about the words without having them, among those that the filters allow; each asset
-  // at most once. Its findings and those of the words are one list (docs/search.md). Null: words alone find. Without
-  // words its findings are the list. Its error is that of the search.
+  // Asked once for assets that are about the words without having them. Of its findings those count that the filters
+  // allow, and of several of an asset the first; they and what the words find are one list (docs/search.md). Null:
+  // words alone find. Without words its findings are the list. Its error is that of the search.
   std::function<Result<std::vector<Relevant>>(const IdSet& allowed)> more;
   // Any. Ranked by the number of matched words, then of those matched whole, then bm25 over the words that tell assets
   // apart, then newest first.
