@@ -7,6 +7,7 @@
 #include "cli/report.h"
 #include "core/file.h"
 #include "core/text.h"
+#include "search/vectors.h"
 #include "store/maintenance.h"
 
 namespace image_engine::cli {
@@ -28,8 +29,21 @@ struct Flags {
 
 std::string count(std::int64_t value) { return human_count(static_cast<std::uint64_t>(value)); }
 
+// The files of vectors beside the catalogue. One that is not there yet is no problem.
+void check_vectors(const Context& context, std::vector<std::string>& problems) {
+  const auto reader = store::CatalogueReader::open(context.catalogue);
+  const auto status = reader ? reader->status() : Result<store::CatalogueStatus>(fail(reader.error()));
+  if (!status) return;
+  for (const store::Space& space : status->spaces)
+    if (const Status sound = search::VectorIndex::check(context.catalogue, space);
+        !sound && sound.error().code == ErrorCode::kCorrupt)
+      problems.push_back(to_utf8(store::vectors_path(context.catalogue, space.id)) + ": " + sound.error().message +
+                         " (the next search makes it anew)");
+}
+
 Result<int> check(const Context& context) {
-  IE_TRY(const store::CheckReport report, store::check(context.catalogue));
+  IE_TRY(store::CheckReport report, store::check(context.catalogue));
+  check_vectors(context, report.problems);
   if (context.json) {
     print_json("catalog-check", {{"problems", report.problems},
                                  {"assets", report.assets},

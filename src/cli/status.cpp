@@ -19,6 +19,13 @@ nlohmann::json stage_json(const store::CatalogueStatus::StageCount& stage) {
   return out;
 }
 
+nlohmann::json space_json(const store::Space& space) {
+  nlohmann::json out = {{"stage", space.key.stage},       {"model", space.key.model}, {"version", space.key.version},
+                        {"dimensions", space.dimensions}, {"vectors", space.vectors}, {"active", space.active}};
+  if (!space.key.params.empty()) out["params"] = space.key.params;
+  return out;
+}
+
 nlohmann::json run_json(const store::Run& run) {
   nlohmann::json out = {{"command", run.command}, {"started", run.started}, {"counts", run.counts}};
   out["finished"] = run.finished.empty() ? nlohmann::json() : nlohmann::json(run.finished);
@@ -40,6 +47,8 @@ nlohmann::json status_json(const Context& context, const store::CatalogueStatus&
                         {"runs", status.runs}};
   out["stages"] = nlohmann::json::array();
   for (const auto& stage : status.stages) out["stages"].push_back(stage_json(stage));
+  out["spaces"] = nlohmann::json::array();
+  for (const store::Space& space : status.spaces) out["spaces"].push_back(space_json(space));
   out["roots"] = nlohmann::json::array();
   for (const std::string& root : status.roots) out["roots"].push_back(to_utf8(root));
   out["last_run"] = status.last_run ? run_json(*status.last_run) : nlohmann::json();
@@ -73,6 +82,10 @@ void print_status(const Context& context, const store::CatalogueStatus& status) 
         {"stage", fmt::format("{} {}{}: {}{}", stage.key.stage, stage.key.model.empty() ? "" : stage.key.model + " ",
                               stage.key.version, human_count(static_cast<std::uint64_t>(stage.records)),
                               stage.stale ? " (stale: analyze renews them)" : "")});
+  for (const store::Space& space : status.spaces)
+    rows.push_back({"vectors", fmt::format("{} {} {}: {}{}", space.key.stage, space.key.model, space.key.version,
+                                           human_count(static_cast<std::uint64_t>(space.vectors)),
+                                           space.active ? "" : " (search does not use them yet)")});
   if (status.unhashed_files > 0)
     rows.push_back({"waiting", fmt::format("{} files: image-engine analyze goes on with them",
                                            human_count(static_cast<std::uint64_t>(status.unhashed_files)))});

@@ -16,10 +16,6 @@ constexpr double kMostRemoved = 0.25;
 // restored from a backup counts its generations a second time.
 constexpr std::size_t kCompared = 8;
 
-std::string side_file(const std::string& catalogue, const store::Space& space) {
-  return catalogue + ".vectors-" + std::to_string(space.id);
-}
-
 VectorFileKind kind_of(const store::Space& space) {
   std::string identity;
   for (const std::string& part : {std::to_string(space.id), space.key.stage, space.key.model, space.key.version,
@@ -127,13 +123,13 @@ VectorIndex::~VectorIndex() = default;
 Result<VectorIndex> VectorIndex::open(const store::CatalogueReader& reader, const std::string& catalogue,
                                       const store::Space& space, std::vector<std::string>* notes) {
   IE_TRY(const store::Space now, current(reader, space));
-  IE_TRY(VectorFile file, open_file(reader, side_file(catalogue, now), now, notes));
+  IE_TRY(VectorFile file, open_file(reader, store::vectors_path(catalogue, now.id), now, notes));
   return VectorIndex(std::make_unique<State>(State{std::move(file)}));
 }
 
 Status VectorIndex::check(const std::string& catalogue, const store::Space& space) {
   IE_TRY(const VectorFile file,
-         VectorFile::open(side_file(catalogue, space), kind_of(space), VectorFile::Verify::kAll));
+         VectorFile::open(store::vectors_path(catalogue, space.id), kind_of(space), VectorFile::Verify::kAll));
   return {};
 }
 

@@ -20,6 +20,9 @@ namespace image_engine::store {
 
 class Connection;
 
+// The copy of a space's vectors that search/ keeps beside the catalogue for scanning. Goes with its space.
+std::string vectors_path(const std::string& catalogue, SpaceId space);
+
 class CatalogueReader {
  public:
   // kNotFound: there is none at `path`. kNewer: a newer version wrote it. kUnsupported: an older version wrote it, a

@@ -1,4 +1,6 @@
 // Spaces of vectors, and the vectors in them.
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -57,6 +59,16 @@ void demand_vector_of(Connection& connection, SpaceId space, std::span<const std
 }
 
 }  // namespace
+
+std::string vectors_path(const std::string& catalogue, SpaceId space) {
+  return catalogue + ".vectors-" + std::to_string(space);
+}
+
+void forget_space(Connection& connection, SpaceId space) {
+  connection.run("DELETE FROM spaces WHERE id = ?", space);
+  // Should the deletion be rolled back, search makes the file anew.
+  ::unlink(vectors_path(connection.path(), space).c_str());
+}
 
 std::vector<Space> read_spaces(Connection& connection) {
   std::vector<Space> spaces;
@@ -215,7 +227,7 @@ Status CatalogueWriter::drop_space(SpaceId space) {
         "DELETE FROM records WHERE (stage, model, version, params) = "
         "(SELECT stage, model, version, params FROM spaces WHERE id = ?)",
         space);
-    c.run("DELETE FROM spaces WHERE id = ?", space);
+    forget_space(c, space);
   });
 }
 

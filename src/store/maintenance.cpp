@@ -237,10 +237,13 @@ void prune_replaced_records(Connection& c, PruneReport& report) {
 }
 
 // Vectors of a model that another one has replaced go with the last record of that model.
-void prune_replaced_spaces(Connection& c) {
-  c.run(
-      "DELETE FROM spaces WHERE active = 0 AND NOT EXISTS(SELECT 1 FROM records r WHERE r.stage = spaces.stage "
-      "AND r.model = spaces.model AND r.version = spaces.version AND r.params = spaces.params)");
+void prune_replaced_spaces(Connection& c, bool dry_run) {
+  if (dry_run) return;
+  for (const SpaceId space :
+       ids(c.query("SELECT id FROM spaces WHERE active = 0 AND NOT EXISTS(SELECT 1 FROM records r "
+                   "WHERE r.stage = spaces.stage AND r.model = spaces.model AND r.version = spaces.version "
+                   "AND r.params = spaces.params)")))
+    forget_space(c, space);
 }
 
 void prune_user_data(Connection& c, PruneReport& report) {
@@ -269,7 +272,7 @@ Result<PruneReport> prune(const std::string& catalogue_path, const WriterLock&, 
     prune_assets(c, index, report);
     for (const AssetId asset : touched) index.refresh(asset);
     prune_replaced_records(c, report);
-    prune_replaced_spaces(c);
+    prune_replaced_spaces(c, options.dry_run);
     if (options.user_data) prune_user_data(c, report);
     if (!options.dry_run) transaction.commit();
     return report;

@@ -42,6 +42,8 @@ std::string hash_of_asset(Connection& connection, AssetId asset);
 
 // All, by stage, the active one of each first.
 std::vector<Space> read_spaces(Connection& connection);
+// Deletes it with all that hangs on it, but for records.
+void forget_space(Connection& connection, SpaceId space);
 
 // `path >= range.from AND path < range.to` is all below the folder `root`, its own row apart.
 struct PathRange {

@@ -143,7 +143,9 @@ TEST_F(EmbeddingsTest, DroppingASpaceTakesAllThatHangsOnIt) {
   label.name = "rex";
   label.space = space;
   ASSERT_OK(writer_->put_learned_label(label));
+  std::ofstream(vectors_path(path_, space)) << "x";
   ASSERT_OK(writer_->drop_space(space));
+  EXPECT_FALSE(std::filesystem::exists(vectors_path(path_, space)));
   EXPECT_THAT(*reader().spaces("embedding"), SizeIs(1));
   EXPECT_THAT(changes(space, 0), IsEmpty());
   EXPECT_THAT(changes(kept, 0), SizeIs(1));
