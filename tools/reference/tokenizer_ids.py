@@ -21,24 +21,24 @@ from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
 SEED = 20261121
 
 PHRASES = """
-a photo of a dog|kids on a beach at sunset|A person playing football!|Grandma's 80th birthday, 2019|New Year's Eve @ Times Square
-don't they've I'm we'll he'd she's 'tis rock'n'roll|'S 'T 'RE 'VE 'M 'LL 'D|it''s a ''quoted'' 'thing'|isn’t it ‘curly’ “quotes”
-www.example.org/path?q=1&x=%20|user@example.org|C:\\Users\\x\\IMG_0001.JPG|#sunset #nofilter :-) ;) <3|$19.99 €5,00 £3 ¥100 ₹7 ₿1
-3.14159 1,000,000 ½ ⅔ Ⅷ ⑩ ² ٣٤٥ १२३ 一二三 1st 2nd|f/2.8 1/250s ISO400 24-70mm|naïve café résumé Ångström São Paulo
-Straße STRASSE GROẞ Äpfel Öl Übung|İstanbul ISPARTA ıspanak IĞDIR iğne|ΟΔΥΣΣΕΥΣ Οδυσσεύς ΣΑΣ Ϊ ΰ ᾼ ῌ|Ёлка ПОДЪЁМ й Й їжак ґанок
-Příliš žluťoučký kůň úpěl ďábelské ódy|Zażółć gęślą jaźń|Tiếng Việt có nhiều dấu thanh điệu|Ó Ő Ű Ş Ţ Ș Ț Ď Ľ Ł Đ Ħ Ŋ Œ Æ Ø Þ Ð
-一张狗的照片|海滩上的孩子们|東京タワー夜景|ｶﾀｶﾅ カタカナ ひらがな が か゛ ガ|사진 속의 강아지 한국어|ᄒᆞᆫ글 옛글 가 각|中文English混合123文字
-كلب على الشاطئ|مُحَمَّدٌ لَا ٱللَّٰه|שלום עולם שָׁלוֹם|فارسی می‌خواهم|ܫܠܡܐ ބަހުސް|हिन्दी में फ़ोटो क्षत्रिय|বাংলা ভাষা ড় ঢ়|தமிழ் மொழி கொ|ภาษาไทย น้ำ กำ
-ລາວ ພາສາ|မြန်မာဘာသာ|ភាសាខ្មែរ|བོད་སྐད་|ქართული ᲥᲐᲠᲗᲣᲚᲘ|Հայերեն և ԵՎ|አማርኛ ቋንቋ|ᏣᎳᎩ ꮳꮃꭹ|ᚠᚢᚦᚨᚱᚲ|ᓀᐦᐃᔭᐍᐏᐣ|ꦧꦱꦗꦮ|ᠮᠣᠩᠭᠣᠯ
-👨‍👩‍👧‍👦 👩🏽‍🚀 🏳️‍🌈 🇩🇪🇯🇵 👍🏿 ❤️ ☺ ☺️ 1️⃣ #️⃣ 🫠🥹|😀😃😄😁😆|🐶🐕‍🦺 dog🐕dog|ok👌🏽!!|🏴󠁧󠁢󠁳󠁣󠁴󠁿
-Ｆｕｌｌ－ｗｉｄｔｈ　ＡＢＣ　１２３！|ℌ𝔢𝔩𝔩𝔬 𝓦𝓸𝓻𝓵𝓭 𝟘𝟙𝟚 ﬁ ﬂ ﷺ ㎏ ™ ℃ Å Ω K|e\u0301 \u00e9 a\u0308\u0323 a\u0323\u0308 q\u0307\u0323 \u1e9b\u0323
-\u0344\u0301 \u0340a\u0343 \u0f73\u0f75 \u212b|Z\u0351\u036b\u0343\u0363\u0341a\u0325\u0318l\u0329\u0300g\u032f\u032d\u0316o|\u0301 leading mark|a \u0301 b
-tab\there\nline\r\nfeed\x0b\x0c|a\u00a0b\u2003c\u3000d\u202fe\u200bf\u2028g\u1680h\u205fi\u0085j|\x00\x01\x02 nul \x7f\x80\x9f|a\x1cb\x1db\x1ec\x1fd
-soft\u00adhyphen zero\u200bwidth\u200cnon\u200djoiner \u2060word \ufeffbom|\u202eright to left\u202c \u2066iso\u2069|\ufffd replacement \ufffe\uffff|\ue000\U000f0000
-<|startoftext|>|<|endoftext|>|a<|endoftext|>b|hello <|startoftext|> world|<|STARTOFTEXT|>|!<|StartOfText|>!! x|<|ENDOFTEXT|>?|<|endoftext|><|endoftext|>|<|endoftext|
-[CLS] [SEP] [MASK] [UNK] [PAD]|[cls][sep]|a[MASK]b|[ CLS ]|[[CLS]]|[MASK|<bos>text<eos>|<pad> <unk> <mask>|<BOS>|<0x41><0x0A>|▁ ▁▁ a▁b|</w> a</w> ##ing #
-unaffable embeddings tokenization antidisestablishmentarianism pneumonoultramicroscopicsilicovolcanoconiosis|The quick brown fox|A|I|.|'|"|''|_|a_b-c.d
-!!!???...,,,;;;:::|----====++++****|(){}[]<>|~`^|a.b.c.|1a2b3c|x²y³|100%|50/50|A&B|C++ C#|…—–‐‑|。、！？「」|؟،؛|।॥|¿¡|«»
+a photo of a dog¦kids on a beach at sunset¦A person playing football!¦Grandma's 80th birthday, 2019¦New Year's Eve @ Times Square
+don't they've I'm we'll he'd she's 'tis rock'n'roll¦'S 'T 'RE 'VE 'M 'LL 'D¦it''s a ''quoted'' 'thing'¦isn’t it ‘curly’ “quotes”
+www.example.org/path?q=1&x=%20¦user@example.org¦C:\\Users\\x\\IMG_0001.JPG¦#sunset #nofilter :-) ;) <3¦$19.99 €5,00 £3 ¥100 ₹7 ₿1
+3.14159 1,000,000 ½ ⅔ Ⅷ ⑩ ² ٣٤٥ १२३ 一二三 1st 2nd¦f/2.8 1/250s ISO400 24-70mm¦naïve café résumé Ångström São Paulo
+Straße STRASSE GROẞ Äpfel Öl Übung¦İstanbul ISPARTA ıspanak IĞDIR iğne¦ΟΔΥΣΣΕΥΣ Οδυσσεύς ΣΑΣ Ϊ ΰ ᾼ ῌ¦Ёлка ПОДЪЁМ й Й їжак ґанок
+Příliš žluťoučký kůň úpěl ďábelské ódy¦Zażółć gęślą jaźń¦Tiếng Việt có nhiều dấu thanh điệu¦Ó Ő Ű Ş Ţ Ș Ț Ď Ľ Ł Đ Ħ Ŋ Œ Æ Ø Þ Ð
+一张狗的照片¦海滩上的孩子们¦東京タワー夜景¦ｶﾀｶﾅ カタカナ ひらがな が か゛ ガ¦사진 속의 강아지 한국어¦ᄒᆞᆫ글 옛글 가 각¦中文English混合123文字
+كلب على الشاطئ¦مُحَمَّدٌ لَا ٱللَّٰه¦שלום עולם שָׁלוֹם¦فارسی می‌خواهم¦ܫܠܡܐ ބަހުސް¦हिन्दी में फ़ोटो क्षत्रिय¦বাংলা ভাষা ড় ঢ়¦தமிழ் மொழி கொ¦ภาษาไทย น้ำ กำ
+ລາວ ພາສາ¦မြန်မာဘာသာ¦ភាសាខ្មែរ¦བོད་སྐད་¦ქართული ᲥᲐᲠᲗᲣᲚᲘ¦Հայերեն և ԵՎ¦አማርኛ ቋንቋ¦ᏣᎳᎩ ꮳꮃꭹ¦ᚠᚢᚦᚨᚱᚲ¦ᓀᐦᐃᔭᐍᐏᐣ¦ꦧꦱꦗꦮ¦ᠮᠣᠩᠭᠣᠯ
+👨‍👩‍👧‍👦 👩🏽‍🚀 🏳️‍🌈 🇩🇪🇯🇵 👍🏿 ❤️ ☺ ☺️ 1️⃣ #️⃣ 🫠🥹¦😀😃😄😁😆¦🐶🐕‍🦺 dog🐕dog¦ok👌🏽!!¦🏴󠁧󠁢󠁳󠁣󠁴󠁿
+Ｆｕｌｌ－ｗｉｄｔｈ　ＡＢＣ　１２３！¦ℌ𝔢𝔩𝔩𝔬 𝓦𝓸𝓻𝓵𝓭 𝟘𝟙𝟚 ﬁ ﬂ ﷺ ㎏ ™ ℃ Å Ω K¦e\u0301 \u00e9 a\u0308\u0323 a\u0323\u0308 q\u0307\u0323 \u1e9b\u0323
+\u0344\u0301 \u0340a\u0343 \u0f73\u0f75 \u212b¦Z\u0351\u036b\u0343\u0363\u0341a\u0325\u0318l\u0329\u0300g\u032f\u032d\u0316o¦\u0301 leading mark¦a \u0301 b
+tab\there\nline\r\nfeed\x0b\x0c¦a\u00a0b\u2003c\u3000d\u202fe\u200bf\u2028g\u1680h\u205fi\u0085j¦\x00\x01\x02 nul \x7f\x80\x9f¦a\x1cb\x1db\x1ec\x1fd
+soft\u00adhyphen zero\u200bwidth\u200cnon\u200djoiner \u2060word \ufeffbom¦\u202eright to left\u202c \u2066iso\u2069¦\ufffd replacement \ufffe\uffff¦\ue000\U000f0000
+<|startoftext|>¦<|endoftext|>¦a<|endoftext|>b¦hello <|startoftext|> world¦<|STARTOFTEXT|>¦!<|StartOfText|>!! x¦<|ENDOFTEXT|>?¦<|endoftext|><|endoftext|>¦<|endoftext¦
+[CLS] [SEP] [MASK] [UNK] [PAD]¦[cls][sep]¦a[MASK]b¦[ CLS ]¦[[CLS]]¦[MASK¦<bos>text<eos>¦<pad> <unk> <mask>¦<BOS>¦<0x41><0x0A>¦▁ ▁▁ a▁b¦</w> a</w> ##ing #
+unaffable embeddings tokenization antidisestablishmentarianism pneumonoultramicroscopicsilicovolcanoconiosis¦The quick brown fox¦A¦I¦.¦'¦"¦''¦_¦a_b-c.d
+!!!???...,,,;;;:::¦----====++++****¦(){}[]<>¦~`^¦a.b.c.¦1a2b3c¦x²y³¦100%¦50/50¦A&B¦C++ C#¦…—–‐‑¦。、！？「」¦؟،؛¦।॥¦¿¡¦«»
 """  # noqa: E501
 
 SPECIAL = ["", " ", "   ", "\n", "\t\n\r ", "\u3000", "\u00a0", "\x00", "\u200b", "\ufeff", "\u0301", "\u0327\u0301"]
@@ -67,7 +67,7 @@ def sweep() -> list[str]:
 
 def mixed(count: int) -> list[str]:
     chance, texts = random.Random(SEED), []
-    phrases = PHRASES.replace("\n", "|").split("|")
+    phrases = PHRASES.replace("\n", "¦").split("¦")
     for _ in range(count):
         parts = []
         for _ in range(chance.randrange(1, 9)):
@@ -81,7 +81,7 @@ def mixed(count: int) -> list[str]:
 
 
 def all_texts() -> list[str]:
-    phrases = [p for p in PHRASES.replace("\n", "|").split("|") if p]
+    phrases = [p for p in PHRASES.replace("\n", "¦").split("¦") if p]
     changed = [change(p) for p in phrases for change in (str.upper, str.title, lambda p: unicodedata.normalize("NFD", p), lambda p: p.replace(" ", ""))]
     long = [part * (count // len(part)) for part in LONG for count in (600, 10_000)]
     short = [part * count for part in "a1!'é犬🐕" for count in range(1, 20)]
@@ -143,7 +143,7 @@ def main() -> None:
     some = texts[:: len(texts) // 60]
     cut = lambda of: [[most, of(some, truncation=True, max_length=most).input_ids] for most in (2, 3, 7, 77)]  # noqa: E731
 
-    corpus = [p for p in PHRASES.replace("\n", "|").split("|") if p]
+    corpus = [p for p in PHRASES.replace("\n", "¦").split("¦") if p]
     documents = {
         "gemma": gemma(corpus),
         "merges-as-text": gemma(corpus, merges_as_text=True),
