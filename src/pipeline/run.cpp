@@ -74,7 +74,8 @@ bool Run::asked_for(std::string_view stage) const {
   return options.only.empty() || std::ranges::find(options.only, stage) != options.only.end();
 }
 
-Status Run::announce() {
+Status Run::announce(bool last) {
+  if (announces_late && !last) return {};
   if (options.on_asset) {
     for (const store::AssetId asset : renewed) {
       const std::lock_guard lock(reader_mutex);

@@ -64,8 +64,9 @@ struct Run {
 
   // Puts a failure into the ledger, now. The sink's.
   Status record_failure(const store::KnownFile& file, const store::StageKey& key, const Error& error);
+  bool announces_late = false;  // at the end, since what is finished may yet change
   // Tells on_asset about what is committed. The sink's.
-  Status announce();
+  Status announce(bool last = false);
   // Lease::run with its time in the trace.
   Result<worker::Reply> ask(worker::Lease& lease, const worker::Task& task);
   [[nodiscard]] bool cancelled() const { return options.cancelled(); }

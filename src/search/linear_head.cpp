@@ -54,13 +54,14 @@ double dot(std::span<const float> row, std::span<const float> weights) {
 
 double logistic(double value) { return 1 / (1 + std::exp(-value)); }
 
+double rows_of(const std::vector<float>& values, std::size_t dimensions) {
+  return static_cast<double>(values.size() / dimensions);
+}
+
 // Of one row.
 double background_weight(const TrainingSet& set) {
-  const auto rows = [&](const std::vector<float>& values) {
-    return static_cast<double>(values.size() / set.dimensions);
-  };
-  const double positive = rows(set.positive);
-  return kBackground * positive / (positive + 1) / std::max(1.0, rows(set.background));
+  const double positive = rows_of(set.positive, set.dimensions);
+  return kBackground * positive / (positive + 1) / std::max(1.0, rows_of(set.background, set.dimensions));
 }
 
 // The weighted loss of a head [weights…, bias] and its slope.
@@ -68,12 +69,9 @@ class Loss {
  public:
   // `shares`: how much each row of the background counts, 0…1.
   Loss(const TrainingSet& set, std::span<const double> shares) : dimensions_(set.dimensions) {
-    const auto rows = [&](const std::vector<float>& values) {
-      return static_cast<double>(values.size() / dimensions_);
-    };
-    const double positive = rows(set.positive);
+    const double positive = rows_of(set.positive, dimensions_);
     groups_ = {{{set.positive, {}, 1, 1 / positive},
-                {set.negative, {}, -1, 1 / std::max(positive, rows(set.negative))},
+                {set.negative, {}, -1, 1 / std::max(positive, rows_of(set.negative, dimensions_))},
                 {set.background, shares, -1, background_weight(set)}}};
   }
 

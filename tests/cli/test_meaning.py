@@ -1,0 +1,322 @@
+"""Vectors end to end, with a CLIP of the true architecture whose weights are random, or whose text tower is planted."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from engine import DONE, FAILED, ROOT, SAMPLES, USAGE
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image, ImageOps
+
+PHOTOS = SAMPLES / "photos"
+VOCABULARY = ROOT / "build/share/clip/bpe_simple_vocab_16e6.txt.gz"
+NAMES = ["baboon.jpg", "building.jpg", "chelsea.png", "fruits.jpg", "home.jpg", "messi5.jpg", "orange.jpg", "starry_night.jpg"]
+MEAN, DEVIATION = np.array([0.48145466, 0.4578275, 0.40821073]), np.array([0.26862954, 0.26130258, 0.27577711])
+
+
+def export(folder, *flags):
+    subprocess.run([sys.executable, ROOT / "tools/export/random_clip.py", "--output", folder, *flags], check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory):
+    """The folder of a random CLIP."""
+    return export(tmp_path_factory.mktemp("clip"), "--vocabulary", VOCABULARY)
+
+
+def install(engine, folder, name="random-clip"):
+    """As a person would who has the files: a spec in the folder of one's own, then `models pull`."""
+    specs = Path(engine.environment["XDG_CONFIG_HOME"]) / "image-engine/models"
+    specs.mkdir(parents=True, exist_ok=True)
+    shutil.copy(folder / "pull.yaml", specs / f"{name}.yaml")
+    assert engine.run("models", "pull", name).code == DONE
+
+
+@pytest.fixture
+def library(photos):
+    for name in NAMES:
+        shutil.copy(PHOTOS / name, photos)
+    assert len(list(photos.iterdir())) >= 6
+    return photos
+
+
+def pixels(path):
+    """What CLIP's processor makes of a picture: Pillow's bicubic to a short edge of 224, the middle, normalised."""
+    image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+    scale = 224 / min(image.size)
+    image = image.resize([224 if side == min(image.size) else int(side * scale) for side in image.size], Image.BICUBIC)
+    left, top = (image.width - 224) // 2, (image.height - 224) // 2
+    array = np.asarray(image.crop((left, top, left + 224, top + 224)), np.float64) / 255
+    return ((array - MEAN) / DEVIATION).transpose(2, 0, 1)[None].astype(np.float32)
+
+
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def reference(folder, paths):
+    session = onnxruntime.InferenceSession(folder / "clip_vision_fp32.onnx")
+    return unit(np.concatenate([session.run(None, {"pixel_values": pixels(path)})[0] for path in paths]))
+
+
+def vectors(engine):
+    """The catalogue's vectors by file name, of the active space."""
+    rows = engine.rows("SELECT f.path, e.vector FROM embeddings e JOIN files f ON f.asset_id = e.asset_id "
+                       "JOIN spaces s ON s.id = e.space_id WHERE s.active = 1 AND s.stage = 'embedding'")  # fmt: skip
+    return {Path(path.decode()).name: np.frombuffer(vector, "<f2").astype(np.float32) for path, vector in rows}
+
+
+def test_vectors_are_the_references(engine, library, clip):
+    install(engine, clip)
+    assets = engine.analyze(library)["assets"]
+    for asset in assets:
+        (record,) = [record for record in asset["records"] if record["stage"] == "embedding"]
+        assert (record["model"], record["device"], record["precision"]) == ("random-clip", "cpu", "fp32")
+    ours, paths = vectors(engine), sorted(library.iterdir())
+    expected = reference(clip, paths)
+    cosines = [float(ours[path.name] @ row) for path, row in zip(paths, expected, strict=True)]
+    assert min(cosines) >= 0.995, dict(zip([path.name for path in paths], cosines, strict=True))
+    others = expected @ expected.T - np.eye(len(paths))
+    assert others.max() < 0.99, "the reference must tell these pictures apart"
+    assert engine.analyze(library)["assets"] == [], "nothing is embedded twice"
+
+
+def test_similar_ranks_by_cosine(engine, library, clip):
+    install(engine, clip)
+    engine.analyze(library)
+    paths = sorted(library.iterdir())
+    expected = reference(clip, paths)
+    for query in (0, len(paths) - 1):
+        found = engine.json("similar", paths[query], "--distance", "0", "--limit", "100")["results"]
+        cosine = {path.name: float(expected[query] @ row) for path, row in zip(paths, expected, strict=True)}
+        assert paths[query].name not in [Path(one["path"]).name for one in found]
+        for one in found:
+            assert one["score"] == pytest.approx(cosine[Path(one["path"]).name], abs=0.02)
+        scores = [one["score"] for one in found]
+        assert scores == sorted(scores, reverse=True) and scores
+    outside = engine.folder / "outside.jpg"
+    shutil.copy(paths[0], outside)
+    first = engine.json("similar", outside)["results"][0]
+    assert Path(first["path"]).name == paths[0].name and first["score"] > 0.99
+
+
+def planted(folder, clip, words):
+    """A copy of that CLIP whose text tower gives, for these words, the vectors that they are planted with."""
+    shutil.copytree(clip, folder)
+    table = np.random.default_rng(5).standard_normal((49408, 512)).astype(np.float32) * 0.01
+    for token, vector in words.items():
+        table[token] = 10 * vector
+    nodes = [
+        helper.make_node("Gather", ["table", "input_ids"], ["rows"]),
+        helper.make_node("ReduceMean", ["rows"], ["text_embeds"], axes=[1], keepdims=0),
+    ]
+    graph = helper.make_graph(
+        nodes, "planted", [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "tokens"])],
+        [helper.make_tensor_value_info("text_embeds", TensorProto.FLOAT, ["batch", 512])], [numpy_helper.from_array(table, "table")])  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), folder / "clip_text_fp32.onnx")
+    spec = (folder / "pull.yaml").read_text().replace(str(clip), str(folder))
+    (folder / "pull.yaml").write_text(spec)
+    return folder
+
+
+def text_for(rows, cosines):
+    """A vector of length 1 with these cosines to the rows."""
+    inverse = np.linalg.pinv(rows)
+    vector = inverse @ cosines
+    aside = np.random.default_rng(3).standard_normal(rows.shape[1])
+    aside -= inverse @ (rows @ aside)
+    assert vector @ vector < 1
+    return (vector + aside / np.linalg.norm(aside) * np.sqrt(1 - vector @ vector)).astype(np.float32)
+
+
+def token(word):
+    """The id of a word that CLIP's vocabulary has whole: bytes, bytes that end a word, then the merges in their order."""
+    import gzip
+
+    merges = gzip.open(VOCABULARY, "rt", encoding="utf-8").read().split("\n")[1 : 48894 + 1]
+    return 512 + [merge.replace(" ", "") for merge in merges].index(word + "</w>")
+
+
+@pytest.fixture
+def meaningful(engine, library, clip, folder):
+    """A library in which the words elephant and violin mean what two of its pictures show."""
+    paths = sorted(library.iterdir())
+    rows, names = reference(clip, paths), [path.name for path in paths]
+    words = {"elephant": "messi5.jpg", "violin": "fruits.jpg"}
+    # As CLIP's are: 0.30 with what a text is about, 0.17 with anything else.
+    rows_of_words = {token(word): text_for(rows, np.where(np.array(names) == name, 0.30, 0.17)) for word, name in words.items()}
+    rows_of_words[token("something")] = text_for(rows, np.full(len(rows), 0.22))
+    made = planted(folder / "planted", clip, rows_of_words)
+    install(engine, made)
+    scenes = folder / "scenes.yaml"
+    scenes.write_text("prompts: ['{}']\nlabels: [elephant, violin, something]\n")
+    config = folder / "config.yaml"
+    config.write_text(f"analysis:\n  ml_models:\n    scene_labels: {scenes}\n    object_model: none\n")
+    engine.environment["IMAGE_ENGINE_CONFIG"] = str(config)
+    engine.analyze(library)
+    return library
+
+
+def names(document):
+    return [Path(one["path"]).name for one in document["results"]]
+
+
+def test_search_by_what_pictures_show(engine, meaningful):
+    found = engine.json("search", "elephant")
+    assert names(found) == ["messi5.jpg"], "the file's name does not say it, its vector does"
+    assert [why["field"] for why in found["results"][0]["why"]][0] in ("looks like", "scene")
+    assert names(engine.json("search", "violin"))[0] == "fruits.jpg"
+    assert names(engine.json("search", "zebra")) == [], "what is not about the query is not shown"
+    assert names(engine.json("search", "elephant type:png")) == []
+    text = engine.json("similar", "--text", "elephant")
+    assert names(text)[0] == "messi5.jpg" and text["results"][0]["score"] > 0.5
+
+
+def test_scenes_are_scored_again_without_embedding(engine, meaningful, folder):
+    scene = engine.show(meaningful / "messi5.jpg")["scene"]
+    assert scene["label"] == "elephant" and scene["confidence"] > 0.9
+    assert "messi5.jpg" in engine.search("scene:elephant")
+    created = engine.rows("SELECT id, created FROM records WHERE stage = 'embedding'")
+    (folder / "scenes.yaml").write_text("prompts: ['{}']\nlabels: [{match: elephant}, violin, something]\n")
+    again = engine.analyze(meaningful)
+    assert len(again["assets"]) == len(list(meaningful.iterdir()))
+    assert engine.show(meaningful / "messi5.jpg")["scene"]["label"] == "match"
+    assert engine.search("scene:elephant") == [] and "messi5.jpg" in engine.search("scene:match")
+    assert engine.rows("SELECT id, created FROM records WHERE stage = 'embedding'") == created
+    (folder / "scenes.yaml").write_text("prompts: ['{}']\nlabels: [violin, Violin]\n")
+    broken = engine.analyze(meaningful)
+    assert any("scene: left out" in note and "scenes.yaml" in note for note in broken["report"]["notes"])
+
+
+def test_change_of_model(engine, library, clip, folder):
+    install(engine, clip)
+    engine.analyze(library)
+    before = vectors(engine)
+    second = export(folder / "second", "--vocabulary", VOCABULARY, "--seed", "2", "--name", "second-clip")
+    install(engine, second, "second-clip")
+    assert engine.analyze(library)["assets"] == [], "without --upgrade the library keeps its model"
+    half = sorted(library.iterdir())[:3]
+    partly = engine.analyze(*half, "--upgrade", "embedding", "--embedding-model", "second-clip")
+    assert any("not yet embedded with second-clip" in note for note in partly["report"]["notes"])
+    assert vectors(engine).keys() == before.keys() and all(np.array_equal(before[name], vectors(engine)[name]) for name in before)
+    whole = engine.analyze(library, "--upgrade", "embedding", "--embedding-model", "second-clip")
+    assert any("search now uses second-clip" in note for note in whole["report"]["notes"])
+    assert len(whole["assets"]) == len(list(library.iterdir())), "each once"
+    done_twice = engine.rows("SELECT asset_id FROM embedding_changes GROUP BY space_id HAVING max(generation) > count(*)")
+    assert done_twice == [], "those that were done are not done again"
+    after, paths = vectors(engine), sorted(library.iterdir())
+    assert min(float(after[path.name] @ row) for path, row in zip(paths, reference(second, paths), strict=True)) >= 0.995
+    shutil.copy(PHOTOS / "butterfly.jpg", library)
+    engine.analyze(library)
+    assert "butterfly.jpg" in vectors(engine), "what is new is embedded with the new model"
+
+
+def test_labels_are_learned(engine, library, clip):
+    install(engine, clip)
+    # Twelve views of one picture are one class; the others are the rest of the library.
+    motif = Image.open(PHOTOS / "fruits.jpg").convert("RGB")
+    for i in range(12):
+        motif.crop((i % 3, i % 4, motif.width - i % 2, motif.height)).save(library / f"motif{i}.jpg", quality=70 + 2 * i)
+    engine.analyze(library)
+    few = [library / f"motif{i}.jpg" for i in (0, 6, 11)]
+    taught = engine.json("label", "our bowl", "--add", *few, "--not", library / "baboon.jpg")
+    assert (taught["positive"], taught["negative"], taught["object"]) == (3, 1, None)
+    found = set(engine.search('tag:"our bowl"'))
+    assert {f"motif{i}.jpg" for i in range(12)} <= found <= {f"motif{i}.jpg" for i in range(12)} | {"fruits.jpg"}
+    Image.open(library / "motif4.jpg").save(library / "later.jpg", quality=60)
+    engine.analyze(library)
+    assert "later.jpg" in engine.search('tag:"our bowl"'), "pictures analysed later get it, too"
+    assert [label["label"] for label in engine.json("label", "list")["labels"]] == ["our bowl"]
+    corrected = engine.json("label", "our bowl", "--not", library / "motif5.jpg")
+    assert corrected["negative"] == 2 and "motif5.jpg" not in engine.search('tag:"our bowl"')
+    engine.json("label", "remove", "our bowl")
+    assert engine.search('tag:"our bowl"') == []
+
+
+def test_bad_labels(engine, library, clip):
+    install(engine, clip)
+    engine.analyze(library)
+    baboon, home = library / "baboon.jpg", library / "home.jpg"
+    for arguments, code, what in [
+        (["x", "--add", baboon, "--not", baboon], USAGE, b"different meanings"),
+        (["x", "--not", baboon], USAGE, b"at least one picture"),
+        (["x", "--add", library / "none.jpg"], FAILED, b"analyze its folder first"),
+        (["", "--add", baboon], USAGE, b"NAME"),
+        (["a\nb", "--add", baboon], USAGE, b"control characters"),
+        (["x", "--object", "unicorn", "--add", baboon], FAILED, b"unicorn"),
+        (["remove", "x"], FAILED, b"x"),
+    ]:
+        outcome = engine.run("label", *arguments)
+        assert outcome.code == code and what in outcome.err, (arguments, outcome.message)
+    assert engine.json("label", "list")["labels"] == []
+    one = engine.json("label", "one example", "--add", home)
+    assert one["found"] >= 1 and "home.jpg" in engine.search('tag:"one example"')
+
+
+def test_without_a_model(engine, library, folder):
+    engine.environment["IMAGE_ENGINE_MODELS"] = str(folder / "no models")
+    document = engine.analyze(library)
+    assert any(note.startswith("embedding: left out") and "models pull" in note for note in document["report"]["notes"])
+    found = engine.json("search", "messi5 playing")
+    assert names(found) == ["messi5.jpg"]
+    assert any("image-engine models pull clip-vit-b-32" in note for note in found["notes"])
+    refused = engine.run("label", "x", "--add", library / "baboon.jpg")
+    assert refused.code == FAILED and b"models pull" in refused.err
+    assert engine.run("similar", "--text", "elephant").code == FAILED
+    assert engine.json("similar", library / "baboon.jpg", "--distance", "64")["results"], "hashes are compared all the same"
+
+
+def damage(path, how):
+    data = bytearray(path.read_bytes())
+    if how == "cut":
+        data = data[: len(data) // 2]
+    elif how == "flipped":
+        data[len(data) * 3 // 4] ^= 0x40
+    elif how == "other":
+        data = bytearray(b"something else entirely " * 1000)
+    else:
+        data = bytearray()
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("how", ["cut", "flipped", "other", "empty"])
+def test_a_damaged_side_file_is_made_anew(engine, meaningful, how):
+    assert names(engine.json("search", "elephant")) == ["messi5.jpg"]
+    (side,) = engine.catalogue.parent.glob("catalog.db.vectors-*")
+    damage(side, how)
+    assert names(engine.json("search", "elephant")) == ["messi5.jpg"]
+    assert engine.json("search", "elephant")["notes"] == []
+
+
+def test_broken_models_are_left_out(engine, library, clip, folder):
+    broken = shutil.copytree(clip, folder / "broken")
+    graph = onnx.load(broken / "clip_vision_fp32.onnx")
+    for tensor in graph.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            values = numpy_helper.to_array(tensor) * np.float32(np.nan)
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    onnx.save(graph, broken / "clip_vision_fp32.onnx")
+    (broken / "pull.yaml").write_text((clip / "pull.yaml").read_text().replace(str(clip), str(broken)))
+    install(engine, broken)
+    document = engine.analyze(library)
+    assert any(note.startswith("embedding: left out") and "no numbers" in note for note in document["report"]["notes"])
+    assert all("quality" in asset for asset in document["assets"])
+    assert vectors(engine) == {}
+
+
+def test_benchmark_search(engine, folder):
+    results = folder / "benchmark_results.json"
+    document = engine.json("benchmark", "search", "--assets", "300", "--rounds", "3", "-o", results)
+    assert json.loads(results.read_text()) == document
+    rows = {(row["name"], row["threads"]): row for row in document["rows"]}
+    assert ("scan of all vectors", 1) in rows and all("median_ms" in row or "note" in row for row in rows.values())
+    assert engine.run("benchmark").code == USAGE
+    unwritable = engine.run("benchmark", "search", "--assets", "10", "--rounds", "1", "-o", folder / "none/results.json")
+    assert unwritable.code == FAILED and not (folder / "none").exists()
