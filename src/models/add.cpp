@@ -62,6 +62,8 @@ Result<std::vector<FileSpec>> gather(const Spec& spec, const std::string& given)
   };
   for (const FileSpec& file : spec.files)
     if (file.sources.empty()) IE_CHECK(add(file.name, true));
+  if (!spec.text.vocabulary.empty()) IE_CHECK(add(spec.text.vocabulary, true));
+  for (const Variant& variant : spec.text.variants) IE_CHECK(add(variant.file, true));
   for (const char* ending : {".data", "_data"}) IE_CHECK(add(name + ending, false));
   return files;
 }

@@ -19,8 +19,9 @@ struct AddRequest {
 };
 
 // Copies the model into the store and writes its spec, made complete, to `<folder>/<name>.added.yaml`. Files that the
-// spec names without sources, and FILE.data and FILE_data, go with it when they lie in its folder themselves. Errors:
-// kInvalidArgument (the spec; a name that is taken), kUnsupported (.etlt), as pull(); then nothing is left.
+// spec names without sources, those of its text tower, and FILE.data and FILE_data, go with it when they lie in its
+// folder themselves. Errors: kInvalidArgument (the spec; a name that is taken), kUnsupported (.etlt), as pull(); then
+// nothing is left.
 Result<Spec> add_model(const AddRequest& request, const Catalogue& catalogue, const Store& store,
                        const PullOptions& options);
 

@@ -1,0 +1,96 @@
+"""`models export`, and what it writes as a model of one's own with both towers."""
+
+import json
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine import DONE, FAILED, ROOT, USAGE, Engine
+
+FILES = [f"clip_{kind}_{precision}.onnx" for kind in ("text", "vision") for precision in ("fp32", "int8")]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A CLIP of random weights: model.safetensors, config.json, vocabulary.txt, specs."""
+    folder = tmp_path_factory.mktemp("weights")
+    command = [sys.executable, "-B", ROOT / "tools/export/random_clip.py", "--output", folder, "--weights"]
+    subprocess.run(command, check=True, timeout=120)
+    return folder
+
+
+def test_export_and_add(engine, folder, weights):
+    out = folder / "out"
+    document = engine.json("models", "export", "clip", "--from", weights, "-o", out, "--int8")
+    assert sorted(Path(entry["path"]).name for entry in document["files"]) == FILES == sorted(path.name for path in out.iterdir())
+    assert all("numpy" in entry["checked"] or "cosine" in entry["checked"] for entry in document["files"])
+    shutil.copy(weights / "vocabulary.txt", out)
+    (folder / "mine.yaml").write_text(
+        "models: {mine: {like: clip-vit-b-32, version: '2', text: {vocabulary: vocabulary.txt, variants: ["
+        "{precision: fp32, file: clip_text_fp32.onnx}, {precision: int8, file: clip_text_int8.onnx, gate: {cosine: 0.99}}]}}}")
+    (entry,) = engine.json("models", "add", out / "clip_vision_fp32.onnx", "--spec", folder / "mine.yaml")["models"]
+    assert (entry["name"], entry["task"], entry["state"]) == ("mine", "embedding", "installed")
+    installed = engine.folder / "data/image-engine/models/mine"
+    assert {path.name for path in installed.iterdir()} >= {"clip_vision_fp32.onnx", "clip_text_fp32.onnx", "clip_text_int8.onnx", "vocabulary.txt"}
+    written = json.loads((engine.folder / "config/image-engine/models/mine.added.yaml").read_text())["models"]["mine"]
+    assert written["text"]["tokenizer"] == "clip-bpe" and written["text"]["context"] == 77 and len(written["text"]["variants"]) == 2
+    engine.json("models", "verify", "mine")
+
+
+def test_a_text_tower_lies_beside(engine, folder, weights):
+    own = folder / "own"
+    own.mkdir()
+    for name in ("clip_vision_fp32.onnx", "vocabulary.txt", "spec.yaml"):
+        shutil.copy(weights / name, own)
+    outcome = engine.run("models", "add", own / "clip_vision_fp32.onnx", "--spec", own / "spec.yaml")
+    assert outcome.code == USAGE and "clip_text_fp32.onnx should lie beside" in outcome.message
+
+
+def test_pulled_from_files(engine, weights):
+    specs = engine.folder / "config/image-engine/models"
+    specs.mkdir(parents=True)
+    shutil.copy(weights / "pull.yaml", specs)
+    (entry,) = engine.json("models", "pull", "random-clip")["models"]
+    assert entry["state"] == "installed" and entry["precisions"] == ["fp32"]
+
+
+def test_for_people(engine, folder, weights):
+    outcome = engine.run("models", "export", "clip", "--from", weights, "-o", folder / "out", "--opset", "14")
+    assert outcome.code == DONE and outcome.out.count(b"opset 14") == 2 and b"clip_vision_fp32.onnx" in outcome.out
+
+
+def test_what_is_refused(engine, folder, weights):
+    def message(code, *arguments):
+        outcome = engine.run("models", "export", *arguments, "-o", folder / "out")
+        assert outcome.code == code and outcome.message.count("\n") == 1, outcome.message
+        assert not list((folder / "out").glob("*"))
+        return outcome.message
+
+    own = folder / "own"
+    own.mkdir()
+    assert "model.safetensors" in message(FAILED, "clip", "--from", own)
+    (own / "pytorch_model.bin").write_bytes(pickle.dumps(3))
+    assert "pickle" in message(FAILED, "clip", "--from", own)
+    (own / "model.safetensors").write_bytes(b"\xff" * 100)
+    assert "cut short" in message(FAILED, "clip", "--from", own)
+    assert "no folder" in message(FAILED, "clip", "--from", folder / "none")
+    assert "14 to 22" in message(FAILED, "clip", "--from", weights, "--opset", "13")
+    assert "known: clip" in message(USAGE, "clipp", "--from", own)
+
+
+def test_without_from(engine):
+    outcome = engine.run("models", "export", "clip")
+    assert outcome.code == USAGE and "--from" in outcome.message
+
+
+def test_an_installation_without_exporters(folder, weights):
+    program = folder / "tree/bin/image-engine"
+    shutil.copytree(ROOT / "config", folder / "tree/share/image-engine/config")
+    program.parent.mkdir()
+    shutil.copy2(Engine(folder).program, program)
+    outcome = Engine(folder, program).run("models", "export", "clip", "--from", weights)
+    assert outcome.code == FAILED and "clip.py is not there" in outcome.message
