@@ -215,6 +215,29 @@ TEST_P(ScanTest, TheNearestIsFoundWhereverItIs) {
   }
 }
 
+// Bytes alone cannot tell these apart.
+TEST_P(ScanTest, TheNearestOfAlmostEquals) {
+  const auto query = random_direction(random_, kDimensions);
+  std::map<AssetId, Half> rows;
+  for (AssetId asset = 1; asset <= 9000; ++asset) {
+    auto row = random_direction(random_, kDimensions);
+    double length = 0;
+    for (std::size_t i = 0; i < kDimensions; ++i) {
+      row[i] = query[i] + 0.1F * row[i];
+      length += double{row[i]} * double{row[i]};
+    }
+    for (float& number : row) number = static_cast<float>(number / std::sqrt(length));
+    rows[asset] = vision::to_half(row);
+  }
+  const auto file = file_of(rows);
+  ASSERT_OK(file);
+  for (const Kernels& kernels : usable_kernels()) {
+    const auto result = scan_file(*file, query, 50, nullptr, 1, kernels);
+    ASSERT_OK(result);
+    expect_brute_force(*result, rows, query, 50, nullptr);
+  }
+}
+
 TEST_P(ScanTest, WhatIsNoNumberNeverWins) {
   auto rows = random_rows(30);
   Half bad(kDimensions, kNaN), worse(kDimensions, 0);
