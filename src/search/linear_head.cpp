@@ -23,6 +23,7 @@ constexpr double kRidge = 0.003;
 // is up to 80 % the class all of it is found, and where like things are a few in a hundred they still tell it from
 // them.
 constexpr double kAlike = 0.85;
+constexpr double kFarther = 3;  // and no farther from the examples than this many times what those are from each other
 constexpr double kMostAlike = 0.05;
 // And each weighs so little against the ridge that the head cannot learn it by heart.
 constexpr double kMostOfOne = kRidge / 3;
@@ -206,7 +207,8 @@ std::vector<double> background_shares(const TrainingSet& set) {
   for (std::size_t row = 0; row < rows; ++row)
     near[row] = dot(std::span(set.background).subspan(row * dimensions, dimensions), mean);
   const Nearness known = nearness_of(near, mean, static_cast<double>(examples));
-  const double least = known.at_large + kAlike * (known.examples - known.at_large);
+  const double least =
+      std::max(known.at_large + kAlike * (known.examples - known.at_large), 1 - kFarther * (1 - known.examples));
   const auto alike = static_cast<double>(std::ranges::count_if(near, [&](double value) { return value >= least; }));
   const double share = std::min(
       {1.0, kMostAlike * static_cast<double>(rows) / std::max(1.0, alike), kMostOfOne / background_weight(set)});
