@@ -152,17 +152,15 @@ Result<std::size_t> embed_objects(const ObjectVectorJob& job) {
   IE_TRY(const vision::ImageEmbedder embedder, job.models.image_embedder(*spec));
   IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(pool_options(job.models.config())));
   Progress progress("Objects", work.size(), job.progress);
-  IE_CHECK(parallel_files(
-      work.size(), pool->options().workers,
-      [&](std::size_t index) { return look(*pool, embedder, work[index], job.object); },
-      [&](std::size_t index, const Result<std::vector<store::ObjectVector>>& vectors) -> Status {
-        progress.add();
-        if (!vectors) return {};
-        IE_CHECK(job.writer.set_object_vectors(job.space.id, work[index].asset, job.object, *vectors));
-        return job.writer.put_record(work[index].asset,
-                                     {key, "cpu", "", nlohmann::json{{"vectors", vectors->size()}}.dump(), ""});
-      },
-      job.cancelled));
+  const auto embed = [&](std::size_t index) { return look(*pool, embedder, work[index], job.object); };
+  const auto keep = [&](std::size_t index, const Result<std::vector<store::ObjectVector>>& vectors) -> Status {
+    progress.add();
+    if (!vectors) return {};
+    IE_CHECK(job.writer.set_object_vectors(job.space.id, work[index].asset, job.object, *vectors));
+    return job.writer.put_record(work[index].asset,
+                                 {key, "cpu", "", nlohmann::json{{"vectors", vectors->size()}}.dump(), ""});
+  };
+  IE_CHECK(parallel_files(work.size(), pool->options().workers, embed, keep, job.cancelled));
   return progress.done();
 }
 

@@ -124,10 +124,11 @@ Result<std::vector<float>> SearchModels::embed_picture(const std::string& path) 
   IE_TRY(const vision::ImageEmbedder embedder,
          installed->image_embedder(*spec, static_cast<int>(config_.worker_count())));
   std::vector<float> vector;
-  IE_CHECK(look_at(path, config_, preprocess::wanted_edge(embedder.plan()), [&](const ImageView& picture) -> Status {
-    IE_TRY(vector, embedder.embed(picture));
+  const auto embed = [&](const ImageView& picture, preprocess::FullSize full) -> Status {
+    IE_TRY(vector, embedder.embed(picture, full));
     return {};
-  }));
+  };
+  IE_CHECK(look_at(path, config_, preprocess::wanted_edge(embedder.plan()), embed));
   return vector;
 }
 

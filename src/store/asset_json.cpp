@@ -40,7 +40,8 @@ struct StageField {
   std::string_view stage;
   const char* name;
 };
-constexpr StageField kStageFields[] = {{"quality", "quality"}, {"hash", "hashes"}, {"objects", nullptr}, {"scene", "scene"}};
+constexpr StageField kStageFields[] = {
+    {"quality", "quality"}, {"hash", "hashes"}, {"objects", nullptr}, {"scene", "scene"}};
 
 // What a stage's data says about the asset as a whole.
 void merge_data(json& out, const Record& record) {

@@ -132,7 +132,7 @@ TEST_F(ChooseTest, TheFastestThatAgreesIsTaken) {
   EXPECT_THAT(result->reason,
               testing::MatchesRegex("int8: [0-9.]+ times as fast as fp32, cosine 0\\.99.*|int8: .*cosine 1.*"));
   ASSERT_TRUE(result->session);
-  EXPECT_TRUE(result->session->run(give({canary_})));
+  EXPECT_TRUE(result->session->run(std::vector{canary_}));
 }
 
 TEST_F(ChooseTest, TheFirstStaysWhenItIsTheFastest) {
@@ -154,7 +154,7 @@ TEST_F(ChooseTest, WhatDoesNotAgreeIsRefused) {
     EXPECT_EQ(result->precision, "fp32") << model;
     EXPECT_THAT(result->reason, HasSubstr("int8 refused"));
     EXPECT_THAT(result->reason, HasSubstr(says));
-    ASSERT_TRUE(result->session->run(give({canary_})));
+    ASSERT_TRUE(result->session->run(std::vector{canary_}));
   }
 }
 

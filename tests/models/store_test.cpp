@@ -187,8 +187,9 @@ TEST(Shipped, WhatTheTasksNeed) {
   for (const Spec& spec : catalogue->specs()) {
     SCOPED_TRACE(spec.name);
     EXPECT_EQ(spec.task == "embedding" || spec.task == "sentences", !spec.text.tokenizer.empty());
-    if (spec.task == "embedding" || spec.task == "sentences" || spec.task == "features")
+    if (spec.task == "embedding" || spec.task == "sentences" || spec.task == "features") {
       EXPECT_GT(number_option(spec, "dimensions", 0).value(), 0);
+    }
     EXPECT_EQ(spec.task == "embedding", spec.head_options.contains("logit_scale"));
     for (const FileSpec& file : spec.in_default_set ? spec.files : std::vector<FileSpec>{})
       for (const Source& source : file.sources)

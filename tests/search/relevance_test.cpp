@@ -113,8 +113,8 @@ INSTANTIATE_TEST_SUITE_P(Libraries, PlantedRelevance,
                                          Demand{{5'000, 2'500, 0.15}, 0.95, 188},
                                          Demand{{5'000, 2'500, 0.21}, 0.95, 188}, Demand{{5'000, 0, 0.21}, 0, 1},
                                          Demand{{5'000, 2'500, 0.15, 0.09}, 0.95, 188}),
-                         [](const auto& info) {
-                           const Library& library = info.param.library;
+                         [](const auto& test) {
+                           const Library& library = test.param.library;
                            return std::to_string(library.about) + "_of_" + std::to_string(library.pictures) + "_at_" +
                                   std::to_string(std::lround(library.mean * 100)) + "_above_" +
                                   std::to_string(std::lround(library.gap * 1000));
