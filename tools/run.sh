@@ -34,4 +34,5 @@ else
   step search 'camera:canon after:2008' --catalog build/run/catalog.db
   step search 'butterfly' --catalog build/run/catalog.db
   step search 'object:person>=2' --catalog build/run/catalog.db
+  step search 'insect' --catalog build/run/catalog.db
 fi

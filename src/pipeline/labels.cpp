@@ -280,15 +280,18 @@ class Teacher {
     return {};
   }
 
+  // What most examples show; of those, the largest.
   Result<std::string> commonest_object() {
-    std::map<std::string, int> counts;
+    std::map<std::string, std::pair<int, double>> counts;
     for (const auto& [asset, example] : examples_) {
       if (!example.positive) continue;
       IE_TRY(const store::AssetRecord record, reader_.asset_record(asset));
-      for (const std::string& name : object_names(record)) ++counts[name];
+      for (const auto& [name, area] : object_areas(record)) {
+        ++counts[name].first;
+        counts[name].second += area;
+      }
     }
-    const auto best = std::max_element(counts.begin(), counts.end(),
-                                       [](const auto& a, const auto& b) { return a.second < b.second; });
+    const auto best = std::ranges::max_element(counts, {}, [](const auto& entry) { return entry.second; });
     if (best == counts.end())
       return fail(ErrorCode::kInvalidArgument,
                   "no object was found in these pictures: teach the label without --object, or name a class that a "
@@ -296,7 +299,7 @@ class Teacher {
     return best->first;
   }
 
-  // Every picture that was named now must have a vector; older examples may have lost theirs.
+  // Every picture that was named now as one that shows it must have a vector; older examples may have lost theirs.
   Status check_rows(const Vectors& vectors) {
     for (const auto& [asset, example] : examples_) {
       IE_TRY(const auto row, vectors.row(asset, example.box));
@@ -306,7 +309,8 @@ class Teacher {
       const std::string what = report_.label.object.empty()
                                    ? std::string("has no vector yet: run image-engine analyze on it first")
                                    : fmt::format("shows no {} that is large enough", report_.label.object);
-      if (changes_.contains(asset)) return fail(ErrorCode::kNotFound, fmt::format("{} {}", path, what));
+      if (changes_.contains(asset) && example.positive)
+        return fail(ErrorCode::kNotFound, fmt::format("{} {}", path, what));
       report_.notes.push_back(fmt::format("{} {}; it does not count", path, what));
     }
     return {};

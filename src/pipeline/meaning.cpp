@@ -36,7 +36,7 @@ Result<std::optional<store::Space>> Meaning::space_of(const models::Spec& spec) 
 
 Status Meaning::begin(const std::vector<PictureStage>& stages) {
   for (const PictureStage& stage : stages)
-    if (stage.dimensions > 0 && stage.look) {
+    if (stage.dimensions > 0 && stage.is_loaded()) {
       IE_TRY(const store::Space space, run_.writer.open_space(stage.key, stage.dimensions));
       spaces_[stage.key] = space.id;
     }

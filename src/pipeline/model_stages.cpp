@@ -62,11 +62,19 @@ Status load_embedding(const Models& models, const models::Spec& spec, PictureSta
   stage.precision = chosen.precision;
   IE_TRY(vision::ImageEmbedder made, vision::ImageEmbedder::create(spec, std::move(chosen.session)));
   const auto embedder = std::make_shared<const vision::ImageEmbedder>(std::move(made));
-  stage.look = [embedder, data = json{{"dimensions", stage.dimensions}}.dump()](const Sight& sight) -> Result<Finding> {
-    Finding finding;
-    finding.data = data;
-    IE_TRY(finding.vector, embedder->embed(sight.picture, {sight.full_width, sight.full_height}));
-    return finding;
+  stage.prepare = [embedder](const Sight& sight) {
+    return embedder->prepare(sight.picture, {sight.full_width, sight.full_height});
+  };
+  const std::string data = json{{"dimensions", stage.dimensions}}.dump();
+  stage.look_at_all = [embedder, data](std::span<const Tensor> prepared) -> Result<std::vector<Finding>> {
+    IE_TRY(std::vector<vision::Embedding> vectors, embedder->embed(prepared));
+    std::vector<Finding> findings;
+    for (vision::Embedding& vector : vectors) {
+      Finding& finding = findings.emplace_back();
+      finding.data = data;
+      finding.vector = std::move(vector);
+    }
+    return findings;
   };
   return {};
 }

@@ -6,7 +6,6 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <set>
 
 #include "core/file.h"
 #include "core/progress.h"
@@ -133,10 +132,13 @@ Result<std::vector<Work>> find_work(const ObjectVectorJob& job, const store::Sta
 
 }  // namespace
 
-std::vector<std::string> object_names(const store::AssetRecord& record) {
-  std::set<std::string> names;
-  for (const Thing& thing : things_of(record)) names.insert(thing.name);
-  return {names.begin(), names.end()};
+std::map<std::string, double> object_areas(const store::AssetRecord& record) {
+  std::map<std::string, double> areas;
+  for (const Thing& thing : things_of(record)) {
+    double& area = areas[thing.name];
+    area = std::max(area, double{thing.box.width} * double{thing.box.height});
+  }
+  return areas;
 }
 
 Result<std::size_t> embed_objects(const ObjectVectorJob& job) {

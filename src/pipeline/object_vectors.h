@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,7 @@ struct ObjectVectorJob {
 // `cancelled`, what is done is kept.
 Result<std::size_t> embed_objects(const ObjectVectorJob& job);
 
-// The names of what a detector found in a picture, each once.
-std::vector<std::string> object_names(const store::AssetRecord& record);
+// What a detector found in a picture, by name, with the largest one's area in pixels.
+std::map<std::string, double> object_areas(const store::AssetRecord& record);
 
 }  // namespace image_engine::pipeline

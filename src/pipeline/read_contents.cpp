@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "core/file.h"
 #include "core/progress.h"
@@ -25,6 +27,7 @@ struct Contents {
   std::optional<std::vector<store::FoundClass>> scenes;
   std::vector<std::pair<store::StageKey, std::vector<float>>> vectors;
   std::vector<std::pair<store::StageKey, Error>> failures;  // of stages that had the picture
+  std::map<const PictureStage*, Tensor> prepared;           // for stages that look at several pictures at once
 };
 
 struct HashOfHash {
@@ -51,16 +54,22 @@ class ContentPass {
     if (load_models()) IE_CHECK(find_pending());
     IE_CHECK(meaning_.begin(stages_));
     Progress progress("Content", files_.size(), run_.options.progress);
-    IE_CHECK(parallel_files(
-        files_.size(), run_.pool.options().workers, [this](size_t index) { return read(files_[index]); },
-        [&](size_t index, const Contents& contents) {
-          progress.add();
-          const Trace::Clock::time_point start = Trace::Clock::now();
-          Status kept = keep(files_[index], contents);
-          run_.trace.add(Step::kWrite, start);
-          return kept;
-        },
-        run_.options.cancelled));
+    const size_t at_once = files_at_once();
+    const auto files_of = [&](size_t index) {
+      return std::span(files_).subspan(index * at_once, std::min(at_once, files_.size() - index * at_once));
+    };
+    const auto read_several = [&](size_t index) { return read(files_of(index), progress); };
+    const auto keep_several = [&](size_t index, const std::vector<Contents>& contents) -> Status {
+      const auto files = files_of(index);
+      for (size_t i = 0; i < contents.size(); ++i) {
+        const Trace::Clock::time_point start = Trace::Clock::now();
+        IE_CHECK(keep(files[i], contents[i]));
+        run_.trace.add(Step::kWrite, start);
+      }
+      return {};
+    };
+    IE_CHECK(parallel_files((files_.size() + at_once - 1) / at_once, run_.pool.options().workers, read_several,
+                            keep_several, run_.options.cancelled));
     IE_CHECK(run_.batch.commit());
     run_.report.content = {"content", progress.done(), progress.seconds()};
     run_.report.ml = {"ml", run_.trace.count(Step::kModels),
@@ -132,6 +141,61 @@ class ContentPass {
     return wanted;
   }
 
+  // As many files as a model looks at at once, but so that every worker has some to do several times.
+  [[nodiscard]] size_t files_at_once() const {
+    const auto looks_at_all = [](const PictureStage& stage) { return stage.look_at_all != nullptr; };
+    if (std::ranges::none_of(stages_, looks_at_all)) return 1;
+    const auto most = static_cast<size_t>(run_.options.config.analysis.ml_models.batch_size);
+    const size_t share = files_.size() / (static_cast<size_t>(run_.pool.options().workers) * 4);
+    return std::clamp<size_t>(share, 1, most);
+  }
+
+  // Files one after the other; then, for each model that wants it so, all their pictures at once. Those that were not
+  // begun when the run was cancelled are left out at the end.
+  std::vector<Contents> read(std::span<const store::PendingFile> files, Progress& progress) {
+    std::vector<Contents> all;
+    for (const store::PendingFile& file : files) {
+      if (!all.empty() && run_.cancelled()) break;
+      all.push_back(read(file));
+      progress.add();
+    }
+    for (const PictureStage& stage : stages_)
+      if (stage.look_at_all) look_at_all(stage, all);
+    return all;
+  }
+
+  void look_at_all(const PictureStage& stage, std::vector<Contents>& all) {
+    std::vector<Contents*> seen;
+    std::vector<Tensor> prepared;
+    for (Contents& contents : all)
+      if (const auto found = contents.prepared.find(&stage); found != contents.prepared.end()) {
+        seen.push_back(&contents);
+        prepared.push_back(std::move(found->second));
+      }
+    if (seen.empty()) return;
+    const Trace::Clock::time_point start = Trace::Clock::now();
+    Result<std::vector<Finding>> findings = stage.look_at_all(prepared);
+    for (size_t i = 0; i < seen.size(); ++i) {
+      if (findings) {
+        take(stage, std::move((*findings)[i]), *seen[i]);
+      } else {  // which of them is to blame?
+        Result<std::vector<Finding>> one = stage.look_at_all({&prepared[i], 1});
+        if (one)
+          take(stage, std::move(one->front()), *seen[i]);
+        else
+          seen[i]->failures.emplace_back(stage.key, one.error());
+      }
+    }
+    run_.trace.add(Step::kModels, start, seen.size());
+  }
+
+  static void take(const PictureStage& stage, Finding finding, Contents& contents) {
+    contents.records.push_back({stage.key, stage.device, stage.precision, std::move(finding.data), ""});
+    if (finding.objects) contents.objects = std::move(finding.objects);
+    if (finding.scenes) contents.scenes = std::move(finding.scenes);
+    if (!finding.vector.empty()) contents.vectors.emplace_back(stage.key, std::move(finding.vector));
+  }
+
   Contents read(const store::PendingFile& file) {
     Contents contents;
     Result<UniqueFd> media = open_regular(file.seen.path);
@@ -177,19 +241,23 @@ class ContentPass {
     for (const PictureStage& stage : stages_) {
       if (!is_wanted(stage.key)) continue;
       const auto start = Trace::Clock::now();
+      if (stage.prepare) {
+        if (Result<Tensor> prepared = stage.prepare(sight))
+          contents.prepared[&stage] = std::move(*prepared);
+        else
+          contents.failures.emplace_back(stage.key, prepared.error());
+        plain += Trace::Clock::now() - start;
+        continue;
+      }
       Result<Finding> finding = stage.look(sight);
       if (stage.load)
         run_.trace.add(Step::kModels, start);
       else
         plain += Trace::Clock::now() - start;
-      if (!finding) {
+      if (finding)
+        take(stage, std::move(*finding), contents);
+      else
         contents.failures.emplace_back(stage.key, finding.error());
-        continue;
-      }
-      contents.records.push_back({stage.key, stage.device, stage.precision, std::move(finding->data), ""});
-      if (finding->objects) contents.objects = std::move(finding->objects);
-      if (finding->scenes) contents.scenes = std::move(finding->scenes);
-      if (!finding->vector.empty()) contents.vectors.emplace_back(stage.key, std::move(finding->vector));
     }
     if (plain.count() > 0) run_.trace.add(Step::kLook, Trace::Clock::now() - plain);
   }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <future>
+
 #include "pipeline/query_picture.h"
 #include "pipeline/stages.h"
 
@@ -9,7 +11,7 @@ namespace image_engine::pipeline {
 namespace {
 
 constexpr char kAdvice[] =
-    "only words were compared: to search by what pictures show, install a model (image-engine models pull "
+    "only words and tags were compared: to search by what pictures show, install a model (image-engine models pull "
     "clip-vit-b-32) and run analyze again";
 
 // The prior that the spec's options say, else the one of its kind.
@@ -49,33 +51,38 @@ Result<const InstalledModels*> SearchModels::models() {
   return &*models_;
 }
 
-Status SearchModels::open(const char* stage, Opened& opened) {
-  if (opened.index) return {};
+Result<bool> SearchModels::find_space(const char* stage, Opened& opened) {
   IE_TRY(const std::vector<store::Space> spaces, reader_.spaces(stage));
-  if (spaces.empty() || !spaces.front().active || spaces.front().vectors == 0) return {};
+  if (spaces.empty() || !spaces.front().active || spaces.front().vectors == 0) return false;
   opened.space = spaces.front();
+  return true;
+}
+
+Status SearchModels::open_index(Opened& opened) {
+  if (opened.index) return {};
   IE_TRY(opened.index, search::VectorIndex::open(reader_, catalogue_, opened.space, &notes_));
   opened.meaning.index = &*opened.index;
   return {};
 }
 
 Result<const search::PictureMeaning*> SearchModels::vectors() {
-  IE_CHECK(open(kFeaturesStage, features_));
-  if (features_.index) return &features_.meaning;
-  IE_CHECK(open(kEmbeddingStage, embedding_));
-  return embedding_.index ? &embedding_.meaning : nullptr;
+  for (const auto& [stage, opened] : {std::pair(kFeaturesStage, &features_), std::pair(kEmbeddingStage, &embedding_)}) {
+    IE_TRY(const bool there, find_space(stage, *opened));
+    if (!there) continue;
+    IE_CHECK(open_index(*opened));
+    return &opened->meaning;
+  }
+  return nullptr;
 }
 
 Result<const search::PictureMeaning*> SearchModels::pictures() {
   if (embedding_.meaning.embed) return &embedding_.meaning;
-  IE_CHECK(open(kEmbeddingStage, embedding_));
-  const store::StageKey& key = embedding_.space.key;
-  if (!embedding_.index) {
-    // With tags' vectors there is meaning of another kind.
-    IE_TRY(const search::TagMeaning* tags, this->tags());
-    if (tags == nullptr) notes_.emplace_back(kAdvice);
+  IE_TRY(const bool there, find_space(kEmbeddingStage, embedding_));
+  if (!there) {
+    notes_.emplace_back(kAdvice);
     return nullptr;
   }
+  const store::StageKey& key = embedding_.space.key;
   IE_TRY(const InstalledModels* installed, models());
   const models::Spec* spec = installed->find("embedding", key);
   if (spec == nullptr || spec->text.tokenizer.empty()) {
@@ -87,7 +94,12 @@ Result<const search::PictureMeaning*> SearchModels::pictures() {
     return nullptr;
   }
   IE_TRY(embedding_.meaning.prior, prior_of(*spec, search::kClipPrior));
-  IE_TRY(text_, installed->text_embedder(*spec));
+  // Loading the model and checking the vectors' file take about as long, on a core each.
+  auto loading = std::async(std::launch::async, [&] { return installed->text_embedder(*spec); });
+  const Status opened = open_index(embedding_);
+  Result<vision::TextEmbedder> embedder = loading.get();
+  IE_CHECK(opened);
+  IE_TRY(text_, std::move(embedder));
   embedding_.meaning.embed = embed_with(text_);
   return &embedding_.meaning;
 }

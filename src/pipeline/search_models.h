@@ -41,7 +41,8 @@ class SearchModels {
     search::PictureMeaning meaning;
   };
   Result<const InstalledModels*> models();
-  Status open(const char* stage, Opened& opened);
+  Result<bool> find_space(const char* stage, Opened& opened);
+  Status open_index(Opened& opened);
 
   const store::CatalogueReader& reader_;
   const std::string catalogue_;

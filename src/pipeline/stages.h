@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "store/types.h"
 #include "types/image.h"
 #include "types/luma.h"
+#include "types/tensor.h"
 
 namespace image_engine::pipeline {
 
@@ -54,13 +56,19 @@ struct Finding {
 // A stage that looks at the decoded picture. Adding one is adding a row to the table in stages.cpp.
 struct PictureStage {
   store::StageKey key;
-  std::uint32_t edge = 0;                             // the longer edge it wants to see, pixels
-  bool luma = false;                                  // whether it needs the statistics of full-resolution luma
-  std::function<Result<Finding>(const Sight&)> look;  // thread-safe; empty before load()
+  std::uint32_t edge = 0;  // the longer edge it wants to see, pixels
+  bool luma = false;       // whether it needs the statistics of full-resolution luma
+  // Both thread-safe; empty before load().
+  std::function<Result<Finding>(const Sight&)> look;
+  // Of stages whose model is faster on several pictures at once, instead of `look`: what it makes of one, and what it
+  // finds in each of several. An error of the second is one of them all: call it for each alone to tell.
+  std::function<Result<Tensor>(const Sight&)> prepare = {};
+  std::function<Result<std::vector<Finding>>(std::span<const Tensor>)> look_at_all = {};
   // Of stages with a model: gets it ready, when there is something to do. Sets look, device, precision.
   std::function<Status(PictureStage&)> load = {};
   std::string device = "cpu", precision = {};
   std::size_t dimensions = 0;  // of the vectors it gives
+  [[nodiscard]] bool is_loaded() const { return look != nullptr || prepare != nullptr; }
 };
 // Those that need no model.
 const std::vector<PictureStage>& picture_stages();

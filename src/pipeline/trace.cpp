@@ -30,7 +30,9 @@ std::uint64_t Trace::count(Step step) const {
   return totals_[static_cast<size_t>(step)].count;
 }
 
-void Trace::add(Step step, Clock::time_point start) { add(step, start, Clock::now() - start); }
+void Trace::add(Step step, Clock::time_point start, std::uint64_t count) {
+  add(step, start, Clock::now() - start, count);
+}
 
 void Trace::add_reply(Clock::time_point start, const worker::Timings& timings) {
   Clock::duration rest = Clock::now() - start;
@@ -49,10 +51,10 @@ void Trace::add_reply(Clock::time_point start, const worker::Timings& timings) {
   add(Step::kTransfer, at, rest);
 }
 
-void Trace::add(Step step, Clock::time_point start, Clock::duration length) {
+void Trace::add(Step step, Clock::time_point start, Clock::duration length, std::uint64_t count) {
   const std::lock_guard lock(mutex_);
   Total& total = totals_[static_cast<size_t>(step)];
-  ++total.count;
+  total.count += count;
   total.busy += length;
   if (keep_events_) events_.push_back({step, static_cast<std::uint32_t>(::syscall(SYS_gettid)), start, length});
 }

@@ -49,8 +49,8 @@ class Trace {
   [[nodiscard]] double busy(Step step) const;
   [[nodiscard]] std::uint64_t count(Step step) const;
 
-  // Work that ended now and began at `start`.
-  void add(Step step, Clock::time_point start);
+  // Work that ended now and began at `start`, done for `count` pictures at once.
+  void add(Step step, Clock::time_point start, std::uint64_t count = 1);
   // A worker's reply to a request sent at `start`: its steps one after the other, the rest as transfer.
   void add_reply(Clock::time_point start, const worker::Timings& timings);
 
@@ -71,7 +71,7 @@ class Trace {
     std::uint64_t count = 0;
     Clock::duration busy{};
   };
-  void add(Step step, Clock::time_point start, Clock::duration length);
+  void add(Step step, Clock::time_point start, Clock::duration length, std::uint64_t count = 1);
 
   const bool keep_events_;
   const Clock::time_point begin_ = Clock::now();

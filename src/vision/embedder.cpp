@@ -62,23 +62,14 @@ Result<std::vector<Embedding>> read_vectors(const Tensor& output, std::size_t di
   return vectors;
 }
 
-// In one run where `batches`, else one by one.
-Result<std::vector<Tensor>> prepare_runs(const preprocess::Plan& plan, std::span<const ImageView> pictures,
-                                         bool batches) {
-  std::vector<Tensor> runs;
-  for (const ImageView& picture : pictures) {
-    if (!batches || runs.empty()) {
-      IE_TRY(auto first, preprocess::prepare(plan, picture));
-      runs.push_back(std::move(first.tensor));
-      continue;
-    }
-    Tensor& batch = runs.front();
-    const std::size_t one = batch.data.size() / static_cast<std::size_t>(batch.shape[0]);
-    batch.data.resize(batch.data.size() + one);
-    ++batch.shape[0];
-    IE_CHECK(preprocess::prepare_into(plan, picture, std::span(batch.data).last(one)));
+// One run's input of several pictures' of the same shape.
+Tensor stacked(std::span<const Tensor> pictures) {
+  Tensor batch = pictures.front();
+  for (const Tensor& picture : pictures.subspan(1)) {
+    batch.data.insert(batch.data.end(), picture.data.begin(), picture.data.end());
+    batch.shape[0] += picture.shape[0];
   }
-  return runs;
+  return batch;
 }
 
 // Whole numbers into an input of 32 or 64 bits.
@@ -159,11 +150,12 @@ Result<ImageEmbedder> ImageEmbedder::create(const models::Spec& spec, std::uniqu
   // What shapes alone do not show fails here once and not on every photo. A graph may say that it takes a batch and
   // have a shape of one picture inside.
   const std::vector<std::uint8_t> grey(std::size_t{4} * 4 * 3, 128);
-  const std::array<ImageView, 2> two{ImageView{4, 4, grey}, ImageView{4, 4, grey}};
+  IE_TRY(const Tensor picture, embedder.prepare({4, 4, grey}));
+  const std::array two{picture, picture};
   embedder.batches_ = takes_batches(embedder.session_->inputs()) && embedder.plan_.fit != preprocess::Fit::kShortEdge;
   if (embedder.batches_ && embedder.embed(two)) return embedder;
   embedder.batches_ = false;
-  IE_CHECK(embedder.embed(two.front()));
+  IE_CHECK(embedder.run(picture));
   return embedder;
 }
 
@@ -178,17 +170,22 @@ Result<std::vector<Embedding>> ImageEmbedder::run(const Tensor& input) const {
   return vectors;
 }
 
+Result<Tensor> ImageEmbedder::prepare(const ImageView& picture, preprocess::FullSize full) const {
+  IE_TRY(preprocess::Prepared prepared, preprocess::prepare(plan_, picture, full));
+  return std::move(prepared.tensor);
+}
+
 Result<Embedding> ImageEmbedder::embed(const ImageView& picture, preprocess::FullSize full) const {
-  IE_TRY(const auto prepared, preprocess::prepare(plan_, picture, full));
-  IE_TRY(auto embeddings, run(prepared.tensor));
+  IE_TRY(const Tensor prepared, prepare(picture, full));
+  IE_TRY(auto embeddings, run(prepared));
   return std::move(embeddings.front());
 }
 
-Result<std::vector<Embedding>> ImageEmbedder::embed(std::span<const ImageView> pictures) const {
-  IE_TRY(const std::vector<Tensor> runs, prepare_runs(plan_, pictures, batches_));
+Result<std::vector<Embedding>> ImageEmbedder::embed(std::span<const Tensor> prepared) const {
+  if (batches_ && prepared.size() > 1) return run(stacked(prepared));
   std::vector<Embedding> embeddings;
-  for (const Tensor& input : runs) {
-    IE_TRY(auto vectors, run(input));
+  for (const Tensor& one : prepared) {
+    IE_TRY(auto vectors, run(one));
     std::ranges::move(vectors, std::back_inserter(embeddings));
   }
   return embeddings;

@@ -31,8 +31,10 @@ class ImageEmbedder {
   // `picture`: upright sRGB; where it is reduced, `full` is the photo's size (a crop that is a pixel off is another
   // picture to a model). Thread-safe. kCorrupt when the output has another shape, numbers that are none, or length 0.
   [[nodiscard]] Result<Embedding> embed(const ImageView& picture, preprocess::FullSize full = {}) const;
-  // Several whole pictures at once, in their order: one run where the graph takes a batch.
-  [[nodiscard]] Result<std::vector<Embedding>> embed(std::span<const ImageView> pictures) const;
+  // The two halves of it, for several pictures at once: what prepare() gave for each, in their order. One run where the
+  // graph takes a batch.
+  [[nodiscard]] Result<Tensor> prepare(const ImageView& picture, preprocess::FullSize full = {}) const;
+  [[nodiscard]] Result<std::vector<Embedding>> embed(std::span<const Tensor> prepared) const;
 
   [[nodiscard]] const preprocess::Plan& plan() const { return plan_; }
   [[nodiscard]] const infer::Session& session() const { return *session_; }

@@ -240,6 +240,54 @@ def test_labels_are_learned(engine, library, clip):
     assert engine.search('tag:"our bowl"') == []
 
 
+def test_labels_of_objects(engine, library, clip):
+    """Real people, found by the real detector; a random CLIP tells the two photos' people apart."""
+    install(engine, clip)
+    shutil.copytree(ROOT / "build/models/nanodet", Path(engine.environment["XDG_DATA_HOME"]) / "image-engine/models/nanodet")
+    for name in ("basketball1.png", "basketball2.png"):
+        shutil.copy(PHOTOS / name, library)
+    messi = Image.open(PHOTOS / "messi5.jpg").convert("RGB")
+    for i in range(3):
+        messi.crop((2 * i, i, messi.width, messi.height)).save(library / f"again{i}.png")
+    engine.analyze(library)
+    taught = engine.json("label", "our striker", "--object", "--add", library / "messi5.jpg", library / "again0.png",
+                         "--not", library / "basketball1.png", library / "basketball2.png")  # fmt: skip
+    assert taught["object"] == "person" and taught["positive"] == 2
+    found = set(engine.search('tag:"our striker"'))
+    assert {"messi5.jpg", "again0.png", "again1.png", "again2.png"} <= found and not {"basketball1.png", "basketball2.png"} & found
+    (box,) = [json.loads(box) for (box,) in engine.rows("SELECT c.box FROM asset_classes c JOIN files f ON f.asset_id = c.asset_id "
+                                                        "WHERE c.field = 'keyword' AND CAST(f.path AS TEXT) LIKE '%again1.png'")]  # fmt: skip
+    people = [thing["bbox"] for thing in engine.show(library / "again1.png")["objects"] if thing["object"] == "person"]
+    assert box in people, "it says which person"
+    messi.crop((1, 1, messi.width, messi.height)).save(library / "later.png")
+    engine.analyze(library)
+    assert "later.png" in engine.search('tag:"our striker"')
+
+
+def test_an_interrupted_upgrade_goes_on(engine, library, clip, folder):
+    install(engine, clip)
+    for i in range(60):
+        Image.open(PHOTOS / "fruits.jpg").crop((i, i, 500, 400)).save(library / f"more{i}.jpg")
+    engine.analyze(library)
+    before = vectors(engine)
+    install(engine, export(folder / "second", "--vocabulary", VOCABULARY, "--seed", "2", "--name", "second-clip"), "second-clip")
+    upgrade = ["analyze", library, "--upgrade", "embedding", "--embedding-model", "second-clip", "--quiet"]
+
+    def count():
+        return engine.rows("SELECT count(*) FROM embeddings e JOIN spaces s ON s.id = e.space_id WHERE s.active = 0")[0][0]
+
+    running = engine.start(*upgrade, "--workers", "1")
+    while running.poll() is None and count() == 0:
+        pass
+    running.kill()
+    running.communicate()
+    assert vectors(engine).keys() == before.keys()
+    assert all(np.array_equal(before[name], vector) for name, vector in vectors(engine).items()), "search keeps the old ones"
+    assert engine.run(*upgrade).code == DONE
+    assert vectors(engine).keys() == before.keys()
+    assert not any(np.array_equal(before[name], vector) for name, vector in vectors(engine).items())
+
+
 def test_bad_labels(engine, library, clip):
     install(engine, clip)
     engine.analyze(library)

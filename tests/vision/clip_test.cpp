@@ -169,14 +169,15 @@ TEST_F(Clip, ReducedDecodingKeepsTheVector) {
 
 TEST_F(Clip, SeveralAtOnceAreAsOneByOne) {
   const ImageEmbedder embedder = this->embedder(spec_);
-  std::vector<Image> pictures;
-  std::vector<ImageView> views;
-  for (std::size_t i = 8; i < 13; ++i) pictures.push_back(decode(photo(i), 0));
-  for (const Image& picture : pictures) views.push_back({picture.width, picture.height, picture.pixels});
-  const auto together = embedder.embed(views).value();
-  ASSERT_EQ(together.size(), views.size());
-  for (std::size_t i = 0; i < views.size(); ++i) EXPECT_GE(cosine(together[i], vector(8 + i)), 0.9999) << i;
-  EXPECT_TRUE(embedder.embed(std::span<const ImageView>{}).value().empty());
+  std::vector<Tensor> prepared;
+  for (std::size_t i = 8; i < 13; ++i) {
+    const Image picture = decode(photo(i), 0);
+    prepared.push_back(embedder.prepare({picture.width, picture.height, picture.pixels}).value());
+  }
+  const auto together = embedder.embed(prepared).value();
+  ASSERT_EQ(together.size(), prepared.size());
+  for (std::size_t i = 0; i < prepared.size(); ++i) EXPECT_GE(cosine(together[i], vector(8 + i)), 0.9999) << i;
+  EXPECT_TRUE(embedder.embed(std::span<const Tensor>{}).value().empty());
 }
 
 TEST_F(Clip, TextsAreTheReferences) {

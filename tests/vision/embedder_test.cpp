@@ -131,6 +131,12 @@ Tensor first_two(std::span<const Tensor> inputs) {
   return output;
 }
 
+std::vector<Tensor> prepared(const ImageEmbedder& embedder, std::span<const ImageView> views) {
+  std::vector<Tensor> tensors;
+  for (const ImageView& view : views) tensors.push_back(embedder.prepare(view).value());
+  return tensors;
+}
+
 TEST(ImageEmbedder, RunsABatchWhereTheGraphTakesOne) {
   const std::vector<std::uint8_t> black(48, 0), grey(48, 50);
   std::vector<std::uint8_t> edge(48, 0);
@@ -143,7 +149,7 @@ TEST(ImageEmbedder, RunsABatchWhereTheGraphTakesOne) {
     const auto embedder = ImageEmbedder::create(spec_of(2), std::move(session));
     ASSERT_TRUE(embedder) << embedder.error().message;
     const std::size_t before = watched->seen_.size();
-    const auto embeddings = embedder->embed(views);
+    const auto embeddings = embedder->embed(prepared(*embedder, views));
     ASSERT_TRUE(embeddings);
     EXPECT_EQ(watched->seen_.size() - before, free ? 1U : 3U);
     ASSERT_THAT(*embeddings, SizeIs(3));
@@ -164,7 +170,7 @@ TEST(ImageEmbedder, GoesOneByOneWhereABatchFails) {
   ASSERT_TRUE(embedder) << embedder.error().message;
   const std::vector<std::uint8_t> grey(48, 50);
   const std::vector<ImageView> views{{4, 4, grey}, {4, 4, grey}};
-  EXPECT_THAT(embedder->embed(views).value(), ElementsAre(Each(0.5F), Each(0.5F)));
+  EXPECT_THAT(embedder->embed(prepared(*embedder, views)).value(), ElementsAre(Each(0.5F), Each(0.5F)));
 }
 
 TEST(ImageEmbedder, RefusesWhatDoesNotFit) {
