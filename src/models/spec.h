@@ -77,6 +77,14 @@ struct TextTower {
   std::vector<std::string> outputs;  // of the graph: the one with the vectors; empty: its only one
 };
 
+// One of several graphs of a model that works in steps, as readers of text do.
+struct Part {
+  std::vector<Variant> variants;  // the first is the reference
+  InputSpec input;
+  std::vector<std::string> outputs;            // as Spec::outputs
+  std::map<std::string, std::string> options;  // as Spec::head_options
+};
+
 struct Spec {
   std::string name;     // [a-z0-9._-]+
   std::string task;     // "objects", "embedding", "scene", "text", "faces", …
@@ -89,13 +97,18 @@ struct Spec {
   std::vector<Variant> variants;  // at least one; the first is the reference
   InputSpec input;
   TextTower text;
-  std::vector<std::string> outputs;  // of the graph, in the order that the head takes; empty: as they come
-  std::string head;                  // how its outputs are read: a row of the heads' table (vision/heads.h)
+  std::map<std::string, Part> parts;  // by the names that the head asks for; then `variants` is the first one's
+  std::vector<std::string> outputs;   // of the graph, in the order that the head takes; empty: as they come
+  std::string head;                   // how its outputs are read: a row of the heads' table (vision/heads.h)
   std::map<std::string, std::string> head_options;  // "threshold", "nms", …: as the head documents
   std::vector<std::string> labels;                  // by class; empty where the task has none
   int preference = 0;                               // among installed models of a task, `auto` takes the highest
   std::string file;                                 // the YAML that it came from
 };
+
+// The spec as a session of this part sees it: variants, input, outputs and options are the part's. kInvalidArgument
+// when there is none of that name.
+Result<Spec> part_of(const Spec& spec, const std::string& name);
 
 // Options as numbers; `otherwise` where absent. kInvalidArgument where it is not a number.
 Result<double> number_option(const Spec& spec, const std::string& name, double otherwise);

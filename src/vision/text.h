@@ -1,0 +1,59 @@
+// Text in pictures, by a model that works in three steps: where it is, which way up it is, what it says.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/result.h"
+#include "infer/session.h"
+#include "models/spec.h"
+#include "types/image.h"
+
+namespace image_engine::vision {
+
+struct Point {
+  float x = 0, y = 0;  // pixels of the upright photo
+};
+struct TextLine {
+  std::string text;              // UTF-8
+  float confidence = 0;          // 0…1, mean of its characters'
+  std::array<Point, 4> polygon;  // top left, top right, bottom right, bottom left, as the text is read
+};
+
+// Sessions of the spec's parts: `detect` (DB: Liao et al., Real-time Scene Text Detection with Differentiable
+// Binarization, 2020), `orient` (0 or 180 degrees), `read` (CTC over the characters in the graph's metadata or in the
+// file that its option `characters` names).
+struct TextSessions {
+  std::shared_ptr<infer::Session> detect, orient, read;
+};
+
+class TextReader {
+ public:
+  // Errors: kInvalidArgument (the spec), kCorrupt (a graph, or its characters are missing or not as many as it has
+  // classes).
+  static Result<TextReader> create(const models::Spec& spec, TextSessions sessions);
+
+  // A cheap look at a small picture (its longer edge about 640): whether there may be text worth reading. Errs towards
+  // yes: docs/accuracy.md says how often it misses. Thread-safe.
+  [[nodiscard]] Result<bool> may_have_text(const ImageView& small) const;
+
+  // What `picture` says, in reading order (top to bottom, then left to right within a line, as PaddleOCR sorts). At
+  // most kMostLines. `full_width` and `full_height`: of the photo, in whose pixels the polygons are. Thread-safe.
+  [[nodiscard]] Result<std::vector<TextLine>> read(const ImageView& picture, std::uint32_t full_width,
+                                                   std::uint32_t full_height) const;
+
+  // The longer edge that a picture should have for read().
+  [[nodiscard]] std::uint32_t wanted_edge() const;
+
+ private:
+  TextReader() = default;
+  struct State;
+  std::shared_ptr<const State> state_;
+};
+inline constexpr std::size_t kMostLines = 1000;
+
+}  // namespace image_engine::vision
