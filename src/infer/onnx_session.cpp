@@ -12,6 +12,7 @@
 #endif
 
 #include <algorithm>
+#include <cstring>
 #include <new>
 #include <optional>
 #include <string_view>
@@ -264,6 +265,18 @@ class OnnxSession final : public Session {
   [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return inputs_; }
   [[nodiscard]] const std::vector<TensorInfo>& outputs() const override { return outputs_; }
   [[nodiscard]] Placement placement() const override { return {}; }
+
+  [[nodiscard]] std::optional<std::string> metadata(const std::string& key) const override {
+    constexpr std::size_t kLargest = std::size_t{16} << 20;
+    try {
+      Ort::AllocatorWithDefaultOptions allocator;
+      const auto text = session_.GetModelMetadata().LookupCustomMetadataMapAllocated(key.c_str(), allocator);
+      if (text == nullptr) return std::nullopt;
+      return std::string(text.get(), ::strnlen(text.get(), kLargest));
+    } catch (const Ort::Exception&) {
+      return std::nullopt;
+    }
+  }
 
   [[nodiscard]] Result<std::vector<Tensor>> run(std::span<const Tensor> inputs,
                                                 std::span<const std::string> outputs) const override {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -43,6 +44,8 @@ class Session {
   [[nodiscard]] virtual const std::vector<TensorInfo>& inputs() const = 0;
   [[nodiscard]] virtual const std::vector<TensorInfo>& outputs() const = 0;
   [[nodiscard]] virtual Placement placement() const = 0;
+  // What the file says under this key of its own; nullopt: nothing. At most 16 MiB of it is read.
+  [[nodiscard]] virtual std::optional<std::string> metadata(const std::string& /*key*/) const { return std::nullopt; }
 
   // `inputs` in the order of inputs(); gives the outputs named (all of outputs() when empty), in that order.
   // float16 outputs come as kFloat32. Errors: kInvalidArgument (wrong count, type or shape: says which), kOutOfMemory,

@@ -64,6 +64,8 @@ Result<std::vector<FileSpec>> gather(const Spec& spec, const std::string& given)
     if (file.sources.empty()) IE_CHECK(add(file.name, true));
   if (!spec.text.vocabulary.empty()) IE_CHECK(add(spec.text.vocabulary, true));
   for (const Variant& variant : spec.text.variants) IE_CHECK(add(variant.file, true));
+  for (const auto& [part, described] : spec.parts)
+    for (const Variant& variant : described.variants) IE_CHECK(add(variant.file, true));
   for (const char* ending : {".data", "_data"}) IE_CHECK(add(name + ending, false));
   return files;
 }

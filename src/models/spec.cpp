@@ -84,6 +84,20 @@ Result<Source> parse_source(std::string_view text) {
   return source;
 }
 
+Result<Spec> part_of(const Spec& spec, const std::string& name) {
+  const auto found = spec.parts.find(name);
+  if (found == spec.parts.end())
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{}: model {} has no part {}", printable(spec.file), spec.name, printable(name)));
+  Spec part = spec;
+  part.variants = found->second.variants;
+  part.input = found->second.input;
+  part.outputs = found->second.outputs;
+  part.head_options = found->second.options;
+  part.parts.clear();
+  return part;
+}
+
 Result<double> number_option(const Spec& spec, const std::string& name, double otherwise) {
   const auto option = spec.head_options.find(name);
   if (option == spec.head_options.end()) return otherwise;
@@ -102,6 +116,7 @@ std::string spec_params(const Spec& spec) {
   for (const char* key : {"input", "outputs", "head", "options", "labels"}) telling[key] = whole.at(key);
   // A text tower beside a picture's changes nothing that is recorded; where it is the model, all of it.
   if (!spec.text.tokenizer.empty() && spec.text.variants.empty()) telling["text"] = whole.at("text");
+  if (!spec.parts.empty()) telling["parts"] = whole.at("parts");
   return hash128(telling.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)).hex();
 }
 

@@ -230,6 +230,15 @@ Status take_file(const At& at, const std::string& file, std::vector<Variant>& va
   return {};
 }
 
+// A model in parts has the first one's variants.
+Status take_parts(const At& at, Spec& spec) {
+  if (spec.parts.empty()) return {};
+  for (const char* key : {"file", "variants"})
+    if (at.node[key].IsDefined()) return fault(at, fmt::format("has `{}` beside `parts`; each part has its own", key));
+  spec.variants = spec.parts.begin()->second.variants;
+  return {};
+}
+
 Status read_text_tower(const At& at, TextTower& text) {
   std::string file;
   IE_CHECK(read_map(at, {field("tokenizer", text.tokenizer),
@@ -252,6 +261,32 @@ Status read_options(const At& at, std::map<std::string, std::string>& options) {
   for (const auto& child : at.node) {
     if (!child.first.IsScalar() || !child.second.IsScalar()) return fault(at, "must hold words and their values");
     options.insert_or_assign(child.first.Scalar(), child.second.Scalar());
+  }
+  return {};
+}
+
+// What a part says already, of the model that it is `like`, is kept.
+Status read_part(const At& at, Part& part) {
+  std::string file;
+  IE_CHECK(read_map(at, {{"variants", [&](const At& v) { return read_variants(v, part.variants); }},
+                         field("file", file),
+                         {"input", [&](const At& v) { return read_input(v, part.input); }},
+                         field("outputs", part.outputs),
+                         {"options", [&](const At& v) { return read_options(v, part.options); }}}));
+  IE_CHECK(take_file(at, file, part.variants));
+  if (part.variants.empty()) return fault(at, "lacks `variants` or `file`");
+  return {};
+}
+
+Status read_parts(const At& at, std::map<std::string, Part>& parts) {
+  if (!at.node.IsMap() || at.node.size() == 0) return fault(at, "must hold parts by their names");
+  std::set<std::string> seen;
+  for (const auto& child : at.node) {
+    const std::string name = child.first.IsScalar() ? child.first.Scalar() : "";
+    const At below{child.second, at.path + "." + name, child.first.Mark().line, at.file};
+    if (!is_model_name(name)) return fault(below, "has a name that cannot be: a part's is as a model's");
+    if (!seen.insert(name).second) return fault(below, "is there twice");
+    IE_CHECK(read_part(below, parts[name]));
   }
   return {};
 }
@@ -285,7 +320,9 @@ Status check(const At& at, const Spec& spec) {
     for (const FileSpec& file : *list)
       if (!names.insert(file.name).second) return fault(at, fmt::format("has two files {}", printable(file.name)));
   }
-  for (const std::vector<Variant>* list : {&spec.variants, &spec.text.variants}) {
+  std::vector<const std::vector<Variant>*> lists{&spec.variants, &spec.text.variants};
+  for (const auto& [name, part] : spec.parts) lists.push_back(&part.variants);
+  for (const std::vector<Variant>* list : lists) {
     std::set<std::string_view> precisions;
     for (const Variant& variant : *list)
       if (!precisions.insert(variant.precision).second)
@@ -299,7 +336,7 @@ Status check_complete(const At& at, const Spec& spec) {
                                                       {"version", !spec.version.empty()},
                                                       {"licence.name", !spec.licence.name.empty()},
                                                       {"files", !spec.files.empty()},
-                                                      {"variants` or `file", !spec.variants.empty()}};
+                                                      {"variants`, `file` or `parts", !spec.variants.empty()}};
   for (const auto& [key, is_there] : needed)
     if (!is_there) return fault(at, fmt::format("lacks `{}`", key));
   for (const FileSpec& file : spec.files) {
@@ -319,6 +356,8 @@ Status check_complete(const At& at, const Spec& spec) {
   };
   for (const Variant& variant : spec.variants) IE_CHECK(check_installed("a variant of", variant.file));
   for (const Variant& variant : spec.text.variants) IE_CHECK(check_installed("a text variant of", variant.file));
+  for (const auto& [name, part] : spec.parts)
+    for (const Variant& variant : part.variants) IE_CHECK(check_installed("a part's variant of", variant.file));
   return check_installed("the vocabulary", spec.text.vocabulary);
 }
 
@@ -410,6 +449,7 @@ class Document {
                            field("file", file),
                            {"input", [&](const At& v) { return read_input(v, spec.input); }},
                            {"text", [&](const At& v) { return read_text_tower(v, spec.text); }},
+                           {"parts", [&](const At& v) { return read_parts(v, spec.parts); }},
                            field("outputs", spec.outputs),
                            field("head", spec.head),
                            {"options", [&](const At& v) { return read_options(v, spec.head_options); }},
@@ -417,6 +457,7 @@ class Document {
                            field("classes", classes),
                            field("preference", spec.preference)}));
     IE_CHECK(take_file(at, file, spec.variants));
+    IE_CHECK(take_parts(at, spec));
     if (at.node["classes"].IsDefined() && classes != spec.labels.size())
       return fault(at, fmt::format("has {} labels, but says that there are {} classes", spec.labels.size(), classes));
     IE_CHECK(check(at, spec));

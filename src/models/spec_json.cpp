@@ -51,6 +51,16 @@ json text_json(const TextTower& text) {
           {"fixed", text.fixed},         {"outputs", text.outputs},       {"variants", variants_json(text.variants)}};
 }
 
+json parts_json(const std::map<std::string, Part>& parts) {
+  json out = json::object();
+  for (const auto& [name, part] : parts)
+    out[name] = {{"variants", variants_json(part.variants)},
+                 {"input", input_json(part.input)},
+                 {"outputs", part.outputs},
+                 {"options", part.options}};
+  return out;
+}
+
 std::string text_of(const json& document, int indent) {
   return document.dump(indent, ' ', false, json::error_handler_t::replace);
 }
@@ -70,8 +80,11 @@ json spec_json(const Spec& spec) {
               {"options", spec.head_options},
               {"labels", spec.labels},
               {"preference", spec.preference},
-              {"files", json::array()},
-              {"variants", variants_json(spec.variants)}};
+              {"files", json::array()}};
+  if (spec.parts.empty())
+    out["variants"] = variants_json(spec.variants);
+  else
+    out["parts"] = parts_json(spec.parts);
   for (const FileSpec& file : spec.files) {
     json entry = file_json(file);
     if (file.bytes > 0) entry["bytes"] = file.bytes;

@@ -138,6 +138,70 @@ TEST_F(Specs, TextTower) {
   EXPECT_EQ(again->at("net").text.variants.at(1).file, "x.onnx");
 }
 
+// A model of two parts, with more lines behind them.
+std::string with_parts(const std::string& lines = "") {
+  return "models:\n  net:\n    task: text\n    version: 1\n    licence: {name: MIT, permissive: true}\n"
+         "    files:\n      - {name: d.onnx, sources: ['file:/d']}\n      - {name: r.onnx, sources: ['file:/r']}\n"
+         "    parts:\n      read:\n        file: r.onnx\n        input: {width: 320, order: bgr}\n"
+         "        outputs: [letters]\n        options: {least: 0.5}\n"
+         "      detect:\n        variants: [{precision: fp32, file: d.onnx}]\n" +
+         lines;
+}
+
+TEST_F(Specs, Parts) {
+  const Spec spec = read(with_parts("    options: {threshold: 1}\n"));
+  ASSERT_EQ(spec.parts.size(), 2U);
+  EXPECT_EQ(spec.variants.at(0).file, "d.onnx");
+
+  const Spec part = part_of(spec, "read").value();
+  EXPECT_EQ(part.name + part.task + part.file, spec.name + spec.task + spec.file);
+  EXPECT_EQ(part.variants.at(0).file, "r.onnx");
+  EXPECT_EQ(part.input.width, 320U);
+  EXPECT_EQ(part.input.order, "bgr");
+  EXPECT_THAT(part.outputs, ElementsAre("letters"));
+  EXPECT_EQ(number_option(part, "least", 0).value(), 0.5);
+  EXPECT_EQ(number_option(part, "threshold", 0).value(), 0);
+  const auto none = part_of(spec, "orient");
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_THAT(none.error().message, HasSubstr("has no part orient"));
+
+  const Result<SpecMap> again = read_specs(scratch_.write("again.yaml", spec_text(spec)), {});
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(spec_json(again->at("net")), spec_json(spec));
+  EXPECT_EQ(again->at("net").variants.at(0).file, "d.onnx");
+}
+
+TEST_F(Specs, PartsOfAnotherModelAreKept) {
+  const auto loaded = load(with_parts("  near:\n    like: net\n    parts: {read: {options: {least: 0.7}}}\n"));
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  const Spec& near = *loaded->find("near").value();
+  EXPECT_EQ(near.parts.at("read").options.at("least"), "0.7");
+  EXPECT_EQ(near.parts.at("read").variants.at(0).file, "r.onnx");
+  EXPECT_EQ(near.parts.at("detect").variants.at(0).file, "d.onnx");
+}
+
+TEST_F(Specs, PartsThatAreWrong) {
+  EXPECT_THAT(error_of(with_parts("      other: {}\n")), HasSubstr("parts.other lacks `variants` or `file`"));
+  EXPECT_THAT(error_of(with_parts("      other: {file: none.onnx}\n")), HasSubstr("a part's variant of none.onnx"));
+  EXPECT_THAT(error_of(with_parts("      other: {file: r.onnx, labels: [a]}\n")), HasSubstr("unknown key \"labels\""));
+  EXPECT_THAT(error_of(with_parts("      read: {file: r.onnx}\n")), HasSubstr("read is there twice"));
+  EXPECT_THAT(error_of(with_parts("      'a b': {file: r.onnx}\n")), HasSubstr("a name that cannot be"));
+  EXPECT_THAT(error_of(with_parts("    file: d.onnx\n")), HasSubstr("has `file` beside `parts`"));
+  std::string empty = with_parts();
+  empty.resize(empty.find("      read:"));
+  EXPECT_THAT(error_of(empty), HasSubstr("must hold parts by their names"));
+}
+
+TEST_F(Specs, ParamsOfParts) {
+  std::string other = with_parts();
+  other.replace(other.find("least: 0.5"), 10, "least: 0.6");
+  EXPECT_NE(spec_params(read(with_parts())), spec_params(read(other)));
+  std::string swapped = with_parts();
+  swapped.replace(swapped.find("file: r.onnx"), 12, "file: d.onnx");
+  EXPECT_NE(spec_params(read(with_parts())), spec_params(read(swapped)));
+}
+
 TEST_F(Specs, TextTowerOfOneFile) {
   const Spec with_file = read(with_text("      file: t.onnx\n"));
   ASSERT_EQ(with_file.text.variants.size(), 1U);
