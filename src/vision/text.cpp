@@ -1,0 +1,337 @@
+#include "vision/text.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <optional>
+
+#include "vision/graph_checks.h"
+#include "vision/text_boxes.h"
+#include "vision/text_characters.h"
+#include "vision/text_pixels.h"
+
+namespace image_engine::vision {
+namespace {
+
+// What rapidocr-onnxruntime 1.4.4 does by default, whose texts ours are compared with.
+constexpr std::uint32_t kStep = 32;       // the detector's edges are multiples of it
+constexpr std::uint32_t kLeastEdge = 30;  // of a picture, else it is enlarged
+constexpr std::uint32_t kWidest = 8;      // wider than so many times its height, rows are added
+constexpr std::size_t kLinesARun = 6;     // texts in one run share its width, which changes what is read
+constexpr double kUprightRatio = 1.5;     // of height to width; what is higher is turned
+// Our own limits, against time and memory without end.
+constexpr double kMostRatio = 100;      // of a picture's edges: more is no text that could be read
+constexpr double kMostPixels = 6e6;     // of the detector's input
+constexpr double kMostLineRatio = 100;  // of a line's width to its height; the rest is squeezed
+// may_have_text(): docs/accuracy.md, "Text in pictures".
+constexpr std::uint32_t kLookEdge = 320;  // the short edge of what the detector sees
+constexpr float kLookThreshold = 0.3F;
+constexpr std::size_t kLookPixels = 4;
+
+struct Part {
+  std::shared_ptr<infer::Session> session;
+  std::string output;
+  Normalisation normalisation;
+  std::uint32_t width = 0, height = 0;
+};
+
+Result<Normalisation> normalisation_of(const models::InputSpec& input) {
+  Normalisation how;
+  const bool sound = (input.order == "bgr" || input.order == "rgb") && input.mean.size() == 3 &&
+                     input.deviation.size() == 3 &&
+                     std::ranges::none_of(input.deviation, [](double d) { return d == 0; });
+  if (!sound)
+    return fail(ErrorCode::kInvalidArgument,
+                "its spec's inputs need order rgb or bgr and three means and deviations, none of them 0");
+  how.bgr = input.order == "bgr";
+  for (std::size_t c = 0; c < 3; ++c)
+    how.mean[c] = static_cast<float>(input.mean[c]), how.deviation[c] = static_cast<float>(input.deviation[c]);
+  return how;
+}
+
+// One float32 picture with any number of rows, or those named, and any number of columns, or those named.
+Status check_picture(const infer::TensorInfo& info, std::int64_t height, std::int64_t width) {
+  const std::array<std::int64_t, 4> planned{-1, 3, height, width};
+  const auto fits = [](std::int64_t has, std::int64_t gets) { return has < 0 || has == gets; };
+  if (info.type == ElementType::kFloat32 && std::ranges::equal(info.shape, planned, fits)) return {};
+  return fail(ErrorCode::kCorrupt, "its graph's input '" + info.name + "' is " + shape_text(info.shape) +
+                                       ", not float32 [?,3," + std::to_string(height) + "," + std::to_string(width) +
+                                       "] (-1: any)");
+}
+
+Result<Part> part_from(const models::Spec& spec, std::shared_ptr<infer::Session> session, bool any_size) {
+  Part part;
+  if (!session) return fail(ErrorCode::kInvalidArgument, "one of its parts has no session");
+  part.session = std::move(session);
+  IE_TRY(part.normalisation, normalisation_of(spec.input));
+  part.width = spec.input.width, part.height = spec.input.height;
+  const auto edge = [](std::uint32_t n) { return n >= 8 && n <= 1024; };
+  if (!any_size && !(edge(part.width) && edge(part.height)))
+    return fail(ErrorCode::kInvalidArgument, "its spec's parts need an input of 8 to 1024 pixels a side");
+  const auto& inputs = part.session->inputs();
+  IE_TRY(const std::size_t picture, find_picture(spec, inputs));
+  IE_CHECK(check_picture(inputs[picture], any_size ? -1 : std::int64_t{part.height}, -1));
+  IE_TRY(part.output, find_output(spec.outputs, part.session->outputs()));
+  return part;
+}
+
+Result<Tensor> run(const Part& part, const Tensor& input) {
+  IE_TRY(auto outputs, part.session->run({&input, 1}, {&part.output, 1}));
+  if (outputs.empty()) return fail(ErrorCode::kCorrupt, "its graph gave nothing");
+  IE_CHECK(check_output(outputs.front(), static_cast<std::size_t>(input.shape[0])));
+  return std::move(outputs.front());
+}
+
+tl::unexpected<Error> wrong_output(std::string_view what, const Tensor& output) {
+  return fail(ErrorCode::kCorrupt, "its output " + shape_text(output.shape) + " is no " + std::string(what));
+}
+
+std::uint32_t to_step(double edge) {
+  const double steps = std::nearbyint(std::trunc(edge) / kStep);
+  return static_cast<std::uint32_t>(std::max(steps, 1.0)) * kStep;
+}
+
+// A picture of another size or the one that was given.
+struct Shown {
+  Image own;
+  ImageView view;
+
+  void take(Image image) {
+    own = std::move(image);
+    view = {own.width, own.height, own.pixels};
+  }
+};
+
+// By a ratio, edges rounded to the detector's steps.
+void resize_by(Shown& shown, double ratio) {
+  const std::uint32_t width = to_step(shown.view.width * ratio), height = to_step(shown.view.height * ratio);
+  if (width != shown.view.width || height != shown.view.height) shown.take(resize_linear(shown.view, width, height));
+}
+
+// Rows that are added above and below what is low or wide.
+std::uint32_t rows_beside(const ImageView& view) {
+  if (view.height > kLeastEdge && view.width <= std::uint64_t{kWidest} * view.height) return 0;
+  const std::uint32_t wanted = std::max(view.width / kWidest, kLeastEdge) * 2;
+  return (wanted > view.height ? wanted - view.height : view.height - wanted) / 2;
+}
+
+}  // namespace
+
+struct TextReader::State {
+  std::string model;
+  Part detect, orient, reader;
+  std::uint32_t least_edge = 0, longest = 0;  // of what the detector sees: its short edge; and of the picture
+  BoxOptions boxes;
+  float turned_over = 0, least_confidence = 0;
+  std::vector<std::string> characters;
+
+  // Probabilities of the picture, resized so that its short edge is at least (or, to look, just) this many pixels.
+  [[nodiscard]] Result<Tensor> map_of(const ImageView& picture, double ratio) const {
+    const double pixels = ratio * picture.width * ratio * picture.height;
+    if (pixels > kMostPixels) ratio *= std::sqrt(kMostPixels / pixels);
+    Shown shown{{}, picture};
+    resize_by(shown, ratio);
+    const std::int64_t width = shown.view.width, height = shown.view.height;
+    Tensor input = Tensor::zeros(ElementType::kFloat32, {1, 3, height, width});
+    fill_planes(shown.view, detect.normalisation, shown.view.width, input.as<float>());
+    IE_TRY(Tensor map, run(detect, input));
+    if (map.shape != std::vector<std::int64_t>{1, 1, height, width}) return wrong_output("map of its input", map);
+    return map;
+  }
+
+  [[nodiscard]] Result<std::vector<Quad>> find(const ImageView& picture) const {
+    const double shorter = std::min(picture.width, picture.height);
+    IE_TRY(const Tensor map, map_of(picture, shorter < least_edge ? least_edge / shorter : 1));
+    const TextMap of{static_cast<std::uint32_t>(map.shape[3]), static_cast<std::uint32_t>(map.shape[2]),
+                     map.as<float>()};
+    std::vector<Quad> found = find_boxes(of, boxes, picture.width, picture.height);
+    sort_for_reading(found);
+    return found;
+  }
+
+  // Cuts, as high as the part's input; the rest of `width` is grey.
+  static Tensor batch_of(const Part& part, std::span<const Image> cuts, std::uint32_t width) {
+    const std::size_t height = part.height, step = 3 * height * width;
+    Tensor input = Tensor::zeros(ElementType::kFloat32, {static_cast<std::int64_t>(cuts.size()), 3,
+                                                         static_cast<std::int64_t>(height), std::int64_t{width}});
+    for (std::size_t i = 0; i < cuts.size(); ++i) {
+      const double ratio = double{1} * cuts[i].width / cuts[i].height;
+      const double wanted = std::clamp(std::ceil(static_cast<double>(height) * ratio), 1.0, double(width));
+      const ImageView view{cuts[i].width, cuts[i].height, cuts[i].pixels};
+      const Image line = resize_linear(view, static_cast<std::uint32_t>(wanted), part.height);
+      fill_planes({line.width, line.height, line.pixels}, part.normalisation, width,
+                  input.as<float>().subspan(i * step, step));
+    }
+    return input;
+  }
+
+  // Turns those that are upside down; says which.
+  [[nodiscard]] Result<std::vector<bool>> set_upright(std::span<Image> cuts) const {
+    IE_TRY(const Tensor output, run(orient, batch_of(orient, cuts, orient.width)));
+    if (output.count() != cuts.size() * 2) return wrong_output("two directions for each line", output);
+    std::vector<bool> turned(cuts.size());
+    for (std::size_t i = 0; i < cuts.size(); ++i) {
+      const float none = output.as<float>()[i * 2], over = output.as<float>()[i * 2 + 1];
+      turned[i] = over > none && over > turned_over;
+      if (turned[i]) turn_over(cuts[i]);
+    }
+    return turned;
+  }
+
+  [[nodiscard]] Result<std::vector<Decoded>> say(std::span<const Image> cuts) const {
+    double ratio = double{1} * reader.width / reader.height;
+    for (const Image& image : cuts) ratio = std::max(ratio, double{1} * image.width / image.height);
+    const auto width = static_cast<std::uint32_t>(reader.height * std::min(ratio, kMostLineRatio));
+    IE_TRY(const Tensor output, run(reader, batch_of(reader, cuts, width)));
+    const auto& shape = output.shape;
+    if (shape.size() != 3 || static_cast<std::size_t>(shape[2]) != characters.size())
+      return fail(ErrorCode::kCorrupt, "its output " + shape_text(shape) + " is not of the " +
+                                           std::to_string(characters.size()) + " classes that its characters make");
+    const std::size_t step = output.count() / cuts.size();
+    std::vector<Decoded> texts;
+    for (std::size_t i = 0; i < cuts.size(); ++i)
+      texts.push_back(decode_ctc(output.as<float>().subspan(i * step, step), characters));
+    return texts;
+  }
+
+  // The lines in these boxes, by box: what they say, and their corners as the text is read. nullopt: nothing that
+  // counts.
+  [[nodiscard]] Result<std::vector<std::optional<TextLine>>> read(const ImageView& picture,
+                                                                  std::span<const Quad> boxes_found) const {
+    struct Place {
+      std::size_t box = 0;
+      bool upright = false;
+      double ratio = 0;
+    };
+    std::vector<Place> places;
+    for (std::size_t i = 0; i < boxes_found.size(); ++i) {
+      const CutSize size = cut_size(boxes_found[i]);
+      if (size.width == 0 || size.height == 0) continue;
+      const double ratio = double{1} * size.width / size.height;
+      const bool upright = double{1} * size.height / size.width >= kUprightRatio;
+      places.push_back({i, upright, upright ? 1 / ratio : ratio});
+    }
+    std::ranges::stable_sort(places, {}, &Place::ratio);
+    std::vector<std::optional<TextLine>> lines(boxes_found.size());
+    for (std::size_t from = 0; from < places.size(); from += kLinesARun) {
+      const auto now = std::span(places).subspan(from, std::min(kLinesARun, places.size() - from));
+      std::vector<Image> cuts;
+      for (const Place& place : now) {
+        Image image = cut(picture, boxes_found[place.box]);
+        cuts.push_back(place.upright ? turned_left(image) : std::move(image));
+      }
+      IE_TRY(const std::vector<bool> turned, set_upright(cuts));
+      IE_TRY(const std::vector<Decoded> texts, say(cuts));
+      for (std::size_t i = 0; i < now.size(); ++i) {
+        if (texts[i].text.empty() || texts[i].confidence < least_confidence) continue;
+        TextLine line{texts[i].text, texts[i].confidence, boxes_found[now[i].box]};
+        std::ranges::rotate(line.polygon, line.polygon.begin() + (now[i].upright ? 1 : 0) + (turned[i] ? 2 : 0));
+        lines[now[i].box] = std::move(line);
+      }
+    }
+    return lines;
+  }
+};
+
+Result<TextReader> TextReader::create(const models::Spec& spec, TextSessions sessions) {
+  auto state = std::make_shared<State>();
+  state->model = spec.name;
+  const auto made = [&]() -> Status {
+    IE_TRY(const models::Spec detect, models::part_of(spec, "detect"));
+    IE_TRY(const models::Spec orient, models::part_of(spec, "orient"));
+    IE_TRY(const models::Spec reader, models::part_of(spec, "read"));
+    IE_TRY(state->detect, part_from(detect, std::move(sessions.detect), true));
+    IE_TRY(state->orient, part_from(orient, std::move(sessions.orient), false));
+    IE_TRY(state->reader, part_from(reader, std::move(sessions.read), false));
+    state->least_edge = detect.input.resize_edge, state->longest = detect.input.longest;
+    if (state->least_edge < kStep || state->least_edge > state->longest || state->longest > preprocess::kLargestEdge)
+      return fail(ErrorCode::kInvalidArgument,
+                  "its spec's detector needs a resize_edge of 32 or more and a longest of " +
+                      std::to_string(preprocess::kLargestEdge) + " or less");
+    IE_TRY(const double threshold, models::number_option(detect, "threshold", 0.3));
+    IE_TRY(const double box_threshold, models::number_option(detect, "box_threshold", 0.5));
+    IE_TRY(state->boxes.unclip, models::number_option(detect, "unclip", 1.6));
+    IE_TRY(const double turned_over, models::number_option(orient, "threshold", 0.9));
+    IE_TRY(const double least_confidence, models::number_option(reader, "threshold", 0.5));
+    if (!(state->boxes.unclip > 0 && state->boxes.unclip <= 10))
+      return fail(ErrorCode::kInvalidArgument, "its spec's option unclip is not more than 0 and at most 10");
+    state->boxes.threshold = static_cast<float>(threshold);
+    state->boxes.box_threshold = static_cast<float>(box_threshold);
+    state->boxes.most = kMostLines;
+    state->turned_over = static_cast<float>(turned_over);
+    state->least_confidence = static_cast<float>(least_confidence);
+    IE_TRY(state->characters, read_characters(reader, *state->reader.session));
+
+    // What shapes alone do not show fails here once and not on every photo.
+    Image grey{kStep * 2, kStep, {}};
+    grey.pixels.assign(grey.row_bytes() * grey.height, 128);
+    IE_CHECK(state->map_of({grey.width, grey.height, grey.pixels}, 1));
+    IE_CHECK(state->set_upright({&grey, 1}));
+    IE_CHECK(state->say({&grey, 1}));
+    return {};
+  }();
+  if (!made) return name_model(spec.name, made.error());
+  TextReader reader;
+  reader.state_ = std::move(state);
+  return reader;
+}
+
+namespace {
+
+Status check_whole(const ImageView& picture) {
+  if (picture.width == 0 || picture.height == 0 ||
+      picture.pixels.size() != std::size_t{picture.width} * picture.height * 3)
+    return fail(ErrorCode::kInvalidArgument, "the picture is empty or not whole");
+  return {};
+}
+
+bool is_narrow(const ImageView& picture) {
+  const double longer = std::max(picture.width, picture.height), shorter = std::min(picture.width, picture.height);
+  return longer > kMostRatio * shorter;
+}
+
+}  // namespace
+
+Result<bool> TextReader::may_have_text(const ImageView& small) const {
+  IE_CHECK(check_whole(small));
+  if (is_narrow(small)) return false;
+  const auto map = state_->map_of(small, double{kLookEdge} / std::min(small.width, small.height));
+  if (!map) return name_model(state_->model, map.error());
+  const auto over = std::ranges::count_if(map->as<float>(), [](float p) { return p > kLookThreshold; });
+  return static_cast<std::size_t>(over) >= kLookPixels;
+}
+
+Result<std::vector<TextLine>> TextReader::read(const ImageView& picture, std::uint32_t full_width,
+                                               std::uint32_t full_height) const {
+  IE_CHECK(check_whole(picture));
+  if (full_width == 0 || full_height == 0) return fail(ErrorCode::kInvalidArgument, "the photo is empty");
+  std::vector<TextLine> lines;
+  if (is_narrow(picture)) return lines;
+  Shown shown{{}, picture};
+  if (const double longer = std::max(picture.width, picture.height); longer > state_->longest)
+    resize_by(shown, state_->longest / longer);
+  if (const double shorter = std::min(shown.view.width, shown.view.height); shorter < kLeastEdge)
+    resize_by(shown, kLeastEdge / shorter);
+  const double across = double{1} * full_width / shown.view.width, down = double{1} * full_height / shown.view.height;
+  const std::uint32_t rows = rows_beside(shown.view);
+  if (rows > 0) shown.take(with_rows(shown.view, rows));
+
+  const auto read = [&]() -> Result<std::vector<std::optional<TextLine>>> {
+    IE_TRY(const std::vector<Quad> boxes, state_->find(shown.view));
+    return state_->read(shown.view, boxes);
+  };
+  auto found = read();
+  if (!found) return name_model(state_->model, std::move(found).error());
+  for (std::optional<TextLine>& line : *found) {
+    if (!line) continue;
+    for (Point& point : line->polygon)
+      point = {static_cast<float>(std::clamp(point.x * across, 0.0, double(full_width))),
+               static_cast<float>(std::clamp((double{point.y} - rows) * down, 0.0, double(full_height)))};
+    lines.push_back(std::move(*line));
+  }
+  return lines;
+}
+
+std::uint32_t TextReader::wanted_edge() const { return state_->longest; }
+
+}  // namespace image_engine::vision

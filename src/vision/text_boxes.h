@@ -1,0 +1,32 @@
+// Where text is, read from the map that a DB detector gives (Liao et al., 2020), as PaddleOCR reads it.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "vision/text_pixels.h"
+
+namespace image_engine::vision {
+
+struct BoxOptions {
+  float threshold = 0.3F;      // of a pixel's probability
+  float box_threshold = 0.5F;  // of a box' mean
+  double unclip = 1.6;         // how much of area / length a box grows by on each side: DB shrinks text to its middle
+  std::size_t most = 1000;     // candidates; of more, those with the most pixels
+};
+
+// Quadrangles in whole pixels of the picture, inside it, each more than 3 pixels wide and high: the smallest rectangles
+// around connected pixels and around the holes in them. `map`: probabilities, finite, height × width, of the whole
+// picture in another size.
+struct TextMap {
+  std::uint32_t width = 0, height = 0;
+  std::span<const float> values;
+};
+std::vector<Quad> find_boxes(const TextMap& map, const BoxOptions& options, std::uint32_t picture_width,
+                             std::uint32_t picture_height);
+
+// From top to bottom; from left to right where top left corners are less than 10 pixels apart in height.
+void sort_for_reading(std::vector<Quad>& boxes);
+
+}  // namespace image_engine::vision
