@@ -22,47 +22,106 @@ struct Candidate {
   std::uint32_t label = 0;
 };
 
-// What turns logits into confidences.
-enum class Activation : std::uint8_t { kSigmoid, kSoftmax };
+// What turns logits into confidences; kNone: they are confidences.
+enum class Activation : std::uint8_t { kSigmoid, kSoftmax, kNone };
+// Where the class is that is no object.
+enum class Background : std::uint8_t { kNone, kFirst, kLast };
+// What boxes are measured in: the input's pixels, or fractions of it.
+enum class Unit : std::uint8_t { kPixels, kFractions };
+// Which of a point's two numbers comes first.
+enum class Axes : std::uint8_t { kXy, kYx };
+// How a YOLO size t becomes one: anchor · eᵗ, or anchor · (2 · sigmoid(t))².
+enum class Growth : std::uint8_t { kExponential, kSquare };
+// Which loop over an anchor's shapes is the outer one.
+enum class AnchorOrder : std::uint8_t { kRatios, kScales };
 
-// A spec's head_options, by these names. Ranges: threshold and nms 0…1, most 1…kMostObjects, activation "sigmoid" or
-// "softmax".
+struct Extent {
+  float width = 0, height = 0;
+};
+
+// A spec's head_options, by these names; each head takes those of its row. Lists are of numbers with commas or spaces
+// between them. Numbers are finite, more than 0 where nothing else is said.
 struct HeadOptions {
-  float threshold = 0.4F;                        // least confidence
-  float nms = 0.6F;                              // IoU above which the weaker of one class goes; 1: no suppression
-  std::size_t most = 100;                        // objects a picture
-  Activation activation = Activation::kSigmoid;  // of `queries`
+  float threshold = 0.4F;  // 0…1: least confidence
+  float nms = 0.6F;        // 0…1: IoU above which the weaker of one class goes; 1: no suppression
+  std::size_t most = 100;  // 1…kMostObjects: objects a picture
+  Activation activation = Activation::kSigmoid;  // "sigmoid", "softmax", "none"
+  Background background = Background::kNone;     // "none", "first", "last"; not among the labels
+  Unit unit = Unit::kPixels;                     // "pixels", "fractions"
+  Axes axes = Axes::kXy;                         // "xy", "yx"
+  std::uint32_t first_label = 0;                 // 0…1000: the number that the first label has in the outputs
+  bool objectness = false;                       // "yes", "no": a confidence that there is anything, before the classes
+  // By level, the finest first: "10x13 16x30; 30x61 62x45" are width and height in the input's pixels.
+  std::vector<std::vector<Extent>> anchors;
+  // Instead of `anchors`: a size in pixels for each level, times each of `scales`, as each of `ratios`: height by width
+  // of the same area, or two factors, "1.4x0.7". `order` ("ratios", "scales") names the outer loop.
+  std::vector<float> sizes, scales{1};
+  std::vector<Extent> ratios{{1, 1}};
+  AnchorOrder order = AnchorOrder::kRatios;
+  std::vector<float> strides;                // of the levels, in pixels; none: the input's size by the map's
+  float centre = 0.5F;                       // 0…1: where in its cell an anchor lies
+  std::vector<float> variances{1, 1, 1, 1};  // what x, y, width and height are multiplied with
+  std::vector<float> scale_xy{1};            // of all levels, or of each
+  Growth growth = Growth::kExponential;      // "exp", "square"
+  float bbox_norm = 35;                      // pixels that 1 stands for
 };
 inline constexpr std::size_t kMostObjects = 300;
 
 struct HeadInput {
-  std::span<const Tensor> outputs;  // of one picture: each [1, …], kFloat32, all finite, in the order of the spec
+  std::span<const Tensor> outputs;  // of one picture, in the order of the spec; floats are finite
   preprocess::InputSize size;       // of the model's input
+  preprocess::InputSize shown;      // of the part of it that the model was told is picture; else all of it
   std::size_t classes = 0;          // the number of labels
   HeadOptions options;
 };
 
-// How each family's own authors read it. A query or anchor gives its best class; a cell of `nanodet` or `centernet` may
-// give several. Outputs that belong together are told by their last dimension, so that their order matters only where
-// that leaves a doubt: then scores come first.
+// How each family's own authors read it. Outputs that belong together are told by their shapes, so that their order
+// matters only where that leaves a doubt: then scores come first.
 //
 //   nanodet    For each of two or more strides (8, 16, 32, …, found by the number n of cells) scores [1, n, classes],
 //              already sigmoid, and distances [1, n, 4 × 11]: side = stride · Σ k · softmax(11 bins), in the order
 //              left, top, right, bottom, from the cell's centre (i + 0.5) · stride; boxes are clipped to the input
-//              (Li et al., Generalized Focal Loss, 2020).
+//              (Li et al., Generalized Focal Loss, 2020). A cell may give several classes.
 //   centernet  Heat [1, h, w, classes], already sigmoid, and sides [1, h, w, 4] in the input's pixels, from
 //              (column, row) · stride to left, top, right, bottom. Objects are the heat's maxima of 3 × 3 (Zhou et al.,
 //              Objects as Points, 2019). The heat and not the hundred best that some graphs also give: those are cut
 //              off before suppression.
-//   queries    Logits [1, q, classes], with softmax one class more, the last, which is no object; and boxes [1, q, 4]:
-//              centre and size as fractions of the input (Carion et al., DETR, 2020). Suppression is off by default.
-//   yolo       [1, 4 + classes, n]: centre and size in the input's pixels, then scores, already sigmoid.
+//   detectnet  Confidences [1, classes, h, w] and boxes [1, 4 × classes, h, w]: from the point (column, row) · stride +
+//              0.5 to left, top, right, bottom, in units of `bbox_norm` pixels (NVIDIA's DetectNet_v2; DeepStream's
+//              sample parser). NVIDIA clusters with DBSCAN; here the best box of each cluster stays (suppression).
+//   queries    Logits [1, q, classes], and boxes [1, q, 4]: centre and size as fractions of what is shown. Softmax: one
+//              class more, which is no object, and the best class of each query (Carion et al., DETR, 2020). Sigmoid:
+//              the q best of all queries' classes (D-FINE, RT-DETR, RF-DETR). No suppression.
+//   yolo       [1, 4 + classes, n] (YOLOv8, YOLO11) or, with `objectness`, [1, n, 5 + classes] (YOLOv5): centre and
+//   size
+//              in the input's pixels, then scores, already sigmoid. The best class of each.
+//   yolo_anchors  For each level raw maps of its a anchors: [1, a × (5 + classes), h, w], [1, h, w, a × (5 + classes)],
+//              [1, a, h, w, 5 + classes] or [1, h, w, a, 5 + classes]. x = (column + (sigmoid(t) − ½) · scale_xy + ½) ·
+//              stride, width = anchor · growth(t), confidence = sigmoid(objectness) · sigmoid(class) (YOLOv3; YOLOv4's
+//              scale_x_y; YOLOv5: scale_xy 2, growth square). The best class of each.
+//   anchors    Classes and offsets of each level: [1, a × classes, h, w] and [1, a × 4, h, w], or [1, h, w, …]; or all
+//              in one, [1, n, classes] and [1, n, 4], the finest level first, by rows, columns and anchors (then
+//              `strides` must be given): x = anchor's x + offset · variance · its width, width = its width ·
+//              exp(offset · variance) (SSD, RetinaNet, EfficientDet). Every class above the threshold.
+//   batched_nms  A number [1, 1] or [1], boxes [1, k, 4] (also [1, k, 1, 4]), scores [1, k] and classes [1, k], of
+//   which
+//              so many are meant (TensorRT's BatchedNMS and EfficientNMS, TAO's YOLOs and EfficientDet, TensorFlow's).
+//   fasterrcnn Boxes [n, 4], classes [n] (whole numbers, else after the scores) and scores [n], perhaps after a 1
+//              (torchvision's detectors).
+//   yolo_rows  [1, k, 6]: left, top, right, bottom, score, class (end-to-end YOLOs).
+//   nms_rows   [1, 1, k, 7]: picture, class, score, left, top, right, bottom; the number of rows in an output beside
+//   it,
+//              or −1 as the picture after them (TensorRT's NMS: TAO's SSD, DSSD, RetinaNet, FasterRCNN).
 struct HeadKind {
-  std::string_view name;  // in specs
-  HeadOptions defaults;
+  std::string_view name;                      // in specs
+  float threshold = 0, nms = 0;               // HeadOptions' where the spec has none
+  Unit unit = Unit::kPixels;                  // likewise
+  std::span<const std::string_view> options;  // that it takes besides threshold, nms and most
+  // Whether outputs may be whole numbers and need no first dimension of 1. Else they are kFloat32 and have it.
+  bool decoded = false;
   // Errors: kCorrupt when shapes are not what this family gives, kInvalidArgument when there are more or fewer classes
-  // than labels.
-  Result<std::vector<Candidate>> (*read)(const HeadInput& input);
+  // than labels, or anchors than boxes.
+  Result<std::vector<Candidate>> (*read)(const HeadInput& input) = nullptr;
 };
 
 std::span<const HeadKind> head_kinds();

@@ -92,8 +92,10 @@ def queries(activation):
         box = np.concatenate([random.uniform(-0.1, 1.1, (40, 2)), random.uniform(0, 0.6, (40, 2))], -1).astype(np.float32)
         corners = np.concatenate([box[:, :2] - box[:, 2:] / 2, box[:, :2] + box[:, 2:] / 2], -1) * (size * 2)
         wide = logits.astype(float)
-        scores = softmax(wide)[:, :-1] if activation == "softmax" else sigmoid(wide)
-        return [("pred_boxes", box[None]), ("logits", logits[None])], corners, scores
+        outputs = [("pred_boxes", box[None]), ("logits", logits[None])]
+        if activation == "softmax":
+            return outputs, corners, softmax(wide)[:, :-1]
+        return outputs, *each_class(corners, sigmoid(wide))
     return make
 
 
