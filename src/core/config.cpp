@@ -55,6 +55,7 @@ const Key kKeys[] = {
     {"analysis.ml_models.embedding_model", IE_MEMBER(analysis.ml_models.embedding_model), kAny, "model that makes pictures' vectors; auto: the best one at hand"},
     {"analysis.ml_models.feature_model", IE_MEMBER(analysis.ml_models.feature_model), kAny, "model of visual features for `similar`; none: the embedding model's vectors do"},
     {"analysis.ml_models.sentence_model", IE_MEMBER(analysis.ml_models.sentence_model), kAny, "model that compares words with tags; auto: the best one at hand"},
+    {"analysis.ml_models.text_model", IE_MEMBER(analysis.ml_models.text_model), kAny, "model that reads text; auto: the best one at hand"},
     {"analysis.ml_models.scene_labels", IE_MEMBER(analysis.ml_models.scene_labels), kAny, "file of scenes' labels; empty: the shipped ones"},
     {"processing.workers", IE_MEMBER(processing.workers), between(0, 1024), "files worked on at once; 0: one a core"},
     {"processing.clear_cache_frequency", IE_MEMBER(processing.clear_cache_frequency), between(0, 1000000), "batches between giving cached memory back; 0: never"},

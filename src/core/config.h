@@ -20,6 +20,7 @@ struct MlModelsConfig {
   std::string embedding_model = "auto";     // likewise: makes the vectors that pictures are searched by
   std::string feature_model = "none";       // likewise: makes the vectors that `similar` compares pictures by
   std::string sentence_model = "auto";      // likewise: finds tags that mean the same
+  std::string text_model = "auto";          // likewise: reads text
   std::string scene_labels;                 // file of labels; empty: the shipped scenes.yaml
 };
 

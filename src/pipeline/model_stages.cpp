@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "vision/objects.h"
+#include "vision/text.h"
 
 namespace image_engine::pipeline {
 namespace {
@@ -43,12 +44,18 @@ Finding objects_found(const vision::ObjectDetector& detector, const std::vector<
   return finding;
 }
 
-Status load_objects(const Models& models, const models::Spec& spec, PictureStage& stage) {
+// A reader of a model's output with its session, at the precision that suits this machine.
+template <typename Reader>
+Result<std::shared_ptr<const Reader>> load_reader(const Models& models, const models::Spec& spec, PictureStage& stage) {
   IE_TRY(infer::Chosen chosen, models->picture_session(spec));
   stage.device = chosen.session->placement().device;
   stage.precision = chosen.precision;
-  IE_TRY(vision::ObjectDetector made, vision::ObjectDetector::create(spec, std::move(chosen.session)));
-  const auto detector = std::make_shared<const vision::ObjectDetector>(std::move(made));
+  IE_TRY(Reader made, Reader::create(spec, std::move(chosen.session)));
+  return std::make_shared<const Reader>(std::move(made));
+}
+
+Status load_objects(const Models& models, const models::Spec& spec, PictureStage& stage) {
+  IE_TRY(const auto detector, load_reader<vision::ObjectDetector>(models, spec, stage));
   stage.look = [detector](const Sight& sight) -> Result<Finding> {
     IE_TRY(const auto objects, detector->detect(sight.picture, sight.full_width, sight.full_height));
     return objects_found(*detector, objects);
@@ -57,11 +64,7 @@ Status load_objects(const Models& models, const models::Spec& spec, PictureStage
 }
 
 Status load_embedding(const Models& models, const models::Spec& spec, PictureStage& stage) {
-  IE_TRY(infer::Chosen chosen, models->picture_session(spec));
-  stage.device = chosen.session->placement().device;
-  stage.precision = chosen.precision;
-  IE_TRY(vision::ImageEmbedder made, vision::ImageEmbedder::create(spec, std::move(chosen.session)));
-  const auto embedder = std::make_shared<const vision::ImageEmbedder>(std::move(made));
+  IE_TRY(const auto embedder, load_reader<vision::ImageEmbedder>(models, spec, stage));
   stage.prepare = [embedder](const Sight& sight) {
     return embedder->prepare(sight.picture, {sight.full_width, sight.full_height});
   };
@@ -80,14 +83,46 @@ Status load_embedding(const Models& models, const models::Spec& spec, PictureSta
 }
 
 Status load_scene(const Models& models, const models::Spec& spec, PictureStage& stage) {
-  IE_TRY(infer::Chosen chosen, models->picture_session(spec));
-  stage.device = chosen.session->placement().device;
-  stage.precision = chosen.precision;
-  IE_TRY(vision::SceneClassifier made, vision::SceneClassifier::create(spec, std::move(chosen.session)));
-  const auto classifier = std::make_shared<const vision::SceneClassifier>(std::move(made));
+  IE_TRY(const auto classifier, load_reader<vision::SceneClassifier>(models, spec, stage));
   stage.look = [classifier](const Sight& sight) -> Result<Finding> {
     IE_TRY(const auto guesses, classifier->classify(sight.picture, {sight.full_width, sight.full_height}));
     return scene_finding(guesses);
+  };
+  return {};
+}
+
+Finding text_found(const std::vector<vision::TextLine>& lines) {
+  Finding finding;
+  finding.text.emplace();
+  json list = json::array();
+  for (const vision::TextLine& line : lines) {
+    json polygon = json::array();
+    for (const vision::Point& point : line.polygon) polygon.push_back({tenths(point.x), tenths(point.y)});
+    list.push_back({{"text", line.text}, {"confidence", thousandths(line.confidence)}, {"polygon", polygon}});
+    finding.text->push_back(line.text);
+  }
+  finding.data = json{{"text", list}}.dump(-1, ' ', false, json::error_handler_t::replace);
+  return finding;
+}
+
+Status load_text(const Models& models, const models::Spec& spec, PictureStage& stage) {
+  vision::TextSessions sessions;
+  for (const auto& [part, session] : {std::pair("detect", &sessions.detect), std::pair("orient", &sessions.orient),
+                                      std::pair("read", &sessions.read)}) {
+    IE_TRY(const models::Spec one, models::part_of(spec, part));
+    IE_TRY(infer::Chosen chosen, models->picture_session(one));
+    stage.device = chosen.session->placement().device;
+    stage.precision = chosen.precision;
+    *session = std::move(chosen.session);
+  }
+  IE_TRY(vision::TextReader made, vision::TextReader::create(spec, std::move(sessions)));
+  const auto reader = std::make_shared<const vision::TextReader>(std::move(made));
+  stage.look = [reader](const Sight& sight) -> Result<Finding> {
+    IE_TRY(const bool text, reader->may_have_text(sight.picture));
+    if (!text) return text_found({});
+    IE_TRY(const ImageView large, sight.larger(reader->wanted_edge()));
+    IE_TRY(const auto lines, reader->read(large, sight.full_width, sight.full_height));
+    return text_found(lines);
   };
   return {};
 }
@@ -115,6 +150,15 @@ class Chooser {
     Result<PictureStage> made = stage_of(models_, stage, spec, load);
     if (!made) return leave_out(stage, made.error().message);
     result_.stages.push_back(std::move(*made));
+  }
+
+  // A first look at what the others see decides whether a larger picture is worth decoding.
+  void add_text(const models::Spec& spec) {
+    PictureStage stage;
+    stage.key = model_key(kTextStage, spec);
+    stage.edge = kWorkingEdge;
+    stage.load = [models = models_, &spec](PictureStage& target) { return load_text(models, spec, target); };
+    result_.stages.push_back(std::move(stage));
   }
 
   // The installed model that is wanted for the task; null, with a note, when there is none.

@@ -25,6 +25,7 @@ struct Contents {
   std::vector<store::Record> records;
   std::optional<std::vector<store::FoundObjects>> objects;
   std::optional<std::vector<store::FoundClass>> scenes;
+  std::optional<std::vector<std::string>> text;
   std::vector<std::pair<store::StageKey, std::vector<float>>> vectors;
   std::vector<std::pair<store::StageKey, Error>> failures;  // of stages that had the picture
   std::map<const PictureStage*, Tensor> prepared;           // for stages that look at several pictures at once
@@ -193,6 +194,7 @@ class ContentPass {
     contents.records.push_back({stage.key, stage.device, stage.precision, std::move(finding.data), ""});
     if (finding.objects) contents.objects = std::move(finding.objects);
     if (finding.scenes) contents.scenes = std::move(finding.scenes);
+    if (finding.text) contents.text = std::move(finding.text);
     if (!finding.vector.empty()) contents.vectors.emplace_back(stage.key, std::move(finding.vector));
   }
 
@@ -236,7 +238,21 @@ class ContentPass {
     if (!contents.picture) return;
     if (task.operations & worker::kThumbnail) keep_thumbnail(lease, *reply, contents);
     const worker::Picture& picture = *contents.picture;
-    const Sight sight{lease.pixels(picture), picture.luma, picture.full_width, picture.full_height};
+    Sight sight{lease.pixels(picture), picture.luma, picture.full_width, picture.full_height};
+    std::vector<std::uint8_t> kept;  // `sight.picture`, once a larger one has taken its place
+    sight.larger = [&](std::uint32_t edge) -> Result<ImageView> {
+      const std::uint32_t there = std::max(sight.picture.width, sight.picture.height);
+      if (there >= std::min(edge, std::max(sight.full_width, sight.full_height))) return sight.picture;
+      if (kept.empty()) {
+        kept.assign(sight.picture.pixels.begin(), sight.picture.pixels.end());
+        sight.picture.pixels = kept;
+      }
+      task.operations = worker::kDecode;
+      task.max_edge = edge;
+      IE_TRY(const worker::Reply again, run_.ask(lease, task));
+      if (!again.picture) return fail(again.picture.error());
+      return lease.pixels(*again.picture);
+    };
     Trace::Clock::duration plain{};
     for (const PictureStage& stage : stages_) {
       if (!is_wanted(stage.key)) continue;
@@ -309,6 +325,7 @@ class ContentPass {
     }
     if (contents.objects) IE_CHECK(run_.writer.set_asset_objects(asset, *contents.objects));
     if (contents.scenes) IE_CHECK(run_.writer.set_asset_classes(asset, store::TextField::kScene, *contents.scenes));
+    if (contents.text) IE_CHECK(run_.writer.set_asset_text(asset, store::TextField::kText, *contents.text));
     for (const auto& [key, vector] : contents.vectors) IE_CHECK(meaning_.keep(asset, key, vector));
     for (const auto& [key, error] : contents.failures) IE_CHECK(run_.record_failure(row, key, error));
     return {};

@@ -22,17 +22,18 @@ store::StageKey hash_key() { return {"hash", "", std::to_string(vision::kHashesV
 
 namespace {
 
-// The working picture: small enough to be cheap, large enough that hashes and colours are those of the full one.
-constexpr std::uint32_t kWorkingEdge = 640;
-
 Result<Finding> look_at_quality(const Sight& sight) {
-  return Finding{nlohmann::json(vision::assess_quality(sight.luma, sight.picture)).dump(), {}};
+  Finding finding;
+  finding.data = nlohmann::json(vision::assess_quality(sight.luma, sight.picture)).dump();
+  return finding;
 }
 
 Result<Finding> look_at_hashes(const Sight& sight) {
   const vision::PerceptualHashes hashes = vision::perceptual_hashes(sight.picture);
-  return Finding{
-      nlohmann::json{{"dhash", vision::to_hex(hashes.dhash)}, {"phash", vision::to_hex(hashes.phash)}}.dump(), {}};
+  Finding finding;
+  finding.data =
+      nlohmann::json{{"dhash", vision::to_hex(hashes.dhash)}, {"phash", vision::to_hex(hashes.phash)}}.dump();
+  return finding;
 }
 
 }  // namespace
@@ -48,7 +49,8 @@ const std::vector<PictureStage>& picture_stages() {
 std::vector<std::string> content_stage_names() {
   std::vector<std::string> names = {kThumbnailStage};
   for (const PictureStage& stage : picture_stages()) names.push_back(stage.key.stage);
-  for (const char* name : {kObjectsStage, kEmbeddingStage, kFeaturesStage, kSceneStage}) names.emplace_back(name);
+  for (const char* name : {kObjectsStage, kEmbeddingStage, kFeaturesStage, kSceneStage, kTextStage})
+    names.emplace_back(name);
   return names;
 }
 

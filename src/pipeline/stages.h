@@ -25,6 +25,11 @@ inline constexpr char kObjectsStage[] = "objects";
 inline constexpr char kEmbeddingStage[] = "embedding";
 inline constexpr char kFeaturesStage[] = "features";
 inline constexpr char kSceneStage[] = "scene";
+inline constexpr char kTextStage[] = "text";
+
+// The working picture's longer edge: small enough to be cheap, large enough that hashes and colours are those of the
+// full one.
+inline constexpr std::uint32_t kWorkingEdge = 640;
 
 // Raise a version when its output changes: records of older versions are then made again.
 store::StageKey metadata_key();
@@ -43,6 +48,8 @@ struct Sight {
   ImageView picture;
   const LumaStatistics& luma;
   std::uint32_t full_width = 0, full_height = 0;  // of the photo, of which `picture` may be a reduced copy
+  // The photo with a longer edge of at least `edge`, where it has that much: decoded again. Good until the next call.
+  std::function<Result<ImageView>(std::uint32_t edge)> larger = {};
 };
 
 // What a stage found in a picture.
@@ -50,6 +57,7 @@ struct Finding {
   std::string data;                                         // of its record: one JSON value
   std::optional<std::vector<store::FoundObjects>> objects;  // to be searched for
   std::optional<std::vector<store::FoundClass>> scenes;     // likewise
+  std::optional<std::vector<std::string>> text;             // likewise, a line each
   std::vector<float> vector;                                // of length 1, in the space of the stage's key
 };
 

@@ -1,5 +1,6 @@
 #include "store/asset_json.h"
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "core/text.h"
@@ -41,7 +42,7 @@ struct StageField {
   const char* name;
 };
 constexpr StageField kStageFields[] = {
-    {"quality", "quality"}, {"hash", "hashes"}, {"objects", nullptr}, {"scene", "scene"}};
+    {"quality", "quality"}, {"hash", "hashes"}, {"objects", nullptr}, {"scene", "scene"}, {"text", nullptr}};
 
 // What a stage's data says about the asset as a whole.
 void merge_data(json& out, const Record& record) {
@@ -83,6 +84,13 @@ json asset_json(const AssetRecord& record) {
   if (record.place) out["place"] = place_json(*record.place);
   if (record.user_rating) out["user_rating"] = *record.user_rating;
   if (!record.labels.empty()) out["labels"] = record.labels;
+  for (const FoundClass& label : record.learned) {
+    json entry = {{"label", label.name}, {"confidence", std::round(label.confidence * 1000) / 1000}};
+    const auto tenths = [](float pixels) { return std::round(double{pixels} * 10) / 10; };
+    if (const auto& box = label.box)
+      entry["bbox"] = {tenths(box->x), tenths(box->y), tenths(box->width), tenths(box->height)};
+    out["learned"].push_back(std::move(entry));
+  }
   out["files"] = json::array();
   for (const KnownFile& file : record.files) out["files"].push_back(file_json(file));
   out["records"] = json::array();

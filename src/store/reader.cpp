@@ -96,6 +96,11 @@ Result<AssetRecord> CatalogueReader::asset_record(AssetId id, const std::string&
         asset.place = std::move(facts->place);
       }
     }
+    for (auto row = c.query("SELECT name, confidence, box FROM asset_classes WHERE asset_id = ? AND field = ? "
+                            "ORDER BY confidence DESC, name",
+                            id, text_field_name(TextField::kKeywords));
+         row.next();)
+      asset.learned.push_back({row.bytes(0), row.real(1), row.is_null(2) ? std::nullopt : box_from_json(row.bytes(2))});
     if (hash.empty()) return asset;
     for (auto row = c.query("SELECT rating FROM user_ratings WHERE asset_hash = ?", Blob{hash}); row.next();)
       asset.user_rating = static_cast<int>(row.integer(0));

@@ -132,6 +132,13 @@ struct Run {
   std::optional<int> exit_code;
 };
 
+// A scene of a picture, or a label that was learned.
+struct FoundClass {
+  std::string name;
+  double confidence = 0;   // 0…1
+  std::optional<Box> box;  // of what was recognised, where that is not the whole picture
+};
+
 // Everything known about an asset.
 struct AssetRecord {
   AssetId id = 0;
@@ -144,6 +151,7 @@ struct AssetRecord {
   std::vector<Failure> failures;
   std::optional<int> user_rating;
   std::vector<std::string> labels;
+  std::vector<FoundClass> learned;  // labels that were learned, surest first
 };
 
 // What comparing many pictures needs of each.
@@ -165,13 +173,6 @@ struct FoundObjects {
   std::string name;  // "person"
   std::int64_t count = 0;
   double confidence = 0;  // of the surest one, 0…1
-};
-
-// A scene of a picture, or a label that was learned.
-struct FoundClass {
-  std::string name;
-  double confidence = 0;   // 0…1
-  std::optional<Box> box;  // of what was recognised, where that is not the whole picture
 };
 
 // What vectors can be compared in: one model at one version.
