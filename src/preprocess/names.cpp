@@ -23,7 +23,8 @@ constexpr Named<Align> kAligns[] = {{"centre", Align::kCentre}, {"top-left", Ali
 constexpr Named<Filter> kFilters[] = {{"nearest", Filter::kNearest},
                                       {"bilinear", Filter::kBilinear},
                                       {"bicubic", Filter::kBicubic},
-                                      {"lanczos", Filter::kLanczos}};
+                                      {"lanczos", Filter::kLanczos},
+                                      {"linear", Filter::kLinear}};
 constexpr Named<Layout> kLayouts[] = {{"nchw", Layout::kNchw}, {"nhwc", Layout::kNhwc}};
 constexpr Named<ChannelOrder> kOrders[] = {{"rgb", ChannelOrder::kRgb}, {"bgr", ChannelOrder::kBgr}};
 

@@ -31,8 +31,9 @@ enum class Fit : std::uint8_t {
 };
 // Where a letterboxed picture lies; offsets are rounded down.
 enum class Align : std::uint8_t { kCentre, kTopLeft };
-// Antialiased, as Pillow defines them (support grows with the ratio); kNearest is not.
-enum class Filter : std::uint8_t { kNearest, kBilinear, kBicubic, kLanczos };
+// Antialiased, as Pillow defines them (support grows with the ratio). Not so kNearest, and kLinear: the four nearest
+// samples, as OpenCV's INTER_LINEAR has it, which YOLO models are trained with.
+enum class Filter : std::uint8_t { kNearest, kBilinear, kBicubic, kLanczos, kLinear };
 enum class Layout : std::uint8_t { kNchw, kNhwc };
 enum class ChannelOrder : std::uint8_t { kRgb, kBgr };
 

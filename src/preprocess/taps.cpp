@@ -57,7 +57,8 @@ Taps nearest_taps(const Axis& axis, std::uint64_t begin, std::uint32_t length) {
 Taps make_taps(Filter filter, const Axis& axis, std::uint64_t begin, std::uint32_t length) {
   if (filter == Filter::kNearest) return nearest_taps(axis, begin, length);
   const Kernel kernel = kernel_of(filter);
-  const double scale = axis.extent / static_cast<double>(axis.out), stretch = std::max(scale, 1.0);
+  const double scale = axis.extent / static_cast<double>(axis.out);
+  const double stretch = filter == Filter::kLinear ? 1 : std::max(scale, 1.0);
   const double support = kernel.support * stretch;
   Taps taps;
   taps.first.resize(length), taps.count.resize(length);

@@ -24,7 +24,8 @@ struct Taps {
 };
 
 // Antialiased: the filter is stretched by the ratio where the output is smaller. Kernels: the triangle; Keys' cubic
-// with a = −0.5; sinc × sinc with a = 3; kNearest takes the sample under the output's centre.
+// with a = −0.5; sinc × sinc with a = 3; kNearest takes the sample under the output's centre. kLinear is the triangle,
+// never stretched.
 Taps make_taps(Filter filter, const Axis& axis, std::uint64_t begin, std::uint32_t length);
 
 }  // namespace image_engine::preprocess
