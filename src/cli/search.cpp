@@ -1,5 +1,7 @@
 #include "search/search.h"
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
@@ -9,10 +11,12 @@
 #include "cli/app.h"
 #include "cli/output.h"
 #include "cli/report.h"
+#include "core/file.h"
 #include "core/text.h"
 #include "models/places.h"
 #include "pipeline/search_models.h"
 #include "places/places.h"
+#include "search/tag_rules.h"
 #include "store/asset_json.h"
 
 namespace image_engine::cli {
@@ -20,7 +24,8 @@ namespace {
 
 constexpr char kExamples[] = R"(
 Fields (all must hold):
-  tag:beach  title:…  text:exit  place:paris  path:holiday  camera:canon  lens:50mm
+  tag:outdoor (keywords and rules)  people:yes  people:>=3  vehicle:bus  object:dog>=2
+  title:…  text:exit  place:paris  path:holiday  camera:canon  lens:50mm
   after:2019-06  before:2020  rating:4 (at least)  type:photo|video|jpeg|…  near:48.86,2.35,10 (km)
 Words rank: pictures that match all come first; with a model (models pull clip-vit-b-32) also those that show them.
 "exact phrase" and -not work, also -camera:canon.
@@ -45,6 +50,13 @@ std::string why_text(const store::FoundAsset& found) {
   for (const store::Why& why : found.why)
     text += fmt::format("{}{}: {}", text.empty() ? "" : ", ", why.field, printable(why.text));
   return found.score < 1 ? fmt::format("{:.2f}  {}", found.score, text) : text;
+}
+
+// The user's own, else the shipped one.
+std::string tag_rules_file(const Context& context) {
+  std::string own = join_path(config_home(), "tags.yaml");
+  if (::access(own.c_str(), F_OK) == 0) return own;
+  return join_path(parent_path(models::find_places(context.config.models.folder).shipped), "tags.yaml");
 }
 
 nlohmann::json results_json(const search::SearchResults& found) {
@@ -98,6 +110,13 @@ Action setup_search(CLI::App& app, Settings&) {
                                   context.config);
     options.pictures = [&] { return models.pictures(); };
     options.tags = [&] { return models.tags(); };
+    std::optional<search::TagRules> rules;
+    options.tag_rules = [&]() -> Result<const search::TagRules*> {
+      if (!rules) {
+        IE_TRY(rules, search::TagRules::read(tag_rules_file(context)));
+      }
+      return &*rules;
+    };
     const std::string query = fmt::format("{}", fmt::join(flags->words, " "));
     IE_TRY(search::SearchResults found, search::search(reader, query, options));
     std::ranges::copy(models.notes(), std::back_inserter(found.notes));

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "core/text.h"
+#include "search/groups.h"
 #include "search/search.h"
 #include "search/values.h"
 
@@ -104,6 +105,8 @@ Result<Condition> state(const Term& term, const SearchOptions&) { return as_cond
 Result<Condition> path(const Term& term, const SearchOptions&) { return Condition(store::PathCondition{term.value}); }
 
 Result<Condition> objects(const Term& term, const SearchOptions&) { return as_condition(parse_objects(term.value)); }
+Result<Condition> people(const Term& term, const SearchOptions&) { return as_condition(parse_people(term.value)); }
+Result<Condition> vehicle(const Term& term, const SearchOptions&) { return as_condition(parse_vehicle(term.value)); }
 
 struct Field {
   std::string_view name;
@@ -112,7 +115,7 @@ struct Field {
   bool analysed = false;  // filled by stages that look into the picture
 };
 constexpr Field kFields[] = {
-    {"tag", nullptr, TextField::kKeywords},
+    {"tag", nullptr, TextField::kKeywords},  // also by rules
     {"keyword", nullptr, TextField::kKeywords},
     {"camera", nullptr, TextField::kCamera},
     {"lens", nullptr, TextField::kLens},
@@ -122,6 +125,8 @@ constexpr Field kFields[] = {
     {"creator", nullptr, TextField::kCreator},
     {"name", nullptr, TextField::kName},
     {"object", objects, TextField::kObjects, true},  // a count, else text
+    {"people", people, TextField::kObjects, true},
+    {"vehicle", vehicle, TextField::kObjects, true},
     {"scene", nullptr, TextField::kScene, true},
     {"text", nullptr, TextField::kText, true},
     {"caption", nullptr, TextField::kCaption, true},
@@ -158,10 +163,28 @@ store::TextCondition text_condition(TextField field, const Term& term) {
   return {field, term.value, open && !term.quoted && (!term.negated || term.value.ends_with('*'))};
 }
 
+// What the rule of that name says, or a keyword; nothing where there is no rule. Quoted are keywords only.
+Result<std::optional<Condition>> tag_by_rule(const Term& term, const SearchOptions& options) {
+  if (term.quoted || !options.tag_rules) return std::nullopt;
+  IE_TRY(const TagRules* rules, options.tag_rules());
+  const std::vector<store::Sign>* signs = rules == nullptr ? nullptr : rules->find(term.value);
+  if (signs == nullptr) return std::nullopt;
+  store::TagCondition tag{ascii_lower(term.value), {text_condition(TextField::kKeywords, term)}};
+  tag.signs.insert(tag.signs.end(), signs->begin(), signs->end());
+  return Condition(std::move(tag));
+}
+
 Status add_field(const Term& term, const SearchOptions& options, ParsedQuery& parsed) {
   IE_TRY(const Field* field, find_field(term.field));
   if (term.value.empty())
     return fail(ErrorCode::kInvalidArgument, std::string(field->name) + ": needs a value right behind the colon");
+  if (field->name == "tag") {
+    IE_TRY(std::optional<Condition> tag, tag_by_rule(term, options));
+    if (tag) {
+      parsed.query.filters.push_back({std::move(*tag), term.negated});
+      return {};
+    }
+  }
   if (field->analysed) parsed.analysed_fields.push_back(field->text);
   const bool counts = field->parse == objects && !term.quoted && term.value.find_first_of("<>=") != std::string::npos;
   if (field->parse == nullptr || (field->parse == objects && !counts)) {

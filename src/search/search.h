@@ -10,6 +10,7 @@
 
 #include "core/result.h"
 #include "search/relevance.h"
+#include "search/tag_rules.h"
 #include "search/vectors.h"
 #include "store/asset_query.h"
 #include "store/catalogue.h"
@@ -48,6 +49,8 @@ struct SearchOptions {
   // at hand. An error becomes a note.
   std::function<Result<const PictureMeaning*>()> pictures;
   std::function<Result<const TagMeaning*>()> tags;
+  // Asked only when the query has a `tag:` that is not quoted. nullptr: keywords alone. An error is that of the search.
+  std::function<Result<const TagRules*>()> tag_rules;
 };
 
 using SearchResult = store::FoundAsset;

@@ -15,11 +15,6 @@
 namespace image_engine::search {
 namespace {
 
-tl::unexpected<Error> wrong(std::string_view field, std::string_view value, std::string_view expected) {
-  return fail(ErrorCode::kInvalidArgument,
-              fmt::format("{}:{} is not understood: {}", field, printable(value), expected));
-}
-
 template <typename T>
 std::optional<T> number(std::string_view text) {
   T value{};
@@ -169,6 +164,17 @@ std::optional<Compared> compared(std::string_view value) {
 
 }  // namespace
 
+tl::unexpected<Error> wrong_value(std::string_view field, std::string_view value, std::string_view expected) {
+  return fail(ErrorCode::kInvalidArgument,
+              fmt::format("{}:{} is not understood: {}", field, printable(value), expected));
+}
+
+std::optional<CountRange> compared_count(std::string_view value) {
+  const auto range = compared(value);
+  if (!range || range->number < 0) return std::nullopt;
+  return CountRange{range->least, range->most};
+}
+
 Result<store::TakenCondition> parse_time_range(std::string_view value) {
   const auto range = time_range(value);
   if (!range)
@@ -181,17 +187,19 @@ Result<store::TakenCondition> parse_time_range(std::string_view value) {
 Result<store::RatingCondition> parse_rating(std::string_view value) {
   const auto range = compared(value);
   if (!range || range->number < -1 || range->number > 5)
-    return wrong("rating", value, "write rating:4 for at least 4, rating:=4, rating:<3");
+    return wrong_value("rating", value, "write rating:4 for at least 4, rating:=4, rating:<3");
   return store::RatingCondition{static_cast<int>(std::max<std::int64_t>(-1, range->least)),
                                 static_cast<int>(std::min<std::int64_t>(5, range->most))};
 }
 
 Result<store::ObjectsCondition> parse_objects(std::string_view value) {
   const size_t sign = value.find_first_of("<>=");
-  const auto range = sign == std::string_view::npos ? std::nullopt : compared(value.substr(sign));
-  if (!range || sign == 0 || range->number < 0)
-    return wrong("object", value, "write object:dog, object:person>=2, object:person=1");
-  store::ObjectsCondition objects{std::string(value.substr(0, sign)), range->least, range->most};
+  const auto range = sign == std::string_view::npos ? std::nullopt : compared_count(value.substr(sign));
+  if (!range || sign == 0) return wrong_value("object", value, "write object:dog, object:person>=2, object:person=1");
+  store::ObjectsCondition objects;
+  objects.name = value.substr(0, sign);
+  objects.least = range->least;
+  objects.most = range->most;
   std::ranges::replace_if(
       objects.name, [](char c) { return c == '-' || c == '_'; }, ' ');
   return objects;
@@ -216,7 +224,7 @@ Result<store::NearCondition> parse_near(std::string_view value, const FindPlace&
     near.latitude = *latitude;
     near.longitude = *longitude;
   } else {
-    if (!find_place || parts[0].empty() || latitude) return wrong("near", value, kExpected);
+    if (!find_place || parts[0].empty() || latitude) return wrong_value("near", value, kExpected);
     const auto place = find_place(parts[0]);
     if (!place)
       return fail(ErrorCode::kInvalidArgument,
@@ -225,13 +233,14 @@ Result<store::NearCondition> parse_near(std::string_view value, const FindPlace&
     near.longitude = place->longitude;
     used = 1;
   }
-  if (parts.size() > used + 1) return wrong("near", value, kExpected);
+  if (parts.size() > used + 1) return wrong_value("near", value, kExpected);
   if (parts.size() > used) {
     const auto kilometres = number<double>(parts[used]);
-    if (!kilometres || !(*kilometres > 0)) return wrong("near", value, kExpected);
+    if (!kilometres || !(*kilometres > 0)) return wrong_value("near", value, kExpected);
     near.kilometres = std::min(*kilometres, kHalfAround);
   }
-  if (!(std::abs(near.latitude) <= 90) || !(std::abs(near.longitude) <= 180)) return wrong("near", value, kExpected);
+  if (!(std::abs(near.latitude) <= 90) || !(std::abs(near.longitude) <= 180))
+    return wrong_value("near", value, kExpected);
   return near;
 }
 
@@ -243,14 +252,14 @@ Result<store::TypeCondition> parse_type(std::string_view value) {
     if (name == known.name) return store::TypeCondition{MediaKind::kNone, known.formats};
   if (const MediaFormat format = format_from_name(name); format != MediaFormat::kNone)
     return store::TypeCondition{MediaKind::kNone, {format}};
-  return wrong("type", value, "write type:photo, type:video, type:raw or a format such as type:jpeg");
+  return wrong_value("type", value, "write type:photo, type:video, type:raw or a format such as type:jpeg");
 }
 
 Result<store::StateCondition> parse_state(std::string_view value) {
   const std::string name = ascii_lower(value);
   for (const auto state : {store::FileState::kPresent, store::FileState::kMissing, store::FileState::kOffline})
     if (name == store::state_name(state)) return store::StateCondition{state};
-  return wrong("state", value, "write state:present, state:missing or state:offline");
+  return wrong_value("state", value, "write state:present, state:missing or state:offline");
 }
 
 }  // namespace image_engine::search

@@ -1,6 +1,7 @@
 // The values that a field can have. Each function gives kInvalidArgument with an example for anything else.
 #pragma once
 
+#include <optional>
 #include <string_view>
 
 #include "core/result.h"
@@ -8,6 +9,15 @@
 #include "store/asset_query.h"
 
 namespace image_engine::search {
+
+// kInvalidArgument: that value of that field "is not understood", with what to write instead.
+tl::unexpected<Error> wrong_value(std::string_view field, std::string_view value, std::string_view expected);
+
+// A comparison as in a rating, of a number that is not negative; both ends inclusive.
+struct CountRange {
+  std::int64_t least = 0, most = 0;
+};
+std::optional<CountRange> compared_count(std::string_view value);
 
 // A year, year-month, date, or date with a time, as the range of seconds that it covers.
 Result<store::TakenCondition> parse_time_range(std::string_view value);

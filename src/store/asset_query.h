@@ -63,7 +63,10 @@ struct NearCondition {
 struct ObjectsCondition {
   std::string name;  // ASCII case aside
   std::int64_t least = 1, most = std::numeric_limits<std::int64_t>::max();
+  std::vector<std::string> others = {};  // names that count as well, at most kMostNames
+  double confidence = 0;                 // only names whose surest object has this count, 0…1
 };
+inline constexpr std::size_t kMostNames = 1000;
 struct PathCondition {
   std::string part;  // anywhere in the path, ASCII case aside
 };
@@ -74,9 +77,25 @@ struct TypeCondition {
 struct StateCondition {
   FileState state = FileState::kPresent;
 };
+struct SceneCondition {
+  std::string name;       // ASCII case aside
+  double confidence = 0;  // at least, 0…1
+};
+// Where it was taken is known, and in one of these countries (ISO 3166-1 alpha-2, upper case) or, with `except`, in
+// none of them. Without countries the position or the country is known.
+struct CountryCondition {
+  std::vector<std::string> codes;
+  bool except = false;
+};
+// What shows that a picture deserves a tag: any of the signs.
+using Sign = std::variant<TextCondition, ObjectsCondition, SceneCondition, CountryCondition>;
+struct TagCondition {
+  std::string tag;  // for `why`
+  std::vector<Sign> signs;
+};
 
 using Condition = std::variant<TextCondition, TakenCondition, RatingCondition, NearCondition, PathCondition,
-                               TypeCondition, StateCondition, ObjectsCondition>;
+                               TypeCondition, StateCondition, ObjectsCondition, TagCondition>;
 
 struct Filter {
   Condition condition;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <numbers>
 
 #include "core/text.h"
@@ -25,7 +26,7 @@ size_t count_characters(std::string_view text) {
       std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
-std::string quoted(std::string_view text) {
+std::string phrase(std::string_view text) {
   std::string result = "\"";
   for (const char c : text) {
     result += c;
@@ -55,7 +56,20 @@ std::string like_sql(TextField field) {
   return sql;
 }
 
+std::string strings_json(const std::vector<std::string>& strings) {
+  nlohmann::json json = nlohmann::json::array();
+  for (const std::string& text : strings) json.push_back(query_text(text));
+  return json.dump();
+}
+
 }  // namespace
+
+std::string names_json(const ObjectsCondition& condition) {
+  std::vector<std::string> names = {condition.name};
+  names.insert(names.end(), condition.others.begin(),
+               condition.others.begin() + static_cast<std::ptrdiff_t>(std::min(condition.others.size(), kMostNames)));
+  return strings_json(names);
+}
 
 std::string query_text(std::string_view text) {
   std::string clean = to_utf8(text.substr(0, kMostQueryText));
@@ -70,7 +84,7 @@ std::string match_expression(Connection& connection, const TextCondition& condit
   if (!has_token) return {};
   std::string expression;
   if (condition.field != TextField::kAny) expression = std::string(text_field_name(condition.field)) + " : ";
-  return expression + quoted(text) + (prefix ? " *" : "");
+  return expression + phrase(text) + (prefix ? " *" : "");
 }
 
 double distance_km(double latitude1, double longitude1, double latitude2, double longitude2) {
@@ -95,7 +109,7 @@ IdSet Conditions::matching_text(const TextCondition& condition, bool prefix) {
   if (has_unspaced_script(text)) {
     if (count_characters(text) < kTrigram)
       return ids(connection_.query(like_sql(condition.field), anywhere_pattern(text)));
-    std::string expression = quoted(text);
+    std::string expression = phrase(text);
     if (condition.field != TextField::kAny)
       expression = std::string(text_field_name(condition.field)) + " : " + expression;
     return ids(connection_.query("SELECT rowid FROM asset_trigram WHERE asset_trigram MATCH ?", expression));
@@ -148,13 +162,39 @@ IdSet Conditions::match(const TypeCondition& condition) {
 }
 
 IdSet Conditions::match(const ObjectsCondition& condition) {
-  const std::string name = query_text(condition.name);
+  constexpr std::string_view kCounted =
+      "SELECT asset_id FROM asset_objects WHERE name IN (SELECT value FROM json_each(?)) AND confidence >= ? "
+      "GROUP BY asset_id HAVING sum(count) BETWEEN ? AND ?";
+  const std::string names = names_json(condition);
   if (condition.least > 0)
-    return ids(connection_.query("SELECT asset_id FROM asset_objects WHERE name = ? AND count BETWEEN ? AND ?", name,
-                                 condition.least, condition.most));
+    return ids(connection_.query(kCounted, names, condition.confidence, condition.least, condition.most));
   IdSet found = ids(connection_.query("SELECT asset_id FROM records WHERE stage = 'objects' AND asset_id IS NOT NULL"));
-  found.remove(
-      ids(connection_.query("SELECT asset_id FROM asset_objects WHERE name = ? AND count > ?", name, condition.most)));
+  if (condition.most < std::numeric_limits<std::int64_t>::max())
+    found.remove(ids(connection_.query(kCounted, names, condition.confidence, condition.most + 1,
+                                       std::numeric_limits<std::int64_t>::max())));
+  return found;
+}
+
+IdSet Conditions::match(const SceneCondition& condition) {
+  return ids(connection_.query("SELECT asset_id FROM asset_classes WHERE field = ? AND name = ? AND confidence >= ?",
+                               text_field_name(TextField::kScene), query_text(condition.name), condition.confidence));
+}
+
+IdSet Conditions::match(const CountryCondition& condition) {
+  if (condition.codes.empty())
+    return ids(connection_.query(
+        "SELECT id FROM assets WHERE (latitude IS NOT NULL AND longitude IS NOT NULL) OR country_code <> ''"));
+  const std::string codes = strings_json(condition.codes);
+  if (condition.except)
+    return ids(connection_.query(
+        "SELECT id FROM assets WHERE country_code <> '' AND country_code NOT IN (SELECT value FROM json_each(?))",
+        codes));
+  return ids(connection_.query("SELECT id FROM assets WHERE country_code IN (SELECT value FROM json_each(?))", codes));
+}
+
+IdSet Conditions::match(const TagCondition& condition) {
+  IdSet found(end_);
+  for (const Sign& sign : condition.signs) found.add(std::visit([&](const auto& typed) { return match(typed); }, sign));
   return found;
 }
 

@@ -25,6 +25,9 @@ class Conditions {
   IdSet match(const TypeCondition& condition);
   IdSet match(const StateCondition& condition);
   IdSet match(const ObjectsCondition& condition);
+  IdSet match(const SceneCondition& condition);
+  IdSet match(const CountryCondition& condition);
+  IdSet match(const TagCondition& condition);
   IdSet ids(Query row) const;
 
   Connection& connection_;
@@ -35,6 +38,8 @@ class Conditions {
 std::string query_text(std::string_view text);
 // The FTS5 expression for it: one quoted string, so no input is a syntax error. Empty when the text has no token.
 std::string match_expression(Connection& connection, const TextCondition& condition, bool prefix);
+// The JSON array of the names that the condition counts, for json_each.
+std::string names_json(const ObjectsCondition& condition);
 // Kilometres between two positions on the sphere of Earth's mean radius, 6371.0088 km (IUGG).
 double distance_km(double latitude1, double longitude1, double latitude2, double longitude2);
 

@@ -57,6 +57,10 @@ std::string taken_text(Query& row) {
   return time.iso();
 }
 
+std::string counted(const std::string& name, std::int64_t count, double confidence) {
+  return fmt::format("{} {:.2f}{}", name, confidence, count > 1 ? fmt::format(", {} of them", count) : "");
+}
+
 void add(FoundAsset& asset, std::string_view field, std::string text) {
   Why why{std::string(field), std::move(text)};
   if (std::ranges::find(asset.why, why) == asset.why.end()) asset.why.push_back(std::move(why));
@@ -81,6 +85,9 @@ Explainer::Explainer(Connection& connection, const AssetQuery& query) : connecti
       add_pattern(*text);
     else
       facts_.push_back(filter.condition);
+    if (const auto* tag = std::get_if<TagCondition>(&filter.condition))
+      for (const Sign& sign : tag->signs)
+        if (const auto* text = std::get_if<TextCondition>(&sign)) add_pattern(*text);
   }
 }
 
@@ -138,9 +145,7 @@ void Explainer::explain_line(std::string_view line, TextField field, FoundAsset&
 std::string Explainer::objects_text(AssetId asset, std::string_view name) {
   auto row = connection_.query("SELECT name, count, confidence FROM asset_objects WHERE asset_id = ? AND name = ?",
                                asset, query_text(name));
-  if (!row.next()) return std::string(name);
-  const std::int64_t count = row.integer(1);
-  return fmt::format("{} {:.2f}{}", row.bytes(0), row.real(2), count > 1 ? fmt::format(", {} of them", count) : "");
+  return row.next() ? counted(row.bytes(0), row.integer(1), row.real(2)) : std::string(name);
 }
 
 std::string Explainer::class_text(AssetId asset, TextField field, std::string_view name) {
@@ -148,6 +153,45 @@ std::string Explainer::class_text(AssetId asset, TextField field, std::string_vi
       connection_.query("SELECT name, confidence FROM asset_classes WHERE asset_id = ? AND field = ? AND name = ?",
                         asset, text_field_name(field), query_text(name));
   return row.next() ? fmt::format("{} {:.2f}", row.bytes(0), row.real(1)) : std::string();
+}
+
+std::vector<Why> Explainer::objects_why(AssetId asset, const ObjectsCondition& condition) {
+  std::vector<Why> whys;
+  std::int64_t count = 0;
+  auto row = connection_.query(
+      "SELECT name, count, confidence FROM asset_objects WHERE asset_id = ? "
+      "AND name IN (SELECT value FROM json_each(?)) AND confidence >= ? ORDER BY confidence DESC, name",
+      asset, names_json(condition), condition.confidence);
+  while (row.next()) {
+    count += row.integer(1);
+    whys.push_back(
+        {std::string(text_field_name(TextField::kObjects)), counted(row.bytes(0), row.integer(1), row.real(2))});
+  }
+  if (count < condition.least || count > condition.most) whys.clear();
+  return whys;
+}
+
+std::vector<Why> Explainer::sign_why(AssetId asset, const Sign& sign) {
+  if (const auto* objects = std::get_if<ObjectsCondition>(&sign)) return objects_why(asset, *objects);
+  if (const auto* scene = std::get_if<SceneCondition>(&sign)) {
+    auto row = connection_.query(
+        "SELECT name, confidence FROM asset_classes WHERE asset_id = ? AND field = ? AND name = ? AND confidence >= ?",
+        asset, text_field_name(TextField::kScene), query_text(scene->name), scene->confidence);
+    if (!row.next()) return {};
+    return {{std::string(text_field_name(TextField::kScene)), fmt::format("{} {:.2f}", row.bytes(0), row.real(1))}};
+  }
+  if (const auto* country = std::get_if<CountryCondition>(&sign)) {
+    auto row = connection_.query("SELECT country, country_code, latitude, longitude FROM assets WHERE id = ?", asset);
+    if (!row.next()) return {};
+    const std::string code = row.bytes(1);
+    const bool is_listed = std::ranges::find(country->codes, code) != country->codes.end();
+    const bool placed = !code.empty() || (!row.is_null(2) && !row.is_null(3));
+    if (country->codes.empty() ? !placed : code.empty() || is_listed == country->except) return {};
+    if (code.empty()) return {{"position", fmt::format("{:.3f}, {:.3f}", row.real(2), row.real(3))}};
+    const std::string name = row.bytes(0);
+    return {{std::string(text_field_name(TextField::kPlace)), name.empty() ? code : name}};
+  }
+  return {};  // text is told by explain_text
 }
 
 void Explainer::explain_facts(FoundAsset& asset) {
@@ -163,8 +207,15 @@ void Explainer::explain_facts(FoundAsset& asset) {
     if (std::holds_alternative<PathCondition>(condition)) add(asset, "path", to_utf8(asset.path));
     if (const auto* type = std::get_if<TypeCondition>(&condition))
       add(asset, "type", row.bytes(type->formats.empty() ? 5 : 4));
-    if (const auto* objects = std::get_if<ObjectsCondition>(&condition))
-      add(asset, text_field_name(TextField::kObjects), objects_text(asset.id, objects->name));
+    if (const auto* objects = std::get_if<ObjectsCondition>(&condition)) {
+      const std::vector<Why> whys = objects_why(asset.id, *objects);
+      for (const Why& why : whys) add(asset, why.field, why.text);
+      if (whys.empty()) add(asset, text_field_name(TextField::kObjects), "no " + objects->name);
+    }
+    if (const auto* tag = std::get_if<TagCondition>(&condition))
+      for (const Sign& sign : tag->signs)
+        for (const Why& why : sign_why(asset.id, sign))
+          add(asset, "tag", fmt::format("{} ({}: {})", tag->tag, why.field, why.text));
     if (std::holds_alternative<StateCondition>(condition)) add(asset, "state", std::string(state_name(asset.state)));
   }
 }

@@ -25,6 +25,9 @@ class Explainer {
   void explain_text(FoundAsset& asset);
   void explain_line(std::string_view line, TextField field, FoundAsset& asset);
   void explain_facts(FoundAsset& asset);
+  // What of it holds for the asset; nothing when it does not.
+  std::vector<Why> objects_why(AssetId asset, const ObjectsCondition& condition);
+  std::vector<Why> sign_why(AssetId asset, const Sign& sign);
   // "person 0.94", "person 0.94, 3 of them"; the name alone where it was not found.
   std::string objects_text(AssetId asset, std::string_view name);
   // "beach 0.81" for a scene or a learned label; empty for any other line of that field.

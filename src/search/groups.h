@@ -1,0 +1,16 @@
+// Kinds of things that detectors know by several names: people, vehicles.
+#pragma once
+
+#include <string_view>
+
+#include "core/result.h"
+#include "store/asset_query.h"
+
+namespace image_engine::search {
+
+// "yes", "no", or a comparison and a number as in parse_rating: persons, whatever the detector calls them.
+Result<store::ObjectsCondition> parse_people(std::string_view value);
+// The same of vehicles of any kind; or a kind ("car", "plane"), perhaps with a comparison behind it ("car>=2").
+Result<store::ObjectsCondition> parse_vehicle(std::string_view value);
+
+}  // namespace image_engine::search
