@@ -24,7 +24,7 @@ constexpr double kMostRatio = 100;      // of a picture's edges: more is no text
 constexpr double kMostPixels = 6e6;     // of the detector's input
 constexpr double kMostLineRatio = 100;  // of a line's width to its height; the rest is squeezed
 // may_have_text(): docs/accuracy.md, "Text in pictures".
-constexpr std::uint32_t kLookEdge = 320;  // the short edge of what the detector sees
+constexpr std::uint32_t kLookEdge = 384;  // the short edge of what the detector sees
 constexpr float kLookThreshold = 0.3F;
 constexpr std::size_t kLookPixels = 4;
 
