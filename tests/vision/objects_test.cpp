@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "fake_session.h"
+#include "models/spec_file.h"
 #include "vision/heads.h"
 
 namespace image_engine::vision {
@@ -305,6 +306,129 @@ TEST(Objects, APixelMaskIsAllOnes) {
   EXPECT_EQ(fake.seen_[0].shape, (std::vector<std::int64_t>{1, 3, 60, 80}));
   EXPECT_EQ(fake.seen_[1].shape, (std::vector<std::int64_t>{1, 60, 80}));
   EXPECT_THAT(fake.seen_[1].as<std::int64_t>(), testing::Each(1));
+}
+
+// As DETR's own processor pads: the picture at the top left, and places are fractions of it.
+TEST(Objects, APixelMaskLeavesOutPadding) {
+  for (const std::int64_t cells : {-1, 10}) {  // as large as the input, or ten by ten as some graphs have it
+    auto spec = spec_of("queries", 100, 100, 5);
+    spec.input.fit = "letterbox", spec.input.align = "top-left";
+    auto session = std::make_unique<FakeSession>();
+    session->inputs_ = {{"pixel_values", ElementType::kFloat32, {-1, 3, -1, -1}},
+                        {"pixel_mask", ElementType::kInt64, {-1, cells, cells}}};
+    auto logits = floats({1, 1, 5}, -9), boxes = floats({1, 1, 4}, 0.5F);
+    logits.as<float>()[2] = 9;
+    session->give("logits", std::move(logits)), session->give("boxes", std::move(boxes));
+    const auto& fake = *session;
+    const auto detector = ObjectDetector::create(spec, std::move(session));
+    ASSERT_TRUE(detector) << detector.error().message;
+    const auto found = detect(*detector, 80, 40, 800, 400);
+    ASSERT_EQ(found.size(), 1U);
+    EXPECT_EQ(found[0].box, (Box{200, 100, 400, 200}));
+    const auto mask = fake.seen_[1].as<std::int64_t>();
+    ASSERT_EQ(mask.size(), cells < 0 ? 10'000U : 100U);
+    for (std::size_t i = 0; i < mask.size(); ++i) ASSERT_EQ(mask[i], i < mask.size() / 2 ? 1 : 0) << i;
+  }
+}
+
+Tensor whole_numbers(std::vector<std::int64_t> shape, std::int64_t value) {
+  Tensor tensor = Tensor::zeros(ElementType::kInt64, std::move(shape));
+  for (auto& element : tensor.as<std::int64_t>()) element = value;
+  return tensor;
+}
+
+TEST(Heads, DecodedOutputsAreChecked) {
+  const auto boxes = floats({3, 4}, 9), scores = floats({3}, 0.9F);
+  ASSERT_EQ(outputs_refused("fasterrcnn", {boxes, whole_numbers({3}, 4), scores}).message, "not refused");
+  ASSERT_EQ(outputs_refused("fasterrcnn", {floats({0, 4}), whole_numbers({0}, 4), floats({0})}).message, "not refused");
+  const auto wrong = [](const Refusal& refused, ErrorCode code, const char* part) {
+    expect_refused(refused, code, part);
+  };
+  for (const std::int64_t label : {-1, 5, 1'000'000'000})
+    wrong(outputs_refused("fasterrcnn", {boxes, whole_numbers({3}, label), scores}), ErrorCode::kInvalidArgument,
+          "5 labels");
+  wrong(outputs_refused("fasterrcnn", {boxes, whole_numbers({3}, 0), scores}, {{"first_label", "1"}}),
+        ErrorCode::kInvalidArgument, "class 0");
+  wrong(outputs_refused("fasterrcnn", {boxes, whole_numbers({2}, 0), scores}), ErrorCode::kCorrupt, "fasterrcnn");
+  wrong(outputs_refused("fasterrcnn", {boxes, scores}), ErrorCode::kCorrupt, "fasterrcnn");
+  const float none = std::numeric_limits<float>::quiet_NaN();
+  wrong(outputs_refused("fasterrcnn", {floats({3, 4}, none), whole_numbers({3}, 0), scores}), ErrorCode::kCorrupt,
+        "no numbers");
+  wrong(outputs_refused("batched_nms", {boxes, scores, scores, floats({2})}), ErrorCode::kCorrupt, "batched_nms");
+  wrong(outputs_refused("yolo_rows", {floats({1, 3, 7})}), ErrorCode::kCorrupt, "yolo_rows");
+  wrong(outputs_refused("nms_rows", {floats({1, 1, 3, 6})}), ErrorCode::kCorrupt, "nms_rows");
+  // The number of rows is the model's word: never more than there are.
+  for (const std::int64_t told : {-5L, 0L, 3L, 4'000'000'000L})
+    EXPECT_EQ(outputs_refused("nms_rows", {floats({1, 1, 3, 7}, 0.5F), whole_numbers({1}, told)}).message,
+              "not refused");
+}
+
+TEST(Heads, AnchorsMustBeThoseOfTheModel) {
+  const std::map<std::string, std::string> options{{"sizes", "16 32"}, {"strides", "16 32"}, {"ratios", "1 2"}};
+  const auto with = [&](const char* name, const char* value) {
+    auto changed = options;
+    changed[name] = value;
+    return changed;
+  };
+  const auto classes = floats({1, 40, 5}, -9), offsets = floats({1, 40, 4});  // (16 + 4) cells of two anchors
+  ASSERT_EQ(outputs_refused("anchors", {classes, offsets}, options).message, "not refused");
+  ASSERT_EQ(outputs_refused("anchors", {offsets, classes}, options).message, "not refused");
+  const auto wrong = [&](const char* name, const char* value, const char* part) {
+    expect_refused(outputs_refused("anchors", {classes, offsets}, with(name, value)), ErrorCode::kInvalidArgument,
+                   part);
+  };
+  wrong("ratios", "1", "anchors are 20");
+  wrong("strides", "16", "strides");
+  wrong("anchors", "3x4; 5x6", "anchors");
+  wrong("variances", "1 1 1", "variances");
+  wrong("sizes", "16 -32", "sizes");
+  wrong("sizes", "", "sizes");
+  wrong("sizes", "16 nan", "sizes");
+  wrong("background", "middle", "background");
+  wrong("scale_xy", "1", "no option 'scale_xy'");
+  expect_refused(outputs_refused("anchors", {classes, offsets}), ErrorCode::kInvalidArgument, "anchors");
+  expect_refused(outputs_refused("anchors", {floats({1, 40, 6}), offsets}, options), ErrorCode::kInvalidArgument,
+                 "6 classes");
+  expect_refused(
+      outputs_refused("anchors",
+                      {floats({1, 10, 4, 4}), floats({1, 10, 2, 2}), floats({1, 8, 4, 4}), floats({1, 8, 4, 4})},
+                      options),
+      ErrorCode::kCorrupt, "anchors");
+  for (const char* text : {"3x", "x3", "3", "3x4;;x", "0x3", "1e9x1", "inf x 3"})
+    expect_refused(outputs_refused("yolo_anchors", {floats({1, 10, 4, 4})}, {{"anchors", text}}),
+                   ErrorCode::kInvalidArgument, "anchors");
+  ASSERT_EQ(outputs_refused("yolo_anchors", {floats({1, 10, 4, 4}, -9)}, {{"anchors", "3x4"}}).message, "not refused");
+  expect_refused(outputs_refused("yolo_anchors", {floats({1, 11, 4, 4})}, {{"anchors", "3x4"}}), ErrorCode::kCorrupt,
+                 "5 labels");
+}
+
+TEST(Heads, HugeOffsetsAreBoxesOfTheWholePhoto) {
+  auto spec = spec_of("anchors", 64, 64, 1);
+  spec.head_options = {{"sizes", "16"}, {"strides", "64"}};
+  auto session = session_of(64, 64);
+  session->give("classes", floats({1, 1, 1}, 1e30F)), session->give("offsets", floats({1, 1, 4}, 0));
+  session->values_[1].as<float>()[2] = session->values_[1].as<float>()[3] = 1e30F;
+  const auto detector = ObjectDetector::create(spec, std::move(session));
+  ASSERT_TRUE(detector) << detector.error().message;
+  const auto found = detect(*detector, 64, 64, 640, 640);
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].box, (Box{0, 0, 640, 640}));
+}
+
+TEST(Heads, ReadTheCatalogue) {
+  const auto specs = models::read_specs(IE_SOURCE_DIR "/config/models.yaml", {}, false);
+  ASSERT_TRUE(specs) << specs.error().message;
+  std::size_t detectors = 0;
+  for (const auto& [name, spec] : *specs) {
+    if (spec.task != "objects") continue;
+    ++detectors;
+    const auto head = find_head(spec);
+    ASSERT_TRUE(head) << head.error().message;
+    const auto options = read_options(spec, **head);
+    EXPECT_TRUE(options) << options.error().message;
+    EXPECT_TRUE(plan_of(spec)) << name;
+  }
+  EXPECT_GE(detectors, 6U);
 }
 
 TEST(PlanOf, TakesEveryMemberOfTheSpec) {
