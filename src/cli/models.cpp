@@ -1,5 +1,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -32,6 +33,7 @@ Examples:
   image-engine models add my.onnx --task objects --spec my.yaml
   image-engine models remove my-detector
   image-engine models export clip --from FOLDER -o FOLDER
+  image-engine models export detr --from FOLDER --python ~/torch/bin/python
 
 A model is fetched from where its spec says, checked against its checksum and kept with its licence and provenance.
 Keys for servers that ask for one: HF_TOKEN, NGC_API_KEY.)";
@@ -39,9 +41,9 @@ Keys for servers that ask for one: HF_TOKEN, NGC_API_KEY.)";
 struct Flags {
   std::vector<std::string> names, accepted;
   std::string file, task, spec, name;
-  std::string kind, from, folder = ".";
-  int opset = 17;
-  bool force = false, int8 = false;
+  std::string kind, from, folder = ".", python;
+  int opset = 17, size = 0;
+  bool force = false, int8 = false, dynamic = false;
 };
 
 // What every subcommand works on.
@@ -238,9 +240,27 @@ Result<int> remove(const Context& context, const Models& all, const Flags& flags
                   [&](const Spec& spec) { return models::remove_model(spec, all.store, all.places.added, options); });
 }
 
+// The option, else the environment's for those that need one.
+std::string export_python(const Flags& flags) {
+  if (!flags.python.empty()) return flags.python;
+  const char* variable = std::getenv("IMAGE_ENGINE_EXPORT_PYTHON");
+  const bool is_torch = std::ranges::any_of(
+      models::exporters(), [&](const models::Exporter& each) { return each.name == flags.kind && each.needs_torch; });
+  return is_torch && variable != nullptr ? variable : "";
+}
+
 Result<int> export_one(const Context& context, const Models& all, const Flags& flags) {
-  models::ExportRequest request{flags.kind, flags.from,       flags.folder,      flags.opset,
-                                flags.int8, all.places.tools, all.places.python, interrupted};
+  const models::ExportRequest request{.kind = flags.kind,
+                                      .from = flags.from,
+                                      .folder = flags.folder,
+                                      .opset = flags.opset,
+                                      .int8 = flags.int8,
+                                      .size = flags.size,
+                                      .dynamic = flags.dynamic,
+                                      .own_python = export_python(flags),
+                                      .tools = all.places.tools,
+                                      .python = all.places.python,
+                                      .cancelled = interrupted};
   IE_TRY(const std::vector<models::ExportedFile> files, models::export_model(request));
   nlohmann::json entries = nlohmann::json::array();
   for (const models::ExportedFile& file : files) {
@@ -259,14 +279,21 @@ void add_export_flags(CLI::App& app, Flags& flags) {
   for (const models::Exporter& exporter : models::exporters())
     kinds += fmt::format("{}{} ({})", kinds.empty() ? "" : "; ", exporter.name, exporter.what);
   app.add_option("KIND", flags.kind, kinds)->required();
-  app.add_option("--from", flags.from, "The model: safetensors and their configuration")
-      ->type_name("FOLDER")
+  app.add_option("--from", flags.from, "The model: safetensors and their configuration; of yolo an ONNX file")
+      ->type_name("PATH")
       ->required();
   app.add_option("-o,--output", flags.folder, "Where the ONNX files go; without it the current folder")
       ->type_name("FOLDER");
   app.add_option("--opset", flags.opset, "The version of ONNX's operators; 17 unless given, 14 for old programs")
       ->type_name("N");
-  app.add_flag("--int8", flags.int8, "Write int8 variants too");
+  app.add_flag("--int8", flags.int8, "clip: write int8 variants too");
+  app.add_option("--size", flags.size,
+                 "detr, dfine, segformer: width and height of the input; without it the model's own")
+      ->type_name("N")
+      ->check(CLI::Range(1, 4096));
+  app.add_flag("--dynamic", flags.dynamic, "detr: pictures of any size, short edge 800, with a pixel mask");
+  app.add_option("--python", flags.python, "A Python with torch and transformers, for detr, dfine and segformer")
+      ->type_name("PROGRAM");
 }
 
 }  // namespace

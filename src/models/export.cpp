@@ -17,7 +17,23 @@ namespace {
 constexpr std::chrono::seconds kLimit{1800};
 
 constexpr Exporter kExporters[] = {
-    {"clip", "clip.py", "pictures and texts, of transformers' or open_clip's safetensors"},
+    {.name = "clip",
+     .script = "clip.py",
+     .what = "pictures and texts, of transformers' or open_clip's safetensors",
+     .has_int8 = true},
+    {.name = "detr",
+     .script = "detr.py",
+     .what = "objects, of transformers' safetensors",
+     .needs_torch = true,
+     .has_size = true,
+     .has_dynamic = true},
+    {.name = "dfine", .script = "dfine.py", .what = "objects, likewise", .needs_torch = true, .has_size = true},
+    {.name = "segformer",
+     .script = "segformer.py",
+     .what = "segmentation, likewise",
+     .needs_torch = true,
+     .has_size = true},
+    {.name = "yolo", .script = "yolo.py", .what = "objects, of Ultralytics' own ONNX file", .takes_file = true},
 };
 
 Result<const Exporter*> find_exporter(const std::string& kind) {
@@ -27,6 +43,39 @@ Result<const Exporter*> find_exporter(const std::string& kind) {
   for (const Exporter& exporter : kExporters) names.push_back(exporter.name);
   return fail(ErrorCode::kInvalidArgument,
               fmt::format("there is no exporter for \"{}\"; known: {}", printable(kind), fmt::join(names, ", ")));
+}
+
+Status check_options(const Exporter& exporter, const ExportRequest& request) {
+  const std::pair<bool, const char*> refused[] = {{request.int8 && !exporter.has_int8, "--int8"},
+                                                  {request.size != 0 && !exporter.has_size, "--size"},
+                                                  {request.dynamic && !exporter.has_dynamic, "--dynamic"}};
+  for (const auto& [is_refused, option] : refused)
+    if (is_refused)
+      return fail(ErrorCode::kInvalidArgument, fmt::format("the exporter of {} takes no {}", exporter.name, option));
+  if (request.size != 0 && request.dynamic)
+    return fail(ErrorCode::kInvalidArgument, "--size and --dynamic exclude each other");
+  return {};
+}
+
+Status check_source(const Exporter& exporter, const std::string& from) {
+  struct stat info {};
+  const bool is_there = ::stat(from.c_str(), &info) == 0;
+  if (is_there && (exporter.takes_file ? S_ISREG(info.st_mode) : S_ISDIR(info.st_mode))) return {};
+  return fail(ErrorCode::kNotFound,
+              fmt::format("{} is no {}", printable(from), exporter.takes_file ? "file" : "folder"));
+}
+
+Result<std::string> python_for(const Exporter& exporter, const ExportRequest& request, const std::string& scripts) {
+  if (!request.own_python.empty()) {
+    if (::access(request.own_python.c_str(), X_OK) == 0) return request.own_python;
+    return fail(ErrorCode::kNotFound, fmt::format("{} is no program", printable(request.own_python)));
+  }
+  if (!exporter.needs_torch) return converter_python(request.python, request.tools, request.cancelled);
+  return fail(
+      ErrorCode::kUnsupported,
+      fmt::format("exporting {} needs a Python with torch and transformers: `pip install -r {}` in an environment "
+                  "of yours, and name its python with --python or IMAGE_ENGINE_EXPORT_PYTHON",
+                  exporter.name, printable(join_path(scripts, "requirements.txt"))));
 }
 
 std::vector<ExportedFile> read_report(std::string_view text) {
@@ -46,13 +95,13 @@ std::span<const Exporter> exporters() { return kExporters; }
 
 Result<std::vector<ExportedFile>> export_model(const ExportRequest& request) {
   IE_TRY(const Exporter* exporter, find_exporter(request.kind));
-  const std::string script = join_path(join_path(std::string(parent_path(request.tools)), "export"), exporter->script);
+  IE_CHECK(check_options(*exporter, request));
+  const std::string scripts = join_path(std::string(parent_path(request.tools)), "export");
+  const std::string script = join_path(scripts, exporter->script);
   if (::access(script.c_str(), R_OK) != 0)
     return fail(ErrorCode::kNotFound, fmt::format("the exporter {} is not there", printable(script)));
-  struct stat info {};
-  if (::stat(request.from.c_str(), &info) != 0 || !S_ISDIR(info.st_mode))
-    return fail(ErrorCode::kNotFound, fmt::format("{} is no folder", printable(request.from)));
-  IE_TRY(const std::string python, converter_python(request.python, request.tools, request.cancelled));
+  IE_CHECK(check_source(*exporter, request.from));
+  IE_TRY(const std::string python, python_for(*exporter, request, scripts));
   std::vector<std::string> arguments{python,
                                      "-B",
                                      script,
@@ -63,6 +112,8 @@ Result<std::vector<ExportedFile>> export_model(const ExportRequest& request) {
                                      "--opset",
                                      std::to_string(request.opset)};
   if (request.int8) arguments.emplace_back("--int8");
+  if (request.dynamic) arguments.emplace_back("--dynamic");
+  if (request.size != 0) arguments.insert(arguments.end(), {"--size", std::to_string(request.size)});
   IE_TRY(const std::string report, run_tool(arguments, kLimit, request.cancelled));
   return read_report(report);
 }

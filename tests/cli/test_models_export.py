@@ -11,6 +11,9 @@ import pytest
 
 from engine import DONE, FAILED, ROOT, USAGE, Engine
 
+sys.path.insert(0, str(ROOT / "tests/models_tools"))
+from yolo_graph import yolo  # noqa: E402
+
 FILES = [f"clip_{kind}_{precision}.onnx" for kind in ("text", "vision") for precision in ("fp32", "int8")]
 
 
@@ -94,3 +97,42 @@ def test_an_installation_without_exporters(folder, weights):
     shutil.copy2(Engine(folder).program, program)
     outcome = Engine(folder, program).run("models", "export", "clip", "--from", weights)
     assert outcome.code == FAILED and "clip.py is not there" in outcome.message
+
+
+def test_yolo_and_add(engine, folder):
+    given = yolo(folder / "small.onnx", metadata={"names": {0: "a", 1: "b", 2: "c"}, "imgsz": [64, 64], "task": "detect"})
+    (entry,) = engine.json("models", "export", "yolo", "--from", given, "-o", folder / "out")["files"]
+    assert Path(entry["path"]) == folder / "out/yolo_fp32.onnx" and "any batch" in entry["checked"]
+    (added,) = engine.json("models", "add", entry["path"], "--task", "objects", "--spec", folder / "out/spec.yaml")["models"]
+    assert (added["name"], added["task"], added["state"]) == ("small", "objects", "installed")
+
+
+def test_exporters_of_torch_are_told_a_python(engine, folder):
+    def message(code, *arguments):
+        outcome = engine.run("models", "export", *arguments, "--from", folder, "-o", folder / "out")
+        assert outcome.code == code and outcome.message.count("\n") == 1 and not (folder / "out").exists(), outcome.message
+        return outcome.message
+
+    for kind in ("detr", "dfine", "segformer"):
+        told = message(FAILED, kind)
+        assert "tools/export/requirements.txt" in told and "--python" in told and "IMAGE_ENGINE_EXPORT_PYTHON" in told
+    engine.environment["IMAGE_ENGINE_EXPORT_PYTHON"] = str(folder / "none/python")
+    assert "none/python is no program" in message(FAILED, "detr")
+    plain = Path(sys.executable)
+    assert "lacks torch" in message(FAILED, "detr", "--python", plain, "--size", "640")
+
+
+def test_options_of_other_exporters(engine, folder):
+    for kind, option in (("detr", ["--int8"]), ("clip", ["--size", "224"]), ("dfine", ["--dynamic"]), ("yolo", ["--size", "640"])):
+        outcome = engine.run("models", "export", kind, "--from", folder, *option)
+        assert outcome.code == USAGE and f"exporter of {kind} takes no {option[0]}" in outcome.message
+    outcome = engine.run("models", "export", "detr", "--from", folder, "--size", "640", "--dynamic")
+    assert outcome.code == USAGE and "exclude each other" in outcome.message
+    outcome = engine.run("models", "export", "yolo", "--from", folder)
+    assert outcome.code == FAILED and "is no file" in outcome.message
+
+
+def test_a_pickle_of_ultralytics(engine, folder):
+    (folder / "yolov8n.pt").write_bytes(pickle.dumps(3))
+    outcome = engine.run("models", "export", "yolo", "--from", folder / "yolov8n.pt", "-o", folder / "out")
+    assert outcome.code == FAILED and "pickle" in outcome.message and "yolo export model=yolov8n.pt format=onnx" in outcome.message
