@@ -64,8 +64,8 @@ const models::Spec* InstalledModels::find(std::string_view task, const store::St
 }
 
 Result<infer::Chosen> InstalledModels::picture_session(const models::Spec& spec, int threads) const {
-  IE_TRY(const preprocess::Plan plan, vision::plan_of(spec));
   const auto canary = [&](const infer::Session&) -> Result<std::vector<Tensor>> {
+    IE_TRY(const preprocess::Plan plan, vision::plan_of(spec));
     const Image card = test_card();
     IE_TRY(preprocess::Prepared prepared, preprocess::prepare(plan, {card.width, card.height, card.pixels}));
     return std::vector{std::move(prepared.tensor)};

@@ -243,6 +243,7 @@ ModelStages model_stages(const std::shared_ptr<const InstalledModels>& models, c
   if (!names_scenes(*models, result.active) && !names_scenes(*models, result.next))
     if (const models::Spec* spec = chooser.wanted(kSceneStage, "scene", wanted.scene_model))
       chooser.add(kSceneStage, *spec, load_scene);
+  if (const models::Spec* spec = chooser.wanted(kTextStage, "text", wanted.text_model)) chooser.add_text(*spec);
   return result;
 }
 
