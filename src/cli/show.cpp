@@ -1,11 +1,15 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "cli/app.h"
+#include "cli/drawing.h"
 #include "cli/output.h"
 #include "core/file.h"
 #include "core/text.h"
+#include "pipeline/query_picture.h"
 #include "pipeline/thumbnails.h"
 #include "store/asset_json.h"
 
@@ -17,11 +21,14 @@ Examples:
   image-engine show IMG_0042.jpg
   image-engine show IMG_0042.jpg --json | jq .gps
   image-engine show IMG_0042.jpg --thumbnail 1024      (prints the path of a JPEG)
+  image-engine show IMG_0042.jpg --draw /tmp/boxes.png (what was found, drawn on the photo)
   image-engine show --path-base64 L3Bob3Rvcy/pLmpwZw==)";
 
 struct Flags {
   std::string file, path_base64;
   std::uint32_t thumbnail = 0;
+  std::string draw;
+  std::uint32_t edge = 2048;
 };
 
 Result<std::string> path_of(const Flags& flags) {
@@ -70,6 +77,72 @@ Result<int> print_thumbnail(const Context& context, const store::AssetRecord& re
   return kDone;
 }
 
+// Whether writing there would replace a photo or video of the library, by whatever name.
+Result<bool> is_in_library(const store::CatalogueReader& reader, const std::string& target) {
+  std::error_code ignored;
+  const std::string real = std::filesystem::weakly_canonical(target, ignored).string();
+  for (const std::string& path : {target, real})
+    if (const Result<store::AssetId> id = reader.find_asset_by_path(path); id) return true;
+  if (!std::filesystem::exists(std::filesystem::symlink_status(target, ignored))) return false;
+  // What lies in an analysed folder may be a photo that was not analysed yet.
+  IE_TRY(const store::CatalogueStatus status, reader.status());
+  return std::ranges::any_of(status.roots, [&](const std::string& root) {
+    const std::string below = root.ends_with('/') ? root : root + "/";
+    return target == root || target.starts_with(below) || real == root || real.starts_with(below);
+  });
+}
+
+using Encode = Result<std::vector<std::byte>> (Canvas::*)() const;
+Result<Encode> encoder_of(const std::string& target) {
+  const std::string extension = lower_extension(target);
+  if (extension == ".png") return &Canvas::png;
+  if (extension == ".jpg" || extension == ".jpeg") return &Canvas::jpeg;
+  return fail(ErrorCode::kInvalidArgument, "--draw writes PNG or JPEG: name a file that ends in .png or .jpg");
+}
+
+Result<int> draw(const Context& context, const store::CatalogueReader& reader, const store::AssetRecord& record,
+                 const std::string& path, const Flags& flags) {
+  const std::string target = absolute_path(flags.draw);
+  IE_TRY(const Encode encode, encoder_of(target));
+  IE_TRY(const bool is_photo, is_in_library(reader, target));
+  if (is_photo)
+    return fail(ErrorCode::kInvalidArgument,
+                printable(target) + " belongs to the library, which is never written to: name another file");
+  if (record.kind != MediaKind::kPhoto)
+    return fail(ErrorCode::kUnsupported, printable(path) + " is no photo: only photos can be drawn on");
+  const nlohmann::json asset = store::asset_json(record);
+  std::vector<std::string> notes;
+  const Result<Font> loaded = Font::open();
+  const std::optional<Font> font = loaded ? std::optional(*loaded) : std::nullopt;
+  if (!loaded) notes.push_back("without words: " + loaded.error().message);
+  if (!asset.contains("objects")) notes.emplace_back("nothing has looked for objects in it yet: image-engine analyze");
+  Drawn drawn;
+  std::uint32_t width = 0, height = 0;
+  IE_CHECK(pipeline::look_at(path, context.config, flags.edge,
+                             [&](const ImageView& picture, preprocess::FullSize full) -> Status {
+                               Canvas canvas(picture);
+                               drawn = draw_findings(canvas, font, asset, full.width, full.height);
+                               width = canvas.width();
+                               height = canvas.height();
+                               IE_TRY(const std::vector<std::byte> bytes, (canvas.*encode)());
+                               return write_file_atomically(target, bytes);
+                             }));
+  if (context.json) {
+    nlohmann::json json = {{"width", width},       {"height", height},       {"objects", drawn.objects},
+                           {"texts", drawn.texts}, {"labels", drawn.labels}, {"notes", notes}};
+    store::put_path(json, target);
+    print_json("drawing", json);
+    return kDone;
+  }
+  print_line(printable(target));
+  if (context.quiet) return kDone;
+  for (const std::string& note : notes) print_line(styled(context, Style::kYellow, printable(note)));
+  print_line(styled(context, Style::kDim,
+                    fmt::format("{} × {}: {} objects, {} lines of text, {} scenes and labels", width, height,
+                                drawn.objects, drawn.texts, drawn.labels)));
+  return kDone;
+}
+
 }  // namespace
 
 Action setup_show(CLI::App& app, Settings&) {
@@ -80,6 +153,14 @@ Action setup_show(CLI::App& app, Settings&) {
   app.add_option("--thumbnail", flags->thumbnail, "Make a JPEG whose longer edge has N pixels; print its path")
       ->type_name("N")
       ->check(CLI::Range(16, 4096));
+  CLI::Option* target =
+      app.add_option("--draw", flags->draw, "Write the photo with boxes, labels and text drawn on it, as PNG or JPEG")
+          ->type_name("OUT");
+  app.add_option("--edge", flags->edge, "The longer edge of what --draw writes, at most")
+      ->capture_default_str()
+      ->type_name("N")
+      ->needs(target)
+      ->check(CLI::Range(16, 16384));
   app.footer(kExamples);
   return [flags](Context& context) -> Result<int> {
     IE_TRY(const std::string path, path_of(*flags));
@@ -94,6 +175,7 @@ Action setup_show(CLI::App& app, Settings&) {
     }
     if (!id) return fail(id.error());
     IE_TRY(const store::AssetRecord record, reader.asset_record(*id, path));
+    if (!flags->draw.empty()) return draw(context, reader, record, path, *flags);
     if (flags->thumbnail > 0) return print_thumbnail(context, record, flags->thumbnail);
     nlohmann::json json = store::asset_json(record);
     if (context.json) {
