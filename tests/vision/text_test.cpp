@@ -233,7 +233,7 @@ TEST_F(RealText, PointsAreThePhotos) {
 TEST_F(RealText, ALookLosesLittle) {
   std::size_t lost = 0, with_text = 0, idle = 0, without = 0;
   for (const auto& [name, image] : pictures()) {
-    // What counts is text that a person could read: two letters at least, one of them sure.
+    // What counts is text that a person could read, not single strokes that look like a letter.
     const bool says = std::ranges::any_of(reference_[name]["lines"], [](const nlohmann::json& line) {
       return line["text"].get<std::string>().size() >= 4 && line["confidence"] >= 0.6;
     });
