@@ -28,7 +28,8 @@ class ObjectDetector {
   static Result<ObjectDetector> create(const models::Spec& spec, std::unique_ptr<infer::Session> session);
 
   // `picture`: upright, perhaps reduced; boxes are given in pixels of the full photo, of this size. Best first, at most
-  // 300. Thread-safe. Errors: kCorrupt when the model's output has NaN or another shape.
+  // 300. Thread-safe. Errors: kCorrupt when the model's output has NaN or another shape, kInvalidArgument when it names
+  // a class that no label is for.
   [[nodiscard]] Result<std::vector<DetectedObject>> detect(const ImageView& picture, std::uint32_t full_width,
                                                            std::uint32_t full_height) const;
 

@@ -16,7 +16,9 @@ import numpy as np
 ANCHORS_V4 = [[(12, 16), (19, 36), (40, 28)], [(36, 75), (76, 55), (72, 146)], [(142, 110), (192, 243), (459, 401)]]
 ANCHORS_TINY = [[(10, 14), (23, 27), (37, 58)], [(81, 82), (135, 169), (344, 319)]]
 ANCHORS_V5 = [[(10, 13), (16, 30), (33, 23)], [(30, 61), (62, 45), (59, 119)]]
-ANCHORS_SSD = [[(30, 30), (42, 42), (42, 21), (21, 42)], [(60, 60), (81, 81), (85, 42), (42, 85), (104, 35), (35, 104)], [(111, 111), (157, 78)]]
+ANCHORS_SSD = [[(30, 30), (42, 42), (42, 21), (21, 42)],
+               [(60, 60), (81, 81), (85, 42), (42, 85), (104, 35), (35, 104)],
+               [(111, 111), (157, 78)]]
 
 
 @dataclass
@@ -146,12 +148,14 @@ def cases() -> list[Case]:
         Case("dfine", "queries", (640, 640), 6, queries(300, 6), {"most": "300"}),
         Case("rf-detr", "queries", (512, 512), 6, queries(300, 6, ("labels", "dets")), {"threshold": "0.3", "most": "300"}),
         Case("yolov8", "yolo", (640, 640), 6, yolo(False), {"threshold": "0.25", "most": "300"}, "letterbox"),
-        Case("yolov5", "yolo", (640, 640), 6, yolo(True), {"threshold": "0.25", "nms": "0.45", "objectness": "yes", "most": "300"}, "letterbox"),
+        Case("yolov5", "yolo", (640, 640), 6, yolo(True), {"threshold": "0.25", "nms": "0.45", "objectness": "yes", "most": "300"},
+             "letterbox"),
         Case("yolov4", "yolo_anchors", (416, 320), 6, raw_maps([(40, 52), (20, 26), (10, 13)], ANCHORS_V4, 6, "nchw"),
              {"anchors": v4, "scale_xy": "1.2, 1.1, 1.05", "most": "300"}, "letterbox"),
         Case("yolov4-onnx-zoo", "yolo_anchors", (416, 416), 6, raw_maps([(52, 52), (26, 26), (13, 13)], ANCHORS_V4, 6, "nhwac"),
              {"anchors": v4, "scale_xy": "1.2 1.1 1.05"}, "letterbox"),
-        Case("yolov3-tiny", "yolo_anchors", (416, 416), 6, raw_maps([(26, 26), (13, 13)], ANCHORS_TINY, 6, "nhwc"), {"anchors": tiny}, "letterbox"),
+        Case("yolov3-tiny", "yolo_anchors", (416, 416), 6, raw_maps([(26, 26), (13, 13)], ANCHORS_TINY, 6, "nhwc"), {"anchors": tiny},
+             "letterbox"),
         Case("yolov5-raw", "yolo_anchors", (320, 256), 6, raw_maps([(32, 40), (16, 20)], ANCHORS_V5, 6, "ahwc"),
              {"anchors": v5, "scale_xy": "2", "growth": "square"}, "letterbox"),
         Case("retinanet", "anchors", (640, 480), 6, anchor_maps(retina, 9, 6),
@@ -161,7 +165,8 @@ def cases() -> list[Case]:
              {"sizes": "32 64 128 256 512", "scales": "1 1.25992105 1.58740105", "ratios": "1x1 1.4x0.7 0.7x1.4", "order": "scales",
               "axes": "yx", "most": "300"}),
         Case("ssd", "anchors", (300, 300), 6, joined(ssd_count, 7, -2, 9),
-             {"anchors": ssd, "strides": "8 16 32", "variances": "0.1 0.1 0.2 0.2", "activation": "softmax", "background": "first", "most": "300"}),
+             {"anchors": ssd, "strides": "8 16 32", "variances": "0.1 0.1 0.2 0.2", "activation": "softmax",
+              "background": "first", "most": "300"}),
         Case("detectnet", "detectnet", (960, 544), 3, detectnet, {"most": "300"}),
         Case("tao-yolov4", "batched_nms", (960, 544), 6, batched(1, 1, False, False), {"threshold": "0.3"}),
         Case("tao-efficientdet", "batched_nms", (512, 512), 6, batched(512, 512, True, True), {"unit": "pixels", "axes": "yx"}),
@@ -186,8 +191,10 @@ def write_graph(case: Case, outputs: dict[str, np.ndarray], path: pathlib.Path) 
         inputs.append(helper.make_tensor_value_info("pixel_mask", TensorProto.INT64, [1, *edges]))
     stored = [numpy_helper.from_array(array, f"{name}_") for name, array in outputs.items()]
     nodes = [helper.make_node("Identity", [f"{name}_"], [name]) for name in outputs]
-    given = [helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape) for name, array in outputs.items()]
-    model = helper.make_model(helper.make_graph(nodes, case.name, inputs, given, stored), opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    given = [helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
+             for name, array in outputs.items()]
+    graph = helper.make_graph(nodes, case.name, inputs, given, stored)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, path)
 
 

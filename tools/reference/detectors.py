@@ -86,7 +86,8 @@ def of_queries(case, logits, boxes):
     outputs = Outputs()
     outputs.logits, outputs.pred_boxes = torch.from_numpy(logits), torch.from_numpy(boxes)
     processor = DetrImageProcessorPil() if case.options.get("activation") == "softmax" else RTDetrImageProcessorPil()
-    found = processor.post_process_object_detection(outputs, threshold=option(case, "threshold", 0.5), target_sizes=[(FULL[1], FULL[0])])[0]
+    threshold = option(case, "threshold", 0.5)
+    found = processor.post_process_object_detection(outputs, threshold=threshold, target_sizes=[(FULL[1], FULL[0])])[0]
     return found["boxes"].numpy(), found["scores"].numpy(), found["labels"].numpy()
 
 
@@ -97,7 +98,8 @@ def of_yolo(case, output):
     else:
         rows = rows.T
         classes = rows[:, 4:]
-    return detected(case, centred(*rows[:, :4].T), classes.max(1), classes.argmax(1), option(case, "threshold", 0.4), option(case, "nms", 0.7))
+    return detected(case, centred(*rows[:, :4].T), classes.max(1), classes.argmax(1),
+                    option(case, "threshold", 0.4), option(case, "nms", 0.7))
 
 
 def of_raw_maps(case, maps, anchors, scales, square):
