@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ["headers", "unchanged", "search", "analyze", "objects", "memory"]
+BENCHMARKS = ["headers", "unchanged", "search", "analyze", "objects", "text", "meaning", "memory"]
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-// bench_infer MODEL.onnx [BATCH [STREAMS [THREADS [SECONDS]]]]: pictures a second through infer::Session, the model's own
+// bench-infer MODEL.onnx [BATCH [STREAMS [THREADS [SECONDS]]]]: pictures a second through infer::Session, the model's own
 // computing only. STREAMS threads run one session at once, each run on THREADS cores. Inputs are random numbers; free
 // dimensions but the first are 224.
 #include <atomic>
@@ -65,12 +65,12 @@ Result<double> measure(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    std::fprintf(stderr, "usage: bench_infer MODEL.onnx [BATCH [STREAMS [THREADS [SECONDS]]]]\n");
+    std::fprintf(stderr, "usage: bench-infer MODEL.onnx [BATCH [STREAMS [THREADS [SECONDS]]]]\n");
     return 2;
   }
   const auto rate = measure(argc, argv);
   if (!rate) {
-    std::fprintf(stderr, "bench_infer: %s\n", rate.error().message.c_str());
+    std::fprintf(stderr, "bench-infer: %s\n", rate.error().message.c_str());
     return 1;
   }
   std::printf("%.2f\n", *rate);

@@ -124,7 +124,7 @@ def measure(bench: common.Bench) -> dict:
         return run
 
     def ours_alone():
-        return float(common.run(bench.bin / "bench_infer", model / "clip_vision_int8.onnx", 8, cores, 1, 2).output)
+        return float(common.run(bench.bin / "bench-infer", model / "clip_vision_int8.onnx", 8, cores, 1, 2).output)
 
     usual = bench.scratch / "usual_int8.onnx"  # absent where this Python has no torch
     common.run(sys.executable, common.ROOT / "tools/peers/export_clip_usual.py", model, usual)
