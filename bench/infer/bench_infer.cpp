@@ -1,6 +1,6 @@
-// bench-infer MODEL.onnx [BATCH [STREAMS [THREADS [SECONDS]]]]: pictures a second through infer::Session, the model's own
-// computing only. STREAMS threads run one session at once, each run on THREADS cores. Inputs are random numbers; free
-// dimensions but the first are 224.
+// bench-infer MODEL.onnx [BATCH [STREAMS [THREADS [SECONDS]]]]: pictures a second through infer::Session, the model's
+// own computing only. STREAMS threads run one session at once, each run on THREADS cores. Inputs are random numbers;
+// free dimensions but the first are 224.
 #include <atomic>
 #include <chrono>
 #include <cstdio>
