@@ -108,9 +108,9 @@ Status add_by_text(const Flags& flags, const Context& context, const store::Cata
   return {};
 }
 
-std::vector<Found> ranked(FoundByAsset found, size_t limit) {
+std::vector<Found> ranked(const FoundByAsset& found, size_t limit) {
   std::vector<Found> list;
-  for (auto& [asset, one] : found) list.push_back(std::move(one));
+  for (const auto& [asset, one] : found) list.push_back(one);
   std::ranges::sort(
       list, [](const Found& a, const Found& b) { return a.score != b.score ? a.score > b.score : a.path < b.path; });
   if (list.size() > limit) list.resize(limit);
@@ -175,7 +175,7 @@ Action setup_similar(CLI::App& app, Settings&) {
       leave_out(found, path, reader);
     }
     std::ranges::copy(models.notes(), std::back_inserter(notes));
-    print(context, *flags, ranked(std::move(found), flags->limit), notes);
+    print(context, *flags, ranked(found, flags->limit), notes);
     return kDone;
   };
 }
