@@ -32,7 +32,7 @@ std::string_view bytes_of_half(std::span<const std::uint16_t> vector) {
 
 std::vector<std::uint16_t> half_from_bytes(std::string_view bytes) {
   std::vector<std::uint16_t> vector(bytes.size() / sizeof(std::uint16_t));
-  std::memcpy(vector.data(), bytes.data(), vector.size() * sizeof(std::uint16_t));
+  if (!vector.empty()) std::memcpy(vector.data(), bytes.data(), vector.size() * sizeof(std::uint16_t));
   return vector;
 }
 

@@ -15,7 +15,7 @@ std::string bytes_of_weights(const std::vector<float>& weights) {
 
 std::vector<float> weights_from_bytes(std::string_view bytes) {
   std::vector<float> weights(bytes.size() / sizeof(float));
-  std::memcpy(weights.data(), bytes.data(), weights.size() * sizeof(float));
+  if (!weights.empty()) std::memcpy(weights.data(), bytes.data(), weights.size() * sizeof(float));
   return weights;
 }
 

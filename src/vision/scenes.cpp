@@ -93,7 +93,7 @@ std::optional<std::vector<float>> read_kept(const std::string& file, const Scene
   const std::string_view bytes = rest.substr(kHashDigits);
   if (bytes.size() % (labels.labels.size() * sizeof(float)) != 0) return std::nullopt;
   std::vector<float> rows(bytes.size() / sizeof(float));
-  std::memcpy(rows.data(), bytes.data(), bytes.size());
+  if (!rows.empty()) std::memcpy(rows.data(), bytes.data(), bytes.size());
   return rows;
 }
 
