@@ -56,6 +56,15 @@ const Tensor* take_widest(std::vector<const Tensor*>& tensors, std::int64_t last
   return found;
 }
 
+// Takes out and gives the boxes [.., 4]; null when there are none, or not as many tensors in all as `outputs`.
+const Tensor* take_boxes(std::vector<const Tensor*>& tensors, std::size_t outputs) {
+  return tensors.size() == outputs ? take_widest(tensors, 4) : nullptr;
+}
+
+bool each_holds(std::span<const Tensor* const> tensors, std::size_t count) {
+  return std::ranges::all_of(tensors, [count](const Tensor* tensor) { return tensor->count() == count; });
+}
+
 std::vector<const Tensor*> all_of(std::span<const Tensor> outputs) {
   std::vector<const Tensor*> tensors;
   for (const Tensor& tensor : outputs) tensors.push_back(&tensor);
@@ -85,28 +94,24 @@ Result<Candidates> read_lists(const Tensor& boxes, std::vector<const Tensor*> re
 Result<Candidates> read_batched_nms(const HeadInput& input) {
   constexpr std::string_view kWanted = "a number, boxes [1,k,4], scores [1,k] and classes [1,k]";
   auto rest = all_of(input.outputs);
-  if (rest.size() != 4) return unlike("batched_nms", kWanted);
-  const Tensor* boxes = take_widest(rest, 4);
+  const Tensor* boxes = take_boxes(rest, 4);
   if (boxes == nullptr) return unlike("batched_nms", kWanted);
   auto number = std::ranges::find_if(rest, [](const Tensor* t) { return t->count() == 1 && is_whole(*t); });
   if (number == rest.end()) number = std::ranges::find_if(rest, [](const Tensor* t) { return t->count() == 1; });
   if (number == rest.end()) return unlike("batched_nms", kWanted);
   const std::size_t most = boxes->count() / 4, count = told(**number, most);
   rest.erase(number);
-  if (!std::ranges::all_of(rest, [&](const Tensor* t) { return t->count() == most; }))
-    return unlike("batched_nms", kWanted);
+  if (!each_holds(rest, most)) return unlike("batched_nms", kWanted);
   return read_lists(*boxes, rest, count, input);
 }
 
 Result<Candidates> read_fasterrcnn(const HeadInput& input) {
   constexpr std::string_view kWanted = "boxes [n,4], classes [n] and scores [n]";
   auto rest = all_of(input.outputs);
-  if (rest.size() != 3) return unlike("fasterrcnn", kWanted);
-  const Tensor* boxes = take_widest(rest, 4);
+  const Tensor* boxes = take_boxes(rest, 3);
   if (boxes == nullptr) return unlike("fasterrcnn", kWanted);
   const std::size_t count = boxes->count() / 4;
-  if (!std::ranges::all_of(rest, [&](const Tensor* t) { return t->count() == count; }))
-    return unlike("fasterrcnn", kWanted);
+  if (!each_holds(rest, count)) return unlike("fasterrcnn", kWanted);
   return read_lists(*boxes, rest, count, input);
 }
 
