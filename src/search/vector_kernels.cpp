@@ -98,8 +98,10 @@ template <typename Number>
 }
 
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized"  // in GCC 12's own header: bug 105593
+#if !defined(__clang__)  // in GCC 12's own header: bug 105593
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 [[IE_AVX512]] float sum_halves_avx512(const std::uint16_t* row, const std::uint16_t* later, std::size_t stride,
                                       const float* query) {
   constexpr std::size_t kLanes = 16;
@@ -162,8 +164,8 @@ std::vector<Kernels> find_kernels() {
 }  // namespace
 
 std::span<const Kernels> usable_kernels() {
-  static const std::vector<Kernels> found = find_kernels();
-  return found;
+  static const std::vector<Kernels> kFound = find_kernels();
+  return kFound;
 }
 
 }  // namespace image_engine::search

@@ -43,8 +43,8 @@ constexpr std::size_t kLanes = 8;
 
 // Every processor with AVX2 has F16C, which not every compiler knows to ask for.
 bool has_f16c() {
-  static const bool has = __builtin_cpu_supports("avx2");
-  return has;
+  static const bool kHas = __builtin_cpu_supports("avx2");
+  return kHas;
 }
 
 // How many of the first values are done; the rest is less than kLanes.
