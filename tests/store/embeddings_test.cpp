@@ -17,26 +17,16 @@ using Half = std::vector<std::uint16_t>;
 const StageKey kClip{"embedding", "clip", "1", "p"};
 const StageKey kOther{"embedding", "siglip", "1", "p"};
 
-class EmbeddingsTest : public StoreTest {
+class EmbeddingsTest : public WrittenTest {
  protected:
   void SetUp() override {
-    StoreTest::SetUp();
-    auto opened = open_writer();
-    ASSERT_OK(opened);
-    writer_ = std::make_unique<CatalogueWriter>(std::move(*opened));
-    run_ = *writer_->start_run("analyze");
+    WrittenTest::SetUp();
     for (const char* name : {"a", "b", "c"}) assets_.push_back(add(name));
-  }
-  void TearDown() override {
-    writer_.reset();
-    expect_sound();
-    StoreTest::TearDown();
   }
   AssetId add(const std::string& name) {
     const auto file = *writer_->upsert_file(seen("/p/" + name), run_);
     return writer_->set_content(file.id, hash128("file " + name), hash128(name))->asset;
   }
-  CatalogueReader reader() const { return std::move(*CatalogueReader::open(path_)); }
   std::map<AssetId, Half> changes(SpaceId space, std::int64_t generation) const {
     std::map<AssetId, Half> found;
     const Status read = reader().changed_vectors(space, generation, [&](AssetId asset, auto vector) -> Status {
@@ -53,9 +43,7 @@ class EmbeddingsTest : public StoreTest {
     return -1;
   }
 
-  std::unique_ptr<CatalogueWriter> writer_;
   std::vector<AssetId> assets_;
-  RunId run_ = 0;
 };
 
 TEST_F(EmbeddingsTest, TheFirstSpaceOfAStageIsActiveUntilAnotherIs) {

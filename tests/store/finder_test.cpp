@@ -14,21 +14,16 @@ using testing::SizeIs;
 using testing::UnorderedElementsAre;
 
 // Words of a query beside findings of something else, which a test plants.
-class FinderTest : public StoreTest {
+class FinderTest : public WrittenTest {
  protected:
   void SetUp() override {
-    StoreTest::SetUp();
-    auto opened = open_writer();
-    ASSERT_OK(opened);
-    writer_ = std::make_unique<CatalogueWriter>(std::move(*opened));
-    ASSERT_OK(writer_->start_run("analyze"));
+    WrittenTest::SetUp();
     for (const char* title : {"beach sunset", "beach", "mountain", "sunset in winter", "river"}) add(title);
-    reader_ = std::make_unique<CatalogueReader>(std::move(*CatalogueReader::open(path_)));
+    reader_ = std::make_unique<CatalogueReader>(reader());
   }
   void TearDown() override {
     reader_.reset();
-    writer_.reset();
-    StoreTest::TearDown();
+    WrittenTest::TearDown();
   }
 
   void add(const std::string& title) {
@@ -73,7 +68,6 @@ class FinderTest : public StoreTest {
 
   const Why kWhy{"looks like", "it"};
   std::map<std::string, AssetId> id_;
-  std::unique_ptr<CatalogueWriter> writer_;
   std::unique_ptr<CatalogueReader> reader_;
 };
 

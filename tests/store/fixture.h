@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <string>
 
 #include "core/hash.h"
@@ -42,6 +43,7 @@ class StoreTest : public testing::Test {
     IE_TRY(auto lock, WriterLock::acquire(path_, "test"));
     return CatalogueWriter::open(path_, std::move(lock));
   }
+  CatalogueReader reader() const { return std::move(*CatalogueReader::open(path_)); }
 
   static FileObservation seen(const std::string& path, std::int64_t size = 100, std::int64_t mtime = 1) {
     FileObservation file;
@@ -104,6 +106,31 @@ class StoreTest : public testing::Test {
   }
 
   std::string folder_, path_;
+};
+
+// A catalogue that a first run writes; sound at the end.
+class WrittenTest : public StoreTest {
+ protected:
+  void SetUp() override {
+    StoreTest::SetUp();
+    start_writer();
+    const auto run = writer_->start_run("analyze");
+    ASSERT_OK(run);
+    run_ = *run;
+  }
+  void TearDown() override {
+    writer_.reset();
+    expect_sound();
+    StoreTest::TearDown();
+  }
+  void start_writer() {
+    auto opened = open_writer();
+    ASSERT_OK(opened);
+    writer_ = std::make_unique<CatalogueWriter>(std::move(*opened));
+  }
+
+  std::unique_ptr<CatalogueWriter> writer_;
+  RunId run_ = 0;
 };
 
 }  // namespace image_engine::store

@@ -12,32 +12,21 @@ using testing::IsEmpty;
 using testing::Pair;
 using testing::SizeIs;
 
-class LabelsTest : public StoreTest {
+class LabelsTest : public WrittenTest {
  protected:
   void SetUp() override {
-    StoreTest::SetUp();
-    auto opened = open_writer();
-    ASSERT_OK(opened);
-    writer_ = std::make_unique<CatalogueWriter>(std::move(*opened));
-    const RunId run = *writer_->start_run("analyze");
+    WrittenTest::SetUp();
     for (const char* name : {"a", "b", "c"}) {
-      files_.push_back(*writer_->upsert_file(seen(std::string("/p/") + name), run));
+      files_.push_back(*writer_->upsert_file(seen(std::string("/p/") + name), run_));
       assets_.push_back(writer_->set_content(files_.back().id, hash128("file"), hash128(name))->asset);
     }
   }
-  void TearDown() override {
-    writer_.reset();
-    expect_sound();
-    StoreTest::TearDown();
-  }
-  CatalogueReader reader() const { return std::move(*CatalogueReader::open(path_)); }
   FoundAssets find(TextField field, const std::string& text) const {
     AssetQuery query;
     query.filters = {{TextCondition{field, text, false}}};
     return *reader().find(query);
   }
 
-  std::unique_ptr<CatalogueWriter> writer_;
   std::vector<KnownFile> files_;
   std::vector<AssetId> assets_;
 };

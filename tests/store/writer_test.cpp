@@ -12,29 +12,14 @@ using testing::UnorderedElementsAre;
 const StageKey kQuality{"quality", "laplace", "1", "p"};
 const StageKey kContent{"content", "", "1", ""};
 
-class WriterTest : public StoreTest {
+class WriterTest : public WrittenTest {
  protected:
-  void SetUp() override {
-    StoreTest::SetUp();
-    auto opened = open_writer();
-    ASSERT_OK(opened);
-    writer_ = std::make_unique<CatalogueWriter>(std::move(*opened));
-    run_ = *writer_->start_run("analyze");
-  }
-  void TearDown() override {
-    writer_.reset();
-    expect_sound();
-    StoreTest::TearDown();
-  }
   KnownFile add(const std::string& path, std::int64_t size = 100) {
     return *writer_->upsert_file(seen(path, size), run_);
   }
   Content read(const KnownFile& file, const std::string& content) {
     return *writer_->set_content(file.id, hash128("file " + content), hash128(content));
   }
-
-  std::unique_ptr<CatalogueWriter> writer_;
-  RunId run_ = 0;
 };
 
 TEST_F(WriterTest, KnowsFilesBelowARootOnly) {
