@@ -1,0 +1,89 @@
+// CUDA's driver and runtime, opened when first asked for: building needs neither. Everything here may be called from
+// many threads at once.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/result.h"
+
+namespace image_engine::gpu {
+
+struct CudaDevice {
+  int index = 0;
+  std::string name;
+  int major = 0, minor = 0;  // compute capability
+  std::uint64_t memory_bytes = 0;
+};
+
+// The cards that the driver offers. kNotFound, in one line: no driver, a driver without cards, one that fails.
+Result<std::vector<CudaDevice>> cuda_devices();
+
+// The newest CUDA that the driver runs, 13000 for 13.0. kNotFound as above.
+Result<int> driver_cuda_version();
+
+// Loads what runs models on a card: CUDA 13's runtime, cuBLAS, cuFFT, cuRAND and cuDNN 9. They are looked for in the
+// folders of $IMAGE_ENGINE_CUDA (separated by colons), those that `make setup GPU=1` fills, and where the system's
+// loader looks. kNotFound names the first one missing, and what to do; kUnsupported: the driver is too old for CUDA 13.
+Status load_cuda_libraries();
+
+struct MemoryInfo {
+  std::size_t free = 0, total = 0;  // bytes
+};
+Result<MemoryInfo> memory_info(int device);
+
+// A queue of work on a card; work in one stream is done in order. kOutOfMemory, kInternal.
+class Stream {
+ public:
+  static Result<Stream> create(int device);
+  [[nodiscard]] void* handle() const { return handle_.get(); }  // a cudaStream_t
+  [[nodiscard]] int device() const { return device_; }
+  // Waits for all that was queued. kInternal: something of it failed, with CUDA's own words.
+  [[nodiscard]] Status wait() const;
+
+ private:
+  struct Destroy {
+    void operator()(void* stream) const;
+  };
+  int device_ = 0;
+  std::unique_ptr<void, Destroy> handle_;
+};
+
+// Memory of a card, not initialised. kOutOfMemory.
+class DeviceBuffer {
+ public:
+  static Result<DeviceBuffer> create(int device, std::size_t bytes);
+  [[nodiscard]] void* data() const { return data_.get(); }
+  [[nodiscard]] std::size_t size() const { return size_; }
+
+ private:
+  struct Free {
+    void operator()(void* data) const;
+  };
+  std::unique_ptr<void, Free> data_;
+  std::size_t size_ = 0;
+};
+
+// Memory of the machine that a card copies from and to by itself. kOutOfMemory.
+class PinnedBuffer {
+ public:
+  static Result<PinnedBuffer> create(std::size_t bytes);
+  [[nodiscard]] std::byte* data() const { return static_cast<std::byte*>(data_.get()); }
+  [[nodiscard]] std::size_t size() const { return size_; }
+
+ private:
+  struct Free {
+    void operator()(void* data) const;
+  };
+  std::unique_ptr<void, Free> data_;
+  std::size_t size_ = 0;
+};
+
+// Queue a copy of `bytes`; both sides must live until the stream has done it. kInternal.
+Status copy_to_device(void* device, const void* host, std::size_t bytes, const Stream& stream);
+Status copy_to_host(void* host, const void* device, std::size_t bytes, const Stream& stream);
+
+}  // namespace image_engine::gpu
