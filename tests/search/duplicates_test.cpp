@@ -1,14 +1,11 @@
 #include "search/duplicates.h"
 
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <fstream>
-#include <memory>
 
 #include "core/file.h"
+#include "tests/search/fixture.h"
 
 namespace image_engine::search {
 namespace {
@@ -44,35 +41,17 @@ std::string hash_json(std::uint64_t phash) {
   return R"({"dhash":"0000000000000000","phash":")" + std::string(hex.data()) + "\"}";
 }
 
-class DuplicatesTest : public testing::Test {
+class DuplicatesTest : public SearchedTest {
  protected:
   void SetUp() override {
-    std::string pattern = testing::TempDir() + "ie_duplicates_XXXXXX";
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-    const std::string path = folder_ + "/catalog.db";
-    auto writer = store::CatalogueWriter::open(path, std::move(*store::WriterLock::acquire(path, "test")));
-    ASSERT_TRUE(writer.has_value()) << writer.error().message;
-    writer_ = std::make_unique<store::CatalogueWriter>(std::move(*writer));
+    SearchedTest::SetUp();
     ASSERT_TRUE(writer_->add_root(folder_, 1).has_value());
-    reader_ = std::make_unique<store::CatalogueReader>(std::move(*store::CatalogueReader::open(path)));
+    open_reader();
     options_.hash_stage = {"hash", "", "1", ""};
     options_.quality_stage = {"quality", "", "1", ""};
   }
-  void TearDown() override {
-    reader_.reset();
-    writer_.reset();
-    std::filesystem::remove_all(folder_);
-  }
 
-  static store::FileObservation seen(const std::string& path, std::int64_t mtime = 1) {
-    store::FileObservation file;
-    file.path = path;
-    file.stamp = {100, mtime};
-    file.format = MediaFormat::kJpeg;
-    file.kind = MediaKind::kPhoto;
-    return file;
-  }
+  static store::FileObservation dated(const std::string& path, std::int64_t mtime) { return seen(path, 100, mtime); }
 
   void plant(const std::string& name, const Planted& photo) { plant(seen(folder_ + "/" + name), photo); }
   void plant(const store::FileObservation& observed, const Planted& photo) {
@@ -82,17 +61,12 @@ class DuplicatesTest : public testing::Test {
     metadata.height = photo.height;
     metadata.model = photo.model;
     if (!photo.taken.empty()) metadata.taken = CaptureTime{photo.taken, {}};
-    const auto file = writer_->upsert_file(observed, 1);
-    ASSERT_TRUE(file.has_value()) << file.error().message;
-    ASSERT_TRUE(writer_->set_file_metadata(file->id, metadata, std::nullopt, "1").has_value());
-    const Hash128 asset = hash128(photo.picture.empty() ? observed.path : photo.picture);
-    const auto content = writer_->set_content(file->id, hash128(observed.path + "whole"), asset);
-    ASSERT_TRUE(content.has_value()) << content.error().message;
+    const auto asset = add_photo(observed, metadata, photo.picture.empty() ? observed.path : photo.picture);
+    ASSERT_OK(asset);
     const std::string hashes = photo.hash_record.empty() ? hash_json(photo.phash) : photo.hash_record;
-    ASSERT_TRUE(writer_->put_record(content->asset, {options_.hash_stage, "cpu", "", hashes, ""}).has_value());
+    ASSERT_TRUE(writer_->put_record(*asset, {options_.hash_stage, "cpu", "", hashes, ""}).has_value());
     if (!photo.quality.empty()) {
-      ASSERT_TRUE(
-          writer_->put_record(content->asset, {options_.quality_stage, "cpu", "", photo.quality, ""}).has_value());
+      ASSERT_TRUE(writer_->put_record(*asset, {options_.quality_stage, "cpu", "", photo.quality, ""}).has_value());
     }
   }
 
@@ -124,9 +98,6 @@ class DuplicatesTest : public testing::Test {
     std::ofstream(folder_ + "/" + name, std::ios::binary) << bytes;
   }
 
-  std::string folder_;
-  std::unique_ptr<store::CatalogueWriter> writer_;
-  std::unique_ptr<store::CatalogueReader> reader_;
   DuplicateOptions options_;
 };
 
@@ -139,9 +110,9 @@ TEST_F(DuplicatesTest, KindsHaveNames) {
 TEST_F(DuplicatesTest, AnEmptyCatalogueHasNone) { EXPECT_THAT(groups(), IsEmpty()); }
 
 TEST_F(DuplicatesTest, ExactFilesHaveTheSamePictureAndTheOldestIsBest) {
-  plant(seen(folder_ + "/a.jpg", 30), {.phash = 1, .picture = "cat"});
-  plant(seen(folder_ + "/b.jpg", 10), {.phash = 1, .picture = "cat"});
-  plant(seen(folder_ + "/c.jpg", 20), {.phash = 1, .picture = "cat"});
+  plant(dated(folder_ + "/a.jpg", 30), {.phash = 1, .picture = "cat"});
+  plant(dated(folder_ + "/b.jpg", 10), {.phash = 1, .picture = "cat"});
+  plant(dated(folder_ + "/c.jpg", 20), {.phash = 1, .picture = "cat"});
   plant("other.jpg", {.phash = ~std::uint64_t{0}});
   const auto found = groups();
   ASSERT_THAT(found, SizeIs(1));
@@ -154,7 +125,7 @@ TEST_F(DuplicatesTest, ExactFilesHaveTheSamePictureAndTheOldestIsBest) {
 }
 
 TEST_F(DuplicatesTest, ASidecarOutweighsAge) {
-  store::FileObservation with = seen(folder_ + "/z.jpg", 99);
+  store::FileObservation with = dated(folder_ + "/z.jpg", 99);
   with.sidecar = store::Sidecar{folder_ + "/z.jpg.xmp", {10, 1}};
   plant("a.jpg", {.picture = "cat"});
   plant(with, {.picture = "cat"});
@@ -171,7 +142,7 @@ TEST_F(DuplicatesTest, VerifyingComparesEveryByte) {
   write("last.jpg", large.substr(1) + "y");
   write("longer.jpg", large + "x");
   for (const char* name : {"a.jpg", "same.jpg", "last.jpg", "longer.jpg", "vanished.jpg"})
-    plant(seen(folder_ + "/" + name, name[0] == 'a' ? 1 : 2), {.picture = "cat"});
+    plant(dated(folder_ + "/" + name, name[0] == 'a' ? 1 : 2), {.picture = "cat"});
   options_.verify = true;
   const auto found = groups();
   ASSERT_THAT(found, SizeIs(1));

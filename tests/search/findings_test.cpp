@@ -1,12 +1,9 @@
 // What detectors, scenes and OCR found, as a person asks for it, in a planted catalogue.
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <fstream>
 
-#include "search/search.h"
+#include "tests/search/fixture.h"
 
 namespace image_engine::search {
 namespace {
@@ -28,16 +25,10 @@ struct Planted {
   bool has_position = false;
 };
 
-class FindingsTest : public testing::Test {
+class FindingsTest : public SearchedTest {
  protected:
   void SetUp() override {
-    std::string pattern = testing::TempDir() + "ie_findings_XXXXXX";
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-    const std::string path = folder_ + "/catalog.db";
-    auto writer = store::CatalogueWriter::open(path, std::move(*store::WriterLock::acquire(path, "test")));
-    ASSERT_TRUE(writer.has_value()) << writer.error().message;
-    writer_ = std::make_unique<store::CatalogueWriter>(std::move(*writer));
+    SearchedTest::SetUp();
     ASSERT_TRUE(writer_->add_root("/p", 1).has_value());
     plant({"three.jpg", {{{"person", 3, 0.91}, {"dog", 1, 0.6}}}, {}, {}, {}, "", "", false});
     plant({"one.jpg", {{{"Person", 1, 0.55}}}, {{"beach", 0.7, {}}}, {}, {}, "France", "FR", true});
@@ -45,7 +36,7 @@ class FindingsTest : public testing::Test {
     plant({"empty.jpg", {{}}, {}, {"NOTAUSGANG", "Gleis 9"}, {}, "", "", true});
     plant({"plane.jpg", {{{"airplane", 1, 0.45}}}, {}, {"EXIT"}, {}, "", "", false});
     plant({"unseen.jpg", {}, {}, {}, {"travel"}, "", "", false});
-    reader_ = std::make_unique<store::CatalogueReader>(std::move(*store::CatalogueReader::open(path)));
+    open_reader();
     std::ofstream(folder_ + "/tags.yaml") << R"(
 tags:
   travel: {objects: [airplane], countries_except: [DE]}
@@ -59,27 +50,17 @@ tags:
     ASSERT_TRUE(rules.has_value()) << rules.error().message;
     rules_ = std::move(*rules);
   }
-  void TearDown() override {
-    reader_.reset();
-    writer_.reset();
-    std::filesystem::remove_all(folder_);
-  }
 
   void plant(const Planted& photo) {
-    store::FileObservation seen;
-    seen.path = "/p/" + photo.name;
-    seen.format = MediaFormat::kJpeg;
-    seen.kind = MediaKind::kPhoto;
-    const auto file = writer_->upsert_file(seen, 1);
-    ASSERT_TRUE(file.has_value());
     Metadata metadata;
     metadata.format = MediaFormat::kJpeg;
     metadata.keywords = photo.keywords;
     if (photo.has_position) metadata.gps = Gps{48.5, 2.25, {}};
     std::optional<store::Place> place;
     if (!photo.country_code.empty()) place = store::Place{"", "", photo.country, photo.country_code};
-    ASSERT_TRUE(writer_->set_file_metadata(file->id, metadata, place, "1").has_value());
-    const auto asset = writer_->set_content(file->id, hash128(photo.name), hash128(photo.name))->asset;
+    const auto added = add_photo(seen("/p/" + photo.name), metadata, photo.name, place);
+    ASSERT_OK(added);
+    const store::AssetId asset = *added;
     if (photo.objects) {
       store::Record record;
       record.key = {"objects", "m", "1", ""};
@@ -94,24 +75,15 @@ tags:
   SearchResults results(std::string_view query) const {
     SearchOptions options;
     options.tag_rules = [&]() -> Result<const TagRules*> { return &rules_; };
-    auto found = search(*reader_, query, options);
-    EXPECT_TRUE(found.has_value()) << query << ": " << found.error().message;
-    return found ? *found : SearchResults();
+    return SearchedTest::results(query, options);
   }
-  std::vector<std::string> names(std::string_view query) const {
-    std::vector<std::string> found;
-    for (const auto& result : results(query).results) found.emplace_back(file_name(result.path));
-    return found;
-  }
+  std::vector<std::string> names(std::string_view query) const { return SearchedTest::names(results(query)); }
   std::vector<Why> why(std::string_view query) const {
     const auto found = results(query).results;
     EXPECT_EQ(found.size(), 1U) << query;
     return found.empty() ? std::vector<Why>() : found.front().why;
   }
 
-  std::string folder_;
-  std::unique_ptr<store::CatalogueWriter> writer_;
-  std::unique_ptr<store::CatalogueReader> reader_;
   TagRules rules_;
 };
 

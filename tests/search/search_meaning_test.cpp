@@ -8,8 +8,7 @@
 #include <sstream>
 
 #include "core/text.h"
-#include "search/search.h"
-#include "tests/store/fixture.h"
+#include "tests/search/fixture.h"
 #include "vision/embedder.h"
 
 namespace image_engine::search {
@@ -32,51 +31,25 @@ double dot(const Vector& a, const Vector& b) {
   return sum;
 }
 
-class MeaningTest : public store::StoreTest {
+class MeaningTest : public SearchedTest {
  protected:
   void SetUp() override {
-    StoreTest::SetUp();
-    auto opened = open_writer();
-    ASSERT_OK(opened);
-    writer_ = std::make_unique<store::CatalogueWriter>(std::move(*opened));
-    ASSERT_OK(writer_->start_run("analyze"));
+    SearchedTest::SetUp();
     ASSERT_OK(writer_->begin());
-  }
-  void TearDown() override {
-    reader_.reset();
-    writer_.reset();
-    StoreTest::TearDown();
   }
 
   store::AssetId add(const std::string& name, const std::vector<std::string>& keywords) {
     Metadata metadata;
     metadata.format = MediaFormat::kJpeg;
     metadata.keywords = keywords;
-    const auto file = writer_->upsert_file(seen("/p/" + name), 1);
-    EXPECT_TRUE(file.has_value() && writer_->set_file_metadata(file->id, metadata, std::nullopt, "1").has_value());
-    const auto content = writer_->set_content(file->id, hash128("file " + name), hash128(name));
-    EXPECT_TRUE(content.has_value());
-    return content->asset;
+    const auto asset = add_photo(seen("/p/" + name), metadata, name);
+    EXPECT_TRUE(asset.has_value()) << asset.error().message;
+    return *asset;
   }
   void finish_writing() {
     ASSERT_OK(writer_->commit());
-    auto reader = store::CatalogueReader::open(path_);
-    ASSERT_OK(reader);
-    reader_ = std::make_unique<store::CatalogueReader>(std::move(*reader));
+    open_reader();
   }
-  SearchResults found(std::string_view query, const SearchOptions& options) const {
-    auto results = search(*reader_, query, options);
-    EXPECT_TRUE(results.has_value()) << query << ": " << results.error().message;
-    return results ? *results : SearchResults();
-  }
-  static std::vector<std::string> names(const SearchResults& results) {
-    std::vector<std::string> names;
-    for (const SearchResult& result : results.results) names.push_back(result.path.substr(3));
-    return names;
-  }
-
-  std::unique_ptr<store::CatalogueWriter> writer_;
-  std::unique_ptr<store::CatalogueReader> reader_;
 };
 
 // Pictures whose vectors have a known cosine to the one text that there is.
@@ -156,31 +129,31 @@ std::size_t count_about(const std::vector<std::string>& names) {
 TEST_F(PicturesTest, FindsWhatPicturesShowAndStopsThere) {
   add_pictures(5'000, 20);
   open_index();
-  const SearchResults results = found("a dog on the beach", options());
+  const SearchResults found = results("a dog on the beach", options());
   EXPECT_THAT(asked_, ElementsAre("a dog on the beach"));
-  EXPECT_GE(count_about(names(results)), 18U);
-  EXPECT_LE(results.results.size() - count_about(names(results)), 2U);
-  EXPECT_EQ(results.total, results.results.size());
-  EXPECT_THAT(results.notes, IsEmpty());
-  for (std::size_t i = 0; i < results.results.size(); ++i) {
-    EXPECT_THAT(results.results[i].why, ElementsAre(Why{"looks like", "a dog on the beach"}));
-    EXPECT_GE(results.results[i].score, Relevance::kLeast);
-    EXPECT_LE(results.results[i].score, i == 0 ? 1 : results.results[i - 1].score);
+  EXPECT_GE(count_about(names(found)), 18U);
+  EXPECT_LE(found.results.size() - count_about(names(found)), 2U);
+  EXPECT_EQ(found.total, found.results.size());
+  EXPECT_THAT(found.notes, IsEmpty());
+  for (std::size_t i = 0; i < found.results.size(); ++i) {
+    EXPECT_THAT(found.results[i].why, ElementsAre(Why{"looks like", "a dog on the beach"}));
+    EXPECT_GE(found.results[i].score, Relevance::kLeast);
+    EXPECT_LE(found.results[i].score, i == 0 ? 1 : found.results[i - 1].score);
   }
 }
 
 TEST_F(PicturesTest, FindsNothingWhereNothingIsMeant) {
   add_pictures(2'000, 0);
   open_index();
-  EXPECT_LE(found("unicorn", options()).total, 1U);
+  EXPECT_LE(results("unicorn", options()).total, 1U);
 }
 
 TEST_F(PicturesTest, FindsAllWhereHalfIsMeant) {
   add_pictures(4'000, 2'000);
   open_index();
-  const auto results = names(found("person", options()));
-  EXPECT_GE(count_about(results), 1'900U);
-  EXPECT_LE(results.size() - count_about(results), 150U);
+  const auto found = names(results("person", options()));
+  EXPECT_GE(count_about(found), 1'900U);
+  EXPECT_LE(found.size() - count_about(found), 150U);
 }
 
 TEST_F(PicturesTest, WordsAndPicturesAreOneList) {
@@ -189,8 +162,8 @@ TEST_F(PicturesTest, WordsAndPicturesAreOneList) {
   add_picture("half", 0.15, {"dog"});
   add_picture("hidden", 0.32, {"winter"});
   open_index();
-  const SearchResults results = found("dog beach -winter", options());
-  const auto list = names(results);
+  const SearchResults found = results("dog beach -winter", options());
+  const auto list = names(found);
   EXPECT_EQ(list.front(), "tagged");
   EXPECT_EQ(list.back(), "half");
   EXPECT_EQ(count_about(list), 3U);
@@ -199,14 +172,14 @@ TEST_F(PicturesTest, WordsAndPicturesAreOneList) {
   SearchOptions page = options();
   page.offset = 1;
   page.limit = 2;
-  EXPECT_THAT(names(found("dog beach -winter", page)), ElementsAre(list[1], list[2]));
+  EXPECT_THAT(names(results("dog beach -winter", page)), ElementsAre(list[1], list[2]));
 }
 
 TEST_F(PicturesTest, QuotedWordsMustBeThereAndSayWhatIsMeant) {
   add_pictures(100, 5);
   add_picture("york", 0.3, {"new york"});
   open_index();
-  EXPECT_THAT(names(found("\"new york\" at nigh*", options())), ElementsAre("york"));
+  EXPECT_THAT(names(results("\"new york\" at nigh*", options())), ElementsAre("york"));
   EXPECT_THAT(asked_, ElementsAre("new york at nigh"));
 }
 
@@ -214,27 +187,27 @@ TEST_F(PicturesTest, TheModelIsAskedOnlyForWordsThatSaySomething) {
   add_pictures(30, 2);
   open_index();
   for (const char* query : {"", "type:jpeg", "-dog", "rating:3 -\"the dog\"", "&", "the", "of the", "\x01\x02"})
-    found(query, options());
+    results(query, options());
   EXPECT_THAT(asked_, IsEmpty());
-  EXPECT_THAT(found("of the", options()).notes, Contains(HasSubstr("words")));
-  EXPECT_THAT(found("type:jpeg", options()).notes, IsEmpty());
-  found("the who", options());
-  found("\"the\"", options());
-  found("犬", options());
+  EXPECT_THAT(results("of the", options()).notes, Contains(HasSubstr("words")));
+  EXPECT_THAT(results("type:jpeg", options()).notes, IsEmpty());
+  results("the who", options());
+  results("\"the\"", options());
+  results("犬", options());
   EXPECT_THAT(asked_, ElementsAre("the who", "the", "犬"));
 }
 
 TEST_F(PicturesTest, LongAndStrangeTextIsCutAndCleaned) {
   add_pictures(30, 2);
   open_index();
-  found(std::string(10'000, 'x'), options());
-  found("\"" + std::string(999, 'x') + "é\"", options());
-  found("dog\x07\x1b[31m\x7f\xff", options());
+  results(std::string(10'000, 'x'), options());
+  results("\"" + std::string(999, 'x') + "é\"", options());
+  results("dog\x07\x1b[31m\x7f\xff", options());
   ASSERT_THAT(asked_, SizeIs(3));
   EXPECT_EQ(asked_[0], std::string(1'000, 'x'));
   EXPECT_EQ(asked_[1], std::string(999, 'x'));
   EXPECT_EQ(asked_[2], "dog  [31m \xEF\xBF\xBD");
-  for (const SearchResult& result : found(std::string(5'000, 'x'), options()).results)
+  for (const SearchResult& result : results(std::string(5'000, 'x'), options()).results)
     EXPECT_LE(result.why.front().text.size(), 110U);
 }
 
@@ -242,9 +215,9 @@ TEST_F(PicturesTest, AModelThatFailsIsANote) {
   add_picture("dog", 0.2, {"dog"});
   open_index();
   const auto expect_note = [&](const SearchOptions& options, const char* note) {
-    const SearchResults results = found("dog", options);
-    EXPECT_THAT(names(results), ElementsAre("dog")) << note;
-    EXPECT_THAT(results.notes, ElementsAre(HasSubstr(note)));
+    const SearchResults found = results("dog", options);
+    EXPECT_THAT(names(found), ElementsAre("dog")) << note;
+    EXPECT_THAT(found.notes, ElementsAre(HasSubstr(note)));
   };
   SearchOptions broken = options();
   broken.pictures = []() -> Result<const PictureMeaning*> { return fail(ErrorCode::kCorrupt, "model is damaged"); };
@@ -256,9 +229,9 @@ TEST_F(PicturesTest, AModelThatFailsIsANote) {
   };
   expect_note(options(), "no vector of numbers");
   meaning_.embed = [](std::string_view) -> Result<Vector> { return Vector{1, 0, 0}; };
-  const SearchResults results = found("dog", options());
-  EXPECT_THAT(names(results), ElementsAre("dog"));
-  EXPECT_THAT(results.notes, SizeIs(1));
+  const SearchResults found = results("dog", options());
+  EXPECT_THAT(names(found), ElementsAre("dog"));
+  EXPECT_THAT(found.notes, SizeIs(1));
 }
 
 TEST_F(PicturesTest, WithoutAModelWordsFind) {
@@ -269,9 +242,9 @@ TEST_F(PicturesTest, WithoutAModelWordsFind) {
   none.pictures = []() -> Result<const PictureMeaning*> { return nullptr; };
   none.tags = []() -> Result<const TagMeaning*> { return nullptr; };
   for (const SearchOptions& options : {none, SearchOptions()}) {
-    const SearchResults results = found("dog", options);
-    EXPECT_THAT(names(results), ElementsAre("dog"));
-    EXPECT_THAT(results.notes, IsEmpty());
+    const SearchResults found = results("dog", options);
+    EXPECT_THAT(names(found), ElementsAre("dog"));
+    EXPECT_THAT(found.notes, IsEmpty());
   }
 }
 
@@ -357,7 +330,7 @@ TEST_F(TagsTest, RelatedTagsAreFoundAndFewOthers) {
   for (const auto& [query, vector] : sentences_.queries) {
     const auto& tags = sentences_.meant[query];
     meant += tags.size();
-    for (const std::string& tag : names(found(query, options()))) ++(tags.contains(tag) ? right : wrong);
+    for (const std::string& tag : names(results(query, options()))) ++(tags.contains(tag) ? right : wrong);
   }
   RecordProperty("right", static_cast<int>(right));
   RecordProperty("wrong", static_cast<int>(wrong));
@@ -370,7 +343,7 @@ TEST_F(TagsTest, WhatNoTagMeansFindsNothing) {
   for (const auto& [tag, vector] : sentences_.meaning.terms) add(tag, {tag});
   finish_writing();
   for (const char* query : {"quantum mechanics", "tax law", "jurisprudence"})
-    EXPECT_THAT(names(found(query, options())), IsEmpty()) << query;
+    EXPECT_THAT(names(results(query, options())), IsEmpty()) << query;
 }
 
 TEST_F(TagsTest, EvidenceNamesTheTagAndWhereItIs) {
@@ -381,11 +354,11 @@ TEST_F(TagsTest, EvidenceNamesTheTagAndWhereItIs) {
   ASSERT_OK(writer_->set_asset_text(object, store::TextField::kObjects, {"dog"}));
   ASSERT_OK(writer_->set_asset_text(scene, store::TextField::kScene, {"dog"}));
   finish_writing();
-  const SearchResults results = found("puppy", options());
-  EXPECT_THAT(names(results), UnorderedElementsAre("keyword", "both", "object", "scene"));
-  EXPECT_EQ(names(results).front(), "both");
+  const SearchResults found = results("puppy", options());
+  EXPECT_THAT(names(found), UnorderedElementsAre("keyword", "both", "object", "scene"));
+  EXPECT_EQ(names(found).front(), "both");
   std::map<std::string, std::vector<Why>> why;
-  for (const SearchResult& result : results.results) why[result.path.substr(3)] = result.why;
+  for (const SearchResult& result : found.results) why[result.path.substr(3)] = result.why;
   EXPECT_THAT(why["keyword"], ElementsAre(Why{"keyword", "dog (like puppy)"}));
   EXPECT_THAT(why["both"], ElementsAre(Why{"keyword", "puppy"}, Why{"keyword", "dog (like puppy)"}));
   EXPECT_THAT(why["object"], ElementsAre(Why{"object", "dog (like puppy)"}));
@@ -398,15 +371,15 @@ TEST_F(TagsTest, ATagThatTheQuerySaysIsNoRelatedTag) {
   finish_writing();
   sentences_.queries["Dog"] = sentences_.meaning.terms.front().second;
   ASSERT_EQ(sentences_.meaning.terms.front().first, "dog");
-  EXPECT_THAT(found("Dog", options()).results.at(0).why, ElementsAre(Why{"keyword", "dog"}));
+  EXPECT_THAT(results("Dog", options()).results.at(0).why, ElementsAre(Why{"keyword", "dog"}));
 }
 
 TEST_F(TagsTest, FiltersHoldForTagsToo) {
   add("here", {"dog", "winter"});
   add("there", {"dog"});
   finish_writing();
-  EXPECT_THAT(names(found("puppy tag:winter", options())), ElementsAre("here"));
-  EXPECT_THAT(names(found("puppy -winter", options())), ElementsAre("there"));
+  EXPECT_THAT(names(results("puppy tag:winter", options())), ElementsAre("here"));
+  EXPECT_THAT(names(results("puppy -winter", options())), ElementsAre("there"));
 }
 
 TEST_F(TagsTest, PicturesThatCannotBeAskedLeaveTheTags) {
@@ -414,11 +387,11 @@ TEST_F(TagsTest, PicturesThatCannotBeAskedLeaveTheTags) {
   finish_writing();
   SearchOptions broken = options();
   broken.pictures = []() -> Result<const PictureMeaning*> { return fail(ErrorCode::kCorrupt, "model is damaged"); };
-  const SearchResults results = found("puppy", broken);
-  EXPECT_THAT(names(results), ElementsAre("dog"));
-  EXPECT_THAT(results.notes, ElementsAre("model is damaged"));
+  const SearchResults found = results("puppy", broken);
+  EXPECT_THAT(names(found), ElementsAre("dog"));
+  EXPECT_THAT(found.notes, ElementsAre("model is damaged"));
   sentences_.meaning.terms.front().second.pop_back();
-  EXPECT_THAT(found("puppy", options()).notes, Contains(HasSubstr("not of one model")));
+  EXPECT_THAT(results("puppy", options()).notes, Contains(HasSubstr("not of one model")));
 }
 
 }  // namespace

@@ -1,11 +1,11 @@
 #include "search/search.h"
 
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <filesystem>
+#include <map>
 #include <random>
+
+#include "tests/search/fixture.h"
 
 namespace image_engine::search {
 namespace {
@@ -57,51 +57,25 @@ std::vector<Photo> library() {
   return photos;
 }
 
-class SearchTest : public testing::Test {
+class SearchTest : public SearchedTest {
  protected:
   void SetUp() override {
-    std::string pattern = testing::TempDir() + "ie_search_XXXXXX";
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-    const std::string path = folder_ + "/catalog.db";
-    auto writer = store::CatalogueWriter::open(path, std::move(*store::WriterLock::acquire(path, "test")));
-    ASSERT_TRUE(writer.has_value()) << writer.error().message;
-    writer_ = std::make_unique<store::CatalogueWriter>(std::move(*writer));
+    SearchedTest::SetUp();
     ASSERT_TRUE(writer_->add_root("/home/ann/pics", 1).has_value());
     for (const Photo& item : library()) add(item);
-    reader_ = std::make_unique<store::CatalogueReader>(std::move(*store::CatalogueReader::open(path)));
-  }
-  void TearDown() override {
-    reader_.reset();
-    writer_.reset();
-    std::filesystem::remove_all(folder_);
+    open_reader();
   }
 
   void add(const Photo& item) {
-    store::FileObservation seen;
-    seen.path = "/home/ann/pics/album/" + item.name;
-    seen.format = MediaFormat::kJpeg;
-    seen.kind = MediaKind::kPhoto;
-    const auto file = writer_->upsert_file(seen, 1);
-    ASSERT_TRUE(file.has_value());
-    ASSERT_TRUE(writer_->set_file_metadata(file->id, item.metadata, item.place, "1").has_value());
-    asset_of_[item.name] = writer_->set_content(file->id, hash128(item.name), hash128(item.name))->asset;
+    const auto asset = add_photo(seen("/home/ann/pics/album/" + item.name), item.metadata, item.name, item.place);
+    ASSERT_OK(asset);
+    asset_of_[item.name] = *asset;
   }
 
-  SearchResults results(std::string_view query, const SearchOptions& options = {}) const {
-    auto found = search(*reader_, query, options);
-    EXPECT_TRUE(found.has_value()) << query << ": " << found.error().message;
-    return found ? *found : SearchResults();
-  }
   std::vector<std::string> names(std::string_view query, const SearchOptions& options = {}) const {
-    std::vector<std::string> found;
-    for (const auto& result : results(query, options).results) found.emplace_back(file_name(result.path));
-    return found;
+    return SearchedTest::names(results(query, options));
   }
 
-  std::string folder_;
-  std::unique_ptr<store::CatalogueWriter> writer_;
-  std::unique_ptr<store::CatalogueReader> reader_;
   std::map<std::string, store::AssetId> asset_of_;
 };
 
