@@ -1,0 +1,324 @@
+// Sessions on a card: inputs and outputs have places there, and the same shapes use the same places again.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <cstring>
+#include <mutex>
+
+#include "gpu/cuda.h"
+#include "infer/onnx_runtime.h"
+
+namespace image_engine::infer {
+namespace {
+
+// Sets of shapes that a lane keeps places for. Where inputs have free dimensions, the one used longest ago goes.
+constexpr std::size_t kKeptRuns = 4;
+
+// A tensor on the card, and where the machine reads or writes it.
+struct Place {
+  std::string name;
+  ElementType type = ElementType::kFloat32;
+  std::vector<std::int64_t> shape;
+  gpu::DeviceBuffer device;
+  gpu::PinnedBuffer host;
+  Ort::Value value{nullptr};
+};
+
+std::size_t bytes_of(const Place& place) {
+  return Tensor{place.type, place.shape, {}}.count() * element_size(place.type);
+}
+
+Result<Place> make_place(std::string name, ElementType type, std::vector<std::int64_t> shape, int device) {
+  Place place{std::move(name), type, std::move(shape), {}, {}, Ort::Value{nullptr}};
+  const std::size_t bytes = bytes_of(place);
+  IE_TRY(place.device, gpu::DeviceBuffer::create(device, bytes));
+  IE_TRY(place.host, gpu::PinnedBuffer::create(bytes));
+  const Ort::MemoryInfo memory("Cuda", OrtDeviceAllocator, device, OrtMemTypeDefault);
+  place.value = Ort::Value::CreateTensor(memory, place.device.data(), bytes, place.shape.data(), place.shape.size(),
+                                         row_of(type).theirs);
+  return place;
+}
+
+// Runs of one set of shapes. For one thread at a time.
+class BoundRun {
+ public:
+  // `graph`: the number that its recorded work has in the session, 0: it is not recorded.
+  BoundRun(Ort::Session& session, const gpu::Stream& stream, int graph)
+      : session_(session), stream_(stream), binding_(session), graph_(graph) {
+    options_.AddConfigEntry("disable_synchronize_execution_providers", "1");  // this class waits
+  }
+
+  // Runs once to learn the outputs' shapes; throws Ort::Exception.
+  Status prepare(std::span<const Tensor> inputs, std::span<const TensorInfo> wanted,
+                 std::span<const char* const> outputs, std::int64_t rows) {
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      std::vector<std::int64_t> shape = inputs[i].shape;
+      if (rows > 0) shape[0] = rows;
+      IE_TRY(Place place, make_place(wanted[i].name, inputs[i].type, std::move(shape), stream_.device()));
+      inputs_.push_back(std::move(place));
+    }
+    IE_CHECK(upload(inputs, 0, rows_of(inputs)));
+    const Ort::MemoryInfo memory("Cuda", OrtDeviceAllocator, stream_.device(), OrtMemTypeDefault);
+    for (const Place& place : inputs_) binding_.BindInput(place.name.c_str(), place.value);
+    for (const char* name : outputs) binding_.BindOutput(name, memory);
+    if (graph_ > 0) options_.AddConfigEntry("gpu_graph_id", "-1");  // a run that is not recorded
+    session_.Run(options_, binding_);
+    IE_CHECK(stream_.wait());
+    const std::vector<Ort::Value> made = binding_.GetOutputValues();
+    for (std::size_t i = 0; i < made.size(); ++i) {
+      const auto info = made[i].GetTensorTypeAndShapeInfo();
+      IE_TRY(TensorInfo known, tensor_info("output", outputs[i], made[i].GetTypeInfo()));
+      IE_TRY(Place place, make_place(outputs[i], known.type, info.GetShape(), stream_.device()));
+      outputs_.push_back(std::move(place));
+    }
+    binding_.ClearBoundOutputs();
+    for (const Place& place : outputs_) binding_.BindOutput(place.name.c_str(), place.value);
+    if (graph_ > 0) options_.AddConfigEntry("gpu_graph_id", std::to_string(graph_).c_str());
+    return {};
+  }
+
+  [[nodiscard]] bool fits(std::span<const Tensor> inputs, std::int64_t rows,
+                          std::span<const char* const> outputs) const {
+    const auto same = [&](const Place& place, const Tensor& tensor) {
+      std::vector<std::int64_t> shape = tensor.shape;
+      if (rows > 0) shape[0] = rows;
+      return place.shape == shape;
+    };
+    return std::ranges::equal(inputs_, inputs, same) &&
+           std::ranges::equal(outputs_, outputs, [](const Place& p, const char* name) { return p.name == name; });
+  }
+
+  // Rows [first, first + count) of the inputs; what is left of a place is zeros.
+  Status upload(std::span<const Tensor> inputs, std::size_t first, std::size_t count) {
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      Place& place = inputs_[i];
+      const std::size_t rows = std::max<std::size_t>(rows_of(inputs), 1), row = inputs[i].data.size() / rows;
+      const std::size_t used = std::min(count * row, place.host.size());
+      if (used > 0) std::memcpy(place.host.data(), inputs[i].data.data() + first * row, used);
+      std::memset(place.host.data() + used, 0, place.host.size() - used);
+      IE_CHECK(gpu::copy_to_device(place.device.data(), place.host.data(), place.host.size(), stream_));
+    }
+    return {};
+  }
+
+  // Throws Ort::Exception.
+  void compute() { session_.Run(options_, binding_); }
+  [[nodiscard]] Status wait() const { return stream_.wait(); }
+
+  // Copies the outputs' first `count` of `rows` rows behind those in `results`; all of them when rows is 0.
+  Status download(std::vector<Tensor>& results, std::size_t count, std::size_t rows) {
+    for (Place& place : outputs_)
+      IE_CHECK(gpu::copy_to_host(place.host.data(), place.device.data(), place.host.size(), stream_));
+    IE_CHECK(stream_.wait());
+    results.resize(outputs_.size());
+    for (std::size_t i = 0; i < outputs_.size(); ++i) {
+      std::vector<std::int64_t> shape = outputs_[i].shape;
+      if (rows > 0) {
+        if (shape.empty() || shape[0] != static_cast<std::int64_t>(rows))
+          return fail(ErrorCode::kUnsupported,
+                      fmt::format("its output {} is not one row for each picture", printable(outputs_[i].name)));
+        shape[0] = static_cast<std::int64_t>(count);
+      }
+      append(results[i], tensor_of(outputs_[i].type, std::move(shape), outputs_[i].host.data()));
+    }
+    return {};
+  }
+
+ private:
+  static std::size_t rows_of(std::span<const Tensor> inputs) {
+    return inputs.empty() || inputs[0].shape.empty() ? 1 : static_cast<std::size_t>(inputs[0].shape[0]);
+  }
+
+  static void append(Tensor& all, Tensor more) {
+    if (all.shape.empty() && all.data.empty()) {
+      all = std::move(more);
+      return;
+    }
+    all.shape[0] += more.shape[0];
+    all.data.insert(all.data.end(), more.data.begin(), more.data.end());
+  }
+
+  Ort::Session& session_;
+  const gpu::Stream& stream_;
+  Ort::IoBinding binding_;
+  Ort::RunOptions options_;
+  int graph_;
+  std::vector<Place> inputs_, outputs_;
+};
+
+// A copy of the model with a queue of its own.
+struct Lane {
+  gpu::Stream stream;
+  Ort::Session session{nullptr};
+  std::vector<std::unique_ptr<BoundRun>> runs;  // the last used last
+  int graphs = 0;                               // recorded so far
+};
+
+// Lanes that no thread uses.
+class FreeLanes {
+ public:
+  void put(Lane* lane) {
+    {
+      const std::lock_guard lock(mutex_);
+      free_.push_back(lane);
+    }
+    changed_.notify_one();
+  }
+  Lane* take() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return !free_.empty(); });
+    Lane* lane = free_.back();
+    free_.pop_back();
+    return lane;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Lane*> free_;
+};
+
+struct GiveBack {
+  FreeLanes* lanes = nullptr;
+  void operator()(Lane* lane) const { lanes->put(lane); }
+};
+using HeldLane = std::unique_ptr<Lane, GiveBack>;
+
+class DeviceResidentRun final : public ResidentRun {
+ public:
+  DeviceResidentRun(HeldLane lane, BoundRun& run) : lane_(std::move(lane)), run_(run) {}
+  Status compute() override { return compute(1); }
+  Status compute(int times) override {
+    return guarded(run_purpose(), [&]() -> Status {
+      for (int i = 0; i < times; ++i) run_.compute();
+      return run_.wait();
+    });
+  }
+
+ private:
+  HeldLane lane_;
+  BoundRun& run_;
+};
+
+class DeviceSession final : public Session {
+ public:
+  static Result<std::unique_ptr<Session>> create(const std::string& file, const SessionOptions& options) {
+    auto session = std::make_unique<DeviceSession>();
+    session->options_ = options;
+    for (int i = 0; i < std::max(options.lanes, 1); ++i) {
+      auto lane = std::make_unique<Lane>();
+      IE_TRY(lane->stream, gpu::Stream::create(options.device));
+      lane->session = Ort::Session(runtime()->env, file.c_str(), session_options(options, lane->stream.handle()));
+      session->lanes_.push_back(std::move(lane));
+    }
+    IE_TRY(session->signature_, Signature::of(session->lanes_.front()->session));
+    session->fix_rows();
+    session->find_placement();
+    for (const auto& lane : session->lanes_) session->free_.put(lane.get());
+    return session;
+  }
+
+  [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return signature_.inputs; }
+  [[nodiscard]] const std::vector<TensorInfo>& outputs() const override { return signature_.outputs; }
+  [[nodiscard]] Placement placement() const override { return placement_; }
+  [[nodiscard]] std::optional<std::string> metadata(const std::string& key) const override {
+    return metadata_of(lanes_.front()->session, key);
+  }
+
+  [[nodiscard]] Result<std::vector<Tensor>> run(std::span<const Tensor> inputs,
+                                                std::span<const std::string> outputs) const override {
+    const std::size_t fixed = rows_;
+    IE_CHECK(signature_.check(inputs));
+    IE_TRY(const std::vector<const char*> wanted, signature_.output_names(outputs));
+    return guarded(run_purpose(), [&]() -> Result<std::vector<Tensor>> {
+      const HeldLane lane = hold_lane();
+      IE_TRY(BoundRun * bound, bound_run(*lane, inputs, wanted));
+      std::vector<Tensor> results;
+      if (fixed == 0) {
+        IE_CHECK(bound->upload(inputs, 0, static_cast<std::size_t>(first_side(inputs))));
+        bound->compute();
+        IE_CHECK(bound->download(results, 0, 0));
+        return results;
+      }
+      const auto rows = static_cast<std::size_t>(first_side(inputs));
+      for (std::size_t first = 0; first < rows; first += fixed) {
+        const std::size_t count = std::min(fixed, rows - first);
+        IE_CHECK(bound->upload(inputs, first, count));
+        bound->compute();
+        IE_CHECK(bound->download(results, count, count == fixed && rows == fixed ? 0 : fixed));
+      }
+      return results;
+    });
+  }
+
+  [[nodiscard]] Result<std::unique_ptr<ResidentRun>> resident(std::span<const Tensor> inputs) const override {
+    IE_CHECK(signature_.check(inputs));
+    IE_TRY(const std::vector<const char*> wanted, signature_.output_names({}));
+    return guarded(run_purpose(), [&]() -> Result<std::unique_ptr<ResidentRun>> {
+      HeldLane lane = hold_lane();
+      IE_TRY(BoundRun * bound, bound_run(*lane, inputs, wanted));
+      IE_CHECK(bound->upload(inputs, 0, static_cast<std::size_t>(first_side(inputs))));
+      return std::make_unique<DeviceResidentRun>(std::move(lane), *bound);
+    });
+  }
+
+ private:
+  static std::int64_t first_side(std::span<const Tensor> inputs) {
+    return inputs.empty() || inputs[0].shape.empty() ? 1 : inputs[0].shape[0];
+  }
+
+  // Where every input must have the same number of rows, more than one, this class fills up and cuts: from outside, any
+  // number will do.
+  void fix_rows() {
+    const auto rows_of = [](const TensorInfo& info) { return info.shape.empty() ? 0 : info.shape[0]; };
+    const std::int64_t rows = signature_.inputs.empty() ? 0 : rows_of(signature_.inputs.front());
+    const auto same = [&](const TensorInfo& info) { return rows_of(info) == rows; };
+    if (rows <= 1 || !std::ranges::all_of(signature_.inputs, same)) return;
+    rows_ = static_cast<std::size_t>(rows);
+    for (auto* infos : {&signature_.inputs, &signature_.outputs})
+      for (TensorInfo& info : *infos)
+        if (rows_of(info) == rows) info.shape[0] = -1;
+  }
+
+  [[nodiscard]] HeldLane hold_lane() const { return HeldLane(free_.take(), GiveBack{&free_}); }
+
+  // Throws Ort::Exception.
+  [[nodiscard]] Result<BoundRun*> bound_run(Lane& lane, std::span<const Tensor> inputs,
+                                            std::span<const char* const> outputs) const {
+    const auto rows = static_cast<std::int64_t>(rows_);
+    const auto known =
+        std::ranges::find_if(lane.runs, [&](const auto& run) { return run->fits(inputs, rows, outputs); });
+    if (known != lane.runs.end()) {
+      std::rotate(known, known + 1, lane.runs.end());
+      return lane.runs.back().get();
+    }
+    if (lane.runs.size() == kKeptRuns) lane.runs.erase(lane.runs.begin());
+    auto run = std::make_unique<BoundRun>(lane.session, lane.stream, options_.cuda_graph ? ++lane.graphs : 0);
+    IE_CHECK(run->prepare(inputs, signature_.inputs, outputs, rows));
+    lane.runs.push_back(std::move(run));
+    return lane.runs.back().get();
+  }
+
+  void find_placement() {
+    placement_.device = fmt::format("cuda:{}", options_.device);
+    placement_.provider = provider_name(options_.provider);
+    for (const auto& part : lanes_.front()->session.GetEpGraphAssignmentInfo())
+      placement_.nodes[provider_name(part.GetEpName())] += part.GetNodes().size();
+  }
+
+  SessionOptions options_;
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  mutable FreeLanes free_;
+  Signature signature_;
+  std::size_t rows_ = 0;  // of every run; 0: as many as it likes
+  Placement placement_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Session>> create_device_session(const std::string& file, const SessionOptions& options) {
+  return DeviceSession::create(file, options);
+}
+
+}  // namespace image_engine::infer

@@ -1,0 +1,60 @@
+#include <algorithm>
+#include <unordered_map>
+
+#include "infer/onnx_runtime.h"
+
+namespace image_engine::infer {
+namespace {
+
+const char* flag(bool value) { return value ? "1" : "0"; }
+
+// The names are those of ONNX Runtime's documentation of its CUDA provider.
+void append_cuda(Ort::SessionOptions& theirs, const SessionOptions& options, void* stream) {
+  Ort::CUDAProviderOptions cuda;
+  cuda.Update({{"device_id", std::to_string(options.device)},
+               {"arena_extend_strategy", "kSameAsRequested"},  // else a power of two: twice the memory at worst
+               {"cudnn_conv_algo_search", options.search_convolutions ? "EXHAUSTIVE" : "HEURISTIC"},
+               {"cudnn_conv_use_max_workspace", "1"},
+               {"do_copy_in_default_stream", "1"},
+               {"use_tf32", flag(options.tf32)},
+               {"prefer_nhwc", flag(options.nhwc)},
+               {"enable_cuda_graph", flag(options.cuda_graph)}});
+  if (stream != nullptr) cuda.UpdateWithValue("user_compute_stream", stream);
+  theirs.AppendExecutionProvider_CUDA_V2(*cuda);
+}
+
+void append_nothing(Ort::SessionOptions&, const SessionOptions&, void*) {}
+
+struct ProviderRow {
+  Provider provider;
+  void (*append)(Ort::SessionOptions&, const SessionOptions&, void* stream);
+};
+constexpr ProviderRow kAppenders[] = {{Provider::kCuda, append_cuda}, {Provider::kCpu, append_nothing}};
+
+}  // namespace
+
+Ort::SessionOptions session_options(const SessionOptions& options, void* stream) {
+  Ort::SessionOptions theirs;
+  theirs.SetIntraOpNumThreads(std::max(options.threads, 1));
+  theirs.SetInterOpNumThreads(1);
+  theirs.SetExecutionMode(ORT_SEQUENTIAL);
+  theirs.SetGraphOptimizationLevel(ORT_ENABLE_ALL);
+  theirs.EnableMemPattern();
+  theirs.EnableCpuMemArena();
+  theirs.AddConfigEntry("session.load_model_format", "ONNX");  // else a file's first bytes choose another parser
+  theirs.AddConfigEntry("session.intra_op.allow_spinning", "0");
+  theirs.AddConfigEntry("session.inter_op.allow_spinning", "0");
+  theirs.AddConfigEntry("session.set_denormal_as_zero", "1");
+  for (const auto& [name, size] : options.fixed_dimensions)
+    Ort::ThrowOnError(Ort::GetApi().AddFreeDimensionOverrideByName(theirs, name.c_str(), size));
+  if (options.provider != Provider::kCpu) {
+    theirs.AddConfigEntry("session.record_ep_graph_assignment_info", "1");
+    theirs.AddConfigEntry("session.use_device_allocator_for_initializers",
+                          "1");  // weights are not the arena's to round up
+  }
+  const auto row = std::ranges::find(kAppenders, options.provider, &ProviderRow::provider);
+  if (row != std::end(kAppenders)) row->append(theirs, options, stream);
+  return theirs;
+}
+
+}  // namespace image_engine::infer

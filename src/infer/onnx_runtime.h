@@ -1,0 +1,120 @@
+// ONNX Runtime's own types, for the files of this folder that adapt it and for nobody else.
+#pragma once
+
+#define ORT_API_MANUAL_INIT
+#include <onnxruntime_cxx_api.h>
+#undef ORT_API_MANUAL_INIT
+#ifdef __SSE2__
+#include <immintrin.h>
+#endif
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <new>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/text.h"
+#include "infer/session.h"
+
+namespace image_engine::infer {
+
+struct TypeRow {
+  ONNXTensorElementDataType theirs;
+  ElementType ours;
+  std::string_view name;
+};
+const TypeRow& row_of(ElementType type);
+
+// "float32 [1, 3, ?, 416]"
+std::string described(ElementType type, std::span<const std::int64_t> shape);
+
+// Numbers under 1e-38 slow some models down a hundredfold. For the current thread, while this lives; the runtime's own
+// threads are told by an option.
+class DenormalsAreZero {
+ public:
+  DenormalsAreZero(const DenormalsAreZero&) = delete;
+  DenormalsAreZero& operator=(const DenormalsAreZero&) = delete;
+#ifdef __SSE2__
+  DenormalsAreZero() : before_(_mm_getcsr()) { _mm_setcsr(before_ | 0x8040U); }  // flush to zero, denormals are zero
+  ~DenormalsAreZero() { _mm_setcsr(before_); }
+
+ private:
+  unsigned before_;
+#else
+  DenormalsAreZero() {}
+  ~DenormalsAreZero() {}
+#endif
+};
+
+struct CodeRow {
+  OrtErrorCode theirs;
+  ErrorCode ours;
+};
+
+// What a call of the runtime was for, and how its errors are read.
+struct Purpose {
+  std::string what;
+  std::span<const CodeRow> codes;
+  ErrorCode otherwise;
+};
+Error error_of(const Ort::Exception& thrown, const Purpose& purpose);
+
+// body(), with what the runtime throws as an error.
+template <typename Body>
+auto guarded(const Purpose& purpose, Body&& body) -> decltype(body()) {
+  const DenormalsAreZero guard;
+  try {
+    return body();
+  } catch (const Ort::Exception& thrown) {
+    return fail(error_of(thrown, purpose));
+  } catch (const std::bad_alloc&) {
+    return fail(ErrorCode::kOutOfMemory, purpose.what + ": no memory is left");
+  } catch (const std::exception& thrown) {
+    return fail(ErrorCode::kInternal, fmt::format("{}: {}", purpose.what, printable(thrown.what())));
+  }
+}
+
+struct Runtime {
+  Ort::Env env;
+  std::string version;
+};
+// One for the process; never destroyed, as sessions may outlive anything that would do it.
+const Result<Runtime>& runtime();
+
+// `role` is "input" or "output". kUnsupported: no tensor, or of a type that nothing here reads.
+Result<TensorInfo> tensor_info(const char* role, std::string name, const Ort::TypeInfo& type);
+
+// What a model takes and gives.
+struct Signature {
+  std::vector<TensorInfo> inputs, outputs;  // as the file has them, but for halves, which come out as floats
+  static Result<Signature> of(const Ort::Session& session);  // throws Ort::Exception
+  [[nodiscard]] Status check(std::span<const Tensor> given) const;
+  // All of them when none is named.
+  [[nodiscard]] Result<std::vector<const char*>> output_names(std::span<const std::string> wanted) const;
+};
+
+// What the file says under a key of its own.
+std::optional<std::string> metadata_of(const Ort::Session& session, const std::string& key);
+
+// How the errors of a run are read.
+const Purpose& run_purpose();
+
+// A session on a card. Throws Ort::Exception.
+Result<std::unique_ptr<Session>> create_device_session(const std::string& file, const SessionOptions& options);
+
+// What a session is made with. Throws Ort::Exception. `stream` is a cudaStream_t that a card's work is queued in; null:
+// the provider's own.
+Ort::SessionOptions session_options(const SessionOptions& options, void* stream);
+
+// The same bytes; the runtime does not write to inputs.
+Ort::Value borrowed(const Tensor& tensor);
+
+// The values of a tensor in the machine's memory; halves become floats. `shape` may be of fewer rows than the data.
+Tensor tensor_of(ElementType type, std::vector<std::int64_t> shape, const std::byte* bytes);
+
+}  // namespace image_engine::infer

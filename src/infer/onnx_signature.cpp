@@ -1,0 +1,93 @@
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "infer/onnx_runtime.h"
+
+namespace image_engine::infer {
+namespace {
+
+// nullopt: a negative side, or more bytes than can be counted.
+std::optional<std::size_t> bytes_needed(const Tensor& tensor) {
+  std::size_t bytes = element_size(tensor.type);
+  for (const std::int64_t side : tensor.shape)
+    if (side < 0 || __builtin_mul_overflow(bytes, static_cast<std::size_t>(side), &bytes)) return std::nullopt;
+  return bytes;
+}
+
+Status check_input(const TensorInfo& wanted, const Tensor& given) {
+  const auto fits = [](std::int64_t want, std::int64_t have) { return want < 0 || want == have; };
+  if (given.type != wanted.type || !std::ranges::equal(wanted.shape, given.shape, fits))
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("the model's input {} is {} and was given {}", printable(wanted.name),
+                            described(wanted.type, wanted.shape), described(given.type, given.shape)));
+  if (bytes_needed(given) != given.data.size())
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("the model's input {} was given {} with {} bytes", printable(wanted.name),
+                            described(given.type, given.shape), given.data.size()));
+  return {};
+}
+
+}  // namespace
+
+Result<Signature> Signature::of(const Ort::Session& session) {
+  Signature signature;
+  Ort::AllocatorWithDefaultOptions allocator;
+  for (std::size_t i = 0; i < session.GetInputCount(); ++i) {
+    IE_TRY(TensorInfo info,
+           tensor_info("input", session.GetInputNameAllocated(i, allocator).get(), session.GetInputTypeInfo(i)));
+    signature.inputs.push_back(std::move(info));
+  }
+  for (std::size_t i = 0; i < session.GetOutputCount(); ++i) {
+    IE_TRY(TensorInfo info,
+           tensor_info("output", session.GetOutputNameAllocated(i, allocator).get(), session.GetOutputTypeInfo(i)));
+    if (info.type == ElementType::kFloat16) info.type = ElementType::kFloat32;
+    signature.outputs.push_back(std::move(info));
+  }
+  return signature;
+}
+
+Status Signature::check(std::span<const Tensor> given) const {
+  if (given.size() != inputs.size())
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("the model has {} inputs and was given {}", inputs.size(), given.size()));
+  for (std::size_t i = 0; i < inputs.size(); ++i) IE_CHECK(check_input(inputs[i], given[i]));
+  return {};
+}
+
+Result<std::vector<const char*>> Signature::output_names(std::span<const std::string> wanted) const {
+  std::vector<const char*> names;
+  for (const std::string& name : wanted) {
+    if (std::ranges::find(outputs, name, &TensorInfo::name) == outputs.end()) {
+      std::vector<std::string_view> known;
+      for (const TensorInfo& info : outputs) known.push_back(info.name);
+      return fail(ErrorCode::kInvalidArgument, fmt::format("the model has no output {}, it has {}", printable(name),
+                                                           printable(fmt::format("{}", fmt::join(known, ", ")))));
+    }
+    names.push_back(name.c_str());
+  }
+  if (wanted.empty())
+    for (const TensorInfo& info : outputs) names.push_back(info.name.c_str());
+  return names;
+}
+
+std::optional<std::string> metadata_of(const Ort::Session& session, const std::string& key) {
+  constexpr std::size_t kLargest = std::size_t{16} << 20;
+  try {
+    Ort::AllocatorWithDefaultOptions allocator;
+    const auto text = session.GetModelMetadata().LookupCustomMetadataMapAllocated(key.c_str(), allocator);
+    if (text == nullptr) return std::nullopt;
+    return std::string(text.get(), ::strnlen(text.get(), kLargest));
+  } catch (const Ort::Exception&) {
+    return std::nullopt;
+  }
+}
+
+const Purpose& run_purpose() {
+  static constexpr CodeRow kCodes[] = {{ORT_INVALID_ARGUMENT, ErrorCode::kInvalidArgument}};
+  static const Purpose kPurpose{"the model failed", kCodes, ErrorCode::kInternal};
+  return kPurpose;
+}
+
+}  // namespace image_engine::infer

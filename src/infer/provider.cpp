@@ -1,0 +1,118 @@
+#include "infer/provider.h"
+
+#include <dlfcn.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "core/file.h"
+#include "core/text.h"
+#include "gpu/cuda.h"
+#include "infer/onnx_runtime.h"
+
+namespace image_engine::infer {
+namespace {
+
+// TensorRT for RTX takes Ampere's consumer cards and later (its support matrix), not Volta, Turing, A100 or Hopper.
+bool takes_rtx(const gpu::CudaDevice& device) {
+  const int capability = device.major * 10 + device.minor;
+  return capability == 86 || capability == 89 || capability >= 120;
+}
+
+Status check_library(const char* name, std::string_view advice) {
+  if (::dlopen(name, RTLD_NOW | RTLD_GLOBAL) != nullptr) return {};
+  return fail(ErrorCode::kNotFound, fmt::format("{} not found: {}", name, advice));
+}
+
+Status check_built_in(Provider provider) {
+  if (!runtime()) return fail(runtime().error());
+  const std::vector<std::string> built_in = Ort::GetAvailableProviders();
+  if (std::ranges::find(built_in, provider_runtime_name(provider)) != built_in.end()) return {};
+  return fail(ErrorCode::kUnsupported,
+              fmt::format("this ONNX Runtime is for processors: `make setup GPU=1` brings one with {}, or set "
+                          "IMAGE_ENGINE_ONNXRUNTIME to the libonnxruntime.so of the Python package onnxruntime-gpu",
+                          provider_name(provider)));
+}
+
+Status check_cuda() {
+  IE_TRY([[maybe_unused]] const auto devices, gpu::cuda_devices());
+  IE_CHECK(check_built_in(Provider::kCuda));
+  return gpu::load_cuda_libraries();
+}
+
+Status check_tensorrt() {
+  IE_CHECK(check_cuda());
+  IE_CHECK(check_built_in(Provider::kTensorRt));
+  constexpr std::string_view kAdvice =
+      "install NVIDIA's TensorRT 10 for CUDA 13 and make it known to the loader (docs/tensorrt.md)";
+  IE_CHECK(check_library("libnvinfer.so.10", kAdvice));
+  return check_library("libnvonnxparser.so.10", kAdvice);
+}
+
+Status check_tensorrt_rtx() {
+  IE_CHECK(check_cuda());
+  IE_TRY(const auto devices, gpu::cuda_devices());
+  if (std::ranges::none_of(devices, takes_rtx))
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("it takes RTX 30, 40 and 50 cards, and here is {}", devices.front().name));
+  return fail(ErrorCode::kNotFound, "its plugin is not installed: `make setup GPU=1` brings it");
+}
+
+Status check_cpu() {
+  if (!runtime()) return fail(runtime().error());
+  return {};
+}
+
+struct ProviderRow {
+  Provider provider;
+  std::string_view name, theirs;
+  Status (*check)();
+};
+constexpr ProviderRow kRows[] = {
+    {Provider::kTensorRt, "TensorRT", "TensorrtExecutionProvider", check_tensorrt},
+    {Provider::kTensorRtRtx, "TensorRT for RTX", "NvTensorRTRTXExecutionProvider", check_tensorrt_rtx},
+    {Provider::kCuda, "CUDA", "CUDAExecutionProvider", check_cuda},
+    {Provider::kCpu, "CPU", "CPUExecutionProvider", check_cpu}};
+
+const ProviderRow& row_of(Provider provider) { return *std::ranges::find(kRows, provider, &ProviderRow::provider); }
+
+std::string usable_detail(Provider provider) {
+  if (provider == Provider::kCpu) return fmt::format("ONNX Runtime {}", printable(runtime()->version));
+  const auto devices = gpu::cuda_devices();
+  std::string text;
+  for (const gpu::CudaDevice& device : *devices)
+    text += fmt::format("{}{} ({}, compute capability {}.{})", text.empty() ? "" : ", ", device.name,
+                        human_bytes(device.memory_bytes), device.major, device.minor);
+  return text;
+}
+
+}  // namespace
+
+std::string_view provider_name(Provider provider) { return row_of(provider).name; }
+std::string_view provider_runtime_name(Provider provider) { return row_of(provider).theirs; }
+
+std::string provider_name(std::string_view runtime_name) {
+  const auto row = std::ranges::find(kRows, runtime_name, &ProviderRow::theirs);
+  return std::string(row == std::end(kRows) ? runtime_name : row->name);
+}
+
+Status check_provider(Provider provider) {
+  static const auto kStates = [] {
+    std::array<Status, std::size(kRows)> states;
+    std::ranges::transform(kRows, states.begin(), [](const ProviderRow& row) { return row.check(); });
+    return states;
+  }();
+  return kStates[static_cast<std::size_t>(&row_of(provider) - kRows)];
+}
+
+std::vector<ProviderState> provider_states() {
+  std::vector<ProviderState> states;
+  for (const Provider provider : kProviders) {
+    const Status state = check_provider(provider);
+    states.push_back({provider, state.has_value(), state ? usable_detail(provider) : state.error().message});
+  }
+  return states;
+}
+
+}  // namespace image_engine::infer
