@@ -16,6 +16,7 @@
 
 #include "core/file.h"
 #include "core/text.h"
+#include "models/spec_check.h"
 
 namespace image_engine::models {
 namespace {
@@ -312,55 +313,6 @@ Status read_labels(const At& at, std::vector<std::string>& labels) {
   return {};
 }
 
-// What no single key can tell.
-Status check(const At& at, const Spec& spec) {
-  // What is fetched may be among what a conversion gives: it is handed on then, as vocabularies are.
-  for (const std::vector<FileSpec>* list : {&spec.files, &spec.conversion.outputs}) {
-    std::set<std::string_view> names;
-    for (const FileSpec& file : *list)
-      if (!names.insert(file.name).second) return fault(at, fmt::format("has two files {}", printable(file.name)));
-  }
-  std::vector<const std::vector<Variant>*> lists{&spec.variants, &spec.text.variants};
-  for (const auto& [name, part] : spec.parts) lists.push_back(&part.variants);
-  for (const std::vector<Variant>* list : lists) {
-    std::set<std::string_view> precisions;
-    for (const Variant& variant : *list)
-      if (!precisions.insert(variant.precision).second)
-        return fault(at, fmt::format("has two variants {}", printable(variant.precision)));
-  }
-  return {};
-}
-
-Status check_complete(const At& at, const Spec& spec) {
-  const std::pair<std::string_view, bool> needed[] = {{"task", !spec.task.empty()},
-                                                      {"version", !spec.version.empty()},
-                                                      {"licence.name", !spec.licence.name.empty()},
-                                                      {"files", !spec.files.empty()},
-                                                      {"variants`, `file` or `parts", !spec.variants.empty()}};
-  for (const auto& [key, is_there] : needed)
-    if (!is_there) return fault(at, fmt::format("lacks `{}`", key));
-  for (const FileSpec& file : spec.files) {
-    if (file.sources.empty()) return fault(at, fmt::format("has no source for {}", printable(file.name)));
-    const bool known_elsewhere = std::ranges::all_of(file.sources, [](const Source& source) {
-      return source.kind == SourceKind::kHuggingFace || source.kind == SourceKind::kFile;
-    });
-    if (file.sha256.empty() && !known_elsewhere)
-      return fault(at,
-                   fmt::format("lacks the sha256 of {}; only hf: and file: sources do without", printable(file.name)));
-  }
-  const auto check_installed = [&](std::string_view what, const std::string& name) -> Status {
-    const std::vector<FileSpec>& installed = installed_files(spec);
-    if (name.empty() || std::ranges::find(installed, name, &FileSpec::name) != installed.end()) return {};
-    return fault(at, fmt::format("has {} {}, which is none of its {}", what, printable(name),
-                                 spec.conversion.tool.empty() ? "files" : "conversion's outputs"));
-  };
-  for (const Variant& variant : spec.variants) IE_CHECK(check_installed("a variant of", variant.file));
-  for (const Variant& variant : spec.text.variants) IE_CHECK(check_installed("a text variant of", variant.file));
-  for (const auto& [name, part] : spec.parts)
-    for (const Variant& variant : part.variants) IE_CHECK(check_installed("a part's variant of", variant.file));
-  return check_installed("the vocabulary", spec.text.vocabulary);
-}
-
 // All specs of a document, each read when it is first asked for, since `like:` may point forwards.
 class Document {
  public:
@@ -460,8 +412,8 @@ class Document {
     IE_CHECK(take_parts(at, spec));
     if (at.node["classes"].IsDefined() && classes != spec.labels.size())
       return fault(at, fmt::format("has {} labels, but says that there are {} classes", spec.labels.size(), classes));
-    IE_CHECK(check(at, spec));
-    return complete_ ? check_complete(at, spec) : Status{};
+    if (const Status sound = check_spec(spec, complete_); !sound) return fault(at, sound.error().message);
+    return {};
   }
 
   const std::string& file_;

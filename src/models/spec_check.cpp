@@ -1,0 +1,70 @@
+#include "models/spec_check.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "core/text.h"
+#include "models/spec_file.h"
+
+namespace image_engine::models {
+namespace {
+
+tl::unexpected<Error> wrong(std::string what) { return fail(ErrorCode::kInvalidArgument, std::move(what)); }
+
+Status check_names(const Spec& spec) {
+  // What is fetched may be among what a conversion gives: it is handed on then, as vocabularies are.
+  for (const std::vector<FileSpec>* list : {&spec.files, &spec.conversion.outputs}) {
+    std::set<std::string_view> names;
+    for (const FileSpec& file : *list)
+      if (!names.insert(file.name).second) return wrong(fmt::format("has two files {}", printable(file.name)));
+  }
+  std::vector<const std::vector<Variant>*> lists{&spec.variants, &spec.text.variants};
+  for (const auto& [name, part] : spec.parts) lists.push_back(&part.variants);
+  for (const std::vector<Variant>* list : lists) {
+    std::set<std::string_view> precisions;
+    for (const Variant& variant : *list)
+      if (!precisions.insert(variant.precision).second)
+        return wrong(fmt::format("has two variants {}", printable(variant.precision)));
+  }
+  return {};
+}
+
+Status check_complete(const Spec& spec) {
+  const std::pair<std::string_view, bool> needed[] = {{"task", !spec.task.empty()},
+                                                      {"version", !spec.version.empty()},
+                                                      {"licence.name", !spec.licence.name.empty()},
+                                                      {"files", !spec.files.empty()},
+                                                      {"variants`, `file` or `parts", !spec.variants.empty()}};
+  for (const auto& [key, is_there] : needed)
+    if (!is_there) return wrong(fmt::format("lacks `{}`", key));
+  for (const FileSpec& file : spec.files) {
+    if (file.sources.empty()) return wrong(fmt::format("has no source for {}", printable(file.name)));
+    const bool known_elsewhere = std::ranges::all_of(file.sources, [](const Source& source) {
+      return source.kind == SourceKind::kHuggingFace || source.kind == SourceKind::kFile;
+    });
+    if (file.sha256.empty() && !known_elsewhere)
+      return wrong(fmt::format("lacks the sha256 of {}; only hf: and file: sources do without", printable(file.name)));
+  }
+  const auto check_installed = [&](std::string_view what, const std::string& name) -> Status {
+    const std::vector<FileSpec>& installed = installed_files(spec);
+    if (name.empty() || std::ranges::find(installed, name, &FileSpec::name) != installed.end()) return {};
+    return wrong(fmt::format("has {} {}, which is none of its {}", what, printable(name),
+                             spec.conversion.tool.empty() ? "files" : "conversion's outputs"));
+  };
+  for (const Variant& variant : spec.variants) IE_CHECK(check_installed("a variant of", variant.file));
+  for (const Variant& variant : spec.text.variants) IE_CHECK(check_installed("a text variant of", variant.file));
+  for (const auto& [name, part] : spec.parts)
+    for (const Variant& variant : part.variants) IE_CHECK(check_installed("a part's variant of", variant.file));
+  return check_installed("the vocabulary", spec.text.vocabulary);
+}
+
+}  // namespace
+
+Status check_spec(const Spec& spec, bool complete) {
+  IE_CHECK(check_names(spec));
+  return complete ? check_complete(spec) : Status{};
+}
+
+}  // namespace image_engine::models
