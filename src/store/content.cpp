@@ -60,8 +60,7 @@ Result<Content> CatalogueWriter::set_content(FileId file, const Hash128& file_ha
 Status CatalogueWriter::put_record(AssetId asset, const Record& record) {
   return state_->change([&] {
     Connection& c = state_->connection;
-    if (c.integer("SELECT EXISTS(SELECT 1 FROM assets WHERE id = ?)", asset) == 0)
-      raise(ErrorCode::kNotFound, "asset " + std::to_string(asset) + " is not in the catalogue");
+    demand_asset(c, asset);
     const StageKey& key = record.key;
     c.run(
         "INSERT INTO records(asset_id, stage, model, version, params, device, precision, data, created) "
@@ -93,8 +92,7 @@ Status CatalogueWriter::set_asset_text(AssetId asset, TextField field, const std
   return state_->change([&] {
     State& s = *state_;
     if (field == TextField::kAny) raise(ErrorCode::kInvalidArgument, "catalogue: found text needs a field");
-    if (s.connection.integer("SELECT EXISTS(SELECT 1 FROM assets WHERE id = ?)", asset) == 0)
-      raise(ErrorCode::kNotFound, "asset " + std::to_string(asset) + " is not in the catalogue");
+    demand_asset(s.connection, asset);
     std::string body;
     for (const std::string& item : items) {
       if (!body.empty()) body += '\n';

@@ -36,24 +36,10 @@ std::vector<std::uint16_t> half_from_bytes(std::string_view bytes) {
   return vector;
 }
 
-void demand_asset(Connection& connection, AssetId asset) {
-  if (connection.integer("SELECT EXISTS(SELECT 1 FROM assets WHERE id = ?)", asset) == 0)
-    raise(ErrorCode::kNotFound, "asset " + std::to_string(asset) + " is not in the catalogue");
-}
-
-// 0: there is no such space.
-std::size_t find_dimensions(Connection& connection, SpaceId space) {
-  return static_cast<std::size_t>(connection.integer("SELECT dimensions FROM spaces WHERE id = ?", space));
-}
-
-void demand_space(Connection& connection, SpaceId space) {
-  if (find_dimensions(connection, space) == 0)
-    raise(ErrorCode::kNotFound, "vector space " + std::to_string(space) + " is not in the catalogue");
-}
-
 void demand_vector_of(Connection& connection, SpaceId space, std::span<const std::uint16_t> vector) {
   demand_space(connection, space);
-  if (const std::size_t wanted = find_dimensions(connection, space); vector.size() != wanted)
+  const auto wanted = static_cast<std::size_t>(connection.integer("SELECT dimensions FROM spaces WHERE id = ?", space));
+  if (vector.size() != wanted)
     raise(ErrorCode::kInvalidArgument, "a vector of " + std::to_string(vector.size()) + " numbers is not of space " +
                                            std::to_string(space) + ", which has " + std::to_string(wanted));
 }

@@ -54,8 +54,7 @@ Status CatalogueWriter::set_asset_classes(AssetId asset, TextField field, const 
     return fail(ErrorCode::kInvalidArgument, "catalogue: classes are scenes or keywords");
   return state_->change([&] {
     Connection& c = state_->connection;
-    if (c.integer("SELECT EXISTS(SELECT 1 FROM assets WHERE id = ?)", asset) == 0)
-      raise(ErrorCode::kNotFound, "asset " + std::to_string(asset) + " is not in the catalogue");
+    demand_asset(c, asset);
     c.run("DELETE FROM asset_classes WHERE asset_id = ? AND field = ?", asset, text_field_name(field));
     for (const FoundClass& found : classes)
       put_class(c, asset, field, to_utf8(found.name), stored(found.confidence, found.box));
@@ -159,8 +158,7 @@ Status CatalogueWriter::put_learned_label(const LearnedLabel& label) {
     Connection& c = state_->connection;
     std::optional<SpaceId> space;
     if (label.space != 0) space = label.space;
-    if (space && c.integer("SELECT EXISTS(SELECT 1 FROM spaces WHERE id = ?)", label.space) == 0)
-      raise(ErrorCode::kNotFound, "vector space " + std::to_string(label.space) + " is not in the catalogue");
+    if (space) demand_space(c, *space);
     c.run(
         "INSERT INTO label_heads(name, object, space_id, weights, bias, params, trained) VALUES(?, ?, ?, ?, ?, ?, ?) "
         "ON CONFLICT(name) DO UPDATE SET object = excluded.object, space_id = excluded.space_id, "

@@ -82,6 +82,16 @@ Hash128 hash_from_bytes(std::string_view bytes) {
 
 std::string bytes_of(const Hash128& hash) { return {hash.bytes.begin(), hash.bytes.end()}; }
 
+void demand_asset(Connection& connection, AssetId asset) {
+  if (connection.integer("SELECT EXISTS(SELECT 1 FROM assets WHERE id = ?)", asset) == 0)
+    raise(ErrorCode::kNotFound, "asset " + std::to_string(asset) + " is not in the catalogue");
+}
+
+void demand_space(Connection& connection, SpaceId space) {
+  if (connection.integer("SELECT EXISTS(SELECT 1 FROM spaces WHERE id = ?)", space) == 0)
+    raise(ErrorCode::kNotFound, "vector space " + std::to_string(space) + " is not in the catalogue");
+}
+
 std::string hash_of_asset(Connection& connection, AssetId asset) {
   auto row = connection.query("SELECT hash FROM assets WHERE id = ? AND hash IS NOT NULL", asset);
   if (!row.next())

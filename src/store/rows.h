@@ -37,6 +37,9 @@ std::optional<Box> box_from_json(const std::string& json);
 
 Hash128 hash_from_bytes(std::string_view bytes);  // none unless there are 16
 std::string bytes_of(const Hash128& hash);
+// kNotFound when it is not there.
+void demand_asset(Connection& connection, AssetId asset);
+void demand_space(Connection& connection, SpaceId space);
 // kNotFound for an asset that is not there, or whose hash is not known yet.
 std::string hash_of_asset(Connection& connection, AssetId asset);
 
