@@ -34,7 +34,7 @@ A file named .image-engine-ignore (patterns as in a .gitignore) leaves out parts
 struct Flags {
   std::vector<std::string> paths;
   std::vector<std::string> include, exclude;
-  bool hidden = false, follow = false, retry = false, wait = false, ndjson = false;
+  bool hidden = false, follow = false, retry = false, wait = false, ndjson = false, monitor = false;
   std::string trace;
   std::vector<std::string> only, redo, upgrade;
   std::string workers, batch_size, use_tensorrt, precision, object_model, scene_model, embedding_model;
@@ -69,9 +69,9 @@ class AssetStream {
     if (lines_) std::fflush(stdout);
     ++count_;
   }
-  void finish(const pipeline::AnalyzeReport& report) {
+  void finish(const pipeline::AnalyzeReport& report, const GpuMonitor& gpus) {
     begin();
-    end("report", report_json(report));
+    end("report", report_json(report, gpus));
   }
   // What was printed becomes a whole document all the same.
   void fail(const Error& error) {
@@ -133,6 +133,8 @@ Result<int> run_analysis(Context& context, const std::vector<std::string>& paths
   options.trace = mode.trace.empty() ? "" : absolute_path(mode.trace);
   options.progress = !context.quiet;
   options.cancelled = interrupted;
+  const GpuMonitor gpus = mode.monitor || context.json ? watch_gpus(mode.monitor && !context.quiet) : nullptr;
+  if (mode.monitor && gpus != nullptr) options.beside_progress = [&] { return gpus_now(*gpus); };
   std::optional<AssetStream> stream;
   if (context.json || mode.ndjson) {
     stream.emplace(mode.ndjson);
@@ -145,9 +147,9 @@ Result<int> run_analysis(Context& context, const std::vector<std::string>& paths
   }
   const pipeline::AnalyzeReport& report = *done;
   if (stream)
-    stream->finish(report);
+    stream->finish(report, gpus);
   else if (!context.quiet)
-    print_report(context, report);
+    print_report(context, report, gpus);
   if (report.cancelled) return kInterrupted;
   return report.failed > 0 ? kDoneWithFailures : kDone;
 }
@@ -166,6 +168,7 @@ Action setup_analyze(CLI::App& app, Settings& settings) {
   app.add_flag("--retry", flags->retry, "Try again what failed before");
   app.add_flag("--wait", flags->wait, "Wait while another analyze is at work");
   app.add_flag("--ndjson", flags->ndjson, "One line of JSON for each asset as it is done");
+  app.add_flag("--monitor", flags->monitor, "Show what the GPUs do, beside the progress and in the report");
   app.add_option("--trace", flags->trace, "Write where the time went, for chrome://tracing or Perfetto")
       ->type_name("FILE");
   const auto stages = CLI::IsMember(pipeline::content_stage_names());
@@ -219,6 +222,7 @@ Action setup_analyze(CLI::App& app, Settings& settings) {
                         {.retry = flags->retry,
                          .wait = flags->wait,
                          .ndjson = flags->ndjson,
+                         .monitor = flags->monitor,
                          .trace = flags->trace,
                          .only = flags->only,
                          .redo = flags->redo,

@@ -12,6 +12,7 @@
 #include "cli/report.h"
 #include "core/file.h"
 #include "core/text.h"
+#include "gpu/nvml.h"
 #include "infer/session.h"
 #include "models/catalogue.h"
 #include "models/places.h"
@@ -80,6 +81,25 @@ void examine_worker(Examination& exam, const Config& config) {
         fmt::format("{} MiB, {} s a file", config.worker.memory_limit_mb, config.worker.timeout_seconds), "");
 }
 
+void examine_gpus(Examination& exam) {
+  const Result<gpu::Nvml> nvml = gpu::Nvml::open();
+  if (!nvml) {
+    const bool none = nvml.error().code == ErrorCode::kNotFound;
+    exam.add("GPU", none ? "none" : "cannot be used", none, nvml.error().message);
+    return;
+  }
+  const gpu::Driver& driver = nvml->driver();
+  for (const gpu::Device& device : nvml->devices()) {
+    std::string found = device.name;
+    if (nvml->devices().size() > 1) found = fmt::format("{}: {}", device.index, found);
+    if (device.memory) found += ", " + human_bytes(*device.memory);
+    if (device.compute_capability) found += ", compute capability " + device.compute_capability->text();
+    if (!driver.version.empty()) found += ", driver " + driver.version;
+    if (driver.cuda) found += ", CUDA " + driver.cuda->text();
+    exam.add("GPU", found);
+  }
+}
+
 void examine_models(Examination& exam, const Config& config) {
   const Result<std::string> runtime = infer::runtime_version();
   exam.add("ONNX Runtime", runtime ? *runtime : "absent", runtime.has_value(), runtime ? "" : runtime.error().message);
@@ -116,7 +136,6 @@ void examine_files(Examination& exam, const Context& context) {
   const std::string places = places_file();
   exam.add("place names", places.empty() ? "none" : places, !places.empty(),
            places.empty() ? "tools/setup.sh fetches them" : "");
-  exam.add("GPU", "not used by this build");
 }
 
 json exam_json(const Examination& exam, const Context& context) {
@@ -167,6 +186,7 @@ Action setup_doctor(CLI::App& app, Settings&) {
     Examination exam;
     examine_machine(exam);
     examine_worker(exam, context.config);
+    examine_gpus(exam);
     examine_models(exam, context.config);
     examine_files(exam, context);
     context.json ? print_json("doctor", exam_json(exam, context)) : print_exam(exam, context, *all);

@@ -80,7 +80,7 @@ nlohmann::json steps_json(const AnalyzeReport& report) {
 
 }  // namespace
 
-nlohmann::json report_json(const AnalyzeReport& report) {
+nlohmann::json report_json(const AnalyzeReport& report, const GpuMonitor& gpus) {
   return {{"run", report.run},
           {"files", report.scan.files},
           {"media", report.scan.media},
@@ -103,12 +103,13 @@ nlohmann::json report_json(const AnalyzeReport& report) {
             {"content", phase_json(report.content)},
             {"ml", phase_json(report.ml)}}},
           {"steps", steps_json(report)},
+          {"gpus", gpus_json(gpus)},
           {"seconds", report.seconds},
           {"interrupted", report.cancelled},
           {"notes", report.notes}};
 }
 
-void print_report(const Context& context, const AnalyzeReport& report) {
+void print_report(const Context& context, const AnalyzeReport& report, const GpuMonitor& gpus) {
   print_line(fmt::format("{} photos and videos, {} other files skipped", human_count(report.scan.media),
                          human_count(report.scan.skipped)));
   const std::array<std::pair<const char*, std::uint64_t>, 6> parts = {{{"new", report.added},
@@ -130,6 +131,7 @@ void print_report(const Context& context, const AnalyzeReport& report) {
     print_steps(report);
     print_line("");
   }
+  if (gpus != nullptr) print_gpus(context, *gpus);
   for (const std::string& note : report.notes) print_line(styled(context, Style::kYellow, note));
   if (report.failed > 0)
     print_line(styled(context, Style::kYellow,

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/app.h"
+#include "cli/gpu_report.h"
 #include "pipeline/analyze.h"
 #include "store/writer_lock.h"
 
@@ -15,6 +16,7 @@ struct AnalysisMode {
   bool retry = false;
   bool wait = false;
   bool ndjson = false;
+  bool monitor = false;  // shows the GPUs
   std::string trace;
   std::vector<std::string> only, redo;  // stages
   bool upgrade_embedding = false;
@@ -29,7 +31,8 @@ Result<store::WriterLock> lock_catalogue(const Context& context, const std::stri
 // The GeoNames extract that came with the program; empty without one.
 std::string places_file();
 
-nlohmann::json report_json(const pipeline::AnalyzeReport& report);
-void print_report(const Context& context, const pipeline::AnalyzeReport& report);
+// `gpus`: null where none was watched.
+nlohmann::json report_json(const pipeline::AnalyzeReport& report, const GpuMonitor& gpus);
+void print_report(const Context& context, const pipeline::AnalyzeReport& report, const GpuMonitor& gpus);
 
 }  // namespace image_engine::cli

@@ -23,6 +23,19 @@ size_t terminal_width() {
   return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
+bool starts_character(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) != 0x80; }
+
+size_t columns(std::string_view text) {
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), starts_character));
+}
+
+void cut(std::string& text, size_t width) {
+  size_t left = width;
+  const auto end =
+      std::find_if(text.begin(), text.end(), [&](char byte) { return starts_character(byte) && left-- == 0; });
+  text.erase(end, text.end());
+}
+
 std::string bar(double fraction) {
   constexpr int kCells = 24;
   const int full = static_cast<int>(fraction * kCells);
@@ -68,10 +81,11 @@ void Progress::print(Clock::time_point now) {
   const auto amount = [&](std::uint64_t steps) {
     return unit_ == ProgressUnit::kByte ? human_bytes(steps) : human_count(steps);
   };
+  const std::string beside = beside_ ? beside_() : "";
   std::string text = fmt::format("{:<10} ", title_);
   if (total_ > 0) {
     const double fraction = static_cast<double>(done) / static_cast<double>(total);
-    if (terminal_ && terminal_width() >= kBarColumns) text += bar(fraction) + ' ';
+    if (terminal_ && terminal_width() >= kBarColumns + columns(beside)) text += bar(fraction) + ' ';
     text += fmt::format("{:3.0f} %  {} of {}", fraction * 100, amount(done), amount(total));
   } else {
     text += amount(done);
@@ -79,8 +93,8 @@ void Progress::print(Clock::time_point now) {
   text +=
       rate >= 10 ? fmt::format("  {}/s", amount(static_cast<std::uint64_t>(rate))) : fmt::format("  {:.1f}/s", rate);
   if (total_ > 0 && rate > 0) text += "  ETA " + human_duration(static_cast<double>(total - done) / rate);
-  // A line that wraps cannot be overwritten; where it may be too long there is no bar, and all is ASCII.
-  if (terminal_ && text.size() >= terminal_width() && terminal_width() < kBarColumns) text.resize(terminal_width() - 1);
+  if (!beside.empty()) text += "  " + beside;
+  if (terminal_) cut(text, terminal_width() - 1);  // a line that wraps cannot be overwritten
   std::fputs(terminal_ ? ("\r" + text + "\x1b[K").c_str() : (text + "\n").c_str(), stderr);
 }
 

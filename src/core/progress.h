@@ -4,8 +4,10 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <string>
+#include <utility>
 
 namespace image_engine {
 
@@ -20,6 +22,8 @@ class Progress {
   ~Progress();
   Progress(const Progress&) = delete;
 
+  // What else to say at the end of each line or bar; before the first add. Called from the threads that add.
+  void say_beside(std::function<std::string()> text) { beside_ = std::move(text); }
   void add(std::uint64_t steps = 1);
   [[nodiscard]] std::uint64_t done() const { return done_; }
   [[nodiscard]] double seconds() const;
@@ -34,6 +38,7 @@ class Progress {
   bool enabled_;
   ProgressUnit unit_;
   bool terminal_;
+  std::function<std::string()> beside_;
   Clock::time_point start_ = Clock::now();
   std::atomic<Clock::rep> next_print_;
   std::mutex print_mutex_;

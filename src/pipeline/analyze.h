@@ -36,6 +36,8 @@ struct AnalyzeOptions {
   bool progress = false;           // on stderr
   // Asked often, from several threads: true ends the run, keeping what is done.
   std::function<bool()> cancelled = [] { return false; };
+  // What else to say in the progress of pass 2, each time that it is printed; from any thread.
+  std::function<std::string()> beside_progress;
   // Called for each asset whose analysis was finished or renewed in this run, after it is committed.
   std::function<void(const store::AssetRecord&)> on_asset;
 };

@@ -55,6 +55,7 @@ class ContentPass {
     if (load_models()) IE_CHECK(find_pending());
     IE_CHECK(meaning_.begin(stages_));
     Progress progress("Content", files_.size(), run_.options.progress);
+    progress.say_beside(run_.options.beside_progress);
     const size_t at_once = files_at_once();
     const auto files_of = [&](size_t index) {
       return std::span(files_).subspan(index * at_once, std::min(at_once, files_.size() - index * at_once));
