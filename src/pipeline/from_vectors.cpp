@@ -69,8 +69,7 @@ Status FromVectors::keep(store::AssetId asset, std::span<const float> vector) {
   for (const Label& label : labels_)
     if (const float confidence = label.head.confidence(vector); confidence >= search::kLeastConfidence)
       found.push_back({label.name, confidence, {}});
-  if (!found.empty()) IE_CHECK(run_.writer.set_asset_classes(asset, store::TextField::kKeywords, found));
-  return {};
+  return run_.writer.add_learned_labels(asset, found);
 }
 
 Status FromVectors::catch_up() {

@@ -160,6 +160,8 @@ class CatalogueWriter {
   Status set_label_example(const std::string& name, AssetId asset, const std::optional<LabelExample>& example);
   // The head of a label; its findings are set apart.
   Status put_learned_label(const LearnedLabel& label);
+  // Learned labels of one picture, beside those that it has. What a person said of it as an example stays.
+  Status add_learned_labels(AssetId asset, const std::vector<FoundClass>& labels);
   // Replaces what was found for this label in all assets; only those that change are indexed anew.
   Status set_label_findings(const std::string& name, const std::vector<LabelFinding>& findings);
   // With its examples and findings. kNotFound when there is none.

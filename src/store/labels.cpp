@@ -62,6 +62,27 @@ Status CatalogueWriter::set_asset_classes(AssetId asset, TextField field, const 
   });
 }
 
+Status CatalogueWriter::add_learned_labels(AssetId asset, const std::vector<FoundClass>& labels) {
+  return state_->change([&] {
+    Connection& c = state_->connection;
+    demand_asset(c, asset);
+    for (const FoundClass& label : labels) {
+      const std::string name = known_spelling(c, label.name);
+      StoredClass found = stored(label.confidence, label.box);
+      auto example = c.query(
+          "SELECT positive, box FROM label_examples WHERE name = ? AND "
+          "asset_hash = (SELECT hash FROM assets WHERE id = ?)",
+          name, asset);
+      if (example.next()) {
+        if (example.integer(0) == 0) continue;
+        found = {1, example.bytes(1)};
+      }
+      put_class(c, asset, TextField::kKeywords, name, found);
+    }
+    if (!labels.empty()) state_->dirty.insert(asset);
+  });
+}
+
 Status CatalogueWriter::set_label_findings(const std::string& name, const std::vector<LabelFinding>& findings) {
   return state_->change([&] {
     Connection& c = state_->connection;

@@ -68,6 +68,28 @@ TEST_F(LabelsTest, FindingsReplaceThoseOfTheSameLabelOnly) {
   EXPECT_THAT(*reader().terms(), ElementsAre(Pair("harbour", 1), Pair("my car", 2), Pair("my dog", 1)));
 }
 
+TEST_F(LabelsTest, APictureSeenAgainKeepsItsLabelsAndWhatAPersonSaid) {
+  ASSERT_OK(writer_->set_label_example("Rex", assets_[0], LabelExample{{}, true, {}}));
+  ASSERT_OK(writer_->set_label_example("rex", assets_[1], LabelExample{{}, false, {}}));
+  ASSERT_OK(writer_->set_label_findings("rex", {{assets_[0], 1, {}}}));
+  ASSERT_OK(writer_->set_label_findings("my cat", {{assets_[0], 0.8, Box{1, 2, 3, 4}}}));
+  for (const AssetId asset : assets_)
+    ASSERT_OK(writer_->add_learned_labels(asset, {{"rex", 0.6, {}}, {"harbour", 0.7, {}}}));
+  const auto learned = [&](AssetId asset) {
+    std::vector<std::pair<std::string, double>> labels;
+    const auto record = reader().asset_record(asset);
+    for (const FoundClass& label : record->learned) labels.emplace_back(label.name, label.confidence);
+    return labels;
+  };
+  EXPECT_THAT(learned(assets_[0]), ElementsAre(Pair("Rex", 1), Pair("my cat", 0.8), Pair("harbour", 0.7)));
+  EXPECT_THAT(learned(assets_[1]), ElementsAre(Pair("harbour", 0.7)));
+  EXPECT_THAT(learned(assets_[2]), ElementsAre(Pair("harbour", 0.7), Pair("Rex", 0.6)));
+  EXPECT_EQ(reader().asset_record(assets_[0])->learned[1].box, std::optional(Box{1, 2, 3, 4}));
+  EXPECT_EQ(find(TextField::kKeywords, "harbour").total, 3U);
+  EXPECT_EQ(find(TextField::kKeywords, "rex").total, 2U);
+  EXPECT_EQ(writer_->add_learned_labels(99, {}).error().code, ErrorCode::kNotFound);
+}
+
 // Text that stays is not indexed again: what was put into the index by hand is still there.
 TEST_F(LabelsTest, OnlyChangedFindingsAreIndexedAnew) {
   ASSERT_OK(writer_->set_label_findings("car", {{assets_[0], 0.9, {}}, {assets_[1], 0.9, {}}}));
