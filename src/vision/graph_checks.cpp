@@ -110,8 +110,9 @@ Result<std::string> find_output(const std::vector<std::string>& wanted, const st
 }
 
 Status check_output(const Tensor& tensor, std::size_t items) {
-  const bool sound = tensor.type == ElementType::kFloat32 && !tensor.shape.empty() &&
-                     std::ranges::all_of(tensor.shape, [](auto n) { return n >= 0; }) &&
+  if (tensor.type != ElementType::kFloat32)
+    return fail(ErrorCode::kCorrupt, "its output " + shape_text(tensor.shape) + " is not of float32");
+  const bool sound = !tensor.shape.empty() && std::ranges::all_of(tensor.shape, [](auto n) { return n >= 0; }) &&
                      static_cast<std::size_t>(tensor.shape[0]) == items &&
                      tensor.data.size() == tensor.count() * sizeof(float);
   if (!sound)

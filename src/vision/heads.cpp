@@ -14,6 +14,9 @@ constexpr std::string_view kOfAnchors[] = {"anchors", "sizes",     "scales",    
                                            "centre",  "variances", "activation", "background", "axes"};
 constexpr std::string_view kOfDetectnet[] = {"bbox_norm"};
 constexpr std::string_view kOfDecoded[] = {"unit", "axes", "first_label"};
+constexpr std::string_view kOfProposals[] = {"variances"};
+// TAO's classifier_regr_std of 10, 10, 5, 5, which DeepStream's parser divides by.
+constexpr std::array<float, 4> kOfTao = {0.1F, 0.1F, 0.2F, 0.2F};
 
 // What is decoded was suppressed by the model.
 constexpr HeadKind kHeads[] = {
@@ -26,6 +29,7 @@ constexpr HeadKind kHeads[] = {
     {"anchors", 0.4F, 0.5F, Unit::kPixels, kOfAnchors, false, read_anchors},
     {"batched_nms", 0.4F, 1, Unit::kFractions, kOfDecoded, true, read_batched_nms},
     {"fasterrcnn", 0.5F, 1, Unit::kPixels, kOfDecoded, true, read_fasterrcnn},
+    {"fasterrcnn_dense", 0.5F, 0.3F, Unit::kFractions, kOfProposals, true, read_fasterrcnn_dense, kOfTao},
     {"yolo_rows", 0.4F, 1, Unit::kPixels, kOfDecoded, true, read_yolo_rows},
     {"nms_rows", 0.4F, 1, Unit::kFractions, kOfDecoded, true, read_nms_rows},
 };

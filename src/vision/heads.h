@@ -2,6 +2,7 @@
 // row.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -108,6 +109,12 @@ struct HeadInput {
 //              so many are meant (TensorRT's BatchedNMS and EfficientNMS, TAO's YOLOs and EfficientDet, TensorFlow's).
 //   fasterrcnn Boxes [n, 4], classes [n] (whole numbers, else after the scores) and scores [n], perhaps after a 1
 //              (torchvision's detectors).
+//   fasterrcnn_dense  Of each of r proposals scores [1, r, classes + 1], of which the last is the background, already
+//              softmax; offsets [1, r, 4 × classes]; and the proposal itself [1, r, 4]: top, left, bottom, right as
+//              fractions of the input's edges less 1. Each perhaps without the first 1, or with 1s behind; of one width
+//              in this order. The best class of each, unless that is the background; moved and stretched as an anchor,
+//              by that class's x, y, width and height (NVIDIA TAO's FasterRCNN before its NMS: dense_class_td,
+//              dense_regress_td, proposal; DeepStream's sample parser).
 //   yolo_rows  [1, k, 6]: left, top, right, bottom, score, class (end-to-end YOLOs).
 //   nms_rows   [1, 1, k, 7]: picture, class, score, left, top, right, bottom; the number of rows in an output beside
 //   it,
@@ -122,6 +129,7 @@ struct HeadKind {
   // Errors: kCorrupt when shapes are not what this family gives, kInvalidArgument when there are more or fewer classes
   // than labels, or anchors than boxes.
   Result<std::vector<Candidate>> (*read)(const HeadInput& input) = nullptr;
+  std::array<float, 4> variances{1, 1, 1, 1};  // HeadOptions' where the spec has none
 };
 
 std::span<const HeadKind> head_kinds();

@@ -8,9 +8,6 @@
 namespace image_engine::vision {
 namespace {
 
-// e to this is far more than any picture has pixels, and finite.
-constexpr float kMostGrowth = 20;
-
 // Where the numbers of a level's anchors are: anchor, cell and number times their step.
 struct Map {
   std::span<const float> values;
@@ -127,8 +124,9 @@ Candidate moved(const Map& offsets, std::size_t anchor, std::size_t cell, const 
   const auto offset = [&](std::size_t from, std::size_t n) {
     return offsets.at(anchor, cell, from) * options.variances[n];
   };
-  const float left = (static_cast<float>(cell % offsets.columns) + options.centre) * level.step_x;
-  const float top = (static_cast<float>(cell / offsets.columns) + options.centre) * level.step_y;
+  const std::size_t column = cell % offsets.columns, row = cell / offsets.columns;
+  const float left = (static_cast<float>(column) + options.centre) * level.step_x;
+  const float top = (static_cast<float>(row) + options.centre) * level.step_y;
   return from_centre(left + offset(x, 0) * shape.width, top + offset(y, 1) * shape.height,
                      shape.width * std::exp(std::min(offset(2 + x, 2), kMostGrowth)),
                      shape.height * std::exp(std::min(offset(2 + y, 3), kMostGrowth)), {});

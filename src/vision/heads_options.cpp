@@ -149,6 +149,7 @@ Result<HeadOptions> read_options(const models::Spec& spec, const HeadKind& head)
     return fail(ErrorCode::kInvalidArgument, "model " + spec.name + ": " + what);
   };
   HeadOptions options{.threshold = head.threshold, .nms = head.nms, .unit = head.unit};
+  options.variances.assign(head.variances.begin(), head.variances.end());
   for (const auto& [name, value] : spec.head_options) {
     const auto option = std::ranges::find(kOptions, std::string_view(name), &Option::name);
     if (!takes(head, name) || option == std::end(kOptions))

@@ -21,6 +21,7 @@ Result<Candidates> read_yolo_anchors(const HeadInput& input);
 Result<Candidates> read_anchors(const HeadInput& input);
 Result<Candidates> read_batched_nms(const HeadInput& input);
 Result<Candidates> read_fasterrcnn(const HeadInput& input);
+Result<Candidates> read_fasterrcnn_dense(const HeadInput& input);
 Result<Candidates> read_yolo_rows(const HeadInput& input);
 Result<Candidates> read_nms_rows(const HeadInput& input);
 
@@ -51,6 +52,8 @@ Best best_of(std::span<const float> values);
 inline std::span<const float> row_of(std::span<const float> values, std::size_t row, std::size_t width) {
   return values.subspan(row * width, width);
 }
+// e to this is far more than any picture has pixels, and finite.
+inline constexpr float kMostGrowth = 20;
 inline float sigmoid(float value) { return 1 / (1 + std::exp(-value)); }
 
 inline Candidate from_centre(float x, float y, float width, float height, const Best& best) {

@@ -127,6 +127,16 @@ def fasterrcnn(random):
     return {"boxes": corners(random, 40, 800, 600), "labels": random.integers(1, 7, 40), "scores": falling(random, 40)}
 
 
+def dense(random):
+    """Of TAO's FasterRCNN before its NMS: the ones behind are TensorFlow's."""
+    proposals = corners(random, 300, 1, 1)[:, [1, 0, 3, 2]].clip(0, 1)
+    logits = random.normal(0, 3, (300, 7))
+    scores = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    return {"dense_class_td/Softmax": scores.astype(np.float32)[None, :, :, None, None],
+            "dense_regress_td/BiasAdd": spread(random, (1, 300, 24, 1, 1), -4, 4),
+            "proposal": np.ascontiguousarray(proposals)[None, :, :, None]}
+
+
 def yolo_rows(random):
     table = np.concatenate([corners(random, 100, 640, 640), falling(random, 100)[:, None], random.integers(0, 6, (100, 1))], 1)
     return {"output0": table.astype(np.float32)[None]}
@@ -171,6 +181,7 @@ def cases() -> list[Case]:
         Case("tao-yolov4", "batched_nms", (960, 544), 6, batched(1, 1, False, False), {"threshold": "0.3"}),
         Case("tao-efficientdet", "batched_nms", (512, 512), 6, batched(512, 512, True, True), {"unit": "pixels", "axes": "yx"}),
         Case("fasterrcnn", "fasterrcnn", (800, 600), 6, fasterrcnn, {"first_label": "1"}),
+        Case("tao-fasterrcnn", "fasterrcnn_dense", (480, 272), 6, dense, {"most": "300"}),
         Case("yolo-end-to-end", "yolo_rows", (640, 640), 6, yolo_rows, {}, "letterbox"),
         Case("tao-ssd", "nms_rows", (300, 300), 6, nms_rows, {"first_label": "1"}),
     ]

@@ -193,6 +193,11 @@ TEST(Objects, NumbersThatAreNoneAreRefused) {
   }
 }
 
+TEST(Objects, WholeNumbersWhereFractionsBelongAreRefused) {
+  expect_refused(refusal(yolo_detector(Tensor::zeros(ElementType::kInt64, {1, 7, 20}))), ErrorCode::kCorrupt,
+                 "[1,7,20] is not of float32");
+}
+
 TEST(Objects, LabelsAreAsManyAsClasses) {
   expect_refused(refusal(yolo_detector(floats({1, 8, 20}))), ErrorCode::kInvalidArgument, "4 classes, its spec has 3");
 }
@@ -335,6 +340,27 @@ Tensor whole_numbers(std::vector<std::int64_t> shape, std::int64_t value) {
   Tensor tensor = Tensor::zeros(ElementType::kInt64, std::move(shape));
   for (auto& element : tensor.as<std::int64_t>()) element = value;
   return tensor;
+}
+
+TEST(Heads, ProposalsAreChecked) {
+  const auto refused = [](std::vector<Tensor> outputs) {
+    return outputs_refused("fasterrcnn_dense", std::move(outputs));
+  };
+  const auto scores = floats({1, 3, 6}), offsets = floats({1, 3, 20}), proposals = floats({1, 3, 4});
+  ASSERT_EQ(refused({scores, offsets, proposals}).message, "not refused");
+  ASSERT_EQ(refused({floats({3, 6, 1, 1}), floats({3, 20}), floats({1, 3, 4, 1})}).message, "not refused");
+  ASSERT_EQ(refused({floats({0, 6}), floats({0, 20}), floats({0, 4})}).message, "not refused");
+  // Beyond what a number can be once e is raised to it.
+  ASSERT_EQ(refused({floats({1, 3, 6}, 0.9F), floats({1, 3, 20}, 1e30F), proposals}).message, "not refused");
+  expect_refused(refused({floats({1, 3, 7}), floats({1, 3, 24}), proposals}), ErrorCode::kInvalidArgument, "6 classes");
+  const std::vector<Tensor> wrong[] = {{scores, offsets},
+                                       {scores, offsets, floats({1, 2, 4})},
+                                       {scores, offsets, proposals, proposals},
+                                       {floats({2, 3, 6}), floats({2, 3, 20}), floats({2, 3, 4})},
+                                       {floats({1, 3, 5}), floats({1, 3, 21}), proposals},
+                                       {floats({6}), floats({20}), floats({4})},
+                                       {scores, offsets, whole_numbers({1, 3, 4}, 0)}};
+  for (const auto& outputs : wrong) expect_refused(refused(outputs), ErrorCode::kCorrupt, "fasterrcnn_dense");
 }
 
 TEST(Heads, DecodedOutputsAreChecked) {

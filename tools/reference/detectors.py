@@ -2,7 +2,8 @@
 
 The numpy is written from what each family's authors publish, not from this program: Ultralytics' NMS and letterbox (best class, then
 greedy by class); darknet's and YOLOv4's scale_x_y; YOLOv5's Detect; torchvision's RetinaNet and SSD; EfficientDet's anchors; and
-the layouts that DeepStream's parsers of TAO models read (DetectNet's centres and bbox_norm 35, BatchedNMS, NMS rows of seven).
+the layouts that DeepStream's parsers of TAO models read (DetectNet's centres and bbox_norm 35, BatchedNMS, NMS rows of seven,
+FasterRCNN's proposals).
 
 Wants torch 2.13.0+cpu, transformers 5.23.0, pillow and numpy in an environment of its own.
 
@@ -213,6 +214,19 @@ def of_lists(case, outputs):
     return detected(case, wide(boxes), wide(scores), labels.astype(int), option(case, "threshold", 0.5 if name == "fasterrcnn" else 0.4), 1)
 
 
+def of_dense(case, outputs):
+    """TAO's proposals, each moved as the offsets of its best class say, in the order and units of DeepStream's parser."""
+    scores = wide(outputs["dense_class_td/Softmax"]).reshape(300, -1)
+    labels = scores.argmax(1)
+    deltas = wide(outputs["dense_regress_td/BiasAdd"]).reshape(300, -1, 4) / [10, 10, 5, 5]
+    top, left, bottom, right = (wide(outputs["proposal"]).reshape(300, 4) * np.tile([case.size[1] - 1, case.size[0] - 1], 2)).T
+    things = np.flatnonzero(labels < case.labels)
+    dx, dy, dw, dh = deltas[things, labels[things]].T
+    w, h = (right - left)[things], (bottom - top)[things]
+    boxes = centred((left[things] + w / 2) + dx * w, (top[things] + h / 2) + dy * h, w * np.exp(dw), h * np.exp(dh))
+    return detected(case, boxes, scores.max(1)[things], labels[things], option(case, "threshold", 0.5), option(case, "nms", 0.3))
+
+
 def read(case, outputs):
     if case.name == "rf-detr":
         return of_queries(case, outputs["labels"], outputs["dets"])
@@ -223,7 +237,8 @@ def read(case, outputs):
     if case.head == "yolo_anchors":
         anchors = {"yolov3-tiny": made.ANCHORS_TINY, "yolov5-raw": made.ANCHORS_V5}.get(case.name, made.ANCHORS_V4)
         return of_raw_maps(case, outputs, anchors, (1.2, 1.1, 1.05) if anchors is made.ANCHORS_V4 else (1, 1, 1), case.name == "yolov5-raw")
-    known = {"retinanet": of_retinanet, "efficientdet": of_efficientdet, "ssd": of_ssd, "detectnet": of_detectnet}
+    known = {"retinanet": of_retinanet, "efficientdet": of_efficientdet, "ssd": of_ssd, "detectnet": of_detectnet,
+             "tao-fasterrcnn": of_dense}
     return known.get(case.name, of_lists)(case, outputs)
 
 
