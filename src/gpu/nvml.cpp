@@ -20,8 +20,13 @@ constexpr std::array kFiles = {kName, "/usr/lib/wsl/lib/libnvidia-ml.so.1"};
 
 // NVML's C interface, by its API reference: types of the same layout, and the values of nvmlReturn_t that matter here.
 struct MemoryInfo {
-  unsigned long long total, free, used;  // bytes
+  unsigned long long total, free, used;  // bytes; what the driver keeps for itself counts as used
 };
+struct MemoryInfo2 {
+  unsigned int version;  // NVML_STRUCT_VERSION(Memory, 2)
+  unsigned long long total, reserved, free, used;
+};
+constexpr unsigned kMemoryInfo2 = sizeof(MemoryInfo2) | 2U << 24;
 struct Utilisation {
   unsigned int gpu, memory;  // per cent of time
 };
@@ -124,7 +129,8 @@ struct Nvml::Library {
         name(symbol<DeviceText>(file, {"nvmlDeviceGetName"})),
         uuid(symbol<DeviceText>(file, {"nvmlDeviceGetUUID"})),
         compute(symbol<int(void*, int*, int*)>(file, {"nvmlDeviceGetCudaComputeCapability"})),
-        memory(symbol<int(void*, MemoryInfo*)>(file, {"nvmlDeviceGetMemoryInfo"})),
+        memory1(symbol<int(void*, MemoryInfo*)>(file, {"nvmlDeviceGetMemoryInfo"})),
+        memory2(symbol<int(void*, MemoryInfo2*)>(file, {"nvmlDeviceGetMemoryInfo_v2"})),
         utilisation(symbol<int(void*, Utilisation*)>(file, {"nvmlDeviceGetUtilizationRates"})),
         power(symbol<DeviceNumber>(file, {"nvmlDeviceGetPowerUsage"})),
         power_limit(symbol<DeviceNumber>(file, {"nvmlDeviceGetEnforcedPowerLimit"})),
@@ -142,6 +148,14 @@ struct Nvml::Library {
                            : fmt::format("the NVIDIA driver answers with error {}", code);
   }
 
+  // As nvidia-smi tells it where the driver can (since version 510).
+  std::optional<MemoryInfo> memory(void* device, int& code) const {
+    MemoryInfo2 info{kMemoryInfo2, 0, 0, 0, 0};
+    code = memory2 != nullptr ? memory2(device, &info) : kSuccess;
+    if (memory2 != nullptr && code == kSuccess) return MemoryInfo{info.total, info.free, info.used};
+    return answer(memory1, device, code);
+  }
+
   int (*init)();
   int (*shutdown)();
   const char* (*error_text)(int);
@@ -151,7 +165,8 @@ struct Nvml::Library {
   int (*handle)(unsigned, void**);
   DeviceText *name, *uuid;
   int (*compute)(void*, int*, int*);
-  int (*memory)(void*, MemoryInfo*);
+  int (*memory1)(void*, MemoryInfo*);
+  int (*memory2)(void*, MemoryInfo2*);
   int (*utilisation)(void*, Utilisation*);
   DeviceNumber *power, *power_limit;
   int (*temperature)(void*, unsigned, unsigned*);
@@ -210,7 +225,7 @@ Status Nvml::find_devices() {
     if (library_->compute != nullptr && library_->compute(handle, &compute.major, &compute.minor) == kSuccess)
       device.compute_capability = compute;
     int ignored = kSuccess;
-    if (const auto memory = answer(library_->memory, handle, ignored)) device.memory = memory->total;
+    if (const auto memory = library_->memory(handle, ignored)) device.memory = memory->total;
     devices_.push_back(std::move(device));
     handles_.push_back(handle);
   }
@@ -223,7 +238,7 @@ Result<Reading> Nvml::read(std::size_t position) const {
   void* device = handles_[position];
   std::array<int, 6> codes{};
   const auto use = answer(library_->utilisation, device, codes[0]);
-  const auto memory = answer(library_->memory, device, codes[1]);
+  const auto memory = library_->memory(device, codes[1]);
   const auto power = answer(library_->power, device, codes[2]);
   const auto limit = answer(library_->power_limit, device, codes[3]);
   const auto held_back = answer(library_->held_back, device, codes[4]);

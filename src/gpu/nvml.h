@@ -35,7 +35,7 @@ struct Device {
 // One look at one GPU. All programs on it count.
 struct Reading {
   std::optional<double> utilisation;         // share of the last moments in which a kernel ran, in [0, 1]
-  std::optional<std::uint64_t> memory_used;  // bytes
+  std::optional<std::uint64_t> memory_used;  // bytes; before driver 510 with what the driver keeps for itself
   std::optional<double> power, power_limit;  // watts
   std::optional<double> temperature;         // °C
   std::uint64_t held_back = 0;               // why the clocks are low: bits that `reasons` names

@@ -30,8 +30,8 @@ TEST(DeviceTest, TheDriverTellsWhatItsOwnProgramPrints) {
   Result<Nvml> nvml = Nvml::open();
   if (!nvml) GTEST_SKIP() << nvml.error().message;
   const std::vector<std::string> expected =
-      smi("name,uuid,driver_version,compute_cap,memory.total,enforced.power.limit");
-  if (expected.size() != 6) GTEST_SKIP() << "no nvidia-smi to compare with";
+      smi("name,uuid,driver_version,compute_cap,memory.total,enforced.power.limit,memory.used");
+  if (expected.size() != 7) GTEST_SKIP() << "no nvidia-smi to compare with";
   const Device& device = nvml->devices().front();
   EXPECT_EQ(device.name, expected[0]);
   EXPECT_EQ(device.uuid, expected[1]);
@@ -49,6 +49,7 @@ TEST(DeviceTest, TheDriverTellsWhatItsOwnProgramPrints) {
   EXPECT_EQ(gpu.error, "");
   EXPECT_NEAR(gpu.power_limit.value(), std::stod(expected[5]), 1);
   EXPECT_LE(gpu.utilisation.value().peak, 1);
+  EXPECT_NEAR(static_cast<double>(gpu.memory_before.value()) / (1 << 20), std::stod(expected[6]), 100);
   EXPECT_LE(gpu.memory.value().peak, static_cast<double>(*device.memory));
   EXPECT_GT(gpu.power.value().mean, 1);
   EXPECT_LT(gpu.power->peak, 2 * *gpu.power_limit);

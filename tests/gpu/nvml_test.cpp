@@ -60,6 +60,8 @@ TEST_F(NvmlTest, WhatAnOldDriverLacksIsAbsent) {
   ASSERT_TRUE(reading);
   EXPECT_FALSE(reading->power_limit);
   EXPECT_TRUE(reading->power);
+  EXPECT_EQ(reading->memory_used,
+            2'000'000'000U);  // with what the driver keeps for itself, which it does not tell apart
   EXPECT_THAT(reasons(reading->held_back), ElementsAre("power-cap"));  // under its former name
 }
 

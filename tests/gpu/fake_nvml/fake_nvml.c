@@ -10,10 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { kCards = 2, kRounds = 4, kSuccess = 0, kInvalid = 2, kNotSupported = 3, kLost = 15 };
+enum { kCards = 2, kRounds = 4, kSuccess = 0, kInvalid = 2, kNotSupported = 3, kLost = 15, kVersionMismatch = 25 };
 
 struct memory {
   unsigned long long total, free, used;
+};
+struct memory2 {
+  unsigned version;
+  unsigned long long total, reserved, free, used;
 };
 struct utilisation {
   unsigned gpu, memory;
@@ -25,6 +29,7 @@ struct card {
 /* By round; the last stays. monitor_test.cpp and tests/cli/test_monitor.py have the same numbers. */
 static const unsigned kBusy[kRounds] = {5, 35, 95, 60};                        /* % */
 static const unsigned long long kUsed[kRounds] = {1000, 1500, 4000, 3000};     /* MB */
+static const unsigned long long kReserved = 500; /* MB that the driver keeps, counted as used by the first version */
 static const unsigned kPower[kRounds] = {60500, 200000, 340000, 300000};       /* mW */
 static const unsigned kDegrees[kRounds] = {40, 52, 71, 66};                    /* °C */
 static const unsigned long long kReasons[kRounds] = {0x1, 0x4, 0x4 | 0x20, 0}; /* idle; power; power and heat */
@@ -96,7 +101,7 @@ int nvmlDeviceGetMemoryInfo(void* device, struct memory* memory) {
   const int code = state(device);
   if (code != kSuccess) return code;
   memory->total = 24000000000ULL;
-  memory->used = kUsed[round_of(device)] * 1000000;
+  memory->used = (kUsed[round_of(device)] + kReserved) * 1000000;
   memory->free = memory->total - memory->used;
   return kSuccess;
 }
@@ -136,6 +141,16 @@ int nvmlDeviceGetCurrentClocksThrottleReasons(void* device, unsigned long long* 
 const char* nvmlErrorString(int code) { return code == kLost ? "GPU is lost" : "Some other error"; }
 int nvmlSystemGetCudaDriverVersion_v2(int* version) {
   *version = 13020;
+  return kSuccess;
+}
+int nvmlDeviceGetMemoryInfo_v2(void* device, struct memory2* memory) {
+  if (memory->version != (sizeof *memory | 2U << 24)) return kVersionMismatch;
+  const int code = state(device);
+  if (code != kSuccess) return code;
+  memory->total = 24000000000ULL;
+  memory->reserved = kReserved * 1000000;
+  memory->used = kUsed[round_of(device)] * 1000000;
+  memory->free = memory->total - memory->reserved - memory->used;
   return kSuccess;
 }
 int nvmlDeviceGetEnforcedPowerLimit(void* device, unsigned* milliwatts) {
