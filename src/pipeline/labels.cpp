@@ -160,9 +160,11 @@ Result<Examples> known_examples(const store::CatalogueReader& reader, const std:
   return examples;
 }
 
+// As the store finds it: "Car" is "car".
 std::optional<store::LearnedLabel> known_label(const std::vector<store::LearnedLabel>& labels,
                                                const std::string& name) {
-  const auto found = std::ranges::find(labels, name, &store::LearnedLabel::name);
+  const auto found = std::ranges::find(labels, ascii_lower(name),
+                                       [](const store::LearnedLabel& label) { return ascii_lower(label.name); });
   return found == labels.end() ? std::nullopt : std::optional(*found);
 }
 
