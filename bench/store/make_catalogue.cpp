@@ -7,6 +7,7 @@
 #include <ctime>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "core/hash.h"
 #include "store/catalogue.h"
@@ -65,6 +66,17 @@ class Library {
     return m;
   }
 
+  // Persons, one to six, on two photos of five; a car or two on every fifth; a few taxis, men, dogs.
+  static std::vector<store::FoundObjects> objects(int i) {
+    std::vector<store::FoundObjects> found;
+    if (i % 5 < 2) found.push_back({"person", 1 + i / 5 % 6, 0.9});
+    if (i % 5 == 4) found.push_back({"car", 1 + i / 5 % 2, 0.8});
+    if (i % 50 == 7) found.push_back({"taxi", 1, 0.6});
+    if (i % 10 == 3) found.push_back({"man", 1 + i / 10 % 3, 0.7});
+    if (i % 20 == 8) found.push_back({"dog", 1, 0.5});
+    return found;
+  }
+
   static store::Place place(int i) { return {kPlaces[i % 4][0], kPlaces[i % 4][1], kPlaces[i % 4][2], ""}; }
 
  private:
@@ -88,6 +100,8 @@ Status fill(store::CatalogueWriter& writer, int count) {
     const Hash128 hash = hash128(std::to_string(i));
     IE_TRY(const auto content, writer.set_content(file.id, hash, hash));
     IE_CHECK(writer.put_record(content.asset, {{"thumbnail", "", "1", ""}, "cpu", "", "{}", ""}));
+    IE_CHECK(writer.put_record(content.asset, {{"objects", "detector", "1", ""}, "cpu", "fp32", "{}", ""}));
+    IE_CHECK(writer.set_asset_objects(content.asset, Library::objects(i)));
     if (i % kBatch == kBatch - 1 || i + 1 == count) IE_CHECK(writer.commit());
   }
   return writer.finish_run(run, {{"files", count}}, 0);

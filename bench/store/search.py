@@ -27,6 +27,8 @@ QUERIES = [
     ("near:40,10,500", None),
     ("rating:3", None),
     ("path:album", None),
+    ("object:person>=2", None),
+    ("people:yes", None),
     ("東京", None),
     ("東京タワー", None),
     ("-common", None),

@@ -5,6 +5,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <numbers>
+#include <set>
 
 #include "core/text.h"
 #include "store/asset_index.h"
@@ -62,13 +63,19 @@ std::string strings_json(const std::vector<std::string>& strings) {
   return json.dump();
 }
 
+// Each once, folded as the table compares them.
+std::set<std::string> names_of(const ObjectsCondition& condition) {
+  std::set<std::string> names = {ascii_lower(query_text(condition.name))};
+  for (size_t i = 0; i < std::min(condition.others.size(), kMostNames); ++i)
+    names.insert(ascii_lower(query_text(condition.others[i])));
+  return names;
+}
+
 }  // namespace
 
 std::string names_json(const ObjectsCondition& condition) {
-  std::vector<std::string> names = {condition.name};
-  names.insert(names.end(), condition.others.begin(),
-               condition.others.begin() + static_cast<std::ptrdiff_t>(std::min(condition.others.size(), kMostNames)));
-  return strings_json(names);
+  const std::set<std::string> names = names_of(condition);
+  return strings_json({names.begin(), names.end()});
 }
 
 std::string query_text(std::string_view text) {
@@ -161,17 +168,35 @@ IdSet Conditions::match(const TypeCondition& condition) {
   return found;
 }
 
+IdSet Conditions::counted(const ObjectsCondition& condition, std::int64_t least, std::int64_t most) {
+  // Without a confidence the index by name has all that is asked, and rows need not be looked up.
+  const bool sure = condition.confidence > 0;
+  const std::string surest = sure ? " AND confidence >= ?" : "";
+  const auto rows = [&](std::string_view sql, std::string_view name, const auto&... values) {
+    const std::string all = std::string(sql) + surest;
+    return sure ? connection_.query(all, name, values..., condition.confidence)
+                : connection_.query(all, name, values...);
+  };
+  const std::set<std::string> names = names_of(condition);
+  if (names.size() == 1)
+    return ids(rows("SELECT asset_id FROM asset_objects WHERE name = ? AND count BETWEEN ? AND ?", *names.begin(),
+                    least, most));
+  std::vector<std::int64_t> counts(static_cast<size_t>(end_));
+  for (const std::string& name : names)
+    for (auto row = rows("SELECT asset_id, count FROM asset_objects WHERE name = ?", name); row.next();)
+      if (const AssetId id = row.integer(0); id >= 0 && id < end_) counts[static_cast<size_t>(id)] += row.integer(1);
+  IdSet found(end_);
+  for (AssetId id = 0; id < end_; ++id)
+    if (const std::int64_t count = counts[static_cast<size_t>(id)]; count > 0 && count >= least && count <= most)
+      found.insert(id);
+  return found;
+}
+
 IdSet Conditions::match(const ObjectsCondition& condition) {
-  constexpr std::string_view kCounted =
-      "SELECT asset_id FROM asset_objects WHERE name IN (SELECT value FROM json_each(?)) AND confidence >= ? "
-      "GROUP BY asset_id HAVING sum(count) BETWEEN ? AND ?";
-  const std::string names = names_json(condition);
-  if (condition.least > 0)
-    return ids(connection_.query(kCounted, names, condition.confidence, condition.least, condition.most));
+  if (condition.least > 0) return counted(condition, condition.least, condition.most);
+  constexpr std::int64_t kAny = std::numeric_limits<std::int64_t>::max();
   IdSet found = ids(connection_.query("SELECT asset_id FROM records WHERE stage = 'objects' AND asset_id IS NOT NULL"));
-  if (condition.most < std::numeric_limits<std::int64_t>::max())
-    found.remove(ids(connection_.query(kCounted, names, condition.confidence, condition.most + 1,
-                                       std::numeric_limits<std::int64_t>::max())));
+  if (condition.most < kAny) found.remove(counted(condition, condition.most + 1, kAny));
   return found;
 }
 

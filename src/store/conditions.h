@@ -28,6 +28,8 @@ class Conditions {
   IdSet match(const SceneCondition& condition);
   IdSet match(const CountryCondition& condition);
   IdSet match(const TagCondition& condition);
+  // Those with `least` (more than 0) to `most` such objects.
+  IdSet counted(const ObjectsCondition& condition, std::int64_t least, std::int64_t most);
   IdSet ids(Query row) const;
 
   Connection& connection_;

@@ -107,6 +107,32 @@ TEST_F(FindingsTest, Vehicles) {
   EXPECT_THAT(why("vehicle:>=3"), ElementsAre(Why{"object", "car 0.83, 2 of them"}, Why{"object", "bus 0.70"}));
 }
 
+// However often a name is listed, each object counts once; a confidence leaves out what is less sure.
+TEST_F(FindingsTest, ObjectsOfSeveralNamesAreSummed) {
+  const auto found = [&](const store::ObjectsCondition& objects) {
+    store::AssetQuery query;
+    query.filters.push_back({objects, false});
+    const auto assets = reader_->find(query);
+    EXPECT_TRUE(assets) << assets.error().message;
+    std::vector<std::string> paths;
+    if (assets)
+      for (const auto& asset : assets->assets) paths.push_back(asset.path);
+    return paths;
+  };
+  store::ObjectsCondition things{.name = "car", .least = 3, .others = {"bus", "BUS", "Car"}};
+  EXPECT_THAT(found(things), ElementsAre("/p/nobody.jpg"));
+  things.least = 4;
+  EXPECT_THAT(found(things), IsEmpty());
+  things.least = 2, things.most = 2;
+  EXPECT_THAT(found(things), IsEmpty());
+  things.confidence = 0.8;
+  EXPECT_THAT(found(things), ElementsAre("/p/nobody.jpg"));
+  things.others.clear();
+  EXPECT_THAT(found(things), ElementsAre("/p/nobody.jpg"));
+  things.confidence = 0.9;
+  EXPECT_THAT(found(things), IsEmpty());
+}
+
 TEST_F(FindingsTest, WrongValuesSayWhatIsRight) {
   const auto refusal = [](std::string_view query) {
     const auto parsed = parse_query(query);
