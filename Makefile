@@ -14,8 +14,8 @@ help: ## this list
 	@echo 'usage: make TARGET'
 	@sed -n 's/^\([a-z]*\):[^#]*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-setup: ## install what is missing and make the samples (Debian 12; root or sudo)
-	@tools/setup.sh
+setup: ## install what is missing and make the samples (Debian 12; root or sudo); GPU=1 fetches libraries for NVIDIA cards
+	@tools/setup.sh $(if $(GPU),--gpu)
 
 build: setup ## optimised build in build/release
 	@tools/build.sh release $(JOBS)

