@@ -31,6 +31,8 @@ constexpr std::array kCommands = {
     Command{"catalog", "Back up, move, prune or check the catalogue", setup_catalog},
     Command{"label", "Teach a class of your own by a few examples: my car, our garden", setup_label},
     Command{"models", "Install, check and add models", setup_models},
+    Command{"convert-to-tensorrt", "Build a TensorRT engine of a model ahead of its first use",
+            setup_convert_to_tensorrt},
     Command{"benchmark", "Measure this machine", setup_benchmark},
     Command{"doctor", "What this machine has, what is missing, what to do", setup_doctor},
 };

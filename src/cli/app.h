@@ -60,6 +60,7 @@ Action setup_catalog(CLI::App& app, Settings& settings);
 Action setup_label(CLI::App& app, Settings& settings);
 Action setup_benchmark(CLI::App& app, Settings& settings);
 Action setup_models(CLI::App& app, Settings& settings);
+Action setup_convert_to_tensorrt(CLI::App& app, Settings& settings);
 Action setup_doctor(CLI::App& app, Settings& settings);
 
 // Runs the program. Never throws.

@@ -18,7 +18,7 @@ constexpr const char* kName = "libonnxruntime.so.1";
 
 std::string library_file() {
   if (const char* named = std::getenv(kVariable); named != nullptr && *named != '\0') return named;
-  for (const char* folder : {"../lib", "../../onnxruntime/lib"}) {
+  for (const char* folder : {"../lib", "../../onnxruntime-gpu/lib", "../../onnxruntime/lib"}) {
     std::string file = join_path(join_path(executable_folder(), folder), kName);
     if (::access(file.c_str(), F_OK) == 0) return file;
   }

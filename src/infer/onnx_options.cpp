@@ -2,6 +2,8 @@
 #include <unordered_map>
 
 #include "infer/onnx_runtime.h"
+#include "infer/tensorrt.h"
+#include "infer/tensorrt_rtx.h"
 
 namespace image_engine::infer {
 namespace {
@@ -23,13 +25,44 @@ void append_cuda(Ort::SessionOptions& theirs, const SessionOptions& options, voi
   theirs.AppendExecutionProvider_CUDA_V2(*cuda);
 }
 
+std::span<const TensorInfo> inputs_of(const SessionOptions& options) {
+  return options.tensorrt ? std::span<const TensorInfo>(options.tensorrt->inputs) : std::span<const TensorInfo>();
+}
+
+// What TensorRT leaves is CUDA's; recorded is only what one provider has whole.
+void append_behind(Ort::SessionOptions& theirs, SessionOptions options, void* stream) {
+  options.cuda_graph = false;
+  append_cuda(theirs, options, stream);
+}
+
+void append_tensorrt(Ort::SessionOptions& theirs, const SessionOptions& options, void* stream) {
+  Ort::TensorRTProviderOptions tensorrt;
+  const ProviderOptions named = tensorrt_provider_options(options, inputs_of(options));
+  tensorrt.Update({named.begin(), named.end()});
+  if (stream != nullptr) tensorrt.UpdateWithValue("user_compute_stream", stream);
+  theirs.AppendExecutionProvider_TensorRT_V2(*tensorrt);
+  append_behind(theirs, options, stream);
+}
+
+void append_rtx(Ort::SessionOptions& theirs, const SessionOptions& options, void* stream) {
+  ProviderOptions named = rtx_provider_options(options, inputs_of(options));
+  if (stream != nullptr)
+    named.insert(named.end(), {{"has_user_compute_stream", "1"},
+                               {"user_compute_stream", std::to_string(reinterpret_cast<std::uintptr_t>(stream))}});
+  append_rtx_plugin(theirs, options.device, named);
+  append_behind(theirs, options, stream);
+}
+
 void append_nothing(Ort::SessionOptions&, const SessionOptions&, void*) {}
 
 struct ProviderRow {
   Provider provider;
   void (*append)(Ort::SessionOptions&, const SessionOptions&, void* stream);
 };
-constexpr ProviderRow kAppenders[] = {{Provider::kCuda, append_cuda}, {Provider::kCpu, append_nothing}};
+constexpr ProviderRow kAppenders[] = {{Provider::kTensorRt, append_tensorrt},
+                                      {Provider::kTensorRtRtx, append_rtx},
+                                      {Provider::kCuda, append_cuda},
+                                      {Provider::kCpu, append_nothing}};
 
 }  // namespace
 

@@ -2,6 +2,7 @@
 
 #include "core/file.h"
 #include "core/text.h"
+#include "infer/engine_cache.h"
 #include "infer/onnx_runtime.h"
 
 namespace image_engine::infer {
@@ -54,7 +55,16 @@ class OnnxSession final : public Session {
   Signature signature_;
 };
 
+// By an engine that is built once, kept in the cache folder and then loaded.
+Result<std::unique_ptr<Session>> create_engine_session(const std::string& file, SessionOptions options) {
+  IE_TRY(const ReadyEngine ready, engine_for(file, options));
+  options.tensorrt->cache_folder.clear();
+  return create_device_session(ready.model, options);
+}
+
 Result<std::unique_ptr<Session>> create_session(const std::string& file, const SessionOptions& options) {
+  const bool keeps_engines = options.tensorrt && !options.tensorrt->cache_folder.empty();
+  if (options.provider == Provider::kTensorRt && keeps_engines) return create_engine_session(file, options);
   if (options.provider != Provider::kCpu) return create_device_session(file, options);
   Ort::Session session(runtime()->env, file.c_str(), session_options(options, nullptr));
   IE_TRY(Signature signature, Signature::of(session));

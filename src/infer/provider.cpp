@@ -10,6 +10,7 @@
 #include "core/text.h"
 #include "gpu/cuda.h"
 #include "infer/onnx_runtime.h"
+#include "infer/tensorrt_rtx.h"
 
 namespace image_engine::infer {
 namespace {
@@ -56,7 +57,7 @@ Status check_tensorrt_rtx() {
   if (std::ranges::none_of(devices, takes_rtx))
     return fail(ErrorCode::kUnsupported,
                 fmt::format("it takes RTX 30, 40 and 50 cards, and here is {}", devices.front().name));
-  return fail(ErrorCode::kNotFound, "its plugin is not installed: `make setup GPU=1` brings it");
+  return check_rtx_plugin();
 }
 
 Status check_cpu() {

@@ -26,8 +26,9 @@ struct TensorRtOptions {
   std::string precision = "fp16";                          // fp32, fp16, int8
   std::uint64_t workspace_bytes = std::uint64_t{4} << 30;  // what a layer may use at most
   std::int64_t least_batch = 1, best_batch = 8, most_batch = 16;
-  std::string cache_folder;  // of engines and timings; made when absent
-  std::string cache_prefix;  // of the files' names there
+  std::string cache_folder;        // of engines and timings; made when absent
+  std::string cache_prefix;        // of the files' names there
+  std::vector<TensorInfo> inputs;  // of the model, to tell the range of batches of; empty: found as runs ask
 };
 
 struct SessionOptions {

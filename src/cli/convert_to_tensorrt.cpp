@@ -1,0 +1,271 @@
+#include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/app.h"
+#include "cli/output.h"
+#include "core/file.h"
+#include "core/progress.h"
+#include "core/text.h"
+#include "infer/engine_build.h"
+#include "infer/engine_cache.h"
+#include "infer/tensorrt.h"
+#include "models/folder_lock.h"
+#include "models/places.h"
+#include "models/python.h"
+
+namespace image_engine::cli {
+namespace {
+
+using infer::EngineRecord;
+using infer::Provider;
+using infer::TensorInfo;
+
+constexpr char kExamples[] = R"(
+Examples:
+  image-engine convert-to-tensorrt --onnx clip_vision_fp32.onnx
+  image-engine convert-to-tensorrt --onnx detr.onnx --output detr_fp16.trt --max-batch-size 8
+  image-engine convert-to-tensorrt --onnx clip.onnx --precision int8 --calibration SAMPLES
+  image-engine convert-to-tensorrt --onnx dfine.onnx --dimension height=640 --dimension width=640
+  image-engine convert-to-tensorrt --onnx clip.onnx --format epcontext --output clip_trt.onnx
+
+An engine is of this card, driver and TensorRT; FILE.json beside it says which, and it is not used elsewhere. FILE.onnx is
+the model by which ONNX Runtime loads it. Building takes minutes and needs TensorRT 10: docs/tensorrt.md.)";
+
+constexpr std::chrono::seconds kGraphLimit{1800};
+
+struct Flags {
+  std::string onnx, output, precision = "fp16", calibration, format = "engine";
+  std::vector<std::string> dimensions;
+  std::int64_t least = 1, best = 0, most = 0;  // 0: as the model's kind has it
+  double workspace_gb = 4;
+  std::uint64_t workspace_bytes = 0;  // of a build in this process
+  int card = 0;
+  bool here = false;
+};
+
+Result<std::pair<std::string, std::int64_t>> dimension_of(const std::string& text) {
+  const std::size_t equals = text.rfind('=');
+  std::int64_t size = 0;
+  if (equals != text.npos && equals > 0) {
+    const char* const end = text.data() + text.size();
+    const auto [rest, error] = std::from_chars(text.data() + equals + 1, end, size);
+    if (error == std::errc() && rest == end && size > 0) return std::pair(text.substr(0, equals), size);
+  }
+  return fail(ErrorCode::kInvalidArgument, fmt::format("--dimension {}: NAME=SIZE is wanted", printable(text)));
+}
+
+// What the model's kind is called in the files that are made of it; else the file's own name.
+std::string default_output(const Flags& flags) {
+  constexpr std::pair<std::string_view, std::string_view> kKinds[] = {{"clip", "clip_vision"}, {"detr", "detr"}};
+  std::string name = std::filesystem::path(std::string(file_name(flags.onnx))).stem().string();
+  for (const auto& [word, kind] : kKinds)
+    if (ascii_lower(name).find(word) != std::string::npos) name = kind;
+  return fmt::format("{}_{}.{}", name, flags.precision, flags.format == "engine" ? "trt" : "onnx");
+}
+
+// The engine's own file; of an EP-context model it lies beside.
+std::string engine_file(const Flags& flags, const std::string& output) {
+  return flags.format == "engine" ? output : std::filesystem::path(output).replace_extension(".engine").string();
+}
+
+Result<infer::EngineJob> job_of(const Flags& flags) {
+  infer::EngineJob job{absolute_path(flags.onnx), {}};
+  infer::TensorRtOptions wanted;
+  const infer::BatchDefaults usual = infer::default_batches(flags.onnx);
+  wanted.precision = flags.precision;
+  wanted.least_batch = flags.least;
+  wanted.most_batch = flags.most != 0 ? flags.most : std::max(usual.most, flags.best);
+  wanted.best_batch = flags.best != 0 ? flags.best : std::min(usual.best, wanted.most_batch);
+  if (!(flags.workspace_gb > 0 && flags.workspace_gb <= 1024))
+    return fail(ErrorCode::kInvalidArgument, "--workspace-gb: a number up to 1024 is wanted");
+  wanted.workspace_bytes = flags.workspace_bytes != 0
+                               ? flags.workspace_bytes
+                               : static_cast<std::uint64_t>(std::llround(flags.workspace_gb * (1U << 30U)));
+  IE_CHECK(infer::check_tensorrt_options(wanted));
+  for (const std::string& text : flags.dimensions) {
+    IE_TRY(auto dimension, dimension_of(text));
+    job.options.fixed_dimensions.push_back(std::move(dimension));
+  }
+  job.options.provider = Provider::kTensorRt;
+  job.options.device = flags.card;
+  job.options.tensorrt = std::move(wanted);
+  return job;
+}
+
+// That the model is one, whole, and of the sizes that an engine needs, before anything is asked of a card.
+Status check_model(const infer::EngineJob& job) {
+  infer::SessionOptions plain;
+  plain.fixed_dimensions = job.options.fixed_dimensions;
+  IE_TRY(const auto session, infer::Session::create(job.model, plain));
+  return infer::check_engine_inputs(session->inputs());
+}
+
+// The graph that is built: in halves with parts in floats, or quantised, in ONNX's own operators. What a precision
+// needs beyond is TensorRT's to do.
+Result<std::string> graph_for(const infer::EngineJob& job, const Flags& flags, const models::Places& places,
+                              const std::string& folder) {
+  const std::string& precision = job.options.tensorrt->precision;
+  if (precision == "fp32") return job.model;
+  const bool is_int8 = precision == "int8";
+  const std::string program = join_path(places.tools, is_int8 ? "quantise.py" : "optimise.py");
+  if (::access(program.c_str(), R_OK) != 0)
+    return fail(ErrorCode::kNotFound, fmt::format("{} is not there", printable(program)));
+  IE_TRY(const std::string python, models::converter_python(places.python, places.tools, interrupted));
+  const std::string graph = join_path(folder, "graph.onnx");
+  std::vector<std::string> arguments{python, "-B", program, "--input", job.model, "--output", graph};
+  if (is_int8)
+    arguments.insert(arguments.end(), {"--samples", absolute_path(flags.calibration)});
+  else
+    arguments.insert(arguments.end(), {"--precision", "fp16", "--for", "tensorrt"});
+  IE_TRY([[maybe_unused]] const std::string report, models::run_tool(arguments, kGraphLimit, interrupted));
+  return graph;
+}
+
+// "Building clip_vision_fp16.trt: 12 s", over itself on a terminal, now and then elsewhere.
+class Waiting {
+ public:
+  Waiting(std::string what, bool enabled) : what_(std::move(what)), enabled_(enabled) {}
+  ~Waiting() {
+    if (enabled_ && terminal_) std::fputs("\r\033[K", stderr);
+  }
+  Waiting(const Waiting&) = delete;
+  void tell(double seconds) {
+    if (!enabled_ || seconds < next_) return;
+    next_ = seconds + (terminal_ ? 0.5 : 15);
+    std::fprintf(stderr, terminal_ ? "\r\033[KBuilding %s: %s" : "Building %s: %s\n", what_.c_str(),
+                 human_duration(seconds).c_str());
+    std::fflush(stderr);
+  }
+
+ private:
+  std::string what_;
+  bool enabled_, terminal_ = is_terminal(STDERR_FILENO);
+  double next_ = 0;
+};
+
+std::string shape_text(const TensorInfo& info) {
+  std::vector<std::string> sides;
+  for (const std::int64_t side : info.shape) sides.push_back(side < 0 ? "?" : std::to_string(side));
+  return fmt::format("{} [{}]", printable(info.name), fmt::join(sides, ", "));
+}
+
+nlohmann::json tensors_json(const std::vector<TensorInfo>& infos) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const TensorInfo& info : infos) list.push_back({{"name", to_utf8(info.name)}, {"shape", info.shape}});
+  return list;
+}
+
+void report(const Context& context, const std::string& engine, const std::string& loader, const EngineRecord& record) {
+  const infer::EngineIdentity& id = record.identity;
+  if (context.json) {
+    print_json("convert-to-tensorrt",
+               {{"engine", to_utf8(engine)},
+                {"sidecar", to_utf8(infer::sidecar_of(engine))},
+                {"loader", to_utf8(loader)},
+                {"precision", id.precision},
+                {"batch", {{"least", id.least_batch}, {"best", id.best_batch}, {"most", id.most_batch}}},
+                {"gpu", id.gpu},
+                {"tensorrt", id.tensorrt},
+                {"build_seconds", record.build_seconds},
+                {"bytes", record.engine_bytes},
+                {"device_bytes", record.device_bytes ? nlohmann::json(*record.device_bytes) : nlohmann::json()},
+                {"inputs", tensors_json(record.inputs)},
+                {"outputs", tensors_json(record.outputs)}});
+    return;
+  }
+  if (context.quiet) return;
+  print_line(printable(engine));
+  std::vector<std::vector<std::string>> rows{
+      {"precision", id.precision},
+      {"batch", fmt::format("{} to {}, best {}", id.least_batch, id.most_batch, id.best_batch)},
+      {"built in", human_duration(record.build_seconds)},
+      {"file", human_bytes(record.engine_bytes)},
+      {"memory",
+       record.device_bytes ? human_bytes(*record.device_bytes) + " of the card, weights and activations" : "?"},
+      {"for", fmt::format("{}, TensorRT {}", id.gpu, id.tensorrt)}};
+  for (const TensorInfo& info : record.inputs) rows.push_back({"input", shape_text(info)});
+  for (const TensorInfo& info : record.outputs) rows.push_back({"output", shape_text(info)});
+  print_table(rows);
+}
+
+Result<int> convert(const Context& context, const Flags& flags) {
+  IE_TRY(infer::EngineJob job, job_of(flags));
+  if (flags.precision == "int8" && flags.calibration.empty())
+    return fail(ErrorCode::kInvalidArgument, "int8 is measured on samples: name their folder with --calibration DIR");
+  IE_CHECK(check_model(job));
+  const std::string output = absolute_path(flags.output.empty() ? default_output(flags) : flags.output);
+  const std::string engine = engine_file(flags, output);
+  if (Status usable = infer::check_provider(Provider::kTensorRt); !usable)
+    return fail(usable.error().code, "TensorRT: " + usable.error().message);
+  IE_TRY(const infer::EngineIdentity identity, infer::engine_identity(job.model, job.options));
+  IE_CHECK(make_folders(std::string(parent_path(engine))));
+  IE_TRY(const auto lock, models::FolderLock::take(engine + ".lock", interrupted));
+  IE_TRY(const infer::WorkFolder work, infer::WorkFolder::create(engine + ".building"));
+  IE_TRY(job.model, graph_for(job, flags, models::find_places(context.config.models.folder), work.path()));
+  const std::string timings = join_path(cache_home(), "engines");
+  if (make_folders(timings, 0700)) job.options.tensorrt->cache_folder = timings;
+  EngineRecord record;
+  {
+    Waiting waiting(printable(file_name(engine)), !context.quiet);
+    const infer::BuildWatch watch{[&](double seconds) { waiting.tell(seconds); }, interrupted};
+    IE_TRY(record, infer::build_engine(job, work.path(), watch));
+  }
+  record.identity = identity;
+  IE_CHECK(infer::publish_engine(join_path(work.path(), infer::kBuiltEngine), engine, record));
+  IE_TRY(record, infer::read_engine_record(engine));
+  std::string loader = infer::loader_of(engine);
+  if (flags.format == "epcontext") {
+    if (::rename(loader.c_str(), output.c_str()) != 0) return fail(errno_error("cannot write " + printable(output)));
+    loader = output;
+  }
+  report(context, engine, loader, record);
+  return kDone;
+}
+
+Result<int> build_here(const Flags& flags) {
+  IE_TRY(const infer::EngineJob job, job_of(flags));
+  IE_CHECK(infer::build_engine_here(job, absolute_path(flags.output)));
+  return kDone;
+}
+
+}  // namespace
+
+Action setup_convert_to_tensorrt(CLI::App& app, Settings&) {
+  auto flags = std::make_shared<Flags>();
+  app.footer(kExamples);
+  app.add_option("--onnx", flags->onnx, "The model")->type_name("FILE")->required();
+  app.add_option("--output", flags->output, "The engine; clip_vision_fp16.trt or detr_fp16.trt by the model")
+      ->type_name("FILE");
+  app.add_option("--precision", flags->precision, "fp32, fp16 (the default) or int8")->type_name("P");
+  app.add_option("--max-batch-size", flags->most, "The largest batch; 16, of DETR 8")->type_name("N");
+  app.add_option("--optimum-batch", flags->best, "The batch that it is fastest with; 8")->type_name("N");
+  app.add_option("--workspace-gb", flags->workspace_gb, "What a layer may use of the card's memory; 4")->type_name("N");
+  app.add_option("--calibration", flags->calibration, "int8: samples, INDEX-INPUT.npy")->type_name("DIR");
+  app.add_option("--format", flags->format, "engine, or epcontext: an ONNX model that names the engine")
+      ->check(CLI::IsMember({"engine", "epcontext"}))
+      ->type_name("KIND");
+  app.add_option("--dimension", flags->dimensions, "Fixes a named side of an input; may be repeated")
+      ->type_name("NAME=SIZE")
+      ->allow_extra_args(false);
+  app.add_option("--card", flags->card, "CUDA's number of the card; 0")->type_name("N")->check(CLI::Range(0, 63));
+  // Of the process that a build runs in.
+  app.add_flag("--here", flags->here)->group("");
+  app.add_option("--least-batch", flags->least)->group("");
+  app.add_option("--workspace-bytes", flags->workspace_bytes)->group("");
+  return [=](Context& context) -> Result<int> {
+    if (flags->here) return build_here(*flags);
+    catch_interrupts();
+    return convert(context, *flags);
+  };
+}
+
+}  // namespace image_engine::cli

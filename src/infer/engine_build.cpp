@@ -1,0 +1,158 @@
+#include "infer/engine_build.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <thread>
+
+#include "core/file.h"
+#include "core/subprocess.h"
+#include "core/text.h"
+#include "infer/tensorrt.h"
+
+namespace image_engine::infer {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMostWritten = std::size_t{8} << 20;
+constexpr std::size_t kMostLines = 40;
+constexpr std::string_view kRuntimeSays = "ONNX Runtime: ";  // as onnx_runtime.cpp logs it
+constexpr std::string_view kWeSay = "image-engine: ";
+
+std::vector<std::string> arguments_of(const EngineJob& job, const std::string& folder) {
+  const TensorRtOptions& wanted = *job.options.tensorrt;
+  std::vector<std::string> all{join_path(executable_folder(), "image-engine"),
+                               "convert-to-tensorrt",
+                               "--here",
+                               "--log-level",
+                               "debug",
+                               "--onnx",
+                               job.model,
+                               "--output",
+                               join_path(folder, kBuiltEngine),
+                               "--precision",
+                               wanted.precision,
+                               "--least-batch",
+                               std::to_string(wanted.least_batch),
+                               "--optimum-batch",
+                               std::to_string(wanted.best_batch),
+                               "--max-batch-size",
+                               std::to_string(wanted.most_batch),
+                               "--workspace-bytes",
+                               std::to_string(wanted.workspace_bytes),
+                               "--card",
+                               std::to_string(job.options.device)};
+  for (const auto& [name, size] : job.options.fixed_dimensions)
+    all.insert(all.end(), {"--dimension", fmt::format("{}={}", name, size)});
+  return all;
+}
+
+std::vector<std::string> environment() {
+  std::vector<std::string> all;
+  for (char** variable = environ; *variable != nullptr; ++variable) all.emplace_back(*variable);
+  return all;
+}
+
+// TensorRT's timings of kernels, by which the next build is faster; a failure only costs time.
+void copy_timings(const std::string& from, const std::string& to) {
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(from, ignored))
+    if (entry.path().extension() == ".timing") {
+      const std::string target = join_path(to, entry.path().filename().string());
+      fs::copy_file(entry.path(), target + ".new", fs::copy_options::overwrite_existing, ignored);
+      if (!ignored) fs::rename(target + ".new", target, ignored);
+    }
+}
+
+// waitpid()'s status; the process is killed once cancelled.
+Result<int> wait_for(int pid, const BuildWatch& watch) {
+  const auto start = std::chrono::steady_clock::now();
+  for (int status = 0;;) {
+    const pid_t ended = ::waitpid(pid, &status, WNOHANG);
+    if (ended == pid) return status;
+    if (ended < 0 && errno != EINTR) return fail(errno_error("cannot wait for the builder"));
+    if (watch.cancelled()) {
+      ::kill(-pid, SIGKILL);
+      while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
+      return fail(ErrorCode::kInterrupted, "interrupted");
+    }
+    watch.waiting(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+}
+
+std::string read_back(int fd) {
+  std::string text(kMostWritten, '\0');
+  const ssize_t count = ::pread(fd, text.data(), text.size(), 0);
+  text.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
+  return text;
+}
+
+// The lines that have `mark`, from there on, each once.
+std::vector<std::string> lines_with(std::string_view text, std::string_view mark) {
+  std::vector<std::string> lines;
+  while (!text.empty() && lines.size() < kMostLines) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+    const std::size_t at = line.find(mark);
+    if (at == line.npos) continue;
+    std::string said = printable(line.substr(at + mark.size()).substr(0, 500));
+    if (std::ranges::find(lines, said) == lines.end()) lines.push_back(std::move(said));
+  }
+  return lines;
+}
+
+constexpr std::string_view kMemoryWords[] = {"out of memory", "OutOfMemory", "failed to allocate", "no memory is left"};
+
+bool is_about_memory(std::string_view text) {
+  return std::ranges::any_of(kMemoryWords, [&](std::string_view word) { return text.find(word) != text.npos; });
+}
+
+}  // namespace
+
+Error build_error(std::string_view written, int exit_code, int signal) {
+  const std::vector<std::string> said = lines_with(written, kWeSay), runtime = lines_with(written, kRuntimeSays);
+  std::string message;
+  ErrorCode code = ErrorCode::kUnsupported;
+  if (signal == SIGKILL || (signal != 0 && is_about_memory(written))) {
+    code = ErrorCode::kOutOfMemory;
+    message = "TensorRT's builder was stopped by the system, most likely as memory ran out";
+  } else if (signal != 0) {
+    code = ErrorCode::kCrashed;
+    message = fmt::format("TensorRT's builder crashed (signal {}, {})", signal, ::strsignal(signal));
+  } else {
+    message = said.empty() ? fmt::format("TensorRT's builder failed with exit code {}", exit_code) : said.back();
+    if (is_about_memory(written)) code = ErrorCode::kOutOfMemory;
+  }
+  for (const std::string& line : runtime)
+    if (message.find(line) == message.npos) message += "\n  " + line;
+  return {code, std::move(message)};
+}
+
+Result<EngineRecord> build_engine(const EngineJob& job, const std::string& folder, const BuildWatch& watch) {
+  IE_CHECK(check_tensorrt_options(*job.options.tensorrt));
+  const UniqueFd written(::memfd_create("builder", MFD_CLOEXEC));
+  if (!written) return fail(errno_error("cannot keep the builder's output"));
+  const std::string& timings = job.options.tensorrt->cache_folder;
+  if (!timings.empty()) copy_timings(timings, folder);
+  SpawnOptions options;
+  options.arguments = arguments_of(job, folder);
+  options.environment = environment();
+  options.descriptors = {{written.get(), 2}};
+  IE_TRY(const int pid, spawn(options));
+  IE_TRY(const int status, wait_for(pid, watch));
+  if (!timings.empty()) copy_timings(folder, timings);
+  if (status != 0)
+    return fail(build_error(read_back(written.get()), WIFEXITED(status) ? WEXITSTATUS(status) : -1,
+                            WIFSIGNALED(status) ? WTERMSIG(status) : 0));
+  return read_engine_record(join_path(folder, kBuiltEngine));
+}
+
+}  // namespace image_engine::infer

@@ -1,0 +1,117 @@
+#include "infer/engine_cache.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <filesystem>
+
+#include "core/file.h"
+#include "core/text.h"
+#include "infer/ep_context_model.h"
+#include "models/digest.h"
+#include "models/folder_lock.h"
+
+namespace image_engine::infer {
+namespace {
+
+namespace fs = std::filesystem;
+
+// "75" of "7.5", as the provider writes it.
+std::string joined(std::string capability) {
+  std::erase(capability, '.');
+  return capability;
+}
+
+// A file that names it and that it lies beside, both whole: the work of a process that was killed is not.
+bool is_usable(const std::string& engine, const EngineIdentity& identity) {
+  const auto record = check_engine(engine, identity);
+  if (record) return ::access(loader_of(engine).c_str(), R_OK) == 0;
+  if (record.error().code != ErrorCode::kNotFound) spdlog::info("{}: it is built again", record.error().message);
+  return false;
+}
+
+// What this user alone can read, where nothing lasts.
+Result<WorkFolder> passing_folder() {
+  std::string name = (fs::temp_directory_path() / "image-engine-XXXXXX").string();
+  if (::mkdtemp(name.data()) == nullptr) return fail(errno_error("cannot make " + printable(name)));
+  return WorkFolder::create(join_path(name, "engine"));
+}
+
+Result<ReadyEngine> engine_for_once(const EngineIdentity& identity, const BuildEngine& build) {
+  IE_TRY(WorkFolder work, passing_folder());
+  IE_TRY(EngineRecord record, build(work.path()));
+  record.identity = identity;
+  const std::string engine = join_path(work.path(), "kept.engine");
+  IE_CHECK(publish_engine(join_path(work.path(), kBuiltEngine), engine, std::move(record)));
+  return ReadyEngine{loader_of(engine), true, std::make_shared<WorkFolder>(std::move(work))};
+}
+
+bool can_be_written(const std::string& folder) {
+  const Status made = make_folders(folder, 0700);
+  if (made && ::access(folder.c_str(), W_OK) == 0) return true;
+  static std::atomic<bool> told = false;
+  if (!told.exchange(true))
+    spdlog::warn("engines cannot be kept in {}: each is built anew for this run", printable(folder));
+  return false;
+}
+
+}  // namespace
+
+Result<WorkFolder> WorkFolder::create(std::string path) {
+  std::error_code ignored;
+  fs::remove_all(path, ignored);
+  IE_CHECK(make_folders(path, 0700));
+  return WorkFolder(std::move(path));
+}
+
+WorkFolder::~WorkFolder() {
+  std::error_code ignored;
+  if (!path_.empty()) fs::remove_all(path_, ignored);
+}
+
+Status publish_engine(const std::string& built, const std::string& engine, EngineRecord record) {
+  struct stat info {};
+  if (::stat(built.c_str(), &info) != 0) return fail(errno_error(printable(built)));
+  record.engine_bytes = static_cast<std::uint64_t>(info.st_size);
+  IE_TRY(record.engine_sha256, models::sha256_of(built));
+  IE_TRY(const std::string loader, ep_context_model({.engine = std::string(file_name(engine)),
+                                                     .source = std::string(provider_runtime_name(Provider::kTensorRt)),
+                                                     .compute_capability = joined(record.identity.compute_capability),
+                                                     .inputs = record.inputs,
+                                                     .outputs = record.outputs}));
+  ::unlink(sidecar_of(engine).c_str());
+  if (::rename(built.c_str(), engine.c_str()) != 0) return fail(errno_error("cannot write " + printable(engine)));
+  IE_CHECK(write_file_atomically(loader_of(engine), loader));
+  return write_file_atomically(sidecar_of(engine), engine_record_text(record));
+}
+
+Result<ReadyEngine> ready_engine(const std::string& folder, const std::string& name, const EngineIdentity& identity,
+                                 const BuildEngine& build, const std::function<bool()>& cancelled) {
+  const std::string engine = join_path(folder, fmt::format("{}-{}.engine", name, engine_key(identity)));
+  if (is_usable(engine, identity)) return ReadyEngine{loader_of(engine), false, nullptr};
+  if (!can_be_written(folder)) return engine_for_once(identity, build);
+  IE_TRY(const auto lock, models::FolderLock::take(engine + ".lock", cancelled));
+  if (is_usable(engine, identity)) return ReadyEngine{loader_of(engine), false, nullptr};  // another process built it
+  IE_TRY(const WorkFolder work, WorkFolder::create(engine + ".building"));
+  IE_TRY(EngineRecord record, build(work.path()));
+  record.identity = identity;
+  IE_CHECK(publish_engine(join_path(work.path(), kBuiltEngine), engine, std::move(record)));
+  return ReadyEngine{loader_of(engine), true, nullptr};
+}
+
+Result<ReadyEngine> engine_for(const std::string& model, const SessionOptions& options) {
+  IE_TRY(const EngineIdentity identity, engine_identity(model, options));
+  const std::string name = fs::path(std::string(file_name(model))).stem().string();
+  const auto build = [&](const std::string& folder) -> Result<EngineRecord> {
+    spdlog::info("building a TensorRT engine of {}: once, it takes minutes", printable(file_name(model)));
+    return build_engine({model, options}, folder, {});
+  };
+  return ready_engine(options.tensorrt->cache_folder, name, identity, build, [] { return false; });
+}
+
+}  // namespace image_engine::infer

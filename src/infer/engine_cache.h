@@ -1,0 +1,47 @@
+// Engines that were built once and are loaded from then on.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "infer/engine_build.h"
+
+namespace image_engine::infer {
+
+// Puts what lies at `built` at `engine`, with its loader and, last, its sidecar: without that nobody uses it. All three
+// are whole or not there. `built` must be of the same file system.
+Status publish_engine(const std::string& built, const std::string& engine, EngineRecord record);
+
+// A folder beside `path` for work on it; gone with this, and so is what a killed process left there.
+class WorkFolder {
+ public:
+  static Result<WorkFolder> create(std::string path);
+  WorkFolder(WorkFolder&& other) noexcept : path_(std::move(other.path_)) { other.path_.clear(); }
+  ~WorkFolder();
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  explicit WorkFolder(std::string path) : path_(std::move(path)) {}
+  std::string path_;
+};
+
+// Builds into the folder: build_engine(), or a test's.
+using BuildEngine = std::function<Result<EngineRecord>(const std::string& folder)>;
+
+struct ReadyEngine {
+  std::string model;                       // what to load
+  bool built = false;                      // just now
+  std::shared_ptr<WorkFolder> until_then;  // where it lies when it cannot be kept; to be held while it is loaded
+};
+
+// The engine of `identity` from `folder`/<name>-<key>.engine. Built when it is not there, stale, cut short or changed:
+// once, by one process, for which others wait. A folder that cannot be written is told once in the log, and the engine
+// is built for this session alone. Errors: those of `build`, kInterrupted.
+Result<ReadyEngine> ready_engine(const std::string& folder, const std::string& name, const EngineIdentity& identity,
+                                 const BuildEngine& build, const std::function<bool()>& cancelled);
+
+// The same of a model on this machine: what Session::create() does where a cache folder is named.
+Result<ReadyEngine> engine_for(const std::string& model, const SessionOptions& options);
+
+}  // namespace image_engine::infer
