@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <optional>
 
 #include "vision/graph_checks.h"
@@ -17,16 +16,20 @@ namespace {
 constexpr std::uint32_t kStep = 32;       // the detector's edges are multiples of it
 constexpr std::uint32_t kLeastEdge = 30;  // of a picture, else it is enlarged
 constexpr std::uint32_t kWidest = 8;      // wider than so many times its height, rows are added
-constexpr std::size_t kLinesARun = 6;     // texts in one run share its width, which changes what is read
 constexpr double kUprightRatio = 1.5;     // of height to width; what is higher is turned
 // Our own limits, against time and memory without end.
 constexpr double kMostRatio = 100;      // of a picture's edges: more is no text that could be read
 constexpr double kMostPixels = 6e6;     // of the detector's input
 constexpr double kMostLineRatio = 100;  // of a line's width to its height; the rest is squeezed
 // may_have_text(): docs/accuracy.md, "Text in pictures".
-constexpr std::uint32_t kLookEdge = 384;  // the short edge of what the detector sees
+constexpr std::uint32_t kLookEdge = 448;  // the short edge of what the detector sees; the option `look` says another
 constexpr float kLookThreshold = 0.3F;
 constexpr std::size_t kLookPixels = 4;
+constexpr float kLargeLine = 32;       // pixels of its shorter side, enough to be read in the small picture
+constexpr std::size_t kMostTried = 4;  // so many lines are text, whatever they say
+constexpr float kTriedConfidence = 0.3F;
+// What is read this surely is the right way up.
+constexpr float kSure = 0.9F;
 
 struct Part {
   std::shared_ptr<infer::Session> session;
@@ -108,6 +111,12 @@ void resize_by(Shown& shown, double ratio) {
   if (width != shown.view.width || height != shown.view.height) shown.take(resize_linear(shown.view, width, height));
 }
 
+ImageView view_of(const Image& image) { return {image.width, image.height, image.pixels}; }
+double ratio_of(const Image& image) { return double{1} * image.width / image.height; }
+TextMap text_map(const Tensor& map) {
+  return {static_cast<std::uint32_t>(map.shape[3]), static_cast<std::uint32_t>(map.shape[2]), map.as<float>()};
+}
+
 // Rows that are added above and below what is low or wide.
 std::uint32_t rows_beside(const ImageView& view) {
   if (view.height > kLeastEdge && view.width <= std::uint64_t{kWidest} * view.height) return 0;
@@ -121,6 +130,7 @@ struct TextReader::State {
   std::string model;
   Part detect, orient, reader;
   std::uint32_t least_edge = 0, longest = 0;  // of what the detector sees: its short edge; and of the picture
+  std::uint32_t look_edge = 0;                // 0: no look
   BoxOptions boxes;
   float turned_over = 0, least_confidence = 0;
   std::vector<std::string> characters;
@@ -142,94 +152,80 @@ struct TextReader::State {
   [[nodiscard]] Result<std::vector<Quad>> find(const ImageView& picture) const {
     const double shorter = std::min(picture.width, picture.height);
     IE_TRY(const Tensor map, map_of(picture, shorter < least_edge ? least_edge / shorter : 1));
-    const TextMap of{static_cast<std::uint32_t>(map.shape[3]), static_cast<std::uint32_t>(map.shape[2]),
-                     map.as<float>()};
-    std::vector<Quad> found = find_boxes(of, boxes, picture.width, picture.height);
+    std::vector<Quad> found = find_boxes(text_map(map), boxes, picture.width, picture.height);
     sort_for_reading(found);
     return found;
   }
 
-  // Cuts, as high as the part's input; the rest of `width` is grey.
-  static Tensor batch_of(const Part& part, std::span<const Image> cuts, std::uint32_t width) {
-    const std::size_t height = part.height, step = 3 * height * width;
-    Tensor input = Tensor::zeros(ElementType::kFloat32, {static_cast<std::int64_t>(cuts.size()), 3,
-                                                         static_cast<std::int64_t>(height), std::int64_t{width}});
-    for (std::size_t i = 0; i < cuts.size(); ++i) {
-      const double ratio = double{1} * cuts[i].width / cuts[i].height;
-      const double wanted = std::clamp(std::ceil(static_cast<double>(height) * ratio), 1.0, double(width));
-      const ImageView view{cuts[i].width, cuts[i].height, cuts[i].pixels};
-      const Image line = resize_linear(view, static_cast<std::uint32_t>(wanted), part.height);
-      fill_planes({line.width, line.height, line.pixels}, part.normalisation, width,
-                  input.as<float>().subspan(i * step, step));
-    }
+  // A cut as high as the part's input; the rest of `width` is grey.
+  static Tensor input_of(const Part& part, const Image& cut, std::uint32_t width) {
+    const double wanted = std::clamp(std::ceil(part.height * ratio_of(cut)), 1.0, double(width));
+    const Image line = resize_linear(view_of(cut), static_cast<std::uint32_t>(wanted), part.height);
+    Tensor input = Tensor::zeros(ElementType::kFloat32, {1, 3, std::int64_t{part.height}, std::int64_t{width}});
+    fill_planes(view_of(line), part.normalisation, width, input.as<float>());
     return input;
   }
 
-  // Turns those that are upside down; says which.
-  [[nodiscard]] Result<std::vector<bool>> set_upright(std::span<Image> cuts) const {
-    IE_TRY(const Tensor output, run(orient, batch_of(orient, cuts, orient.width)));
-    if (output.count() != cuts.size() * 2) return wrong_output("two directions for each line", output);
-    std::vector<bool> turned(cuts.size());
-    for (std::size_t i = 0; i < cuts.size(); ++i) {
-      const float none = output.as<float>()[i * 2], over = output.as<float>()[i * 2 + 1];
-      turned[i] = over > none && over > turned_over;
-      if (turned[i]) turn_over(cuts[i]);
-    }
-    return turned;
+  [[nodiscard]] Result<bool> is_upside_down(const Image& cut) const {
+    IE_TRY(const Tensor output, run(orient, input_of(orient, cut, orient.width)));
+    if (output.count() != 2) return wrong_output("two directions for each line", output);
+    const float none = output.as<float>()[0], over = output.as<float>()[1];
+    return over > none && over > turned_over;
   }
 
-  [[nodiscard]] Result<std::vector<Decoded>> say(std::span<const Image> cuts) const {
-    double ratio = double{1} * reader.width / reader.height;
-    for (const Image& image : cuts) ratio = std::max(ratio, double{1} * image.width / image.height);
+  [[nodiscard]] Result<Decoded> say(const Image& cut) const {
+    const double ratio = std::max(double{1} * reader.width / reader.height, ratio_of(cut));
     const auto width = static_cast<std::uint32_t>(reader.height * std::min(ratio, kMostLineRatio));
-    IE_TRY(const Tensor output, run(reader, batch_of(reader, cuts, width)));
+    IE_TRY(const Tensor output, run(reader, input_of(reader, cut, width)));
     const auto& shape = output.shape;
     if (shape.size() != 3 || static_cast<std::size_t>(shape[2]) != characters.size())
       return fail(ErrorCode::kCorrupt, "its output " + shape_text(shape) + " is not of the " +
                                            std::to_string(characters.size()) + " classes that its characters make");
-    const std::size_t step = output.count() / cuts.size();
-    std::vector<Decoded> texts;
-    for (std::size_t i = 0; i < cuts.size(); ++i)
-      texts.push_back(decode_ctc(output.as<float>().subspan(i * step, step), characters));
-    return texts;
+    return decode_ctc(output.as<float>(), characters);
   }
 
-  // The lines in these boxes, by box: what they say, and their corners as the text is read. nullopt: nothing that
-  // counts.
-  [[nodiscard]] Result<std::vector<std::optional<TextLine>>> read(const ImageView& picture,
-                                                                  std::span<const Quad> boxes_found) const {
-    struct Place {
-      std::size_t box = 0;
-      bool upright = false;
-      double ratio = 0;
+  // The line in this box and its corners as the text is read. nullopt: nothing is there that counts. Which way up it is
+  // is only asked where that is in doubt: upside down, hardly anything is read surely.
+  [[nodiscard]] Result<std::optional<TextLine>> read_line(const ImageView& picture, const Quad& box) const {
+    const CutSize size = cut_size(box);
+    if (size.width == 0 || size.height == 0) return std::nullopt;
+    const bool upright = double{1} * size.height / size.width >= kUprightRatio;
+    Image image = cut(picture, box);
+    if (upright) image = turned_left(image);
+    IE_TRY(Decoded decoded, say(image));
+    bool turned = false;
+    if (decoded.confidence < kSure) {
+      IE_TRY(turned, is_upside_down(image));
+      if (turned) {
+        turn_over(image);
+        IE_TRY(decoded, say(image));
+      }
+    }
+    if (decoded.text.empty()) return std::nullopt;
+    TextLine line{std::move(decoded.text), decoded.confidence, box};
+    std::ranges::rotate(line.polygon, line.polygon.begin() + (upright ? 1 : 0) + (turned ? 2 : 0));
+    return line;
+  }
+
+  // Whether few, large boxes hold something that reads as text; many or small ones are not tried.
+  [[nodiscard]] Result<bool> may_be_text(const ImageView& picture, std::span<const Quad> found) const {
+    const auto is_small = [](const Quad& box) {
+      const CutSize size = cut_size(box);
+      return static_cast<float>(std::min(size.width, size.height)) < kLargeLine;
     };
-    std::vector<Place> places;
-    for (std::size_t i = 0; i < boxes_found.size(); ++i) {
-      const CutSize size = cut_size(boxes_found[i]);
-      if (size.width == 0 || size.height == 0) continue;
-      const double ratio = double{1} * size.width / size.height;
-      const bool upright = double{1} * size.height / size.width >= kUprightRatio;
-      places.push_back({i, upright, upright ? 1 / ratio : ratio});
+    if (found.empty() || found.size() >= kMostTried || std::ranges::any_of(found, is_small)) return true;
+    for (const Quad& box : found) {
+      IE_TRY(const auto line, read_line(picture, box));
+      if (line && line->confidence >= kTriedConfidence) return true;
     }
-    std::ranges::stable_sort(places, {}, &Place::ratio);
-    std::vector<std::optional<TextLine>> lines(boxes_found.size());
-    for (std::size_t from = 0; from < places.size(); from += kLinesARun) {
-      const auto now = std::span(places).subspan(from, std::min(kLinesARun, places.size() - from));
-      std::vector<Image> cuts;
-      for (const Place& place : now) {
-        Image image = cut(picture, boxes_found[place.box]);
-        cuts.push_back(place.upright ? turned_left(image) : std::move(image));
-      }
-      IE_TRY(const std::vector<bool> turned, set_upright(cuts));
-      IE_TRY(const std::vector<Decoded> texts, say(cuts));
-      for (std::size_t i = 0; i < now.size(); ++i) {
-        if (texts[i].text.empty() || texts[i].confidence < least_confidence) continue;
-        TextLine line{texts[i].text, texts[i].confidence, boxes_found[now[i].box]};
-        std::ranges::rotate(line.polygon, line.polygon.begin() + (now[i].upright ? 1 : 0) + (turned[i] ? 2 : 0));
-        lines[now[i].box] = std::move(line);
-      }
-    }
-    return lines;
+    return false;
+  }
+
+  [[nodiscard]] Result<bool> look(const ImageView& small) const {
+    IE_TRY(const Tensor map, map_of(small, double{1} * look_edge / std::min(small.width, small.height)));
+    const auto over = std::ranges::count_if(map.as<float>(), [](float p) { return p > kLookThreshold; });
+    if (static_cast<std::size_t>(over) < kLookPixels) return false;
+    return may_be_text(small, find_boxes(text_map(map), boxes, small.width, small.height));
   }
 };
 
@@ -251,10 +247,15 @@ Result<TextReader> TextReader::create(const models::Spec& spec, TextSessions ses
     IE_TRY(const double threshold, models::number_option(detect, "threshold", 0.3));
     IE_TRY(const double box_threshold, models::number_option(detect, "box_threshold", 0.5));
     IE_TRY(state->boxes.unclip, models::number_option(detect, "unclip", 1.6));
+    IE_TRY(const double look, models::number_option(detect, "look", kLookEdge));
     IE_TRY(const double turned_over, models::number_option(orient, "threshold", 0.9));
     IE_TRY(const double least_confidence, models::number_option(reader, "threshold", 0.5));
     if (!(state->boxes.unclip > 0 && state->boxes.unclip <= 10))
       return fail(ErrorCode::kInvalidArgument, "its spec's option unclip is not more than 0 and at most 10");
+    if (!(look == 0 || (look >= kStep && look <= state->longest)))
+      return fail(ErrorCode::kInvalidArgument, "its spec's option look is neither 0 nor a short edge of " +
+                                                   std::to_string(kStep) + " pixels up to its longest");
+    state->look_edge = static_cast<std::uint32_t>(look);
     state->boxes.threshold = static_cast<float>(threshold);
     state->boxes.box_threshold = static_cast<float>(box_threshold);
     state->boxes.most = kMostLines;
@@ -265,9 +266,9 @@ Result<TextReader> TextReader::create(const models::Spec& spec, TextSessions ses
     // What shapes alone do not show fails here once and not on every photo.
     Image grey{kStep * 2, kStep, {}};
     grey.pixels.assign(grey.row_bytes() * grey.height, 128);
-    IE_CHECK(state->map_of({grey.width, grey.height, grey.pixels}, 1));
-    IE_CHECK(state->set_upright({&grey, 1}));
-    IE_CHECK(state->say({&grey, 1}));
+    IE_CHECK(state->map_of(view_of(grey), 1));
+    IE_CHECK(state->is_upside_down(grey));
+    IE_CHECK(state->say(grey));
     return {};
   }();
   if (!made) return name_model(spec.name, made.error());
@@ -295,10 +296,10 @@ bool is_narrow(const ImageView& picture) {
 Result<bool> TextReader::may_have_text(const ImageView& small) const {
   IE_CHECK(check_whole(small));
   if (is_narrow(small)) return false;
-  const auto map = state_->map_of(small, double{kLookEdge} / std::min(small.width, small.height));
-  if (!map) return name_model(state_->model, map.error());
-  const auto over = std::ranges::count_if(map->as<float>(), [](float p) { return p > kLookThreshold; });
-  return static_cast<std::size_t>(over) >= kLookPixels;
+  if (state_->look_edge == 0) return true;
+  auto found = state_->look(small);
+  if (!found) return name_model(state_->model, std::move(found).error());
+  return *found;
 }
 
 Result<std::vector<TextLine>> TextReader::read(const ImageView& picture, std::uint32_t full_width,
@@ -316,19 +317,19 @@ Result<std::vector<TextLine>> TextReader::read(const ImageView& picture, std::ui
   const std::uint32_t rows = rows_beside(shown.view);
   if (rows > 0) shown.take(with_rows(shown.view, rows));
 
-  const auto read = [&]() -> Result<std::vector<std::optional<TextLine>>> {
+  const auto read = [&]() -> Status {
     IE_TRY(const std::vector<Quad> boxes, state_->find(shown.view));
-    return state_->read(shown.view, boxes);
+    for (const Quad& box : boxes) {
+      IE_TRY(auto line, state_->read_line(shown.view, box));
+      if (line && line->confidence >= state_->least_confidence) lines.push_back(std::move(*line));
+    }
+    return {};
   };
-  auto found = read();
-  if (!found) return name_model(state_->model, std::move(found).error());
-  for (std::optional<TextLine>& line : *found) {
-    if (!line) continue;
-    for (Point& point : line->polygon)
+  if (const Status done = read(); !done) return name_model(state_->model, done.error());
+  for (TextLine& line : lines)
+    for (Point& point : line.polygon)
       point = {static_cast<float>(std::clamp(point.x * across, 0.0, double(full_width))),
                static_cast<float>(std::clamp((double{point.y} - rows) * down, 0.0, double(full_height)))};
-    lines.push_back(std::move(*line));
-  }
   return lines;
 }
 

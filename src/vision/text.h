@@ -38,7 +38,7 @@ class TextReader {
   static Result<TextReader> create(const models::Spec& spec, TextSessions sessions);
 
   // A cheap look at a small picture (its longer edge about 640): whether there may be text worth reading. Errs towards
-  // yes: docs/accuracy.md says how often it misses. Thread-safe.
+  // yes: docs/accuracy.md says how often it misses. Always yes where the detector's option `look` is 0. Thread-safe.
   [[nodiscard]] Result<bool> may_have_text(const ImageView& small) const;
 
   // What `picture` says, in reading order (top to bottom, then left to right within a line, as PaddleOCR sorts). At

@@ -295,6 +295,57 @@ TEST(Text, NothingFoundAsksNobody) {
   EXPECT_EQ(fake.read_->seen_.size(), before);
 }
 
+TEST(Text, ALookTriesWhatIsLarge) {
+  FakeReader fake;
+  const auto reader = fake.create();
+  ASSERT_TRUE(reader);
+  const Image image = grey(448, 448);
+  const auto looks = [&](std::int64_t height, std::size_t boxes, float confidence) {
+    fake.find([=](std::int64_t x, std::int64_t y) {
+      return x >= 40 && x < 400 && y % 100 < height && static_cast<std::size_t>(y / 100) < boxes;
+    });
+    fake.read_->answer_ = [=](const Tensor& input) {
+      Tensor output = floats({input.shape[0], 1, 4}, 0.0F);
+      output.as<float>()[1] = confidence;
+      return output;
+    };
+    return reader->may_have_text(view(image)).value();
+  };
+  EXPECT_FALSE(looks(40, 1, 0.2F)) << "large, and no letters";
+  EXPECT_TRUE(looks(40, 1, 0.5F));
+  EXPECT_TRUE(looks(6, 1, 0.2F)) << "too small to be sure";
+  EXPECT_TRUE(looks(40, 4, 0.2F)) << "so much is text";
+}
+
+TEST(Text, WithoutALookAllIsRead) {
+  FakeReader fake;
+  fake.spec_.parts["detect"].options["look"] = "0";
+  const auto reader = fake.create();
+  ASSERT_TRUE(reader);
+  EXPECT_TRUE(reader->may_have_text(view(grey(64, 48))).value());
+}
+
+TEST(Text, WhatIsReadSurelyIsTheRightWayUp) {
+  FakeReader fake;
+  fake.find([](std::int64_t x, std::int64_t y) { return x > 50 && x < 200 && y > 50 && y < 90; });
+  fake.orient_->answer_ = [](const Tensor& input) {
+    Tensor output = floats({input.shape[0], 2});
+    output.as<float>()[1] = 1;
+    return output;
+  };
+  const auto reader = fake.create();
+  ASSERT_TRUE(reader);
+  const Image image = grey(640, 480);
+  const auto left = [&] { return reader->read(view(image), 640, 480).value().at(0).polygon[0].x; };
+  EXPECT_GT(left(), 100) << "begins at the right: it is upside down";
+  fake.read_->answer_ = [](const Tensor& input) {
+    Tensor output = floats({input.shape[0], 1, 4}, 0.0F);
+    output.as<float>()[1] = 0.95F;
+    return output;
+  };
+  EXPECT_LT(left(), 100);
+}
+
 TEST(Text, TenThousandBoxesAreCut) {
   FakeReader fake;
   fake.find([](std::int64_t x, std::int64_t y) { return x % 14 < 6 && y % 14 < 6; });
@@ -384,6 +435,8 @@ TEST(Text, ModelsThatAreWrong) {
      "unclip");
   is(spoilt([](FakeReader& f) { f.spec_.parts["detect"].input.resize_edge = 0; }), ErrorCode::kInvalidArgument,
      "resize_edge");
+  is(spoilt([](FakeReader& f) { f.spec_.parts["detect"].options["look"] = "-1"; }), ErrorCode::kInvalidArgument,
+     "option look");
   is(spoilt([](FakeReader& f) { f.spec_.parts["read"].input.height = 0; }), ErrorCode::kInvalidArgument, "8 to 1024");
   is(spoilt([](FakeReader& f) {
        f.spec_.parts["read"].input.deviation = {0, 1, 1};
