@@ -1,5 +1,5 @@
 // NVIDIA's GPUs, as the driver's management library (NVML) tells of them. It is opened at run time: neither building
-// nor running needs a driver. What a driver or a card does not tell is absent here, never 0.
+// nor running needs a driver. A number that a driver or a card does not tell is absent here, never 0.
 #pragma once
 
 #include <cstddef>
@@ -38,7 +38,7 @@ struct Reading {
   std::optional<std::uint64_t> memory_used;  // bytes; before driver 510 with what the driver keeps for itself
   std::optional<double> power, power_limit;  // watts
   std::optional<double> temperature;         // °C
-  std::uint64_t held_back = 0;               // why the clocks are low: bits that `reasons` names
+  std::uint64_t held_back = 0;  // why the clocks are low, as bits that `reasons` names; 0, too, when not told
 };
 
 // What holds a GPU back, by stable names ("power-cap", "thermal", …); an idle GPU is not held back.
