@@ -37,7 +37,7 @@ struct Flags {
   bool hidden = false, follow = false, retry = false, wait = false, ndjson = false, monitor = false;
   std::string trace;
   std::vector<std::string> only, redo, upgrade;
-  std::string workers, batch_size, use_tensorrt, precision, object_model, scene_model, embedding_model;
+  std::string workers, batch_size, object_model, scene_model, embedding_model;
 };
 
 }  // namespace
@@ -196,8 +196,6 @@ Action setup_analyze(CLI::App& app, Settings& settings) {
       ->allow_extra_args(false);
   app.add_option("--workers", flags->workers, "Files analysed at once; 0 is one a core")->type_name("N");
   app.add_option("--batch-size", flags->batch_size, "Pictures given to a model at once")->type_name("N");
-  app.add_option("--use-tensorrt", flags->use_tensorrt, "Ask for TensorRT where it is there")->type_name("true|false");
-  app.add_option("--precision", flags->precision, "fp32, fp16 or int8 on a GPU")->type_name("P");
   app.footer(kExamples);
   // Flags become settings once they are parsed, before the configuration is loaded.
   app.parse_complete_callback([flags, &settings] {
@@ -213,8 +211,6 @@ Action setup_analyze(CLI::App& app, Settings& settings) {
     put("analysis.ml_models.scene_model", flags->scene_model);
     put("analysis.ml_models.embedding_model", flags->embedding_model);
     put("analysis.ml_models.batch_size", flags->batch_size);
-    put("analysis.ml_models.use_tensorrt", flags->use_tensorrt);
-    put("analysis.ml_models.tensorrt_precision", flags->precision);
   });
   return [flags](Context& context) -> Result<int> {
     IE_CHECK(check_paths(*flags, context));

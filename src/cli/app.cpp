@@ -16,6 +16,7 @@
 #include "core/file.h"
 #include "core/progress.h"
 #include "core/text.h"
+#include "infer/choose_device.h"
 
 namespace image_engine::cli {
 namespace {
@@ -48,8 +49,8 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 done but with new fail
 Files: the catalogue is $XDG_DATA_HOME/image-engine/catalog.db unless --catalog says otherwise.)";
 
 struct Globals {
-  std::string catalogue, config, log_level, device;
-  bool json = false, quiet = false;
+  std::string catalogue, config, log_level, device, precision, use_tensorrt;
+  bool json = false, quiet = false, require_gpu = false;
 };
 
 void add_globals(CLI::App& app, Globals& globals) {
@@ -58,7 +59,12 @@ void add_globals(CLI::App& app, Globals& globals) {
                  "A configuration file, or the name of a shipped one: default, optimized, video, development, nvidia")
       ->type_name("FILE");
   app.add_option("--log-level", globals.log_level, "trace, debug, info, warn, error or off")->type_name("LEVEL");
-  app.add_option("--device", globals.device, "auto or cpu (this build has no GPU support)")->type_name("DEVICE");
+  app.add_option("--device", globals.device, "Where models run: auto, cpu, cuda, cuda:N or tensorrt")
+      ->type_name("DEVICE");
+  app.add_option("--precision", globals.precision, "What models compute with: auto, fp32, fp16 or int8")
+      ->type_name("PRECISION");
+  app.add_option("--use-tensorrt", globals.use_tensorrt, "Ask TensorRT before CUDA: true or false")->type_name("BOOL");
+  app.add_flag("--require-gpu", globals.require_gpu, "Fail rather than run a model on the processor");
   app.add_flag("--json", globals.json, "One JSON document on stdout");
   app.add_flag("--quiet,-q", globals.quiet, "No progress, no report");
 }
@@ -68,10 +74,14 @@ Result<Context> make_context(const Globals& globals, const Settings& settings) {
   IE_TRY(context.config, load_config(globals.config));
   if (!globals.log_level.empty()) IE_CHECK(set(context.config, "log.level", globals.log_level));
   for (const Setting& setting : settings) IE_CHECK(set(context.config, setting.key, setting.value));
-  if (!globals.device.empty() && globals.device != "auto" && globals.device != "cpu")
-    return fail(
-        ErrorCode::kInvalidArgument,
-        fmt::format("--device {}: this build runs on the CPU only; use auto or cpu", printable(globals.device)));
+  const std::pair<const char*, const std::string&> given[] = {
+      {"inference.device", globals.device},
+      {"inference.precision", globals.precision},
+      {"analysis.ml_models.use_tensorrt", globals.use_tensorrt}};
+  for (const auto& [key, value] : given)
+    if (!value.empty()) IE_CHECK(set(context.config, key, value));
+  if (globals.require_gpu) IE_CHECK(set(context.config, "inference.require_gpu", "true"));
+  IE_CHECK(infer::check_device(context.config.inference.device));
   context.catalogue =
       absolute_path(globals.catalogue.empty() ? join_path(data_home(), "catalog.db") : globals.catalogue);
   context.json = globals.json;

@@ -12,7 +12,9 @@
 #include "cli/report.h"
 #include "core/file.h"
 #include "core/text.h"
+#include "gpu/cuda.h"
 #include "gpu/nvml.h"
+#include "infer/provider.h"
 #include "infer/session.h"
 #include "models/catalogue.h"
 #include "models/places.h"
@@ -97,6 +99,19 @@ void examine_gpus(Examination& exam) {
     if (!driver.version.empty()) found += ", driver " + driver.version;
     if (driver.cuda) found += ", CUDA " + driver.cuda->text();
     exam.add("GPU", found);
+  }
+}
+
+// What can run models. Without a card nothing is amiss; with one, CUDA at least should work.
+void examine_providers(Examination& exam) {
+  const bool has_card = gpu::cuda_devices().has_value();
+  for (const infer::ProviderState& state : infer::provider_states()) {
+    const std::string name = fmt::format("models on {}", infer::provider_name(state.provider));
+    const bool expected = has_card && state.provider == infer::Provider::kCuda;
+    if (state.usable)
+      exam.add(name, state.detail);
+    else
+      exam.add(name, "not used", !expected, state.detail);
   }
 }
 
@@ -187,6 +202,7 @@ Action setup_doctor(CLI::App& app, Settings&) {
     examine_machine(exam);
     examine_worker(exam, context.config);
     examine_gpus(exam);
+    examine_providers(exam);
     examine_models(exam, context.config);
     examine_files(exam, context);
     context.json ? print_json("doctor", exam_json(exam, context)) : print_exam(exam, context, *all);

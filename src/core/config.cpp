@@ -36,6 +36,7 @@ struct Key {
 };
 
 constexpr std::string_view kPrecisions[] = {"fp32", "fp16", "int8"};
+constexpr std::string_view kAnyPrecision[] = {"auto", "fp32", "fp16", "int8"};
 constexpr std::string_view kSandboxes[] = {"auto", "strict"};
 constexpr std::string_view kLevels[] = {"trace", "debug", "info", "warn", "error", "off"};
 constexpr std::string_view kWarning = "warning";  // what many programs call "warn"
@@ -57,6 +58,9 @@ const Key kKeys[] = {
     {"analysis.ml_models.sentence_model", IE_MEMBER(analysis.ml_models.sentence_model), kAny, "model that compares words with tags; auto: the best one at hand"},
     {"analysis.ml_models.text_model", IE_MEMBER(analysis.ml_models.text_model), kAny, "model that reads text; auto: the best one at hand"},
     {"analysis.ml_models.scene_labels", IE_MEMBER(analysis.ml_models.scene_labels), kAny, "file of scenes' labels; empty: the shipped ones"},
+    {"inference.device", IE_MEMBER(inference.device), kAny, "where models run: auto, cpu, cuda, cuda:N, tensorrt"},
+    {"inference.precision", IE_MEMBER(inference.precision), one_of(kAnyPrecision), "numbers that models compute with; auto: the fastest that are right"},
+    {"inference.require_gpu", IE_MEMBER(inference.require_gpu), kAny, "fail rather than run a model on the processor"},
     {"processing.workers", IE_MEMBER(processing.workers), between(0, 1024), "files worked on at once; 0: one a core"},
     {"processing.clear_cache_frequency", IE_MEMBER(processing.clear_cache_frequency), between(0, 1000000), "batches between giving cached memory back; 0: never"},
     {"thumbnails.size", IE_MEMBER(thumbnails.size), between(32, 2048), "pixels of a thumbnail's longer side"},

@@ -24,6 +24,12 @@ struct MlModelsConfig {
   std::string scene_labels;                 // file of labels; empty: the shipped scenes.yaml
 };
 
+struct InferenceConfig {
+  std::string device = "auto";     // auto, cpu, cuda, cuda:N, tensorrt
+  std::string precision = "auto";  // auto: the fastest whose numbers are right; or fp32, fp16, int8
+  bool require_gpu = false;        // what would run on the processor fails instead
+};
+
 struct RetailDetectionConfig {
   bool enabled = true;
   double confidence_threshold = 0.7;  // 0…1
@@ -67,6 +73,7 @@ struct Config {
   struct {
     MlModelsConfig ml_models;
   } analysis;
+  InferenceConfig inference;
   struct {
     std::int64_t workers = 0;                 // processes and threads that work at once; 0: one a core
     std::int64_t clear_cache_frequency = 10;  // batches between giving cached memory back, 0: never

@@ -44,6 +44,21 @@ Agreement compared(std::span<const double> a, std::span<const double> b) {
   return {cosine, a.empty() ? 0 : apart / static_cast<double>(a.size())};
 }
 
+// Of each picture of [pictures, rows, numbers].
+void sort_columns(Tensor& tensor) {
+  if (tensor.type != ElementType::kFloat32 || tensor.shape.size() != 3) return;
+  const auto rows = static_cast<std::size_t>(tensor.shape[1]), width = static_cast<std::size_t>(tensor.shape[2]);
+  const std::span<float> values = tensor.as<float>();
+  std::vector<float> column(rows);
+  for (std::size_t picture = 0; picture < static_cast<std::size_t>(tensor.shape[0]); ++picture)
+    for (std::size_t c = 0; c < width; ++c) {
+      float* const first = values.data() + picture * rows * width + c;
+      for (std::size_t row = 0; row < rows; ++row) column[row] = first[row * width];
+      std::ranges::sort(column);
+      for (std::size_t row = 0; row < rows; ++row) first[row * width] = column[row];
+    }
+}
+
 }  // namespace
 
 void Agreement::take_worse(const Agreement& other) {
@@ -65,6 +80,16 @@ Result<Agreement> agreement(std::span<const Tensor> reference, std::span<const T
     worst.take_worse(compared(a, b));
   }
   return worst;
+}
+
+Result<Agreement> agreement_in_any_order(std::span<const Tensor> reference, std::span<const Tensor> other) {
+  IE_TRY([[maybe_unused]] const Agreement checked, agreement(reference, other));
+  const auto sorted = [](std::span<const Tensor> tensors) {
+    std::vector<Tensor> all(tensors.begin(), tensors.end());
+    std::ranges::for_each(all, sort_columns);
+    return all;
+  };
+  return agreement(sorted(reference), sorted(other));
 }
 
 Status check_gate(const Agreement& found, const models::Gate& gate) {

@@ -20,6 +20,10 @@ struct Agreement {
 // kCorrupt where `other` has another number of tensors, another type or shape, or a number that is not finite.
 Result<Agreement> agreement(std::span<const Tensor> reference, std::span<const Tensor> other);
 
+// The same where the order of rows means nothing: in tensors [pictures, rows, numbers], each number's values in a
+// picture are compared in order of size. A detector that picks its rows by score swaps those that are nearly equal.
+Result<Agreement> agreement_in_any_order(std::span<const Tensor> reference, std::span<const Tensor> other);
+
 // kInvalidArgument says what the gate demands and what was found. NaN passes no gate.
 Status check_gate(const Agreement& found, const models::Gate& gate);
 

@@ -10,6 +10,7 @@
 
 #include "core/text.h"
 #include "infer/agreement.h"
+#include "infer/canaries.h"
 #include "infer/precision_memory.h"
 
 namespace image_engine::infer {
@@ -32,33 +33,12 @@ Result<std::unique_ptr<Session>> load(const Spec& spec, const Store& store, cons
   return Session::create(file, options);
 }
 
-// All outputs of all canaries, run after run.
-Result<std::vector<Tensor>> run_canaries(const Session& session, std::span<const Tensor> canaries,
-                                         std::span<const std::string> outputs) {
-  const std::size_t inputs = session.inputs().size();
-  if (canaries.empty() || inputs == 0 || canaries.size() % inputs != 0)
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("{} test inputs do not make runs of a model of {} inputs", canaries.size(), inputs));
-  std::vector<Tensor> results;
-  for (std::size_t i = 0; i < canaries.size(); i += inputs) {
-    IE_TRY(std::vector<Tensor> made, session.run(canaries.subspan(i, inputs), outputs));
-    std::ranges::move(made, std::back_inserter(results));
-  }
-  return results;
-}
-
 struct Candidate {
   const Variant* variant = nullptr;
   std::unique_ptr<Session> session;
   Agreement found;
   std::vector<double> seconds;  // of each measured round
 };
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::ranges::nth_element(values, middle);
-  return *middle;
-}
 
 // In turns, so that what else the machine does meets all of them.
 Status measure(std::span<Candidate> candidates, std::span<const Tensor> canaries,

@@ -15,8 +15,9 @@ namespace image_engine::infer {
 
 struct Chosen {
   std::unique_ptr<Session> session;
-  std::string precision;  // of the variant
-  std::string reason;     // for people: "int8: 2.1 times as fast as fp32, cosine 0.9998"
+  std::string precision;   // of the variant
+  std::string reason;      // for people: "int8: 2.1 times as fast as fp32, cosine 0.9998"
+  std::int64_t batch = 0;  // pictures in a run that is fastest; 0: nothing is known
 };
 
 // The inputs of one or more runs, one run after the other; asked only when there is something to measure, with a

@@ -72,6 +72,12 @@ Result<std::vector<const char*>> Signature::output_names(std::span<const std::st
   return names;
 }
 
+std::string nodes_text(const Placement& placement) {
+  std::vector<std::string> parts;
+  for (const auto& [provider, count] : placement.nodes) parts.push_back(fmt::format("{} {}", provider, count));
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
 std::optional<std::string> metadata_of(const Ort::Session& session, const std::string& key) {
   constexpr std::size_t kLargest = std::size_t{16} << 20;
   try {

@@ -54,12 +54,23 @@ std::optional<Remembered> PrecisionMemory::find(const std::string& key) const {
     const auto member = entry->find(name);
     return member != entry->end() && member->is_string() ? member->get<std::string>() : std::string();
   };
-  return Remembered{text("precision"), text("reason")};
+  const auto whole = [&](const char* name) {
+    const auto member = entry->find(name);
+    return member != entry->end() && member->is_number_integer() ? member->get<std::int64_t>() : 0;
+  };
+  return Remembered{text("precision"),  text("reason"),           whole("batch"),
+                    whole("nhwc") != 0, whole("cuda_graph") != 0, whole("search_convolutions") != 0};
 }
 
 Status PrecisionMemory::keep(const std::string& key, const std::string& model, const Remembered& found) const {
   json entries = read_entries(file_);
-  entries[key] = {{"model", model}, {"precision", found.precision}, {"reason", found.reason}};
+  json entry = {{"model", model}, {"precision", found.precision}, {"reason", found.reason}};
+  if (found.batch > 0)
+    entry.update({{"batch", found.batch},
+                  {"nhwc", int{found.nhwc}},
+                  {"cuda_graph", int{found.cuda_graph}},
+                  {"search_convolutions", int{found.search_convolutions}}});
+  entries[key] = std::move(entry);
   IE_CHECK(make_folders(folder_));
   return write_file_atomically(file_, entries.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
 }

@@ -13,6 +13,9 @@ namespace image_engine::infer {
 
 struct Remembered {
   std::string precision, reason;
+  // On cards: how it ran fastest.
+  std::int64_t batch = 0;
+  bool nhwc = false, cuda_graph = false, search_convolutions = false;
 };
 
 // What a choice depends on: the model's files, variants and gates, the CPU, the runtime, the threads.

@@ -58,6 +58,8 @@ struct Placement {
   std::map<std::string, std::size_t> nodes;  // of the graph, by the provider that took them; empty: not asked for
   [[nodiscard]] bool whole() const { return nodes.size() <= 1; }
 };
+// "CUDA 310, CPU 12"
+std::string nodes_text(const Placement& placement);
 
 // Runs with inputs that stay on the card: what a model's own computing takes. For one thread at a time.
 class ResidentRun {

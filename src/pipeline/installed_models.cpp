@@ -63,8 +63,9 @@ const models::Spec* InstalledModels::find(std::string_view task, const store::St
   return nullptr;
 }
 
-Result<infer::Chosen> InstalledModels::picture_session(const models::Spec& spec, int threads) const {
-  const auto canary = [&](const infer::Session&) -> Result<std::vector<Tensor>> {
+Result<infer::Chosen> InstalledModels::picture_session(const models::Spec& spec, int threads, Rows rows) const {
+  // Of its own: it may be asked again long after this.
+  const auto canary = [spec](const infer::Session&) -> Result<std::vector<Tensor>> {
     IE_TRY(const preprocess::Plan plan, vision::plan_of(spec));
     const Image card = test_card();
     IE_TRY(preprocess::Prepared prepared, preprocess::prepare(plan, {card.width, card.height, card.pixels}));
@@ -74,7 +75,13 @@ Result<infer::Chosen> InstalledModels::picture_session(const models::Spec& spec,
   // The pipeline looks at several pictures at once; cores that it leaves idle work inside one.
   const int idle = std::max(1, static_cast<int>(std::thread::hardware_concurrency() / config_.worker_count()));
   options.threads = threads > 0 ? threads : idle;
-  return infer::choose_precision(spec, store_, options, canary, precision_folder());
+  const InferenceConfig& wanted = config_.inference;
+  const bool asked = config_.origins.contains("analysis.ml_models.batch_size");
+  const std::int64_t many = asked ? config_.analysis.ml_models.batch_size : 0;
+  return infer::choose_device(
+      spec, store_, options,
+      {wanted.device, wanted.precision, config_.analysis.ml_models.use_tensorrt, wanted.require_gpu}, canary,
+      {precision_folder(), places_.tools, places_.python, rows == Rows::kMany ? many : 1});
 }
 
 Result<vision::ImageEmbedder> InstalledModels::image_embedder(const models::Spec& spec, int threads) const {

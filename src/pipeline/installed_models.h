@@ -6,7 +6,7 @@
 
 #include "core/config.h"
 #include "core/result.h"
-#include "infer/choose.h"
+#include "infer/choose_device.h"
 #include "models/catalogue.h"
 #include "models/places.h"
 #include "models/store.h"
@@ -26,9 +26,11 @@ class InstalledModels {
   // The installed model whose records of a stage have this key; null when there is none.
   [[nodiscard]] const models::Spec* find(std::string_view task, const store::StageKey& key) const;
 
-  // The graph that looks at pictures, at the precision that suits this machine; `threads` inside one run, 0: what the
-  // pipeline's workers leave.
-  [[nodiscard]] Result<infer::Chosen> picture_session(const models::Spec& spec, int threads = 0) const;
+  // The graph that looks at pictures, on the device and at the precision that suit this machine and the configuration;
+  // `threads` inside one run, 0: what the pipeline's workers leave.
+  enum class Rows : std::uint8_t { kOne, kMany };  // pictures in a run
+  [[nodiscard]] Result<infer::Chosen> picture_session(const models::Spec& spec, int threads = 0,
+                                                      Rows rows = Rows::kOne) const;
   // The text tower. kNotFound when the model has none.
   [[nodiscard]] Result<vision::TextEmbedder> text_embedder(const models::Spec& spec) const;
   [[nodiscard]] Result<vision::ImageEmbedder> image_embedder(const models::Spec& spec, int threads = 0) const;

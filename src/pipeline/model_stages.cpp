@@ -46,8 +46,10 @@ Finding objects_found(const vision::ObjectDetector& detector, const std::vector<
 
 // A reader of a model's output with its session, at the precision that suits this machine.
 template <typename Reader>
-Result<std::shared_ptr<const Reader>> load_reader(const Models& models, const models::Spec& spec, PictureStage& stage) {
-  IE_TRY(infer::Chosen chosen, models->picture_session(spec));
+Result<std::shared_ptr<const Reader>> load_reader(const Models& models, const models::Spec& spec, PictureStage& stage,
+                                                  InstalledModels::Rows rows = InstalledModels::Rows::kOne) {
+  IE_TRY(infer::Chosen chosen, models->picture_session(spec, 0, rows));
+  stage.batch = static_cast<std::size_t>(chosen.batch);
   stage.device = chosen.session->placement().device;
   stage.precision = chosen.precision;
   IE_TRY(Reader made, Reader::create(spec, std::move(chosen.session)));
@@ -64,7 +66,7 @@ Status load_objects(const Models& models, const models::Spec& spec, PictureStage
 }
 
 Status load_embedding(const Models& models, const models::Spec& spec, PictureStage& stage) {
-  IE_TRY(const auto embedder, load_reader<vision::ImageEmbedder>(models, spec, stage));
+  IE_TRY(const auto embedder, load_reader<vision::ImageEmbedder>(models, spec, stage, InstalledModels::Rows::kMany));
   stage.prepare = [embedder](const Sight& sight) {
     return embedder->prepare(sight.picture, {sight.full_width, sight.full_height});
   };

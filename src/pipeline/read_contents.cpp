@@ -52,7 +52,8 @@ class ContentPass {
     IE_CHECK(choose_stages());
     IE_CHECK(find_pending());
     // Models are loaded when there is something for them to do; one that cannot be is left out of this run.
-    if (load_models()) IE_CHECK(find_pending());
+    IE_TRY(const bool left_out, load_models());
+    if (left_out) IE_CHECK(find_pending());
     IE_CHECK(meaning_.begin(stages_));
     Progress progress("Content", files_.size(), run_.options.progress);
     progress.say_beside(run_.options.beside_progress);
@@ -105,20 +106,26 @@ class ContentPass {
     return {};
   }
 
-  // True when a stage had to be left out.
-  bool load_models() {
+  // True when a stage had to be left out. An error where a card was required and is not to be had.
+  Result<bool> load_models() {
     const auto has_work = [&](const PictureStage& stage) {
       return std::ranges::any_of(files_, [&](const store::PendingFile& file) {
         return std::ranges::find(file.stages, stage.key.stage) != file.stages.end();
       });
     };
-    return std::erase_if(stages_, [&](PictureStage& stage) {
-             if (!stage.load || !has_work(stage)) return false;
-             const Status loaded = stage.load(stage);
-             if (!loaded)
-               run_.report.notes.push_back(fmt::format("{}: left out: {}", stage.key.stage, loaded.error().message));
-             return !loaded;
-           }) > 0;
+    std::vector<PictureStage> ready;
+    for (PictureStage& stage : stages_) {
+      const Status loaded = !stage.load || !has_work(stage) ? Status{} : stage.load(stage);
+      if (loaded)
+        ready.push_back(std::move(stage));
+      else if (run_.options.config.inference.require_gpu && loaded.error().code == ErrorCode::kUnsupported)
+        return fail(loaded.error());
+      else
+        run_.report.notes.push_back(fmt::format("{}: left out: {}", stage.key.stage, loaded.error().message));
+    }
+    const bool left_out = ready.size() < stages_.size();
+    stages_ = std::move(ready);
+    return left_out;
   }
 
   // The records that this picture lacks; none for all but the first file with it.
@@ -145,11 +152,15 @@ class ContentPass {
 
   // As many files as a model looks at at once, but so that every worker has some to do several times.
   [[nodiscard]] size_t files_at_once() const {
-    const auto looks_at_all = [](const PictureStage& stage) { return stage.look_at_all != nullptr; };
-    if (std::ranges::none_of(stages_, looks_at_all)) return 1;
-    const auto most = static_cast<size_t>(run_.options.config.analysis.ml_models.batch_size);
+    size_t most = 1;
+    for (const PictureStage& stage : stages_)
+      if (stage.look_at_all) most = std::max(most, stage.batch > 0 ? stage.batch : configured_batch());
     const size_t share = files_.size() / (static_cast<size_t>(run_.pool.options().workers) * 4);
     return std::clamp<size_t>(share, 1, most);
+  }
+
+  [[nodiscard]] size_t configured_batch() const {
+    return static_cast<size_t>(run_.options.config.analysis.ml_models.batch_size);
   }
 
   // Files one after the other; then, for each model that wants it so, all their pictures at once. Those that were not

@@ -75,6 +75,7 @@ struct PictureStage {
   // Of stages with a model: gets it ready, when there is something to do. Sets look, device, precision.
   std::function<Status(PictureStage&)> load = {};
   std::string device = "cpu", precision = {};
+  std::size_t batch = 0;       // pictures that look_at_all() is fastest with; 0: what the configuration says
   std::size_t dimensions = 0;  // of the vectors it gives
   [[nodiscard]] bool is_loaded() const { return look != nullptr || prepare != nullptr; }
 };

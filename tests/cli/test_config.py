@@ -97,5 +97,5 @@ def test_flags_reach_the_run(engine, photos):
 
 def test_device(engine, photos):
     assert engine.run("analyze", photos, "--device", "cpu").code == DONE
-    outcome = engine.run("analyze", photos, "--device", "cuda:0")
-    assert outcome.code == USAGE and "cuda:0" in outcome.message
+    outcome = engine.run("analyze", photos, "--device", "cuda:first")
+    assert outcome.code == USAGE and "cuda:first" in outcome.message and "cuda:N" in outcome.message

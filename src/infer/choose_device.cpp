@@ -1,0 +1,371 @@
+#include "infer/choose_device.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "core/file.h"
+#include "core/text.h"
+#include "gpu/cuda.h"
+#include "infer/agreement.h"
+#include "infer/canaries.h"
+#include "infer/precision_memory.h"
+#include "infer/resilient_session.h"
+#include "models/products.h"
+
+namespace image_engine::infer {
+namespace {
+
+using models::Gate;
+using models::Spec;
+using models::Store;
+
+// Tried when the number of rows is free. One is taken that does nearly what the best of them does.
+constexpr std::int64_t kBatches[] = {8, 16, 32, 64};
+constexpr std::int64_t kFirstBatch = 16;  // that the rest of a session's options is found with
+constexpr double kNearly = 0.95;
+
+struct DeviceRow {
+  std::string_view name;
+  std::vector<Provider> providers;
+};
+
+std::vector<Provider> providers_for(std::string_view device, bool use_tensorrt) {
+  static const DeviceRow kRows[] = {
+      {"cpu", {}}, {"cuda", {Provider::kCuda}}, {"tensorrt", {Provider::kTensorRt, Provider::kTensorRtRtx}}};
+  const std::string_view kind = device.substr(0, device.find(':'));
+  const auto row = std::ranges::find(kRows, kind, &DeviceRow::name);
+  if (row != std::end(kRows)) return row->providers;
+  if (use_tensorrt) return {Provider::kTensorRt, Provider::kTensorRtRtx, Provider::kCuda};
+  return {Provider::kCuda};
+}
+
+int device_number(std::string_view device) {
+  int number = 0;
+  if (const std::size_t colon = device.find(':'); colon != device.npos)
+    std::from_chars(device.data() + colon + 1, device.data() + device.size(), number);
+  return number;
+}
+
+// What is tried on a card, best guess first.
+struct Setting {
+  bool nhwc, cuda_graph, search_convolutions;
+  std::string_view name;
+};
+constexpr Setting kFixedSettings[] = {{false, true, true, "channels first, recorded"},
+                                      {true, true, true, "channels last, recorded"},
+                                      {false, false, true, "channels first"}};
+// Each new size would be searched and recorded anew.
+constexpr Setting kFreeSettings[] = {{false, false, false, "free sizes"}};
+
+bool has_free_sizes(const Session& session) {
+  return std::ranges::any_of(session.inputs(), [](const TensorInfo& info) {
+    return std::ranges::any_of(std::span(info.shape).subspan(std::min<std::size_t>(1, info.shape.size())),
+                               [](std::int64_t side) { return side < 0; });
+  });
+}
+
+bool has_free_rows(const Session& session) {
+  return std::ranges::all_of(session.inputs(),
+                             [](const TensorInfo& info) { return !info.shape.empty() && info.shape[0] < 0; });
+}
+
+struct Trial {
+  std::string precision;
+  std::int64_t batch = 0;  // 0: as the file has it
+  Setting setting{};
+};
+
+struct Measured {
+  Trial trial;
+  double seconds = 0;  // for a picture
+  Agreement found;
+};
+
+class CardChooser {
+ public:
+  CardChooser(Spec spec, Store store, SessionOptions options, Preference preference, Workshop workshop,
+              Provider provider)
+      : spec_(std::move(spec)),
+        store_(std::move(store)),
+        options_(std::move(options)),
+        preference_(std::move(preference)),
+        workshop_(std::move(workshop)) {
+    options_.provider = provider;
+    options_.device = device_number(preference.device);
+  }
+
+  Result<Chosen> choose(const MakeCanaries& make_canaries) {
+    IE_CHECK(check_provider(options_.provider));
+    IE_TRY(const std::string key, memory_key());
+    const PrecisionMemory memory(workshop_.memory_folder);
+    if (const auto known = memory.find(key))
+      if (auto session = session_of(trial_of(*known)))
+        return chosen(std::move(*session), trial_of(*known), known->reason);
+    IE_TRY(const Measured best, find_best(make_canaries));
+    const std::string reason = reason_for(best);
+    const Setting& setting = best.trial.setting;
+    if (const Status kept = memory.keep(key, spec_.name,
+                                        {best.trial.precision, reason, best.trial.batch, setting.nhwc,
+                                         setting.cuda_graph, setting.search_convolutions});
+        !kept)
+      spdlog::warn("how {} runs best will be measured again: {}", spec_.name, printable(kept.error().message));
+    IE_TRY(auto session, session_of(best.trial));
+    return chosen(std::move(session), best.trial, reason);
+  }
+
+  [[nodiscard]] const std::string& model() const { return spec_.name; }
+
+  // The session chosen, with half its rows. Errors as Session::create(); `error` when there is but one.
+  Result<std::unique_ptr<Session>> with_fewer_rows(const Error& error) {
+    if (chosen_.batch <= 1) return fail(error);
+    chosen_.batch /= 2;
+    spdlog::warn("{} goes on with {} pictures at once: {}", spec_.name, chosen_.batch, printable(error.message));
+    return session_of(chosen_);
+  }
+
+ private:
+  // Errors as Session::create().
+  [[nodiscard]] Result<std::unique_ptr<Session>> session_of(const Trial& trial) const {
+    IE_TRY(const std::string file, graph_of(trial));
+    SessionOptions options = options_;
+    options.nhwc = trial.setting.nhwc;
+    options.cuda_graph = trial.setting.cuda_graph;
+    options.search_convolutions = trial.setting.search_convolutions;
+    return Session::create(file, options);
+  }
+
+  static Trial trial_of(const Remembered& known) {
+    return {known.precision, known.batch, {known.nhwc, known.cuda_graph, known.search_convolutions, "remembered"}};
+  }
+
+  Chosen chosen(std::unique_ptr<Session> session, const Trial& trial, const std::string& reason) {
+    chosen_ = trial;
+    return {std::move(session), trial.precision, reason, trial.batch};
+  }
+
+  [[nodiscard]] Result<std::string> memory_key() const {
+    IE_TRY(const std::string runtime, runtime_version());
+    IE_TRY(const auto devices, gpu::cuda_devices());
+    IE_TRY(const int driver, gpu::driver_cuda_version());
+    if (options_.device < 0 || static_cast<std::size_t>(options_.device) >= devices.size())
+      return fail(ErrorCode::kNotFound,
+                  fmt::format("there is no CUDA device {}, only {}", options_.device, devices.size()));
+    const gpu::CudaDevice& card = devices[static_cast<std::size_t>(options_.device)];
+    return precision_key(spec_, store_, options_,
+                         fmt::format("{} {} {} {} {} {} {}", runtime, provider_name(options_.provider), card.name,
+                                     card.memory_bytes, driver, preference_.precision, workshop_.batch));
+  }
+
+  [[nodiscard]] std::string source() const { return store_.variant_path(spec_, spec_.variants.front()); }
+
+  [[nodiscard]] Result<std::string> graph_of(const Trial& trial) const {
+    models::ProductRequest request;
+    request.source = source();
+    request.precision = trial.precision;
+    request.batch = trial.batch;
+    request.folder = join_path(workshop_.memory_folder, "graphs");
+    request.tools = workshop_.tools;
+    request.python = workshop_.python;
+    return models::product_file(request);
+  }
+
+  [[nodiscard]] std::vector<std::string> precisions() const {
+    if (preference_.precision == "auto") return {"fp16", "fp32"};
+    return {preference_.precision};
+  }
+
+  // Of all precisions the first that passes its gate, with the setting and the rows that are fastest.
+  Result<Measured> find_best(const MakeCanaries& make_canaries) {
+    if (source().empty())
+      return fail(ErrorCode::kNotFound,
+                  fmt::format("the model {0} is not installed whole: `image-engine models pull {0}`", spec_.name));
+    SessionOptions plain;
+    plain.threads = options_.threads;
+    plain.fixed_dimensions = options_.fixed_dimensions;
+    IE_TRY(const auto reference, Session::create(source(), plain));
+    IE_TRY(canaries_, make_canaries(*reference));
+    IE_TRY(reference_, run_canaries(*reference, canaries_, spec_.outputs));
+    const bool free = has_free_sizes(*reference);
+    const std::span<const Setting> settings = free ? std::span<const Setting>(kFreeSettings) : kFixedSettings;
+    std::int64_t rows = 0;
+    if (!free && has_free_rows(*reference)) rows = workshop_.batch > 0 ? workshop_.batch : kFirstBatch;
+
+    std::vector<std::string> refusals;
+    for (const std::string& precision : precisions()) {
+      if (precision == "int8") {
+        refusals.emplace_back("int8: for processors and TensorRT");
+        continue;
+      }
+      auto best = best_setting(precision, rows, settings);
+      if (best) return workshop_.batch > 0 || rows == 0 ? *best : best_batch(*best);
+      refusals.push_back(fmt::format("{}: {}", precision, best.error().message));
+    }
+    return fail(ErrorCode::kUnsupported, fmt::format("{}", fmt::join(refusals, "; ")));
+  }
+
+  Result<Measured> best_setting(const std::string& precision, std::int64_t rows, std::span<const Setting> settings) {
+    std::optional<Measured> best;
+    Error last{ErrorCode::kUnsupported, "nothing was tried"};
+    for (const Setting& setting : settings) {
+      auto measured = measure({precision, rows, setting});
+      if (!measured) {
+        spdlog::debug("{} on {}, {} {}: {}", spec_.name, provider_name(options_.provider), precision, setting.name,
+                      printable(measured.error().message));
+        last = measured.error();
+        if (last.code == ErrorCode::kOutOfMemory && rows > 1) return best_setting(precision, rows / 2, settings);
+        if (last.code == ErrorCode::kInvalidArgument) break;  // the gate: another setting computes the same numbers
+      } else if (!best || measured->seconds < best->seconds) {
+        best = std::move(*measured);
+      }
+    }
+    if (!best) return fail(last);
+    return *best;
+  }
+
+  Result<Measured> best_batch(const Measured& first) {
+    std::vector<Measured> all;
+    for (const std::int64_t rows : kBatches) {
+      Trial trial = first.trial;
+      trial.batch = rows;
+      auto measured = rows == first.trial.batch ? Result<Measured>(first) : measure(trial);
+      if (!measured) break;  // memory: more rows need more
+      all.push_back(std::move(*measured));
+    }
+    if (all.empty()) return first;
+    const double least = std::ranges::min(all, {}, &Measured::seconds).seconds;
+    return *std::ranges::find_if(all, [&](const Measured& m) { return m.seconds * kNearly <= least; });
+  }
+
+  Result<Measured> measure(const Trial& trial) const {
+    IE_TRY(const auto session, session_of(trial));
+    IE_TRY(const std::vector<Tensor> outputs, run_canaries(*session, canaries_, spec_.outputs));
+    const bool rows_in_any_order = spec_.task == "objects";
+    IE_TRY(const Agreement found,
+           rows_in_any_order ? agreement_in_any_order(reference_, outputs) : agreement(reference_, outputs));
+    IE_CHECK(check_gate(found, gate_of(trial.precision)));
+    IE_TRY(const double seconds, seconds_a_picture(*session, canaries_, std::max<std::int64_t>(trial.batch, 1)));
+    return Measured{trial, seconds, found};
+  }
+
+  [[nodiscard]] Gate gate_of(const std::string& precision) const {
+    const auto variant = std::ranges::find(spec_.variants, precision, &models::Variant::precision);
+    if (variant != spec_.variants.end() && variant != spec_.variants.begin()) return variant->gate;
+    return default_gate(spec_.task, precision);
+  }
+
+  [[nodiscard]] std::string reason_for(const Measured& best) const {
+    return fmt::format("{}: {:.0f} pictures/s at {} a run, {}, cosine {:.4f}", best.trial.precision,
+                       1 / std::max(best.seconds, 1e-9), std::max<std::int64_t>(best.trial.batch, 1),
+                       best.trial.setting.name, best.found.cosine);
+  }
+
+  Spec spec_;
+  Store store_;
+  SessionOptions options_;
+  Preference preference_;
+  Workshop workshop_;
+  std::vector<Tensor> canaries_, reference_;
+  Trial chosen_;
+};
+
+// On the processor, at the precision asked for.
+Result<Chosen> choose_processor(const Spec& spec, const Store& store, const SessionOptions& options,
+                                const Preference& preference, const MakeCanaries& canaries, const Workshop& workshop) {
+  if (preference.precision == "auto") return choose_precision(spec, store, options, canaries, workshop.memory_folder);
+  Spec only = spec;
+  std::erase_if(only.variants, [&](const models::Variant& v) { return v.precision != preference.precision; });
+  if (only.variants.empty())
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("the model {} has no {} for the processor", spec.name, printable(preference.precision)));
+  return choose_precision(only, store, options, canaries, workshop.memory_folder);
+}
+
+// What goes on when the session on a card fails: fewer rows while memory is what lacks, else the processor.
+TakeOver successor(std::shared_ptr<CardChooser> chooser, std::function<Result<Chosen>()> on_processor) {
+  return [=, lost = false](const Error& error) mutable -> Result<std::unique_ptr<Session>> {
+    if (lost) return fail(error);
+    if (error.code == ErrorCode::kOutOfMemory)
+      if (auto fewer = chooser->with_fewer_rows(error)) return fewer;
+    lost = true;
+    spdlog::warn("{} goes on on the processor: {}", chooser->model(), printable(error.message));
+    IE_TRY(Chosen next, on_processor());
+    return std::move(next.session);
+  };
+}
+
+}  // namespace
+
+Status check_device(std::string_view device) {
+  for (const std::string_view word : {"auto", "cpu", "cuda", "tensorrt"})
+    if (device == word) return {};
+  int number = 0;
+  if (device.starts_with("cuda:")) {
+    const auto [end, error] = std::from_chars(device.data() + 5, device.data() + device.size(), number);
+    if (error == std::errc() && end == device.data() + device.size() && number >= 0) return {};
+  }
+  return fail(ErrorCode::kInvalidArgument,
+              fmt::format("there is no device '{}': auto, cpu, cuda, cuda:N or tensorrt", printable(device)));
+}
+
+models::Gate default_gate(std::string_view task, std::string_view precision) {
+  struct Row {
+    std::string_view task, precision;
+    Gate gate;
+  };
+  // fp16 and int8 of MODELS.md; raw outputs of detectors are compared more loosely than the boxes that come of them.
+  static const Row kRows[] = {{"objects", "fp16", {0.99, 0}}, {"objects", "int8", {0.97, 0}},
+                              {"text", "fp16", {0.995, 0}},   {"text", "int8", {0.99, 0}},
+                              {"", "fp16", {0.999, 0}},       {"", "int8", {0.99, 0}}};
+  for (const Row& row : kRows)
+    if ((row.task == task || row.task.empty()) && row.precision == precision) return row.gate;
+  return {0.9999, 0};
+}
+
+Result<Chosen> choose_device(const Spec& spec, const Store& store, const SessionOptions& options,
+                             const Preference& preference, const MakeCanaries& canaries, const Workshop& workshop) {
+  IE_CHECK(check_device(preference.device));
+  if (spec.variants.empty())
+    return fail(ErrorCode::kInvalidArgument, fmt::format("the model {} has no variant", spec.name));
+  // Copies: a session on a card may ask for it long after this returns.
+  const auto on_processor = [=](const std::string& precision) {
+    Preference wanted = preference;
+    wanted.precision = precision;
+    return choose_processor(spec, store, options, wanted, canaries, workshop);
+  };
+  std::vector<std::string> passed_over;
+  for (const Provider provider : providers_for(preference.device, preference.use_tensorrt)) {
+    const auto chooser = std::make_shared<CardChooser>(spec, store, options, preference, workshop, provider);
+    auto found = chooser->choose(canaries);
+    if (!found) {
+      passed_over.push_back(fmt::format("{}: {}", provider_name(provider), found.error().message));
+      spdlog::debug("{}: {}", spec.name, printable(passed_over.back()));
+      continue;
+    }
+    const Placement placement = found->session->placement();
+    if (!placement.whole())
+      spdlog::warn("{}: not all of it runs on {}: {}", spec.name, placement.provider, nodes_text(placement));
+    found->reason = fmt::format("{}", fmt::join(passed_over, "; ")) + (passed_over.empty() ? "" : "; ") +
+                    placement.provider + " " + found->reason;
+    if (!preference.require_gpu)
+      found->session =
+          make_resilient(std::move(found->session), successor(chooser, [=] { return on_processor("auto"); }));
+    return found;
+  }
+  if (preference.require_gpu)
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("{} does not run on a card: {}", spec.name,
+                            passed_over.empty() ? "--device cpu was asked for"
+                                                : fmt::format("{}", fmt::join(passed_over, "; "))));
+  if (preference.device != "auto" && !passed_over.empty())
+    spdlog::warn("{} runs on the processor, not on {}: {}", spec.name, printable(preference.device),
+                 printable(passed_over.back()));
+  IE_TRY(Chosen chosen, on_processor(preference.precision));
+  for (const std::string& one : passed_over) chosen.reason += "; " + one;
+  return chosen;
+}
+
+}  // namespace image_engine::infer

@@ -1,0 +1,42 @@
+// Where a model runs: the first of the machine's providers that gives the right numbers, at its fastest.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "infer/choose.h"
+
+namespace image_engine::infer {
+
+// What the user asked for.
+struct Preference {
+  std::string device = "auto";     // auto, cpu, cuda, cuda:N, tensorrt
+  std::string precision = "auto";  // auto, fp32, fp16, int8
+  bool use_tensorrt = false;       // `auto` asks TensorRT first
+  bool require_gpu = false;        // no card is an error
+};
+// kInvalidArgument lists what may be said.
+Status check_device(std::string_view device);
+
+// What a choice is made with.
+struct Workshop {
+  std::string memory_folder;  // what was found, and graphs made for cards
+  std::string tools, python;  // as models::ProductRequest
+  // Rows that runs will have; 0: as many as is fastest.
+  std::int64_t batch = 1;
+};
+
+// Tries, in the order of DESIGN: TensorRT, TensorRT for RTX, CUDA in halves, CUDA in floats, the processor as
+// choose_precision() has it. On a card, batch (when asked for), layout of convolutions, search of algorithms and
+// recorded graphs are measured once and kept by (model, card, driver, runtime, preference). What a card computes must
+// agree with the processor's fp32 as the precision's gate demands, or the default of its task (docs/models.md).
+// Chosen::reason names each provider that was passed over, and why. A session on a card that runs out of memory goes on
+// with half the rows, one whose card is lost on the processor; each says so once in the log.
+// Errors: as choose_precision(); kUnsupported: a card is required and none will do, with all reasons.
+Result<Chosen> choose_device(const models::Spec& spec, const models::Store& store, const SessionOptions& options,
+                             const Preference& preference, const MakeCanaries& canaries, const Workshop& workshop);
+
+// Outputs at a precision may differ from fp32 by this where the model's spec does not say.
+models::Gate default_gate(std::string_view task, std::string_view precision);
+
+}  // namespace image_engine::infer

@@ -1,0 +1,48 @@
+#include "models/products.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/file.h"
+#include "core/hash.h"
+#include "core/text.h"
+#include "models/folder_lock.h"
+#include "models/python.h"
+
+namespace image_engine::models {
+namespace {
+
+constexpr std::chrono::seconds kLimit{900};
+
+// What the file depends on. The source by its name, size and time: reading hundreds of megabytes at each start would
+// cost more than all the rest.
+Result<std::string> key_of(const ProductRequest& request, const std::string& program) {
+  struct stat info {};
+  if (::stat(request.source.c_str(), &info) != 0) return fail(errno_error(printable(request.source)));
+  IE_TRY(const std::string text, read_file(program));
+  return hash128(fmt::format("{}\n{} {} {}\n{}\n{}", absolute_path(request.source), info.st_size, info.st_mtim.tv_sec,
+                             info.st_mtim.tv_nsec, request.batch, hash128(text).hex()))
+      .hex();
+}
+
+}  // namespace
+
+Result<std::string> product_file(const ProductRequest& request) {
+  const std::string program = join_path(request.tools, "optimise.py");
+  IE_TRY(const std::string key, key_of(request, program));
+  const std::string file = join_path(request.folder, fmt::format("{}-{}.onnx", key, request.precision));
+  if (::access(file.c_str(), R_OK) == 0) return file;
+  IE_CHECK(make_folders(request.folder, 0700));
+  IE_TRY(const FolderLock lock, FolderLock::take(file + ".lock", request.cancelled));
+  if (::access(file.c_str(), R_OK) == 0) return file;  // another process made it meanwhile
+  IE_TRY(const std::string python, converter_python(request.python, request.tools, request.cancelled));
+  std::vector<std::string> arguments = {python,     program, "--input",     request.source,
+                                        "--output", file,    "--precision", request.precision};
+  if (request.batch > 0) arguments.insert(arguments.end(), {"--batch", std::to_string(request.batch)});
+  IE_TRY([[maybe_unused]] const std::string report, run_tool(arguments, kLimit, request.cancelled));
+  if (::access(file.c_str(), R_OK) != 0) return fail(ErrorCode::kIo, "the converter wrote no graph");
+  return file;
+}
+
+}  // namespace image_engine::models

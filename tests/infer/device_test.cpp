@@ -1,0 +1,181 @@
+// Which device a model runs on, here where there may be no card; what a card computes is tested on one (label gpu).
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "infer/agreement.h"
+#include "infer/choose_device.h"
+#include "infer/provider.h"
+#include "infer/resilient_session.h"
+#include "models/provenance.h"
+#include "models/spec_file.h"
+#include "support.h"
+
+namespace image_engine::infer {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+TEST(Device, IsOneOfThoseThatThereAre) {
+  for (const char* device : {"auto", "cpu", "cuda", "cuda:0", "cuda:3", "tensorrt"})
+    EXPECT_TRUE(check_device(device)) << device;
+  for (const char* device : {"", "gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:1x", "CPU"}) {
+    const Status refused = check_device(device);
+    ASSERT_FALSE(refused) << device;
+    EXPECT_THAT(refused.error().message, HasSubstr("cuda:N"));
+  }
+}
+
+TEST(Providers, AreToldWithWhyTheyAreNotUsable) {
+  const std::vector<ProviderState> states = provider_states();
+  ASSERT_EQ(states.size(), std::size(kProviders));
+  EXPECT_EQ(states.back().provider, Provider::kCpu);
+  EXPECT_TRUE(states.back().usable) << states.back().detail;
+  for (const ProviderState& state : states) {
+    EXPECT_FALSE(state.detail.empty());
+    EXPECT_EQ(state.detail.find('\n'), std::string::npos);
+    EXPECT_EQ(state.usable, check_provider(state.provider).has_value());
+  }
+}
+
+TEST(Providers, NamesAreTheRuntimesOrOurs) {
+  EXPECT_EQ(provider_name(Provider::kCuda), "CUDA");
+  EXPECT_EQ(provider_name(std::string_view("TensorrtExecutionProvider")), "TensorRT");
+  EXPECT_EQ(provider_name(std::string_view("SomeExecutionProvider")), "SomeExecutionProvider");
+}
+
+TEST(Gates, AreTightestForVectors) {
+  EXPECT_EQ(default_gate("embedding", "fp16").cosine, 0.999);
+  EXPECT_EQ(default_gate("embedding", "int8").cosine, 0.99);
+  EXPECT_LT(default_gate("objects", "fp16").cosine, default_gate("scene", "fp16").cosine);
+  EXPECT_GT(default_gate("objects", "fp32").cosine, 0.999);
+}
+
+TEST(Agreement, InAnyOrderIsOfRowsWithinAPicture) {
+  const std::vector a{floats({1, 3, 2}, {1, 10, 2, 20, 3, 30})};
+  const std::vector swapped{floats({1, 3, 2}, {3, 30, 1, 10, 2, 20})};
+  ASSERT_TRUE(agreement_in_any_order(a, swapped));
+  EXPECT_DOUBLE_EQ(agreement_in_any_order(a, swapped)->mean_error, 0);
+  EXPECT_GT(agreement(a, swapped)->mean_error, 1);
+  const std::vector two{floats({2, 1, 1}, {1, 2})}, other{floats({2, 1, 1}, {2, 1})};  // of two pictures
+  EXPECT_GT(agreement_in_any_order(two, other)->mean_error, 0.5);
+  EXPECT_FALSE(agreement_in_any_order(a, two));
+}
+
+// Fails with `error` from the `failing`th run on.
+class Scripted final : public Session {
+ public:
+  Scripted(float value, int failing, ErrorCode error) : value_(value), failing_(failing), error_(error) {}
+  [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return none_; }
+  [[nodiscard]] const std::vector<TensorInfo>& outputs() const override { return none_; }
+  [[nodiscard]] Placement placement() const override { return {}; }
+  [[nodiscard]] Result<std::vector<Tensor>> run(std::span<const Tensor>, std::span<const std::string>) const override {
+    if (++runs_ >= failing_) return fail(error_, "it broke");
+    return std::vector{floats({1}, {value_})};
+  }
+
+ private:
+  std::vector<TensorInfo> none_;
+  float value_;
+  int failing_;
+  ErrorCode error_;
+  mutable int runs_ = 0;
+};
+
+float value_of(const Result<std::vector<Tensor>>& outputs) { return outputs ? outputs->front().as<float>()[0] : -1; }
+
+TEST(Resilient, GoesOnWithWhatTakesOver) {
+  int asked = 0;
+  const auto session = make_resilient(std::make_unique<Scripted>(1.F, 3, ErrorCode::kInternal),
+                                      [&](const Error& error) -> Result<std::unique_ptr<Session>> {
+                                        EXPECT_EQ(error.message, "it broke");
+                                        ++asked;
+                                        return std::make_unique<Scripted>(2.F, 1000, ErrorCode::kInternal);
+                                      });
+  for (const float wanted : {1.F, 1.F, 2.F, 2.F}) EXPECT_EQ(value_of(session->run({}, {})), wanted);
+  EXPECT_EQ(asked, 1);
+}
+
+TEST(Resilient, GivesUpWhenNothingTakesOver) {
+  const auto session =
+      make_resilient(std::make_unique<Scripted>(1.F, 1, ErrorCode::kOutOfMemory),
+                     [](const Error& error) -> Result<std::unique_ptr<Session>> { return fail(error); });
+  const auto outputs = session->run({}, {});
+  ASSERT_FALSE(outputs);
+  EXPECT_EQ(outputs.error().code, ErrorCode::kOutOfMemory);
+}
+
+TEST(Resilient, DoesNotBlameTheDeviceForBadInputs) {
+  const auto session = make_resilient(std::make_unique<Scripted>(1.F, 1, ErrorCode::kInvalidArgument),
+                                      [](const Error&) -> Result<std::unique_ptr<Session>> {
+                                        ADD_FAILURE();
+                                        return fail(ErrorCode::kInternal, "never asked");
+                                      });
+  EXPECT_FALSE(session->run({}, {}));
+}
+
+class DeviceChoice : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!fs::exists(kFolder + "p_x.bin")) GTEST_SKIP() << "no infer_inputs: ctest makes them (infer_inputs)";
+    if (check_provider(Provider::kCuda)) GTEST_SKIP() << "this machine has a card";
+    spec_.name = "model";
+    fs::create_directories(store_.folder(spec_));
+    fs::copy_file(kFolder + "p_heavy.onnx", store_.folder(spec_) + "/fp32.onnx");
+    spec_.files.push_back({.name = "fp32.onnx"});
+    spec_.variants.push_back({"fp32", "fp32.onnx", {}});
+    models::Provenance provenance{.name = spec_.name};
+    provenance.files.push_back({.name = "fp32.onnx", .bytes = fs::file_size(store_.folder(spec_) + "/fp32.onnx")});
+    provenance.spec = models::install_hash(spec_);
+    ASSERT_TRUE(models::write_provenance(store_.folder(spec_), provenance));
+  }
+  void TearDown() override { fs::remove_all(root_); }
+
+  Result<Chosen> choose(const Preference& preference) {
+    const auto canary = [](const Session&) -> Result<std::vector<Tensor>> {
+      return std::vector{tensor_of(ElementType::kFloat32, {2, 64}, bytes_of(kFolder + "p_x.bin"))};
+    };
+    return choose_device(spec_, store_, {}, preference, canary, {root_ + "/memory", "", "", 1});
+  }
+
+  std::string root_ = fs::absolute("device_test_" + std::to_string(::getpid())).string();
+  models::Store store_{root_ + "/models"};
+  models::Spec spec_;
+};
+
+TEST_F(DeviceChoice, IsTheProcessorWithoutACardAndSaysWhy) {
+  const auto chosen = choose({});
+  ASSERT_TRUE(chosen) << chosen.error().message;
+  EXPECT_EQ(chosen->session->placement().device, "cpu");
+  EXPECT_THAT(chosen->reason, HasSubstr("CUDA: "));
+  const auto with_tensorrt = choose({.use_tensorrt = true});
+  ASSERT_TRUE(with_tensorrt);
+  EXPECT_THAT(with_tensorrt->reason, HasSubstr("TensorRT: "));
+  EXPECT_THAT(with_tensorrt->reason, HasSubstr("TensorRT for RTX: "));
+}
+
+TEST_F(DeviceChoice, OfTheProcessorAsksNobodyElse) {
+  const auto chosen = choose({.device = "cpu"});
+  ASSERT_TRUE(chosen);
+  EXPECT_THAT(chosen->reason, testing::Not(HasSubstr("CUDA")));
+}
+
+TEST_F(DeviceChoice, IsAnErrorWhereACardIsRequired) {
+  for (const char* device : {"auto", "cuda", "tensorrt", "cpu"}) {
+    const auto chosen = choose({.device = device, .require_gpu = true});
+    ASSERT_FALSE(chosen) << device;
+    EXPECT_EQ(chosen.error().code, ErrorCode::kUnsupported);
+    EXPECT_THAT(chosen.error().message, HasSubstr("model does not run on a card: "));
+  }
+}
+
+TEST_F(DeviceChoice, OfAPrecisionThatTheProcessorLacksIsAnError) {
+  EXPECT_TRUE(choose({.device = "cpu", .precision = "fp32"}));
+  const auto chosen = choose({.device = "cpu", .precision = "int8"});
+  ASSERT_FALSE(chosen);
+  EXPECT_THAT(chosen.error().message, HasSubstr("int8"));
+}
+
+}  // namespace
+}  // namespace image_engine::infer
