@@ -16,6 +16,7 @@ namespace {
 constexpr std::uint32_t kStep = 32;       // the detector's edges are multiples of it
 constexpr std::uint32_t kLeastEdge = 30;  // of a picture, else it is enlarged
 constexpr std::uint32_t kWidest = 8;      // wider than so many times its height, rows are added
+constexpr std::size_t kLinesAWidth = 6;   // as many are made as wide as the widest, which changes what is read
 constexpr double kUprightRatio = 1.5;     // of height to width; what is higher is turned
 // Our own limits, against time and memory without end.
 constexpr double kMostRatio = 100;      // of a picture's edges: more is no text that could be read
@@ -173,8 +174,9 @@ struct TextReader::State {
     return over > none && over > turned_over;
   }
 
-  [[nodiscard]] Result<Decoded> say(const Image& cut) const {
-    const double ratio = std::max(double{1} * reader.width / reader.height, ratio_of(cut));
+  // `ratio`: of the input's width to its height, where the cut's own and the part's are less.
+  [[nodiscard]] Result<Decoded> say(const Image& cut, double ratio = 0) const {
+    ratio = std::max({ratio, double{1} * reader.width / reader.height, ratio_of(cut)});
     const auto width = static_cast<std::uint32_t>(reader.height * std::min(ratio, kMostLineRatio));
     IE_TRY(const Tensor output, run(reader, input_of(reader, cut, width)));
     const auto& shape = output.shape;
@@ -186,25 +188,45 @@ struct TextReader::State {
 
   // The line in this box and its corners as the text is read. nullopt: nothing is there that counts. Which way up it is
   // is only asked where that is in doubt: upside down, hardly anything is read surely.
-  [[nodiscard]] Result<std::optional<TextLine>> read_line(const ImageView& picture, const Quad& box) const {
+  [[nodiscard]] Result<std::optional<TextLine>> read_line(const ImageView& picture, const Quad& box,
+                                                          double ratio = 0) const {
     const CutSize size = cut_size(box);
     if (size.width == 0 || size.height == 0) return std::nullopt;
     const bool upright = double{1} * size.height / size.width >= kUprightRatio;
     Image image = cut(picture, box);
     if (upright) image = turned_left(image);
-    IE_TRY(Decoded decoded, say(image));
+    IE_TRY(Decoded decoded, say(image, ratio));
     bool turned = false;
     if (decoded.confidence < kSure) {
       IE_TRY(turned, is_upside_down(image));
       if (turned) {
         turn_over(image);
-        IE_TRY(decoded, say(image));
+        IE_TRY(decoded, say(image, ratio));
       }
     }
     if (decoded.text.empty()) return std::nullopt;
     TextLine line{std::move(decoded.text), decoded.confidence, box};
     std::ranges::rotate(line.polygon, line.polygon.begin() + (upright ? 1 : 0) + (turned ? 2 : 0));
     return line;
+  }
+
+  // By box, the ratio of width to height that it shares with those that are about as wide.
+  static std::vector<double> shared_ratios(std::span<const Quad> found) {
+    std::vector<std::pair<double, std::size_t>> lines;
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      const CutSize size = cut_size(found[i]);
+      if (size.width == 0 || size.height == 0) continue;
+      const double ratio = double{1} * size.width / size.height;
+      const bool upright = double{1} * size.height / size.width >= kUprightRatio;
+      lines.emplace_back(upright ? 1 / ratio : ratio, i);
+    }
+    std::ranges::sort(lines);
+    std::vector<double> ratios(found.size());
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+      const std::size_t widest = std::min(i / kLinesAWidth * kLinesAWidth + kLinesAWidth, lines.size()) - 1;
+      ratios[lines[i].second] = lines[widest].first;
+    }
+    return ratios;
   }
 
   // Whether few, large boxes hold something that reads as text; many or small ones are not tried.
@@ -319,8 +341,9 @@ Result<std::vector<TextLine>> TextReader::read(const ImageView& picture, std::ui
 
   const auto read = [&]() -> Status {
     IE_TRY(const std::vector<Quad> boxes, state_->find(shown.view));
-    for (const Quad& box : boxes) {
-      IE_TRY(auto line, state_->read_line(shown.view, box));
+    const std::vector<double> ratios = State::shared_ratios(boxes);
+    for (std::size_t i = 0; i < boxes.size(); ++i) {
+      IE_TRY(auto line, state_->read_line(shown.view, boxes[i], ratios[i]));
       if (line && line->confidence >= state_->least_confidence) lines.push_back(std::move(*line));
     }
     return {};
