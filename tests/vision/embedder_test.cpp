@@ -202,7 +202,7 @@ TEST(ImageEmbedder, RefusesWhatDoesNotFit) {
       {[](auto&, auto& s) {
          s.values_[0] = Tensor::zeros(ElementType::kInt64, {1, 4});
        },
-       ErrorCode::kCorrupt, "not one"},
+       ErrorCode::kCorrupt, "not of float32"},
       {[](auto& spec, auto&) { spec.input.name = "pixels"; }, ErrorCode::kCorrupt,
        "'x' that its spec knows nothing of"},
       {[](auto& spec, auto&) { spec.input.width = 8; }, ErrorCode::kCorrupt, "is [1,3,4,4], its spec's is [1,3,4,8]"},
