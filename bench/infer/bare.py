@@ -9,6 +9,7 @@ Needs numpy and onnxruntime.
 """
 
 import argparse
+import json
 import re
 import statistics
 import subprocess
@@ -59,13 +60,16 @@ def numbers(command: list) -> tuple[float, float]:
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(done.stderr)
-    rate, cpu = re.findall(r"[\d.]+", done.stdout + done.stderr)[:2]
+    if done.stdout.startswith("{"):
+        row = json.loads(done.stdout)
+        return row["images_per_second"], row["cpu_ms_per_image"]
+    rate, cpu = done.stdout.split()
     return float(rate), float(cpu)
 
 
 def measure(program: Path, model: Path, streams: int, threads: int, rounds: int, seconds: float) -> None:
     setup = [streams, threads, seconds]
-    sides = {"ours": [program, model, 1, *setup]}
+    sides = {"ours": [program, model, "--streams", streams, "--threads", threads, "--seconds", seconds, "--rounds", 1]}
     for name, spinning in PEERS.items():
         sides[name] = [sys.executable, __file__, "--bare", model, *setup, spinning]
     taken = {name: [] for name in sides}

@@ -1,15 +1,20 @@
-// bench-infer MODEL.onnx [BATCH [STREAMS [THREADS [SECONDS]]]]: pictures a second through infer::Session, the model's
-// own computing only; on standard error the processor time that one took. STREAMS threads run one session at once, each
-// run on THREADS cores. Inputs are random numbers; free dimensions but the first are 224.
+// bench-infer: pictures a second through infer::Session, the model's own computing, on the processor or a card.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cstdio>
-#include <cstdlib>
 #include <ctime>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
 #include <random>
 #include <thread>
 #include <vector>
 
+#include "gpu/cuda.h"
+#include "infer/provider.h"
 #include "infer/session.h"
 
 namespace {
@@ -17,71 +22,190 @@ namespace {
 using namespace image_engine;
 using Clock = std::chrono::steady_clock;
 
-std::vector<Tensor> random_inputs(const infer::Session& session, std::int64_t batch) {
+struct Flags {
+  std::string model, device = "cpu", input, output;
+  std::int64_t batch = 1, side = 224;
+  int streams = 1, rounds = 5;
+  double seconds = 3;
+  bool copies = false, heuristic = false;
+  infer::SessionOptions session;
+};
+
+double since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+
+double median(std::vector<double> values) {
+  std::ranges::sort(values);
+  return values[values.size() / 2];
+}
+
+// Random numbers, or what a file of floats holds, over and over.
+std::vector<Tensor> inputs_of(const infer::Session& session, const Flags& flags) {
   std::mt19937 random(1);
   std::normal_distribution<float> normal;
+  std::ifstream file(flags.input, std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(file), {}};
   std::vector<Tensor> inputs;
   for (const infer::TensorInfo& info : session.inputs()) {
     std::vector<std::int64_t> shape = info.shape;
     for (std::size_t i = 0; i < shape.size(); ++i)
-      if (shape[i] < 0) shape[i] = i == 0 ? batch : 224;
+      if (shape[i] < 0) shape[i] = i == 0 ? flags.batch : flags.side;
     Tensor& tensor = inputs.emplace_back(Tensor::zeros(info.type, std::move(shape)));
-    if (info.type == ElementType::kFloat32)
+    if (!bytes.empty() && inputs.size() == 1)
+      for (std::size_t i = 0; i < tensor.data.size(); ++i)
+        tensor.data[i] = static_cast<std::byte>(bytes[i % bytes.size()]);
+    else if (info.type == ElementType::kFloat32)
       for (float& value : tensor.as<float>()) value = normal(random);
+    else if (info.type == ElementType::kInt64)
+      for (std::int64_t& value : tensor.as<std::int64_t>()) value = 1;
   }
   return inputs;
 }
 
-struct Speed {
-  double rate = 0;    // pictures a second
-  double cpu_ms = 0;  // processor time of a picture
-};
-
-Result<Speed> pictures_a_second(const infer::Session& session, std::int64_t batch, int streams, double seconds) {
-  const std::vector<Tensor> inputs = random_inputs(session, batch);
-  IE_TRY([[maybe_unused]] const auto warm, session.run(inputs));
+// One round: STREAMS threads that run the session for a while; pictures a second.
+Result<double> round_of(const infer::Session& session, const std::vector<Tensor>& inputs, const Flags& flags) {
   std::atomic<std::int64_t> runs = 0;
   std::atomic<bool> failed = false;
-  const std::clock_t cpu = std::clock();
+  const double seconds = flags.seconds / flags.rounds;
   const Clock::time_point begin = Clock::now();
-  const auto spent = [&] { return std::chrono::duration<double>(Clock::now() - begin).count(); };
   {
     std::vector<std::jthread> threads;
-    for (int i = 0; i < streams; ++i)
+    for (int i = 0; i < flags.streams; ++i)
       threads.emplace_back([&] {
-        while (spent() < seconds && !failed) {
+        while (since(begin) < seconds && !failed) {
           if (!session.run(inputs)) failed = true;
           ++runs;
         }
       });
   }
   if (failed) return fail(ErrorCode::kInternal, "a run failed");
-  const auto pictures = static_cast<double>(runs * batch);
-  return Speed{pictures / spent(), 1e3 * static_cast<double>(std::clock() - cpu) / CLOCKS_PER_SEC / pictures};
+  return static_cast<double>(runs * inputs.front().shape[0]) / since(begin);
 }
 
-Result<Speed> measure(int argc, char** argv) {
-  const auto number = [&](int i, double otherwise) { return argc > i ? std::atof(argv[i]) : otherwise; };
-  infer::SessionOptions options;
-  options.threads = static_cast<int>(number(4, 1));
-  IE_TRY(const auto session, infer::Session::create(argv[1], options));
-  return pictures_a_second(*session, static_cast<std::int64_t>(number(2, 1)), static_cast<int>(number(3, 1)),
-                           number(5, 3));
+// The same with inputs that stay on the card: a run a stream, the card never idle.
+Result<double> resident_round(std::vector<std::unique_ptr<infer::ResidentRun>>& runs, std::int64_t rows, int times) {
+  std::atomic<bool> failed = false;
+  const Clock::time_point begin = Clock::now();
+  {
+    std::vector<std::jthread> threads;
+    for (auto& run : runs)
+      threads.emplace_back([&] {
+        if (!run->compute(times)) failed = true;
+      });
+  }
+  if (failed) return fail(ErrorCode::kInternal, "a run failed");
+  return static_cast<double>(static_cast<std::int64_t>(runs.size()) * times * rows) / since(begin);
+}
+
+Result<std::vector<double>> measure_resident(const infer::Session& session, const std::vector<Tensor>& inputs,
+                                             const Flags& flags) {
+  std::vector<std::unique_ptr<infer::ResidentRun>> runs;
+  for (int i = 0; i < flags.streams; ++i) {
+    IE_TRY(auto run, session.resident(inputs));
+    IE_CHECK(run->compute(5));
+    runs.push_back(std::move(run));
+  }
+  const Clock::time_point begin = Clock::now();
+  IE_CHECK(runs.front()->compute(3));
+  const int times = std::max(1, static_cast<int>(3 * flags.seconds / flags.rounds / flags.streams / since(begin)));
+  std::vector<double> rates;
+  for (int i = 0; i < flags.rounds; ++i) {
+    IE_TRY(rates.emplace_back(), resident_round(runs, inputs.front().shape[0], times));
+  }
+  return rates;
+}
+
+Result<std::vector<double>> measure_copies(const infer::Session& session, const std::vector<Tensor>& inputs,
+                                           const Flags& flags) {
+  std::vector<double> rates;
+  for (int i = 0; i < flags.rounds; ++i) {
+    IE_TRY(rates.emplace_back(), round_of(session, inputs, flags));
+  }
+  return rates;
+}
+
+Status write_outputs(const std::vector<Tensor>& outputs, const std::string& path) {
+  std::ofstream file(path, std::ios::binary);
+  for (const Tensor& tensor : outputs)
+    file.write(reinterpret_cast<const char*>(tensor.data.data()), static_cast<std::streamsize>(tensor.data.size()));
+  return file ? Status{} : Status(fail(ErrorCode::kIo, "cannot write " + path));
+}
+
+Result<nlohmann::json> measure(Flags& flags) {
+  const bool card = flags.device != "cpu";
+  std::size_t free_before = 0;
+  if (card) {
+    flags.session.provider = infer::Provider::kCuda;
+    flags.session.search_convolutions = !flags.heuristic;
+    flags.session.lanes = flags.streams;
+    if (flags.device.starts_with("cuda:")) flags.session.device = std::stoi(flags.device.substr(5));
+    IE_CHECK(infer::check_provider(flags.session.provider));
+    IE_TRY(const gpu::MemoryInfo memory, gpu::memory_info(flags.session.device));
+    free_before = memory.free;
+  }
+  const Clock::time_point begin = Clock::now();
+  IE_TRY(const auto session, infer::Session::create(flags.model, flags.session));
+  const double load = since(begin);
+  const std::vector<Tensor> inputs = inputs_of(*session, flags);
+  const Clock::time_point first_begin = Clock::now();
+  IE_TRY(const std::vector<Tensor> outputs, session->run(inputs));
+  const double first = since(first_begin);
+  if (!flags.output.empty()) IE_CHECK(write_outputs(outputs, flags.output));
+  const std::clock_t cpu = std::clock();
+  const Clock::time_point all = Clock::now();
+  const bool stay = card && !flags.copies;
+  IE_TRY(std::vector<double> rates,
+         stay ? measure_resident(*session, inputs, flags) : measure_copies(*session, inputs, flags));
+  const double cores = static_cast<double>(std::clock() - cpu) / CLOCKS_PER_SEC / since(all);
+  const infer::Placement placement = session->placement();
+  nlohmann::json row = {{"model", flags.model},
+                        {"provider", placement.provider},
+                        {"device", placement.device},
+                        {"nodes", placement.nodes},
+                        {"batch", inputs.front().shape[0]},
+                        {"streams", flags.streams},
+                        {"graph", flags.session.cuda_graph},
+                        {"nhwc", flags.session.nhwc},
+                        {"fuse", flags.session.fuse_convolutions},
+                        {"copies", !stay},
+                        {"images_per_second", median(rates)},
+                        {"least", *std::ranges::min_element(rates)},
+                        {"most", *std::ranges::max_element(rates)},
+                        {"cpu_ms_per_image", 1000 * cores / median(rates)},
+                        {"load_seconds", load},
+                        {"first_run_seconds", first}};
+  if (card)
+    if (const auto memory = gpu::memory_info(flags.session.device))
+      row["gpu_memory_mb"] = (static_cast<double>(free_before) - static_cast<double>(memory->free)) / 1e6;
+  return row;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 2) {
-    std::fprintf(stderr, "usage: bench-infer MODEL.onnx [BATCH [STREAMS [THREADS [SECONDS]]]]\n");
-    return 2;
-  }
-  const auto speed = measure(argc, argv);
-  if (!speed) {
-    std::fprintf(stderr, "bench-infer: %s\n", speed.error().message.c_str());
+  CLI::App app{"Pictures a second of a model's own computing; one line of JSON"};
+  Flags flags;
+  app.add_option("model", flags.model, "An ONNX file")->required();
+  app.add_option("--device", flags.device, "cpu, cuda or cuda:N")->capture_default_str();
+  app.add_option("--batch", flags.batch, "Pictures in a run, where the file leaves it open")->capture_default_str();
+  app.add_option("--fix", flags.session.fixed_dimensions, "Name and size of an open dimension");
+  app.add_option("--side", flags.side, "Of other open dimensions")->capture_default_str();
+  app.add_option("--streams", flags.streams, "Runs at once")->check(CLI::Range(1, 64))->capture_default_str();
+  app.add_option("--threads", flags.session.threads, "Inside a run on the processor")->capture_default_str();
+  app.add_option("--seconds", flags.seconds, "In all")->capture_default_str();
+  app.add_option("--rounds", flags.rounds, "The median of so many is printed")->check(CLI::Range(1, 99));
+  app.add_flag("--graph", flags.session.cuda_graph, "Record the card's work and replay it");
+  app.add_flag("--nhwc", flags.session.nhwc, "Convolutions with channels last");
+  app.add_flag("--fuse", flags.session.fuse_convolutions, "Convolutions fused with what is added to them");
+  app.add_flag("--heuristic", flags.heuristic, "Ask cuDNN for algorithms instead of timing them");
+  app.add_flag("--copies", flags.copies, "With the copies to and from the card");
+  app.add_option("--input", flags.input, "Floats of the first input, as they are in memory");
+  app.add_option("--output", flags.output, "Write the first run's outputs there, as they are in memory");
+  CLI11_PARSE(app, argc, argv);
+  const auto row = measure(flags);
+  if (!row) {
+    fmt::print(stderr, "bench-infer: {}\n", row.error().message);
     return 1;
   }
-  std::printf("%.2f\n", speed->rate);
-  std::fprintf(stderr, "%.2f ms of processor time a picture\n", speed->cpu_ms);
+  fmt::print("{}\n", row->dump());
   return 0;
 }

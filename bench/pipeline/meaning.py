@@ -124,7 +124,8 @@ def measure(bench: common.Bench) -> dict:
         return run
 
     def ours_alone():
-        return float(common.run(bench.bin / "bench-infer", model / "clip_vision_int8.onnx", 8, cores, 1, 2).output)
+        command = [bench.bin / "bench-infer", model / "clip_vision_int8.onnx", "--batch", 8, "--streams", cores, "--seconds", 2]
+        return json.loads(common.run(*command).output)["images_per_second"]
 
     usual = bench.scratch / "usual_int8.onnx"  # absent where this Python has no torch
     common.run(sys.executable, common.ROOT / "tools/peers/export_clip_usual.py", model, usual)

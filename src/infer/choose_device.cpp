@@ -52,14 +52,15 @@ int device_number(std::string_view device) {
 
 // What is tried on a card, best guess first.
 struct Setting {
-  bool nhwc, cuda_graph, search_convolutions;
+  bool nhwc, fuse_convolutions, cuda_graph, search_convolutions;
   std::string_view name;
 };
-constexpr Setting kFixedSettings[] = {{false, true, true, "channels first, recorded"},
-                                      {true, true, true, "channels last, recorded"},
-                                      {false, false, true, "channels first"}};
+constexpr Setting kFixedSettings[] = {{false, false, true, true, "channels first, recorded"},
+                                      {true, true, true, true, "channels last and fused, recorded"},
+                                      {true, false, true, true, "channels last, recorded"},
+                                      {false, false, false, true, "channels first"}};
 // Each new size would be searched and recorded anew.
-constexpr Setting kFreeSettings[] = {{false, false, false, "free sizes"}};
+constexpr Setting kFreeSettings[] = {{false, false, false, false, "free sizes"}};
 
 bool has_free_sizes(const Session& session) {
   return std::ranges::any_of(session.inputs(), [](const TensorInfo& info) {
@@ -110,7 +111,7 @@ class CardChooser {
     const Setting& setting = best.trial.setting;
     if (const Status kept = memory.keep(key, spec_.name,
                                         {best.trial.precision, reason, best.trial.batch, setting.nhwc,
-                                         setting.cuda_graph, setting.search_convolutions});
+                                         setting.fuse_convolutions, setting.cuda_graph, setting.search_convolutions});
         !kept)
       spdlog::warn("how {} runs best will be measured again: {}", spec_.name, printable(kept.error().message));
     IE_TRY(auto session, session_of(best.trial));
@@ -133,13 +134,19 @@ class CardChooser {
     IE_TRY(const std::string file, graph_of(trial));
     SessionOptions options = options_;
     options.nhwc = trial.setting.nhwc;
+    options.fuse_convolutions = trial.setting.fuse_convolutions;
     options.cuda_graph = trial.setting.cuda_graph;
     options.search_convolutions = trial.setting.search_convolutions;
+    if (options.provider == Provider::kTensorRt || options.provider == Provider::kTensorRtRtx)
+      options.tensorrt =
+          TensorRtOptions{.precision = trial.precision, .cache_folder = join_path(workshop_.memory_folder, "engines")};
     return Session::create(file, options);
   }
 
   static Trial trial_of(const Remembered& known) {
-    return {known.precision, known.batch, {known.nhwc, known.cuda_graph, known.search_convolutions, "remembered"}};
+    return {known.precision,
+            known.batch,
+            {known.nhwc, known.fuse_convolutions, known.cuda_graph, known.search_convolutions, "remembered"}};
   }
 
   Chosen chosen(std::unique_ptr<Session> session, const Trial& trial, const std::string& reason) {

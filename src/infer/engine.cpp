@@ -180,10 +180,7 @@ Result<EngineRecord> check_engine(const std::string& engine, const EngineIdentit
     return fail(opened.error().code, fmt::format("the engine {}: {}", printable(engine), opened.error().message));
   IE_TRY(EngineRecord record, read_engine_record(engine));
   if (const auto reason = why_stale(record.identity, now))
-    return fail(ErrorCode::kUnsupported,
-                fmt::format("the engine {} is not used: {}; `image-engine convert-to-tensorrt` "
-                            "builds another",
-                            printable(engine), *reason));
+    return fail(ErrorCode::kUnsupported, fmt::format("the engine {} is not used: {}", printable(engine), *reason));
   struct stat info {};
   if (::stat(engine.c_str(), &info) != 0) return fail(errno_error(printable(engine)));
   if (static_cast<std::uint64_t>(info.st_size) != record.engine_bytes)

@@ -56,7 +56,7 @@ Result<EngineRecord> read_engine_record(const std::string& engine);
 std::optional<std::string> why_stale(const EngineIdentity& built, const EngineIdentity& now);
 
 // That the engine may be loaded here. kNotFound (it, or its sidecar), kCorrupt (of another size or other bytes than its
-// sidecar says), kUnsupported (stale: says why and what to do).
+// sidecar says), kUnsupported (stale: says why).
 Result<EngineRecord> check_engine(const std::string& engine, const EngineIdentity& now);
 
 // This machine and that model. `device`: the card. kNotFound: no card, no TensorRT; the model cannot be read.

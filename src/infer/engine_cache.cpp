@@ -27,12 +27,11 @@ std::string joined(std::string capability) {
   return capability;
 }
 
-// A file that names it and that it lies beside, both whole: the work of a process that was killed is not.
-bool is_usable(const std::string& engine, const EngineIdentity& identity) {
-  const auto record = check_engine(engine, identity);
-  if (record) return ::access(loader_of(engine).c_str(), R_OK) == 0;
-  if (record.error().code != ErrorCode::kNotFound) spdlog::info("{}: it is built again", record.error().message);
-  return false;
+// That engine, loader and sidecar are there and fit: the work of a process that was killed does not.
+Status check_kept(const std::string& engine, const EngineIdentity& identity) {
+  IE_CHECK(check_engine(engine, identity));
+  if (::access(loader_of(engine).c_str(), R_OK) == 0) return {};
+  return fail(ErrorCode::kNotFound, fmt::format("{} is not there", printable(loader_of(engine))));
 }
 
 // What this user alone can read, where nothing lasts.
@@ -93,10 +92,12 @@ Status publish_engine(const std::string& built, const std::string& engine, Engin
 Result<ReadyEngine> ready_engine(const std::string& folder, const std::string& name, const EngineIdentity& identity,
                                  const BuildEngine& build, const std::function<bool()>& cancelled) {
   const std::string engine = join_path(folder, fmt::format("{}-{}.engine", name, engine_key(identity)));
-  if (is_usable(engine, identity)) return ReadyEngine{loader_of(engine), false, nullptr};
+  if (check_kept(engine, identity)) return ReadyEngine{loader_of(engine), false, nullptr};
   if (!can_be_written(folder)) return engine_for_once(identity, build);
   IE_TRY(const auto lock, models::FolderLock::take(engine + ".lock", cancelled));
-  if (is_usable(engine, identity)) return ReadyEngine{loader_of(engine), false, nullptr};  // another process built it
+  const Status kept = check_kept(engine, identity);
+  if (kept) return ReadyEngine{loader_of(engine), false, nullptr};  // another process built it
+  if (kept.error().code != ErrorCode::kNotFound) spdlog::info("{}; it is built again", kept.error().message);
   IE_TRY(const WorkFolder work, WorkFolder::create(engine + ".building"));
   IE_TRY(EngineRecord record, build(work.path()));
   record.identity = identity;
@@ -112,6 +113,22 @@ Result<ReadyEngine> engine_for(const std::string& model, const SessionOptions& o
     return build_engine({model, options}, folder, {});
   };
   return ready_engine(options.tensorrt->cache_folder, name, identity, build, [] { return false; });
+}
+
+Result<ReadyEngine> prebuilt_engine(const std::string& engine, const std::string& model, int device) {
+  IE_TRY(const EngineRecord record, read_engine_record(engine));
+  SessionOptions options;
+  options.device = device;
+  IE_TRY(EngineIdentity now, engine_identity(model, options));
+  const EngineIdentity& built = record.identity;
+  now.dimensions = built.dimensions;
+  now.precision = built.precision;
+  now.least_batch = built.least_batch;
+  now.best_batch = built.best_batch;
+  now.most_batch = built.most_batch;
+  now.workspace_bytes = built.workspace_bytes;
+  IE_CHECK(check_kept(engine, now));
+  return ReadyEngine{loader_of(engine), false, nullptr};
 }
 
 }  // namespace image_engine::infer

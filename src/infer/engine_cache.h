@@ -44,4 +44,8 @@ Result<ReadyEngine> ready_engine(const std::string& folder, const std::string& n
 // The same of a model on this machine: what Session::create() does where a cache folder is named.
 Result<ReadyEngine> engine_for(const std::string& model, const SessionOptions& options);
 
+// An engine that somebody built of `model` before, at whatever precision and batches. Errors: those of check_engine(),
+// engine_identity(); kNotFound: its loader is gone.
+Result<ReadyEngine> prebuilt_engine(const std::string& engine, const std::string& model, int device);
+
 }  // namespace image_engine::infer

@@ -75,17 +75,16 @@ Status build_engine_here(const EngineJob& job, const std::string& engine) {
   options.tensorrt->cache_prefix = "part";
   const auto before = free_bytes(options.device);
   const auto start = std::chrono::steady_clock::now();
-  return guarded(
-      {fmt::format("{} cannot be built", printable(job.model)), kCodes, ErrorCode::kUnsupported}, [&]() -> Status {
-        const Ort::Session session(runtime()->env, job.model.c_str(), session_options(options, nullptr));
-        record.build_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-        const auto after = free_bytes(options.device);
-        if (before && after && *before > *after) record.device_bytes = *before - *after;
-        const std::vector<std::string> made = engines_in(options.tensorrt->cache_folder);
-        IE_CHECK(check_whole(left_over(session), made.size()));
-        fs::rename(made.front(), engine);
-        return write_file_atomically(sidecar_of(engine), engine_record_text(record));
-      });
+  return guarded({"TensorRT builds no engine of it", kCodes, ErrorCode::kUnsupported}, [&]() -> Status {
+    const Ort::Session session(runtime()->env, job.model.c_str(), session_options(options, nullptr));
+    record.build_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const auto after = free_bytes(options.device);
+    if (before && after && *before > *after) record.device_bytes = *before - *after;
+    const std::vector<std::string> made = engines_in(options.tensorrt->cache_folder);
+    IE_CHECK(check_whole(left_over(session), made.size()));
+    fs::rename(made.front(), engine);
+    return write_file_atomically(sidecar_of(engine), engine_record_text(record));
+  });
 }
 
 }  // namespace image_engine::infer

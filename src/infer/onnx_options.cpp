@@ -20,6 +20,7 @@ void append_cuda(Ort::SessionOptions& theirs, const SessionOptions& options, voi
                {"do_copy_in_default_stream", "1"},
                {"use_tf32", flag(options.tf32)},
                {"prefer_nhwc", flag(options.nhwc)},
+               {"fuse_conv_bias", flag(options.fuse_convolutions)},
                {"enable_cuda_graph", flag(options.cuda_graph)}});
   if (stream != nullptr) cuda.UpdateWithValue("user_compute_stream", stream);
   theirs.AppendExecutionProvider_CUDA_V2(*cuda);

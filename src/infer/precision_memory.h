@@ -15,7 +15,7 @@ struct Remembered {
   std::string precision, reason;
   // On cards: how it ran fastest.
   std::int64_t batch = 0;
-  bool nhwc = false, cuda_graph = false, search_convolutions = false;
+  bool nhwc = false, fuse_convolutions = false, cuda_graph = false, search_convolutions = false;
 };
 
 // What a choice depends on: the model's files, variants and gates, the CPU, the runtime, the threads.

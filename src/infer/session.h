@@ -46,6 +46,7 @@ struct SessionOptions {
   bool cuda_graph =
       false;          // records the work of a run once and replays it; needs fixed shapes and no part on the processor
   bool nhwc = false;  // convolutions with channels last: faster for some models
+  bool fuse_convolutions = false;   // with what is added to them: of use with channels last alone
   bool search_convolutions = true;  // times cuDNN's algorithms at the first run, instead of asking its heuristics
   bool tf32 = true;                 // float32 products of 10 bits on cards that have them
   std::optional<TensorRtOptions> tensorrt;
