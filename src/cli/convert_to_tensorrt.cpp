@@ -63,6 +63,13 @@ Result<std::pair<std::string, std::int64_t>> dimension_of(const std::string& tex
   return fail(ErrorCode::kInvalidArgument, fmt::format("--dimension {}: NAME=SIZE is wanted", printable(text)));
 }
 
+// Of "cuda:1"; a card is needed, whatever else --device says.
+int card_of(std::string_view device) {
+  int number = 0;
+  if (device.starts_with("cuda:")) std::from_chars(device.data() + 5, device.data() + device.size(), number);
+  return number;
+}
+
 // What the model's kind is called in the files that are made of it; else the file's own name.
 std::string default_output(const Flags& flags) {
   constexpr std::pair<std::string_view, std::string_view> kKinds[] = {{"clip", "clip_vision"}, {"detr", "detr"}};
@@ -149,7 +156,7 @@ class Waiting {
  private:
   std::string what_;
   bool enabled_, terminal_ = is_terminal(STDERR_FILENO);
-  double next_ = 0;
+  double next_ = 1;
 };
 
 std::string shape_text(const TensorInfo& info) {
@@ -199,6 +206,7 @@ void report(const Context& context, const std::string& engine, const std::string
 
 Result<int> convert(const Context& context, const Flags& flags) {
   IE_TRY(infer::EngineJob job, job_of(flags));
+  job.options.device = card_of(context.config.inference.device);
   if (flags.precision == "int8" && flags.calibration.empty())
     return fail(ErrorCode::kInvalidArgument, "int8 is measured on samples: name their folder with --calibration DIR");
   IE_CHECK(check_model(job));
@@ -217,7 +225,9 @@ Result<int> convert(const Context& context, const Flags& flags) {
   {
     Waiting waiting(printable(file_name(engine)), !context.quiet);
     const infer::BuildWatch watch{[&](double seconds) { waiting.tell(seconds); }, interrupted};
-    IE_TRY(record, infer::build_engine(job, work.path(), watch));
+    auto built = infer::build_engine(job, work.path(), watch);
+    if (!built) return fail(built.error().code, fmt::format("{}: {}", printable(flags.onnx), built.error().message));
+    record = std::move(*built);
   }
   record.identity = identity;
   IE_CHECK(infer::publish_engine(join_path(work.path(), infer::kBuiltEngine), engine, record));
@@ -256,9 +266,9 @@ Action setup_convert_to_tensorrt(CLI::App& app, Settings&) {
   app.add_option("--dimension", flags->dimensions, "Fixes a named side of an input; may be repeated")
       ->type_name("NAME=SIZE")
       ->allow_extra_args(false);
-  app.add_option("--card", flags->card, "CUDA's number of the card; 0")->type_name("N")->check(CLI::Range(0, 63));
   // Of the process that a build runs in.
   app.add_flag("--here", flags->here)->group("");
+  app.add_option("--card", flags->card)->group("");
   app.add_option("--least-batch", flags->least)->group("");
   app.add_option("--workspace-bytes", flags->workspace_bytes)->group("");
   return [=](Context& context) -> Result<int> {
