@@ -3,8 +3,11 @@
 A driver, CUDA's libraries and TensorRT are stood in for by libraries that only have their names; ONNX Runtime for cards is
 that of `make setup GPU=1`."""
 
+import hashlib
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +17,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from engine import FAILED, ROOT, USAGE
+from engine import FAILED, INTERRUPTED, ROOT, USAGE, children, wait_until
 
 GPU_RUNTIME = Path(os.environ.get("IMAGE_ENGINE_GPU_RUNTIME", ROOT / "build/onnxruntime-gpu/lib/libonnxruntime.so.1"))
 CUDA = ["libcudart.so.13", "libcublasLt.so.13", "libcublas.so.13", "libcurand.so.10", "libcufft.so.12", "libcudnn.so.9"]
@@ -26,7 +29,7 @@ int cuDriverGetVersion(int *v) { *v = VERSION; return 0; }
 int cuDeviceGetCount(int *n) { *n = CARDS; return 0; }
 int cuDeviceGet(int *d, int i) { *d = i; return 0; }
 int cuDeviceGetName(char *n, int size, int d) { strncpy(n, "Fake RTX 2080 Ti", size); return 0; }
-int cuDeviceGetAttribute(int *v, int what, int d) { *v = what == 75 ? 7 : 5; return 0; }
+int cuDeviceGetAttribute(int *v, int what, int d) { *v = what == 75 ? MAJOR : MINOR; return 0; }
 int cuDeviceTotalMem_v2(size_t *b, int d) { *b = 11ull << 30; return 0; }
 int cuGetErrorString(int e, const char **s) { *s = "fake"; return 0; }
 """
@@ -82,7 +85,7 @@ def machine(folder, engine):
 
     def make(name, source="", **define):
         command = ["cc", "-shared", "-fPIC", f"-Wl,-soname,{name}", "-x", "c", "-", "-o", libraries / name]
-        command += [f"-D{key}={value}" for key, value in define.items()]
+        command += [f"-D{key}={value}" for key, value in ({"MAJOR": 7, "MINOR": 5} | define).items()]
         subprocess.run(command, input=source.encode(), check=True)
         return libraries / name
     return make
@@ -171,3 +174,139 @@ def test_libraries_missing_one_by_one(engine, folder, machine, refused):
     outcome = engine.run("convert-to-tensorrt", "--onnx", given, "--output", folder / "out/engine.trt", "--precision", "fp32")
     assert outcome.code == FAILED and "image-engine: " in outcome.message and "libonnxruntime_providers" in outcome.message
     assert not list((folder / "out").iterdir())
+
+
+def test_the_plugin_for_rtx_cards(engine, folder, machine):
+    if not GPU_RUNTIME.exists():
+        pytest.skip("no ONNX Runtime for cards: `make setup GPU=1` brings one")
+    engine.environment["IMAGE_ENGINE_ONNXRUNTIME"] = str(GPU_RUNTIME)
+    plugin = folder / "libraries/libonnxruntime_providers_nv_tensorrt_rtx.so"
+    engine.environment["IMAGE_ENGINE_TENSORRT_RTX"] = str(folder / "libraries")
+
+    def told():
+        (finding,) = (f for f in engine.json("doctor")["findings"] if "TensorRT for RTX" in f["what"])
+        assert "\n" not in finding["advice"]
+        return finding["found"] + ": " + finding["advice"]
+
+    machine("libcuda.so.1", DRIVER, VERSION=13000, CARDS=1)
+    for name in CUDA:
+        machine(name)
+    assert "RTX 30, 40 and 50" in told()
+    machine("libcuda.so.1", DRIVER, VERSION=13000, CARDS=1, MAJOR=8, MINOR=6)
+    assert "make setup GPU=1" in told() and plugin.name in told()
+    machine(plugin.name)
+    for name in ("libtensorrt_rtx.so.1", "libtensorrt_onnxparser_rtx.so.1"):
+        assert f"{name} cannot be loaded" in told()
+        machine(name)
+    assert "its plugin cannot be loaded" in told()
+    engine.environment["IMAGE_ENGINE_TENSORRT_RTX"] = str(plugin)
+    assert "its plugin cannot be loaded" in told()
+
+
+# In place of the builder's process: does what its text says to the folder that it is told.
+BUILDER = """#!{python}
+import json, os, signal, sys, time
+given = dict(zip(sys.argv[1:-1], sys.argv[2:]))
+output = given["--output"]
+open({seen!r}, "w").write(json.dumps(sys.argv[1:]))
+tensor = lambda name, *shape: {{"name": name, "type": "float32", "shape": shape}}
+record = dict(schema="image-engine/engine/1", engine=dict(bytes=0, sha256="", device_bytes=300_000_000),
+  model=dict(sha256="", dimensions={{}}), precision="", batch=dict(least=1, best=1, most=1), workspace_bytes=0,
+  gpu=dict(name="", compute_capability=""), versions=dict(driver="", cuda="", tensorrt="", onnxruntime=""),
+  inputs=[tensor("pixels", -1, 3, 8, 8)], outputs=[tensor("out", -1, 3, 8, 8)], layer_precisions={{}}, build_seconds=61.0)
+open(os.path.join(os.path.dirname(output), "TensorrtExecutionProvider_cache_sm75.timing"), "w").write("timings")
+{then}
+open(output, "wb").write(b"engine" * 1000)
+open(output + ".json", "w").write(json.dumps(record))
+"""
+
+
+@pytest.fixture
+def with_builder(engine, folder, machine):
+    """A copy of image-engine under another name, which starts the stand-in as its builder; gives a function that says what
+    that does, and runs the command."""
+    if not GPU_RUNTIME.exists():
+        pytest.skip("no ONNX Runtime for cards: `make setup GPU=1` brings one")
+    engine.environment["IMAGE_ENGINE_ONNXRUNTIME"] = str(GPU_RUNTIME)
+    machine("libcuda.so.1", DRIVER, VERSION=13000, CARDS=1)
+    for name in CUDA:
+        machine(name)
+    for name in TENSORRT:
+        machine(name, "int getInferLibVersion(void) { return 101401; }")
+    tree = folder / "tree"
+    (tree / "bin").mkdir(parents=True)
+    shutil.copytree(ROOT / "config", tree / "share/image-engine/config")
+    shutil.copy2(engine.program, tree / "bin/converter")
+    engine.program = tree / "bin/converter"
+
+    def run(*arguments, then="", start=engine.run):
+        builder = tree / "bin/image-engine"
+        builder.write_text(BUILDER.format(python=sys.executable, then=then, seen=str(folder / "seen.json")))
+        builder.chmod(0o755)
+        return start("convert-to-tensorrt", "--onnx", model(folder / "m.onnx"), "--precision", "fp32", *arguments)
+    return run
+
+
+def test_a_build(engine, folder, with_builder):
+    out = folder / "out"
+    document = with_builder("--output", out / "m.trt", "--max-batch-size", "4", "--workspace-gb", "0.5", "--optimum-batch", "2",
+                            start=engine.json)
+    assert {path.name for path in out.iterdir()} == {"m.trt", "m.trt.json", "m.trt.onnx"}
+    assert (out / "m.trt").read_bytes() == b"engine" * 1000
+    assert document["bytes"] == 6000 and document["batch"] == {"least": 1, "best": 2, "most": 4} and document["gpu"] == "Fake RTX 2080 Ti"
+    assert document["build_seconds"] == 61 and document["device_bytes"] == 300_000_000 and document["tensorrt"] == "10.14.1"
+    asked = json.loads((folder / "seen.json").read_text())
+    told = dict(zip(asked, asked[1:]))
+    assert told["--workspace-bytes"] == str(1 << 29) and told["--max-batch-size"] == "4" and told["--onnx"] == str(folder / "m.onnx")
+    sidecar = json.loads((out / "m.trt.json").read_text())
+    assert sidecar["engine"]["sha256"] == hashlib.sha256(b"engine" * 1000).hexdigest()
+    assert sidecar["model"]["sha256"] == hashlib.sha256((folder / "m.onnx").read_bytes()).hexdigest()
+    assert sidecar["versions"]["tensorrt"] == "10.14.1" and sidecar["gpu"]["compute_capability"] == "7.5"
+    (node,) = onnx.load(out / "m.trt.onnx").graph.node
+    assert {a.name: a.s for a in node.attribute}["ep_cache_context"] == b"m.trt"
+    kept = engine.folder / "cache/image-engine/engines"
+    assert (kept / "TensorrtExecutionProvider_cache_sm75.timing").read_text() == "timings"
+
+
+def test_for_people_by_default_names(engine, folder, with_builder):
+    clip = model(folder / "my-clip.onnx")
+    with_builder("--output", folder / "x/y/m.trt")
+    text = engine.run("convert-to-tensorrt", "--onnx", clip, "--precision", "fp32", cwd=folder)
+    assert text.code == 0, text.message
+    assert (folder / "clip_vision_fp32.trt").exists() and b"1 to 16, best 8" in text.out and b"1 min 01 s" in text.out
+    detr = model(folder / "DETR.onnx")
+    assert b"1 to 8, best 8" in engine.run("convert-to-tensorrt", "--onnx", detr, "--precision", "fp32", cwd=folder).out
+    assert (folder / "detr_fp32.trt").exists()
+
+
+def test_an_ep_context(engine, folder, with_builder):
+    document = with_builder("--output", folder / "out/m.onnx", "--format", "epcontext", start=engine.json)
+    assert {path.name for path in (folder / "out").iterdir()} == {"m.onnx", "m.engine", "m.engine.json"}
+    assert document["loader"] == str(folder / "out/m.onnx") and document["engine"] == str(folder / "out/m.engine")
+
+
+def test_builders_that_fail(engine, folder, with_builder):
+    out = folder / "out"
+    assert with_builder("--output", out / "m.trt", start=engine.json)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+
+    def told(then):
+        outcome = with_builder("--output", out / "m.trt", then=then)
+        assert outcome.code == FAILED and {path.name: path.read_bytes() for path in out.iterdir()} == before, outcome.message
+        return outcome.message
+
+    assert "crashed (signal 11" in told("os.kill(os.getpid(), signal.SIGSEGV)")
+    assert "memory ran out" in told("os.kill(os.getpid(), signal.SIGKILL)")
+    said = "sys.stderr.write('x debug ONNX Runtime: [ERROR] no Foo\\nx debug ONNX Runtime: [ERROR] no Bar\\nimage-engine: not whole\\n'); sys.exit(1)"
+    assert told(said).splitlines()[-1].endswith("not whole\\n  [ERROR] no Foo\\n  [ERROR] no Bar")
+    assert "exit code 7" in told("sys.exit(7)")
+    assert "engine.json" in told("sys.exit(0)")
+    assert "engine.json" in told("open(output + '.json', 'w').write('{'); sys.exit(0)")
+
+
+def test_ctrl_c(engine, folder, with_builder):
+    process = with_builder("--output", folder / "out/m.trt", then="time.sleep(60)", start=engine.start)
+    builder, = wait_until(lambda: (folder / "seen.json").exists() and children(process.pid), "the builder")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == INTERRUPTED and not list((folder / "out").iterdir())
+    wait_until(lambda: not Path(f"/proc/{builder}").exists(), "the builder's end")
