@@ -16,18 +16,6 @@ def near(value: float | None, wanted: float) -> bool:
     return value is not None and abs(value - wanted) <= NEAR * abs(wanted)
 
 
-def axes_of(net: Net, node) -> list | None:
-    if len(node.input) > 1 and node.input[1]:
-        value = net.value(node.input[1])
-        return None if value is None else value.reshape(-1).tolist()
-    return attribute(node, "axes")
-
-
-def is_last(net: Net, name: str, axes: list | None) -> bool:
-    shape = net.shape(name)
-    return axes == [-1] or (shape is not None and axes == [len(shape) - 1])
-
-
 # Rows
 
 
@@ -94,44 +82,6 @@ def by_row(net: Net, node, i: int, rows: list) -> bool:
 
 
 # Norms
-
-
-def layer_norms(net: Net) -> int:
-    """(x − mean) / √(variance + ε) · weight + bias, as exporters before opset 17 wrote it."""
-    found = 0
-    for scaled in [node for node in net.graph.node if node.op_type == "Mul"]:
-        parts = norm_parts(net, scaled)
-        if parts is None or net.opset < 17:
-            continue
-        x, weight, bias, epsilon, result = parts
-        net.add("LayerNormalization", [x, weight, bias], result, axis=-1, epsilon=epsilon)
-        found += 1
-    net.clean()
-    return found
-
-
-def norm_parts(net: Net, scaled) -> tuple | None:
-    for unit, weight in (scaled.input, reversed(scaled.input)):
-        divided, shifted = net.maker(unit, "Div"), net.user(scaled.output[0], "Add")
-        if divided is None or shifted is None or net.value(weight) is None:
-            continue
-        centred, root = net.maker(divided.input[0], "Sub"), net.maker(divided.input[1], "Sqrt")
-        bias = next((name for name in shifted.input if name != scaled.output[0]), None)
-        if centred is None or root is None or bias is None or net.value(bias) is None or net.value(bias).ndim != 1:
-            continue
-        mean, total = net.maker(centred.input[1], "ReduceMean"), net.maker(root.input[0], "Add")
-        if mean is None or total is None or mean.input[0] != centred.input[0] or net.value(weight).shape != net.value(bias).shape:
-            continue
-        squares, epsilon = net.split_operand(total) or (None, None)
-        variance = net.maker(squares, "ReduceMean") if squares else None
-        power = net.maker(variance.input[0], "Pow", "Mul") if variance is not None else None
-        if power is None or not all(is_last(net, node.input[0], axes_of(net, node)) for node in (mean, variance)):
-            continue
-        squared = power.input[0] == power.input[1] if power.op_type == "Mul" else near(net.scalar(power.input[1]), 2)
-        base = net.maker(power.input[0], "Sub")
-        if squared and base is not None and list(base.input) == list(centred.input):
-            return centred.input[0], weight, bias, epsilon, shifted.output[0]
-    return None
 
 
 def skip_norms(net: Net) -> int:
