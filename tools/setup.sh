@@ -139,7 +139,7 @@ unpack_libraries() {
     [ ! -e "$to/${name:-$(basename "$library")}" ] || continue
     install -m 755 "$library" "$to/"
     [ -z "$name" ] || [ -e "$to/$name" ] || ln -s "$(basename "$library")" "$to/$name"
-  done < <(find "$unpacked" -name '*.so*' ! -name '*pybind11*')
+  done < <(find "$unpacked" -name '*.so*' ! -name '*pybind11*' ! -name '*.alt.*')
 }
 
 # One wheel after the other, so that the disk never holds all of them.

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/app.h"
+#include "cli/calibration_samples.h"
 #include "cli/output.h"
 #include "core/file.h"
 #include "core/progress.h"
@@ -33,7 +34,7 @@ constexpr char kExamples[] = R"(
 Examples:
   image-engine convert-to-tensorrt --onnx clip_vision_fp32.onnx
   image-engine convert-to-tensorrt --onnx detr.onnx --output detr_fp16.trt --max-batch-size 8
-  image-engine convert-to-tensorrt --onnx clip.onnx --precision int8 --calibration SAMPLES
+  image-engine convert-to-tensorrt --onnx clip.onnx --precision int8 --calibration ~/Pictures --model clip-vit-b-32
   image-engine convert-to-tensorrt --onnx dfine.onnx --dimension height=640 --dimension width=640
   image-engine convert-to-tensorrt --onnx clip.onnx --format epcontext --output clip_trt.onnx
 
@@ -43,7 +44,7 @@ the model by which ONNX Runtime loads it. Building takes minutes and needs Tenso
 constexpr std::chrono::seconds kGraphLimit{1800};
 
 struct Flags {
-  std::string onnx, output, precision = "fp16", calibration, format = "engine";
+  std::string onnx, output, precision = "fp16", calibration, model, format = "engine";
   std::vector<std::string> dimensions;
   std::int64_t least = 1, best = 0, most = 0;  // 0: as the model's kind has it
   double workspace_gb = 4;
@@ -108,31 +109,52 @@ Result<infer::EngineJob> job_of(const Flags& flags) {
   return job;
 }
 
-// That the model is one, whole, and of the sizes that an engine needs, before anything is asked of a card.
-Status check_model(const infer::EngineJob& job) {
+// The inputs of a model that is one, whole, and of the sizes that an engine needs: before anything is asked of a card.
+Result<std::vector<TensorInfo>> inputs_of(const infer::EngineJob& job) {
   infer::SessionOptions plain;
   plain.fixed_dimensions = job.options.fixed_dimensions;
   IE_TRY(const auto session, infer::Session::create(job.model, plain));
-  return infer::check_engine_inputs(session->inputs());
+  IE_CHECK(infer::check_engine_inputs(session->inputs()));
+  return session->inputs();
+}
+
+bool holds_samples(const std::string& folder) {
+  std::error_code ignored;
+  return std::ranges::any_of(std::filesystem::directory_iterator(folder, ignored),
+                             [](const auto& entry) { return entry.path().extension() == ".npy"; });
+}
+
+// The folder that the user named when it holds samples; of photos, one with samples made of them.
+Result<std::string> samples_for(const Context& context, const Flags& flags, const std::vector<TensorInfo>& inputs,
+                                const std::string& work) {
+  std::string given = absolute_path(flags.calibration);
+  if (holds_samples(given)) return given;
+  std::string made = join_path(work, "samples");
+  IE_CHECK(make_folders(made, 0700));
+  IE_CHECK(write_calibration_samples({given, flags.onnx, flags.model, inputs, made}, context.config));
+  return made;
 }
 
 // The graph that is built: in halves with parts in floats, or quantised, in ONNX's own operators. What a precision
 // needs beyond is TensorRT's to do.
-Result<std::string> graph_for(const infer::EngineJob& job, const Flags& flags, const models::Places& places,
-                              const std::string& folder) {
+Result<std::string> graph_for(const infer::EngineJob& job, const Context& context, const Flags& flags,
+                              const std::vector<TensorInfo>& inputs, const std::string& folder) {
   const std::string& precision = job.options.tensorrt->precision;
   if (precision == "fp32") return job.model;
   const bool is_int8 = precision == "int8";
+  const models::Places places = models::find_places(context.config.models.folder);
   const std::string program = join_path(places.tools, is_int8 ? "quantise.py" : "optimise.py");
   if (::access(program.c_str(), R_OK) != 0)
     return fail(ErrorCode::kNotFound, fmt::format("{} is not there", printable(program)));
   IE_TRY(const std::string python, models::converter_python(places.python, places.tools, interrupted));
   const std::string graph = join_path(folder, "graph.onnx");
   std::vector<std::string> arguments{python, "-B", program, "--input", job.model, "--output", graph};
-  if (is_int8)
-    arguments.insert(arguments.end(), {"--samples", absolute_path(flags.calibration)});
-  else
+  if (is_int8) {
+    IE_TRY(const std::string samples, samples_for(context, flags, inputs, folder));
+    arguments.insert(arguments.end(), {"--samples", samples});
+  } else {
     arguments.insert(arguments.end(), {"--precision", "fp16", "--for", "tensorrt"});
+  }
   IE_TRY([[maybe_unused]] const std::string report, models::run_tool(arguments, kGraphLimit, interrupted));
   return graph;
 }
@@ -208,8 +230,9 @@ Result<int> convert(const Context& context, const Flags& flags) {
   IE_TRY(infer::EngineJob job, job_of(flags));
   job.options.device = card_of(context.config.inference.device);
   if (flags.precision == "int8" && flags.calibration.empty())
-    return fail(ErrorCode::kInvalidArgument, "int8 is measured on samples: name their folder with --calibration DIR");
-  IE_CHECK(check_model(job));
+    return fail(ErrorCode::kInvalidArgument,
+                "int8 needs photos to find ranges with: name their folder with --calibration DIR");
+  IE_TRY(const std::vector<TensorInfo> inputs, inputs_of(job));
   const std::string output = absolute_path(flags.output.empty() ? default_output(flags) : flags.output);
   const std::string engine = engine_file(flags, output);
   if (Status usable = infer::check_provider(Provider::kTensorRt); !usable)
@@ -218,7 +241,7 @@ Result<int> convert(const Context& context, const Flags& flags) {
   IE_CHECK(make_folders(std::string(parent_path(engine))));
   IE_TRY(const auto lock, models::FolderLock::take(engine + ".lock", interrupted));
   IE_TRY(const infer::WorkFolder work, infer::WorkFolder::create(engine + ".building"));
-  IE_TRY(job.model, graph_for(job, flags, models::find_places(context.config.models.folder), work.path()));
+  IE_TRY(job.model, graph_for(job, context, flags, inputs, work.path()));
   const std::string timings = join_path(cache_home(), "engines");
   if (make_folders(timings, 0700)) job.options.tensorrt->cache_folder = timings;
   EngineRecord record;
@@ -259,7 +282,10 @@ Action setup_convert_to_tensorrt(CLI::App& app, Settings&) {
   app.add_option("--max-batch-size", flags->most, "The largest batch; 16, of DETR 8")->type_name("N");
   app.add_option("--optimum-batch", flags->best, "The batch that it is fastest with; 8")->type_name("N");
   app.add_option("--workspace-gb", flags->workspace_gb, "What a layer may use of the card's memory; 4")->type_name("N");
-  app.add_option("--calibration", flags->calibration, "int8: samples, INDEX-INPUT.npy")->type_name("DIR");
+  app.add_option("--calibration", flags->calibration, "int8: photos like yours; or samples, INDEX-INPUT.npy")
+      ->type_name("DIR");
+  app.add_option("--model", flags->model, "int8: the catalogue's model that it is, for its preprocessing")
+      ->type_name("NAME");
   app.add_option("--format", flags->format, "engine, or epcontext: an ONNX model that names the engine")
       ->check(CLI::IsMember({"engine", "epcontext"}))
       ->type_name("KIND");

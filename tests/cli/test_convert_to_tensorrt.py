@@ -16,8 +16,9 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image, ImageOps
 
-from engine import FAILED, INTERRUPTED, ROOT, USAGE, children, wait_until
+from engine import FAILED, INTERRUPTED, ROOT, USAGE, children, real_worker, wait_until
 
 GPU_RUNTIME = Path(os.environ.get("IMAGE_ENGINE_GPU_RUNTIME", ROOT / "build/onnxruntime-gpu/lib/libonnxruntime.so.1"))
 CUDA = ["libcudart.so.13", "libcublasLt.so.13", "libcublas.so.13", "libcurand.so.10", "libcufft.so.12", "libcudnn.so.9"]
@@ -233,17 +234,20 @@ def with_builder(engine, folder, machine):
         machine(name)
     for name in TENSORRT:
         machine(name, "int getInferLibVersion(void) { return 101401; }")
-    tree = folder / "tree"
-    (tree / "bin").mkdir(parents=True)
-    shutil.copytree(ROOT / "config", tree / "share/image-engine/config")
-    shutil.copy2(engine.program, tree / "bin/converter")
-    engine.program = tree / "bin/converter"
+    tree = folder / "tree"  # as the source tree: converters and their Python are found by where the program lies
+    (tree / "build/x/bin").mkdir(parents=True)
+    for name in ("config", "tools", "build/venv"):
+        (tree / name).symlink_to(ROOT / name)
+    shutil.copy2(real_worker(), tree / "build/x/bin/image-engine-worker")
+    shutil.copy2(engine.program, tree / "build/x/bin/converter")
+    engine.program = tree / "build/x/bin/converter"
 
     def run(*arguments, then="", start=engine.run):
-        builder = tree / "bin/image-engine"
+        builder = engine.program.parent / "image-engine"
         builder.write_text(BUILDER.format(python=sys.executable, then=then, seen=str(folder / "seen.json")))
         builder.chmod(0o755)
-        return start("convert-to-tensorrt", "--onnx", model(folder / "m.onnx"), "--precision", "fp32", *arguments)
+        given = [] if "--onnx" in arguments else ["--onnx", model(folder / "m.onnx"), "--precision", "fp32"]
+        return start("convert-to-tensorrt", *given, *arguments)
     return run
 
 
@@ -310,3 +314,80 @@ def test_ctrl_c(engine, folder, with_builder):
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == INTERRUPTED and not list((folder / "out").iterdir())
     wait_until(lambda: not Path(f"/proc/{builder}").exists(), "the builder's end")
+
+
+def convolutions(path):
+    """Two, the second on what the first makes of a picture of 224×224."""
+    random = np.random.default_rng(1)
+    weights = [numpy_helper.from_array(random.normal(0, 0.1, shape).astype(np.float32), name)
+               for name, shape in (("w1", (8, 3, 8, 8)), ("w2", (16, 8, 2, 2)), ("w3", (4, 16, 1, 1)))]
+    nodes = [helper.make_node("Conv", ["pixels", "w1"], ["a"], strides=[8, 8], name="c1"), helper.make_node("Relu", ["a"], ["b"]),
+             helper.make_node("Conv", ["b", "w2"], ["c"], strides=[2, 2], name="c2"), helper.make_node("Relu", ["c"], ["d"]),
+             helper.make_node("Conv", ["d", "w3"], ["out"], name="c3")]
+    graph = helper.make_graph(
+        nodes, "g", [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["batch", 3, 224, 224])],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, ["batch", 4, 14, 14])], weights)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def clip_pixels(photo):
+    """As CLIP's own preprocessing has it, by Pillow."""
+    picture = ImageOps.exif_transpose(Image.open(photo)).convert("RGB")
+    width, height = (224 * side // min(picture.size) for side in picture.size)
+    left, top = (width - 224) // 2, (height - 224) // 2
+    pixels = np.asarray(picture.resize((width, height), Image.BICUBIC).crop((left, top, left + 224, top + 224)), np.float32) / 255
+    return ((pixels - [0.48145466, 0.4578275, 0.40821073]) / [0.26862954, 0.26130258, 0.27577711]).transpose(2, 0, 1)[None]
+
+
+def test_int8_is_calibrated_on_photos(engine, folder, with_builder):
+    photos = folder / "photos"
+    photos.mkdir()
+    given = sorted(path for path in (ROOT / "build/samples/photos").iterdir() if path.suffix == ".jpg")[:5]
+    for path in given:
+        shutil.copy(path, photos)
+    (photos / "broken.jpg").write_bytes(b"\xff\xd8broken")
+    (photos / "letter.txt").write_text("no photo")
+    seen = folder / "seen"
+    document = with_builder("--onnx", convolutions(folder / "net.onnx"), "--precision", "int8", "--calibration", photos,
+                            "--model", "clip-vit-b-32", "--output", folder / "out/net.trt", start=engine.json,
+                            then=f"import shutil; shutil.copytree(os.path.dirname(output), {str(seen)!r})")
+    assert document["precision"] == "int8"
+    kinds = {node.op_type for node in onnx.load(seen / "graph.onnx").graph.node}
+    assert {"QuantizeLinear", "DequantizeLinear"} <= kinds
+    samples = sorted((seen / "samples").iterdir())
+    assert [path.name for path in samples] == [f"{i}-pixels.npy" for i in range(len(given))]
+    for sample, photo in zip(samples, given):
+        made = np.load(sample, allow_pickle=False)
+        assert made.shape == (1, 3, 224, 224) and made.dtype == np.float32
+        assert np.abs(made - clip_pixels(photo)).mean() < 0.03
+    assert {path.name for path in (folder / "out").iterdir()} == {"net.trt", "net.trt.json", "net.trt.onnx"}
+
+
+def test_photos_that_are_none(engine, folder, with_builder):
+    net, photos = convolutions(folder / "net.onnx"), folder / "photos"
+    photos.mkdir()
+
+    def told(code, *more):
+        outcome = with_builder("--onnx", net, "--precision", "int8", "--output", folder / "out/net.trt", *more)
+        assert outcome.code == code and outcome.message.count("\n") == 1 and not list((folder / "out").glob("*")), outcome.message
+        return outcome.message
+
+    assert "--model NAME" in told(USAGE, "--calibration", photos)
+    assert "0 photos" in told(FAILED, "--calibration", photos, "--model", "clip-vit-b-32")
+    for i in range(3):
+        (photos / f"{i}.jpg").write_bytes(b"\xff\xd8\xff\xe0broken")
+    assert "0 photos that can be read, of 3 files" in told(FAILED, "--calibration", photos, "--model", "clip-vit-b-32")
+    assert "No such file" in told(FAILED, "--calibration", folder / "none", "--model", "clip-vit-b-32")
+    assert "clip-vit-b-99" in told(USAGE, "--calibration", photos, "--model", "clip-vit-b-99")
+    np.save(photos / "0-pixels.npy", np.zeros((1, 3, 5, 5), np.float32))
+    assert "0-pixels.npy" in told(FAILED, "--calibration", photos)
+
+
+def test_half_precision(engine, folder, with_builder):
+    seen = folder / "seen"
+    with_builder("--onnx", convolutions(folder / "net.onnx"), "--output", folder / "out/net.trt", start=engine.json,
+                 then=f"import shutil; shutil.copytree(os.path.dirname(output), {str(seen)!r})")
+    graph = onnx.load(seen / "graph.onnx").graph
+    assert {tensor.data_type for tensor in graph.initializer if tensor.name.startswith("w")} == {TensorProto.FLOAT16}
+    assert {value.type.tensor_type.elem_type for value in [*graph.input, *graph.output]} == {TensorProto.FLOAT}
