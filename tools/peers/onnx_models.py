@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch  # its libraries of CUDA are what ONNX Runtime finds
 import onnxruntime
+from deviation import deviation
 from torch_models import RUNS, SECONDS
 
 
@@ -58,31 +59,6 @@ class Bound:
 
 def free(session: onnxruntime.InferenceSession) -> bool:
     return any(not isinstance(size, int) for value in session.get_outputs() for size in value.shape)
-
-
-def cosine(a: np.ndarray, b: np.ndarray) -> float:
-    a, b = (x.reshape(len(x), -1).astype(np.float64) for x in (a, b))
-    return float(((a * b).sum(1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))).min())
-
-
-def overlaps(boxes: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Of each wanted box (cx cy w h) with the box that meets it best."""
-    (alow, ahigh), (blow, bhigh) = ((x[:, :2] - x[:, 2:] / 2, x[:, :2] + x[:, 2:] / 2) for x in (wanted[:, None].reshape(-1, 4), boxes))
-    low, high = np.maximum(alow[:, None], blow[None]), np.minimum(ahigh[:, None], bhigh[None])
-    common = np.clip(high - low, 0, None).prod(-1)
-    return (common / ((ahigh - alow).prod(-1)[:, None] + (bhigh - blow).prod(-1)[None] - common + 1e-12)).max(1)
-
-
-def deviation(got: dict[str, np.ndarray], wanted: dict) -> dict:
-    result = {}
-    for name, array in got.items():
-        count = min(len(array), len(wanted[name]))
-        result[name] = round(cosine(array[:count], wanted[name][:count]), 6)
-        if name == "pred_boxes":
-            best = [np.argsort(-scores.max(-1))[:50] for scores in wanted["logits"][:count]]
-            met = np.concatenate([overlaps(array[i].astype(np.float64), wanted[name][i][best[i]].astype(np.float64)) for i in range(count)])
-            result["overlap"] = [round(float(met.mean()), 4), round(float(met.min()), 4)]
-    return result
 
 
 def measure(given: argparse.Namespace) -> dict:
