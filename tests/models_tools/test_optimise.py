@@ -107,6 +107,70 @@ def save(path, nodes, weights, inputs, outputs, opset=17, **more):
     return path
 
 
+def attention_graph(path, way, mask=0.0):
+    """As exporters of traces write it: shapes computed from the input, products apart, the factor where `way` puts it."""
+    random, width, heads = np.random.default_rng(9), 32, 4
+    size = width // heads
+    weights = {name: (random.standard_normal((width, width)) * 0.3).astype(np.float32) for name in "qkv"}
+    weights |= {f"{name}b": random.standard_normal(width).astype(np.float32) for name in "qkv"}
+    weights |= {"zero": np.int64(0), "front": np.array([0]), "scale": np.float32(size**-0.5), "root": np.float32(size**0.5),
+                "mask": np.full((1, 1, 6, 6), mask, np.float32) * np.tri(6, dtype=np.float32)}  # fmt: skip
+    nodes = [helper.make_node("Shape", ["x"], ["shape"]), helper.make_node("Gather", ["shape", "zero"], ["n"]), helper.make_node("Unsqueeze", ["n", "front"], ["batch"])]
+
+    def target(name, *sizes, first="batch"):
+        weights[f"{name}_rest"] = np.array(sizes, np.int64)
+        nodes.append(helper.make_node("Concat", [first, f"{name}_rest"], [name], axis=0))
+        return name
+
+    flat = way == "flat"
+    if flat:
+        weights["heads"] = np.array([heads])
+        nodes.append(helper.make_node("Mul", ["batch", "heads"], ["all"]))
+    for name in "qkv":
+        nodes += [helper.make_node("MatMul", ["x", name], [f"{name}1"]), helper.make_node("Add", [f"{name}1", f"{name}b"], [f"{name}2"])]
+        last = f"{name}2"
+        if name == "q" and way != "after":
+            nodes.append(helper.make_node("Mul", [last, "scale"], ["q_scaled"]))
+            last = "q_scaled"
+        nodes.append(helper.make_node("Reshape", [last, target(f"{name}_four", 6, heads, size)], [f"{name}3"]))
+        turned = [0, 2, 3, 1] if name == "k" and not flat else [0, 2, 1, 3]
+        nodes.append(helper.make_node("Transpose", [f"{name}3"], [f"{name}4"], perm=turned))
+        if flat:
+            nodes.append(helper.make_node("Reshape", [f"{name}4", target(f"{name}_three", 6, size, first="all")], [f"{name}5"]))
+    if flat:
+        nodes.append(helper.make_node("Transpose", ["k5"], ["k6"], perm=[0, 2, 1]))
+    operands = {False: ["q4", "k4", "v4"], True: ["q5", "k6", "v5"]}[flat]
+    nodes.append(helper.make_node("MatMul", operands[:2], ["scores"]))
+    last = "scores"
+    if way == "after":
+        nodes += [helper.make_node("Div", ["scores", "root"], ["scaled"]), helper.make_node("Add", ["scaled", "mask"], ["masked"])]
+        last = "masked"
+    nodes += [helper.make_node("Softmax", [last], ["chances"], axis=-1), helper.make_node("MatMul", ["chances", operands[2]], ["mixed"])]
+    last = "mixed"
+    if flat:
+        nodes.append(helper.make_node("Reshape", ["mixed", target("out_four", heads, 6, size)], ["mixed4"]))
+        last = "mixed4"
+    nodes += [helper.make_node("Transpose", [last], ["turned"], perm=[0, 2, 1, 3]), helper.make_node("Reshape", ["turned", target("out", 6, width)], ["y"])]
+    return save(path, nodes, weights, {"x": ["n_pictures", 6, width]}, {"y": ["n_pictures", 6, width]})
+
+
+@pytest.mark.parametrize("batch", [[], ["--batch", "2"], ["--dimension", "n_pictures=2"]])
+@pytest.mark.parametrize("way", ["before", "after", "flat"])
+def test_attention_as_exporters_write_it(tmp_path, way, batch):
+    source, target = attention_graph(tmp_path / "m.onnx", way), tmp_path / "o.onnx"
+    fused = optimise(source, target, "--precision", "fp32", *batch)["fused"]
+    assert (fused["attention"], fused["qkv"]) == (1, 1) and kinds_of(target) == ["Attention"]
+    x = np.random.default_rng(10).standard_normal((2, 6, 32)).astype(np.float32)
+    np.testing.assert_allclose(*(results(path, {"x": x})[0] for path in (target, source)), atol=1e-5)
+
+
+def test_a_mask_that_masks_stays(tmp_path):
+    source, target = attention_graph(tmp_path / "m.onnx", "after", mask=-3.0), tmp_path / "o.onnx"
+    assert optimise(source, target, "--precision", "fp32")["fused"]["attention"] == 0
+    x = np.random.default_rng(10).standard_normal((2, 6, 32)).astype(np.float32)
+    np.testing.assert_allclose(*(results(path, {"x": x})[0] for path in (target, source)), atol=1e-5)
+
+
 def test_gelu_takes_the_bias_before_it(tmp_path):
     random = np.random.default_rng(4)
     weights = {"w": random.standard_normal((8, 16)).astype(np.float32), "b": random.standard_normal(16).astype(np.float32),
