@@ -24,6 +24,7 @@ using Clock = std::chrono::steady_clock;
 
 struct Flags {
   std::string model, device = "cpu", input, output;
+  std::vector<std::string> fixed;
   std::int64_t batch = 1, side = 224;
   int streams = 1, rounds = 5;
   double seconds = 3;
@@ -131,6 +132,9 @@ Status write_outputs(const std::vector<Tensor>& outputs, const std::string& path
 }
 
 Result<nlohmann::json> measure(Flags& flags) {
+  for (const std::string& text : flags.fixed)
+    flags.session.fixed_dimensions.emplace_back(text.substr(0, text.find('=')),
+                                                std::atoll(text.substr(text.find('=') + 1).c_str()));
   const bool card = flags.device != "cpu";
   std::size_t free_before = 0;
   if (card) {
@@ -145,6 +149,7 @@ Result<nlohmann::json> measure(Flags& flags) {
   const Clock::time_point begin = Clock::now();
   IE_TRY(const auto session, infer::Session::create(flags.model, flags.session));
   const double load = since(begin);
+  if (const std::size_t rows = session->placement().rows; rows > 0) flags.batch = static_cast<std::int64_t>(rows);
   const std::vector<Tensor> inputs = inputs_of(*session, flags);
   const Clock::time_point first_begin = Clock::now();
   IE_TRY(const std::vector<Tensor> outputs, session->run(inputs));
@@ -187,7 +192,7 @@ int main(int argc, char** argv) {
   app.add_option("model", flags.model, "An ONNX file")->required();
   app.add_option("--device", flags.device, "cpu, cuda or cuda:N")->capture_default_str();
   app.add_option("--batch", flags.batch, "Pictures in a run, where the file leaves it open")->capture_default_str();
-  app.add_option("--fix", flags.session.fixed_dimensions, "Name and size of an open dimension");
+  app.add_option("--fix", flags.fixed, "NAME=SIZE of an open dimension");
   app.add_option("--side", flags.side, "Of other open dimensions")->capture_default_str();
   app.add_option("--streams", flags.streams, "Runs at once")->check(CLI::Range(1, 64))->capture_default_str();
   app.add_option("--threads", flags.session.threads, "Inside a run on the processor")->capture_default_str();

@@ -1,10 +1,17 @@
 // Sessions on a card: inputs and outputs have places there, and the same shapes use the same places again.
+//
+// ONNX Runtime keeps a card's libraries' handles and the graphs that it recorded by the thread that calls it, so that
+// each lane has a thread of its own which does all its runs.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <condition_variable>
 #include <cstring>
+#include <exception>
+#include <functional>
 #include <mutex>
+#include <shared_mutex>
+#include <thread>
 
 #include "gpu/cuda.h"
 #include "infer/onnx_runtime.h"
@@ -14,6 +21,13 @@ namespace {
 
 // Sets of shapes that a lane keeps places for. Where inputs have free dimensions, the one used longest ago goes.
 constexpr std::size_t kKeptRuns = 4;
+
+// While a card's work is recorded, no other thread of the process may allocate or wait there: CUDA would refuse it and
+// end the recording. What records holds this alone, the rest shares it.
+std::shared_mutex& recording() {
+  static std::shared_mutex mutex;
+  return mutex;
+}
 
 // A tensor on the card, and where the machine reads or writes it.
 struct Place {
@@ -49,33 +63,24 @@ class BoundRun {
     options_.AddConfigEntry("disable_synchronize_execution_providers", "1");  // this class waits
   }
 
-  // Runs once to learn the outputs' shapes; throws Ort::Exception.
-  Status prepare(std::span<const Tensor> inputs, std::span<const TensorInfo> wanted,
-                 std::span<const char* const> outputs, std::int64_t rows) {
+  // Makes the places, runs once and, where the run is recorded, as often as that takes. Throws Ort::Exception.
+  Status prepare(std::span<const Tensor> inputs, const Signature& signature, std::span<const char* const> outputs,
+                 std::int64_t rows) {
+    const std::unique_lock alone(recording());
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       std::vector<std::int64_t> shape = inputs[i].shape;
       if (rows > 0) shape[0] = rows;
-      IE_TRY(Place place, make_place(wanted[i].name, inputs[i].type, std::move(shape), stream_.device()));
+      IE_TRY(Place place, make_place(signature.inputs[i].name, inputs[i].type, std::move(shape), stream_.device()));
       inputs_.push_back(std::move(place));
     }
     IE_CHECK(upload(inputs, 0, rows_of(inputs)));
-    const Ort::MemoryInfo memory("Cuda", OrtDeviceAllocator, stream_.device(), OrtMemTypeDefault);
     for (const Place& place : inputs_) binding_.BindInput(place.name.c_str(), place.value);
-    for (const char* name : outputs) binding_.BindOutput(name, memory);
-    if (graph_ > 0) options_.AddConfigEntry("gpu_graph_id", "-1");  // a run that is not recorded
-    session_.Run(options_, binding_);
-    IE_CHECK(stream_.wait());
-    const std::vector<Ort::Value> made = binding_.GetOutputValues();
-    for (std::size_t i = 0; i < made.size(); ++i) {
-      const auto info = made[i].GetTensorTypeAndShapeInfo();
-      IE_TRY(TensorInfo known, tensor_info("output", outputs[i], made[i].GetTypeInfo()));
-      IE_TRY(Place place, make_place(outputs[i], known.type, info.GetShape(), stream_.device()));
-      outputs_.push_back(std::move(place));
-    }
-    binding_.ClearBoundOutputs();
+    IE_CHECK(learn_outputs(outputs));
     for (const Place& place : outputs_) binding_.BindOutput(place.name.c_str(), place.value);
-    if (graph_ > 0) options_.AddConfigEntry("gpu_graph_id", std::to_string(graph_).c_str());
-    return {};
+    if (graph_ == 0) return {};
+    options_.AddConfigEntry("gpu_graph_id", std::to_string(graph_).c_str());
+    session_.Run(options_, binding_);  // runs until it is recorded
+    return stream_.wait();
   }
 
   [[nodiscard]] bool fits(std::span<const Tensor> inputs, std::int64_t rows,
@@ -103,7 +108,10 @@ class BoundRun {
   }
 
   // Throws Ort::Exception.
-  void compute() { session_.Run(options_, binding_); }
+  void compute() {
+    const std::shared_lock shared(recording());
+    session_.Run(options_, binding_);
+  }
   [[nodiscard]] Status wait() const { return stream_.wait(); }
 
   // Copies the outputs' first `count` of `rows` rows behind those in `results`; all of them when rows is 0.
@@ -130,6 +138,23 @@ class BoundRun {
     return inputs.empty() || inputs[0].shape.empty() ? 1 : static_cast<std::size_t>(inputs[0].shape[0]);
   }
 
+  // The outputs' places. Their shapes are known after a run only; one that is not recorded.
+  Status learn_outputs(std::span<const char* const> names) {
+    const Ort::MemoryInfo memory("Cuda", OrtDeviceAllocator, stream_.device(), OrtMemTypeDefault);
+    for (const char* name : names) binding_.BindOutput(name, memory);
+    if (graph_ > 0) options_.AddConfigEntry("gpu_graph_id", "-1");
+    session_.Run(options_, binding_);
+    IE_CHECK(stream_.wait());
+    const std::vector<Ort::Value> made = binding_.GetOutputValues();
+    for (std::size_t i = 0; i < made.size(); ++i) {
+      IE_TRY(TensorInfo known, tensor_info("output", names[i], made[i].GetTypeInfo()));
+      IE_TRY(Place place, make_place(names[i], known.type, std::move(known.shape), stream_.device()));
+      outputs_.push_back(std::move(place));
+    }
+    binding_.ClearBoundOutputs();
+    return {};
+  }
+
   static void append(Tensor& all, Tensor more) {
     if (all.shape.empty() && all.data.empty()) {
       all = std::move(more);
@@ -147,12 +172,63 @@ class BoundRun {
   std::vector<Place> inputs_, outputs_;
 };
 
+// Does what it is given on one thread, one thing after the other.
+class LaneThread {
+ public:
+  LaneThread() : thread_([this](const std::stop_token& stop) { serve(stop); }) {}
+
+  // Waits until it is done; what it throws is thrown here. For one caller at a time.
+  void run(const std::function<void()>& work) {
+    std::unique_lock lock(mutex_);
+    work_ = &work;
+    thrown_ = nullptr;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return work_ == nullptr; });
+    if (thrown_) std::rethrow_exception(thrown_);
+  }
+
+ private:
+  void serve(const std::stop_token& stop) {
+    std::unique_lock lock(mutex_);
+    while (changed_.wait(lock, stop, [&] { return work_ != nullptr; })) {
+      try {
+        (*work_)();
+      } catch (...) {
+        thrown_ = std::current_exception();
+      }
+      work_ = nullptr;
+      changed_.notify_all();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  const std::function<void()>* work_ = nullptr;
+  std::exception_ptr thrown_;
+  std::jthread thread_;
+};
+
 // A copy of the model with a queue of its own.
 struct Lane {
   gpu::Stream stream;
   Ort::Session session{nullptr};
   std::vector<std::unique_ptr<BoundRun>> runs;  // the last used last
   int graphs = 0;                               // recorded so far
+  LaneThread thread;                            // ends first
+
+  // body() on the lane's thread.
+  template <typename Body>
+  auto run(Body&& body) -> decltype(body()) {
+    std::optional<decltype(body())> result;
+    thread.run([&] { result = body(); });
+    return std::move(*result);
+  }
+
+  // The same; what the runtime throws there is an error.
+  template <typename Body>
+  auto guarded_run(Body&& body) -> decltype(body()) {
+    return guarded(run_purpose(), [&] { return run(body); });
+  }
 };
 
 // Lanes that no thread uses.
@@ -190,7 +266,7 @@ class DeviceResidentRun final : public ResidentRun {
   DeviceResidentRun(HeldLane lane, BoundRun& run) : lane_(std::move(lane)), run_(run) {}
   Status compute() override { return compute(1); }
   Status compute(int times) override {
-    return guarded(run_purpose(), [&]() -> Status {
+    return lane_->guarded_run([&]() -> Status {
       for (int i = 0; i < times; ++i) run_.compute();
       return run_.wait();
     });
@@ -209,7 +285,10 @@ class DeviceSession final : public Session {
     for (int i = 0; i < std::max(options.lanes, 1); ++i) {
       auto lane = std::make_unique<Lane>();
       IE_TRY(lane->stream, gpu::Stream::create(options.device));
-      lane->session = Ort::Session(runtime()->env, file.c_str(), session_options(options, lane->stream.handle()));
+      IE_CHECK(lane->run([&]() -> Status {
+        lane->session = Ort::Session(runtime()->env, file.c_str(), session_options(options, lane->stream.handle()));
+        return {};
+      }));
       session->lanes_.push_back(std::move(lane));
     }
     IE_TRY(session->signature_, Signature::of(session->lanes_.front()->session));
@@ -231,22 +310,16 @@ class DeviceSession final : public Session {
     const std::size_t fixed = rows_;
     IE_CHECK(signature_.check(inputs));
     IE_TRY(const std::vector<const char*> wanted, signature_.output_names(outputs));
-    return guarded(run_purpose(), [&]() -> Result<std::vector<Tensor>> {
-      const HeldLane lane = hold_lane();
+    const HeldLane lane = hold_lane();
+    return lane->guarded_run([&]() -> Result<std::vector<Tensor>> {
       IE_TRY(BoundRun * bound, bound_run(*lane, inputs, wanted));
+      const auto rows = static_cast<std::size_t>(first_side(inputs)), at_once = fixed > 0 ? fixed : rows;
       std::vector<Tensor> results;
-      if (fixed == 0) {
-        IE_CHECK(bound->upload(inputs, 0, static_cast<std::size_t>(first_side(inputs))));
-        bound->compute();
-        IE_CHECK(bound->download(results, 0, 0));
-        return results;
-      }
-      const auto rows = static_cast<std::size_t>(first_side(inputs));
-      for (std::size_t first = 0; first < rows; first += fixed) {
-        const std::size_t count = std::min(fixed, rows - first);
+      for (std::size_t first = 0; first < std::max<std::size_t>(rows, 1); first += std::max<std::size_t>(at_once, 1)) {
+        const std::size_t count = std::min(at_once, rows - first);
         IE_CHECK(bound->upload(inputs, first, count));
         bound->compute();
-        IE_CHECK(bound->download(results, count, count == fixed && rows == fixed ? 0 : fixed));
+        IE_CHECK(bound->download(results, count, rows == at_once ? 0 : fixed));
       }
       return results;
     });
@@ -255,12 +328,13 @@ class DeviceSession final : public Session {
   [[nodiscard]] Result<std::unique_ptr<ResidentRun>> resident(std::span<const Tensor> inputs) const override {
     IE_CHECK(signature_.check(inputs));
     IE_TRY(const std::vector<const char*> wanted, signature_.output_names({}));
-    return guarded(run_purpose(), [&]() -> Result<std::unique_ptr<ResidentRun>> {
-      HeldLane lane = hold_lane();
-      IE_TRY(BoundRun * bound, bound_run(*lane, inputs, wanted));
-      IE_CHECK(bound->upload(inputs, 0, static_cast<std::size_t>(first_side(inputs))));
-      return std::make_unique<DeviceResidentRun>(std::move(lane), *bound);
-    });
+    HeldLane lane = hold_lane();
+    IE_TRY(BoundRun * bound, lane->guarded_run([&]() -> Result<BoundRun*> {
+      IE_TRY(BoundRun * found, bound_run(*lane, inputs, wanted));
+      IE_CHECK(found->upload(inputs, 0, static_cast<std::size_t>(first_side(inputs))));
+      return found;
+    }));
+    return std::make_unique<DeviceResidentRun>(std::move(lane), *bound);
   }
 
  private:
@@ -295,13 +369,14 @@ class DeviceSession final : public Session {
     }
     if (lane.runs.size() == kKeptRuns) lane.runs.erase(lane.runs.begin());
     auto run = std::make_unique<BoundRun>(lane.session, lane.stream, options_.cuda_graph ? ++lane.graphs : 0);
-    IE_CHECK(run->prepare(inputs, signature_.inputs, outputs, rows));
+    IE_CHECK(run->prepare(inputs, signature_, outputs, rows));
     lane.runs.push_back(std::move(run));
     return lane.runs.back().get();
   }
 
   void find_placement() {
     placement_.device = fmt::format("cuda:{}", options_.device);
+    placement_.rows = rows_;
     placement_.provider = provider_name(options_.provider);
     for (const auto& part : lanes_.front()->session.GetEpGraphAssignmentInfo())
       placement_.nodes[provider_name(part.GetEpName())] += part.GetNodes().size();

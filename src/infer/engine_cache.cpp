@@ -110,7 +110,12 @@ Result<ReadyEngine> engine_for(const std::string& model, const SessionOptions& o
   const std::string name = fs::path(std::string(file_name(model))).stem().string();
   const auto build = [&](const std::string& folder) -> Result<EngineRecord> {
     spdlog::info("building a TensorRT engine of {}: once, it takes minutes", printable(file_name(model)));
-    return build_engine({model, options}, folder, {});
+    auto built = build_engine({model, options}, folder, {});
+    if (built) return built;
+    Error error = built.error();
+    spdlog::debug("{}", error.message);
+    error.message.resize(std::min(error.message.size(), error.message.find('\n')));
+    return fail(std::move(error));
   };
   return ready_engine(options.tensorrt->cache_folder, name, identity, build, [] { return false; });
 }

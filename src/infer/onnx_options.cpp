@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "core/file.h"
 #include "infer/onnx_runtime.h"
 #include "infer/tensorrt.h"
 #include "infer/tensorrt_rtx.h"
@@ -46,7 +47,9 @@ void append_tensorrt(Ort::SessionOptions& theirs, const SessionOptions& options,
 }
 
 void append_rtx(Ort::SessionOptions& theirs, const SessionOptions& options, void* stream) {
-  ProviderOptions named = rtx_provider_options(options, inputs_of(options));
+  SessionOptions kept = options;
+  if (kept.tensorrt && !make_folders(kept.tensorrt->cache_folder, 0700)) kept.tensorrt->cache_folder.clear();
+  ProviderOptions named = rtx_provider_options(kept, inputs_of(options));
   if (stream != nullptr)
     named.insert(named.end(), {{"has_user_compute_stream", "1"},
                                {"user_compute_stream", std::to_string(reinterpret_cast<std::uintptr_t>(stream))}});

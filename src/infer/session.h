@@ -57,6 +57,7 @@ struct Placement {
   std::string device = "cpu";                // "cpu", "cuda:0"
   std::string provider = "CPU";              // for people
   std::map<std::string, std::size_t> nodes;  // of the graph, by the provider that took them; empty: not asked for
+  std::size_t rows = 0;                      // that every run has, filled up or cut; 0: as many as it is given
   [[nodiscard]] bool whole() const { return nodes.size() <= 1; }
 };
 // "CUDA 310, CPU 12"
