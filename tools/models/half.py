@@ -105,19 +105,27 @@ def fits(net: Net, node) -> bool:
 
 
 def tails(net: Net) -> set[int]:
-    """From each output upwards as far as there is only arithmetic; not where nothing is computed."""
+    """From each output, and each place where boxes are refined, upwards as far as there is only arithmetic; not where nothing
+    is computed."""
     result = set()
-    for output in net.results:
-        found, stack, counts = {}, [output], False
+    refined = boxes(net)
+    for start in [*net.results, *(node.output[0] for node in net.graph.node if id(node) in refined)]:
+        found, stack, counts = set(), [start], False
         while stack:
             node = net.makers.get(stack.pop())
-            if node is None or id(node) in found or node.op_type not in TAIL or net.kinds.get(node.output[0]) != FULL:
+            if node is None or id(node) in found or net.kinds.get(node.output[0]) != FULL or not is_arithmetic(net, node):
                 continue
-            found[id(node)] = node
+            found.add(id(node))
             counts |= node.op_type not in MOVES
             stack += [name for name in node.input if name]
-        result |= set(found) if counts else set()
+        result |= found if counts else set()
     return result
+
+
+def is_arithmetic(net: Net, node) -> bool:
+    """A weighted sum with one vector, as that over the bins of a distance, is."""
+    weights = net.constants.get(node.input[1]) if node.op_type == "MatMul" else None
+    return node.op_type in TAIL or (weights is not None and (len(weights.dims) == 1 or weights.dims[-1] == 1))
 
 
 def boxes(net: Net) -> set[int]:
