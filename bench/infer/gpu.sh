@@ -2,11 +2,12 @@
 # The engine and its peers on a GPU machine: exports the networks with the peers' weights, rewrites them, measures in turns.
 #   bench/infer/gpu.sh OUT.json [ARGUMENT of gpu_rows.py …]
 # BENCH_INFER: the program with what it needs before it (default build/release/bin/bench-infer). ONNXRUNTIME_PARTS: folders with
-# part-* of a packed onnxruntime folder, unpacked to $WORK/site. WORK: default /tmp/gpu. Needs Python with torch, transformers,
+# part-* of a packed onnxruntime folder, unpacked to $WORK/site. WORK: default /tmp/gpu. MODELS: which, all by default. Needs Python with torch, transformers,
 # numpy and onnx; the program finds CUDA's libraries among PyTorch's.
 set -euo pipefail
 out=${1:?OUT.json}; shift
 root=$(cd "$(dirname "$0")/../.." && pwd); work=${WORK:-/tmp/gpu}; python=${PYTHON:-python3}
+models=${MODELS:-clip-vit-b32 dfine-s detr-r50 segformer-b0 yolov8n-shaped}
 mkdir -p "$work"
 if [ -n "${ONNXRUNTIME_PARTS:-}" ] && [ ! -d "$work/site" ]; then
   mkdir "$work/site.new"
@@ -22,15 +23,18 @@ print(":".join(sorted({os.path.dirname(path) for path in found})))
 P
 )
 export IMAGE_ENGINE_CUDA=${IMAGE_ENGINE_CUDA:-$cuda} LD_LIBRARY_PATH="$cuda${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
-for model in clip-vit-b32 dfine-s detr-r50 segformer-b0 yolov8n-shaped; do
+for model in $models; do
   [ -f "$work/$model.npz" ] && continue
   OMP_NUM_THREADS=3 "$python" -W ignore "$root/tools/peers/torch_models.py" export --model "$model" --output "$work" >"$work/$model.log" 2>&1 &
 done
 wait
-prepare() { "$python" "$root/tools/models/optimise.py" --input "$work/$1.onnx" --output "$work/$1.b$2.onnx" --batch "$2" >"$work/$1.b$2.log" 2>&1; }
-for pair in "clip-vit-b32 1" "clip-vit-b32 16" "clip-vit-b32 64" "clip-vit-b32 256" "dfine-s 8" "dfine-s 32" "detr-r50 8" "segformer-b0 8" "yolov8n-shaped 8"; do
-  # shellcheck disable=SC2086
-  prepare $pair &
+for model in $models; do
+  batches=8
+  case $model in clip-vit-b32) batches="1 16 64 256" ;; dfine-s) batches="8 32" ;; esac
+  for batch in $batches; do
+    graph="$work/$model.b$batch"
+    "$python" "$root/tools/models/optimise.py" --input "$work/$model.onnx" --output "$graph.onnx" --batch "$batch" >"$graph.log" 2>&1 &
+  done
 done
 wait
-exec "$python" "$root/bench/infer/gpu_rows.py" --bench "${BENCH_INFER:-$root/build/release/bin/bench-infer}" --work "$work" --output "$out" "$@"
+exec "$python" "$root/bench/infer/gpu_rows.py" --bench "${BENCH_INFER:-$root/build/release/bin/bench-infer}" --work "$work" --output "$out" --models "${models// /,}" "$@"

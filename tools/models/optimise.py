@@ -178,7 +178,7 @@ def optimise(given: argparse.Namespace) -> dict:
         if given.batch is None:
             model = with_plain_reshapes(model, folder)
     net = Net(model)
-    counts = {"layer_norm": count(model, "LayerNormalization") - norms} | rewrite(net, given)
+    counts = {"layer_norm": max(0, count(model, "LayerNormalization") - norms)} | rewrite(net, given)
     kept = to_half(net, given.half_io) if given.precision == "fp16" else []
     model = net.finish()
     save_whole(model, given.output)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch_nets import NETS, Outputs, build, pictures
+from torch_nets import NETS, build, pictures
 
 OPSET = 17
 REFERENCES = 4
@@ -100,7 +100,8 @@ def time_all(given: argparse.Namespace) -> None:
                 try:
                     row = timed(name, backend, batch)
                 except Exception as error:  # one that cannot be measured does not end the others
-                    row = {"model": name, "backend": backend, "batch": batch, "error": " ".join(str(error).split())[:300]}
+                    way, precision = backend.rsplit("-", 1)
+                    row = {"model": name, "backend": f"torch-{way}", "precision": precision, "batch": batch, "error": " ".join(str(error).split())[:300]}
                 print(json.dumps(row), flush=True)
 
 
@@ -135,8 +136,6 @@ def main() -> int:
         time_all(given)
     return 0
 
-
-__all__ = ["Outputs"]
 
 if __name__ == "__main__":
     sys.exit(main())
