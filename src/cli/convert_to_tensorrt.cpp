@@ -1,11 +1,12 @@
 #include <fmt/ranges.h>
-#include <spdlog/spdlog.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <csignal>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -226,6 +227,14 @@ void report(const Context& context, const std::string& engine, const std::string
   print_table(rows);
 }
 
+// A failed build's first line; the others, what TensorRT's parser said of the graph, go to stderr before it.
+std::string told(const Error& error) {
+  const std::size_t first = error.message.find('\n');
+  if (first == error.message.npos) return error.message;
+  std::fprintf(stderr, "%s\n", error.message.c_str() + first + 1);
+  return error.message.substr(0, first);
+}
+
 Result<int> convert(const Context& context, const Flags& flags) {
   IE_TRY(infer::EngineJob job, job_of(flags));
   job.options.device = card_of(context.config.inference.device);
@@ -249,7 +258,7 @@ Result<int> convert(const Context& context, const Flags& flags) {
     Waiting waiting(printable(file_name(engine)), !context.quiet);
     const infer::BuildWatch watch{[&](double seconds) { waiting.tell(seconds); }, interrupted};
     auto built = infer::build_engine(job, work.path(), watch);
-    if (!built) return fail(built.error().code, fmt::format("{}: {}", printable(flags.onnx), built.error().message));
+    if (!built) return fail(built.error().code, fmt::format("{}: {}", printable(flags.onnx), told(built.error())));
     record = std::move(*built);
   }
   record.identity = identity;
@@ -265,6 +274,7 @@ Result<int> convert(const Context& context, const Flags& flags) {
 }
 
 Result<int> build_here(const Flags& flags) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // who waits for it is gone, and nobody would take the engine
   IE_TRY(const infer::EngineJob job, job_of(flags));
   IE_CHECK(infer::build_engine_here(job, absolute_path(flags.output)));
   return kDone;
