@@ -187,6 +187,27 @@ def test_gelu_takes_the_bias_before_it(tmp_path):
     np.testing.assert_allclose(results(tmp_path / "o.onnx", {"x": x})[0], wanted, atol=1e-5)
 
 
+@pytest.mark.parametrize(("factor", "shift", "biased"), [(1.3, 0.4, True), (-0.7, 0.2, False), (2.0, None, True), (None, -0.3, False)])
+def test_what_follows_a_relu_goes_into_the_convolution(tmp_path, factor, shift, biased):
+    random = np.random.default_rng(11)
+    weights = {"w": random.standard_normal((4, 3, 3, 3)).astype(np.float32)} | ({"b": random.standard_normal(4).astype(np.float32)} if biased else {})
+    nodes = [helper.make_node("Conv", ["x", *weights], ["c"], pads=[1] * 4, strides=[2, 2]), helper.make_node("Relu", ["c"], ["r"])]
+    last = "r"
+    for op, name, number in (("Mul", "s", factor), ("Add", "t", shift)):
+        if number is not None:
+            weights[name] = np.array([number], np.float32)
+            nodes.append(helper.make_node(op, [name, last], [f"{name}_y"]))
+            last = f"{name}_y"
+    # A padded convolution behind it sees zeros at the border, not the shift.
+    nodes.append(helper.make_node("Conv", [last, "v"], ["y"], pads=[1] * 4))
+    weights["v"] = random.standard_normal((2, 4, 3, 3)).astype(np.float32)
+    source = save(tmp_path / "m.onnx", nodes, weights, {"x": ["n", 3, 8, 8]}, {"y": ["n", 2, 4, 4]})
+    assert optimise(source, tmp_path / "o.onnx", "--precision", "fp32")["fused"]["affine_relu"] == 1
+    assert kinds_of(tmp_path / "o.onnx") == ["Conv", "Clip", "Conv"]
+    x = random.standard_normal((2, 3, 8, 8)).astype(np.float32)
+    np.testing.assert_allclose(*(results(path, {"x": x})[0] for path in (tmp_path / "o.onnx", source)), atol=1e-5)
+
+
 def test_places_in_pixels_are_computed_in_fp32(tmp_path):
     """Centres of a thousand and some: fp16 knows them to a whole pixel only."""
     weights = {"w": np.eye(4, dtype=np.float32).reshape(4, 4, 1, 1), "c": np.float32(1024.3)}

@@ -370,6 +370,38 @@ def linear_of(net: Net, name: str) -> tuple[str, np.ndarray, np.ndarray] | None:
 # Others
 
 
+def affine_relus(net: Net) -> int:
+    """s · relu(conv) + t, as HGNetV2 has it, is a convolution with other numbers, cut at t."""
+    found = 0
+    for relu in [node for node in net.graph.node if node.op_type == "Relu"]:
+        conv = net.maker(relu.input[0], "Conv")
+        weight = net.value(conv.input[1]) if conv is not None and net.only(relu.input[0]) else None
+        bias = net.value(conv.input[2]) if weight is not None and len(conv.input) > 2 else None
+        factor, shift, last = affine_after(net, relu.output[0])
+        if weight is None or last == relu.output[0] or factor == 0 or (len(conv.input) > 2 and bias is None):
+            continue
+        kind = weight.dtype.type
+        bias = np.zeros(len(weight), weight.dtype) if bias is None else bias
+        inputs = [conv.input[0], net.constant(weight * kind(factor), "kernel"), net.constant(bias * kind(factor) + kind(shift), "bias")]
+        attributes = {entry.name: attribute(conv, entry.name) for entry in conv.attribute}
+        made = net.add("Conv", inputs, shape=net.shape(relu.input[0]), **attributes)
+        cut = net.constant(np.array(shift, weight.dtype), "cut")
+        net.add("Clip", [made, cut] if factor > 0 else [made, "", cut], last)
+        found += 1
+    net.clean()
+    return found
+
+
+def affine_after(net: Net, name: str) -> tuple[float, float, str]:
+    """The factor and the sum that follow it, and the name of what they give."""
+    factor, shift = 1.0, 0.0
+    if (scaled := net.user(name, "Mul")) is not None and (operand := net.split_operand(scaled)) and operand[0] == name:
+        factor, name = operand[1], scaled.output[0]
+    if (added := net.user(name, "Add")) is not None and (operand := net.split_operand(added)) and operand[0] == name:
+        shift, name = operand[1], added.output[0]
+    return factor, shift, name
+
+
 def patches(net: Net) -> int:
     """A convolution whose kernel is its stride, laid out as rows afterwards, as a product."""
     found = 0

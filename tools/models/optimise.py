@@ -153,7 +153,7 @@ def with_plain_reshapes(model: onnx.ModelProto, folder: str) -> onnx.ModelProto:
 
 
 def rewrite(net: Net, given: argparse.Namespace) -> dict[str, int]:
-    counts = {"early_rows": fusions.early_rows(net)}
+    counts = {"early_rows": fusions.early_rows(net), "affine_relu": fusions.affine_relus(net)}
     if given.runtime == "cuda":
         counts["gelu"] = fusions.gelus(net)
         counts["attention"] = fusions.attentions(net)

@@ -168,8 +168,12 @@ NETS = {
 
 def settled(name: str, model: nn.Module) -> nn.Module:
     """Weights as they are before training make numbers vanish and scores all alike: layers are drawn again, the norms of
-    convolutions are set from a few pictures, and scores are spread."""
+    convolutions are set from a few pictures, scores are spread, and factors and sums are no ones and zeros, which would
+    vanish from a graph."""
     for part, module in model.named_modules():
+        if type(module).__name__.endswith("LearnableAffineBlock"):
+            nn.init.uniform_(module.scale, 0.8, 1.25)
+            nn.init.uniform_(module.bias, -0.1, 0.1)
         if isinstance(module, (nn.Linear, nn.Conv2d)):
             module.reset_parameters()
             if any(key in part for key in ("class_labels_classifier", "enc_score_head", "class_embed")):
