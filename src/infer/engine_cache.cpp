@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <atomic>
 #include <filesystem>
+#include <tuple>
+#include <vector>
 
 #include "core/file.h"
 #include "core/text.h"
@@ -34,20 +36,31 @@ Status check_kept(const std::string& engine, const EngineIdentity& identity) {
   return fail(ErrorCode::kNotFound, fmt::format("{} is not there", printable(loader_of(engine))));
 }
 
-// What this user alone can read, where nothing lasts.
-Result<WorkFolder> passing_folder() {
-  std::string name = (fs::temp_directory_path() / "image-engine-XXXXXX").string();
-  if (::mkdtemp(name.data()) == nullptr) return fail(errno_error("cannot make " + printable(name)));
-  return WorkFolder::create(join_path(name, "engine"));
-}
-
 Result<ReadyEngine> engine_for_once(const EngineIdentity& identity, const BuildEngine& build) {
-  IE_TRY(WorkFolder work, passing_folder());
+  IE_TRY(WorkFolder work, WorkFolder::passing());
   IE_TRY(EngineRecord record, build(work.path()));
   record.identity = identity;
   const std::string engine = join_path(work.path(), "kept.engine");
   IE_CHECK(publish_engine(join_path(work.path(), kBuiltEngine), engine, std::move(record)));
   return ReadyEngine{loader_of(engine), true, std::make_shared<WorkFolder>(std::move(work))};
+}
+
+// Those of the same name that no driver or library here will load again.
+void remove_outdated(const std::string& folder, const std::string& name, const EngineIdentity& now) {
+  std::vector<std::string> outdated;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    const std::string file = entry.path().filename().string();
+    if (!file.starts_with(name + "-") || !file.ends_with(".engine")) continue;
+    const auto record = read_engine_record(entry.path().string());
+    if (!record) continue;
+    const auto versions = [](const EngineIdentity& id) {
+      return std::tie(id.driver, id.cuda, id.tensorrt, id.runtime);
+    };
+    if (versions(record->identity) != versions(now)) outdated.push_back(entry.path().string());
+  }
+  for (const std::string& engine : outdated)
+    for (const std::string& file : {sidecar_of(engine), loader_of(engine), engine}) fs::remove(file, ignored);
 }
 
 bool can_be_written(const std::string& folder) {
@@ -66,6 +79,13 @@ Result<WorkFolder> WorkFolder::create(std::string path) {
   fs::remove_all(path, ignored);
   IE_CHECK(make_folders(path, 0700));
   return WorkFolder(std::move(path));
+}
+
+Result<WorkFolder> WorkFolder::passing() {
+  std::error_code error;
+  std::string name = (fs::temp_directory_path(error) / "image-engine-XXXXXX").string();
+  if (error || ::mkdtemp(name.data()) == nullptr) return fail(errno_error("cannot make " + printable(name)));
+  return WorkFolder(std::move(name));
 }
 
 WorkFolder::~WorkFolder() {
@@ -102,6 +122,7 @@ Result<ReadyEngine> ready_engine(const std::string& folder, const std::string& n
   IE_TRY(EngineRecord record, build(work.path()));
   record.identity = identity;
   IE_CHECK(publish_engine(join_path(work.path(), kBuiltEngine), engine, std::move(record)));
+  remove_outdated(folder, name, identity);
   return ReadyEngine{loader_of(engine), true, nullptr};
 }
 

@@ -17,6 +17,8 @@ Status publish_engine(const std::string& built, const std::string& engine, Engin
 class WorkFolder {
  public:
   static Result<WorkFolder> create(std::string path);
+  // One that this user alone can read, where nothing lasts.
+  static Result<WorkFolder> passing();
   WorkFolder(WorkFolder&& other) noexcept : path_(std::move(other.path_)) { other.path_.clear(); }
   ~WorkFolder();
   [[nodiscard]] const std::string& path() const { return path_; }
@@ -37,7 +39,8 @@ struct ReadyEngine {
 
 // The engine of `identity` from `folder`/<name>-<key>.engine. Built when it is not there, stale, cut short or changed:
 // once, by one process, for which others wait. A folder that cannot be written is told once in the log, and the engine
-// is built for this session alone. Errors: those of `build`, kInterrupted.
+// is built for this session alone. Engines of that name by other versions of driver or libraries are removed. Errors:
+// those of `build`, kInterrupted.
 Result<ReadyEngine> ready_engine(const std::string& folder, const std::string& name, const EngineIdentity& identity,
                                  const BuildEngine& build, const std::function<bool()>& cancelled);
 

@@ -157,6 +157,18 @@ TEST_F(EngineTest, OfAnotherCardIsBuiltAnew) {
   EXPECT_TRUE(check_engine(engine(other), other));
 }
 
+TEST_F(EngineTest, ANewDriverClearsWhatItCannotUse) {
+  EngineIdentity other_card = kHere, later = kHere;
+  other_card.gpu = "NVIDIA H100";
+  later.driver = "590.1";
+  ASSERT_TRUE(ready());
+  ASSERT_TRUE(ready(other_card));
+  EXPECT_EQ(files().size(), 6U) << "one for each card of a machine";
+  ASSERT_TRUE(ready(later));
+  EXPECT_EQ(files().size(), 3U);
+  EXPECT_TRUE(check_engine(engine(later), later));
+}
+
 TEST_F(EngineTest, DamagedOnesAreRefusedAndBuiltAnew) {
   const auto damage = [&](auto&& body, ErrorCode code, const char* says) {
     ASSERT_TRUE(ready());
@@ -241,7 +253,7 @@ TEST_F(EngineTest, AFolderThatCannotBeWritten) {
     EXPECT_TRUE(fs::exists(model));
     EXPECT_TRUE(check_engine(model.substr(0, model.size() - 5), kHere));
   }
-  EXPECT_FALSE(fs::exists(model)) << "it was for that session alone";
+  EXPECT_FALSE(fs::exists(fs::path(model).parent_path())) << "it was for that session alone";
 }
 
 TEST_F(EngineTest, WaitingCanBeCancelled) {
