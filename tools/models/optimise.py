@@ -113,6 +113,17 @@ def folded(model: onnx.ModelProto, folder: str) -> onnx.ModelProto:
 PROBES = (7, 11)  # batches that no size in a graph is likely to be a multiple of
 
 
+def targets_at(model: onnx.ModelProto, batch: int, folder: str) -> dict[str, tuple[list | None, list | None]]:
+    """Of each Reshape whose name is its alone, at that batch: its target, where that is constant, and the shape before it."""
+    probe = onnx.ModelProto.FromString(model.SerializeToString())
+    fix_dimensions(probe, batch, {})
+    net = Net(folded(probe, folder))
+    reshapes = [node for node in net.graph.node if node.op_type == "Reshape"]
+    names = Counter(node.name for node in reshapes)
+    values = ((node, net.value(node.input[1])) for node in reshapes if names[node.name] == 1)
+    return {node.name: (None if value is None else value.tolist(), net.shape(node.input[0])) for node, value in values}
+
+
 def with_plain_reshapes(model: onnx.ModelProto, folder: str) -> onnx.ModelProto:
     """With constants in place of the arithmetic that finds a Reshape's target, where at most one number of it follows the batch.
     What stays the same at two batches is constant. Other free dimensions than the batch: the model as it is."""
@@ -121,20 +132,18 @@ def with_plain_reshapes(model: onnx.ModelProto, folder: str) -> onnx.ModelProto:
     sizes_of = [list(value.type.tensor_type.shape.dim) for value in inputs]
     if not all(dims and not dims[0].HasField("dim_value") and all(dim.HasField("dim_value") for dim in dims[1:]) for dims in sizes_of):
         return model
-    probes = []
-    for batch in PROBES:
-        probe = onnx.ModelProto.FromString(model.SerializeToString())
-        fix_dimensions(probe, batch, {})
-        probes.append(Net(folded(probe, folder)))
-    targets = [{node.name: (net.value(node.input[1]), net.shape(node.input[0])) for node in net.graph.node if node.op_type == "Reshape"} for net in probes]
+    try:
+        targets = [targets_at(model, batch, folder) for batch in PROBES]
+    except Exception:  # ONNX Runtime's errors share no base; a graph that takes no such batch stays as it is
+        return model
     constants = {tensor.name for tensor in model.graph.initializer}
-    names = Counter(node.name for net in probes for node in net.graph.node if node.op_type == "Reshape")
     result = onnx.ModelProto.FromString(model.SerializeToString())
     for node in result.graph.node:
         found = [each.get(node.name, (None, None)) for each in targets]
-        if node.op_type != "Reshape" or node.input[1] in constants or names[node.name] != len(PROBES) or any(a is None or not b for a, b in found):
+        if node.op_type != "Reshape" or node.input[1] in constants or not all(a and b for a, b in found):
             continue
-        (first, before), (second, before_too) = ((a.tolist(), b) for a, b in found)
+        (first, before), (second, before_too) = found
+        first = list(first)
         if len(first) != len(second) or len(before) != len(before_too) or -1 in first or 0 in first:
             continue
         free = [i for i, (a, b) in enumerate(zip(first, second)) if a != b]
