@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "cli/app.h"
+#include "cli/benchmark.h"
 #include "cli/output.h"
 #include "core/file.h"
 #include "core/text.h"
@@ -22,8 +23,12 @@ constexpr char kExamples[] = R"(
 Examples:
   image-engine benchmark search
   image-engine benchmark search -o benchmark_results.json --assets 1000000
+  image-engine benchmark models --images ~/Pictures -o benchmark_results.json --chart models.svg
+  image-engine benchmark models --model1 nanodet --model2 centernet
+  image-engine benchmark batch-size --model nanodet
 
-search: a synthetic library with random vectors is made in the temporary folder, searched and removed.)";
+search: a synthetic library with random vectors is made in the temporary folder, searched and removed.
+models: a run that was cut off goes on with the same -o FILE.)";
 
 struct Flags {
   std::string output;
@@ -123,8 +128,17 @@ Action setup_benchmark(CLI::App& app, Settings&) {
   search->add_option("--rounds", flags->rounds, "How often each is measured")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
-  search->fallthrough();
-  return [=](Context& context) -> Result<int> { return benchmark_search(*flags, context); };
+  const Action search_action = [=](Context& context) { return benchmark_search(*flags, context); };
+  CLI::App* models =
+      app.add_subcommand("models", "Models side by side: on this machine's devices, in others' programs");
+  const Action models_action = setup_benchmark_models(*models);
+  CLI::App* batches = app.add_subcommand("batch-size", "How many pictures a model should look at in one run");
+  const Action batches_action = setup_benchmark_batches(*batches);
+  for (CLI::App* one : {search, models, batches}) one->fallthrough();
+  return [=](Context& context) -> Result<int> {
+    if (models->parsed()) return models_action(context);
+    return batches->parsed() ? batches_action(context) : search_action(context);
+  };
 }
 
 }  // namespace image_engine::cli

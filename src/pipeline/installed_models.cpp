@@ -8,6 +8,7 @@
 
 #include "core/file.h"
 #include "core/text.h"
+#include "pipeline/benchmark_batches.h"
 #include "preprocess/tokenizer.h"
 #include "vision/objects.h"
 
@@ -77,11 +78,11 @@ Result<infer::Chosen> InstalledModels::picture_session(const models::Spec& spec,
   options.threads = threads > 0 ? threads : idle;
   const InferenceConfig& wanted = config_.inference;
   const bool asked = config_.origins.contains("analysis.ml_models.batch_size");
-  const std::int64_t many = asked ? config_.analysis.ml_models.batch_size : 0;
+  const auto many = [&] { return asked ? config_.analysis.ml_models.batch_size : kept_batch(spec, store_, config_); };
   return infer::choose_device(
       spec, store_, options,
       {wanted.device, wanted.precision, config_.analysis.ml_models.use_tensorrt, wanted.require_gpu}, canary,
-      {precision_folder(), places_.tools, places_.python, rows == Rows::kMany ? many : 1});
+      {precision_folder(), places_.tools, places_.python, rows == Rows::kMany ? many() : 1});
 }
 
 Result<vision::ImageEmbedder> InstalledModels::image_embedder(const models::Spec& spec, int threads) const {

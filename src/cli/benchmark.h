@@ -1,0 +1,11 @@
+// The parts of `benchmark`: each adds its subcommand's flags and returns what it does.
+#pragma once
+
+#include "cli/app.h"
+
+namespace image_engine::cli {
+
+Action setup_benchmark_models(CLI::App& app);
+Action setup_benchmark_batches(CLI::App& app);
+
+}  // namespace image_engine::cli

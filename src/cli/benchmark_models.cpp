@@ -1,0 +1,258 @@
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/app.h"
+#include "cli/benchmark.h"
+#include "cli/chart.h"
+#include "cli/output.h"
+#include "core/file.h"
+#include "core/text.h"
+#include "pipeline/benchmark_models.h"
+
+namespace image_engine::cli {
+namespace {
+
+using nlohmann::json;
+using pipeline::ModelRow;
+using pipeline::ModelsReport;
+
+constexpr char kSchema[] = "image-engine/benchmark-models/1";
+
+struct Flags {
+  std::string images, output, chart, model1, model2, peers;
+  std::vector<std::string> models;
+  std::size_t limit = 100;
+  std::int64_t batch = 0;
+};
+
+double rounded(double value, int digits) {
+  const double power = std::pow(10, digits);
+  return std::round(value * power) / power;
+}
+
+std::optional<double> speedup_of(const ModelRow& row, const std::vector<ModelRow>& rows) {
+  const ModelRow* const baseline = pipeline::baseline_of(rows, row.model);
+  if (baseline == nullptr || !row.measured()) return std::nullopt;
+  return row.images_per_second() / baseline->images_per_second();
+}
+
+std::string baseline_text(const std::vector<ModelRow>& rows, const std::string& model) {
+  const ModelRow* const baseline = pipeline::baseline_of(rows, model);
+  return baseline == nullptr ? "" : baseline->backend + " " + baseline->precision;
+}
+
+json row_json(const ModelRow& row, const std::vector<ModelRow>& rows) {
+  json out = {{"key", row.key},     {"model", row.model},   {"backend", row.backend}, {"precision", row.precision},
+              {"batch", row.batch}, {"images", row.images}, {"rounds", row.rounds}};
+  if (!row.note.empty()) out["note"] = to_utf8(row.note);
+  if (!row.measured()) return out;
+  out["total"] = rounded(row.total, 9);
+  out["spread"] = rounded(row.spread, 4);
+  out["images_per_second"] = rounded(row.images_per_second(), 3);
+  out["ms_per_image"] = rounded(1000 * row.total / static_cast<double>(row.images), 6);
+  out["warmup"] = rounded(row.warmup, 3);
+  if (const auto speedup = speedup_of(row, rows)) {
+    out["speedup"] = rounded(*speedup, 3);
+    out["baseline"] = baseline_text(rows, row.model);
+  }
+  if (row.gpu_memory_mb) out["gpu_memory_mb"] = rounded(*row.gpu_memory_mb, 1);
+  if (row.deviation) out["deviation"] = rounded(*row.deviation, 6);
+  return out;
+}
+
+json machine_json(const pipeline::Machine& machine) {
+  return {{"cpu", machine.cpu}, {"cores", machine.cores}, {"gpus", machine.gpus}, {"onnxruntime", machine.runtime}};
+}
+
+// Rows of an earlier run that this one has not come to are still worth keeping.
+json report_json(const ModelsReport& report, const std::vector<ModelRow>& known) {
+  std::vector<ModelRow> rows = report.rows;
+  if (!report.complete)
+    for (const ModelRow& row : known)
+      if (std::ranges::find(rows, row.key, &ModelRow::key) == rows.end()) rows.push_back(row);
+  json out = {{"benchmark", "models"},
+              {"version", IE_VERSION},
+              {"complete", report.complete},
+              {"machine", machine_json(report.machine)},
+              {"folder", to_utf8(report.folder)},
+              {"images", report.images},
+              {"unreadable", report.unreadable},
+              {"decode_ms", rounded(report.decode_ms, 3)},
+              {"preparation", json::array()},
+              {"rows", json::array()}};
+  for (const pipeline::Preparation& one : report.preparation)
+    out["preparation"].push_back({{"model", one.model}, {"preprocess_ms", rounded(one.preprocess_ms, 3)}});
+  for (const ModelRow& row : rows) out["rows"].push_back(row_json(row, rows));
+  if (const auto& found = report.comparison)
+    out["comparison"] = {{"model1", found->model1},
+                         {"model2", found->model2},
+                         {"what", found->what},
+                         {"compared", found->compared},
+                         {"agreement", rounded(found->agreement, 4)}};
+  return out;
+}
+
+template <typename T>
+T member(const json& object, const char* name) {
+  const auto found = object.find(name);
+  T value{};
+  if (found == object.end()) return value;
+  if constexpr (std::is_same_v<T, std::string>)
+    return found->is_string() ? found->template get<T>() : value;
+  else
+    return found->is_number() ? found->template get<T>() : value;
+}
+
+// The measured rows of a run that was cut off; none where there was no such run.
+std::vector<ModelRow> rows_in(const std::string& file) {
+  std::vector<ModelRow> rows;
+  const Result<std::string> text = file.empty() ? fail(ErrorCode::kNotFound, "") : read_file(file);
+  const json document = text ? json::parse(*text, nullptr, false) : json();
+  if (!document.is_object() || document.value("schema", json()) != kSchema) return rows;
+  if (document.value("complete", json()) != false || !document.value("rows", json()).is_array()) return rows;
+  for (const json& one : document["rows"]) {
+    if (!one.is_object()) continue;
+    ModelRow row;
+    row.key = member<std::string>(one, "key");
+    row.model = member<std::string>(one, "model");
+    row.backend = member<std::string>(one, "backend");
+    row.precision = member<std::string>(one, "precision");
+    row.note = member<std::string>(one, "note");
+    row.batch = member<std::int64_t>(one, "batch");
+    row.images = member<std::uint32_t>(one, "images");
+    row.rounds = member<int>(one, "rounds");
+    row.total = member<double>(one, "total");
+    row.spread = member<double>(one, "spread");
+    row.warmup = member<double>(one, "warmup");
+    if (one.contains("gpu_memory_mb")) row.gpu_memory_mb = member<double>(one, "gpu_memory_mb");
+    if (one.contains("deviation")) row.deviation = member<double>(one, "deviation");
+    if (row.measured() && row.total > 0 && row.images > 0 && row.batch > 0) rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+std::string cell(const char* format, std::optional<double> value) {
+  return value ? fmt::format(fmt::runtime(format), *value) : "";
+}
+
+void print_rows(const std::vector<ModelRow>& rows) {
+  std::vector<std::vector<std::string>> table = {{"model", "backend", "precision", "batch", "total s", "images/s",
+                                                  "ms/image", "spread", "speed-up", "GPU MB", "warm-up s",
+                                                  "deviation"}};
+  std::map<std::string, std::vector<std::string>> missing;  // models by way and why
+  for (const ModelRow& row : rows) {
+    if (!row.measured()) {
+      missing[fmt::format("{} {}: {}", row.backend, row.precision, printable(row.note))].push_back(row.model);
+      continue;
+    }
+    table.push_back({row.model, row.backend, row.precision, std::to_string(row.batch), fmt::format("{:.3f}", row.total),
+                     fmt::format("{:.1f}", row.images_per_second()),
+                     fmt::format("{:.2f}", 1000 * row.total / static_cast<double>(row.images)),
+                     fmt::format("{:.0f} %", 100 * row.spread), cell("{:.2f}", speedup_of(row, rows)),
+                     cell("{:.0f}", row.gpu_memory_mb), fmt::format("{:.2f}", row.warmup),
+                     cell("{:.6f}", row.deviation)});
+  }
+  if (table.size() > 1) print_table(table, {3, 4, 5, 6, 7, 8, 9, 10, 11});
+  if (missing.empty()) return;
+  print_line("\nNot measured:");
+  for (const auto& [why, models] : missing) print_line(fmt::format("  {} ({})", why, fmt::join(models, ", ")));
+}
+
+void print_report(const ModelsReport& report) {
+  print_line(fmt::format("{} photos of {}; decoding took {:.1f} ms each, which no row counts", report.images,
+                         printable(report.folder), report.decode_ms));
+  for (const pipeline::Preparation& one : report.preparation)
+    print_line(fmt::format("  making them input for {}: {:.1f} ms each, likewise", one.model, one.preprocess_ms));
+  print_line("");
+  print_rows(report.rows);
+  std::map<std::string, std::vector<std::string>> baselines;
+  for (const ModelRow& row : report.rows)
+    if (std::string baseline = baseline_text(report.rows, row.model); !baseline.empty())
+      if (auto& models = baselines[std::move(baseline)]; std::ranges::find(models, row.model) == models.end())
+        models.push_back(row.model);
+  print_line("");
+  for (const auto& [baseline, models] : baselines)
+    print_line(fmt::format("speed-up over {}: {}", baseline, fmt::join(models, ", ")));
+  if (const auto& found = report.comparison)
+    print_line(fmt::format("{} and {} agree on {:.1f} % of {} {}", found->model1, found->model2, 100 * found->agreement,
+                           found->compared, found->what));
+}
+
+std::string chart_of(const ModelsReport& report) {
+  std::vector<BarGroup> groups;
+  for (const ModelRow& row : report.rows) {
+    if (!row.measured()) continue;
+    const auto known = std::ranges::find(groups, row.model, &BarGroup::title);
+    BarGroup& group = known == groups.end() ? groups.emplace_back(BarGroup{row.model, {}}) : *known;
+    group.bars.push_back({fmt::format("{} {} ×{}", row.backend, row.precision, row.batch), row.images_per_second()});
+  }
+  return bar_chart(
+      fmt::format("Models on {}", report.machine.gpus.empty() ? report.machine.cpu : report.machine.gpus.front()),
+      "images per second, at so many in a run", groups);
+}
+
+Result<int> benchmark_models(const Flags& flags, const Context& context) {
+  catch_interrupts();
+  pipeline::ModelsBenchmark options;
+  options.config = context.config;
+  options.places = models::find_places(context.config.models.folder);
+  options.models = flags.models;
+  options.compare = !flags.model1.empty();
+  if (options.compare) options.models = {flags.model1, flags.model2};
+  options.images = flags.images;
+  options.limit = flags.limit;
+  options.batch = flags.batch > 0 ? flags.batch : context.config.analysis.ml_models.batch_size;
+  options.peers = flags.peers.empty() ? "" : absolute_path(flags.peers);
+  const std::string output = flags.output.empty() ? "" : absolute_path(flags.output);
+  options.known = rows_in(output);
+  options.keep = [&](const ModelsReport& report) -> Status {
+    if (output.empty()) return {};
+    json kept = {{"schema", kSchema}};
+    kept.update(report_json(report, options.known));
+    return write_file_atomically(output, kept.dump(2) + "\n");
+  };
+  options.progress = !context.quiet;
+  options.cancelled = interrupted;
+  const auto report = pipeline::benchmark_models(options);
+  if (!report) {
+    if (report.error().code != ErrorCode::kInterrupted || output.empty()) return fail(report.error());
+    return fail(ErrorCode::kInterrupted,
+                "interrupted: the same command goes on after the last row of " + printable(output));
+  }
+  if (!flags.chart.empty()) IE_CHECK(write_file_atomically(absolute_path(flags.chart), chart_of(*report)));
+  if (context.json)
+    print_json("benchmark-models", report_json(*report, {}));
+  else if (!context.quiet)
+    print_report(*report);
+  return kDone;
+}
+
+}  // namespace
+
+Action setup_benchmark_models(CLI::App& app) {
+  auto flags = std::make_shared<Flags>();
+  app.add_option("--images", flags->images, "Photos to measure on; without it the samples of the source tree")
+      ->type_name("DIR");
+  app.add_option("--models", flags->models, "Which; a+b: both on each photo. All that are installed without it")
+      ->delimiter(',')
+      ->type_name("A,B+C");
+  auto* one = app.add_option("--model1", flags->model1, "Two models side by side")->type_name("NAME");
+  auto* two = app.add_option("--model2", flags->model2, "The other one")->type_name("NAME");
+  one->needs(two);
+  two->needs(one);
+  app.get_option("--models")->excludes(one);
+  app.add_option("-o,--output", flags->output, "Write the results as JSON; goes on where a run was cut off")
+      ->type_name("FILE");
+  app.add_option("--chart", flags->chart, "Draw images per second as SVG")->type_name("FILE");
+  app.add_option("--limit", flags->limit, "Photos at most")->check(CLI::Range(1, 100'000))->capture_default_str();
+  app.add_option("--batch", flags->batch, "Pictures in a run; analysis.ml_models.batch_size without it")
+      ->check(CLI::Range(1, 1024));
+  app.add_option("--peers", flags->peers, "A Python with onnxruntime or torch, to be measured as well")
+      ->type_name("PYTHON")
+      ->check(CLI::ExistingFile);
+  return [=](Context& context) -> Result<int> { return benchmark_models(*flags, context); };
+}
+
+}  // namespace image_engine::cli

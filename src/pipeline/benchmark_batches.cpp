@@ -1,0 +1,220 @@
+#include "pipeline/benchmark_batches.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "core/file.h"
+#include "core/progress.h"
+#include "core/text.h"
+#include "gpu/cuda.h"
+#include "infer/canaries.h"
+#include "infer/precision_memory.h"
+#include "infer/provider.h"
+#include "models/catalogue.h"
+#include "pipeline/benchmark_net.h"
+#include "pipeline/benchmark_pictures.h"
+#include "vision/graph_checks.h"
+
+namespace image_engine::pipeline {
+namespace {
+
+using models::Spec;
+
+constexpr std::int64_t kSizes[] = {1, 2, 4, 8, 12, 16, 20, 24, 32, 64, 128, 256};
+constexpr std::int64_t kMostOnProcessor = 64;
+constexpr int kRounds = 3;
+constexpr double kNearly = 0.95;
+constexpr double kMegabyte = 1 << 20;
+
+std::string memory_folder() { return join_path(cache_home(), "inference"); }
+
+// Empty without a card.
+std::string cards_text(const Config& config) {
+  const auto devices = gpu::cuda_devices();
+  if (!devices) return {};
+  std::string text = fmt::format("batch {} {} {}", config.inference.device, config.inference.precision,
+                                 config.analysis.ml_models.use_tensorrt);
+  for (const gpu::CudaDevice& device : *devices) text += fmt::format("\n{} {}", device.name, device.memory_bytes);
+  return text;
+}
+
+double resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  double pages = 0;
+  file >> pages >> pages;
+  return pages * static_cast<double>(::sysconf(_SC_PAGESIZE));
+}
+
+class Bench {
+ public:
+  Bench(const BatchesBenchmark& options, models::Catalogue catalogue)
+      : options_(options), catalogue_(std::move(catalogue)), store_(options.places.root, options.places.packed) {}
+
+  Result<BatchesReport> run() {
+    IE_CHECK(choose_model());
+    IE_CHECK(load_pictures());
+    choose_device();
+    const std::int64_t most = options_.most > 0 ? options_.most
+                              : on_card()       ? kSizes[std::size(kSizes) - 1]
+                                                : kMostOnProcessor;
+    std::vector<std::int64_t> sizes;
+    std::ranges::copy_if(kSizes, std::back_inserter(sizes), [&](std::int64_t size) { return size <= most; });
+    Progress progress("Batches", sizes.size() * kRounds * report_.images, options_.progress);
+    for (const std::int64_t size : sizes) {
+      IE_TRY(const bool goes_on, measure(size, progress));
+      if (!goes_on) break;
+    }
+    IE_CHECK(choose_best());
+    return std::move(report_);
+  }
+
+ private:
+  Status choose_model() {
+    if (!options_.model.empty()) {
+      IE_TRY(spec_, measurable(catalogue_, store_, options_.model));
+    } else {
+      const MlModelsConfig& wanted = options_.config.analysis.ml_models;
+      for (const auto& [task, name] :
+           {std::pair("embedding", wanted.embedding_model), std::pair("objects", wanted.object_model),
+            std::pair("scene", wanted.scene_model)}) {
+        if (name == "none") continue;
+        IE_TRY(const models::Choice choice, models::choose(catalogue_, store_, task, name));
+        if (spec_ = choice.spec; spec_ != nullptr) break;
+      }
+      if (spec_ == nullptr)
+        return fail(ErrorCode::kNotFound, "no model that looks at pictures is installed: image-engine models pull");
+    }
+    report_.model = spec_->name;
+    report_.machine = this_machine();
+    return {};
+  }
+
+  Status load_pictures() {
+    IE_TRY(const preprocess::Plan plan, vision::plan_of(*spec_));
+    IE_TRY(samples_, load_samples({options_.images, options_.limit, preprocess::wanted_edge(plan), options_.progress,
+                                   options_.cancelled},
+                                  options_.config));
+    report_.folder = samples_.folder;
+    report_.images = samples_.pictures.size();
+    return {};
+  }
+
+  void choose_device() {
+    report_.device = options_.config.inference.device;
+    if (report_.device != "auto") return;
+    const bool tensorrt =
+        options_.config.analysis.ml_models.use_tensorrt &&
+        (infer::check_provider(infer::Provider::kTensorRt) || infer::check_provider(infer::Provider::kTensorRtRtx));
+    const bool cuda = infer::check_provider(infer::Provider::kCuda).has_value();
+    report_.device = tensorrt ? "tensorrt" : cuda ? "cuda" : "cpu";
+  }
+
+  [[nodiscard]] bool on_card() const { return report_.device != "cpu"; }
+
+  [[nodiscard]] double card_memory_free() const {
+    const auto memory = gpu::memory_info(0);
+    return memory ? static_cast<double>(memory->free) : 0;
+  }
+
+  [[nodiscard]] bool is_measured(std::int64_t batch) const {
+    return !report_.rows.empty() && report_.rows.back().batch == batch;
+  }
+
+  // Whether a larger size is worth trying.
+  Result<bool> measure(std::int64_t size, Progress& progress) {
+    BatchRow row;
+    row.batch = size;
+    row.images = report_.images;
+    const Status done = fill(row, progress);
+    if (!done) {
+      const bool memory = done.error().code == ErrorCode::kOutOfMemory;
+      if (done.error().code == ErrorCode::kInterrupted || (report_.rows.empty() && !memory)) return fail(done.error());
+      row.note = (memory ? "out of memory: " : "") + to_utf8(done.error().message);
+      row.total = row.memory_mb = 0;
+      row.batch = size;
+    } else if (row.batch != size) {
+      row.note = fmt::format("the model takes {} at a time, no other number", row.batch);
+      if (is_measured(row.batch)) {
+        report_.rows.back().note = row.note;
+        return false;
+      }
+    }
+    report_.rows.push_back(row);
+    return row.note.empty();
+  }
+
+  Status fill(BatchRow& row, Progress& progress) {
+    const NetRequest request{options_.places, options_.config, report_.device, options_.config.inference.precision,
+                             row.batch};
+    // The first time on a card its best settings are looked for, in memory that is given back.
+    if (on_card()) IE_CHECK(BenchmarkNet::load(*spec_, request));
+    const double before = on_card() ? card_memory_free() : 0;
+    IE_TRY(const BenchmarkNet net, BenchmarkNet::load(*spec_, request));
+    row.batch = net.batch();
+    if (is_measured(row.batch)) return {};
+    std::vector<double> seconds;
+    for (int round = 0; round < kRounds; ++round) {
+      IE_TRY(const double one, net.pass(samples_, [&](std::size_t pictures) {
+        progress.add(pictures);
+        return !options_.cancelled();
+      }));
+      seconds.push_back(one);
+    }
+    row.total = infer::median(std::move(seconds));
+    row.memory_mb = std::max(0.0, on_card() ? before - card_memory_free() : resident_bytes()) / kMegabyte;
+    return {};
+  }
+
+  Status choose_best() {
+    double most = 0;
+    for (const BatchRow& row : report_.rows)
+      if (row.total > 0) most = std::max(most, row.images_per_second());
+    for (const BatchRow& row : report_.rows)
+      if (row.total > 0 && row.images_per_second() >= kNearly * most) {
+        report_.best = row.batch;
+        break;
+      }
+    if (report_.best == 0 || !on_card()) return {};
+    IE_TRY(const std::string runtime, infer::runtime_version());
+    const std::string key = infer::precision_key(*spec_, store_, {}, runtime + "\n" + cards_text(options_.config));
+    infer::Remembered found;
+    found.precision = options_.config.inference.precision;
+    found.reason = fmt::format("benchmark batch-size: {:.0f} pictures/s at most", most);
+    found.batch = report_.best;
+    const Status kept = infer::PrecisionMemory(memory_folder()).keep(key, spec_->name, found);
+    report_.remembered = kept.has_value();
+    if (!kept) spdlog::warn("the best number of pictures is not remembered: {}", printable(kept.error().message));
+    return {};
+  }
+
+  const BatchesBenchmark& options_;
+  models::Catalogue catalogue_;
+  models::Store store_;
+  const Spec* spec_ = nullptr;
+  SamplePictures samples_;
+  BatchesReport report_;
+};
+
+}  // namespace
+
+Result<BatchesReport> benchmark_batches(const BatchesBenchmark& options) {
+  IE_TRY(models::Catalogue catalogue, models::Catalogue::load(options.places.shipped, options.places.added));
+  return Bench(options, std::move(catalogue)).run();
+}
+
+std::int64_t kept_batch(const models::Spec& spec, const models::Store& store, const Config& config) {
+  const std::string cards = cards_text(config);
+  if (cards.empty()) return 0;
+  const auto runtime = infer::runtime_version();
+  if (!runtime) return 0;
+  const auto known =
+      infer::PrecisionMemory(memory_folder()).find(infer::precision_key(spec, store, {}, *runtime + "\n" + cards));
+  return known ? std::max<std::int64_t>(known->batch, 0) : 0;
+}
+
+}  // namespace image_engine::pipeline

@@ -1,0 +1,58 @@
+// How many pictures a model should look at in one run on this machine.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/config.h"
+#include "core/result.h"
+#include "models/places.h"
+#include "models/spec.h"
+#include "models/store.h"
+#include "pipeline/benchmark_models.h"
+
+namespace image_engine::pipeline {
+
+struct BatchRow {
+  std::int64_t batch = 0;
+  double total = 0;  // seconds for all images, the median of several passes; 0: not measured
+  std::size_t images = 0;
+  double memory_mb = 0;  // on a card: what the model takes there; else: what this program holds
+  std::string note;      // for a person; why nothing was measured, or why the list ends here
+
+  [[nodiscard]] double images_per_second() const { return static_cast<double>(images) / total; }
+};
+
+struct BatchesReport {
+  Machine machine;
+  std::string model, device;
+  std::string folder;
+  std::size_t images = 0;
+  std::vector<BatchRow> rows;
+  std::int64_t best = 0;  // the smallest of those that do nearly what the fastest one does (95 %); 0: none was measured
+  bool remembered = false;  // analyze takes it from now on
+};
+
+struct BatchesBenchmark {
+  Config config;
+  models::Places places;
+  std::string model;   // of the catalogue; empty: the one that analyze embeds pictures with, else finds objects with
+  std::string images;  // as SampleRequest::folder
+  std::size_t limit = 100;
+  std::int64_t most = 0;  // the largest size that is tried; 0: 256 on a card, 64 on the processor
+  bool progress = false;  // on stderr
+  std::function<bool()> cancelled = [] { return false; };
+};
+
+// 1, 2, 4, 8, 12, 16, 20, 24, 32, 64, 128, 256, as far as memory goes. On a card what is found best is kept for
+// analyze. Errors: kInterrupted, kInvalidArgument, kNotFound as benchmark_models(); what keeps the model from running
+// at all.
+Result<BatchesReport> benchmark_batches(const BatchesBenchmark& options);
+
+// What benchmark_batches() found on the cards of this machine; 0: nothing, or there is no card.
+std::int64_t kept_batch(const models::Spec& spec, const models::Store& store, const Config& config);
+
+}  // namespace image_engine::pipeline

@@ -1,0 +1,35 @@
+// Others' programs on the same models: tools/peers, in a Python of the user's.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/result.h"
+#include "models/places.h"
+#include "pipeline/benchmark_models.h"
+#include "pipeline/benchmark_net.h"
+
+namespace image_engine::pipeline {
+
+struct PeerWay {
+  const char* backend;    // of the row
+  const char* precision;  // likewise
+  const char* way;        // as the peer's program has it
+  bool torch;             // else ONNX Runtime, with the model's own file
+};
+const std::vector<PeerWay>& peer_ways();
+
+struct PeerRequest {
+  std::string python;
+  models::Places places;
+  std::string file;  // of the model's fp32 graph
+  int threads = 1;
+  std::function<bool()> cancelled;
+};
+
+// Fills the row; what does not work becomes its note. `net`: the model in fp32 on the processor. kInterrupted.
+Status measure_peer(const PeerWay& way, const PeerRequest& request, const BenchmarkNet& net,
+                    const SamplePictures& samples, ModelRow& row);
+
+}  // namespace image_engine::pipeline

@@ -1,0 +1,108 @@
+#include "pipeline/benchmark_pictures.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "core/file.h"
+#include "core/hash.h"
+#include "core/progress.h"
+#include "core/text.h"
+#include "pipeline/analyze.h"
+#include "pipeline/parallel.h"
+#include "scan/scan.h"
+#include "worker/pool.h"
+
+namespace image_engine::pipeline {
+namespace {
+
+struct Decoded {
+  SamplePicture sample;
+  double milliseconds = 0;
+};
+
+Result<std::string> folder_of(const std::string& given) {
+  if (!given.empty()) return absolute_path(given);
+  std::string samples = absolute_path(executable_folder() + "/../../samples/photos");
+  if (::access(samples.c_str(), R_OK) == 0) return samples;
+  return fail(ErrorCode::kNotFound, "there are no sample photos here: say where photos lie with --images DIR");
+}
+
+Result<std::vector<std::string>> find_photos(const std::string& folder, std::size_t limit,
+                                             const std::function<bool()>& cancelled) {
+  IE_TRY(const scan::Walker walker, scan::Walker::create({}));
+  std::vector<std::string> all;
+  Error problem{ErrorCode::kNotFound, ""};
+  scan::ScanVisitor visitor;
+  visitor.file = [&](scan::FoundFile&& file) {
+    if (file.kind == MediaKind::kPhoto && file.format != MediaFormat::kNone) all.push_back(std::move(file.path));
+    return !cancelled();
+  };
+  visitor.problem = [&](const scan::ScanProblem& found) { problem = found.error; };
+  walker.walk({folder}, visitor);
+  if (all.empty())
+    return fail(ErrorCode::kNotFound, fmt::format("there is no photo in {}{}{}", printable(folder),
+                                                  problem.message.empty() ? "" : ": ", problem.message));
+  std::vector<std::string> chosen;
+  const std::size_t count = std::min(limit, all.size());
+  for (std::size_t i = 0; i < count; ++i) chosen.push_back(std::move(all[i * all.size() / count]));
+  return chosen;
+}
+
+Result<Decoded> decode(worker::Pool& pool, const std::string& path, std::uint32_t edge) {
+  IE_TRY(const UniqueFd media, open_regular(path));
+  worker::Task task;
+  task.operations = worker::kDecode;
+  task.media_fd = media.get();
+  task.max_edge = edge;
+  worker::Lease lease = pool.lease();
+  IE_TRY(const worker::Reply reply, lease.run(task));
+  if (!reply.picture) return fail(reply.picture.error());
+  const ImageView seen = lease.pixels(*reply.picture);
+  return Decoded{{path,
+                  {seen.width, seen.height, {seen.pixels.begin(), seen.pixels.end()}},
+                  {reply.picture->full_width, reply.picture->full_height}},
+                 reply.timings.decode / 1000.0};
+}
+
+}  // namespace
+
+Result<SamplePictures> load_samples(const SampleRequest& request, const Config& config) {
+  SamplePictures samples;
+  IE_TRY(samples.folder, folder_of(request.folder));
+  IE_TRY(const auto paths, find_photos(samples.folder, request.limit, request.cancelled));
+  IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(pool_options(config)));
+  Progress progress("Decoding", paths.size(), request.progress);
+  double milliseconds = 0;
+  std::string why;
+  const auto work = [&](std::size_t i) { return decode(*pool, paths[i], request.edge); };
+  const auto sink = [&](std::size_t i, Result<Decoded>& decoded) -> Status {
+    progress.add();
+    if (decoded) {
+      milliseconds += decoded->milliseconds;
+      samples.pictures.push_back(std::move(decoded->sample));
+      return {};
+    }
+    if (decoded.error().code == ErrorCode::kInternal) return fail(decoded.error());
+    ++samples.unreadable;
+    why = printable(paths[i]) + ": " + decoded.error().message;
+    return {};
+  };
+  IE_CHECK(parallel_files(paths.size(), static_cast<int>(config.worker_count()), work, sink, request.cancelled));
+  if (request.cancelled()) return fail(ErrorCode::kInterrupted, "interrupted");
+  if (samples.pictures.empty())
+    return fail(ErrorCode::kNotFound, fmt::format("no photo in {} can be decoded: {}", printable(samples.folder), why));
+  std::ranges::sort(samples.pictures, {}, &SamplePicture::path);
+  samples.decode_ms = milliseconds / static_cast<double>(samples.pictures.size());
+  return samples;
+}
+
+std::string samples_hash(const SamplePictures& samples) {
+  std::string text;
+  for (const SamplePicture& one : samples.pictures)
+    text += fmt::format("{} {} {}\n", one.path, one.full.width, one.full.height);
+  return hash128(text).hex();
+}
+
+}  // namespace image_engine::pipeline
