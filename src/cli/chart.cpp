@@ -100,7 +100,8 @@ std::string line_chart(const std::string& title, const std::string& x_label, con
   };
   const auto at_y = [&](double y) { return kBottom - (kBottom - kTop) * y / top; };
   std::string body;
-  for (double y = 0; y <= top * 1.0001; y += step) {
+  for (int i = 0; i <= static_cast<int>(std::lround(top / step)); ++i) {
+    const double y = i * step;
     body += line(kLeft, at_y(y), kRight, at_y(y), kLight, 1);
     body += text_at(kLeft - 10, at_y(y) + 4, fmt::format("{:g}", y), "end", 12, kGrey);
   }

@@ -43,6 +43,11 @@ std::string cards_text(const Config& config) {
   return text;
 }
 
+double free_memory(std::optional<int> card) {
+  const auto memory = card ? gpu::memory_info(*card) : Result<gpu::MemoryInfo>(gpu::MemoryInfo{});
+  return memory ? static_cast<double>(memory->free) : 0;
+}
+
 double resident_bytes() {
   std::ifstream file("/proc/self/statm");
   double pages = 0;
@@ -116,11 +121,6 @@ class Bench {
 
   [[nodiscard]] bool on_card() const { return report_.device != "cpu"; }
 
-  [[nodiscard]] double card_memory_free() const {
-    const auto memory = gpu::memory_info(0);
-    return memory ? static_cast<double>(memory->free) : 0;
-  }
-
   [[nodiscard]] bool is_measured(std::int64_t batch) const {
     return !report_.rows.empty() && report_.rows.back().batch == batch;
   }
@@ -152,8 +152,12 @@ class Bench {
     const NetRequest request{options_.places, options_.config, report_.device, options_.config.inference.precision,
                              row.batch};
     // The first time on a card its best settings are looked for, in memory that is given back.
-    if (on_card()) IE_CHECK(BenchmarkNet::load(*spec_, request));
-    const double before = on_card() ? card_memory_free() : 0;
+    std::optional<int> card;
+    if (on_card()) {
+      IE_TRY(const BenchmarkNet first, BenchmarkNet::load(*spec_, request));
+      card = first.card();
+    }
+    const double before = free_memory(card);
     IE_TRY(const BenchmarkNet net, BenchmarkNet::load(*spec_, request));
     row.batch = net.batch();
     if (is_measured(row.batch)) return {};
@@ -166,7 +170,7 @@ class Bench {
       seconds.push_back(one);
     }
     row.total = infer::median(std::move(seconds));
-    row.memory_mb = std::max(0.0, on_card() ? before - card_memory_free() : resident_bytes()) / kMegabyte;
+    row.memory_mb = std::max(0.0, card ? before - free_memory(card) : resident_bytes()) / kMegabyte;
     return {};
   }
 

@@ -67,6 +67,11 @@ std::string cpu_name() {
   return "unknown";
 }
 
+double free_memory(std::optional<int> card) {
+  const auto memory = card ? gpu::memory_info(*card) : Result<gpu::MemoryInfo>(gpu::MemoryInfo{});
+  return memory ? static_cast<double>(memory->free) : 0;
+}
+
 // One model, or several that look at each picture one after the other.
 struct Subject {
   std::string name;
@@ -277,19 +282,15 @@ class Bench {
   }
 
   Status load(Runner& runner) {
-    const bool card = runner.way.device != "cpu";
-    const int device = 0;
-    const auto free_memory = [&] {
-      const auto memory = card ? gpu::memory_info(device) : Result<gpu::MemoryInfo>(gpu::MemoryInfo{});
-      return memory ? static_cast<double>(memory->free) : 0.0;
-    };
-    double before = free_memory();
-    Clock::time_point start = Clock::now();
-    for (const Spec* spec : runner.subject->specs) {
-      // The first time on a card its best settings are looked for.
-      if (card) IE_CHECK(BenchmarkNet::load(*spec, request_for(runner.way)));
-    }
-    if (card) before = free_memory(), start = Clock::now();
+    // The first time on a card its best settings are looked for.
+    std::optional<int> card;
+    if (runner.way.device != "cpu")
+      for (const Spec* spec : runner.subject->specs) {
+        IE_TRY(const BenchmarkNet net, BenchmarkNet::load(*spec, request_for(runner.way)));
+        card = net.card();
+      }
+    const double before = free_memory(card);
+    const Clock::time_point start = Clock::now();
     std::vector<std::string> reasons;
     std::int64_t batch = 0;
     for (const Spec* spec : runner.subject->specs) {
@@ -302,7 +303,7 @@ class Bench {
     runner.row.batch = batch;
     runner.row.warmup = std::chrono::duration<double>(Clock::now() - start).count();
     runner.row.note = fmt::format("{}", fmt::join(reasons, "; "));
-    runner.row.gpu_memory_mb = std::max(0.0, before - free_memory()) / kMegabyte;
+    runner.row.gpu_memory_mb = std::max(0.0, before - free_memory(card)) / kMegabyte;
     return {};
   }
 

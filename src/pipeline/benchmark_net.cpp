@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <chrono>
 #include <cstring>
 
@@ -96,7 +97,14 @@ Result<BenchmarkNet> BenchmarkNet::load(const models::Spec& spec, const NetReque
 
 const infer::Session& BenchmarkNet::session() const { return detector_ ? detector_->session() : *session_; }
 
-bool BenchmarkNet::on_card() const { return session().placement().device != "cpu"; }
+std::optional<int> BenchmarkNet::card() const {
+  const std::string device = session().placement().device;  // "cpu", "cuda:0"
+  const std::size_t colon = device.find(':');
+  int number = 0;
+  if (colon == device.npos) return std::nullopt;
+  std::from_chars(device.data() + colon + 1, device.data() + device.size(), number);
+  return number;
+}
 
 Result<Tensor> BenchmarkNet::pictures_from(const SamplePictures& samples, std::size_t first, std::size_t count) const {
   Tensor batch;
@@ -135,7 +143,7 @@ Result<double> BenchmarkNet::pass(const SamplePictures& samples, const Done& don
   const std::size_t wanted = samples.pictures.size(), rows = static_cast<std::size_t>(batch_);
   const std::size_t runs = (wanted + rows - 1) / rows;
   double seconds = 0;
-  if (on_card()) {
+  if (card()) {
     IE_TRY(Tensor pictures, pictures_from(samples, 0, rows));
     IE_TRY(const auto run, session().resident(with_masks(std::move(pictures))));
     IE_CHECK(run->compute(3));  // the first may search algorithms, the second record a graph

@@ -48,7 +48,7 @@ class BenchmarkNet {
   [[nodiscard]] const models::Spec& spec() const { return *spec_; }
   [[nodiscard]] std::int64_t batch() const { return batch_; }  // pictures in a run
   [[nodiscard]] const std::string& reason() const { return reason_; }
-  [[nodiscard]] bool on_card() const;
+  [[nodiscard]] std::optional<int> card() const;  // the number of the one that it runs on; none: on the processor
 
   // Seconds that the model computes for all pictures, preprocessing left out. Runs are always of batch() pictures;
   // where that is too many in the end, their share counts. On a card inputs are there already, and one batch of them is

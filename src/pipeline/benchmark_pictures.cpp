@@ -22,13 +22,6 @@ struct Decoded {
   double milliseconds = 0;
 };
 
-Result<std::string> folder_of(const std::string& given) {
-  if (!given.empty()) return absolute_path(given);
-  std::string samples = absolute_path(executable_folder() + "/../../samples/photos");
-  if (::access(samples.c_str(), R_OK) == 0) return samples;
-  return fail(ErrorCode::kNotFound, "there are no sample photos here: say where photos lie with --images DIR");
-}
-
 Result<std::vector<std::string>> find_photos(const std::string& folder, std::size_t limit,
                                              const std::function<bool()>& cancelled) {
   IE_TRY(const scan::Walker walker, scan::Walker::create({}));
@@ -68,9 +61,17 @@ Result<Decoded> decode(worker::Pool& pool, const std::string& path, std::uint32_
 
 }  // namespace
 
+Result<std::string> samples_folder(const std::string& given, std::string_view option) {
+  if (!given.empty()) return absolute_path(given);
+  std::string samples = absolute_path(executable_folder() + "/../../samples/photos");
+  if (::access(samples.c_str(), R_OK) == 0) return samples;
+  return fail(ErrorCode::kNotFound,
+              fmt::format("there are no sample photos here: say where photos lie with {} DIR", option));
+}
+
 Result<SamplePictures> load_samples(const SampleRequest& request, const Config& config) {
   SamplePictures samples;
-  IE_TRY(samples.folder, folder_of(request.folder));
+  IE_TRY(samples.folder, samples_folder(request.folder, "--images"));
   IE_TRY(const auto paths, find_photos(samples.folder, request.limit, request.cancelled));
   IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(pool_options(config)));
   Progress progress("Decoding", paths.size(), request.progress);

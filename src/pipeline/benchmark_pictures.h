@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/config.h"
@@ -33,6 +34,10 @@ struct SampleRequest {
   bool progress = false;   // on stderr
   std::function<bool()> cancelled = [] { return false; };
 };
+
+// The folder given, absolute; "" means the samples of the source tree that this program was built in. kNotFound when it
+// was built in none: says that `option` names one.
+Result<std::string> samples_folder(const std::string& given, std::string_view option);
 
 // `limit` photos, spread evenly over all that lie in the folder and below. Errors: kNotFound (no such folder, no photo
 // in it that can be decoded), kInterrupted, those of worker::Pool.
