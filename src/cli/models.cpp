@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdlib>
@@ -6,6 +8,7 @@
 #include <optional>
 
 #include "cli/app.h"
+#include "cli/models_calibrate.h"
 #include "cli/output.h"
 #include "core/file.h"
 #include "core/progress.h"
@@ -32,6 +35,8 @@ Examples:
   image-engine models verify
   image-engine models add my.onnx --task objects --spec my.yaml
   image-engine models remove my-detector
+  image-engine models calibrate clip-vit-b-32 --calibration ~/Pictures   (int8 for the processor)
+  image-engine models calibrate clip-vit-b-32 --remove
   image-engine models export clip --from FOLDER -o FOLDER
   image-engine models export detr --from FOLDER --python ~/torch/bin/python
 
@@ -44,6 +49,7 @@ struct Flags {
   std::string kind, from, folder = ".", python;
   int opset = 17, size = 0;
   bool force = false, int8 = false, dynamic = false;
+  CalibrateFlags calibration;
 };
 
 // What every subcommand works on.
@@ -118,6 +124,7 @@ nlohmann::json model_json(const Models& all, const Spec& spec, const Error* erro
        {{"name", spec.licence.name}, {"permissive", spec.licence.permissive}, {"notice", spec.licence.notice}}},
       {"bytes", bytes_of(all, spec)},
       {"precisions", nlohmann::json::array()},
+      {"calibrated", !calibrated_graph(all.store, spec).empty()},
       {"folder", to_utf8(all.store.found_in(spec))},
       {"spec", to_utf8(spec.file)}};
   for (const models::Variant& variant : spec.variants) out["precisions"].push_back(variant.precision);
@@ -130,10 +137,10 @@ Style style_of(Presence presence) {
   return kStyles[static_cast<size_t>(presence)];
 }
 
-std::string precisions_of(const Spec& spec) {
+std::string precisions_of(const Models& all, const Spec& spec) {
   std::string text;
   for (const models::Variant& variant : spec.variants) text += (text.empty() ? "" : ", ") + variant.precision;
-  return text;
+  return calibrated_graph(all.store, spec).empty() ? text : text + ", int8 (calibrated)";
 }
 
 Result<int> list(const Context& context, const Models& all) {
@@ -147,10 +154,10 @@ Result<int> list(const Context& context, const Models& all) {
       {"name", "task", "state", "set", "licence", "size", "precision", "version"}};
   for (const Spec& spec : all.catalogue.specs()) {
     const std::uint64_t bytes = bytes_of(all, spec);
-    rows.push_back({spec.name, printable(spec.task), std::string(models::presence_name(all.store.presence(spec))),
-                    spec.in_default_set ? "default" : "",
-                    printable(spec.licence.name) + (spec.licence.permissive ? "" : " *"),
-                    bytes > 0 ? human_bytes(bytes) : "?", printable(precisions_of(spec)), printable(spec.version)});
+    rows.push_back(
+        {spec.name, printable(spec.task), std::string(models::presence_name(all.store.presence(spec))),
+         spec.in_default_set ? "default" : "", printable(spec.licence.name) + (spec.licence.permissive ? "" : " *"),
+         bytes > 0 ? human_bytes(bytes) : "?", printable(precisions_of(all, spec)), printable(spec.version)});
   }
   print_table(rows, {5});
   const auto& specs = all.catalogue.specs();
@@ -236,8 +243,12 @@ Result<int> remove(const Context& context, const Models& all, const Flags& flags
   IE_TRY(const std::vector<const Spec*> specs, chosen(all, flags.names, [](const Spec&) { return false; }));
   PullProgress progress(false);
   const models::PullOptions options = pull_options(all, progress);
-  return for_each(context, all, specs, "removed",
-                  [&](const Spec& spec) { return models::remove_model(spec, all.store, all.places.added, options); });
+  return for_each(context, all, specs, "removed", [&](const Spec& spec) -> Status {
+    const std::string calibrated = calibrated_graph(all.store, spec);
+    IE_CHECK(models::remove_model(spec, all.store, all.places.added, options));
+    if (!calibrated.empty()) ::unlink(calibrated.c_str());
+    return {};
+  });
 }
 
 // The option, else the environment's for those that need one.
@@ -320,9 +331,18 @@ Action setup_models(CLI::App& app, Settings&) {
   remove_app->add_option("NAME", flags->names, "Models")->required();
   CLI::App* export_app = app.add_subcommand("export", "Write a model of your own as ONNX");
   add_export_flags(*export_app, *flags);
-  for (CLI::App* sub : {list_app, pull_app, verify_app, add_app, remove_app, export_app}) sub->fallthrough();
+  CLI::App* calibrate_app = app.add_subcommand("calibrate", "Make an int8 graph of a model with your own photos");
+  calibrate_app->add_option("NAME", flags->calibration.name, "An installed model of pictures")->required();
+  CLI::Option* photos = calibrate_app
+                            ->add_option("--calibration", flags->calibration.photos,
+                                         "Photos like yours; without it the samples of the source tree")
+                            ->type_name("DIR");
+  calibrate_app->add_flag("--remove", flags->calibration.remove, "Take it back")->excludes(photos);
+  for (CLI::App* sub : {list_app, pull_app, verify_app, add_app, remove_app, export_app, calibrate_app})
+    sub->fallthrough();
   return [=](Context& context) -> Result<int> {
     catch_interrupts();
+    if (calibrate_app->parsed()) return calibrate_model(context, flags->calibration);
     IE_TRY(const Models all, Models::open(context));
     if (list_app->parsed()) return list(context, all);
     if (pull_app->parsed()) return pull(context, all, *flags);

@@ -3,15 +3,18 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <chrono>
 #include <vector>
 
+#include "core/file.h"
 #include "core/text.h"
-#include "infer/agreement.h"
 #include "infer/canaries.h"
+#include "infer/choose_device.h"
 #include "infer/precision_memory.h"
+#include "models/calibrated.h"
 
 namespace image_engine::infer {
 namespace {
@@ -23,18 +26,39 @@ using models::Variant;
 constexpr int kWarmUps = 2;
 constexpr int kMeasured = 5;
 
-Result<std::unique_ptr<Session>> load(const Spec& spec, const Store& store, const Variant& variant,
-                                      const SessionOptions& options) {
-  const std::string file = store.variant_path(spec, variant);
-  if (file.empty())
+// One of the model's that can be taken.
+struct Graph {
+  std::string name;  // for people, and in the memory
+  std::string precision;
+  std::string file;  // "": not installed
+  models::Gate gate;
+  bool calibrated = false;
+};
+
+Graph calibrated_graph(const Spec& spec, std::string file) {
+  return {"int8 (calibrated)", "int8", std::move(file), gate_of(spec, "int8"), true};
+}
+
+std::vector<Graph> graphs_of(const Spec& spec, const Store& store, const std::string& calibrated,
+                             std::string_view precision) {
+  std::vector<Graph> graphs;
+  for (const Variant& variant : spec.variants)
+    graphs.push_back({variant.precision, variant.precision, store.variant_path(spec, variant), variant.gate, false});
+  if (!calibrated.empty()) graphs.push_back(calibrated_graph(spec, calibrated));
+  if (precision != "auto") std::erase_if(graphs, [&](const Graph& graph) { return graph.precision != precision; });
+  return graphs;
+}
+
+Result<std::unique_ptr<Session>> load(const Spec& spec, const Graph& graph, const SessionOptions& options) {
+  if (graph.file.empty())
     return fail(ErrorCode::kNotFound,
                 fmt::format("the model {} is not installed whole: `image-engine models pull {}` installs it", spec.name,
                             spec.name));
-  return Session::create(file, options);
+  return Session::create(graph.file, options);
 }
 
 struct Candidate {
-  const Variant* variant = nullptr;
+  const Graph* graph = nullptr;
   std::unique_ptr<Session> session;
   Agreement found;
   std::vector<double> seconds;  // of each measured round
@@ -54,77 +78,139 @@ Status measure(std::span<Candidate> candidates, std::span<const Tensor> canaries
   return {};
 }
 
-// The variant's session when it gives what `reference` did, within its gate.
-Result<Candidate> admitted(const Spec& spec, const Store& store, const Variant& variant, const SessionOptions& options,
+// The graph's session when it gives what `reference` did, within its gate.
+Result<Candidate> admitted(const Spec& spec, const Graph& graph, const SessionOptions& options,
                            std::span<const Tensor> canaries, std::span<const Tensor> reference) {
-  IE_TRY(auto session, load(spec, store, variant, options));
+  IE_TRY(auto session, load(spec, graph, options));
   IE_TRY(const std::vector<Tensor> outputs, run_canaries(*session, canaries, spec.outputs));
   IE_TRY(const Agreement found, agreement(reference, outputs));
-  IE_CHECK(check_gate(found, variant.gate));
-  return Candidate{&variant, std::move(session), found, {}};
+  IE_CHECK(check_gate(found, graph.gate));
+  return Candidate{&graph, std::move(session), found, {}};
+}
+
+// How many times as fast as the first.
+double speed_of(const Candidate& candidate, const Candidate& first) {
+  return median(first.seconds) / median(candidate.seconds);
 }
 
 std::string why(const Candidate& best, std::span<const Candidate> all, std::span<const std::string> refusals) {
   const Candidate& first = all.front();
   std::vector<std::string> parts;
-  const auto ratio = [&](const Candidate& candidate) { return median(first.seconds) / median(candidate.seconds); };
   if (&best != &first)
-    parts.push_back(fmt::format("{:.1f} times as fast as {}, cosine {:.4f}", ratio(best), first.variant->precision,
+    parts.push_back(fmt::format("{:.1f} times as fast as {}, cosine {:.4f}", speed_of(best, first), first.graph->name,
                                 best.found.cosine));
   for (const Candidate& other : all.subspan(1))
     if (&other != &best)
-      parts.push_back(fmt::format("{} {:.1f} times as fast", other.variant->precision, ratio(other)));
+      parts.push_back(fmt::format("{} {:.1f} times as fast", other.graph->name, speed_of(other, first)));
   parts.insert(parts.end(), refusals.begin(), refusals.end());
-  return fmt::format("{}: {}", best.variant->precision, fmt::join(parts, "; "));
+  return fmt::format("{}: {}", best.graph->name, fmt::join(parts, "; "));
 }
 
-Result<Chosen> choose_by_measuring(const Spec& spec, const Store& store, const SessionOptions& options,
-                                   const MakeCanaries& make_canaries) {
-  std::vector<Candidate> candidates(1);
-  candidates[0].variant = &spec.variants[0];
-  IE_TRY(candidates[0].session, load(spec, store, spec.variants[0], options));
-  IE_TRY(const std::vector<Tensor> canaries, make_canaries(*candidates[0].session));
-  IE_TRY(const std::vector<Tensor> reference, run_canaries(*candidates[0].session, canaries, spec.outputs));
+// What can be taken, the first of the graphs being the first, measured; and why others cannot.
+struct Contest {
+  std::vector<Candidate> candidates;
   std::vector<std::string> refusals;
-  for (const Variant& variant : std::span(spec.variants).subspan(1)) {
-    auto candidate = admitted(spec, store, variant, options, canaries, reference);
-    if (candidate)
-      candidates.push_back(std::move(*candidate));
-    else
-      refusals.push_back(fmt::format("{} refused ({})", variant.precision, candidate.error().message));
+  Error last_refusal;
+};
+
+Result<Contest> measured(const Spec& spec, std::span<const Graph> graphs, const SessionOptions& options,
+                         const MakeCanaries& make_canaries) {
+  Contest contest;
+  Candidate& first = contest.candidates.emplace_back();
+  first.graph = &graphs.front();
+  IE_TRY(first.session, load(spec, graphs.front(), options));
+  IE_TRY(const std::vector<Tensor> canaries, make_canaries(*first.session));
+  IE_TRY(const std::vector<Tensor> reference, run_canaries(*first.session, canaries, spec.outputs));
+  for (const Graph& graph : graphs.subspan(1)) {
+    auto candidate = admitted(spec, graph, options, canaries, reference);
+    if (candidate) {
+      contest.candidates.push_back(std::move(*candidate));
+    } else {
+      contest.refusals.push_back(fmt::format("{} refused ({})", graph.name, candidate.error().message));
+      contest.last_refusal = candidate.error();
+    }
   }
-  if (candidates.size() > 1) IE_CHECK(measure(candidates, canaries, spec.outputs));
+  if (contest.candidates.size() > 1) IE_CHECK(measure(contest.candidates, canaries, spec.outputs));
+  return contest;
+}
+
+// The best, and its name.
+Result<std::pair<Chosen, std::string>> choose_by_measuring(const Spec& spec, std::span<const Graph> graphs,
+                                                           const SessionOptions& options,
+                                                           const MakeCanaries& make_canaries) {
+  IE_TRY(Contest contest, measured(spec, graphs, options, make_canaries));
   const auto time_of = [](const Candidate& c) { return c.seconds.empty() ? 0 : median(c.seconds); };
-  Candidate& best = *std::ranges::min_element(candidates, {}, time_of);
-  std::string reason = why(best, candidates, refusals);
-  return Chosen{std::move(best.session), best.variant->precision, std::move(reason)};
+  Candidate& best = *std::ranges::min_element(contest.candidates, {}, time_of);
+  std::string reason = why(best, contest.candidates, contest.refusals);
+  return std::pair(Chosen{std::move(best.session), best.graph->precision, std::move(reason), 0, best.graph->calibrated},
+                   best.graph->name);
+}
+
+// Changes when the file does.
+std::string stamp_of(const std::string& file) {
+  struct stat info {};
+  if (file.empty() || ::stat(file.c_str(), &info) != 0) return "";
+  return fmt::format("\n{} {} {} {}", file, info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
 }
 
 }  // namespace
 
+std::string graphs_folder(const std::string& memory_folder) { return join_path(memory_folder, "graphs"); }
+
+models::Gate gate_of(const Spec& spec, std::string_view precision) {
+  const auto variant = std::ranges::find(spec.variants, precision, &Variant::precision);
+  if (variant != spec.variants.end() && variant != spec.variants.begin()) return variant->gate;
+  return default_gate(spec.task, precision);
+}
+
 Result<Chosen> choose_precision(const Spec& spec, const Store& store, const SessionOptions& options,
-                                const MakeCanaries& canaries, const std::string& memory_folder) {
+                                const MakeCanaries& canaries, const std::string& memory_folder,
+                                std::string_view precision) {
   if (spec.variants.empty())
     return fail(ErrorCode::kInvalidArgument, fmt::format("the model {} has no variant", spec.name));
-  if (spec.variants.size() == 1) {
-    IE_TRY(auto session, load(spec, store, spec.variants[0], options));
-    const std::string& precision = spec.variants[0].precision;
-    return Chosen{std::move(session), precision, precision + ": there is no other"};
+  const std::string calibrated =
+      models::find_calibrated(store.variant_path(spec, spec.variants.front()), graphs_folder(memory_folder));
+  const std::vector<Graph> graphs = graphs_of(spec, store, calibrated, precision);
+  if (graphs.empty())
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("the model {} has no {} for the processor", spec.name, printable(precision)));
+  if (graphs.size() == 1) {
+    IE_TRY(auto session, load(spec, graphs.front(), options));
+    const Graph& only = graphs.front();
+    return Chosen{std::move(session), only.precision, only.name + ": there is no other", 0, only.calibrated};
   }
   IE_TRY(const std::string runtime, runtime_version());
-  const std::string key = precision_key(spec, store, options, runtime);
+  const std::string wanted = precision == "auto" ? "" : fmt::format("\n{}", precision);
+  const std::string key = precision_key(spec, store, options, runtime + stamp_of(calibrated) + wanted);
   const PrecisionMemory memory(memory_folder);
   if (const auto known = memory.find(key)) {
-    const auto variant = std::ranges::find(spec.variants, known->precision, &Variant::precision);
-    if (variant != spec.variants.end())
-      if (auto session = load(spec, store, *variant, options))
-        return Chosen{std::move(*session), known->precision, known->reason};
+    const auto graph = std::ranges::find(graphs, known->precision, &Graph::name);
+    if (graph != graphs.end())
+      if (auto session = load(spec, *graph, options))
+        return Chosen{std::move(*session), graph->precision, known->reason, 0, graph->calibrated};
   }
-  IE_TRY(Chosen chosen, choose_by_measuring(spec, store, options, canaries));
-  if (const Status kept = memory.keep(key, spec.name, {chosen.precision, chosen.reason}); !kept)
+  IE_TRY(auto best, choose_by_measuring(spec, graphs, options, canaries));
+  auto& [chosen, name] = best;
+  Remembered found;
+  found.precision = name;
+  found.reason = chosen.reason;
+  if (const Status kept = memory.keep(key, spec.name, found); !kept)
     spdlog::warn("which precision of {} is best will be measured again: {}", spec.name,
                  printable(kept.error().message));
-  return chosen;
+  return std::move(chosen);
+}
+
+Result<Compared> compare_calibrated(const Spec& spec, const Store& store, const SessionOptions& options,
+                                    const MakeCanaries& canaries, const std::string& file) {
+  if (spec.variants.empty())
+    return fail(ErrorCode::kInvalidArgument, fmt::format("the model {} has no variant", spec.name));
+  const Variant& first = spec.variants.front();
+  const Graph graphs[] = {{first.precision, first.precision, store.variant_path(spec, first), {}, false},
+                          calibrated_graph(spec, file)};
+  IE_TRY(const Contest contest, measured(spec, graphs, options, canaries));
+  if (!contest.refusals.empty()) return fail(contest.last_refusal);
+  const Candidate& made = contest.candidates.back();
+  return Compared{made.found, speed_of(made, contest.candidates.front())};
 }
 
 }  // namespace image_engine::infer

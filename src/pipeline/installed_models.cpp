@@ -30,9 +30,24 @@ Image test_card() {
   return image;
 }
 
-std::string precision_folder() { return join_path(cache_home(), "inference"); }
+// A run of it. The spec is a copy: it may be asked for long after.
+infer::MakeCanaries canary_of(const models::Spec& spec) {
+  return [spec](const infer::Session&) -> Result<std::vector<Tensor>> {
+    IE_TRY(const preprocess::Plan plan, vision::plan_of(spec));
+    const Image card = test_card();
+    IE_TRY(preprocess::Prepared prepared, preprocess::prepare(plan, {card.width, card.height, card.pixels}));
+    return std::vector{std::move(prepared.tensor)};
+  };
+}
+
+// The pipeline looks at several pictures at once; cores that it leaves idle work inside one.
+int threads_in_a_run(const Config& config) {
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency() / config.worker_count()));
+}
 
 }  // namespace
+
+std::string inference_folder() { return join_path(cache_home(), "inference"); }
 
 store::StageKey model_key(const char* stage, const models::Spec& spec) {
   return {stage, spec.name, spec.version, models::spec_params(spec)};
@@ -65,24 +80,21 @@ const models::Spec* InstalledModels::find(std::string_view task, const store::St
 }
 
 Result<infer::Chosen> InstalledModels::picture_session(const models::Spec& spec, int threads, Rows rows) const {
-  // Of its own: it may be asked again long after this.
-  const auto canary = [spec](const infer::Session&) -> Result<std::vector<Tensor>> {
-    IE_TRY(const preprocess::Plan plan, vision::plan_of(spec));
-    const Image card = test_card();
-    IE_TRY(preprocess::Prepared prepared, preprocess::prepare(plan, {card.width, card.height, card.pixels}));
-    return std::vector{std::move(prepared.tensor)};
-  };
   infer::SessionOptions options;
-  // The pipeline looks at several pictures at once; cores that it leaves idle work inside one.
-  const int idle = std::max(1, static_cast<int>(std::thread::hardware_concurrency() / config_.worker_count()));
-  options.threads = threads > 0 ? threads : idle;
+  options.threads = threads > 0 ? threads : threads_in_a_run(config_);
   const InferenceConfig& wanted = config_.inference;
   const bool asked = config_.origins.contains("analysis.ml_models.batch_size");
   const auto many = [&] { return asked ? config_.analysis.ml_models.batch_size : kept_batch(spec, store_, config_); };
   return infer::choose_device(
       spec, store_, options,
-      {wanted.device, wanted.precision, config_.analysis.ml_models.use_tensorrt, wanted.require_gpu}, canary,
-      {precision_folder(), places_.tools, places_.python, rows == Rows::kMany ? many() : 1});
+      {wanted.device, wanted.precision, config_.analysis.ml_models.use_tensorrt, wanted.require_gpu}, canary_of(spec),
+      {inference_folder(), places_.tools, places_.python, rows == Rows::kMany ? many() : 1});
+}
+
+Result<infer::Compared> InstalledModels::compare(const models::Spec& spec, const std::string& calibrated) const {
+  infer::SessionOptions options;
+  options.threads = threads_in_a_run(config_);
+  return infer::compare_calibrated(spec, store_, options, canary_of(spec), calibrated);
 }
 
 Result<vision::ImageEmbedder> InstalledModels::image_embedder(const models::Spec& spec, int threads) const {
@@ -99,7 +111,7 @@ Result<vision::TextEmbedder> InstalledModels::text_embedder(const models::Spec& 
   const std::string folder = store_.found_in(spec);
   IE_TRY(auto tokenizer, preprocess::Tokenizer::create(spec.text.tokenizer, join_path(folder, spec.text.vocabulary)));
   const auto canaries = [&](const infer::Session& session) { return vision::text_canaries(spec, session, *tokenizer); };
-  IE_TRY(infer::Chosen chosen, infer::choose_precision(tower, store_, options, canaries, precision_folder()));
+  IE_TRY(infer::Chosen chosen, infer::choose_precision(tower, store_, options, canaries, inference_folder()));
   return vision::TextEmbedder::create(spec, std::move(chosen.session), std::move(tokenizer));
 }
 

@@ -35,6 +35,10 @@ class InstalledModels {
   [[nodiscard]] Result<vision::TextEmbedder> text_embedder(const models::Spec& spec) const;
   [[nodiscard]] Result<vision::ImageEmbedder> image_embedder(const models::Spec& spec, int threads = 0) const;
 
+  // How an int8 graph that was calibrated for the model does in its place, on the processor.
+  [[nodiscard]] Result<infer::Compared> compare(const models::Spec& spec, const std::string& calibrated) const;
+
+  [[nodiscard]] const models::Store& store() const { return store_; }
   [[nodiscard]] const Config& config() const { return config_; }
   [[nodiscard]] const models::Places& places() const { return places_; }
 
@@ -45,6 +49,9 @@ class InstalledModels {
   models::Catalogue catalogue_;
   models::Store store_;
 };
+
+// What is found out about models on this machine, and made of them for it.
+std::string inference_folder();
 
 // The key of a stage that this model does.
 store::StageKey model_key(const char* stage, const models::Spec& spec);

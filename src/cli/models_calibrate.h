@@ -1,0 +1,24 @@
+// `models calibrate`: a model in int8, with ranges from the user's own photos.
+#pragma once
+
+#include <string>
+
+#include "cli/app.h"
+#include "models/spec.h"
+#include "models/store.h"
+
+namespace image_engine::cli {
+
+struct CalibrateFlags {
+  std::string name, photos;
+  bool remove = false;
+};
+
+// The command. Errors: kInvalidArgument (no such model), kNotFound (it is not installed; no photos), kUnsupported (no
+// model of pictures; its int8 graph does not agree with it), those of models::run_tool(); then what was there stays.
+Result<int> calibrate_model(const Context& context, const CalibrateFlags& flags);
+
+// The int8 graph of the installed model, "" when there is none.
+std::string calibrated_graph(const models::Store& store, const models::Spec& spec);
+
+}  // namespace image_engine::cli
