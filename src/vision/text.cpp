@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <string_view>
 
 #include "vision/graph_checks.h"
 #include "vision/text_boxes.h"
@@ -26,9 +27,10 @@ constexpr double kMostLineRatio = 100;  // of a line's width to its height; the 
 constexpr std::uint32_t kLookEdge = 448;  // the short edge of what the detector sees; the option `look` says another
 constexpr float kLookThreshold = 0.3F;
 constexpr std::size_t kLookPixels = 4;
-constexpr float kLargeLine = 32;       // pixels of its shorter side, enough to be read in the small picture
-constexpr std::size_t kMostTried = 4;  // so many lines are text, whatever they say
+constexpr std::size_t kMostTried = 4;     // so many lines are text, whatever they say
+constexpr double kWholePicture = 2. / 3;  // of the short edge: a box so high and wide hides what is in it
 constexpr float kTriedConfidence = 0.3F;
+constexpr float kLetterConfidence = 0.6F;  // of a single character: many a round thing is an O
 // What is read this surely is the right way up.
 constexpr float kSure = 0.9F;
 
@@ -116,6 +118,10 @@ ImageView view_of(const Image& image) { return {image.width, image.height, image
 double ratio_of(const Image& image) { return double{1} * image.width / image.height; }
 TextMap text_map(const Tensor& map) {
   return {static_cast<std::uint32_t>(map.shape[3]), static_cast<std::uint32_t>(map.shape[2]), map.as<float>()};
+}
+
+bool is_one_character(std::string_view utf8) {
+  return std::ranges::count_if(utf8, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80; }) == 1;
 }
 
 // Rows that are added above and below what is low or wide.
@@ -229,16 +235,17 @@ struct TextReader::State {
     return ratios;
   }
 
-  // Whether few, large boxes hold something that reads as text; many or small ones are not tried.
+  // Whether few boxes hold something that reads as text; many are not tried.
   [[nodiscard]] Result<bool> may_be_text(const ImageView& picture, std::span<const Quad> found) const {
-    const auto is_small = [](const Quad& box) {
+    const auto is_whole = [&](const Quad& box) {
       const CutSize size = cut_size(box);
-      return static_cast<float>(std::min(size.width, size.height)) < kLargeLine;
+      return std::min(size.width, size.height) > kWholePicture * std::min(picture.width, picture.height);
     };
-    if (found.empty() || found.size() >= kMostTried || std::ranges::any_of(found, is_small)) return true;
+    if (found.empty() || found.size() >= kMostTried || std::ranges::any_of(found, is_whole)) return true;
     for (const Quad& box : found) {
       IE_TRY(const auto line, read_line(picture, box));
-      if (line && line->confidence >= kTriedConfidence) return true;
+      if (line && line->confidence >= (is_one_character(line->text) ? kLetterConfidence : kTriedConfidence))
+        return true;
     }
     return false;
   }

@@ -295,25 +295,30 @@ TEST(Text, NothingFoundAsksNobody) {
   EXPECT_EQ(fake.read_->seen_.size(), before);
 }
 
-TEST(Text, ALookTriesWhatIsLarge) {
+TEST(Text, ALookTriesWhatItFinds) {
   FakeReader fake;
   const auto reader = fake.create();
   ASSERT_TRUE(reader);
   const Image image = grey(448, 448);
-  const auto looks = [&](std::int64_t height, std::size_t boxes, float confidence) {
+  const auto looks = [&](std::int64_t height, std::size_t boxes, float confidence, std::size_t letters = 2) {
     fake.find([=](std::int64_t x, std::int64_t y) {
-      return x >= 40 && x < 400 && y % 100 < height && static_cast<std::size_t>(y / 100) < boxes;
+      return x >= 40 && x < 400 && (boxes == 1 ? y < height : y % 100 < height && y / 100 < std::int64_t(boxes));
     });
     fake.read_->answer_ = [=](const Tensor& input) {
-      Tensor output = floats({input.shape[0], 1, 4}, 0.0F);
+      Tensor output = floats({input.shape[0], 2, 4}, 0.0F);
       output.as<float>()[1] = confidence;
+      output.as<float>()[letters == 2 ? 6 : 5] = confidence;
       return output;
     };
     return reader->may_have_text(view(image)).value();
   };
-  EXPECT_FALSE(looks(40, 1, 0.2F)) << "large, and no letters";
+  EXPECT_FALSE(looks(40, 1, 0.2F)) << "no letters";
+  EXPECT_FALSE(looks(6, 1, 0.2F)) << "small, and no letters";
   EXPECT_TRUE(looks(40, 1, 0.5F));
-  EXPECT_TRUE(looks(6, 1, 0.2F)) << "too small to be sure";
+  EXPECT_TRUE(looks(6, 1, 0.5F));
+  EXPECT_FALSE(looks(40, 1, 0.5F, 1)) << "a round thing";
+  EXPECT_TRUE(looks(40, 1, 0.7F, 1)) << "a number on a door";
+  EXPECT_TRUE(looks(400, 1, 0.2F)) << "what is in it cannot be seen";
   EXPECT_TRUE(looks(40, 4, 0.2F)) << "so much is text";
 }
 
