@@ -101,6 +101,8 @@ T member(const json& object, const char* name) {
   if (found == object.end()) return value;
   if constexpr (std::is_same_v<T, std::string>)
     return found->is_string() ? found->template get<T>() : value;
+  else if constexpr (std::is_integral_v<T>)
+    return found->is_number_integer() ? found->template get<T>() : value;
   else
     return found->is_number() ? found->template get<T>() : value;
 }

@@ -243,7 +243,9 @@ class Bench {
     return passes * report_.images;
   }
 
-  ModelRow row_of(const Subject& subject, std::string_view backend, std::string_view precision) const {
+  // `python`: what runs a peer.
+  ModelRow row_of(const Subject& subject, std::string_view backend, std::string_view precision,
+                  const std::string& python = {}) const {
     ModelRow row;
     row.model = subject.name;
     row.backend = backend;
@@ -252,8 +254,8 @@ class Bench {
     row.images = report_.images;
     const Machine& machine = report_.machine;
     std::string text =
-        fmt::format("{}\n{}\n{}\n{}\n{} {} {} {}\n{}", IE_VERSION, backend, precision, options_.batch, machine.cpu,
-                    machine.cores, machine.runtime, fmt::join(machine.gpus, " "), samples_hash(samples_));
+        fmt::format("{}\n{} {}\n{}\n{}\n{} {} {} {}\n{}", IE_VERSION, backend, python, precision, options_.batch,
+                    machine.cpu, machine.cores, machine.runtime, fmt::join(machine.gpus, " "), samples_hash(samples_));
     for (const Spec* spec : subject.specs) {
       text += "\n" + models::spec_params(*spec);
       if (const auto installed = models::read_provenance(store_.found_in(*spec)))
@@ -269,7 +271,11 @@ class Bench {
     const auto known = std::ranges::find_if(
         options_.known, [&](const ModelRow& other) { return other.key == row.key && other.measured(); });
     if (known == options_.known.end()) return false;
-    row = *known;
+    ModelRow found = *known;
+    found.model = row.model;  // a file may say anything
+    found.backend = row.backend;
+    found.precision = row.precision;
+    row = std::move(found);
     return true;
   }
 
@@ -393,7 +399,7 @@ class Bench {
     const Spec& spec = *subject.specs.front();
     std::optional<BenchmarkNet> net;
     for (const PeerWay& way : peer_ways()) {
-      ModelRow row = row_of(subject, way.backend, way.precision);
+      ModelRow row = row_of(subject, way.backend, way.precision, options_.peers);
       if (options_.cancelled()) return fail(interruption());
       if (!is_known(row)) {
         doing_ = fmt::format("{} {} {}", row.model, row.backend, row.precision);
