@@ -26,11 +26,11 @@ constexpr double kMostLineRatio = 100;  // of a line's width to its height; the 
 // may_have_text(): docs/accuracy.md, "Text in pictures".
 constexpr std::uint32_t kLookEdge = 448;  // the short edge of what the detector sees; the option `look` says another
 constexpr float kLookThreshold = 0.3F;
-constexpr std::size_t kLookPixels = 4;
+constexpr std::size_t kLookPixels = 9;    // fewer are in no box
 constexpr std::size_t kMostTried = 4;     // so many lines are text, whatever they say
 constexpr double kWholePicture = 2. / 3;  // of the short edge: a box so high and wide hides what is in it
 constexpr float kTriedConfidence = 0.3F;
-constexpr float kLetterConfidence = 0.6F;  // of a single character: many a round thing is an O
+constexpr float kLetterConfidence = 0.75F;  // of a single character: many a round thing is an O
 // What is read this surely is the right way up.
 constexpr float kSure = 0.9F;
 

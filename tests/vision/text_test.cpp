@@ -317,7 +317,7 @@ TEST(Text, ALookTriesWhatItFinds) {
   EXPECT_TRUE(looks(40, 1, 0.5F));
   EXPECT_TRUE(looks(6, 1, 0.5F));
   EXPECT_FALSE(looks(40, 1, 0.5F, 1)) << "a round thing";
-  EXPECT_TRUE(looks(40, 1, 0.7F, 1)) << "a number on a door";
+  EXPECT_TRUE(looks(40, 1, 0.9F, 1)) << "a number on a door";
   EXPECT_TRUE(looks(400, 1, 0.2F)) << "what is in it cannot be seen";
   EXPECT_TRUE(looks(40, 4, 0.2F)) << "so much is text";
 }
