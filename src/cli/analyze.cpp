@@ -26,6 +26,7 @@ Examples:
   image-engine analyze ~/Pictures --config optimized --workers 8
   image-engine analyze ~/Pictures --only objects --redo objects
   image-engine analyze ~/Pictures --upgrade embedding --embedding-model clip-datacomp-xl-b-32
+  image-engine analyze ~/Pictures --engine clip_vision_fp16.trt     (of convert-to-tensorrt)
   image-engine analyze ~/Pictures --ndjson | jq -r .path
 
 Only what is new or changed is read. Ctrl-C keeps what is done; the next call goes on from there.
@@ -35,7 +36,7 @@ struct Flags {
   std::vector<std::string> paths;
   std::vector<std::string> include, exclude;
   bool hidden = false, follow = false, retry = false, wait = false, ndjson = false, monitor = false;
-  std::string trace;
+  std::string trace, engine;
   std::vector<std::string> only, redo, upgrade;
   std::string workers, batch_size, object_model, scene_model, embedding_model;
 };
@@ -130,6 +131,7 @@ Result<int> run_analysis(Context& context, const std::vector<std::string>& paths
   options.redo = mode.redo;
   options.upgrade_embedding = mode.upgrade_embedding;
   options.retry = mode.retry;
+  options.engine = mode.engine.empty() ? "" : absolute_path(mode.engine);
   options.trace = mode.trace.empty() ? "" : absolute_path(mode.trace);
   options.progress = !context.quiet;
   options.cancelled = interrupted;
@@ -189,6 +191,7 @@ Action setup_analyze(CLI::App& app, Settings& settings) {
   app.add_option("--embedding-model", flags->embedding_model,
                  "The model that makes the vectors of search; with --upgrade embedding, the one to change to")
       ->type_name("NAME|auto|none");
+  app.add_option("--engine", flags->engine, "A TensorRT engine, for the model that it was built of")->type_name("FILE");
   app.add_option("--upgrade", flags->upgrade,
                  "Make it with the model that is wanted now beside what search uses, and change over once all is done")
       ->type_name("STAGE")
@@ -220,6 +223,7 @@ Action setup_analyze(CLI::App& app, Settings& settings) {
                          .ndjson = flags->ndjson,
                          .monitor = flags->monitor,
                          .trace = flags->trace,
+                         .engine = flags->engine,
                          .only = flags->only,
                          .redo = flags->redo,
                          .upgrade_embedding = !flags->upgrade.empty()});

@@ -17,7 +17,7 @@ struct AnalysisMode {
   bool wait = false;
   bool ndjson = false;
   bool monitor = false;  // shows the GPUs
-  std::string trace;
+  std::string trace, engine;
   std::vector<std::string> only, redo;  // stages
   bool upgrade_embedding = false;
 };

@@ -12,6 +12,7 @@
 #include "gpu/cuda.h"
 #include "infer/agreement.h"
 #include "infer/canaries.h"
+#include "infer/prebuilt.h"
 #include "infer/precision_memory.h"
 #include "infer/resilient_session.h"
 #include "models/products.h"
@@ -42,6 +43,8 @@ std::vector<Provider> providers_for(std::string_view device, bool use_tensorrt) 
   if (use_tensorrt) return {Provider::kTensorRt, Provider::kTensorRtRtx, Provider::kCuda};
   return {Provider::kCuda};
 }
+
+bool takes_engines(std::string_view device) { return device == "auto" || device == "tensorrt"; }
 
 int device_number(std::string_view device) {
   int number = 0;
@@ -118,8 +121,6 @@ class CardChooser {
     return chosen(std::move(session), best.trial, reason);
   }
 
-  [[nodiscard]] const std::string& model() const { return spec_.name; }
-
   // The session chosen, with half its rows. Errors as Session::create(); `error` when there is but one.
   Result<std::unique_ptr<Session>> with_fewer_rows(const Error& error) {
     if (chosen_.batch <= 1) return fail(error);
@@ -138,8 +139,9 @@ class CardChooser {
     options.cuda_graph = trial.setting.cuda_graph;
     options.search_convolutions = trial.setting.search_convolutions;
     if (options.provider == Provider::kTensorRt || options.provider == Provider::kTensorRtRtx)
-      options.tensorrt =
-          TensorRtOptions{.precision = trial.precision, .cache_folder = join_path(workshop_.memory_folder, "engines")};
+      options.tensorrt = TensorRtOptions{.precision = trial.precision,
+                                         .cache_folder = join_path(workshop_.memory_folder, "engines"),
+                                         .cache_prefix = spec_.name};
     return Session::create(file, options);
   }
 
@@ -282,23 +284,19 @@ class CardChooser {
 // On the processor, at the precision asked for.
 Result<Chosen> choose_processor(const Spec& spec, const Store& store, const SessionOptions& options,
                                 const Preference& preference, const MakeCanaries& canaries, const Workshop& workshop) {
-  if (preference.precision == "auto") return choose_precision(spec, store, options, canaries, workshop.memory_folder);
-  Spec only = spec;
-  std::erase_if(only.variants, [&](const models::Variant& v) { return v.precision != preference.precision; });
-  if (only.variants.empty())
-    return fail(ErrorCode::kUnsupported,
-                fmt::format("the model {} has no {} for the processor", spec.name, printable(preference.precision)));
-  return choose_precision(only, store, options, canaries, workshop.memory_folder);
+  return choose_precision(spec, store, options, canaries, workshop.memory_folder, preference.precision);
 }
 
-// What goes on when the session on a card fails: fewer rows while memory is what lacks, else the processor.
-TakeOver successor(std::shared_ptr<CardChooser> chooser, std::function<Result<Chosen>()> on_processor) {
+// What goes on when the session on a card fails: fewer rows while memory is what lacks, else the processor. Without a
+// chooser there are no fewer rows.
+TakeOver successor(std::string model, std::shared_ptr<CardChooser> chooser,
+                   std::function<Result<Chosen>()> on_processor) {
   return [=, lost = false](const Error& error) mutable -> Result<std::unique_ptr<Session>> {
     if (lost) return fail(error);
-    if (error.code == ErrorCode::kOutOfMemory)
+    if (chooser != nullptr && error.code == ErrorCode::kOutOfMemory)
       if (auto fewer = chooser->with_fewer_rows(error)) return fewer;
     lost = true;
-    spdlog::warn("{} goes on on the processor: {}", chooser->model(), printable(error.message));
+    spdlog::warn("{} goes on on the processor: {}", model, printable(error.message));
     IE_TRY(Chosen next, on_processor());
     return std::move(next.session);
   };
@@ -344,6 +342,18 @@ Result<Chosen> choose_device(const Spec& spec, const Store& store, const Session
     return choose_processor(spec, store, options, wanted, canaries, workshop);
   };
   std::vector<std::string> passed_over;
+  const std::string engine = takes_engines(preference.device) ? engine_of(spec, store, workshop.engine) : "";
+  if (!engine.empty()) {
+    auto found = choose_engine(spec, store, options, engine, workshop.batch, canaries);
+    if (found) {
+      if (!preference.require_gpu)
+        found->session = make_resilient(std::move(found->session),
+                                        successor(spec.name, nullptr, [=] { return on_processor("auto"); }));
+      return found;
+    }
+    passed_over.push_back(fmt::format("the engine {}: {}", printable(engine), found.error().message));
+    spdlog::warn("{} does without the engine {}: {}", spec.name, printable(engine), printable(found.error().message));
+  }
   for (const Provider provider : providers_for(preference.device, preference.use_tensorrt)) {
     const auto chooser = std::make_shared<CardChooser>(spec, store, options, preference, workshop, provider);
     auto found = chooser->choose(canaries);
@@ -358,8 +368,8 @@ Result<Chosen> choose_device(const Spec& spec, const Store& store, const Session
     found->reason = fmt::format("{}", fmt::join(passed_over, "; ")) + (passed_over.empty() ? "" : "; ") +
                     placement.provider + " " + found->reason;
     if (!preference.require_gpu)
-      found->session =
-          make_resilient(std::move(found->session), successor(chooser, [=] { return on_processor("auto"); }));
+      found->session = make_resilient(std::move(found->session),
+                                      successor(spec.name, chooser, [=] { return on_processor("auto"); }));
     return found;
   }
   if (preference.require_gpu)

@@ -24,15 +24,17 @@ struct Workshop {
   std::string tools, python;  // as models::ProductRequest
   // Rows that runs will have; 0: as many as is fastest.
   std::int64_t batch = 1;
+  std::string engine;  // that the user named, of whichever model
 };
 
-// Tries, in the order of DESIGN: TensorRT, TensorRT for RTX, CUDA in halves, CUDA in floats, the processor as
-// choose_precision() has it. On a card, batch (when asked for), layout of convolutions, search of algorithms and
-// recorded graphs are measured once and kept by (model, card, driver, runtime, preference). What a card computes must
-// agree with the processor's fp32 as the precision's gate demands, or the default of its task (docs/models.md).
-// Chosen::reason names each provider that was passed over, and why. A session on a card that runs out of memory goes on
-// with half the rows, one whose card is lost on the processor; each says so once in the log.
-// Errors: as choose_precision(); kUnsupported: a card is required and none will do, with all reasons.
+// Tries, in the order of DESIGN: the model's engine that was built before (prebuilt.h; not with `cpu` and `cuda`),
+// TensorRT, TensorRT for RTX, CUDA in halves, CUDA in floats, the processor as choose_precision() has it. On a card,
+// batch (when asked for), layout of convolutions, search of algorithms and recorded graphs are measured once and kept
+// by (model, card, driver, runtime, preference). What a card computes must agree with the processor's fp32 as the
+// precision's gate demands, or the default of its task (docs/models.md). Chosen::reason names each provider that was
+// passed over, and why. A session on a card that runs out of memory goes on with half the rows, one whose card is lost
+// on the processor; each says so once in the log. Errors: as choose_precision(); kUnsupported: a card is required and
+// none will do, with all reasons.
 Result<Chosen> choose_device(const models::Spec& spec, const models::Store& store, const SessionOptions& options,
                              const Preference& preference, const MakeCanaries& canaries, const Workshop& workshop);
 

@@ -128,7 +128,8 @@ Result<ReadyEngine> ready_engine(const std::string& folder, const std::string& n
 
 Result<ReadyEngine> engine_for(const std::string& model, const SessionOptions& options) {
   IE_TRY(const EngineIdentity identity, engine_identity(model, options));
-  const std::string name = fs::path(std::string(file_name(model))).stem().string();
+  const std::string& given = options.tensorrt->cache_prefix;
+  const std::string name = given.empty() ? fs::path(std::string(file_name(model))).stem().string() : given;
   const auto build = [&](const std::string& folder) -> Result<EngineRecord> {
     spdlog::info("building a TensorRT engine of {}: once, it takes minutes", printable(file_name(model)));
     auto built = build_engine({model, options}, folder, {});

@@ -104,6 +104,7 @@ struct Spec {
   std::vector<std::string> labels;                  // by class; empty where the task has none
   int preference = 0;                               // among installed models of a task, `auto` takes the highest
   std::string file;                                 // the YAML that it came from
+  std::string engine;  // TensorRT's of it, built before: a path, or one of its files; empty: none
 };
 
 // The spec as a session of this part sees it: variants, input, outputs and options are the part's. kInvalidArgument

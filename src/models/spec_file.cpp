@@ -313,6 +313,16 @@ Status read_labels(const At& at, std::vector<std::string>& labels) {
   return {};
 }
 
+// One of the model's files stays a name; else it is a path, relative to the YAML.
+Status place_engine(const At& at, Spec& spec) {
+  if (spec.engine.empty()) return fault(at, "must name a file");
+  const std::vector<FileSpec>& files = installed_files(spec);
+  if (std::ranges::find(files, spec.engine, &FileSpec::name) == files.end())
+    spec.engine =
+        absolute_path(spec.engine.starts_with('/') ? spec.engine : join_path(parent_path(*at.file), spec.engine));
+  return {};
+}
+
 // All specs of a document, each read when it is first asked for, since `like:` may point forwards.
 class Document {
  public:
@@ -404,12 +414,15 @@ class Document {
                            {"parts", [&](const At& v) { return read_parts(v, spec.parts); }},
                            field("outputs", spec.outputs),
                            field("head", spec.head),
+                           field("engine", spec.engine),
                            {"options", [&](const At& v) { return read_options(v, spec.head_options); }},
                            {"labels", [&](const At& v) { return read_labels(v, spec.labels); }},
                            field("classes", classes),
                            field("preference", spec.preference)}));
     IE_CHECK(take_file(at, file, spec.variants));
     IE_CHECK(take_parts(at, spec));
+    if (const YAML::Node engine = at.node["engine"]; engine.IsDefined())
+      IE_CHECK(place_engine({engine, at.path + ".engine", at.line, at.file}, spec));
     if (at.node["classes"].IsDefined() && classes != spec.labels.size())
       return fault(at, fmt::format("has {} labels, but says that there are {} classes", spec.labels.size(), classes));
     if (const Status sound = check_spec(spec, complete_); !sound) return fault(at, sound.error().message);

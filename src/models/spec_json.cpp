@@ -93,6 +93,7 @@ json spec_json(const Spec& spec) {
     out["files"].push_back(std::move(entry));
   }
   if (!spec.conversion.tool.empty()) out["convert"] = conversion_json(spec.conversion);
+  if (!spec.engine.empty()) out["engine"] = spec.engine;
   if (!spec.text.tokenizer.empty()) out["text"] = text_json(spec.text);
   return out;
 }

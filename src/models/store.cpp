@@ -91,6 +91,11 @@ std::string Store::variant_path(const Spec& spec, const Variant& variant) const 
   return presence(spec) == Presence::kInstalled ? join_path(found_in(spec), variant.file) : "";
 }
 
+std::string Store::engine_path(const Spec& spec) const {
+  if (spec.engine.empty() || spec.engine.starts_with('/')) return spec.engine;
+  return join_path(found_in(spec), spec.engine);
+}
+
 Result<Choice> choose(const Catalogue& catalogue, const Store& store, std::string_view task, std::string_view wanted) {
   if (wanted != "auto") {
     const Result<const Spec*> named = catalogue.find(wanted);

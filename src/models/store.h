@@ -35,6 +35,8 @@ class Store {
   [[nodiscard]] Status verify(const Spec& spec) const;
   // The path of the variant's file, "" when not installed.
   [[nodiscard]] std::string variant_path(const Spec& spec, const Variant& variant) const;
+  // The path of the engine that the spec names, "" when it names none.
+  [[nodiscard]] std::string engine_path(const Spec& spec) const;
 
  private:
   std::string root_, packed_;

@@ -28,6 +28,7 @@ struct AnalyzeOptions {
   std::string thumbnail_folder;    // empty: the user's cache
   Config config;
   models::Places models;
+  std::string engine;              // built by TensorRT of one of the models before; empty: none
   std::vector<std::string> only;   // stages of pass 2 (content_stage_names()); empty: all
   std::vector<std::string> redo;   // of these, also where there is a record
   bool upgrade_embedding = false;  // to the model that the configuration asks for, beside the one in use

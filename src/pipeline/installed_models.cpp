@@ -1,6 +1,7 @@
 #include "pipeline/installed_models.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <cmath>
@@ -8,6 +9,7 @@
 
 #include "core/file.h"
 #include "core/text.h"
+#include "infer/prebuilt.h"
 #include "pipeline/benchmark_batches.h"
 #include "preprocess/tokenizer.h"
 #include "vision/objects.h"
@@ -59,9 +61,16 @@ InstalledModels::InstalledModels(models::Places places, Config config, models::C
       catalogue_(std::move(catalogue)),
       store_(places_.root, places_.packed) {}
 
-Result<InstalledModels> InstalledModels::open(const models::Places& places, const Config& config) {
+Result<InstalledModels> InstalledModels::open(const models::Places& places, const Config& config,
+                                              const std::string& engine) {
   IE_TRY(models::Catalogue catalogue, models::Catalogue::load(places.shipped, places.added));
-  return InstalledModels(places, config, std::move(catalogue));
+  InstalledModels models(places, config, std::move(catalogue));
+  if (engine.empty()) return models;
+  if (const Status sound = infer::check_given_engine(engine, models.catalogue_.specs(), models.store_); sound)
+    models.engine_ = engine;
+  else
+    spdlog::warn("the engine {} is not used: {}", printable(engine), printable(sound.error().message));
+  return models;
 }
 
 Result<const models::Spec*> InstalledModels::find(std::string_view task, const std::string& wanted) const {
@@ -88,7 +97,7 @@ Result<infer::Chosen> InstalledModels::picture_session(const models::Spec& spec,
   return infer::choose_device(
       spec, store_, options,
       {wanted.device, wanted.precision, config_.analysis.ml_models.use_tensorrt, wanted.require_gpu}, canary_of(spec),
-      {inference_folder(), places_.tools, places_.python, rows == Rows::kMany ? many() : 1});
+      {inference_folder(), places_.tools, places_.python, rows == Rows::kMany ? many() : 1, engine_});
 }
 
 Result<infer::Compared> InstalledModels::compare(const models::Spec& spec, const std::string& calibrated) const {

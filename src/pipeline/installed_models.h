@@ -18,7 +18,9 @@ namespace image_engine::pipeline {
 class InstalledModels {
  public:
   // Fails when the catalogue of models cannot be read. `places` and `config` are copied.
-  static Result<InstalledModels> open(const models::Places& places, const Config& config);
+  // `engine`: built by TensorRT of one of them, which takes it where that can be; told in one line where it cannot.
+  static Result<InstalledModels> open(const models::Places& places, const Config& config,
+                                      const std::string& engine = {});
 
   // The installed model for a task. kNotFound says what would install one, kInvalidArgument that `wanted` is none.
   // Specs live as long as this.
@@ -48,6 +50,7 @@ class InstalledModels {
   Config config_;
   models::Catalogue catalogue_;
   models::Store store_;
+  std::string engine_;
 };
 
 // What is found out about models on this machine, and made of them for it.

@@ -15,7 +15,7 @@ Result<std::vector<PictureStage>> Meaning::choose() {
     const std::lock_guard lock(run_.reader_mutex);
     IE_TRY(spaces, run_.reader.spaces(kEmbeddingStage));
   }
-  Result<InstalledModels> models = InstalledModels::open(run_.options.models, run_.options.config);
+  Result<InstalledModels> models = InstalledModels::open(run_.options.models, run_.options.config, run_.options.engine);
   if (!models) {
     run_.report.notes.push_back("models: left out: " + models.error().message);
     return std::vector<PictureStage>{};

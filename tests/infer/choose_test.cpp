@@ -7,6 +7,8 @@
 #include <limits>
 
 #include "infer/agreement.h"
+#include "infer/choose_device.h"
+#include "models/calibrated.h"
 #include "models/provenance.h"
 #include "models/spec_file.h"
 #include "support.h"
@@ -271,6 +273,96 @@ TEST_F(ChooseTest, WhatIsNotInstalledSaysHow) {
   EXPECT_THAT(result.error().message, HasSubstr("models pull model"));
   spec.variants.clear();
   EXPECT_FALSE(choose(spec));
+}
+
+// A graph (of make_inputs.py) where `models calibrate` would have put it.
+class CalibratedTest : public ChooseTest {
+ protected:
+  void calibrate(const Spec& spec, const std::string& model) {
+    place_ = models::calibrated_place(store_.variant_path(spec, spec.variants.front()), graphs_folder(memory_));
+    ASSERT_TRUE(place_.starts_with(memory_));
+    fs::create_directories(fs::path(place_).parent_path());
+    fs::copy_file(kFolder + "p_" + model + ".onnx", place_, fs::copy_options::overwrite_existing);
+  }
+  std::string place_;
+};
+
+TEST_F(CalibratedTest, IsAmongThoseThatAreMeasured) {
+  const Spec spec = install({"heavy"});
+  EXPECT_FALSE(choose(spec)->calibrated);
+  calibrate(spec, "int8");
+  const auto faster = choose(spec);
+  ASSERT_TRUE(faster) << faster.error().message;
+  EXPECT_EQ(faster->precision, "int8");
+  EXPECT_TRUE(faster->calibrated);
+  EXPECT_THAT(faster->reason, HasSubstr("int8 (calibrated): "));
+  ASSERT_TRUE(faster->session->run(std::vector{canary_}));
+  const auto again = choose(spec);
+  EXPECT_TRUE(again && again->calibrated && again->reason == faster->reason);
+
+  calibrate(spec, "wrong");  // another file in its place is measured anew
+  const auto wrong = choose(spec);
+  ASSERT_TRUE(wrong);
+  EXPECT_EQ(wrong->precision, "fp32");
+  EXPECT_THAT(wrong->reason, HasSubstr("int8 (calibrated) refused (cosine"));
+
+  fs::remove(place_);
+  EXPECT_EQ(choose(spec)->reason, "fp32: there is no other");
+}
+
+TEST_F(CalibratedTest, IsNotTakenWhereItIsSlower) {
+  const Spec spec = install({"light"});
+  calibrate(spec, "heavy");
+  const auto chosen = choose(spec);
+  ASSERT_TRUE(chosen);
+  EXPECT_EQ(chosen->precision, "fp32");
+  EXPECT_FALSE(chosen->calibrated);
+  EXPECT_THAT(chosen->reason, HasSubstr("int8 (calibrated) 0."));
+}
+
+TEST_F(CalibratedTest, IsOfOneSource) {
+  const Spec spec = install({"heavy"});
+  calibrate(spec, "int8");
+  const std::string file = store_.folder(spec) + "/fp32.onnx";
+  fs::last_write_time(file, fs::last_write_time(file) + std::chrono::seconds(5));  // the model was installed again
+  EXPECT_EQ(chosen(spec), "fp32");
+}
+
+TEST_F(CalibratedTest, PrecisionsAskedFor) {
+  const auto at = [&](const Spec& spec, const char* precision) {
+    return choose_precision(spec, store_, {}, give({canary_}), memory_, precision);
+  };
+  const Spec spec = install({"light"});
+  const auto none = at(spec, "int8");
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().code, ErrorCode::kUnsupported);
+  EXPECT_THAT(none.error().message, HasSubstr("no int8"));
+  calibrate(spec, "heavy");
+  const auto slower = at(spec, "int8");
+  ASSERT_TRUE(slower) << slower.error().message;
+  EXPECT_TRUE(slower->calibrated);
+  EXPECT_EQ(slower->precision, "int8");
+  EXPECT_FALSE(at(spec, "fp32")->calibrated);
+}
+
+TEST_F(CalibratedTest, ComparedWithTheFirst) {
+  const Spec spec = install({"heavy"});
+  const std::string int8 = kFolder + "p_int8.onnx";
+  const auto found = compare_calibrated(spec, store_, {}, give({canary_}), int8);
+  ASSERT_TRUE(found) << found.error().message;
+  EXPECT_GE(found->found.cosine, 0.99);
+  EXPECT_GT(found->speed, 1);
+  const auto wrong = compare_calibrated(spec, store_, {}, give({canary_}), kFolder + "p_wrong.onnx");
+  ASSERT_FALSE(wrong);
+  EXPECT_THAT(wrong.error().message, HasSubstr("cosine"));
+  EXPECT_FALSE(compare_calibrated(spec, store_, {}, give({canary_}), root_ + "/none.onnx"));
+}
+
+TEST_F(CalibratedTest, GatesAreTheSpecsOrTheTasks) {
+  Spec spec = install({"heavy", "int8"}, {.cosine = 0.5});
+  EXPECT_EQ(gate_of(spec, "int8").cosine, 0.5);
+  spec.variants.pop_back();
+  EXPECT_EQ(gate_of(spec, "int8").cosine, default_gate("", "int8").cosine);
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 
 #include "infer/agreement.h"
 #include "infer/choose_device.h"
+#include "infer/engine.h"
+#include "infer/prebuilt.h"
 #include "infer/provider.h"
 #include "infer/resilient_session.h"
 #include "models/provenance.h"
@@ -153,6 +155,50 @@ TEST_F(DeviceChoice, IsTheProcessorWithoutACardAndSaysWhy) {
   ASSERT_TRUE(with_tensorrt);
   EXPECT_THAT(with_tensorrt->reason, HasSubstr("TensorRT: "));
   EXPECT_THAT(with_tensorrt->reason, HasSubstr("TensorRT for RTX: "));
+}
+
+TEST_F(DeviceChoice, AnEngineThatCannotBeUsedIsToldAndPassedOver) {
+  spec_.engine = root_ + "/none.trt";
+  for (const char* device : {"auto", "tensorrt"}) {
+    const auto chosen = choose({.device = device});
+    ASSERT_TRUE(chosen) << chosen.error().message;
+    EXPECT_EQ(chosen->session->placement().device, "cpu");
+    EXPECT_THAT(chosen->reason, HasSubstr("the engine " + spec_.engine + ": TensorRT: "));
+  }
+  const auto processor = choose({.device = "cpu"});
+  ASSERT_TRUE(processor);
+  EXPECT_EQ(processor->reason.find("engine"), std::string::npos);
+  const auto required = choose({.require_gpu = true});
+  ASSERT_FALSE(required);
+  EXPECT_THAT(required.error().message, HasSubstr(spec_.engine));
+}
+
+TEST_F(DeviceChoice, AnEngineIsOfTheModelThatItsSidecarNames) {
+  models::Provenance provenance{.name = spec_.name};
+  provenance.files.push_back({.name = "fp32.onnx",
+                              .bytes = fs::file_size(store_.folder(spec_) + "/fp32.onnx"),
+                              .sha256 = std::string(64, 'a')});
+  provenance.spec = models::install_hash(spec_);
+  ASSERT_TRUE(models::write_provenance(store_.folder(spec_), provenance));
+  const auto sidecar = [&](const std::string& name, char letter) {
+    EngineRecord record;
+    record.identity.model_sha256 = std::string(64, letter);
+    record.identity.precision = "fp16";
+    record.engine_sha256 = std::string(64, 'e');
+    std::ofstream(sidecar_of(root_ + name)) << engine_record_text(record);
+    return root_ + name;
+  };
+  const std::string ours = sidecar("/ours.trt", 'a'), other = sidecar("/other.trt", 'b'), none = root_ + "/none.trt";
+  spec_.engine = "/own.trt";
+  EXPECT_EQ(engine_of(spec_, store_, ours), ours);
+  for (const std::string& given : {other, none, std::string()}) EXPECT_EQ(engine_of(spec_, store_, given), "/own.trt");
+  EXPECT_TRUE(check_given_engine(ours, std::span(&spec_, 1), store_));
+  const Status refused = check_given_engine(other, std::span(&spec_, 1), store_);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("none of the models"));
+  EXPECT_FALSE(check_given_engine(none, std::span(&spec_, 1), store_));
+  std::ofstream(sidecar_of(none)) << "{";
+  EXPECT_FALSE(check_given_engine(none, std::span(&spec_, 1), store_));
 }
 
 TEST_F(DeviceChoice, OfTheProcessorAsksNobodyElse) {

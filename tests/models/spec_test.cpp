@@ -6,6 +6,7 @@
 #include "models/catalogue.h"
 #include "models/spec.h"
 #include "models/spec_file.h"
+#include "models/store.h"
 #include "tests/models/scratch.h"
 
 namespace image_engine::models {
@@ -385,6 +386,27 @@ TEST_F(Specs, ParamsChangeWithWhatChangesTheOutput) {
   std::string other = with("    input: {width: 3}\n");
   other.replace(other.find(kSha), 64, std::string(64, 'b'));
   EXPECT_NE(base, spec_params(read(other)));
+}
+
+TEST_F(Specs, EnginesAreFilesOfTheModelOrPaths) {
+  EXPECT_EQ(read(with("")).engine, "");
+  EXPECT_EQ(read(with("    engine: built/net.trt\n")).engine, scratch_ / "built/net.trt");
+  EXPECT_EQ(read(with("    engine: ../net.trt\n")).engine,
+            std::filesystem::path(scratch_ / "../net.trt").lexically_normal().string());
+  EXPECT_EQ(read(with("    engine: /e/net.trt\n")).engine, "/e/net.trt");
+  const Spec own = read(with("    engine: x.onnx\n"));
+  EXPECT_EQ(own.engine, "x.onnx");
+  const Store store(scratch_ / "store");
+  EXPECT_EQ(store.engine_path(own), scratch_ / "store/net/x.onnx");
+  EXPECT_EQ(store.engine_path(read(with(""))), "");
+  const Spec other = read(with("    engine: built/net.trt\n"));
+  EXPECT_EQ(store.engine_path(other), scratch_ / "built/net.trt");
+  const Result<SpecMap> again = read_specs(scratch_.write("deep/again.yaml", spec_text(other)), {});
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->at("net").engine, other.engine);  // where it lay, not beside what was written
+  EXPECT_EQ(spec_params(other), spec_params(read(with(""))));
+  EXPECT_THAT(error_of(with("    engine: ''\n")), HasSubstr("engine must name a file"));
+  EXPECT_THAT(error_of(with("    engine: [a]\n")), HasSubstr("must be a text"));
 }
 
 TEST(Sources, Forms) {
