@@ -62,6 +62,8 @@ constexpr Setting kFixedSettings[] = {{false, false, true, true, "channels first
                                       {true, true, true, true, "channels last and fused, recorded"},
                                       {true, false, true, true, "channels last, recorded"},
                                       {false, false, false, true, "channels first"}};
+// TensorRT does as it likes.
+constexpr Setting kOneSetting[] = {{false, false, false, false, "its own way"}};
 // Each new size would be searched and recorded anew.
 constexpr Setting kFreeSettings[] = {{false, false, false, false, "free sizes"}};
 
@@ -80,6 +82,7 @@ bool has_free_rows(const Session& session) {
 struct Trial {
   std::string precision;
   std::int64_t batch = 0;  // 0: as the file has it
+  std::string rows;        // the dimension that is the batch; empty: the graph is made for it
   Setting setting{};
 };
 
@@ -113,7 +116,7 @@ class CardChooser {
     const std::string reason = reason_for(best);
     const Setting& setting = best.trial.setting;
     if (const Status kept = memory.keep(key, spec_.name,
-                                        {best.trial.precision, reason, best.trial.batch, setting.nhwc,
+                                        {best.trial.precision, reason, best.trial.batch, best.trial.rows, setting.nhwc,
                                          setting.fuse_convolutions, setting.cuda_graph, setting.search_convolutions});
         !kept)
       spdlog::warn("how {} runs best will be measured again: {}", spec_.name, printable(kept.error().message));
@@ -134,6 +137,7 @@ class CardChooser {
   [[nodiscard]] Result<std::unique_ptr<Session>> session_of(const Trial& trial) const {
     IE_TRY(const std::string file, graph_of(trial));
     SessionOptions options = options_;
+    if (!trial.rows.empty() && trial.batch > 0) options.fixed_dimensions.emplace_back(trial.rows, trial.batch);
     options.nhwc = trial.setting.nhwc;
     options.fuse_convolutions = trial.setting.fuse_convolutions;
     options.cuda_graph = trial.setting.cuda_graph;
@@ -148,6 +152,7 @@ class CardChooser {
   static Trial trial_of(const Remembered& known) {
     return {known.precision,
             known.batch,
+            known.rows,
             {known.nhwc, known.fuse_convolutions, known.cuda_graph, known.search_convolutions, "remembered"}};
   }
 
@@ -175,7 +180,7 @@ class CardChooser {
     models::ProductRequest request;
     request.source = source();
     request.precision = trial.precision;
-    request.batch = trial.batch;
+    if (trial.rows.empty()) request.batch = trial.batch;
     request.folder = join_path(workshop_.memory_folder, "graphs");
     request.tools = workshop_.tools;
     request.python = workshop_.python;
@@ -199,7 +204,10 @@ class CardChooser {
     IE_TRY(canaries_, make_canaries(*reference));
     IE_TRY(reference_, run_canaries(*reference, canaries_, spec_.outputs));
     const bool free = has_free_sizes(*reference);
-    const std::span<const Setting> settings = free ? std::span<const Setting>(kFreeSettings) : kFixedSettings;
+    const bool tensorrt = options_.provider != Provider::kCuda;
+    const std::span<const Setting> settings = tensorrt ? kOneSetting
+                                              : free   ? kFreeSettings
+                                                       : std::span<const Setting>(kFixedSettings);
     std::int64_t rows = 0;
     if (!free && has_free_rows(*reference)) rows = workshop_.batch > 0 ? workshop_.batch : kFirstBatch;
 
@@ -209,23 +217,28 @@ class CardChooser {
         refusals.emplace_back("int8: for processors and TensorRT");
         continue;
       }
-      auto best = best_setting(precision, rows, settings);
-      if (best) return workshop_.batch > 0 || rows == 0 ? *best : best_batch(*best);
+      auto best = best_setting({precision, rows, reference->inputs().front().rows, {}}, settings);
+      // Each batch would be another engine.
+      if (best) return workshop_.batch > 0 || rows == 0 || tensorrt ? *best : best_batch(*best);
       refusals.push_back(fmt::format("{}: {}", precision, best.error().message));
     }
     return fail(ErrorCode::kUnsupported, fmt::format("{}", fmt::join(refusals, "; ")));
   }
 
-  Result<Measured> best_setting(const std::string& precision, std::int64_t rows, std::span<const Setting> settings) {
+  Result<Measured> best_setting(Trial trial, std::span<const Setting> settings) {
     std::optional<Measured> best;
     Error last{ErrorCode::kUnsupported, "nothing was tried"};
     for (const Setting& setting : settings) {
-      auto measured = measure({precision, rows, setting});
+      trial.setting = setting;
+      auto measured = measure(trial);
       if (!measured) {
-        spdlog::debug("{} on {}, {} {}: {}", spec_.name, provider_name(options_.provider), precision, setting.name,
-                      printable(measured.error().message));
+        spdlog::debug("{} on {}, {} {}: {}", spec_.name, provider_name(options_.provider), trial.precision,
+                      setting.name, printable(measured.error().message));
         last = measured.error();
-        if (last.code == ErrorCode::kOutOfMemory && rows > 1) return best_setting(precision, rows / 2, settings);
+        if (last.code == ErrorCode::kOutOfMemory && trial.batch > 1) {
+          trial.batch /= 2;
+          return best_setting(trial, settings);
+        }
         if (last.code == ErrorCode::kInvalidArgument) break;  // the gate: another setting computes the same numbers
       } else if (!best || measured->seconds < best->seconds) {
         best = std::move(*measured);

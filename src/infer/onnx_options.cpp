@@ -84,6 +84,8 @@ Ort::SessionOptions session_options(const SessionOptions& options, void* stream)
   theirs.AddConfigEntry("session.set_denormal_as_zero", "1");
   for (const auto& [name, size] : options.fixed_dimensions)
     Ort::ThrowOnError(Ort::GetApi().AddFreeDimensionOverrideByName(theirs, name.c_str(), size));
+  // Planned memory is asked for anew while a graph is recorded, when nothing may be allocated.
+  if (options.cuda_graph) theirs.DisableMemPattern();
   if (options.provider != Provider::kCpu) {
     theirs.AddConfigEntry("session.record_ep_graph_assignment_info", "1");
     theirs.AddConfigEntry("session.use_device_allocator_for_initializers",

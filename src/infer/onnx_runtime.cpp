@@ -107,7 +107,9 @@ Result<TensorInfo> tensor_info(const char* role, std::string name, const Ort::Ty
   if (row == std::end(kTypes))
     return fail(ErrorCode::kUnsupported, fmt::format("{} {} has a type that nothing here reads (ONNX's number {})",
                                                      role, printable(name), static_cast<int>(info.GetElementType())));
-  return TensorInfo{std::move(name), row->ours, info.GetShape()};
+  TensorInfo tensor{std::move(name), row->ours, info.GetShape(), {}};
+  if (!tensor.shape.empty() && tensor.shape.front() < 0) tensor.rows = info.GetSymbolicDimensions().front();
+  return tensor;
 }
 
 Ort::Value borrowed(const Tensor& tensor) {

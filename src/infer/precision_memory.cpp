@@ -58,13 +58,14 @@ std::optional<Remembered> PrecisionMemory::find(const std::string& key) const {
     const auto member = entry->find(name);
     return member != entry->end() && member->is_number_integer() ? member->get<std::int64_t>() : 0;
   };
-  return Remembered{text("precision"),
-                    text("reason"),
-                    whole("batch"),
-                    whole("nhwc") != 0,
-                    whole("fuse_convolutions") != 0,
-                    whole("cuda_graph") != 0,
-                    whole("search_convolutions") != 0};
+  return Remembered{.precision = text("precision"),
+                    .reason = text("reason"),
+                    .batch = whole("batch"),
+                    .rows = text("rows"),
+                    .nhwc = whole("nhwc") != 0,
+                    .fuse_convolutions = whole("fuse_convolutions") != 0,
+                    .cuda_graph = whole("cuda_graph") != 0,
+                    .search_convolutions = whole("search_convolutions") != 0};
 }
 
 Status PrecisionMemory::keep(const std::string& key, const std::string& model, const Remembered& found) const {
@@ -72,6 +73,7 @@ Status PrecisionMemory::keep(const std::string& key, const std::string& model, c
   json entry = {{"model", model}, {"precision", found.precision}, {"reason", found.reason}};
   if (found.batch > 0)
     entry.update({{"batch", found.batch},
+                  {"rows", found.rows},
                   {"nhwc", int{found.nhwc}},
                   {"fuse_convolutions", int{found.fuse_convolutions}},
                   {"cuda_graph", int{found.cuda_graph}},

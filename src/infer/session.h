@@ -19,6 +19,7 @@ struct TensorInfo {
   std::string name;
   ElementType type = ElementType::kFloat32;
   std::vector<std::int64_t> shape;  // −1: any
+  std::string rows;                 // the name of the first dimension, where it is open and has one
 };
 
 // How TensorRT builds an engine for a model, or finds one that it built. Batches are of the first dimension.

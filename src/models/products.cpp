@@ -14,13 +14,19 @@ namespace image_engine::models {
 namespace {
 
 constexpr std::chrono::seconds kLimit{900};
+// Of the program: another version of one of them makes another graph.
+constexpr const char* kParts[] = {"optimise.py", "fusions.py", "half.py", "onnx_edit.py", "requirements.txt"};
 
 // What the file depends on. The source by its name, size and time: reading hundreds of megabytes at each start would
 // cost more than all the rest.
-Result<std::string> key_of(const ProductRequest& request, const std::string& program) {
+Result<std::string> key_of(const ProductRequest& request, const std::string& tools) {
   struct stat info {};
   if (::stat(request.source.c_str(), &info) != 0) return fail(errno_error(printable(request.source)));
-  IE_TRY(const std::string text, read_file(program));
+  std::string text;
+  for (const char* part : kParts) {
+    IE_TRY(const std::string one, read_file(join_path(tools, part)));
+    text += one;
+  }
   return hash128(fmt::format("{}\n{} {} {}\n{}\n{}", absolute_path(request.source), info.st_size, info.st_mtim.tv_sec,
                              info.st_mtim.tv_nsec, request.batch, hash128(text).hex()))
       .hex();
@@ -30,7 +36,7 @@ Result<std::string> key_of(const ProductRequest& request, const std::string& pro
 
 Result<std::string> product_file(const ProductRequest& request) {
   const std::string program = join_path(request.tools, "optimise.py");
-  IE_TRY(const std::string key, key_of(request, program));
+  IE_TRY(const std::string key, key_of(request, request.tools));
   const std::string file = join_path(request.folder, fmt::format("{}-{}.onnx", key, request.precision));
   if (::access(file.c_str(), R_OK) == 0) return file;
   IE_CHECK(make_folders(request.folder, 0700));
