@@ -102,7 +102,7 @@ class CardChooser {
         preference_(std::move(preference)),
         workshop_(std::move(workshop)) {
     options_.provider = provider;
-    options_.device = device_number(preference.device);
+    options_.device = device_number(preference_.device);
   }
 
   Result<Chosen> choose(const MakeCanaries& make_canaries) {
