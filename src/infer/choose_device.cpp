@@ -302,8 +302,8 @@ Result<Chosen> choose_processor(const Spec& spec, const Store& store, const Sess
 
 // What goes on when the session on a card fails: fewer rows while memory is what lacks, else the processor. Without a
 // chooser there are no fewer rows.
-TakeOver successor(std::string model, std::shared_ptr<CardChooser> chooser,
-                   std::function<Result<Chosen>()> on_processor) {
+TakeOver successor(const std::string& model, const std::shared_ptr<CardChooser>& chooser,
+                   const std::function<Result<Chosen>()>& on_processor) {
   return [=, lost = false](const Error& error) mutable -> Result<std::unique_ptr<Session>> {
     if (lost) return fail(error);
     if (chooser != nullptr && error.code == ErrorCode::kOutOfMemory)
