@@ -89,15 +89,19 @@ const models::Spec* InstalledModels::find(std::string_view task, const store::St
 }
 
 Result<infer::Chosen> InstalledModels::picture_session(const models::Spec& spec, int threads, Rows rows) const {
+  return session_on(config_.inference.device, spec, threads, rows);
+}
+
+Result<infer::Chosen> InstalledModels::session_on(const std::string& device, const models::Spec& spec, int threads,
+                                                  Rows rows) const {
   infer::SessionOptions options;
   options.threads = threads > 0 ? threads : threads_in_a_run(config_);
   const InferenceConfig& wanted = config_.inference;
   const bool asked = config_.origins.contains("analysis.ml_models.batch_size");
   const auto many = [&] { return asked ? config_.analysis.ml_models.batch_size : kept_batch(spec, store_, config_); };
   return infer::choose_device(
-      spec, store_, options,
-      {wanted.device, wanted.precision, config_.analysis.ml_models.use_tensorrt, wanted.require_gpu}, canary_of(spec),
-      {inference_folder(), places_.tools, places_.python, rows == Rows::kMany ? many() : 1, engine_});
+      spec, store_, options, {device, wanted.precision, config_.analysis.ml_models.use_tensorrt, wanted.require_gpu},
+      canary_of(spec), {inference_folder(), places_.tools, places_.python, rows == Rows::kMany ? many() : 1, engine_});
 }
 
 Result<infer::Compared> InstalledModels::compare(const models::Spec& spec, const std::string& calibrated) const {
@@ -107,7 +111,9 @@ Result<infer::Compared> InstalledModels::compare(const models::Spec& spec, const
 }
 
 Result<vision::ImageEmbedder> InstalledModels::image_embedder(const models::Spec& spec, int threads) const {
-  IE_TRY(infer::Chosen chosen, picture_session(spec, threads));
+  const InferenceConfig& wanted = config_.inference;
+  const bool free = wanted.device == "auto" && !wanted.require_gpu;
+  IE_TRY(infer::Chosen chosen, session_on(free ? "cpu" : wanted.device, spec, threads, Rows::kOne));
   return vision::ImageEmbedder::create(spec, std::move(chosen.session));
 }
 

@@ -35,6 +35,8 @@ class InstalledModels {
                                                       Rows rows = Rows::kOne) const;
   // The text tower. kNotFound when the model has none.
   [[nodiscard]] Result<vision::TextEmbedder> text_embedder(const models::Spec& spec) const;
+  // For a few pictures, one at a time: on the processor unless the configuration names a device, as a card takes longer
+  // to start than the processor to look.
   [[nodiscard]] Result<vision::ImageEmbedder> image_embedder(const models::Spec& spec, int threads = 0) const;
 
   // How an int8 graph that was calibrated for the model does in its place, on the processor.
@@ -45,6 +47,8 @@ class InstalledModels {
   [[nodiscard]] const models::Places& places() const { return places_; }
 
  private:
+  [[nodiscard]] Result<infer::Chosen> session_on(const std::string& device, const models::Spec& spec, int threads,
+                                                 Rows rows) const;
   InstalledModels(models::Places places, Config config, models::Catalogue catalogue);
   models::Places places_;
   Config config_;
