@@ -1,9 +1,5 @@
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <cmath>
-#include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -12,6 +8,7 @@
 #include "cli/benchmark.h"
 #include "cli/output.h"
 #include "core/file.h"
+#include "core/temporary_folder.h"
 #include "core/text.h"
 #include "models/places.h"
 #include "pipeline/benchmark_search.h"
@@ -34,28 +31,6 @@ struct Flags {
   std::string output;
   std::uint64_t assets = 100'000;
   int rounds = 15;
-};
-
-// Removed with all that is in it at the end.
-class TemporaryFolder {
- public:
-  static Result<TemporaryFolder> create() {
-    std::error_code error;
-    std::string path = std::filesystem::temp_directory_path(error) / "image-engine-XXXXXX";
-    if (error || ::mkdtemp(path.data()) == nullptr) return fail(errno_error("cannot make a temporary folder"));
-    return TemporaryFolder(std::move(path));
-  }
-  TemporaryFolder(TemporaryFolder&& other) noexcept : path_(std::exchange(other.path_, "")) {}
-  TemporaryFolder& operator=(TemporaryFolder&&) = delete;
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-  }
-  [[nodiscard]] const std::string& path() const { return path_; }
-
- private:
-  explicit TemporaryFolder(std::string path) : path_(std::move(path)) {}
-  std::string path_;
 };
 
 double milliseconds(double seconds) { return std::round(seconds * 1e6) / 1000; }

@@ -5,11 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "core/file.h"
+#include "core/temporary_folder.h"
 #include "core/text.h"
 #include "models/python.h"
 
@@ -28,27 +27,6 @@ constexpr NetRow kNets[] = {{"clip-vit-b-32", "clip-vit-b32"},
                             {"clip-datacomp-xl-b-32", "clip-vit-b32"},
                             {"detr-resnet-50", "detr-r50"},
                             {"dfine-s", "dfine-s"}};
-
-class Scratch {
- public:
-  static Result<Scratch> create() {
-    std::error_code error;
-    std::string path = std::filesystem::temp_directory_path(error) / "image-engine-XXXXXX";
-    if (error || ::mkdtemp(path.data()) == nullptr) return fail(errno_error("cannot make a temporary folder"));
-    return Scratch(std::move(path));
-  }
-  Scratch(Scratch&& other) noexcept : path_(std::exchange(other.path_, "")) {}
-  Scratch& operator=(Scratch&&) = delete;
-  ~Scratch() {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-  }
-  [[nodiscard]] const std::string& path() const { return path_; }
-
- private:
-  explicit Scratch(std::string path) : path_(std::move(path)) {}
-  std::string path_;
-};
 
 std::string type_name(ElementType type) {
   switch (type) {
@@ -161,7 +139,7 @@ Status measure_peer(const PeerWay& way, const PeerRequest& request, const Benchm
     row.note = "tools/peers is not there: it comes with the sources";
     return {};
   }
-  IE_TRY(const Scratch scratch, Scratch::create());
+  IE_TRY(const TemporaryFolder scratch, TemporaryFolder::create());
   const auto command =
       way.torch ? torch_command(way, request, net) : onnx_command(way, request, net, samples, scratch.path());
   if (!command) {

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/file.h"
+#include "detect.h"
 #include "infer/session.h"
 #include "vision/heads.h"
 #include "vision/objects.h"
@@ -39,14 +40,6 @@ models::Spec spec_of(const nlohmann::json& entry) {
 
 Result<ObjectDetector> detector_of(const models::Spec& spec) {
   return ObjectDetector::create(spec, infer::Session::create(kFolder + spec.name + ".onnx", {}).value());
-}
-
-std::vector<DetectedObject> detect(const ObjectDetector& detector, std::uint32_t width, std::uint32_t height,
-                                   std::uint32_t full_width, std::uint32_t full_height) {
-  const std::vector<std::uint8_t> pixels(std::size_t{width} * height * 3, 90);
-  auto found = detector.detect({width, height, pixels}, full_width, full_height);
-  EXPECT_TRUE(found) << found.error().message;
-  return found ? *found : std::vector<DetectedObject>{};
 }
 
 double overlap(const Box& box, const nlohmann::json& other) {

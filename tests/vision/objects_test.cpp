@@ -1,4 +1,5 @@
 #include "vision/objects.h"
+#include "detect.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,6 +10,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "detect.h"
 #include "fake_session.h"
 #include "models/spec_file.h"
 #include "vision/heads.h"
@@ -54,14 +56,6 @@ std::unique_ptr<FakeSession> session_of(std::int64_t width, std::int64_t height)
   infer::TensorInfo info;
   session->inputs_ = {planned(width, height, info)};
   return session;
-}
-
-std::vector<DetectedObject> detect(const ObjectDetector& detector, std::uint32_t width, std::uint32_t height,
-                                   std::uint32_t full_width, std::uint32_t full_height) {
-  const std::vector<std::uint8_t> pixels(std::size_t{width} * height * 3, 90);
-  auto found = detector.detect({width, height, pixels}, full_width, full_height);
-  EXPECT_TRUE(found) << found.error().message;
-  return found ? *found : std::vector<DetectedObject>{};
 }
 
 TEST(Objects, AreWhatNumpyReadsOfTheSameOutputs) {
