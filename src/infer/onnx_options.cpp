@@ -79,7 +79,9 @@ Ort::SessionOptions session_options(const SessionOptions& options, void* stream)
   theirs.EnableMemPattern();
   theirs.EnableCpuMemArena();
   theirs.AddConfigEntry("session.load_model_format", "ONNX");  // else a file's first bytes choose another parser
-  theirs.AddConfigEntry("session.intra_op.allow_spinning", "0");
+  // Threads that help one run wait for its next part without sleeping, but not for the next run.
+  theirs.AddConfigEntry("session.intra_op.allow_spinning", options.threads > 1 ? "1" : "0");
+  if (options.threads > 1) theirs.AddConfigEntry("session.intra_op.spin_duration_us", "200");
   theirs.AddConfigEntry("session.inter_op.allow_spinning", "0");
   theirs.AddConfigEntry("session.set_denormal_as_zero", "1");
   for (const auto& [name, size] : options.fixed_dimensions)
