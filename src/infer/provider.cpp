@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <mutex>
+#include <optional>
 
 #include "core/file.h"
 #include "core/text.h"
@@ -98,13 +100,15 @@ std::string provider_name(std::string_view runtime_name) {
   return std::string(row == std::end(kRows) ? runtime_name : row->name);
 }
 
+// Each by itself when it is asked for: what needs the processor alone must not load a card's libraries.
 Status check_provider(Provider provider) {
-  static const auto kStates = [] {
-    std::array<Status, std::size(kRows)> states;
-    std::ranges::transform(kRows, states.begin(), [](const ProviderRow& row) { return row.check(); });
-    return states;
-  }();
-  return kStates[static_cast<std::size_t>(&row_of(provider) - kRows)];
+  static std::mutex mutex;
+  static std::array<std::optional<Status>, std::size(kRows)> states;
+  const ProviderRow& row = row_of(provider);
+  const std::lock_guard lock(mutex);
+  std::optional<Status>& state = states[static_cast<std::size_t>(&row - kRows)];
+  if (!state) state = row.check();
+  return *state;
 }
 
 std::vector<ProviderState> provider_states() {
