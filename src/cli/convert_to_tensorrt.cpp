@@ -16,6 +16,7 @@
 #include "cli/output.h"
 #include "core/file.h"
 #include "core/progress.h"
+#include "core/temporary_folder.h"
 #include "core/text.h"
 #include "infer/engine_build.h"
 #include "infer/engine_cache.h"
@@ -249,7 +250,7 @@ Result<int> convert(const Context& context, const Flags& flags) {
   IE_TRY(const infer::EngineIdentity identity, infer::engine_identity(job.model, job.options));
   IE_CHECK(make_folders(std::string(parent_path(engine))));
   IE_TRY(const auto lock, models::FolderLock::take(engine + ".lock", interrupted));
-  IE_TRY(const infer::WorkFolder work, infer::WorkFolder::create(engine + ".building"));
+  IE_TRY(const TemporaryFolder work, TemporaryFolder::at(engine + ".building"));
   IE_TRY(job.model, graph_for(job, context, flags, inputs, work.path()));
   const std::string timings = join_path(cache_home(), "engines");
   if (make_folders(timings, 0700)) job.options.tensorrt->cache_folder = timings;

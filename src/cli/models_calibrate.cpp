@@ -9,6 +9,7 @@
 #include "cli/calibration_samples.h"
 #include "cli/output.h"
 #include "core/file.h"
+#include "core/temporary_folder.h"
 #include "core/text.h"
 #include "infer/engine_cache.h"
 #include "models/calibrated.h"
@@ -96,7 +97,7 @@ Result<Calibrated> make(const Work& work, const pipeline::InstalledModels& model
     IE_TRY(const infer::Compared found, compared(work, models, work.place));
     return Calibrated{{}, found};
   }
-  IE_TRY(const infer::WorkFolder folder, infer::WorkFolder::create(work.place + ".making"));
+  IE_TRY(const TemporaryFolder folder, TemporaryFolder::at(work.place + ".making"));
   const std::string graph = join_path(folder.path(), "graph.onnx");
   IE_TRY(const Quantised quantised, quantise(work, photos, folder.path(), graph));
   IE_TRY(const infer::Compared found, compared(work, models, graph));

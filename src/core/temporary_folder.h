@@ -13,9 +13,17 @@
 
 namespace image_engine {
 
-// In the system's folder for such; removed with all that is in it at the end.
+// This user alone can read it; removed with all that is in it at the end.
 class TemporaryFolder {
  public:
+  // Of this path, instead of what is there.
+  static Result<TemporaryFolder> at(std::string path) {
+    std::error_code ignored;
+    std::filesystem::remove_all(path, ignored);
+    IE_CHECK(make_folders(path, 0700));
+    return TemporaryFolder(std::move(path));
+  }
+  // In the system's folder for such.
   static Result<TemporaryFolder> create() {
     std::error_code error;
     std::string path = std::filesystem::temp_directory_path(error) / "image-engine-XXXXXX";

@@ -268,15 +268,9 @@ class CardChooser {
     const bool rows_in_any_order = spec_.task == "objects";
     IE_TRY(const Agreement found,
            rows_in_any_order ? agreement_in_any_order(reference_, outputs) : agreement(reference_, outputs));
-    IE_CHECK(check_gate(found, gate_of(trial.precision)));
+    IE_CHECK(check_gate(found, gate_of(spec_, trial.precision)));
     IE_TRY(const double seconds, seconds_a_picture(*session, canaries_, std::max<std::int64_t>(trial.batch, 1)));
     return Measured{trial, seconds, found};
-  }
-
-  [[nodiscard]] Gate gate_of(const std::string& precision) const {
-    const auto variant = std::ranges::find(spec_.variants, precision, &models::Variant::precision);
-    if (variant != spec_.variants.end() && variant != spec_.variants.begin()) return variant->gate;
-    return default_gate(spec_.task, precision);
   }
 
   [[nodiscard]] std::string reason_for(const Measured& best) const {
@@ -293,12 +287,6 @@ class CardChooser {
   std::vector<Tensor> canaries_, reference_;
   Trial chosen_;
 };
-
-// On the processor, at the precision asked for.
-Result<Chosen> choose_processor(const Spec& spec, const Store& store, const SessionOptions& options,
-                                const Preference& preference, const MakeCanaries& canaries, const Workshop& workshop) {
-  return choose_precision(spec, store, options, canaries, workshop.memory_folder, preference.precision);
-}
 
 // What goes on when the session on a card fails: fewer rows while memory is what lacks, else the processor. Without a
 // chooser there are no fewer rows.
@@ -350,9 +338,7 @@ Result<Chosen> choose_device(const Spec& spec, const Store& store, const Session
     return fail(ErrorCode::kInvalidArgument, fmt::format("the model {} has no variant", spec.name));
   // Copies: a session on a card may ask for it long after this returns.
   const auto on_processor = [=](const std::string& precision) {
-    Preference wanted = preference;
-    wanted.precision = precision;
-    return choose_processor(spec, store, options, wanted, canaries, workshop);
+    return choose_precision(spec, store, options, canaries, workshop.memory_folder, precision);
   };
   std::vector<std::string> passed_over;
   const std::string engine = takes_engines(preference.device) ? engine_of(spec, store, workshop.engine) : "";

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,12 +36,12 @@ Status check_kept(const std::string& engine, const EngineIdentity& identity) {
 }
 
 Result<ReadyEngine> engine_for_once(const EngineIdentity& identity, const BuildEngine& build) {
-  IE_TRY(WorkFolder work, WorkFolder::passing());
+  IE_TRY(TemporaryFolder work, TemporaryFolder::create());
   IE_TRY(EngineRecord record, build(work.path()));
   record.identity = identity;
   const std::string engine = join_path(work.path(), "kept.engine");
   IE_CHECK(publish_engine(join_path(work.path(), kBuiltEngine), engine, std::move(record)));
-  return ReadyEngine{loader_of(engine), true, std::make_shared<WorkFolder>(std::move(work))};
+  return ReadyEngine{loader_of(engine), true, std::make_shared<TemporaryFolder>(std::move(work))};
 }
 
 // Those of the same name that no driver or library here will load again.
@@ -74,25 +73,6 @@ bool can_be_written(const std::string& folder) {
 
 }  // namespace
 
-Result<WorkFolder> WorkFolder::create(std::string path) {
-  std::error_code ignored;
-  fs::remove_all(path, ignored);
-  IE_CHECK(make_folders(path, 0700));
-  return WorkFolder(std::move(path));
-}
-
-Result<WorkFolder> WorkFolder::passing() {
-  std::error_code error;
-  std::string name = (fs::temp_directory_path(error) / "image-engine-XXXXXX").string();
-  if (error || ::mkdtemp(name.data()) == nullptr) return fail(errno_error("cannot make " + printable(name)));
-  return WorkFolder(std::move(name));
-}
-
-WorkFolder::~WorkFolder() {
-  std::error_code ignored;
-  if (!path_.empty()) fs::remove_all(path_, ignored);
-}
-
 Status publish_engine(const std::string& built, const std::string& engine, EngineRecord record) {
   struct stat info {};
   if (::stat(built.c_str(), &info) != 0) return fail(errno_error(printable(built)));
@@ -118,7 +98,7 @@ Result<ReadyEngine> ready_engine(const std::string& folder, const std::string& n
   const Status kept = check_kept(engine, identity);
   if (kept) return ReadyEngine{loader_of(engine), false, nullptr};  // another process built it
   if (kept.error().code != ErrorCode::kNotFound) spdlog::info("{}; it is built again", kept.error().message);
-  IE_TRY(const WorkFolder work, WorkFolder::create(engine + ".building"));
+  IE_TRY(const TemporaryFolder work, TemporaryFolder::at(engine + ".building"));
   IE_TRY(EngineRecord record, build(work.path()));
   record.identity = identity;
   IE_CHECK(publish_engine(join_path(work.path(), kBuiltEngine), engine, std::move(record)));

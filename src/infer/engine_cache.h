@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "core/temporary_folder.h"
 #include "infer/engine_build.h"
 
 namespace image_engine::infer {
@@ -13,28 +14,13 @@ namespace image_engine::infer {
 // are whole or not there. `built` must be of the same file system.
 Status publish_engine(const std::string& built, const std::string& engine, EngineRecord record);
 
-// A folder beside `path` for work on it; gone with this, and so is what a killed process left there.
-class WorkFolder {
- public:
-  static Result<WorkFolder> create(std::string path);
-  // One that this user alone can read, where nothing lasts.
-  static Result<WorkFolder> passing();
-  WorkFolder(WorkFolder&& other) noexcept : path_(std::move(other.path_)) { other.path_.clear(); }
-  ~WorkFolder();
-  [[nodiscard]] const std::string& path() const { return path_; }
-
- private:
-  explicit WorkFolder(std::string path) : path_(std::move(path)) {}
-  std::string path_;
-};
-
 // Builds into the folder: build_engine(), or a test's.
 using BuildEngine = std::function<Result<EngineRecord>(const std::string& folder)>;
 
 struct ReadyEngine {
-  std::string model;                       // what to load
-  bool built = false;                      // just now
-  std::shared_ptr<WorkFolder> until_then;  // where it lies when it cannot be kept; to be held while it is loaded
+  std::string model;                            // what to load
+  bool built = false;                           // just now
+  std::shared_ptr<TemporaryFolder> until_then;  // where it lies when it cannot be kept; to be held while it is loaded
 };
 
 // The engine of `identity` from `folder`/<name>-<key>.engine. Built when it is not there, stale, cut short or changed:

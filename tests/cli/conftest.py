@@ -1,6 +1,6 @@
 import pytest
 
-from engine import PROGRAM, SAMPLES, Engine, MountSpace, fresh_folder
+from engine import PROGRAM, ROOT, SAMPLES, Engine, MountSpace, fresh_folder
 
 
 def pytest_sessionstart():
@@ -17,6 +17,13 @@ def folder():
 @pytest.fixture
 def engine(folder):
     return Engine(folder)
+
+
+@pytest.fixture
+def real(engine):
+    """The program with the models that ctest's models_pull installs."""
+    engine.environment["IMAGE_ENGINE_MODELS"] = str(ROOT / "build/models")
+    return engine
 
 
 @pytest.fixture

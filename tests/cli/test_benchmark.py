@@ -21,12 +21,6 @@ COLOURS = [(250, 10, 20), (240, 30, 10), (20, 200, 40), (30, 210, 5), (10, 40, 2
 
 
 @pytest.fixture
-def real(engine):
-    engine.environment["IMAGE_ENGINE_MODELS"] = str(MODELS)
-    return engine
-
-
-@pytest.fixture
 def people(photos):
     for name in PEOPLE:
         shutil.copy(SAMPLES / "photos" / name, photos)

@@ -19,12 +19,6 @@ PHOTOS = sorted(path.name for path in (SAMPLES / "photos").glob("*.jpg"))[:12]
 
 
 @pytest.fixture
-def real(engine):
-    engine.environment["IMAGE_ENGINE_MODELS"] = str(MODELS)
-    return engine
-
-
-@pytest.fixture
 def own(photos):
     for name in PHOTOS:
         shutil.copy(SAMPLES / "photos" / name, photos)

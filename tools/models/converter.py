@@ -1,6 +1,7 @@
-"""What the converters share: their arguments, how they end, how a file gets its name only when it is whole."""
+"""What the programs here share: their arguments, how they end, how a file gets its name only when it is whole."""
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -26,5 +27,15 @@ def run(description: str, convert) -> int:
         convert(given.input, given.output)
     except (ModelError, OSError, ValueError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         print(" ".join(str(error).split()), file=sys.stderr)
+        return 1
+    return 0
+
+
+def report(work) -> int:
+    """Prints what work() gives as a line of JSON; 1 and one line on stderr when it cannot."""
+    try:
+        print(json.dumps(work()))
+    except Exception as error:  # ONNX Runtime's and protobuf's errors share no base
+        print(" ".join(f"{error}".split())[:400] or type(error).__name__, file=sys.stderr)
         return 1
     return 0

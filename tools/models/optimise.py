@@ -10,7 +10,6 @@ Prints one line of JSON: {"fused": {rewrite: places}, "kept_fp32": [operators], 
 """
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -21,6 +20,7 @@ import fusions
 import numpy as np
 import onnx
 import onnxruntime
+from converter import report
 from half import to_half
 from onnx_edit import Net, load
 from safetensors_file import ModelError
@@ -211,12 +211,7 @@ def save_whole(model: onnx.ModelProto, path: Path) -> None:
 
 def main() -> int:
     given = arguments()
-    try:
-        print(json.dumps(optimise(given)))
-    except Exception as error:  # ONNX Runtime's and protobuf's errors share no base
-        print(" ".join(f"{error}".split())[:400] or type(error).__name__, file=sys.stderr)
-        return 1
-    return 0
+    return report(lambda: optimise(given))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ Prints one line of JSON: {"quantised": count, "kept_fp32": [nodes], "cosine": {o
 """
 
 import argparse
-import json
 import logging
 import os
 import re
@@ -23,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
+from converter import report
 from onnx_edit import Net, load
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantType
 from onnxruntime.quantization.calibrate import create_calibrator
@@ -186,12 +186,7 @@ def main() -> int:
     parser.add_argument("--samples", type=Path, required=True, metavar="DIR")
     parser.add_argument("--least", type=float, default=0.99, help="the least cosine of an output to fp32")
     given = parser.parse_args()
-    try:
-        print(json.dumps(quantise(given)))
-    except Exception as error:  # ONNX Runtime's and protobuf's errors share no base
-        print(" ".join(f"{error}".split())[:400] or type(error).__name__, file=sys.stderr)
-        return 1
-    return 0
+    return report(lambda: quantise(given))
 
 
 if __name__ == "__main__":
