@@ -38,6 +38,9 @@ struct Key {
 constexpr std::string_view kPrecisions[] = {"fp32", "fp16", "int8"};
 constexpr std::string_view kAnyPrecision[] = {"auto", "fp32", "fp16", "int8"};
 constexpr std::string_view kSandboxes[] = {"auto", "strict"};
+constexpr std::string_view kDetectDialects[] = {"inline", "nvcf"};
+constexpr std::string_view kDescribeDialects[] = {"inline", "nvcf", "openai"};
+constexpr std::string_view kEmbedDialects[] = {"openai", "nim", "prompts"};
 constexpr std::string_view kLevels[] = {"trace", "debug", "info", "warn", "error", "off"};
 constexpr std::string_view kWarning = "warning";  // what many programs call "warn"
 
@@ -78,19 +81,36 @@ const Key kKeys[] = {
     {"video.use_nvidia_build", IE_MEMBER(video.use_nvidia_build), kAny, "send frames to the models of nvidia_build"},
     {"nvidia_build.enabled", IE_MEMBER(nvidia_build.enabled), kAny, "use NVIDIA's cloud models (needs a key)"},
     {"nvidia_build.api_key_env", IE_MEMBER(nvidia_build.api_key_env), kAny, "environment variable that holds the key"},
+    {"nvidia_build.base_url", IE_MEMBER(nvidia_build.base_url), kAny, "where NVIDIA's models are asked, or a NIM"},
+    {"nvidia_build.assets_url", IE_MEMBER(nvidia_build.assets_url), kAny, "where the dialect nvcf uploads pictures and waits for answers"},
+    {"nvidia_build.max_requests", IE_MEMBER(nvidia_build.max_requests), between(0, 1000000000), "most requests of one run; 0: no limit"},
     {"nvidia_build.retail_detection.enabled", IE_MEMBER(nvidia_build.retail_detection.enabled), kAny, "find retail products"},
     {"nvidia_build.retail_detection.confidence_threshold", IE_MEMBER(nvidia_build.retail_detection.confidence_threshold), between(0, 1), "least confidence of a product"},
     {"nvidia_build.retail_detection.max_detections", IE_MEMBER(nvidia_build.retail_detection.max_detections), between(1, 10000), "most products in a picture"},
+    {"nvidia_build.retail_detection.url", IE_MEMBER(nvidia_build.retail_detection.url), kAny, "below base_url, or whole"},
+    {"nvidia_build.retail_detection.dialect", IE_MEMBER(nvidia_build.retail_detection.dialect), one_of(kDetectDialects), "how the server is spoken to"},
     {"nvidia_build.vision_language.enabled", IE_MEMBER(nvidia_build.vision_language.enabled), kAny, "describe pictures in words"},
-    {"nvidia_build.vision_language.default_prompt", IE_MEMBER(nvidia_build.vision_language.default_prompt), kAny, "what the model is asked"},
+    {"nvidia_build.vision_language.default_prompt", IE_MEMBER(nvidia_build.vision_language.default_prompt), kAny, "what the model is asked of a frame of a video"},
+    {"nvidia_build.vision_language.photo_prompt", IE_MEMBER(nvidia_build.vision_language.photo_prompt), kAny, "what the model is asked of a photo"},
     {"nvidia_build.vision_language.max_tokens", IE_MEMBER(nvidia_build.vision_language.max_tokens), between(1, 100000), "longest description"},
     {"nvidia_build.vision_language.temperature", IE_MEMBER(nvidia_build.vision_language.temperature), between(0, 2), "0: always the likeliest words"},
+    {"nvidia_build.vision_language.url", IE_MEMBER(nvidia_build.vision_language.url), kAny, "below base_url, or whole; empty: the dialect's usual one"},
+    {"nvidia_build.vision_language.dialect", IE_MEMBER(nvidia_build.vision_language.dialect), one_of(kDescribeDialects), "how the server is spoken to"},
+    {"nvidia_build.vision_language.model", IE_MEMBER(nvidia_build.vision_language.model), kAny, "the model's name at the server"},
+    {"nvidia_build.embedding.url", IE_MEMBER(nvidia_build.embedding.url), kAny, "below base_url, or whole; empty: the dialect's usual one"},
+    {"nvidia_build.embedding.dialect", IE_MEMBER(nvidia_build.embedding.dialect), one_of(kEmbedDialects), "how the server is spoken to"},
+    {"nvidia_build.embedding.model", IE_MEMBER(nvidia_build.embedding.model), kAny, "the model's name at the server"},
     {"nvidia_build.rate_limiting.max_requests_per_minute", IE_MEMBER(nvidia_build.rate_limiting.max_requests_per_minute), between(1, 100000), "cloud calls a minute"},
     {"nvidia_build.rate_limiting.retry_attempts", IE_MEMBER(nvidia_build.rate_limiting.retry_attempts), between(0, 100), "tries after a failed call"},
     {"nvidia_build.rate_limiting.retry_delay", IE_MEMBER(nvidia_build.rate_limiting.retry_delay), between(0, 3600), "seconds before the first further try"},
+    {"nvidia_build.rate_limiting.max_concurrent", IE_MEMBER(nvidia_build.rate_limiting.max_concurrent), between(0, 256), "requests in flight; 0: as many as the rate needs"},
+    {"nvidia_build.rate_limiting.timeout_seconds", IE_MEMBER(nvidia_build.rate_limiting.timeout_seconds), between(1, 3600), "seconds that a request may take"},
     {"nvidia_build.caching.enabled", IE_MEMBER(nvidia_build.caching.enabled), kAny, "keep answers"},
     {"nvidia_build.caching.cache_dir", IE_MEMBER(nvidia_build.caching.cache_dir), kAny, "where answers are kept; relative: below the home folder"},
     {"nvidia_build.caching.ttl_hours", IE_MEMBER(nvidia_build.caching.ttl_hours), between(0, 1000000), "hours that an answer holds"},
+    {"nvidia_build.caching.max_mb", IE_MEMBER(nvidia_build.caching.max_mb), between(1, 1048576), "MiB of answers that are kept"},
+    {"nvidia_build.privacy.exclude", IE_MEMBER(nvidia_build.privacy.exclude), kAny, "patterns of pictures that are never sent"},
+    {"nvidia_build.privacy.exclude_people", IE_MEMBER(nvidia_build.privacy.exclude_people), kAny, "send no picture with people, nor one that nothing looked at for them"},
     {"log.level", IE_MEMBER(log.level), one_of(kLevels), "least important message that is shown"},
 };
 // clang-format on
@@ -104,6 +124,7 @@ constexpr Variable kVariables[] = {
     {"IMAGE_ENGINE_LOG_LEVEL", "log.level"},
     {"IMAGE_ENGINE_USE_TENSORRT", "analysis.ml_models.use_tensorrt"},
     {"IMAGE_ENGINE_MODELS", "models.folder"},
+    {"NVIDIA_BASE_URL", "nvidia_build.base_url"},
 };
 
 constexpr size_t kLongestKey = 100;               // bytes of an unknown key worth comparing

@@ -34,34 +34,61 @@ struct RetailDetectionConfig {
   bool enabled = true;
   double confidence_threshold = 0.7;  // 0…1
   std::int64_t max_detections = 10;
+  std::string url = "cv/nvidia/retail-object-detection";  // below base_url, or whole
+  std::string dialect = "inline";                         // inline or nvcf
 };
 
 struct VisionLanguageConfig {
   bool enabled = true;
   std::string default_prompt = "Describe the activity in this video frame";
+  std::string photo_prompt = "Describe what is happening in this image in one sentence.";
   std::int64_t max_tokens = 100;
-  double temperature = 0.3;  // 0…2
+  double temperature = 0.3;        // 0…2
+  std::string url;                 // below base_url, or whole; empty: the dialect's usual one
+  std::string dialect = "inline";  // inline, nvcf or openai
+  std::string model = "nvidia/nemotron-nano-12b-v2-vl";
+};
+
+// Vectors by a server: of the models whose spec says so (nvclip).
+struct CloudEmbeddingConfig {
+  std::string url;                 // below base_url, or whole; empty: the dialect's usual one
+  std::string dialect = "openai";  // openai; nim: {image, text} to /embed; prompts: {image_url, text_prompts}
+  std::string model = "nvidia/nvclip";
 };
 
 struct RateLimitingConfig {
   std::int64_t max_requests_per_minute = 100;
   std::int64_t retry_attempts = 3;
-  double retry_delay = 1.0;  // seconds
+  double retry_delay = 1.0;         // seconds
+  std::int64_t max_concurrent = 0;  // requests in flight; 0: as many as the rate needs
+  double timeout_seconds = 120;     // for one request
 };
 
 struct CloudCachingConfig {
   bool enabled = true;
   std::string cache_dir = ".cache/nvidia_build";  // relative: below the home folder
   std::int64_t ttl_hours = 24;
+  std::int64_t max_mb = 512;  // MiB of answers; the oldest go first
+};
+
+// What is never sent.
+struct CloudPrivacyConfig {
+  std::vector<std::string> exclude;  // patterns as in scan/globs.h
+  bool exclude_people = false;       // pictures with people or faces, and those that nothing looked at for them
 };
 
 struct NvidiaBuildConfig {
   bool enabled = false;
   std::string api_key_env = "NVIDIA_API_KEY";  // the name of the environment variable that holds the key
+  std::string base_url = "https://ai.api.nvidia.com/v1";
+  std::string assets_url = "https://api.nvcf.nvidia.com/v2/nvcf";  // of the dialect nvcf: uploads and polling
+  std::int64_t max_requests = 0;                                   // of one run, 0: no limit
   RetailDetectionConfig retail_detection;
   VisionLanguageConfig vision_language;
+  CloudEmbeddingConfig embedding;
   RateLimitingConfig rate_limiting;
   CloudCachingConfig caching;
+  CloudPrivacyConfig privacy;
 };
 
 // Where a value in force came from, later ones winning.
@@ -115,8 +142,8 @@ struct Config {
 
 // Defaults, then the file, then the environment (flags follow through `set`). The file is `named` (the --config flag)
 // or $IMAGE_ENGINE_CONFIG, each a path or the short name of a shipped one ("optimized"), or else
-// $XDG_CONFIG_HOME/image-engine/config.yaml if that exists. IMAGE_ENGINE_LOG_LEVEL, IMAGE_ENGINE_USE_TENSORRT and
-// IMAGE_ENGINE_MODELS override the file; an empty variable counts as unset.
+// $XDG_CONFIG_HOME/image-engine/config.yaml if that exists. IMAGE_ENGINE_LOG_LEVEL, IMAGE_ENGINE_USE_TENSORRT,
+// IMAGE_ENGINE_MODELS and NVIDIA_BASE_URL override the file; an empty variable counts as unset.
 // Errors: kNotFound (no such file), kInvalidArgument (names file, line, key and what is allowed or the nearest key).
 Result<Config> load_config(std::string_view named = {});
 

@@ -127,8 +127,19 @@ TEST_F(ConfigTest, NvidiaFileHoldsTheOriginalValues) {
   EXPECT_TRUE(nvidia.caching.enabled);
   EXPECT_EQ(nvidia.caching.cache_dir, ".cache/nvidia_build");
   EXPECT_EQ(nvidia.caching.ttl_hours, 24);
+  std::set<std::string> told;
   for (const auto& found : describe(shipped("nvidia")))
-    EXPECT_EQ(found.origin == ConfigOrigin::kFile, found.key.starts_with("nvidia_build.")) << found.key;
+    if (found.origin == ConfigOrigin::kFile) told.insert(found.key);
+  std::set<std::string> wanted;
+  for (const char* key :
+       {"enabled", "api_key_env", "base_url", "retail_detection.enabled", "retail_detection.confidence_threshold",
+        "retail_detection.max_detections", "vision_language.enabled", "vision_language.default_prompt",
+        "vision_language.max_tokens", "vision_language.temperature", "rate_limiting.max_requests_per_minute",
+        "rate_limiting.retry_attempts", "rate_limiting.retry_delay", "caching.enabled", "caching.cache_dir",
+        "caching.ttl_hours"})
+    wanted.insert(std::string("nvidia_build.") + key);
+  EXPECT_EQ(told, wanted);
+  EXPECT_EQ(nvidia.base_url, "https://ai.api.nvidia.com/v1");
 }
 
 TEST_F(ConfigTest, FlagBeatsEnvironmentBeatsFileBeatsDefault) {

@@ -1,0 +1,46 @@
+// Answers that were paid for: kept so that none is paid for twice.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/config.h"
+#include "core/hash.h"
+#include "core/result.h"
+
+namespace image_engine::nvidia {
+
+// Two folders of one file an answer, named by what was asked. The journal holds what no catalogue has yet: written and
+// on disk before the next question is asked, and removed by kept(). The cache holds answers for `ttl_hours`, at most
+// `max_mb`, the oldest leaving first. Thread-safe, and safe between processes.
+class AnswerStore {
+ public:
+  // Folders are made with 0700, files with 0600.
+  static Result<AnswerStore> open(const CloudCachingConfig& config);
+
+  // From the journal, else from the cache. A file that is damaged counts as none, and goes.
+  [[nodiscard]] std::optional<std::string> find(const Hash128& question) const;
+  // Into the journal, and the cache where it is enabled. kNoSpace, kIo, kPermission.
+  Status put(const Hash128& question, std::string_view answer) const;
+  // The catalogue has it: it leaves the journal.
+  void kept(const Hash128& question) const;
+
+  struct Cleared {
+    std::uint64_t answers = 0, bytes = 0;
+  };
+  // Everything but the journal; only what was written before `older_than` ago.
+  static Result<Cleared> clear(const CloudCachingConfig& config, std::chrono::seconds older_than = {});
+  // Of the cache.
+  static Result<Cleared> count(const CloudCachingConfig& config);
+
+ private:
+  AnswerStore() = default;
+  std::string journal_, cache_;
+  std::chrono::seconds ttl_{};
+  std::uint64_t most_bytes_ = 0;
+};
+
+}  // namespace image_engine::nvidia

@@ -1,0 +1,92 @@
+// Requests to NVIDIA's servers and to NIM containers: paced, tried again where that helps, counted, written down.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/result.h"
+#include "nvidia/api_key.h"
+#include "nvidia/clock.h"
+
+namespace image_engine::nvidia {
+
+struct Request {
+  std::string endpoint;  // for people: "cv/nvidia/retail-object-detection"
+  std::string about;     // the picture's path or hash, for the log of what left; may be empty
+  std::string method = "POST";
+  std::string url;
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string body;
+  bool with_key = true;  // goes along only where the url's origin is one of ClientOptions::key_urls
+  bool paid = true;      // counts for max_requests; polling and cleaning up do not
+  std::uint64_t most_bytes = std::uint64_t{16} << 20;  // of the answer
+};
+
+// An answer with a status below 400.
+struct Reply {
+  int status = 0;
+  std::map<std::string, std::string> headers;  // names in lower case; the last of equal ones
+  std::string body;
+  [[nodiscard]] std::string header(const std::string& name) const;  // empty: none
+};
+
+struct ClientOptions {
+  ApiKey key;
+  std::vector<std::string> key_urls;  // the key goes to their origins (scheme, host, port) and nowhere else
+  double requests_per_minute = 100;   // to each origin that is given the key or has none; 0: not paced
+  int retry_attempts = 3;             // after the first try
+  std::chrono::milliseconds retry_delay{1000};
+  std::chrono::milliseconds timeout{120'000};  // for one request
+  std::uint64_t max_requests = 0;              // that are `paid`, tries again among them; 0: no limit
+  std::string state_folder;                    // of the pacing
+  std::string sent_log;                        // JSON lines of what left: when, where to, how large; empty: none
+  std::function<bool()> cancelled = [] { return false; };
+  Clock* clock = &steady_clock();
+};
+
+struct Usage {
+  std::uint64_t requests = 0;  // sent, tries again among them
+  std::uint64_t retries = 0;
+  std::uint64_t sent_bytes = 0, received_bytes = 0;  // of bodies
+  double waited_seconds = 0;                         // for slots and before tries, of all threads together
+};
+
+// Thread-safe: as many requests are in flight as threads call send().
+class Client {
+ public:
+  // Errors: of the pacing's folder; kInvalidArgument and kPermission for an address that may not be asked (plain http
+  // is for loopback only).
+  static Result<std::unique_ptr<Client>> create(ClientOptions options);
+  ~Client();
+
+  // Waits for a slot, sends, and tries again after 408, 425, 429, 5xx, timeouts and lost connections: after
+  // `retry_delay`, doubled each time, between half and all of it by chance, or after what Retry-After (seconds or a
+  // date) asks of everybody. Redirects are not followed: 3xx are answers.
+  // Errors name endpoint and status and what the server said (its first line, at most 200 characters, without the key):
+  // kPermission (401, 403: the key; 402: no credits left), kNotFound (404, 410), kTooLarge (413, and over most_bytes),
+  // kInvalidArgument (400, 422), kBusy (429, or max_requests are used up), kTimeout, kInterrupted, kNoSpace, kIo
+  // (everything else, certificates too).
+  Result<Reply> send(const Request& request);
+
+  [[nodiscard]] Usage usage() const;
+  // Whether the server has refused the key so often in a row, or has no credits left, that asking on is of no use: why.
+  [[nodiscard]] std::optional<Error> refused() const;
+  // Requests that are left within max_requests; nothing without one.
+  [[nodiscard]] std::optional<std::uint64_t> left() const;
+  // Requests in the next minute that the pacing leaves for this address.
+  [[nodiscard]] Result<double> rate_left(const std::string& url) const;
+
+ private:
+  struct State;
+  explicit Client(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace image_engine::nvidia

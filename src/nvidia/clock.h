@@ -1,0 +1,22 @@
+// Time as pacing and retrying see it, so that tests need not wait.
+#pragma once
+
+#include <chrono>
+#include <functional>
+
+namespace image_engine::nvidia {
+
+using Time = std::chrono::steady_clock::time_point;  // monotonic, the same for all processes since the machine started
+
+class Clock {
+ public:
+  virtual ~Clock() = default;
+  [[nodiscard]] virtual Time now() const = 0;
+  // False when `cancelled` said so before.
+  virtual bool wait_until(Time time, const std::function<bool()>& cancelled) = 0;
+};
+
+// The machine's. Thread-safe.
+Clock& steady_clock();
+
+}  // namespace image_engine::nvidia

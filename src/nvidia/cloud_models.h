@@ -1,0 +1,77 @@
+// NVIDIA's models as the rest of the program asks them: about a picture, with answers that were paid for at hand.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/config.h"
+#include "core/hash.h"
+#include "core/result.h"
+#include "nvidia/answers.h"
+#include "nvidia/client.h"
+#include "nvidia/endpoint.h"
+
+namespace image_engine::nvidia {
+
+// What is sent of a picture: a JPEG without metadata.
+struct Picture {
+  std::string jpeg;  // at most Endpoint::most_bytes
+  Scale scale;
+  Hash128 content;   // of the original's coded image data; names it in the cache
+  std::string path;  // for the log of what left
+  // Instead of `jpeg`, for endpoints that fetch it themselves: an https address.
+  std::string url = {};
+};
+
+// An answer, and what it is called in the journal until the catalogue has it.
+template <typename T>
+struct Answered {
+  T answer;
+  Hash128 question;
+  bool paid = false;  // a server was asked now
+};
+
+struct CloudOptions {
+  std::string env_file;  // of the key; empty: `.env` in config_home()
+  std::function<bool()> cancelled = [] { return false; };
+  Clock* clock = &steady_clock();
+};
+
+// Thread-safe.
+class CloudModels {
+ public:
+  // Which endpoints the configuration has; asks nobody. kNotFound without a key where one is needed.
+  static Result<std::unique_ptr<CloudModels>> open(const NvidiaBuildConfig& config, CloudOptions options = {});
+  ~CloudModels();
+
+  [[nodiscard]] const Endpoint& endpoint(Task task) const;
+  // What changes the answer besides the picture: endpoint, dialect, model, prompt, thresholds. For StageKey::params.
+  [[nodiscard]] std::string params(Task task) const;
+  // Requests for one picture, without waiting and tries again: 1 for inline and openai, 3 for nvcf.
+  [[nodiscard]] int requests_each(Task task) const;
+  // Threads that fill the allowed rate with answers that take some seconds, at least 1.
+  [[nodiscard]] int threads() const;
+  // Whether the journal or the cache has it.
+  [[nodiscard]] bool has(Task task, const Hash128& content) const;
+
+  // Errors: those of Client::send(), kCorrupt for answers that make no sense, kTooLarge for a picture over the limit.
+  Result<Answered<RetailProducts>> detect(const Picture& picture);
+  Result<Answered<Description>> describe(const Picture& picture,
+                                         const std::string& prompt = {});  // empty: photo_prompt
+  Result<Answered<std::vector<float>>> embed(const Picture& picture);
+  Result<std::vector<std::vector<float>>> embed_texts(const std::vector<std::string>& texts);
+
+  // The catalogue has it now.
+  void kept(const Hash128& question);
+  // Without the cache: for measuring.
+  Client& client();
+
+ private:
+  struct State;
+  explicit CloudModels(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace image_engine::nvidia
