@@ -16,6 +16,7 @@
 #include "gpu/cuda.h"
 #include "infer/provider.h"
 #include "infer/session.h"
+#include "infer/sharing_session.h"
 
 namespace {
 
@@ -25,6 +26,7 @@ using Clock = std::chrono::steady_clock;
 struct Flags {
   std::string model, device = "cpu", input, output;
   std::vector<std::string> fixed;
+  std::vector<int> cards{0};
   std::int64_t batch = 1, side = 224;
   int streams = 1, rounds = 5;
   double seconds = 3;
@@ -131,6 +133,18 @@ Status write_outputs(const std::vector<Tensor>& outputs, const std::string& path
   return file ? Status{} : Status(fail(ErrorCode::kIo, "cannot write " + path));
 }
 
+// On all its cards.
+Result<std::unique_ptr<infer::Session>> open_session(const Flags& flags) {
+  std::vector<std::unique_ptr<infer::Session>> sessions;
+  for (const int card : flags.cards) {
+    infer::SessionOptions options = flags.session;
+    options.device = card;
+    IE_TRY(sessions.emplace_back(), infer::Session::create(flags.model, options));
+  }
+  if (sessions.size() == 1) return std::move(sessions.front());
+  return infer::make_sharing(std::move(sessions), flags.session.lanes);
+}
+
 Result<nlohmann::json> measure(Flags& flags) {
   for (const std::string& text : flags.fixed)
     flags.session.fixed_dimensions.emplace_back(text.substr(0, text.find('=')),
@@ -140,14 +154,14 @@ Result<nlohmann::json> measure(Flags& flags) {
   if (card) {
     flags.session.provider = infer::Provider::kCuda;
     flags.session.search_convolutions = !flags.heuristic;
-    flags.session.lanes = flags.streams;
-    if (flags.device.starts_with("cuda:")) flags.session.device = std::stoi(flags.device.substr(5));
+    if (flags.device.starts_with("cuda:")) flags.cards = {std::stoi(flags.device.substr(5))};
+    flags.session.device = flags.cards.front();
     IE_CHECK(infer::check_provider(flags.session.provider));
     IE_TRY(const gpu::MemoryInfo memory, gpu::memory_info(flags.session.device));
     free_before = memory.free;
   }
   const Clock::time_point begin = Clock::now();
-  IE_TRY(const auto session, infer::Session::create(flags.model, flags.session));
+  IE_TRY(const auto session, open_session(flags));
   const double load = since(begin);
   if (const std::size_t rows = session->placement().rows; rows > 0) flags.batch = static_cast<std::int64_t>(rows);
   const std::vector<Tensor> inputs = inputs_of(*session, flags);
@@ -168,6 +182,7 @@ Result<nlohmann::json> measure(Flags& flags) {
                         {"nodes", placement.nodes},
                         {"batch", inputs.front().shape[0]},
                         {"streams", flags.streams},
+                        {"cards", flags.cards},
                         {"graph", flags.session.cuda_graph},
                         {"nhwc", flags.session.nhwc},
                         {"fuse", flags.session.fuse_convolutions},
@@ -191,6 +206,7 @@ int main(int argc, char** argv) {
   Flags flags;
   app.add_option("model", flags.model, "An ONNX file")->required();
   app.add_option("--device", flags.device, "cpu, cuda or cuda:N")->capture_default_str();
+  app.add_option("--cards", flags.cards, "With --device cuda: those that share the work, 0,1,…")->delimiter(',');
   app.add_option("--batch", flags.batch, "Pictures in a run, where the file leaves it open")->capture_default_str();
   app.add_option("--fix", flags.fixed, "NAME=SIZE of an open dimension");
   app.add_option("--side", flags.side, "Of other open dimensions")->capture_default_str();

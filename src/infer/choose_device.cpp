@@ -15,6 +15,7 @@
 #include "infer/prebuilt.h"
 #include "infer/precision_memory.h"
 #include "infer/resilient_session.h"
+#include "infer/sharing_session.h"
 #include "models/products.h"
 
 namespace image_engine::infer {
@@ -51,6 +52,18 @@ int device_number(std::string_view device) {
   if (const std::size_t colon = device.find(':'); colon != device.npos)
     std::from_chars(device.data() + colon + 1, device.data() + device.size(), number);
   return number;
+}
+
+// The card that is named, or the first and those like it: what was measured on one holds for them all.
+Result<std::vector<int>> cards_for(std::string_view device) {
+  const int first = device_number(device);
+  std::vector<int> cards{first};
+  if (device.find(':') != device.npos) return cards;
+  IE_TRY(const auto devices, gpu::cuda_devices());
+  for (std::size_t i = 1; i < devices.size(); ++i)
+    if (devices[i].name == devices[0].name && devices[i].memory_bytes == devices[0].memory_bytes)
+      cards.push_back(static_cast<int>(i));
+  return cards;
 }
 
 // What is tried on a card, best guess first.
@@ -110,7 +123,7 @@ class CardChooser {
     IE_TRY(const std::string key, memory_key());
     const PrecisionMemory memory(workshop_.memory_folder);
     if (const auto known = memory.find(key))
-      if (auto session = session_of(trial_of(*known)))
+      if (auto session = on_all_cards(trial_of(*known)))
         return chosen(std::move(*session), trial_of(*known), known->reason);
     IE_TRY(const Measured best, find_best(make_canaries));
     const std::string reason = reason_for(best);
@@ -120,7 +133,7 @@ class CardChooser {
                                          setting.fuse_convolutions, setting.cuda_graph, setting.search_convolutions});
         !kept)
       spdlog::warn("how {} runs best will be measured again: {}", spec_.name, printable(kept.error().message));
-    IE_TRY(auto session, session_of(best.trial));
+    IE_TRY(auto session, on_all_cards(best.trial));
     return chosen(std::move(session), best.trial, reason);
   }
 
@@ -129,14 +142,34 @@ class CardChooser {
     if (chosen_.batch <= 1) return fail(error);
     chosen_.batch /= 2;
     spdlog::warn("{} goes on with {} pictures at once: {}", spec_.name, chosen_.batch, printable(error.message));
-    return session_of(chosen_);
+    return on_all_cards(chosen_);
   }
 
  private:
+  // One session a card, for those that may be used.
+  [[nodiscard]] Result<std::unique_ptr<Session>> on_all_cards(const Trial& trial) const {
+    IE_TRY(const std::vector<int> cards, cards_for(preference_.device));
+    std::vector<std::unique_ptr<Session>> sessions;
+    for (const int card : cards) {
+      auto session = session_of(trial, card);
+      if (!session && sessions.empty()) return session;
+      if (session)
+        sessions.push_back(std::move(*session));
+      else
+        spdlog::warn("{} does without cuda:{}: {}", spec_.name, card, printable(session.error().message));
+    }
+    if (sessions.size() == 1) return std::move(sessions.front());
+    return make_sharing(std::move(sessions), std::max(options_.lanes, 1));
+  }
+
   // Errors as Session::create().
   [[nodiscard]] Result<std::unique_ptr<Session>> session_of(const Trial& trial) const {
+    return session_of(trial, options_.device);
+  }
+  [[nodiscard]] Result<std::unique_ptr<Session>> session_of(const Trial& trial, int card) const {
     IE_TRY(const std::string file, graph_of(trial));
     SessionOptions options = options_;
+    options.device = card;
     if (!trial.rows.empty() && trial.batch > 0) options.fixed_dimensions.emplace_back(trial.rows, trial.batch);
     options.nhwc = trial.setting.nhwc;
     options.fuse_convolutions = trial.setting.fuse_convolutions;

@@ -33,8 +33,8 @@ struct Workshop {
 // by (model, card, driver, runtime, preference). What a card computes must agree with the processor's fp32 as the
 // precision's gate demands, or the default of its task (docs/models.md). Chosen::reason names each provider that was
 // passed over, and why. A session on a card that runs out of memory goes on with half the rows, one whose card is lost
-// on the processor; each says so once in the log. Errors: as choose_precision(); kUnsupported: a card is required and
-// none will do, with all reasons.
+// on the processor; each says so once in the log. Without a number, all cards like the first share the runs. Errors: as
+// choose_precision(); kUnsupported: a card is required and none will do, with all reasons.
 Result<Chosen> choose_device(const models::Spec& spec, const models::Store& store, const SessionOptions& options,
                              const Preference& preference, const MakeCanaries& canaries, const Workshop& workshop);
 

@@ -1,7 +1,12 @@
 // Which device a model runs on, here where there may be no card; what a card computes is tested on one (label gpu).
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <thread>
 
 #include "infer/agreement.h"
 #include "infer/choose_device.h"
@@ -9,6 +14,7 @@
 #include "infer/prebuilt.h"
 #include "infer/provider.h"
 #include "infer/resilient_session.h"
+#include "infer/sharing_session.h"
 #include "models/provenance.h"
 #include "models/spec_file.h"
 #include "support.h"
@@ -86,6 +92,92 @@ class Scripted final : public Session {
 };
 
 float value_of(const Result<std::vector<Tensor>>& outputs) { return outputs ? outputs->front().as<float>()[0] : -1; }
+
+// A card whose runs take as long as the test says: it counts them, and those at once.
+class Card final : public Session {
+ public:
+  Card(float value, std::chrono::milliseconds time) : value_(value), time_(time) {}
+  [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return none_; }
+  [[nodiscard]] const std::vector<TensorInfo>& outputs() const override { return none_; }
+  [[nodiscard]] Placement placement() const override { return {.device = fmt::format("cuda:{}", value_)}; }
+  [[nodiscard]] Result<std::vector<Tensor>> run(std::span<const Tensor>, std::span<const std::string>) const override {
+    most_ = std::max<int>(most_, ++now_);
+    std::this_thread::sleep_for(time_);
+    ++runs_;
+    --now_;
+    if (error_) return fail(*error_, "it broke");
+    return std::vector{floats({1}, {value_})};
+  }
+  std::optional<ErrorCode> error_;
+  mutable std::atomic<int> runs_ = 0, now_ = 0, most_ = 0;
+
+ private:
+  std::vector<TensorInfo> none_;
+  float value_;
+  std::chrono::milliseconds time_;
+};
+
+struct TwoCards {
+  Card *first, *second;
+  std::unique_ptr<Session> both;
+  explicit TwoCards(std::chrono::milliseconds slow = std::chrono::milliseconds(1), int runs_each = 1) {
+    auto one = std::make_unique<Card>(0.F, std::chrono::milliseconds(1)), two = std::make_unique<Card>(1.F, slow);
+    first = one.get(), second = two.get();
+    std::vector<std::unique_ptr<Session>> cards;
+    cards.push_back(std::move(one));
+    cards.push_back(std::move(two));
+    both = make_sharing(std::move(cards), runs_each);
+  }
+  // `runs` by each of four threads; how many failed.
+  [[nodiscard]] int failures_of(int runs) const {
+    std::atomic<int> failed = 0;
+    {
+      std::vector<std::jthread> threads;
+      for (int i = 0; i < 4; ++i)
+        threads.emplace_back([&] {
+          for (int k = 0; k < runs; ++k)
+            if (!both->run({})) ++failed;
+        });
+    }
+    return failed;
+  }
+};
+
+TEST(Sharing, GivesEachCardWhatItHasTimeFor) {
+  const TwoCards cards(std::chrono::milliseconds(30));
+  EXPECT_EQ(cards.failures_of(25), 0);
+  EXPECT_EQ(cards.first->runs_ + cards.second->runs_, 100);
+  EXPECT_GT(cards.second->runs_, 0);
+  EXPECT_GT(cards.first->runs_, cards.second->runs_);
+  EXPECT_EQ(cards.first->most_, 1);
+  EXPECT_EQ(cards.both->placement().device, "cuda:0+cuda:1");
+}
+
+TEST(Sharing, RunsAtOnceAsManyAsACardTakes) {
+  const TwoCards cards(std::chrono::milliseconds(1), 2);
+  EXPECT_EQ(cards.failures_of(25), 0);
+  EXPECT_LE(cards.first->most_, 2);
+  EXPECT_LE(cards.second->most_, 2);
+}
+
+TEST(Sharing, GoesOnWithoutACardThatIsLost) {
+  TwoCards cards;
+  cards.second->error_ = ErrorCode::kInternal;
+  EXPECT_EQ(cards.failures_of(25), 0);
+  EXPECT_EQ(cards.second->runs_, 1);
+  EXPECT_EQ(cards.first->runs_, 100);
+  cards.first->error_ = ErrorCode::kInternal;
+  EXPECT_EQ(cards.failures_of(1), 4) << "of the last one the error is told";
+}
+
+TEST(Sharing, TellsOfBadInputsAndOfMemory) {
+  TwoCards cards;
+  cards.first->error_ = cards.second->error_ = ErrorCode::kOutOfMemory;
+  EXPECT_EQ(cards.failures_of(2), 8);
+  EXPECT_EQ(cards.first->runs_ + cards.second->runs_, 8);
+  cards.first->error_ = cards.second->error_ = std::nullopt;
+  EXPECT_EQ(cards.failures_of(2), 0) << "no card is lost by it";
+}
 
 TEST(Resilient, GoesOnWithWhatTakesOver) {
   int asked = 0;

@@ -1,0 +1,95 @@
+#include "infer/sharing_session.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+
+#include "core/text.h"
+
+namespace image_engine::infer {
+namespace {
+
+class SharingSession final : public Session {
+ public:
+  SharingSession(std::vector<std::unique_ptr<Session>> sessions, int runs_each)
+      : sessions_(std::move(sessions)), lost_(sessions_.size()) {
+    for (int i = 0; i < runs_each; ++i)
+      for (std::size_t card = 0; card < sessions_.size(); ++card) free_.push_back(card);
+  }
+
+  [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return sessions_.front()->inputs(); }
+  [[nodiscard]] const std::vector<TensorInfo>& outputs() const override { return sessions_.front()->outputs(); }
+  [[nodiscard]] std::optional<std::string> metadata(const std::string& key) const override {
+    return sessions_.front()->metadata(key);
+  }
+  [[nodiscard]] Placement placement() const override {
+    Placement placement = sessions_.front()->placement();
+    std::vector<std::string> devices;
+    for (const auto& session : sessions_) devices.push_back(session->placement().device);
+    placement.device = fmt::format("{}", fmt::join(devices, "+"));
+    return placement;
+  }
+
+  [[nodiscard]] Result<std::vector<Tensor>> run(std::span<const Tensor> inputs,
+                                                std::span<const std::string> outputs) const override {
+    for (;;) {
+      const std::size_t card = take();
+      auto made = sessions_[card]->run(inputs, outputs);
+      const bool lost = !made && made.error().code == ErrorCode::kInternal;
+      const bool one_is_left = put(card, lost);
+      if (!lost || !one_is_left) return made;
+      spdlog::warn("the work goes on without {}: {}", sessions_[card]->placement().device,
+                   printable(made.error().message));
+    }
+  }
+
+  // One card after the other.
+  [[nodiscard]] Result<std::unique_ptr<ResidentRun>> resident(std::span<const Tensor> inputs) const override {
+    const std::size_t card = take();
+    put(card, false);
+    return sessions_[card]->resident(inputs);
+  }
+
+ private:
+  [[nodiscard]] std::size_t take() const {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return !free_.empty(); });
+    const std::size_t card = free_.front();
+    free_.pop_front();
+    return card;
+  }
+
+  // Whether there is a card that is not lost. The last one stays, for its error to be told again.
+  bool put(std::size_t card, bool lost) const {
+    const std::lock_guard lock(mutex_);
+    lost_[card] = lost_[card] || lost;
+    const bool one_is_left = std::ranges::count(lost_, false) > 0;
+    if (lost_[card] && one_is_left) {
+      std::erase(free_, card);
+    } else {
+      free_.push_back(card);
+      changed_.notify_one();
+    }
+    return one_is_left;
+  }
+
+  std::vector<std::unique_ptr<Session>> sessions_;
+  mutable std::mutex mutex_;
+  mutable std::condition_variable changed_;
+  mutable std::deque<std::size_t>
+      free_;  // a card for each run that it has room for; the one that is free longest first
+  mutable std::vector<bool> lost_;
+};
+
+}  // namespace
+
+std::unique_ptr<Session> make_sharing(std::vector<std::unique_ptr<Session>> sessions, int runs_each) {
+  return std::make_unique<SharingSession>(std::move(sessions), runs_each);
+}
+
+}  // namespace image_engine::infer
