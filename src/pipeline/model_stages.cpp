@@ -19,6 +19,8 @@ using Models = std::shared_ptr<const InstalledModels>;
 // Scenes less likely than this are in the record, but are not searched for.
 constexpr double kLeastScene = 0.15;
 
+constexpr std::string_view kProcessor = "cpu";  // as infer::Placement has it
+
 // A tenth of a pixel and a thousandth of confidence are more than any detector knows.
 double tenths(float value) { return std::round(double{value} * 10) / 10; }
 double thousandths(float value) { return std::round(double{value} * 1000) / 1000; }
@@ -57,7 +59,20 @@ Result<std::shared_ptr<const Reader>> load_reader(const Models& models, const mo
 }
 
 Status load_objects(const Models& models, const models::Spec& spec, PictureStage& stage) {
-  IE_TRY(const auto detector, load_reader<vision::ObjectDetector>(models, spec, stage));
+  IE_TRY(const auto detector, load_reader<vision::ObjectDetector>(models, spec, stage, InstalledModels::Rows::kMany));
+  // The processor gains nothing from several at once.
+  if (detector->takes_several() && detector->session().placement().device != kProcessor) {
+    stage.prepare = [detector](const Sight& sight) {
+      return detector->prepare(sight.picture, sight.full_width, sight.full_height);
+    };
+    stage.look_at_all = [detector](std::span<const preprocess::Prepared> prepared) -> Result<std::vector<Finding>> {
+      IE_TRY(const auto all, detector->detect(prepared));
+      std::vector<Finding> findings;
+      for (const auto& objects : all) findings.push_back(objects_found(*detector, objects));
+      return findings;
+    };
+    return {};
+  }
   stage.look = [detector](const Sight& sight) -> Result<Finding> {
     IE_TRY(const auto objects, detector->detect(sight.picture, sight.full_width, sight.full_height));
     return objects_found(*detector, objects);
@@ -71,7 +86,7 @@ Status load_embedding(const Models& models, const models::Spec& spec, PictureSta
     return embedder->prepare(sight.picture, {sight.full_width, sight.full_height});
   };
   const std::string data = json{{"dimensions", stage.dimensions}}.dump();
-  stage.look_at_all = [embedder, data](std::span<const Tensor> prepared) -> Result<std::vector<Finding>> {
+  stage.look_at_all = [embedder, data](std::span<const preprocess::Prepared> prepared) -> Result<std::vector<Finding>> {
     IE_TRY(std::vector<vision::Embedding> vectors, embedder->embed(prepared));
     std::vector<Finding> findings;
     for (vision::Embedding& vector : vectors) {

@@ -27,8 +27,8 @@ struct Contents {
   std::optional<std::vector<store::FoundClass>> scenes;
   std::optional<std::vector<std::string>> text;
   std::vector<std::pair<store::StageKey, std::vector<float>>> vectors;
-  std::vector<std::pair<store::StageKey, Error>> failures;  // of stages that had the picture
-  std::map<const PictureStage*, Tensor> prepared;           // for stages that look at several pictures at once
+  std::vector<std::pair<store::StageKey, Error>> failures;       // of stages that had the picture
+  std::map<const PictureStage*, preprocess::Prepared> prepared;  // for stages that look at several pictures at once
 };
 
 struct HashOfHash {
@@ -179,7 +179,7 @@ class ContentPass {
 
   void look_at_all(const PictureStage& stage, std::vector<Contents>& all) {
     std::vector<Contents*> seen;
-    std::vector<Tensor> prepared;
+    std::vector<preprocess::Prepared> prepared;
     for (Contents& contents : all)
       if (const auto found = contents.prepared.find(&stage); found != contents.prepared.end()) {
         seen.push_back(&contents);
@@ -270,7 +270,7 @@ class ContentPass {
       if (!is_wanted(stage.key)) continue;
       const auto start = Trace::Clock::now();
       if (stage.prepare) {
-        if (Result<Tensor> prepared = stage.prepare(sight))
+        if (Result<preprocess::Prepared> prepared = stage.prepare(sight))
           contents.prepared[&stage] = std::move(*prepared);
         else
           contents.failures.emplace_back(stage.key, prepared.error());

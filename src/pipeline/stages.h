@@ -10,10 +10,10 @@
 
 #include "core/config.h"
 #include "core/result.h"
+#include "preprocess/plan.h"
 #include "store/types.h"
 #include "types/image.h"
 #include "types/luma.h"
-#include "types/tensor.h"
 
 namespace image_engine::pipeline {
 
@@ -70,8 +70,8 @@ struct PictureStage {
   std::function<Result<Finding>(const Sight&)> look;
   // Of stages whose model is faster on several pictures at once, instead of `look`: what it makes of one, and what it
   // finds in each of several. An error of the second is one of them all: call it for each alone to tell.
-  std::function<Result<Tensor>(const Sight&)> prepare = {};
-  std::function<Result<std::vector<Finding>>(std::span<const Tensor>)> look_at_all = {};
+  std::function<Result<preprocess::Prepared>(const Sight&)> prepare = {};
+  std::function<Result<std::vector<Finding>>(std::span<const preprocess::Prepared>)> look_at_all = {};
   // Of stages with a model: gets it ready, when there is something to do. Sets look, device, precision.
   std::function<Status(PictureStage&)> load = {};
   std::string device = "cpu", precision = {};

@@ -78,13 +78,15 @@ struct InputSize {
 };
 InputSize input_size(const Plan& plan, std::uint32_t picture_width, std::uint32_t picture_height);
 
-struct Prepared {
-  Tensor tensor;  // [1, 3, H, W] or [1, H, W, 3]
-  Placement placement;
-};
 // The size of the whole photo that a picture was reduced from; zeros: the picture is the photo.
 struct FullSize {
   std::uint32_t width = 0, height = 0;
+};
+struct Prepared {
+  Tensor tensor;  // [1, 3, H, W] or [1, H, W, 3]
+  Placement placement;
+  FullSize picture;  // that it was made of
+  FullSize full;     // as it was given
 };
 // `full` decides where what lies in the input, so that rounding a reduced picture's edges shifts nothing.
 // Errors: kInvalidArgument for an empty picture or a plan out of its ranges. Thread-safe.

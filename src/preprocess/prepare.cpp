@@ -153,7 +153,9 @@ Result<Prepared> prepare(const Plan& plan, const ImageView& picture, FullSize fu
   const bool planes = plan.layout == Layout::kNchw;
   Prepared prepared{Tensor::zeros(plan.type, planes ? std::vector<std::int64_t>{1, 3, height, width}
                                                     : std::vector<std::int64_t>{1, height, width, 3}),
-                    {}};
+                    {},
+                    {picture.width, picture.height},
+                    full};
   prepared.placement = write_input(plan, picture, geometry, prepared.tensor.data);
   return prepared;
 }

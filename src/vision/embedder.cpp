@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "vision/batches.h"
 #include "vision/graph_checks.h"
 
 namespace image_engine::vision {
@@ -62,16 +63,6 @@ Result<std::vector<Embedding>> read_vectors(const Tensor& output, std::size_t di
   return vectors;
 }
 
-// One run's input of several pictures' of the same shape.
-Tensor stacked(std::span<const Tensor> pictures) {
-  Tensor batch = pictures.front();
-  for (const Tensor& picture : pictures.subspan(1)) {
-    batch.data.insert(batch.data.end(), picture.data.begin(), picture.data.end());
-    batch.shape[0] += picture.shape[0];
-  }
-  return batch;
-}
-
 // Whole numbers into an input of 32 or 64 bits.
 void set(Tensor& tensor, std::size_t at, std::int64_t value) {
   if (tensor.type == ElementType::kInt64)
@@ -120,10 +111,6 @@ bool is_fixed(const models::TextTower& text, const std::vector<infer::TensorInfo
   return text.fixed || std::ranges::any_of(inputs, [](const auto& input) { return input.shape[1] >= 0; });
 }
 
-bool takes_batches(const std::vector<infer::TensorInfo>& inputs) {
-  return std::ranges::all_of(inputs, [](const auto& input) { return input.shape[0] < 0; });
-}
-
 Status check_context(const models::Spec& spec) {
   if (spec.text.context >= 2) return {};
   return fail(ErrorCode::kInvalidArgument,
@@ -150,12 +137,12 @@ Result<ImageEmbedder> ImageEmbedder::create(const models::Spec& spec, std::uniqu
   // What shapes alone do not show fails here once and not on every photo. A graph may say that it takes a batch and
   // have a shape of one picture inside.
   const std::vector<std::uint8_t> grey(std::size_t{4} * 4 * 3, 128);
-  IE_TRY(const Tensor picture, embedder.prepare({4, 4, grey}));
+  IE_TRY(const preprocess::Prepared picture, embedder.prepare({4, 4, grey}));
   const std::array two{picture, picture};
   embedder.batches_ = takes_batches(embedder.session_->inputs()) && embedder.plan_.fit != preprocess::Fit::kShortEdge;
   if (embedder.batches_ && embedder.embed(two)) return embedder;
   embedder.batches_ = false;
-  IE_CHECK(embedder.run(picture));
+  IE_CHECK(embedder.run(picture.tensor));
   return embedder;
 }
 
@@ -170,22 +157,25 @@ Result<std::vector<Embedding>> ImageEmbedder::run(const Tensor& input) const {
   return vectors;
 }
 
-Result<Tensor> ImageEmbedder::prepare(const ImageView& picture, preprocess::FullSize full) const {
-  IE_TRY(preprocess::Prepared prepared, preprocess::prepare(plan_, picture, full));
-  return std::move(prepared.tensor);
+Result<preprocess::Prepared> ImageEmbedder::prepare(const ImageView& picture, preprocess::FullSize full) const {
+  return preprocess::prepare(plan_, picture, full);
 }
 
 Result<Embedding> ImageEmbedder::embed(const ImageView& picture, preprocess::FullSize full) const {
-  IE_TRY(const Tensor prepared, prepare(picture, full));
-  IE_TRY(auto embeddings, run(prepared));
+  IE_TRY(const preprocess::Prepared prepared, prepare(picture, full));
+  IE_TRY(auto embeddings, run(prepared.tensor));
   return std::move(embeddings.front());
 }
 
-Result<std::vector<Embedding>> ImageEmbedder::embed(std::span<const Tensor> prepared) const {
-  if (batches_ && prepared.size() > 1) return run(stacked(prepared));
+Result<std::vector<Embedding>> ImageEmbedder::embed(std::span<const preprocess::Prepared> prepared) const {
+  if (batches_ && prepared.size() > 1) {
+    std::vector<const Tensor*> tensors;
+    for (const preprocess::Prepared& one : prepared) tensors.push_back(&one.tensor);
+    return run(stacked(tensors));
+  }
   std::vector<Embedding> embeddings;
-  for (const Tensor& one : prepared) {
-    IE_TRY(auto vectors, run(one));
+  for (const preprocess::Prepared& one : prepared) {
+    IE_TRY(auto vectors, run(one.tensor));
     std::ranges::move(vectors, std::back_inserter(embeddings));
   }
   return embeddings;

@@ -33,8 +33,8 @@ class ImageEmbedder {
   [[nodiscard]] Result<Embedding> embed(const ImageView& picture, preprocess::FullSize full = {}) const;
   // The two halves of it, for several pictures at once: what prepare() gave for each, in their order. One run where the
   // graph takes a batch.
-  [[nodiscard]] Result<Tensor> prepare(const ImageView& picture, preprocess::FullSize full = {}) const;
-  [[nodiscard]] Result<std::vector<Embedding>> embed(std::span<const Tensor> prepared) const;
+  [[nodiscard]] Result<preprocess::Prepared> prepare(const ImageView& picture, preprocess::FullSize full = {}) const;
+  [[nodiscard]] Result<std::vector<Embedding>> embed(std::span<const preprocess::Prepared> prepared) const;
 
   [[nodiscard]] const preprocess::Plan& plan() const { return plan_; }
   [[nodiscard]] const infer::Session& session() const { return *session_; }

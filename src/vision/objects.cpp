@@ -1,9 +1,11 @@
 #include "vision/objects.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 
+#include "vision/batches.h"
 #include "vision/heads.h"
 
 namespace image_engine::vision {
@@ -53,6 +55,21 @@ Status check_decoded(const Tensor& tensor) {
   return {};
 }
 
+// From the input back to the photo.
+struct Way {
+  preprocess::InputSize size, placed;  // of the input, and of the picture in it
+  double scale_x = 1, scale_y = 1;     // pixels of the photo for one of the input
+};
+Way way_of(const preprocess::Plan& plan, const preprocess::Prepared& prepared) {
+  const auto [width, height] = prepared.picture;
+  const double placed_x = prepared.placement.scale_x * width, placed_y = prepared.placement.scale_y * height;
+  const auto edge = [](double length) { return static_cast<std::uint32_t>(std::lround(length)); };
+  return {preprocess::input_size(plan, width, height),
+          {edge(placed_x), edge(placed_y)},
+          prepared.full.width / placed_x,
+          prepared.full.height / placed_y};
+}
+
 struct Edges {
   double from = 0, to = 0;
 };
@@ -92,48 +109,102 @@ Result<ObjectDetector> ObjectDetector::create(const models::Spec& spec, std::uni
   if (!checked) return name_model(spec.name, checked.error());
   detector.head_ = std::make_shared<const Head>(std::move(head));
 
-  // What shapes alone do not show, and what fails only when it runs, fails here once and not on every photo.
+  // What shapes alone do not show, and what fails only when it runs, fails here once and not on every photo. What the
+  // model itself suppressed is not of one row a picture.
   const std::vector<std::uint8_t> black(std::size_t{4} * 4 * 3);
-  IE_TRY(const auto objects, detector.detect({4, 4, black}, 4, 4));
+  IE_TRY(const preprocess::Prepared picture, detector.prepare({4, 4, black}, 4, 4));
+  const std::array two{picture, picture};
+  detector.batches_ = takes_batches(detector.session_->inputs()) && !detector.head_->kind->decoded;
+  if (detector.batches_ && detector.detect(two)) return detector;
+  detector.batches_ = false;
+  IE_CHECK(detector.detect({&picture, 1}));
   return detector;
+}
+
+Result<preprocess::Prepared> ObjectDetector::prepare(const ImageView& picture, std::uint32_t full_width,
+                                                     std::uint32_t full_height) const {
+  if (full_width == 0 || full_height == 0) return fail(ErrorCode::kInvalidArgument, "the photo is empty");
+  IE_TRY(preprocess::Prepared prepared, preprocess::prepare(plan_, picture));
+  prepared.full = {full_width, full_height};
+  return prepared;
 }
 
 Result<std::vector<DetectedObject>> ObjectDetector::detect(const ImageView& picture, std::uint32_t full_width,
                                                            std::uint32_t full_height) const {
-  if (full_width == 0 || full_height == 0) return fail(ErrorCode::kInvalidArgument, "the photo is empty");
-  IE_TRY(auto prepared, preprocess::prepare(plan_, picture));
-  const auto size = preprocess::input_size(plan_, picture.width, picture.height);
-  preprocess::Placement placement = prepared.placement;
-  const double scale_x = full_width / (placement.scale_x * picture.width);
-  const double scale_y = full_height / (placement.scale_y * picture.height);
-  const auto edge = [](double length) { return static_cast<std::uint32_t>(std::lround(length)); };
-  const preprocess::InputSize placed{edge(placement.scale_x * picture.width), edge(placement.scale_y * picture.height)};
-  preprocess::InputSize shown = size;
+  IE_TRY(const preprocess::Prepared prepared, prepare(picture, full_width, full_height));
+  IE_TRY(auto objects, detect({&prepared, 1}));
+  return std::move(objects.front());
+}
+
+Result<std::vector<std::vector<DetectedObject>>> ObjectDetector::detect(
+    std::span<const preprocess::Prepared> prepared) const {
+  std::vector<std::vector<DetectedObject>> all;
+  const auto same = [&](const auto& one) { return one.tensor.shape == prepared.front().tensor.shape; };
+  const std::size_t at_once = batches_ && std::ranges::all_of(prepared, same) ? prepared.size() : 1;
+  for (std::size_t first = 0; first < prepared.size(); first += at_once) {
+    const auto pictures = prepared.subspan(first, at_once);
+    const auto found = [&]() -> Status {
+      IE_TRY(const auto outputs, run(pictures));
+      for (std::size_t i = 0; i < pictures.size(); ++i) {
+        IE_TRY(all.emplace_back(), read(outputs[i], pictures[i]));
+      }
+      return {};
+    }();
+    if (!found) return name_model(head_->model, found.error());
+  }
+  return all;
+}
+
+std::vector<Tensor> ObjectDetector::inputs_of(const preprocess::Prepared& prepared) const {
+  const Way way = way_of(plan_, prepared);
+  std::vector<Tensor> inputs;
+  for (std::size_t i = 0; i < session_->inputs().size(); ++i)
+    inputs.push_back(i == head_->picture ? prepared.tensor
+                                         : mask_of(session_->inputs()[i], way.size, prepared.placement, way.placed));
+  return inputs;
+}
+
+// Each picture's outputs, of one run.
+Result<std::vector<std::vector<Tensor>>> ObjectDetector::run(std::span<const preprocess::Prepared> prepared) const {
+  const bool alone = session_->inputs().size() == 1;
+  if (prepared.size() == 1) {
+    std::vector<Tensor> inputs;
+    if (!alone) inputs = inputs_of(prepared.front());
+    const std::span<const Tensor> given =
+        alone ? std::span(&prepared.front().tensor, 1) : std::span<const Tensor>(inputs);
+    IE_TRY(auto outputs, session_->run(given, outputs_));
+    return std::vector<std::vector<Tensor>>(1, std::move(outputs));
+  }
+  std::vector<std::vector<Tensor>> each;
+  for (const preprocess::Prepared& one : prepared) each.push_back(inputs_of(one));
   std::vector<Tensor> inputs;
   for (std::size_t i = 0; i < session_->inputs().size(); ++i) {
-    if (i == head_->picture) {
-      inputs.push_back(std::move(prepared.tensor));
-      continue;
-    }
-    inputs.push_back(mask_of(session_->inputs()[i], size, prepared.placement, placed));
-    // A model that is told where the picture is gives places in it.
-    shown = placed;
-    placement.offset_x = placement.offset_y = 0;
+    std::vector<const Tensor*> rows;
+    for (const auto& one : each) rows.push_back(&one[i]);
+    inputs.push_back(stacked(rows));
   }
+  IE_TRY(const auto outputs, session_->run(inputs, outputs_));
+  auto rows = unstacked(outputs, prepared.size());
+  if (rows.size() != prepared.size()) return fail(ErrorCode::kCorrupt, "its outputs are not of one row a picture");
+  return rows;
+}
 
-  const auto read = [&]() -> Result<std::vector<Candidate>> {
-    IE_TRY(const auto outputs, session_->run(inputs, outputs_));
-    for (const Tensor& output : outputs)
-      IE_CHECK(head_->kind->decoded ? check_decoded(output) : check_output(output, 1));
-    return head_->kind->read({outputs, size, shown, labels_.size(), head_->options});
-  };
-  auto candidates = read();
-  if (!candidates) return name_model(head_->model, std::move(candidates).error());
+Result<std::vector<DetectedObject>> ObjectDetector::read(const std::vector<Tensor>& outputs,
+                                                         const preprocess::Prepared& prepared) const {
+  for (const Tensor& output : outputs) IE_CHECK(head_->kind->decoded ? check_decoded(output) : check_output(output, 1));
+  const Way way = way_of(plan_, prepared);
+  preprocess::Placement placement = prepared.placement;
+  const bool masked = session_->inputs().size() > 1;
+  // A model that is told where the picture is gives places in it.
+  if (masked) placement.offset_x = placement.offset_y = 0;
+  const preprocess::InputSize shown = masked ? way.placed : way.size;
+  IE_TRY(auto candidates, head_->kind->read({outputs, way.size, shown, labels_.size(), head_->options}));
 
+  const auto [full_width, full_height] = prepared.full;
   std::vector<DetectedObject> objects;
-  for (const Candidate& found : suppress(std::move(*candidates), head_->options.nms, head_->options.most)) {
-    const Edges x = edges_of(found.x1, found.x2, placement.offset_x, scale_x, full_width);
-    const Edges y = edges_of(found.y1, found.y2, placement.offset_y, scale_y, full_height);
+  for (const Candidate& found : suppress(std::move(candidates), head_->options.nms, head_->options.most)) {
+    const Edges x = edges_of(found.x1, found.x2, placement.offset_x, way.scale_x, full_width);
+    const Edges y = edges_of(found.y1, found.y2, placement.offset_y, way.scale_y, full_height);
     if (!(x.to - x.from >= kLeastSide && y.to - y.from >= kLeastSide)) continue;
     objects.push_back({found.label,
                        std::clamp(found.confidence, 0.0F, 1.0F),

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,13 @@ class ObjectDetector {
   // a class that no label is for.
   [[nodiscard]] Result<std::vector<DetectedObject>> detect(const ImageView& picture, std::uint32_t full_width,
                                                            std::uint32_t full_height) const;
+  // The two halves of it, for several pictures at once: what prepare() gave for each, in their order. One run where the
+  // graph takes a batch and its inputs are of one size.
+  [[nodiscard]] Result<preprocess::Prepared> prepare(const ImageView& picture, std::uint32_t full_width,
+                                                     std::uint32_t full_height) const;
+  [[nodiscard]] Result<std::vector<std::vector<DetectedObject>>> detect(
+      std::span<const preprocess::Prepared> prepared) const;
+  [[nodiscard]] bool takes_several() const { return batches_; }
 
   [[nodiscard]] const std::string& label(std::uint32_t index) const { return labels_[index]; }
   [[nodiscard]] const preprocess::Plan& plan() const { return plan_; }
@@ -45,6 +53,12 @@ class ObjectDetector {
   std::shared_ptr<infer::Session> session_;
   std::vector<std::string> labels_;
   std::vector<std::string> outputs_;
+  bool batches_ = false;
+
+  [[nodiscard]] Result<std::vector<std::vector<Tensor>>> run(std::span<const preprocess::Prepared> prepared) const;
+  [[nodiscard]] std::vector<Tensor> inputs_of(const preprocess::Prepared& prepared) const;
+  [[nodiscard]] Result<std::vector<DetectedObject>> read(const std::vector<Tensor>& outputs,
+                                                         const preprocess::Prepared& prepared) const;
 };
 
 }  // namespace image_engine::vision

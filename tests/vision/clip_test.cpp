@@ -169,7 +169,7 @@ TEST_F(Clip, ReducedDecodingKeepsTheVector) {
 
 TEST_F(Clip, SeveralAtOnceAreAsOneByOne) {
   const ImageEmbedder embedder = this->embedder(spec_);
-  std::vector<Tensor> prepared;
+  std::vector<preprocess::Prepared> prepared;
   for (std::size_t i = 8; i < 13; ++i) {
     const Image picture = decode(photo(i), 0);
     prepared.push_back(embedder.prepare({picture.width, picture.height, picture.pixels}).value());
@@ -177,7 +177,7 @@ TEST_F(Clip, SeveralAtOnceAreAsOneByOne) {
   const auto together = embedder.embed(prepared).value();
   ASSERT_EQ(together.size(), prepared.size());
   for (std::size_t i = 0; i < prepared.size(); ++i) EXPECT_GE(cosine(together[i], vector(8 + i)), 0.9999) << i;
-  EXPECT_TRUE(embedder.embed(std::span<const Tensor>{}).value().empty());
+  EXPECT_TRUE(embedder.embed(std::span<const preprocess::Prepared>{}).value().empty());
 }
 
 TEST_F(Clip, TextsAreTheReferences) {

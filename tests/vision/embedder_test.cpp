@@ -10,6 +10,7 @@
 #include <limits>
 #include <random>
 
+#include "answering.h"
 #include "fake_session.h"
 
 namespace image_engine::vision {
@@ -99,28 +100,6 @@ models::Spec spec_of(int dimensions) {
   return spec;
 }
 
-// Answers with a function of its inputs.
-class Answering : public infer::Session {
- public:
-  using Answer = std::function<Tensor(std::span<const Tensor>)>;
-  Answering(std::vector<infer::TensorInfo> inputs, Answer answer)
-      : inputs_(std::move(inputs)), answer_(std::move(answer)) {}
-  [[nodiscard]] const std::vector<infer::TensorInfo>& inputs() const override { return inputs_; }
-  [[nodiscard]] const std::vector<infer::TensorInfo>& outputs() const override { return outputs_; }
-  [[nodiscard]] infer::Placement placement() const override { return {}; }
-  [[nodiscard]] Result<std::vector<Tensor>> run(std::span<const Tensor> inputs,
-                                                std::span<const std::string>) const override {
-    seen_.emplace_back(inputs.begin(), inputs.end());
-    return std::vector<Tensor>{answer_(inputs)};
-  }
-  mutable std::vector<std::vector<Tensor>> seen_;
-
- private:
-  std::vector<infer::TensorInfo> inputs_;
-  std::vector<infer::TensorInfo> outputs_{{"vectors", ElementType::kFloat32, {-1, 2}}};
-  Answer answer_;
-};
-
 // The first two values of each picture, so that order shows.
 Tensor first_two(std::span<const Tensor> inputs) {
   const std::int64_t n = inputs[0].shape[0];
@@ -131,10 +110,10 @@ Tensor first_two(std::span<const Tensor> inputs) {
   return output;
 }
 
-std::vector<Tensor> prepared(const ImageEmbedder& embedder, std::span<const ImageView> views) {
-  std::vector<Tensor> tensors;
-  for (const ImageView& view : views) tensors.push_back(embedder.prepare(view).value());
-  return tensors;
+std::vector<preprocess::Prepared> prepared(const ImageEmbedder& embedder, std::span<const ImageView> views) {
+  std::vector<preprocess::Prepared> pictures;
+  for (const ImageView& view : views) pictures.push_back(embedder.prepare(view).value());
+  return pictures;
 }
 
 TEST(ImageEmbedder, RunsABatchWhereTheGraphTakesOne) {
