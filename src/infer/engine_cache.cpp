@@ -45,21 +45,18 @@ Result<ReadyEngine> engine_for_once(const EngineIdentity& identity, const BuildE
 }
 
 // Those of the same name that no driver or library here will load again.
-void remove_outdated(const std::string& folder, const std::string& name, const EngineIdentity& now) {
-  std::vector<std::string> outdated;
+void remove_outdated(const std::string& folder, const std::string& file, const EngineIdentity& now) {
+  std::vector<fs::path> outdated;
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder, ignored)) {
-    const std::string file = entry.path().filename().string();
-    if (!file.starts_with(name + "-") || !file.ends_with(".engine")) continue;
-    const auto record = read_engine_record(entry.path().string());
+    const auto record = read_engine_record((entry.path() / file).string());
     if (!record) continue;
     const auto versions = [](const EngineIdentity& id) {
       return std::tie(id.driver, id.cuda, id.tensorrt, id.runtime);
     };
-    if (versions(record->identity) != versions(now)) outdated.push_back(entry.path().string());
+    if (versions(record->identity) != versions(now)) outdated.push_back(entry.path());
   }
-  for (const std::string& engine : outdated)
-    for (const std::string& file : {sidecar_of(engine), loader_of(engine), engine}) fs::remove(file, ignored);
+  for (const fs::path& one : outdated) fs::remove_all(one, ignored);
 }
 
 bool can_be_written(const std::string& folder) {
@@ -91,9 +88,10 @@ Status publish_engine(const std::string& built, const std::string& engine, Engin
 
 Result<ReadyEngine> ready_engine(const std::string& folder, const std::string& name, const EngineIdentity& identity,
                                  const BuildEngine& build, const std::function<bool()>& cancelled) {
-  const std::string engine = join_path(folder, fmt::format("{}-{}.engine", name, engine_key(identity)));
+  const std::string own = join_path(folder, engine_key(identity)), file = name + ".engine";
+  const std::string engine = join_path(own, file);
   if (check_kept(engine, identity)) return ReadyEngine{loader_of(engine), false, nullptr};
-  if (!can_be_written(folder)) return engine_for_once(identity, build);
+  if (!can_be_written(folder) || !can_be_written(own)) return engine_for_once(identity, build);
   IE_TRY(const auto lock, models::FolderLock::take(engine + ".lock", cancelled));
   const Status kept = check_kept(engine, identity);
   if (kept) return ReadyEngine{loader_of(engine), false, nullptr};  // another process built it
@@ -102,7 +100,7 @@ Result<ReadyEngine> ready_engine(const std::string& folder, const std::string& n
   IE_TRY(EngineRecord record, build(work.path()));
   record.identity = identity;
   IE_CHECK(publish_engine(join_path(work.path(), kBuiltEngine), engine, std::move(record)));
-  remove_outdated(folder, name, identity);
+  remove_outdated(folder, file, identity);
   return ReadyEngine{loader_of(engine), true, nullptr};
 }
 

@@ -23,7 +23,7 @@ struct ReadyEngine {
   std::shared_ptr<TemporaryFolder> until_then;  // where it lies when it cannot be kept; to be held while it is loaded
 };
 
-// The engine of `identity` from `folder`/<name>-<key>.engine. Built when it is not there, stale, cut short or changed:
+// The engine of `identity` from `folder`/<key>/<name>.engine. Built when it is not there, stale, cut short or changed:
 // once, by one process, for which others wait. A folder that cannot be written is told once in the log, and the engine
 // is built for this session alone. Engines of that name by other versions of driver or libraries are removed. Errors:
 // those of `build`, kInterrupted.

@@ -74,11 +74,12 @@ class EngineTest : public testing::Test {
         folder_, "clip", identity, [this](const std::string& work) { return write(work); }, [] { return false; });
   }
   [[nodiscard]] std::string engine(const EngineIdentity& identity = kHere) const {
-    return folder_ + "/clip-" + engine_key(identity) + ".engine";
+    return folder_ + "/" + engine_key(identity) + "/clip.engine";
   }
   [[nodiscard]] std::vector<std::string> files() const {
     std::vector<std::string> names;
-    for (const auto& entry : fs::directory_iterator(folder_)) names.push_back(entry.path().filename().string());
+    for (const auto& entry : fs::recursive_directory_iterator(folder_))
+      if (entry.is_regular_file()) names.push_back(entry.path().filename().string());
     std::ranges::sort(names);
     return names;
   }
@@ -112,7 +113,7 @@ TEST_F(EngineTest, IsBuiltOnceAndKept) {
   EXPECT_EQ(first->model, engine() + ".onnx");
   EXPECT_EQ(files().size(), 3U) << "the engine, its loader and its sidecar";
   EXPECT_EQ(bytes_of(engine()), bytes_);
-  EXPECT_THAT(bytes_of(engine() + ".onnx"), HasSubstr("clip-" + engine_key(kHere) + ".engine"));
+  EXPECT_THAT(bytes_of(engine() + ".onnx"), HasSubstr("clip.engine"));
   const auto second = ready();
   ASSERT_TRUE(second);
   EXPECT_FALSE(second->built);

@@ -1,0 +1,134 @@
+// Sessions on a card, beside the processor's on the same graphs. ctest runs these under the label gpu.
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "gpu/cuda.h"
+#include "infer/session.h"
+#include "infer/sharing_session.h"
+#include "support.h"
+
+namespace image_engine::infer {
+namespace {
+
+// A convolution, a product and a softmax: pixels [batch, 3, 16, 16] to [batch, 5], twice.
+const std::string kNet = kFolder + "conv.onnx";
+constexpr float kNear = 2e-3F;  // float32 with cuDNN's algorithms, of numbers around 1
+
+SessionOptions on_card(int device = 0) {
+  SessionOptions options;
+  options.provider = Provider::kCuda;
+  options.device = device;
+  options.tf32 = false;
+  return options;
+}
+
+Tensor pictures(std::int64_t rows) {
+  Tensor tensor = Tensor::zeros(ElementType::kFloat32, {rows, 3, 16, 16});
+  std::size_t i = 0;
+  for (float& value : tensor.as<float>()) value = static_cast<float>(++i * 7919 % 256) / 128 - 1;
+  return tensor;
+}
+
+std::unique_ptr<Session> load(const SessionOptions& options) {
+  auto session = Session::create(kNet, options);
+  EXPECT_TRUE(session) << session.error().message;
+  return session ? std::move(*session) : nullptr;
+}
+
+void expect_near(const Session& session, const Session& reference, std::int64_t rows) {
+  const Tensor input = pictures(rows);
+  const auto made = session.run({&input, 1}), wanted = reference.run({&input, 1});
+  ASSERT_TRUE(made) << made.error().message;
+  ASSERT_TRUE(wanted) << wanted.error().message;
+  ASSERT_EQ(made->front().shape, wanted->front().shape);
+  for (std::size_t i = 0; i < made->front().count(); ++i)
+    ASSERT_NEAR(made->front().as<float>()[i], wanted->front().as<float>()[i], kNear) << rows << " rows, element " << i;
+}
+
+class CardTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (const Status usable = check_provider(Provider::kCuda); !usable) GTEST_SKIP() << usable.error().message;
+    if (!std::filesystem::exists(kNet)) GTEST_SKIP() << "no infer_inputs: ctest makes them (infer_inputs)";
+    processor_ = load({});
+    ASSERT_TRUE(processor_);
+  }
+  std::unique_ptr<Session> processor_;
+};
+
+TEST_F(CardTest, ComputesWhatTheProcessorDoes) {
+  const auto card = load(on_card());
+  ASSERT_TRUE(card);
+  EXPECT_EQ(card->placement().provider, "CUDA");
+  EXPECT_EQ(card->placement().device, "cuda:0");
+  EXPECT_GT(card->placement().nodes.at("CUDA"), 0U);
+  for (const std::int64_t rows : {1, 5, 1, 3, 2, 4, 6, 1}) expect_near(*card, *processor_, rows);
+}
+
+TEST_F(CardTest, SettingsChangeNoNumbers) {
+  for (const bool nhwc : {false, true})
+    for (const bool graph : {false, true}) {
+      SessionOptions options = on_card();
+      options.nhwc = options.fuse_convolutions = nhwc;
+      options.cuda_graph = graph;
+      options.fixed_dimensions = {{"batch", 4}};
+      const auto card = load(options);
+      ASSERT_TRUE(card);
+      // Filled up, exactly, and in turns; the recorded work is replayed with new pictures.
+      for (const std::int64_t rows : {4, 1, 3, 4, 9, 4}) expect_near(*card, *processor_, rows);
+    }
+}
+
+TEST_F(CardTest, TakesRunsOfManyThreads) {
+  SessionOptions options = on_card();
+  options.lanes = 2;
+  options.cuda_graph = true;
+  options.fixed_dimensions = {{"batch", 4}};
+  const auto card = load(options);
+  ASSERT_TRUE(card);
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 6; ++i)
+    threads.emplace_back([&, i] {
+      for (int k = 0; k < 20; ++k) expect_near(*card, *processor_, 1 + (i + k) % 6);
+    });
+}
+
+TEST_F(CardTest, SharesWorkWithOthersOfItsKind) {
+  const auto devices = gpu::cuda_devices();
+  ASSERT_TRUE(devices);
+  std::vector<std::unique_ptr<Session>> sessions;
+  for (std::size_t i = 0; i < devices->size(); ++i) sessions.push_back(load(on_card(static_cast<int>(i))));
+  if (sessions.size() < 2) GTEST_SKIP() << "there is one card only";
+  const auto all = make_sharing(std::move(sessions), 1);
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 6; ++i)
+    threads.emplace_back([&] {
+      for (int k = 0; k < 20; ++k) expect_near(*all, *processor_, 1 + k % 6);
+    });
+}
+
+TEST_F(CardTest, TellsWhenMemoryIsShort) {
+  const auto card = load(on_card());
+  ASSERT_TRUE(card);
+  const auto memory = gpu::memory_info(0);
+  ASSERT_TRUE(memory);
+  const auto hog = gpu::DeviceBuffer::create(0, memory->free - (std::size_t{300} << 20));
+  ASSERT_TRUE(hog) << hog.error().message;
+  const Tensor many = pictures(400'000);  // 1.2 GB
+  const auto made = card->run({&many, 1});
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().code, ErrorCode::kOutOfMemory) << made.error().message;
+  expect_near(*card, *processor_, 2);  // and goes on
+}
+
+TEST_F(CardTest, ACardThatIsNotThereIsAnError) {
+  const auto devices = gpu::cuda_devices();
+  ASSERT_TRUE(devices);
+  const auto session = Session::create(kNet, on_card(static_cast<int>(devices->size())));
+  ASSERT_FALSE(session);
+  EXPECT_FALSE(session.error().message.empty());
+}
+
+}  // namespace
+}  // namespace image_engine::infer
