@@ -17,6 +17,7 @@
 #include "models/digest.h"
 #include "models/folder_lock.h"
 #include "models/http.h"
+#include "models/http_exchange.h"
 #include "models/python.h"
 
 namespace image_engine::models {

@@ -1,11 +1,10 @@
-// Downloads over HTTP, the one user of libcurl.
+// Downloads over HTTP.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>
-#include <string_view>
 
 #include "core/result.h"
 
@@ -30,12 +29,5 @@ struct HttpAnswer {
 // Errors: kNotFound, kPermission (401, 403), kTooLarge (over most_bytes), kNoSpace, kTimeout (connecting 20 s, stalled
 // 60 s), kInterrupted, kIo. After kTooLarge and kNoSpace nothing is kept, after others what came.
 Result<HttpAnswer> http_download(const HttpRequest& request, const std::string& path);
-
-// Percent-encoded but for letters, digits, "-._~" and slashes.
-std::string escaped(std::string_view path);
-// "file:///a%20b" → "/a b".
-Result<std::string> path_of_file_url(const std::string& url);
-// The address without a name and password that it may hold: for messages.
-std::string without_secrets(const std::string& url);
 
 }  // namespace image_engine::models
