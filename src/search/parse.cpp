@@ -105,6 +105,7 @@ Result<Condition> state(const Term& term, const SearchOptions&) { return as_cond
 Result<Condition> path(const Term& term, const SearchOptions&) { return Condition(store::PathCondition{term.value}); }
 
 Result<Condition> objects(const Term& term, const SearchOptions&) { return as_condition(parse_objects(term.value)); }
+Result<Condition> products(const Term& term, const SearchOptions&) { return as_condition(parse_products(term.value)); }
 Result<Condition> people(const Term& term, const SearchOptions&) { return as_condition(parse_people(term.value)); }
 Result<Condition> vehicle(const Term& term, const SearchOptions&) { return as_condition(parse_vehicle(term.value)); }
 
@@ -124,7 +125,8 @@ constexpr Field kFields[] = {
     {"description", nullptr, TextField::kDescription},
     {"creator", nullptr, TextField::kCreator},
     {"name", nullptr, TextField::kName},
-    {"object", objects, TextField::kObjects, true},  // a count, else text
+    {"object", objects, TextField::kObjects, true},     // a count, else text
+    {"product", products, TextField::kProducts, true},  // likewise
     {"people", people, TextField::kObjects, true},
     {"vehicle", vehicle, TextField::kObjects, true},
     {"scene", nullptr, TextField::kScene, true},
@@ -186,8 +188,9 @@ Status add_field(const Term& term, const SearchOptions& options, ParsedQuery& pa
     }
   }
   if (field->analysed) parsed.analysed_fields.push_back(field->text);
-  const bool counts = field->parse == objects && !term.quoted && term.value.find_first_of("<>=") != std::string::npos;
-  if (field->parse == nullptr || (field->parse == objects && !counts)) {
+  const bool may_count = field->parse == objects || field->parse == products;
+  const bool counts = may_count && !term.quoted && term.value.find_first_of("<>=") != std::string::npos;
+  if (field->parse == nullptr || (may_count && !counts)) {
     parsed.query.filters.push_back({text_condition(field->text, term), term.negated});
     return {};
   }

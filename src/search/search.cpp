@@ -100,7 +100,7 @@ Result<std::vector<Relevant>> tagged(const store::CatalogueReader& catalogue, co
                                      const std::string& text) {
   std::vector<Relevant> found;
   for (const RelatedTag& tag : tags) {
-    for (const TextField field : {TextField::kKeywords, TextField::kObjects, TextField::kScene}) {
+    for (const TextField field : {TextField::kKeywords, TextField::kObjects, TextField::kProducts, TextField::kScene}) {
       IE_TRY(const std::vector<AssetId> assets, catalogue.assets_with({field, tag.name}));
       const store::Why why{std::string(store::text_field_name(field)), tag.name + " (like " + text + ")"};
       for (const AssetId asset : assets) found.push_back({asset, tag.relevance, why});

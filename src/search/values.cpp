@@ -192,17 +192,33 @@ Result<store::RatingCondition> parse_rating(std::string_view value) {
                                 static_cast<int>(std::min<std::int64_t>(5, range->most))};
 }
 
-Result<store::ObjectsCondition> parse_objects(std::string_view value) {
+namespace {
+
+// A name with a comparison behind it; nothing for anything else.
+std::optional<store::ObjectsCondition> counted(std::string_view value, store::TextField field) {
   const size_t sign = value.find_first_of("<>=");
   const auto range = sign == std::string_view::npos ? std::nullopt : compared_count(value.substr(sign));
-  if (!range || sign == 0) return wrong_value("object", value, "write object:dog, object:person>=2, object:person=1");
-  store::ObjectsCondition objects;
-  objects.name = value.substr(0, sign);
-  objects.least = range->least;
-  objects.most = range->most;
+  if (!range || sign == 0) return std::nullopt;
+  store::ObjectsCondition condition;
+  condition.name = value.substr(0, sign);
+  condition.least = range->least;
+  condition.most = range->most;
+  condition.field = field;
   std::ranges::replace_if(
-      objects.name, [](char c) { return c == '-' || c == '_'; }, ' ');
-  return objects;
+      condition.name, [](char c) { return c == '-' || c == '_'; }, ' ');
+  return condition;
+}
+
+}  // namespace
+
+Result<store::ObjectsCondition> parse_objects(std::string_view value) {
+  if (auto condition = counted(value, store::TextField::kObjects)) return std::move(*condition);
+  return wrong_value("object", value, "write object:dog, object:person>=2, object:person=1");
+}
+
+Result<store::ObjectsCondition> parse_products(std::string_view value) {
+  if (auto condition = counted(value, store::TextField::kProducts)) return std::move(*condition);
+  return wrong_value("product", value, "write product:bottle, product:bottle>=2, product:can=1");
 }
 
 Result<store::NearCondition> parse_near(std::string_view value, const FindPlace& find_place) {

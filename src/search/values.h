@@ -25,6 +25,8 @@ Result<store::TakenCondition> parse_time_range(std::string_view value);
 Result<store::RatingCondition> parse_rating(std::string_view value);
 // "person>=2": a name, then a comparison as in a rating and a number. Blanks of a name may be written - or _.
 Result<store::ObjectsCondition> parse_objects(std::string_view value);
+// The same of products.
+Result<store::ObjectsCondition> parse_products(std::string_view value);
 // "LAT,LON", "LAT,LON,KM", and where places are known "NAME", "NAME,KM".
 Result<store::NearCondition> parse_near(std::string_view value, const FindPlace& find_place);
 // "photo", "video", "raw" or a format's name or usual extension.

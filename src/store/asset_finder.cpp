@@ -25,7 +25,8 @@ size_t tells_apart(AssetId end) { return std::max<size_t>(1000, static_cast<size
 
 // bm25 weights by TextField: what a person wrote or a stage named weighs more than what a machine numbered.
 constexpr std::string_view kBm25Sql =
-    "SELECT rowid, -bm25(asset_text, 4, 8, 3, 8, 4, 2, 1, 2, 6, 5, 3, 4, 8) FROM asset_text WHERE asset_text MATCH ?";
+    "SELECT rowid, -bm25(asset_text, 4, 8, 3, 8, 4, 2, 1, 2, 6, 5, 3, 4, 8, 6) FROM asset_text WHERE asset_text MATCH "
+    "?";
 
 // Below this many, each asset's time is looked up; above, the index of times is walked.
 constexpr size_t kFewEquals = 2000;

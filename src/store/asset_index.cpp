@@ -1,7 +1,10 @@
 #include "store/asset_index.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
+#include <tuple>
 
 #include "core/text.h"
 #include "store/asset_query.h"
@@ -44,6 +47,12 @@ std::string clean(std::string_view text) {
   std::string cleaned = to_utf8(text.substr(0, kMostText));
   std::ranges::replace(cleaned, '\0', ' ');
   return cleaned;
+}
+
+std::string repeated(std::string_view text, size_t times) {
+  std::string result;
+  for (size_t i = 0; i < times; ++i) result += text;
+  return result;
 }
 
 std::optional<std::string> or_null(const std::string& text) {
@@ -187,20 +196,16 @@ void AssetIndex::write_columns(AssetId asset, const Document& document) {
 }
 
 void AssetIndex::write_text(AssetId asset, const Document& document) {
-  const auto& t = document.text;
-  const auto unspaced = [&](size_t i) { return has_unspaced_script(t[i]) ? std::string_view(t[i]) : ""; };
+  static const std::string kColumns = text_columns();
+  static const std::string kInsert = fmt::format("(rowid, {}) VALUES(?{})", kColumns, repeated(", ?", kTextFields));
+  static const std::string kInsertText = "INSERT INTO asset_text" + kInsert;
+  static const std::string kInsertTrigram = "INSERT INTO asset_trigram" + kInsert;
   connection_.run("DELETE FROM asset_text WHERE rowid = ?", asset);
-  connection_.run(
-      "INSERT INTO asset_text(rowid, name, title, description, keyword, place, camera, lens, creator, object, scene, "
-      "text, caption, person) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-      asset, t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8], t[9], t[10], t[11], t[12]);
+  std::apply([&](const auto&... text) { connection_.run(kInsertText, asset, text...); }, document.text);
   connection_.run("DELETE FROM asset_trigram WHERE rowid = ?", asset);
-  if (std::ranges::none_of(t, [](const std::string& text) { return has_unspaced_script(text); })) return;
-  connection_.run(
-      "INSERT INTO asset_trigram(rowid, name, title, description, keyword, place, camera, lens, creator, object, "
-      "scene, text, caption, person) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-      asset, unspaced(0), unspaced(1), unspaced(2), unspaced(3), unspaced(4), unspaced(5), unspaced(6), unspaced(7),
-      unspaced(8), unspaced(9), unspaced(10), unspaced(11), unspaced(12));
+  if (std::ranges::none_of(document.text, has_unspaced_script)) return;
+  const auto unspaced = [](const std::string& text) { return has_unspaced_script(text) ? std::string_view(text) : ""; };
+  std::apply([&](const auto&... text) { connection_.run(kInsertTrigram, asset, unspaced(text)...); }, document.text);
 }
 
 void AssetIndex::erase(AssetId asset) {

@@ -32,6 +32,7 @@ enum class TextField : std::uint8_t {
   kText,
   kCaption,
   kPeople,
+  kProducts,
   kAny,
 };
 inline constexpr std::size_t kTextFields = static_cast<std::size_t>(TextField::kAny);
@@ -59,12 +60,14 @@ struct NearCondition {
   double latitude = 0, longitude = 0;  // degrees
   double kilometres = 5;
 };
-// How many objects of that name were found, both ends inclusive; 0 only for pictures in which objects were looked for.
+// How many objects, or products, of that name were found, both ends inclusive; 0 only for pictures in which they were
+// looked for.
 struct ObjectsCondition {
   std::string name;  // ASCII case aside
   std::int64_t least = 1, most = std::numeric_limits<std::int64_t>::max();
-  std::vector<std::string> others = {};  // names that count as well, at most kMostNames
-  double confidence = 0;                 // only names whose surest object has this count, 0…1
+  std::vector<std::string> others = {};   // names that count as well, at most kMostNames
+  double confidence = 0;                  // only names whose surest object has this count, 0…1
+  TextField field = TextField::kObjects;  // or kProducts
 };
 inline constexpr std::size_t kMostNames = 1000;
 struct PathCondition {

@@ -68,7 +68,7 @@ class CatalogueReader {
   Result<std::vector<LearnedLabel>> learned_labels() const;
   Result<std::vector<LabelExample>> label_examples(const std::string& name) const;
 
-  // What pictures are tagged with: keywords, objects, scenes, labels; each once, with the number of pictures.
+  // What pictures are tagged with: keywords, objects, products, scenes, labels; each once, with the number of pictures.
   Result<std::vector<std::pair<std::string, std::int64_t>>> terms() const;
   Result<std::vector<std::pair<std::string, std::vector<std::uint16_t>>>> term_vectors(const std::string& model) const;
 
@@ -136,6 +136,8 @@ class CatalogueWriter {
 
   // What the objects stage found, for `object:`, counts and words; replaces what was there.
   Status set_asset_objects(AssetId asset, const std::vector<FoundObjects>& objects);
+  // Likewise products, for `product:`.
+  Status set_asset_products(AssetId asset, const std::vector<FoundObjects>& products);
 
   // Scenes (kScene) or learned labels (kKeywords), searched for as the words of that field; replaces what was there.
   Status set_asset_classes(AssetId asset, TextField field, const std::vector<FoundClass>& classes);
@@ -183,6 +185,7 @@ class CatalogueWriter {
  private:
   struct State;
   explicit CatalogueWriter(std::unique_ptr<State> state);
+  Status set_counted(AssetId asset, TextField field, const std::vector<FoundObjects>& things);
   std::unique_ptr<State> state_;
 };
 

@@ -1,5 +1,7 @@
 #include "store/conditions.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -171,19 +173,19 @@ IdSet Conditions::match(const TypeCondition& condition) {
 IdSet Conditions::counted(const ObjectsCondition& condition, std::int64_t least, std::int64_t most) {
   // Without a confidence the index by name has all that is asked, and rows need not be looked up.
   const bool sure = condition.confidence > 0;
-  const std::string surest = sure ? " AND confidence >= ?" : "";
-  const auto rows = [&](std::string_view sql, std::string_view name, const auto&... values) {
-    const std::string all = std::string(sql) + surest;
+  const std::string_view surest = sure ? " AND confidence >= ?" : "";
+  const std::string_view table = counted_in(condition.field).table;
+  const auto rows = [&](std::string_view columns, std::string_view counts, std::string_view name,
+                        const auto&... values) {
+    const std::string all = fmt::format("SELECT {} FROM {} WHERE name = ?{}{}", columns, table, counts, surest);
     return sure ? connection_.query(all, name, values..., condition.confidence)
                 : connection_.query(all, name, values...);
   };
   const std::set<std::string> names = names_of(condition);
-  if (names.size() == 1)
-    return ids(rows("SELECT asset_id FROM asset_objects WHERE name = ? AND count BETWEEN ? AND ?", *names.begin(),
-                    least, most));
+  if (names.size() == 1) return ids(rows("asset_id", " AND count BETWEEN ? AND ?", *names.begin(), least, most));
   std::vector<std::int64_t> counts(static_cast<size_t>(end_));
   for (const std::string& name : names)
-    for (auto row = rows("SELECT asset_id, count FROM asset_objects WHERE name = ?", name); row.next();)
+    for (auto row = rows("asset_id, count", "", name); row.next();)
       if (const AssetId id = row.integer(0); id >= 0 && id < end_) counts[static_cast<size_t>(id)] += row.integer(1);
   IdSet found(end_);
   for (AssetId id = 0; id < end_; ++id)
@@ -195,7 +197,8 @@ IdSet Conditions::counted(const ObjectsCondition& condition, std::int64_t least,
 IdSet Conditions::match(const ObjectsCondition& condition) {
   if (condition.least > 0) return counted(condition, condition.least, condition.most);
   constexpr std::int64_t kAny = std::numeric_limits<std::int64_t>::max();
-  IdSet found = ids(connection_.query("SELECT asset_id FROM records WHERE stage = 'objects' AND asset_id IS NOT NULL"));
+  IdSet found = ids(connection_.query("SELECT asset_id FROM records WHERE stage = ? AND asset_id IS NOT NULL",
+                                      counted_in(condition.field).stage));
   if (condition.most < kAny) found.remove(counted(condition, condition.most + 1, kAny));
   return found;
 }

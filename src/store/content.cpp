@@ -110,14 +110,23 @@ Status CatalogueWriter::set_asset_text(AssetId asset, TextField field, const std
 }
 
 Status CatalogueWriter::set_asset_objects(AssetId asset, const std::vector<FoundObjects>& objects) {
+  return set_counted(asset, TextField::kObjects, objects);
+}
+
+Status CatalogueWriter::set_asset_products(AssetId asset, const std::vector<FoundObjects>& products) {
+  return set_counted(asset, TextField::kProducts, products);
+}
+
+Status CatalogueWriter::set_counted(AssetId asset, TextField field, const std::vector<FoundObjects>& things) {
   std::vector<std::string> names;
-  for (const FoundObjects& found : objects) names.push_back(found.name);
-  IE_CHECK(set_asset_text(asset, TextField::kObjects, names));
+  for (const FoundObjects& found : things) names.push_back(found.name);
+  IE_CHECK(set_asset_text(asset, field, names));
   return state_->change([&] {
     Connection& c = state_->connection;
-    c.run("DELETE FROM asset_objects WHERE asset_id = ?", asset);
-    for (const FoundObjects& found : objects)
-      c.run("INSERT INTO asset_objects(asset_id, name, count, confidence) VALUES(?, ?, ?, ?)", asset,
+    const std::string table(counted_in(field).table);
+    c.run("DELETE FROM " + table + " WHERE asset_id = ?", asset);
+    for (const FoundObjects& found : things)
+      c.run("INSERT INTO " + table + "(asset_id, name, count, confidence) VALUES(?, ?, ?, ?)", asset,
             to_utf8(found.name), found.count, found.confidence);
   });
 }

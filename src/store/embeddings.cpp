@@ -130,11 +130,12 @@ Result<std::vector<std::pair<std::string, std::int64_t>>> CatalogueReader::terms
   return guarded([&] {
     std::map<std::string, std::int64_t> counts;
     auto row = connection_->query(
-        "SELECT t.keyword, t.object, t.scene FROM asset_text t JOIN assets a ON a.id = t.rowid WHERE a.shown = 1 "
-        "AND (t.keyword <> '' OR t.object <> '' OR t.scene <> '')");
+        "SELECT t.keyword, t.object, t.scene, t.product FROM asset_text t "
+        "JOIN assets a ON a.id = t.rowid WHERE a.shown = 1 "
+        "AND (t.keyword <> '' OR t.object <> '' OR t.scene <> '' OR t.product <> '')");
     while (row.next()) {
       std::set<std::string> terms;
-      for (const int column : {0, 1, 2}) {
+      for (const int column : {0, 1, 2, 3}) {
         const std::string lines = row.bytes(column);
         for (std::size_t from = 0; from < lines.size();) {
           const std::size_t to = std::min(lines.find('\n', from), lines.size());

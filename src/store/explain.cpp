@@ -110,10 +110,8 @@ FoundAsset Explainer::explain(AssetId id) {
 }
 
 void Explainer::explain_text(FoundAsset& asset) {
-  auto row = connection_.query(
-      "SELECT name, title, description, keyword, place, camera, lens, creator, object, scene, text, caption, person "
-      "FROM asset_text WHERE rowid = ?",
-      asset.id);
+  static const std::string kSql = "SELECT " + text_columns() + " FROM asset_text WHERE rowid = ?";
+  auto row = connection_.query(kSql, asset.id);
   if (!row.next()) return;
   for (size_t i = 0; i < kTextFields; ++i) {
     const std::string text = row.bytes(static_cast<int>(i));
@@ -135,16 +133,17 @@ void Explainer::explain_line(std::string_view line, TextField field, FoundAsset&
       if (begins_at(tokens, at, pattern.tokens, pattern.prefix)) match = tokens[at].from;
     if (match == std::string::npos) continue;
     std::string text;
-    if (field == TextField::kObjects) text = objects_text(asset.id, line);
+    if (field == TextField::kObjects || field == TextField::kProducts) text = counted_text(asset.id, field, line);
     if (field == TextField::kScene || field == TextField::kKeywords) text = class_text(asset.id, field, line);
     add(asset, text_field_name(field), text.empty() ? excerpt(line, match) : text);
     return;
   }
 }
 
-std::string Explainer::objects_text(AssetId asset, std::string_view name) {
-  auto row = connection_.query("SELECT name, count, confidence FROM asset_objects WHERE asset_id = ? AND name = ?",
-                               asset, query_text(name));
+std::string Explainer::counted_text(AssetId asset, TextField field, std::string_view name) {
+  auto row = connection_.query(
+      fmt::format("SELECT name, count, confidence FROM {} WHERE asset_id = ? AND name = ?", counted_in(field).table),
+      asset, query_text(name));
   return row.next() ? counted(row.bytes(0), row.integer(1), row.real(2)) : std::string(name);
 }
 
@@ -159,13 +158,13 @@ std::vector<Why> Explainer::objects_why(AssetId asset, const ObjectsCondition& c
   std::vector<Why> whys;
   std::int64_t count = 0;
   auto row = connection_.query(
-      "SELECT name, count, confidence FROM asset_objects WHERE asset_id = ? "
-      "AND name IN (SELECT value FROM json_each(?)) AND confidence >= ? ORDER BY confidence DESC, name",
+      fmt::format("SELECT name, count, confidence FROM {} WHERE asset_id = ? "
+                  "AND name IN (SELECT value FROM json_each(?)) AND confidence >= ? ORDER BY confidence DESC, name",
+                  counted_in(condition.field).table),
       asset, names_json(condition), condition.confidence);
   while (row.next()) {
     count += row.integer(1);
-    whys.push_back(
-        {std::string(text_field_name(TextField::kObjects)), counted(row.bytes(0), row.integer(1), row.real(2))});
+    whys.push_back({std::string(text_field_name(condition.field)), counted(row.bytes(0), row.integer(1), row.real(2))});
   }
   if (count < condition.least || count > condition.most) whys.clear();
   return whys;
@@ -210,7 +209,7 @@ void Explainer::explain_facts(FoundAsset& asset) {
     if (const auto* objects = std::get_if<ObjectsCondition>(&condition)) {
       const std::vector<Why> whys = objects_why(asset.id, *objects);
       for (const Why& why : whys) add(asset, why.field, why.text);
-      if (whys.empty()) add(asset, text_field_name(TextField::kObjects), "no " + objects->name);
+      if (whys.empty()) add(asset, text_field_name(objects->field), "no " + objects->name);
     }
     if (const auto* tag = std::get_if<TagCondition>(&condition))
       for (const Sign& sign : tag->signs)

@@ -29,7 +29,7 @@ class Explainer {
   std::vector<Why> objects_why(AssetId asset, const ObjectsCondition& condition);
   std::vector<Why> sign_why(AssetId asset, const Sign& sign);
   // "person 0.94", "person 0.94, 3 of them"; the name alone where it was not found.
-  std::string objects_text(AssetId asset, std::string_view name);
+  std::string counted_text(AssetId asset, TextField field, std::string_view name);
   // "beach 0.81" for a scene or a learned label; empty for any other line of that field.
   std::string class_text(AssetId asset, TextField field, std::string_view name);
 

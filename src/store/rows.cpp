@@ -1,12 +1,12 @@
 #include "store/rows.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <iterator>
 #include <nlohmann/json.hpp>
-
-#include "store/asset_query.h"
+#include <span>
 
 namespace image_engine::store {
 namespace {
@@ -14,7 +14,7 @@ namespace {
 constexpr std::string_view kStates[] = {"present", "missing", "offline"};
 constexpr std::string_view kTextFieldNames[] = {"name",   "title",   "description", "keyword", "place",
                                                 "camera", "lens",    "creator",     "object",  "scene",
-                                                "text",   "caption", "person",      "any"};
+                                                "text",   "caption", "person",      "product", "any"};
 static_assert(std::size(kTextFieldNames) == kTextFields + 1);
 
 constexpr const char* kPlaceKeys[] = {"city", "region", "country", "country_code"};
@@ -25,6 +25,14 @@ constexpr std::string Place::*kPlaceParts[] = {&Place::city, &Place::region, &Pl
 std::string_view state_name(FileState state) { return kStates[static_cast<size_t>(state)]; }
 
 std::string_view text_field_name(TextField field) { return kTextFieldNames[static_cast<size_t>(field)]; }
+
+const Counted& counted_in(TextField field) {
+  static const Counted kObjects = {"asset_objects", "objects"};
+  static const Counted kProducts = {"asset_products", "retail_products"};
+  return field == TextField::kProducts ? kProducts : kObjects;
+}
+
+std::string text_columns() { return fmt::format("{}", fmt::join(std::span(kTextFieldNames).first(kTextFields), ", ")); }
 
 FileState state_from_name(std::string_view name) {
   const auto* found = std::ranges::find(kStates, name);

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "store/asset_query.h"
 #include "store/sql.h"
 #include "store/types.h"
 
@@ -30,6 +31,14 @@ Failure read_failure_row(const Query& row);
 // From `records`.
 #define IE_RECORD_COLUMNS "stage, model, version, params, device, precision, data, created "
 Record read_record_row(const Query& row);
+
+// Where things are counted by name, and the stage that counts them: objects, or (kProducts) products.
+struct Counted {
+  std::string_view table, stage;
+};
+const Counted& counted_in(TextField field);
+// "name, title, …": the columns of the text index.
+std::string text_columns();
 
 // "[x, y, width, height]"; nothing when it cannot be read.
 std::string box_to_json(const Box& box);

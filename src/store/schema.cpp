@@ -220,10 +220,38 @@ CREATE TABLE term_vectors(
 ) WITHOUT ROWID;
 )sql";
 
+// The column `product` of the text indexes, whose columns cannot be added to: they are filled again from themselves.
+constexpr char kProducts[] = R"sql(
+CREATE TABLE asset_products(
+  asset_id INTEGER NOT NULL REFERENCES assets(id) ON DELETE CASCADE,
+  name TEXT NOT NULL COLLATE NOCASE,
+  count INTEGER NOT NULL,
+  confidence REAL NOT NULL,
+  PRIMARY KEY(asset_id, name)
+) WITHOUT ROWID;
+CREATE INDEX asset_products_by_name ON asset_products(name, count);
+
+CREATE VIRTUAL TABLE asset_text_4 USING fts5(
+  name, title, description, keyword, place, camera, lens, creator, object, scene, text, caption, person, product,
+  tokenize = 'unicode61 remove_diacritics 2', prefix = '4 5');
+INSERT INTO asset_text_4(rowid, name, title, description, keyword, place, camera, lens, creator, object, scene, text,
+  caption, person) SELECT rowid, * FROM asset_text;
+DROP TABLE asset_text;
+ALTER TABLE asset_text_4 RENAME TO asset_text;
+CREATE VIRTUAL TABLE asset_trigram_4 USING fts5(
+  name, title, description, keyword, place, camera, lens, creator, object, scene, text, caption, person, product,
+  tokenize = 'trigram');
+INSERT INTO asset_trigram_4(rowid, name, title, description, keyword, place, camera, lens, creator, object, scene, text,
+  caption, person) SELECT rowid, * FROM asset_trigram;
+DROP TABLE asset_trigram;
+ALTER TABLE asset_trigram_4 RENAME TO asset_trigram;
+)sql";
+
 constexpr Migration kMigrations[] = {
     {1, "files, assets, records, failures, runs, user data, text index", kFirst},
     {2, "objects by name", kObjects},
     {3, "vectors, scenes, learned labels", kMeaning},
+    {4, "products by name", kProducts},
 };
 
 bool is_ours(Connection& connection) { return connection.integer("PRAGMA application_id") == kApplicationId; }

@@ -88,13 +88,24 @@ TEST(Parse, NegationExcludes) {
 
 TEST(Parse, TextFields) {
   const std::pair<const char*, TextField> kCases[] = {
-      {"tag:x", TextField::kKeywords}, {"Camera:x", TextField::kCamera}, {"lens:x", TextField::kLens},
-      {"place:x", TextField::kPlace},  {"title:x", TextField::kTitle},   {"object:x", TextField::kObjects},
-      {"scene:x", TextField::kScene},  {"text:x", TextField::kText},     {"person:x", TextField::kPeople},
+      {"tag:x", TextField::kKeywords},     {"Camera:x", TextField::kCamera},   {"lens:x", TextField::kLens},
+      {"place:x", TextField::kPlace},      {"title:x", TextField::kTitle},     {"object:x", TextField::kObjects},
+      {"scene:x", TextField::kScene},      {"text:x", TextField::kText},       {"person:x", TextField::kPeople},
+      {"product:x", TextField::kProducts}, {"caption:x", TextField::kCaption},
   };
   for (const auto& [text, field] : kCases) EXPECT_EQ(only_filter<store::TextCondition>(text).field, field) << text;
   EXPECT_EQ(only_filter<store::TextCondition>("camera:\"EOS 40D\"").text, "EOS 40D");
   EXPECT_THAT(parse("object:dog tag:x").analysed_fields, testing::ElementsAre(TextField::kObjects));
+}
+
+TEST(Parse, ProductsAreCountedAsObjectsAre) {
+  const auto counted = only_filter<store::ObjectsCondition>("product:snack-bar>=2");
+  EXPECT_EQ(counted.field, TextField::kProducts);
+  EXPECT_EQ(counted.name, "snack bar");
+  EXPECT_EQ(counted.least, 2);
+  EXPECT_EQ(only_filter<store::ObjectsCondition>("object:can=1").field, TextField::kObjects);
+  EXPECT_THAT(parse("product:can=1").analysed_fields, testing::ElementsAre(TextField::kProducts));
+  EXPECT_THAT(refusal("product:>2"), HasSubstr("product:bottle>=2"));
 }
 
 TEST(Parse, UnknownFieldsNameTheNearest) {
