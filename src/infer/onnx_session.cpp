@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <atomic>
+
 #include "core/file.h"
 #include "core/text.h"
 #include "infer/engine_cache.h"
@@ -19,8 +21,8 @@ Result<Tensor> copied(const std::string& name, const Ort::Value& value) {
 // On the processor.
 class OnnxSession final : public Session {
  public:
-  OnnxSession(Ort::Session session, Signature signature)
-      : session_(std::move(session)), signature_(std::move(signature)) {}
+  OnnxSession(Ort::Session session, Signature signature, std::int64_t rows_between_clearings)
+      : session_(std::move(session)), signature_(std::move(signature)), period_(rows_between_clearings) {}
 
   [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return signature_.inputs; }
   [[nodiscard]] const std::vector<TensorInfo>& outputs() const override { return signature_.outputs; }
@@ -39,8 +41,12 @@ class OnnxSession final : public Session {
     return guarded(run_purpose(), [&]() -> Result<std::vector<Tensor>> {
       std::vector<Ort::Value> values;
       for (const Tensor& tensor : inputs) values.push_back(borrowed(tensor));
-      const auto made = session_.Run(Ort::RunOptions{nullptr}, names.data(), values.data(), values.size(),
-                                     wanted.data(), wanted.size());
+      Ort::RunOptions options{nullptr};
+      if (is_time_to_clear(inputs)) {
+        options = Ort::RunOptions();
+        options.AddConfigEntry("memory.enable_memory_arena_shrinkage", "cpu:0");
+      }
+      const auto made = session_.Run(options, names.data(), values.data(), values.size(), wanted.data(), wanted.size());
       std::vector<Tensor> results;
       for (std::size_t i = 0; i < made.size(); ++i) {
         IE_TRY(Tensor tensor, copied(wanted[i], made[i]));
@@ -51,8 +57,17 @@ class OnnxSession final : public Session {
   }
 
  private:
+  [[nodiscard]] bool is_time_to_clear(std::span<const Tensor> inputs) const {
+    if (period_ <= 0) return false;
+    const std::int64_t rows = inputs.empty() || inputs[0].shape.empty() ? 1 : inputs[0].shape[0];
+    const std::int64_t before = rows_.fetch_add(rows);
+    return before / period_ != (before + rows) / period_;
+  }
+
   mutable Ort::Session session_;  // Run is not const in their header and may be called by many threads
   Signature signature_;
+  std::int64_t period_;
+  mutable std::atomic<std::int64_t> rows_ = 0;
 };
 
 // By an engine that is built once, kept in the cache folder and then loaded.
@@ -68,7 +83,7 @@ Result<std::unique_ptr<Session>> create_session(const std::string& file, const S
   if (options.provider != Provider::kCpu) return create_device_session(file, options);
   Ort::Session session(runtime()->env, file.c_str(), session_options(options, nullptr));
   IE_TRY(Signature signature, Signature::of(session));
-  return std::make_unique<OnnxSession>(std::move(session), std::move(signature));
+  return std::make_unique<OnnxSession>(std::move(session), std::move(signature), options.rows_between_clearings);
 }
 
 }  // namespace

@@ -35,6 +35,9 @@ struct TensorRtOptions {
 struct SessionOptions {
   // Threads inside one run. 1 is best when several pictures are run at once, which is what the pipeline does.
   int threads = 1;
+  // Rows between runs that give back what the runtime keeps of memory for the next one; 0: never. On the processor:
+  // what a card computes on stays where it is.
+  std::int64_t rows_between_clearings = 0;
   // Fixes named symbolic dimensions ("batch", 1), so that the runtime can plan memory once.
   std::vector<std::pair<std::string, std::int64_t>> fixed_dimensions;
 

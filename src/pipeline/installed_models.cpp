@@ -96,6 +96,7 @@ Result<infer::Chosen> InstalledModels::session_on(const std::string& device, con
                                                   Rows rows) const {
   infer::SessionOptions options;
   options.threads = threads > 0 ? threads : threads_in_a_run(config_);
+  options.rows_between_clearings = config_.processing.clear_cache_frequency * config_.analysis.ml_models.batch_size;
   const InferenceConfig& wanted = config_.inference;
   const bool asked = config_.origins.contains("analysis.ml_models.batch_size");
   const auto many = [&] { return asked ? config_.analysis.ml_models.batch_size : kept_batch(spec, store_, config_); };

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <bit>
 #include <cmath>
@@ -127,6 +128,33 @@ TEST_F(SessionTest, GivesTheOutputsNamedInTheirOrder) {
   ASSERT_FALSE(none);
   EXPECT_EQ(none.error().code, ErrorCode::kInvalidArgument);
   EXPECT_THAT(none.error().message, HasSubstr("no output t, it has y, s"));
+}
+
+// Bytes of this process in memory.
+std::int64_t resident_bytes() {
+  std::int64_t all = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> all >> resident;
+  return resident * ::sysconf(_SC_PAGESIZE);
+}
+
+TEST_F(SessionTest, GivesMemoryBackWhenAskedTo) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers keep what is freed";
+#endif
+  const Tensor one = Tensor::zeros(ElementType::kFloat32, {1, 3, 16, 16});
+  const Tensor many = Tensor::zeros(ElementType::kFloat32, {60'000, 3, 16, 16});
+  // A run of a few rows, one of many, and one of a few again, which may be told to give back what the second took.
+  const auto kept_after = [&](std::int64_t rows_between) -> std::int64_t {
+    const auto session = load("conv.onnx", {.rows_between_clearings = rows_between});
+    const std::int64_t before = resident_bytes();
+    for (const Tensor* input : {&one, &many, &one}) EXPECT_TRUE(session && session->run({input, 1}));
+    return resident_bytes() - before;
+  };
+  constexpr std::int64_t kBetween = std::int64_t{60'000} * 8 * 8 * 8 * 4;  // what the convolution gives
+  const std::int64_t kept = kept_after(0), cleared = kept_after(60'002), not_yet = kept_after(60'003);
+  EXPECT_GT(kept, kBetween / 2);
+  EXPECT_GT(not_yet, kBetween / 2);
+  EXPECT_LT(cleared, kBetween / 4);
 }
 
 TEST_F(SessionTest, DimensionsCanBeFixed) {
