@@ -79,4 +79,36 @@ Status extract_member(const std::string& path, const std::string& member, const 
   return fail(ErrorCode::kNotFound, fmt::format("{} holds no file {}", printable(path), printable(member)));
 }
 
+Result<std::vector<Member>> read_members(std::string_view zip, std::uint64_t most_bytes, std::size_t most_members) {
+  const std::string what = "the answer";
+  const Reader reader(::archive_read_new(), archive_read_free);
+  if (!reader) return fail(ErrorCode::kOutOfMemory, "libarchive cannot start");
+  ::archive_read_support_format_zip(reader.get());
+  if (::archive_read_open_memory(reader.get(), zip.data(), zip.size()) != ARCHIVE_OK)
+    return fail(corrupt(what, reader.get()));
+  std::vector<Member> members;
+  std::vector<char> buffer(kBlock);
+  archive_entry* entry = nullptr;
+  std::uint64_t total = 0;
+  std::size_t entries = 0;
+  int state = ARCHIVE_OK;
+  while ((state = ::archive_read_next_header(reader.get(), &entry)) == ARCHIVE_OK || state == ARCHIVE_WARN) {
+    if (++entries > most_members)
+      return fail(ErrorCode::kTooLarge, fmt::format("a zip has more than {} entries", most_members));
+    if (::archive_entry_filetype(entry) != AE_IFREG) continue;
+    const char* name = ::archive_entry_pathname(entry);
+    Member& member = members.emplace_back(Member{name != nullptr ? name : "", {}});
+    la_ssize_t count = 0;
+    while ((count = ::archive_read_data(reader.get(), buffer.data(), buffer.size())) > 0) {
+      total += static_cast<std::uint64_t>(count);
+      if (total > most_bytes)
+        return fail(ErrorCode::kTooLarge, fmt::format("a zip unpacks to more than {}", human_bytes(most_bytes)));
+      member.bytes.append(buffer.data(), static_cast<std::size_t>(count));
+    }
+    if (count < 0) return fail(corrupt(what, reader.get()));
+  }
+  if (state != ARCHIVE_EOF) return fail(corrupt(what, reader.get()));
+  return members;
+}
+
 }  // namespace image_engine::models

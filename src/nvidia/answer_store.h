@@ -13,9 +13,10 @@
 
 namespace image_engine::nvidia {
 
-// Two folders of one file an answer, named by what was asked. The journal holds what no catalogue has yet: written and
-// on disk before the next question is asked, and removed by kept(). The cache holds answers for `ttl_hours`, at most
-// `max_mb`, the oldest leaving first. Thread-safe, and safe between processes.
+// Two folders of one file an answer, named by what was asked. The journal (data_home()/nvidia/journal) holds what no
+// catalogue has yet: written and on disk before the next question is asked, and removed by kept(), or after 30 days.
+// The cache (cache_dir) holds answers for `ttl_hours`, at most `max_mb`, the oldest leaving first: looked at by open()
+// and about every 256 answers. Other files in that folder are never touched. Thread-safe, and safe between processes.
 class AnswerStore {
  public:
   // Folders are made with 0700, files with 0600.

@@ -12,18 +12,9 @@
 #include "nvidia/answers.h"
 #include "nvidia/client.h"
 #include "nvidia/endpoint.h"
+#include "nvidia/picture.h"
 
 namespace image_engine::nvidia {
-
-// What is sent of a picture: a JPEG without metadata.
-struct Picture {
-  std::string jpeg;  // at most Endpoint::most_bytes
-  Scale scale;
-  Hash128 content;   // of the original's coded image data; names it in the cache
-  std::string path;  // for the log of what left
-  // Instead of `jpeg`, for endpoints that fetch it themselves: an https address.
-  std::string url = {};
-};
 
 // An answer, and what it is called in the journal until the catalogue has it.
 template <typename T>
@@ -34,7 +25,8 @@ struct Answered {
 };
 
 struct CloudOptions {
-  std::string env_file;  // of the key; empty: `.env` in config_home()
+  std::string env_file;     // of the key; empty: `.env` in config_home()
+  std::vector<Task> tasks;  // that may need the key; empty: detection and descriptions where they are enabled
   std::function<bool()> cancelled = [] { return false; };
   Clock* clock = &steady_clock();
 };
@@ -42,7 +34,8 @@ struct CloudOptions {
 // Thread-safe.
 class CloudModels {
  public:
-  // Which endpoints the configuration has; asks nobody. kNotFound without a key where one is needed.
+  // Which endpoints the configuration has; asks nobody. kNotFound without a key where one is needed: endpoints on this
+  // machine need none, but are given one that is there. Errors also of endpoint_of(), of the key and of folders.
   static Result<std::unique_ptr<CloudModels>> open(const NvidiaBuildConfig& config, CloudOptions options = {});
   ~CloudModels();
 
@@ -56,7 +49,11 @@ class CloudModels {
   // Whether the journal or the cache has it.
   [[nodiscard]] bool has(Task task, const Hash128& content) const;
 
-  // Errors: those of Client::send(), kCorrupt for answers that make no sense, kTooLarge for a picture over the limit.
+  // Answers that were paid for are in the journal when these return, but of pictures without `content`, whose question
+  // is all zero. Of two threads that ask the same at once, one does. A picture whose answer has() knows needs only its
+  // content and full size.
+  // Errors: those of ask() in dialects.h. An answer that makes no sense (kCorrupt) was asked for twice, and is not
+  // kept.
   Result<Answered<RetailProducts>> detect(const Picture& picture);
   Result<Answered<Description>> describe(const Picture& picture,
                                          const std::string& prompt = {});  // empty: photo_prompt
@@ -65,7 +62,7 @@ class CloudModels {
 
   // The catalogue has it now.
   void kept(const Hash128& question);
-  // Without the cache: for measuring.
+  // For what was used, what is left, and why a server refuses.
   Client& client();
 
  private:

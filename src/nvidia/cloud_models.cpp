@@ -1,0 +1,297 @@
+#include "nvidia/cloud_models.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <future>
+#include <map>
+#include <mutex>
+#include <utility>
+
+#include "core/file.h"
+#include "core/text.h"
+#include "nvidia/answer_store.h"
+#include "nvidia/dialects.h"
+
+namespace image_engine::nvidia {
+namespace {
+
+constexpr std::array kTasks = {Task::kDetect, Task::kDescribe, Task::kEmbed};
+constexpr double kUsualSeconds = 8;  // that an answer takes when servers are slow
+constexpr int kMostThreads = 32;
+
+std::size_t index_of(Task task) { return static_cast<std::size_t>(task); }
+
+// What a server said, and how large the picture was that it saw.
+struct Heard {
+  std::uint32_t width = 0, height = 0;
+  std::string body;
+};
+
+// "WIDTH HEIGHT" and a line break, then the body.
+std::string written(const Heard& heard) { return fmt::format("{} {}\n{}", heard.width, heard.height, heard.body); }
+
+std::optional<Heard> read(const std::string& text) {
+  Heard heard;
+  const char* const end = text.data() + text.size();
+  const auto width = std::from_chars(text.data(), end, heard.width);
+  if (width.ec != std::errc{} || width.ptr == end || *width.ptr != ' ') return std::nullopt;
+  const auto height = std::from_chars(width.ptr + 1, end, heard.height);
+  if (height.ec != std::errc{} || height.ptr == end || *height.ptr != '\n') return std::nullopt;
+  heard.body.assign(height.ptr + 1, end);
+  return heard;
+}
+
+// The size of a picture that was heard about, where it is known.
+Scale scale_of(const Heard& heard, const Picture& picture) {
+  Scale scale = picture.scale;
+  if (heard.width > 0 && heard.height > 0) scale.width = heard.width, scale.height = heard.height;
+  return scale;
+}
+
+// Reads a body of what was sent so large, or says whether it can be read.
+template <typename T>
+using Reader = std::function<Result<T>(std::string_view body, const Scale& scale)>;
+using Sound = std::function<Status(std::string_view body, const Scale& scale)>;
+
+// What the configuration has on.
+std::vector<Task> enabled_tasks(const NvidiaBuildConfig& config) {
+  std::vector<Task> tasks;
+  if (config.retail_detection.enabled) tasks.push_back(Task::kDetect);
+  if (config.vision_language.enabled) tasks.push_back(Task::kDescribe);
+  return tasks;
+}
+
+// The key, or none where no server needs one and there is none.
+Result<ApiKey> key_for(const NvidiaBuildConfig& config, const CloudOptions& options, bool is_needed) {
+  Result<ApiKey> key = ApiKey::load(config.api_key_env, options.env_file);
+  if (!key && !is_needed && key.error().code == ErrorCode::kNotFound) return ApiKey();
+  return key;
+}
+
+}  // namespace
+
+struct CloudModels::State {
+  NvidiaBuildConfig config;
+  std::array<Endpoint, kTasks.size()> endpoints;
+  std::unique_ptr<Client> client;
+  AnswerStore store;
+  Line line;
+
+  std::mutex mutex;
+  std::map<Hash128, std::shared_future<Result<Heard>>> asking;  // questions under way
+
+  State(NvidiaBuildConfig configuration, AnswerStore answers)
+      : config(std::move(configuration)), store(std::move(answers)) {}
+
+  [[nodiscard]] const Endpoint& endpoint(Task task) const { return endpoints[index_of(task)]; }
+  [[nodiscard]] std::string asked(Task task, const std::string& prompt) const;
+  [[nodiscard]] Hash128 question(Task task, const Hash128& content, const std::string& prompt) const;
+  [[nodiscard]] std::optional<Heard> at_hand(const Hash128& question) const;
+  Result<Heard> ask_server(const Endpoint& endpoint, const Question& question, const Sound& sound) const;
+  Result<Heard> ask_and_keep(const Hash128& name, const Endpoint& endpoint, const Question& question,
+                             const Sound& sound) const;
+  Result<Answered<Heard>> hear(Task task, const Question& question, const Sound& sound);
+  template <typename T>
+  Result<Answered<T>> answer(Task task, const Question& question, const Reader<T>& read);
+};
+
+// What changes a server's answer besides the picture. Servers on this machine are one: their ports change.
+std::string CloudModels::State::asked(Task task, const std::string& prompt) const {
+  const Endpoint& to = endpoint(task);
+  std::string text = fmt::format("{}|{}|{}|{}|{}", to.local ? "local " + to.name : to.url, dialect_name(to.dialect),
+                                 to.model, to.edge, index_of(task));
+  if (task == Task::kDetect) text += fmt::format("|{}", config.retail_detection.confidence_threshold);
+  const VisionLanguageConfig& describe = config.vision_language;
+  if (task == Task::kDescribe) text += fmt::format("|{}|{}|{}", describe.max_tokens, describe.temperature, prompt);
+  return text;
+}
+
+// All zero for pictures without a name, which are asked about each time.
+Hash128 CloudModels::State::question(Task task, const Hash128& content, const std::string& prompt) const {
+  return content.empty() ? Hash128{} : hash128(content.hex() + "|" + asked(task, prompt));
+}
+
+std::optional<Heard> CloudModels::State::at_hand(const Hash128& question) const {
+  const auto text = question.empty() ? std::nullopt : store.find(question);
+  return text ? read(*text) : std::nullopt;
+}
+
+// Answers that make no sense may be one slip of a model: asked once more.
+Result<Heard> CloudModels::State::ask_server(const Endpoint& endpoint, const Question& question,
+                                             const Sound& sound) const {
+  const Scale& scale = question.picture->scale;
+  const Reads reads = [&](std::string_view body) { return sound(body, scale); };
+  Result<std::string> body = ask(endpoint, question, line, reads);
+  if (!body && body.error().code == ErrorCode::kCorrupt) body = ask(endpoint, question, line, reads);
+  if (!body) return fail(std::move(body).error());
+  return Heard{scale.width, scale.height, std::move(*body)};
+}
+
+Result<Heard> CloudModels::State::ask_and_keep(const Hash128& name, const Endpoint& endpoint, const Question& question,
+                                               const Sound& sound) const {
+  Result<Heard> heard = ask_server(endpoint, question, sound);
+  if (!heard || name.empty()) return heard;
+  // It was paid for: whoever asked gets it, kept or not.
+  if (const Status kept = store.put(name, written(*heard)); !kept)
+    spdlog::warn("an answer of {} could not be kept: {}", endpoint.name, printable(kept.error().message));
+  return heard;
+}
+
+// From the journal or the cache, from whoever is asking the same just now, or from the server.
+Result<Answered<Heard>> CloudModels::State::hear(Task task, const Question& asked_now, const Sound& sound) {
+  const Picture& picture = *asked_now.picture;
+  const Hash128 name = question(task, picture.content, asked_now.prompt);
+  const auto from_server = [&]() -> Result<Answered<Heard>> {
+    IE_TRY(Heard heard, ask_and_keep(name, endpoint(task), asked_now, sound));
+    return Answered<Heard>{std::move(heard), name, true};
+  };
+  if (name.empty()) return from_server();
+
+  std::promise<Result<Heard>> promise;
+  std::unique_lock lock(mutex);
+  if (const auto found = asking.find(name); found != asking.end()) {
+    const auto other = found->second;
+    lock.unlock();
+    IE_TRY(Heard heard, Result<Heard>(other.get()));
+    return Answered<Heard>{std::move(heard), name, false};
+  }
+  asking.emplace(name, promise.get_future().share());
+  lock.unlock();
+
+  auto known = at_hand(name);
+  if (known && !sound(known->body, scale_of(*known, picture))) known.reset();
+  auto answered = known ? Result<Answered<Heard>>(Answered<Heard>{std::move(*known), name, false}) : from_server();
+  promise.set_value(answered ? Result<Heard>(answered->answer) : Result<Heard>(fail(answered.error())));
+  lock.lock();
+  asking.erase(name);
+  return answered;
+}
+
+template <typename T>
+Result<Answered<T>> CloudModels::State::answer(Task task, const Question& asked_now, const Reader<T>& read) {
+  const Sound sound = [&](std::string_view body, const Scale& scale) -> Status {
+    IE_CHECK(read(body, scale));
+    return {};
+  };
+  IE_TRY(const Answered<Heard> heard, hear(task, asked_now, sound));
+  IE_TRY(T answer, read(heard.answer.body, scale_of(heard.answer, *asked_now.picture)));
+  return Answered<T>{std::move(answer), heard.question, heard.paid};
+}
+
+CloudModels::CloudModels(std::unique_ptr<State> state) : state_(std::move(state)) {}
+CloudModels::~CloudModels() = default;
+
+Result<std::unique_ptr<CloudModels>> CloudModels::open(const NvidiaBuildConfig& config, CloudOptions options) {
+  IE_TRY(AnswerStore store, AnswerStore::open(config.caching));
+  auto state = std::make_unique<State>(config, std::move(store));
+  ClientOptions client;
+  for (const Task task : kTasks) {
+    IE_TRY(Endpoint endpoint, endpoint_of(config, task));
+    client.key_urls.push_back(endpoint.url);
+    if (!endpoint.assets_url.empty()) client.key_urls.push_back(endpoint.assets_url);
+    state->endpoints[index_of(task)] = std::move(endpoint);
+  }
+  const std::vector<Task> tasks = options.tasks.empty() ? enabled_tasks(config) : options.tasks;
+  const bool needs_key = std::ranges::any_of(tasks, [&](Task task) { return !state->endpoint(task).local; });
+  IE_TRY(client.key, key_for(config, options, needs_key));
+
+  const RateLimitingConfig& rate = config.rate_limiting;
+  client.requests_per_minute = static_cast<double>(rate.max_requests_per_minute);
+  client.retry_attempts = static_cast<int>(rate.retry_attempts);
+  client.retry_delay = std::chrono::milliseconds(std::llround(rate.retry_delay * 1000));
+  client.timeout = std::chrono::milliseconds(std::llround(rate.timeout_seconds * 1000));
+  client.max_requests = static_cast<std::uint64_t>(config.max_requests);
+  client.state_folder = join_path(data_home(), "nvidia");
+  client.sent_log = join_path(client.state_folder, "sent.jsonl");
+  client.cancelled = options.cancelled;
+  client.clock = options.clock;
+  state->line.timeout = client.timeout;
+  state->line.cancelled = std::move(options.cancelled);
+  state->line.clock = options.clock;
+  IE_TRY(state->client, Client::create(std::move(client)));
+  state->line.send = [to = state->client.get()](const Request& request) { return to->send(request); };
+  return std::unique_ptr<CloudModels>(new CloudModels(std::move(state)));
+}
+
+const Endpoint& CloudModels::endpoint(Task task) const { return state_->endpoint(task); }
+
+std::string CloudModels::params(Task task) const {
+  const NvidiaBuildConfig& config = state_->config;
+  std::string text = state_->asked(task, config.vision_language.photo_prompt);
+  if (task == Task::kDetect) text += fmt::format("|{}", config.retail_detection.max_detections);
+  return text;
+}
+
+int CloudModels::requests_each(Task task) const { return nvidia::requests_each(endpoint(task)); }
+
+int CloudModels::threads() const {
+  const RateLimitingConfig& rate = state_->config.rate_limiting;
+  if (rate.max_concurrent > 0) return static_cast<int>(rate.max_concurrent);
+  const double wanted = std::ceil(static_cast<double>(rate.max_requests_per_minute) / 60 * kUsualSeconds);
+  return static_cast<int>(std::clamp(wanted, 1.0, double{kMostThreads}));
+}
+
+bool CloudModels::has(Task task, const Hash128& content) const {
+  return state_->at_hand(state_->question(task, content, state_->config.vision_language.photo_prompt)).has_value();
+}
+
+Result<Answered<RetailProducts>> CloudModels::detect(const Picture& picture) {
+  const RetailDetectionConfig& config = state_->config.retail_detection;
+  Question question{&picture};
+  question.threshold = config.confidence_threshold;
+  return state_->answer<RetailProducts>(Task::kDetect, question, [&](std::string_view body, const Scale& scale) {
+    return read_products(body, scale, config.confidence_threshold, static_cast<std::size_t>(config.max_detections));
+  });
+}
+
+Result<Answered<Description>> CloudModels::describe(const Picture& picture, const std::string& prompt) {
+  const VisionLanguageConfig& config = state_->config.vision_language;
+  Question question{&picture};
+  question.prompt = prompt.empty() ? config.photo_prompt : prompt;
+  question.max_tokens = config.max_tokens;
+  question.temperature = config.temperature;
+  return state_->answer<Description>(Task::kDescribe, question,
+                                     [](std::string_view body, const Scale&) { return read_description(body); });
+}
+
+Result<Answered<std::vector<float>>> CloudModels::embed(const Picture& picture) {
+  using Vector = std::vector<float>;
+  return state_->answer<Vector>(Task::kEmbed, Question{&picture},
+                                [](std::string_view body, const Scale&) -> Result<Vector> {
+                                  IE_TRY(std::vector<Vector> vectors, read_vectors(body, 1));
+                                  return std::move(vectors.front());
+                                });
+}
+
+Result<std::vector<std::vector<float>>> CloudModels::embed_texts(const std::vector<std::string>& texts) {
+  const Endpoint& to = endpoint(Task::kEmbed);
+  std::vector<std::vector<float>> all;
+  for (std::size_t start = 0; start < texts.size();) {
+    const std::size_t count = std::min(most_texts(to), texts.size() - start);
+    Question question;
+    question.texts.assign(texts.begin() + static_cast<std::ptrdiff_t>(start),
+                          texts.begin() + static_cast<std::ptrdiff_t>(start + count));
+    std::vector<std::vector<float>> vectors;
+    const auto reads = [&](std::string_view body) -> Status {
+      IE_TRY(vectors, read_vectors(body, count));
+      return {};
+    };
+    IE_CHECK(ask(to, question, state_->line, reads));
+    std::ranges::move(vectors, std::back_inserter(all));
+    start += count;
+  }
+  return all;
+}
+
+void CloudModels::kept(const Hash128& question) {
+  if (!question.empty()) state_->store.kept(question);
+}
+
+Client& CloudModels::client() { return *state_->client; }
+
+}  // namespace image_engine::nvidia

@@ -1,0 +1,170 @@
+#include "nvidia/nvcf.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "core/text.h"
+#include "models/archive.h"
+#include "nvidia/read_json.h"
+
+namespace image_engine::nvidia {
+namespace {
+
+using nlohmann::json;
+using std::chrono::seconds;
+
+constexpr std::string_view kDescription = "picture";  // nothing of the picture: it is told to the store of assets
+constexpr std::size_t kLongestId = 64;
+constexpr std::uint64_t kMostZip = std::uint64_t{64} << 20;
+constexpr std::size_t kMostMembers = 64;
+constexpr seconds kFirstDelay{1}, kLongestDelay{8};  // between looks at whether an answer is ready
+constexpr seconds kMostPatience{30};                 // far below NVIDIA's limits of 300 and 3,600 seconds
+constexpr int kMostRedirects = 3;
+
+// What may be a part of an address.
+bool is_id(std::string_view text) {
+  const auto is_plain = [](unsigned char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
+  };
+  return !text.empty() && text.size() <= kLongestId && std::ranges::all_of(text, is_plain);
+}
+
+tl::unexpected<Error> corrupt(const Endpoint& endpoint, int status, std::string_view what) {
+  return fail(ErrorCode::kCorrupt, fmt::format("{}: HTTP {}, but {}", endpoint.name, status, what));
+}
+
+// Servers elsewhere may not send this program to what only this machine can reach.
+bool may_lead_to(const Endpoint& endpoint, const std::string& url) { return endpoint.local || !is_local(url); }
+
+Request request_for(const Endpoint& endpoint, std::string_view part, std::string method, std::string url,
+                    const std::string& about) {
+  Request request;
+  request.endpoint = fmt::format("{} ({})", endpoint.name, part);
+  request.about = about;
+  request.method = std::move(method);
+  request.url = std::move(url);
+  return request;
+}
+
+// The number of a request that is not ready: of the header, or as some servers have it of the body.
+std::string number_of(const Reply& reply) {
+  std::string number = reply.header("nvcf-reqid");
+  if (!number.empty()) return number;
+  const Result<json> document = read_json(reply.body);
+  const std::string* told = document ? text_member(*document, "requestId") : nullptr;
+  return told != nullptr ? *told : "";
+}
+
+Result<Reply> wait_for(const Endpoint& endpoint, const Line& line, Reply reply, const std::string& about) {
+  const Time end = line.clock->now() + line.timeout;
+  seconds delay = kFirstDelay;
+  std::string number;
+  while (reply.status == 202) {
+    if (std::string told = number_of(reply); !told.empty()) number = std::move(told);
+    if (!is_id(number)) return corrupt(endpoint, reply.status, "nothing says what to ask for later (NVCF-REQID)");
+    const Time next = line.clock->now() + delay;
+    if (next > end)
+      return fail(ErrorCode::kTimeout,
+                  fmt::format("{}: HTTP 202: the answer was not ready within {}", endpoint.name,
+                              human_duration(std::chrono::duration<double>(line.timeout).count())));
+    if (!line.clock->wait_until(next, line.cancelled)) return fail(ErrorCode::kInterrupted, "interrupted");
+    delay = std::min(delay * 2, kLongestDelay);
+    Request request = request_for(endpoint, "waiting", "GET", endpoint.status_url + number, about);
+    request.headers = {{"accept", "application/json, application/zip"}, patience(line)};
+    request.paid = false;
+    IE_TRY(reply, line.send(request));
+  }
+  return reply;
+}
+
+Result<Reply> fetch(const Endpoint& endpoint, const Line& line, const Reply& reply, const std::string& about) {
+  const std::string url = reply.header("location");
+  if (url.find("://") == std::string::npos || !may_lead_to(endpoint, url))
+    return corrupt(endpoint, reply.status, "it leads to no address that may be asked");
+  Request request = request_for(endpoint, "answer", "GET", url, about);
+  request.paid = false;
+  request.most_bytes = kMostZip;
+  return line.send(request);
+}
+
+// Where it starts with what every zip starts with; servers say different things about the type.
+bool is_zip(std::string_view body) { return body.starts_with("PK\x03\x04"); }
+
+}  // namespace
+
+Asset::Asset(const Endpoint& endpoint, const Line& line, std::string id)
+    : endpoint_(&endpoint), line_(&line), id_(std::move(id)) {}
+
+Asset::Asset(Asset&& other) noexcept
+    : endpoint_(other.endpoint_), line_(other.line_), id_(std::exchange(other.id_, "")) {}
+
+Asset::~Asset() {
+  if (id_.empty()) return;
+  Request request = request_for(*endpoint_, "removing", "DELETE", endpoint_->assets_url + "/assets/" + id_, "");
+  request.paid = false;
+  if (const Result<Reply> reply = line_->send(request); !reply)
+    spdlog::debug("an uploaded picture stays with NVIDIA for a day: {}", printable(reply.error().message));
+}
+
+Result<Asset> Asset::upload(const Endpoint& endpoint, const Line& line, std::string_view bytes, const std::string& type,
+                            const std::string& about) {
+  Request creation = request_for(endpoint, "upload", "POST", endpoint.assets_url + "/assets", about);
+  creation.headers = {{"content-type", "application/json"}, {"accept", "application/json"}};
+  creation.body = json{{"contentType", type}, {"description", kDescription}}.dump();
+  IE_TRY(const Reply created, line.send(creation));
+  const Result<json> document = read_json(created.body);
+  const std::string* id = document ? text_member(*document, "assetId") : nullptr;
+  const std::string* url = document ? text_member(*document, "uploadUrl") : nullptr;
+  if (id == nullptr || url == nullptr || !is_id(*id) || !may_lead_to(endpoint, *url))
+    return corrupt(endpoint, created.status, "it does not say where a picture can be uploaded (assetId, uploadUrl)");
+
+  Asset asset(endpoint, line, *id);
+  // The address is signed for these two headers; a key would be a second authorisation.
+  Request content = request_for(endpoint, "upload", "PUT", *url, about);
+  content.headers = {{"content-type", type}, {"x-amz-meta-nvcf-asset-description", std::string(kDescription)}};
+  content.body = bytes;
+  content.with_key = false;
+  IE_CHECK(line.send(content));
+  return asset;
+}
+
+std::pair<std::string, std::string> patience(const Line& line) {
+  const auto half = std::chrono::duration_cast<seconds>(line.timeout / 2);
+  return {"nvcf-poll-seconds", std::to_string(std::clamp(half, seconds(1), kMostPatience).count())};
+}
+
+Result<Reply> settled(const Endpoint& endpoint, const Line& line, Reply reply, const std::string& about) {
+  for (int hops = 0; hops <= kMostRedirects; ++hops) {
+    IE_TRY(reply, wait_for(endpoint, line, std::move(reply), about));
+    if (reply.status < 300) return reply;
+    if (endpoint.dialect != Dialect::kNvcf || (reply.status != 302 && reply.status != 303))
+      return fail(ErrorCode::kIo, fmt::format("{}: HTTP {}: it leads to another address, which is not followed: "
+                                              "correct its url in the configuration",
+                                              endpoint.name, reply.status));
+    IE_TRY(reply, fetch(endpoint, line, reply, about));
+  }
+  return fail(ErrorCode::kIo,
+              fmt::format("{}: HTTP {}: it leads from address to address", endpoint.name, reply.status));
+}
+
+Result<std::string> unpacked(const Reply& reply, const Reads& reads) {
+  if (!is_zip(reply.body)) {
+    IE_CHECK(reads(reply.body));
+    return reply.body;
+  }
+  IE_TRY(std::vector<models::Member> members, models::read_members(reply.body, kMostZip, kMostMembers));
+  std::string complaint = "its zip is empty";
+  for (models::Member& member : members) {
+    const Status read = reads(member.bytes);
+    if (read) return std::move(member.bytes);
+    complaint =
+        "no file of its zip is an answer: " + cleaned(to_utf8(member.name), kLongestId) + ": " + read.error().message;
+  }
+  return fail(ErrorCode::kCorrupt, complaint);
+}
+
+}  // namespace image_engine::nvidia

@@ -1,0 +1,109 @@
+#include "nvidia/read_json.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "core/text.h"
+
+namespace image_engine::nvidia {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kMostBytes = std::size_t{16} << 20;
+constexpr std::size_t kDeepest = 64;
+constexpr std::size_t kMostValues = 1'000'000;
+constexpr std::array<std::string_view, 3> kNoNumbers = {"NaN", "-Infinity", "Infinity"};
+
+// What is no number where a value begins; empty: none.
+std::string_view no_number_at(std::string_view text) {
+  const auto* found = std::ranges::find_if(kNoNumbers, [&](std::string_view word) { return text.starts_with(word); });
+  return found == kNoNumbers.end() ? std::string_view() : *found;
+}
+
+// Past the text that begins at `start` with a quotation mark.
+std::size_t end_of_text(std::string_view body, std::size_t start) {
+  std::size_t at = start + 1;
+  while (at < body.size() && body[at] != '"') at += body[at] == '\\' ? 2 : 1;
+  return std::min(at + 1, body.size());
+}
+
+// The body with null for what is no number. What is counted here costs nothing; as a document it may cost gigabytes.
+Result<std::string> bounded(std::string_view body) {
+  std::string text;
+  text.reserve(body.size());
+  std::size_t depth = 0, values = 0;
+  for (std::size_t at = 0; at < body.size();) {
+    std::size_t end = at + 1;
+    const char c = body[at];
+    if (c == '"') end = end_of_text(body, at);
+    if (c == '[' || c == '{') ++depth;
+    if ((c == ']' || c == '}') && depth > 0) --depth;
+    if (c == '[' || c == '{' || c == ',') ++values;
+    if (depth > kDeepest) return fail(ErrorCode::kCorrupt, "its JSON is nested too deeply");
+    if (values > kMostValues) return fail(ErrorCode::kTooLarge, "its JSON has more than a million values");
+    if (const std::string_view word = no_number_at(body.substr(at)); !word.empty()) {
+      text += "null";
+      at += word.size();
+      continue;
+    }
+    text += body.substr(at, end - at);
+    at = end;
+  }
+  return text;
+}
+
+}  // namespace
+
+Result<json> read_json(std::string_view body) {
+  if (body.size() > kMostBytes)
+    return fail(ErrorCode::kTooLarge,
+                fmt::format("it has {}, more than {}", human_bytes(body.size()), human_bytes(kMostBytes)));
+  const std::size_t start = body.find_first_not_of(" \t\r\n");
+  if (start == std::string_view::npos) return fail(ErrorCode::kCorrupt, "it is empty");
+  if (body[start] == '<') return fail(ErrorCode::kCorrupt, "it is a web page, no JSON");
+  IE_TRY(const std::string text, bounded(body));
+  json document = json::parse(is_utf8(text) ? text : to_utf8(text), nullptr, false);
+  if (document.is_discarded()) return fail(ErrorCode::kCorrupt, "it is no sound JSON");
+  return document;
+}
+
+const json* member(const json& object, const char* name) {
+  if (!object.is_object()) return nullptr;
+  const auto found = object.find(name);
+  return found == object.end() ? nullptr : &*found;
+}
+
+const std::string* text_member(const json& object, const char* name) {
+  const json* found = member(object, name);
+  return found != nullptr ? found->get_ptr<const std::string*>() : nullptr;
+}
+
+std::string cleaned(std::string_view text, std::size_t most) {
+  std::string line;
+  const auto is_control = [&](std::size_t at) {  // U+0080…U+009F are two bytes, C2 80…9F
+    const auto c = static_cast<unsigned char>(text[at]);
+    const bool is_c1 = c == 0xC2 && at + 1 < text.size() && static_cast<unsigned char>(text[at + 1]) < 0xA0;
+    return c < 0x20 || c == 0x7F ? 1U : is_c1 ? 2U : 0U;
+  };
+  for (std::size_t at = 0; at < text.size() && line.size() <= most;) {
+    if (const unsigned control = is_control(at); control > 0 || text[at] == ' ') {
+      if (!line.empty() && line.back() != ' ') line += ' ';
+      at += std::max(control, 1U);
+    } else {
+      line += text[at++];
+    }
+  }
+  if (line.size() > most) {
+    std::size_t end = most;
+    while (end > 0 && (static_cast<unsigned char>(line[end]) & 0xC0) == 0x80) --end;
+    line.resize(end);
+  }
+  while (!line.empty() && line.back() == ' ') line.pop_back();
+  return line;
+}
+
+}  // namespace image_engine::nvidia
