@@ -240,8 +240,8 @@ HttpConnections& HttpConnections::operator=(HttpConnections&&) noexcept = defaul
 HttpConnections::~HttpConnections() = default;
 
 HttpOutcome HttpConnections::exchange(const HttpCall& call) {
-  static const CURLcode ready = ::curl_global_init(CURL_GLOBAL_DEFAULT);
-  if (ready != CURLE_OK) return failed({ErrorCode::kInternal, "libcurl cannot start"});
+  static const CURLcode kReady = ::curl_global_init(CURL_GLOBAL_DEFAULT);
+  if (kReady != CURLE_OK) return failed({ErrorCode::kInternal, "libcurl cannot start"});
   const Result<std::string> origin = origin_of(call.url);
   if (!origin) return failed(origin.error());
   for (const auto& [name, value] : call.headers)

@@ -15,7 +15,9 @@ namespace image_engine::nvidia {
 class ApiKey {
  public:
   // From the environment variable `name`, else from `env_file` (lines NAME=value; `export`, quotes and # comments as
-  // in a shell), else from `.env` in config_home(). Of the file only this one name is read.
+  // in a shell), else from `.env` in config_home(). Of the file only this one name is read. The variable is wiped and
+  // taken out of the environment, so that nobody sees it there and no program that we start gets it: a second load()
+  // does not find it. Load it before there are threads: another one must not read the environment meanwhile.
   // Errors: kNotFound, "NVIDIA_API_KEY not found in environment" with the steps to get one; kInvalidArgument for one
   // with line breaks or other bytes that cannot be in a header (the value is not told), and for an env_file that is
   // asked for and not there.

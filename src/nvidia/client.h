@@ -40,8 +40,9 @@ struct Reply {
 struct ClientOptions {
   ApiKey key;
   std::vector<std::string> key_urls;  // the key goes to their origins (scheme, host, port) and nowhere else
-  double requests_per_minute = 100;   // to each origin that is given the key or has none; 0: not paced
-  int retry_attempts = 3;             // after the first try
+  // To each origin of key_urls, and to every one where the key is empty; presigned addresses are not paced. 0: no pace.
+  double requests_per_minute = 100;
+  int retry_attempts = 3;  // after the first try
   std::chrono::milliseconds retry_delay{1000};
   std::chrono::milliseconds timeout{120'000};  // for one request
   std::uint64_t max_requests = 0;              // that are `paid`, tries again among them; 0: no limit
@@ -68,15 +69,18 @@ class Client {
 
   // Waits for a slot, sends, and tries again after 408, 425, 429, 5xx, timeouts and lost connections: after
   // `retry_delay`, doubled each time, between half and all of it by chance, or after what Retry-After (seconds or a
-  // date) asks of everybody. Redirects are not followed: 3xx are answers.
+  // date) asks of everybody: if that is over ten minutes, not again. Redirects are not followed: 3xx are answers, with
+  // the whole address in `location`. Each try is a line in sent_log before it is sent; where that cannot be written, it
+  // is not sent.
   // Errors name endpoint and status and what the server said (its first line, at most 200 characters, without the key):
   // kPermission (401, 403: the key; 402: no credits left), kNotFound (404, 410), kTooLarge (413, and over most_bytes),
-  // kInvalidArgument (400, 422), kBusy (429, or max_requests are used up), kTimeout, kInterrupted, kNoSpace, kIo
-  // (everything else, certificates too).
+  // kInvalidArgument (400, 422), kBusy (429, or max_requests are used up), kTimeout (408, 504 too), kInterrupted,
+  // kNoSpace, kIo (everything else, certificates too).
   Result<Reply> send(const Request& request);
 
   [[nodiscard]] Usage usage() const;
-  // Whether the server has refused the key so often in a row, or has no credits left, that asking on is of no use: why.
+  // Whether asking on is of no use, and why: no credits are left, the key was refused three times without a success
+  // between, or quiet is asked for over ten minutes. Then send() says so at once and sends nothing.
   [[nodiscard]] std::optional<Error> refused() const;
   // Requests that are left within max_requests; nothing without one.
   [[nodiscard]] std::optional<std::uint64_t> left() const;

@@ -15,8 +15,9 @@ namespace image_engine::nvidia {
 class Pacer {
  public:
   // `folder` is made (0700) where missing; `server` is an origin such as "https ai.api.nvidia.com 443".
-  // Errors: kNoSpace, kPermission, kIo of the file; a file that is damaged, or of before the machine was started,
-  // counts as none.
+  // `requests_per_minute` 0: slots are free at once, but for hold_until().
+  // Errors: kNoSpace, kPermission, kIo of the file; kInvalidArgument for a rate that is none. A file that is damaged,
+  // or of before the machine was started, counts as none.
   static Result<Pacer> open(const std::string& folder, const std::string& server, double requests_per_minute,
                             Clock& clock = steady_clock());
   Pacer(Pacer&&) noexcept;
@@ -27,7 +28,9 @@ class Pacer {
   Result<Time> take();
   // The server asks for quiet: no slot before `time` from now on.
   Status hold_until(Time time);
-  // Requests that could start within the next minute if nobody else took one.
+  // Until when quiet was asked for: a slot taken earlier that lies before it is not to be used.
+  [[nodiscard]] Result<Time> held_until() const;
+  // Requests that could start within the next minute if nobody else took one; infinite without a rate.
   [[nodiscard]] Result<double> left() const;
 
  private:

@@ -1,0 +1,287 @@
+#include "nvidia/client.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <random>
+#include <set>
+
+#include "core/text.h"
+#include "models/http_exchange.h"
+#include "nvidia/pacer.h"
+#include "nvidia/sent_log.h"
+#include "nvidia/server_error.h"
+
+namespace image_engine::nvidia {
+namespace {
+
+using models::HttpCall;
+using models::HttpOutcome;
+using std::chrono::milliseconds;
+
+constexpr std::chrono::minutes kLongestQuiet{10};  // that is waited for
+constexpr std::chrono::minutes kLongestDelay{2};   // between two tries of our own accord
+constexpr std::chrono::seconds kLatest{1};         // after its slot that a request may start
+constexpr int kMostRefusals = 3;                   // of the key in a row
+constexpr std::uint64_t kMostErrorBytes = std::uint64_t{1} << 16;
+
+// Of all, by chance between half and the whole, so that those who failed together do not come again together.
+milliseconds backoff(milliseconds first, int retries) {
+  milliseconds delay = std::min<milliseconds>(first, kLongestDelay);
+  for (int i = 0; i < retries && delay < kLongestDelay; ++i) delay *= 2;
+  std::random_device chance;
+  const double share = std::uniform_real_distribution(0.5, 1.0)(chance);
+  return std::chrono::duration_cast<milliseconds>(std::min<milliseconds>(delay, kLongestDelay) * share);
+}
+
+// "https host 443" → "host".
+std::string host_of(const std::string& origin) {
+  const size_t first = origin.find(' '), last = origin.rfind(' ');
+  const std::string scheme = origin.substr(0, first), port = origin.substr(last + 1);
+  const std::string host = origin.substr(first + 1, last - first - 1);
+  return port == (scheme == "https" ? "443" : "80") ? host : host + ":" + port;
+}
+
+// What one try came to.
+struct Try {
+  std::optional<Error> error;
+  bool again = false;
+  std::optional<std::chrono::seconds> quiet;  // that the server asks for
+  Reply reply;
+};
+
+}  // namespace
+
+std::string Reply::header(const std::string& name) const {
+  const auto found = headers.find(name);
+  return found == headers.end() ? "" : found->second;
+}
+
+struct Client::State {
+  ClientOptions options;
+  std::set<std::string> key_origins;
+  models::HttpConnections connections;
+
+  mutable std::mutex mutex;  // of what follows
+  std::map<std::string, Pacer> pacers;
+  Usage usage;
+  std::uint64_t paid = 0;
+  int refusals = 0;  // of the key, in a row
+  std::optional<Error> refused;
+
+  // Whether a server is the service itself: it is paced, and what it says about keys and credits counts.
+  [[nodiscard]] bool is_service(const std::string& origin) const {
+    return options.key.empty() || key_origins.contains(origin);
+  }
+  [[nodiscard]] std::optional<Error> why_refused() const {
+    const std::scoped_lock lock(mutex);
+    return refused;
+  }
+  [[nodiscard]] bool stopped() const { return options.cancelled() || why_refused(); }
+  [[nodiscard]] Error stop_error() const {
+    return why_refused().value_or(Error{ErrorCode::kInterrupted, "interrupted"});
+  }
+
+  Result<Pacer*> pacer_of(const std::string& origin) {
+    const std::scoped_lock lock(mutex);
+    const auto found = pacers.find(origin);
+    if (found != pacers.end()) return &found->second;
+    IE_TRY(Pacer pacer, Pacer::open(options.state_folder, origin, options.requests_per_minute, *options.clock));
+    return &pacers.emplace(origin, std::move(pacer)).first->second;
+  }
+
+  Status wait_until(Time time) {
+    const Time begin = options.clock->now();
+    const bool waited = options.clock->wait_until(time, [this] { return stopped(); });
+    const std::chrono::duration<double> length = options.clock->now() - begin;
+    const std::scoped_lock lock(mutex);
+    usage.waited_seconds += std::max(0.0, length.count());
+    if (waited) return {};
+    return fail(refused.value_or(Error{ErrorCode::kInterrupted, "interrupted"}));
+  }
+
+  // A slot is not used once quiet was asked for, nor late, after the program was stopped: others have the next ones.
+  Status wait_for_slot(Pacer& pacer) {
+    for (;;) {
+      IE_TRY(const Time slot, pacer.take());
+      IE_CHECK(wait_until(slot));
+      IE_TRY(const Time held, pacer.held_until());
+      if (held <= slot && options.clock->now() - slot < kLatest) return {};
+    }
+  }
+
+  Status count_paid() {
+    const std::scoped_lock lock(mutex);
+    if (options.max_requests > 0 && paid >= options.max_requests)
+      return fail(ErrorCode::kBusy, fmt::format("the {} requests that were allowed are used up", options.max_requests));
+    ++paid;
+    return {};
+  }
+
+  // One request, noted and counted.
+  Result<Try> attempt(const Request& request, const std::string& origin) {
+    if (request.paid) IE_CHECK(count_paid());
+    std::optional<SentLine> line;
+    if (!options.sent_log.empty()) {
+      Result<SentLine> begun =
+          SentLine::begin(options.sent_log, {host_of(origin), request.endpoint, request.about, request.body.size()});
+      if (!begun) {
+        uncount(request);
+        return fail(std::move(begun).error());
+      }
+      line = std::move(*begun);
+    }
+    std::string body;
+    const HttpOutcome outcome = exchange(request, origin, body);
+    if (outcome.sent) {
+      const std::scoped_lock lock(mutex);
+      ++usage.requests;
+      usage.sent_bytes += request.body.size();
+      usage.received_bytes += body.size();
+    } else {
+      uncount(request);
+    }
+    if (line && (!outcome.sent || outcome.head.status > 0)) line->end(outcome.head.status);
+    return judge(request, origin, outcome, std::move(body));
+  }
+
+  void uncount(const Request& request) {
+    const std::scoped_lock lock(mutex);
+    if (request.paid) --paid;
+  }
+
+  HttpOutcome exchange(const Request& request, const std::string& origin, std::string& body) {
+    HttpCall call;
+    call.url = request.url;
+    call.method = request.method;
+    call.headers = request.headers;
+    if (request.with_key && !options.key.empty() && key_origins.contains(origin))
+      call.headers.emplace_back("Authorization", fmt::format("Bearer {}", options.key.text()));
+    call.body = request.body;
+    call.timeout = options.timeout;
+    call.stall_timeout = milliseconds(0);
+    call.cancelled = options.cancelled;
+    bool is_error = false;
+    call.on_head = [&](const models::HttpHead& head) {
+      is_error = head.status >= 400;
+      return Status{};
+    };
+    call.on_body = [&](std::string_view piece) -> Status {
+      if (is_error) {
+        body.append(piece.substr(0, kMostErrorBytes - std::min<std::uint64_t>(kMostErrorBytes, body.size())));
+        return {};
+      }
+      if (body.size() + piece.size() > request.most_bytes)
+        return fail(ErrorCode::kTooLarge, fmt::format("the answer is larger than {}", human_bytes(request.most_bytes)));
+      body.append(piece);
+      return {};
+    };
+    return connections.exchange(call);
+  }
+
+  Try judge(const Request& request, const std::string& origin, const HttpOutcome& outcome, std::string body) {
+    Try result;
+    const int status = outcome.head.status;
+    if (status >= 400 && !(outcome.error && outcome.error->code == ErrorCode::kInterrupted)) {
+      result.error = error_of_answer(request.endpoint, status, body, options.key);
+      result.again = may_pass(status);
+      result.quiet = models::retry_after(outcome.head);
+      if (is_service(origin)) note_refusal(status, *result.error);
+      return result;
+    }
+    if (outcome.error) {
+      const std::string reached = status > 0 ? fmt::format("HTTP {}, ", status) : "";
+      result.error = Error{
+          outcome.error->code,
+          options.key.redacted(fmt::format("{}: {}{}", printable(request.endpoint), reached, outcome.error->message))};
+      result.again = outcome.may_pass;
+      return result;
+    }
+    result.reply.status = status;
+    for (const auto& [name, value] : outcome.head.headers) result.reply.headers[name] = options.key.redacted(value);
+    if (!outcome.head.redirect.empty()) result.reply.headers["location"] = options.key.redacted(outcome.head.redirect);
+    result.reply.body = body.find(options.key.text()) == std::string::npos || options.key.empty()
+                            ? std::move(body)
+                            : options.key.redacted(body);
+    if (is_service(origin)) {
+      const std::scoped_lock lock(mutex);
+      refusals = 0;
+    }
+    return result;
+  }
+
+  void note_refusal(int status, const Error& error) {
+    const std::scoped_lock lock(mutex);
+    if (status == 401 || status == 403) ++refusals;
+    if (status == 402 || refusals >= kMostRefusals) refused = error;
+  }
+
+  void stop_for_quiet(Error& error, std::chrono::seconds quiet) {
+    error.message +=
+        fmt::format("; the server asks for quiet for {}", human_duration(static_cast<double>(quiet.count())));
+    const std::scoped_lock lock(mutex);
+    refused = error;
+  }
+};
+
+Client::Client(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Client::~Client() = default;
+
+Result<std::unique_ptr<Client>> Client::create(ClientOptions options) {
+  auto state = std::make_unique<State>();
+  state->options = std::move(options);
+  for (const std::string& url : state->options.key_urls) {
+    IE_TRY(const std::string origin, models::origin_of(url));
+    state->key_origins.insert(origin);
+    IE_CHECK(state->pacer_of(origin));
+  }
+  return std::unique_ptr<Client>(new Client(std::move(state)));
+}
+
+Result<Reply> Client::send(const Request& request) {
+  IE_TRY(const std::string origin, models::origin_of(request.url));
+  Pacer* pacer = nullptr;
+  if (state_->is_service(origin)) {
+    IE_TRY(pacer, state_->pacer_of(origin));
+  }
+  for (int retries = 0;; ++retries) {
+    if (state_->stopped()) return fail(state_->stop_error());
+    if (pacer != nullptr) IE_CHECK(state_->wait_for_slot(*pacer));
+    IE_TRY(Try result, state_->attempt(request, origin));
+    if (!result.error) return std::move(result.reply);
+    if (result.quiet > kLongestQuiet && result.again) {
+      state_->stop_for_quiet(*result.error, *result.quiet);
+      return fail(std::move(*result.error));
+    }
+    const Time now = state_->options.clock->now();
+    if (result.quiet && pacer != nullptr) IE_CHECK(pacer->hold_until(now + *result.quiet));
+    if (!result.again || retries >= state_->options.retry_attempts) return fail(std::move(*result.error));
+    IE_CHECK(state_->wait_until(now + std::max<milliseconds>(result.quiet.value_or(std::chrono::seconds(0)),
+                                                             backoff(state_->options.retry_delay, retries))));
+    const std::scoped_lock lock(state_->mutex);
+    ++state_->usage.retries;
+  }
+}
+
+Usage Client::usage() const {
+  const std::scoped_lock lock(state_->mutex);
+  return state_->usage;
+}
+
+std::optional<Error> Client::refused() const { return state_->why_refused(); }
+
+std::optional<std::uint64_t> Client::left() const {
+  if (state_->options.max_requests == 0) return std::nullopt;
+  const std::scoped_lock lock(state_->mutex);
+  return state_->options.max_requests - state_->paid;
+}
+
+Result<double> Client::rate_left(const std::string& url) const {
+  IE_TRY(const std::string origin, models::origin_of(url));
+  IE_TRY(const Pacer* pacer, state_->pacer_of(origin));
+  return pacer->left();
+}
+
+}  // namespace image_engine::nvidia

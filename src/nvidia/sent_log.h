@@ -1,0 +1,34 @@
+// What left this machine: when, where to, how large.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "core/file.h"
+#include "core/result.h"
+
+namespace image_engine::nvidia {
+
+struct Sent {
+  std::string host;      // "ai.api.nvidia.com", with ":port" where it is not the usual one
+  std::string endpoint;  // as in Request
+  std::string about;
+  std::uint64_t bytes = 0;  // of the body
+};
+
+// One line of the log: {"time", "host", "endpoint", "about", "bytes", "status"}. It is written before the request is
+// sent, in one piece, with the status null, which an answer's replaces in place: so what was in flight when the program
+// was killed is there too. Null stays where no answer came, 0 says that the request did not reach the server.
+class SentLine {
+ public:
+  // The file is made with 0600. Errors: those of writing; then nothing may be sent.
+  static Result<SentLine> begin(const std::string& path, const Sent& sent);
+  void end(int status) const;
+
+ private:
+  SentLine(UniqueFd fd, std::int64_t status_at) : fd_(std::move(fd)), status_at_(status_at) {}
+  UniqueFd fd_;
+  std::int64_t status_at_;
+};
+
+}  // namespace image_engine::nvidia

@@ -1,0 +1,20 @@
+// Answers that are errors, told to people.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/result.h"
+#include "nvidia/api_key.h"
+
+namespace image_engine::nvidia {
+
+// "cv/nvidia/retail-object-detection: HTTP 402, no credits are left: Cloud credits expired". What the server says is
+// found in {"detail"}, {"title"}, {"error"}, {"error": {"message"}} and {"message"}, or is the text's first line; at
+// most 200 bytes of it, without the key. HTML is named, not told.
+Error error_of_answer(const std::string& endpoint, int status, std::string_view body, const ApiKey& key);
+
+// Whether another try may do better.
+constexpr bool may_pass(int status) { return status == 408 || status == 425 || status == 429 || status >= 500; }
+
+}  // namespace image_engine::nvidia
