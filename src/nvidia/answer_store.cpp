@@ -124,6 +124,15 @@ Status write_durably(const std::string& folder, const std::string& path, std::st
   return {};
 }
 
+// Who cannot keep answers should not pay for them.
+Status make_ready(const std::string& folder) {
+  IE_CHECK(make_folders(folder, 0700));
+  const UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd || ::access(folder.c_str(), W_OK | X_OK) != 0)
+    return fail(errno_error("cannot keep answers in " + printable(folder)));
+  return {};
+}
+
 std::string cache_folder(const CloudCachingConfig& config) {
   if (config.cache_dir.starts_with('/')) return config.cache_dir;
   const char* home = std::getenv("HOME");
@@ -137,13 +146,13 @@ std::string journal_folder() { return join_path(data_home(), "nvidia/journal"); 
 Result<AnswerStore> AnswerStore::open(const CloudCachingConfig& config) {
   AnswerStore store;
   store.journal_ = journal_folder();
-  IE_CHECK(make_folders(store.journal_, 0700));
+  IE_CHECK(make_ready(store.journal_));
   prune(store.journal_, kJournalLife, UINT64_MAX);
   if (!config.enabled) return store;
   store.cache_ = cache_folder(config);
   store.ttl_ = std::chrono::hours(config.ttl_hours);
   store.most_bytes_ = static_cast<std::uint64_t>(config.max_mb) << 20;
-  IE_CHECK(make_folders(store.cache_, 0700));
+  IE_CHECK(make_ready(store.cache_));
   prune(store.cache_, store.ttl_, store.most_bytes_);
   return store;
 }

@@ -19,7 +19,7 @@ namespace image_engine::nvidia {
 // and about every 256 answers. Other files in that folder are never touched. Thread-safe, and safe between processes.
 class AnswerStore {
  public:
-  // Folders are made with 0700, files with 0600.
+  // Folders are made with 0700, files with 0600. Errors: folders that cannot be made or written to.
   static Result<AnswerStore> open(const CloudCachingConfig& config);
 
   // From the journal, else from the cache. A file that is damaged counts as none, and goes.

@@ -198,7 +198,9 @@ Result<std::unique_ptr<CloudModels>> CloudModels::open(const NvidiaBuildConfig& 
   }
   const std::vector<Task> tasks = options.tasks.empty() ? enabled_tasks(config) : options.tasks;
   const bool needs_key = std::ranges::any_of(tasks, [&](Task task) { return !state->endpoint(task).local; });
-  IE_TRY(client.key, key_for(config, options, needs_key));
+  if (!options.only_looks) {
+    IE_TRY(client.key, key_for(config, options, needs_key));
+  }
 
   const RateLimitingConfig& rate = config.rate_limiting;
   client.requests_per_minute = static_cast<double>(rate.max_requests_per_minute);

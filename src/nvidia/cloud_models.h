@@ -27,6 +27,7 @@ struct Answered {
 struct CloudOptions {
   std::string env_file;     // of the key; empty: `.env` in config_home()
   std::vector<Task> tasks;  // that may need the key; empty: detection and descriptions where they are enabled
+  bool only_looks = false;  // nobody will be asked: no key is loaded
   std::function<bool()> cancelled = [] { return false; };
   Clock* clock = &steady_clock();
 };

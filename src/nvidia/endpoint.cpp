@@ -142,7 +142,8 @@ Result<Endpoint> endpoint_of(const NvidiaBuildConfig& config, Task task) {
   endpoint.name = name_of(address);
   endpoint.local = is_loopback(address.host);
   endpoint.status_url = address.root + "/v1/status/";
-  endpoint.most_bytes = endpoint.local ? kLocalBytes : kInlineBytes;
+  const bool is_nim = endpoint.local && endpoint.dialect != Dialect::kInline;  // which have no such limit
+  endpoint.most_bytes = is_nim ? kLocalBytes : kInlineBytes;
   endpoint.edge = kEdges[static_cast<std::size_t>(task)];
   if (endpoint.dialect == Dialect::kNvcf) {
     endpoint.assets_url = without_end_slashes(config.assets_url);

@@ -72,7 +72,8 @@ TEST(EndpointOf, ThisMachineIsLocal) {
     NvidiaBuildConfig config;
     config.base_url = base;
     EXPECT_TRUE(endpoint(config, Task::kDetect).local) << base;
-    EXPECT_GT(endpoint(config, Task::kDetect).most_bytes, kInlineBytes) << base;
+    EXPECT_EQ(endpoint(config, Task::kDetect).most_bytes, kInlineBytes) << base;
+    EXPECT_GT(endpoint(config, Task::kEmbed).most_bytes, kInlineBytes) << base;
   }
   EXPECT_TRUE(is_local("http://127.0.0.1:80/x"));
   EXPECT_FALSE(is_local("https://127.0.0.1.example/x"));
