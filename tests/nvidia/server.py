@@ -10,10 +10,11 @@ POST /control takes any of
              reset (true: the connection, without an answer)
   latency  seconds before each answer
   limit    {"requests", "seconds", "retry_after" (none)}: 429 beyond so many in any such window; null: none
+  clear    true: no faults any more
   forget   true: the requests until now
-GET /control/requests gives [{time (monotonic), method, path, headers, bytes}].
-What is no fault is answered by protocol.py beside this file, where there is one: answer(method, path, headers, body)
-gives (status, headers, body).
+GET /control/requests gives [{time (monotonic), peer, method, path, headers, bytes}].
+What is no fault is answered by protocol.py: answer(method, path, headers, body) gives (status, headers, body); below
+/plain, by 200 and a word.
 """
 
 import argparse
@@ -35,9 +36,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 try:
     from protocol import answer
 except ModuleNotFoundError:
-
-    def answer(method, path, headers, body):
-        return 200, {"Content-Type": "application/json"}, b'{"text": "a picture"}'
+    answer = None
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -53,7 +52,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.path.startswith("/control"):
             return self.say(200, {"Content-Type": "application/json"}, self.owner.control(self.path, body))
-        fault = self.owner.note(self.command, self.path, dict(self.headers), body)
+        fault = self.owner.note(self.client_address[1], self.command, self.path, dict(self.headers), body)
         if fault.get("reset"):
             return self.reset()
         time.sleep(self.owner.latency + fault.get("hang", 0))
@@ -61,6 +60,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             text = fault.get("body", "").replace("$AUTHORIZATION", self.headers.get("Authorization", ""))
             content = text.encode() + base64.b64decode(fault.get("base64", "")) + b"x" * fault.get("pad", 0)
             reply = fault.get("status", 200), fault.get("headers", {}), content
+        elif self.path.startswith("/plain"):
+            reply = 200, {"Content-Type": "application/json"}, b'{"text": "a picture"}'
         else:
             reply = answer(self.command, self.path, self.headers, body)
         self.say(*reply, slow=fault.get("slow"), cut=fault.get("cut"))
@@ -142,6 +143,8 @@ class Server:
                 return json.dumps([{key: value for key, value in request.items() if key != "body"}
                                    for request in self.requests]).encode()
             settings = json.loads(body)
+            if settings.get("clear"):
+                self.faults.clear()
             self.faults.extend(settings.get("faults", []))
             self.latency = settings.get("latency", self.latency)
             self.limit = settings.get("limit", self.limit)
@@ -149,12 +152,12 @@ class Server:
                 self.requests.clear()
         return b"{}"
 
-    def note(self, method, path, headers, body):
+    def note(self, peer, method, path, headers, body):
         """Writes a request down and gives its fault, {} for none."""
         now = time.monotonic()
         with self.lock:
-            self.requests.append({"time": now, "method": method, "path": path, "headers": headers, "bytes": len(body),
-                                  "body": body})
+            self.requests.append({"time": now, "peer": peer, "method": method, "path": path, "headers": headers,
+                                  "bytes": len(body), "body": body})
             for fault in self.faults:
                 if path.startswith(fault.get("path", "/")) and fault.get("method", method) == method:
                     fault["times"] = fault.get("times", 1) - 1
