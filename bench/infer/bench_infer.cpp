@@ -156,6 +156,7 @@ Result<nlohmann::json> measure(Flags& flags) {
     flags.session.search_convolutions = !flags.heuristic;
     if (flags.device.starts_with("cuda:")) flags.cards = {std::stoi(flags.device.substr(5))};
     flags.session.device = flags.cards.front();
+    flags.session.lanes = std::max(1, flags.streams / static_cast<int>(flags.cards.size()));
     IE_CHECK(infer::check_provider(flags.session.provider));
     IE_TRY(const gpu::MemoryInfo memory, gpu::memory_info(flags.session.device));
     free_before = memory.free;
