@@ -162,7 +162,7 @@ constexpr char kLook[] = R"(
 import os, subprocess, sys
 if os.getuid() == 0:
     os.setgid(65534); os.setuid(65534)
-child = subprocess.Popen([sys.argv[1], "--gtest_also_run_disabled_tests", "--gtest_filter=*HoldsAKey"],
+child = subprocess.Popen([sys.argv[1], "--gtest_filter=HoldingAKey.*"],
                          env={"IE_TEST_KEY": sys.argv[2]}, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 def look(name):
     try:
@@ -177,7 +177,9 @@ for line in child.stdout:
 print(*seen)
 )";
 
-TEST(HoldingAKey, DISABLED_HoldsAKey) {
+// What it starts: nothing to do in a run of all tests.
+TEST(HoldingAKey, StepByStep) {
+  if (::getenv(kName) == nullptr) return;
   const auto step = [](const char* name) {
     std::puts(name);
     std::fflush(stdout);

@@ -331,6 +331,26 @@ TEST_F(ClientTest, OnlyEncryptedAddressesAreAsked) {
   EXPECT_EQ(made->usage().requests, 0U);
 }
 
+TEST_F(ClientTest, ProxiesDoNotSeeTheKey) {
+  ::setenv("https_proxy", server_.url().c_str(), 1);
+  ::setenv("http_proxy", "http://127.0.0.1:1", 1);
+  ClientOptions given = options();
+  given.key_urls.emplace_back("https://cloud.invalid");
+  given.retry_attempts = 0;
+  const auto made = client(std::move(given));
+  EXPECT_TRUE(made->send(request())) << "this machine is asked without a proxy";
+  Request far = request();
+  far.url = "https://cloud.invalid/v1";
+  EXPECT_FALSE(made->send(far));
+  ::unsetenv("https_proxy");
+  ::unsetenv("http_proxy");
+  const json seen = server_.requests();
+  ASSERT_EQ(seen.size(), 2U);
+  EXPECT_EQ(seen[1]["method"], "CONNECT");
+  EXPECT_EQ(seen[1]["path"], "cloud.invalid:443");
+  EXPECT_FALSE(seen[1]["headers"].contains("Authorization"));
+}
+
 TEST_F(ClientTest, HeadersCannotBringOthers) {
   Request evil = request();
   evil.headers.emplace_back("X-Asset", "1\r\nAuthorization: Bearer other");

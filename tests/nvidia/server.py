@@ -33,10 +33,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-try:
-    from protocol import answer
-except ModuleNotFoundError:
-    answer = None
+from protocol import answer  # noqa: E402
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -66,7 +63,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             reply = answer(self.command, self.path, self.headers, body)
         self.say(*reply, slow=fault.get("slow"), cut=fault.get("cut"))
 
-    do_POST = do_PUT = do_DELETE = do_PATCH = do_GET
+    do_POST = do_PUT = do_DELETE = do_PATCH = do_CONNECT = do_GET
 
     def say(self, status, headers, body, slow=None, cut=None):
         try:
