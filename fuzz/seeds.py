@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import zipfile
 
 from PIL import Image
 
@@ -108,12 +109,30 @@ def videos():
              *[part for key, value in tags.items() for part in ("-metadata", f"{key}={value}")], "{}"], suffix)
 
 
+ANSWERS = [
+    '{"predictions": [{"class": "bottle", "confidence": 0.9, "bbox": [1, 2.5, 30, NaN]}, {"class": "é", "confidence": 1, "bbox": [0, 0, 1, 1]}]}',
+    '{"text": "<think>a</think> A dog\\u0007.\\n"}',
+    '{"choices": [{"message": {"content": [{"type": "text", "text": "A dog."}]}}]}',
+    '{"choices": [{"message": {"content": {"boundingBoxes": [{"phrase": "can", "bboxes": [[1, 2, 3, 4]], "confidence": [0.7]}]}}}]}',
+    '{"data": [{"index": 1, "embedding": [3, -Infinity, 4e2]}], "embeddings": [[3, 4]], "image_embedding": [1, 2]}',
+    '{"title": "Payment Required", "status": 402, "detail": [{"msg": "no credits"}], "error": {"message": "x"}}',
+    "<html><title>502</title></html>",
+]  # fmt: skip
+
+
 def texts():
     """For the targets that read no pictures."""
     for path in sorted((ROOT / "config").glob("*_config.yaml")):
         yield "config", path.read_bytes()
     yield "globs", b"# names\n*.[jt]p?g\n!keep[!a-z]*/\n/raw/**/old\\ \n**/cache/**\n"
     yield "protocol", bytes(52)  # four operations that were not asked for
+    for answer in ANSWERS:
+        yield "nvidia_answers", answer.encode()
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/frame.mp4", bytes(100))
+        archive.writestr("1.response", ANSWERS[1])
+    yield "nvidia_answers", packed.getvalue()
 
 
 def write_seed(root, target, number, content):
