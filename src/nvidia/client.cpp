@@ -80,8 +80,9 @@ struct Client::State {
     return refused;
   }
   [[nodiscard]] bool stopped() const { return options.cancelled() || why_refused(); }
-  [[nodiscard]] Error stop_error() const {
-    return why_refused().value_or(Error{ErrorCode::kInterrupted, "interrupted"});
+  // Of having stopped.
+  [[nodiscard]] tl::unexpected<Error> stop() const {
+    return fail(why_refused().value_or(Error{ErrorCode::kInterrupted, "interrupted"}));
   }
 
   Result<Pacer*> pacer_of(const std::string& origin) {
@@ -96,10 +97,12 @@ struct Client::State {
     const Time begin = options.clock->now();
     const bool waited = options.clock->wait_until(time, [this] { return stopped(); });
     const std::chrono::duration<double> length = options.clock->now() - begin;
-    const std::scoped_lock lock(mutex);
-    usage.waited_seconds += std::max(0.0, length.count());
-    if (waited) return {};
-    return fail(refused.value_or(Error{ErrorCode::kInterrupted, "interrupted"}));
+    {
+      const std::scoped_lock lock(mutex);
+      usage.waited_seconds += std::max(0.0, length.count());
+    }
+    if (!waited) return stop();
+    return {};
   }
 
   // A slot is not used once quiet was asked for, nor late, after the program was stopped: others have the next ones.
@@ -112,17 +115,22 @@ struct Client::State {
     }
   }
 
-  Status count_paid() {
+  Status count(const Request& request) {
     const std::scoped_lock lock(mutex);
+    if (!request.paid) return {};
     if (options.max_requests > 0 && paid >= options.max_requests)
       return fail(ErrorCode::kBusy, fmt::format("the {} requests that were allowed are used up", options.max_requests));
     ++paid;
     return {};
   }
+  void uncount(const Request& request) {
+    const std::scoped_lock lock(mutex);
+    if (request.paid) --paid;
+  }
 
   // One request, noted and counted.
   Result<Try> attempt(const Request& request, const std::string& origin) {
-    if (request.paid) IE_CHECK(count_paid());
+    IE_CHECK(count(request));
     std::optional<SentLine> line;
     if (!options.sent_log.empty()) {
       Result<SentLine> begun =
@@ -147,11 +155,6 @@ struct Client::State {
     return judge(request, origin, outcome, std::move(body));
   }
 
-  void uncount(const Request& request) {
-    const std::scoped_lock lock(mutex);
-    if (request.paid) --paid;
-  }
-
   HttpOutcome exchange(const Request& request, const std::string& origin, std::string& body) {
     HttpCall call;
     call.url = request.url;
@@ -162,7 +165,13 @@ struct Client::State {
     call.body = request.body;
     call.timeout = options.timeout;
     call.stall_timeout = milliseconds(0);
-    call.cancelled = options.cancelled;
+    std::optional<std::chrono::steady_clock::time_point> given_up;
+    call.cancelled = [&] {
+      if (!options.cancelled()) return false;
+      const auto now = std::chrono::steady_clock::now();
+      if (!given_up) given_up = now + (request.paid ? options.grace : milliseconds(0));
+      return now >= *given_up;
+    };
     bool is_error = false;
     call.on_head = [&](const models::HttpHead& head) {
       is_error = head.status >= 400;
@@ -247,19 +256,23 @@ Result<Reply> Client::send(const Request& request) {
     IE_TRY(pacer, state_->pacer_of(origin));
   }
   for (int retries = 0;; ++retries) {
-    if (state_->stopped()) return fail(state_->stop_error());
+    if (state_->stopped()) return state_->stop();
     if (pacer != nullptr) IE_CHECK(state_->wait_for_slot(*pacer));
     IE_TRY(Try result, state_->attempt(request, origin));
     if (!result.error) return std::move(result.reply);
-    if (result.quiet > kLongestQuiet && result.again) {
+    if (!result.again) return fail(std::move(*result.error));
+    if (result.quiet > kLongestQuiet) {
       state_->stop_for_quiet(*result.error, *result.quiet);
       return fail(std::move(*result.error));
     }
-    const Time now = state_->options.clock->now();
-    if (result.quiet && pacer != nullptr) IE_CHECK(pacer->hold_until(now + *result.quiet));
-    if (!result.again || retries >= state_->options.retry_attempts) return fail(std::move(*result.error));
-    IE_CHECK(state_->wait_until(now + std::max<milliseconds>(result.quiet.value_or(std::chrono::seconds(0)),
-                                                             backoff(state_->options.retry_delay, retries))));
+    const Time next =
+        state_->options.clock->now() + std::max<milliseconds>(result.quiet.value_or(std::chrono::seconds(0)),
+                                                              backoff(state_->options.retry_delay, retries));
+    // NVIDIA's servers send 429 without Retry-After: then quiet is of our own accord.
+    const bool for_all = result.quiet || result.error->code == ErrorCode::kBusy;
+    if (for_all && pacer != nullptr) IE_CHECK(pacer->hold_until(next));
+    if (retries >= state_->options.retry_attempts) return fail(std::move(*result.error));
+    IE_CHECK(state_->wait_until(next));
     const std::scoped_lock lock(state_->mutex);
     ++state_->usage.retries;
   }

@@ -45,6 +45,7 @@ struct ClientOptions {
   int retry_attempts = 3;  // after the first try
   std::chrono::milliseconds retry_delay{1000};
   std::chrono::milliseconds timeout{120'000};  // for one request
+  std::chrono::milliseconds grace{10'000};     // for the answer to one that is `paid` and on its way, once cancelled
   std::uint64_t max_requests = 0;              // that are `paid`, tries again among them; 0: no limit
   std::string state_folder;                    // of the pacing
   std::string sent_log;                        // JSON lines of what left: when, where to, how large; empty: none
@@ -69,13 +70,12 @@ class Client {
 
   // Waits for a slot, sends, and tries again after 408, 425, 429, 5xx, timeouts and lost connections: after
   // `retry_delay`, doubled each time, between half and all of it by chance, or after what Retry-After (seconds or a
-  // date) asks of everybody: if that is over ten minutes, not again. Redirects are not followed: 3xx are answers, with
-  // the whole address in `location`. Each try is a line in sent_log before it is sent; where that cannot be written, it
-  // is not sent.
-  // Errors name endpoint and status and what the server said (its first line, at most 200 characters, without the key):
-  // kPermission (401, 403: the key; 402: no credits left), kNotFound (404, 410), kTooLarge (413, and over most_bytes),
-  // kInvalidArgument (400, 422), kBusy (429, or max_requests are used up), kTimeout (408, 504 too), kInterrupted,
-  // kNoSpace, kIo (everything else, certificates too).
+  // date) asks of everybody: if that is over ten minutes, not again. After 429 everybody waits. Redirects are not
+  // followed: 3xx are answers, with the whole address in `location`. Each try is a line in sent_log before it is sent;
+  // where that cannot be written, it is not sent. Errors name endpoint and status and what the server said (its first
+  // line, at most 200 characters, without the key): kPermission (401, 403: the key; 402: no credits left), kNotFound
+  // (404, 410), kTooLarge (413, and over most_bytes), kInvalidArgument (400, 422), kBusy (429, or max_requests are used
+  // up), kTimeout (408, 504 too), kInterrupted, kNoSpace, kIo (everything else, certificates too).
   Result<Reply> send(const Request& request);
 
   [[nodiscard]] Usage usage() const;

@@ -216,6 +216,20 @@ TEST_F(ClientTest, RetryAfterIsObeyedByEverybody) {
   EXPECT_FALSE(first->refused());
 }
 
+TEST_F(ClientTest, TooManyRequestsWithoutRetryAfterMakesEverybodyWait) {
+  VirtualClock clock;
+  ClientOptions given = options(), others = options();
+  given.clock = others.clock = &clock;
+  given.retry_attempts = 0;
+  given.retry_delay = 8s;
+  const Time begin = clock.now();
+  server_.fault({{"status", 429}});
+  ASSERT_FALSE(client(std::move(given))->send(request()));
+  ASSERT_TRUE(client(std::move(others))->send(request()));
+  EXPECT_GE(clock.now() - begin, 4s);
+  EXPECT_LE(clock.now() - begin, 8s);
+}
+
 TEST_F(ClientTest, RetryAfterMayBeADateOfTheServersClock) {
   VirtualClock clock;
   ClientOptions given = options();
@@ -542,13 +556,31 @@ TEST_F(ClientTest, WhatCannotBeWrittenDownIsNotSent) {
 }
 
 TEST_F(ClientTest, CancelledWhileTheServerThinks) {
-  server_.fault({{"hang", 20}});
+  for (const bool paid : {true, false}) {
+    server_.fault({{"hang", 20}});
+    ClientOptions given = options();
+    const auto end = std::chrono::steady_clock::now() + 300ms;
+    given.cancelled = [end] { return std::chrono::steady_clock::now() > end; };
+    given.grace = paid ? 100ms : 1h;
+    Request asked = request();
+    asked.paid = paid;
+    const Result<Reply> reply = client(std::move(given))->send(asked);
+    ASSERT_FALSE(reply);
+    EXPECT_EQ(reply.error().code, ErrorCode::kInterrupted);
+  }
+}
+
+TEST_F(ClientTest, WhatIsPaidForIsTakenOnceCancelled) {
+  server_.fault({{"hang", 1.5}, {"body", "paid"}});
   ClientOptions given = options();
-  const auto end = std::chrono::steady_clock::now() + 300ms;
+  const auto end = std::chrono::steady_clock::now() + 200ms;
   given.cancelled = [end] { return std::chrono::steady_clock::now() > end; };
-  const Result<Reply> reply = client(std::move(given))->send(request());
-  ASSERT_FALSE(reply);
-  EXPECT_EQ(reply.error().code, ErrorCode::kInterrupted);
+  const auto made = client(std::move(given));
+  const Result<Reply> reply = made->send(request());
+  ASSERT_TRUE(reply) << reply.error().message;
+  EXPECT_EQ(reply->body, "paid");
+  EXPECT_EQ(made->send(request()).error().code, ErrorCode::kInterrupted);
+  EXPECT_EQ(server_.requests().size(), 1U);
 }
 
 TEST_F(ClientTest, CancelledWhileWaitingForASlot) {
