@@ -10,6 +10,9 @@
 #include <future>
 #include <map>
 #include <mutex>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
 #include <utility>
 
 #include "core/file.h"
@@ -25,6 +28,8 @@ constexpr double kUsualSeconds = 8;  // that an answer takes when servers are sl
 constexpr int kMostThreads = 32;
 
 std::size_t index_of(Task task) { return static_cast<std::size_t>(task); }
+
+using Vector = std::vector<float>;
 
 // What a server said, and how large the picture was that it saw.
 struct Heard {
@@ -92,6 +97,10 @@ struct CloudModels::State {
   [[nodiscard]] std::string asked(Task task, const std::string& prompt) const;
   [[nodiscard]] Hash128 question(Task task, const Hash128& content, const std::string& prompt) const;
   [[nodiscard]] std::optional<Heard> at_hand(const Hash128& question) const;
+  [[nodiscard]] Hash128 text_question(const std::string& text) const;
+  [[nodiscard]] std::optional<Vector> known_vector(const std::string& text) const;
+  Result<std::vector<Vector>> ask_vectors(const Question& texts) const;
+  void keep(const Hash128& question, const Endpoint& endpoint, std::string_view answer) const;
   Result<Heard> ask_server(const Endpoint& endpoint, const Question& question, const Sound& sound) const;
   Result<Heard> ask_and_keep(const Hash128& name, const Endpoint& endpoint, const Question& question,
                              const Sound& sound) const;
@@ -121,6 +130,12 @@ std::optional<Heard> CloudModels::State::at_hand(const Hash128& question) const 
   return text ? read(*text) : std::nullopt;
 }
 
+// It was paid for: whoever asked gets it, kept or not.
+void CloudModels::State::keep(const Hash128& question, const Endpoint& endpoint, std::string_view answer) const {
+  if (const Status kept = store.put(question, answer); !kept)
+    spdlog::warn("an answer of {} could not be kept: {}", endpoint.name, printable(kept.error().message));
+}
+
 // Answers that make no sense may be one slip of a model: asked once more.
 Result<Heard> CloudModels::State::ask_server(const Endpoint& endpoint, const Question& question,
                                              const Sound& sound) const {
@@ -135,10 +150,7 @@ Result<Heard> CloudModels::State::ask_server(const Endpoint& endpoint, const Que
 Result<Heard> CloudModels::State::ask_and_keep(const Hash128& name, const Endpoint& endpoint, const Question& question,
                                                const Sound& sound) const {
   Result<Heard> heard = ask_server(endpoint, question, sound);
-  if (!heard || name.empty()) return heard;
-  // It was paid for: whoever asked gets it, kept or not.
-  if (const Status kept = store.put(name, written(*heard)); !kept)
-    spdlog::warn("an answer of {} could not be kept: {}", endpoint.name, printable(kept.error().message));
+  if (heard && !name.empty()) keep(name, endpoint, written(*heard));
   return heard;
 }
 
@@ -181,6 +193,33 @@ Result<Answered<T>> CloudModels::State::answer(Task task, const Question& asked_
   IE_TRY(const Answered<Heard> heard, hear(task, asked_now, sound));
   IE_TRY(T answer, read(heard.answer.body, scale_of(heard.answer, *asked_now.picture)));
   return Answered<T>{std::move(answer), heard.question, heard.paid};
+}
+
+Hash128 CloudModels::State::text_question(const std::string& text) const {
+  return hash128("text|" + text + "|" + asked(Task::kEmbed, ""));
+}
+
+std::optional<Vector> CloudModels::State::known_vector(const std::string& text) const {
+  const auto body = store.find(text_question(text));
+  if (!body) return std::nullopt;
+  auto vectors = read_vectors(*body, 1);
+  return vectors ? std::optional(std::move(vectors->front())) : std::nullopt;
+}
+
+// Of the cache only: no catalogue comes back for what people search for.
+Result<std::vector<Vector>> CloudModels::State::ask_vectors(const Question& texts) const {
+  std::vector<Vector> vectors;
+  const auto reads = [&](std::string_view body) -> Status {
+    IE_TRY(vectors, read_vectors(body, texts.texts.size()));
+    return {};
+  };
+  IE_CHECK(ask(endpoint(Task::kEmbed), texts, line, reads));
+  for (std::size_t i = 0; config.caching.enabled && i < vectors.size(); ++i) {
+    const Hash128 name = text_question(texts.texts[i]);
+    keep(name, endpoint(Task::kEmbed), nlohmann::json{{"embedding", vectors[i]}}.dump());
+    store.kept(name);
+  }
+  return vectors;
 }
 
 CloudModels::CloudModels(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -262,7 +301,6 @@ Result<Answered<Description>> CloudModels::describe(const Picture& picture, cons
 }
 
 Result<Answered<std::vector<float>>> CloudModels::embed(const Picture& picture) {
-  using Vector = std::vector<float>;
   return state_->answer<Vector>(Task::kEmbed, Question{&picture},
                                 [](std::string_view body, const Scale&) -> Result<Vector> {
                                   IE_TRY(std::vector<Vector> vectors, read_vectors(body, 1));
@@ -271,23 +309,23 @@ Result<Answered<std::vector<float>>> CloudModels::embed(const Picture& picture) 
 }
 
 Result<std::vector<std::vector<float>>> CloudModels::embed_texts(const std::vector<std::string>& texts) {
-  const Endpoint& to = endpoint(Task::kEmbed);
-  std::vector<std::vector<float>> all;
-  for (std::size_t start = 0; start < texts.size();) {
-    const std::size_t count = std::min(most_texts(to), texts.size() - start);
-    Question question;
-    question.texts.assign(texts.begin() + static_cast<std::ptrdiff_t>(start),
-                          texts.begin() + static_cast<std::ptrdiff_t>(start + count));
-    std::vector<std::vector<float>> vectors;
-    const auto reads = [&](std::string_view body) -> Status {
-      IE_TRY(vectors, read_vectors(body, count));
-      return {};
-    };
-    IE_CHECK(ask(to, question, state_->line, reads));
-    std::ranges::move(vectors, std::back_inserter(all));
-    start += count;
+  std::vector<Vector> vectors(texts.size());
+  std::vector<std::size_t> unknown;
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    if (auto known = state_->known_vector(texts[i]))
+      vectors[i] = std::move(*known);
+    else
+      unknown.push_back(i);
   }
-  return all;
+  const std::size_t most = std::max<std::size_t>(most_texts(endpoint(Task::kEmbed)), 1);
+  for (std::size_t start = 0; start < unknown.size(); start += most) {
+    const auto some = std::span(unknown).subspan(start, std::min(most, unknown.size() - start));
+    Question question;
+    for (const std::size_t i : some) question.texts.push_back(texts[i]);
+    IE_TRY(std::vector<Vector> told, state_->ask_vectors(question));
+    for (std::size_t k = 0; k < some.size(); ++k) vectors[some[k]] = std::move(told[k]);
+  }
+  return vectors;
 }
 
 void CloudModels::kept(const Hash128& question) {

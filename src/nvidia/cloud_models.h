@@ -59,6 +59,7 @@ class CloudModels {
   Result<Answered<Description>> describe(const Picture& picture,
                                          const std::string& prompt = {});  // empty: photo_prompt
   Result<Answered<std::vector<float>>> embed(const Picture& picture);
+  // In their order; from the cache, where it is enabled and has them.
   Result<std::vector<std::vector<float>>> embed_texts(const std::vector<std::string>& texts);
 
   // The catalogue has it now.

@@ -120,13 +120,13 @@ Result<Written> write(const Endpoint& endpoint, const Question& question, Form f
 
 Result<std::string> ask(const Endpoint& endpoint, const Question& question, const Line& line, const Reads& reads) {
   const Row* row = row_of(endpoint);
-  if (row == nullptr || (question.picture == nullptr) != !question.texts.empty() ||
-      question.texts.size() > row->most_texts)
+  const bool has_picture = question.picture != nullptr, has_texts = !question.texts.empty();
+  if (row == nullptr || has_picture == has_texts || question.texts.size() > row->most_texts)
     return fail(ErrorCode::kInternal, endpoint.name + " is not asked such questions");
   IE_TRY(const Written written, write(endpoint, question, row->form, line));
   Request request;
   request.endpoint = endpoint.name;
-  request.about = question.picture != nullptr ? question.picture->path : "";
+  request.about = has_picture ? question.picture->path : "";
   request.url = endpoint.url;
   request.headers = {{"content-type", "application/json"}, {"accept", "application/json, application/zip"}};
   if (endpoint.dialect == Dialect::kNvcf) request.headers.push_back(patience(line));

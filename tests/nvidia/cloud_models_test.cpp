@@ -223,6 +223,25 @@ TEST_F(Cloud, TheKeyGoesToTheServerAndNotToTheStoreOfPictures) {
   }
 }
 
+TEST_F(Cloud, TextsAreAskedForOnceWhereThereIsACache) {
+  const auto first = open()->embed_texts({"a cat", "a dog"});
+  ASSERT_TRUE(first);
+  const auto second = open()->embed_texts({"a horse", "a dog", "a cat"});
+  ASSERT_TRUE(second);
+  for (std::size_t i = 0; i < first->at(0).size(); ++i) {
+    EXPECT_NEAR(first->at(0)[i], second->at(2)[i], 1e-6);
+    EXPECT_NEAR(first->at(1)[i], second->at(1)[i], 1e-6);
+  }
+  EXPECT_EQ(asked(), 2U);
+  ASSERT_TRUE(open()->embed_texts({"a horse"}));
+  EXPECT_EQ(asked(), 2U);
+  EXPECT_TRUE(std::filesystem::is_empty(scratch_ / "data/image-engine/nvidia/journal"));
+  config_.caching.enabled = false;
+  ASSERT_TRUE(open()->embed_texts({"a horse"}));
+  EXPECT_EQ(asked(), 3U);
+  EXPECT_TRUE(open()->embed_texts({}).value().empty());
+}
+
 TEST_F(Cloud, AsManyThreadsAsTheRateNeeds) {
   const auto threads = [&](std::int64_t rate, std::int64_t most) {
     config_.rate_limiting.max_requests_per_minute = rate;
