@@ -28,6 +28,8 @@ Examples:
   image-engine analyze ~/Pictures --upgrade embedding --embedding-model clip-datacomp-xl-b-32
   image-engine analyze ~/Pictures --engine clip_vision_fp16.trt     (of convert-to-tensorrt)
   image-engine analyze ~/Pictures --ndjson | jq -r .path
+  image-engine analyze ~/Pictures --nvidia --dry-run                (what cloud models would be sent)
+  image-engine analyze ~/Pictures --nvidia --max-requests 500
 
 Only what is new or changed is read. Ctrl-C keeps what is done; the next call goes on from there.
 A file named .image-engine-ignore (patterns as in a .gitignore) leaves out parts of its folder.)";
@@ -38,6 +40,8 @@ struct Flags {
   bool hidden = false, follow = false, retry = false, wait = false, ndjson = false, monitor = false;
   std::string trace, engine;
   std::vector<std::string> only, redo, upgrade;
+  CloudMode cloud;
+  std::string max_requests;
   std::string workers, batch_size, object_model, scene_model, embedding_model;
 };
 
@@ -120,7 +124,6 @@ Status check_paths(const Flags& flags, const Context& context) {
 
 Result<int> run_analysis(Context& context, const std::vector<std::string>& paths, const AnalysisMode& mode) {
   catch_interrupts();
-  IE_TRY(store::WriterLock lock, lock_catalogue(context, "analyze", mode.wait));
   pipeline::AnalyzeOptions options;
   options.catalogue = context.catalogue;
   for (const std::string& path : paths) options.paths.push_back(absolute_path(path));
@@ -135,10 +138,13 @@ Result<int> run_analysis(Context& context, const std::vector<std::string>& paths
   options.trace = mode.trace.empty() ? "" : absolute_path(mode.trace);
   options.progress = !context.quiet;
   options.cancelled = interrupted;
+  CloudConsent consent(context, mode.cloud);
+  IE_CHECK(consent.open(options));
+  IE_TRY(store::WriterLock lock, lock_catalogue(context, "analyze", mode.wait));
   const GpuMonitor gpus = mode.monitor || context.json ? watch_gpus(mode.monitor && !context.quiet) : nullptr;
   if (mode.monitor && gpus != nullptr) options.beside_progress = [&] { return gpus_now(*gpus); };
   std::optional<AssetStream> stream;
-  if (context.json || mode.ndjson) {
+  if (!mode.cloud.dry_run && (context.json || mode.ndjson)) {
     stream.emplace(mode.ndjson);
     options.on_asset = [&](const store::AssetRecord& record) { stream->add(record); };
   }
@@ -148,12 +154,18 @@ Result<int> run_analysis(Context& context, const std::vector<std::string>& paths
     return fail(done.error());
   }
   const pipeline::AnalyzeReport& report = *done;
-  if (stream)
+  if (mode.cloud.dry_run)
+    print_plan(context, report);
+  else if (stream)
     stream->finish(report, gpus);
   else if (!context.quiet)
     print_report(context, report, gpus);
   if (report.cancelled) return kInterrupted;
-  return report.failed > 0 ? kDoneWithFailures : kDone;
+  if (!consent.refusal().empty()) {
+    std::fprintf(stderr, "image-engine: nothing was sent: %s\n", consent.refusal().c_str());
+    return kUsage;
+  }
+  return report.has_failures() ? kDoneWithFailures : kDone;
 }
 
 Action setup_analyze(CLI::App& app, Settings& settings) {
@@ -169,11 +181,21 @@ Action setup_analyze(CLI::App& app, Settings& settings) {
   app.add_flag("--follow-symlinks", flags->follow, "Symbolic links inside the folders, too");
   app.add_flag("--retry", flags->retry, "Try again what failed before");
   app.add_flag("--wait", flags->wait, "Wait while another analyze is at work");
-  app.add_flag("--ndjson", flags->ndjson, "One line of JSON for each asset as it is done");
+  CLI::Option* ndjson = app.add_flag("--ndjson", flags->ndjson, "One line of JSON for each asset as it is done");
   app.add_flag("--monitor", flags->monitor, "Show what the GPUs do, beside the progress and in the report");
   app.add_option("--trace", flags->trace, "Write where the time went, for chrome://tracing or Perfetto")
       ->type_name("FILE");
-  const auto stages = CLI::IsMember(pipeline::content_stage_names());
+  app.add_flag("--nvidia", flags->cloud.asked,
+               "Also show the photos to NVIDIA's cloud models, as the configuration says");
+  app.add_flag("--dry-run", flags->cloud.dry_run, "With --nvidia: list what would be sent, and send nothing")
+      ->excludes(ndjson);
+  app.add_option("--max-requests", flags->max_requests, "Requests to cloud models that this run may send")
+      ->type_name("N");
+  app.add_flag("--yes", flags->cloud.yes, "Do not ask before many requests are sent");
+  app.add_option("--env-file", flags->cloud.env_file, "A file with the line NVIDIA_API_KEY=…")->type_name("FILE");
+  std::vector<std::string> names = pipeline::content_stage_names();
+  std::ranges::move(pipeline::cloud_stage_names(), std::back_inserter(names));
+  const auto stages = CLI::IsMember(names);
   app.add_option("--only", flags->only, "Only this stage (may be repeated)")
       ->type_name("STAGE")
       ->check(stages)
@@ -214,6 +236,8 @@ Action setup_analyze(CLI::App& app, Settings& settings) {
     put("analysis.ml_models.scene_model", flags->scene_model);
     put("analysis.ml_models.embedding_model", flags->embedding_model);
     put("analysis.ml_models.batch_size", flags->batch_size);
+    put("nvidia_build.enabled", flags->cloud.asked ? "true" : "");
+    put("nvidia_build.max_requests", flags->max_requests);
   });
   return [flags](Context& context) -> Result<int> {
     IE_CHECK(check_paths(*flags, context));
@@ -226,7 +250,8 @@ Action setup_analyze(CLI::App& app, Settings& settings) {
                          .engine = flags->engine,
                          .only = flags->only,
                          .redo = flags->redo,
-                         .upgrade_embedding = !flags->upgrade.empty()});
+                         .upgrade_embedding = !flags->upgrade.empty(),
+                         .cloud = flags->cloud});
   };
 }
 

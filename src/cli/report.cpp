@@ -104,6 +104,7 @@ nlohmann::json report_json(const AnalyzeReport& report, const GpuMonitor& gpus) 
             {"ml", phase_json(report.ml)}}},
           {"steps", steps_json(report)},
           {"gpus", gpus_json(gpus)},
+          {"cloud", report.cloud ? cloud_json(*report.cloud) : nlohmann::json()},
           {"seconds", report.seconds},
           {"interrupted", report.cancelled},
           {"notes", report.notes}};
@@ -132,6 +133,7 @@ void print_report(const Context& context, const AnalyzeReport& report, const Gpu
     print_line("");
   }
   if (gpus != nullptr) print_gpus(context, *gpus);
+  if (report.cloud) print_cloud(*report.cloud);
   for (const std::string& note : report.notes) print_line(styled(context, Style::kYellow, note));
   if (report.failed > 0)
     print_line(styled(context, Style::kYellow,

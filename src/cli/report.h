@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/analyze_cloud.h"
 #include "cli/app.h"
 #include "cli/gpu_report.h"
 #include "pipeline/analyze.h"
@@ -20,6 +21,7 @@ struct AnalysisMode {
   std::string trace, engine;
   std::vector<std::string> only, redo;  // stages
   bool upgrade_embedding = false;
+  CloudMode cloud = {};
 };
 
 // Takes the lock, analyses, prints the report or the JSON; gives the exit code.

@@ -32,7 +32,8 @@ Status passes(Run& run) {
   run.report.waiting = headers.size();
   if (!run.cancelled()) IE_CHECK(read_headers(run, headers));
   if (!run.cancelled()) IE_CHECK(read_contents(run));
-  return {};
+  if (!run.cancelled() && run.options.cloud.models) IE_CHECK(ask_cloud(run));
+  return run.announce(true);
 }
 
 }  // namespace
@@ -69,15 +70,21 @@ Result<AnalyzeReport> analyze(const AnalyzeOptions& options, store::WriterLock l
           {},
           {},
           {}};
+  run.announces_late = options.cloud.models != nullptr;
+  if (!options.cloud.problem.empty()) {
+    report.cloud.emplace().stopped = true;
+    report.notes.push_back("cloud: left out: " + options.cloud.problem);
+  }
   const Status done = passes(run);
   // A failed change has rolled its batch back; an error of ours leaves one open.
   if (!done) return fail(done.error());
   report.cancelled = run.cancelled();
   report.worker_deaths = pool->deaths();
   report.seconds = seconds_since(start);
-  report.steps = run.trace.table(pool->options().workers, report.seconds);
+  const double cloud_seconds = report.cloud ? report.cloud->seconds : 0;
+  report.steps = run.trace.table(pool->options().workers, report.seconds - cloud_seconds);
   if (!options.trace.empty()) IE_CHECK(run.trace.write(options.trace));
-  const int exit_code = report.cancelled ? 130 : report.failed > 0 ? 3 : 0;
+  const int exit_code = report.cancelled ? 130 : report.has_failures() ? 3 : 0;
   IE_CHECK(writer.finish_run(report.run, counts_of(report), exit_code));
   return report;
 }

@@ -1,11 +1,13 @@
 // `analyze`: brings the catalogue up to date with folders of photos and videos.
 //
 // Pass 1 walks, compares and reads headers, so that a library can be browsed within seconds. Pass 2 reads each new
-// content once: hash, decode, every stage. docs/adr/0002 says why two.
+// content once: hash, decode, every stage. docs/adr/0002 says why two. Pass 3, where it is wanted, asks cloud models
+// about photos: last, so that it holds up nothing, and of a committed catalogue.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,7 +21,28 @@
 #include "store/writer_lock.h"
 #include "worker/pool.h"
 
+namespace image_engine::nvidia {
+class CloudModels;
+}
+
 namespace image_engine::pipeline {
+
+// What pass 3 is about to ask; what was answered before is left out.
+struct CloudEstimate {
+  std::uint64_t requests = 0;  // tries again apart
+  std::uint64_t pictures = 0;
+  std::uint64_t requests_per_minute = 1;  // that are allowed
+  std::uint64_t budget = 0;               // requests that this run may send; 0: no limit
+};
+
+struct CloudRun {
+  // Null: there is no pass 3. Opened before there are threads (nvidia/api_key.h).
+  std::shared_ptr<nvidia::CloudModels> models;
+  std::string problem;   // why there is none though the configuration wants it; empty: it does not
+  bool dry_run = false;  // lists what would be sent in the report, and sends nothing
+  // Told before anything is sent: false leaves pass 3.
+  std::function<bool(const CloudEstimate&)> agree = [](const CloudEstimate&) { return true; };
+};
 
 struct AnalyzeOptions {
   std::string catalogue;           // path
@@ -35,6 +58,7 @@ struct AnalyzeOptions {
   std::string trace;               // where to write trace events; empty for none
   bool retry = false;              // what failed before, too
   bool progress = false;           // on stderr
+  CloudRun cloud;
   // Asked often, from several threads: true ends the run, keeping what is done.
   std::function<bool()> cancelled = [] { return false; };
   // What else to say in the progress of pass 2, each time that it is printed; from any thread.
@@ -48,6 +72,28 @@ struct PhaseReport {
   std::string name;
   std::uint64_t files = 0;
   double seconds = 0;
+};
+
+// A picture's question that a dry run would have asked.
+struct PlannedCall {
+  std::string path;
+  std::string endpoint;
+  std::uint64_t bytes = 0;  // of the JPEG that would be sent
+  Error error;              // where it cannot be made: why
+};
+
+// What pass 3 did.
+struct CloudReport {
+  CloudEstimate estimate;
+  std::uint64_t answers = 0;    // written to the catalogue
+  std::uint64_t at_hand = 0;    // of those, paid for before: from the journal or the cache
+  std::uint64_t failed = 0;     // entries in the ledger
+  std::uint64_t left = 0;       // answers that the next run will ask for
+  std::uint64_t held_back = 0;  // pictures, for privacy
+  std::uint64_t requests = 0, retries = 0, sent_bytes = 0;
+  bool stopped = false;  // asking on was of no use: a note says why
+  double seconds = 0;
+  std::vector<PlannedCall> plan;  // of a dry run
 };
 
 struct AnalyzeReport {
@@ -65,14 +111,27 @@ struct AnalyzeReport {
   std::uint64_t waiting = 0;     // left to do, when cancelled
   std::uint64_t worker_deaths = 0;
   PhaseReport scanning{"scan"}, metadata{"metadata"}, content{"content"}, ml{"ml"};
-  std::vector<StepReport> steps;  // where the time went
+  std::vector<StepReport> steps;     // where the time went, pass 3 apart
+  std::optional<CloudReport> cloud;  // where there was a pass 3
   double seconds = 0;
   bool cancelled = false;
   std::vector<std::string> notes;  // for a person: roots that are away and the like
+
+  // Whether something that was asked for could not be done.
+  [[nodiscard]] bool has_failures() const { return failed > 0 || (cloud && cloud->stopped); }
 };
 
 // How the configuration wants its workers.
 worker::PoolOptions pool_options(const Config& config);
+
+// The models of pass 3 as the configuration has them. Call before there are threads. kNotFound without a key,
+// kInvalidArgument for what is wrong in the configuration; `env_file` and `only_looks` as of nvidia::CloudOptions.
+struct CloudRequest {
+  std::string env_file;
+  bool only_looks = false;
+  std::function<bool()> cancelled;
+};
+Result<std::shared_ptr<nvidia::CloudModels>> open_cloud(const Config& config, const CloudRequest& request);
 
 // Analyses with the catalogue's lock in hand. Fails only on what ends a run (catalogue unusable, disk full, no worker);
 // what is wrong with single files goes to the ledger. What was committed before a failure is kept.

@@ -23,7 +23,7 @@ Result<std::vector<PictureStage>> Meaning::choose() {
   models_ = std::make_shared<const InstalledModels>(std::move(*models));
   chosen_ = model_stages(models_, spaces, run_.options.upgrade_embedding);
   std::ranges::copy(chosen_.notes, std::back_inserter(run_.report.notes));
-  run_.announces_late = chosen_.next != nullptr;
+  run_.announces_late = run_.announces_late || chosen_.next != nullptr;
   return std::move(chosen_.stages);
 }
 

@@ -79,8 +79,7 @@ class ContentPass {
                       run_.trace.busy(Step::kModels) / run_.pool.options().workers};
     run_.report.waiting = files_.size() - progress.done();
     IE_CHECK(run_.announce());
-    if (!run_.cancelled()) IE_CHECK(meaning_.finish());
-    return run_.announce(true);
+    return run_.cancelled() ? Status{} : meaning_.finish();
   }
 
  private:

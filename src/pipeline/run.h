@@ -80,5 +80,7 @@ Result<std::vector<store::KnownFile>> scan_folders(Run& run);
 Status read_headers(Run& run, const std::vector<store::KnownFile>& files);
 // Pass 2: everything that needs the whole file.
 Status read_contents(Run& run);
+// Pass 3: what cloud models are asked; the rest is on disk before.
+Status ask_cloud(Run& run);
 
 }  // namespace image_engine::pipeline

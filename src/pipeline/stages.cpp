@@ -54,6 +54,8 @@ std::vector<std::string> content_stage_names() {
   return names;
 }
 
+std::vector<std::string> cloud_stage_names() { return {kRetailProductsStage, kDescriptionStage}; }
+
 store::StageKey thumbnail_key(const Config& config) {
   const std::string params = fmt::format("size={} quality={}", config.thumbnails.size, config.thumbnails.quality);
   return {kThumbnailStage, "jpeg", "1", hash128(params).hex().substr(0, 16)};

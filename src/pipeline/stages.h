@@ -26,6 +26,10 @@ inline constexpr char kEmbeddingStage[] = "embedding";
 inline constexpr char kFeaturesStage[] = "features";
 inline constexpr char kSceneStage[] = "scene";
 inline constexpr char kTextStage[] = "text";
+inline constexpr char kFacesStage[] = "faces";
+// Of pass 3.
+inline constexpr char kRetailProductsStage[] = "retail_products";
+inline constexpr char kDescriptionStage[] = "description";
 
 // The working picture's longer edge: small enough to be cheap, large enough that hashes and colours are those of the
 // full one.
@@ -82,7 +86,8 @@ struct PictureStage {
 // Those that need no model.
 const std::vector<PictureStage>& picture_stages();
 
-// The names that `analyze --only` and `--redo` take: all stages of pass 2.
+// The names that `analyze --only` and `--redo` take: all stages of pass 2, and those of pass 3.
 std::vector<std::string> content_stage_names();
+std::vector<std::string> cloud_stage_names();
 
 }  // namespace image_engine::pipeline

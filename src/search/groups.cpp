@@ -19,11 +19,6 @@ struct Kind {
   std::vector<std::string_view> written, names;
 };
 
-const Kind& people() {
-  static const Kind kPeople = {{}, {"person", "people", "pedestrian", "person_sitting", "man", "woman", "boy", "girl"}};
-  return kPeople;
-}
-
 const std::vector<Kind>& vehicles() {
   static const std::vector<Kind> kVehicles = {
       {{"bicycle", "bike"}, {"bicycle", "cyclist"}},
@@ -62,8 +57,14 @@ bool count(std::string_view value, store::ObjectsCondition& condition) {
 
 }  // namespace
 
+const std::vector<std::string_view>& people_names() {
+  static const std::vector<std::string_view> kNames = {"person", "people", "pedestrian", "person_sitting",
+                                                       "man",    "woman",  "boy",        "girl"};
+  return kNames;
+}
+
 Result<store::ObjectsCondition> parse_people(std::string_view value) {
-  store::ObjectsCondition condition = condition_of(people().names);
+  store::ObjectsCondition condition = condition_of(people_names());
   if (!count(value, condition)) return wrong_value("people", value, "write people:yes, people:no or people:>=3");
   return condition;
 }

@@ -2,11 +2,15 @@
 #pragma once
 
 #include <string_view>
+#include <vector>
 
 #include "core/result.h"
 #include "store/asset_query.h"
 
 namespace image_engine::search {
+
+// What detectors call persons, in lower case.
+const std::vector<std::string_view>& people_names();
 
 // "yes", "no", or a comparison and a number as in parse_rating: persons, whatever the detector calls them.
 Result<store::ObjectsCondition> parse_people(std::string_view value);

@@ -41,8 +41,10 @@ struct StageField {
   std::string_view stage;
   const char* name;
 };
-constexpr StageField kStageFields[] = {
-    {"quality", "quality"}, {"hash", "hashes"}, {"objects", nullptr}, {"scene", "scene"}, {"text", nullptr}};
+constexpr StageField kStageFields[] = {{"quality", "quality"},    {"hash", "hashes"},
+                                       {"objects", nullptr},      {"scene", "scene"},
+                                       {"text", nullptr},         {"retail_products", "retail_products"},
+                                       {"description", "caption"}};  // "description" is the file's own
 
 // What a stage's data says about the asset as a whole.
 void merge_data(json& out, const Record& record) {

@@ -1,0 +1,147 @@
+#include "cli/analyze_cloud.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "cli/output.h"
+#include "core/progress.h"
+#include "core/text.h"
+#include "pipeline/stages.h"
+#include "store/asset_json.h"
+
+namespace image_engine::cli {
+namespace {
+
+using pipeline::CloudEstimate;
+using pipeline::CloudReport;
+using pipeline::PlannedCall;
+
+// More calls than these are not sent unasked.
+constexpr std::uint64_t kMostUnasked = 200;
+
+// That all takes at the allowed rate, rounded up.
+std::uint64_t minutes(const CloudEstimate& estimate) {
+  return (estimate.requests + estimate.requests_per_minute - 1) / estimate.requests_per_minute;
+}
+
+// A line from the terminal; no when the run is interrupted meanwhile.
+bool says_yes(const std::string& question) {
+  std::fputs((question + " [y/N] ").c_str(), stderr);
+  std::string line;
+  while (!interrupted() && !line.ends_with('\n')) {
+    pollfd input{STDIN_FILENO, POLLIN, 0};
+    if (::poll(&input, 1, 200) <= 0) continue;
+    char c = 0;
+    if (::read(STDIN_FILENO, &c, 1) != 1) break;
+    line += c;
+  }
+  const std::string answer = ascii_lower(line);
+  return answer == "y\n" || answer == "yes\n";
+}
+
+bool names_cloud_stage(const std::vector<std::string>& stages) {
+  const std::vector<std::string> cloud = pipeline::cloud_stage_names();
+  return std::ranges::any_of(stages, [&](const auto& stage) { return std::ranges::find(cloud, stage) != cloud.end(); });
+}
+
+std::uint64_t bytes_of(const CloudReport& report) {
+  std::uint64_t bytes = 0;
+  for (const PlannedCall& call : report.plan) bytes += call.bytes;
+  return bytes;
+}
+
+nlohmann::json call_json(const PlannedCall& call) {
+  nlohmann::json json = {{"endpoint", call.endpoint}};
+  store::put_path(json, call.path);
+  if (call.error.message.empty())
+    json["bytes"] = call.bytes;
+  else
+    json["error"] = to_utf8(call.error.message);
+  return json;
+}
+
+}  // namespace
+
+Status CloudConsent::open(pipeline::AnalyzeOptions& options) {
+  const bool is_on = options.config.nvidia_build.enabled;
+  if (!is_on && (mode_.dry_run || names_cloud_stage(options.only) || names_cloud_stage(options.redo)))
+    return fail(ErrorCode::kInvalidArgument, "no cloud model is on: add --nvidia, or set nvidia_build.enabled");
+  if (!is_on) return {};
+  auto models = pipeline::open_cloud(
+      options.config, {.env_file = mode_.env_file, .only_looks = mode_.dry_run, .cancelled = interrupted});
+  if (!models && (mode_.asked || mode_.dry_run)) return fail(std::move(models).error());
+  if (models)
+    options.cloud.models = std::move(*models);
+  else
+    options.cloud.problem = models.error().message;
+  options.cloud.dry_run = mode_.dry_run;
+  options.cloud.agree = [this](const CloudEstimate& estimate) { return agree(estimate); };
+  return {};
+}
+
+bool CloudConsent::agree(const CloudEstimate& estimate) {
+  if (estimate.requests == 0) return true;
+  const std::string text = estimate_text(estimate);
+  if (!context_.quiet) std::fputs(("Cloud: " + text + "\n").c_str(), stderr);
+  if (mode_.yes || estimate.budget > 0 || estimate.requests <= kMostUnasked) return true;
+  if (is_terminal(STDIN_FILENO) && is_terminal(STDERR_FILENO)) return says_yes("Send them?");
+  refusal_ = text + ": that many need --yes, or a budget (--max-requests N)";
+  return false;
+}
+
+std::string estimate_text(const CloudEstimate& estimate) {
+  std::string text = fmt::format("{} {} for {} {}, about {} min at {}/min", human_count(estimate.requests),
+                                 estimate.requests == 1 ? "call" : "calls", human_count(estimate.pictures),
+                                 estimate.pictures == 1 ? "photo" : "photos", human_count(minutes(estimate)),
+                                 human_count(estimate.requests_per_minute));
+  if (estimate.budget > 0 && estimate.budget < estimate.requests)
+    text += fmt::format("; this run sends at most {}", human_count(estimate.budget));
+  return text;
+}
+
+void print_plan(const Context& context, const pipeline::AnalyzeReport& report) {
+  const CloudReport cloud = report.cloud.value_or(CloudReport{});
+  if (context.json) {
+    nlohmann::json calls = nlohmann::json::array();
+    for (const PlannedCall& call : cloud.plan) calls.push_back(call_json(call));
+    print_json("cloud-plan", {{"calls", std::move(calls)},
+                              {"requests", cloud.estimate.requests},
+                              {"pictures", cloud.estimate.pictures},
+                              {"bytes", bytes_of(cloud)},
+                              {"requests_per_minute", cloud.estimate.requests_per_minute},
+                              {"minutes", minutes(cloud.estimate)},
+                              {"budget", cloud.estimate.budget},
+                              {"held_back", cloud.held_back},
+                              {"notes", report.notes}});
+    return;
+  }
+  std::vector<std::vector<std::string>> rows;
+  for (const PlannedCall& call : cloud.plan)
+    rows.push_back({call.error.message.empty() ? human_bytes(call.bytes) : printable(call.error.message), call.endpoint,
+                    printable(call.path)});
+  print_table(rows, {0});
+  if (context.quiet) return;
+  for (const std::string& note : report.notes) print_line(styled(context, Style::kYellow, note));
+  print_line(
+      fmt::format("{}, {} of pictures. Nothing was sent", estimate_text(cloud.estimate), human_bytes(bytes_of(cloud))));
+}
+
+nlohmann::json cloud_json(const CloudReport& report) {
+  return {{"answers", report.answers}, {"at_hand", report.at_hand},       {"failed", report.failed},
+          {"left", report.left},       {"held_back", report.held_back},   {"requests", report.requests},
+          {"retries", report.retries}, {"sent_bytes", report.sent_bytes}, {"stopped", report.stopped},
+          {"seconds", report.seconds}};
+}
+
+void print_cloud(const CloudReport& report) {
+  if (report.answers + report.requests == 0) return;
+  print_line(fmt::format("Cloud: {} answers ({} at hand), {} requests ({} tried again), {} sent, {}",
+                         human_count(report.answers), human_count(report.at_hand), human_count(report.requests),
+                         human_count(report.retries), human_bytes(report.sent_bytes), human_duration(report.seconds)));
+}
+
+}  // namespace image_engine::cli

@@ -1,0 +1,320 @@
+// Pass 3: photos are shown to cloud models, and what these say is kept.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <semaphore>
+#include <utility>
+
+#include "core/progress.h"
+#include "core/text.h"
+#include "nvidia/cloud_models.h"
+#include "pipeline/cloud_picture.h"
+#include "pipeline/cloud_plan.h"
+#include "pipeline/parallel.h"
+#include "pipeline/run.h"
+#include "pipeline/stages.h"
+
+namespace image_engine::pipeline {
+namespace {
+
+using nvidia::CloudModels;
+
+// So many failures of an endpoint one after the other are its own, not the pictures'.
+constexpr std::size_t kMostInARow = 20;
+
+struct Said {
+  std::string data;  // of the record: one JSON value
+  std::optional<std::vector<store::FoundObjects>> products;
+  std::optional<std::string> caption;
+  Hash128 question;
+  bool paid = false;
+};
+
+// By name, the most frequent ones' surest first as they come.
+std::vector<store::FoundObjects> counted(const nvidia::RetailProducts& found) {
+  std::map<std::string, store::FoundObjects> by_name;
+  for (const nvidia::Product& product : found.detections) {
+    store::FoundObjects& entry = by_name[ascii_lower(product.name)];
+    if (entry.count++ == 0) entry.name = product.name;
+    entry.confidence = std::max(entry.confidence, product.confidence);
+  }
+  std::vector<store::FoundObjects> products;
+  for (auto& [name, entry] : by_name) products.push_back(std::move(entry));
+  return products;
+}
+
+Result<Said> detect(CloudModels& models, const nvidia::Picture& picture, const NvidiaBuildConfig&) {
+  IE_TRY(const auto answered, models.detect(picture));
+  Said said{
+      nvidia::products_json(answered.answer).dump(), counted(answered.answer), {}, answered.question, answered.paid};
+  return said;
+}
+
+Result<Said> describe(CloudModels& models, const nvidia::Picture& picture, const NvidiaBuildConfig& config) {
+  IE_TRY(const auto answered, models.describe(picture));
+  const nvidia::Endpoint& endpoint = models.endpoint(nvidia::Task::kDescribe);
+  const nlohmann::json data = {{"text", answered.answer.text},
+                               {"model", endpoint.model.empty() ? endpoint.name : endpoint.model},
+                               {"prompt", config.vision_language.photo_prompt}};
+  return Said{data.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
+              {},
+              answered.answer.text,
+              answered.question,
+              answered.paid};
+}
+
+// What became of one question about one photo.
+struct Outcome {
+  std::size_t task = 0;
+  Result<Said> said;
+  bool is_local = false;  // it failed before a server was asked
+};
+
+class CloudPass {
+ public:
+  CloudPass(Run& run, CloudReport& report)
+      : run_(run),
+        report_(report),
+        config_(run.options.config.nvidia_build),
+        models_(*run.options.cloud.models),
+        slots_(models_.threads()) {}
+
+  Status all() {
+    IE_TRY(plan_, plan_cloud(run_));
+    report_.estimate = plan_.estimate;
+    note_held_back();
+    if (run_.options.cloud.dry_run) return list();
+    report_.left = plan_.answers;
+    if (plan_.items.empty() || !run_.options.cloud.agree(plan_.estimate)) return {};
+    Progress progress("Cloud", plan_.answers, run_.options.progress);
+    rows_.resize(plan_.tasks.size());
+    const Status done = parallel_files(
+        plan_.items.size(), models_.threads(), [&](std::size_t index) { return ask(plan_.items[index], progress); },
+        [&](std::size_t index, const std::vector<Outcome>& outcomes) { return keep(plan_.items[index], outcomes); },
+        [&] { return run_.cancelled() || no_more(); });
+    const nvidia::Usage usage = models_.client().usage();
+    report_.requests = usage.requests;
+    report_.retries = usage.retries;
+    report_.sent_bytes = usage.sent_bytes;
+    report_.seconds = progress.seconds();
+    IE_CHECK(done);
+    return finish();
+  }
+
+ private:
+  using Row = std::vector<std::pair<const CloudItem*, Error>>;
+
+  void note_held_back() {
+    constexpr std::array<std::pair<Held, const char*>, 3> kNotes = {
+        {{Held::kExcluded, "excluded by a pattern"},
+         {Held::kPeople, "people"},
+         {Held::kUnlooked, "nothing has looked for people in them"}}};
+    for (const auto& [held, why] : kNotes) {
+      const std::uint64_t count = plan_.held[static_cast<std::size_t>(held)];
+      if (count == 0) continue;
+      report_.held_back += count;
+      run_.report.notes.push_back(
+          fmt::format("cloud: {} {} held back: {}", human_count(count), count == 1 ? "picture" : "pictures", why));
+    }
+  }
+
+  // What would be sent, by making it.
+  Status list() {
+    std::vector<std::pair<const CloudItem*, const CloudTask*>> calls;
+    for (const CloudItem& item : plan_.items)
+      for (const std::size_t task : item.tasks)
+        if (!models_.has(plan_.tasks[task].task, item.content)) calls.emplace_back(&item, &plan_.tasks[task]);
+    report_.plan.resize(calls.size());
+    Progress progress("Cloud", calls.size(), run_.options.progress);
+    IE_CHECK(parallel_files(
+        calls.size(), run_.pool.options().workers,
+        [&](std::size_t index) -> PlannedCall {
+          const auto& [item, task] = calls[index];
+          const nvidia::Endpoint& endpoint = models_.endpoint(task->task);
+          const Result<nvidia::Picture> picture = cloud_picture(run_.pool, item->file.seen, endpoint);
+          progress.add();
+          PlannedCall call{item->file.seen.path, endpoint.name, 0, {}};
+          picture ? void(call.bytes = picture->jpeg.size()) : void(call.error = picture.error());
+          return call;
+        },
+        [&](std::size_t index, const PlannedCall& call) -> Status {
+          report_.plan[index] = call;
+          return {};
+        },
+        run_.options.cancelled));
+    std::erase_if(report_.plan, [](const PlannedCall& call) { return call.path.empty(); });  // when cancelled
+    return {};
+  }
+
+  // Whether nothing more can be asked.
+  [[nodiscard]] bool no_more() { return is_budget_used() || models_.client().refused().has_value(); }
+  [[nodiscard]] bool is_budget_used() { return models_.client().left() == std::uint64_t{0}; }
+
+  // Answers at hand first: they need no picture. A photo is made ready once for endpoints that want the same.
+  std::vector<Outcome> ask(const CloudItem& item, Progress& progress) {
+    std::vector<Outcome> outcomes;
+    std::optional<nvidia::Picture> made;
+    const nvidia::Endpoint* made_for = nullptr;
+    for (const std::size_t task : item.tasks) {
+      progress.add();
+      if (run_.cancelled()) continue;
+      const nvidia::Task kind = plan_.tasks[task].task;
+      if (models_.has(kind, item.content)) {
+        nvidia::Picture known;
+        known.content = item.content;
+        known.scale.full_width = item.full_width;
+        known.scale.full_height = item.full_height;
+        if (Result<Said> said = look(kind, known)) {
+          outcomes.push_back({task, std::move(said), false});
+          continue;
+        }
+      }
+      if (stopped_[static_cast<std::size_t>(kind)] || no_more()) continue;
+      const nvidia::Endpoint& endpoint = models_.endpoint(kind);
+      if (made_for == nullptr || made_for->edge != endpoint.edge || made_for->most_bytes != endpoint.most_bytes) {
+        Result<nvidia::Picture> picture = cloud_picture(run_.pool, item.file.seen, endpoint);
+        if (!picture) {
+          outcomes.push_back({task, fail(picture.error()), true});
+          continue;
+        }
+        made = std::move(*picture);
+        made->content = item.content;
+        made_for = &endpoint;
+      }
+      slots_.acquire();
+      outcomes.push_back({task, look(kind, *made), false});
+      slots_.release();
+    }
+    return outcomes;
+  }
+
+  Result<Said> look(nvidia::Task task, const nvidia::Picture& picture) {
+    return task == nvidia::Task::kDetect ? detect(models_, picture, config_) : describe(models_, picture, config_);
+  }
+
+  Status keep(const CloudItem& item, const std::vector<Outcome>& outcomes) {
+    for (const Outcome& outcome : outcomes) {
+      IE_CHECK(run_.batch.open());
+      IE_CHECK(outcome.said ? keep(item, outcome.task, *outcome.said) : keep_failure(item, outcome));
+      IE_TRY(const bool committed, run_.batch.changed());
+      if (committed) IE_CHECK(was_committed());
+    }
+    return {};
+  }
+
+  Status keep(const CloudItem& item, std::size_t task, const Said& said) {
+    const CloudTask& asked = plan_.tasks[task];
+    const store::AssetId asset = item.file.asset;
+    const char* const device = models_.endpoint(asked.task).local ? "local" : "cloud";
+    IE_CHECK(run_.writer.put_record(asset, {asked.key, device, "", said.data, ""}));
+    IE_CHECK(run_.writer.clear_failure(item.file.seen.path, asked.key.stage));
+    if (said.products) IE_CHECK(run_.writer.set_asset_products(asset, *said.products));
+    if (said.caption) IE_CHECK(run_.writer.set_asset_text(asset, store::TextField::kCaption, {*said.caption}));
+    written_.push_back(said.question);
+    run_.renewed.insert(asset);
+    ++report_.answers;
+    --report_.left;
+    if (!said.paid) ++report_.at_hand;
+    if (!said.paid) return {};
+    stopped_[static_cast<std::size_t>(asked.task)] = false;  // its server was heard after all
+    return put_down(task);
+  }
+
+  // What a server did not answer is held until it has answered something else.
+  Status keep_failure(const CloudItem& item, const Outcome& outcome) {
+    const Error& error = outcome.said.error();
+    if (outcome.is_local && error.code == ErrorCode::kNotFound)
+      run_.report.notes.push_back(printable(item.file.seen.path) + " vanished during the analysis");
+    const bool is_left = error.code == ErrorCode::kInterrupted ||
+                         (outcome.is_local ? error.code == ErrorCode::kNotFound : is_budget_used());
+    if (is_left) return {};
+    if (outcome.is_local) return put_down(item, outcome.task, error);
+    Row& row = rows_[outcome.task];
+    row.emplace_back(&item, error);
+    if (row.size() >= kMostInARow) stopped_[static_cast<std::size_t>(plan_.tasks[outcome.task].task)] = true;
+    return {};
+  }
+
+  // Into the ledger.
+  Status put_down(const CloudItem& item, std::size_t task, const Error& error) {
+    store::KnownFile file;
+    file.id = item.file.file;
+    file.seen = item.file.seen;
+    ++report_.failed;
+    --report_.left;
+    return run_.record_failure(file, plan_.tasks[task].key, error);
+  }
+  Status put_down(std::size_t task) {
+    for (const auto& [item, error] : std::exchange(rows_[task], {})) IE_CHECK(put_down(*item, task, error));
+    return {};
+  }
+
+  Status was_committed() {
+    for (const Hash128& question : std::exchange(written_, {})) models_.kept(question);
+    return run_.announce();
+  }
+
+  Status finish() {
+    const std::optional<Error> refused = models_.client().refused();
+    if (refused) stop(fmt::format("cloud: {}", refused->message));
+    for (std::size_t task = 0; task < rows_.size(); ++task) {
+      const CloudTask& asked = plan_.tasks[task];
+      if (!refused && stopped_[static_cast<std::size_t>(asked.task)])
+        stop(fmt::format("{}: left after {} failures in a row: {}", asked.key.stage, rows_[task].size(),
+                         rows_[task].back().second.message));
+      if (refused || stopped_[static_cast<std::size_t>(asked.task)]) continue;
+      IE_CHECK(run_.batch.open());
+      IE_CHECK(put_down(task));
+    }
+    IE_CHECK(run_.batch.commit());
+    IE_CHECK(was_committed());
+    if (is_budget_used() && report_.left > 0)
+      run_.report.notes.push_back(fmt::format("cloud: the budget of {} requests is used up", config_.max_requests));
+    if (run_.cancelled())
+      run_.report.waiting = report_.left;
+    else if (report_.left > 0)
+      run_.report.notes.push_back(fmt::format("cloud: {} {} left for the next run", human_count(report_.left),
+                                              report_.left == 1 ? "answer is" : "answers are"));
+    return {};
+  }
+
+  void stop(std::string note) {
+    report_.stopped = true;
+    run_.report.notes.push_back(std::move(note));
+  }
+
+  Run& run_;
+  CloudReport& report_;
+  const NvidiaBuildConfig& config_;
+  CloudModels& models_;
+  std::counting_semaphore<> slots_;  // questions that may be under way
+  CloudPlan plan_;
+  std::vector<Row> rows_;                       // by task: failures since its server's last answer; the sink's
+  std::array<std::atomic<bool>, 3> stopped_{};  // by nvidia::Task
+  std::vector<Hash128> written_;                // questions whose answers are in the open batch; the sink's
+};
+
+}  // namespace
+
+Result<std::shared_ptr<nvidia::CloudModels>> open_cloud(const Config& config, const CloudRequest& request) {
+  const NvidiaBuildConfig& cloud = config.nvidia_build;
+  IE_CHECK(CloudPrivacy::create(cloud.privacy, {}));
+  nvidia::CloudOptions options;
+  options.env_file = request.env_file;
+  options.only_looks = request.only_looks;
+  if (request.cancelled) options.cancelled = request.cancelled;
+  IE_TRY(std::unique_ptr<nvidia::CloudModels> models, CloudModels::open(cloud, std::move(options)));
+  return std::shared_ptr<nvidia::CloudModels>(std::move(models));
+}
+
+Status ask_cloud(Run& run) {
+  run.report.cloud.emplace();
+  return CloudPass(run, *run.report.cloud).all();
+}
+
+}  // namespace image_engine::pipeline

@@ -1,0 +1,66 @@
+#include "pipeline/cloud_picture.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/file.h"
+
+namespace image_engine::pipeline {
+namespace {
+
+constexpr std::uint32_t kFine = 90, kCoarse = 75;  // JPEG quality: 75 before the picture gets smaller
+constexpr std::uint32_t kLeastEdge = 64;           // pixels; smaller ones show nothing that is worth a request
+constexpr double kMargin = 0.95;
+
+Status check_unchanged(int fd, const store::FileStamp& stamp) {
+  struct stat info {};
+  if (::fstat(fd, &info) != 0) return fail(errno_error("cannot be looked at"));
+  const store::FileStamp now{info.st_size, info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec};
+  if (now != stamp) return fail(ErrorCode::kInterrupted, "has changed since it was analysed");
+  return {};
+}
+
+}  // namespace
+
+Result<nvidia::Picture> cloud_picture(worker::Pool& pool, const store::FileObservation& file,
+                                      const nvidia::Endpoint& endpoint) {
+  IE_TRY(const UniqueFd media, open_regular(file.path));
+  IE_CHECK(check_unchanged(media.get(), file.stamp));
+  worker::Task task;
+  task.operations = worker::kDecode | worker::kThumbnail;  // pixels for their size
+  task.media_fd = media.get();
+  task.bytes = static_cast<std::uint64_t>(file.stamp.size);
+  task.max_edge = task.thumbnail_edge = endpoint.edge;
+  task.thumbnail_quality = kFine;
+  worker::Lease lease = pool.lease();
+  for (;;) {
+    IE_TRY(const worker::Reply reply, lease.run(task));
+    if (!reply.picture) return fail(reply.picture.error());
+    if (!reply.thumbnail) return fail(reply.thumbnail.error());
+    const worker::Picture& seen = *reply.picture;
+    const std::span<const std::byte> jpeg = lease.bytes(*reply.thumbnail);
+    if (jpeg.size() <= endpoint.most_bytes) {
+      nvidia::Picture picture;
+      picture.jpeg.assign(reinterpret_cast<const char*>(jpeg.data()), jpeg.size());
+      picture.scale = {seen.width, seen.height, seen.full_width, seen.full_height};
+      picture.path = file.path;
+      return picture;
+    }
+    const std::uint32_t edge = std::max(seen.width, seen.height);
+    if (task.thumbnail_quality == kFine) {
+      task.thumbnail_quality = kCoarse;
+    } else {
+      // Bytes are about as many as pixels.
+      const double share = std::sqrt(static_cast<double>(endpoint.most_bytes) / static_cast<double>(jpeg.size()));
+      task.max_edge = task.thumbnail_edge = static_cast<std::uint32_t>(edge * share * kMargin);
+    }
+    if (task.max_edge < kLeastEdge)
+      return fail(ErrorCode::kTooLarge,
+                  fmt::format("{} takes {} bytes, too few for a JPEG of it", endpoint.name, endpoint.most_bytes));
+  }
+}
+
+}  // namespace image_engine::pipeline
