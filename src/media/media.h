@@ -70,4 +70,7 @@ Image resize_to_fit(const Image& image, std::uint32_t max_edge);
 // JPEG, 4:2:0, quality 1…100.
 Result<std::vector<std::byte>> encode_jpeg(const ImageView& image, int quality);
 
+// An MP4 of one second that shows it: H.264, 4:2:0, edges cut to even ones. kUnsupported where FFmpeg has no encoder.
+Result<std::vector<std::byte>> encode_mp4(const ImageView& image);
+
 }  // namespace image_engine::media

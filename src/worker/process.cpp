@@ -191,6 +191,7 @@ Result<Reply> Process::read_reply() {
     used_bytes_ = std::max(used_bytes_, reply.picture->offset + size * 3);
   }
   if (sound && reply.thumbnail) sound = inside(reply.thumbnail->offset, reply.thumbnail->bytes);
+  if (sound && reply.film) sound = inside(reply.film->offset, reply.film->bytes);
   if (!sound)
     return fail(ErrorCode::kCrashed, "the worker's answer makes no sense; its decoder was probably subverted");
   return reply;

@@ -16,7 +16,7 @@
 
 namespace image_engine::worker {
 
-inline constexpr std::uint32_t kProtocolVersion = 4;
+inline constexpr std::uint32_t kProtocolVersion = 5;
 inline constexpr size_t kMaxReplyBytes = size_t{8} << 20;  // of the archived Reply; pixels begin behind it
 inline constexpr int kSocketFd = 3;                        // in the worker
 inline constexpr int kMemoryFd = 4;                        // in the worker
@@ -27,6 +27,7 @@ enum Operation : std::uint32_t {
   kDecode = 4,
   kThumbnail = 8,
   kLuma = 16,  // with kDecode: statistics of the full-resolution luma, too
+  kFilm = 32,  // an MP4 that shows the picture, its longer edge as the thumbnail's
 };
 
 struct Request {
@@ -59,7 +60,7 @@ struct Picture {
   LumaStatistics luma;  // all zero unless asked for
 };
 
-// A JPEG in the shared memory.
+// A JPEG or an MP4 in the shared memory.
 struct Thumbnail {
   std::uint64_t offset = 0, bytes = 0;
 };
@@ -77,6 +78,7 @@ struct Reply {
   Result<Hashes> hashes = not_asked();
   Result<Picture> picture = not_asked();
   Result<Thumbnail> thumbnail = not_asked();
+  Result<Thumbnail> film = not_asked();
   Timings timings;
 };
 
@@ -99,7 +101,8 @@ void visit_fields(Archive& archive, Same<Timings> auto& t) {
 }
 template <typename Archive>
 void visit_fields(Archive& archive, Same<Reply> auto& r) {
-  archive(r.metadata), archive(r.hashes), archive(r.picture), archive(r.thumbnail), archive(r.timings);
+  archive(r.metadata), archive(r.hashes), archive(r.picture), archive(r.thumbnail), archive(r.film);
+  archive(r.timings);
 }
 
 }  // namespace image_engine::worker

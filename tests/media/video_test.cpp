@@ -1,6 +1,8 @@
 // Container metadata against ffprobe's.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <fstream>
 #include <string>
 
 #include "inputs.h"
@@ -72,6 +74,47 @@ TEST(Videos, SoundAloneIsNoVideo) {
 TEST(Videos, AreNotDecodedAsPictures) {
   if (manifest().is_null()) GTEST_SKIP() << kNoInputs;
   EXPECT_EQ(decode(load("v.mp4"), {}).error().code, ErrorCode::kUnsupported);
+}
+
+// ffmpeg, which has the decoder that we have not, shows what was put in.
+TEST(Film, ShowsThePictureForASecond) {
+  if (manifest().is_null()) GTEST_SKIP() << kNoInputs;
+  if (std::system("ffmpeg -version >/dev/null 2>&1") != 0) GTEST_SKIP() << "no ffmpeg program";
+  const Image image = load_ppm("jpeg_0_95_0.jpg.0.ppm");
+  for (const std::uint32_t cut : {0U, 1U}) {  // odd edges lose a row and a column
+    const std::uint32_t width = image.width - cut, height = image.height - cut;
+    Image shown{width / 2 * 2, height / 2 * 2, {}}, given{width, height, {}};
+    for (Image* part : {&shown, &given})
+      for (std::uint32_t y = 0; y < part->height; ++y) {
+        const auto* row = &image.pixels[std::size_t{y} * image.width * 3];
+        part->pixels.insert(part->pixels.end(), row, row + std::size_t{part->width} * 3);
+      }
+    const auto film = encode_mp4({width, height, given.pixels});
+    ASSERT_TRUE(film) << film.error().message;
+    std::ofstream(std::string(kInputs) + "/film.mp4", std::ios::binary)
+        .write(reinterpret_cast<const char*>(film->data()), static_cast<std::streamsize>(film->size()));
+    ASSERT_EQ(std::system("cd media_inputs && ffmpeg -v error -y -i film.mp4 film.ppm && "
+                          "ffprobe -v error -of json -show_streams -show_format -count_frames film.mp4 >film.json"),
+              0);
+    EXPECT_LT(mean_difference(load_ppm("film.ppm"), shown), 3);
+    const auto probe = nlohmann::json::parse(std::ifstream(std::string(kInputs) + "/film.json"));
+    const auto& stream = probe["streams"].at(0);
+    EXPECT_EQ(probe["streams"].size(), 1U);
+    EXPECT_EQ(stream["codec_name"], "h264");
+    EXPECT_EQ(stream["nb_read_frames"], "1");
+    EXPECT_EQ(stream["width"], shown.width);
+    EXPECT_EQ(std::stod(stream["duration"].get<std::string>()), 1);
+    EXPECT_FALSE(probe["format"].value("tags", nlohmann::json::object()).contains("encoder"));
+    EXPECT_EQ(read_metadata(*film, {})->width, shown.width);
+  }
+}
+
+TEST(Film, RefusesWhatItCannotShow) {
+  const std::vector<std::uint8_t> pixels(300);
+  EXPECT_EQ(encode_mp4({0, 0, {}}).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(encode_mp4({1, 10, pixels}).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(encode_mp4({100, 100, pixels}).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_TRUE(encode_mp4({2, 2, pixels}));
 }
 
 }  // namespace

@@ -113,6 +113,7 @@ class Service {
     reply.hashes = fail(error);
     reply.picture = fail(error);
     reply.thumbnail = fail(error);
+    reply.film = fail(error);
     return reply;
   }
 
@@ -127,7 +128,7 @@ class Service {
       reply.hashes = Hashes{hashes.file, hashes.asset};
       reply.timings.hash = stopwatch.lap();
     }
-    if (request.operations & (kDecode | kThumbnail)) decode(request, reply);
+    if (request.operations & (kDecode | kThumbnail | kFilm)) decode(request, reply);
   }
 
   void decode(const Request& request, Reply& reply) {
@@ -142,10 +143,15 @@ class Service {
     if (!decoded) {
       reply.picture = fail(decoded.error());
       reply.thumbnail = fail(decoded.error());
+      reply.film = fail(decoded.error());
       return;
     }
     Arena arena(memory_);
-    if (request.operations & kThumbnail) reply.thumbnail = thumbnail(request, decoded->image, arena);
+    const auto jpeg = [&](const ImageView& view) {
+      return media::encode_jpeg(view, static_cast<int>(request.thumbnail_quality));
+    };
+    if (request.operations & kThumbnail) reply.thumbnail = small(request, decoded->image, arena, jpeg);
+    if (request.operations & kFilm) reply.film = small(request, decoded->image, arena, media::encode_mp4);
     reply.timings.thumbnail = stopwatch.lap();
     reply.picture = picture(std::move(*decoded), request.operations & kDecode, arena);
     if (reply.picture && options.luma != nullptr) reply.picture->luma = luma.finish();
@@ -166,7 +172,9 @@ class Service {
     return picture;
   }
 
-  static Result<Thumbnail> thumbnail(const Request& request, const Image& image, Arena& arena) {
+  // The picture within the thumbnail's edge, encoded.
+  template <typename Encode>
+  static Result<Thumbnail> small(const Request& request, const Image& image, Arena& arena, const Encode& encode) {
     const Image* source = &image;
     Image smaller;
     if (std::max(image.width, image.height) > request.thumbnail_edge) {
@@ -174,9 +182,9 @@ class Service {
       source = &smaller;
     }
     const ImageView view{source->width, source->height, source->pixels};
-    IE_TRY(const std::vector<std::byte> jpeg, media::encode_jpeg(view, static_cast<int>(request.thumbnail_quality)));
-    IE_TRY(const std::uint64_t offset, arena.put(jpeg));
-    return Thumbnail{offset, jpeg.size()};
+    IE_TRY(const std::vector<std::byte> bytes, encode(view));
+    IE_TRY(const std::uint64_t offset, arena.put(bytes));
+    return Thumbnail{offset, bytes.size()};
   }
 
   void send(const Reply& reply) {
