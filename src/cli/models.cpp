@@ -133,7 +133,7 @@ nlohmann::json model_json(const Models& all, const Spec& spec, const Error* erro
 }
 
 Style style_of(Presence presence) {
-  constexpr Style kStyles[] = {Style::kDim, Style::kGreen, Style::kYellow, Style::kRed};
+  constexpr Style kStyles[] = {Style::kDim, Style::kGreen, Style::kYellow, Style::kRed, Style::kDim};
   return kStyles[static_cast<size_t>(presence)];
 }
 
@@ -154,10 +154,13 @@ Result<int> list(const Context& context, const Models& all) {
       {"name", "task", "state", "set", "licence", "size", "precision", "version"}};
   for (const Spec& spec : all.catalogue.specs()) {
     const std::uint64_t bytes = bytes_of(all, spec);
-    rows.push_back(
-        {spec.name, printable(spec.task), std::string(models::presence_name(all.store.presence(spec))),
-         spec.in_default_set ? "default" : "", printable(spec.licence.name) + (spec.licence.permissive ? "" : " *"),
-         bytes > 0 ? human_bytes(bytes) : "?", printable(precisions_of(all, spec)), printable(spec.version)});
+    rows.push_back({spec.name, printable(spec.task), std::string(models::presence_name(all.store.presence(spec))),
+                    spec.in_default_set ? "default" : "",
+                    printable(spec.licence.name) + (spec.licence.permissive ? "" : " *"),
+                    bytes > 0             ? human_bytes(bytes)
+                    : spec.server.empty() ? "?"
+                                          : "",
+                    printable(precisions_of(all, spec)), printable(spec.version)});
   }
   print_table(rows, {5});
   const auto& specs = all.catalogue.specs();
@@ -224,8 +227,10 @@ Result<int> pull(const Context& context, const Models& all, const Flags& flags) 
 }
 
 Result<int> verify(const Context& context, const Models& all, const Flags& flags) {
-  IE_TRY(const std::vector<const Spec*> specs,
-         chosen(all, flags.names, [&](const Spec& spec) { return all.store.presence(spec) != Presence::kAbsent; }));
+  IE_TRY(const std::vector<const Spec*> specs, chosen(all, flags.names, [&](const Spec& spec) {
+           const Presence presence = all.store.presence(spec);
+           return presence != Presence::kAbsent && presence != Presence::kServed;
+         }));
   if (specs.empty() && !context.json && !context.quiet)
     print_line("no model is installed; `image-engine models pull` installs the default set");
   return for_each(context, all, specs, "is sound", [&](const Spec& spec) { return all.store.verify(spec); });

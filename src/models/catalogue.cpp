@@ -50,6 +50,11 @@ Result<Catalogue> Catalogue::load(const std::string& shipped, const std::string&
   return catalogue;
 }
 
+void Catalogue::name_served(const std::string& model) {
+  for (Spec& spec : specs_)
+    if (!spec.server.empty()) spec.head_options["model"] = model;
+}
+
 Result<const Spec*> Catalogue::find(std::string_view name) const {
   const auto found = std::ranges::find(specs_, name, &Spec::name);
   if (found != specs_.end()) return &*found;

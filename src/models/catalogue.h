@@ -19,6 +19,8 @@ class Catalogue {
   static Result<Catalogue> load(const std::string& shipped, const std::string& added);
 
   [[nodiscard]] const std::vector<Spec>& specs() const { return specs_; }
+  // What the server of served models calls the one that it makes vectors with: another model, other vectors.
+  void name_served(const std::string& model);
   // kNotFound names the nearest.
   [[nodiscard]] Result<const Spec*> find(std::string_view name) const;
 

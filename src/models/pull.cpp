@@ -153,6 +153,10 @@ Status refuse_encrypted(std::string_view path) {
 }
 
 Status pull(const Spec& spec, const Store& store, const PullOptions& options) {
+  if (!spec.server.empty())
+    return fail(
+        ErrorCode::kUnsupported,
+        fmt::format("{} is asked over the network, there is nothing to fetch: docs/nvidia.md says how", spec.name));
   for (const FileSpec& file : spec.files) {
     IE_CHECK(refuse_encrypted(file.name));
     for (const Source& source : file.sources) IE_CHECK(refuse_encrypted(source.path));

@@ -105,6 +105,7 @@ struct Spec {
   int preference = 0;                               // among installed models of a task, `auto` takes the highest
   std::string file;                                 // the YAML that it came from
   std::string engine;  // TensorRT's of it, built before: a path, or one of its files; empty: none
+  std::string server;  // "nvidia": vectors are made by the endpoint nvidia_build.embedding, not here; empty: here
 };
 
 // The spec as a session of this part sees it: variants, input, outputs and options are the part's. kInvalidArgument

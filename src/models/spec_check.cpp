@@ -31,7 +31,18 @@ Status check_names(const Spec& spec) {
   return {};
 }
 
+// A model of a server has nothing that is installed.
+Status check_served(const Spec& spec) {
+  if (spec.server != "nvidia")
+    return wrong(fmt::format("has the server {}, which can be nvidia", printable(spec.server)));
+  if (spec.task != "embedding") return wrong("has a server, which only models for embedding have");
+  if (!spec.files.empty() || !spec.variants.empty() || !spec.parts.empty() || !spec.engine.empty())
+    return wrong("has a server, and files too");
+  return spec.version.empty() ? wrong("lacks `version`") : Status{};
+}
+
 Status check_complete(const Spec& spec) {
+  if (!spec.server.empty()) return check_served(spec);
   const std::pair<std::string_view, bool> needed[] = {{"task", !spec.task.empty()},
                                                       {"version", !spec.version.empty()},
                                                       {"licence.name", !spec.licence.name.empty()},

@@ -415,6 +415,7 @@ class Document {
                            field("outputs", spec.outputs),
                            field("head", spec.head),
                            field("engine", spec.engine),
+                           field("server", spec.server),
                            {"options", [&](const At& v) { return read_options(v, spec.head_options); }},
                            {"labels", [&](const At& v) { return read_labels(v, spec.labels); }},
                            field("classes", classes),

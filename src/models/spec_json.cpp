@@ -94,6 +94,7 @@ json spec_json(const Spec& spec) {
   }
   if (!spec.conversion.tool.empty()) out["convert"] = conversion_json(spec.conversion);
   if (!spec.engine.empty()) out["engine"] = spec.engine;
+  if (!spec.server.empty()) out["server"] = spec.server;
   if (!spec.text.tokenizer.empty()) out["text"] = text_json(spec.text);
   return out;
 }

@@ -32,7 +32,7 @@ std::string how_to_renew(const Spec& spec) { return fmt::format("`image-engine m
 }  // namespace
 
 std::string_view presence_name(Presence presence) {
-  constexpr std::string_view kNames[] = {"absent", "installed", "outdated", "damaged"};
+  constexpr std::string_view kNames[] = {"absent", "installed", "outdated", "damaged", "served"};
   return kNames[static_cast<size_t>(presence)];
 }
 
@@ -46,6 +46,7 @@ std::string Store::found_in(const Spec& spec) const {
 }
 
 Presence Store::presence(const Spec& spec) const {
+  if (!spec.server.empty()) return Presence::kServed;
   const std::string where = found_in(spec);
   const Result<Provenance> provenance = read_provenance(where);
   if (!provenance) return exists(where) ? Presence::kDamaged : Presence::kAbsent;
@@ -62,6 +63,7 @@ Presence Store::presence(const Spec& spec) const {
 Status Store::verify(const Spec& spec) const {
   const std::string where = found_in(spec);
   const Presence found = presence(spec);
+  if (found == Presence::kServed) return {};
   if (found == Presence::kAbsent)
     return fail(ErrorCode::kNotFound,
                 fmt::format("{} is not installed: `image-engine models pull {}`", spec.name, spec.name));
@@ -103,7 +105,8 @@ Result<Choice> choose(const Catalogue& catalogue, const Store& store, std::strin
     if ((*named)->task != task)
       return fail(ErrorCode::kInvalidArgument,
                   fmt::format("the model {} is for {}, not for {}", printable(wanted), (*named)->task, task));
-    if (store.presence(**named) == Presence::kInstalled) return Choice{*named, nullptr};
+    const Presence found = store.presence(**named);
+    if (found == Presence::kInstalled || found == Presence::kServed) return Choice{*named, nullptr};
     return Choice{nullptr, *named};
   }
   Choice choice;
@@ -112,7 +115,7 @@ Result<Choice> choose(const Catalogue& catalogue, const Store& store, std::strin
     return spec.preference > other->preference;
   };
   for (const Spec& spec : catalogue.specs()) {
-    if (spec.task != task) continue;
+    if (spec.task != task || !spec.server.empty()) continue;
     if (is_better(spec, choice.spec) && store.presence(spec) == Presence::kInstalled) choice.spec = &spec;
     const bool better_set = choice.missing != nullptr && spec.in_default_set && !choice.missing->in_default_set;
     const bool worse_set = choice.missing != nullptr && !spec.in_default_set && choice.missing->in_default_set;

@@ -16,6 +16,7 @@ enum class Presence : std::uint8_t {
   kInstalled,
   kOutdated,  // installed from another spec: `models pull` renews it
   kDamaged,   // a file is gone or has another size
+  kServed,    // nothing is installed: a server is asked
 };
 std::string_view presence_name(Presence presence);
 
@@ -43,7 +44,7 @@ class Store {
 };
 
 // The model that does `task`: the one named in the configuration, or for "auto" the installed one of highest
-// preference. nullopt: none is installed (`missing` then says which one `models pull` would bring). kInvalidArgument
+// preference, never one of a server. nullopt: none is installed (`missing` then says which one `models pull` would bring). kInvalidArgument
 // for a name that is none or is of another task.
 struct Choice {
   const Spec* spec = nullptr;     // null: none is installed

@@ -64,6 +64,7 @@ InstalledModels::InstalledModels(models::Places places, Config config, models::C
 Result<InstalledModels> InstalledModels::open(const models::Places& places, const Config& config,
                                               const std::string& engine) {
   IE_TRY(models::Catalogue catalogue, models::Catalogue::load(places.shipped, places.added));
+  catalogue.name_served(config.nvidia_build.embedding.model);
   InstalledModels models(places, config, std::move(catalogue));
   if (engine.empty()) return models;
   if (const Status sound = infer::check_given_engine(engine, models.catalogue_.specs(), models.store_); sound)
@@ -83,7 +84,7 @@ Result<const models::Spec*> InstalledModels::find(std::string_view task, const s
 const models::Spec* InstalledModels::find(std::string_view task, const store::StageKey& key) const {
   for (const models::Spec& spec : catalogue_.specs())
     if (spec.task == task && model_key(key.stage.c_str(), spec) == key &&
-        store_.presence(spec) == models::Presence::kInstalled)
+        (store_.presence(spec) == models::Presence::kInstalled || !spec.server.empty()))
       return &spec;
   return nullptr;
 }
@@ -94,6 +95,8 @@ Result<infer::Chosen> InstalledModels::picture_session(const models::Spec& spec,
 
 Result<infer::Chosen> InstalledModels::session_on(const std::string& device, const models::Spec& spec, int threads,
                                                   Rows rows) const {
+  if (!spec.server.empty())
+    return fail(ErrorCode::kUnsupported, fmt::format("the model {} is asked over the network", spec.name));
   infer::SessionOptions options;
   options.threads = threads > 0 ? threads : threads_in_a_run(config_);
   options.rows_between_clearings = config_.processing.clear_cache_frequency * config_.analysis.ml_models.batch_size;

@@ -22,10 +22,10 @@ class InstalledModels {
   static Result<InstalledModels> open(const models::Places& places, const Config& config,
                                       const std::string& engine = {});
 
-  // The installed model for a task. kNotFound says what would install one, kInvalidArgument that `wanted` is none.
-  // Specs live as long as this.
+  // The installed model for a task, or a server's that is named. kNotFound says what would install one,
+  // kInvalidArgument that `wanted` is none. Specs live as long as this.
   [[nodiscard]] Result<const models::Spec*> find(std::string_view task, const std::string& wanted) const;
-  // The installed model whose records of a stage have this key; null when there is none.
+  // The model, installed or a server's, whose records of a stage have this key; null when there is none.
   [[nodiscard]] const models::Spec* find(std::string_view task, const store::StageKey& key) const;
 
   // The graph that looks at pictures, on the device and at the precision that suit this machine and the configuration;

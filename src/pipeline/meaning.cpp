@@ -9,7 +9,8 @@
 
 namespace image_engine::pipeline {
 
-Result<std::vector<PictureStage>> Meaning::choose() {
+// False when there are none to choose of.
+Result<bool> Meaning::open_models() {
   std::vector<store::Space> spaces;
   {
     const std::lock_guard lock(run_.reader_mutex);
@@ -17,14 +18,31 @@ Result<std::vector<PictureStage>> Meaning::choose() {
   }
   Result<InstalledModels> models = InstalledModels::open(run_.options.models, run_.options.config, run_.options.engine);
   if (!models) {
-    run_.report.notes.push_back("models: left out: " + models.error().message);
-    return std::vector<PictureStage>{};
+    if (!is_pass_3_) run_.report.notes.push_back("models: left out: " + models.error().message);
+    return false;
   }
   models_ = std::make_shared<const InstalledModels>(std::move(*models));
   chosen_ = model_stages(models_, spaces, run_.options.upgrade_embedding);
+  return true;
+}
+
+Result<std::vector<PictureStage>> Meaning::choose() {
+  IE_TRY(const bool opened, open_models());
+  if (!opened) return std::vector<PictureStage>{};
   std::ranges::copy(chosen_.notes, std::back_inserter(run_.report.notes));
   run_.announces_late = run_.announces_late || chosen_.next != nullptr;
   return std::move(chosen_.stages);
+}
+
+Result<std::optional<ServedStage>> Meaning::choose_served() {
+  is_pass_3_ = true;
+  IE_TRY(const bool opened, open_models());
+  if (!opened || !chosen_.served || !run_.asked_for(kEmbeddingStage)) return std::nullopt;
+  const ServedStage& served = *chosen_.served;
+  IE_TRY(const store::Space space, run_.writer.open_space(served.key, served.dimensions));
+  spaces_[served.key] = space.id;
+  IE_CHECK(follow_active());
+  return served;
 }
 
 Result<std::optional<store::Space>> Meaning::space_of(const models::Spec& spec) {
@@ -40,6 +58,10 @@ Status Meaning::begin(const std::vector<PictureStage>& stages) {
       IE_TRY(const store::Space space, run_.writer.open_space(stage.key, stage.dimensions));
       spaces_[stage.key] = space.id;
     }
+  return follow_active();
+}
+
+Status Meaning::follow_active() {
   if (chosen_.active == nullptr) return {};
   IE_TRY(const std::optional<store::Space> active, space_of(*chosen_.active));
   if (!active) return {};
@@ -87,7 +109,9 @@ Status Meaning::finish() {
     IE_CHECK(follows_->catch_up());
     IE_CHECK(catch_up_object_labels(run_, *models_, follows_->space()));
   }
-  if (chosen_.next != nullptr && run_.asked_for(kEmbeddingStage) && !run_.cancelled()) IE_CHECK(change_model());
+  // A server's vectors come in pass 3.
+  const bool has_all = chosen_.next != nullptr && (is_pass_3_ || chosen_.next->server.empty());
+  if (has_all && run_.asked_for(kEmbeddingStage) && !run_.cancelled()) IE_CHECK(change_model());
   const bool compares_text = chosen_.active != nullptr && !chosen_.active->text.tokenizer.empty();
   return compares_text || run_.cancelled() ? Status{} : embed_tags(run_, *models_);
 }

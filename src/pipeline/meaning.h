@@ -20,6 +20,9 @@ class Meaning {
 
   // The stages whose models are installed; what is left out is a note of the run.
   Result<std::vector<PictureStage>> choose();
+  // Instead of choose(), for pass 3: what a server is asked for, whose vectors keep() takes then. Nothing: no server
+  // is.
+  Result<std::optional<ServedStage>> choose_served();
   // Before pictures come: `stages` are those of the run, loaded where there is something to do.
   Status begin(const std::vector<PictureStage>& stages);
   // A vector of the space of that key, and what follows from it.
@@ -28,6 +31,8 @@ class Meaning {
   Status finish();
 
  private:
+  Result<bool> open_models();
+  Status follow_active();
   Result<std::optional<store::Space>> space_of(const models::Spec& spec);
   Status change_model();
 
@@ -36,6 +41,7 @@ class Meaning {
   ModelStages chosen_;
   std::map<store::StageKey, store::SpaceId> spaces_;
   store::SpaceId active_ = 0;
+  bool is_pass_3_ = false;
   std::optional<FromVectors> follows_;
 };
 

@@ -192,6 +192,12 @@ class Chooser {
     const Result<double> dimensions = models::number_option(spec, "dimensions", 0);
     if (!dimensions || *dimensions < 1 || *dimensions > 65536 || *dimensions != std::floor(*dimensions))
       return leave_out(stage, fmt::format("the model {} does not say its `dimensions`", spec.name));
+    if (!spec.server.empty()) {
+      if (!models_->config().nvidia_build.enabled)
+        leave_out(stage, fmt::format("{} is asked over the network, where pictures go only with --nvidia", spec.name));
+      result_.served = {model_key(stage, spec), static_cast<std::size_t>(*dimensions)};
+      return;
+    }
     const std::size_t before = result_.stages.size();
     add(stage, spec, load_embedding);
     if (result_.stages.size() > before) result_.stages.back().dimensions = static_cast<std::size_t>(*dimensions);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,11 +13,19 @@
 
 namespace image_engine::pipeline {
 
+// Vectors that a server makes.
+struct ServedStage {
+  store::StageKey key;
+  std::size_t dimensions = 0;
+};
+
 struct ModelStages {
   std::vector<PictureStage> stages;      // of installed models; not loaded yet
   std::vector<std::string> notes;        // for a person: what is left out, why, and the command that changes it
   const models::Spec* active = nullptr;  // the model whose vectors search reads once this run is done
   const models::Spec* next = nullptr;    // with `upgrade`: the model that is to take its place
+  // Of these, what a server is asked for: no stage of pass 2.
+  std::optional<ServedStage> served;
 };
 
 // One stage for each task whose model is installed. The configuration says which model does what; but pictures are

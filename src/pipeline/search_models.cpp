@@ -4,6 +4,8 @@
 
 #include <future>
 
+#include "core/text.h"
+#include "nvidia/cloud_models.h"
 #include "pipeline/query_picture.h"
 #include "pipeline/stages.h"
 
@@ -44,6 +46,8 @@ SearchModels::SearchModels(const store::CatalogueReader& reader, std::string cat
                            Config config)
     : reader_(reader), catalogue_(std::move(catalogue)), places_(std::move(places)), config_(std::move(config)) {}
 
+SearchModels::~SearchModels() = default;
+
 Result<const InstalledModels*> SearchModels::models() {
   if (!models_) {
     IE_TRY(models_, InstalledModels::open(places_, config_));
@@ -75,6 +79,28 @@ Result<const search::PictureMeaning*> SearchModels::vectors() {
   return nullptr;
 }
 
+// Texts' vectors are a server's, too. False, with a note, where it may not be asked.
+Result<bool> SearchModels::ask_server(const models::Spec& spec) {
+  nvidia::CloudOptions options;
+  options.tasks = {nvidia::Task::kEmbed};
+  IE_TRY(const nvidia::Endpoint endpoint, nvidia::endpoint_of(config_.nvidia_build, nvidia::Task::kEmbed));
+  if (!config_.nvidia_build.enabled && !endpoint.local) {
+    notes_.push_back(
+        fmt::format("only words were compared: the pictures' vectors are of {}, to whose server nothing is sent while "
+                    "nvidia_build.enabled is false",
+                    spec.name));
+    return false;
+  }
+  IE_TRY(cloud_, nvidia::CloudModels::open(config_.nvidia_build, std::move(options)));
+  IE_TRY(embedding_.meaning.prior, prior_of(spec, search::kClipPrior));
+  IE_CHECK(open_index(embedding_));
+  embedding_.meaning.embed = [this](std::string_view text) -> Result<std::vector<float>> {
+    IE_TRY(auto vectors, cloud_->embed_texts({std::string(text)}));
+    return std::move(vectors.front());
+  };
+  return true;
+}
+
 Result<const search::PictureMeaning*> SearchModels::pictures() {
   if (embedding_.meaning.embed) return &embedding_.meaning;
   IE_TRY(const bool there, find_space(kEmbeddingStage, embedding_));
@@ -85,6 +111,10 @@ Result<const search::PictureMeaning*> SearchModels::pictures() {
   const store::StageKey& key = embedding_.space.key;
   IE_TRY(const InstalledModels* installed, models());
   const models::Spec* spec = installed->find("embedding", key);
+  if (spec != nullptr && !spec->server.empty()) {
+    IE_TRY(const bool asks, ask_server(*spec));
+    return asks ? &embedding_.meaning : nullptr;
+  }
   if (spec == nullptr || spec->text.tokenizer.empty()) {
     notes_.push_back(spec != nullptr
                          ? fmt::format("only words were compared: {} knows nothing of text", spec->name)
@@ -133,6 +163,11 @@ Result<std::vector<float>> SearchModels::embed_picture(const std::string& path) 
     return fail(ErrorCode::kNotFound,
                 fmt::format("{}, whose vectors the library has, is not installed: image-engine models pull {}",
                             space.key.model, space.key.model));
+  if (!spec->server.empty())
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("{}: the library's vectors are of {}, which is asked over the network: name a picture that "
+                            "analyze has been through",
+                            printable(path), spec->name));
   IE_TRY(const vision::ImageEmbedder embedder,
          installed->image_embedder(*spec, static_cast<int>(config_.worker_count())));
   std::vector<float> vector;

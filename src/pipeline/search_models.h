@@ -1,6 +1,7 @@
 // What a search asks models for: vectors of its words, of a picture, and the library's to compare them with.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,12 +13,17 @@
 #include "search/search.h"
 #include "store/catalogue.h"
 
+namespace image_engine::nvidia {
+class CloudModels;
+}
+
 namespace image_engine::pipeline {
 
 // Opens each thing when it is first asked for. One thread at a time. Keep `reader` as long as this.
 class SearchModels {
  public:
   SearchModels(const store::CatalogueReader& reader, std::string catalogue, models::Places places, Config config);
+  ~SearchModels();
 
   // What pictures' vectors are compared with; null when there are none, or no text tower for them. Lives as long as
   // this.
@@ -43,12 +49,14 @@ class SearchModels {
   Result<const InstalledModels*> models();
   Result<bool> find_space(const char* stage, Opened& opened);
   Status open_index(Opened& opened);
+  Result<bool> ask_server(const models::Spec& spec);
 
   const store::CatalogueReader& reader_;
   const std::string catalogue_;
   const models::Places places_;
   const Config config_;
   std::optional<InstalledModels> models_;
+  std::unique_ptr<nvidia::CloudModels> cloud_;
   Opened embedding_, features_;
   std::optional<vision::TextEmbedder> text_, sentences_;
   search::TagMeaning tags_;

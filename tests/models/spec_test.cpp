@@ -409,6 +409,32 @@ TEST_F(Specs, EnginesAreFilesOfTheModelOrPaths) {
   EXPECT_THAT(error_of(with("    engine: [a]\n")), HasSubstr("must be a text"));
 }
 
+TEST_F(Specs, OfAServerHaveNoFiles) {
+  const std::string served = "models:\n  far:\n    task: embedding\n    version: 1\n    server: nvidia\n";
+  const auto catalogue = load(served + "    options: {dimensions: 1024}\n");
+  ASSERT_TRUE(catalogue) << catalogue.error().message;
+  const Spec spec = catalogue->specs().at(0);
+  EXPECT_EQ(spec.server, "nvidia");
+  const Store store(scratch_ / "store");
+  EXPECT_EQ(store.presence(spec), Presence::kServed);
+  EXPECT_TRUE(store.verify(spec));
+  // Named, it is the one; by itself it is never taken.
+  EXPECT_EQ(choose(*catalogue, store, "embedding", "far")->spec->name, "far");
+  EXPECT_EQ(choose(*catalogue, store, "embedding", "auto").error().code, ErrorCode::kNotFound);
+  // Another model at the server has other vectors.
+  Catalogue other = *catalogue;
+  other.name_served("nvidia/another");
+  EXPECT_NE(spec_params(other.specs().at(0)), spec_params(spec));
+  EXPECT_EQ(read_specs(scratch_.write("again.yaml", spec_text(spec)), {})->at("far").server, "nvidia");
+
+  EXPECT_THAT(error_of(served + "    file: x.onnx\n"), HasSubstr("has a server, and files too"));
+  EXPECT_THAT(error_of("models:\n  far: {task: objects, version: 1, server: nvidia}\n"),
+              HasSubstr("which only models for embedding have"));
+  EXPECT_THAT(error_of("models:\n  far: {task: embedding, version: 1, server: someone}\n"),
+              HasSubstr("the server someone, which can be nvidia"));
+  EXPECT_THAT(error_of("models:\n  far: {task: embedding, server: nvidia}\n"), HasSubstr("lacks `version`"));
+}
+
 TEST(Sources, Forms) {
   const Result<Source> npm = parse_source("npm:@some/net@1.2.3/models/a.json");
   ASSERT_TRUE(npm);
