@@ -86,9 +86,11 @@ Status CloudConsent::open(pipeline::AnalyzeOptions& options) {
 bool CloudConsent::agree(const CloudEstimate& estimate) {
   if (estimate.requests == 0) return true;
   const std::string text = estimate_text(estimate);
+  const bool is_agreed = mode_.yes || estimate.budget > 0 || estimate.requests <= kMostUnasked;
+  if (!is_agreed && is_terminal(STDIN_FILENO) && is_terminal(STDERR_FILENO))
+    return says_yes("Cloud: " + text + ". Send them?");
   if (!context_.quiet) std::fputs(("Cloud: " + text + "\n").c_str(), stderr);
-  if (mode_.yes || estimate.budget > 0 || estimate.requests <= kMostUnasked) return true;
-  if (is_terminal(STDIN_FILENO) && is_terminal(STDERR_FILENO)) return says_yes("Send them?");
+  if (is_agreed) return true;
   refusal_ = text + ": that many need --yes, or a budget (--max-requests N)";
   return false;
 }

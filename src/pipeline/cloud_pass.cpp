@@ -35,7 +35,7 @@ struct Said {
   bool paid = false;
 };
 
-// By name, the most frequent ones' surest first as they come.
+// Each name once, case aside: as the catalogue compares them.
 std::vector<store::FoundObjects> counted(const nvidia::RetailProducts& found) {
   std::map<std::string, store::FoundObjects> by_name;
   for (const nvidia::Product& product : found.detections) {
@@ -93,10 +93,11 @@ class CloudPass {
     if (plan_.items.empty() || !run_.options.cloud.agree(plan_.estimate)) return {};
     Progress progress("Cloud", plan_.answers, run_.options.progress);
     rows_.resize(plan_.tasks.size());
+    // Twice as many as ask: the others make their pictures ready meanwhile.
     const Status done = parallel_files(
-        plan_.items.size(), models_.threads(), [&](std::size_t index) { return ask(plan_.items[index], progress); },
+        plan_.items.size(), 2 * models_.threads(), [&](std::size_t index) { return ask(plan_.items[index], progress); },
         [&](std::size_t index, const std::vector<Outcome>& outcomes) { return keep(plan_.items[index], outcomes); },
-        [&] { return run_.cancelled() || no_more(); });
+        run_.options.cancelled);
     const nvidia::Usage usage = models_.client().usage();
     report_.requests = usage.requests;
     report_.retries = usage.retries;
@@ -151,9 +152,15 @@ class CloudPass {
     return {};
   }
 
-  // Whether nothing more can be asked.
-  [[nodiscard]] bool no_more() { return is_budget_used() || models_.client().refused().has_value(); }
   [[nodiscard]] bool is_budget_used() { return models_.client().left() == std::uint64_t{0}; }
+  [[nodiscard]] std::atomic<std::size_t>& in_a_row(nvidia::Task task) {
+    return in_a_row_[static_cast<std::size_t>(task)];
+  }
+  [[nodiscard]] bool fails_always(nvidia::Task task) { return in_a_row(task) >= kMostInARow; }
+  // Whether asking is of no use, or not allowed any more.
+  [[nodiscard]] bool is_stopped(nvidia::Task task) {
+    return fails_always(task) || is_budget_used() || models_.client().refused().has_value();
+  }
 
   // Answers at hand first: they need no picture. A photo is made ready once for endpoints that want the same.
   std::vector<Outcome> ask(const CloudItem& item, Progress& progress) {
@@ -164,7 +171,7 @@ class CloudPass {
       progress.add();
       if (run_.cancelled()) continue;
       const nvidia::Task kind = plan_.tasks[task].task;
-      if (models_.has(kind, item.content)) {
+      if (item.full_width > 0 && models_.has(kind, item.content)) {
         nvidia::Picture known;
         known.content = item.content;
         known.scale.full_width = item.full_width;
@@ -174,7 +181,7 @@ class CloudPass {
           continue;
         }
       }
-      if (stopped_[static_cast<std::size_t>(kind)] || no_more()) continue;
+      if (is_stopped(kind)) continue;
       const nvidia::Endpoint& endpoint = models_.endpoint(kind);
       if (made_for == nullptr || made_for->edge != endpoint.edge || made_for->most_bytes != endpoint.most_bytes) {
         Result<nvidia::Picture> picture = cloud_picture(run_.pool, item.file.seen, endpoint);
@@ -187,10 +194,19 @@ class CloudPass {
         made_for = &endpoint;
       }
       slots_.acquire();
-      outcomes.push_back({task, look(kind, *made), false});
+      if (!is_stopped(kind)) outcomes.push_back({task, ask_server(kind, *made), false});
       slots_.release();
     }
     return outcomes;
+  }
+
+  Result<Said> ask_server(nvidia::Task task, const nvidia::Picture& picture) {
+    Result<Said> said = look(task, picture);
+    if (!said)
+      ++in_a_row(task);
+    else if (said->paid)
+      in_a_row(task) = 0;
+    return said;
   }
 
   Result<Said> look(nvidia::Task task, const nvidia::Picture& picture) {
@@ -220,9 +236,7 @@ class CloudPass {
     ++report_.answers;
     --report_.left;
     if (!said.paid) ++report_.at_hand;
-    if (!said.paid) return {};
-    stopped_[static_cast<std::size_t>(asked.task)] = false;  // its server was heard after all
-    return put_down(task);
+    return said.paid ? put_down(task) : Status{};
   }
 
   // What a server did not answer is held until it has answered something else.
@@ -234,9 +248,7 @@ class CloudPass {
                          (outcome.is_local ? error.code == ErrorCode::kNotFound : is_budget_used());
     if (is_left) return {};
     if (outcome.is_local) return put_down(item, outcome.task, error);
-    Row& row = rows_[outcome.task];
-    row.emplace_back(&item, error);
-    if (row.size() >= kMostInARow) stopped_[static_cast<std::size_t>(plan_.tasks[outcome.task].task)] = true;
+    rows_[outcome.task].emplace_back(&item, error);
     return {};
   }
 
@@ -264,12 +276,14 @@ class CloudPass {
     if (refused) stop(fmt::format("cloud: {}", refused->message));
     for (std::size_t task = 0; task < rows_.size(); ++task) {
       const CloudTask& asked = plan_.tasks[task];
-      if (!refused && stopped_[static_cast<std::size_t>(asked.task)])
-        stop(fmt::format("{}: left after {} failures in a row: {}", asked.key.stage, rows_[task].size(),
+      if (refused || rows_[task].empty()) continue;
+      if (fails_always(asked.task)) {
+        stop(fmt::format("{}: left after {} failures in a row: {}", asked.key.stage, in_a_row(asked.task).load(),
                          rows_[task].back().second.message));
-      if (refused || stopped_[static_cast<std::size_t>(asked.task)]) continue;
-      IE_CHECK(run_.batch.open());
-      IE_CHECK(put_down(task));
+      } else {
+        IE_CHECK(run_.batch.open());
+        IE_CHECK(put_down(task));
+      }
     }
     IE_CHECK(run_.batch.commit());
     IE_CHECK(was_committed());
@@ -294,9 +308,9 @@ class CloudPass {
   CloudModels& models_;
   std::counting_semaphore<> slots_;  // questions that may be under way
   CloudPlan plan_;
-  std::vector<Row> rows_;                       // by task: failures since its server's last answer; the sink's
-  std::array<std::atomic<bool>, 3> stopped_{};  // by nvidia::Task
-  std::vector<Hash128> written_;                // questions whose answers are in the open batch; the sink's
+  std::vector<Row> rows_;                               // by task: failures since its server's last answer; the sink's
+  std::array<std::atomic<std::size_t>, 3> in_a_row_{};  // by nvidia::Task: the same, counted as they come
+  std::vector<Hash128> written_;                        // questions whose answers are in the open batch; the sink's
 };
 
 }  // namespace

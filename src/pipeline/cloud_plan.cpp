@@ -120,6 +120,7 @@ Result<CloudPlan> plan_cloud(Run& run) {
   query.retry = run.options.retry;
   query.redo = run.options.redo;
   IE_TRY(std::vector<store::PendingFile> files, run.writer.pending(query));
+  if (files.empty()) return plan;
 
   const std::lock_guard lock(run.reader_mutex);
   IE_TRY(store::CatalogueStatus status, run.reader.status());

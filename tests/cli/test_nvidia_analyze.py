@@ -4,9 +4,12 @@ import base64
 import collections
 import io
 import json
+import os
+import pty
 import random
 import signal
 import sqlite3
+import subprocess
 import sys
 import time
 
@@ -235,6 +238,15 @@ def test_a_budget_is_kept_and_the_rest_comes_later(cloud, server, photos):
     assert len(server.requests) == 10
 
 
+def test_answers_at_hand_cost_no_budget(cloud, server, photos):
+    pictures(photos, 6)
+    cloud.analyze(photos, "--nvidia", "--only", "description")
+    pictures(photos, 9)
+    report = json.loads(cloud.run("analyze", photos, "--nvidia", "--catalog", cloud.folder / "other.db", "--json",
+                                  "--max-requests", "1").out)["report"]  # fmt: skip
+    assert report["cloud"]["requests"] == 1 and report["cloud"]["at_hand"] == 6 and report["cloud"]["left"] == 11
+
+
 def test_many_calls_want_a_word(cloud, server, photos):
     pictures(photos, 101)
     outcome = cloud.run("analyze", photos, "--nvidia")
@@ -247,6 +259,24 @@ def test_many_calls_want_a_word(cloud, server, photos):
     assert cloud.run("analyze", photos, "--nvidia", "--only", "description").code == DONE  # no more than 200 of these
     assert cloud.run("analyze", photos, "--nvidia", "--yes").code == DONE
     assert len(server.requests) == 202 and stages(cloud, "description") == 101
+
+
+@pytest.mark.parametrize(("typed", "requests"), [(b"y\n", 202), (b"n\n", 0), (b"\n", 0)])
+def test_a_person_at_a_terminal_is_asked(cloud, server, photos, typed, requests):
+    pictures(photos, 101)
+    cloud.environment["TERM"] = "xterm"
+    ours, theirs = pty.openpty()
+    command = cloud.command("analyze", photos, "--nvidia", "--quiet")
+    process = subprocess.Popen(command, env=cloud.environment, stdin=theirs, stderr=theirs, stdout=subprocess.DEVNULL)
+    os.close(theirs)
+    said = b""
+    while b"[y/N]" not in said:
+        said += os.read(ours, 1000)
+    assert b"202 calls for 101 photos" in said and server.requests == []
+    os.write(ours, typed)
+    assert process.wait(timeout=60) == DONE
+    os.close(ours)
+    assert len(server.requests) == requests
 
 
 def test_without_a_key(engine, photos):
@@ -373,16 +403,16 @@ def test_killed_in_the_middle_of_500_calls(cloud, server, photos, caching):
 
 
 def test_a_picture_that_is_changed_meanwhile_is_left(cloud, server, photos):
-    files = pictures(photos, 4)
-    control(server, latency=0.5)
+    files = pictures(photos, 7)
+    control(server, latency=0.3)
     configure(cloud, "  retail_detection: {enabled: false}\n  rate_limiting: {max_requests_per_minute: 100000, max_concurrent: 1}\n")
     process = cloud.start("analyze", photos, "--nvidia", "--json")
     wait_until(lambda: server.requests, "the first request")
-    picture(files[3], 99)
+    picture(files[6], 99)
     out, err = process.communicate(timeout=60)
     assert process.returncode == DONE, err.decode()
     assert json.loads(out)["report"]["cloud"]["left"] == 1
-    assert most_at_once(server, 0.5) == 1
+    assert most_at_once(server, 0.3) == 1
     assert cloud.analyze(photos, "--nvidia")["report"]["cloud"]["answers"] == 1
 
 
