@@ -183,7 +183,7 @@ class CloudPass {
       }
       if (is_stopped(kind)) continue;
       const nvidia::Endpoint& endpoint = models_.endpoint(kind);
-      if (made_for == nullptr || made_for->edge != endpoint.edge || made_for->most_bytes != endpoint.most_bytes) {
+      if (made_for == nullptr || !want_the_same(*made_for, endpoint)) {
         Result<nvidia::Picture> picture = cloud_picture(run_.pool, item.file.seen, endpoint);
         if (!picture) {
           outcomes.push_back({task, fail(picture.error()), true});
@@ -202,10 +202,8 @@ class CloudPass {
 
   Result<Said> ask_server(nvidia::Task task, const nvidia::Picture& picture) {
     Result<Said> said = look(task, picture);
-    if (!said)
-      ++in_a_row(task);
-    else if (said->paid)
-      in_a_row(task) = 0;
+    if (said && said->paid) in_a_row(task) = 0;
+    if (!said && said.error().code != ErrorCode::kInterrupted) ++in_a_row(task);
     return said;
   }
 

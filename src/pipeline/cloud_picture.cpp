@@ -15,6 +15,10 @@ constexpr std::uint32_t kFine = 90, kCoarse = 75;  // JPEG quality: 75 before th
 constexpr std::uint32_t kLeastEdge = 64;           // pixels; smaller ones show nothing that is worth a request
 constexpr double kMargin = 0.95;
 
+bool wants_film(const nvidia::Endpoint& endpoint) {
+  return endpoint.task == nvidia::Task::kDetect && endpoint.dialect == nvidia::Dialect::kNvcf;
+}
+
 Status check_unchanged(int fd, const store::FileStamp& stamp) {
   struct stat info {};
   if (::fstat(fd, &info) != 0) return fail(errno_error("cannot be looked at"));
@@ -25,12 +29,17 @@ Status check_unchanged(int fd, const store::FileStamp& stamp) {
 
 }  // namespace
 
+bool want_the_same(const nvidia::Endpoint& one, const nvidia::Endpoint& other) {
+  return one.edge == other.edge && one.most_bytes == other.most_bytes && wants_film(one) == wants_film(other);
+}
+
 Result<nvidia::Picture> cloud_picture(worker::Pool& pool, const store::FileObservation& file,
                                       const nvidia::Endpoint& endpoint) {
   IE_TRY(const UniqueFd media, open_regular(file.path));
   IE_CHECK(check_unchanged(media.get(), file.stamp));
   worker::Task task;
   task.operations = worker::kDecode | worker::kThumbnail;  // pixels for their size
+  if (wants_film(endpoint)) task.operations |= worker::kFilm;
   task.media_fd = media.get();
   task.bytes = static_cast<std::uint64_t>(file.stamp.size);
   task.max_edge = task.thumbnail_edge = endpoint.edge;
@@ -47,6 +56,11 @@ Result<nvidia::Picture> cloud_picture(worker::Pool& pool, const store::FileObser
       picture.jpeg.assign(reinterpret_cast<const char*>(jpeg.data()), jpeg.size());
       picture.scale = {seen.width, seen.height, seen.full_width, seen.full_height};
       picture.path = file.path;
+      if (wants_film(endpoint)) {
+        if (!reply.film) return fail(reply.film.error());
+        const std::span<const std::byte> film = lease.bytes(*reply.film);
+        picture.mp4.assign(reinterpret_cast<const char*>(film.data()), film.size());
+      }
       return picture;
     }
     const std::uint32_t edge = std::max(seen.width, seen.height);

@@ -10,10 +10,13 @@
 
 namespace image_engine::pipeline {
 
-// A baseline JPEG, sRGB, upright, without metadata or profile, within the endpoint's edge and bytes; `content` is
-// empty. A worker is leased while it is made. Errors: kInterrupted when the file is not what was analysed any more,
-// kTooLarge when no JPEG of it is small enough, those of opening and decoding.
+// A baseline JPEG, sRGB, upright, without metadata or profile, within the endpoint's edge and bytes, and a film of it
+// for detection by nvcf; `content` is empty. A worker is leased while it is made. Errors: kInterrupted when the file is
+// not what was analysed any more, kTooLarge when no JPEG of it is small enough, those of opening and decoding.
 Result<nvidia::Picture> cloud_picture(worker::Pool& pool, const store::FileObservation& file,
                                       const nvidia::Endpoint& endpoint);
+
+// Whether what is made for one is as good for the other.
+bool want_the_same(const nvidia::Endpoint& one, const nvidia::Endpoint& other);
 
 }  // namespace image_engine::pipeline
