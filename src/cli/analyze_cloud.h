@@ -25,12 +25,12 @@ class CloudConsent {
   // Sets options.cloud. Call before there are threads. Errors: no key for what a flag asked for; kInvalidArgument for
   // flags that need a cloud model where none is on.
   Status open(pipeline::AnalyzeOptions& options);
+  // Whether so much may be sent: says how much it is, and asks where there is somebody to answer.
+  bool agree(const pipeline::CloudEstimate& estimate);
   // Why nothing was sent though there was something to send; empty: it was not so.
   [[nodiscard]] const std::string& refusal() const { return refusal_; }
 
  private:
-  bool agree(const pipeline::CloudEstimate& estimate);
-
   const Context& context_;
   CloudMode mode_;
   std::string refusal_;

@@ -34,6 +34,7 @@ constexpr std::array kCommands = {
     Command{"models", "Install, check and add models", setup_models},
     Command{"convert-to-tensorrt", "Build a TensorRT engine of a model ahead of its first use",
             setup_convert_to_tensorrt},
+    Command{"nvidia", "NVIDIA's cloud models: check, ask about one picture, what is kept, what was sent", setup_nvidia},
     Command{"benchmark", "Measure this machine", setup_benchmark},
     Command{"doctor", "What this machine has, what is missing, what to do", setup_doctor},
 };

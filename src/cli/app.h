@@ -58,6 +58,7 @@ Action setup_status(CLI::App& app, Settings& settings);
 Action setup_failures(CLI::App& app, Settings& settings);
 Action setup_catalog(CLI::App& app, Settings& settings);
 Action setup_label(CLI::App& app, Settings& settings);
+Action setup_nvidia(CLI::App& app, Settings& settings);
 Action setup_benchmark(CLI::App& app, Settings& settings);
 Action setup_models(CLI::App& app, Settings& settings);
 Action setup_convert_to_tensorrt(CLI::App& app, Settings& settings);

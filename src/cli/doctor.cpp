@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "cli/app.h"
+#include "cli/findings.h"
 #include "cli/output.h"
 #include "cli/report.h"
 #include "core/file.h"
@@ -25,13 +26,6 @@ namespace image_engine::cli {
 namespace {
 
 using nlohmann::json;
-
-// One line of the examination: what was looked at, what was found, what to do if that is not well.
-struct Finding {
-  std::string what, found;
-  bool well = true;
-  std::string advice;
-};
 
 struct Examination {
   std::vector<Finding> findings;
@@ -155,10 +149,7 @@ void examine_files(Examination& exam, const Context& context) {
 
 json exam_json(const Examination& exam, const Context& context) {
   json out = {{"version", IE_VERSION}, {"libraries", exam.libraries}, {"sandbox", exam.sandbox}};
-  out["findings"] = json::array();
-  for (const Finding& finding : exam.findings)
-    out["findings"].push_back(
-        {{"what", finding.what}, {"found", finding.found}, {"well", finding.well}, {"advice", finding.advice}});
+  out["findings"] = findings_json(exam.findings);
   out["config_file"] = context.config.file.empty() ? json() : json(to_utf8(context.config.file));
   out["config"] = json::object();
   for (const ConfigEntry& entry : describe(context.config))
@@ -168,13 +159,7 @@ json exam_json(const Examination& exam, const Context& context) {
 
 void print_exam(const Examination& exam, const Context& context, bool all) {
   print_line(fmt::format("image-engine {}\n", IE_VERSION));
-  for (const Finding& finding : exam.findings) {
-    print_line(fmt::format("{} {:<24} {}",
-                           finding.well ? styled(context, Style::kGreen, "✓") : styled(context, Style::kYellow, "!"),
-                           finding.what, printable(finding.found)));
-    if (!finding.advice.empty())
-      print_line(fmt::format("  {:<24} {}", "", styled(context, Style::kDim, printable(finding.advice))));
-  }
+  print_findings(context, exam.findings);
   print_line("\nLibraries");
   std::vector<std::vector<std::string>> rows;
   for (const auto& [name, version] : exam.libraries.items()) rows.push_back({"  " + name, version.get<std::string>()});

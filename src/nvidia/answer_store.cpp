@@ -133,12 +133,6 @@ Status make_ready(const std::string& folder) {
   return {};
 }
 
-std::string cache_folder(const CloudCachingConfig& config) {
-  if (config.cache_dir.starts_with('/')) return config.cache_dir;
-  const char* home = std::getenv("HOME");
-  return join_path(home != nullptr ? home : "/", config.cache_dir);
-}
-
 std::string journal_folder() { return join_path(data_home(), "nvidia/journal"); }
 
 }  // namespace
@@ -149,7 +143,7 @@ Result<AnswerStore> AnswerStore::open(const CloudCachingConfig& config) {
   IE_CHECK(make_ready(store.journal_));
   prune(store.journal_, kJournalLife, UINT64_MAX);
   if (!config.enabled) return store;
-  store.cache_ = cache_folder(config);
+  store.cache_ = folder(config);
   store.ttl_ = std::chrono::hours(config.ttl_hours);
   store.most_bytes_ = static_cast<std::uint64_t>(config.max_mb) << 20;
   IE_CHECK(make_ready(store.cache_));
@@ -177,8 +171,7 @@ void AnswerStore::kept(const Hash128& question) const { ::unlink(path_of(journal
 
 Result<AnswerStore::Cleared> AnswerStore::clear(const CloudCachingConfig& config, std::chrono::seconds older_than) {
   Cleared cleared;
-  const std::string folder = cache_folder(config);
-  for (const Kept& kept : list(folder)) {
+  for (const Kept& kept : list(folder(config))) {
     if (older_than > std::chrono::seconds::zero() && age_of(kept) < older_than) continue;
     if (::unlink(kept.path.c_str()) != 0 && errno != ENOENT)
       return fail(errno_error("cannot remove " + printable(kept.path)));
@@ -190,11 +183,22 @@ Result<AnswerStore::Cleared> AnswerStore::clear(const CloudCachingConfig& config
 
 Result<AnswerStore::Cleared> AnswerStore::count(const CloudCachingConfig& config) {
   Cleared counted;
-  for (const Kept& kept : list(cache_folder(config))) {
+  for (const Kept& kept : list(folder(config))) {
     counted.answers += kept.whole ? 1 : 0;
     counted.bytes += kept.bytes;
   }
   return counted;
+}
+
+std::uint64_t AnswerStore::waiting() {
+  const std::vector<Kept> files = list(journal_folder());
+  return static_cast<std::uint64_t>(std::ranges::count(files, true, &Kept::whole));
+}
+
+std::string AnswerStore::folder(const CloudCachingConfig& config) {
+  if (config.cache_dir.starts_with('/')) return config.cache_dir;
+  const char* home = std::getenv("HOME");
+  return join_path(home != nullptr ? home : "/", config.cache_dir);
 }
 
 }  // namespace image_engine::nvidia

@@ -36,6 +36,10 @@ class AnswerStore {
   static Result<Cleared> clear(const CloudCachingConfig& config, std::chrono::seconds older_than = {});
   // Of the cache.
   static Result<Cleared> count(const CloudCachingConfig& config);
+  // Answers in the journal, which wait for the catalogue.
+  static std::uint64_t waiting();
+  // Where the cache lies: absolute.
+  static std::string folder(const CloudCachingConfig& config);
 
  private:
   AnswerStore() = default;

@@ -1,0 +1,291 @@
+// `nvidia check`: whether cloud models can be asked, and what to do where they cannot.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/canvas.h"
+#include "cli/findings.h"
+#include "cli/nvidia.h"
+#include "cli/output.h"
+#include "core/file.h"
+#include "core/text.h"
+#include "models/catalogue.h"
+#include "models/http_exchange.h"
+#include "models/places.h"
+#include "nvidia/answer_store.h"
+#include "nvidia/cloud_models.h"
+#include "types/image.h"
+
+namespace image_engine::cli {
+namespace {
+
+using nlohmann::json;
+using nvidia::CloudModels;
+using nvidia::Endpoint;
+using nvidia::Task;
+
+constexpr char kExamples[] = R"(
+Examples:
+  image-engine nvidia check
+  image-engine nvidia check --env-file secrets.env
+  image-engine nvidia check --call --json | jq '.findings[] | select(.well | not)'
+
+Servers are reached with a request that has neither key nor picture: NVIDIA's answer it to anybody, so that only --call,
+one paid request to each endpoint with a picture of 64 × 64 grey pixels, tells whether the key is good.
+Exit code 0 when all is well, 1 otherwise.)";
+
+constexpr std::chrono::seconds kPatience{20};  // for a server to answer at all
+constexpr std::uint32_t kEdge = 64;            // pixels, of the picture that --call sends
+
+struct Flags {
+  std::string env_file;
+  bool call = false;
+};
+
+// A kind of question, and whether the configuration wants it asked.
+struct Row {
+  Task task;
+  const char* name;
+  bool (*is_on)(const Config& config);
+  Status (*ask)(CloudModels& models, const nvidia::Picture& picture);
+};
+
+// Vectors have no switch: their endpoint counts where the configuration says something about it, or wants a model of a
+// server.
+bool wants_vectors(const Config& config) {
+  constexpr std::string_view kKeys = "nvidia_build.embedding.";
+  const auto first = config.origins.lower_bound(kKeys);
+  if (first != config.origins.end() && first->first.starts_with(kKeys)) return true;
+  const models::Places places = models::find_places(config.models.folder);
+  const Result<models::Catalogue> catalogue = models::Catalogue::load(places.shipped, places.added);
+  if (!catalogue) return false;
+  const Result<const models::Spec*> wanted = catalogue->find(config.analysis.ml_models.embedding_model);
+  return wanted && !(*wanted)->server.empty();
+}
+
+constexpr Row kRows[] = {
+    {Task::kDetect, "products", [](const Config& config) { return config.nvidia_build.retail_detection.enabled; },
+     [](CloudModels& models, const nvidia::Picture& picture) -> Status {
+       IE_CHECK(models.detect(picture));
+       return {};
+     }},
+    {Task::kDescribe, "descriptions", [](const Config& config) { return config.nvidia_build.vision_language.enabled; },
+     [](CloudModels& models, const nvidia::Picture& picture) -> Status {
+       IE_CHECK(models.describe(picture));
+       return {};
+     }},
+    {Task::kEmbed, "vectors", wants_vectors,
+     [](CloudModels& models, const nvidia::Picture& picture) -> Status {
+       IE_CHECK(models.embed(picture));
+       return {};
+     }},
+};
+
+// What helps against an error of a request.
+struct Advice {
+  ErrorCode code;
+  const char* text;
+};
+constexpr Advice kAdvice[] = {
+    {ErrorCode::kPermission,
+     "the key was refused, or no credits are left: make a new key at https://build.nvidia.com (\"API Keys\")"},
+    {ErrorCode::kNotFound,
+     "the model has ended, or this account may not ask it: docs/nvidia.md names others; set url, model or dialect"},
+    {ErrorCode::kInvalidArgument, "the server does not understand this form: set another dialect (docs/nvidia.md)"},
+    {ErrorCode::kCorrupt, "this is no answer of such a model: is the address right, and the dialect?"},
+    {ErrorCode::kTooLarge, "the server takes less than it should: is the address right, and the dialect?"},
+    {ErrorCode::kBusy, "wait, or lower nvidia_build.rate_limiting.max_requests_per_minute, or raise max_requests"},
+    {ErrorCode::kTimeout, "wait, or raise nvidia_build.rate_limiting.timeout_seconds"},
+    {ErrorCode::kIo,
+     "is the address right (nvidia_build.base_url, NVIDIA_BASE_URL), and the network there? HTTPS_PROXY names a proxy, "
+     "SSL_CERT_FILE certificates to trust"},
+};
+
+std::string advice_for(const Error& error) {
+  for (const Advice& advice : kAdvice)
+    if (advice.code == error.code) return advice.text;
+  return "";
+}
+
+class Check {
+ public:
+  Check(const Context& context, const Flags& flags) : context_(context), flags_(flags) {
+    config_ = context.config.nvidia_build;
+    config_.rate_limiting.retry_attempts = 0;  // what fails now is what is asked for
+    for (const Row& row : kRows)
+      if (row.is_on(context.config)) tasks_.push_back(row.task);
+  }
+
+  Result<int> run() {
+    IE_CHECK(tell_configuration());
+    if (const Status opened = open_models(); !opened) {
+      add("key", "none", false, opened.error().message);
+      print();
+      return fail(opened.error());
+    }
+    for (const auto& [origin, url] : servers()) reach(url);
+    if (flags_.call) IE_CHECK(call());
+    if (interrupted()) return kInterrupted;
+    print();
+    return is_well() ? kDone : kFailed;
+  }
+
+ private:
+  [[nodiscard]] bool is_on(Task task) const { return std::ranges::find(tasks_, task) != tasks_.end(); }
+  [[nodiscard]] bool is_well() const { return std::ranges::all_of(findings_, &Finding::well); }
+
+  void add(std::string what, std::string found, bool well = true, std::string advice = {}) {
+    findings_.push_back({std::move(what), std::move(found), well, std::move(advice)});
+  }
+
+  Status tell_configuration() {
+    add("cloud models", config_.enabled ? "analyze asks them" : "off: analyze asks them with --nvidia alone");
+    add("base_url", models::without_secrets(config_.base_url));
+    for (const Row& row : kRows) {
+      IE_TRY(const Endpoint endpoint, nvidia::endpoint_of(config_, row.task));
+      add(row.name, is_on(row.task) ? fmt::format("{} {}{}{}", nvidia::dialect_name(endpoint.dialect),
+                                                  models::without_secrets(endpoint.url),
+                                                  endpoint.model.empty() ? "" : ", ", endpoint.model)
+                                    : "off");
+      endpoints_.push_back(endpoint);
+    }
+    if (tasks_.empty()) add("endpoints", "none is on", false, "set nvidia_build.vision_language.enabled, for one");
+    const RateLimitingConfig& rate = context_.config.nvidia_build.rate_limiting;
+    add("rate", fmt::format("{} requests a minute, {} tries again", rate.max_requests_per_minute, rate.retry_attempts));
+    return tell_cache();
+  }
+
+  Status tell_cache() {
+    IE_TRY(const nvidia::AnswerStore::Cleared kept, nvidia::AnswerStore::count(config_.caching));
+    const std::string held = fmt::format("{}: {} answers, {}", nvidia::AnswerStore::folder(config_.caching),
+                                         human_count(kept.answers), human_bytes(kept.bytes));
+    add("cache", config_.caching.enabled ? held : held + " (caching is off)");
+    add("journal", fmt::format("{} answers not in the catalogue yet", human_count(nvidia::AnswerStore::waiting())));
+    return {};
+  }
+
+  // Tells where the key is from: never what it is.
+  Status open_models() {
+    const std::string& name = config_.api_key_env;
+    const char* const variable = std::getenv(name.c_str());
+    std::string source;
+    if (variable != nullptr && *variable != '\0')
+      source = "in the environment variable " + name;
+    else if (nvidia::ApiKey::load(name, flags_.env_file))
+      source = "in " + (flags_.env_file.empty() ? join_path(config_home(), ".env") : flags_.env_file);
+    IE_TRY(models_,
+           CloudModels::open(config_, {.env_file = flags_.env_file, .tasks = tasks_, .cancelled = interrupted}));
+    add("key", source.empty() ? "none, and none is needed: all servers are on this machine" : source);
+    return {};
+  }
+
+  // An address of each server that is needed, by its origin.
+  [[nodiscard]] std::map<std::string, std::string> servers() const {
+    std::map<std::string, std::string> all;
+    const auto add_url = [&](const std::string& url) {
+      if (const Result<std::string> origin = models::origin_of(url)) all.emplace(*origin, url);
+    };
+    for (const Endpoint& endpoint : endpoints_) {
+      if (!is_on(endpoint.task)) continue;
+      add_url(endpoint.url);
+      if (!endpoint.assets_url.empty()) add_url(endpoint.assets_url);
+    }
+    return all;
+  }
+
+  void reach(const std::string& url) {
+    const std::string server = url.substr(0, url.find_first_of("/?", url.find("://") + 3));
+    models::HttpCall request;
+    request.url = server + "/v1/models";
+    request.timeout = kPatience;
+    request.cancelled = interrupted;
+    const auto start = std::chrono::steady_clock::now();
+    const models::HttpOutcome outcome = models::HttpConnections().exchange(request);
+    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
+    const int status = outcome.head.status;
+    if (status == 0) {
+      const Error error = outcome.error.value_or(Error{ErrorCode::kIo, "no answer came"});
+      return add(server, error.message, false, advice_for(error));
+    }
+    add(server, fmt::format("answers (HTTP {}, {:.0f} ms); {}", status, took.count(), rate_left(url)), status < 500,
+        status < 500 ? "" : "the server is in trouble: try later");
+  }
+
+  [[nodiscard]] std::string rate_left(const std::string& url) const {
+    const Result<double> left = models_->client().rate_left(url);
+    if (!left) return left.error().message;
+    if (!std::isfinite(*left)) return "no limit of requests";
+    return fmt::format("{:.0f} requests are left of this minute's", std::floor(*left));
+  }
+
+  // One request to each endpoint that is on. Nothing is kept of the answers.
+  Status call() {
+    const std::vector<std::uint8_t> grey(std::size_t{kEdge} * kEdge * 3, 128);
+    IE_TRY(const std::vector<std::byte> jpeg, Canvas(ImageView{kEdge, kEdge, grey}).jpeg());
+    nvidia::Picture picture;
+    picture.jpeg.assign(reinterpret_cast<const char*>(jpeg.data()), jpeg.size());
+    picture.scale = {kEdge, kEdge, kEdge, kEdge};
+    picture.path = "nvidia check";
+    for (const Row& row : kRows) {
+      if (!is_on(row.task) || interrupted()) continue;
+      const auto start = std::chrono::steady_clock::now();
+      const Status asked = row.ask(*models_, picture);
+      const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+      const std::string what = fmt::format("call: {}", row.name);
+      if (asked)
+        add(what, fmt::format("answered in {}", human_duration(took.count())));
+      else
+        add(what, asked.error().message, false, advice_for(asked.error()));
+    }
+    return {};
+  }
+
+  void print() const {
+    if (!context_.json) {
+      print_findings(context_, findings_);
+      if (models_ && !flags_.call && !context_.quiet)
+        print_line("\nWhether the key is good only a paid request tells: image-engine nvidia check --call");
+      return;
+    }
+    json list = json::array();
+    for (const Endpoint& endpoint : endpoints_)
+      list.push_back({{"task", kRows[list.size()].name},
+                      {"on", is_on(endpoint.task)},
+                      {"dialect", nvidia::dialect_name(endpoint.dialect)},
+                      {"url", models::without_secrets(endpoint.url)},
+                      {"model", endpoint.model},
+                      {"local", endpoint.local}});
+    print_json("nvidia-check", {{"well", is_well()},
+                                {"enabled", config_.enabled},
+                                {"endpoints", std::move(list)},
+                                {"findings", findings_json(findings_)}});
+  }
+
+  const Context& context_;
+  const Flags& flags_;
+  NvidiaBuildConfig config_;
+  std::vector<Task> tasks_;
+  std::vector<Endpoint> endpoints_;  // as kRows
+  std::vector<Finding> findings_;
+  std::unique_ptr<CloudModels> models_;
+};
+
+}  // namespace
+
+Action setup_nvidia_check(CLI::App& app) {
+  auto flags = std::make_shared<Flags>();
+  app.add_flag("--call", flags->call, "Also one tiny paid request to each endpoint that is on: proves the key");
+  app.add_option("--env-file", flags->env_file, "A file with the line NVIDIA_API_KEY=…")->type_name("FILE");
+  app.footer(kExamples);
+  return [flags](Context& context) -> Result<int> {
+    catch_interrupts();
+    return Check(context, *flags).run();
+  };
+}
+
+}  // namespace image_engine::cli

@@ -1,0 +1,115 @@
+#include "pipeline/cloud_ask.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+
+#include "core/file.h"
+#include "core/text.h"
+#include "pipeline/analyze.h"
+#include "pipeline/cloud_picture.h"
+#include "types/media_format.h"
+
+namespace image_engine::pipeline {
+namespace {
+
+bool is_video(int fd) {
+  std::array<std::byte, kSniffBytes> head{};
+  const ssize_t count = ::pread(fd, head.data(), head.size(), 0);
+  return count > 0 && media_kind(sniff_format({head.data(), static_cast<std::size_t>(count)})) == MediaKind::kVideo;
+}
+
+// None where nothing is held back, or where there is no catalogue yet.
+Result<std::optional<store::CatalogueReader>> reader_for(const CloudPrivacyConfig& wanted,
+                                                         const std::string& catalogue) {
+  if (wanted.exclude.empty() && !wanted.exclude_people) return std::nullopt;
+  Result<store::CatalogueReader> reader = store::CatalogueReader::open(catalogue);
+  if (!reader && reader.error().code == ErrorCode::kNotFound) return std::nullopt;
+  if (!reader) return fail(std::move(reader).error());
+  return std::optional(std::move(*reader));
+}
+
+// Without its symbolic links; empty where that cannot be told.
+std::string real_path(const std::string& path) {
+  const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr), &std::free);
+  return real ? real.get() : "";
+}
+
+}  // namespace
+
+PickedPhotos::PickedPhotos(CloudPrivacy privacy, std::optional<store::CatalogueReader> reader,
+                           std::unique_ptr<worker::Pool> pool)
+    : privacy_(std::move(privacy)), reader_(std::move(reader)), pool_(std::move(pool)) {}
+
+Result<PickedPhotos> PickedPhotos::open(const Config& config, const std::string& catalogue) {
+  const CloudPrivacyConfig& wanted = config.nvidia_build.privacy;
+  IE_TRY(std::optional<store::CatalogueReader> reader, reader_for(wanted, catalogue));
+  std::vector<std::string> roots;
+  if (reader) {
+    IE_TRY(store::CatalogueStatus status, reader->status());
+    roots = std::move(status.roots);
+  }
+  IE_TRY(CloudPrivacy privacy, CloudPrivacy::create(wanted, std::move(roots)));
+  worker::PoolOptions options = pool_options(config);
+  options.workers = 1;
+  IE_TRY(std::unique_ptr<worker::Pool> pool, worker::Pool::create(options));
+  return PickedPhotos(std::move(privacy), std::move(reader), std::move(pool));
+}
+
+Result<nvidia::Picture> PickedPhotos::show(const std::string& path, const nvidia::Endpoint& endpoint) {
+  Result<nvidia::Picture> picture = make(path, endpoint);
+  if (!picture) return fail(picture.error().code, printable(path) + ": " + picture.error().message);
+  return picture;
+}
+
+Result<nvidia::Picture> PickedPhotos::make(const std::string& path, const nvidia::Endpoint& endpoint) {
+  IE_TRY(const UniqueFd media, open_regular(path));
+  struct stat info {};
+  if (::fstat(media.get(), &info) != 0) return fail(errno_error("cannot be looked at"));
+  if (is_video(media.get()))
+    return fail(ErrorCode::kUnsupported, "is a video; cloud models are shown photos: export a frame of it first");
+  worker::Task task;
+  task.operations = worker::kHash;
+  task.media_fd = media.get();
+  task.bytes = static_cast<std::uint64_t>(info.st_size);
+  IE_TRY(const worker::Reply reply, pool_->lease().run(task));
+  if (!reply.hashes) return fail(reply.hashes.error());
+  IE_CHECK(check_privacy(path, reply.hashes->asset));
+
+  store::FileObservation file;
+  file.path = path;
+  file.stamp = {info.st_size, info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec};
+  IE_TRY(nvidia::Picture picture, cloud_picture(*pool_, file, endpoint));
+  picture.content = reply.hashes->asset;
+  return picture;
+}
+
+// All files that the catalogue has of this picture count, the one that was picked as it was named and where it lies.
+Status PickedPhotos::check_privacy(const std::string& path, const Hash128& content) const {
+  store::AssetRecord record;
+  if (reader_) {
+    if (const Result<store::AssetId> asset = reader_->find_asset_by_hash(content)) {
+      IE_TRY(record, reader_->asset_record(*asset));
+    } else if (asset.error().code != ErrorCode::kNotFound) {
+      return fail(asset.error());
+    }
+  }
+  for (const std::string& name : {path, real_path(path)}) record.files.emplace_back().seen.path = name;
+  switch (privacy_.check(record)) {
+    case Held::kNo:
+      return {};
+    case Held::kExcluded:
+      return fail(ErrorCode::kPermission, "is not sent: nvidia_build.privacy.exclude says so");
+    case Held::kPeople:
+      return fail(ErrorCode::kPermission, "is not sent: people are in it (nvidia_build.privacy.exclude_people)");
+    case Held::kUnlooked:
+      break;
+  }
+  return fail(ErrorCode::kPermission,
+              "is not sent: nothing has looked for people in it (nvidia_build.privacy.exclude_people): image-engine "
+              "analyze does");
+}
+
+}  // namespace image_engine::pipeline

@@ -1,0 +1,39 @@
+// Photos that a person picks for cloud models: they need not be in the catalogue.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "core/config.h"
+#include "core/result.h"
+#include "nvidia/endpoint.h"
+#include "nvidia/picture.h"
+#include "pipeline/cloud_plan.h"
+#include "store/catalogue.h"
+#include "worker/pool.h"
+
+namespace image_engine::pipeline {
+
+// One thread at a time.
+class PickedPhotos {
+ public:
+  // `catalogue`, where there is one, tells which folders patterns are below, and whether people are in a photo.
+  // kInvalidArgument for a pattern that is none.
+  static Result<PickedPhotos> open(const Config& config, const std::string& catalogue);
+
+  // The photo as `analyze` would send it, and called alike in the journal and the cache. Errors name the file:
+  // kPermission for one that nvidia_build.privacy holds back, kUnsupported for a video, those of cloud_picture().
+  Result<nvidia::Picture> show(const std::string& path, const nvidia::Endpoint& endpoint);
+
+ private:
+  PickedPhotos(CloudPrivacy privacy, std::optional<store::CatalogueReader> reader, std::unique_ptr<worker::Pool> pool);
+  Result<nvidia::Picture> make(const std::string& path, const nvidia::Endpoint& endpoint);
+  [[nodiscard]] Status check_privacy(const std::string& path, const Hash128& content) const;
+
+  CloudPrivacy privacy_;
+  std::optional<store::CatalogueReader> reader_;
+  std::unique_ptr<worker::Pool> pool_;
+};
+
+}  // namespace image_engine::pipeline
