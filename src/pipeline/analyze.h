@@ -129,8 +129,11 @@ worker::PoolOptions pool_options(const Config& config);
 struct CloudRequest {
   std::string env_file;
   bool only_looks = false;
+  bool embeds = false;  // as asks_for_vectors() says
   std::function<bool()> cancelled;
 };
+// Whether such a run would ask a server for vectors: the library's, or those of the model that is wanted.
+bool asks_for_vectors(const AnalyzeOptions& options);
 Result<std::shared_ptr<nvidia::CloudModels>> open_cloud(const Config& config, const CloudRequest& request);
 
 // Analyses with the catalogue's lock in hand. Fails only on what ends a run (catalogue unusable, disk full, no worker);

@@ -15,6 +15,7 @@
 #include "nvidia/cloud_models.h"
 #include "pipeline/cloud_picture.h"
 #include "pipeline/cloud_plan.h"
+#include "pipeline/meaning.h"
 #include "pipeline/parallel.h"
 #include "pipeline/run.h"
 #include "pipeline/stages.h"
@@ -33,6 +34,7 @@ struct Said {
   std::optional<std::string> caption;
   Hash128 question;
   bool paid = false;
+  std::vector<float> vector = {};
 };
 
 // Each name once, case aside: as the catalogue compares them.
@@ -68,6 +70,17 @@ Result<Said> describe(CloudModels& models, const nvidia::Picture& picture, const
               answered.paid};
 }
 
+Result<Said> embed(CloudModels& models, const nvidia::Picture& picture, const NvidiaBuildConfig&) {
+  IE_TRY(auto answered, models.embed(picture));
+  Said said{{}, {}, {}, answered.question, answered.paid, std::move(answered.answer)};
+  said.data = nlohmann::json{{"dimensions", said.vector.size()}}.dump();
+  return said;
+}
+
+// By nvidia::Task.
+constexpr Result<Said> (*kAsk[])(CloudModels&, const nvidia::Picture&, const NvidiaBuildConfig&) = {detect, describe,
+                                                                                                    embed};
+
 // What became of one question about one photo.
 struct Outcome {
   std::size_t task = 0;
@@ -82,15 +95,18 @@ class CloudPass {
         report_(report),
         config_(run.options.config.nvidia_build),
         models_(*run.options.cloud.models),
+        meaning_(run),
         slots_(models_.threads()) {}
 
   Status all() {
-    IE_TRY(plan_, plan_cloud(run_));
+    IE_TRY(vectors_, meaning_.choose_served());
+    IE_TRY(plan_, plan_cloud(run_, vectors_));
     report_.estimate = plan_.estimate;
     note_held_back();
     if (run_.options.cloud.dry_run) return list();
     report_.left = plan_.answers;
     if (plan_.items.empty() || !run_.options.cloud.agree(plan_.estimate)) return {};
+    if (vectors_) IE_CHECK(meaning_.begin_served());
     Progress progress("Cloud", plan_.answers, run_.options.progress);
     rows_.resize(plan_.tasks.size());
     // Twice as many as ask: the others make their pictures ready meanwhile.
@@ -208,7 +224,13 @@ class CloudPass {
   }
 
   Result<Said> look(nvidia::Task task, const nvidia::Picture& picture) {
-    return task == nvidia::Task::kDetect ? detect(models_, picture, config_) : describe(models_, picture, config_);
+    IE_TRY(Said said, kAsk[static_cast<std::size_t>(task)](models_, picture, config_));
+    if (!said.vector.empty() && said.vector.size() != vectors_->dimensions)
+      return fail(
+          ErrorCode::kCorrupt,
+          fmt::format("{}: its vectors have {} numbers, and {} of the model catalogue should have {}",
+                      models_.endpoint(task).name, said.vector.size(), vectors_->key.model, vectors_->dimensions));
+    return said;
   }
 
   Status keep(const CloudItem& item, const std::vector<Outcome>& outcomes) {
@@ -228,6 +250,7 @@ class CloudPass {
     IE_CHECK(run_.writer.put_record(asset, {asked.key, device, "", said.data, ""}));
     IE_CHECK(run_.writer.clear_failure(item.file.seen.path, asked.key.stage));
     if (said.products) IE_CHECK(run_.writer.set_asset_products(asset, *said.products));
+    if (!said.vector.empty()) IE_CHECK(meaning_.keep(asset, asked.key, said.vector));
     if (said.caption) IE_CHECK(run_.writer.set_asset_text(asset, store::TextField::kCaption, {*said.caption}));
     written_.push_back(said.question);
     run_.renewed.insert(asset);
@@ -285,6 +308,7 @@ class CloudPass {
     }
     IE_CHECK(run_.batch.commit());
     IE_CHECK(was_committed());
+    if (vectors_) IE_CHECK(meaning_.finish());
     if (is_budget_used() && report_.left > 0)
       run_.report.notes.push_back(fmt::format("cloud: the budget of {} requests is used up", config_.max_requests));
     if (run_.cancelled())
@@ -304,6 +328,8 @@ class CloudPass {
   CloudReport& report_;
   const NvidiaBuildConfig& config_;
   CloudModels& models_;
+  Meaning meaning_;
+  std::optional<ServedStage> vectors_;
   std::counting_semaphore<> slots_;  // questions that may be under way
   CloudPlan plan_;
   std::vector<Row> rows_;                               // by task: failures since its server's last answer; the sink's
@@ -320,6 +346,11 @@ Result<std::shared_ptr<nvidia::CloudModels>> open_cloud(const Config& config, co
   options.env_file = request.env_file;
   options.only_looks = request.only_looks;
   if (request.cancelled) options.cancelled = request.cancelled;
+  if (request.embeds) {
+    if (cloud.retail_detection.enabled) options.tasks.push_back(nvidia::Task::kDetect);
+    if (cloud.vision_language.enabled) options.tasks.push_back(nvidia::Task::kDescribe);
+    options.tasks.push_back(nvidia::Task::kEmbed);
+  }
   IE_TRY(std::unique_ptr<nvidia::CloudModels> models, CloudModels::open(cloud, std::move(options)));
   return std::shared_ptr<nvidia::CloudModels>(std::move(models));
 }

@@ -95,21 +95,22 @@ Held CloudPrivacy::check(const store::AssetRecord& record) const {
   return exclude_people_ ? people_in(record) : Held::kNo;
 }
 
-std::vector<CloudTask> cloud_tasks(const Run& run) {
+std::vector<CloudTask> cloud_tasks(const Run& run, const std::optional<ServedStage>& vectors) {
   const nvidia::CloudModels& models = *run.options.cloud.models;
   std::vector<CloudTask> tasks;
   for (const auto& [task, stage, is_on] : kStages)
     if (is_on(run.options.config.nvidia_build) && run.asked_for(stage))
       tasks.push_back(
           {task, {stage, models.endpoint(task).name, "1", hash128(models.params(task)).hex().substr(0, 16)}});
+  if (vectors) tasks.push_back({nvidia::Task::kEmbed, vectors->key});
   return tasks;
 }
 
-Result<CloudPlan> plan_cloud(Run& run) {
+Result<CloudPlan> plan_cloud(Run& run, const std::optional<ServedStage>& vectors) {
   const NvidiaBuildConfig& config = run.options.config.nvidia_build;
   const nvidia::CloudModels& models = *run.options.cloud.models;
   CloudPlan plan;
-  plan.tasks = cloud_tasks(run);
+  plan.tasks = cloud_tasks(run, vectors);
   plan.estimate.requests_per_minute = static_cast<std::uint64_t>(config.rate_limiting.max_requests_per_minute);
   plan.estimate.budget = static_cast<std::uint64_t>(config.max_requests);
   if (plan.tasks.empty()) return plan;

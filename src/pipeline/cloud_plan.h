@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "core/config.h"
 #include "core/result.h"
 #include "nvidia/cloud_models.h"
+#include "pipeline/model_stages.h"
 #include "pipeline/run.h"
 #include "scan/globs.h"
 #include "store/types.h"
@@ -46,7 +48,7 @@ struct CloudTask {
   store::StageKey key;
 };
 // Those that the configuration has on and the run was asked for.
-std::vector<CloudTask> cloud_tasks(const Run& run);
+std::vector<CloudTask> cloud_tasks(const Run& run, const std::optional<ServedStage>& vectors);
 
 // A photo, and what is to be asked about it.
 struct CloudItem {
@@ -64,6 +66,6 @@ struct CloudPlan {
   std::uint64_t held[4] = {};  // pictures, by Held
 };
 // What lacks a record, as pass 2 finds its work; each picture once.
-Result<CloudPlan> plan_cloud(Run& run);
+Result<CloudPlan> plan_cloud(Run& run, const std::optional<ServedStage>& vectors);
 
 }  // namespace image_engine::pipeline

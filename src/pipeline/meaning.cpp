@@ -37,12 +37,14 @@ Result<std::vector<PictureStage>> Meaning::choose() {
 Result<std::optional<ServedStage>> Meaning::choose_served() {
   is_pass_3_ = true;
   IE_TRY(const bool opened, open_models());
-  if (!opened || !chosen_.served || !run_.asked_for(kEmbeddingStage)) return std::nullopt;
-  const ServedStage& served = *chosen_.served;
-  IE_TRY(const store::Space space, run_.writer.open_space(served.key, served.dimensions));
-  spaces_[served.key] = space.id;
-  IE_CHECK(follow_active());
-  return served;
+  if (!opened || !run_.asked_for(kEmbeddingStage)) return std::nullopt;
+  return chosen_.served;
+}
+
+Status Meaning::begin_served() {
+  IE_TRY(const store::Space space, run_.writer.open_space(chosen_.served->key, chosen_.served->dimensions));
+  spaces_[space.key] = space.id;
+  return follow_active();
 }
 
 Result<std::optional<store::Space>> Meaning::space_of(const models::Spec& spec) {
@@ -114,6 +116,16 @@ Status Meaning::finish() {
   if (has_all && run_.asked_for(kEmbeddingStage) && !run_.cancelled()) IE_CHECK(change_model());
   const bool compares_text = chosen_.active != nullptr && !chosen_.active->text.tokenizer.empty();
   return compares_text || run_.cancelled() ? Status{} : embed_tags(run_, *models_);
+}
+
+bool asks_for_vectors(const AnalyzeOptions& options) {
+  std::vector<store::Space> spaces;
+  if (const auto reader = store::CatalogueReader::open(options.catalogue))
+    if (auto known = reader->spaces(kEmbeddingStage)) spaces = std::move(*known);
+  Result<InstalledModels> models = InstalledModels::open(options.models, options.config);
+  if (!models) return false;
+  const auto kept = std::make_shared<const InstalledModels>(std::move(*models));
+  return model_stages(kept, spaces, options.upgrade_embedding).served.has_value();
 }
 
 }  // namespace image_engine::pipeline

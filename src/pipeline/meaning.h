@@ -20,9 +20,10 @@ class Meaning {
 
   // The stages whose models are installed; what is left out is a note of the run.
   Result<std::vector<PictureStage>> choose();
-  // Instead of choose(), for pass 3: what a server is asked for, whose vectors keep() takes then. Nothing: no server
-  // is.
+  // Instead of choose(), for pass 3: the vectors that a server is asked for, if any.
   Result<std::optional<ServedStage>> choose_served();
+  // Instead of begin(): keep() takes those vectors then.
+  Status begin_served();
   // Before pictures come: `stages` are those of the run, loaded where there is something to do.
   Status begin(const std::vector<PictureStage>& stages);
   // A vector of the space of that key, and what follows from it.

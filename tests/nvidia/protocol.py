@@ -103,7 +103,7 @@ def sentence(picture):
 
 def vector(what):
     seed = hashlib.sha256(what.encode()).digest()
-    return [byte - 127.5 for byte in seed * 4]
+    return [byte - 127.5 for byte in seed * 32]
 
 
 def vector_of(item):
