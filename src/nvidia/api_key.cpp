@@ -16,6 +16,7 @@
 namespace image_engine::nvidia {
 namespace {
 
+constexpr size_t kLeastSecret = 8;  // bytes: shorter ones are words that texts may have
 constexpr size_t kLongestKey = 4096;
 constexpr size_t kLongestFile = size_t{1} << 16;
 
@@ -178,8 +179,9 @@ bool ApiKey::empty() const { return secret_ == nullptr; }
 std::string_view ApiKey::text() const { return secret_ ? std::string_view(secret_->text) : std::string_view(); }
 
 std::string ApiKey::redacted(std::string_view given) const {
+  if (text().size() < kLeastSecret) return std::string(given);
   std::string result;
-  for (size_t at = 0; !empty() && (at = given.find(text())) != std::string_view::npos;) {
+  for (size_t at = 0; (at = given.find(text())) != std::string_view::npos;) {
     result.append(given.substr(0, at)).append("[key]");
     given.remove_prefix(at + text().size());
   }

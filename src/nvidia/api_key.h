@@ -30,7 +30,7 @@ class ApiKey {
 
   [[nodiscard]] bool empty() const;
   [[nodiscard]] std::string_view text() const;
-  // `text` with the key in it replaced by "[key]": for what servers send back.
+  // `text` with the key in it replaced by "[key]": for what servers send back. As it was where the key is a short word.
   [[nodiscard]] std::string redacted(std::string_view text) const;
 
  private:

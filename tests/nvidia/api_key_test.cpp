@@ -128,6 +128,8 @@ TEST_F(ApiKeyTest, IsCutOutOfWhatServersSay) {
   ::setenv(kName, kKey, 1);
   const auto key = ApiKey::load(kName);
   EXPECT_EQ(key->redacted(std::string("<") + kKey + kKey + "> nvapi-0"), "<[key][key]> nvapi-0");
+  ::setenv(kName, "test", 1);
+  EXPECT_EQ(ApiKey::load(kName)->redacted("a test chart"), "a test chart");
 }
 
 TEST_F(ApiKeyTest, NoCoreDumpWhileAnyLives) {
