@@ -28,8 +28,8 @@ Examples:
   image-engine nvidia cache clear --older-than 24
   image-engine nvidia log --limit 50
 
-Pictures are sent by describe, detect, benchmark and check --call alone, without their metadata.
-A key and what is sent: docs/nvidia.md.)";
+Of these, describe, detect, benchmark and check --call send pictures: small, without their metadata.
+How to get a key, and what is sent: docs/nvidia.md.)";
 
 constexpr char kCacheExamples[] = R"(
 Examples:

@@ -106,7 +106,7 @@ void delivered(const Context& context, const Asked& asked, const nvidia::Answere
   if (answered.paid)
     asked.models->kept(answered.question);
   else if (!context.quiet)
-    std::fputs("image-engine: from the cache\n", stderr);
+    std::fputs("from the cache\n", stderr);
 }
 
 Result<int> describe(const Context& context, const Flags& flags) {

@@ -123,11 +123,7 @@ class Check {
 
   Result<int> run() {
     IE_CHECK(tell_configuration());
-    if (const Status opened = open_models(); !opened) {
-      add("key", "none", false, opened.error().message);
-      print();
-      return fail(opened.error());
-    }
+    if (const Status opened = open_models(); !opened) return stop(opened.error());
     for (const auto& [origin, url] : servers()) reach(url);
     if (flags_.call) IE_CHECK(call());
     if (interrupted()) return kInterrupted;
@@ -182,6 +178,14 @@ class Check {
            CloudModels::open(config_, {.env_file = flags_.env_file, .tasks = tasks_, .cancelled = interrupted}));
     add("key", source.empty() ? "none, and none is needed: all servers are on this machine" : source);
     return {};
+  }
+
+  // Without a key, or folders to keep things in, nobody can be asked.
+  Result<int> stop(const Error& error) {
+    const bool is_key = error.code == ErrorCode::kNotFound || error.code == ErrorCode::kInvalidArgument;
+    add(is_key ? "key" : "folders", "none that can be used", false, context_.json ? error.message : "");
+    print();
+    return fail(error);
   }
 
   // An address of each server that is needed, by its origin.

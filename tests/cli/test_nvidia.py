@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 
@@ -264,6 +265,7 @@ def test_a_prompt_of_ones_own_is_asked_and_kept_apart(cloud, server, photo):
     assert [json.loads(request["body"])["prompt"] for request in server.requests][1:] == ["What is it?"]
     assert cloud.json("nvidia", "describe", photo, "--prompt", "What is it?")["from_cache"]
     assert len(server.requests) == 2
+    assert "bicycle" in cloud.json("nvidia", "describe", photo, "--prompt", b"caf\xe9 \x1b[2J")["text"]
 
 
 def test_detect_gives_boxes_of_the_original(cloud, server, photo):
@@ -403,6 +405,33 @@ def test_people_are_not_sent_where_they_are_held_back(cloud, server, photo):
     assert outcome.code == FAILED and "exclude_people" in outcome.message and server.requests == []
 
 
+def test_people_who_were_found_are_named_as_the_reason(cloud, server, photo):
+    empty = photo.with_name("empty.jpg")
+    shutil.copy(SAMPLES / "photos/home.jpg", empty)
+    cloud.analyze(photo.parent)
+    with sqlite3.connect(cloud.catalogue) as catalogue:
+        for path, objects in ((photo, [{"object": "person", "confidence": 0.9}]), (empty, [{"object": "house", "confidence": 0.9}])):
+            catalogue.execute("INSERT INTO records (asset_id, stage, model, version, params, device, precision, data, created) "
+                              "SELECT asset_id, 'objects', 'm', '1', '', 'cpu', 'fp32', ?, '2026-11-21T09:00:00Z' FROM files "
+                              "WHERE path = ?", (json.dumps({"objects": objects}), bytes(path)))  # fmt: skip
+    catalogue.close()
+    configure(cloud, "  privacy: {exclude_people: true}\n")
+    outcome = cloud.run("nvidia", "describe", photo)
+    assert outcome.code == FAILED and "people are in it" in outcome.message and server.requests == []
+    cloud.json("nvidia", "describe", empty)
+
+
+def test_detect_by_cloud_functions_cleans_up(cloud, server, photo):
+    configure(cloud, f"  assets_url: {server.address}/v2/nvcf\n  retail_detection: {{dialect: nvcf}}\n")
+    document = cloud.json("nvidia", "detect", photo)
+    width, height = upright(photo)
+    assert document["retail_products"]["detections"][0]["bbox"] == pytest.approx(
+        [0.125 * width, 0.25 * height, 0.25 * width, 0.5 * height], abs=1)  # fmt: skip
+    assert not any(OWNER in request["body"] or PLACE in request["body"] for request in server.requests)
+    assert [request["method"] for request in server.requests if "/assets" in request["path"]] == ["POST", "DELETE"]
+    assert all(KEY not in str(request["headers"]) for request in server.requests if request["path"].startswith("/upload"))
+
+
 def test_what_is_no_photo_is_told(cloud, server, photos):
     video = photos / "film.mp4"
     subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=duration=1:size=64x48", "-y", video], check=True)
@@ -528,7 +557,7 @@ def test_benchmark_compares_with_the_model_here(with_clip, server, five):
     assert len({request["body"] for request in requests}) == document["pictures"] == 5
     theirs, ours = document["cloud"], document["local"]
     assert (theirs["calls"], ours["calls"]) == (20, 20)
-    assert (theirs["dimensions"], ours["dimensions"]) == (128, 512)
+    assert (theirs["dimensions"], ours["dimensions"]) == (len(protocol.vector("")), 512)
     assert 20 <= theirs["median_ms"] <= theirs["p95_ms"] and theirs["pictures_per_second"] <= 50
     assert document["requests"] == 21 and document["sent_bytes"] == sum(request["bytes"] for request in requests)
     assert document["cost_per_1000_pictures"] == 0.5
@@ -543,7 +572,7 @@ def test_benchmark_compares_with_the_model_here(with_clip, server, five):
     here = np.array([np.frombuffer(row[0], "<f2").astype(float) for row in rows])
     overlap, correlation = overlap_and_correlation(unit, here)
     assert document["agreement"]["neighbours"] == 4 and document["agreement"]["neighbour_overlap"] == overlap
-    assert document["agreement"]["rank_correlation"] == pytest.approx(correlation, abs=0.15)
+    assert document["agreement"]["rank_correlation"] == pytest.approx(correlation, abs=0.05)
     check_secrecy(with_clip)
 
 
