@@ -100,13 +100,12 @@ Error refusal(Error error) {
   return error;
 }
 
-// What came of it was shown: the journal need not keep it, unless it did before and a catalogue waits for it.
+// What was shown the journal need not keep, unless it did before and a catalogue waits for it.
 template <typename T>
 void delivered(const Context& context, const Asked& asked, const nvidia::Answered<T>& answered) {
-  if (answered.paid)
-    asked.models->kept(answered.question);
-  else if (!context.quiet)
-    std::fputs("from the cache\n", stderr);
+  const bool shown = std::fflush(stdout) == 0;
+  if (answered.paid && shown) asked.models->kept(answered.question);
+  if (!answered.paid && !context.quiet) std::fputs("from the cache\n", stderr);
 }
 
 Result<int> describe(const Context& context, const Flags& flags) {

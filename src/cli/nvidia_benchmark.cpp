@@ -47,6 +47,10 @@ double rounded(double value, int digits) {
   return std::round(value * power) / power;
 }
 
+std::uint64_t requests_per_minute(const Context& context) {
+  return static_cast<std::uint64_t>(context.config.nvidia_build.rate_limiting.max_requests_per_minute);
+}
+
 // Of 1,000 pictures.
 std::optional<double> cost(const Flags& flags, const CloudBenchmarkReport& report) {
   if (!flags.price) return std::nullopt;
@@ -76,7 +80,7 @@ json report_json(const Flags& flags, const Context& context, const CloudBenchmar
               {"retries", report.usage.retries},
               {"sent_bytes", report.usage.sent_bytes},
               {"received_bytes", report.usage.received_bytes},
-              {"requests_per_minute", context.config.nvidia_build.rate_limiting.max_requests_per_minute}};
+              {"requests_per_minute", requests_per_minute(context)}};
   const std::optional<double> price = cost(flags, report);
   out["cost_per_1000_pictures"] = price ? json(*price) : json();
   out["agreement"] = nullptr;
@@ -98,8 +102,8 @@ void print_report(const Flags& flags, const Context& context, const CloudBenchma
   print_table(rows, {2, 3, 4, 5, 6});
   print_line(
       fmt::format("{} calls after one that is not timed, {} pictures of {}; the configuration allows {} a minute",
-                  report.cloud.seconds.size(), report.pictures, printable(report.folder),
-                  context.config.nvidia_build.rate_limiting.max_requests_per_minute));
+                  human_count(report.cloud.seconds.size()), human_count(report.pictures), printable(report.folder),
+                  human_count(requests_per_minute(context))));
   if (report.passed_over > 0)
     print_line(fmt::format("{} pictures were passed over: unreadable, or not to be sent", report.passed_over));
   if (const auto& found = report.agreement)
@@ -117,12 +121,11 @@ void print_report(const Flags& flags, const Context& context, const CloudBenchma
 
 // Whether so many requests may be sent; else says why not.
 bool may_send(const Flags& flags, const Context& context, const nvidia::CloudModels& cloud) {
-  const NvidiaBuildConfig& config = context.config.nvidia_build;
   pipeline::CloudEstimate estimate;
   estimate.requests = (flags.calls + 1) * static_cast<std::size_t>(cloud.requests_each(Task::kEmbed));
   estimate.pictures = flags.calls;
-  estimate.requests_per_minute = static_cast<std::uint64_t>(config.rate_limiting.max_requests_per_minute);
-  estimate.budget = static_cast<std::uint64_t>(config.max_requests);
+  estimate.requests_per_minute = requests_per_minute(context);
+  estimate.budget = static_cast<std::uint64_t>(context.config.nvidia_build.max_requests);
   CloudConsent consent(context, {.yes = flags.yes});
   if (consent.agree(estimate)) return true;
   std::fprintf(stderr, "image-engine: nothing was sent%s%s\n", consent.refusal().empty() ? "" : ": ",

@@ -257,13 +257,15 @@ class Check {
       return;
     }
     json list = json::array();
-    for (const Endpoint& endpoint : endpoints_)
-      list.push_back({{"task", kRows[list.size()].name},
+    for (std::size_t i = 0; i < endpoints_.size(); ++i) {
+      const Endpoint& endpoint = endpoints_[i];
+      list.push_back({{"task", kRows[i].name},
                       {"on", is_on(endpoint.task)},
                       {"dialect", nvidia::dialect_name(endpoint.dialect)},
                       {"url", models::without_secrets(endpoint.url)},
                       {"model", endpoint.model},
                       {"local", endpoint.local}});
+    }
     print_json("nvidia-check", {{"well", is_well()},
                                 {"enabled", config_.enabled},
                                 {"endpoints", std::move(list)},

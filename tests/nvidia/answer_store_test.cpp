@@ -153,6 +153,16 @@ TEST_F(Answers, AreTheOnlyFilesThatGo) {
   EXPECT_TRUE(fs::exists(journal(question_)));
 }
 
+TEST_F(Answers, WaitForTheCatalogueInTheJournal) {
+  const AnswerStore store = open();
+  EXPECT_EQ(AnswerStore::waiting(), 0U);
+  ASSERT_TRUE(store.put(question_, "a dog"));
+  EXPECT_EQ(AnswerStore::waiting(), 1U);
+  store.kept(question_);
+  EXPECT_EQ(AnswerStore::waiting(), 0U);
+  EXPECT_EQ(AnswerStore::count(config_)->answers, 1U);
+}
+
 TEST_F(Answers, SayWhereTheyCannotBeKept) {
   const AnswerStore store = open();
   const fs::path folder = fs::path(journal(question_)).parent_path();
