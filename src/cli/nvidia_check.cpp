@@ -7,18 +7,21 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "cli/canvas.h"
 #include "cli/findings.h"
 #include "cli/nvidia.h"
 #include "cli/output.h"
 #include "core/file.h"
+#include "core/temporary_folder.h"
 #include "core/text.h"
 #include "models/catalogue.h"
 #include "models/http_exchange.h"
 #include "models/places.h"
 #include "nvidia/answer_store.h"
 #include "nvidia/cloud_models.h"
+#include "pipeline/cloud_ask.h"
 #include "types/image.h"
 
 namespace image_engine::cli {
@@ -176,7 +179,7 @@ class Check {
       source = "in " + (flags_.env_file.empty() ? join_path(config_home(), ".env") : flags_.env_file);
     IE_TRY(models_,
            CloudModels::open(config_, {.env_file = flags_.env_file, .tasks = tasks_, .cancelled = interrupted}));
-    add("key", source.empty() ? "none, and none is needed: all servers are on this machine" : source);
+    add("key", source.empty() ? "none, and none is needed: no server is elsewhere" : source);
     return {};
   }
 
@@ -227,16 +230,22 @@ class Check {
     return fmt::format("{:.0f} requests are left of this minute's", std::floor(*left));
   }
 
-  // One request to each endpoint that is on. Nothing is kept of the answers.
+  // One request to each endpoint that is on, with a picture made ready as `analyze` does. Nothing is kept of the
+  // answers.
   Status call() {
     const std::vector<std::uint8_t> grey(std::size_t{kEdge} * kEdge * 3, 128);
-    IE_TRY(const std::vector<std::byte> jpeg, Canvas(ImageView{kEdge, kEdge, grey}).jpeg());
-    nvidia::Picture picture;
-    picture.jpeg.assign(reinterpret_cast<const char*>(jpeg.data()), jpeg.size());
-    picture.scale = {kEdge, kEdge, kEdge, kEdge};
-    picture.path = "nvidia check";
+    IE_TRY(const std::vector<std::byte> png, Canvas(ImageView{kEdge, kEdge, grey}).png());
+    IE_TRY(const TemporaryFolder folder, TemporaryFolder::create());
+    const std::string path = join_path(folder.path(), "grey.png");
+    IE_CHECK(write_file_atomically(path, std::span(png), 0600));
+    Config config = context_.config;
+    config.nvidia_build.privacy = {};  // it is nobody's picture
+    IE_TRY(pipeline::PickedPhotos photos, pipeline::PickedPhotos::open(config, context_.catalogue));
     for (const Row& row : kRows) {
       if (!is_on(row.task) || interrupted()) continue;
+      IE_TRY(nvidia::Picture picture, photos.show(path, models_->endpoint(row.task)));
+      picture.content = {};
+      picture.path = "nvidia check";
       const auto start = std::chrono::steady_clock::now();
       const Status asked = row.ask(*models_, picture);
       const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;

@@ -178,6 +178,21 @@ def test_check_calls_each_endpoint_that_is_on_once(cloud, server):
     assert [len(of(server, path)) for path in (DETECT, DESCRIBE, EMBED)] == [0, 1, 0]
 
 
+def test_check_calls_cloud_functions_as_analyze_does(cloud, server):
+    configure(cloud, f"  privacy: {{exclude: ['*'], exclude_people: true}}\n  assets_url: {server.address}/v2/nvcf\n"
+                     "  retail_detection: {dialect: nvcf}\n")  # fmt: skip
+    assert cloud.json("nvidia", "check", "--call")["well"]
+    (upload,) = [request for request in server.requests if request["path"].startswith("/upload")]
+    assert "video/mp4" in upload["headers"].values() and upload["bytes"] > 100
+    assert {entry["about"] for entry in cloud.json("nvidia", "log")["sent"]} == {"nvidia check", ""}, "no path"
+
+
+def test_vectors_are_on_where_their_model_is_wanted(cloud, server):
+    configure(cloud, "analysis: {ml_models: {embedding_model: nvclip}}\n")
+    assert "answered" in findings(cloud.json("nvidia", "check", "--call"))["call: vectors"]["found"]
+    assert len(of(server, EMBED)) == 1
+
+
 @pytest.mark.parametrize("status, title, helps", [
     (401, "Unauthorized", "key"), (403, "Forbidden", "key"), (402, "Payment Required", "credits"),
     (404, "Not Found", "model"), (410, "Gone", "model"), (422, "Unprocessable Entity", "dialect"),
