@@ -1,56 +1,36 @@
 """Vectors that a server makes: analyze and search with an embedding endpoint, before a server of our own."""
 
-import json
-import sys
-
 import pytest
-from engine import DONE, DONE_WITH_FAILURES, ROOT
+from cloud import KEY, configure, server  # noqa: F401
+from engine import DONE, DONE_WITH_FAILURES
 from PIL import Image
 
-sys.path.insert(0, str(ROOT / "tests/nvidia"))
-from server import Server  # noqa: E402
-
-KEY = "nvapi-test-0123456789"
 COLOURS = {"red": (220, 20, 20), "green": (20, 200, 20), "blue": (20, 20, 220)}
 PATHS = {"openai": "/v1/embeddings", "nim": "/embed", "prompts": "/nim/nvclip/embed"}
-
-
-@pytest.fixture
-def server():
-    made = Server()
-    yield made
-    made.close()
 
 
 @pytest.fixture
 def clip(engine, server, photos):
     """The program with NV-CLIP at the server and three pictures of one colour each."""
     engine.environment |= {"NVIDIA_API_KEY": KEY}
-    configure(engine, server, "openai")
+    speak(engine, server, "openai")
     for name, colour in COLOURS.items():
         Image.new("RGB", (320, 200), colour).save(photos / f"{name}.jpg", quality=95)
     return engine
 
 
-def configure(engine, server, dialect):
-    folder = engine.folder / "config/image-engine"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(
-        "analysis: {ml_models: {embedding_model: nvclip, object_model: none, text_model: none, sentence_model: none}}\n"
-        "nvidia_build:\n"
+def speak(engine, server, dialect):
+    configure(
+        engine,
         f"  embedding: {{url: '{server.address}{PATHS[dialect]}', dialect: {dialect}, model: nvidia/nvclip-vit-h-14}}\n"
         "  retail_detection: {enabled: false}\n"
-        "  vision_language: {enabled: false}\n"
-        "  rate_limiting: {max_requests_per_minute: 100000, retry_delay: 0.05}\n")
-
-
-def asked(server):
-    return [json.loads(request["body"]) for request in server.requests]
+        "  vision_language: {enabled: false}\n",
+        analysis="analysis: {ml_models: {embedding_model: nvclip, object_model: none, text_model: none, sentence_model: none}}\n")
 
 
 @pytest.mark.parametrize("dialect", PATHS)
 def test_pictures_are_found_by_what_the_server_says_of_texts(clip, server, photos, dialect):
-    configure(clip, server, dialect)
+    speak(clip, server, dialect)
     report = clip.analyze(photos, "--nvidia")["report"]
     assert report["cloud"]["answers"] == report["cloud"]["requests"] == 3
     assert {request["path"] for request in server.requests} == {PATHS[dialect]}

@@ -12,23 +12,11 @@ import sys
 
 import numpy as np
 import pytest
+from cloud import DESCRIBE, DETECT, EMBED, KEY, Server, cloud, configure, protocol, server  # noqa: F401
 from engine import DONE, FAILED, INTERRUPTED, ROOT, SAMPLES, USAGE, path_of, validate, wait_until
 from PIL import Image, ImageOps
 
-sys.path.insert(0, str(ROOT / "tests/nvidia"))
-import protocol  # noqa: E402
-from server import Server  # noqa: E402
-
-DETECT, DESCRIBE, EMBED = "/v1/cv/nvidia/retail-object-detection", "/v1/vlm/nvidia/nemotron-nano-12b-v2-vl", "/v1/embeddings"
-KEY = "nvapi-test-0123456789"
 OWNER, PLACE = b"Camera of a person", b"Marienplatz"
-
-
-@pytest.fixture
-def server():
-    made = Server()
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -36,20 +24,6 @@ def secure():
     made = Server(tls=True)
     yield made
     made.close()
-
-
-@pytest.fixture
-def cloud(engine, server):
-    """The program, with cloud models at the server, which are not on for analyze."""
-    engine.environment |= {"NVIDIA_API_KEY": KEY, "NVIDIA_BASE_URL": f"{server.address}/v1"}
-    configure(engine)
-    return engine
-
-
-def configure(engine, extra="", rate="{max_requests_per_minute: 100000, retry_delay: 0.05}"):
-    folder = engine.folder / "config/image-engine"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(f"nvidia_build:\n  rate_limiting: {rate}\n{extra}")
 
 
 def use(engine, address):

@@ -10,40 +10,12 @@ import random
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 
 import pytest
-from engine import DONE, DONE_WITH_FAILURES, FAILED, INTERRUPTED, ROOT, USAGE, kill, path_of, validate, wait_until
+from cloud import DESCRIBE, DETECT, KEY, Server, cloud, configure, server  # noqa: F401
+from engine import DONE, DONE_WITH_FAILURES, FAILED, INTERRUPTED, USAGE, kill, path_of, validate, wait_until
 from PIL import Image
-
-sys.path.insert(0, str(ROOT / "tests/nvidia"))
-from server import Server  # noqa: E402
-
-DETECT, DESCRIBE = "/v1/cv/nvidia/retail-object-detection", "/v1/vlm/nvidia/nemotron-nano-12b-v2-vl"
-KEY = "nvapi-test-0123456789"
-
-
-@pytest.fixture
-def server():
-    made = Server()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def cloud(engine, server):
-    """The program, with cloud models at the server and local stages that need no model."""
-    engine.environment |= {"NVIDIA_API_KEY": KEY, "NVIDIA_BASE_URL": f"{server.address}/v1"}
-    configure(engine)
-    return engine
-
-
-def configure(engine, extra=""):
-    folder = engine.folder / "config/image-engine"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(
-        "nvidia_build:\n  rate_limiting: {max_requests_per_minute: 100000, retry_delay: 0.05}\n" + extra)
 
 
 def picture(path, seed, size=(80, 60)):
