@@ -114,16 +114,6 @@ void prune(const std::string& folder, std::chrono::nanoseconds life, std::uint64
   }
 }
 
-// As write_file_atomically() does, and on disk when it returns.
-Status write_durably(const std::string& folder, const std::string& path, std::string_view text) {
-  IE_CHECK(write_file_atomically(path, text, 0600));
-  for (const std::string& each : {path, folder}) {
-    const UniqueFd fd(::open(each.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!fd || ::fsync(fd.get()) != 0) return fail(errno_error("cannot keep an answer in " + printable(folder)));
-  }
-  return {};
-}
-
 // Who cannot keep answers should not pay for them.
 Status make_ready(const std::string& folder) {
   IE_CHECK(make_folders(folder, 0700));
@@ -160,7 +150,7 @@ std::optional<std::string> AnswerStore::find(const Hash128& question) const {
 
 Status AnswerStore::put(const Hash128& question, std::string_view answer) const {
   const std::string text = sealed(answer);
-  IE_CHECK(write_durably(journal_, path_of(journal_, question), text));
+  IE_CHECK(write_file_atomically(path_of(journal_, question), text, 0600));
   if (cache_.empty()) return {};
   // Questions are hashes: every 256th is one to look at the cache's size.
   if (question.bytes.front() == 0) prune(cache_, ttl_, most_bytes_);

@@ -14,7 +14,8 @@
 namespace image_engine::nvidia {
 
 // Two folders of one file an answer, named by what was asked. The journal (data_home()/nvidia/journal) holds what no
-// catalogue has yet: written and on disk before the next question is asked, and removed by kept(), or after 30 days.
+// catalogue has yet: written before the next question is asked, and removed by kept(), or after 30 days. A process that
+// is killed loses none; when the power fails, those of the last seconds may be lost.
 // The cache (cache_dir) holds answers for `ttl_hours`, at most `max_mb`, the oldest leaving first: looked at by open()
 // and about every 256 answers. Other files in that folder are never touched. Thread-safe, and safe between processes.
 class AnswerStore {

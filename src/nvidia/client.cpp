@@ -44,6 +44,17 @@ std::string host_of(const std::string& origin) {
   return port == (scheme == "https" ? "443" : "80") ? host : host + ":" + port;
 }
 
+// "vlm/a-model (upload)".
+std::string label_of(const Request& request) {
+  return request.part.empty() ? request.endpoint : fmt::format("{} ({})", request.endpoint, request.part);
+}
+
+// What speaks against asking a server or an endpoint.
+struct Standing {
+  int refusals = 0;  // of the key, in a row
+  std::optional<Error> refused;
+};
+
 // What one try came to.
 struct Try {
   std::optional<Error> error;
@@ -68,21 +79,24 @@ struct Client::State {
   std::map<std::string, Pacer> pacers;
   Usage usage;
   std::uint64_t paid = 0;
-  int refusals = 0;  // of the key, in a row
-  std::optional<Error> refused;
+  std::map<std::string, Standing> origins, endpoints;
 
   // Whether a server is the service itself: it is paced, and what it says about keys and credits counts.
   [[nodiscard]] bool is_service(const std::string& origin) const {
     return options.key.empty() || key_origins.contains(origin);
   }
-  [[nodiscard]] std::optional<Error> why_refused() const {
+  [[nodiscard]] std::optional<Error> why_refused(const std::string& origin, const std::string& endpoint) const {
     const std::scoped_lock lock(mutex);
-    return refused;
+    for (const auto& [standings, name] : {std::pair(&origins, &origin), std::pair(&endpoints, &endpoint)})
+      if (const auto found = standings->find(*name); found != standings->end() && found->second.refused)
+        return found->second.refused;
+    return std::nullopt;
   }
-  [[nodiscard]] bool stopped() const { return options.cancelled() || why_refused(); }
-  // Of having stopped.
-  [[nodiscard]] tl::unexpected<Error> stop() const {
-    return fail(why_refused().value_or(Error{ErrorCode::kInterrupted, "interrupted"}));
+  // Whether a request may not go on, and why.
+  [[nodiscard]] std::optional<Error> stopped(const Request& request, const std::string& origin) const {
+    if (std::optional<Error> refused = why_refused(origin, request.endpoint)) return refused;
+    if (options.cancelled()) return Error{ErrorCode::kInterrupted, "interrupted"};
+    return std::nullopt;
   }
 
   Result<Pacer*> pacer_of(const std::string& origin) {
@@ -93,23 +107,24 @@ struct Client::State {
     return &pacers.emplace(origin, std::move(pacer)).first->second;
   }
 
-  Status wait_until(Time time) {
+  Status wait_until(Time time, const Request& request, const std::string& origin) {
     const Time begin = options.clock->now();
-    const bool waited = options.clock->wait_until(time, [this] { return stopped(); });
+    std::optional<Error> error;
+    options.clock->wait_until(time, [&] { return (error = stopped(request, origin)).has_value(); });
     const std::chrono::duration<double> length = options.clock->now() - begin;
     {
       const std::scoped_lock lock(mutex);
       usage.waited_seconds += std::max(0.0, length.count());
     }
-    if (!waited) return stop();
+    if (error) return fail(std::move(*error));
     return {};
   }
 
   // A slot is not used once quiet was asked for, nor late, after the program was stopped: others have the next ones.
-  Status wait_for_slot(Pacer& pacer) {
+  Status wait_for_slot(Pacer& pacer, const Request& request, const std::string& origin) {
     for (;;) {
       IE_TRY(const Time slot, pacer.take());
-      IE_CHECK(wait_until(slot));
+      IE_CHECK(wait_until(slot, request, origin));
       IE_TRY(const Time held, pacer.held_until());
       if (held <= slot && options.clock->now() - slot < kLatest) return {};
     }
@@ -134,7 +149,7 @@ struct Client::State {
     std::optional<SentLine> line;
     if (!options.sent_log.empty()) {
       Result<SentLine> begun =
-          SentLine::begin(options.sent_log, {host_of(origin), request.endpoint, request.about, request.body.size()});
+          SentLine::begin(options.sent_log, {host_of(origin), label_of(request), request.about, request.body.size()});
       if (!begun) {
         uncount(request);
         return fail(std::move(begun).error());
@@ -194,17 +209,17 @@ struct Client::State {
     Try result;
     const int status = outcome.head.status;
     if (status >= 400 && !(outcome.error && outcome.error->code == ErrorCode::kInterrupted)) {
-      result.error = error_of_answer(request.endpoint, status, body, options.key);
+      result.error = error_of_answer(label_of(request), status, body, options.key);
       result.again = may_pass(status);
       result.quiet = models::retry_after(outcome.head);
-      if (is_service(origin)) note_refusal(status, *result.error);
+      if (is_service(origin)) note_refusal(request, origin, status, *result.error);
       return result;
     }
     if (outcome.error) {
       const std::string reached = status > 0 ? fmt::format("HTTP {}, ", status) : "";
       result.error = Error{
           outcome.error->code,
-          options.key.redacted(fmt::format("{}: {}{}", printable(request.endpoint), reached, outcome.error->message))};
+          options.key.redacted(fmt::format("{}: {}{}", printable(label_of(request)), reached, outcome.error->message))};
       result.again = outcome.may_pass;
       return result;
     }
@@ -216,22 +231,26 @@ struct Client::State {
                             : options.key.redacted(body);
     if (is_service(origin)) {
       const std::scoped_lock lock(mutex);
-      refusals = 0;
+      origins[origin].refusals = 0;
+      if (request.paid) endpoints[request.endpoint].refusals = 0;  // uploads go well where the question is refused
     }
     return result;
   }
 
-  void note_refusal(int status, const Error& error) {
+  void note_refusal(const Request& request, const std::string& origin, int status, const Error& error) {
     const std::scoped_lock lock(mutex);
-    if (status == 401 || status == 403) ++refusals;
-    if (status == 402 || refusals >= kMostRefusals) refused = error;
+    Standing &server = origins[origin], &endpoint = endpoints[request.endpoint];
+    if (status == 401) ++server.refusals;
+    if (status == 401 || status == 403) ++endpoint.refusals;
+    if (status == 402 || server.refusals >= kMostRefusals) server.refused = endpoint.refused = error;
+    if (endpoint.refusals >= kMostRefusals) endpoint.refused = error;
   }
 
-  void stop_for_quiet(Error& error, std::chrono::seconds quiet) {
+  void stop_for_quiet(const Request& request, const std::string& origin, Error& error, std::chrono::seconds quiet) {
     error.message +=
         fmt::format("; the server asks for quiet for {}", human_duration(static_cast<double>(quiet.count())));
     const std::scoped_lock lock(mutex);
-    refused = error;
+    origins[origin].refused = endpoints[request.endpoint].refused = error;
   }
 };
 
@@ -256,13 +275,13 @@ Result<Reply> Client::send(const Request& request) {
     IE_TRY(pacer, state_->pacer_of(origin));
   }
   for (int retries = 0;; ++retries) {
-    if (state_->stopped()) return state_->stop();
-    if (pacer != nullptr) IE_CHECK(state_->wait_for_slot(*pacer));
+    if (auto error = state_->stopped(request, origin)) return fail(std::move(*error));
+    if (pacer != nullptr) IE_CHECK(state_->wait_for_slot(*pacer, request, origin));
     IE_TRY(Try result, state_->attempt(request, origin));
     if (!result.error) return std::move(result.reply);
     if (!result.again) return fail(std::move(*result.error));
     if (result.quiet > kLongestQuiet) {
-      state_->stop_for_quiet(*result.error, *result.quiet);
+      state_->stop_for_quiet(request, origin, *result.error, *result.quiet);
       return fail(std::move(*result.error));
     }
     const Time next =
@@ -272,7 +291,7 @@ Result<Reply> Client::send(const Request& request) {
     const bool for_all = result.quiet || result.error->code == ErrorCode::kBusy;
     if (for_all && pacer != nullptr) IE_CHECK(pacer->hold_until(next));
     if (retries >= state_->options.retry_attempts) return fail(std::move(*result.error));
-    IE_CHECK(state_->wait_until(next));
+    IE_CHECK(state_->wait_until(next, request, origin));
     const std::scoped_lock lock(state_->mutex);
     ++state_->usage.retries;
   }
@@ -283,7 +302,17 @@ Usage Client::usage() const {
   return state_->usage;
 }
 
-std::optional<Error> Client::refused() const { return state_->why_refused(); }
+std::optional<Error> Client::refused(const std::string& url, const std::string& endpoint) const {
+  return state_->why_refused(models::origin_of(url).value_or(""), endpoint);
+}
+
+std::optional<Error> Client::refused() const {
+  const std::scoped_lock lock(state_->mutex);
+  for (const auto* standings : {&state_->origins, &state_->endpoints})
+    for (const auto& [name, standing] : *standings)
+      if (standing.refused) return standing.refused;
+  return std::nullopt;
+}
 
 std::optional<std::uint64_t> Client::left() const {
   if (state_->options.max_requests == 0) return std::nullopt;

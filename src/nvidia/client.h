@@ -19,6 +19,7 @@ namespace image_engine::nvidia {
 
 struct Request {
   std::string endpoint;  // for people: "cv/nvidia/retail-object-detection"
+  std::string part;      // of an exchange with it, for people: "upload"; empty: the question
   std::string about;     // the picture's path or hash, for the log of what left; may be empty
   std::string method = "POST";
   std::string url;
@@ -79,8 +80,12 @@ class Client {
   Result<Reply> send(const Request& request);
 
   [[nodiscard]] Usage usage() const;
-  // Whether asking on is of no use, and why: no credits are left, the key was refused three times without a success
-  // between, or quiet is asked for over ten minutes. Then send() says so at once and sends nothing.
+  // Whether asking this endpoint on is of no use, and why. Its server (the url's origin) has no credits left (402),
+  // refused the key three times without a success between (401), or asks for quiet over ten minutes: that is so for all
+  // endpoints of the server, and for the endpoint wherever it was asked (its uploads too). Or the endpoint refused the
+  // key three times without a `paid` success between (401, 403). Then send() says so at once and sends nothing.
+  [[nodiscard]] std::optional<Error> refused(const std::string& url, const std::string& endpoint) const;
+  // Of any endpoint.
   [[nodiscard]] std::optional<Error> refused() const;
   // Requests that are left within max_requests; nothing without one.
   [[nodiscard]] std::optional<std::uint64_t> left() const;

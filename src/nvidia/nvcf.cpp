@@ -43,7 +43,8 @@ bool may_lead_to(const Endpoint& endpoint, const std::string& url) { return endp
 Request request_for(const Endpoint& endpoint, std::string_view part, std::string method, std::string url,
                     const std::string& about) {
   Request request;
-  request.endpoint = fmt::format("{} ({})", endpoint.name, part);
+  request.endpoint = endpoint.name;
+  request.part = part;
   request.about = about;
   request.method = std::move(method);
   request.url = std::move(url);

@@ -287,6 +287,49 @@ TEST_F(ClientTest, AKeyThatIsRefusedThreeTimesInARowIsOfNoUse) {
   EXPECT_EQ(server_.requests().size(), asked);
 }
 
+// Whether the server is asked for it.
+bool is_asked(Client& client, Request request, const std::string& endpoint, const std::string& url) {
+  request.endpoint = endpoint;
+  request.url = url;
+  const std::uint64_t before = client.usage().requests;
+  EXPECT_EQ(client.refused(url, endpoint).has_value(), !client.send(request));
+  return client.usage().requests > before;
+}
+
+TEST_F(ClientTest, WhatIsRefusedStopsWhatItIsAbout) {
+  struct Case {
+    int status, times;
+    bool stops_endpoint, stops_server;
+  };
+  for (const Case& each : {Case{402, 1, true, true}, Case{401, 3, true, true}, Case{403, 3, true, false},
+                           Case{403, 2, false, false}, Case{404, 3, false, false}}) {
+    Server other;
+    ClientOptions given = options();
+    given.key_urls.push_back(other.url("/v1"));
+    const auto made = client(std::move(given));
+    server_.control({{"faults", {{{"status", each.status}, {"times", each.times}}}}});
+    for (int i = 0; i < each.times; ++i) ASSERT_FALSE(made->send(request()));
+    EXPECT_EQ(made->refused().has_value(), each.stops_endpoint) << each.status;
+    EXPECT_EQ(is_asked(*made, request(), kEndpoint, server_.url("/plain/a")), !each.stops_endpoint) << each.status;
+    EXPECT_EQ(is_asked(*made, request(), "cv/other", server_.url("/plain/b")), !each.stops_server) << each.status;
+    EXPECT_TRUE(is_asked(*made, request(), "cv/third", other.url("/plain/c"))) << each.status;
+  }
+}
+
+TEST_F(ClientTest, AnUploadThatGoesWellDoesNotSpeakForTheQuestion) {
+  const auto made = client(options());
+  Request upload = request("/plain/upload");
+  upload.part = "upload";
+  upload.paid = false;
+  server_.control({{"faults", {{{"path", "/plain/model"}, {"status", 403}, {"times", -1}}}}});
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(made->send(upload));
+    EXPECT_FALSE(made->send(request()));
+  }
+  EXPECT_TRUE(made->refused(request().url, kEndpoint));
+  EXPECT_FALSE(made->send(upload));
+}
+
 TEST_F(ClientTest, OtherServersDoNotSpeakForTheKey) {
   Server bucket;
   bucket.fault({{"status", 403}, {"times", -1}});
