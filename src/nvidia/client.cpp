@@ -55,6 +55,30 @@ struct Standing {
   std::optional<Error> refused;
 };
 
+// Whether a request that goes on once cancelled has to end.
+class Deadline {
+ public:
+  Deadline(std::function<bool()> cancelled, milliseconds grace) : cancelled_(std::move(cancelled)), grace_(grace) {}
+  bool over() {
+    if (!cancelled_()) return false;
+    const auto now = std::chrono::steady_clock::now();
+    if (!begin_) begin_ = now;
+    return now - *begin_ >= grace_;
+  }
+
+ private:
+  std::function<bool()> cancelled_;
+  milliseconds grace_;
+  std::optional<std::chrono::steady_clock::time_point> begin_;
+};
+
+// A request on its way.
+struct Sending {
+  const Request& request;
+  std::string origin;
+  Deadline deadline;
+};
+
 // What one try came to.
 struct Try {
   std::optional<Error> error;
@@ -92,11 +116,20 @@ struct Client::State {
         return found->second.refused;
     return std::nullopt;
   }
-  // Whether a request may not go on, and why.
-  [[nodiscard]] std::optional<Error> stopped(const Request& request, const std::string& origin) const {
-    if (std::optional<Error> refused = why_refused(origin, request.endpoint)) return refused;
+  // Whether asking is of no use, and why.
+  [[nodiscard]] std::optional<Error> stopped(const Sending& sending) const {
+    if (std::optional<Error> refused = why_refused(sending.origin, sending.request.endpoint)) return refused;
     if (options.cancelled()) return Error{ErrorCode::kInterrupted, "interrupted"};
     return std::nullopt;
+  }
+  // Whether a request may not go on, and why.
+  [[nodiscard]] std::optional<Error> ended(Sending& sending) const {
+    if (!sending.request.finishes) return stopped(sending);
+    if (sending.deadline.over()) return Error{ErrorCode::kInterrupted, "interrupted"};
+    return std::nullopt;
+  }
+  [[nodiscard]] int retries_of(const Sending& sending) const {
+    return stopped(sending) ? std::min(options.retry_attempts, 1) : options.retry_attempts;
   }
 
   Result<Pacer*> pacer_of(const std::string& origin) {
@@ -107,10 +140,10 @@ struct Client::State {
     return &pacers.emplace(origin, std::move(pacer)).first->second;
   }
 
-  Status wait_until(Time time, const Request& request, const std::string& origin) {
+  Status wait_until(Time time, Sending& sending) {
     const Time begin = options.clock->now();
     std::optional<Error> error;
-    options.clock->wait_until(time, [&] { return (error = stopped(request, origin)).has_value(); });
+    options.clock->wait_until(time, [&] { return (error = ended(sending)).has_value(); });
     const std::chrono::duration<double> length = options.clock->now() - begin;
     {
       const std::scoped_lock lock(mutex);
@@ -121,10 +154,10 @@ struct Client::State {
   }
 
   // A slot is not used once quiet was asked for, nor late, after the program was stopped: others have the next ones.
-  Status wait_for_slot(Pacer& pacer, const Request& request, const std::string& origin) {
+  Status wait_for_slot(Pacer& pacer, Sending& sending) {
     for (;;) {
       IE_TRY(const Time slot, pacer.take());
-      IE_CHECK(wait_until(slot, request, origin));
+      IE_CHECK(wait_until(slot, sending));
       IE_TRY(const Time held, pacer.held_until());
       if (held <= slot && options.clock->now() - slot < kLatest) return {};
     }
@@ -144,7 +177,9 @@ struct Client::State {
   }
 
   // One request, noted and counted.
-  Result<Try> attempt(const Request& request, const std::string& origin) {
+  Result<Try> attempt(Sending& sending) {
+    const Request& request = sending.request;
+    const std::string& origin = sending.origin;
     IE_CHECK(count(request));
     std::optional<SentLine> line;
     if (!options.sent_log.empty()) {
@@ -157,7 +192,7 @@ struct Client::State {
       line = std::move(*begun);
     }
     std::string body;
-    const HttpOutcome outcome = exchange(request, origin, body);
+    const HttpOutcome outcome = exchange(sending, body);
     if (outcome.sent) {
       const std::scoped_lock lock(mutex);
       ++usage.requests;
@@ -170,23 +205,18 @@ struct Client::State {
     return judge(request, origin, outcome, std::move(body));
   }
 
-  HttpOutcome exchange(const Request& request, const std::string& origin, std::string& body) {
+  HttpOutcome exchange(Sending& sending, std::string& body) {
+    const Request& request = sending.request;
     HttpCall call;
     call.url = request.url;
     call.method = request.method;
     call.headers = request.headers;
-    if (request.with_key && !options.key.empty() && key_origins.contains(origin))
+    if (request.with_key && !options.key.empty() && key_origins.contains(sending.origin))
       call.headers.emplace_back("Authorization", fmt::format("Bearer {}", options.key.text()));
     call.body = request.body;
     call.timeout = options.timeout;
     call.stall_timeout = milliseconds(0);
-    std::optional<std::chrono::steady_clock::time_point> given_up;
-    call.cancelled = [&] {
-      if (!options.cancelled()) return false;
-      const auto now = std::chrono::steady_clock::now();
-      if (!given_up) given_up = now + (request.paid ? options.grace : milliseconds(0));
-      return now >= *given_up;
-    };
+    call.cancelled = [&] { return sending.deadline.over(); };
     bool is_error = false;
     call.on_head = [&](const models::HttpHead& head) {
       is_error = head.status >= 400;
@@ -274,10 +304,13 @@ Result<Reply> Client::send(const Request& request) {
   if (state_->is_service(origin)) {
     IE_TRY(pacer, state_->pacer_of(origin));
   }
+  const bool has_grace = request.paid || request.finishes;
+  Sending sending{request, origin,
+                  Deadline(state_->options.cancelled, has_grace ? state_->options.grace : milliseconds(0))};
   for (int retries = 0;; ++retries) {
-    if (auto error = state_->stopped(request, origin)) return fail(std::move(*error));
-    if (pacer != nullptr) IE_CHECK(state_->wait_for_slot(*pacer, request, origin));
-    IE_TRY(Try result, state_->attempt(request, origin));
+    if (auto error = state_->ended(sending)) return fail(std::move(*error));
+    if (pacer != nullptr) IE_CHECK(state_->wait_for_slot(*pacer, sending));
+    IE_TRY(Try result, state_->attempt(sending));
     if (!result.error) return std::move(result.reply);
     if (!result.again) return fail(std::move(*result.error));
     if (result.quiet > kLongestQuiet) {
@@ -290,8 +323,8 @@ Result<Reply> Client::send(const Request& request) {
     // NVIDIA's servers send 429 without Retry-After: then quiet is of our own accord.
     const bool for_all = result.quiet || result.error->code == ErrorCode::kBusy;
     if (for_all && pacer != nullptr) IE_CHECK(pacer->hold_until(next));
-    if (retries >= state_->options.retry_attempts) return fail(std::move(*result.error));
-    IE_CHECK(state_->wait_until(next, request, origin));
+    if (retries >= state_->retries_of(sending)) return fail(std::move(*result.error));
+    IE_CHECK(state_->wait_until(next, sending));
     const std::scoped_lock lock(state_->mutex);
     ++state_->usage.retries;
   }

@@ -27,6 +27,9 @@ struct Request {
   std::string body;
   bool with_key = true;  // goes along only where the url's origin is one of ClientOptions::key_urls
   bool paid = true;      // counts for max_requests; polling and cleaning up do not
+  // Ends what was begun: removes an upload, asks for an answer that is not ready. It goes out also once asking is
+  // refused or cancelled: then within `grace`, and it is tried again once at most.
+  bool finishes = false;
   std::uint64_t most_bytes = std::uint64_t{16} << 20;  // of the answer
 };
 
@@ -46,10 +49,11 @@ struct ClientOptions {
   int retry_attempts = 3;  // after the first try
   std::chrono::milliseconds retry_delay{1000};
   std::chrono::milliseconds timeout{120'000};  // for one request
-  std::chrono::milliseconds grace{10'000};     // for the answer to one that is `paid` and on its way, once cancelled
-  std::uint64_t max_requests = 0;              // that are `paid`, tries again among them; 0: no limit
-  std::string state_folder;                    // of the pacing
-  std::string sent_log;                        // JSON lines of what left: when, where to, how large; empty: none
+  // Once cancelled: for the answer to a request that is `paid` and on its way, and for one that `finishes`.
+  std::chrono::milliseconds grace{10'000};
+  std::uint64_t max_requests = 0;  // that are `paid`, tries again among them; 0: no limit
+  std::string state_folder;        // of the pacing
+  std::string sent_log;            // JSON lines of what left: when, where to, how large; empty: none
   std::function<bool()> cancelled = [] { return false; };
   Clock* clock = &steady_clock();
 };
@@ -83,7 +87,8 @@ class Client {
   // Whether asking this endpoint on is of no use, and why. Its server (the url's origin) has no credits left (402),
   // refused the key three times without a success between (401), or asks for quiet over ten minutes: that is so for all
   // endpoints of the server, and for the endpoint wherever it was asked (its uploads too). Or the endpoint refused the
-  // key three times without a `paid` success between (401, 403). Then send() says so at once and sends nothing.
+  // key three times without a `paid` success between (401, 403). Then send() says so at once and sends
+  // nothing but what `finishes`.
   [[nodiscard]] std::optional<Error> refused(const std::string& url, const std::string& endpoint) const;
   // Of any endpoint.
   [[nodiscard]] std::optional<Error> refused() const;

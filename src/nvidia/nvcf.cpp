@@ -107,6 +107,7 @@ Asset::~Asset() {
   if (id_.empty()) return;
   Request request = request_for(*endpoint_, "removing", "DELETE", endpoint_->assets_url + "/assets/" + id_, "");
   request.paid = false;
+  request.finishes = true;
   if (const Result<Reply> reply = line_->send(request); !reply)
     spdlog::debug("an uploaded picture stays with NVIDIA for a day: {}", printable(reply.error().message));
 }

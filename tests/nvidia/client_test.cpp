@@ -626,6 +626,56 @@ TEST_F(ClientTest, WhatIsPaidForIsTakenOnceCancelled) {
   EXPECT_EQ(server_.requests().size(), 1U);
 }
 
+TEST_F(ClientTest, WhatFinishesGoesOutWhateverStopsTheOthers) {
+  const json stops[] = {{{"status", 402}},
+                        {{"status", 429}, {"headers", {{"Retry-After", "1200"}}}},
+                        {{"status", 403}, {"times", 3}},
+                        {{"status", 200}}};
+  for (const json& stop : stops) {
+    server_.control({{"faults", {stop}}, {"forget", true}});
+    std::atomic<bool> cancelled = false;
+    ClientOptions given = options();
+    given.cancelled = [&] { return cancelled.load(); };
+    const auto made = client(std::move(given));
+    for (int i = 0; i < stop.value("times", 1); ++i) (void)made->send(request());
+    cancelled = stop["status"] == 200;
+    const size_t before = server_.requests().size();
+    Request removal = request();
+    removal.method = "DELETE";
+    removal.paid = false;
+    EXPECT_FALSE(made->send(removal)) << stop;
+    EXPECT_EQ(server_.requests().size(), before) << stop;
+    removal.finishes = true;
+    const Result<Reply> reply = made->send(removal);
+    EXPECT_TRUE(reply) << stop << reply.error().message;
+    EXPECT_EQ(server_.requests().size(), before + 1) << stop;
+    server_.control({{"faults", {{{"status", 503}, {"times", -1}}}}});
+    EXPECT_FALSE(made->send(removal));
+    EXPECT_EQ(server_.requests().size(), before + 3) << stop << ": once more, no oftener";
+    server_.control({{"clear", true}});
+  }
+}
+
+TEST_F(ClientTest, WhatFinishesEndsWithTheGrace) {
+  for (const double pace : {0.0, 0.1}) {  // while the server thinks, while waiting for a slot
+    server_.fault({{"hang", 20}, {"path", "/plain/slow"}});
+    ClientOptions given = options();
+    given.cancelled = [] { return true; };
+    given.requests_per_minute = pace;
+    given.grace = 200ms;
+    const auto made = client(std::move(given));
+    Request removal = request();
+    removal.finishes = true;
+    removal.paid = false;
+    ASSERT_TRUE(made->send(removal));
+    removal.url = server_.url("/plain/slow");
+    const Result<Reply> reply = made->send(removal);
+    ASSERT_FALSE(reply);
+    EXPECT_EQ(reply.error().code, ErrorCode::kInterrupted);
+    server_.control({{"clear", true}});
+  }
+}
+
 TEST_F(ClientTest, CancelledWhileWaitingForASlot) {
   std::atomic<bool> cancelled = false;
   ClientOptions given = options();
