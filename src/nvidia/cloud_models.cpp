@@ -252,6 +252,7 @@ Result<std::unique_ptr<CloudModels>> CloudModels::open(const NvidiaBuildConfig& 
   client.cancelled = options.cancelled;
   client.clock = options.clock;
   state->line.timeout = client.timeout;
+  state->line.grace = client.grace;
   state->line.cancelled = std::move(options.cancelled);
   state->line.clock = options.clock;
   IE_TRY(state->client, Client::create(std::move(client)));

@@ -129,7 +129,7 @@ Result<std::string> ask(const Endpoint& endpoint, const Question& question, cons
   request.about = has_picture ? question.picture->path : "";
   request.url = endpoint.url;
   request.headers = {{"content-type", "application/json"}, {"accept", "application/json, application/zip"}};
-  if (endpoint.dialect == Dialect::kNvcf) request.headers.push_back(patience(line));
+  if (endpoint.dialect == Dialect::kNvcf) request.headers.push_back(patience(line.timeout));
   if (written.asset) request.headers.emplace_back("nvcf-input-asset-references", written.asset->id());
   request.body = row->write(endpoint, question, written.text).dump(-1, ' ', false, json::error_handler_t::replace);
   IE_TRY(Reply first, line.send(request));

@@ -28,6 +28,7 @@ struct Question {
 struct Line {
   std::function<Result<Reply>(const Request&)> send;
   std::chrono::milliseconds timeout{120'000};  // for an answer that is waited for
+  std::chrono::milliseconds grace{10'000};     // likewise, once cancelled
   std::function<bool()> cancelled = [] { return false; };
   Clock* clock = &steady_clock();
 };

@@ -60,23 +60,35 @@ std::string number_of(const Reply& reply) {
   return told != nullptr ? *told : "";
 }
 
+tl::unexpected<Error> timed_out(const Endpoint& endpoint, const Line& line) {
+  return fail(ErrorCode::kTimeout, fmt::format("{}: HTTP 202: the answer was not ready within {}", endpoint.name,
+                                               human_duration(std::chrono::duration<double>(line.timeout).count())));
+}
+
+// It was paid for: once cancelled, it is asked for during `grace`, at once and then each second.
 Result<Reply> wait_for(const Endpoint& endpoint, const Line& line, Reply reply, const std::string& about) {
-  const Time end = line.clock->now() + line.timeout;
+  Time end = line.clock->now() + line.timeout;
   seconds delay = kFirstDelay;
   std::string number;
-  while (reply.status == 202) {
+  for (bool cancelled = false; reply.status == 202;) {
     if (std::string told = number_of(reply); !told.empty()) number = std::move(told);
     if (!is_id(number)) return corrupt(endpoint, reply.status, "nothing says what to ask for later (NVCF-REQID)");
     const Time next = line.clock->now() + delay;
-    if (next > end)
-      return fail(ErrorCode::kTimeout,
-                  fmt::format("{}: HTTP 202: the answer was not ready within {}", endpoint.name,
-                              human_duration(std::chrono::duration<double>(line.timeout).count())));
-    if (!line.clock->wait_until(next, line.cancelled)) return fail(ErrorCode::kInterrupted, "interrupted");
-    delay = std::min(delay * 2, kLongestDelay);
+    if (next > end) return cancelled ? fail(ErrorCode::kInterrupted, "interrupted") : timed_out(endpoint, line);
+    if (cancelled) {
+      line.clock->wait_until(next, [] { return false; });
+    } else if (line.clock->wait_until(next, line.cancelled)) {
+      delay = std::min(delay * 2, kLongestDelay);
+    } else {
+      cancelled = true;
+      delay = kFirstDelay;
+      end = std::min<Time>(end, line.clock->now() + line.grace);
+    }
     Request request = request_for(endpoint, "waiting", "GET", endpoint.status_url + number, about);
-    request.headers = {{"accept", "application/json, application/zip"}, patience(line)};
+    request.headers = {{"accept", "application/json, application/zip"},
+                       cancelled ? patience(kFirstDelay) : patience(line.timeout)};
     request.paid = false;
+    request.finishes = true;
     IE_TRY(reply, line.send(request));
   }
   return reply;
@@ -88,6 +100,7 @@ Result<Reply> fetch(const Endpoint& endpoint, const Line& line, const Reply& rep
     return corrupt(endpoint, reply.status, "it leads to no address that may be asked");
   Request request = request_for(endpoint, "answer", "GET", url, about);
   request.paid = false;
+  request.finishes = true;
   request.most_bytes = kMostZip;
   return line.send(request);
 }
@@ -134,8 +147,8 @@ Result<Asset> Asset::upload(const Endpoint& endpoint, const Line& line, std::str
   return asset;
 }
 
-std::pair<std::string, std::string> patience(const Line& line) {
-  const auto half = std::chrono::duration_cast<seconds>(line.timeout / 2);
+std::pair<std::string, std::string> patience(std::chrono::milliseconds timeout) {
+  const auto half = std::chrono::duration_cast<seconds>(timeout / 2);
   return {"nvcf-poll-seconds", std::to_string(std::clamp(half, seconds(1), kMostPatience).count())};
 }
 

@@ -1,6 +1,7 @@
 // NVIDIA Cloud Functions around a request: pictures that are uploaded before, answers that are waited for after.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <string_view>
 
@@ -28,12 +29,13 @@ class Asset {
   std::string id_;  // empty: another one took it over
 };
 
-// Seconds that the server may keep a request open before it says that the answer is not ready, as a header.
-std::pair<std::string, std::string> patience(const Line& line);
+// Seconds that the server may keep a request open before it says that the answer is not ready, as a header: half of
+// `timeout`, from 1 to 30.
+std::pair<std::string, std::string> patience(std::chrono::milliseconds timeout);
 
 // The answer that `reply`, of a request to `endpoint`, leads to: asked for again while it is not ready (202), fetched
-// where it lies elsewhere (302, 303; of kNvcf only). Errors: those of `line.send`, kTimeout, kInterrupted, kCorrupt,
-// kIo.
+// where it lies elsewhere (302, 303; of kNvcf only). Once cancelled, that goes on during `line.grace`. Errors: those of
+// `line.send`, kTimeout, kInterrupted, kCorrupt, kIo.
 Result<Reply> settled(const Endpoint& endpoint, const Line& line, Reply reply, const std::string& about);
 
 // The body, or the first member of it that `reads` takes where it is a zip of at most 64 MB. kCorrupt, kTooLarge.

@@ -230,6 +230,24 @@ TEST_F(Dialects, AnAnswerIsNotWaitedForForEver) {
   EXPECT_EQ(asked(endpoint(Task::kDescribe, "nvcf")).error().code, ErrorCode::kInterrupted);
 }
 
+TEST_F(Dialects, AnAnswerThatWasPaidForIsAskedForOnceCancelled) {
+  using namespace std::chrono_literals;
+  line_.cancelled = [this] { return requests_.size() >= 2; };
+  const Reply elsewhere{302, {{"location", "https://store.example/zip"}}, ""};
+  replies_ = {not_ready(), not_ready(), not_ready(), not_ready(), elsewhere, Reply{200, {}, R"({"text": 1})"}};
+  ASSERT_TRUE(asked(endpoint(Task::kDescribe, "nvcf")));
+  EXPECT_THAT(clock_.waits(), ElementsAre(1s, 1s, 1s));
+  for (std::size_t i = 1; i < requests_.size(); ++i) EXPECT_TRUE(requests_[i].finishes && !requests_[i].paid) << i;
+  EXPECT_FALSE(requests_[0].finishes);
+
+  const Time begin = clock_.now();
+  requests_.clear();
+  replies_.assign(100, not_ready());
+  EXPECT_EQ(asked(endpoint(Task::kDescribe, "nvcf")).error().code, ErrorCode::kInterrupted);
+  EXPECT_LE(clock_.now() - begin, line_.grace + 1s);
+  EXPECT_LT(requests_.size(), 20U);
+}
+
 TEST_F(Dialects, AnAnswerWithoutANumberCannotBeWaitedFor) {
   for (const Reply& reply : {Reply{202, {}, ""}, Reply{202, {{"nvcf-reqid", "../../x"}}, ""}}) {
     requests_.clear();
