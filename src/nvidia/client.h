@@ -26,7 +26,7 @@ struct Request {
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
   bool with_key = true;  // goes along only where the url's origin is one of ClientOptions::key_urls
-  bool paid = true;      // counts for max_requests; polling and cleaning up do not
+  bool paid = true;      // a question: counts for max_requests; uploads, waiting and removing do not
   // Ends what was begun: removes an upload, asks for an answer that is not ready. It goes out also once asking is
   // refused or cancelled: then within `grace`, and it is tried again once at most.
   bool finishes = false;

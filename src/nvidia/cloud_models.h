@@ -43,7 +43,8 @@ class CloudModels {
   [[nodiscard]] const Endpoint& endpoint(Task task) const;
   // What changes the answer besides the picture: endpoint, dialect, model, prompt, thresholds. For StageKey::params.
   [[nodiscard]] std::string params(Task task) const;
-  // Requests for one picture, without waiting and tries again: 1 for inline and openai, 3 for nvcf.
+  // Requests for one picture, without waiting, removing and tries again: 3 for nvcf (two upload it), else 1. The
+  // question alone counts for max_requests.
   [[nodiscard]] int requests_each(Task task) const;
   // Threads that fill the allowed rate with answers that take some seconds, at least 1.
   [[nodiscard]] int threads() const;

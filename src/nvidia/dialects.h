@@ -44,7 +44,8 @@ Result<std::string> ask(const Endpoint& endpoint, const Question& question, cons
 
 // Texts in one question to such an endpoint; 0: it is asked about pictures only.
 std::size_t most_texts(const Endpoint& endpoint);
-// Requests for one picture that count, without waiting and tries again.
+// Requests for one picture, without waiting, removing and tries again: 3 of kNvcf, else 1. One of them, the question,
+// counts for ClientOptions::max_requests: threads that upload side by side must not use up what their questions need.
 int requests_each(const Endpoint& endpoint);
 
 }  // namespace image_engine::nvidia

@@ -129,6 +129,7 @@ Result<Asset> Asset::upload(const Endpoint& endpoint, const Line& line, std::str
                             const std::string& about) {
   Request creation = request_for(endpoint, "upload", "POST", endpoint.assets_url + "/assets", about);
   creation.headers = {{"content-type", "application/json"}, {"accept", "application/json"}};
+  creation.paid = false;
   creation.body = json{{"contentType", type}, {"description", kDescription}}.dump();
   IE_TRY(const Reply created, line.send(creation));
   const Result<json> document = read_json(created.body);
@@ -143,7 +144,11 @@ Result<Asset> Asset::upload(const Endpoint& endpoint, const Line& line, std::str
   content.headers = {{"content-type", type}, {"x-amz-meta-nvcf-asset-description", std::string(kDescription)}};
   content.body = bytes;
   content.with_key = false;
-  IE_CHECK(line.send(content));
+  content.paid = false;
+  IE_TRY(const Reply uploaded, line.send(content));
+  if (uploaded.status < 200 || uploaded.status >= 300)
+    return fail(ErrorCode::kIo,
+                fmt::format("{} (upload): HTTP {}: the picture was not taken", endpoint.name, uploaded.status));
   return asset;
 }
 

@@ -12,7 +12,8 @@ namespace image_engine::nvidia {
 // Something uploaded for one request. Its end removes it from NVIDIA's store; where that fails, they do after a day.
 class Asset {
  public:
-  // `type`: "image/jpeg". `about` is for the log of what left. Errors: those of `line.send`, kCorrupt.
+  // `type`: "image/jpeg". `about` is for the log of what left. Errors: those of `line.send`, kCorrupt,
+  // kIo where the store answers with another status than 2xx.
   static Result<Asset> upload(const Endpoint& endpoint, const Line& line, std::string_view bytes,
                               const std::string& type, const std::string& about);
   Asset(Asset&& other) noexcept;

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
+#include <vector>
 
 #include "tests/models/scratch.h"
 #include "tests/nvidia/server.h"
@@ -221,6 +222,27 @@ TEST_F(Cloud, TheKeyGoesToTheServerAndNotToTheStoreOfPictures) {
     const bool is_store = request["path"].get<std::string>().starts_with("/upload/");
     EXPECT_EQ(request["headers"].value("Authorization", ""), is_store ? "" : "Bearer nvapi-secret") << request;
   }
+}
+
+TEST_F(Cloud, ABudgetBuysAnswersWhereThreadsUploadSideBySide) {
+  config_.retail_detection.dialect = "nvcf";
+  config_.max_requests = 3;
+  server_.control({{"latency", 0.05}});
+  const auto models = open();
+  std::atomic<int> answers = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 6; ++i)
+    threads.emplace_back([&, i] {
+      Picture picture = picture_;
+      picture.content = hash128("picture " + std::to_string(i));
+      const auto result = models->detect(picture);
+      answers += result ? 1 : 0;
+      EXPECT_TRUE(result || result.error().code == ErrorCode::kBusy) << result.error().message;
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(answers, 3);
+  EXPECT_EQ(models->client().left(), 0U);
+  EXPECT_EQ(asked("/upload/"), asked("/v2/nvcf/assets/"));  // removed
 }
 
 TEST_F(Cloud, TextsAreAskedForOnceWhereThereIsACache) {

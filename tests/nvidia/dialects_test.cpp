@@ -160,9 +160,11 @@ TEST_F(Dialects, AnUploadIsReferredToAndRemoved) {
   EXPECT_EQ(json::parse(requests_[2].body), (json{{"input_video", kNumber}, {"threshold", 0.5}}));
   EXPECT_EQ(header(requests_[2], "nvcf-input-asset-references"), kNumber);
   EXPECT_EQ(header(requests_[2], "nvcf-poll-seconds"), "30");
-  const auto paid = std::ranges::count_if(requests_, &Request::paid);
-  EXPECT_EQ(paid, requests_each(detect));
-  EXPECT_FALSE(requests_[3].paid);
+  EXPECT_EQ(requests_each(detect), 3);  // without the removal
+  for (std::size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(requests_[i].paid, i == 2) << i;
+    EXPECT_EQ(requests_[i].finishes, i == 3) << i;
+  }
 }
 
 TEST_F(Dialects, AVideoOfOneFrameIsPreferred) {
@@ -194,6 +196,19 @@ TEST_F(Dialects, AnUploadThatLeadsNowhere) {
     replies_ = {reply};
     EXPECT_EQ(asked(detect).error().code, ErrorCode::kCorrupt) << reply.body;
     EXPECT_EQ(requests_.size(), 1U) << reply.body;
+  }
+}
+
+TEST_F(Dialects, AnUploadThatIsNotTaken) {
+  for (const int status : {301, 302, 304, 307}) {
+    requests_.clear();
+    replies_ = {created(), Reply{status, {{"location", "https://store.example/other"}}, ""}};
+    const auto result = asked(endpoint(Task::kDetect, "nvcf"));
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().code, ErrorCode::kIo);
+    EXPECT_THAT(result.error().message,
+                HasSubstr("cv/nvidia/retail-object-detection (upload): HTTP " + std::to_string(status)));
+    EXPECT_THAT(addresses(), ElementsAre(testing::_, testing::_, HasSubstr("DELETE")));
   }
 }
 
