@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <cstdlib>
 
 #include "core/file.h"
 #include "core/text.h"
@@ -29,12 +28,6 @@ Result<std::optional<store::CatalogueReader>> reader_for(const CloudPrivacyConfi
   if (!reader && reader.error().code == ErrorCode::kNotFound) return std::nullopt;
   if (!reader) return fail(std::move(reader).error());
   return std::optional(std::move(*reader));
-}
-
-// Without its symbolic links; empty where that cannot be told.
-std::string real_path(const std::string& path) {
-  const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr), &std::free);
-  return real ? real.get() : "";
 }
 
 }  // namespace
@@ -86,7 +79,7 @@ Result<nvidia::Picture> PickedPhotos::make(const std::string& path, const nvidia
   return picture;
 }
 
-// All files that the catalogue has of this picture count, the one that was picked as it was named and where it lies.
+// All files that the catalogue has of this picture count, and the one that was picked.
 Status PickedPhotos::check_privacy(const std::string& path, const Hash128& content) const {
   store::AssetRecord record;
   if (reader_) {
@@ -96,7 +89,7 @@ Status PickedPhotos::check_privacy(const std::string& path, const Hash128& conte
       return fail(asset.error());
     }
   }
-  for (const std::string& name : {path, real_path(path)}) record.files.emplace_back().seen.path = name;
+  record.files.emplace_back().seen.path = path;
   switch (privacy_.check(record)) {
     case Held::kNo:
       return {};

@@ -81,6 +81,12 @@ Result<Said> embed(CloudModels& models, const nvidia::Picture& picture, const Nv
 constexpr Result<Said> (*kAsk[])(CloudModels&, const nvidia::Picture&, const NvidiaBuildConfig&) = {detect, describe,
                                                                                                     embed};
 
+// The server was heard, and has something against this picture.
+bool is_of_the_picture(const Error& error) {
+  return error.code == ErrorCode::kInvalidArgument || error.code == ErrorCode::kTooLarge ||
+         error.code == ErrorCode::kCorrupt;
+}
+
 // What became of one question about one photo.
 struct Outcome {
   std::size_t task = 0;
@@ -108,7 +114,7 @@ class CloudPass {
     if (plan_.items.empty() || !run_.options.cloud.agree(plan_.estimate)) return {};
     if (vectors_) IE_CHECK(meaning_.begin_served());
     Progress progress("Cloud", plan_.answers, run_.options.progress);
-    rows_.resize(plan_.tasks.size());
+    last_error_.resize(plan_.tasks.size());
     // Twice as many as ask: the others make their pictures ready meanwhile.
     const Status done = parallel_files(
         plan_.items.size(), 2 * models_.threads(), [&](std::size_t index) { return ask(plan_.items[index], progress); },
@@ -124,8 +130,6 @@ class CloudPass {
   }
 
  private:
-  using Row = std::vector<std::pair<const CloudItem*, Error>>;
-
   void note_held_back() {
     constexpr std::array<std::pair<Held, const char*>, 3> kNotes = {
         {{Held::kExcluded, "excluded by a pattern"},
@@ -156,7 +160,10 @@ class CloudPass {
           const Result<nvidia::Picture> picture = cloud_picture(run_.pool, item->file.seen, endpoint);
           progress.add();
           PlannedCall call{item->file.seen.path, endpoint.name, 0, {}};
-          picture ? void(call.bytes = picture->jpeg.size()) : void(call.error = picture.error());
+          if (picture)
+            call.bytes = picture->mp4.empty() ? picture->jpeg.size() : picture->mp4.size();
+          else
+            call.error = picture.error();
           return call;
         },
         [&](std::size_t index, const PlannedCall& call) -> Status {
@@ -173,9 +180,13 @@ class CloudPass {
     return in_a_row_[static_cast<std::size_t>(task)];
   }
   [[nodiscard]] bool fails_always(nvidia::Task task) { return in_a_row(task) >= kMostInARow; }
+  [[nodiscard]] std::optional<Error> refused_for(nvidia::Task task) {
+    const nvidia::Endpoint& endpoint = models_.endpoint(task);
+    return models_.client().refused(endpoint.url, endpoint.name);
+  }
   // Whether asking is of no use, or not allowed any more.
   [[nodiscard]] bool is_stopped(nvidia::Task task) {
-    return fails_always(task) || is_budget_used() || models_.client().refused().has_value();
+    return fails_always(task) || is_budget_used() || refused_for(task).has_value();
   }
 
   // Answers at hand first: they need no picture. A photo is made ready once for endpoints that want the same.
@@ -218,8 +229,10 @@ class CloudPass {
 
   Result<Said> ask_server(nvidia::Task task, const nvidia::Picture& picture) {
     Result<Said> said = look(task, picture);
-    if (said && said->paid) in_a_row(task) = 0;
-    if (!said && said.error().code != ErrorCode::kInterrupted) ++in_a_row(task);
+    if (said ? said->paid : is_of_the_picture(said.error()))
+      in_a_row(task) = 0;
+    else if (!said && said.error().code != ErrorCode::kInterrupted)
+      ++in_a_row(task);
     return said;
   }
 
@@ -257,34 +270,25 @@ class CloudPass {
     ++report_.answers;
     --report_.left;
     if (!said.paid) ++report_.at_hand;
-    return said.paid ? put_down(task) : Status{};
+    return {};
   }
 
-  // What a server did not answer is held until it has answered something else.
+  // Into the ledger, but for what was not asked to the end.
   Status keep_failure(const CloudItem& item, const Outcome& outcome) {
     const Error& error = outcome.said.error();
     if (outcome.is_local && error.code == ErrorCode::kNotFound)
       run_.report.notes.push_back(printable(item.file.seen.path) + " vanished during the analysis");
-    const bool is_left = error.code == ErrorCode::kInterrupted ||
-                         (outcome.is_local ? error.code == ErrorCode::kNotFound : is_budget_used());
+    const bool is_left =
+        error.code == ErrorCode::kInterrupted ||
+        (outcome.is_local ? error.code == ErrorCode::kNotFound : error.code == ErrorCode::kBusy && is_budget_used());
     if (is_left) return {};
-    if (outcome.is_local) return put_down(item, outcome.task, error);
-    rows_[outcome.task].emplace_back(&item, error);
-    return {};
-  }
-
-  // Into the ledger.
-  Status put_down(const CloudItem& item, std::size_t task, const Error& error) {
     store::KnownFile file;
     file.id = item.file.file;
     file.seen = item.file.seen;
     ++report_.failed;
     --report_.left;
-    return run_.record_failure(file, plan_.tasks[task].key, error);
-  }
-  Status put_down(std::size_t task) {
-    for (const auto& [item, error] : std::exchange(rows_[task], {})) IE_CHECK(put_down(*item, task, error));
-    return {};
+    last_error_[outcome.task] = error.message;
+    return run_.record_failure(file, plan_.tasks[outcome.task].key, error);
   }
 
   Status was_committed() {
@@ -293,18 +297,13 @@ class CloudPass {
   }
 
   Status finish() {
-    const std::optional<Error> refused = models_.client().refused();
-    if (refused) stop(fmt::format("cloud: {}", refused->message));
-    for (std::size_t task = 0; task < rows_.size(); ++task) {
+    for (std::size_t task = 0; task < plan_.tasks.size(); ++task) {
       const CloudTask& asked = plan_.tasks[task];
-      if (refused || rows_[task].empty()) continue;
-      if (fails_always(asked.task)) {
+      if (const std::optional<Error> refused = refused_for(asked.task))
+        stop(fmt::format("{}: {}", asked.key.stage, refused->message));
+      else if (fails_always(asked.task))
         stop(fmt::format("{}: left after {} failures in a row: {}", asked.key.stage, in_a_row(asked.task).load(),
-                         rows_[task].back().second.message));
-      } else {
-        IE_CHECK(run_.batch.open());
-        IE_CHECK(put_down(task));
-      }
+                         last_error_[task]));
     }
     IE_CHECK(run_.batch.commit());
     IE_CHECK(was_committed());
@@ -332,8 +331,8 @@ class CloudPass {
   std::optional<ServedStage> vectors_;
   std::counting_semaphore<> slots_;  // questions that may be under way
   CloudPlan plan_;
-  std::vector<Row> rows_;                               // by task: failures since its server's last answer; the sink's
-  std::array<std::atomic<std::size_t>, 3> in_a_row_{};  // by nvidia::Task: the same, counted as they come
+  std::array<std::atomic<std::size_t>, 3> in_a_row_{};  // by nvidia::Task: failures since its server's last answer
+  std::vector<std::string> last_error_;                 // by task; the sink's
   std::vector<Hash128> written_;                        // questions whose answers are in the open batch; the sink's
 };
 

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <iterator>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "core/file.h"
@@ -49,6 +51,10 @@ Held people_in(const store::AssetRecord& asset) {
   return all;
 }
 
+// Reasons of a server or the network: the next run asks again. What is said of a picture waits for --retry.
+const std::vector<ErrorCode> kOfServers = {ErrorCode::kPermission, ErrorCode::kNotFound, ErrorCode::kBusy,
+                                           ErrorCode::kTimeout, ErrorCode::kIo};
+
 struct StageOfTask {
   nvidia::Task task;
   const char* stage;
@@ -74,7 +80,12 @@ Result<CloudPrivacy> CloudPrivacy::create(const CloudPrivacyConfig& config, std:
   return privacy;
 }
 
-bool CloudPrivacy::is_excluded(std::string_view path) const {
+bool CloudPrivacy::is_excluded(const std::string& path) const {
+  const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr), &std::free);
+  return is_excluded_as(path) || (real && is_excluded_as(real.get()));
+}
+
+bool CloudPrivacy::is_excluded_as(std::string_view path) const {
   const auto matches = [&](std::string_view below) {
     for (std::size_t slash = below.find('/'); slash != std::string_view::npos; slash = below.find('/', slash + 1))
       if (patterns_.check(below.substr(0, slash), true) == scan::Verdict::kMatched) return true;
@@ -116,7 +127,7 @@ Result<CloudPlan> plan_cloud(Run& run, const std::optional<ServedStage>& vectors
   if (plan.tasks.empty()) return plan;
   store::PendingQuery query;
   query.roots = run.options.paths;
-  for (const CloudTask& task : plan.tasks) query.stages.push_back({task.key, MediaKind::kPhoto});
+  for (const CloudTask& task : plan.tasks) query.stages.push_back({task.key, MediaKind::kPhoto, kOfServers});
   query.gates = {metadata_key(), content_key(), decode_key()};
   query.retry = run.options.retry;
   query.redo = run.options.redo;

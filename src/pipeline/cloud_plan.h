@@ -30,12 +30,13 @@ class CloudPrivacy {
   // `roots`: the folders that were ever analysed. kInvalidArgument for a pattern that is none.
   static Result<CloudPrivacy> create(const CloudPrivacyConfig& config, std::vector<std::string> roots);
   // By all its files that are not missing: a pattern matches where one of them, or a folder above it, does, below any
-  // of the roots or as a whole path.
+  // of the roots or as a whole path, as it was found or without symbolic links.
   [[nodiscard]] Held check(const store::AssetRecord& record) const;
 
  private:
   CloudPrivacy() = default;
-  [[nodiscard]] bool is_excluded(std::string_view path) const;
+  [[nodiscard]] bool is_excluded(const std::string& path) const;
+  [[nodiscard]] bool is_excluded_as(std::string_view path) const;
 
   scan::PatternList patterns_;
   std::vector<std::string> roots_;

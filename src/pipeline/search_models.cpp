@@ -12,6 +12,8 @@
 namespace image_engine::pipeline {
 namespace {
 
+constexpr double kLongestWait = 10;  // seconds for a text's vector by a server; words must do then
+
 constexpr char kAdvice[] =
     "only words and tags were compared: to search by what pictures show, install a model (image-engine models pull "
     "clip-vit-b-32) and run analyze again";
@@ -91,7 +93,10 @@ Result<bool> SearchModels::ask_server(const models::Spec& spec) {
                     spec.name));
     return false;
   }
-  IE_TRY(cloud_, nvidia::CloudModels::open(config_.nvidia_build, std::move(options)));
+  NvidiaBuildConfig impatient = config_.nvidia_build;  // a person waits
+  impatient.rate_limiting.timeout_seconds = std::min(impatient.rate_limiting.timeout_seconds, kLongestWait);
+  impatient.rate_limiting.retry_attempts = 0;
+  IE_TRY(cloud_, nvidia::CloudModels::open(impatient, std::move(options)));
   IE_TRY(embedding_.meaning.prior, prior_of(spec, search::kClipPrior));
   IE_CHECK(open_index(embedding_));
   embedding_.meaning.embed = [this](std::string_view text) -> Result<std::vector<float>> {

@@ -11,14 +11,16 @@ namespace {
 
 using StampOfFile = std::unordered_map<FileId, FileStamp>;
 
-// What failed with this very key, with the file as it was then.
-StampOfFile failed_files(Connection& connection, const StageKey& key) {
+// What failed with this very key, with the file as it was then, and for another reason than those forgiven.
+StampOfFile failed_files(Connection& connection, const StageKey& key, const std::vector<ErrorCode>& forgiven = {}) {
   StampOfFile failed;
   auto row = connection.query(
-      "SELECT file_id, size, mtime_ns FROM failures "
+      "SELECT file_id, size, mtime_ns, code FROM failures "
       "WHERE stage = ? AND model = ? AND version = ? AND params = ? AND file_id IS NOT NULL",
       key.stage, key.model, key.version, key.params);
-  while (row.next()) failed[row.integer(0)] = {row.integer(1), row.integer(2)};
+  while (row.next())
+    if (std::ranges::find(forgiven, error_code_from_name(row.bytes(3))) == forgiven.end())
+      failed[row.integer(0)] = {row.integer(1), row.integer(2)};
   return failed;
 }
 
@@ -46,7 +48,7 @@ class PendingScan {
           "AND asset_id IS NOT NULL",
           wanted.key.stage, wanted.key.model, wanted.key.version, wanted.key.params);
       while (row.next()) work.done.insert(row.integer(0));
-      if (!query.retry) work.failed = failed_files(connection, wanted.key);
+      if (!query.retry) work.failed = failed_files(connection, wanted.key, wanted.forgiven);
     }
     if (!query.retry)
       for (const StageKey& gate : query.gates) gates_.push_back(failed_files(connection, gate));

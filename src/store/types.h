@@ -85,6 +85,8 @@ struct Record {
 struct WantedStage {
   StageKey key;
   MediaKind kind = MediaKind::kNone;  // only for this kind; kNone is for both
+  // What failed for one of these reasons is offered all the same.
+  std::vector<ErrorCode> forgiven = {};
 };
 
 struct PendingQuery {
