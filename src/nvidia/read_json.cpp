@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <system_error>
 
 #include "core/text.h"
 
@@ -16,6 +19,8 @@ using nlohmann::json;
 constexpr std::size_t kMostBytes = std::size_t{16} << 20;
 constexpr std::size_t kDeepest = 64;
 constexpr std::size_t kMostValues = 1'000'000;
+constexpr std::size_t kUnit = 6;  // bytes of "\\ud83d"
+constexpr std::string_view kOfNumbers = "0123456789+-.eE";
 constexpr std::array<std::string_view, 3> kNoNumbers = {"NaN", "-Infinity", "Infinity"};
 
 // What is no number where a value begins; empty: none.
@@ -31,7 +36,55 @@ std::size_t end_of_text(std::string_view body, std::size_t start) {
   return std::min(at + 1, body.size());
 }
 
-// The body with null for what is no number. What is counted here costs nothing; as a document it may cost gigabytes.
+// How long a number that begins the text is, if no double holds it; else 0.
+std::size_t too_large_at(std::string_view text) {
+  const std::size_t size = std::min(text.find_first_not_of(kOfNumbers), text.size());
+  double value = 0;
+  const auto read = std::from_chars(text.data(), text.data() + size, value);
+  // That is said of numbers which are too small, too: they are zeros.
+  const bool is_out = read.ec == std::errc::result_out_of_range && read.ptr == text.data() + size;
+  return is_out && !json::accept(text.substr(0, size)) ? size : 0;
+}
+
+// What stands in its place where a value begins that is no number: how long that is; 0: it is none of these.
+std::size_t null_at(std::string_view text) {
+  if (const std::string_view word = no_number_at(text); !word.empty()) return word.size();
+  return text[0] == '-' || (text[0] >= '0' && text[0] <= '9') ? too_large_at(text) : 0;
+}
+
+// The unit of UTF-16 that is written so, "\ud83d", where the text begins with one.
+std::optional<unsigned> unit_at(std::string_view text) {
+  if (!text.starts_with("\\u") || text.size() < kUnit) return std::nullopt;
+  unsigned unit = 0;
+  const auto read = std::from_chars(text.data() + 2, text.data() + kUnit, unit, 16);
+  return read.ec == std::errc() && read.ptr == text.data() + kUnit ? std::optional(unit) : std::nullopt;
+}
+
+// A text in quotation marks, with U+FFFD for halves of pairs that stand alone.
+std::string paired(std::string_view quoted) {
+  const auto is_half = [](std::optional<unsigned> unit, unsigned first) {
+    return unit && *unit / 0x400 == first / 0x400;
+  };
+  std::string text;
+  text.reserve(quoted.size());
+  for (std::size_t at = 0; at < quoted.size();) {
+    std::size_t size = quoted[at] == '\\' ? 2 : 1;
+    const std::string_view rest = quoted.substr(at);
+    const std::optional<unsigned> unit = unit_at(rest);
+    if (unit) size = kUnit;
+    const bool is_pair = is_half(unit, 0xD800) && is_half(unit_at(rest.substr(kUnit)), 0xDC00);
+    if (is_pair) size = 2 * kUnit;
+    if (!is_pair && (is_half(unit, 0xD800) || is_half(unit, 0xDC00)))
+      text += "\\ufffd";
+    else
+      text += rest.substr(0, size);
+    at += size;
+  }
+  return text;
+}
+
+// The body with null for what is no number, and sound texts. What is counted here costs nothing; as a document it may
+// cost gigabytes.
 Result<std::string> bounded(std::string_view body) {
   std::string text;
   text.reserve(body.size());
@@ -45,12 +98,16 @@ Result<std::string> bounded(std::string_view body) {
     if (c == '[' || c == '{' || c == ',') ++values;
     if (depth > kDeepest) return fail(ErrorCode::kCorrupt, "its JSON is nested too deeply");
     if (values > kMostValues) return fail(ErrorCode::kTooLarge, "its JSON has more than a million values");
-    if (const std::string_view word = no_number_at(body.substr(at)); !word.empty()) {
+    if (c == '"') {
+      text += paired(body.substr(at, end - at));
+    } else if (const std::size_t size = null_at(body.substr(at)); size > 0) {
       text += "null";
-      at += word.size();
-      continue;
+      end = at + size;
+    } else {
+      if (kOfNumbers.find(c) != std::string_view::npos)
+        end = std::min(body.find_first_not_of(kOfNumbers, at), body.size());
+      text += body.substr(at, end - at);
     }
-    text += body.substr(at, end - at);
     at = end;
   }
   return text;

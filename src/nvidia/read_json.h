@@ -10,8 +10,9 @@
 
 namespace image_engine::nvidia {
 
-// At most 16 MiB, 64 levels and a million values. NaN and Infinity, which Python's servers write, become null, bytes
-// that are no UTF-8 U+FFFD. kCorrupt says what it is instead, kTooLarge that it is too much.
+// At most 16 MiB, 64 levels and a million values. NaN and Infinity, which Python's servers write, and numbers
+// that no double holds (1e999) become null; bytes that are no UTF-8 and halves of surrogate pairs U+FFFD. kCorrupt says
+// what it is instead, kTooLarge that it is too much.
 Result<nlohmann::json> read_json(std::string_view body);
 
 // The member of an object; nullptr: there is none, or `json` is no object.

@@ -114,7 +114,7 @@ TEST(ReadProducts, NothingFoundIsAnAnswerAndAnotherDocumentIsNone) {
   EXPECT_THAT(said(""), HasSubstr("empty"));
   EXPECT_THAT(said(" \n<html><body>502</body></html>"), HasSubstr("web page"));
   EXPECT_THAT(said(R"({"predictions": [)"), HasSubstr("JSON"));
-  EXPECT_THAT(said(R"({"predictions": [], "x": 1e999})"), HasSubstr("JSON"));
+  EXPECT_TRUE(products(R"({"predictions": [], "x": 1e999, "y": "\ud83d"})").detections.empty());
   EXPECT_THAT(said(std::string(100'000, '[')), HasSubstr("deep"));
   EXPECT_THAT(said(std::string(10'000'000, ',')), HasSubstr("values"));
   EXPECT_THAT(said(std::string(17 << 20, ' ')), HasSubstr("more than"));
