@@ -299,7 +299,10 @@ Result<std::unique_ptr<Client>> Client::create(ClientOptions options) {
 }
 
 Result<Reply> Client::send(const Request& request) {
-  IE_TRY(const std::string origin, models::origin_of(request.url));
+  const Result<std::string> address = models::origin_of(request.url);
+  if (!address)
+    return fail(address.error().code, fmt::format("{}: {}", printable(label_of(request)), address.error().message));
+  const std::string& origin = *address;
   Pacer* pacer = nullptr;
   if (state_->is_service(origin)) {
     IE_TRY(pacer, state_->pacer_of(origin));

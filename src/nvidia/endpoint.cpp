@@ -70,19 +70,25 @@ struct Address {
   std::string path;  // "/v1/embed", or empty
 };
 
+// "https host port" → "host".
+std::string host_of(const std::string& origin) {
+  const std::size_t blank = origin.find(' ');
+  return origin.substr(blank + 1, origin.rfind(' ') - blank - 1);
+}
+
 // An address as the configuration may have it; `key`: of the configuration.
 Result<Address> address_of(const std::string& url, const std::string& key) {
   const Result<std::string> origin = models::origin_of(url);
   if (!origin) return fail(origin.error().code, key + ": " + printable(origin.error().message));
-  const std::size_t blank = origin->find(' '), port = origin->rfind(' ');
-  Address address;
-  address.host = origin->substr(blank + 1, port - blank - 1);
-  address.root = fmt::format("{}://{}:{}", origin->substr(0, blank), address.host, origin->substr(port + 1));
   const std::size_t start = std::min(url.find_first_of("/?#", url.find("://") + 3), url.size());
-  address.path = url.substr(start, url.find_first_of("?#", start) - start);
-  if (url.find('#') != std::string::npos || url.substr(0, start).find('@') != std::string::npos)
+  if (url.find_first_of("?#") != std::string::npos || url.substr(0, start).find('@') != std::string::npos)
     return fail(ErrorCode::kInvalidArgument,
-                fmt::format("{}: {} may have no name, no password and no #", key, models::without_secrets(url)));
+                fmt::format("{}: {} may have no name, no password, no ? and no #", key, models::without_secrets(url)));
+  Address address;
+  address.host = host_of(*origin);
+  address.root = fmt::format("{}://{}:{}", origin->substr(0, origin->find(' ')), address.host,
+                             origin->substr(origin->rfind(' ') + 1));
+  address.path = url.substr(start);
   return address;
 }
 
@@ -155,8 +161,8 @@ Result<Endpoint> endpoint_of(const NvidiaBuildConfig& config, Task task) {
 }
 
 bool is_local(const std::string& url) {
-  const Result<Address> address = address_of(url, "");
-  return address && is_loopback(address->host);
+  const Result<std::string> origin = models::origin_of(url);
+  return origin && is_loopback(host_of(*origin));
 }
 
 }  // namespace image_engine::nvidia

@@ -40,7 +40,8 @@ struct Endpoint {
 };
 
 // kInvalidArgument names the key of the configuration that is wrong, kPermission an address that is not encrypted.
-// An address of the configuration is whole, or below base_url. An empty one is: inline, nvcf: `vlm/<model>`; openai:
+// An address of the configuration is whole, or below base_url; `?` and `#` are refused: what is appended would land
+// behind them. An empty one is: inline, nvcf: `vlm/<model>`; openai:
 // `chat/completions`, `embeddings`; nim: `embed`; prompts: `nim/nvclip/embed`. For openai, the default base_url stands
 // for https://integrate.api.nvidia.com/v1, and a base_url without a path for its /v1.
 Result<Endpoint> endpoint_of(const NvidiaBuildConfig& config, Task task);

@@ -9,6 +9,7 @@
 
 #include "core/text.h"
 #include "models/archive.h"
+#include "models/http_exchange.h"
 #include "nvidia/read_json.h"
 
 namespace image_engine::nvidia {
@@ -38,7 +39,9 @@ tl::unexpected<Error> corrupt(const Endpoint& endpoint, int status, std::string_
 }
 
 // Servers elsewhere may not send this program to what only this machine can reach.
-bool may_lead_to(const Endpoint& endpoint, const std::string& url) { return endpoint.local || !is_local(url); }
+bool may_lead_to(const Endpoint& endpoint, const std::string& url) {
+  return models::origin_of(url) && (endpoint.local || !is_local(url));
+}
 
 Request request_for(const Endpoint& endpoint, std::string_view part, std::string method, std::string url,
                     const std::string& about) {

@@ -384,6 +384,7 @@ TEST_F(ClientTest, OnlyEncryptedAddressesAreAsked) {
     const Result<Reply> reply = made->send(asked);
     ASSERT_FALSE(reply);
     EXPECT_EQ(error_name(reply.error().code), error_name(code)) << url;
+    EXPECT_THAT(reply.error().message, HasSubstr(kEndpoint)) << url;
   }
   EXPECT_EQ(made->usage().requests, 0U);
 }

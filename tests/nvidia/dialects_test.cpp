@@ -189,12 +189,16 @@ TEST_F(Dialects, AnUploadIsRemovedWhateverHappens) {
 
 TEST_F(Dialects, AnUploadThatLeadsNowhere) {
   const Endpoint detect = endpoint(Task::kDetect, "nvcf");
-  for (const Reply& reply : {created("http://127.0.0.1:631/"), Reply{200, {}, "{}"}, Reply{200, {}, "<html>"},
-                             Reply{200, {}, R"({"assetId": "../x", "uploadUrl": "https://store.example/"})"},
-                             Reply{200, {}, R"({"assetId": 7, "uploadUrl": "https://store.example/"})"}}) {
+  for (const Reply& reply :
+       {created("http://127.0.0.1:631/"), created("http://127.0.0.1:631/#x"), created("http://store.example/"),
+        created("no address"), created("https://a b/"), Reply{200, {}, "{}"}, Reply{200, {}, "<html>"},
+        Reply{200, {}, R"({"assetId": "../x", "uploadUrl": "https://store.example/"})"},
+        Reply{200, {}, R"({"assetId": 7, "uploadUrl": "https://store.example/"})"}}) {
     requests_.clear();
     replies_ = {reply};
-    EXPECT_EQ(asked(detect).error().code, ErrorCode::kCorrupt) << reply.body;
+    const Error told = asked(detect).error();
+    EXPECT_EQ(told.code, ErrorCode::kCorrupt) << reply.body;
+    EXPECT_THAT(told.message, HasSubstr("cv/nvidia/retail-object-detection: HTTP 200")) << reply.body;
     EXPECT_EQ(requests_.size(), 1U) << reply.body;
   }
 }
@@ -311,6 +315,9 @@ TEST_F(Dialects, RedirectsThatAreNotFollowed) {
   EXPECT_EQ(refused("inline", to(302, "https://elsewhere.example/")), 1U);
   EXPECT_EQ(refused("nvcf", to(307, "https://elsewhere.example/")), 1U);
   EXPECT_EQ(refused("nvcf", to(302, "http://localhost:631/")), 1U);
+  EXPECT_EQ(refused("nvcf", to(302, "http://localhost:631/#x")), 1U);
+  EXPECT_EQ(refused("nvcf", to(302, "http://elsewhere.example/")), 1U);
+  EXPECT_EQ(refused("nvcf", to(302, "https://a b/")), 1U);
   EXPECT_EQ(refused("nvcf", to(302, "")), 1U);
   EXPECT_LT(refused("nvcf", to(302, "https://elsewhere.example/")), 6U);
 }

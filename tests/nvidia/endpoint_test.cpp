@@ -57,10 +57,10 @@ TEST(EndpointOf, EachDialectHasItsUsualAddress) {
 
 TEST(EndpointOf, AWholeAddressStands) {
   NvidiaBuildConfig config;
-  config.retail_detection.url = "https://elsewhere.example:8443/detect?version=2";
+  config.retail_detection.url = "https://elsewhere.example:8443/detect";
   config.retail_detection.dialect = "nvcf";
   const Endpoint detect = endpoint(config, Task::kDetect);
-  EXPECT_EQ(detect.url, "https://elsewhere.example:8443/detect?version=2");
+  EXPECT_EQ(detect.url, "https://elsewhere.example:8443/detect");
   EXPECT_EQ(detect.name, "detect");
   EXPECT_EQ(detect.assets_url, "https://api.nvcf.nvidia.com/v2/nvcf");
   EXPECT_EQ(detect.status_url, "https://api.nvcf.nvidia.com/v2/nvcf/pexec/status/");
@@ -78,6 +78,8 @@ TEST(EndpointOf, ThisMachineIsLocal) {
   EXPECT_TRUE(is_local("http://127.0.0.1:80/x"));
   EXPECT_FALSE(is_local("https://127.0.0.1.example/x"));
   EXPECT_FALSE(is_local("no address"));
+  EXPECT_TRUE(is_local("http://localhost:631/#x"));
+  EXPECT_TRUE(is_local("https://name@127.0.0.1/?signature=1"));
 }
 
 TEST(EndpointOf, ErrorsNameTheKey) {
@@ -92,6 +94,18 @@ TEST(EndpointOf, ErrorsNameTheKey) {
     const Error told = error(other, Task::kDescribe);
     EXPECT_THAT(told.message, HasSubstr("nvidia_build.vision_language.url")) << wrong;
     EXPECT_EQ(told.message.find("secret"), std::string::npos) << told.message;
+  }
+  for (const char* wrong :
+       {"https://host.example/v1?version=2", "https://host.example/v1#x", "https://host.example?x"}) {
+    NvidiaBuildConfig base, whole, uploads;
+    base.base_url = whole.retail_detection.url = uploads.assets_url = wrong;
+    uploads.retail_detection.dialect = "nvcf";
+    for (const auto& [changed, key] :
+         {std::pair(base, "base_url"), std::pair(whole, "retail_detection.url"), std::pair(uploads, "assets_url")}) {
+      const Error told = error(changed, Task::kDetect);
+      EXPECT_EQ(told.code, ErrorCode::kInvalidArgument) << wrong;
+      EXPECT_THAT(told.message, HasSubstr(std::string("nvidia_build.") + key)) << wrong;
+    }
   }
   NvidiaBuildConfig nameless;
   nameless.embedding.model = "";
