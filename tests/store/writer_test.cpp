@@ -190,6 +190,22 @@ TEST_F(WriterTest, PendingIsWhatLacksAHashOrARecord) {
   EXPECT_THAT(*writer_->pending(query), SizeIs(0));
 }
 
+TEST_F(WriterTest, AForgivenReasonKeepsNothingFromBeingPending) {
+  const auto file = add("/p/1.jpg");
+  read(file, "x");
+  Failure failure = failed("/p/1.jpg", kQuality, ErrorCode::kTimeout);
+  failure.file = file.id;
+  failure.stamp = file.seen.stamp;
+  ASSERT_OK(writer_->put_failure(failure));
+  PendingQuery query;
+  query.stages = {{kQuality}};
+  EXPECT_THAT(*writer_->pending(query), SizeIs(0));
+  query.stages[0].forgiven = {ErrorCode::kBusy};
+  EXPECT_THAT(*writer_->pending(query), SizeIs(0));
+  query.stages[0].forgiven.push_back(ErrorCode::kTimeout);
+  EXPECT_THAT(*writer_->pending(query), SizeIs(1));
+}
+
 TEST_F(WriterTest, AFailureIsTriedAgainOnlyWhenSomethingChanged) {
   const auto file = add("/p/1.jpg");
   Failure failure = failed("/p/1.jpg", kContent, ErrorCode::kCorrupt);
