@@ -103,7 +103,7 @@ std::string estimate_text(const CloudEstimate& estimate) {
                                  estimate.pictures == 1 ? "photo" : "photos", human_count(minutes(estimate)),
                                  human_count(estimate.requests_per_minute));
   if (estimate.budget > 0 && estimate.budget < estimate.requests)
-    text += fmt::format("; this run sends at most {}", human_count(estimate.budget));
+    text += fmt::format("; this run asks at most {} questions", human_count(estimate.budget));
   return text;
 }
 
