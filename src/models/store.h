@@ -44,8 +44,8 @@ class Store {
 };
 
 // The model that does `task`: the one named in the configuration, or for "auto" the installed one of highest
-// preference, never one of a server. nullopt: none is installed (`missing` then says which one `models pull` would bring). kInvalidArgument
-// for a name that is none or is of another task.
+// preference, never one of a server. nullopt: none is installed (`missing` then says which one `models pull` would
+// bring). kInvalidArgument for a name that is none or is of another task.
 struct Choice {
   const Spec* spec = nullptr;     // null: none is installed
   const Spec* missing = nullptr;  // set when spec is null
