@@ -71,9 +71,13 @@ constexpr StageOfTask kStages[] = {
 
 Result<CloudPrivacy> CloudPrivacy::create(const CloudPrivacyConfig& config, std::vector<std::string> roots) {
   CloudPrivacy privacy;
-  for (const std::string& pattern : config.exclude)
+  for (const std::string& pattern : config.exclude) {
+    if (pattern.starts_with("~/"))  // of a shell: it would keep nothing back
+      return fail(ErrorCode::kInvalidArgument,
+                  "nvidia_build.privacy.exclude: " + printable(pattern) + " must begin with the folder's whole path");
     if (const Status added = privacy.patterns_.add(pattern); !added)
       return fail(added.error().code, "nvidia_build.privacy.exclude: " + added.error().message);
+  }
   privacy.roots_ = std::move(roots);
   privacy.roots_.emplace_back("/");
   privacy.exclude_people_ = config.exclude_people;

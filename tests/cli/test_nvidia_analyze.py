@@ -363,6 +363,13 @@ def test_what_fails_is_told_also_when_the_budget_ends(cloud, server, photos):
         assert len(cloud.failures()) == len(server.requests) == asked
 
 
+def test_a_pattern_of_a_shell_is_refused(cloud, server, photos):
+    picture(photos / "a.jpg", 1)
+    configure(cloud, "  privacy: {exclude: ['~/Pictures/private']}\n")
+    outcome = cloud.run("analyze", photos, "--nvidia")
+    assert outcome.code == USAGE and "whole path" in outcome.message and server.requests == []
+
+
 def test_excluded_folders_are_so_behind_links(cloud, server, photos):
     picture(photos / "private/secret.jpg", 1)
     configure(cloud, "  privacy: {exclude: ['private/']}\n")
