@@ -267,7 +267,7 @@ def test_labels_of_objects(engine, library, clip):
 def test_an_interrupted_upgrade_goes_on(engine, library, clip, folder):
     install(engine, clip)
     fruits = Image.open(PHOTOS / "fruits.jpg").convert("RGB")
-    for i in range(400):  # some seconds of work, of which about a second is committed at once
+    for i in range(900):  # some seconds of work, of which about a second is committed at once
         fruits.crop((i % 20, i // 20, 500, 400)).save(library / f"more{i}.jpg")
     engine.analyze(library)
     before = vectors(engine)
