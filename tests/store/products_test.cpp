@@ -49,9 +49,10 @@ TEST_F(ProductsTest, AreCountedApartFromObjects) {
   EXPECT_TRUE(*reader().has_text(TextField::kProducts));
   EXPECT_THAT(*reader().terms(), ElementsAre(Pair("Bottle", 1), Pair("bottle", 2), Pair("snack bar", 1)));
   writer_.reset();
-  if (has_sqlite3())
+  if (has_sqlite3()) {
     EXPECT_EQ(sqlite3_says(path_, "SELECT asset_id, name, count FROM asset_products ORDER BY 1, 2"),
               "1|Bottle|3\n1|snack bar|1\n2|bottle|1");
+  }
 }
 
 TEST_F(ProductsTest, SayWhy) {
