@@ -173,7 +173,9 @@ Result<std::vector<std::vector<Tensor>>> ObjectDetector::run(std::span<const pre
     const std::span<const Tensor> given =
         alone ? std::span(&prepared.front().tensor, 1) : std::span<const Tensor>(inputs);
     IE_TRY(auto outputs, session_->run(given, outputs_));
-    return std::vector<std::vector<Tensor>>(1, std::move(outputs));
+    std::vector<std::vector<Tensor>> only;
+    only.push_back(std::move(outputs));
+    return only;
   }
   std::vector<std::vector<Tensor>> each;
   for (const preprocess::Prepared& one : prepared) each.push_back(inputs_of(one));
