@@ -77,11 +77,7 @@ Result<int> benchmark_search(const Flags& flags, const Context& context) {
                              {"dimensions", options.dimensions},
                              {"rows", nlohmann::json::array()}};
   for (const pipeline::BenchmarkRow& row : rows) document["rows"].push_back(row_json(row));
-  if (!flags.output.empty()) {
-    nlohmann::json kept = {{"schema", "image-engine/benchmark-search/1"}};
-    kept.update(document);
-    IE_CHECK(write_file_atomically(absolute_path(flags.output), kept.dump(2) + "\n"));
-  }
+  if (!flags.output.empty()) IE_CHECK(write_json("benchmark-search", document, flags.output));
   if (context.json)
     print_json("benchmark-search", document);
   else if (!context.quiet)

@@ -96,11 +96,7 @@ Result<int> benchmark_batches(const Flags& flags, const Context& context) {
   options.cancelled = interrupted;
   IE_TRY(const BatchesReport report, pipeline::benchmark_batches(options));
   const json document = report_json(report);
-  if (!flags.output.empty()) {
-    json kept = {{"schema", "image-engine/benchmark-batch-size/1"}};
-    kept.update(document);
-    IE_CHECK(write_file_atomically(absolute_path(flags.output), kept.dump(2) + "\n"));
-  }
+  if (!flags.output.empty()) IE_CHECK(write_json("benchmark-batch-size", document, flags.output));
   if (!flags.plot.empty()) IE_CHECK(write_file_atomically(absolute_path(flags.plot), plot_of(report)));
   if (context.json)
     print_json("benchmark-batch-size", document);

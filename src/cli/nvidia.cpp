@@ -13,6 +13,7 @@
 #include "core/file.h"
 #include "core/text.h"
 #include "nvidia/answer_store.h"
+#include "nvidia/sent_log.h"
 
 namespace image_engine::cli {
 namespace {
@@ -142,7 +143,7 @@ std::string status_text(const json& status) {
 }
 
 Result<int> show_log(const Context& context, const Flags& flags) {
-  const std::string path = join_path(data_home(), "nvidia/sent.jsonl");
+  const std::string path = nvidia::sent_log_path();
   IE_TRY(const std::string text, end_of_log(path));
   const std::vector<json> entries = last_entries(text, flags.limit);
   if (context.json) {

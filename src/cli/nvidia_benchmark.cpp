@@ -151,11 +151,7 @@ Result<int> benchmark(const Flags& flags, const Context& context) {
   if (!may_send(flags, context, *cloud)) return kUsage;
   IE_TRY(const CloudBenchmarkReport report, pipeline::benchmark_cloud(options, *cloud));
   const json document = report_json(flags, context, report);
-  if (!flags.output.empty()) {
-    json kept = {{"schema", "image-engine/nvidia-benchmark/1"}};
-    kept.update(document);
-    IE_CHECK(write_file_atomically(absolute_path(flags.output), kept.dump(2) + "\n"));
-  }
+  if (!flags.output.empty()) IE_CHECK(write_json("nvidia-benchmark", document, flags.output));
   if (context.json)
     print_json("nvidia-benchmark", document);
   else if (!context.quiet)

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "core/file.h"
 #include "core/text.h"
 
 namespace image_engine::cli {
@@ -17,12 +18,18 @@ size_t characters(std::string_view text) {
 
 void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
-}  // namespace
-
-void print_json(std::string_view command, const nlohmann::json& document) {
+std::string text_of(std::string_view command, const nlohmann::json& document) {
   nlohmann::ordered_json ordered = {{"schema", fmt::format("image-engine/{}/1", command)}};
   for (const auto& [key, value] : document.items()) ordered[key] = value;
-  print_line(ordered.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  return ordered.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+}  // namespace
+
+void print_json(std::string_view command, const nlohmann::json& document) { print_line(text_of(command, document)); }
+
+Status write_json(std::string_view command, const nlohmann::json& document, const std::string& path) {
+  return write_file_atomically(absolute_path(path), text_of(command, document) + "\n");
 }
 
 void print_line(std::string_view text) {

@@ -12,6 +12,8 @@ namespace image_engine::cli {
 
 // One JSON document, indented, with "schema": "image-engine/<command>/1" first.
 void print_json(std::string_view command, const nlohmann::json& document);
+// The same document into a file, written beside and renamed.
+Status write_json(std::string_view command, const nlohmann::json& document, const std::string& path);
 void print_line(std::string_view text);
 
 enum class Style { kBold, kDim, kGreen, kYellow, kRed };

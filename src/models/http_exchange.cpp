@@ -38,8 +38,6 @@ std::string part_of(const Address& address, CURLUPart part) {
   return result;
 }
 
-bool is_loopback(const std::string& host) { return host == "localhost" || host == "127.0.0.1" || host == "[::1]"; }
-
 std::string_view trimmed(std::string_view text) {
   const auto is_blank = [](char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; };
   while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
@@ -259,6 +257,8 @@ HttpOutcome HttpConnections::exchange(const HttpCall& call) {
   state_->give_back(std::move(curl));
   return outcome;
 }
+
+bool is_loopback(std::string_view host) { return host == "localhost" || host == "127.0.0.1" || host == "[::1]"; }
 
 Result<std::string> origin_of(const std::string& url) {
   const Address address = parse_address(url);

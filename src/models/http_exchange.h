@@ -68,6 +68,8 @@ class HttpConnections {
   std::unique_ptr<State> state_;
 };
 
+// Whether this is a name of this machine, as an address has it: plain http may go there.
+bool is_loopback(std::string_view host);
 // "https host port": where a key may go. Errors: kInvalidArgument for what is no address, kPermission for one that may
 // not be asked at all: plain http is for this machine.
 Result<std::string> origin_of(const std::string& url);

@@ -19,6 +19,7 @@
 #include "core/text.h"
 #include "nvidia/answer_store.h"
 #include "nvidia/dialects.h"
+#include "nvidia/sent_log.h"
 
 namespace image_engine::nvidia {
 namespace {
@@ -248,7 +249,7 @@ Result<std::unique_ptr<CloudModels>> CloudModels::open(const NvidiaBuildConfig& 
   client.timeout = std::chrono::milliseconds(std::llround(rate.timeout_seconds * 1000));
   client.max_requests = static_cast<std::uint64_t>(config.max_requests);
   client.state_folder = join_path(data_home(), "nvidia");
-  client.sent_log = join_path(client.state_folder, "sent.jsonl");
+  client.sent_log = sent_log_path();
   client.cancelled = options.cancelled;
   client.clock = options.clock;
   state->line.timeout = client.timeout;

@@ -92,11 +92,6 @@ Result<Address> address_of(const std::string& url, const std::string& key) {
   return address;
 }
 
-bool is_loopback(std::string_view host) {
-  constexpr std::array<std::string_view, 3> kLoopback = {"localhost", "127.0.0.1", "[::1]"};
-  return std::ranges::find(kLoopback, host) != kLoopback.end();
-}
-
 std::string without_end_slashes(std::string url) {
   while (url.ends_with('/')) url.pop_back();
   return url;
@@ -146,7 +141,7 @@ Result<Endpoint> endpoint_of(const NvidiaBuildConfig& config, Task task) {
   }
   IE_TRY(const Address address, address_of(endpoint.url, key("url")));
   endpoint.name = name_of(address);
-  endpoint.local = is_loopback(address.host);
+  endpoint.local = models::is_loopback(address.host);
   endpoint.status_url = address.root + "/v1/status/";
   const bool is_nim = endpoint.local && endpoint.dialect != Dialect::kInline;  // which have no such limit
   endpoint.most_bytes = is_nim ? kLocalBytes : kInlineBytes;
@@ -162,7 +157,7 @@ Result<Endpoint> endpoint_of(const NvidiaBuildConfig& config, Task task) {
 
 bool is_local(const std::string& url) {
   const Result<std::string> origin = models::origin_of(url);
-  return origin && is_loopback(host_of(*origin));
+  return origin && models::is_loopback(host_of(*origin));
 }
 
 }  // namespace image_engine::nvidia

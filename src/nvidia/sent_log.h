@@ -9,6 +9,9 @@
 
 namespace image_engine::nvidia {
 
+// Where it lies.
+inline std::string sent_log_path() { return join_path(data_home(), "nvidia/sent.jsonl"); }
+
 struct Sent {
   std::string host;      // "ai.api.nvidia.com", with ":port" where it is not the usual one
   std::string endpoint;  // as in Request
