@@ -1,5 +1,6 @@
 # Every outside library, found once. What a user already has is taken; tools/setup.sh installs the rest.
 find_package(PkgConfig REQUIRED)
+set(THREADS_PREFER_PTHREAD_FLAG ON) # as the flags of GLib: precompiled headers want the same everywhere
 find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
 find_package(spdlog REQUIRED)

@@ -1,7 +1,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <memory>
@@ -11,6 +10,7 @@
 #include "cli/output.h"
 #include "cli/report.h"
 #include "core/file.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "pipeline/analyze.h"
 #include "pipeline/stages.h"
@@ -19,7 +19,7 @@
 namespace image_engine::cli {
 namespace {
 
-constexpr char kExamples[] = R"(
+constexpr char kAnalyzeExamples[] = R"(
 Examples:
   image-engine analyze ~/Pictures
   image-engine analyze /mnt/c/Pictures --exclude '*.gif' --exclude 'Cache/'
@@ -34,7 +34,7 @@ Examples:
 Only what is new or changed is read. Ctrl-C keeps what is done; the next call goes on from there.
 A file named .image-engine-ignore (patterns as in a .gitignore) leaves out parts of its folder.)";
 
-struct Flags {
+struct AnalyzeFlags {
   std::vector<std::string> paths;
   std::vector<std::string> include, exclude;
   bool hidden = false, follow = false, retry = false, wait = false, ndjson = false, monitor = false;
@@ -69,7 +69,7 @@ class AssetStream {
   explicit AssetStream(bool lines) : lines_(lines) {}
   void add(const store::AssetRecord& record) {
     begin();
-    const std::string text = store::asset_json(record).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    const std::string text = json_text(store::asset_json(record));
     std::fprintf(stdout, lines_ ? "%s%s\n" : "%s\n    %s", lines_ ? "" : count_ > 0 ? "," : "", text.c_str());
     if (lines_) std::fflush(stdout);
     ++count_;
@@ -90,7 +90,7 @@ class AssetStream {
   }
   void end(const char* name, const nlohmann::json& last) const {
     if (lines_) return;
-    std::fprintf(stdout, "%s],\n  \"%s\": %s\n}\n", count_ > 0 ? "\n  " : "", name, last.dump().c_str());
+    std::fprintf(stdout, "%s],\n  \"%s\": %s\n}\n", count_ > 0 ? "\n  " : "", name, json_text(last).c_str());
   }
 
   bool lines_;
@@ -107,7 +107,7 @@ bool may_be_away(const store::CatalogueReader& reader, const std::string& path) 
          });
 }
 
-Status check_paths(const Flags& flags, const Context& context) {
+Status check_paths(const AnalyzeFlags& flags, const Context& context) {
   for (const std::string& path : flags.paths) {
     if (path.empty())
       return fail(ErrorCode::kInvalidArgument, "an empty PATH: for the folder that you are in, write .");
@@ -168,62 +168,61 @@ Result<int> run_analysis(Context& context, const std::vector<std::string>& paths
   return report.has_failures() ? kDoneWithFailures : kDone;
 }
 
-Action setup_analyze(CLI::App& app, Settings& settings) {
-  auto flags = std::make_shared<Flags>();
-  app.add_option("PATH", flags->paths, "Folders and files")->required();
+Action setup_analyze(Arguments app, Settings& settings) {
+  auto flags = std::make_shared<AnalyzeFlags>();
+  app.add_option("PATH", flags->paths, "Folders and files").required();
   app.add_option("--include", flags->include, "Only files that match the pattern (may be repeated)")
-      ->type_name("GLOB")
-      ->allow_extra_args(false);
+      .type_name("GLOB")
+      .one_value_each();
   app.add_option("--exclude", flags->exclude, "Leave out files and folders that match")
-      ->type_name("GLOB")
-      ->allow_extra_args(false);
+      .type_name("GLOB")
+      .one_value_each();
   app.add_flag("--hidden", flags->hidden, "Hidden files and folders, too");
   app.add_flag("--follow-symlinks", flags->follow, "Symbolic links inside the folders, too");
   app.add_flag("--retry", flags->retry, "Try again what failed before");
   app.add_flag("--wait", flags->wait, "Wait while another analyze is at work");
-  CLI::Option* ndjson = app.add_flag("--ndjson", flags->ndjson, "One line of JSON for each asset as it is done");
+  const Option ndjson = app.add_flag("--ndjson", flags->ndjson, "One line of JSON for each asset as it is done");
   app.add_flag("--monitor", flags->monitor, "Show what the GPUs do, beside the progress and in the report");
   app.add_option("--trace", flags->trace, "Write where the time went, for chrome://tracing or Perfetto")
-      ->type_name("FILE");
+      .type_name("FILE");
   app.add_flag("--nvidia", flags->cloud.asked,
                "Also show the photos to NVIDIA's cloud models, as the configuration says");
   app.add_flag("--dry-run", flags->cloud.dry_run, "With --nvidia: list what would be sent, and send nothing")
-      ->excludes(ndjson);
+      .excludes(ndjson);
   app.add_option("--max-requests", flags->max_requests, "Requests to cloud models that this run may send")
-      ->type_name("N");
+      .type_name("N");
   app.add_flag("--yes", flags->cloud.yes, "Do not ask before many requests are sent");
-  app.add_option("--env-file", flags->cloud.env_file, "A file with the line NVIDIA_API_KEY=…")->type_name("FILE");
+  app.add_option("--env-file", flags->cloud.env_file, "A file with the line NVIDIA_API_KEY=…").type_name("FILE");
   std::vector<std::string> names = pipeline::content_stage_names();
   std::ranges::move(pipeline::cloud_stage_names(), std::back_inserter(names));
-  const auto stages = CLI::IsMember(names);
   app.add_option("--only", flags->only, "Only this stage (may be repeated)")
-      ->type_name("STAGE")
-      ->check(stages)
-      ->allow_extra_args(false);
+      .type_name("STAGE")
+      .one_of(names)
+      .one_value_each();
   app.add_option("--redo", flags->redo, "This stage anew, also where it was done (may be repeated)")
-      ->type_name("STAGE")
-      ->check(stages)
-      ->allow_extra_args(false);
+      .type_name("STAGE")
+      .one_of(names)
+      .one_value_each();
   app.add_option("--object-model", flags->object_model,
                  "The model that finds objects; auto: the best that is installed")
-      ->type_name("NAME|auto|none");
+      .type_name("NAME|auto|none");
   app.add_option("--scene-model", flags->scene_model,
                  "The model that names scenes; auto: the embedding model where it is installed, else a classifier")
-      ->type_name("NAME|auto|none");
+      .type_name("NAME|auto|none");
   app.add_option("--embedding-model", flags->embedding_model,
                  "The model that makes the vectors of search; with --upgrade embedding, the one to change to")
-      ->type_name("NAME|auto|none");
-  app.add_option("--engine", flags->engine, "A TensorRT engine, for the model that it was built of")->type_name("FILE");
+      .type_name("NAME|auto|none");
+  app.add_option("--engine", flags->engine, "A TensorRT engine, for the model that it was built of").type_name("FILE");
   app.add_option("--upgrade", flags->upgrade,
                  "Make it with the model that is wanted now beside what search uses, and change over once all is done")
-      ->type_name("STAGE")
-      ->check(CLI::IsMember({pipeline::kEmbeddingStage}))
-      ->allow_extra_args(false);
-  app.add_option("--workers", flags->workers, "Files analysed at once; 0 is one a core")->type_name("N");
-  app.add_option("--batch-size", flags->batch_size, "Pictures given to a model at once")->type_name("N");
-  app.footer(kExamples);
-  // Flags become settings once they are parsed, before the configuration is loaded.
-  app.parse_complete_callback([flags, &settings] {
+      .type_name("STAGE")
+      .one_of({pipeline::kEmbeddingStage})
+      .one_value_each();
+  app.add_option("--workers", flags->workers, "Files analysed at once; 0 is one a core").type_name("N");
+  app.add_option("--batch-size", flags->batch_size, "Pictures given to a model at once").type_name("N");
+  app.footer(kAnalyzeExamples);
+  // AnalyzeFlags become settings once they are parsed, before the configuration is loaded.
+  app.once_parsed([flags, &settings] {
     const auto put = [&](const char* key, const std::string& value) {
       if (!value.empty()) settings.push_back({key, value});
     };

@@ -1,10 +1,7 @@
 #include "cli/app.h"
 
-#include <spdlog/sinks/stdout_color_sinks.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -14,6 +11,7 @@
 #include <exception>
 
 #include "core/file.h"
+#include "core/log.h"
 #include "core/progress.h"
 #include "core/text.h"
 #include "infer/choose_device.h"
@@ -54,17 +52,17 @@ struct Globals {
   bool json = false, quiet = false, require_gpu = false;
 };
 
-void add_globals(CLI::App& app, Globals& globals) {
-  app.add_option("--catalog", globals.catalogue, "The catalogue's file")->type_name("FILE");
+void add_globals(Arguments app, Globals& globals) {
+  app.add_option("--catalog", globals.catalogue, "The catalogue's file").type_name("FILE");
   app.add_option("--config", globals.config,
                  "A configuration file, or the name of a shipped one: default, optimized, video, development, nvidia")
-      ->type_name("FILE");
-  app.add_option("--log-level", globals.log_level, "trace, debug, info, warn, error or off")->type_name("LEVEL");
+      .type_name("FILE");
+  app.add_option("--log-level", globals.log_level, "trace, debug, info, warn, error or off").type_name("LEVEL");
   app.add_option("--device", globals.device, "Where models run: auto, cpu, cuda, cuda:N or tensorrt")
-      ->type_name("DEVICE");
+      .type_name("DEVICE");
   app.add_option("--precision", globals.precision, "What models compute with: auto, fp32, fp16 or int8")
-      ->type_name("PRECISION");
-  app.add_option("--use-tensorrt", globals.use_tensorrt, "Ask TensorRT before CUDA: true or false")->type_name("BOOL");
+      .type_name("PRECISION");
+  app.add_option("--use-tensorrt", globals.use_tensorrt, "Ask TensorRT before CUDA: true or false").type_name("BOOL");
   app.add_flag("--require-gpu", globals.require_gpu, "Fail rather than run a model on the processor");
   app.add_flag("--json", globals.json, "One JSON document on stdout");
   app.add_flag("--quiet,-q", globals.quiet, "No progress, no report");
@@ -91,13 +89,6 @@ Result<Context> make_context(const Globals& globals, const Settings& settings) {
   return context;
 }
 
-void start_log(const std::string& level) {
-  auto logger = spdlog::stderr_color_mt("image-engine");
-  logger->set_pattern("%H:%M:%S %^%l%$ %v");
-  logger->set_level(spdlog::level::from_str(level));
-  spdlog::set_default_logger(std::move(logger));
-}
-
 int print_error(const Error& error) {
   // Messages name files, and a file's name may hold a terminal's control characters.
   std::fprintf(stderr, "image-engine: %s\n", printable(error.message).c_str());
@@ -117,41 +108,35 @@ int unknown_command(std::string_view word) {
 
 // A query may start with a minus, which would make it look like flags: `search '-dog park'`. No flag of one dash is
 // longer than two characters, so that such words can be told; a blank before them, which means nothing in a query,
-// hides the dash from CLI11. It wants the arguments last first.
+// hides the dash from CLI11.
 std::vector<std::string> arguments_of(int argc, char** argv) {
   std::vector<std::string> arguments(argv + 1, argv + argc);
   if (!arguments.empty() && arguments[0] == "search")
     for (std::string& text : arguments)
       if (text.size() > 2 && text[0] == '-' && text[1] != '-') text.insert(0, " ");
-  std::reverse(arguments.begin(), arguments.end());
   return arguments;
 }
 
 int run_checked(int argc, char** argv) {
-  CLI::App app{"image-engine makes a person's photos and videos searchable, on their own machine.", "image-engine"};
+  CommandLine line("image-engine makes a person's photos and videos searchable, on their own machine.", "image-engine",
+                   IE_VERSION);
+  const Arguments app = line.root();
   app.footer(kFooter);
-  app.set_version_flag("--version", IE_VERSION);
-  app.require_subcommand(0, 1);
-  app.get_formatter()->column_width(34);
   Globals globals;
   Settings settings;
   add_globals(app, globals);
-  std::vector<std::pair<CLI::App*, Action>> actions;
+  std::vector<std::pair<Arguments, Action>> actions;
   for (const Command& command : kCommands) {
-    CLI::App* sub = app.add_subcommand(command.name, command.summary);
-    sub->fallthrough();
-    actions.emplace_back(sub, command.setup(*sub, settings));
-    sub->footer(sub->get_footer() +
-                "\n\nAlso --catalog, --config, --log-level, --json, --quiet: see image-engine --help");
+    Arguments sub = app.add_subcommand(command.name, command.summary);
+    actions.emplace_back(sub, command.setup(sub, settings));
+    sub.add_to_footer("\n\nAlso --catalog, --config, --log-level, --json, --quiet: see image-engine --help");
   }
   const auto named = [&](const Command& command) { return std::string_view(argv[1]) == command.name; };
   if (argc > 1 && argv[1][0] != '-' && std::none_of(kCommands.begin(), kCommands.end(), named))
     return unknown_command(argv[1]);
-  try {
-    app.parse(arguments_of(argc, argv));
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);
-    std::fprintf(stderr, "image-engine: %s\nRun image-engine --help for more.\n", printable(error.what()).c_str());
+  if (const auto end = line.parse(arguments_of(argc, argv))) {
+    if (end->exit_code == 0) return kDone;
+    std::fprintf(stderr, "image-engine: %s\nRun image-engine --help for more.\n", printable(end->message).c_str());
     return kUsage;
   }
   Result<Context> context = make_context(globals, settings);
@@ -161,13 +146,13 @@ int run_checked(int argc, char** argv) {
   }
   start_log(context->config.log.level);
   for (const auto& [sub, action] : actions) {
-    if (!sub->parsed()) continue;
+    if (!sub.parsed()) continue;
     const Result<int> code = action(*context);
     if (!code) return print_error(code.error());
     if (std::fflush(stdout) != 0) return print_error(errno_error("cannot write to stdout"));
     return *code;
   }
-  std::fputs(app.help().c_str(), stdout);
+  std::fputs(line.help().c_str(), stdout);
   return kUsage;
 }
 

@@ -7,13 +7,10 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/arguments.h"
 #include "core/config.h"
 #include "core/result.h"
 #include "store/catalogue.h"
-
-namespace CLI {
-class App;
-}
 
 namespace image_engine::cli {
 
@@ -46,23 +43,23 @@ using Settings = std::vector<Setting>;
 struct Command {
   const char* name;
   const char* summary;
-  Action (*setup)(CLI::App& app, Settings& settings);
+  Action (*setup)(Arguments app, Settings& settings);
 };
 
-Action setup_analyze(CLI::App& app, Settings& settings);
-Action setup_search(CLI::App& app, Settings& settings);
-Action setup_similar(CLI::App& app, Settings& settings);
-Action setup_duplicates(CLI::App& app, Settings& settings);
-Action setup_show(CLI::App& app, Settings& settings);
-Action setup_status(CLI::App& app, Settings& settings);
-Action setup_failures(CLI::App& app, Settings& settings);
-Action setup_catalog(CLI::App& app, Settings& settings);
-Action setup_label(CLI::App& app, Settings& settings);
-Action setup_nvidia(CLI::App& app, Settings& settings);
-Action setup_benchmark(CLI::App& app, Settings& settings);
-Action setup_models(CLI::App& app, Settings& settings);
-Action setup_convert_to_tensorrt(CLI::App& app, Settings& settings);
-Action setup_doctor(CLI::App& app, Settings& settings);
+Action setup_analyze(Arguments app, Settings& settings);
+Action setup_search(Arguments app, Settings& settings);
+Action setup_similar(Arguments app, Settings& settings);
+Action setup_duplicates(Arguments app, Settings& settings);
+Action setup_show(Arguments app, Settings& settings);
+Action setup_status(Arguments app, Settings& settings);
+Action setup_failures(Arguments app, Settings& settings);
+Action setup_catalog(Arguments app, Settings& settings);
+Action setup_label(Arguments app, Settings& settings);
+Action setup_nvidia(Arguments app, Settings& settings);
+Action setup_benchmark(Arguments app, Settings& settings);
+Action setup_models(Arguments app, Settings& settings);
+Action setup_convert_to_tensorrt(Arguments app, Settings& settings);
+Action setup_doctor(Arguments app, Settings& settings);
 
 // Runs the program. Never throws.
 int run(int argc, char** argv);

@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -16,7 +15,7 @@
 namespace image_engine::cli {
 namespace {
 
-constexpr char kExamples[] = R"(
+constexpr char kBenchmarkExamples[] = R"(
 Examples:
   image-engine benchmark search
   image-engine benchmark search -o benchmark_results.json --assets 1000000
@@ -27,7 +26,7 @@ Examples:
 search: a synthetic library with random vectors is made in the temporary folder, searched and removed.
 models: a run that was cut off goes on with the same -o FILE.)";
 
-struct Flags {
+struct BenchmarkFlags {
   std::string output;
   std::uint64_t assets = 100'000;
   int rounds = 15;
@@ -58,7 +57,7 @@ void print_rows(const std::vector<pipeline::BenchmarkRow>& rows) {
   print_table(table, {1, 2, 3, 4});
 }
 
-Result<int> benchmark_search(const Flags& flags, const Context& context) {
+Result<int> benchmark_search(const BenchmarkFlags& flags, const Context& context) {
   catch_interrupts();
   IE_TRY(const TemporaryFolder folder, TemporaryFolder::create());
   pipeline::SearchBenchmark options;
@@ -87,28 +86,25 @@ Result<int> benchmark_search(const Flags& flags, const Context& context) {
 
 }  // namespace
 
-Action setup_benchmark(CLI::App& app, Settings&) {
-  auto flags = std::make_shared<Flags>();
-  app.require_subcommand(1);
-  app.footer(kExamples);
-  CLI::App* search = app.add_subcommand("search", "Words, vectors, labels over a synthetic library");
-  search->add_option("-o,--output", flags->output, "Write the results as JSON")->type_name("FILE");
-  search->add_option("--assets", flags->assets, "Pictures of the library")
-      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{10'000'000}))
-      ->capture_default_str();
-  search->add_option("--rounds", flags->rounds, "How often each is measured")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
+Action setup_benchmark(Arguments app, Settings&) {
+  auto flags = std::make_shared<BenchmarkFlags>();
+  app.require_subcommand();
+  app.footer(kBenchmarkExamples);
+  Arguments search = app.add_subcommand("search", "Words, vectors, labels over a synthetic library");
+  search.add_option("-o,--output", flags->output, "Write the results as JSON").type_name("FILE");
+  search.add_option("--assets", flags->assets, "Pictures of the library")
+      .range(std::uint64_t{1}, std::uint64_t{10'000'000})
+      .show_default();
+  search.add_option("--rounds", flags->rounds, "How often each is measured").range(1, 1000).show_default();
   const Action search_action = [=](Context& context) { return benchmark_search(*flags, context); };
-  CLI::App* models =
+  Arguments models =
       app.add_subcommand("models", "Models side by side: on this machine's devices, in others' programs");
-  const Action models_action = setup_benchmark_models(*models);
-  CLI::App* batches = app.add_subcommand("batch-size", "How many pictures a model should look at in one run");
-  const Action batches_action = setup_benchmark_batches(*batches);
-  for (CLI::App* one : {search, models, batches}) one->fallthrough();
+  const Action models_action = setup_benchmark_models(models);
+  Arguments batches = app.add_subcommand("batch-size", "How many pictures a model should look at in one run");
+  const Action batches_action = setup_benchmark_batches(batches);
   return [=](Context& context) -> Result<int> {
-    if (models->parsed()) return models_action(context);
-    return batches->parsed() ? batches_action(context) : search_action(context);
+    if (models.parsed()) return models_action(context);
+    return batches.parsed() ? batches_action(context) : search_action(context);
   };
 }
 

@@ -5,7 +5,7 @@
 
 namespace image_engine::cli {
 
-Action setup_benchmark_models(CLI::App& app);
-Action setup_benchmark_batches(CLI::App& app);
+Action setup_benchmark_models(Arguments app);
+Action setup_benchmark_batches(Arguments app);
 
 }  // namespace image_engine::cli

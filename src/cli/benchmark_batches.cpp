@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -18,16 +17,11 @@ using nlohmann::json;
 using pipeline::BatchesReport;
 using pipeline::BatchRow;
 
-struct Flags {
+struct BenchmarkBatchesFlags {
   std::string model, images, output, plot;
   std::size_t limit = 100;
   std::int64_t most = 0;
 };
-
-double rounded(double value, int digits) {
-  const double power = std::pow(10, digits);
-  return std::round(value * power) / power;
-}
 
 json report_json(const BatchesReport& report) {
   json rows = json::array();
@@ -83,7 +77,7 @@ std::string plot_of(const BatchesReport& report) {
                     points);
 }
 
-Result<int> benchmark_batches(const Flags& flags, const Context& context) {
+Result<int> benchmark_batches(const BenchmarkBatchesFlags& flags, const Context& context) {
   catch_interrupts();
   pipeline::BatchesBenchmark options;
   options.config = context.config;
@@ -107,17 +101,17 @@ Result<int> benchmark_batches(const Flags& flags, const Context& context) {
 
 }  // namespace
 
-Action setup_benchmark_batches(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+Action setup_benchmark_batches(Arguments app) {
+  auto flags = std::make_shared<BenchmarkBatchesFlags>();
   app.add_option("--model", flags->model, "Which; without it the one that analyze embeds pictures with")
-      ->type_name("NAME");
+      .type_name("NAME");
   app.add_option("--images", flags->images, "Photos to measure on; without it the samples of the source tree")
-      ->type_name("DIR");
-  app.add_option("-o,--output", flags->output, "Write the results as JSON")->type_name("FILE");
-  app.add_option("--plot", flags->plot, "Draw images per second over the batch size as SVG")->type_name("FILE");
-  app.add_option("--limit", flags->limit, "Photos at most")->check(CLI::Range(1, 100'000))->capture_default_str();
+      .type_name("DIR");
+  app.add_option("-o,--output", flags->output, "Write the results as JSON").type_name("FILE");
+  app.add_option("--plot", flags->plot, "Draw images per second over the batch size as SVG").type_name("FILE");
+  app.add_option("--limit", flags->limit, "Photos at most").range(1, 100'000).show_default();
   app.add_option("--most", flags->most, "The largest batch; without it 256 on a card, 64 on the processor")
-      ->check(CLI::Range(1, 1024));
+      .range(1, 1024);
   return [=](Context& context) -> Result<int> { return benchmark_batches(*flags, context); };
 }
 

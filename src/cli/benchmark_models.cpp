@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -8,6 +7,7 @@
 #include "cli/chart.h"
 #include "cli/output.h"
 #include "core/file.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "pipeline/benchmark_models.h"
 
@@ -20,17 +20,12 @@ using pipeline::ModelsReport;
 
 constexpr char kSchema[] = "image-engine/benchmark-models/1";
 
-struct Flags {
+struct BenchmarkModelsFlags {
   std::string images, output, chart, model1, model2, peers;
   std::vector<std::string> models;
   std::size_t limit = 100;
   std::int64_t batch = 0;
 };
-
-double rounded(double value, int digits) {
-  const double power = std::pow(10, digits);
-  return std::round(value * power) / power;
-}
 
 std::optional<double> speedup_of(const ModelRow& row, const std::vector<ModelRow>& rows) {
   const ModelRow* const baseline = pipeline::baseline_of(rows, row.model);
@@ -111,7 +106,7 @@ T member(const json& object, const char* name) {
 std::vector<ModelRow> rows_in(const std::string& file) {
   std::vector<ModelRow> rows;
   const Result<std::string> text = file.empty() ? fail(ErrorCode::kNotFound, "") : read_file(file);
-  const json document = text ? json::parse(*text, nullptr, false) : json();
+  const json document = text ? parse_json(*text) : json();
   if (!document.is_object() || document.value("schema", json()) != kSchema) return rows;
   if (document.value("complete", json()) != false || !document.value("rows", json()).is_array()) return rows;
   for (const json& one : document["rows"]) {
@@ -195,7 +190,7 @@ std::string chart_of(const ModelsReport& report) {
       "images per second, at so many in a run", groups);
 }
 
-Result<int> benchmark_models(const Flags& flags, const Context& context) {
+Result<int> benchmark_models(const BenchmarkModelsFlags& flags, const Context& context) {
   catch_interrupts();
   pipeline::ModelsBenchmark options;
   options.config = context.config;
@@ -213,7 +208,7 @@ Result<int> benchmark_models(const Flags& flags, const Context& context) {
     if (output.empty()) return {};
     json kept = {{"schema", kSchema}};
     kept.update(report_json(report, options.known));
-    return write_file_atomically(output, kept.dump(2) + "\n");
+    return write_file_atomically(output, json_text(kept, 2) + "\n");
   };
   options.progress = !context.quiet;
   options.cancelled = interrupted;
@@ -233,27 +228,27 @@ Result<int> benchmark_models(const Flags& flags, const Context& context) {
 
 }  // namespace
 
-Action setup_benchmark_models(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+Action setup_benchmark_models(Arguments app) {
+  auto flags = std::make_shared<BenchmarkModelsFlags>();
   app.add_option("--images", flags->images, "Photos to measure on; without it the samples of the source tree")
-      ->type_name("DIR");
-  app.add_option("--models", flags->models, "Which; a+b: both on each photo. All that are installed without it")
-      ->delimiter(',')
-      ->type_name("A,B+C");
-  auto* one = app.add_option("--model1", flags->model1, "Two models side by side")->type_name("NAME");
-  auto* two = app.add_option("--model2", flags->model2, "The other one")->type_name("NAME");
-  one->needs(two);
-  two->needs(one);
-  app.get_option("--models")->excludes(one);
+      .type_name("DIR");
+  const Option models =
+      app.add_option("--models", flags->models, "Which; a+b: both on each photo. All that are installed without it")
+          .split_at(',')
+          .type_name("A,B+C");
+  const Option one = app.add_option("--model1", flags->model1, "Two models side by side").type_name("NAME");
+  const Option two = app.add_option("--model2", flags->model2, "The other one").type_name("NAME");
+  one.needs(two);
+  two.needs(one);
+  models.excludes(one);
   app.add_option("-o,--output", flags->output, "Write the results as JSON; goes on where a run was cut off")
-      ->type_name("FILE");
-  app.add_option("--chart", flags->chart, "Draw images per second as SVG")->type_name("FILE");
-  app.add_option("--limit", flags->limit, "Photos at most")->check(CLI::Range(1, 100'000))->capture_default_str();
-  app.add_option("--batch", flags->batch, "Pictures in a run; analysis.ml_models.batch_size without it")
-      ->check(CLI::Range(1, 1024));
+      .type_name("FILE");
+  app.add_option("--chart", flags->chart, "Draw images per second as SVG").type_name("FILE");
+  app.add_option("--limit", flags->limit, "Photos at most").range(1, 100'000).show_default();
+  app.add_option("--batch", flags->batch, "Pictures in a run; analysis.ml_models.batch_size without it").range(1, 1024);
   app.add_option("--peers", flags->peers, "A Python with onnxruntime or torch, to be measured as well")
-      ->type_name("PYTHON")
-      ->check(CLI::ExistingFile);
+      .type_name("PYTHON")
+      .existing_file();
   return [=](Context& context) -> Result<int> { return benchmark_models(*flags, context); };
 }
 

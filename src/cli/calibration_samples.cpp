@@ -1,13 +1,13 @@
 #include "cli/calibration_samples.h"
 
 #include <fmt/ranges.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <filesystem>
 
 #include "cli/app.h"
 #include "core/file.h"
+#include "core/log.h"
 #include "core/text.h"
 #include "models/catalogue.h"
 #include "models/places.h"
@@ -90,7 +90,7 @@ Status write_calibration_samples(const SamplesRequest& request, const Config& co
     if (made)
       ++written;
     else
-      spdlog::debug("passed over: {}", printable(made.error().message));
+      log_debug("passed over: {}", printable(made.error().message));
   }
   if (written >= kLeastPhotos) return {};
   return fail(ErrorCode::kNotFound,

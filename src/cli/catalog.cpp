@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -13,7 +12,7 @@
 namespace image_engine::cli {
 namespace {
 
-constexpr char kExamples[] = R"(
+constexpr char kCatalogExamples[] = R"(
 Examples:
   image-engine catalog check
   image-engine catalog backup ~/catalog-2026.db
@@ -22,7 +21,7 @@ Examples:
 
 None of these touches a photo.)";
 
-struct Flags {
+struct CatalogFlags {
   std::string target, from, to, root;
   bool overwrite = false, dry_run = false, user_data = false;
 };
@@ -58,7 +57,7 @@ Result<int> check(const Context& context) {
   return report.problems.empty() ? kDone : kFailed;
 }
 
-Result<int> backup(const Context& context, const Flags& flags) {
+Result<int> backup(const Context& context, const CatalogFlags& flags) {
   const std::string target = absolute_path(flags.target);
   IE_CHECK(store::backup(context.catalogue, target, flags.overwrite));
   if (context.json)
@@ -68,7 +67,7 @@ Result<int> backup(const Context& context, const Flags& flags) {
   return kDone;
 }
 
-Result<int> relocate(const Context& context, const Flags& flags) {
+Result<int> relocate(const Context& context, const CatalogFlags& flags) {
   IE_TRY(const store::WriterLock lock, lock_catalogue(context, "catalog relocate", false));
   IE_TRY(const store::RelocateReport report,
          store::relocate(context.catalogue, lock, absolute_path(flags.from), absolute_path(flags.to), flags.dry_run));
@@ -81,7 +80,7 @@ Result<int> relocate(const Context& context, const Flags& flags) {
   return kDone;
 }
 
-Result<int> prune(const Context& context, const Flags& flags) {
+Result<int> prune(const Context& context, const CatalogFlags& flags) {
   IE_TRY(const store::WriterLock lock, lock_catalogue(context, "catalog prune", false));
   store::PruneOptions options;
   options.root = flags.root.empty() ? "" : absolute_path(flags.root);
@@ -104,31 +103,30 @@ Result<int> prune(const Context& context, const Flags& flags) {
 
 }  // namespace
 
-Action setup_catalog(CLI::App& app, Settings&) {
-  auto flags = std::make_shared<Flags>();
-  app.require_subcommand(1);
-  app.footer(kExamples);
-  CLI::App* check_app = app.add_subcommand("check", "Look for damage; changes nothing");
-  CLI::App* backup_app = app.add_subcommand("backup", "Copy it, also while an analyze is at work");
-  backup_app->add_option("FILE", flags->target, "The copy")->required();
-  backup_app->add_flag("--overwrite", flags->overwrite, "Replace FILE");
-  CLI::App* relocate_app = app.add_subcommand("relocate", "Follow photos that were moved together");
-  relocate_app->add_option("OLD", flags->from, "The folder they were in")->required();
-  relocate_app->add_option("NEW", flags->to, "The folder they are in now")->required();
-  relocate_app->add_flag("--dry-run", flags->dry_run, "Only count");
-  CLI::App* prune_app = app.add_subcommand("prune", "Forget files that are missing and what was found about them");
-  prune_app->add_option("--root", flags->root, "Only below this folder")->type_name("FOLDER");
-  prune_app->add_flag("--user-data", flags->user_data, "Also labels and ratings that you made for them");
-  prune_app->add_flag("--dry-run", flags->dry_run, "Only count");
-  for (CLI::App* sub : {check_app, backup_app, relocate_app, prune_app}) sub->fallthrough();
+Action setup_catalog(Arguments app, Settings&) {
+  auto flags = std::make_shared<CatalogFlags>();
+  app.require_subcommand();
+  app.footer(kCatalogExamples);
+  Arguments check_app = app.add_subcommand("check", "Look for damage; changes nothing");
+  Arguments backup_app = app.add_subcommand("backup", "Copy it, also while an analyze is at work");
+  backup_app.add_option("FILE", flags->target, "The copy").required();
+  backup_app.add_flag("--overwrite", flags->overwrite, "Replace FILE");
+  Arguments relocate_app = app.add_subcommand("relocate", "Follow photos that were moved together");
+  relocate_app.add_option("OLD", flags->from, "The folder they were in").required();
+  relocate_app.add_option("NEW", flags->to, "The folder they are in now").required();
+  relocate_app.add_flag("--dry-run", flags->dry_run, "Only count");
+  Arguments prune_app = app.add_subcommand("prune", "Forget files that are missing and what was found about them");
+  prune_app.add_option("--root", flags->root, "Only below this folder").type_name("FOLDER");
+  prune_app.add_flag("--user-data", flags->user_data, "Also labels and ratings that you made for them");
+  prune_app.add_flag("--dry-run", flags->dry_run, "Only count");
   return [=](Context& context) -> Result<int> {
     // Makes the message for a missing catalogue the same everywhere.
     if (Result<store::CatalogueReader> reader = open_reader(context);
         !reader && reader.error().code == ErrorCode::kNotFound)
       return fail(reader.error());
-    if (check_app->parsed()) return check(context);
-    if (backup_app->parsed()) return backup(context, *flags);
-    if (relocate_app->parsed()) return relocate(context, *flags);
+    if (check_app.parsed()) return check(context);
+    if (backup_app.parsed()) return backup(context, *flags);
+    if (relocate_app.parsed()) return relocate(context, *flags);
     return prune(context, *flags);
   };
 }

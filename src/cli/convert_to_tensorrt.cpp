@@ -2,7 +2,6 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -32,7 +31,7 @@ using infer::EngineRecord;
 using infer::Provider;
 using infer::TensorInfo;
 
-constexpr char kExamples[] = R"(
+constexpr char kConvertToTensorrtExamples[] = R"(
 Examples:
   image-engine convert-to-tensorrt --onnx clip_vision_fp32.onnx
   image-engine convert-to-tensorrt --onnx detr.onnx --output detr_fp16.trt --max-batch-size 8
@@ -45,7 +44,7 @@ the model by which ONNX Runtime loads it. Building takes minutes and needs Tenso
 
 constexpr std::chrono::seconds kGraphLimit{1800};
 
-struct Flags {
+struct ConvertToTensorrtFlags {
   std::string onnx, output, precision = "fp16", calibration, model, format = "engine";
   std::vector<std::string> dimensions;
   std::int64_t least = 1, best = 0, most = 0;  // 0: as the model's kind has it
@@ -74,7 +73,7 @@ int card_of(std::string_view device) {
 }
 
 // What the model's kind is called in the files that are made of it; else the file's own name.
-std::string default_output(const Flags& flags) {
+std::string default_output(const ConvertToTensorrtFlags& flags) {
   constexpr std::pair<std::string_view, std::string_view> kKinds[] = {{"clip", "clip_vision"}, {"detr", "detr"}};
   std::string name = std::filesystem::path(std::string(file_name(flags.onnx))).stem().string();
   for (const auto& [word, kind] : kKinds)
@@ -83,11 +82,11 @@ std::string default_output(const Flags& flags) {
 }
 
 // The engine's own file; of an EP-context model it lies beside.
-std::string engine_file(const Flags& flags, const std::string& output) {
+std::string engine_file(const ConvertToTensorrtFlags& flags, const std::string& output) {
   return flags.format == "engine" ? output : std::filesystem::path(output).replace_extension(".engine").string();
 }
 
-Result<infer::EngineJob> job_of(const Flags& flags) {
+Result<infer::EngineJob> job_of(const ConvertToTensorrtFlags& flags) {
   infer::EngineJob job{absolute_path(flags.onnx), {}};
   infer::TensorRtOptions wanted;
   const infer::BatchDefaults usual = infer::default_batches(flags.onnx);
@@ -127,8 +126,8 @@ bool holds_samples(const std::string& folder) {
 }
 
 // The folder that the user named when it holds samples; of photos, one with samples made of them.
-Result<std::string> samples_for(const Context& context, const Flags& flags, const std::vector<TensorInfo>& inputs,
-                                const std::string& work) {
+Result<std::string> samples_for(const Context& context, const ConvertToTensorrtFlags& flags,
+                                const std::vector<TensorInfo>& inputs, const std::string& work) {
   std::string given = absolute_path(flags.calibration);
   if (holds_samples(given)) return given;
   std::string made = join_path(work, "samples");
@@ -139,7 +138,7 @@ Result<std::string> samples_for(const Context& context, const Flags& flags, cons
 
 // The graph that is built: in halves with parts in floats, or quantised, in ONNX's own operators. What a precision
 // needs beyond is TensorRT's to do.
-Result<std::string> graph_for(const infer::EngineJob& job, const Context& context, const Flags& flags,
+Result<std::string> graph_for(const infer::EngineJob& job, const Context& context, const ConvertToTensorrtFlags& flags,
                               const std::vector<TensorInfo>& inputs, const std::string& folder) {
   const std::string& precision = job.options.tensorrt->precision;
   if (precision == "fp32") return job.model;
@@ -236,7 +235,7 @@ std::string told(const Error& error) {
   return error.message.substr(0, first);
 }
 
-Result<int> convert(const Context& context, const Flags& flags) {
+Result<int> convert(const Context& context, const ConvertToTensorrtFlags& flags) {
   IE_TRY(infer::EngineJob job, job_of(flags));
   job.options.device = card_of(context.config.inference.device);
   if (flags.precision == "int8" && flags.calibration.empty())
@@ -274,7 +273,7 @@ Result<int> convert(const Context& context, const Flags& flags) {
   return kDone;
 }
 
-Result<int> build_here(const Flags& flags) {
+Result<int> build_here(const ConvertToTensorrtFlags& flags) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // who waits for it is gone, and nobody would take the engine
   IE_TRY(const infer::EngineJob job, job_of(flags));
   IE_CHECK(infer::build_engine_here(job, absolute_path(flags.output)));
@@ -283,31 +282,31 @@ Result<int> build_here(const Flags& flags) {
 
 }  // namespace
 
-Action setup_convert_to_tensorrt(CLI::App& app, Settings&) {
-  auto flags = std::make_shared<Flags>();
-  app.footer(kExamples);
-  app.add_option("--onnx", flags->onnx, "The model")->type_name("FILE")->required();
+Action setup_convert_to_tensorrt(Arguments app, Settings&) {
+  auto flags = std::make_shared<ConvertToTensorrtFlags>();
+  app.footer(kConvertToTensorrtExamples);
+  app.add_option("--onnx", flags->onnx, "The model").type_name("FILE").required();
   app.add_option("--output", flags->output, "The engine; clip_vision_fp16.trt or detr_fp16.trt by the model")
-      ->type_name("FILE");
-  app.add_option("--precision", flags->precision, "fp32, fp16 (the default) or int8")->type_name("P");
-  app.add_option("--max-batch-size", flags->most, "The largest batch; 16, of DETR 8")->type_name("N");
-  app.add_option("--optimum-batch", flags->best, "The batch that it is fastest with; 8")->type_name("N");
-  app.add_option("--workspace-gb", flags->workspace_gb, "What a layer may use of the card's memory; 4")->type_name("N");
+      .type_name("FILE");
+  app.add_option("--precision", flags->precision, "fp32, fp16 (the default) or int8").type_name("P");
+  app.add_option("--max-batch-size", flags->most, "The largest batch; 16, of DETR 8").type_name("N");
+  app.add_option("--optimum-batch", flags->best, "The batch that it is fastest with; 8").type_name("N");
+  app.add_option("--workspace-gb", flags->workspace_gb, "What a layer may use of the card's memory; 4").type_name("N");
   app.add_option("--calibration", flags->calibration, "int8: photos like yours; or samples, INDEX-INPUT.npy")
-      ->type_name("DIR");
+      .type_name("DIR");
   app.add_option("--model", flags->model, "int8: the catalogue's model that it is, for its preprocessing")
-      ->type_name("NAME");
+      .type_name("NAME");
   app.add_option("--format", flags->format, "engine, or epcontext: an ONNX model that names the engine")
-      ->check(CLI::IsMember({"engine", "epcontext"}))
-      ->type_name("KIND");
+      .one_of({"engine", "epcontext"})
+      .type_name("KIND");
   app.add_option("--dimension", flags->dimensions, "Fixes a named side of an input; may be repeated")
-      ->type_name("NAME=SIZE")
-      ->allow_extra_args(false);
+      .type_name("NAME=SIZE")
+      .one_value_each();
   // Of the process that a build runs in.
-  app.add_flag("--here", flags->here)->group("");
-  app.add_option("--card", flags->card)->group("");
-  app.add_option("--least-batch", flags->least)->group("");
-  app.add_option("--workspace-bytes", flags->workspace_bytes)->group("");
+  app.add_flag("--here", flags->here).hide();
+  app.add_option("--card", flags->card).hide();
+  app.add_option("--least-batch", flags->least).hide();
+  app.add_option("--workspace-bytes", flags->workspace_bytes).hide();
   return [=](Context& context) -> Result<int> {
     if (flags->here) return build_here(*flags);
     catch_interrupts();

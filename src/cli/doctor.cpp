@@ -2,7 +2,6 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -12,6 +11,7 @@
 #include "cli/output.h"
 #include "cli/report.h"
 #include "core/file.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "gpu/cuda.h"
 #include "gpu/nvml.h"
@@ -55,7 +55,7 @@ void examine_machine(Examination& exam) {
 
 void examine_worker(Examination& exam, const Config& config) {
   const Result<std::string> text = worker::probe();
-  const json probe = text ? json::parse(*text, nullptr, false) : json();
+  const json probe = text ? parse_json(*text) : json();
   if (!probe.is_object()) {
     exam.add("worker", text ? "its answer makes no sense" : text.error().message, false,
              "install both programs together");
@@ -176,7 +176,7 @@ void print_exam(const Examination& exam, const Context& context, bool all) {
 
 }  // namespace
 
-Action setup_doctor(CLI::App& app, Settings&) {
+Action setup_doctor(Arguments app, Settings&) {
   auto all = std::make_shared<bool>(false);
   app.add_flag("--all", *all, "Every key of the configuration, also those that are as shipped");
   app.footer(

@@ -1,6 +1,5 @@
 #include "search/duplicates.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -14,7 +13,7 @@
 namespace image_engine::cli {
 namespace {
 
-constexpr char kExamples[] = R"(
+constexpr char kDuplicatesExamples[] = R"(
 Examples:
   image-engine duplicates
   image-engine duplicates --kind exact --verify
@@ -25,7 +24,7 @@ exact: files with the same coded picture (their metadata may differ; --verify co
 near: pictures that look the same. burst: shot one after the other by one camera, and alike.
 Nothing is ever deleted or changed.)";
 
-struct Flags {
+struct DuplicatesFlags {
   std::vector<std::string> kinds;
   int distance = 6;
   bool verify = false, print0 = false;
@@ -82,19 +81,19 @@ void print_groups(const Context& context, const std::vector<search::DuplicateGro
 
 }  // namespace
 
-Action setup_duplicates(CLI::App& app, Settings&) {
-  auto flags = std::make_shared<Flags>();
+Action setup_duplicates(Arguments app, Settings&) {
+  auto flags = std::make_shared<DuplicatesFlags>();
   app.add_option("--kind", flags->kinds, "exact, near or burst (may be repeated; all without it)")
-      ->check(CLI::IsMember({"exact", "near", "burst"}))
-      ->allow_extra_args(false);
+      .one_of({"exact", "near", "burst"})
+      .one_value_each();
   app.add_option("--distance", flags->distance, "Bits of 64 by which near pictures may differ")
-      ->check(CLI::Range(0, 16))
-      ->capture_default_str();
+      .range(0, 16)
+      .show_default();
   app.add_flag("--verify", flags->verify, "Compare the bytes of exact groups");
   app.add_flag("--print0", flags->print0,
                "Only the paths of all but the best, each ended by NUL; with --verify, of exact groups those whose "
                "every byte is the best one's");
-  app.footer(kExamples);
+  app.footer(kDuplicatesExamples);
   return [flags](Context& context) -> Result<int> {
     IE_TRY(const store::CatalogueReader reader, open_reader(context));
     search::DuplicateOptions options;

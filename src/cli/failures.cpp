@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -13,13 +12,13 @@
 namespace image_engine::cli {
 namespace {
 
-constexpr char kExamples[] = R"(
+constexpr char kFailuresExamples[] = R"(
 Examples:
   image-engine failures
   image-engine failures ~/Pictures/2019 --json | jq -r '.failures[].path'
   image-engine failures --retry        (a failed file is otherwise tried again only once it has changed))";
 
-struct Flags {
+struct FailuresFlags {
   std::vector<std::string> paths;
   bool retry = false, wait = false, print0 = false;
 };
@@ -37,13 +36,13 @@ void print_failures(const Context& context, const std::vector<store::Failure>& f
 
 }  // namespace
 
-Action setup_failures(CLI::App& app, Settings&) {
-  auto flags = std::make_shared<Flags>();
+Action setup_failures(Arguments app, Settings&) {
+  auto flags = std::make_shared<FailuresFlags>();
   app.add_option("PATH", flags->paths, "Only these files and folders");
   app.add_flag("--retry", flags->retry, "Try them again now");
   app.add_flag("--wait", flags->wait, "With --retry: wait while another analyze is at work");
   app.add_flag("--print0", flags->print0, "Only paths, each ended by NUL");
-  app.footer(kExamples);
+  app.footer(kFailuresExamples);
   return [flags](Context& context) -> Result<int> {
     std::vector<std::string> roots;
     for (const std::string& path : flags->paths) roots.push_back(absolute_path(path));

@@ -1,6 +1,5 @@
 #include "pipeline/labels.h"
 
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -15,7 +14,7 @@
 namespace image_engine::cli {
 namespace {
 
-constexpr char kExamples[] = R"(
+constexpr char kLabelExamples[] = R"(
 Examples:
   image-engine label 'our garden' --add g1.jpg g2.jpg g3.jpg --not park.jpg
   image-engine search 'tag:"our garden"'
@@ -27,7 +26,7 @@ Examples:
 A label learns from the vectors of its examples and is given to every picture that is like them; pictures analysed later
 get it, too. Nothing is written to the pictures.)";
 
-struct Flags {
+struct LabelFlags {
   std::string name, removed;
   std::vector<std::string> add, reject, forget;
   std::string object;
@@ -53,7 +52,7 @@ std::vector<std::string> absolute(const std::vector<std::string>& files) {
   return paths;
 }
 
-Result<int> teach(const Flags& flags, const Context& context) {
+Result<int> teach(const LabelFlags& flags, const Context& context) {
   if (flags.name.empty())
     return fail(ErrorCode::kInvalidArgument, "label needs a NAME, or one of: label list, label remove NAME");
   catch_interrupts();
@@ -102,7 +101,7 @@ Result<int> list(const Context& context) {
   return kDone;
 }
 
-Result<int> remove(const Flags& flags, const Context& context) {
+Result<int> remove(const LabelFlags& flags, const Context& context) {
   IE_CHECK(open_reader(context));
   IE_TRY(store::WriterLock lock, lock_catalogue(context, "label", flags.wait));
   IE_TRY(store::CatalogueWriter writer, store::CatalogueWriter::open(context.catalogue, std::move(lock)));
@@ -116,27 +115,27 @@ Result<int> remove(const Flags& flags, const Context& context) {
 
 }  // namespace
 
-Action setup_label(CLI::App& app, Settings&) {
-  auto flags = std::make_shared<Flags>();
+Action setup_label(Arguments app, Settings&) {
+  auto flags = std::make_shared<LabelFlags>();
   app.add_option("NAME", flags->name, "What it is called, and searched for by tag:");
-  app.add_option("--add", flags->add, "Catalogued pictures that show it")->type_name("FILE");
-  app.add_option("--not", flags->reject, "Catalogued pictures that do not")->type_name("FILE");
-  app.add_option("--forget", flags->forget, "Pictures that are examples no longer")->type_name("FILE");
-  auto* object = app.add_option("--object", flags->object,
-                                "Look at each object of this class that a detector found, and say which it is; without "
-                                "CLASS, what most examples show")
-                     ->type_name("CLASS")
-                     ->expected(0, 1);
+  app.add_option("--add", flags->add, "Catalogued pictures that show it").type_name("FILE");
+  app.add_option("--not", flags->reject, "Catalogued pictures that do not").type_name("FILE");
+  app.add_option("--forget", flags->forget, "Pictures that are examples no longer").type_name("FILE");
+  const Option object =
+      app.add_option("--object", flags->object,
+                     "Look at each object of this class that a detector found, and say which it is; without "
+                     "CLASS, what most examples show")
+          .type_name("CLASS")
+          .optional_value();
   app.add_flag("--wait", flags->wait, "Wait while another command is writing");
-  app.footer(kExamples);
-  CLI::App* list_command = app.add_subcommand("list", "All labels, with what was found");
-  CLI::App* remove_command = app.add_subcommand("remove", "Forget a label and its examples");
-  remove_command->add_option("NAME", flags->removed, "The label")->required();
-  for (CLI::App* sub : {list_command, remove_command}) sub->fallthrough();
+  app.footer(kLabelExamples);
+  Arguments list_command = app.add_subcommand("list", "All labels, with what was found");
+  Arguments remove_command = app.add_subcommand("remove", "Forget a label and its examples");
+  remove_command.add_option("NAME", flags->removed, "The label").required();
   return [=](Context& context) -> Result<int> {
-    flags->objects = object->count() > 0;
-    if (list_command->parsed()) return list(context);
-    if (remove_command->parsed()) return remove(*flags, context);
+    flags->objects = object.given();
+    if (list_command.parsed()) return list(context);
+    if (remove_command.parsed()) return remove(*flags, context);
     return teach(*flags, context);
   };
 }

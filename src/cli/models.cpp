@@ -1,6 +1,5 @@
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
@@ -27,7 +26,7 @@ namespace {
 using models::Presence;
 using models::Spec;
 
-constexpr char kExamples[] = R"(
+constexpr char kModelsExamples[] = R"(
 Examples:
   image-engine models list
   image-engine models pull                     (the default set)
@@ -43,7 +42,7 @@ Examples:
 A model is fetched from where its spec says, checked against its checksum and kept with its licence and provenance.
 Keys for servers that ask for one: HF_TOKEN, NGC_API_KEY.)";
 
-struct Flags {
+struct ModelsFlags {
   std::vector<std::string> names, accepted;
   std::string file, task, spec, name;
   std::string kind, from, folder = ".", python;
@@ -210,7 +209,7 @@ Result<int> for_each(const Context& context, const Models& all, const std::vecto
   return failed ? kFailed : kDone;
 }
 
-Result<int> pull(const Context& context, const Models& all, const Flags& flags) {
+Result<int> pull(const Context& context, const Models& all, const ModelsFlags& flags) {
   IE_TRY(const std::vector<const Spec*> specs,
          chosen(all, flags.names, [](const Spec& spec) { return spec.in_default_set; }));
   PullProgress progress(!context.quiet);
@@ -226,7 +225,7 @@ Result<int> pull(const Context& context, const Models& all, const Flags& flags) 
   return code;
 }
 
-Result<int> verify(const Context& context, const Models& all, const Flags& flags) {
+Result<int> verify(const Context& context, const Models& all, const ModelsFlags& flags) {
   IE_TRY(const std::vector<const Spec*> specs, chosen(all, flags.names, [&](const Spec& spec) {
            const Presence presence = all.store.presence(spec);
            return presence != Presence::kAbsent && presence != Presence::kServed;
@@ -236,7 +235,7 @@ Result<int> verify(const Context& context, const Models& all, const Flags& flags
   return for_each(context, all, specs, "is sound", [&](const Spec& spec) { return all.store.verify(spec); });
 }
 
-Result<int> add(const Context& context, const Models& all, const Flags& flags) {
+Result<int> add(const Context& context, const Models& all, const ModelsFlags& flags) {
   PullProgress progress(!context.quiet);
   const models::AddRequest request{flags.file, flags.spec, flags.task, flags.name, all.places.added};
   IE_TRY(const Spec spec, models::add_model(request, all.catalogue, all.store, pull_options(all, progress)));
@@ -244,7 +243,7 @@ Result<int> add(const Context& context, const Models& all, const Flags& flags) {
   return for_each(context, all, {&spec}, "added", [](const Spec&) { return Status{}; });
 }
 
-Result<int> remove(const Context& context, const Models& all, const Flags& flags) {
+Result<int> remove(const Context& context, const Models& all, const ModelsFlags& flags) {
   IE_TRY(const std::vector<const Spec*> specs, chosen(all, flags.names, [](const Spec&) { return false; }));
   PullProgress progress(false);
   const models::PullOptions options = pull_options(all, progress);
@@ -257,7 +256,7 @@ Result<int> remove(const Context& context, const Models& all, const Flags& flags
 }
 
 // The option, else the environment's for those that need one.
-std::string export_python(const Flags& flags) {
+std::string export_python(const ModelsFlags& flags) {
   if (!flags.python.empty()) return flags.python;
   const char* variable = std::getenv("IMAGE_ENGINE_EXPORT_PYTHON");
   const bool is_torch = std::ranges::any_of(
@@ -265,7 +264,7 @@ std::string export_python(const Flags& flags) {
   return is_torch && variable != nullptr ? variable : "";
 }
 
-Result<int> export_one(const Context& context, const Models& all, const Flags& flags) {
+Result<int> export_one(const Context& context, const Models& all, const ModelsFlags& flags) {
   const models::ExportRequest request{.kind = flags.kind,
                                       .from = flags.from,
                                       .folder = flags.folder,
@@ -290,70 +289,68 @@ Result<int> export_one(const Context& context, const Models& all, const Flags& f
   return kDone;
 }
 
-void add_export_flags(CLI::App& app, Flags& flags) {
+void add_export_flags(Arguments app, ModelsFlags& flags) {
   std::string kinds;
   for (const models::Exporter& exporter : models::exporters())
     kinds += fmt::format("{}{} ({})", kinds.empty() ? "" : "; ", exporter.name, exporter.what);
-  app.add_option("KIND", flags.kind, kinds)->required();
+  app.add_option("KIND", flags.kind, kinds).required();
   app.add_option("--from", flags.from, "The model: safetensors and their configuration; of yolo an ONNX file")
-      ->type_name("PATH")
-      ->required();
+      .type_name("PATH")
+      .required();
   app.add_option("-o,--output", flags.folder, "Where the ONNX files go; without it the current folder")
-      ->type_name("FOLDER");
+      .type_name("FOLDER");
   app.add_option("--opset", flags.opset, "The version of ONNX's operators; 17 unless given, 14 for old programs")
-      ->type_name("N");
+      .type_name("N");
   app.add_flag("--int8", flags.int8, "clip: write int8 variants too");
   app.add_option("--size", flags.size,
                  "detr, dfine, segformer: width and height of the input; without it the model's own")
-      ->type_name("N")
-      ->check(CLI::Range(1, 4096));
+      .type_name("N")
+      .range(1, 4096);
   app.add_flag("--dynamic", flags.dynamic, "detr: pictures of any size, short edge 800, with a pixel mask");
   app.add_option("--python", flags.python, "A Python with torch and transformers, for detr, dfine and segformer")
-      ->type_name("PROGRAM");
+      .type_name("PROGRAM");
 }
 
 }  // namespace
 
-Action setup_models(CLI::App& app, Settings&) {
-  auto flags = std::make_shared<Flags>();
-  app.require_subcommand(1);
-  app.footer(kExamples);
-  CLI::App* list_app = app.add_subcommand("list", "The models known, and which are installed");
-  CLI::App* pull_app = app.add_subcommand("pull", "Fetch and install models; without a NAME the default set");
-  pull_app->add_option("NAME", flags->names, "Models");
-  pull_app->add_option("--accept-license", flags->accepted, "A licence, or a model whose licence you agree with")
-      ->type_name("NAME")
-      ->allow_extra_args(false);
-  pull_app->add_flag("--force", flags->force, "Fetch again what is installed");
-  CLI::App* verify_app = app.add_subcommand("verify", "Read installed models and compare their checksums");
-  verify_app->add_option("NAME", flags->names, "Models; without one all that are installed");
-  CLI::App* add_app = app.add_subcommand("add", "Install a model file of your own");
-  add_app->add_option("FILE", flags->file, "The model, ONNX")->required();
-  add_app->add_option("--spec", flags->spec, "A YAML that describes it: docs/models.md")->type_name("FILE")->required();
-  add_app->add_option("--task", flags->task, "What it is for: objects, …")->type_name("TASK");
-  add_app->add_option("--name", flags->name, "Another name than the spec's");
-  CLI::App* remove_app = app.add_subcommand("remove", "Remove models from this machine");
-  remove_app->add_option("NAME", flags->names, "Models")->required();
-  CLI::App* export_app = app.add_subcommand("export", "Write a model of your own as ONNX");
-  add_export_flags(*export_app, *flags);
-  CLI::App* calibrate_app = app.add_subcommand("calibrate", "Make an int8 graph of a model with your own photos");
-  calibrate_app->add_option("NAME", flags->calibration.name, "An installed model of pictures")->required();
-  CLI::Option* photos = calibrate_app
-                            ->add_option("--calibration", flags->calibration.photos,
-                                         "Photos like yours; without it the samples of the source tree")
-                            ->type_name("DIR");
-  calibrate_app->add_flag("--remove", flags->calibration.remove, "Take it back")->excludes(photos);
-  for (CLI::App* sub : {list_app, pull_app, verify_app, add_app, remove_app, export_app, calibrate_app})
-    sub->fallthrough();
+Action setup_models(Arguments app, Settings&) {
+  auto flags = std::make_shared<ModelsFlags>();
+  app.require_subcommand();
+  app.footer(kModelsExamples);
+  Arguments list_app = app.add_subcommand("list", "The models known, and which are installed");
+  Arguments pull_app = app.add_subcommand("pull", "Fetch and install models; without a NAME the default set");
+  pull_app.add_option("NAME", flags->names, "Models");
+  pull_app.add_option("--accept-license", flags->accepted, "A licence, or a model whose licence you agree with")
+      .type_name("NAME")
+      .one_value_each();
+  pull_app.add_flag("--force", flags->force, "Fetch again what is installed");
+  Arguments verify_app = app.add_subcommand("verify", "Read installed models and compare their checksums");
+  verify_app.add_option("NAME", flags->names, "Models; without one all that are installed");
+  Arguments add_app = app.add_subcommand("add", "Install a model file of your own");
+  add_app.add_option("FILE", flags->file, "The model, ONNX").required();
+  add_app.add_option("--spec", flags->spec, "A YAML that describes it: docs/models.md").type_name("FILE").required();
+  add_app.add_option("--task", flags->task, "What it is for: objects, …").type_name("TASK");
+  add_app.add_option("--name", flags->name, "Another name than the spec's");
+  Arguments remove_app = app.add_subcommand("remove", "Remove models from this machine");
+  remove_app.add_option("NAME", flags->names, "Models").required();
+  Arguments export_app = app.add_subcommand("export", "Write a model of your own as ONNX");
+  add_export_flags(export_app, *flags);
+  Arguments calibrate_app = app.add_subcommand("calibrate", "Make an int8 graph of a model with your own photos");
+  calibrate_app.add_option("NAME", flags->calibration.name, "An installed model of pictures").required();
+  const Option photos = calibrate_app
+                            .add_option("--calibration", flags->calibration.photos,
+                                        "Photos like yours; without it the samples of the source tree")
+                            .type_name("DIR");
+  calibrate_app.add_flag("--remove", flags->calibration.remove, "Take it back").excludes(photos);
   return [=](Context& context) -> Result<int> {
     catch_interrupts();
-    if (calibrate_app->parsed()) return calibrate_model(context, flags->calibration);
+    if (calibrate_app.parsed()) return calibrate_model(context, flags->calibration);
     IE_TRY(const Models all, Models::open(context));
-    if (list_app->parsed()) return list(context, all);
-    if (pull_app->parsed()) return pull(context, all, *flags);
-    if (verify_app->parsed()) return verify(context, all, *flags);
-    if (add_app->parsed()) return add(context, all, *flags);
-    if (export_app->parsed()) return export_one(context, all, *flags);
+    if (list_app.parsed()) return list(context, all);
+    if (pull_app.parsed()) return pull(context, all, *flags);
+    if (verify_app.parsed()) return verify(context, all, *flags);
+    if (add_app.parsed()) return add(context, all, *flags);
+    if (export_app.parsed()) return export_one(context, all, *flags);
     return remove(context, all, *flags);
   };
 }

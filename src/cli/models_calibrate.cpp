@@ -9,6 +9,7 @@
 #include "cli/calibration_samples.h"
 #include "cli/output.h"
 #include "core/file.h"
+#include "core/json.h"
 #include "core/temporary_folder.h"
 #include "core/text.h"
 #include "infer/engine_cache.h"
@@ -49,7 +50,7 @@ std::pair<ino_t, std::int64_t> stamp_of(const std::string& file) {
 }
 
 Result<Quantised> read_report(const std::string& text) {
-  const json report = json::parse(text, nullptr, false);
+  const json report = parse_json(text);
   const bool sound = report.is_object() && report.contains("cosine") && report["cosine"].is_object() &&
                      report.contains("samples") && report["samples"].is_array() && !report["samples"].empty() &&
                      report["samples"][0].is_number_unsigned();

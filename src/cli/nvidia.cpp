@@ -3,7 +3,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <memory>
@@ -11,6 +10,7 @@
 
 #include "cli/output.h"
 #include "core/file.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "nvidia/answer_store.h"
 #include "nvidia/sent_log.h"
@@ -21,7 +21,7 @@ namespace {
 using nlohmann::json;
 using nvidia::AnswerStore;
 
-constexpr char kExamples[] = R"(
+constexpr char kNvidiaExamples[] = R"(
 Examples:
   image-engine nvidia check
   image-engine nvidia describe IMG_0042.jpg --prompt 'What is written on the sign?'
@@ -47,7 +47,7 @@ constexpr double kLongestAge = 24.0 * 365 * 100;  // hours
 constexpr off_t kMostLogBytes = off_t{16} << 20;  // of the end of the log that are read
 constexpr std::size_t kMostLines = 100'000;
 
-struct Flags {
+struct NvidiaFlags {
   double older_than = 0;  // hours
   std::size_t limit = 20;
 };
@@ -78,7 +78,7 @@ Result<int> cache(const Context& context) {
   return kDone;
 }
 
-Result<int> clear(const Context& context, const Flags& flags) {
+Result<int> clear(const Context& context, const NvidiaFlags& flags) {
   const auto age = std::chrono::seconds(std::llround(flags.older_than * 3600));
   IE_TRY(const AnswerStore::Cleared gone, AnswerStore::clear(context.config.nvidia_build.caching, age));
   if (context.json)
@@ -112,7 +112,7 @@ Result<std::string> end_of_log(const std::string& path) {
 
 // A line of the log; null for one that is damaged.
 json entry_of(std::string_view line) {
-  const json entry = json::parse(line, nullptr, false);
+  const json entry = parse_json(line);
   json sent;
   for (const char* name : {"time", "host", "endpoint", "about"}) {
     if (!entry.is_object() || !entry.contains(name) || !entry[name].is_string()) return nullptr;
@@ -139,10 +139,10 @@ std::vector<json> last_entries(std::string_view text, std::size_t limit) {
 // 0: it did not reach the server.
 std::string status_text(const json& status) {
   if (status.is_null()) return "no answer";
-  return status == 0 ? "not sent" : status.dump();
+  return status == 0 ? "not sent" : json_text(status);
 }
 
-Result<int> show_log(const Context& context, const Flags& flags) {
+Result<int> show_log(const Context& context, const NvidiaFlags& flags) {
   const std::string path = nvidia::sent_log_path();
   IE_TRY(const std::string text, end_of_log(path));
   const std::vector<json> entries = last_entries(text, flags.limit);
@@ -165,45 +165,43 @@ Result<int> show_log(const Context& context, const Flags& flags) {
 
 }  // namespace
 
-Action setup_nvidia(CLI::App& app, Settings& settings) {
-  auto flags = std::make_shared<Flags>();
-  app.require_subcommand(1);
-  app.footer(kExamples);
-  std::vector<std::pair<CLI::App*, Action>> actions;
+Action setup_nvidia(Arguments app, Settings& settings) {
+  auto flags = std::make_shared<NvidiaFlags>();
+  app.require_subcommand();
+  app.footer(kNvidiaExamples);
+  std::vector<std::pair<Arguments, Action>> actions;
   const auto add = [&](const char* name, const char* summary) {
-    CLI::App* sub = app.add_subcommand(name, summary);
-    sub->fallthrough();
+    Arguments sub = app.add_subcommand(name, summary);
     return sub;
   };
-  CLI::App* check = add("check", "Whether cloud models can be asked: configuration, key, servers, rate");
-  actions.emplace_back(check, setup_nvidia_check(*check));
-  CLI::App* describe = add("describe", "What a model says about one picture");
-  actions.emplace_back(describe, setup_nvidia_describe(*describe));
-  CLI::App* detect = add("detect", "Products on one picture");
-  actions.emplace_back(detect, setup_nvidia_detect(*detect, settings));
-  CLI::App* benchmark = add("benchmark", "A cloud model's vectors beside those made here: time, agreement, cost");
-  actions.emplace_back(benchmark, setup_nvidia_benchmark(*benchmark));
+  Arguments check = add("check", "Whether cloud models can be asked: configuration, key, servers, rate");
+  actions.emplace_back(check, setup_nvidia_check(check));
+  Arguments describe = add("describe", "What a model says about one picture");
+  actions.emplace_back(describe, setup_nvidia_describe(describe));
+  Arguments detect = add("detect", "Products on one picture");
+  actions.emplace_back(detect, setup_nvidia_detect(detect, settings));
+  Arguments benchmark = add("benchmark", "A cloud model's vectors beside those made here: time, agreement, cost");
+  actions.emplace_back(benchmark, setup_nvidia_benchmark(benchmark));
 
-  CLI::App* cached = add("cache", "Answers that are kept: how many, how large");
-  cached->footer(kCacheExamples);
-  CLI::App* cleared = cached->add_subcommand("clear", "Remove them; those that wait for the catalogue stay");
-  cleared->fallthrough();
-  cleared->footer(kCacheExamples);
-  cleared->add_option("--older-than", flags->older_than, "Only those that were asked for so long ago, in hours")
-      ->type_name("HOURS")
-      ->check(CLI::Range(0.0, kLongestAge));
+  Arguments cached = add("cache", "Answers that are kept: how many, how large");
+  cached.footer(kCacheExamples);
+  Arguments cleared = cached.add_subcommand("clear", "Remove them; those that wait for the catalogue stay");
+  cleared.footer(kCacheExamples);
+  cleared.add_option("--older-than", flags->older_than, "Only those that were asked for so long ago, in hours")
+      .type_name("HOURS")
+      .range(0.0, kLongestAge);
   actions.emplace_back(cached,
-                       [=](Context& context) { return cleared->parsed() ? clear(context, *flags) : cache(context); });
-  CLI::App* logged = add("log", "What left this machine: when, where to, how large");
-  logged->footer(kLogExamples);
-  logged->add_option("--limit", flags->limit, "The last N")
-      ->type_name("N")
-      ->check(CLI::Range(std::size_t{1}, kMostLines))
-      ->capture_default_str();
+                       [=](Context& context) { return cleared.parsed() ? clear(context, *flags) : cache(context); });
+  Arguments logged = add("log", "What left this machine: when, where to, how large");
+  logged.footer(kLogExamples);
+  logged.add_option("--limit", flags->limit, "The last N")
+      .type_name("N")
+      .range(std::size_t{1}, kMostLines)
+      .show_default();
   actions.emplace_back(logged, [=](Context& context) { return show_log(context, *flags); });
 
   return [actions](Context& context) -> Result<int> {
-    const auto chosen = std::ranges::find_if(actions, [](const auto& one) { return one.first->parsed(); });
+    const auto chosen = std::ranges::find_if(actions, [](const auto& one) { return one.first.parsed(); });
     return chosen->second(context);
   };
 }

@@ -5,9 +5,9 @@
 
 namespace image_engine::cli {
 
-Action setup_nvidia_check(CLI::App& app);
-Action setup_nvidia_describe(CLI::App& app);
-Action setup_nvidia_detect(CLI::App& app, Settings& settings);
-Action setup_nvidia_benchmark(CLI::App& app);
+Action setup_nvidia_check(Arguments app);
+Action setup_nvidia_describe(Arguments app);
+Action setup_nvidia_detect(Arguments app, Settings& settings);
+Action setup_nvidia_benchmark(Arguments app);
 
 }  // namespace image_engine::cli

@@ -1,5 +1,4 @@
 // `nvidia describe` and `nvidia detect`: one question about one picture.
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -37,7 +36,7 @@ Examples:
 The picture is sent small and without its metadata, whether nvidia_build.enabled says so or not; what
 nvidia_build.privacy holds back is not. Boxes are x, y, width, height in pixels of the upright picture.)";
 
-struct Flags {
+struct NvidiaAskFlags {
   std::string file, env_file, prompt, threshold;
 };
 
@@ -61,7 +60,7 @@ struct Asked {
   nvidia::Picture picture;
 };
 
-Result<Asked> make_ready(const Context& context, const Flags& flags, Task task) {
+Result<Asked> make_ready(const Context& context, const NvidiaAskFlags& flags, Task task) {
   catch_interrupts();
   const Config& config = context.config;
   Asked asked;
@@ -108,7 +107,7 @@ void delivered(const Context& context, const Asked& asked, const nvidia::Answere
   if (!answered.paid && !context.quiet) std::fputs("from the cache\n", stderr);
 }
 
-Result<int> describe(const Context& context, const Flags& flags) {
+Result<int> describe(const Context& context, const NvidiaAskFlags& flags) {
   IE_TRY(const Asked asked, make_ready(context, flags, Task::kDescribe));
   const auto answered = asked.models->describe(asked.picture, flags.prompt);
   if (!answered) return fail(refusal(answered.error()));
@@ -125,7 +124,7 @@ Result<int> describe(const Context& context, const Flags& flags) {
   return kDone;
 }
 
-Result<int> detect(const Context& context, const Flags& flags) {
+Result<int> detect(const Context& context, const NvidiaAskFlags& flags) {
   IE_TRY(const Asked asked, make_ready(context, flags, Task::kDetect));
   const auto answered = asked.models->detect(asked.picture);
   if (!answered) return fail(refusal(answered.error()));
@@ -152,28 +151,28 @@ Result<int> detect(const Context& context, const Flags& flags) {
   return kDone;
 }
 
-void add_common(CLI::App& app, Flags& flags, const char* what) {
-  app.add_option("FILE", flags.file, what)->required();
-  app.add_option("--env-file", flags.env_file, "A file with the line NVIDIA_API_KEY=…")->type_name("FILE");
+void add_common(Arguments app, NvidiaAskFlags& flags, const char* what) {
+  app.add_option("FILE", flags.file, what).required();
+  app.add_option("--env-file", flags.env_file, "A file with the line NVIDIA_API_KEY=…").type_name("FILE");
 }
 
 }  // namespace
 
-Action setup_nvidia_describe(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+Action setup_nvidia_describe(Arguments app) {
+  auto flags = std::make_shared<NvidiaAskFlags>();
   add_common(app, *flags, "A photo; it need not be in the catalogue. Or its address, https://…");
   app.add_option("--prompt", flags->prompt, "What to ask; without it nvidia_build.vision_language.photo_prompt")
-      ->type_name("TEXT");
+      .type_name("TEXT");
   app.footer(kDescribeExamples);
   return [flags](Context& context) { return describe(context, *flags); };
 }
 
-Action setup_nvidia_detect(CLI::App& app, Settings& settings) {
-  auto flags = std::make_shared<Flags>();
+Action setup_nvidia_detect(Arguments app, Settings& settings) {
+  auto flags = std::make_shared<NvidiaAskFlags>();
   add_common(app, *flags, "A photo; it need not be in the catalogue");
-  app.add_option("--confidence-threshold", flags->threshold, "How sure it must be, 0…1")->type_name("X");
+  app.add_option("--confidence-threshold", flags->threshold, "How sure it must be, 0…1").type_name("X");
   app.footer(kDetectExamples);
-  app.parse_complete_callback([flags, &settings] {
+  app.once_parsed([flags, &settings] {
     if (!flags->threshold.empty())
       settings.push_back({"nvidia_build.retail_detection.confidence_threshold", flags->threshold});
   });

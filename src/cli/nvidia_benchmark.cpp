@@ -1,5 +1,4 @@
 // `nvidia benchmark`: the endpoint of vectors beside the model for them that is installed.
-#include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdio>
 #include <memory>
@@ -23,7 +22,7 @@ using nvidia::Task;
 using pipeline::CloudBenchmarkReport;
 using pipeline::EmbeddingRun;
 
-constexpr char kExamples[] = R"(
+constexpr char kNvidiaBenchmarkExamples[] = R"(
 Examples:
   image-engine nvidia benchmark
   image-engine nvidia benchmark --images ~/Pictures --calls 200 --price-per-1000 0.5 -o nvclip.json
@@ -35,24 +34,19 @@ picture and running the model. Agreement is that of vectors of the same pictures
 
 constexpr char kUnknownPrice[] = "unknown: the price is not published by the API (--price-per-1000)";
 
-struct Flags {
+struct NvidiaBenchmarkFlags {
   std::string images, output, env_file, local_model = "auto";
   std::size_t calls = 100;
   std::optional<double> price;  // of 1,000 requests
   bool yes = false;
 };
 
-double rounded(double value, int digits) {
-  const double power = std::pow(10, digits);
-  return std::round(value * power) / power;
-}
-
 std::uint64_t requests_per_minute(const Context& context) {
   return static_cast<std::uint64_t>(context.config.nvidia_build.rate_limiting.max_requests_per_minute);
 }
 
 // Of 1,000 pictures.
-std::optional<double> cost(const Flags& flags, const CloudBenchmarkReport& report) {
+std::optional<double> cost(const NvidiaBenchmarkFlags& flags, const CloudBenchmarkReport& report) {
   if (!flags.price) return std::nullopt;
   return *flags.price * report.requests_each;
 }
@@ -68,7 +62,7 @@ json run_json(const EmbeddingRun& run) {
           {"pictures_per_second", rounded(1 / run.mean(), 3)}};
 }
 
-json report_json(const Flags& flags, const Context& context, const CloudBenchmarkReport& report) {
+json report_json(const NvidiaBenchmarkFlags& flags, const Context& context, const CloudBenchmarkReport& report) {
   json out = {{"benchmark", "nvidia"},
               {"version", IE_VERSION},
               {"folder", to_utf8(report.folder)},
@@ -92,7 +86,7 @@ json report_json(const Flags& flags, const Context& context, const CloudBenchmar
   return out;
 }
 
-void print_report(const Flags& flags, const Context& context, const CloudBenchmarkReport& report) {
+void print_report(const NvidiaBenchmarkFlags& flags, const Context& context, const CloudBenchmarkReport& report) {
   std::vector<std::vector<std::string>> rows = {
       {"model", "where", "numbers", "mean ms", "median", "p95", "pictures/s"}};
   for (const EmbeddingRun* run : {&report.cloud, &report.local})
@@ -120,7 +114,7 @@ void print_report(const Flags& flags, const Context& context, const CloudBenchma
 }
 
 // Whether so many requests may be sent; else says why not.
-bool may_send(const Flags& flags, const Context& context, const nvidia::CloudModels& cloud) {
+bool may_send(const NvidiaBenchmarkFlags& flags, const Context& context, const nvidia::CloudModels& cloud) {
   pipeline::CloudEstimate estimate;
   estimate.requests = (flags.calls + 1) * static_cast<std::size_t>(cloud.requests_each(Task::kEmbed));
   estimate.pictures = flags.calls;
@@ -133,7 +127,7 @@ bool may_send(const Flags& flags, const Context& context, const nvidia::CloudMod
   return false;
 }
 
-Result<int> benchmark(const Flags& flags, const Context& context) {
+Result<int> benchmark(const NvidiaBenchmarkFlags& flags, const Context& context) {
   catch_interrupts();
   pipeline::CloudBenchmark options;
   options.config = context.config;
@@ -161,23 +155,20 @@ Result<int> benchmark(const Flags& flags, const Context& context) {
 
 }  // namespace
 
-Action setup_nvidia_benchmark(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
-  app.add_option("--calls", flags->calls, "How many are timed")
-      ->check(CLI::Range(1, 100'000))
-      ->capture_default_str()
-      ->type_name("N");
+Action setup_nvidia_benchmark(Arguments app) {
+  auto flags = std::make_shared<NvidiaBenchmarkFlags>();
+  app.add_option("--calls", flags->calls, "How many are timed").range(1, 100'000).show_default().type_name("N");
   app.add_option("--images", flags->images, "Photos to send; without it the samples of the source tree")
-      ->type_name("DIR");
+      .type_name("DIR");
   app.add_option("--local-model", flags->local_model, "The installed model to compare with; auto: the best")
-      ->type_name("NAME|auto");
+      .type_name("NAME|auto");
   app.add_option("--price-per-1000", flags->price, "What 1,000 requests cost, in your currency")
-      ->check(CLI::NonNegativeNumber)
-      ->type_name("X");
+      .not_negative()
+      .type_name("X");
   app.add_flag("--yes", flags->yes, "Do not ask before many requests are sent");
-  app.add_option("--env-file", flags->env_file, "A file with the line NVIDIA_API_KEY=…")->type_name("FILE");
-  app.add_option("-o,--output", flags->output, "Write the results as JSON")->type_name("FILE");
-  app.footer(kExamples);
+  app.add_option("--env-file", flags->env_file, "A file with the line NVIDIA_API_KEY=…").type_name("FILE");
+  app.add_option("-o,--output", flags->output, "Write the results as JSON").type_name("FILE");
+  app.footer(kNvidiaBenchmarkExamples);
   return [flags](Context& context) { return benchmark(*flags, context); };
 }
 

@@ -1,5 +1,4 @@
 // `nvidia check`: whether cloud models can be asked, and what to do where they cannot.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -32,7 +31,7 @@ using nvidia::CloudModels;
 using nvidia::Endpoint;
 using nvidia::Task;
 
-constexpr char kExamples[] = R"(
+constexpr char kNvidiaCheckExamples[] = R"(
 Examples:
   image-engine nvidia check
   image-engine nvidia check --env-file secrets.env
@@ -45,7 +44,7 @@ Exit code 0 when all is well, 1 otherwise.)";
 constexpr std::chrono::seconds kPatience{20};  // for a server to answer at all
 constexpr std::uint32_t kEdge = 64;            // pixels, of the picture that --call sends
 
-struct Flags {
+struct NvidiaCheckFlags {
   std::string env_file;
   bool call = false;
 };
@@ -117,7 +116,7 @@ std::string advice_for(const Error& error) {
 
 class Check {
  public:
-  Check(const Context& context, const Flags& flags) : context_(context), flags_(flags) {
+  Check(const Context& context, const NvidiaCheckFlags& flags) : context_(context), flags_(flags) {
     config_ = context.config.nvidia_build;
     config_.rate_limiting.retry_attempts = 0;  // what fails now is what is asked for
     for (const Row& row : kRows)
@@ -282,7 +281,7 @@ class Check {
   }
 
   const Context& context_;
-  const Flags& flags_;
+  const NvidiaCheckFlags& flags_;
   NvidiaBuildConfig config_;
   std::vector<Task> tasks_;
   std::vector<Endpoint> endpoints_;  // as kRows
@@ -292,11 +291,11 @@ class Check {
 
 }  // namespace
 
-Action setup_nvidia_check(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+Action setup_nvidia_check(Arguments app) {
+  auto flags = std::make_shared<NvidiaCheckFlags>();
   app.add_flag("--call", flags->call, "Also one tiny paid request to each endpoint that is on: proves the key");
-  app.add_option("--env-file", flags->env_file, "A file with the line NVIDIA_API_KEY=…")->type_name("FILE");
-  app.footer(kExamples);
+  app.add_option("--env-file", flags->env_file, "A file with the line NVIDIA_API_KEY=…").type_name("FILE");
+  app.footer(kNvidiaCheckExamples);
   return [flags](Context& context) -> Result<int> {
     catch_interrupts();
     return Check(context, *flags).run();

@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "core/file.h"
+#include "core/json.h"
 #include "core/text.h"
 
 namespace image_engine::cli {
@@ -21,7 +23,7 @@ void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), std
 std::string text_of(std::string_view command, const nlohmann::json& document) {
   nlohmann::ordered_json ordered = {{"schema", fmt::format("image-engine/{}/1", command)}};
   for (const auto& [key, value] : document.items()) ordered[key] = value;
-  return ordered.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  return json_text(ordered, 2);
 }
 
 }  // namespace
@@ -30,6 +32,11 @@ void print_json(std::string_view command, const nlohmann::json& document) { prin
 
 Status write_json(std::string_view command, const nlohmann::json& document, const std::string& path) {
   return write_file_atomically(absolute_path(path), text_of(command, document) + "\n");
+}
+
+double rounded(double value, int digits) {
+  const double power = std::pow(10, digits);
+  return std::round(value * power) / power;
 }
 
 void print_line(std::string_view text) {

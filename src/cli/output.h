@@ -15,6 +15,8 @@ void print_json(std::string_view command, const nlohmann::json& document);
 // The same document into a file, written beside and renamed.
 Status write_json(std::string_view command, const nlohmann::json& document, const std::string& path);
 void print_line(std::string_view text);
+// To so many decimal places.
+double rounded(double value, int digits);
 
 enum class Style { kBold, kDim, kGreen, kYellow, kRed };
 // The text in that style where stdout takes colours.

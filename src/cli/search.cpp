@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <memory>
@@ -22,7 +21,7 @@
 namespace image_engine::cli {
 namespace {
 
-constexpr char kExamples[] = R"(
+constexpr char kSearchExamples[] = R"(
 Fields (all must hold):
   tag:outdoor (keywords and rules)  people:yes  people:>=3  vehicle:bus  object:dog>=2
   title:…  text:exit  place:paris  path:holiday  camera:canon  lens:50mm
@@ -38,7 +37,7 @@ Examples:
   image-engine search 'park -dog'
 The whole grammar: docs/search.md)";
 
-struct Flags {
+struct SearchFlags {
   std::vector<std::string> words;
   size_t limit = 50, offset = 0;
   bool missing = false, print0 = false;
@@ -91,14 +90,14 @@ void print_results(const Context& context, const search::SearchResults& found) {
 
 }  // namespace
 
-Action setup_search(CLI::App& app, Settings&) {
-  auto flags = std::make_shared<Flags>();
-  app.add_option("QUERY", flags->words, "Words and fields; several arguments are one query")->required();
-  app.add_option("--limit", flags->limit, "How many at most")->capture_default_str()->type_name("N");
-  app.add_option("--offset", flags->offset, "Leave out the first N")->type_name("N");
+Action setup_search(Arguments app, Settings&) {
+  auto flags = std::make_shared<SearchFlags>();
+  app.add_option("QUERY", flags->words, "Words and fields; several arguments are one query").required();
+  app.add_option("--limit", flags->limit, "How many at most").show_default().type_name("N");
+  app.add_option("--offset", flags->offset, "Leave out the first N").type_name("N");
   app.add_flag("--missing", flags->missing, "Also files that are missing");
   app.add_flag("--print0", flags->print0, "Only paths, each ended by NUL");
-  app.footer(kExamples);
+  app.footer(kSearchExamples);
   return [flags](Context& context) -> Result<int> {
     IE_TRY(const store::CatalogueReader reader, open_reader(context));
     search::SearchOptions options;

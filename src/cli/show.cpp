@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
 #include <memory>
@@ -8,6 +7,7 @@
 #include "cli/drawing.h"
 #include "cli/output.h"
 #include "core/file.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "pipeline/query_picture.h"
 #include "pipeline/thumbnails.h"
@@ -16,7 +16,7 @@
 namespace image_engine::cli {
 namespace {
 
-constexpr char kExamples[] = R"(
+constexpr char kShowExamples[] = R"(
 Examples:
   image-engine show IMG_0042.jpg
   image-engine show IMG_0042.jpg --json | jq .gps
@@ -24,14 +24,14 @@ Examples:
   image-engine show IMG_0042.jpg --draw /tmp/boxes.png (what was found, drawn on the photo)
   image-engine show --path-base64 L3Bob3Rvcy/pLmpwZw==)";
 
-struct Flags {
+struct ShowFlags {
   std::string file, path_base64;
   std::uint32_t thumbnail = 0;
   std::string draw;
   std::uint32_t edge = 2048;
 };
 
-Result<std::string> path_of(const Flags& flags) {
+Result<std::string> path_of(const ShowFlags& flags) {
   if (flags.path_base64.empty() == flags.file.empty())
     return fail(ErrorCode::kInvalidArgument, "show takes a FILE or --path-base64");
   if (flags.path_base64.empty()) return absolute_path(flags.file);
@@ -50,17 +50,18 @@ void print_value(const std::string& name, const nlohmann::json& value, int inden
       std::string line;
       for (const auto& [key, inner] : item.items())
         line += fmt::format("{}{} {}", line.empty() ? "" : ", ", key,
-                            inner.is_string() ? inner.get<std::string>() : inner.dump());
+                            inner.is_string() ? inner.get<std::string>() : json_text(inner));
       print_line(lead + "  " + printable(line));
     }
   } else if (value.is_array()) {
     std::string line;
     for (const nlohmann::json& item : value)
-      line += fmt::format("{}{}", line.empty() ? "" : ", ", item.is_string() ? item.get<std::string>() : item.dump());
+      line +=
+          fmt::format("{}{}", line.empty() ? "" : ", ", item.is_string() ? item.get<std::string>() : json_text(item));
     if (!line.empty()) print_line(fmt::format("{}{:<{}} {}", lead, name, 16 - indent * 2, printable(line)));
   } else {
     print_line(fmt::format("{}{:<{}} {}", lead, name, 16 - indent * 2,
-                           printable(value.is_string() ? value.get<std::string>() : value.dump())));
+                           printable(value.is_string() ? value.get<std::string>() : json_text(value))));
   }
 }
 
@@ -101,7 +102,7 @@ Result<Encode> encoder_of(const std::string& target) {
 }
 
 Result<int> draw(const Context& context, const store::CatalogueReader& reader, const store::AssetRecord& record,
-                 const std::string& path, const Flags& flags) {
+                 const std::string& path, const ShowFlags& flags) {
   const std::string target = absolute_path(flags.draw);
   IE_TRY(const Encode encode, encoder_of(target));
   IE_TRY(const bool is_photo, is_in_library(reader, target));
@@ -145,23 +146,23 @@ Result<int> draw(const Context& context, const store::CatalogueReader& reader, c
 
 }  // namespace
 
-Action setup_show(CLI::App& app, Settings&) {
-  auto flags = std::make_shared<Flags>();
+Action setup_show(Arguments app, Settings&) {
+  auto flags = std::make_shared<ShowFlags>();
   app.add_option("FILE", flags->file, "A file that was analysed");
   app.add_option("--path-base64", flags->path_base64, "The file by the exact bytes of its path, as --json gives them")
-      ->type_name("BASE64");
+      .type_name("BASE64");
   app.add_option("--thumbnail", flags->thumbnail, "Make a JPEG whose longer edge has N pixels; print its path")
-      ->type_name("N")
-      ->check(CLI::Range(16, 4096));
-  CLI::Option* target =
+      .type_name("N")
+      .range(16, 4096);
+  const Option target =
       app.add_option("--draw", flags->draw, "Write the photo with boxes, labels and text drawn on it, as PNG or JPEG")
-          ->type_name("OUT");
+          .type_name("OUT");
   app.add_option("--edge", flags->edge, "The longer edge of what --draw writes, at most")
-      ->capture_default_str()
-      ->type_name("N")
-      ->needs(target)
-      ->check(CLI::Range(16, 16384));
-  app.footer(kExamples);
+      .show_default()
+      .type_name("N")
+      .needs(target)
+      .range(16, 16384);
+  app.footer(kShowExamples);
   return [flags](Context& context) -> Result<int> {
     IE_TRY(const std::string path, path_of(*flags));
     IE_TRY(const store::CatalogueReader reader, open_reader(context));

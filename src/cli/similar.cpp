@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -20,7 +19,7 @@
 namespace image_engine::cli {
 namespace {
 
-constexpr char kExamples[] = R"(
+constexpr char kSimilarExamples[] = R"(
 Examples:
   image-engine similar IMG_0042.jpg
   image-engine similar scan.png --limit 5 --json
@@ -33,7 +32,7 @@ constexpr size_t kMostSimilar = 1'000'000;
 // Of what is alike in some way, only what is nearly as near as the nearest is of interest.
 constexpr double kLeastCosine = 0.0;
 
-struct Flags {
+struct SimilarFlags {
   std::string file, text;
   size_t limit = 20;
   int distance = 18;
@@ -69,7 +68,7 @@ void add(FoundByAsset& found, store::AssetId asset, const std::string& path, dou
   one.why.push_back({"looks like", std::move(why)});
 }
 
-Status add_by_hash(const Flags& flags, const Context& context, const store::CatalogueReader& reader,
+Status add_by_hash(const SimilarFlags& flags, const Context& context, const store::CatalogueReader& reader,
                    const std::string& path, FoundByAsset& found) {
   IE_TRY(const std::vector<std::uint64_t> query, pipeline::query_hashes(path, context.config));
   IE_TRY(const std::vector<search::SimilarPhoto> photos,
@@ -80,7 +79,7 @@ Status add_by_hash(const Flags& flags, const Context& context, const store::Cata
 }
 
 // A library without vectors, or whose model is gone, has hashes still: that is a note.
-Status add_by_vector(const Flags& flags, const Context& context, const store::CatalogueReader& reader,
+Status add_by_vector(const SimilarFlags& flags, const Context& context, const store::CatalogueReader& reader,
                      pipeline::SearchModels& models, const std::string& path, FoundByAsset& found) {
   IE_TRY(const search::PictureMeaning* meaning, models.vectors());
   if (meaning == nullptr) return {};
@@ -93,7 +92,7 @@ Status add_by_vector(const Flags& flags, const Context& context, const store::Ca
   return {};
 }
 
-Status add_by_text(const Flags& flags, const Context& context, const store::CatalogueReader& reader,
+Status add_by_text(const SimilarFlags& flags, const Context& context, const store::CatalogueReader& reader,
                    pipeline::SearchModels& models, FoundByAsset& found) {
   IE_TRY(const search::PictureMeaning* meaning, models.pictures());
   if (meaning == nullptr) {
@@ -117,7 +116,7 @@ std::vector<Found> ranked(const FoundByAsset& found, size_t limit) {
   return list;
 }
 
-void print(const Context& context, const Flags& flags, const std::vector<Found>& list,
+void print(const Context& context, const SimilarFlags& flags, const std::vector<Found>& list,
            const std::vector<std::string>& notes) {
   nlohmann::json results = nlohmann::json::array();
   for (const Found& one : list) {
@@ -142,21 +141,17 @@ void print(const Context& context, const Flags& flags, const std::vector<Found>&
 
 }  // namespace
 
-Action setup_similar(CLI::App& app, Settings&) {
-  auto flags = std::make_shared<Flags>();
-  auto* file = app.add_option("FILE", flags->file, "A picture; it need not be in the catalogue");
-  app.add_option("--text", flags->text, "Pictures that show what this says, instead")
-      ->type_name("TEXT")
-      ->excludes(file);
+Action setup_similar(Arguments app, Settings&) {
+  auto flags = std::make_shared<SimilarFlags>();
+  const Option file = app.add_option("FILE", flags->file, "A picture; it need not be in the catalogue");
+  app.add_option("--text", flags->text, "Pictures that show what this says, instead").type_name("TEXT").excludes(file);
   app.add_option("--limit", flags->limit, "How many at most")
-      ->check(CLI::Range(size_t{1}, kMostSimilar))
-      ->capture_default_str()
-      ->type_name("N");
-  app.add_option("--distance", flags->distance, "Bits of 64 by which hashes may differ")
-      ->check(CLI::Range(0, 64))
-      ->capture_default_str();
+      .range(size_t{1}, kMostSimilar)
+      .show_default()
+      .type_name("N");
+  app.add_option("--distance", flags->distance, "Bits of 64 by which hashes may differ").range(0, 64).show_default();
   app.add_flag("--print0", flags->print0, "Only paths, each ended by NUL");
-  app.footer(kExamples);
+  app.footer(kSimilarExamples);
   return [flags](Context& context) -> Result<int> {
     if (flags->file.empty() && flags->text.empty())
       return fail(ErrorCode::kInvalidArgument, "similar needs a FILE, or --text");

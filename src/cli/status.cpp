@@ -1,4 +1,3 @@
-#include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -96,7 +95,7 @@ void print_status(const Context& context, const store::CatalogueStatus& status) 
 
 }  // namespace
 
-Action setup_status(CLI::App& app, Settings&) {
+Action setup_status(Arguments app, Settings&) {
   app.footer("\nExamples:\n  image-engine status\n  image-engine status --json | jq .failures");
   return [](Context& context) -> Result<int> {
     IE_TRY(const store::CatalogueReader reader, open_reader(context));

@@ -131,11 +131,6 @@ constexpr size_t kLongestKey = 100;               // bytes of an unknown key wor
 constexpr size_t kLargestFile = size_t{1} << 20;  // bytes
 constexpr int kDeepest = 8;                       // levels of sections: aliases can make a small file endless
 
-std::string_view environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value != nullptr ? value : "";
-}
-
 std::string allowed_text(const Key& key, const Field& field) {
   if (std::holds_alternative<bool*>(field)) return "true or false";
   if (std::holds_alternative<std::int64_t*>(field))
@@ -345,7 +340,7 @@ Result<std::string> find_config_file(std::string_view named) {
 
 Result<Config> load_config(std::string_view named) {
   Config config;
-  const std::string_view wanted = named.empty() ? environment("IMAGE_ENGINE_CONFIG") : named;
+  const std::string wanted = named.empty() ? environment("IMAGE_ENGINE_CONFIG") : std::string(named);
   if (!wanted.empty()) {
     IE_TRY(std::string path, find_config_file(wanted));
     IE_CHECK(read_config_file(config, std::move(path)));
@@ -353,7 +348,7 @@ Result<Config> load_config(std::string_view named) {
     IE_CHECK(read_config_file(config, std::move(path)));
   }
   for (const auto& variable : kVariables) {
-    const std::string_view value = environment(variable.name);
+    const std::string value = environment(variable.name);
     if (value.empty()) continue;
     if (auto status = set(config, variable.key, value, ConfigOrigin::kEnvironment); !status)
       return fail(status.error().code, fmt::format("{}: {}", variable.name, status.error().message));

@@ -169,12 +169,12 @@ std::string lower_extension(std::string_view path) {
   return ascii_lower(name.substr(dot));
 }
 
-namespace {
-
 std::string environment(const char* name) {
   const char* value = std::getenv(name);
   return value != nullptr ? value : "";
 }
+
+namespace {
 
 // The XDG specification says that a relative path in these variables is to be ignored.
 std::string xdg(const char* variable, std::string_view below_home) {

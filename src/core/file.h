@@ -68,6 +68,8 @@ std::string_view parent_path(std::string_view path);
 // ".jpg" lower-cased in ASCII, or "" without one.
 std::string lower_extension(std::string_view path);
 
+// A variable of the environment; "" where it is not set.
+std::string environment(const char* name);
 // $XDG_DATA_HOME/image-engine and the like, with the defaults of the XDG base directory specification.
 std::string data_home();
 std::string cache_home();

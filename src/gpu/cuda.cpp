@@ -16,7 +16,7 @@ namespace {
 // Of the CUDA driver API and runtime API references; both keep these signatures since CUDA 4.
 using CuResult = int;
 using CudaError = int;
-constexpr int kSuccess = 0;
+constexpr int kCudaSuccess = 0;
 constexpr CudaError kCudaOutOfMemory = 2;         // cudaErrorMemoryAllocation
 constexpr int kComputeCapabilityMajor = 75;       // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
 constexpr int kComputeCapabilityMinor = 76;       // …_MINOR
@@ -65,7 +65,7 @@ bool find(void* library, const char* name, Function& function) {
   return function != nullptr;
 }
 
-struct Driver {
+struct CudaDriver {
   int version = 0;
   CuResult (*count)(int*) = nullptr;
   CuResult (*get)(int*, int) = nullptr;
@@ -75,10 +75,10 @@ struct Driver {
   CuResult (*error_string)(CuResult, const char**) = nullptr;
 };
 
-Result<Driver> load_driver() {
+Result<CudaDriver> load_driver() {
   void* library = open_library("libcuda.so.1");
   if (library == nullptr) return fail(ErrorCode::kNotFound, "no NVIDIA driver here: libcuda.so.1 is not found");
-  Driver driver;
+  CudaDriver driver;
   CuResult (*initialise)(unsigned) = nullptr;
   CuResult (*version)(int*) = nullptr;
   const bool whole =
@@ -87,7 +87,7 @@ Result<Driver> load_driver() {
       find(library, "cuDeviceGetName", driver.name) && find(library, "cuDeviceGetAttribute", driver.attribute) &&
       find(library, "cuDeviceTotalMem_v2", driver.memory) && find(library, "cuGetErrorString", driver.error_string);
   if (!whole) return fail(ErrorCode::kNotFound, "the NVIDIA driver's libcuda.so.1 is not one that is known here");
-  if (const CuResult result = initialise(0); result != kSuccess) {
+  if (const CuResult result = initialise(0); result != kCudaSuccess) {
     const char* words = nullptr;
     driver.error_string(result, &words);
     return fail(ErrorCode::kNotFound, fmt::format("the NVIDIA driver does not start: {} (error {})",
@@ -97,8 +97,8 @@ Result<Driver> load_driver() {
   return driver;
 }
 
-const Result<Driver>& driver() {
-  static const Result<Driver> kDriver = load_driver();
+const Result<CudaDriver>& driver() {
+  static const Result<CudaDriver> kDriver = load_driver();
   return kDriver;
 }
 
@@ -141,7 +141,7 @@ const Result<Runtime>& runtime() {
 
 // What CUDA answered, as an error where it is one. Only called once runtime() is there.
 Status checked(CudaError result, std::string_view what) {
-  if (result == kSuccess) return {};
+  if (result == kCudaSuccess) return {};
   runtime()->forget_error();
   return fail(result == kCudaOutOfMemory ? ErrorCode::kOutOfMemory : ErrorCode::kInternal,
               fmt::format("{}: {} (CUDA's error {})", what, runtime()->error_string(result), result));
@@ -174,7 +174,7 @@ Status load_libraries() {
 Result<std::vector<CudaDevice>> cuda_devices() {
   if (!driver()) return fail(driver().error());
   int count = 0;
-  if (const CuResult result = driver()->count(&count); result != kSuccess || count == 0)
+  if (const CuResult result = driver()->count(&count); result != kCudaSuccess || count == 0)
     return fail(ErrorCode::kNotFound, "the NVIDIA driver offers no card");
   std::vector<CudaDevice> devices;
   for (int i = 0; i < count; ++i) {
@@ -183,7 +183,7 @@ Result<std::vector<CudaDevice>> cuda_devices() {
     int handle = 0;
     char name[256] = {};
     std::size_t bytes = 0;
-    if (driver()->get(&handle, i) != kSuccess) continue;
+    if (driver()->get(&handle, i) != kCudaSuccess) continue;
     driver()->name(name, sizeof(name) - 1, handle);
     driver()->attribute(&device.major, kComputeCapabilityMajor, handle);
     driver()->attribute(&device.minor, kComputeCapabilityMinor, handle);

@@ -19,14 +19,14 @@ constexpr const char* kName = "libnvidia-ml.so.1";
 constexpr std::array kFiles = {kName, "/usr/lib/wsl/lib/libnvidia-ml.so.1"};
 
 // NVML's C interface, by its API reference: types of the same layout, and the values of nvmlReturn_t that matter here.
-struct MemoryInfo {
+struct NvmlMemory {
   unsigned long long total, free, used;  // bytes; what the driver keeps for itself counts as used
 };
-struct MemoryInfo2 {
+struct NvmlMemory2 {
   unsigned int version;  // NVML_STRUCT_VERSION(Memory, 2)
   unsigned long long total, reserved, free, used;
 };
-constexpr unsigned kMemoryInfo2 = sizeof(MemoryInfo2) | 2U << 24;
+constexpr unsigned kMemoryInfo2 = sizeof(NvmlMemory2) | 2U << 24;
 struct Utilisation {
   unsigned int gpu, memory;  // per cent of time
 };
@@ -129,8 +129,8 @@ struct Nvml::Library {
         name(symbol<DeviceText>(file, {"nvmlDeviceGetName"})),
         uuid(symbol<DeviceText>(file, {"nvmlDeviceGetUUID"})),
         compute(symbol<int(void*, int*, int*)>(file, {"nvmlDeviceGetCudaComputeCapability"})),
-        memory1(symbol<int(void*, MemoryInfo*)>(file, {"nvmlDeviceGetMemoryInfo"})),
-        memory2(symbol<int(void*, MemoryInfo2*)>(file, {"nvmlDeviceGetMemoryInfo_v2"})),
+        memory1(symbol<int(void*, NvmlMemory*)>(file, {"nvmlDeviceGetMemoryInfo"})),
+        memory2(symbol<int(void*, NvmlMemory2*)>(file, {"nvmlDeviceGetMemoryInfo_v2"})),
         utilisation(symbol<int(void*, Utilisation*)>(file, {"nvmlDeviceGetUtilizationRates"})),
         power(symbol<DeviceNumber>(file, {"nvmlDeviceGetPowerUsage"})),
         power_limit(symbol<DeviceNumber>(file, {"nvmlDeviceGetEnforcedPowerLimit"})),
@@ -149,10 +149,10 @@ struct Nvml::Library {
   }
 
   // As nvidia-smi tells it where the driver can (since version 510).
-  std::optional<MemoryInfo> memory(void* device, int& code) const {
-    MemoryInfo2 info{kMemoryInfo2, 0, 0, 0, 0};
+  std::optional<NvmlMemory> memory(void* device, int& code) const {
+    NvmlMemory2 info{kMemoryInfo2, 0, 0, 0, 0};
     code = memory2 != nullptr ? memory2(device, &info) : kSuccess;
-    if (memory2 != nullptr && code == kSuccess) return MemoryInfo{info.total, info.free, info.used};
+    if (memory2 != nullptr && code == kSuccess) return NvmlMemory{info.total, info.free, info.used};
     return answer(memory1, device, code);
   }
 
@@ -165,8 +165,8 @@ struct Nvml::Library {
   int (*handle)(unsigned, void**);
   DeviceText *name, *uuid;
   int (*compute)(void*, int*, int*);
-  int (*memory1)(void*, MemoryInfo*);
-  int (*memory2)(void*, MemoryInfo2*);
+  int (*memory1)(void*, NvmlMemory*);
+  int (*memory2)(void*, NvmlMemory2*);
   int (*utilisation)(void*, Utilisation*);
   DeviceNumber *power, *power_limit;
   int (*temperature)(void*, unsigned, unsigned*);

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "core/file.h"
+#include "core/log.h"
 #include "core/text.h"
 #include "infer/canaries.h"
 #include "infer/choose_device.h"
@@ -195,8 +195,7 @@ Result<Chosen> choose_precision(const Spec& spec, const Store& store, const Sess
   found.precision = name;
   found.reason = chosen.reason;
   if (const Status kept = memory.keep(key, spec.name, found); !kept)
-    spdlog::warn("which precision of {} is best will be measured again: {}", spec.name,
-                 printable(kept.error().message));
+    log_warning("which precision of {} is best will be measured again: {}", spec.name, printable(kept.error().message));
   return std::move(chosen);
 }
 

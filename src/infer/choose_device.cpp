@@ -2,12 +2,12 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <charconv>
 
 #include "core/file.h"
+#include "core/log.h"
 #include "core/text.h"
 #include "gpu/cuda.h"
 #include "infer/agreement.h"
@@ -132,7 +132,7 @@ class CardChooser {
                                         {best.trial.precision, reason, best.trial.batch, best.trial.rows, setting.nhwc,
                                          setting.fuse_convolutions, setting.cuda_graph, setting.search_convolutions});
         !kept)
-      spdlog::warn("how {} runs best will be measured again: {}", spec_.name, printable(kept.error().message));
+      log_warning("how {} runs best will be measured again: {}", spec_.name, printable(kept.error().message));
     IE_TRY(auto session, on_all_cards(best.trial));
     return chosen(std::move(session), best.trial, reason);
   }
@@ -141,7 +141,7 @@ class CardChooser {
   Result<std::unique_ptr<Session>> with_fewer_rows(const Error& error) {
     if (chosen_.batch <= 1) return fail(error);
     chosen_.batch /= 2;
-    spdlog::warn("{} goes on with {} pictures at once: {}", spec_.name, chosen_.batch, printable(error.message));
+    log_warning("{} goes on with {} pictures at once: {}", spec_.name, chosen_.batch, printable(error.message));
     return on_all_cards(chosen_);
   }
 
@@ -156,7 +156,7 @@ class CardChooser {
       if (session)
         sessions.push_back(std::move(*session));
       else
-        spdlog::warn("{} does without cuda:{}: {}", spec_.name, card, printable(session.error().message));
+        log_warning("{} does without cuda:{}: {}", spec_.name, card, printable(session.error().message));
     }
     if (sessions.size() == 1) return std::move(sessions.front());
     return make_sharing(std::move(sessions), std::max(options_.lanes, 1));
@@ -265,8 +265,8 @@ class CardChooser {
       trial.setting = setting;
       auto measured = measure(trial);
       if (!measured) {
-        spdlog::debug("{} on {}, {} {}: {}", spec_.name, provider_name(options_.provider), trial.precision,
-                      setting.name, printable(measured.error().message));
+        log_debug("{} on {}, {} {}: {}", spec_.name, provider_name(options_.provider), trial.precision, setting.name,
+                  printable(measured.error().message));
         last = measured.error();
         if (last.code == ErrorCode::kOutOfMemory && trial.batch > 1) {
           trial.batch /= 2;
@@ -330,7 +330,7 @@ TakeOver successor(const std::string& model, const std::shared_ptr<CardChooser>&
     if (chooser != nullptr && error.code == ErrorCode::kOutOfMemory)
       if (auto fewer = chooser->with_fewer_rows(error)) return fewer;
     lost = true;
-    spdlog::warn("{} goes on on the processor: {}", model, printable(error.message));
+    log_warning("{} goes on on the processor: {}", model, printable(error.message));
     IE_TRY(Chosen next, on_processor());
     return std::move(next.session);
   };
@@ -384,19 +384,19 @@ Result<Chosen> choose_device(const Spec& spec, const Store& store, const Session
       return found;
     }
     passed_over.push_back(fmt::format("the engine {}: {}", printable(engine), found.error().message));
-    spdlog::warn("{} does without the engine {}: {}", spec.name, printable(engine), printable(found.error().message));
+    log_warning("{} does without the engine {}: {}", spec.name, printable(engine), printable(found.error().message));
   }
   for (const Provider provider : providers_for(preference.device, preference.use_tensorrt)) {
     const auto chooser = std::make_shared<CardChooser>(spec, store, options, preference, workshop, provider);
     auto found = chooser->choose(canaries);
     if (!found) {
       passed_over.push_back(fmt::format("{}: {}", provider_name(provider), found.error().message));
-      spdlog::debug("{}: {}", spec.name, printable(passed_over.back()));
+      log_debug("{}: {}", spec.name, printable(passed_over.back()));
       continue;
     }
     const Placement placement = found->session->placement();
     if (!placement.whole())
-      spdlog::warn("{}: not all of it runs on {}: {}", spec.name, placement.provider, nodes_text(placement));
+      log_warning("{}: not all of it runs on {}: {}", spec.name, placement.provider, nodes_text(placement));
     found->reason = fmt::format("{}", fmt::join(passed_over, "; ")) + (passed_over.empty() ? "" : "; ") +
                     placement.provider + " " + found->reason;
     if (!preference.require_gpu)
@@ -410,8 +410,8 @@ Result<Chosen> choose_device(const Spec& spec, const Store& store, const Session
                             passed_over.empty() ? "--device cpu was asked for"
                                                 : fmt::format("{}", fmt::join(passed_over, "; "))));
   if (preference.device != "auto" && !passed_over.empty())
-    spdlog::warn("{} runs on the processor, not on {}: {}", spec.name, printable(preference.device),
-                 printable(passed_over.back()));
+    log_warning("{} runs on the processor, not on {}: {}", spec.name, printable(preference.device),
+                printable(passed_over.back()));
   IE_TRY(Chosen chosen, on_processor(preference.precision));
   for (const std::string& one : passed_over) chosen.reason += "; " + one;
   return chosen;

@@ -9,6 +9,7 @@
 
 #include "core/file.h"
 #include "core/hash.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "models/digest.h"
 
@@ -139,7 +140,7 @@ std::string engine_record_text(const EngineRecord& record) {
       {"outputs", tensors_json(record.outputs)},
       {"layer_precisions", record.layer_precisions},
       {"build_seconds", record.build_seconds}};
-  return all.dump(2) + "\n";
+  return json_text(all, 2) + "\n";
 }
 
 Result<EngineRecord> read_engine_record(const std::string& engine) {
@@ -150,7 +151,7 @@ Result<EngineRecord> read_engine_record(const std::string& engine) {
                 fmt::format("{} is not there: what the engine was built for is not known, and it is not used",
                             printable(file)));
   if (!text) return fail(text.error());
-  const json all = json::parse(*text, nullptr, false);
+  const json all = parse_json(*text);
   if (!all.is_object()) return fail(corrupt(file));
   const auto schema = all.find("schema");
   if (schema == all.end() || !schema->is_string()) return fail(corrupt(file));

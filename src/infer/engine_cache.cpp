@@ -1,7 +1,6 @@
 #include "infer/engine_cache.h"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "core/file.h"
+#include "core/log.h"
 #include "core/text.h"
 #include "infer/ep_context_model.h"
 #include "models/digest.h"
@@ -64,7 +64,7 @@ bool can_be_written(const std::string& folder) {
   if (made && ::access(folder.c_str(), W_OK) == 0) return true;
   static std::atomic<bool> told = false;
   if (!told.exchange(true))
-    spdlog::warn("engines cannot be kept in {}: each is built anew for this run", printable(folder));
+    log_warning("engines cannot be kept in {}: each is built anew for this run", printable(folder));
   return false;
 }
 
@@ -95,7 +95,7 @@ Result<ReadyEngine> ready_engine(const std::string& folder, const std::string& n
   IE_TRY(const auto lock, models::FolderLock::take(engine + ".lock", cancelled));
   const Status kept = check_kept(engine, identity);
   if (kept) return ReadyEngine{loader_of(engine), false, nullptr};  // another process built it
-  if (kept.error().code != ErrorCode::kNotFound) spdlog::info("{}; it is built again", kept.error().message);
+  if (kept.error().code != ErrorCode::kNotFound) log_info("{}; it is built again", kept.error().message);
   IE_TRY(const TemporaryFolder work, TemporaryFolder::at(engine + ".building"));
   IE_TRY(EngineRecord record, build(work.path()));
   record.identity = identity;
@@ -109,11 +109,11 @@ Result<ReadyEngine> engine_for(const std::string& model, const SessionOptions& o
   const std::string& given = options.tensorrt->cache_prefix;
   const std::string name = given.empty() ? fs::path(std::string(file_name(model))).stem().string() : given;
   const auto build = [&](const std::string& folder) -> Result<EngineRecord> {
-    spdlog::info("building a TensorRT engine of {}: once, it takes minutes", printable(file_name(model)));
+    log_info("building a TensorRT engine of {}: once, it takes minutes", printable(file_name(model)));
     auto built = build_engine({model, options}, folder, {});
     if (built) return built;
     Error error = built.error();
-    spdlog::debug("{}", error.message);
+    log_debug("{}", error.message);
     error.message.resize(std::min(error.message.size(), error.message.find('\n')));
     return fail(std::move(error));
   };

@@ -35,12 +35,13 @@ class Message {
   std::string bytes_;
 };
 
-struct ElementRow {
+struct OnnxElement {
   ElementType ours;
   std::uint64_t theirs;  // TensorProto.DataType
 };
-constexpr ElementRow kElements[] = {{ElementType::kFloat32, 1}, {ElementType::kUint8, 2}, {ElementType::kInt32, 6},
-                                    {ElementType::kInt64, 7},   {ElementType::kBool, 9},  {ElementType::kFloat16, 10}};
+constexpr OnnxElement kOnnxElements[] = {{ElementType::kFloat32, 1}, {ElementType::kUint8, 2},
+                                         {ElementType::kInt32, 6},   {ElementType::kInt64, 7},
+                                         {ElementType::kBool, 9},    {ElementType::kFloat16, 10}};
 
 // Free sides of the first dimension are one name in all, as they are one batch.
 Message value_info(const TensorInfo& info) {
@@ -53,7 +54,7 @@ Message value_info(const TensorInfo& info) {
       side.text(2, i == 0 ? "batch" : fmt::format("{}_{}", info.name, i));
     shape.part(1, side);
   }
-  const auto* element = std::ranges::find(kElements, info.type, &ElementRow::ours);
+  const auto* element = std::ranges::find(kOnnxElements, info.type, &OnnxElement::ours);
   Message tensor, type;
   tensor.number(1, element->theirs).part(2, shape);
   type.part(1, tensor);

@@ -2,11 +2,11 @@
 
 #include <dlfcn.h>
 #include <fmt/ranges.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <cstring>
 
+#include "core/log.h"
 #include "infer/library.h"
 
 namespace image_engine::infer {
@@ -50,7 +50,7 @@ std::string for_people(std::string text) {
 
 // Its errors come back from the calls too, so that they are only of use to who looks for more.
 void ORT_API_CALL log(void*, OrtLoggingLevel, const char*, const char*, const char* where, const char* message) {
-  spdlog::debug("ONNX Runtime: {}: {}", where, printable(message));
+  log_debug("ONNX Runtime: {}: {}", where, printable(message));
 }
 
 Result<Runtime> load_runtime() {

@@ -7,6 +7,8 @@
 
 #include "core/file.h"
 #include "core/hash.h"
+#include "core/json.h"
+#include "infer/vnni.h"
 #include "models/provenance.h"
 
 namespace image_engine::infer {
@@ -26,7 +28,7 @@ std::string cpu_text() {
 
 json read_entries(const std::string& file) {
   const Result<std::string> text = read_file(file);
-  json entries = text ? json::parse(*text, nullptr, false) : json();
+  json entries = text ? parse_json(*text) : json();
   return entries.is_object() ? entries : json::object();
 }
 
@@ -35,6 +37,7 @@ json read_entries(const std::string& file) {
 std::string precision_key(const models::Spec& spec, const models::Store& store, const SessionOptions& options,
                           const std::string& runtime) {
   std::string text = fmt::format("{}\n{}\n{}", cpu_text(), runtime, options.threads);
+  if (!has_vnni()) text += "\nu8u8";  // session.x64quantprecision: other numbers and times than without it
   for (const auto& [name, size] : options.fixed_dimensions) text += fmt::format("\n{}={}", name, size);
   for (const models::Variant& v : spec.variants)
     text += fmt::format("\n{} {} {} {}", v.precision, v.file, v.gate.cosine, v.gate.max_error);
@@ -80,7 +83,7 @@ Status PrecisionMemory::keep(const std::string& key, const std::string& model, c
                   {"search_convolutions", int{found.search_convolutions}}});
   entries[key] = std::move(entry);
   IE_CHECK(make_folders(folder_));
-  return write_file_atomically(file_, entries.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
+  return write_file_atomically(file_, json_text(entries, 2) + "\n");
 }
 
 }  // namespace image_engine::infer

@@ -67,18 +67,18 @@ Status check_cpu() {
   return {};
 }
 
-struct ProviderRow {
+struct ProviderFacts {
   Provider provider;
   std::string_view name, theirs;
   Status (*check)();
 };
-constexpr ProviderRow kRows[] = {
+constexpr ProviderFacts kRows[] = {
     {Provider::kTensorRt, "TensorRT", "TensorrtExecutionProvider", check_tensorrt},
     {Provider::kTensorRtRtx, "TensorRT for RTX", "NvTensorRTRTXExecutionProvider", check_tensorrt_rtx},
     {Provider::kCuda, "CUDA", "CUDAExecutionProvider", check_cuda},
     {Provider::kCpu, "CPU", "CPUExecutionProvider", check_cpu}};
 
-const ProviderRow& row_of(Provider provider) { return *std::ranges::find(kRows, provider, &ProviderRow::provider); }
+const ProviderFacts& row_of(Provider provider) { return *std::ranges::find(kRows, provider, &ProviderFacts::provider); }
 
 std::string usable_detail(Provider provider) {
   if (provider == Provider::kCpu) return fmt::format("ONNX Runtime {}", printable(runtime()->version));
@@ -96,7 +96,7 @@ std::string_view provider_name(Provider provider) { return row_of(provider).name
 std::string_view provider_runtime_name(Provider provider) { return row_of(provider).theirs; }
 
 std::string provider_name(std::string_view runtime_name) {
-  const auto row = std::ranges::find(kRows, runtime_name, &ProviderRow::theirs);
+  const auto row = std::ranges::find(kRows, runtime_name, &ProviderFacts::theirs);
   return std::string(row == std::end(kRows) ? runtime_name : row->name);
 }
 
@@ -104,7 +104,7 @@ std::string provider_name(std::string_view runtime_name) {
 Status check_provider(Provider provider) {
   static std::mutex mutex;
   static std::array<std::optional<Status>, std::size(kRows)> states;
-  const ProviderRow& row = row_of(provider);
+  const ProviderFacts& row = row_of(provider);
   const std::lock_guard lock(mutex);
   std::optional<Status>& state = states[static_cast<std::size_t>(&row - kRows)];
   if (!state) state = row.check();

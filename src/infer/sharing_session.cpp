@@ -2,13 +2,13 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
 
+#include "core/log.h"
 #include "core/text.h"
 
 namespace image_engine::infer {
@@ -43,8 +43,8 @@ class SharingSession final : public Session {
       const bool lost = !made && made.error().code == ErrorCode::kInternal;
       const bool one_is_left = put(card, lost);
       if (!lost || !one_is_left) return made;
-      spdlog::warn("the work goes on without {}: {}", sessions_[card]->placement().device,
-                   printable(made.error().message));
+      log_warning("the work goes on without {}: {}", sessions_[card]->placement().device,
+                  printable(made.error().message));
     }
   }
 

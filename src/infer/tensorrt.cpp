@@ -58,8 +58,6 @@ void add_profiles(ProviderOptions& all, std::string_view family, const TensorRtO
     all.emplace_back(fmt::format("{}_profile_{}_shapes", family, end), profile(inputs, batch));
 }
 
-const char* flag(bool value) { return value ? "1" : "0"; }
-
 }  // namespace
 
 ProviderOptions tensorrt_provider_options(const SessionOptions& options, std::span<const TensorInfo> inputs) {

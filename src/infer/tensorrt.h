@@ -14,6 +14,8 @@ namespace image_engine::infer {
 
 // Names and values, in the order in which they are documented.
 using ProviderOptions = std::vector<std::pair<std::string, std::string>>;
+// How providers want to be told a truth value.
+inline const char* flag(bool value) { return value ? "1" : "0"; }
 
 // Of ONNX Runtime 1.31's TensorRT provider and of NVIDIA's plugin for RTX cards 0.5, which takes precisions from the
 // graph alone. `inputs` are the model's, with options.fixed_dimensions in place (−1: any). When a batch is the only

@@ -12,13 +12,13 @@
 namespace image_engine::infer {
 namespace {
 
-constexpr const char* kVariable = "IMAGE_ENGINE_TENSORRT_RTX";
+constexpr const char* kPluginVariable = "IMAGE_ENGINE_TENSORRT_RTX";
 constexpr const char* kPlugin = "libonnxruntime_providers_nv_tensorrt_rtx.so";
 // In the order in which they need each other; once loaded they are found by name.
 constexpr const char* kNeeded[] = {"libtensorrt_rtx.so.1", "libtensorrt_onnxparser_rtx.so.1"};
 
 std::string plugin_file() {
-  if (const char* named = std::getenv(kVariable); named != nullptr && *named != '\0') {
+  if (const char* named = std::getenv(kPluginVariable); named != nullptr && *named != '\0') {
     struct stat info {};
     const bool is_folder = ::stat(named, &info) == 0 && S_ISDIR(info.st_mode);
     return is_folder ? join_path(named, kPlugin) : named;
@@ -45,7 +45,7 @@ Status load_plugin() {
     return fail(ErrorCode::kNotFound,
                 fmt::format("its plugin {} is not here: `make setup GPU=1` brings it, or set {} to "
                             "the folder with it",
-                            file.empty() ? kPlugin : printable(file), kVariable));
+                            file.empty() ? kPlugin : printable(file), kPluginVariable));
   for (const char* name : kNeeded)
     if (::dlopen(join_path(parent_path(file), name).c_str(), RTLD_NOW | RTLD_GLOBAL) == nullptr) {
       const char* reason = ::dlerror();

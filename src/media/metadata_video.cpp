@@ -33,11 +33,11 @@ constexpr std::array kDemuxers{
     Demuxer{MediaFormat::kAsf, "asf"},     Demuxer{MediaFormat::kOggVideo, "ogg"},
 };
 
-struct TextField {
+struct ContainerText {
   std::string Metadata::*member;
   std::array<const char*, 4> keys;
 };
-constexpr TextField kTexts[] = {
+constexpr ContainerText kContainerTexts[] = {
     {&Metadata::make, {"com.apple.quicktime.make", "com.android.manufacturer", "make"}},
     {&Metadata::model, {"com.apple.quicktime.model", "com.android.model", "model"}},
     {&Metadata::software, {"com.apple.quicktime.software", "software", "encoder"}},
@@ -47,7 +47,7 @@ constexpr TextField kTexts[] = {
     {&Metadata::copyright, {"com.apple.quicktime.copyright", "copyright"}},
 };
 // Apple's has the zone; creation_time is UTC (ISO/IEC 14496-12, 8.2.2).
-constexpr std::array kTimes{"com.apple.quicktime.creationdate", "creation_time", "date"};
+constexpr std::array kContainerTimes{"com.apple.quicktime.creationdate", "creation_time", "date"};
 constexpr std::array kPlaces{"com.apple.quicktime.location.ISO6709", "location", "location-eng"};
 
 // FFmpeg's input from memory.
@@ -136,7 +136,7 @@ std::uint32_t orientation_of(const AVStream& stream) {
 }
 
 std::optional<CaptureTime> time_of(const AVFormatContext& input, const AVStream& stream) {
-  for (const char* key : kTimes) {
+  for (const char* key : kContainerTimes) {
     auto time = parse_time(tag_of(input, stream, key));
     // Zero in QuickTime's and in Unix's count of seconds: a clock that was never set.
     if (!time || time->local.starts_with("1904-01-01") || time->local.starts_with("1970-01-01")) continue;
@@ -185,7 +185,7 @@ Result<Metadata> read_video_metadata(MediaFormat format, Bytes file) {
     info.audio_codec = avcodec_get_name(audio->codecpar->codec_id);
   info.bit_rate = std::max<std::int64_t>(input->bit_rate, 0);
   metadata.video = info;
-  for (const auto& field : kTexts)
+  for (const auto& field : kContainerTexts)
     for (const char* key : field.keys)
       if (auto& text = metadata.*field.member; text.empty()) text = tag_of(*input, *video, key);
   metadata.taken = time_of(*input, *video);

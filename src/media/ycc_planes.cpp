@@ -9,7 +9,7 @@ namespace {
 constexpr size_t kMaxFactor = 8;
 
 // Columns are summed over a block of samples at a time, small enough to stay in the first cache.
-constexpr size_t kBlock = 1024;
+constexpr size_t kColumnBlock = 1024;
 
 template <unsigned kFx>
 void average_columns(const std::uint16_t* sums, size_t cells, unsigned rows, std::uint8_t* out) {
@@ -33,9 +33,9 @@ std::uint8_t clamp(std::int32_t value) { return static_cast<std::uint8_t>(std::c
 }  // namespace
 
 void average_cells(const std::uint8_t* const* rows, size_t row_count, size_t width, unsigned fx, std::uint8_t* out) {
-  std::array<std::uint16_t, kBlock> sums;
-  for (size_t left = 0; left < width; left += kBlock) {
-    const size_t columns = std::min(kBlock, width - left);
+  std::array<std::uint16_t, kColumnBlock> sums;
+  for (size_t left = 0; left < width; left += kColumnBlock) {
+    const size_t columns = std::min(kColumnBlock, width - left);
     std::copy_n(rows[0] + left, columns, sums.data());
     for (size_t r = 1; r < row_count; ++r) {
       const std::uint8_t* row = rows[r] + left;

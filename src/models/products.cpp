@@ -13,7 +13,7 @@
 namespace image_engine::models {
 namespace {
 
-constexpr std::chrono::seconds kLimit{900};
+constexpr std::chrono::seconds kMakingTime{900};
 // Of the program: another version of one of them makes another graph.
 constexpr const char* kParts[] = {"optimise.py", "fusions.py", "half.py", "onnx_edit.py", "requirements.txt"};
 
@@ -46,7 +46,7 @@ Result<std::string> product_file(const ProductRequest& request) {
   std::vector<std::string> arguments = {python,     program, "--input",     request.source,
                                         "--output", file,    "--precision", request.precision};
   if (request.batch > 0) arguments.insert(arguments.end(), {"--batch", std::to_string(request.batch)});
-  IE_TRY([[maybe_unused]] const std::string report, run_tool(arguments, kLimit, request.cancelled));
+  IE_TRY([[maybe_unused]] const std::string report, run_tool(arguments, kMakingTime, request.cancelled));
   if (::access(file.c_str(), R_OK) != 0) return fail(ErrorCode::kIo, "the converter wrote no graph");
   return file;
 }

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/file.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "models/spec_file.h"
 
@@ -33,7 +34,7 @@ Result<Provenance> read_provenance(const std::string& folder) {
   const std::string path = join_path(folder, kProvenanceFile);
   IE_TRY(const std::string text, read_file(path, size_t{1} << 20));
   try {
-    const json document = json::parse(text);
+    const json document = parse_json(text);
     Provenance provenance;
     provenance.name = document.at("name");
     provenance.version = document.at("version");
@@ -58,8 +59,7 @@ Status write_provenance(const std::string& folder, const Provenance& provenance)
                                            {"spec", provenance.spec},
                                            {"files", files_json(provenance.files)},
                                            {"made_from", files_json(provenance.made_from)}};
-  return write_file_atomically(join_path(folder, kProvenanceFile),
-                               document.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
+  return write_file_atomically(join_path(folder, kProvenanceFile), json_text(document, 2) + "\n");
 }
 
 }  // namespace image_engine::models

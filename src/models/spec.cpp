@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/hash.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "models/spec_file.h"
 
@@ -117,7 +118,7 @@ std::string spec_params(const Spec& spec) {
   // A text tower beside a picture's changes nothing that is recorded; where it is the model, all of it.
   if (!spec.text.tokenizer.empty() && spec.text.variants.empty()) telling["text"] = whole.at("text");
   if (!spec.parts.empty()) telling["parts"] = whole.at("parts");
-  return hash128(telling.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)).hex();
+  return hash128(json_text(telling)).hex();
 }
 
 }  // namespace image_engine::models

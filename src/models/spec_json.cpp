@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/hash.h"
+#include "core/json.h"
 #include "models/spec_file.h"
 
 namespace image_engine::models {
@@ -61,9 +62,7 @@ json parts_json(const std::map<std::string, Part>& parts) {
   return out;
 }
 
-std::string text_of(const json& document, int indent) {
-  return document.dump(indent, ' ', false, json::error_handler_t::replace);
-}
+std::string text_of(const json& document, int indent) { return json_text(document, indent); }
 
 }  // namespace
 

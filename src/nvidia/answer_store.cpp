@@ -49,13 +49,13 @@ std::optional<std::string> read_answer(const std::string& path) {
   return answer;
 }
 
-using Time = std::chrono::time_point<std::chrono::system_clock, std::chrono::nanoseconds>;
+using WallTime = std::chrono::time_point<std::chrono::system_clock, std::chrono::nanoseconds>;
 
-Time now() { return std::chrono::system_clock::now(); }
+WallTime now() { return std::chrono::system_clock::now(); }
 
 struct Kept {
   std::string path;
-  Time written;
+  WallTime written;
   std::uint64_t bytes = 0;
   bool whole = false;  // or a part that is being written, or was left behind
 };
@@ -68,7 +68,7 @@ std::optional<Kept> look_at(const std::string& folder, std::string_view name) {
   Kept kept{join_path(folder, name)};
   struct stat info {};
   if (::lstat(kept.path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
-  kept.written = Time(std::chrono::seconds(info.st_mtim.tv_sec) + std::chrono::nanoseconds(info.st_mtim.tv_nsec));
+  kept.written = WallTime(std::chrono::seconds(info.st_mtim.tv_sec) + std::chrono::nanoseconds(info.st_mtim.tv_nsec));
   kept.bytes = static_cast<std::uint64_t>(info.st_size);
   kept.whole = name.size() == kHexDigits + kEnding.size();
   return kept;

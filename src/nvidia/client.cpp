@@ -37,7 +37,7 @@ milliseconds backoff(milliseconds first, int retries) {
 }
 
 // "https host 443" → "host".
-std::string host_of(const std::string& origin) {
+std::string host_and_port(const std::string& origin) {
   const size_t first = origin.find(' '), last = origin.rfind(' ');
   const std::string scheme = origin.substr(0, first), port = origin.substr(last + 1);
   const std::string host = origin.substr(first + 1, last - first - 1);
@@ -183,8 +183,8 @@ struct Client::State {
     IE_CHECK(count(request));
     std::optional<SentLine> line;
     if (!options.sent_log.empty()) {
-      Result<SentLine> begun =
-          SentLine::begin(options.sent_log, {host_of(origin), label_of(request), request.about, request.body.size()});
+      Result<SentLine> begun = SentLine::begin(
+          options.sent_log, {host_and_port(origin), label_of(request), request.about, request.body.size()});
       if (!begun) {
         uncount(request);
         return fail(std::move(begun).error());

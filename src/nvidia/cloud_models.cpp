@@ -1,7 +1,6 @@
 #include "nvidia/cloud_models.h"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <array>
@@ -16,6 +15,8 @@
 #include <utility>
 
 #include "core/file.h"
+#include "core/json.h"
+#include "core/log.h"
 #include "core/text.h"
 #include "nvidia/answer_store.h"
 #include "nvidia/dialects.h"
@@ -134,7 +135,7 @@ std::optional<Heard> CloudModels::State::at_hand(const Hash128& question) const 
 // It was paid for: whoever asked gets it, kept or not.
 void CloudModels::State::keep(const Hash128& question, const Endpoint& endpoint, std::string_view answer) const {
   if (const Status kept = store.put(question, answer); !kept)
-    spdlog::warn("an answer of {} could not be kept: {}", endpoint.name, printable(kept.error().message));
+    log_warning("an answer of {} could not be kept: {}", endpoint.name, printable(kept.error().message));
 }
 
 // Answers that make no sense may be one slip of a model: asked once more.
@@ -217,7 +218,7 @@ Result<std::vector<Vector>> CloudModels::State::ask_vectors(const Question& text
   IE_CHECK(ask(endpoint(Task::kEmbed), texts, line, reads));
   for (std::size_t i = 0; config.caching.enabled && i < vectors.size(); ++i) {
     const Hash128 name = text_question(texts.texts[i]);
-    keep(name, endpoint(Task::kEmbed), nlohmann::json{{"embedding", vectors[i]}}.dump());
+    keep(name, endpoint(Task::kEmbed), json_text(nlohmann::json{{"embedding", vectors[i]}}));
     store.kept(name);
   }
   return vectors;

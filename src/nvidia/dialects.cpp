@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "core/json.h"
 #include "core/text.h"
 #include "nvidia/nvcf.h"
 
@@ -131,7 +132,7 @@ Result<std::string> ask(const Endpoint& endpoint, const Question& question, cons
   request.headers = {{"content-type", "application/json"}, {"accept", "application/json, application/zip"}};
   if (endpoint.dialect == Dialect::kNvcf) request.headers.push_back(patience(line.timeout));
   if (written.asset) request.headers.emplace_back("nvcf-input-asset-references", written.asset->id());
-  request.body = row->write(endpoint, question, written.text).dump(-1, ' ', false, json::error_handler_t::replace);
+  request.body = json_text(row->write(endpoint, question, written.text));
   IE_TRY(Reply first, line.send(request));
   IE_TRY(const Reply reply, settled(endpoint, line, std::move(first), request.about));
   Result<std::string> body = unpacked(reply, reads);

@@ -1,12 +1,13 @@
 #include "nvidia/nvcf.h"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "core/json.h"
+#include "core/log.h"
 #include "core/text.h"
 #include "models/archive.h"
 #include "models/http_exchange.h"
@@ -22,8 +23,8 @@ constexpr std::string_view kDescription = "picture";  // nothing of the picture:
 constexpr std::size_t kLongestId = 64;
 constexpr std::uint64_t kMostZip = std::uint64_t{64} << 20;
 constexpr std::size_t kMostMembers = 64;
-constexpr seconds kFirstDelay{1}, kLongestDelay{8};  // between looks at whether an answer is ready
-constexpr seconds kMostPatience{30};                 // far below NVIDIA's limits of 300 and 3,600 seconds
+constexpr seconds kFirstDelay{1}, kLongestPollDelay{8};  // between looks at whether an answer is ready
+constexpr seconds kMostPatience{30};                     // far below NVIDIA's limits of 300 and 3,600 seconds
 constexpr int kMostRedirects = 3;
 
 // What may be a part of an address.
@@ -81,7 +82,7 @@ Result<Reply> wait_for(const Endpoint& endpoint, const Line& line, Reply reply, 
     if (cancelled) {
       line.clock->wait_until(next, [] { return false; });
     } else if (line.clock->wait_until(next, line.cancelled)) {
-      delay = std::min(delay * 2, kLongestDelay);
+      delay = std::min(delay * 2, kLongestPollDelay);
     } else {
       cancelled = true;
       delay = kFirstDelay;
@@ -125,7 +126,7 @@ Asset::~Asset() {
   request.paid = false;
   request.finishes = true;
   if (const Result<Reply> reply = line_->send(request); !reply)
-    spdlog::debug("an uploaded picture stays with NVIDIA for a day: {}", printable(reply.error().message));
+    log_debug("an uploaded picture stays with NVIDIA for a day: {}", printable(reply.error().message));
 }
 
 Result<Asset> Asset::upload(const Endpoint& endpoint, const Line& line, std::string_view bytes, const std::string& type,
@@ -133,7 +134,7 @@ Result<Asset> Asset::upload(const Endpoint& endpoint, const Line& line, std::str
   Request creation = request_for(endpoint, "upload", "POST", endpoint.assets_url + "/assets", about);
   creation.headers = {{"content-type", "application/json"}, {"accept", "application/json"}};
   creation.paid = false;
-  creation.body = json{{"contentType", type}, {"description", kDescription}}.dump();
+  creation.body = json_text(json{{"contentType", type}, {"description", kDescription}});
   IE_TRY(const Reply created, line.send(creation));
   const Result<json> document = read_json(created.body);
   const std::string* id = document ? text_member(*document, "assetId") : nullptr;

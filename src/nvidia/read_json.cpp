@@ -9,6 +9,7 @@
 #include <optional>
 #include <system_error>
 
+#include "core/json.h"
 #include "core/text.h"
 
 namespace image_engine::nvidia {
@@ -16,7 +17,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kMostBytes = std::size_t{16} << 20;
+constexpr std::size_t kMostJsonBytes = std::size_t{16} << 20;
 constexpr std::size_t kDeepest = 64;
 constexpr std::size_t kMostValues = 1'000'000;
 constexpr std::size_t kUnit = 6;  // bytes of "\\ud83d"
@@ -116,14 +117,14 @@ Result<std::string> bounded(std::string_view body) {
 }  // namespace
 
 Result<json> read_json(std::string_view body) {
-  if (body.size() > kMostBytes)
+  if (body.size() > kMostJsonBytes)
     return fail(ErrorCode::kTooLarge,
-                fmt::format("it has {}, more than {}", human_bytes(body.size()), human_bytes(kMostBytes)));
+                fmt::format("it has {}, more than {}", human_bytes(body.size()), human_bytes(kMostJsonBytes)));
   const std::size_t start = body.find_first_not_of(" \t\r\n");
   if (start == std::string_view::npos) return fail(ErrorCode::kCorrupt, "it is empty");
   if (body[start] == '<') return fail(ErrorCode::kCorrupt, "it is a web page, no JSON");
   IE_TRY(const std::string text, bounded(body));
-  json document = json::parse(is_utf8(text) ? text : to_utf8(text), nullptr, false);
+  json document = parse_json(is_utf8(text) ? text : to_utf8(text));
   if (document.is_discarded()) return fail(ErrorCode::kCorrupt, "it is no sound JSON");
   return document;
 }

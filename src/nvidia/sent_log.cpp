@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "core/json.h"
 #include "core/text.h"
 
 namespace image_engine::nvidia {
@@ -31,7 +32,7 @@ Result<SentLine> SentLine::begin(const std::string& path, const Sent& sent) {
   line["about"] = to_utf8(sent.about);
   line["bytes"] = sent.bytes;
   line["status"] = nullptr;
-  const std::string text = line.dump() + "\n";
+  const std::string text = json_text(line) + "\n";
   const ssize_t written = ::write(fd.get(), text.data(), text.size());
   if (written != static_cast<ssize_t>(text.size())) {
     if (written >= 0) errno = ENOSPC;

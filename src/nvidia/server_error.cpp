@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "core/json.h"
 #include "core/text.h"
 
 namespace image_engine::nvidia {
@@ -76,7 +77,7 @@ std::string first_line(std::string_view text) {
 
 std::string said(std::string_view body, const ApiKey& key) {
   if (is_html(body)) return "an HTML page";
-  const json document = json::parse(body, nullptr, false);
+  const json document = parse_json(body);
   if (!document.is_discarded()) return first_line(key.redacted(said_in(document)));
   const std::string text = key.redacted(body);
   return is_utf8(text) ? first_line(text) : fmt::format("{} bytes that are no text", body.size());

@@ -4,6 +4,7 @@
 
 #include <chrono>
 
+#include "core/elapsed.h"
 #include "core/text.h"
 #include "pipeline/run.h"
 
@@ -11,8 +12,6 @@ namespace image_engine::pipeline {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 store::Counts counts_of(const AnalyzeReport& report) {
   const auto number = [](std::uint64_t value) { return static_cast<std::int64_t>(value); };

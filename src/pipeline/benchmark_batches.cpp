@@ -2,13 +2,13 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
 
 #include "core/file.h"
+#include "core/log.h"
 #include "core/progress.h"
 #include "core/text.h"
 #include "gpu/cuda.h"
@@ -27,9 +27,8 @@ using models::Spec;
 
 constexpr std::int64_t kSizes[] = {1, 2, 4, 8, 12, 16, 20, 24, 32, 64, 128, 256};
 constexpr std::int64_t kMostOnProcessor = 64;
-constexpr int kRounds = 3;
+constexpr int kBatchRounds = 3;
 constexpr double kNearly = 0.95;
-constexpr double kMegabyte = 1 << 20;
 
 std::string memory_folder() { return join_path(cache_home(), "inference"); }
 
@@ -43,11 +42,6 @@ std::string cards_text(const Config& config) {
   return text;
 }
 
-double free_memory(std::optional<int> card) {
-  const auto memory = card ? gpu::memory_info(*card) : Result<gpu::MemoryInfo>(gpu::MemoryInfo{});
-  return memory ? static_cast<double>(memory->free) : 0;
-}
-
 double resident_bytes() {
   std::ifstream file("/proc/self/statm");
   double pages = 0;
@@ -55,9 +49,9 @@ double resident_bytes() {
   return pages * static_cast<double>(::sysconf(_SC_PAGESIZE));
 }
 
-class Bench {
+class BatchesBench {
  public:
-  Bench(const BatchesBenchmark& options, models::Catalogue catalogue)
+  BatchesBench(const BatchesBenchmark& options, models::Catalogue catalogue)
       : options_(options), catalogue_(std::move(catalogue)), store_(options.places.root, options.places.packed) {}
 
   Result<BatchesReport> run() {
@@ -69,7 +63,7 @@ class Bench {
                                                 : kMostOnProcessor;
     std::vector<std::int64_t> sizes;
     std::ranges::copy_if(kSizes, std::back_inserter(sizes), [&](std::int64_t size) { return size <= most; });
-    Progress progress("Batches", sizes.size() * kRounds * report_.images, options_.progress);
+    Progress progress("Batches", sizes.size() * kBatchRounds * report_.images, options_.progress);
     for (const std::int64_t size : sizes) {
       IE_TRY(const bool goes_on, measure(size, progress));
       if (!goes_on) break;
@@ -162,7 +156,7 @@ class Bench {
     row.batch = net.batch();
     if (is_measured(row.batch)) return {};
     std::vector<double> seconds;
-    for (int round = 0; round < kRounds; ++round) {
+    for (int round = 0; round < kBatchRounds; ++round) {
       IE_TRY(const double one, net.pass(samples_, [&](std::size_t pictures) {
         progress.add(pictures);
         return !options_.cancelled();
@@ -192,7 +186,7 @@ class Bench {
     found.batch = report_.best;
     const Status kept = infer::PrecisionMemory(memory_folder()).keep(key, spec_->name, found);
     report_.remembered = kept.has_value();
-    if (!kept) spdlog::warn("the best number of pictures is not remembered: {}", printable(kept.error().message));
+    if (!kept) log_warning("the best number of pictures is not remembered: {}", printable(kept.error().message));
     return {};
   }
 
@@ -208,7 +202,7 @@ class Bench {
 
 Result<BatchesReport> benchmark_batches(const BatchesBenchmark& options) {
   IE_TRY(models::Catalogue catalogue, models::Catalogue::load(options.places.shipped, options.places.added));
-  return Bench(options, std::move(catalogue)).run();
+  return BatchesBench(options, std::move(catalogue)).run();
 }
 
 std::int64_t kept_batch(const models::Spec& spec, const models::Store& store, const Config& config) {

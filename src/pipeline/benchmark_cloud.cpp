@@ -7,6 +7,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "core/elapsed.h"
 #include "core/progress.h"
 #include "core/text.h"
 #include "infer/choose.h"
@@ -24,10 +25,6 @@ using Vectors = std::vector<std::vector<float>>;
 constexpr std::size_t kNeighbours = 10;
 constexpr std::size_t kFewest = 3;  // pictures that can agree in anything
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 // Between each picture and each other one, row by row; a picture and itself are as far apart as can be.
 std::vector<double> similarities(std::span<const std::vector<float>> vectors) {
   const std::size_t n = vectors.size();
@@ -39,7 +36,7 @@ std::vector<double> similarities(std::span<const std::vector<float>> vectors) {
 }
 
 // Indices of the greatest, sorted.
-std::vector<std::size_t> nearest(std::span<const double> row, std::size_t count) {
+std::vector<std::size_t> nearest_indices(std::span<const double> row, std::size_t count) {
   std::vector<std::size_t> order(row.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::ranges::stable_sort(order, std::greater{}, [&](std::size_t i) { return row[i]; });
@@ -80,9 +77,9 @@ std::vector<double> above_diagonal(const std::vector<double>& matrix, std::size_
   return values;
 }
 
-class Bench {
+class CloudBench {
  public:
-  Bench(const CloudBenchmark& options, nvidia::CloudModels& cloud, InstalledModels models)
+  CloudBench(const CloudBenchmark& options, nvidia::CloudModels& cloud, InstalledModels models)
       : options_(options), cloud_(cloud), models_(std::move(models)) {}
 
   Result<CloudBenchmarkReport> run() {
@@ -216,8 +213,8 @@ CloudAgreement agreement_of(std::span<const std::vector<float>> a, std::span<con
   const std::vector<double> in_a = similarities(a), in_b = similarities(b);
   std::size_t common = 0;
   for (std::size_t i = 0; i < n; ++i) {
-    const auto near_a = nearest(std::span(in_a).subspan(i * n, n), found.neighbours);
-    const auto near_b = nearest(std::span(in_b).subspan(i * n, n), found.neighbours);
+    const auto near_a = nearest_indices(std::span(in_a).subspan(i * n, n), found.neighbours);
+    const auto near_b = nearest_indices(std::span(in_b).subspan(i * n, n), found.neighbours);
     std::vector<std::size_t> both;
     std::ranges::set_intersection(near_a, near_b, std::back_inserter(both));
     common += both.size();
@@ -229,7 +226,7 @@ CloudAgreement agreement_of(std::span<const std::vector<float>> a, std::span<con
 
 Result<CloudBenchmarkReport> benchmark_cloud(const CloudBenchmark& options, nvidia::CloudModels& cloud) {
   IE_TRY(InstalledModels models, InstalledModels::open(options.places, options.config));
-  return Bench(options, cloud, std::move(models)).run();
+  return CloudBench(options, cloud, std::move(models)).run();
 }
 
 }  // namespace image_engine::pipeline

@@ -32,8 +32,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using models::Spec;
 
-constexpr int kRounds = 3;
-constexpr double kMegabyte = 1 << 20;
+constexpr int kModelRounds = 3;
 
 // In this program. The first is what all others are compared with.
 struct WayHere {
@@ -67,20 +66,15 @@ std::string cpu_name() {
   return "unknown";
 }
 
-double free_memory(std::optional<int> card) {
-  const auto memory = card ? gpu::memory_info(*card) : Result<gpu::MemoryInfo>(gpu::MemoryInfo{});
-  return memory ? static_cast<double>(memory->free) : 0;
-}
-
 // One model, or several that look at each picture one after the other.
 struct Subject {
   std::string name;
   std::vector<const Spec*> specs;
 };
 
-class Bench {
+class ModelsBench {
  public:
-  Bench(const ModelsBenchmark& options, models::Catalogue catalogue)
+  ModelsBench(const ModelsBenchmark& options, models::Catalogue catalogue)
       : options_(options), catalogue_(std::move(catalogue)), store_(options.places.root, options.places.packed) {}
 
   Result<ModelsReport> run() {
@@ -237,7 +231,7 @@ class Bench {
   [[nodiscard]] std::uint64_t steps() {
     std::size_t passes = 0;
     for (const Subject& subject : subjects_) {
-      for (const WayHere& way : ways_) passes += why_not(subject, way).empty() ? kRounds + 1 : 0;
+      for (const WayHere& way : ways_) passes += why_not(subject, way).empty() ? kModelRounds + 1 : 0;
       if (!options_.peers.empty() && subject.specs.size() == 1) passes += peer_ways().size();
     }
     return passes * report_.images;
@@ -374,14 +368,14 @@ class Bench {
           continue;
         }
         if (is_known(runner.row)) {
-          progress_->add((kRounds + 1) * report_.images);
+          progress_->add((kModelRounds + 1) * report_.images);
         } else if (const Status loaded = load(runner); !loaded) {
           IE_CHECK(note(runner, loaded.error()));
-          progress_->add((kRounds + 1) * report_.images);
+          progress_->add((kModelRounds + 1) * report_.images);
         }
         runners.push_back(std::move(runner));
       }
-    for (int round = 0; round < kRounds; ++round)
+    for (int round = 0; round < kModelRounds; ++round)
       for (Runner& runner : runners)
         if (!runner.nets.empty())
           if (const Status done = pass(runner); !done) IE_CHECK(note(runner, done.error()));
@@ -465,7 +459,7 @@ const ModelRow* baseline_of(const std::vector<ModelRow>& rows, const std::string
 
 Result<ModelsReport> benchmark_models(const ModelsBenchmark& options) {
   IE_TRY(models::Catalogue catalogue, models::Catalogue::load(options.places.shipped, options.places.added));
-  return Bench(options, std::move(catalogue)).run();
+  return ModelsBench(options, std::move(catalogue)).run();
 }
 
 }  // namespace image_engine::pipeline

@@ -8,6 +8,8 @@
 #include <chrono>
 #include <cstring>
 
+#include "core/elapsed.h"
+#include "gpu/cuda.h"
 #include "pipeline/installed_models.h"
 #include "vision/graph_checks.h"
 
@@ -18,8 +20,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::array<std::string_view, 4> kTasks = {"objects", "embedding", "features", "scene"};
 constexpr std::string_view kMask = "pixel_mask";
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 tl::unexpected<Error> interrupted() { return fail(ErrorCode::kInterrupted, "interrupted"); }
 
@@ -44,6 +44,11 @@ std::vector<float> floats_of(const Tensor& tensor, std::size_t row, std::size_t 
 }
 
 }  // namespace
+
+double free_memory(std::optional<int> card) {
+  const auto memory = card ? gpu::memory_info(*card) : Result<gpu::MemoryInfo>(gpu::MemoryInfo{});
+  return memory ? static_cast<double>(memory->free) : 0;
+}
 
 bool looks_at_pictures(const models::Spec& spec) { return std::ranges::find(kTasks, spec.task) != kTasks.end(); }
 

@@ -27,6 +27,10 @@ bool looks_at_pictures(const models::Spec& spec);
 Result<const models::Spec*> measurable(const models::Catalogue& catalogue, const models::Store& store,
                                        std::string_view name);
 
+inline constexpr double kMegabyte = 1 << 20;
+// Bytes of the GPU's memory that nobody has; 0 on the CPU and where it is not known.
+double free_memory(std::optional<int> card);
+
 struct NetRequest {
   models::Places places;
   Config config;

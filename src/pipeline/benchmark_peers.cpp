@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/file.h"
+#include "core/json.h"
 #include "core/temporary_folder.h"
 #include "core/text.h"
 #include "models/python.h"
@@ -97,7 +98,7 @@ double number(const json& row, const char* name) {
 }
 
 void read_row(const std::string& printed, ModelRow& row) {
-  const json told = json::parse(printed.substr(0, printed.find('\n')), nullptr, false);
+  const json told = parse_json(printed.substr(0, printed.find('\n')));
   if (!told.is_object()) {
     row.note = "its program printed no row";
     return;

@@ -93,9 +93,9 @@ class Library {
   std::vector<std::vector<float>> centres_;
 };
 
-class Bench {
+class SearchBench {
  public:
-  explicit Bench(const SearchBenchmark& options)
+  explicit SearchBench(const SearchBenchmark& options)
       : options_(options), threads_(static_cast<int>(options.config.worker_count())), library_(options) {}
 
   Result<std::vector<BenchmarkRow>> run() {
@@ -203,6 +203,8 @@ class Bench {
 
 }  // namespace
 
-Result<std::vector<BenchmarkRow>> benchmark_search(const SearchBenchmark& options) { return Bench(options).run(); }
+Result<std::vector<BenchmarkRow>> benchmark_search(const SearchBenchmark& options) {
+  return SearchBench(options).run();
+}
 
 }  // namespace image_engine::pipeline

@@ -10,6 +10,7 @@
 #include <semaphore>
 #include <utility>
 
+#include "core/json.h"
 #include "core/progress.h"
 #include "core/text.h"
 #include "nvidia/cloud_models.h"
@@ -52,8 +53,11 @@ std::vector<store::FoundObjects> counted(const nvidia::RetailProducts& found) {
 
 Result<Said> detect(CloudModels& models, const nvidia::Picture& picture, const NvidiaBuildConfig&) {
   IE_TRY(const auto answered, models.detect(picture));
-  Said said{
-      nvidia::products_json(answered.answer).dump(), counted(answered.answer), {}, answered.question, answered.paid};
+  Said said{json_text(nvidia::products_json(answered.answer)),
+            counted(answered.answer),
+            {},
+            answered.question,
+            answered.paid};
   return said;
 }
 
@@ -63,17 +67,13 @@ Result<Said> describe(CloudModels& models, const nvidia::Picture& picture, const
   const nlohmann::json data = {{"text", answered.answer.text},
                                {"model", endpoint.model.empty() ? endpoint.name : endpoint.model},
                                {"prompt", config.vision_language.photo_prompt}};
-  return Said{data.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
-              {},
-              answered.answer.text,
-              answered.question,
-              answered.paid};
+  return Said{json_text(data), {}, answered.answer.text, answered.question, answered.paid};
 }
 
 Result<Said> embed(CloudModels& models, const nvidia::Picture& picture, const NvidiaBuildConfig&) {
   IE_TRY(auto answered, models.embed(picture));
   Said said{{}, {}, {}, answered.question, answered.paid, std::move(answered.answer)};
-  said.data = nlohmann::json{{"dimensions", said.vector.size()}}.dump();
+  said.data = json_text(nlohmann::json{{"dimensions", said.vector.size()}});
   return said;
 }
 

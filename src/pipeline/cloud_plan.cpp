@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/file.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "pipeline/stages.h"
 #include "search/groups.h"
@@ -30,7 +31,7 @@ bool names_people(std::string_view object) {
 // What one record says about people in the picture: kNo is that there are none.
 Held people_in(const store::Record& record) {
   if (record.key.stage != kObjectsStage && record.key.stage != kFacesStage) return Held::kUnlooked;
-  const json data = json::parse(record.data, nullptr, false);
+  const json data = parse_json(record.data);
   const bool faces = record.key.stage == kFacesStage;
   const json found = data.is_object() ? data.value(faces ? "faces" : "objects", json()) : json();
   if (!found.is_array()) return Held::kUnlooked;

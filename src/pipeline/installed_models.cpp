@@ -1,13 +1,13 @@
 #include "pipeline/installed_models.h"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <cmath>
 #include <thread>
 
 #include "core/file.h"
+#include "core/log.h"
 #include "core/text.h"
 #include "infer/prebuilt.h"
 #include "pipeline/benchmark_batches.h"
@@ -70,7 +70,7 @@ Result<InstalledModels> InstalledModels::open(const models::Places& places, cons
   if (const Status sound = infer::check_given_engine(engine, models.catalogue_.specs(), models.store_); sound)
     models.engine_ = engine;
   else
-    spdlog::warn("the engine {} is not used: {}", printable(engine), printable(sound.error().message));
+    log_warning("the engine {} is not used: {}", printable(engine), printable(sound.error().message));
   return models;
 }
 

@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 
+#include "core/elapsed.h"
 #include "core/text.h"
 #include "pipeline/object_vectors.h"
 #include "pipeline/run.h"
@@ -27,15 +28,13 @@ using store::AssetId;
 constexpr std::size_t kBackground = 2000;
 constexpr std::size_t kLongestName = 100;  // bytes
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
 // What a label is trained on and applied to: vectors of whole pictures, or of one detector class's objects.
-class Vectors {
+class LabelledVectors {
  public:
-  static Result<Vectors> open(const store::CatalogueReader& reader, const std::string& catalogue,
+  static Result<LabelledVectors> open(const store::CatalogueReader& reader, const std::string& catalogue,
                               const store::Space& space, const std::string& object, int threads,
                               std::vector<std::string>& notes) {
-    Vectors vectors;
+    LabelledVectors vectors;
     vectors.reader_ = &reader;
     vectors.space_ = space;
     vectors.threads_ = threads;
@@ -121,7 +120,7 @@ struct Example {
 };
 using Examples = std::map<AssetId, Example>;
 
-Result<search::LinearHead> train(const Vectors& vectors, const Examples& examples) {
+Result<search::LinearHead> train(const LabelledVectors& vectors, const Examples& examples) {
   search::TrainingSet set;
   set.dimensions = vectors.dimensions();
   std::set<AssetId> assets;
@@ -137,7 +136,7 @@ Result<search::LinearHead> train(const Vectors& vectors, const Examples& example
 }
 
 // What the head finds; a person's word counts for the examples themselves.
-Result<std::vector<store::LabelFinding>> findings(const Vectors& vectors, const search::LinearHead& head,
+Result<std::vector<store::LabelFinding>> findings(const LabelledVectors& vectors, const search::LinearHead& head,
                                                   const Examples& examples) {
   IE_TRY(auto found, vectors.apply(head));
   for (const auto& [asset, example] : examples) {
@@ -192,8 +191,8 @@ class Teacher {
     IE_CHECK(change_examples());
     IE_CHECK(choose_object());
     const auto start = Clock::now();
-    IE_TRY(const Vectors vectors,
-           Vectors::open(reader_, request_.catalogue, space_, report_.label.object, threads(), report_.notes));
+    IE_TRY(const LabelledVectors vectors,
+           LabelledVectors::open(reader_, request_.catalogue, space_, report_.label.object, threads(), report_.notes));
     IE_CHECK(check_rows(vectors));
     IE_TRY(const search::LinearHead head, train(vectors, examples_));
     report_.train_seconds = seconds_since(start);
@@ -302,7 +301,7 @@ class Teacher {
   }
 
   // Every picture that was named now as one that shows it must have a vector; older examples may have lost theirs.
-  Status check_rows(const Vectors& vectors) {
+  Status check_rows(const LabelledVectors& vectors) {
     for (const auto& [asset, example] : examples_) {
       IE_TRY(const auto row, vectors.row(asset, example.box));
       if (row) continue;
@@ -354,8 +353,8 @@ Status learn(const Learning& at, const store::LearnedLabel& label, bool anew) {
     IE_TRY(const std::size_t looked, embed_objects(job));
     if (looked == 0 && !anew) return {};
   }
-  IE_TRY(const Vectors vectors,
-         Vectors::open(at.run.reader, at.run.options.catalogue, at.space, label.object, threads, at.run.report.notes));
+  IE_TRY(const LabelledVectors vectors,
+         LabelledVectors::open(at.run.reader, at.run.options.catalogue, at.space, label.object, threads, at.run.report.notes));
   IE_TRY(const Examples examples, known_examples(at.run.reader, label.name));
   search::LinearHead head{label.weights, static_cast<float>(label.bias)};
   if (anew) {

@@ -7,6 +7,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "core/json.h"
 #include "vision/objects.h"
 #include "vision/text.h"
 
@@ -40,7 +41,7 @@ Finding objects_found(const vision::ObjectDetector& detector, const std::vector<
     found.confidence = std::max(found.confidence, thousandths(object.confidence));
   }
   Finding finding;
-  finding.data = json{{"objects", list}, {"object_count", objects.size()}}.dump();
+  finding.data = json_text(json{{"objects", list}, {"object_count", objects.size()}});
   finding.objects.emplace();
   for (auto& [name, found] : by_name) finding.objects->push_back(std::move(found));
   return finding;
@@ -85,7 +86,7 @@ Status load_embedding(const Models& models, const models::Spec& spec, PictureSta
   stage.prepare = [embedder](const Sight& sight) {
     return embedder->prepare(sight.picture, {sight.full_width, sight.full_height});
   };
-  const std::string data = json{{"dimensions", stage.dimensions}}.dump();
+  const std::string data = json_text(json{{"dimensions", stage.dimensions}});
   stage.look_at_all = [embedder, data](std::span<const preprocess::Prepared> prepared) -> Result<std::vector<Finding>> {
     IE_TRY(std::vector<vision::Embedding> vectors, embedder->embed(prepared));
     std::vector<Finding> findings;
@@ -118,7 +119,7 @@ Finding text_found(const std::vector<vision::TextLine>& lines) {
     list.push_back({{"text", line.text}, {"confidence", thousandths(line.confidence)}, {"polygon", polygon}});
     finding.text->push_back(line.text);
   }
-  finding.data = json{{"text", list}}.dump(-1, ' ', false, json::error_handler_t::replace);
+  finding.data = json_text(json{{"text", list}});
   return finding;
 }
 
@@ -249,7 +250,7 @@ Finding scene_finding(const std::vector<vision::SceneGuess>& guesses) {
   }
   json data = {{"top", top}};
   if (!guesses.empty()) data.update(top.front());
-  finding.data = data.dump();
+  finding.data = json_text(data);
   return finding;
 }
 

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "core/file.h"
+#include "core/json.h"
 #include "core/progress.h"
 #include "pipeline/analyze.h"
 #include "pipeline/parallel.h"
@@ -24,7 +25,7 @@ constexpr std::size_t kMostObjects = 8;
 // Pixels of the working picture: less shows nothing to tell one from another.
 constexpr double kLeastSide = 16;
 // What is around an object helps to see it: this share of its longer side is added on each side.
-constexpr double kMargin = 0.1;
+constexpr double kObjectMargin = 0.1;
 // The longer edge of the picture that objects are cut out of.
 constexpr std::uint32_t kEdge = 1600;
 
@@ -46,7 +47,7 @@ std::vector<Thing> things_of(const store::AssetRecord& record) {
   for (const store::Record& one : record.records)
     if (one.key.stage == kObjectsStage && (newest == nullptr || one.created >= newest->created)) newest = &one;
   if (newest == nullptr) return things;
-  const nlohmann::json data = nlohmann::json::parse(newest->data, nullptr, false);
+  const nlohmann::json data = parse_json(newest->data);
   if (!data.is_object() || !data.contains("objects") || !data["objects"].is_array()) return things;
   for (const nlohmann::json& thing : data["objects"]) {
     if (!thing.is_object() || !thing.contains("object") || !thing["object"].is_string() || !thing.contains("bbox"))
@@ -73,7 +74,7 @@ std::vector<Box> boxes_of(const store::AssetRecord& record, const std::string& o
 std::optional<Image> cut_out(const ImageView& picture, const Box& box, double scale_x, double scale_y) {
   const double width = box.width * scale_x, height = box.height * scale_y;
   if (std::min(width, height) < kLeastSide) return std::nullopt;
-  const double side = std::max(width, height) * (1 + 2 * kMargin);
+  const double side = std::max(width, height) * (1 + 2 * kObjectMargin);
   const double centre_x = (box.x + box.width / 2) * scale_x, centre_y = (box.y + box.height / 2) * scale_y;
   const auto edge = [](double at, std::uint32_t end) {
     return static_cast<std::uint32_t>(std::clamp(std::round(at), 0.0, static_cast<double>(end)));
@@ -160,7 +161,7 @@ Result<std::size_t> embed_objects(const ObjectVectorJob& job) {
     if (!vectors) return {};
     IE_CHECK(job.writer.set_object_vectors(job.space.id, work[index].asset, job.object, *vectors));
     return job.writer.put_record(work[index].asset,
-                                 {key, "cpu", "", nlohmann::json{{"vectors", vectors->size()}}.dump(), ""});
+                                 {key, "cpu", "", json_text(nlohmann::json{{"vectors", vectors->size()}}), ""});
   };
   IE_CHECK(parallel_files(work.size(), pool->options().workers, embed, keep, job.cancelled));
   return progress.done();

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "core/file.h"
+#include "core/json.h"
 #include "core/progress.h"
 #include "core/text.h"
 #include "pipeline/meaning.h"
@@ -301,7 +302,7 @@ class ContentPass {
     if (picture.partial) data["partial"] = true;
     if (picture.animated) data["animated"] = true;
     for (const std::string& warning : picture.warnings) data["warnings"].push_back(to_utf8(warning));
-    contents.records.push_back({thumbnail_key_, "cpu", "", data.dump(), ""});
+    contents.records.push_back({thumbnail_key_, "cpu", "", json_text(data), ""});
   }
 
   Status keep(const store::PendingFile& file, const Contents& contents) {

@@ -1,9 +1,8 @@
 #include "pipeline/run.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 
+#include "core/log.h"
 #include "core/text.h"
 
 namespace image_engine::pipeline {
@@ -42,7 +41,7 @@ std::optional<store::Place> LazyPlaces::find(const Gps& gps) {
     if (index)
       index_ = std::move(*index);
     else
-      spdlog::warn("no place names: {}", index.error().message);
+      log_warning("no place names: {}", index.error().message);
   });
   if (!index_) return std::nullopt;
   const std::optional<places::Place> place = index_->nearest(gps.latitude, gps.longitude);
@@ -58,7 +57,7 @@ Status Run::record_failure(const store::KnownFile& file, const store::StageKey& 
   failure.error = error;
   failure.stamp = file.seen.stamp;
   ++report.failed;
-  spdlog::debug("{}: {}: {}", printable(file.seen.path), key.stage, error.message);
+  log_debug("{}: {}: {}", printable(file.seen.path), key.stage, error.message);
   IE_TRY([[maybe_unused]] const std::int64_t tries, writer.put_failure(failure));
   return {};
 }

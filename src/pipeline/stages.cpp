@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/hash.h"
+#include "core/json.h"
 #include "vision/hashes.h"
 #include "vision/quality.h"
 
@@ -24,7 +25,7 @@ namespace {
 
 Result<Finding> look_at_quality(const Sight& sight) {
   Finding finding;
-  finding.data = nlohmann::json(vision::assess_quality(sight.luma, sight.picture)).dump();
+  finding.data = json_text(nlohmann::json(vision::assess_quality(sight.luma, sight.picture)));
   return finding;
 }
 
@@ -32,7 +33,7 @@ Result<Finding> look_at_hashes(const Sight& sight) {
   const vision::PerceptualHashes hashes = vision::perceptual_hashes(sight.picture);
   Finding finding;
   finding.data =
-      nlohmann::json{{"dhash", vision::to_hex(hashes.dhash)}, {"phash", vision::to_hex(hashes.phash)}}.dump();
+      json_text(nlohmann::json{{"dhash", vision::to_hex(hashes.dhash)}, {"phash", vision::to_hex(hashes.phash)}});
   return finding;
 }
 

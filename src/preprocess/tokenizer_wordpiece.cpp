@@ -9,7 +9,8 @@ namespace {
 
 constexpr std::size_t kLongestWord = 100;  // characters; a longer one is unknown
 constexpr std::string_view kInside = "##";
-constexpr std::string_view kUnknown = "[UNK]", kBegin = "[CLS]", kEnd = "[SEP]", kPadding = "[PAD]", kMask = "[MASK]";
+constexpr std::string_view kUnknown = "[UNK]", kWordBegin = "[CLS]", kWordEnd = "[SEP]", kWordPadding = "[PAD]",
+                           kMask = "[MASK]";
 
 struct Range {
   char32_t first = 0, last = 0;
@@ -115,14 +116,14 @@ Result<std::unique_ptr<Tokenizer>> create_wordpiece(std::string_view text) {
   vocabulary.reserve(lines.size());
   for (std::size_t i = 0; i < lines.size(); ++i)
     vocabulary.insert_or_assign(std::string(lines[i]), static_cast<std::uint32_t>(i));
-  for (const std::string_view needed : {kUnknown, kBegin, kEnd, kPadding})
+  for (const std::string_view needed : {kUnknown, kWordBegin, kWordEnd, kWordPadding})
     if (!vocabulary.contains(needed)) return fail(ErrorCode::kCorrupt, "lacks the token " + std::string(needed));
 
   FramedTokenizer::Frame frame;
-  frame.begin = *find(vocabulary, kBegin), frame.end = *find(vocabulary, kEnd);
-  frame.padding = *find(vocabulary, kPadding), frame.size = lines.size();
+  frame.begin = *find(vocabulary, kWordBegin), frame.end = *find(vocabulary, kWordEnd);
+  frame.padding = *find(vocabulary, kWordPadding), frame.size = lines.size();
   std::vector<std::pair<std::string, std::uint32_t>> whole;
-  for (const std::string_view token : {kUnknown, kBegin, kEnd, kPadding, kMask})
+  for (const std::string_view token : {kUnknown, kWordBegin, kWordEnd, kWordPadding, kMask})
     if (const auto id = find(vocabulary, token)) whole.emplace_back(token, *id);
   IE_TRY(frame.whole, WholeTokens::create(std::move(whole)));
   const std::uint32_t unknown = *find(vocabulary, kUnknown);

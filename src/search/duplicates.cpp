@@ -10,6 +10,7 @@
 #include <unordered_map>
 
 #include "core/file.h"
+#include "core/json.h"
 #include "vision/best_of.h"
 #include "vision/hashes.h"
 #include "vision/near_duplicates.h"
@@ -46,13 +47,13 @@ struct Photo {
 };
 
 std::optional<std::uint64_t> phash_of(const std::string& data) {
-  const nlohmann::json json = nlohmann::json::parse(data, nullptr, false);
+  const nlohmann::json json = parse_json(data);
   if (!json.is_object() || !json.contains("phash") || !json["phash"].is_string()) return std::nullopt;
   return vision::from_hex(json["phash"].get<std::string>());
 }
 
 std::optional<vision::Quality> quality_of(const std::string& data) {
-  const nlohmann::json json = nlohmann::json::parse(data, nullptr, false);
+  const nlohmann::json json = parse_json(data);
   if (!json.is_object()) return std::nullopt;
   const nlohmann::json fields = vision::Quality();
   for (const auto& [name, value] : fields.items())

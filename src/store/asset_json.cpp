@@ -3,6 +3,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "core/json.h"
 #include "core/text.h"
 
 namespace image_engine::store {
@@ -48,7 +49,7 @@ constexpr StageField kStageFields[] = {{"quality", "quality"},    {"hash", "hash
 
 // What a stage's data says about the asset as a whole.
 void merge_data(json& out, const Record& record) {
-  const json data = json::parse(record.data, nullptr, false);
+  const json data = parse_json(record.data);
   if (!data.is_object()) return;
   for (const auto& [stage, name] : kStageFields)
     if (record.key.stage == stage) name != nullptr ? void(out[name] = data) : out.update(data);

@@ -9,6 +9,7 @@
 #include <numbers>
 #include <set>
 
+#include "core/json.h"
 #include "core/text.h"
 #include "store/asset_index.h"
 #include "store/rows.h"
@@ -62,7 +63,7 @@ std::string like_sql(TextField field) {
 std::string strings_json(const std::vector<std::string>& strings) {
   nlohmann::json json = nlohmann::json::array();
   for (const std::string& text : strings) json.push_back(query_text(text));
-  return json.dump();
+  return json_text(json);
 }
 
 // Each once, folded as the table compares them.

@@ -1,4 +1,5 @@
 #include "store/rows.h"
+#include "core/json.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -110,7 +111,7 @@ std::string hash_of_asset(Connection& connection, AssetId asset) {
 std::string box_to_json(const Box& box) { return fmt::format("[{}, {}, {}, {}]", box.x, box.y, box.width, box.height); }
 
 std::optional<Box> box_from_json(const std::string& text) {
-  const auto json = nlohmann::json::parse(text, nullptr, false);
+  const auto json = parse_json(text);
   if (!json.is_array() || json.size() != 4) return std::nullopt;
   for (const auto& number : json)
     if (!number.is_number()) return std::nullopt;
@@ -137,12 +138,13 @@ std::string facts_to_json(const FileFacts& facts) {
       if (!part.empty()) place[kPlaceKeys[i]] = part;
     }
   }
-  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return json_text(json);
 }
 
 std::optional<FileFacts> facts_from_json(const std::string& text) {
   try {
-    const auto json = nlohmann::json::parse(text);
+    const nlohmann::json json = parse_json(text);
+    if (json.is_discarded()) return std::nullopt;
     FileFacts facts{json.get<Metadata>(), std::nullopt};
     if (const auto place = json.find("place"); place != json.end() && place->is_object()) {
       facts.place.emplace();

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/json.h"
 #include "store/catalogue.h"
 #include "store/rows.h"
 #include "store/schema.h"
@@ -40,7 +41,7 @@ std::vector<CatalogueStatus::StageCount> stage_counts(Connection& connection) {
 
 Counts read_counts(const std::string& text) {
   Counts counts;
-  const auto json = nlohmann::json::parse(text, nullptr, false);
+  const auto json = parse_json(text);
   if (!json.is_object()) return counts;
   for (const auto& [name, value] : json.items())
     if (value.is_number_integer()) counts[name] = value.get<std::int64_t>();

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "core/json.h"
 #include "core/text.h"
 #include "store/rows.h"
 #include "store/schema.h"
@@ -84,7 +85,7 @@ Result<RunId> CatalogueWriter::start_run(const std::string& command) {
 Status CatalogueWriter::finish_run(RunId run, const Counts& counts, int exit_code) {
   return state_->change([&] {
     state_->connection.run("UPDATE runs SET finished = ?, counts = ?, exit_code = ? WHERE id = ?", utc_now(),
-                           nlohmann::json(counts).dump(), exit_code, run);
+                           json_text(nlohmann::json(counts)), exit_code, run);
   });
 }
 

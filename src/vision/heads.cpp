@@ -34,10 +34,10 @@ constexpr HeadKind kHeads[] = {
     {"nms_rows", 0.4F, 1, Unit::kFractions, kOfDecoded, true, read_nms_rows},
 };
 
-double area(const Candidate& c) { return std::max(0.0, double{c.x2} - c.x1) * std::max(0.0, double{c.y2} - c.y1); }
+double area(const BoxCandidate& c) { return std::max(0.0, double{c.x2} - c.x1) * std::max(0.0, double{c.y2} - c.y1); }
 
-double overlap(const Candidate& a, const Candidate& b) {
-  const Candidate common{std::max(a.x1, b.x1), std::max(a.y1, b.y1), std::min(a.x2, b.x2), std::min(a.y2, b.y2)};
+double overlap(const BoxCandidate& a, const BoxCandidate& b) {
+  const BoxCandidate common{std::max(a.x1, b.x1), std::max(a.y1, b.y1), std::min(a.x2, b.x2), std::min(a.y2, b.y2)};
   const double shared = area(common), all = area(a) + area(b) - shared;
   return all > 0 ? shared / all : 0;
 }
@@ -54,9 +54,9 @@ Status check_classes(std::int64_t found, std::size_t labels) {
                                                std::to_string(labels) + " labels");
 }
 
-std::optional<Pair> pair_up(const Tensor& first, const Tensor& second, std::int64_t sides) {
-  if (last_dimension(second) == sides) return Pair{&first, &second};
-  if (last_dimension(first) == sides) return Pair{&second, &first};
+std::optional<ScoredBoxes> pair_up(const Tensor& first, const Tensor& second, std::int64_t sides) {
+  if (last_dimension(second) == sides) return ScoredBoxes{&first, &second};
+  if (last_dimension(first) == sides) return ScoredBoxes{&second, &first};
   return std::nullopt;
 }
 
@@ -72,12 +72,12 @@ Best best_of(std::span<const float> values) {
 
 std::span<const HeadKind> head_kinds() { return kHeads; }
 
-std::vector<Candidate> suppress(std::vector<Candidate> candidates, float iou, std::size_t most) {
-  std::ranges::stable_sort(candidates, std::ranges::greater(), &Candidate::confidence);
-  std::vector<Candidate> kept;
-  for (const Candidate& candidate : candidates) {
+std::vector<BoxCandidate> suppress(std::vector<BoxCandidate> candidates, float iou, std::size_t most) {
+  std::ranges::stable_sort(candidates, std::ranges::greater(), &BoxCandidate::confidence);
+  std::vector<BoxCandidate> kept;
+  for (const BoxCandidate& candidate : candidates) {
     if (kept.size() >= most) break;
-    const bool covered = std::ranges::any_of(kept, [&](const Candidate& better) {
+    const bool covered = std::ranges::any_of(kept, [&](const BoxCandidate& better) {
       return better.label == candidate.label && overlap(better, candidate) > double{iou};
     });
     if (!covered) kept.push_back(candidate);

@@ -17,7 +17,7 @@
 namespace image_engine::vision {
 
 // In pixels of the model's input, corners; before NMS.
-struct Candidate {
+struct BoxCandidate {
   float x1 = 0, y1 = 0, x2 = 0, y2 = 0;
   float confidence = 0;
   std::uint32_t label = 0;
@@ -128,7 +128,7 @@ struct HeadKind {
   bool decoded = false;
   // Errors: kCorrupt when shapes are not what this family gives, kInvalidArgument when there are more or fewer classes
   // than labels, or anchors than boxes.
-  Result<std::vector<Candidate>> (*read)(const HeadInput& input) = nullptr;
+  Result<std::vector<BoxCandidate>> (*read)(const HeadInput& input) = nullptr;
   std::array<float, 4> variances{1, 1, 1, 1};  // HeadOptions' where the spec has none
 };
 
@@ -139,6 +139,6 @@ Result<const HeadKind*> find_head(const models::Spec& spec);
 Result<HeadOptions> read_options(const models::Spec& spec, const HeadKind& head);
 
 // Best first, the earlier one of equals. Same-class candidates that overlap a better one by more than `iou` go.
-std::vector<Candidate> suppress(std::vector<Candidate> candidates, float iou, std::size_t most);
+std::vector<BoxCandidate> suppress(std::vector<BoxCandidate> candidates, float iou, std::size_t most);
 
 }  // namespace image_engine::vision

@@ -81,8 +81,8 @@ void sort_levels(std::vector<const Tensor*>& tensors) {
 
 constexpr std::size_t kBeforeClasses = 5;
 
-Candidate yolo_box(const Map& map, std::size_t anchor, std::size_t cell, const Level& level, float scale_xy,
-                   Growth growth, const Best& best) {
+BoxCandidate yolo_box(const Map& map, std::size_t anchor, std::size_t cell, const Level& level, float scale_xy,
+                      Growth growth, const Best& best) {
   const auto place = [&](std::size_t at, std::size_t n, float step) {
     return (static_cast<float>(at) + (sigmoid(map.at(anchor, cell, n)) - 0.5F) * scale_xy + 0.5F) * step;
   };
@@ -117,8 +117,8 @@ void read_yolo_level(const Map& map, const Level& level, float scale_xy, const H
 
 // --- anchors ---
 
-Candidate moved(const Map& offsets, std::size_t anchor, std::size_t cell, const Level& level,
-                const HeadOptions& options) {
+BoxCandidate moved(const Map& offsets, std::size_t anchor, std::size_t cell, const Level& level,
+                   const HeadOptions& options) {
   const Extent& shape = level.shapes[anchor];
   const std::size_t x = options.axes == Axes::kXy ? 0 : 1, y = 1 - x;
   const auto offset = [&](std::size_t from, std::size_t n) {
@@ -158,7 +158,7 @@ void read_level(const Map& scores, const Map& offsets, const Level& level, const
                                  : options.activation == Activation::kSigmoid ? sigmoid(value)
                                                                               : value;
         if (confidence < options.threshold) continue;
-        Candidate candidate = moved(offsets, anchor, cell, level, options);
+        BoxCandidate candidate = moved(offsets, anchor, cell, level, options);
         candidate.confidence = confidence, candidate.label = static_cast<std::uint32_t>(c);
         found.push_back(candidate);
       }

@@ -35,7 +35,7 @@ float expected_bin(std::span<const float> logits) {
 }
 
 // The cell's box, kept within the input.
-Candidate box_of(const Grid& grid, std::size_t cell, std::span<const float> distances, preprocess::InputSize size) {
+BoxCandidate box_of(const Grid& grid, std::size_t cell, std::span<const float> distances, preprocess::InputSize size) {
   const auto stride = static_cast<float>(grid.stride);
   std::array<float, 4> side;
   for (std::size_t i = 0; i < 4; ++i) side[i] = stride * expected_bin(row_of(distances, cell * 4 + i, kBins));
@@ -46,11 +46,11 @@ Candidate box_of(const Grid& grid, std::size_t cell, std::span<const float> dist
           std::clamp(x + side[2], 0.0F, width), std::clamp(y + side[3], 0.0F, height)};
 }
 
-void read_grid(const Grid& grid, const Pair& pair, const HeadInput& input, Candidates& found) {
+void read_grid(const Grid& grid, const ScoredBoxes& pair, const HeadInput& input, Candidates& found) {
   const auto scores = pair.scores->as<float>(), distances = pair.boxes->as<float>();
   for (std::size_t i = 0; i < scores.size(); ++i) {
     if (scores[i] < input.options.threshold) continue;
-    Candidate candidate = box_of(grid, i / input.classes, distances, input.size);
+    BoxCandidate candidate = box_of(grid, i / input.classes, distances, input.size);
     candidate.confidence = scores[i];
     candidate.label = static_cast<std::uint32_t>(i % input.classes);
     found.push_back(candidate);
@@ -71,7 +71,7 @@ Result<Candidates> read_nanodet(const HeadInput& input) {
       return same_places(first, *other, 3) && pair_up(first, *other, 4 * kBins);
     });
     if (partner == left.end()) return unlike("nanodet", kWanted);
-    const Pair pair = *pair_up(first, **partner, 4 * kBins);
+    const ScoredBoxes pair = *pair_up(first, **partner, 4 * kBins);
     IE_CHECK(check_classes(last_dimension(*pair.scores), input.classes));
     const auto grid = grid_of(first.shape[1], input.size);
     if (!grid) return unlike("nanodet", std::to_string(first.shape[1]) + " cells belong to no stride");

@@ -10,7 +10,7 @@
 
 namespace image_engine::vision {
 
-using Candidates = std::vector<Candidate>;
+using Candidates = std::vector<BoxCandidate>;
 
 Result<Candidates> read_nanodet(const HeadInput& input);
 Result<Candidates> read_centernet(const HeadInput& input);
@@ -34,11 +34,11 @@ tl::unexpected<Error> unlike(std::string_view head, std::string_view wanted);
 Status check_classes(std::int64_t found, std::size_t labels);
 
 // Scores and the boxes that belong to them, whose last dimension is `sides`.
-struct Pair {
+struct ScoredBoxes {
   const Tensor* scores = nullptr;
   const Tensor* boxes = nullptr;
 };
-std::optional<Pair> pair_up(const Tensor& first, const Tensor& second, std::int64_t sides);
+std::optional<ScoredBoxes> pair_up(const Tensor& first, const Tensor& second, std::int64_t sides);
 // Of that rank, and the same but for the last dimension.
 bool same_places(const Tensor& a, const Tensor& b, std::size_t rank);
 
@@ -56,7 +56,7 @@ inline std::span<const float> row_of(std::span<const float> values, std::size_t 
 inline constexpr float kMostGrowth = 20;
 inline float sigmoid(float value) { return 1 / (1 + std::exp(-value)); }
 
-inline Candidate from_centre(float x, float y, float width, float height, const Best& best) {
+inline BoxCandidate from_centre(float x, float y, float width, float height, const Best& best) {
   return {x - width / 2, y - height / 2, x + width / 2, y + height / 2, best.value, best.label};
 }
 

@@ -9,7 +9,7 @@
 namespace image_engine::vision {
 namespace {
 
-constexpr std::string_view kWanted = "scores [1,r,classes+1], offsets [1,r,4*classes] and proposals [1,r,4]";
+constexpr std::string_view kProposalOutputs = "scores [1,r,classes+1], offsets [1,r,4*classes] and proposals [1,r,4]";
 
 struct Table {
   std::size_t rows = 0, width = 0;
@@ -34,8 +34,8 @@ std::optional<Table> take_first(std::vector<Table>& tables, std::size_t width) {
   return table;
 }
 
-Candidate moved(std::span<const float> proposal, std::span<const float> offset, const HeadInput& input,
-                const Best& best) {
+BoxCandidate moved(std::span<const float> proposal, std::span<const float> offset, const HeadInput& input,
+                   const Best& best) {
   const auto& variances = input.options.variances;
   const float across = static_cast<float>(input.size.width) - 1, down = static_cast<float>(input.size.height) - 1;
   const float top = proposal[0] * down, left = proposal[1] * across;
@@ -53,18 +53,19 @@ Result<Candidates> read_fasterrcnn_dense(const HeadInput& input) {
   std::size_t widths = 0;
   for (const Tensor& tensor : input.outputs) {
     const auto table = table_of(tensor);
-    if (!table || (!tables.empty() && table->rows != tables[0].rows)) return unlike("fasterrcnn_dense", kWanted);
+    if (!table || (!tables.empty() && table->rows != tables[0].rows))
+      return unlike("fasterrcnn_dense", kProposalOutputs);
     widths += table->width;
     tables.push_back(*table);
   }
   const std::size_t classes = input.classes;
   // The widths are classes + 1, 4 · classes and 4.
-  if (tables.size() != 3 || widths < 10 || widths % 5 != 0) return unlike("fasterrcnn_dense", kWanted);
+  if (tables.size() != 3 || widths < 10 || widths % 5 != 0) return unlike("fasterrcnn_dense", kProposalOutputs);
   IE_CHECK(check_classes(static_cast<std::int64_t>(widths / 5) - 1, classes));
   const std::size_t rows = tables[0].rows;
   const auto scores = take_first(tables, classes + 1), offsets = take_first(tables, classes * 4),
              proposals = take_first(tables, 4);
-  if (!scores || !offsets || !proposals) return unlike("fasterrcnn_dense", kWanted);
+  if (!scores || !offsets || !proposals) return unlike("fasterrcnn_dense", kProposalOutputs);
   Candidates found;
   for (std::size_t i = 0; i < rows; ++i) {
     const Best best = best_of(row_of(scores->values, i, classes + 1));

@@ -52,7 +52,7 @@ Result<Candidates> read_queries(const HeadInput& input) {
   for (std::size_t query = 0; query < queries; ++query)
     take_query(row_of(logits, query, width), row_of(boxes, query, 4), input, found);
   if (found.size() > queries) {
-    std::ranges::stable_sort(found, std::ranges::greater(), &Candidate::confidence);
+    std::ranges::stable_sort(found, std::ranges::greater(), &BoxCandidate::confidence);
     found.resize(queries);
   }
   return found;

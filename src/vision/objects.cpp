@@ -204,7 +204,7 @@ Result<std::vector<DetectedObject>> ObjectDetector::read(const std::vector<Tenso
 
   const auto [full_width, full_height] = prepared.full;
   std::vector<DetectedObject> objects;
-  for (const Candidate& found : suppress(std::move(candidates), head_->options.nms, head_->options.most)) {
+  for (const BoxCandidate& found : suppress(std::move(candidates), head_->options.nms, head_->options.most)) {
     const Edges x = edges_of(found.x1, found.x2, placement.offset_x, way.scale_x, full_width);
     const Edges y = edges_of(found.y1, found.y2, placement.offset_y, way.scale_y, full_height);
     if (!(x.to - x.from >= kLeastSide && y.to - y.from >= kLeastSide)) continue;

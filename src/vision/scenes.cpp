@@ -1,7 +1,5 @@
 #include "vision/scenes.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -10,6 +8,7 @@
 
 #include "core/file.h"
 #include "core/hash.h"
+#include "core/log.h"
 #include "vision/graph_checks.h"
 
 namespace image_engine::vision {
@@ -132,7 +131,7 @@ Result<SceneScorer> SceneScorer::create_kept(const SceneLabels& labels, double s
     IE_TRY(rows, embed_labels(labels, embed));
     if (!file.empty())
       if (const Status kept = keep(folder, file, labels, *rows); !kept)
-        spdlog::warn("the scenes' labels will be embedded again next time: {}", kept.error().message);
+        log_warning("the scenes' labels will be embedded again next time: {}", kept.error().message);
   }
   for (const SceneLabels::Label& label : labels.labels) scorer.names_.push_back(label.name);
   scorer.dimensions_ = rows->size() / scorer.names_.size();

@@ -9,7 +9,7 @@
 namespace image_engine::vision {
 namespace {
 
-constexpr double kLeastSide = 3;        // of a candidate, in the map's pixels; 2 more once it has grown
+constexpr double kLeastBoxSide = 3;     // of a candidate, in the map's pixels; 2 more once it has grown
 constexpr int kLeastInPicture = 3;      // a box' sides, rounded down, are more
 constexpr double kSameLine = 10;        // pixels
 constexpr double kArcTolerance = 0.25;  // how far an offset's round corners may be from the circle
@@ -20,7 +20,7 @@ struct Dot {
   auto operator<=>(const Dot&) const = default;
 };
 
-struct Run {
+struct InkRun {
   std::uint32_t row = 0, begin = 0, end = 0;  // [begin, end)
   bool ink = false;
   std::uint32_t parent = 0;
@@ -39,14 +39,14 @@ std::vector<std::uint8_t> ink_of(const TextMap& map, float threshold) {
   return ink;
 }
 
-std::uint32_t root_of(std::vector<Run>& runs, std::uint32_t i) {
+std::uint32_t root_of(std::vector<InkRun>& runs, std::uint32_t i) {
   while (runs[i].parent != i) i = runs[i].parent = runs[runs[i].parent].parent;
   return i;
 }
 
 // All rows as runs of ink and of none, joined by `parent`: ink also over corners, the rest not.
-std::vector<Run> joined_runs(const TextMap& map, std::span<const std::uint8_t> ink) {
-  std::vector<Run> runs;
+std::vector<InkRun> joined_runs(const TextMap& map, std::span<const std::uint8_t> ink) {
+  std::vector<InkRun> runs;
   std::size_t above = 0;  // where the row above begins
   for (std::uint32_t y = 0; y < map.height; ++y) {
     const std::size_t here = runs.size();
@@ -71,7 +71,7 @@ std::vector<Run> joined_runs(const TextMap& map, std::span<const std::uint8_t> i
 }
 
 // The ink around a hole's run: at its ends, and the outermost above and below.
-void add_rim(const Run& run, const TextMap& map, std::span<const std::uint8_t> ink, std::vector<Dot>& dots) {
+void add_rim(const InkRun& run, const TextMap& map, std::span<const std::uint8_t> ink, std::vector<Dot>& dots) {
   dots.push_back({run.begin - 1.0, double(run.row)});
   dots.push_back({double(run.end), double(run.row)});
   for (const std::uint32_t y : {run.row - 1, run.row + 1}) {
@@ -88,7 +88,7 @@ void add_rim(const Run& run, const TextMap& map, std::span<const std::uint8_t> i
 
 // The outlines of connected ink and of the holes in it, as dots that have the same convex hull.
 std::vector<std::vector<Dot>> outlines(const TextMap& map, std::span<const std::uint8_t> ink, std::size_t most) {
-  std::vector<Run> runs = joined_runs(map, ink);
+  std::vector<InkRun> runs = joined_runs(map, ink);
   struct Group {
     std::uint32_t root = 0;
     std::size_t pixels = 0;
@@ -97,7 +97,7 @@ std::vector<std::vector<Dot>> outlines(const TextMap& map, std::span<const std::
   };
   std::vector<Group> groups(runs.size());
   for (std::uint32_t i = 0; i < runs.size(); ++i) {
-    const Run& run = runs[i];
+    const InkRun& run = runs[i];
     const std::uint32_t root = root_of(runs, i);
     Group& group = groups[root];
     group.root = root;
@@ -113,7 +113,7 @@ std::vector<std::vector<Dot>> outlines(const TextMap& map, std::span<const std::
 
   std::vector<std::vector<Dot>> found(candidates.size());
   for (std::uint32_t i = 0; i < runs.size(); ++i) {
-    const Run& run = runs[i];
+    const InkRun& run = runs[i];
     const std::size_t slot = groups[root_of(runs, i)].slot;
     if (slot == SIZE_MAX) continue;
     if (!run.ink) {
@@ -283,11 +283,11 @@ std::vector<Quad> find_boxes(const TextMap& map, const BoxOptions& options, std:
   std::vector<Quad> boxes;
   for (std::vector<Dot>& outline : outlines(map, ink, options.most)) {
     const Rectangle core = smallest_rectangle(std::move(outline));
-    if (core.short_side < kLeastSide) continue;
+    if (core.short_side < kLeastBoxSide) continue;
     if (mean_inside(map, core.corners) < double{options.box_threshold}) continue;
     const double by = area_of(core.corners) * options.unclip / length_of(core.corners);
     const Rectangle whole = smallest_rectangle(grown(core.corners, by));
-    if (whole.short_side < kLeastSide + 2) continue;
+    if (whole.short_side < kLeastBoxSide + 2) continue;
     const Quad quad = in_picture(whole.corners, map, picture_width, picture_height);
     if (!is_thin(quad)) boxes.push_back(quad);
   }

@@ -9,7 +9,7 @@
 namespace image_engine::vision {
 namespace {
 
-constexpr std::size_t kLargestFile = std::size_t{1} << 20;
+constexpr std::size_t kLargestDictionary = std::size_t{1} << 20;
 
 std::vector<std::string> lines_of(std::string_view text) {
   std::vector<std::string> lines;
@@ -30,7 +30,7 @@ Result<std::string> text_of(const models::Spec& spec, const infer::Session& sess
     return fail(ErrorCode::kCorrupt, "its graph has no characters in its metadata and its spec names no file of them");
   }
   const std::string& name = option->second;
-  auto text = read_file(name.starts_with('/') ? name : join_path(parent_path(spec.file), name), kLargestFile);
+  auto text = read_file(name.starts_with('/') ? name : join_path(parent_path(spec.file), name), kLargestDictionary);
   if (!text)
     return fail(ErrorCode::kInvalidArgument,
                 "its file of characters " + printable(name) + " cannot be read: " + text.error().message);

@@ -7,13 +7,13 @@
 namespace image_engine::vision {
 namespace {
 
-constexpr int kWeightBits = 11;   // cv2.resize's
-constexpr int kPhases = 32;       // cv2.remap's places between two pixels
-constexpr double kCubic = -0.75;  // OpenCV's kernel; Pillow's has −0.5
+constexpr int kCropWeightBits = 11;  // cv2.resize's
+constexpr int kPhases = 32;          // cv2.remap's places between two pixels
+constexpr double kCubic = -0.75;     // OpenCV's kernel; Pillow's has −0.5
 
 struct Tap {
   std::uint32_t first = 0, second = 0;
-  std::int32_t weight = 0;  // of the second, in 1 / 2^kWeightBits
+  std::int32_t weight = 0;  // of the second, in 1 / 2^kCropWeightBits
 };
 
 std::vector<Tap> linear_taps(std::uint32_t in, std::uint32_t out) {
@@ -22,7 +22,7 @@ std::vector<Tap> linear_taps(std::uint32_t in, std::uint32_t out) {
   for (std::uint32_t i = 0; i < out; ++i) {
     const double at = std::clamp((i + 0.5) * scale - 0.5, 0.0, in - 1.0);
     const auto first = static_cast<std::uint32_t>(at);
-    const auto weight = static_cast<std::int32_t>(std::nearbyint((at - first) * (1 << kWeightBits)));
+    const auto weight = static_cast<std::int32_t>(std::nearbyint((at - first) * (1 << kCropWeightBits)));
     taps[i] = {first, std::min(first + 1, in - 1), weight};
   }
   return taps;
@@ -32,7 +32,7 @@ void reduce_row(std::span<const std::uint8_t> row, std::span<const Tap> taps, st
   for (std::size_t x = 0; x < taps.size(); ++x) {
     const std::uint8_t *a = row.data() + std::size_t{taps[x].first} * 3,
                        *b = row.data() + std::size_t{taps[x].second} * 3;
-    for (std::size_t c = 0; c < 3; ++c) out[x * 3 + c] = (a[c] << kWeightBits) + (b[c] - a[c]) * taps[x].weight;
+    for (std::size_t c = 0; c < 3; ++c) out[x * 3 + c] = (a[c] << kCropWeightBits) + (b[c] - a[c]) * taps[x].weight;
   }
 }
 
@@ -144,7 +144,7 @@ Image resize_linear(const ImageView& picture, std::uint32_t width, std::uint32_t
   for (std::uint32_t y = 0; y < height; ++y) {
     const std::int32_t* a = reduced(down[y].first, down[y].second);
     const std::int32_t* b = reduced(down[y].second, down[y].first);
-    const std::int32_t second = down[y].weight, first = (1 << kWeightBits) - second;
+    const std::int32_t second = down[y].weight, first = (1 << kCropWeightBits) - second;
     std::uint8_t* to = out.pixels.data() + y * out.row_bytes();
     for (std::size_t i = 0; i < out.row_bytes(); ++i)
       to[i] = static_cast<std::uint8_t>(((((a[i] >> 4) * first) >> 16) + (((b[i] >> 4) * second) >> 16) + 2) >> 2);

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from PIL import Image
 
@@ -17,6 +16,7 @@ EXPORT = ROOT / "tools/export"
 sys.path[:0] = [str(ROOT / "tools/models"), str(EXPORT)]
 import safetensors_file  # noqa: E402
 from clip_numpy import Clip  # noqa: E402
+from quantise import exact_session  # noqa: E402
 
 GOLDEN = json.loads((ROOT / "tests/golden/clip.json").read_text())
 MEAN, DEVIATION = np.float32([0.48145466, 0.4578275, 0.40821073]), np.float32([0.26862954, 0.26130258, 0.27577711])
@@ -40,7 +40,7 @@ def refused(folder, output, *arguments):
 
 
 def embed(path, batch):
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = exact_session(path)
     return session.run(None, {session.get_inputs()[0].name: batch})[0]
 
 

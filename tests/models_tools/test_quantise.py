@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / "tools/models/quantise.py"
+sys.path.insert(0, str(TOOL.parent))
+from quantise import exact_session  # noqa: E402
 
 
 def run(*arguments):
@@ -20,7 +21,7 @@ def run(*arguments):
 
 
 def results(path, feed):
-    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, feed)
+    return exact_session(path).run(None, feed)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "core/json.h"
 #include "media/media.h"
 #include "worker/process/sandbox.h"
 #include "worker/process/service.h"
@@ -66,7 +67,7 @@ void print_probe(const worker::SandboxReport& report) {
                                   {"seccomp", report.seccomp},
                                   {"limits", report.limits},
                                   {"refuses", try_the_wall()}}}};
-  const std::string text = probe.dump() + "\n";
+  const std::string text = json_text(probe) + "\n";
   if (::write(STDOUT_FILENO, text.data(), text.size()) < 0) std::exit(1);
 }
 

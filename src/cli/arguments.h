@@ -1,0 +1,91 @@
+// What a command takes on the command line. CLI11 is behind this: compiling it in every command took minutes.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
+
+namespace image_engine::cli {
+
+// One option, argument or flag. A handle: copies are of the same one, and live as long as its CommandLine.
+class Option {
+ public:
+  explicit Option(CLI::Option* option) : option_(option) {}
+
+  Option type_name(const std::string& name) const;  // what stands for the value in --help: FILE
+  Option required() const;
+  Option show_default() const;    // the variable's present value, in --help
+  Option hide() const;            // leaves it out of --help
+  Option one_value_each() const;  // of a list: --x A --x B, so that what follows a value is no further one
+  Option optional_value() const;  // --x alone is allowed, too
+  Option split_at(char delimiter) const;
+  Option excludes(Option other) const;
+  Option needs(Option other) const;
+  Option one_of(const std::vector<std::string>& values) const;
+  Option existing_file() const;
+  Option not_negative() const;
+  // T: int, std::size_t or double; both ends are allowed.
+  template <typename T>
+  Option range(T least, T most) const;
+  [[nodiscard]] bool given() const;  // once the command line was parsed
+
+ private:
+  CLI::Option* option_;
+};
+
+// A command or one of its subcommands. A handle, as Option.
+class Arguments {
+ public:
+  explicit Arguments(CLI::App* app) : app_(app) {}
+
+  // `names`: "NAME" is an argument by place, "-o,--output" an option. The variable keeps its value where nothing is
+  // given, and must live until the command has run. T: std::string, a vector of them, int, std::int64_t,
+  // std::uint32_t, std::size_t, double or std::optional<double>.
+  template <typename T>
+  Option add_option(const std::string& names, T& variable, const std::string& help = "") const;
+  Option add_flag(const std::string& names, bool& variable, const std::string& help = "") const;
+  // Takes the options of the commands around it, too.
+  [[nodiscard]] Arguments add_subcommand(const std::string& name, const std::string& summary) const;
+  void require_subcommand() const;
+  void footer(const std::string& text) const;         // below --help: examples
+  void add_to_footer(const std::string& text) const;  // behind what is there
+  void once_parsed(std::function<void()> work) const;
+  [[nodiscard]] bool parsed() const;  // whether it is the command that was given
+
+ private:
+  CLI::App* app_;
+};
+
+// The program's whole command line.
+class CommandLine {
+ public:
+  CommandLine(const std::string& summary, const std::string& name, const std::string& version);
+  ~CommandLine();
+  CommandLine(const CommandLine&) = delete;
+  CommandLine& operator=(const CommandLine&) = delete;
+
+  [[nodiscard]] Arguments root() const;
+  [[nodiscard]] std::string help() const;
+
+  // How a parsed line is to end at once: with this exit code, --help or --version printed; or with `message` for the
+  // person, who typed something wrong.
+  struct End {
+    int exit_code = 0;
+    std::string message;
+  };
+  // Fills the variables. nullopt: all is well.
+  std::optional<End> parse(std::vector<std::string> arguments);
+
+ private:
+  std::unique_ptr<CLI::App> app_;
+};
+
+}  // namespace image_engine::cli
