@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test bench fuzz install dist clean format lint
+.PHONY: help setup setup-tests build build-tests run test test-slow bench fuzz install dist clean format lint
 
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
@@ -14,24 +14,33 @@ help: ## this list
 	@echo 'usage: make TARGET'
 	@sed -n 's/^\([a-z]*\):[^#]*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-setup: ## install what is missing and make the samples (Debian 12; root or sudo); GPU=1 fetches libraries for NVIDIA cards
-	@tools/setup.sh $(if $(GPU),--gpu)
+setup: ## install what building and running need, make the samples (Debian 12; root or sudo); GPU=1 fetches libraries for NVIDIA GPUs
+	@tools/setup.sh $(if $(GPU),--gpu) $(if $(DIR),--no-samples)
 
-build: setup ## optimised build in build/release
-	@tools/build.sh release $(JOBS)
+setup-tests: ## the same, and what tests, benchmarks and linters need
+	@tools/setup.sh --tests $(if $(GPU),--gpu)
+
+build: setup ## the two programs, optimised, in build/release
+	@tools/build.sh release $(JOBS) image-engine image-engine-worker
+
+build-tests: setup-tests ## the same with tests and benchmarks
+	@tools/build.sh test $(JOBS)
 
 run: build ## analyse the samples, or DIR=…, then ask two questions
 	@tools/run.sh $(engine) "$${DIR:-}"
 
-test: build ## unit and integration tests
-	@ctest --preset release -L '^(unit|integration)$$' -j $(JOBS)
+test: build-tests ## unit and integration tests
+	@ctest --preset test -L '^(unit|integration)$$' -j $(JOBS)
 
-bench: build ## every benchmark
+test-slow: build-tests ## the tests that take minutes
+	@ctest --preset test -L '^slow$$' -j $(JOBS)
+
+bench: build-tests ## every benchmark
 	@tools/bench.sh
 
-fuzz: setup ## every fuzz target for FUZZ_SECONDS=60 each
-	@tools/build.sh fuzz $(JOBS)
-	@tools/fuzz.sh $(FUZZ_SECONDS)
+fuzz: setup-tests ## every fuzz target for FUZZ_SECONDS=60 each
+	@tools/build.sh sanitize $(JOBS)
+	@tools/fuzz.sh $(FUZZ_SECONDS) $(JOBS)
 
 install: build ## install under PREFIX=/usr/local
 	@cmake --install build/release --prefix '$(PREFIX)'
@@ -40,11 +49,11 @@ dist: build ## relocatable folder and tarball in dist/; MODELS=1 packs the insta
 	@tools/dist.sh build/release
 
 clean: ## remove what was built; samples, tools and place names stay
-	@rm -rf build/release build/dev build/asan-ubsan build/tsan build/fuzz build/run dist
+	@rm -rf build/release build/dev build/sanitize build/tsan build/lint build/run dist
 
 format: ## clang-format on every source file
 	@$(sources) | xargs -r clang-format-16 -i
 
-lint: setup ## formatting and clang-tidy on every source file
+lint: setup-tests ## formatting and clang-tidy on every source file
 	@$(sources) | xargs -r clang-format-16 --dry-run -Werror
-	@$(sources) | sed -n '/^src\/.*\.cpp$$/p' | tools/tidy.sh $(JOBS)
+	@$(sources) | sed -n '/^src\/.*\.cpp$$/p' | python3 tools/tidy.py --jobs $(JOBS)

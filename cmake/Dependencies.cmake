@@ -1,6 +1,5 @@
 # Every outside library, found once. What a user already has is taken; tools/setup.sh installs the rest.
 find_package(PkgConfig REQUIRED)
-set(THREADS_PREFER_PTHREAD_FLAG ON) # as the flags of GLib: precompiled headers want the same everywhere
 find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
 find_package(spdlog REQUIRED)
@@ -34,11 +33,14 @@ if(IE_BENCH)
   find_package(benchmark REQUIRED)
 endif()
 
-# libraw.pc asks its users for -fopenmp, which only building LibRaw itself needs; clang has no OpenMP library here.
-foreach(property INTERFACE_COMPILE_OPTIONS INTERFACE_LINK_OPTIONS INTERFACE_LINK_LIBRARIES)
-  get_target_property(ie_libraw_flags PkgConfig::libraw ${property})
-  if(ie_libraw_flags)
-    list(REMOVE_ITEM ie_libraw_flags -fopenmp)
-    set_target_properties(PkgConfig::libraw PROPERTIES ${property} "${ie_libraw_flags}")
-  endif()
+# libraw.pc asks its users for -fopenmp, which only building LibRaw itself needs; clang has no OpenMP library here. -pthread
+# means nothing since glibc 2.34, but defines _REENTRANT, and precompiled headers want the same macros everywhere.
+foreach(library libraw vips gmodule)
+  foreach(property INTERFACE_COMPILE_OPTIONS INTERFACE_LINK_OPTIONS INTERFACE_LINK_LIBRARIES)
+    get_target_property(ie_flags PkgConfig::${library} ${property})
+    if(ie_flags)
+      list(REMOVE_ITEM ie_flags -fopenmp -pthread)
+      set_target_properties(PkgConfig::${library} PROPERTIES ${property} "${ie_flags}")
+    endif()
+  endforeach()
 endforeach()

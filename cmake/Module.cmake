@@ -4,6 +4,9 @@ target_compile_options(ie_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -W
                        $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict -Wno-array-bounds -Wno-stringop-overflow -Wno-stringop-overread>
                        # Collects its garbage from 400 MB on: a tenth of the time.
                        $<$<CXX_COMPILER_ID:GNU>:--param=ggc-min-heapsize=400000>)
+if(CMAKE_UNITY_BUILD) # sources of a folder compiled together see each other's names, and are no main file
+  target_compile_options(ie_options INTERFACE -Wno-shadow $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+endif()
 target_include_directories(ie_options INTERFACE "${CMAKE_SOURCE_DIR}/src")
 target_compile_definitions(ie_options INTERFACE IE_VERSION="${PROJECT_VERSION}")
 
@@ -23,6 +26,14 @@ function(ie_precompile target)
   target_precompile_headers(${target} REUSE_FROM ie_precompiled)
 endfunction()
 
+if(IE_TESTS) # with GoogleTest's, and hardly optimised: a test runs once
+  add_library(ie_test_precompiled OBJECT "${CMAKE_BINARY_DIR}/precompiled.cpp")
+  target_link_libraries(ie_test_precompiled PRIVATE ie_options fmt::fmt tl::expected nlohmann_json::nlohmann_json Threads::Threads
+                                                    GTest::gtest GTest::gmock)
+  target_compile_options(ie_test_precompiled PRIVATE -O1)
+  target_precompile_headers(ie_test_precompiled PRIVATE ${IE_PRECOMPILED} <gmock/gmock.h> <gtest/gtest.h>)
+endif()
+
 # ie_module(NAME [PUBLIC libs…] [PRIVATE libs…]): the library ie_NAME from every .cpp directly in this folder.
 function(ie_module name)
   cmake_parse_arguments(arg "" "" "PUBLIC;PRIVATE" ${ARGN})
@@ -32,11 +43,13 @@ function(ie_module name)
   ie_precompile(ie_${name})
 endfunction()
 
-# ie_test(NAME LABEL libs…): the test program test_NAME from tests/NAME/*.cpp.
+# ie_test(NAME LABEL libs…): the test program test_NAME from tests/NAME/*.cpp, labelled LABEL and `program`.
 function(ie_test name label)
   file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/${name}/*.cpp")
   add_executable(test_${name} ${sources})
   target_link_libraries(test_${name} PRIVATE ie_options ${ARGN} GTest::gtest_main GTest::gmock)
+  target_compile_options(test_${name} PRIVATE -O1)
+  target_precompile_headers(test_${name} REUSE_FROM ie_test_precompiled)
   add_test(NAME ${name} COMMAND test_${name} WORKING_DIRECTORY "${CMAKE_BINARY_DIR}")
-  set_tests_properties(${name} PROPERTIES LABELS ${label})
+  set_tests_properties(${name} PROPERTIES LABELS "program;${label}")
 endfunction()

@@ -1,35 +1,36 @@
 #!/usr/bin/env bash
-# Runs each fuzz target for some seconds, from its stored inputs on (fuzz/corpus/NAME where there are any).
-# usage: tools/fuzz.sh SECONDS     a crash ends it with an error; the input that did it is kept in build/fuzz/crashes
-# A crash inside a decoder of the distribution is what the worker is there for (docs/adr/0001-worker.md): it is told and kept, and the others
-# go on.
+# Runs each fuzz target for some seconds, from its stored inputs on (fuzz/corpus/NAME where there are any), several at once.
+# usage: tools/fuzz.sh SECONDS [JOBS]     a crash ends it with an error; the input that did it is kept in build/sanitize/crashes
+# A crash inside a decoder of the distribution is what the worker is there for (docs/adr/0001-worker.md): it is reported and kept, and
+# the other targets continue.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-seconds=$1
+tree=build/sanitize
 contained='^SUMMARY: AddressSanitizer: [A-Za-z-]+ \((/usr)?/lib/[^ ]*/lib(raw|vips|heif|exiv2|av[a-z]+|tiff|jxl|png16|webp)[^/ ]*\.so'
-shopt -s nullglob
-targets=(build/fuzz/bin/fuzz_*)
-mkdir -p build/fuzz/crashes
-for target in "${targets[@]}"; do
+
+fuzz_one() {
+  local target=$1 seconds=$2 name corpus log stored=() folder
   name=$(basename "$target")
-  corpus=build/fuzz/corpus/$name
+  corpus=$tree/corpus/$name
+  log=$tree/$name.log
   mkdir -p "$corpus"
-  seeds=(fuzz/corpus/"${name#fuzz_}" fuzz/corpus/"$name")
-  existing=()
-  for folder in "${seeds[@]}"; do [ ! -d "$folder" ] || existing+=("$folder"); done
-  printf '== %s, %s s\n' "$name" "$seconds"
-  log=build/fuzz/$name.log
-  "$target" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=25 -artifact_prefix=build/fuzz/crashes/ \
-    "$corpus" "${existing[@]}" >"$log" 2>&1 || {
-    if grep -qE "$contained" "$log"; then
-      echo "fuzz: $name: a library crashed, $(grep -oE 'lib[a-z0-9]+\.so[^ )]*' <<<"$(grep -E "$contained" "$log")"); the input is in build/fuzz/crashes"
-      continue
-    fi
-    tail -60 "$log"
-    echo "fuzz: $name failed; see $log and build/fuzz/crashes"
-    exit 1
+  for folder in fuzz/corpus/"${name#fuzz_}" "fuzz/corpus/$name"; do [ ! -d "$folder" ] || stored+=("$folder"); done
+  "$target" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=25 -artifact_prefix="$tree/crashes/" "$corpus" "${stored[@]}" >"$log" 2>&1 || {
+    grep -qE "$contained" "$log" || { tail -60 "$log"; echo "fuzz: $name failed; see $log and $tree/crashes"; return 1; }
+    echo "fuzz: $name: a library crashed, $(grep -oE 'lib[a-z0-9]+\.so[^ )]*' <<<"$(grep -E "$contained" "$log")"); the input is in $tree/crashes"
+    return 0
   }
-  grep -E '^(Done|#[0-9]+.*DONE)' "$log" || true
-done
+  echo "$name: $(grep -E '^(Done|#[0-9]+.*DONE)' "$log" | tail -1)"
+}
+
+if [ "${1:-}" = --one ]; then
+  fuzz_one "$2" "$3"
+  exit
+fi
+shopt -s nullglob
+targets=("$tree"/bin/fuzz_*)
+[ ${#targets[@]} -gt 0 ] || { echo "fuzz: no targets in $tree/bin"; exit 1; }
+mkdir -p "$tree/crashes"
+printf '%s\n' "${targets[@]}" | xargs -I{} -P "${2:-1}" "$0" --one {} "$1"
 echo "fuzz: ${#targets[@]} targets"

@@ -47,13 +47,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for option in ("--opencv", "--skimage", "--wallpapers", "--output"):
         parser.add_argument(option, type=Path, required=True)
-    parser.add_argument("--only", choices=SETS, help="make just this set")
+    parser.add_argument("--only", choices=SETS, nargs="+", default=list(SETS), help="make just these sets")
     arguments = parser.parse_args()
     os.umask(0o022)
     arguments.output.mkdir(parents=True, exist_ok=True)
     sources = common.Sources(arguments.opencv, arguments.skimage, arguments.wallpapers)
     for name, module in SETS.items():
-        if arguments.only in (None, name):
+        if name in arguments.only:
             build(name, module, sources, arguments.output.resolve())
 
 

@@ -4,15 +4,18 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-usage: tools/setup.sh [--samples-only] [--gpu] [--help]
+usage: tools/setup.sh [--tests] [--no-samples] [--samples-only] [--gpu] [--help]
 
-Installs what is missing, in this order:
+Installs what is missing to build and run the programs, in this order:
   1. Debian packages named in tools/apt-packages.txt (root or sudo; only those that are absent)
   2. build/venv from tools/requirements.txt (versions and hashes pinned)
   3. build/onnxruntime, the inference runtime: library from PyPI, headers from npm (tools/npm-packages.txt)
-  4. build/share/places.csv, the place names (GeoNames, CC BY 4.0); CLIP's vocabulary for the tests
-  5. build/samples, the pictures and clips that the tests, benchmarks and `make run` use
+  4. build/share/places.csv, the place names (GeoNames, CC BY 4.0)
+  5. build/samples, the photos and clips that `make run` analyses
 
+  --tests          also what tests, benchmarks, sanitizers, fuzzers and linters need: tools/apt-packages-test.txt,
+                   tools/requirements-test.txt and the other sets of samples
+  --no-samples     do 1 to 4
   --samples-only   leave the Debian packages alone, do 2 to 5
   --gpu            also build/onnxruntime-gpu/lib: ONNX Runtime for NVIDIA cards with CUDA 13, cuDNN 9 and TensorRT for RTX
                    (tools/requirements-gpu.txt); 1.6 GB to download, 2.4 GB on disk, a driver of 580 or later
@@ -23,9 +26,13 @@ TEXT
 }
 
 with_packages=yes
+with_samples=yes
+with_tests=no
 with_gpu=no
 for argument in "$@"; do
   case "$argument" in
+    --tests) with_tests=yes ;;
+    --no-samples) with_samples=no ;;
     --samples-only) with_packages=no ;;
     --gpu) with_gpu=yes ;;
     --help | -h) usage; exit 0 ;;
@@ -73,9 +80,13 @@ fail_with_log() {
   fail "$1"
 }
 
+# "-test" where tests are wanted, for the names of what they need besides.
+kinds() { printf '%s\n' "" && { [ "$with_tests" = no ] || echo "-test"; }; }
+
 wanted_packages() {
+  local kind
   {
-    sed 's/#.*//' "$root/tools/apt-packages.txt" | tr -s ' \n' '\n'
+    for kind in $(kinds | sed 's/^$/./'); do sed 's/#.*//' "$root/tools/apt-packages${kind#.}.txt"; done | tr -s ' \n' '\n'
     command -v npm >/dev/null || echo npm # any npm will do, and other packages of it conflict with Debian's
   } | sed '/^$/d' | sort -u
 }
@@ -102,11 +113,25 @@ make_venv() {
   is_done venv "$wanted" && [ -x "$venv/bin/python" ] && return 0
   "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' ||
     fail "$python is not Python 3.11, for which tools/requirements.txt is pinned"
-  say "making build/venv from tools/requirements.txt"
   "$python" -m venv --clear "$venv"
-  retry "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$root/tools/requirements.txt" ||
-    fail "pip could not install tools/requirements.txt"
+  rm -f "$stamps/venv-test"
+  fill_venv requirements
   mark_done venv "$wanted"
+}
+
+# What tests need comes into the same environment.
+add_to_venv() {
+  local wanted
+  wanted=$(hash_of "$root/tools/requirements.txt" "$root/tools/requirements-test.txt")
+  is_done venv-test "$wanted" && return 0
+  fill_venv requirements-test
+  mark_done venv-test "$wanted"
+}
+
+fill_venv() {
+  say "installing tools/$1.txt into build/venv"
+  retry "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$root/tools/$1.txt" ||
+    fail "pip could not install tools/$1.txt"
 }
 
 # The library comes with the wheel in build/venv, under the name that programs look for; the headers lie in an npm package.
@@ -219,7 +244,9 @@ unpack_opencv_doc() {
 }
 
 make_samples() {
-  "$venv/bin/python" "$root/tools/samples.py" --opencv "$(find_opencv_pictures)" --skimage "$build/share/skimage" \
+  local sets=(photos videos formats)
+  [ "$with_tests" = no ] || sets+=(hostile 12mp)
+  "$venv/bin/python" "$root/tools/samples.py" --only "${sets[@]}" --opencv "$(find_opencv_pictures)" --skimage "$build/share/skimage" \
     --wallpapers /usr/share/wallpapers --output "$build/samples"
 }
 
@@ -229,8 +256,10 @@ flock 9
 
 [ "$with_packages" = no ] || install_packages
 make_venv
+[ "$with_tests" = no ] || add_to_venv
 fetch_onnxruntime
 [ "$with_gpu" = no ] || fetch_gpu
 fetch_data
+[ "$with_samples" = yes ] || exit 0
 unpack_opencv_doc
 make_samples

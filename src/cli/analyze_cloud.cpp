@@ -1,5 +1,6 @@
 #include "cli/analyze_cloud.h"
 
+#include <fmt/format.h>
 #include <poll.h>
 #include <unistd.h>
 

@@ -1,5 +1,6 @@
 #include "cli/calibration_samples.h"
 
+#include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>

@@ -1,5 +1,7 @@
 #include "search/duplicates.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>

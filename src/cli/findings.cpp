@@ -1,5 +1,7 @@
 #include "cli/findings.h"
 
+#include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
 
 #include "cli/output.h"

@@ -1,5 +1,7 @@
 #include "cli/gpu_report.h"
 
+#include <fmt/format.h>
+
 #include <cstdio>
 #include <nlohmann/json.hpp>
 

@@ -1,5 +1,7 @@
 #include "pipeline/labels.h"
 
+#include <fmt/format.h>
+
 #include <memory>
 #include <nlohmann/json.hpp>
 

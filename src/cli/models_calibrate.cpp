@@ -1,5 +1,6 @@
 #include "cli/models_calibrate.h"
 
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 

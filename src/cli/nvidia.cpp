@@ -1,5 +1,6 @@
 #include "cli/nvidia.h"
 
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 

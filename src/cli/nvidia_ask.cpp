@@ -1,4 +1,6 @@
 // `nvidia describe` and `nvidia detect`: one question about one picture.
+#include <fmt/format.h>
+
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>

@@ -1,4 +1,6 @@
 // `nvidia benchmark`: the endpoint of vectors beside the model for them that is installed.
+#include <fmt/format.h>
+
 #include <cmath>
 #include <cstdio>
 #include <memory>

@@ -1,4 +1,6 @@
 // `nvidia check`: whether cloud models can be asked, and what to do where they cannot.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>

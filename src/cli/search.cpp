@@ -1,5 +1,6 @@
 #include "search/search.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>

@@ -1,6 +1,7 @@
 #include "infer/onnx_runtime.h"
 
 #include <dlfcn.h>
+#include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>

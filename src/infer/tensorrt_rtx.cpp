@@ -1,6 +1,7 @@
 #include "infer/tensorrt_rtx.h"
 
 #include <dlfcn.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 

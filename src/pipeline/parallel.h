@@ -11,6 +11,7 @@
 #include <type_traits>
 
 #include "core/result.h"
+#include "pipeline/tsan.h"
 
 namespace image_engine::pipeline {
 
@@ -28,21 +29,36 @@ Status parallel_files(size_t count, int threads, Work work, Sink sink, Cancelled
   size_t next = 0;
   std::atomic<bool> stop = false;
   Status status;
+  // For ThreadSanitizer: the source and the sink each run one at a time, and an item comes to the sink after its work.
+  happens_before(&work);
   const auto source = [&](tbb::flow_control& control) -> size_t {
+    happens_after(&next);
     if (next >= count || stop || cancelled()) {
       control.stop();
       return 0;
     }
-    return next++;
+    const size_t index = next++;
+    happens_before(&next);
+    return index;
   };
-  const auto middle = [&](size_t index) { return std::make_shared<Item>(Item{index, work(index)}); };
+  const auto middle = [&](size_t index) {
+    happens_after(&work);
+    Token item = std::make_shared<Item>(Item{index, work(index)});
+    happens_before(item.get());
+    return item;
+  };
   const auto last = [&](const Token& item) {
-    if (stop) return;
-    if (Status done = sink(item->index, item->value); !done) {
-      status = done;
-      stop = true;
-    }
+    happens_after(item.get());
+    happens_after(&status);
+    if (!stop)
+      if (Status done = sink(item->index, item->value); !done) {
+        status = done;
+        stop = true;
+      }
+    happens_before(&status);
   };
+  happens_before(&next);
+  happens_before(&status);
   using tbb::filter_mode;
   // Threads mostly wait for their worker process: there may be more of them than cores.
   const tbb::global_control allowed(tbb::global_control::max_allowed_parallelism, static_cast<size_t>(threads) + 1);
@@ -53,6 +69,7 @@ Status parallel_files(size_t count, int threads, Work work, Sink sink, Cancelled
                                tbb::make_filter<size_t, Token>(filter_mode::parallel, middle) &
                                tbb::make_filter<Token, void>(filter_mode::serial_out_of_order, last));
   });
+  happens_after(&status);
   return status;
 }
 

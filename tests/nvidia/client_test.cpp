@@ -26,11 +26,11 @@ using testing::Not;
 
 namespace {
 
-constexpr char kKey[] = "nvapi-0123456789-abcdefghijklmnop_ABC";
+constexpr char kClientKey[] = "nvapi-0123456789-abcdefghijklmnop_ABC";
 constexpr char kEndpoint[] = "vlm/nvidia/a-model";
 
 ApiKey make_key() {
-  ::setenv("IE_TEST_KEY", kKey, 1);
+  ::setenv("IE_TEST_KEY", kClientKey, 1);
   return std::move(*ApiKey::load("IE_TEST_KEY"));
 }
 
@@ -95,7 +95,7 @@ TEST_F(ClientTest, SendsAndReceives) {
   EXPECT_EQ(seen["method"], "POST");
   EXPECT_EQ(seen["path"], "/plain/model");
   EXPECT_EQ(seen["bytes"], request().body.size());
-  EXPECT_EQ(seen["headers"]["Authorization"], std::string("Bearer ") + kKey);
+  EXPECT_EQ(seen["headers"]["Authorization"], std::string("Bearer ") + kClientKey);
   EXPECT_EQ(seen["headers"]["Content-Type"], "application/json");
   EXPECT_FALSE(seen["headers"].contains("Expect"));
   const Usage usage = made->usage();
@@ -554,14 +554,14 @@ TEST_F(ClientTest, TheKeyIsNeverTold) {
     const auto [error, tries] = error_of(echo);
     EXPECT_THAT(error.message, Not(HasSubstr("nvapi-0"))) << echo;
   }
-  server_.fault({{"body", R"({"text": "$AUTHORIZATION"})"}, {"headers", {{"X-Echo", std::string("a ") + kKey}}}});
+  server_.fault({{"body", R"({"text": "$AUTHORIZATION"})"}, {"headers", {{"X-Echo", std::string("a ") + kClientKey}}}});
   const Result<Reply> reply = client(options())->send(request());
   ASSERT_TRUE(reply);
   EXPECT_EQ(reply->body, R"({"text": "Bearer [key]"})");
   EXPECT_EQ(reply->header("x-echo"), "a [key]");
   EXPECT_THAT(*read_file(log_), Not(HasSubstr("nvapi")));
   for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_.path()))
-    EXPECT_THAT(read_file(entry.path()).value_or(""), Not(HasSubstr(kKey)));
+    EXPECT_THAT(read_file(entry.path()).value_or(""), Not(HasSubstr(kClientKey)));
 }
 
 TEST_F(ClientTest, WhatLeftIsWrittenDown) {
@@ -740,7 +740,7 @@ TEST(ClientTlsTest, CertificatesAreVerified) {
   ::setenv("SSL_CERT_FILE", server.certificate().c_str(), 1);
   const Result<Reply> reply = client->send(request);
   ASSERT_TRUE(reply) << reply.error().message;
-  EXPECT_EQ(server.requests().at(0)["headers"]["Authorization"], std::string("Bearer ") + kKey);
+  EXPECT_EQ(server.requests().at(0)["headers"]["Authorization"], std::string("Bearer ") + kClientKey);
   ::unsetenv("SSL_CERT_FILE");
 }
 

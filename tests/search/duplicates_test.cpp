@@ -25,7 +25,7 @@ constexpr char kSharp[] =
 constexpr char kBlank[] =
     R"({"sharpness":0.5,"exposure":0.5,"contrast":0.01,"colourfulness":0.5,"noise":0.1,"score":0.5})";
 
-struct Planted {
+struct PlantedPhoto {
   std::uint64_t phash = 0;
   std::string taken;
   std::string model = "D90";
@@ -53,8 +53,8 @@ class DuplicatesTest : public SearchedTest {
 
   static store::FileObservation dated(const std::string& path, std::int64_t mtime) { return seen(path, 100, mtime); }
 
-  void plant(const std::string& name, const Planted& photo) { plant(seen(folder_ + "/" + name), photo); }
-  void plant(const store::FileObservation& observed, const Planted& photo) {
+  void plant(const std::string& name, const PlantedPhoto& photo) { plant(seen(folder_ + "/" + name), photo); }
+  void plant(const store::FileObservation& observed, const PlantedPhoto& photo) {
     Metadata metadata;
     metadata.format = MediaFormat::kJpeg;
     metadata.width = photo.width;

@@ -16,7 +16,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::UnorderedElementsAre;
 
-struct Planted {
+struct PlantedFindings {
   std::string name;
   std::optional<std::vector<FoundObjects>> objects;  // none: they were not looked for
   std::vector<store::FoundClass> scenes;
@@ -51,7 +51,7 @@ tags:
     rules_ = std::move(*rules);
   }
 
-  void plant(const Planted& photo) {
+  void plant(const PlantedFindings& photo) {
     Metadata metadata;
     metadata.format = MediaFormat::kJpeg;
     metadata.keywords = photo.keywords;

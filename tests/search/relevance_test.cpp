@@ -10,41 +10,41 @@ namespace image_engine::search {
 namespace {
 
 using Vector = std::vector<float>;
-constexpr std::size_t kDimensions = 512;
+constexpr std::size_t kPlantedDimensions = 512;
 
-double dot(const Vector& a, const Vector& b) {
+double dot_product(const Vector& a, const Vector& b) {
   double sum = 0;
   for (std::size_t i = 0; i < a.size(); ++i) sum += static_cast<double>(a[i]) * b[i];
   return sum;
 }
 
 Vector unit(Vector vector) {
-  const double length = std::sqrt(dot(vector, vector));
+  const double length = std::sqrt(dot_product(vector, vector));
   for (float& x : vector) x = static_cast<float>(x / length);
   return vector;
 }
 
 // Pictures as vectors of 512 numbers, of which it is known whether they are about a text.
-class Planted {
+class PlantedVectors {
  public:
-  explicit Planted(unsigned seed) : random_(seed), text_(unit(noise())) {}
+  explicit PlantedVectors(unsigned seed) : random_(seed), text_(unit(noise())) {}
 
   // A vector of that cosine to the text, in no direction else.
   Vector picture(double cosine) {
     Vector other = noise();
-    const double along = dot(other, text_);
+    const double along = dot_product(other, text_);
     for (std::size_t i = 0; i < other.size(); ++i) other[i] -= static_cast<float>(along) * text_[i];
     other = unit(other);
     for (std::size_t i = 0; i < other.size(); ++i)
       other[i] = static_cast<float>(std::sqrt(1 - cosine * cosine) * other[i] + cosine * text_[i]);
     return other;
   }
-  double cosine_to(const Vector& picture) const { return dot(text_, picture); }
+  double cosine_to(const Vector& picture) const { return dot_product(text_, picture); }
   double normal(double mean, double deviation) { return std::normal_distribution(mean, deviation)(random_); }
 
  private:
   Vector noise() {
-    Vector vector(kDimensions);
+    Vector vector(kPlantedDimensions);
     for (float& x : vector) x = static_cast<float>(random_()) / 4294967296.0F - 0.5F;
     return vector;
   }
@@ -67,7 +67,7 @@ struct Found {
 };
 
 Found find(const Library& library) {
-  Planted planted(static_cast<unsigned>(library.pictures + library.about));
+  PlantedVectors planted(static_cast<unsigned>(library.pictures + library.about));
   std::vector<double> cosines;
   CosineHistogram histogram;
   for (std::size_t i = 0; i < library.pictures; ++i) {

@@ -16,7 +16,7 @@
 namespace image_engine::vision {
 namespace {
 
-const std::string kReference = IE_SOURCE_DIR "/tests/vision/detector_pixels";
+const std::string kPixelsReference = IE_SOURCE_DIR "/tests/vision/detector_pixels";
 const std::string kPhotos = IE_SOURCE_DIR "/build/samples/photos/";
 
 using preprocess::Plan;
@@ -77,8 +77,8 @@ Difference difference(const Plan& plan, const Tensor& tensor, std::string_view e
 }
 
 TEST(DetectorPixels, AreTheReferences) {
-  const auto reference = nlohmann::json::parse(read_file(kReference + ".json").value());
-  const std::string bytes = read_file(kReference + ".u8").value();
+  const auto reference = nlohmann::json::parse(read_file(kPixelsReference + ".json").value());
+  const std::string bytes = read_file(kPixelsReference + ".u8").value();
   const auto& photos = reference["photos"];
   if (!std::filesystem::exists(kPhotos + "messi5.jpg")) GTEST_SKIP() << "no samples: tools/setup.sh fetches them";
   ASSERT_GE(photos.size(), 20U);

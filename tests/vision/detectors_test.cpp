@@ -16,10 +16,10 @@
 namespace image_engine::vision {
 namespace {
 
-const std::string kFolder = "vision_detectors/";
+const std::string kDetectorInputs = "vision_detectors/";
 
 nlohmann::json cases() {
-  const auto text = read_file(kFolder + "manifest.json");
+  const auto text = read_file(kDetectorInputs + "manifest.json");
   return text ? nlohmann::json::parse(*text)["cases"] : nlohmann::json();
 }
 nlohmann::json reference() {
@@ -39,7 +39,7 @@ models::Spec spec_of(const nlohmann::json& entry) {
 }
 
 Result<ObjectDetector> detector_of(const models::Spec& spec) {
-  return ObjectDetector::create(spec, infer::Session::create(kFolder + spec.name + ".onnx", {}).value());
+  return ObjectDetector::create(spec, infer::Session::create(kDetectorInputs + spec.name + ".onnx", {}).value());
 }
 
 double overlap(const Box& box, const nlohmann::json& other) {

@@ -5,20 +5,20 @@
 namespace image_engine::vision {
 namespace {
 
-const std::string kFolder = "vision_inputs/";
+const std::string kInputs = "vision_inputs/";
 
 }  // namespace
 
 const nlohmann::json& manifest() {
   static const nlohmann::json loaded = [] {
-    std::ifstream file(kFolder + "manifest.json");
+    std::ifstream file(kInputs + "manifest.json");
     return file ? nlohmann::json::parse(file) : nlohmann::json();
   }();
   return loaded;
 }
 
 Image read_picture(const std::string& name) {
-  std::ifstream file(kFolder + name, std::ios::binary);
+  std::ifstream file(kInputs + name, std::ios::binary);
   std::string magic;
   int most = 0;
   Image image;

@@ -46,15 +46,15 @@ Detector detector(std::int64_t rows, Answering::Answer answer) {
 }
 
 // Greys and sizes of three photos; each is reduced to a quarter in each direction.
-struct Photo {
+struct GreyPhoto {
   std::uint8_t grey;
   std::uint32_t width, height;
 };
-constexpr Photo kPhotos[] = {{0, 320, 320}, {255, 640, 320}, {51, 160, 320}};
+constexpr GreyPhoto kGreyPhotos[] = {{0, 320, 320}, {255, 640, 320}, {51, 160, 320}};
 
 std::vector<preprocess::Prepared> prepared(const ObjectDetector& detector) {
   std::vector<preprocess::Prepared> all;
-  for (const Photo& photo : kPhotos) {
+  for (const GreyPhoto& photo : kGreyPhotos) {
     const std::vector<std::uint8_t> pixels(std::size_t{photo.width / 4} * (photo.height / 4) * 3, photo.grey);
     all.push_back(detector.prepare({photo.width / 4, photo.height / 4, pixels}, photo.width, photo.height).value());
   }
@@ -70,9 +70,9 @@ TEST(SeveralPictures, AreOneRunAndEachInItsOwnPixels) {
     const auto found = one.made->detect(prepared(*one.made));
     ASSERT_TRUE(found) << found.error().message;
     EXPECT_EQ(one.session->seen_.size(), rows < 0 ? 1U : 3U);
-    ASSERT_EQ(found->size(), std::size(kPhotos));
-    for (std::size_t i = 0; i < std::size(kPhotos); ++i) {
-      const auto& [grey, width, height] = kPhotos[i];
+    ASSERT_EQ(found->size(), std::size(kGreyPhotos));
+    for (std::size_t i = 0; i < std::size(kGreyPhotos); ++i) {
+      const auto& [grey, width, height] = kGreyPhotos[i];
       ASSERT_EQ((*found)[i].size(), 1U) << i;
       // The input is the whole photo, stretched to 32 × 32; the model sees 0…255.
       const float share = (2 + 20 * static_cast<float>(grey) / 255) / kSide;
@@ -86,7 +86,7 @@ TEST(SeveralPictures, GoOneByOneWhereTheGraphHasOneRowAllTheSame) {
   const Detector one = detector(-1, rows_always(1));
   ASSERT_TRUE(one.made) << one.made.error().message;
   EXPECT_FALSE(one.made->takes_several());
-  EXPECT_EQ(one.made->detect(prepared(*one.made))->size(), std::size(kPhotos));
+  EXPECT_EQ(one.made->detect(prepared(*one.made))->size(), std::size(kGreyPhotos));
   EXPECT_EQ(detector(-1, rows_always(7)).made.error().code, ErrorCode::kCorrupt);
 }
 

@@ -20,10 +20,10 @@ namespace {
 
 using testing::HasSubstr;
 
-const std::string kFolder = "vision_heads/";
+const std::string kHeadInputs = "vision_heads/";
 
 Tensor read_tensor(const nlohmann::json& json) {
-  std::ifstream file(kFolder + json["file"].get<std::string>(), std::ios::binary);
+  std::ifstream file(kHeadInputs + json["file"].get<std::string>(), std::ios::binary);
   const std::vector<char> bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   Tensor tensor = Tensor::zeros(ElementType::kFloat32, json["shape"]);
   EXPECT_EQ(bytes.size(), tensor.data.size());
@@ -59,7 +59,7 @@ std::unique_ptr<FakeSession> session_of(std::int64_t width, std::int64_t height)
 }
 
 TEST(Objects, AreWhatNumpyReadsOfTheSameOutputs) {
-  std::ifstream file(kFolder + "manifest.json");
+  std::ifstream file(kHeadInputs + "manifest.json");
   if (!file) GTEST_SKIP() << "no vision_heads: ctest makes them (vision_heads)";
   const auto manifest = nlohmann::json::parse(file);
   for (const auto& entry : manifest["cases"]) {
@@ -485,7 +485,7 @@ TEST(PlanOf, TakesEveryMemberOfTheSpec) {
 }
 
 TEST(Suppress, KeepsOtherClassesAndTheEarlierOfEquals) {
-  const std::vector<Candidate> candidates{{0, 0, 10, 10, 0.5F, 1},
+  const std::vector<BoxCandidate> candidates{{0, 0, 10, 10, 0.5F, 1},
                                           {1, 0, 11, 10, 0.5F, 1},
                                           {0, 0, 10, 10, 0.9F, 2},
                                           {50, 50, 50, 50, 0.5F, 1},
@@ -500,7 +500,7 @@ TEST(Suppress, KeepsOtherClassesAndTheEarlierOfEquals) {
 }
 
 TEST(Suppress, KeepsTheOrderOfEquals) {
-  std::vector<Candidate> candidates;
+  std::vector<BoxCandidate> candidates;
   for (int i = 0; i < 1000; ++i)
     candidates.push_back({static_cast<float>(i), 0, static_cast<float>(i) + 1, 1, 0.5F, 0});
   const auto kept = suppress(candidates, 0.5F, 1000);

@@ -14,7 +14,7 @@
 namespace image_engine::vision {
 namespace {
 
-const std::string kFolder = "vision_references/";
+const std::string kReferenceInputs = "vision_references/";
 constexpr double kNear = 0.01;  // scores this near to the threshold may fall on either side of it
 
 models::Spec nanodet() {
@@ -36,11 +36,11 @@ models::Spec centernet() {
 }
 
 // CenterNet answers a difference of one grey level in a hundredth of the samples with more than NanoDet does.
-struct Detector {
+struct ReferenceDetector {
   models::Spec (*spec)();
   double least_overlap;
 };
-const std::map<std::string, Detector> kDetectors{{"nanodet", {nanodet, 0.99}}, {"centernet", {centernet, 0.98}}};
+const std::map<std::string, ReferenceDetector> kDetectors{{"nanodet", {nanodet, 0.99}}, {"centernet", {centernet, 0.98}}};
 
 struct Found {
   std::uint32_t label;
@@ -67,18 +67,18 @@ double best_overlap(const Found& one, const std::vector<Found>& others) {
 }
 
 std::vector<std::uint8_t> read_bytes(const std::string& name) {
-  std::ifstream file(kFolder + name, std::ios::binary);
+  std::ifstream file(kReferenceInputs + name, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
 TEST(References, FindTheSameObjects) {
-  std::ifstream file(kFolder + "manifest.json");
+  std::ifstream file(kReferenceInputs + "manifest.json");
   if (!file) GTEST_SKIP() << "no detector in build/models when vision_references ran: image-engine models pull";
   const auto manifest = nlohmann::json::parse(file);
   ASSERT_GE(manifest["photos"].size(), 20U);
   for (const auto& entry : manifest["detectors"]) {
     const double threshold = entry["threshold"];
-    const Detector& known = kDetectors.at(entry["model"]);
+    const ReferenceDetector& known = kDetectors.at(entry["model"]);
     models::Spec spec = known.spec();
     spec.name = entry["model"];
     spec.input.fit = "letterbox";
