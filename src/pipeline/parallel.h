@@ -25,16 +25,15 @@ Status parallel_files(size_t count, int threads, Work work, Sink sink, Cancelled
     size_t index;
     Value value;
   };
-  using Token = std::shared_ptr<Item>;
+  using Token = Item*;  // owned; oneTBB hands pointers on as they are, and copies larger tokens
   size_t next = 0;
   std::atomic<bool> stop = false;
   Status status;
-  // For ThreadSanitizer: the source and the sink each run one at a time, and an item comes to the sink after its work.
-  happens_before(&work);
   const auto source = [&](tbb::flow_control& control) -> size_t {
     happens_after(&next);
     if (next >= count || stop || cancelled()) {
       control.stop();
+      happens_before(&next);
       return 0;
     }
     const size_t index = next++;
@@ -43,13 +42,14 @@ Status parallel_files(size_t count, int threads, Work work, Sink sink, Cancelled
   };
   const auto middle = [&](size_t index) {
     happens_after(&work);
-    Token item = std::make_shared<Item>(Item{index, work(index)});
+    auto item = std::make_unique<Item>(Item{index, work(index)});
     happens_before(item.get());
-    return item;
+    return item.release();
   };
-  const auto last = [&](const Token& item) {
-    happens_after(item.get());
+  const auto last = [&](Token token) {
+    happens_after(token);
     happens_after(&status);
+    const std::unique_ptr<Item> item(token);
     if (!stop)
       if (Status done = sink(item->index, item->value); !done) {
         status = done;
@@ -57,18 +57,19 @@ Status parallel_files(size_t count, int threads, Work work, Sink sink, Cancelled
       }
     happens_before(&status);
   };
-  happens_before(&next);
-  happens_before(&status);
   using tbb::filter_mode;
+  const auto filters = tbb::make_filter<void, size_t>(filter_mode::serial_in_order, source) &
+                       tbb::make_filter<size_t, Token>(filter_mode::parallel, middle) &
+                       tbb::make_filter<Token, void>(filter_mode::serial_out_of_order, last);
+  // For ThreadSanitizer: filters run after this, the source and the sink one at a time, the sink after an item's work.
+  for (const void* order :
+       {static_cast<const void*>(&next), static_cast<const void*>(&work), static_cast<const void*>(&status)})
+    happens_before(order);
   // Threads mostly wait for their worker process: there may be more of them than cores.
   const tbb::global_control allowed(tbb::global_control::max_allowed_parallelism, static_cast<size_t>(threads) + 1);
   tbb::task_arena arena(threads + 1);
-  arena.execute([&] {
-    tbb::parallel_pipeline(static_cast<size_t>(threads) * 2,
-                           tbb::make_filter<void, size_t>(filter_mode::serial_in_order, source) &
-                               tbb::make_filter<size_t, Token>(filter_mode::parallel, middle) &
-                               tbb::make_filter<Token, void>(filter_mode::serial_out_of_order, last));
-  });
+  arena.execute([&] { tbb::parallel_pipeline(static_cast<size_t>(threads) * 2, filters); });
+  happens_after(&next);
   happens_after(&status);
   return status;
 }

@@ -1,13 +1,9 @@
 // What ThreadSanitizer cannot see: the order that a library keeps which is not compiled with it. Nothing in other builds.
 #pragma once
 
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define IE_THREAD_SANITIZER
-#endif
-#endif
+#include "core/sanitizers.h"
 
-#ifdef IE_THREAD_SANITIZER
+#if IE_THREAD_SANITIZER
 extern "C" void __tsan_acquire(void* address);  // NOLINT: the names are the sanitizer's
 extern "C" void __tsan_release(void* address);  // NOLINT
 #endif
@@ -17,12 +13,12 @@ namespace image_engine::pipeline {
 // All that a thread did before happens_before(x) is seen by a thread that has called happens_after(x) since. Claims that
 // the library guarantees it; `x` is only a name.
 inline void happens_before([[maybe_unused]] const void* x) {
-#ifdef IE_THREAD_SANITIZER
+#if IE_THREAD_SANITIZER
   __tsan_release(const_cast<void*>(x));
 #endif
 }
 inline void happens_after([[maybe_unused]] const void* x) {
-#ifdef IE_THREAD_SANITIZER
+#if IE_THREAD_SANITIZER
   __tsan_acquire(const_cast<void*>(x));
 #endif
 }

@@ -505,6 +505,13 @@ def converting(folder):
     return Library(Engine(folder, tree / "bin/image-engine"))
 
 
+@pytest.fixture
+def converting_at_once(converting):
+    """With the environment of the build tree, so that none has to be made."""
+    converting.engine.program.parents[2].joinpath("venv").symlink_to(ROOT / "build/venv")
+    return converting
+
+
 def write_converted(library, server, raw, made=None):
     server.files["/raw"] = raw
     output = {"name": "x.onnx", **({"sha256": sha256(made)} if made else {})}
@@ -529,14 +536,16 @@ def test_conversion(converting, server):
 
 @pytest.mark.parametrize("raw, made, part", [(b"fail", None, "it cannot be read"), (b"nothing", None, "did not make"),
                                              (b"link", None, "did not make"), (b"abc", b"other", sha256(b"cba"))])
-def test_conversions_that_fail(converting, server, raw, made, part):
+def test_conversions_that_fail(converting_at_once, server, raw, made, part):
+    converting = converting_at_once
     write_converted(converting, server, raw, made)
     assert part in converting.fails()["message"]
     assert converting.state() == "absent"
     assert all(path.is_relative_to(converting.root / ".downloads") for path in converting.root.rglob("*"))
 
 
-def test_an_interrupted_conversion(converting, server):
+def test_an_interrupted_conversion(converting_at_once, server):
+    converting = converting_at_once
     write_converted(converting, server, b"sleep")
     process = converting.engine.start("models", "pull", "net")
     wait_until(lambda: list(converting.root.rglob("started")), "the converter")

@@ -43,7 +43,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def registry():
     server = Registry()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     yield server
     server.shutdown()
     server.server_close()

@@ -18,8 +18,8 @@ TEST(Hashes, AreThoseOfImagehash) {
   for (const auto& entry : manifest()["hashes"]) {
     const Image image = read_picture(entry["file"]);
     const auto hashes = perceptual_hashes(view(image));
-    EXPECT_EQ(to_hex(hashes.dhash), entry["dhash"]) << entry["file"];
-    EXPECT_EQ(to_hex(hashes.phash), entry["phash"]) << entry["file"];
+    EXPECT_EQ(to_hex(hashes.dhash), entry["dhash"].get<std::string>()) << entry["file"];
+    EXPECT_EQ(to_hex(hashes.phash), entry["phash"].get<std::string>()) << entry["file"];
   }
 }
 
@@ -45,8 +45,8 @@ TEST(Hashes, VariantsAreTheTurnedAndMirroredPicture) {
     if (!entry.contains("variants")) continue;
     const auto all = variants(view(read_picture(entry["file"])));
     for (size_t v = 0; v < all.size(); ++v) {
-      EXPECT_EQ(to_hex(all[v].dhash), entry["variants"][v][0]) << entry["file"] << " version " << v;
-      EXPECT_EQ(to_hex(all[v].phash), entry["variants"][v][1]) << entry["file"] << " version " << v;
+      EXPECT_EQ(to_hex(all[v].dhash), entry["variants"][v][0].get<std::string>()) << entry["file"] << " version " << v;
+      EXPECT_EQ(to_hex(all[v].phash), entry["variants"][v][1].get<std::string>()) << entry["file"] << " version " << v;
     }
     ++checked;
   }
