@@ -43,7 +43,7 @@ def fingerprint(command: list[str], always: bytes) -> str:
     arguments[0] = COMPILER
     output = arguments.index("-o")
     del arguments[output : output + 2]
-    text = subprocess.run([*arguments, "-E", "-CC", "-P"], capture_output=True, check=True).stdout
+    text = subprocess.run([*arguments, "-E", "-C", "-P"], capture_output=True, check=True).stdout
     flags = " ".join(arguments[1:-1]).replace(str(Path.cwd()), "")
     return hashlib.sha256(always + flags.encode() + text).hexdigest()
 
