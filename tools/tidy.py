@@ -1,9 +1,11 @@
-"""Runs clang-tidy on the source files named on standard input, one a line. What passed is remembered by its preprocessed text, so
-that only what changed, itself or by a header, is checked again.
+"""Runs clang-tidy over src/. Sources of a folder are checked together, as they are built together: most of the time goes into what they
+include. The sources named on standard input are also compiled alone, so that each includes what it uses, and their folders come first.
+
+What passed is remembered by its preprocessed text: only what changed, itself or by a header, is checked again.
 
 usage: tidy.py [--jobs N] [--seconds S] < FILES     from the root of the tree; configures build/lint
 
-Exits 1 when a file has a finding. After S seconds no further file is begun; those that were left out are named, and are no failure.
+Exits 1 where there is a finding. After S seconds nothing further is begun; what was left out is named, and is no failure.
 """
 
 import argparse
@@ -11,14 +13,53 @@ import concurrent.futures
 import hashlib
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 TREE = Path("build/lint")
 TIDY, COMPILER = "clang-tidy-16", "clang++-16"
+OURS = r"/src/[a-z]+/.*\.(h|cpp)$"
+
+
+@dataclass
+class Check:
+    name: str
+    sources: list[str]  # from the root
+    arguments: list[str]  # of the compiler, the file last
+    command: list[str]  # fails where there is a finding
+
+
+def run(command: list[str]) -> subprocess.CompletedProcess:
+    return subprocess.run(command, capture_output=True, text=True, errors="replace")
+
+
+def units() -> list[Check]:
+    """The groups that the build compiles together."""
+    done = run(["cmake", "--preset", "lint"])
+    if done.returncode != 0:
+        sys.exit(done.stdout + done.stderr)
+    found = []
+    for entry in json.loads((TREE / "compile_commands.json").read_text()):
+        text = Path(entry["file"]).read_text()
+        sources = [os.path.relpath(name) for name in re.findall(r'^#include "(.+/src/.+\.cpp)"$', text, re.MULTILINE)]
+        arguments = [word for word in shlex.split(entry["command"]) if word != "ccache"]
+        output = arguments.index("-o")
+        del arguments[output : output + 2]
+        arguments[0] = COMPILER
+        if sources:
+            command = [TIDY, "--quiet", f"--header-filter={OURS}", "-p", str(TREE), entry["file"]]
+            found.append(Check(f"{Path(sources[0]).parent} ({len(sources)} files)", sources, arguments, command))
+    return found
+
+
+def alone(source: str, unit: Check) -> Check:
+    arguments = [*unit.arguments[:-1], source]
+    return Check(source, [source], arguments, [*(word for word in arguments if word != "-c"), "-fsyntax-only"])
 
 
 def memory() -> Path:
@@ -27,31 +68,17 @@ def memory() -> Path:
     return folder
 
 
-def commands() -> dict[str, list[str]]:
-    """How each source is compiled, by its path from the root."""
-    done = subprocess.run(["cmake", "--preset", "lint"], capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(done.stdout + done.stderr)
-    entries = json.loads((TREE / "compile_commands.json").read_text())
-    root = Path.cwd()
-    return {os.path.relpath(entry["file"], root): shlex.split(entry["command"]) for entry in entries if Path(entry["file"]).is_relative_to(root)}
+def fingerprint(check: Check, always: bytes) -> str:
+    """Of all that decides what is found: comments count, as NOLINT is one; paths of the tree do not."""
+    text = subprocess.run([*check.arguments, "-E", "-C", "-P"], capture_output=True, check=True).stdout
+    kind = " ".join([check.command[0], *check.arguments[1:-1]]).replace(str(Path.cwd()), "")
+    return hashlib.sha256(always + kind.encode() + text).hexdigest()
 
 
-def fingerprint(command: list[str], always: bytes) -> str:
-    """Of all that decides what clang-tidy says: comments count, as NOLINT is one; paths of the tree do not."""
-    arguments = [word for word in command if word != "ccache"]
-    arguments[0] = COMPILER
-    output = arguments.index("-o")
-    del arguments[output : output + 2]
-    text = subprocess.run([*arguments, "-E", "-C", "-P"], capture_output=True, check=True).stdout
-    flags = " ".join(arguments[1:-1]).replace(str(Path.cwd()), "")
-    return hashlib.sha256(always + flags.encode() + text).hexdigest()
-
-
-def check(file: str, command: list[str], always: bytes, deadline: float) -> str | None:
-    """What there is to say about the file; None: it was left out."""
+def findings(check: Check, always: bytes, deadline: float) -> str | None:
+    """What there is to say; None: it was left out."""
     try:
-        passed = memory() / fingerprint(command, always)
+        passed = memory() / fingerprint(check, always)
     except subprocess.CalledProcessError as error:
         return error.stderr.decode(errors="replace")
     if passed.exists():
@@ -59,9 +86,9 @@ def check(file: str, command: list[str], always: bytes, deadline: float) -> str 
         return ""
     if time.monotonic() > deadline:
         return None
-    done = subprocess.run([TIDY, "--quiet", "-p", str(TREE), file], capture_output=True, text=True)
+    done = run(check.command)
     if done.returncode != 0:
-        return done.stdout or done.stderr
+        return done.stdout + (done.stderr if check.command[0] == COMPILER else "") or done.stderr
     passed.touch()
     return ""
 
@@ -71,19 +98,20 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--seconds", type=float, default=float("inf"))
     given = parser.parse_args()
-    known = commands()
-    files = [line for line in sys.stdin.read().split("\n") if line in known]
+    named = set(sys.stdin.read().split("\n"))
+    together = sorted(units(), key=lambda unit: named.isdisjoint(unit.sources))
+    checks = together + [alone(source, unit) for unit in together for source in unit.sources if source in named]
     always = Path(".clang-tidy").read_bytes() + subprocess.run([TIDY, "--version"], capture_output=True, check=True).stdout
     deadline = time.monotonic() + given.seconds
     with concurrent.futures.ThreadPoolExecutor(given.jobs) as pool:
-        results = list(pool.map(lambda file: check(file, known[file], always, deadline), files))
-    findings = [text for text in results if text]
-    left = [file for file, text in zip(files, results) if text is None]
-    print("\n".join(findings), end="")
-    print(f"clang-tidy: {len(files) - len(left)} files, {len(findings)} with findings")
+        results = list(pool.map(lambda check: findings(check, always, deadline), checks))
+    found = [text for text in results if text]
+    left = [check.name for check, text in zip(checks, results) if text is None]
+    print("\n".join(found), end="")
+    print(f"clang-tidy: {sum(len(unit.sources) for unit in together)} files in {len(together)} groups, {len(checks) - len(together)} compiled alone")
     if left:
-        print(f"clang-tidy: {len(left)} files were left out after {given.seconds:.0f} s: {' '.join(left)}")
-    return 1 if findings else 0
+        print(f"clang-tidy: left out after {given.seconds:.0f} s: {', '.join(left)}")
+    return 1 if found else 0
 
 
 if __name__ == "__main__":

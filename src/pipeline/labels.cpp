@@ -32,8 +32,8 @@ constexpr std::size_t kLongestName = 100;  // bytes
 class LabelledVectors {
  public:
   static Result<LabelledVectors> open(const store::CatalogueReader& reader, const std::string& catalogue,
-                              const store::Space& space, const std::string& object, int threads,
-                              std::vector<std::string>& notes) {
+                                      const store::Space& space, const std::string& object, int threads,
+                                      std::vector<std::string>& notes) {
     LabelledVectors vectors;
     vectors.reader_ = &reader;
     vectors.space_ = space;
@@ -146,7 +146,7 @@ Result<std::vector<store::LabelFinding>> findings(const LabelledVectors& vectors
       found.erase(asset);
   }
   std::vector<store::LabelFinding> list;
-  for (auto& [asset, finding] : found) list.push_back(std::move(finding));
+  for (const auto& [asset, finding] : found) list.push_back(finding);
   return list;
 }
 
@@ -353,8 +353,8 @@ Status learn(const Learning& at, const store::LearnedLabel& label, bool anew) {
     IE_TRY(const std::size_t looked, embed_objects(job));
     if (looked == 0 && !anew) return {};
   }
-  IE_TRY(const LabelledVectors vectors,
-         LabelledVectors::open(at.run.reader, at.run.options.catalogue, at.space, label.object, threads, at.run.report.notes));
+  IE_TRY(const LabelledVectors vectors, LabelledVectors::open(at.run.reader, at.run.options.catalogue, at.space,
+                                                              label.object, threads, at.run.report.notes));
   IE_TRY(const Examples examples, known_examples(at.run.reader, label.name));
   search::LinearHead head{label.weights, static_cast<float>(label.bias)};
   if (anew) {

@@ -116,9 +116,9 @@ tl::unexpected<Error> unsupported(const std::string& what) {
 tl::unexpected<Error> corrupt(const std::string& what) { return fail(ErrorCode::kCorrupt, what); }
 
 const json& member(const json& object, const char* key) {
-  static const json none;
+  static const json kNone;
   const auto found = object.is_object() ? object.find(key) : object.end();
-  return object.is_object() && found != object.end() ? *found : none;
+  return object.is_object() && found != object.end() ? *found : kNone;
 }
 
 std::string text_of(const json& value) { return value.is_string() ? value.get<std::string>() : std::string(); }

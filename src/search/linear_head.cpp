@@ -56,7 +56,8 @@ double dot(std::span<const float> row, std::span<const float> weights) {
 double logistic(double value) { return 1 / (1 + std::exp(-value)); }
 
 double rows_of(const std::vector<float>& values, std::size_t dimensions) {
-  return static_cast<double>(values.size() / dimensions);
+  const std::size_t rows = values.size() / dimensions;
+  return static_cast<double>(rows);
 }
 
 // Of one row.
@@ -161,11 +162,12 @@ Vector minimise(const Loss& loss, std::size_t size) {
     const double descent = dot(way, slope);
     double length = 1, next_value = 0;
     constexpr double kShortest = 1e-10;
-    for (; length > kShortest; length /= 2) {
+    while (length > kShortest) {
       next = head;
       Curvature::add(next, length, way);
       next_value = loss.at(next, next_slope);
       if (next_value <= value + 1e-4 * length * descent) break;
+      length /= 2;
     }
     if (!(length > kShortest)) break;  // as low as these numbers tell
     Vector moved = next, change = next_slope;

@@ -143,13 +143,14 @@ Status check_query(std::span<const float> query, std::size_t dimensions) {
   return {};
 }
 
+constexpr std::size_t kBinsOfOne = CosineHistogram::kBins / 2;  // cosines are −1…1
 }  // namespace
 
 std::size_t CosineHistogram::bin_of(float cosine) {
-  return std::min(kBins - 1, static_cast<std::size_t>(std::max(0.0F, (cosine + 1) * (kBins / 2))));
+  return std::min(kBins - 1, static_cast<std::size_t>(std::max(0.0F, (cosine + 1) * kBinsOfOne)));
 }
 
-double CosineHistogram::middle_of(std::size_t bin) { return (static_cast<double>(bin) + 0.5) / (kBins / 2) - 1; }
+double CosineHistogram::middle_of(std::size_t bin) { return (static_cast<double>(bin) + 0.5) / kBinsOfOne - 1; }
 
 Result<ScanResult> scan_file(const VectorFile& file, std::span<const float> query, std::size_t most,
                              const store::IdSet* allowed, int threads, const Kernels& kernels) {

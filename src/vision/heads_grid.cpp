@@ -140,8 +140,9 @@ Result<Candidates> read_detectnet(const HeadInput& input) {
   for (std::size_t i = 0; i < confidences.size(); ++i) {
     if (confidences[i] < input.options.threshold) continue;
     const std::size_t label = i / cells, cell = i % cells;
-    const float x = static_cast<float>(cell % columns * step_x) + 0.5F;
-    const float y = static_cast<float>(cell / columns * step_y) + 0.5F;
+    const std::size_t column = cell % columns, row = cell / columns;
+    const float x = static_cast<float>(column * step_x) + 0.5F;
+    const float y = static_cast<float>(row * step_y) + 0.5F;
     const auto side = [&](std::size_t n) { return sides[(label * 4 + n) * cells + cell] * input.options.bbox_norm; };
     found.push_back(
         {x - side(0), y - side(1), x + side(2), y + side(3), confidences[i], static_cast<std::uint32_t>(label)});
