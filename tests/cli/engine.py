@@ -155,6 +155,28 @@ def wait_until(condition, what, seconds=30):
     raise AssertionError(f"waited {seconds} s for {what}")
 
 
+def ended_or(process, condition):
+    """A condition for wait_until() that is also true once the process has ended."""
+    return lambda: process.poll() is not None or condition()
+
+
+def has_open(process, suffix):
+    """Whether the process has a file open whose path ends so."""
+    with contextlib.suppress(OSError):
+        for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                if os.readlink(descriptor).endswith(suffix):
+                    return True
+    return False
+
+
+def has_taken(process, number):
+    """Whether no signal of that number waits to be delivered to the process."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    waiting = [int(line.split()[1], 16) for line in status.splitlines() if line.startswith(("SigPnd", "ShdPnd"))]
+    return not any(mask >> (number - 1) & 1 for mask in waiting)
+
+
 def with_proxy_worker(folder, faults=None, name="program"):
     """A copy of image-engine whose worker is proxy_worker.py: it misbehaves on the files named in `faults` and passes
     everything else on to the real one. Gives the program and the file with its log."""

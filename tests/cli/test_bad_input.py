@@ -5,14 +5,13 @@ import functools
 import hashlib
 import json
 import os
-import random
 import shutil
-import time
 
 import pytest
 from PIL import Image
 
-from engine import DONE, DONE_WITH_FAILURES, FAILED, SAMPLES, path_of, wait_until
+from engine import DONE, DONE_WITH_FAILURES, FAILED, SAMPLES, log_entries, path_of, wait_until
+from slow_library import slow_engine
 
 HOSTILE = os.fsencode(SAMPLES / "hostile")
 GOOD = SAMPLES / "photos/building.jpg"
@@ -203,14 +202,14 @@ def test_full_disk_under_the_thumbnails(engine, photos, mounts):
     assert entry["stage"] == "thumbnail" and entry["code"] == "no-space"
 
 
-def test_folder_vanishes_during_the_scan(engine, photos):
+def test_folder_vanishes_under_the_run(folder, photos):
+    engine, log = slow_engine(folder, delay=0.01)
     kept, doomed = photos / "kept", photos / "doomed"
     kept.mkdir(), doomed.mkdir()
     copies(doomed, 200)
     shutil.copy(GOOD, kept)
     process = engine.start("analyze", photos, "--json", "--workers", "1")
-    wait_until(lambda: engine.catalogue.exists(), "the catalogue")
-    time.sleep(random.Random(1).uniform(0.05, 0.15))
+    wait_until(lambda: len(log_entries(log)) >= 3, "the first headers")
     shutil.rmtree(doomed)
     out, error = process.communicate(timeout=60)
     assert process.returncode in (DONE, DONE_WITH_FAILURES), error

@@ -3,11 +3,10 @@
 import json
 import os
 import signal
-import time
 
 import pytest
 
-from engine import DONE, DONE_WITH_FAILURES, FAILED, INTERRUPTED, log_entries, path_of, wait_until
+from engine import DONE, DONE_WITH_FAILURES, FAILED, INTERRUPTED, has_open, has_taken, log_entries, path_of, wait_until
 from slow_library import contents_read, hashed_files, make_library, slow_engine
 
 
@@ -41,7 +40,7 @@ def test_second_ctrl_c_ends_at_once(folder, photos):
     process = engine.start("analyze", photos, "--workers", "1", "--quiet")
     wait_until(lambda: len(log_entries(log)) >= 2, "a request")
     process.send_signal(signal.SIGINT)
-    time.sleep(0.2)
+    wait_until(lambda: has_taken(process, signal.SIGINT), "the first to be delivered")
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=5)
     assert process.returncode in (-signal.SIGINT, INTERRUPTED)
@@ -77,7 +76,7 @@ def test_two_at_once(folder, photos):
     assert engine.run("catalog", "backup", folder / "copy.db").code == DONE
     assert first.poll() is None, "the first was too quick for this test"
     waiting = engine.start("analyze", photos, "--wait", "--json")
-    time.sleep(0.3)
+    wait_until(lambda: has_open(waiting, ".lock"), "the second to find the lock")
     assert waiting.poll() is None
     assert first.wait(60) == DONE_WITH_FAILURES
     out, error = waiting.communicate(timeout=60)
@@ -91,14 +90,15 @@ def test_waiting_can_be_interrupted(folder, photos):
     first = engine.start("analyze", photos, "--workers", "1", "--quiet")
     wait_until(lambda: log_entries(log), "the first to begin")
     waiting = engine.start("analyze", photos, "--wait")
-    time.sleep(0.5)
+    wait_until(lambda: has_open(waiting, ".lock"), "the second to find the lock")
     waiting.send_signal(signal.SIGINT)
     waiting.communicate(timeout=10)
     assert waiting.returncode == INTERRUPTED
     first.kill()
     first.communicate()
     # The lock of the killed one holds nobody up.
-    assert engine.run("analyze", photos, "--quiet").code == DONE_WITH_FAILURES
+    assert engine.run("analyze", photos, "--quiet").code in (DONE, DONE_WITH_FAILURES)  # as far as the first had come
+    assert len(hashed_files(engine)) == 64
 
 
 def test_lines_come_while_the_run_goes_on(folder, photos):

@@ -1,12 +1,11 @@
-"""Killed at random moments: the catalogue opens, nothing committed is done again, the end is as if nothing had been."""
+"""Killed at each kind of moment: the catalogue opens, nothing committed is done again, the end is as if nothing had been."""
 
 import json
 import random
-import time
 
 import pytest
 
-from engine import DONE, DONE_WITH_FAILURES, Engine
+from engine import DONE, DONE_WITH_FAILURES, Engine, ended_or, log_entries, wait_until
 from slow_library import contents_read, hashed_files, make_library, slow_engine
 
 
@@ -29,19 +28,27 @@ def content(engine, photos):
 @pytest.mark.parametrize("seed", [1, 2])
 def test_killed_ten_times(folder, photos, seed):
     make_library(photos)
-    engine, log = slow_engine(folder, delay=0.03)
+    engine, log = slow_engine(folder, delay=0.01)
     generator = random.Random(seed)
-    for _ in range(10):
+    # What the kill waits for; each kind comes twice.
+    moments = ["start", "catalogue", "some requests", "some contents", "a commit"] * 2
+    generator.shuffle(moments)
+    for moment in moments:
         done = hashed_files(engine)
-        seen = len(contents_read(log))
+        asked, seen = len(log_entries(log)), len(contents_read(log))
         process = engine.start("analyze", photos, "--workers", "2", "--quiet")
-        time.sleep(generator.uniform(0.05, 2.2))
+        some = generator.randrange(1, 30)
+        reached = {"start": lambda: True, "catalogue": engine.catalogue.exists,
+                   "some requests": lambda: len(log_entries(log)) - asked >= some,
+                   "some contents": lambda: len(contents_read(log)) - seen >= some,
+                   "a commit": lambda: len(hashed_files(engine)) > len(done)}[moment]  # fmt: skip
+        wait_until(ended_or(process, reached), moment)
         process.kill()
         process.communicate()
         assert not set(contents_read(log)[seen:]) & done, "committed work was done again"
         if engine.catalogue.exists() and engine.rows("SELECT count(*) FROM sqlite_schema")[0][0]:
             assert engine.json("catalog", "check")["problems"] == []
-    assert hashed_files(engine), "no run came as far as a commit: the times are of no use"
+    assert hashed_files(engine), "no run came as far as a commit"
     engine.run("analyze", photos, "--quiet")
     assert engine.json("catalog", "check")["problems"] == []
     calm = folder / "calm"

@@ -72,7 +72,11 @@ TEST_F(CrashTest, KilledAtAnyMoment) {
       ::_exit(0);
     }
     ::close(told[1]);
-    ::usleep(20'000 + random() % 100'000);
+    // Killed before the first commit or after some, at any moment of the next batch.
+    for (int commits = round % 4, value = 0; commits > 0 && ::read(told[0], &value, sizeof value) == sizeof value;
+         --commits)
+      committed = value;
+    ::usleep(random() % 5'000);
     ::kill(child, SIGKILL);
     int status = 0;
     ::waitpid(child, &status, 0);
