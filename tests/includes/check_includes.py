@@ -33,9 +33,13 @@ STAGES = set(ALLOWED) - {"media", "worker/process"}
 ALLOWED["pipeline"] = STAGES
 ALLOWED["server"] = ALLOWED["cli"] = STAGES | {"pipeline"}
 
-# Libraries that parse outside bytes, and only for which folder.
-VENDOR = re.compile(r"^(vips/|exiv2/|libraw/|libav\w+/|libsw\w+/|turbojpeg\.h|jpeglib\.h|lcms2)")
-VENDOR_FOLDER = "media"
+# Headers of libraries, and the only folder or file that may include them: those that parse outside bytes, and those that are
+# slow to compile (docs/adr/0010-build.md).
+VENDORS = [
+    (re.compile(r"(vips/|exiv2/|libraw/|libav\w+/|libsw\w+/|turbojpeg\.h|jpeglib\.h|lcms2)"), "media"),
+    (re.compile(r"spdlog/"), "core/log.cpp"),
+    (re.compile(r"CLI/"), "cli/arguments.cpp"),
+]
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
@@ -58,8 +62,9 @@ def check_file(path: Path, src: Path) -> list[str]:
         return [f"{path}:1: folder '{folder}' has no rule in {Path(__file__).name}"]
     for number, quoted, name in includes(path):
         where = f"{path}:{number}:"
-        if VENDOR.match(name) and folder != VENDOR_FOLDER:
-            problems.append(f"{where} {name} belongs in {VENDOR_FOLDER} only")
+        for vendor, owner in VENDORS:
+            if vendor.match(name) and owner not in (folder, str(path.relative_to(src))):
+                problems.append(f"{where} {name} belongs in {owner} only")
         if not quoted:
             continue
         if not (src / name).is_file():

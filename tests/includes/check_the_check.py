@@ -12,6 +12,7 @@ CLEAN = {
     "media/media.h": '#include "types/image.h"\n',
     "media/heif.cpp": '#include "media/media.h"\n#include <vips/vips.h>\n',
     "worker/process/main.cpp": '#include "media/media.h"\n',
+    "core/log.cpp": "#include <spdlog/spdlog.h>\n",
     "cli/main.cpp": '#include "types/image.h"\n',
 }
 # what is added to the clean tree → a part of the complaint expected
@@ -21,6 +22,8 @@ VIOLATIONS = [
     ({"cli/bad.cpp": '#include "media/media.h"\n'}, "cli must not include media"),
     ({"cli/bad.cpp": "  #  include <exiv2/exiv2.hpp>\n"}, "belongs in media only"),
     ({"scan/bad.cpp": "#include <libavformat/avformat.h>\n"}, "belongs in media only"),
+    ({"core/bad.cpp": "#include <spdlog/spdlog.h>\n"}, "belongs in core/log.cpp only"),
+    ({"cli/bad.cpp": "#include <CLI/CLI.hpp>\n"}, "belongs in cli/arguments.cpp only"),
     ({"scan/bad.cpp": '#include "no_such.h"\n'}, "is no file under src"),
     ({"utils/bad.h": ""}, "has no rule"),
     ({"core/a.h": '#include "core/b.h"\n', "core/b.h": '#include "core/a.h"\n'}, "cycle: core/a.h → core/b.h → core/a.h"),
