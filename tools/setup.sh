@@ -80,13 +80,11 @@ fail_with_log() {
   fail "$1"
 }
 
-# "-test" where tests are wanted, for the names of what they need besides.
-kinds() { printf '%s\n' "" && { [ "$with_tests" = no ] || echo "-test"; }; }
-
 wanted_packages() {
-  local kind
+  local lists=("$root/tools/apt-packages.txt")
+  [ "$with_tests" = no ] || lists+=("$root/tools/apt-packages-test.txt")
   {
-    for kind in $(kinds | sed 's/^$/./'); do sed 's/#.*//' "$root/tools/apt-packages${kind#.}.txt"; done | tr -s ' \n' '\n'
+    sed 's/#.*//' "${lists[@]}" | tr -s ' \n' '\n'
     command -v npm >/dev/null || echo npm # any npm will do, and other packages of it conflict with Debian's
   } | sed '/^$/d' | sort -u
 }
