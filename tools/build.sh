@@ -16,7 +16,7 @@ tree=build/$preset
 cache=$tree/CMakeCache.txt
 
 must_configure() {
-  [ ! -f "$tree/build.ninja" ] || [ CMakePresets.json -nt "$cache" ] || { [ "$preset" = test ] && grep -q '^IE_TESTS:.*=OFF' "$cache"; }
+  [ ! -f "$tree/build.ninja" ] || [ CMakePresets.json -nt "$tree/build.ninja" ] || { [ "$preset" = test ] && grep -q '^IE_TESTS:.*=OFF' "$cache"; }
 }
 
 if must_configure; then
@@ -25,7 +25,7 @@ if must_configure; then
   echo "build: configuring $preset"
   mkdir -p "$tree"
   cmake --preset "$preset" >"$tree/configure.log" 2>&1 || { cat "$tree/configure.log"; exit 1; }
-  touch "$cache"
+  touch "$tree/build.ninja"
 fi
 cmake --build "$tree" -j "$jobs" ${1+--target "$@"} | grep --line-buffered -Ev 'Re-checking globbed directories|^ninja: no work to do' ||
   [ "${PIPESTATUS[0]}" -eq 0 ]
