@@ -56,7 +56,7 @@ void leave_out(FoundByAsset& found, const std::string& path, const store::Catalo
   if (own == found.end()) return;
   if (const Result<store::AssetRecord> record = reader.asset_record(*self))
     for (const store::KnownFile& file : record->files)
-      if (file.seen.path != path && file.state != store::FileState::kMissing) {
+      if (file.seen.path != path && !store::is_away(file.state)) {
         own->second.path = file.seen.path;
         return;
       }

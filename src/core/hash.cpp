@@ -1,9 +1,12 @@
 #include "core/hash.h"
 
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
 #include <xxhash.h>
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 namespace image_engine {
 namespace {
@@ -44,6 +47,52 @@ std::optional<Hash128> Hash128::from_hex(std::string_view hex) {
     result.bytes[i] = static_cast<std::uint8_t>(high * 16 + low);
   }
   return result;
+}
+
+namespace {
+
+// Without the machine's openssl.cnf, which may name providers that are not there. Throws when memory is short.
+const EVP_MD* sha256() {
+  static const EVP_MD* const algorithm = [] {
+    OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr);
+    return EVP_MD_fetch(nullptr, "SHA2-256", nullptr);
+  }();
+  if (algorithm == nullptr) throw std::bad_alloc();
+  return algorithm;
+}
+
+}  // namespace
+
+struct ContentHasher::State {
+  struct Free {
+    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
+  };
+  std::unique_ptr<EVP_MD_CTX, Free> context{EVP_MD_CTX_new()};
+};
+
+ContentHasher::ContentHasher() : state_(std::make_unique<State>()) {
+  if (!state_->context || EVP_DigestInit_ex2(state_->context.get(), sha256(), nullptr) != 1) throw std::bad_alloc();
+}
+ContentHasher::~ContentHasher() = default;
+ContentHasher::ContentHasher(ContentHasher&&) noexcept = default;
+ContentHasher& ContentHasher::operator=(ContentHasher&&) noexcept = default;
+
+void ContentHasher::update(std::span<const std::byte> bytes) {
+  if (EVP_DigestUpdate(state_->context.get(), bytes.data(), bytes.size()) != 1) throw std::bad_alloc();
+}
+
+Hash128 ContentHasher::digest() {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> whole{};
+  if (EVP_DigestFinal_ex(state_->context.get(), whole.data(), nullptr) != 1) throw std::bad_alloc();
+  Hash128 half;
+  std::copy_n(whole.begin(), half.bytes.size(), half.bytes.begin());
+  return half;
+}
+
+Hash128 content_hash(std::span<const std::byte> bytes) {
+  ContentHasher hasher;
+  hasher.update(bytes);
+  return hasher.digest();
 }
 
 struct Hasher::State {

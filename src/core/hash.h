@@ -1,4 +1,5 @@
-// XXH3-128 (xxHash 0.8 specification), the hash that names files and assets.
+// Two hashes of 128 bits: SHA-256, cut to its first half, names what people own; XXH3-128 names and checks what this
+// program makes for itself.
 #pragma once
 
 #include <array>
@@ -22,6 +23,26 @@ struct Hash128 {
   static std::optional<Hash128> from_hex(std::string_view hex);
 };
 
+// SHA-256 (FIPS 180-4) by OpenSSL, its first 128 bits: names files and assets. Nobody can make another file of the same
+// name, as anybody can with XXH3.
+class ContentHasher {
+ public:
+  ContentHasher();
+  ~ContentHasher();
+  ContentHasher(ContentHasher&&) noexcept;
+  ContentHasher& operator=(ContentHasher&&) noexcept;
+  void update(std::span<const std::byte> bytes);
+  // Once.
+  [[nodiscard]] Hash128 digest();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+Hash128 content_hash(std::span<const std::byte> bytes);
+
+// XXH3-128 (xxHash 0.8 specification): for keys and checksums that no stranger chooses.
 class Hasher {
  public:
   Hasher();

@@ -107,8 +107,11 @@ std::optional<JpegHeader> read_jpeg_header(Bytes file) {
   return header;
 }
 
-Hash128 jpeg_asset_hash(Bytes file) {
-  Hasher hasher;
+namespace {
+
+template <typename Hash>
+Hash128 hash_of_coded_data(Bytes file) {
+  Hash hasher;
   JpegWalker walker(file);
   std::uint64_t kept_from = 0, end = file.size();
   bool scan = false;
@@ -123,10 +126,19 @@ Hash128 jpeg_asset_hash(Bytes file) {
       break;
     }
   }
-  if (!scan) return hash128(file);
+  if (!scan) {
+    Hash whole;
+    whole.update(file);
+    return whole.digest();
+  }
   hasher.update(file.subspan(kept_from, end - kept_from));
   return hasher.digest();
 }
+
+}  // namespace
+
+Hash128 jpeg_asset_hash(Bytes file) { return hash_of_coded_data<ContentHasher>(file); }
+Hash128 jpeg_former_asset_hash(Bytes file) { return hash_of_coded_data<Hasher>(file); }
 
 std::uint32_t tiff_orientation(Bytes tiff) {
   const ByteView view(tiff);

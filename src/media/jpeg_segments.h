@@ -48,6 +48,8 @@ std::optional<JpegHeader> read_jpeg_header(Bytes file);
 // EOI (MPF pictures, a motion photo's clip) is not part of it. In a broken file all to its end counts; one without a
 // scan has no coded data, so its asset is the whole file.
 Hash128 jpeg_asset_hash(Bytes file);
+// The same by XXH3, as catalogues up to format 4 have it.
+Hash128 jpeg_former_asset_hash(Bytes file);
 
 // EXIF orientation 1…8 out of a TIFF; 1 when missing or nonsense.
 std::uint32_t tiff_orientation(Bytes tiff);

@@ -83,8 +83,12 @@ Result<Metadata> read_metadata(Bytes file, Bytes sidecar) {
 }
 
 ContentHashes content_hashes(Bytes file) {
-  const Hash128 whole = hash128(file);
+  const Hash128 whole = content_hash(file);
   return {whole, detect_format(file) == MediaFormat::kJpeg ? jpeg_asset_hash(file) : whole};
+}
+
+Hash128 former_asset_hash(Bytes file) {
+  return detect_format(file) == MediaFormat::kJpeg ? jpeg_former_asset_hash(file) : hash128(file);
 }
 
 Result<Decoded> decode(Bytes file, const DecodeOptions& options) {

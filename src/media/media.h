@@ -39,6 +39,8 @@ struct ContentHashes {
   Hash128 asset;  // of the coded image data: JPEG without APPn and COM segments; other formats all bytes
 };
 ContentHashes content_hashes(Bytes file);
+// The asset's hash as catalogues up to format 4 have it: XXH3-128. Only to find what a person said of a picture then.
+Hash128 former_asset_hash(Bytes file);
 
 struct DecodeOptions {
   // The longer edge of the result is at most this; 0 is full size. Never enlarges.

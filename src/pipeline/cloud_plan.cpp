@@ -105,7 +105,7 @@ bool CloudPrivacy::is_excluded_as(std::string_view path) const {
 
 Held CloudPrivacy::check(const store::AssetRecord& record) const {
   const auto is_out = [&](const store::KnownFile& file) {
-    return file.state != store::FileState::kMissing && is_excluded(file.seen.path);
+    return !store::is_away(file.state) && is_excluded(file.seen.path);
   };
   if (!patterns_.empty() && std::ranges::any_of(record.files, is_out)) return Held::kExcluded;
   return exclude_people_ ? people_in(record) : Held::kNo;

@@ -102,6 +102,7 @@ class ContentPass {
     query.retry = run_.options.retry;
     query.redo = run_.options.redo;
     IE_TRY(files_, run_.writer.pending(query));
+    IE_TRY(former_hashes_, run_.writer.wants_former_hashes());
     std::erase_if(files_, [&](const store::PendingFile& file) { return run_.unreadable.contains(file.file); });
     return {};
   }
@@ -129,7 +130,7 @@ class ContentPass {
   }
 
   // The records that this picture lacks; none for all but the first file with it.
-  std::vector<store::StageKey> claim(const Hash128& asset) {
+  std::vector<store::StageKey> claim(const store::PendingFile& file, const Hash128& asset) {
     {
       const std::lock_guard lock(claimed_mutex_);
       if (!claimed_.insert(asset).second) return {};
@@ -138,7 +139,8 @@ class ContentPass {
     if (thumbnails_) wanted.push_back(thumbnail_key_);
     for (const PictureStage& stage : stages_) wanted.push_back(stage.key);
     const std::lock_guard lock(run_.reader_mutex);
-    const Result<store::AssetId> id = run_.reader.find_asset_by_hash(asset);
+    Result<store::AssetId> id = run_.reader.find_asset_by_hash(asset);
+    if (!id && file.carried) id = file.asset;  // which will take this hash
     if (!id) return wanted;
     const Result<store::AssetRecord> known = run_.reader.asset_record(*id);
     if (!known) return wanted;
@@ -220,12 +222,12 @@ class ContentPass {
     worker::Task task;
     task.media_fd = media->get();
     task.bytes = static_cast<std::uint64_t>(file.seen.stamp.size);
-    task.operations = worker::kHash;
+    task.operations = worker::kHash | (former_hashes_ ? worker::kFormerHash : 0U);
     worker::Lease lease = run_.pool.lease();
     Result<worker::Reply> hashed = run_.ask(lease, task);
     contents.hashes = hashed ? hashed->hashes : Result<worker::Hashes>(fail(hashed.error()));
     if (!contents.hashes || file.seen.kind != MediaKind::kPhoto) return contents;
-    const std::vector<store::StageKey> wanted = claim(contents.hashes->asset);
+    const std::vector<store::StageKey> wanted = claim(file, contents.hashes->asset);
     if (!wanted.empty()) look(lease, task, wanted, contents);
     return contents;
   }
@@ -319,9 +321,10 @@ class ContentPass {
     }
     ++run_.report.analysed;
     IE_TRY(const store::Content content,
-           run_.writer.set_content(file.file, contents.hashes->file, contents.hashes->asset));
+           run_.writer.set_content(file.file, contents.hashes->file, contents.hashes->asset, contents.hashes->former));
+    if (content.former) run_.thumbnails.rename(*content.former, contents.hashes->asset, edge_);
     IE_CHECK(run_.writer.clear_failure(file.seen.path, kContentStage));
-    if (content.known && !file.hashed) ++run_.report.duplicates;
+    if (content.known && !file.hashed && !file.carried) ++run_.report.duplicates;
     if (contents.decoded) IE_CHECK(keep_picture(row, content.asset, contents));
     run_.renewed.insert(content.asset);
     IE_TRY(const bool committed, run_.batch.changed());
@@ -349,6 +352,7 @@ class ContentPass {
   const std::uint32_t edge_, quality_;
   std::vector<PictureStage> stages_;
   bool thumbnails_ = true;
+  bool former_hashes_ = false;
   std::vector<store::PendingFile> files_;
   std::mutex claimed_mutex_;
   std::unordered_set<Hash128, HashOfHash> claimed_;

@@ -3,6 +3,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <charconv>
+#include <cstdio>
+#include <filesystem>
+
 #include "core/file.h"
 
 namespace image_engine::pipeline {
@@ -17,6 +21,23 @@ std::string ThumbnailCache::path(const Hash128& asset, std::uint32_t edge) const
 
 bool ThumbnailCache::has(const Hash128& asset, std::uint32_t edge) const {
   return ::access(path(asset, edge).c_str(), R_OK) == 0;
+}
+
+void ThumbnailCache::rename(const Hash128& from, const Hash128& to, std::uint32_t edge) const {
+  if (!has(from, edge) || has(to, edge)) return;
+  const std::string target = path(to, edge);
+  if (make_folders(std::string(parent_path(target)), 0700)) (void)std::rename(path(from, edge).c_str(), target.c_str());
+}
+
+void ThumbnailCache::forget(std::span<const Hash128> assets) const {
+  std::error_code ignored;
+  for (const auto& size : std::filesystem::directory_iterator(folder_, ignored)) {
+    std::uint32_t edge = 0;
+    const std::string name = size.path().filename();
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), edge);
+    if (error != std::errc() || end != name.data() + name.size()) continue;
+    for (const Hash128& asset : assets) ::unlink(path(asset, edge).c_str());
+  }
 }
 
 Status ThumbnailCache::put(const Hash128& asset, std::uint32_t edge, std::span<const std::byte> jpeg) const {

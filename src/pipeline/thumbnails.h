@@ -20,6 +20,10 @@ class ThumbnailCache {
   // Where the thumbnail of that longer edge lies or would lie.
   [[nodiscard]] std::string path(const Hash128& asset, std::uint32_t edge) const;
   [[nodiscard]] bool has(const Hash128& asset, std::uint32_t edge) const;
+  // The thumbnail of an asset whose hash is another one now; one that is there stays.
+  void rename(const Hash128& from, const Hash128& to, std::uint32_t edge) const;
+  // All sizes of them. What cannot be removed stays: it is a cache.
+  void forget(std::span<const Hash128> assets) const;
   Status put(const Hash128& asset, std::uint32_t edge, std::span<const std::byte> jpeg) const;
 
   // The path of a thumbnail, made from `file` where it is not in the cache. Thread-safe.

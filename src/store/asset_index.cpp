@@ -101,10 +101,10 @@ void AssetIndex::read_files(AssetId asset, Document& document) {
   auto row = connection_.query(
       "SELECT f.path, f.state, f.format, f.kind, r.data FROM files f "
       "LEFT JOIN records r ON r.file_id = f.id AND r.stage = 'metadata' "
-      "WHERE f.asset_id = ? ORDER BY f.state = 'missing', f.state = 'offline', f.id",
+      "WHERE f.asset_id = ? ORDER BY f.state IN ('missing', 'excluded'), f.state = 'offline', f.id",
       asset);
   while (row.next()) {
-    const bool there = state_from_name(row.bytes(1)) != FileState::kMissing;
+    const bool there = !is_away(state_from_name(row.bytes(1)));
     if (!document.has_file) {
       document.format = row.bytes(2);
       document.kind = row.bytes(3);

@@ -10,7 +10,7 @@ Result<std::vector<AssetBrief>> CatalogueReader::photo_briefs() const {
         "SELECT a.id, f.path, COUNT(*), f.size, a.format, a.width, a.height, a.taken_seconds, "
         "TRIM(COALESCE(a.make, '') || ' ' || COALESCE(a.model, '')), a.latitude IS NOT NULL, "
         "COALESCE(u.rating, a.rating), MIN(f.state = 'offline') "
-        "FROM assets a JOIN files f ON f.asset_id = a.id AND f.state <> 'missing' "
+        "FROM assets a JOIN files f ON f.asset_id = a.id AND f.state NOT IN ('missing', 'excluded') "
         "LEFT JOIN user_ratings u ON u.asset_hash = a.hash "
         "WHERE a.kind = 'photo' AND a.hash IS NOT NULL GROUP BY a.id ORDER BY a.id");
     while (row.next()) {

@@ -82,6 +82,7 @@ struct Content {
   AssetId asset = 0;
   bool known = false;             // the asset was there before: another file has the same picture
   std::vector<StageKey> records;  // what was already found about it
+  std::optional<Hash128> former;  // what the asset was called in an earlier format, if it took its new name now
 };
 
 class CatalogueWriter {
@@ -121,12 +122,21 @@ class CatalogueWriter {
   // All at or below `root` that is not missing is offline. Gives their number.
   Result<std::int64_t> mark_offline(const std::string& root);
 
+  // Files that a scan did not meet. Where they are seen again, upsert_file or touch_files says so.
+  Status set_file_state(std::span<const FileId> files, FileState state);
+
   // Keeps `metadata` as the file's record of the stage "metadata" and makes it searchable at commit(). This,
   // set_content and put_record clear the failure of their stage ("metadata", "content", the record's).
   Status set_file_metadata(FileId file, const Metadata& metadata, const std::optional<Place>& place,
                            const std::string& version);
   // Pass 2 has read the file. Its provisional asset becomes the asset of that hash: the one that is there, or itself.
-  Result<Content> set_content(FileId file, const Hash128& file_hash, const Hash128& asset_hash);
+  // An asset whose hash is of an earlier format takes the new one and keeps its records and what a person said. `former`
+  // is the asset's hash in those formats, where wants_former_hashes(): what a person said of such a picture while its
+  // file was away is said of this one, too.
+  Result<Content> set_content(FileId file, const Hash128& file_hash, const Hash128& asset_hash,
+                              const Hash128& former = {});
+  // Whether there are words of a person about pictures that were not met since an earlier format.
+  Result<bool> wants_former_hashes();
 
   // Replaces the record of the same key. Older keys of the stage stay until prune().
   Status put_record(AssetId asset, const Record& record);

@@ -1,4 +1,6 @@
 // What pass 1 and pass 2 found: metadata, content, records, and what a person says.
+#include <algorithm>
+
 #include "core/text.h"
 #include "store/rows.h"
 #include "store/writer_state.h"
@@ -23,7 +25,67 @@ Status CatalogueWriter::set_file_metadata(FileId file, const Metadata& metadata,
   });
 }
 
-Result<Content> CatalogueWriter::set_content(FileId file, const Hash128& file_hash, const Hash128& asset_hash) {
+namespace {
+
+constexpr std::string_view kSaidByPeople[] = {"user_ratings", "labels", "label_examples"};
+
+// Copies what a person said of one hash to another, where nothing was said of that. True when there was something.
+bool copy_words(Connection& c, const std::string& from, const std::string& to) {
+  std::int64_t copied = 0;
+  for (const char* sql : {"INSERT OR IGNORE INTO user_ratings(asset_hash, rating, set_at) "
+                          "SELECT ?2, rating, set_at FROM user_ratings WHERE asset_hash = ?1",
+                          "INSERT OR IGNORE INTO labels(asset_hash, label, set_at) "
+                          "SELECT ?2, label, set_at FROM labels WHERE asset_hash = ?1",
+                          "INSERT OR IGNORE INTO label_examples(name, asset_hash, positive, box, set_at) "
+                          "SELECT name, ?2, positive, box, set_at FROM label_examples WHERE asset_hash = ?1"}) {
+    c.run(sql, Blob{from}, Blob{to});
+    copied += c.changes();
+  }
+  return copied > 0;
+}
+
+void forget_words(Connection& c, const std::string& hash) {
+  for (const std::string_view table : kSaidByPeople)
+    c.run("DELETE FROM " + std::string(table) + " WHERE asset_hash = ?", Blob{hash});
+}
+
+// An earlier format took two pictures for one: nobody knows which of them the records are about, so both are analyzed
+// again.
+void forget_findings(Connection& c, AssetId asset) {
+  c.run("DELETE FROM records WHERE asset_id = ?", asset);
+  c.run("DELETE FROM embeddings WHERE asset_id = ?", asset);
+  c.run("DELETE FROM object_embeddings WHERE asset_id = ?", asset);
+}
+
+}  // namespace
+
+// The asset of this hash: the one that has it, or `now` where it has no name or a former one, or a new one.
+AssetId CatalogueWriter::State::name_asset(AssetId now, const std::string& hash, Content& content) {
+  Connection& c = connection;
+  std::string before;
+  {
+    auto row = c.query("SELECT hash FROM assets WHERE id = ?", now);
+    if (row.next()) before = row.bytes(0);
+  }
+  AssetId asset = c.integer("SELECT id FROM assets WHERE hash = ?", Blob{hash});
+  content.known = asset != 0;
+  const bool former = is_former_hash(before);
+  if (!content.known) {
+    asset = before.empty() || former ? now : add_provisional("none", "none");
+    c.run("UPDATE assets SET hash = ? WHERE id = ?", Blob{hash}, asset);
+    dirty.insert(asset);  // a person may have rated it in an earlier life
+  }
+  if (former) {
+    if (copy_words(c, before, hash)) dirty.insert(asset);
+    if (asset == now || c.integer("SELECT count(*) FROM files WHERE asset_id = ? AND file_hash IS NULL", now) <= 1)
+      forget_words(c, before);
+    content.former = hash_from_bytes(before);
+  }
+  return asset;
+}
+
+Result<Content> CatalogueWriter::set_content(FileId file, const Hash128& file_hash, const Hash128& asset_hash,
+                                             const Hash128& former) {
   if (file_hash.empty() || asset_hash.empty())
     return fail(ErrorCode::kInvalidArgument, "catalogue: a content needs both hashes");
   return state_->change([&] {
@@ -31,19 +93,15 @@ Result<Content> CatalogueWriter::set_content(FileId file, const Hash128& file_ha
     Connection& c = s.connection;
     const AssetId now = s.asset_of(file);
     const std::string hash = bytes_of(asset_hash);
+    const bool carried = c.integer("SELECT f.file_hash IS NULL AND length(a.hash) = length(?) " IE_FILES "WHERE f.id = ?",
+                                   Blob{hash}, file) != 0;
     Content content;
-    content.asset = c.integer("SELECT id FROM assets WHERE hash = ?", Blob{hash});
-    content.known = content.asset != 0;
-    if (!content.known) {
-      const bool provisional = c.integer("SELECT hash IS NULL FROM assets WHERE id = ?", now) != 0;
-      content.asset = provisional ? now : s.add_provisional("none", "none");
-      c.run("UPDATE assets SET hash = ? WHERE id = ?", Blob{hash}, content.asset);
-      // A person may have rated it in an earlier life.
-      if (c.integer("SELECT EXISTS(SELECT 1 FROM user_ratings WHERE asset_hash = ?1) OR "
-                    "EXISTS(SELECT 1 FROM labels WHERE asset_hash = ?1)",
-                    Blob{hash}) != 0)
-        s.dirty.insert(content.asset);
+    content.asset = s.name_asset(now, hash, content);
+    if (carried && content.asset != now) {  // a file beside it has given `now` its new name
+      forget_findings(c, now);
+      (void)copy_words(c, hash_of_asset(c, now), hash);
     }
+    if (!former.empty() && copy_words(c, former_bytes_of(former), hash)) s.dirty.insert(content.asset);
     c.run("UPDATE files SET file_hash = ?, asset_id = ? WHERE id = ?", Blob{bytes_of(file_hash)}, content.asset, file);
     if (content.asset != now) {
       s.dirty.insert(content.asset);
@@ -54,6 +112,15 @@ Result<Content> CatalogueWriter::set_content(FileId file, const Hash128& file_ha
       content.records.push_back({row.bytes(0), row.bytes(1), row.bytes(2), row.bytes(3)});
     c.run("DELETE FROM failures WHERE file_id = ? AND stage = 'content'", file);
     return content;
+  });
+}
+
+Result<bool> CatalogueWriter::wants_former_hashes() {
+  return guarded([&] {
+    return std::ranges::any_of(kSaidByPeople, [&](std::string_view table) {
+      return state_->connection.integer("SELECT EXISTS(SELECT 1 FROM " + std::string(table) +
+                                        " WHERE length(asset_hash) > 16)") != 0;
+    });
   });
 }
 

@@ -97,7 +97,7 @@ FoundAsset Explainer::explain(AssetId id) {
   {
     auto row = connection_.query(
         "SELECT path, state FROM files WHERE asset_id = ? "
-        "ORDER BY state = 'missing', state = 'offline', id LIMIT 1",
+        "ORDER BY state IN ('missing', 'excluded'), state = 'offline', id LIMIT 1",
         id);
     if (row.next()) {
       asset.path = row.bytes(0);

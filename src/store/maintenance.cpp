@@ -29,10 +29,10 @@ constexpr OrphanCheck kOrphanChecks[] = {
     {"SELECT count(*) FROM assets WHERE hash IS NULL AND NOT EXISTS(SELECT 1 FROM files WHERE asset_id = assets.id)",
      "provisional assets without a file"},
     {"SELECT count(*) FROM assets WHERE shown = 1 AND "
-     "NOT EXISTS(SELECT 1 FROM files WHERE asset_id = assets.id AND state <> 'missing')",
+     "NOT EXISTS(SELECT 1 FROM files WHERE asset_id = assets.id AND state NOT IN ('missing', 'excluded'))",
      "assets are shown that have no file left"},
     {"SELECT count(*) FROM assets WHERE shown = 0 AND "
-     "EXISTS(SELECT 1 FROM files WHERE asset_id = assets.id AND state <> 'missing')",
+     "EXISTS(SELECT 1 FROM files WHERE asset_id = assets.id AND state NOT IN ('missing', 'excluded'))",
      "assets are hidden that have a file"},
     {"SELECT count(*) FROM assets WHERE EXISTS(SELECT 1 FROM files WHERE asset_id = assets.id) AND "
      "id NOT IN (SELECT rowid FROM asset_text)",
@@ -192,7 +192,7 @@ std::vector<std::int64_t> ids(Query row) {
 void prune_files(Connection& c, const std::string& root, PruneReport& report, std::unordered_set<AssetId>& touched) {
   const PathRange range = below(root);
   std::vector<FileId> gone;
-  for (auto row = c.query("SELECT id, asset_id, path FROM files WHERE state = 'missing'"); row.next();) {
+  for (auto row = c.query("SELECT id, asset_id, path FROM files WHERE state IN ('missing', 'excluded')"); row.next();) {
     if (!root.empty() && !is_at_or_below(row.bytes(2), range)) continue;
     gone.push_back(row.integer(0));
     touched.insert(row.integer(1));

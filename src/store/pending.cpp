@@ -56,14 +56,14 @@ class PendingScan {
 
   // Adds what is to do for this file, unless another file of its asset has it.
   void offer(const KnownFile& file, std::vector<PendingFile>& pending) {
-    if (offered_.contains(file.asset) || !is_wanted_path(file.seen.path)) return;
+    if ((offered_.contains(file.asset) && !file.carried) || !is_wanted_path(file.seen.path)) return;
     if (std::ranges::any_of(gates_, [&](const auto& gate) { return failed_as_it_is(gate, file); })) return;
-    PendingFile item{file.id, file.asset, file.seen, file.hashed, {}};
+    PendingFile item{file.id, file.asset, file.seen, file.hashed, file.carried, {}};
     for (const StageWork& work : stages_) {
       const MediaKind kind = work.wanted->kind;
       if (kind != MediaKind::kNone && kind != file.seen.kind) continue;
       if (failed_as_it_is(work.failed, file)) continue;
-      if (!file.hashed || !work.done.contains(file.asset)) item.stages.push_back(work.wanted->key.stage);
+      if ((!file.hashed && !file.carried) || !work.done.contains(file.asset)) item.stages.push_back(work.wanted->key.stage);
     }
     if (file.hashed && item.stages.empty()) return;
     offered_.insert(file.asset);

@@ -12,7 +12,9 @@
 namespace image_engine::store {
 namespace {
 
-constexpr std::string_view kStates[] = {"present", "missing", "offline"};
+constexpr std::string_view kFormerMark = "x";
+
+constexpr std::string_view kStates[] = {"present", "missing", "excluded", "offline"};
 constexpr std::string_view kTextFieldNames[] = {"name",   "title",   "description", "keyword", "place",
                                                 "camera", "lens",    "creator",     "object",  "scene",
                                                 "text",   "caption", "person",      "product", "any"};
@@ -59,7 +61,8 @@ KnownFile read_file_row(const Query& row) {
   file.seen.kind = kind_from_name(row.bytes(11));
   file.state = state_from_name(row.bytes(12));
   file.hashed = row.integer(13) != 0;
-  file.metadata_version = row.bytes(14);
+  file.carried = row.integer(14) != 0;
+  file.metadata_version = row.bytes(15);
   return file;
 }
 
@@ -85,9 +88,16 @@ Record read_record_row(const Query& row) {
 
 Hash128 hash_from_bytes(std::string_view bytes) {
   Hash128 hash;
+  if (is_former_hash(bytes)) bytes.remove_prefix(kFormerMark.size());
   if (bytes.size() == hash.bytes.size()) std::copy(bytes.begin(), bytes.end(), hash.bytes.begin());
   return hash;
 }
+
+bool is_former_hash(std::string_view bytes) {
+  return bytes.size() == kFormerMark.size() + sizeof(Hash128) && bytes.starts_with(kFormerMark);
+}
+
+std::string former_bytes_of(const Hash128& hash) { return std::string(kFormerMark) + bytes_of(hash); }
 
 std::string bytes_of(const Hash128& hash) { return {hash.bytes.begin(), hash.bytes.end()}; }
 

@@ -17,7 +17,7 @@ MediaKind kind_from_name(std::string_view name);
 #define IE_FILE_COLUMNS                                                                               \
   "f.id, f.asset_id, f.path, f.device, f.inode, f.size, f.mtime_ns, f.sidecar_path, f.sidecar_size, " \
   "f.sidecar_mtime_ns, f.format, f.kind, f.state, (f.file_hash IS NOT NULL AND a.hash IS NOT NULL), " \
-  "f.metadata_version "
+  "(f.file_hash IS NULL AND a.hash IS NOT NULL), f.metadata_version "
 #define IE_FILES "FROM files f JOIN assets a ON a.id = f.asset_id "
 KnownFile read_file_row(const Query& row);
 
@@ -44,7 +44,11 @@ std::string text_columns();
 std::string box_to_json(const Box& box);
 std::optional<Box> box_from_json(const std::string& json);
 
-Hash128 hash_from_bytes(std::string_view bytes);  // none unless there are 16
+// The 16 bytes of a hash, or of a former one behind its mark; else none.
+Hash128 hash_from_bytes(std::string_view bytes);
+// "x" and 16 bytes: the XXH3 of formats up to 4, until the file is read again.
+bool is_former_hash(std::string_view bytes);
+std::string former_bytes_of(const Hash128& hash);
 std::string bytes_of(const Hash128& hash);
 // kNotFound when it is not there.
 void demand_asset(Connection& connection, AssetId asset);

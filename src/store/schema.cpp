@@ -247,11 +247,41 @@ DROP TABLE asset_trigram;
 ALTER TABLE asset_trigram_4 RENAME TO asset_trigram;
 )sql";
 
+// Hashes up to here were XXH3, for which anybody can make a second picture. With an "x" before it a hash is one of those:
+// its asset keeps records, vectors and what a person said until its file is read again (set_content). `files` is made
+// anew because SQLite cannot change a CHECK.
+constexpr char kSha256[] = R"sql(
+UPDATE assets SET hash = CAST('x' || hash AS BLOB) WHERE hash IS NOT NULL;
+UPDATE user_ratings SET asset_hash = CAST('x' || asset_hash AS BLOB);
+UPDATE labels SET asset_hash = CAST('x' || asset_hash AS BLOB);
+UPDATE label_examples SET asset_hash = CAST('x' || asset_hash AS BLOB);
+
+CREATE TABLE files_5(
+  id INTEGER PRIMARY KEY,
+  path BLOB NOT NULL UNIQUE,
+  device INTEGER NOT NULL, inode INTEGER NOT NULL,
+  size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+  sidecar_path BLOB, sidecar_size INTEGER, sidecar_mtime_ns INTEGER,
+  format TEXT NOT NULL, kind TEXT NOT NULL,
+  state TEXT NOT NULL CHECK(state IN ('present', 'missing', 'excluded', 'offline')),
+  file_hash BLOB,
+  asset_id INTEGER NOT NULL REFERENCES assets(id),
+  metadata_version TEXT NOT NULL DEFAULT '',
+  first_run INTEGER NOT NULL, last_run INTEGER NOT NULL
+);
+INSERT INTO files_5 SELECT id, path, device, inode, size, mtime_ns, sidecar_path, sidecar_size, sidecar_mtime_ns, format,
+  kind, state, NULL, asset_id, metadata_version, first_run, last_run FROM files;
+DROP TABLE files;
+ALTER TABLE files_5 RENAME TO files;
+CREATE INDEX files_by_asset ON files(asset_id);
+)sql";
+
 constexpr Migration kMigrations[] = {
     {1, "files, assets, records, failures, runs, user data, text index", kFirst},
     {2, "objects by name", kObjects},
     {3, "vectors, scenes, learned labels", kMeaning},
     {4, "products by name", kProducts},
+    {5, "SHA-256 names files and assets, files may be excluded", kSha256},
 };
 
 bool is_ours(Connection& connection) { return connection.integer("PRAGMA application_id") == kApplicationId; }
@@ -293,6 +323,8 @@ void migrate(Connection& connection, std::span<const Migration> known) {
     connection.execute("PRAGMA journal_mode = WAL");
   else
     copy_catalogue(connection, free_backup_name(connection.path(), version));
+  // A table that is made anew under its old name must not take the rows that refer to it along.
+  connection.execute("PRAGMA foreign_keys = OFF");
   Transaction transaction(connection);
   for (const Migration& migration : known) {
     if (migration.version <= version) continue;
@@ -301,6 +333,7 @@ void migrate(Connection& connection, std::span<const Migration> known) {
   }
   connection.execute("PRAGMA application_id = " + std::to_string(kApplicationId));
   transaction.commit();
+  connection.execute("PRAGMA foreign_keys = ON");
 }
 
 void copy_catalogue(Connection& connection, const std::string& target) {

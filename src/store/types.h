@@ -23,10 +23,13 @@ using RunId = std::int64_t;
 enum class FileState : std::uint8_t {
   kPresent,
   kMissing,  // its folder is there, the file is not
+  kExcluded,  // patterns leave it out since it was analyzed
   kOffline,  // its file system is away
 };
-// "present", "missing", "offline".
+// "present", "missing", "excluded", "offline".
 std::string_view state_name(FileState state);
+// Missing or excluded: the library is without it.
+inline bool is_away(FileState state) { return state == FileState::kMissing || state == FileState::kExcluded; }
 
 // Tells whether a file has changed.
 struct FileStamp {
@@ -58,6 +61,7 @@ struct KnownFile {
   FileObservation seen;  // as of the last time it was seen
   FileState state = FileState::kPresent;
   bool hashed = false;           // pass 2 has read this content
+  bool carried = false;          // read by an earlier format, whose hash is no more; its records count
   std::string metadata_version;  // of the metadata record, empty without one
 };
 
@@ -106,6 +110,7 @@ struct PendingFile {
   AssetId asset = 0;
   FileObservation seen;
   bool hashed = false;
+  bool carried = false;  // as in KnownFile
   std::vector<std::string>
       stages;  // those to do, in the order of PendingQuery::stages; all of them before the hash is known
 };

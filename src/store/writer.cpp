@@ -216,6 +216,15 @@ Status CatalogueWriter::move_file(FileId file, const FileObservation& seen, RunI
   });
 }
 
+Status CatalogueWriter::set_file_state(std::span<const FileId> files, FileState state) {
+  return state_->change([&] {
+    for (const FileId file : files) {
+      state_->dirty.insert(state_->asset_of(file));
+      state_->connection.run("UPDATE files SET state = ? WHERE id = ?", state_name(state), file);
+    }
+  });
+}
+
 namespace {
 
 struct Away {
@@ -250,7 +259,7 @@ Result<std::int64_t> CatalogueWriter::mark_missing(const std::string& root, RunI
     };
     return set_state(state_->connection, state_->dirty, FileState::kMissing,
                      "SELECT id, asset_id, path FROM files WHERE (path = ? OR (path >= ? AND path < ?)) "
-                     "AND state <> 'missing' AND last_run <> ?",
+                     "AND state NOT IN ('missing', 'excluded') AND last_run <> ?",
                      root, keep, run);
   });
 }

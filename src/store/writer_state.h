@@ -52,6 +52,7 @@ struct CatalogueWriter::State {
   // kNotFound for an unknown file.
   AssetId asset_of(FileId file);
   AssetId add_provisional(std::string_view kind, std::string_view format);
+  AssetId name_asset(AssetId now, const std::string& hash, Content& content);
 
   WriterLock lock;
   Connection connection;

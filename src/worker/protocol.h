@@ -16,7 +16,7 @@
 
 namespace image_engine::worker {
 
-inline constexpr std::uint32_t kProtocolVersion = 5;
+inline constexpr std::uint32_t kProtocolVersion = 6;
 inline constexpr size_t kMaxReplyBytes = size_t{8} << 20;  // of the archived Reply; pixels begin behind it
 inline constexpr int kSocketFd = 3;                        // in the worker
 inline constexpr int kMemoryFd = 4;                        // in the worker
@@ -27,6 +27,7 @@ enum Operation : std::uint32_t {
   kDecode = 4,
   kThumbnail = 8,
   kLuma = 16,  // with kDecode: statistics of the full-resolution luma, too
+  kFormerHash = 64,  // with kHash: the asset's hash of catalogues up to format 4, too
   kFilm = 32,  // an MP4 that shows the picture, its longer edge as the thumbnail's
 };
 
@@ -47,6 +48,7 @@ struct ReplyHeader {
 struct Hashes {
   Hash128 file;   // of all bytes
   Hash128 asset;  // of the coded image data
+  Hash128 former;  // of the same by XXH3; none unless asked for
 };
 
 // A decoded picture: upright sRGB, RGB interleaved, without row padding.
@@ -84,7 +86,7 @@ struct Reply {
 
 template <typename Archive>
 void visit_fields(Archive& archive, Same<Hashes> auto& h) {
-  archive(h.file), archive(h.asset);
+  archive(h.file), archive(h.asset), archive(h.former);
 }
 template <typename Archive>
 void visit_fields(Archive& archive, Same<Picture> auto& p) {

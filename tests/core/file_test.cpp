@@ -90,6 +90,16 @@ TEST(Path, IsTextualAndTakesAnyBytes) {
   EXPECT_EQ(join_path("/a/", "b"), "/a/b");
 }
 
+// FIPS 180-4's examples, as `sha256sum` prints them, cut to 32 digits.
+TEST(Hash, OfContentsIsTheFirstHalfOfSha256) {
+  EXPECT_EQ(content_hash({}).hex(), "e3b0c44298fc1c149afbf4c8996fb924");
+  EXPECT_EQ(content_hash(std::as_bytes(std::span("abc", 3))).hex(), "ba7816bf8f01cfea414140de5dae2223");
+  ContentHasher hasher;
+  hasher.update(std::as_bytes(std::span("a", 1)));
+  hasher.update(std::as_bytes(std::span("bc", 2)));
+  EXPECT_EQ(hasher.digest(), content_hash(std::as_bytes(std::span("abc", 3))));
+}
+
 // Reference values of the xxHash project's own command: printf '' | xxh128sum, printf 'hello' | xxh128sum.
 TEST(Hash, IsXxh3Of128Bits) {
   EXPECT_EQ(hash128(std::string_view()).hex(), "99aa06d3014798d86001c324468d497f");

@@ -60,7 +60,7 @@ TEST_F(PoolTest, OneTaskGivesAllThatIsAskedFor) {
   EXPECT_EQ(reply.metadata->format, MediaFormat::kBmp);
   EXPECT_EQ(reply.metadata->width, 2U);
   ASSERT_TRUE(reply.hashes);
-  EXPECT_EQ(reply.hashes->file, hash128(tiny_bmp()));
+  EXPECT_EQ(reply.hashes->file, content_hash(std::as_bytes(std::span<const char>(tiny_bmp()))));
   ASSERT_TRUE(reply.picture) << reply.picture.error().message;
   const ImageView pixels = lease.pixels(*reply.picture);
   EXPECT_EQ(std::vector<std::uint8_t>(pixels.pixels.begin(), pixels.pixels.end()),

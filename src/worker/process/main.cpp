@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "core/hash.h"
 #include "core/json.h"
 #include "media/media.h"
 #include "worker/process/sandbox.h"
@@ -85,6 +86,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "image-engine-worker: %s\n", ready.error().message.c_str());
     return 2;
   }
+  (void)content_hash({});  // OpenSSL sets itself up before the limits
   worker::enter_late(report, arguments.memory_limit);
   if (arguments.require_sandbox && !report.holds()) {
     std::fputs("image-engine-worker: no sandbox layer holds on this kernel\n", stderr);

@@ -125,7 +125,8 @@ class Service {
     }
     if (request.operations & kHash) {
       const media::ContentHashes hashes = media::content_hashes(media_.bytes());
-      reply.hashes = Hashes{hashes.file, hashes.asset};
+      reply.hashes = Hashes{hashes.file, hashes.asset, {}};
+      if (request.operations & kFormerHash) reply.hashes->former = media::former_asset_hash(media_.bytes());
       reply.timings.hash = stopwatch.lap();
     }
     if (request.operations & (kDecode | kThumbnail | kFilm)) decode(request, reply);
