@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "cli/app.h"
 #include "cli/output.h"
@@ -20,10 +21,11 @@ Examples:
   image-engine duplicates
   image-engine duplicates --kind exact --verify
   image-engine duplicates --json | jq '.groups[0]'
-  image-engine duplicates --kind exact --verify --print0 | xargs -0 ls -l      (copies of the best, byte for byte)
+  image-engine duplicates --kind exact --print0 | xargs -0 ls -l      (copies of the best, byte for byte)
 
 exact: files with the same coded picture (their metadata may differ; --verify compares every byte).
 near: pictures that look the same. burst: shot one after the other by one camera, and alike.
+Links, mounts and other spellings of one file are one file. Hard links are shown, and count no bytes.
 Nothing is ever deleted or changed.)";
 
 struct DuplicatesFlags {
@@ -34,7 +36,23 @@ struct DuplicatesFlags {
 
 std::string joined(const std::vector<std::string>& words) { return fmt::format("{}", fmt::join(words, ", ")); }
 
-nlohmann::json group_json(const search::DuplicateGroup& group) {
+// How a file stands to the best one's: what deleting it would mean.
+std::string_view sameness_name(const search::DuplicateFile& file, const search::DuplicateFile& best) {
+  if (&file == &best) return "best";
+  switch (file.sameness) {
+    case Sameness::kDistinct:
+      return file.hard_link ? "hard-link" : "distinct";
+    case Sameness::kHardLink:
+      return "hard-link";
+    case Sameness::kSame:
+      return "same";
+    case Sameness::kUnknown:
+      break;
+  }
+  return "unknown";
+}
+
+nlohmann::json group_json(const search::DuplicateGroup& group, bool verify) {
   nlohmann::json out = {
       {"kind", search::duplicate_kind_name(group.kind)}, {"why", group.reasons}, {"files", nlohmann::json::array()}};
   out["best"] = to_utf8(group.files.front().path);
@@ -46,6 +64,8 @@ nlohmann::json group_json(const search::DuplicateGroup& group) {
     item["height"] = file.height;
     item["distance"] = file.distance;
     if (file.same_bytes) item["same_bytes"] = *file.same_bytes;
+    item["file"] = sameness_name(file, group.files.front());
+    if (verify) item["removable"] = file.removable;
     out["files"].push_back(std::move(item));
   }
   return out;
@@ -58,7 +78,11 @@ void print_group(const Context& context, const search::DuplicateGroup& group, bo
     std::string facts =
         fmt::format("{} × {}, {}", file.width, file.height, human_bytes(static_cast<std::uint64_t>(file.bytes)));
     if (file.same_bytes) facts += *file.same_bytes ? ", same bytes" : ", other bytes";
-    if (verified && !file.same_bytes) facts += ", not to be read";
+    if (verified && !file.same_bytes) facts += ", cannot be read";
+    if (file.hard_link || file.sameness == Sameness::kHardLink)
+      facts += ", hard link: takes no room";
+    else if (i > 0 && file.sameness == Sameness::kUnknown)
+      facts += ", perhaps the same file by another name";
     const std::string mark = i == 0 ? styled(context, Style::kGreen, "best ") : "     ";
     print_line(fmt::format("  {}{}  {}", mark, printable(file.path), styled(context, Style::kDim, facts)));
   }
@@ -73,8 +97,11 @@ void print_groups(const Context& context, const std::vector<search::DuplicateGro
       print_line(styled(context, Style::kBold, search::duplicate_kind_name(group.kind)));
     print_group(context, group, verify);
     last = &group;
-    files += group.files.size() - 1;
-    for (size_t i = 1; i < group.files.size(); ++i) bytes += static_cast<std::uint64_t>(group.files[i].bytes);
+    for (const search::DuplicateFile& file : std::span(group.files).subspan(1)) {
+      if (file.hard_link || file.sameness != Sameness::kDistinct) continue;
+      ++files;
+      bytes += static_cast<std::uint64_t>(file.bytes);
+    }
   }
   if (!context.quiet)
     print_line(fmt::format("{} groups; {} files ({}) beside the best of each", human_count(groups.size()),
@@ -92,9 +119,10 @@ Action setup_duplicates(Arguments app, Settings&) {
       .range(0, 16)
       .show_default();
   app.add_flag("--verify", flags->verify, "Compare the bytes of exact groups");
-  app.add_flag("--print0", flags->print0,
-               "Only the paths of all but the best, each ended by NUL; with --verify, of exact groups those whose "
-               "every byte is the best one's");
+  app.add_flag(
+      "--print0", flags->print0,
+      "Only the paths of files whose deletion loses nothing but a worse copy, each ended by NUL: of exact groups "
+      "those whose every byte is the best one's; never the last name of a file");
   app.footer(kDuplicatesExamples);
   return [flags](Context& context) -> Result<int> {
     IE_TRY(const store::CatalogueReader reader, open_reader(context));
@@ -102,22 +130,20 @@ Action setup_duplicates(Arguments app, Settings&) {
     options.hash_stage = pipeline::hash_key();
     options.quality_stage = pipeline::quality_key();
     options.max_distance = flags->distance;
-    options.verify = flags->verify;
+    options.verify = flags->verify || flags->print0;
+    for (const search::DuplicateKind kind : search::kDuplicateKinds)
+      if (std::ranges::find(flags->kinds, search::duplicate_kind_name(kind)) != flags->kinds.end())
+        options.kinds.push_back(kind);
     options.threads = static_cast<int>(context.config.worker_count());
-    IE_TRY(std::vector<search::DuplicateGroup> groups, search::find_duplicates(reader, options));
-    std::erase_if(groups, [&](const search::DuplicateGroup& group) {
-      const auto name = search::duplicate_kind_name(group.kind);
-      return !flags->kinds.empty() && std::find(flags->kinds.begin(), flags->kinds.end(), name) == flags->kinds.end();
-    });
+    IE_TRY(const std::vector<search::DuplicateGroup> groups, search::find_duplicates(reader, options));
     if (context.json) {
       nlohmann::json list = nlohmann::json::array();
-      for (const search::DuplicateGroup& group : groups) list.push_back(group_json(group));
+      for (const search::DuplicateGroup& group : groups) list.push_back(group_json(group, flags->verify));
       print_json("duplicates", {{"groups", std::move(list)}});
     } else if (flags->print0) {
       for (const search::DuplicateGroup& group : groups)
-        for (size_t i = 1; i < group.files.size(); ++i)
-          if (!flags->verify || group.files[i].same_bytes.value_or(group.kind != search::DuplicateKind::kExact))
-            print_path0(group.files[i].path);
+        for (const search::DuplicateFile& file : group.files)
+          if (file.removable) print_path0(file.path);
     } else {
       print_groups(context, groups, flags->verify);
     }

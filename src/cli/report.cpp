@@ -97,6 +97,7 @@ nlohmann::json report_json(const AnalyzeReport& report, const GpuMonitor& gpus) 
           {"analysed", report.analysed},
           {"duplicates", report.duplicates},
           {"failed", report.failed},
+          {"failed_files", report.failed_files},
           {"waiting", report.waiting},
           {"worker_deaths", report.worker_deaths},
           {"phases",
@@ -115,10 +116,11 @@ nlohmann::json report_json(const AnalyzeReport& report, const GpuMonitor& gpus) 
 void print_report(const Context& context, const AnalyzeReport& report, const GpuMonitor& gpus) {
   print_line(fmt::format("{} photos and videos, {} other files skipped", human_count(report.scan.media),
                          human_count(report.scan.skipped)));
-  const std::array<std::pair<const char*, std::uint64_t>, 6> parts = {{{"new", report.added},
+  const std::array<std::pair<const char*, std::uint64_t>, 7> parts = {{{"new", report.added},
                                                                        {"changed", report.changed},
                                                                        {"moved", report.moved},
                                                                        {"unchanged", report.unchanged},
+                                                                       {"failed", report.failed_files},
                                                                        {"missing", report.missing},
                                                                        {"offline", report.offline}}};
   std::string line;

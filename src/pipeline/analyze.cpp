@@ -68,6 +68,8 @@ Result<AnalyzeReport> analyze(const AnalyzeOptions& options, store::WriterLock l
           Trace(!options.trace.empty()),
           {},
           {},
+          {},
+          {},
           {}};
   run.announces_late = options.cloud.models != nullptr;
   if (!options.cloud.problem.empty()) {

@@ -108,7 +108,10 @@ struct AnalyzeReport {
   std::uint64_t analysed = 0;    // read whole in pass 2
   std::uint64_t duplicates = 0;  // of those, with content that the catalogue had already
   std::uint64_t failed = 0;      // new or retried entries in the ledger
-  std::uint64_t waiting = 0;     // left to do, when cancelled
+  // Files with such entries. Each file that the scan saw is one of added, changed, moved, unchanged, failed, no media
+  // (scan.not_media) and sidecars: a file that failed is not counted as added, too.
+  std::uint64_t failed_files = 0;
+  std::uint64_t waiting = 0;  // left to do, when cancelled
   std::uint64_t worker_deaths = 0;
   PhaseReport scanning{"scan"}, metadata{"metadata"}, content{"content"}, ml{"ml"};
   std::vector<StepReport> steps;     // where the time went, pass 3 apart

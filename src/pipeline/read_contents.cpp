@@ -317,7 +317,8 @@ class ContentPass {
         run_.report.notes.push_back(printable(file.seen.path) + " vanished during the analysis");
         return {};
       }
-      return run_.record_failure(row, content_key(), contents.hashes.error());
+      IE_CHECK(run_.record_failure(row, content_key(), contents.hashes.error()));
+      return committed();
     }
     ++run_.report.analysed;
     IE_TRY(const store::Content content,
@@ -326,13 +327,31 @@ class ContentPass {
     IE_CHECK(run_.writer.clear_failure(file.seen.path, kContentStage));
     if (content.known && !file.hashed && !file.carried) ++run_.report.duplicates;
     if (contents.decoded) IE_CHECK(keep_picture(row, content.asset, contents));
+    const auto broken = broken_.find(content.asset);
+    if (!contents.decoded && broken != broken_.end())
+      for (const auto& [key, error] : broken->second) IE_CHECK(run_.record_failure(row, key, error));
     run_.renewed.insert(content.asset);
+    return committed();
+  }
+
+  Status committed() {
     IE_TRY(const bool committed, run_.batch.changed());
     return committed ? run_.announce() : Status{};
   }
 
+  // What a picture failed at, all its files failed at: none of them is offered again before it changes.
+  Status record_failure(const store::KnownFile& first, store::AssetId asset, const store::StageKey& key,
+                        const Error& error) {
+    broken_[asset].emplace_back(key, error);
+    IE_TRY(const std::vector<store::KnownFile> files, run_.writer.files_of(asset));
+    for (const store::KnownFile& file : files)
+      if (file.id == first.id || (file.state == store::FileState::kPresent && file.hashed))
+        IE_CHECK(run_.record_failure(file, key, error));
+    return {};
+  }
+
   Status keep_picture(const store::KnownFile& row, store::AssetId asset, const Contents& contents) {
-    if (!contents.picture) return run_.record_failure(row, decode_key(), contents.picture.error());
+    if (!contents.picture) return record_failure(row, asset, decode_key(), contents.picture.error());
     IE_CHECK(run_.writer.clear_failure(row.seen.path, kDecodeStage));
     for (const store::Record& record : contents.records) {
       IE_CHECK(run_.writer.put_record(asset, record));
@@ -342,7 +361,7 @@ class ContentPass {
     if (contents.scenes) IE_CHECK(run_.writer.set_asset_classes(asset, store::TextField::kScene, *contents.scenes));
     if (contents.text) IE_CHECK(run_.writer.set_asset_text(asset, store::TextField::kText, *contents.text));
     for (const auto& [key, vector] : contents.vectors) IE_CHECK(meaning_.keep(asset, key, vector));
-    for (const auto& [key, error] : contents.failures) IE_CHECK(run_.record_failure(row, key, error));
+    for (const auto& [key, error] : contents.failures) IE_CHECK(record_failure(row, asset, key, error));
     return {};
   }
 
@@ -354,6 +373,8 @@ class ContentPass {
   bool thumbnails_ = true;
   bool former_hashes_ = false;
   std::vector<store::PendingFile> files_;
+  std::unordered_map<store::AssetId, std::vector<std::pair<store::StageKey, Error>>>
+      broken_;  // in this run; the sink's
   std::mutex claimed_mutex_;
   std::unordered_set<Hash128, HashOfHash> claimed_;
 };

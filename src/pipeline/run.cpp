@@ -49,6 +49,11 @@ std::optional<store::Place> LazyPlaces::find(const Gps& gps) {
   return store::Place{place->name, place->admin1, place->country, place->country_code};
 }
 
+void Run::count(store::FileId file, std::uint64_t AnalyzeReport::*as) {
+  ++(report.*as);
+  counted_as[file] = as;
+}
+
 Status Run::record_failure(const store::KnownFile& file, const store::StageKey& key, const Error& error) {
   store::Failure failure;
   failure.file = file.id;
@@ -57,6 +62,11 @@ Status Run::record_failure(const store::KnownFile& file, const store::StageKey& 
   failure.error = error;
   failure.stamp = file.seen.stamp;
   ++report.failed;
+  if (file.id != 0 && failed_paths.insert(file.seen.path).second) {
+    ++report.failed_files;
+    const auto counted = counted_as.find(file.id);
+    --(report.*(counted == counted_as.end() ? &AnalyzeReport::unchanged : counted->second));
+  }
   log_debug("{}: {}: {}", printable(file.seen.path), key.stage, error.message);
   IE_TRY([[maybe_unused]] const std::int64_t tries, writer.put_failure(failure));
   return {};

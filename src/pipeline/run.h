@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -62,7 +63,12 @@ struct Run {
   std::set<store::AssetId> renewed;              // finished in this run, not yet told to on_asset; the sink's
   std::unordered_set<store::FileId> unreadable;  // whose headers failed in this run: pass 2 leaves them out
 
-  // Puts a failure into the ledger, now. The sink's.
+  // What files of this run count as, when not as unchanged; and those that count as failed. The sink's.
+  std::unordered_map<store::FileId, std::uint64_t AnalyzeReport::*> counted_as;
+  std::unordered_set<std::string> failed_paths;
+
+  void count(store::FileId file, std::uint64_t AnalyzeReport::*as);
+  // Puts a failure into the ledger, now; the file counts as failed. The sink's.
   Status record_failure(const store::KnownFile& file, const store::StageKey& key, const Error& error);
   bool announces_late = false;  // at the end, since what is finished may yet change
   // Tells on_asset about what is committed. The sink's.

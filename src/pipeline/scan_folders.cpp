@@ -143,7 +143,6 @@ class FolderScan {
       IE_TRY(const bool was_moved, moved(found));
       if (was_moved) return {};
     }
-    known == by_path_.end() ? ++run_.report.added : ++run_.report.changed;
     store::FileObservation seen = observation(found);
     if (known != by_path_.end() && !found.known && seen.stamp == known->second->seen.stamp) {
       // Another file that took over name, size and time: the row must not vouch for it.
@@ -152,6 +151,7 @@ class FolderScan {
       IE_TRY([[maybe_unused]] const store::KnownFile replaced, run_.writer.upsert_file(different, run_.report.run));
     }
     IE_TRY(const store::KnownFile row, run_.writer.upsert_file(seen, run_.report.run));
+    run_.count(row.id, known == by_path_.end() ? &AnalyzeReport::added : &AnalyzeReport::changed);
     wants_headers(row);
     IE_TRY([[maybe_unused]] const bool committed, run_.batch.changed());
     return {};
@@ -166,7 +166,7 @@ class FolderScan {
       store::FileObservation moved = seen;
       if (!same_sidecar(row.seen.sidecar, seen.sidecar)) moved.sidecar = row.seen.sidecar;
       IE_CHECK(run_.writer.move_file(row.id, moved, run_.report.run));
-      ++run_.report.moved;
+      run_.count(row.id, &AnalyzeReport::moved);
       visited_.insert(&row);
       row.seen = seen;
       // A sidecar that stayed behind, or that was there before, is a change: the row then forgets what was read.
@@ -192,9 +192,10 @@ class FolderScan {
     using scan::ProblemKind;
     const bool root = found.kind == ProblemKind::kRoot || found.kind == ProblemKind::kRootLost;
     if (root && found.error.code == ErrorCode::kNotFound && known_below(found.path)) return {};  // finish() says which
-    unread_.push_back(found.path);
+    unread_.insert(found.path);
     old_problems_.erase(found.path);
     IE_CHECK(run_.batch.open());
+    if (found.kind == ProblemKind::kFile) ++run_.report.failed_files;
     store::KnownFile nothing;
     nothing.seen.path = found.path;
     return run_.record_failure(nothing, scan_key(), found.error);
@@ -205,35 +206,51 @@ class FolderScan {
                        [&](const store::KnownFile& row) { return within(row.seen.path, path); });
   }
 
+  // The device of a folder, or of the nearest one above it that exists; each folder is asked about once.
+  std::uint64_t device_of(const std::string& folder) {
+    if (const auto known = folder_devices_.find(folder); known != folder_devices_.end()) return known->second;
+    struct stat info {};
+    std::uint64_t device = 0;
+    if (::stat(folder.c_str(), &info) == 0)
+      device = info.st_dev;
+    else if (folder != "/" && gone(folder))
+      device = device_of(std::string(parent_path(folder)));
+    folder_devices_.emplace(folder, device);
+    return device;
+  }
+
   // A file that was not met lies on a file system that is not there, if the nearest folder that exists is on another.
   bool offline(const store::KnownFile& row) {
-    std::string_view folder = row.seen.path;
-    do folder = parent_path(folder);
-    while (folder != "/" && gone(std::string(folder)));
-    const auto [device, added] = folder_devices_.try_emplace(std::string(folder), 0);
-    struct stat info {};
-    if (added && ::stat(device->first.c_str(), &info) == 0) device->second = info.st_dev;
-    return device->second != row.seen.device;
+    return device_of(std::string(parent_path(row.seen.path))) != row.seen.device;
+  }
+
+  // Whether it is `path` or lies below one of `folders`.
+  static bool at_or_below_any(const std::string& path, const std::unordered_set<std::string>& folders) {
+    if (folders.empty()) return false;
+    for (std::string_view part = path;; part = parent_path(part)) {
+      if (folders.contains(std::string(part))) return true;
+      if (part == "/") return false;
+    }
   }
 
   Status finish() {
     IE_CHECK(run_.batch.open());
     IE_CHECK(run_.writer.touch_files(seen_, run_.report.run));
     if (run_.report.scan.stopped) return run_.batch.commit();
-    std::vector<std::string> spared = unread_;
+    std::vector<store::FileId> offline_files, missing;
+    const std::unordered_set<std::string> roots(run_.options.paths.begin(), run_.options.paths.end());
     for (const store::KnownFile& row : rows_) {
-      const auto holds = [&](const std::string& root) { return within(row.seen.path, root); };
       if (visited_.contains(&row) || row.state == store::FileState::kMissing) continue;
-      if (std::none_of(run_.options.paths.begin(), run_.options.paths.end(), holds)) continue;
-      if (std::any_of(unread_.begin(), unread_.end(), holds) || !offline(row)) continue;
-      spared.push_back(row.seen.path);
-      ++run_.report.offline;
-      IE_TRY([[maybe_unused]] const std::int64_t marked, run_.writer.mark_offline(row.seen.path));
+      if (!at_or_below_any(row.seen.path, roots) || at_or_below_any(row.seen.path, unread_)) continue;
+      if (offline(row))
+        offline_files.push_back(row.id);
+      else
+        missing.push_back(row.id);
     }
-    for (const std::string& root : run_.options.paths) {
-      IE_TRY(const std::int64_t missing, run_.writer.mark_missing(root, run_.report.run, spared));
-      run_.report.missing += static_cast<std::uint64_t>(missing);
-    }
+    IE_CHECK(run_.writer.set_file_state(offline_files, store::FileState::kOffline));
+    IE_CHECK(run_.writer.set_file_state(missing, store::FileState::kMissing));
+    run_.report.offline = offline_files.size();
+    run_.report.missing = missing.size();
     if (run_.report.offline > 0)
       run_.report.notes.push_back(
           fmt::format("{} files lie on a file system that is not mounted; they are kept as offline",
@@ -252,7 +269,7 @@ class FolderScan {
   std::unordered_set<std::string> old_problems_;  // in the ledger, not met again so far
   std::vector<store::FileId> seen_;               // unchanged
   std::vector<store::KnownFile> headers_;
-  std::vector<std::string> unread_;
+  std::unordered_set<std::string> unread_;
   std::unordered_set<const store::KnownFile*> visited_;
   std::unordered_map<std::string, std::uint64_t> folder_devices_;
 };

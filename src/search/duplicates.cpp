@@ -1,5 +1,6 @@
 #include "search/duplicates.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -7,7 +8,9 @@
 #include <cerrno>
 #include <nlohmann/json.hpp>
 #include <span>
+#include <tuple>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "core/file.h"
 #include "core/json.h"
@@ -41,8 +44,14 @@ struct Photo {
     return c;
   }
   [[nodiscard]] DuplicateFile file(std::uint64_t best_hash) const {
-    return {brief.id,    brief.path, brief.bytes, brief.width, brief.height, vision::distance(phash, best_hash),
-            std::nullopt};
+    DuplicateFile file;
+    file.asset = brief.id;
+    file.path = brief.path;
+    file.bytes = brief.bytes;
+    file.width = brief.width;
+    file.height = brief.height;
+    file.distance = vision::distance(phash, best_hash);
+    return file;
   }
 };
 
@@ -143,19 +152,57 @@ std::vector<std::string> exact_reasons(const std::vector<store::KnownFile>& file
   return reasons;
 }
 
-Result<DuplicateGroup> exact_group(const store::CatalogueReader& catalogue, const store::AssetBrief& brief,
-                                   bool verify) {
-  IE_TRY(store::AssetRecord record, catalogue.asset_record(brief.id));
-  std::erase_if(record.files, [](const store::KnownFile& file) { return file.state == store::FileState::kMissing; });
-  std::sort(record.files.begin(), record.files.end(), [](const store::KnownFile& a, const store::KnownFile& b) {
-    return std::tuple(!a.seen.sidecar, a.seen.stamp.mtime_ns, a.seen.path) <
-           std::tuple(!b.seen.sidecar, b.seen.stamp.mtime_ns, b.seen.path);
+// What is known of a file by looking at it now, not by the catalogue.
+struct Disk {
+  FileIdentities identities;
+  std::unordered_map<std::string, store::FileStamp> analyzed;  // of listed files
+
+  // Whether it is there, can be read, and is what was analyzed.
+  [[nodiscard]] bool is_as_analyzed(const std::string& path) const {
+    const auto stamp = analyzed.find(path);
+    const Result<UniqueFd> file = open_regular(path);
+    struct stat info {};
+    return stamp != analyzed.end() && file && ::fstat(file->get(), &info) == 0 &&
+           stamp->second == store::FileStamp{info.st_size, info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec};
+  }
+};
+
+// All but names of files that are there already.
+void list_files(std::vector<store::KnownFile>& files, Disk& disk, DuplicateGroup& group) {
+  std::unordered_map<std::string, std::string> first_name;
+  std::erase_if(files, [&](const store::KnownFile& file) {
+    const std::string& path = file.seen.path;
+    const std::string identity = disk.identities.identity(path);
+    const auto [first, added] = first_name.try_emplace(identity, path);
+    const bool listed = !identity.empty() && !added;
+    if (listed && disk.identities.compare(first->second, path) == Sameness::kSame) return true;
+    group.files.emplace_back().path = path;
+    group.files.back().hard_link = listed;
+    return false;
   });
+}
+
+Result<DuplicateGroup> exact_group(const store::CatalogueReader& catalogue, const store::AssetBrief& brief,
+                                   const DuplicateOptions& options, Disk& disk) {
+  IE_TRY(store::AssetRecord record, catalogue.asset_record(brief.id));
+  std::erase_if(record.files, [](const store::KnownFile& file) { return store::is_away(file.state); });
+  const auto order = [&](const store::KnownFile& file) {
+    return std::tuple(file.state != store::FileState::kPresent, disk.identities.is_link(file.seen.path),
+                      !file.seen.sidecar, file.seen.stamp.mtime_ns, file.seen.path);
+  };
+  std::sort(record.files.begin(), record.files.end(),
+            [&](const store::KnownFile& a, const store::KnownFile& b) { return order(a) < order(b); });
   DuplicateGroup group{DuplicateKind::kExact, {}, {}};
-  for (const store::KnownFile& file : record.files) {
-    DuplicateFile& entry = group.files.emplace_back();
-    entry = {brief.id, file.seen.path, file.seen.stamp.size, brief.width, brief.height, 0, std::nullopt};
-    if (verify) entry.same_bytes = same_bytes(record.files[0].seen.path, file.seen.path);
+  list_files(record.files, disk, group);
+  for (size_t i = 0; i < group.files.size(); ++i) {
+    const store::FileObservation& seen = record.files[i].seen;
+    DuplicateFile& entry = group.files[i];
+    entry.asset = brief.id;
+    entry.bytes = seen.stamp.size;
+    entry.width = brief.width;
+    entry.height = brief.height;
+    disk.analyzed[seen.path] = seen.stamp;
+    if (options.verify) entry.same_bytes = same_bytes(record.files[0].seen.path, seen.path);
   }
   if (group.files.size() > 1) group.reasons = exact_reasons(record.files);
   sort_others(group);
@@ -232,22 +279,72 @@ std::string_view duplicate_kind_name(DuplicateKind kind) {
   return kNames[static_cast<size_t>(kind)];
 }
 
+namespace {
+
+// Takes names of one file for one, and says how each file stands to the best one.
+void compare_files(DuplicateGroup& group, Disk& disk) {
+  std::unordered_map<std::string, std::string> first_name;
+  std::erase_if(group.files, [&](DuplicateFile& file) {
+    const std::string identity = disk.identities.identity(file.path);
+    if (identity.empty() || group.kind == DuplicateKind::kExact) return false;
+    const auto [first, added] = first_name.try_emplace(identity, file.path);
+    if (added) return false;
+    file.hard_link = true;
+    return disk.identities.compare(first->second, file.path) == Sameness::kSame;
+  });
+  const std::string best = group.files.front().path;
+  for (DuplicateFile& file : group.files) file.sameness = disk.identities.compare(best, file.path);
+}
+
+// A file goes once, and never one that another group keeps instead of what it lets go.
+void mark_removable(std::vector<DuplicateGroup>& groups, Disk& disk) {
+  std::unordered_set<std::string> kept, offered;
+  for (DuplicateGroup& group : groups) {
+    const std::string best = disk.identities.identity(group.files.front().path);
+    if (best.empty() || offered.contains(best) || !disk.is_as_analyzed(group.files.front().path)) continue;
+    for (DuplicateFile& file : std::span(group.files).subspan(1)) {
+      if (file.sameness != Sameness::kDistinct || !disk.is_as_analyzed(file.path)) continue;
+      if (group.kind == DuplicateKind::kExact && file.same_bytes != true) continue;
+      const std::string identity = disk.identities.identity(file.path);
+      if (kept.contains(identity)) continue;
+      file.removable = true;
+      offered.insert(identity);
+      kept.insert(best);
+    }
+  }
+}
+
+}  // namespace
+
 Result<std::vector<DuplicateGroup>> find_duplicates(const store::CatalogueReader& catalogue,
                                                     const DuplicateOptions& options) {
   IE_TRY(const std::vector<store::AssetBrief> briefs, catalogue.photo_briefs());
+  Disk disk;
+  std::vector<DuplicateGroup> groups;
+  std::unordered_map<store::AssetId, std::string> best_of_asset;
   std::vector<DuplicateGroup> exact;
   for (const store::AssetBrief& brief : briefs) {
+    disk.analyzed[brief.path] = {brief.bytes, brief.mtime_ns};
     if (brief.files < 2) continue;
-    IE_TRY(DuplicateGroup group, exact_group(catalogue, brief, options.verify));
+    IE_TRY(DuplicateGroup group, exact_group(catalogue, brief, options, disk));
+    if (!group.files.empty()) best_of_asset[brief.id] = group.files.front().path;
     if (group.files.size() > 1) exact.push_back(std::move(group));
   }
+  append(groups, std::move(exact));
   IE_TRY(std::vector<Photo> photos, load_photos(catalogue, options));
   std::erase_if(photos, [](const Photo& photo) { return photo.quality && photo.quality->contrast < kBlankContrast; });
+  for (Photo& photo : photos)
+    if (const auto best = best_of_asset.find(photo.brief.id); best != best_of_asset.end())
+      photo.brief.path = best->second;
   NearGroup near;
-  std::vector<DuplicateGroup> groups;
-  append(groups, std::move(exact));
   append(groups, near_groups(photos, options, near));
   append(groups, burst_groups(photos, options, near));
+  std::erase_if(groups, [&](DuplicateGroup& group) {
+    if (!options.kinds.empty() && std::ranges::find(options.kinds, group.kind) == options.kinds.end()) return true;
+    compare_files(group, disk);
+    return group.files.size() < 2;
+  });
+  if (options.verify) mark_removable(groups, disk);
   return groups;
 }
 

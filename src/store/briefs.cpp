@@ -9,7 +9,7 @@ Result<std::vector<AssetBrief>> CatalogueReader::photo_briefs() const {
     auto row = connection_->query(
         "SELECT a.id, f.path, COUNT(*), f.size, a.format, a.width, a.height, a.taken_seconds, "
         "TRIM(COALESCE(a.make, '') || ' ' || COALESCE(a.model, '')), a.latitude IS NOT NULL, "
-        "COALESCE(u.rating, a.rating), MIN(f.state = 'offline') "
+        "COALESCE(u.rating, a.rating), MIN(f.state = 'offline'), f.mtime_ns "
         "FROM assets a JOIN files f ON f.asset_id = a.id AND f.state NOT IN ('missing', 'excluded') "
         "LEFT JOIN user_ratings u ON u.asset_hash = a.hash "
         "WHERE a.kind = 'photo' AND a.hash IS NOT NULL GROUP BY a.id ORDER BY a.id");
@@ -25,6 +25,7 @@ Result<std::vector<AssetBrief>> CatalogueReader::photo_briefs() const {
       if (!row.is_null(7)) brief.taken_seconds = row.integer(7);
       brief.camera = row.bytes(8);
       brief.has_gps = row.integer(9) != 0;
+      brief.mtime_ns = row.integer(12);
       if (!row.is_null(10)) brief.rating = static_cast<int>(row.integer(10));
     }
     return briefs;

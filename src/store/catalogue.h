@@ -108,6 +108,9 @@ class CatalogueWriter {
   // All files at or below `root`, in no order, whatever their state.
   Result<std::vector<KnownFile>> known_files(const std::string& root);
 
+  // The files of an asset, whatever their state, by id.
+  Result<std::vector<KnownFile>> files_of(AssetId asset);
+
   // A new file, or one that was seen before. With another stamp it is another content and gets a provisional asset;
   // with another sidecar it only loses its metadata version; else it is touched. The format that set_file_metadata
   // gave stays while the stamp does.
@@ -122,7 +125,7 @@ class CatalogueWriter {
   // All at or below `root` that is not missing is offline. Gives their number.
   Result<std::int64_t> mark_offline(const std::string& root);
 
-  // Files that a scan did not meet. Where they are seen again, upsert_file or touch_files says so.
+  // Files that a scan did not meet; the ledger forgets those that are missing or excluded. Where they are seen again, upsert_file or touch_files says so.
   Status set_file_state(std::span<const FileId> files, FileState state);
 
   // Keeps `metadata` as the file's record of the stage "metadata" and makes it searchable at commit(). This,
@@ -130,9 +133,9 @@ class CatalogueWriter {
   Status set_file_metadata(FileId file, const Metadata& metadata, const std::optional<Place>& place,
                            const std::string& version);
   // Pass 2 has read the file. Its provisional asset becomes the asset of that hash: the one that is there, or itself.
-  // An asset whose hash is of an earlier format takes the new one and keeps its records and what a person said. `former`
-  // is the asset's hash in those formats, where wants_former_hashes(): what a person said of such a picture while its
-  // file was away is said of this one, too.
+  // An asset whose hash is of an earlier format takes the new one and keeps its records and what a person said.
+  // `former` is the asset's hash in those formats, where wants_former_hashes(): what a person said of such a picture
+  // while its file was away is said of this one, too.
   Result<Content> set_content(FileId file, const Hash128& file_hash, const Hash128& asset_hash,
                               const Hash128& former = {});
   // Whether there are words of a person about pictures that were not met since an earlier format.

@@ -93,8 +93,9 @@ Result<Content> CatalogueWriter::set_content(FileId file, const Hash128& file_ha
     Connection& c = s.connection;
     const AssetId now = s.asset_of(file);
     const std::string hash = bytes_of(asset_hash);
-    const bool carried = c.integer("SELECT f.file_hash IS NULL AND length(a.hash) = length(?) " IE_FILES "WHERE f.id = ?",
-                                   Blob{hash}, file) != 0;
+    const bool carried =
+        c.integer("SELECT f.file_hash IS NULL AND length(a.hash) = length(?) " IE_FILES "WHERE f.id = ?", Blob{hash},
+                  file) != 0;
     Content content;
     content.asset = s.name_asset(now, hash, content);
     if (carried && content.asset != now) {  // a file beside it has given `now` its new name

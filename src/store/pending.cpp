@@ -63,7 +63,8 @@ class PendingScan {
       const MediaKind kind = work.wanted->kind;
       if (kind != MediaKind::kNone && kind != file.seen.kind) continue;
       if (failed_as_it_is(work.failed, file)) continue;
-      if ((!file.hashed && !file.carried) || !work.done.contains(file.asset)) item.stages.push_back(work.wanted->key.stage);
+      if ((!file.hashed && !file.carried) || !work.done.contains(file.asset))
+        item.stages.push_back(work.wanted->key.stage);
     }
     if (file.hashed && item.stages.empty()) return;
     offered_.insert(file.asset);

@@ -72,9 +72,10 @@ Result<AssetRecord> CatalogueReader::asset_record(AssetId id, const std::string&
       asset.kind = kind_from_name(row.bytes(1));
     }
     if (!hash.empty()) asset.hash = hash_from_bytes(hash);
-    for (auto row = c.query("SELECT " IE_FILE_COLUMNS IE_FILES
-                            "WHERE f.asset_id = ? ORDER BY f.path <> ?, f.state IN ('missing', 'excluded'), f.state = 'offline', f.id",
-                            id, Blob{first});
+    for (auto row = c.query(
+             "SELECT " IE_FILE_COLUMNS IE_FILES
+             "WHERE f.asset_id = ? ORDER BY f.path <> ?, f.state IN ('missing', 'excluded'), f.state = 'offline', f.id",
+             id, Blob{first});
          row.next();)
       asset.files.push_back(read_file_row(row));
     for (auto row =

@@ -247,9 +247,9 @@ DROP TABLE asset_trigram;
 ALTER TABLE asset_trigram_4 RENAME TO asset_trigram;
 )sql";
 
-// Hashes up to here were XXH3, for which anybody can make a second picture. With an "x" before it a hash is one of those:
-// its asset keeps records, vectors and what a person said until its file is read again (set_content). `files` is made
-// anew because SQLite cannot change a CHECK.
+// Hashes up to here were XXH3, for which anybody can make a second picture. With an "x" before it a hash is one of
+// those: its asset keeps records, vectors and what a person said until its file is read again (set_content). `files` is
+// made anew because SQLite cannot change a CHECK.
 constexpr char kSha256[] = R"sql(
 UPDATE assets SET hash = CAST('x' || hash AS BLOB) WHERE hash IS NOT NULL;
 UPDATE user_ratings SET asset_hash = CAST('x' || asset_hash AS BLOB);

@@ -70,7 +70,8 @@ Result<CatalogueStatus> CatalogueReader::status() const {
         "AND NOT EXISTS(SELECT 1 FROM failures x WHERE x.file_id = files.id AND x.size = files.size "
         "AND x.mtime_ns = files.mtime_ns)");
     status.by_kind = count_by(c, "SELECT kind, count(*) FROM assets WHERE shown = 1 GROUP BY kind");
-    status.by_format = count_by(c, "SELECT format, count(*) FROM files WHERE state NOT IN ('missing', 'excluded') GROUP BY format");
+    status.by_format =
+        count_by(c, "SELECT format, count(*) FROM files WHERE state NOT IN ('missing', 'excluded') GROUP BY format");
     status.by_state = count_by(c, "SELECT state, count(*) FROM files GROUP BY state");
     status.failures = count_by(c, "SELECT code, count(*) FROM failures GROUP BY code");
     status.media_bytes = c.integer("SELECT sum(size) FROM files WHERE state NOT IN ('missing', 'excluded')");

@@ -22,9 +22,9 @@ using RunId = std::int64_t;
 
 enum class FileState : std::uint8_t {
   kPresent,
-  kMissing,  // its folder is there, the file is not
+  kMissing,   // its folder is there, the file is not
   kExcluded,  // patterns leave it out since it was analyzed
-  kOffline,  // its file system is away
+  kOffline,   // its file system is away
 };
 // "present", "missing", "excluded", "offline".
 std::string_view state_name(FileState state);
@@ -166,7 +166,7 @@ struct AssetBrief {
   AssetId id = 0;
   std::string path;        // of a present file, else of an offline one
   std::int64_t files = 0;  // that are present or offline
-  std::int64_t bytes = 0;
+  std::int64_t bytes = 0, mtime_ns = 0;
   MediaFormat format = MediaFormat::kNone;
   std::int64_t width = 0, height = 0;
   std::optional<std::int64_t> taken_seconds;  // local, see CaptureTime::local_seconds

@@ -111,6 +111,15 @@ Result<std::vector<KnownFile>> CatalogueWriter::known_files(const std::string& r
   });
 }
 
+Result<std::vector<KnownFile>> CatalogueWriter::files_of(AssetId asset) {
+  return guarded([&] {
+    std::vector<KnownFile> files;
+    auto row = state_->connection.query("SELECT " IE_FILE_COLUMNS IE_FILES "WHERE f.asset_id = ? ORDER BY f.id", asset);
+    while (row.next()) files.push_back(read_file_row(row));
+    return files;
+  });
+}
+
 namespace {
 
 std::optional<KnownFile> find_file(Connection& connection, const std::string& path) {
@@ -221,6 +230,7 @@ Status CatalogueWriter::set_file_state(std::span<const FileId> files, FileState 
     for (const FileId file : files) {
       state_->dirty.insert(state_->asset_of(file));
       state_->connection.run("UPDATE files SET state = ? WHERE id = ?", state_name(state), file);
+      if (is_away(state)) state_->connection.run("DELETE FROM failures WHERE file_id = ?", file);
     }
   });
 }
