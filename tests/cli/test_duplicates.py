@@ -116,7 +116,7 @@ def test_kinds_come_in_order_and_add_up(library):
 
 
 def test_print0_gives_all_but_the_best(library):
-    assert zeroed(library.run("duplicates", "--kind", "exact", "--print0")) == ["copy.jpg", "titled.jpg"]
+    assert zeroed(library.run("duplicates", "--kind", "exact", "--print0")) == ["copy.jpg"]  # titled.jpg has other bytes
     assert len(zeroed(library.run("duplicates", "--kind", "burst", "--print0"))) == 2
 
 

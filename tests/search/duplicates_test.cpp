@@ -2,7 +2,11 @@
 
 #include <gmock/gmock.h>
 
+#include <sys/stat.h>
+
+#include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "core/file.h"
 #include "tests/search/fixture.h"
@@ -98,6 +102,21 @@ class DuplicatesTest : public SearchedTest {
     std::ofstream(folder_ + "/" + name, std::ios::binary) << bytes;
   }
 
+  // Writes a file, unless it is there, and catalogues it as it is.
+  void plant_file(const std::string& name, const std::optional<std::string>& bytes, const PlantedPhoto& photo) {
+    if (bytes) write(name, *bytes);
+    struct stat info {};
+    ASSERT_EQ(::stat((folder_ + "/" + name).c_str(), &info), 0);
+    plant(seen(folder_ + "/" + name, info.st_size, info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec), photo);
+  }
+  std::vector<std::string> removable() {
+    std::vector<std::string> found;
+    for (const DuplicateGroup& group : groups())
+      for (const DuplicateFile& file : group.files)
+        if (file.removable) found.emplace_back(file_name(file.path));
+    return found;
+  }
+
   DuplicateOptions options_;
 };
 
@@ -151,6 +170,58 @@ TEST_F(DuplicatesTest, VerifyingComparesEveryByte) {
   const std::map<std::string, std::optional<bool>> expected = {
       {"a.jpg", true}, {"same.jpg", true}, {"last.jpg", false}, {"longer.jpg", false}, {"vanished.jpg", std::nullopt}};
   EXPECT_EQ(same, expected);
+}
+
+TEST_F(DuplicatesTest, OneFileIsNoDuplicateOfItself) {
+  plant_file("a.jpg", "x", {.picture = "cat"});
+  std::filesystem::create_symlink("a.jpg", folder_ + "/link.jpg");
+  std::filesystem::create_directory_symlink(folder_, folder_ + "/again");
+  for (const char* name : {"link.jpg", "again/a.jpg"}) plant_file(name, {}, {.picture = "cat"});
+  EXPECT_THAT(groups(), IsEmpty());
+  // Nor when it was another picture by its other name, at another time.
+  plant_file("again/link.jpg", {}, {.phash = bits(3), .picture = "cat edited"});
+  EXPECT_THAT(groups(), IsEmpty());
+}
+
+TEST_F(DuplicatesTest, HardLinksAreShownAndNeverRemovable) {
+  plant_file("a.jpg", "x", {.picture = "cat"});
+  std::filesystem::create_hard_link(folder_ + "/a.jpg", folder_ + "/hard.jpg");
+  plant_file("hard.jpg", {}, {.picture = "cat"});
+  options_.verify = true;
+  const auto found = groups();
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_TRUE(found[0].files[1].hard_link);
+  EXPECT_EQ(found[0].files[1].sameness, Sameness::kHardLink);
+  EXPECT_FALSE(found[0].files[1].removable);
+}
+
+TEST_F(DuplicatesTest, OnlyWhatIsAsItWasAnalyzedIsRemovable) {
+  plant_file("a.jpg", "x", {.phash = bits(40), .picture = "cat"});
+  plant_file("b.jpg", "x", {.phash = bits(40), .picture = "cat"});
+  plant_file("near.jpg", "y", {.phash = bits(41)});
+  options_.verify = true;
+  EXPECT_THAT(removable(), UnorderedElementsAre("b.jpg", "near.jpg"));
+  write("near.jpg", "other");
+  EXPECT_THAT(removable(), ElementsAre("b.jpg"));
+  write("a.jpg", "other");  // the best one: b.jpg is the only copy now
+  EXPECT_THAT(removable(), IsEmpty());
+}
+
+// near keeps sharp.jpg and lets plain.jpg go; a burst keeps what no other group lets go.
+TEST_F(DuplicatesTest, NoGroupLetsGoWhatAnotherKeeps) {
+  plant_file("plain.jpg", "1", {.phash = bits(0), .taken = "2020-01-01T10:00:00", .picture = "p"});
+  plant_file("copy.jpg", "1", {.phash = bits(0), .taken = "2020-01-01T10:00:00", .picture = "p"});
+  plant_file("sharp.jpg", "2", {.phash = bits(4), .taken = "2020-01-01T10:00:01", .quality = kSharp});
+  plant_file("other.jpg", "3", {.phash = bits(20), .taken = "2020-01-01T10:00:02"});
+  options_.verify = true;
+  const std::vector<std::string> gone = removable();
+  std::set<std::string> left = {"plain.jpg", "copy.jpg", "sharp.jpg", "other.jpg"};
+  for (const std::string& name : gone) EXPECT_EQ(left.erase(name), 1U) << name << " goes twice";
+  for (const DuplicateGroup& group : groups()) {
+    const std::vector<std::string> all = names(group);
+    EXPECT_TRUE(std::ranges::any_of(all, [&](const std::string& name) { return left.contains(name); }))
+        << "nothing is left of " << testing::PrintToString(all);
+  }
 }
 
 TEST_F(DuplicatesTest, FilesThatAreGoneAreLeftOut) {
