@@ -8,6 +8,7 @@
 #include "cli/report.h"
 #include "core/file.h"
 #include "core/text.h"
+#include "pipeline/thumbnails.h"
 #include "search/vectors.h"
 #include "store/maintenance.h"
 
@@ -89,17 +90,21 @@ Result<int> prune(const Context& context, const CatalogFlags& flags) {
   options.user_data = flags.user_data;
   options.dry_run = flags.dry_run;
   IE_TRY(const store::PruneReport report, store::prune(context.catalogue, lock, options));
+  if (!flags.dry_run) pipeline::ThumbnailCache().forget(report.pictures);
   if (context.json)
     print_json("catalog-prune", {{"files", report.files},
                                  {"assets", report.assets},
                                  {"records", report.records},
                                  {"failures", report.failures},
                                  {"user_data", report.user_data},
+                                 {"freed_bytes", report.freed_bytes},
                                  {"dry_run", flags.dry_run}});
   else if (!context.quiet)
-    print_line(fmt::format("{}: {} missing files, {} assets, {} records, {} failures",
-                           flags.dry_run ? "Would forget" : "Forgot", count(report.files), count(report.assets),
-                           count(report.records), count(report.failures)));
+    print_line(fmt::format(
+        "{}: {} missing or excluded files, {} assets, {} records, {} failures{}",
+        flags.dry_run ? "Would forget" : "Forgot", count(report.files), count(report.assets), count(report.records),
+        count(report.failures),
+        report.freed_bytes > 0 ? "; freed " + human_bytes(static_cast<std::uint64_t>(report.freed_bytes)) : ""));
   return kDone;
 }
 
@@ -117,7 +122,8 @@ Action setup_catalog(Arguments app, Settings&) {
   relocate_app.add_option("OLD", flags->from, "The folder they were in").required();
   relocate_app.add_option("NEW", flags->to, "The folder they are in now").required();
   relocate_app.add_flag("--dry-run", flags->dry_run, "Only count");
-  Arguments prune_app = app.add_subcommand("prune", "Forget files that are missing and what was found about them");
+  Arguments prune_app =
+      app.add_subcommand("prune", "Forget files that are missing or excluded, and what was found about them");
   prune_app.add_option("--root", flags->root, "Only below this folder").type_name("FOLDER");
   prune_app.add_flag("--user-data", flags->user_data, "Also labels and ratings that you made for them");
   prune_app.add_flag("--dry-run", flags->dry_run, "Only count");

@@ -6,8 +6,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -27,7 +31,58 @@ void UniqueFd::reset(int fd) {
   fd_ = fd;
 }
 
-Result<MappedFile> MappedFile::create(int fd) {
+namespace {
+
+// Where SIGBUS may come from; read by the handler, so only atomics. A size of 0: the place is free.
+struct GuardedRange {
+  std::atomic<std::uintptr_t> begin = 0;
+  std::atomic<size_t> size = 0;
+  std::atomic<bool> lost = false;
+};
+std::array<GuardedRange, 64> guarded_ranges;
+std::mutex guarded_mutex;  // of those who take and free places
+
+// Puts zeros under the rest of the mapping; a SIGBUS from elsewhere ends the program as without us.
+void on_bus_error(int signal, siginfo_t* info, void*) {
+  const auto address = reinterpret_cast<std::uintptr_t>(info->si_addr);
+  for (GuardedRange& range : guarded_ranges) {
+    const std::uintptr_t begin = range.begin.load();
+    const size_t size = range.size.load();
+    if (size == 0 || address < begin || address >= begin + size) continue;
+    const auto page_size = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+    const std::uintptr_t page = address / page_size * page_size;
+    void* const target = reinterpret_cast<void*>(page);  // NOLINT(performance-no-int-to-ptr)
+    if (::mmap(target, begin + size - page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+      break;
+    range.lost = true;
+    return;
+  }
+  ::signal(signal, SIG_DFL);
+}
+
+// The place that was taken; -1: there is none.
+int guard_range(const void* data, size_t size) {
+  static const bool kHandled = [] {
+    struct sigaction action {};
+    action.sa_sigaction = on_bus_error;
+    action.sa_flags = SA_SIGINFO;
+    return ::sigaction(SIGBUS, &action, nullptr) == 0;
+  }();
+  const std::lock_guard lock(guarded_mutex);
+  for (size_t i = 0; kHandled && i < guarded_ranges.size(); ++i) {
+    GuardedRange& range = guarded_ranges[i];
+    if (range.size != 0) continue;
+    range.lost = false;
+    range.begin = reinterpret_cast<std::uintptr_t>(data);
+    range.size = size;
+    return static_cast<int>(i);
+  }
+  return -1;
+}
+
+}  // namespace
+
+Result<MappedFile> MappedFile::create(int fd, Guard guard) {
   struct stat info {};
   if (::fstat(fd, &info) != 0) return fail(errno_error("cannot stat"));
   MappedFile file;
@@ -36,19 +91,28 @@ Result<MappedFile> MappedFile::create(int fd) {
   if (data == MAP_FAILED) return fail(errno_error("cannot map the file"));
   file.data_ = static_cast<const std::byte*>(data);
   file.size_ = static_cast<size_t>(info.st_size);
+  if (guard == Guard::kNone) return file;
+  file.guard_ = guard_range(data, file.size_);
+  if (file.guard_ < 0) return fail(ErrorCode::kBusy, "too many files are mapped at once");
   return file;
 }
 
+bool MappedFile::is_lost() const { return guard_ >= 0 && guarded_ranges[static_cast<size_t>(guard_)].lost; }
+
 MappedFile::MappedFile(MappedFile&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)),
+      guard_(std::exchange(other.guard_, -1)) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
+  std::swap(guard_, other.guard_);
   return *this;
 }
 
 MappedFile::~MappedFile() {
+  if (guard_ >= 0) guarded_ranges[static_cast<size_t>(guard_)].size = 0;
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 

@@ -29,20 +29,26 @@ class UniqueFd {
   int fd_ = -1;
 };
 
-// A file's bytes, mapped read-only. If the file shrinks while mapped, access raises SIGBUS: in the worker only.
+// A file's bytes, mapped read-only. If the file shrinks or cannot be read while it is mapped, access raises SIGBUS,
+// which ends the program: for the worker. A guarded one reads as zeros from there on and says so by is_lost().
 class MappedFile {
  public:
-  // Maps all of `fd`, which may be closed afterwards. An empty file maps to no bytes.
-  static Result<MappedFile> create(int fd);
+  enum class Guard : std::uint8_t { kNone, kZeros };
+  // Maps all of `fd`, which may be closed afterwards. An empty file maps to no bytes. With Guard::kZeros the program's
+  // handler of SIGBUS is ours from now on; kBusy when too many files are guarded at once.
+  static Result<MappedFile> create(int fd, Guard guard = Guard::kNone);
   MappedFile() = default;
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&& other) noexcept;
   ~MappedFile();
   [[nodiscard]] std::span<const std::byte> bytes() const { return {data_, size_}; }
+  // Some of what was read is zeros instead of the file's bytes. Thread-safe.
+  [[nodiscard]] bool is_lost() const;
 
  private:
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
+  int guard_ = -1;  // its place among the guarded ones
 };
 
 // Opens a regular file for reading, without following it into a FIFO or device, without changing its atime where

@@ -154,8 +154,7 @@ Result<Examples> known_examples(const store::CatalogueReader& reader, const std:
   Examples examples;
   IE_TRY(const std::vector<store::LabelExample> known, reader.label_examples(name));
   for (const store::LabelExample& example : known)
-    if (const Result<AssetId> asset = reader.find_asset_by_hash(example.asset))
-      examples[*asset] = {*asset, example.positive, example.box};
+    if (example.id != 0) examples[example.id] = {example.id, example.positive, example.box};
   return examples;
 }
 
@@ -322,7 +321,7 @@ class Teacher {
     IE_CHECK(writer_.put_learned_label(with_head(report_.label, space_, head)));
     for (const auto& [asset, positive] : changes_) {
       std::optional<store::LabelExample> example;
-      if (positive) example = store::LabelExample{{}, *positive, examples_.at(asset).box};
+      if (positive) example = store::LabelExample{{}, *positive, examples_.at(asset).box, asset};
       IE_CHECK(writer_.set_label_example(request_.name, asset, example));
     }
     IE_CHECK(writer_.set_label_findings(request_.name, found));
@@ -344,22 +343,18 @@ struct Learning {
   const store::Space& space;
 };
 
-// Trains (or with `label.weights` and its space as they are, only applies) one label.
-Status learn(const Learning& at, const store::LearnedLabel& label, bool anew) {
+// Trains one label anew and applies it to the library.
+Status learn(const Learning& at, const store::LearnedLabel& label) {
   const int threads = static_cast<int>(at.models.config().worker_count());
   if (!label.object.empty()) {
     const ObjectVectorJob job{at.run.reader,           at.run.writer,           at.models, at.space, label.object, {},
                               at.run.options.progress, at.run.options.cancelled};
-    IE_TRY(const std::size_t looked, embed_objects(job));
-    if (looked == 0 && !anew) return {};
+    IE_TRY([[maybe_unused]] const std::size_t looked, embed_objects(job));
   }
   IE_TRY(const LabelledVectors vectors, LabelledVectors::open(at.run.reader, at.run.options.catalogue, at.space,
                                                               label.object, threads, at.run.report.notes));
   IE_TRY(const Examples examples, known_examples(at.run.reader, label.name));
-  search::LinearHead head{label.weights, static_cast<float>(label.bias)};
-  if (anew) {
-    IE_TRY(head, train(vectors, examples));
-  }
+  IE_TRY(const search::LinearHead head, train(vectors, examples));
   IE_TRY(const std::vector<store::LabelFinding> found, findings(vectors, head, examples));
   IE_CHECK(at.run.writer.begin());
   IE_CHECK(at.run.writer.put_learned_label(with_head(label, at.space, head)));
@@ -379,20 +374,55 @@ Status relearn_labels(Run& run, const InstalledModels& models, const store::Spac
   IE_CHECK(run.batch.commit());
   IE_TRY(const std::vector<store::LearnedLabel> labels, run.reader.learned_labels());
   for (const store::LearnedLabel& label : labels)
-    if (const Status done = learn({run, models, space}, label, true); !done)
+    if (const Status done = learn({run, models, space}, label); !done)
       run.report.notes.push_back(
           fmt::format("label {}: kept as it was: {}", printable(label.name), done.error().message));
   return {};
 }
 
+namespace {
+
+// The labels of one class of objects, given to pictures as their objects are embedded: what that costs depends on
+// the new pictures alone.
+class ObjectLabels {
+ public:
+  void add(const store::LearnedLabel& label) {
+    heads_.emplace_back(label.name, search::LinearHead{label.weights, static_cast<float>(label.bias)});
+  }
+  // What each label's surest object is.
+  [[nodiscard]] std::vector<store::FoundClass> of(const std::vector<store::ObjectVector>& objects) const {
+    std::vector<store::FoundClass> found;
+    for (const auto& [name, head] : heads_) {
+      store::FoundClass best{name, 0, {}};
+      for (const store::ObjectVector& object : objects)
+        if (const double confidence = head.confidence(vision::from_half(object.vector)); confidence > best.confidence)
+          best = {name, confidence, object.box};
+      if (best.confidence >= search::kLeastConfidence) found.push_back(best);
+    }
+    return found;
+  }
+
+ private:
+  std::vector<std::pair<std::string, search::LinearHead>> heads_;
+};
+
+}  // namespace
+
 Status catch_up_object_labels(Run& run, const InstalledModels& models, const store::Space& space) {
   IE_CHECK(run.batch.commit());
   IE_TRY(const std::vector<store::LearnedLabel> labels, run.reader.learned_labels());
+  std::map<std::string, ObjectLabels> by_object;
   for (const store::LearnedLabel& label : labels)
-    if (!label.object.empty() && label.space == space.id && !label.weights.empty())
-      if (const Status done = learn({run, models, space}, label, false); !done)
-        run.report.notes.push_back(
-            fmt::format("label {}: new pictures are left out: {}", printable(label.name), done.error().message));
+    if (!label.object.empty() && label.space == space.id && !label.weights.empty()) by_object[label.object].add(label);
+  for (const auto& [object, of_object] : by_object) {
+    ObjectVectorJob job{run.reader, run.writer, models, space, object, {}, run.options.progress, run.options.cancelled};
+    job.embedded = [&](AssetId asset, const std::vector<store::ObjectVector>& vectors) {
+      return run.writer.add_learned_labels(asset, of_object.of(vectors));
+    };
+    if (const Result<std::size_t> done = embed_objects(job); !done)
+      run.report.notes.push_back(
+          fmt::format("labels of {}: new pictures are left out: {}", printable(object), done.error().message));
+  }
   return {};
 }
 

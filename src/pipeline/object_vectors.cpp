@@ -116,17 +116,13 @@ Result<std::vector<store::ObjectVector>> look(worker::Pool& pool, const vision::
 }
 
 Result<std::vector<Work>> find_work(const ObjectVectorJob& job, const store::StageKey& key) {
-  store::AssetQuery query;
-  query.filters.push_back({store::ObjectsCondition{job.object}, false});
-  query.limit = std::numeric_limits<std::size_t>::max();
-  IE_TRY(const store::FoundAssets found, job.reader.find(query));
+  IE_TRY(const std::vector<store::AssetId> lacking, job.reader.objects_without(job.object, key));
   std::vector<Work> all;
-  for (const store::FoundAsset& asset : found.assets) {
-    if (asset.state != store::FileState::kPresent) continue;
-    if (!job.only.empty() && std::ranges::find(job.only, asset.id) == job.only.end()) continue;
-    IE_TRY(const store::AssetRecord record, job.reader.asset_record(asset.id, asset.path));
-    if (std::ranges::find(record.records, key, &store::Record::key) != record.records.end()) continue;
-    all.push_back({asset.id, asset.path, boxes_of(record, job.object)});
+  for (const store::AssetId asset : lacking) {
+    if (!job.only.empty() && std::ranges::find(job.only, asset) == job.only.end()) continue;
+    IE_TRY(const store::AssetRecord record, job.reader.asset_record(asset));
+    if (record.files.empty() || record.files.front().state != store::FileState::kPresent) continue;
+    all.push_back({asset, record.files.front().seen.path, boxes_of(record, job.object)});
   }
   return all;
 }
@@ -160,6 +156,7 @@ Result<std::size_t> embed_objects(const ObjectVectorJob& job) {
     progress.add();
     if (!vectors) return {};
     IE_CHECK(job.writer.set_object_vectors(job.space.id, work[index].asset, job.object, *vectors));
+    if (job.embedded) IE_CHECK(job.embedded(work[index].asset, *vectors));
     return job.writer.put_record(work[index].asset,
                                  {key, "cpu", "", json_text(nlohmann::json{{"vectors", vectors->size()}}), ""});
   };

@@ -21,6 +21,8 @@ struct ObjectVectorJob {
   std::vector<store::AssetId> only;  // these pictures; empty: all that have such an object
   bool progress = false;
   std::function<bool()> cancelled;
+  // Called with each picture's vectors before they count as done; may be empty.
+  std::function<Status(store::AssetId, const std::vector<store::ObjectVector>&)> embedded = {};
 };
 
 // Embeds the objects of each picture that has some and has not been through this. Pictures that cannot be decoded are

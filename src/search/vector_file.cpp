@@ -303,7 +303,7 @@ Status VectorFile::map(UniqueFd fd, const VectorFileKind& kind, Verify verify) {
   kind_ = kind;
   kind_.with_bytes = header.with_bytes == 1;
   const Layout layout(kind_);
-  IE_TRY(mapped_, MappedFile::create(fd.get()));
+  IE_TRY(mapped_, MappedFile::create(fd.get(), MappedFile::Guard::kZeros));
   const std::size_t size = mapped_.bytes().size();
   if (header.rows > size || size != layout.at(blocks_of(header.rows)))
     return fail(ErrorCode::kCorrupt, "it is cut off or too long");

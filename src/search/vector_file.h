@@ -73,6 +73,8 @@ class VectorFile {
   [[nodiscard]] std::size_t live() const { return live_; }  // rows that were not removed
   [[nodiscard]] std::size_t blocks() const { return (rows_ + kBlockRows - 1) / kBlockRows; }
   [[nodiscard]] VectorBlock block(std::size_t number) const;
+  // Since it was opened it was cut off, or its disk failed: what was read of it is not its vectors.
+  [[nodiscard]] bool is_lost() const { return mapped_.is_lost(); }
 
  private:
   Status map(UniqueFd fd, const VectorFileKind& kind, Verify verify);

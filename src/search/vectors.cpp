@@ -141,7 +141,12 @@ std::span<const std::uint16_t> VectorIndex::vector_at(std::size_t row) const { r
 
 Result<ScanResult> VectorIndex::scan(std::span<const float> query, std::size_t most, const store::IdSet* allowed,
                                      int threads) const {
-  return scan_file(state_->file, query, most, allowed, threads, usable_kernels().front());
+  IE_TRY(ScanResult result, scan_file(state_->file, query, most, allowed, threads, usable_kernels().front()));
+  if (state_->file.is_lost())
+    return fail(
+        ErrorCode::kCorrupt,
+        "the vectors beside the catalogue were cut off or cannot be read: run the command again, it makes them anew");
+  return result;
 }
 
 }  // namespace image_engine::search

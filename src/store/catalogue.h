@@ -62,6 +62,8 @@ class CatalogueReader {
   Result<std::optional<std::vector<std::uint16_t>>> vector_of(SpaceId space, AssetId asset) const;
   // Assets that have a vector in `space` but no record of `key` (a key without a stage: all that have one).
   Result<std::vector<AssetId>> assets_without(SpaceId space, const StageKey& key) const;
+  // Shown assets that have such an object but no record of `key`.
+  Result<std::vector<AssetId>> objects_without(const std::string& object, const StageKey& key) const;
   Result<std::vector<ObjectVector>> object_vectors(SpaceId space, const std::string& object) const;
 
   // By name.
@@ -125,7 +127,8 @@ class CatalogueWriter {
   // All at or below `root` that is not missing is offline. Gives their number.
   Result<std::int64_t> mark_offline(const std::string& root);
 
-  // Files that a scan did not meet; the ledger forgets those that are missing or excluded. Where they are seen again, upsert_file or touch_files says so.
+  // Files that a scan did not meet; the ledger forgets those that are missing or excluded. Where they are seen again,
+  // upsert_file or touch_files says so.
   Status set_file_state(std::span<const FileId> files, FileState state);
 
   // Keeps `metadata` as the file's record of the stage "metadata" and makes it searchable at commit(). This,

@@ -112,6 +112,19 @@ Result<std::vector<AssetId>> CatalogueReader::assets_without(SpaceId space, cons
   });
 }
 
+Result<std::vector<AssetId>> CatalogueReader::objects_without(const std::string& object, const StageKey& key) const {
+  return guarded([&] {
+    std::vector<AssetId> assets;
+    auto row = connection_->query(
+        "SELECT o.asset_id FROM asset_objects o JOIN assets a ON a.id = o.asset_id WHERE o.name = ? AND a.shown = 1 "
+        "AND NOT EXISTS(SELECT 1 FROM records r WHERE r.asset_id = o.asset_id AND r.stage = ? AND r.model = ? "
+        "AND r.version = ? AND r.params = ?) ORDER BY o.asset_id",
+        object, key.stage, key.model, key.version, key.params);
+    while (row.next()) assets.push_back(row.integer(0));
+    return assets;
+  });
+}
+
 Result<std::vector<ObjectVector>> CatalogueReader::object_vectors(SpaceId space, const std::string& object) const {
   return guarded([&] {
     std::vector<ObjectVector> vectors;

@@ -144,12 +144,14 @@ Result<std::vector<LabelExample>> CatalogueReader::label_examples(const std::str
   return guarded([&] {
     std::vector<LabelExample> examples;
     auto row = connection_->query(
-        "SELECT asset_hash, positive, box FROM label_examples WHERE name = ? COLLATE NOCASE ORDER BY asset_hash",
+        "SELECT x.asset_hash, x.positive, x.box, a.id FROM label_examples x LEFT JOIN assets a ON a.hash = "
+        "x.asset_hash "
+        "WHERE x.name = ? COLLATE NOCASE ORDER BY x.asset_hash",
         to_utf8(name));
     while (row.next()) {
       std::optional<Box> box;
       if (!row.is_null(2)) box = box_from_json(row.bytes(2));
-      examples.push_back({hash_from_bytes(row.bytes(0)), row.integer(1) != 0, box});
+      examples.push_back({hash_from_bytes(row.bytes(0)), row.integer(1) != 0, box, row.integer(3)});
     }
     return examples;
   });

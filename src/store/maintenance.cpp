@@ -218,21 +218,32 @@ void prune_failures(Connection& c, const std::string& root, PruneReport& report)
   report.failures += static_cast<std::int64_t>(gone.size());
 }
 
-void prune_assets(Connection& c, AssetIndex& index, PruneReport& report) {
-  for (const AssetId asset :
-       ids(c.query("SELECT id FROM assets WHERE NOT EXISTS(SELECT 1 FROM files WHERE asset_id = assets.id)"))) {
+void prune_assets(Connection& c, AssetIndex& index, bool user_data, PruneReport& report) {
+  std::vector<std::pair<AssetId, std::string>> gone;
+  for (auto row =
+           c.query("SELECT id, hash FROM assets WHERE NOT EXISTS(SELECT 1 FROM files WHERE asset_id = assets.id) "
+                   "AND (? OR hash IS NULL OR hash NOT IN (SELECT asset_hash FROM label_examples))",
+                   user_data);
+       row.next();)
+    gone.emplace_back(row.integer(0), row.bytes(1));
+  for (const auto& [asset, hash] : gone) {
     report.records += c.integer("SELECT count(*) FROM records WHERE asset_id = ?", asset);
     index.erase(asset);
     ++report.assets;
+    if (!hash.empty()) report.pictures.push_back(hash_from_bytes(hash));
   }
 }
 
-// Of each asset, stage and model the newest record stays.
+// Of each asset, stage and model the newest record stays; but for objects' vectors, which have one for each class of
+// objects, and for vectors that a label was taught on.
 void prune_replaced_records(Connection& c, PruneReport& report) {
   c.run(
-      "DELETE FROM records WHERE asset_id IS NOT NULL AND EXISTS(SELECT 1 FROM records newer "
+      "DELETE FROM records WHERE asset_id IS NOT NULL AND stage <> 'object_vectors' "
+      "AND EXISTS(SELECT 1 FROM records newer "
       "WHERE newer.asset_id = records.asset_id AND newer.stage = records.stage AND newer.model = records.model "
-      "AND newer.id > records.id)");
+      "AND newer.id > records.id) "
+      "AND NOT EXISTS(SELECT 1 FROM label_heads h JOIN spaces s ON s.id = h.space_id WHERE s.stage = records.stage "
+      "AND s.model = records.model AND s.version = records.version AND s.params = records.params)");
   report.records += c.changes();
 }
 
@@ -240,7 +251,9 @@ void prune_replaced_records(Connection& c, PruneReport& report) {
 void prune_replaced_spaces(Connection& c, bool dry_run) {
   if (dry_run) return;
   for (const SpaceId space :
-       ids(c.query("SELECT id FROM spaces WHERE active = 0 AND NOT EXISTS(SELECT 1 FROM records r "
+       ids(c.query("SELECT id FROM spaces WHERE active = 0 "
+                   "AND id NOT IN (SELECT space_id FROM label_heads WHERE space_id IS NOT NULL) "
+                   "AND NOT EXISTS(SELECT 1 FROM records r "
                    "WHERE r.stage = spaces.stage AND r.model = spaces.model AND r.version = spaces.version "
                    "AND r.params = spaces.params)")))
     forget_space(c, space);
@@ -256,6 +269,17 @@ void prune_user_data(Connection& c, PruneReport& report) {
   }
 }
 
+// The bytes by which the file became smaller. What cannot be written anew now is used again by the next runs.
+std::int64_t compact(Connection& c) {
+  const auto size = [&] { return c.integer("PRAGMA page_count") * c.integer("PRAGMA page_size"); };
+  const std::int64_t before = size();
+  const auto done = guarded([&] {
+    c.execute("VACUUM");
+    c.execute("PRAGMA wal_checkpoint(TRUNCATE)");
+  });
+  return done ? std::max<std::int64_t>(0, before - size()) : 0;
+}
+
 }  // namespace
 
 Result<PruneReport> prune(const std::string& catalogue_path, const WriterLock&, const PruneOptions& options) {
@@ -269,12 +293,14 @@ Result<PruneReport> prune(const std::string& catalogue_path, const WriterLock&, 
     std::unordered_set<AssetId> touched;
     prune_files(c, options.root, report, touched);
     prune_failures(c, options.root, report);
-    prune_assets(c, index, report);
+    prune_assets(c, index, options.user_data, report);
     for (const AssetId asset : touched) index.refresh(asset);
     prune_replaced_records(c, report);
     prune_replaced_spaces(c, options.dry_run);
     if (options.user_data) prune_user_data(c, report);
-    if (!options.dry_run) transaction.commit();
+    if (options.dry_run) return report;
+    transaction.commit();
+    report.freed_bytes = compact(c);
     return report;
   });
 }

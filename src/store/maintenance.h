@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/hash.h"
 #include "core/result.h"
 #include "store/writer_lock.h"
 
@@ -36,12 +37,16 @@ struct PruneOptions {
   bool dry_run = false;
 };
 struct PruneReport {
-  std::int64_t files = 0;     // missing
+  std::int64_t files = 0;     // missing or excluded
   std::int64_t assets = 0;    // without a file
   std::int64_t records = 0;   // of those, and those replaced by a newer version of their stage
   std::int64_t failures = 0;  // of files that are gone
   std::int64_t user_data = 0;
+  std::int64_t freed_bytes = 0;   // of the catalogue's file
+  std::vector<Hash128> pictures;  // of the assets that went: their thumbnails may go
 };
+// Gives the room back to the disk, where there is enough of it to write the catalogue anew; else what is free is used
+// again. Assets that teach a label stay with their vectors, unless `user_data`.
 Result<PruneReport> prune(const std::string& catalogue_path, const WriterLock& lock, const PruneOptions& options);
 
 }  // namespace image_engine::store

@@ -210,6 +210,7 @@ struct LabelExample {
   Hash128 asset;
   bool positive = true;
   std::optional<Box> box;  // of the object that is meant
+  AssetId id = 0;          // of that asset; 0: the catalogue has none. Set by the catalogue
 };
 struct LearnedLabel {
   std::string name;

@@ -119,6 +119,15 @@ class VectorIndexTest : public store::WrittenTest {
   std::vector<std::string> notes_;
 };
 
+TEST_F(VectorIndexTest, AFileCutOffWhileItIsReadIsAnError) {
+  const auto index = open();
+  ASSERT_OK(index);
+  ASSERT_EQ(::truncate(side_file().c_str(), 4096), 0);
+  const std::vector<float> query(kDimensions, 1);
+  EXPECT_EQ(index->scan(query, 3, nullptr, 1).error().code, ErrorCode::kCorrupt);
+  expect_right();
+}
+
 TEST_F(VectorIndexTest, IsMadeOnceForItsOwnerOnly) {
   EXPECT_EQ(VectorIndex::check(path_, space()).error().code, ErrorCode::kNotFound);
   expect_right();

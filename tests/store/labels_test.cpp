@@ -164,8 +164,9 @@ TEST_F(LabelsTest, ExamplesOutliveTheirPicture) {
   {
     auto lock = WriterLock::acquire(path_, "prune");
     ASSERT_OK(lock);
-    EXPECT_EQ(prune(path_, *lock, {})->assets, 3);
+    EXPECT_EQ(prune(path_, *lock, {})->assets, 2);
     EXPECT_THAT(*reader().label_examples("rex"), SizeIs(1));
+    EXPECT_EQ(*reader().asset_ids(), std::vector{assets_[0]});  // its vector teaches the label
     PruneOptions all;
     all.user_data = true;
     EXPECT_EQ(prune(path_, *lock, all)->user_data, 1);
