@@ -4,7 +4,12 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdio>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
 
 #include "core/file.h"
 
@@ -261,6 +266,47 @@ bool is_empty(Connection& connection) {
          connection.integer("SELECT count(*) FROM sqlite_schema") == 0;
 }
 
+// One row of sqlite_schema: type, name, table, SQL.
+using SchemaEntry = std::array<std::string, 4>;
+
+// SQLite's own tables of statistics, which a person's ANALYZE makes, say nothing about the rest.
+std::vector<SchemaEntry> schema_of(Connection& connection) {
+  std::vector<SchemaEntry> entries;
+  for (auto row = connection.query("SELECT type, name, tbl_name, sql FROM sqlite_schema "
+                                   "WHERE NOT (type = 'table' AND (sql = 'CREATE TABLE sqlite_stat1(tbl,idx,stat)' OR "
+                                   "sql = 'CREATE TABLE sqlite_stat4(tbl,idx,neq,nlt,ndlt,sample)')) "
+                                   "ORDER BY type, name, tbl_name, sql");
+       row.next();)
+    entries.push_back({row.bytes(0), row.bytes(1), row.bytes(2), row.bytes(3)});
+  return entries;
+}
+
+std::vector<SchemaEntry> schema_after(std::span<const Migration> known, int version) {
+  Connection connection("schema", Access::kMemory);
+  for (const Migration& migration : known)
+    if (migration.version <= version) connection.execute(migration.sql);
+  return schema_of(connection);
+}
+
+// What the migrations of this program make; each version is made once in a process.
+const std::vector<SchemaEntry>& schema_of_version(int version) {
+  static std::mutex mutex;
+  static std::map<int, std::vector<SchemaEntry>> made;
+  const std::lock_guard lock(mutex);
+  const auto [entry, added] = made.try_emplace(version);
+  if (added) entry->second = schema_after(kMigrations, version);
+  return entry->second;
+}
+
+// A stranger's catalogue may bring triggers that write, views that never end and columns that compute.
+void demand_our_schema(Connection& connection, std::span<const Migration> known, int version) {
+  const bool shipped = known.data() == std::data(kMigrations);
+  if (schema_of(connection) == (shipped ? schema_of_version(version) : schema_after(known, version))) return;
+  raise(ErrorCode::kCorrupt, "catalogue " + to_utf8(connection.path()) +
+                                 ": its tables are not those that image-engine makes: restore a backup, or move it "
+                                 "away and analyze again");
+}
+
 std::string free_backup_name(const std::string& path, int version) {
   const std::string first = path + ".backup-v" + std::to_string(version);
   std::string name = first;
@@ -283,6 +329,7 @@ int schema_version(Connection& connection, std::span<const Migration> known) {
     raise(ErrorCode::kNewer, name + ": a newer image-engine wrote it (format " + std::to_string(version) +
                                  ", this one knows up to " + std::to_string(newest) + "): use that one");
   if (version < 1) raise(ErrorCode::kCorrupt, name + ": its format number is damaged: restore a backup");
+  demand_our_schema(connection, known, static_cast<int>(version));
   return static_cast<int>(version);
 }
 
