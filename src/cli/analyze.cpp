@@ -110,8 +110,6 @@ bool may_be_away(const store::CatalogueReader& reader, const std::string& path) 
 
 Status check_paths(const AnalyzeFlags& flags, const Context& context) {
   for (const std::string& path : flags.paths) {
-    if (path.empty())
-      return fail(ErrorCode::kInvalidArgument, "an empty PATH: for the folder that you are in, write .");
     struct stat info {};
     if (::stat(path.c_str(), &info) == 0) return {};
   }
@@ -227,8 +225,8 @@ Action setup_analyze(Arguments app, Settings& settings) {
     const auto put = [&](const char* key, const std::string& value) {
       if (!value.empty()) settings.push_back({key, value});
     };
-    put("scan.include", fmt::format("{}", fmt::join(flags->include, ",")));
-    put("scan.exclude", fmt::format("{}", fmt::join(flags->exclude, ",")));
+    if (!flags->include.empty()) settings.push_back({"scan.include", "", flags->include});
+    if (!flags->exclude.empty()) settings.push_back({"scan.exclude", "", flags->exclude});
     put("scan.hidden", flags->hidden ? "true" : "");
     put("scan.follow_symlinks", flags->follow ? "true" : "");
     put("processing.workers", flags->workers);
