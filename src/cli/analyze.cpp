@@ -38,7 +38,8 @@ A file named .image-engine-ignore (patterns as in a .gitignore) leaves out parts
 struct AnalyzeFlags {
   std::vector<std::string> paths;
   std::vector<std::string> include, exclude;
-  bool hidden = false, follow = false, retry = false, wait = false, ndjson = false, monitor = false;
+  bool hidden = false, follow = false, retry = false, wait = false, ndjson = false, monitor = false,
+       explain_ignored = false;
   std::string trace, engine;
   std::vector<std::string> only, redo, upgrade;
   CloudMode cloud;
@@ -147,11 +148,12 @@ Result<int> run_analysis(Context& context, const std::vector<std::string>& paths
     stream.emplace(mode.ndjson);
     options.on_asset = [&](const store::AssetRecord& record) { stream->add(record); };
   }
-  const Result<pipeline::AnalyzeReport> done = pipeline::analyze(options, std::move(lock));
+  Result<pipeline::AnalyzeReport> done = pipeline::analyze(options, std::move(lock));
   if (!done) {
     if (stream) stream->fail(done.error());
     return fail(done.error());
   }
+  if (!mode.explain_ignored) done->scan.patterns.clear();
   const pipeline::AnalyzeReport& report = *done;
   if (mode.cloud.dry_run)
     print_plan(context, report);
@@ -178,6 +180,7 @@ Action setup_analyze(Arguments app, Settings& settings) {
       .one_value_each();
   app.add_flag("--hidden", flags->hidden, "Hidden files and folders, too");
   app.add_flag("--follow-symlinks", flags->follow, "Symbolic links inside the folders, too");
+  app.add_flag("--explain-ignored", flags->explain_ignored, "Report how many files each pattern left out");
   app.add_flag("--retry", flags->retry, "Try again what failed before");
   app.add_flag("--wait", flags->wait, "Wait while another analyze is at work");
   const Option ndjson = app.add_flag("--ndjson", flags->ndjson, "One line of JSON for each asset as it is done");
@@ -244,6 +247,7 @@ Action setup_analyze(Arguments app, Settings& settings) {
                          .wait = flags->wait,
                          .ndjson = flags->ndjson,
                          .monitor = flags->monitor,
+                         .explain_ignored = flags->explain_ignored,
                          .trace = flags->trace,
                          .engine = flags->engine,
                          .only = flags->only,

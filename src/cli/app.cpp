@@ -128,6 +128,18 @@ std::vector<std::string> arguments_of(int argc, char** argv) {
   return arguments;
 }
 
+// CLI11 would take the next argument for the value.
+std::optional<std::string> option_without_value(const std::vector<std::string>& arguments) {
+  for (const std::string& text : arguments)
+    if (text.starts_with("--") && text.find('=') == text.size() - 1) return text;
+  return std::nullopt;
+}
+
+int usage_error(const std::string& message) {
+  std::fprintf(stderr, "image-engine: %s\nRun image-engine --help for more.\n", printable(message).c_str());
+  return kUsage;
+}
+
 int run_checked(int argc, char** argv) {
   CommandLine line("image-engine makes a person's photos and videos searchable, on their own machine.", "image-engine",
                    IE_VERSION);
@@ -145,11 +157,9 @@ int run_checked(int argc, char** argv) {
   const auto named = [&](const Command& command) { return std::string_view(argv[1]) == command.name; };
   if (argc > 1 && argv[1][0] != '-' && std::none_of(kCommands.begin(), kCommands.end(), named))
     return unknown_command(argv[1]);
-  if (const auto end = line.parse(arguments_of(argc, argv))) {
-    if (end->exit_code == 0) return kDone;
-    std::fprintf(stderr, "image-engine: %s\nRun image-engine --help for more.\n", printable(end->message).c_str());
-    return kUsage;
-  }
+  const std::vector<std::string> arguments = arguments_of(argc, argv);
+  if (const auto option = option_without_value(arguments)) return usage_error(*option + " has no value behind it");
+  if (const auto end = line.parse(arguments)) return end->exit_code == 0 ? kDone : usage_error(end->message);
   Result<Context> context = make_context(globals, settings);
   if (!context) {
     print_error(context.error());

@@ -80,6 +80,32 @@ nlohmann::json steps_json(const AnalyzeReport& report) {
   return steps;
 }
 
+nlohmann::json patterns_json(const std::vector<scan::PatternCount>& patterns) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const scan::PatternCount& count : patterns)
+    list.push_back({{"source", to_utf8(count.source)},
+                    {"pattern", to_utf8(count.pattern)},
+                    {"files", count.files},
+                    {"folders", count.folders}});
+  return list;
+}
+
+std::string files_and_folders(std::uint64_t files, std::uint64_t folders) {
+  std::string text = fmt::format("{} {}", human_count(files), files == 1 ? "file" : "files");
+  if (folders > 0) text += fmt::format(" and {} {}", human_count(folders), folders == 1 ? "folder" : "folders");
+  return text;
+}
+
+void print_left_out(const scan::ScanCounts& scan) {
+  if (scan.excluded + scan.excluded_folders == 0) return;
+  print_line(fmt::format("  {} left out by patterns{}", files_and_folders(scan.excluded, scan.excluded_folders),
+                         scan.patterns.empty() ? " (--explain-ignored says which)" : ":"));
+  for (const scan::PatternCount& count : scan.patterns)
+    print_line(fmt::format(
+        "    {}: {}", files_and_folders(count.files, count.folders),
+        count.pattern.empty() ? "no --include matches" : printable(count.pattern + " (" + count.source + ")")));
+}
+
 }  // namespace
 
 nlohmann::json report_json(const AnalyzeReport& report, const GpuMonitor& gpus) {
@@ -88,6 +114,9 @@ nlohmann::json report_json(const AnalyzeReport& report, const GpuMonitor& gpus) 
           {"media", report.scan.media},
           {"skipped", report.scan.skipped},
           {"excluded", report.scan.excluded},
+          {"excluded_folders", report.scan.excluded_folders},
+          {"hidden", report.scan.hidden},
+          {"left_out_by", patterns_json(report.scan.patterns)},
           {"added", report.added},
           {"changed", report.changed},
           {"moved", report.moved},
@@ -125,6 +154,7 @@ void print_report(const Context& context, const AnalyzeReport& report, const Gpu
   for (const auto& [name, count] : parts)
     if (count > 0) line += fmt::format("{}{} {}", line.empty() ? "  " : ", ", human_count(count), name);
   if (!line.empty()) print_line(line);
+  print_left_out(report.scan);
   if (report.duplicates > 0)
     print_line(fmt::format("  {} show the same picture as another file", human_count(report.duplicates)));
   if (report.metadata.files + report.content.files > 0) {

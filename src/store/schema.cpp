@@ -2,12 +2,12 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <openssl/evp.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
-#include <map>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -253,10 +253,12 @@ ALTER TABLE asset_trigram_4 RENAME TO asset_trigram;
 )sql";
 
 constexpr Migration kMigrations[] = {
-    {1, "files, assets, records, failures, runs, user data, text index", kFirst},
-    {2, "objects by name", kObjects},
-    {3, "vectors, scenes, learned labels", kMeaning},
-    {4, "products by name", kProducts},
+    {1, "files, assets, records, failures, runs, user data, text index", kFirst,
+     "84b40387595f38f511e8f81b008994a31f98500a082d8765e22473fa38277d4c"},
+    {2, "objects by name", kObjects, "973c699c8a43d03bb15d21997a84f971842d84bfe78d10a230874734512055c6"},
+    {3, "vectors, scenes, learned labels", kMeaning,
+     "afaab6b5ebdad50a703cb0306ff3fa9943a2a1d2b5fcbd8eaad81627dcfd342f"},
+    {4, "products by name", kProducts, "f1fd981590dfeb32cb7430c8a303c2537a49d02d39a67bd7f8ab6a3dd5d3ee73"},
 };
 
 bool is_ours(Connection& connection) { return connection.integer("PRAGMA application_id") == kApplicationId; }
@@ -288,20 +290,30 @@ std::vector<SchemaEntry> schema_after(std::span<const Migration> known, int vers
   return schema_of(connection);
 }
 
-// What the migrations of this program make; each version is made once in a process.
-const std::vector<SchemaEntry>& schema_of_version(int version) {
-  static std::mutex mutex;
-  static std::map<int, std::vector<SchemaEntry>> made;
-  const std::lock_guard lock(mutex);
-  const auto [entry, added] = made.try_emplace(version);
-  if (added) entry->second = schema_after(kMigrations, version);
-  return entry->second;
+// SHA-256: nobody may be able to make another schema of the same one.
+std::string fingerprint_of(const std::vector<SchemaEntry>& schema) {
+  std::string text;
+  for (const SchemaEntry& entry : schema)
+    for (const std::string& part : entry) text += fmt::format("{}:{}", part.size(), part);
+  std::array<unsigned char, 32> digest{};
+  if (::EVP_Digest(text.data(), text.size(), digest.data(), nullptr, ::EVP_sha256(), nullptr) != 1)
+    raise(ErrorCode::kInternal, "OpenSSL cannot make checksums");
+  std::string hex;
+  for (const unsigned char byte : digest) hex += fmt::format("{:02x}", byte);
+  return hex;
+}
+
+// Running the migrations takes 20 ms, so that it is left for a schema whose fingerprint is not known: another SQLite
+// may write the same tables in other words.
+bool is_our_schema(const std::vector<SchemaEntry>& schema, std::span<const Migration> known, int version) {
+  const auto last = std::ranges::find(known, version, &Migration::version);
+  if (last != known.end() && *last->fingerprint != '\0' && fingerprint_of(schema) == last->fingerprint) return true;
+  return schema == schema_after(known, version);
 }
 
 // A stranger's catalogue may bring triggers that write, views that never end and columns that compute.
 void demand_our_schema(Connection& connection, std::span<const Migration> known, int version) {
-  const bool shipped = known.data() == std::data(kMigrations);
-  if (schema_of(connection) == (shipped ? schema_of_version(version) : schema_after(known, version))) return;
+  if (is_our_schema(schema_of(connection), known, version)) return;
   raise(ErrorCode::kCorrupt, "catalogue " + to_utf8(connection.path()) +
                                  ": its tables are not those that image-engine makes: restore a backup, or move it "
                                  "away and analyze again");
@@ -317,6 +329,10 @@ std::string free_backup_name(const std::string& path, int version) {
 }  // namespace
 
 std::span<const Migration> migrations() { return kMigrations; }
+
+std::string schema_fingerprint(std::span<const Migration> known, int version) {
+  return fingerprint_of(schema_after(known, version));
+}
 
 int schema_version(Connection& connection, std::span<const Migration> known) {
   const std::string name = "catalogue " + to_utf8(connection.path());

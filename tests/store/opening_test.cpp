@@ -262,6 +262,12 @@ TEST_F(MigrationTest, VersionsCountUp) {
   for (const Migration& migration : migrations()) EXPECT_EQ(migration.version, expected++);
 }
 
+// Where this fails, the message has what belongs into the table of migrations.
+TEST_F(MigrationTest, FingerprintsAreThoseOfTheirSchemas) {
+  for (const Migration& migration : migrations())
+    EXPECT_EQ(migration.fingerprint, schema_fingerprint(migrations(), migration.version)) << migration.version;
+}
+
 TEST_F(OpeningTest, TheLockNamesItsHolder) {
   const auto held = WriterLock::acquire(path_, "image-engine analyze /photos\nx");
   ASSERT_OK(held);
