@@ -95,7 +95,7 @@ Result<std::optional<std::vector<std::uint16_t>>> CatalogueReader::vector_of(Spa
   return guarded([&]() -> std::optional<std::vector<std::uint16_t>> {
     auto row = connection_->query(
         "SELECT vector FROM embeddings e JOIN spaces s ON s.id = e.space_id "
-        "WHERE e.space_id = ? AND e.asset_id = ? AND length(e.vector) = 2 * s.dimensions",
+        "WHERE e.space_id = ? AND e.asset_id = ? AND length(CAST(e.vector AS BLOB)) = 2 * s.dimensions",
         space, asset);
     if (!row.next()) return std::nullopt;
     return half_from_bytes(row.bytes(0));
@@ -120,7 +120,8 @@ Result<std::vector<ObjectVector>> CatalogueReader::object_vectors(SpaceId space,
     std::vector<ObjectVector> vectors;
     auto row = connection_->query(
         "SELECT e.asset_id, e.object, e.box, e.vector FROM object_embeddings e JOIN spaces s ON s.id = e.space_id "
-        "WHERE e.space_id = ? AND e.object = ? AND length(e.vector) = 2 * s.dimensions ORDER BY e.asset_id, e.box",
+        "WHERE e.space_id = ? AND e.object = ? AND length(CAST(e.vector AS BLOB)) = 2 * s.dimensions ORDER BY "
+        "e.asset_id, e.box",
         space, object);
     while (row.next())
       vectors.push_back(

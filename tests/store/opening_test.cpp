@@ -331,7 +331,11 @@ TEST_F(OpeningTest, AReadOnlyMediumCanBeRead) {
     if (!mounted) ::_exit(77);
     const auto reader = CatalogueReader::open(path_);
     if (!reader) std::fprintf(stderr, "%s\n", reader.error().message.c_str());
-    const bool read = reader && reader->asset_ids() && reader->asset_ids()->size() == 1;
+    bool read = reader && reader->asset_ids() && reader->asset_ids()->size() == 1;
+    const auto report = check(path_);
+    if (!report || !report->problems.empty())
+      std::fprintf(stderr, "%s\n", report ? report->problems.front().c_str() : report.error().message.c_str());
+    read = read && report && report->problems.empty();
     const auto writer = WriterLock::acquire(path_, "test");
     ::_exit(read && !writer ? 0 : 1);
   }
