@@ -9,11 +9,12 @@ import resource
 import shutil
 import signal
 import sqlite3
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from engine import DONE, DONE_WITH_FAILURES, FAILED, SAMPLES, USAGE, ended_or, has_open, has_taken, wait_until
+from engine import DONE, DONE_WITH_FAILURES, FAILED, SAMPLES, USAGE, ended_or, has_taken, wait_until
 
 COMMANDS = ["analyze", "search", "show", "status", "failures", "catalog", "doctor"]
 READERS = [["search", "x"], ["show", "/x.jpg"], ["status"], ["failures"], ["catalog", "check"], ["catalog", "prune"],
@@ -233,12 +234,21 @@ def test_the_limit_on_file_sizes_is_an_error(engine, folder):
     assert outcome.code == FAILED and "cannot write to stdout" in outcome.message
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+def catches(process, number):
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(re.search(r"^SigCgt:\t(\w+)", status, re.M)[1], 16) >> (number - 1) & 1
+
+
+ENDING = [signal.SIGHUP, signal.SIGINT, signal.SIGTERM]
+
+
+@pytest.mark.parametrize("number", ENDING)
 def test_an_ignored_signal_stays_ignored(engine, library, number):
     with open(f"{engine.catalogue}.lock", "rb+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         process = engine.start("analyze", library, "--wait", "--quiet", preexec_fn=lambda: signal.signal(number, signal.SIG_IGN))
-        wait_until(ended_or(process, lambda: has_open(process, ".lock")), "the wait for the lock")
+        others = [other for other in ENDING if other != number]
+        wait_until(ended_or(process, lambda: all(catches(process, other) for other in others)), "its handlers")
         process.send_signal(number)
         wait_until(ended_or(process, lambda: has_taken(process, number)), "the signal")
     assert process.wait(60) == DONE, process.stderr.read()
