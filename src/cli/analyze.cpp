@@ -163,7 +163,7 @@ Result<int> run_analysis(Context& context, const std::vector<std::string>& paths
     print_report(context, report, gpus);
   if (report.cancelled) return kInterrupted;
   if (!consent.refusal().empty()) {
-    std::fprintf(stderr, "image-engine: nothing was sent: %s\n", consent.refusal().c_str());
+    std::fprintf(stderr, "image-engine: nothing was sent: %s\n", printable(consent.refusal()).c_str());
     return kUsage;
   }
   return report.has_failures() ? kDoneWithFailures : kDone;
