@@ -91,9 +91,11 @@ nlohmann::json patterns_json(const std::vector<scan::PatternCount>& patterns) {
 }
 
 std::string files_and_folders(std::uint64_t files, std::uint64_t folders) {
-  std::string text = fmt::format("{} {}", human_count(files), files == 1 ? "file" : "files");
-  if (folders > 0) text += fmt::format(" and {} {}", human_count(folders), folders == 1 ? "folder" : "folders");
-  return text;
+  const auto counted = [](std::uint64_t count, const char* what) {
+    return count == 0 ? "" : fmt::format("{} {}{}", human_count(count), what, count == 1 ? "" : "s");
+  };
+  return fmt::format("{}{}{}", counted(files, "file"), files > 0 && folders > 0 ? " and " : "",
+                     counted(folders, "folder"));
 }
 
 void print_left_out(const scan::ScanCounts& scan) {

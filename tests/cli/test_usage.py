@@ -298,7 +298,7 @@ def test_patterns_are_taken_as_they_are(engine, photos):
         (ignores, "d.jpg", 1, 0), (ignores, "private/", 0, 1), ("exclude", "Trip, 2019/", 0, 1)]
     assert engine.analyze(photos, *flags)["report"]["left_out_by"] == []
     assert b"1 file and 2 folders left out by patterns (--explain-ignored says which)" in engine.run("analyze", photos, *flags).out
-    assert b"1 folder: Trip, 2019/ (exclude)" in engine.run("analyze", photos, *flags, "--explain-ignored").out
+    assert b"    1 folder: Trip, 2019/ (exclude)\n" in engine.run("analyze", photos, *flags, "--explain-ignored").out
     assert engine.analyze("[2020]", cwd=photos)["report"]["media"] == 1
 
 
