@@ -38,7 +38,8 @@ A file named .image-engine-ignore (patterns as in a .gitignore) leaves out parts
 struct AnalyzeFlags {
   std::vector<std::string> paths;
   std::vector<std::string> include, exclude;
-  bool hidden = false, follow = false, retry = false, wait = false, ndjson = false, monitor = false;
+  bool hidden = false, follow = false, retry = false, wait = false, ndjson = false, monitor = false,
+       explain_ignored = false;
   std::string trace, engine;
   std::vector<std::string> only, redo, upgrade;
   CloudMode cloud;
@@ -110,8 +111,6 @@ bool may_be_away(const store::CatalogueReader& reader, const std::string& path) 
 
 Status check_paths(const AnalyzeFlags& flags, const Context& context) {
   for (const std::string& path : flags.paths) {
-    if (path.empty())
-      return fail(ErrorCode::kInvalidArgument, "an empty PATH: for the folder that you are in, write .");
     struct stat info {};
     if (::stat(path.c_str(), &info) == 0) return {};
   }
@@ -149,11 +148,12 @@ Result<int> run_analysis(Context& context, const std::vector<std::string>& paths
     stream.emplace(mode.ndjson);
     options.on_asset = [&](const store::AssetRecord& record) { stream->add(record); };
   }
-  const Result<pipeline::AnalyzeReport> done = pipeline::analyze(options, std::move(lock));
+  Result<pipeline::AnalyzeReport> done = pipeline::analyze(options, std::move(lock));
   if (!done) {
     if (stream) stream->fail(done.error());
     return fail(done.error());
   }
+  if (!mode.explain_ignored) done->scan.patterns.clear();
   const pipeline::AnalyzeReport& report = *done;
   if (mode.cloud.dry_run)
     print_plan(context, report);
@@ -163,7 +163,7 @@ Result<int> run_analysis(Context& context, const std::vector<std::string>& paths
     print_report(context, report, gpus);
   if (report.cancelled) return kInterrupted;
   if (!consent.refusal().empty()) {
-    std::fprintf(stderr, "image-engine: nothing was sent: %s\n", consent.refusal().c_str());
+    std::fprintf(stderr, "image-engine: nothing was sent: %s\n", printable(consent.refusal()).c_str());
     return kUsage;
   }
   return report.has_failures() ? kDoneWithFailures : kDone;
@@ -180,6 +180,7 @@ Action setup_analyze(Arguments app, Settings& settings) {
       .one_value_each();
   app.add_flag("--hidden", flags->hidden, "Hidden files and folders, too");
   app.add_flag("--follow-symlinks", flags->follow, "Symbolic links inside the folders, too");
+  app.add_flag("--explain-ignored", flags->explain_ignored, "Report how many files each pattern left out");
   app.add_flag("--retry", flags->retry, "Try again what failed before");
   app.add_flag("--wait", flags->wait, "Wait while another analyze is at work");
   const Option ndjson = app.add_flag("--ndjson", flags->ndjson, "One line of JSON for each asset as it is done");
@@ -227,8 +228,8 @@ Action setup_analyze(Arguments app, Settings& settings) {
     const auto put = [&](const char* key, const std::string& value) {
       if (!value.empty()) settings.push_back({key, value});
     };
-    put("scan.include", fmt::format("{}", fmt::join(flags->include, ",")));
-    put("scan.exclude", fmt::format("{}", fmt::join(flags->exclude, ",")));
+    if (!flags->include.empty()) settings.push_back({"scan.include", "", flags->include});
+    if (!flags->exclude.empty()) settings.push_back({"scan.exclude", "", flags->exclude});
     put("scan.hidden", flags->hidden ? "true" : "");
     put("scan.follow_symlinks", flags->follow ? "true" : "");
     put("processing.workers", flags->workers);
@@ -246,6 +247,7 @@ Action setup_analyze(Arguments app, Settings& settings) {
                          .wait = flags->wait,
                          .ndjson = flags->ndjson,
                          .monitor = flags->monitor,
+                         .explain_ignored = flags->explain_ignored,
                          .trace = flags->trace,
                          .engine = flags->engine,
                          .only = flags->only,

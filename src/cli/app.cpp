@@ -1,5 +1,6 @@
 #include "cli/app.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -70,10 +71,12 @@ void add_globals(Arguments app, Globals& globals) {
 }
 
 Result<Context> make_context(const Globals& globals, const Settings& settings) {
+  IE_CHECK(check_surroundings());
   Context context;
   IE_TRY(context.config, load_config(globals.config));
   if (!globals.log_level.empty()) IE_CHECK(set(context.config, "log.level", globals.log_level));
-  for (const Setting& setting : settings) IE_CHECK(set(context.config, setting.key, setting.value));
+  for (const auto& [key, value, items] : settings)
+    IE_CHECK(items.empty() ? set(context.config, key, value) : set(context.config, key, items));
   const std::pair<const char*, const std::string&> given[] = {
       {"inference.device", globals.device},
       {"inference.precision", globals.precision},
@@ -112,10 +115,29 @@ int unknown_command(std::string_view word) {
 // hides the dash from CLI11.
 std::vector<std::string> arguments_of(int argc, char** argv) {
   std::vector<std::string> arguments(argv + 1, argv + argc);
-  if (!arguments.empty() && arguments[0] == "search")
-    for (std::string& text : arguments)
-      if (text.size() > 2 && text[0] == '-' && text[1] != '-') text.insert(0, " ");
+  if (arguments.empty()) return arguments;
+  const bool query = arguments[0] == "search", paths = arguments[0] == "analyze" || arguments[0] == "failures";
+  for (std::size_t i = 1; i < arguments.size(); ++i) {
+    std::string& text = arguments[i];
+    // CLI11 takes [2019] for a list of one.
+    const bool list = text.starts_with('[') && text.ends_with(']');
+    const bool pattern = arguments[i - 1] == "--include" || arguments[i - 1] == "--exclude";
+    if (query && (list || (text.size() > 2 && text[0] == '-' && text[1] != '-'))) text.insert(0, " ");
+    if (paths && list && !pattern) text.insert(0, "./");
+  }
   return arguments;
+}
+
+// CLI11 would take the next argument for the value.
+std::optional<std::string> option_without_value(const std::vector<std::string>& arguments) {
+  for (const std::string& text : arguments)
+    if (text.starts_with("--") && text.find('=') == text.size() - 1) return text;
+  return std::nullopt;
+}
+
+int usage_error(const std::string& message) {
+  std::fprintf(stderr, "image-engine: %s\nRun image-engine --help for more.\n", printable(message).c_str());
+  return kUsage;
 }
 
 int run_checked(int argc, char** argv) {
@@ -135,22 +157,19 @@ int run_checked(int argc, char** argv) {
   const auto named = [&](const Command& command) { return std::string_view(argv[1]) == command.name; };
   if (argc > 1 && argv[1][0] != '-' && std::none_of(kCommands.begin(), kCommands.end(), named))
     return unknown_command(argv[1]);
-  if (const auto end = line.parse(arguments_of(argc, argv))) {
-    if (end->exit_code == 0) return kDone;
-    std::fprintf(stderr, "image-engine: %s\nRun image-engine --help for more.\n", printable(end->message).c_str());
-    return kUsage;
-  }
+  const std::vector<std::string> arguments = arguments_of(argc, argv);
+  if (const auto option = option_without_value(arguments)) return usage_error(*option + " has no value behind it");
+  if (const auto end = line.parse(arguments)) return end->exit_code == 0 ? kDone : usage_error(end->message);
   Result<Context> context = make_context(globals, settings);
   if (!context) {
     print_error(context.error());
-    return kUsage;
+    return context.error().code == ErrorCode::kNotFound && !check_surroundings() ? kFailed : kUsage;
   }
   start_log(context->config.log.level);
   for (const auto& [sub, action] : actions) {
     if (!sub.parsed()) continue;
     const Result<int> code = action(*context);
     if (!code) return print_error(code.error());
-    if (std::fflush(stdout) != 0) return print_error(errno_error("cannot write to stdout"));
     return *code;
   }
   std::fputs(line.help().c_str(), stdout);
@@ -172,7 +191,12 @@ void catch_interrupts() {
   struct sigaction action {};
   action.sa_handler = on_interrupt;
   action.sa_flags = SA_RESTART;
-  for (int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaction(signal, &action, nullptr);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction before {};
+    // What nohup or a shell's & had us ignore stays so.
+    if (::sigaction(signal, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)
+      ::sigaction(signal, &action, nullptr);
+  }
 }
 
 bool interrupted() { return interrupts > 0; }
@@ -185,10 +209,34 @@ Result<store::CatalogueReader> open_reader(const Context& context) {
   return reader;
 }
 
+namespace {
+
+// A descriptor that the caller closed would be taken by the next file that is opened, and what is printed would go into
+// that. What stands in for stdout cannot be written, so that lost output is an error.
+void fill_closed_descriptors() {
+  constexpr int kModes[] = {O_RDONLY, O_RDONLY, O_WRONLY};
+  for (int fd = 0; fd <= STDERR_FILENO; ++fd)
+    if (::fcntl(fd, F_GETFD) < 0) ::open("/dev/null", kModes[fd]);  // the lowest free one: fd
+}
+
+// The command's exit code, if all that it printed has arrived.
+int with_output_written(int code) {
+  const bool flushed = std::fflush(stdout) == 0;
+  if (flushed && std::ferror(stdout) == 0) return code;
+  const Error error = flushed ? Error{ErrorCode::kIo, "cannot write to stdout: a part of the output is lost"}
+                              : errno_error("cannot write to stdout");
+  const int failed = print_error(error);
+  return code == kDone || code == kDoneWithFailures ? failed : code;
+}
+
+}  // namespace
+
 int run(int argc, char** argv) {
-  std::signal(SIGPIPE, SIG_IGN);
+  fill_closed_descriptors();
+  // A closed pipe and the limit on the size of files are errors of the write, which says so.
+  for (const int signal : {SIGPIPE, SIGXFSZ}) std::signal(signal, SIG_IGN);
   try {
-    return run_checked(argc, argv);
+    return with_output_written(run_checked(argc, argv));
   } catch (const std::exception& error) {
     return print_error({ErrorCode::kInternal, std::string("unexpected: ") + error.what()});
   }

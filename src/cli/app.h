@@ -37,6 +37,7 @@ using Action = std::function<Result<int>(Context&)>;
 // `settings`, so that they win over file and environment.
 struct Setting {
   std::string key, value;
+  std::vector<std::string> items = {};  // where there are any, the value is this list
 };
 using Settings = std::vector<Setting>;
 

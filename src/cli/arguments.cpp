@@ -8,6 +8,10 @@ namespace image_engine::cli {
 namespace {
 
 constexpr std::size_t kHelpColumn = 34;
+constexpr char kNotEmpty[] = "not-empty";
+constexpr char kEmptyHelp[] =
+    "an empty argument, such as an unset variable of a script makes; for the folder that you "
+    "are in, write .";
 
 }  // namespace
 
@@ -82,9 +86,17 @@ template Option Option::range(double, double) const;
 
 bool Option::given() const { return option_->count() > 0; }
 
+Option Option::may_be_empty() const {
+  option_->get_validator(kNotEmpty)->active(false);
+  return *this;
+}
+
 template <typename T>
 Option Arguments::add_option(const std::string& names, T& variable, const std::string& help) const {
-  return Option(app_->add_option(names, variable, help));
+  CLI::Option* const option = app_->add_option(names, variable, help);
+  option->check(
+      CLI::Validator([](std::string& value) { return value.empty() ? std::string(kEmptyHelp) : ""; }, "", kNotEmpty));
+  return Option(option);
 }
 template Option Arguments::add_option(const std::string&, std::string&, const std::string&) const;
 template Option Arguments::add_option(const std::string&, std::vector<std::string>&, const std::string&) const;

@@ -31,6 +31,7 @@ class Option {
   Option needs(Option other) const;
   Option one_of(const std::vector<std::string>& values) const;
   Option existing_file() const;
+  Option may_be_empty() const;  // "" is refused otherwise: it is a script's variable that is not set
   Option not_negative() const;
   // T: int, std::size_t or double; both ends are allowed.
   template <typename T>

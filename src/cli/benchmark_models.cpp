@@ -155,7 +155,8 @@ void print_rows(const std::vector<ModelRow>& rows) {
   }
   if (table.size() > 1) print_table(table, {3, 4, 5, 6, 7, 8, 9, 10, 11});
   if (missing.empty()) return;
-  print_line("\nNot measured:");
+  print_line("");
+  print_line("Not measured:");
   for (const auto& [why, models] : missing) print_line(fmt::format("  {} ({})", why, fmt::join(models, ", ")));
 }
 

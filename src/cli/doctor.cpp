@@ -159,13 +159,16 @@ json exam_json(const Examination& exam, const Context& context) {
 }
 
 void print_exam(const Examination& exam, const Context& context, bool all) {
-  print_line(fmt::format("image-engine {}\n", IE_VERSION));
+  print_line(fmt::format("image-engine {}", IE_VERSION));
+  print_line("");
   print_findings(context, exam.findings);
-  print_line("\nLibraries");
+  print_line("");
+  print_line("Libraries");
   std::vector<std::vector<std::string>> rows;
   for (const auto& [name, version] : exam.libraries.items()) rows.push_back({"  " + name, version.get<std::string>()});
   print_table(rows);
-  print_line(fmt::format("\nConfiguration{}",
+  print_line("");
+  print_line(fmt::format("Configuration{}",
                          context.config.file.empty() ? ": the defaults" : " from " + printable(context.config.file)));
   rows.clear();
   for (const ConfigEntry& entry : describe(context.config))

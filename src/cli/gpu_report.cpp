@@ -67,7 +67,7 @@ json gpu_json(const gpu::Driver& driver, const gpu::Summary& gpu) {
 GpuMonitor watch_gpus(bool explain) {
   Result<gpu::Nvml> nvml = gpu::Nvml::open();
   if (nvml) return std::make_unique<gpu::Monitor>(std::move(*nvml));
-  if (explain) std::fprintf(stderr, "--monitor has nothing to show: %s\n", nvml.error().message.c_str());
+  if (explain) std::fprintf(stderr, "--monitor has nothing to show: %s\n", printable(nvml.error().message).c_str());
   return nullptr;
 }
 

@@ -262,8 +262,10 @@ class Check {
   void print() const {
     if (!context_.json) {
       print_findings(context_, findings_);
-      if (models_ && !flags_.call && !context_.quiet)
-        print_line("\nWhether the key is good only a paid request tells: image-engine nvidia check --call");
+      if (models_ && !flags_.call && !context_.quiet) {
+        print_line("");
+        print_line("Whether the key is good only a paid request tells: image-engine nvidia check --call");
+      }
       return;
     }
     json list = json::array();

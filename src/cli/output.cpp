@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -20,6 +21,31 @@ size_t characters(std::string_view text) {
 
 void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
+constexpr std::string_view kStyleCodes[] = {"\x1b[1m", "\x1b[2m", "\x1b[32m", "\x1b[33m", "\x1b[31m"};
+constexpr std::string_view kStyleEnd = "\x1b[0m";
+std::atomic<bool> styles_used = false;
+
+// The length of the code of styled() that `text` begins with; 0 without one.
+size_t style_length(std::string_view text) {
+  if (!styles_used) return 0;
+  if (text.starts_with(kStyleEnd)) return kStyleEnd.size();
+  const auto* const found =
+      std::ranges::find_if(kStyleCodes, [&](std::string_view code) { return text.starts_with(code); });
+  return found == std::end(kStyleCodes) ? 0 : found->size();
+}
+
+// Whatever a line holds, nothing but the codes of styled() reaches the terminal as a control character.
+std::string terminal_text(std::string_view text) {
+  std::string safe;
+  while (!text.empty()) {
+    const size_t style = style_length(text);
+    const size_t length = style > 0 ? style : std::min(text.find('\x1b', 1), text.size());
+    style > 0 ? safe += text.substr(0, length) : safe += printable(text.substr(0, length));
+    text.remove_prefix(length);
+  }
+  return safe;
+}
+
 std::string text_of(std::string_view command, const nlohmann::json& document) {
   nlohmann::ordered_json ordered = {{"schema", fmt::format("image-engine/{}/1", command)}};
   for (const auto& [key, value] : document.items()) ordered[key] = value;
@@ -28,7 +54,7 @@ std::string text_of(std::string_view command, const nlohmann::json& document) {
 
 }  // namespace
 
-void print_json(std::string_view command, const nlohmann::json& document) { print_line(text_of(command, document)); }
+void print_json(std::string_view command, const nlohmann::json& document) { print(text_of(command, document) + "\n"); }
 
 Status write_json(std::string_view command, const nlohmann::json& document, const std::string& path) {
   return write_file_atomically(absolute_path(path), text_of(command, document) + "\n");
@@ -39,18 +65,17 @@ double rounded(double value, int digits) {
   return std::round(value * power) / power;
 }
 
-void print_line(std::string_view text) {
-  print(text);
-  print("\n");
-}
+void print_line(std::string_view text) { print(terminal_text(text) + "\n"); }
 
 std::string styled(const Context& context, Style style, std::string_view text) {
   if (!context.colour) return std::string(text);
-  constexpr const char* kCodes[] = {"1", "2", "32", "33", "31"};
-  return fmt::format("\x1b[{}m{}\x1b[0m", kCodes[static_cast<size_t>(style)], text);
+  styles_used = true;
+  return fmt::format("{}{}{}", kStyleCodes[static_cast<size_t>(style)], printable(text), kStyleEnd);
 }
 
-void print_table(const std::vector<std::vector<std::string>>& rows, const std::vector<size_t>& right) {
+void print_table(std::vector<std::vector<std::string>> rows, const std::vector<size_t>& right) {
+  for (auto& row : rows)
+    for (std::string& cell : row) cell = terminal_text(cell);
   std::vector<size_t> widths;
   for (const auto& row : rows) {
     widths.resize(std::max(widths.size(), row.size()));

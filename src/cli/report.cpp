@@ -80,6 +80,34 @@ nlohmann::json steps_json(const AnalyzeReport& report) {
   return steps;
 }
 
+nlohmann::json patterns_json(const std::vector<scan::PatternCount>& patterns) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const scan::PatternCount& count : patterns)
+    list.push_back({{"source", to_utf8(count.source)},
+                    {"pattern", to_utf8(count.pattern)},
+                    {"files", count.files},
+                    {"folders", count.folders}});
+  return list;
+}
+
+std::string files_and_folders(std::uint64_t files, std::uint64_t folders) {
+  const auto counted = [](std::uint64_t count, const char* what) {
+    return count == 0 ? "" : fmt::format("{} {}{}", human_count(count), what, count == 1 ? "" : "s");
+  };
+  return fmt::format("{}{}{}", counted(files, "file"), files > 0 && folders > 0 ? " and " : "",
+                     counted(folders, "folder"));
+}
+
+void print_left_out(const scan::ScanCounts& scan) {
+  if (scan.excluded + scan.excluded_folders == 0) return;
+  print_line(fmt::format("  {} left out by patterns{}", files_and_folders(scan.excluded, scan.excluded_folders),
+                         scan.patterns.empty() ? " (--explain-ignored says which)" : ":"));
+  for (const scan::PatternCount& count : scan.patterns)
+    print_line(fmt::format(
+        "    {}: {}", files_and_folders(count.files, count.folders),
+        count.pattern.empty() ? "no --include matches" : printable(count.pattern + " (" + count.source + ")")));
+}
+
 }  // namespace
 
 nlohmann::json report_json(const AnalyzeReport& report, const GpuMonitor& gpus) {
@@ -87,12 +115,18 @@ nlohmann::json report_json(const AnalyzeReport& report, const GpuMonitor& gpus) 
           {"files", report.scan.files},
           {"media", report.scan.media},
           {"skipped", report.scan.skipped},
+          {"not_media", report.not_media()},
+          {"sidecars", report.scan.sidecars},
           {"excluded", report.scan.excluded},
+          {"excluded_folders", report.scan.excluded_folders},
+          {"hidden", report.scan.hidden},
+          {"left_out_by", patterns_json(report.scan.patterns)},
           {"added", report.added},
           {"changed", report.changed},
           {"moved", report.moved},
           {"unchanged", report.unchanged},
           {"missing", report.missing},
+          {"newly_excluded", report.newly_excluded},
           {"offline", report.offline},
           {"analysed", report.analysed},
           {"duplicates", report.duplicates},
@@ -127,6 +161,7 @@ void print_report(const Context& context, const AnalyzeReport& report, const Gpu
   for (const auto& [name, count] : parts)
     if (count > 0) line += fmt::format("{}{} {}", line.empty() ? "  " : ", ", human_count(count), name);
   if (!line.empty()) print_line(line);
+  print_left_out(report.scan);
   if (report.duplicates > 0)
     print_line(fmt::format("  {} show the same picture as another file", human_count(report.duplicates)));
   if (report.metadata.files + report.content.files > 0) {

@@ -17,7 +17,8 @@ struct AnalysisMode {
   bool retry = false;
   bool wait = false;
   bool ndjson = false;
-  bool monitor = false;  // shows the GPUs
+  bool monitor = false;          // shows the GPUs
+  bool explain_ignored = false;  // reports what each pattern left out
   std::string trace, engine;
   std::vector<std::string> only, redo;  // stages
   bool upgrade_embedding = false;

@@ -93,7 +93,7 @@ void print_results(const Context& context, const search::SearchResults& found) {
 
 Action setup_search(Arguments app, Settings&) {
   auto flags = std::make_shared<SearchFlags>();
-  app.add_option("QUERY", flags->words, "Words and fields; several arguments are one query").required();
+  app.add_option("QUERY", flags->words, "Words and fields; several arguments are one query").required().may_be_empty();
   app.add_option("--limit", flags->limit, "How many at most").show_default().type_name("N");
   app.add_option("--offset", flags->offset, "Leave out the first N").type_name("N");
   app.add_flag("--missing", flags->missing, "Also files that are missing");

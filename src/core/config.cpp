@@ -325,6 +325,16 @@ Status set(Config& config, std::string_view key, std::string_view value, ConfigO
   return {};
 }
 
+Status set(Config& config, std::string_view key, std::vector<std::string> items, ConfigOrigin origin) {
+  IE_TRY(const Key* found, find_key(key, ""));
+  const Field field = found->member(config);
+  auto* const* list = std::get_if<Strings*>(&field);
+  if (list == nullptr) return fail(ErrorCode::kInvalidArgument, fmt::format("{} is no list", key));
+  **list = std::move(items);
+  config.origins.insert_or_assign(std::string(key), origin);
+  return {};
+}
+
 Result<std::string> find_config_file(std::string_view named) {
   const std::string path(named);
   const bool short_name = named.find('/') == std::string_view::npos && lower_extension(named).empty();

@@ -153,6 +153,10 @@ Status apply_yaml(Config& config, std::string_view text, const std::string& file
 // Sets one key from text as a flag would, by the same table and errors. Lists are separated by commas.
 Status set(Config& config, std::string_view key, std::string_view value, ConfigOrigin origin = ConfigOrigin::kFlag);
 
+// A list, each item as it is.
+Status set(Config& config, std::string_view key, std::vector<std::string> items,
+           ConfigOrigin origin = ConfigOrigin::kFlag);
+
 // "optimized" → the path of the shipped optimized_config.yaml; a path that exists → itself; kNotFound else.
 Result<std::string> find_config_file(std::string_view named);
 

@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <mutex>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -186,12 +187,24 @@ Status make_folders(const std::string& path, unsigned mode) {
   }
 }
 
+namespace {
+
+std::optional<std::string> working_folder() {
+  char* const path = ::getcwd(nullptr, 0);
+  if (path == nullptr) return std::nullopt;
+  std::string folder(path);
+  std::free(path);
+  return folder;
+}
+
+}  // namespace
+
 std::string absolute_path(std::string_view path) {
   std::string whole(path);
   if (whole.empty() || whole.front() != '/') {
-    char* working = ::getcwd(nullptr, 0);
-    whole = std::string(working != nullptr ? working : "") + "/" + whole;
-    std::free(working);
+    const std::optional<std::string> working = working_folder();
+    if (!working) return whole;
+    whole = *working + "/" + whole;
   }
   std::vector<std::string_view> parts;
   for (size_t start = 0; start <= whole.size();) {
@@ -240,18 +253,40 @@ std::string environment(const char* name) {
 
 namespace {
 
-// The XDG specification says that a relative path in these variables is to be ignored.
-std::string xdg(const char* variable, std::string_view below_home) {
-  std::string base = environment(variable);
-  if (base.empty() || base.front() != '/') base = join_path(environment("HOME"), below_home);
+struct XdgFolder {
+  const char* variable;
+  std::string_view below_home;
+};
+constexpr XdgFolder kDataFolder = {"XDG_DATA_HOME", ".local/share"};
+constexpr XdgFolder kCacheFolder = {"XDG_CACHE_HOME", ".cache"};
+constexpr XdgFolder kConfigFolder = {"XDG_CONFIG_HOME", ".config"};
+
+// The XDG specification says that a relative path in these variables is to be ignored; one in HOME would mean another
+// folder for each working directory.
+bool names_folder(const char* variable) { return environment(variable).starts_with('/'); }
+
+std::string xdg(const XdgFolder& folder) {
+  const std::string home = names_folder("HOME") ? environment("HOME") : "/dev/null";
+  const std::string base =
+      names_folder(folder.variable) ? environment(folder.variable) : join_path(home, folder.below_home);
   return join_path(base, "image-engine");
 }
 
 }  // namespace
 
-std::string data_home() { return xdg("XDG_DATA_HOME", ".local/share"); }
-std::string cache_home() { return xdg("XDG_CACHE_HOME", ".cache"); }
-std::string config_home() { return xdg("XDG_CONFIG_HOME", ".config"); }
+std::string data_home() { return xdg(kDataFolder); }
+std::string cache_home() { return xdg(kCacheFolder); }
+std::string config_home() { return xdg(kConfigFolder); }
+
+Status check_surroundings() {
+  if (!working_folder()) return fail(errno_error("the current folder is gone; change to one that exists"));
+  const auto known = [](const XdgFolder& folder) { return names_folder(folder.variable); };
+  if (names_folder("HOME") || (known(kDataFolder) && known(kCacheFolder) && known(kConfigFolder))) return {};
+  return fail(
+      ErrorCode::kInvalidArgument,
+      "HOME is not set, so that there is no place for the catalogue, the cache and the configuration: set HOME, "
+      "or XDG_DATA_HOME, XDG_CACHE_HOME and XDG_CONFIG_HOME, to absolute paths");
+}
 
 std::string executable_folder() {
   char path[4096];

@@ -66,7 +66,7 @@ Status write_file_atomically(const std::string& path, std::string_view text, uns
 Status make_folders(const std::string& path, unsigned mode = 0755);
 
 // An absolute path without ".", ".." or double slashes, symbolic links kept. Purely textual but for the working
-// directory.
+// directory; where that is gone (check_surroundings()), a relative path stays as it is.
 std::string absolute_path(std::string_view path);
 std::string join_path(std::string_view folder, std::string_view name);
 std::string_view file_name(std::string_view path);
@@ -76,10 +76,14 @@ std::string lower_extension(std::string_view path);
 
 // A variable of the environment; "" where it is not set.
 std::string environment(const char* name);
-// $XDG_DATA_HOME/image-engine and the like, with the defaults of the XDG base directory specification.
+// $XDG_DATA_HOME/image-engine and the like, with the defaults of the XDG base directory specification. Where neither
+// these nor HOME say where (check_surroundings()), a path below /dev/null, where nothing is and nothing can be made.
 std::string data_home();
 std::string cache_home();
 std::string config_home();
+// What relative paths and the folders above need: kNotFound where the working directory was deleted, kInvalidArgument
+// where HOME is not set and the XDG variables do not say what it would.
+Status check_surroundings();
 // The folder of the running program.
 std::string executable_folder();
 

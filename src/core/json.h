@@ -1,13 +1,18 @@
 // JSON as text. nlohmann's parser and serialiser are compiled once, here: each use of its own costs seconds to build.
 #pragma once
 
+#include <cstddef>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 
 namespace image_engine {
 
-// The document in `text` (UTF-8, nested at most as deep as the stack allows); is_discarded() where it is not JSON.
+// Documents nested deeper are refused: writing, copying and walking them takes stack for each level.
+inline constexpr std::size_t kMostJsonLevels = 64;
+
+// The document in `text` (UTF-8); is_discarded() where it is not JSON, or has arrays and objects nested in more than
+// kMostJsonLevels. Thread-safe.
 nlohmann::json parse_json(std::string_view text);
 
 // On one line, or indented by `indent` spaces. What is not UTF-8 in a string is replaced by U+FFFD.

@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "core/text.h"
+
 namespace image_engine {
 namespace {
 
@@ -25,7 +27,8 @@ void start_log(std::string_view level) {
 bool logs(LogLevel level) { return spdlog::should_log(level_of(level)); }
 
 void log_line(LogLevel level, std::string_view message) {
-  spdlog::default_logger_raw()->log(level_of(level), spdlog::string_view_t(message.data(), message.size()));
+  const std::string safe = printable(message);
+  spdlog::default_logger_raw()->log(level_of(level), spdlog::string_view_t(safe.data(), safe.size()));
 }
 
 }  // namespace image_engine

@@ -14,7 +14,7 @@ enum class LogLevel { kDebug, kInfo, kWarning };
 // first call "info". Call it once, before other threads log.
 void start_log(std::string_view level);
 
-// All functions below are thread-safe. `message` is UTF-8 without control characters: see printable().
+// All functions below are thread-safe. `message` is written as printable() makes it.
 bool logs(LogLevel level);
 void log_line(LogLevel level, std::string_view message);
 

@@ -52,24 +52,51 @@ std::string to_utf8(std::string_view bytes) {
   return text;
 }
 
+namespace {
+
+struct CharacterRange {
+  std::uint32_t first, last;
+};
+// Controls, separators of lines and paragraphs, and what is not seen but changes how the rest is read: the characters
+// of Unicode 15's categories Cc, Zl, Zp and Cf.
+constexpr CharacterRange kUnseen[] = {{0x0, 0x1F},        {0x7F, 0x9F},       {0xAD, 0xAD},       {0x600, 0x605},
+                                      {0x61C, 0x61C},     {0x6DD, 0x6DD},     {0x70F, 0x70F},     {0x890, 0x891},
+                                      {0x8E2, 0x8E2},     {0x180E, 0x180E},   {0x200B, 0x200F},   {0x2028, 0x202E},
+                                      {0x2060, 0x206F},   {0xFEFF, 0xFEFF},   {0xFFF9, 0xFFFB},   {0x110BD, 0x110BD},
+                                      {0x110CD, 0x110CD}, {0x13430, 0x1343F}, {0x1BCA0, 0x1BCA3}, {0x1D173, 0x1D17A},
+                                      {0xE0001, 0xE0001}, {0xE0020, 0xE007F}};
+
+bool is_unseen(std::uint32_t character) {
+  return std::ranges::any_of(
+      kUnseen, [&](const CharacterRange& range) { return character >= range.first && character <= range.last; });
+}
+
+// Of one well-formed sequence.
+std::uint32_t character_of(std::string_view sequence) {
+  constexpr std::uint32_t kLeadBits[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
+  std::uint32_t character = static_cast<unsigned char>(sequence[0]) & kLeadBits[sequence.size()];
+  for (const char c : sequence.substr(1)) character = character << 6 | (static_cast<unsigned char>(c) & 0x3FU);
+  return character;
+}
+
+std::string escaped(std::uint32_t character) {
+  if (character == '\n') return "\\n";
+  if (character == '\t') return "\\t";
+  if (character < 0x80) return fmt::format("\\x{:02x}", character);
+  return character <= 0xFFFF ? fmt::format("\\u{:04x}", character) : fmt::format("\\U{:08x}", character);
+}
+
+}  // namespace
+
 std::string printable(std::string_view bytes) {
-  const std::string text = to_utf8(bytes);
   std::string safe;
-  safe.reserve(text.size());
-  for (size_t i = 0; i < text.size(); ++i) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    // C1 controls (U+0080…U+009F) are two bytes, C2 80…9F.
-    if (c == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0) {
-      safe += fmt::format("\\u{:04x}", static_cast<unsigned char>(text[++i]));
-    } else if (c == '\n') {
-      safe += "\\n";
-    } else if (c == '\t') {
-      safe += "\\t";
-    } else if (c < 0x20 || c == 0x7F) {
-      safe += fmt::format("\\x{:02x}", c);
-    } else {
-      safe += text[i];
-    }
+  safe.reserve(bytes.size());
+  while (!bytes.empty()) {
+    const size_t length = sequence_length(bytes);
+    const std::string_view sequence = length == 0 ? kReplacement : bytes.substr(0, length);
+    const std::uint32_t character = character_of(sequence);
+    is_unseen(character) ? safe += escaped(character) : safe += sequence;
+    bytes.remove_prefix(std::max<size_t>(length, 1));
   }
   return safe;
 }

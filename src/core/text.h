@@ -14,7 +14,9 @@ namespace image_engine {
 // A path or other bytes as valid UTF-8: each byte that is not part of it becomes U+FFFD.
 std::string to_utf8(std::string_view bytes);
 bool is_utf8(std::string_view bytes);
-// `to_utf8` with control characters written as \n, \t, \x1b: safe for a terminal.
+// `to_utf8` with what is not seen written out: control characters as \n, \t, \x1b, those that turn or join text, such
+// as U+202E and U+200B, as \u202e. Safe on a terminal, and two texts that look the same are the same. Applied twice it
+// changes nothing more.
 std::string printable(std::string_view bytes);
 std::string base64_encode(std::string_view bytes);
 // kInvalidArgument on anything but base64.

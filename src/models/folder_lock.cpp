@@ -27,7 +27,7 @@ bool is_still_there(int fd, const std::string& file) {
 
 Result<FolderLock> FolderLock::take(const std::string& file, const std::function<bool()>& cancelled) {
   for (;;) {
-    UniqueFd fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    UniqueFd fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!fd) return fail(errno_error("cannot write " + printable(file)));
     if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) {
       if (is_still_there(fd.get(), file)) return FolderLock(std::move(fd), file);

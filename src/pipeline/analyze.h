@@ -5,6 +5,7 @@
 // about photos: last, so that it holds up nothing, and of a committed catalogue.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -109,9 +110,11 @@ struct AnalyzeReport {
   std::uint64_t duplicates = 0;  // of those, with content that the catalogue had already
   std::uint64_t failed = 0;      // new or retried entries in the ledger
   // Files with such entries. Each file that the scan saw is one of added, changed, moved, unchanged, failed, no media
-  // (scan.not_media) and sidecars: a file that failed is not counted as added, too.
+  // (not_media()) and sidecars: a file that failed is not counted as added, too.
   std::uint64_t failed_files = 0;
-  std::uint64_t waiting = 0;  // left to do, when cancelled
+  std::uint64_t unreadable_files = 0;  // of those, what the scan itself could not read
+  std::uint64_t newly_excluded = 0;    // known files that patterns leave out now
+  std::uint64_t waiting = 0;           // left to do, when cancelled
   std::uint64_t worker_deaths = 0;
   PhaseReport scanning{"scan"}, metadata{"metadata"}, content{"content"}, ml{"ml"};
   std::vector<StepReport> steps;     // where the time went, pass 3 apart
@@ -120,6 +123,10 @@ struct AnalyzeReport {
   bool cancelled = false;
   std::vector<std::string> notes;  // for a person: roots that are away and the like
 
+  [[nodiscard]] std::uint64_t not_media() const {
+    return scan.files - scan.media - scan.sidecars -
+           std::min(unreadable_files, scan.files - scan.media - scan.sidecars);
+  }
   // Whether something that was asked for could not be done.
   [[nodiscard]] bool has_failures() const { return failed > 0 || (cloud && cloud->stopped); }
 };

@@ -10,6 +10,7 @@
 #include "core/text.h"
 #include "pipeline/run.h"
 #include "pipeline/stages.h"
+#include "scan/file_system.h"
 #include "scan/scan.h"
 
 namespace image_engine::pipeline {
@@ -55,10 +56,11 @@ store::FileObservation observation(const scan::FoundFile& found) {
 }
 
 // Whether the row describes the bytes that now lie there. A device number may change with each mount; on the same
-// device another inode is another file, even of the same size and time.
-bool same_content(const store::FileObservation& row, const scan::FoundFile& found) {
-  return row.stamp == store::FileStamp{static_cast<std::int64_t>(found.size), found.mtime_ns} &&
-         (row.inode == found.inode || row.device != found.device);
+// device another inode is another file, even of the same size and time, where inodes are stable.
+bool same_content(const store::FileObservation& row, const scan::FoundFile& found, const scan::FileSystem& system) {
+  return row.stamp.size == static_cast<std::int64_t>(found.size) &&
+         scan::same_time(system, row.stamp.mtime_ns, found.mtime_ns) &&
+         (row.inode == found.inode || row.device != found.device || !system.stable_inodes);
 }
 
 // Whether a moved file took its sidecar along.
@@ -106,7 +108,7 @@ class FolderScan {
     scan::ScanVisitor visitor;
     visitor.known = [this](const scan::FoundFile& found) -> std::optional<MediaFormat> {
       const auto row = by_path_.find(found.path);
-      if (row == by_path_.end() || !same_content(row->second->seen, found)) return std::nullopt;
+      if (row == by_path_.end() || !same_content(row->second->seen, found, system_of(found))) return std::nullopt;
       return row->second->seen.format;
     };
     visitor.file = [this](scan::FoundFile&& found) {
@@ -119,7 +121,7 @@ class FolderScan {
     };
     run_.report.scan = walker.walk(run_.options.paths, visitor);
     IE_CHECK(status_);
-    return finish();
+    return finish(walker);
   }
 
   std::vector<store::KnownFile> take_headers() { return std::move(headers_); }
@@ -131,11 +133,7 @@ class FolderScan {
     if (known != by_path_.end()) visited_.insert(known->second);
     if (known != by_path_.end() && found.known && observation(found).sidecar == known->second->seen.sidecar) {
       ++run_.report.unchanged;
-      // Mounted anew, the row learns the device's number of today.
-      if (known->second->seen.device == found.device)
-        seen_.push_back(known->second->id);
-      else if (Result<store::KnownFile> row = run_.writer.upsert_file(observation(found), run_.report.run); !row)
-        return fail(row.error());
+      IE_CHECK(seen_again(*known->second, found));
       wants_headers(*known->second);
       return {};
     }
@@ -157,11 +155,31 @@ class FolderScan {
     return {};
   }
 
+  // Mounted anew, the row gets the device's number and the file's of today. Its stamp stays, though the clock on the
+  // wall may show another hour.
+  Status seen_again(const store::KnownFile& row, const scan::FoundFile& found) {
+    if (row.seen.device == found.device && row.seen.inode == found.inode) {
+      seen_.push_back(row.id);
+      return {};
+    }
+    store::FileObservation seen = observation(found);
+    seen.stamp = row.seen.stamp;
+    IE_TRY([[maybe_unused]] const store::KnownFile kept, run_.writer.upsert_file(seen, run_.report.run));
+    return {};
+  }
+
+  const scan::FileSystem& system_of(const scan::FoundFile& found) {
+    const auto [system, added] = systems_.try_emplace(found.device);
+    if (added) system->second = scan::file_system_at(found.path).value_or(scan::FileSystem());
+    return system->second;
+  }
+
   Result<bool> moved(const scan::FoundFile& found) {
     const auto [first, last] = by_identity_.equal_range(identity_of(observation(found)));
     for (auto it = first; it != last; ++it) {
       store::KnownFile& row = *it->second;
       if (!gone(row.seen.path)) continue;
+      if (!system_of(found).stable_inodes && file_name(row.seen.path) != file_name(found.path)) continue;
       const store::FileObservation seen = observation(found);
       store::FileObservation moved = seen;
       if (!same_sidecar(row.seen.sidecar, seen.sidecar)) moved.sidecar = row.seen.sidecar;
@@ -195,7 +213,10 @@ class FolderScan {
     unread_.insert(found.path);
     old_problems_.erase(found.path);
     IE_CHECK(run_.batch.open());
-    if (found.kind == ProblemKind::kFile) ++run_.report.failed_files;
+    if (found.kind == ProblemKind::kFile) {
+      ++run_.report.failed_files;
+      ++run_.report.unreadable_files;
+    }
     store::KnownFile nothing;
     nothing.seen.path = found.path;
     return run_.record_failure(nothing, scan_key(), found.error);
@@ -233,22 +254,31 @@ class FolderScan {
     }
   }
 
-  Status finish() {
+  Status finish(const scan::Walker& walker) {
     IE_CHECK(run_.batch.open());
     IE_CHECK(run_.writer.touch_files(seen_, run_.report.run));
     if (run_.report.scan.stopped) return run_.batch.commit();
-    std::vector<store::FileId> offline_files, missing;
+    std::vector<store::FileId> offline_files, excluded, missing;
+    std::vector<scan::Exclusions> patterns;
+    for (const std::string& root : run_.options.paths) patterns.push_back(walker.exclusions(root));
+    const auto left_out = [&](const std::string& path) {
+      return std::ranges::any_of(patterns, [&](scan::Exclusions& of_root) { return of_root.excluded(path); });
+    };
     const std::unordered_set<std::string> roots(run_.options.paths.begin(), run_.options.paths.end());
     for (const store::KnownFile& row : rows_) {
       if (visited_.contains(&row) || row.state == store::FileState::kMissing) continue;
       if (!at_or_below_any(row.seen.path, roots) || at_or_below_any(row.seen.path, unread_)) continue;
       if (offline(row))
         offline_files.push_back(row.id);
-      else
+      else if (gone(row.seen.path) || !left_out(row.seen.path))
         missing.push_back(row.id);
+      else if (row.state != store::FileState::kExcluded)
+        excluded.push_back(row.id);
     }
     IE_CHECK(run_.writer.set_file_state(offline_files, store::FileState::kOffline));
+    IE_CHECK(run_.writer.set_file_state(excluded, store::FileState::kExcluded));
     IE_CHECK(run_.writer.set_file_state(missing, store::FileState::kMissing));
+    run_.report.newly_excluded = excluded.size();
     run_.report.offline = offline_files.size();
     run_.report.missing = missing.size();
     if (run_.report.offline > 0)
@@ -272,6 +302,7 @@ class FolderScan {
   std::unordered_set<std::string> unread_;
   std::unordered_set<const store::KnownFile*> visited_;
   std::unordered_map<std::string, std::uint64_t> folder_devices_;
+  std::unordered_map<std::uint64_t, scan::FileSystem> systems_;  // by device
 };
 
 }  // namespace

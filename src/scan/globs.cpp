@@ -112,8 +112,62 @@ bool Glob::matches(std::string_view path) const {
   return states.back();
 }
 
-PatternList PatternList::parse(std::string_view text, size_t* refused) {
+namespace {
+
+constexpr std::string_view kUtf8Mark = "\xEF\xBB\xBF", kUtf16Little = "\xFF\xFE", kUtf16Big = "\xFE\xFF";
+
+void append_utf8(std::string& text, std::uint32_t character) {
+  const auto tail = [&](int shift) { text += static_cast<char>(0x80 | (character >> shift & 0x3F)); };
+  if (character < 0x80) {
+    text += static_cast<char>(character);
+  } else if (character < 0x800) {
+    text += static_cast<char>(0xC0 | character >> 6);
+    tail(0);
+  } else if (character < 0x10000) {
+    text += static_cast<char>(0xE0 | character >> 12);
+    tail(6), tail(0);
+  } else {
+    text += static_cast<char>(0xF0 | character >> 18);
+    tail(12), tail(6), tail(0);
+  }
+}
+
+// Half a surrogate pair becomes U+FFFD, half a unit at the end is dropped.
+std::string utf8_of_utf16(std::string_view bytes, bool big_endian) {
+  const auto unit = [&](size_t at) -> std::uint32_t {
+    if (at + 1 >= bytes.size()) return 0;
+    const auto first = static_cast<unsigned char>(bytes[at]), second = static_cast<unsigned char>(bytes[at + 1]);
+    return big_endian ? first << 8U | second : second << 8U | first;
+  };
+  std::string text;
+  for (size_t at = 0; at + 1 < bytes.size(); at += 2) {
+    const std::uint32_t high = unit(at), low = unit(at + 2);
+    if (high < 0xD800 || high > 0xDFFF) {
+      append_utf8(text, high);
+    } else if (high < 0xDC00 && low >= 0xDC00 && low <= 0xDFFF) {
+      append_utf8(text, 0x10000 + ((high - 0xD800) << 10 | (low - 0xDC00)));
+      at += 2;
+    } else {
+      append_utf8(text, 0xFFFD);
+    }
+  }
+  return text;
+}
+
+// What Notepad and the like save: UTF-8 with a mark, "Unicode" and "Unicode big endian".
+std::string ignore_text(std::string_view bytes) {
+  if (bytes.starts_with(kUtf8Mark)) return std::string(bytes.substr(kUtf8Mark.size()));
+  const bool big_endian = bytes.starts_with(kUtf16Big);
+  if (!big_endian && !bytes.starts_with(kUtf16Little)) return std::string(bytes);
+  return utf8_of_utf16(bytes.substr(kUtf16Big.size()), big_endian);
+}
+
+}  // namespace
+
+PatternList PatternList::parse(std::string_view bytes, size_t* refused) {
   PatternList list;
+  const std::string decoded = ignore_text(bytes);
+  std::string_view text = decoded;
   if (refused) *refused = 0;
   while (!text.empty()) {
     std::string_view line = text.substr(0, text.find('\n'));
@@ -129,6 +183,9 @@ PatternList PatternList::parse(std::string_view text, size_t* refused) {
 Status PatternList::add(std::string_view pattern) {
   if (pattern.size() > kMaxPatternBytes)
     return fail(ErrorCode::kInvalidArgument, fmt::format("a pattern is longer than {} bytes", kMaxPatternBytes));
+  if (pattern.find('\0') != std::string_view::npos)
+    return fail(ErrorCode::kInvalidArgument, "a pattern holds a NUL: save the file as UTF-8");
+  const std::string text(pattern);
   const bool negated = pattern.starts_with('!');
   if (negated) pattern.remove_prefix(1);
   const bool folders_only = pattern.ends_with('/');
@@ -136,18 +193,18 @@ Status PatternList::add(std::string_view pattern) {
   const bool names_only = pattern.find('/') == std::string_view::npos;
   if (pattern.starts_with('/')) pattern.remove_prefix(1);
   if (pattern.empty()) return fail(ErrorCode::kInvalidArgument, "a pattern is empty");
-  rules_.push_back({Glob(pattern), negated, folders_only, names_only});
+  rules_.push_back({text, Glob(pattern), negated, folders_only, names_only});
   return {};
 }
 
-Verdict PatternList::check(std::string_view path, bool is_folder) const {
+PatternList::Match PatternList::match(std::string_view path, bool is_folder) const {
   const std::string_view name = path.substr(path.rfind('/') + 1);
   for (auto rule = rules_.rbegin(); rule != rules_.rend(); ++rule) {
     if (rule->folders_only && !is_folder) continue;
     if (rule->glob.matches(rule->names_only ? name : path))
-      return rule->negated ? Verdict::kNegated : Verdict::kMatched;
+      return {rule->negated ? Verdict::kNegated : Verdict::kMatched, rule->text};
   }
-  return Verdict::kUndecided;
+  return {};
 }
 
 }  // namespace image_engine::scan

@@ -43,19 +43,25 @@ class PatternList {
  public:
   static constexpr size_t kMaxPatternBytes = 1024;
 
-  // The lines of an ignore file: empty lines and those that start with # say nothing, trailing spaces are dropped.
-  // Lines that `add` refuses are left out and counted in `refused`.
-  static PatternList parse(std::string_view text, size_t* refused = nullptr);
+  // The lines of an ignore file, in UTF-8 or, with a byte order mark, UTF-16: empty lines and those that start with #
+  // say nothing, trailing spaces are dropped. Lines that `add` refuses are left out and counted in `refused`.
+  static PatternList parse(std::string_view bytes, size_t* refused = nullptr);
 
-  // kInvalidArgument on an empty pattern or one over kMaxPatternBytes.
+  // kInvalidArgument on an empty pattern, one over kMaxPatternBytes, or one with a NUL, which no path has.
   Status add(std::string_view pattern);
 
   // `path` is relative to the list's folder, without a leading slash.
-  [[nodiscard]] Verdict check(std::string_view path, bool is_folder) const;
+  [[nodiscard]] Verdict check(std::string_view path, bool is_folder) const { return match(path, is_folder).verdict; }
+  struct Match {
+    Verdict verdict = Verdict::kUndecided;
+    std::string_view pattern = {};  // that decided, as it was given; lives as long as the list
+  };
+  [[nodiscard]] Match match(std::string_view path, bool is_folder) const;
   [[nodiscard]] bool empty() const { return rules_.empty(); }
 
  private:
   struct Rule {
+    std::string text;
     Glob glob;
     bool negated;
     bool folders_only;

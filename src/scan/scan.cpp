@@ -8,7 +8,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <unordered_map>
@@ -33,6 +36,7 @@ constexpr size_t kMaxIgnoreBytes = size_t{64} << 10;
 // The ignore files that apply in a folder, innermost first.
 struct IgnoreChain {
   PatternList patterns;
+  std::string path;     // of the ignore file
   size_t folder_bytes;  // length of the folder's path with the slash behind it
   std::shared_ptr<const IgnoreChain> outer;
 };
@@ -44,6 +48,47 @@ struct Folder {
   bool is_root = false;
   bool follow = false;  // may be a symbolic link
 };
+
+// What applies everywhere in a walk.
+struct Rules {
+  bool hidden;
+  const PatternList& include;
+  const PatternList& exclude;
+};
+
+enum class LeftOut : std::uint8_t { kNo, kHidden, kPattern };
+struct Reason {
+  LeftOut kind = LeftOut::kNo;
+  std::string_view source = {}, pattern = {};  // of PatternCount, for kPattern
+};
+
+Reason why_left_out(const Rules& rules, std::string_view path, bool is_folder, const Folder& folder) {
+  if (!folder.path.empty() && !rules.hidden && file_name(path).starts_with('.')) return {LeftOut::kHidden};
+  const std::string_view below_root = path.substr(folder.root_bytes);
+  if (const auto match = rules.exclude.match(below_root, is_folder); match.verdict == Verdict::kMatched)
+    return {LeftOut::kPattern, "exclude", match.pattern};
+  for (const auto* ignores = folder.ignores.get(); ignores != nullptr; ignores = ignores->outer.get()) {
+    const auto match = ignores->patterns.match(path.substr(ignores->folder_bytes), is_folder);
+    if (match.verdict == Verdict::kMatched) return {LeftOut::kPattern, ignores->path, match.pattern};
+    if (match.verdict == Verdict::kNegated) break;
+  }
+  if (is_folder || rules.include.empty() || rules.include.check(below_root, false) == Verdict::kMatched) return {};
+  return {LeftOut::kPattern, "include"};
+}
+
+// How many of the file's patterns cannot be used.
+Result<size_t> read_ignores(Folder& folder) {
+  std::string path = join_path(folder.path, kIgnoreFileName);
+  IE_TRY(const std::string text, read_file(path, kMaxIgnoreBytes));
+  size_t refused = 0;
+  auto patterns = PatternList::parse(text, &refused);
+  const size_t bytes = join_path(folder.path, "x").size() - 1;
+  folder.ignores =
+      std::make_shared<const IgnoreChain>(IgnoreChain{std::move(patterns), std::move(path), bytes, folder.ignores});
+  return refused;
+}
+
+size_t bytes_of_root(const std::string& path) { return path == "/" ? 1 : path.size() + 1; }
 
 struct Entry {
   std::string name;
@@ -87,8 +132,8 @@ struct Location {
 
 class Walk {
  public:
-  Walk(const ScanOptions& options, const PatternList& include, const PatternList& exclude, const ScanVisitor& visitor)
-      : options_(options), include_(include), exclude_(exclude), visitor_(visitor) {}
+  Walk(const ScanOptions& options, const Rules& rules, const ScanVisitor& visitor)
+      : options_(options), rules_(rules), visitor_(visitor) {}
 
   ScanCounts run(const std::vector<std::string>& roots);
 
@@ -107,15 +152,15 @@ class Walk {
   void visit_entry(const Location& at, const Entry& entry, const Folder& folder);
   void visit_file(const Location& at, const std::string& name, std::string path, const struct stat& info);
   std::optional<Sidecar> find_sidecar(const Location& at, const std::string& name, std::string_view path) const;
-  [[nodiscard]] bool left_out(std::string_view path, bool is_folder, const Folder& folder) const;
+  bool left_out(std::string_view path, bool is_folder, const Folder& folder);
   Result<MediaFormat> sniff(const Location& at, const std::string& name, std::uint64_t file_size);
   void report(std::string path, ProblemKind kind, Error error);
 
   const ScanOptions& options_;
-  const PatternList& include_;
-  const PatternList& exclude_;
+  const Rules rules_;
   const ScanVisitor& visitor_;
   ScanCounts counts_;
+  std::map<std::pair<std::string, std::string>, PatternCount> patterns_;  // by source and pattern
   std::set<FileId> visited_folders_;
   std::set<std::pair<FileId, std::string>> visited_root_files_;  // folder and name
   std::vector<Folder> pending_;                                  // a stack
@@ -132,12 +177,14 @@ void Walk::report(std::string path, ProblemKind kind, Error error) {
 ScanCounts Walk::run(const std::vector<std::string>& roots) {
   const std::vector<Root> folders = visit_root_files(roots);
   for (const auto& root : folders) {
-    const size_t bytes = root.path == "/" ? 1 : root.path.size() + 1;
-    drain({{root.path, bytes, nullptr, true, true}});
+    drain({{root.path, bytes_of_root(root.path), nullptr, true, true}});
   }
   while (!links_.empty() && !counts_.stopped) drain(std::exchange(links_, {}));
   for (const auto& root : folders) check_root(root);
-  return counts_;
+  for (auto& [key, count] : patterns_) counts_.patterns.push_back(std::move(count));
+  std::ranges::stable_sort(counts_.patterns, std::greater<>(),
+                           [](const PatternCount& c) { return c.files + c.folders; });
+  return std::move(counts_);
 }
 
 // Returns the roots that are folders.
@@ -168,10 +215,7 @@ void Walk::visit_root_file(const std::string& path) {
   if (!dir || ::fstat(dir.get(), &folder) != 0 || ::fstatat(dir.get(), name.c_str(), &info, 0) != 0)
     return report(path, ProblemKind::kRoot, errno_error("cannot be scanned"));
   if (!visited_root_files_.emplace(id_of(folder), name).second) return;
-  if (left_out(name, false, Folder{})) {
-    ++counts_.excluded;
-    return;
-  }
+  if (left_out(name, false, Folder{})) return;
   Sidecars sidecars;
   for (const auto& stem : {name, name.substr(0, name.rfind('.'))})
     for (const char* extension : {".XMP", ".xmp"})
@@ -240,27 +284,27 @@ std::vector<Entry> Walk::list(DIR* dir, const Folder& folder) {
 
 void Walk::load_ignores(Folder& folder) {
   const std::string path = join_path(folder.path, kIgnoreFileName);
-  const auto text = read_file(path, kMaxIgnoreBytes);
-  if (!text) return report(path, ProblemKind::kIgnoreFile, text.error());
-  size_t refused = 0;
-  auto patterns = PatternList::parse(*text, &refused);
-  if (refused != 0)
+  const Result<size_t> refused = read_ignores(folder);
+  if (!refused) return report(path, ProblemKind::kIgnoreFile, refused.error());
+  if (*refused != 0)
     report(path, ProblemKind::kIgnoreFile,
-           {ErrorCode::kInvalidArgument, std::to_string(refused) + " unusable patterns"});
-  const size_t bytes = join_path(folder.path, "x").size() - 1;
-  folder.ignores = std::make_shared<const IgnoreChain>(IgnoreChain{std::move(patterns), bytes, folder.ignores});
+           {ErrorCode::kInvalidArgument, std::to_string(*refused) + " unusable patterns"});
 }
 
-bool Walk::left_out(std::string_view path, bool is_folder, const Folder& folder) const {
-  if (!folder.path.empty() && !options_.hidden && file_name(path).starts_with('.')) return true;
-  const std::string_view below_root = path.substr(folder.root_bytes);
-  if (exclude_.check(below_root, is_folder) == Verdict::kMatched) return true;
-  for (const auto* ignores = folder.ignores.get(); ignores != nullptr; ignores = ignores->outer.get()) {
-    const Verdict verdict = ignores->patterns.check(path.substr(ignores->folder_bytes), is_folder);
-    if (verdict == Verdict::kMatched) return true;
-    if (verdict == Verdict::kNegated) break;
+// Counts what it is true for.
+bool Walk::left_out(std::string_view path, bool is_folder, const Folder& folder) {
+  const Reason reason = why_left_out(rules_, path, is_folder, folder);
+  if (reason.kind == LeftOut::kNo) return false;
+  if (reason.kind == LeftOut::kHidden) {
+    ++counts_.hidden;
+    return true;
   }
-  return !is_folder && !include_.empty() && include_.check(below_root, false) != Verdict::kMatched;
+  ++(is_folder ? counts_.excluded_folders : counts_.excluded);
+  PatternCount& count = patterns_[{std::string(reason.source), std::string(reason.pattern)}];
+  count.source = reason.source;
+  count.pattern = reason.pattern;
+  ++(is_folder ? count.folders : count.files);
+  return true;
 }
 
 void Walk::visit_entry(const Location& at, const Entry& entry, const Folder& folder) {
@@ -275,17 +319,18 @@ void Walk::visit_entry(const Location& at, const Entry& entry, const Folder& fol
     looked = ::fstatat(at.dir, entry.name.c_str(), &info, follow ? 0 : AT_SYMLINK_NOFOLLOW) == 0;
     if (looked) type = static_cast<unsigned char>(IFTODT(info.st_mode));
     // A file deleted since the folder was listed is no problem; a link to nowhere is one.
-    else if ((follow || errno != ENOENT) && kind_by_extension(lower_extension(path)) != MediaKind::kNone)
-      report(path, ProblemKind::kFile, errno_error("cannot be looked at"));
+    else if ((follow || errno != ENOENT) && kind_by_extension(lower_extension(path)) != MediaKind::kNone) {
+      ++counts_.files;
+      report(path, ProblemKind::kFile, errno_error("cannot be examined"));
+    }
     return looked;
   };
   if (type == DT_UNKNOWN && !look()) return;
   follow = type == DT_LNK && options_.follow_symlinks;
   if (follow && !look()) return;
 
-  if (left_out(path, type == DT_DIR, folder)) {
-    ++counts_.excluded;
-  } else if (type == DT_DIR) {
+  if (left_out(path, type == DT_DIR, folder)) return;
+  if (type == DT_DIR) {
     (follow ? links_ : pending_).push_back({std::move(path), folder.root_bytes, folder.ignores, false, follow});
   } else if (type != DT_REG) {
     ++counts_.skipped;
@@ -363,7 +408,49 @@ Result<Walker> Walker::create(ScanOptions options) {
 }
 
 ScanCounts Walker::walk(const std::vector<std::string>& roots, const ScanVisitor& visitor) const {
-  return Walk(options_, include_, exclude_, visitor).run(roots);
+  return Walk(options_, {options_.hidden, include_, exclude_}, visitor).run(roots);
+}
+
+// ---- Exclusions
+
+struct Exclusions::State {
+  Rules rules;
+  std::string root;
+  std::map<std::string, std::optional<Folder>, std::less<>> folders = {};  // nullopt: left out
+
+  const std::optional<Folder>& folder_at(const std::string& path);
+};
+
+const std::optional<Folder>& Exclusions::State::folder_at(const std::string& path) {
+  if (const auto known = folders.find(path); known != folders.end()) return known->second;
+  std::optional<Folder> folder;
+  if (path == root) {
+    folder = Folder{path, bytes_of_root(path), nullptr};
+  } else if (const std::optional<Folder>& outer = folder_at(std::string(parent_path(path)));
+             outer && why_left_out(rules, path, true, *outer).kind == LeftOut::kNo) {
+    folder = Folder{path, outer->root_bytes, outer->ignores};
+  }
+  // An ignore file that is not there or cannot be read leaves nothing out, as in a walk.
+  if (folder) (void)read_ignores(*folder);
+  return folders.emplace(path, std::move(folder)).first->second;
+}
+
+Exclusions::Exclusions(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Exclusions::Exclusions(Exclusions&&) noexcept = default;
+Exclusions& Exclusions::operator=(Exclusions&&) noexcept = default;
+Exclusions::~Exclusions() = default;
+
+bool Exclusions::excluded(const std::string& path) {
+  const Rules& rules = state_->rules;
+  if (path == state_->root) return why_left_out(rules, file_name(path), false, Folder{}).kind != LeftOut::kNo;
+  if (!path.starts_with(join_path(state_->root, ""))) return false;
+  const std::optional<Folder>& folder = state_->folder_at(std::string(parent_path(path)));
+  return !folder || why_left_out(rules, path, false, *folder).kind != LeftOut::kNo;
+}
+
+Exclusions Walker::exclusions(const std::string& root) const {
+  return Exclusions(std::make_unique<Exclusions::State>(
+      Exclusions::State{{options_.hidden, include_, exclude_}, absolute_path(root)}));
 }
 
 }  // namespace image_engine::scan

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -49,6 +50,13 @@ struct ScanProblem {
   Error error;
 };
 
+// What one pattern left out.
+struct PatternCount {
+  std::string source;   // "exclude", "include", or the path of the ignore file
+  std::string pattern;  // empty for "include": nothing there matched
+  std::uint64_t files = 0, folders = 0;
+};
+
 struct ScanCounts {
   std::uint64_t files = 0;     // regular files seen, without the excluded and hidden ones
   std::uint64_t media = 0;     // reported to ScanVisitor::file
@@ -56,9 +64,12 @@ struct ScanCounts {
   std::uint64_t skipped = 0;   // neither picture nor video nor sidecar; links not followed; FIFOs, devices, sockets
   std::uint64_t sidecars = 0;  // .xmp files
   std::uint64_t folders = 0;   // entered
-  std::uint64_t excluded = 0;  // files and folders left out by patterns or for being hidden
+  std::uint64_t excluded = 0;  // files left out by patterns
+  std::uint64_t excluded_folders = 0;  // likewise; what is in them was not looked at
+  std::uint64_t hidden = 0;            // files and folders left out for being hidden
   std::uint64_t problems = 0;
-  bool stopped = false;  // a callback ended the walk
+  bool stopped = false;                // a callback ended the walk
+  std::vector<PatternCount> patterns;  // that left something out, what left out most first
 };
 
 struct ScanOptions {
@@ -77,6 +88,24 @@ struct ScanVisitor {
   std::function<std::optional<MediaFormat>(const FoundFile&)> known;
 };
 
+// Tells of paths of before whether a walk of now would leave them out. Reads ignore files, each once. One thread at a
+// time; must not outlive its Walker.
+class Exclusions {
+ public:
+  Exclusions(Exclusions&&) noexcept;
+  Exclusions& operator=(Exclusions&&) noexcept;
+  ~Exclusions();
+  // Whether the patterns, the ignore files or the rule for hidden names keep the file out of a walk of `root`; `path`
+  // is as FoundFile has it. It need not exist. False for a path that is not at or below the root.
+  [[nodiscard]] bool excluded(const std::string& path);
+
+ private:
+  friend class Walker;
+  struct State;
+  explicit Exclusions(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
 class Walker {
  public:
   // kInvalidArgument on a pattern that cannot be used.
@@ -88,6 +117,9 @@ class Walker {
   // to a file's name then. What goes wrong is reported and passed over. Holds two descriptors at most; opens nothing
   // but folders and regular files. Does not change the walker: may run on several threads at once.
   ScanCounts walk(const std::vector<std::string>& roots, const ScanVisitor& visitor) const;
+
+  // `root`: as given to walk(), absolute.
+  [[nodiscard]] Exclusions exclusions(const std::string& root) const;
 
  private:
   Walker() = default;

@@ -232,6 +232,7 @@ Status check_rows(const std::vector<float>& rows, std::size_t dimensions, const 
 }  // namespace
 
 float LinearHead::confidence(std::span<const float> embedding) const {
+  if (embedding.size() != weights.size()) return 0;
   return static_cast<float>(logistic(dot(embedding, weights) + double{bias}));
 }
 

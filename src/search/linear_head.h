@@ -16,7 +16,7 @@ inline constexpr float kLeastConfidence = 0.5F;
 struct LinearHead {
   std::vector<float> weights;  // of length-1 embeddings
   float bias = 0;
-  // 0…1: logistic of weights · embedding + bias.
+  // 0…1: logistic of weights · embedding + bias. 0 for an embedding of another length.
   [[nodiscard]] float confidence(std::span<const float> embedding) const;
 };
 

@@ -208,8 +208,9 @@ Result<UniqueFd> begin_file(const std::string& path) {
   if (::fstat(fd.get(), &opened) != 0 || ::lstat(name.c_str(), &named) != 0 || opened.st_ino != named.st_ino ||
       opened.st_dev != named.st_dev)
     return fail(ErrorCode::kBusy, to_utf8(name) + ": another program makes it");
-  if (!S_ISREG(opened.st_mode) || ::fchmod(fd.get(), 0600) != 0 || ::ftruncate(fd.get(), 0) != 0)
-    return fail(errno_error(to_utf8(name)));
+  if (!S_ISREG(opened.st_mode) || opened.st_nlink > 1 || opened.st_uid != ::geteuid())
+    return fail(ErrorCode::kPermission, to_utf8(name) + " is somebody else's file: remove it");
+  if (::fchmod(fd.get(), 0600) != 0 || ::ftruncate(fd.get(), 0) != 0) return fail(errno_error(to_utf8(name)));
   return fd;
 }
 

@@ -47,8 +47,8 @@ constexpr StageField kStageFields[] = {{"quality", "quality"},    {"hash", "hash
                                        {"text", nullptr},         {"retail_products", "retail_products"},
                                        {"description", "caption"}};  // "description" is the file's own
 
-// What a stage's data says about the asset as a whole.
-void merge_data(json& out, const Record& record) {
+// What a stage's data says about the asset as a whole; its warnings are added to those that are there.
+void merge_data(json& out, json& warnings, const Record& record) {
   const json data = parse_json(record.data);
   if (!data.is_object()) return;
   for (const auto& [stage, name] : kStageFields)
@@ -56,7 +56,7 @@ void merge_data(json& out, const Record& record) {
   for (const char* flag : {"partial", "animated"})
     if (data.contains(flag)) out[flag] = data[flag];
   if (!data.contains("warnings") || !data["warnings"].is_array()) return;
-  for (const json& warning : data["warnings"]) out["warnings"].push_back(warning);
+  for (const json& warning : data["warnings"]) warnings.push_back(warning);
 }
 
 }  // namespace
@@ -79,7 +79,7 @@ json failure_json(const Failure& failure) {
 }
 
 json asset_json(const AssetRecord& record) {
-  json out = json::object();
+  json out = json::object(), found = json::object(), warnings = json::array();
   if (!record.files.empty()) put_path(out, record.files.front().seen.path);
   out["asset"] = record.hash ? json(record.hash->hex()) : json();
   out["media"] = kind_name(record.kind);
@@ -99,11 +99,15 @@ json asset_json(const AssetRecord& record) {
   out["records"] = json::array();
   for (const Record& entry : record.records) {
     out["records"].push_back(record_json(entry));
-    if (entry.key.stage != "metadata") merge_data(out, entry);
+    if (entry.key.stage != "metadata") merge_data(found, warnings, entry);
   }
   out["failures"] = json::array();
   for (const Failure& failure : record.failures) out["failures"].push_back(failure_json(failure));
-  return out;
+  found.erase("warnings");
+  for (const json& warning : warnings) out["warnings"].push_back(warning);
+  // Whatever a record holds, what the catalogue itself knows stays.
+  found.update(out);
+  return found;
 }
 
 }  // namespace image_engine::store

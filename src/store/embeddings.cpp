@@ -93,7 +93,10 @@ Status CatalogueReader::changed_vectors(
 
 Result<std::optional<std::vector<std::uint16_t>>> CatalogueReader::vector_of(SpaceId space, AssetId asset) const {
   return guarded([&]() -> std::optional<std::vector<std::uint16_t>> {
-    auto row = connection_->query("SELECT vector FROM embeddings WHERE space_id = ? AND asset_id = ?", space, asset);
+    auto row = connection_->query(
+        "SELECT vector FROM embeddings e JOIN spaces s ON s.id = e.space_id "
+        "WHERE e.space_id = ? AND e.asset_id = ? AND length(CAST(e.vector AS BLOB)) = 2 * s.dimensions",
+        space, asset);
     if (!row.next()) return std::nullopt;
     return half_from_bytes(row.bytes(0));
   });
@@ -129,8 +132,9 @@ Result<std::vector<ObjectVector>> CatalogueReader::object_vectors(SpaceId space,
   return guarded([&] {
     std::vector<ObjectVector> vectors;
     auto row = connection_->query(
-        "SELECT asset_id, object, box, vector FROM object_embeddings WHERE space_id = ? AND object = ? "
-        "ORDER BY asset_id, box",
+        "SELECT e.asset_id, e.object, e.box, e.vector FROM object_embeddings e JOIN spaces s ON s.id = e.space_id "
+        "WHERE e.space_id = ? AND e.object = ? AND length(CAST(e.vector AS BLOB)) = 2 * s.dimensions ORDER BY "
+        "e.asset_id, e.box",
         space, object);
     while (row.next())
       vectors.push_back(

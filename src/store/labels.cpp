@@ -116,7 +116,10 @@ Result<std::vector<LearnedLabel>> CatalogueReader::learned_labels() const {
   return guarded([&] {
     std::vector<LearnedLabel> labels;
     auto row = connection_->query(
-        "SELECT n.name, h.object, h.space_id, h.weights, h.bias, h.params, h.trained, "
+        "SELECT n.name, h.object, h.space_id, "
+        "iif(length(CAST(h.weights AS BLOB)) = 4 * (SELECT dimensions FROM spaces WHERE id = h.space_id), h.weights, "
+        "NULL), h.bias, "
+        "h.params, h.trained, "
         "(SELECT count(*) FROM label_examples e WHERE e.name = n.name AND e.positive = 1), "
         "(SELECT count(*) FROM label_examples e WHERE e.name = n.name AND e.positive = 0), "
         "(SELECT count(*) FROM asset_classes c WHERE c.field = 'keyword' AND c.name = n.name) "

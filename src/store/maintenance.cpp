@@ -57,8 +57,15 @@ void check_pages(Connection& connection, std::vector<std::string>& problems) {
                        row.bytes(2) + " that is gone");
 }
 
-// FTS5's own check is written as an INSERT, so it needs a connection that may write; nothing is changed.
+// SQLite makes files beside a catalogue that is opened for writing.
+bool may_write_beside(const std::string& path) {
+  return ::access(path.c_str(), W_OK) == 0 && ::access(std::string(parent_path(path)).c_str(), W_OK) == 0;
+}
+
+// FTS5's own check is written as an INSERT, so it needs a connection that may write; nothing is changed. On a read-only
+// medium or while somebody writes, pages and orphans are all that can be checked.
 void check_text_index(const std::string& path, std::vector<std::string>& problems) {
+  if (!may_write_beside(path)) return;
   for (const std::string_view table : {"asset_text", "asset_trigram"}) {
     const auto sound = guarded([&] {
       Connection connection(path, Access::kWrite);
@@ -68,7 +75,6 @@ void check_text_index(const std::string& path, std::vector<std::string>& problem
     if (sound) continue;
     const ErrorCode code = sound.error().code;
     if (code == ErrorCode::kCorrupt) problems.push_back("text index " + std::string(table) + " is damaged");
-    // On a read-only medium or while somebody writes, pages and orphans are all that can be checked.
     if (code != ErrorCode::kCorrupt && code != ErrorCode::kPermission && code != ErrorCode::kBusy)
       problems.push_back("text index " + std::string(table) + ": " + sound.error().message);
   }

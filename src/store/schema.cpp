@@ -2,9 +2,14 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <openssl/evp.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
+#include <string>
+#include <vector>
 
 #include "core/file.h"
 
@@ -277,11 +282,13 @@ CREATE INDEX files_by_asset ON files(asset_id);
 )sql";
 
 constexpr Migration kMigrations[] = {
-    {1, "files, assets, records, failures, runs, user data, text index", kFirst},
-    {2, "objects by name", kObjects},
-    {3, "vectors, scenes, learned labels", kMeaning},
-    {4, "products by name", kProducts},
-    {5, "SHA-256 names files and assets, files may be excluded", kSha256},
+    {1, "files, assets, records, failures, runs, user data, text index", kFirst,
+     "84b40387595f38f511e8f81b008994a31f98500a082d8765e22473fa38277d4c"},
+    {2, "objects by name", kObjects, "973c699c8a43d03bb15d21997a84f971842d84bfe78d10a230874734512055c6"},
+    {3, "vectors, scenes, learned labels", kMeaning,
+     "afaab6b5ebdad50a703cb0306ff3fa9943a2a1d2b5fcbd8eaad81627dcfd342f"},
+    {4, "products by name", kProducts, "f1fd981590dfeb32cb7430c8a303c2537a49d02d39a67bd7f8ab6a3dd5d3ee73"},
+    {5, "SHA-256 names files and assets, files may be excluded", kSha256, ""},
 };
 
 bool is_ours(Connection& connection) { return connection.integer("PRAGMA application_id") == kApplicationId; }
@@ -289,6 +296,57 @@ bool is_ours(Connection& connection) { return connection.integer("PRAGMA applica
 bool is_empty(Connection& connection) {
   return connection.integer("PRAGMA application_id") == 0 && connection.integer("PRAGMA user_version") == 0 &&
          connection.integer("SELECT count(*) FROM sqlite_schema") == 0;
+}
+
+// One row of sqlite_schema: type, name, table, SQL.
+using SchemaEntry = std::array<std::string, 4>;
+
+// SQLite's own tables of statistics, which a person's ANALYZE makes, say nothing about the rest.
+std::vector<SchemaEntry> schema_of(Connection& connection) {
+  std::vector<SchemaEntry> entries;
+  for (auto row = connection.query("SELECT type, name, tbl_name, sql FROM sqlite_schema "
+                                   "WHERE NOT (type = 'table' AND (sql = 'CREATE TABLE sqlite_stat1(tbl,idx,stat)' OR "
+                                   "sql = 'CREATE TABLE sqlite_stat4(tbl,idx,neq,nlt,ndlt,sample)')) "
+                                   "ORDER BY type, name, tbl_name, sql");
+       row.next();)
+    entries.push_back({row.bytes(0), row.bytes(1), row.bytes(2), row.bytes(3)});
+  return entries;
+}
+
+std::vector<SchemaEntry> schema_after(std::span<const Migration> known, int version) {
+  Connection connection("schema", Access::kMemory);
+  for (const Migration& migration : known)
+    if (migration.version <= version) connection.execute(migration.sql);
+  return schema_of(connection);
+}
+
+// SHA-256: nobody may be able to make another schema of the same one.
+std::string fingerprint_of(const std::vector<SchemaEntry>& schema) {
+  std::string text;
+  for (const SchemaEntry& entry : schema)
+    for (const std::string& part : entry) text += fmt::format("{}:{}", part.size(), part);
+  std::array<unsigned char, 32> digest{};
+  if (::EVP_Digest(text.data(), text.size(), digest.data(), nullptr, ::EVP_sha256(), nullptr) != 1)
+    raise(ErrorCode::kInternal, "OpenSSL cannot make checksums");
+  std::string hex;
+  for (const unsigned char byte : digest) hex += fmt::format("{:02x}", byte);
+  return hex;
+}
+
+// Running the migrations takes 20 ms, so that it is left for a schema whose fingerprint is not known: another SQLite
+// may write the same tables in other words.
+bool is_our_schema(const std::vector<SchemaEntry>& schema, std::span<const Migration> known, int version) {
+  const auto last = std::ranges::find(known, version, &Migration::version);
+  if (last != known.end() && *last->fingerprint != '\0' && fingerprint_of(schema) == last->fingerprint) return true;
+  return schema == schema_after(known, version);
+}
+
+// A stranger's catalogue may bring triggers that write, views that never end and columns that compute.
+void demand_our_schema(Connection& connection, std::span<const Migration> known, int version) {
+  if (is_our_schema(schema_of(connection), known, version)) return;
+  raise(ErrorCode::kCorrupt, "catalogue " + to_utf8(connection.path()) +
+                                 ": its tables are not those that image-engine makes: restore a backup, or move it "
+                                 "away and analyze again");
 }
 
 std::string free_backup_name(const std::string& path, int version) {
@@ -302,6 +360,10 @@ std::string free_backup_name(const std::string& path, int version) {
 
 std::span<const Migration> migrations() { return kMigrations; }
 
+std::string schema_fingerprint(std::span<const Migration> known, int version) {
+  return fingerprint_of(schema_after(known, version));
+}
+
 int schema_version(Connection& connection, std::span<const Migration> known) {
   const std::string name = "catalogue " + to_utf8(connection.path());
   if (is_empty(connection)) return 0;
@@ -313,6 +375,7 @@ int schema_version(Connection& connection, std::span<const Migration> known) {
     raise(ErrorCode::kNewer, name + ": a newer image-engine wrote it (format " + std::to_string(version) +
                                  ", this one knows up to " + std::to_string(newest) + "): use that one");
   if (version < 1) raise(ErrorCode::kCorrupt, name + ": its format number is damaged: restore a backup");
+  demand_our_schema(connection, known, static_cast<int>(version));
   return static_cast<int>(version);
 }
 

@@ -11,8 +11,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "core/file.h"
+#include "store/catalogue_file.h"
 
 namespace image_engine::store {
 namespace {
@@ -81,6 +83,23 @@ std::string immutable_uri(const std::string& path) {
   return uri + "?immutable=1";
 }
 
+// What a stranger's database could make SQLite do. Ours has no views, and triggers that change one row of each table.
+constexpr std::pair<int, int> kSettings[] = {
+    {SQLITE_DBCONFIG_DEFENSIVE, 1}, {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0}, {SQLITE_DBCONFIG_ENABLE_VIEW, 0}};
+constexpr std::pair<int, int> kLimits[] = {{SQLITE_LIMIT_LENGTH, 256 << 20}, {SQLITE_LIMIT_TRIGGER_DEPTH, 8}};
+
+void keep_private(int fd) {
+  struct stat file {};
+  if (::fstat(fd, &file) == 0 && (file.st_mode & 0077) != 0 && file.st_uid == ::geteuid()) (void)::fchmod(fd, 0600);
+}
+
+void make_file(const std::string& path, Access access) {
+  errno = ENOENT;
+  const UniqueFd made(
+      access == Access::kCreate ? ::open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600) : -1);
+  if (!made) throw SqlFailure{errno_error("catalogue " + to_utf8(path))};
+}
+
 bool has_wal(const std::string& path) {
   struct stat wal {};
   return ::stat((path + "-wal").c_str(), &wal) == 0 && wal.st_size > 0;
@@ -146,13 +165,15 @@ std::string Query::bytes(int column) const {
 Connection::Connection(const std::string& path, Access access) : path_(path) {
   if (path.empty() || path.find('\0') != std::string::npos)
     raise(ErrorCode::kInvalidArgument, "the catalogue needs a file name");
-  if (access == Access::kCreate) {
-    // SQLite gives -wal and -shm the mode of the database.
-    const UniqueFd made(::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600));
-    if (!made) throw SqlFailure{errno_error("catalogue " + to_utf8(path))};
-    struct stat file {};
-    if (::fstat(made.get(), &file) == 0 && (file.st_mode & 0077) != 0) (void)::fchmod(made.get(), 0600);
+  if (access == Access::kMemory) {
+    connect(":memory:", SQLITE_OPEN_READWRITE);
+    return;
   }
+  const Result<UniqueFd> there = open_catalogue_file(path);
+  if (!there) throw SqlFailure{there.error()};
+  // SQLite gives -wal and -shm the mode of the database.
+  if (*there && access == Access::kCreate) keep_private(there->get());
+  if (!*there) make_file(path, access);
   open(access);
 }
 
@@ -161,25 +182,22 @@ Connection::~Connection() {
   idle_.clear();
 }
 
+void Connection::connect(const std::string& name, int flags) {
+  try {
+    database_ = std::make_unique<SQLite::Database>(name, flags, kBusyMilliseconds);
+    sqlite3* handle = database_->getHandle();
+    sqlite3_extended_result_codes(handle, 1);
+    for (const auto& [setting, value] : kSettings) sqlite3_db_config(handle, setting, value, nullptr);
+    for (const auto& [limit, value] : kLimits) sqlite3_limit(handle, limit, value);
+    database_->exec("PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL; PRAGMA cell_size_check = ON");
+    database_->exec("SELECT count(*) FROM sqlite_schema");  // the first read finds what is wrong
+  } catch (const SQLite::Exception& error) {
+    if (database_) raise_current(error);
+    throw SqlFailure{describe(path_, error.getExtendedErrorCode(), errno, error.what())};
+  }
+}
+
 void Connection::open(Access access) {
-  struct stat file {};
-  if (::stat(path_.c_str(), &file) != 0) throw SqlFailure{errno_error("catalogue " + to_utf8(path_))};
-  if (!S_ISREG(file.st_mode))
-    raise(ErrorCode::kIo, "catalogue " + to_utf8(path_) + " is not a file: name one with --catalog");
-  const auto connect = [&](const std::string& name, int flags) {
-    try {
-      database_ = std::make_unique<SQLite::Database>(name, flags, kBusyMilliseconds);
-      sqlite3* handle = database_->getHandle();
-      sqlite3_extended_result_codes(handle, 1);
-      sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
-      sqlite3_db_config(handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
-      database_->exec("PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL; PRAGMA cell_size_check = ON");
-      database_->exec("SELECT count(*) FROM sqlite_schema");  // the first read finds what is wrong
-    } catch (const SQLite::Exception& error) {
-      if (database_) raise_current(error);
-      throw SqlFailure{describe(path_, error.getExtendedErrorCode(), errno, error.what())};
-    }
-  };
   if (access != Access::kRead) {
     connect(path_, SQLITE_OPEN_READWRITE);
     execute("PRAGMA cache_size = -32768");

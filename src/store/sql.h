@@ -86,11 +86,14 @@ class Query {
   std::unique_ptr<SQLite::Statement> statement_;
 };
 
-enum class Access { kRead, kWrite, kCreate };
+enum class Access { kRead, kWrite, kCreate, kMemory };
 
 class Connection {
  public:
-  // Any Access::kCreate file gets mode 0600. A read-only medium is read as immutable when no -wal is beside it.
+  // kCreate makes the file where there is none; mode 0600, which a catalogue of the user's own gets, too. A file that
+  // is no catalogue is refused (kCorrupt) before SQLite sees it, and nothing is made beside it. A read-only medium is
+  // read as immutable when no -wal is beside it. kMemory is an empty database that ends with the connection; `path` is
+  // only its name.
   Connection(const std::string& path, Access access);
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -133,6 +136,7 @@ class Connection {
   struct Tokenizer;
   Query prepare(std::string_view sql);
   [[noreturn]] void raise_current(const std::exception& error) const;
+  void connect(const std::string& name, int flags);
   void open(Access access);
 
   std::string path_;

@@ -11,8 +11,9 @@ namespace image_engine::store {
 
 class WriterLock {
  public:
-  // `command` tells others who holds it. kBusy, naming the holder's pid and command, when somebody else does.
-  // The catalogue's folder must exist.
+  // `command` tells others who holds it. kBusy, naming the holder's pid and command, when somebody else does;
+  // kCorrupt where a file that is no catalogue lies there; kPermission or kInvalidArgument where `<catalogue>.lock` is
+  // a link or somebody else's file, which is left as it is. The catalogue's folder must exist.
   static Result<WriterLock> acquire(const std::string& catalogue_path, const std::string& command);
   // Waits for the holder to finish; `cancelled` is asked about ten times a second: kInterrupted once it is true.
   static Result<WriterLock> wait(const std::string& catalogue_path, const std::string& command,

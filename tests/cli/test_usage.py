@@ -1,16 +1,20 @@
 """What a person sees who types something wrong, and the exit codes that scripts rely on."""
 
+import fcntl
 import json
 import os
 import pty
 import re
+import resource
 import shutil
+import signal
 import sqlite3
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from engine import DONE, DONE_WITH_FAILURES, FAILED, SAMPLES, USAGE
+from engine import DONE, DONE_WITH_FAILURES, FAILED, SAMPLES, USAGE, ended_or, has_taken, wait_until
 
 COMMANDS = ["analyze", "search", "show", "status", "failures", "catalog", "doctor"]
 READERS = [["search", "x"], ["show", "/x.jpg"], ["status"], ["failures"], ["catalog", "check"], ["catalog", "prune"],
@@ -200,3 +204,153 @@ def test_a_trace_is_json(engine, photos, folder):
     shutil.copy(SAMPLES / "photos/building.jpg", photos)
     engine.analyze(photos, "--trace", folder / "trace.json")
     assert json.loads((folder / "trace.json").read_text())
+
+
+OUTPUTS = [["--help"], ["status"], ["status", "--json"], ["search", "type:photo"], ["search", "type:photo", "--print0"],
+           ["analyze", "PHOTOS", "--redo", "hash", "--json"], ["analyze", "PHOTOS", "--redo", "hash", "--ndjson"],
+           ["analyze", "PHOTOS"], ["doctor"], ["failures", "--json"]]
+
+
+@pytest.mark.parametrize("arguments", OUTPUTS, ids=" ".join)
+def test_lost_output_is_an_error(engine, library, arguments):
+    arguments = [library if argument == "PHOTOS" else argument for argument in arguments]
+    with open("/dev/full", "wb") as full:
+        outcome = engine.run(*arguments, stdout=full)
+    assert outcome.code == FAILED and "cannot write to stdout" in outcome.message
+    reader, writer = os.pipe()
+    os.close(reader)
+    outcome = engine.run(*arguments, stdout=writer)
+    os.close(writer)
+    assert outcome.code == FAILED and "cannot write to stdout" in outcome.message
+    outcome = engine.run(*arguments, preexec_fn=lambda: os.close(1))
+    assert outcome.code == FAILED and "cannot write to stdout" in outcome.message
+    assert engine.json("catalog", "check")["problems"] == []
+
+
+def test_the_limit_on_file_sizes_is_an_error(engine, folder):
+    limits = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+    with open(folder / "out", "wb") as out:
+        outcome = engine.run("--help", stdout=out, preexec_fn=limits)
+    assert outcome.code == FAILED and "cannot write to stdout" in outcome.message
+
+
+def catches(process, number):
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(re.search(r"^SigCgt:\t(\w+)", status, re.M)[1], 16) >> (number - 1) & 1
+
+
+ENDING = [signal.SIGHUP, signal.SIGINT, signal.SIGTERM]
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_an_ignored_signal_stays_ignored(engine, library, number):
+    with open(f"{engine.catalogue}.lock", "rb+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        process = engine.start("analyze", library, "--wait", "--quiet", preexec_fn=lambda: signal.signal(number, signal.SIG_IGN))
+        others = [other for other in ENDING if other != number]
+        wait_until(ended_or(process, lambda: all(catches(process, other) for other in others)), "its handlers")
+        process.send_signal(number)
+        wait_until(ended_or(process, lambda: has_taken(process, number)), "the signal")
+    assert process.wait(60) == DONE, process.stderr.read()
+
+
+def test_a_deleted_folder_is_not_the_root(engine, folder):
+    gone = folder / "gone"
+    for arguments in (["analyze", "."], ["analyze", "photos"], ["failures", "."], ["catalog", "prune", "--root", "."]):
+        gone.mkdir()
+        outcome = engine.run(*arguments, cwd=gone, preexec_fn=lambda: os.rmdir(gone))
+        assert outcome.code == FAILED and "current folder is gone" in outcome.message
+    assert not engine.catalogue.exists()
+
+
+def test_without_home(engine, folder, photos):
+    for name in ("HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        del engine.environment[name]
+    before = sorted(folder.rglob("*"))
+    outcome = engine.run("analyze", photos, cwd=folder)
+    assert outcome.code == USAGE and "HOME is not set" in outcome.message
+    assert sorted(folder.rglob("*")) == before
+    assert engine.run("--help").code == DONE
+
+
+@pytest.mark.parametrize("arguments", [
+    ["analyze", "PHOTOS", ""], ["analyze", "", "PHOTOS"], ["analyze", "PHOTOS", "--exclude", ""], ["analyze", "PHOTOS", "--exclude="],
+    ["status", "--catalog", ""], ["status", "--catalog="], ["catalog", "prune", "--root", ""], ["catalog", "relocate", "", "/x"],
+    ["failures", ""], ["show", ""], ["label", ""]])
+def test_empty_arguments_are_refused(engine, library, arguments):
+    outcome = engine.run(*[library if argument == "PHOTOS" else argument for argument in arguments])
+    assert outcome.code == USAGE and re.search("empty argument|no value behind it", outcome.message), outcome.message
+    assert engine.run("search", "").code == DONE, "all there is"
+
+
+def test_patterns_are_taken_as_they_are(engine, photos):
+    for name in ("Trip, 2019/a.jpg", "[2020]/b.jpg", "c.jpg", "d.jpg"):
+        (photos / name).parent.mkdir(exist_ok=True)
+        shutil.copy(SAMPLES / "photos/building.jpg", photos / name)
+    (photos / "private").mkdir()
+    shutil.copy(SAMPLES / "photos/building.jpg", photos / "private/e.jpg")
+    (photos / ".image-engine-ignore").write_bytes("private/\r\nd.jpg\r\n".encode("utf-16"))
+    flags = ["--exclude", "Trip, 2019/", "--include", "?.jpg"]
+    report = engine.analyze(photos, *flags, "--explain-ignored")["report"]
+    assert (report["media"], report["excluded"], report["excluded_folders"]) == (2, 1, 2)
+    ignores = str(photos / ".image-engine-ignore")
+    assert sorted((entry["source"], entry["pattern"], entry["files"], entry["folders"]) for entry in report["left_out_by"]) == [
+        (ignores, "d.jpg", 1, 0), (ignores, "private/", 0, 1), ("exclude", "Trip, 2019/", 0, 1)]
+    assert engine.analyze(photos, *flags)["report"]["left_out_by"] == []
+    assert b"1 file and 2 folders left out by patterns (--explain-ignored says which)" in engine.run("analyze", photos, *flags).out
+    assert b"    1 folder: Trip, 2019/ (exclude)\n" in engine.run("analyze", photos, *flags, "--explain-ignored").out
+    assert engine.analyze("[2020]", cwd=photos)["report"]["media"] == 1
+
+
+HOSTILE = "\x1b]0;x\x07\u202egpj\u2066\u200b\u2028\x9b2J\nDone"
+
+
+@pytest.fixture
+def hostile(engine, library):
+    """A catalogue whose texts a stranger wrote, of our schema."""
+    (library / "broken.jpg").write_bytes(b"broken")
+    engine.analyze(library, expect=DONE_WITH_FAILURES)
+    with sqlite3.connect(engine.catalogue) as database:
+        for sql in ("UPDATE runs SET command = ?1", "UPDATE records SET version = ?1, model = ?1 WHERE stage = 'hash'",
+                    "UPDATE failures SET message = ?1", "UPDATE failures SET stage = ?1, last_at = ?1, path = path || ?1",
+                    "UPDATE assets SET format = ?1", "INSERT INTO label_heads(name, object) VALUES(?1, ?1)",
+                    "UPDATE asset_text SET title = ?1, keyword = ?1", "INSERT INTO roots(path, device, added) VALUES(?1, 1, '')",
+                    "INSERT INTO spaces(stage, model, version, params, dimensions, created) VALUES(?1, ?1, ?1, '', 4, '')",
+                    "INSERT INTO asset_classes SELECT id, 'keyword', ?1, 1, NULL FROM assets"):
+            database.execute(sql, (HOSTILE,))
+        database.execute("UPDATE records SET data = ? WHERE stage = 'metadata'",
+                         (json.dumps({"title": HOSTILE, "keywords": [HOSTILE], "make": HOSTILE}),))
+        database.execute("UPDATE records SET data = ? WHERE stage = 'quality'",
+                         (json.dumps({HOSTILE: HOSTILE, "warnings": [{HOSTILE: HOSTILE}], "path": 1}),))
+    database.close()
+    return library
+
+
+def test_texts_of_a_strangers_catalogue_are_harmless(engine, hostile):
+    shutil.copy(hostile / "building.jpg", hostile / "copy.jpg")
+    for command in (["status"], ["failures"], ["show", hostile / "building.jpg"], ["show", hostile / "broken.jpg"], ["label", "list"],
+                    ["search", "type:photo"], ["search", "gpj"], ["duplicates"], ["models", "list"], ["catalog", "check"],
+                    ["analyze", hostile]):
+        _, text = on_a_terminal(engine, *command)
+        left = re.sub(r"\x1b\[[0-9;]*[mK]", "", text.decode("utf-8"))
+        assert not re.search(r"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]", left), (command, left)
+        assert not re.search(r"^Done\b(?! in)", left, re.M), (command, left)
+        plain = engine.run(*command)
+        assert plain.code in (DONE, FAILED, DONE_WITH_FAILURES) and b"\x1b" not in plain.out, (command, plain.out)
+
+
+@pytest.mark.parametrize("data", ["[" * 300_000, '{"objects":' * 300_000, '{"a":' + "[" * 100_000 + "]" * 100_000 + "}",
+                                  '{"path": [], "files": 1, "records": 2, "failures": 3, "warnings": 4}'])
+def test_json_of_a_strangers_catalogue_is_bounded(engine, library, data):
+    with sqlite3.connect(engine.catalogue) as database:
+        database.execute("UPDATE records SET data = ? WHERE stage <> 'hash'", (data,))
+        database.execute("UPDATE records SET stage = 'objects' WHERE stage = 'quality'")
+        database.execute("UPDATE runs SET counts = ?", (data,))
+    database.close()
+    for command in (["show", library / "building.jpg"], ["show", library / "building.jpg", "--json"], ["status", "--json"], ["duplicates"],
+                    ["search", "type:photo"], ["analyze", library, "--redo", "hash", "--json"], ["analyze", library, "--ndjson", "--redo", "hash"]):
+        outcome = engine.run(*command)
+        assert outcome.code == DONE, (command, outcome.code, outcome.message[-500:])
+        if "--json" in command:
+            shown = json.loads(outcome.out)
+            assert shown.get("path", str(library / "building.jpg")) == str(library / "building.jpg")

@@ -287,6 +287,14 @@ TEST(Set, UsesTheSameTableAndErrors) {
   EXPECT_THAT(unknown.error().message, HasSubstr("analysis.ml_models.batch_size"));
 }
 
+TEST(Set, ListsAreTakenAsTheyAre) {
+  Config config;
+  ASSERT_TRUE(set(config, "scan.exclude", std::vector<std::string>{"Trip, 2019/", "a,b"}));
+  EXPECT_EQ(config.scan.exclude, (std::vector<std::string>{"Trip, 2019/", "a,b"}));
+  EXPECT_EQ(entry(config, "scan.exclude").origin, ConfigOrigin::kFlag);
+  EXPECT_EQ(set(config, "log.level", std::vector<std::string>{"info"}).error().code, ErrorCode::kInvalidArgument);
+}
+
 TEST(Describe, EveryValueCanBeSetAgain) {
   Config config;
   ASSERT_TRUE(set(config, "scan.include", "*.jpg,*.png"));

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -50,6 +51,43 @@ TEST_F(FileTest, AFailedWriteLeavesTheOldBytesAndNothingBeside) {
   EXPECT_EQ(read_file(in("a")).value(), "kept");
   const Finished listing = run_program({.arguments = {"/bin/ls", folder_}}, std::chrono::seconds(5)).value();
   EXPECT_EQ(listing.output, "a\n");
+}
+
+TEST_F(FileTest, ADeletedWorkingFolderIsAnErrorAndNotTheRoot) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const bool there =
+        ::mkdir(in("gone").c_str(), 0700) == 0 && ::chdir(in("gone").c_str()) == 0 && ::rmdir(in("gone").c_str()) == 0;
+    const Status surroundings = check_surroundings();
+    const bool right = !surroundings && surroundings.error().code == ErrorCode::kNotFound &&
+                       absolute_path(".") == "." && absolute_path("a/b") == "a/b" && absolute_path("/a/../b") == "/b";
+    ::_exit(there && right ? 0 : 1);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+}
+
+TEST_F(FileTest, WithoutHomeThereIsNoPlaceForFiles) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    constexpr const char* kVariables[] = {"XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"};
+    bool right = true;
+    for (const char* home : {"", "relative"}) {
+      for (const char* variable : kVariables) ::unsetenv(variable);
+      ::setenv("HOME", home, 1);
+      const Status surroundings = check_surroundings();
+      right = right && !surroundings && surroundings.error().message.starts_with("HOME is not set");
+      for (const std::string& folder : {data_home(), cache_home(), config_home()})
+        right = right && folder.starts_with("/dev/null/") && !make_folders(folder);
+      for (const char* variable : kVariables) ::setenv(variable, "/x", 1);
+      right = right && check_surroundings() && data_home() == "/x/image-engine";
+    }
+    ::_exit(right ? 0 : 1);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
 }
 
 TEST_F(FileTest, ErrorsAreByKind) {

@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
 #include <random>
+#include <utility>
+
+#include "core/json.h"
 
 namespace image_engine {
 namespace {
@@ -27,7 +31,38 @@ TEST(Text, PrintableHidesWhatATerminalWouldObey) {
   EXPECT_EQ(printable("\xC2\x9B"
                       "1m"),
             "\\u009b1m");  // the one-character CSI
-  EXPECT_EQ(printable("日本"), "日本");
+  EXPECT_EQ(printable("日本, ä 🏖"), "日本, ä 🏖");
+}
+
+// What turns, joins or hides text, so that a name would read as another.
+TEST(Text, PrintableShowsWhatIsNotSeen) {
+  EXPECT_EQ(printable("photo\u202Egpj.exe"), "photo\\u202egpj.exe");
+  for (const char* unseen : {"\u00AD", "\u061C", "\u180E", "\u200B", "\u200D", "\u200F", "\u2028", "\u2029", "\u202A",
+                             "\u2060", "\u2066", "\u2069", "\uFEFF", "\uFFF9", "\U000E0001", "\U000E0041"}) {
+    const std::string shown = printable(std::string("a") + unseen + "b");
+    EXPECT_TRUE(shown.starts_with("a\\") && shown.ends_with("b")) << shown;
+    EXPECT_EQ(printable(shown), shown);
+  }
+  EXPECT_EQ(printable("\U000E0041"), "\\U000e0041");
+  EXPECT_EQ(printable("\u2010\u2027\u2070\u00AC\u00AE"), "\u2010\u2027\u2070\u00AC\u00AE");  // neighbours of those
+}
+
+TEST(Json, IsBoundedInDepth) {
+  const auto nested = [](std::size_t levels, char open, char close) {
+    std::string text;
+    for (std::size_t i = 0; i < levels; ++i) text += open == '{' ? "{\"a\":" : "[";
+    return text + "1" + std::string(levels, close);
+  };
+  for (const auto& [open, close] : {std::pair('[', ']'), std::pair('{', '}')}) {
+    EXPECT_FALSE(parse_json(nested(kMostJsonLevels, open, close)).is_discarded());
+    EXPECT_TRUE(parse_json(nested(kMostJsonLevels + 1, open, close)).is_discarded());
+    EXPECT_TRUE(parse_json(nested(1'000'000, open, close)).is_discarded());
+  }
+  // Brackets in a string are none, and neither are they after a quote that is escaped.
+  EXPECT_EQ(parse_json("[\"" + std::string(1000, '[') + "\\\"" + std::string(1000, '{') + "\"]").size(), 1U);
+  std::string wide = "[[]";
+  for (int i = 0; i < 1000; ++i) wide += ",[]";
+  EXPECT_EQ(parse_json(wide + "]").size(), 1001U);
 }
 
 TEST(Text, Base64IsThatOfRfc4648) {

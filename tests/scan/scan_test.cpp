@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <set>
 
+#include "scan/file_system.h"
 #include "scratch.h"
 
 namespace image_engine::scan {
@@ -78,7 +79,8 @@ TEST_F(Scratch, HiddenOnlyWhenAsked) {
   put(".hidden.jpg"), put(".folder/a.jpg"), put("b.jpg");
   auto outcome = walk();
   EXPECT_EQ(names(outcome), Names{"b.jpg"});
-  EXPECT_EQ(outcome.counts.excluded, 2u);
+  EXPECT_EQ(outcome.counts.hidden, 2u);
+  EXPECT_EQ(outcome.counts.excluded, 0u);
   outcome = walk({.hidden = true});
   EXPECT_EQ(names(outcome), (Names{".hidden.jpg", "b.jpg", ".folder/a.jpg"}));
   outcome = walk({}, {root + "/.folder", root + "/.hidden.jpg"});
@@ -146,7 +148,93 @@ TEST_F(Scratch, IgnoreFilesApplyBelowTheirFolder) {
   put(std::string("sub/") + kIgnoreFileName, "!a.jpg\n/b.jpg\n");
   const auto outcome = walk();
   EXPECT_EQ(names(outcome), (Names{"b.jpg", "sub/a.jpg", "sub/deep/a.jpg"}));
-  EXPECT_EQ(outcome.counts.excluded, 3u);
+  EXPECT_EQ(outcome.counts.excluded, 2u);
+  EXPECT_EQ(outcome.counts.excluded_folders, 1u);
+}
+
+std::string utf16(std::string_view ascii, bool big_endian) {
+  std::string bytes = big_endian ? "\xFE\xFF" : "\xFF\xFE";
+  for (const char c : ascii) big_endian ? (bytes += '\0') += c : (bytes += c) += '\0';
+  return bytes;
+}
+
+TEST_F(Scratch, IgnoreFilesOfWindowsEditorsApply) {
+  put("private/a.jpg"), put("b.jpg");
+  const std::string lines = "private/\r\n*.tmp\r\n";
+  for (const std::string& text : {"\xEF\xBB\xBF" + lines, utf16(lines, false), utf16(lines, true)}) {
+    put(kIgnoreFileName, text);
+    const auto outcome = walk();
+    EXPECT_EQ(names(outcome), Names{"b.jpg"});
+    EXPECT_TRUE(outcome.problems.empty());
+  }
+  // Without its mark it could be anything: said, not guessed.
+  put(kIgnoreFileName, utf16(lines, false).substr(2));
+  EXPECT_EQ(walk().problems.size(), 1u);
+}
+
+TEST_F(Scratch, CountsSayWhichPatternLeftOutWhat) {
+  put("a.gif"), put("b.gif"), put("cache/c.jpg"), put("d.jpg"), put("e.png"), put("sub/f.jpg");
+  const std::string ignores = put(std::string("sub/") + kIgnoreFileName, "f.*\n");
+  const auto outcome = walk({.include = {"*.jpg", "*.gif"}, .exclude = {"*.gif", "cache/"}});
+  EXPECT_EQ(names(outcome), Names{"d.jpg"});
+  EXPECT_EQ(outcome.counts.excluded, 4u);
+  EXPECT_EQ(outcome.counts.excluded_folders, 1u);
+  std::vector<std::string> said;
+  for (const PatternCount& count : outcome.counts.patterns)
+    said.push_back(count.source + ":" + count.pattern + ":" + std::to_string(count.files) + ":" +
+                   std::to_string(count.folders));
+  ASSERT_EQ(said.size(), 4u);
+  EXPECT_EQ(said.front(), "exclude:*.gif:2:0");
+  EXPECT_EQ(std::set<std::string>(said.begin() + 1, said.end()),
+            (std::set<std::string>{"exclude:cache/:0:1", "include::1:0", ignores + ":f.*:1:0"}));
+}
+
+// What a walk leaves out, and only that, is excluded.
+TEST_F(Scratch, ExclusionsAgreeWithTheWalk) {
+  std::vector<std::string> paths = {put("a.jpg"),          put("b.jpg"),       put("sub/a.jpg"),       put("sub/b.jpg"),
+                                    put("sub/deep/a.jpg"), put("other/c.jpg"), put(".hidden/d.jpg"),   put(".e.jpg"),
+                                    put("x/y/z/f.jpg"),    put("x/y/g.gif"),   put("Trip, 2019/h.jpg")};
+  put(kIgnoreFileName, "a.jpg\nother/\n");
+  put(std::string("sub/") + kIgnoreFileName, "!a.jpg\n/b.jpg\n");
+  for (const ScanOptions& options :
+       {ScanOptions{}, ScanOptions{.exclude = {"x/y", "Trip, 2019/"}}, ScanOptions{.include = {"*.gif"}},
+        ScanOptions{.exclude = {"z/"}, .hidden = true}}) {
+    const auto outcome = walk(options);
+    std::set<std::string> found;
+    for (const auto& file : outcome.files) found.insert(file.path);
+    const auto walker = Walker::create(options);
+    Exclusions exclusions = walker->exclusions(root);
+    for (const std::string& path : paths) EXPECT_EQ(exclusions.excluded(path), !found.contains(path)) << path;
+  }
+  const auto walker = Walker::create({.exclude = {"gone/"}});
+  Exclusions exclusions = walker->exclusions(root + "/");
+  EXPECT_TRUE(exclusions.excluded(root + "/gone/deep/a.jpg"));
+  EXPECT_FALSE(exclusions.excluded(root + "/away/b.jpg"));
+  EXPECT_FALSE(exclusions.excluded("/elsewhere/gone/a.jpg"));
+  EXPECT_FALSE(walker->exclusions(paths[1]).excluded(paths[1]));
+  EXPECT_TRUE(Walker::create({.exclude = {"b.*"}})->exclusions(paths[1]).excluded(paths[1]));
+}
+
+TEST_F(Scratch, FileSystemsWhoseNumbersChange) {
+  for (const std::uint64_t type : {0x4d44U, 0x2011BAB0U, 0x65735546U, 0x6969U, 0xFF534D42U, 0x01021997U, 0x794C7630U})
+    EXPECT_FALSE(file_system_of(type).stable_inodes) << std::hex << type;
+  for (const std::uint64_t type :
+       {0xEF53U, 0x58465342U, 0x9123683EU, 0x01021994U, 0x2FC12FC1U})  // ext4, xfs, btrfs, tmpfs, zfs
+    EXPECT_EQ(file_system_of(type), FileSystem{}) << std::hex << type;
+  EXPECT_FALSE(file_system_of(0x6969).local_times);
+  const auto proc = file_system_at("/proc/self");
+  ASSERT_TRUE(proc);
+  EXPECT_TRUE(proc->stable_inodes);
+  EXPECT_EQ(file_system_at(root + "/none").error().code, ErrorCode::kNotFound);
+
+  const FileSystem fat = file_system_of(0x4d44), ext4 = file_system_of(0xEF53);
+  constexpr std::int64_t kNow = 1'700'000'000'000'000'000, kHour = 3'600'000'000'000;
+  EXPECT_TRUE(same_time(ext4, kNow, kNow));
+  EXPECT_FALSE(same_time(ext4, kNow, kNow + kHour));
+  for (const std::int64_t hours : {-26, -1, 0, 1, 2, 26}) EXPECT_TRUE(same_time(fat, kNow, kNow + hours * kHour));
+  for (const std::int64_t apart : {27 * kHour, -27 * kHour, kHour + 2'000'000'000, kHour / 2})
+    EXPECT_FALSE(same_time(fat, kNow, kNow + apart)) << apart;
+  EXPECT_FALSE(same_time(fat, INT64_MIN, INT64_MAX));
 }
 
 TEST_F(Scratch, UnusableIgnoreFilesAreReported) {

@@ -204,6 +204,12 @@ TEST(LinearHead, IsTheSameEveryTimeAndQuick) {
   EXPECT_EQ(first->bias, second->bias);
 }
 
+TEST(LinearHead, SaysNothingOfAnEmbeddingOfAnotherLength) {
+  const search::LinearHead head{{1, 1}, 10};
+  EXPECT_GT(head.confidence(std::vector<float>{1, 1}), 0.9F);
+  for (const std::size_t size : {0U, 1U, 3U, 4096U}) EXPECT_EQ(head.confidence(std::vector<float>(size, 1)), 0) << size;
+}
+
 TEST(LinearHead, RefusesWhatIsNoTrainingSet) {
   World world(8);
   const auto message = [](const TrainingSet& set) {

@@ -110,6 +110,35 @@ TEST_F(EmbeddingsTest, OnlyVectorsOfItsLengthAndOfKnownAssets) {
   EXPECT_THAT(changes(space, 0), IsEmpty());
 }
 
+// A stranger's catalogue: scoring a picture would read beyond the end.
+TEST_F(EmbeddingsTest, HeadsAndVectorsOfAnotherLengthAreNotThere) {
+  const Space space = *writer_->open_space({"embedding", "m", "9", ""}, 4);
+  const std::vector<std::uint16_t> vector(4, 1);
+  ASSERT_OK(writer_->put_vector(assets_[0], space.id, vector));
+  ASSERT_OK(writer_->set_object_vectors(space.id, assets_[0], "car", {{assets_[0], "car", {}, vector}}));
+  LearnedLabel label;
+  label.name = "mine";
+  label.space = space.id;
+  label.weights = {1, 2, 3, 4};
+  ASSERT_OK(writer_->put_learned_label(label));
+  EXPECT_EQ(reader().learned_labels()->front().weights.size(), 4U);
+  EXPECT_EQ(reader().object_vectors(space.id, "car")->size(), 1U);
+  writer_.reset();
+  for (const char* blob :
+       {"zeroblob(2)", "zeroblob(3)", "zeroblob(16777216)", "NULL", "'€€€€€€€€'", "'ääääääääääääääää'"}) {
+    Connection connection(path_, Access::kWrite);
+    connection.execute(std::string("UPDATE label_heads SET weights = ") + blob);
+    const std::string bytes = std::string(blob) == "NULL" ? "zeroblob(0)" : blob;
+    connection.execute("UPDATE embeddings SET vector = " + bytes);
+    connection.execute("UPDATE object_embeddings SET vector = " + bytes);
+    EXPECT_TRUE(reader().learned_labels()->front().weights.empty()) << blob;
+    EXPECT_FALSE(reader().vector_of(space.id, assets_[0])->has_value()) << blob;
+    EXPECT_TRUE(reader().object_vectors(space.id, "car")->empty()) << blob;
+  }
+  Connection connection(path_, Access::kWrite);
+  connection.execute("DELETE FROM embeddings");
+}
+
 TEST_F(EmbeddingsTest, AssetsWithoutARecordOfAKey) {
   const SpaceId space = writer_->open_space(kClip, 2)->id;
   ASSERT_OK(writer_->put_vector(assets_[0], space, Half{1, 2}));

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include <random>
+#include <set>
 #include <thread>
 
 #include "store/schema.h"
@@ -20,6 +21,28 @@ class OpeningTest : public StoreTest {
   std::string read_back() const {
     std::ifstream file(path_, std::ios::binary);
     return {std::istreambuf_iterator<char>(file), {}};
+  }
+  // Bytes, mode and time of the catalogue's file, and what lies beside it.
+  std::string state() const {
+    struct stat file {};
+    EXPECT_EQ(::stat(path_.c_str(), &file), 0);
+    std::set<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_)) names.insert(entry.path().filename());
+    std::string text = std::to_string(file.st_mode) + " " + std::to_string(file.st_mtim.tv_sec) + "." +
+                       std::to_string(file.st_mtim.tv_nsec) + " " + read_back();
+    for (const std::string& name : names) text += " " + name;
+    return text;
+  }
+  // Each way to open the file, and the error's code that it ends with.
+  void expect_refused_untouched(ErrorCode code) const {
+    ASSERT_EQ(::chmod(path_.c_str(), 0644), 0);
+    const std::string before = state();
+    EXPECT_EQ(WriterLock::acquire(path_, "test").error().code, code);
+    EXPECT_EQ(CatalogueReader::open(path_).error().code, code);
+    EXPECT_EQ(check(path_).error().code, code);
+    for (const Access access : {Access::kRead, Access::kWrite, Access::kCreate})
+      EXPECT_EQ(guarded([&] { Connection connection(path_, access); }).error().code, code);
+    EXPECT_EQ(state(), before);
   }
   static mode_t mode(const std::string& path) {
     struct stat file {};
@@ -52,19 +75,97 @@ TEST_F(OpeningTest, OtherFilesAreRefusedUntouched) {
   for (const std::string& bytes :
        {std::string("hello"), std::string(100'000, 'x'), std::string("SQLite format 3\0junk", 20)}) {
     write_file(bytes);
-    EXPECT_EQ(open_writer().error().code, ErrorCode::kCorrupt);
-    EXPECT_EQ(CatalogueReader::open(path_).error().code, ErrorCode::kCorrupt);
-    EXPECT_EQ(read_back(), bytes);
+    expect_refused_untouched(ErrorCode::kCorrupt);
   }
 }
 
-TEST_F(OpeningTest, AnotherProgramsDatabaseIsRefused) {
+TEST_F(OpeningTest, AnotherProgramsDatabaseIsRefusedUntouched) {
   if (!has_sqlite3()) GTEST_SKIP() << "the sqlite3 program is not installed";
-  sqlite3_says(path_, "CREATE TABLE t(x); PRAGMA application_id = 77");
-  const auto refused = open_writer();
-  ASSERT_FALSE(refused.has_value());
-  EXPECT_THAT(refused.error().message, HasSubstr("another program"));
-  EXPECT_EQ(sqlite3_says(path_, "SELECT count(*) FROM sqlite_schema"), "1");
+  for (const char* sql : {"CREATE TABLE t(x); PRAGMA application_id = 77",
+                          "PRAGMA journal_mode = WAL; CREATE TABLE t(x)", "PRAGMA user_version = 3"}) {
+    std::filesystem::remove(path_);
+    sqlite3_says(path_, sql);
+    expect_refused_untouched(ErrorCode::kCorrupt);
+    EXPECT_THAT(CatalogueReader::open(path_).error().message, HasSubstr("another program"));
+  }
+}
+
+TEST_F(OpeningTest, AnotherProgramsUnfinishedWalStays) {
+  if (!has_sqlite3()) GTEST_SKIP() << "the sqlite3 program is not installed";
+  // What a program that was killed leaves: an empty database, with all that it wrote in the -wal.
+  const auto copy = [&](const std::string& suffix) {
+    return "\" \".shell cp " + path_ + suffix + " " + path_ + "-copy" + suffix;
+  };
+  sqlite3_says(path_, "PRAGMA journal_mode = WAL; CREATE TABLE t(x)" + copy("") + copy("-wal"));
+  path_ += "-copy";
+  if (!std::filesystem::exists(path_ + "-wal")) GTEST_SKIP() << "this sqlite3 keeps no -wal";
+  expect_refused_untouched(ErrorCode::kCorrupt);
+}
+
+TEST_F(OpeningTest, AKilledFirstRunsCatalogueOpens) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    auto writer = open_writer();
+    (void)writer->upsert_file(seen("/p/1.jpg"), 1);
+    ::kill(::getpid(), SIGKILL);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  ASSERT_GT(std::filesystem::file_size(path_ + "-wal"), 0U);
+  EXPECT_EQ(CatalogueReader::open(path_)->asset_ids()->size(), 1U);
+}
+
+TEST_F(OpeningTest, LinksAndOthersFilesInTheLocksPlaceStay) {
+  const std::string victim = folder_ + "/victim", lock = path_ + ".lock";
+  std::ofstream(victim) << "mine\n";
+  std::filesystem::create_symlink(victim, lock);
+  EXPECT_EQ(WriterLock::acquire(path_, "test").error().code, ErrorCode::kPermission);
+  std::filesystem::remove(lock);
+  std::filesystem::create_symlink(folder_ + "/made", lock);
+  EXPECT_EQ(WriterLock::acquire(path_, "test").error().code, ErrorCode::kPermission);
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/made"));
+  std::filesystem::remove(lock);
+  std::filesystem::create_hard_link(victim, lock);
+  EXPECT_EQ(WriterLock::acquire(path_, "test").error().code, ErrorCode::kInvalidArgument);
+  std::filesystem::remove(lock);
+  std::ofstream(lock) << "[[package]]\n";  // such as a package manager's
+  EXPECT_EQ(WriterLock::acquire(path_, "test").error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(std::filesystem::file_size(lock), 12U);
+  EXPECT_EQ(std::filesystem::file_size(victim), 5U);
+}
+
+// A catalogue with one thing more or other than ours has.
+class HostileSchemaTest : public OpeningTest, public testing::WithParamInterface<const char*> {};
+
+TEST_P(HostileSchemaTest, IsRefused) {
+  if (!has_sqlite3()) GTEST_SKIP() << "the sqlite3 program is not installed";
+  ASSERT_OK(open_writer());
+  ASSERT_OK(CatalogueReader::open(path_));
+  ASSERT_EQ(sqlite3_says(path_, GetParam()), "");
+  for (const auto& error : {open_writer().error(), CatalogueReader::open(path_).error(), check(path_).error()}) {
+    EXPECT_EQ(error.code, ErrorCode::kCorrupt);
+    EXPECT_THAT(error.message, HasSubstr("tables are not those"));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Schemas, HostileSchemaTest,
+    testing::Values("CREATE TABLE extra(x)", "CREATE INDEX extra ON files(size)",
+                    "CREATE TRIGGER extra AFTER INSERT ON runs BEGIN DELETE FROM user_ratings; END",
+                    "DROP TABLE runs; CREATE VIEW runs AS WITH RECURSIVE r(id) AS (SELECT 1 UNION ALL SELECT id + 1 "
+                    "FROM r) SELECT id FROM r",
+                    "DROP TRIGGER embeddings_delete", "DROP TABLE asset_trigram",
+                    "ALTER TABLE files ADD COLUMN computed AS (zeroblob(1000000000))"));
+
+TEST_F(OpeningTest, APersonsAnalyzeIsNoHarm) {
+  if (!has_sqlite3()) GTEST_SKIP() << "the sqlite3 program is not installed";
+  {
+    auto writer = open_writer();
+    ASSERT_OK(writer);
+    ASSERT_OK(writer->upsert_file(seen("/p/1.jpg"), 1));
+  }
+  sqlite3_says(path_, "ANALYZE");
+  ASSERT_OK(CatalogueReader::open(path_));
 }
 
 TEST_F(OpeningTest, ANewerOneIsRefusedUntouched) {
@@ -161,6 +262,12 @@ TEST_F(MigrationTest, VersionsCountUp) {
   for (const Migration& migration : migrations()) EXPECT_EQ(migration.version, expected++);
 }
 
+// Where this fails, the message has what belongs into the table of migrations.
+TEST_F(MigrationTest, FingerprintsAreThoseOfTheirSchemas) {
+  for (const Migration& migration : migrations())
+    EXPECT_EQ(migration.fingerprint, schema_fingerprint(migrations(), migration.version)) << migration.version;
+}
+
 TEST_F(OpeningTest, TheLockNamesItsHolder) {
   const auto held = WriterLock::acquire(path_, "image-engine analyze /photos\nx");
   ASSERT_OK(held);
@@ -224,7 +331,11 @@ TEST_F(OpeningTest, AReadOnlyMediumCanBeRead) {
     if (!mounted) ::_exit(77);
     const auto reader = CatalogueReader::open(path_);
     if (!reader) std::fprintf(stderr, "%s\n", reader.error().message.c_str());
-    const bool read = reader && reader->asset_ids() && reader->asset_ids()->size() == 1;
+    bool read = reader && reader->asset_ids() && reader->asset_ids()->size() == 1;
+    const auto report = check(path_);
+    if (!report || !report->problems.empty())
+      std::fprintf(stderr, "%s\n", report ? report->problems.front().c_str() : report.error().message.c_str());
+    read = read && report && report->problems.empty();
     const auto writer = WriterLock::acquire(path_, "test");
     ::_exit(read && !writer ? 0 : 1);
   }
