@@ -98,6 +98,7 @@ nlohmann::json report_json(const AnalyzeReport& report, const GpuMonitor& gpus) 
           {"duplicates", report.duplicates},
           {"failed", report.failed},
           {"waiting", report.waiting},
+          {"killed", report.killed},
           {"worker_deaths", report.worker_deaths},
           {"phases",
            {{"scan", phase_json(report.scanning)},

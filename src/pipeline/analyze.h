@@ -109,6 +109,7 @@ struct AnalyzeReport {
   std::uint64_t duplicates = 0;  // of those, with content that the catalogue had already
   std::uint64_t failed = 0;      // new or retried entries in the ledger
   std::uint64_t waiting = 0;     // left to do, when cancelled
+  std::uint64_t killed = 0;      // left for the next run, as the system killed their workers twice
   std::uint64_t worker_deaths = 0;
   PhaseReport scanning{"scan"}, metadata{"metadata"}, content{"content"}, ml{"ml"};
   std::vector<StepReport> steps;     // where the time went, pass 3 apart
@@ -118,7 +119,7 @@ struct AnalyzeReport {
   std::vector<std::string> notes;  // for a person: roots that are away and the like
 
   // Whether something that was asked for could not be done.
-  [[nodiscard]] bool has_failures() const { return failed > 0 || (cloud && cloud->stopped); }
+  [[nodiscard]] bool has_failures() const { return failed > 0 || killed > 0 || (cloud && cloud->stopped); }
 };
 
 // How the configuration wants its workers.

@@ -50,6 +50,11 @@ std::optional<store::Place> LazyPlaces::find(const Gps& gps) {
 }
 
 Status Run::record_failure(const store::KnownFile& file, const store::StageKey& key, const Error& error) {
+  if (is_of_the_run(error.code)) return fail(error);
+  if (error.code == ErrorCode::kKilled) {
+    ++report.killed;
+    return {};
+  }
   store::Failure failure;
   failure.file = file.id;
   failure.path = file.seen.path;

@@ -62,7 +62,8 @@ struct Run {
   std::set<store::AssetId> renewed;              // finished in this run, not yet told to on_asset; the sink's
   std::unordered_set<store::FileId> unreadable;  // whose headers failed in this run: pass 2 leaves them out
 
-  // Puts a failure into the ledger, now. The sink's.
+  // Puts a failure into the ledger, now. The sink's. What is not the file's does not get there: an error of the run is
+  // returned, and a file whose worker was killed is left for the next run.
   Status record_failure(const store::KnownFile& file, const store::StageKey& key, const Error& error);
   bool announces_late = false;  // at the end, since what is finished may yet change
   // Tells on_asset about what is committed. The sink's.

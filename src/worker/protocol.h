@@ -1,8 +1,9 @@
 // What the engine and image-engine-worker say to each other.
 //
-// A SOCK_SEQPACKET socket carries one Request packet (with the media's and the sidecar's descriptors attached) and one
-// ReplyHeader packet back; the reply itself lies in shared memory: the archived Reply at 0, pixels and thumbnail where
-// it says. Both programs come from one build, so the structs are sent as they are and only the version is checked.
+// A SOCK_SEQPACKET socket carries first the worker's Hello, sent before it sees any byte from outside: then it is
+// ready. After that one Request packet (with the media's and the sidecar's descriptors attached) and one ReplyHeader
+// packet back; the reply itself lies in shared memory: the archived Reply at 0, pixels and thumbnail where it says.
+// Both programs come from one build, so the structs are sent as they are and only the version is checked.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,7 @@
 
 namespace image_engine::worker {
 
-inline constexpr std::uint32_t kProtocolVersion = 5;
+inline constexpr std::uint32_t kProtocolVersion = 6;
 inline constexpr size_t kMaxReplyBytes = size_t{8} << 20;  // of the archived Reply; pixels begin behind it
 inline constexpr int kSocketFd = 3;                        // in the worker
 inline constexpr int kMemoryFd = 4;                        // in the worker
@@ -28,6 +29,26 @@ enum Operation : std::uint32_t {
   kThumbnail = 8,
   kLuma = 16,  // with kDecode: statistics of the full-resolution luma, too
   kFilm = 32,  // an MP4 that shows the picture, its longer edge as the thumbnail's
+};
+
+// The layers of the wall that hold around a worker. What a kernel lacks is no error: the others hold without it.
+struct Layers {
+  std::uint8_t no_new_privileges = 0;
+  std::uint8_t namespaces = 0;  // user, mount, network, IPC and host name of its own
+  std::uint8_t processes = 0;   // a PID namespace of its own, in which it is alone
+  std::uint8_t empty_root = 0;  // its root is an empty folder that cannot be written to
+  std::uint8_t landlock = 0;    // ABI version in force; 0 none. 4 closes TCP, 6 also signals
+  std::uint8_t seccomp = 0;     // system calls by allow-list
+  std::uint8_t limits = 0;      // of memory, descriptors, core dumps and, with namespaces, threads
+};
+
+// The names of those that do not hold, as in `doctor --json`.
+std::vector<std::string> missing_layers(const Layers& layers);
+
+struct Hello {
+  std::uint32_t version = kProtocolVersion;
+  Layers layers;
+  char problem[240] = {};  // why it cannot work, with the remedy; empty: it is ready
 };
 
 struct Request {
