@@ -169,6 +169,15 @@ TEST_F(PoolTest, AWorkerCannotEndTheRunOrPassAFileOffAsGone) {
   EXPECT_EQ(reply.hashes.error().code, ErrorCode::kInternal);
 }
 
+TEST_F(PoolTest, ALargeFileIsGivenMoreTime) {
+  const auto pool = Pool::create(bad("hang")).value();
+  const std::string small = ask(*pool).error().message;
+  ASSERT_EQ(::ftruncate(file_.get(), 110'000'000), 0);
+  const Error large = ask(*pool).error();
+  EXPECT_EQ(large.code, ErrorCode::kTimeout);
+  EXPECT_NE(large.message, small) << "both name their limit";
+}
+
 TEST_F(PoolTest, ANameHidesNoMemory) {
   PoolOptions options = bad("renamed");
   options.timeout = std::chrono::seconds(20);
