@@ -264,7 +264,7 @@ Result<Reply> Process::read_reply(const Request& request) {
   do count = ::recv(socket_.get(), &header, sizeof header, MSG_TRUNC);
   while (count < 0 && errno == EINTR);
   if (count <= 0) return fail(ErrorCode::kCrashed, "");
-  if (count != sizeof header) return senseless();
+  if (count != sizeof header || header.number != request.number) return senseless();
   if (header.version != kProtocolVersion || header.reply_bytes > kMaxReplyBytes)
     return fail(ErrorCode::kInternal, "the worker speaks another protocol: reinstall both programs together");
   // Copied before it is parsed: the worker could still write to the shared memory.
@@ -279,10 +279,10 @@ Result<Reply> Process::read_reply(const Request& request) {
   return reply;
 }
 
-Result<Reply> Process::exchange(const Request& request, int media_fd, int sidecar_fd, std::chrono::milliseconds timeout,
+Result<Reply> Process::exchange(Request request, int media_fd, int sidecar_fd, std::chrono::milliseconds timeout,
                                 Death& death) {
   death = Death::kNone;
-  ++requests_;
+  request.number = ++requests_;
   // What was sent unasked would pass for the answer about this file.
   char unasked = 0;
   const ssize_t waiting = ::recv(socket_.get(), &unasked, 1, MSG_DONTWAIT);

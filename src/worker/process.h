@@ -36,7 +36,7 @@ class Process {
 
   // On failure `death` tells how the process ended, which is then killed and reaped. Its answer is checked against the
   // request: one that is larger than asked for, or not asked for, is that of a subverted worker (kCrashed).
-  Result<Reply> exchange(const Request& request, int media_fd, int sidecar_fd, std::chrono::milliseconds timeout,
+  Result<Reply> exchange(Request request, int media_fd, int sidecar_fd, std::chrono::milliseconds timeout,
                          Death& death);
 
   [[nodiscard]] const Layers& layers() const { return layers_; }

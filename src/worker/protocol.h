@@ -58,11 +58,13 @@ struct Request {
   std::uint32_t thumbnail_edge = 256;
   std::uint32_t thumbnail_quality = 80;
   std::uint64_t max_pixels = 0;
+  std::uint64_t number = 0;  // of the request; comes back in the answer
 };
 
 struct ReplyHeader {
   std::uint32_t version = kProtocolVersion;
   std::uint32_t reply_bytes = 0;  // of the archived Reply at the start of the shared memory
+  std::uint64_t number = 0;       // the request's
 };
 
 struct Hashes {

@@ -88,6 +88,7 @@ class Service {
   explicit Service(std::span<std::byte> memory) : memory_(memory) {}
 
   void answer(Incoming incoming) {
+    number_ = incoming.request.number;
     Reply reply;
     if (Status opened = open(incoming); !opened)
       reply = failed(opened.error());
@@ -196,7 +197,7 @@ class Service {
       writer(failed({ErrorCode::kTooLarge, "its metadata is too large"}));
     }
     std::memcpy(memory_.data(), writer.bytes().data(), writer.bytes().size());
-    const ReplyHeader header{kProtocolVersion, static_cast<std::uint32_t>(writer.bytes().size())};
+    const ReplyHeader header{kProtocolVersion, static_cast<std::uint32_t>(writer.bytes().size()), number_};
     ::send(kSocketFd, &header, sizeof header, MSG_NOSIGNAL);
   }
 
@@ -212,6 +213,7 @@ class Service {
  private:
   std::span<std::byte> memory_;
   MappedFile media_, sidecar_;
+  std::uint64_t number_ = 0;  // of the request at hand
 };
 
 }  // namespace

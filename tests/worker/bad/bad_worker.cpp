@@ -19,7 +19,10 @@ using namespace image_engine::worker;
 
 namespace {
 
+std::uint64_t number = 0;  // of the request at hand
+
 void reply_with(std::span<const std::byte> bytes, ReplyHeader header) {
+  header.number = number;
   void* memory = ::mmap(nullptr, kMaxReplyBytes, PROT_READ | PROT_WRITE, MAP_SHARED, kMemoryFd, 0);
   if (!bytes.empty()) std::memcpy(memory, bytes.data(), bytes.size());
   ::send(kSocketFd, &header, sizeof header, 0);
@@ -28,7 +31,7 @@ void reply_with(std::span<const std::byte> bytes, ReplyHeader header) {
 void reply_with(const Reply& reply) {
   ArchiveWriter writer;
   writer(reply);
-  reply_with(writer.bytes(), {kProtocolVersion, static_cast<std::uint32_t>(writer.bytes().size())});
+  reply_with(writer.bytes(), {kProtocolVersion, static_cast<std::uint32_t>(writer.bytes().size()), 0});
 }
 
 void reply_outside_memory() {
@@ -128,13 +131,14 @@ int main(int, char** argv) {
   char garbage[4096];
   std::memset(garbage, 0xA5, sizeof garbage);
   while (::recv(kSocketFd, &request, sizeof request, 0) > 0) {
+    number = request.number;
     if (name == "hang") ::pause();
     if (name == "crash") __builtin_trap();
     if (name == "exit") return 5;
     if (name == "eat") eat_memory();
-    if (name == "garbage") reply_with(std::as_bytes(std::span(garbage)), {kProtocolVersion, sizeof garbage});
-    if (name == "huge") reply_with({}, {kProtocolVersion, 0xFFFFFFFF});
-    if (name == "version") reply_with({}, {kProtocolVersion + 1, 0});
+    if (name == "garbage") reply_with(std::as_bytes(std::span(garbage)), {kProtocolVersion, sizeof garbage, 0});
+    if (name == "huge") reply_with({}, {kProtocolVersion, 0xFFFFFFFF, 0});
+    if (name == "version") reply_with({}, {kProtocolVersion + 1, 0, 0});
     if (name == "outside") reply_outside_memory();
     if (name == "empty") ::send(kSocketFd, "", 0, 0);
     if (name == "short") ::send(kSocketFd, "x", 1, 0);
