@@ -150,14 +150,15 @@ Result<std::string> graph_for(const infer::EngineJob& job, const Context& contex
     return fail(ErrorCode::kNotFound, fmt::format("{} is not there", printable(program)));
   IE_TRY(const std::string python, models::converter_python(places.python, places.tools, interrupted));
   const std::string graph = join_path(folder, "graph.onnx");
-  std::vector<std::string> arguments{python, "-B", program, "--input", job.model, "--output", graph};
+  std::vector<std::string> arguments{"--input", absolute_path(job.model), "--output", absolute_path(graph)};
   if (is_int8) {
     IE_TRY(const std::string samples, samples_for(context, flags, inputs, folder));
-    arguments.insert(arguments.end(), {"--samples", samples});
+    arguments.insert(arguments.end(), {"--samples", absolute_path(samples)});
   } else {
     arguments.insert(arguments.end(), {"--precision", "fp16", "--for", "tensorrt"});
   }
-  IE_TRY([[maybe_unused]] const std::string report, models::run_tool(arguments, kGraphLimit, interrupted));
+  IE_TRY([[maybe_unused]] const std::string report,
+         models::run_script(python, program, arguments, kGraphLimit, interrupted));
   return graph;
 }
 

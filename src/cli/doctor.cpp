@@ -74,6 +74,10 @@ void examine_worker(Examination& exam, const Config& config) {
         "needs Linux 5.13 or later with landlock in the lsm= list");
   layer("network (namespaces)", exam.sandbox.value("namespaces", false), "none reachable",
         "unprivileged user namespaces are off; seccomp still refuses sockets");
+  layer("processes (PID namespace)", exam.sandbox.value("processes", false), "none in sight",
+        "unprivileged user namespaces are off; seccomp still refuses signals to others");
+  layer("root", exam.sandbox.value("empty_root", false), "an empty folder",
+        "unprivileged user namespaces are off; which files there are could be asked, not what is in them");
   layer("limits", exam.sandbox.value("limits", false),
         fmt::format("{} MiB, {} s a file", config.worker.memory_limit_mb, config.worker.timeout_seconds), "");
 }

@@ -71,9 +71,10 @@ Result<Quantised> quantise(const Work& work, const std::string& photos, const st
                                      work.context.config));
   IE_TRY(const std::string python, models::converter_python(work.places.python, work.places.tools, interrupted));
   const std::string least = fmt::format("{}", infer::gate_of(work.spec, "int8").cosine);
-  auto report = models::run_tool({python, "-B", join_path(work.places.tools, "quantise.py"), "--input", work.source,
-                                  "--output", graph, "--samples", samples, "--least", least},
-                                 kLimit, interrupted);
+  auto report = models::run_script(python, join_path(work.places.tools, "quantise.py"),
+                                   {"--input", absolute_path(work.source), "--output", absolute_path(graph),
+                                    "--samples", absolute_path(samples), "--least", least},
+                                   kLimit, interrupted);
   if (!report) return fail(report.error().code, fmt::format("{}: {}", work.spec.name, report.error().message));
   return read_report(*report);
 }

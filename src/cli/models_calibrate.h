@@ -15,7 +15,7 @@ struct CalibrateFlags {
 };
 
 // The command. Errors: kInvalidArgument (no such model), kNotFound (it is not installed; no photos), kUnsupported (no
-// model of pictures; its int8 graph does not agree with it), those of models::run_tool(); then what was there stays.
+// model of pictures; its int8 graph does not agree with it), those of models::run_script(); then what was there stays.
 Result<int> calibrate_model(const Context& context, const CalibrateFlags& flags);
 
 // The int8 graph of the installed model, "" when there is none.

@@ -133,6 +133,7 @@ nlohmann::json report_json(const AnalyzeReport& report, const GpuMonitor& gpus) 
           {"failed", report.failed},
           {"failed_files", report.failed_files},
           {"waiting", report.waiting},
+          {"killed", report.killed},
           {"worker_deaths", report.worker_deaths},
           {"phases",
            {{"scan", phase_json(report.scanning)},

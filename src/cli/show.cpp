@@ -11,6 +11,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/text.h"
+#include "pipeline/analyze.h"
 #include "pipeline/query_picture.h"
 #include "pipeline/thumbnails.h"
 #include "store/asset_json.h"
@@ -69,7 +70,7 @@ void print_value(const std::string& name, const nlohmann::json& value, int inden
 
 Result<int> print_thumbnail(const Context& context, const store::AssetRecord& record, std::uint32_t edge) {
   if (!record.hash) return fail(ErrorCode::kNotFound, "this file has not been read yet: image-engine analyze does it");
-  IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create({}));
+  IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(pipeline::pool_options(context.config)));
   const auto quality = static_cast<std::uint32_t>(context.config.thumbnails.quality);
   IE_TRY(const std::string path,
          pipeline::ThumbnailCache().make(*record.hash, record.files.front().seen.path, edge, quality, *pool));

@@ -28,6 +28,8 @@ constexpr std::array kNames = {
     Name{ErrorCode::kNewer, "newer"},
     Name{ErrorCode::kInterrupted, "interrupted"},
     Name{ErrorCode::kInternal, "internal"},
+    Name{ErrorCode::kMachine, "machine"},
+    Name{ErrorCode::kKilled, "killed"},
 };
 
 ErrorCode code_of_errno(int error_number) {
@@ -48,6 +50,9 @@ ErrorCode code_of_errno(int error_number) {
       return ErrorCode::kInterrupted;
     case EFBIG:
       return ErrorCode::kTooLarge;
+    case EMFILE:
+    case ENFILE:
+      return ErrorCode::kMachine;
     case ETIMEDOUT:
       return ErrorCode::kTimeout;
     default:
@@ -70,7 +75,9 @@ ErrorCode error_code_from_name(std::string_view name) {
 }
 
 Error errno_error(std::string_view what, int error_number) {
-  return {code_of_errno(error_number), std::string(what) + ": " + std::generic_category().message(error_number)};
+  std::string message = std::string(what) + ": " + std::generic_category().message(error_number);
+  if (error_number == EMFILE) message += " (raise the limit with ulimit -n 4096, or use fewer processing.workers)";
+  return {code_of_errno(error_number), std::move(message)};
 }
 
 Error errno_error(std::string_view what) { return errno_error(what, errno); }

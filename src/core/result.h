@@ -25,10 +25,15 @@ enum class ErrorCode {
   kNewer,    // written by a newer version of this program
   kInterrupted,
   kInternal,
+  kMachine,  // the machine or the installation lacks something (descriptors, memory, a program): the run's, never a
+             // file's
+  kKilled,   // a worker was killed from outside, most likely for want of memory: the file is to be tried again
 };
 
 // "corrupt", "no-space", …: the stable name of a code.
 std::string_view error_name(ErrorCode code);
+// Whether an error with this code says nothing about the file at hand: it ends the run and is never kept in the ledger.
+constexpr bool is_of_the_run(ErrorCode code) { return code == ErrorCode::kMachine; }
 // The code of a stable name; kInternal for an unknown one.
 ErrorCode error_code_from_name(std::string_view name);
 

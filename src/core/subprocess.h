@@ -15,9 +15,14 @@ struct SpawnOptions {
   std::vector<std::string> environment;          // "NAME=value": all that the program gets
   std::vector<std::pair<int, int>> descriptors;  // (ours, the number it has in the program); all others are closed
   bool silent = true;                            // stdin, stdout and stderr are /dev/null unless in descriptors
+  std::string folder = "/";                      // the program's current folder; empty: ours
+  // In a user and a PID namespace of its own, where the system allows that; elsewhere as any other program. There it
+  // is process 1: it sees no other process, and only we can signal it.
+  bool alone = false;
 };
 
-// Starts a program and returns its process id; the caller waits for it.
+// Starts a program in a process group of its own and returns its process id; the caller waits for it.
+// Errors: kMachine (no descriptor, process or memory is left), else that of starting the program.
 Result<int> spawn(const SpawnOptions& options);
 
 struct Finished {
@@ -26,7 +31,8 @@ struct Finished {
   std::string output;  // stdout, at most 16 MiB
 };
 
-// Runs a program to its end, or kills it after `timeout` (kTimeout).
+// Runs a program to its end, or kills it and its process group after `timeout` (kTimeout), whatever it did with its
+// stdout. What a descendant writes after the program's end is not waited for.
 Result<Finished> run_program(const SpawnOptions& options, std::chrono::milliseconds timeout);
 
 }  // namespace image_engine

@@ -146,6 +146,7 @@ Result<EngineRecord> build_engine(const EngineJob& job, const std::string& folde
   options.arguments = arguments_of(job, folder);
   options.environment = environment();
   options.descriptors = {{written.get(), 2}};
+  options.folder.clear();  // its paths may be relative
   IE_TRY(const int pid, spawn(options));
   IE_TRY(const int status, wait_for(pid, watch));
   if (!timings.empty()) copy_timings(folder, timings);

@@ -102,19 +102,12 @@ Result<std::vector<ExportedFile>> export_model(const ExportRequest& request) {
     return fail(ErrorCode::kNotFound, fmt::format("the exporter {} is not there", printable(script)));
   IE_CHECK(check_source(*exporter, request.from));
   IE_TRY(const std::string python, python_for(*exporter, request, scripts));
-  std::vector<std::string> arguments{python,
-                                     "-B",
-                                     script,
-                                     "--from",
-                                     absolute_path(request.from),
-                                     "--output",
-                                     absolute_path(request.folder),
-                                     "--opset",
-                                     std::to_string(request.opset)};
+  std::vector<std::string> arguments{"--from",  absolute_path(request.from),  "--output", absolute_path(request.folder),
+                                     "--opset", std::to_string(request.opset)};
   if (request.int8) arguments.emplace_back("--int8");
   if (request.dynamic) arguments.emplace_back("--dynamic");
   if (request.size != 0) arguments.insert(arguments.end(), {"--size", std::to_string(request.size)});
-  IE_TRY(const std::string report, run_tool(arguments, kLimit, request.cancelled));
+  IE_TRY(const std::string report, run_script(python, script, arguments, kLimit, request.cancelled));
   return read_report(report);
 }
 

@@ -47,7 +47,7 @@ struct ExportedFile {
 
 // Errors: kInvalidArgument (no such kind, or an option that it does not take), kNotFound (what to export, or the
 // script), kUnsupported (it needs torch, and no Python was named: says how to get one; nothing is installed), those of
-// converter_python() and run_tool().
+// converter_python() and run_script().
 Result<std::vector<ExportedFile>> export_model(const ExportRequest& request);
 
 }  // namespace image_engine::models

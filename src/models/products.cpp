@@ -43,10 +43,11 @@ Result<std::string> product_file(const ProductRequest& request) {
   IE_TRY(const FolderLock lock, FolderLock::take(file + ".lock", request.cancelled));
   if (::access(file.c_str(), R_OK) == 0) return file;  // another process made it meanwhile
   IE_TRY(const std::string python, converter_python(request.python, request.tools, request.cancelled));
-  std::vector<std::string> arguments = {python,     program, "--input",     request.source,
-                                        "--output", file,    "--precision", request.precision};
+  std::vector<std::string> arguments = {
+      "--input", absolute_path(request.source), "--output", absolute_path(file), "--precision", request.precision};
   if (request.batch > 0) arguments.insert(arguments.end(), {"--batch", std::to_string(request.batch)});
-  IE_TRY([[maybe_unused]] const std::string report, run_tool(arguments, kMakingTime, request.cancelled));
+  IE_TRY([[maybe_unused]] const std::string report,
+         run_script(python, program, arguments, kMakingTime, request.cancelled));
   if (::access(file.c_str(), R_OK) != 0) return fail(ErrorCode::kIo, "the converter wrote no graph");
   return file;
 }

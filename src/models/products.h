@@ -22,7 +22,7 @@ struct ProductRequest {
 
 // The file; made by tools/models/optimise.py when it is not there, by one process while others wait. Another source or
 // another version of the program makes another file.
-// Errors: kNotFound (the source), those of converter_python() and run_tool(), kNoSpace.
+// Errors: kNotFound (the source), those of converter_python() and run_script(), kNoSpace.
 Result<std::string> product_file(const ProductRequest& request);
 
 }  // namespace image_engine::models

@@ -69,8 +69,9 @@ Result<std::vector<InstalledFile>> convert(const Spec& spec, const PullOptions& 
   options.progress(fmt::format("{}: converting", spec.name), 0, 0);
   IE_TRY(const std::string python, fetcher.python());
   IE_TRY(const Scratch output, Scratch::create(input + ".out"));
-  if (const auto ran = run_tool({python, "-B", tool, "--input", input, "--output", output.path()}, kConversionLimit,
-                                options.cancelled);
+  if (const auto ran =
+          run_script(python, tool, {"--input", absolute_path(input), "--output", absolute_path(output.path())},
+                     kConversionLimit, options.cancelled);
       !ran)
     return fail(ran.error().code, fmt::format("{} cannot be converted: {}", spec.name, ran.error().message));
   std::vector<InstalledFile> made;

@@ -72,18 +72,25 @@ std::string find_python() {
   while (!folders.empty()) {
     const std::string_view folder = folders.substr(0, folders.find(':'));
     folders.remove_prefix(std::min(folders.size(), folder.size() + 1));
-    if (std::string path = join_path(folder, "python3"); !folder.empty() && ::access(path.c_str(), X_OK) == 0)
+    // A relative entry, or an empty one, is the current folder's.
+    if (std::string path = join_path(folder, "python3"); folder.starts_with('/') && ::access(path.c_str(), X_OK) == 0)
       return path;
   }
   return "";
 }
 
+// -I leaves out the script's own folder, too.
+constexpr char kRunScript[] =
+    "import os, runpy, sys\n"
+    "del sys.argv[0]\n"
+    "sys.path.insert(0, os.path.dirname(sys.argv[0]))\n"
+    "runpy.run_path(sys.argv[0], run_name='__main__')";
+
 constexpr char kInstallPython[] = "on Debian and Ubuntu: apt install python3 python3-venv";
 
-}  // namespace
-
-Result<std::string> run_tool(const std::vector<std::string>& arguments, std::chrono::seconds limit,
-                             const std::function<bool()>& cancelled) {
+// `named`: what runs, for messages.
+Result<std::string> run_tool(const std::vector<std::string>& arguments, const std::string& named,
+                             std::chrono::seconds limit, const std::function<bool()>& cancelled) {
   const UniqueFd out(::memfd_create("out", MFD_CLOEXEC)), error(::memfd_create("error", MFD_CLOEXEC));
   if (!out || !error) return fail(errno_error("cannot keep a program's output"));
   SpawnOptions options;
@@ -91,11 +98,32 @@ Result<std::string> run_tool(const std::vector<std::string>& arguments, std::chr
   options.environment = environment_without_keys();
   options.descriptors = {{out.get(), 1}, {error.get(), 2}};
   IE_TRY(const int pid, spawn(options));
-  IE_TRY(const int code, wait_for(pid, arguments[0], limit, cancelled));
+  IE_TRY(const int code, wait_for(pid, named, limit, cancelled));
   if (code == 0) return read_back(out.get());
   const std::string reason = last_line(read_back(error.get()));
   return fail(ErrorCode::kIo,
-              reason.empty() ? fmt::format("{} failed with exit code {}", printable(arguments[0]), code) : reason);
+              reason.empty() ? fmt::format("{} failed with exit code {}", printable(named), code) : reason);
+}
+
+Result<std::string> run_isolated(const std::string& python, std::vector<std::string> head,
+                                 std::vector<std::string> arguments, std::chrono::seconds limit,
+                                 const std::function<bool()>& cancelled) {
+  const std::string named = head.back();
+  head.insert(head.begin(), {absolute_path(python), "-I", "-B"});
+  std::ranges::move(arguments, std::back_inserter(head));
+  return run_tool(head, named, limit, cancelled);
+}
+
+}  // namespace
+
+Result<std::string> run_script(const std::string& python, const std::string& script, std::vector<std::string> arguments,
+                               std::chrono::seconds limit, const std::function<bool()>& cancelled) {
+  return run_isolated(python, {"-c", kRunScript, absolute_path(script)}, std::move(arguments), limit, cancelled);
+}
+
+Result<std::string> run_module(const std::string& python, const std::string& module, std::vector<std::string> arguments,
+                               std::chrono::seconds limit, const std::function<bool()>& cancelled) {
+  return run_isolated(python, {"-m", module}, std::move(arguments), limit, cancelled);
 }
 
 Result<std::string> converter_python(const std::string& given, const std::string& tools,
@@ -103,7 +131,7 @@ Result<std::string> converter_python(const std::string& given, const std::string
   if (!given.empty()) return given;
   const std::string requirements = join_path(tools, "requirements.txt");
   IE_TRY(const std::string wanted, read_file(requirements));
-  const std::string folder = join_path(cache_home(), "converters-" + hash128(wanted).hex());
+  const std::string folder = join_path(absolute_path(cache_home()), "converters-" + hash128(wanted).hex());
   std::string python = folder + "/bin/python";
   const std::string ready = folder + "/ready";
   IE_CHECK(make_folders(cache_home(), 0700));
@@ -115,12 +143,13 @@ Result<std::string> converter_python(const std::string& given, const std::string
                 fmt::format("converting this model needs python3, which is not installed ({})", kInstallPython));
   std::error_code ignored;
   std::filesystem::remove_all(folder, ignored);
-  if (const auto made = run_tool({system, "-m", "venv", folder}, kMakingLimit, cancelled); !made)
+  if (const auto made = run_module(system, "venv", {folder}, kMakingLimit, cancelled); !made)
     return fail(made.error().code == ErrorCode::kIo ? ErrorCode::kUnsupported : made.error().code,
                 fmt::format("{} cannot make an environment ({}): {}", system, kInstallPython, made.error().message));
-  if (const auto installed = run_tool({python, "-m", "pip", "install", "--quiet", "--require-hashes",
-                                       "--disable-pip-version-check", "-r", requirements},
-                                      kMakingLimit, cancelled);
+  if (const auto installed = run_module(
+          python, "pip",
+          {"install", "--quiet", "--require-hashes", "--disable-pip-version-check", "-r", absolute_path(requirements)},
+          kMakingLimit, cancelled);
       !installed)
     return fail(installed.error().code,
                 fmt::format("what the converters need cannot be installed: {}", installed.error().message));

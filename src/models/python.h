@@ -16,9 +16,14 @@ namespace image_engine::models {
 Result<std::string> converter_python(const std::string& given, const std::string& tools,
                                      const std::function<bool()>& cancelled);
 
-// Runs a program to its end; what it printed. It gets the environment without this program's keys.
+// Runs a Python program to its end; what it printed. The interpreter is isolated (-I) and runs in /: no module of the
+// current folder, the user's own site or PYTHONPATH gets in its way; what lies beside `script` is found. Paths in
+// `arguments` are absolute. It gets the environment without this program's keys.
 // Errors: kIo (it failed: the last line that it wrote to stderr), kTimeout, kInterrupted; it is killed then.
-Result<std::string> run_tool(const std::vector<std::string>& arguments, std::chrono::seconds limit,
-                             const std::function<bool()>& cancelled);
+Result<std::string> run_script(const std::string& python, const std::string& script, std::vector<std::string> arguments,
+                               std::chrono::seconds limit, const std::function<bool()>& cancelled);
+// Likewise a module of the interpreter's own, as `python -m`.
+Result<std::string> run_module(const std::string& python, const std::string& module, std::vector<std::string> arguments,
+                               std::chrono::seconds limit, const std::function<bool()>& cancelled);
 
 }  // namespace image_engine::models

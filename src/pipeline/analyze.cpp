@@ -1,5 +1,7 @@
 #include "pipeline/analyze.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/stat.h>
 
 #include <chrono>
@@ -33,6 +35,18 @@ Status passes(Run& run) {
   if (!run.cancelled()) IE_CHECK(read_contents(run));
   if (!run.cancelled() && run.options.cloud.models) IE_CHECK(ask_cloud(run));
   return run.announce(true);
+}
+
+// What a person should know about the wall, and of files that are left since there was no memory to read them.
+void describe_workers(const worker::Pool& pool, AnalyzeReport& report) {
+  if (const std::vector<std::string> missing = pool.missing(); !missing.empty())
+    report.notes.push_back(fmt::format("the wall around decoders lacks layers here: {} (image-engine doctor says more)",
+                                       fmt::join(missing, ", ")));
+  if (report.killed > 0)
+    report.notes.push_back(
+        fmt::format("{} left for the next run: the system killed the workers that read them, most "
+                    "likely for want of memory (close other programs, or use fewer processing.workers)",
+                    report.killed == 1 ? "1 file is" : fmt::format("{} files are", report.killed)));
 }
 
 }  // namespace
@@ -84,6 +98,7 @@ Result<AnalyzeReport> analyze(const AnalyzeOptions& options, store::WriterLock l
   report.seconds = seconds_since(start);
   const double cloud_seconds = report.cloud ? report.cloud->seconds : 0;
   report.steps = run.trace.table(pool->options().workers, report.seconds - cloud_seconds);
+  describe_workers(*pool, report);
   if (!options.trace.empty()) IE_CHECK(run.trace.write(options.trace));
   const int exit_code = report.cancelled ? 130 : report.has_failures() ? 3 : 0;
   IE_CHECK(writer.finish_run(report.run, counts_of(report), exit_code));

@@ -115,6 +115,7 @@ struct AnalyzeReport {
   std::uint64_t unreadable_files = 0;  // of those, what the scan itself could not read
   std::uint64_t newly_excluded = 0;    // known files that patterns leave out now
   std::uint64_t waiting = 0;           // left to do, when cancelled
+  std::uint64_t killed = 0;            // left for the next run, as the system killed their workers twice
   std::uint64_t worker_deaths = 0;
   PhaseReport scanning{"scan"}, metadata{"metadata"}, content{"content"}, ml{"ml"};
   std::vector<StepReport> steps;     // where the time went, pass 3 apart
@@ -128,7 +129,7 @@ struct AnalyzeReport {
            std::min(unreadable_files, scan.files - scan.media - scan.sidecars);
   }
   // Whether something that was asked for could not be done.
-  [[nodiscard]] bool has_failures() const { return failed > 0 || (cloud && cloud->stopped); }
+  [[nodiscard]] bool has_failures() const { return failed > 0 || killed > 0 || (cloud && cloud->stopped); }
 };
 
 // How the configuration wants its workers.

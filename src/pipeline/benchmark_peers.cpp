@@ -61,9 +61,7 @@ Result<std::vector<std::string>> torch_command(const PeerWay& way, const PeerReq
   const auto row = std::ranges::find(kNets, std::string_view(net.spec().name), &NetRow::model);
   if (row == std::end(kNets))
     return fail(ErrorCode::kUnsupported, "tools/peers has no network of its kind for PyTorch");
-  return std::vector<std::string>{request.python,
-                                  "-B",
-                                  join_path(peers_folder(request.places), "torch_models.py"),
+  return std::vector<std::string>{join_path(peers_folder(request.places), "torch_models.py"),
                                   "time",
                                   "--model",
                                   std::string(row->net),
@@ -76,10 +74,13 @@ Result<std::vector<std::string>> torch_command(const PeerWay& way, const PeerReq
 Result<std::vector<std::string>> onnx_command(const PeerWay& way, const PeerRequest& request, const BenchmarkNet& net,
                                               const SamplePictures& samples, const std::string& scratch) {
   IE_TRY(const BenchmarkNet::Example example, net.example(samples));
-  std::vector<std::string> command = {
-      request.python, "-B",         join_path(peers_folder(request.places), "onnx_file.py"),
-      "--file",       request.file, "--provider",
-      way.way,        "--threads",  std::to_string(request.threads)};
+  std::vector<std::string> command = {join_path(peers_folder(request.places), "onnx_file.py"),
+                                      "--file",
+                                      absolute_path(request.file),
+                                      "--provider",
+                                      way.way,
+                                      "--threads",
+                                      std::to_string(request.threads)};
   const auto& inputs = net.session().inputs();
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     IE_TRY(std::string input, written(scratch, inputs[i].name, example.inputs[i]));
@@ -147,7 +148,8 @@ Status measure_peer(const PeerWay& way, const PeerRequest& request, const Benchm
     row.note = command.error().message;
     return {};
   }
-  const auto printed = models::run_tool(*command, kLimit, request.cancelled);
+  const auto printed = models::run_script(request.python, command->front(), {command->begin() + 1, command->end()},
+                                          kLimit, request.cancelled);
   if (!printed && printed.error().code == ErrorCode::kInterrupted) return fail(printed.error());
   if (printed)
     read_row(*printed, row);

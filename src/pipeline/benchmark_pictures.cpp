@@ -85,7 +85,7 @@ Result<SamplePictures> load_samples(const SampleRequest& request, const Config& 
       samples.pictures.push_back(std::move(decoded->sample));
       return {};
     }
-    if (decoded.error().code == ErrorCode::kInternal) return fail(decoded.error());
+    if (is_of_the_run(decoded.error().code)) return fail(decoded.error());
     ++samples.unreadable;
     why = printable(paths[i]) + ": " + decoded.error().message;
     return {};

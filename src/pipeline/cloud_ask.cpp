@@ -66,7 +66,6 @@ Result<nvidia::Picture> PickedPhotos::make(const std::string& path, const nvidia
   worker::Task task;
   task.operations = worker::kHash;
   task.media_fd = media.get();
-  task.bytes = static_cast<std::uint64_t>(info.st_size);
   IE_TRY(const worker::Reply reply, pool_->lease().run(task));
   if (!reply.hashes) return fail(reply.hashes.error());
   IE_CHECK(check_privacy(path, reply.hashes->asset));

@@ -279,7 +279,7 @@ class CloudPass {
     if (outcome.is_local && error.code == ErrorCode::kNotFound)
       run_.report.notes.push_back(printable(item.file.seen.path) + " vanished during the analysis");
     const bool is_left =
-        error.code == ErrorCode::kInterrupted ||
+        error.code == ErrorCode::kInterrupted || error.code == ErrorCode::kKilled ||
         (outcome.is_local ? error.code == ErrorCode::kNotFound : error.code == ErrorCode::kBusy && is_budget_used());
     if (is_left) return {};
     store::KnownFile file;

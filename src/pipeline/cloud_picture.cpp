@@ -41,7 +41,6 @@ Result<nvidia::Picture> cloud_picture(worker::Pool& pool, const store::FileObser
   task.operations = worker::kDecode | worker::kThumbnail;  // pixels for their size
   if (wants_film(endpoint)) task.operations |= worker::kFilm;
   task.media_fd = media.get();
-  task.bytes = static_cast<std::uint64_t>(file.stamp.size);
   task.max_edge = task.thumbnail_edge = endpoint.edge;
   task.thumbnail_quality = kFine;
   worker::Lease lease = pool.lease();

@@ -154,7 +154,7 @@ Result<std::size_t> embed_objects(const ObjectVectorJob& job) {
   const auto embed = [&](std::size_t index) { return look(*pool, embedder, work[index], job.object); };
   const auto keep = [&](std::size_t index, const Result<std::vector<store::ObjectVector>>& vectors) -> Status {
     progress.add();
-    if (!vectors) return {};
+    if (!vectors) return is_of_the_run(vectors.error().code) ? Status(fail(vectors.error())) : Status{};
     IE_CHECK(job.writer.set_object_vectors(job.space.id, work[index].asset, job.object, *vectors));
     if (job.embedded) IE_CHECK(job.embedded(work[index].asset, *vectors));
     return job.writer.put_record(work[index].asset,

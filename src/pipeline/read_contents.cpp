@@ -74,6 +74,7 @@ class ContentPass {
     };
     IE_CHECK(parallel_files((files_.size() + at_once - 1) / at_once, run_.pool.options().workers, read_several,
                             keep_several, run_.options.cancelled));
+    IE_CHECK(try_again());
     IE_CHECK(run_.batch.commit());
     run_.report.content = {"content", progress.done(), progress.seconds()};
     run_.report.ml = {"ml", run_.trace.count(Step::kModels),
@@ -105,6 +106,19 @@ class ContentPass {
     IE_TRY(former_hashes_, run_.writer.wants_former_hashes());
     std::erase_if(files_, [&](const store::PendingFile& file) { return run_.unreadable.contains(file.file); });
     return {};
+  }
+
+  // Files whose workers the system killed, most likely for want of memory: once more, one at a time.
+  Status try_again() {
+    is_last_try_ = true;
+    const auto read_one = [&](size_t index) {
+      std::vector<Contents> one;
+      one.push_back(read(again_[index]));
+      look_at_all(one);
+      return one;
+    };
+    const auto keep_one = [&](size_t index, const std::vector<Contents>& one) { return keep(again_[index], one[0]); };
+    return parallel_files(again_.size(), 1, read_one, keep_one, run_.options.cancelled);
   }
 
   // True when a stage had to be left out. An error where a card was required and is not to be had.
@@ -174,9 +188,13 @@ class ContentPass {
       all.push_back(read(file));
       progress.add();
     }
+    look_at_all(all);
+    return all;
+  }
+
+  void look_at_all(std::vector<Contents>& all) {
     for (const PictureStage& stage : stages_)
       if (stage.look_at_all) look_at_all(stage, all);
-    return all;
   }
 
   void look_at_all(const PictureStage& stage, std::vector<Contents>& all) {
@@ -221,7 +239,6 @@ class ContentPass {
     }
     worker::Task task;
     task.media_fd = media->get();
-    task.bytes = static_cast<std::uint64_t>(file.seen.stamp.size);
     task.operations = worker::kHash | (former_hashes_ ? worker::kFormerHash : 0U);
     worker::Lease lease = run_.pool.lease();
     Result<worker::Reply> hashed = run_.ask(lease, task);
@@ -229,7 +246,18 @@ class ContentPass {
     if (!contents.hashes || file.seen.kind != MediaKind::kPhoto) return contents;
     const std::vector<store::StageKey> wanted = claim(file, contents.hashes->asset);
     if (!wanted.empty()) look(lease, task, wanted, contents);
+    if (was_killed(contents)) {
+      const std::lock_guard lock(claimed_mutex_);
+      claimed_.erase(contents.hashes->asset);
+    }
     return contents;
+  }
+
+  static bool was_killed(const Contents& contents) {
+    const auto is_kill = [](const Error& error) { return error.code == ErrorCode::kKilled; };
+    if (!contents.hashes) return is_kill(contents.hashes.error());
+    if (contents.decoded && !contents.picture) return is_kill(contents.picture.error());
+    return std::ranges::any_of(contents.failures, is_kill, &std::pair<store::StageKey, Error>::second);
   }
 
   // One decode, as large as the most demanding of the wanted stages asks for, for all of them.
@@ -308,6 +336,10 @@ class ContentPass {
   }
 
   Status keep(const store::PendingFile& file, const Contents& contents) {
+    if (!is_last_try_ && was_killed(contents)) {
+      again_.push_back(file);
+      return {};
+    }
     IE_CHECK(run_.batch.open());
     store::KnownFile row;
     row.id = file.file;
@@ -342,6 +374,7 @@ class ContentPass {
   // What a picture failed at, all its files failed at: none of them is offered again before it changes.
   Status record_failure(const store::KnownFile& first, store::AssetId asset, const store::StageKey& key,
                         const Error& error) {
+    if (error.code == ErrorCode::kKilled) return run_.record_failure(first, key, error);
     broken_[asset].emplace_back(key, error);
     IE_TRY(const std::vector<store::KnownFile> files, run_.writer.files_of(asset));
     for (const store::KnownFile& file : files)
@@ -377,6 +410,8 @@ class ContentPass {
       broken_;  // in this run; the sink's
   std::mutex claimed_mutex_;
   std::unordered_set<Hash128, HashOfHash> claimed_;
+  std::vector<store::PendingFile> again_;  // the sink's
+  bool is_last_try_ = false;
 };
 
 }  // namespace

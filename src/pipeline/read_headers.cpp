@@ -18,7 +18,6 @@ Result<Metadata> read_one(Run& run, const store::KnownFile& file) {
   worker::Task task;
   task.operations = worker::kReadMetadata;
   task.media_fd = media.get();
-  task.bytes = static_cast<std::uint64_t>(file.seen.stamp.size);
   UniqueFd sidecar;
   std::string sidecar_problem;
   if (file.seen.sidecar) {
@@ -60,8 +59,14 @@ Status keep(Run& run, const store::KnownFile& file, const Headers& headers) {
 
 Status read_headers(Run& run, const std::vector<store::KnownFile>& files) {
   Progress progress("Metadata", files.size(), run.options.progress);
+  std::vector<size_t> again;  // whose workers the system killed: once more at the end, one at a time
+  bool is_last_try = false;
   const auto sink = [&](size_t index, const Headers& headers) -> Status {
     const Trace::Clock::time_point start = Trace::Clock::now();
+    if (!is_last_try && !headers.metadata && headers.metadata.error().code == ErrorCode::kKilled) {
+      again.push_back(index);
+      return {};
+    }
     progress.add();
     ++run.report.metadata.files;
     IE_CHECK(run.batch.open());
@@ -74,6 +79,10 @@ Status read_headers(Run& run, const std::vector<store::KnownFile>& files) {
   IE_CHECK(parallel_files(
       files.size(), run.pool.options().workers, [&](size_t index) { return read(run, files[index]); }, sink,
       run.options.cancelled));
+  is_last_try = true;
+  IE_CHECK(parallel_files(
+      again.size(), 1, [&](size_t index) { return read(run, files[again[index]]); },
+      [&](size_t index, const Headers& headers) { return sink(again[index], headers); }, run.options.cancelled));
   IE_CHECK(run.batch.commit());
   run.report.metadata.seconds = progress.seconds();
   return run.announce();

@@ -55,6 +55,11 @@ void Run::count(store::FileId file, std::uint64_t AnalyzeReport::*as) {
 }
 
 Status Run::record_failure(const store::KnownFile& file, const store::StageKey& key, const Error& error) {
+  if (is_of_the_run(error.code)) return fail(error);
+  if (error.code == ErrorCode::kKilled) {
+    ++report.killed;
+    return {};
+  }
   store::Failure failure;
   failure.file = file.id;
   failure.path = file.seen.path;
@@ -65,7 +70,8 @@ Status Run::record_failure(const store::KnownFile& file, const store::StageKey& 
   if (file.id != 0 && failed_paths.insert(file.seen.path).second) {
     ++report.failed_files;
     const auto counted = counted_as.find(file.id);
-    --(report.*(counted == counted_as.end() ? &AnalyzeReport::unchanged : counted->second));
+    std::uint64_t& counter = report.*(counted == counted_as.end() ? &AnalyzeReport::unchanged : counted->second);
+    if (counter > 0) --counter;  // a file in a folder that cannot be read was not counted
   }
   log_debug("{}: {}: {}", printable(file.seen.path), key.stage, error.message);
   IE_TRY([[maybe_unused]] const std::int64_t tries, writer.put_failure(failure));

@@ -68,7 +68,8 @@ struct Run {
   std::unordered_set<std::string> failed_paths;
 
   void count(store::FileId file, std::uint64_t AnalyzeReport::*as);
-  // Puts a failure into the ledger, now; the file counts as failed. The sink's.
+  // Puts a failure into the ledger, now; the file counts as failed. The sink's. What is not the file's does not get
+  // there: an error of the run is returned, and a file whose worker was killed is left for the next run.
   Status record_failure(const store::KnownFile& file, const store::StageKey& key, const Error& error);
   bool announces_late = false;  // at the end, since what is finished may yet change
   // Tells on_asset about what is committed. The sink's.

@@ -63,10 +63,14 @@ class ArchiveWriter {
   std::vector<std::byte> bytes_;
 };
 
-// Reads what an untrusted writer wrote: never past the end, and no count makes it allocate more than the bytes that
-// are there could fill. After the first fault everything reads as empty and ok() is false.
+// Reads what an untrusted writer wrote: never past the end, no text and no list longer than these, and no count makes
+// it allocate more than the bytes that are there could fill. After the first fault everything reads as empty and ok()
+// is false.
 class ArchiveReader {
  public:
+  static constexpr size_t kMostText = size_t{1} << 20;  // bytes
+  static constexpr size_t kMostItems = 10'000;
+
   explicit ArchiveReader(std::span<const std::byte> bytes) : rest_(bytes) {}
 
   template <typename T>
@@ -82,14 +86,14 @@ class ArchiveReader {
     }
   }
   void operator()(std::string& text) {
-    text.resize(size(1));
+    text.resize(size(kMostText));
     take(text.data(), text.size());
   }
   void operator()(Hash128& hash) { take(hash.bytes.data(), hash.bytes.size()); }
   void operator()(Error& error) { (*this)(error.code), (*this)(error.message); }
   template <typename T>
   void operator()(std::vector<T>& list) {
-    const size_t count = size(1);
+    const size_t count = size(kMostItems);
     list.clear();
     for (size_t i = 0; i < count && ok_; ++i) (*this)(list.emplace_back());
   }
@@ -119,10 +123,10 @@ class ArchiveReader {
   [[nodiscard]] bool complete() const { return ok_ && rest_.empty(); }
 
  private:
-  size_t size(size_t least_bytes_each) {
+  size_t size(size_t most) {
     std::uint32_t count = 0;
     (*this)(count);
-    if (count > rest_.size() / least_bytes_each) ok_ = false;
+    if (count > std::min(most, rest_.size())) ok_ = false;
     return ok_ ? count : 0;
   }
   void take(void* data, size_t count) {

@@ -1,5 +1,9 @@
 #include "worker/pool.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <sys/stat.h>
+
 #include <algorithm>
 
 #include "core/file.h"
@@ -14,7 +18,13 @@ constexpr std::uint64_t kRequestsPerWorker = 20'000;
 constexpr std::uint64_t kPlainFileBytes = 100'000'000;
 constexpr std::uint64_t kSlowestBytesPerSecond = 10'000'000;  // a slow network drive
 
-std::chrono::milliseconds time_for(const PoolOptions& options, std::uint64_t bytes) {
+std::uint64_t size_of(int fd) {
+  struct stat info {};
+  return fd >= 0 && ::fstat(fd, &info) == 0 ? static_cast<std::uint64_t>(info.st_size) : 0;
+}
+
+std::chrono::milliseconds time_for(const PoolOptions& options, const Task& task) {
+  const std::uint64_t bytes = size_of(task.media_fd) + size_of(task.sidecar_fd);
   const std::uint64_t extra = bytes > kPlainFileBytes ? (bytes - kPlainFileBytes) / kSlowestBytesPerSecond : 0;
   return options.timeout + std::chrono::seconds(extra);
 }
@@ -45,8 +55,8 @@ Result<Reply> Lease::try_once(const Task& task, bool& worth_retry) {
   Death death = Death::kNone;
   const int process_id = process_->id();
   Result<Reply> reply =
-      process_->exchange(request, task.media_fd, task.sidecar_fd, time_for(pool_->options(), task.bytes), death);
-  worth_retry = death == Death::kCrashed || death == Death::kMemory;
+      process_->exchange(request, task.media_fd, task.sidecar_fd, time_for(pool_->options(), task), death);
+  worth_retry = death == Death::kCrashed || death == Death::kMemory || death == Death::kKilled;
   if (death != Death::kNone) {
     process_.reset();
     pool_->note_death(process_id);
@@ -81,7 +91,13 @@ Result<std::unique_ptr<Pool>> Pool::create(PoolOptions options) {
   if (options.program.empty()) options.program = default_program();
   if (Result<UniqueFd> program = open_regular(options.program); !program)
     return fail(ErrorCode::kNotFound, options.program + " is missing: install both programs together");
-  return std::unique_ptr<Pool>(new Pool(std::move(options)));
+  const bool is_strict = options.require_sandbox;
+  std::unique_ptr<Pool> pool(new Pool(std::move(options)));
+  if (is_strict) {
+    IE_TRY(std::unique_ptr<Process> first, pool->start());
+    pool->idle_.push_back(std::move(first));
+  }
+  return pool;
 }
 
 Lease Pool::lease() {
@@ -100,9 +116,15 @@ Result<std::unique_ptr<Process>> Pool::start() {
   ProcessLimits limits;
   limits.memory = options_.memory_limit;
   limits.decode_threads = options_.decode_threads;
-  limits.require_sandbox = options_.require_sandbox;
   IE_TRY(std::unique_ptr<Process> process, Process::create(options_.program, limits));
+  std::vector<std::string> missing = missing_layers(process->layers());
+  if (options_.require_sandbox && !missing.empty())
+    return fail(ErrorCode::kMachine,
+                fmt::format("worker.sandbox is strict, and these layers of the wall do not hold here: {}; "
+                            "image-engine doctor says what each needs, worker.sandbox: auto does without",
+                            fmt::join(missing, ", ")));
   const std::lock_guard lock(mutex_);
+  missing_ = std::move(missing);
   ++starts_;
   running_.push_back(process->id());
   return process;
@@ -139,6 +161,11 @@ std::uint64_t Pool::starts() const {
   return starts_;
 }
 
+std::vector<std::string> Pool::missing() const {
+  const std::lock_guard lock(mutex_);
+  return missing_;
+}
+
 std::vector<int> Pool::process_ids() const {
   const std::lock_guard lock(mutex_);
   return running_;
@@ -148,6 +175,7 @@ Result<std::string> probe(const std::string& program) {
   SpawnOptions options;
   options.arguments = {program.empty() ? default_program() : program, "--probe"};
   options.environment = worker_environment();
+  options.alone = true;
   IE_TRY(Finished finished, run_program(options, std::chrono::seconds(20)));
   if (finished.exit_code != 0) return fail(ErrorCode::kCrashed, options.arguments[0] + " does not start");
   return std::move(finished.output);

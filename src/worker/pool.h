@@ -22,7 +22,7 @@ struct PoolOptions {
   std::uint64_t memory_limit = 1ULL << 30;    // bytes of private and shared memory, for each worker
   std::chrono::milliseconds timeout{30'000};  // for one file; files over 100 MB get more, by their size
   int decode_threads = 1;                     // libvips threads in one worker
-  bool require_sandbox = false;               // refuse to run where no sandbox layer holds
+  bool require_sandbox = false;               // refuse to run where a layer of the wall is missing
 };
 
 // One request about one file. Descriptors are borrowed for the call.
@@ -30,7 +30,6 @@ struct Task {
   std::uint32_t operations = 0;  // worker::Operation bits
   int media_fd = -1;
   int sidecar_fd = -1;
-  std::uint64_t bytes = 0;  // size of the file: a large one is given more time
   std::uint32_t max_edge = 0;
   std::uint32_t thumbnail_edge = 256;
   std::uint32_t thumbnail_quality = 80;
@@ -46,9 +45,11 @@ class Lease {
   Lease& operator=(Lease&&) = delete;
   ~Lease();
 
-  // Sends the task and waits for its reply. A worker that dies, hangs or grows past its limit is killed and replaced,
-  // and the task is tried once more if that worker died and was not fresh. Errors, each about this file only:
-  // kCrashed, kTimeout, kOutOfMemory; kInternal when no worker can be started.
+  // Sends the task and waits for its reply, the longer the larger the file is. A worker that dies, hangs or grows past
+  // its limit is killed and replaced, and the task is tried once more if that worker died and was not fresh. Errors,
+  // each about this file only: kCrashed, kTimeout, kOutOfMemory, kIo. Not about the file: kKilled (by the system, for
+  // want of memory: try again later), kMachine (no worker can be started: the remedy is named; the next call will tell
+  // the same).
   Result<Reply> run(const Task& task);
 
   // Of the last reply; valid until the next run().
@@ -65,6 +66,7 @@ class Lease {
 // Thread-safe. Workers start when first needed and are replaced after some thousand files.
 class Pool {
  public:
+  // With require_sandbox a worker is started at once. Errors: kMachine (no such program; a layer is missing).
   static Result<std::unique_ptr<Pool>> create(PoolOptions options);
   ~Pool();
 
@@ -76,6 +78,8 @@ class Pool {
   [[nodiscard]] std::uint64_t deaths() const;
   // How many workers were started.
   [[nodiscard]] std::uint64_t starts() const;
+  // The layers of the wall that do not hold, by name; empty until a worker was started.
+  [[nodiscard]] std::vector<std::string> missing() const;
   // Process ids of the running ones.
   [[nodiscard]] std::vector<int> process_ids() const;
 
@@ -93,6 +97,7 @@ class Pool {
   std::vector<int> running_;
   int leased_ = 0;
   std::uint64_t deaths_ = 0, starts_ = 0;
+  std::vector<std::string> missing_;
 };
 
 // What `image-engine-worker --probe` prints, as JSON text: library versions and the sandbox layers that hold.

@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +18,7 @@
 
 #include "core/subprocess.h"
 #include "core/text.h"
+#include "worker/answer.h"
 #include "worker/archive.h"
 
 namespace image_engine::worker {
@@ -38,37 +41,93 @@ std::vector<std::string> worker_environment() {
   return environment;
 }
 
+namespace {
+
+constexpr std::chrono::seconds kStartTime{60};  // of a loaded machine
+
+constexpr char kShortOfMemory[] =
+    "raise the limit (ulimit -v), use fewer processing.workers, or lower worker.memory_limit_mb";
+
+tl::unexpected<Error> short_of_memory(const char* what) {
+  return fail(ErrorCode::kMachine, fmt::format("{} ({})", errno_error(what).message, kShortOfMemory));
+}
+
+}  // namespace
+
+Status Process::share_memory(std::uint64_t limit) {
+  memory_limit_ = limit;
+  const size_t bytes = kMaxReplyBytes + limit;
+  memory_fd_.reset(::memfd_create("image-engine-pixels", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!memory_fd_)
+    return errno == EMFILE ? fail(errno_error("no worker")) : short_of_memory("cannot make shared memory");
+  if (::ftruncate(memory_fd_.get(), static_cast<off_t>(bytes)) != 0)
+    return short_of_memory("cannot size shared memory");
+  // Sealed, the worker cannot shrink it under our feet.
+  if (::fcntl(memory_fd_.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+    return short_of_memory("cannot seal shared memory");
+  void* memory = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, memory_fd_.get(), 0);
+  if (memory == MAP_FAILED) return short_of_memory("cannot map shared memory");
+  memory_ = static_cast<const std::byte*>(memory);
+  memory_bytes_ = bytes;
+  return {};
+}
+
 Result<std::unique_ptr<Process>> Process::create(const std::string& program, const ProcessLimits& limits) {
   std::unique_ptr<Process> process(new Process);
-  process->memory_limit_ = limits.memory;
-  process->memory_bytes_ = kMaxReplyBytes + limits.memory;
-
-  process->memory_fd_.reset(::memfd_create("image-engine-pixels", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!process->memory_fd_) return fail(errno_error("cannot make shared memory"));
-  if (::ftruncate(process->memory_fd_.get(), static_cast<off_t>(process->memory_bytes_)) != 0)
-    return fail(errno_error("cannot size shared memory"));
-  // Sealed, the worker cannot shrink it under our feet.
-  if (::fcntl(process->memory_fd_.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
-    return fail(errno_error("cannot seal shared memory"));
-  void* memory = ::mmap(nullptr, process->memory_bytes_, PROT_READ, MAP_SHARED, process->memory_fd_.get(), 0);
-  if (memory == MAP_FAILED) return fail(errno_error("cannot map shared memory"));
-  process->memory_ = static_cast<const std::byte*>(memory);
-
+  IE_CHECK(process->share_memory(limits.memory));
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
-    return fail(errno_error("cannot make a socket"));
+    return fail(ErrorCode::kMachine, errno_error("cannot make a socket to a worker").message);
   process->socket_.reset(ends[0]);
-  const UniqueFd theirs(ends[1]);
+  UniqueFd theirs(ends[1]);
 
   SpawnOptions spawn_options;
   spawn_options.arguments = {program, "--memory-limit", std::to_string(limits.memory), "--threads",
                              std::to_string(limits.decode_threads)};
-  if (limits.require_sandbox) spawn_options.arguments.emplace_back("--require-sandbox");
   spawn_options.environment = worker_environment();
   spawn_options.descriptors = {{theirs.get(), kSocketFd}, {process->memory_fd_.get(), kMemoryFd}};
+  spawn_options.alone = true;
   if (std::getenv("IMAGE_ENGINE_WORKER_STDERR") != nullptr) spawn_options.descriptors.emplace_back(2, 2);
-  IE_TRY(process->process_id_, spawn(spawn_options));
+  Result<int> started = spawn(spawn_options);
+  if (!started) return fail(ErrorCode::kMachine, started.error().message + "; image-engine doctor says more");
+  process->process_id_ = *started;
+  theirs.reset();
+  if (Status ready = process->read_hello(); !ready)
+    return fail(ErrorCode::kMachine, fmt::format("{} cannot work: {}", program, ready.error().message));
   return process;
+}
+
+Status Process::read_hello() {
+  Death death = Death::kNone;
+  if (Status ready = wait_readable(kStartTime, death); !ready)
+    return fail(ErrorCode::kMachine, death == Death::kTimeout
+                                         ? "it was not ready within a minute: is the machine overloaded?"
+                                         : ready.error().message);
+  Hello hello;
+  ssize_t count = 0;
+  do count = ::recv(socket_.get(), &hello, sizeof hello, 0);
+  while (count < 0 && errno == EINTR);
+  if (count == sizeof hello && hello.version == kProtocolVersion) {
+    hello.problem[sizeof hello.problem - 1] = 0;
+    if (hello.problem[0] != 0) return fail(ErrorCode::kMachine, hello.problem);
+    layers_ = hello.layers;
+    return {};
+  }
+  if (count > 0)
+    return fail(ErrorCode::kMachine, "it speaks another protocol: install both programs together, of one version");
+  rlimit space{};
+  const int status = end();
+  const std::string how = WIFSIGNALED(status) ? fmt::format("it was ended by signal {}", WTERMSIG(status))
+                                              : fmt::format("it ended at once with exit code {}", WEXITSTATUS(status));
+  if (::getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY)
+    return fail(ErrorCode::kMachine,
+                fmt::format("{}, with {} of address space: {}", how,
+                            human_bytes(static_cast<std::uint64_t>(space.rlim_cur)), kShortOfMemory));
+  if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && has_ended_by_itself_)
+    return fail(ErrorCode::kMachine, how +
+                                         ", most likely for want of memory: close other programs, or use fewer "
+                                         "processing.workers");
+  return fail(ErrorCode::kMachine, how + ": install both programs together, with the libraries that they need");
 }
 
 Process::~Process() {
@@ -81,6 +140,20 @@ void Process::kill_and_reap() {
   ::kill(process_id_, SIGKILL);
   while (::waitpid(process_id_, &exit_status_, 0) < 0 && errno == EINTR) continue;
   process_id_ = -1;
+}
+
+int Process::end() {
+  // The socket closes a moment before the process can be reaped; one that only closed its socket is killed.
+  for (int i = 0; process_id_ >= 0 && i < 200; ++i) {
+    if (::waitpid(process_id_, &exit_status_, WNOHANG) == process_id_) {
+      has_ended_by_itself_ = true;
+      process_id_ = -1;
+    } else {
+      ::usleep(5000);
+    }
+  }
+  kill_and_reap();
+  return exit_status_;
 }
 
 void Process::release_pages() {
@@ -114,20 +187,24 @@ Status send_packet(int socket, const void* data, size_t bytes, std::span<const i
   return {};
 }
 
+// The kilobytes of a line of /proc/PID/status, in bytes. The first line is the name, which the program can choose; its
+// newlines are escaped.
+std::uint64_t status_bytes(const std::string& status, const char* name) {
+  const size_t line = status.find(std::string("\n") + name + ":");
+  return line == std::string::npos ? 0 : std::strtoull(&status[status.find(':', line) + 1], nullptr, 10) * 1024;
+}
+
 }  // namespace
 
-// Anonymous and shared memory; the mapped file itself is the page cache's, not the worker's.
+// Anonymous and shared memory; the mapped file itself is the page cache's, not the worker's. Pages of the shared memory
+// count, whether it has them mapped or not.
 std::uint64_t Process::resident_bytes() const {
-  char text[4096];
-  const UniqueFd fd(::open(fmt::format("/proc/{}/status", process_id_).c_str(), O_RDONLY | O_CLOEXEC));
-  const ssize_t count = fd ? ::read(fd.get(), text, sizeof text - 1) : 0;
-  if (count <= 0) return 0;
-  text[count] = 0;
-  std::uint64_t total = 0;
-  for (const char* name : {"RssAnon:", "RssShmem:"})
-    if (const char* line = std::strstr(text, name))
-      total += std::strtoull(line + std::strlen(name), nullptr, 10) * 1024;
-  return total;
+  const Result<std::string> status = read_file(fmt::format("/proc/{}/status", process_id_));
+  if (!status) return 0;
+  struct stat shared {};
+  if (::fstat(memory_fd_.get(), &shared) != 0) shared.st_blocks = 0;
+  return status_bytes(*status, "RssAnon") + status_bytes(*status, "VmSwap") +
+         std::max(status_bytes(*status, "RssShmem"), static_cast<std::uint64_t>(shared.st_blocks) * 512);
 }
 
 Status Process::wait_readable(std::chrono::milliseconds timeout, Death& death) {
@@ -152,28 +229,42 @@ Status Process::wait_readable(std::chrono::milliseconds timeout, Death& death) {
 }
 
 Error Process::describe_end(Death& death) {
+  const int status = end();
   death = Death::kCrashed;
-  int status = 0;
-  // The socket closes a moment before the process can be reaped.
-  for (int i = 0; i < 200 && ::waitpid(process_id_, &status, WNOHANG) == 0; ++i) ::usleep(5000);
-  process_id_ = -1;
+  if (!has_ended_by_itself_)
+    return {ErrorCode::kCrashed, "the worker closed its connection; its decoder was probably subverted"};
   if (WIFSIGNALED(status)) {
     const int signal = WTERMSIG(status);
     if (signal == SIGBUS)
       return {ErrorCode::kIo, "the file could not be read to its end, or changed while it was read"};
-    if (signal == SIGKILL) return {ErrorCode::kOutOfMemory, "the worker was killed, probably for want of memory"};
+    if (signal == SIGKILL) {
+      death = Death::kKilled;
+      return {ErrorCode::kKilled,
+              "the worker was killed by the system, most likely for want of memory: close other "
+              "programs, or use fewer processing.workers"};
+    }
     return {ErrorCode::kCrashed,
             fmt::format("its decoder crashed ({}); nothing else is affected", ::strsignal(signal))};
   }
   return {ErrorCode::kCrashed, fmt::format("the worker ended unexpectedly (exit code {})", WEXITSTATUS(status))};
 }
 
-Result<Reply> Process::read_reply() {
+namespace {
+
+tl::unexpected<Error> senseless() {
+  return fail(ErrorCode::kCrashed, "the worker's answer makes no sense; its decoder was probably subverted");
+}
+
+}  // namespace
+
+// An error without a message: it has hung up.
+Result<Reply> Process::read_reply(const Request& request) {
   ReplyHeader header;
   ssize_t count = 0;
-  do count = ::recv(socket_.get(), &header, sizeof header, 0);
+  do count = ::recv(socket_.get(), &header, sizeof header, MSG_TRUNC);
   while (count < 0 && errno == EINTR);
-  if (count != sizeof header) return fail(ErrorCode::kCrashed, "");
+  if (count <= 0) return fail(ErrorCode::kCrashed, "");
+  if (count != sizeof header || header.number != request.number) return senseless();
   if (header.version != kProtocolVersion || header.reply_bytes > kMaxReplyBytes)
     return fail(ErrorCode::kInternal, "the worker speaks another protocol: reinstall both programs together");
   // Copied before it is parsed: the worker could still write to the shared memory.
@@ -181,34 +272,34 @@ Result<Reply> Process::read_reply() {
   ArchiveReader reader(bytes);
   Reply reply;
   reader(reply);
-  const auto inside = [&](std::uint64_t offset, std::uint64_t size) {
-    return offset <= memory_bytes_ && size <= memory_bytes_ - offset;
-  };
-  bool sound = reader.complete();
-  if (sound && reply.picture) {
-    const std::uint64_t size = std::uint64_t{reply.picture->width} * reply.picture->height;
-    sound = size <= memory_bytes_ && inside(reply.picture->offset, size * 3);
-    used_bytes_ = std::max(used_bytes_, reply.picture->offset + size * 3);
-  }
-  if (sound && reply.thumbnail) sound = inside(reply.thumbnail->offset, reply.thumbnail->bytes);
-  if (sound && reply.film) sound = inside(reply.film->offset, reply.film->bytes);
-  if (!sound)
-    return fail(ErrorCode::kCrashed, "the worker's answer makes no sense; its decoder was probably subverted");
+  if (!reader.complete() || !is_answer_to(request, reply, memory_bytes_)) return senseless();
+  if (reply.picture)
+    used_bytes_ =
+        std::max(used_bytes_, reply.picture->offset + std::uint64_t{3} * reply.picture->width * reply.picture->height);
   return reply;
 }
 
-Result<Reply> Process::exchange(const Request& request, int media_fd, int sidecar_fd, std::chrono::milliseconds timeout,
+Result<Reply> Process::exchange(Request request, int media_fd, int sidecar_fd, std::chrono::milliseconds timeout,
                                 Death& death) {
   death = Death::kNone;
-  ++requests_;
+  request.number = ++requests_;
+  // What was sent unasked would pass for the answer about this file.
+  char unasked = 0;
+  const ssize_t waiting = ::recv(socket_.get(), &unasked, 1, MSG_DONTWAIT);
+  if (waiting > 0) {
+    death = Death::kCrashed;
+    kill_and_reap();
+    return senseless();
+  }
   std::vector<int> descriptors = {media_fd};
   if (sidecar_fd >= 0) descriptors.push_back(sidecar_fd);
-  if (!send_packet(socket_.get(), &request, sizeof request, descriptors)) return fail(describe_end(death));
+  if (waiting == 0 || !send_packet(socket_.get(), &request, sizeof request, descriptors))
+    return fail(describe_end(death));
   if (Status ready = wait_readable(timeout, death); !ready) {
     kill_and_reap();
     return fail(ready.error());
   }
-  Result<Reply> reply = read_reply();
+  Result<Reply> reply = read_reply(request);
   if (!reply && reply.error().message.empty()) return fail(describe_end(death));
   if (!reply) {
     death = Death::kCrashed;

@@ -21,22 +21,25 @@ std::vector<std::string> worker_environment();
 struct ProcessLimits {
   std::uint64_t memory = 0;  // bytes
   int decode_threads = 1;
-  bool require_sandbox = false;
 };
 
-// How a worker ended its work on a file that it did not answer.
-enum class Death { kNone, kCrashed, kTimeout, kMemory };
+// How a worker ended its work on a file that it did not answer. kKilled: by SIGKILL, and not ours.
+enum class Death { kNone, kCrashed, kTimeout, kMemory, kKilled };
 
 class Process {
  public:
+  // Started and ready for requests. Errors: kMachine, with the remedy: the program is missing or ends at once, memory
+  // or descriptors are short, or it is not ready within a minute.
   static Result<std::unique_ptr<Process>> create(const std::string& program, const ProcessLimits& limits);
   ~Process();
   Process(const Process&) = delete;
 
-  // On failure `death` tells whether the process is gone.
-  Result<Reply> exchange(const Request& request, int media_fd, int sidecar_fd, std::chrono::milliseconds timeout,
+  // On failure `death` tells how the process ended, which is then killed and reaped. Its answer is checked against the
+  // request: one that is larger than asked for, or not asked for, is that of a subverted worker (kCrashed).
+  Result<Reply> exchange(Request request, int media_fd, int sidecar_fd, std::chrono::milliseconds timeout,
                          Death& death);
 
+  [[nodiscard]] const Layers& layers() const { return layers_; }
   [[nodiscard]] std::span<const std::byte> memory() const { return {memory_, memory_bytes_}; }
   [[nodiscard]] int id() const { return process_id_; }
   [[nodiscard]] std::uint64_t requests() const { return requests_; }
@@ -45,8 +48,12 @@ class Process {
 
  private:
   Process() = default;
+  Status share_memory(std::uint64_t limit);
+  Status read_hello();
   Status wait_readable(std::chrono::milliseconds timeout, Death& death);
-  Result<Reply> read_reply();
+  Result<Reply> read_reply(const Request& request);
+  // Ends it, if it has not ended by itself, and tells what became of it.
+  int end();
   Error describe_end(Death& death);
   [[nodiscard]] std::uint64_t resident_bytes() const;
   void kill_and_reap();
@@ -57,8 +64,10 @@ class Process {
   std::uint64_t memory_limit_ = 0;
   std::uint64_t used_bytes_ = 0;
   std::uint64_t requests_ = 0;
+  Layers layers_;
   int process_id_ = -1;
   int exit_status_ = 0;
+  bool has_ended_by_itself_ = false;
 };
 
 }  // namespace image_engine::worker

@@ -1,8 +1,9 @@
 // What the engine and image-engine-worker say to each other.
 //
-// A SOCK_SEQPACKET socket carries one Request packet (with the media's and the sidecar's descriptors attached) and one
-// ReplyHeader packet back; the reply itself lies in shared memory: the archived Reply at 0, pixels and thumbnail where
-// it says. Both programs come from one build, so the structs are sent as they are and only the version is checked.
+// A SOCK_SEQPACKET socket carries first the worker's Hello, sent before it sees any byte from outside: then it is
+// ready. After that one Request packet (with the media's and the sidecar's descriptors attached) and one ReplyHeader
+// packet back; the reply itself lies in shared memory: the archived Reply at 0, pixels and thumbnail where it says.
+// Both programs come from one build, so the structs are sent as they are and only the version is checked.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +32,26 @@ enum Operation : std::uint32_t {
   kFilm = 32,  // an MP4 that shows the picture, its longer edge as the thumbnail's
 };
 
+// The layers of the wall that hold around a worker. What a kernel lacks is no error: the others hold without it.
+struct Layers {
+  std::uint8_t no_new_privileges = 0;
+  std::uint8_t namespaces = 0;  // user, mount, network, IPC and host name of its own
+  std::uint8_t processes = 0;   // a PID namespace of its own, in which it is alone
+  std::uint8_t empty_root = 0;  // its root is an empty folder that cannot be written to
+  std::uint8_t landlock = 0;    // ABI version in force; 0 none. 4 closes TCP, 6 also signals
+  std::uint8_t seccomp = 0;     // system calls by allow-list
+  std::uint8_t limits = 0;      // of memory, descriptors, core dumps and, with namespaces, threads
+};
+
+// The names of those that do not hold, as in `doctor --json`.
+std::vector<std::string> missing_layers(const Layers& layers);
+
+struct Hello {
+  std::uint32_t version = kProtocolVersion;
+  Layers layers;
+  char problem[240] = {};  // why it cannot work, with the remedy; empty: it is ready
+};
+
 struct Request {
   std::uint32_t version = kProtocolVersion;
   std::uint32_t operations = 0;  // Operation bits
@@ -38,11 +59,13 @@ struct Request {
   std::uint32_t thumbnail_edge = 256;
   std::uint32_t thumbnail_quality = 80;
   std::uint64_t max_pixels = 0;
+  std::uint64_t number = 0;  // of the request; comes back in the answer
 };
 
 struct ReplyHeader {
   std::uint32_t version = kProtocolVersion;
   std::uint32_t reply_bytes = 0;  // of the archived Reply at the start of the shared memory
+  std::uint64_t number = 0;       // the request's
 };
 
 struct Hashes {

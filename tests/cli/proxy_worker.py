@@ -1,15 +1,18 @@
 # Stands in for image-engine-worker: writes each request to a log, misbehaves on files whose names say so, and lets the
 # real worker answer everything else. Runs without site packages and with an empty environment, as the worker does.
 import array
+import ctypes
 import json
 import os
-import signal
+import resource
 import socket
 import struct
 import sys
 import time
 
 REQUEST_BYTES = 32
+# Alone in a PID namespace it is process 1: /proc, of the namespace outside, has its real number.
+OURS = int(os.readlink("/proc/self"))
 
 with open(sys.argv[0] + ".json", encoding="utf-8") as file:
     settings = json.load(file)
@@ -18,7 +21,7 @@ engine = socket.socket(fileno=3)
 
 
 def note(**entry):
-    os.write(log, (json.dumps({"worker": os.getpid(), **entry}) + "\n").encode())
+    os.write(log, (json.dumps({"worker": OURS, **entry}) + "\n").encode())
 
 
 def start_real():
@@ -29,6 +32,24 @@ def start_real():
         os.execve(settings["real"], [settings["real"], *sys.argv[1:]], dict(os.environ))
     theirs.close()
     return ours
+
+
+def crash():
+    ctypes.string_at(0)  # process 1 ignores signals that it sends to itself
+
+
+def be_killed():
+    """By the system: for its processor time. Process 1 cannot kill itself."""
+    resource.setrlimit(resource.RLIMIT_CPU, (0, 0))
+    while True:
+        pass
+
+
+def be_killed_once():
+    mark = settings["log"] + ".killed"
+    if not os.path.exists(mark):
+        os.close(os.open(mark, os.O_CREAT | os.O_WRONLY))
+        be_killed()
 
 
 def hang():
@@ -52,8 +73,9 @@ def answer_too_long():
 
 
 FAULTS = {
-    "crash": lambda: os.kill(os.getpid(), signal.SIGSEGV),
-    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "crash": crash,
+    "kill": be_killed,
+    "kill_once": be_killed_once,
     "exit": lambda: os._exit(0),
     "hang": hang,
     "eat": eat,
@@ -64,6 +86,11 @@ FAULTS = {
 
 note(start=sys.argv[1:], environment=dict(os.environ))
 real = start_real()
+hello = real.recv(1024)
+LAYERS = slice(4, 11)  # worker/protocol.h: Hello
+if settings.get("without_layers"):
+    hello = hello[: LAYERS.start] + bytes(LAYERS.stop - LAYERS.start) + hello[LAYERS.stop :]
+engine.send(hello)
 while True:
     packet, control, _, _ = engine.recvmsg(REQUEST_BYTES * 2, socket.CMSG_SPACE(8))
     if not packet:
@@ -80,7 +107,7 @@ while True:
         fault = next((name for bit, name in fault.items() if int(bit) & operations), None)
     if fault:
         FAULTS[fault]()
-    else:
+    if not fault or fault == "kill_once":
         socket.send_fds(real, [packet], list(descriptors))
         if settings.get("delay"):
             time.sleep(settings["delay"])

@@ -421,6 +421,29 @@ def index(library, server):
     return put
 
 
+@pytest.fixture
+def trap(folder):
+    """A folder with modules by which an interpreter that looks there is found out, as a stranger's folder may have."""
+    made = folder / "trap"
+    made.mkdir()
+    for name in ("pip", "venv", "json", "argparse", "pathlib", "runpy", "sitecustomize", "encodings"):
+        (made / f"{name}.py").write_text(f"open({str(folder / 'caught')!r}, 'a').write({name!r})\nraise SystemExit(9)\n")
+    (made / "python3").write_text(f"#!/bin/sh\necho python3 > {folder / 'caught'}\n")
+    (made / "python3").chmod(0o755)
+    yield made
+    assert not (folder / "caught").exists()
+
+
+def test_no_code_of_the_current_folder_is_run(library, index, trap):
+    index("m-1.0-py3-none-any.whl", wheel({"m/a.onnx": b"graph"}))
+    library.write("net", b"graph", ["pypi:m==1.0/m/a.onnx"])
+    environment = library.engine.environment
+    environment["PATH"] = ":.:" + environment["PATH"]
+    environment["PYTHONPATH"] = str(trap)
+    library.pull(cwd=trap)
+    assert library.installed() == b"graph"
+
+
 def test_packages_are_fetched_once(library, server, index):
     first, second = noise(1000, 1), noise(1000, 2)
     index("m-1.0-py3-none-any.whl", wheel({"m/a.onnx": first, "m/b.onnx": second, "../../evil": b"!"}))
@@ -532,6 +555,14 @@ def test_conversion(converting, server):
     environments = list((converting.engine.folder / "cache/image-engine").glob("converters-*/bin/python"))
     assert len(environments) == 1, "the converters have an environment of their own"
     assert not list(converting.engine.program.parents[1].rglob("__pycache__")), "nothing is written beside the program"
+
+
+def test_a_conversion_runs_no_code_of_the_current_folder(converting, server, trap):
+    environment = converting.engine.environment
+    environment["PATH"] = ":.:" + environment["PATH"]
+    write_converted(converting, server, b"abc", b"cba")
+    converting.pull(cwd=trap)
+    assert converting.installed() == b"cba"
 
 
 @pytest.mark.parametrize("raw, made, part", [(b"fail", None, "it cannot be read"), (b"nothing", None, "did not make"),

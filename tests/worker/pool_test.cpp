@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include <thread>
 
 #include "core/file.h"
+#include "core/subprocess.h"
 
 namespace image_engine::worker {
 namespace {
@@ -117,6 +119,108 @@ TEST_F(PoolTest, EachMisbehaviourIsAnErrorOfItsKind) {
   }
 }
 
+bool exists(int process_id) { return ::access(("/proc/" + std::to_string(process_id)).c_str(), F_OK) == 0; }
+
+TEST_F(PoolTest, AWorkerIsKilledAndReapedWhateverItSends) {
+  for (const char* name : {"empty", "short", "closed", "unasked", "garbage", "hang"}) {
+    const auto pool = Pool::create(bad(name)).value();
+    Lease lease = pool->lease();
+    Task task;
+    task.operations = kReadMetadata;
+    task.media_fd = file_.get();
+    Result<Reply> reply = lease.run(task);
+    if (std::string(name) ==
+        "unasked") {  // the first answer is sound; the second one must not be taken for the next file's
+      ASSERT_TRUE(reply);
+      EXPECT_EQ(pool->process_ids().size(), 1U);
+      const int first = pool->process_ids().at(0);
+      reply = lease.run(task);
+      EXPECT_FALSE(exists(first));
+    }
+    EXPECT_TRUE(pool->deaths() >= 1) << name;
+    siginfo_t child{};
+    for (const int process_id : pool->process_ids()) EXPECT_TRUE(exists(process_id));
+    if (std::string(name) != "unasked") {
+      EXPECT_FALSE(reply) << name;
+      EXPECT_TRUE(::waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD) << name;
+    }
+  }
+}
+
+TEST_F(PoolTest, AnAnswerIsNoLargerThanWhatWasAsked) {
+  for (const char* name :
+       {"larger", "not_asked", "big_thumbnail", "zero_hash", "long_text", "long_list", "nowhere", "unknown_format"}) {
+    const auto pool = Pool::create(bad(name)).value();
+    Task task;
+    const bool asks_little = std::string(name) == "not_asked";
+    task.operations = asks_little ? kHash : kReadMetadata | kHash | kDecode | kThumbnail;
+    task.max_edge = 100;
+    task.media_fd = file_.get();
+    const Result<Reply> reply = pool->lease().run(task);
+    ASSERT_FALSE(reply) << name;
+    EXPECT_EQ(reply.error().code, ErrorCode::kCrashed) << name;
+  }
+}
+
+TEST_F(PoolTest, AWorkerCannotEndTheRunOrPassAFileOffAsGone) {
+  const auto pool = Pool::create(bad("blames_the_run")).value();
+  const Reply reply = ask(*pool).value();
+  EXPECT_EQ(reply.metadata.error().code, ErrorCode::kInternal);
+  EXPECT_EQ(reply.hashes.error().code, ErrorCode::kInternal);
+}
+
+TEST_F(PoolTest, ALargeFileIsGivenMoreTime) {
+  const auto pool = Pool::create(bad("hang")).value();
+  const std::string small = ask(*pool).error().message;
+  ASSERT_EQ(::ftruncate(file_.get(), 110'000'000), 0);
+  const Error large = ask(*pool).error();
+  EXPECT_EQ(large.code, ErrorCode::kTimeout);
+  EXPECT_NE(large.message, small) << "both name their limit";
+}
+
+TEST_F(PoolTest, ANameHidesNoMemory) {
+  PoolOptions options = bad("renamed");
+  options.timeout = std::chrono::seconds(20);
+  const auto pool = Pool::create(options).value();
+  EXPECT_EQ(ask(*pool).error().code, ErrorCode::kOutOfMemory);
+}
+
+TEST_F(PoolTest, AWorkerThatCannotStartIsNotTheFilesFault) {
+  const auto pool = Pool::create(bad("stillborn")).value();
+  const Error error = ask(*pool).error();
+  EXPECT_EQ(error.code, ErrorCode::kMachine);
+  EXPECT_NE(error.message.find("exit code 4"), std::string::npos) << error.message;
+  EXPECT_EQ(pool->deaths(), 0U);
+}
+
+TEST_F(PoolTest, AFreshWorkerThatTheSystemKillsIsNotTheFilesFault) {
+  PoolOptions options = bad("hang");
+  options.timeout = std::chrono::seconds(20);
+  const auto pool = Pool::create(options).value();
+  std::thread killer([&] {
+    while (pool->process_ids().empty()) std::this_thread::yield();
+    ::kill(pool->process_ids()[0], SIGKILL);
+  });
+  EXPECT_EQ(ask(*pool).error().code, ErrorCode::kKilled);
+  killer.join();
+}
+
+TEST_F(PoolTest, StrictWantsEveryLayer) {
+  const nlohmann::json sandbox = nlohmann::json::parse(worker::probe().value())["sandbox"];
+  const bool is_whole = std::ranges::none_of(sandbox, [](const auto& layer) { return layer == false || layer == 0; });
+  PoolOptions options;
+  options.require_sandbox = true;
+  const auto pool = Pool::create(options);
+  EXPECT_EQ(pool.has_value(), is_whole);
+  if (pool) {
+    EXPECT_TRUE((*pool)->missing().empty());
+  } else {
+    EXPECT_EQ(pool.error().code, ErrorCode::kMachine);
+  }
+  options.program = bad("hang").program;  // it claims no layer
+  EXPECT_EQ(Pool::create(options).error().code, ErrorCode::kMachine);
+}
+
 TEST_F(PoolTest, WorkersOutliveTheThreadThatStartedThem) {
   const auto pool = Pool::create({}).value();
   std::thread([&] { EXPECT_TRUE(ask(*pool)); }).join();
@@ -170,6 +274,34 @@ TEST(Probe, TheWallRefusesWhatItIsThereToRefuse) {
   if (!probe["sandbox"]["seccomp"].get<bool>()) GTEST_SKIP() << "no seccomp in this build or on this kernel";
   for (const char* what : {"files", "sockets", "processes"})
     EXPECT_TRUE(probe["sandbox"]["refuses"][what].get<bool>()) << what;
+}
+
+// Alone: the other layers are left out.
+nlohmann::json probe_of(const char* layer) {
+  SpawnOptions options;
+  options.arguments = {executable_folder() + "/image-engine-worker", "--probe", "--only", layer};
+  return nlohmann::json::parse(run_program(options, std::chrono::seconds(20)).value().output)["sandbox"];
+}
+
+TEST(Probe, SeccompAloneLetsNoSignalOutAndNoCodeIn) {
+  const nlohmann::json sandbox = probe_of("seccomp");
+  if (!sandbox["seccomp"].get<bool>()) GTEST_SKIP() << "no seccomp in this build or on this kernel";
+  EXPECT_EQ(sandbox["landlock"], 0);
+  for (const char* what : {"files", "sockets", "processes", "signals", "code"})
+    EXPECT_TRUE(sandbox["refuses"][what].get<bool>()) << what;
+}
+
+TEST(Probe, LandlockAloneLetsNoSignalOutWhereItKnowsThem) {
+  const nlohmann::json sandbox = probe_of("landlock");
+  if (sandbox["landlock"] < 6) GTEST_SKIP() << "the kernel's Landlock knows no signals";
+  EXPECT_FALSE(sandbox["seccomp"].get<bool>());
+  for (const char* what : {"files", "signals"}) EXPECT_TRUE(sandbox["refuses"][what].get<bool>()) << what;
+}
+
+TEST(Probe, AnEmptyRootHidesTheNamesOfFiles) {
+  const nlohmann::json sandbox = nlohmann::json::parse(worker::probe().value())["sandbox"];
+  if (!sandbox["empty_root"].get<bool>()) GTEST_SKIP() << "no namespaces in this build or on this system";
+  EXPECT_TRUE(sandbox["refuses"]["file_names"].get<bool>());
 }
 
 TEST(Probe, NamesItsLibraries) {

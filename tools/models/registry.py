@@ -61,7 +61,7 @@ def fetch(url: str, opener, accept: str) -> tuple:
 
 def pip_settings() -> dict:
     """pip's settings by name, the environment's before those of `pip install` before the global ones."""
-    listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False)
+    listed = subprocess.run([sys.executable, "-I", "-m", "pip", "config", "list"], capture_output=True, text=True, check=False)
     if listed.returncode != 0:
         raise NotFound(f"pip's configuration cannot be read: {(listed.stderr.strip().splitlines() or ['no pip'])[-1]}")
     values = {}

@@ -3,25 +3,23 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
+
+#include "worker/protocol.h"
 
 namespace image_engine::worker {
 
-struct SandboxReport {
-  bool no_new_privileges = false;
-  bool namespaces = false;  // user, network and IPC of their own: no network even if seccomp were bypassed
-  int landlock = 0;         // ABI version in force; 0 none
-  bool seccomp = false;     // system calls by allow-list
-  bool limits = false;      // rlimits: memory, descriptors, core dumps
-
-  // Whether at least the system calls or the file system are closed.
-  [[nodiscard]] bool holds() const { return seccomp || (landlock > 0 && namespaces); }
-};
-
 // Before any thread starts and before libraries load: privileges and namespaces.
-void enter_early(SandboxReport& report);
+void enter_early(Layers& layers);
 
-// Once libraries have loaded all that they need from disk: resource limits, Landlock without any rule, seccomp.
-// `memory_limit` bounds private memory on top of what is used at the call.
-void enter_late(SandboxReport& report, std::uint64_t memory_limit);
+// Once libraries have loaded all that they need from disk, with one thread: an empty root, resource limits, Landlock
+// without any rule, seccomp. `memory_limit` bounds private memory, in bytes, on top of what is used at the call.
+void enter_late(Layers& layers, std::uint64_t memory_limit);
+
+// What is missing for the work, with the remedy; empty: nothing. Call before the limits are set.
+std::string lacking_memory(std::uint64_t memory_limit);
+
+// For tests of one layer: the others are left out. "seccomp" or "landlock"; false for another name.
+bool enter_only(std::string_view layer, Layers& layers);
 
 }  // namespace image_engine::worker

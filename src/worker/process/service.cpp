@@ -13,6 +13,7 @@
 #include <exception>
 #include <new>
 #include <optional>
+#include <system_error>
 #include <thread>
 
 #include "core/file.h"
@@ -87,6 +88,7 @@ class Service {
   explicit Service(std::span<std::byte> memory) : memory_(memory) {}
 
   void answer(Incoming incoming) {
+    number_ = incoming.request.number;
     Reply reply;
     if (Status opened = open(incoming); !opened)
       reply = failed(opened.error());
@@ -196,7 +198,7 @@ class Service {
       writer(failed({ErrorCode::kTooLarge, "its metadata is too large"}));
     }
     std::memcpy(memory_.data(), writer.bytes().data(), writer.bytes().size());
-    const ReplyHeader header{kProtocolVersion, static_cast<std::uint32_t>(writer.bytes().size())};
+    const ReplyHeader header{kProtocolVersion, static_cast<std::uint32_t>(writer.bytes().size()), number_};
     ::send(kSocketFd, &header, sizeof header, MSG_NOSIGNAL);
   }
 
@@ -212,6 +214,7 @@ class Service {
  private:
   std::span<std::byte> memory_;
   MappedFile media_, sidecar_;
+  std::uint64_t number_ = 0;  // of the request at hand
 };
 
 }  // namespace
@@ -220,23 +223,32 @@ namespace {
 
 // Ends the program when the engine has gone, also in the middle of a file. (PR_SET_PDEATHSIG would do so when the
 // thread that started us ends, whatever becomes of its process.)
-void end_with_the_engine() {
-  std::thread([] {
-    pollfd hang_up{kSocketFd, 0, 0};
-    while (::poll(&hang_up, 1, -1) <= 0 || (hang_up.revents & (POLLHUP | POLLERR)) == 0) continue;
-    ::_exit(0);
-  }).detach();
+// Gives why it cannot, empty when it does.
+std::string end_with_the_engine() {
+  try {
+    std::thread([] {
+      pollfd hang_up{kSocketFd, 0, 0};
+      while (::poll(&hang_up, 1, -1) <= 0 || (hang_up.revents & (POLLHUP | POLLERR)) == 0) continue;
+      ::_exit(0);
+    }).detach();
+    return "";
+  } catch (const std::system_error&) {
+    return "no thread can be started: raise the limits (ulimit -u, ulimit -v), or use fewer processing.workers";
+  }
 }
 
 }  // namespace
 
-int serve() {
+int serve(const Layers& layers, std::string problem) {
   struct stat info {};
-  if (::fstat(kMemoryFd, &info) != 0) return 2;
-  const auto size = static_cast<size_t>(info.st_size);
+  const auto size = static_cast<size_t>(::fstat(kMemoryFd, &info) == 0 ? info.st_size : 0);
   void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, kMemoryFd, 0);
-  if (memory == MAP_FAILED) return 2;
-  end_with_the_engine();
+  if (memory == MAP_FAILED && problem.empty()) problem = "the memory that it shares cannot be mapped (ulimit -v)";
+  if (problem.empty()) problem = end_with_the_engine();
+  Hello hello;
+  hello.layers = layers;
+  problem.copy(hello.problem, sizeof hello.problem - 1);
+  if (::send(kSocketFd, &hello, sizeof hello, MSG_NOSIGNAL) != sizeof hello || !problem.empty()) return 2;
   Service service({static_cast<std::byte*>(memory), size});
   while (std::optional<Incoming> incoming = receive()) {
     try {

@@ -1,0 +1,79 @@
+#include "worker/answer.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace image_engine::worker {
+namespace {
+
+constexpr std::uint32_t kMostEdge = 0x7FFFFFFF;
+
+struct Asked {
+  const Request& request;
+  std::uint64_t memory_bytes;
+
+  [[nodiscard]] bool any(std::uint32_t operations) const { return (request.operations & operations) != 0; }
+  [[nodiscard]] bool inside(std::uint64_t offset, std::uint64_t size) const {
+    return offset <= memory_bytes && size <= memory_bytes - offset;
+  }
+};
+
+bool is_hash(const Hash128& hash) { return hash != Hash128{}; }
+
+bool is_within(double value, double most) { return std::abs(value) <= most; }  // false for NaN
+
+bool is_sound(const Metadata& found) {
+  if (found.format > MediaFormat::kOggVideo) return false;
+  return !found.gps || (is_within(found.gps->latitude, 90) && is_within(found.gps->longitude, 180));
+}
+
+bool is_sound(const LumaStatistics& luma) {
+  return std::ranges::all_of(std::initializer_list<double>{luma.laplacian_variance, luma.laplacian_variance_top,
+                                                           luma.gradient_energy, luma.noise_sigma},
+                             [](double value) { return std::isfinite(value); });
+}
+
+bool is_asked_for(const Asked& asked, const Picture& picture) {
+  if (!asked.any(kDecode | kThumbnail | kFilm) || !is_sound(picture.luma)) return false;
+  if (picture.full_width == 0 || picture.full_height == 0) return false;
+  if (std::max(picture.full_width, picture.full_height) > kMostEdge) return false;
+  if (!asked.any(kDecode)) return picture.width == 0 && picture.height == 0;
+  const std::uint32_t longer = std::max(picture.width, picture.height);
+  if (picture.width == 0 || picture.height == 0) return false;
+  if (asked.request.max_edge > 0 && longer > asked.request.max_edge) return false;
+  const std::uint64_t pixels = std::uint64_t{picture.width} * picture.height;
+  return pixels <= asked.request.max_pixels && asked.inside(picture.offset, pixels * 3);
+}
+
+bool is_asked_for(const Asked& asked, const Thumbnail& thumbnail, Operation operation) {
+  const std::uint64_t edge = asked.request.thumbnail_edge;
+  return asked.any(operation) && thumbnail.bytes > 0 &&
+         thumbnail.bytes <= edge * edge * kMostBytesAPixel + kMostHeaderBytes &&
+         asked.inside(thumbnail.offset, thumbnail.bytes);
+}
+
+template <typename T>
+void check_error(Result<T>& result) {
+  constexpr ErrorCode kWorkers[] = {ErrorCode::kPermission,  ErrorCode::kIo,       ErrorCode::kCorrupt,
+                                    ErrorCode::kUnsupported, ErrorCode::kTooLarge, ErrorCode::kOutOfMemory};
+  if (result || std::ranges::find(kWorkers, result.error().code) != std::end(kWorkers)) return;
+  result.error().code = ErrorCode::kInternal;
+}
+
+}  // namespace
+
+bool is_answer_to(const Request& request, Reply& reply, std::uint64_t memory_bytes) {
+  const Asked asked{request, memory_bytes};
+  check_error(reply.metadata);
+  check_error(reply.hashes);
+  check_error(reply.picture);
+  check_error(reply.thumbnail);
+  check_error(reply.film);
+  if (reply.metadata && !(asked.any(kReadMetadata) && is_sound(*reply.metadata))) return false;
+  if (reply.hashes && !(asked.any(kHash) && is_hash(reply.hashes->file) && is_hash(reply.hashes->asset))) return false;
+  if (reply.picture && !is_asked_for(asked, *reply.picture)) return false;
+  if (reply.thumbnail && !is_asked_for(asked, *reply.thumbnail, kThumbnail)) return false;
+  return !reply.film || is_asked_for(asked, *reply.film, kFilm);
+}
+
+}  // namespace image_engine::worker
