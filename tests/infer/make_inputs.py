@@ -6,6 +6,10 @@ FOLDER/cases.json: [{"model", "inputs": [tensor…], "outputs": [tensor…]}…]
 "file"} with its bytes in that file; float16 outputs are stored as float32.
 """
 
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
+
 import json
 import sys
 from pathlib import Path
