@@ -15,6 +15,7 @@
 #include <variant>
 
 #include "core/file.h"
+#include "core/secrets.h"
 #include "core/text.h"
 
 namespace image_engine {
@@ -322,6 +323,7 @@ Status set(Config& config, std::string_view key, std::string_view value, ConfigO
   IE_TRY(const Key* found, find_key(key, ""));
   IE_CHECK(assign(config, *found, value, ""));
   config.origins.insert_or_assign(std::string(key), origin);
+  add_secret_variable(config.nvidia_build.api_key_env);
   return {};
 }
 
@@ -353,6 +355,7 @@ Result<Config> load_config(std::string_view named) {
     if (auto status = set(config, variable.key, value, ConfigOrigin::kEnvironment); !status)
       return fail(status.error().code, fmt::format("{}: {}", variable.name, status.error().message));
   }
+  add_secret_variable(config.nvidia_build.api_key_env);
   return config;
 }
 
@@ -362,7 +365,7 @@ std::vector<ConfigEntry> describe(const Config& config) {
   for (const auto& key : kKeys) {
     const Field field = key.member(copy);
     const auto origin = config.origins.find(key.path);
-    entries.push_back({std::string(key.path), value_text(field),
+    entries.push_back({std::string(key.path), without_passwords(value_text(field)),
                        origin == config.origins.end() ? ConfigOrigin::kDefault : origin->second, std::string(key.help),
                        allowed_text(key, field)});
   }

@@ -16,6 +16,8 @@ std::string to_utf8(std::string_view bytes);
 bool is_utf8(std::string_view bytes);
 // `to_utf8` with control characters written as \n, \t, \x1b: safe for a terminal.
 std::string printable(std::string_view bytes);
+// Names and passwords of addresses in it ("https://name:password@host") replaced by "***": for what is shown.
+std::string without_passwords(std::string_view text);
 std::string base64_encode(std::string_view bytes);
 // kInvalidArgument on anything but base64.
 Result<std::string> base64_decode(std::string_view text);
