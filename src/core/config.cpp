@@ -65,6 +65,7 @@ const Key kKeys[] = {
     {"inference.device", IE_MEMBER(inference.device), kAny, "where models run: auto, cpu, cuda, cuda:N, tensorrt"},
     {"inference.precision", IE_MEMBER(inference.precision), one_of(kAnyPrecision), "numbers that models compute with; auto: the fastest that are right"},
     {"inference.require_gpu", IE_MEMBER(inference.require_gpu), kAny, "fail rather than run a model on the processor"},
+    {"inference.run_timeout_seconds", IE_MEMBER(inference.run_timeout_seconds), between(1, 86400), "for one run of a model, or loading it"},
     {"processing.workers", IE_MEMBER(processing.workers), between(0, 1024), "files worked on at once; 0: one a core"},
     {"processing.clear_cache_frequency", IE_MEMBER(processing.clear_cache_frequency), between(0, 1000000), "batches between giving cached memory back; 0: never"},
     {"thumbnails.size", IE_MEMBER(thumbnails.size), between(32, 2048), "pixels of a thumbnail's longer side"},
