@@ -54,7 +54,8 @@ Result<PickedPhotos> PickedPhotos::open(const Config& config, const std::string&
     IE_TRY(store::CatalogueStatus status, reader->status());
     roots = std::move(status.roots);
   }
-  IE_TRY(CloudPrivacy privacy, CloudPrivacy::create(wanted, std::move(roots)));
+  IE_TRY(std::vector<std::string> detectors, people_detectors(models::find_places(config.models.folder)));
+  IE_TRY(CloudPrivacy privacy, CloudPrivacy::create(wanted, std::move(roots), std::move(detectors)));
   worker::PoolOptions options = pool_options(config);
   options.workers = 1;
   IE_TRY(std::unique_ptr<worker::Pool> pool, worker::Pool::create(options));

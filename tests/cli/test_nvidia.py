@@ -402,7 +402,7 @@ def test_people_who_were_found_are_named_as_the_reason(cloud, server, photo):
     with sqlite3.connect(cloud.catalogue) as catalogue:
         for path, objects in ((photo, [{"object": "person", "confidence": 0.9}]), (empty, [{"object": "house", "confidence": 0.9}])):
             catalogue.execute("INSERT INTO records (asset_id, stage, model, version, params, device, precision, data, created) "
-                              "SELECT asset_id, 'objects', 'm', '1', '', 'cpu', 'fp32', ?, '2026-11-21T09:00:00Z' FROM files "
+                              "SELECT asset_id, 'objects', 'nanodet', '1', '', 'cpu', 'fp32', ?, '2026-11-21T09:00:00Z' FROM files "
                               "WHERE path = ?", (json.dumps({"objects": objects}), bytes(path)))  # fmt: skip
     catalogue.close()
     configure(cloud, "  privacy: {exclude_people: true}\n")
