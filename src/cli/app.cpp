@@ -85,8 +85,8 @@ Result<Context> make_context(const Globals& globals, const Settings& settings) {
     if (!value.empty()) IE_CHECK(set(context.config, key, value));
   if (globals.require_gpu) IE_CHECK(set(context.config, "inference.require_gpu", "true"));
   IE_CHECK(infer::check_device(context.config.inference.device));
-  infer::set_run_limits({std::chrono::milliseconds(std::llround(context.config.inference.run_timeout_seconds * 1000)),
-                         interrupted});
+  infer::set_run_limits(
+      {std::chrono::milliseconds(std::llround(context.config.inference.run_timeout_seconds * 1000)), interrupted});
   context.catalogue =
       absolute_path(globals.catalogue.empty() ? join_path(data_home(), "catalog.db") : globals.catalogue);
   context.json = globals.json;
