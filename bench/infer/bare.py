@@ -8,6 +8,10 @@ faster, or takes less. On a machine with other work only the processor time says
 Needs numpy and onnxruntime.
 """
 
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
+
 import argparse
 import json
 import re

@@ -3,8 +3,11 @@ Pillow and transformers; the model's own computing beside the same int8 graph in
 `search` by words and by meaning over 100,000 assets, process start included. Peers are those that this Python has: torch
 and transformers, openvino; what is absent says so."""
 
-import json
 import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
+
+import json
 import shutil
 import sqlite3
 import sys

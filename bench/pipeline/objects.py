@@ -2,6 +2,9 @@
 with a process a core; and how much of it is the model's own computing."""
 
 import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
+
 import sys
 
 import common

@@ -1,8 +1,11 @@
 """`analyze --only text` beside the rapidocr Python package over the sample pictures that have text; and what the first look
 costs for pictures that have none. The peer is that of this Python (rapidocr-onnxruntime); where it is absent, that is said."""
 
-import json
 import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
+
+import json
 import shutil
 import sys
 

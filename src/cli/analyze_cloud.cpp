@@ -11,6 +11,7 @@
 #include "cli/output.h"
 #include "core/progress.h"
 #include "core/text.h"
+#include "pipeline/cloud_ask.h"
 #include "pipeline/stages.h"
 #include "store/asset_json.h"
 
@@ -72,10 +73,11 @@ Status CloudConsent::open(pipeline::AnalyzeOptions& options) {
   if (!is_on && (mode_.dry_run || names_cloud_stage(options.only) || names_cloud_stage(options.redo)))
     return fail(ErrorCode::kInvalidArgument, "no cloud model is on: add --nvidia, or set nvidia_build.enabled");
   if (!is_on) return {};
-  auto models = pipeline::open_cloud(options.config, {.env_file = mode_.env_file,
-                                                      .only_looks = mode_.dry_run,
-                                                      .embeds = pipeline::asks_for_vectors(options),
-                                                      .cancelled = interrupted});
+  auto models = pipeline::open_cloud(
+      options.config, {.key_files = pipeline::key_files(options.catalogue, mode_.env_file, options.paths),
+                       .only_looks = mode_.dry_run,
+                       .embeds = pipeline::asks_for_vectors(options),
+                       .cancelled = interrupted});
   if (!models && (mode_.asked || mode_.dry_run)) return fail(std::move(models).error());
   if (models)
     options.cloud.models = std::move(*models);

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -17,6 +19,7 @@
 #include "core/progress.h"
 #include "core/text.h"
 #include "infer/choose_device.h"
+#include "infer/run_watch.h"
 
 namespace image_engine::cli {
 namespace {
@@ -85,6 +88,8 @@ Result<Context> make_context(const Globals& globals, const Settings& settings) {
     if (!value.empty()) IE_CHECK(set(context.config, key, value));
   if (globals.require_gpu) IE_CHECK(set(context.config, "inference.require_gpu", "true"));
   IE_CHECK(infer::check_device(context.config.inference.device));
+  infer::set_run_limits(
+      {std::chrono::milliseconds(std::llround(context.config.inference.run_timeout_seconds * 1000)), interrupted});
   context.catalogue =
       absolute_path(globals.catalogue.empty() ? join_path(data_home(), "catalog.db") : globals.catalogue);
   context.json = globals.json;

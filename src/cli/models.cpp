@@ -13,6 +13,7 @@
 #include "core/file.h"
 #include "core/progress.h"
 #include "core/text.h"
+#include "infer/model_trial.h"
 #include "models/add.h"
 #include "models/catalogue.h"
 #include "models/export.h"
@@ -48,6 +49,8 @@ struct ModelsFlags {
   std::string file, task, spec, name;
   std::string kind, from, folder = ".", python;
   int opset = 17, size = 0;
+  std::string tried;
+  std::uint64_t memory = 0;  // bytes
   bool force = false, int8 = false, dynamic = false;
   CalibrateFlags calibration;
 };
@@ -226,6 +229,12 @@ Result<int> pull(const Context& context, const Models& all, const ModelsFlags& f
   return code;
 }
 
+// In the process that a model of the user's own is tried in: infer/model_trial.h.
+Result<int> try_here(const ModelsFlags& flags) {
+  const Status status = infer::try_model_here(flags.tried, flags.memory);
+  return status ? kDone : static_cast<int>(status.error().code) + infer::kTrialCodes;
+}
+
 Result<int> verify(const Context& context, const Models& all, const ModelsFlags& flags) {
   IE_TRY(const std::vector<const Spec*> specs, chosen(all, flags.names, [&](const Spec& spec) {
            const Presence presence = all.store.presence(spec);
@@ -326,6 +335,8 @@ Action setup_models(Arguments app, Settings&) {
       .one_value_each();
   pull_app.add_flag("--force", flags->force, "Fetch again what is installed");
   Arguments verify_app = app.add_subcommand("verify", "Read installed models and compare their checksums");
+  verify_app.add_option("--try", flags->tried).hide();
+  verify_app.add_option("--memory", flags->memory).hide();
   verify_app.add_option("NAME", flags->names, "Models; without one all that are installed");
   Arguments add_app = app.add_subcommand("add", "Install a model file of your own");
   add_app.add_option("FILE", flags->file, "The model, ONNX").required();
@@ -349,6 +360,7 @@ Action setup_models(Arguments app, Settings&) {
     IE_TRY(const Models all, Models::open(context));
     if (list_app.parsed()) return list(context, all);
     if (pull_app.parsed()) return pull(context, all, *flags);
+    if (verify_app.parsed() && !flags->tried.empty()) return try_here(*flags);
     if (verify_app.parsed()) return verify(context, all, *flags);
     if (add_app.parsed()) return add(context, all, *flags);
     if (export_app.parsed()) return export_one(context, all, *flags);

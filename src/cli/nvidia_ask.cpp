@@ -67,8 +67,10 @@ Result<Asked> make_ready(const Context& context, const NvidiaAskFlags& flags, Ta
   const Config& config = context.config;
   Asked asked;
   // Before there are threads and workers: nvidia/api_key.h.
-  IE_TRY(asked.models, CloudModels::open(config.nvidia_build,
-                                         {.env_file = flags.env_file, .tasks = {task}, .cancelled = interrupted}));
+  IE_TRY(asked.models, CloudModels::open(config.nvidia_build, {.key_files = pipeline::key_files(
+                                                                   context.catalogue, flags.env_file, {flags.file}),
+                                                               .tasks = {task},
+                                                               .cancelled = interrupted}));
   if (is_address(flags.file)) {
     IE_TRY(asked.picture, picture_at(flags.file));
   } else {

@@ -15,6 +15,7 @@
 #include "models/places.h"
 #include "nvidia/cloud_models.h"
 #include "pipeline/benchmark_cloud.h"
+#include "pipeline/cloud_ask.h"
 
 namespace image_engine::cli {
 namespace {
@@ -143,7 +144,9 @@ Result<int> benchmark(const NvidiaBenchmarkFlags& flags, const Context& context)
   // Before there are threads and workers: nvidia/api_key.h.
   IE_TRY(const auto cloud,
          nvidia::CloudModels::open(context.config.nvidia_build,
-                                   {.env_file = flags.env_file, .tasks = {Task::kEmbed}, .cancelled = interrupted}));
+                                   {.key_files = pipeline::key_files(context.catalogue, flags.env_file, {flags.images}),
+                                    .tasks = {Task::kEmbed},
+                                    .cancelled = interrupted}));
   if (!may_send(flags, context, *cloud)) return kUsage;
   IE_TRY(const CloudBenchmarkReport report, pipeline::benchmark_cloud(options, *cloud));
   const json document = report_json(flags, context, report);

@@ -171,16 +171,13 @@ class Check {
 
   // Tells where the key is from: never what it is.
   Status open_models() {
-    const std::string& name = config_.api_key_env;
-    const char* const variable = std::getenv(name.c_str());
-    std::string source;
-    if (variable != nullptr && *variable != '\0')
-      source = "in the environment variable " + name;
-    else if (nvidia::ApiKey::load(name, flags_.env_file))
-      source = "in " + (flags_.env_file.empty() ? join_path(config_home(), ".env") : flags_.env_file);
-    IE_TRY(models_,
-           CloudModels::open(config_, {.env_file = flags_.env_file, .tasks = tasks_, .cancelled = interrupted}));
-    add("key", source.empty() ? "none, and none is needed: no server is elsewhere" : source);
+    nvidia::CloudOptions options;
+    options.key_files = pipeline::key_files(context_.catalogue, flags_.env_file);
+    options.tasks = tasks_;
+    options.cancelled = interrupted;
+    IE_TRY(models_, CloudModels::open(config_, std::move(options)));
+    const std::string& source = models_->client().key_source();
+    add("key", source.empty() ? "none, and none is needed: no server is elsewhere" : "in " + source);
     return {};
   }
 

@@ -15,6 +15,7 @@
 #include <variant>
 
 #include "core/file.h"
+#include "core/secrets.h"
 #include "core/text.h"
 
 namespace image_engine {
@@ -64,6 +65,7 @@ const Key kKeys[] = {
     {"inference.device", IE_MEMBER(inference.device), kAny, "where models run: auto, cpu, cuda, cuda:N, tensorrt"},
     {"inference.precision", IE_MEMBER(inference.precision), one_of(kAnyPrecision), "numbers that models compute with; auto: the fastest that are right"},
     {"inference.require_gpu", IE_MEMBER(inference.require_gpu), kAny, "fail rather than run a model on the processor"},
+    {"inference.run_timeout_seconds", IE_MEMBER(inference.run_timeout_seconds), between(1, 86400), "for one run of a model, or loading it"},
     {"processing.workers", IE_MEMBER(processing.workers), between(0, 1024), "files worked on at once; 0: one a core"},
     {"processing.clear_cache_frequency", IE_MEMBER(processing.clear_cache_frequency), between(0, 1000000), "batches between giving cached memory back; 0: never"},
     {"thumbnails.size", IE_MEMBER(thumbnails.size), between(32, 2048), "pixels of a thumbnail's longer side"},
@@ -322,6 +324,7 @@ Status set(Config& config, std::string_view key, std::string_view value, ConfigO
   IE_TRY(const Key* found, find_key(key, ""));
   IE_CHECK(assign(config, *found, value, ""));
   config.origins.insert_or_assign(std::string(key), origin);
+  add_secret_variable(config.nvidia_build.api_key_env);
   return {};
 }
 
@@ -363,6 +366,7 @@ Result<Config> load_config(std::string_view named) {
     if (auto status = set(config, variable.key, value, ConfigOrigin::kEnvironment); !status)
       return fail(status.error().code, fmt::format("{}: {}", variable.name, status.error().message));
   }
+  add_secret_variable(config.nvidia_build.api_key_env);
   return config;
 }
 
@@ -372,7 +376,7 @@ std::vector<ConfigEntry> describe(const Config& config) {
   for (const auto& key : kKeys) {
     const Field field = key.member(copy);
     const auto origin = config.origins.find(key.path);
-    entries.push_back({std::string(key.path), value_text(field),
+    entries.push_back({std::string(key.path), without_passwords(value_text(field)),
                        origin == config.origins.end() ? ConfigOrigin::kDefault : origin->second, std::string(key.help),
                        allowed_text(key, field)});
   }

@@ -25,9 +25,10 @@ struct MlModelsConfig {
 };
 
 struct InferenceConfig {
-  std::string device = "auto";     // auto, cpu, cuda, cuda:N, tensorrt
-  std::string precision = "auto";  // auto: the fastest whose numbers are right; or fp32, fp16, int8
-  bool require_gpu = false;        // what would run on the processor fails instead
+  std::string device = "auto";       // auto, cpu, cuda, cuda:N, tensorrt
+  std::string precision = "auto";    // auto: the fastest whose numbers are right; or fp32, fp16, int8
+  bool require_gpu = false;          // what would run on the processor fails instead
+  double run_timeout_seconds = 120;  // for one run of a model, or loading it
 };
 
 struct RetailDetectionConfig {

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -158,14 +159,27 @@ Status write_all(int fd, std::span<const std::byte> bytes) {
   return {};
 }
 
+// A new file `beside` that one, with `mode` as far as the umask allows.
+Result<UniqueFd> create_beside(const std::string& path, unsigned mode, std::string& beside) {
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
+  UniqueFd fd;
+  for (int tries = 0; tries < 100 && !fd; ++tries) {
+    std::uint32_t number = 0;
+    if (::getrandom(&number, sizeof number, 0) < 0) return fail(errno_error("no random number"));
+    beside = path + "." + std::to_string(number);
+    fd.reset(::open(beside.c_str(), kFlags, mode));
+    if (!fd && errno != EEXIST) break;
+  }
+  if (!fd) return fail(errno_error("cannot write " + printable(path)));
+  return fd;
+}
+
 }  // namespace
 
 Status write_file_atomically(const std::string& path, std::span<const std::byte> bytes, unsigned mode) {
-  std::string beside = path + ".XXXXXX";
-  UniqueFd fd(::mkostemp(beside.data(), O_CLOEXEC));
-  if (!fd) return fail(errno_error("cannot write " + printable(path)));
+  std::string beside;
+  IE_TRY(const UniqueFd fd, create_beside(path, mode, beside));
   Status status = write_all(fd.get(), bytes);
-  if (status && ::fchmod(fd.get(), mode) != 0) status = fail(errno_error("cannot set the mode"));
   if (status && ::rename(beside.c_str(), path.c_str()) != 0) status = fail(errno_error("cannot rename"));
   if (!status) {
     ::unlink(beside.c_str());

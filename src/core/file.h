@@ -58,7 +58,8 @@ Result<UniqueFd> open_regular(const std::string& path);
 // Reads a whole file; kTooLarge over `limit` bytes.
 Result<std::string> read_file(const std::string& path, size_t limit = size_t{64} << 20);
 
-// Writes beside `path` and renames over it, so that readers see the old or the new bytes, never a part. Mode as given.
+// Writes beside `path` and renames over it, so that readers see the old or the new bytes, never a part. The mode is as
+// given, less the umask.
 Status write_file_atomically(const std::string& path, std::span<const std::byte> bytes, unsigned mode = 0644);
 Status write_file_atomically(const std::string& path, std::string_view text, unsigned mode = 0644);
 

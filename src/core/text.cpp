@@ -105,6 +105,20 @@ namespace {
 constexpr std::string_view kBase64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 }
 
+std::string without_passwords(std::string_view text) {
+  std::string result;
+  for (size_t at; (at = text.find("://")) != std::string_view::npos;) {
+    result.append(text.substr(0, at + 3));
+    text.remove_prefix(at + 3);
+    const std::string_view authority = text.substr(0, text.find_first_of("/?#\"', \t\n"));
+    const size_t end = authority.rfind('@');
+    if (end == std::string_view::npos) continue;
+    result.append("***");
+    text.remove_prefix(end);
+  }
+  return result.append(text);
+}
+
 std::string base64_encode(std::string_view bytes) {
   std::string text;
   for (size_t i = 0; i < bytes.size(); i += 3) {

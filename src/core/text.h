@@ -18,6 +18,8 @@ bool is_utf8(std::string_view bytes);
 // as U+202E and U+200B, as \u202e. Safe on a terminal, and two texts that look the same are the same. Applied twice it
 // changes nothing more.
 std::string printable(std::string_view bytes);
+// Names and passwords of addresses in it ("https://name:password@host") replaced by "***": for what is shown.
+std::string without_passwords(std::string_view text);
 std::string base64_encode(std::string_view bytes);
 // kInvalidArgument on anything but base64.
 Result<std::string> base64_decode(std::string_view text);

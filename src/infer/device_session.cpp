@@ -79,7 +79,7 @@ class BoundRun {
     for (const Place& place : outputs_) binding_.BindOutput(place.name.c_str(), place.value);
     if (graph_ == 0) return {};
     options_.AddConfigEntry("gpu_graph_id", std::to_string(graph_).c_str());
-    session_.Run(options_, binding_);  // runs until it is recorded
+    run_watched(options_, [&] { session_.Run(options_, binding_); });  // runs until it is recorded
     return stream_.wait();
   }
 
@@ -110,7 +110,7 @@ class BoundRun {
   // Throws Ort::Exception.
   void compute() {
     const std::shared_lock shared(recording());
-    session_.Run(options_, binding_);
+    run_watched(options_, [&] { session_.Run(options_, binding_); });
   }
   [[nodiscard]] Status wait() const { return stream_.wait(); }
 
@@ -143,7 +143,7 @@ class BoundRun {
     const Ort::MemoryInfo memory("Cuda", OrtDeviceAllocator, stream_.device(), OrtMemTypeDefault);
     for (const char* name : names) binding_.BindOutput(name, memory);
     if (graph_ > 0) options_.AddConfigEntry("gpu_graph_id", "-1");
-    session_.Run(options_, binding_);
+    run_watched(options_, [&] { session_.Run(options_, binding_); });
     IE_CHECK(stream_.wait());
     const std::vector<Ort::Value> made = binding_.GetOutputValues();
     for (std::size_t i = 0; i < made.size(); ++i) {

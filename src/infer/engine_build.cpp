@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "core/file.h"
+#include "core/secrets.h"
 #include "core/subprocess.h"
 #include "core/text.h"
 #include "infer/tensorrt.h"
@@ -51,12 +52,6 @@ std::vector<std::string> arguments_of(const EngineJob& job, const std::string& f
                                std::to_string(job.options.device)};
   for (const auto& [name, size] : job.options.fixed_dimensions)
     all.insert(all.end(), {"--dimension", fmt::format("{}={}", name, size)});
-  return all;
-}
-
-std::vector<std::string> environment() {
-  std::vector<std::string> all;
-  for (char** variable = environ; *variable != nullptr; ++variable) all.emplace_back(*variable);
   return all;
 }
 
@@ -144,7 +139,7 @@ Result<EngineRecord> build_engine(const EngineJob& job, const std::string& folde
   if (!timings.empty()) copy_timings(timings, folder);
   SpawnOptions options;
   options.arguments = arguments_of(job, folder);
-  options.environment = environment();
+  options.environment = child_environment();
   options.descriptors = {{written.get(), 2}};
   options.folder.clear();  // its paths may be relative
   IE_TRY(const int pid, spawn(options));

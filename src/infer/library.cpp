@@ -16,6 +16,11 @@ namespace {
 constexpr const char* kVariable = "IMAGE_ENGINE_ONNXRUNTIME";
 constexpr const char* kName = "libonnxruntime.so.1";
 
+// From 1.29 on, ONNX Runtime as its maker builds it reports models and sessions over the network. The switch in its API
+// comes after the first event; this variable holds from the start. Set before main(), thus before there are threads,
+// for this process and its children, whatever the value was.
+[[gnu::constructor]] void refuse_telemetry() { ::setenv("ORT_DISABLE_TELEMETRY", "1", 1); }
+
 std::string library_file() {
   if (const char* named = std::getenv(kVariable); named != nullptr && *named != '\0') return named;
   for (const char* folder : {"../lib", "../../onnxruntime-gpu/lib", "../../onnxruntime/lib"}) {

@@ -70,7 +70,7 @@ Result<Runtime> load_runtime() {
   Ort::InitApi(api);
   return guarded({"ONNX Runtime cannot start", {}, ErrorCode::kInternal}, [&]() -> Result<Runtime> {
     Runtime runtime{Ort::Env(ORT_LOGGING_LEVEL_ERROR, "image-engine", log, nullptr), version};
-    runtime.env.DisableTelemetryEvents();
+    runtime.env.DisableTelemetryEvents();  // of no use alone: library.cpp
     return runtime;
   });
 }

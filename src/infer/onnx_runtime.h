@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "core/text.h"
+#include "infer/run_watch.h"
 #include "infer/session.h"
 
 namespace image_engine::infer {
@@ -64,6 +65,11 @@ struct Purpose {
 };
 Error error_of(const Ort::Exception& thrown, const Purpose& purpose);
 
+// What the watch of runs ended, as an exception of the runtime's callers: guarded() makes an error of it again.
+struct RunEnded {
+  Error error;
+};
+
 // body(), with what the runtime throws as an error.
 template <typename Body>
 auto guarded(const Purpose& purpose, Body&& body) -> decltype(body()) {
@@ -72,6 +78,8 @@ auto guarded(const Purpose& purpose, Body&& body) -> decltype(body()) {
     return body();
   } catch (const Ort::Exception& thrown) {
     return fail(error_of(thrown, purpose));
+  } catch (const RunEnded& run) {
+    return fail(run.error.code, fmt::format("{}: {}", purpose.what, run.error.message));
   } catch (const std::bad_alloc&) {
     return fail(ErrorCode::kOutOfMemory, purpose.what + ": no memory is left");
   } catch (const std::exception& thrown) {
@@ -103,6 +111,20 @@ std::optional<std::string> metadata_of(const Ort::Session& session, const std::s
 
 // How the errors of a run are read.
 const Purpose& run_purpose();
+
+// body(), which runs a model with `options`, within the limits of runs. Throws RunEnded, and what body() throws.
+template <typename Body>
+auto run_watched(Ort::RunOptions& options, Body&& body) -> decltype(body()) {
+  const Watched watched([&] { options.SetTerminate(); });
+  try {
+    return body();
+  } catch (const Ort::Exception&) {
+    const auto ended = watched.ended();
+    options.UnsetTerminate();
+    if (ended) throw RunEnded{*ended};
+    throw;
+  }
+}
 
 // A session on a card. Throws Ort::Exception.
 Result<std::unique_ptr<Session>> create_device_session(const std::string& file, const SessionOptions& options);

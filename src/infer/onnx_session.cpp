@@ -41,12 +41,11 @@ class OnnxSession final : public Session {
     return guarded(run_purpose(), [&]() -> Result<std::vector<Tensor>> {
       std::vector<Ort::Value> values;
       for (const Tensor& tensor : inputs) values.push_back(borrowed(tensor));
-      Ort::RunOptions options{nullptr};
-      if (is_time_to_clear(inputs)) {
-        options = Ort::RunOptions();
-        options.AddConfigEntry("memory.enable_memory_arena_shrinkage", "cpu:0");
-      }
-      const auto made = session_.Run(options, names.data(), values.data(), values.size(), wanted.data(), wanted.size());
+      Ort::RunOptions options;
+      if (is_time_to_clear(inputs)) options.AddConfigEntry("memory.enable_memory_arena_shrinkage", "cpu:0");
+      const auto made = run_watched(options, [&] {
+        return session_.Run(options, names.data(), values.data(), values.size(), wanted.data(), wanted.size());
+      });
       std::vector<Tensor> results;
       for (std::size_t i = 0; i < made.size(); ++i) {
         IE_TRY(Tensor tensor, copied(wanted[i], made[i]));
@@ -81,7 +80,15 @@ Result<std::unique_ptr<Session>> create_session(const std::string& file, const S
   const bool keeps_engines = options.tensorrt && !options.tensorrt->cache_folder.empty();
   if (options.provider == Provider::kTensorRt && keeps_engines) return create_engine_session(file, options);
   if (options.provider != Provider::kCpu) return create_device_session(file, options);
-  Ort::Session session(runtime()->env, file.c_str(), session_options(options, nullptr));
+  Ort::SessionOptions theirs = session_options(options, nullptr);
+  const Watched watched([&] { theirs.SetLoadCancellationFlag(true); });
+  Ort::Session session{nullptr};
+  try {
+    session = Ort::Session(runtime()->env, file.c_str(), theirs);
+  } catch (const Ort::Exception&) {
+    if (const auto ended = watched.ended()) return fail(*ended);
+    throw;
+  }
   IE_TRY(Signature signature, Signature::of(session));
   return std::make_unique<OnnxSession>(std::move(session), std::move(signature), options.rows_between_clearings);
 }

@@ -8,11 +8,13 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/json.h"
+#include "core/secrets.h"
 #include "core/text.h"
 #include "models/archive.h"
 #include "models/digest.h"
@@ -204,7 +206,8 @@ Status Fetcher::from_web(const FileSpec& file, const Source& source, const std::
   const std::string part = finished + ".part";
   IE_TRY(const FolderLock lock, FolderLock::take(finished + ".lock", options_.cancelled));
   if (file.sha256.empty() || !is_there(finished)) {
-    HttpRequest request{
+    const auto hidden = address.key.empty() ? nullptr : std::make_unique<Undumpable>();
+    const HttpRequest request{
         address.url,
         address.key,
         file.bytes > 0 ? file.bytes : kMostBytes,

@@ -18,7 +18,6 @@
 namespace image_engine::models {
 namespace {
 
-constexpr int kTries = 5;
 constexpr int kMostRedirects = 10;
 constexpr std::chrono::seconds kLongestWait{60};
 constexpr size_t kLongestMark = 8192;
@@ -83,7 +82,7 @@ class Download {
         return answer_;
       }
       if (outcome.error->code == ErrorCode::kNoSpace || outcome.error->code == ErrorCode::kTooLarge) forget();
-      if (!outcome.again || count == kTries) return fail(std::move(*outcome.error));
+      if (!outcome.again || count >= request_.tries) return fail(std::move(*outcome.error));
       const auto asked = std::chrono::duration_cast<std::chrono::milliseconds>(std::min(outcome.wait, kLongestWait));
       if (!pause(std::max(delay, asked))) return fail(interrupted());
       delay *= 2;
@@ -111,21 +110,24 @@ class Download {
   Try follow() {
     std::string url = request_.url;
     const Result<std::string> first = origin_of(url);
+    bool from_outside = false;  // whether a public server led here
     for (int hops = 0; hops <= kMostRedirects; ++hops) {
       const Result<std::string> origin = origin_of(url);
       if (!origin) return {origin.error()};
       std::string next;
-      Try outcome = exchange(url, *origin == *first ? request_.bearer : "", next);
+      Try outcome = exchange(url, *origin == *first ? request_.bearer : "", next, from_outside);
       if (next.empty()) return outcome;
       url = std::move(next);
     }
     return {Error{ErrorCode::kIo, without_secrets(request_.url) + " redirects without end"}};
   }
 
-  Try exchange(const std::string& url, const std::string& bearer, std::string& next) {
+  Try exchange(const std::string& url, const std::string& bearer, std::string& next, bool& from_outside) {
     Body body;
     HttpCall call;
     call.url = url;
+    call.public_only = from_outside;
+    call.slow_time = request_.slow_time;
     if (!bearer.empty()) call.headers.emplace_back("Authorization", "Bearer " + bearer);
     struct stat info {};
     const Result<std::string> mark = read_file(mark_, kLongestMark);
@@ -142,6 +144,7 @@ class Download {
     };
     HttpOutcome outcome = connections_.exchange(call);
     next = outcome.error ? "" : outcome.head.redirect;
+    from_outside = from_outside || !outcome.is_private;
     return judge(url, std::move(outcome), body, !bearer.empty());
   }
 

@@ -17,6 +17,8 @@ struct HttpRequest {
   std::chrono::milliseconds first_delay{1000};  // before the second try; doubles
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
   std::function<bool()> cancelled;
+  int tries = 5;
+  std::chrono::seconds slow_time{30};  // below 1 kB a second, until a try ends
 };
 
 struct HttpAnswer {
@@ -24,10 +26,12 @@ struct HttpAnswer {
 };
 
 // Fetches the url into `path`, going on with what lies there when the server says that its file is the same (ETag or
-// Last-Modified, kept in `<path>.from`), else anew. Failures that may pass are tried again, five times in all. Proxies
-// are taken from the usual variables. The file is complete on success only.
-// Errors: kNotFound, kPermission (401, 403), kTooLarge (over most_bytes), kNoSpace, kTimeout (connecting 20 s, stalled
-// 60 s), kInterrupted, kIo. After kTooLarge and kNoSpace nothing is kept, after others what came.
+// Last-Modified, kept in `<path>.from`), else anew. Failures that may pass are tried again, `tries` in all. Proxies
+// are taken from the usual variables. A server elsewhere cannot redirect to this machine or a private network. The file
+// is complete on success only.
+// Errors: kNotFound, kPermission (401, 403, such a redirect), kTooLarge (over most_bytes), kNoSpace, kTimeout
+// (connecting 20 s, slow_time), kInterrupted, kIo. After kTooLarge and kNoSpace nothing is kept, after others what
+// came.
 Result<HttpAnswer> http_download(const HttpRequest& request, const std::string& path);
 
 }  // namespace image_engine::models

@@ -1,9 +1,13 @@
 #include "models/http_exchange.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <fmt/format.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <charconv>
 #include <cstdlib>
@@ -43,6 +47,56 @@ std::string_view trimmed(std::string_view text) {
   while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
   while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
   return text;
+}
+
+// Networks that are not the public internet (IANA's registries of special-purpose addresses).
+struct Network {
+  std::uint32_t address;
+  int bits;
+};
+constexpr Network kPrivateNetworks[] = {{0x00000000, 8},  {0x0A000000, 8},  {0x64400000, 10}, {0x7F000000, 8},
+                                        {0xA9FE0000, 16}, {0xAC100000, 12}, {0xC0000000, 24}, {0xC0A80000, 16},
+                                        {0xC6120000, 15}, {0xE0000000, 4},  {0xF0000000, 4}};
+
+bool is_private_ipv4(std::uint32_t address) {
+  return std::ranges::any_of(kPrivateNetworks, [&](const Network& network) {
+    return (address ^ network.address) >> (32 - network.bits) == 0;
+  });
+}
+
+bool is_private_ipv6(const in6_addr& address) {
+  const std::uint8_t* const bytes = address.s6_addr;
+  const auto ipv4_at = [&](int at) {
+    std::uint32_t value = 0;
+    for (int i = 0; i < 4; ++i) value = value << 8 | bytes[at + i];
+    return value;
+  };
+  constexpr std::array<std::uint8_t, 12> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
+  constexpr std::array<std::uint8_t, 12> kTranslated = {0, 0x64, 0xFF, 0x9B};
+  constexpr std::array<std::uint8_t, 12> kCompatible = {};  // ::, ::1, too
+  for (const auto& prefix : {kMapped, kTranslated, kCompatible})
+    if (std::equal(prefix.begin(), prefix.end(), bytes)) return is_private_ipv4(ipv4_at(12));
+  if (bytes[0] == 0x20 && bytes[1] == 0x02) return is_private_ipv4(ipv4_at(2));
+  return (bytes[0] & 0xFE) == 0xFC || (bytes[0] == 0xFE && (bytes[1] & 0x80) != 0) || bytes[0] == 0xFF;
+}
+
+bool is_private_address(const sockaddr* address) {
+  if (address->sa_family == AF_INET)
+    return is_private_ipv4(ntohl(reinterpret_cast<const sockaddr_in*>(address)->sin_addr.s_addr));
+  return address->sa_family != AF_INET6 || is_private_ipv6(reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr);
+}
+
+// Whether what curl connects to is a proxy, as far as the usual variables tell.
+bool has_proxy() {
+  return std::ranges::any_of(std::array{"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"}, [](const char* name) {
+    const char* value = std::getenv(name);
+    return value != nullptr && *value != '\0';
+  });
+}
+
+Error leads_inside(const std::string& url) {
+  return {ErrorCode::kPermission,
+          without_secrets(url) + " is on this machine or a private network, where no server elsewhere may lead"};
 }
 
 // One exchange as curl's callbacks see it.
@@ -97,6 +151,16 @@ size_t on_upload(char* buffer, size_t, size_t size, void* pointer) {
   std::memcpy(buffer, exchange.call->body.data() + exchange.uploaded, count);
   exchange.uploaded += count;
   return count;
+}
+
+curl_socket_t on_socket(void* pointer, curlsocktype, curl_sockaddr* address) {
+  auto& exchange = *static_cast<Exchange*>(pointer);
+  if (is_private_address(&address->addr)) {
+    exchange.error = leads_inside(exchange.call->url);
+    return CURL_SOCKET_BAD;
+  }
+  exchange.error.reset();  // of another address of the same name
+  return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 int on_progress(void* pointer, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
@@ -171,8 +235,13 @@ void set_options(const Exchange& exchange, const Headers& headers, char* reason,
   set(CURLOPT_TCP_KEEPALIVE, 1L);
   set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(call.connect_timeout.count()));
   set(CURLOPT_TIMEOUT_MS, static_cast<long>(call.timeout.count()));
-  set(CURLOPT_LOW_SPEED_LIMIT, 1L);
-  set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(std::chrono::ceil<std::chrono::seconds>(call.stall_timeout).count()));
+  set(CURLOPT_LOW_SPEED_LIMIT, kLeastSpeed);
+  set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(call.slow_time.count()));
+  if (call.public_only && !has_proxy()) {
+    set(CURLOPT_FRESH_CONNECT, 1L);  // each connection is judged
+    set(CURLOPT_OPENSOCKETFUNCTION, on_socket);
+    set(CURLOPT_OPENSOCKETDATA, const_cast<Exchange*>(&exchange));
+  }
   set(CURLOPT_ERRORBUFFER, reason);
   set(CURLOPT_HEADERFUNCTION, on_header);
   set(CURLOPT_HEADERDATA, const_cast<Exchange*>(&exchange));
@@ -189,12 +258,21 @@ HttpOutcome outcome_of(Exchange& exchange, CURLcode code, const char* reason) {
   long request_bytes = 0;
   ::curl_easy_getinfo(exchange.curl, CURLINFO_REQUEST_SIZE, &request_bytes);
   outcome.sent = request_bytes > 0;
+  const char* server = nullptr;
+  ::curl_easy_getinfo(exchange.curl, CURLINFO_PRIMARY_IP, &server);
+  outcome.is_private = is_private_host(part_of(parse_address(exchange.call->url), CURLUPART_HOST)) ||
+                       (!has_proxy() && server != nullptr && is_private_host(server));
   outcome.head = std::move(exchange.head);
   if (exchange.error) {
     outcome.error = std::move(exchange.error);
   } else if (code != CURLE_OK) {
     outcome.error = Error{code == CURLE_OPERATION_TIMEDOUT ? ErrorCode::kTimeout : ErrorCode::kIo,
                           printable(*reason != '\0' ? reason : ::curl_easy_strerror(code))};
+    if (std::string_view(reason).starts_with("Operation too slow"))
+      outcome.error->message = fmt::format(
+          "less than {} a second came or went for {} s: the network or the server is "
+          "too slow, try again later",
+          human_bytes(kLeastSpeed), exchange.call->slow_time.count());
     outcome.may_pass = may_pass(code);
   }
   return outcome;
@@ -242,6 +320,8 @@ HttpOutcome HttpConnections::exchange(const HttpCall& call) {
   if (kReady != CURLE_OK) return failed({ErrorCode::kInternal, "libcurl cannot start"});
   const Result<std::string> origin = origin_of(call.url);
   if (!origin) return failed(origin.error());
+  if (call.public_only && is_private_host(part_of(parse_address(call.url), CURLUPART_HOST)))
+    return failed(leads_inside(call.url));
   for (const auto& [name, value] : call.headers)
     if (has_control_characters(name) || has_control_characters(value))
       return failed({ErrorCode::kInvalidArgument, "the header " + printable(name) + " holds a control character"});
@@ -259,6 +339,17 @@ HttpOutcome HttpConnections::exchange(const HttpCall& call) {
 }
 
 bool is_loopback(std::string_view host) { return host == "localhost" || host == "127.0.0.1" || host == "[::1]"; }
+
+bool is_private_host(std::string_view host) {
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  host = host.substr(0, host.find('%'));  // a zone
+  const std::string text = ascii_lower(host.ends_with('.') ? host.substr(0, host.size() - 1) : host);
+  in_addr ipv4{};
+  in6_addr ipv6{};
+  if (::inet_aton(text.c_str(), &ipv4) != 0) return is_private_ipv4(ntohl(ipv4.s_addr));
+  if (::inet_pton(AF_INET6, text.c_str(), &ipv6) == 1) return is_private_ipv6(ipv6);
+  return text == "localhost" || text.ends_with(".localhost");
+}
 
 Result<std::string> origin_of(const std::string& url) {
   const Address address = parse_address(url);

@@ -26,14 +26,18 @@ struct HttpHead {
   [[nodiscard]] std::string header(const std::string& name) const;  // empty: none
 };
 
+constexpr long kLeastSpeed = 1000;  // bytes a second
+
 struct HttpCall {
   std::string url;  // https, or http to this machine
   std::string method = "GET";
   std::vector<std::pair<std::string, std::string>> headers;
-  std::string_view body;  // outlives the call; of GET: none
+  std::string_view body;     // outlives the call; of GET: none
+  bool public_only = false;  // to no address of this machine or of a private network: where a stranger's answer leads.
+                             // Names are judged by what they resolve to, but behind a proxy, which resolves them
   std::chrono::milliseconds connect_timeout{20'000};
-  std::chrono::milliseconds stall_timeout{60'000};  // without a byte, either way; 0: none
-  std::chrono::milliseconds timeout{0};             // for all of it; 0: none
+  std::chrono::seconds slow_time{30};    // below kLeastSpeed, either way; 0: however slow
+  std::chrono::milliseconds timeout{0};  // for all of it; 0: none
   // Called once, before the first of the body; then with each piece of it. Errors end the exchange.
   std::function<Status(const HttpHead&)> on_head = [](const HttpHead&) { return Status{}; };
   std::function<Status(std::string_view)> on_body = [](std::string_view) { return Status{}; };
@@ -46,6 +50,7 @@ struct HttpOutcome {
   std::optional<Error> error;  // none: an answer came to its end, whatever its status
   bool may_pass = false;       // the error: another try may do better
   bool sent = false;           // the server may have seen the request, or a part of it
+  bool is_private = false;     // who answered is this machine, or of a private network
 };
 
 // Keeps connections open between exchanges, HTTP/2 where server and libcurl have it; thread-safe, as many exchanges at
@@ -59,8 +64,9 @@ class HttpConnections {
   HttpConnections& operator=(HttpConnections&&) noexcept;
   ~HttpConnections();
 
-  // Errors: those of origin_of(), kInvalidArgument for a header with control characters, kTimeout, kInterrupted, kIo
-  // (connection, protocol, certificates), and what on_head and on_body say.
+  // Errors: those of origin_of(), kInvalidArgument for a header with control characters, kPermission for what
+  // public_only forbids, kTimeout, kInterrupted, kIo (connection, protocol, certificates), and what on_head and on_body
+  // say.
   HttpOutcome exchange(const HttpCall& call);
 
  private:
@@ -70,6 +76,9 @@ class HttpConnections {
 
 // Whether this is a name of this machine, as an address has it: plain http may go there.
 bool is_loopback(std::string_view host);
+// Whether a host, as an address has it ("10.0.0.1", "[fe80::1]", "localhost"), is on this machine or a private network
+// by its own words: names but localhost are not looked up.
+bool is_private_host(std::string_view host);
 // "https host port": where a key may go. Errors: kInvalidArgument for what is no address, kPermission for one that may
 // not be asked at all: plain http is for this machine.
 Result<std::string> origin_of(const std::string& url);

@@ -14,6 +14,7 @@
 
 #include "core/file.h"
 #include "core/hash.h"
+#include "core/secrets.h"
 #include "core/subprocess.h"
 #include "core/text.h"
 #include "models/folder_lock.h"
@@ -23,16 +24,6 @@ namespace {
 
 constexpr size_t kMostOutput = size_t{1} << 20;
 constexpr std::chrono::seconds kMakingLimit{900};
-constexpr std::string_view kSecrets[] = {"HF_TOKEN=", "NGC_API_KEY=", "NVIDIA_API_KEY="};
-
-std::vector<std::string> environment_without_keys() {
-  std::vector<std::string> result;
-  for (char** variable = environ; *variable != nullptr; ++variable)
-    if (std::ranges::none_of(kSecrets,
-                             [&](std::string_view name) { return std::string_view(*variable).starts_with(name); }))
-      result.emplace_back(*variable);
-  return result;
-}
 
 std::string read_back(int fd) {
   std::string text(kMostOutput, '\0');
@@ -95,7 +86,7 @@ Result<std::string> run_tool(const std::vector<std::string>& arguments, const st
   if (!out || !error) return fail(errno_error("cannot keep a program's output"));
   SpawnOptions options;
   options.arguments = arguments;
-  options.environment = environment_without_keys();
+  options.environment = child_environment();
   options.descriptors = {{out.get(), 1}, {error.get(), 2}};
   IE_TRY(const int pid, spawn(options));
   IE_TRY(const int code, wait_for(pid, named, limit, cancelled));

@@ -2,15 +2,17 @@
 
 #include <fmt/format.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
-#include <mutex>
 #include <optional>
 
 #include "core/file.h"
+#include "core/log.h"
+#include "core/secrets.h"
 #include "core/text.h"
 
 namespace image_engine::nvidia {
@@ -24,35 +26,6 @@ void wipe(std::string& text) {
   ::explicit_bzero(text.data(), text.capacity());
   text.clear();
 }
-
-// Counts the keys of this process, whose one switch this is.
-class Undumpable {
- public:
-  Undumpable() {
-    Keys& all = keys();
-    const std::scoped_lock lock(all.mutex);
-    if (all.count++ > 0) return;
-    all.before = ::prctl(PR_GET_DUMPABLE);
-    ::prctl(PR_SET_DUMPABLE, 0);
-  }
-  ~Undumpable() {
-    Keys& all = keys();
-    const std::scoped_lock lock(all.mutex);
-    if (--all.count == 0 && all.before == 1) ::prctl(PR_SET_DUMPABLE, 1);
-  }
-  Undumpable(const Undumpable&) = delete;
-
- private:
-  struct Keys {
-    std::mutex mutex;
-    int count = 0;
-    int before = 0;
-  };
-  static Keys& keys() {
-    static Keys all;
-    return all;
-  }
-};
 
 // Overwritten where the kernel shows it to others, then taken away from the programs that we start.
 std::string take_variable(const std::string& name) {
@@ -113,28 +86,107 @@ Result<std::string> value_in(std::string_view file, const std::string& name, con
   return found;
 }
 
-Result<std::string> from_file(const std::string& name, const std::string& path, bool asked_for) {
-  Result<std::string> file = read_file(path, kLongestFile);
-  if (!file && !asked_for && file.error().code == ErrorCode::kNotFound) return std::string();
-  if (!file)
-    return fail(
-        asked_for && file.error().code == ErrorCode::kNotFound ? ErrorCode::kInvalidArgument : file.error().code,
-        fmt::format("{}: {}", printable(path), file.error().message));
-  Result<std::string> value = value_in(*file, name, path);
-  wipe(*file);
+// A file that others could have put there, or changed, may name an account of theirs.
+Status check_owner(const struct stat& info, const std::string& path) {
+  if (info.st_uid != ::geteuid() && info.st_uid != 0)
+    return fail(ErrorCode::kPermission, fmt::format("{}: the key in it is not taken: the file belongs to another user; "
+                                                    "make one of your own, or name another with --env-file",
+                                                    printable(path)));
+  if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+    return fail(ErrorCode::kPermission,
+                fmt::format("{0}: the key in it is not taken: others may write to the file; see that the key is yours, "
+                            "then `chmod 600 {0}`",
+                            printable(path)));
+  if ((info.st_mode & (S_IRGRP | S_IROTH)) != 0)
+    log_warning("{0}: others may read the key in it: `chmod 600 {0}`", printable(path));
+  return {};
+}
+
+// At most kLongestFile + 1 bytes.
+Result<std::string> first_bytes(int fd) {
+  std::string text(kLongestFile + 1, '\0');
+  size_t size = 0;
+  while (size < text.size()) {
+    const ssize_t count = ::pread(fd, text.data() + size, text.size() - size, static_cast<off_t>(size));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return fail(errno_error("cannot read"));
+    if (count == 0) break;
+    size += static_cast<size_t>(count);
+  }
+  ::explicit_bzero(text.data() + size, text.size() - size);
+  text.resize(size);
+  return text;
+}
+
+// Empty: neither file nor name is there.
+Result<std::string> from_file(const std::string& name, const std::string& path, bool is_named) {
+  const auto failed = [&](const Error& error) {
+    const bool is_missing = error.code == ErrorCode::kNotFound && is_named;
+    return fail(is_missing ? ErrorCode::kInvalidArgument : error.code, printable(path) + ": " + error.message);
+  };
+  const Result<UniqueFd> file = open_regular(path);
+  if (!file && !is_named && file.error().code == ErrorCode::kNotFound) return std::string();
+  if (!file) return failed(file.error());
+  struct stat info {};
+  if (::fstat(file->get(), &info) != 0) return failed(errno_error("cannot stat"));
+  Result<std::string> text = first_bytes(file->get());
+  if (!text) return failed(text.error());
+  if (text->size() > kLongestFile) return failed({ErrorCode::kTooLarge, "is too large for a file of keys"});
+  Result<std::string> value = value_in(*text, name, path);
+  wipe(*text);
+  if (!value || value->empty()) return value;
+  if (const Status owner = check_owner(info, path); !owner) {
+    wipe(*value);
+    return fail(owner.error());
+  }
   return value;
+}
+
+// Symbolic links resolved; empty: there is no such file.
+std::string resolved(const std::string& path) {
+  const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr), std::free);
+  return real ? real.get() : "";
+}
+
+// Whether `folder`, resolved, is that of one of the pictures or below it.
+bool is_among(const std::string& folder, const std::vector<std::string>& pictures) {
+  return std::ranges::any_of(pictures, [&](const std::string& given) {
+    std::string root = resolved(given);
+    struct stat info {};
+    if (!root.empty() && ::stat(root.c_str(), &info) == 0 && !S_ISDIR(info.st_mode)) root = parent_path(root);
+    return !root.empty() && (folder == root || folder.starts_with(join_path(root, "")));
+  });
+}
+
+struct KeyFile {
+  std::string path;
+  bool is_named = false;
+};
+
+// Those to look into, in this order. `note`: for people, why one is left out.
+std::vector<KeyFile> files_of(const KeyFiles& files, std::string& note) {
+  if (!files.named.empty()) return {{absolute_path(files.named), true}};
+  const KeyFile configured{join_path(config_home(), ".env"), false};
+  const std::string here = resolved(".");
+  if (here.empty()) return {configured};
+  const std::string path = join_path(here, ".env");
+  if (!is_among(here, files.pictures)) return {{path, false}, configured};
+  if (::access(path.c_str(), F_OK) == 0)
+    note = fmt::format("; {0} is not read, as it lies among the pictures: name it with --env-file {0} if it is yours",
+                       printable(path));
+  return {configured};
 }
 
 bool can_be_a_key(std::string_view text) {
   return text.size() <= kLongestKey && std::ranges::all_of(text, [](char c) { return c > ' ' && c < '\x7f'; });
 }
 
-Error no_key(const std::string& name, const std::string& path) {
+Error no_key(const std::string& name, const std::string& path, const std::string& note) {
   return {
       ErrorCode::kNotFound,
       fmt::format("{0} not found in environment: sign in at https://build.nvidia.com, make a key under \"API Keys\" "
-                  "and give it with `export {0}=…` or as the line {0}=… in {1}",
-                  name, printable(path))};
+                  "and give it with `export {0}=…` or as the line {0}=… in {1}{2}",
+                  name, printable(path), note)};
 }
 
 }  // namespace
@@ -153,20 +205,23 @@ ApiKey::ApiKey(ApiKey&&) noexcept = default;
 ApiKey& ApiKey::operator=(ApiKey&&) noexcept = default;
 ApiKey::~ApiKey() = default;
 
-Result<ApiKey> ApiKey::load(const std::string& name, const std::string& env_file) {
+Result<ApiKey> ApiKey::load(const std::string& name, const KeyFiles& files) {
   if (name.empty() || name.find_first_of(std::string_view("=\0", 2)) != std::string::npos)
     return fail(ErrorCode::kInvalidArgument, "\"" + printable(name) + "\" cannot name an environment variable");
   ApiKey key;
   key.secret_ = std::make_unique<Secret>();
   std::string& text = key.secret_->text;
-  const std::string path = env_file.empty() ? join_path(config_home(), ".env") : env_file;
-  std::string value = take_variable(name);
+  std::string value = take_variable(name), note;
   text.swap(value);
-  if (text.empty()) {
-    IE_TRY(std::string in_file, from_file(name, path, !env_file.empty()));
+  key.source_ = "the environment variable " + name;
+  const std::vector<KeyFile> places = text.empty() ? files_of(files, note) : std::vector<KeyFile>();
+  for (const KeyFile& file : places) {
+    IE_TRY(std::string in_file, from_file(name, file.path, file.is_named));
     text.swap(in_file);
+    key.source_ = printable(file.path);
+    if (!text.empty()) break;
   }
-  if (text.empty()) return fail(no_key(name, path));
+  if (text.empty()) return fail(no_key(name, places.back().path, note));
   if (!can_be_a_key(text))
     return fail(
         ErrorCode::kInvalidArgument,

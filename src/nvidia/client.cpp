@@ -97,6 +97,7 @@ std::string Reply::header(const std::string& name) const {
 struct Client::State {
   ClientOptions options;
   std::set<std::string> key_origins;
+  std::once_flag key_told;
   models::HttpConnections connections;
 
   mutable std::mutex mutex;  // of what follows
@@ -211,11 +212,16 @@ struct Client::State {
     call.url = request.url;
     call.method = request.method;
     call.headers = request.headers;
-    if (request.with_key && !options.key.empty() && key_origins.contains(sending.origin))
+    if (request.with_key && !options.key.empty() && key_origins.contains(sending.origin)) {
+      std::call_once(key_told, [&] {
+        log_info("{} gets the key that is in {}", host_and_port(sending.origin), options.key.source());
+      });
       call.headers.emplace_back("Authorization", fmt::format("Bearer {}", options.key.text()));
+    }
     call.body = request.body;
     call.timeout = options.timeout;
-    call.stall_timeout = milliseconds(0);
+    call.slow_time = std::chrono::seconds(0);
+    call.public_only = request.public_only;
     call.cancelled = [&] { return sending.deadline.over(); };
     bool is_error = false;
     call.on_head = [&](const models::HttpHead& head) {
@@ -254,6 +260,7 @@ struct Client::State {
       return result;
     }
     result.reply.status = status;
+    result.reply.is_private = outcome.is_private;
     for (const auto& [name, value] : outcome.head.headers) result.reply.headers[name] = options.key.redacted(value);
     if (!outcome.head.redirect.empty()) result.reply.headers["location"] = options.key.redacted(outcome.head.redirect);
     result.reply.body = body.find(options.key.text()) == std::string::npos || options.key.empty()
@@ -332,6 +339,8 @@ Result<Reply> Client::send(const Request& request) {
     ++state_->usage.retries;
   }
 }
+
+const std::string& Client::key_source() const { return state_->options.key.source(); }
 
 Usage Client::usage() const {
   const std::scoped_lock lock(state_->mutex);

@@ -25,8 +25,9 @@ struct Request {
   std::string url;
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
-  bool with_key = true;  // goes along only where the url's origin is one of ClientOptions::key_urls
-  bool paid = true;      // a question: counts for max_requests; uploads, waiting and removing do not
+  bool with_key = true;      // goes along only where the url's origin is one of ClientOptions::key_urls
+  bool public_only = false;  // as models::HttpCall has it
+  bool paid = true;          // a question: counts for max_requests; uploads, waiting and removing do not
   // Ends what was begun: removes an upload, asks for an answer that is not ready. It goes out also once asking is
   // refused or cancelled: then within `grace`, and it is tried again once at most.
   bool finishes = false;
@@ -38,6 +39,7 @@ struct Reply {
   int status = 0;
   std::map<std::string, std::string> headers;  // names in lower case; the last of equal ones
   std::string body;
+  bool is_private = false;                                          // as models::HttpOutcome has it
   [[nodiscard]] std::string header(const std::string& name) const;  // empty: none
 };
 
@@ -83,6 +85,8 @@ class Client {
   // up), kTimeout (408, 504 too), kInterrupted, kNoSpace, kIo (everything else, certificates too).
   Result<Reply> send(const Request& request);
 
+  // Where the key is from, as ApiKey::source().
+  [[nodiscard]] const std::string& key_source() const;
   [[nodiscard]] Usage usage() const;
   // Whether asking this endpoint on is of no use, and why. Its server (the url's origin) has no credits left (402),
   // refused the key three times without a success between (401), or asks for quiet over ten minutes: that is so for all

@@ -75,7 +75,7 @@ std::vector<Task> enabled_tasks(const NvidiaBuildConfig& config) {
 
 // The key, or none where no server needs one and there is none.
 Result<ApiKey> key_for(const NvidiaBuildConfig& config, const CloudOptions& options, bool is_needed) {
-  Result<ApiKey> key = ApiKey::load(config.api_key_env, options.env_file);
+  Result<ApiKey> key = ApiKey::load(config.api_key_env, options.key_files);
   if (!key && !is_needed && key.error().code == ErrorCode::kNotFound) return ApiKey();
   return key;
 }

@@ -10,6 +10,7 @@
 #include "core/hash.h"
 #include "core/result.h"
 #include "nvidia/answers.h"
+#include "nvidia/api_key.h"
 #include "nvidia/client.h"
 #include "nvidia/endpoint.h"
 #include "nvidia/picture.h"
@@ -25,7 +26,7 @@ struct Answered {
 };
 
 struct CloudOptions {
-  std::string env_file;     // of the key; empty: `.env` in config_home()
+  KeyFiles key_files;
   std::vector<Task> tasks;  // that may need the key; empty: detection and descriptions where they are enabled
   bool only_looks = false;  // nobody will be asked: no key is loaded
   std::function<bool()> cancelled = [] { return false; };

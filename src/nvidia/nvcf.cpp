@@ -106,6 +106,7 @@ Result<Reply> fetch(const Endpoint& endpoint, const Line& line, const Reply& rep
   request.paid = false;
   request.finishes = true;
   request.most_bytes = kMostZip;
+  request.public_only = !reply.is_private;
   return line.send(request);
 }
 
@@ -148,6 +149,7 @@ Result<Asset> Asset::upload(const Endpoint& endpoint, const Line& line, std::str
   content.headers = {{"content-type", type}, {"x-amz-meta-nvcf-asset-description", std::string(kDescription)}};
   content.body = bytes;
   content.with_key = false;
+  content.public_only = !created.is_private;
   content.paid = false;
   IE_TRY(const Reply uploaded, line.send(content));
   if (uploaded.status < 200 || uploaded.status >= 300)

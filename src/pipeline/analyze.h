@@ -16,6 +16,7 @@
 #include "core/config.h"
 #include "core/result.h"
 #include "models/places.h"
+#include "nvidia/api_key.h"
 #include "pipeline/trace.h"
 #include "scan/scan.h"
 #include "store/catalogue.h"
@@ -136,9 +137,9 @@ struct AnalyzeReport {
 worker::PoolOptions pool_options(const Config& config);
 
 // The models of pass 3 as the configuration has them. Call before there are threads. kNotFound without a key,
-// kInvalidArgument for what is wrong in the configuration; `env_file` and `only_looks` as of nvidia::CloudOptions.
+// kInvalidArgument for what is wrong in the configuration; `key_files` and `only_looks` as of nvidia::CloudOptions.
 struct CloudRequest {
-  std::string env_file;
+  nvidia::KeyFiles key_files;
   bool only_looks = false;
   bool embeds = false;  // as asks_for_vectors() says
   std::function<bool()> cancelled;

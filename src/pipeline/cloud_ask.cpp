@@ -32,6 +32,16 @@ Result<std::optional<store::CatalogueReader>> reader_for(const CloudPrivacyConfi
 
 }  // namespace
 
+nvidia::KeyFiles key_files(const std::string& catalogue, std::string named, std::vector<std::string> pictures) {
+  nvidia::KeyFiles files{std::move(named), std::move(pictures)};
+  if (!files.named.empty()) return files;
+  const Result<store::CatalogueReader> reader = store::CatalogueReader::open(catalogue);
+  if (!reader) return files;
+  if (const Result<store::CatalogueStatus> status = reader->status())
+    files.pictures.insert(files.pictures.end(), status->roots.begin(), status->roots.end());
+  return files;
+}
+
 PickedPhotos::PickedPhotos(CloudPrivacy privacy, std::optional<store::CatalogueReader> reader,
                            std::unique_ptr<worker::Pool> pool)
     : privacy_(std::move(privacy)), reader_(std::move(reader)), pool_(std::move(pool)) {}
@@ -44,7 +54,8 @@ Result<PickedPhotos> PickedPhotos::open(const Config& config, const std::string&
     IE_TRY(store::CatalogueStatus status, reader->status());
     roots = std::move(status.roots);
   }
-  IE_TRY(CloudPrivacy privacy, CloudPrivacy::create(wanted, std::move(roots)));
+  IE_TRY(std::vector<std::string> detectors, people_detectors(models::find_places(config.models.folder)));
+  IE_TRY(CloudPrivacy privacy, CloudPrivacy::create(wanted, std::move(roots), std::move(detectors)));
   worker::PoolOptions options = pool_options(config);
   options.workers = 1;
   IE_TRY(std::unique_ptr<worker::Pool> pool, worker::Pool::create(options));

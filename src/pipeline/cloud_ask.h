@@ -4,9 +4,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/config.h"
 #include "core/result.h"
+#include "nvidia/api_key.h"
 #include "nvidia/endpoint.h"
 #include "nvidia/picture.h"
 #include "pipeline/cloud_plan.h"
@@ -14,6 +16,10 @@
 #include "worker/pool.h"
 
 namespace image_engine::pipeline {
+
+// Where the key may be: in the file `named`, else as nvidia::KeyFiles says, of which neither `pictures` nor a folder
+// that was ever analysed may be one.
+nvidia::KeyFiles key_files(const std::string& catalogue, std::string named, std::vector<std::string> pictures = {});
 
 // One thread at a time.
 class PickedPhotos {

@@ -340,9 +340,9 @@ class CloudPass {
 
 Result<std::shared_ptr<nvidia::CloudModels>> open_cloud(const Config& config, const CloudRequest& request) {
   const NvidiaBuildConfig& cloud = config.nvidia_build;
-  IE_CHECK(CloudPrivacy::create(cloud.privacy, {}));
+  IE_CHECK(CloudPrivacy::create(cloud.privacy, {}, {}));
   nvidia::CloudOptions options;
-  options.env_file = request.env_file;
+  options.key_files = request.key_files;
   options.only_looks = request.only_looks;
   if (request.cancelled) options.cancelled = request.cancelled;
   if (request.embeds) {

@@ -10,6 +10,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/text.h"
+#include "models/catalogue.h"
 #include "pipeline/stages.h"
 #include "search/groups.h"
 
@@ -26,30 +27,6 @@ bool names_people(std::string_view object) {
   const auto& people = search::people_names();
   return std::ranges::find(people, name) != people.end() || std::ranges::find(kAlsoPeople, name) != kAlsoPeople.end() ||
          name.starts_with("human ");
-}
-
-// What one record says about people in the picture: kNo is that there are none.
-Held people_in(const store::Record& record) {
-  if (record.key.stage != kObjectsStage && record.key.stage != kFacesStage) return Held::kUnlooked;
-  const json data = parse_json(record.data);
-  const bool faces = record.key.stage == kFacesStage;
-  const json found = data.is_object() ? data.value(faces ? "faces" : "objects", json()) : json();
-  if (!found.is_array()) return Held::kUnlooked;
-  const auto is_person = [&](const json& item) {
-    return faces || !item.is_object() || !item.contains("object") || !item["object"].is_string() ||
-           names_people(item["object"].get_ref<const std::string&>());
-  };
-  return std::ranges::any_of(found, is_person) ? Held::kPeople : Held::kNo;
-}
-
-Held people_in(const store::AssetRecord& asset) {
-  Held all = Held::kUnlooked;
-  for (const store::Record& record : asset.records) {
-    const Held one = people_in(record);
-    if (one == Held::kPeople) return one;
-    if (one == Held::kNo) all = one;
-  }
-  return all;
 }
 
 // Reasons of a server or the network: the next run asks again. What is said of a picture waits for --retry.
@@ -70,8 +47,18 @@ constexpr StageOfTask kStages[] = {
 
 }  // namespace
 
-Result<CloudPrivacy> CloudPrivacy::create(const CloudPrivacyConfig& config, std::vector<std::string> roots) {
+Result<std::vector<std::string>> people_detectors(const models::Places& places) {
+  IE_TRY(const models::Catalogue catalogue, models::Catalogue::load(places.shipped, places.added));
+  std::vector<std::string> names;
+  for (const models::Spec& spec : catalogue.specs())
+    if (spec.task == "objects" && std::ranges::any_of(spec.labels, names_people)) names.push_back(spec.name);
+  return names;
+}
+
+Result<CloudPrivacy> CloudPrivacy::create(const CloudPrivacyConfig& config, std::vector<std::string> roots,
+                                          std::vector<std::string> detectors) {
   CloudPrivacy privacy;
+  privacy.detectors_ = std::move(detectors);
   for (const std::string& pattern : config.exclude) {
     if (pattern.starts_with("~/"))  // of a shell: it would keep nothing back
       return fail(ErrorCode::kInvalidArgument,
@@ -111,6 +98,33 @@ Held CloudPrivacy::check(const store::AssetRecord& record) const {
   return exclude_people_ ? people_in(record) : Held::kNo;
 }
 
+// What one record says about people in the picture. kNo, that there are none, takes a detector that could have found
+// them: no faces are no proof, as heads are turned away.
+Held CloudPrivacy::people_in(const store::Record& record) const {
+  if (record.key.stage != kObjectsStage && record.key.stage != kFacesStage) return Held::kUnlooked;
+  const json data = parse_json(record.data);
+  const bool faces = record.key.stage == kFacesStage;
+  const json found = data.is_object() ? data.value(faces ? "faces" : "objects", json()) : json();
+  if (!found.is_array()) return Held::kUnlooked;
+  const auto is_person = [&](const json& item) {
+    return faces || !item.is_object() || !item.contains("object") || !item["object"].is_string() ||
+           names_people(item["object"].get_ref<const std::string&>());
+  };
+  if (std::ranges::any_of(found, is_person)) return Held::kPeople;
+  const bool could_find = !faces && std::ranges::find(detectors_, record.key.model) != detectors_.end();
+  return could_find ? Held::kNo : Held::kUnlooked;
+}
+
+Held CloudPrivacy::people_in(const store::AssetRecord& asset) const {
+  Held all = Held::kUnlooked;
+  for (const store::Record& record : asset.records) {
+    const Held one = people_in(record);
+    if (one == Held::kPeople) return one;
+    if (one == Held::kNo) all = one;
+  }
+  return all;
+}
+
 std::vector<CloudTask> cloud_tasks(const Run& run, const std::optional<ServedStage>& vectors) {
   const nvidia::CloudModels& models = *run.options.cloud.models;
   std::vector<CloudTask> tasks;
@@ -143,7 +157,8 @@ Result<CloudPlan> plan_cloud(Run& run, const std::optional<ServedStage>& vectors
   IE_TRY(store::CatalogueStatus status, run.reader.status());
   std::vector<std::string> roots = std::move(status.roots);
   roots.insert(roots.end(), run.options.paths.begin(), run.options.paths.end());
-  IE_TRY(const CloudPrivacy privacy, CloudPrivacy::create(config.privacy, std::move(roots)));
+  IE_TRY(std::vector<std::string> detectors, people_detectors(run.options.models));
+  IE_TRY(const CloudPrivacy privacy, CloudPrivacy::create(config.privacy, std::move(roots), std::move(detectors)));
   for (store::PendingFile& file : files) {
     if (!file.hashed || file.stages.empty()) continue;  // what could not be read is in the ledger
     IE_TRY(const store::AssetRecord record, run.reader.asset_record(file.asset, file.seen.path));

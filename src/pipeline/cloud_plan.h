@@ -9,6 +9,7 @@
 
 #include "core/config.h"
 #include "core/result.h"
+#include "models/places.h"
 #include "nvidia/cloud_models.h"
 #include "pipeline/model_stages.h"
 #include "pipeline/run.h"
@@ -25,10 +26,15 @@ enum class Held : std::uint8_t {
   kUnlooked,  // nothing has looked for people in it
 };
 
+// Names of the detectors that could find people, as their labels say: of others an empty list says nothing of people.
+Result<std::vector<std::string>> people_detectors(const models::Places& places);
+
 class CloudPrivacy {
  public:
-  // `roots`: the folders that were ever analysed. kInvalidArgument for a pattern that is none.
-  static Result<CloudPrivacy> create(const CloudPrivacyConfig& config, std::vector<std::string> roots);
+  // `roots`: the folders that were ever analysed; `detectors`: people_detectors(). kInvalidArgument for a pattern that
+  // is none.
+  static Result<CloudPrivacy> create(const CloudPrivacyConfig& config, std::vector<std::string> roots,
+                                     std::vector<std::string> detectors);
   // By all its files that are not missing: a pattern matches where one of them, or a folder above it, does, below any
   // of the roots or as a whole path, as it was found or without symbolic links.
   [[nodiscard]] Held check(const store::AssetRecord& record) const;
@@ -36,10 +42,12 @@ class CloudPrivacy {
  private:
   CloudPrivacy() = default;
   [[nodiscard]] bool is_excluded(const std::string& path) const;
+  [[nodiscard]] Held people_in(const store::AssetRecord& asset) const;
+  [[nodiscard]] Held people_in(const store::Record& record) const;
   [[nodiscard]] bool is_excluded_as(std::string_view path) const;
 
   scan::PatternList patterns_;
-  std::vector<std::string> roots_;
+  std::vector<std::string> roots_, detectors_;
   bool exclude_people_ = false;
 };
 

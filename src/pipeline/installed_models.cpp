@@ -9,6 +9,7 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "core/text.h"
+#include "infer/model_trial.h"
 #include "infer/prebuilt.h"
 #include "pipeline/benchmark_batches.h"
 #include "preprocess/tokenizer.h"
@@ -97,6 +98,7 @@ Result<infer::Chosen> InstalledModels::session_on(const std::string& device, con
                                                   Rows rows) const {
   if (!spec.server.empty())
     return fail(ErrorCode::kUnsupported, fmt::format("the model {} is asked over the network", spec.name));
+  IE_CHECK(try_added(spec));
   infer::SessionOptions options;
   options.threads = threads > 0 ? threads : threads_in_a_run(config_);
   options.rows_between_clearings = config_.processing.clear_cache_frequency * config_.analysis.ml_models.batch_size;
@@ -106,6 +108,21 @@ Result<infer::Chosen> InstalledModels::session_on(const std::string& device, con
   return infer::choose_device(
       spec, store_, options, {device, wanted.precision, config_.analysis.ml_models.use_tensorrt, wanted.require_gpu},
       canary_of(spec), {inference_folder(), places_.tools, places_.python, rows == Rows::kMany ? many() : 1, engine_});
+}
+
+// Models that come with the program are known by their checksums.
+Status InstalledModels::try_added(const models::Spec& spec) const {
+  if (!spec.file.starts_with(join_path(places_.added, ""))) return {};
+  IE_TRY(const std::string runtime, infer::runtime_version());
+  infer::ModelTrial trial;
+  trial.key = runtime;
+  trial.memory_folder = inference_folder();
+  for (const models::FileSpec& file : spec.files) {
+    trial.key += "|" + file.name + file.sha256;
+    trial.bytes += file.bytes;
+    if (lower_extension(file.name) == ".onnx") trial.files.push_back(join_path(store_.found_in(spec), file.name));
+  }
+  return infer::try_model(trial);
 }
 
 Result<infer::Compared> InstalledModels::compare(const models::Spec& spec, const std::string& calibrated) const {
@@ -124,6 +141,7 @@ Result<vision::ImageEmbedder> InstalledModels::image_embedder(const models::Spec
 Result<vision::TextEmbedder> InstalledModels::text_embedder(const models::Spec& spec) const {
   if (spec.text.tokenizer.empty())
     return fail(ErrorCode::kNotFound, fmt::format("the model {} knows nothing of text", spec.name));
+  IE_CHECK(try_added(spec));
   const models::Spec tower = vision::text_tower(spec);
   infer::SessionOptions options;
   options.threads = static_cast<int>(config_.worker_count());

@@ -49,6 +49,7 @@ class InstalledModels {
  private:
   [[nodiscard]] Result<infer::Chosen> session_on(const std::string& device, const models::Spec& spec, int threads,
                                                  Rows rows) const;
+  [[nodiscard]] Status try_added(const models::Spec& spec) const;
   InstalledModels(models::Places places, Config config, models::Catalogue catalogue);
   models::Places places_;
   Config config_;

@@ -6,6 +6,7 @@
 
 #include "core/text.h"
 #include "nvidia/cloud_models.h"
+#include "pipeline/cloud_ask.h"
 #include "pipeline/query_picture.h"
 #include "pipeline/stages.h"
 
@@ -85,6 +86,7 @@ Result<const search::PictureMeaning*> SearchModels::vectors() {
 Result<bool> SearchModels::ask_server(const models::Spec& spec) {
   nvidia::CloudOptions options;
   options.tasks = {nvidia::Task::kEmbed};
+  options.key_files = key_files(catalogue_, "");
   IE_TRY(const nvidia::Endpoint endpoint, nvidia::endpoint_of(config_.nvidia_build, nvidia::Task::kEmbed));
   if (!config_.nvidia_build.enabled && !endpoint.local) {
     notes_.push_back(

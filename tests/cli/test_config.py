@@ -46,6 +46,16 @@ def test_precedence(engine, folder):
     assert found["analysis.ml_models.batch_size"] == ("16", "file") and found[KEY] == ("false", "environment")
 
 
+def test_doctor_shows_no_password(engine, folder):
+    file = folder / "c.yaml"
+    file.write_text("nvidia_build:\n  base_url: https://me:secret@proxy.test/v1\n  embedding: {url: 'https://token@nim.test/v1/embeddings'}\n")
+    _, found = settings(engine, "--config", file)
+    assert found["nvidia_build.base_url"] == ("https://***@proxy.test/v1", "file")
+    assert found["nvidia_build.embedding.url"] == ("https://***@nim.test/v1/embeddings", "file")
+    text = engine.run("doctor", "--config", file).out.decode()
+    assert "proxy.test" in text and "secret" not in text and "token" not in text
+
+
 @pytest.mark.parametrize("name", ["default", "optimized", "video", "development", "nvidia"])
 def test_shipped_files_load(engine, name):
     document, _ = settings(engine, "--config", name)

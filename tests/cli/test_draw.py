@@ -7,7 +7,7 @@ import sqlite3
 
 import numpy
 import pytest
-from engine import FAILED, SAMPLES, USAGE
+from engine import DONE, FAILED, SAMPLES, USAGE
 from PIL import Image, ImageOps
 
 FONT = "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"
@@ -180,3 +180,14 @@ def test_what_was_not_looked_at_and_what_is_no_photo(engine, grey, photos, folde
     engine.analyze(photos, "--only", "hash")
     outcome = engine.run("show", photos / clip.name, "--draw", folder / "clip.png")
     assert outcome.code == FAILED and b"no photo" in outcome.err
+
+
+def test_output_files_follow_the_umask(engine, photos, grey, folder):
+    (folder / "old.png").touch(mode=0o600)
+    for umask, mode in ((0o022, 0o644), (0o077, 0o600)):
+        outcome = engine.run("show", grey, "--draw", folder / "old.png", umask=umask)
+        assert outcome.code == DONE, outcome.message
+        engine.analyze(photos, "--only", "hash", "--trace", folder / "trace.json", umask=umask)
+        assert engine.run("benchmark", "search", "--assets", "100", "--rounds", "1", "-o", folder / "out.json", umask=umask).code == DONE
+        assert {name: (folder / name).stat().st_mode & 0o777 for name in ("old.png", "trace.json", "out.json")} == {
+            "old.png": mode, "trace.json": mode, "out.json": mode}  # fmt: skip

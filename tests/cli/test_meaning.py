@@ -1,5 +1,9 @@
 """Vectors end to end, with a CLIP of the true architecture whose weights are random, or whose text tower is planted."""
 
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
+
 import json
 import shutil
 import signal

@@ -1,5 +1,6 @@
 """`models`: fetching from servers that behave and that do not, checksums, licences, conversion, one's own models."""
 
+import contextlib
 import hashlib
 import io
 import json
@@ -11,11 +12,14 @@ import signal
 import stat
 import tarfile
 import zipfile
+from pathlib import Path
 
+import onnx
 import pytest
 
-from engine import DONE, FAILED, INTERRUPTED, PROGRAM, ROOT, USAGE, Engine, wait_until
+from engine import DONE, FAILED, INTERRUPTED, PROGRAM, ROOT, USAGE, Engine, children, ended_or, wait_until
 from model_server import ModelServer
+from onnx import TensorProto, helper
 
 MEBIBYTE = 1 << 20
 
@@ -681,3 +685,51 @@ def test_modes(library, server):
     library.write(data=data, sources=[server.address + "/m"])
     library.pull()
     assert not stat.S_IMODE((library.root / "net/x.onnx").stat().st_mode) & 0o022
+
+
+# Models of the user's own
+
+
+def endless(library, folder):
+    """A detector whose graph loops for ever, added."""
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in (("x", [1, 3, 416, 416]), ("y", [1])))
+    step = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["again"]), helper.make_node("Add", ["v", "v"], ["w"])], "step",
+        [helper.make_tensor_value_info(name, kind, shape) for name, kind, shape in (
+            ("i", TensorProto.INT64, []), ("go", TensorProto.BOOL, []), ("v", TensorProto.FLOAT, [1]))],
+        [helper.make_tensor_value_info("again", TensorProto.BOOL, []), helper.make_tensor_value_info("w", TensorProto.FLOAT, [1])])  # fmt: skip
+    nodes = [helper.make_node("Flatten", ["x"], ["f"], axis=0), helper.make_node("ReduceMax", ["f"], ["m"], axes=[0, 1], keepdims=0),
+             helper.make_node("Reshape", ["m", "one"], ["v0"]), helper.make_node("Loop", ["", "yes", "v0"], ["y"], body=step)]  # fmt: skip
+    constants = [helper.make_tensor("one", TensorProto.INT64, [1], [1]), helper.make_tensor("yes", TensorProto.BOOL, [], [True])]
+    graph = helper.make_graph(nodes, "endless", [x], [y], constants)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), folder / "endless.onnx")
+    (folder / "my.yaml").write_text("models: {endless: {like: nanodet, outputs: [y, y, y, y, y, y]}}")
+    library.engine.json("models", "add", folder / "endless.onnx", "--spec", folder / "my.yaml")
+
+
+def test_a_model_that_does_not_end_is_left_out(library, folder, photos):
+    endless(library, folder)
+    (folder / "config/image-engine/config.yaml").write_text("inference: {run_timeout_seconds: 1}\n")
+    shutil.copy(ROOT / "build/samples/photos/left01.jpg", photos)
+    report = library.engine.analyze(photos, "--object-model", "endless")["report"]
+    (note,) = [note for note in report["notes"] if "endless" in note]
+    assert "tried in a process of its own" in note and "inference.run_timeout_seconds" in note
+    assert report["failed"] == 0 and library.engine.failures() == {}
+
+
+def test_an_interruption_ends_the_trial_of_a_model(library, folder, photos):
+    endless(library, folder)
+    shutil.copy(ROOT / "build/samples/photos/left01.jpg", photos)
+    process = library.engine.start("analyze", photos, "--object-model", "endless")
+
+    def trial():
+        with contextlib.suppress(OSError):
+            return [child for child in children(process.pid) if b"--try" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+    try:
+        (tried,) = wait_until(ended_or(process, trial), "the process that tries the model")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == INTERRUPTED and not Path(f"/proc/{tried}").exists()

@@ -136,3 +136,20 @@ def test_a_pickle_of_ultralytics(engine, folder):
     (folder / "yolov8n.pt").write_bytes(pickle.dumps(3))
     outcome = engine.run("models", "export", "yolo", "--from", folder / "yolov8n.pt", "-o", folder / "out")
     assert outcome.code == FAILED and "pickle" in outcome.message and "yolo export model=yolov8n.pt format=onnx" in outcome.message
+
+
+def test_tools_get_no_keys(engine, folder):
+    seen = folder / "seen"
+    python = folder / "python"
+    python.write_text(f"#!/bin/sh\nenv > {seen}\necho 'this is no python' >&2\nexit 1\n")
+    python.chmod(0o755)
+    configured = folder / "config/image-engine/config.yaml"
+    configured.parent.mkdir(parents=True)
+    configured.write_text("nvidia_build: {api_key_env: MY_ACCOUNT}\n")
+    keys = {"MY_ACCOUNT": "mine", "NVIDIA_API_KEY": "nvapi", "HF_TOKEN": "hf", "NGC_API_KEY": "ngc"}
+    engine.environment |= keys | {"MY_OTHER": "word"}
+    outcome = engine.run("models", "export", "detr", "--from", folder, "-o", folder / "out", "--python", python)
+    assert outcome.code == FAILED and "this is no python" in outcome.message
+    names = {line.partition("=")[0] for line in seen.read_text().splitlines()}
+    assert "MY_OTHER" in names and not names & keys.keys()
+    assert "ORT_DISABLE_TELEMETRY=1" in seen.read_text().splitlines()

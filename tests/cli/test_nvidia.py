@@ -293,7 +293,8 @@ def test_people_get_a_table_and_a_sentence(cloud, server, photo):
     assert outcome.code == DONE and lines[0].split() == ["class", "confidence", "x", "y", "width", "height"]
     assert lines[1].split()[:2] == ["bottle", "0.92"] and len(lines) == 4
     outcome = cloud.run("nvidia", "describe", photo)
-    assert outcome.out.decode().startswith("A bicycle beside a ") and outcome.err == b""
+    assert outcome.out.decode().startswith("A bicycle beside a ")
+    assert outcome.message.count("\n") == 1 and "gets the key that is in the environment variable NVIDIA_API_KEY" in outcome.message
     control(server, faults=[{"path": DETECT, "body": '{"predictions": []}'}])
     outcome = cloud.run("nvidia", "detect", photo, "--confidence-threshold", "0.9")
     assert outcome.code == DONE and outcome.out == b"no products\n"
@@ -401,7 +402,7 @@ def test_people_who_were_found_are_named_as_the_reason(cloud, server, photo):
     with sqlite3.connect(cloud.catalogue) as catalogue:
         for path, objects in ((photo, [{"object": "person", "confidence": 0.9}]), (empty, [{"object": "house", "confidence": 0.9}])):
             catalogue.execute("INSERT INTO records (asset_id, stage, model, version, params, device, precision, data, created) "
-                              "SELECT asset_id, 'objects', 'm', '1', '', 'cpu', 'fp32', ?, '2026-11-21T09:00:00Z' FROM files "
+                              "SELECT asset_id, 'objects', 'nanodet', '1', '', 'cpu', 'fp32', ?, '2026-11-21T09:00:00Z' FROM files "
                               "WHERE path = ?", (json.dumps({"objects": objects}), bytes(path)))  # fmt: skip
     catalogue.close()
     configure(cloud, "  privacy: {exclude_people: true}\n")
@@ -629,3 +630,54 @@ def test_each_has_help(engine):
         outcome = engine.run("nvidia", *command, "--help")
         assert outcome.code == DONE and b"Examples:" in outcome.out, command
     assert engine.run("nvidia").code == USAGE
+
+
+# Keys
+
+
+def without_a_key(cloud):
+    del cloud.environment["NVIDIA_API_KEY"]
+    cloud.environment["NVIDIA_BASE_URL"] = "https://cloud.invalid/v1"  # a server elsewhere needs a key
+    work = cloud.folder / "work"
+    work.mkdir()
+    (work / ".env").write_text(f"NVIDIA_API_KEY={KEY}\n")
+    (work / ".env").chmod(0o600)
+    return work
+
+
+def test_a_key_in_the_current_folder_is_taken_and_named_before_it_goes_out(cloud, server):
+    del cloud.environment["NVIDIA_API_KEY"]
+    file = cloud.folder / ".env"
+    file.write_text(f"NVIDIA_API_KEY={KEY}\n")
+    outcome = cloud.run("nvidia", "detect", SAMPLES / "photos/home.jpg", cwd=cloud.folder)
+    assert outcome.code == DONE, outcome.message
+    assert of(server, DETECT)[0]["headers"]["Authorization"] == f"Bearer {KEY}"
+    assert f"127.0.0.1:{server.address.rpartition(':')[2]} gets the key that is in {file}" in outcome.message
+    assert f"{file}: others may read the key in it" in outcome.message and KEY not in outcome.message
+
+
+@pytest.mark.parametrize("where", ["picked", "below", "analysed"])
+def test_a_folder_of_pictures_brings_no_key(cloud, where):
+    work = without_a_key(cloud)
+    photo = work / "home.jpg"
+    shutil.copy(SAMPLES / "photos/home.jpg", photo)
+    picked = SAMPLES / "photos/home.jpg" if where == "analysed" else photo
+    here = work
+    if where == "below":
+        here = work / "below"
+        here.mkdir()
+        shutil.move(work / ".env", here)
+    if where == "analysed":
+        cloud.analyze(work)
+    outcome = cloud.run("nvidia", "detect", picked, cwd=here)
+    assert outcome.code == FAILED and "NVIDIA_API_KEY not found" in outcome.message and f"--env-file {here / '.env'}" in outcome.message
+    if where != "analysed":
+        outcome = cloud.run("analyze", work, "--nvidia", "--yes", cwd=here)
+        assert outcome.code == FAILED and "NVIDIA_API_KEY not found" in outcome.message
+
+
+def test_a_key_that_others_could_have_put_there_is_refused(cloud):
+    work = without_a_key(cloud)
+    (work / ".env").chmod(0o620)
+    outcome = cloud.run("nvidia", "detect", SAMPLES / "photos/home.jpg", cwd=work)
+    assert outcome.code == FAILED and "others may write" in outcome.message and "chmod 600" in outcome.message

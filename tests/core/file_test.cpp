@@ -37,6 +37,15 @@ TEST_F(FileTest, WritingReplacesWholeFilesAndSetsTheMode) {
   EXPECT_EQ(info.st_mode & 0777, 0640U);
 }
 
+TEST_F(FileTest, WritingFollowsTheUmask) {
+  const mode_t before = ::umask(027);
+  EXPECT_TRUE(write_file_atomically(in("a"), "text"));
+  ::umask(before);
+  struct stat info {};
+  ASSERT_EQ(::stat(in("a").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0640U);
+}
+
 TEST_F(FileTest, AFailedWriteLeavesTheOldBytesAndNothingBeside) {
   ASSERT_TRUE(write_file_atomically(in("a"), "kept"));
   // A file size limit stands in for a full disk.

@@ -26,6 +26,13 @@ TEST(Text, BadBytesBecomeReplacementCharacters) {
   EXPECT_EQ(to_utf8("ok ä"), "ok ä");
 }
 
+TEST(Text, AddressesAreShownWithoutPasswords) {
+  EXPECT_EQ(without_passwords("https://me:secret@host/v1"), "https://***@host/v1");
+  EXPECT_EQ(without_passwords("a http://token@host:1/x@y, ftp://u:p@ss@h"), "a http://***@host:1/x@y, ftp://***@h");
+  EXPECT_EQ(without_passwords("https://host/a@b?c=d@e me@host"), "https://host/a@b?c=d@e me@host");
+  EXPECT_EQ(without_passwords(""), "");
+}
+
 TEST(Text, PrintableHidesWhatATerminalWouldObey) {
   EXPECT_EQ(printable("a\nb\t\x1b[31mred\x7f"), "a\\nb\\t\\x1b[31mred\\x7f");
   EXPECT_EQ(printable("\xC2\x9B"

@@ -6,6 +6,10 @@ FOLDER/cases.json: [{"model", "inputs": [tensor…], "outputs": [tensor…]}…]
 "file"} with its bytes in that file; float16 outputs are stored as float32.
 """
 
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
+
 import json
 import sys
 from pathlib import Path
@@ -126,6 +130,16 @@ def write_external(folder):
     onnx.save(with_external_data("../outside.bin", in_attribute=True), inside / "attribute.onnx")
 
 
+def write_endless(folder):
+    """Loops as long as its input is below 1e9, by 0 a round."""
+    step = helper.make_graph(
+        [node("Add", "v x", "w"), node("Less", "w most", "again")], "step",
+        [value("i", T.INT64, []), value("go", T.BOOL, []), value("v", T.FLOAT, [1])],
+        [value("again", T.BOOL, [1]), value("w", T.FLOAT, [1])], [constant("most", np.float32([1e9]).reshape(1)[0])])
+    start = [node("Identity", "x", "v0"), helper.make_node("Loop", ["", "yes", "v0"], ["y"], body=step)]
+    onnx.save(model(start, [value("x", T.FLOAT, [1])], [value("y", T.FLOAT, [1])], [constant("yes", np.bool_(True))]), folder / "endless.onnx")
+
+
 def write_bad(folder):
     x, y = value("x", T.FLOAT, [4]), value("y", T.FLOAT, [4])
     relu = [node("Relu", "x", "y")]
@@ -182,6 +196,7 @@ def main():
     for name, made in sound_models():
         onnx.save(made, folder / f"{name}.onnx")
     write_external(folder)
+    write_endless(folder)
     write_bad(folder)
     write_precisions(folder)
     write_cases(folder)

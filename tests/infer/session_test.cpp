@@ -1,4 +1,5 @@
 #include "infer/session.h"
+#include "infer/run_watch.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -262,6 +263,35 @@ TEST_F(SessionTest, FailuresWhileRunningAreErrors) {
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().code, ErrorCode::kInternal);
   EXPECT_THAT(made.error().message, HasSubstr("the model failed"));
+}
+
+// Limits of runs as long as one lives.
+struct Limited {
+  explicit Limited(RunLimits limits) { set_run_limits(std::move(limits)); }
+  ~Limited() { set_run_limits({}); }
+  Limited(const Limited&) = delete;
+};
+
+TEST_F(SessionTest, ARunThatDoesNotEndIsEnded) {
+  const auto session = load("endless.onnx");
+  ASSERT_TRUE(session);
+  const std::vector<Tensor> zero{Tensor::zeros(ElementType::kFloat32, {1})};
+  {
+    const Limited limited({std::chrono::milliseconds(200)});
+    const auto made = session->run(zero);
+    ASSERT_FALSE(made);
+    EXPECT_EQ(made.error().code, ErrorCode::kTimeout) << made.error().message;
+    EXPECT_THAT(made.error().message, HasSubstr("inference.run_timeout_seconds"));
+  }
+  std::atomic<int> looks = 0;
+  {
+    const Limited limited({std::chrono::milliseconds(0), [&] { return ++looks > 1; }});
+    const auto made = session->run(zero);
+    ASSERT_FALSE(made);
+    EXPECT_EQ(made.error().code, ErrorCode::kInterrupted) << made.error().message;
+  }
+  const auto sound = session->run(std::vector{floats({1}, {2e9F})});
+  ASSERT_TRUE(sound) << sound.error().message;
 }
 
 TEST_F(SessionTest, TooMuchMemoryIsAnError) {

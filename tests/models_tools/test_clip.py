@@ -1,5 +1,9 @@
 """CLIP's graphs: against transformers' numbers (tests/golden/clip.json), against numpy, and what the exporter refuses."""
 
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
+
 import json
 import pickle
 import subprocess

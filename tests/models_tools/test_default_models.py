@@ -1,5 +1,9 @@
 """EfficientNet-Lite0 and MiniLM as they are installed, against timm's and transformers' numbers (tests/golden)."""
 
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
+
 import json
 import struct
 import subprocess

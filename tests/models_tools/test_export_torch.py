@@ -1,7 +1,10 @@
 """The exporters that need torch, in the Python that IMAGE_ENGINE_EXPORT_PYTHON names; without one, what they say."""
 
-import json
 import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
+
+import json
 import subprocess
 import sys
 from pathlib import Path

@@ -1,5 +1,9 @@
 """The exporter of yolo: what it makes of Ultralytics' form of a detector, and what it refuses."""
 
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
+
 import json
 import pickle
 import subprocess

@@ -1,5 +1,9 @@
 """optimise.py: what it fuses computes the same, in fp32 and in fp16, with fixed and free batches; what it refuses."""
 
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
+
 import json
 import math
 import subprocess

@@ -1,5 +1,9 @@
 """The rewriter of PaddleOCR's graphs: what it writes gives the same numbers as what it read, with fewer operations."""
 
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
+
 import subprocess
 import sys
 from collections import Counter

@@ -1,5 +1,9 @@
 """The converter of TensorFlow.js graphs: its ONNX files against the same graphs run by numpy, node by node."""
 
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
+
 import base64
 import hashlib
 import json

@@ -38,7 +38,7 @@ class ApiKeyTest : public testing::Test {
     return path;
   }
   std::string in_file(const std::string& text) {
-    const auto key = ApiKey::load(kName, write(text));
+    const auto key = ApiKey::load(kName, {.named = write(text)});
     return key ? std::string(key->text()) : "error: " + key.error().message;
   }
   TemporaryFolder folder_ = *TemporaryFolder::create();
@@ -96,13 +96,73 @@ TEST_F(ApiKeyTest, TheEnvironmentComesFirstThenTheFileThenTheConfigurationFolder
   write(std::string(kName) + "=of-the-folder", "image-engine/.env");
   EXPECT_EQ(ApiKey::load(kName)->text(), "of-the-folder");
   const std::string file = write(std::string(kName) + "=of-the-file");
-  EXPECT_EQ(ApiKey::load(kName, file)->text(), "of-the-file");
+  EXPECT_EQ(ApiKey::load(kName, {.named = file})->text(), "of-the-file");
   ::setenv(kName, "of-the-environment", 1);
-  EXPECT_EQ(ApiKey::load(kName, file)->text(), "of-the-environment");
+  EXPECT_EQ(ApiKey::load(kName, {.named = file})->text(), "of-the-environment");
+}
+
+class HereTest : public ApiKeyTest {
+ protected:
+  void SetUp() override {
+    ApiKeyTest::SetUp();
+    ASSERT_NE(::getcwd(before_, sizeof before_), nullptr);
+    here_ = std::string(parent_path(write(std::string(kName) + "=of-here", "work/.env")));
+    ASSERT_EQ(::chdir(here_.c_str()), 0);
+  }
+  void TearDown() override {
+    ASSERT_EQ(::chdir(before_), 0);
+    ApiKeyTest::TearDown();
+  }
+  char before_[4096];
+  std::string here_;
+};
+
+TEST_F(HereTest, TheCurrentFolderComesBeforeTheConfigurationFolder) {
+  write(std::string(kName) + "=of-the-folder", "image-engine/.env");
+  const auto key = ApiKey::load(kName);
+  ASSERT_TRUE(key) << key.error().message;
+  EXPECT_EQ(key->text(), "of-here");
+  EXPECT_EQ(key->source(), here_ + "/.env");
+  EXPECT_EQ(ApiKey::load("IE_OTHER_KEY").error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(HereTest, AFolderOfPicturesBringsNoKey) {
+  const std::string photo = write("", "work/photo.jpg");
+  ASSERT_EQ(::symlink(here_.c_str(), (folder_.path() + "/link").c_str()), 0);
+  for (const std::string& pictures : {here_, folder_.path(), photo, folder_.path() + "/link", std::string("/")}) {
+    const auto key = ApiKey::load(kName, {.pictures = {pictures}});
+    ASSERT_FALSE(key) << pictures;
+    EXPECT_EQ(key.error().code, ErrorCode::kNotFound);
+    EXPECT_THAT(key.error().message, HasSubstr("--env-file " + here_ + "/.env"));
+  }
+  EXPECT_TRUE(ApiKey::load(kName, {.pictures = {folder_.path() + "/image-engine", here_ + "-2"}}));
+  EXPECT_TRUE(ApiKey::load(kName, {.named = here_ + "/.env", .pictures = {here_}})) << "named by the user";
+  write(std::string(kName) + "=of-the-folder", "image-engine/.env");
+  EXPECT_EQ(ApiKey::load(kName, {.pictures = {here_}})->text(), "of-the-folder");
+}
+
+TEST_F(HereTest, AFileOfOthersIsRefused) {
+  const std::string file = here_ + "/.env";
+  for (const mode_t mode : {0620, 0602}) {
+    ASSERT_EQ(::chmod(file.c_str(), mode), 0);
+    for (const KeyFiles& files : {KeyFiles{}, KeyFiles{.named = file}}) {
+      const auto key = ApiKey::load(kName, files);
+      ASSERT_FALSE(key);
+      EXPECT_EQ(key.error().code, ErrorCode::kPermission);
+      EXPECT_THAT(key.error().message, HasSubstr("chmod 600 " + file));
+      EXPECT_THAT(key.error().message, Not(HasSubstr("of-here")));
+    }
+    EXPECT_EQ(ApiKey::load("IE_OTHER_KEY").error().code, ErrorCode::kNotFound) << "what holds no key is passed over";
+  }
+  ASSERT_EQ(::chmod(file.c_str(), 0644), 0);
+  EXPECT_TRUE(ApiKey::load(kName)) << "others may read it: a warning";
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can give files away";
+  ASSERT_EQ(::chown(file.c_str(), 65534, 65534), 0);
+  EXPECT_THAT(ApiKey::load(kName).error().message, HasSubstr("belongs to another user"));
 }
 
 TEST_F(ApiKeyTest, AFileThatIsAskedForMustBeThere) {
-  const auto key = ApiKey::load(kName, folder_.path() + "/missing");
+  const auto key = ApiKey::load(kName, {.named = folder_.path() + "/missing"});
   ASSERT_FALSE(key);
   EXPECT_EQ(key.error().code, ErrorCode::kInvalidArgument);
   EXPECT_THAT(key.error().message, HasSubstr("missing"));

@@ -7,9 +7,12 @@ found.
 usage: clip.py --from FOLDER [--output FOLDER] [--opset N] [--int8]
 """
 
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
+
 import argparse
 import importlib.util
-import os
 import sys
 from pathlib import Path
 

@@ -1,8 +1,11 @@
 """What the exporters of detectors share: arguments, the comparison of numbers, the spec, files that appear whole."""
 
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
+
 import argparse
 import json
-import os
 import re
 import sys
 from pathlib import Path

@@ -9,8 +9,11 @@ usage: optimise.py --input M.onnx --output O.onnx [--precision fp16|fp32] [--bat
 Prints one line of JSON: {"fused": {rewrite: places}, "kept_fp32": [operators], "nodes": count}.
 """
 
-import argparse
 import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
+
+import argparse
 import sys
 import tempfile
 from collections import Counter

@@ -11,9 +11,12 @@ usage: quantise.py --input M.onnx --output O.onnx --samples DIR [--least 0.99]
 Prints one line of JSON: {"quantised": count, "kept_fp32": [nodes], "cosine": {output: least of the held-out samples}, "samples": [n, held out]}.
 """
 
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
+
 import argparse
 import logging
-import os
 import re
 import sys
 import tempfile

@@ -4,6 +4,10 @@ torch, or in onnxruntime where torch is not installed; vectors of every JPEG und
 usage: embed_script.py FOLDER -o OUT.npy --model FOLDER [--batch 8]     MODEL: config.json, model.safetensors, *.onnx
 """
 
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
+
 import argparse
 from pathlib import Path
 

@@ -3,6 +3,10 @@
 usage: export_clip_usual.py MODEL_FOLDER OUT.onnx
 """
 
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
+
 import sys
 import tempfile
 from pathlib import Path

@@ -7,6 +7,10 @@ over the median) of `rounds`, warmup (s, loading included), and with --expected 
 What cannot be measured is {"error": …}. On a card inputs and outputs are bound there.
 """
 
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
+
 import argparse
 import json
 import sys

@@ -7,6 +7,10 @@ output, and for pred_boxes the mean and the least overlap of the best 50 with th
 longest, on stderr.
 """
 
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
+
 import argparse
 import json
 import sys

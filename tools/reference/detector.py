@@ -3,6 +3,10 @@
 Written from the models' papers and training code, not from this program: it is what the program is compared with.
 """
 
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
+
 import argparse
 import json
 from pathlib import Path

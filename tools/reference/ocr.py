@@ -4,6 +4,10 @@ Needs an environment of its own: pip install rapidocr-onnxruntime==1.4.4 onnxrun
 usage: ocr.py SAMPLES OUTPUT.json
 """
 
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
+
 import json
 import sys
 import zlib

@@ -1,0 +1,185 @@
+"""Nothing leaves the machine unless it was asked for: each command in a network namespace in which every packet is seen."""
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from engine import DONE, FAILED, ROOT, SAMPLES, USAGE
+
+WATCH = Path(__file__).parent / "network_watch.py"
+PHOTOS = ["left01.jpg", "left02.jpg", "messi5.jpg"]
+UNSHARE = ["unshare", *([] if os.geteuid() == 0 else ["-r"]), "-n", "-m", "--propagation", "private"]
+
+# Leaf commands with arguments that make them do their work where that takes no network and no GPU. PHOTO, OUT and FOLDER stand for paths.
+COMMANDS = {
+    "analyze": ["FOLDER"],
+    "search": ["people:yes"],
+    "similar": ["PHOTO"],
+    "duplicates": [],
+    "show": ["PHOTO", "--draw", "OUT.png"],
+    "status": [],
+    "failures": ["--retry"],
+    "catalog check": [],
+    "catalog backup": ["OUT.db"],
+    "catalog relocate": ["FOLDER", "/nowhere", "--dry-run"],
+    "catalog prune": ["--dry-run"],
+    "label": ["left", "--add", "PHOTO"],
+    "label list": [],
+    "label remove": ["left"],
+    "models list": [],
+    "models verify": [],
+    "models add": ["OUT.onnx", "--task", "objects", "--spec", "OUT.yaml"],
+    "models remove": ["none-of-this-name"],
+    "models export": ["clip", "--from", "FOLDER", "-o", "OUT"],
+    "models calibrate": ["nanodet", "--calibration", "FOLDER"],
+    "convert-to-tensorrt": ["--onnx", "MODEL"],
+    "nvidia cache": [],
+    "nvidia cache clear": [],
+    "nvidia log": [],
+    "benchmark search": ["--assets", "1000"],
+    "benchmark models": ["--images", "FOLDER", "--models", "nanodet", "--limit", "1"],
+    "benchmark batch-size": ["--model", "none-of-this-name"],
+    "doctor": [],
+}
+# A model whose file lies elsewhere.
+FAR = {"task": "objects", "version": "1", "licence": {"name": "MIT", "permissive": True}, "file": "x.onnx",
+       "files": [{"name": "x.onnx", "sha256": "0" * 64, "sources": ["https://models.test/x.onnx"]}]}  # fmt: skip
+# And those that ask somebody: whom, and nobody else.
+ASKING = {
+    "models pull": (["far"], {"models.test"}),
+    "nvidia check": ([], {"cloud.test"}),
+    "nvidia describe": (["PHOTO"], {"cloud.test"}),
+    "nvidia detect": (["PHOTO"], {"cloud.test"}),
+    "nvidia benchmark": (["--images", "FOLDER"], set()),  # what it compares with is not installed
+}
+
+
+class Watched:
+    """The program, with what it sent."""
+
+    def __init__(self, engine):
+        self.engine = engine
+        self.names, self.packets = set(), []
+        self.work = engine.folder / "watch"
+        self.here = engine.folder / "here"
+        self.work.mkdir()
+        self.here.mkdir()
+        self.log = self.work / "log.json"
+        engine.prefix = self.wrapped()
+        engine.environment["ORT_DISABLE_TELEMETRY"] = "0"
+
+    def wrapped(self, *command):
+        return [*UNSHARE, sys.executable, "-B", str(WATCH), str(self.work), str(self.log), *map(str, command)]
+
+    def run(self, *arguments):
+        self.log.unlink(missing_ok=True)
+        outcome = self.engine.run(*arguments, cwd=self.here)
+        self.take(outcome.message)
+        return outcome
+
+    def take(self, message):
+        assert self.log.exists(), message
+        sent = json.loads(self.log.read_text())
+        self.names, self.packets = set(sent["names"]), sent["packets"]
+
+    def assert_no_strangers(self):
+        """That nobody but this program has made files of its own."""
+        for name in ("cache", "data", "config", "home/.cache"):
+            folder = self.engine.folder / name
+            assert not folder.exists() or set(os.listdir(folder)) <= {"image-engine", "nvidia_build"}, name
+        assert set(os.listdir(self.engine.folder / "home")) <= {".cache"}  # the pace of this user's questions, over all XDG folders
+        assert os.listdir(self.here) == []
+
+
+@pytest.fixture
+def watched(real):
+    able = subprocess.run([*UNSHARE, "true"], capture_output=True, text=True)
+    if able.returncode != 0:
+        pytest.skip(f"this machine lets nobody make a network namespace: {able.stderr.strip()}")
+    return Watched(real)
+
+
+def leaves(engine, *path):
+    """All commands that --help tells of, to the last word."""
+    text = engine.run(*path, "--help").out.decode()
+    below = re.findall(r"^  ([a-z][a-z-]*)  ", text.partition("Subcommands:\n")[2].partition("\nExamples")[0], re.M)
+    found = [leaf for name in dict.fromkeys(below) for leaf in leaves(engine, *path, name)]
+    return found if path[-1:] != ("label",) and found and path[-2:] != ("nvidia", "cache") else [" ".join(path), *found]
+
+
+def arguments_of(command, words, folder, photos):
+    places = {"FOLDER": photos, "PHOTO": photos / PHOTOS[0], "MODEL": ROOT / "build/models/nanodet/nanodet.onnx"}
+    given = [str(places.get(word, word)).replace("OUT", str(folder / "out")) for word in words]
+    return [*command.split(), *given]
+
+
+def fill(photos):
+    for name in PHOTOS:
+        shutil.copy2(SAMPLES / "photos" / name, photos)
+
+
+def test_the_tables_name_every_command(engine):
+    assert set(leaves(engine)) == COMMANDS.keys() | ASKING.keys()
+
+
+def test_no_command_sends_a_packet(watched, photos):
+    fill(photos)
+    for command, words in COMMANDS.items():
+        outcome = watched.run(*arguments_of(command, words, watched.engine.folder, photos))
+        assert (watched.names, watched.packets) == (set(), []), f"{command}: {outcome.message}"
+        assert outcome.code in (DONE, FAILED, USAGE), f"{command}: {outcome.message}"
+        watched.assert_no_strangers()
+
+
+@pytest.mark.parametrize("command", ASKING)
+def test_who_is_asked_is_whom_the_command_names(watched, photos, command):
+    fill(photos)
+    specs = watched.engine.folder / "config/image-engine/models"
+    specs.mkdir(parents=True)
+    (specs / "far.yaml").write_text(json.dumps({"models": {"far": FAR}}))
+    words, names = ASKING[command]
+    watched.engine.environment |= {"NVIDIA_API_KEY": "nvapi-test-0123456789", "NVIDIA_BASE_URL": "https://cloud.test/v1"}
+    outcome = watched.run(*arguments_of(command, words, watched.engine.folder, photos))
+    assert (watched.names, watched.packets) == (names, []), outcome.message
+    watched.assert_no_strangers()
+
+
+def test_the_watch_sees_what_is_sent(watched):
+    attempt = "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.sendto(b'x', ('192.0.2.1', 99)); socket.gethostbyname('a.test')"
+    subprocess.run(watched.wrapped(sys.executable, "-c", attempt), capture_output=True)
+    watched.take("")
+    assert (watched.names, watched.packets) == ({"a.test"}, ["udp 192.0.2.1 99"])
+
+
+def importers():
+    """Python files that import ONNX Runtime, as text."""
+    for folder in ("tools", "tests", "bench"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            if re.search(r"^\s*(import|from)\s.*\bonnxruntime", text := path.read_text(), re.M):
+                yield path.relative_to(ROOT), text
+
+
+@pytest.mark.parametrize(("path", "text"), [pytest.param(path, text, id=str(path)) for path, text in importers()])
+def test_scripts_switch_telemetry_off_before_the_import(path, text):
+    switch = 'os.environ["ORT_DISABLE_TELEMETRY"] = "1"'
+    lines = [node.lineno for node in ast.parse(text).body if ast.unparse(node).replace("'", '"') == switch]
+    others = [node.lineno for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import | ast.ImportFrom)
+              and [name.name for name in node.names] != ["os"]]  # fmt: skip
+    assert lines and lines[0] < min(others), path
+
+
+@pytest.mark.parametrize("tool", ["optimise.py", "quantise.py"])
+def test_tools_send_nothing(watched, tool):
+    environment = watched.engine.environment
+    finished = subprocess.run(watched.wrapped(sys.executable, "-B", ROOT / "tools/models" / tool, "--help"), env=environment, cwd=watched.here,
+                              capture_output=True, text=True)  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
+    watched.take(finished.stderr)
+    assert (watched.names, watched.packets) == (set(), [])
+    watched.assert_no_strangers()
