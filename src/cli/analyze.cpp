@@ -3,15 +3,22 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
 #include <cstdio>
+#include <cstdlib>
+#include <deque>
 #include <memory>
+#include <mutex>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "cli/app.h"
 #include "cli/output.h"
 #include "cli/report.h"
 #include "core/file.h"
 #include "core/json.h"
+#include "core/log.h"
 #include "core/text.h"
 #include "pipeline/analyze.h"
 #include "pipeline/stages.h"
@@ -65,27 +72,76 @@ Result<store::WriterLock> lock_catalogue(const Context& context, const std::stri
 
 namespace {
 
-// The document's assets as they come, so that memory does not grow with the library.
+// The document's assets as they come, so that memory does not grow with the library. Printed by a thread of its own:
+// who reads slowly, or not at all, does not hold up the analysis. What waits is numbers.
 class AssetStream {
  public:
-  explicit AssetStream(bool lines) : lines_(lines) {}
-  void add(const store::AssetRecord& record) {
+  AssetStream(std::string catalogue, bool lines)
+      : catalogue_(std::move(catalogue)), lines_(lines), printer_([this] { print_all(); }) {}
+  AssetStream(const AssetStream&) = delete;
+  AssetStream& operator=(const AssetStream&) = delete;
+  ~AssetStream() { wait_for_reader(); }
+
+  void add(store::AssetId asset) {
+    const std::lock_guard lock(mutex_);
+    waiting_.push_back(asset);
+    changed_.notify_all();
+  }
+  void finish(const pipeline::AnalyzeReport& report, const GpuMonitor& gpus) {
+    wait_for_reader();
+    begin();
+    end("report", report_json(report, gpus));
+  }
+  // What was printed becomes a whole document all the same.
+  void fail(const Error& error) {
+    wait_for_reader();
+    if (begun_) end("error", {{"code", error_name(error.code)}, {"message", to_utf8(error.message)}});
+  }
+
+ private:
+  void print_all() {
+    std::optional<store::CatalogueReader> reader;
+    for (;;) {
+      store::AssetId asset = 0;
+      {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [&] { return closed_ || !waiting_.empty(); });
+        if (waiting_.empty()) break;
+        asset = waiting_.front();
+        waiting_.pop_front();
+      }
+      if (!reader)
+        if (auto opened = store::CatalogueReader::open(catalogue_)) reader.emplace(std::move(*opened));
+      if (!reader) continue;
+      // An asset may have been merged into another since.
+      if (const Result<store::AssetRecord> record = reader->asset_record(asset)) print(*record);
+    }
+    const std::lock_guard lock(mutex_);
+    done_ = true;
+    changed_.notify_all();
+  }
+  void print(const store::AssetRecord& record) {
     begin();
     const std::string text = json_text(store::asset_json(record));
     std::fprintf(stdout, lines_ ? "%s%s\n" : "%s\n    %s", lines_ ? "" : count_ > 0 ? "," : "", text.c_str());
     if (lines_) std::fflush(stdout);
     ++count_;
   }
-  void finish(const pipeline::AnalyzeReport& report, const GpuMonitor& gpus) {
-    begin();
-    end("report", report_json(report, gpus));
+  // Until all is printed. Everything is in the catalogue by now, so Ctrl-C ends the wait, and with it the program.
+  void wait_for_reader() {
+    constexpr std::chrono::milliseconds kStep{50};
+    constexpr int kStepsInSilence = 40;
+    if (!printer_.joinable()) return;
+    std::unique_lock lock(mutex_);
+    closed_ = true;
+    changed_.notify_all();
+    for (int steps = 0; !changed_.wait_for(lock, kStep, [&] { return done_; }); ++steps) {
+      if (steps == kStepsInSilence) log_warning("waiting for what reads the output; the analysis is done and kept");
+      if (steps > kStepsInSilence && interrupted()) std::_Exit(kInterrupted);
+    }
+    lock.unlock();
+    printer_.join();
   }
-  // What was printed becomes a whole document all the same.
-  void fail(const Error& error) {
-    if (begun_) end("error", {{"code", error_name(error.code)}, {"message", to_utf8(error.message)}});
-  }
-
- private:
   void begin() {
     if (!lines_ && !begun_) std::fputs("{\n  \"schema\": \"image-engine/analyze/1\",\n  \"assets\": [", stdout);
     begun_ = true;
@@ -95,9 +151,15 @@ class AssetStream {
     std::fprintf(stdout, "%s],\n  \"%s\": %s\n}\n", count_ > 0 ? "\n  " : "", name, json_text(last).c_str());
   }
 
+  std::string catalogue_;
   bool lines_;
-  bool begun_ = false;
-  std::uint64_t count_ = 0;
+  bool begun_ = false;       // the printer's, then wait_for_reader()'s caller's
+  std::uint64_t count_ = 0;  // likewise
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<store::AssetId> waiting_;
+  bool closed_ = false, done_ = false;
+  std::thread printer_;  // last: it uses the others
 };
 
 // A folder or file that was catalogued may be gone or away for now; so may what lies below a folder that is.
@@ -145,8 +207,8 @@ Result<int> run_analysis(Context& context, const std::vector<std::string>& paths
   if (mode.monitor && gpus != nullptr) options.beside_progress = [&] { return gpus_now(*gpus); };
   std::optional<AssetStream> stream;
   if (!mode.cloud.dry_run && (context.json || mode.ndjson)) {
-    stream.emplace(mode.ndjson);
-    options.on_asset = [&](const store::AssetRecord& record) { stream->add(record); };
+    stream.emplace(context.catalogue, mode.ndjson);
+    options.on_asset = [&](store::AssetId asset) { stream->add(asset); };
   }
   Result<pipeline::AnalyzeReport> done = pipeline::analyze(options, std::move(lock));
   if (!done) {

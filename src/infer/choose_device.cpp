@@ -325,14 +325,14 @@ class CardChooser {
 // chooser there are no fewer rows.
 TakeOver successor(const std::string& model, const std::shared_ptr<CardChooser>& chooser,
                    const std::function<Result<Chosen>()>& on_processor) {
-  return [=, lost = false](const Error& error) mutable -> Result<std::unique_ptr<Session>> {
+  return [=, lost = false](const Error& error) mutable -> Result<Successor> {
     if (lost) return fail(error);
     if (chooser != nullptr && error.code == ErrorCode::kOutOfMemory)
-      if (auto fewer = chooser->with_fewer_rows(error)) return fewer;
+      if (auto fewer = chooser->with_fewer_rows(error)) return Successor{std::move(*fewer), {}};
     lost = true;
-    log_warning("{} goes on on the processor: {}", model, printable(error.message));
+    log_warning("{} falls back to the CPU: {}", model, printable(error.message));
     IE_TRY(Chosen next, on_processor());
-    return std::move(next.session);
+    return Successor{std::move(next.session), next.precision};
   };
 }
 

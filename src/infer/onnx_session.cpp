@@ -58,15 +58,27 @@ class OnnxSession final : public Session {
  private:
   [[nodiscard]] bool is_time_to_clear(std::span<const Tensor> inputs) const {
     if (period_ <= 0) return false;
+    if (has_another_shape(inputs)) return true;
     const std::int64_t rows = inputs.empty() || inputs[0].shape.empty() ? 1 : inputs[0].shape[0];
     const std::int64_t before = rows_.fetch_add(rows);
     return before / period_ != (before + rows) / period_;
+  }
+
+  // The arena keeps what each shape needed: a text reader, whose shapes follow the photos, would hold them all.
+  [[nodiscard]] bool has_another_shape(std::span<const Tensor> inputs) const {
+    std::uint64_t shape = 0;
+    for (const Tensor& tensor : inputs)
+      for (const std::int64_t size : tensor.shape)
+        shape = (shape ^ static_cast<std::uint64_t>(size)) * 0x9E3779B97F4A7C15ULL + 1;
+    const std::uint64_t before = shape_.exchange(shape);
+    return before != 0 && before != shape;
   }
 
   mutable Ort::Session session_;  // Run is not const in their header and may be called by many threads
   Signature signature_;
   std::int64_t period_;
   mutable std::atomic<std::int64_t> rows_ = 0;
+  mutable std::atomic<std::uint64_t> shape_ = 0;
 };
 
 // By an engine that is built once, kept in the cache folder and then loaded.

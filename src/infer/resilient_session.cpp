@@ -15,7 +15,12 @@ class ResilientSession final : public Session {
 
   [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return inputs_; }
   [[nodiscard]] const std::vector<TensorInfo>& outputs() const override { return outputs_; }
-  [[nodiscard]] Placement placement() const override { return current()->placement(); }
+  [[nodiscard]] Placement placement() const override {
+    const std::lock_guard lock(mutex_);
+    Placement placement = current_->placement();
+    placement.precision = precision_;
+    return placement;
+  }
   [[nodiscard]] std::optional<std::string> metadata(const std::string& key) const override {
     return current()->metadata(key);
   }
@@ -46,13 +51,15 @@ class ResilientSession final : public Session {
     if (current_ != failed) return true;  // another thread was faster
     auto next = take_over_(error);
     if (!next) return false;
-    current_ = std::move(*next);
+    current_ = std::move(next->session);
+    if (!next->precision.empty()) precision_ = next->precision;
     return true;
   }
 
   std::vector<TensorInfo> inputs_, outputs_;
   mutable std::mutex mutex_;
   mutable std::shared_ptr<Session> current_;
+  mutable std::string precision_;
   TakeOver take_over_;
 };
 

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "infer/session.h"
 
@@ -10,7 +11,11 @@ namespace image_engine::infer {
 
 // The session that takes over after `error`; an error when there is none. Takes the same inputs and gives the same
 // outputs.
-using TakeOver = std::function<Result<std::unique_ptr<Session>>(const Error& error)>;
+struct Successor {
+  std::unique_ptr<Session> session;
+  std::string precision;  // where it is another one
+};
+using TakeOver = std::function<Result<Successor>(const Error& error)>;
 
 // Runs that fail by kOutOfMemory or kInternal are done again by what `take_over` gives, as long as it gives something.
 std::unique_ptr<Session> make_resilient(std::unique_ptr<Session> session, TakeOver take_over);

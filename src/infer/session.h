@@ -59,6 +59,7 @@ struct SessionOptions {
 // What really runs it.
 struct Placement {
   std::string device = "cpu";                // "cpu", "cuda:0"
+  std::string precision;                     // of what took over from another session; empty: as it was chosen
   std::string provider = "CPU";              // for people
   std::map<std::string, std::size_t> nodes;  // of the graph, by the provider that took them; empty: not asked for
   std::size_t rows = 0;                      // that every run has, filled up or cut; 0: as many as it is given

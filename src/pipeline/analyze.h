@@ -65,8 +65,8 @@ struct AnalyzeOptions {
   std::function<bool()> cancelled = [] { return false; };
   // What else to say in the progress of pass 2, each time that it is printed; from any thread.
   std::function<std::string()> beside_progress;
-  // Called for each asset whose analysis was finished or renewed in this run, after it is committed.
-  std::function<void(const store::AssetRecord&)> on_asset;
+  // Called for each asset whose analysis was finished or renewed in this run, after it is committed; must not wait.
+  std::function<void(store::AssetId)> on_asset;
 };
 
 // One line of the report: what a phase did, on this machine, in this run.

@@ -47,14 +47,23 @@ Finding objects_found(const vision::ObjectDetector& detector, const std::vector<
   return finding;
 }
 
+// Notes what runs the stage, now and after a fallback. The session must live as long as the stage is used.
+void note_session(const infer::Chosen& chosen, PictureStage& stage) {
+  stage.device = chosen.session->placement().device;
+  stage.precision = chosen.precision;
+  stage.runs_on = [session = chosen.session.get(), precision = chosen.precision] {
+    const infer::Placement now = session->placement();
+    return std::pair(now.device, now.precision.empty() ? precision : now.precision);
+  };
+}
+
 // A reader of a model's output with its session, at the precision that suits this machine.
 template <typename Reader>
 Result<std::shared_ptr<const Reader>> load_reader(const Models& models, const models::Spec& spec, PictureStage& stage,
                                                   InstalledModels::Rows rows = InstalledModels::Rows::kOne) {
   IE_TRY(infer::Chosen chosen, models->picture_session(spec, 0, rows));
   stage.batch = static_cast<std::size_t>(chosen.batch);
-  stage.device = chosen.session->placement().device;
-  stage.precision = chosen.precision;
+  note_session(chosen, stage);
   IE_TRY(Reader made, Reader::create(spec, std::move(chosen.session)));
   return std::make_shared<const Reader>(std::move(made));
 }
@@ -129,8 +138,7 @@ Status load_text(const Models& models, const models::Spec& spec, PictureStage& s
                                       std::pair("read", &sessions.read)}) {
     IE_TRY(const models::Spec one, models::part_of(spec, part));
     IE_TRY(infer::Chosen chosen, models->picture_session(one));
-    stage.device = chosen.session->placement().device;
-    stage.precision = chosen.precision;
+    note_session(chosen, stage);
     *session = std::move(chosen.session);
   }
   IE_TRY(vision::TextReader made, vision::TextReader::create(spec, std::move(sessions)));

@@ -223,7 +223,8 @@ class ContentPass {
   }
 
   static void take(const PictureStage& stage, Finding finding, Contents& contents) {
-    contents.records.push_back({stage.key, stage.device, stage.precision, std::move(finding.data), ""});
+    const auto [device, precision] = stage.runs_on ? stage.runs_on() : std::pair(stage.device, stage.precision);
+    contents.records.push_back({stage.key, device, precision, std::move(finding.data), ""});
     if (finding.objects) contents.objects = std::move(finding.objects);
     if (finding.scenes) contents.scenes = std::move(finding.scenes);
     if (finding.text) contents.text = std::move(finding.text);

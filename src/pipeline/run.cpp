@@ -91,13 +91,8 @@ bool Run::asked_for(std::string_view stage) const {
 
 Status Run::announce(bool last) {
   if (announces_late && !last) return {};
-  if (options.on_asset) {
-    for (const store::AssetId asset : renewed) {
-      const std::lock_guard lock(reader_mutex);
-      // An asset may have been merged into another since.
-      if (const Result<store::AssetRecord> record = reader.asset_record(asset)) options.on_asset(*record);
-    }
-  }
+  if (options.on_asset)
+    for (const store::AssetId asset : renewed) options.on_asset(asset);
   renewed.clear();
   return {};
 }

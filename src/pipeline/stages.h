@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/config.h"
@@ -79,6 +80,8 @@ struct PictureStage {
   // Of stages with a model: gets it ready, when there is something to do. Sets look, device, precision.
   std::function<Status(PictureStage&)> load = {};
   std::string device = "cpu", precision = {};
+  // What runs it now, where that may change: a session may fall back to the CPU. Thread-safe; empty: as above.
+  std::function<std::pair<std::string, std::string>()> runs_on = {};
   std::size_t batch = 0;       // pictures that look_at_all() is fastest with; 0: what the configuration says
   std::size_t dimensions = 0;  // of the vectors it gives
   [[nodiscard]] bool is_loaded() const { return look != nullptr || prepare != nullptr; }

@@ -181,20 +181,21 @@ TEST(Sharing, TellsOfBadInputsAndOfMemory) {
 
 TEST(Resilient, GoesOnWithWhatTakesOver) {
   int asked = 0;
-  const auto session = make_resilient(std::make_unique<Scripted>(1.F, 3, ErrorCode::kInternal),
-                                      [&](const Error& error) -> Result<std::unique_ptr<Session>> {
-                                        EXPECT_EQ(error.message, "it broke");
-                                        ++asked;
-                                        return std::make_unique<Scripted>(2.F, 1000, ErrorCode::kInternal);
-                                      });
+  const auto session = make_resilient(
+      std::make_unique<Scripted>(1.F, 3, ErrorCode::kInternal), [&](const Error& error) -> Result<Successor> {
+        EXPECT_EQ(error.message, "it broke");
+        ++asked;
+        return Successor{std::make_unique<Scripted>(2.F, 1000, ErrorCode::kInternal), "int8"};
+      });
+  EXPECT_EQ(session->placement().precision, "");
   for (const float wanted : {1.F, 1.F, 2.F, 2.F}) EXPECT_EQ(value_of(session->run({}, {})), wanted);
   EXPECT_EQ(asked, 1);
+  EXPECT_EQ(session->placement().precision, "int8");  // records name what computed them
 }
 
 TEST(Resilient, GivesUpWhenNothingTakesOver) {
-  const auto session =
-      make_resilient(std::make_unique<Scripted>(1.F, 1, ErrorCode::kOutOfMemory),
-                     [](const Error& error) -> Result<std::unique_ptr<Session>> { return fail(error); });
+  const auto session = make_resilient(std::make_unique<Scripted>(1.F, 1, ErrorCode::kOutOfMemory),
+                                      [](const Error& error) -> Result<Successor> { return fail(error); });
   const auto outputs = session->run({}, {});
   ASSERT_FALSE(outputs);
   EXPECT_EQ(outputs.error().code, ErrorCode::kOutOfMemory);
@@ -202,7 +203,7 @@ TEST(Resilient, GivesUpWhenNothingTakesOver) {
 
 TEST(Resilient, DoesNotBlameTheDeviceForBadInputs) {
   const auto session = make_resilient(std::make_unique<Scripted>(1.F, 1, ErrorCode::kInvalidArgument),
-                                      [](const Error&) -> Result<std::unique_ptr<Session>> {
+                                      [](const Error&) -> Result<Successor> {
                                         ADD_FAILURE();
                                         return fail(ErrorCode::kInternal, "never asked");
                                       });
