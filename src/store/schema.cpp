@@ -288,7 +288,8 @@ constexpr Migration kMigrations[] = {
     {3, "vectors, scenes, learned labels", kMeaning,
      "afaab6b5ebdad50a703cb0306ff3fa9943a2a1d2b5fcbd8eaad81627dcfd342f"},
     {4, "products by name", kProducts, "f1fd981590dfeb32cb7430c8a303c2537a49d02d39a67bd7f8ab6a3dd5d3ee73"},
-    {5, "SHA-256 names files and assets, files may be excluded", kSha256, ""},
+    {5, "SHA-256 names files and assets, files may be excluded", kSha256,
+     "8582306244d46b6ed040604343673d073c30deb561edff8e831498e039ec57f3"},
 };
 
 bool is_ours(Connection& connection) { return connection.integer("PRAGMA application_id") == kApplicationId; }

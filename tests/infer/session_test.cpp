@@ -145,7 +145,8 @@ TEST_F(SessionTest, GivesMemoryBackWhenAskedTo) {
 #endif
   const Tensor one = Tensor::zeros(ElementType::kFloat32, {1, 3, 16, 16});
   const Tensor many = Tensor::zeros(ElementType::kFloat32, {60'000, 3, 16, 16});
-  // A run of a few rows, one of many, and one of a few again, which may be told to give back what the second took.
+  // A run of a few rows and one of many, whose shape is another one: it gives back what it took, unless it is told not
+  // to.
   const auto kept_after = [&](std::int64_t rows_between) -> std::int64_t {
     const auto session = load("conv.onnx", {.rows_between_clearings = rows_between});
     const std::int64_t before = resident_bytes();
@@ -153,10 +154,8 @@ TEST_F(SessionTest, GivesMemoryBackWhenAskedTo) {
     return resident_bytes() - before;
   };
   constexpr std::int64_t kBetween = std::int64_t{60'000} * 8 * 8 * 8 * 4;  // what the convolution gives
-  const std::int64_t kept = kept_after(0), cleared = kept_after(60'002), not_yet = kept_after(60'003);
-  EXPECT_GT(kept, kBetween / 2);
-  EXPECT_GT(not_yet, kBetween / 2);
-  EXPECT_LT(cleared, kBetween / 4);
+  EXPECT_GT(kept_after(0), kBetween / 2);
+  EXPECT_LT(kept_after(1'000'000), kBetween / 4);
 }
 
 TEST_F(SessionTest, DimensionsCanBeFixed) {
