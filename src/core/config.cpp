@@ -112,7 +112,7 @@ const Key kKeys[] = {
     {"nvidia_build.caching.ttl_hours", IE_MEMBER(nvidia_build.caching.ttl_hours), between(0, 1000000), "hours that an answer holds"},
     {"nvidia_build.caching.max_mb", IE_MEMBER(nvidia_build.caching.max_mb), between(1, 1048576), "MiB of answers that are kept"},
     {"nvidia_build.privacy.exclude", IE_MEMBER(nvidia_build.privacy.exclude), kAny, "patterns of pictures that are never sent"},
-    {"nvidia_build.privacy.exclude_people", IE_MEMBER(nvidia_build.privacy.exclude_people), kAny, "send no picture with people, nor one that nothing looked at for them"},
+    {"nvidia_build.privacy.exclude_people", IE_MEMBER(nvidia_build.privacy.exclude_people), kAny, "send no picture with people, nor one that may have some or was not looked at for them"},
     {"log.level", IE_MEMBER(log.level), one_of(kLevels), "least important message that is shown"},
 };
 // clang-format on

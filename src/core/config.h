@@ -75,7 +75,7 @@ struct CloudCachingConfig {
 // What is never sent.
 struct CloudPrivacyConfig {
   std::vector<std::string> exclude;  // patterns as in scan/globs.h
-  bool exclude_people = false;       // pictures with people or faces, and those that nothing looked at for them
+  bool exclude_people = false;       // pictures that have or may have people, and those not looked at for them
 };
 
 struct NvidiaBuildConfig {

@@ -2,9 +2,9 @@
 
 #include <atomic>
 
-#include "core/file.h"
 #include "core/text.h"
 #include "infer/engine_cache.h"
+#include "infer/external_data.h"
 #include "infer/onnx_runtime.h"
 
 namespace image_engine::infer {
@@ -109,8 +109,8 @@ Result<std::unique_ptr<Session>> create_session(const std::string& file, const S
 
 Result<std::unique_ptr<Session>> Session::create(const std::string& file, const SessionOptions& options) {
   const Purpose purpose{fmt::format("{} cannot be loaded", printable(file)), kLoadCodes, ErrorCode::kCorrupt};
-  if (const auto opened = open_regular(file); !opened)
-    return fail(opened.error().code, fmt::format("{}: {}", purpose.what, opened.error().message));
+  if (const Status sound = check_external_data(file); !sound)
+    return fail(sound.error().code, fmt::format("{}: {}", purpose.what, sound.error().message));
   const Result<Runtime>& loaded = runtime();
   if (!loaded) return fail(loaded.error());
   IE_CHECK(check_provider(options.provider));

@@ -54,8 +54,8 @@ Result<PickedPhotos> PickedPhotos::open(const Config& config, const std::string&
     IE_TRY(store::CatalogueStatus status, reader->status());
     roots = std::move(status.roots);
   }
-  IE_TRY(std::vector<std::string> detectors, people_detectors(models::find_places(config.models.folder)));
-  IE_TRY(CloudPrivacy privacy, CloudPrivacy::create(wanted, std::move(roots), std::move(detectors)));
+  IE_TRY(CloudPrivacy privacy,
+         CloudPrivacy::create(config, models::find_places(config.models.folder), std::move(roots)));
   worker::PoolOptions options = pool_options(config);
   options.workers = 1;
   IE_TRY(std::unique_ptr<worker::Pool> pool, worker::Pool::create(options));
@@ -79,18 +79,17 @@ Result<nvidia::Picture> PickedPhotos::make(const std::string& path, const nvidia
   task.media_fd = media.get();
   IE_TRY(const worker::Reply reply, pool_->lease().run(task));
   if (!reply.hashes) return fail(reply.hashes.error());
-  IE_CHECK(check_privacy(path, reply.hashes->asset));
-
   store::FileObservation file;
   file.path = path;
   file.stamp = {info.st_size, info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec};
+  IE_CHECK(check_privacy(file, reply.hashes->asset));
   IE_TRY(nvidia::Picture picture, cloud_picture(*pool_, file, endpoint));
   picture.content = reply.hashes->asset;
   return picture;
 }
 
 // All files that the catalogue has of this picture count, and the one that was picked.
-Status PickedPhotos::check_privacy(const std::string& path, const Hash128& content) const {
+Status PickedPhotos::check_privacy(const store::FileObservation& file, const Hash128& content) {
   store::AssetRecord record;
   if (reader_) {
     if (const Result<store::AssetId> asset = reader_->find_asset_by_hash(content)) {
@@ -99,10 +98,19 @@ Status PickedPhotos::check_privacy(const std::string& path, const Hash128& conte
       return fail(asset.error());
     }
   }
-  record.files.emplace_back().seen.path = path;
-  switch (privacy_.check(record)) {
+  record.files.emplace_back().seen.path = file.path;
+  CloudPrivacy::Closer closer{privacy_.check(record)};
+  if (closer.held == Held::kNo) closer = privacy_.look_closer(*pool_, file, record);
+  switch (closer.held) {
     case Held::kNo:
       return {};
+    case Held::kPerhaps:
+      return fail(ErrorCode::kPermission,
+                  "is not sent: a closer look finds what may be people (nvidia_build.privacy.exclude_people)");
+    case Held::kUnseen:
+      return fail(closer.error.code,
+                  "is not sent: the closer look for people failed (nvidia_build.privacy.exclude_people): " +
+                      closer.error.message);
     case Held::kExcluded:
       return fail(ErrorCode::kPermission, "is not sent: nvidia_build.privacy.exclude says so");
     case Held::kPeople:
@@ -112,7 +120,7 @@ Status PickedPhotos::check_privacy(const std::string& path, const Hash128& conte
   }
   return fail(ErrorCode::kPermission,
               "is not sent: nothing has looked for people in it (nvidia_build.privacy.exclude_people): image-engine "
-              "analyze does");
+              "analyze does, with a detector of people (image-engine models pull)");
 }
 
 }  // namespace image_engine::pipeline

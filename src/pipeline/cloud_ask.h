@@ -29,13 +29,14 @@ class PickedPhotos {
   static Result<PickedPhotos> open(const Config& config, const std::string& catalogue);
 
   // The photo as `analyze` would send it, and called alike in the journal and the cache. Errors name the file:
-  // kPermission for one that nvidia_build.privacy holds back, kUnsupported for a video, those of cloud_picture().
+  // kPermission for one that nvidia_build.privacy holds back, kUnsupported for a video, those of CloserLook and of
+  // cloud_picture().
   Result<nvidia::Picture> show(const std::string& path, const nvidia::Endpoint& endpoint);
 
  private:
   PickedPhotos(CloudPrivacy privacy, std::optional<store::CatalogueReader> reader, std::unique_ptr<worker::Pool> pool);
   Result<nvidia::Picture> make(const std::string& path, const nvidia::Endpoint& endpoint);
-  [[nodiscard]] Status check_privacy(const std::string& path, const Hash128& content) const;
+  [[nodiscard]] Status check_privacy(const store::FileObservation& file, const Hash128& content);
 
   CloudPrivacy privacy_;
   std::optional<store::CatalogueReader> reader_;

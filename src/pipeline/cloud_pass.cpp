@@ -131,11 +131,13 @@ class CloudPass {
 
  private:
   void note_held_back() {
-    constexpr std::array<std::pair<Held, const char*>, 3> kNotes = {
+    const std::array<std::pair<Held, std::string>, kHeldKinds - 1> notes = {
         {{Held::kExcluded, "excluded by a pattern"},
          {Held::kPeople, "people"},
-         {Held::kUnlooked, "nothing has looked for people in them"}}};
-    for (const auto& [held, why] : kNotes) {
+         {Held::kUnlooked, "nothing has looked for people in them"},
+         {Held::kPerhaps, "perhaps people, at a closer look"},
+         {Held::kUnseen, "the closer look for people failed: " + plan_.unseen}}};
+    for (const auto& [held, why] : notes) {
       const std::uint64_t count = plan_.held[static_cast<std::size_t>(held)];
       if (count == 0) continue;
       report_.held_back += count;
@@ -340,7 +342,7 @@ class CloudPass {
 
 Result<std::shared_ptr<nvidia::CloudModels>> open_cloud(const Config& config, const CloudRequest& request) {
   const NvidiaBuildConfig& cloud = config.nvidia_build;
-  IE_CHECK(CloudPrivacy::create(cloud.privacy, {}, {}));
+  IE_CHECK(CloudPrivacy::check_patterns(cloud.privacy));
   nvidia::CloudOptions options;
   options.key_files = request.key_files;
   options.only_looks = request.only_looks;

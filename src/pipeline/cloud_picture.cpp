@@ -6,8 +6,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/file.h"
-
 namespace image_engine::pipeline {
 namespace {
 
@@ -29,14 +27,19 @@ Status check_unchanged(int fd, const store::FileStamp& stamp) {
 
 }  // namespace
 
+Result<UniqueFd> open_as_analysed(const store::FileObservation& file) {
+  IE_TRY(UniqueFd media, open_regular(file.path));
+  IE_CHECK(check_unchanged(media.get(), file.stamp));
+  return media;
+}
+
 bool want_the_same(const nvidia::Endpoint& one, const nvidia::Endpoint& other) {
   return one.edge == other.edge && one.most_bytes == other.most_bytes && wants_film(one) == wants_film(other);
 }
 
 Result<nvidia::Picture> cloud_picture(worker::Pool& pool, const store::FileObservation& file,
                                       const nvidia::Endpoint& endpoint) {
-  IE_TRY(const UniqueFd media, open_regular(file.path));
-  IE_CHECK(check_unchanged(media.get(), file.stamp));
+  IE_TRY(const UniqueFd media, open_as_analysed(file));
   worker::Task task;
   task.operations = worker::kDecode | worker::kThumbnail;  // pixels for their size
   if (wants_film(endpoint)) task.operations |= worker::kFilm;

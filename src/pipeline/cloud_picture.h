@@ -1,6 +1,7 @@
 // A photo as it is sent to a server: small, and without anything but its pixels.
 #pragma once
 
+#include "core/file.h"
 #include "core/hash.h"
 #include "core/result.h"
 #include "nvidia/endpoint.h"
@@ -9,6 +10,9 @@
 #include "worker/pool.h"
 
 namespace image_engine::pipeline {
+
+// The file, where it is still what was analysed; else kInterrupted. Errors of opening.
+Result<UniqueFd> open_as_analysed(const store::FileObservation& file);
 
 // A baseline JPEG, sRGB, upright, without metadata or profile, within the endpoint's edge and bytes, and a film of it
 // for detection by nvcf; `content` is empty. A worker is leased while it is made. Errors: kInterrupted when the file is

@@ -1,7 +1,6 @@
 #include "pipeline/cloud_plan.h"
 
 #include <algorithm>
-#include <array>
 #include <cstdlib>
 #include <iterator>
 #include <memory>
@@ -9,25 +8,15 @@
 
 #include "core/file.h"
 #include "core/json.h"
+#include "core/progress.h"
 #include "core/text.h"
-#include "models/catalogue.h"
+#include "pipeline/parallel.h"
 #include "pipeline/stages.h"
-#include "search/groups.h"
 
 namespace image_engine::pipeline {
 namespace {
 
 using nlohmann::json;
-
-// Beside what `people:` looks for; "human …" are Open Images' parts of people.
-constexpr std::array<std::string_view, 6> kAlsoPeople = {"face", "human", "child", "baby", "cyclist", "rider"};
-
-bool names_people(std::string_view object) {
-  const std::string name = ascii_lower(object);
-  const auto& people = search::people_names();
-  return std::ranges::find(people, name) != people.end() || std::ranges::find(kAlsoPeople, name) != kAlsoPeople.end() ||
-         name.starts_with("human ");
-}
 
 // Reasons of a server or the network: the next run asks again. What is said of a picture waits for --retry.
 const std::vector<ErrorCode> kOfServers = {ErrorCode::kPermission, ErrorCode::kNotFound, ErrorCode::kBusy,
@@ -47,28 +36,29 @@ constexpr StageOfTask kStages[] = {
 
 }  // namespace
 
-Result<std::vector<std::string>> people_detectors(const models::Places& places) {
-  IE_TRY(const models::Catalogue catalogue, models::Catalogue::load(places.shipped, places.added));
-  std::vector<std::string> names;
-  for (const models::Spec& spec : catalogue.specs())
-    if (spec.task == "objects" && std::ranges::any_of(spec.labels, names_people)) names.push_back(spec.name);
-  return names;
-}
-
-Result<CloudPrivacy> CloudPrivacy::create(const CloudPrivacyConfig& config, std::vector<std::string> roots,
-                                          std::vector<std::string> detectors) {
-  CloudPrivacy privacy;
-  privacy.detectors_ = std::move(detectors);
+Status CloudPrivacy::add_patterns(const CloudPrivacyConfig& config) {
   for (const std::string& pattern : config.exclude) {
     if (pattern.starts_with("~/"))  // of a shell: it would keep nothing back
       return fail(ErrorCode::kInvalidArgument,
                   "nvidia_build.privacy.exclude: " + printable(pattern) + " must begin with the folder's whole path");
-    if (const Status added = privacy.patterns_.add(pattern); !added)
+    if (const Status added = patterns_.add(pattern); !added)
       return fail(added.error().code, "nvidia_build.privacy.exclude: " + added.error().message);
   }
+  return {};
+}
+
+Status CloudPrivacy::check_patterns(const CloudPrivacyConfig& config) { return CloudPrivacy().add_patterns(config); }
+
+Result<CloudPrivacy> CloudPrivacy::create(const Config& config, const models::Places& places,
+                                          std::vector<std::string> roots) {
+  CloudPrivacy privacy;
+  const CloudPrivacyConfig& wanted = config.nvidia_build.privacy;
+  IE_CHECK(privacy.add_patterns(wanted));
   privacy.roots_ = std::move(roots);
   privacy.roots_.emplace_back("/");
-  privacy.exclude_people_ = config.exclude_people;
+  if (wanted.exclude_people) {
+    IE_TRY(privacy.look_, CloserLook::open(places, config));
+  }
   return privacy;
 }
 
@@ -95,7 +85,7 @@ Held CloudPrivacy::check(const store::AssetRecord& record) const {
     return !store::is_away(file.state) && is_excluded(file.seen.path);
   };
   if (!patterns_.empty() && std::ranges::any_of(record.files, is_out)) return Held::kExcluded;
-  return exclude_people_ ? people_in(record) : Held::kNo;
+  return look_ ? people_in(record) : Held::kNo;
 }
 
 // What one record says about people in the picture. kNo, that there are none, takes a detector that could have found
@@ -111,8 +101,7 @@ Held CloudPrivacy::people_in(const store::Record& record) const {
            names_people(item["object"].get_ref<const std::string&>());
   };
   if (std::ranges::any_of(found, is_person)) return Held::kPeople;
-  const bool could_find = !faces && std::ranges::find(detectors_, record.key.model) != detectors_.end();
-  return could_find ? Held::kNo : Held::kUnlooked;
+  return look_->could_find(record.key) ? Held::kNo : Held::kUnlooked;
 }
 
 Held CloudPrivacy::people_in(const store::AssetRecord& asset) const {
@@ -123,6 +112,20 @@ Held CloudPrivacy::people_in(const store::AssetRecord& asset) const {
     if (one == Held::kNo) all = one;
   }
   return all;
+}
+
+CloudPrivacy::Closer CloudPrivacy::look_closer(worker::Pool& pool, const store::FileObservation& file,
+                                               const store::AssetRecord& record) const {
+  if (!look_) return {};
+  Closer closer{Held::kUnlooked};
+  for (const store::Record& one : record.records) {
+    if (!look_->could_find(one.key)) continue;
+    const Result<bool> people = look_->sees_people(pool, file, one.key);
+    if (!people) return {Held::kUnseen, people.error()};
+    if (*people) return {Held::kPerhaps};
+    closer.held = Held::kNo;
+  }
+  return closer;
 }
 
 std::vector<CloudTask> cloud_tasks(const Run& run, const std::optional<ServedStage>& vectors) {
@@ -136,9 +139,85 @@ std::vector<CloudTask> cloud_tasks(const Run& run, const std::optional<ServedSta
   return tasks;
 }
 
+namespace {
+
+// What may be sent, as far as it is known.
+struct Candidate {
+  store::PendingFile file;
+  store::AssetRecord record;
+};
+
+Result<std::vector<Candidate>> not_known_as_held(Run& run, const CloudPrivacy& privacy,
+                                                 std::vector<store::PendingFile> files, CloudPlan& plan) {
+  const std::lock_guard lock(run.reader_mutex);
+  std::vector<Candidate> candidates;
+  for (store::PendingFile& file : files) {
+    if (!file.hashed || file.stages.empty()) continue;  // what could not be read is in the ledger
+    IE_TRY(store::AssetRecord record, run.reader.asset_record(file.asset, file.seen.path));
+    const Held held = privacy.check(record);
+    if (held == Held::kNo)
+      candidates.push_back({std::move(file), std::move(record)});
+    else
+      ++plan.held[static_cast<std::size_t>(held)];
+  }
+  return candidates;
+}
+
+// Into the plan, with what it comes to.
+void add_item(CloudPlan& plan, const nvidia::CloudModels& models, const Candidate& candidate) {
+  CloudItem item;
+  item.file = candidate.file;
+  item.content = candidate.record.hash.value_or(Hash128{});
+  if (candidate.record.metadata) {
+    item.full_width = candidate.record.metadata->width;
+    item.full_height = candidate.record.metadata->height;
+  }
+  std::uint64_t requests = 0;
+  for (std::size_t i = 0; i < plan.tasks.size(); ++i) {
+    const CloudTask& task = plan.tasks[i];
+    if (std::ranges::find(item.file.stages, task.key.stage) == item.file.stages.end()) continue;
+    item.tasks.push_back(i);
+    if (!models.has(task.task, item.content)) requests += static_cast<std::uint64_t>(models.requests_each(task.task));
+  }
+  plan.answers += item.tasks.size();
+  plan.estimate.requests += requests;
+  if (requests > 0) ++plan.estimate.pictures;
+  plan.items.push_back(std::move(item));
+}
+
+// What nothing is found in gets into the plan; nothing that was not looked at when the run is cancelled.
+Status look_closer(Run& run, const CloudPrivacy& privacy, const std::vector<Candidate>& candidates, CloudPlan& plan) {
+  const nvidia::CloudModels& models = *run.options.cloud.models;
+  std::vector<bool> may_be_sent(candidates.size(), !privacy.looks_closer());
+  if (privacy.looks_closer()) {
+    Progress progress("People", candidates.size(), run.options.progress);
+    IE_CHECK(parallel_files(
+        candidates.size(), run.pool.options().workers,
+        [&](std::size_t index) {
+          CloudPrivacy::Closer closer =
+              privacy.look_closer(run.pool, candidates[index].file.seen, candidates[index].record);
+          progress.add();
+          return closer;
+        },
+        [&](std::size_t index, const CloudPrivacy::Closer& closer) -> Status {
+          if (closer.error.code == ErrorCode::kMachine) return fail(closer.error);
+          if (closer.held == Held::kUnseen && plan.unseen.empty())
+            plan.unseen = printable(candidates[index].file.seen.path) + ": " + closer.error.message;
+          ++plan.held[static_cast<std::size_t>(closer.held)];
+          may_be_sent[index] = closer.held == Held::kNo;
+          return {};
+        },
+        run.options.cancelled));
+  }
+  for (std::size_t i = 0; i < candidates.size(); ++i)
+    if (may_be_sent[i]) add_item(plan, models, candidates[i]);
+  return {};
+}
+
+}  // namespace
+
 Result<CloudPlan> plan_cloud(Run& run, const std::optional<ServedStage>& vectors) {
   const NvidiaBuildConfig& config = run.options.config.nvidia_build;
-  const nvidia::CloudModels& models = *run.options.cloud.models;
   CloudPlan plan;
   plan.tasks = cloud_tasks(run, vectors);
   plan.estimate.requests_per_minute = static_cast<std::uint64_t>(config.rate_limiting.max_requests_per_minute);
@@ -153,37 +232,15 @@ Result<CloudPlan> plan_cloud(Run& run, const std::optional<ServedStage>& vectors
   IE_TRY(std::vector<store::PendingFile> files, run.writer.pending(query));
   if (files.empty()) return plan;
 
-  const std::lock_guard lock(run.reader_mutex);
-  IE_TRY(store::CatalogueStatus status, run.reader.status());
-  std::vector<std::string> roots = std::move(status.roots);
-  roots.insert(roots.end(), run.options.paths.begin(), run.options.paths.end());
-  IE_TRY(std::vector<std::string> detectors, people_detectors(run.options.models));
-  IE_TRY(const CloudPrivacy privacy, CloudPrivacy::create(config.privacy, std::move(roots), std::move(detectors)));
-  for (store::PendingFile& file : files) {
-    if (!file.hashed || file.stages.empty()) continue;  // what could not be read is in the ledger
-    IE_TRY(const store::AssetRecord record, run.reader.asset_record(file.asset, file.seen.path));
-    const Held held = privacy.check(record);
-    ++plan.held[static_cast<std::size_t>(held)];
-    if (held != Held::kNo) continue;
-    CloudItem item;
-    item.content = record.hash.value_or(Hash128{});
-    if (record.metadata) {
-      item.full_width = record.metadata->width;
-      item.full_height = record.metadata->height;
-    }
-    std::uint64_t requests = 0;
-    for (std::size_t i = 0; i < plan.tasks.size(); ++i) {
-      const CloudTask& task = plan.tasks[i];
-      if (std::ranges::find(file.stages, task.key.stage) == file.stages.end()) continue;
-      item.tasks.push_back(i);
-      if (!models.has(task.task, item.content)) requests += static_cast<std::uint64_t>(models.requests_each(task.task));
-    }
-    plan.answers += item.tasks.size();
-    plan.estimate.requests += requests;
-    if (requests > 0) ++plan.estimate.pictures;
-    item.file = std::move(file);
-    plan.items.push_back(std::move(item));
+  std::vector<std::string> roots = run.options.paths;
+  {
+    const std::lock_guard lock(run.reader_mutex);
+    IE_TRY(const store::CatalogueStatus status, run.reader.status());
+    roots.insert(roots.end(), status.roots.begin(), status.roots.end());
   }
+  IE_TRY(const CloudPrivacy privacy, CloudPrivacy::create(run.options.config, run.options.models, std::move(roots)));
+  IE_TRY(const std::vector<Candidate> candidates, not_known_as_held(run, privacy, std::move(files), plan));
+  IE_CHECK(look_closer(run, privacy, candidates, plan));
   return plan;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,10 +12,12 @@
 #include "core/result.h"
 #include "models/places.h"
 #include "nvidia/cloud_models.h"
+#include "pipeline/closer_look.h"
 #include "pipeline/model_stages.h"
 #include "pipeline/run.h"
 #include "scan/globs.h"
 #include "store/types.h"
+#include "worker/pool.h"
 
 namespace image_engine::pipeline {
 
@@ -23,32 +26,46 @@ enum class Held : std::uint8_t {
   kNo,
   kExcluded,  // by a pattern
   kPeople,    // people are in it
-  kUnlooked,  // nothing has looked for people in it
+  kUnlooked,  // nothing has looked for people in it that could find them, as it is installed now
+  kPerhaps,   // a closer look finds what may be people
+  kUnseen,    // the closer look failed
 };
-
-// Names of the detectors that could find people, as their labels say: of others an empty list says nothing of people.
-Result<std::vector<std::string>> people_detectors(const models::Places& places);
+inline constexpr std::size_t kHeldKinds = 6;
 
 class CloudPrivacy {
  public:
-  // `roots`: the folders that were ever analysed; `detectors`: people_detectors(). kInvalidArgument for a pattern that
-  // is none.
-  static Result<CloudPrivacy> create(const CloudPrivacyConfig& config, std::vector<std::string> roots,
-                                     std::vector<std::string> detectors);
-  // By all its files that are not missing: a pattern matches where one of them, or a folder above it, does, below any
-  // of the roots or as a whole path, as it was found or without symbolic links.
+  // `roots`: the folders that were ever analysed. Errors: kInvalidArgument for a pattern that is none; those of the
+  // catalogue of models, where pictures with people are held back.
+  static Result<CloudPrivacy> create(const Config& config, const models::Places& places,
+                                     std::vector<std::string> roots);
+  // kInvalidArgument names the pattern that is none.
+  static Status check_patterns(const CloudPrivacyConfig& config);
+
+  // What the catalogue knows. By all its files that are not missing: a pattern matches where one of them, or a folder
+  // above it, does, below any of the roots or as a whole path, as it was found or without symbolic links.
   [[nodiscard]] Held check(const store::AssetRecord& record) const;
+
+  // What check() has let pass, once more before it is sent: by each detector of `record` that could have found people,
+  // closer (CloserLook). `file` is of the picture. Thread-safe.
+  struct Closer {
+    Held held = Held::kNo;
+    Error error = {};  // of kUnseen
+  };
+  [[nodiscard]] Closer look_closer(worker::Pool& pool, const store::FileObservation& file,
+                                   const store::AssetRecord& record) const;
+  [[nodiscard]] bool looks_closer() const { return look_ != nullptr; }
 
  private:
   CloudPrivacy() = default;
+  Status add_patterns(const CloudPrivacyConfig& config);
   [[nodiscard]] bool is_excluded(const std::string& path) const;
   [[nodiscard]] Held people_in(const store::AssetRecord& asset) const;
   [[nodiscard]] Held people_in(const store::Record& record) const;
   [[nodiscard]] bool is_excluded_as(std::string_view path) const;
 
   scan::PatternList patterns_;
-  std::vector<std::string> roots_, detectors_;
-  bool exclude_people_ = false;
+  std::vector<std::string> roots_;
+  std::unique_ptr<CloserLook> look_;  // where pictures with people are held back
 };
 
 // One kind of question to cloud models, and the stage whose record its answers are.
@@ -71,8 +88,9 @@ struct CloudPlan {
   std::vector<CloudTask> tasks;
   std::vector<CloudItem> items;
   CloudEstimate estimate;
-  std::uint64_t answers = 0;   // that are wanted, those at hand among them
-  std::uint64_t held[4] = {};  // pictures, by Held
+  std::uint64_t answers = 0;            // that are wanted, those at hand among them
+  std::uint64_t held[kHeldKinds] = {};  // pictures, by Held
+  std::string unseen;                   // why the first of kUnseen is that
 };
 // What lacks a record, as pass 2 finds its work; each picture once.
 Result<CloudPlan> plan_cloud(Run& run, const std::optional<ServedStage>& vectors);

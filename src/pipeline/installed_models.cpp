@@ -90,6 +90,13 @@ const models::Spec* InstalledModels::find(std::string_view task, const store::St
   return nullptr;
 }
 
+std::vector<const models::Spec*> InstalledModels::all(std::string_view task) const {
+  std::vector<const models::Spec*> installed;
+  for (const models::Spec& spec : catalogue_.specs())
+    if (spec.task == task && store_.presence(spec) == models::Presence::kInstalled) installed.push_back(&spec);
+  return installed;
+}
+
 Result<infer::Chosen> InstalledModels::picture_session(const models::Spec& spec, int threads, Rows rows) const {
   return session_on(config_.inference.device, spec, threads, rows);
 }

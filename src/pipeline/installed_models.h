@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/config.h"
 #include "core/result.h"
@@ -27,6 +28,9 @@ class InstalledModels {
   [[nodiscard]] Result<const models::Spec*> find(std::string_view task, const std::string& wanted) const;
   // The model, installed or a server's, whose records of a stage have this key; null when there is none.
   [[nodiscard]] const models::Spec* find(std::string_view task, const store::StageKey& key) const;
+
+  // All of a task that are installed.
+  [[nodiscard]] std::vector<const models::Spec*> all(std::string_view task) const;
 
   // The graph that looks at pictures, on the device and at the precision that suit this machine and the configuration;
   // `threads` inside one run, 0: what the pipeline's workers leave.

@@ -113,6 +113,11 @@ def with_external_data(location, in_attribute=False):
     return model(nodes, [x], [y], [tensor])
 
 
+def nested(field, message):
+    """A protobuf field that is a message, of any length below 16 kB."""
+    return bytes([field << 3 | 2, len(message) & 127 | 128, len(message) >> 7]) + message
+
+
 def write_external(folder):
     inside = folder / "inside"
     inside.mkdir(exist_ok=True)
@@ -128,6 +133,17 @@ def write_external(folder):
     for name, location in locations.items():
         onnx.save(with_external_data(location), inside / f"{name}.onnx")
     onnx.save(with_external_data("../outside.bin", in_attribute=True), inside / "attribute.onnx")
+    branch = with_external_data("../outside.bin", in_attribute=True).graph
+    del branch.input[:]
+    either = helper.make_node("If", ["yes"], ["y"], then_branch=branch, else_branch=branch)
+    onnx.save(model([either], [value("x", T.FLOAT, [4])], [value("y", T.FLOAT, [4])], [constant("yes", np.bool_(True))]),
+              inside / "branch.onnx")
+    (inside / "folder").mkdir(exist_ok=True)
+    onnx.save(with_external_data("folder"), inside / "no_file.onnx")
+    deep = b""
+    for _ in range(40):  # a graph in an attribute of a node of a graph …
+        deep = nested(1, nested(5, nested(6, deep)))
+    (inside / "deep.onnx").write_bytes(nested(7, deep))
 
 
 def write_endless(folder):

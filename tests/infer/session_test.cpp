@@ -1,4 +1,5 @@
 #include "infer/session.h"
+#include "infer/external_data.h"
 #include "infer/run_watch.h"
 
 #include <gmock/gmock.h>
@@ -351,6 +352,23 @@ TEST_F(SessionTest, ExternalDataIsReadFromTheModelsFolderOnly) {
   for (const char* name : {"up", "winding", "absolute", "linked", "absent", "short", "memory", "attribute"}) {
     const Error error = error_of(std::string("inside/") + name + ".onnx");
     EXPECT_EQ(error.code, ErrorCode::kCorrupt) << name << ": " << error.message;
+  }
+}
+
+// Ours, whatever ONNX Runtime would do.
+TEST_F(SessionTest, PlacesOfExternalDataAreChecked) {
+  EXPECT_TRUE(check_external_data(kFolder + "inside/good.onnx"));
+  EXPECT_TRUE(check_external_data(kFolder + "conv.onnx"));
+  const std::map<std::string, const char*> reasons = {
+      {"up", "out of its folder"},        {"winding", "out of its folder"}, {"absolute", "not beside it"},
+      {"linked", "outside its folder"},   {"absent", "is not there"},       {"memory", "is not there"},
+      {"attribute", "out of its folder"}, {"branch", "out of its folder"},  {"no_file", "is not there"},
+      {"deep", "no ONNX model"}};
+  for (const auto& [name, reason] : reasons) {
+    const Status checked = check_external_data(kFolder + "inside/" + name + ".onnx");
+    ASSERT_FALSE(checked) << name;
+    EXPECT_EQ(checked.error().code, ErrorCode::kCorrupt) << name;
+    EXPECT_THAT(checked.error().message, HasSubstr(reason)) << name;
   }
 }
 

@@ -1,0 +1,149 @@
+#include "pipeline/closer_look.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <iterator>
+#include <string>
+
+#include "core/file.h"
+#include "core/text.h"
+#include "pipeline/cloud_picture.h"
+#include "pipeline/stages.h"
+#include "search/groups.h"
+#include "vision/heads.h"
+
+namespace image_engine::pipeline {
+namespace {
+
+// Beside what `people:` looks for; "human …" are Open Images' parts of people.
+constexpr std::array<std::string_view, 6> kAlsoPeople = {"face", "human", "child", "baby", "cyclist", "rider"};
+
+constexpr float kShareOfThreshold = 0.5F;
+constexpr double kOverlap = 0.25;            // of a tile, with the next
+constexpr std::uint32_t kTilesAcross = 2;    // along the shorter edge
+constexpr std::uint32_t kMostInARow = 16;    // along the longer one: of a longer strip tiles get longer, too
+constexpr std::uint32_t kDecodedAspect = 2;  // tiles of pictures up to 2:1 are as fine as the model's input
+
+// A part of an edge, in pixels.
+struct Span {
+  std::uint32_t from = 0, length = 0;
+};
+// `count` spans of equal length that cover the edge.
+std::vector<Span> spans(std::uint32_t edge, std::uint32_t count) {
+  const double length = edge / (count - (count - 1) * kOverlap);
+  std::vector<Span> all;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const auto from = std::min(static_cast<std::uint32_t>(i * length * (1 - kOverlap)), edge - 1);
+    const auto to = std::min(static_cast<std::uint32_t>(std::ceil(i * length * (1 - kOverlap) + length)), edge);
+    all.push_back({from, std::max(to, from + 1) - from});
+  }
+  return all;
+}
+
+std::uint32_t tiles_along(std::uint32_t edge, std::uint32_t other) {
+  const double aspect = std::max(1.0, static_cast<double>(edge) / other);
+  return std::min(static_cast<std::uint32_t>(std::lround(kTilesAcross * aspect)), kMostInARow);
+}
+
+Image cut(const ImageView& picture, const Span& x, const Span& y) {
+  Image tile{x.length, y.length, {}};
+  tile.pixels.reserve(tile.row_bytes() * y.length);
+  for (std::uint32_t row = y.from; row < y.from + y.length; ++row) {
+    const auto line = picture.pixels.subspan((size_t{row} * picture.width + x.from) * 3, tile.row_bytes());
+    tile.pixels.insert(tile.pixels.end(), line.begin(), line.end());
+  }
+  return tile;
+}
+
+// So many objects may have crowded out a person.
+bool may_show_people(const vision::ObjectDetector& detector, const std::vector<vision::DetectedObject>& objects) {
+  return objects.size() >= vision::kMostObjects ||
+         std::ranges::any_of(objects, [&](const auto& object) { return names_people(detector.label(object.label)); });
+}
+
+Result<bool> sees_in(const vision::ObjectDetector& detector, const ImageView& picture) {
+  IE_TRY(const auto objects, detector.detect(picture, picture.width, picture.height));
+  return may_show_people(detector, objects);
+}
+
+Result<bool> sees_in_parts(const vision::ObjectDetector& detector, const ImageView& picture) {
+  IE_TRY(const bool in_whole, sees_in(detector, picture));
+  if (in_whole) return true;
+  for (const Span& y : spans(picture.height, tiles_along(picture.height, picture.width)))
+    for (const Span& x : spans(picture.width, tiles_along(picture.width, picture.height))) {
+      const Image tile = cut(picture, x, y);
+      IE_TRY(const bool in_tile, sees_in(detector, {tile.width, tile.height, tile.pixels}));
+      if (in_tile) return true;
+    }
+  return false;
+}
+
+// The longer edge of a picture whose tiles are to fill the detector's input.
+std::uint32_t edge_of(const vision::ObjectDetector& detector) {
+  const double across = preprocess::wanted_edge(detector.plan()) * (kTilesAcross - (kTilesAcross - 1) * kOverlap);
+  return static_cast<std::uint32_t>(std::ceil(across)) * kDecodedAspect;
+}
+
+}  // namespace
+
+bool names_people(std::string_view object) {
+  const std::string name = ascii_lower(object);
+  const auto& people = search::people_names();
+  return std::ranges::find(people, name) != people.end() || std::ranges::find(kAlsoPeople, name) != kAlsoPeople.end() ||
+         name.starts_with("human ");
+}
+
+CloserLook::CloserLook(InstalledModels models) : models_(std::move(models)) {
+  for (const models::Spec* spec : models_.all("objects"))
+    if (std::ranges::any_of(spec->labels, names_people)) known_.emplace_back(model_key(kObjectsStage, *spec), spec);
+}
+
+Result<std::unique_ptr<CloserLook>> CloserLook::open(const models::Places& places, const Config& config) {
+  IE_TRY(InstalledModels models, InstalledModels::open(places, config));
+  return std::unique_ptr<CloserLook>(new CloserLook(std::move(models)));
+}
+
+const models::Spec* CloserLook::find(const store::StageKey& key) const {
+  const auto found = std::ranges::find(known_, key, [](const auto& entry) { return entry.first; });
+  return found == known_.end() ? nullptr : found->second;
+}
+
+bool CloserLook::could_find(const store::StageKey& key) const { return find(key) != nullptr; }
+
+Result<CloserLook::Detector> CloserLook::load(const models::Spec& spec) const {
+  models::Spec sharper = spec;
+  IE_TRY(const vision::HeadKind* const head, vision::find_head(spec));
+  IE_TRY(const vision::HeadOptions options, vision::read_options(spec, *head));
+  sharper.head_options["threshold"] = fmt::format("{}", options.threshold * kShareOfThreshold);
+  sharper.head_options["most"] = std::to_string(vision::kMostObjects);
+  IE_TRY(infer::Chosen chosen, models_.picture_session(spec));
+  IE_TRY(vision::ObjectDetector made, vision::ObjectDetector::create(sharper, std::move(chosen.session)));
+  return std::make_shared<const vision::ObjectDetector>(std::move(made));
+}
+
+Result<CloserLook::Detector> CloserLook::detector(const models::Spec& spec) {
+  const std::lock_guard lock(mutex_);
+  const auto found = loaded_.find(&spec);
+  return found != loaded_.end() ? found->second : loaded_.emplace(&spec, load(spec)).first->second;
+}
+
+Result<bool> CloserLook::sees_people(worker::Pool& pool, const store::FileObservation& file,
+                                     const store::StageKey& key) {
+  const models::Spec* const spec = find(key);
+  if (spec == nullptr) return fail(ErrorCode::kNotFound, "the detector " + key.model + " is not installed any more");
+  IE_TRY(const Detector detector, this->detector(*spec));
+  IE_TRY(const UniqueFd media, open_as_analysed(file));
+  worker::Task task;
+  task.operations = worker::kDecode;
+  task.media_fd = media.get();
+  task.max_edge = edge_of(*detector);
+  worker::Lease lease = pool.lease();
+  IE_TRY(const worker::Reply reply, lease.run(task));
+  if (!reply.picture) return fail(reply.picture.error());
+  return sees_in_parts(*detector, lease.pixels(*reply.picture));
+}
+
+}  // namespace image_engine::pipeline
