@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from PIL import Image
 
-from engine import DONE, FAILED, SAMPLES, path_of
+from engine import DONE, DONE_WITH_FAILURES, FAILED, SAMPLES, kill, path_of, wait_until
 
 XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
 <rdf:Description xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="{}"/></rdf:RDF></x:xmpmeta>"""
@@ -27,6 +27,10 @@ def library(photos):
 def counts(report):
     names = ("added", "changed", "moved", "unchanged", "missing", "offline", "analysed", "duplicates", "failed")
     return {name: report[name] for name in names if report[name]}
+
+
+def hashed(engine):
+    return engine.rows("SELECT count(*) FROM files WHERE file_hash IS NOT NULL")[0][0]
 
 
 def states(engine):
@@ -255,3 +259,68 @@ def test_links(engine, library):
     (library / "link.png").symlink_to(library / "red.png")
     assert engine.analyze(library)["report"]["media"] == 3
     assert engine.analyze(library, "--follow-symlinks")["report"]["media"] == 4
+
+
+def test_excluded_later(engine, library):
+    engine.analyze(library)
+    report = engine.analyze(library, "--exclude", "blue*")["report"]
+    assert (report["newly_excluded"], report["missing"], report["unchanged"]) == (1, 0, 2)
+    assert states(engine) == {"red.png": "present", "green.png": "present", "blue.png": "excluded"}
+    assert engine.search("blue") == [] and engine.search("blue state:excluded") == ["blue.png"]
+    assert engine.analyze(library, "--exclude", "blue*")["report"]["newly_excluded"] == 0
+    assert counts(engine.analyze(library)["report"]) == {"unchanged": 3}
+    assert set(states(engine).values()) == {"present"}
+    engine.analyze(library, "--exclude", "blue*")
+    (library / "blue.png").unlink()
+    engine.analyze(library, "--exclude", "blue*")
+    assert states(engine)["blue.png"] == "missing"
+
+
+def test_prune_forgets_what_is_excluded(engine, library):
+    engine.analyze(library)
+    thumbnails = set(engine.folder.rglob("thumbnails/**/*.jpg"))
+    engine.analyze(library, "--exclude", "blue*")
+    pruned = engine.json("catalog", "prune")
+    assert (pruned["files"], pruned["assets"]) == (1, 1)
+    assert set(states(engine)) == {"red.png", "green.png"}
+    assert len(thumbnails) == 3 and len(set(engine.folder.rglob("thumbnails/**/*.jpg"))) == 2
+
+
+def adds_up(report):
+    parts = ("added", "changed", "moved", "unchanged", "failed_files", "not_media", "sidecars")
+    assert report["files"] == sum(report[part] for part in parts), {part: report[part] for part in parts}
+    return report
+
+
+def test_each_file_counts_once(engine, library):
+    (library / "note.txt").write_text("no picture")
+    (library / "red.png.xmp").write_text(XMP.format(3))
+    half = (SAMPLES / "photos/fruits.jpg").read_bytes()[:30_000]
+    garbled = half[:600] + bytes(byte ^ 0x5A for byte in half[600:900]) + half[900:1500]
+    for name in ("1.jpg", "2.jpg", "3.jpg"):  # copies of one broken picture: all of them fail, at once
+        (library / name).write_bytes(garbled)
+    (library / "gone.jpg").symlink_to(library / "nowhere")
+    report = adds_up(engine.analyze(library, "--follow-symlinks", expect=DONE_WITH_FAILURES)["report"])
+    assert (report["added"], report["failed_files"], report["not_media"], report["sidecars"]) == (3, 4, 1, 1)
+    assert {os.path.basename(path).decode() for path in engine.failures()} == {"1.jpg", "2.jpg", "3.jpg", "gone.jpg"}
+    report = adds_up(engine.analyze(library)["report"])
+    assert (report["unchanged"], report["failed"]) == (6, 0)
+    report = adds_up(engine.analyze(library, "--retry", expect=DONE_WITH_FAILURES)["report"])
+    assert (report["unchanged"], report["failed_files"]) == (3, 3)
+    for name in ("1.jpg", "2.jpg", "3.jpg", "gone.jpg"):
+        (library / name).unlink()
+    adds_up(engine.analyze(library)["report"])
+    assert engine.failures() == {}
+
+
+def test_a_reader_that_stalls_holds_nobody_up(engine, library):
+    for number in range(150):
+        picture(library / f"{number}.png", (number, 255 - number, 77))
+    process = engine.start("analyze", library, "--ndjson", "--quiet")
+    try:  # nothing is read of more than a pipe holds
+        wait_until(lambda: engine.catalogue.exists() and hashed(engine) == 153, "everything to be analyzed", 60)
+        out, err = process.communicate(timeout=60)
+    finally:
+        kill(process)
+    assert process.returncode == DONE, err
+    assert len(out.splitlines()) == 153 and len(out) > 1 << 16
