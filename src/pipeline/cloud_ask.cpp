@@ -100,7 +100,7 @@ Status PickedPhotos::check_privacy(const store::FileObservation& file, const Has
   }
   record.files.emplace_back().seen.path = file.path;
   CloudPrivacy::Closer closer{privacy_.check(record)};
-  if (closer.held == Held::kNo) closer = privacy_.look_closer(*pool_, file, record);
+  if (closer.held == Held::kNo) closer = privacy_.look_closer(*pool_, file, privacy_.lookers(record));
   switch (closer.held) {
     case Held::kNo:
       return {};

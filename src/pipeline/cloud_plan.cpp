@@ -114,18 +114,22 @@ Held CloudPrivacy::people_in(const store::AssetRecord& asset) const {
   return all;
 }
 
+std::vector<store::StageKey> CloudPrivacy::lookers(const store::AssetRecord& record) const {
+  std::vector<store::StageKey> keys;
+  for (const store::Record& one : record.records)
+    if (look_ && look_->could_find(one.key)) keys.push_back(one.key);
+  return keys;
+}
+
 CloudPrivacy::Closer CloudPrivacy::look_closer(worker::Pool& pool, const store::FileObservation& file,
-                                               const store::AssetRecord& record) const {
+                                               const std::vector<store::StageKey>& lookers) const {
   if (!look_) return {};
-  Closer closer{Held::kUnlooked};
-  for (const store::Record& one : record.records) {
-    if (!look_->could_find(one.key)) continue;
-    const Result<bool> people = look_->sees_people(pool, file, one.key);
+  for (const store::StageKey& key : lookers) {
+    const Result<bool> people = look_->sees_people(pool, file, key);
     if (!people) return {Held::kUnseen, people.error()};
     if (*people) return {Held::kPerhaps};
-    closer.held = Held::kNo;
   }
-  return closer;
+  return {lookers.empty() ? Held::kUnlooked : Held::kNo};
 }
 
 std::vector<CloudTask> cloud_tasks(const Run& run, const std::optional<ServedStage>& vectors) {
@@ -143,9 +147,29 @@ namespace {
 
 // What may be sent, as far as it is known.
 struct Candidate {
-  store::PendingFile file;
-  store::AssetRecord record;
+  CloudItem item;
+  std::uint64_t requests = 0;
+  std::vector<store::StageKey> lookers;
 };
+
+Candidate candidate_of(store::PendingFile file, const store::AssetRecord& record, const std::vector<CloudTask>& tasks,
+                       const nvidia::CloudModels& models) {
+  Candidate candidate;
+  CloudItem& item = candidate.item;
+  item.content = record.hash.value_or(Hash128{});
+  if (record.metadata) {
+    item.full_width = record.metadata->width;
+    item.full_height = record.metadata->height;
+  }
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    if (std::ranges::find(file.stages, tasks[i].key.stage) == file.stages.end()) continue;
+    item.tasks.push_back(i);
+    if (!models.has(tasks[i].task, item.content))
+      candidate.requests += static_cast<std::uint64_t>(models.requests_each(tasks[i].task));
+  }
+  item.file = std::move(file);
+  return candidate;
+}
 
 Result<std::vector<Candidate>> not_known_as_held(Run& run, const CloudPrivacy& privacy,
                                                  std::vector<store::PendingFile> files, CloudPlan& plan) {
@@ -153,41 +177,27 @@ Result<std::vector<Candidate>> not_known_as_held(Run& run, const CloudPrivacy& p
   std::vector<Candidate> candidates;
   for (store::PendingFile& file : files) {
     if (!file.hashed || file.stages.empty()) continue;  // what could not be read is in the ledger
-    IE_TRY(store::AssetRecord record, run.reader.asset_record(file.asset, file.seen.path));
+    IE_TRY(const store::AssetRecord record, run.reader.asset_record(file.asset, file.seen.path));
     const Held held = privacy.check(record);
-    if (held == Held::kNo)
-      candidates.push_back({std::move(file), std::move(record)});
-    else
+    if (held != Held::kNo) {
       ++plan.held[static_cast<std::size_t>(held)];
+      continue;
+    }
+    candidates.push_back(candidate_of(std::move(file), record, plan.tasks, *run.options.cloud.models));
+    candidates.back().lookers = privacy.lookers(record);
   }
   return candidates;
 }
 
-// Into the plan, with what it comes to.
-void add_item(CloudPlan& plan, const nvidia::CloudModels& models, const Candidate& candidate) {
-  CloudItem item;
-  item.file = candidate.file;
-  item.content = candidate.record.hash.value_or(Hash128{});
-  if (candidate.record.metadata) {
-    item.full_width = candidate.record.metadata->width;
-    item.full_height = candidate.record.metadata->height;
-  }
-  std::uint64_t requests = 0;
-  for (std::size_t i = 0; i < plan.tasks.size(); ++i) {
-    const CloudTask& task = plan.tasks[i];
-    if (std::ranges::find(item.file.stages, task.key.stage) == item.file.stages.end()) continue;
-    item.tasks.push_back(i);
-    if (!models.has(task.task, item.content)) requests += static_cast<std::uint64_t>(models.requests_each(task.task));
-  }
-  plan.answers += item.tasks.size();
-  plan.estimate.requests += requests;
-  if (requests > 0) ++plan.estimate.pictures;
-  plan.items.push_back(std::move(item));
+void add_to(CloudPlan& plan, Candidate candidate) {
+  plan.answers += candidate.item.tasks.size();
+  plan.estimate.requests += candidate.requests;
+  if (candidate.requests > 0) ++plan.estimate.pictures;
+  plan.items.push_back(std::move(candidate.item));
 }
 
 // What nothing is found in gets into the plan; nothing that was not looked at when the run is cancelled.
-Status look_closer(Run& run, const CloudPrivacy& privacy, const std::vector<Candidate>& candidates, CloudPlan& plan) {
-  const nvidia::CloudModels& models = *run.options.cloud.models;
+Status look_closer(Run& run, const CloudPrivacy& privacy, std::vector<Candidate> candidates, CloudPlan& plan) {
   std::vector<bool> may_be_sent(candidates.size(), !privacy.looks_closer());
   if (privacy.looks_closer()) {
     Progress progress("People", candidates.size(), run.options.progress);
@@ -195,14 +205,14 @@ Status look_closer(Run& run, const CloudPrivacy& privacy, const std::vector<Cand
         candidates.size(), run.pool.options().workers,
         [&](std::size_t index) {
           CloudPrivacy::Closer closer =
-              privacy.look_closer(run.pool, candidates[index].file.seen, candidates[index].record);
+              privacy.look_closer(run.pool, candidates[index].item.file.seen, candidates[index].lookers);
           progress.add();
           return closer;
         },
         [&](std::size_t index, const CloudPrivacy::Closer& closer) -> Status {
           if (closer.error.code == ErrorCode::kMachine) return fail(closer.error);
           if (closer.held == Held::kUnseen && plan.unseen.empty())
-            plan.unseen = printable(candidates[index].file.seen.path) + ": " + closer.error.message;
+            plan.unseen = printable(candidates[index].item.file.seen.path) + ": " + closer.error.message;
           ++plan.held[static_cast<std::size_t>(closer.held)];
           may_be_sent[index] = closer.held == Held::kNo;
           return {};
@@ -210,7 +220,7 @@ Status look_closer(Run& run, const CloudPrivacy& privacy, const std::vector<Cand
         run.options.cancelled));
   }
   for (std::size_t i = 0; i < candidates.size(); ++i)
-    if (may_be_sent[i]) add_item(plan, models, candidates[i]);
+    if (may_be_sent[i]) add_to(plan, std::move(candidates[i]));
   return {};
 }
 
@@ -239,8 +249,8 @@ Result<CloudPlan> plan_cloud(Run& run, const std::optional<ServedStage>& vectors
     roots.insert(roots.end(), status.roots.begin(), status.roots.end());
   }
   IE_TRY(const CloudPrivacy privacy, CloudPrivacy::create(run.options.config, run.options.models, std::move(roots)));
-  IE_TRY(const std::vector<Candidate> candidates, not_known_as_held(run, privacy, std::move(files), plan));
-  IE_CHECK(look_closer(run, privacy, candidates, plan));
+  IE_TRY(std::vector<Candidate> candidates, not_known_as_held(run, privacy, std::move(files), plan));
+  IE_CHECK(look_closer(run, privacy, std::move(candidates), plan));
   return plan;
 }
 

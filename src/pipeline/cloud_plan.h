@@ -45,14 +45,16 @@ class CloudPrivacy {
   // above it, does, below any of the roots or as a whole path, as it was found or without symbolic links.
   [[nodiscard]] Held check(const store::AssetRecord& record) const;
 
-  // What check() has let pass, once more before it is sent: by each detector of `record` that could have found people,
-  // closer (CloserLook). `file` is of the picture. Thread-safe.
+  // The detectors of its records that could have found people.
+  [[nodiscard]] std::vector<store::StageKey> lookers(const store::AssetRecord& record) const;
+  // What check() has let pass, once more before it is sent: by each of its `lookers`, closer (CloserLook). `file` is of
+  // the picture. Thread-safe.
   struct Closer {
     Held held = Held::kNo;
     Error error = {};  // of kUnseen
   };
   [[nodiscard]] Closer look_closer(worker::Pool& pool, const store::FileObservation& file,
-                                   const store::AssetRecord& record) const;
+                                   const std::vector<store::StageKey>& lookers) const;
   [[nodiscard]] bool looks_closer() const { return look_ != nullptr; }
 
  private:
