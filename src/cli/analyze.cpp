@@ -110,34 +110,41 @@ class AssetStream {
         asset = waiting_.front();
         waiting_.pop_front();
       }
-      if (!reader)
-        if (auto opened = store::CatalogueReader::open(catalogue_)) reader.emplace(std::move(*opened));
-      if (!reader) continue;
-      // An asset may have been merged into another since.
-      if (const Result<store::AssetRecord> record = reader->asset_record(asset)) print(*record);
+      if (const Status printed = print(asset, reader); !printed)
+        log_warning("asset {} is missing in the output: {}", asset, printed.error().message);
     }
     const std::lock_guard lock(mutex_);
     done_ = true;
     changed_.notify_all();
   }
-  void print(const store::AssetRecord& record) {
+  Status print(store::AssetId asset, std::optional<store::CatalogueReader>& reader) {
+    if (!reader) {
+      IE_TRY(reader, store::CatalogueReader::open(catalogue_));
+    }
+    const Result<store::AssetRecord> record = reader->asset_record(asset);
+    if (!record && record.error().code == ErrorCode::kNotFound) return {};  // merged into another since
+    if (!record) return image_engine::fail(record.error());
     begin();
-    const std::string text = json_text(store::asset_json(record));
+    const std::string text = json_text(store::asset_json(*record));
     std::fprintf(stdout, lines_ ? "%s%s\n" : "%s\n    %s", lines_ ? "" : count_ > 0 ? "," : "", text.c_str());
     if (lines_) std::fflush(stdout);
     ++count_;
+    return {};
   }
   // Until all is printed. Everything is in the catalogue by now, so Ctrl-C ends the wait, and with it the program.
   void wait_for_reader() {
     constexpr std::chrono::milliseconds kStep{50};
     constexpr int kStepsInSilence = 40;
     if (!printer_.joinable()) return;
+    const bool was_interrupted = interrupted();  // then another Ctrl-C ends the program as it is
     std::unique_lock lock(mutex_);
     closed_ = true;
     changed_.notify_all();
+    std::size_t left = waiting_.size();
     for (int steps = 0; !changed_.wait_for(lock, kStep, [&] { return done_; }); ++steps) {
+      if (std::exchange(left, waiting_.size()) != waiting_.size()) steps = 0;
       if (steps == kStepsInSilence) log_warning("waiting for what reads the output; the analysis is done and kept");
-      if (steps > kStepsInSilence && interrupted()) std::_Exit(kInterrupted);
+      if (!was_interrupted && interrupted()) std::_Exit(kInterrupted);
     }
     lock.unlock();
     printer_.join();

@@ -121,16 +121,18 @@ Action setup_duplicates(Arguments app, Settings&) {
   app.add_flag("--verify", flags->verify, "Compare the bytes of exact groups");
   app.add_flag(
       "--print0", flags->print0,
-      "Only the paths of files whose deletion loses nothing but a worse copy, each ended by NUL: of exact groups "
-      "those whose every byte is the best one's; never the last name of a file");
+      "Only the paths of files that may go, each ended by NUL: copies whose every byte is the best one's; with --kind "
+      "near or burst also pictures that are worse than the best");
   app.footer(kDuplicatesExamples);
   return [flags](Context& context) -> Result<int> {
     IE_TRY(const store::CatalogueReader reader, open_reader(context));
     search::DuplicateOptions options;
     options.hash_stage = pipeline::hash_key();
     options.quality_stage = pipeline::quality_key();
+    options.thumbnail_stage = pipeline::thumbnail_key(context.config);
     options.max_distance = flags->distance;
     options.verify = flags->verify || flags->print0;
+    if (flags->print0 && flags->kinds.empty()) flags->kinds = {"exact"};
     for (const search::DuplicateKind kind : search::kDuplicateKinds)
       if (std::ranges::find(flags->kinds, search::duplicate_kind_name(kind)) != flags->kinds.end())
         options.kinds.push_back(kind);

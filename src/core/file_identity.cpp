@@ -1,6 +1,7 @@
 #include "core/file_identity.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <locale.h>
 #include <sys/stat.h>
@@ -114,7 +115,10 @@ FileIdentities::FileIdentities() {
     rest.remove_prefix(std::min(rest.find('\n'), rest.size() - 1) + 1);
     const auto dash = std::find(fields.begin(), fields.end(), "-");
     if (fields.size() < 6 || fields.end() - dash < 3) continue;
-    Mount mount{unescaped(fields[4]), unescaped(fields[3]), origin_of(fields[2], unescaped(dash[2])), Kind::kElsewhere};
+    std::uint64_t id = 0;
+    std::from_chars(fields[0].data(), fields[0].data() + fields[0].size(), id);
+    Mount mount{id, unescaped(fields[4]), unescaped(fields[3]), origin_of(fields[2], unescaped(dash[2])),
+                Kind::kElsewhere};
     if (is_one_of(kLocalTypes, dash[1])) mount.kind = Kind::kLocal;
     if (is_one_of(kNamedTypes, dash[1])) mount.kind = Kind::kNamed;
     if (is_one_of(kOneMountTypes, dash[1])) mount.kind = Kind::kOneMount;
@@ -122,8 +126,14 @@ FileIdentities::FileIdentities() {
   }
 }
 
-// The last one whose point holds the path: later mounts lie on top of earlier ones.
+// As the kernel says; before Linux 5.8 the last one whose point holds the path, as later mounts lie on top of earlier
+// ones.
 const FileIdentities::Mount* FileIdentities::mount_of(const std::string& path) const {
+  struct statx info {};
+  if (::statx(AT_FDCWD, path.c_str(), 0, STATX_MNT_ID, &info) == 0 && (info.stx_mask & STATX_MNT_ID) != 0) {
+    const auto mount = std::ranges::find(mounts_, info.stx_mnt_id, &Mount::id);
+    return mount == mounts_.end() ? nullptr : &*mount;
+  }
   const Mount* found = nullptr;
   for (const Mount& mount : mounts_)
     if (is_within(path, mount.point) && (found == nullptr || mount.point.size() >= found->point.size())) found = &mount;
@@ -200,6 +210,7 @@ Sameness FileIdentities::compare(const std::string& one, const std::string& othe
     return two_places ? Sameness::kHardLink : Sameness::kSame;
   }
   if (a.kind == Kind::kElsewhere || b.kind == Kind::kElsewhere) return Sameness::kUnknown;
+  if (a.kind == Kind::kNamed && a.mount != b.mount && a.mount->origin == b.mount->origin) return Sameness::kUnknown;
   if ((a.kind == Kind::kOneMount || b.kind == Kind::kOneMount) && a.mount != b.mount) return Sameness::kUnknown;
   return Sameness::kDistinct;
 }

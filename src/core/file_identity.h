@@ -40,6 +40,7 @@ class FileIdentities {
     kElsewhere,  // other networks, FUSE, whatever is not known: two names may always be one file
   };
   struct Mount {
+    std::uint64_t id = 0;
     std::string point, root;
     std::string origin;  // the disk, share or memory that it shows
     Kind kind = Kind::kElsewhere;

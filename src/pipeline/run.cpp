@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/file.h"
 #include "core/log.h"
 #include "core/text.h"
 
@@ -54,6 +55,12 @@ void Run::count(store::FileId file, std::uint64_t AnalyzeReport::*as) {
   counted_as[file] = as;
 }
 
+// A copy elsewhere fails with its picture, and is counted by nobody.
+bool Run::is_of_this_run(const std::string& path) const {
+  return std::ranges::any_of(
+      options.paths, [&](const std::string& root) { return path == root || path.starts_with(join_path(root, "")); });
+}
+
 Status Run::record_failure(const store::KnownFile& file, const store::StageKey& key, const Error& error) {
   if (is_of_the_run(error.code)) return fail(error);
   if (error.code == ErrorCode::kKilled) {
@@ -67,7 +74,7 @@ Status Run::record_failure(const store::KnownFile& file, const store::StageKey& 
   failure.error = error;
   failure.stamp = file.seen.stamp;
   ++report.failed;
-  if (file.id != 0 && failed_paths.insert(file.seen.path).second) {
+  if (file.id != 0 && is_of_this_run(file.seen.path) && failed_paths.insert(file.seen.path).second) {
     ++report.failed_files;
     const auto counted = counted_as.find(file.id);
     std::uint64_t& counter = report.*(counted == counted_as.end() ? &AnalyzeReport::unchanged : counted->second);

@@ -67,6 +67,7 @@ struct Run {
   std::unordered_map<store::FileId, std::uint64_t AnalyzeReport::*> counted_as;
   std::unordered_set<std::string> failed_paths;
 
+  [[nodiscard]] bool is_of_this_run(const std::string& path) const;
   void count(store::FileId file, std::uint64_t AnalyzeReport::*as);
   // Puts a failure into the ledger, now; the file counts as failed. The sink's. What is not the file's does not get
   // there: an error of the run is returned, and a file whose worker was killed is left for the next run.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <unordered_map>
 
 #include "core/file.h"
@@ -162,6 +163,7 @@ class FolderScan {
       seen_.push_back(row.id);
       return {};
     }
+    if (row.seen.device != found.device) renumbered_[row.seen.device] = found.device;
     store::FileObservation seen = observation(found);
     seen.stamp = row.seen.stamp;
     IE_TRY([[maybe_unused]] const store::KnownFile kept, run_.writer.upsert_file(seen, run_.report.run));
@@ -242,7 +244,9 @@ class FolderScan {
 
   // A file that was not met lies on a file system that is not there, if the nearest folder that exists is on another.
   bool offline(const store::KnownFile& row) {
-    return device_of(std::string(parent_path(row.seen.path))) != row.seen.device;
+    const std::uint64_t device = device_of(std::string(parent_path(row.seen.path)));
+    const auto renumbered = renumbered_.find(row.seen.device);
+    return device != row.seen.device && (renumbered == renumbered_.end() || renumbered->second != device);
   }
 
   // Whether it is `path` or lies below one of `folders`.
@@ -252,6 +256,13 @@ class FolderScan {
       if (folders.contains(std::string(part))) return true;
       if (part == "/") return false;
     }
+  }
+
+  // Met while links were followed, which they are no longer.
+  [[nodiscard]] bool is_behind_link(const std::string& path) const {
+    std::error_code error;
+    const std::string real = std::filesystem::canonical(path, error);
+    return !run_.options.config.scan.follow_symlinks && !error && real != path;
   }
 
   Status finish(const scan::Walker& walker) {
@@ -268,9 +279,10 @@ class FolderScan {
     for (const store::KnownFile& row : rows_) {
       if (visited_.contains(&row) || row.state == store::FileState::kMissing) continue;
       if (!at_or_below_any(row.seen.path, roots) || at_or_below_any(row.seen.path, unread_)) continue;
+      if (row.state == store::FileState::kExcluded && offline(row)) continue;
       if (offline(row))
         offline_files.push_back(row.id);
-      else if (gone(row.seen.path) || !left_out(row.seen.path))
+      else if (gone(row.seen.path) || !(left_out(row.seen.path) || is_behind_link(row.seen.path)))
         missing.push_back(row.id);
       else if (row.state != store::FileState::kExcluded)
         excluded.push_back(row.id);
@@ -302,6 +314,8 @@ class FolderScan {
   std::unordered_set<std::string> unread_;
   std::unordered_set<const store::KnownFile*> visited_;
   std::unordered_map<std::string, std::uint64_t> folder_devices_;
+  std::unordered_map<std::uint64_t, std::uint64_t>
+      renumbered_;  // devices that have another number since they were seen
   std::unordered_map<std::uint64_t, scan::FileSystem> systems_;  // by device
 };
 

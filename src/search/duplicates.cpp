@@ -29,6 +29,7 @@ struct Photo {
   store::AssetBrief brief;
   std::uint64_t phash = 0;
   std::optional<vision::Quality> quality;
+  bool decoded = false, partial = false, animated = false;  // as its thumbnail's record says
 
   [[nodiscard]] vision::Candidate candidate() const {
     vision::Candidate c;
@@ -51,6 +52,8 @@ struct Photo {
     file.width = brief.width;
     file.height = brief.height;
     file.distance = vision::distance(phash, best_hash);
+    file.partial = partial || !decoded;  // what is not known to be whole is no reason to let another file go
+    file.animated = animated || !decoded;
     return file;
   }
 };
@@ -74,12 +77,19 @@ std::optional<vision::Quality> quality_of(const std::string& data) {
   }
 }
 
+bool says(const std::string& data, const char* flag) {
+  const nlohmann::json json = parse_json(data);
+  return json.is_object() && json.contains(flag) && json[flag] == true;
+}
+
 // Photos that have a hash, by asset.
 Result<std::vector<Photo>> load_photos(const store::CatalogueReader& catalogue, const DuplicateOptions& options) {
   IE_TRY(std::vector<store::AssetBrief> briefs, catalogue.photo_briefs());
   IE_TRY(const std::vector<store::StageData> hashes, catalogue.stage_data(options.hash_stage));
   IE_TRY(const std::vector<store::StageData> qualities, catalogue.stage_data(options.quality_stage));
-  std::unordered_map<store::AssetId, const std::string*> hash_data, quality_data;
+  IE_TRY(const std::vector<store::StageData> thumbnails, catalogue.stage_data(options.thumbnail_stage));
+  std::unordered_map<store::AssetId, const std::string*> hash_data, quality_data, thumbnail_data;
+  for (const store::StageData& row : thumbnails) thumbnail_data.emplace(row.asset, &row.data);
   for (const store::StageData& row : hashes) hash_data.emplace(row.asset, &row.data);
   for (const store::StageData& row : qualities) quality_data.emplace(row.asset, &row.data);
   std::vector<Photo> photos;
@@ -91,6 +101,12 @@ Result<std::vector<Photo>> load_photos(const store::CatalogueReader& catalogue, 
     const auto quality = quality_data.find(brief.id);
     photos.push_back(
         {std::move(brief), *phash, quality == quality_data.end() ? std::nullopt : quality_of(*quality->second)});
+    Photo& photo = photos.back();
+    if (const auto thumbnail = thumbnail_data.find(photo.brief.id); thumbnail != thumbnail_data.end()) {
+      photo.decoded = true;
+      photo.partial = says(*thumbnail->second, "partial");
+      photo.animated = says(*thumbnail->second, "animated");
+    }
   }
   return photos;
 }
@@ -103,10 +119,18 @@ void sort_others(DuplicateGroup& group) {
 }
 
 DuplicateGroup make_group(DuplicateKind kind, const std::vector<const Photo*>& members) {
+  // A file that ends early is the best of none but its like.
+  std::vector<const Photo*> eligible;
+  std::ranges::copy_if(members, std::back_inserter(eligible), [](const Photo* photo) { return !photo->partial; });
+  if (eligible.empty()) eligible = members;
   std::vector<vision::Candidate> candidates;
-  for (const Photo* photo : members) candidates.push_back(photo->candidate());
-  const vision::Choice choice = vision::choose_best(candidates);
-  const Photo& best = *members[choice.best];
+  for (const Photo* photo : eligible) candidates.push_back(photo->candidate());
+  vision::Choice choice;
+  if (eligible.size() > 1)
+    choice = vision::choose_best(candidates);
+  else
+    choice.reasons.emplace_back("complete");
+  const Photo& best = *eligible[choice.best];
   DuplicateGroup group{kind, {best.file(best.phash)}, choice.reasons};
   for (const Photo* photo : members)
     if (photo != &best) group.files.push_back(photo->file(best.phash));
@@ -302,7 +326,9 @@ void mark_removable(std::vector<DuplicateGroup>& groups, Disk& disk) {
   for (DuplicateGroup& group : groups) {
     const std::string best = disk.identities.identity(group.files.front().path);
     if (best.empty() || offered.contains(best) || !disk.is_as_analyzed(group.files.front().path)) continue;
+    if (group.kind != DuplicateKind::kExact && group.files.front().partial) continue;
     for (DuplicateFile& file : std::span(group.files).subspan(1)) {
+      if (group.kind != DuplicateKind::kExact && file.animated) continue;
       if (file.sameness != Sameness::kDistinct || !disk.is_as_analyzed(file.path)) continue;
       if (group.kind == DuplicateKind::kExact && file.same_bytes != true) continue;
       const std::string identity = disk.identities.identity(file.path);

@@ -31,13 +31,15 @@ struct DuplicateFile {
   int distance = 0;  // bits in which the hash differs from the best one's
   // To the best one's file, as both are now. A group lists no file twice.
   Sameness sameness = Sameness::kUnknown;
+  bool partial = false;    // the file ends early: what is there is not the whole picture
+  bool animated = false;   // it has more frames than the one that is compared
   bool hard_link = false;  // to a file of the group that stands before it: it takes no room of its own
   // Exact groups that were verified: whether every byte equals the best one's. Nothing when one of them could not be
   // read.
   std::optional<bool> same_bytes;
   // Only with DuplicateOptions::verify: deleting it loses nothing. It and the best are two files, both as they were
-  // analyzed; of an exact group its bytes are the best one's; and no group that offers a file keeps what another
-  // offers.
+  // analyzed; of an exact group its bytes are the best one's; of others it has one frame, and the best is whole; and no
+  // group that offers a file keeps what another offers.
   bool removable = false;
 };
 
@@ -49,6 +51,7 @@ struct DuplicateGroup {
 
 struct DuplicateOptions {
   store::StageKey hash_stage, quality_stage;  // whose records to read
+  store::StageKey thumbnail_stage;            // likewise: it knows which files are cut off or have several frames
   int max_distance = 6;                       // bits of 64 between any two of a near group
   double burst_seconds = 3;                   // between one photo of a burst and the next
   int burst_distance = 22;                    // bits between any photo of a burst and its first

@@ -57,7 +57,28 @@ void forget_findings(Connection& c, AssetId asset) {
   c.run("DELETE FROM object_embeddings WHERE asset_id = ?", asset);
 }
 
+// All that was found about an asset is about another one. What that has already stays.
+void move_findings(Connection& c, AssetId from, AssetId to) {
+  // Not by UPDATE: triggers note each vector's asset.
+  c.run(
+      "INSERT OR IGNORE INTO embeddings(space_id, asset_id, vector) "
+      "SELECT space_id, ?, vector FROM embeddings WHERE asset_id = ?",
+      to, from);
+  c.run("DELETE FROM embeddings WHERE asset_id = ?", from);
+  for (const std::string table :
+       {"records", "object_embeddings", "asset_found_text", "asset_objects", "asset_products", "asset_classes"}) {
+    c.run("UPDATE OR IGNORE " + table + " SET asset_id = ? WHERE asset_id = ?", to, from);
+    c.run("DELETE FROM " + table + " WHERE asset_id = ?", from);
+  }
+}
+
 }  // namespace
+
+void CatalogueWriter::State::take_words(const std::string& former, AssetId asset, const std::string& hash) {
+  if (copy_words(connection, former, hash)) dirty.insert(asset);
+  if (connection.integer("SELECT count(*) FROM assets WHERE hash = ?", Blob{former}) == 0)
+    forget_words(connection, former);
+}
 
 // The asset of this hash: the one that has it, or `now` where it has no name or a former one, or a new one.
 AssetId CatalogueWriter::State::name_asset(AssetId now, const std::string& hash, Content& content) {
@@ -77,8 +98,10 @@ AssetId CatalogueWriter::State::name_asset(AssetId now, const std::string& hash,
   }
   if (former) {
     if (copy_words(c, before, hash)) dirty.insert(asset);
-    if (asset == now || c.integer("SELECT count(*) FROM files WHERE asset_id = ? AND file_hash IS NULL", now) <= 1)
+    if (asset == now || c.integer("SELECT count(*) FROM files WHERE asset_id = ? AND file_hash IS NULL", now) <= 1) {
       forget_words(c, before);
+      if (asset != now) move_findings(c, now, asset);
+    }
     content.former = hash_from_bytes(before);
   }
   return asset;
@@ -102,7 +125,8 @@ Result<Content> CatalogueWriter::set_content(FileId file, const Hash128& file_ha
       forget_findings(c, now);
       (void)copy_words(c, hash_of_asset(c, now), hash);
     }
-    if (!former.empty() && copy_words(c, former_bytes_of(former), hash)) s.dirty.insert(content.asset);
+    // Once: what a person takes back later stays so.
+    if (!former.empty() && !content.known) s.take_words(former_bytes_of(former), content.asset, hash);
     c.run("UPDATE files SET file_hash = ?, asset_id = ? WHERE id = ?", Blob{bytes_of(file_hash)}, content.asset, file);
     if (content.asset != now) {
       s.dirty.insert(content.asset);

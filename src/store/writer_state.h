@@ -52,6 +52,7 @@ struct CatalogueWriter::State {
   // kNotFound for an unknown file.
   AssetId asset_of(FileId file);
   AssetId add_provisional(std::string_view kind, std::string_view format);
+  void take_words(const std::string& former, AssetId asset, const std::string& hash);
   AssetId name_asset(AssetId now, const std::string& hash, Content& content);
 
   WriterLock lock;

@@ -291,6 +291,16 @@ def test_prune_forgets_what_is_excluded(engine, library):
     assert len(thumbnails) == 3 and len(set(engine.folder.rglob("thumbnails/**/*.jpg"))) == 2
 
 
+def test_links_that_are_no_longer_followed(engine, library):
+    elsewhere = library.parent / "elsewhere"
+    elsewhere.mkdir()
+    picture(elsewhere / "far.png", (1, 2, 3))
+    (library / "link").symlink_to(elsewhere)
+    engine.analyze(library, "--follow-symlinks")
+    engine.analyze(library)
+    assert states(engine)["far.png"] == "excluded"
+
+
 def adds_up(report):
     parts = ("added", "changed", "moved", "unchanged", "failed_files", "not_media", "sidecars")
     assert report["files"] == sum(report[part] for part in parts), {part: report[part] for part in parts}

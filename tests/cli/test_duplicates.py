@@ -144,6 +144,37 @@ def test_names_that_are_not_text(engine, photos):
     assert b"\xff" not in engine.run("duplicates").out
 
 
+def test_what_is_cut_off_replaces_nothing(engine, photos):
+    whole = (PHOTOS / "fruits.jpg").read_bytes()
+    (photos / "whole.jpg").write_bytes(whole)
+    (photos / "cut.jpg").write_bytes(whole[:len(whole) * 97 // 100])
+    engine.analyze(photos)
+    assert zeroed(engine.run("duplicates", "--kind", "near", "--kind", "burst", "--print0")) in ([], ["cut.jpg"])
+    for group in engine.json("duplicates", "--verify")["groups"]:
+        assert group["best"].endswith("/whole.jpg")
+
+
+def test_an_animation_is_no_copy_of_its_first_frame(engine, photos):
+    frames = [Image.open(PHOTOS / "fruits.jpg").convert("P"), Image.open(PHOTOS / "baboon.jpg").convert("P")]
+    frames[0].save(photos / "moving.gif", save_all=True, append_images=frames[1:])
+    frames[0].save(photos / "still.png")
+    engine.analyze(photos)
+    assert len(engine.json("duplicates", "--kind", "near")["groups"]) == 1
+    assert "moving.gif" not in zeroed(engine.run("duplicates", "--kind", "near", "--print0"))
+
+
+def test_one_folder_by_two_names(engine, photos):
+    shutil.copyfile(PHOTOS / "fruits.jpg", photos / "a.jpg")
+    again = photos.parent / "again"
+    again.symlink_to(photos)
+    for name in (photos, again):
+        engine.analyze(name)
+    assert len(engine.rows("SELECT path FROM files")) == 2
+    assert engine.json("duplicates")["groups"] == []
+    for kind in ("exact", "near", "burst"):
+        assert zeroed(engine.run("duplicates", "--kind", kind, "--print0")) == []
+
+
 def test_a_file_that_goes_away(engine, photos):
     for name in ("a.jpg", "b.jpg"):
         shutil.copyfile(PHOTOS / "fruits.jpg", photos / name)

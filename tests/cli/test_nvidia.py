@@ -13,7 +13,7 @@ import sys
 import numpy as np
 import pytest
 from cloud import DESCRIBE, DETECT, EMBED, KEY, Server, cloud, configure, protocol, server  # noqa: F401
-from engine import DONE, FAILED, INTERRUPTED, ROOT, SAMPLES, USAGE, path_of, validate, wait_until
+from engine import DONE, FAILED, INTERRUPTED, ROOT, SAMPLES, USAGE, children, path_of, validate, wait_until
 from PIL import Image, ImageOps
 
 OWNER, PLACE = b"Camera of a person", b"Marienplatz"
@@ -459,7 +459,8 @@ def test_the_key_is_seen_by_nobody(cloud, server, photo):
     control(server, latency=1.5)
     process = cloud.start("nvidia", "describe", photo)
     wait_until(lambda: server.requests, "the request")
-    listed = subprocess.run(["ps", "-e", "-ww", "-o", "args", "e"], capture_output=True, check=True).stdout
+    ours = ",".join(map(str, [process.pid, *children(process.pid)]))  # with arguments and environments
+    listed = subprocess.run(["ps", "-ww", "-o", "args", "-p", ours, "e"], capture_output=True, check=True).stdout
     mine = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(process.pid)], capture_output=True, check=True).stdout
     assert b"describe" in mine and KEY.encode() not in listed
     out, err = process.communicate(timeout=30)

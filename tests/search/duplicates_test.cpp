@@ -37,6 +37,7 @@ struct PlantedPhoto {
   std::string quality = kPlain;  // empty: none
   std::string picture;           // names the asset; empty: the file's own
   std::string hash_record = {};  // instead of phash
+  std::string thumbnail = R"({"size":256})";
 };
 
 std::string hash_json(std::uint64_t phash) {
@@ -53,6 +54,7 @@ class DuplicatesTest : public SearchedTest {
     open_reader();
     options_.hash_stage = {"hash", "", "1", ""};
     options_.quality_stage = {"quality", "", "1", ""};
+    options_.thumbnail_stage = {"thumbnail", "", "1", ""};
   }
 
   static store::FileObservation dated(const std::string& path, std::int64_t mtime) { return seen(path, 100, mtime); }
@@ -69,6 +71,7 @@ class DuplicatesTest : public SearchedTest {
     ASSERT_OK(asset);
     const std::string hashes = photo.hash_record.empty() ? hash_json(photo.phash) : photo.hash_record;
     ASSERT_TRUE(writer_->put_record(*asset, {options_.hash_stage, "cpu", "", hashes, ""}).has_value());
+    ASSERT_TRUE(writer_->put_record(*asset, {options_.thumbnail_stage, "cpu", "", photo.thumbnail, ""}).has_value());
     if (!photo.quality.empty()) {
       ASSERT_TRUE(writer_->put_record(*asset, {options_.quality_stage, "cpu", "", photo.quality, ""}).has_value());
     }
@@ -205,6 +208,20 @@ TEST_F(DuplicatesTest, OnlyWhatIsAsItWasAnalyzedIsRemovable) {
   EXPECT_THAT(removable(), ElementsAre("b.jpg"));
   write("a.jpg", "other");  // the best one: b.jpg is the only copy now
   EXPECT_THAT(removable(), IsEmpty());
+}
+
+TEST_F(DuplicatesTest, WhatIsCutOffIsTheBestOfNoneAndAnimationsStay) {
+  plant_file("cut.jpg", "larger",
+             {.phash = bits(40), .quality = kSharp, .thumbnail = R"({"size":256,"partial":true})"});
+  plant_file("whole.jpg", "y", {.phash = bits(41)});
+  plant_file("moving.gif", "z", {.phash = bits(42), .thumbnail = R"({"size":256,"animated":true})"});
+  plant_file("unknown.jpg", "u", {.phash = bits(43), .thumbnail = "{"});
+  options_.verify = true;
+  EXPECT_THAT(removable(), testing::IsSubsetOf({"cut.jpg", "unknown.jpg", "whole.jpg"}));
+  EXPECT_THAT(removable(), testing::Contains("cut.jpg"));
+  const auto found = groups();
+  ASSERT_THAT(found, SizeIs(1));
+  EXPECT_FALSE(found[0].files[0].partial);
 }
 
 // near keeps sharp.jpg and lets plain.jpg go; a burst keeps what no other group lets go.

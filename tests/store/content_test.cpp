@@ -123,6 +123,22 @@ TEST_F(FormatFour, ANewCopyThatIsReadFirstGetsTheWordsToo) {
   EXPECT_EQ(writer_->set_content(2, hash_of("file b"), hash_of("picture"))->asset, asset);
   EXPECT_EQ(reader().asset_record(asset)->user_rating, 5);
   EXPECT_EQ(*writer_->wants_former_hashes(), false);
+  // And what was found of the picture before.
+  EXPECT_EQ(reader().asset_record(asset)->records.size(), 2U);
+  EXPECT_TRUE(reader().vector_of(1, asset)->has_value());
+  EXPECT_FALSE(reader().vector_of(1, 1)->has_value());
+  EXPECT_TRUE(pending().empty());
+}
+
+TEST_F(FormatFour, WhatAPersonTakesBackStaysSo) {
+  for (const FileId file : {1, 2}) ASSERT_OK(writer_->set_file_state(std::array{file}, FileState::kMissing));
+  const KnownFile back = *writer_->upsert_file(seen("/q/a"), 2);
+  const AssetId asset = writer_->set_content(back.id, hash_of("file a"), hash_of("picture"), old_hash())->asset;
+  ASSERT_OK(writer_->set_user_rating(asset, std::nullopt));
+  ASSERT_OK(writer_->remove_label(asset, "Oma"));
+  ASSERT_OK(writer_->set_content(back.id, hash_of("file a"), hash_of("picture"), old_hash()));  // read again
+  EXPECT_EQ(reader().asset_record(asset)->user_rating, std::nullopt);
+  EXPECT_TRUE(reader().asset_record(asset)->labels.empty());
 }
 
 }  // namespace
