@@ -53,12 +53,12 @@ namespace {
 
 // Without the machine's openssl.cnf, which may name providers that are not there. Throws when memory is short.
 const EVP_MD* sha256() {
-  static const EVP_MD* const algorithm = [] {
+  static const EVP_MD* const kAlgorithm = [] {
     OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr);
     return EVP_MD_fetch(nullptr, "SHA2-256", nullptr);
   }();
-  if (algorithm == nullptr) throw std::bad_alloc();
-  return algorithm;
+  if (kAlgorithm == nullptr) throw std::bad_alloc();
+  return kAlgorithm;
 }
 
 }  // namespace

@@ -124,7 +124,7 @@ int clone_alone(ChildPlan& plan) {
 }
 
 // A child that shares the memory of its parent is beyond the sanitizers.
-constexpr bool kMayClone = !IE_ADDRESS_SANITIZER && !IE_THREAD_SANITIZER;
+constexpr bool kMayClone = IE_ADDRESS_SANITIZER + IE_THREAD_SANITIZER == 0;
 
 Error start_error(const std::string& program, int error_number) {
   Error error = errno_error("cannot start " + program, error_number);

@@ -108,7 +108,7 @@ Status try_model(const ModelTrial& trial) {
 Status try_model_here(const std::string& file, std::uint64_t memory) {
   const rlimit none{0, 0}, most{memory, memory};
   ::setrlimit(RLIMIT_CORE, &none);
-  if (!IE_ADDRESS_SANITIZER && !IE_THREAD_SANITIZER) ::setrlimit(RLIMIT_DATA, &most);
+  if (IE_ADDRESS_SANITIZER + IE_THREAD_SANITIZER == 0) ::setrlimit(RLIMIT_DATA, &most);
   IE_TRY(const auto session, Session::create(file, {}));
   IE_CHECK(session->run(zeros_for(*session)));
   return {};

@@ -8,6 +8,7 @@
 #include <random>
 #include <set>
 
+#include "core/log.h"
 #include "core/text.h"
 #include "models/http_exchange.h"
 #include "nvidia/pacer.h"

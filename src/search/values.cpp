@@ -273,7 +273,8 @@ Result<store::TypeCondition> parse_type(std::string_view value) {
 
 Result<store::StateCondition> parse_state(std::string_view value) {
   const std::string name = ascii_lower(value);
-  for (const auto state : {store::FileState::kPresent, store::FileState::kMissing, store::FileState::kExcluded, store::FileState::kOffline})
+  for (const auto state : {store::FileState::kPresent, store::FileState::kMissing, store::FileState::kExcluded,
+                           store::FileState::kOffline})
     if (name == store::state_name(state)) return store::StateCondition{state};
   return wrong_value("state", value, "write state:present, state:missing, state:excluded or state:offline");
 }

@@ -27,9 +27,9 @@ enum Operation : std::uint32_t {
   kHash = 2,
   kDecode = 4,
   kThumbnail = 8,
-  kLuma = 16,  // with kDecode: statistics of the full-resolution luma, too
+  kLuma = 16,        // with kDecode: statistics of the full-resolution luma, too
   kFormerHash = 64,  // with kHash: the asset's hash of catalogues up to format 4, too
-  kFilm = 32,  // an MP4 that shows the picture, its longer edge as the thumbnail's
+  kFilm = 32,        // an MP4 that shows the picture, its longer edge as the thumbnail's
 };
 
 // The layers of the wall that hold around a worker. What a kernel lacks is no error: the others hold without it.
@@ -69,8 +69,8 @@ struct ReplyHeader {
 };
 
 struct Hashes {
-  Hash128 file;   // of all bytes
-  Hash128 asset;  // of the coded image data
+  Hash128 file;    // of all bytes
+  Hash128 asset;   // of the coded image data
   Hash128 former;  // of the same by XXH3; none unless asked for
 };
 
