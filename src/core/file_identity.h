@@ -24,7 +24,7 @@ enum class Sameness : std::uint8_t {
 class FileIdentities {
  public:
   FileIdentities();
-  // A text that all names of a file share, where that can be told; empty where the file cannot be examined.
+  // A text that all names of a file share, as far as file systems say; empty where the file cannot be examined.
   std::string identity(const std::string& path);
   // Whether the path goes through a symbolic link, or is none itself.
   bool is_link(const std::string& path) { return !look_up(path).is_real; }

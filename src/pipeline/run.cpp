@@ -55,10 +55,13 @@ void Run::count(store::FileId file, std::uint64_t AnalyzeReport::*as) {
   counted_as[file] = as;
 }
 
+bool is_at_or_below(const std::string& path, const std::string& root) {
+  return path == root || path.starts_with(join_path(root, ""));
+}
+
 // A copy elsewhere fails with its picture, and is counted by nobody.
 bool Run::is_of_this_run(const std::string& path) const {
-  return std::ranges::any_of(
-      options.paths, [&](const std::string& root) { return path == root || path.starts_with(join_path(root, "")); });
+  return std::ranges::any_of(options.paths, [&](const std::string& root) { return is_at_or_below(path, root); });
 }
 
 Status Run::record_failure(const store::KnownFile& file, const store::StageKey& key, const Error& error) {

@@ -49,6 +49,9 @@ class LazyPlaces {
   std::optional<places::PlaceIndex> index_;
 };
 
+// Absolute paths.
+bool is_at_or_below(const std::string& path, const std::string& root);
+
 struct Run {
   const AnalyzeOptions& options;
   store::CatalogueWriter& writer;

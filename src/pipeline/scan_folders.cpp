@@ -74,10 +74,6 @@ bool gone(const std::string& path) {
   return ::lstat(path.c_str(), &info) != 0 && (errno == ENOENT || errno == ENOTDIR);
 }
 
-bool within(const std::string& path, const std::string& root) {
-  return path == root || path.starts_with(join_path(root, ""));
-}
-
 class FolderScan {
  public:
   explicit FolderScan(Run& run) : run_(run), progress_("Scan", 0, run.options.progress) {}
@@ -226,7 +222,7 @@ class FolderScan {
 
   [[nodiscard]] bool known_below(const std::string& path) const {
     return std::any_of(rows_.begin(), rows_.end(),
-                       [&](const store::KnownFile& row) { return within(row.seen.path, path); });
+                       [&](const store::KnownFile& row) { return is_at_or_below(row.seen.path, path); });
   }
 
   // The device of a folder, or of the nearest one above it that exists; each folder is asked about once.

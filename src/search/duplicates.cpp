@@ -77,9 +77,9 @@ std::optional<vision::Quality> quality_of(const std::string& data) {
   }
 }
 
-bool says(const std::string& data, const char* flag) {
-  const nlohmann::json json = parse_json(data);
-  return json.is_object() && json.contains(flag) && json[flag] == true;
+// Whether a record has this flag.
+bool says(const nlohmann::json& record, const char* flag) {
+  return record.is_object() && record.contains(flag) && record[flag] == true;
 }
 
 // Photos that have a hash, by asset.
@@ -103,9 +103,10 @@ Result<std::vector<Photo>> load_photos(const store::CatalogueReader& catalogue, 
         {std::move(brief), *phash, quality == quality_data.end() ? std::nullopt : quality_of(*quality->second)});
     Photo& photo = photos.back();
     if (const auto thumbnail = thumbnail_data.find(photo.brief.id); thumbnail != thumbnail_data.end()) {
+      const nlohmann::json record = parse_json(*thumbnail->second);
       photo.decoded = true;
-      photo.partial = says(*thumbnail->second, "partial");
-      photo.animated = says(*thumbnail->second, "animated");
+      photo.partial = says(record, "partial");
+      photo.animated = says(record, "animated");
     }
   }
   return photos;
@@ -191,17 +192,19 @@ struct Disk {
   }
 };
 
-// All but names of files that are there already.
-void list_files(std::vector<store::KnownFile>& files, Disk& disk, DuplicateGroup& group) {
+// Drops each file that is one of those before it by another name. `linked` is called with each hard link to one of
+// them.
+template <typename File, typename PathOf, typename Linked>
+void drop_other_names(std::vector<File>& files, Disk& disk, PathOf path_of, Linked linked) {
   std::unordered_map<std::string, std::string> first_name;
-  std::erase_if(files, [&](const store::KnownFile& file) {
-    const std::string& path = file.seen.path;
+  std::erase_if(files, [&](File& file) {
+    const std::string& path = path_of(file);
     const std::string identity = disk.identities.identity(path);
+    if (identity.empty()) return false;
     const auto [first, added] = first_name.try_emplace(identity, path);
-    const bool listed = !identity.empty() && !added;
-    if (listed && disk.identities.compare(first->second, path) == Sameness::kSame) return true;
-    group.files.emplace_back().path = path;
-    group.files.back().hard_link = listed;
+    if (added) return false;
+    if (disk.identities.compare(first->second, path) == Sameness::kSame) return true;
+    linked(file);
     return false;
   });
 }
@@ -217,11 +220,16 @@ Result<DuplicateGroup> exact_group(const store::CatalogueReader& catalogue, cons
   std::sort(record.files.begin(), record.files.end(),
             [&](const store::KnownFile& a, const store::KnownFile& b) { return order(a) < order(b); });
   DuplicateGroup group{DuplicateKind::kExact, {}, {}};
-  list_files(record.files, disk, group);
-  for (size_t i = 0; i < group.files.size(); ++i) {
-    const store::FileObservation& seen = record.files[i].seen;
-    DuplicateFile& entry = group.files[i];
+  std::unordered_set<std::string> links;
+  drop_other_names(
+      record.files, disk, [](const store::KnownFile& file) -> const std::string& { return file.seen.path; },
+      [&](const store::KnownFile& file) { links.insert(file.seen.path); });
+  for (const store::KnownFile& file : record.files) {
+    const store::FileObservation& seen = file.seen;
+    DuplicateFile& entry = group.files.emplace_back();
     entry.asset = brief.id;
+    entry.path = seen.path;
+    entry.hard_link = links.contains(seen.path);
     entry.bytes = seen.stamp.size;
     entry.width = brief.width;
     entry.height = brief.height;
@@ -307,15 +315,10 @@ namespace {
 
 // Takes names of one file for one, and says how each file stands to the best one.
 void compare_files(DuplicateGroup& group, Disk& disk) {
-  std::unordered_map<std::string, std::string> first_name;
-  std::erase_if(group.files, [&](DuplicateFile& file) {
-    const std::string identity = disk.identities.identity(file.path);
-    if (identity.empty() || group.kind == DuplicateKind::kExact) return false;
-    const auto [first, added] = first_name.try_emplace(identity, file.path);
-    if (added) return false;
-    file.hard_link = true;
-    return disk.identities.compare(first->second, file.path) == Sameness::kSame;
-  });
+  if (group.kind != DuplicateKind::kExact)  // whose files were listed so
+    drop_other_names(
+        group.files, disk, [](const DuplicateFile& file) -> const std::string& { return file.path; },
+        [](DuplicateFile& file) { file.hard_link = true; });
   const std::string best = group.files.front().path;
   for (DuplicateFile& file : group.files) file.sameness = disk.identities.compare(best, file.path);
 }
