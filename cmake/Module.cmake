@@ -26,7 +26,9 @@ function(ie_precompile target)
   target_precompile_headers(${target} REUSE_FROM ie_precompiled)
 endfunction()
 
-if(IE_TESTS) # with GoogleTest's, and hardly optimised: a test runs once
+if(IE_TESTS)
+  file(CREATE_LINK "${CMAKE_SOURCE_DIR}" "${CMAKE_BINARY_DIR}/source" SYMBOLIC)
+  # With GoogleTest's, and hardly optimised: a test runs once
   add_library(ie_test_precompiled OBJECT "${CMAKE_BINARY_DIR}/precompiled.cpp")
   target_link_libraries(ie_test_precompiled PRIVATE ie_options fmt::fmt tl::expected nlohmann_json::nlohmann_json Threads::Threads
                                                     GTest::gtest GTest::gmock)
@@ -43,12 +45,14 @@ function(ie_module name)
   ie_precompile(ie_${name})
 endfunction()
 
-# ie_test(NAME LABEL libs…): the test program test_NAME from tests/NAME/*.cpp, labelled LABEL and `program`.
+# ie_test(NAME LABEL libs…): the test program test_NAME from tests/NAME/*.cpp, labelled LABEL and `program`. It runs in the build tree, where
+# `source` leads to the repository: a path of this machine in the program would keep ccache from finding it again in another clone.
 function(ie_test name label)
   file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/${name}/*.cpp")
   add_executable(test_${name} ${sources})
   target_link_libraries(test_${name} PRIVATE ie_options ${ARGN} GTest::gtest_main GTest::gmock)
   target_compile_options(test_${name} PRIVATE -O1)
+  target_compile_definitions(test_${name} PRIVATE IE_SOURCE_DIR="source")
   target_precompile_headers(test_${name} REUSE_FROM ie_test_precompiled)
   add_test(NAME ${name} COMMAND test_${name} WORKING_DIRECTORY "${CMAKE_BINARY_DIR}")
   set_tests_properties(${name} PROPERTIES LABELS "program;${label}")
