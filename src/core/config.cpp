@@ -68,6 +68,7 @@ const Key kKeys[] = {
     {"inference.run_timeout_seconds", IE_MEMBER(inference.run_timeout_seconds), between(1, 86400), "for one run of a model, or loading it"},
     {"processing.workers", IE_MEMBER(processing.workers), between(0, 1024), "files worked on at once; 0: one a core"},
     {"processing.clear_cache_frequency", IE_MEMBER(processing.clear_cache_frequency), between(0, 1000000), "batches between giving cached memory back; 0: never"},
+    {"processing.memory_mb", IE_MEMBER(processing.memory_mb), between(0, 1048576), "MiB that batches and models' runs share; 0: by workers"},
     {"thumbnails.size", IE_MEMBER(thumbnails.size), between(32, 2048), "pixels of a thumbnail's longer side"},
     {"thumbnails.quality", IE_MEMBER(thumbnails.quality), between(1, 100), "JPEG quality of thumbnails"},
     {"worker.memory_limit_mb", IE_MEMBER(worker.memory_limit_mb), between(64, 1048576), "MiB that a worker may hold"},
@@ -305,6 +306,13 @@ unsigned Config::worker_count() const {
   const bool known = ::sched_getaffinity(0, sizeof cores, &cores) == 0;
   const unsigned count = known ? static_cast<unsigned>(CPU_COUNT(&cores)) : std::thread::hardware_concurrency();
   return std::max(count, 1U);
+}
+
+std::uint64_t Config::memory_budget(bool has_gpu) const {
+  if (processing.memory_mb > 0) return static_cast<std::uint64_t>(processing.memory_mb) << 20;
+  const std::uint64_t by_workers = std::max<std::uint64_t>(512, std::uint64_t{256} * worker_count()) << 20;
+  const auto machine = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGESIZE);
+  return has_gpu ? std::max(by_workers, machine / 8) : by_workers;
 }
 
 Status apply_yaml(Config& config, std::string_view text, const std::string& file) {

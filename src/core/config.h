@@ -105,6 +105,7 @@ struct Config {
   struct {
     std::int64_t workers = 0;                 // processes and threads that work at once; 0: one a core
     std::int64_t clear_cache_frequency = 10;  // batches between giving cached memory back, 0: never
+    std::int64_t memory_mb = 0;               // MiB that batches and models' runs share, 0: memory_budget() chooses
   } processing;
   struct {
     std::int64_t size = 256;    // pixels of the longer side, 32…2048
@@ -139,6 +140,10 @@ struct Config {
 
   // `processing.workers` with 0 resolved to the number of cores this process may use; at least 1.
   [[nodiscard]] unsigned worker_count() const;
+
+  // Bytes of `processing.memory_mb`; of 0: 256 MiB a worker, at least 512 MiB. `has_gpu`: and at least an eighth of the
+  // machine's memory, since a GPU is only busy with large batches.
+  [[nodiscard]] std::uint64_t memory_budget(bool has_gpu) const;
 };
 
 // Defaults, then the file, then the environment (flags follow through `set`). The file is `named` (the --config flag)

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "core/memory_budget.h"
 #include "core/result.h"
 #include "infer/provider.h"
 #include "types/tensor.h"
@@ -38,6 +39,8 @@ struct SessionOptions {
   // Rows between runs that give back what the runtime keeps of memory for the next one; 0: never. On the processor:
   // what a card computes on stays where it is.
   std::int64_t rows_between_clearings = 0;
+  // What the memory of all runs on the CPU is taken from; null: no limit. A run waits for its share.
+  std::shared_ptr<MemoryBudget> budget;
   // Fixes named symbolic dimensions ("batch", 1), so that the runtime can plan memory once.
   std::vector<std::pair<std::string, std::int64_t>> fixed_dimensions;
 

@@ -60,7 +60,8 @@ InstalledModels::InstalledModels(models::Places places, Config config, models::C
     : places_(std::move(places)),
       config_(std::move(config)),
       catalogue_(std::move(catalogue)),
-      store_(places_.root, places_.packed) {}
+      store_(places_.root, places_.packed),
+      budget_(std::make_shared<MemoryBudget>(config_.memory_budget(false))) {}
 
 Result<InstalledModels> InstalledModels::open(const models::Places& places, const Config& config,
                                               const std::string& engine) {
@@ -108,6 +109,7 @@ Result<infer::Chosen> InstalledModels::session_on(const std::string& device, con
   IE_CHECK(try_added(spec));
   infer::SessionOptions options;
   options.threads = threads > 0 ? threads : threads_in_a_run(config_);
+  options.budget = budget_;
   options.rows_between_clearings = config_.processing.clear_cache_frequency * config_.analysis.ml_models.batch_size;
   const InferenceConfig& wanted = config_.inference;
   const bool asked = config_.origins.contains("analysis.ml_models.batch_size");

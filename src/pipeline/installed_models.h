@@ -1,11 +1,13 @@
 // The models of this machine, and how they are made ready to run.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/config.h"
+#include "core/memory_budget.h"
 #include "core/result.h"
 #include "infer/choose_device.h"
 #include "models/catalogue.h"
@@ -60,6 +62,7 @@ class InstalledModels {
   models::Catalogue catalogue_;
   models::Store store_;
   std::string engine_;
+  std::shared_ptr<MemoryBudget> budget_;  // of all runs on the CPU
 };
 
 // What is found out about models on this machine, and made of them for it.

@@ -160,6 +160,7 @@ Result<PictureStage> stage_of(const Models& models, const char* name, const mode
   stage.key = model_key(name, spec);
   IE_TRY(const preprocess::Plan plan, vision::plan_of(spec));
   stage.edge = preprocess::wanted_edge(plan);
+  stage.prepared_bytes = std::size_t{plan.width} * plan.height * 3 * element_size(plan.type);
   stage.load = [models, &spec, load](PictureStage& target) { return load(models, spec, target); };
   return stage;
 }

@@ -166,13 +166,21 @@ class ContentPass {
     return wanted;
   }
 
-  // As many files as a model looks at at once, but so that every worker has some to do several times.
+  // As many files as a model looks at at once, but so that every worker has some to do several times, and that the
+  // batches of all workers, each also copied to one tensor for its run, take at most half of the memory budget.
   [[nodiscard]] size_t files_at_once() const {
-    size_t most = 1;
-    for (const PictureStage& stage : stages_)
-      if (stage.look_at_all) most = std::max(most, stage.batch > 0 ? stage.batch : configured_batch());
-    const size_t share = files_.size() / (static_cast<size_t>(run_.pool.options().workers) * 4);
-    return std::clamp<size_t>(share, 1, most);
+    size_t most = 1, bytes = 0;
+    bool has_gpu = false;
+    for (const PictureStage& stage : stages_) {
+      if (!stage.look_at_all) continue;
+      most = std::max(most, stage.batch > 0 ? stage.batch : configured_batch());
+      bytes += 2 * stage.prepared_bytes;
+      has_gpu |= stage.device != "cpu";
+    }
+    const auto workers = static_cast<size_t>(run_.pool.options().workers);
+    const size_t share = files_.size() / (workers * 4);
+    const size_t affordable = run_.options.config.memory_budget(has_gpu) / 2 / workers / std::max<size_t>(bytes, 1);
+    return std::clamp<size_t>(std::min(share, affordable), 1, most);
   }
 
   [[nodiscard]] size_t configured_batch() const {

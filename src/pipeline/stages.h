@@ -83,7 +83,8 @@ struct PictureStage {
   // What runs it now, where that may change: a session may fall back to the CPU. Thread-safe; empty: as above.
   std::function<std::pair<std::string, std::string>()> runs_on = {};
   std::size_t batch = 0;       // pictures that look_at_all() is fastest with; 0: what the configuration says
-  std::size_t dimensions = 0;  // of the vectors it gives
+  std::size_t prepared_bytes = 0;  // that prepare() gives for a picture
+  std::size_t dimensions = 0;      // of the vectors it gives
   [[nodiscard]] bool is_loaded() const { return look != nullptr || prepare != nullptr; }
 };
 // Those that need no model.

@@ -45,3 +45,12 @@ def test_other_stages_do_not_see_the_larger_picture(engine, library):
     assert len(again) == len(with_text)
     for asset in again:
         assert (asset["quality"], asset["hashes"]) == (with_text[asset["path"]]["quality"], with_text[asset["path"]]["hashes"])
+
+
+def test_a_memory_budget_changes_no_result(engine, library, tmp_path):
+    """With 1 MiB every run of a model has the budget to itself."""
+    text = {asset["path"]: asset["text"] for asset in engine.analyze(library)["assets"]}
+    config = tmp_path / "small.yaml"
+    config.write_text("processing: {memory_mb: 1}\n")
+    again = engine.analyze(library, "--config", str(config), "--redo", "text")["assets"]
+    assert {asset["path"]: asset["text"] for asset in again} == text

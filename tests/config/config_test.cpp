@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -84,6 +85,18 @@ TEST_F(ConfigTest, DefaultFileNamesEveryKeyWithItsDefault) {
     EXPECT_EQ(built_in[i].origin, ConfigOrigin::kDefault);
     EXPECT_FALSE(built_in[i].help.empty()) << built_in[i].key;
   }
+}
+
+TEST_F(ConfigTest, MemoryBudget) {
+  Config config;
+  config.processing.workers = 1;
+  EXPECT_EQ(config.memory_budget(false), 512U << 20);
+  config.processing.workers = 8;
+  EXPECT_EQ(config.memory_budget(false), 2048U << 20);
+  const auto machine = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGESIZE);
+  EXPECT_EQ(config.memory_budget(true), std::max<std::uint64_t>(2048U << 20, machine / 8));
+  config.processing.memory_mb = 100;
+  EXPECT_EQ(config.memory_budget(true), 100U << 20);
 }
 
 TEST_F(ConfigTest, ShippedFilesHoldThePromisedValues) {

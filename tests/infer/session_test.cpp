@@ -6,11 +6,13 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <bit>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
 #include <map>
+#include <memory>
 #include <thread>
 
 #include "core/sanitizers.h"
@@ -157,6 +159,26 @@ TEST_F(SessionTest, GivesMemoryBackWhenAskedTo) {
   constexpr std::int64_t kBetween = std::int64_t{60'000} * 8 * 8 * 8 * 4;  // what the convolution gives
   EXPECT_GT(kept_after(0), kBetween / 2);
   EXPECT_LT(kept_after(1'000'000), kBetween / 4);
+}
+
+TEST_F(SessionTest, RunsWaitForTheirShareOfTheMemory) {
+  const auto budget = std::make_shared<MemoryBudget>(1 << 20);
+  const auto session = load("conv.onnx", {.budget = budget});
+  ASSERT_TRUE(session);
+  const Tensor rows = Tensor::zeros(ElementType::kFloat32, {100, 3, 16, 16});  // 300 KiB
+  std::atomic<bool> is_done = false;
+  std::thread other;
+  {
+    const MemoryBudget::Share all = budget->take(1 << 20);
+    other = std::thread([&] {
+      EXPECT_TRUE(session->run({&rows, 1}));
+      is_done = true;
+    });
+    while (!budget->is_waited_for()) std::this_thread::yield();
+    EXPECT_FALSE(is_done);
+  }
+  other.join();
+  EXPECT_TRUE(is_done);
 }
 
 TEST_F(SessionTest, DimensionsCanBeFixed) {
