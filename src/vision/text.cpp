@@ -21,7 +21,7 @@ constexpr std::size_t kLinesAWidth = 6;   // as many are made as wide as the wid
 constexpr double kUprightRatio = 1.5;     // of height to width; what is higher is turned
 // Our own limits, against time and memory without end.
 constexpr double kMostRatio = 100;      // of a picture's edges: more is no text that could be read
-constexpr double kMostPixels = 6e6;     // of the detector's input
+constexpr double kMostPixels = 4e6;     // of the detector's input: half a gigabyte to compute with
 constexpr double kMostLineRatio = 100;  // of a line's width to its height; the rest is squeezed
 // may_have_text(): docs/accuracy.md, "Text in pictures".
 constexpr std::uint32_t kLookEdge = 448;  // the short edge of what the detector sees; the option `look` says another

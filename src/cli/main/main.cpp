@@ -1,3 +1,11 @@
+#include <malloc.h>
+
 #include "cli/app.h"
 
-int main(int argc, char** argv) { return image_engine::cli::run(argc, argv); }
+int main(int argc, char** argv) {
+  // Pictures and tensors get mappings of their own, which go back to the system at once: left to itself, glibc raises
+  // this threshold with each large block that is freed, and keeps what lies between small ones.
+  ::mallopt(M_MMAP_THRESHOLD, 1 << 20);
+  ::mallopt(M_ARENA_MAX, 2);  // heaps, each with gaps of its own; models and pictures are larger blocks
+  return image_engine::cli::run(argc, argv);
+}
