@@ -21,18 +21,6 @@ constexpr int kBuffer = 32 << 10;
 constexpr const char* kProbeBytes = "1000000";
 constexpr const char* kProbeTime = "2000000";  // microseconds
 
-struct Demuxer {
-  MediaFormat format;
-  const char* name;
-};
-// Named, never guessed: FFmpeg also has demuxers that are play lists of other files.
-constexpr std::array kDemuxers{
-    Demuxer{MediaFormat::kMp4, "mov"},     Demuxer{MediaFormat::kMatroska, "matroska"},
-    Demuxer{MediaFormat::kAvi, "avi"},     Demuxer{MediaFormat::kMpegTs, "mpegts"},
-    Demuxer{MediaFormat::kMpegPs, "mpeg"}, Demuxer{MediaFormat::kFlv, "flv"},
-    Demuxer{MediaFormat::kAsf, "asf"},     Demuxer{MediaFormat::kOggVideo, "ogg"},
-};
-
 struct ContainerText {
   std::string Metadata::*member;
   std::array<const char*, 4> keys;
@@ -86,10 +74,9 @@ struct CloseInput {
 using Io = std::unique_ptr<AVIOContext, FreeIo>;
 using Input = std::unique_ptr<AVFormatContext, CloseInput>;
 
+// The demuxer is named, never guessed: FFmpeg also has demuxers that are play lists of other files.
 Result<Input> open(MediaFormat format, AVIOContext* io) {
-  const auto* row =
-      std::find_if(kDemuxers.begin(), kDemuxers.end(), [&](const Demuxer& d) { return d.format == format; });
-  const AVInputFormat* demuxer = row == kDemuxers.end() ? nullptr : av_find_input_format(row->name);
+  const AVInputFormat* demuxer = av_find_input_format(reader_of(format).name);
   AVFormatContext* context = avformat_alloc_context();
   if (!demuxer || !context) {
     avformat_free_context(context);
