@@ -10,6 +10,7 @@
 #include <cstring>
 #include <numbers>
 
+#include "core/cpu.h"
 #include "media/media.h"
 
 namespace image_engine::media {
@@ -146,8 +147,8 @@ struct Kernels {
 }
 
 Kernels choose_kernels() {
-  const bool fast = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  return fast ? Kernels{across_avx2, weigh_rows_avx2} : Kernels{across_anywhere, weigh_rows_anywhere};
+  return cpu_uses(CpuLevel::kAvx2) ? Kernels{across_avx2, weigh_rows_avx2}
+                                   : Kernels{across_anywhere, weigh_rows_anywhere};
 }
 #else
 Kernels choose_kernels() { return {across_anywhere, weigh_rows_anywhere}; }

@@ -9,6 +9,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "core/cpu.h"
+
 namespace image_engine::preprocess {
 namespace {
 
@@ -109,7 +111,7 @@ constexpr Kernels kPortable{across_portable, down_portable};
   }
 }
 
-const Kernels kFastest = __builtin_cpu_supports("avx2") ? Kernels{across_avx2, down_avx2} : kPortable;
+const Kernels kFastest = cpu_uses(CpuLevel::kAvx2) ? Kernels{across_avx2, down_avx2} : kPortable;
 #else
 constexpr Kernels kFastest = kPortable;
 #endif
