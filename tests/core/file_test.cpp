@@ -1,5 +1,6 @@
 #include "core/file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -11,6 +12,7 @@
 #include <fstream>
 #include <thread>
 
+#include "core/file_lock.h"
 #include "core/hash.h"
 #include "core/subprocess.h"
 
@@ -35,6 +37,33 @@ TEST_F(FileTest, WritingReplacesWholeFilesAndSetsTheMode) {
   struct stat info {};
   ASSERT_EQ(::stat(in("a").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0640U);
+}
+
+TEST_F(FileTest, ALockKeepsOtherOpenFilesOut) {
+  ASSERT_TRUE(write_file_atomically(in("lock"), ""));
+  UniqueFd first(::open(in("lock").c_str(), O_RDWR | O_CLOEXEC));
+  const UniqueFd second(::open(in("lock").c_str(), O_RDWR | O_CLOEXEC));
+  EXPECT_EQ(try_lock(first.get(), LockKind::kExclusive, "first").value(), true);
+  EXPECT_EQ(try_lock(second.get(), LockKind::kExclusive, "second").value(), false);
+  EXPECT_EQ(try_lock(second.get(), LockKind::kShared, "second").value(), false);
+  EXPECT_TRUE(wait_for_lock(first.get(), LockKind::kShared, "first"));
+  EXPECT_EQ(try_lock(second.get(), LockKind::kShared, "second").value(), true);
+  EXPECT_EQ(try_lock(second.get(), LockKind::kExclusive, "second").value(), false);
+  first.reset();
+  EXPECT_EQ(try_lock(second.get(), LockKind::kExclusive, "second").value(), true);
+  const auto closed = try_lock(-1, LockKind::kShared, "cannot lock it");
+  ASSERT_FALSE(closed);
+  EXPECT_TRUE(closed.error().message.starts_with("cannot lock it: ")) << closed.error().message;
+}
+
+TEST_F(FileTest, ALockedFileMayNoLongerBeAtItsPath) {
+  ASSERT_TRUE(write_file_atomically(in("lock"), ""));
+  const UniqueFd fd(::open(in("lock").c_str(), O_RDWR | O_CLOEXEC));
+  EXPECT_TRUE(is_at_path(fd.get(), in("lock")));
+  ASSERT_TRUE(write_file_atomically(in("lock"), "another"));
+  EXPECT_FALSE(is_at_path(fd.get(), in("lock")));
+  ASSERT_EQ(::unlink(in("lock").c_str()), 0);
+  EXPECT_FALSE(is_at_path(fd.get(), in("lock")));
 }
 
 TEST_F(FileTest, WritingFollowsTheUmask) {
