@@ -25,7 +25,9 @@ class FileTest : public testing::Test {
     std::string pattern = testing::TempDir() + "file_test.XXXXXX";
     folder_ = ::mkdtemp(pattern.data());
   }
-  ~FileTest() override { (void)run_program({.arguments = {"/bin/rm", "-rf", folder_}}, std::chrono::seconds(10)); }
+  ~FileTest() override {
+    (void)run_program({.arguments = {"/bin/rm", "-rf", folder_}}, {.timeout = std::chrono::seconds(10)});
+  }
   [[nodiscard]] std::string in(const std::string& name) const { return join_path(folder_, name); }
   std::string folder_;
 };
@@ -87,7 +89,8 @@ TEST_F(FileTest, AFailedWriteLeavesTheOldBytesAndNothingBeside) {
   ::setrlimit(RLIMIT_FSIZE, &old);
   ASSERT_FALSE(status);
   EXPECT_EQ(read_file(in("a")).value(), "kept");
-  const Finished listing = run_program({.arguments = {"/bin/ls", folder_}}, std::chrono::seconds(5)).value();
+  const Finished listing =
+      run_program({.arguments = {"/bin/ls", folder_}}, {.timeout = std::chrono::seconds(5)}).value();
   EXPECT_EQ(listing.output, "a\n");
 }
 
@@ -190,15 +193,16 @@ TEST(Hash, IsXxh3Of128Bits) {
 
 TEST(Subprocess, GivesOutputAndExitCode) {
   const Finished done =
-      run_program({.arguments = {"/bin/sh", "-c", "echo out; exit 7"}}, std::chrono::seconds(5)).value();
+      run_program({.arguments = {"/bin/sh", "-c", "echo out; exit 7"}}, {.timeout = std::chrono::seconds(5)}).value();
   EXPECT_EQ(done.output, "out\n");
   EXPECT_EQ(done.exit_code, 7);
-  const Finished killed = run_program({.arguments = {"/bin/sh", "-c", "kill -9 $$"}}, std::chrono::seconds(5)).value();
+  const Finished killed =
+      run_program({.arguments = {"/bin/sh", "-c", "kill -9 $$"}}, {.timeout = std::chrono::seconds(5)}).value();
   EXPECT_EQ(killed.signal, SIGKILL);
 }
 
 TEST(Subprocess, EndsWhatTakesTooLong) {
-  EXPECT_EQ(run_program({.arguments = {"/bin/sleep", "60"}}, std::chrono::milliseconds(100)).error().code,
+  EXPECT_EQ(run_program({.arguments = {"/bin/sleep", "60"}}, {.timeout = std::chrono::milliseconds(100)}).error().code,
             ErrorCode::kTimeout);
 }
 
@@ -209,7 +213,7 @@ TEST(Subprocess, InheritsNeitherEnvironmentNorDescriptors) {
       .arguments = {"/bin/sh", "-c", "echo \"${IE_TEST_SECRET:-none} $A\"; ls /proc/self/fd | wc -l"},
       .environment = {"A=b", "PATH=/usr/bin:/bin"}};
   // 0, 1, 2 and the descriptor with which ls reads the folder.
-  EXPECT_EQ(run_program(options, std::chrono::seconds(5))->output, "none b\n4\n");
+  EXPECT_EQ(run_program(options, {.timeout = std::chrono::seconds(5)})->output, "none b\n4\n");
 }
 
 }  // namespace
