@@ -15,21 +15,16 @@
 #include "core/file_lock.h"
 #include "core/hash.h"
 #include "core/subprocess.h"
+#include "core/temporary_folder.h"
 
 namespace image_engine {
 namespace {
 
 class FileTest : public testing::Test {
  protected:
-  FileTest() {
-    std::string pattern = testing::TempDir() + "file_test.XXXXXX";
-    folder_ = ::mkdtemp(pattern.data());
-  }
-  ~FileTest() override {
-    (void)run_program({.arguments = {"/bin/rm", "-rf", folder_}}, {.timeout = std::chrono::seconds(10)});
-  }
   [[nodiscard]] std::string in(const std::string& name) const { return join_path(folder_, name); }
-  std::string folder_;
+  const TemporaryFolder scratch_ = *TemporaryFolder::create();
+  const std::string folder_ = scratch_.path();
 };
 
 TEST_F(FileTest, WritingReplacesWholeFilesAndSetsTheMode) {
