@@ -6,9 +6,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstring>
-#include <numbers>
 
 #include "core/cpu.h"
 #include "media/media.h"
@@ -16,14 +14,10 @@
 namespace image_engine::media {
 namespace {
 
-constexpr double kSupport = 3;  // Lanczos's a
 constexpr std::uint8_t kGrey = 128;
 
-double lanczos(double x) {
-  if (x <= -kSupport || x >= kSupport) return 0;
-  if (x == 0) return 1;
-  const double angle = x * std::numbers::pi;
-  return kSupport * std::sin(angle) * std::sin(angle / kSupport) / (angle * angle);
+Taps lanczos_taps(std::uint32_t in, double extent, std::uint32_t out) {
+  return make_taps(ResampleFilter::kLanczos, {in, extent, out}, 0, out);
 }
 
 std::uint8_t to_byte(float value) { return static_cast<std::uint8_t>(std::clamp(value + 0.5F, 0.0F, 255.0F)); }
@@ -167,31 +161,12 @@ Size fit(Size full, std::uint32_t max_edge) {
   return {scaled(full.width), scaled(full.height)};
 }
 
-RowResizer::Taps::Taps(std::uint32_t in, std::uint32_t out, double extent) : first(out), count(out) {
-  const double scale = extent / out;
-  const double filter_scale = std::max(scale, 1.0);
-  const double support = kSupport * filter_scale;
-  stride = std::min(in, static_cast<std::uint32_t>(std::ceil(support)) * 2 + 1);
-  weights.assign(size_t{out} * stride, 0.0F);
-  std::vector<double> row(stride);
-  for (std::uint32_t i = 0; i < out; ++i) {
-    const double centre = (i + 0.5) * scale;
-    const auto begin = static_cast<std::uint32_t>(std::clamp(centre - support + 0.5, 0.0, double(in - 1)));
-    const auto end = static_cast<std::uint32_t>(std::clamp(centre + support + 0.5, begin + 1.0, double(in)));
-    first[i] = begin;
-    count[i] = std::min(end - begin, stride);
-    double sum = 0;
-    for (std::uint32_t k = 0; k < count[i]; ++k) sum += row[k] = lanczos((begin + k - centre + 0.5) / filter_scale);
-    for (std::uint32_t k = 0; k < count[i]; ++k) weights[size_t{i} * stride + k] = static_cast<float>(row[k] / sum);
-  }
-}
-
 RowResizer::RowResizer(Size in, Size out, double extent_width, double extent_height)
     : in_(in),
       out_(out),
       copy_(in == out && extent_width == in.width && extent_height == in.height),
-      across_(in.width, copy_ ? 1 : out.width, extent_width),
-      down_(in.height, copy_ ? 1 : out.height, extent_height) {
+      across_(lanczos_taps(in.width, extent_width, copy_ ? 1 : out.width)),
+      down_(lanczos_taps(in.height, extent_height, copy_ ? 1 : out.height)) {
   image_ = {out.width, out.height, std::vector<std::uint8_t>(size_t{out.width} * out.height * 3, kGrey)};
   if (copy_) return;
   for (auto& row : pair_) row.resize(size_t{in.width} * 3 + kPadding);

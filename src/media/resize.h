@@ -9,6 +9,7 @@
 #include "core/result.h"
 #include "types/image.h"
 #include "types/luma.h"
+#include "types/taps.h"
 
 namespace image_engine::media {
 
@@ -42,14 +43,6 @@ class RowResizer {
   Image finish();
 
  private:
-  // For each output position: the first input position and `width_` weights, padded with zeros.
-  struct Taps {
-    std::vector<std::uint32_t> first;
-    std::vector<std::uint32_t> count;
-    std::vector<float> weights;
-    std::uint32_t stride = 0;
-    Taps(std::uint32_t in, std::uint32_t out, double extent);
-  };
   void reduce_pair();
   void make_row(std::uint32_t y);
 

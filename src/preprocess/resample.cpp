@@ -127,7 +127,7 @@ int precision_of(const std::vector<float>& weights) {
 
 std::size_t round_up(std::size_t value, std::size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
 
-Taps taps_of(Filter filter, std::uint32_t in, std::uint64_t out, std::uint64_t begin, std::uint32_t length) {
+Taps taps_of(ResampleFilter filter, std::uint32_t in, std::uint64_t out, std::uint64_t begin, std::uint32_t length) {
   return make_taps(filter, {in, static_cast<double>(in), out}, begin, length);
 }
 
@@ -151,7 +151,7 @@ FixedTaps::FixedTaps(const Taps& taps)
   }
 }
 
-Resampler::Resampler(const ImageView& picture, Filter filter, const Part& part, Speed speed)
+Resampler::Resampler(const ImageView& picture, ResampleFilter filter, const Part& part, Speed speed)
     : picture_(picture),
       speed_(speed),
       across_(taps_of(filter, picture.width, part.out_width, part.left, part.width)),

@@ -6,8 +6,8 @@
 #include <span>
 #include <vector>
 
-#include "preprocess/taps.h"
 #include "types/image.h"
+#include "types/taps.h"
 
 namespace image_engine::preprocess {
 
@@ -37,7 +37,7 @@ class Resampler {
     std::uint64_t left = 0, top = 0;
     std::uint32_t width = 0, height = 0;  // within the whole result
   };
-  Resampler(const ImageView& picture, Filter filter, const Part& part, Speed speed = Speed::kFastest);
+  Resampler(const ImageView& picture, ResampleFilter filter, const Part& part, Speed speed = Speed::kFastest);
 
   // The next row from the top, width × RGB; valid until the next call. Called at most `height` times.
   std::span<const std::uint8_t> next_row();
