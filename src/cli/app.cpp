@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <exception>
 
+#include "core/cpu.h"
 #include "core/file.h"
 #include "core/log.h"
 #include "core/progress.h"
@@ -75,6 +76,7 @@ void add_globals(Arguments app, Globals& globals) {
 
 Result<Context> make_context(const Globals& globals, const Settings& settings) {
   IE_CHECK(check_surroundings());
+  IE_CHECK(check_cpu_limit());
   Context context;
   IE_TRY(context.config, load_config(globals.config));
   if (!globals.log_level.empty()) IE_CHECK(set(context.config, "log.level", globals.log_level));

@@ -34,17 +34,6 @@ constexpr const char* kFonts[] = {
     "/usr/share/fonts/dejavu/DejaVuSans.ttf",             // Alpine
 };
 
-// The character at the front of valid UTF-8, which it is taken from.
-int take_character(std::string_view& text) {
-  const auto lead = static_cast<unsigned char>(text[0]);
-  const std::size_t size = lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-  int character = size == 1 ? lead : lead & (0x7F >> size);
-  for (std::size_t i = 1; i < std::min(size, text.size()); ++i)
-    character = (character << 6) | (static_cast<unsigned char>(text[i]) & 0x3F);
-  text.remove_prefix(std::min(size, text.size()));
-  return character;
-}
-
 void append(void* context, void* data, int size) {
   auto& bytes = *static_cast<std::vector<std::byte>*>(context);
   const auto* from = static_cast<const std::byte*>(data);
@@ -76,7 +65,7 @@ struct Font::Data {
     const std::string valid = to_utf8(text);
     float x = 0;
     for (std::string_view rest = valid; !rest.empty();) {
-      const int glyph = stbtt_FindGlyphIndex(&info, take_character(rest));
+      const int glyph = stbtt_FindGlyphIndex(&info, static_cast<int>(take_character(rest)));
       see(glyph, x);
       int advance = 0, bearing = 0;
       stbtt_GetGlyphHMetrics(&info, glyph, &advance, &bearing);

@@ -43,11 +43,8 @@ Colour colour_of(const std::string& name) {
 
 std::string shortened(const std::string& text) {
   const std::string whole = printable(text);
-  std::size_t characters = 0;
-  for (std::size_t i = 0; i < whole.size(); ++i)
-    if ((static_cast<unsigned char>(whole[i]) & 0xC0) != 0x80 && ++characters > kLongest)
-      return whole.substr(0, i) + "…";
-  return whole;
+  const std::string_view beginning = first_characters(whole, kLongest);
+  return beginning.size() == whole.size() ? whole : std::string(beginning) + "…";
 }
 
 // What a record says may be of any type: of another it is as absent.

@@ -15,10 +15,6 @@
 namespace image_engine::cli {
 namespace {
 
-size_t characters(std::string_view text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
-}
-
 void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 
 constexpr std::string_view kStyleCodes[] = {"\x1b[1m", "\x1b[2m", "\x1b[32m", "\x1b[33m", "\x1b[31m"};
@@ -79,12 +75,12 @@ void print_table(std::vector<std::vector<std::string>> rows, const std::vector<s
   std::vector<size_t> widths;
   for (const auto& row : rows) {
     widths.resize(std::max(widths.size(), row.size()));
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], characters(row[i]));
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], character_count(row[i]));
   }
   for (const auto& row : rows) {
     std::string line;
     for (size_t i = 0; i < row.size(); ++i) {
-      const std::string gap(widths[i] - characters(row[i]), ' ');
+      const std::string gap(widths[i] - character_count(row[i]), ' ');
       const bool to_right = std::find(right.begin(), right.end(), i) != right.end();
       line += to_right ? gap + row[i] : row[i] + gap;
       line += "  ";

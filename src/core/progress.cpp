@@ -23,19 +23,6 @@ size_t terminal_width() {
   return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
-bool starts_character(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) != 0x80; }
-
-size_t columns(std::string_view text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), starts_character));
-}
-
-void cut(std::string& text, size_t width) {
-  size_t left = width;
-  const auto end =
-      std::find_if(text.begin(), text.end(), [&](char byte) { return starts_character(byte) && left-- == 0; });
-  text.erase(end, text.end());
-}
-
 std::string bar(double fraction) {
   constexpr int kCells = 24;
   const int full = static_cast<int>(fraction * kCells);
@@ -85,7 +72,7 @@ void Progress::print(Clock::time_point now) {
   std::string text = fmt::format("{:<10} ", title_);
   if (total_ > 0) {
     const double fraction = static_cast<double>(done) / static_cast<double>(total);
-    if (terminal_ && terminal_width() >= kBarColumns + columns(beside)) text += bar(fraction) + ' ';
+    if (terminal_ && terminal_width() >= kBarColumns + character_count(beside)) text += bar(fraction) + ' ';
     text += fmt::format("{:3.0f} %  {} of {}", fraction * 100, amount(done), amount(total));
   } else {
     text += amount(done);
@@ -94,7 +81,8 @@ void Progress::print(Clock::time_point now) {
       rate >= 10 ? fmt::format("  {}/s", amount(static_cast<std::uint64_t>(rate))) : fmt::format("  {:.1f}/s", rate);
   if (total_ > 0 && rate > 0) text += "  ETA " + human_duration(static_cast<double>(total - done) / rate);
   if (!beside.empty()) text += "  " + beside;
-  if (terminal_) cut(text, terminal_width() - 1);  // a line that wraps cannot be overwritten
+  if (terminal_)
+    text.resize(first_characters(text, terminal_width() - 1).size());  // a line that wraps cannot be overwritten
   std::fputs(terminal_ ? ("\r" + text + "\x1b[K").c_str() : (text + "\n").c_str(), stderr);
 }
 

@@ -11,12 +11,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <memory>
+#include <optional>
 
 #include "core/sanitizers.h"
+#include "core/text.h"
 
 namespace image_engine {
 namespace {
@@ -176,48 +179,91 @@ Result<int> spawn(const SpawnOptions& options) {
 
 namespace {
 
-// Appends what can be read now; false at the end of the output, or once there is too much of it.
-bool read_some(int fd, std::string& output) {
-  constexpr size_t kMaxOutput = size_t{16} << 20;
+using Clock = std::chrono::steady_clock;
+
+// What a program writes to one of its descriptors.
+struct Capture {
+  UniqueFd ours, theirs;
+  std::string text;
+};
+
+Result<Capture> open_capture() {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return fail(errno_error("cannot make a pipe"));
+  Capture capture{UniqueFd(ends[0]), UniqueFd(ends[1]), {}};
+  ::fcntl(capture.ours.get(), F_SETFL, O_NONBLOCK);
+  return capture;
+}
+
+// Takes what can be read now and closes the pipe at its end. What is too much is dropped: a program is not ended for
+// what it writes.
+void read_some(Capture& capture) {
+  constexpr size_t kMostKept = size_t{16} << 20;
   char buffer[65536];
-  const ssize_t count = ::read(fd, buffer, sizeof buffer);
-  if (count < 0) return errno == EINTR || errno == EAGAIN;
-  output.append(buffer, static_cast<size_t>(count));
-  return count > 0 && output.size() <= kMaxOutput;
+  const ssize_t count = capture.ours ? ::read(capture.ours.get(), buffer, sizeof buffer) : 0;
+  if (count < 0 && (errno == EINTR || errno == EAGAIN)) return;
+  if (count <= 0) return capture.ours.reset();
+  capture.text.append(buffer, std::min(static_cast<size_t>(count), kMostKept - capture.text.size()));
+}
+
+void read_rest(Capture& capture) {
+  for (size_t before = std::string::npos; before != capture.text.size();) {
+    before = capture.text.size();
+    read_some(capture);
+  }
+}
+
+// Why it is to be ended, if it is.
+std::optional<Error> end_reason(const RunWatch& watch, const std::string& name, Clock::duration since) {
+  if (watch.timeout.count() > 0 && since > watch.timeout)
+    return Error{ErrorCode::kTimeout, name + " did not end in time"};
+  if (watch.cancelled && watch.cancelled()) return Error{ErrorCode::kInterrupted, "interrupted"};
+  return std::nullopt;
+}
+
+// waitpid()'s status. The captures are read meanwhile.
+Result<int> wait_for_program(pid_t pid, const RunWatch& watch, const std::string& name,
+                             std::array<Capture, 2>& captures) {
+  constexpr int kBetweenLooks = 10;  // milliseconds
+  constexpr std::chrono::milliseconds kBetweenCalls{50};
+  const auto start = Clock::now();
+  auto called = start;
+  for (int status = 0;;) {
+    pollfd polls[] = {{captures[0].ours.get(), POLLIN, 0}, {captures[1].ours.get(), POLLIN, 0}};
+    if (::poll(polls, 2, kBetweenLooks) > 0)
+      for (size_t i = 0; i < captures.size(); ++i)
+        if (polls[i].revents != 0) read_some(captures[i]);
+    const pid_t ended = ::waitpid(pid, &status, WNOHANG);
+    if (ended == pid) return status;
+    if (ended < 0 && errno != EINTR) return fail(errno_error("cannot wait for " + name));
+    const auto now = Clock::now();
+    if (auto reason = end_reason(watch, name, now - start)) {
+      ::kill(-pid, SIGKILL);
+      while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
+      return fail(*std::move(reason));
+    }
+    if (!watch.waiting || now - called < kBetweenCalls) continue;
+    called = now;
+    watch.waiting(std::chrono::duration<double>(now - start).count());
+  }
 }
 
 }  // namespace
 
-Result<Finished> run_program(const SpawnOptions& options, std::chrono::milliseconds timeout) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return fail(errno_error("cannot make a pipe"));
-  UniqueFd output(ends[0]), theirs(ends[1]);
-  SpawnOptions with_pipe = options;
-  with_pipe.descriptors.emplace_back(theirs.get(), 1);
-  ::fcntl(output.get(), F_SETFL, O_NONBLOCK);
-  IE_TRY(const int pid, spawn(with_pipe));
-  theirs.reset();
-
-  const auto deadline = std::chrono::steady_clock::now() + timeout;
-  Finished finished;
-  int status = 0;
-  for (bool is_open = true;;) {
-    pollfd poll{is_open ? output.get() : -1, POLLIN, 0};
-    if (::poll(&poll, 1, 10) > 0) is_open = read_some(output.get(), finished.output);
-    if (!is_open) output.reset();
-    if (::waitpid(pid, &status, WNOHANG) == pid) break;
-    if (std::chrono::steady_clock::now() <= deadline) continue;
-    ::kill(-pid, SIGKILL);
-    while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
-    return fail(ErrorCode::kTimeout, options.arguments[0] + " did not end in time");
+Result<Finished> run_program(const SpawnOptions& options, const RunWatch& watch) {
+  const std::string name = printable(watch.name.empty() ? options.arguments.at(0) : watch.name);
+  SpawnOptions captured = options;
+  std::array<Capture, 2> captures;
+  for (size_t i = 0; i < (watch.keep_errors ? 2U : 1U); ++i) {
+    IE_TRY(captures[i], open_capture());
+    captured.descriptors.emplace_back(captures[i].theirs.get(), static_cast<int>(i) + 1);
   }
-  for (size_t before = std::string::npos; before != finished.output.size();) {
-    before = finished.output.size();
-    read_some(output.get(), finished.output);
-  }
-  finished.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  finished.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-  return finished;
+  IE_TRY(const int pid, spawn(captured));
+  for (Capture& capture : captures) capture.theirs.reset();
+  IE_TRY(const int status, wait_for_program(pid, watch, name, captures));
+  for (Capture& capture : captures) read_rest(capture);
+  return Finished{WIFEXITED(status) ? WEXITSTATUS(status) : -1, WIFSIGNALED(status) ? WTERMSIG(status) : 0,
+                  std::move(captures[0].text), std::move(captures[1].text)};
 }
 
 }  // namespace image_engine

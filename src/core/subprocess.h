@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -25,14 +26,23 @@ struct SpawnOptions {
 // Errors: kMachine (no descriptor, process or memory is left), else that of starting the program.
 Result<int> spawn(const SpawnOptions& options);
 
+struct RunWatch {
+  std::chrono::milliseconds timeout{0};  // 0: as long as it takes
+  std::function<bool()> cancelled;       // asked about a hundred times a second
+  std::function<void(double)> waiting;   // called about twenty times a second, with the seconds so far
+  bool keep_errors = false;              // stderr, too
+  std::string name;                      // of the program, in messages; its path where empty
+};
+
 struct Finished {
   int exit_code = 0;  // −1 when a signal ended it
   int signal = 0;
-  std::string output;  // stdout, at most 16 MiB
+  std::string output;  // stdout: the first 16 MiB
+  std::string errors;  // stderr, with keep_errors: the first 16 MiB
 };
 
-// Runs a program to its end, or kills it and its process group after `timeout` (kTimeout), whatever it did with its
-// stdout. What a descendant writes after the program's end is not waited for.
-Result<Finished> run_program(const SpawnOptions& options, std::chrono::milliseconds timeout);
+// Runs a program to its end, whatever it does with its stdout, or kills it and its process group: kTimeout, or
+// kInterrupted once cancelled. What a descendant writes after the program's end is not waited for.
+Result<Finished> run_program(const SpawnOptions& options, const RunWatch& watch);
 
 }  // namespace image_engine

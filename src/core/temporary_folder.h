@@ -13,14 +13,14 @@
 
 namespace image_engine {
 
-// This user alone can read it; removed with all that is in it at the end.
+// This user alone can read it unless `mode` says otherwise; removed with all that is in it at the end.
 class TemporaryFolder {
  public:
   // Of this path, instead of what is there.
-  static Result<TemporaryFolder> at(std::string path) {
+  static Result<TemporaryFolder> at(std::string path, unsigned mode = 0700) {
     std::error_code ignored;
     std::filesystem::remove_all(path, ignored);
-    IE_CHECK(make_folders(path, 0700));
+    IE_CHECK(make_folders(path, mode));
     return TemporaryFolder(std::move(path));
   }
   // In the system's folder for such.

@@ -13,8 +13,6 @@ namespace {
 
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 
-bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
-
 // The length of the well-formed UTF-8 sequence that `text` begins with (Unicode 15, table 3-7); 0 when there is none.
 size_t sequence_length(std::string_view text) {
   const auto at = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
@@ -23,11 +21,27 @@ size_t sequence_length(std::string_view text) {
   const size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
   if (lead < 0xC2 || lead > 0xF4 || text.size() < length) return 0;
   for (size_t i = 1; i < length; ++i)
-    if (!is_continuation(text[i])) return 0;
+    if (begins_character(text[i])) return 0;
   if ((lead == 0xE0 && at(1) < 0xA0) || (lead == 0xED && at(1) > 0x9F) || (lead == 0xF0 && at(1) < 0x90) ||
       (lead == 0xF4 && at(1) > 0x8F))
     return 0;
   return length;
+}
+
+// Of one well-formed sequence.
+char32_t character_of(std::string_view sequence) {
+  constexpr char32_t kLeadBits[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
+  char32_t character = static_cast<unsigned char>(sequence[0]) & kLeadBits[sequence.size()];
+  for (const char c : sequence.substr(1)) character = character << 6 | (static_cast<unsigned char>(c) & 0x3FU);
+  return character;
+}
+
+// The sequence that `bytes`, which are not empty, begin with is taken from them; U+FFFD for a byte that is not UTF-8.
+std::string_view take_sequence(std::string_view& bytes) {
+  const size_t length = sequence_length(bytes);
+  const std::string_view sequence = length == 0 ? kReplacement : bytes.substr(0, length);
+  bytes.remove_prefix(std::max<size_t>(length, 1));
+  return sequence;
 }
 
 }  // namespace
@@ -44,12 +58,32 @@ bool is_utf8(std::string_view bytes) {
 std::string to_utf8(std::string_view bytes) {
   std::string text;
   text.reserve(bytes.size());
-  while (!bytes.empty()) {
-    const size_t length = sequence_length(bytes);
-    text.append(length == 0 ? kReplacement : bytes.substr(0, length));
-    bytes.remove_prefix(std::max<size_t>(length, 1));
-  }
+  while (!bytes.empty()) text += take_sequence(bytes);
   return text;
+}
+
+size_t character_count(std::string_view utf8) {
+  return static_cast<size_t>(std::ranges::count_if(utf8, begins_character));
+}
+
+std::string_view utf8_beginning(std::string_view utf8, size_t most) {
+  if (utf8.size() <= most) return utf8;
+  while (most > 0 && !begins_character(utf8[most])) --most;
+  return utf8.substr(0, most);
+}
+
+std::string_view first_characters(std::string_view utf8, size_t most) {
+  const auto* const end = std::ranges::find_if(utf8, [&](char byte) { return begins_character(byte) && most-- == 0; });
+  return {utf8.begin(), end};
+}
+
+char32_t take_character(std::string_view& text) { return character_of(take_sequence(text)); }
+
+void append_utf8(std::string& text, char32_t character) {
+  constexpr unsigned char kLead[] = {0, 0xC0, 0xE0, 0xF0};
+  const unsigned more = character < 0x80 ? 0 : character < 0x800 ? 1 : character < 0x10000 ? 2 : 3;
+  text += static_cast<char>(kLead[more] | character >> (6 * more));
+  for (unsigned i = more; i-- > 0;) text += static_cast<char>(0x80 | (character >> (6 * i) & 0x3F));
 }
 
 namespace {
@@ -66,17 +100,9 @@ constexpr CharacterRange kUnseen[] = {{0x0, 0x1F},        {0x7F, 0x9F},       {0
                                       {0x110CD, 0x110CD}, {0x13430, 0x1343F}, {0x1BCA0, 0x1BCA3}, {0x1D173, 0x1D17A},
                                       {0xE0001, 0xE0001}, {0xE0020, 0xE007F}};
 
-bool is_unseen(std::uint32_t character) {
+bool is_unseen(char32_t character) {
   return std::ranges::any_of(
       kUnseen, [&](const CharacterRange& range) { return character >= range.first && character <= range.last; });
-}
-
-// Of one well-formed sequence.
-std::uint32_t character_of(std::string_view sequence) {
-  constexpr std::uint32_t kLeadBits[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
-  std::uint32_t character = static_cast<unsigned char>(sequence[0]) & kLeadBits[sequence.size()];
-  for (const char c : sequence.substr(1)) character = character << 6 | (static_cast<unsigned char>(c) & 0x3FU);
-  return character;
 }
 
 std::string escaped(std::uint32_t character) {
@@ -92,11 +118,9 @@ std::string printable(std::string_view bytes) {
   std::string safe;
   safe.reserve(bytes.size());
   while (!bytes.empty()) {
-    const size_t length = sequence_length(bytes);
-    const std::string_view sequence = length == 0 ? kReplacement : bytes.substr(0, length);
-    const std::uint32_t character = character_of(sequence);
+    const std::string_view sequence = take_sequence(bytes);
+    const char32_t character = character_of(sequence);
     is_unseen(character) ? safe += escaped(character) : safe += sequence;
-    bytes.remove_prefix(std::max<size_t>(length, 1));
   }
   return safe;
 }

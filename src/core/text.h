@@ -14,6 +14,19 @@ namespace image_engine {
 // A path or other bytes as valid UTF-8: each byte that is not part of it becomes U+FFFD.
 std::string to_utf8(std::string_view bytes);
 bool is_utf8(std::string_view bytes);
+// False for a byte that continues a character of UTF-8.
+constexpr bool begins_character(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) != 0x80; }
+// How many characters UTF-8 has.
+size_t character_count(std::string_view utf8);
+// The first `most` bytes at most, without half a character at the end.
+std::string_view utf8_beginning(std::string_view utf8, size_t most);
+// The first `most` characters at most.
+std::string_view first_characters(std::string_view utf8, size_t most);
+// The character at the front of a text that is not empty, which is taken from it; U+FFFD, and one byte, for what is not
+// UTF-8.
+char32_t take_character(std::string_view& text);
+// `character` is one of Unicode's.
+void append_utf8(std::string& text, char32_t character);
 // `to_utf8` with what is not seen written out: control characters as \n, \t, \x1b, those that turn or join text, such
 // as U+202E and U+200B, as \u202e. Safe on a terminal, and two texts that look the same are the same. Applied twice it
 // changes nothing more.

@@ -2,14 +2,11 @@
 
 #include <fmt/format.h>
 #include <signal.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
-#include <thread>
 
 #include "core/file.h"
 #include "core/secrets.h"
@@ -22,7 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kMostWritten = std::size_t{8} << 20;
 constexpr std::size_t kMostLines = 40;
 constexpr std::string_view kRuntimeSays = "ONNX Runtime: ";  // as onnx_runtime.cpp logs it
 constexpr std::string_view kWeSay = "image-engine: ";
@@ -64,30 +60,6 @@ void copy_timings(const std::string& from, const std::string& to) {
       fs::copy_file(entry.path(), target + ".new", fs::copy_options::overwrite_existing, ignored);
       if (!ignored) fs::rename(target + ".new", target, ignored);
     }
-}
-
-// waitpid()'s status; the process is killed once cancelled.
-Result<int> wait_for(int pid, const BuildWatch& watch) {
-  const auto start = std::chrono::steady_clock::now();
-  for (int status = 0;;) {
-    const pid_t ended = ::waitpid(pid, &status, WNOHANG);
-    if (ended == pid) return status;
-    if (ended < 0 && errno != EINTR) return fail(errno_error("cannot wait for the builder"));
-    if (watch.cancelled()) {
-      ::kill(-pid, SIGKILL);
-      while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
-      return fail(ErrorCode::kInterrupted, "interrupted");
-    }
-    watch.waiting(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
-}
-
-std::string read_back(int fd) {
-  std::string text(kMostWritten, '\0');
-  const ssize_t count = ::pread(fd, text.data(), text.size(), 0);
-  text.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
-  return text;
 }
 
 // The lines that have `mark`, from there on, each once.
@@ -133,21 +105,18 @@ Error build_error(std::string_view written, int exit_code, int signal) {
 
 Result<EngineRecord> build_engine(const EngineJob& job, const std::string& folder, const BuildWatch& watch) {
   IE_CHECK(check_tensorrt_options(*job.options.tensorrt));
-  const UniqueFd written(::memfd_create("builder", MFD_CLOEXEC));
-  if (!written) return fail(errno_error("cannot keep the builder's output"));
   const std::string& timings = job.options.tensorrt->cache_folder;
   if (!timings.empty()) copy_timings(timings, folder);
   SpawnOptions options;
   options.arguments = arguments_of(job, folder);
   options.environment = child_environment();
-  options.descriptors = {{written.get(), 2}};
   options.folder.clear();  // its paths may be relative
-  IE_TRY(const int pid, spawn(options));
-  IE_TRY(const int status, wait_for(pid, watch));
+  IE_TRY(const Finished finished,
+         run_program(
+             options,
+             {.cancelled = watch.cancelled, .waiting = watch.waiting, .keep_errors = true, .name = "the builder"}));
   if (!timings.empty()) copy_timings(folder, timings);
-  if (status != 0)
-    return fail(build_error(read_back(written.get()), WIFEXITED(status) ? WEXITSTATUS(status) : -1,
-                            WIFSIGNALED(status) ? WTERMSIG(status) : 0));
+  if (finished.exit_code != 0) return fail(build_error(finished.errors, finished.exit_code, finished.signal));
   return read_engine_record(join_path(folder, kBuiltEngine));
 }
 

@@ -1,13 +1,9 @@
 #include "infer/model_trial.h"
 
 #include <fmt/format.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-#include <thread>
 
 #include "core/file.h"
 #include "core/hash.h"
@@ -26,26 +22,7 @@ constexpr std::uint64_t kLeastMemory = std::uint64_t{4} << 30, kMemoryTimes = 8;
 constexpr std::chrono::seconds kStarting{10};  // of the process, before the model
 constexpr std::int64_t kSide = 224;            // of what may be of any size
 
-// waitpid()'s status; the process is killed when it is over time or the program is to stop.
-Result<int> wait_for_trial(int pid, const RunLimits& limits) {
-  const auto start = std::chrono::steady_clock::now();
-  for (int status = 0;;) {
-    const pid_t ended = ::waitpid(pid, &status, WNOHANG);
-    if (ended == pid) return status;
-    if (ended < 0 && errno != EINTR) return fail(errno_error("cannot wait for the process that tries a model"));
-    const bool late =
-        limits.longest.count() > 0 && std::chrono::steady_clock::now() - start > limits.longest + kStarting;
-    if (late || limits.cancelled()) {
-      ::kill(-pid, SIGKILL);
-      while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
-      return late ? fail(ErrorCode::kTimeout, "") : fail(ErrorCode::kInterrupted, "interrupted");
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-}
-
-Status judged(int status, const RunLimits& limits) {
-  const int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+Status judged(int code, int signal, const RunLimits& limits) {
   if (code == static_cast<int>(ErrorCode::kTimeout) + kTrialCodes)
     return fail(ErrorCode::kTimeout,
                 fmt::format("it did not come to an end within {}; inference.run_timeout_seconds allows more",
@@ -53,8 +30,7 @@ Status judged(int status, const RunLimits& limits) {
   if (code == static_cast<int>(ErrorCode::kOutOfMemory) + kTrialCodes)
     return fail(ErrorCode::kOutOfMemory, "it takes more memory than a model of its size may");
   if (code < 0)
-    return fail(ErrorCode::kCrashed,
-                fmt::format("it ended its process (signal {}, {})", WTERMSIG(status), ::strsignal(WTERMSIG(status))));
+    return fail(ErrorCode::kCrashed, fmt::format("it ended its process (signal {}, {})", signal, ::strsignal(signal)));
   return {};
 }
 
@@ -68,12 +44,13 @@ Status try_file(const std::string& file, std::uint64_t memory, const RunLimits& 
                        "--memory",
                        std::to_string(memory)};
   options.environment = child_environment();
-  IE_TRY(const int pid, spawn(options));
-  const Result<int> status = wait_for_trial(pid, limits);
-  if (!status && status.error().code == ErrorCode::kTimeout)
-    return judged((static_cast<int>(ErrorCode::kTimeout) + kTrialCodes) << 8, limits);
-  if (!status) return fail(status.error());
-  return judged(*status, limits);
+  const auto longest = limits.longest.count() > 0 ? limits.longest + kStarting : limits.longest;
+  const auto finished = run_program(
+      options, {.timeout = longest, .cancelled = limits.cancelled, .name = "the process that tries a model"});
+  if (!finished && finished.error().code == ErrorCode::kTimeout)
+    return judged(static_cast<int>(ErrorCode::kTimeout) + kTrialCodes, 0, limits);
+  if (!finished) return fail(finished.error());
+  return judged(finished->exit_code, finished->signal, limits);
 }
 
 std::vector<Tensor> zeros_for(const Session& session) {

@@ -1,11 +1,11 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "core/cpu.h"
 #include "core/file.h"
 #include "infer/onnx_runtime.h"
 #include "infer/tensorrt.h"
 #include "infer/tensorrt_rtx.h"
-#include "infer/vnni.h"
 
 namespace image_engine::infer {
 namespace {
@@ -84,7 +84,7 @@ Ort::SessionOptions session_options(const SessionOptions& options, void* stream)
   theirs.AddConfigEntry("session.inter_op.allow_spinning", "0");
   theirs.AddConfigEntry("session.set_denormal_as_zero", "1");
   // Int8 weights become uint8, whose kernel sums in 32 bits: exact everywhere, but slower than VNNI's.
-  if (!has_vnni()) theirs.AddConfigEntry("session.x64quantprecision", "1");
+  if (!cpu_has_vnni()) theirs.AddConfigEntry("session.x64quantprecision", "1");
   for (const auto& [name, size] : options.fixed_dimensions)
     Ort::ThrowOnError(Ort::GetApi().AddFreeDimensionOverrideByName(theirs, name.c_str(), size));
   // Planned memory is asked for anew while a graph is recorded, when nothing may be allocated.

@@ -5,10 +5,10 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "core/cpu.h"
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/json.h"
-#include "infer/vnni.h"
 #include "models/provenance.h"
 
 namespace image_engine::infer {
@@ -37,7 +37,7 @@ json read_entries(const std::string& file) {
 std::string precision_key(const models::Spec& spec, const models::Store& store, const SessionOptions& options,
                           const std::string& runtime) {
   std::string text = fmt::format("{}\n{}\n{}", cpu_text(), runtime, options.threads);
-  if (!has_vnni()) text += "\nu8u8";  // session.x64quantprecision: other numbers and times than without it
+  if (!cpu_has_vnni()) text += "\nu8u8";  // session.x64quantprecision: other numbers and times than without it
   for (const auto& [name, size] : options.fixed_dimensions) text += fmt::format("\n{}={}", name, size);
   for (const models::Variant& v : spec.variants)
     text += fmt::format("\n{} {} {} {}", v.precision, v.file, v.gate.cosine, v.gate.max_error);

@@ -22,25 +22,32 @@ namespace {
 constexpr int kStrip = 64;  // rows asked for at a time
 constexpr double kWhite = 255;
 
-struct Loader {
-  MediaFormat format;
-  const char* operation;
-  const char* type;  // its class, to be allowed
-  bool turned;       // the library applies the container's own rotation: EXIF's does not count
-  bool pages_move;   // several pages are an animation
-};
-constexpr std::array kLoaders{
-    Loader{MediaFormat::kPng, "pngload_buffer", "VipsForeignLoadPng", false, false},
-    Loader{MediaFormat::kWebp, "webpload_buffer", "VipsForeignLoadWebp", false, true},
-    Loader{MediaFormat::kGif, "gifload_buffer", "VipsForeignLoadNsgif", false, true},
-    Loader{MediaFormat::kTiff, "tiffload_buffer", "VipsForeignLoadTiff", false, false},
-    Loader{MediaFormat::kHeif, "heifload_buffer", "VipsForeignLoadHeif", true, false},
-    Loader{MediaFormat::kAvif, "heifload_buffer", "VipsForeignLoadHeif", true, false},
-    Loader{MediaFormat::kJxl, "jxlload_buffer", "VipsForeignLoadJxl", true, true},
+// Where a format keeps its tags.
+enum class TagsIn : std::uint8_t {
+  kBlobs,      // the loader finds EXIF and XMP
+  kItems,      // HEIF's items
+  kWholeFile,  // exiv2 opens the file: it finds what stands behind a PNG's pixels, and a TIFF is itself the block
 };
 
-const Loader& loader_of(MediaFormat format) {
-  return *std::find_if(kLoaders.begin(), kLoaders.end() - 1, [&](const Loader& l) { return l.format == format; });
+struct Loader {
+  std::string_view operation;  // as the formats' rows name it
+  const char* type;            // its class, to be allowed
+  TagsIn tags;
+  bool turned;      // the library applies the container's own rotation: EXIF's does not count
+  bool pages_move;  // several pages are an animation
+};
+constexpr std::array kLoaders{
+    Loader{"pngload_buffer", "VipsForeignLoadPng", TagsIn::kWholeFile, false, false},
+    Loader{"webpload_buffer", "VipsForeignLoadWebp", TagsIn::kBlobs, false, true},
+    Loader{"gifload_buffer", "VipsForeignLoadNsgif", TagsIn::kBlobs, false, true},
+    Loader{"tiffload_buffer", "VipsForeignLoadTiff", TagsIn::kWholeFile, false, false},
+    Loader{"heifload_buffer", "VipsForeignLoadHeif", TagsIn::kItems, true, false},
+    Loader{"jxlload_buffer", "VipsForeignLoadJxl", TagsIn::kBlobs, true, true},
+};
+
+const Loader& loader_of(Bytes file) {
+  const std::string_view operation = reader_of(detect_format(file)).name;
+  return *std::find_if(kLoaders.begin(), kLoaders.end() - 1, [&](const Loader& l) { return l.operation == operation; });
 }
 
 struct Unref {
@@ -83,14 +90,15 @@ Error vips_failure(ErrorCode code) {
 
 // Opens lazily: the header is read, pixels come when asked for. Streams top to bottom where the format can.
 Result<Picture> open(const Loader& loader, Bytes file, VipsFailOn fail_on) {
-  if ((loader.format == MediaFormat::kHeif || loader.format == MediaFormat::kAvif) && heif_contains_itself(file))
+  if (loader.tags == TagsIn::kItems && heif_contains_itself(file))
     return fail(ErrorCode::kCorrupt, "the picture cannot be decoded: it is made of tiles that contain it");
   const std::unique_ptr<VipsBlob, void (*)(VipsBlob*)> blob(
       vips_blob_new(nullptr, file.data(), file.size()),
       [](VipsBlob* b) { vips_area_unref(reinterpret_cast<VipsArea*>(b)); });
   vips_error_clear();  // of what was said about another file
   VipsImage* out = nullptr;
-  if (vips_call(loader.operation, blob.get(), &out, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on", fail_on, nullptr) != 0)
+  if (vips_call(loader.operation.data(), blob.get(), &out, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on", fail_on,
+                nullptr) != 0)
     return fail(vips_failure(ErrorCode::kCorrupt));
   return Picture(out);
 }
@@ -109,7 +117,7 @@ Bytes exif_of(VipsImage* image) {
 
 std::uint32_t orientation_of(const Loader& loader, Bytes file, VipsImage* image) {
   if (loader.turned) return 1;
-  return tiff_orientation(loader.format == MediaFormat::kTiff ? file : exif_of(image));
+  return tiff_orientation(detect_format(file) == MediaFormat::kTiff ? file : exif_of(image));
 }
 
 int integer_of(VipsImage* image, const char* name, int otherwise) {
@@ -299,8 +307,8 @@ Status init_vips(int threads) {
 
 std::string vips_version() { return vips_version_string(); }
 
-Result<Decoded> decode_vips(MediaFormat format, Bytes file, const DecodeOptions& options) {
-  const auto& loader = loader_of(format);
+Result<Decoded> decode_vips(Bytes file, const DecodeOptions& options) {
+  const auto& loader = loader_of(file);
   auto strict = decode_once(loader, file, options, VIPS_FAIL_ON_TRUNCATED);
   if (strict || strict.error().code != ErrorCode::kCorrupt) return strict;
   auto lenient = decode_once(loader, file, options, VIPS_FAIL_ON_NONE);
@@ -310,8 +318,8 @@ Result<Decoded> decode_vips(MediaFormat format, Bytes file, const DecodeOptions&
   return lenient;
 }
 
-Result<Blocks> read_vips_blocks(MediaFormat format, Bytes file, Metadata& metadata) {
-  const auto& loader = loader_of(format);
+Result<Blocks> read_vips_blocks(Bytes file, Metadata& metadata) {
+  const auto& loader = loader_of(file);
   IE_TRY(const auto image, open(loader, file, VIPS_FAIL_ON_NONE));
   metadata.width = static_cast<std::uint32_t>(image->Xsize);
   metadata.height = static_cast<std::uint32_t>(image->Ysize);
@@ -325,10 +333,9 @@ Result<Blocks> read_vips_blocks(MediaFormat format, Bytes file, Metadata& metada
   Blocks blocks;
   const auto profile = blob_of(image.get(), VIPS_META_ICC_NAME);
   blocks.icc.assign(profile.begin(), profile.end());
-  // exiv2 finds what stands behind a PNG's pixels, and a TIFF is itself the block.
-  blocks.whole_file = format == MediaFormat::kPng || format == MediaFormat::kTiff;
+  blocks.whole_file = loader.tags == TagsIn::kWholeFile;
   if (blocks.whole_file) return blocks;
-  if (format == MediaFormat::kHeif || format == MediaFormat::kAvif) {
+  if (loader.tags == TagsIn::kItems) {
     const auto items = find_heif_items(file);
     blocks.exif = items.exif;
     blocks.xmp = items.xmp;

@@ -12,8 +12,8 @@ namespace image_engine::media {
 
 Result<Decoded> decode_jpeg(Bytes file, const DecodeOptions& options);
 Result<Decoded> decode_bmp(Bytes file, const DecodeOptions& options);
-// PNG, WebP, GIF, TIFF, HEIF, AVIF, JPEG XL: what `file` is must be told.
-Result<Decoded> decode_vips(MediaFormat format, Bytes file, const DecodeOptions& options);
+// By the loader that the row of the file's format names.
+Result<Decoded> decode_vips(Bytes file, const DecodeOptions& options);
 Result<Decoded> decode_raw(Bytes file, const DecodeOptions& options);
 
 // A JPEG whose orientation and colour profile are known from elsewhere, as a raw file's preview.

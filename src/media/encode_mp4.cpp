@@ -1,14 +1,12 @@
 // A film of one picture, for servers that take nothing else.
 extern "C" {
-#include <libavcodec/avcodec.h>
-#include <libavformat/avformat.h>
 #include <libavutil/opt.h>
 }
 
 #include <algorithm>
 #include <array>
-#include <memory>
 
+#include "media/ffmpeg.h"
 #include "media/media.h"
 
 namespace image_engine::media {
@@ -20,35 +18,16 @@ constexpr int kLumaOffset = 16, kChromaOffset = 128, kOne = 1 << 16;
 
 constexpr int kQuality = 18;  // x264's constant rate factor: hardly to be told from the picture
 
-struct FreeContext {
-  void operator()(AVCodecContext* context) const { avcodec_free_context(&context); }
-  void operator()(AVFrame* frame) const { av_frame_free(&frame); }
-  void operator()(AVPacket* packet) const { av_packet_free(&packet); }
-};
-using Encoder = std::unique_ptr<AVCodecContext, FreeContext>;
-using Frame = std::unique_ptr<AVFrame, FreeContext>;
-using Packet = std::unique_ptr<AVPacket, FreeContext>;
-
-// An output that is kept in memory.
-struct Muxer {
-  AVFormatContext* context = nullptr;
-  ~Muxer() {
-    if (context == nullptr) return;
-    std::uint8_t* rest = nullptr;
-    if (context->pb != nullptr && avio_close_dyn_buf(context->pb, &rest) >= 0) av_free(rest);
-    avformat_free_context(context);
-  }
-  // What was written. Once.
-  std::vector<std::byte> take() const {
-    std::uint8_t* data = nullptr;
-    const int size = avio_close_dyn_buf(context->pb, &data);
-    context->pb = nullptr;
-    const auto* bytes = reinterpret_cast<const std::byte*>(data);
-    std::vector<std::byte> all(bytes, bytes + std::max(size, 0));
-    av_free(data);
-    return all;
-  }
-};
+// What was written to the memory of an output, which that then no longer has.
+std::vector<std::byte> take_written(AVFormatContext& output) {
+  std::uint8_t* data = nullptr;
+  const int size = avio_close_dyn_buf(output.pb, &data);
+  output.pb = nullptr;
+  const auto* bytes = reinterpret_cast<const std::byte*>(data);
+  std::vector<std::byte> all(bytes, bytes + std::max(size, 0));
+  av_free(data);
+  return all;
+}
 
 tl::unexpected<Error> cannot(const char* what) {
   return fail(ErrorCode::kInternal, std::string("cannot write a film of the picture: ") + what);
@@ -79,10 +58,10 @@ void fill(AVFrame& frame, const ImageView& image) {
     }
 }
 
-Result<Encoder> open_encoder(int width, int height) {
+Result<ffmpeg::CodecContext> open_encoder(int width, int height) {
   const AVCodec* codec = avcodec_find_encoder_by_name("libx264");
   if (codec == nullptr) return fail(ErrorCode::kUnsupported, "this FFmpeg has no libx264");
-  Encoder encoder(avcodec_alloc_context3(codec));
+  ffmpeg::CodecContext encoder(avcodec_alloc_context3(codec));
   if (!encoder) return fail(ErrorCode::kOutOfMemory, "no memory to encode a film");
   encoder->width = width;
   encoder->height = height;
@@ -97,9 +76,9 @@ Result<Encoder> open_encoder(int width, int height) {
   return encoder;
 }
 
-Result<Packet> encoded(AVCodecContext& encoder, const ImageView& image) {
-  const Frame frame(av_frame_alloc());
-  Packet packet(av_packet_alloc());
+Result<ffmpeg::Packet> encoded(AVCodecContext& encoder, const ImageView& image) {
+  const ffmpeg::Frame frame(av_frame_alloc());
+  ffmpeg::Packet packet(av_packet_alloc());
   if (!frame || !packet) return fail(ErrorCode::kOutOfMemory, "no memory to encode a film");
   frame->format = encoder.pix_fmt;
   frame->width = encoder.width;
@@ -121,23 +100,23 @@ Result<std::vector<std::byte>> encode_mp4(const ImageView& image) {
   if (width == 0 || height == 0 || image.width > kMostEdge || image.height > kMostEdge ||
       image.pixels.size() < std::size_t{image.width} * image.height * 3)
     return fail(ErrorCode::kInvalidArgument, "a film's edges are between 2 and 4,096 pixels");
-  IE_TRY(const Encoder encoder, open_encoder(width, height));
-  IE_TRY(const Packet packet, encoded(*encoder, image));
-  Muxer muxer;
-  if (avformat_alloc_output_context2(&muxer.context, nullptr, "mp4", nullptr) < 0) return cannot("no MP4");
-  if (avio_open_dyn_buf(&muxer.context->pb) < 0) return fail(ErrorCode::kOutOfMemory, "no memory to write a film");
-  AVStream* stream = avformat_new_stream(muxer.context, nullptr);
+  IE_TRY(const ffmpeg::CodecContext encoder, open_encoder(width, height));
+  IE_TRY(const ffmpeg::Packet packet, encoded(*encoder, image));
+  AVFormatContext* mp4 = nullptr;
+  if (avformat_alloc_output_context2(&mp4, nullptr, "mp4", nullptr) < 0) return cannot("no MP4");
+  const ffmpeg::MemoryOutput output(mp4);
+  if (avio_open_dyn_buf(&output->pb) < 0) return fail(ErrorCode::kOutOfMemory, "no memory to write a film");
+  AVStream* stream = avformat_new_stream(output.get(), nullptr);
   if (stream == nullptr || avcodec_parameters_from_context(stream->codecpar, encoder.get()) < 0)
     return cannot("no stream");
   stream->time_base = encoder->time_base;
   stream->avg_frame_rate = {1, 1};
-  muxer.context->flags |= AVFMT_FLAG_BITEXACT;  // names no program
-  if (avformat_write_header(muxer.context, nullptr) < 0) return cannot("its header");
+  output->flags |= AVFMT_FLAG_BITEXACT;  // names no program
+  if (avformat_write_header(output.get(), nullptr) < 0) return cannot("its header");
   av_packet_rescale_ts(packet.get(), encoder->time_base, stream->time_base);
   packet->stream_index = stream->index;
-  if (av_write_frame(muxer.context, packet.get()) < 0 || av_write_trailer(muxer.context) < 0)
-    return cannot("its frame");
-  return muxer.take();
+  if (av_write_frame(output.get(), packet.get()) < 0 || av_write_trailer(output.get()) < 0) return cannot("its frame");
+  return take_written(*output);
 }
 
 }  // namespace image_engine::media

@@ -11,42 +11,23 @@
 namespace image_engine::media {
 namespace {
 
-// One row a picture format: who reads its headers, who decodes it.
-struct Format {
-  MediaFormat format;
+// A library that reads pictures: their headers, their pixels. A format's row in types/media_format.cpp names it.
+struct PictureReader {
+  Codec codec;
   Result<Blocks> (*read_blocks)(Bytes file, Metadata& metadata);
   Result<Decoded> (*decode)(Bytes file, const DecodeOptions& options);
 };
 
-template <MediaFormat kFormat>
-constexpr Format vips_format() {
-  return {kFormat, [](Bytes file, Metadata& metadata) { return read_vips_blocks(kFormat, file, metadata); },
-          [](Bytes file, const DecodeOptions& options) { return decode_vips(kFormat, file, options); }};
-}
-constexpr Format raw_format(MediaFormat format) { return {format, read_raw_blocks, decode_raw}; }
-
-constexpr Format kFormats[] = {
-    {MediaFormat::kJpeg, read_jpeg_blocks, decode_jpeg},
-    vips_format<MediaFormat::kPng>(),
-    vips_format<MediaFormat::kWebp>(),
-    vips_format<MediaFormat::kGif>(),
-    vips_format<MediaFormat::kTiff>(),
-    vips_format<MediaFormat::kHeif>(),
-    vips_format<MediaFormat::kAvif>(),
-    vips_format<MediaFormat::kJxl>(),
-    {MediaFormat::kBmp, read_bmp_blocks, decode_bmp},
-    raw_format(MediaFormat::kDng),
-    raw_format(MediaFormat::kCr2),
-    raw_format(MediaFormat::kNef),
-    raw_format(MediaFormat::kArw),
-    raw_format(MediaFormat::kOrf),
-    raw_format(MediaFormat::kRw2),
+constexpr PictureReader kPictureReaders[] = {
+    {Codec::kJpeg, read_jpeg_blocks, decode_jpeg},
+    {Codec::kVips, read_vips_blocks, decode_vips},
+    {Codec::kBmp, read_bmp_blocks, decode_bmp},
+    {Codec::kLibRaw, read_raw_blocks, decode_raw},
 };
 
-Result<const Format*> find_format(MediaFormat format) {
-  const auto* found =
-      std::find_if(std::begin(kFormats), std::end(kFormats), [&](const Format& f) { return f.format == format; });
-  if (found == std::end(kFormats))
+Result<const PictureReader*> find_reader(MediaFormat format) {
+  const auto* found = std::ranges::find(kPictureReaders, reader_of(format).codec, &PictureReader::codec);
+  if (found == std::end(kPictureReaders))
     return fail(ErrorCode::kUnsupported, "this is neither a picture nor a video that can be read");
   return found;
 }
@@ -70,10 +51,10 @@ MediaFormat detect_format(Bytes file) { return sniff_format(file); }
 Result<Metadata> read_metadata(Bytes file, Bytes sidecar) {
   const auto kind = detect_format(file);
   if (media_kind(kind) == MediaKind::kVideo) return read_video_metadata(kind, file);
-  IE_TRY(const Format* format, find_format(kind));
+  IE_TRY(const PictureReader* reader, find_reader(kind));
   Metadata metadata;
   metadata.format = kind;
-  IE_TRY(const Blocks blocks, format->read_blocks(file, metadata));
+  IE_TRY(const Blocks blocks, reader->read_blocks(file, metadata));
   const Size size = upright({metadata.width, metadata.height}, metadata.orientation);
   metadata.width = size.width;
   metadata.height = size.height;
@@ -94,8 +75,8 @@ Hash128 former_asset_hash(Bytes file) {
 Result<Decoded> decode(Bytes file, const DecodeOptions& options) {
   const auto kind = detect_format(file);
   if (media_kind(kind) == MediaKind::kVideo) return fail(ErrorCode::kUnsupported, "this is a video, not a picture");
-  IE_TRY(const Format* format, find_format(kind));
-  return format->decode(file, options);
+  IE_TRY(const PictureReader* reader, find_reader(kind));
+  return reader->decode(file, options);
 }
 
 Result<Blocks> read_jpeg_blocks(Bytes file, Metadata& metadata) {

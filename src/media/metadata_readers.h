@@ -20,7 +20,7 @@ struct Blocks {
 
 // What the headers of a picture say about pixels, and where its tags are. Sizes are as stored, before orientation.
 Result<Blocks> read_jpeg_blocks(Bytes file, Metadata& metadata);
-Result<Blocks> read_vips_blocks(MediaFormat format, Bytes file, Metadata& metadata);
+Result<Blocks> read_vips_blocks(Bytes file, Metadata& metadata);
 Result<Blocks> read_bmp_blocks(Bytes file, Metadata& metadata);
 Result<Blocks> read_raw_blocks(Bytes file, Metadata& metadata);
 

@@ -1,5 +1,4 @@
 extern "C" {
-#include <libavformat/avformat.h>
 #include <libavutil/display.h>
 }
 
@@ -7,8 +6,8 @@ extern "C" {
 #include <array>
 #include <cmath>
 #include <cstring>
-#include <memory>
 
+#include "media/ffmpeg.h"
 #include "media/libraries.h"
 #include "media/metadata_readers.h"
 #include "media/resize.h"
@@ -20,18 +19,6 @@ namespace {
 constexpr int kBuffer = 32 << 10;
 constexpr const char* kProbeBytes = "1000000";
 constexpr const char* kProbeTime = "2000000";  // microseconds
-
-struct Demuxer {
-  MediaFormat format;
-  const char* name;
-};
-// Named, never guessed: FFmpeg also has demuxers that are play lists of other files.
-constexpr std::array kDemuxers{
-    Demuxer{MediaFormat::kMp4, "mov"},     Demuxer{MediaFormat::kMatroska, "matroska"},
-    Demuxer{MediaFormat::kAvi, "avi"},     Demuxer{MediaFormat::kMpegTs, "mpegts"},
-    Demuxer{MediaFormat::kMpegPs, "mpeg"}, Demuxer{MediaFormat::kFlv, "flv"},
-    Demuxer{MediaFormat::kAsf, "asf"},     Demuxer{MediaFormat::kOggVideo, "ogg"},
-};
 
 struct ContainerText {
   std::string Metadata::*member;
@@ -74,22 +61,9 @@ struct Reader {
   }
 };
 
-struct FreeIo {
-  void operator()(AVIOContext* io) const {
-    av_freep(&io->buffer);
-    avio_context_free(&io);
-  }
-};
-struct CloseInput {
-  void operator()(AVFormatContext* input) const { avformat_close_input(&input); }
-};
-using Io = std::unique_ptr<AVIOContext, FreeIo>;
-using Input = std::unique_ptr<AVFormatContext, CloseInput>;
-
-Result<Input> open(MediaFormat format, AVIOContext* io) {
-  const auto* row =
-      std::find_if(kDemuxers.begin(), kDemuxers.end(), [&](const Demuxer& d) { return d.format == format; });
-  const AVInputFormat* demuxer = row == kDemuxers.end() ? nullptr : av_find_input_format(row->name);
+// The demuxer is named, never guessed: FFmpeg also has demuxers that are play lists of other files.
+Result<ffmpeg::Input> open(MediaFormat format, AVIOContext* io) {
+  const AVInputFormat* demuxer = av_find_input_format(reader_of(format).name);
   AVFormatContext* context = avformat_alloc_context();
   if (!demuxer || !context) {
     avformat_free_context(context);
@@ -103,7 +77,7 @@ Result<Input> open(MediaFormat format, AVIOContext* io) {
   const int code = avformat_open_input(&context, nullptr, demuxer, &options);
   av_dict_free(&options);
   if (code < 0) return fail(ErrorCode::kCorrupt, "the video's header cannot be read");
-  return Input(context);
+  return ffmpeg::Input(context);
 }
 
 const AVStream* stream_of(const AVFormatContext& input, AVMediaType type) {
@@ -155,12 +129,12 @@ std::string ffmpeg_version() { return av_version_info(); }
 Result<Metadata> read_video_metadata(MediaFormat format, Bytes file) {
   Reader reader{file};
   auto* buffer = static_cast<unsigned char*>(av_malloc(kBuffer));
-  const Io io(avio_alloc_context(buffer, kBuffer, 0, &reader, Reader::read, nullptr, Reader::seek));
+  const ffmpeg::Io io(avio_alloc_context(buffer, kBuffer, 0, &reader, Reader::read, nullptr, Reader::seek));
   if (!io) {
     av_free(buffer);
     return fail(ErrorCode::kOutOfMemory, "no memory to read a video's header");
   }
-  IE_TRY(const Input input, open(format, io.get()));
+  IE_TRY(const ffmpeg::Input input, open(format, io.get()));
   const auto complete = [&] {
     const auto* video = stream_of(*input, AVMEDIA_TYPE_VIDEO);
     return video && video->codecpar->width > 0 && input->duration > 0 && video->avg_frame_rate.num > 0;

@@ -1,14 +1,15 @@
 // Antialiased resizing of rows as they are decoded: the whole source never has to be in memory.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "core/result.h"
 #include "types/image.h"
 #include "types/luma.h"
+#include "types/resample.h"
 
 namespace image_engine::media {
 
@@ -22,7 +23,7 @@ struct Size {
 Size fit(Size full, std::uint32_t max_edge);
 
 // Lanczos (a = 3) whose support grows with the ratio, across first, 8 bits between the passes: the definition of
-// Pillow's Image.resize(size, LANCZOS), which it matches but for rounding in float instead of fixed point.
+// Pillow's Image.resize(size, LANCZOS), which it matches but for its weights' last bits.
 // Memory: the result and about 6 × ratio rows of its width.
 class RowResizer {
  public:
@@ -42,28 +43,10 @@ class RowResizer {
   Image finish();
 
  private:
-  // For each output position: the first input position and `width_` weights, padded with zeros.
-  struct Taps {
-    std::vector<std::uint32_t> first;
-    std::vector<std::uint32_t> count;
-    std::vector<float> weights;
-    std::uint32_t stride = 0;
-    Taps(std::uint32_t in, std::uint32_t out, double extent);
-  };
-  void reduce_pair();
-  void make_row(std::uint32_t y);
-
   Size in_, out_;
-  bool copy_;  // sizes agree: rows land in the result untouched
-  Taps across_, down_;
-  std::array<std::vector<std::uint8_t>, 2> pair_;  // what next_row() hands out: rows are reduced two by two
-  std::vector<float> expanded_;                    // the pair as floats
-  std::size_t ring_bytes_ = 0;                     // of a row in the ring: padded
-  std::size_t ring_rows_ = 0;
-  std::vector<std::uint8_t> ring_;   // ring_rows_ rows of out_.width, row y at y modulo that
-  std::vector<std::uint8_t> spare_;  // where a row that is none goes
-  std::vector<const std::uint8_t*> rows_;
-  std::vector<float> weighed_;
+  bool copy_;                               // sizes agree: rows land in the result untouched
+  std::optional<ResampledRows> resampled_;  // unless copy_
+  std::vector<std::uint8_t> row_;           // what next_row() hands out, padded
   std::uint32_t rows_in_ = 0, rows_out_ = 0;
   Image image_;
   LumaAccumulator* luma_ = nullptr;

@@ -6,7 +6,7 @@
 #include <chrono>
 #include <cmath>
 
-#include "core/file.h"
+#include "core/text.h"
 
 namespace image_engine::media {
 namespace {
@@ -15,30 +15,11 @@ using namespace std::string_view_literals;
 
 constexpr char32_t kReplacement = 0xFFFD;
 
-void append_utf8(std::string& out, char32_t c) {
-  if (c < 0x80) {
-    out += static_cast<char>(c);
-    return;
-  }
-  const int extra = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
-  static constexpr unsigned char kLead[] = {0, 0xC0, 0xE0, 0xF0};
-  out += static_cast<char>(kLead[extra] | c >> (6 * extra));
-  for (int i = extra - 1; i >= 0; --i) out += static_cast<char>(0x80 | (c >> (6 * i) & 0x3F));
-}
-
 std::string_view trim(std::string_view text) {
   constexpr auto kSpace = " \t\r\n\v\f"sv;
   const auto begin = text.find_first_not_of(kSpace);
   if (begin == text.npos) return {};
   return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
-}
-
-// At most kMaxText bytes, without a cut character at the end.
-std::string_view cap(std::string_view text) {
-  if (text.size() <= kMaxText) return text;
-  size_t end = kMaxText;
-  while (end > kMaxText - 4 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  return text.substr(0, end);
 }
 
 // Takes numbers and separators off the front of a text.
@@ -72,10 +53,10 @@ class Scanner {
 
 std::string clean_text(std::string_view bytes) {
   bytes = bytes.substr(0, bytes.find('\0'));
-  if (is_utf8(bytes)) return std::string(trim(cap(trim(bytes))));
+  if (is_utf8(bytes)) return std::string(trim(utf8_beginning(trim(bytes), kMaxText)));
   std::string text;
   for (const char c : trim(bytes).substr(0, kMaxText)) append_utf8(text, static_cast<unsigned char>(c));
-  return std::string(cap(text));
+  return std::string(utf8_beginning(text, kMaxText));
 }
 
 std::string clean_utf16(std::string_view bytes, ByteOrder order) {
@@ -98,7 +79,7 @@ std::string clean_utf16(std::string_view bytes, ByteOrder order) {
     }
     append_utf8(text, c);
   }
-  return std::string(trim(cap(text)));
+  return std::string(trim(utf8_beginning(text, kMaxText)));
 }
 
 std::string clean_user_comment(std::string_view bytes, ByteOrder order) {

@@ -11,6 +11,7 @@
 #include <set>
 
 #include "core/file.h"
+#include "core/temporary_folder.h"
 #include "core/text.h"
 #include "models/digest.h"
 #include "models/fetch.h"
@@ -24,27 +25,7 @@ namespace {
 
 constexpr std::chrono::seconds kConversionLimit{1800};
 
-// A new, empty folder that goes with all in it.
-class Scratch {
- public:
-  static Result<Scratch> create(std::string path) {
-    Scratch scratch(std::move(path));
-    scratch.clear();  // left by a killed process
-    IE_CHECK(make_folders(scratch.path_));
-    return scratch;
-  }
-  Scratch(Scratch&& other) noexcept : path_(std::exchange(other.path_, {})) {}
-  ~Scratch() { clear(); }
-  [[nodiscard]] const std::string& path() const { return path_; }
-
- private:
-  explicit Scratch(std::string path) : path_(std::move(path)) {}
-  void clear() const {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-  }
-  std::string path_;
-};
+constexpr unsigned kModelMode = 0755;  // what is made there becomes a model's folder
 
 std::string downloads_of(const Store& store, const PullOptions& options) {
   return options.downloads.empty() ? join_path(store.root(), ".downloads") : options.downloads;
@@ -68,7 +49,7 @@ Result<std::vector<InstalledFile>> convert(const Spec& spec, const PullOptions& 
     return fail(ErrorCode::kNotFound, fmt::format("the converter {} is not there", printable(tool)));
   options.progress(fmt::format("{}: converting", spec.name), 0, 0);
   IE_TRY(const std::string python, fetcher.python());
-  IE_TRY(const Scratch output, Scratch::create(input + ".out"));
+  IE_TRY(const TemporaryFolder output, TemporaryFolder::at(input + ".out", kModelMode));
   if (const auto ran =
           run_script(python, tool, {"--input", absolute_path(input), "--output", absolute_path(output.path())},
                      kConversionLimit, options.cancelled);
@@ -118,7 +99,7 @@ Status put_in_place(const std::string& made, const std::string& final) {
 
 Status install(const Spec& spec, const Store& store, const PullOptions& options) {
   const std::string beside = join_path(store.root(), "." + spec.name);
-  IE_TRY(const Scratch made, Scratch::create(beside + ".new"));
+  IE_TRY(const TemporaryFolder made, TemporaryFolder::at(beside + ".new", kModelMode));
   Fetcher fetcher(options, downloads_of(store, options), std::string(parent_path(spec.file)), spec.name);
   Provenance provenance{
       spec.name, spec.version, spec.licence.name, install_hash(spec), utc_now(), "image-engine " IE_VERSION, {}, {}};
@@ -132,7 +113,7 @@ Status install(const Spec& spec, const Store& store, const PullOptions& options)
   if (spec.conversion.tool.empty()) {
     IE_CHECK(fetch_into(made.path(), provenance.files));
   } else {
-    IE_TRY(const Scratch input, Scratch::create(beside + ".input"));
+    IE_TRY(const TemporaryFolder input, TemporaryFolder::at(beside + ".input", kModelMode));
     IE_CHECK(fetch_into(input.path(), provenance.made_from));
     IE_TRY(provenance.files, convert(spec, options, fetcher, input.path(), made.path()));
   }

@@ -1,16 +1,11 @@
 #include "models/python.h"
 
 #include <fmt/format.h>
-#include <signal.h>
-#include <sys/file.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
-#include <thread>
 
 #include "core/file.h"
 #include "core/hash.h"
@@ -22,39 +17,11 @@
 namespace image_engine::models {
 namespace {
 
-constexpr size_t kMostOutput = size_t{1} << 20;
 constexpr std::chrono::seconds kMakingLimit{900};
-
-std::string read_back(int fd) {
-  std::string text(kMostOutput, '\0');
-  const ssize_t count = ::pread(fd, text.data(), text.size(), 0);
-  text.resize(count > 0 ? static_cast<size_t>(count) : 0);
-  return text;
-}
 
 std::string last_line(std::string text) {
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
   return printable(text.substr(text.rfind('\n') + 1).substr(0, 500));
-}
-
-// Gives the exit code, −1 when it was killed by a signal.
-Result<int> wait_for(int pid, const std::string& name, std::chrono::seconds limit,
-                     const std::function<bool()>& cancelled) {
-  const auto deadline = std::chrono::steady_clock::now() + limit;
-  int status = 0;
-  for (;;) {
-    const pid_t ended = ::waitpid(pid, &status, WNOHANG);
-    if (ended == pid) return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    if (ended < 0 && errno != EINTR) return fail(errno_error("cannot wait for " + printable(name)));
-    const bool late = std::chrono::steady_clock::now() > deadline;
-    if (late || cancelled()) {
-      ::kill(-pid, SIGKILL);
-      while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
-      return late ? fail(ErrorCode::kTimeout, printable(name) + " did not end in time")
-                  : fail(ErrorCode::kInterrupted, "interrupted");
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
 }
 
 std::string find_python() {
@@ -82,18 +49,16 @@ constexpr char kInstallPython[] = "on Debian and Ubuntu: apt install python3 pyt
 // `named`: what runs, for messages.
 Result<std::string> run_tool(const std::vector<std::string>& arguments, const std::string& named,
                              std::chrono::seconds limit, const std::function<bool()>& cancelled) {
-  const UniqueFd out(::memfd_create("out", MFD_CLOEXEC)), error(::memfd_create("error", MFD_CLOEXEC));
-  if (!out || !error) return fail(errno_error("cannot keep a program's output"));
   SpawnOptions options;
   options.arguments = arguments;
   options.environment = child_environment();
-  options.descriptors = {{out.get(), 1}, {error.get(), 2}};
-  IE_TRY(const int pid, spawn(options));
-  IE_TRY(const int code, wait_for(pid, named, limit, cancelled));
-  if (code == 0) return read_back(out.get());
-  const std::string reason = last_line(read_back(error.get()));
-  return fail(ErrorCode::kIo,
-              reason.empty() ? fmt::format("{} failed with exit code {}", printable(named), code) : reason);
+  IE_TRY(Finished finished,
+         run_program(options, {.timeout = limit, .cancelled = cancelled, .keep_errors = true, .name = named}));
+  if (finished.exit_code == 0) return std::move(finished.output);
+  const std::string reason = last_line(std::move(finished.errors));
+  return fail(ErrorCode::kIo, reason.empty()
+                                  ? fmt::format("{} failed with exit code {}", printable(named), finished.exit_code)
+                                  : reason);
 }
 
 Result<std::string> run_isolated(const std::string& python, std::vector<std::string> head,

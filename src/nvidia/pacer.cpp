@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include <string_view>
 
 #include "core/file.h"
+#include "core/file_lock.h"
 #include "core/hash.h"
 #include "core/text.h"
 
@@ -86,8 +86,7 @@ struct Pacer::State {
   Status locked(Change change) const {
     const UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!fd) return fail(here("cannot write "));
-    while (::flock(fd.get(), LOCK_EX) != 0)
-      if (errno != EINTR) return fail(here("cannot lock "));
+    IE_CHECK(wait_for_lock(fd.get(), LockKind::kExclusive, "cannot lock " + printable(path)));
     std::array<char, kRecord + 1> bytes{};
     const ssize_t count = ::pread(fd.get(), bytes.data(), bytes.size(), 0);
     if (count < 0) return fail(here("cannot read "));

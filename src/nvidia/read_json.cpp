@@ -155,11 +155,7 @@ std::string cleaned(std::string_view text, std::size_t most) {
       line += text[at++];
     }
   }
-  if (line.size() > most) {
-    std::size_t end = most;
-    while (end > 0 && (static_cast<unsigned char>(line[end]) & 0xC0) == 0x80) --end;
-    line.resize(end);
-  }
+  line.resize(utf8_beginning(line, most).size());
   while (!line.empty() && line.back() == ' ') line.pop_back();
   return line;
 }

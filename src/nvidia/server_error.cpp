@@ -70,9 +70,7 @@ std::string first_line(std::string_view text) {
   text.remove_prefix(begin);
   text = text.substr(0, text.find_first_of("\r\n"));
   if (text.size() <= kMostText) return printable(text);
-  size_t end = kMostText;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;  // not within a character
-  return printable(text.substr(0, end)) + "…";
+  return printable(utf8_beginning(text, kMostText)) + "…";
 }
 
 std::string said(std::string_view body, const ApiKey& key) {

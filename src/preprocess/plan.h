@@ -10,6 +10,7 @@
 
 #include "core/result.h"
 #include "types/image.h"
+#include "types/taps.h"
 #include "types/tensor.h"
 
 namespace image_engine::preprocess {
@@ -31,9 +32,7 @@ enum class Fit : std::uint8_t {
 };
 // Where a letterboxed picture lies; offsets are rounded down.
 enum class Align : std::uint8_t { kCentre, kTopLeft };
-// Antialiased, as Pillow defines them (support grows with the ratio). Not so kNearest, and kLinear: the four nearest
-// samples, as OpenCV's INTER_LINEAR has it, which YOLO models are trained with.
-enum class Filter : std::uint8_t { kNearest, kBilinear, kBicubic, kLanczos, kLinear };
+using Filter = ResampleFilter;
 enum class Layout : std::uint8_t { kNchw, kNhwc };
 enum class ChannelOrder : std::uint8_t { kRgb, kBgr };
 

@@ -1,184 +1,35 @@
 #include "preprocess/resample.h"
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 #include <algorithm>
-#include <array>
-#include <cmath>
-#include <cstring>
 
 namespace image_engine::preprocess {
 namespace {
 
-constexpr std::size_t kTapGroup = 4;   // taps that the across kernel takes at once
-constexpr std::size_t kPadding = 16;   // bytes behind a row that it may read
-constexpr std::size_t kRowBlock = 32;  // bytes that the down kernel takes at once
-constexpr int kMostPrecision = 21;     // 255 × 2^21 × the sum of absolute weights (< 2) stays below 2^31
-
-std::uint8_t to_byte(std::int32_t sum, int precision) {
-  return static_cast<std::uint8_t>(std::clamp((sum + (1 << (precision - 1))) >> precision, 0, 255));
-}
-
-// `row` is readable for kPadding bytes behind its pixels, `out` writable for one byte behind its own.
-void across_portable(const FixedTaps& taps, const std::uint8_t* row, std::uint8_t* out) {
-  for (std::size_t x = 0; x < taps.first.size(); ++x) {
-    const std::int16_t* weight = taps.weights.data() + x * taps.stride;
-    const std::uint8_t* pixel = row + std::size_t{taps.first[x]} * 3;
-    std::array<std::int32_t, 3> sum{};
-    for (std::size_t k = 0; k < taps.count[x]; ++k)
-      for (std::size_t c = 0; c < 3; ++c) sum[c] += weight[k] * pixel[k * 3 + c];
-    for (std::size_t c = 0; c < 3; ++c) out[x * 3 + c] = to_byte(sum[c], taps.precision);
-  }
-}
-
-// Output row y of `taps` from its `rows`; `bytes` is a multiple of kRowBlock.
-void down_portable(const FixedTaps& taps, std::size_t y, const std::uint8_t* const* rows, std::size_t bytes,
-                   std::uint8_t* out) {
-  const std::int16_t* weights = taps.weights.data() + y * taps.stride;
-  for (std::size_t left = 0; left < bytes; left += kRowBlock) {
-    std::array<std::int32_t, kRowBlock> sums{};
-    for (std::size_t k = 0; k < taps.count[y]; ++k)
-      for (std::size_t i = 0; i < kRowBlock; ++i) sums[i] += weights[k] * rows[k][left + i];
-    for (std::size_t i = 0; i < kRowBlock; ++i) out[left + i] = to_byte(sums[i], taps.precision);
-  }
-}
-
-struct Kernels {
-  void (*across)(const FixedTaps& taps, const std::uint8_t* row, std::uint8_t* out);
-  void (*down)(const FixedTaps& taps, std::size_t y, const std::uint8_t* const* rows, std::size_t bytes,
-               std::uint8_t* out);
-};
-constexpr Kernels kPortable{across_portable, down_portable};
-
-#if defined(__x86_64__)
-#define IE_AVX2 gnu::target("avx2")
-
-// Four taps at once: pixels 0 and 1 in the low half, 2 and 3 in the high one, each as the pairs (r r)(g g)(b b)(0 0).
-[[IE_AVX2]] void across_avx2(const FixedTaps& taps, const std::uint8_t* row, std::uint8_t* out) {
-  const __m256i pairs = _mm256_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1,  //
-                                         6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1);
-  const __m256i halves = _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1);
-  const __m128i half = _mm_set1_epi32(1 << (taps.precision - 1)), shift = _mm_cvtsi32_si128(taps.precision);
-  for (std::size_t x = 0; x < taps.first.size(); ++x) {
-    const std::uint8_t* pixel = row + std::size_t{taps.first[x]} * 3;
-    const std::int16_t* weight = taps.weights.data() + x * taps.stride;
-    __m256i sum = _mm256_setzero_si256();
-    for (std::size_t k = 0; k < taps.count[x]; k += kTapGroup) {
-      const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(pixel + k * 3));
-      const __m256i samples = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(bytes), pairs);
-      const __m128i four = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(weight + k));
-      const __m256i weights = _mm256_permutevar8x32_epi32(_mm256_castsi128_si256(four), halves);
-      sum = _mm256_add_epi32(sum, _mm256_madd_epi16(samples, weights));
-    }
-    const __m128i whole = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
-    const __m128i words = _mm_packs_epi32(_mm_sra_epi32(_mm_add_epi32(whole, half), shift), _mm_setzero_si128());
-    const int rgb = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
-    std::memcpy(out + x * 3, &rgb, sizeof rgb);  // the fourth byte is overwritten by the next pixel
-  }
-}
-
-[[IE_AVX2]] inline __m256i load_row(const std::uint8_t* bytes) {
-  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes));
-}
-
-// Rows two by two; a last one without a partner is paired with itself at weight 0.
-[[IE_AVX2]] void down_avx2(const FixedTaps& taps, std::size_t y, const std::uint8_t* const* rows, std::size_t bytes,
-                           std::uint8_t* out) {
-  const std::int16_t* weight = taps.weights.data() + y * taps.stride;
-  const std::size_t count = taps.count[y];
-  const __m256i zero = _mm256_setzero_si256(), half = _mm256_set1_epi32(1 << (taps.precision - 1));
-  const __m128i shift = _mm_cvtsi32_si128(taps.precision);
-  for (std::size_t left = 0; left < bytes; left += kRowBlock) {
-    __m256i sums[4] = {half, half, half, half};
-    for (std::size_t k = 0; k < count; k += 2) {
-      const __m256i first = load_row(rows[k] + left), second = load_row(rows[std::min(k + 1, count - 1)] + left);
-      int pair = 0;
-      std::memcpy(&pair, weight + k, sizeof pair);
-      const __m256i weights = _mm256_set1_epi32(pair);
-      const __m256i low = _mm256_unpacklo_epi8(first, second), high = _mm256_unpackhi_epi8(first, second);
-      sums[0] = _mm256_add_epi32(sums[0], _mm256_madd_epi16(_mm256_unpacklo_epi8(low, zero), weights));
-      sums[1] = _mm256_add_epi32(sums[1], _mm256_madd_epi16(_mm256_unpackhi_epi8(low, zero), weights));
-      sums[2] = _mm256_add_epi32(sums[2], _mm256_madd_epi16(_mm256_unpacklo_epi8(high, zero), weights));
-      sums[3] = _mm256_add_epi32(sums[3], _mm256_madd_epi16(_mm256_unpackhi_epi8(high, zero), weights));
-    }
-    for (__m256i& sum : sums) sum = _mm256_sra_epi32(sum, shift);
-    const __m256i words = _mm256_packs_epi32(sums[0], sums[1]), more = _mm256_packs_epi32(sums[2], sums[3]);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + left), _mm256_packus_epi16(words, more));
-  }
-}
-
-const Kernels kFastest = __builtin_cpu_supports("avx2") ? Kernels{across_avx2, down_avx2} : kPortable;
-#else
-constexpr Kernels kFastest = kPortable;
-#endif
-
-// The greatest at which every weight fits 16 bits, also one more than itself.
-int precision_of(const std::vector<float>& weights) {
-  float largest = 0;
-  for (const float weight : weights) largest = std::max(largest, std::abs(weight));
-  int precision = kMostPrecision;
-  while (precision > 1 && std::ldexp(largest, precision) > INT16_MAX - 1) --precision;
-  return precision;
-}
-
-std::size_t round_up(std::size_t value, std::size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
-
-Taps taps_of(Filter filter, std::uint32_t in, std::uint64_t out, std::uint64_t begin, std::uint32_t length) {
+Taps taps_of(ResampleFilter filter, std::uint32_t in, std::uint64_t out, std::uint64_t begin, std::uint32_t length) {
   return make_taps(filter, {in, static_cast<double>(in), out}, begin, length);
 }
 
 }  // namespace
 
-FixedTaps::FixedTaps(const Taps& taps)
-    : first(taps.first),
-      count(taps.count),
-      stride(static_cast<std::uint32_t>(round_up(taps.stride, kTapGroup))),
-      precision(precision_of(taps.weights)) {
-  weights.resize(first.size() * stride);
-  for (std::size_t i = 0; i < first.size(); ++i) {
-    double exact = 0;  // the sum so far; its rounded value is what the whole numbers so far add up to
-    std::int32_t given = 0;
-    for (std::size_t k = 0; k < count[i]; ++k) {
-      exact += std::ldexp(static_cast<double>(taps.weights[i * taps.stride + k]), precision);
-      const std::int32_t sum = k + 1 == count[i] ? 1 << precision : static_cast<std::int32_t>(std::lround(exact));
-      weights[i * stride + k] = static_cast<std::int16_t>(sum - given);
-      given = sum;
-    }
-  }
-}
-
-Resampler::Resampler(const ImageView& picture, Filter filter, const Part& part, Speed speed)
+Resampler::Resampler(const ImageView& picture, ResampleFilter filter, const Part& part, Speed speed)
     : picture_(picture),
-      speed_(speed),
-      across_(taps_of(filter, picture.width, part.out_width, part.left, part.width)),
-      down_(taps_of(filter, picture.height, part.out_height, part.top, part.height)),
-      width_(part.width),
-      ring_rows_(down_.stride),
-      ring_bytes_(round_up(std::size_t{part.width} * 3 + 1, kRowBlock)) {
-  ring_.resize(ring_rows_ * ring_bytes_);
-  padded_.resize(std::size_t{picture.width} * 3 + kPadding);
-  rows_.resize(down_.stride);
-  out_.resize(ring_bytes_);
-}
+      rows_(taps_of(filter, picture.width, part.out_width, part.left, part.width),
+            taps_of(filter, picture.height, part.out_height, part.top, part.height), speed),
+      padded_(std::size_t{picture.width} * 3 + ResampledRows::kPadding) {}
 
-void Resampler::reduce_row(std::uint32_t y) {
+const std::uint8_t* Resampler::padded_row(std::uint32_t y) {
   const std::size_t row_bytes = std::size_t{picture_.width} * 3;
   const std::uint8_t* row = picture_.pixels.data() + y * row_bytes;
-  if (picture_.pixels.size() - y * row_bytes < row_bytes + kPadding) {
-    std::copy_n(row, row_bytes, padded_.data());
-    row = padded_.data();
-  }
-  (speed_ == Speed::kFastest ? kFastest : kPortable).across(across_, row, in_ring(y));
+  if (picture_.pixels.size() - y * row_bytes >= padded_.size()) return row;
+  std::copy_n(row, row_bytes, padded_.data());
+  return padded_.data();
 }
 
 std::span<const std::uint8_t> Resampler::next_row() {
-  const std::uint32_t y = rows_out_++, first = down_.first[y], end = first + down_.count[y];
-  for (rows_in_ = std::max(rows_in_, first); rows_in_ < end; ++rows_in_) reduce_row(rows_in_);
-  for (std::uint32_t k = 0; k < down_.count[y]; ++k) rows_[k] = in_ring(first + k);
-  (speed_ == Speed::kFastest ? kFastest : kPortable).down(down_, y, rows_.data(), ring_bytes_, out_.data());
-  return {out_.data(), std::size_t{width_} * 3};
+  const std::uint32_t y = rows_out_++;
+  for (rows_in_ = std::max(rows_in_, rows_.first(y)); rows_in_ < rows_.end(y); ++rows_in_)
+    rows_.take(rows_in_, padded_row(rows_in_));
+  return rows_.make(y);
 }
 
 }  // namespace image_engine::preprocess

@@ -22,13 +22,6 @@ constexpr Kind kKinds[] = {
     {"siglip2-json", create_siglip2_json},
 };
 
-// Not inside a character.
-std::string_view first_bytes(std::string_view text, std::size_t most) {
-  if (text.size() <= most) return text;
-  while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xC0) == 0x80) --most;
-  return text.substr(0, most);
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Tokenizer>> Tokenizer::create(std::string_view kind, const std::string& vocabulary) {
@@ -44,7 +37,7 @@ Result<std::unique_ptr<Tokenizer>> Tokenizer::create(std::string_view kind, cons
 }
 
 std::vector<std::int64_t> FramedTokenizer::encode(std::string_view text, std::size_t most) const {
-  const std::string sound = to_utf8(first_bytes(text, kLongestText));
+  const std::string sound = to_utf8(utf8_beginning(text, kLongestText));
   const std::size_t body_end = most - std::min<std::size_t>(most, frame_.end ? 1 : 0);
   std::vector<std::int64_t> ids;
   if (frame_.begin) ids.push_back(*frame_.begin);

@@ -8,6 +8,8 @@
 #include <cmath>
 #include <type_traits>
 
+#include "core/cpu.h"
+
 namespace image_engine::preprocess {
 namespace {
 
@@ -19,7 +21,7 @@ std::uint8_t value_of(const Plan& /*plan*/, std::size_t /*channel*/, float level
 }
 
 #if defined(__x86_64__)
-const bool kHasAvx2 = __builtin_cpu_supports("avx2");
+const bool kHasAvx2 = cpu_uses(CpuLevel::kAvx2);
 
 // As many pixels as go eight by eight into three planes; planes[c] takes the channel source[c]. Gives their number.
 [[gnu::target("avx2")]] std::size_t write_planes_avx2(const Plan& plan, const std::array<std::size_t, 3>& source,

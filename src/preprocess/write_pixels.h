@@ -7,7 +7,7 @@
 #include <span>
 
 #include "preprocess/plan.h"
-#include "preprocess/resample.h"
+#include "types/resample.h"
 
 namespace image_engine::preprocess {
 

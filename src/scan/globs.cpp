@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "core/text.h"
+
 namespace image_engine::scan {
 
 Glob::Glob(std::string_view pattern) {
@@ -115,22 +117,6 @@ bool Glob::matches(std::string_view path) const {
 namespace {
 
 constexpr std::string_view kUtf8Mark = "\xEF\xBB\xBF", kUtf16Little = "\xFF\xFE", kUtf16Big = "\xFE\xFF";
-
-void append_utf8(std::string& text, std::uint32_t character) {
-  const auto tail = [&](int shift) { text += static_cast<char>(0x80 | (character >> shift & 0x3F)); };
-  if (character < 0x80) {
-    text += static_cast<char>(character);
-  } else if (character < 0x800) {
-    text += static_cast<char>(0xC0 | character >> 6);
-    tail(0);
-  } else if (character < 0x10000) {
-    text += static_cast<char>(0xE0 | character >> 12);
-    tail(6), tail(0);
-  } else {
-    text += static_cast<char>(0xF0 | character >> 18);
-    tail(12), tail(6), tail(0);
-  }
-}
 
 // Half a surrogate pair becomes U+FFFD, half a unit at the end is dropped.
 std::string utf8_of_utf16(std::string_view bytes, bool big_endian) {

@@ -38,9 +38,8 @@ struct Photo {
     c.rating = brief.rating;
     c.has_gps = brief.has_gps;
     c.has_taken = brief.taken_seconds.has_value();
-    c.raw = brief.format >= MediaFormat::kDng && brief.format <= MediaFormat::kRw2;
-    c.lossless =
-        brief.format == MediaFormat::kPng || brief.format == MediaFormat::kTiff || brief.format == MediaFormat::kBmp;
+    c.raw = is_raw(brief.format);
+    c.lossless = is_lossless(brief.format);
     c.bytes = static_cast<std::uint64_t>(brief.bytes);
     return c;
   }

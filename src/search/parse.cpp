@@ -159,9 +159,7 @@ Result<const Field*> find_field(std::string_view name) {
 constexpr size_t kPrefixCharacters = 4;
 
 store::TextCondition text_condition(TextField field, const Term& term) {
-  const auto characters =
-      std::ranges::count_if(term.value, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
-  const bool open = term.value.ends_with('*') || static_cast<size_t>(characters) >= kPrefixCharacters;
+  const bool open = term.value.ends_with('*') || character_count(term.value) >= kPrefixCharacters;
   return {field, term.value, open && !term.quoted && (!term.negated || term.value.ends_with('*'))};
 }
 

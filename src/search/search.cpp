@@ -25,16 +25,9 @@ constexpr std::size_t kMostEvidence = 100;
 // More findings than these are fetched by a second scan.
 constexpr std::size_t kUsualFindings = 1000;
 
-// At most so many bytes, without half a character at the end.
-std::string_view beginning(std::string_view text, std::size_t most) {
-  if (text.size() <= most) return text;
-  while (most > 0 && (static_cast<unsigned char>(text[most]) & 0xC0) == 0x80) --most;
-  return text.substr(0, most);
-}
-
 // Valid UTF-8 without control characters, not longer than a model could read.
 std::string model_text(std::string_view words) {
-  std::string text = to_utf8(beginning(words, kMostText));
+  std::string text = to_utf8(utf8_beginning(words, kMostText));
   std::ranges::replace_if(
       text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; }, ' ');
   return text;
@@ -115,7 +108,7 @@ class Meaning {
   Meaning(const store::CatalogueReader& catalogue, const ParsedQuery& parsed, const SearchOptions& options,
           std::vector<std::string>& notes)
       : catalogue_(catalogue), parsed_(parsed), options_(options), notes_(notes), text_(model_text(parsed.words)) {
-    evidence_ = beginning(text_, kMostEvidence);
+    evidence_ = utf8_beginning(text_, kMostEvidence);
     if (evidence_.size() < text_.size()) evidence_ += "…";
   }
 

@@ -113,32 +113,6 @@ std::optional<store::TakenCondition> time_range(std::string_view text) {
   return range;
 }
 
-struct TypeName {
-  std::string_view name;
-  std::vector<MediaFormat> formats;
-};
-
-// What people and extensions call formats besides their own names.
-const std::vector<TypeName>& type_names() {
-  static const std::vector<TypeName> kNames = {
-      {"jpg", {MediaFormat::kJpeg}},
-      {"heic", {MediaFormat::kHeif}},
-      {"tif", {MediaFormat::kTiff}},
-      {"mov", {MediaFormat::kMp4}},
-      {"m4v", {MediaFormat::kMp4}},
-      {"3gp", {MediaFormat::kMp4}},
-      {"mkv", {MediaFormat::kMatroska}},
-      {"webm", {MediaFormat::kMatroska}},
-      {"mpg", {MediaFormat::kMpegPs}},
-      {"mpeg", {MediaFormat::kMpegPs, MediaFormat::kMpegTs}},
-      {"wmv", {MediaFormat::kAsf}},
-      {"raw",
-       {MediaFormat::kDng, MediaFormat::kCr2, MediaFormat::kNef, MediaFormat::kArw, MediaFormat::kOrf,
-        MediaFormat::kRw2}},
-  };
-  return kNames;
-}
-
 struct Compared {
   int number = 0;                    // as written
   std::int64_t least = 0, most = 0;  // both inclusive
@@ -264,10 +238,8 @@ Result<store::TypeCondition> parse_type(std::string_view value) {
   const std::string name = ascii_lower(value);
   for (const MediaKind kind : {MediaKind::kPhoto, MediaKind::kVideo})
     if (name == kind_name(kind)) return store::TypeCondition{kind, {}};
-  for (const TypeName& known : type_names())
-    if (name == known.name) return store::TypeCondition{MediaKind::kNone, known.formats};
-  if (const MediaFormat format = format_from_name(name); format != MediaFormat::kNone)
-    return store::TypeCondition{MediaKind::kNone, {format}};
+  if (auto formats = formats_called(name); !formats.empty())
+    return store::TypeCondition{MediaKind::kNone, std::move(formats)};
   return wrong_value("type", value, "write type:photo, type:video, type:raw or a format such as type:jpeg");
 }
 

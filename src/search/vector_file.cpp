@@ -1,7 +1,6 @@
 #include "search/vector_file.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,6 +16,7 @@
 #include <random>
 #include <thread>
 
+#include "core/file_lock.h"
 #include "search/vector_kernels.h"
 #include "vision/embedder.h"
 
@@ -186,8 +186,8 @@ Status lock_for_reading(int fd) {
   constexpr int kTries = 200;
   constexpr std::chrono::milliseconds kPause{10};
   for (int i = 0; i < kTries; ++i) {
-    if (::flock(fd, LOCK_SH | LOCK_NB) == 0) return {};
-    if (errno != EWOULDBLOCK && errno != EINTR) return fail(errno_error("the file of vectors"));
+    IE_TRY(const bool locked, try_lock(fd, LockKind::kShared, "the file of vectors"));
+    if (locked) return {};
     std::this_thread::sleep_for(kPause);
   }
   return fail(ErrorCode::kBusy, "another program is changing the file of vectors");
@@ -200,14 +200,11 @@ Result<UniqueFd> begin_file(const std::string& path) {
   const std::string name = unfinished(path);
   UniqueFd fd(::open(name.c_str(), O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
   if (!fd) return fail(errno_error(to_utf8(name)));
-  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0)
+  IE_TRY(const bool locked, try_lock(fd.get(), LockKind::kExclusive, to_utf8(name)));
+  if (!locked || !is_at_path(fd.get(), name))
     return fail(ErrorCode::kBusy, to_utf8(name) + ": another program makes it");
-  // It may have been renamed between open and lock.
-  struct stat opened {
-  }, named{};
-  if (::fstat(fd.get(), &opened) != 0 || ::lstat(name.c_str(), &named) != 0 || opened.st_ino != named.st_ino ||
-      opened.st_dev != named.st_dev)
-    return fail(ErrorCode::kBusy, to_utf8(name) + ": another program makes it");
+  struct stat opened {};
+  if (::fstat(fd.get(), &opened) != 0) return fail(errno_error(to_utf8(name)));
   if (!S_ISREG(opened.st_mode) || opened.st_nlink > 1 || opened.st_uid != ::geteuid())
     return fail(ErrorCode::kPermission, to_utf8(name) + " is somebody else's file: remove it");
   if (::fchmod(fd.get(), 0600) != 0 || ::ftruncate(fd.get(), 0) != 0) return fail(errno_error(to_utf8(name)));
@@ -216,7 +213,7 @@ Result<UniqueFd> begin_file(const std::string& path) {
 
 Status end_file(int fd, const std::string& path) {
   if (std::rename(unfinished(path).c_str(), path.c_str()) != 0) return fail(errno_error(to_utf8(path)));
-  return ::flock(fd, LOCK_SH) == 0 ? Status() : Status(fail(errno_error(to_utf8(path))));
+  return wait_for_lock(fd, LockKind::kShared, to_utf8(path));
 }
 
 Status copy_bytes(int from, int to, std::size_t size) {
@@ -376,7 +373,7 @@ Result<VectorFile> VectorFile::change(VectorFile file, const std::string& path, 
   file = VectorFile();  // its lock would be in the way of the one to come
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   if (!fd) return fail(errno_error(to_utf8(path)));
-  const bool in_place = ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0;
+  IE_TRY(const bool in_place, try_lock(fd.get(), LockKind::kExclusive, to_utf8(path)));
   if (!in_place) IE_CHECK(lock_for_reading(fd.get()));
   IE_TRY(const Header header, read_header(fd.get(), kind));
   if (header.generation != generation_before || size != Layout(kind).at(blocks_of(header.rows)))
@@ -388,7 +385,7 @@ Result<VectorFile> VectorFile::change(VectorFile file, const std::string& path, 
   }
   IE_CHECK(apply(fd.get(), kind, generation, header.rows, changes));
   if (in_place) {
-    if (::flock(fd.get(), LOCK_SH) != 0) return fail(errno_error(to_utf8(path)));
+    IE_CHECK(wait_for_lock(fd.get(), LockKind::kShared, to_utf8(path)));
   } else {
     IE_CHECK(end_file(fd.get(), path));
   }

@@ -1,6 +1,8 @@
 #include "search/vector_kernels.h"
 
 #include <algorithm>
+
+#include "core/cpu.h"
 #include "vision/embedder.h"
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -152,10 +154,9 @@ constexpr auto kByteDots = &dots_of<std::int8_t, std::int16_t, std::int32_t, kSu
 std::vector<Kernels> find_kernels() {
   std::vector<Kernels> found;
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vnni"))
+  if (cpu_uses(CpuLevel::kAvx512))
     found.push_back({"avx512", kHalfDots<sum_halves_avx512>, kByteDots<sum_bytes_avx512>});
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))  // F16C is there, too
-    found.push_back({"avx2", kHalfDots<sum_halves_avx2>, kByteDots<sum_bytes_avx2>});
+  if (cpu_uses(CpuLevel::kAvx2)) found.push_back({"avx2", kHalfDots<sum_halves_avx2>, kByteDots<sum_bytes_avx2>});
 #endif
   found.push_back({"plain", half_dots_plain, byte_dots_plain});
   return found;

@@ -42,7 +42,7 @@ struct Kernels {
                     const std::int16_t* query, std::int32_t* dots);
 };
 
-// Those that this processor runs, fastest first; the last one is plain C++.
+// Those that this CPU runs and IMAGE_ENGINE_CPU permits (core/cpu.h), fastest first; the last one is plain C++.
 std::span<const Kernels> usable_kernels();
 
 }  // namespace image_engine::search

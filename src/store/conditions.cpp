@@ -25,11 +25,6 @@ constexpr size_t kTrigram = 3;
 
 double radians(double degrees) { return degrees * std::numbers::pi / 180; }
 
-size_t count_characters(std::string_view text) {
-  return static_cast<size_t>(
-      std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
-}
-
 std::string phrase(std::string_view text) {
   std::string result = "\"";
   for (const char c : text) {
@@ -117,7 +112,7 @@ IdSet Conditions::matching(const Condition& condition) {
 IdSet Conditions::matching_text(const TextCondition& condition, bool prefix) {
   const std::string text = query_text(condition.text);
   if (has_unspaced_script(text)) {
-    if (count_characters(text) < kTrigram)
+    if (character_count(text) < kTrigram)
       return ids(connection_.query(like_sql(condition.field), anywhere_pattern(text)));
     std::string expression = phrase(text);
     if (condition.field != TextField::kAny)

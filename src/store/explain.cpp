@@ -35,17 +35,15 @@ bool begins_at(const std::vector<Token>& tokens, size_t at, const std::vector<st
   return true;
 }
 
-bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
-
 // The line, or what is around the match in a long one.
 std::string excerpt(std::string_view line, size_t match) {
   constexpr size_t kBefore = 60;
   constexpr size_t kMost = 200;
   if (line.size() <= kMost) return std::string(line);
   size_t from = match > kBefore ? match - kBefore : 0;
-  while (from > 0 && is_continuation(line[from])) --from;
+  while (from > 0 && !begins_character(line[from])) --from;
   size_t to = std::min(line.size(), from + kMost);
-  while (to < line.size() && is_continuation(line[to])) ++to;
+  while (to < line.size() && !begins_character(line[to])) ++to;
   return (from > 0 ? "…" : "") + std::string(line.substr(from, to - from)) + (to < line.size() ? "…" : "");
 }
 

@@ -1,7 +1,6 @@
 #include "store/writer_lock.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 #include <chrono>
 #include <thread>
 
+#include "core/file_lock.h"
 #include "core/text.h"
 #include "store/catalogue_file.h"
 
@@ -66,11 +66,10 @@ Result<WriterLock> WriterLock::acquire(const std::string& catalogue_path, const 
   // Nothing is made beside a file that is no catalogue.
   IE_CHECK(open_catalogue_file(catalogue_path));
   IE_TRY(UniqueFd fd, open_lock_file(path));
-  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) return fail(errno_error("lock file " + to_utf8(path)));
+  IE_TRY(const bool locked, try_lock(fd.get(), LockKind::kExclusive, "lock file " + to_utf8(path)));
+  if (!locked)
     return fail(ErrorCode::kBusy, "catalogue " + to_utf8(catalogue_path) + " is being written by " +
                                       describe_holder(fd.get()) + "; wait for it, or use --wait");
-  }
   const std::string text = std::to_string(::getpid()) + "\n" + utc_now() + "\n" + printable(command) + "\n";
   // On a full disk the lock holds all the same, only without a name.
   if (::ftruncate(fd.get(), 0) == 0) (void)!::pwrite(fd.get(), text.data(), text.size(), 0);

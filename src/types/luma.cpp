@@ -5,6 +5,8 @@
 #include <numbers>
 #include <vector>
 
+#include "core/cpu.h"
+
 namespace image_engine {
 namespace {
 
@@ -79,7 +81,7 @@ void add_row_anywhere(Rows rows, std::size_t columns, std::size_t interior, Sums
 [[gnu::target("avx2")]] void add_row_avx2(Rows rows, std::size_t columns, std::size_t interior, Sums* tiles) {
   add_row_of_tiles(rows, columns, interior, tiles);
 }
-AddRow choose_add_row() { return __builtin_cpu_supports("avx2") ? add_row_avx2 : add_row_anywhere; }
+AddRow choose_add_row() { return cpu_uses(CpuLevel::kAvx2) ? add_row_avx2 : add_row_anywhere; }
 #else
 AddRow choose_add_row() { return add_row_anywhere; }
 #endif

@@ -1,6 +1,8 @@
 #include "types/media_format.h"
 
+#include <algorithm>
 #include <array>
+#include <string>
 #include <string_view>
 
 #include "types/byte_view.h"
@@ -10,56 +12,8 @@ namespace {
 
 using namespace std::string_view_literals;
 
-struct FormatRow {
-  MediaFormat format;
-  std::string_view name;
-  MediaKind kind;
-};
-
-constexpr std::array kFormats{
-    FormatRow{MediaFormat::kNone, "none", MediaKind::kNone},
-    FormatRow{MediaFormat::kJpeg, "jpeg", MediaKind::kPhoto},
-    FormatRow{MediaFormat::kPng, "png", MediaKind::kPhoto},
-    FormatRow{MediaFormat::kWebp, "webp", MediaKind::kPhoto},
-    FormatRow{MediaFormat::kGif, "gif", MediaKind::kPhoto},
-    FormatRow{MediaFormat::kTiff, "tiff", MediaKind::kPhoto},
-    FormatRow{MediaFormat::kHeif, "heif", MediaKind::kPhoto},
-    FormatRow{MediaFormat::kAvif, "avif", MediaKind::kPhoto},
-    FormatRow{MediaFormat::kJxl, "jxl", MediaKind::kPhoto},
-    FormatRow{MediaFormat::kBmp, "bmp", MediaKind::kPhoto},
-    FormatRow{MediaFormat::kDng, "dng", MediaKind::kPhoto},
-    FormatRow{MediaFormat::kCr2, "cr2", MediaKind::kPhoto},
-    FormatRow{MediaFormat::kNef, "nef", MediaKind::kPhoto},
-    FormatRow{MediaFormat::kArw, "arw", MediaKind::kPhoto},
-    FormatRow{MediaFormat::kOrf, "orf", MediaKind::kPhoto},
-    FormatRow{MediaFormat::kRw2, "rw2", MediaKind::kPhoto},
-    FormatRow{MediaFormat::kMp4, "mp4", MediaKind::kVideo},
-    FormatRow{MediaFormat::kMatroska, "matroska", MediaKind::kVideo},
-    FormatRow{MediaFormat::kAvi, "avi", MediaKind::kVideo},
-    FormatRow{MediaFormat::kMpegTs, "mpegts", MediaKind::kVideo},
-    FormatRow{MediaFormat::kMpegPs, "mpegps", MediaKind::kVideo},
-    FormatRow{MediaFormat::kFlv, "flv", MediaKind::kVideo},
-    FormatRow{MediaFormat::kAsf, "asf", MediaKind::kVideo},
-    FormatRow{MediaFormat::kOggVideo, "ogv", MediaKind::kVideo},
-};
-
-// The value of an enumerator is its row.
-const FormatRow& row_of(MediaFormat format) {
-  const auto index = static_cast<size_t>(format);
-  return kFormats[index < kFormats.size() ? index : 0];
-}
-
-constexpr std::string_view kPhotoExtensions[] = {
-    ".jpg",  ".jpeg", ".jpe",  ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff", ".heic",
-    ".heif", ".hif",  ".avif", ".jxl",  ".bmp", ".dib",  ".dng", ".cr2", ".cr3",  ".nef",
-    ".nrw",  ".arw",  ".orf",  ".rw2",  ".raf", ".pef",  ".srw", ".sr2",
-};
-constexpr std::string_view kVideoExtensions[] = {
-    ".mp4", ".m4v",  ".mov", ".qt",   ".3gp", ".3g2", ".mkv", ".webm", ".avi",
-    ".mts", ".m2ts", ".mpg", ".mpeg", ".vob", ".flv", ".wmv", ".asf",  ".ogv",
-};
-
-using Confirm = MediaFormat (*)(ByteView);
+MediaFormat webp(ByteView head) { return head.starts_with("RIFF") ? MediaFormat::kWebp : MediaFormat::kNone; }
+MediaFormat avi(ByteView head) { return head.starts_with("RIFF") ? MediaFormat::kAvi : MediaFormat::kNone; }
 
 // ISO/IEC 14496-12, 4.3: what the brands of an ftyp box promise.
 MediaFormat by_brands(ByteView head) {
@@ -155,53 +109,110 @@ bool is_ts_packet(ByteView head, std::uint64_t at) {
 }
 
 // Packets of 188 bytes, or 192 with a time stamp before each (m2ts).
-bool has_ts_packets(ByteView head) {
+MediaFormat mpeg_ts(ByteView head) {
   constexpr std::uint64_t kPackets = 5;
   for (const auto& [start, step] : {std::pair<std::uint64_t, std::uint64_t>{0, 188}, {4, 192}}) {
     std::uint64_t found = 0;
     while (found < kPackets && is_ts_packet(head, start + found * step)) ++found;
-    if (found == kPackets) return true;
+    if (found == kPackets) return MediaFormat::kMpegTs;
   }
-  return false;
+  return MediaFormat::kNone;
 }
 
 struct Signature {
-  std::uint64_t offset;
-  std::string_view bytes;
-  MediaFormat format;         // what it is when there is nothing to confirm
-  Confirm confirm = nullptr;  // decides by more of the head
+  std::uint64_t offset = 0;
+  std::string_view bytes;                      // none: only `confirm` decides
+  MediaFormat (*confirm)(ByteView) = nullptr;  // decides by more of the head; null: the bytes are enough
 };
 
+// A format: all that is known of it. An empty extension or signature is none.
+struct FormatRow {
+  MediaFormat format;
+  std::string_view name;
+  MediaKind kind;
+  FormatReader reader;
+  std::array<std::string_view, 6> extensions{};
+  std::array<Signature, 4> signatures{};
+  bool is_raw = false;
+  bool is_lossless = false;
+};
+
+constexpr bool kRaw = true, kLossless = true;
+
+// The rows' order is that of their signatures: the first that matches wins. MPEG-TS, which has none, is last.
 // clang-format off
-constexpr Signature kSignatures[] = {
-    {0, "\xff\xd8\xff"sv, MediaFormat::kJpeg},
-    {0, "\x89PNG\r\n\x1a\n"sv, MediaFormat::kPng},
-    {8, "WEBP"sv, MediaFormat::kWebp, [](ByteView head) { return head.starts_with("RIFF") ? MediaFormat::kWebp : MediaFormat::kNone; }},
-    {8, "AVI "sv, MediaFormat::kAvi, [](ByteView head) { return head.starts_with("RIFF") ? MediaFormat::kAvi : MediaFormat::kNone; }},
-    {0, "GIF87a"sv, MediaFormat::kGif},
-    {0, "GIF89a"sv, MediaFormat::kGif},
-    {0, "II*\0"sv, MediaFormat::kTiff, tiff_or_raw},
-    {0, "MM\0*"sv, MediaFormat::kTiff, tiff_or_raw},
-    {0, "II+\0"sv, MediaFormat::kTiff},
-    {0, "MM\0+"sv, MediaFormat::kTiff},
-    {0, "IIRO"sv, MediaFormat::kOrf},
-    {0, "IIRS"sv, MediaFormat::kOrf},
-    {0, "MMOR"sv, MediaFormat::kOrf},
-    {0, "IIU\0"sv, MediaFormat::kRw2},
-    {0, "\0\0\0\x0cJXL \r\n\x87\n"sv, MediaFormat::kJxl},
-    {0, "\xff\x0a"sv, MediaFormat::kJxl, jxl_codestream},
-    {0, "BM"sv, MediaFormat::kBmp, windows_bitmap},
-    {4, "ftyp"sv, MediaFormat::kMp4, by_brands},
-    {4, "moov"sv, MediaFormat::kMp4, old_quicktime},
-    {4, "mdat"sv, MediaFormat::kMp4, old_quicktime},
-    {4, "wide"sv, MediaFormat::kMp4, old_quicktime},
-    {0, "\x1a\x45\xdf\xa3"sv, MediaFormat::kMatroska, matroska},
-    {0, "FLV\x01"sv, MediaFormat::kFlv},
-    {0, "\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c"sv, MediaFormat::kAsf, asf},
-    {0, "OggS"sv, MediaFormat::kOggVideo, ogg},
-    {0, "\0\0\x01\xba"sv, MediaFormat::kMpegPs, mpeg_ps},
+constexpr FormatRow kFormats[] = {
+    {MediaFormat::kNone, "none", MediaKind::kNone, {}},
+    {MediaFormat::kJpeg, "jpeg", MediaKind::kPhoto, {Codec::kJpeg}, {".jpg", ".jpeg", ".jpe", ".jfif"},
+     {{{0, "\xff\xd8\xff"sv}}}},
+    {MediaFormat::kPng, "png", MediaKind::kPhoto, {Codec::kVips, "pngload_buffer"}, {".png"},
+     {{{0, "\x89PNG\r\n\x1a\n"sv}}}, !kRaw, kLossless},
+    {MediaFormat::kWebp, "webp", MediaKind::kPhoto, {Codec::kVips, "webpload_buffer"}, {".webp"},
+     {{{8, "WEBP"sv, webp}}}},
+    {MediaFormat::kAvi, "avi", MediaKind::kVideo, {Codec::kFfmpeg, "avi"}, {".avi"},
+     {{{8, "AVI "sv, avi}}}},
+    {MediaFormat::kGif, "gif", MediaKind::kPhoto, {Codec::kVips, "gifload_buffer"}, {".gif"},
+     {{{0, "GIF87a"sv}, {0, "GIF89a"sv}}}},
+    {MediaFormat::kTiff, "tiff", MediaKind::kPhoto, {Codec::kVips, "tiffload_buffer"}, {".tif", ".tiff"},
+     {{{0, "II*\0"sv, tiff_or_raw}, {0, "MM\0*"sv, tiff_or_raw}, {0, "II+\0"sv}, {0, "MM\0+"sv}}}, !kRaw, kLossless},
+    {MediaFormat::kDng, "dng", MediaKind::kPhoto, {Codec::kLibRaw}, {".dng"}, {}, kRaw},  // raw files by TIFF's signature
+    {MediaFormat::kCr2, "cr2", MediaKind::kPhoto, {Codec::kLibRaw}, {".cr2"}, {}, kRaw},
+    {MediaFormat::kNef, "nef", MediaKind::kPhoto, {Codec::kLibRaw}, {".nef"}, {}, kRaw},
+    {MediaFormat::kArw, "arw", MediaKind::kPhoto, {Codec::kLibRaw}, {".arw"}, {}, kRaw},
+    {MediaFormat::kOrf, "orf", MediaKind::kPhoto, {Codec::kLibRaw}, {".orf"},
+     {{{0, "IIRO"sv}, {0, "IIRS"sv}, {0, "MMOR"sv}}}, kRaw},
+    {MediaFormat::kRw2, "rw2", MediaKind::kPhoto, {Codec::kLibRaw}, {".rw2"},
+     {{{0, "IIU\0"sv}}}, kRaw},
+    {MediaFormat::kJxl, "jxl", MediaKind::kPhoto, {Codec::kVips, "jxlload_buffer"}, {".jxl"},
+     {{{0, "\0\0\0\x0cJXL \r\n\x87\n"sv}, {0, "\xff\x0a"sv, jxl_codestream}}}},
+    {MediaFormat::kBmp, "bmp", MediaKind::kPhoto, {Codec::kBmp}, {".bmp", ".dib"},
+     {{{0, "BM"sv, windows_bitmap}}}, !kRaw, kLossless},
+    {MediaFormat::kHeif, "heif", MediaKind::kPhoto, {Codec::kVips, "heifload_buffer"}, {".heic", ".heif", ".hif"}},
+    {MediaFormat::kAvif, "avif", MediaKind::kPhoto, {Codec::kVips, "heifload_buffer"}, {".avif"}},  // both by MP4's brands
+    {MediaFormat::kMp4, "mp4", MediaKind::kVideo, {Codec::kFfmpeg, "mov"}, {".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2"},
+     {{{4, "ftyp"sv, by_brands}, {4, "moov"sv, old_quicktime}, {4, "mdat"sv, old_quicktime}, {4, "wide"sv, old_quicktime}}}},
+    {MediaFormat::kMatroska, "matroska", MediaKind::kVideo, {Codec::kFfmpeg, "matroska"}, {".mkv", ".webm"},
+     {{{0, "\x1a\x45\xdf\xa3"sv, matroska}}}},
+    {MediaFormat::kFlv, "flv", MediaKind::kVideo, {Codec::kFfmpeg, "flv"}, {".flv"},
+     {{{0, "FLV\x01"sv}}}},
+    {MediaFormat::kAsf, "asf", MediaKind::kVideo, {Codec::kFfmpeg, "asf"}, {".wmv", ".asf"},
+     {{{0, "\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c"sv, asf}}}},
+    {MediaFormat::kOggVideo, "ogv", MediaKind::kVideo, {Codec::kFfmpeg, "ogg"}, {".ogv"},
+     {{{0, "OggS"sv, ogg}}}},
+    {MediaFormat::kMpegPs, "mpegps", MediaKind::kVideo, {Codec::kFfmpeg, "mpeg"}, {".mpg", ".mpeg", ".vob"},
+     {{{0, "\0\0\x01\xba"sv, mpeg_ps}}}},
+    {MediaFormat::kMpegTs, "mpegts", MediaKind::kVideo, {Codec::kFfmpeg, "mpegts"}, {".mts", ".m2ts", ".mpeg"},
+     {{{0, ""sv, mpeg_ts}}}},
 };
 // clang-format on
+
+// Cameras' formats that are named like photos, but are not read.
+constexpr std::string_view kUnreadExtensions[] = {".cr3", ".nrw", ".raf", ".pef", ".srw", ".sr2"};
+
+// Where each enumerator's row is.
+constexpr auto kRowOf = [] {
+  std::array<std::uint8_t, std::size(kFormats)> rows{};
+  for (std::uint8_t i = 0; i < std::size(kFormats); ++i) rows[static_cast<size_t>(kFormats[i].format)] = i;
+  return rows;
+}();
+
+const FormatRow& row_of(MediaFormat format) {
+  return kFormats[is_media_format(format) ? kRowOf[static_cast<size_t>(format)] : 0];
+}
+
+bool has_extension(const FormatRow& row, std::string_view extension) {
+  return !extension.empty() && std::ranges::find(row.extensions, extension) != row.extensions.end();
+}
+
+MediaFormat by_signature(const FormatRow& row, ByteView head) {
+  for (const auto& signature : row.signatures) {
+    if (signature.bytes.empty() && signature.confirm == nullptr) break;
+    if (!head.starts_with(signature.bytes, signature.offset)) continue;
+    const auto format = signature.confirm ? signature.confirm(head) : row.format;
+    if (format != MediaFormat::kNone) return format;
+  }
+  return MediaFormat::kNone;
+}
 
 }  // namespace
 
@@ -214,6 +225,10 @@ MediaFormat format_from_name(std::string_view name) {
 }
 
 MediaKind media_kind(MediaFormat format) { return row_of(format).kind; }
+bool is_raw(MediaFormat format) { return row_of(format).is_raw; }
+bool is_lossless(MediaFormat format) { return row_of(format).is_lossless; }
+FormatReader reader_of(MediaFormat format) { return row_of(format).reader; }
+bool is_media_format(MediaFormat format) { return static_cast<size_t>(format) < std::size(kFormats); }
 
 std::string_view kind_name(MediaKind kind) {
   return kind == MediaKind::kPhoto ? "photo" : kind == MediaKind::kVideo ? "video" : "none";
@@ -221,20 +236,26 @@ std::string_view kind_name(MediaKind kind) {
 
 MediaFormat sniff_format(std::span<const std::byte> bytes) {
   const ByteView head(bytes);
-  for (const auto& signature : kSignatures) {
-    if (!head.starts_with(signature.bytes, signature.offset)) continue;
-    const auto format = signature.confirm ? signature.confirm(head) : signature.format;
-    if (format != MediaFormat::kNone) return format;
-  }
-  return has_ts_packets(head) ? MediaFormat::kMpegTs : MediaFormat::kNone;
+  for (const auto& row : kFormats)
+    if (const auto format = by_signature(row, head); format != MediaFormat::kNone) return format;
+  return MediaFormat::kNone;
 }
 
 MediaKind kind_by_extension(std::string_view lower_extension) {
-  for (const auto extension : kPhotoExtensions)
-    if (extension == lower_extension) return MediaKind::kPhoto;
-  for (const auto extension : kVideoExtensions)
-    if (extension == lower_extension) return MediaKind::kVideo;
-  return MediaKind::kNone;
+  for (const auto& row : kFormats)
+    if (has_extension(row, lower_extension)) return row.kind;
+  return std::ranges::find(kUnreadExtensions, lower_extension) != std::end(kUnreadExtensions) ? MediaKind::kPhoto
+                                                                                              : MediaKind::kNone;
+}
+
+std::vector<MediaFormat> formats_called(std::string_view lower_name) {
+  const std::string extension = "." + std::string(lower_name);
+  std::vector<MediaFormat> formats;
+  for (const auto& row : kFormats)
+    if (row.kind != MediaKind::kNone &&
+        (row.name == lower_name || has_extension(row, extension) || (row.is_raw && lower_name == "raw")))
+      formats.push_back(row.format);
+  return formats;
 }
 
 }  // namespace image_engine

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
@@ -13,17 +14,6 @@ namespace image_engine {
 namespace {
 
 using nlohmann::json;
-
-// Days since 1970-01-01 of a date of the proleptic Gregorian calendar (Hinnant, "chrono-Compatible Low-Level Date
-// Algorithms").
-std::int64_t days_from_civil(std::int64_t year, unsigned month, unsigned day) {
-  year -= month <= 2 ? 1 : 0;
-  const std::int64_t era = (year >= 0 ? year : year - 399) / 400;
-  const auto year_of_era = static_cast<unsigned>(year - era * 400);
-  const unsigned day_of_year = (153 * (month + (month > 2 ? -3U : 9U)) + 2) / 5 + day - 1;
-  const unsigned day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-  return era * 146097 + static_cast<std::int64_t>(day_of_era) - 719468;
-}
 
 template <typename T>
 void put(json& object, const char* key, const std::optional<T>& value) {
@@ -78,7 +68,10 @@ std::int64_t CaptureTime::local_seconds() const {
   unsigned month = 0, day = 0, hour = 0, minute = 0, second = 0;
   if (std::sscanf(local.c_str(), "%4d-%2u-%2uT%2u:%2u:%2u", &year, &month, &day, &hour, &minute, &second) < 3) return 0;
   if (month < 1 || month > 12 || day < 1 || day > 31) return 0;
-  return days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
+  // Not year/month/day, which is unspecified for a day that the month lacks.
+  using namespace std::chrono;
+  const sys_days date = sys_days{std::chrono::year{year} / static_cast<int>(month) / 1} + days{day - 1};
+  return sys_seconds{date}.time_since_epoch().count() + hour * 3600 + minute * 60 + second;
 }
 
 void to_json(json& out, const Metadata& m) {

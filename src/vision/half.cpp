@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "core/cpu.h"
 #include "vision/embedder.h"
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -41,11 +42,7 @@ float float_of(std::uint16_t half) {
 #if defined(__x86_64__)
 constexpr std::size_t kLanes = 8;
 
-// Every processor with AVX2 has F16C, which not every compiler knows to ask for.
-bool has_f16c() {
-  static const bool kHas = __builtin_cpu_supports("avx2");
-  return kHas;
-}
+bool has_f16c() { return cpu_uses(CpuLevel::kAvx2); }
 
 // How many of the first values are done; the rest is less than kLanes.
 __attribute__((target("avx,f16c"))) std::size_t pack(const float* values, std::uint16_t* halves, std::size_t count) {

@@ -9,6 +9,8 @@
 #include <thread>
 #include <utility>
 
+#include "core/cpu.h"
+
 namespace image_engine::vision {
 namespace {
 
@@ -187,7 +189,7 @@ struct Loops {
                                               std::vector<Neighbour>& found) {
   nearest_here(queries, hashes, max_distance, found);
 }
-Loops choose_loops() { return __builtin_cpu_supports("popcnt") ? Loops{run_popcnt, nearest_popcnt} : Loops{}; }
+Loops choose_loops() { return cpu_uses_popcnt() ? Loops{run_popcnt, nearest_popcnt} : Loops{}; }
 #else
 Loops choose_loops() { return {}; }
 #endif

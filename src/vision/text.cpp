@@ -5,6 +5,7 @@
 #include <optional>
 #include <string_view>
 
+#include "core/text.h"
 #include "vision/graph_checks.h"
 #include "vision/text_boxes.h"
 #include "vision/text_characters.h"
@@ -120,9 +121,7 @@ TextMap text_map(const Tensor& map) {
   return {static_cast<std::uint32_t>(map.shape[3]), static_cast<std::uint32_t>(map.shape[2]), map.as<float>()};
 }
 
-bool is_one_character(std::string_view utf8) {
-  return std::ranges::count_if(utf8, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80; }) == 1;
-}
+bool is_one_character(std::string_view utf8) { return character_count(utf8) == 1; }
 
 // Rows that are added above and below what is low or wide.
 std::uint32_t rows_beside(const ImageView& view) {

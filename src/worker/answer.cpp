@@ -23,7 +23,7 @@ bool is_hash(const Hash128& hash) { return hash != Hash128{}; }
 bool is_within(double value, double most) { return std::abs(value) <= most; }  // false for NaN
 
 bool is_sound(const Metadata& found) {
-  if (found.format > MediaFormat::kOggVideo) return false;
+  if (!is_media_format(found.format)) return false;
   return !found.gps || (is_within(found.gps->latitude, 90) && is_within(found.gps->longitude, 180));
 }
 

@@ -176,7 +176,7 @@ Result<std::string> probe(const std::string& program) {
   options.arguments = {program.empty() ? default_program() : program, "--probe"};
   options.environment = worker_environment();
   options.alone = true;
-  IE_TRY(Finished finished, run_program(options, std::chrono::seconds(20)));
+  IE_TRY(Finished finished, run_program(options, {.timeout = std::chrono::seconds(20)}));
   if (finished.exit_code != 0) return fail(ErrorCode::kCrashed, options.arguments[0] + " does not start");
   return std::move(finished.output);
 }

@@ -16,6 +16,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "core/cpu.h"
 #include "core/subprocess.h"
 #include "core/text.h"
 #include "worker/answer.h"
@@ -34,9 +35,10 @@ std::vector<std::string> worker_environment() {
   std::vector<std::string> environment = {"LANG=C.UTF-8", "HOME=/nonexistent", "PATH=/nonexistent",
                                           // Large pages for pixels: faults of 4 KB cost a third of a full-size decode.
                                           "GLIBC_TUNABLES=glibc.malloc.hugetlb=1"};
-  // Loader and sanitizer settings decide whether the program starts at all; the rest of ours is nobody's business
-  // there.
-  for (const char* name : {"LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LLVM_PROFILE_FILE"})
+  // Loader and sanitizer settings decide whether the program starts at all, and its loops keep to the same limit as
+  // ours; the rest of our environment is nobody's business there.
+  for (const char* name :
+       {"LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LLVM_PROFILE_FILE", kCpuVariable})
     if (const char* value = std::getenv(name)) environment.push_back(std::string(name) + "=" + value);
   return environment;
 }

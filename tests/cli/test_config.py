@@ -95,6 +95,19 @@ def test_no_such_file(engine, folder):
     assert outcome.code == USAGE and "IMAGE_ENGINE_USE_TENSORRT" in outcome.message
 
 
+def test_cpu_level(engine, photos):
+    for wrong in ("sse4", "AVX2"):
+        engine.environment["IMAGE_ENGINE_CPU"] = wrong
+        for command in (["doctor"], ["analyze", photos], ["status"]):
+            outcome = engine.run(*command)
+            assert outcome.code == USAGE and outcome.out == b""
+            assert all(part in outcome.message for part in ("IMAGE_ENGINE_CPU", wrong, "baseline, avx2, avx512")), outcome.message
+    engine.environment["IMAGE_ENGINE_CPU"] = "baseline"
+    assert engine.analyze(photos)["report"]["failed"] == 0
+    engine.environment["IMAGE_ENGINE_CPU"] = ""
+    assert engine.run("status").code == DONE
+
+
 @pytest.mark.parametrize("flags", [["--workers", "x"], ["--workers", "-3"], ["--batch-size", "0"], ["--precision", "fp8"], ["--use-tensorrt", "maybe"]])
 def test_flags_are_checked_as_settings_are(engine, photos, flags):
     outcome = engine.run("analyze", photos, *flags)

@@ -182,6 +182,15 @@ def test_secrets_stay_out_of_a_worker(folder, library):
         assert str(folder) not in str(start["environment"])
 
 
+def test_a_worker_keeps_to_our_cpu_level(folder, library):
+    program, log = with_proxy_worker(folder)
+    engine = Engine(folder, program)
+    engine.environment["IMAGE_ENGINE_CPU"] = "baseline"
+    engine.analyze(library)
+    levels = {entry["environment"].get("IMAGE_ENGINE_CPU") for entry in log_entries(log) if "start" in entry}
+    assert levels == {"baseline"}
+
+
 def held_worker(engine, photos):
     """A real worker, stopped while it reads a file."""
     process = engine.start("analyze", SAMPLES / "12mp", "--workers", "1", "--quiet")

@@ -14,6 +14,7 @@
 #include <random>
 
 #include "core/file.h"
+#include "core/temporary_folder.h"
 
 namespace image_engine {
 namespace {
@@ -30,9 +31,6 @@ class ConfigTest : public testing::Test {
       if (const char* value = std::getenv(name)) before_[name] = value;
       ::unsetenv(name);
     }
-    std::string name = std::filesystem::temp_directory_path() / "image-engine-config-XXXXXX";
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    folder_ = name;
     ::setenv("XDG_CONFIG_HOME", folder_.c_str(), 1);
   }
   void TearDown() override {
@@ -40,7 +38,6 @@ class ConfigTest : public testing::Test {
                              "IMAGE_ENGINE_MODELS", "XDG_CONFIG_HOME"})
       ::unsetenv(name);
     for (const auto& [name, value] : before_) ::setenv(name.c_str(), value.c_str(), 1);
-    std::filesystem::remove_all(folder_);
   }
 
   std::string put(const std::string& name, const std::string& text) const {
@@ -56,7 +53,8 @@ class ConfigTest : public testing::Test {
     return config.value_or(Config{});
   }
 
-  std::string folder_;
+  const TemporaryFolder scratch_ = *TemporaryFolder::create();
+  const std::string folder_ = scratch_.path();
   std::map<std::string, std::string> before_;
 };
 

@@ -1,5 +1,6 @@
 #include "core/file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -11,21 +12,19 @@
 #include <fstream>
 #include <thread>
 
+#include "core/file_lock.h"
 #include "core/hash.h"
 #include "core/subprocess.h"
+#include "core/temporary_folder.h"
 
 namespace image_engine {
 namespace {
 
 class FileTest : public testing::Test {
  protected:
-  FileTest() {
-    std::string pattern = testing::TempDir() + "file_test.XXXXXX";
-    folder_ = ::mkdtemp(pattern.data());
-  }
-  ~FileTest() override { (void)run_program({.arguments = {"/bin/rm", "-rf", folder_}}, std::chrono::seconds(10)); }
   [[nodiscard]] std::string in(const std::string& name) const { return join_path(folder_, name); }
-  std::string folder_;
+  const TemporaryFolder scratch_ = *TemporaryFolder::create();
+  const std::string folder_ = scratch_.path();
 };
 
 TEST_F(FileTest, WritingReplacesWholeFilesAndSetsTheMode) {
@@ -35,6 +34,33 @@ TEST_F(FileTest, WritingReplacesWholeFilesAndSetsTheMode) {
   struct stat info {};
   ASSERT_EQ(::stat(in("a").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0640U);
+}
+
+TEST_F(FileTest, ALockKeepsOtherOpenFilesOut) {
+  ASSERT_TRUE(write_file_atomically(in("lock"), ""));
+  UniqueFd first(::open(in("lock").c_str(), O_RDWR | O_CLOEXEC));
+  const UniqueFd second(::open(in("lock").c_str(), O_RDWR | O_CLOEXEC));
+  EXPECT_EQ(try_lock(first.get(), LockKind::kExclusive, "first").value(), true);
+  EXPECT_EQ(try_lock(second.get(), LockKind::kExclusive, "second").value(), false);
+  EXPECT_EQ(try_lock(second.get(), LockKind::kShared, "second").value(), false);
+  EXPECT_TRUE(wait_for_lock(first.get(), LockKind::kShared, "first"));
+  EXPECT_EQ(try_lock(second.get(), LockKind::kShared, "second").value(), true);
+  EXPECT_EQ(try_lock(second.get(), LockKind::kExclusive, "second").value(), false);
+  first.reset();
+  EXPECT_EQ(try_lock(second.get(), LockKind::kExclusive, "second").value(), true);
+  const auto closed = try_lock(-1, LockKind::kShared, "cannot lock it");
+  ASSERT_FALSE(closed);
+  EXPECT_TRUE(closed.error().message.starts_with("cannot lock it: ")) << closed.error().message;
+}
+
+TEST_F(FileTest, ALockedFileMayNoLongerBeAtItsPath) {
+  ASSERT_TRUE(write_file_atomically(in("lock"), ""));
+  const UniqueFd fd(::open(in("lock").c_str(), O_RDWR | O_CLOEXEC));
+  EXPECT_TRUE(is_at_path(fd.get(), in("lock")));
+  ASSERT_TRUE(write_file_atomically(in("lock"), "another"));
+  EXPECT_FALSE(is_at_path(fd.get(), in("lock")));
+  ASSERT_EQ(::unlink(in("lock").c_str()), 0);
+  EXPECT_FALSE(is_at_path(fd.get(), in("lock")));
 }
 
 TEST_F(FileTest, WritingFollowsTheUmask) {
@@ -58,7 +84,8 @@ TEST_F(FileTest, AFailedWriteLeavesTheOldBytesAndNothingBeside) {
   ::setrlimit(RLIMIT_FSIZE, &old);
   ASSERT_FALSE(status);
   EXPECT_EQ(read_file(in("a")).value(), "kept");
-  const Finished listing = run_program({.arguments = {"/bin/ls", folder_}}, std::chrono::seconds(5)).value();
+  const Finished listing =
+      run_program({.arguments = {"/bin/ls", folder_}}, {.timeout = std::chrono::seconds(5)}).value();
   EXPECT_EQ(listing.output, "a\n");
 }
 
@@ -161,15 +188,16 @@ TEST(Hash, IsXxh3Of128Bits) {
 
 TEST(Subprocess, GivesOutputAndExitCode) {
   const Finished done =
-      run_program({.arguments = {"/bin/sh", "-c", "echo out; exit 7"}}, std::chrono::seconds(5)).value();
+      run_program({.arguments = {"/bin/sh", "-c", "echo out; exit 7"}}, {.timeout = std::chrono::seconds(5)}).value();
   EXPECT_EQ(done.output, "out\n");
   EXPECT_EQ(done.exit_code, 7);
-  const Finished killed = run_program({.arguments = {"/bin/sh", "-c", "kill -9 $$"}}, std::chrono::seconds(5)).value();
+  const Finished killed =
+      run_program({.arguments = {"/bin/sh", "-c", "kill -9 $$"}}, {.timeout = std::chrono::seconds(5)}).value();
   EXPECT_EQ(killed.signal, SIGKILL);
 }
 
 TEST(Subprocess, EndsWhatTakesTooLong) {
-  EXPECT_EQ(run_program({.arguments = {"/bin/sleep", "60"}}, std::chrono::milliseconds(100)).error().code,
+  EXPECT_EQ(run_program({.arguments = {"/bin/sleep", "60"}}, {.timeout = std::chrono::milliseconds(100)}).error().code,
             ErrorCode::kTimeout);
 }
 
@@ -180,7 +208,7 @@ TEST(Subprocess, InheritsNeitherEnvironmentNorDescriptors) {
       .arguments = {"/bin/sh", "-c", "echo \"${IE_TEST_SECRET:-none} $A\"; ls /proc/self/fd | wc -l"},
       .environment = {"A=b", "PATH=/usr/bin:/bin"}};
   // 0, 1, 2 and the descriptor with which ls reads the folder.
-  EXPECT_EQ(run_program(options, std::chrono::seconds(5))->output, "none b\n4\n");
+  EXPECT_EQ(run_program(options, {.timeout = std::chrono::seconds(5)})->output, "none b\n4\n");
 }
 
 }  // namespace

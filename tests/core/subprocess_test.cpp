@@ -17,7 +17,7 @@ Result<Finished> run_shell(const std::string& command, std::chrono::milliseconds
   options.arguments = {"/bin/sh", "-c", command};
   options.environment = {"PATH=/usr/bin:/bin", "GIVEN=yes"};
   options.alone = alone;
-  return run_program(options, timeout);
+  return run_program(options, {.timeout = timeout});
 }
 
 TEST(RunProgram, GivesOutputAndHowItEnded) {
@@ -41,12 +41,38 @@ TEST(RunProgram, MuchOutputComesWhole) {
   EXPECT_EQ(run_shell("head -c 3000000 /dev/zero").value().output.size(), 3'000'000U);
 }
 
+TEST(RunProgram, AProgramIsNotEndedForWhatItWrites) {
+  const Finished said = run_shell("head -c 40000000 /dev/zero; exit 3").value();
+  EXPECT_EQ(said.output.size(), std::size_t{16} << 20);
+  EXPECT_EQ(said.exit_code, 3);
+}
+
+TEST(RunProgram, KeepsErrorsApart) {
+  SpawnOptions options;
+  options.arguments = {"/bin/sh", "-c", "echo out; head -c 300000 /dev/zero >&2; echo more"};
+  options.environment = {"PATH=/usr/bin:/bin"};
+  const Finished said = run_program(options, {.timeout = std::chrono::seconds(60), .keep_errors = true}).value();
+  EXPECT_EQ(said.output, "out\nmore\n");
+  EXPECT_EQ(said.errors.size(), 300'000U);
+}
+
+TEST(RunProgram, EndsWithItsGroupOnceCancelled) {
+  SpawnOptions options;
+  options.arguments = {"/bin/sh", "-c", "sleep 1000 & sleep 1000"};
+  options.environment = {"PATH=/usr/bin:/bin"};
+  double waited = 0;
+  const auto ended = run_program(
+      options, {.cancelled = [&] { return waited > 0; }, .waiting = [&](double seconds) { waited = seconds; }});
+  ASSERT_FALSE(ended);
+  EXPECT_EQ(ended.error().code, ErrorCode::kInterrupted);
+}
+
 TEST(RunProgram, AMissingProgramIsAnError) {
   for (const bool alone : {false, true}) {
     SpawnOptions options;
     options.arguments = {"/nonexistent/program"};
     options.alone = alone;
-    EXPECT_EQ(run_program(options, std::chrono::seconds(10)).error().code, ErrorCode::kNotFound);
+    EXPECT_EQ(run_program(options, {.timeout = std::chrono::seconds(10)}).error().code, ErrorCode::kNotFound);
   }
 }
 

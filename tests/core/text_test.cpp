@@ -11,6 +11,8 @@
 namespace image_engine {
 namespace {
 
+using namespace std::string_view_literals;
+
 TEST(Text, Utf8FollowsTheStandard) {
   EXPECT_TRUE(is_utf8("plain, ä, 海, 😀"));
   // Unicode 15, table 3-7: overlong forms, surrogates, beyond U+10FFFF, a lone continuation, a cut sequence.
@@ -24,6 +26,34 @@ TEST(Text, BadBytesBecomeReplacementCharacters) {
                     "x"),
             "\xEF\xBF\xBD\xEF\xBF\xBDx");
   EXPECT_EQ(to_utf8("ok ä"), "ok ä");
+}
+
+TEST(Text, IsCutBetweenCharacters) {
+  constexpr std::string_view kText = "aé€😀b";  // of 1, 2, 3, 4 and 1 bytes
+  EXPECT_EQ(character_count(kText), 5U);
+  const std::vector<std::string_view> by_bytes = {"",    "a",   "a",   "aé",    "aé",  "aé", "aé€",
+                                                  "aé€", "aé€", "aé€", "aé€😀", kText, kText};
+  for (size_t most = 0; most < by_bytes.size(); ++most) EXPECT_EQ(utf8_beginning(kText, most), by_bytes[most]) << most;
+  const std::vector<std::string_view> by_characters = {"", "a", "aé", "aé€", "aé€😀", kText, kText};
+  for (size_t most = 0; most < by_characters.size(); ++most)
+    EXPECT_EQ(first_characters(kText, most), by_characters[most]) << most;
+  EXPECT_EQ(utf8_beginning("\x80\x80", 1), "");
+  EXPECT_EQ(character_count(""), 0U);
+}
+
+TEST(Text, CharactersAreTakenAndAppended) {
+  constexpr std::u32string_view kCharacters = U"\0a\x7F\x80\u07FF\u0800\uFFFD\uFFFF\U00010000\U0010FFFF"sv;
+  std::string text;
+  for (const char32_t character : kCharacters) append_utf8(text, character);
+  EXPECT_EQ(text,
+            std::string_view(
+                "\0a\x7F\xC2\x80\xDF\xBF\xE0\xA0\x80\xEF\xBF\xBD\xEF\xBF\xBF\xF0\x90\x80\x80\xF4\x8F\xBF\xBF", 24));
+  std::string_view rest = text;
+  for (const char32_t character : kCharacters) EXPECT_EQ(take_character(rest), character);
+  EXPECT_TRUE(rest.empty());
+  rest = "\xFFz";
+  EXPECT_EQ(take_character(rest), U'\uFFFD');
+  EXPECT_EQ(rest, "z");
 }
 
 TEST(Text, AddressesAreShownWithoutPasswords) {

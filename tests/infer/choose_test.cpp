@@ -2,10 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <limits>
 
+#include "core/temporary_folder.h"
 #include "infer/agreement.h"
 #include "infer/choose_device.h"
 #include "models/calibrated.h"
@@ -89,9 +89,7 @@ class ChooseTest : public testing::Test {
   void SetUp() override {
     if (!fs::exists(kFolder + "p_x.bin")) GTEST_SKIP() << "no infer_inputs: ctest makes them (infer_inputs)";
     canary_ = tensor_of(ElementType::kFloat32, {2, 64}, bytes_of(kFolder + "p_x.bin"));
-    fs::remove_all(root_);
   }
-  void TearDown() override { fs::remove_all(root_); }
 
   // Installs the models (of make_inputs.py) as "fp32", "int8", "third".
   Spec install(const std::vector<std::string>& models, Gate gate = {.cosine = 0.99}) const {
@@ -121,7 +119,8 @@ class ChooseTest : public testing::Test {
     return result ? result->precision : result.error().message;
   }
 
-  std::string root_ = fs::absolute("choose_test_" + std::to_string(::getpid())).string();
+  const TemporaryFolder scratch_ = *TemporaryFolder::create();
+  std::string root_ = scratch_.path();
   std::string memory_ = root_ + "/memory/deep", file_ = memory_ + "/precisions.json";
   models::Store store_{root_ + "/models"};
   Tensor canary_;

@@ -2,12 +2,12 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
 #include <thread>
 
+#include "core/temporary_folder.h"
 #include "infer/agreement.h"
 #include "infer/choose_device.h"
 #include "infer/engine.h"
@@ -225,7 +225,6 @@ class DeviceChoice : public testing::Test {
     provenance.spec = models::install_hash(spec_);
     ASSERT_TRUE(models::write_provenance(store_.folder(spec_), provenance));
   }
-  void TearDown() override { fs::remove_all(root_); }
 
   Result<Chosen> choose(const Preference& preference) {
     const auto canary = [](const Session&) -> Result<std::vector<Tensor>> {
@@ -234,7 +233,8 @@ class DeviceChoice : public testing::Test {
     return choose_device(spec_, store_, {}, preference, canary, {root_ + "/memory", "", "", 1});
   }
 
-  std::string root_ = fs::absolute("device_test_" + std::to_string(::getpid())).string();
+  const TemporaryFolder scratch_ = *TemporaryFolder::create();
+  std::string root_ = scratch_.path();
   models::Store store_{root_ + "/models"};
   models::Spec spec_;
 };

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "core/temporary_folder.h"
 #include "infer/engine_cache.h"
 #include "support.h"
 
@@ -52,13 +53,6 @@ const Change kChanges[] = {
 // A folder of the test's own, gone at its end; a builder that only writes `bytes` there.
 class EngineTest : public testing::Test {
  protected:
-  EngineTest()
-      : folder_(testing::TempDir() + "engines-" + testing::UnitTest::GetInstance()->current_test_info()->name()) {
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-  }
-  ~EngineTest() override { fs::remove_all(folder_); }
-
   Result<EngineRecord> write(const std::string& work) {
     ++builds_;
     std::ofstream(work + "/" + kBuiltEngine, std::ios::binary) << bytes_;
@@ -84,7 +78,8 @@ class EngineTest : public testing::Test {
     return names;
   }
 
-  std::string folder_, bytes_ = std::string(5000, 'e');
+  const TemporaryFolder scratch_ = *TemporaryFolder::create();
+  std::string folder_ = scratch_.path(), bytes_ = std::string(5000, 'e');
   std::atomic<int> builds_ = 0;
 };
 

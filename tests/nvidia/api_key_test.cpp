@@ -213,7 +213,7 @@ TEST_F(ApiKeyTest, ProgramsThatAreStartedDoNotGetIt) {
   SpawnOptions options;
   options.arguments = {"/usr/bin/env"};
   for (char** variable = environ; *variable != nullptr; ++variable) options.environment.emplace_back(*variable);
-  const auto finished = run_program(options, std::chrono::seconds(20));
+  const auto finished = run_program(options, {.timeout = std::chrono::seconds(20)});
   ASSERT_TRUE(finished) << finished.error().message;
   EXPECT_THAT(finished->output, HasSubstr("XDG_CONFIG_HOME="));
   EXPECT_THAT(finished->output, Not(HasSubstr(kKey)));
@@ -264,7 +264,7 @@ TEST_F(ApiKeyTest, OthersOfTheSameUserCannotLook) {
   ASSERT_EQ(::chmod(folder_.path().c_str(), 0755), 0);
   options.arguments = {"/usr/bin/python3", "-c", kLook, program, kKey};
   options.descriptors = {{2, 2}};
-  const auto finished = run_program(options, std::chrono::seconds(60));
+  const auto finished = run_program(options, {.timeout = std::chrono::seconds(60)});
   ASSERT_TRUE(finished) << finished.error().message;
   EXPECT_EQ(finished->output, "True refused False\n");
 }

@@ -33,6 +33,7 @@ Server::Server(const std::vector<std::string>& arguments) {
   auto [output, their_output] = make_pipe();
   SpawnOptions options;
   options.arguments = {IE_SOURCE_DIR "/build/venv/bin/python", "-B", IE_SOURCE_DIR "/tests/nvidia/server.py"};
+  options.folder.clear();  // its paths are relative
   options.arguments.insert(options.arguments.end(), arguments.begin(), arguments.end());
   options.environment = {std::string("PATH=") + ::getenv("PATH")};
   options.descriptors = {{their_input.get(), 0}, {their_output.get(), 1}, {2, 2}};

@@ -12,26 +12,19 @@
 #include <random>
 #include <utility>
 
-#include "core/file.h"
+#include "core/temporary_folder.h"
 
 namespace image_engine::places {
 namespace {
 
 class CsvFile : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = testing::TempDir() + "places-XXXXXX";
-    const int fd = ::mkstemp(name.data());
-    ASSERT_GE(fd, 0);
-    UniqueFd closes(fd);
-    path = name;
-  }
-  void TearDown() override { std::remove(path.c_str()); }
   Result<PlaceIndex> load(const std::string& text) const {
     std::ofstream(path, std::ios::binary) << text;
     return PlaceIndex::create(path);
   }
-  std::string path;
+  const TemporaryFolder folder = *TemporaryFolder::create();
+  const std::string path = folder.path() + "/places.csv";
 };
 
 constexpr char kHeader[] = "lat,lon,name,admin1,admin2,cc\n";

@@ -5,13 +5,13 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "core/temporary_folder.h"
 #include "scan/scan.h"
 
 namespace image_engine::scan {
@@ -20,13 +20,7 @@ inline const std::string kJpeg("\xff\xd8\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0",
 
 class Scratch : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = std::filesystem::temp_directory_path() / "image-engine-scan-XXXXXX";
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    ::chmod(name.c_str(), 0755);
-    root = name;
-  }
-  void TearDown() override { std::filesystem::remove_all(root); }
+  void SetUp() override { ::chmod(root.c_str(), 0755); }
 
   std::string put(const std::string& relative, std::string_view bytes = kJpeg) const {
     const std::filesystem::path path = root + "/" + relative;
@@ -67,7 +61,8 @@ class Scratch : public testing::Test {
     return result;
   }
 
-  std::string root;
+  const TemporaryFolder folder = *TemporaryFolder::create();
+  const std::string root = folder.path();
 };
 
 }  // namespace image_engine::scan

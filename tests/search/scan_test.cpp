@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "core/cpu.h"
 #include "search/vector_file.h"
 #include "search/vector_kernels.h"
 #include "tests/search/halves.h"
@@ -20,6 +21,15 @@ constexpr std::uint16_t kNaN = 0x7e00, kInfinity = 0x7c00;
 // ---- Kernels
 
 class KernelsTest : public testing::TestWithParam<std::size_t> {};
+
+TEST_P(KernelsTest, AreThoseOfTheLevelsInUse) {
+  std::vector<std::string> names;
+  if (cpu_uses(CpuLevel::kAvx512)) names.emplace_back("avx512");
+  if (cpu_uses(CpuLevel::kAvx2)) names.emplace_back("avx2");
+  names.emplace_back("plain");
+  ASSERT_EQ(usable_kernels().size(), names.size());
+  for (std::size_t i = 0; i < names.size(); ++i) EXPECT_EQ(usable_kernels()[i].name, names[i]);
+}
 
 TEST_P(KernelsTest, EqualTheReference) {
   const std::size_t stride = GetParam();

@@ -14,6 +14,7 @@
 #include <string>
 
 #include "core/hash.h"
+#include "core/temporary_folder.h"
 #include "store/catalogue.h"
 #include "store/maintenance.h"
 
@@ -28,17 +29,6 @@ namespace image_engine::store {
 
 class StoreTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = testing::TempDir() + "ie_store_XXXXXX";
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-    path_ = folder_ + "/catalog.db";
-  }
-  void TearDown() override {
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
-  }
-
   Result<CatalogueWriter> open_writer() const {
     IE_TRY(auto lock, WriterLock::acquire(path_, "test"));
     return CatalogueWriter::open(path_, std::move(lock));
@@ -105,7 +95,9 @@ class StoreTest : public testing::Test {
     EXPECT_TRUE(report->problems.empty()) << report->problems.front();
   }
 
-  std::string folder_, path_;
+  const TemporaryFolder scratch_ = *TemporaryFolder::create();
+  const std::string folder_ = scratch_.path();
+  std::string path_ = folder_ + "/catalog.db";
 };
 
 // A catalogue that a first run writes; sound at the end.

@@ -119,6 +119,7 @@ TEST(Format, NamesAreUniqueAndComeBack) {
   std::set<std::string_view> names;
   for (int i = 0; i <= static_cast<int>(MediaFormat::kOggVideo); ++i) {
     const auto format = static_cast<MediaFormat>(i);
+    EXPECT_TRUE(is_media_format(format));
     EXPECT_TRUE(names.insert(format_name(format)).second);
     EXPECT_EQ(format_from_name(format_name(format)), format);
     EXPECT_EQ(media_kind(format) == MediaKind::kNone, format == MediaFormat::kNone);
@@ -127,7 +128,35 @@ TEST(Format, NamesAreUniqueAndComeBack) {
   EXPECT_EQ(format_name(static_cast<MediaFormat>(250)), "none");
 }
 
+TEST(Format, EveryOneHasAReaderAndWhatACameraWritesIsRaw) {
+  std::set<std::string_view> raw;
+  std::set<std::string_view> lossless;
+  for (std::uint8_t i = 0; is_media_format(static_cast<MediaFormat>(i)); ++i) {
+    const auto format = static_cast<MediaFormat>(i);
+    EXPECT_EQ(reader_of(format).codec == Codec::kNone, format == MediaFormat::kNone) << format_name(format);
+    EXPECT_EQ(reader_of(format).codec == Codec::kFfmpeg, media_kind(format) == MediaKind::kVideo);
+    if (is_raw(format)) raw.insert(format_name(format));
+    if (is_lossless(format)) lossless.insert(format_name(format));
+  }
+  EXPECT_EQ(raw, (std::set<std::string_view>{"dng", "cr2", "nef", "arw", "orf", "rw2"}));
+  EXPECT_EQ(lossless, (std::set<std::string_view>{"png", "tiff", "bmp"}));
+  EXPECT_FALSE(is_media_format(static_cast<MediaFormat>(250)));
+}
+
+TEST(Format, IsCalledByItsNameOrAnExtension) {
+  using Formats = std::vector<MediaFormat>;
+  EXPECT_EQ(formats_called("jpeg"), Formats{MediaFormat::kJpeg});
+  EXPECT_EQ(formats_called("jpg"), Formats{MediaFormat::kJpeg});
+  EXPECT_EQ(formats_called("mov"), Formats{MediaFormat::kMp4});
+  EXPECT_EQ(formats_called("mpg"), Formats{MediaFormat::kMpegPs});
+  EXPECT_EQ(formats_called("mpeg"), (Formats{MediaFormat::kMpegPs, MediaFormat::kMpegTs}));
+  EXPECT_EQ(formats_called("raw").size(), 6U);
+  for (const auto nothing : {"", "none", ".jpg", "song", "cr3"})
+    EXPECT_TRUE(formats_called(nothing).empty()) << nothing;
+}
+
 TEST(Format, Extensions) {
+  for (const auto unread : {".cr3", ".nrw", ".raf"}) EXPECT_EQ(kind_by_extension(unread), MediaKind::kPhoto);
   EXPECT_EQ(kind_by_extension(".jpg"), MediaKind::kPhoto);
   EXPECT_EQ(kind_by_extension(".heic"), MediaKind::kPhoto);
   EXPECT_EQ(kind_by_extension(".mov"), MediaKind::kVideo);

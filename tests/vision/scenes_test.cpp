@@ -2,16 +2,15 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "core/file.h"
+#include "core/temporary_folder.h"
 #include "fake_session.h"
 
 namespace image_engine::vision {
@@ -23,9 +22,6 @@ using testing::StartsWith;
 
 class Scenes : public testing::Test {
  protected:
-  Scenes() : folder_("scenes_test." + std::to_string(::getpid())) { std::filesystem::create_directories(folder_); }
-  ~Scenes() override { std::filesystem::remove_all(folder_); }
-
   std::string write(const std::string& text) {
     std::string file = folder_ + "/labels.yaml";
     std::ofstream(file, std::ios::binary) << text;
@@ -40,7 +36,8 @@ class Scenes : public testing::Test {
     return labels.error().message;
   }
 
-  std::string folder_;
+  const TemporaryFolder scratch_ = *TemporaryFolder::create();
+  const std::string folder_ = scratch_.path();
 };
 
 json numbers() {

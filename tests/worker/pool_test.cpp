@@ -280,7 +280,7 @@ TEST(Probe, TheWallRefusesWhatItIsThereToRefuse) {
 nlohmann::json probe_of(const char* layer) {
   SpawnOptions options;
   options.arguments = {executable_folder() + "/image-engine-worker", "--probe", "--only", layer};
-  return nlohmann::json::parse(run_program(options, std::chrono::seconds(20)).value().output)["sandbox"];
+  return nlohmann::json::parse(run_program(options, {.timeout = std::chrono::seconds(20)}).value().output)["sandbox"];
 }
 
 TEST(Probe, SeccompAloneLetsNoSignalOutAndNoCodeIn) {

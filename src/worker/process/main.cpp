@@ -16,6 +16,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "core/cpu.h"
 #include "core/hash.h"
 #include "core/json.h"
 #include "media/media.h"
@@ -102,6 +103,7 @@ int main(int argc, char** argv) try {
   worker::Layers layers;
   std::string problem;
   if (arguments.only.empty()) worker::enter_early(layers);
+  if (Status known = check_cpu_limit(); !known) problem = known.error().message;
   if (Status ready = media::init(arguments.threads); !ready) problem = ready.error().message;
   (void)content_hash({});  // OpenSSL sets itself up before the limits
   if (problem.empty()) problem = worker::lacking_memory(arguments.memory_limit);

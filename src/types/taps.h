@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <vector>
 
-#include "preprocess/plan.h"
+namespace image_engine {
 
-namespace image_engine::preprocess {
+// Antialiased, as Pillow defines them (support grows with the ratio). Not so kNearest, and kLinear: the four nearest
+// samples, as OpenCV's INTER_LINEAR has it, which YOLO models are trained with.
+enum class ResampleFilter : std::uint8_t { kNearest, kBilinear, kBicubic, kLanczos, kLinear };
 
 // How one axis is resampled: `extent` (from the input's begin, at most `in`) maps onto `out` samples.
 struct Axis {
@@ -26,6 +28,6 @@ struct Taps {
 // Antialiased: the filter is stretched by the ratio where the output is smaller. Kernels: the triangle; Keys' cubic
 // with a = −0.5; sinc × sinc with a = 3; kNearest takes the sample under the output's centre. kLinear is the triangle,
 // never stretched.
-Taps make_taps(Filter filter, const Axis& axis, std::uint64_t begin, std::uint32_t length);
+Taps make_taps(ResampleFilter filter, const Axis& axis, std::uint64_t begin, std::uint32_t length);
 
-}  // namespace image_engine::preprocess
+}  // namespace image_engine

@@ -1,10 +1,10 @@
-#include "preprocess/taps.h"
+#include "types/taps.h"
 
 #include <algorithm>
 #include <cmath>
 #include <numbers>
 
-namespace image_engine::preprocess {
+namespace image_engine {
 namespace {
 
 double triangle(double x) { return std::max(0.0, 1 - std::abs(x)); }
@@ -30,11 +30,11 @@ struct Kernel {
   double (*weight)(double);
   double support;
 };
-Kernel kernel_of(Filter filter) {
+Kernel kernel_of(ResampleFilter filter) {
   switch (filter) {
-    case Filter::kBicubic:
+    case ResampleFilter::kBicubic:
       return {cubic, 2};
-    case Filter::kLanczos:
+    case ResampleFilter::kLanczos:
       return {lanczos, kLobes};
     default:
       return {triangle, 1};
@@ -54,11 +54,11 @@ Taps nearest_taps(const Axis& axis, std::uint64_t begin, std::uint32_t length) {
 
 }  // namespace
 
-Taps make_taps(Filter filter, const Axis& axis, std::uint64_t begin, std::uint32_t length) {
-  if (filter == Filter::kNearest) return nearest_taps(axis, begin, length);
+Taps make_taps(ResampleFilter filter, const Axis& axis, std::uint64_t begin, std::uint32_t length) {
+  if (filter == ResampleFilter::kNearest) return nearest_taps(axis, begin, length);
   const Kernel kernel = kernel_of(filter);
   const double scale = axis.extent / static_cast<double>(axis.out);
-  const double stretch = filter == Filter::kLinear ? 1 : std::max(scale, 1.0);
+  const double stretch = filter == ResampleFilter::kLinear ? 1 : std::max(scale, 1.0);
   const double support = kernel.support * stretch;
   Taps taps;
   taps.first.resize(length), taps.count.resize(length);
@@ -80,4 +80,4 @@ Taps make_taps(Filter filter, const Axis& axis, std::uint64_t begin, std::uint32
   return taps;
 }
 
-}  // namespace image_engine::preprocess
+}  // namespace image_engine

@@ -1,0 +1,43 @@
+// FFmpeg's objects with owners.
+#pragma once
+
+extern "C" {
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+}
+
+#include <cstdint>
+#include <memory>
+
+namespace image_engine::media::ffmpeg {
+
+struct Free {
+  void operator()(AVCodecContext* context) const { avcodec_free_context(&context); }
+  void operator()(AVFrame* frame) const { av_frame_free(&frame); }
+  void operator()(AVPacket* packet) const { av_packet_free(&packet); }
+  // One of avio_alloc_context(), with its buffer.
+  void operator()(AVIOContext* io) const {
+    av_freep(&io->buffer);
+    avio_context_free(&io);
+  }
+};
+struct CloseInput {
+  void operator()(AVFormatContext* input) const { avformat_close_input(&input); }
+};
+// With the memory of avio_open_dyn_buf(), where that is open.
+struct FreeOutput {
+  void operator()(AVFormatContext* output) const {
+    std::uint8_t* rest = nullptr;
+    if (output->pb != nullptr && avio_close_dyn_buf(output->pb, &rest) >= 0) av_free(rest);
+    avformat_free_context(output);
+  }
+};
+
+using CodecContext = std::unique_ptr<AVCodecContext, Free>;
+using Frame = std::unique_ptr<AVFrame, Free>;
+using Packet = std::unique_ptr<AVPacket, Free>;
+using Io = std::unique_ptr<AVIOContext, Free>;
+using Input = std::unique_ptr<AVFormatContext, CloseInput>;
+using MemoryOutput = std::unique_ptr<AVFormatContext, FreeOutput>;
+
+}  // namespace image_engine::media::ffmpeg

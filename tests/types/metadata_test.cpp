@@ -1,0 +1,27 @@
+#include "types/metadata.h"
+
+#include <gtest/gtest.h>
+
+namespace image_engine {
+namespace {
+
+// The seconds are those of Python's calendar.timegm.
+TEST(CaptureTime, LocalSecondsAreThoseOfTheCalendar) {
+  const auto seconds = [](const char* local) {
+    CaptureTime time;
+    time.local = local;
+    return time.local_seconds();
+  };
+  EXPECT_EQ(seconds("2000-01-01T00:00:00"), 946684800);
+  EXPECT_EQ(seconds("2024-02-29T12:00:00.25"), 1709208000);
+  EXPECT_EQ(seconds("1969-12-31T23:59:59"), -1);
+  EXPECT_EQ(seconds("1900-03-01"), -2203891200);
+  EXPECT_EQ(seconds("1826-01-01T00:00:00"), -4544208000);
+  EXPECT_EQ(seconds("9999-12-31T23:59:59"), 253402300799);
+  EXPECT_EQ(seconds("2023-02-31T00:00:00"), 1677801600) << "of the day that many days after the month's first";
+  for (const char* no_date : {"", "2023", "2023-13-01", "2023-00-01", "2023-01-00", "2023-01-32", "then"})
+    EXPECT_EQ(seconds(no_date), 0) << no_date;
+}
+
+}  // namespace
+}  // namespace image_engine
