@@ -136,6 +136,12 @@ class Engine:
             return connection.execute(sql, values).fetchall()
 
 
+def with_models(engine):
+    """The program with the models that ctest's models_pull installs."""
+    engine.environment["IMAGE_ENGINE_MODELS"] = str(ROOT / "build/models")
+    return engine
+
+
 def children(process_id):
     """Process ids of the direct children, whichever thread started them."""
     found = []
