@@ -1,6 +1,6 @@
 import pytest
 
-from engine import PROGRAM, ROOT, SAMPLES, Engine, MountSpace, fresh_folder
+from engine import PROGRAM, SAMPLES, Engine, MountSpace, fresh_folder, with_models
 
 
 def pytest_sessionstart():
@@ -21,9 +21,7 @@ def engine(folder):
 
 @pytest.fixture
 def real(engine):
-    """The program with the models that ctest's models_pull installs."""
-    engine.environment["IMAGE_ENGINE_MODELS"] = str(ROOT / "build/models")
-    return engine
+    return with_models(engine)
 
 
 @pytest.fixture

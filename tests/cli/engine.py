@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import ctypes
 import functools
 import json
 import os
@@ -135,6 +136,12 @@ class Engine:
             return connection.execute(sql, values).fetchall()
 
 
+def with_models(engine):
+    """The program with the models that ctest's models_pull installs."""
+    engine.environment["IMAGE_ENGINE_MODELS"] = str(ROOT / "build/models")
+    return engine
+
+
 def children(process_id):
     """Process ids of the direct children, whichever thread started them."""
     found = []
@@ -160,14 +167,35 @@ def ended_or(process, condition):
     return lambda: process.poll() is not None or condition()
 
 
-def has_open(process, suffix):
-    """Whether the process has a file open whose path ends so."""
-    with contextlib.suppress(OSError):
-        for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
-            with contextlib.suppress(OSError):
-                if os.readlink(descriptor).endswith(suffix):
-                    return True
-    return False
+class Openings:
+    """Counts how often a file is opened from now on."""
+
+    IN_NONBLOCK, IN_OPEN, EVENT_BYTES = 0o4000, 0x20, 16
+
+    def __init__(self, path):
+        self.count = 0
+        libc = ctypes.CDLL(None, use_errno=True)
+        self.events = libc.inotify_init1(self.IN_NONBLOCK)
+        assert self.events >= 0 and libc.inotify_add_watch(self.events, os.fsencode(path), self.IN_OPEN) >= 0, os.strerror(ctypes.get_errno())
+
+    def reach(self, number):
+        """A condition for wait_until(). Openings between two looks count as one."""
+        with contextlib.suppress(BlockingIOError):
+            self.count += len(os.read(self.events, 4096)) // self.EVENT_BYTES
+        return self.count >= number
+
+    def close(self):
+        os.close(self.events)
+
+
+def started_waiting(engine, *arguments):
+    """A command that waits for the catalogue's lock, which another process holds; it has tried to take it at least once."""
+    openings = Openings(f"{engine.catalogue}.lock")
+    process = engine.start(*arguments)
+    wait_until(ended_or(process, lambda: openings.reach(2)), "the lock to be tried twice")
+    openings.close()
+    assert process.poll() is None, process.communicate()
+    return process
 
 
 def has_taken(process, number):

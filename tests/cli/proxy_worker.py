@@ -11,6 +11,7 @@ import sys
 import time
 
 REQUEST_BYTES = 32
+HASH = 2  # worker/protocol.h: Operation
 # Alone in a PID namespace it is process 1: /proc, of the namespace outside, has its real number.
 OURS = int(os.readlink("/proc/self"))
 
@@ -22,6 +23,14 @@ engine = socket.socket(fileno=3)
 
 def note(**entry):
     os.write(log, (json.dumps({"worker": OURS, **entry}) + "\n").encode())
+
+
+def hold():
+    """Waits while as many contents as `hold_at` have been asked for and the test has not let them go."""
+    with open(settings["log"], encoding="utf-8") as noted:
+        contents = sum(json.loads(line).get("operations", 0) & HASH != 0 for line in noted)
+    while contents >= settings["hold_at"] and not os.path.exists(settings["log"] + ".go"):
+        time.sleep(0.002)
 
 
 def start_real():
@@ -108,6 +117,8 @@ while True:
     if fault:
         FAULTS[fault]()
     if not fault or fault == "kill_once":
+        if settings.get("hold_at") and operations & HASH:
+            hold()
         socket.send_fds(real, [packet], list(descriptors))
         if settings.get("delay"):
             time.sleep(settings["delay"])

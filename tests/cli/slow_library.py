@@ -25,11 +25,26 @@ def make_library(photos, count=60):
     return photos
 
 
-def slow_engine(folder, delay=0.05):
+def slow_engine(folder, delay=0.05, hold_at=0):
+    """`delay`: seconds before each answer. `hold_at`: from that many contents on, workers answer only after let_go()."""
     program, log = with_proxy_worker(folder)
     settings = log.with_name("image-engine-worker.json")
-    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"delay": delay}))
-    return Engine(folder, program), log
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"delay": delay, "hold_at": hold_at}))
+    engine = Engine(folder, program)
+    if hold_at:
+        config = folder / "config/image-engine/config.yaml"
+        config.parent.mkdir()
+        config.write_text("worker: {timeout_seconds: 300}\n")
+    return engine, log
+
+
+def held_engine(folder, hold_at=1):
+    """Quick until that many contents are asked for, then it stands still until let_go()."""
+    return slow_engine(folder, delay=0, hold_at=hold_at)
+
+
+def let_go(log):
+    log.with_name(log.name + ".go").touch()
 
 
 def contents_read(log):

@@ -28,6 +28,13 @@ def people(photos):
 
 
 @pytest.fixture
+def two_people(photos):
+    for name in PEOPLE[:2]:
+        shutil.copy(SAMPLES / "photos" / name, photos)
+    return photos
+
+
+@pytest.fixture
 def colours(photos):
     """Plain pictures: what a model gets of them is known without resizing anything."""
     for i, colour in enumerate(COLOURS):
@@ -147,8 +154,8 @@ def test_two_models_side_by_side(engine, colours):
                                       "agreement": pytest.approx(expected, abs=1e-3)}  # fmt: skip
 
 
-def test_detectors_side_by_side(real, people):
-    flags = ["--images", people]
+def test_detectors_side_by_side(real, two_people):
+    flags = ["--images", two_people, "--batch", "1"]
     document = real.json("benchmark", "models", "--model1", "nanodet", "--model2", "centernet", *flags)
     comparison = document["comparison"]
     assert comparison["what"] == "objects" and comparison["compared"] >= 4 and 0 < comparison["agreement"] < 1
@@ -161,9 +168,9 @@ def test_detectors_side_by_side(real, people):
 
 
 @pytest.mark.parametrize("number, code", [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, INTERRUPTED)])
-def test_a_run_that_was_cut_off_goes_on(real, people, folder, number, code):
+def test_a_run_that_was_cut_off_goes_on(real, two_people, folder, number, code):
     results = folder / "results.json"
-    flags = ["--images", people, "--models", "efficientnet-lite0,nanodet,centernet,nanodet+centernet"]
+    flags = ["--images", two_people, "--batch", "1", "--models", "efficientnet-lite0,centernet,nanodet,efficientnet-lite0+nanodet"]
     exit_code, left, message = cut_off(real, number, results, *flags)
     assert exit_code == code and not left["complete"]
     before = measured(left)
@@ -177,20 +184,20 @@ def test_a_run_that_was_cut_off_goes_on(real, people, folder, number, code):
         assert (after[way]["total"], after[way]["spread"], after[way]["warmup"]) == (row["total"], row["spread"], row["warmup"])
 
 
-def test_only_what_is_the_same_is_not_measured_again(real, people, folder):
+def test_only_what_is_the_same_is_not_measured_again(real, two_people, folder):
     results = folder / "results.json"
-    flags = ["benchmark", "models", "--images", people, "--models", "efficientnet-lite0", "-o", results]
+    flags = ["benchmark", "models", "--images", two_people, "--models", "efficientnet-lite0", "-o", results]
     way = "efficientnet-lite0", "image-engine-cpu", "fp32"
 
-    def run_over(document, *more):
+    def run_over(document, *more, batch="1"):
         results.write_text(document if isinstance(document, str) else json.dumps(document))
-        return measured(real.json(*flags, *more))[way]["total"]
+        return measured(real.json(*flags, "--batch", batch, *more))[way]["total"]
 
-    partial = real.json(*flags) | {"complete": False}
+    partial = real.json(*flags, "--batch", "1") | {"complete": False}
     next(row for row in partial["rows"] if row["rounds"] > 0)["total"] = 12345.0
     assert run_over(partial) == 12345
-    assert run_over(partial, "--limit", "4") < 12345  # other photos
-    assert run_over(partial, "--batch", "2") < 12345
+    assert run_over(partial, "--limit", "1") < 12345  # other photos
+    assert run_over(partial, batch="2") < 12345
     assert run_over(partial | {"complete": True}) < 12345  # one that ended is not gone on with
     for damaged in ("", "{", "[]", '{"schema": 1}', json.dumps(partial | {"rows": [1, {}, {"rounds": 3}, {"rounds": "x", "key": []}]})):
         assert run_over(damaged) < 12345

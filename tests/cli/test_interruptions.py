@@ -6,17 +6,19 @@ import signal
 
 import pytest
 
-from engine import DONE, DONE_WITH_FAILURES, FAILED, INTERRUPTED, has_open, has_taken, log_entries, path_of, wait_until
-from slow_library import contents_read, hashed_files, make_library, slow_engine
+from engine import DONE, DONE_WITH_FAILURES, FAILED, INTERRUPTED, has_taken, log_entries, path_of, started_waiting, wait_until
+from slow_library import contents_read, hashed_files, held_engine, let_go, make_library, slow_engine
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_keeps_what_is_done(folder, photos, number):
     make_library(photos)
-    engine, log = slow_engine(folder)
+    engine, log = held_engine(folder, 14)
     process = engine.start("analyze", photos, "--workers", "2", "--json", start_new_session=True)
-    wait_until(lambda: len(contents_read(log)) >= 12, "some work")
+    wait_until(lambda: len(contents_read(log)) >= 14, "some work")
     os.killpg(process.pid, number)  # as a terminal does: to the whole group
+    wait_until(lambda: has_taken(process, number), "the signal to be delivered")
+    let_go(log)
     out, error = process.communicate(timeout=30)
     assert process.returncode == INTERRUPTED, error
     document = json.loads(out)
@@ -62,9 +64,9 @@ def test_unchanged_library_costs_nothing(folder, photos):
 
 def test_two_at_once(folder, photos):
     make_library(photos)
-    engine, log = slow_engine(folder)
+    engine, log = held_engine(folder)
     first = engine.start("analyze", photos, "--workers", "1", "--quiet")
-    wait_until(lambda: log_entries(log), "the first to begin")
+    wait_until(lambda: contents_read(log), "the first to be in the middle")
     second = engine.run("analyze", photos)
     assert second.code == FAILED
     assert f"process {first.pid} (analyze" in second.message and "--wait" in second.message
@@ -74,10 +76,9 @@ def test_two_at_once(folder, photos):
     assert engine.run("status").code == DONE
     assert engine.run("search", "type:photo").code == DONE
     assert engine.run("catalog", "backup", folder / "copy.db").code == DONE
-    assert first.poll() is None, "the first was too quick for this test"
-    waiting = engine.start("analyze", photos, "--wait", "--json")
-    wait_until(lambda: has_open(waiting, ".lock"), "the second to find the lock")
-    assert waiting.poll() is None
+    assert first.poll() is None
+    waiting = started_waiting(engine, "analyze", photos, "--wait", "--json")
+    let_go(log)
     assert first.wait(60) == DONE_WITH_FAILURES
     out, error = waiting.communicate(timeout=60)
     assert waiting.returncode == DONE, error
@@ -86,16 +87,16 @@ def test_two_at_once(folder, photos):
 
 def test_waiting_can_be_interrupted(folder, photos):
     make_library(photos)
-    engine, log = slow_engine(folder)
+    engine, log = held_engine(folder)
     first = engine.start("analyze", photos, "--workers", "1", "--quiet")
-    wait_until(lambda: log_entries(log), "the first to begin")
-    waiting = engine.start("analyze", photos, "--wait")
-    wait_until(lambda: has_open(waiting, ".lock"), "the second to find the lock")
+    wait_until(lambda: contents_read(log), "the first to be in the middle")
+    waiting = started_waiting(engine, "analyze", photos, "--wait")
     waiting.send_signal(signal.SIGINT)
     waiting.communicate(timeout=10)
     assert waiting.returncode == INTERRUPTED
     first.kill()
     first.communicate()
+    let_go(log)
     # The lock of the killed one holds nobody up.
     assert engine.run("analyze", photos, "--quiet").code in (DONE, DONE_WITH_FAILURES)  # as far as the first had come
     assert len(hashed_files(engine)) == 64
@@ -103,10 +104,11 @@ def test_waiting_can_be_interrupted(folder, photos):
 
 def test_lines_come_while_the_run_goes_on(folder, photos):
     make_library(photos)
-    engine, _ = slow_engine(folder)
+    engine, log = slow_engine(folder, delay=0.02, hold_at=58)  # a second's work at least: results are committed each second
     process = engine.start("analyze", photos, "--workers", "1", "--ndjson", "--quiet")
     first = json.loads(process.stdout.readline())
     assert process.poll() is None and first["asset"]
+    let_go(log)
     rest = process.stdout.read()  # communicate() would pass over what readline() has read ahead
     process.wait(timeout=60)
     hashes = [first["asset"]] + [json.loads(line)["asset"] for line in rest.splitlines()]

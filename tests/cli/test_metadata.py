@@ -1,5 +1,6 @@
 """What `show` says about the samples is what exiftool reads in them; what `search` finds follows from it."""
 
+import functools
 import json
 import re
 import subprocess
@@ -81,6 +82,7 @@ def expected(name):
     }
 
 
+@functools.cache  # nobody changes the library
 def shown(engine, name):
     item = engine.show(PHOTOS / name)
     camera, exposure, gps = item.get("camera", {}), item.get("exposure", {}), item.get("gps", {})
@@ -105,8 +107,8 @@ def same(left, right):
 @pytest.mark.parametrize("name", PICTURES)
 def test_metadata_is_what_exiftool_reads(library, name):
     found, wanted = shown(library, name), expected(name)
-    assert found.pop("taken") in times(FACTS[name])
-    assert {key: value for key, value in found.items() if not same(value, wanted[key])} == {}, wanted
+    assert found["taken"] in times(FACTS[name])
+    assert {key: value for key, value in found.items() if key != "taken" and not same(value, wanted[key])} == {}, wanted
 
 
 def test_a_place_is_named(library):

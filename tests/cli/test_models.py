@@ -17,7 +17,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from engine import DONE, FAILED, INTERRUPTED, PROGRAM, ROOT, USAGE, Engine, children, ended_or, wait_until
+from engine import DONE, FAILED, INTERRUPTED, PROGRAM, ROOT, USAGE, Engine, children, ended_or, fresh_folder, wait_until
 from model_server import ModelServer
 from onnx import TensorProto, helper
 
@@ -89,6 +89,28 @@ class Library:
 @pytest.fixture
 def library(engine):
     return Library(engine)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def pull_from_nobody():
+    """A pull that tries again for many seconds, started before all else."""
+    with fresh_folder() as folder:
+        server, library = ModelServer(), Library(Engine(folder))
+        server.close()
+        library.write(data=b"x", sources=[server.address + "/m"])
+        yield server.address, library.engine.start("models", "pull", "net")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def pull_with_pauses():
+    """A pull whose server fails now and then, started before all else."""
+    with fresh_folder() as folder:
+        server, library = ModelServer(), Library(Engine(folder))
+        data = server.files["/m"] = noise(4 * MEBIBYTE)
+        server.faults["/m"] = [503, ("cut", 3 * MEBIBYTE), 429]
+        library.write(data=data, sources=[server.address + "/m"])
+        yield server, library, library.engine.start("models", "pull", "net")
+        server.close()
 
 
 # What comes with the program
@@ -212,24 +234,6 @@ def test_refusals_are_told_at_once(library, server, status, code):
     library.write(data=data, sources=[server.address + "/m"])
     error = library.fails()
     assert error["code"] == code and str(status) in error["message"] and len(server.requests) == 1
-
-
-def test_what_passes_is_tried_again_from_where_it_was(library, server):
-    data = server.files["/m"] = noise(4 * MEBIBYTE)
-    server.faults["/m"] = [503, ("cut", 3 * MEBIBYTE), 429]
-    library.write(data=data, sources=[server.address + "/m"])
-    library.pull()
-    assert library.installed() == data
-    assert sum(server.sent) == len(data), "no byte is sent twice"
-    assert server.asked("/m")[-1]["Range"] == f"bytes={3 * MEBIBYTE}-"
-
-
-def test_a_registry_that_cannot_be_reached(library, server):
-    server.close()
-    library.write(data=b"x", sources=[server.address + "/m"])
-    process = library.engine.start("models", "pull", "net")
-    process.wait(timeout=60)
-    assert process.returncode == FAILED and server.address in process.stderr.read().decode()
 
 
 def interrupted_pull(library, server, number=signal.SIGINT):
@@ -548,10 +552,12 @@ def write_converted(library, server, raw, made=None):
     path.write_text(path.read_text().replace('"file": "x.raw"', '"file": "x.onnx"'))
 
 
-def test_conversion(converting, server):
-    converting.engine.environment["HF_TOKEN"] = "secret"
+def test_conversion_runs_no_code_of_the_current_folder(converting, server, trap):
+    environment = converting.engine.environment
+    environment["PATH"] = ":.:" + environment["PATH"]
+    environment["HF_TOKEN"] = "secret"
     write_converted(converting, server, b"abc", b"cba")
-    converting.pull()
+    converting.pull(cwd=trap)
     assert converting.installed() == b"cba"
     assert sorted(os.listdir(converting.root / "net")) == ["provenance.json", "x.onnx"]
     told = json.loads((converting.root / "net/provenance.json").read_text())
@@ -559,14 +565,6 @@ def test_conversion(converting, server):
     environments = list((converting.engine.folder / "cache/image-engine").glob("converters-*/bin/python"))
     assert len(environments) == 1, "the converters have an environment of their own"
     assert not list(converting.engine.program.parents[1].rglob("__pycache__")), "nothing is written beside the program"
-
-
-def test_a_conversion_runs_no_code_of_the_current_folder(converting, server, trap):
-    environment = converting.engine.environment
-    environment["PATH"] = ":.:" + environment["PATH"]
-    write_converted(converting, server, b"abc", b"cba")
-    converting.pull(cwd=trap)
-    assert converting.installed() == b"cba"
 
 
 @pytest.mark.parametrize("raw, made, part", [(b"fail", None, "it cannot be read"), (b"nothing", None, "did not make"),
@@ -733,3 +731,21 @@ def test_an_interruption_ends_the_trial_of_a_model(library, folder, photos):
     finally:
         process.kill()
     assert process.returncode == INTERRUPTED and not Path(f"/proc/{tried}").exists()
+
+
+# Begun first, ended last
+
+
+def test_a_registry_that_cannot_be_reached(pull_from_nobody):
+    address, process = pull_from_nobody
+    _, message = process.communicate(timeout=60)
+    assert process.returncode == FAILED and address in message.decode()
+
+
+def test_what_passes_is_tried_again_from_where_it_was(pull_with_pauses):
+    server, library, process = pull_with_pauses
+    _, message = process.communicate(timeout=60)
+    assert process.returncode == DONE, message
+    assert library.installed() == server.files["/m"]
+    assert sum(server.sent) == len(server.files["/m"]), "no byte is sent twice"
+    assert server.asked("/m")[-1]["Range"] == f"bytes={3 * MEBIBYTE}-"

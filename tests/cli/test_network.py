@@ -1,6 +1,7 @@
 """Nothing leaves the machine unless it was asked for: each command in a network namespace in which every packet is seen."""
 
 import ast
+import contextlib
 import json
 import os
 import re
@@ -10,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from engine import DONE, FAILED, ROOT, SAMPLES, USAGE
+from engine import DONE, FAILED, ROOT, SAMPLES, USAGE, Engine, fresh_folder, with_models
 
 WATCH = Path(__file__).parent / "network_watch.py"
 PHOTOS = ["left01.jpg", "left02.jpg", "messi5.jpg"]
@@ -83,6 +84,14 @@ class Watched:
         self.take(outcome.message)
         return outcome
 
+    def start(self, *arguments):
+        self.process = self.engine.start(*arguments, cwd=self.here)
+
+    def finish(self):
+        _, message = self.process.communicate(timeout=120)
+        self.take(message.decode())
+        return message.decode()
+
     def take(self, message):
         assert self.log.exists(), message
         sent = json.loads(self.log.read_text())
@@ -97,12 +106,35 @@ class Watched:
         assert os.listdir(self.here) == []
 
 
-@pytest.fixture
-def watched(real):
+@pytest.fixture(scope="session")
+def namespaces():
     able = subprocess.run([*UNSHARE, "true"], capture_output=True, text=True)
     if able.returncode != 0:
         pytest.skip(f"this machine lets nobody make a network namespace: {able.stderr.strip()}")
+
+
+@pytest.fixture
+def watched(namespaces, real):
     return Watched(real)
+
+
+@pytest.fixture(scope="session")
+def asking(namespaces):
+    """ASKING's commands, all started: they try again and again, which takes time and little else."""
+    with contextlib.ExitStack() as folders:
+        yield {command: start_asking(folders.enter_context(fresh_folder()), command) for command in ASKING}
+
+
+def start_asking(folder, command):
+    engine = with_models(Engine(folder))
+    watched, photos, specs = Watched(engine), folder / "photos", folder / "config/image-engine/models"
+    photos.mkdir()
+    fill(photos)
+    specs.mkdir(parents=True)
+    (specs / "far.yaml").write_text(json.dumps({"models": {"far": FAR}}))
+    engine.environment |= {"NVIDIA_API_KEY": "nvapi-test-0123456789", "NVIDIA_BASE_URL": "https://cloud.test/v1"}
+    watched.start(*arguments_of(command, ASKING[command][0], folder, photos))
+    return watched
 
 
 def leaves(engine, *path):
@@ -128,7 +160,7 @@ def test_the_tables_name_every_command(engine):
     assert set(leaves(engine)) == COMMANDS.keys() | ASKING.keys()
 
 
-def test_no_command_sends_a_packet(watched, photos):
+def test_no_command_sends_a_packet(asking, watched, photos):
     fill(photos)
     for command, words in COMMANDS.items():
         outcome = watched.run(*arguments_of(command, words, watched.engine.folder, photos))
@@ -138,15 +170,10 @@ def test_no_command_sends_a_packet(watched, photos):
 
 
 @pytest.mark.parametrize("command", ASKING)
-def test_who_is_asked_is_whom_the_command_names(watched, photos, command):
-    fill(photos)
-    specs = watched.engine.folder / "config/image-engine/models"
-    specs.mkdir(parents=True)
-    (specs / "far.yaml").write_text(json.dumps({"models": {"far": FAR}}))
-    words, names = ASKING[command]
-    watched.engine.environment |= {"NVIDIA_API_KEY": "nvapi-test-0123456789", "NVIDIA_BASE_URL": "https://cloud.test/v1"}
-    outcome = watched.run(*arguments_of(command, words, watched.engine.folder, photos))
-    assert (watched.names, watched.packets) == (names, []), outcome.message
+def test_who_is_asked_is_whom_the_command_names(asking, command):
+    watched = asking[command]
+    message = watched.finish()
+    assert (watched.names, watched.packets) == (ASKING[command][1], []), message
     watched.assert_no_strangers()
 
 
