@@ -6,6 +6,7 @@
 #include <string>
 
 #include "search/vectors.h"
+#include "types/half.h"
 #include "vision/embedder.h"
 
 namespace {
@@ -35,7 +36,7 @@ std::vector<std::uint16_t> random_vector(std::mt19937& random) {
   std::vector<float> vector(kDimensions);
   std::normal_distribution<float> normal(0, 0.044F);  // of length 1, about
   for (float& number : vector) number = normal(random);
-  return vision::to_half(vector);
+  return to_half(vector);
 }
 
 }  // namespace

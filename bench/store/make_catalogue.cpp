@@ -101,7 +101,7 @@ Status fill(store::CatalogueWriter& writer, int count) {
     IE_TRY(const auto content, writer.set_content(file.id, hash, hash));
     IE_CHECK(writer.put_record(content.asset, {{"thumbnail", "", "1", ""}, "cpu", "", "{}", ""}));
     IE_CHECK(writer.put_record(content.asset, {{"objects", "detector", "1", ""}, "cpu", "fp32", "{}", ""}));
-    IE_CHECK(writer.set_asset_objects(content.asset, Library::objects(i)));
+    IE_CHECK(writer.put_fact(content.asset, store::CountFacts{store::TextField::kObjects, Library::objects(i)}));
     if (i % kBatch == kBatch - 1 || i + 1 == count) IE_CHECK(writer.commit());
   }
   return writer.finish_run(run, {{"files", count}}, 0);

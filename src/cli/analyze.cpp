@@ -125,7 +125,7 @@ class AssetStream {
     if (!record && record.error().code == ErrorCode::kNotFound) return {};  // merged into another since
     if (!record) return image_engine::fail(record.error());
     begin();
-    const std::string text = json_text(store::asset_json(*record));
+    const std::string text = json_text(store::asset_json(*record, pipeline::json_sections()));
     std::fprintf(stdout, lines_ ? "%s%s\n" : "%s\n    %s", lines_ ? "" : count_ > 0 ? "," : "", text.c_str());
     if (lines_) std::fflush(stdout);
     ++count_;
@@ -264,8 +264,8 @@ Action setup_analyze(Arguments app, Settings& settings) {
       .type_name("N");
   app.add_flag("--yes", flags->cloud.yes, "Do not ask before many requests are sent");
   app.add_option("--env-file", flags->cloud.env_file, "A file with the line NVIDIA_API_KEY=…").type_name("FILE");
-  std::vector<std::string> names = pipeline::content_stage_names();
-  std::ranges::move(pipeline::cloud_stage_names(), std::back_inserter(names));
+  std::vector<std::string> names = pipeline::stage_names(pipeline::Pass::kPictures);
+  std::ranges::move(pipeline::stage_names(pipeline::Pass::kServers), std::back_inserter(names));
   app.add_option("--only", flags->only, "Only this stage (may be repeated)")
       .type_name("STAGE")
       .one_of(names)

@@ -46,7 +46,7 @@ bool says_yes(const std::string& question) {
 }
 
 bool names_cloud_stage(const std::vector<std::string>& stages) {
-  const std::vector<std::string> cloud = pipeline::cloud_stage_names();
+  const std::vector<std::string> cloud = pipeline::stage_names(pipeline::Pass::kServers);
   return std::ranges::any_of(stages, [&](const auto& stage) { return std::ranges::find(cloud, stage) != cloud.end(); });
 }
 

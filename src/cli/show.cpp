@@ -114,7 +114,7 @@ Result<int> draw(const Context& context, const store::CatalogueReader& reader, c
                 printable(target) + " belongs to the library, which is never written to: name another file");
   if (record.kind != MediaKind::kPhoto)
     return fail(ErrorCode::kUnsupported, printable(path) + " is no photo: only photos can be drawn on");
-  const nlohmann::json asset = store::asset_json(record);
+  const nlohmann::json asset = store::asset_json(record, pipeline::json_sections());
   std::vector<std::string> notes;
   const Result<Font> loaded = Font::open();
   const std::optional<Font> font = loaded ? std::optional(*loaded) : std::nullopt;
@@ -181,7 +181,7 @@ Action setup_show(Arguments app, Settings&) {
     IE_TRY(const store::AssetRecord record, reader.asset_record(*id, path));
     if (!flags->draw.empty()) return draw(context, reader, record, path, *flags);
     if (flags->thumbnail > 0) return print_thumbnail(context, record, flags->thumbnail);
-    nlohmann::json json = store::asset_json(record);
+    nlohmann::json json = store::asset_json(record, pipeline::json_sections());
     if (context.json) {
       print_json("show", json);
       return kDone;

@@ -54,7 +54,7 @@ struct AnalyzeOptions {
   Config config;
   models::Places models;
   std::string engine;              // built by TensorRT of one of the models before; empty: none
-  std::vector<std::string> only;   // stages of pass 2 (content_stage_names()); empty: all
+  std::vector<std::string> only;   // stages of pass 2 (stage_names()); empty: all
   std::vector<std::string> redo;   // of these, also where there is a record
   bool upgrade_embedding = false;  // to the model that the configuration asks for, beside the one in use
   std::string trace;               // where to write trace events; empty for none

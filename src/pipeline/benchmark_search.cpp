@@ -14,6 +14,7 @@
 #include "pipeline/stages.h"
 #include "search/search.h"
 #include "store/catalogue.h"
+#include "types/half.h"
 #include "vision/embedder.h"
 
 namespace image_engine::pipeline {
@@ -85,7 +86,7 @@ class Library {
     IE_TRY(const store::Content content, writer.set_content(file.id, hash, hash));
     std::vector<float> vector = random_direction(options_.dimensions, random_);
     for (std::size_t k = 0; k < vector.size(); ++k) vector[k] += 0.6F * centres_[i % kGroups][k];
-    return writer.put_vector(content.asset, space, vision::to_half(of_length_one(std::move(vector))));
+    return writer.put_vector(content.asset, space, to_half(of_length_one(std::move(vector))));
   }
 
   const SearchBenchmark& options_;

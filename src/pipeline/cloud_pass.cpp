@@ -29,13 +29,10 @@ using nvidia::CloudModels;
 // So many failures of an endpoint one after the other are its own, not the pictures'.
 constexpr std::size_t kMostInARow = 20;
 
-struct Said {
-  std::string data;  // of the record: one JSON value
-  std::optional<std::vector<store::FoundObjects>> products;
-  std::optional<std::string> caption;
+struct Response {
+  StageOutput output;
   Hash128 question;
   bool paid = false;
-  std::vector<float> vector = {};
 };
 
 // Each name once, case aside: as the catalogue compares them.
@@ -51,35 +48,33 @@ std::vector<store::FoundObjects> counted(const nvidia::RetailProducts& found) {
   return products;
 }
 
-Result<Said> detect(CloudModels& models, const nvidia::Picture& picture, const NvidiaBuildConfig&) {
+Result<Response> detect(CloudModels& models, const nvidia::Picture& picture, const NvidiaBuildConfig&) {
   IE_TRY(const auto answered, models.detect(picture));
-  Said said{json_text(nvidia::products_json(answered.answer)),
-            counted(answered.answer),
-            {},
-            answered.question,
-            answered.paid};
-  return said;
+  store::CountFacts products{store::TextField::kProducts, counted(answered.answer)};
+  return Response{
+      {json_text(nvidia::products_json(answered.answer)), {std::move(products)}}, answered.question, answered.paid};
 }
 
-Result<Said> describe(CloudModels& models, const nvidia::Picture& picture, const NvidiaBuildConfig& config) {
+Result<Response> describe(CloudModels& models, const nvidia::Picture& picture, const NvidiaBuildConfig& config) {
   IE_TRY(const auto answered, models.describe(picture));
   const nvidia::Endpoint& endpoint = models.endpoint(nvidia::Task::kDescribe);
   const nlohmann::json data = {{"text", answered.answer.text},
                                {"model", endpoint.model.empty() ? endpoint.name : endpoint.model},
                                {"prompt", config.vision_language.photo_prompt}};
-  return Said{json_text(data), {}, answered.answer.text, answered.question, answered.paid};
+  store::TextFacts caption{store::TextField::kCaption, {answered.answer.text}};
+  return Response{{json_text(data), {std::move(caption)}}, answered.question, answered.paid};
 }
 
-Result<Said> embed(CloudModels& models, const nvidia::Picture& picture, const NvidiaBuildConfig&) {
+Result<Response> embed(CloudModels& models, const nvidia::Picture& picture, const NvidiaBuildConfig&) {
   IE_TRY(auto answered, models.embed(picture));
-  Said said{{}, {}, {}, answered.question, answered.paid, std::move(answered.answer)};
-  said.data = json_text(nlohmann::json{{"dimensions", said.vector.size()}});
-  return said;
+  std::string data = json_text(nlohmann::json{{"dimensions", answered.answer.size()}});
+  store::VectorFact vector{{}, std::move(answered.answer)};
+  return Response{{std::move(data), {std::move(vector)}}, answered.question, answered.paid};
 }
 
 // By nvidia::Task.
-constexpr Result<Said> (*kAsk[])(CloudModels&, const nvidia::Picture&, const NvidiaBuildConfig&) = {detect, describe,
-                                                                                                    embed};
+constexpr Result<Response> (*kAsk[])(CloudModels&, const nvidia::Picture&, const NvidiaBuildConfig&) = {
+    detect, describe, embed};
 
 // The server was heard, and has something against this picture.
 bool is_of_the_picture(const Error& error) {
@@ -90,7 +85,7 @@ bool is_of_the_picture(const Error& error) {
 // What became of one question about one photo.
 struct Outcome {
   std::size_t task = 0;
-  Result<Said> said;
+  Result<Response> response;
   bool is_local = false;  // it failed before a server was asked
 };
 
@@ -205,8 +200,8 @@ class CloudPass {
         known.content = item.content;
         known.scale.full_width = item.full_width;
         known.scale.full_height = item.full_height;
-        if (Result<Said> said = look(kind, known)) {
-          outcomes.push_back({task, std::move(said), false});
+        if (Result<Response> response = ask_for(kind, known)) {
+          outcomes.push_back({task, std::move(response), false});
           continue;
         }
       }
@@ -229,55 +224,58 @@ class CloudPass {
     return outcomes;
   }
 
-  Result<Said> ask_server(nvidia::Task task, const nvidia::Picture& picture) {
-    Result<Said> said = look(task, picture);
-    if (said ? said->paid : is_of_the_picture(said.error()))
+  Result<Response> ask_server(nvidia::Task task, const nvidia::Picture& picture) {
+    Result<Response> response = ask_for(task, picture);
+    if (response ? response->paid : is_of_the_picture(response.error()))
       in_a_row(task) = 0;
-    else if (!said && said.error().code != ErrorCode::kInterrupted)
+    else if (!response && response.error().code != ErrorCode::kInterrupted)
       ++in_a_row(task);
-    return said;
+    return response;
   }
 
-  Result<Said> look(nvidia::Task task, const nvidia::Picture& picture) {
-    IE_TRY(Said said, kAsk[static_cast<std::size_t>(task)](models_, picture, config_));
-    if (!said.vector.empty() && said.vector.size() != vectors_->dimensions)
-      return fail(
-          ErrorCode::kCorrupt,
-          fmt::format("{}: its vectors have {} numbers, and {} of the model catalogue should have {}",
-                      models_.endpoint(task).name, said.vector.size(), vectors_->key.model, vectors_->dimensions));
-    return said;
+  Result<Response> ask_for(nvidia::Task task, const nvidia::Picture& picture) {
+    IE_TRY(Response response, kAsk[static_cast<std::size_t>(task)](models_, picture, config_));
+    for (store::Fact& fact : response.output.facts) {
+      auto* const vector = std::get_if<store::VectorFact>(&fact);
+      if (vector == nullptr) continue;
+      vector->space = vectors_->key;
+      if (vector->numbers.size() != vectors_->dimensions)
+        return fail(ErrorCode::kCorrupt,
+                    fmt::format("{}: its vectors have {} numbers, and {} of the model catalogue should have {}",
+                                models_.endpoint(task).name, vector->numbers.size(), vectors_->key.model,
+                                vectors_->dimensions));
+    }
+    return response;
   }
 
   Status keep(const CloudItem& item, const std::vector<Outcome>& outcomes) {
     for (const Outcome& outcome : outcomes) {
       IE_CHECK(run_.batch.open());
-      IE_CHECK(outcome.said ? keep(item, outcome.task, *outcome.said) : keep_failure(item, outcome));
+      IE_CHECK(outcome.response ? keep(item, outcome.task, *outcome.response) : keep_failure(item, outcome));
       IE_TRY(const bool committed, run_.batch.changed());
       if (committed) IE_CHECK(was_committed());
     }
     return {};
   }
 
-  Status keep(const CloudItem& item, std::size_t task, const Said& said) {
+  Status keep(const CloudItem& item, std::size_t task, const Response& response) {
     const CloudTask& asked = plan_.tasks[task];
     const store::AssetId asset = item.file.asset;
     const char* const device = models_.endpoint(asked.task).local ? "local" : "cloud";
-    IE_CHECK(run_.writer.put_record(asset, {asked.key, device, "", said.data, ""}));
+    const StageOutput& output = response.output;
+    IE_CHECK(meaning_.keep(asset, {asked.key, device, "", output.data, ""}, output.facts));
     IE_CHECK(run_.writer.clear_failure(item.file.seen.path, asked.key.stage));
-    if (said.products) IE_CHECK(run_.writer.set_asset_products(asset, *said.products));
-    if (!said.vector.empty()) IE_CHECK(meaning_.keep(asset, asked.key, said.vector));
-    if (said.caption) IE_CHECK(run_.writer.set_asset_text(asset, store::TextField::kCaption, {*said.caption}));
-    written_.push_back(said.question);
+    written_.push_back(response.question);
     run_.renewed.insert(asset);
     ++report_.answers;
     --report_.left;
-    if (!said.paid) ++report_.at_hand;
+    if (!response.paid) ++report_.at_hand;
     return {};
   }
 
   // Into the ledger, but for what was not asked to the end.
   Status keep_failure(const CloudItem& item, const Outcome& outcome) {
-    const Error& error = outcome.said.error();
+    const Error& error = outcome.response.error();
     if (outcome.is_local && error.code == ErrorCode::kNotFound)
       run_.report.notes.push_back(printable(item.file.seen.path) + " vanished during the analysis");
     const bool is_left =

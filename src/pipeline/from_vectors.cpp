@@ -9,6 +9,7 @@
 #include "core/progress.h"
 #include "pipeline/model_stages.h"
 #include "pipeline/stages.h"
+#include "types/half.h"
 
 namespace image_engine::pipeline {
 namespace {
@@ -61,9 +62,9 @@ Status FromVectors::open(const store::Space& space, const models::Spec& spec, bo
 Status FromVectors::keep(store::AssetId asset, std::span<const float> vector) {
   if (scorer_) {
     IE_TRY(const std::vector<vision::SceneGuess> guesses, scorer_->score(vector));
-    Finding finding = scene_finding(guesses);
-    IE_CHECK(run_.writer.put_record(asset, {scene_key_, "cpu", "fp32", std::move(finding.data), ""}));
-    IE_CHECK(run_.writer.set_asset_classes(asset, store::TextField::kScene, *finding.scenes));
+    StageOutput output = scene_output(guesses);
+    IE_CHECK(run_.writer.put_record(asset, {scene_key_, "cpu", "fp32", std::move(output.data), ""}));
+    for (const store::Fact& fact : output.facts) IE_CHECK(run_.writer.put_fact(asset, fact));
   }
   std::vector<store::FoundClass> found;
   for (const Label& label : labels_)
@@ -86,7 +87,7 @@ Status FromVectors::catch_up() {
     if (!vector) return fail(vector.error());
     if (!*vector) continue;
     IE_CHECK(run_.batch.open());
-    IE_CHECK(keep(asset, vision::from_half(**vector)));
+    IE_CHECK(keep(asset, from_half(**vector)));
     run_.renewed.insert(asset);
     IE_TRY(const bool committed, run_.batch.changed());
     if (committed) IE_CHECK(run_.announce());
@@ -132,7 +133,7 @@ Status embed_tags(Run& run, const InstalledModels& models) {
       return {};
     }
     std::vector<std::pair<std::string, std::vector<std::uint16_t>>> kept;
-    for (std::size_t i = 0; i < part.size(); ++i) kept.emplace_back(part[i], vision::to_half((*vectors)[i]));
+    for (std::size_t i = 0; i < part.size(); ++i) kept.emplace_back(part[i], to_half((*vectors)[i]));
     IE_CHECK(run.writer.put_term_vectors(model, kept));
   }
   return {};

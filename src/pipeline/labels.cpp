@@ -16,6 +16,7 @@
 #include "pipeline/stages.h"
 #include "search/linear_head.h"
 #include "search/vectors.h"
+#include "types/half.h"
 #include "vision/embedder.h"
 
 namespace image_engine::pipeline {
@@ -50,13 +51,13 @@ class LabelledVectors {
   [[nodiscard]] Result<std::optional<std::vector<float>>> row(AssetId asset, const std::optional<Box>& box) const {
     if (index_) {
       IE_TRY(const auto half, reader_->vector_of(space_.id, asset));
-      return half ? std::optional(vision::from_half(*half)) : std::nullopt;
+      return half ? std::optional(from_half(*half)) : std::nullopt;
     }
     const auto found = std::ranges::find_if(objects_, [&](const store::ObjectVector& object) {
       return object.asset == asset && (!box || object.box == *box);
     });
     if (found == objects_.end()) return std::optional<std::vector<float>>();
-    return std::optional(vision::from_half(found->vector));
+    return std::optional(from_half(found->vector));
   }
 
   // Rows of pictures that are no examples, evenly from all over the library.
@@ -67,7 +68,7 @@ class LabelledVectors {
     std::size_t i = 0;
     const auto take = [&](AssetId asset, std::span<const std::uint16_t> vector) {
       if (i++ % step != 0 || examples.contains(asset)) return;
-      std::ranges::copy(vision::from_half(vector), std::back_inserter(rows));
+      std::ranges::copy(from_half(vector), std::back_inserter(rows));
     };
     if (index_)
       index_->for_each(take);
@@ -81,7 +82,7 @@ class LabelledVectors {
     std::map<AssetId, store::LabelFinding> found;
     if (!index_) {
       for (const store::ObjectVector& object : objects_) {
-        const float confidence = head.confidence(vision::from_half(object.vector));
+        const float confidence = head.confidence(from_half(object.vector));
         store::LabelFinding& finding = found[object.asset];
         if (confidence > finding.confidence) finding = {object.asset, confidence, object.box};
       }
@@ -395,7 +396,7 @@ class ObjectLabels {
     for (const auto& [name, head] : heads_) {
       store::FoundClass best{name, 0, {}};
       for (const store::ObjectVector& object : objects)
-        if (const double confidence = head.confidence(vision::from_half(object.vector)); confidence > best.confidence)
+        if (const double confidence = head.confidence(from_half(object.vector)); confidence > best.confidence)
           best = {name, confidence, object.box};
       if (best.confidence >= search::kLeastConfidence) found.push_back(best);
     }

@@ -72,10 +72,15 @@ Status Meaning::follow_active() {
   return follows_->open(*active, *chosen_.active, spaces_.contains(active->key));
 }
 
-Status Meaning::keep(store::AssetId asset, const store::StageKey& key, std::span<const float> vector) {
-  const store::SpaceId space = spaces_.at(key);
-  IE_CHECK(run_.writer.put_vector(asset, space, vision::to_half(vector)));
-  return space == active_ && follows_ ? follows_->keep(asset, vector) : Status{};
+Status Meaning::keep(store::AssetId asset, const store::Record& record, std::span<const store::Fact> facts) {
+  IE_CHECK(run_.writer.put_record(asset, record));
+  for (const store::Fact& fact : facts) {
+    IE_CHECK(run_.writer.put_fact(asset, fact));
+    const auto* vector = std::get_if<store::VectorFact>(&fact);
+    if (vector != nullptr && follows_ && spaces_.at(vector->space) == active_)
+      IE_CHECK(follows_->keep(asset, vector->numbers));
+  }
+  return {};
 }
 
 // Search goes on with the old model until every picture that can be embedded has its vector of the new one.

@@ -26,8 +26,8 @@ class Meaning {
   Status begin_served();
   // Before pictures come: `stages` are those of the run, loaded where there is something to do.
   Status begin(const std::vector<PictureStage>& stages);
-  // A vector of the space of that key, and what follows from it.
-  Status keep(store::AssetId asset, const store::StageKey& key, std::span<const float> vector);
+  // Writes the record and facts of a stage, and what follows from a vector among them.
+  Status keep(store::AssetId asset, const store::Record& record, std::span<const store::Fact> facts);
   // After the last picture: scenes by labels that have changed, the change to another model, tags' vectors.
   Status finish();
 

@@ -26,7 +26,7 @@ constexpr std::string_view kProcessor = "cpu";  // as infer::Placement has it
 double tenths(float value) { return std::round(double{value} * 10) / 10; }
 double thousandths(float value) { return std::round(double{value} * 1000) / 1000; }
 
-Finding objects_found(const vision::ObjectDetector& detector, const std::vector<vision::DetectedObject>& objects) {
+StageOutput objects_found(const vision::ObjectDetector& detector, const std::vector<vision::DetectedObject>& objects) {
   json list = json::array();
   std::map<std::string, store::FoundObjects> by_name;
   for (const vision::DetectedObject& object : objects) {
@@ -40,11 +40,9 @@ Finding objects_found(const vision::ObjectDetector& detector, const std::vector<
     ++found.count;
     found.confidence = std::max(found.confidence, thousandths(object.confidence));
   }
-  Finding finding;
-  finding.data = json_text(json{{"objects", list}, {"object_count", objects.size()}});
-  finding.objects.emplace();
-  for (auto& [name, found] : by_name) finding.objects->push_back(std::move(found));
-  return finding;
+  store::CountFacts counts{store::TextField::kObjects, {}};
+  for (auto& [name, found] : by_name) counts.things.push_back(std::move(found));
+  return {json_text(json{{"objects", list}, {"object_count", objects.size()}}), {std::move(counts)}};
 }
 
 // Notes what runs the stage, now and after a fallback. The session must live as long as the stage is used.
@@ -68,68 +66,67 @@ Result<std::shared_ptr<const Reader>> load_reader(const Models& models, const mo
   return std::make_shared<const Reader>(std::move(made));
 }
 
+// `run` of the inputs that prepare() made, which are put back afterwards.
+template <typename Run>
+auto run_inputs(std::span<StageWork> works, Run run) {
+  std::vector<preprocess::Prepared> inputs;
+  for (StageWork& work : works) inputs.push_back(std::move(std::get<preprocess::Prepared>(work)));
+  auto result = run(inputs);
+  for (std::size_t i = 0; i < works.size(); ++i) works[i] = std::move(inputs[i]);
+  return result;
+}
+
 Status load_objects(const Models& models, const models::Spec& spec, PictureStage& stage) {
   IE_TRY(const auto detector, load_reader<vision::ObjectDetector>(models, spec, stage, InstalledModels::Rows::kMany));
-  // The processor gains nothing from several at once.
-  if (detector->takes_several() && detector->session().placement().device != kProcessor) {
-    stage.prepare = [detector](const Sight& sight) {
-      return detector->prepare(sight.picture, sight.full_width, sight.full_height);
-    };
-    stage.look_at_all = [detector](std::span<const preprocess::Prepared> prepared) -> Result<std::vector<Finding>> {
-      IE_TRY(const auto all, detector->detect(prepared));
-      std::vector<Finding> findings;
-      for (const auto& objects : all) findings.push_back(objects_found(*detector, objects));
-      return findings;
-    };
-    return {};
-  }
-  stage.look = [detector](const Sight& sight) -> Result<Finding> {
-    IE_TRY(const auto objects, detector->detect(sight.picture, sight.full_width, sight.full_height));
-    return objects_found(*detector, objects);
+  // The CPU gains nothing from several at once.
+  if (!detector->takes_several() || detector->session().placement().device == kProcessor) stage.batch = 1;
+  stage.prepare = [detector](const StageInput& input) -> Result<StageWork> {
+    return detector->prepare(input.picture, input.full_width, input.full_height);
+  };
+  stage.run = [detector](std::span<StageWork> works) -> Result<std::vector<StageOutput>> {
+    IE_TRY(const auto all, run_inputs(works, [&](const auto& inputs) { return detector->detect(inputs); }));
+    std::vector<StageOutput> outputs;
+    for (const auto& objects : all) outputs.push_back(objects_found(*detector, objects));
+    return outputs;
   };
   return {};
 }
 
 Status load_embedding(const Models& models, const models::Spec& spec, PictureStage& stage) {
   IE_TRY(const auto embedder, load_reader<vision::ImageEmbedder>(models, spec, stage, InstalledModels::Rows::kMany));
-  stage.prepare = [embedder](const Sight& sight) {
-    return embedder->prepare(sight.picture, {sight.full_width, sight.full_height});
+  stage.prepare = [embedder](const StageInput& input) -> Result<StageWork> {
+    return embedder->prepare(input.picture, {input.full_width, input.full_height});
   };
   const std::string data = json_text(json{{"dimensions", stage.dimensions}});
-  stage.look_at_all = [embedder, data](std::span<const preprocess::Prepared> prepared) -> Result<std::vector<Finding>> {
-    IE_TRY(std::vector<vision::Embedding> vectors, embedder->embed(prepared));
-    std::vector<Finding> findings;
-    for (vision::Embedding& vector : vectors) {
-      Finding& finding = findings.emplace_back();
-      finding.data = data;
-      finding.vector = std::move(vector);
-    }
-    return findings;
+  stage.run = [embedder, data, key = stage.key](std::span<StageWork> works) -> Result<std::vector<StageOutput>> {
+    IE_TRY(std::vector<vision::Embedding> vectors,
+           run_inputs(works, [&](const auto& inputs) { return embedder->embed(inputs); }));
+    std::vector<StageOutput> outputs;
+    for (vision::Embedding& vector : vectors) outputs.push_back({data, {store::VectorFact{key, std::move(vector)}}});
+    return outputs;
   };
   return {};
 }
 
 Status load_scene(const Models& models, const models::Spec& spec, PictureStage& stage) {
   IE_TRY(const auto classifier, load_reader<vision::SceneClassifier>(models, spec, stage));
-  stage.look = [classifier](const Sight& sight) -> Result<Finding> {
-    IE_TRY(const auto guesses, classifier->classify(sight.picture, {sight.full_width, sight.full_height}));
-    return scene_finding(guesses);
-  };
+  run_alone(stage, [classifier](const StageInput& input) -> Result<StageOutput> {
+    IE_TRY(const auto guesses, classifier->classify(input.picture, {input.full_width, input.full_height}));
+    return scene_output(guesses);
+  });
   return {};
 }
 
-Finding text_found(const std::vector<vision::TextLine>& lines) {
-  Finding finding;
-  finding.text.emplace();
+StageOutput text_found(const std::vector<vision::TextLine>& lines) {
+  store::TextFacts text;
   json list = json::array();
   for (const vision::TextLine& line : lines) {
     json polygon = json::array();
     for (const vision::Point& point : line.polygon) polygon.push_back({tenths(point.x), tenths(point.y)});
     list.push_back({{"text", line.text}, {"confidence", thousandths(line.confidence)}, {"polygon", polygon}});
-    finding.text->push_back(line.text);
+    text.lines.push_back(line.text);
   }
-  finding.data = json_text(json{{"text", list}});
-  return finding;
+  return {json_text(json{{"text", list}}), {std::move(text)}};
 }
 
 Status load_text(const Models& models, const models::Spec& spec, PictureStage& stage) {
@@ -143,25 +140,42 @@ Status load_text(const Models& models, const models::Spec& spec, PictureStage& s
   }
   IE_TRY(vision::TextReader made, vision::TextReader::create(spec, std::move(sessions)));
   const auto reader = std::make_shared<const vision::TextReader>(std::move(made));
-  stage.look = [reader](const Sight& sight) -> Result<Finding> {
-    IE_TRY(const bool text, reader->may_have_text(sight.picture));
+  run_alone(stage, [reader](const StageInput& input) -> Result<StageOutput> {
+    IE_TRY(const bool text, reader->may_have_text(input.picture));
     if (!text) return text_found({});
-    IE_TRY(const ImageView large, sight.larger(reader->wanted_edge()));
-    IE_TRY(const auto lines, reader->read(large, sight.full_width, sight.full_height));
+    IE_TRY(const ImageView large, input.larger(reader->wanted_edge()));
+    IE_TRY(const auto lines, reader->read(large, input.full_width, input.full_height));
     return text_found(lines);
-  };
+  });
   return {};
 }
 
 using LoadStage = Status (*)(const Models&, const models::Spec&, PictureStage&);
 
-Result<PictureStage> stage_of(const Models& models, const char* name, const models::Spec& spec, LoadStage load) {
+// A stage's model: the task that it does and the member of the configuration that names it.
+struct ModelRow {
+  const char* stage;
+  const char* task;
+  std::string MlModelsConfig::*model;
+  LoadStage load;
+  bool plans_input;  // it sees the picture as its spec says; else the working picture, and asks for a larger one
+};
+constexpr ModelRow kObjects{kObjectsStage, "objects", &MlModelsConfig::object_model, load_objects, true};
+constexpr ModelRow kEmbedding{kEmbeddingStage, "embedding", &MlModelsConfig::embedding_model, load_embedding, true};
+constexpr ModelRow kFeatures{kFeaturesStage, "features", &MlModelsConfig::feature_model, load_embedding, true};
+constexpr ModelRow kScene{kSceneStage, "scene", &MlModelsConfig::scene_model, load_scene, true};
+constexpr ModelRow kText{kTextStage, "text", &MlModelsConfig::text_model, load_text, false};
+
+Result<PictureStage> stage_of(const Models& models, const ModelRow& row, const models::Spec& spec) {
   PictureStage stage;
-  stage.key = model_key(name, spec);
-  IE_TRY(const preprocess::Plan plan, vision::plan_of(spec));
-  stage.edge = preprocess::wanted_edge(plan);
-  stage.prepared_bytes = std::size_t{plan.width} * plan.height * 3 * element_size(plan.type);
-  stage.load = [models, &spec, load](PictureStage& target) { return load(models, spec, target); };
+  stage.key = model_key(row.stage, spec);
+  stage.edge = kWorkingEdge;
+  if (row.plans_input) {
+    IE_TRY(const preprocess::Plan plan, vision::plan_of(spec));
+    stage.edge = preprocess::wanted_edge(plan);
+    stage.prepared_bytes = std::size_t{plan.width} * plan.height * 3 * element_size(plan.type);
+  }
+  stage.load = [models, &spec, load = row.load](PictureStage& target) { return load(models, spec, target); };
   return stage;
 }
 
@@ -173,43 +187,40 @@ class Chooser {
     result_.notes.push_back(fmt::format("{}: left out: {}", stage, reason));
   }
 
-  void add(const char* stage, const models::Spec& spec, LoadStage load) {
-    Result<PictureStage> made = stage_of(models_, stage, spec, load);
-    if (!made) return leave_out(stage, made.error().message);
+  void add(const ModelRow& row, const models::Spec& spec) {
+    Result<PictureStage> made = stage_of(models_, row, spec);
+    if (!made) return leave_out(row.stage, made.error().message);
     result_.stages.push_back(std::move(*made));
   }
 
-  // A first look at what the others see decides whether a larger picture is worth decoding.
-  void add_text(const models::Spec& spec) {
-    PictureStage stage;
-    stage.key = model_key(kTextStage, spec);
-    stage.edge = kWorkingEdge;
-    stage.load = [models = models_, &spec](PictureStage& target) { return load_text(models, spec, target); };
-    result_.stages.push_back(std::move(stage));
-  }
-
-  // The installed model that is wanted for the task; null, with a note, when there is none.
-  const models::Spec* wanted(const char* stage, const char* task, const std::string& name) {
+  // The installed model that the configuration wants; null, with a note, when there is none.
+  const models::Spec* wanted(const ModelRow& row) {
+    const std::string& name = models_->config().analysis.ml_models.*row.model;
     if (name == "none") return nullptr;
-    const Result<const models::Spec*> spec = models_->find(task, name);
+    const Result<const models::Spec*> spec = models_->find(row.task, name);
     if (spec) return *spec;
-    leave_out(stage, spec.error().message);
+    leave_out(row.stage, spec.error().message);
     return nullptr;
   }
 
+  void choose(const ModelRow& row) {
+    if (const models::Spec* spec = wanted(row)) add(row, *spec);
+  }
+
   // A stage whose vectors are a space of their own.
-  void embed_with(const char* stage, const models::Spec& spec) {
+  void embed_with(const ModelRow& row, const models::Spec& spec) {
     const Result<double> dimensions = models::number_option(spec, "dimensions", 0);
     if (!dimensions || *dimensions < 1 || *dimensions > 65536 || *dimensions != std::floor(*dimensions))
-      return leave_out(stage, fmt::format("the model {} does not say its `dimensions`", spec.name));
+      return leave_out(row.stage, fmt::format("the model {} does not say its `dimensions`", spec.name));
     if (!spec.server.empty()) {
       if (!models_->config().nvidia_build.enabled)
-        leave_out(stage, fmt::format("{} is asked over the network, where pictures go only with --nvidia", spec.name));
-      result_.served = {model_key(stage, spec), static_cast<std::size_t>(*dimensions)};
+        leave_out(row.stage,
+                  fmt::format("{} is asked over the network, where pictures go only with --nvidia", spec.name));
+      result_.served = {model_key(row.stage, spec), static_cast<std::size_t>(*dimensions)};
       return;
     }
     const std::size_t before = result_.stages.size();
-    add(stage, spec, load_embedding);
+    add(row, spec);
     if (result_.stages.size() > before) result_.stages.back().dimensions = static_cast<std::size_t>(*dimensions);
   }
 
@@ -219,11 +230,11 @@ class Chooser {
     const models::Spec* active = has_active ? models_->find("embedding", spaces.front().key) : nullptr;
     if (name == "none") return;
     const models::Spec* asked = nullptr;
-    if (active == nullptr || upgrade) asked = wanted(kEmbeddingStage, "embedding", name);
+    if (active == nullptr || upgrade) asked = wanted(kEmbedding);
     if (!has_active && asked != nullptr) active = asked;
     if (active != nullptr) {
       result_.active = active;
-      embed_with(kEmbeddingStage, *active);
+      embed_with(kEmbedding, *active);
     }
     if (asked == nullptr || asked == active) return;
     if (!upgrade)
@@ -232,7 +243,7 @@ class Chooser {
                                    "again, or let `image-engine analyze PATH --upgrade embedding` embed with {}",
                                    spaces.front().key.model, spaces.front().key.version, asked->name));
     result_.next = asked;
-    embed_with(kEmbeddingStage, *asked);
+    embed_with(kEmbedding, *asked);
   }
 
  private:
@@ -248,35 +259,28 @@ bool names_scenes(const InstalledModels& models, const models::Spec* embedding) 
   return wanted == "auto" || wanted == embedding->name;
 }
 
-Finding scene_finding(const std::vector<vision::SceneGuess>& guesses) {
-  Finding finding;
-  finding.scenes.emplace();
+StageOutput scene_output(const std::vector<vision::SceneGuess>& guesses) {
+  store::ClassFacts scenes;
   json top = json::array();
   for (const vision::SceneGuess& guess : guesses) {
     const double confidence = thousandths(guess.confidence);
     top.push_back({{"label", guess.label}, {"confidence", confidence}});
-    if (confidence >= kLeastScene) finding.scenes->push_back({guess.label, confidence, {}});
+    if (confidence >= kLeastScene) scenes.classes.push_back({guess.label, confidence, {}});
   }
   json data = {{"top", top}};
   if (!guesses.empty()) data.update(top.front());
-  finding.data = json_text(data);
-  return finding;
+  return {json_text(data), {std::move(scenes)}};
 }
 
 ModelStages model_stages(const std::shared_ptr<const InstalledModels>& models, const std::vector<store::Space>& spaces,
                          bool upgrade) {
   ModelStages result;
   Chooser chooser(models, result);
-  const MlModelsConfig& wanted = models->config().analysis.ml_models;
-  if (const models::Spec* spec = chooser.wanted(kObjectsStage, "objects", wanted.object_model))
-    chooser.add(kObjectsStage, *spec, load_objects);
+  chooser.choose(kObjects);
   chooser.choose_embedding(spaces, upgrade);
-  if (const models::Spec* spec = chooser.wanted(kFeaturesStage, "features", wanted.feature_model))
-    chooser.embed_with(kFeaturesStage, *spec);
-  if (!names_scenes(*models, result.active) && !names_scenes(*models, result.next))
-    if (const models::Spec* spec = chooser.wanted(kSceneStage, "scene", wanted.scene_model))
-      chooser.add(kSceneStage, *spec, load_scene);
-  if (const models::Spec* spec = chooser.wanted(kTextStage, "text", wanted.text_model)) chooser.add_text(*spec);
+  if (const models::Spec* spec = chooser.wanted(kFeatures)) chooser.embed_with(kFeatures, *spec);
+  if (!names_scenes(*models, result.active) && !names_scenes(*models, result.next)) chooser.choose(kScene);
+  chooser.choose(kText);
   return result;
 }
 

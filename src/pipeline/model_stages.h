@@ -38,6 +38,6 @@ ModelStages model_stages(const std::shared_ptr<const InstalledModels>& models, c
 bool names_scenes(const InstalledModels& models, const models::Spec* embedding);
 
 // A record of the scene stage; what is unlikely is not searched for.
-Finding scene_finding(const std::vector<vision::SceneGuess>& guesses);
+StageOutput scene_output(const std::vector<vision::SceneGuess>& guesses);
 
 }  // namespace image_engine::pipeline

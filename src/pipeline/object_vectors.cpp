@@ -13,6 +13,7 @@
 #include "pipeline/analyze.h"
 #include "pipeline/parallel.h"
 #include "pipeline/stages.h"
+#include "types/half.h"
 #include "vision/embedder.h"
 #include "worker/pool.h"
 
@@ -110,7 +111,7 @@ Result<std::vector<store::ObjectVector>> look(worker::Pool& pool, const vision::
     const std::optional<Image> crop = cut_out(picture, box, scale_x, scale_y);
     if (!crop) continue;
     IE_TRY(const vision::Embedding vector, embedder.embed({crop->width, crop->height, crop->pixels}));
-    vectors.push_back({work.asset, object, box, vision::to_half(vector)});
+    vectors.push_back({work.asset, object, box, to_half(vector)});
   }
   return vectors;
 }

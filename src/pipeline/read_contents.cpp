@@ -23,13 +23,9 @@ struct Contents {
   Result<worker::Hashes> hashes = fail(ErrorCode::kInternal, "");
   bool decoded = false;  // else nothing was asked of the picture: a video, or known from another file
   Result<worker::Picture> picture = fail(ErrorCode::kInternal, "");
-  std::vector<store::Record> records;
-  std::optional<std::vector<store::FoundObjects>> objects;
-  std::optional<std::vector<store::FoundClass>> scenes;
-  std::optional<std::vector<std::string>> text;
-  std::vector<std::pair<store::StageKey, std::vector<float>>> vectors;
-  std::vector<std::pair<store::StageKey, Error>> failures;       // of stages that had the picture
-  std::map<const PictureStage*, preprocess::Prepared> prepared;  // for stages that look at several pictures at once
+  std::vector<std::pair<store::Record, std::vector<store::Fact>>> outputs;
+  std::vector<std::pair<store::StageKey, Error>> failures;  // of stages that had the picture
+  std::map<const PictureStage*, StageWork> prepared;        // for stages that run on several pictures at once
 };
 
 struct HashOfHash {
@@ -114,7 +110,7 @@ class ContentPass {
     const auto read_one = [&](size_t index) {
       std::vector<Contents> one;
       one.push_back(read(again_[index]));
-      look_at_all(one);
+      run_batches(one);
       return one;
     };
     const auto keep_one = [&](size_t index, const std::vector<Contents>& one) { return keep(again_[index], one[0]); };
@@ -166,14 +162,16 @@ class ContentPass {
     return wanted;
   }
 
-  // As many files as a model looks at at once, but so that every worker has some to do several times, and that the
+  // As many files as a model runs on at once, but so that every worker has some to do several times, and that the
   // batches of all workers, each also copied to one tensor for its run, take at most half of the memory budget.
   [[nodiscard]] size_t files_at_once() const {
     size_t most = 1, bytes = 0;
     bool has_gpu = false;
     for (const PictureStage& stage : stages_) {
-      if (!stage.look_at_all) continue;
-      most = std::max(most, stage.batch > 0 ? stage.batch : configured_batch());
+      if (!stage.is_loaded()) continue;
+      const size_t batch = stage.batch > 0 ? stage.batch : configured_batch();
+      if (batch == 1) continue;
+      most = std::max(most, batch);
       bytes += 2 * stage.prepared_bytes;
       has_gpu |= stage.device != "cpu";
     }
@@ -196,47 +194,46 @@ class ContentPass {
       all.push_back(read(file));
       progress.add();
     }
-    look_at_all(all);
+    run_batches(all);
     return all;
   }
 
-  void look_at_all(std::vector<Contents>& all) {
-    for (const PictureStage& stage : stages_)
-      if (stage.look_at_all) look_at_all(stage, all);
+  void run_batches(std::vector<Contents>& all) {
+    for (const PictureStage& stage : stages_) run_batch(stage, all);
   }
 
-  void look_at_all(const PictureStage& stage, std::vector<Contents>& all) {
-    std::vector<Contents*> seen;
-    std::vector<preprocess::Prepared> prepared;
+  void run_batch(const PictureStage& stage, std::vector<Contents>& all) {
+    std::vector<Contents*> pictures;
+    std::vector<StageWork> works;
     for (Contents& contents : all)
       if (const auto found = contents.prepared.find(&stage); found != contents.prepared.end()) {
-        seen.push_back(&contents);
-        prepared.push_back(std::move(found->second));
+        pictures.push_back(&contents);
+        works.push_back(std::move(found->second));
       }
-    if (seen.empty()) return;
+    if (pictures.empty()) return;
     const Trace::Clock::time_point start = Trace::Clock::now();
-    Result<std::vector<Finding>> findings = stage.look_at_all(prepared);
-    for (size_t i = 0; i < seen.size(); ++i) {
-      if (findings) {
-        take(stage, std::move((*findings)[i]), *seen[i]);
-      } else {  // which of them is to blame?
-        Result<std::vector<Finding>> one = stage.look_at_all({&prepared[i], 1});
-        if (one)
-          take(stage, std::move(one->front()), *seen[i]);
-        else
-          seen[i]->failures.emplace_back(stage.key, one.error());
-      }
+    Result<std::vector<StageOutput>> outputs = stage.run(works);
+    for (size_t i = 0; i < pictures.size(); ++i) {
+      if (outputs)
+        take(stage, std::move((*outputs)[i]), *pictures[i]);
+      else  // which of them is to blame?
+        run_one(stage, std::move(works[i]), *pictures[i]);
     }
-    run_.trace.add(Step::kModels, start, seen.size());
+    run_.trace.add(Step::kModels, start, pictures.size());
   }
 
-  static void take(const PictureStage& stage, Finding finding, Contents& contents) {
+  static void run_one(const PictureStage& stage, StageWork work, Contents& contents) {
+    Result<std::vector<StageOutput>> output = stage.run({&work, 1});
+    if (output)
+      take(stage, std::move(output->front()), contents);
+    else
+      contents.failures.emplace_back(stage.key, output.error());
+  }
+
+  static void take(const PictureStage& stage, StageOutput output, Contents& contents) {
     const auto [device, precision] = stage.runs_on ? stage.runs_on() : std::pair(stage.device, stage.precision);
-    contents.records.push_back({stage.key, device, precision, std::move(finding.data), ""});
-    if (finding.objects) contents.objects = std::move(finding.objects);
-    if (finding.scenes) contents.scenes = std::move(finding.scenes);
-    if (finding.text) contents.text = std::move(finding.text);
-    if (!finding.vector.empty()) contents.vectors.emplace_back(stage.key, std::move(finding.vector));
+    contents.outputs.emplace_back(store::Record{stage.key, device, precision, std::move(output.data), ""},
+                                  std::move(output.facts));
   }
 
   Contents read(const store::PendingFile& file) {
@@ -254,7 +251,7 @@ class ContentPass {
     contents.hashes = hashed ? hashed->hashes : Result<worker::Hashes>(fail(hashed.error()));
     if (!contents.hashes || file.seen.kind != MediaKind::kPhoto) return contents;
     const std::vector<store::StageKey> wanted = claim(file, contents.hashes->asset);
-    if (!wanted.empty()) look(lease, task, wanted, contents);
+    if (!wanted.empty()) decode(lease, task, wanted, contents);
     if (was_killed(contents)) {
       const std::lock_guard lock(claimed_mutex_);
       claimed_.erase(contents.hashes->asset);
@@ -270,7 +267,7 @@ class ContentPass {
   }
 
   // One decode, as large as the most demanding of the wanted stages asks for, for all of them.
-  void look(worker::Lease& lease, worker::Task task, const std::vector<store::StageKey>& wanted, Contents& contents) {
+  void decode(worker::Lease& lease, worker::Task task, const std::vector<store::StageKey>& wanted, Contents& contents) {
     const auto is_wanted = [&](const store::StageKey& key) {
       return std::find(wanted.begin(), wanted.end(), key) != wanted.end();
     };
@@ -289,14 +286,14 @@ class ContentPass {
     if (!contents.picture) return;
     if (task.operations & worker::kThumbnail) keep_thumbnail(lease, *reply, contents);
     const worker::Picture& picture = *contents.picture;
-    Sight sight{lease.pixels(picture), picture.luma, picture.full_width, picture.full_height};
-    std::vector<std::uint8_t> kept;  // `sight.picture`, once a larger one has taken its place
-    sight.larger = [&](std::uint32_t edge) -> Result<ImageView> {
-      const std::uint32_t there = std::max(sight.picture.width, sight.picture.height);
-      if (there >= std::min(edge, std::max(sight.full_width, sight.full_height))) return sight.picture;
+    StageInput input{lease.pixels(picture), picture.luma, picture.full_width, picture.full_height};
+    std::vector<std::uint8_t> kept;  // `input.picture`, once a larger one has taken its place
+    input.larger = [&](std::uint32_t edge) -> Result<ImageView> {
+      const std::uint32_t there = std::max(input.picture.width, input.picture.height);
+      if (there >= std::min(edge, std::max(input.full_width, input.full_height))) return input.picture;
       if (kept.empty()) {
-        kept.assign(sight.picture.pixels.begin(), sight.picture.pixels.end());
-        sight.picture.pixels = kept;
+        kept.assign(input.picture.pixels.begin(), input.picture.pixels.end());
+        input.picture.pixels = kept;
       }
       task.operations = worker::kDecode;
       task.max_edge = edge;
@@ -305,28 +302,26 @@ class ContentPass {
       return lease.pixels(*again.picture);
     };
     Trace::Clock::duration plain{};
-    for (const PictureStage& stage : stages_) {
-      if (!is_wanted(stage.key)) continue;
-      const auto start = Trace::Clock::now();
-      if (stage.prepare) {
-        if (Result<preprocess::Prepared> prepared = stage.prepare(sight))
-          contents.prepared[&stage] = std::move(*prepared);
-        else
-          contents.failures.emplace_back(stage.key, prepared.error());
-        plain += Trace::Clock::now() - start;
-        continue;
-      }
-      Result<Finding> finding = stage.look(sight);
-      if (stage.load)
-        run_.trace.add(Step::kModels, start);
-      else
-        plain += Trace::Clock::now() - start;
-      if (finding)
-        take(stage, std::move(*finding), contents);
-      else
-        contents.failures.emplace_back(stage.key, finding.error());
-    }
+    for (const PictureStage& stage : stages_)
+      if (is_wanted(stage.key)) plain += run_stage(stage, input, contents);
     if (plain.count() > 0) run_.trace.add(Step::kLook, Trace::Clock::now() - plain);
+  }
+
+  // Prepares the picture and, where the stage takes one at a time, runs it. Gives the time that no model took.
+  Trace::Clock::duration run_stage(const PictureStage& stage, const StageInput& input, Contents& contents) {
+    const auto start = Trace::Clock::now();
+    Result<StageWork> work = stage.prepare(input);
+    if (!work)
+      contents.failures.emplace_back(stage.key, work.error());
+    else if (stage.batch == 1)
+      run_one(stage, std::move(*work), contents);
+    else
+      contents.prepared[&stage] = std::move(*work);
+    if (stage.load && stage.batch == 1) {
+      run_.trace.add(Step::kModels, start);
+      return {};
+    }
+    return Trace::Clock::now() - start;
   }
 
   void keep_thumbnail(const worker::Lease& lease, const worker::Reply& reply, Contents& contents) {
@@ -341,7 +336,7 @@ class ContentPass {
     if (picture.partial) data["partial"] = true;
     if (picture.animated) data["animated"] = true;
     for (const std::string& warning : picture.warnings) data["warnings"].push_back(to_utf8(warning));
-    contents.records.push_back({thumbnail_key_, "cpu", "", json_text(data), ""});
+    contents.outputs.push_back({{thumbnail_key_, "cpu", "", json_text(data), ""}, {}});
   }
 
   Status keep(const store::PendingFile& file, const Contents& contents) {
@@ -395,14 +390,10 @@ class ContentPass {
   Status keep_picture(const store::KnownFile& row, store::AssetId asset, const Contents& contents) {
     if (!contents.picture) return record_failure(row, asset, decode_key(), contents.picture.error());
     IE_CHECK(run_.writer.clear_failure(row.seen.path, kDecodeStage));
-    for (const store::Record& record : contents.records) {
-      IE_CHECK(run_.writer.put_record(asset, record));
+    for (const auto& [record, facts] : contents.outputs) {
+      IE_CHECK(meaning_.keep(asset, record, facts));
       IE_CHECK(run_.writer.clear_failure(row.seen.path, record.key.stage));
     }
-    if (contents.objects) IE_CHECK(run_.writer.set_asset_objects(asset, *contents.objects));
-    if (contents.scenes) IE_CHECK(run_.writer.set_asset_classes(asset, store::TextField::kScene, *contents.scenes));
-    if (contents.text) IE_CHECK(run_.writer.set_asset_text(asset, store::TextField::kText, *contents.text));
-    for (const auto& [key, vector] : contents.vectors) IE_CHECK(meaning_.keep(asset, key, vector));
     for (const auto& [key, error] : contents.failures) IE_CHECK(record_failure(row, asset, key, error));
     return {};
   }

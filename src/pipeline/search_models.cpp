@@ -9,6 +9,7 @@
 #include "pipeline/cloud_ask.h"
 #include "pipeline/query_picture.h"
 #include "pipeline/stages.h"
+#include "types/half.h"
 
 namespace image_engine::pipeline {
 namespace {
@@ -150,7 +151,7 @@ Result<const search::TagMeaning*> SearchModels::tags() {
   if (!spec) return nullptr;
   IE_TRY(const auto terms, reader_.term_vectors((*spec)->name + " " + (*spec)->version));
   if (terms.empty()) return nullptr;
-  for (const auto& [term, vector] : terms) tags_.terms.emplace_back(term, vision::from_half(vector));
+  for (const auto& [term, vector] : terms) tags_.terms.emplace_back(term, from_half(vector));
   IE_TRY(tags_.prior, prior_of(**spec, search::kSentencePrior));
   IE_TRY(sentences_, installed->text_embedder(**spec));
   tags_.embed = embed_with(sentences_);
@@ -162,7 +163,7 @@ Result<std::vector<float>> SearchModels::embed_picture(const std::string& path) 
   const store::Space& space = features ? features_.space : embedding_.space;
   if (const Result<store::AssetId> asset = reader_.find_asset_by_path(path)) {
     IE_TRY(const auto vector, reader_.vector_of(space.id, *asset));
-    if (vector) return vision::from_half(*vector);
+    if (vector) return from_half(*vector);
   }
   IE_TRY(const InstalledModels* installed, models());
   const models::Spec* spec = installed->find(features ? "features" : "embedding", space.key);

@@ -17,45 +17,81 @@ store::StageKey content_key() { return {kContentStage, "", "1", ""}; }
 
 store::StageKey decode_key() { return {kDecodeStage, "", "1", ""}; }
 
-store::StageKey quality_key() { return {"quality", "", std::to_string(vision::kQualityVersion), ""}; }
+store::StageKey quality_key() { return {kQualityStage, "", std::to_string(vision::kQualityVersion), ""}; }
 
-store::StageKey hash_key() { return {"hash", "", std::to_string(vision::kHashesVersion), ""}; }
+store::StageKey hash_key() { return {kHashStage, "", std::to_string(vision::kHashesVersion), ""}; }
 
 namespace {
 
-Result<Finding> look_at_quality(const Sight& sight) {
-  Finding finding;
-  finding.data = json_text(nlohmann::json(vision::assess_quality(sight.luma, sight.picture)));
-  return finding;
+Result<StageOutput> find_quality(const StageInput& input) {
+  return StageOutput{json_text(nlohmann::json(vision::assess_quality(input.luma, input.picture))), {}};
 }
 
-Result<Finding> look_at_hashes(const Sight& sight) {
-  const vision::PerceptualHashes hashes = vision::perceptual_hashes(sight.picture);
-  Finding finding;
-  finding.data =
-      json_text(nlohmann::json{{"dhash", vision::to_hex(hashes.dhash)}, {"phash", vision::to_hex(hashes.phash)}});
-  return finding;
+Result<StageOutput> find_hashes(const StageInput& input) {
+  const vision::PerceptualHashes hashes = vision::perceptual_hashes(input.picture);
+  return StageOutput{
+      json_text(nlohmann::json{{"dhash", vision::to_hex(hashes.dhash)}, {"phash", vision::to_hex(hashes.phash)}}), {}};
 }
+
+constexpr StageRow kStageRows[] = {
+    {kMetadataStage, Pass::kHeaders, false, nullptr},  // the file's own
+    {kContentStage, Pass::kPictures, false, nullptr},
+    {kDecodeStage, Pass::kPictures, false, nullptr},
+    {kThumbnailStage, Pass::kPictures, true, nullptr},
+    {kQualityStage, Pass::kPictures, true, "quality"},
+    {kHashStage, Pass::kPictures, true, "hashes"},
+    {kObjectsStage, Pass::kPictures, true, ""},
+    {kEmbeddingStage, Pass::kPictures, true, nullptr},
+    {kFeaturesStage, Pass::kPictures, true, nullptr},
+    {kSceneStage, Pass::kPictures, true, "scene"},
+    {kTextStage, Pass::kPictures, true, ""},
+    {kRetailProductsStage, Pass::kServers, true, "retail_products"},
+    {kDescriptionStage, Pass::kServers, true, "caption"},  // "description" is the file's own
+};
 
 }  // namespace
 
-const std::vector<PictureStage>& picture_stages() {
-  static const std::vector<PictureStage> kStages = {
-      {quality_key(), kWorkingEdge, true, look_at_quality},
-      {hash_key(), kWorkingEdge, false, look_at_hashes},
+void run_alone(PictureStage& stage, std::function<Result<StageOutput>(const StageInput&)> find) {
+  stage.batch = 1;
+  stage.prepare = [find = std::move(find)](const StageInput& input) -> Result<StageWork> {
+    IE_TRY(StageOutput output, find(input));
+    return output;
   };
+  stage.run = [](std::span<StageWork> works) -> Result<std::vector<StageOutput>> {
+    std::vector<StageOutput> outputs;
+    for (StageWork& work : works) outputs.push_back(std::move(std::get<StageOutput>(work)));
+    return outputs;
+  };
+}
+
+const std::vector<PictureStage>& picture_stages() {
+  static const std::vector<PictureStage> kStages = [] {
+    std::vector<PictureStage> stages = {{quality_key(), kWorkingEdge, true}, {hash_key(), kWorkingEdge, false}};
+    run_alone(stages[0], find_quality);
+    run_alone(stages[1], find_hashes);
+    return stages;
+  }();
   return kStages;
 }
 
-std::vector<std::string> content_stage_names() {
-  std::vector<std::string> names = {kThumbnailStage};
-  for (const PictureStage& stage : picture_stages()) names.push_back(stage.key.stage);
-  for (const char* name : {kObjectsStage, kEmbeddingStage, kFeaturesStage, kSceneStage, kTextStage})
-    names.emplace_back(name);
+std::span<const StageRow> stage_rows() { return kStageRows; }
+
+std::vector<std::string> stage_names(Pass pass) {
+  std::vector<std::string> names;
+  for (const StageRow& row : kStageRows)
+    if (row.pass == pass && row.selectable) names.emplace_back(row.name);
   return names;
 }
 
-std::vector<std::string> cloud_stage_names() { return {kRetailProductsStage, kDescriptionStage}; }
+const std::vector<store::JsonSection>& json_sections() {
+  static const std::vector<store::JsonSection> kSections = [] {
+    std::vector<store::JsonSection> sections;
+    for (const StageRow& row : kStageRows)
+      if (row.section != nullptr) sections.push_back({row.name, row.section});
+    return sections;
+  }();
+  return kSections;
+}
 
 store::StageKey thumbnail_key(const Config& config) {
   const std::string params = fmt::format("size={} quality={}", config.thumbnails.size, config.thumbnails.quality);

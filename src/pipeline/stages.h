@@ -7,11 +7,14 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "core/config.h"
 #include "core/result.h"
 #include "preprocess/plan.h"
+#include "store/asset_json.h"
+#include "store/facts.h"
 #include "store/types.h"
 #include "types/image.h"
 #include "types/luma.h"
@@ -22,6 +25,8 @@ inline constexpr char kMetadataStage[] = "metadata";
 inline constexpr char kContentStage[] = "content";
 inline constexpr char kDecodeStage[] = "decode";
 inline constexpr char kThumbnailStage[] = "thumbnail";
+inline constexpr char kQualityStage[] = "quality";
+inline constexpr char kHashStage[] = "hash";
 inline constexpr char kObjectsStage[] = "objects";
 inline constexpr char kEmbeddingStage[] = "embedding";
 inline constexpr char kFeaturesStage[] = "features";
@@ -43,55 +48,70 @@ store::StageKey content_key();
 // Model is the encoder, params the size and quality asked for.
 store::StageKey thumbnail_key(const Config& config);
 
-// Decoding: leaves no record, but can fail; then no stage that looks at the picture has anything to do.
+// Decoding: leaves no record, but can fail; then no stage of the picture has anything to do.
 store::StageKey decode_key();
 store::StageKey quality_key();
 store::StageKey hash_key();
 
-// What a stage of pass 2 gets to see of a photo: upright, sRGB.
-struct Sight {
+// What a stage of pass 2 gets of a photo: upright, sRGB.
+struct StageInput {
   ImageView picture;
   const LumaStatistics& luma;
   std::uint32_t full_width = 0, full_height = 0;  // of the photo, of which `picture` may be a reduced copy
-  // The photo with a longer edge of at least `edge`, where it has that much: decoded again. Good until the next call.
+  // The photo with a longer edge of at least `edge`, where it has that much: decoded again. Valid until the next call.
   std::function<Result<ImageView>(std::uint32_t edge)> larger = {};
 };
 
 // What a stage found in a picture.
-struct Finding {
-  std::string data;                                         // of its record: one JSON value
-  std::optional<std::vector<store::FoundObjects>> objects;  // to be searched for
-  std::optional<std::vector<store::FoundClass>> scenes;     // likewise
-  std::optional<std::vector<std::string>> text;             // likewise, a line each
-  std::vector<float> vector;                                // of length 1, in the space of the stage's key
+struct StageOutput {
+  std::string data;                // of its record: one JSON value
+  std::vector<store::Fact> facts;  // to be searched for
 };
 
-// A stage that looks at the decoded picture. Adding one is adding a row to the table in stages.cpp.
+// What prepare() makes of one picture: the model's input, or, of a stage that needs no batches, its output.
+using StageWork = std::variant<preprocess::Prepared, StageOutput>;
+
+// How a stage of pass 2 runs: prepare() for each picture, while it is decoded, then run() for `batch` of them at once.
+// Both are thread-safe.
 struct PictureStage {
   store::StageKey key;
-  std::uint32_t edge = 0;  // the longer edge it wants to see, pixels
+  std::uint32_t edge = 0;  // the longer edge that it needs, pixels
   bool luma = false;       // whether it needs the statistics of full-resolution luma
-  // Both thread-safe; empty before load().
-  std::function<Result<Finding>(const Sight&)> look;
-  // Of stages whose model is faster on several pictures at once, instead of `look`: what it makes of one, and what it
-  // finds in each of several. An error of the second is one of them all: call it for each alone to tell.
-  std::function<Result<preprocess::Prepared>(const Sight&)> prepare = {};
-  std::function<Result<std::vector<Finding>>(std::span<const preprocess::Prepared>)> look_at_all = {};
-  // Of stages with a model: gets it ready, when there is something to do. Sets look, device, precision.
+  std::function<Result<StageWork>(const StageInput&)> prepare = {};
+  // An output for each. An error is one of them all, and leaves `works` as they were: call it for each alone to find
+  // out whose.
+  std::function<Result<std::vector<StageOutput>>(std::span<StageWork>)> run = {};
+  // Of stages with a model: gets it ready, when there is something to do. Sets prepare, run, batch, device, precision.
   std::function<Status(PictureStage&)> load = {};
   std::string device = "cpu", precision = {};
   // What runs it now, where that may change: a session may fall back to the CPU. Thread-safe; empty: as above.
   std::function<std::pair<std::string, std::string>()> runs_on = {};
-  std::size_t batch = 0;       // pictures that look_at_all() is fastest with; 0: what the configuration says
+  // Pictures that run() is fastest with. 1: it is called right after prepare(); 0: what the configuration says.
+  std::size_t batch = 1;
   std::size_t prepared_bytes = 0;  // that prepare() gives for a picture
   std::size_t dimensions = 0;      // of the vectors it gives
-  [[nodiscard]] bool is_loaded() const { return look != nullptr || prepare != nullptr; }
+  [[nodiscard]] bool is_loaded() const { return prepare != nullptr; }
 };
+
+// Makes `find` the way to run the stage: one picture at a time, while it is decoded.
+void run_alone(PictureStage& stage, std::function<Result<StageOutput>(const StageInput&)> find);
+
 // Those that need no model.
 const std::vector<PictureStage>& picture_stages();
 
-// The names that `analyze --only` and `--redo` take: all stages of pass 2, and those of pass 3.
-std::vector<std::string> content_stage_names();
-std::vector<std::string> cloud_stage_names();
+// What the program knows of a stage by name: the one list of them.
+enum class Pass : std::uint8_t { kHeaders, kPictures, kServers };
+struct StageRow {
+  const char* name;
+  Pass pass;
+  bool selectable;      // `analyze --only` and `--redo` take its name
+  const char* section;  // of an asset's JSON that its data is; "": its members are the asset's own; null: none
+};
+std::span<const StageRow> stage_rows();
+
+// The names that `analyze --only` and `--redo` take of that pass.
+std::vector<std::string> stage_names(Pass pass);
+// Where the data of stages stands in an asset's JSON.
+const std::vector<store::JsonSection>& json_sections();
 
 }  // namespace image_engine::pipeline

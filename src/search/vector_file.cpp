@@ -18,6 +18,7 @@
 
 #include "core/file_lock.h"
 #include "search/vector_kernels.h"
+#include "types/half.h"
 #include "vision/embedder.h"
 
 namespace image_engine::search {
@@ -150,7 +151,7 @@ class BlockBuffer {
 
   void set_bytes(std::size_t row, std::span<const std::uint16_t> halves) {
     constexpr float kMost = 127;
-    const std::vector<float> numbers = vision::from_half(halves);
+    const std::vector<float> numbers = from_half(halves);
     float largest = 0;
     for (const float number : numbers)
       largest = std::isfinite(number) ? std::max(largest, std::abs(number)) : kInfinite;

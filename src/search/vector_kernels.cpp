@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/cpu.h"
+#include "types/half.h"
 #include "vision/embedder.h"
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -20,7 +21,7 @@ const Number* row_at(const Number* base, std::size_t stride, Rows rows, std::siz
 
 void half_dots_plain(const std::uint16_t* base, std::size_t stride, Rows rows, const float* query, float* dots) {
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    const std::vector<float> row = vision::from_half({row_at(base, stride, rows, i), stride});
+    const std::vector<float> row = from_half({row_at(base, stride, rows, i), stride});
     float sum = 0;
     for (std::size_t k = 0; k < stride; ++k) sum += row[k] * query[k];
     dots[i] = sum;

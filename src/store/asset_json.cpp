@@ -5,6 +5,7 @@
 
 #include "core/json.h"
 #include "core/text.h"
+#include "store/rows.h"
 
 namespace image_engine::store {
 namespace {
@@ -37,22 +38,12 @@ json place_json(const Place& place) {
   return out;
 }
 
-// Stages whose data is a field of the asset as it is, or, without a name, several fields.
-struct StageField {
-  std::string_view stage;
-  const char* name;
-};
-constexpr StageField kStageFields[] = {{"quality", "quality"},    {"hash", "hashes"},
-                                       {"objects", nullptr},      {"scene", "scene"},
-                                       {"text", nullptr},         {"retail_products", "retail_products"},
-                                       {"description", "caption"}};  // "description" is the file's own
-
 // What a stage's data says about the asset as a whole; its warnings are added to those that are there.
-void merge_data(json& out, json& warnings, const Record& record) {
+void merge_data(json& out, json& warnings, const Record& record, std::span<const JsonSection> sections) {
   const json data = parse_json(record.data);
   if (!data.is_object()) return;
-  for (const auto& [stage, name] : kStageFields)
-    if (record.key.stage == stage) name != nullptr ? void(out[name] = data) : out.update(data);
+  for (const auto& [stage, section] : sections)
+    if (record.key.stage == stage) section.empty() ? out.update(data) : void(out[std::string(section)] = data);
   for (const char* flag : {"partial", "animated"})
     if (data.contains(flag)) out[flag] = data[flag];
   if (!data.contains("warnings") || !data["warnings"].is_array()) return;
@@ -78,7 +69,7 @@ json failure_json(const Failure& failure) {
   return out;
 }
 
-json asset_json(const AssetRecord& record) {
+json asset_json(const AssetRecord& record, std::span<const JsonSection> sections) {
   json out = json::object(), found = json::object(), warnings = json::array();
   if (!record.files.empty()) put_path(out, record.files.front().seen.path);
   out["asset"] = record.hash ? json(record.hash->hex()) : json();
@@ -99,7 +90,7 @@ json asset_json(const AssetRecord& record) {
   out["records"] = json::array();
   for (const Record& entry : record.records) {
     out["records"].push_back(record_json(entry));
-    if (entry.key.stage != "metadata") merge_data(found, warnings, entry);
+    if (entry.key.stage != kMetadataStage) merge_data(found, warnings, entry, sections);
   }
   out["failures"] = json::array();
   for (const Failure& failure : record.failures) out["failures"].push_back(failure_json(failure));

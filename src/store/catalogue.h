@@ -13,6 +13,7 @@
 
 #include "core/result.h"
 #include "store/asset_query.h"
+#include "store/facts.h"
 #include "store/types.h"
 #include "store/writer_lock.h"
 
@@ -50,7 +51,7 @@ class CatalogueReader {
   Result<FoundAssets> find(const AssetQuery& query) const;
   // All assets that this text finds, whatever their state. Also while `more` of a query is being asked.
   Result<std::vector<AssetId>> assets_with(const TextCondition& text) const;
-  // Whether set_asset_text or set_asset_classes has filled this column for any asset: tells "nothing found" from
+  // Whether put_fact has filled this column for any asset: tells "nothing found" from
   // "nothing analysed yet".
   Result<bool> has_text(TextField field) const;
 
@@ -147,16 +148,9 @@ class CatalogueWriter {
   // Replaces the record of the same key. Older keys of the stage stay until prune().
   Status put_record(AssetId asset, const Record& record);
   Status put_file_record(FileId file, const Record& record);
-  // Searchable text that a stage found, one item a line; replaces what was in that column.
-  Status set_asset_text(AssetId asset, TextField field, const std::vector<std::string>& items);
-
-  // What the objects stage found, for `object:`, counts and words; replaces what was there.
-  Status set_asset_objects(AssetId asset, const std::vector<FoundObjects>& objects);
-  // Likewise products, for `product:`.
-  Status set_asset_products(AssetId asset, const std::vector<FoundObjects>& products);
-
-  // Scenes (kScene) or learned labels (kKeywords), searched for as the words of that field; replaces what was there.
-  Status set_asset_classes(AssetId asset, TextField field, const std::vector<FoundClass>& classes);
+  // Makes what a stage found searchable; replaces what was there of its kind and field. kInvalidArgument for a field
+  // that the kind has not, or a vector whose space is not there or has other dimensions.
+  Status put_fact(AssetId asset, const Fact& fact);
 
   // The space of this key, made where there is none. The first one of a stage is active. kInvalidArgument when it is
   // there with other dimensions.
@@ -201,7 +195,6 @@ class CatalogueWriter {
  private:
   struct State;
   explicit CatalogueWriter(std::unique_ptr<State> state);
-  Status set_counted(AssetId asset, TextField field, const std::vector<FoundObjects>& things);
   std::unique_ptr<State> state_;
 };
 

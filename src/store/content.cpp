@@ -152,7 +152,7 @@ Result<bool> CatalogueWriter::wants_former_hashes() {
 Status CatalogueWriter::put_record(AssetId asset, const Record& record) {
   return state_->change([&] {
     Connection& c = state_->connection;
-    demand_asset(c, asset);
+    require_asset(c, asset);
     const StageKey& key = record.key;
     c.run(
         "INSERT INTO records(asset_id, stage, model, version, params, device, precision, data, created) "
@@ -177,49 +177,6 @@ Status CatalogueWriter::put_file_record(FileId file, const Record& record) {
         "device = excluded.device, precision = excluded.precision, data = excluded.data, created = excluded.created",
         file, key.stage, key.model, key.version, key.params, record.device, record.precision, record.data, utc_now());
     c.run("DELETE FROM failures WHERE stage = ? AND file_id = ?", key.stage, file);
-  });
-}
-
-Status CatalogueWriter::set_asset_text(AssetId asset, TextField field, const std::vector<std::string>& items) {
-  return state_->change([&] {
-    State& s = *state_;
-    if (field == TextField::kAny) raise(ErrorCode::kInvalidArgument, "catalogue: found text needs a field");
-    demand_asset(s.connection, asset);
-    std::string body;
-    for (const std::string& item : items) {
-      if (!body.empty()) body += '\n';
-      body += to_utf8(item);
-    }
-    s.dirty.insert(asset);
-    if (body.empty())
-      s.connection.run("DELETE FROM asset_found_text WHERE asset_id = ? AND field = ?", asset, text_field_name(field));
-    else
-      s.connection.run(
-          "INSERT INTO asset_found_text(asset_id, field, body) VALUES(?, ?, ?) "
-          "ON CONFLICT(asset_id, field) DO UPDATE SET body = excluded.body",
-          asset, text_field_name(field), body);
-  });
-}
-
-Status CatalogueWriter::set_asset_objects(AssetId asset, const std::vector<FoundObjects>& objects) {
-  return set_counted(asset, TextField::kObjects, objects);
-}
-
-Status CatalogueWriter::set_asset_products(AssetId asset, const std::vector<FoundObjects>& products) {
-  return set_counted(asset, TextField::kProducts, products);
-}
-
-Status CatalogueWriter::set_counted(AssetId asset, TextField field, const std::vector<FoundObjects>& things) {
-  std::vector<std::string> names;
-  for (const FoundObjects& found : things) names.push_back(found.name);
-  IE_CHECK(set_asset_text(asset, field, names));
-  return state_->change([&] {
-    Connection& c = state_->connection;
-    const std::string table(counted_in(field).table);
-    c.run("DELETE FROM " + table + " WHERE asset_id = ?", asset);
-    for (const FoundObjects& found : things)
-      c.run("INSERT INTO " + table + "(asset_id, name, count, confidence) VALUES(?, ?, ?, ?)", asset,
-            to_utf8(found.name), found.count, found.confidence);
   });
 }
 

@@ -36,8 +36,8 @@ std::vector<std::uint16_t> half_from_bytes(std::string_view bytes) {
   return vector;
 }
 
-void demand_vector_of(Connection& connection, SpaceId space, std::span<const std::uint16_t> vector) {
-  demand_space(connection, space);
+void require_vector_of(Connection& connection, SpaceId space, std::span<const std::uint16_t> vector) {
+  require_space(connection, space);
   const auto wanted = static_cast<std::size_t>(connection.integer("SELECT dimensions FROM spaces WHERE id = ?", space));
   if (vector.size() != wanted)
     raise(ErrorCode::kInvalidArgument, "a vector of " + std::to_string(vector.size()) + " numbers is not of space " +
@@ -45,6 +45,23 @@ void demand_vector_of(Connection& connection, SpaceId space, std::span<const std
 }
 
 }  // namespace
+
+SpaceId space_of(Connection& connection, const StageKey& key) {
+  const SpaceId space =
+      connection.integer("SELECT id FROM spaces WHERE stage = ? AND model = ? AND version = ? AND params = ?",
+                         key.stage, key.model, key.version, key.params);
+  if (space == 0) raise(ErrorCode::kInvalidArgument, "catalogue: there is no space for vectors of " + key.model);
+  return space;
+}
+
+void put_in_space(Connection& connection, AssetId asset, SpaceId space, std::span<const std::uint16_t> vector) {
+  require_vector_of(connection, space, vector);
+  // The same vector again is no change.
+  connection.run(
+      "INSERT INTO embeddings(space_id, asset_id, vector) VALUES(?, ?, ?) "
+      "ON CONFLICT(space_id, asset_id) DO UPDATE SET vector = excluded.vector WHERE vector <> excluded.vector",
+      space, asset, Blob{bytes_of_half(vector)});
+}
 
 std::string vectors_path(const std::string& catalogue, SpaceId space) {
   return catalogue + ".vectors-" + std::to_string(space);
@@ -203,21 +220,15 @@ Result<Space> CatalogueWriter::open_space(const StageKey& key, std::size_t dimen
 
 Status CatalogueWriter::put_vector(AssetId asset, SpaceId space, std::span<const std::uint16_t> vector) {
   return state_->change([&] {
-    Connection& c = state_->connection;
-    demand_vector_of(c, space, vector);
-    demand_asset(c, asset);
-    // The same vector again is no change.
-    c.run(
-        "INSERT INTO embeddings(space_id, asset_id, vector) VALUES(?, ?, ?) "
-        "ON CONFLICT(space_id, asset_id) DO UPDATE SET vector = excluded.vector WHERE vector <> excluded.vector",
-        space, asset, Blob{bytes_of_half(vector)});
+    require_asset(state_->connection, asset);
+    put_in_space(state_->connection, asset, space, vector);
   });
 }
 
 Status CatalogueWriter::activate_space(SpaceId space) {
   return state_->change([&] {
     Connection& c = state_->connection;
-    demand_space(c, space);
+    require_space(c, space);
     c.run("UPDATE spaces SET active = 0 WHERE active = 1 AND stage = (SELECT stage FROM spaces WHERE id = ?)", space);
     c.run("UPDATE spaces SET active = 1 WHERE id = ?", space);
   });
@@ -226,7 +237,7 @@ Status CatalogueWriter::activate_space(SpaceId space) {
 Status CatalogueWriter::drop_space(SpaceId space) {
   return state_->change([&] {
     Connection& c = state_->connection;
-    demand_space(c, space);
+    require_space(c, space);
     c.run(
         "DELETE FROM records WHERE (stage, model, version, params) = "
         "(SELECT stage, model, version, params FROM spaces WHERE id = ?)",
@@ -239,9 +250,9 @@ Status CatalogueWriter::set_object_vectors(SpaceId space, AssetId asset, const s
                                            const std::vector<ObjectVector>& vectors) {
   return state_->change([&] {
     Connection& c = state_->connection;
-    demand_space(c, space);
-    demand_asset(c, asset);
-    for (const ObjectVector& found : vectors) demand_vector_of(c, space, found.vector);
+    require_space(c, space);
+    require_asset(c, asset);
+    for (const ObjectVector& found : vectors) require_vector_of(c, space, found.vector);
     c.run("DELETE FROM object_embeddings WHERE space_id = ? AND asset_id = ? AND object = ?", space, asset, object);
     for (const ObjectVector& found : vectors)
       c.run(

@@ -47,25 +47,18 @@ void put_class(Connection& connection, AssetId asset, TextField field, std::stri
 
 }  // namespace
 
-// ---- Classes
-
-Status CatalogueWriter::set_asset_classes(AssetId asset, TextField field, const std::vector<FoundClass>& classes) {
-  if (field != TextField::kScene && field != TextField::kKeywords)
-    return fail(ErrorCode::kInvalidArgument, "catalogue: classes are scenes or keywords");
-  return state_->change([&] {
-    Connection& c = state_->connection;
-    demand_asset(c, asset);
-    c.run("DELETE FROM asset_classes WHERE asset_id = ? AND field = ?", asset, text_field_name(field));
-    for (const FoundClass& found : classes)
-      put_class(c, asset, field, to_utf8(found.name), stored(found.confidence, found.box));
-    state_->dirty.insert(asset);
-  });
+void put_classes(Connection& connection, AssetId asset, const ClassFacts& facts) {
+  if (facts.field != TextField::kScene && facts.field != TextField::kKeywords)
+    raise(ErrorCode::kInvalidArgument, "catalogue: classes are scenes or keywords");
+  connection.run("DELETE FROM asset_classes WHERE asset_id = ? AND field = ?", asset, text_field_name(facts.field));
+  for (const FoundClass& found : facts.classes)
+    put_class(connection, asset, facts.field, to_utf8(found.name), stored(found.confidence, found.box));
 }
 
 Status CatalogueWriter::add_learned_labels(AssetId asset, const std::vector<FoundClass>& labels) {
   return state_->change([&] {
     Connection& c = state_->connection;
-    demand_asset(c, asset);
+    require_asset(c, asset);
     for (const FoundClass& label : labels) {
       const std::string name = known_spelling(c, label.name);
       StoredClass found = stored(label.confidence, label.box);
@@ -184,7 +177,7 @@ Status CatalogueWriter::put_learned_label(const LearnedLabel& label) {
     Connection& c = state_->connection;
     std::optional<SpaceId> space;
     if (label.space != 0) space = label.space;
-    if (space) demand_space(c, *space);
+    if (space) require_space(c, *space);
     c.run(
         "INSERT INTO label_heads(name, object, space_id, weights, bias, params, trained) VALUES(?, ?, ?, ?, ?, ?, ?) "
         "ON CONFLICT(name) DO UPDATE SET object = excluded.object, space_id = excluded.space_id, "

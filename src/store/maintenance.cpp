@@ -15,7 +15,7 @@
 namespace image_engine::store {
 namespace {
 
-void demand_current(Connection& connection) {
+void require_current(Connection& connection) {
   if (schema_version(connection, migrations()) != migrations().back().version)
     raise(ErrorCode::kUnsupported, "the catalogue " + to_utf8(connection.path()) +
                                        " is empty or from an older image-engine: run analyze once first");
@@ -87,7 +87,7 @@ Result<CheckReport> check(const std::string& catalogue_path) {
     CheckReport report;
     {
       Connection connection(catalogue_path, Access::kRead);
-      demand_current(connection);
+      require_current(connection);
       const auto read = guarded([&] {
         check_pages(connection, report.problems);
         for (const OrphanCheck& orphans : kOrphanChecks)
@@ -115,7 +115,7 @@ Status backup(const std::string& catalogue_path, const std::string& target, bool
         raise(ErrorCode::kInvalidArgument, "the backup cannot be the catalogue itself");
     }
     Connection connection(catalogue_path, Access::kRead);
-    demand_current(connection);
+    require_current(connection);
     copy_catalogue(connection, target);
   });
 }
@@ -149,7 +149,7 @@ Result<RelocateReport> relocate(const std::string& catalogue_path, const WriterL
     return fail(ErrorCode::kInvalidArgument, "relocate needs two absolute paths");
   return guarded([&] {
     Connection c(catalogue_path, Access::kWrite);
-    demand_current(c);
+    require_current(c);
     const PathRange range = below(old_prefix);
     std::string target = below(new_prefix).from;
     target.pop_back();  // "/new/" to "/new"; "/" to ""
@@ -291,7 +291,7 @@ std::int64_t compact(Connection& c) {
 Result<PruneReport> prune(const std::string& catalogue_path, const WriterLock&, const PruneOptions& options) {
   return guarded([&] {
     Connection c(catalogue_path, Access::kWrite);
-    demand_current(c);
+    require_current(c);
     PruneReport report;
     // A dry run does the same and lets go of the transaction.
     Transaction transaction(c);

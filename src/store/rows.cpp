@@ -101,12 +101,12 @@ std::string former_bytes_of(const Hash128& hash) { return std::string(kFormerMar
 
 std::string bytes_of(const Hash128& hash) { return {hash.bytes.begin(), hash.bytes.end()}; }
 
-void demand_asset(Connection& connection, AssetId asset) {
+void require_asset(Connection& connection, AssetId asset) {
   if (connection.integer("SELECT EXISTS(SELECT 1 FROM assets WHERE id = ?)", asset) == 0)
     raise(ErrorCode::kNotFound, "asset " + std::to_string(asset) + " is not in the catalogue");
 }
 
-void demand_space(Connection& connection, SpaceId space) {
+void require_space(Connection& connection, SpaceId space) {
   if (connection.integer("SELECT EXISTS(SELECT 1 FROM spaces WHERE id = ?)", space) == 0)
     raise(ErrorCode::kNotFound, "vector space " + std::to_string(space) + " is not in the catalogue");
 }

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "store/asset_query.h"
+#include "store/facts.h"
 #include "store/sql.h"
 #include "store/types.h"
 
@@ -51,8 +52,14 @@ bool is_former_hash(std::string_view bytes);
 std::string former_bytes_of(const Hash128& hash);
 std::string bytes_of(const Hash128& hash);
 // kNotFound when it is not there.
-void demand_asset(Connection& connection, AssetId asset);
-void demand_space(Connection& connection, SpaceId space);
+void require_asset(Connection& connection, AssetId asset);
+void require_space(Connection& connection, SpaceId space);
+
+// The parts of put_fact() that stand beside their tables' other statements. The asset must be there.
+void put_classes(Connection& connection, AssetId asset, const ClassFacts& facts);
+// 0 is never given: kInvalidArgument where no such space was opened.
+SpaceId space_of(Connection& connection, const StageKey& key);
+void put_in_space(Connection& connection, AssetId asset, SpaceId space, std::span<const std::uint16_t> vector);
 // kNotFound for an asset that is not there, or whose hash is not known yet.
 std::string hash_of_asset(Connection& connection, AssetId asset);
 

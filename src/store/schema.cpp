@@ -343,7 +343,7 @@ bool is_our_schema(const std::vector<SchemaEntry>& schema, std::span<const Migra
 }
 
 // A stranger's catalogue may bring triggers that write, views that never end and columns that compute.
-void demand_our_schema(Connection& connection, std::span<const Migration> known, int version) {
+void require_our_schema(Connection& connection, std::span<const Migration> known, int version) {
   if (is_our_schema(schema_of(connection), known, version)) return;
   raise(ErrorCode::kCorrupt, "catalogue " + to_utf8(connection.path()) +
                                  ": its tables are not those that image-engine makes: restore a backup, or move it "
@@ -376,7 +376,7 @@ int schema_version(Connection& connection, std::span<const Migration> known) {
     raise(ErrorCode::kNewer, name + ": a newer image-engine wrote it (format " + std::to_string(version) +
                                  ", this one knows up to " + std::to_string(newest) + "): use that one");
   if (version < 1) raise(ErrorCode::kCorrupt, name + ": its format number is damaged: restore a backup");
-  demand_our_schema(connection, known, static_cast<int>(version));
+  require_our_schema(connection, known, static_cast<int>(version));
   return static_cast<int>(version);
 }
 

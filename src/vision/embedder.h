@@ -19,10 +19,6 @@ namespace image_engine::vision {
 // Of length 1. As many numbers as the spec's option `dimensions` says.
 using Embedding = std::vector<float>;
 
-// IEEE 754 binary16, round to nearest even: how embeddings are kept. Subnormals are kept, overflow gives infinity.
-std::vector<std::uint16_t> to_half(std::span<const float> values);
-std::vector<float> from_half(std::span<const std::uint16_t> values);
-
 class ImageEmbedder {
  public:
   // Checks the graph's input and output against the spec. Errors as ObjectDetector::create.

@@ -1,6 +1,7 @@
 #include "pipeline/labels.h"
 
 #include "tests/store/fixture.h"
+#include "types/half.h"
 #include "vision/embedder.h"
 
 namespace image_engine::pipeline {
@@ -14,7 +15,7 @@ class LabelsTest : public store::WrittenTest {
     const store::AssetId asset = writer_->set_content(file.id, hash128("file " + path), hash128(path))->asset;
     std::vector<float> vector(8);
     vector[direction] = 1;
-    const auto half = vision::to_half(vector);
+    const auto half = to_half(vector);
     const auto space = writer_->open_space({"embedding", "clip", "1", ""}, vector.size());
     ASSERT_OK(space);
     ASSERT_OK(writer_->put_vector(asset, space->id, half));

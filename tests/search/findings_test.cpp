@@ -66,10 +66,10 @@ tags:
       record.key = {"objects", "m", "1", ""};
       record.data = "{}";
       ASSERT_TRUE(writer_->put_record(asset, record).has_value());
-      ASSERT_TRUE(writer_->set_asset_objects(asset, *photo.objects).has_value());
+      ASSERT_TRUE(writer_->put_fact(asset, store::CountFacts{store::TextField::kObjects, *photo.objects}).has_value());
     }
-    ASSERT_TRUE(writer_->set_asset_classes(asset, store::TextField::kScene, photo.scenes).has_value());
-    ASSERT_TRUE(writer_->set_asset_text(asset, store::TextField::kText, photo.text).has_value());
+    ASSERT_TRUE(writer_->put_fact(asset, store::ClassFacts{store::TextField::kScene, photo.scenes}).has_value());
+    ASSERT_TRUE(writer_->put_fact(asset, store::TextFacts{store::TextField::kText, photo.text}).has_value());
   }
 
   SearchResults results(std::string_view query) const {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "store/catalogue.h"
+#include "types/half.h"
 #include "vision/embedder.h"
 
 namespace image_engine::search {
@@ -44,7 +45,7 @@ inline std::vector<float> random_direction(std::mt19937& random, std::size_t dim
 }
 
 inline Half random_half(std::mt19937& random, std::size_t dimensions) {
-  return vision::to_half(random_direction(random, dimensions));
+  return to_half(random_direction(random, dimensions));
 }
 
 struct Expected {

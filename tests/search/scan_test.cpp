@@ -8,6 +8,7 @@
 #include "search/vector_kernels.h"
 #include "tests/search/halves.h"
 #include "tests/store/fixture.h"
+#include "types/half.h"
 
 namespace image_engine::search {
 namespace {
@@ -145,7 +146,7 @@ TEST_P(ScanTest, TheNearestIsFoundWhereverItIs) {
   for (const std::size_t at : {0, 1, 1023, 1024, 4095, 4096, 8191, 8192, 8999}) {
     const AssetId asset = static_cast<AssetId>(3 * at + 1);
     auto changed = rows;
-    changed[asset] = vision::to_half(query);
+    changed[asset] = to_half(query);
     const auto file = file_of(changed);
     ASSERT_OK(file);
     for (const Kernels& kernels : usable_kernels()) {
@@ -169,7 +170,7 @@ TEST_P(ScanTest, TheNearestOfAlmostEquals) {
       length += double{row[i]} * double{row[i]};
     }
     for (float& number : row) number = static_cast<float>(number / std::sqrt(length));
-    rows[asset] = vision::to_half(row);
+    rows[asset] = to_half(row);
   }
   const auto file = file_of(rows);
   ASSERT_OK(file);

@@ -9,6 +9,7 @@
 
 #include "core/text.h"
 #include "tests/search/fixture.h"
+#include "types/half.h"
 #include "vision/embedder.h"
 
 namespace image_engine::search {
@@ -82,7 +83,7 @@ class PicturesTest : public MeaningTest {
   void add_picture(const std::string& name, double cosine, const std::vector<std::string>& keywords = {}) {
     const store::AssetId asset = add(name, keywords);
     const Vector vector = picture(cosine);
-    ASSERT_OK(writer_->put_vector(asset, space_, vision::to_half(vector)));
+    ASSERT_OK(writer_->put_vector(asset, space_, to_half(vector)));
   }
   // Of `count` pictures the first `about` are what the text says.
   void add_pictures(int count, int about) {
@@ -293,10 +294,10 @@ struct Sentences {
       std::vector<std::uint16_t> half(bytes.size() / 2);
       std::memcpy(half.data(), bytes.data(), half.size() * 2);
       if (kind == "tag") {
-        meaning.terms.emplace_back(text, vision::from_half(half));
+        meaning.terms.emplace_back(text, from_half(half));
         continue;
       }
-      queries[text] = vision::from_half(half);
+      queries[text] = from_half(half);
       std::istringstream list(tags);
       for (std::string tag; std::getline(list, tag, ',');) meant[text].insert(tag.substr(tag.find_first_not_of(' ')));
     }
@@ -351,8 +352,8 @@ TEST_F(TagsTest, EvidenceNamesTheTagAndWhereItIs) {
   add("both", {"dog", "hound", "puppy"});
   const store::AssetId object = add("object", {}), scene = add("scene", {});
   add("car", {"car"});
-  ASSERT_OK(writer_->set_asset_text(object, store::TextField::kObjects, {"dog"}));
-  ASSERT_OK(writer_->set_asset_text(scene, store::TextField::kScene, {"dog"}));
+  ASSERT_OK(writer_->put_fact(object, store::TextFacts{store::TextField::kObjects, {"dog"}}));
+  ASSERT_OK(writer_->put_fact(scene, store::TextFacts{store::TextField::kScene, {"dog"}}));
   finish_writing();
   const SearchResults found = results("puppy", options());
   EXPECT_THAT(names(found), UnorderedElementsAre("keyword", "both", "object", "scene"));

@@ -205,7 +205,8 @@ TEST_F(SearchTest, MissingFilesAreNotShown) {
 TEST_F(SearchTest, SaysWhenNothingWasAnalysed) {
   const auto nothing = results("object:dog");
   EXPECT_THAT(nothing.notes, Contains(testing::HasSubstr("object")));
-  ASSERT_TRUE(writer_->set_asset_text(asset_of_["5.jpg"], store::TextField::kObjects, {"dog", "car"}).has_value());
+  ASSERT_TRUE(
+      writer_->put_fact(asset_of_["5.jpg"], store::TextFacts{store::TextField::kObjects, {"dog", "car"}}).has_value());
   const auto found = results("object:dog");
   EXPECT_THAT(found.notes, IsEmpty());
   ASSERT_EQ(found.results.size(), 1U);

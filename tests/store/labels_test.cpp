@@ -33,18 +33,19 @@ class LabelsTest : public WrittenTest {
 
 TEST_F(LabelsTest, ScenesAreFoundAsWordsAndExplained) {
   EXPECT_FALSE(*reader().has_text(TextField::kScene));
-  ASSERT_OK(writer_->set_asset_classes(assets_[0], TextField::kScene, {{"beach", 0.814, {}}, {"sunset sky", 0.5, {}}}));
+  ASSERT_OK(
+      writer_->put_fact(assets_[0], ClassFacts{TextField::kScene, {{"beach", 0.814, {}}, {"sunset sky", 0.5, {}}}}));
   EXPECT_TRUE(*reader().has_text(TextField::kScene));
   EXPECT_FALSE(*reader().has_text(TextField::kKeywords));
   const auto found = find(TextField::kScene, "Beach");
   ASSERT_THAT(found.assets, SizeIs(1));
   EXPECT_THAT(found.assets[0].why, Contains(Why{"scene", "beach 0.81"}));
   EXPECT_THAT(find(TextField::kScene, "sky").assets[0].why, Contains(Why{"scene", "sunset sky 0.50"}));
-  ASSERT_OK(writer_->set_asset_classes(assets_[0], TextField::kScene, {{"forest", 0.9, {}}}));
+  ASSERT_OK(writer_->put_fact(assets_[0], ClassFacts{TextField::kScene, {{"forest", 0.9, {}}}}));
   EXPECT_EQ(count_found("beach"), 0U);
   EXPECT_EQ(count_found("forest"), 1U);
-  EXPECT_EQ(writer_->set_asset_classes(99, TextField::kScene, {}).error().code, ErrorCode::kNotFound);
-  EXPECT_EQ(writer_->set_asset_classes(assets_[0], TextField::kText, {}).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(writer_->put_fact(99, ClassFacts{TextField::kScene, {}}).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(writer_->put_fact(assets_[0], ClassFacts{TextField::kText, {}}).error().code, ErrorCode::kInvalidArgument);
 }
 
 TEST_F(LabelsTest, FindingsReplaceThoseOfTheSameLabelOnly) {

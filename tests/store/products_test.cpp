@@ -37,9 +37,10 @@ class ProductsTest : public WrittenTest {
 };
 
 TEST_F(ProductsTest, AreCountedApartFromObjects) {
-  ASSERT_OK(writer_->set_asset_products(assets_[0], {{"Bottle", 3, 0.9}, {"snack bar", 1, 0.8}}));
-  ASSERT_OK(writer_->set_asset_products(assets_[1], {{"bottle", 1, 0.7}}));
-  ASSERT_OK(writer_->set_asset_objects(assets_[2], {{"bottle", 5, 0.9}}));
+  ASSERT_OK(
+      writer_->put_fact(assets_[0], CountFacts{TextField::kProducts, {{"Bottle", 3, 0.9}, {"snack bar", 1, 0.8}}}));
+  ASSERT_OK(writer_->put_fact(assets_[1], CountFacts{TextField::kProducts, {{"bottle", 1, 0.7}}}));
+  ASSERT_OK(writer_->put_fact(assets_[2], CountFacts{TextField::kObjects, {{"bottle", 5, 0.9}}}));
   EXPECT_THAT(found(products("bottle", 1)), testing::UnorderedElementsAre(assets_[0], assets_[1]));
   EXPECT_THAT(found(products("BOTTLE", 2)), ElementsAre(assets_[0]));
   EXPECT_THAT(found(ObjectsCondition{"bottle"}), ElementsAre(assets_[2]));
@@ -56,7 +57,7 @@ TEST_F(ProductsTest, AreCountedApartFromObjects) {
 }
 
 TEST_F(ProductsTest, SayWhy) {
-  ASSERT_OK(writer_->set_asset_products(assets_[0], {{"bottle", 3, 0.91}}));
+  ASSERT_OK(writer_->put_fact(assets_[0], CountFacts{TextField::kProducts, {{"bottle", 3, 0.91}}}));
   AssetQuery query;
   query.words = {{TextField::kAny, "bottle", false}};
   EXPECT_THAT(reader().find(query)->assets[0].why, ElementsAre(Why{"product", "bottle 0.91, 3 of them"}));
@@ -72,12 +73,12 @@ TEST_F(ProductsTest, NoneOnlyWhereTheyWereLookedFor) {
 }
 
 TEST_F(ProductsTest, AreReplaced) {
-  ASSERT_OK(writer_->set_asset_products(assets_[0], {{"bottle", 3, 0.9}}));
-  ASSERT_OK(writer_->set_asset_products(assets_[0], {{"can", 1, 0.9}}));
+  ASSERT_OK(writer_->put_fact(assets_[0], CountFacts{TextField::kProducts, {{"bottle", 3, 0.9}}}));
+  ASSERT_OK(writer_->put_fact(assets_[0], CountFacts{TextField::kProducts, {{"can", 1, 0.9}}}));
   EXPECT_THAT(found(products("bottle", 1)), IsEmpty());
   EXPECT_EQ(count_found("bottle"), 0U);
   EXPECT_EQ(count_found("can"), 1U);
-  EXPECT_EQ(writer_->set_asset_products(99, {}).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(writer_->put_fact(99, CountFacts{TextField::kProducts, {}}).error().code, ErrorCode::kNotFound);
 }
 
 // A catalogue as format 3 left it: the SQL of its migrations, filled by hand.
@@ -103,7 +104,7 @@ TEST_F(StoreTest, AFormat3CatalogueKeepsItsTexts) {
   EXPECT_EQ(reader().find(query)->assets.front().id, 7);
   {
     auto writer = open_writer();
-    ASSERT_OK(writer->set_asset_products(7, {{"leash", 1, 0.8}}));
+    ASSERT_OK(writer->put_fact(7, CountFacts{TextField::kProducts, {{"leash", 1, 0.8}}}));
   }
   EXPECT_EQ(count_found("leash"), 1U);
   Connection copy(path_ + ".backup-v3", Access::kRead);

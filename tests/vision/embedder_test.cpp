@@ -12,6 +12,7 @@
 
 #include "answering.h"
 #include "fake_session.h"
+#include "types/half.h"
 
 namespace image_engine::vision {
 namespace {

@@ -1,14 +1,15 @@
 // binary16 as IEEE 754-2008 has it: 1 sign, 5 exponent (bias 15), 10 fraction bits.
+#include "types/half.h"
+
 #include <algorithm>
 #include <bit>
 
 #include "core/cpu.h"
-#include "vision/embedder.h"
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
-namespace image_engine::vision {
+namespace image_engine {
 namespace {
 
 std::uint16_t half_of(float value) {
@@ -83,4 +84,4 @@ std::vector<float> from_half(std::span<const std::uint16_t> halves) {
   return values;
 }
 
-}  // namespace image_engine::vision
+}  // namespace image_engine

@@ -1,0 +1,14 @@
+// Numbers of half precision, IEEE 754 binary16: how vectors are kept.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace image_engine {
+
+// Rounds to nearest even. Subnormals are kept, overflow gives infinity. Thread-safe.
+std::vector<std::uint16_t> to_half(std::span<const float> values);
+std::vector<float> from_half(std::span<const std::uint16_t> values);
+
+}  // namespace image_engine
