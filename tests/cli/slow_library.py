@@ -7,7 +7,7 @@ import shutil
 
 from PIL import Image
 
-from engine import Engine, log_entries, with_proxy_worker
+from engine import ROOT, Engine, log_entries, with_proxy_worker
 
 HASH = 2  # worker/protocol.h: Operation
 
@@ -28,12 +28,15 @@ def make_library(photos, count=60):
 def slow_engine(folder, delay=0.05, hold_at=0):
     """`delay`: seconds before each answer. `hold_at`: from that many contents on, workers answer only after let_go()."""
     program, log = with_proxy_worker(folder)
+    share = program.parents[1] / "share/image-engine"
+    share.mkdir(parents=True)
+    (share / "config").symlink_to(ROOT / "config")
     settings = log.with_name("image-engine-worker.json")
     settings.write_text(json.dumps(json.loads(settings.read_text()) | {"delay": delay, "hold_at": hold_at}))
     engine = Engine(folder, program)
     if hold_at:
         config = folder / "config/image-engine/config.yaml"
-        config.parent.mkdir()
+        config.parent.mkdir(exist_ok=True)
         config.write_text("worker: {timeout_seconds: 300}\n")
     return engine, log
 

@@ -15,9 +15,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from engine import DONE, FAILED, ROOT, SAMPLES, USAGE
+from engine import DONE, FAILED, ROOT, SAMPLES, USAGE, ended_or, wait_until
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image, ImageOps
+from slow_library import slow_engine
 
 PHOTOS = SAMPLES / "photos"
 VOCABULARY = ROOT / "build/share/clip/bpe_simple_vocab_16e6.txt.gz"
@@ -271,7 +272,7 @@ def test_labels_of_objects(engine, library, clip):
 def test_an_interrupted_upgrade_goes_on(engine, library, clip, folder):
     install(engine, clip)
     fruits = Image.open(PHOTOS / "fruits.jpg").convert("RGB")
-    for i in range(900):  # some seconds of work, of which about a second is committed at once
+    for i in range(40):
         fruits.crop((i % 20, i // 20, 500, 400)).save(library / f"more{i}.jpg")
     engine.analyze(library)
     before = vectors(engine)
@@ -281,9 +282,11 @@ def test_an_interrupted_upgrade_goes_on(engine, library, clip, folder):
     def count():
         return engine.rows("SELECT count(*) FROM embeddings e JOIN spaces s ON s.id = e.space_id WHERE s.active = 0")[0][0]
 
-    running = engine.start(*upgrade, "--workers", "1")
-    while running.poll() is None and count() == 0:
-        pass
+    # Four seconds' work, of which each second's is committed; then it stands still with a few pictures left.
+    slow, _ = slow_engine(folder, delay=0.05, hold_at=42)
+    slow.environment["IMAGE_ENGINE_ONNXRUNTIME"] = str(ROOT / "build/onnxruntime/lib/libonnxruntime.so.1")
+    running = slow.start(*upgrade, "--workers", "1")
+    wait_until(ended_or(running, count), "a commit")
     running.kill()
     running.communicate()
     assert running.returncode == -signal.SIGKILL, "it was killed in the middle"

@@ -4,7 +4,6 @@
 
 #include <cstdlib>
 #include <fstream>
-#include <iterator>
 
 namespace image_engine::media {
 namespace {
@@ -26,11 +25,12 @@ const nlohmann::json& manifest() {
 }
 
 Buffer load(const std::string& name) {
-  std::ifstream file(std::string(kInputs) + "/" + name, std::ios::binary);
+  std::ifstream file(std::string(kInputs) + "/" + name, std::ios::binary | std::ios::ate);
   EXPECT_TRUE(file) << name;
-  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  const auto* begin = reinterpret_cast<const std::byte*>(text.data());
-  return {begin, begin + text.size()};
+  Buffer bytes(file ? static_cast<std::size_t>(file.tellg()) : 0);
+  file.seekg(0);
+  file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  return bytes;
 }
 
 Image load_ppm(const std::string& name) {
@@ -49,9 +49,10 @@ Image load_ppm(const std::string& name) {
 
 double mean_difference(const Image& a, const Image& b) {
   if (a.width != b.width || a.height != b.height || a.pixels.size() != b.pixels.size()) return 255;
-  double sum = 0;
-  for (size_t i = 0; i < a.pixels.size(); ++i) sum += std::abs(int{a.pixels[i]} - int{b.pixels[i]});
-  return sum / static_cast<double>(a.pixels.size());
+  const std::uint8_t *one = a.pixels.data(), *other = b.pixels.data();
+  std::uint64_t sum = 0;
+  for (size_t i = 0; i < a.pixels.size(); ++i) sum += static_cast<unsigned>(std::abs(one[i] - other[i]));
+  return static_cast<double>(sum) / static_cast<double>(a.pixels.size());
 }
 
 }  // namespace image_engine::media

@@ -44,9 +44,9 @@ TEST(Photos, OfAllFormatsAreWithinAGreyLevelOfTheReference) {
   std::map<std::string, int> files;
   for (const auto& photo : manifest()["photos"]) {
     const std::string name = photo["file"], format = photo["format"];
+    if (files[format]++ % IE_EACH_NTH != 0) continue;
     const auto file = load(name);
     EXPECT_EQ(format, format_name(detect_format(file))) << name;
-    ++files[format];
     for (const auto& reference : photo["references"]) {
       const std::uint32_t edge = reference["edge"];
       const auto expected = load_ppm(reference["file"]);

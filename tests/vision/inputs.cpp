@@ -25,12 +25,15 @@ Image read_picture(const std::string& name) {
   file >> magic >> image.width >> image.height >> most;
   file.get();
   const size_t channels = magic == "P6" ? 3 : 1, pixels = size_t{image.width} * image.height;
-  std::string samples(pixels * channels, 0);
-  file.read(samples.data(), static_cast<std::streamsize>(samples.size()));
+  std::vector<std::uint8_t> samples(pixels * channels);
+  file.read(reinterpret_cast<char*>(samples.data()), static_cast<std::streamsize>(samples.size()));
   if (!file || most != 255) return {};
-  for (size_t i = 0; i < pixels; ++i)
-    for (size_t c = 0; c < 3; ++c)
-      image.pixels.push_back(static_cast<std::uint8_t>(samples[i * channels + c % channels]));
+  if (channels == 3) {
+    image.pixels = std::move(samples);
+  } else {
+    image.pixels.reserve(pixels * 3);
+    for (const std::uint8_t sample : samples) image.pixels.insert(image.pixels.end(), 3, sample);
+  }
   return image;
 }
 
