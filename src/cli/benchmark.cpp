@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "benchmark/search.h"
 #include "cli/app.h"
 #include "cli/benchmark.h"
 #include "cli/output.h"
@@ -12,7 +13,6 @@
 #include "core/temporary_folder.h"
 #include "core/text.h"
 #include "models/places.h"
-#include "pipeline/benchmark_search.h"
 
 namespace image_engine::cli {
 namespace {
@@ -37,7 +37,7 @@ struct BenchmarkFlags {
 double milliseconds(double seconds) { return std::round(seconds * 1e6) / 1000; }
 double median(const std::vector<double>& sorted) { return sorted[sorted.size() / 2]; }
 
-nlohmann::json row_json(const pipeline::BenchmarkRow& row) {
+nlohmann::json row_json(const benchmark::BenchmarkRow& row) {
   nlohmann::json out = {{"name", row.name}, {"threads", row.threads}, {"rounds", row.seconds.size()}};
   if (!row.note.empty()) out["note"] = to_utf8(row.note);
   if (row.seconds.empty()) return out;
@@ -47,9 +47,9 @@ nlohmann::json row_json(const pipeline::BenchmarkRow& row) {
   return out;
 }
 
-void print_rows(const std::vector<pipeline::BenchmarkRow>& rows) {
+void print_rows(const std::vector<benchmark::BenchmarkRow>& rows) {
   std::vector<std::vector<std::string>> table = {{"", "threads", "median ms", "least", "most"}};
-  for (const pipeline::BenchmarkRow& row : rows)
+  for (const benchmark::BenchmarkRow& row : rows)
     if (row.seconds.empty())
       table.push_back({row.name + ": " + printable(row.note), "", "", "", ""});
     else
@@ -62,7 +62,7 @@ void print_rows(const std::vector<pipeline::BenchmarkRow>& rows) {
 Result<int> benchmark_search(const BenchmarkFlags& flags, const Context& context) {
   catch_interrupts();
   IE_TRY(const TemporaryFolder folder, TemporaryFolder::create());
-  pipeline::SearchBenchmark options;
+  benchmark::SearchBenchmark options;
   options.folder = folder.path();
   options.assets = flags.assets;
   options.rounds = flags.rounds;
@@ -70,14 +70,14 @@ Result<int> benchmark_search(const BenchmarkFlags& flags, const Context& context
   options.models = models::find_places(context.config.models.folder);
   options.progress = !context.quiet;
   options.cancelled = interrupted;
-  IE_TRY(const std::vector<pipeline::BenchmarkRow> rows, pipeline::benchmark_search(options));
+  IE_TRY(const std::vector<benchmark::BenchmarkRow> rows, benchmark::benchmark_search(options));
   nlohmann::json document = {{"benchmark", "search"},
                              {"version", IE_VERSION},
                              {"cores", std::thread::hardware_concurrency()},
                              {"assets", options.assets},
                              {"dimensions", options.dimensions},
                              {"rows", nlohmann::json::array()}};
-  for (const pipeline::BenchmarkRow& row : rows) document["rows"].push_back(row_json(row));
+  for (const benchmark::BenchmarkRow& row : rows) document["rows"].push_back(row_json(row));
   if (!flags.output.empty()) IE_CHECK(write_json("benchmark-search", document, flags.output));
   if (context.json)
     print_json("benchmark-search", document);

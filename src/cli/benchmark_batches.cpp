@@ -4,20 +4,20 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "benchmark/batches.h"
 #include "cli/app.h"
 #include "cli/benchmark.h"
 #include "cli/chart.h"
 #include "cli/output.h"
 #include "core/file.h"
 #include "core/text.h"
-#include "pipeline/benchmark_batches.h"
 
 namespace image_engine::cli {
 namespace {
 
+using benchmark::BatchesReport;
+using benchmark::BatchRow;
 using nlohmann::json;
-using pipeline::BatchesReport;
-using pipeline::BatchRow;
 
 struct BenchmarkBatchesFlags {
   std::string model, images, output, plot;
@@ -37,7 +37,7 @@ json report_json(const BatchesReport& report) {
                   {"best", row.batch == report.best}});
     rows.push_back(std::move(one));
   }
-  const pipeline::Machine& machine = report.machine;
+  const benchmark::Machine& machine = report.machine;
   json out = {
       {"benchmark", "batch-size"},
       {"version", IE_VERSION},
@@ -81,7 +81,7 @@ std::string plot_of(const BatchesReport& report) {
 
 Result<int> benchmark_batches(const BenchmarkBatchesFlags& flags, const Context& context) {
   catch_interrupts();
-  pipeline::BatchesBenchmark options;
+  benchmark::BatchesBenchmark options;
   options.config = context.config;
   options.places = models::find_places(context.config.models.folder);
   options.model = flags.model;
@@ -90,7 +90,7 @@ Result<int> benchmark_batches(const BenchmarkBatchesFlags& flags, const Context&
   options.most = flags.most;
   options.progress = !context.quiet;
   options.cancelled = interrupted;
-  IE_TRY(const BatchesReport report, pipeline::benchmark_batches(options));
+  IE_TRY(const BatchesReport report, benchmark::benchmark_batches(options));
   const json document = report_json(report);
   if (!flags.output.empty()) IE_CHECK(write_json("benchmark-batch-size", document, flags.output));
   if (!flags.plot.empty()) IE_CHECK(write_file_atomically(absolute_path(flags.plot), plot_of(report)));

@@ -4,6 +4,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "benchmark/models.h"
 #include "cli/app.h"
 #include "cli/benchmark.h"
 #include "cli/chart.h"
@@ -11,14 +12,13 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/text.h"
-#include "pipeline/benchmark_models.h"
 
 namespace image_engine::cli {
 namespace {
 
+using benchmark::ModelRow;
+using benchmark::ModelsReport;
 using nlohmann::json;
-using pipeline::ModelRow;
-using pipeline::ModelsReport;
 
 constexpr char kSchema[] = "image-engine/benchmark-models/1";
 
@@ -30,13 +30,13 @@ struct BenchmarkModelsFlags {
 };
 
 std::optional<double> speedup_of(const ModelRow& row, const std::vector<ModelRow>& rows) {
-  const ModelRow* const baseline = pipeline::baseline_of(rows, row.model);
+  const ModelRow* const baseline = benchmark::baseline_of(rows, row.model);
   if (baseline == nullptr || !row.measured()) return std::nullopt;
   return row.images_per_second() / baseline->images_per_second();
 }
 
 std::string baseline_text(const std::vector<ModelRow>& rows, const std::string& model) {
-  const ModelRow* const baseline = pipeline::baseline_of(rows, model);
+  const ModelRow* const baseline = benchmark::baseline_of(rows, model);
   return baseline == nullptr ? "" : baseline->backend + " " + baseline->precision;
 }
 
@@ -59,7 +59,7 @@ json row_json(const ModelRow& row, const std::vector<ModelRow>& rows) {
   return out;
 }
 
-json machine_json(const pipeline::Machine& machine) {
+json machine_json(const benchmark::Machine& machine) {
   return {{"cpu", machine.cpu}, {"cores", machine.cores}, {"gpus", machine.gpus}, {"onnxruntime", machine.runtime}};
 }
 
@@ -79,7 +79,7 @@ json report_json(const ModelsReport& report, const std::vector<ModelRow>& known)
               {"decode_ms", rounded(report.decode_ms, 3)},
               {"preparation", json::array()},
               {"rows", json::array()}};
-  for (const pipeline::Preparation& one : report.preparation)
+  for (const benchmark::Preparation& one : report.preparation)
     out["preparation"].push_back({{"model", one.model}, {"preprocess_ms", rounded(one.preprocess_ms, 3)}});
   for (const ModelRow& row : rows) out["rows"].push_back(row_json(row, rows));
   if (const auto& found = report.comparison)
@@ -163,7 +163,7 @@ void print_rows(const std::vector<ModelRow>& rows) {
 void print_report(const ModelsReport& report) {
   print_line(fmt::format("{} photos of {}; decoding took {:.1f} ms each, which no row counts", report.images,
                          printable(report.folder), report.decode_ms));
-  for (const pipeline::Preparation& one : report.preparation)
+  for (const benchmark::Preparation& one : report.preparation)
     print_line(fmt::format("  making them input for {}: {:.1f} ms each, likewise", one.model, one.preprocess_ms));
   print_line("");
   print_rows(report.rows);
@@ -195,7 +195,7 @@ std::string chart_of(const ModelsReport& report) {
 
 Result<int> benchmark_models(const BenchmarkModelsFlags& flags, const Context& context) {
   catch_interrupts();
-  pipeline::ModelsBenchmark options;
+  benchmark::ModelsBenchmark options;
   options.config = context.config;
   options.places = models::find_places(context.config.models.folder);
   options.models = flags.models;
@@ -215,7 +215,7 @@ Result<int> benchmark_models(const BenchmarkModelsFlags& flags, const Context& c
   };
   options.progress = !context.quiet;
   options.cancelled = interrupted;
-  const auto report = pipeline::benchmark_models(options);
+  const auto report = benchmark::benchmark_models(options);
   if (!report) {
     if (report.error().code != ErrorCode::kInterrupted || output.empty()) return fail(report.error());
     return fail(ErrorCode::kInterrupted,

@@ -17,8 +17,8 @@
 #include "models/calibrated.h"
 #include "models/folder_lock.h"
 #include "models/python.h"
-#include "pipeline/benchmark_pictures.h"
 #include "pipeline/installed_models.h"
+#include "pipeline/sample_photos.h"
 
 namespace image_engine::cli {
 namespace {

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "benchmark/cloud.h"
 #include "cli/analyze_cloud.h"
 #include "cli/nvidia.h"
 #include "cli/output.h"
@@ -14,16 +15,15 @@
 #include "core/text.h"
 #include "models/places.h"
 #include "nvidia/cloud_models.h"
-#include "pipeline/benchmark_cloud.h"
 #include "pipeline/cloud_ask.h"
 
 namespace image_engine::cli {
 namespace {
 
+using benchmark::CloudBenchmarkReport;
+using benchmark::EmbeddingRun;
 using nlohmann::json;
 using nvidia::Task;
-using pipeline::CloudBenchmarkReport;
-using pipeline::EmbeddingRun;
 
 constexpr char kNvidiaBenchmarkExamples[] = R"(
 Examples:
@@ -132,7 +132,7 @@ bool may_send(const NvidiaBenchmarkFlags& flags, const Context& context, const n
 
 Result<int> benchmark(const NvidiaBenchmarkFlags& flags, const Context& context) {
   catch_interrupts();
-  pipeline::CloudBenchmark options;
+  benchmark::CloudBenchmark options;
   options.config = context.config;
   options.places = models::find_places(context.config.models.folder);
   options.catalogue = context.catalogue;
@@ -148,7 +148,7 @@ Result<int> benchmark(const NvidiaBenchmarkFlags& flags, const Context& context)
                                     .tasks = {Task::kEmbed},
                                     .cancelled = interrupted}));
   if (!may_send(flags, context, *cloud)) return kUsage;
-  IE_TRY(const CloudBenchmarkReport report, pipeline::benchmark_cloud(options, *cloud));
+  IE_TRY(const CloudBenchmarkReport report, benchmark::benchmark_cloud(options, *cloud));
   const json document = report_json(flags, context, report);
   if (!flags.output.empty()) IE_CHECK(write_json("nvidia-benchmark", document, flags.output));
   if (context.json)

@@ -27,7 +27,7 @@ namespace {
 using nvidia::CloudModels;
 
 // So many failures of an endpoint one after the other are its own, not the pictures'.
-constexpr std::size_t kMostInARow = 20;
+constexpr std::size_t kMostFailuresInARow = 20;
 
 struct Response {
   StageOutput output;
@@ -176,7 +176,7 @@ class CloudPass {
   [[nodiscard]] std::atomic<std::size_t>& in_a_row(nvidia::Task task) {
     return in_a_row_[static_cast<std::size_t>(task)];
   }
-  [[nodiscard]] bool fails_always(nvidia::Task task) { return in_a_row(task) >= kMostInARow; }
+  [[nodiscard]] bool fails_always(nvidia::Task task) { return in_a_row(task) >= kMostFailuresInARow; }
   [[nodiscard]] std::optional<Error> refused_for(nvidia::Task task) {
     const nvidia::Endpoint& endpoint = models_.endpoint(task);
     return models_.client().refused(endpoint.url, endpoint.name);

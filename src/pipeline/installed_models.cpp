@@ -11,7 +11,7 @@
 #include "core/text.h"
 #include "infer/model_trial.h"
 #include "infer/prebuilt.h"
-#include "pipeline/benchmark_batches.h"
+#include "pipeline/kept_batch.h"
 #include "preprocess/tokenizer.h"
 #include "vision/objects.h"
 

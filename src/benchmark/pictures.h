@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <functional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "core/config.h"
@@ -12,7 +11,7 @@
 #include "preprocess/plan.h"
 #include "types/image.h"
 
-namespace image_engine::pipeline {
+namespace image_engine::benchmark {
 
 struct SamplePicture {
   std::string path;
@@ -35,10 +34,6 @@ struct SampleRequest {
   std::function<bool()> cancelled = [] { return false; };
 };
 
-// The folder given, absolute; "" means the samples of the source tree that this program was built in. kNotFound when it
-// was built in none: says that `option` names one.
-Result<std::string> samples_folder(const std::string& given, std::string_view option);
-
 // `limit` photos, spread evenly over all that lie in the folder and below. Errors: kNotFound (no such folder, no photo
 // in it that can be decoded), kInterrupted, those of worker::Pool.
 Result<SamplePictures> load_samples(const SampleRequest& request, const Config& config);
@@ -46,4 +41,4 @@ Result<SamplePictures> load_samples(const SampleRequest& request, const Config& 
 // Of their paths and sizes, in hex.
 std::string samples_hash(const SamplePictures& samples);
 
-}  // namespace image_engine::pipeline
+}  // namespace image_engine::benchmark

@@ -10,7 +10,7 @@
 #include "core/result.h"
 #include "models/places.h"
 
-namespace image_engine::pipeline {
+namespace image_engine::benchmark {
 
 struct SearchBenchmark {
   std::string folder;  // an empty one, for the library
@@ -33,4 +33,4 @@ struct BenchmarkRow {
 // kInterrupted when cancelled.
 Result<std::vector<BenchmarkRow>> benchmark_search(const SearchBenchmark& options);
 
-}  // namespace image_engine::pipeline
+}  // namespace image_engine::benchmark

@@ -1,4 +1,4 @@
-#include "pipeline/benchmark_peers.h"
+#include "benchmark/peers.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -13,7 +13,7 @@
 #include "core/text.h"
 #include "models/python.h"
 
-namespace image_engine::pipeline {
+namespace image_engine::benchmark {
 namespace {
 
 using nlohmann::json;
@@ -159,4 +159,4 @@ Status measure_peer(const PeerWay& way, const PeerRequest& request, const Benchm
   return {};
 }
 
-}  // namespace image_engine::pipeline
+}  // namespace image_engine::benchmark

@@ -1,4 +1,4 @@
-#include "pipeline/benchmark_batches.h"
+#include "benchmark/batches.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -7,20 +7,18 @@
 #include <algorithm>
 #include <fstream>
 
-#include "core/file.h"
+#include "benchmark/net.h"
+#include "benchmark/pictures.h"
 #include "core/log.h"
 #include "core/progress.h"
 #include "core/text.h"
-#include "gpu/cuda.h"
 #include "infer/canaries.h"
-#include "infer/precision_memory.h"
 #include "infer/provider.h"
 #include "models/catalogue.h"
-#include "pipeline/benchmark_net.h"
-#include "pipeline/benchmark_pictures.h"
+#include "pipeline/kept_batch.h"
 #include "vision/graph_checks.h"
 
-namespace image_engine::pipeline {
+namespace image_engine::benchmark {
 namespace {
 
 using models::Spec;
@@ -29,18 +27,6 @@ constexpr std::int64_t kSizes[] = {1, 2, 4, 8, 12, 16, 20, 24, 32, 64, 128, 256}
 constexpr std::int64_t kMostOnProcessor = 64;
 constexpr int kBatchRounds = 3;
 constexpr double kNearly = 0.95;
-
-std::string memory_folder() { return join_path(cache_home(), "inference"); }
-
-// Empty without a card.
-std::string cards_text(const Config& config) {
-  const auto devices = gpu::cuda_devices();
-  if (!devices) return {};
-  std::string text = fmt::format("batch {} {} {}", config.inference.device, config.inference.precision,
-                                 config.analysis.ml_models.use_tensorrt);
-  for (const gpu::CudaDevice& device : *devices) text += fmt::format("\n{} {}", device.name, device.memory_bytes);
-  return text;
-}
 
 double resident_bytes() {
   std::ifstream file("/proc/self/statm");
@@ -178,13 +164,8 @@ class BatchesBench {
         break;
       }
     if (report_.best == 0 || !on_card()) return {};
-    IE_TRY(const std::string runtime, infer::runtime_version());
-    const std::string key = infer::precision_key(*spec_, store_, {}, runtime + "\n" + cards_text(options_.config));
-    infer::Remembered found;
-    found.precision = options_.config.inference.precision;
-    found.reason = fmt::format("benchmark batch-size: {:.0f} pictures/s at most", most);
-    found.batch = report_.best;
-    const Status kept = infer::PrecisionMemory(memory_folder()).keep(key, spec_->name, found);
+    const Status kept = pipeline::keep_batch(*spec_, store_, options_.config, report_.best,
+                                             fmt::format("benchmark batch-size: {:.0f} pictures/s at most", most));
     report_.remembered = kept.has_value();
     if (!kept) log_warning("the best number of pictures is not remembered: {}", printable(kept.error().message));
     return {};
@@ -205,14 +186,4 @@ Result<BatchesReport> benchmark_batches(const BatchesBenchmark& options) {
   return BatchesBench(options, std::move(catalogue)).run();
 }
 
-std::int64_t kept_batch(const models::Spec& spec, const models::Store& store, const Config& config) {
-  const std::string cards = cards_text(config);
-  if (cards.empty()) return 0;
-  const auto runtime = infer::runtime_version();
-  if (!runtime) return 0;
-  const auto known =
-      infer::PrecisionMemory(memory_folder()).find(infer::precision_key(spec, store, {}, *runtime + "\n" + cards));
-  return known ? std::max<std::int64_t>(known->batch, 0) : 0;
-}
-
-}  // namespace image_engine::pipeline
+}  // namespace image_engine::benchmark

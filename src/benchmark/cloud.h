@@ -13,7 +13,7 @@
 #include "models/places.h"
 #include "nvidia/cloud_models.h"
 
-namespace image_engine::pipeline {
+namespace image_engine::benchmark {
 
 struct CloudBenchmark {
   Config config;
@@ -60,4 +60,4 @@ Result<CloudBenchmarkReport> benchmark_cloud(const CloudBenchmark& options, nvid
 // Of vectors of length 1, as many in both, at least three.
 CloudAgreement agreement_of(std::span<const std::vector<float>> a, std::span<const std::vector<float>> b);
 
-}  // namespace image_engine::pipeline
+}  // namespace image_engine::benchmark

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "pipeline/benchmark_net.h"
+#include "benchmark/net.h"
 
-namespace image_engine::pipeline {
+namespace image_engine::benchmark {
 namespace {
 
 using vision::DetectedObject;
@@ -125,4 +125,4 @@ std::optional<LabelAgreement> label_agreement(const models::Spec& one, const std
   return std::nullopt;
 }
 
-}  // namespace image_engine::pipeline
+}  // namespace image_engine::benchmark

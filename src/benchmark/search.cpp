@@ -1,4 +1,4 @@
-#include "pipeline/benchmark_search.h"
+#include "benchmark/search.h"
 
 #include <fmt/format.h>
 
@@ -17,7 +17,7 @@
 #include "types/half.h"
 #include "vision/embedder.h"
 
-namespace image_engine::pipeline {
+namespace image_engine::benchmark {
 namespace {
 
 constexpr int kBatch = 2000;
@@ -53,7 +53,8 @@ class Library {
     IE_TRY(auto writer, store::CatalogueWriter::open(catalogue(), std::move(lock)));
     IE_TRY(const store::RunId run, writer.start_run("benchmark"));
     IE_CHECK(writer.add_root("/library", 1));
-    IE_TRY(const store::Space space, writer.open_space({kEmbeddingStage, "synthetic", "1", ""}, options_.dimensions));
+    IE_TRY(const store::Space space,
+           writer.open_space({pipeline::kEmbeddingStage, "synthetic", "1", ""}, options_.dimensions));
     Progress progress("Synthetic library", options_.assets, options_.progress);
     for (std::uint64_t i = 0; i < options_.assets; ++i) {
       if (options_.cancelled()) return fail(ErrorCode::kInterrupted, "interrupted");
@@ -102,7 +103,7 @@ class SearchBench {
   Result<std::vector<BenchmarkRow>> run() {
     IE_CHECK(library_.fill());
     IE_TRY(const store::CatalogueReader reader, store::CatalogueReader::open(library_.catalogue()));
-    IE_TRY(const std::vector<store::Space> spaces, reader.spaces(kEmbeddingStage));
+    IE_TRY(const std::vector<store::Space> spaces, reader.spaces(pipeline::kEmbeddingStage));
     const store::Space& space = spaces.at(0);
     const auto open = [&] { return search::VectorIndex::open(reader, library_.catalogue(), space); };
     IE_CHECK(measure("vectors' side file made", 1, 1, [&]() -> Status { return discard(open()); }));
@@ -164,7 +165,7 @@ class SearchBench {
   }
 
   Status label() {
-    LabelRequest request;
+    pipeline::LabelRequest request;
     request.catalogue = library_.catalogue();
     request.name = "benchmark";
     request.config = options_.config;
@@ -177,13 +178,13 @@ class SearchBench {
     return measure("label with three examples trained and applied", threads_, std::min(3, options_.rounds),
                    [&]() -> Status {
                      IE_TRY(auto lock, store::WriterLock::acquire(request.catalogue, "benchmark"));
-                     return discard(teach_label(request, std::move(lock)));
+                     return discard(pipeline::teach_label(request, std::move(lock)));
                    });
   }
 
   // The installed text tower; a synthetic library has no use for it.
   Result<std::vector<BenchmarkRow>> texts() {
-    IE_TRY(const InstalledModels models, InstalledModels::open(options_.models, options_.config));
+    IE_TRY(const pipeline::InstalledModels models, pipeline::InstalledModels::open(options_.models, options_.config));
     const Result<const models::Spec*> spec =
         models.find("embedding", options_.config.analysis.ml_models.embedding_model);
     if (!spec) {
@@ -208,4 +209,4 @@ Result<std::vector<BenchmarkRow>> benchmark_search(const SearchBenchmark& option
   return SearchBench(options).run();
 }
 
-}  // namespace image_engine::pipeline
+}  // namespace image_engine::benchmark

@@ -5,12 +5,12 @@
 #include <string>
 #include <vector>
 
+#include "benchmark/models.h"
+#include "benchmark/net.h"
 #include "core/result.h"
 #include "models/places.h"
-#include "pipeline/benchmark_models.h"
-#include "pipeline/benchmark_net.h"
 
-namespace image_engine::pipeline {
+namespace image_engine::benchmark {
 
 struct PeerWay {
   const char* backend;    // of the row
@@ -32,4 +32,4 @@ struct PeerRequest {
 Status measure_peer(const PeerWay& way, const PeerRequest& request, const BenchmarkNet& net,
                     const SamplePictures& samples, ModelRow& row);
 
-}  // namespace image_engine::pipeline
+}  // namespace image_engine::benchmark

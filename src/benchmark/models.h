@@ -11,7 +11,7 @@
 #include "core/result.h"
 #include "models/places.h"
 
-namespace image_engine::pipeline {
+namespace image_engine::benchmark {
 
 struct ModelRow {
   std::string key;  // of the models' files, the way, the photos, the machine; in hex
@@ -86,4 +86,4 @@ Result<ModelsReport> benchmark_models(const ModelsBenchmark& options);
 // The row that others of its model are set beside: PyTorch's fp32, else ours on the processor; null without either.
 const ModelRow* baseline_of(const std::vector<ModelRow>& rows, const std::string& model);
 
-}  // namespace image_engine::pipeline
+}  // namespace image_engine::benchmark

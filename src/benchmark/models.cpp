@@ -1,4 +1,4 @@
-#include "pipeline/benchmark_models.h"
+#include "benchmark/models.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -9,6 +9,9 @@
 #include <map>
 #include <thread>
 
+#include "benchmark/net.h"
+#include "benchmark/peers.h"
+#include "benchmark/pictures.h"
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/progress.h"
@@ -19,18 +22,16 @@
 #include "models/catalogue.h"
 #include "models/provenance.h"
 #include "models/store.h"
-#include "pipeline/benchmark_net.h"
-#include "pipeline/benchmark_peers.h"
-#include "pipeline/benchmark_pictures.h"
 #include "pipeline/installed_models.h"
 #include "pipeline/model_stages.h"
 #include "vision/graph_checks.h"
 
-namespace image_engine::pipeline {
+namespace image_engine::benchmark {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 using models::Spec;
+using pipeline::InstalledModels;
 
 constexpr int kModelRounds = 3;
 
@@ -132,7 +133,7 @@ class ModelsBench {
       return *found;
     };
     const Spec* const embedding = add("embedding", wanted.embedding_model);
-    if (!names_scenes(models, embedding)) add("scene", wanted.scene_model);
+    if (!pipeline::names_scenes(models, embedding)) add("scene", wanted.scene_model);
     add("objects", wanted.object_model);
     return names.size() > 1 ? fmt::format("{}", fmt::join(names, "+")) : std::string();
   }
@@ -462,4 +463,4 @@ Result<ModelsReport> benchmark_models(const ModelsBenchmark& options) {
   return ModelsBench(options, std::move(catalogue)).run();
 }
 
-}  // namespace image_engine::pipeline
+}  // namespace image_engine::benchmark

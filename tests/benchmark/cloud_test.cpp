@@ -1,10 +1,10 @@
-#include "pipeline/benchmark_cloud.h"
+#include "benchmark/cloud.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-namespace image_engine::pipeline {
+namespace image_engine::benchmark {
 namespace {
 
 std::vector<std::vector<float>> on_circle(const std::vector<double>& angles) {
@@ -60,4 +60,4 @@ TEST(EmbeddingRun, QuantilesAreOfTheSortedCalls) {
 }
 
 }  // namespace
-}  // namespace image_engine::pipeline
+}  // namespace image_engine::benchmark

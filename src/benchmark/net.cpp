@@ -1,4 +1,4 @@
-#include "pipeline/benchmark_net.h"
+#include "benchmark/net.h"
 
 #include <fmt/format.h>
 
@@ -13,9 +13,10 @@
 #include "pipeline/installed_models.h"
 #include "vision/graph_checks.h"
 
-namespace image_engine::pipeline {
+namespace image_engine::benchmark {
 namespace {
 
+using pipeline::InstalledModels;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::array<std::string_view, 4> kTasks = {"objects", "embedding", "features", "scene"};
@@ -205,4 +206,4 @@ Result<BenchmarkNet::Example> BenchmarkNet::example(const SamplePictures& sample
   return made;
 }
 
-}  // namespace image_engine::pipeline
+}  // namespace image_engine::benchmark

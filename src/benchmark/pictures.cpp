@@ -1,7 +1,6 @@
-#include "pipeline/benchmark_pictures.h"
+#include "benchmark/pictures.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 
@@ -11,10 +10,11 @@
 #include "core/text.h"
 #include "pipeline/analyze.h"
 #include "pipeline/parallel.h"
+#include "pipeline/sample_photos.h"
 #include "scan/scan.h"
 #include "worker/pool.h"
 
-namespace image_engine::pipeline {
+namespace image_engine::benchmark {
 namespace {
 
 struct Decoded {
@@ -61,19 +61,11 @@ Result<Decoded> decode(worker::Pool& pool, const std::string& path, std::uint32_
 
 }  // namespace
 
-Result<std::string> samples_folder(const std::string& given, std::string_view option) {
-  if (!given.empty()) return absolute_path(given);
-  std::string samples = absolute_path(executable_folder() + "/../../samples/photos");
-  if (::access(samples.c_str(), R_OK) == 0) return samples;
-  return fail(ErrorCode::kNotFound,
-              fmt::format("there are no sample photos here: say where photos lie with {} DIR", option));
-}
-
 Result<SamplePictures> load_samples(const SampleRequest& request, const Config& config) {
   SamplePictures samples;
-  IE_TRY(samples.folder, samples_folder(request.folder, "--images"));
+  IE_TRY(samples.folder, pipeline::samples_folder(request.folder, "--images"));
   IE_TRY(const auto paths, find_photos(samples.folder, request.limit, request.cancelled));
-  IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(pool_options(config)));
+  IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(pipeline::pool_options(config)));
   Progress progress("Decoding", paths.size(), request.progress);
   double milliseconds = 0;
   std::string why;
@@ -90,7 +82,8 @@ Result<SamplePictures> load_samples(const SampleRequest& request, const Config& 
     why = printable(paths[i]) + ": " + decoded.error().message;
     return {};
   };
-  IE_CHECK(parallel_files(paths.size(), static_cast<int>(config.worker_count()), work, sink, request.cancelled));
+  IE_CHECK(
+      pipeline::parallel_files(paths.size(), static_cast<int>(config.worker_count()), work, sink, request.cancelled));
   if (request.cancelled()) return fail(ErrorCode::kInterrupted, "interrupted");
   if (samples.pictures.empty())
     return fail(ErrorCode::kNotFound, fmt::format("no photo in {} can be decoded: {}", printable(samples.folder), why));
@@ -106,4 +99,4 @@ std::string samples_hash(const SamplePictures& samples) {
   return hash128(text).hex();
 }
 
-}  // namespace image_engine::pipeline
+}  // namespace image_engine::benchmark

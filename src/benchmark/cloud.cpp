@@ -1,4 +1,4 @@
-#include "pipeline/benchmark_cloud.h"
+#include "benchmark/cloud.h"
 
 #include <fmt/format.h>
 
@@ -7,19 +7,20 @@
 #include <cmath>
 #include <numeric>
 
+#include "benchmark/pictures.h"
 #include "core/elapsed.h"
 #include "core/progress.h"
 #include "core/text.h"
 #include "infer/choose.h"
 #include "models/http_exchange.h"
-#include "pipeline/benchmark_pictures.h"
 #include "pipeline/cloud_ask.h"
 #include "pipeline/installed_models.h"
 #include "vision/embedder.h"
 
-namespace image_engine::pipeline {
+namespace image_engine::benchmark {
 namespace {
 
+using pipeline::InstalledModels;
 using Vectors = std::vector<std::vector<float>>;
 
 constexpr std::size_t kNeighbours = 10;
@@ -108,7 +109,7 @@ class CloudBench {
     const SampleRequest request{options_.images, options_.calls, preprocess::wanted_edge(embedder_->plan()),
                                 options_.progress, options_.cancelled};
     IE_TRY(SamplePictures samples, load_samples(request, options_.config));
-    IE_TRY(PickedPhotos photos, PickedPhotos::open(options_.config, options_.catalogue));
+    IE_TRY(pipeline::PickedPhotos photos, pipeline::PickedPhotos::open(options_.config, options_.catalogue));
     report_.folder = samples.folder;
     report_.passed_over = samples.unreadable;
     std::string why;
@@ -229,4 +230,4 @@ Result<CloudBenchmarkReport> benchmark_cloud(const CloudBenchmark& options, nvid
   return CloudBench(options, cloud, std::move(models)).run();
 }
 
-}  // namespace image_engine::pipeline
+}  // namespace image_engine::benchmark

@@ -3,18 +3,15 @@
 
 #include <cstdint>
 #include <functional>
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "benchmark/models.h"
 #include "core/config.h"
 #include "core/result.h"
 #include "models/places.h"
-#include "models/spec.h"
-#include "models/store.h"
-#include "pipeline/benchmark_models.h"
 
-namespace image_engine::pipeline {
+namespace image_engine::benchmark {
 
 struct BatchRow {
   std::int64_t batch = 0;
@@ -52,7 +49,4 @@ struct BatchesBenchmark {
 // at all.
 Result<BatchesReport> benchmark_batches(const BatchesBenchmark& options);
 
-// What benchmark_batches() found on the cards of this machine; 0: nothing, or there is no card.
-std::int64_t kept_batch(const models::Spec& spec, const models::Store& store, const Config& config);
-
-}  // namespace image_engine::pipeline
+}  // namespace image_engine::benchmark

@@ -8,17 +8,17 @@
 #include <string>
 #include <vector>
 
+#include "benchmark/pictures.h"
 #include "core/config.h"
 #include "core/result.h"
 #include "models/catalogue.h"
 #include "models/places.h"
 #include "models/spec.h"
 #include "models/store.h"
-#include "pipeline/benchmark_pictures.h"
 #include "types/tensor.h"
 #include "vision/objects.h"
 
-namespace image_engine::pipeline {
+namespace image_engine::benchmark {
 
 // Whether a model's task is to look at whole pictures in one run: objects, embedding, features, scene.
 bool looks_at_pictures(const models::Spec& spec);
@@ -103,4 +103,4 @@ struct LabelAgreement {
 std::optional<LabelAgreement> label_agreement(const models::Spec& one, const std::vector<Answer>& ones,
                                               const models::Spec& other, const std::vector<Answer>& others);
 
-}  // namespace image_engine::pipeline
+}  // namespace image_engine::benchmark
