@@ -44,18 +44,3 @@ function(ie_module name)
   target_link_libraries(ie_${name} PUBLIC ie_options ${arg_PUBLIC} PRIVATE ${arg_PRIVATE})
   ie_precompile(ie_${name})
 endfunction()
-
-set(IE_EACH_NTH 1 CACHE STRING "Of many photos that are tested alike, each so many-th is; 1: all")
-
-# ie_test(NAME LABEL libs…): the test program test_NAME from tests/NAME/*.cpp, labelled LABEL and `program`. It runs in the build tree, where
-# `source` leads to the repository: a path of this machine in the program would keep ccache from finding it again in another clone.
-function(ie_test name label)
-  file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/${name}/*.cpp")
-  add_executable(test_${name} ${sources})
-  target_link_libraries(test_${name} PRIVATE ie_options ${ARGN} GTest::gtest_main GTest::gmock)
-  target_compile_options(test_${name} PRIVATE -O1)
-  target_compile_definitions(test_${name} PRIVATE IE_SOURCE_DIR="source" IE_EACH_NTH=${IE_EACH_NTH})
-  target_precompile_headers(test_${name} REUSE_FROM ie_test_precompiled)
-  add_test(NAME ${name} COMMAND test_${name} WORKING_DIRECTORY "${CMAKE_BINARY_DIR}")
-  set_tests_properties(${name} PROPERTIES LABELS "program;${label}")
-endfunction()
