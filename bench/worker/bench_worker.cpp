@@ -10,7 +10,7 @@
 
 #include "core/file.h"
 #include "media/media.h"
-#include "worker/pool.h"
+#include "worker/decode_file.h"
 
 namespace {
 
@@ -27,15 +27,8 @@ std::uint64_t touch(std::span<const std::uint8_t> pixels) {
 }
 
 Result<std::uint64_t> by_worker(worker::Pool& pool, std::uint32_t edge) {
-  IE_TRY(const UniqueFd file, open_regular(kPhoto));
-  worker::Task task;
-  task.operations = worker::kDecode;
-  task.media_fd = file.get();
-  task.max_edge = edge;
-  worker::Lease lease = pool.lease();
-  IE_TRY(const worker::Reply reply, lease.run(task));
-  if (!reply.picture) return fail(reply.picture.error());
-  return touch(lease.pixels(*reply.picture).pixels);
+  IE_TRY(const worker::DecodedFile decoded, worker::decode_file(pool, kPhoto, {.max_edge = edge}));
+  return touch(decoded.pixels().pixels);
 }
 
 Result<std::uint64_t> in_process(std::uint32_t edge) {

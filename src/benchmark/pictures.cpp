@@ -12,7 +12,7 @@
 #include "pipeline/parallel.h"
 #include "pipeline/sample_photos.h"
 #include "scan/scan.h"
-#include "worker/pool.h"
+#include "worker/decode_file.h"
 
 namespace image_engine::benchmark {
 namespace {
@@ -44,19 +44,12 @@ Result<std::vector<std::string>> find_photos(const std::string& folder, std::siz
 }
 
 Result<Decoded> decode(worker::Pool& pool, const std::string& path, std::uint32_t edge) {
-  IE_TRY(const UniqueFd media, open_regular(path));
-  worker::Task task;
-  task.operations = worker::kDecode;
-  task.media_fd = media.get();
-  task.max_edge = edge;
-  worker::Lease lease = pool.lease();
-  IE_TRY(const worker::Reply reply, lease.run(task));
-  if (!reply.picture) return fail(reply.picture.error());
-  const ImageView seen = lease.pixels(*reply.picture);
+  IE_TRY(const worker::DecodedFile decoded, worker::decode_file(pool, path, {.max_edge = edge}));
+  const ImageView seen = decoded.pixels();
   return Decoded{{path,
                   {seen.width, seen.height, {seen.pixels.begin(), seen.pixels.end()}},
-                  {reply.picture->full_width, reply.picture->full_height}},
-                 reply.timings.decode / 1000.0};
+                  {decoded.picture().full_width, decoded.picture().full_height}},
+                 decoded.reply().timings.decode / 1000.0};
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "pipeline/stages.h"
 #include "search/groups.h"
 #include "vision/heads.h"
+#include "worker/decode_file.h"
 
 namespace image_engine::pipeline {
 namespace {
@@ -135,15 +136,10 @@ Result<bool> CloserLook::sees_people(worker::Pool& pool, const store::FileObserv
   const models::Spec* const spec = find(key);
   if (spec == nullptr) return fail(ErrorCode::kNotFound, "the detector " + key.model + " is not installed any more");
   IE_TRY(const Detector detector, this->detector(*spec));
-  IE_TRY(const UniqueFd media, open_as_analysed(file));
-  worker::Task task;
-  task.operations = worker::kDecode;
-  task.media_fd = media.get();
-  task.max_edge = edge_of(*detector);
-  worker::Lease lease = pool.lease();
-  IE_TRY(const worker::Reply reply, lease.run(task));
-  if (!reply.picture) return fail(reply.picture.error());
-  return sees_in_parts(*detector, lease.pixels(*reply.picture));
+  IE_TRY(UniqueFd media, open_as_analysed(file));
+  IE_TRY(const worker::DecodedFile decoded,
+         worker::decode_file(pool, std::move(media), {.max_edge = edge_of(*detector)}));
+  return sees_in_parts(*detector, decoded.pixels());
 }
 
 }  // namespace image_engine::pipeline

@@ -10,6 +10,7 @@
 #include "pipeline/analyze.h"
 #include "pipeline/cloud_picture.h"
 #include "types/media_format.h"
+#include "worker/decode_file.h"
 
 namespace image_engine::pipeline {
 namespace {
@@ -18,6 +19,11 @@ bool is_video(int fd) {
   std::array<std::byte, kSniffBytes> head{};
   const ssize_t count = ::pread(fd, head.data(), head.size(), 0);
   return count > 0 && media_kind(sniff_format({head.data(), static_cast<std::size_t>(count)})) == MediaKind::kVideo;
+}
+
+Result<Hash128> content_of(worker::Pool& pool, UniqueFd media) {
+  IE_TRY(const worker::DecodedFile file, worker::decode_file(pool, std::move(media), {.operations = worker::kHash}));
+  return file.reply().hashes->asset;
 }
 
 // None where nothing is held back, or where there is no catalogue yet.
@@ -69,22 +75,18 @@ Result<nvidia::Picture> PickedPhotos::show(const std::string& path, const nvidia
 }
 
 Result<nvidia::Picture> PickedPhotos::make(const std::string& path, const nvidia::Endpoint& endpoint) {
-  IE_TRY(const UniqueFd media, open_regular(path));
+  IE_TRY(UniqueFd media, open_regular(path));
   struct stat info {};
   if (::fstat(media.get(), &info) != 0) return fail(errno_error("cannot be looked at"));
   if (is_video(media.get()))
     return fail(ErrorCode::kUnsupported, "is a video; cloud models are shown photos: export a frame of it first");
-  worker::Task task;
-  task.operations = worker::kHash;
-  task.media_fd = media.get();
-  IE_TRY(const worker::Reply reply, pool_->lease().run(task));
-  if (!reply.hashes) return fail(reply.hashes.error());
+  IE_TRY(const Hash128 content, content_of(*pool_, std::move(media)));
   store::FileObservation file;
   file.path = path;
   file.stamp = {info.st_size, info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec};
-  IE_CHECK(check_privacy(file, reply.hashes->asset));
+  IE_CHECK(check_privacy(file, content));
   IE_TRY(nvidia::Picture picture, cloud_picture(*pool_, file, endpoint));
-  picture.content = reply.hashes->asset;
+  picture.content = content;
   return picture;
 }
 

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "worker/decode_file.h"
+
 namespace image_engine::pipeline {
 namespace {
 
@@ -39,28 +41,23 @@ bool want_the_same(const nvidia::Endpoint& one, const nvidia::Endpoint& other) {
 
 Result<nvidia::Picture> cloud_picture(worker::Pool& pool, const store::FileObservation& file,
                                       const nvidia::Endpoint& endpoint) {
-  IE_TRY(const UniqueFd media, open_as_analysed(file));
+  IE_TRY(UniqueFd media, open_as_analysed(file));
   worker::Task task;
   task.operations = worker::kDecode | worker::kThumbnail;  // pixels for their size
   if (wants_film(endpoint)) task.operations |= worker::kFilm;
-  task.media_fd = media.get();
   task.max_edge = task.thumbnail_edge = endpoint.edge;
   task.thumbnail_quality = kFine;
-  worker::Lease lease = pool.lease();
+  IE_TRY(worker::DecodedFile decoded, worker::decode_file(pool, std::move(media), task));
   for (;;) {
-    IE_TRY(const worker::Reply reply, lease.run(task));
-    if (!reply.picture) return fail(reply.picture.error());
-    if (!reply.thumbnail) return fail(reply.thumbnail.error());
-    const worker::Picture& seen = *reply.picture;
-    const std::span<const std::byte> jpeg = lease.bytes(*reply.thumbnail);
+    const worker::Picture& seen = decoded.picture();
+    const std::span<const std::byte> jpeg = decoded.thumbnail();
     if (jpeg.size() <= endpoint.most_bytes) {
       nvidia::Picture picture;
       picture.jpeg.assign(reinterpret_cast<const char*>(jpeg.data()), jpeg.size());
       picture.scale = {seen.width, seen.height, seen.full_width, seen.full_height};
       picture.path = file.path;
       if (wants_film(endpoint)) {
-        if (!reply.film) return fail(reply.film.error());
-        const std::span<const std::byte> film = lease.bytes(*reply.film);
+        const std::span<const std::byte> film = decoded.film();
         picture.mp4.assign(reinterpret_cast<const char*>(film.data()), film.size());
       }
       return picture;
@@ -76,6 +73,7 @@ Result<nvidia::Picture> cloud_picture(worker::Pool& pool, const store::FileObser
     if (task.max_edge < kLeastEdge)
       return fail(ErrorCode::kTooLarge,
                   fmt::format("{} takes {} bytes, too few for a JPEG of it", endpoint.name, endpoint.most_bytes));
+    IE_CHECK(decoded.decode_again(task));
   }
 }
 

@@ -7,7 +7,6 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "core/file.h"
 #include "core/json.h"
 #include "core/progress.h"
 #include "pipeline/analyze.h"
@@ -15,7 +14,7 @@
 #include "pipeline/stages.h"
 #include "types/half.h"
 #include "vision/embedder.h"
-#include "worker/pool.h"
+#include "worker/decode_file.h"
 
 namespace image_engine::pipeline {
 namespace {
@@ -95,17 +94,10 @@ std::optional<Image> cut_out(const ImageView& picture, const Box& box, double sc
 
 Result<std::vector<store::ObjectVector>> look(worker::Pool& pool, const vision::ImageEmbedder& embedder,
                                               const Work& work, const std::string& object) {
-  IE_TRY(const UniqueFd media, open_regular(work.path));
-  worker::Task task;
-  task.media_fd = media.get();
-  task.operations = worker::kDecode;
-  task.max_edge = kEdge;
-  worker::Lease lease = pool.lease();
-  IE_TRY(const worker::Reply reply, lease.run(task));
-  if (!reply.picture) return fail(reply.picture.error());
-  const ImageView picture = lease.pixels(*reply.picture);
-  const double scale_x = 1.0 * picture.width / std::max(1U, reply.picture->full_width);
-  const double scale_y = 1.0 * picture.height / std::max(1U, reply.picture->full_height);
+  IE_TRY(const worker::DecodedFile decoded, worker::decode_file(pool, work.path, {.max_edge = kEdge}));
+  const ImageView picture = decoded.pixels();
+  const double scale_x = 1.0 * picture.width / std::max(1U, decoded.picture().full_width);
+  const double scale_y = 1.0 * picture.height / std::max(1U, decoded.picture().full_height);
   std::vector<store::ObjectVector> vectors;
   for (const Box& box : work.boxes) {
     const std::optional<Image> crop = cut_out(picture, box, scale_x, scale_y);

@@ -2,30 +2,24 @@
 
 #include <algorithm>
 
-#include "core/file.h"
 #include "core/text.h"
 #include "pipeline/analyze.h"
 #include "pipeline/stages.h"
 #include "vision/hashes.h"
-#include "worker/pool.h"
+#include "worker/decode_file.h"
 
 namespace image_engine::pipeline {
 
 Status look_at(const std::string& path, const Config& config, std::uint32_t edge,
                const std::function<Status(const ImageView&, preprocess::FullSize)>& see) {
-  Result<UniqueFd> media = open_regular(path);
-  if (!media) return fail(media.error().code, printable(path) + ": " + media.error().message);
   worker::PoolOptions options = pool_options(config);
   options.workers = 1;
   IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(options));
-  worker::Task task;
-  task.operations = worker::kDecode;
-  task.media_fd = media->get();
-  task.max_edge = edge;
-  worker::Lease lease = pool->lease();
-  IE_TRY(const worker::Reply reply, lease.run(task));
-  if (!reply.picture) return fail(reply.picture.error().code, printable(path) + ": " + reply.picture.error().message);
-  return see(lease.pixels(*reply.picture), {reply.picture->full_width, reply.picture->full_height});
+  const Result<worker::DecodedFile> decoded = worker::decode_file(*pool, path, {.max_edge = edge});
+  if (!decoded && is_of_the_run(decoded.error().code)) return fail(decoded.error());
+  if (!decoded) return fail(decoded.error().code, printable(path) + ": " + decoded.error().message);
+  const worker::Picture& picture = decoded->picture();
+  return see(decoded->pixels(), {picture.full_width, picture.full_height});
 }
 
 Result<std::vector<std::uint64_t>> query_hashes(const std::string& path, const Config& config) {

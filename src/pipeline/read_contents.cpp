@@ -238,20 +238,17 @@ class ContentPass {
 
   Contents read(const store::PendingFile& file) {
     Contents contents;
-    Result<UniqueFd> media = open_regular(file.seen.path);
-    if (!media) {
-      contents.hashes = fail(media.error());
+    Result<worker::LeasedFile> leased = worker::LeasedFile::open(run_.pool, file.seen.path);
+    if (!leased) {
+      contents.hashes = fail(leased.error());
       return contents;
     }
-    worker::Task task;
-    task.media_fd = media->get();
-    task.operations = worker::kHash | (former_hashes_ ? worker::kFormerHash : 0U);
-    worker::Lease lease = run_.pool.lease();
-    Result<worker::Reply> hashed = run_.ask(lease, task);
+    const Result<worker::Reply> hashed =
+        run_.ask(*leased, {.operations = worker::kHash | (former_hashes_ ? worker::kFormerHash : 0U)});
     contents.hashes = hashed ? hashed->hashes : Result<worker::Hashes>(fail(hashed.error()));
     if (!contents.hashes || file.seen.kind != MediaKind::kPhoto) return contents;
     const std::vector<store::StageKey> wanted = claim(file, contents.hashes->asset);
-    if (!wanted.empty()) decode(lease, task, wanted, contents);
+    if (!wanted.empty()) decode(*leased, wanted, contents);
     if (was_killed(contents)) {
       const std::lock_guard lock(claimed_mutex_);
       claimed_.erase(contents.hashes->asset);
@@ -267,11 +264,11 @@ class ContentPass {
   }
 
   // One decode, as large as the most demanding of the wanted stages asks for, for all of them.
-  void decode(worker::Lease& lease, worker::Task task, const std::vector<store::StageKey>& wanted, Contents& contents) {
+  void decode(worker::LeasedFile& leased, const std::vector<store::StageKey>& wanted, Contents& contents) {
     const auto is_wanted = [&](const store::StageKey& key) {
       return std::find(wanted.begin(), wanted.end(), key) != wanted.end();
     };
-    task.operations = 0;
+    worker::Task task{.operations = 0};
     if (is_wanted(thumbnail_key_)) task.operations |= worker::kThumbnail;
     for (const PictureStage& stage : stages_) {
       if (!is_wanted(stage.key)) continue;
@@ -280,13 +277,13 @@ class ContentPass {
     }
     task.thumbnail_edge = edge_;
     task.thumbnail_quality = quality_;
-    const Result<worker::Reply> reply = run_.ask(lease, task);
+    const Result<worker::Reply> reply = run_.ask(leased, task);
     contents.decoded = true;
     contents.picture = reply ? reply->picture : Result<worker::Picture>(fail(reply.error()));
     if (!contents.picture) return;
-    if (task.operations & worker::kThumbnail) keep_thumbnail(lease, *reply, contents);
+    if (task.operations & worker::kThumbnail) keep_thumbnail(leased, *reply, contents);
     const worker::Picture& picture = *contents.picture;
-    StageInput input{lease.pixels(picture), picture.luma, picture.full_width, picture.full_height};
+    StageInput input{leased.pixels(picture), picture.luma, picture.full_width, picture.full_height};
     std::vector<std::uint8_t> kept;  // `input.picture`, once a larger one has taken its place
     input.larger = [&](std::uint32_t edge) -> Result<ImageView> {
       const std::uint32_t there = std::max(input.picture.width, input.picture.height);
@@ -297,9 +294,9 @@ class ContentPass {
       }
       task.operations = worker::kDecode;
       task.max_edge = edge;
-      IE_TRY(const worker::Reply again, run_.ask(lease, task));
+      IE_TRY(const worker::Reply again, run_.ask(leased, task));
       if (!again.picture) return fail(again.picture.error());
-      return lease.pixels(*again.picture);
+      return leased.pixels(*again.picture);
     };
     Trace::Clock::duration plain{};
     for (const PictureStage& stage : stages_)
@@ -324,8 +321,8 @@ class ContentPass {
     return Trace::Clock::now() - start;
   }
 
-  void keep_thumbnail(const worker::Lease& lease, const worker::Reply& reply, Contents& contents) {
-    Status kept = reply.thumbnail ? run_.thumbnails.put(contents.hashes->asset, edge_, lease.bytes(*reply.thumbnail))
+  void keep_thumbnail(const worker::LeasedFile& leased, const worker::Reply& reply, Contents& contents) {
+    Status kept = reply.thumbnail ? run_.thumbnails.put(contents.hashes->asset, edge_, leased.bytes(*reply.thumbnail))
                                   : Status(fail(reply.thumbnail.error()));
     if (!kept) {
       contents.failures.emplace_back(thumbnail_key_, kept.error());

@@ -14,10 +14,7 @@ struct Headers {
 };
 
 Result<Metadata> read_one(Run& run, const store::KnownFile& file) {
-  IE_TRY(const UniqueFd media, open_regular(file.seen.path));
-  worker::Task task;
-  task.operations = worker::kReadMetadata;
-  task.media_fd = media.get();
+  IE_TRY(UniqueFd media, open_regular(file.seen.path));
   UniqueFd sidecar;
   std::string sidecar_problem;
   if (file.seen.sidecar) {
@@ -27,9 +24,8 @@ Result<Metadata> read_one(Run& run, const store::KnownFile& file) {
     else
       sidecar_problem = "its sidecar was left out: " + opened.error().message;
   }
-  task.sidecar_fd = sidecar.get();
-  worker::Lease lease = run.pool.lease();
-  IE_TRY(worker::Reply reply, run.ask(lease, task));
+  worker::LeasedFile leased(run.pool, std::move(media), std::move(sidecar));
+  IE_TRY(worker::Reply reply, run.ask(leased, {.operations = worker::kReadMetadata}));
   if (reply.metadata && !sidecar_problem.empty()) reply.metadata->warnings.push_back(sidecar_problem);
   return std::move(reply.metadata);
 }

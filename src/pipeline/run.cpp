@@ -88,9 +88,9 @@ Status Run::record_failure(const store::KnownFile& file, const store::StageKey& 
   return {};
 }
 
-Result<worker::Reply> Run::ask(worker::Lease& lease, const worker::Task& task) {
+Result<worker::Reply> Run::ask(worker::LeasedFile& file, const worker::Task& task) {
   const Trace::Clock::time_point start = Trace::Clock::now();
-  Result<worker::Reply> reply = lease.run(task);
+  Result<worker::Reply> reply = file.run(task);
   trace.add_reply(start, reply ? reply->timings : worker::Timings{});
   return reply;
 }

@@ -16,7 +16,7 @@
 #include "pipeline/trace.h"
 #include "places/places.h"
 #include "store/catalogue.h"
-#include "worker/pool.h"
+#include "worker/decode_file.h"
 
 namespace image_engine::pipeline {
 
@@ -78,8 +78,8 @@ struct Run {
   bool announces_late = false;  // at the end, since what is finished may yet change
   // Tells on_asset about what is committed. The sink's.
   Status announce(bool last = false);
-  // Lease::run with its time in the trace.
-  Result<worker::Reply> ask(worker::Lease& lease, const worker::Task& task);
+  // LeasedFile::run() with its time in the trace. Thread-safe.
+  Result<worker::Reply> ask(worker::LeasedFile& file, const worker::Task& task);
   [[nodiscard]] bool cancelled() const { return options.cancelled(); }
   // Whether this run is to do that stage of pass 2.
   [[nodiscard]] bool asked_for(std::string_view stage) const;

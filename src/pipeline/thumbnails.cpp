@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "core/file.h"
+#include "worker/decode_file.h"
 
 namespace image_engine::pipeline {
 
@@ -50,16 +51,10 @@ Status ThumbnailCache::put(const Hash128& asset, std::uint32_t edge, std::span<c
 Result<std::string> ThumbnailCache::make(const Hash128& asset, const std::string& file, std::uint32_t edge,
                                          std::uint32_t quality, worker::Pool& pool) const {
   if (has(asset, edge)) return path(asset, edge);
-  IE_TRY(const UniqueFd fd, open_regular(file));
-  worker::Task task;
-  task.operations = worker::kThumbnail;
-  task.media_fd = fd.get();
-  task.thumbnail_edge = edge;
-  task.thumbnail_quality = quality;
-  worker::Lease lease = pool.lease();
-  IE_TRY(const worker::Reply reply, lease.run(task));
-  if (!reply.thumbnail) return fail(reply.thumbnail.error());
-  IE_CHECK(put(asset, edge, lease.bytes(*reply.thumbnail)));
+  IE_TRY(const worker::DecodedFile decoded,
+         worker::decode_file(pool, file,
+                             {.operations = worker::kThumbnail, .thumbnail_edge = edge, .thumbnail_quality = quality}));
+  IE_CHECK(put(asset, edge, decoded.thumbnail()));
   return path(asset, edge);
 }
 

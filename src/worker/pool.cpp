@@ -23,8 +23,8 @@ std::uint64_t size_of(int fd) {
   return fd >= 0 && ::fstat(fd, &info) == 0 ? static_cast<std::uint64_t>(info.st_size) : 0;
 }
 
-std::chrono::milliseconds time_for(const PoolOptions& options, const Task& task) {
-  const std::uint64_t bytes = size_of(task.media_fd) + size_of(task.sidecar_fd);
+std::chrono::milliseconds time_for(const PoolOptions& options, int media_fd, int sidecar_fd) {
+  const std::uint64_t bytes = size_of(media_fd) + size_of(sidecar_fd);
   const std::uint64_t extra = bytes > kPlainFileBytes ? (bytes - kPlainFileBytes) / kSlowestBytesPerSecond : 0;
   return options.timeout + std::chrono::seconds(extra);
 }
@@ -39,7 +39,7 @@ Lease::~Lease() {
   if (pool_ != nullptr) pool_->give_back(std::move(process_));
 }
 
-Result<Reply> Lease::try_once(const Task& task, bool& worth_retry) {
+Result<Reply> Lease::try_once(const Task& task, int media_fd, int sidecar_fd, bool& worth_retry) {
   if (!process_) {
     IE_TRY(process_, pool_->start());
   }
@@ -55,7 +55,7 @@ Result<Reply> Lease::try_once(const Task& task, bool& worth_retry) {
   Death death = Death::kNone;
   const int process_id = process_->id();
   Result<Reply> reply =
-      process_->exchange(request, task.media_fd, task.sidecar_fd, time_for(pool_->options(), task), death);
+      process_->exchange(request, media_fd, sidecar_fd, time_for(pool_->options(), media_fd, sidecar_fd), death);
   worth_retry = death == Death::kCrashed || death == Death::kMemory || death == Death::kKilled;
   if (death != Death::kNone) {
     process_.reset();
@@ -64,12 +64,12 @@ Result<Reply> Lease::try_once(const Task& task, bool& worth_retry) {
   return reply;
 }
 
-Result<Reply> Lease::run(const Task& task) {
+Result<Reply> Lease::run(const Task& task, int media_fd, int sidecar_fd) {
   const bool fresh = !process_ || process_->requests() == 0;
   bool worth_retry = false;
-  Result<Reply> reply = try_once(task, worth_retry);
+  Result<Reply> reply = try_once(task, media_fd, sidecar_fd, worth_retry);
   // What an earlier file left behind may have brought the worker down: one more try, in a fresh one.
-  if (worth_retry && !fresh) reply = try_once(task, worth_retry);
+  if (worth_retry && !fresh) reply = try_once(task, media_fd, sidecar_fd, worth_retry);
   return reply;
 }
 

@@ -25,14 +25,12 @@ struct PoolOptions {
   bool require_sandbox = false;               // refuse to run where a layer of the wall is missing
 };
 
-// One request about one file. Descriptors are borrowed for the call.
+// What is asked about a file.
 struct Task {
-  std::uint32_t operations = 0;  // worker::Operation bits
-  int media_fd = -1;
-  int sidecar_fd = -1;
-  std::uint32_t max_edge = 0;
-  std::uint32_t thumbnail_edge = 256;
-  std::uint32_t thumbnail_quality = 80;
+  std::uint32_t operations = kDecode;    // worker::Operation bits
+  std::uint32_t max_edge = 0;            // pixels; of the decoded picture's longer edge, 0 for full size
+  std::uint32_t thumbnail_edge = 256;    // pixels; of the thumbnail's and the film's longer edge
+  std::uint32_t thumbnail_quality = 80;  // 1…100, of the JPEG
 };
 
 class Process;
@@ -45,19 +43,20 @@ class Lease {
   Lease& operator=(Lease&&) = delete;
   ~Lease();
 
-  // Sends the task and waits for its reply, the longer the larger the file is. A worker that dies, hangs or grows past
+  // Sends the task and waits for its reply, the longer the larger the file is. Descriptors are borrowed for the call;
+  // sidecar_fd is -1 without one. decode_file.h opens files for it. A worker that dies, hangs or grows past
   // its limit is killed and replaced, and the task is tried once more if that worker died and was not fresh. Errors,
   // each about this file only: kCrashed, kTimeout, kOutOfMemory, kIo. Not about the file: kKilled (by the system, for
   // want of memory: try again later), kMachine (no worker can be started: the remedy is named; the next call will tell
   // the same).
-  Result<Reply> run(const Task& task);
+  Result<Reply> run(const Task& task, int media_fd, int sidecar_fd = -1);
 
   // Of the last reply; valid until the next run().
   [[nodiscard]] ImageView pixels(const Picture& picture) const;
   [[nodiscard]] std::span<const std::byte> bytes(const Thumbnail& thumbnail) const;
 
  private:
-  Result<Reply> try_once(const Task& task, bool& worth_retry);
+  Result<Reply> try_once(const Task& task, int media_fd, int sidecar_fd, bool& worth_retry);
 
   Pool* pool_;
   std::unique_ptr<Process> process_;

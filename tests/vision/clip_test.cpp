@@ -14,7 +14,7 @@
 #include "models/spec_file.h"
 #include "vision/embedder.h"
 #include "vision/graph_checks.h"
-#include "worker/pool.h"
+#include "worker/decode_file.h"
 
 namespace image_engine::vision {
 namespace {
@@ -58,14 +58,8 @@ class Clip : public testing::Test {
 
   // As the pipeline has it; 0: at full size.
   static Image decode(const std::string& path, std::uint32_t max_edge) {
-    const UniqueFd file = open_regular(path).value();
-    worker::Task task;
-    task.operations = worker::kDecode;
-    task.media_fd = file.get();
-    task.max_edge = max_edge;
-    worker::Lease lease = pool_->lease();
-    const worker::Reply reply = lease.run(task).value();
-    const ImageView pixels = lease.pixels(reply.picture.value());
+    const worker::DecodedFile decoded = worker::decode_file(*pool_, path, {.max_edge = max_edge}).value();
+    const ImageView pixels = decoded.pixels();
     return {pixels.width, pixels.height, {pixels.pixels.begin(), pixels.pixels.end()}};
   }
 

@@ -11,7 +11,7 @@
 
 #include "core/file.h"
 #include "preprocess/plan.h"
-#include "worker/pool.h"
+#include "worker/decode_file.h"
 
 namespace image_engine::vision {
 namespace {
@@ -43,13 +43,8 @@ const std::map<std::string, Plan> kPlans{
 };
 
 Image decode(worker::Pool& pool, const std::string& path) {
-  const UniqueFd file = open_regular(path).value();
-  worker::Task task;
-  task.operations = worker::kDecode;
-  task.media_fd = file.get();
-  worker::Lease lease = pool.lease();
-  const worker::Reply reply = lease.run(task).value();
-  const ImageView pixels = lease.pixels(reply.picture.value());
+  const worker::DecodedFile decoded = worker::decode_file(pool, path, {}).value();
+  const ImageView pixels = decoded.pixels();
   return {pixels.width, pixels.height, {pixels.pixels.begin(), pixels.pixels.end()}};
 }
 

@@ -14,6 +14,8 @@
 
 #include "core/file.h"
 #include "core/subprocess.h"
+#include "core/temporary_folder.h"
+#include "worker/decode_file.h"
 
 namespace image_engine::worker {
 namespace {
@@ -42,10 +44,7 @@ class PoolTest : public testing::Test {
   }
 
   Result<Reply> ask(Pool& pool, std::uint32_t operations = kReadMetadata | kHash | kDecode | kThumbnail) {
-    Task task;
-    task.operations = operations;
-    task.media_fd = file_.get();
-    return pool.lease().run(task);
+    return pool.lease().run({.operations = operations}, file_.get());
   }
 
   UniqueFd file_;
@@ -55,9 +54,8 @@ TEST_F(PoolTest, OneTaskGivesAllThatIsAskedFor) {
   const auto pool = Pool::create({}).value();
   Task task;
   task.operations = kReadMetadata | kHash | kDecode | kThumbnail;
-  task.media_fd = file_.get();
   Lease lease = pool->lease();
-  const Reply reply = lease.run(task).value();
+  const Reply reply = lease.run(task, file_.get()).value();
   ASSERT_TRUE(reply.metadata) << reply.metadata.error().message;
   EXPECT_EQ(reply.metadata->format, MediaFormat::kBmp);
   EXPECT_EQ(reply.metadata->width, 2U);
@@ -127,14 +125,13 @@ TEST_F(PoolTest, AWorkerIsKilledAndReapedWhateverItSends) {
     Lease lease = pool->lease();
     Task task;
     task.operations = kReadMetadata;
-    task.media_fd = file_.get();
-    Result<Reply> reply = lease.run(task);
+    Result<Reply> reply = lease.run(task, file_.get());
     if (std::string(name) ==
         "unasked") {  // the first answer is sound; the second one must not be taken for the next file's
       ASSERT_TRUE(reply);
       EXPECT_EQ(pool->process_ids().size(), 1U);
       const int first = pool->process_ids().at(0);
-      reply = lease.run(task);
+      reply = lease.run(task, file_.get());
       EXPECT_FALSE(exists(first));
     }
     EXPECT_TRUE(pool->deaths() >= 1) << name;
@@ -155,8 +152,7 @@ TEST_F(PoolTest, AnAnswerIsNoLargerThanWhatWasAsked) {
     const bool asks_little = std::string(name) == "not_asked";
     task.operations = asks_little ? kHash : kReadMetadata | kHash | kDecode | kThumbnail;
     task.max_edge = 100;
-    task.media_fd = file_.get();
-    const Result<Reply> reply = pool->lease().run(task);
+    const Result<Reply> reply = pool->lease().run(task, file_.get());
     ASSERT_FALSE(reply) << name;
     EXPECT_EQ(reply.error().code, ErrorCode::kCrashed) << name;
   }
@@ -174,6 +170,64 @@ TEST_F(PoolTest, ALargeFileIsGivenMoreTime) {
   const std::string small = ask(*pool).error().message;
   ASSERT_EQ(::ftruncate(file_.get(), 110'000'000), 0);
   const Error large = ask(*pool).error();
+  EXPECT_EQ(large.code, ErrorCode::kTimeout);
+  EXPECT_NE(large.message, small) << "both name their limit";
+}
+
+// The same as files with names.
+class DecodeFileTest : public PoolTest {
+ protected:
+  std::string write(const std::string& name, std::string_view bytes) {
+    std::string path = join_path(folder_.path(), name);
+    EXPECT_TRUE(write_file_atomically(path, bytes));
+    return path;
+  }
+
+  TemporaryFolder folder_ = TemporaryFolder::create().value();
+};
+
+TEST_F(DecodeFileTest, PixelsStayWhileTheResultIsHeld) {
+  PoolOptions options;
+  options.workers = 2;
+  const auto pool = Pool::create(options).value();
+  const std::string path = write("a.bmp", tiny_bmp());
+  const DecodedFile first = decode_file(*pool, path, {}).value();
+  const ImageView seen = first.pixels();
+  const DecodedFile second = decode_file(*pool, path, {.operations = kThumbnail | kHash}).value();
+  EXPECT_EQ(second.thumbnail()[0], std::byte{0xFF});
+  EXPECT_EQ(second.reply().hashes->file, content_hash(std::as_bytes(std::span<const char>(tiny_bmp()))));
+  EXPECT_EQ(std::vector<std::uint8_t>(seen.pixels.begin(), seen.pixels.end()),
+            (std::vector<std::uint8_t>{255, 0, 0, 0, 0, 255}));
+  EXPECT_EQ(pool->starts(), 2U);
+}
+
+TEST_F(DecodeFileTest, AFileIsDecodedAgainByTheSameWorker) {
+  const auto pool = Pool::create({}).value();
+  DecodedFile decoded = decode_file(*pool, write("a.bmp", tiny_bmp()), {.max_edge = 1}).value();
+  EXPECT_EQ(decoded.pixels().width, 1U);
+  ASSERT_TRUE(decoded.decode_again({}));
+  EXPECT_EQ(decoded.pixels().width, 2U);
+  EXPECT_EQ(decoded.picture().full_width, 2U);
+  EXPECT_EQ(pool->starts(), 1U);
+}
+
+TEST_F(DecodeFileTest, WhatFailsIsAnErrorAndGivesTheWorkerBack) {
+  const auto pool = Pool::create({}).value();
+  EXPECT_EQ(decode_file(*pool, folder_.path() + "/none.bmp", {}).error().code, ErrorCode::kNotFound);
+  const std::string cut = write("cut.bmp", tiny_bmp().substr(0, 20));
+  EXPECT_TRUE(decode_file(*pool, cut, {.operations = kHash}));
+  const Result<DecodedFile> broken = decode_file(*pool, cut, {.operations = kHash | kDecode});
+  ASSERT_FALSE(broken);
+  EXPECT_EQ(broken.error().code, ErrorCode::kCorrupt) << broken.error().message;
+  EXPECT_TRUE(decode_file(*pool, write("a.bmp", tiny_bmp()), {})) << "the only worker is free again";
+}
+
+TEST_F(DecodeFileTest, ALargeFileIsGivenMoreTime) {
+  const auto pool = Pool::create(bad("hang")).value();
+  const std::string path = write("a.bmp", tiny_bmp());
+  const std::string small = decode_file(*pool, path, {}).error().message;
+  ASSERT_EQ(::truncate(path.c_str(), 110'000'000), 0);
+  const Error large = decode_file(*pool, path, {}).error();
   EXPECT_EQ(large.code, ErrorCode::kTimeout);
   EXPECT_NE(large.message, small) << "both name their limit";
 }
@@ -234,10 +288,7 @@ TEST_F(PoolTest, AnEmptyFileIsAnErrorOfItsOwn) {
   const auto pool = Pool::create({}).value();
   ASSERT_TRUE(ask(*pool, kReadMetadata));
   const UniqueFd empty(::memfd_create("empty", MFD_CLOEXEC));
-  Task task;
-  task.operations = kReadMetadata;
-  task.media_fd = empty.get();
-  const Result<Reply> reply = pool->lease().run(task);
+  const Result<Reply> reply = pool->lease().run({.operations = kReadMetadata}, empty.get());
   ASSERT_TRUE(reply);
   EXPECT_EQ(reply->metadata.error().code, ErrorCode::kCorrupt);
   EXPECT_TRUE(ask(*pool)->metadata);

@@ -1,0 +1,63 @@
+// One call to a worker: opens the file, leases a worker for it, and keeps both while the pixels are used.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "core/file.h"
+#include "core/result.h"
+#include "types/image.h"
+#include "worker/pool.h"
+
+namespace image_engine::worker {
+
+// An open file and a worker on loan for it, for one request or several. Not thread-safe.
+class LeasedFile {
+ public:
+  // Waits for a free worker. Errors: those of open_regular().
+  static Result<LeasedFile> open(Pool& pool, const std::string& path);
+  // A file that is open already, and its sidecar where there is one. Waits for a free worker.
+  LeasedFile(Pool& pool, UniqueFd media, UniqueFd sidecar = {});
+
+  // As Lease::run(); each operation has an outcome of its own in the reply.
+  Result<Reply> run(const Task& task) { return lease_.run(task, media_.get(), sidecar_.get()); }
+  // Of the last reply; valid until the next run().
+  [[nodiscard]] ImageView pixels(const Picture& picture) const { return lease_.pixels(picture); }
+  [[nodiscard]] std::span<const std::byte> bytes(const Thumbnail& thumbnail) const { return lease_.bytes(thumbnail); }
+
+ private:
+  UniqueFd media_, sidecar_;
+  Lease lease_;
+};
+
+// A file of which everything that was asked for is there. Holds its worker: destroy it before the same thread asks for
+// another one. Not thread-safe.
+class DecodedFile {
+ public:
+  // Results of the operations that were asked for have a value.
+  [[nodiscard]] const Reply& reply() const { return reply_; }
+  // Each only where it was asked for (kDecode, kThumbnail, kFilm). Views are valid until decode_again().
+  [[nodiscard]] const Picture& picture() const { return *reply_.picture; }
+  [[nodiscard]] ImageView pixels() const { return file_.pixels(picture()); }
+  [[nodiscard]] std::span<const std::byte> thumbnail() const { return file_.bytes(*reply_.thumbnail); }
+  [[nodiscard]] std::span<const std::byte> film() const { return file_.bytes(*reply_.film); }
+
+  // The same file by the same worker, as `task` says now. After an error nothing is left to be read but reply()'s
+  // errors. Errors as decode_file().
+  Status decode_again(const Task& task);
+
+ private:
+  friend Result<DecodedFile> decode_file(Pool& pool, UniqueFd media, const Task& task);
+  explicit DecodedFile(LeasedFile file) : file_(std::move(file)) {}
+
+  LeasedFile file_;
+  Reply reply_;
+};
+
+// Opens the file, waits for a free worker and does what the task says. Errors: those of open_regular() and
+// Lease::run(), and the first of an operation that was asked for. Thread-safe.
+Result<DecodedFile> decode_file(Pool& pool, const std::string& path, const Task& task);
+// The same for a file that is open already.
+Result<DecodedFile> decode_file(Pool& pool, UniqueFd media, const Task& task);
+
+}  // namespace image_engine::worker
