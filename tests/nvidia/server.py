@@ -46,7 +46,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.owner = self.server.owner
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        length = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(length)
+        if len(body) < length:  # the client was killed: nobody was asked
+            self.close_connection = True
+            return None
         if self.path.startswith("/control"):
             return self.say(200, {"Content-Type": "application/json"}, self.owner.control(self.path, body))
         fault = self.owner.note(self.client_address[1], self.command, self.path, dict(self.headers), body)
