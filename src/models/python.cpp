@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
+#include <mutex>
 
 #include "core/file.h"
 #include "core/hash.h"
@@ -82,9 +84,9 @@ Result<std::string> run_module(const std::string& python, const std::string& mod
   return run_isolated(python, {"-m", module}, std::move(arguments), limit, cancelled);
 }
 
-Result<std::string> converter_python(const std::string& given, const std::string& tools,
-                                     const std::function<bool()>& cancelled) {
-  if (!given.empty()) return given;
+namespace {
+
+Result<std::string> make_environment(const std::string& tools, const std::function<bool()>& cancelled) {
   const std::string requirements = join_path(tools, "requirements.txt");
   IE_TRY(const std::string wanted, read_file(requirements));
   const std::string folder = join_path(absolute_path(cache_home()), "converters-" + hash128(wanted).hex());
@@ -104,13 +106,29 @@ Result<std::string> converter_python(const std::string& given, const std::string
                 fmt::format("{} cannot make an environment ({}): {}", system, kInstallPython, made.error().message));
   if (const auto installed = run_module(
           python, "pip",
-          {"install", "--quiet", "--require-hashes", "--disable-pip-version-check", "-r", absolute_path(requirements)},
+          {"install", "--quiet", "--require-hashes", "--disable-pip-version-check", "--retries", "1", "--timeout", "10",
+           "-r", absolute_path(requirements)},
           kMakingLimit, cancelled);
       !installed)
     return fail(installed.error().code,
                 fmt::format("what the converters need cannot be installed: {}", installed.error().message));
   IE_CHECK(write_file_atomically(ready, std::string_view("")));
   return python;
+}
+
+}  // namespace
+
+Result<std::string> converter_python(const std::string& given, const std::string& tools,
+                                     const std::function<bool()>& cancelled) {
+  if (!given.empty()) return given;
+  // A machine without a network fails after many seconds: once a process, not once for each model and precision.
+  static std::mutex mutex;
+  static std::map<std::string, Error> failed;
+  const std::lock_guard lock(mutex);
+  if (const auto before = failed.find(tools); before != failed.end()) return fail(before->second);
+  Result<std::string> made = make_environment(tools, cancelled);
+  if (!made && made.error().code == ErrorCode::kIo) failed.emplace(tools, made.error());
+  return made;
 }
 
 }  // namespace image_engine::models
