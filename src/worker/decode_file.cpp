@@ -15,7 +15,7 @@ Status all_there(const Reply& reply, std::uint32_t operations) {
   check(kHash, reply.hashes);
   check(kDecode, reply.picture);
   check(kThumbnail, reply.thumbnail);
-  check(kFilm, reply.film);
+  check(kVideoClip, reply.clip);
   return status;
 }
 

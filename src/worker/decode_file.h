@@ -40,7 +40,7 @@ class DecodedFile {
   [[nodiscard]] const Picture& picture() const { return *reply_.picture; }
   [[nodiscard]] ImageView pixels() const { return file_.pixels(picture()); }
   [[nodiscard]] std::span<const std::byte> thumbnail() const { return file_.bytes(*reply_.thumbnail); }
-  [[nodiscard]] std::span<const std::byte> film() const { return file_.bytes(*reply_.film); }
+  [[nodiscard]] std::span<const std::byte> clip() const { return file_.bytes(*reply_.clip); }
 
   // The same file by the same worker, as `task` says now. After an error nothing is left to be read but reply()'s
   // errors. Errors as decode_file().

@@ -29,7 +29,7 @@ struct PoolOptions {
 struct Task {
   std::uint32_t operations = kDecode;    // worker::Operation bits
   std::uint32_t max_edge = 0;            // pixels; of the decoded picture's longer edge, 0 for full size
-  std::uint32_t thumbnail_edge = 256;    // pixels; of the thumbnail's and the film's longer edge
+  std::uint32_t thumbnail_edge = 256;    // pixels; of the thumbnail's and the video clip's longer edge
   std::uint32_t thumbnail_quality = 80;  // 1…100, of the JPEG
 };
 

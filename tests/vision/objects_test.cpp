@@ -307,7 +307,7 @@ TEST(Objects, APixelMaskIsAllOnes) {
   EXPECT_THAT(fake.seen_[1].as<std::int64_t>(), testing::Each(1));
 }
 
-// As DETR's own processor pads: the picture at the top left, and places are fractions of it.
+// As DETR's own CPU pads: the picture at the top left, and places are fractions of it.
 TEST(Objects, APixelMaskLeavesOutPadding) {
   for (const std::int64_t cells : {-1, 10}) {  // as large as the input, or ten by ten as some graphs have it
     auto spec = spec_of("queries", 100, 100, 5);
@@ -486,10 +486,10 @@ TEST(PlanOf, TakesEveryMemberOfTheSpec) {
 
 TEST(Suppress, KeepsOtherClassesAndTheEarlierOfEquals) {
   const std::vector<BoxCandidate> candidates{{0, 0, 10, 10, 0.5F, 1},
-                                          {1, 0, 11, 10, 0.5F, 1},
-                                          {0, 0, 10, 10, 0.9F, 2},
-                                          {50, 50, 50, 50, 0.5F, 1},
-                                          {50, 50, 50, 50, 0.5F, 1}};
+                                             {1, 0, 11, 10, 0.5F, 1},
+                                             {0, 0, 10, 10, 0.9F, 2},
+                                             {50, 50, 50, 50, 0.5F, 1},
+                                             {50, 50, 50, 50, 0.5F, 1}};
   const auto kept = suppress(candidates, 0.5F, 100);
   ASSERT_EQ(kept.size(), 4U);  // boxes without area overlap nothing
   EXPECT_EQ(kept[0].label, 2U);
