@@ -14,6 +14,7 @@
 
 #include "core/file.h"
 #include "core/subprocess.h"
+#include "tests/support/ok.h"
 
 namespace image_engine::worker {
 namespace {
@@ -58,12 +59,12 @@ TEST_F(PoolTest, OneTaskGivesAllThatIsAskedFor) {
   task.media_fd = file_.get();
   Lease lease = pool->lease();
   const Reply reply = lease.run(task).value();
-  ASSERT_TRUE(reply.metadata) << reply.metadata.error().message;
+  ASSERT_OK(reply.metadata);
   EXPECT_EQ(reply.metadata->format, MediaFormat::kBmp);
   EXPECT_EQ(reply.metadata->width, 2U);
   ASSERT_TRUE(reply.hashes);
   EXPECT_EQ(reply.hashes->file, content_hash(std::as_bytes(std::span<const char>(tiny_bmp()))));
-  ASSERT_TRUE(reply.picture) << reply.picture.error().message;
+  ASSERT_OK(reply.picture);
   const ImageView pixels = lease.pixels(*reply.picture);
   EXPECT_EQ(std::vector<std::uint8_t>(pixels.pixels.begin(), pixels.pixels.end()),
             (std::vector<std::uint8_t>{255, 0, 0, 0, 0, 255}));
