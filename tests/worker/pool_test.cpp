@@ -15,17 +15,10 @@
 #include "core/file.h"
 #include "core/subprocess.h"
 #include "tests/support/ok.h"
+#include "tests/support/pictures.h"
 
 namespace image_engine::worker {
 namespace {
-
-// 2 × 1 pixels, red and blue.
-std::string tiny_bmp() {
-  const unsigned char bytes[] = {'B', 'M', 62, 0, 0, 0, 0, 0,  0, 0, 54, 0, 0, 0, 40,  0,   0, 0, 2, 0, 0,
-                                 0,   1,   0,  0, 0, 1, 0, 24, 0, 0, 0,  0, 0, 8, 0,   0,   0, 0, 0, 0, 0,
-                                 0,   0,   0,  0, 0, 0, 0, 0,  0, 0, 0,  0, 0, 0, 255, 255, 0, 0, 0, 0};
-  return {reinterpret_cast<const char*>(bytes), sizeof bytes};
-}
 
 class PoolTest : public testing::Test {
  protected:
