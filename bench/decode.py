@@ -1,4 +1,4 @@
-"""Decoding a 12-megapixel JPEG to thumbnail, working picture, screen and full size, beside Pillow, in turns: processor
+"""Decoding a 12-megapixel JPEG to thumbnail, working picture, screen and full size, beside Pillow, in turns: CPU
 time of one thread, ratios of the medians.
 
 usage: decode.py [--quick] [--bin FOLDER]

@@ -17,7 +17,7 @@ Installs what is missing to build and run the programs, in this order:
                    tools/requirements-test.txt and the other sets of samples
   --no-samples     do 1 to 4
   --samples-only   leave the Debian packages alone, do 2 to 5
-  --gpu            also build/onnxruntime-gpu/lib: ONNX Runtime for NVIDIA cards with CUDA 13, cuDNN 9 and TensorRT for RTX
+  --gpu            also build/onnxruntime-gpu/lib: ONNX Runtime for NVIDIA GPUs with CUDA 13, cuDNN 9 and TensorRT for RTX
                    (tools/requirements-gpu.txt); 1.6 GB to download, 2.4 GB on disk, a driver of 580 or later
   --help           this text
 
@@ -171,7 +171,7 @@ fetch_gpu() {
   wanted=$(hash_of "$root/tools/requirements-gpu.txt")
   to=$build/onnxruntime-gpu/lib
   is_done gpu "$wanted" && [ -e "$to/libonnxruntime.so.1" ] && return 0
-  say "fetching libraries for NVIDIA cards: 1.6 GB to download, 2.4 GB in build/onnxruntime-gpu"
+  say "fetching libraries for NVIDIA GPUs: 1.6 GB to download, 2.4 GB in build/onnxruntime-gpu"
   rm -rf -- "$build/onnxruntime-gpu.new"
   mkdir -p "$build/onnxruntime-gpu.new/lib"
   # One package with its hash a line.
@@ -203,7 +203,7 @@ check_gpu() {
   if ldconfig -p | grep -q 'libnvinfer\.so\.10'; then
     say "TensorRT 10 is here: 'image-engine convert-to-tensorrt --onnx F' builds an engine ahead of its first use (docs/tensorrt.md)"
   else
-    say "TensorRT 10 is not here; CUDA is used, and TensorRT for RTX on RTX 30, 40 and 50 cards (docs/tensorrt.md)"
+    say "TensorRT 10 is not here; CUDA is used, and TensorRT for RTX on RTX 30, 40 and 50 GPUs (docs/tensorrt.md)"
   fi
 }
 

@@ -3,8 +3,8 @@
 usage: bench/infer/bare.py --bin DIR [--rounds N] [--seconds S] MODEL.onnx…
 DIR holds bench-infer. Both have the same runtime library's version, threads and shapes (free dimensions 1, then 224), one
 picture a run, and random inputs. onnxruntime runs twice: as it comes, its threads spinning while they wait, and with spinning off, as our
-sessions have it. Pictures a second, and processor time a picture of the runs alone; medians, and of each round's ratios. Above 1 ours is
-faster, or takes less. On a machine with other work only the processor time says much, and not of threads that spin.
+sessions have it. Pictures a second, and CPU time a picture of the runs alone; medians, and of each round's ratios. Above 1 ours is
+faster, or takes less. On a machine with other work only the CPU time says much, and not of threads that spin.
 Needs numpy and onnxruntime.
 """
 
@@ -27,7 +27,7 @@ PEERS = {"onnxruntime": "1", "without spinning": "0"}
 
 
 def bare(model: str, streams: int, threads: int, seconds: float, spinning: str) -> None:
-    """Prints pictures a second and milliseconds of processor time a picture."""
+    """Prints pictures a second and milliseconds of CPU time a picture."""
     import numpy as np
     import onnxruntime
 
@@ -101,7 +101,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("models", type=Path, nargs="+")
     options = parser.parse_args()
-    print(f"| model | streams × threads | ours | {' | '.join(f'{name} | speed, processor time' for name in PEERS)} |")
+    print(f"| model | streams × threads | ours | {' | '.join(f'{name} | speed, CPU time' for name in PEERS)} |")
     print("|" + " --- |" * (3 + 2 * len(PEERS)))
     for model in options.models:
         for streams, threads in SETUPS:

@@ -1,4 +1,4 @@
-// bench-infer: pictures a second through infer::Session, the model's own computing, on the processor or a card.
+// bench-infer: pictures a second through infer::Session, the model's own computing, on the CPU or a GPU.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -26,7 +26,7 @@ using Clock = std::chrono::steady_clock;
 struct Flags {
   std::string model, device = "cpu", input, output;
   std::vector<std::string> fixed;
-  std::vector<int> cards{0};
+  std::vector<int> gpus{0};
   std::int64_t batch = 1, side = 224;
   int streams = 1, rounds = 5;
   double seconds = 3;
@@ -84,7 +84,7 @@ Result<double> round_of(const infer::Session& session, const std::vector<Tensor>
   return static_cast<double>(runs * inputs.front().shape[0]) / since(begin);
 }
 
-// The same with inputs that stay on the card: a run a stream, the card never idle.
+// The same with inputs that stay on the GPU: a run a stream, the GPU never idle.
 Result<double> resident_round(std::vector<std::unique_ptr<infer::ResidentRun>>& runs, std::int64_t rows, int times) {
   std::atomic<bool> failed = false;
   const Clock::time_point begin = Clock::now();
@@ -133,12 +133,12 @@ Status write_outputs(const std::vector<Tensor>& outputs, const std::string& path
   return file ? Status{} : Status(fail(ErrorCode::kIo, "cannot write " + path));
 }
 
-// On all its cards.
+// On all its GPUs.
 Result<std::unique_ptr<infer::Session>> open_session(const Flags& flags) {
   std::vector<std::unique_ptr<infer::Session>> sessions;
-  for (const int card : flags.cards) {
+  for (const int gpu : flags.gpus) {
     infer::SessionOptions options = flags.session;
-    options.device = card;
+    options.device = gpu;
     IE_TRY(sessions.emplace_back(), infer::Session::create(flags.model, options));
   }
   if (sessions.size() == 1) return std::move(sessions.front());
@@ -149,14 +149,14 @@ Result<nlohmann::json> measure(Flags& flags) {
   for (const std::string& text : flags.fixed)
     flags.session.fixed_dimensions.emplace_back(text.substr(0, text.find('=')),
                                                 std::atoll(text.substr(text.find('=') + 1).c_str()));
-  const bool card = flags.device != "cpu";
+  const bool gpu = flags.device != "cpu";
   std::size_t free_before = 0;
-  if (card) {
+  if (gpu) {
     flags.session.provider = infer::Provider::kCuda;
     flags.session.search_convolutions = !flags.heuristic;
-    if (flags.device.starts_with("cuda:")) flags.cards = {std::stoi(flags.device.substr(5))};
-    flags.session.device = flags.cards.front();
-    flags.session.lanes = std::max(1, flags.streams / static_cast<int>(flags.cards.size()));
+    if (flags.device.starts_with("cuda:")) flags.gpus = {std::stoi(flags.device.substr(5))};
+    flags.session.device = flags.gpus.front();
+    flags.session.lanes = std::max(1, flags.streams / static_cast<int>(flags.gpus.size()));
     IE_CHECK(infer::check_provider(flags.session.provider));
     IE_TRY(const gpu::MemoryInfo memory, gpu::memory_info(flags.session.device));
     free_before = memory.free;
@@ -172,7 +172,7 @@ Result<nlohmann::json> measure(Flags& flags) {
   if (!flags.output.empty()) IE_CHECK(write_outputs(outputs, flags.output));
   const std::clock_t cpu = std::clock();
   const Clock::time_point all = Clock::now();
-  const bool stay = card && !flags.copies;
+  const bool stay = gpu && !flags.copies;
   IE_TRY(std::vector<double> rates,
          stay ? measure_resident(*session, inputs, flags) : measure_copies(*session, inputs, flags));
   const double cores = static_cast<double>(std::clock() - cpu) / CLOCKS_PER_SEC / since(all);
@@ -183,7 +183,7 @@ Result<nlohmann::json> measure(Flags& flags) {
                         {"nodes", placement.nodes},
                         {"batch", inputs.front().shape[0]},
                         {"streams", flags.streams},
-                        {"cards", flags.cards},
+                        {"cards", flags.gpus},
                         {"graph", flags.session.cuda_graph},
                         {"nhwc", flags.session.nhwc},
                         {"fuse", flags.session.fuse_convolutions},
@@ -194,7 +194,7 @@ Result<nlohmann::json> measure(Flags& flags) {
                         {"cpu_ms_per_image", 1000 * cores / median(rates)},
                         {"load_seconds", load},
                         {"first_run_seconds", first}};
-  if (card)
+  if (gpu)
     if (const auto memory = gpu::memory_info(flags.session.device))
       row["gpu_memory_mb"] = (static_cast<double>(free_before) - static_cast<double>(memory->free)) / 1e6;
   return row;
@@ -207,19 +207,19 @@ int main(int argc, char** argv) {
   Flags flags;
   app.add_option("model", flags.model, "An ONNX file")->required();
   app.add_option("--device", flags.device, "cpu, cuda or cuda:N")->capture_default_str();
-  app.add_option("--cards", flags.cards, "With --device cuda: those that share the work, 0,1,…")->delimiter(',');
+  app.add_option("--cards", flags.gpus, "With --device cuda: those that share the work, 0,1,…")->delimiter(',');
   app.add_option("--batch", flags.batch, "Pictures in a run, where the file leaves it open")->capture_default_str();
   app.add_option("--fix", flags.fixed, "NAME=SIZE of an open dimension");
   app.add_option("--side", flags.side, "Of other open dimensions")->capture_default_str();
   app.add_option("--streams", flags.streams, "Runs at once")->check(CLI::Range(1, 64))->capture_default_str();
-  app.add_option("--threads", flags.session.threads, "Inside a run on the processor")->capture_default_str();
+  app.add_option("--threads", flags.session.threads, "Inside a run on the CPU")->capture_default_str();
   app.add_option("--seconds", flags.seconds, "In all")->capture_default_str();
   app.add_option("--rounds", flags.rounds, "The median of so many is printed")->check(CLI::Range(1, 99));
-  app.add_flag("--graph", flags.session.cuda_graph, "Record the card's work and replay it");
+  app.add_flag("--graph", flags.session.cuda_graph, "Record the GPU's work and replay it");
   app.add_flag("--nhwc", flags.session.nhwc, "Convolutions with channels last");
   app.add_flag("--fuse", flags.session.fuse_convolutions, "Convolutions fused with what is added to them");
   app.add_flag("--heuristic", flags.heuristic, "Ask cuDNN for algorithms instead of timing them");
-  app.add_flag("--copies", flags.copies, "With the copies to and from the card");
+  app.add_flag("--copies", flags.copies, "With the copies to and from the GPU");
   app.add_option("--input", flags.input, "Floats of the first input, as they are in memory");
   app.add_option("--output", flags.output, "Write the first run's outputs there, as they are in memory");
   CLI11_PARSE(app, argc, argv);

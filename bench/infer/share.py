@@ -1,4 +1,4 @@
-"""What models cost `analyze`: its processor time with and without them, and where that goes.
+"""What models cost `analyze`: its CPU time with and without them, and where that goes.
 
 usage: bench/infer/share.py --bin DIR [--models FOLDER] PHOTOS
 DIR holds image-engine; FOLDER (build/models) installed models, of which objects and text are taken, none, each and both. `perf` samples
@@ -19,7 +19,7 @@ PARTS = {"libonnxruntime": "the models", "[kernel": "kernel", "libjpeg": "libjpe
 
 
 def run(program: Path, models: list[Path], photos: Path) -> tuple[dict[str, float], str]:
-    """Seconds of processor time by part, and what analyze printed."""
+    """Seconds of CPU time by part, and what analyze printed."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         installed = folder / "models"
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("photos", type=Path)
     options = parser.parse_args()
     columns = ["all", *PARTS.values(), "other"]
-    print(f"| processor seconds | {' | '.join(columns)} | more than without | of that the models |\n|{' --- |' * (len(columns) + 3)}")
+    print(f"| CPU seconds | {' | '.join(columns)} | more than without | of that the models |\n|{' --- |' * (len(columns) + 3)}")
     steps, without = "", 0.0
     for name, wanted in RUNS.items():
         seconds, steps = run(options.bin / "image-engine", [options.models.resolve() / model for model in wanted], options.photos)

@@ -93,7 +93,7 @@ def unlimited(program, rounds, count):
     for name, results in runs.items():
         rate = statistics.median(count / result["seconds"] for result in results)
         cpu = statistics.median(result["cpu"] for result in results)
-        print(f"  {name:14}{rate:7.1f} a second{rate / ideal:7.3f} of it{cpu:7.2f} s of processor")
+        print(f"  {name:14}{rate:7.1f} a second{rate / ideal:7.3f} of it{cpu:7.2f} s of CPU")
 
 
 def paced(program):

@@ -28,7 +28,7 @@ def measure(bench: common.Bench) -> dict:
         [name, f"{times[name]:.2f}", f"{photos / times[name]:.1f}", f"{cpu[name]:.2f}", f"{photos / cpu[name]:.1f}"] for name in times
     ])  # fmt: skip
     ratio, cpu_ratio = times["Pillow"] / times["image-engine"], cpu["Pillow"] / cpu["image-engine"]
-    print(f"Pillow over image-engine: {ratio:.2f} in time, {cpu_ratio:.2f} in processor time")
+    print(f"Pillow over image-engine: {ratio:.2f} in time, {cpu_ratio:.2f} in CPU time")
     return {"photos": photos, "pillow_over_ours": ratio, "pillow_over_ours_cpu": cpu_ratio, "seconds": times, "cpu_seconds": cpu}
 
 

@@ -1,4 +1,4 @@
-"""What the benchmarks share: running in turns, wall and processor time, a table for people and a line of JSON."""
+"""What the benchmarks share: running in turns, wall and CPU time, a table for people and a line of JSON."""
 
 import argparse
 import json
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @dataclass(frozen=True)
 class Finished:
     seconds: float  # wall
-    cpu: float  # seconds of processor time, user and system, of the program and all it waited for
+    cpu: float  # seconds of CPU time, user and system, of the program and all it waited for
     output: str
     exit_code: int
 

@@ -20,7 +20,7 @@ def measure(bench: common.Bench) -> dict:
         finished, document = bench.call(bench.fresh("catalogue"), "analyze", library, "--workers", 1 if one_core else 0, one_core=one_core)
         report = document["report"]
         assert report["added"] == report["phases"]["metadata"]["files"] == count and report["failed"] == 0, report
-        # All of the run but pass 2: start, opening, scan, headers, end. Its processor time is not known apart.
+        # All of the run but pass 2: start, opening, scan, headers, end. Its CPU time is not known apart.
         return finished.seconds - report["phases"]["content"]["seconds"], None
 
     def exiftool(*fast: str):
@@ -44,8 +44,8 @@ def measure(bench: common.Bench) -> dict:
         rows.append([name, f"{seconds:.2f}", f"{count / seconds:.0f}", cpu, f"{seconds / ours:.2f}"])
     common.print_table(rows)
     exiftool_cpu = common.median(cpu for _, cpu in results["exiftool -fast"])
-    # On a machine that others use, too, this is the least that the ratio can be: their processor time, our wall time.
-    print(f"exiftool -fast, processor time alone, over image-engine's whole time on one core: {exiftool_cpu / ours:.2f}")
+    # On a machine that others use, too, this is the least that the ratio can be: their CPU time, our wall time.
+    print(f"exiftool -fast, CPU time alone, over image-engine's whole time on one core: {exiftool_cpu / ours:.2f}")
     return {
         "photos": count,
         "photos_per_second_a_core": count / ours,

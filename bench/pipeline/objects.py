@@ -64,7 +64,7 @@ def measure(bench: common.Bench) -> dict:
     ])  # fmt: skip
     ratio, cpu_ratio = times["script"] / times["image-engine"], cpu["script"] / cpu["image-engine"]
     shares = {name: photos * of_model / cpu[name] for name in cpu}
-    print(f"script over image-engine: {ratio:.2f} in time, {cpu_ratio:.2f} in processor time")
+    print(f"script over image-engine: {ratio:.2f} in time, {cpu_ratio:.2f} in CPU time")
     print(
         f"the model alone, one thread: {1000 * of_model:.1f} ms a photo, {100 * shares['image-engine']:.0f} % of image-engine's "
         f"processor time, {100 * shares['script']:.0f} % of the script's"

@@ -74,7 +74,7 @@ def measure(bench: common.Bench) -> dict:
     if "rapidocr, with text" in seconds:
         ratio = seconds["rapidocr, with text"] / seconds["image-engine, with text"]
         of_cpu = cpu["rapidocr, with text"] / cpu["image-engine, with text"]
-        print(f"rapidocr (without its start) over image-engine (with its start): {ratio:.2f}, in processor time {of_cpu:.2f}")
+        print(f"rapidocr (without its start) over image-engine (with its start): {ratio:.2f}, in CPU time {of_cpu:.2f}")
     else:
         print("rapidocr: not measured, this Python does not have it")
     return {"pictures": len(names), "seconds": seconds, "processor_seconds": cpu, "look_share": share, "rapidocr_over_ours": ratio}

@@ -24,7 +24,7 @@ namespace {
 using models::Spec;
 
 constexpr std::int64_t kSizes[] = {1, 2, 4, 8, 12, 16, 20, 24, 32, 64, 128, 256};
-constexpr std::int64_t kMostOnProcessor = 64;
+constexpr std::int64_t kMostOnCpu = 64;
 constexpr int kBatchRounds = 3;
 constexpr double kNearly = 0.95;
 
@@ -44,9 +44,7 @@ class BatchesBench {
     IE_CHECK(choose_model());
     IE_CHECK(load_pictures());
     choose_device();
-    const std::int64_t most = options_.most > 0 ? options_.most
-                              : on_card()       ? kSizes[std::size(kSizes) - 1]
-                                                : kMostOnProcessor;
+    const std::int64_t most = options_.most > 0 ? options_.most : on_gpu() ? kSizes[std::size(kSizes) - 1] : kMostOnCpu;
     std::vector<std::int64_t> sizes;
     std::ranges::copy_if(kSizes, std::back_inserter(sizes), [&](std::int64_t size) { return size <= most; });
     Progress progress("Batches", sizes.size() * kBatchRounds * report_.images, options_.progress);
@@ -72,7 +70,7 @@ class BatchesBench {
         if (spec_ = choice.spec; spec_ != nullptr) break;
       }
       if (spec_ == nullptr)
-        return fail(ErrorCode::kNotFound, "no model that looks at pictures is installed: image-engine models pull");
+        return fail(ErrorCode::kNotFound, "no model that analyzes pictures is installed: image-engine models pull");
     }
     report_.model = spec_->name;
     report_.machine = this_machine();
@@ -99,7 +97,7 @@ class BatchesBench {
     report_.device = tensorrt ? "tensorrt" : cuda ? "cuda" : "cpu";
   }
 
-  [[nodiscard]] bool on_card() const { return report_.device != "cpu"; }
+  [[nodiscard]] bool on_gpu() const { return report_.device != "cpu"; }
 
   [[nodiscard]] bool is_measured(std::int64_t batch) const {
     return !report_.rows.empty() && report_.rows.back().batch == batch;
@@ -131,13 +129,13 @@ class BatchesBench {
   Status fill(BatchRow& row, Progress& progress) {
     const NetRequest request{options_.places, options_.config, report_.device, options_.config.inference.precision,
                              row.batch};
-    // The first time on a card its best settings are looked for, in memory that is given back.
-    std::optional<int> card;
-    if (on_card()) {
+    // The first time on a GPU its best settings are looked for, in memory that is given back.
+    std::optional<int> gpu;
+    if (on_gpu()) {
       IE_TRY(const BenchmarkNet first, BenchmarkNet::load(*spec_, request));
-      card = first.card();
+      gpu = first.gpu();
     }
-    const double before = free_memory(card);
+    const double before = free_memory(gpu);
     IE_TRY(const BenchmarkNet net, BenchmarkNet::load(*spec_, request));
     row.batch = net.batch();
     if (is_measured(row.batch)) return {};
@@ -150,7 +148,7 @@ class BatchesBench {
       seconds.push_back(one);
     }
     row.total = infer::median(std::move(seconds));
-    row.memory_mb = std::max(0.0, card ? before - free_memory(card) : resident_bytes()) / kMegabyte;
+    row.memory_mb = std::max(0.0, gpu ? before - free_memory(gpu) : resident_bytes()) / kMegabyte;
     return {};
   }
 
@@ -163,7 +161,7 @@ class BatchesBench {
         report_.best = row.batch;
         break;
       }
-    if (report_.best == 0 || !on_card()) return {};
+    if (report_.best == 0 || !on_gpu()) return {};
     const Status kept = pipeline::keep_batch(*spec_, store_, options_.config, report_.best,
                                              fmt::format("benchmark batch-size: {:.0f} pictures/s at most", most));
     report_.remembered = kept.has_value();

@@ -1,4 +1,4 @@
-// How many pictures a model should look at in one run on this machine.
+// How many pictures a model should run on at once on this machine.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ struct BatchRow {
   std::int64_t batch = 0;
   double total = 0;  // seconds for all images, the median of several passes; 0: not measured
   std::size_t images = 0;
-  double memory_mb = 0;  // on a card: what the model takes there; else: what this program holds
+  double memory_mb = 0;  // on a GPU: what the model takes there; else: what this program holds
   std::string note;      // for a person; why nothing was measured, or why the list ends here
 
   [[nodiscard]] double images_per_second() const { return static_cast<double>(images) / total; }
@@ -39,12 +39,12 @@ struct BatchesBenchmark {
   std::string model;   // of the catalogue; empty: the one that analyze embeds pictures with, else finds objects with
   std::string images;  // as SampleRequest::folder
   std::size_t limit = 100;
-  std::int64_t most = 0;  // the largest size that is tried; 0: 256 on a card, 64 on the processor
+  std::int64_t most = 0;  // the largest size that is tried; 0: 256 on a GPU, 64 on the CPU
   bool progress = false;  // on stderr
   std::function<bool()> cancelled = [] { return false; };
 };
 
-// 1, 2, 4, 8, 12, 16, 20, 24, 32, 64, 128, 256, as far as memory goes. On a card what is found best is kept for
+// 1, 2, 4, 8, 12, 16, 20, 24, 32, 64, 128, 256, as far as memory goes. On a GPU what is found best is kept for
 // analyze. Errors: kInterrupted, kInvalidArgument, kNotFound as benchmark_models(); what keeps the model from running
 // at all.
 Result<BatchesReport> benchmark_batches(const BatchesBenchmark& options);

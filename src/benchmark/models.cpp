@@ -67,7 +67,7 @@ std::string cpu_name() {
   return "unknown";
 }
 
-// One model, or several that look at each picture one after the other.
+// One model, or several that analyze each picture one after the other.
 struct Subject {
   std::string name;
   std::vector<const Spec*> specs;
@@ -121,7 +121,7 @@ class ModelsBench {
     return subject;
   }
 
-  // What analyze would look at a picture with; empty when that is one model or none.
+  // What analyze would analyze a picture with; empty when that is one model or none.
   Result<std::string> analyzer_here() const {
     IE_TRY(const InstalledModels models, InstalledModels::open(options_.places, options_.config));
     const MlModelsConfig& wanted = options_.config.analysis.ml_models;
@@ -147,7 +147,7 @@ class ModelsBench {
     for (const Spec& spec : catalogue_.specs())
       if (looks_at_pictures(spec) && is_installed(spec)) subjects_.push_back({spec.name, {&spec}});
     if (subjects_.empty())
-      return fail(ErrorCode::kNotFound, "no model that looks at pictures is installed: image-engine models pull");
+      return fail(ErrorCode::kNotFound, "no model that analyzes pictures is installed: image-engine models pull");
     IE_TRY(const std::string here, analyzer_here());
     std::vector<std::string> analyzers(std::begin(kAnalyzers), std::end(kAnalyzers));
     if (std::ranges::find(analyzers, here) == analyzers.end() && !here.empty()) analyzers.push_back(here);
@@ -225,7 +225,7 @@ class ModelsBench {
       return std::ranges::find(spec->variants, way.precision, &models::Variant::precision) != spec->variants.end();
     };
     return way.device == "cpu" && !std::ranges::all_of(subject.specs, has_precision)
-               ? fmt::format("there is no {} of it for the processor", way.precision)
+               ? fmt::format("there is no {} of it for the CPU", way.precision)
                : "";
   }
 
@@ -274,7 +274,7 @@ class ModelsBench {
     return true;
   }
 
-  // What the model says in fp32 on the processor.
+  // What the model says in fp32 on the CPU.
   Result<const std::vector<Answer>*> right_answers(const Spec& spec) {
     if (const auto known = right_.find(spec.name); known != right_.end()) return &known->second;
     IE_TRY(const BenchmarkNet net, BenchmarkNet::load(spec, request_for(kWays[0])));
@@ -283,14 +283,14 @@ class ModelsBench {
   }
 
   Status load(Runner& runner) {
-    // The first time on a card its best settings are looked for.
-    std::optional<int> card;
+    // The first time on a GPU its best settings are looked for.
+    std::optional<int> gpu;
     if (runner.way.device != "cpu")
       for (const Spec* spec : runner.subject->specs) {
         IE_TRY(const BenchmarkNet net, BenchmarkNet::load(*spec, request_for(runner.way)));
-        card = net.card();
+        gpu = net.gpu();
       }
-    const double before = free_memory(card);
+    const double before = free_memory(gpu);
     const Clock::time_point start = Clock::now();
     std::vector<std::string> reasons;
     std::int64_t batch = 0;
@@ -298,13 +298,13 @@ class ModelsBench {
       IE_TRY(BenchmarkNet net, BenchmarkNet::load(*spec, request_for(runner.way)));
       IE_CHECK(net.example(samples_));
       batch = std::max(batch, net.batch());
-      if (card) reasons.push_back(net.reason());
+      if (gpu) reasons.push_back(net.reason());
       runner.nets.push_back(std::move(net));
     }
     runner.row.batch = batch;
     runner.row.warmup = std::chrono::duration<double>(Clock::now() - start).count();
     runner.row.note = fmt::format("{}", fmt::join(reasons, "; "));
-    runner.row.gpu_memory_mb = std::max(0.0, before - free_memory(card)) / kMegabyte;
+    runner.row.gpu_memory_mb = std::max(0.0, before - free_memory(gpu)) / kMegabyte;
     return {};
   }
 

@@ -63,8 +63,8 @@ struct ModelsReport {
 struct ModelsBenchmark {
   Config config;
   models::Places places;
-  // Names of the catalogue, or several joined by + that look at each picture one after the other. None: all installed
-  // ones, and those that analyze would look at pictures with.
+  // Names of the registry, or several joined by + that analyze each picture one after the other. None: all installed
+  // ones, and those that analyze would analyze pictures with.
   std::vector<std::string> models;
   bool compare = false;  // the first two of `models` side by side
   std::string images;    // as SampleRequest::folder
@@ -83,7 +83,7 @@ struct ModelsBenchmark {
 // no photo). What a model cannot do is a row with a note.
 Result<ModelsReport> benchmark_models(const ModelsBenchmark& options);
 
-// The row that others of its model are set beside: PyTorch's fp32, else ours on the processor; null without either.
+// The row that others of its model are set beside: PyTorch's fp32, else ours on the CPU; null without either.
 const ModelRow* baseline_of(const std::vector<ModelRow>& rows, const std::string& model);
 
 }  // namespace image_engine::benchmark

@@ -46,8 +46,8 @@ std::vector<float> floats_of(const Tensor& tensor, std::size_t row, std::size_t 
 
 }  // namespace
 
-double free_memory(std::optional<int> card) {
-  const auto memory = card ? gpu::memory_info(*card) : Result<gpu::MemoryInfo>(gpu::MemoryInfo{});
+double free_memory(std::optional<int> gpu) {
+  const auto memory = gpu ? gpu::memory_info(*gpu) : Result<gpu::MemoryInfo>(gpu::MemoryInfo{});
   return memory ? static_cast<double>(memory->free) : 0;
 }
 
@@ -59,7 +59,7 @@ Result<const models::Spec*> measurable(const models::Catalogue& catalogue, const
   if (!spec) return fail(ErrorCode::kInvalidArgument, spec.error().message);
   if (!looks_at_pictures(**spec))
     return fail(ErrorCode::kInvalidArgument,
-                fmt::format("{} is a model for {}: only those that look at whole pictures are measured here",
+                fmt::format("{} is a model for {}: only those that analyze whole pictures are measured here",
                             (*spec)->name, (*spec)->task));
   if (store.presence(**spec) != models::Presence::kInstalled)
     return fail(ErrorCode::kNotFound,
@@ -86,7 +86,7 @@ Result<BenchmarkNet> BenchmarkNet::load(const models::Spec& spec, const NetReque
   net.picture_input_ = *found;
   const infer::TensorInfo& input = chosen.session->inputs()[net.picture_input_];
   const std::int64_t fixed = input.shape.empty() ? 1 : input.shape.front();
-  // A card may have room for fewer.
+  // A GPU may have room for fewer.
   const std::int64_t free = chosen.batch > 0 ? chosen.batch : request.batch;
   net.batch_ = fixed > 0 ? fixed : free;
   // Photos of many shapes do not make a batch.
@@ -103,7 +103,7 @@ Result<BenchmarkNet> BenchmarkNet::load(const models::Spec& spec, const NetReque
 
 const infer::Session& BenchmarkNet::session() const { return detector_ ? detector_->session() : *session_; }
 
-std::optional<int> BenchmarkNet::card() const {
+std::optional<int> BenchmarkNet::gpu() const {
   const std::string device = session().placement().device;  // "cpu", "cuda:0"
   const std::size_t colon = device.find(':');
   int number = 0;
@@ -149,7 +149,7 @@ Result<double> BenchmarkNet::pass(const SamplePictures& samples, const Done& don
   const std::size_t wanted = samples.pictures.size(), rows = static_cast<std::size_t>(batch_);
   const std::size_t runs = (wanted + rows - 1) / rows;
   double seconds = 0;
-  if (card()) {
+  if (gpu()) {
     IE_TRY(Tensor pictures, pictures_from(samples, 0, rows));
     IE_TRY(const auto run, session().resident(with_masks(std::move(pictures))));
     IE_CHECK(run->compute(3));  // the first may search algorithms, the second record a graph

@@ -20,7 +20,7 @@
 
 namespace image_engine::benchmark {
 
-// Whether a model's task is to look at whole pictures in one run: objects, embedding, features, scene.
+// Whether a model's task is to analyze whole pictures in one run: objects, embedding, features, scene.
 bool looks_at_pictures(const models::Spec& spec);
 // The installed model of that name. kInvalidArgument: there is none, with the nearest name, or it does not look at
 // pictures; kNotFound: it is not installed.
@@ -29,12 +29,12 @@ Result<const models::Spec*> measurable(const models::Catalogue& catalogue, const
 
 inline constexpr double kMegabyte = 1 << 20;
 // Bytes of the GPU's memory that nobody has; 0 on the CPU and where it is not known.
-double free_memory(std::optional<int> card);
+double free_memory(std::optional<int> gpu);
 
 struct NetRequest {
   models::Places places;
   Config config;
-  std::string device = "cpu", precision = "fp32";  // as infer::Preference; on a card nothing else will do
+  std::string device = "cpu", precision = "fp32";  // as infer::Preference; on a GPU nothing else will do
   std::int64_t batch = 1;                          // wanted; a model may take another number only
 };
 
@@ -52,10 +52,10 @@ class BenchmarkNet {
   [[nodiscard]] const models::Spec& spec() const { return *spec_; }
   [[nodiscard]] std::int64_t batch() const { return batch_; }  // pictures in a run
   [[nodiscard]] const std::string& reason() const { return reason_; }
-  [[nodiscard]] std::optional<int> card() const;  // the number of the one that it runs on; none: on the processor
+  [[nodiscard]] std::optional<int> gpu() const;  // the number of the one that it runs on; none: on the CPU
 
   // Seconds that the model computes for all pictures, preprocessing left out. Runs are always of batch() pictures;
-  // where that is too many in the end, their share counts. On a card inputs are there already, and one batch of them is
+  // where that is too many in the end, their share counts. On a GPU inputs are there already, and one batch of them is
   // computed over and over. `done` is told of progress, and ends the pass by false (kInterrupted).
   using Done = std::function<bool(std::size_t pictures)>;
   Result<double> pass(const SamplePictures& samples, const Done& done) const;

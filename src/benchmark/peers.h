@@ -28,7 +28,7 @@ struct PeerRequest {
   std::function<bool()> cancelled;
 };
 
-// Fills the row; what does not work becomes its note. `net`: the model in fp32 on the processor. kInterrupted.
+// Fills the row; what does not work becomes its note. `net`: the model in fp32 on the CPU. kInterrupted.
 Status measure_peer(const PeerWay& way, const PeerRequest& request, const BenchmarkNet& net,
                     const SamplePictures& samples, ModelRow& row);
 

@@ -69,7 +69,7 @@ void add_globals(Arguments app, Globals& globals) {
   app.add_option("--precision", globals.precision, "What models compute with: auto, fp32, fp16 or int8")
       .type_name("PRECISION");
   app.add_option("--use-tensorrt", globals.use_tensorrt, "Ask TensorRT before CUDA: true or false").type_name("BOOL");
-  app.add_flag("--require-gpu", globals.require_gpu, "Fail rather than run a model on the processor");
+  app.add_flag("--require-gpu", globals.require_gpu, "Fail rather than run a model on the CPU");
   app.add_flag("--json", globals.json, "One JSON document on stdout");
   app.add_flag("--quiet,-q", globals.quiet, "No progress, no report");
 }

@@ -102,7 +102,7 @@ Action setup_benchmark(Arguments app, Settings&) {
   Arguments models =
       app.add_subcommand("models", "Models side by side: on this machine's devices, in others' programs");
   const Action models_action = setup_benchmark_models(models);
-  Arguments batches = app.add_subcommand("batch-size", "How many pictures a model should look at in one run");
+  Arguments batches = app.add_subcommand("batch-size", "How many pictures a model should run on at once");
   const Action batches_action = setup_benchmark_batches(batches);
   return [=](Context& context) -> Result<int> {
     if (models.parsed()) return models_action(context);

@@ -112,8 +112,7 @@ Action setup_benchmark_batches(Arguments app) {
   app.add_option("-o,--output", flags->output, "Write the results as JSON").type_name("FILE");
   app.add_option("--plot", flags->plot, "Draw images per second over the batch size as SVG").type_name("FILE");
   app.add_option("--limit", flags->limit, "Photos at most").range(1, 100'000).show_default();
-  app.add_option("--most", flags->most, "The largest batch; without it 256 on a card, 64 on the processor")
-      .range(1, 1024);
+  app.add_option("--most", flags->most, "The largest batch; without it 256 on a GPU, 64 on the CPU").range(1, 1024);
   return [=](Context& context) -> Result<int> { return benchmark_batches(*flags, context); };
 }
 

@@ -35,7 +35,7 @@ Result<preprocess::Plan> plan_for(const SamplesRequest& request, const Config& c
     for (const models::Variant& variant : spec.variants)
       if (variant.file == file_name(request.model)) return vision::plan_of(spec);
   return fail(ErrorCode::kInvalidArgument,
-              fmt::format("how photos become the input of {} is not known: name the catalogue's model that it is with "
+              fmt::format("how photos become the input of {} is not known: name the registry's model that it is with "
                           "--model NAME",
                           printable(request.model)));
 }

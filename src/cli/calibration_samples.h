@@ -12,7 +12,7 @@ namespace image_engine::cli {
 struct SamplesRequest {
   std::string photos;  // a folder; what lies below counts
   std::string model;   // the ONNX file that they are for
-  std::string name;    // of the catalogue's model whose preprocessing it has; empty: found by its file's name
+  std::string name;    // of the registry's model whose preprocessing it has; empty: found by its file's name
   std::vector<infer::TensorInfo> inputs;  // of the model
   std::string folder;                     // where the files go: <index>-<input>.npy
 };

@@ -40,7 +40,7 @@ Examples:
   image-engine convert-to-tensorrt --onnx dfine.onnx --dimension height=640 --dimension width=640
   image-engine convert-to-tensorrt --onnx clip.onnx --format epcontext --output clip_trt.onnx
 
-An engine is of this card, driver and TensorRT; FILE.json beside it says which, and it is not used elsewhere. FILE.onnx is
+An engine is of this GPU, driver and TensorRT; FILE.json beside it says which, and it is not used elsewhere. FILE.onnx is
 the model by which ONNX Runtime loads it. Building takes minutes and needs TensorRT 10: docs/tensorrt.md.)";
 
 constexpr std::chrono::seconds kGraphLimit{1800};
@@ -51,7 +51,7 @@ struct ConvertToTensorrtFlags {
   std::int64_t least = 1, best = 0, most = 0;  // 0: as the model's kind has it
   double workspace_gb = 4;
   std::uint64_t workspace_bytes = 0;  // of a build in this process
-  int card = 0;
+  int gpu = 0;
   bool here = false;
 };
 
@@ -66,8 +66,8 @@ Result<std::pair<std::string, std::int64_t>> dimension_of(const std::string& tex
   return fail(ErrorCode::kInvalidArgument, fmt::format("--dimension {}: NAME=SIZE is wanted", printable(text)));
 }
 
-// Of "cuda:1"; a card is needed, whatever else --device says.
-int card_of(std::string_view device) {
+// Of "cuda:1"; a GPU is needed, whatever else --device says.
+int gpu_of(std::string_view device) {
   int number = 0;
   if (device.starts_with("cuda:")) std::from_chars(device.data() + 5, device.data() + device.size(), number);
   return number;
@@ -106,12 +106,12 @@ Result<infer::EngineJob> job_of(const ConvertToTensorrtFlags& flags) {
     job.options.fixed_dimensions.push_back(std::move(dimension));
   }
   job.options.provider = Provider::kTensorRt;
-  job.options.device = flags.card;
+  job.options.device = flags.gpu;
   job.options.tensorrt = std::move(wanted);
   return job;
 }
 
-// The inputs of a model that is one, whole, and of the sizes that an engine needs: before anything is asked of a card.
+// The inputs of a model that is one, whole, and of the sizes that an engine needs: before anything is asked of a GPU.
 Result<std::vector<TensorInfo>> inputs_of(const infer::EngineJob& job) {
   infer::SessionOptions plain;
   plain.fixed_dimensions = job.options.fixed_dimensions;
@@ -222,7 +222,7 @@ void report(const Context& context, const std::string& engine, const std::string
       {"built in", human_duration(record.build_seconds)},
       {"file", human_bytes(record.engine_bytes)},
       {"memory",
-       record.device_bytes ? human_bytes(*record.device_bytes) + " of the card, weights and activations" : "?"},
+       record.device_bytes ? human_bytes(*record.device_bytes) + " of the GPU, weights and activations" : "?"},
       {"for", fmt::format("{}, TensorRT {}", id.gpu, id.tensorrt)}};
   for (const TensorInfo& info : record.inputs) rows.push_back({"input", shape_text(info)});
   for (const TensorInfo& info : record.outputs) rows.push_back({"output", shape_text(info)});
@@ -239,7 +239,7 @@ std::string told(const Error& error) {
 
 Result<int> convert(const Context& context, const ConvertToTensorrtFlags& flags) {
   IE_TRY(infer::EngineJob job, job_of(flags));
-  job.options.device = card_of(context.config.inference.device);
+  job.options.device = gpu_of(context.config.inference.device);
   if (flags.precision == "int8" && flags.calibration.empty())
     return fail(ErrorCode::kInvalidArgument,
                 "int8 needs photos to find ranges with: name their folder with --calibration DIR");
@@ -293,10 +293,10 @@ Action setup_convert_to_tensorrt(Arguments app, Settings&) {
   app.add_option("--precision", flags->precision, "fp32, fp16 (the default) or int8").type_name("P");
   app.add_option("--max-batch-size", flags->most, "The largest batch; 16, of DETR 8").type_name("N");
   app.add_option("--optimum-batch", flags->best, "The batch that it is fastest with; 8").type_name("N");
-  app.add_option("--workspace-gb", flags->workspace_gb, "What a layer may use of the card's memory; 4").type_name("N");
+  app.add_option("--workspace-gb", flags->workspace_gb, "What a layer may use of the GPU's memory; 4").type_name("N");
   app.add_option("--calibration", flags->calibration, "int8: photos like yours; or samples, INDEX-INPUT.npy")
       .type_name("DIR");
-  app.add_option("--model", flags->model, "int8: the catalogue's model that it is, for its preprocessing")
+  app.add_option("--model", flags->model, "int8: the registry's model that it is, for its preprocessing")
       .type_name("NAME");
   app.add_option("--format", flags->format, "engine, or epcontext: an ONNX model that names the engine")
       .one_of({"engine", "epcontext"})
@@ -306,7 +306,7 @@ Action setup_convert_to_tensorrt(Arguments app, Settings&) {
       .one_value_each();
   // Of the process that a build runs in.
   app.add_flag("--here", flags->here).hide();
-  app.add_option("--card", flags->card).hide();
+  app.add_option("--card", flags->gpu).hide();
   app.add_option("--least-batch", flags->least).hide();
   app.add_option("--workspace-bytes", flags->workspace_bytes).hide();
   return [=](Context& context) -> Result<int> {

@@ -101,12 +101,12 @@ void examine_gpus(Examination& exam) {
   }
 }
 
-// What can run models. Without a card nothing is amiss; with one, CUDA at least should work.
+// What can run models. Without a GPU nothing is amiss; with one, CUDA at least should work.
 void examine_providers(Examination& exam) {
-  const bool has_card = gpu::cuda_devices().has_value();
+  const bool has_gpu = gpu::cuda_devices().has_value();
   for (const infer::ProviderState& state : infer::provider_states()) {
     const std::string name = fmt::format("models on {}", infer::provider_name(state.provider));
-    const bool expected = has_card && state.provider == infer::Provider::kCuda;
+    const bool expected = has_gpu && state.provider == infer::Provider::kCuda;
     if (state.usable)
       exam.add(name, state.detail);
     else

@@ -45,7 +45,7 @@ nlohmann::json label_json(const store::LearnedLabel& label) {
 std::string label_text(const store::LearnedLabel& label) {
   return fmt::format("{} pictures; {} examples{}{}", human_count(static_cast<std::uint64_t>(label.found)),
                      label.positive, label.negative > 0 ? fmt::format(", {} that are not", label.negative) : "",
-                     label.object.empty() ? "" : fmt::format("; looks at each {}", label.object));
+                     label.object.empty() ? "" : fmt::format("; applies to each {}", label.object));
 }
 
 std::vector<std::string> absolute(const std::vector<std::string>& files) {

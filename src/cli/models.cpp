@@ -36,7 +36,7 @@ Examples:
   image-engine models verify
   image-engine models add my.onnx --task objects --spec my.yaml
   image-engine models remove my-detector
-  image-engine models calibrate clip-vit-b-32 --calibration ~/Pictures   (int8 for the processor)
+  image-engine models calibrate clip-vit-b-32 --calibration ~/Pictures   (int8 for the CPU)
   image-engine models calibrate clip-vit-b-32 --remove
   image-engine models export clip --from FOLDER -o FOLDER
   image-engine models export detr --from FOLDER --python ~/torch/bin/python

@@ -115,7 +115,7 @@ Status check_kind(const Spec& spec) {
     return fail(ErrorCode::kUnsupported,
                 fmt::format("{} works in steps; models of one graph are calibrated", spec.name));
   if (spec.input.width == 0)
-    return fail(ErrorCode::kUnsupported, fmt::format("{} does not look at pictures", spec.name));
+    return fail(ErrorCode::kUnsupported, fmt::format("{} does not analyze pictures", spec.name));
   return {};
 }
 
@@ -154,8 +154,8 @@ void report(const Work& work, const Calibrated& made, const infer::Chosen& chose
   print_line(fmt::format("{}: int8 made{}, cosine {:.4f}, {:.2f} times as fast as {} here, {}", work.spec.name,
                          made.photos.photos > 0 ? fmt::format(" with {} photos", made.photos.photos) : "", cosine,
                          made.found.speed, first, human_bytes(bytes)));
-  print_line(fmt::format("on the processor {} is used: {}", chosen.calibrated ? "it" : chosen.precision,
-                         printable(chosen.reason)));
+  print_line(
+      fmt::format("on the CPU {} is used: {}", chosen.calibrated ? "it" : chosen.precision, printable(chosen.reason)));
 }
 
 }  // namespace
@@ -172,7 +172,7 @@ Result<int> calibrate_model(const Context& context, const CalibrateFlags& flags)
   if (!named) return fail(ErrorCode::kInvalidArgument, named.error().message);
   const Spec& spec = **named;
   IE_CHECK(check_kind(spec));
-  Config config = context.config;  // int8 is the processor's: which graph is best is asked of it
+  Config config = context.config;  // int8 is the CPU's: which graph is best is asked of it
   config.inference.device = "cpu";
   config.inference.precision = "auto";
   config.inference.require_gpu = false;

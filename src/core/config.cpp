@@ -64,7 +64,7 @@ const Key kKeys[] = {
     {"analysis.ml_models.scene_labels", IE_MEMBER(analysis.ml_models.scene_labels), kAny, "file of scenes' labels; empty: the shipped ones"},
     {"inference.device", IE_MEMBER(inference.device), kAny, "where models run: auto, cpu, cuda, cuda:N, tensorrt"},
     {"inference.precision", IE_MEMBER(inference.precision), one_of(kAnyPrecision), "numbers that models compute with; auto: the fastest that are right"},
-    {"inference.require_gpu", IE_MEMBER(inference.require_gpu), kAny, "fail rather than run a model on the processor"},
+    {"inference.require_gpu", IE_MEMBER(inference.require_gpu), kAny, "fail rather than run a model on the CPU"},
     {"inference.run_timeout_seconds", IE_MEMBER(inference.run_timeout_seconds), between(1, 86400), "for one run of a model, or loading it"},
     {"processing.workers", IE_MEMBER(processing.workers), between(0, 1024), "files worked on at once; 0: one a core"},
     {"processing.clear_cache_frequency", IE_MEMBER(processing.clear_cache_frequency), between(0, 1000000), "batches between giving cached memory back; 0: never"},
@@ -79,8 +79,8 @@ const Key kKeys[] = {
     {"scan.hidden", IE_MEMBER(scan.hidden), kAny, "take names that start with a dot"},
     {"scan.follow_symlinks", IE_MEMBER(scan.follow_symlinks), kAny, "follow symbolic links inside folders"},
     {"models.folder", IE_MEMBER(models.folder), kAny, "where models lie; empty: the data folder's models"},
-    {"video.fps", IE_MEMBER(video.fps), between(0.01, 240), "frames looked at for each second of video"},
-    {"video.scene_detection", IE_MEMBER(video.scene_detection), kAny, "look at the first frame of each scene too"},
+    {"video.fps", IE_MEMBER(video.fps), between(0.01, 240), "frames analyzed for each second of video"},
+    {"video.scene_detection", IE_MEMBER(video.scene_detection), kAny, "analyze the first frame of each scene too"},
     {"video.use_nvidia_build", IE_MEMBER(video.use_nvidia_build), kAny, "send frames to the models of nvidia_build"},
     {"nvidia_build.enabled", IE_MEMBER(nvidia_build.enabled), kAny, "use NVIDIA's cloud models (needs a key)"},
     {"nvidia_build.api_key_env", IE_MEMBER(nvidia_build.api_key_env), kAny, "environment variable that holds the key"},
@@ -113,7 +113,7 @@ const Key kKeys[] = {
     {"nvidia_build.caching.ttl_hours", IE_MEMBER(nvidia_build.caching.ttl_hours), between(0, 1000000), "hours that an answer holds"},
     {"nvidia_build.caching.max_mb", IE_MEMBER(nvidia_build.caching.max_mb), between(1, 1048576), "MiB of answers that are kept"},
     {"nvidia_build.privacy.exclude", IE_MEMBER(nvidia_build.privacy.exclude), kAny, "patterns of pictures that are never sent"},
-    {"nvidia_build.privacy.exclude_people", IE_MEMBER(nvidia_build.privacy.exclude_people), kAny, "send no picture with people, nor one that may have some or was not looked at for them"},
+    {"nvidia_build.privacy.exclude_people", IE_MEMBER(nvidia_build.privacy.exclude_people), kAny, "send no picture with people, nor one that may have some or was not searched for them"},
     {"log.level", IE_MEMBER(log.level), one_of(kLevels), "least important message that is shown"},
 };
 // clang-format on
@@ -322,7 +322,7 @@ Status apply_yaml(Config& config, std::string_view text, const std::string& file
     if (!root.IsNull()) IE_CHECK(YamlReader(changed, file).read(root, ""));
   } catch (const YAML::Exception& error) {
     return fail(ErrorCode::kInvalidArgument,
-                fmt::format("{}:{}: not sound YAML: {}", printable(file), error.mark.line + 1, printable(error.msg)));
+                fmt::format("{}:{}: invalid YAML: {}", printable(file), error.mark.line + 1, printable(error.msg)));
   }
   config = std::move(changed);
   return {};

@@ -15,7 +15,7 @@ struct MlModelsConfig {
   std::int64_t batch_size = 8;              // pictures, 1…1024
   std::string tensorrt_precision = "fp16";  // fp32, fp16 or int8
   bool use_tensorrt = false;                // ask for TensorRT first where it is there
-  std::string object_model = "auto";        // a name of the model catalogue; auto: the best one at hand
+  std::string object_model = "auto";        // a name of the model registry; auto: the best one at hand
   std::string scene_model = "auto";         // likewise; also an embedding model, which then compares with scene_labels
   std::string embedding_model = "auto";     // likewise: makes the vectors that pictures are searched by
   std::string feature_model = "none";       // likewise: makes the vectors that `similar` compares pictures by
@@ -27,7 +27,7 @@ struct MlModelsConfig {
 struct InferenceConfig {
   std::string device = "auto";       // auto, cpu, cuda, cuda:N, tensorrt
   std::string precision = "auto";    // auto: the fastest whose numbers are right; or fp32, fp16, int8
-  bool require_gpu = false;          // what would run on the processor fails instead
+  bool require_gpu = false;          // what would run on the CPU fails instead
   double run_timeout_seconds = 120;  // for one run of a model, or loading it
 };
 
@@ -75,7 +75,7 @@ struct CloudCachingConfig {
 // What is never sent.
 struct CloudPrivacyConfig {
   std::vector<std::string> exclude;  // patterns as in scan/globs.h
-  bool exclude_people = false;       // pictures that have or may have people, and those not looked at for them
+  bool exclude_people = false;       // pictures that have or may have people, and those not searched for them
 };
 
 struct NvidiaBuildConfig {
@@ -126,8 +126,8 @@ struct Config {
     std::string folder;  // empty: data_home()/models
   } models;
   struct {
-    double fps = 1.0;               // frames looked at, a second of video
-    bool scene_detection = true;    // also look at the first frame of each scene
+    double fps = 1.0;               // frames analyzed, a second of video
+    bool scene_detection = true;    // also analyze the first frame of each scene
     bool use_nvidia_build = false;  // send frames to the cloud models of nvidia_build
   } video;
   NvidiaBuildConfig nvidia_build;

@@ -175,7 +175,7 @@ Result<std::vector<CudaDevice>> cuda_devices() {
   if (!driver()) return fail(driver().error());
   int count = 0;
   if (const CuResult result = driver()->count(&count); result != kCudaSuccess || count == 0)
-    return fail(ErrorCode::kNotFound, "the NVIDIA driver offers no card");
+    return fail(ErrorCode::kNotFound, "the NVIDIA driver offers no GPU");
   std::vector<CudaDevice> devices;
   for (int i = 0; i < count; ++i) {
     CudaDevice device;
@@ -208,7 +208,7 @@ Status load_cuda_libraries() {
 Result<MemoryInfo> memory_info(int device) {
   IE_CHECK(use_device(device));
   MemoryInfo info;
-  IE_CHECK(checked(runtime()->memory_info(&info.free, &info.total), "the card's memory is not known"));
+  IE_CHECK(checked(runtime()->memory_info(&info.free, &info.total), "the GPU's memory is not known"));
   return info;
 }
 
@@ -224,14 +224,14 @@ Result<Stream> Stream::create(int device) {
 
 void Stream::Destroy::operator()(void* stream) const { runtime()->destroy_stream(stream); }
 
-Status Stream::wait() const { return checked(runtime()->wait(handle_.get()), "the card's work failed"); }
+Status Stream::wait() const { return checked(runtime()->wait(handle_.get()), "the GPU's work failed"); }
 
 Result<DeviceBuffer> DeviceBuffer::create(int device, std::size_t bytes) {
   IE_CHECK(use_device(device));
   DeviceBuffer buffer;
   void* data = nullptr;
   IE_CHECK(checked(runtime()->allocate(&data, std::max<std::size_t>(bytes, 1)),
-                   fmt::format("no {} on the card", human_bytes(bytes))));
+                   fmt::format("no {} on the GPU", human_bytes(bytes))));
   buffer.data_.reset(data);
   buffer.size_ = bytes;
   return buffer;
@@ -253,11 +253,11 @@ Result<PinnedBuffer> PinnedBuffer::create(std::size_t bytes) {
 void PinnedBuffer::Free::operator()(void* data) const { runtime()->release_host(data); }
 
 Status copy_to_device(void* device, const void* host, std::size_t bytes, const Stream& stream) {
-  return checked(runtime()->copy(device, host, bytes, kHostToDevice, stream.handle()), "no copy to the card");
+  return checked(runtime()->copy(device, host, bytes, kHostToDevice, stream.handle()), "no copy to the GPU");
 }
 
 Status copy_to_host(void* host, const void* device, std::size_t bytes, const Stream& stream) {
-  return checked(runtime()->copy(host, device, bytes, kDeviceToHost, stream.handle()), "no copy from the card");
+  return checked(runtime()->copy(host, device, bytes, kDeviceToHost, stream.handle()), "no copy from the GPU");
 }
 
 }  // namespace image_engine::gpu

@@ -19,13 +19,13 @@ struct CudaDevice {
   std::uint64_t memory_bytes = 0;
 };
 
-// The cards that the driver offers. kNotFound, in one line: no driver, a driver without cards, one that fails.
+// The GPUs that the driver offers. kNotFound, in one line: no driver, a driver without GPUs, one that fails.
 Result<std::vector<CudaDevice>> cuda_devices();
 
 // The newest CUDA that the driver runs, 13000 for 13.0. kNotFound as above.
 Result<int> driver_cuda_version();
 
-// Loads what runs models on a card: CUDA 13's runtime, cuBLAS, cuFFT, cuRAND and cuDNN 9. They are looked for in the
+// Loads what runs models on a GPU: CUDA 13's runtime, cuBLAS, cuFFT, cuRAND and cuDNN 9. They are looked for in the
 // folders of $IMAGE_ENGINE_CUDA (separated by colons), those that `make setup GPU=1` fills, and where the system's
 // loader looks. kNotFound names the first one missing, and what to do; kUnsupported: the driver is too old for CUDA 13.
 Status load_cuda_libraries();
@@ -35,7 +35,7 @@ struct MemoryInfo {
 };
 Result<MemoryInfo> memory_info(int device);
 
-// A queue of work on a card; work in one stream is done in order. kOutOfMemory, kInternal.
+// A queue of work on a GPU; work in one stream is done in order. kOutOfMemory, kInternal.
 class Stream {
  public:
   static Result<Stream> create(int device);
@@ -52,7 +52,7 @@ class Stream {
   std::unique_ptr<void, Destroy> handle_;
 };
 
-// Memory of a card, not initialised. kOutOfMemory.
+// Memory of a GPU, not initialised. kOutOfMemory.
 class DeviceBuffer {
  public:
   static Result<DeviceBuffer> create(int device, std::size_t bytes);
@@ -67,7 +67,7 @@ class DeviceBuffer {
   std::size_t size_ = 0;
 };
 
-// Memory of the machine that a card copies from and to by itself. kOutOfMemory.
+// Memory of the machine that a GPU copies from and to by itself. kOutOfMemory.
 class PinnedBuffer {
  public:
   static Result<PinnedBuffer> create(std::size_t bytes);

@@ -1,5 +1,5 @@
 // NVIDIA's GPUs, as the driver's management library (NVML) tells of them. It is opened at run time: neither building
-// nor running needs a driver. A number that a driver or a card does not tell is absent here, never 0.
+// nor running needs a driver. A number that a driver or a GPU does not tell is absent here, never 0.
 #pragma once
 
 #include <cstddef>
@@ -52,7 +52,7 @@ class Nvml {
   static Result<Nvml> open();
 
   [[nodiscard]] const Driver& driver() const { return driver_; }
-  // At least one. A card that the driver cannot reach is left out.
+  // At least one. A GPU that the driver cannot reach is left out.
   [[nodiscard]] const std::vector<Device>& devices() const { return devices_; }
 
   // devices()[position] now. kIo when that GPU is lost; the others, and later readings, are unharmed. Thread-safe.

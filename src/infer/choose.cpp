@@ -173,7 +173,7 @@ Result<Chosen> choose_precision(const Spec& spec, const Store& store, const Sess
   const std::vector<Graph> graphs = graphs_of(spec, store, calibrated, precision);
   if (graphs.empty())
     return fail(ErrorCode::kUnsupported,
-                fmt::format("the model {} has no {} for the processor", spec.name, printable(precision)));
+                fmt::format("the model {} has no {} for the CPU", spec.name, printable(precision)));
   if (graphs.size() == 1) {
     IE_TRY(auto session, load(spec, graphs.front(), options));
     const Graph& only = graphs.front();

@@ -26,8 +26,8 @@ struct Chosen {
 // session of the first variant.
 using MakeCanaries = std::function<Result<std::vector<Tensor>>(const Session&)>;
 
-// Where the graphs are that were made of models for this machine: of its card (models/products.h), or with its owner's
-// photos (models/calibrated.h). `memory_folder`: as below.
+// Where the graphs are that were made of models for this machine: of its card (models/made_graphs.h), or with its
+// owner's photos (models/calibrated.h). `memory_folder`: as below.
 std::string graphs_folder(const std::string& memory_folder);
 
 // What outputs at a precision must agree in with the spec's first: as its variant has it, else default_gate().

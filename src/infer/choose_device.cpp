@@ -16,7 +16,7 @@
 #include "infer/precision_memory.h"
 #include "infer/resilient_session.h"
 #include "infer/sharing_session.h"
-#include "models/products.h"
+#include "models/made_graphs.h"
 
 namespace image_engine::infer {
 namespace {
@@ -54,19 +54,19 @@ int device_number(std::string_view device) {
   return number;
 }
 
-// The card that is named, or the first and those like it: what was measured on one holds for them all.
-Result<std::vector<int>> cards_for(std::string_view device) {
+// The GPU that is named, or the first and those like it: what was measured on one holds for them all.
+Result<std::vector<int>> gpus_for(std::string_view device) {
   const int first = device_number(device);
-  std::vector<int> cards{first};
-  if (device.find(':') != device.npos) return cards;
+  std::vector<int> gpus{first};
+  if (device.find(':') != device.npos) return gpus;
   IE_TRY(const auto devices, gpu::cuda_devices());
   for (std::size_t i = 1; i < devices.size(); ++i)
     if (devices[i].name == devices[0].name && devices[i].memory_bytes == devices[0].memory_bytes)
-      cards.push_back(static_cast<int>(i));
-  return cards;
+      gpus.push_back(static_cast<int>(i));
+  return gpus;
 }
 
-// What is tried on a card, best guess first.
+// What is tried on a GPU, best guess first.
 struct Setting {
   bool nhwc, fuse_convolutions, cuda_graph, search_convolutions;
   std::string_view name;
@@ -105,15 +105,15 @@ struct Measured {
   Agreement found;
 };
 
-class CardChooser {
+class DeviceChooser {
  public:
-  CardChooser(Spec spec, Store store, SessionOptions options, Preference preference, Workshop workshop,
-              Provider provider)
+  DeviceChooser(Spec spec, Store store, SessionOptions options, Preference preference, InferenceContext context,
+                Provider provider)
       : spec_(std::move(spec)),
         store_(std::move(store)),
         options_(std::move(options)),
         preference_(std::move(preference)),
-        workshop_(std::move(workshop)) {
+        context_(std::move(context)) {
     options_.provider = provider;
     options_.device = device_number(preference_.device);
   }
@@ -121,9 +121,9 @@ class CardChooser {
   Result<Chosen> choose(const MakeCanaries& make_canaries) {
     IE_CHECK(check_provider(options_.provider));
     IE_TRY(const std::string key, memory_key());
-    const PrecisionMemory memory(workshop_.memory_folder);
+    const PrecisionMemory memory(context_.memory_folder);
     if (const auto known = memory.find(key))
-      if (auto session = on_all_cards(trial_of(*known)))
+      if (auto session = on_all_gpus(trial_of(*known)))
         return chosen(std::move(*session), trial_of(*known), known->reason);
     IE_TRY(const Measured best, find_best(make_canaries));
     const std::string reason = reason_for(best);
@@ -133,7 +133,7 @@ class CardChooser {
                                          setting.fuse_convolutions, setting.cuda_graph, setting.search_convolutions});
         !kept)
       log_warning("how {} runs best will be measured again: {}", spec_.name, printable(kept.error().message));
-    IE_TRY(auto session, on_all_cards(best.trial));
+    IE_TRY(auto session, on_all_gpus(best.trial));
     return chosen(std::move(session), best.trial, reason);
   }
 
@@ -142,21 +142,21 @@ class CardChooser {
     if (chosen_.batch <= 1) return fail(error);
     chosen_.batch /= 2;
     log_warning("{} goes on with {} pictures at once: {}", spec_.name, chosen_.batch, printable(error.message));
-    return on_all_cards(chosen_);
+    return on_all_gpus(chosen_);
   }
 
  private:
-  // One session a card, for those that may be used.
-  [[nodiscard]] Result<std::unique_ptr<Session>> on_all_cards(const Trial& trial) const {
-    IE_TRY(const std::vector<int> cards, cards_for(preference_.device));
+  // One session a GPU, for those that may be used.
+  [[nodiscard]] Result<std::unique_ptr<Session>> on_all_gpus(const Trial& trial) const {
+    IE_TRY(const std::vector<int> gpus, gpus_for(preference_.device));
     std::vector<std::unique_ptr<Session>> sessions;
-    for (const int card : cards) {
-      auto session = session_of(trial, card);
+    for (const int gpu : gpus) {
+      auto session = session_of(trial, gpu);
       if (!session && sessions.empty()) return session;
       if (session)
         sessions.push_back(std::move(*session));
       else
-        log_warning("{} does without cuda:{}: {}", spec_.name, card, printable(session.error().message));
+        log_warning("{} does without cuda:{}: {}", spec_.name, gpu, printable(session.error().message));
     }
     if (sessions.size() == 1) return std::move(sessions.front());
     return make_sharing(std::move(sessions), std::max(options_.lanes, 1));
@@ -166,10 +166,10 @@ class CardChooser {
   [[nodiscard]] Result<std::unique_ptr<Session>> session_of(const Trial& trial) const {
     return session_of(trial, options_.device);
   }
-  [[nodiscard]] Result<std::unique_ptr<Session>> session_of(const Trial& trial, int card) const {
+  [[nodiscard]] Result<std::unique_ptr<Session>> session_of(const Trial& trial, int gpu) const {
     IE_TRY(const std::string file, graph_of(trial));
     SessionOptions options = options_;
-    options.device = card;
+    options.device = gpu;
     if (!trial.rows.empty() && trial.batch > 0) options.fixed_dimensions.emplace_back(trial.rows, trial.batch);
     options.nhwc = trial.setting.nhwc;
     options.fuse_convolutions = trial.setting.fuse_convolutions;
@@ -177,7 +177,7 @@ class CardChooser {
     options.search_convolutions = trial.setting.search_convolutions;
     if (options.provider == Provider::kTensorRt || options.provider == Provider::kTensorRtRtx)
       options.tensorrt = TensorRtOptions{.precision = trial.precision,
-                                         .cache_folder = join_path(workshop_.memory_folder, "engines"),
+                                         .cache_folder = join_path(context_.memory_folder, "engines"),
                                          .cache_prefix = spec_.name};
     return Session::create(file, options);
   }
@@ -201,23 +201,23 @@ class CardChooser {
     if (options_.device < 0 || static_cast<std::size_t>(options_.device) >= devices.size())
       return fail(ErrorCode::kNotFound,
                   fmt::format("there is no CUDA device {}, only {}", options_.device, devices.size()));
-    const gpu::CudaDevice& card = devices[static_cast<std::size_t>(options_.device)];
+    const gpu::CudaDevice& gpu = devices[static_cast<std::size_t>(options_.device)];
     return precision_key(spec_, store_, options_,
-                         fmt::format("{} {} {} {} {} {} {}", runtime, provider_name(options_.provider), card.name,
-                                     card.memory_bytes, driver, preference_.precision, workshop_.batch));
+                         fmt::format("{} {} {} {} {} {} {}", runtime, provider_name(options_.provider), gpu.name,
+                                     gpu.memory_bytes, driver, preference_.precision, context_.batch));
   }
 
   [[nodiscard]] std::string source() const { return store_.variant_path(spec_, spec_.variants.front()); }
 
   [[nodiscard]] Result<std::string> graph_of(const Trial& trial) const {
-    models::ProductRequest request;
+    models::GraphRequest request;
     request.source = source();
     request.precision = trial.precision;
     if (trial.rows.empty()) request.batch = trial.batch;
-    request.folder = join_path(workshop_.memory_folder, "graphs");
-    request.tools = workshop_.tools;
-    request.python = workshop_.python;
-    return models::product_file(request);
+    request.folder = join_path(context_.memory_folder, "graphs");
+    request.tools = context_.tools;
+    request.python = context_.python;
+    return models::made_graph(request);
   }
 
   [[nodiscard]] std::vector<std::string> precisions() const {
@@ -242,17 +242,17 @@ class CardChooser {
                                               : free   ? kFreeSettings
                                                        : std::span<const Setting>(kFixedSettings);
     std::int64_t rows = 0;
-    if (!free && has_free_rows(*reference)) rows = workshop_.batch > 0 ? workshop_.batch : kFirstBatch;
+    if (!free && has_free_rows(*reference)) rows = context_.batch > 0 ? context_.batch : kFirstBatch;
 
     std::vector<std::string> refusals;
     for (const std::string& precision : precisions()) {
       if (precision == "int8") {
-        refusals.emplace_back("int8: for processors and TensorRT");
+        refusals.emplace_back("int8: for CPUs and TensorRT");
         continue;
       }
       auto best = best_setting({precision, rows, reference->inputs().front().rows, {}}, settings);
       // Each batch would be another engine.
-      if (best) return workshop_.batch > 0 || rows == 0 || tensorrt ? *best : best_batch(*best);
+      if (best) return context_.batch > 0 || rows == 0 || tensorrt ? *best : best_batch(*best);
       refusals.push_back(fmt::format("{}: {}", precision, best.error().message));
     }
     return fail(ErrorCode::kUnsupported, fmt::format("{}", fmt::join(refusals, "; ")));
@@ -316,22 +316,22 @@ class CardChooser {
   Store store_;
   SessionOptions options_;
   Preference preference_;
-  Workshop workshop_;
+  InferenceContext context_;
   std::vector<Tensor> canaries_, reference_;
   Trial chosen_;
 };
 
-// What goes on when the session on a card fails: fewer rows while memory is what lacks, else the processor. Without a
+// What goes on when the session on a GPU fails: fewer rows while memory is what lacks, else the CPU. Without a
 // chooser there are no fewer rows.
-TakeOver successor(const std::string& model, const std::shared_ptr<CardChooser>& chooser,
-                   const std::function<Result<Chosen>()>& on_processor) {
+TakeOver successor(const std::string& model, const std::shared_ptr<DeviceChooser>& chooser,
+                   const std::function<Result<Chosen>()>& on_cpu) {
   return [=, lost = false](const Error& error) mutable -> Result<Successor> {
     if (lost) return fail(error);
     if (chooser != nullptr && error.code == ErrorCode::kOutOfMemory)
       if (auto fewer = chooser->with_fewer_rows(error)) return Successor{std::move(*fewer), {}};
     lost = true;
     log_warning("{} falls back to the CPU: {}", model, printable(error.message));
-    IE_TRY(Chosen next, on_processor());
+    IE_TRY(Chosen next, on_cpu());
     return Successor{std::move(next.session), next.precision};
   };
 }
@@ -365,29 +365,30 @@ models::Gate default_gate(std::string_view task, std::string_view precision) {
 }
 
 Result<Chosen> choose_device(const Spec& spec, const Store& store, const SessionOptions& options,
-                             const Preference& preference, const MakeCanaries& canaries, const Workshop& workshop) {
+                             const Preference& preference, const MakeCanaries& canaries,
+                             const InferenceContext& context) {
   IE_CHECK(check_device(preference.device));
   if (spec.variants.empty())
     return fail(ErrorCode::kInvalidArgument, fmt::format("the model {} has no variant", spec.name));
-  // Copies: a session on a card may ask for it long after this returns.
-  const auto on_processor = [=](const std::string& precision) {
-    return choose_precision(spec, store, options, canaries, workshop.memory_folder, precision);
+  // Copies: a session on a GPU may ask for it long after this returns.
+  const auto on_cpu = [=](const std::string& precision) {
+    return choose_precision(spec, store, options, canaries, context.memory_folder, precision);
   };
   std::vector<std::string> passed_over;
-  const std::string engine = takes_engines(preference.device) ? engine_of(spec, store, workshop.engine) : "";
+  const std::string engine = takes_engines(preference.device) ? engine_of(spec, store, context.engine) : "";
   if (!engine.empty()) {
-    auto found = choose_engine(spec, store, options, engine, workshop.batch, canaries);
+    auto found = choose_engine(spec, store, options, engine, context.batch, canaries);
     if (found) {
       if (!preference.require_gpu)
-        found->session = make_resilient(std::move(found->session),
-                                        successor(spec.name, nullptr, [=] { return on_processor("auto"); }));
+        found->session =
+            make_resilient(std::move(found->session), successor(spec.name, nullptr, [=] { return on_cpu("auto"); }));
       return found;
     }
     passed_over.push_back(fmt::format("the engine {}: {}", printable(engine), found.error().message));
     log_warning("{} does without the engine {}: {}", spec.name, printable(engine), printable(found.error().message));
   }
   for (const Provider provider : providers_for(preference.device, preference.use_tensorrt)) {
-    const auto chooser = std::make_shared<CardChooser>(spec, store, options, preference, workshop, provider);
+    const auto chooser = std::make_shared<DeviceChooser>(spec, store, options, preference, context, provider);
     auto found = chooser->choose(canaries);
     if (!found) {
       passed_over.push_back(fmt::format("{}: {}", provider_name(provider), found.error().message));
@@ -400,19 +401,19 @@ Result<Chosen> choose_device(const Spec& spec, const Store& store, const Session
     found->reason = fmt::format("{}", fmt::join(passed_over, "; ")) + (passed_over.empty() ? "" : "; ") +
                     placement.provider + " " + found->reason;
     if (!preference.require_gpu)
-      found->session = make_resilient(std::move(found->session),
-                                      successor(spec.name, chooser, [=] { return on_processor("auto"); }));
+      found->session =
+          make_resilient(std::move(found->session), successor(spec.name, chooser, [=] { return on_cpu("auto"); }));
     return found;
   }
   if (preference.require_gpu)
     return fail(ErrorCode::kUnsupported,
-                fmt::format("{} does not run on a card: {}", spec.name,
+                fmt::format("{} does not run on a GPU: {}", spec.name,
                             passed_over.empty() ? "--device cpu was asked for"
                                                 : fmt::format("{}", fmt::join(passed_over, "; "))));
   if (preference.device != "auto" && !passed_over.empty())
-    log_warning("{} runs on the processor, not on {}: {}", spec.name, printable(preference.device),
+    log_warning("{} runs on the CPU, not on {}: {}", spec.name, printable(preference.device),
                 printable(passed_over.back()));
-  IE_TRY(Chosen chosen, on_processor(preference.precision));
+  IE_TRY(Chosen chosen, on_cpu(preference.precision));
   for (const std::string& one : passed_over) chosen.reason += "; " + one;
   return chosen;
 }

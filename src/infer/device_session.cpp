@@ -1,6 +1,6 @@
-// Sessions on a card: inputs and outputs have places there, and the same shapes use the same places again.
+// Sessions on a GPU: inputs and outputs have places there, and the same shapes use the same places again.
 //
-// ONNX Runtime keeps a card's libraries' handles and the graphs that it recorded by the thread that calls it, so that
+// ONNX Runtime keeps a GPU's libraries' handles and the graphs that it recorded by the thread that calls it, so that
 // each lane has a thread of its own which does all its runs.
 #include <fmt/format.h>
 
@@ -22,14 +22,14 @@ namespace {
 // Sets of shapes that a lane keeps places for. Where inputs have free dimensions, the one used longest ago goes.
 constexpr std::size_t kKeptRuns = 4;
 
-// While a card's work is recorded, no other thread of the process may allocate or wait there: CUDA would refuse it and
+// While a GPU's work is recorded, no other thread of the process may allocate or wait there: CUDA would refuse it and
 // end the recording. What records holds this alone, the rest shares it.
 std::shared_mutex& recording() {
   static std::shared_mutex mutex;
   return mutex;
 }
 
-// A tensor on the card, and where the machine reads or writes it.
+// A tensor on the GPU, and where the machine reads or writes it.
 struct Place {
   std::string name;
   ElementType type = ElementType::kFloat32;

@@ -1,5 +1,5 @@
 // What a serialised TensorRT engine was built of and for. It lies beside the engine, so that a stale one is built again
-// and never misused: TensorRT itself checks little, and an engine of another card may run and give other numbers.
+// and never misused: TensorRT itself checks little, and an engine of another GPU may run and give other numbers.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +40,7 @@ struct EngineRecord {
   double build_seconds = 0;
   std::uint64_t engine_bytes = 0;
   std::string engine_sha256;
-  std::optional<std::uint64_t> device_bytes;  // that loading it took of the card's memory
+  std::optional<std::uint64_t> device_bytes;  // that loading it took of the GPU's memory
 };
 
 // `<engine>.json` and `<engine>.onnx`: the record, and the model by which ONNX Runtime loads it.
@@ -59,7 +59,7 @@ std::optional<std::string> why_stale(const EngineIdentity& built, const EngineId
 // sidecar says), kUnsupported (stale: says why).
 Result<EngineRecord> check_engine(const std::string& engine, const EngineIdentity& now);
 
-// This machine and that model. `device`: the card. kNotFound: no card, no TensorRT; the model cannot be read.
+// This machine and that model. `device`: the GPU. kNotFound: no GPU, no TensorRT; the model cannot be read.
 Result<EngineIdentity> engine_identity(const std::string& model, const SessionOptions& options);
 
 }  // namespace image_engine::infer

@@ -28,7 +28,7 @@ Result<EngineIdentity> engine_identity(const std::string& model, const SessionOp
   IE_TRY(const auto devices, gpu::cuda_devices());
   const auto device = std::ranges::find(devices, options.device, &gpu::CudaDevice::index);
   if (device == devices.end())
-    return fail(ErrorCode::kNotFound, fmt::format("there is no card of number {}", options.device));
+    return fail(ErrorCode::kNotFound, fmt::format("there is no GPU of number {}", options.device));
   IE_CHECK(check_provider(Provider::kTensorRt));
   IE_TRY(const int cuda, gpu::driver_cuda_version());
   const TensorRtOptions wanted = options.tensorrt.value_or(TensorRtOptions{});

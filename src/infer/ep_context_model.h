@@ -11,7 +11,7 @@ namespace image_engine::infer {
 struct EpContext {
   std::string engine;                  // the file's name; it must lie beside the model
   std::string source;                  // ONNX Runtime's name of the provider that made it
-  std::string compute_capability;      // "75": the provider warns when the card has another
+  std::string compute_capability;      // "75": the provider warns when the GPU has another
   std::span<const TensorInfo> inputs;  // −1: any
   std::span<const TensorInfo> outputs;
 };

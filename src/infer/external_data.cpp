@@ -72,7 +72,7 @@ class Reader {
 
   Status model() {
     struct stat info {};
-    if (::fstat(fd_, &info) != 0) return fail(errno_error("cannot be looked at"));
+    if (::fstat(fd_, &info) != 0) return fail(errno_error("cannot be examined"));
     return message(Kind::kModel, 0, static_cast<std::uint64_t>(info.st_size), 0);
   }
 

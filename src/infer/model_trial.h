@@ -9,7 +9,7 @@
 
 namespace image_engine::infer {
 
-// Loads each ONNX file and runs it once on zeros, on the processor, in a process of its own (image-engine beside the
+// Loads each ONNX file and runs it once on zeros, on the CPU, in a process of its own (image-engine beside the
 // running one), within the limits of runs (run_watch.h) and 4 GiB of memory and eight times the `bytes` of the files.
 // What passed is kept in `memory_folder` under `key`, and not tried again. A model that fails with a message passes: it
 // does so anywhere. Errors: kTimeout, kOutOfMemory, kCrashed, kInterrupted; kIo when the process cannot be started.

@@ -126,10 +126,10 @@ auto run_watched(Ort::RunOptions& options, Body&& body) -> decltype(body()) {
   }
 }
 
-// A session on a card. Throws Ort::Exception.
+// A session on a GPU. Throws Ort::Exception.
 Result<std::unique_ptr<Session>> create_device_session(const std::string& file, const SessionOptions& options);
 
-// What a session is made with. Throws Ort::Exception. `stream` is a cudaStream_t that a card's work is queued in; null:
+// What a session is made with. Throws Ort::Exception. `stream` is a cudaStream_t that a GPU's work is queued in; null:
 // the provider's own.
 Ort::SessionOptions session_options(const SessionOptions& options, void* stream);
 

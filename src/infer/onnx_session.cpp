@@ -25,7 +25,7 @@ Result<Tensor> copied(const std::string& name, const Ort::Value& value) {
   return tensor_of(info.type, std::move(info.shape), static_cast<const std::byte*>(value.GetTensorRawData()));
 }
 
-// On the processor.
+// On the CPU.
 class OnnxSession final : public Session {
  public:
   OnnxSession(Ort::Session session, Signature signature, const SessionOptions& options)

@@ -16,8 +16,8 @@ std::string engine_of(const models::Spec& spec, const models::Store& store, cons
 // kNotFound.
 Status check_given_engine(const std::string& given, std::span<const models::Spec> specs, const models::Store& store);
 
-// A session of the engine on the card of that number, for `batch` pictures in a run; 0: as many as it is best with. Its
-// outputs must agree with the processor's fp32 as the gate of its precision demands. Errors: why TensorRT is not there;
+// A session of the engine on the GPU of that number, for `batch` pictures in a run; 0: as many as it is best with. Its
+// outputs must agree with the CPU's fp32 as the gate of its precision demands. Errors: why TensorRT is not there;
 // prebuilt_engine(), Session::create(); kUnsupported: it does not take so many; kInvalidArgument: the gate.
 Result<Chosen> choose_engine(const models::Spec& spec, const models::Store& store, const SessionOptions& options,
                              const std::string& engine, std::int64_t batch, const MakeCanaries& canaries);

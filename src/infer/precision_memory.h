@@ -13,7 +13,7 @@ namespace image_engine::infer {
 
 struct Remembered {
   std::string precision, reason;
-  // On cards: how it ran fastest.
+  // On GPUs: how it ran fastest.
   std::int64_t batch = 0;
   std::string rows;  // as TensorInfo::rows
   bool nhwc = false, fuse_convolutions = false, cuda_graph = false, search_convolutions = false;

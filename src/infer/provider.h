@@ -11,7 +11,7 @@
 
 namespace image_engine::infer {
 
-// In the order in which they are tried; the processor is there always.
+// In the order in which they are tried; the CPU is there always.
 enum class Provider : std::uint8_t { kTensorRt, kTensorRtRtx, kCuda, kCpu };
 inline constexpr Provider kProviders[] = {Provider::kTensorRt, Provider::kTensorRtRtx, Provider::kCuda, Provider::kCpu};
 
@@ -21,7 +21,7 @@ std::string_view provider_runtime_name(Provider provider);  // ONNX Runtime's: "
 std::string provider_name(std::string_view runtime_name);
 
 // Loads what a provider needs. An error is one line that says what is missing and what to do: kNotFound (a library, a
-// driver, a card), kUnsupported (one that is too old, a build of ONNX Runtime without it, a card that it does not
+// driver, a GPU), kUnsupported (one that is too old, a build of ONNX Runtime without it, a GPU that it does not
 // take). The answer is found once and kept; may be called from many threads.
 Status check_provider(Provider provider);
 

@@ -36,8 +36,8 @@ struct TensorRtOptions {
 struct SessionOptions {
   // Threads inside one run. 1 is best when several pictures are run at once, which is what the pipeline does.
   int threads = 1;
-  // Rows between runs that give back what the runtime keeps of memory for the next one; 0: never. On the processor:
-  // what a card computes on stays where it is.
+  // Rows between runs that give back what the runtime keeps of memory for the next one; 0: never. On the CPU:
+  // what a GPU computes on stays where it is.
   std::int64_t rows_between_clearings = 0;
   // What the memory of all runs on the CPU is taken from; null: no limit. A run waits for its share.
   std::shared_ptr<MemoryBudget> budget;
@@ -45,17 +45,16 @@ struct SessionOptions {
   std::vector<std::pair<std::string, std::int64_t>> fixed_dimensions;
 
   Provider provider = Provider::kCpu;
-  int device = 0;  // which card
+  int device = 0;  // which GPU
 
-  // The rest is of cards alone. Where the first dimension of every input is a number, in the file or by
+  // The rest is of GPUs alone. Where the first dimension of every input is a number, in the file or by
   // fixed_dimensions, runs of fewer rows are filled up and those of more are done in turns.
-  int lanes = 1;  // runs at once, each with the weights to itself; while one computes another copies
-  bool cuda_graph =
-      false;          // records the work of a run once and replays it; needs fixed shapes and no part on the processor
-  bool nhwc = false;  // convolutions with channels last: faster for some models
+  int lanes = 1;            // runs at once, each with the weights to itself; while one computes another copies
+  bool cuda_graph = false;  // records the work of a run once and replays it; needs fixed shapes and no part on the CPU
+  bool nhwc = false;        // convolutions with channels last: faster for some models
   bool fuse_convolutions = false;   // with what is added to them: of use with channels last alone
   bool search_convolutions = true;  // times cuDNN's algorithms at the first run, instead of asking its heuristics
-  bool tf32 = true;                 // float32 products of 10 bits on cards that have them
+  bool tf32 = true;                 // float32 products of 10 bits on GPUs that have them
   std::optional<TensorRtOptions> tensorrt;
 };
 
@@ -71,11 +70,11 @@ struct Placement {
 // "CUDA 310, CPU 12"
 std::string nodes_text(const Placement& placement);
 
-// Runs with inputs that stay on the card: what a model's own computing takes. For one thread at a time.
+// Runs with inputs that stay on the GPU: what a model's own computing takes. For one thread at a time.
 class ResidentRun {
  public:
   virtual ~ResidentRun() = default;
-  // Once more, until the card is done. Errors as run().
+  // Once more, until the GPU is done. Errors as run().
   [[nodiscard]] virtual Status compute() = 0;
   // `times` in a row, waiting once at the end.
   [[nodiscard]] virtual Status compute(int times) = 0;
@@ -85,7 +84,7 @@ class ResidentRun {
 class Session {
  public:
   // Loads an ONNX file. External data is only read from the model's own folder. The provider takes what it can of the
-  // graph and the processor the rest: placement() says.
+  // graph and the CPU the rest: placement() says.
   // Errors: kNotFound (file, or the runtime library: says what to install), kCorrupt (not a model, data outside its
   // folder), kUnsupported (an operator or opset that the runtime lacks), kOutOfMemory; those of
   // check_provider().
@@ -104,9 +103,9 @@ class Session {
   [[nodiscard]] virtual Result<std::vector<Tensor>> run(std::span<const Tensor> inputs,
                                                         std::span<const std::string> outputs = {}) const = 0;
 
-  // Copies `inputs` to the card. kUnsupported on the processor.
+  // Copies `inputs` to the GPU. kUnsupported on the CPU.
   [[nodiscard]] virtual Result<std::unique_ptr<ResidentRun>> resident(std::span<const Tensor> /*inputs*/) const {
-    return fail(ErrorCode::kUnsupported, "the processor's memory is where inputs are");
+    return fail(ErrorCode::kUnsupported, "the CPU's memory is where inputs are");
   }
 };
 

@@ -19,7 +19,7 @@ class SharingSession final : public Session {
   SharingSession(std::vector<std::unique_ptr<Session>> sessions, int runs_each)
       : sessions_(std::move(sessions)), lost_(sessions_.size()) {
     for (int i = 0; i < runs_each; ++i)
-      for (std::size_t card = 0; card < sessions_.size(); ++card) free_.push_back(card);
+      for (std::size_t gpu = 0; gpu < sessions_.size(); ++gpu) free_.push_back(gpu);
   }
 
   [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return sessions_.front()->inputs(); }
@@ -38,41 +38,41 @@ class SharingSession final : public Session {
   [[nodiscard]] Result<std::vector<Tensor>> run(std::span<const Tensor> inputs,
                                                 std::span<const std::string> outputs) const override {
     for (;;) {
-      const std::size_t card = take();
-      auto made = sessions_[card]->run(inputs, outputs);
+      const std::size_t gpu = take();
+      auto made = sessions_[gpu]->run(inputs, outputs);
       const bool lost = !made && made.error().code == ErrorCode::kInternal;
-      const bool one_is_left = put(card, lost);
+      const bool one_is_left = put(gpu, lost);
       if (!lost || !one_is_left) return made;
-      log_warning("the work goes on without {}: {}", sessions_[card]->placement().device,
+      log_warning("the work goes on without {}: {}", sessions_[gpu]->placement().device,
                   printable(made.error().message));
     }
   }
 
-  // One card after the other.
+  // One GPU after the other.
   [[nodiscard]] Result<std::unique_ptr<ResidentRun>> resident(std::span<const Tensor> inputs) const override {
-    const std::size_t card = take();
-    put(card, false);
-    return sessions_[card]->resident(inputs);
+    const std::size_t gpu = take();
+    put(gpu, false);
+    return sessions_[gpu]->resident(inputs);
   }
 
  private:
   [[nodiscard]] std::size_t take() const {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return !free_.empty(); });
-    const std::size_t card = free_.front();
+    const std::size_t gpu = free_.front();
     free_.pop_front();
-    return card;
+    return gpu;
   }
 
-  // Whether there is a card that is not lost. The last one stays, for its error to be told again.
-  bool put(std::size_t card, bool lost) const {
+  // Whether there is a GPU that is not lost. The last one stays, for its error to be told again.
+  bool put(std::size_t gpu, bool lost) const {
     const std::lock_guard lock(mutex_);
-    lost_[card] = lost_[card] || lost;
+    lost_[gpu] = lost_[gpu] || lost;
     const bool one_is_left = std::ranges::count(lost_, false) > 0;
-    if (lost_[card] && one_is_left) {
-      std::erase(free_, card);
+    if (lost_[gpu] && one_is_left) {
+      std::erase(free_, gpu);
     } else {
-      free_.push_back(card);
+      free_.push_back(gpu);
       changed_.notify_one();
     }
     return one_is_left;
@@ -81,8 +81,7 @@ class SharingSession final : public Session {
   std::vector<std::unique_ptr<Session>> sessions_;
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
-  mutable std::deque<std::size_t>
-      free_;  // a card for each run that it has room for; the one that is free longest first
+  mutable std::deque<std::size_t> free_;  // a GPU for each run that it has room for; the one that is free longest first
   mutable std::vector<bool> lost_;
 };
 

@@ -24,8 +24,8 @@ constexpr PrecisionRow kPrecisions[] = {
     {"fp16", true, false, {}},
     {"int8", true, true, {}},
     {"int4", false, false, "TensorRT takes int4 for weights of large language models only"},
-    {"bf16", false, false, "an RTX 20 card has none, and fp16 is as fast and more exact where both are there"},
-    {"fp8", false, false, "only RTX 40 cards and later have it, and int8 is as fast there"}};
+    {"bf16", false, false, "an RTX 20 GPU has none, and fp16 is as fast and more exact where both are there"},
+    {"fp8", false, false, "only RTX 40 GPUs and later have it, and int8 is as fast there"}};
 
 const PrecisionRow* find_precision(std::string_view name) {
   const auto* row = std::ranges::find(kPrecisions, name, &PrecisionRow::name);

@@ -17,7 +17,7 @@ using ProviderOptions = std::vector<std::pair<std::string, std::string>>;
 // How providers want to be told a truth value.
 inline const char* flag(bool value) { return value ? "1" : "0"; }
 
-// Of ONNX Runtime 1.31's TensorRT provider and of NVIDIA's plugin for RTX cards 0.5, which takes precisions from the
+// Of ONNX Runtime 1.31's TensorRT provider and of NVIDIA's plugin for RTX GPUs 0.5, which takes precisions from the
 // graph alone. `inputs` are the model's, with options.fixed_dimensions in place (−1: any). When a batch is the only
 // side that is free, its range is told, and the engine is built as the model is loaded; else ranges are left out, and
 // engines are built at the runs that need them. Without options.tensorrt its defaults hold.

@@ -56,12 +56,12 @@ Status load_plugin() {
   return guarded({"its plugin cannot be loaded", {}, ErrorCode::kNotFound}, [&]() -> Status {
     Ort::ThrowOnError(
         Ort::GetApi().RegisterExecutionProviderLibrary(runtime()->env, "NvTensorRTRTXExecutionProvider", file.c_str()));
-    if (offered().empty()) return fail(ErrorCode::kUnsupported, "it takes none of the cards here");
+    if (offered().empty()) return fail(ErrorCode::kUnsupported, "it takes none of the GPUs here");
     return {};
   });
 }
 
-// CUDA's number of a card that the plugin offers; without one its place in the list.
+// CUDA's number of a GPU that the plugin offers; without one its place in the list.
 int number_of(const Ort::ConstEpDevice& device, int place) {
   const char* text = device.EpOptions().GetValue("device_id");
   return text != nullptr ? std::atoi(text) : place;
@@ -89,7 +89,7 @@ void append_rtx_plugin(Ort::SessionOptions& theirs, int device, const ProviderOp
         theirs, runtime()->env, &wanted, 1, names.data(), values.data(), names.size()));
     return;
   }
-  throw Ort::Exception(fmt::format("TensorRT for RTX does not take card {}", device), ORT_EP_FAIL);
+  throw Ort::Exception(fmt::format("TensorRT for RTX does not take GPU {}", device), ORT_EP_FAIL);
 }
 
 }  // namespace image_engine::infer

@@ -1,4 +1,4 @@
-// A film of one picture, for servers that take nothing else.
+// A video clip of one picture, for servers that take nothing else.
 extern "C" {
 #include <libavutil/opt.h>
 }
@@ -30,7 +30,7 @@ std::vector<std::byte> take_written(AVFormatContext& output) {
 }
 
 tl::unexpected<Error> cannot(const char* what) {
-  return fail(ErrorCode::kInternal, std::string("cannot write a film of the picture: ") + what);
+  return fail(ErrorCode::kInternal, std::string("cannot write a video clip of the picture: ") + what);
 }
 
 std::uint8_t weighed(const std::array<int, 3>& weights, const std::array<int, 3>& rgb, int pixels, int offset) {
@@ -62,7 +62,7 @@ Result<ffmpeg::CodecContext> open_encoder(int width, int height) {
   const AVCodec* codec = avcodec_find_encoder_by_name("libx264");
   if (codec == nullptr) return fail(ErrorCode::kUnsupported, "this FFmpeg has no libx264");
   ffmpeg::CodecContext encoder(avcodec_alloc_context3(codec));
-  if (!encoder) return fail(ErrorCode::kOutOfMemory, "no memory to encode a film");
+  if (!encoder) return fail(ErrorCode::kOutOfMemory, "no memory to encode a video clip");
   encoder->width = width;
   encoder->height = height;
   encoder->time_base = {1, 1};
@@ -79,11 +79,11 @@ Result<ffmpeg::CodecContext> open_encoder(int width, int height) {
 Result<ffmpeg::Packet> encoded(AVCodecContext& encoder, const ImageView& image) {
   const ffmpeg::Frame frame(av_frame_alloc());
   ffmpeg::Packet packet(av_packet_alloc());
-  if (!frame || !packet) return fail(ErrorCode::kOutOfMemory, "no memory to encode a film");
+  if (!frame || !packet) return fail(ErrorCode::kOutOfMemory, "no memory to encode a video clip");
   frame->format = encoder.pix_fmt;
   frame->width = encoder.width;
   frame->height = encoder.height;
-  if (av_frame_get_buffer(frame.get(), 0) < 0) return fail(ErrorCode::kOutOfMemory, "no memory to encode a film");
+  if (av_frame_get_buffer(frame.get(), 0) < 0) return fail(ErrorCode::kOutOfMemory, "no memory to encode a video clip");
   fill(*frame, image);
   const bool done = avcodec_send_frame(&encoder, frame.get()) >= 0 && avcodec_send_frame(&encoder, nullptr) >= 0 &&
                     avcodec_receive_packet(&encoder, packet.get()) >= 0;
@@ -99,13 +99,13 @@ Result<std::vector<std::byte>> encode_mp4(const ImageView& image) {
   const int width = static_cast<int>(image.width / 2 * 2), height = static_cast<int>(image.height / 2 * 2);
   if (width == 0 || height == 0 || image.width > kMostEdge || image.height > kMostEdge ||
       image.pixels.size() < std::size_t{image.width} * image.height * 3)
-    return fail(ErrorCode::kInvalidArgument, "a film's edges are between 2 and 4,096 pixels");
+    return fail(ErrorCode::kInvalidArgument, "a video clip's edges are between 2 and 4,096 pixels");
   IE_TRY(const ffmpeg::CodecContext encoder, open_encoder(width, height));
   IE_TRY(const ffmpeg::Packet packet, encoded(*encoder, image));
   AVFormatContext* mp4 = nullptr;
   if (avformat_alloc_output_context2(&mp4, nullptr, "mp4", nullptr) < 0) return cannot("no MP4");
   const ffmpeg::MemoryOutput output(mp4);
-  if (avio_open_dyn_buf(&output->pb) < 0) return fail(ErrorCode::kOutOfMemory, "no memory to write a film");
+  if (avio_open_dyn_buf(&output->pb) < 0) return fail(ErrorCode::kOutOfMemory, "no memory to write a video clip");
   AVStream* stream = avformat_new_stream(output.get(), nullptr);
   if (stream == nullptr || avcodec_parameters_from_context(stream->codecpar, encoder.get()) < 0)
     return cannot("no stream");

@@ -63,7 +63,7 @@ Result<YAML::Node> parse_document(const std::string& file, const std::string& te
     return YAML::Load(text);
   } catch (const YAML::Exception& error) {
     return fail(ErrorCode::kInvalidArgument,
-                fmt::format("{}:{}: not sound YAML: {}", printable(file), error.mark.line + 1, printable(error.msg)));
+                fmt::format("{}:{}: invalid YAML: {}", printable(file), error.mark.line + 1, printable(error.msg)));
   }
 }
 

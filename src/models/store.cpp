@@ -122,7 +122,7 @@ Result<Choice> choose(const Catalogue& catalogue, const Store& store, std::strin
     if (!worse_set && (better_set || is_better(spec, choice.missing))) choice.missing = &spec;
   }
   if (choice.missing == nullptr)
-    return fail(ErrorCode::kNotFound, fmt::format("the model catalogue has no model for {}", task));
+    return fail(ErrorCode::kNotFound, fmt::format("the model registry has no model for {}", task));
   if (choice.spec != nullptr) choice.missing = nullptr;
   return choice;
 }

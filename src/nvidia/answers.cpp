@@ -18,7 +18,7 @@ constexpr std::size_t kLongestText = 20'000;
 constexpr std::size_t kMostDominant = 5;
 constexpr std::size_t kLeastSize = 2, kMostSize = 65'536;  // of vectors
 
-// A product as it is told: x, y, width, height in pixels of what was sent, or in parts of it.
+// A product as it is given: x, y, width, height in pixels of what was sent, or in parts of it.
 struct Told {
   std::string name;
   double confidence = 0;

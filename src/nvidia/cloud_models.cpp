@@ -34,29 +34,31 @@ std::size_t index_of(Task task) { return static_cast<std::size_t>(task); }
 using Vector = std::vector<float>;
 
 // What a server said, and how large the picture was that it saw.
-struct Heard {
+struct Response {
   std::uint32_t width = 0, height = 0;
   std::string body;
 };
 
 // "WIDTH HEIGHT" and a line break, then the body.
-std::string written(const Heard& heard) { return fmt::format("{} {}\n{}", heard.width, heard.height, heard.body); }
+std::string written(const Response& response) {
+  return fmt::format("{} {}\n{}", response.width, response.height, response.body);
+}
 
-std::optional<Heard> read(const std::string& text) {
-  Heard heard;
+std::optional<Response> read(const std::string& text) {
+  Response response;
   const char* const end = text.data() + text.size();
-  const auto width = std::from_chars(text.data(), end, heard.width);
+  const auto width = std::from_chars(text.data(), end, response.width);
   if (width.ec != std::errc{} || width.ptr == end || *width.ptr != ' ') return std::nullopt;
-  const auto height = std::from_chars(width.ptr + 1, end, heard.height);
+  const auto height = std::from_chars(width.ptr + 1, end, response.height);
   if (height.ec != std::errc{} || height.ptr == end || *height.ptr != '\n') return std::nullopt;
-  heard.body.assign(height.ptr + 1, end);
-  return heard;
+  response.body.assign(height.ptr + 1, end);
+  return response;
 }
 
 // The size of a picture that was heard about, where it is known.
-Scale scale_of(const Heard& heard, const Picture& picture) {
+Scale scale_of(const Response& response, const Picture& picture) {
   Scale scale = picture.scale;
-  if (heard.width > 0 && heard.height > 0) scale.width = heard.width, scale.height = heard.height;
+  if (response.width > 0 && response.height > 0) scale.width = response.width, scale.height = response.height;
   return scale;
 }
 
@@ -87,10 +89,10 @@ struct CloudModels::State {
   std::array<Endpoint, kTasks.size()> endpoints;
   std::unique_ptr<Client> client;
   AnswerStore store;
-  Line line;
+  Transport line;
 
   std::mutex mutex;
-  std::map<Hash128, std::shared_future<Result<Heard>>> asking;  // questions under way
+  std::map<Hash128, std::shared_future<Result<Response>>> asking;  // questions under way
 
   State(NvidiaBuildConfig configuration, AnswerStore answers)
       : config(std::move(configuration)), store(std::move(answers)) {}
@@ -98,15 +100,15 @@ struct CloudModels::State {
   [[nodiscard]] const Endpoint& endpoint(Task task) const { return endpoints[index_of(task)]; }
   [[nodiscard]] std::string asked(Task task, const std::string& prompt) const;
   [[nodiscard]] Hash128 question(Task task, const Hash128& content, const std::string& prompt) const;
-  [[nodiscard]] std::optional<Heard> at_hand(const Hash128& question) const;
+  [[nodiscard]] std::optional<Response> at_hand(const Hash128& question) const;
   [[nodiscard]] Hash128 text_question(const std::string& text) const;
   [[nodiscard]] std::optional<Vector> known_vector(const std::string& text) const;
   Result<std::vector<Vector>> ask_vectors(const Question& texts) const;
   void keep(const Hash128& question, const Endpoint& endpoint, std::string_view answer) const;
-  Result<Heard> ask_server(const Endpoint& endpoint, const Question& question, const Sound& sound) const;
-  Result<Heard> ask_and_keep(const Hash128& name, const Endpoint& endpoint, const Question& question,
-                             const Sound& sound) const;
-  Result<Answered<Heard>> hear(Task task, const Question& question, const Sound& sound);
+  Result<Response> ask_server(const Endpoint& endpoint, const Question& question, const Sound& sound) const;
+  Result<Response> ask_and_keep(const Hash128& name, const Endpoint& endpoint, const Question& question,
+                                const Sound& sound) const;
+  Result<Answered<Response>> respond(Task task, const Question& question, const Sound& sound);
   template <typename T>
   Result<Answered<T>> answer(Task task, const Question& question, const Reader<T>& read);
 };
@@ -127,7 +129,7 @@ Hash128 CloudModels::State::question(Task task, const Hash128& content, const st
   return content.empty() ? Hash128{} : hash128(content.hex() + "|" + asked(task, prompt));
 }
 
-std::optional<Heard> CloudModels::State::at_hand(const Hash128& question) const {
+std::optional<Response> CloudModels::State::at_hand(const Hash128& question) const {
   const auto text = question.empty() ? std::nullopt : store.find(question);
   return text ? read(*text) : std::nullopt;
 }
@@ -139,48 +141,49 @@ void CloudModels::State::keep(const Hash128& question, const Endpoint& endpoint,
 }
 
 // Answers that make no sense may be one slip of a model: asked once more.
-Result<Heard> CloudModels::State::ask_server(const Endpoint& endpoint, const Question& question,
-                                             const Sound& sound) const {
+Result<Response> CloudModels::State::ask_server(const Endpoint& endpoint, const Question& question,
+                                                const Sound& sound) const {
   const Scale& scale = question.picture->scale;
   const Reads reads = [&](std::string_view body) { return sound(body, scale); };
   Result<std::string> body = ask(endpoint, question, line, reads);
   if (!body && body.error().code == ErrorCode::kCorrupt) body = ask(endpoint, question, line, reads);
   if (!body) return fail(std::move(body).error());
-  return Heard{scale.width, scale.height, std::move(*body)};
+  return Response{scale.width, scale.height, std::move(*body)};
 }
 
-Result<Heard> CloudModels::State::ask_and_keep(const Hash128& name, const Endpoint& endpoint, const Question& question,
-                                               const Sound& sound) const {
-  Result<Heard> heard = ask_server(endpoint, question, sound);
-  if (heard && !name.empty()) keep(name, endpoint, written(*heard));
-  return heard;
+Result<Response> CloudModels::State::ask_and_keep(const Hash128& name, const Endpoint& endpoint,
+                                                  const Question& question, const Sound& sound) const {
+  Result<Response> response = ask_server(endpoint, question, sound);
+  if (response && !name.empty()) keep(name, endpoint, written(*response));
+  return response;
 }
 
 // From the journal or the cache, from whoever is asking the same just now, or from the server.
-Result<Answered<Heard>> CloudModels::State::hear(Task task, const Question& asked_now, const Sound& sound) {
+Result<Answered<Response>> CloudModels::State::respond(Task task, const Question& asked_now, const Sound& sound) {
   const Picture& picture = *asked_now.picture;
   const Hash128 name = question(task, picture.content, asked_now.prompt);
-  const auto from_server = [&]() -> Result<Answered<Heard>> {
-    IE_TRY(Heard heard, ask_and_keep(name, endpoint(task), asked_now, sound));
-    return Answered<Heard>{std::move(heard), name, true};
+  const auto from_server = [&]() -> Result<Answered<Response>> {
+    IE_TRY(Response response, ask_and_keep(name, endpoint(task), asked_now, sound));
+    return Answered<Response>{std::move(response), name, true};
   };
   if (name.empty()) return from_server();
 
-  std::promise<Result<Heard>> promise;
+  std::promise<Result<Response>> promise;
   std::unique_lock lock(mutex);
   if (const auto found = asking.find(name); found != asking.end()) {
     const auto other = found->second;
     lock.unlock();
-    IE_TRY(Heard heard, Result<Heard>(other.get()));
-    return Answered<Heard>{std::move(heard), name, false};
+    IE_TRY(Response response, Result<Response>(other.get()));
+    return Answered<Response>{std::move(response), name, false};
   }
   asking.emplace(name, promise.get_future().share());
   lock.unlock();
 
   auto known = at_hand(name);
   if (known && !sound(known->body, scale_of(*known, picture))) known.reset();
-  auto answered = known ? Result<Answered<Heard>>(Answered<Heard>{std::move(*known), name, false}) : from_server();
-  promise.set_value(answered ? Result<Heard>(answered->answer) : Result<Heard>(fail(answered.error())));
+  auto answered =
+      known ? Result<Answered<Response>>(Answered<Response>{std::move(*known), name, false}) : from_server();
+  promise.set_value(answered ? Result<Response>(answered->answer) : Result<Response>(fail(answered.error())));
   lock.lock();
   asking.erase(name);
   return answered;
@@ -192,9 +195,9 @@ Result<Answered<T>> CloudModels::State::answer(Task task, const Question& asked_
     IE_CHECK(read(body, scale));
     return {};
   };
-  IE_TRY(const Answered<Heard> heard, hear(task, asked_now, sound));
-  IE_TRY(T answer, read(heard.answer.body, scale_of(heard.answer, *asked_now.picture)));
-  return Answered<T>{std::move(answer), heard.question, heard.paid};
+  IE_TRY(const Answered<Response> response, respond(task, asked_now, sound));
+  IE_TRY(T answer, read(response.answer.body, scale_of(response.answer, *asked_now.picture)));
+  return Answered<T>{std::move(answer), response.question, response.paid};
 }
 
 Hash128 CloudModels::State::text_question(const std::string& text) const {

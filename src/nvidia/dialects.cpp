@@ -94,7 +94,7 @@ struct Written {
   std::optional<Asset> asset;
 };
 
-Result<Written> write(const Endpoint& endpoint, const Question& question, Form form, const Line& line) {
+Result<Written> write(const Endpoint& endpoint, const Question& question, Form form, const Transport& transport) {
   if (question.picture == nullptr) return Written{};
   const Picture& picture = *question.picture;
   if (!picture.url.empty()) {
@@ -110,7 +110,7 @@ Result<Written> write(const Endpoint& endpoint, const Question& question, Form f
                 fmt::format("{}: the picture has {}, more than the {} that it takes", endpoint.name,
                             human_bytes(bytes.size()), human_bytes(endpoint.most_bytes)));
   if (form == Form::kAsset || (form == Form::kDataUriOrAsset && bytes.size() > kInlineBytes)) {
-    IE_TRY(Asset asset, Asset::upload(endpoint, line, bytes, as_video ? "video/mp4" : "image/jpeg", picture.path));
+    IE_TRY(Asset asset, Asset::upload(endpoint, transport, bytes, as_video ? "video/mp4" : "image/jpeg", picture.path));
     std::string text = (form == Form::kAsset ? "" : "data:image/jpeg;asset_id,") + asset.id();
     return Written{std::move(text), std::move(asset)};
   }
@@ -119,22 +119,23 @@ Result<Written> write(const Endpoint& endpoint, const Question& question, Form f
 
 }  // namespace
 
-Result<std::string> ask(const Endpoint& endpoint, const Question& question, const Line& line, const Reads& reads) {
+Result<std::string> ask(const Endpoint& endpoint, const Question& question, const Transport& transport,
+                        const Reads& reads) {
   const Row* row = row_of(endpoint);
   const bool has_picture = question.picture != nullptr, has_texts = !question.texts.empty();
   if (row == nullptr || has_picture == has_texts || question.texts.size() > row->most_texts)
     return fail(ErrorCode::kInternal, endpoint.name + " is not asked such questions");
-  IE_TRY(const Written written, write(endpoint, question, row->form, line));
+  IE_TRY(const Written written, write(endpoint, question, row->form, transport));
   Request request;
   request.endpoint = endpoint.name;
   request.about = has_picture ? question.picture->path : "";
   request.url = endpoint.url;
   request.headers = {{"content-type", "application/json"}, {"accept", "application/json, application/zip"}};
-  if (endpoint.dialect == Dialect::kNvcf) request.headers.push_back(patience(line.timeout));
+  if (endpoint.dialect == Dialect::kNvcf) request.headers.push_back(patience(transport.timeout));
   if (written.asset) request.headers.emplace_back("nvcf-input-asset-references", written.asset->id());
   request.body = json_text(row->write(endpoint, question, written.text));
-  IE_TRY(Reply first, line.send(request));
-  IE_TRY(const Reply reply, settled(endpoint, line, std::move(first), request.about));
+  IE_TRY(Reply first, transport.send(request));
+  IE_TRY(const Reply reply, settled(endpoint, transport, std::move(first), request.about));
   Result<std::string> body = unpacked(reply, reads);
   if (body) return body;
   const Error& error = body.error();

@@ -25,7 +25,7 @@ struct Question {
 };
 
 // The way to the servers: Client::send, or what stands for it.
-struct Line {
+struct Transport {
   std::function<Result<Reply>(const Request&)> send;
   std::chrono::milliseconds timeout{120'000};  // for an answer that is waited for
   std::chrono::milliseconds grace{10'000};     // likewise, once cancelled
@@ -40,7 +40,8 @@ using Reads = std::function<Status(std::string_view body)>;
 // of `line.send`; kTooLarge for a picture over the limit, kUnsupported for an address where the server takes pictures
 // only, kTimeout for an answer that was not ready in time, kCorrupt, naming endpoint and status, for one that `reads`
 // does not take.
-Result<std::string> ask(const Endpoint& endpoint, const Question& question, const Line& line, const Reads& reads);
+Result<std::string> ask(const Endpoint& endpoint, const Question& question, const Transport& transport,
+                        const Reads& reads);
 
 // Texts in one question to such an endpoint; 0: it is asked about pictures only.
 std::size_t most_texts(const Endpoint& endpoint);

@@ -36,9 +36,9 @@ constexpr Usual kUsual[] = {
     {Task::kEmbed, Dialect::kPrompts, "nim/nvclip/embed", false},
 };
 
-// Longer edges worth sending. Retail detection works on 960 × 544 (its card). Descriptions: what 132 KB hold as a good
+// Longer edges worth sending. Retail detection works on 960 × 544 (its GPU). Descriptions: what 132 KB hold as a good
 // JPEG, and half of the 2,048 that Nemotron Nano VL looks at. NV-CLIP squashes to 224 × 224, or 336 × 336 by another
-// card: 448 leaves the shorter edge of a 4:3 picture that long.
+// GPU: 448 leaves the shorter edge of a 4:3 picture that long.
 constexpr std::uint32_t kEdges[] = {960, 1024, 448};
 
 // The configuration's part for a task.

@@ -64,41 +64,43 @@ std::string number_of(const Reply& reply) {
   return told != nullptr ? *told : "";
 }
 
-tl::unexpected<Error> timed_out(const Endpoint& endpoint, const Line& line) {
-  return fail(ErrorCode::kTimeout, fmt::format("{}: HTTP 202: the answer was not ready within {}", endpoint.name,
-                                               human_duration(std::chrono::duration<double>(line.timeout).count())));
+tl::unexpected<Error> timed_out(const Endpoint& endpoint, const Transport& transport) {
+  return fail(ErrorCode::kTimeout,
+              fmt::format("{}: HTTP 202: the answer was not ready within {}", endpoint.name,
+                          human_duration(std::chrono::duration<double>(transport.timeout).count())));
 }
 
 // It was paid for: once cancelled, it is asked for during `grace`, at once and then each second.
-Result<Reply> wait_for(const Endpoint& endpoint, const Line& line, Reply reply, const std::string& about) {
-  Time end = line.clock->now() + line.timeout;
+Result<Reply> wait_for(const Endpoint& endpoint, const Transport& transport, Reply reply, const std::string& about) {
+  Time end = transport.clock->now() + transport.timeout;
   seconds delay = kFirstDelay;
   std::string number;
   for (bool cancelled = false; reply.status == 202;) {
     if (std::string told = number_of(reply); !told.empty()) number = std::move(told);
     if (!is_id(number)) return corrupt(endpoint, reply.status, "nothing says what to ask for later (NVCF-REQID)");
-    const Time next = line.clock->now() + delay;
-    if (next > end) return cancelled ? fail(ErrorCode::kInterrupted, "interrupted") : timed_out(endpoint, line);
+    const Time next = transport.clock->now() + delay;
+    if (next > end) return cancelled ? fail(ErrorCode::kInterrupted, "interrupted") : timed_out(endpoint, transport);
     if (cancelled) {
-      line.clock->wait_until(next, [] { return false; });
-    } else if (line.clock->wait_until(next, line.cancelled)) {
+      transport.clock->wait_until(next, [] { return false; });
+    } else if (transport.clock->wait_until(next, transport.cancelled)) {
       delay = std::min(delay * 2, kLongestPollDelay);
     } else {
       cancelled = true;
       delay = kFirstDelay;
-      end = std::min<Time>(end, line.clock->now() + line.grace);
+      end = std::min<Time>(end, transport.clock->now() + transport.grace);
     }
     Request request = request_for(endpoint, "waiting", "GET", endpoint.status_url + number, about);
     request.headers = {{"accept", "application/json, application/zip"},
-                       cancelled ? patience(kFirstDelay) : patience(line.timeout)};
+                       cancelled ? patience(kFirstDelay) : patience(transport.timeout)};
     request.paid = false;
     request.finishes = true;
-    IE_TRY(reply, line.send(request));
+    IE_TRY(reply, transport.send(request));
   }
   return reply;
 }
 
-Result<Reply> fetch(const Endpoint& endpoint, const Line& line, const Reply& reply, const std::string& about) {
+Result<Reply> fetch(const Endpoint& endpoint, const Transport& transport, const Reply& reply,
+                    const std::string& about) {
   const std::string url = reply.header("location");
   if (url.find("://") == std::string::npos || !may_lead_to(endpoint, url))
     return corrupt(endpoint, reply.status, "it leads to no address that may be asked");
@@ -107,7 +109,7 @@ Result<Reply> fetch(const Endpoint& endpoint, const Line& line, const Reply& rep
   request.finishes = true;
   request.most_bytes = kMostZip;
   request.public_only = !reply.is_private;
-  return line.send(request);
+  return transport.send(request);
 }
 
 // Where it starts with what every zip starts with; servers say different things about the type.
@@ -115,35 +117,35 @@ bool is_zip(std::string_view body) { return body.starts_with("PK\x03\x04"); }
 
 }  // namespace
 
-Asset::Asset(const Endpoint& endpoint, const Line& line, std::string id)
-    : endpoint_(&endpoint), line_(&line), id_(std::move(id)) {}
+Asset::Asset(const Endpoint& endpoint, const Transport& transport, std::string id)
+    : endpoint_(&endpoint), transport_(&transport), id_(std::move(id)) {}
 
 Asset::Asset(Asset&& other) noexcept
-    : endpoint_(other.endpoint_), line_(other.line_), id_(std::exchange(other.id_, "")) {}
+    : endpoint_(other.endpoint_), transport_(other.transport_), id_(std::exchange(other.id_, "")) {}
 
 Asset::~Asset() {
   if (id_.empty()) return;
   Request request = request_for(*endpoint_, "removing", "DELETE", endpoint_->assets_url + "/assets/" + id_, "");
   request.paid = false;
   request.finishes = true;
-  if (const Result<Reply> reply = line_->send(request); !reply)
+  if (const Result<Reply> reply = transport_->send(request); !reply)
     log_debug("an uploaded picture stays with NVIDIA for a day: {}", printable(reply.error().message));
 }
 
-Result<Asset> Asset::upload(const Endpoint& endpoint, const Line& line, std::string_view bytes, const std::string& type,
-                            const std::string& about) {
+Result<Asset> Asset::upload(const Endpoint& endpoint, const Transport& transport, std::string_view bytes,
+                            const std::string& type, const std::string& about) {
   Request creation = request_for(endpoint, "upload", "POST", endpoint.assets_url + "/assets", about);
   creation.headers = {{"content-type", "application/json"}, {"accept", "application/json"}};
   creation.paid = false;
   creation.body = json_text(json{{"contentType", type}, {"description", kDescription}});
-  IE_TRY(const Reply created, line.send(creation));
+  IE_TRY(const Reply created, transport.send(creation));
   const Result<json> document = read_json(created.body);
   const std::string* id = document ? text_member(*document, "assetId") : nullptr;
   const std::string* url = document ? text_member(*document, "uploadUrl") : nullptr;
   if (id == nullptr || url == nullptr || !is_id(*id) || !may_lead_to(endpoint, *url))
     return corrupt(endpoint, created.status, "it does not say where a picture can be uploaded (assetId, uploadUrl)");
 
-  Asset asset(endpoint, line, *id);
+  Asset asset(endpoint, transport, *id);
   // The address is signed for these two headers; a key would be a second authorisation.
   Request content = request_for(endpoint, "upload", "PUT", *url, about);
   content.headers = {{"content-type", type}, {"x-amz-meta-nvcf-asset-description", std::string(kDescription)}};
@@ -151,7 +153,7 @@ Result<Asset> Asset::upload(const Endpoint& endpoint, const Line& line, std::str
   content.with_key = false;
   content.public_only = !created.is_private;
   content.paid = false;
-  IE_TRY(const Reply uploaded, line.send(content));
+  IE_TRY(const Reply uploaded, transport.send(content));
   if (uploaded.status < 200 || uploaded.status >= 300)
     return fail(ErrorCode::kIo,
                 fmt::format("{} (upload): HTTP {}: the picture was not taken", endpoint.name, uploaded.status));
@@ -163,15 +165,15 @@ std::pair<std::string, std::string> patience(std::chrono::milliseconds timeout) 
   return {"nvcf-poll-seconds", std::to_string(std::clamp(half, seconds(1), kMostPatience).count())};
 }
 
-Result<Reply> settled(const Endpoint& endpoint, const Line& line, Reply reply, const std::string& about) {
+Result<Reply> settled(const Endpoint& endpoint, const Transport& transport, Reply reply, const std::string& about) {
   for (int hops = 0; hops <= kMostRedirects; ++hops) {
-    IE_TRY(reply, wait_for(endpoint, line, std::move(reply), about));
+    IE_TRY(reply, wait_for(endpoint, transport, std::move(reply), about));
     if (reply.status < 300) return reply;
     if (endpoint.dialect != Dialect::kNvcf || (reply.status != 302 && reply.status != 303))
       return fail(ErrorCode::kIo, fmt::format("{}: HTTP {}: it leads to another address, which is not followed: "
                                               "correct its url in the configuration",
                                               endpoint.name, reply.status));
-    IE_TRY(reply, fetch(endpoint, line, reply, about));
+    IE_TRY(reply, fetch(endpoint, transport, reply, about));
   }
   return fail(ErrorCode::kIo,
               fmt::format("{}: HTTP {}: it leads from address to address", endpoint.name, reply.status));

@@ -25,7 +25,7 @@ bool names_people(std::string_view object);
 // The installed detectors whose labels name people: of any other an empty list says nothing of people. Thread-safe.
 class CloserLook {
  public:
-  // Fails when the catalogue of models cannot be read. Models are loaded when they first look.
+  // Fails when the registry of models cannot be read. Models are loaded when they first look.
   static Result<std::unique_ptr<CloserLook>> open(const models::Places& places, const Config& config);
 
   // Whether records of this key are of such a detector as it is installed now: its name, version and parameters.

@@ -71,7 +71,7 @@ Result<nvidia::Picture> PickedPhotos::show(const std::string& path, const nvidia
 Result<nvidia::Picture> PickedPhotos::make(const std::string& path, const nvidia::Endpoint& endpoint) {
   IE_TRY(const UniqueFd media, open_regular(path));
   struct stat info {};
-  if (::fstat(media.get(), &info) != 0) return fail(errno_error("cannot be looked at"));
+  if (::fstat(media.get(), &info) != 0) return fail(errno_error("cannot be examined"));
   if (is_video(media.get()))
     return fail(ErrorCode::kUnsupported, "is a video; cloud models are shown photos: export a frame of it first");
   worker::Task task;

@@ -241,7 +241,7 @@ class CloudPass {
       vector->space = vectors_->key;
       if (vector->numbers.size() != vectors_->dimensions)
         return fail(ErrorCode::kCorrupt,
-                    fmt::format("{}: its vectors have {} numbers, and {} of the model catalogue should have {}",
+                    fmt::format("{}: its vectors have {} numbers, and {} of the model registry should have {}",
                                 models_.endpoint(task).name, vector->numbers.size(), vectors_->key.model,
                                 vectors_->dimensions));
     }

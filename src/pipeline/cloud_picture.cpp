@@ -13,13 +13,13 @@ constexpr std::uint32_t kFine = 90, kCoarse = 75;  // JPEG quality: 75 before th
 constexpr std::uint32_t kLeastEdge = 64;           // pixels; smaller ones show nothing that is worth a request
 constexpr double kMargin = 0.95;
 
-bool wants_film(const nvidia::Endpoint& endpoint) {
+bool wants_video_clip(const nvidia::Endpoint& endpoint) {
   return endpoint.task == nvidia::Task::kDetect && endpoint.dialect == nvidia::Dialect::kNvcf;
 }
 
 Status check_unchanged(int fd, const store::FileStamp& stamp) {
   struct stat info {};
-  if (::fstat(fd, &info) != 0) return fail(errno_error("cannot be looked at"));
+  if (::fstat(fd, &info) != 0) return fail(errno_error("cannot be examined"));
   const store::FileStamp now{info.st_size, info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec};
   if (now != stamp) return fail(ErrorCode::kInterrupted, "has changed since it was analysed");
   return {};
@@ -34,7 +34,8 @@ Result<UniqueFd> open_as_analysed(const store::FileObservation& file) {
 }
 
 bool want_the_same(const nvidia::Endpoint& one, const nvidia::Endpoint& other) {
-  return one.edge == other.edge && one.most_bytes == other.most_bytes && wants_film(one) == wants_film(other);
+  return one.edge == other.edge && one.most_bytes == other.most_bytes &&
+         wants_video_clip(one) == wants_video_clip(other);
 }
 
 Result<nvidia::Picture> cloud_picture(worker::Pool& pool, const store::FileObservation& file,
@@ -42,7 +43,7 @@ Result<nvidia::Picture> cloud_picture(worker::Pool& pool, const store::FileObser
   IE_TRY(const UniqueFd media, open_as_analysed(file));
   worker::Task task;
   task.operations = worker::kDecode | worker::kThumbnail;  // pixels for their size
-  if (wants_film(endpoint)) task.operations |= worker::kFilm;
+  if (wants_video_clip(endpoint)) task.operations |= worker::kVideoClip;
   task.media_fd = media.get();
   task.max_edge = task.thumbnail_edge = endpoint.edge;
   task.thumbnail_quality = kFine;
@@ -58,10 +59,10 @@ Result<nvidia::Picture> cloud_picture(worker::Pool& pool, const store::FileObser
       picture.jpeg.assign(reinterpret_cast<const char*>(jpeg.data()), jpeg.size());
       picture.scale = {seen.width, seen.height, seen.full_width, seen.full_height};
       picture.path = file.path;
-      if (wants_film(endpoint)) {
-        if (!reply.film) return fail(reply.film.error());
-        const std::span<const std::byte> film = lease.bytes(*reply.film);
-        picture.mp4.assign(reinterpret_cast<const char*>(film.data()), film.size());
+      if (wants_video_clip(endpoint)) {
+        if (!reply.clip) return fail(reply.clip.error());
+        const std::span<const std::byte> clip = lease.bytes(*reply.clip);
+        picture.mp4.assign(reinterpret_cast<const char*>(clip.data()), clip.size());
       }
       return picture;
     }

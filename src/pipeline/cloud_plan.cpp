@@ -196,7 +196,7 @@ void add_to(CloudPlan& plan, Candidate candidate) {
   plan.items.push_back(std::move(candidate.item));
 }
 
-// What nothing is found in gets into the plan; nothing that was not looked at when the run is cancelled.
+// What nothing is found in gets into the plan; nothing that was not analyzed when the run is cancelled.
 Status look_closer(Run& run, const CloudPrivacy& privacy, std::vector<Candidate> candidates, CloudPlan& plan) {
   std::vector<bool> may_be_sent(candidates.size(), !privacy.looks_closer());
   if (privacy.looks_closer()) {

@@ -35,7 +35,7 @@ inline constexpr std::size_t kHeldKinds = 6;
 class CloudPrivacy {
  public:
   // `roots`: the folders that were ever analysed. Errors: kInvalidArgument for a pattern that is none; those of the
-  // catalogue of models, where pictures with people are held back.
+  // registry of models, where pictures with people are held back.
   static Result<CloudPrivacy> create(const Config& config, const models::Places& places,
                                      std::vector<std::string> roots);
   // kInvalidArgument names the pattern that is none.

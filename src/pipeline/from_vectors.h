@@ -1,4 +1,4 @@
-// What follows from a picture's vector alone, without looking at the picture again: scenes, learned labels.
+// What follows from a picture's vector alone, without analyzing the picture again: scenes, learned labels.
 #pragma once
 
 #include <memory>

@@ -37,13 +37,13 @@ Image test_card() {
 infer::MakeCanaries canary_of(const models::Spec& spec) {
   return [spec](const infer::Session&) -> Result<std::vector<Tensor>> {
     IE_TRY(const preprocess::Plan plan, vision::plan_of(spec));
-    const Image card = test_card();
-    IE_TRY(preprocess::Prepared prepared, preprocess::prepare(plan, {card.width, card.height, card.pixels}));
+    const Image gpu = test_card();
+    IE_TRY(preprocess::Prepared prepared, preprocess::prepare(plan, {gpu.width, gpu.height, gpu.pixels}));
     return std::vector{std::move(prepared.tensor)};
   };
 }
 
-// The pipeline looks at several pictures at once; cores that it leaves idle work inside one.
+// The pipeline runs on several pictures at once; cores that it leaves idle work inside one.
 int threads_in_a_run(const Config& config) {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency() / config.worker_count()));
 }

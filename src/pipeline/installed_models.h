@@ -20,7 +20,7 @@ namespace image_engine::pipeline {
 
 class InstalledModels {
  public:
-  // Fails when the catalogue of models cannot be read. `places` and `config` are copied.
+  // Fails when the registry of models cannot be read. `places` and `config` are copied.
   // `engine`: built by TensorRT of one of them, which takes it where that can be; told in one line where it cannot.
   static Result<InstalledModels> open(const models::Places& places, const Config& config,
                                       const std::string& engine = {});
@@ -34,18 +34,18 @@ class InstalledModels {
   // All of a task that are installed.
   [[nodiscard]] std::vector<const models::Spec*> all(std::string_view task) const;
 
-  // The graph that looks at pictures, on the device and at the precision that suit this machine and the configuration;
+  // The graph that analyzes pictures, on the device and at the precision that suit this machine and the configuration;
   // `threads` inside one run, 0: what the pipeline's workers leave.
   enum class Rows : std::uint8_t { kOne, kMany };  // pictures in a run
   [[nodiscard]] Result<infer::Chosen> picture_session(const models::Spec& spec, int threads = 0,
                                                       Rows rows = Rows::kOne) const;
   // The text tower. kNotFound when the model has none.
   [[nodiscard]] Result<vision::TextEmbedder> text_embedder(const models::Spec& spec) const;
-  // For a few pictures, one at a time: on the processor unless the configuration names a device, as a card takes longer
-  // to start than the processor to look.
+  // For a few pictures, one at a time: on the CPU unless the configuration names a device, as a GPU takes longer
+  // to start than the CPU to look.
   [[nodiscard]] Result<vision::ImageEmbedder> image_embedder(const models::Spec& spec, int threads = 0) const;
 
-  // How an int8 graph that was calibrated for the model does in its place, on the processor.
+  // How an int8 graph that was calibrated for the model does in its place, on the CPU.
   [[nodiscard]] Result<infer::Compared> compare(const models::Spec& spec, const std::string& calibrated) const;
 
   [[nodiscard]] const models::Store& store() const { return store_; }

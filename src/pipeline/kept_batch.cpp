@@ -12,8 +12,8 @@
 namespace image_engine::pipeline {
 namespace {
 
-// Empty without a card.
-std::string cards_text(const Config& config) {
+// Empty without a GPU.
+std::string gpus_text(const Config& config) {
   const auto devices = gpu::cuda_devices();
   if (!devices) return {};
   std::string text = fmt::format("batch {} {} {}", config.inference.device, config.inference.precision,
@@ -25,19 +25,19 @@ std::string cards_text(const Config& config) {
 }  // namespace
 
 std::int64_t kept_batch(const models::Spec& spec, const models::Store& store, const Config& config) {
-  const std::string cards = cards_text(config);
-  if (cards.empty()) return 0;
+  const std::string gpus = gpus_text(config);
+  if (gpus.empty()) return 0;
   const auto runtime = infer::runtime_version();
   if (!runtime) return 0;
   const auto known =
-      infer::PrecisionMemory(inference_folder()).find(infer::precision_key(spec, store, {}, *runtime + "\n" + cards));
+      infer::PrecisionMemory(inference_folder()).find(infer::precision_key(spec, store, {}, *runtime + "\n" + gpus));
   return known ? std::max<std::int64_t>(known->batch, 0) : 0;
 }
 
 Status keep_batch(const models::Spec& spec, const models::Store& store, const Config& config, std::int64_t batch,
                   const std::string& reason) {
   IE_TRY(const std::string runtime, infer::runtime_version());
-  const std::string key = infer::precision_key(spec, store, {}, runtime + "\n" + cards_text(config));
+  const std::string key = infer::precision_key(spec, store, {}, runtime + "\n" + gpus_text(config));
   infer::Remembered found;
   found.precision = config.inference.precision;
   found.reason = reason;

@@ -257,7 +257,7 @@ class Teacher {
     store::LearnedLabel& label = report_.label;
     if (request_.object && !label.trained.empty() && label.object.empty())
       return fail(ErrorCode::kInvalidArgument,
-                  fmt::format("the label {} looks at whole pictures; remove it first to teach it objects",
+                  fmt::format("the label {} applies to whole pictures; remove it first to teach it objects",
                               printable(request_.name)));
     if (request_.object && label.object.empty()) {
       label.object = *request_.object;

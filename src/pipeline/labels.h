@@ -45,7 +45,7 @@ Result<LabelReport> teach_label(const LabelRequest& request, store::WriterLock l
 struct Run;
 // Trains every label anew on this space's vectors; one that cannot be trained keeps what was found, with a note.
 Status relearn_labels(Run& run, const InstalledModels& models, const store::Space& space);
-// Applies the labels that look at objects to pictures that are new to them.
+// Applies the labels of objects to pictures that are new to them.
 Status catch_up_object_labels(Run& run, const InstalledModels& models, const store::Space& space);
 
 }  // namespace image_engine::pipeline

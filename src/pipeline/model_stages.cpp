@@ -20,7 +20,7 @@ using Models = std::shared_ptr<const InstalledModels>;
 // Scenes less likely than this are in the record, but are not searched for.
 constexpr double kLeastScene = 0.15;
 
-constexpr std::string_view kProcessor = "cpu";  // as infer::Placement has it
+constexpr std::string_view kCpuDevice = "cpu";  // as infer::Placement has it
 
 // A tenth of a pixel and a thousandth of confidence are more than any detector knows.
 double tenths(float value) { return std::round(double{value} * 10) / 10; }
@@ -79,7 +79,7 @@ auto run_inputs(std::span<StageWork> works, Run run) {
 Status load_objects(const Models& models, const models::Spec& spec, PictureStage& stage) {
   IE_TRY(const auto detector, load_reader<vision::ObjectDetector>(models, spec, stage, InstalledModels::Rows::kMany));
   // The CPU gains nothing from several at once.
-  if (!detector->takes_several() || detector->session().placement().device == kProcessor) stage.batch = 1;
+  if (!detector->takes_several() || detector->session().placement().device == kCpuDevice) stage.batch = 1;
   stage.prepare = [detector](const StageInput& input) -> Result<StageWork> {
     return detector->prepare(input.picture, input.full_width, input.full_height);
   };

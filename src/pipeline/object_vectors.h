@@ -26,7 +26,7 @@ struct ObjectVectorJob {
 };
 
 // Embeds the objects of each picture that has some and has not been through this. Pictures that cannot be decoded are
-// left out (`analyze` has them in its ledger). Gives the number of pictures that were looked at. Cut short by
+// left out (`analyze` has them in its ledger). Gives the number of pictures that were analyzed. Cut short by
 // `cancelled`, what is done is kept.
 Result<std::size_t> embed_objects(const ObjectVectorJob& job);
 

@@ -117,7 +117,7 @@ class ContentPass {
     return parallel_files(again_.size(), 1, read_one, keep_one, run_.options.cancelled);
   }
 
-  // True when a stage had to be left out. An error where a card was required and is not to be had.
+  // True when a stage had to be left out. An error where a GPU was required and is not to be had.
   Result<bool> load_models() {
     const auto has_work = [&](const PictureStage& stage) {
       return std::ranges::any_of(files_, [&](const store::PendingFile& file) {

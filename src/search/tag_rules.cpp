@@ -241,7 +241,7 @@ Result<TagRules> TagRules::read(const std::string& file) {
     IE_TRY(rules.rules_, reader.read(YAML::Load(*text)));
     return rules;
   } catch (const YAML::Exception& error) {
-    return reader.fault(error.mark, "not sound YAML: " + printable(error.msg));
+    return reader.fault(error.mark, "invalid YAML: " + printable(error.msg));
   }
 }
 

@@ -42,7 +42,7 @@ void byte_dots_plain(const std::int8_t* base, std::size_t stride, Rows rows, con
 #define IE_AVX2 gnu::target("avx2,fma,f16c")
 #define IE_AVX512 gnu::target("avx512f,avx512bw,avx512vnni")
 
-// A row is read from begin to end while the one that comes this far behind it is fetched: the processor's own
+// A row is read from begin to end while the one that comes this far behind it is fetched: the CPU's own
 // prefetching does not know of rows that a filter leaves out, and stops at pages.
 constexpr std::size_t kFetchAhead = 4096;  // bytes
 constexpr std::size_t kLine = 64;          // bytes of a cache line

@@ -1,4 +1,4 @@
-// Dot products of one query with many rows, as this processor does them fastest.
+// Dot products of one query with many rows, as this CPU does them fastest.
 #pragma once
 
 #include <cstddef>

@@ -9,12 +9,12 @@
 
 namespace image_engine::store {
 
-void CatalogueWriter::State::settle() {
+void CatalogueWriter::State::flush() {
   for (const AssetId asset : dirty) index.refresh(asset);
   dirty.clear();
 }
 
-void CatalogueWriter::State::abandon() {
+void CatalogueWriter::State::rollback() {
   in_batch = false;
   dirty.clear();
   if (connection.in_transaction()) connection.execute("ROLLBACK");
@@ -38,7 +38,7 @@ CatalogueWriter& CatalogueWriter::operator=(CatalogueWriter&&) noexcept = defaul
 CatalogueWriter::~CatalogueWriter() {
   if (!state_ || !state_->in_batch) return;
   // What cannot be rolled back now, SQLite rolls back when the catalogue is opened next.
-  (void)guarded([&] { state_->abandon(); });
+  (void)guarded([&] { state_->rollback(); });
 }
 
 Result<CatalogueWriter> CatalogueWriter::open(const std::string& path, WriterLock lock) {
@@ -65,11 +65,11 @@ Status CatalogueWriter::commit() {
   return guarded([&] {
     if (!state_->in_batch) raise(ErrorCode::kInternal, "catalogue: there is no batch to commit");
     try {
-      state_->settle();
+      state_->flush();
       state_->connection.execute("COMMIT");
       state_->in_batch = false;
     } catch (...) {
-      state_->abandon();
+      state_->rollback();
       throw;
     }
   });

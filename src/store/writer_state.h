@@ -23,7 +23,7 @@ struct CatalogueWriter::State {
         return f();
       } catch (const SqlFailure& failure) {
         const ErrorCode code = failure.error.code;
-        if (code != ErrorCode::kNotFound && code != ErrorCode::kInvalidArgument) abandon();
+        if (code != ErrorCode::kNotFound && code != ErrorCode::kInvalidArgument) rollback();
         throw;
       }
     });
@@ -35,20 +35,20 @@ struct CatalogueWriter::State {
     Transaction transaction(connection);
     if constexpr (std::is_void_v<std::invoke_result_t<F>>) {
       f();
-      settle();
+      flush();
       transaction.commit();
     } else {
       auto value = f();
-      settle();
+      flush();
       transaction.commit();
       return value;
     }
   }
 
   // Brings what search reads up to date with what was written.
-  void settle();
+  void flush();
   // Rolls the batch back.
-  void abandon();
+  void rollback();
   // kNotFound for an unknown file.
   AssetId asset_of(FileId file);
   AssetId add_provisional(std::string_view kind, std::string_view format);

@@ -174,7 +174,7 @@ using Nearest = void (*)(std::span<const std::uint64_t>, std::span<const std::ui
   }
 }
 
-// Both loops, compiled for the processor's own bit count where it has one: a tenth of the time.
+// Both loops, compiled for the CPU's own bit count where it has one: a tenth of the time.
 struct Loops {
   Run run = [](const Join& join, std::uint32_t key, std::vector<Pair>& pairs) { join.run_here(key, pairs); };
   Nearest nearest = nearest_here;

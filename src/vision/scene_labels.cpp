@@ -132,7 +132,7 @@ Result<SceneLabels> SceneLabels::read(const std::string& file) {
   try {
     return reader.read(YAML::Load(*text));
   } catch (const YAML::Exception& error) {
-    return reader.fault(error.mark, "not sound YAML: " + printable(error.msg));
+    return reader.fault(error.mark, "invalid YAML: " + printable(error.msg));
   }
 }
 

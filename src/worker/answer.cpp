@@ -34,7 +34,7 @@ bool is_sound(const LumaStatistics& luma) {
 }
 
 bool is_asked_for(const Asked& asked, const Picture& picture) {
-  if (!asked.any(kDecode | kThumbnail | kFilm) || !is_sound(picture.luma)) return false;
+  if (!asked.any(kDecode | kThumbnail | kVideoClip) || !is_sound(picture.luma)) return false;
   if (picture.full_width == 0 || picture.full_height == 0) return false;
   if (std::max(picture.full_width, picture.full_height) > kMostEdge) return false;
   if (!asked.any(kDecode)) return picture.width == 0 && picture.height == 0;
@@ -68,12 +68,12 @@ bool is_answer_to(const Request& request, Reply& reply, std::uint64_t memory_byt
   check_error(reply.hashes);
   check_error(reply.picture);
   check_error(reply.thumbnail);
-  check_error(reply.film);
+  check_error(reply.clip);
   if (reply.metadata && !(asked.any(kReadMetadata) && is_sound(*reply.metadata))) return false;
   if (reply.hashes && !(asked.any(kHash) && is_hash(reply.hashes->file) && is_hash(reply.hashes->asset))) return false;
   if (reply.picture && !is_asked_for(asked, *reply.picture)) return false;
   if (reply.thumbnail && !is_asked_for(asked, *reply.thumbnail, kThumbnail)) return false;
-  return !reply.film || is_asked_for(asked, *reply.film, kFilm);
+  return !reply.clip || is_asked_for(asked, *reply.clip, kVideoClip);
 }
 
 }  // namespace image_engine::worker

@@ -5,7 +5,7 @@
 
 namespace image_engine::worker {
 
-// Thumbnails and films have at most this many bytes for each pixel of the square that they fit in, and some for
+// Thumbnails and video clips have at most this many bytes for each pixel of the square that they fit in, and some for
 // headers.
 inline constexpr std::uint64_t kMostBytesAPixel = 4, kMostHeaderBytes = std::uint64_t{1} << 20;
 

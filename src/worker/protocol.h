@@ -29,7 +29,7 @@ enum Operation : std::uint32_t {
   kThumbnail = 8,
   kLuma = 16,        // with kDecode: statistics of the full-resolution luma, too
   kFormerHash = 64,  // with kHash: the asset's hash of catalogues up to format 4, too
-  kFilm = 32,        // an MP4 that shows the picture, its longer edge as the thumbnail's
+  kVideoClip = 32,   // an MP4 that shows the picture, its longer edge as the thumbnail's
 };
 
 // The layers of the wall that hold around a worker. What a kernel lacks is no error: the others hold without it.
@@ -103,7 +103,7 @@ struct Reply {
   Result<Hashes> hashes = not_asked();
   Result<Picture> picture = not_asked();
   Result<Thumbnail> thumbnail = not_asked();
-  Result<Thumbnail> film = not_asked();
+  Result<Thumbnail> clip = not_asked();
   Timings timings;
 };
 
@@ -126,7 +126,7 @@ void visit_fields(Archive& archive, Same<Timings> auto& t) {
 }
 template <typename Archive>
 void visit_fields(Archive& archive, Same<Reply> auto& r) {
-  archive(r.metadata), archive(r.hashes), archive(r.picture), archive(r.thumbnail), archive(r.film);
+  archive(r.metadata), archive(r.hashes), archive(r.picture), archive(r.thumbnail), archive(r.clip);
   archive(r.timings);
 }
 

@@ -48,7 +48,7 @@ def crash():
 
 
 def be_killed():
-    """By the system: for its processor time. Process 1 cannot kill itself."""
+    """By the system: for its CPU time. Process 1 cannot kill itself."""
     resource.setrlimit(resource.RLIMIT_CPU, (0, 0))
     while True:
         pass

@@ -112,7 +112,7 @@ def test_for_people(engine, clip, own):
     name = pull_clip(engine, clip)
     text = engine.run("models", "calibrate", name, "--calibration", own).out.decode()
     assert f"{name}: int8 made with {len(PHOTOS)} photos, cosine 0.99" in text and "times as fast as fp32 here" in text
-    assert "on the processor " in text
+    assert "on the CPU " in text
     assert b"its int8 graph is removed" in engine.run("models", "calibrate", name, "--remove").out
     help_text = engine.run("models", "--help").out.decode()
     assert "image-engine models calibrate clip-vit-b-32 --calibration ~/Pictures" in help_text
@@ -139,7 +139,7 @@ def test_folders_that_are_no_use(real, folder):
 
 
 def test_models_that_cannot_be(real, own):
-    for name, says in (("minilm", "does not look at pictures"), ("pp-ocrv4", "in steps"), ("clip-vit-b-32", "models pull clip-vit-b-32")):
+    for name, says in (("minilm", "does not analyze pictures"), ("pp-ocrv4", "in steps"), ("clip-vit-b-32", "models pull clip-vit-b-32")):
         assert says in refused(real, FAILED, name, "--calibration", own)
     assert "nanodet" in refused(real, USAGE, "nanodett", "--calibration", own)
     for wrong in ([], [NET, "--remove", "--calibration", own]):
@@ -168,7 +168,7 @@ def sidecar(file, model):
 
 def test_engines_built_before(real, own, folder):
     if shutil.which("nvidia-smi") or os.path.exists("/dev/nvidia0"):
-        pytest.skip("there may be a card here")
+        pytest.skip("there may be a GPU here")
 
     def told(*more):
         outcome = real.run("analyze", own, "--only", "scene", "--redo", "scene", "--quiet", *more)

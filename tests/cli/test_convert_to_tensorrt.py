@@ -1,6 +1,6 @@
-"""`convert-to-tensorrt` where TensorRT is not: what is refused before a card is asked, and what is missing, one by one.
+"""`convert-to-tensorrt` where TensorRT is not: what is refused before a GPU is asked, and what is missing, one by one.
 
-A driver, CUDA's libraries and TensorRT are stood in for by libraries that only have their names; ONNX Runtime for cards is
+A driver, CUDA's libraries and TensorRT are stood in for by libraries that only have their names; ONNX Runtime for GPUs is
 that of `make setup GPU=1`."""
 
 import hashlib
@@ -101,7 +101,7 @@ def test_help(engine):
 
 def test_without_a_driver(engine, folder, refused):
     if shutil.which("nvidia-smi"):
-        pytest.skip("there may be a card here")
+        pytest.skip("there may be a GPU here")
     assert "TensorRT: " in refused(FAILED, model(folder / "clip.onnx"), "--precision", "fp16", "--max-batch-size", "16")
 
 
@@ -146,10 +146,10 @@ def test_what_a_driver_lacks(folder, machine, refused):
     machine("libcuda.so.1", DRIVER.replace("return 0; }", "return 999; }", 1), VERSION=13000, CARDS=1)
     assert "does not start: fake (error 999)" in refused(FAILED, given)
     machine("libcuda.so.1", DRIVER, VERSION=13000, CARDS=0)
-    assert "no card" in refused(FAILED, given)
+    assert "no GPU" in refused(FAILED, given)
 
 
-def test_onnx_runtime_for_processors(engine, folder, machine, refused):
+def test_onnx_runtime_for_cpus(engine, folder, machine, refused):
     machine("libcuda.so.1", DRIVER, VERSION=13000, CARDS=1)
     engine.environment["IMAGE_ENGINE_ONNXRUNTIME"] = str(ROOT / "build/onnxruntime/lib/libonnxruntime.so.1")
     assert "make setup GPU=1" in refused(FAILED, model(folder / "m.onnx"))
@@ -157,7 +157,7 @@ def test_onnx_runtime_for_processors(engine, folder, machine, refused):
 
 def test_libraries_missing_one_by_one(engine, folder, machine, refused):
     if not GPU_RUNTIME.exists():
-        pytest.skip("no ONNX Runtime for cards: `make setup GPU=1` brings one")
+        pytest.skip("no ONNX Runtime for GPUs: `make setup GPU=1` brings one")
     engine.environment["IMAGE_ENGINE_ONNXRUNTIME"] = str(GPU_RUNTIME)
     given = model(folder / "m.onnx")
     machine("libcuda.so.1", DRIVER, VERSION=12080, CARDS=1)
@@ -177,9 +177,9 @@ def test_libraries_missing_one_by_one(engine, folder, machine, refused):
     assert not list((folder / "out").iterdir())
 
 
-def test_the_plugin_for_rtx_cards(engine, folder, machine):
+def test_the_plugin_for_rtx_gpus(engine, folder, machine):
     if not GPU_RUNTIME.exists():
-        pytest.skip("no ONNX Runtime for cards: `make setup GPU=1` brings one")
+        pytest.skip("no ONNX Runtime for GPUs: `make setup GPU=1` brings one")
     engine.environment["IMAGE_ENGINE_ONNXRUNTIME"] = str(GPU_RUNTIME)
     plugin = folder / "libraries/libonnxruntime_providers_nv_tensorrt_rtx.so"
     engine.environment["IMAGE_ENGINE_TENSORRT_RTX"] = str(folder / "libraries")
@@ -227,7 +227,7 @@ def with_builder(engine, folder, machine):
     """A copy of image-engine under another name, which starts the stand-in as its builder; gives a function that says what
     that does, and runs the command."""
     if not GPU_RUNTIME.exists():
-        pytest.skip("no ONNX Runtime for cards: `make setup GPU=1` brings one")
+        pytest.skip("no ONNX Runtime for GPUs: `make setup GPU=1` brings one")
     engine.environment["IMAGE_ENGINE_ONNXRUNTIME"] = str(GPU_RUNTIME)
     machine("libcuda.so.1", DRIVER, VERSION=13000, CARDS=1)
     for name in CUDA:

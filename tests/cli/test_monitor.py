@@ -1,4 +1,4 @@
-"""What analyze and doctor say of GPUs, by a management library with two made-up cards (tests/gpu/fake_nvml), and without any."""
+"""What analyze and doctor say of GPUs, by a management library with two made-up GPUs (tests/gpu/fake_nvml), and without any."""
 
 import fcntl
 import os
@@ -21,14 +21,14 @@ USED = [1000e6, 1500e6, 4000e6, 3000e6]
 POWER = [60.5, 200, 340, 300]
 
 
-def with_cards(engine, script=""):
+def with_gpus(engine, script=""):
     if not LIBRARY:
         pytest.skip("IMAGE_ENGINE_FAKE_NVML does not name the made-up library: run by ctest")
     engine.environment |= {"IMAGE_ENGINE_NVML": LIBRARY, "FAKE_NVML": script}
     return engine
 
 
-def without_cards(engine):
+def without_gpus(engine):
     engine.environment["IMAGE_ENGINE_NVML"] = NOWHERE
     return engine
 
@@ -60,7 +60,7 @@ def on_a_terminal(engine, columns, *arguments):
 
 
 def test_without_a_gpu_the_run_goes_on(engine):
-    without_cards(engine)
+    without_gpus(engine)
     arguments = ["analyze", SAMPLES / "photos/building.jpg", "--only", "quality"]
     outcome = engine.run(*arguments, "--monitor", "--json")
     assert outcome.code == DONE
@@ -71,9 +71,9 @@ def test_without_a_gpu_the_run_goes_on(engine):
         assert outcome.code == DONE and "NVIDIA" not in outcome.message + outcome.out.decode(), quiet
 
 
-def test_what_the_cards_did_is_in_the_report(folder, photos):
+def test_what_the_gpus_did_is_in_the_report(folder, photos):
     engine, _ = slow_engine(folder, delay=0.1)
-    with_cards(engine)
+    with_gpus(engine)
     make_library(photos, 8)
     for file in photos.glob("broken*"):
         file.unlink()
@@ -97,7 +97,7 @@ def test_what_the_cards_did_is_in_the_report(folder, photos):
 
 
 def test_the_report_for_people(engine):
-    with_cards(engine)
+    with_gpus(engine)
     arguments = ["analyze", SAMPLES / "photos/building.jpg", "--only", "quality"]
     outcome = engine.run(*arguments, "--monitor")
     assert outcome.code == DONE
@@ -105,8 +105,8 @@ def test_the_report_for_people(engine):
     assert "RTX" not in engine.run(*arguments).out.decode(), "only when it is asked for"
 
 
-def test_what_cards_do_not_tell_is_null(engine):
-    with_cards(engine, "unsupported")
+def test_what_gpus_do_not_tell_is_null(engine):
+    with_gpus(engine, "unsupported")
     [gpu, _] = engine.analyze(SAMPLES / "photos/building.jpg", "--only", "quality", "--monitor")["report"]["gpus"]
     for name in ("utilisation", "memory_used_bytes", "memory_before_bytes", "memory_added_bytes", "power_watts", "power_limit_watts",
                  "energy_joules", "temperature_peak_celsius", "memory_bytes"):
@@ -118,7 +118,7 @@ def test_what_cards_do_not_tell_is_null(engine):
 
 def test_a_live_line_on_a_terminal(folder, photos):
     engine, _ = slow_engine(folder)
-    with_cards(engine)
+    with_gpus(engine)
     make_library(photos, 8)
     for file in photos.glob("broken*"):
         file.unlink()
@@ -132,9 +132,9 @@ def test_a_live_line_on_a_terminal(folder, photos):
     assert live and all(len(state) < 80 and "GPU 0: " in state for state in live), live
 
 
-def test_a_card_that_is_lost_harms_nothing(folder, photos):
+def test_a_gpu_that_is_lost_harms_nothing(folder, photos):
     engine, _ = slow_engine(folder, delay=0.25)
-    with_cards(engine, "lost=1@2:1000000")
+    with_gpus(engine, "lost=1@2:1000000")
     make_library(photos, 12)
     for file in photos.glob("broken*"):
         file.unlink()
@@ -150,7 +150,7 @@ def test_a_card_that_is_lost_harms_nothing(folder, photos):
 
 @pytest.mark.parametrize("script, reason", [("init=18", "restart the machine"), ("init=9", "not loaded"), ("count=0", "no GPU")])
 def test_a_driver_that_does_not_work(engine, script, reason):
-    with_cards(engine, script)
+    with_gpus(engine, script)
     outcome = engine.run("analyze", SAMPLES / "photos/building.jpg", "--only", "quality", "--monitor", "--json")
     assert outcome.code == DONE and outcome.document()["report"]["gpus"] == []
     assert outcome.message.count(reason) == 1
@@ -158,14 +158,14 @@ def test_a_driver_that_does_not_work(engine, script, reason):
     assert reason in finding["advice"] and finding["well"] == (script == "count=0")
 
 
-def test_doctor_names_each_card(engine):
-    with_cards(engine)
+def test_doctor_names_each_gpu(engine):
+    with_gpus(engine)
     assert [(finding["found"], finding["well"]) for finding in findings(engine)] == [
         ("0: NVIDIA GeForce RTX 9090, 24.0 GB, compute capability 12.0, driver 580.82.07, CUDA 13.2", True),
         ("1: NVIDIA Tesla Z1, 24.0 GB, compute capability 7.5, driver 580.82.07, CUDA 13.2", True)]
     engine.environment["FAKE_NVML"] = "count=1"
     assert [finding["found"] for finding in findings(engine)] == [
         "NVIDIA GeForce RTX 9090, 24.0 GB, compute capability 12.0, driver 580.82.07, CUDA 13.2"]
-    without_cards(engine)
+    without_gpus(engine)
     [finding] = findings(engine)
     assert finding["found"] == "none" and finding["well"] and NOWHERE in finding["advice"]

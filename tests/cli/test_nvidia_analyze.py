@@ -111,8 +111,8 @@ def test_uploads_where_the_server_wants_them(cloud, server, photos):
     configure(cloud, f"  assets_url: {server.address}/v2/nvcf\n  retail_detection: {{dialect: nvcf}}\n")
     cloud.analyze(photos, "--nvidia")
     assert cloud.show(file)["retail_products"]["product_count"] > 0
-    films = [request["body"] for request in server.requests if request["method"] == "PUT"]
-    assert len(films) == 2 and all(film[4:8] == b"ftyp" for film in films)
+    clips = [request["body"] for request in server.requests if request["method"] == "PUT"]
+    assert len(clips) == 2 and all(clip[4:8] == b"ftyp" for clip in clips)
 
 
 def test_nothing_is_sent_unless_it_is_on(cloud, server, photos):

@@ -126,7 +126,7 @@ def test_a_real_worker_killed_at_work(engine, photos):
 
 
 def content_has_begun(worker):
-    """Whether the worker has used the processor for longer than its start takes."""
+    """Whether the worker has used the CPU for longer than its start takes."""
     try:
         fields = Path(f"/proc/{worker}/stat").read_text().rsplit(")", 1)[1].split()
     except OSError:

@@ -41,7 +41,7 @@ std::vector<Summary> wait_for(const Monitor& monitor, const std::function<bool(c
 
 class MonitorTest : public WithFakeDriver {};
 
-TEST_F(MonitorTest, HasReadEachCardBeforeItReturns) {
+TEST_F(MonitorTest, HasReadEachGpuBeforeItReturns) {
   const Monitor monitor(*open(), std::chrono::hours(1));
   const std::vector<Summary> all = monitor.summaries();
   ASSERT_EQ(all.size(), 2U);
@@ -76,7 +76,7 @@ TEST_F(MonitorTest, SumsUpMeansAndPeaks) {
   EXPECT_EQ(gpu.error, "");
 }
 
-TEST_F(MonitorTest, ACardLostInTheMiddleKeepsWhatItTold) {
+TEST_F(MonitorTest, AGpuLostInTheMiddleKeepsWhatItTold) {
   const Monitor monitor(*open("lost=1@2:1000000"), kOften);
   const auto all = wait_for(monitor, [](const auto& now) { return now[0].samples >= 6 && !now[1].error.empty(); });
   EXPECT_EQ(all[1].samples, 2U);
@@ -87,7 +87,7 @@ TEST_F(MonitorTest, ACardLostInTheMiddleKeepsWhatItTold) {
   EXPECT_EQ(all[0].error, "");
 }
 
-TEST_F(MonitorTest, ACardThatComesBackIsReadAgain) {
+TEST_F(MonitorTest, AGpuThatComesBackIsReadAgain) {
   const Monitor monitor(*open("lost=0@1:3"), kOften);
   const Summary gpu = wait_for(monitor, [](const auto& all) { return all[0].samples >= 3; })[0];
   EXPECT_EQ(gpu.error, "");

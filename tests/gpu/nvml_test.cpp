@@ -13,7 +13,7 @@ using ::testing::HasSubstr;
 
 class NvmlTest : public WithFakeDriver {};
 
-TEST_F(NvmlTest, TellsOfTheDriverAndItsCards) {
+TEST_F(NvmlTest, TellsOfTheDriverAndItsGpus) {
   const Result<Nvml> nvml = open();
   ASSERT_OK(nvml);
   EXPECT_EQ(nvml->driver().version, "580.82.07");
@@ -66,7 +66,7 @@ TEST_F(NvmlTest, WhatAnOldDriverLacksIsAbsent) {
   EXPECT_THAT(reasons(reading->held_back), ElementsAre("power-cap"));  // under its former name
 }
 
-TEST_F(NvmlTest, WhatACardDoesNotTellIsAbsent) {
+TEST_F(NvmlTest, WhatAGpuDoesNotTellIsAbsent) {
   const Result<Nvml> nvml = open("unsupported");
   ASSERT_OK(nvml);
   EXPECT_FALSE(nvml->devices()[0].memory);
@@ -80,7 +80,7 @@ TEST_F(NvmlTest, WhatACardDoesNotTellIsAbsent) {
   EXPECT_EQ(reading->held_back, 0U);
 }
 
-TEST_F(NvmlTest, ALostCardIsAnErrorOfThatReadingAlone) {
+TEST_F(NvmlTest, ALostGpuIsAnErrorOfThatReadingAlone) {
   const Result<Nvml> nvml = open("lost=1@1:2");
   ASSERT_TRUE(nvml);
   EXPECT_TRUE(nvml->read(1));
@@ -93,7 +93,7 @@ TEST_F(NvmlTest, ALostCardIsAnErrorOfThatReadingAlone) {
   EXPECT_TRUE(nvml->read(1));
 }
 
-TEST_F(NvmlTest, ACardOutOfReachIsLeftOut) {
+TEST_F(NvmlTest, AGpuOutOfReachIsLeftOut) {
   const Result<Nvml> nvml = open("handle=15");
   ASSERT_OK(nvml);
   ASSERT_EQ(nvml->devices().size(), 1U);

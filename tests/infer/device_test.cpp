@@ -1,4 +1,4 @@
-// Which device a model runs on, here where there may be no card; what a card computes is tested on one (label gpu).
+// Which device a model runs on, here where there may be no GPU; what a GPU computes is tested on one (label gpu).
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -96,10 +96,10 @@ class Scripted final : public Session {
 
 float value_of(const Result<std::vector<Tensor>>& outputs) { return outputs ? outputs->front().as<float>()[0] : -1; }
 
-// A card whose runs take as long as the test says: it counts them, and those at once.
-class Card final : public Session {
+// A GPU whose runs take as long as the test says: it counts them, and those at once.
+class Gpu final : public Session {
  public:
-  Card(float value, std::chrono::milliseconds time) : value_(value), time_(time) {}
+  Gpu(float value, std::chrono::milliseconds time) : value_(value), time_(time) {}
   [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return none_; }
   [[nodiscard]] const std::vector<TensorInfo>& outputs() const override { return none_; }
   [[nodiscard]] Placement placement() const override { return {.device = fmt::format("cuda:{}", value_)}; }
@@ -120,16 +120,16 @@ class Card final : public Session {
   std::chrono::milliseconds time_;
 };
 
-struct TwoCards {
-  Card *first, *second;
+struct TwoGpus {
+  Gpu *first, *second;
   std::unique_ptr<Session> both;
-  explicit TwoCards(std::chrono::milliseconds slow = std::chrono::milliseconds(1), int runs_each = 1) {
-    auto one = std::make_unique<Card>(0.F, std::chrono::milliseconds(1)), two = std::make_unique<Card>(1.F, slow);
+  explicit TwoGpus(std::chrono::milliseconds slow = std::chrono::milliseconds(1), int runs_each = 1) {
+    auto one = std::make_unique<Gpu>(0.F, std::chrono::milliseconds(1)), two = std::make_unique<Gpu>(1.F, slow);
     first = one.get(), second = two.get();
-    std::vector<std::unique_ptr<Session>> cards;
-    cards.push_back(std::move(one));
-    cards.push_back(std::move(two));
-    both = make_sharing(std::move(cards), runs_each);
+    std::vector<std::unique_ptr<Session>> gpus;
+    gpus.push_back(std::move(one));
+    gpus.push_back(std::move(two));
+    both = make_sharing(std::move(gpus), runs_each);
   }
   // `runs` by each of four threads; how many failed.
   [[nodiscard]] int failures_of(int runs) const {
@@ -146,40 +146,40 @@ struct TwoCards {
   }
 };
 
-TEST(Sharing, GivesEachCardWhatItHasTimeFor) {
-  const TwoCards cards(std::chrono::milliseconds(30));
-  EXPECT_EQ(cards.failures_of(25), 0);
-  EXPECT_EQ(cards.first->runs_ + cards.second->runs_, 100);
-  EXPECT_GT(cards.second->runs_, 0);
-  EXPECT_GT(cards.first->runs_, cards.second->runs_);
-  EXPECT_EQ(cards.first->most_, 1);
-  EXPECT_EQ(cards.both->placement().device, "cuda:0+cuda:1");
+TEST(Sharing, GivesEachGpuWhatItHasTimeFor) {
+  const TwoGpus gpus(std::chrono::milliseconds(30));
+  EXPECT_EQ(gpus.failures_of(25), 0);
+  EXPECT_EQ(gpus.first->runs_ + gpus.second->runs_, 100);
+  EXPECT_GT(gpus.second->runs_, 0);
+  EXPECT_GT(gpus.first->runs_, gpus.second->runs_);
+  EXPECT_EQ(gpus.first->most_, 1);
+  EXPECT_EQ(gpus.both->placement().device, "cuda:0+cuda:1");
 }
 
-TEST(Sharing, RunsAtOnceAsManyAsACardTakes) {
-  const TwoCards cards(std::chrono::milliseconds(1), 2);
-  EXPECT_EQ(cards.failures_of(25), 0);
-  EXPECT_LE(cards.first->most_, 2);
-  EXPECT_LE(cards.second->most_, 2);
+TEST(Sharing, RunsAtOnceAsManyAsAGpuTakes) {
+  const TwoGpus gpus(std::chrono::milliseconds(1), 2);
+  EXPECT_EQ(gpus.failures_of(25), 0);
+  EXPECT_LE(gpus.first->most_, 2);
+  EXPECT_LE(gpus.second->most_, 2);
 }
 
-TEST(Sharing, GoesOnWithoutACardThatIsLost) {
-  TwoCards cards;
-  cards.second->error_ = ErrorCode::kInternal;
-  EXPECT_EQ(cards.failures_of(25), 0);
-  EXPECT_EQ(cards.second->runs_, 1);
-  EXPECT_EQ(cards.first->runs_, 100);
-  cards.first->error_ = ErrorCode::kInternal;
-  EXPECT_EQ(cards.failures_of(1), 4) << "of the last one the error is told";
+TEST(Sharing, GoesOnWithoutAGpuThatIsLost) {
+  TwoGpus gpus;
+  gpus.second->error_ = ErrorCode::kInternal;
+  EXPECT_EQ(gpus.failures_of(25), 0);
+  EXPECT_EQ(gpus.second->runs_, 1);
+  EXPECT_EQ(gpus.first->runs_, 100);
+  gpus.first->error_ = ErrorCode::kInternal;
+  EXPECT_EQ(gpus.failures_of(1), 4) << "of the last one the error is told";
 }
 
 TEST(Sharing, TellsOfBadInputsAndOfMemory) {
-  TwoCards cards;
-  cards.first->error_ = cards.second->error_ = ErrorCode::kOutOfMemory;
-  EXPECT_EQ(cards.failures_of(2), 8);
-  EXPECT_EQ(cards.first->runs_ + cards.second->runs_, 8);
-  cards.first->error_ = cards.second->error_ = std::nullopt;
-  EXPECT_EQ(cards.failures_of(2), 0) << "no card is lost by it";
+  TwoGpus gpus;
+  gpus.first->error_ = gpus.second->error_ = ErrorCode::kOutOfMemory;
+  EXPECT_EQ(gpus.failures_of(2), 8);
+  EXPECT_EQ(gpus.first->runs_ + gpus.second->runs_, 8);
+  gpus.first->error_ = gpus.second->error_ = std::nullopt;
+  EXPECT_EQ(gpus.failures_of(2), 0) << "no GPU is lost by it";
 }
 
 TEST(Resilient, GoesOnWithWhatTakesOver) {
@@ -217,7 +217,7 @@ class DeviceChoice : public testing::Test {
  protected:
   void SetUp() override {
     if (!fs::exists(kFolder + "p_x.bin")) GTEST_SKIP() << "no infer_inputs: ctest makes them (infer_inputs)";
-    if (check_provider(Provider::kCuda)) GTEST_SKIP() << "this machine has a card";
+    if (check_provider(Provider::kCuda)) GTEST_SKIP() << "this machine has a GPU";
     spec_.name = "model";
     fs::create_directories(store_.folder(spec_));
     fs::copy_file(kFolder + "p_heavy.onnx", store_.folder(spec_) + "/fp32.onnx");
@@ -242,7 +242,7 @@ class DeviceChoice : public testing::Test {
   models::Spec spec_;
 };
 
-TEST_F(DeviceChoice, IsTheProcessorWithoutACardAndSaysWhy) {
+TEST_F(DeviceChoice, IsTheCpuWithoutAGpuAndSaysWhy) {
   const auto chosen = choose({});
   ASSERT_OK(chosen);
   EXPECT_EQ(chosen->session->placement().device, "cpu");
@@ -261,9 +261,9 @@ TEST_F(DeviceChoice, AnEngineThatCannotBeUsedIsToldAndPassedOver) {
     EXPECT_EQ(chosen->session->placement().device, "cpu");
     EXPECT_THAT(chosen->reason, HasSubstr("the engine " + spec_.engine + ": TensorRT: "));
   }
-  const auto processor = choose({.device = "cpu"});
-  ASSERT_TRUE(processor);
-  EXPECT_EQ(processor->reason.find("engine"), std::string::npos);
+  const auto cpu = choose({.device = "cpu"});
+  ASSERT_TRUE(cpu);
+  EXPECT_EQ(cpu->reason.find("engine"), std::string::npos);
   const auto required = choose({.require_gpu = true});
   ASSERT_FALSE(required);
   EXPECT_THAT(required.error().message, HasSubstr(spec_.engine));
@@ -297,22 +297,22 @@ TEST_F(DeviceChoice, AnEngineIsOfTheModelThatItsSidecarNames) {
   EXPECT_FALSE(check_given_engine(none, std::span(&spec_, 1), store_));
 }
 
-TEST_F(DeviceChoice, OfTheProcessorAsksNobodyElse) {
+TEST_F(DeviceChoice, OfTheCpuAsksNobodyElse) {
   const auto chosen = choose({.device = "cpu"});
   ASSERT_TRUE(chosen);
   EXPECT_THAT(chosen->reason, testing::Not(HasSubstr("CUDA")));
 }
 
-TEST_F(DeviceChoice, IsAnErrorWhereACardIsRequired) {
+TEST_F(DeviceChoice, IsAnErrorWhereAGpuIsRequired) {
   for (const char* device : {"auto", "cuda", "tensorrt", "cpu"}) {
     const auto chosen = choose({.device = device, .require_gpu = true});
     ASSERT_FALSE(chosen) << device;
     EXPECT_EQ(chosen.error().code, ErrorCode::kUnsupported);
-    EXPECT_THAT(chosen.error().message, HasSubstr("model does not run on a card: "));
+    EXPECT_THAT(chosen.error().message, HasSubstr("model does not run on a GPU: "));
   }
 }
 
-TEST_F(DeviceChoice, OfAPrecisionThatTheProcessorLacksIsAnError) {
+TEST_F(DeviceChoice, OfAPrecisionThatTheCpuLacksIsAnError) {
   EXPECT_TRUE(choose({.device = "cpu", .precision = "fp32"}));
   const auto chosen = choose({.device = "cpu", .precision = "int8"});
   ASSERT_FALSE(chosen);

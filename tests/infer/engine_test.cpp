@@ -135,7 +135,7 @@ TEST_F(EngineTest, TheSidecarTellsAll) {
   EXPECT_FALSE(record->device_bytes);
 }
 
-TEST_F(EngineTest, OfAnotherCardIsBuiltAnew) {
+TEST_F(EngineTest, OfAnotherGpuIsBuiltAnew) {
   ASSERT_TRUE(ready());
   EngineIdentity other = kHere;
   other.gpu = "NVIDIA H100";
@@ -155,12 +155,12 @@ TEST_F(EngineTest, OfAnotherCardIsBuiltAnew) {
 }
 
 TEST_F(EngineTest, ANewDriverClearsWhatItCannotUse) {
-  EngineIdentity other_card = kHere, later = kHere;
-  other_card.gpu = "NVIDIA H100";
+  EngineIdentity other_gpu = kHere, later = kHere;
+  other_gpu.gpu = "NVIDIA H100";
   later.driver = "590.1";
   ASSERT_TRUE(ready());
-  ASSERT_TRUE(ready(other_card));
-  EXPECT_EQ(files().size(), 6U) << "one for each card of a machine";
+  ASSERT_TRUE(ready(other_gpu));
+  EXPECT_EQ(files().size(), 6U) << "one for each GPU of a machine";
   ASSERT_TRUE(ready(later));
   EXPECT_EQ(files().size(), 3U);
   EXPECT_TRUE(check_engine(engine(later), later));
@@ -274,7 +274,7 @@ TEST_F(EngineTest, WaitingCanBeCancelled) {
   EXPECT_EQ(made.error().code, ErrorCode::kInterrupted);
 }
 
-TEST_F(EngineTest, WithoutACardThereIsNoEngine) {
+TEST_F(EngineTest, WithoutAGpuThereIsNoEngine) {
   if (check_provider(Provider::kTensorRt)) GTEST_SKIP() << "TensorRT is here";
   const auto identity = engine_identity("/dev/null", {});
   ASSERT_FALSE(identity);

@@ -106,7 +106,7 @@ TEST(TensorRtOptionsTest, RangesOfSeveralInputs) {
 }
 
 // Names are those of the plugin's tensorrt_rtx_provider_options.h.
-TEST(TensorRtOptionsTest, OfThePluginForRtxCards) {
+TEST(TensorRtOptionsTest, OfThePluginForRtxGpus) {
   TensorRtOptions wanted;
   wanted.cache_folder = "/cache/rtx";
   SessionOptions options = with(wanted);

@@ -79,7 +79,7 @@ TEST(Videos, AreNotDecodedAsPictures) {
 }
 
 // ffmpeg, which has the decoder that we have not, shows what was put in.
-TEST(Film, ShowsThePictureForASecond) {
+TEST(VideoClip, ShowsThePictureForASecond) {
   if (manifest().is_null()) GTEST_SKIP() << kNoInputs;
   if (std::system("ffmpeg -version >/dev/null 2>&1") != 0) GTEST_SKIP() << "no ffmpeg program";
   const Image image = load_ppm("jpeg_0_95_0.jpg.0.ppm");
@@ -91,10 +91,10 @@ TEST(Film, ShowsThePictureForASecond) {
         const auto* row = &image.pixels[std::size_t{y} * image.width * 3];
         part->pixels.insert(part->pixels.end(), row, row + std::size_t{part->width} * 3);
       }
-    const auto film = encode_mp4({width, height, given.pixels});
-    ASSERT_OK(film);
+    const auto clip = encode_mp4({width, height, given.pixels});
+    ASSERT_OK(clip);
     std::ofstream(std::string(kInputs) + "/film.mp4", std::ios::binary)
-        .write(reinterpret_cast<const char*>(film->data()), static_cast<std::streamsize>(film->size()));
+        .write(reinterpret_cast<const char*>(clip->data()), static_cast<std::streamsize>(clip->size()));
     ASSERT_EQ(std::system("cd media_inputs && ffmpeg -v error -y -i film.mp4 film.ppm && "
                           "ffprobe -v error -of json -show_streams -show_format -count_frames film.mp4 >film.json"),
               0);
@@ -107,11 +107,11 @@ TEST(Film, ShowsThePictureForASecond) {
     EXPECT_EQ(stream["width"], shown.width);
     EXPECT_EQ(std::stod(stream["duration"].get<std::string>()), 1);
     EXPECT_FALSE(probe["format"].value("tags", nlohmann::json::object()).contains("encoder"));
-    EXPECT_EQ(read_metadata(*film, {})->width, shown.width);
+    EXPECT_EQ(read_metadata(*clip, {})->width, shown.width);
   }
 }
 
-TEST(Film, RefusesWhatItCannotShow) {
+TEST(VideoClip, RefusesWhatItCannotShow) {
   const std::vector<std::uint8_t> pixels(300);
   EXPECT_EQ(encode_mp4({0, 0, {}}).error().code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(encode_mp4({1, 10, pixels}).error().code, ErrorCode::kInvalidArgument);

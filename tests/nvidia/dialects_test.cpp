@@ -30,8 +30,8 @@ class Dialects : public testing::Test {
     question_.max_tokens = 100;
     question_.temperature = 0.25;
     question_.threshold = 0.5;
-    line_.clock = &clock_;
-    line_.send = [this](const Request& request) -> Result<Reply> {
+    transport_.clock = &clock_;
+    transport_.send = [this](const Request& request) -> Result<Reply> {
       requests_.push_back(request);
       if (replies_.size() < requests_.size()) return Reply{204, {}, ""};
       return replies_[requests_.size() - 1];
@@ -47,7 +47,7 @@ class Dialects : public testing::Test {
     return result.value_or(Endpoint{});
   }
   Result<std::string> asked(const Endpoint& endpoint) {
-    return ask(endpoint, question_, line_, [](std::string_view body) -> Status {
+    return ask(endpoint, question_, transport_, [](std::string_view body) -> Status {
       if (body.starts_with("{\"text\"")) return {};
       return fail(ErrorCode::kCorrupt, "it has no text");
     });
@@ -73,7 +73,7 @@ class Dialects : public testing::Test {
   Picture picture_;
   Question question_;
   VirtualClock clock_;
-  Line line_;
+  Transport transport_;
   std::vector<Result<Reply>> replies_;
   std::vector<Request> requests_;
 };
@@ -245,14 +245,14 @@ TEST_F(Dialects, AnAnswerIsNotWaitedForForEver) {
   EXPECT_EQ(result.error().code, ErrorCode::kTimeout);
   EXPECT_THAT(result.error().message, HasSubstr("HTTP 202"));
   EXPECT_LT(requests_.size(), 20U);
-  line_.cancelled = [] { return true; };
+  transport_.cancelled = [] { return true; };
   requests_.clear();
   EXPECT_EQ(asked(endpoint(Task::kDescribe, "nvcf")).error().code, ErrorCode::kInterrupted);
 }
 
 TEST_F(Dialects, AnAnswerThatWasPaidForIsAskedForOnceCancelled) {
   using namespace std::chrono_literals;
-  line_.cancelled = [this] { return requests_.size() >= 2; };
+  transport_.cancelled = [this] { return requests_.size() >= 2; };
   const Reply elsewhere{302, {{"location", "https://store.example/zip"}}, ""};
   replies_ = {not_ready(), not_ready(), not_ready(), not_ready(), elsewhere, Reply{200, {}, R"({"text": 1})"}};
   ASSERT_TRUE(asked(endpoint(Task::kDescribe, "nvcf")));
@@ -264,7 +264,7 @@ TEST_F(Dialects, AnAnswerThatWasPaidForIsAskedForOnceCancelled) {
   requests_.clear();
   replies_.assign(100, not_ready());
   EXPECT_EQ(asked(endpoint(Task::kDescribe, "nvcf")).error().code, ErrorCode::kInterrupted);
-  EXPECT_LE(clock_.now() - begin, line_.grace + 1s);
+  EXPECT_LE(clock_.now() - begin, transport_.grace + 1s);
   EXPECT_LT(requests_.size(), 20U);
 }
 

@@ -83,7 +83,7 @@ TEST_F(TagRulesTest, FaultsNameTheirLine) {
   EXPECT_THAT(refusal("tags:\n  a:\n  b: {objects: [x]}\n"), HasSubstr(":2: a tag needs signs"));
   EXPECT_THAT(refusal("tags:\n  two words: {objects: [x]}\n"), HasSubstr(":2: the tag \"two words\" must be one word"));
   EXPECT_THAT(refusal("tag:\n  a: {objects: [x]}\n"), HasSubstr(":1: unknown key \"tag\"; did you mean \"tags\""));
-  EXPECT_THAT(refusal("tags:\n  a: {objects: [x]\n"), HasSubstr("not sound YAML"));
+  EXPECT_THAT(refusal("tags:\n  a: {objects: [x]\n"), HasSubstr("invalid YAML"));
   EXPECT_THAT(refusal("\n"), HasSubstr(":1: "));
   EXPECT_THAT(refusal("\xff"), HasSubstr("UTF-8"));
   std::string many = "tags:\n  a:\n    objects:\n";

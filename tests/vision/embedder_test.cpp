@@ -45,7 +45,7 @@ std::vector<std::uint16_t> all_halves() {
 
 TEST(Half, EveryOneIsItsValueAndComesBack) {
   const auto halves = all_halves();
-  // All at once takes the processor's instructions where there are some, one by one does not.
+  // All at once takes the CPU's instructions where there are some, one by one does not.
   const auto values = from_half(halves);
   const auto back = to_half(values);
   for (const std::uint16_t half : halves) {

@@ -1,4 +1,4 @@
-// Detectors that look at several pictures in one run.
+// Detectors that run on several pictures at once.
 #include <gtest/gtest.h>
 
 #include "tests/support/ok.h"

@@ -208,13 +208,13 @@ TEST_F(Scenes, RefusesLabelsThatAreWrong) {
   EXPECT_THAT(refused("prompts:\n  - 'a {}'\n  - a photo\nlabels: [sea]\n", 3), HasSubstr("\"a photo\" lacks {}"));
   EXPECT_THAT(refused("prompts: ['{}']\nlabel: [sea]\n", 2), HasSubstr("unknown key \"label\""));
   EXPECT_THAT(refused(head + "  - sea\nlabels: [lake]\n", 4), HasSubstr("`labels` is there twice"));
-  EXPECT_THAT(refused("prompts: ['{}'\nlabels: [sea]\n", 2), HasSubstr("not sound YAML"));
+  EXPECT_THAT(refused("prompts: ['{}'\nlabels: [sea]\n", 2), HasSubstr("invalid YAML"));
   EXPECT_THAT(refused("", 1), HasSubstr("must hold"));
   EXPECT_THAT(refused("- sea\n", 1), HasSubstr("must hold"));
   std::string many = head, deep = head + "  - ";
   for (std::size_t i = 0; i <= kMostLabels; ++i) many += "  - l" + std::to_string(i) + "\n";
   EXPECT_THAT(refused(many, 3), HasSubstr("more than 10000 labels"));
-  EXPECT_THAT(refused(deep + std::string(100'000, '['), 3), HasSubstr("not sound YAML"));
+  EXPECT_THAT(refused(deep + std::string(100'000, '['), 3), HasSubstr("invalid YAML"));
   std::string prompts = "prompts:\n", each = "labels:\n";
   for (int i = 0; i < 100; ++i) prompts += "  - p" + std::to_string(i) + " {}\n";
   for (int i = 0; i < 2001; ++i) each += "  - l" + std::to_string(i) + "\n";

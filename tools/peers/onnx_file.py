@@ -4,7 +4,7 @@ usage: onnx_file.py --file F.onnx --provider cpu|cuda [--threads N] --input NAME
 
 TYPE is numpy's, SHAPE numbers with commas, FILE raw numbers. Prints a line of JSON: batch, ms_per_image and spread ((most − least)
 over the median) of `rounds`, warmup (s, loading included), and with --expected the deviation, 1 − cosine, the mean over pictures.
-What cannot be measured is {"error": …}. On a card inputs and outputs are bound there.
+What cannot be measured is {"error": …}. On a GPU inputs and outputs are bound there.
 """
 
 import os

@@ -115,7 +115,7 @@ class Service {
     reply.hashes = fail(error);
     reply.picture = fail(error);
     reply.thumbnail = fail(error);
-    reply.film = fail(error);
+    reply.clip = fail(error);
     return reply;
   }
 
@@ -131,7 +131,7 @@ class Service {
       if (request.operations & kFormerHash) reply.hashes->former = media::former_asset_hash(media_.bytes());
       reply.timings.hash = stopwatch.lap();
     }
-    if (request.operations & (kDecode | kThumbnail | kFilm)) decode(request, reply);
+    if (request.operations & (kDecode | kThumbnail | kVideoClip)) decode(request, reply);
   }
 
   void decode(const Request& request, Reply& reply) {
@@ -146,7 +146,7 @@ class Service {
     if (!decoded) {
       reply.picture = fail(decoded.error());
       reply.thumbnail = fail(decoded.error());
-      reply.film = fail(decoded.error());
+      reply.clip = fail(decoded.error());
       return;
     }
     Arena arena(memory_);
@@ -154,7 +154,7 @@ class Service {
       return media::encode_jpeg(view, static_cast<int>(request.thumbnail_quality));
     };
     if (request.operations & kThumbnail) reply.thumbnail = small(request, decoded->image, arena, jpeg);
-    if (request.operations & kFilm) reply.film = small(request, decoded->image, arena, media::encode_mp4);
+    if (request.operations & kVideoClip) reply.clip = small(request, decoded->image, arena, media::encode_mp4);
     reply.timings.thumbnail = stopwatch.lap();
     reply.picture = picture(std::move(*decoded), request.operations & kDecode, arena);
     if (reply.picture && options.luma != nullptr) reply.picture->luma = luma.finish();

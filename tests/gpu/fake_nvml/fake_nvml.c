@@ -1,9 +1,9 @@
-/* A driver's management library with two made-up cards, for tests without a GPU. $FAKE_NVML, read by nvmlInit_v2, says
+/* A driver's management library with two made-up GPUs, for tests without a GPU. $FAKE_NVML, read by nvmlInit_v2, says
  * what goes wrong, in words:
- *   init=CODE      nvmlInit_v2 fails       count=N       so many cards
- *   handle=CODE    card 1 has no handle    handles=CODE  none has
- *   lost=K@N:M     card K is lost in its rounds N to M - 1 (a round begins with the utilisation, the first is 0)
- *   unsupported    the cards tell no number
+ *   init=CODE      nvmlInit_v2 fails       count=N       so many GPUs
+ *   handle=CODE    GPU 1 has no handle    handles=CODE  none has
+ *   lost=K@N:M     GPU K is lost in its rounds N to M - 1 (a round begins with the utilisation, the first is 0)
+ *   unsupported    the GPUs tell no number
  *   garbage        texts without an end, of bytes that are no UTF-8
  * Built with FAKE_NVML_OLD it lacks what drivers of about 2018 lacked. The signatures are those of NVML's reference. */
 #include <stdio.h>
@@ -51,7 +51,7 @@ static unsigned round_of(const struct card* card) {
   return round < kRounds ? round : kRounds - 1;
 }
 
-/* What any question about a card is answered with first. */
+/* What any question about a GPU is answered with first. */
 static int state(const struct card* card) {
   unsigned which, from, to;
   const char* lost = strstr(script, "lost=");

@@ -1,4 +1,4 @@
-#include "models/products.h"
+#include "models/made_graphs.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -19,7 +19,7 @@ constexpr const char* kParts[] = {"optimise.py", "fusions.py", "half.py", "onnx_
 
 // What the file depends on. The source by its name, size and time: reading hundreds of megabytes at each start would
 // cost more than all the rest.
-Result<std::string> key_of(const ProductRequest& request, const std::string& tools) {
+Result<std::string> key_of(const GraphRequest& request, const std::string& tools) {
   struct stat info {};
   if (::stat(request.source.c_str(), &info) != 0) return fail(errno_error(printable(request.source)));
   std::string text;
@@ -34,7 +34,7 @@ Result<std::string> key_of(const ProductRequest& request, const std::string& too
 
 }  // namespace
 
-Result<std::string> product_file(const ProductRequest& request) {
+Result<std::string> made_graph(const GraphRequest& request) {
   const std::string program = join_path(request.tools, "optimise.py");
   IE_TRY(const std::string key, key_of(request, request.tools));
   const std::string file = join_path(request.folder, fmt::format("{}-{}.onnx", key, request.precision));

@@ -1,4 +1,4 @@
-// Sessions on a card, beside the processor's on the same graphs. ctest runs these under the label gpu.
+// Sessions on a GPU, beside the CPU's on the same graphs. ctest runs these under the label gpu.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -17,7 +17,7 @@ namespace {
 const std::string kNet = kFolder + "conv.onnx";
 constexpr float kNear = 2e-3F;  // float32 with cuDNN's algorithms, of numbers around 1
 
-SessionOptions on_card(int device = 0) {
+SessionOptions on_gpu(int device = 0) {
   SessionOptions options;
   options.provider = Provider::kCuda;
   options.device = device;
@@ -48,86 +48,86 @@ void expect_near(const Session& session, const Session& reference, std::int64_t 
     ASSERT_NEAR(made->front().as<float>()[i], wanted->front().as<float>()[i], kNear) << rows << " rows, element " << i;
 }
 
-class CardTest : public testing::Test {
+class GpuTest : public testing::Test {
  protected:
   void SetUp() override {
     if (const Status usable = check_provider(Provider::kCuda); !usable) GTEST_SKIP() << usable.error().message;
     if (!std::filesystem::exists(kNet)) GTEST_SKIP() << "no infer_inputs: ctest makes them (infer_inputs)";
-    processor_ = load({});
-    ASSERT_TRUE(processor_);
+    cpu_ = load({});
+    ASSERT_TRUE(cpu_);
   }
-  std::unique_ptr<Session> processor_;
+  std::unique_ptr<Session> cpu_;
 };
 
-TEST_F(CardTest, ComputesWhatTheProcessorDoes) {
-  const auto card = load(on_card());
-  ASSERT_TRUE(card);
-  EXPECT_EQ(card->placement().provider, "CUDA");
-  EXPECT_EQ(card->placement().device, "cuda:0");
-  EXPECT_GT(card->placement().nodes.at("CUDA"), 0U);
-  for (const std::int64_t rows : {1, 5, 1, 3, 2, 4, 6, 1}) expect_near(*card, *processor_, rows);
+TEST_F(GpuTest, ComputesWhatTheCpuDoes) {
+  const auto gpu = load(on_gpu());
+  ASSERT_TRUE(gpu);
+  EXPECT_EQ(gpu->placement().provider, "CUDA");
+  EXPECT_EQ(gpu->placement().device, "cuda:0");
+  EXPECT_GT(gpu->placement().nodes.at("CUDA"), 0U);
+  for (const std::int64_t rows : {1, 5, 1, 3, 2, 4, 6, 1}) expect_near(*gpu, *cpu_, rows);
 }
 
-TEST_F(CardTest, SettingsChangeNoNumbers) {
+TEST_F(GpuTest, SettingsChangeNoNumbers) {
   for (const bool nhwc : {false, true})
     for (const bool graph : {false, true}) {
-      SessionOptions options = on_card();
+      SessionOptions options = on_gpu();
       options.nhwc = options.fuse_convolutions = nhwc;
       options.cuda_graph = graph;
       options.fixed_dimensions = {{"batch", 4}};
-      const auto card = load(options);
-      ASSERT_TRUE(card);
+      const auto gpu = load(options);
+      ASSERT_TRUE(gpu);
       // Filled up, exactly, and in turns; the recorded work is replayed with new pictures.
-      for (const std::int64_t rows : {4, 1, 3, 4, 9, 4}) expect_near(*card, *processor_, rows);
+      for (const std::int64_t rows : {4, 1, 3, 4, 9, 4}) expect_near(*gpu, *cpu_, rows);
     }
 }
 
-TEST_F(CardTest, TakesRunsOfManyThreads) {
-  SessionOptions options = on_card();
+TEST_F(GpuTest, TakesRunsOfManyThreads) {
+  SessionOptions options = on_gpu();
   options.lanes = 2;
   options.cuda_graph = true;
   options.fixed_dimensions = {{"batch", 4}};
-  const auto card = load(options);
-  ASSERT_TRUE(card);
+  const auto gpu = load(options);
+  ASSERT_TRUE(gpu);
   std::vector<std::jthread> threads;
   for (int i = 0; i < 6; ++i)
     threads.emplace_back([&, i] {
-      for (int k = 0; k < 20; ++k) expect_near(*card, *processor_, 1 + (i + k) % 6);
+      for (int k = 0; k < 20; ++k) expect_near(*gpu, *cpu_, 1 + (i + k) % 6);
     });
 }
 
-TEST_F(CardTest, SharesWorkWithOthersOfItsKind) {
+TEST_F(GpuTest, SharesWorkWithOthersOfItsKind) {
   const auto devices = gpu::cuda_devices();
   ASSERT_TRUE(devices);
   std::vector<std::unique_ptr<Session>> sessions;
-  for (std::size_t i = 0; i < devices->size(); ++i) sessions.push_back(load(on_card(static_cast<int>(i))));
-  if (sessions.size() < 2) GTEST_SKIP() << "there is one card only";
+  for (std::size_t i = 0; i < devices->size(); ++i) sessions.push_back(load(on_gpu(static_cast<int>(i))));
+  if (sessions.size() < 2) GTEST_SKIP() << "there is one GPU only";
   const auto all = make_sharing(std::move(sessions), 1);
   std::vector<std::jthread> threads;
   for (int i = 0; i < 6; ++i)
     threads.emplace_back([&] {
-      for (int k = 0; k < 20; ++k) expect_near(*all, *processor_, 1 + k % 6);
+      for (int k = 0; k < 20; ++k) expect_near(*all, *cpu_, 1 + k % 6);
     });
 }
 
-TEST_F(CardTest, TellsWhenMemoryIsShort) {
-  const auto card = load(on_card());
-  ASSERT_TRUE(card);
+TEST_F(GpuTest, TellsWhenMemoryIsShort) {
+  const auto gpu = load(on_gpu());
+  ASSERT_TRUE(gpu);
   const auto memory = gpu::memory_info(0);
   ASSERT_TRUE(memory);
   const auto hog = gpu::DeviceBuffer::create(0, memory->free - (std::size_t{300} << 20));
   ASSERT_OK(hog);
   const Tensor many = pictures(400'000);  // 1.2 GB
-  const auto made = card->run({&many, 1});
+  const auto made = gpu->run({&many, 1});
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().code, ErrorCode::kOutOfMemory) << made.error().message;
-  expect_near(*card, *processor_, 2);  // and goes on
+  expect_near(*gpu, *cpu_, 2);  // and goes on
 }
 
-TEST_F(CardTest, ACardThatIsNotThereIsAnError) {
+TEST_F(GpuTest, AGpuThatIsNotThereIsAnError) {
   const auto devices = gpu::cuda_devices();
   ASSERT_TRUE(devices);
-  const auto session = Session::create(kNet, on_card(static_cast<int>(devices->size())));
+  const auto session = Session::create(kNet, on_gpu(static_cast<int>(devices->size())));
   ASSERT_FALSE(session);
   EXPECT_FALSE(session.error().message.empty());
 }
