@@ -3,8 +3,13 @@
 import hashlib
 import http.server
 import re
-import threading
+import sys
 import time
+
+from engine import ROOT
+
+sys.path.insert(0, str(ROOT / "tests/support"))
+from local_server import LocalServer  # noqa: E402
 
 
 class ModelServer:
@@ -28,14 +33,9 @@ class ModelServer:
             def do_GET(self):
                 owner.answer(self)
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.address = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
+        self.server = LocalServer(Handler)
+        self.address, self.close = self.server.address, self.server.close
+        self.server.serve()
 
     def tag(self, path):
         return self.tags.get(path, '"' + hashlib.md5(self.files[path]).hexdigest() + '"')

@@ -9,12 +9,12 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <random>
 
 #include "core/file.h"
-#include "core/temporary_folder.h"
+#include "tests/support/ok.h"
+#include "tests/support/scratch.h"
 
 namespace image_engine {
 namespace {
@@ -40,12 +40,7 @@ class ConfigTest : public testing::Test {
     for (const auto& [name, value] : before_) ::setenv(name.c_str(), value.c_str(), 1);
   }
 
-  std::string put(const std::string& name, const std::string& text) const {
-    const std::filesystem::path path = folder_ + "/" + name;
-    std::filesystem::create_directories(path.parent_path());
-    std::ofstream(path) << text;
-    return path;
-  }
+  std::string put(const std::string& name, const std::string& text) const { return scratch_.write(name, text); }
 
   static Config shipped(const std::string& name) {
     const auto config = load_config(name);
@@ -53,7 +48,7 @@ class ConfigTest : public testing::Test {
     return config.value_or(Config{});
   }
 
-  const TemporaryFolder scratch_ = *TemporaryFolder::create();
+  const Scratch scratch_;
   const std::string folder_ = scratch_.path();
   std::map<std::string, std::string> before_;
 };
@@ -160,7 +155,7 @@ TEST_F(ConfigTest, FlagBeatsEnvironmentBeatsFileBeatsDefault) {
   ::setenv("IMAGE_ENGINE_USE_TENSORRT", "true", 1);
   ::setenv("IMAGE_ENGINE_MODELS", "/from/environment", 1);
   auto config = load_config();
-  ASSERT_TRUE(config) << config.error().message;
+  ASSERT_OK(config);
   EXPECT_EQ(config->file, file);
   EXPECT_EQ(config->models.folder, "/from/environment");
   ASSERT_TRUE(set(*config, "analysis.ml_models.use_tensorrt", "false"));

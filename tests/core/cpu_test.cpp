@@ -10,6 +10,7 @@
 #include <string>
 
 #include "core/file.h"
+#include "tests/support/ok.h"
 
 namespace image_engine {
 namespace {
@@ -39,7 +40,7 @@ TEST(Cpu, OffersWhatTheKernelLists) {
 TEST(Cpu, UsesNoMoreThanTheLimit) {
   const std::string value = environment(kCpuVariable);  // ctest runs this at each level
   const Result<CpuLevel> limit = parse_cpu_limit(value);
-  ASSERT_TRUE(limit) << limit.error().message;
+  ASSERT_OK(limit);
   for (const CpuLevel level : kCpuLevels)
     EXPECT_EQ(cpu_uses(level), level <= *limit && level <= cpu_offers()) << cpu_level_name(level);
   EXPECT_TRUE(cpu_uses(CpuLevel::kBaseline));

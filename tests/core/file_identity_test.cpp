@@ -11,7 +11,7 @@
 #include <functional>
 #include <optional>
 
-#include "core/temporary_folder.h"
+#include "tests/support/scratch.h"
 
 namespace image_engine {
 namespace {
@@ -21,16 +21,15 @@ namespace fs = std::filesystem;
 class FileIdentityTest : public testing::Test {
  protected:
   void SetUp() override {
-    folder_.emplace(std::move(*TemporaryFolder::create()));
-    std::ofstream(path("a")) << "one";
-    std::ofstream(path("b")) << "one";
+    folder_->write("a", "one");
+    folder_->write("b", "one");
   }
-  [[nodiscard]] std::string path(const std::string& name) const { return folder_->path() + "/" + name; }
+  [[nodiscard]] std::string path(const std::string& name) const { return *folder_ / name; }
   [[nodiscard]] Sameness compare(const std::string& one, const std::string& other) const {
     return FileIdentities().compare(path(one), path(other));
   }
 
-  std::optional<TemporaryFolder> folder_;
+  std::optional<Scratch> folder_{std::in_place};
 };
 
 TEST_F(FileIdentityTest, TwoFilesOfTheSameBytesAreTwo) { EXPECT_EQ(compare("a", "b"), Sameness::kDistinct); }

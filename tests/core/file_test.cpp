@@ -9,13 +9,12 @@
 
 #include <csignal>
 #include <cstdlib>
-#include <fstream>
 #include <thread>
 
 #include "core/file_lock.h"
 #include "core/hash.h"
 #include "core/subprocess.h"
-#include "core/temporary_folder.h"
+#include "tests/support/scratch.h"
 
 namespace image_engine {
 namespace {
@@ -23,7 +22,7 @@ namespace {
 class FileTest : public testing::Test {
  protected:
   [[nodiscard]] std::string in(const std::string& name) const { return join_path(folder_, name); }
-  const TemporaryFolder scratch_ = *TemporaryFolder::create();
+  const Scratch scratch_;
   const std::string folder_ = scratch_.path();
 };
 

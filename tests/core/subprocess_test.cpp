@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <csignal>
 
+#include "tests/support/ok.h"
+
 namespace image_engine {
 namespace {
 
@@ -90,7 +92,7 @@ TEST(RunProgram, NeedsFewDescriptors) {
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
   const Result<Finished> said = run_shell("echo here");
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
-  ASSERT_TRUE(said) << said.error().message;
+  ASSERT_OK(said);
   EXPECT_EQ(said->output, "here\n");
 }
 

@@ -7,7 +7,7 @@
 #include <array>
 #include <functional>
 
-#include "support.h"
+#include "tests/gpu/support.h"
 
 namespace image_engine::gpu {
 namespace {

@@ -2,7 +2,8 @@
 
 #include <gmock/gmock.h>
 
-#include "support.h"
+#include "tests/gpu/support.h"
+#include "tests/support/ok.h"
 
 namespace image_engine::gpu {
 namespace {
@@ -14,7 +15,7 @@ class NvmlTest : public WithFakeDriver {};
 
 TEST_F(NvmlTest, TellsOfTheDriverAndItsGpus) {
   const Result<Nvml> nvml = open();
-  ASSERT_TRUE(nvml) << nvml.error().message;
+  ASSERT_OK(nvml);
   EXPECT_EQ(nvml->driver().version, "580.82.07");
   ASSERT_TRUE(nvml->driver().cuda);
   EXPECT_EQ(nvml->driver().cuda->text(), "13.2");
@@ -52,7 +53,7 @@ TEST_F(NvmlTest, IdleIsNoReason) {
 
 TEST_F(NvmlTest, WhatAnOldDriverLacksIsAbsent) {
   const Result<Nvml> nvml = open("", IE_OLD_NVML);
-  ASSERT_TRUE(nvml) << nvml.error().message;
+  ASSERT_OK(nvml);
   EXPECT_EQ(nvml->driver().cuda.value().text(), "10.1");
   EXPECT_FALSE(nvml->devices()[0].compute_capability);
   ASSERT_TRUE(nvml->read(0));
@@ -67,10 +68,10 @@ TEST_F(NvmlTest, WhatAnOldDriverLacksIsAbsent) {
 
 TEST_F(NvmlTest, WhatAGpuDoesNotTellIsAbsent) {
   const Result<Nvml> nvml = open("unsupported");
-  ASSERT_TRUE(nvml) << nvml.error().message;
+  ASSERT_OK(nvml);
   EXPECT_FALSE(nvml->devices()[0].memory);
   const Result<Reading> reading = nvml->read(0);
-  ASSERT_TRUE(reading) << reading.error().message;
+  ASSERT_OK(reading);
   EXPECT_FALSE(reading->utilisation);
   EXPECT_FALSE(reading->memory_used);
   EXPECT_FALSE(reading->power);
@@ -94,14 +95,14 @@ TEST_F(NvmlTest, ALostGpuIsAnErrorOfThatReadingAlone) {
 
 TEST_F(NvmlTest, AGpuOutOfReachIsLeftOut) {
   const Result<Nvml> nvml = open("handle=15");
-  ASSERT_TRUE(nvml) << nvml.error().message;
+  ASSERT_OK(nvml);
   ASSERT_EQ(nvml->devices().size(), 1U);
   EXPECT_EQ(nvml->devices()[0].name, "NVIDIA GeForce RTX 9090");
 }
 
 TEST_F(NvmlTest, NonsenseIsHarmless) {
   const Result<Nvml> nvml = open("garbage count=4000000000");
-  ASSERT_TRUE(nvml) << nvml.error().message;
+  ASSERT_OK(nvml);
   EXPECT_LE(nvml->devices().size(), 256U);
   EXPECT_THAT(nvml->devices()[0].name, HasSubstr("\xEF\xBF\xBD"));  // U+FFFD for each byte that is no text
   EXPECT_TRUE(nvml->read(nvml->devices().size() - 1));

@@ -3,15 +3,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <limits>
 
-#include "core/temporary_folder.h"
 #include "infer/agreement.h"
 #include "infer/choose_device.h"
 #include "models/calibrated.h"
 #include "models/provenance.h"
 #include "models/spec_file.h"
-#include "support.h"
+#include "tests/infer/support.h"
+#include "tests/support/ok.h"
+#include "tests/support/scratch.h"
 
 namespace image_engine::infer {
 namespace {
@@ -119,7 +122,7 @@ class ChooseTest : public testing::Test {
     return result ? result->precision : result.error().message;
   }
 
-  const TemporaryFolder scratch_ = *TemporaryFolder::create();
+  const Scratch scratch_;
   std::string root_ = scratch_.path();
   std::string memory_ = root_ + "/memory/deep", file_ = memory_ + "/precisions.json";
   models::Store store_{root_ + "/models"};
@@ -128,7 +131,7 @@ class ChooseTest : public testing::Test {
 
 TEST_F(ChooseTest, TheFastestThatAgreesIsTaken) {
   const auto result = choose(install({"heavy", "int8"}));
-  ASSERT_TRUE(result) << result.error().message;
+  ASSERT_OK(result);
   EXPECT_EQ(result->precision, "int8");
   EXPECT_THAT(result->reason,
               testing::MatchesRegex("int8: [0-9.]+ times as fast as fp32, cosine 0\\.99.*|int8: .*cosine 1.*"));
@@ -138,7 +141,7 @@ TEST_F(ChooseTest, TheFastestThatAgreesIsTaken) {
 
 TEST_F(ChooseTest, TheFirstStaysWhenItIsTheFastest) {
   const auto result = choose(install({"light", "heavy"}));
-  ASSERT_TRUE(result) << result.error().message;
+  ASSERT_OK(result);
   EXPECT_EQ(result->precision, "fp32");
   EXPECT_THAT(result->reason, HasSubstr("int8 0."));
 }
@@ -151,7 +154,7 @@ TEST_F(ChooseTest, WhatDoesNotAgreeIsRefused) {
                                                      {"other_input", "float16"}};
   for (const auto& [model, says] : bad) {
     const auto result = choose(install({"heavy", model}));
-    ASSERT_TRUE(result) << result.error().message;
+    ASSERT_OK(result);
     EXPECT_EQ(result->precision, "fp32") << model;
     EXPECT_THAT(result->reason, HasSubstr("int8 refused"));
     EXPECT_THAT(result->reason, HasSubstr(says));
@@ -184,7 +187,7 @@ TEST_F(ChooseTest, OneRefusedLeavesTheOthers) {
 
 TEST_F(ChooseTest, OneVariantIsNotMeasured) {
   const auto result = choose_precision(install({"light"}), store_, {}, give({}), memory_);
-  ASSERT_TRUE(result) << result.error().message;
+  ASSERT_OK(result);
   EXPECT_EQ(result->precision, "fp32");
   EXPECT_FALSE(fs::exists(file_));
 }
@@ -291,7 +294,7 @@ TEST_F(CalibratedTest, IsAmongThoseThatAreMeasured) {
   EXPECT_FALSE(choose(spec)->calibrated);
   calibrate(spec, "int8");
   const auto faster = choose(spec);
-  ASSERT_TRUE(faster) << faster.error().message;
+  ASSERT_OK(faster);
   EXPECT_EQ(faster->precision, "int8");
   EXPECT_TRUE(faster->calibrated);
   EXPECT_THAT(faster->reason, HasSubstr("int8 (calibrated): "));
@@ -338,7 +341,7 @@ TEST_F(CalibratedTest, PrecisionsAskedFor) {
   EXPECT_THAT(none.error().message, HasSubstr("no int8"));
   calibrate(spec, "heavy");
   const auto slower = at(spec, "int8");
-  ASSERT_TRUE(slower) << slower.error().message;
+  ASSERT_OK(slower);
   EXPECT_TRUE(slower->calibrated);
   EXPECT_EQ(slower->precision, "int8");
   EXPECT_FALSE(at(spec, "fp32")->calibrated);
@@ -348,7 +351,7 @@ TEST_F(CalibratedTest, ComparedWithTheFirst) {
   const Spec spec = install({"heavy"});
   const std::string int8 = kFolder + "p_int8.onnx";
   const auto found = compare_calibrated(spec, store_, {}, give({canary_}), int8);
-  ASSERT_TRUE(found) << found.error().message;
+  ASSERT_OK(found);
   EXPECT_GE(found->found.cosine, 0.99);
   EXPECT_GT(found->speed, 1);
   const auto wrong = compare_calibrated(spec, store_, {}, give({canary_}), kFolder + "p_wrong.onnx");

@@ -5,9 +5,10 @@
 
 #include <atomic>
 #include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <thread>
 
-#include "core/temporary_folder.h"
 #include "infer/agreement.h"
 #include "infer/choose_device.h"
 #include "infer/engine.h"
@@ -17,7 +18,9 @@
 #include "infer/sharing_session.h"
 #include "models/provenance.h"
 #include "models/spec_file.h"
-#include "support.h"
+#include "tests/infer/support.h"
+#include "tests/support/ok.h"
+#include "tests/support/scratch.h"
 
 namespace image_engine::infer {
 namespace {
@@ -233,7 +236,7 @@ class DeviceChoice : public testing::Test {
     return choose_device(spec_, store_, {}, preference, canary, {root_ + "/memory", "", "", 1});
   }
 
-  const TemporaryFolder scratch_ = *TemporaryFolder::create();
+  const Scratch scratch_;
   std::string root_ = scratch_.path();
   models::Store store_{root_ + "/models"};
   models::Spec spec_;
@@ -241,7 +244,7 @@ class DeviceChoice : public testing::Test {
 
 TEST_F(DeviceChoice, IsTheCpuWithoutAGpuAndSaysWhy) {
   const auto chosen = choose({});
-  ASSERT_TRUE(chosen) << chosen.error().message;
+  ASSERT_OK(chosen);
   EXPECT_EQ(chosen->session->placement().device, "cpu");
   EXPECT_THAT(chosen->reason, HasSubstr("CUDA: "));
   const auto with_tensorrt = choose({.use_tensorrt = true});
@@ -254,7 +257,7 @@ TEST_F(DeviceChoice, AnEngineThatCannotBeUsedIsToldAndPassedOver) {
   spec_.engine = root_ + "/none.trt";
   for (const char* device : {"auto", "tensorrt"}) {
     const auto chosen = choose({.device = device});
-    ASSERT_TRUE(chosen) << chosen.error().message;
+    ASSERT_OK(chosen);
     EXPECT_EQ(chosen->session->placement().device, "cpu");
     EXPECT_THAT(chosen->reason, HasSubstr("the engine " + spec_.engine + ": TensorRT: "));
   }

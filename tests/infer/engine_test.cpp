@@ -6,9 +6,10 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "core/temporary_folder.h"
 #include "infer/engine_cache.h"
-#include "support.h"
+#include "tests/infer/support.h"
+#include "tests/support/ok.h"
+#include "tests/support/scratch.h"
 
 namespace image_engine::infer {
 namespace {
@@ -78,7 +79,7 @@ class EngineTest : public testing::Test {
     return names;
   }
 
-  const TemporaryFolder scratch_ = *TemporaryFolder::create();
+  const Scratch scratch_;
   std::string folder_ = scratch_.path(), bytes_ = std::string(5000, 'e');
   std::atomic<int> builds_ = 0;
 };
@@ -103,7 +104,7 @@ TEST_F(EngineTest, TheKeyDependsOnAll) {
 
 TEST_F(EngineTest, IsBuiltOnceAndKept) {
   const auto first = ready();
-  ASSERT_TRUE(first) << first.error().message;
+  ASSERT_OK(first);
   EXPECT_TRUE(first->built);
   EXPECT_EQ(first->model, engine() + ".onnx");
   EXPECT_EQ(files().size(), 3U) << "the engine, its loader and its sidecar";
@@ -243,7 +244,7 @@ TEST_F(EngineTest, AFolderThatCannotBeWritten) {
     const auto made = ready_engine(
         "/proc/none/engines", "clip", kHere, [this](const std::string& work) { return write(work); },
         [] { return false; });
-    ASSERT_TRUE(made) << made.error().message;
+    ASSERT_OK(made);
     EXPECT_TRUE(made->built);
     model = made->model;
     EXPECT_TRUE(fs::exists(model));

@@ -1,12 +1,14 @@
 // Sessions on a GPU, beside the CPU's on the same graphs. ctest runs these under the label gpu.
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <thread>
 
 #include "gpu/cuda.h"
 #include "infer/session.h"
 #include "infer/sharing_session.h"
-#include "support.h"
+#include "tests/infer/support.h"
+#include "tests/support/ok.h"
 
 namespace image_engine::infer {
 namespace {
@@ -32,15 +34,15 @@ Tensor pictures(std::int64_t rows) {
 
 std::unique_ptr<Session> load(const SessionOptions& options) {
   auto session = Session::create(kNet, options);
-  EXPECT_TRUE(session) << session.error().message;
+  EXPECT_OK(session);
   return session ? std::move(*session) : nullptr;
 }
 
 void expect_near(const Session& session, const Session& reference, std::int64_t rows) {
   const Tensor input = pictures(rows);
   const auto made = session.run({&input, 1}), wanted = reference.run({&input, 1});
-  ASSERT_TRUE(made) << made.error().message;
-  ASSERT_TRUE(wanted) << wanted.error().message;
+  ASSERT_OK(made);
+  ASSERT_OK(wanted);
   ASSERT_EQ(made->front().shape, wanted->front().shape);
   for (std::size_t i = 0; i < made->front().count(); ++i)
     ASSERT_NEAR(made->front().as<float>()[i], wanted->front().as<float>()[i], kNear) << rows << " rows, element " << i;
@@ -114,7 +116,7 @@ TEST_F(GpuTest, TellsWhenMemoryIsShort) {
   const auto memory = gpu::memory_info(0);
   ASSERT_TRUE(memory);
   const auto hog = gpu::DeviceBuffer::create(0, memory->free - (std::size_t{300} << 20));
-  ASSERT_TRUE(hog) << hog.error().message;
+  ASSERT_OK(hog);
   const Tensor many = pictures(400'000);  // 1.2 GB
   const auto made = gpu->run({&many, 1});
   ASSERT_FALSE(made);

@@ -10,13 +10,16 @@
 #include <bit>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <limits>
 #include <map>
 #include <memory>
 #include <thread>
 
 #include "core/sanitizers.h"
-#include "support.h"
+#include "tests/infer/support.h"
+#include "tests/support/ok.h"
 
 namespace image_engine::infer {
 namespace {
@@ -98,7 +101,7 @@ TEST_F(SessionTest, GivesWhatThePythonPackageGives) {
       const auto session = load(one.model, {.threads = threads});
       ASSERT_TRUE(session);
       const auto made = session->run(one.inputs);
-      ASSERT_TRUE(made) << made.error().message;
+      ASSERT_OK(made);
       expect_same(*made, one.outputs);
     }
 }
@@ -187,7 +190,7 @@ TEST_F(SessionTest, DimensionsCanBeFixed) {
   ASSERT_TRUE(session);
   EXPECT_EQ(session->inputs()[0].shape[0], 3);
   const auto three = session->run(all[1].inputs);
-  ASSERT_TRUE(three) << three.error().message;
+  ASSERT_OK(three);
   expect_same(*three, all[1].outputs);
   const auto one = session->run(all[0].inputs);
   ASSERT_FALSE(one);
@@ -204,7 +207,7 @@ TEST_F(SessionTest, RunsFromManyThreadsAtOnce) {
       for (int i = 0; i < 100; ++i) {
         const Case& one = all[static_cast<std::size_t>((t + i) % 3)];
         const auto made = session->run(one.inputs);
-        ASSERT_TRUE(made) << made.error().message;
+        ASSERT_OK(made);
         expect_same(*made, one.outputs);
       }
     });
@@ -313,7 +316,7 @@ TEST_F(SessionTest, ARunThatDoesNotEndIsEnded) {
     EXPECT_EQ(made.error().code, ErrorCode::kInterrupted) << made.error().message;
   }
   const auto sound = session->run(std::vector{floats({1}, {2e9F})});
-  ASSERT_TRUE(sound) << sound.error().message;
+  ASSERT_OK(sound);
 }
 
 TEST_F(SessionTest, TooMuchMemoryIsAnError) {
@@ -435,7 +438,7 @@ TEST_F(RuntimeDeathTest, AnOldLibraryIsAnError) {
 
 TEST_F(SessionTest, TellsTheRuntimesVersion) {
   const auto version = runtime_version();
-  ASSERT_TRUE(version) << version.error().message;
+  ASSERT_OK(version);
   EXPECT_THAT(*version, testing::MatchesRegex("1\\.[0-9]+\\.[0-9]+"));
 }
 

@@ -1,13 +1,10 @@
 // What the tests of this folder share. Their inputs are made by make_inputs.py, run by ctest.
 #pragma once
 
-#include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "tests/support/files.h"
 #include "types/tensor.h"
 
 namespace image_engine::infer {
@@ -17,11 +14,6 @@ inline const std::string kFolder = "infer_inputs/";
 inline Tensor tensor_of(ElementType type, std::vector<std::int64_t> shape, const std::string& bytes) {
   const auto* data = reinterpret_cast<const std::byte*>(bytes.data());
   return {type, std::move(shape), {data, data + bytes.size()}};
-}
-
-inline std::string bytes_of(const std::string& file) {
-  std::ifstream stream(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
 }
 
 inline Tensor floats(std::vector<std::int64_t> shape, const std::vector<float>& values) {

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "core/hash.h"
-#include "inputs.h"
+#include "tests/media/inputs.h"
 
 namespace image_engine::media {
 namespace {

@@ -3,10 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <fstream>
 #include <random>
 
-#include "inputs.h"
+#include "tests/media/inputs.h"
+#include "tests/support/files.h"
+#include "tests/support/ok.h"
 
 namespace image_engine::media {
 namespace {
@@ -131,7 +132,7 @@ TEST(Hostile, ALostRestartIntervalIsPartial) {
   ASSERT_LT(end, file.size());
   file.erase(file.begin() + static_cast<std::ptrdiff_t>(begin), file.begin() + static_cast<std::ptrdiff_t>(end));
   const auto decoded = decode(file, {});
-  ASSERT_TRUE(decoded) << decoded.error().message;
+  ASSERT_OK(decoded);
   EXPECT_TRUE(decoded->partial);
 }
 
@@ -235,10 +236,7 @@ TEST(Hostile, ACutPngIsPartial) {
 }
 
 // What make_hostile.py made, in the folder where the tests run.
-nlohmann::json hostile_manifest() {
-  std::ifstream file("hostile_inputs/manifest.json");
-  return file ? nlohmann::json::parse(file) : nlohmann::json();
-}
+nlohmann::json hostile_manifest() { return json_of("hostile_inputs/manifest.json"); }
 
 // Every state that fits: a whole picture with a warning is both.
 std::vector<std::string> states_of(const Result<Decoded>& decoded) {

@@ -1,9 +1,11 @@
-#include "inputs.h"
+#include "tests/media/inputs.h"
 
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <fstream>
+
+#include "tests/support/files.h"
 
 namespace image_engine::media {
 namespace {
@@ -17,10 +19,7 @@ const auto* const kLibraries = testing::AddGlobalTestEnvironment(new Libraries);
 }  // namespace
 
 const nlohmann::json& manifest() {
-  static const nlohmann::json all = [] {
-    std::ifstream file(std::string(kInputs) + "/manifest.json");
-    return file ? nlohmann::json::parse(file) : nlohmann::json();
-  }();
+  static const nlohmann::json all = json_of(std::string(kInputs) + "/manifest.json");
   return all;
 }
 
@@ -34,16 +33,8 @@ Buffer load(const std::string& name) {
 }
 
 Image load_ppm(const std::string& name) {
-  std::ifstream file(std::string(kInputs) + "/" + name, std::ios::binary);
-  std::string magic;
-  Image image;
-  int most = 0;
-  file >> magic >> image.width >> image.height >> most;
-  file.get();
-  EXPECT_TRUE(file && magic == "P6" && most == 255) << name;
-  image.pixels.resize(image.height * image.row_bytes());
-  file.read(reinterpret_cast<char*>(image.pixels.data()), static_cast<std::streamsize>(image.pixels.size()));
-  EXPECT_TRUE(file) << name;
+  Image image = picture_of(std::string(kInputs) + "/" + name);
+  EXPECT_FALSE(image.pixels.empty()) << name;
   return image;
 }
 

@@ -6,7 +6,8 @@
 #include <iostream>
 #include <map>
 
-#include "inputs.h"
+#include "tests/media/inputs.h"
+#include "tests/support/ok.h"
 #include "types/luma.h"
 
 namespace image_engine::media {
@@ -24,7 +25,7 @@ TEST(Pictures, AreWithinAGreyLevelOfTheReferenceAtEverySize) {
       const std::uint32_t edge = reference["edge"];
       SCOPED_TRACE(name + " at " + std::to_string(edge));
       const auto decoded = decode(file, {.max_edge = edge});
-      ASSERT_TRUE(decoded) << decoded.error().message;
+      ASSERT_OK(decoded);
       const auto expected = load_ppm(reference["file"]);
       EXPECT_EQ(decoded->image.width, expected.width);
       EXPECT_EQ(decoded->image.height, expected.height);
@@ -54,7 +55,7 @@ TEST(Photos, OfAllFormatsAreWithinAGreyLevelOfTheReference) {
       for (LumaAccumulator* luma : {static_cast<LumaAccumulator*>(nullptr), &accumulator}) {
         SCOPED_TRACE(name + " at " + std::to_string(edge) + (luma != nullptr ? " with luma" : ""));
         const auto decoded = decode(file, {.max_edge = edge, .luma = luma});
-        ASSERT_TRUE(decoded) << decoded.error().message;
+        ASSERT_OK(decoded);
         const double difference = mean_difference(decoded->image, expected);
         EXPECT_LE(difference, kGreyLevel);
         EXPECT_FALSE(decoded->partial);
@@ -76,8 +77,8 @@ TEST(Pictures, HeadersGiveTheSizeThatDecodingGives) {
     const auto file = load(name);
     const auto metadata = read_metadata(file, {});
     const auto decoded = decode(file, {.max_edge = 16});
-    ASSERT_TRUE(metadata) << metadata.error().message;
-    ASSERT_TRUE(decoded) << decoded.error().message;
+    ASSERT_OK(metadata);
+    ASSERT_OK(decoded);
     EXPECT_EQ(metadata->width, decoded->full_width);
     EXPECT_EQ(metadata->height, decoded->full_height);
     const auto full = load_ppm(picture["references"][0]["file"]);

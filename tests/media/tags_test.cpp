@@ -8,7 +8,8 @@
 #include <optional>
 #include <string>
 
-#include "inputs.h"
+#include "tests/media/inputs.h"
+#include "tests/support/ok.h"
 
 namespace image_engine::media {
 namespace {
@@ -54,7 +55,7 @@ TEST(Tags, AgreeWithExiftool) {
     const auto& tags = entry["exiftool"];
     SCOPED_TRACE(name);
     const auto metadata = read_metadata(load(name), {});
-    ASSERT_TRUE(metadata) << metadata.error().message;
+    ASSERT_OK(metadata);
 
     EXPECT_EQ(metadata->make, trimmed(first(tags, {"IFD0:Make"})));
     EXPECT_EQ(metadata->model, trimmed(first(tags, {"IFD0:Model"})));
@@ -125,7 +126,7 @@ TEST(Tags, EveryFieldOfXmpArrives) {
   for (const auto* name : {"tags_4.jpg", "tags_4.png", "tags_4.tif", "tags_4.webp", "tags_4.heic", "tags_4.avif"}) {
     SCOPED_TRACE(name);
     const auto metadata = read_metadata(load(name), {});
-    ASSERT_TRUE(metadata) << metadata.error().message;
+    ASSERT_OK(metadata);
     EXPECT_EQ(metadata->rating, 4);
     EXPECT_THAT(metadata->keywords, ElementsAre("beach", "Köln"));
     EXPECT_EQ(metadata->title, "Ein Titel");
@@ -183,7 +184,7 @@ TEST(Tags, ABrokenSidecarIsAWarning) {
 TEST(Tags, ARawFileHasThem) {
   if (manifest().is_null()) GTEST_SKIP() << kNoInputs;
   const auto metadata = read_metadata(load("raw.dng"), {});
-  ASSERT_TRUE(metadata) << metadata.error().message;
+  ASSERT_OK(metadata);
   EXPECT_EQ(metadata->format, MediaFormat::kDng);
   EXPECT_EQ(metadata->make, "Maker");
   EXPECT_EQ(metadata->model, "Camera One");

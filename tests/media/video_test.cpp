@@ -5,7 +5,9 @@
 #include <fstream>
 #include <string>
 
-#include "inputs.h"
+#include "tests/media/inputs.h"
+#include "tests/support/files.h"
+#include "tests/support/ok.h"
 
 namespace image_engine::media {
 namespace {
@@ -17,7 +19,7 @@ TEST(Videos, AgreeWithFfprobe) {
     const std::string name = video["file"];
     SCOPED_TRACE(name);
     const auto metadata = read_metadata(load(name), {});
-    ASSERT_TRUE(metadata) << metadata.error().message;
+    ASSERT_OK(metadata);
     ASSERT_TRUE(metadata->video);
     const auto& probe = video["ffprobe"];
     const double duration = std::stod(std::string(probe["format"]["duration"]));
@@ -90,14 +92,14 @@ TEST(VideoClip, ShowsThePictureForASecond) {
         part->pixels.insert(part->pixels.end(), row, row + std::size_t{part->width} * 3);
       }
     const auto clip = encode_mp4({width, height, given.pixels});
-    ASSERT_TRUE(clip) << clip.error().message;
+    ASSERT_OK(clip);
     std::ofstream(std::string(kInputs) + "/film.mp4", std::ios::binary)
         .write(reinterpret_cast<const char*>(clip->data()), static_cast<std::streamsize>(clip->size()));
     ASSERT_EQ(std::system("cd media_inputs && ffmpeg -v error -y -i film.mp4 film.ppm && "
                           "ffprobe -v error -of json -show_streams -show_format -count_frames film.mp4 >film.json"),
               0);
     EXPECT_LT(mean_difference(load_ppm("film.ppm"), shown), 3);
-    const auto probe = nlohmann::json::parse(std::ifstream(std::string(kInputs) + "/film.json"));
+    const auto probe = json_of(std::string(kInputs) + "/film.json");
     const auto& stream = probe["streams"].at(0);
     EXPECT_EQ(probe["streams"].size(), 1U);
     EXPECT_EQ(stream["codec_name"], "h264");

@@ -2,7 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/models/zip.h"
+#include "tests/support/ok.h"
+#include "tests/support/zip.h"
 
 namespace image_engine::models {
 namespace {
@@ -11,7 +12,7 @@ constexpr std::uint64_t kMost = 1 << 20;
 
 TEST(ReadMembers, InTheirOrderWhateverTheirNames) {
   const auto members = read_members(zip_of({{"b.json", "{}"}, {"../../etc/x", "out"}, {"empty", ""}}), kMost, 64);
-  ASSERT_TRUE(members) << members.error().message;
+  ASSERT_OK(members);
   ASSERT_EQ(members->size(), 3U);
   EXPECT_EQ(members->at(0).name, "b.json");
   EXPECT_EQ(members->at(0).bytes, "{}");

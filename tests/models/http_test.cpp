@@ -12,7 +12,7 @@
 
 #include "core/file.h"
 #include "models/http_exchange.h"
-#include "tests/models/scratch.h"
+#include "tests/support/scratch.h"
 
 namespace image_engine::models {
 namespace {

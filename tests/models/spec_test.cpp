@@ -7,7 +7,8 @@
 #include "models/spec.h"
 #include "models/spec_file.h"
 #include "models/store.h"
-#include "tests/models/scratch.h"
+#include "tests/support/ok.h"
+#include "tests/support/scratch.h"
 
 namespace image_engine::models {
 namespace {
@@ -107,7 +108,7 @@ models:
 
   // What is written is read as the same.
   const Result<SpecMap> again = read_specs(scratch_.write("again.yaml", spec_text(spec)), {});
-  ASSERT_TRUE(again) << again.error().message;
+  ASSERT_OK(again);
   EXPECT_EQ(spec_json(again->at("net-1.0_b")), spec_json(spec));
 }
 
@@ -134,7 +135,7 @@ TEST_F(Specs, TextTower) {
   EXPECT_EQ(spec.variants.at(0).file, "x.onnx");
 
   const Result<SpecMap> again = read_specs(scratch_.write("again.yaml", spec_text(spec)), {});
-  ASSERT_TRUE(again) << again.error().message;
+  ASSERT_OK(again);
   EXPECT_EQ(spec_json(again->at("net")), spec_json(spec));
   EXPECT_EQ(again->at("net").text.variants.at(1).file, "x.onnx");
 }
@@ -168,14 +169,14 @@ TEST_F(Specs, Parts) {
   EXPECT_THAT(none.error().message, HasSubstr("has no part orient"));
 
   const Result<SpecMap> again = read_specs(scratch_.write("again.yaml", spec_text(spec)), {});
-  ASSERT_TRUE(again) << again.error().message;
+  ASSERT_OK(again);
   EXPECT_EQ(spec_json(again->at("net")), spec_json(spec));
   EXPECT_EQ(again->at("net").variants.at(0).file, "d.onnx");
 }
 
 TEST_F(Specs, PartsOfAnotherModelAreKept) {
   const auto loaded = load(with_parts("  near:\n    like: net\n    parts: {read: {options: {least: 0.7}}}\n"));
-  ASSERT_TRUE(loaded) << loaded.error().message;
+  ASSERT_OK(loaded);
   const Spec& near = *loaded->find("near").value();
   EXPECT_EQ(near.parts.at("read").options.at("least"), "0.7");
   EXPECT_EQ(near.parts.at("read").variants.at(0).file, "r.onnx");
@@ -269,7 +270,7 @@ TEST_F(Specs, LikeStartsFromAnother) {
   const Result<Catalogue> catalogue =
       load(with("    default: true\n    input: {width: 100, height: 50}\n    options: {threshold: 0.1}\n") + more,
            "models: {own: {like: tiny, version: '9'}}");
-  ASSERT_TRUE(catalogue) << catalogue.error().message;
+  ASSERT_OK(catalogue);
   const Spec& own = **catalogue->find("own");
   EXPECT_EQ(own.input.width, 64U);
   EXPECT_EQ(own.input.height, 50U);
@@ -402,7 +403,7 @@ TEST_F(Specs, EnginesAreFilesOfTheModelOrPaths) {
   const Spec other = read(with("    engine: built/net.trt\n"));
   EXPECT_EQ(store.engine_path(other), scratch_ / "built/net.trt");
   const Result<SpecMap> again = read_specs(scratch_.write("deep/again.yaml", spec_text(other)), {});
-  ASSERT_TRUE(again) << again.error().message;
+  ASSERT_OK(again);
   EXPECT_EQ(again->at("net").engine, other.engine);  // where it lay, not beside what was written
   EXPECT_EQ(spec_params(other), spec_params(read(with(""))));
   EXPECT_THAT(error_of(with("    engine: ''\n")), HasSubstr("engine must name a file"));
@@ -412,7 +413,7 @@ TEST_F(Specs, EnginesAreFilesOfTheModelOrPaths) {
 TEST_F(Specs, OfAServerHaveNoFiles) {
   const std::string served = "models:\n  far:\n    task: embedding\n    version: 1\n    server: nvidia\n";
   const auto catalogue = load(served + "    options: {dimensions: 1024}\n");
-  ASSERT_TRUE(catalogue) << catalogue.error().message;
+  ASSERT_OK(catalogue);
   const Spec spec = catalogue->specs().at(0);
   EXPECT_EQ(spec.server, "nvidia");
   const Store store(scratch_ / "store");

@@ -6,6 +6,8 @@
 
 #include <atomic>
 #include <csignal>
+#include <filesystem>
+#include <fstream>
 
 #include "core/file.h"
 #include "models/add.h"
@@ -13,7 +15,9 @@
 #include "models/places.h"
 #include "models/pull.h"
 #include "models/store.h"
-#include "tests/models/scratch.h"
+#include "tests/support/files.h"
+#include "tests/support/ok.h"
+#include "tests/support/scratch.h"
 
 namespace image_engine::models {
 namespace {
@@ -77,7 +81,7 @@ TEST_F(Models, PullInstallsAndStateFollows) {
   ASSERT_TRUE(pull(net, store_, options_));
   EXPECT_EQ(store_.presence(net), Presence::kInstalled);
   const std::string path = store_.variant_path(net, net.variants[0]);
-  EXPECT_EQ(Scratch::read(path), "weights");
+  EXPECT_EQ(bytes_of(path), "weights");
   EXPECT_TRUE(store_.verify(net));
 
   scratch_.write("store/net/x.onnx", "weightS");
@@ -91,13 +95,13 @@ TEST_F(Models, PullInstallsAndStateFollows) {
   changed.files[0].sha256 = std::string(64, 'a');
   EXPECT_EQ(store_.presence(changed), Presence::kOutdated);
   EXPECT_EQ(pull(changed, store_, options_).error().code, ErrorCode::kCorrupt);
-  EXPECT_EQ(Scratch::read(path), "w") << "a failed pull leaves what was there";
+  EXPECT_EQ(bytes_of(path), "w") << "a failed pull leaves what was there";
 }
 
 TEST_F(Models, ADamagedProvenanceIsNoCrash) {
   const Spec net = spec("net", "weights");
   ASSERT_TRUE(pull(net, store_, options_));
-  const std::string sound = Scratch::read(scratch_ / "store/net/provenance.json");
+  const std::string sound = bytes_of(scratch_ / "store/net/provenance.json");
   for (size_t size = 0; size < sound.size() - 2; size += 7) {
     scratch_.write("store/net/provenance.json", sound.substr(0, size));
     EXPECT_EQ(store_.presence(net), Presence::kDamaged) << size;
@@ -140,7 +144,7 @@ TEST_F(Models, AReaderKeepsWhatItOpened) {
   std::string text;
   reader >> text;
   EXPECT_EQ(text, "first");
-  EXPECT_EQ(Scratch::read(scratch_ / "store/net/x.onnx"), "second");
+  EXPECT_EQ(bytes_of(scratch_ / "store/net/x.onnx"), "second");
 }
 
 TEST_F(Models, ChooseTakesTheBestInstalled) {
@@ -167,7 +171,7 @@ TEST_F(Models, ChooseTakesTheBestInstalled) {
 TEST(Shipped, ReadsAndNamesItsLabels) {
   const std::string shipped = std::string(IE_SOURCE_DIR) + "/config/models.yaml";
   const Result<Catalogue> catalogue = Catalogue::load(shipped, "/nonexistent");
-  ASSERT_TRUE(catalogue) << catalogue.error().message;
+  ASSERT_OK(catalogue);
   for (const char* name : {"nanodet", "centernet"}) {
     const Result<const Spec*> spec = catalogue->find(name);
     ASSERT_TRUE(spec) << name;
@@ -183,7 +187,7 @@ TEST(Shipped, ReadsAndNamesItsLabels) {
 TEST(Shipped, WhatTheTasksNeed) {
   const Result<Catalogue> catalogue =
       Catalogue::load(std::string(IE_SOURCE_DIR) + "/config/models.yaml", "/nonexistent");
-  ASSERT_TRUE(catalogue) << catalogue.error().message;
+  ASSERT_OK(catalogue);
   for (const Spec& spec : catalogue->specs()) {
     SCOPED_TRACE(spec.name);
     const bool is_here = spec.server.empty();

@@ -8,23 +8,24 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import urllib.request
 from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+from local_server import LocalServer  # noqa: E402
+
 SCRIPT = Path(__file__).resolve().parents[2] / "tools/models/registry.py"
 JSON_API = "application/vnd.pypi.simple.v1+json"
 
 
-class Registry(http.server.ThreadingHTTPServer):
+class Registry(LocalServer):
     """Answers with what is in `pages` (path → content type and text); keeps what was asked and with which headers."""
 
     def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(Handler)
         self.pages, self.asked = {}, []
-        self.address = f"http://127.0.0.1:{self.server_port}"
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -43,10 +44,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def registry():
     server = Registry()
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    server.serve()
     yield server
-    server.shutdown()
-    server.server_close()
+    server.close()
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@
 #include <thread>
 #include <vector>
 
-#include "tests/models/scratch.h"
+#include "tests/support/ok.h"
+#include "tests/support/scratch.h"
 
 namespace image_engine::nvidia {
 namespace {
@@ -26,7 +27,7 @@ class Answers : public testing::Test {
 
   [[nodiscard]] AnswerStore open() const {
     auto store = AnswerStore::open(config_);
-    EXPECT_TRUE(store) << store.error().message;
+    EXPECT_OK(store);
     return std::move(*store);
   }
   [[nodiscard]] std::string journal(const Hash128& question) const {

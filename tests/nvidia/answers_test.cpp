@@ -6,6 +6,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "tests/support/ok.h"
+
 namespace image_engine::nvidia {
 namespace {
 
@@ -23,7 +25,7 @@ std::string predictions(const std::string& entries) { return R"({"predictions": 
 RetailProducts products(const std::string& body, const Scale& scale = kSame, double threshold = 0.5,
                         std::size_t most = 10) {
   const auto read = read_products(body, scale, threshold, most);
-  EXPECT_TRUE(read) << read.error().message;
+  EXPECT_OK(read);
   return read.value_or(RetailProducts{});
 }
 std::string complaint(const Result<RetailProducts>& read) {

@@ -12,7 +12,8 @@
 
 #include "core/file.h"
 #include "core/subprocess.h"
-#include "core/temporary_folder.h"
+#include "tests/support/ok.h"
+#include "tests/support/scratch.h"
 
 using namespace image_engine;
 using namespace image_engine::nvidia;
@@ -41,14 +42,14 @@ class ApiKeyTest : public testing::Test {
     const auto key = ApiKey::load(kName, {.named = write(text)});
     return key ? std::string(key->text()) : "error: " + key.error().message;
   }
-  TemporaryFolder folder_ = *TemporaryFolder::create();
+  Scratch folder_;
 };
 
 TEST_F(ApiKeyTest, IsTakenOutOfTheEnvironment) {
   ::setenv(kName, kKey, 1);
   const char* before = ::getenv(kName);
   const auto key = ApiKey::load(kName);
-  ASSERT_TRUE(key) << key.error().message;
+  ASSERT_OK(key);
   EXPECT_EQ(key->text(), kKey);
   EXPECT_FALSE(key->empty());
   EXPECT_EQ(::getenv(kName), nullptr);
@@ -120,7 +121,7 @@ class HereTest : public ApiKeyTest {
 TEST_F(HereTest, TheCurrentFolderComesBeforeTheConfigurationFolder) {
   write(std::string(kName) + "=of-the-folder", "image-engine/.env");
   const auto key = ApiKey::load(kName);
-  ASSERT_TRUE(key) << key.error().message;
+  ASSERT_OK(key);
   EXPECT_EQ(key->text(), "of-here");
   EXPECT_EQ(key->source(), here_ + "/.env");
   EXPECT_EQ(ApiKey::load("IE_OTHER_KEY").error().code, ErrorCode::kNotFound);
@@ -214,7 +215,7 @@ TEST_F(ApiKeyTest, ProgramsThatAreStartedDoNotGetIt) {
   options.arguments = {"/usr/bin/env"};
   for (char** variable = environ; *variable != nullptr; ++variable) options.environment.emplace_back(*variable);
   const auto finished = run_program(options, {.timeout = std::chrono::seconds(20)});
-  ASSERT_TRUE(finished) << finished.error().message;
+  ASSERT_OK(finished);
   EXPECT_THAT(finished->output, HasSubstr("XDG_CONFIG_HOME="));
   EXPECT_THAT(finished->output, Not(HasSubstr(kKey)));
 }
@@ -265,7 +266,7 @@ TEST_F(ApiKeyTest, OthersOfTheSameUserCannotLook) {
   options.arguments = {"/usr/bin/python3", "-c", kLook, program, kKey};
   options.descriptors = {{2, 2}};
   const auto finished = run_program(options, {.timeout = std::chrono::seconds(60)});
-  ASSERT_TRUE(finished) << finished.error().message;
+  ASSERT_OK(finished);
   EXPECT_EQ(finished->output, "True refused False\n");
 }
 

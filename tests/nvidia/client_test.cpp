@@ -11,9 +11,10 @@
 #include <sstream>
 #include <thread>
 
-#include "core/temporary_folder.h"
-#include "server.h"
-#include "virtual_clock.h"
+#include "tests/nvidia/server.h"
+#include "tests/nvidia/virtual_clock.h"
+#include "tests/support/ok.h"
+#include "tests/support/scratch.h"
 
 using namespace image_engine;
 using namespace image_engine::nvidia;
@@ -49,7 +50,7 @@ class ClientTest : public testing::Test {
   }
   static std::unique_ptr<Client> client(ClientOptions options) {
     auto made = Client::create(std::move(options));
-    EXPECT_TRUE(made) << made.error().message;
+    EXPECT_OK(made);
     return std::move(*made);
   }
   [[nodiscard]] Request request(const std::string& path = "/plain/model") const {
@@ -77,7 +78,7 @@ class ClientTest : public testing::Test {
     return lines;
   }
 
-  TemporaryFolder folder_ = *TemporaryFolder::create();
+  Scratch folder_;
   std::string log_ = folder_.path() + "/log/sent.jsonl";
   Server server_;
 };
@@ -86,7 +87,7 @@ TEST_F(ClientTest, SendsAndReceives) {
   server_.fault({{"status", 200}, {"headers", {{"X-Thing", "1"}, {"Content-Type", "text/plain"}}}, {"body", "hello"}});
   const auto made = client(options());
   const Result<Reply> reply = made->send(request());
-  ASSERT_TRUE(reply) << reply.error().message;
+  ASSERT_OK(reply);
   EXPECT_EQ(reply->status, 200);
   EXPECT_EQ(reply->body, "hello");
   EXPECT_EQ(reply->header("x-thing"), "1");
@@ -178,7 +179,7 @@ TEST_F(ClientTest, SucceedsOnceTheServerDoes) {
   server_.control({{"faults", {{{"status", 503}}, {{"status", 429}}, {{"reset", true}}}}});
   const auto made = client(options());
   const Result<Reply> reply = made->send(request());
-  ASSERT_TRUE(reply) << reply.error().message;
+  ASSERT_OK(reply);
   EXPECT_EQ(made->usage().requests, 4U);
   EXPECT_EQ(made->usage().retries, 3U);
   EXPECT_EQ(server_.requests().size(), 4U);
@@ -358,7 +359,7 @@ TEST_F(ClientTest, RedirectsAreAnswers) {
   for (const std::string& target : {other.url("/moved?signature=1"), std::string("/elsewhere")}) {
     server_.fault({{"status", 302}, {"headers", {{"Location", target}}}});
     const Result<Reply> reply = client(options())->send(request());
-    ASSERT_TRUE(reply) << reply.error().message;
+    ASSERT_OK(reply);
     EXPECT_EQ(reply->status, 302);
     EXPECT_EQ(reply->header("location"), target[0] == '/' ? server_.url(target) : target);
   }
@@ -621,7 +622,7 @@ TEST_F(ClientTest, WhatIsPaidForIsTakenOnceCancelled) {
   given.cancelled = [end] { return std::chrono::steady_clock::now() > end; };
   const auto made = client(std::move(given));
   const Result<Reply> reply = made->send(request());
-  ASSERT_TRUE(reply) << reply.error().message;
+  ASSERT_OK(reply);
   EXPECT_EQ(reply->body, "paid");
   EXPECT_EQ(made->send(request()).error().code, ErrorCode::kInterrupted);
   EXPECT_EQ(server_.requests().size(), 1U);
@@ -718,7 +719,7 @@ TEST_F(ClientTest, NoKeyIsNeededWhereNoneIsAskedFor) {
 }
 
 TEST(ClientTlsTest, CertificatesAreVerified) {
-  const TemporaryFolder folder = *TemporaryFolder::create();
+  const Scratch folder;
   const Server server({"--tls"});
   ClientOptions options;
   options.key = make_key();
@@ -739,7 +740,7 @@ TEST(ClientTlsTest, CertificatesAreVerified) {
 
   ::setenv("SSL_CERT_FILE", server.certificate().c_str(), 1);
   const Result<Reply> reply = client->send(request);
-  ASSERT_TRUE(reply) << reply.error().message;
+  ASSERT_OK(reply);
   EXPECT_EQ(server.requests().at(0)["headers"]["Authorization"], std::string("Bearer ") + kClientKey);
   ::unsetenv("SSL_CERT_FILE");
 }

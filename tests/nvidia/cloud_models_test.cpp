@@ -11,8 +11,10 @@
 #include <thread>
 #include <vector>
 
-#include "tests/models/scratch.h"
 #include "tests/nvidia/server.h"
+#include "tests/support/files.h"
+#include "tests/support/ok.h"
+#include "tests/support/scratch.h"
 
 namespace image_engine::nvidia {
 namespace {
@@ -31,7 +33,7 @@ std::string make_jpeg(const Scratch& scratch, int width, int height) {
       std::string(IE_SOURCE_DIR) + "/build/venv/bin/python -c 'from PIL import Image; Image.new(" + "\"RGB\", (" +
       std::to_string(width) + ", " + std::to_string(height) + "), (20, 30, 200)).save(\"" + path + "\")'";
   EXPECT_EQ(std::system(command.c_str()), 0);
-  return Scratch::read(path);
+  return bytes_of(path);
 }
 
 class Cloud : public testing::Test {
@@ -75,19 +77,19 @@ class Cloud : public testing::Test {
 TEST_F(Cloud, DetectsDescribesAndEmbeds) {
   const auto models = open();
   const auto products = models->detect(picture_);
-  ASSERT_TRUE(products) << products.error().message;
+  ASSERT_OK(products);
   EXPECT_TRUE(products->paid);
   EXPECT_THAT(products->answer.dominant, ElementsAre("bottle", "package"));
   ASSERT_EQ(products->answer.detections.size(), 3U);
   EXPECT_EQ(products->answer.detections[0].box, (Box{100, 100, 200, 200}));
   EXPECT_EQ(products->answer.detections[1].box, (Box{400, 200, 400, 100}));  // cut to the picture
   const auto description = models->describe(picture_);
-  ASSERT_TRUE(description) << description.error().message;
+  ASSERT_OK(description);
   EXPECT_EQ(description->answer.text, "A bicycle beside a blue wall.");
   const auto vector = models->embed(picture_);
-  ASSERT_TRUE(vector) << vector.error().message;
+  ASSERT_OK(vector);
   const auto texts = models->embed_texts({"A bicycle beside a blue wall.", "a cat"});
-  ASSERT_TRUE(texts) << texts.error().message;
+  ASSERT_OK(texts);
   ASSERT_EQ(texts->size(), 2U);
   EXPECT_EQ(texts->at(0), vector->answer);
   EXPECT_NE(texts->at(1), vector->answer);
@@ -113,7 +115,7 @@ TEST_F(Cloud, EveryDialectComesToTheSame) {
   config_.retail_detection.dialect = "nvcf";
   const auto models = open();
   const auto result = models->detect(picture_);
-  ASSERT_TRUE(result) << result.error().message;
+  ASSERT_OK(result);
   EXPECT_EQ(result->answer.detections.at(0).box, (Box{100, 100, 200, 200}));
   EXPECT_EQ(asked("/v2/nvcf/assets/"), 1U);  // removed
 }
@@ -130,7 +132,7 @@ TEST_F(Cloud, AnAnswerIsPaidForOnce) {
   known.scale.full_width = 800;
   known.scale.full_height = 400;
   const auto again = models->detect(known);
-  ASSERT_TRUE(again) << again.error().message;
+  ASSERT_OK(again);
   EXPECT_FALSE(again->paid);
   EXPECT_EQ(again->question, first->question);
   EXPECT_EQ(products_json(again->answer), products_json(first->answer));
@@ -196,7 +198,7 @@ TEST_F(Cloud, WhatCannotBeKeptIsStillAnswered) {
   const auto models = open();
   std::filesystem::remove_all(scratch_ / "data/image-engine/nvidia/journal");
   const auto result = models->describe(picture_);
-  ASSERT_TRUE(result) << result.error().message;
+  ASSERT_OK(result);
   EXPECT_EQ(result->answer.text, "A bicycle beside a blue wall.");
 }
 

@@ -6,8 +6,9 @@
 #include <nlohmann/json.hpp>
 
 #include "core/text.h"
-#include "tests/models/zip.h"
 #include "tests/nvidia/virtual_clock.h"
+#include "tests/support/ok.h"
+#include "tests/support/zip.h"
 
 namespace image_engine::nvidia {
 namespace {
@@ -42,7 +43,7 @@ class Dialects : public testing::Test {
     config.base_url = base;
     config.retail_detection.dialect = config.vision_language.dialect = config.embedding.dialect = dialect;
     const Result<Endpoint> result = endpoint_of(config, task);
-    EXPECT_TRUE(result) << result.error().message;
+    EXPECT_OK(result);
     return result.value_or(Endpoint{});
   }
   Result<std::string> asked(const Endpoint& endpoint) {

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/ok.h"
+
 namespace image_engine::nvidia {
 namespace {
 
@@ -10,7 +12,7 @@ using testing::HasSubstr;
 
 Endpoint endpoint(const NvidiaBuildConfig& config, Task task) {
   const Result<Endpoint> result = endpoint_of(config, task);
-  EXPECT_TRUE(result) << result.error().message;
+  EXPECT_OK(result);
   return result.value_or(Endpoint{});
 }
 

@@ -12,8 +12,9 @@
 #include <thread>
 
 #include "core/file.h"
-#include "core/temporary_folder.h"
-#include "virtual_clock.h"
+#include "tests/nvidia/virtual_clock.h"
+#include "tests/support/ok.h"
+#include "tests/support/scratch.h"
 
 using namespace image_engine;
 using namespace image_engine::nvidia;
@@ -42,10 +43,10 @@ class PacerTest : public testing::Test {
  protected:
   Pacer pacer(double rate, const std::string& server = kServer) {
     auto made = Pacer::open(folder_.path(), server, rate, clock_);
-    EXPECT_TRUE(made) << made.error().message;
+    EXPECT_OK(made);
     return std::move(*made);
   }
-  TemporaryFolder folder_ = *TemporaryFolder::create();
+  Scratch folder_;
   VirtualClock clock_;
 };
 
@@ -58,7 +59,7 @@ TEST_P(PacerRateTest, FillsTheRateAndNoMinuteGoesOverIt) {
   std::vector<Time> slots;
   while (clock_.now() < begin + 10min) {
     const Result<Time> slot = pacers[slots.size() % pacers.size()].take();
-    ASSERT_TRUE(slot) << slot.error().message;
+    ASSERT_OK(slot);
     clock_.wait_until(*slot, [] { return false; });
     slots.push_back(*slot);
   }

@@ -1,4 +1,4 @@
-#include "server.h"
+#include "tests/nvidia/server.h"
 
 #include <fcntl.h>
 #include <sys/wait.h>

@@ -32,7 +32,8 @@ import threading
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "support")]
+from local_server import LocalServer  # noqa: E402
 from protocol import answer  # noqa: E402
 
 
@@ -95,9 +96,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.close_connection = True
 
 
-class Listener(http.server.ThreadingHTTPServer):
-    request_queue_size = 128
-    daemon_threads = True
+class Listener(LocalServer):
     tls = None
 
     def get_request(self):
@@ -123,7 +122,7 @@ class Server:
         self.lock = threading.Lock()
         self.faults, self.requests, self.latency, self.limit, self.certificate = [], [], latency, None, None
         self.recent = collections.deque()
-        self.listener = Listener(("127.0.0.1", 0), Handler)
+        self.listener = Listener(Handler)
         self.listener.owner = self
         if tls:
             self.folder = tempfile.TemporaryDirectory()
@@ -131,12 +130,9 @@ class Server:
             self.listener.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.listener.tls.load_cert_chain(self.certificate)
         self.port = self.listener.server_port
-        self.address = f"https://localhost:{self.port}" if tls else f"http://127.0.0.1:{self.port}"
-        threading.Thread(target=self.listener.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-
-    def close(self):
-        self.listener.shutdown()
-        self.listener.server_close()
+        self.address = f"https://localhost:{self.port}" if tls else self.listener.address
+        self.close = self.listener.close
+        self.listener.serve()
 
     def control(self, path, body):
         with self.lock:

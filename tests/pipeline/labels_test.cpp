@@ -1,6 +1,6 @@
 #include "pipeline/labels.h"
 
-#include "tests/store/fixture.h"
+#include "tests/support/catalogue.h"
 #include "types/half.h"
 #include "vision/embedder.h"
 

@@ -12,7 +12,8 @@
 #include <random>
 #include <utility>
 
-#include "core/temporary_folder.h"
+#include "tests/support/ok.h"
+#include "tests/support/scratch.h"
 
 namespace image_engine::places {
 namespace {
@@ -20,11 +21,10 @@ namespace {
 class CsvFile : public testing::Test {
  protected:
   Result<PlaceIndex> load(const std::string& text) const {
-    std::ofstream(path, std::ios::binary) << text;
-    return PlaceIndex::create(path);
+    return PlaceIndex::create(scratch.write("places.csv", text));
   }
-  const TemporaryFolder folder = *TemporaryFolder::create();
-  const std::string path = folder.path() + "/places.csv";
+  const Scratch scratch;
+  const std::string path = scratch / "places.csv";
 };
 
 constexpr char kHeader[] = "lat,lon,name,admin1,admin2,cc\n";
@@ -34,7 +34,7 @@ TEST_F(CsvFile, ReadsQuotedFieldsAndEitherLineEnd) {
       "lat,lon,name,admin1,admin2,cc\r\n"
       "10,20,\"Here, there\",\"A \"\"B\"\"\",,DE\r\n"
       "-10.5,-20.25,Plain,,C,FR");
-  ASSERT_TRUE(index) << index.error().message;
+  ASSERT_OK(index);
   EXPECT_EQ(index->size(), 2u);
   EXPECT_EQ(index->skipped_rows(), 0u);
   const auto quoted = index->nearest(10, 20);
@@ -62,7 +62,7 @@ TEST_F(CsvFile, MalformedRowsAreLeftOutAndCounted) {
   std::string text = kHeader;
   for (const auto& row : bad) text += row + "\n5,5,Good,b,c,DE\n";
   const auto index = load(text);
-  ASSERT_TRUE(index) << index.error().message;
+  ASSERT_OK(index);
   EXPECT_EQ(index->skipped_rows(), std::size(bad));
   EXPECT_EQ(index->size(), std::size(bad));
   EXPECT_FALSE(index->nearest(1, 2) && index->nearest(1, 2)->distance_km < 1);
@@ -92,7 +92,7 @@ TEST_F(CsvFile, PolesAndAntimeridianHaveNoEdge) {
   const auto index = load(std::string(kHeader) +
                           "89.9,0,North,,,NO\n-89.9,170,South,,,AQ\n0,179.9,East,,,KI\n10,-180,Line,,,FJ\n"
                           "20,180,Other line,,,FJ\n89.0,-90,Near north,,,CA\n");
-  ASSERT_TRUE(index) << index.error().message;
+  ASSERT_OK(index);
   const auto name = [&](double latitude, double longitude) {
     const auto place = index->nearest(latitude, longitude);
     return place ? place->name : "";

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <iostream>
 #include <limits>
 #include <map>
@@ -13,19 +12,12 @@
 #include <string>
 
 #include "preprocess/resample.h"
+#include "tests/support/files.h"
 
 namespace image_engine::preprocess {
 namespace {
 
 const std::string kFolder = "preprocess_inputs/";
-
-std::vector<std::uint8_t> read_bytes(const std::string& name) {
-  std::ifstream file(kFolder + name, std::ios::binary | std::ios::ate);
-  std::vector<std::uint8_t> bytes(file ? static_cast<std::size_t>(file.tellg()) : 0);
-  file.seekg(0);
-  file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-  return bytes;
-}
 
 Plan plan_from(const nlohmann::json& json) {
   Plan plan;
@@ -57,9 +49,8 @@ Difference difference(std::span<const std::uint8_t> a, std::span<const std::uint
 }
 
 TEST(Prepare, IsWhatPillowMakes) {
-  std::ifstream file(kFolder + "manifest.json");
-  if (!file) GTEST_SKIP() << "no preprocess_inputs: ctest makes them (preprocess_inputs)";
-  const auto manifest = nlohmann::json::parse(file);
+  const auto manifest = json_of(kFolder + "manifest.json");
+  if (manifest.is_null()) GTEST_SKIP() << "no preprocess_inputs: ctest makes them (preprocess_inputs)";
   ASSERT_GE(manifest["photos"].get<int>(), 20);
   std::map<std::string, Difference> worst;
   std::map<std::string, int> photos;  // by plan
@@ -67,7 +58,8 @@ TEST(Prepare, IsWhatPillowMakes) {
     const std::string name = entry["expected"], kind = entry["plan"].dump() + (entry["exact"] ? "" : " down first");
     if (photos[kind]++ % IE_EACH_NTH != 0) continue;
     const Plan plan = plan_from(entry["plan"]);
-    const auto pixels = read_bytes(entry["picture"]), expected = read_bytes(name);
+    const auto pixels = samples_of(kFolder + entry["picture"].get<std::string>()),
+               expected = samples_of(kFolder + name);
     const auto made = prepare(plan, {entry["width"], entry["height"], pixels});
     ASSERT_TRUE(made) << name << ": " << made.error().message;
     const std::vector<std::int64_t> shape{1, entry["input_height"], entry["input_width"], 3};

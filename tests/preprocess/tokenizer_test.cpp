@@ -6,7 +6,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <stdexcept>
@@ -15,6 +14,7 @@
 #include <tuple>
 
 #include "preprocess/tokenizer_parts.h"
+#include "tests/support/files.h"
 
 namespace image_engine::preprocess {
 namespace {
@@ -214,10 +214,7 @@ TEST(Tokenizer, SaysWhatIsWrongWithAFile) {
   EXPECT_NE(absent.message.find("no/such/file"), std::string::npos) << absent.message;
   EXPECT_EQ(Tokenizer::create("clip-bpe", ".").error().code, ErrorCode::kUnsupported);
 
-  const std::string packed = [] {
-    std::ifstream file(kClipVocabulary, std::ios::binary);
-    return std::string(std::istreambuf_iterator<char>(file), {});
-  }();
+  const std::string packed = bytes_of(kClipVocabulary);
   std::string flipped = packed;
   for (std::size_t i = 1000; i < 1100; ++i) flipped[i] = static_cast<char>(~flipped[i]);
   std::string flood = "[1";

@@ -3,10 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <fstream>
 #include <random>
 #include <set>
 
-#include "scratch.h"
+#include "tests/scan/walk.h"
 
 namespace image_engine::scan {
 namespace {
@@ -119,7 +120,7 @@ TEST(PatternList, RefusesWhatCannotBeUsed) {
 }
 
 // git itself is the reference: it reads the same ignore files on the same tree.
-class AgainstGit : public Scratch {
+class AgainstGit : public WalkTest {
  protected:
   std::set<std::string> git_says() const {
     const std::string command = "git -c core.excludesFile=/dev/null -C '" + root +

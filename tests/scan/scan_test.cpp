@@ -11,7 +11,7 @@
 #include <set>
 
 #include "scan/file_system.h"
-#include "scratch.h"
+#include "tests/scan/walk.h"
 
 namespace image_engine::scan {
 namespace {
@@ -27,7 +27,7 @@ const std::string kMp4(
     "ftypisom\0\0\2\0isomiso2",
     24);
 
-TEST_F(Scratch, RecognisesByContentAndCountsTheRest) {
+TEST_F(WalkTest, RecognisesByContentAndCountsTheRest) {
   put("photo.jpg"), put("really.png", kJpeg), put("noname", kPng), put("clip.mov", kMp4);
   put("notes.txt", "hello"), put("broken.jpg", "this is text"), put("empty.heic", ""), put("empty.txt", "");
   const auto outcome = walk();
@@ -46,7 +46,7 @@ TEST_F(Scratch, RecognisesByContentAndCountsTheRest) {
   EXPECT_TRUE(outcome.problems.empty());
 }
 
-TEST_F(Scratch, ReportsWhatStatSays) {
+TEST_F(WalkTest, ReportsWhatStatSays) {
   const auto path = put("a.jpg");
   const timespec times[2] = {{1, 0}, {1'234'567'890, 123'456'789}};
   ASSERT_EQ(::utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
@@ -63,19 +63,19 @@ TEST_F(Scratch, ReportsWhatStatSays) {
   EXPECT_FALSE(file.known);
 }
 
-TEST_F(Scratch, OrderIsByNameWithFilesBeforeFolders) {
+TEST_F(WalkTest, OrderIsByNameWithFilesBeforeFolders) {
   put("b/2.jpg"), put("b/1.jpg"), put("a/z/9.jpg"), put("a/3.jpg"), put("z.jpg"), put("A.jpg");
   EXPECT_EQ(names(walk()), (Names{"A.jpg", "z.jpg", "a/3.jpg", "a/z/9.jpg", "b/1.jpg", "b/2.jpg"}));
 }
 
-TEST_F(Scratch, PathsAreBytes) {
+TEST_F(WalkTest, PathsAreBytes) {
   const Names odd = {"a\nb.jpg", "\xff\xfe.jpg", "tab\t\x1b[31m.jpg", " .jpg"};
   for (const auto& name : odd) put(name);
   const auto found = names(walk());
   EXPECT_EQ(std::set<std::string>(found.begin(), found.end()), std::set<std::string>(odd.begin(), odd.end()));
 }
 
-TEST_F(Scratch, HiddenOnlyWhenAsked) {
+TEST_F(WalkTest, HiddenOnlyWhenAsked) {
   put(".hidden.jpg"), put(".folder/a.jpg"), put("b.jpg");
   auto outcome = walk();
   EXPECT_EQ(names(outcome), Names{"b.jpg"});
@@ -87,7 +87,7 @@ TEST_F(Scratch, HiddenOnlyWhenAsked) {
   EXPECT_EQ(names(outcome), (Names{".hidden.jpg", ".folder/a.jpg"}));
 }
 
-TEST_F(Scratch, OverlappingRootsVisitEachFileOnce) {
+TEST_F(WalkTest, OverlappingRootsVisitEachFileOnce) {
   const auto a = put("x/a.jpg");
   put("x/y/b.jpg"), put("c.jpg");
   fs::create_directory_symlink(root + "/x", root + "/link");
@@ -100,7 +100,7 @@ TEST_F(Scratch, OverlappingRootsVisitEachFileOnce) {
   EXPECT_EQ(walk().files.size(), 4u);
 }
 
-TEST_F(Scratch, LinksAreFollowedWhenAskedAndEndInNoLoop) {
+TEST_F(WalkTest, LinksAreFollowedWhenAskedAndEndInNoLoop) {
   put("real/a.jpg");
   fs::create_directory_symlink(".", root + "/real/loop");
   fs::create_directory_symlink(root, root + "/real/up");
@@ -124,13 +124,13 @@ TEST_F(Scratch, LinksAreFollowedWhenAskedAndEndInNoLoop) {
   EXPECT_EQ(names(walk({}, {root + "/another", root + "/file.jpg"})), (Names{"file.jpg", "another/a.jpg"}));
 }
 
-TEST_F(Scratch, LinkToAFolderOutsideIsWalked) {
+TEST_F(WalkTest, LinkToAFolderOutsideIsWalked) {
   put("outside/a.jpg"), put("inside/b.jpg");
   fs::create_directory_symlink("../outside", root + "/inside/link");
   EXPECT_EQ(names(walk({.follow_symlinks = true}, {root + "/inside"})), (Names{"inside/b.jpg", "inside/link/a.jpg"}));
 }
 
-TEST_F(Scratch, PatternsIncludeAndExclude) {
+TEST_F(WalkTest, PatternsIncludeAndExclude) {
   put("a.jpg"), put("b.png"), put("cache/c.jpg"), put("x/cache/d.jpg"), put("x/e.jpg"), put("x/keep/f.jpg");
   EXPECT_EQ(names(walk({.exclude = {"cache/", "b.*"}})), (Names{"a.jpg", "x/e.jpg", "x/keep/f.jpg"}));
   EXPECT_EQ(names(walk({.exclude = {"/cache"}})),
@@ -142,7 +142,7 @@ TEST_F(Scratch, PatternsIncludeAndExclude) {
   EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
 }
 
-TEST_F(Scratch, IgnoreFilesApplyBelowTheirFolder) {
+TEST_F(WalkTest, IgnoreFilesApplyBelowTheirFolder) {
   put("a.jpg"), put("b.jpg"), put("sub/a.jpg"), put("sub/b.jpg"), put("sub/deep/a.jpg"), put("other/c.jpg");
   put(kIgnoreFileName, "a.jpg\nother/\n");
   put(std::string("sub/") + kIgnoreFileName, "!a.jpg\n/b.jpg\n");
@@ -158,7 +158,7 @@ std::string utf16(std::string_view ascii, bool big_endian) {
   return bytes;
 }
 
-TEST_F(Scratch, IgnoreFilesOfWindowsEditorsApply) {
+TEST_F(WalkTest, IgnoreFilesOfWindowsEditorsApply) {
   put("private/a.jpg"), put("b.jpg");
   const std::string lines = "private/\r\n*.tmp\r\n";
   for (const std::string& text : {"\xEF\xBB\xBF" + lines, utf16(lines, false), utf16(lines, true)}) {
@@ -172,7 +172,7 @@ TEST_F(Scratch, IgnoreFilesOfWindowsEditorsApply) {
   EXPECT_EQ(walk().problems.size(), 1u);
 }
 
-TEST_F(Scratch, CountsSayWhichPatternLeftOutWhat) {
+TEST_F(WalkTest, CountsSayWhichPatternLeftOutWhat) {
   put("a.gif"), put("b.gif"), put("cache/c.jpg"), put("d.jpg"), put("e.png"), put("sub/f.jpg");
   const std::string ignores = put(std::string("sub/") + kIgnoreFileName, "f.*\n");
   const auto outcome = walk({.include = {"*.jpg", "*.gif"}, .exclude = {"*.gif", "cache/"}});
@@ -190,7 +190,7 @@ TEST_F(Scratch, CountsSayWhichPatternLeftOutWhat) {
 }
 
 // What a walk leaves out, and only that, is excluded.
-TEST_F(Scratch, ExclusionsAgreeWithTheWalk) {
+TEST_F(WalkTest, ExclusionsAgreeWithTheWalk) {
   std::vector<std::string> paths = {put("a.jpg"),          put("b.jpg"),       put("sub/a.jpg"),       put("sub/b.jpg"),
                                     put("sub/deep/a.jpg"), put("other/c.jpg"), put(".hidden/d.jpg"),   put(".e.jpg"),
                                     put("x/y/z/f.jpg"),    put("x/y/g.gif"),   put("Trip, 2019/h.jpg")};
@@ -215,7 +215,7 @@ TEST_F(Scratch, ExclusionsAgreeWithTheWalk) {
   EXPECT_TRUE(Walker::create({.exclude = {"b.*"}})->exclusions(paths[1]).excluded(paths[1]));
 }
 
-TEST_F(Scratch, FileSystemsWhoseNumbersChange) {
+TEST_F(WalkTest, FileSystemsWhoseNumbersChange) {
   for (const std::uint64_t type : {0x4d44U, 0x2011BAB0U, 0x65735546U, 0x6969U, 0xFF534D42U, 0x01021997U, 0x794C7630U})
     EXPECT_FALSE(file_system_of(type).stable_inodes) << std::hex << type;
   for (const std::uint64_t type :
@@ -237,7 +237,7 @@ TEST_F(Scratch, FileSystemsWhoseNumbersChange) {
   EXPECT_FALSE(same_time(fat, INT64_MIN, INT64_MAX));
 }
 
-TEST_F(Scratch, UnusableIgnoreFilesAreReported) {
+TEST_F(WalkTest, UnusableIgnoreFilesAreReported) {
   put("a.jpg");
   put(kIgnoreFileName, std::string(1 << 20, 'x'));
   auto outcome = walk();
@@ -251,7 +251,7 @@ TEST_F(Scratch, UnusableIgnoreFilesAreReported) {
   EXPECT_EQ(outcome.problems.size(), 1u);
 }
 
-TEST_F(Scratch, SidecarsOfTheWholeNameWin) {
+TEST_F(WalkTest, SidecarsOfTheWholeNameWin) {
   put("a.jpg"), put("b.jpg"), put("b.cr2"), put("c.jpg"), put("d.jpg");
   put("a.jpg.xmp", "12345"), put("a.xmp", "1"), put("b.XMP", "123"), put("c.JPG.xmp", "x"), put("lonely.xmp", "x");
   fs::create_directory(root + "/d.xmp");
@@ -298,7 +298,7 @@ std::set<std::string> opened_in(const std::string& folder, Action action) {
   return names;
 }
 
-TEST_F(Scratch, KnownFilesAreNotOpened) {
+TEST_F(WalkTest, KnownFilesAreNotOpened) {
   put("known.jpg"), put("new.jpg"), put("known.txt", "text");
   const auto walker = Walker::create({});
   ASSERT_TRUE(walker);
@@ -326,7 +326,7 @@ TEST_F(Scratch, KnownFilesAreNotOpened) {
   EXPECT_EQ(counts.skipped, 1u);
 }
 
-TEST_F(Scratch, SpecialFilesAreNeverOpened) {
+TEST_F(WalkTest, SpecialFilesAreNeverOpened) {
   put("a.jpg");
   ASSERT_EQ(::mkfifo((root + "/pipe.jpg").c_str(), 0600), 0);
   ASSERT_EQ(::mkfifo((root + "/" + kIgnoreFileName).c_str(), 0600), 0);
@@ -359,7 +359,7 @@ void as_nobody(Action action) {
   }
 }
 
-TEST_F(Scratch, WhatCannotBeReadIsReportedAndPassedOver) {
+TEST_F(WalkTest, WhatCannotBeReadIsReportedAndPassedOver) {
   const auto photo = put("closed.jpg");
   const auto text = put("closed.txt", "text");
   put("folder/a.jpg"), put("open.jpg");
@@ -379,7 +379,7 @@ TEST_F(Scratch, WhatCannotBeReadIsReportedAndPassedOver) {
   EXPECT_EQ(outcome.counts.problems, 2u);
 }
 
-TEST_F(Scratch, MissingRootsAreReportedAndOthersWalked) {
+TEST_F(WalkTest, MissingRootsAreReportedAndOthersWalked) {
   put("a.jpg");
   const auto outcome = walk({}, {root + "/none", root});
   EXPECT_EQ(names(outcome), Names{"a.jpg"});
@@ -388,7 +388,7 @@ TEST_F(Scratch, MissingRootsAreReportedAndOthersWalked) {
   EXPECT_EQ(outcome.problems[0].error.code, ErrorCode::kNotFound);
 }
 
-TEST_F(Scratch, ARootThatVanishesIsReported) {
+TEST_F(WalkTest, ARootThatVanishesIsReported) {
   for (const bool replaced : {false, true}) {
     put("mount/a.jpg"), put("mount/sub/b.jpg");
     const std::string mount = root + "/mount";
@@ -415,7 +415,7 @@ TEST_F(Scratch, ARootThatVanishesIsReported) {
   }
 }
 
-TEST_F(Scratch, ACallbackCanStopTheWalk) {
+TEST_F(WalkTest, ACallbackCanStopTheWalk) {
   for (int i = 0; i < 10; ++i) put("d" + std::to_string(i) + "/a.jpg");
   const auto walker = Walker::create({});
   ASSERT_TRUE(walker);
@@ -426,7 +426,7 @@ TEST_F(Scratch, ACallbackCanStopTheWalk) {
   EXPECT_FALSE(walk().counts.stopped);
 }
 
-TEST_F(Scratch, DeeperThanAPathMayBe) {
+TEST_F(WalkTest, DeeperThanAPathMayBe) {
   const int start = ::open(root.c_str(), O_RDONLY | O_DIRECTORY);
   int at = start;
   const std::string name(100, 'd');

@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 
 #include <filesystem>
-#include <fstream>
 #include <set>
 
 #include "core/file.h"
@@ -85,7 +84,7 @@ class DuplicatesTest : public SearchedTest {
 
   std::vector<DuplicateGroup> groups() const {
     auto found = find_duplicates(*reader_, options_);
-    EXPECT_TRUE(found.has_value()) << found.error().message;
+    EXPECT_OK(found);
     return found ? *found : std::vector<DuplicateGroup>();
   }
   static std::vector<std::string> names(const DuplicateGroup& group) {
@@ -101,13 +100,9 @@ class DuplicatesTest : public SearchedTest {
     return list;
   }
 
-  void write(const std::string& name, std::string_view bytes) const {
-    std::ofstream(folder_ + "/" + name, std::ios::binary) << bytes;
-  }
-
   // Writes a file, unless it is there, and catalogues it as it is.
   void plant_file(const std::string& name, const std::optional<std::string>& bytes, const PlantedPhoto& photo) {
-    if (bytes) write(name, *bytes);
+    if (bytes) scratch_.write(name, *bytes);
     struct stat info {};
     ASSERT_EQ(::stat((folder_ + "/" + name).c_str(), &info), 0);
     plant(seen(folder_ + "/" + name, info.st_size, info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec), photo);
@@ -159,10 +154,10 @@ TEST_F(DuplicatesTest, ASidecarOutweighsAge) {
 
 TEST_F(DuplicatesTest, VerifyingComparesEveryByte) {
   const std::string large(700'000, 'x');  // more than is read at a time
-  write("a.jpg", large);
-  write("same.jpg", large);
-  write("last.jpg", large.substr(1) + "y");
-  write("longer.jpg", large + "x");
+  scratch_.write("a.jpg", large);
+  scratch_.write("same.jpg", large);
+  scratch_.write("last.jpg", large.substr(1) + "y");
+  scratch_.write("longer.jpg", large + "x");
   for (const char* name : {"a.jpg", "same.jpg", "last.jpg", "longer.jpg", "vanished.jpg"})
     plant(dated(folder_ + "/" + name, name[0] == 'a' ? 1 : 2), {.picture = "cat"});
   options_.verify = true;
@@ -204,9 +199,9 @@ TEST_F(DuplicatesTest, OnlyWhatIsAsItWasAnalyzedIsRemovable) {
   plant_file("near.jpg", "y", {.phash = bits(41)});
   options_.verify = true;
   EXPECT_THAT(removable(), UnorderedElementsAre("b.jpg", "near.jpg"));
-  write("near.jpg", "other");
+  scratch_.write("near.jpg", "other");
   EXPECT_THAT(removable(), ElementsAre("b.jpg"));
-  write("a.jpg", "other");  // the best one: b.jpg is the only copy now
+  scratch_.write("a.jpg", "other");  // the best one: b.jpg is the only copy now
   EXPECT_THAT(removable(), IsEmpty());
 }
 
@@ -446,7 +441,7 @@ TEST_F(DuplicatesTest, SimilarPhotosComeNearestFirst) {
   const auto similar = [&](std::vector<std::uint64_t> query, int distance, size_t limit) {
     std::vector<std::pair<std::string, int>> found;
     const auto photos = find_similar(*reader_, options_.hash_stage, query, distance, limit);
-    EXPECT_TRUE(photos.has_value()) << photos.error().message;
+    EXPECT_OK(photos);
     if (!photos) return found;
     for (const SimilarPhoto& photo : *photos) found.emplace_back(file_name(photo.path), photo.distance);
     return found;

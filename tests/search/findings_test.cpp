@@ -1,8 +1,6 @@
 // What detectors, scenes and OCR found, as a person asks for it, in a planted catalogue.
 #include <gmock/gmock.h>
 
-#include <fstream>
-
 #include "tests/search/fixture.h"
 
 namespace image_engine::search {
@@ -37,7 +35,7 @@ class FindingsTest : public SearchedTest {
     plant({"plane.jpg", {{{"airplane", 1, 0.45}}}, {}, {"EXIT"}, {}, "", "", false});
     plant({"unseen.jpg", {}, {}, {}, {"travel"}, "", "", false});
     open_reader();
-    std::ofstream(folder_ + "/tags.yaml") << R"(
+    auto rules = TagRules::read(scratch_.write("tags.yaml", R"(
 tags:
   travel: {objects: [airplane], countries_except: [DE]}
   plane: {objects: [airplane: 0.4]}
@@ -45,9 +43,8 @@ tags:
   crowd: {objects: [person: {count: 3}]}
   placed: {position: true}
   france: {countries: [FR]}
-)";
-    auto rules = TagRules::read(folder_ + "/tags.yaml");
-    ASSERT_TRUE(rules.has_value()) << rules.error().message;
+)"));
+    ASSERT_OK(rules);
     rules_ = std::move(*rules);
   }
 
@@ -113,7 +110,7 @@ TEST_F(FindingsTest, ObjectsOfSeveralNamesAreSummed) {
     store::AssetQuery query;
     query.filters.push_back({objects, false});
     const auto assets = reader_->find(query);
-    EXPECT_TRUE(assets) << assets.error().message;
+    EXPECT_OK(assets);
     std::vector<std::string> paths;
     if (assets)
       for (const auto& asset : assets->assets) paths.push_back(asset.path);

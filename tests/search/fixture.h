@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "search/search.h"
-#include "tests/store/fixture.h"
+#include "tests/support/catalogue.h"
 
 namespace image_engine::search {
 

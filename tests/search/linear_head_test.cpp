@@ -10,6 +10,8 @@
 #include <limits>
 #include <random>
 
+#include "tests/support/ok.h"
+
 namespace image_engine::search {
 namespace {
 
@@ -81,7 +83,7 @@ TEST(LinearHead, FindsTheClassFromOneThreeAndTenExamples) {
       const auto hidden = flat(std::span(members).first(20));
       set.background.insert(set.background.end(), hidden.begin(), hidden.end());
       const auto head = train(set);
-      ASSERT_TRUE(head) << head.error().message;
+      ASSERT_OK(head);
       const int right = found(*head, members), wrong = found(*head, library);
       EXPECT_GE(right, 95) << examples << " examples";
       EXPECT_LE(wrong, 2) << examples << " examples";
@@ -104,7 +106,7 @@ TEST(LinearHead, FindsTheClassThatMuchOfASmallLibraryIs) {
         std::vector<Row> library = same;
         library.insert(library.end(), others.begin(), others.end());
         const auto head = train({kDimensions, flat(shown), {}, flat(library)});
-        ASSERT_TRUE(head) << head.error().message;
+        ASSERT_OK(head);
         EXPECT_GE(found(*head, same), of_twenty - (examples == 1 ? of_twenty / 4 : 0))
             << of_twenty << " of 20, spread " << spread << ", " << examples << " examples";
         EXPECT_EQ(found(*head, others), 0)
@@ -123,7 +125,7 @@ TEST(LinearHead, BackgroundSeparatesWhatIsAlike) {
     std::vector<Row> library = world.many({}, 1, 3000);
     library.insert(library.end(), others.begin(), others.end());
     const auto head = train({kDimensions, flat(world.many(mine, 0.35, examples)), {}, flat(library)});
-    ASSERT_TRUE(head) << head.error().message;
+    ASSERT_OK(head);
     EXPECT_GE(found(*head, members), 95) << examples;
     EXPECT_LE(found(*head, others), 10) << examples;
   }
@@ -150,7 +152,7 @@ TEST(LinearHead, ContradictionsStayFinite) {
   const auto shown = world.many(world.anywhere(), 0.5, 4), library = world.many({}, 1, 500);
   const TrainingSet set{kDimensions, flat(shown), flat(shown), flat(library)};
   const auto head = train(set);
-  ASSERT_TRUE(head) << head.error().message;
+  ASSERT_OK(head);
   for (const float weight : head->weights) ASSERT_TRUE(std::isfinite(weight) && std::abs(weight) < 100);
   ASSERT_TRUE(std::isfinite(head->bias));
   for (const Row& row : shown) EXPECT_LE(head->confidence(row), 0.5F);  // no and library against yes

@@ -7,7 +7,7 @@
 #include "search/vector_file.h"
 #include "search/vector_kernels.h"
 #include "tests/search/halves.h"
-#include "tests/store/fixture.h"
+#include "tests/support/catalogue.h"
 #include "types/half.h"
 
 namespace image_engine::search {

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <fstream>
 #include <limits>
 #include <random>
 #include <sstream>
@@ -44,7 +45,7 @@ class MeaningTest : public SearchedTest {
     metadata.format = MediaFormat::kJpeg;
     metadata.keywords = keywords;
     const auto asset = add_photo(seen("/p/" + name), metadata, name);
-    EXPECT_TRUE(asset.has_value()) << asset.error().message;
+    EXPECT_OK(asset);
     return *asset;
   }
   void finish_writing() {

@@ -2,11 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <fstream>
 
 #include "search/search.h"
+#include "tests/support/ok.h"
+#include "tests/support/scratch.h"
 
 namespace image_engine::search {
 namespace {
@@ -19,12 +20,7 @@ using testing::SizeIs;
 
 class TagRulesTest : public testing::Test {
  protected:
-  void TearDown() override { ::unlink(file_.c_str()); }
-
-  Result<TagRules> read(const std::string& text) const {
-    std::ofstream(file_, std::ios::binary) << text;
-    return TagRules::read(file_);
-  }
+  Result<TagRules> read(const std::string& text) const { return TagRules::read(scratch_.write("tags.yaml", text)); }
   // The error's message, which begins with the file.
   std::string refusal(const std::string& text) const {
     const auto rules = read(text);
@@ -35,7 +31,8 @@ class TagRulesTest : public testing::Test {
     return rules.error().message.substr(file_.size());
   }
 
-  std::string file_ = testing::TempDir() + "ie_tags_" + std::to_string(::getpid()) + ".yaml";
+  const Scratch scratch_;
+  const std::string file_ = scratch_ / "tags.yaml";
 };
 
 TEST_F(TagRulesTest, SignsAreRead) {
@@ -49,7 +46,7 @@ tags:
     countries_except: [DE]
     position: true
 )");
-  ASSERT_TRUE(rules.has_value()) << rules.error().message;
+  ASSERT_OK(rules);
   EXPECT_THAT(rules->names(), testing::ElementsAre("travel"));
   EXPECT_EQ(rules->find("trave"), nullptr);
   const auto* signs = rules->find("TRAVEL");
@@ -102,7 +99,7 @@ TEST_F(TagRulesTest, AFileThatIsNotThereIsNotFound) {
 
 TEST_F(TagRulesTest, ShippedRulesAreSound) {
   const auto rules = TagRules::read(std::string(IE_SOURCE_DIR) + "/config/tags.yaml");
-  ASSERT_TRUE(rules.has_value()) << rules.error().message;
+  ASSERT_OK(rules);
   EXPECT_GE(rules->names().size(), 20U);
   std::set<std::string> objects, scenes;
   const auto read_lines = [](const std::string& name, std::set<std::string>& lines) {

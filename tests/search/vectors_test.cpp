@@ -17,7 +17,8 @@
 #include "search/vector_file.h"
 #include "search/vector_kernels.h"
 #include "tests/search/halves.h"
-#include "tests/store/fixture.h"
+#include "tests/support/catalogue.h"
+#include "tests/support/files.h"
 
 namespace image_engine::search {
 namespace {
@@ -42,8 +43,7 @@ class VectorIndexTest : public store::WrittenTest {
     ASSERT_OK(writer_->commit());
     writer_.reset();
     ASSERT_FALSE(std::filesystem::exists(path_ + "-wal")) << "the file by itself is not all of the catalogue";
-    std::ifstream file(path_, std::ios::binary);
-    filled_ = Filled{{std::istreambuf_iterator<char>(file), {}}, run_, space_, added_, random_};
+    filled_ = Filled{bytes_of(path_), run_, space_, added_, random_};
     start_writer();
   }
   AssetId add() {
@@ -105,10 +105,7 @@ class VectorIndexTest : public store::WrittenTest {
     EXPECT_EQ(index->dimensions(), kDimensions);
     EXPECT_TRUE(held(*index) == truth());
   }
-  std::string read_side_file() const {
-    std::ifstream file(side_file(), std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
-  }
+  std::string read_side_file() const { return bytes_of(side_file()); }
   void write_side_file(const std::string& bytes) const {
     std::ofstream(side_file(), std::ios::binary | std::ios::trunc) << bytes;
   }

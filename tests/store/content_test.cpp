@@ -1,6 +1,6 @@
 // How a catalogue of format 4, whose hashes are XXH3, comes to SHA-256.
 #include "store/schema.h"
-#include "tests/store/fixture.h"
+#include "tests/support/catalogue.h"
 
 namespace image_engine::store {
 namespace {

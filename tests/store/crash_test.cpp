@@ -9,7 +9,7 @@
 #include <csignal>
 #include <random>
 
-#include "tests/store/fixture.h"
+#include "tests/support/catalogue.h"
 
 namespace image_engine::store {
 namespace {

@@ -1,9 +1,11 @@
 #include <gmock/gmock.h>
 
+#include <filesystem>
+#include <fstream>
 #include <map>
 
 #include "store/schema.h"
-#include "tests/store/fixture.h"
+#include "tests/support/catalogue.h"
 
 namespace image_engine::store {
 namespace {
@@ -33,7 +35,7 @@ class EmbeddingsTest : public WrittenTest {
       found[asset] = {vector.begin(), vector.end()};
       return {};
     });
-    EXPECT_TRUE(read.has_value()) << read.error().message;
+    EXPECT_OK(read);
     return found;
   }
   std::int64_t generation(SpaceId id) const {

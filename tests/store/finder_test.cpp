@@ -3,7 +3,7 @@
 #include <cmath>
 #include <limits>
 
-#include "tests/store/fixture.h"
+#include "tests/support/catalogue.h"
 
 namespace image_engine::store {
 namespace {
@@ -52,7 +52,7 @@ class FinderTest : public WrittenTest {
   }
   FoundAssets find(const AssetQuery& query) const {
     auto found = reader_->find(query);
-    EXPECT_TRUE(found.has_value()) << found.error().message;
+    EXPECT_OK(found);
     return found ? *found : FoundAssets();
   }
   static std::vector<std::string> titles(const FoundAssets& found) {

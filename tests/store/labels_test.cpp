@@ -1,7 +1,7 @@
 #include <gmock/gmock.h>
 
 #include "store/sql.h"
-#include "tests/store/fixture.h"
+#include "tests/support/catalogue.h"
 
 namespace image_engine::store {
 namespace {

@@ -3,12 +3,15 @@
 #include <sys/mount.h>
 #include <sys/wait.h>
 
+#include <filesystem>
+#include <fstream>
 #include <random>
 #include <set>
 #include <thread>
 
 #include "store/schema.h"
-#include "tests/store/fixture.h"
+#include "tests/support/catalogue.h"
+#include "tests/support/files.h"
 
 namespace image_engine::store {
 namespace {
@@ -18,10 +21,7 @@ using testing::HasSubstr;
 class OpeningTest : public StoreTest {
  protected:
   void write_file(const std::string& bytes) const { std::ofstream(path_, std::ios::binary) << bytes; }
-  std::string read_back() const {
-    std::ifstream file(path_, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
-  }
+  std::string read_back() const { return bytes_of(path_); }
   // Bytes, mode and time of the catalogue's file, and what lies beside it.
   std::string state() const {
     struct stat file {};

@@ -1,6 +1,6 @@
 #include <gmock/gmock.h>
 
-#include "tests/store/fixture.h"
+#include "tests/support/catalogue.h"
 
 namespace image_engine::store {
 namespace {

@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "tests/support/ok.h"
 #include "vision/objects.h"
 
 namespace image_engine::vision {
@@ -13,7 +14,7 @@ inline std::vector<DetectedObject> detect(const ObjectDetector& detector, std::u
                                           std::uint32_t full_width, std::uint32_t full_height) {
   const std::vector<std::uint8_t> pixels(std::size_t{width} * height * 3, 90);
   auto found = detector.detect({width, height, pixels}, full_width, full_height);
-  EXPECT_TRUE(found) << found.error().message;
+  EXPECT_OK(found);
   return found ? *found : std::vector<DetectedObject>{};
 }
 

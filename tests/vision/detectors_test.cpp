@@ -8,8 +8,9 @@
 #include <nlohmann/json.hpp>
 
 #include "core/file.h"
-#include "detect.h"
 #include "infer/session.h"
+#include "tests/support/ok.h"
+#include "tests/vision/detect.h"
 #include "vision/heads.h"
 #include "vision/objects.h"
 
@@ -69,7 +70,7 @@ TEST(Detectors, FindWhatTheReferencesFind) {
     const auto& known = golden["cases"][spec.name];
     ASSERT_EQ(known["sha256"], entry["sha256"]) << spec.name << ": not the outputs that the reference read";
     const auto detector = detector_of(spec);
-    ASSERT_TRUE(detector) << detector.error().message;
+    ASSERT_OK(detector);
     const auto found = detect(*detector, width / 2, height / 2, width, height);
     const auto& expected = known["objects"];
     EXPECT_EQ(found.size(), expected.size()) << spec.name;
@@ -111,7 +112,7 @@ TEST(Detectors, OfPhotosThatAreNoPhotos) {
   if (listed.empty()) GTEST_SKIP() << "no vision_detectors: ctest makes them (vision_detectors)";
   for (const auto& entry : listed) {
     const auto detector = detector_of(spec_of(entry));
-    ASSERT_TRUE(detector) << detector.error().message;
+    ASSERT_OK(detector);
     for (const auto& [width, height] : {std::pair{1U, 1U}, {5U, 7U}, {2000U, 100U}, {100U, 2000U}, {1U, 1500U}})
       for (const DetectedObject& object : detect(*detector, width, height, width, height)) {
         EXPECT_GE(object.box.x, 0) << entry["name"];
@@ -145,7 +146,7 @@ TEST(Detectors, OutputsMayComeInAnyOrder) {
     if (spec.name == "tao-yolov4") continue;  // its scores and classes look alike
     std::ranges::reverse(spec.outputs);
     const auto detector = detector_of(spec);
-    ASSERT_TRUE(detector) << detector.error().message;
+    ASSERT_OK(detector);
     EXPECT_EQ(detect(*detector, 500, 350, 1000, 700).size(), golden["cases"][spec.name]["objects"].size()) << spec.name;
   }
 }

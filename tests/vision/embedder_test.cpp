@@ -10,8 +10,9 @@
 #include <limits>
 #include <random>
 
-#include "answering.h"
-#include "fake_session.h"
+#include "tests/support/ok.h"
+#include "tests/vision/answering.h"
+#include "tests/vision/fake_session.h"
 #include "types/half.h"
 
 namespace image_engine::vision {
@@ -127,7 +128,7 @@ TEST(ImageEmbedder, RunsABatchWhereTheGraphTakesOne) {
         std::vector<infer::TensorInfo>{{"x", ElementType::kFloat32, {free ? -1 : 1, 3, 4, 4}}}, first_two);
     const auto* watched = session.get();
     const auto embedder = ImageEmbedder::create(spec_of(2), std::move(session));
-    ASSERT_TRUE(embedder) << embedder.error().message;
+    ASSERT_OK(embedder);
     const std::size_t before = watched->seen_.size();
     const auto embeddings = embedder->embed(prepared(*embedder, views));
     ASSERT_TRUE(embeddings);
@@ -147,7 +148,7 @@ TEST(ImageEmbedder, GoesOneByOneWhereABatchFails) {
   session->inputs_ = {{"x", ElementType::kFloat32, {-1, 3, 4, 4}}};
   session->give("y", floats({1, 4}, 3));
   const auto embedder = ImageEmbedder::create(spec_of(4), std::move(session));
-  ASSERT_TRUE(embedder) << embedder.error().message;
+  ASSERT_OK(embedder);
   const std::vector<std::uint8_t> grey(48, 50);
   const std::vector<ImageView> views{{4, 4, grey}, {4, 4, grey}};
   EXPECT_THAT(embedder->embed(prepared(*embedder, views)).value(), ElementsAre(Each(0.5F), Each(0.5F)));
@@ -274,9 +275,9 @@ TEST(TextEmbedder, MeansOverTheTextsOwnTokens) {
     models::Spec spec = spec_of(2);
     spec.text.fixed = graph.fixed;
     const auto embedder = TextEmbedder::create(spec, std::move(session), std::make_unique<Letters>());
-    ASSERT_TRUE(embedder) << embedder.error().message;
+    ASSERT_OK(embedder);
     const auto embeddings = embedder->embed(texts);
-    ASSERT_TRUE(embeddings) << embeddings.error().message;
+    ASSERT_OK(embeddings);
     EXPECT_EQ(watched->seen_.size(), graph.runs);
     for (std::size_t i = 0; i < texts.size(); ++i) {
       const double length = std::hypot(means[i], 1);
@@ -362,7 +363,7 @@ TEST(TextTower, CanariesAreRunsOfItsInputs) {
     spec.text.context = 40;
     const Answering session(text_graph(ElementType::kInt64, -1, -1), each_token);
     const auto canaries = text_canaries(spec, session, Letters());
-    ASSERT_TRUE(canaries) << canaries.error().message;
+    ASSERT_OK(canaries);
     ASSERT_GE(canaries->size(), 9U);
     ASSERT_EQ(canaries->size() % 3, 0U);
     EXPECT_EQ((*canaries)[0].shape[1] == 40, fixed);  // a short text

@@ -5,7 +5,7 @@
 #include <array>
 #include <iostream>
 
-#include "inputs.h"
+#include "tests/vision/inputs.h"
 
 namespace image_engine::vision {
 namespace {

@@ -1,6 +1,5 @@
-#include "inputs.h"
-
-#include <fstream>
+#include "tests/vision/inputs.h"
+#include "tests/support/files.h"
 
 namespace image_engine::vision {
 namespace {
@@ -10,32 +9,11 @@ const std::string kInputs = "vision_inputs/";
 }  // namespace
 
 const nlohmann::json& manifest() {
-  static const nlohmann::json loaded = [] {
-    std::ifstream file(kInputs + "manifest.json");
-    return file ? nlohmann::json::parse(file) : nlohmann::json();
-  }();
+  static const nlohmann::json loaded = json_of(kInputs + "manifest.json");
   return loaded;
 }
 
-Image read_picture(const std::string& name) {
-  std::ifstream file(kInputs + name, std::ios::binary);
-  std::string magic;
-  int most = 0;
-  Image image;
-  file >> magic >> image.width >> image.height >> most;
-  file.get();
-  const size_t channels = magic == "P6" ? 3 : 1, pixels = size_t{image.width} * image.height;
-  std::vector<std::uint8_t> samples(pixels * channels);
-  file.read(reinterpret_cast<char*>(samples.data()), static_cast<std::streamsize>(samples.size()));
-  if (!file || most != 255) return {};
-  if (channels == 3) {
-    image.pixels = std::move(samples);
-  } else {
-    image.pixels.reserve(pixels * 3);
-    for (const std::uint8_t sample : samples) image.pixels.insert(image.pixels.end(), 3, sample);
-  }
-  return image;
-}
+Image read_picture(const std::string& name) { return picture_of(kInputs + name); }
 
 LumaStatistics luma_of(const Image& image) {
   LumaAccumulator luma;

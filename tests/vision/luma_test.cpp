@@ -4,7 +4,7 @@
 
 #include <random>
 
-#include "inputs.h"
+#include "tests/vision/inputs.h"
 #include "worker/archive.h"
 
 namespace image_engine {

@@ -1,8 +1,9 @@
 // Detectors that run on several pictures at once.
 #include <gtest/gtest.h>
 
-#include "answering.h"
-#include "fake_session.h"
+#include "tests/support/ok.h"
+#include "tests/vision/answering.h"
+#include "tests/vision/fake_session.h"
 #include "vision/objects.h"
 
 namespace image_engine::vision {
@@ -64,11 +65,11 @@ std::vector<preprocess::Prepared> prepared(const ObjectDetector& detector) {
 TEST(SeveralPictures, AreOneRunAndEachInItsOwnPixels) {
   for (const std::int64_t rows : {-1, 1}) {
     const Detector one = detector(rows, box_of_first_value);
-    ASSERT_TRUE(one.made) << one.made.error().message;
+    ASSERT_OK(one.made);
     EXPECT_EQ(one.made->takes_several(), rows < 0);
     one.session->seen_.clear();
     const auto found = one.made->detect(prepared(*one.made));
-    ASSERT_TRUE(found) << found.error().message;
+    ASSERT_OK(found);
     EXPECT_EQ(one.session->seen_.size(), rows < 0 ? 1U : 3U);
     ASSERT_EQ(found->size(), std::size(kGreyPhotos));
     for (std::size_t i = 0; i < std::size(kGreyPhotos); ++i) {
@@ -84,7 +85,7 @@ TEST(SeveralPictures, AreOneRunAndEachInItsOwnPixels) {
 
 TEST(SeveralPictures, GoOneByOneWhereTheGraphHasOneRowAllTheSame) {
   const Detector one = detector(-1, rows_always(1));
-  ASSERT_TRUE(one.made) << one.made.error().message;
+  ASSERT_OK(one.made);
   EXPECT_FALSE(one.made->takes_several());
   EXPECT_EQ(one.made->detect(prepared(*one.made))->size(), std::size(kGreyPhotos));
   EXPECT_EQ(detector(-1, rows_always(7)).made.error().code, ErrorCode::kCorrupt);

@@ -1,18 +1,18 @@
 #include "vision/objects.h"
-#include "detect.h"
+#include "tests/vision/detect.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <fstream>
-#include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "detect.h"
-#include "fake_session.h"
 #include "models/spec_file.h"
+#include "tests/support/files.h"
+#include "tests/support/ok.h"
+#include "tests/vision/detect.h"
+#include "tests/vision/fake_session.h"
 #include "vision/heads.h"
 
 namespace image_engine::vision {
@@ -23,8 +23,7 @@ using testing::HasSubstr;
 const std::string kHeadInputs = "vision_heads/";
 
 Tensor read_tensor(const nlohmann::json& json) {
-  std::ifstream file(kHeadInputs + json["file"].get<std::string>(), std::ios::binary);
-  const std::vector<char> bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  const std::string bytes = bytes_of(kHeadInputs + json["file"].get<std::string>());
   Tensor tensor = Tensor::zeros(ElementType::kFloat32, json["shape"]);
   EXPECT_EQ(bytes.size(), tensor.data.size());
   std::memcpy(tensor.data.data(), bytes.data(), std::min(bytes.size(), tensor.data.size()));
@@ -59,9 +58,8 @@ std::unique_ptr<FakeSession> session_of(std::int64_t width, std::int64_t height)
 }
 
 TEST(Objects, AreWhatNumpyReadsOfTheSameOutputs) {
-  std::ifstream file(kHeadInputs + "manifest.json");
-  if (!file) GTEST_SKIP() << "no vision_heads: ctest makes them (vision_heads)";
-  const auto manifest = nlohmann::json::parse(file);
+  const auto manifest = json_of(kHeadInputs + "manifest.json");
+  if (manifest.is_null()) GTEST_SKIP() << "no vision_heads: ctest makes them (vision_heads)";
   for (const auto& entry : manifest["cases"]) {
     auto spec = spec_of(entry["head"], entry["width"], entry["height"], entry["labels"]);
     spec.input.fit = entry["fit"];
@@ -116,7 +114,7 @@ TEST(Objects, LieInThePhotoAndHaveAnExtent) {
                                                {32, 32, 0, 10, 0.8F, 1},    // no width
                                                {32, 32, -8, 10, 0.8F, 1},   // less than none
                                                {32, 32, 1e30F, 1e30F, 0.7F, 2}}));
-  ASSERT_TRUE(detector) << detector.error().message;
+  ASSERT_OK(detector);
   const auto found = detect(*detector, 128, 64, 256, 128);  // stretched
   ASSERT_EQ(found.size(), 2U);
   EXPECT_EQ(found[0].box, (Box{0, 0, 40, 20}));
@@ -152,7 +150,7 @@ TEST(Objects, OfTenThousandBoxesAreTheBest) {
 TEST(Objects, OfAModelThatSeesNothing) {
   for (const Tensor& nothing : {floats({1, 7, 0}), floats({1, 7, 50})}) {
     const auto detector = yolo_detector(nothing);
-    ASSERT_TRUE(detector) << detector.error().message;
+    ASSERT_OK(detector);
     EXPECT_TRUE(detect(*detector, 10, 10, 10, 10).empty());
   }
 }
@@ -299,7 +297,7 @@ TEST(Objects, APixelMaskIsAllOnes) {
   session->give("logits", floats({1, 9, 5})), session->give("boxes", floats({1, 9, 4}));
   const auto& fake = *session;
   const auto detector = ObjectDetector::create(spec, std::move(session));
-  ASSERT_TRUE(detector) << detector.error().message;
+  ASSERT_OK(detector);
   detect(*detector, 80, 60, 80, 60);
   ASSERT_EQ(fake.seen_.size(), 2U);
   EXPECT_EQ(fake.seen_[0].shape, (std::vector<std::int64_t>{1, 3, 60, 80}));
@@ -320,7 +318,7 @@ TEST(Objects, APixelMaskLeavesOutPadding) {
     session->give("logits", std::move(logits)), session->give("boxes", std::move(boxes));
     const auto& fake = *session;
     const auto detector = ObjectDetector::create(spec, std::move(session));
-    ASSERT_TRUE(detector) << detector.error().message;
+    ASSERT_OK(detector);
     const auto found = detect(*detector, 80, 40, 800, 400);
     ASSERT_EQ(found.size(), 1U);
     EXPECT_EQ(found[0].box, (Box{200, 100, 400, 200}));
@@ -429,7 +427,7 @@ TEST(Heads, HugeOffsetsAreBoxesOfTheWholePhoto) {
   session->give("classes", floats({1, 1, 1}, 1e30F)), session->give("offsets", floats({1, 1, 4}, 0));
   session->values_[1].as<float>()[2] = session->values_[1].as<float>()[3] = 1e30F;
   const auto detector = ObjectDetector::create(spec, std::move(session));
-  ASSERT_TRUE(detector) << detector.error().message;
+  ASSERT_OK(detector);
   const auto found = detect(*detector, 64, 64, 640, 640);
   ASSERT_EQ(found.size(), 1U);
   EXPECT_EQ(found[0].box, (Box{0, 0, 640, 640}));
@@ -437,15 +435,15 @@ TEST(Heads, HugeOffsetsAreBoxesOfTheWholePhoto) {
 
 TEST(Heads, ReadTheCatalogue) {
   const auto specs = models::read_specs(IE_SOURCE_DIR "/config/models.yaml", {}, false);
-  ASSERT_TRUE(specs) << specs.error().message;
+  ASSERT_OK(specs);
   std::size_t detectors = 0;
   for (const auto& [name, spec] : *specs) {
     if (spec.task != "objects") continue;
     ++detectors;
     const auto head = find_head(spec);
-    ASSERT_TRUE(head) << head.error().message;
+    ASSERT_OK(head);
     const auto options = read_options(spec, **head);
-    EXPECT_TRUE(options) << options.error().message;
+    EXPECT_OK(options);
     EXPECT_TRUE(plan_of(spec)) << name;
   }
   EXPECT_GE(detectors, 6U);
@@ -468,7 +466,7 @@ TEST(PlanOf, TakesEveryMemberOfTheSpec) {
                 .mean = {4, 5, 6},
                 .deviation = {7, 8, 9}};
   const auto plan = plan_of(spec);
-  ASSERT_TRUE(plan) << plan.error().message;
+  ASSERT_OK(plan);
   EXPECT_EQ(*plan, (preprocess::Plan{.width = 416,
                                      .height = 320,
                                      .fit = preprocess::Fit::kLetterbox,

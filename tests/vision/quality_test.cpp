@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "inputs.h"
+#include "tests/vision/inputs.h"
 
 namespace image_engine::vision {
 namespace {

@@ -2,13 +2,15 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <fstream>
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "vision/objects.h"
+
+#include "tests/support/files.h"
+#include "tests/support/ok.h"
 
 namespace image_engine::vision {
 namespace {
@@ -66,18 +68,10 @@ double best_overlap(const Found& one, const std::vector<Found>& others) {
   return best;
 }
 
-std::vector<std::uint8_t> read_bytes(const std::string& name) {
-  std::ifstream file(kReferenceInputs + name, std::ios::binary | std::ios::ate);
-  std::vector<std::uint8_t> bytes(file ? static_cast<std::size_t>(file.tellg()) : 0);
-  file.seekg(0);
-  file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-  return bytes;
-}
-
 TEST(References, FindTheSameObjects) {
-  std::ifstream file(kReferenceInputs + "manifest.json");
-  if (!file) GTEST_SKIP() << "no detector in build/models when vision_references ran: image-engine models pull";
-  const auto manifest = nlohmann::json::parse(file);
+  const auto manifest = json_of(kReferenceInputs + "manifest.json");
+  if (manifest.is_null())
+    GTEST_SKIP() << "no detector in build/models when vision_references ran: image-engine models pull";
   ASSERT_GE(manifest["photos"].size(), 20U);
   for (const auto& entry : manifest["detectors"]) {
     const double threshold = entry["threshold"];
@@ -88,15 +82,15 @@ TEST(References, FindTheSameObjects) {
     spec.labels.assign(80, "thing");
     spec.head_options["threshold"] = std::to_string(threshold - kNear);
     auto session = infer::Session::create(entry["file"], {});
-    ASSERT_TRUE(session) << session.error().message;
+    ASSERT_OK(session);
     const auto detector = ObjectDetector::create(spec, std::move(*session));
-    ASSERT_TRUE(detector) << detector.error().message;
+    ASSERT_OK(detector);
     double least = 1;
     int compared = 0;
     for (std::size_t i = 0; i < manifest["photos"].size(); i += IE_EACH_NTH) {
       const auto& photo = manifest["photos"][i];
       const std::string name = spec.name + ' ' + photo["file"].get<std::string>();
-      const auto pixels = read_bytes(photo["file"]);
+      const auto pixels = samples_of(kReferenceInputs + photo["file"].get<std::string>());
       const std::uint32_t width = photo["width"], height = photo["height"];
       const auto objects = detector->detect({width, height, pixels}, width, height);
       ASSERT_TRUE(objects) << name << ": " << objects.error().message;

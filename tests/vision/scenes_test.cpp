@@ -10,8 +10,10 @@
 #include <numeric>
 
 #include "core/file.h"
-#include "core/temporary_folder.h"
-#include "fake_session.h"
+#include "tests/support/files.h"
+#include "tests/support/ok.h"
+#include "tests/support/scratch.h"
+#include "tests/vision/fake_session.h"
 
 namespace image_engine::vision {
 namespace {
@@ -22,11 +24,7 @@ using testing::StartsWith;
 
 class Scenes : public testing::Test {
  protected:
-  std::string write(const std::string& text) {
-    std::string file = folder_ + "/labels.yaml";
-    std::ofstream(file, std::ios::binary) << text;
-    return file;
-  }
+  std::string write(const std::string& text) { return scratch_.write("labels.yaml", text); }
   // The error, which must name file and line.
   std::string refused(const std::string& text, int line) {
     const auto labels = SceneLabels::read(write(text));
@@ -36,14 +34,11 @@ class Scenes : public testing::Test {
     return labels.error().message;
   }
 
-  const TemporaryFolder scratch_ = *TemporaryFolder::create();
+  const Scratch scratch_;
   const std::string folder_ = scratch_.path();
 };
 
-json numbers() {
-  std::ifstream file("vision_scenes/scenes.json");
-  return file ? json::parse(file) : json();
-}
+json numbers() { return json_of("vision_scenes/scenes.json"); }
 
 // The labels by confidence, as numpy has them.
 void expect_best(const std::vector<SceneGuess>& guesses, const json& expected, std::size_t most) {
@@ -79,7 +74,7 @@ TEST_F(Scenes, ZeroShotIsNumpys) {
   if (all.is_null()) GTEST_SKIP() << "no vision_scenes: ctest makes them (vision_scenes)";
   const json& zero_shot = all["zero_shot"];
   const auto scorer = SceneScorer::create(labels_of(zero_shot), zero_shot["scale"], planned(zero_shot["texts"]));
-  ASSERT_TRUE(scorer) << scorer.error().message;
+  ASSERT_OK(scorer);
   for (const auto& entry : zero_shot["cases"])
     expect_best(scorer->score(entry["embedding"].get<Embedding>()).value(), entry["confidences"], kTopScenes);
   // With a scale that is not the model's, it would show.
@@ -160,7 +155,7 @@ TEST_F(Scenes, ReadsLabels) {
   const auto labels =
       SceneLabels::read(write("# mine\nprompts: [\"a photo of {}.\", '{} and {}']\n"
                               "labels:\n  - beach\n  - bar: a pub\n  - Café: [a café, an espresso bar]\n"));
-  ASSERT_TRUE(labels) << labels.error().message;
+  ASSERT_OK(labels);
   EXPECT_EQ(labels->prompts, (std::vector<std::string>{"a photo of {}.", "{} and {}"}));
   ASSERT_EQ(labels->labels.size(), 3U);
   EXPECT_EQ(labels->labels[0].name, "beach");
@@ -172,7 +167,7 @@ TEST_F(Scenes, ReadsLabels) {
 
 TEST_F(Scenes, ShippedLabelsAreSound) {
   const auto labels = SceneLabels::read(IE_SOURCE_DIR "/config/scenes.yaml");
-  ASSERT_TRUE(labels) << labels.error().message;
+  ASSERT_OK(labels);
   EXPECT_GE(labels->labels.size(), 100U);
   EXPECT_GE(labels->prompts.size(), 4U);
   EXPECT_TRUE(std::ranges::any_of(labels->labels, [](const auto& label) { return label.name == "beach"; }));
@@ -257,7 +252,7 @@ TEST_F(Scenes, ClassifiersAreNumpys) {
     for (const std::size_t top : {kTopScenes, std::size_t{2}}) {
       if (top != kTopScenes) spec.head_options["top"] = std::to_string(top);
       const auto classifier = SceneClassifier::create(spec, giving(entry["outputs"]));
-      ASSERT_TRUE(classifier) << classifier.error().message;
+      ASSERT_OK(classifier);
       expect_best(classifier->classify({10, 10, pixels}).value(), entry["confidences"], top);
     }
   }

@@ -17,10 +17,12 @@
 #include <numeric>
 #include <optional>
 
-#include "fake_session.h"
-#include "inputs.h"
 #include "models/catalogue.h"
 #include "models/store.h"
+#include "tests/support/files.h"
+#include "tests/support/ok.h"
+#include "tests/vision/fake_session.h"
+#include "tests/vision/inputs.h"
 #include "vision/text_boxes.h"
 #include "vision/text_characters.h"
 
@@ -131,7 +133,7 @@ class RealText : public testing::Test {
 
   static void SetUpTestSuite() {
     const auto catalogue = models::Catalogue::load(kSource + "/config/models.yaml", "");
-    ASSERT_TRUE(catalogue) << catalogue.error().message;
+    ASSERT_OK(catalogue);
     const models::Spec& spec = *catalogue->find("pp-ocrv4").value();
     const models::Store store(kSource + "/build/models", "");
     const auto session = [&](const char* part) -> std::shared_ptr<infer::Session> {
@@ -141,10 +143,9 @@ class RealText : public testing::Test {
     const TextSessions sessions{session("detect"), session("orient"), session("read")};
     if (!sessions.detect) return;
     auto made = TextReader::create(spec, sessions);
-    ASSERT_TRUE(made) << made.error().message;
+    ASSERT_OK(made);
     reader_.emplace(std::move(*made));
-    std::ifstream file(kSource + "/tests/vision/text_reference.json");
-    reference_ = nlohmann::json::parse(file).at("pictures");
+    reference_ = json_of(kSource + "/tests/vision/text_reference.json").at("pictures");
     for (const auto& [name, entry] : reference_.items()) {
       if (pictures_seen_++ % IE_EACH_NTH != 0 && !name.starts_with("turned_") && name != "columns") continue;
       Image image = read_picture("../vision_text/" + name + ".ppm");
@@ -189,7 +190,7 @@ TEST_F(RealText, SaysWhatRapidOcrSays) {
   for (const auto& [name, image] : pictures()) {
     SCOPED_TRACE(name);
     const auto& lines = lines_of(name, image);
-    ASSERT_TRUE(lines) << lines.error().message;
+    ASSERT_OK(lines);
     std::string wanted, got;
     for (const auto& line : reference_[name]["lines"]) wanted += line["text"].get<std::string>() + "\n";
     for (const TextLine& line : *lines) got += line.text + "\n";
@@ -270,7 +271,7 @@ TEST_F(RealText, OddPictures) {
     SCOPED_TRACE(std::to_string(width) + "x" + std::to_string(height));
     const Image image = grey(width, height);
     const auto lines = reader_->read(view(image), width, height);
-    ASSERT_TRUE(lines) << lines.error().message;
+    ASSERT_OK(lines);
     EXPECT_THAT(*lines, IsEmpty());
     EXPECT_TRUE(reader_->may_have_text(view(image)));
   }
@@ -283,7 +284,7 @@ TEST(Text, ReadsWhatTheDetectorFinds) {
            (x >= 100 && x < 300 && y >= 300 && y < 320);
   });
   const auto reader = fake.create();
-  ASSERT_TRUE(reader) << reader.error().message;
+  ASSERT_OK(reader);
   EXPECT_EQ(reader->wanted_edge(), 2000U);
   const Image image = grey(800, 736);
   EXPECT_TRUE(reader->may_have_text(view(image)).value());
@@ -480,7 +481,7 @@ TEST(Text, CharactersOfAFile) {
   fake.spec_.parts["read"].options["characters"] = file;
   fake.find([](std::int64_t x, std::int64_t y) { return x > 50 && x < 200 && y > 50 && y < 90; });
   const auto reader = fake.create();
-  ASSERT_TRUE(reader) << reader.error().message;
+  ASSERT_OK(reader);
   const Image image = grey(640, 480);
   const auto lines = reader->read(view(image), 640, 480).value();
   ASSERT_EQ(lines.size(), 1U);

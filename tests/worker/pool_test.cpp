@@ -16,17 +16,11 @@
 #include "core/subprocess.h"
 #include "core/temporary_folder.h"
 #include "worker/decode_file.h"
+#include "tests/support/ok.h"
+#include "tests/support/pictures.h"
 
 namespace image_engine::worker {
 namespace {
-
-// 2 × 1 pixels, red and blue.
-std::string tiny_bmp() {
-  const unsigned char bytes[] = {'B', 'M', 62, 0, 0, 0, 0, 0,  0, 0, 54, 0, 0, 0, 40,  0,   0, 0, 2, 0, 0,
-                                 0,   1,   0,  0, 0, 1, 0, 24, 0, 0, 0,  0, 0, 8, 0,   0,   0, 0, 0, 0, 0,
-                                 0,   0,   0,  0, 0, 0, 0, 0,  0, 0, 0,  0, 0, 0, 255, 255, 0, 0, 0, 0};
-  return {reinterpret_cast<const char*>(bytes), sizeof bytes};
-}
 
 class PoolTest : public testing::Test {
  protected:
@@ -56,12 +50,12 @@ TEST_F(PoolTest, OneTaskGivesAllThatIsAskedFor) {
   task.operations = kReadMetadata | kHash | kDecode | kThumbnail;
   Lease lease = pool->lease();
   const Reply reply = lease.run(task, file_.get()).value();
-  ASSERT_TRUE(reply.metadata) << reply.metadata.error().message;
+  ASSERT_OK(reply.metadata);
   EXPECT_EQ(reply.metadata->format, MediaFormat::kBmp);
   EXPECT_EQ(reply.metadata->width, 2U);
   ASSERT_TRUE(reply.hashes);
   EXPECT_EQ(reply.hashes->file, content_hash(std::as_bytes(std::span<const char>(tiny_bmp()))));
-  ASSERT_TRUE(reply.picture) << reply.picture.error().message;
+  ASSERT_OK(reply.picture);
   const ImageView pixels = lease.pixels(*reply.picture);
   EXPECT_EQ(std::vector<std::uint8_t>(pixels.pixels.begin(), pixels.pixels.end()),
             (std::vector<std::uint8_t>{255, 0, 0, 0, 0, 255}));

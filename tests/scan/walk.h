@@ -1,32 +1,27 @@
-// A folder of its own for each test, removed afterwards.
+// A scratch folder for each test, and what a walk of it reports.
 #pragma once
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "core/temporary_folder.h"
 #include "scan/scan.h"
+#include "tests/support/scratch.h"
 
 namespace image_engine::scan {
 
 inline const std::string kJpeg("\xff\xd8\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0", 20);
 
-class Scratch : public testing::Test {
+class WalkTest : public testing::Test {
  protected:
   void SetUp() override { ::chmod(root.c_str(), 0755); }
 
   std::string put(const std::string& relative, std::string_view bytes = kJpeg) const {
-    const std::filesystem::path path = root + "/" + relative;
-    std::filesystem::create_directories(path.parent_path());
-    std::ofstream(path, std::ios::binary) << bytes;
-    return path;
+    return scratch.write(relative, bytes);
   }
 
   struct Outcome {
@@ -61,8 +56,8 @@ class Scratch : public testing::Test {
     return result;
   }
 
-  const TemporaryFolder folder = *TemporaryFolder::create();
-  const std::string root = folder.path();
+  const Scratch scratch;
+  const std::string root = scratch.path();
 };
 
 }  // namespace image_engine::scan

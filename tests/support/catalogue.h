@@ -8,24 +8,16 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <memory>
 #include <string>
 
 #include "core/hash.h"
-#include "core/temporary_folder.h"
 #include "store/catalogue.h"
 #include "store/maintenance.h"
+#include "tests/support/ok.h"
+#include "tests/support/scratch.h"
 
 namespace image_engine::store {
-
-// Fails the test with the error's message.
-#define ASSERT_OK(expression)                                        \
-  do {                                                               \
-    const auto& ok_result = (expression);                            \
-    ASSERT_TRUE(ok_result.has_value()) << ok_result.error().message; \
-  } while (false)
 
 class StoreTest : public testing::Test {
  protected:
@@ -65,9 +57,9 @@ class StoreTest : public testing::Test {
 
   std::size_t count_found(const AssetQuery& query) const {
     const auto reader = CatalogueReader::open(path_);
-    EXPECT_TRUE(reader.has_value()) << reader.error().message;
+    EXPECT_OK(reader);
     const auto found = reader->find(query);
-    EXPECT_TRUE(found.has_value()) << found.error().message;
+    EXPECT_OK(found);
     return found ? found->total : 0;
   }
   std::size_t count_found(const std::string& word) const {
@@ -95,7 +87,7 @@ class StoreTest : public testing::Test {
     EXPECT_TRUE(report->problems.empty()) << report->problems.front();
   }
 
-  const TemporaryFolder scratch_ = *TemporaryFolder::create();
+  const Scratch scratch_;
   const std::string folder_ = scratch_.path();
   std::string path_ = folder_ + "/catalog.db";
 };
