@@ -90,12 +90,14 @@ def test_a_model_in_int8(real, own):
     assert graphs(real) == [file.name] and file.stat().st_size == made["bytes"] < (MODELS / NET / f"{NET}.onnx").stat().st_size
     assert {"QuantizeLinear", "DequantizeLinear"} <= {node.op_type for node in onnx.load(file).graph.node}
 
-    # The same numbers as fp32 of a photo that it was not calibrated with, by Pillow and ONNX Runtime.
-    picture = Image.open(SAMPLES / "photos" / sorted(p.name for p in (SAMPLES / "photos").glob("*.jpg"))[-1]).convert("RGB")
-    pixels = ((np.asarray(picture.resize((224, 224)), np.float32) - 127) / 128).transpose(2, 0, 1)[None]
+    # The same numbers as fp32, by Pillow and ONNX Runtime, of photos that it was not calibrated with.
     fp32, int8 = (exact_session(path) for path in (MODELS / NET / f"{NET}.onnx", file))
-    feed = {fp32.get_inputs()[0].name: pixels}
-    assert cosine(fp32.run(None, feed)[0], int8.run(None, feed)[0]) > 0.97
+    found = []
+    for photo in sorted((SAMPLES / "photos").glob("*.jpg"))[len(PHOTOS):]:
+        picture = Image.open(photo).convert("RGB").resize((224, 224))
+        feed = {fp32.get_inputs()[0].name: ((np.asarray(picture, np.float32) - 127) / 128).transpose(2, 0, 1)[None]}
+        found.append(cosine(fp32.run(None, feed)[0], int8.run(None, feed)[0]))
+    assert len(found) >= 30 and np.mean(found) > 0.99 and min(found) > 0.95
 
     assert listed(real)["calibrated"] and not listed(real, "nanodet")["calibrated"]
     assert b"fp32, int8 (calibrated)" in real.run("models", "list").out
