@@ -14,7 +14,7 @@
 #include "core/text.h"
 #include "infer/canaries.h"
 #include "infer/provider.h"
-#include "models/catalogue.h"
+#include "models/registry.h"
 #include "pipeline/kept_batch.h"
 #include "vision/graph_checks.h"
 
@@ -37,8 +37,8 @@ double resident_bytes() {
 
 class BatchesBench {
  public:
-  BatchesBench(const BatchesBenchmark& options, models::Catalogue catalogue)
-      : options_(options), catalogue_(std::move(catalogue)), store_(options.places.root, options.places.packed) {}
+  BatchesBench(const BatchesBenchmark& options, models::Registry registry)
+      : options_(options), registry_(std::move(registry)), store_(options.places.root, options.places.packed) {}
 
   Result<BatchesReport> run() {
     IE_CHECK(choose_model());
@@ -59,14 +59,14 @@ class BatchesBench {
  private:
   Status choose_model() {
     if (!options_.model.empty()) {
-      IE_TRY(spec_, measurable(catalogue_, store_, options_.model));
+      IE_TRY(spec_, measurable(registry_, store_, options_.model));
     } else {
       const MlModelsConfig& wanted = options_.config.analysis.ml_models;
       for (const auto& [task, name] :
            {std::pair("embedding", wanted.embedding_model), std::pair("objects", wanted.object_model),
             std::pair("scene", wanted.scene_model)}) {
         if (name == "none") continue;
-        IE_TRY(const models::Choice choice, models::choose(catalogue_, store_, task, name));
+        IE_TRY(const models::Choice choice, models::choose(registry_, store_, task, name));
         if (spec_ = choice.spec; spec_ != nullptr) break;
       }
       if (spec_ == nullptr)
@@ -170,7 +170,7 @@ class BatchesBench {
   }
 
   const BatchesBenchmark& options_;
-  models::Catalogue catalogue_;
+  models::Registry registry_;
   models::Store store_;
   const Spec* spec_ = nullptr;
   SamplePictures samples_;
@@ -180,8 +180,8 @@ class BatchesBench {
 }  // namespace
 
 Result<BatchesReport> benchmark_batches(const BatchesBenchmark& options) {
-  IE_TRY(models::Catalogue catalogue, models::Catalogue::load(options.places.shipped, options.places.added));
-  return BatchesBench(options, std::move(catalogue)).run();
+  IE_TRY(models::Registry registry, models::Registry::load(options.places.shipped, options.places.added));
+  return BatchesBench(options, std::move(registry)).run();
 }
 
 }  // namespace image_engine::benchmark

@@ -19,8 +19,8 @@
 #include "gpu/cuda.h"
 #include "infer/canaries.h"
 #include "infer/provider.h"
-#include "models/catalogue.h"
 #include "models/provenance.h"
+#include "models/registry.h"
 #include "models/store.h"
 #include "pipeline/installed_models.h"
 #include "pipeline/model_stages.h"
@@ -75,8 +75,8 @@ struct Subject {
 
 class ModelsBench {
  public:
-  ModelsBench(const ModelsBenchmark& options, models::Catalogue catalogue)
-      : options_(options), catalogue_(std::move(catalogue)), store_(options.places.root, options.places.packed) {}
+  ModelsBench(const ModelsBenchmark& options, models::Registry registry)
+      : options_(options), registry_(std::move(registry)), store_(options.places.root, options.places.packed) {}
 
   Result<ModelsReport> run() {
     IE_CHECK(choose_subjects());
@@ -114,7 +114,7 @@ class ModelsBench {
     Subject subject{std::string(names), {}};
     for (std::size_t begin = 0; begin <= names.size();) {
       const std::size_t end = std::min(names.find('+', begin), names.size());
-      IE_TRY(const Spec* const spec, measurable(catalogue_, store_, names.substr(begin, end - begin)));
+      IE_TRY(const Spec* const spec, measurable(registry_, store_, names.substr(begin, end - begin)));
       subject.specs.push_back(spec);
       begin = end + 1;
     }
@@ -144,7 +144,7 @@ class ModelsBench {
       subjects_.push_back(std::move(subject));
     }
     if (!subjects_.empty()) return {};
-    for (const Spec& spec : catalogue_.specs())
+    for (const Spec& spec : registry_.specs())
       if (looks_at_pictures(spec) && is_installed(spec)) subjects_.push_back({spec.name, {&spec}});
     if (subjects_.empty())
       return fail(ErrorCode::kNotFound, "no model that analyzes pictures is installed: image-engine models pull");
@@ -427,7 +427,7 @@ class ModelsBench {
   }
 
   const ModelsBenchmark& options_;
-  models::Catalogue catalogue_;
+  models::Registry registry_;
   models::Store store_;
   std::vector<Subject> subjects_;
   std::vector<WayHere> ways_;
@@ -459,8 +459,8 @@ const ModelRow* baseline_of(const std::vector<ModelRow>& rows, const std::string
 }
 
 Result<ModelsReport> benchmark_models(const ModelsBenchmark& options) {
-  IE_TRY(models::Catalogue catalogue, models::Catalogue::load(options.places.shipped, options.places.added));
-  return ModelsBench(options, std::move(catalogue)).run();
+  IE_TRY(models::Registry registry, models::Registry::load(options.places.shipped, options.places.added));
+  return ModelsBench(options, std::move(registry)).run();
 }
 
 }  // namespace image_engine::benchmark

@@ -53,9 +53,9 @@ double free_memory(std::optional<int> gpu) {
 
 bool looks_at_pictures(const models::Spec& spec) { return std::ranges::find(kTasks, spec.task) != kTasks.end(); }
 
-Result<const models::Spec*> measurable(const models::Catalogue& catalogue, const models::Store& store,
+Result<const models::Spec*> measurable(const models::Registry& registry, const models::Store& store,
                                        std::string_view name) {
-  const auto spec = catalogue.find(name);
+  const auto spec = registry.find(name);
   if (!spec) return fail(ErrorCode::kInvalidArgument, spec.error().message);
   if (!looks_at_pictures(**spec))
     return fail(ErrorCode::kInvalidArgument,

@@ -11,8 +11,8 @@
 #include "benchmark/pictures.h"
 #include "core/config.h"
 #include "core/result.h"
-#include "models/catalogue.h"
 #include "models/places.h"
+#include "models/registry.h"
 #include "models/spec.h"
 #include "models/store.h"
 #include "types/tensor.h"
@@ -24,7 +24,7 @@ namespace image_engine::benchmark {
 bool looks_at_pictures(const models::Spec& spec);
 // The installed model of that name. kInvalidArgument: there is none, with the nearest name, or it does not look at
 // pictures; kNotFound: it is not installed.
-Result<const models::Spec*> measurable(const models::Catalogue& catalogue, const models::Store& store,
+Result<const models::Spec*> measurable(const models::Registry& registry, const models::Store& store,
                                        std::string_view name);
 
 inline constexpr double kMegabyte = 1 << 20;

@@ -10,8 +10,8 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "core/text.h"
-#include "models/catalogue.h"
 #include "models/places.h"
+#include "models/registry.h"
 #include "pipeline/query_picture.h"
 #include "vision/graph_checks.h"
 
@@ -25,13 +25,13 @@ constexpr std::size_t kLeastPhotos = 2;   // one to find ranges with, one to che
 
 Result<preprocess::Plan> plan_for(const SamplesRequest& request, const Config& config) {
   const models::Places places = models::find_places(config.models.folder);
-  IE_TRY(const models::Catalogue catalogue, models::Catalogue::load(places.shipped, places.added));
+  IE_TRY(const models::Registry registry, models::Registry::load(places.shipped, places.added));
   if (!request.name.empty()) {
-    const auto named = catalogue.find(request.name);
+    const auto named = registry.find(request.name);
     if (!named) return fail(ErrorCode::kInvalidArgument, named.error().message);
     return vision::plan_of(**named);
   }
-  for (const models::Spec& spec : catalogue.specs())
+  for (const models::Spec& spec : registry.specs())
     for (const models::Variant& variant : spec.variants)
       if (variant.file == file_name(request.model)) return vision::plan_of(spec);
   return fail(ErrorCode::kInvalidArgument,

@@ -18,8 +18,8 @@
 #include "gpu/nvml.h"
 #include "infer/provider.h"
 #include "infer/session.h"
-#include "models/catalogue.h"
 #include "models/places.h"
+#include "models/registry.h"
 #include "models/store.h"
 #include "worker/pool.h"
 
@@ -118,7 +118,7 @@ void examine_models(Examination& exam, const Config& config) {
   const Result<std::string> runtime = infer::runtime_version();
   exam.add("ONNX Runtime", runtime ? *runtime : "absent", runtime.has_value(), runtime ? "" : runtime.error().message);
   const models::Places places = models::find_places(config.models.folder);
-  const Result<models::Catalogue> catalogue = models::Catalogue::load(places.shipped, places.added);
+  const Result<models::Registry> catalogue = models::Registry::load(places.shipped, places.added);
   if (!catalogue) {
     exam.add("models", "their catalogue cannot be read", false, catalogue.error().message);
     return;

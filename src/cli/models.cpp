@@ -15,11 +15,11 @@
 #include "core/text.h"
 #include "infer/model_trial.h"
 #include "models/add.h"
-#include "models/catalogue.h"
 #include "models/export.h"
 #include "models/places.h"
 #include "models/provenance.h"
 #include "models/pull.h"
+#include "models/registry.h"
 #include "models/store.h"
 
 namespace image_engine::cli {
@@ -58,14 +58,14 @@ struct ModelsFlags {
 // What every subcommand works on.
 struct Models {
   models::Places places;
-  models::Catalogue catalogue;
+  models::Registry registry;
   models::Store store;
 
   static Result<Models> open(const Context& context) {
     models::Places places = models::find_places(context.config.models.folder);
-    IE_TRY(models::Catalogue catalogue, models::Catalogue::load(places.shipped, places.added));
+    IE_TRY(models::Registry registry, models::Registry::load(places.shipped, places.added));
     models::Store store(places.root, places.packed);
-    return Models{std::move(places), std::move(catalogue), std::move(store)};
+    return Models{std::move(places), std::move(registry), std::move(store)};
   }
 };
 
@@ -149,13 +149,13 @@ std::string precisions_of(const Models& all, const Spec& spec) {
 Result<int> list(const Context& context, const Models& all) {
   if (context.json) {
     nlohmann::json entries = nlohmann::json::array();
-    for (const Spec& spec : all.catalogue.specs()) entries.push_back(model_json(all, spec));
+    for (const Spec& spec : all.registry.specs()) entries.push_back(model_json(all, spec));
     print_json("models", {{"models", std::move(entries)}});
     return kDone;
   }
   std::vector<std::vector<std::string>> rows{
       {"name", "task", "state", "set", "licence", "size", "precision", "version"}};
-  for (const Spec& spec : all.catalogue.specs()) {
+  for (const Spec& spec : all.registry.specs()) {
     const std::uint64_t bytes = bytes_of(all, spec);
     rows.push_back({spec.name, printable(spec.task), std::string(models::presence_name(all.store.presence(spec))),
                     spec.in_default_set ? "default" : "",
@@ -166,7 +166,7 @@ Result<int> list(const Context& context, const Models& all) {
                     printable(precisions_of(all, spec)), printable(spec.version)});
   }
   print_table(rows, {5});
-  const auto& specs = all.catalogue.specs();
+  const auto& specs = all.registry.specs();
   if (!context.quiet && !std::ranges::all_of(specs, [](const Spec& spec) { return spec.licence.permissive; }))
     print_line("* asks for --accept-license NAME");
   return kDone;
@@ -177,12 +177,12 @@ template <typename Wanted>
 Result<std::vector<const Spec*>> chosen(const Models& all, const std::vector<std::string>& names, Wanted wanted) {
   std::vector<const Spec*> specs;
   for (const std::string& name : names) {
-    const Result<const Spec*> found = all.catalogue.find(name);
+    const Result<const Spec*> found = all.registry.find(name);
     if (!found) return fail(ErrorCode::kInvalidArgument, found.error().message);
     specs.push_back(*found);
   }
   if (names.empty())
-    for (const Spec& spec : all.catalogue.specs())
+    for (const Spec& spec : all.registry.specs())
       if (wanted(spec)) specs.push_back(&spec);
   return specs;
 }
@@ -248,7 +248,7 @@ Result<int> verify(const Context& context, const Models& all, const ModelsFlags&
 Result<int> add(const Context& context, const Models& all, const ModelsFlags& flags) {
   PullProgress progress(!context.quiet);
   const models::AddRequest request{flags.file, flags.spec, flags.task, flags.name, all.places.added};
-  IE_TRY(const Spec spec, models::add_model(request, all.catalogue, all.store, pull_options(all, progress)));
+  IE_TRY(const Spec spec, models::add_model(request, all.registry, all.store, pull_options(all, progress)));
   progress.end();
   return for_each(context, all, {&spec}, "added", [](const Spec&) { return Status{}; });
 }

@@ -167,8 +167,8 @@ std::string calibrated_graph(const models::Store& store, const Spec& spec) {
 
 Result<int> calibrate_model(const Context& context, const CalibrateFlags& flags) {
   const models::Places places = models::find_places(context.config.models.folder);
-  IE_TRY(const models::Catalogue catalogue, models::Catalogue::load(places.shipped, places.added));
-  const auto named = catalogue.find(flags.name);
+  IE_TRY(const models::Registry registry, models::Registry::load(places.shipped, places.added));
+  const auto named = registry.find(flags.name);
   if (!named) return fail(ErrorCode::kInvalidArgument, named.error().message);
   const Spec& spec = **named;
   IE_CHECK(check_kind(spec));

@@ -17,9 +17,9 @@
 #include "core/file.h"
 #include "core/temporary_folder.h"
 #include "core/text.h"
-#include "models/catalogue.h"
 #include "models/http_exchange.h"
 #include "models/places.h"
+#include "models/registry.h"
 #include "nvidia/answer_store.h"
 #include "nvidia/cloud_models.h"
 #include "pipeline/cloud_ask.h"
@@ -66,9 +66,9 @@ bool wants_vectors(const Config& config) {
   const auto first = config.origins.lower_bound(kKeys);
   if (first != config.origins.end() && first->first.starts_with(kKeys)) return true;
   const models::Places places = models::find_places(config.models.folder);
-  const Result<models::Catalogue> catalogue = models::Catalogue::load(places.shipped, places.added);
-  if (!catalogue) return false;
-  const Result<const models::Spec*> wanted = catalogue->find(config.analysis.ml_models.embedding_model);
+  const Result<models::Registry> registry = models::Registry::load(places.shipped, places.added);
+  if (!registry) return false;
+  const Result<const models::Spec*> wanted = registry->find(config.analysis.ml_models.embedding_model);
   return wanted && !(*wanted)->server.empty();
 }
 
@@ -172,7 +172,7 @@ class Check {
   // Tells where the key is from: never what it is.
   Status open_models() {
     nvidia::CloudOptions options;
-    options.key_files = pipeline::key_files(context_.catalogue, flags_.env_file);
+    options.key_files = pipeline::key_files(context_.registry, flags_.env_file);
     options.tasks = tasks_;
     options.cancelled = interrupted;
     IE_TRY(models_, CloudModels::open(config_, std::move(options)));
@@ -238,7 +238,7 @@ class Check {
     IE_CHECK(write_file_atomically(path, std::span(png), 0600));
     Config config = context_.config;
     config.nvidia_build.privacy = {};  // it is nobody's picture
-    IE_TRY(pipeline::PickedPhotos photos, pipeline::PickedPhotos::open(config, context_.catalogue));
+    IE_TRY(pipeline::PickedPhotos photos, pipeline::PickedPhotos::open(config, context_.registry));
     for (const Row& row : kRows) {
       if (!is_on(row.task) || interrupted()) continue;
       IE_TRY(nvidia::Picture picture, photos.show(path, models_->endpoint(row.task)));

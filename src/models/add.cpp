@@ -71,15 +71,15 @@ Result<std::vector<FileSpec>> gather(const Spec& spec, const std::string& given)
 }
 
 // The spec with what the request and the files say.
-Result<Spec> completed(const AddRequest& request, const Catalogue& catalogue) {
-  IE_TRY(Spec spec, read_spec(request.spec, catalogue));
+Result<Spec> completed(const AddRequest& request, const Registry& registry) {
+  IE_TRY(Spec spec, read_spec(request.spec, registry));
   if (!request.name.empty()) spec.name = request.name;
   if (!request.task.empty()) spec.task = request.task;
   if (!is_model_name(spec.name))
     return fail(
         ErrorCode::kInvalidArgument,
         fmt::format("\"{}\" cannot be a model's name: those are of a-z, 0-9, '.', '_' and '-'", printable(spec.name)));
-  if (const Result<const Spec*> taken = catalogue.find(spec.name); taken)
+  if (const Result<const Spec*> taken = registry.find(spec.name); taken)
     return fail(ErrorCode::kInvalidArgument, fmt::format("there is a model {} already ({}); give another with --name",
                                                          spec.name, printable((*taken)->file)));
   IE_TRY(spec.files, gather(spec, absolute_path(request.file)));
@@ -97,10 +97,10 @@ Result<Spec> completed(const AddRequest& request, const Catalogue& catalogue) {
 
 }  // namespace
 
-Result<Spec> add_model(const AddRequest& request, const Catalogue& catalogue, const Store& store,
+Result<Spec> add_model(const AddRequest& request, const Registry& registry, const Store& store,
                        const PullOptions& options) {
   IE_CHECK(refuse_encrypted(request.file));
-  IE_TRY(Spec spec, completed(request, catalogue));
+  IE_TRY(Spec spec, completed(request, registry));
   IE_CHECK(make_folders(request.folder));
   const std::string path = spec_path(request.folder, spec.name), beside = path + ".new";
   IE_CHECK(write_file_atomically(beside, spec_text(spec)));

@@ -4,8 +4,8 @@
 #include <string>
 
 #include "core/result.h"
-#include "models/catalogue.h"
 #include "models/pull.h"
+#include "models/registry.h"
 #include "models/store.h"
 
 namespace image_engine::models {
@@ -22,7 +22,7 @@ struct AddRequest {
 // spec names without sources, those of its text tower, and FILE.data and FILE_data, go with it when they lie in its
 // folder themselves. Errors: kInvalidArgument (the spec; a name that is taken), kUnsupported (.etlt), as pull(); then
 // nothing is left.
-Result<Spec> add_model(const AddRequest& request, const Catalogue& catalogue, const Store& store,
+Result<Spec> add_model(const AddRequest& request, const Registry& registry, const Store& store,
                        const PullOptions& options);
 
 // Removes the model's files, and its spec where add_model() wrote it. kNotFound when there is neither.

@@ -98,9 +98,9 @@ std::string Store::engine_path(const Spec& spec) const {
   return join_path(found_in(spec), spec.engine);
 }
 
-Result<Choice> choose(const Catalogue& catalogue, const Store& store, std::string_view task, std::string_view wanted) {
+Result<Choice> choose(const Registry& registry, const Store& store, std::string_view task, std::string_view wanted) {
   if (wanted != "auto") {
-    const Result<const Spec*> named = catalogue.find(wanted);
+    const Result<const Spec*> named = registry.find(wanted);
     if (!named) return fail(ErrorCode::kInvalidArgument, named.error().message);
     if ((*named)->task != task)
       return fail(ErrorCode::kInvalidArgument,
@@ -114,7 +114,7 @@ Result<Choice> choose(const Catalogue& catalogue, const Store& store, std::strin
     if (other == nullptr) return true;
     return spec.preference > other->preference;
   };
-  for (const Spec& spec : catalogue.specs()) {
+  for (const Spec& spec : registry.specs()) {
     if (spec.task != task || !spec.server.empty()) continue;
     if (is_better(spec, choice.spec) && store.presence(spec) == Presence::kInstalled) choice.spec = &spec;
     const bool better_set = choice.missing != nullptr && spec.in_default_set && !choice.missing->in_default_set;

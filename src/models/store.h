@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/result.h"
-#include "models/catalogue.h"
+#include "models/registry.h"
 
 namespace image_engine::models {
 
@@ -50,6 +50,6 @@ struct Choice {
   const Spec* spec = nullptr;     // null: none is installed
   const Spec* missing = nullptr;  // set when spec is null
 };
-Result<Choice> choose(const Catalogue& catalogue, const Store& store, std::string_view task, std::string_view wanted);
+Result<Choice> choose(const Registry& registry, const Store& store, std::string_view task, std::string_view wanted);
 
 }  // namespace image_engine::models

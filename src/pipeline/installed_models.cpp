@@ -56,20 +56,20 @@ store::StageKey model_key(const char* stage, const models::Spec& spec) {
   return {stage, spec.name, spec.version, models::spec_params(spec)};
 }
 
-InstalledModels::InstalledModels(models::Places places, Config config, models::Catalogue catalogue)
+InstalledModels::InstalledModels(models::Places places, Config config, models::Registry registry)
     : places_(std::move(places)),
       config_(std::move(config)),
-      catalogue_(std::move(catalogue)),
+      registry_(std::move(registry)),
       store_(places_.root, places_.packed),
       budget_(std::make_shared<MemoryBudget>(config_.memory_budget(false))) {}
 
 Result<InstalledModels> InstalledModels::open(const models::Places& places, const Config& config,
                                               const std::string& engine) {
-  IE_TRY(models::Catalogue catalogue, models::Catalogue::load(places.shipped, places.added));
-  catalogue.name_served(config.nvidia_build.embedding.model);
-  InstalledModels models(places, config, std::move(catalogue));
+  IE_TRY(models::Registry registry, models::Registry::load(places.shipped, places.added));
+  registry.name_served(config.nvidia_build.embedding.model);
+  InstalledModels models(places, config, std::move(registry));
   if (engine.empty()) return models;
-  if (const Status sound = infer::check_given_engine(engine, models.catalogue_.specs(), models.store_); sound)
+  if (const Status sound = infer::check_given_engine(engine, models.registry_.specs(), models.store_); sound)
     models.engine_ = engine;
   else
     log_warning("the engine {} is not used: {}", printable(engine), printable(sound.error().message));
@@ -77,14 +77,14 @@ Result<InstalledModels> InstalledModels::open(const models::Places& places, cons
 }
 
 Result<const models::Spec*> InstalledModels::find(std::string_view task, const std::string& wanted) const {
-  IE_TRY(const models::Choice choice, models::choose(catalogue_, store_, task, wanted));
+  IE_TRY(const models::Choice choice, models::choose(registry_, store_, task, wanted));
   if (choice.spec != nullptr) return choice.spec;
   return fail(ErrorCode::kNotFound,
               fmt::format("no model is installed: image-engine models pull {}", choice.missing->name));
 }
 
 const models::Spec* InstalledModels::find(std::string_view task, const store::StageKey& key) const {
-  for (const models::Spec& spec : catalogue_.specs())
+  for (const models::Spec& spec : registry_.specs())
     if (spec.task == task && model_key(key.stage.c_str(), spec) == key &&
         (store_.presence(spec) == models::Presence::kInstalled || !spec.server.empty()))
       return &spec;
@@ -93,7 +93,7 @@ const models::Spec* InstalledModels::find(std::string_view task, const store::St
 
 std::vector<const models::Spec*> InstalledModels::all(std::string_view task) const {
   std::vector<const models::Spec*> installed;
-  for (const models::Spec& spec : catalogue_.specs())
+  for (const models::Spec& spec : registry_.specs())
     if (spec.task == task && store_.presence(spec) == models::Presence::kInstalled) installed.push_back(&spec);
   return installed;
 }

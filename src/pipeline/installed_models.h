@@ -10,8 +10,8 @@
 #include "core/memory_budget.h"
 #include "core/result.h"
 #include "infer/choose_device.h"
-#include "models/catalogue.h"
 #include "models/places.h"
+#include "models/registry.h"
 #include "models/store.h"
 #include "store/types.h"
 #include "vision/embedder.h"
@@ -56,10 +56,10 @@ class InstalledModels {
   [[nodiscard]] Result<infer::Chosen> session_on(const std::string& device, const models::Spec& spec, int threads,
                                                  Rows rows) const;
   [[nodiscard]] Status try_added(const models::Spec& spec) const;
-  InstalledModels(models::Places places, Config config, models::Catalogue catalogue);
+  InstalledModels(models::Places places, Config config, models::Registry registry);
   models::Places places_;
   Config config_;
-  models::Catalogue catalogue_;
+  models::Registry registry_;
   models::Store store_;
   std::string engine_;
   std::shared_ptr<MemoryBudget> budget_;  // of all runs on the CPU

@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "models/catalogue.h"
+#include "models/registry.h"
 #include "models/spec.h"
 #include "models/spec_file.h"
 #include "models/store.h"
@@ -28,20 +28,20 @@ std::string with(const std::string& lines) {
 
 class Specs : public testing::Test {
  protected:
-  Result<Catalogue> load(const std::string& shipped, const std::string& added = "") {
+  Result<Registry> load(const std::string& shipped, const std::string& added = "") {
     if (!added.empty()) scratch_.write("added/own.yaml", added);
-    return Catalogue::load(scratch_.write("models.yaml", shipped), scratch_ / "added");
+    return Registry::load(scratch_.write("models.yaml", shipped), scratch_ / "added");
   }
   std::string error_of(const std::string& shipped, const std::string& added = "") {
-    const Result<Catalogue> catalogue = load(shipped, added);
-    if (catalogue) return "no error";
-    EXPECT_EQ(catalogue.error().code, ErrorCode::kInvalidArgument) << catalogue.error().message;
-    return catalogue.error().message;
+    const Result<Registry> registry = load(shipped, added);
+    if (registry) return "no error";
+    EXPECT_EQ(registry.error().code, ErrorCode::kInvalidArgument) << registry.error().message;
+    return registry.error().message;
   }
   Spec read(const std::string& text) {
-    const Result<Catalogue> catalogue = load(text);
-    if (!catalogue) ADD_FAILURE() << catalogue.error().message;
-    return catalogue ? catalogue->specs().at(0) : Spec{};
+    const Result<Registry> registry = load(text);
+    if (!registry) ADD_FAILURE() << registry.error().message;
+    return registry ? registry->specs().at(0) : Spec{};
   }
   Scratch scratch_;
 };
@@ -267,11 +267,11 @@ TEST_F(Specs, LabelsOfAFile) {
 TEST_F(Specs, LikeStartsFromAnother) {
   const std::string more =
       "  small: {like: net, input: {width: 64}, options: {nms: 0.5}}\n  tiny: {like: small, title: T}\n";
-  const Result<Catalogue> catalogue =
+  const Result<Registry> registry =
       load(with("    default: true\n    input: {width: 100, height: 50}\n    options: {threshold: 0.1}\n") + more,
            "models: {own: {like: tiny, version: '9'}}");
-  ASSERT_OK(catalogue);
-  const Spec& own = **catalogue->find("own");
+  ASSERT_OK(registry);
+  const Spec& own = **registry->find("own");
   EXPECT_EQ(own.input.width, 64U);
   EXPECT_EQ(own.input.height, 50U);
   EXPECT_EQ(own.version + own.title + own.name, "9Town");
@@ -291,19 +291,19 @@ TEST_F(Specs, LikeThatLeadsNowhere) {
 }
 
 TEST_F(Specs, TheUsersWin) {
-  const Result<Catalogue> catalogue = load(with(""), with("    title: mine\n"));
-  ASSERT_TRUE(catalogue);
-  ASSERT_EQ(catalogue->specs().size(), 1U);
-  EXPECT_EQ(catalogue->specs()[0].title, "mine");
+  const Result<Registry> registry = load(with(""), with("    title: mine\n"));
+  ASSERT_TRUE(registry);
+  ASSERT_EQ(registry->specs().size(), 1U);
+  EXPECT_EQ(registry->specs()[0].title, "mine");
   scratch_.write("added/second.yaml", with(""));
   EXPECT_THAT(error_of(with("")), AllOf(HasSubstr("second.yaml"), HasSubstr("own.yaml")));
 }
 
 TEST_F(Specs, FindNamesTheNearest) {
-  const Result<Catalogue> catalogue = load(with(""));
-  ASSERT_TRUE(catalogue);
-  EXPECT_EQ(catalogue->find("nte").error().code, ErrorCode::kNotFound);
-  EXPECT_THAT(catalogue->find("nett").error().message, HasSubstr("\"net\""));
+  const Result<Registry> registry = load(with(""));
+  ASSERT_TRUE(registry);
+  EXPECT_EQ(registry->find("nte").error().code, ErrorCode::kNotFound);
+  EXPECT_THAT(registry->find("nett").error().message, HasSubstr("\"net\""));
 }
 
 struct Wrong {
@@ -372,7 +372,7 @@ TEST_F(Specs, HostileDocuments) {
   EXPECT_THAT(error_of("42"), HasSubstr("keys and values"));
   EXPECT_THAT(error_of(std::string("\0\xff\xfe", 3)), HasSubstr("models.yaml"));
   EXPECT_EQ(load(std::string(2 << 20, '#')).error().code, ErrorCode::kTooLarge);
-  EXPECT_EQ(Catalogue::load(scratch_ / "none.yaml", "").error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(Registry::load(scratch_ / "none.yaml", "").error().code, ErrorCode::kNotFound);
 }
 
 TEST_F(Specs, ParamsChangeWithWhatChangesTheOutput) {
@@ -412,18 +412,18 @@ TEST_F(Specs, EnginesAreFilesOfTheModelOrPaths) {
 
 TEST_F(Specs, OfAServerHaveNoFiles) {
   const std::string served = "models:\n  far:\n    task: embedding\n    version: 1\n    server: nvidia\n";
-  const auto catalogue = load(served + "    options: {dimensions: 1024}\n");
-  ASSERT_OK(catalogue);
-  const Spec spec = catalogue->specs().at(0);
+  const auto registry = load(served + "    options: {dimensions: 1024}\n");
+  ASSERT_OK(registry);
+  const Spec spec = registry->specs().at(0);
   EXPECT_EQ(spec.server, "nvidia");
   const Store store(scratch_ / "store");
   EXPECT_EQ(store.presence(spec), Presence::kServed);
   EXPECT_TRUE(store.verify(spec));
   // Named, it is the one; by itself it is never taken.
-  EXPECT_EQ(choose(*catalogue, store, "embedding", "far")->spec->name, "far");
-  EXPECT_EQ(choose(*catalogue, store, "embedding", "auto").error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(choose(*registry, store, "embedding", "far")->spec->name, "far");
+  EXPECT_EQ(choose(*registry, store, "embedding", "auto").error().code, ErrorCode::kNotFound);
   // Another model at the server has other vectors.
-  Catalogue other = *catalogue;
+  Registry other = *registry;
   other.name_served("nvidia/another");
   EXPECT_NE(spec_params(other.specs().at(0)), spec_params(spec));
   EXPECT_EQ(read_specs(scratch_.write("again.yaml", spec_text(spec)), {})->at("far").server, "nvidia");

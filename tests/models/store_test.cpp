@@ -42,9 +42,9 @@ class Models : public testing::Test {
     return spec;
   }
   // The catalogue of these as YAML says them.
-  Catalogue catalogue(const std::string& entries) {
+  Registry registry(const std::string& entries) {
     std::string text = "models:\n" + entries;
-    return Catalogue::load(scratch_.write("models.yaml", text), scratch_ / "none").value();
+    return Registry::load(scratch_.write("models.yaml", text), scratch_ / "none").value();
   }
   std::string entry(const Spec& spec) {
     return "  " + spec.name + ": {task: " + spec.task +
@@ -150,7 +150,7 @@ TEST_F(Models, AReaderKeepsWhatItOpened) {
 TEST_F(Models, ChooseTakesTheBestInstalled) {
   Spec low = spec("low", "a", 1), high = spec("high", "b", 9), other = spec("other", "c", 99, "faces");
   low.in_default_set = true;
-  const Catalogue known = catalogue(entry(low) + entry(high) + entry(other));
+  const Registry known = registry(entry(low) + entry(high) + entry(other));
   const auto name = [](const Spec* spec) { return spec == nullptr ? "" : spec->name; };
 
   Result<Choice> choice = choose(known, store_, "objects", "auto");
@@ -170,25 +170,24 @@ TEST_F(Models, ChooseTakesTheBestInstalled) {
 
 TEST(Shipped, ReadsAndNamesItsLabels) {
   const std::string shipped = std::string(IE_SOURCE_DIR) + "/config/models.yaml";
-  const Result<Catalogue> catalogue = Catalogue::load(shipped, "/nonexistent");
-  ASSERT_OK(catalogue);
+  const Result<Registry> registry = Registry::load(shipped, "/nonexistent");
+  ASSERT_OK(registry);
   for (const char* name : {"nanodet", "centernet"}) {
-    const Result<const Spec*> spec = catalogue->find(name);
+    const Result<const Spec*> spec = registry->find(name);
     ASSERT_TRUE(spec) << name;
     ASSERT_EQ((*spec)->labels.size(), 80U);
     EXPECT_EQ((*spec)->labels[0] + "," + (*spec)->labels[16] + "," + (*spec)->labels[79], "person,dog,toothbrush");
   }
-  const std::vector<std::string>& imagenet = (*catalogue->find("efficientnet-lite0"))->labels;
+  const std::vector<std::string>& imagenet = (*registry->find("efficientnet-lite0"))->labels;
   EXPECT_EQ(imagenet.at(0) + "," + imagenet.at(281) + "," + imagenet.at(999), "tench,tabby,toilet tissue");
   EXPECT_EQ(std::set<std::string>(imagenet.begin(), imagenet.end()).size(), 1000U);
 }
 
 // A text tower's words have as many numbers as its pictures, and what `models pull` takes needs no key.
 TEST(Shipped, WhatTheTasksNeed) {
-  const Result<Catalogue> catalogue =
-      Catalogue::load(std::string(IE_SOURCE_DIR) + "/config/models.yaml", "/nonexistent");
-  ASSERT_OK(catalogue);
-  for (const Spec& spec : catalogue->specs()) {
+  const Result<Registry> registry = Registry::load(std::string(IE_SOURCE_DIR) + "/config/models.yaml", "/nonexistent");
+  ASSERT_OK(registry);
+  for (const Spec& spec : registry->specs()) {
     SCOPED_TRACE(spec.name);
     const bool is_here = spec.server.empty();
     EXPECT_EQ(is_here && (spec.task == "embedding" || spec.task == "sentences"), !spec.text.tokenizer.empty());

@@ -17,7 +17,7 @@
 #include <numeric>
 #include <optional>
 
-#include "models/catalogue.h"
+#include "models/registry.h"
 #include "models/store.h"
 #include "tests/support/files.h"
 #include "tests/support/ok.h"
@@ -132,9 +132,9 @@ class RealText : public testing::Test {
   using Pictures = std::vector<std::pair<std::string, Image>>;
 
   static void SetUpTestSuite() {
-    const auto catalogue = models::Catalogue::load(kSource + "/config/models.yaml", "");
-    ASSERT_OK(catalogue);
-    const models::Spec& spec = *catalogue->find("pp-ocrv4").value();
+    const auto registry = models::Registry::load(kSource + "/config/models.yaml", "");
+    ASSERT_OK(registry);
+    const models::Spec& spec = *registry->find("pp-ocrv4").value();
     const models::Store store(kSource + "/build/models", "");
     const auto session = [&](const char* part) -> std::shared_ptr<infer::Session> {
       const std::string file = store.variant_path(spec, spec.parts.at(part).variants.at(0));

@@ -10,13 +10,13 @@
 
 namespace image_engine::models {
 
-class Catalogue {
+class Registry {
  public:
   // `shipped`: a file of specs; `added`: the folder of `models add` (may be absent), whose specs win over shipped ones
   // of the same name. Errors: kInvalidArgument names file, line, key, and what is allowed or the nearest key (unknown
   // key, wrong type, `like:` that leads to itself or nowhere, a file name with a slash, a label file whose length is
   // not what the spec says, …).
-  static Result<Catalogue> load(const std::string& shipped, const std::string& added);
+  static Result<Registry> load(const std::string& shipped, const std::string& added);
 
   [[nodiscard]] const std::vector<Spec>& specs() const { return specs_; }
   // What the server of served models calls the one that it makes vectors with: another model, other vectors.
@@ -30,6 +30,6 @@ class Catalogue {
 
 // One spec of a file that holds just one (`models add --spec`); `like:` finds those of `known`. Its files may lack
 // sources and checksums, and may be none: add_model() completes them.
-Result<Spec> read_spec(const std::string& file, const Catalogue& known);
+Result<Spec> read_spec(const std::string& file, const Registry& known);
 
 }  // namespace image_engine::models

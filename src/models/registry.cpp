@@ -1,4 +1,4 @@
-#include "models/catalogue.h"
+#include "models/registry.h"
 
 #include <dirent.h>
 #include <fmt/format.h>
@@ -33,7 +33,7 @@ Result<std::vector<std::string>> spec_files(const std::string& folder) {
 
 }  // namespace
 
-Result<Catalogue> Catalogue::load(const std::string& shipped, const std::string& added) {
+Result<Registry> Registry::load(const std::string& shipped, const std::string& added) {
   IE_TRY(SpecMap specs, read_specs(shipped, {}));
   IE_TRY(const std::vector<std::string> files, spec_files(added));
   SpecMap own;
@@ -45,17 +45,17 @@ Result<Catalogue> Catalogue::load(const std::string& shipped, const std::string&
                     fmt::format("{}: the model {} is in {} too", printable(file), name, printable(at->second.file)));
   }
   own.merge(specs);  // those that the user's do not replace
-  Catalogue catalogue;
-  for (auto& [name, spec] : own) catalogue.specs_.push_back(std::move(spec));
-  return catalogue;
+  Registry registry;
+  for (auto& [name, spec] : own) registry.specs_.push_back(std::move(spec));
+  return registry;
 }
 
-void Catalogue::name_served(const std::string& model) {
+void Registry::name_served(const std::string& model) {
   for (Spec& spec : specs_)
     if (!spec.server.empty()) spec.head_options["model"] = model;
 }
 
-Result<const Spec*> Catalogue::find(std::string_view name) const {
+Result<const Spec*> Registry::find(std::string_view name) const {
   const auto found = std::ranges::find(specs_, name, &Spec::name);
   if (found != specs_.end()) return &*found;
   std::vector<std::string_view> names;
@@ -66,7 +66,7 @@ Result<const Spec*> Catalogue::find(std::string_view name) const {
                                                                 : fmt::format("; did you mean \"{}\"?", nearest)));
 }
 
-Result<Spec> read_spec(const std::string& file, const Catalogue& known) {
+Result<Spec> read_spec(const std::string& file, const Registry& known) {
   SpecMap by_name;
   for (const Spec& spec : known.specs()) by_name.emplace(spec.name, spec);
   IE_TRY(SpecMap specs, read_specs(file, by_name, false));
