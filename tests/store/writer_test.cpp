@@ -80,7 +80,11 @@ TEST_F(WriterTest, AChangedFileIsAnotherAssetUntilItsContentIsKnown) {
   const Content content = read(changed, "x");
   EXPECT_EQ(content.asset, first);
   EXPECT_TRUE(content.known);
-  EXPECT_THAT(content.records, ElementsAre(kQuality));
+  const auto reader = CatalogueReader::open(path_);
+  EXPECT_THAT(*reader->record_keys(hash128("x")), ElementsAre(kQuality));
+  EXPECT_THAT(*reader->record_keys(hash128("x"), changed.asset), ElementsAre(kQuality));
+  EXPECT_THAT(*reader->record_keys(hash128("y"), first), ElementsAre(kQuality));
+  EXPECT_THAT(*reader->record_keys(hash128("y")), SizeIs(0));
 }
 
 TEST_F(WriterTest, AChangedSidecarOnlyAsksForMetadata) {
