@@ -149,15 +149,13 @@ class ContentPass {
     if (thumbnails_) wanted.push_back(thumbnail_key_);
     for (const PictureStage& stage : stages_) wanted.push_back(stage.key);
     const std::lock_guard lock(run_.reader_mutex);
-    Result<store::AssetId> id = run_.reader.find_asset_by_hash(asset);
-    if (!id && file.carried) id = file.asset;  // which will take this hash
-    if (!id) return wanted;
-    const Result<store::AssetRecord> known = run_.reader.asset_record(*id);
+    // A carried file's asset will take this hash.
+    const Result<std::vector<store::StageKey>> known =
+        run_.reader.record_keys(asset, file.carried ? file.asset : store::AssetId{0});
     if (!known) return wanted;
     std::erase_if(wanted, [&](const store::StageKey& key) {
-      if (std::ranges::find(run_.options.redo, key.stage) != run_.options.redo.end()) return false;
-      return std::any_of(known->records.begin(), known->records.end(),
-                         [&](const store::Record& record) { return record.key == key; });
+      return std::ranges::find(run_.options.redo, key.stage) == run_.options.redo.end() &&
+             std::ranges::find(*known, key) != known->end();
     });
     return wanted;
   }

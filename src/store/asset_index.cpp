@@ -195,11 +195,22 @@ void AssetIndex::write_columns(AssetId asset, const Document& document) {
       or_null(place.city), or_null(place.region), or_null(place.country), or_null(place.country_code), asset);
 }
 
+// Most photos have the same text after each pass; reading it costs a fraction of writing it.
+bool AssetIndex::has_text(AssetId asset, const Document& document) {
+  static const std::string kSelect = fmt::format("SELECT {} FROM asset_text WHERE rowid = ?", text_columns());
+  auto row = connection_.query(kSelect, asset);
+  if (!row.next()) return false;
+  for (size_t field = 0; field < kTextFields; ++field)
+    if (row.bytes(static_cast<int>(field)) != document.text[field]) return false;
+  return true;
+}
+
 void AssetIndex::write_text(AssetId asset, const Document& document) {
   static const std::string kColumns = text_columns();
   static const std::string kInsert = fmt::format("(rowid, {}) VALUES(?{})", kColumns, repeated(", ?", kTextFields));
   static const std::string kInsertText = "INSERT INTO asset_text" + kInsert;
   static const std::string kInsertTrigram = "INSERT INTO asset_trigram" + kInsert;
+  if (has_text(asset, document)) return;
   connection_.run("DELETE FROM asset_text WHERE rowid = ?", asset);
   std::apply([&](const auto&... text) { connection_.run(kInsertText, asset, text...); }, document.text);
   connection_.run("DELETE FROM asset_trigram WHERE rowid = ?", asset);

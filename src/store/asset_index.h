@@ -22,6 +22,7 @@ class AssetIndex {
   struct Document;
   void read_files(AssetId asset, Document& document);
   void write_columns(AssetId asset, const Document& document);
+  bool has_text(AssetId asset, const Document& document);
   void write_text(AssetId asset, const Document& document);
   [[nodiscard]] std::string name_text(const std::string& path) const;
 

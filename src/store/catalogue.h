@@ -40,6 +40,9 @@ class CatalogueReader {
   Result<bool> knows(const std::string& path) const;
   // Of its files, `first` comes first, and what it says about the picture counts; else the oldest that is present.
   Result<AssetRecord> asset_record(AssetId id, const std::string& first = {}) const;
+  // What was found about the asset of this hash, by the keys of its records, in no order; where no asset has the hash,
+  // about `otherwise`. Empty where there is neither.
+  Result<std::vector<StageKey>> record_keys(const Hash128& hash, AssetId otherwise = 0) const;
   Result<std::vector<AssetId>> asset_ids() const;
   // Photos with a hash and a file that is not missing, by id.
   Result<std::vector<AssetBrief>> photo_briefs() const;
@@ -84,7 +87,6 @@ class CatalogueReader {
 struct Content {
   AssetId asset = 0;
   bool known = false;             // the asset was there before: another file has the same picture
-  std::vector<StageKey> records;  // what was already found about it
   std::optional<Hash128> former;  // what the asset was called in an earlier format, if it took its new name now
 };
 

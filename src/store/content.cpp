@@ -132,9 +132,6 @@ Result<Content> CatalogueWriter::set_content(FileId file, const Hash128& file_ha
       s.dirty.insert(content.asset);
       s.dirty.insert(now);
     }
-    for (auto row = c.query("SELECT stage, model, version, params FROM records WHERE asset_id = ?", content.asset);
-         row.next();)
-      content.records.push_back({row.bytes(0), row.bytes(1), row.bytes(2), row.bytes(3)});
     c.run("DELETE FROM failures WHERE file_id = ? AND stage = 'content'", file);
     return content;
   });

@@ -51,6 +51,18 @@ Result<AssetId> CatalogueReader::find_asset_by_hash(const Hash128& hash) const {
   });
 }
 
+Result<std::vector<StageKey>> CatalogueReader::record_keys(const Hash128& hash, AssetId otherwise) const {
+  return guarded([&] {
+    std::vector<StageKey> keys;
+    for (auto row = connection_->query("SELECT stage, model, version, params FROM records "
+                                       "WHERE asset_id = coalesce((SELECT id FROM assets WHERE hash = ?), ?)",
+                                       Blob{bytes_of(hash)}, otherwise);
+         row.next();)
+      keys.push_back({row.bytes(0), row.bytes(1), row.bytes(2), row.bytes(3)});
+    return keys;
+  });
+}
+
 Result<std::vector<AssetId>> CatalogueReader::asset_ids() const {
   return guarded([&] {
     std::vector<AssetId> ids;

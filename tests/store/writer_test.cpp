@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include "store/sql.h"
 #include "tests/support/catalogue.h"
 
 namespace image_engine::store {
@@ -80,7 +81,11 @@ TEST_F(WriterTest, AChangedFileIsAnotherAssetUntilItsContentIsKnown) {
   const Content content = read(changed, "x");
   EXPECT_EQ(content.asset, first);
   EXPECT_TRUE(content.known);
-  EXPECT_THAT(content.records, ElementsAre(kQuality));
+  const auto reader = CatalogueReader::open(path_);
+  EXPECT_THAT(*reader->record_keys(hash128("x")), ElementsAre(kQuality));
+  EXPECT_THAT(*reader->record_keys(hash128("x"), changed.asset), ElementsAre(kQuality));
+  EXPECT_THAT(*reader->record_keys(hash128("y"), first), ElementsAre(kQuality));
+  EXPECT_THAT(*reader->record_keys(hash128("y")), SizeIs(0));
 }
 
 TEST_F(WriterTest, AChangedSidecarOnlyAsksForMetadata) {
@@ -165,6 +170,27 @@ TEST_F(WriterTest, AMovedFileKeepsItsAsset) {
   EXPECT_EQ(count_found("new"), 1U);
   EXPECT_EQ(count_found("old"), 0U);
   EXPECT_EQ(CatalogueReader::open(path_)->list_failures()->at(0).path, "/p/new.jpg");
+}
+
+TEST_F(WriterTest, TextIsIndexedOnlyWhenItChanges) {
+  // Each transaction that writes to the index gives it another segment, in which deleted rows leave their mark.
+  const auto index = [&] {
+    Connection connection(path_, Access::kRead);
+    std::string all;
+    for (auto row = connection.query("SELECT hex(block) FROM asset_text_data ORDER BY id"); row.next();)
+      all += row.bytes(0) + "\n";
+    return all;
+  };
+  const auto file = add("/p/1.jpg");
+  ASSERT_OK(writer_->set_file_metadata(file.id, titled("sunset"), {}, "1"));
+  const std::string before = index();
+  const AssetId asset = read(file, "x").asset;
+  ASSERT_OK(writer_->set_user_rating(asset, 4));
+  EXPECT_EQ(index(), before);
+  EXPECT_EQ(count_found("sunset"), 1U);
+  ASSERT_OK(writer_->add_label(asset, "Oma"));
+  EXPECT_NE(index(), before);
+  EXPECT_EQ(count_found("oma"), 1U);
 }
 
 TEST_F(WriterTest, PendingIsWhatLacksAHashOrARecord) {
