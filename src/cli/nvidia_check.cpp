@@ -172,7 +172,7 @@ class Check {
   // Tells where the key is from: never what it is.
   Status open_models() {
     nvidia::CloudOptions options;
-    options.key_files = pipeline::key_files(context_.registry, flags_.env_file);
+    options.key_files = pipeline::key_files(context_.catalogue, flags_.env_file);
     options.tasks = tasks_;
     options.cancelled = interrupted;
     IE_TRY(models_, CloudModels::open(config_, std::move(options)));
@@ -238,7 +238,7 @@ class Check {
     IE_CHECK(write_file_atomically(path, std::span(png), 0600));
     Config config = context_.config;
     config.nvidia_build.privacy = {};  // it is nobody's picture
-    IE_TRY(pipeline::PickedPhotos photos, pipeline::PickedPhotos::open(config, context_.registry));
+    IE_TRY(pipeline::PickedPhotos photos, pipeline::PickedPhotos::open(config, context_.catalogue));
     for (const Row& row : kRows) {
       if (!is_on(row.task) || interrupted()) continue;
       IE_TRY(nvidia::Picture picture, photos.show(path, models_->endpoint(row.task)));
