@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 PHOTOS = (
-    "text.png text_defocus.jpg text_motion.jpg licenseplate_motion.jpg page.png box.png box_in_scene.png sudoku.png GPUs.png board.jpg "
+    "text.png text_defocus.jpg text_motion.jpg licenseplate_motion.jpg page.png box.png box_in_scene.png sudoku.png cards.png board.jpg "
     "rocket.jpg building.jpg leuvenA.jpg home.jpg motorcycle_left.png coffee.png stuff.jpg orientation_6.jpg basketball1.png clock_motion.png "
     "astronaut.png apple.jpg baboon.jpg grass.png fallenleaf.jpg"
 ).split()

@@ -17,7 +17,7 @@ from export_files import ended
 import numpy as np
 
 NAME = "detr_fp32.onnx"
-SHORT, LONG = 800, 1333  # of --dynamic, as DETR's own CPU has it
+SHORT, LONG = 800, 1333  # of --dynamic, as DETR's own processor has it
 BACKBONE = re.compile(r"model\.backbone\.(?:conv_encoder\.)?model\.")
 # timm's names of a ResNet and transformers'; counted from 1 there, from 0 here.
 RULES = [

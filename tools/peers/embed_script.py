@@ -1,4 +1,4 @@
-"""What a person would write instead of `image-engine analyze --only embedding`: Pillow, transformers' CPU and CLIP in
+"""What a person would write instead of `image-engine analyze --only embedding`: Pillow, transformers' processor and CLIP in
 torch, or in onnxruntime where torch is not installed; vectors of every JPEG under a folder into a .npy file.
 
 usage: embed_script.py FOLDER -o OUT.npy --model FOLDER [--batch 8]     MODEL: config.json, model.safetensors, *.onnx

@@ -9,7 +9,7 @@ from . import common
 
 OPENCV = """
 aero1.jpg aero3.jpg aloeL.jpg aloeR.jpg apple.jpg baboon.jpg basketball1.png basketball2.png blox.jpg board.jpg box.png
-box_in_scene.png building.jpg butterfly.jpg GPUs.png chicky_512.png ela_original.jpg fruits.jpg graf1.png graf3.png
+box_in_scene.png building.jpg butterfly.jpg cards.png chicky_512.png ela_original.jpg fruits.jpg graf1.png graf3.png
 HappyFish.jpg home.jpg left01.jpg left02.jpg left03.jpg left04.jpg left05.jpg left06.jpg left07.jpg leuvenA.jpg leuvenB.jpg
 licenseplate_motion.jpg messi5.jpg orange.jpg right01.jpg right02.jpg right03.jpg right04.jpg right05.jpg right06.jpg
 rubberwhale1.png rubberwhale2.png smarties.png squirrel_cls.jpg starry_night.jpg stuff.jpg sudoku.png text_defocus.jpg
