@@ -305,7 +305,7 @@ TEST(Objects, APixelMaskIsAllOnes) {
   EXPECT_THAT(fake.seen_[1].as<std::int64_t>(), testing::Each(1));
 }
 
-// As DETR's own CPU pads: the picture at the top left, and places are fractions of it.
+// As DETR's own processor pads: the picture at the top left, and places are fractions of it.
 TEST(Objects, APixelMaskLeavesOutPadding) {
   for (const std::int64_t cells : {-1, 10}) {  // as large as the input, or ten by ten as some graphs have it
     auto spec = spec_of("queries", 100, 100, 5);
