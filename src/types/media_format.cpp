@@ -192,7 +192,8 @@ constexpr std::string_view kUnreadExtensions[] = {".cr3", ".nrw", ".raf", ".pef"
 // Where each enumerator's row is.
 constexpr auto kRowOf = [] {
   std::array<std::uint8_t, std::size(kFormats)> rows{};
-  for (std::uint8_t i = 0; i < std::size(kFormats); ++i) rows[static_cast<size_t>(kFormats[i].format)] = i;
+  for (size_t i = 0; i < std::size(kFormats); ++i)
+    rows[static_cast<size_t>(kFormats[i].format)] = static_cast<std::uint8_t>(i);
   return rows;
 }();
 
