@@ -104,11 +104,10 @@ Result<std::string> make_environment(const std::string& tools, const std::functi
   if (const auto made = run_module(system, "venv", {folder}, kMakingLimit, cancelled); !made)
     return fail(made.error().code == ErrorCode::kIo ? ErrorCode::kUnsupported : made.error().code,
                 fmt::format("{} cannot make an environment ({}): {}", system, kInstallPython, made.error().message));
-  if (const auto installed = run_module(
-          python, "pip",
-          {"install", "--quiet", "--require-hashes", "--disable-pip-version-check", "--retries", "1", "--timeout", "10",
-           "-r", absolute_path(requirements)},
-          kMakingLimit, cancelled);
+  if (const auto installed = run_module(python, "pip",
+                                        {"install", "--quiet", "--require-hashes", "--disable-pip-version-check",
+                                         "--retries", "1", "--timeout", "10", "-r", absolute_path(requirements)},
+                                        kMakingLimit, cancelled);
       !installed)
     return fail(installed.error().code,
                 fmt::format("what the converters need cannot be installed: {}", installed.error().message));

@@ -15,9 +15,9 @@
 #include "core/file.h"
 #include "core/subprocess.h"
 #include "core/temporary_folder.h"
-#include "worker/decode_file.h"
 #include "tests/support/ok.h"
 #include "tests/support/pictures.h"
+#include "worker/decode_file.h"
 
 namespace image_engine::worker {
 namespace {
