@@ -13,6 +13,7 @@
 #include "core/text.h"
 #include "pipeline/analyze.h"
 #include "pipeline/query_picture.h"
+#include "pipeline/stages.h"
 #include "pipeline/thumbnails.h"
 #include "store/asset_json.h"
 
