@@ -63,8 +63,7 @@ Status FromVectors::keep(store::AssetId asset, std::span<const float> vector) {
   if (scorer_) {
     IE_TRY(const std::vector<vision::SceneGuess> guesses, scorer_->score(vector));
     StageOutput output = scene_output(guesses);
-    IE_CHECK(run_.writer.put_record(asset, {scene_key_, "cpu", "fp32", std::move(output.data), ""}));
-    for (const store::Fact& fact : output.facts) IE_CHECK(run_.writer.put_fact(asset, fact));
+    IE_CHECK(run_.writer.put_record(asset, {scene_key_, "cpu", "fp32", std::move(output.data), ""}, output.facts));
   }
   std::vector<store::FoundClass> found;
   for (const Label& label : labels_)

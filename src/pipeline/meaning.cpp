@@ -73,9 +73,8 @@ Status Meaning::follow_active() {
 }
 
 Status Meaning::keep(store::AssetId asset, const store::Record& record, std::span<const store::Fact> facts) {
-  IE_CHECK(run_.writer.put_record(asset, record));
+  IE_CHECK(run_.writer.put_record(asset, record, facts));
   for (const store::Fact& fact : facts) {
-    IE_CHECK(run_.writer.put_fact(asset, fact));
     const auto* vector = std::get_if<store::VectorFact>(&fact);
     if (vector != nullptr && follows_ && spaces_.at(vector->space) == active_)
       IE_CHECK(follows_->keep(asset, vector->numbers));

@@ -147,8 +147,9 @@ class CatalogueWriter {
   // Whether there are words of a person about pictures that were not met since an earlier format.
   Result<bool> wants_former_hashes();
 
-  // Replaces the record of the same key. Older keys of the stage stay until prune().
-  Status put_record(AssetId asset, const Record& record);
+  // Replaces the record of the same key, and puts the facts that the stage found with it. Older keys of the stage stay
+  // until prune().
+  Status put_record(AssetId asset, const Record& record, std::span<const Fact> facts = {});
   Status put_file_record(FileId file, const Record& record);
   // Makes what a stage found searchable; replaces what was there of its kind and field. kInvalidArgument for a field
   // that the kind has not, or a vector whose space is not there or has other dimensions.

@@ -146,8 +146,8 @@ Result<bool> CatalogueWriter::wants_former_hashes() {
   });
 }
 
-Status CatalogueWriter::put_record(AssetId asset, const Record& record) {
-  return state_->change([&] {
+Status CatalogueWriter::put_record(AssetId asset, const Record& record, std::span<const Fact> facts) {
+  IE_CHECK(state_->change([&] {
     Connection& c = state_->connection;
     require_asset(c, asset);
     const StageKey& key = record.key;
@@ -159,7 +159,9 @@ Status CatalogueWriter::put_record(AssetId asset, const Record& record) {
         asset, key.stage, key.model, key.version, key.params, record.device, record.precision, record.data, utc_now());
     c.run("DELETE FROM failures WHERE stage = ? AND file_id IN (SELECT id FROM files WHERE asset_id = ?)", key.stage,
           asset);
-  });
+  }));
+  for (const Fact& fact : facts) IE_CHECK(put_fact(asset, fact));
+  return {};
 }
 
 Status CatalogueWriter::put_file_record(FileId file, const Record& record) {

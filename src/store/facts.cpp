@@ -25,7 +25,8 @@ void put_text(Connection& c, AssetId asset, TextField field, const std::vector<s
         asset, text_field_name(field), body);
 }
 
-void put_counts(Connection& c, AssetId asset, const CountFacts& facts) {
+// One of each kind of fact.
+void put(Connection& c, AssetId asset, const CountFacts& facts) {
   if (facts.field != TextField::kObjects && facts.field != TextField::kProducts)
     raise(ErrorCode::kInvalidArgument, "catalogue: counted are objects or products");
   std::vector<std::string> names;
@@ -38,14 +39,10 @@ void put_counts(Connection& c, AssetId asset, const CountFacts& facts) {
           found.count, found.confidence);
 }
 
-// One of each kind; true when the asset's words have changed.
-bool put(Connection& c, AssetId asset, const CountFacts& facts) { return put_counts(c, asset, facts), true; }
-bool put(Connection& c, AssetId asset, const ClassFacts& facts) { return put_classes(c, asset, facts), true; }
-bool put(Connection& c, AssetId asset, const TextFacts& facts) {
-  return put_text(c, asset, facts.field, facts.lines), true;
-}
-bool put(Connection& c, AssetId asset, const VectorFact& fact) {
-  return put_in_space(c, asset, space_of(c, fact.space), to_half(fact.numbers)), false;
+void put(Connection& c, AssetId asset, const ClassFacts& facts) { put_classes(c, asset, facts); }
+void put(Connection& c, AssetId asset, const TextFacts& facts) { put_text(c, asset, facts.field, facts.lines); }
+void put(Connection& c, AssetId asset, const VectorFact& fact) {
+  put_in_space(c, asset, space_of(c, fact.space), to_half(fact.numbers));
 }
 
 }  // namespace
@@ -53,8 +50,8 @@ bool put(Connection& c, AssetId asset, const VectorFact& fact) {
 Status CatalogueWriter::put_fact(AssetId asset, const Fact& fact) {
   return state_->change([&] {
     require_asset(state_->connection, asset);
-    const bool has_words = std::visit([&](const auto& one) { return put(state_->connection, asset, one); }, fact);
-    if (has_words) state_->dirty.insert(asset);
+    std::visit([&](const auto& one) { put(state_->connection, asset, one); }, fact);
+    if (!std::holds_alternative<VectorFact>(fact)) state_->dirty.insert(asset);  // the others are words
   });
 }
 
