@@ -183,7 +183,7 @@ Result<nlohmann::json> measure(Flags& flags) {
                         {"nodes", placement.nodes},
                         {"batch", inputs.front().shape[0]},
                         {"streams", flags.streams},
-                        {"cards", flags.gpus},
+                        {"gpus", flags.gpus},
                         {"graph", flags.session.cuda_graph},
                         {"nhwc", flags.session.nhwc},
                         {"fuse", flags.session.fuse_convolutions},
@@ -207,7 +207,7 @@ int main(int argc, char** argv) {
   Flags flags;
   app.add_option("model", flags.model, "An ONNX file")->required();
   app.add_option("--device", flags.device, "cpu, cuda or cuda:N")->capture_default_str();
-  app.add_option("--cards", flags.gpus, "With --device cuda: those that share the work, 0,1,…")->delimiter(',');
+  app.add_option("--gpus", flags.gpus, "With --device cuda: those that share the work, 0,1,…")->delimiter(',');
   app.add_option("--batch", flags.batch, "Pictures in a run, where the file leaves it open")->capture_default_str();
   app.add_option("--fix", flags.fixed, "NAME=SIZE of an open dimension");
   app.add_option("--side", flags.side, "Of other open dimensions")->capture_default_str();

@@ -1,30 +1,17 @@
 // measure_quality FILE.ppm…: what vision/quality.h says of each picture (binary PPM, 8 bits), a line of JSON each.
 // tools/peers/quality_tables.py makes the tables of docs/quality.md from it.
 #include <cstdio>
-#include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "tests/support/files.h"
 #include "vision/quality.h"
 
 namespace {
 
 using namespace image_engine;
-
-Image read_ppm(const char* path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string magic;
-  int most = 0;
-  Image image;
-  file >> magic >> image.width >> image.height >> most;
-  file.get();
-  if (!file || magic != "P6" || most != 255) return {};
-  image.pixels.resize(image.row_bytes() * image.height);
-  file.read(reinterpret_cast<char*>(image.pixels.data()), static_cast<std::streamsize>(image.pixels.size()));
-  return image;
-}
 
 LumaStatistics luma_of(const Image& image) {
   LumaAccumulator luma;
@@ -41,7 +28,7 @@ LumaStatistics luma_of(const Image& image) {
 
 int main(int count, char** paths) {
   for (int i = 1; i < count; ++i) {
-    const Image image = read_ppm(paths[i]);
+    const Image image = picture_of(paths[i]);
     const LumaStatistics luma = luma_of(image);
     const auto measures = vision::measure_quality(luma, {image.width, image.height, image.pixels});
     const nlohmann::json line = {{"file", paths[i]},

@@ -306,7 +306,7 @@ Action setup_convert_to_tensorrt(Arguments app, Settings&) {
       .one_value_each();
   // Of the process that a build runs in.
   app.add_flag("--here", flags->here).hide();
-  app.add_option("--card", flags->gpu).hide();
+  app.add_option("--gpu", flags->gpu).hide();
   app.add_option("--least-batch", flags->least).hide();
   app.add_option("--workspace-bytes", flags->workspace_bytes).hide();
   return [=](Context& context) -> Result<int> {

@@ -26,7 +26,7 @@ struct Chosen {
 // session of the first variant.
 using MakeCanaries = std::function<Result<std::vector<Tensor>>(const Session&)>;
 
-// Where the graphs are that were made of models for this machine: of its card (models/made_graphs.h), or with its
+// Where the graphs are that were made of models for this machine: of its GPU (models/made_graphs.h), or with its
 // owner's photos (models/calibrated.h). `memory_folder`: as below.
 std::string graphs_folder(const std::string& memory_folder);
 

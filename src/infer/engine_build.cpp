@@ -44,7 +44,7 @@ std::vector<std::string> arguments_of(const EngineJob& job, const std::string& f
                                std::to_string(wanted.most_batch),
                                "--workspace-bytes",
                                std::to_string(wanted.workspace_bytes),
-                               "--card",
+                               "--gpu",
                                std::to_string(job.options.device)};
   for (const auto& [name, size] : job.options.fixed_dimensions)
     all.insert(all.end(), {"--dimension", fmt::format("{}={}", name, size)});

@@ -36,7 +36,7 @@ class DecodedFile {
  public:
   // Results of the operations that were asked for have a value.
   [[nodiscard]] const Reply& reply() const { return reply_; }
-  // Each only where it was asked for (kDecode, kThumbnail, kFilm). Views are valid until decode_again().
+  // Each only where it was asked for (kDecode, kThumbnail, kVideoClip). Views are valid until decode_again().
   [[nodiscard]] const Picture& picture() const { return *reply_.picture; }
   [[nodiscard]] ImageView pixels() const { return file_.pixels(picture()); }
   [[nodiscard]] std::span<const std::byte> thumbnail() const { return file_.bytes(*reply_.thumbnail); }
