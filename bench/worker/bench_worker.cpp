@@ -87,6 +87,38 @@ BENCHMARK(decode)
     ->Unit(benchmark::kMillisecond)
     ->MinTime(3);
 
+// Hash and decode of one photo in two requests and in one, in turns; medians.
+void hash_and_decode(benchmark::State& state) {
+  const auto edge = static_cast<std::uint32_t>(state.range(0));
+  auto pool = worker::Pool::create({});
+  constexpr std::uint32_t kBoth = worker::kHash | worker::kDecode;
+  Result<std::uint64_t> sum = 0;
+  const auto ask = [&](bool at_once) -> Result<std::uint64_t> {
+    IE_TRY(worker::DecodedFile file,
+           worker::decode_file(**pool, kPhoto, {.operations = at_once ? kBoth : worker::kHash, .max_edge = edge}));
+    if (!at_once) IE_CHECK(file.decode_again({.max_edge = edge}));
+    return touch(file.pixels().pixels);
+  };
+  if (!pool || !ask(true)) {
+    state.SkipWithError("cannot decode the sample photo: run tools/setup.sh and build image-engine-worker");
+    return;
+  }
+  std::vector<double> two, one;
+  for ([[maybe_unused]] auto step : state) {
+    timed(two, sum, [&] { return ask(false); });
+    state.SetIterationTime(timed(one, sum, [&] { return ask(true); }));
+  }
+  state.counters["two_requests_ms"] = median(two) * 1000;
+  state.counters["one_request_ms"] = median(one) * 1000;
+}
+BENCHMARK(hash_and_decode)
+    ->ArgName("edge")
+    ->Arg(256)
+    ->Arg(640)
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond)
+    ->MinTime(3);
+
 }  // namespace
 
 BENCHMARK_MAIN();

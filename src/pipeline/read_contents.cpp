@@ -99,7 +99,8 @@ class ContentPass {
     query.retry = run_.options.retry;
     query.redo = run_.options.redo;
     IE_TRY(files_, run_.writer.pending(query));
-    IE_TRY(former_hashes_, run_.writer.wants_former_hashes());
+    IE_TRY(const bool former, run_.writer.wants_former_hashes());
+    hashing_ = worker::kHash | (former ? worker::kFormerHash : 0U);
     std::erase_if(files_, [&](const store::PendingFile& file) { return run_.unreadable.contains(file.file); });
     return {};
   }
@@ -145,17 +146,14 @@ class ContentPass {
       const std::lock_guard lock(claimed_mutex_);
       if (!claimed_.insert(asset).second) return {};
     }
-    std::vector<store::StageKey> wanted;
-    if (thumbnails_) wanted.push_back(thumbnail_key_);
-    for (const PictureStage& stage : stages_) wanted.push_back(stage.key);
+    std::vector<store::StageKey> wanted = all_keys();
     const std::lock_guard lock(run_.reader_mutex);
     // A carried file's asset will take this hash.
     const Result<std::vector<store::StageKey>> known =
         run_.reader.record_keys(asset, file.carried ? file.asset : store::AssetId{0});
     if (!known) return wanted;
     std::erase_if(wanted, [&](const store::StageKey& key) {
-      return std::ranges::find(run_.options.redo, key.stage) == run_.options.redo.end() &&
-             std::ranges::find(*known, key) != known->end();
+      return std::ranges::find(run_.options.redo, key.stage) == run_.options.redo.end() && is_among(*known, key);
     });
     return wanted;
   }
@@ -241,18 +239,36 @@ class ContentPass {
       contents.hashes = fail(leased.error());
       return contents;
     }
-    const Result<worker::Reply> hashed =
-        run_.ask(*leased, {.operations = worker::kHash | (former_hashes_ ? worker::kFormerHash : 0U)});
-    contents.hashes = hashed ? hashed->hashes : Result<worker::Hashes>(fail(hashed.error()));
-    if (!contents.hashes || file.seen.kind != MediaKind::kPhoto) return contents;
+    const bool is_photo = file.seen.kind == MediaKind::kPhoto;
+    // A picture that is probably known is not decoded before its hash says that it is not.
+    const bool at_once = is_photo && file.is_new && !is_last_try_;
+    worker::Task task = at_once ? decoding(all_keys()) : worker::Task{.operations = 0};
+    task.operations |= hashing_;
+    Result<worker::Reply> reply = run_.ask(*leased, task);
+    std::optional<Error> undecoded;
+    if (at_once && !reply && is_of_decoding(reply.error().code)) {
+      undecoded = reply.error();
+      reply = run_.ask(*leased, {.operations = hashing_});
+    }
+    contents.hashes = reply ? reply->hashes : Result<worker::Hashes>(fail(reply.error()));
+    if (!contents.hashes || !is_photo) return contents;
     const std::vector<store::StageKey> wanted = claim(file, contents.hashes->asset);
-    if (!wanted.empty()) decode(*leased, wanted, contents);
+    if (!wanted.empty()) {
+      if (undecoded && undecoded->code != ErrorCode::kTimeout)  // alone it has as much time as both had together
+        reply = fail(*undecoded);
+      else if (undecoded || !at_once)
+        reply = run_.ask(*leased, decoding(wanted));
+      take_picture(*leased, reply, wanted, contents);
+    }
     if (was_killed(contents)) {
       const std::lock_guard lock(claimed_mutex_);
       claimed_.erase(contents.hashes->asset);
     }
     return contents;
   }
+
+  // Whether a worker that was to hash and to decode may have died of decoding.
+  static bool is_of_decoding(ErrorCode code) { return !is_of_the_run(code) && code != ErrorCode::kKilled; }
 
   static bool was_killed(const Contents& contents) {
     const auto is_kill = [](const Error& error) { return error.code == ErrorCode::kKilled; };
@@ -261,25 +277,36 @@ class ContentPass {
     return std::ranges::any_of(contents.failures, is_kill, &std::pair<store::StageKey, Error>::second);
   }
 
+  [[nodiscard]] std::vector<store::StageKey> all_keys() const {
+    std::vector<store::StageKey> keys;
+    if (thumbnails_) keys.push_back(thumbnail_key_);
+    for (const PictureStage& stage : stages_) keys.push_back(stage.key);
+    return keys;
+  }
+
   // One decode, as large as the most demanding of the wanted stages asks for, for all of them.
-  void decode(worker::LeasedFile& leased, const std::vector<store::StageKey>& wanted, Contents& contents) {
-    const auto is_wanted = [&](const store::StageKey& key) {
-      return std::find(wanted.begin(), wanted.end(), key) != wanted.end();
-    };
-    worker::Task task{.operations = 0};
-    if (is_wanted(thumbnail_key_)) task.operations |= worker::kThumbnail;
+  [[nodiscard]] worker::Task decoding(const std::vector<store::StageKey>& wanted) const {
+    worker::Task task{.operations = 0, .thumbnail_edge = edge_, .thumbnail_quality = quality_};
+    if (is_among(wanted, thumbnail_key_)) task.operations |= worker::kThumbnail;
     for (const PictureStage& stage : stages_) {
-      if (!is_wanted(stage.key)) continue;
+      if (!is_among(wanted, stage.key)) continue;
       task.operations |= worker::kDecode | (stage.luma ? worker::kLuma : 0U);
       task.max_edge = std::max(task.max_edge, stage.edge);
     }
-    task.thumbnail_edge = edge_;
-    task.thumbnail_quality = quality_;
-    const Result<worker::Reply> reply = run_.ask(leased, task);
+    return task;
+  }
+
+  static bool is_among(const std::vector<store::StageKey>& keys, const store::StageKey& key) {
+    return std::ranges::find(keys, key) != keys.end();
+  }
+
+  // What the wanted stages make of the picture that was decoded.
+  void take_picture(worker::LeasedFile& leased, const Result<worker::Reply>& reply,
+                    const std::vector<store::StageKey>& wanted, Contents& contents) {
     contents.decoded = true;
     contents.picture = reply ? reply->picture : Result<worker::Picture>(fail(reply.error()));
     if (!contents.picture) return;
-    if (task.operations & worker::kThumbnail) keep_thumbnail(leased, *reply, contents);
+    if (is_among(wanted, thumbnail_key_)) keep_thumbnail(leased, *reply, contents);
     const worker::Picture& picture = *contents.picture;
     StageInput input{leased.pixels(picture), picture.luma, picture.full_width, picture.full_height};
     std::vector<std::uint8_t> kept;  // `input.picture`, once a larger one has taken its place
@@ -290,15 +317,13 @@ class ContentPass {
         kept.assign(input.picture.pixels.begin(), input.picture.pixels.end());
         input.picture.pixels = kept;
       }
-      task.operations = worker::kDecode;
-      task.max_edge = edge;
-      IE_TRY(const worker::Reply again, run_.ask(leased, task));
+      IE_TRY(const worker::Reply again, run_.ask(leased, {.max_edge = edge}));
       if (!again.picture) return fail(again.picture.error());
       return leased.pixels(*again.picture);
     };
     Trace::Clock::duration plain{};
     for (const PictureStage& stage : stages_)
-      if (is_wanted(stage.key)) plain += run_stage(stage, input, contents);
+      if (is_among(wanted, stage.key)) plain += run_stage(stage, input, contents);
     if (plain.count() > 0) run_.trace.add(Step::kLook, Trace::Clock::now() - plain);
   }
 
@@ -399,7 +424,7 @@ class ContentPass {
   const std::uint32_t edge_, quality_;
   std::vector<PictureStage> stages_;
   bool thumbnails_ = true;
-  bool former_hashes_ = false;
+  std::uint32_t hashing_ = worker::kHash;  // operations
   std::vector<store::PendingFile> files_;
   std::unordered_map<store::AssetId, std::vector<std::pair<store::StageKey, Error>>>
       broken_;  // in this run; the sink's

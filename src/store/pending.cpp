@@ -58,7 +58,7 @@ class PendingScan {
   void offer(const KnownFile& file, std::vector<PendingFile>& pending) {
     if ((offered_.contains(file.asset) && !file.carried) || !is_wanted_path(file.seen.path)) return;
     if (std::ranges::any_of(gates_, [&](const auto& gate) { return failed_as_it_is(gate, file); })) return;
-    PendingFile item{file.id, file.asset, file.seen, file.hashed, file.carried, {}};
+    PendingFile item{file.id, file.asset, file.seen, file.hashed, file.carried, false, {}};
     for (const StageWork& work : stages_) {
       const MediaKind kind = work.wanted->kind;
       if (kind != MediaKind::kNone && kind != file.seen.kind) continue;
@@ -83,6 +83,17 @@ class PendingScan {
   std::unordered_set<AssetId> offered_;
 };
 
+// Sets is_new.
+void mark_new(Connection& connection, std::vector<PendingFile>& pending) {
+  if (std::ranges::all_of(pending, &PendingFile::hashed)) return;
+  std::unordered_set<AssetId> alone;
+  auto row = connection.query(
+      "SELECT id FROM assets a WHERE hash IS NULL AND taken_seconds IS NOT NULL "
+      "AND NOT EXISTS (SELECT 1 FROM assets b WHERE b.taken_seconds = a.taken_seconds AND b.id <> a.id)");
+  while (row.next()) alone.insert(row.integer(0));
+  for (PendingFile& file : pending) file.is_new = alone.contains(file.asset);
+}
+
 }  // namespace
 
 Result<std::vector<PendingFile>> CatalogueWriter::pending(const PendingQuery& query) {
@@ -92,6 +103,7 @@ Result<std::vector<PendingFile>> CatalogueWriter::pending(const PendingQuery& qu
     std::vector<PendingFile> pending;
     auto row = connection.query("SELECT " IE_FILE_COLUMNS IE_FILES "WHERE f.state = 'present' ORDER BY f.id");
     while (row.next()) scan.offer(read_file_row(row), pending);
+    mark_new(connection, pending);
     return pending;
   });
 }

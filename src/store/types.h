@@ -111,6 +111,9 @@ struct PendingFile {
   FileObservation seen;
   bool hashed = false;
   bool carried = false;  // as in KnownFile
+  // Its picture is most likely none that the catalogue knows: not hashed, and taken when no other asset was. (Copies,
+  // and the file itself before its metadata was edited, have its capture time.)
+  bool is_new = false;
   std::vector<std::string>
       stages;  // those to do, in the order of PendingQuery::stages; all of them before the hash is known
 };

@@ -13,14 +13,20 @@ from PIL import Image
 from engine import (DONE, DONE_WITH_FAILURES, FAILED, SAMPLES, Engine, children, kill, log_entries, real_worker, wait_until,
                     with_proxy_worker)
 
-METADATA, HASH, THUMBNAIL = "1", "2", "8"  # worker/protocol.h: Operation
+METADATA, HASH, DECODE, THUMBNAIL = "1", "2", "4", "8"  # worker/protocol.h: Operation
 
 
 @pytest.fixture
 def library(photos):
     for i in range(12):
-        Image.new("RGB", (60 + i, 40), (i * 20, 100, 50)).save(photos / f"p{i:02}.jpg")
+        Image.new("RGB", (60 + i, 40), (i * 20, 100, 50)).save(photos / f"p{i:02}.jpg", exif=taken(i) if i % 2 else b"")
     return photos
+
+
+def taken(second):
+    exif = Image.Exif()
+    exif[0x0132] = f"2026:01:02 03:04:{second:02}"  # DateTime
+    return exif
 
 
 def faulty(folder, faults):
@@ -40,39 +46,61 @@ def check_only_one_failed(engine, library, name, codes):
     return entry
 
 
+def test_a_new_photo_is_hashed_and_decoded_in_one_request(folder, library):
+    """One that another file may be a copy of is hashed first, so that no picture is decoded twice."""
+    Image.open(library / "p05.jpg").save(library / "copy.jpg", exif=taken(5), quality="keep", comment="other bytes")
+    engine, log = faulty(folder, {})
+
+    def asked_of(name):
+        return [entry["operations"] for entry in log_entries(log) if entry.get("file") == name and entry["operations"] > 1]
+
+    assert engine.analyze(library, "--workers", "2")["report"]["duplicates"] == 1
+    both = int(HASH) | int(DECODE) | int(THUMBNAIL)
+    for i in range(12):
+        operations = asked_of(f"p{i:02}.jpg")
+        if i % 2 == 0:  # without a capture time
+            assert operations[0] == int(HASH) and len(operations) == 2, (i, operations)
+        elif i != 5:
+            assert len(operations) == 1 and operations[0] & both == both, (i, operations)
+    assert sorted(len(asked_of(name)) for name in ("p05.jpg", "copy.jpg")) == [1, 2]
+    assert asked_of("p05.jpg")[0] == asked_of("copy.jpg")[0] == int(HASH)
+
+
+@pytest.mark.parametrize("name", ["p04.jpg", "p05.jpg"], ids=["in two requests", "in one request"])
 @pytest.mark.parametrize("operation", [METADATA, HASH, THUMBNAIL])
 @pytest.mark.parametrize("fault, codes", [
     ("crash", {"crashed"}), ("exit", {"crashed"}), ("garbage", {"crashed", "internal"}),
     ("too_long", {"crashed", "internal"}), ("short", {"crashed", "internal"})])
-def test_a_worker_that_dies_or_lies(folder, library, fault, codes, operation):
-    engine, _ = faulty(folder, {"p05.jpg": {operation: fault}})
+def test_a_worker_that_dies_or_lies(folder, library, fault, codes, operation, name):
+    engine, _ = faulty(folder, {name: {operation: fault}})
     report = engine.analyze(library, "--workers", "2", expect=DONE_WITH_FAILURES)["report"]
     assert report["failed"] == 1 and report["worker_deaths"] >= 1
-    entry = check_only_one_failed(engine, library, "p05.jpg", codes)
+    entry = check_only_one_failed(engine, library, name, codes)
     assert entry["stage"] == {METADATA: "metadata", HASH: "content", THUMBNAIL: "decode"}[operation]
     # With a sound worker, a retry clears the ledger.
     sound = Engine(folder)
     assert sound.json("failures", "--retry")["report"]["failed"] == 0
-    assert not sound.failures() and sound.show(library / "p05.jpg")["asset"]
+    assert not sound.failures() and sound.show(library / name)["asset"]
 
 
+@pytest.mark.parametrize("name", ["p04.jpg", "p05.jpg"], ids=["in two requests", "in one request"])
 @pytest.mark.parametrize("operation", [METADATA, HASH, THUMBNAIL])
-def test_a_worker_that_the_system_kills(folder, library, operation):
+def test_a_worker_that_the_system_kills(folder, library, operation, name):
     """Its file is tried again at the end of the pass, and left for the next run; the ledger knows nothing of it."""
-    engine, log = faulty(folder, {"p05.jpg": {operation: "kill"}})
+    engine, log = faulty(folder, {name: {operation: "kill"}})
     report = engine.analyze(library, "--workers", "2", expect=DONE_WITH_FAILURES)["report"]
     assert report["failed"] == 0 and report["killed"] >= 1
     assert any("left for the next run" in note and "memory" in note for note in report["notes"])
     assert not engine.failures()
     asked = [entry["file"] for entry in log_entries(log) if entry.get("operations", 0) & int(operation)]
-    assert asked.count("p05.jpg") >= 2 and asked[-1] == "p05.jpg"
+    assert asked.count(name) >= 2 and asked[-1] == name
     for other in library.iterdir():
-        if other.name != "p05.jpg":
+        if other.name != name:
             assert engine.show(other)["asset"], other
     # With a sound worker, the next run reads it, without a retry being asked for.
     sound = Engine(folder)
     assert sound.analyze(library)["report"]["killed"] == 0
-    assert sound.show(library / "p05.jpg")["asset"]
+    assert sound.show(library / name)["asset"]
 
 
 def test_a_worker_that_the_system_kills_once(folder, library):
@@ -91,6 +119,15 @@ def test_a_worker_that_hangs(folder, library):
     assert "worker.timeout_seconds" in entry["message"]
     workers = {item["worker"] for item in log_entries(log)}
     assert not [worker for worker in workers if Path(f"/proc/{worker}").exists()]
+
+
+def test_a_decoder_that_hangs_fails_the_decode_only(folder, library):
+    engine, _ = faulty(folder, {"p03.jpg": {THUMBNAIL: "hang"}})
+    config = folder / "quick.yaml"
+    config.write_text("worker: {timeout_seconds: 0.7}\n")
+    engine.analyze(library, "--config", config, expect=DONE_WITH_FAILURES)
+    assert check_only_one_failed(engine, library, "p03.jpg", {"timeout"})["stage"] == "decode"
+    assert engine.show(library / "p03.jpg")["asset"]
 
 
 def test_a_worker_that_eats_memory(folder, library):

@@ -193,6 +193,34 @@ TEST_F(WriterTest, TextIsIndexedOnlyWhenItChanges) {
   EXPECT_EQ(count_found("oma"), 1U);
 }
 
+TEST_F(WriterTest, AFileIsNewWhenNoOtherAssetWasTakenAtItsTime) {
+  const auto with_time = [&](const std::string& path, const char* taken, std::int64_t time = 1) {
+    const auto file = *writer_->upsert_file(seen(path, 100, time), run_);
+    Metadata metadata;
+    if (taken != nullptr) metadata.taken = CaptureTime{taken, {}};
+    EXPECT_TRUE(writer_->set_file_metadata(file.id, metadata, {}, "1"));
+    return file;
+  };
+  const auto is_new = [&] {
+    std::vector<FileId> files;
+    const std::vector<PendingFile> pending = *writer_->pending({});
+    for (const PendingFile& file : pending)
+      if (file.is_new) files.push_back(file.file);
+    return files;
+  };
+  const auto first = with_time("/p/1.jpg", "2026-01-02T03:04:05"), other = with_time("/p/2.jpg", "2026-01-02T03:04:06");
+  with_time("/p/none.jpg", nullptr);
+  EXPECT_THAT(is_new(), UnorderedElementsAre(first.id, other.id));
+  const auto copy = with_time("/p/copy.jpg", "2026-01-02T03:04:05");
+  EXPECT_THAT(is_new(), ElementsAre(other.id));
+  read(other, "x");
+  EXPECT_THAT(is_new(), SizeIs(0));
+  with_time("/p/2.jpg", "2026-01-02T03:04:06", 2);  // its metadata was edited
+  EXPECT_THAT(is_new(), SizeIs(0));
+  ASSERT_OK(writer_->set_file_state(std::vector{copy.id}, FileState::kMissing));
+  EXPECT_THAT(is_new(), SizeIs(0)) << "a file that comes back elsewhere is known";
+}
+
 TEST_F(WriterTest, PendingIsWhatLacksAHashOrARecord) {
   const auto first = add("/p/1.jpg"), second = add("/p/2.jpg"), third = add("/p/3.jpg");
   const Content content = read(first, "x");
