@@ -1,13 +1,7 @@
-extern "C" {
-#include <libavutil/display.h>
-}
-
 #include <algorithm>
 #include <array>
-#include <cmath>
-#include <cstring>
 
-#include "media/ffmpeg.h"
+#include "media/demuxer.h"
 #include "media/libraries.h"
 #include "media/metadata_readers.h"
 #include "media/resize.h"
@@ -15,10 +9,6 @@ extern "C" {
 
 namespace image_engine::media {
 namespace {
-
-constexpr int kBuffer = 32 << 10;
-constexpr const char* kProbeBytes = "1000000";
-constexpr const char* kProbeTime = "2000000";  // microseconds
 
 struct ContainerText {
   std::string Metadata::*member;
@@ -37,76 +27,12 @@ constexpr ContainerText kContainerTexts[] = {
 constexpr std::array kContainerTimes{"com.apple.quicktime.creationdate", "creation_time", "date"};
 constexpr std::array kPlaces{"com.apple.quicktime.location.ISO6709", "location", "location-eng"};
 
-// FFmpeg's input from memory.
-struct Reader {
-  Bytes bytes;
-  std::int64_t at = 0;
-
-  static int read(void* opaque, std::uint8_t* into, int count) {
-    auto& self = *static_cast<Reader*>(opaque);
-    const auto left = static_cast<std::int64_t>(self.bytes.size()) - self.at;
-    if (left <= 0) return AVERROR_EOF;
-    const auto n = std::min<std::int64_t>(left, count);
-    std::memcpy(into, self.bytes.data() + self.at, static_cast<size_t>(n));
-    self.at += n;
-    return static_cast<int>(n);
-  }
-  static std::int64_t seek(void* opaque, std::int64_t offset, int whence) {
-    auto& self = *static_cast<Reader*>(opaque);
-    const auto size = static_cast<std::int64_t>(self.bytes.size());
-    if (whence & AVSEEK_SIZE) return size;
-    const auto base = whence == SEEK_CUR ? self.at : whence == SEEK_END ? size : 0;
-    if (offset > size || base + offset < 0 || base + offset > size) return AVERROR(EINVAL);
-    return self.at = base + offset;
-  }
-};
-
-// The demuxer is named, never guessed: FFmpeg also has demuxers that are play lists of other files.
-Result<ffmpeg::Input> open(MediaFormat format, AVIOContext* io) {
-  const AVInputFormat* demuxer = av_find_input_format(reader_of(format).name);
-  AVFormatContext* context = avformat_alloc_context();
-  if (!demuxer || !context) {
-    avformat_free_context(context);
-    return fail(ErrorCode::kUnsupported, "this FFmpeg cannot read such videos");
-  }
-  context->pb = io;
-  context->io_open = [](AVFormatContext*, AVIOContext**, const char*, int, AVDictionary**) { return AVERROR(EPERM); };
-  AVDictionary* options = nullptr;
-  av_dict_set(&options, "probesize", kProbeBytes, 0);
-  av_dict_set(&options, "analyzeduration", kProbeTime, 0);
-  const int code = avformat_open_input(&context, nullptr, demuxer, &options);
-  av_dict_free(&options);
-  if (code < 0) return fail(ErrorCode::kCorrupt, "the video's header cannot be read");
-  return ffmpeg::Input(context);
-}
-
-const AVStream* stream_of(const AVFormatContext& input, AVMediaType type) {
-  for (unsigned i = 0; i < input.nb_streams; ++i) {
-    const auto* stream = input.streams[i];
-    if (stream->codecpar->codec_type == type && !(stream->disposition & AV_DISPOSITION_ATTACHED_PIC)) return stream;
-  }
-  return nullptr;
-}
-
 // The container's tag, or else the video stream's.
 std::string tag_of(const AVFormatContext& input, const AVStream& stream, const char* key) {
   if (!key) return {};
   const auto* entry = av_dict_get(input.metadata, key, nullptr, 0);
   if (!entry) entry = av_dict_get(stream.metadata, key, nullptr, 0);
   return entry ? clean_text(entry->value) : std::string();
-}
-
-// The display matrix as an EXIF orientation; a turn that is no quarter counts as none.
-std::uint32_t orientation_of(const AVStream& stream) {
-  size_t size = 0;
-  const auto* data = av_stream_get_side_data(&stream, AV_PKT_DATA_DISPLAYMATRIX, &size);
-  if (!data || size < 9 * sizeof(std::int32_t)) return 1;
-  std::array<std::int32_t, 9> matrix{};
-  std::memcpy(matrix.data(), data, sizeof matrix);
-  const double counter_clockwise = av_display_rotation_get(matrix.data());
-  if (!std::isfinite(counter_clockwise)) return 1;
-  static constexpr std::array<std::uint32_t, 4> kByQuarters{1, 8, 3, 6};
-  return kByQuarters[static_cast<size_t>(static_cast<int>(std::lround(counter_clockwise / 90)) & 3)];
 }
 
 std::optional<CaptureTime> time_of(const AVFormatContext& input, const AVStream& stream) {
@@ -127,20 +53,14 @@ void init_video() { av_log_set_level(AV_LOG_QUIET); }
 std::string ffmpeg_version() { return av_version_info(); }
 
 Result<Metadata> read_video_metadata(MediaFormat format, Bytes file) {
-  Reader reader{file};
-  auto* buffer = static_cast<unsigned char*>(av_malloc(kBuffer));
-  const ffmpeg::Io io(avio_alloc_context(buffer, kBuffer, 0, &reader, Reader::read, nullptr, Reader::seek));
-  if (!io) {
-    av_free(buffer);
-    return fail(ErrorCode::kOutOfMemory, "no memory to read a video's header");
-  }
-  IE_TRY(const ffmpeg::Input input, open(format, io.get()));
+  IE_TRY(Demuxer demuxer, Demuxer::open(format, file));
+  const AVFormatContext* input = &demuxer.input();
   const auto complete = [&] {
-    const auto* video = stream_of(*input, AVMEDIA_TYPE_VIDEO);
+    const auto* video = demuxer.stream(AVMEDIA_TYPE_VIDEO);
     return video && video->codecpar->width > 0 && input->duration > 0 && video->avg_frame_rate.num > 0;
   };
-  if (!complete()) avformat_find_stream_info(input.get(), nullptr);
-  const auto* video = stream_of(*input, AVMEDIA_TYPE_VIDEO);
+  if (!complete()) demuxer.read_stream_facts();
+  const auto* video = demuxer.stream(AVMEDIA_TYPE_VIDEO);
   if (!video) return fail(ErrorCode::kUnsupported, "the file has sound but no video");
 
   Metadata metadata;
@@ -155,7 +75,7 @@ Result<Metadata> read_video_metadata(MediaFormat format, Bytes file) {
   if (input->duration > 0) info.duration = static_cast<double>(input->duration) / AV_TIME_BASE;
   if (video->avg_frame_rate.num > 0 && video->avg_frame_rate.den > 0) info.frame_rate = av_q2d(video->avg_frame_rate);
   info.video_codec = avcodec_get_name(video->codecpar->codec_id);
-  if (const auto* audio = stream_of(*input, AVMEDIA_TYPE_AUDIO))
+  if (const auto* audio = demuxer.stream(AVMEDIA_TYPE_AUDIO))
     info.audio_codec = avcodec_get_name(audio->codecpar->codec_id);
   info.bit_rate = std::max<std::int64_t>(input->bit_rate, 0);
   metadata.video = info;

@@ -23,8 +23,8 @@ const nlohmann::json& manifest() {
   return all;
 }
 
-Buffer load(const std::string& name) {
-  std::ifstream file(std::string(kInputs) + "/" + name, std::ios::binary | std::ios::ate);
+Buffer load(const std::string& name, const std::string& folder) {
+  std::ifstream file(folder + "/" + name, std::ios::binary | std::ios::ate);
   EXPECT_TRUE(file) << name;
   Buffer bytes(file ? static_cast<std::size_t>(file.tellg()) : 0);
   file.seekg(0);
@@ -32,8 +32,8 @@ Buffer load(const std::string& name) {
   return bytes;
 }
 
-Image load_ppm(const std::string& name) {
-  Image image = picture_of(std::string(kInputs) + "/" + name);
+Image load_ppm(const std::string& name, const std::string& folder) {
+  Image image = picture_of(folder + "/" + name);
   EXPECT_FALSE(image.pixels.empty()) << name;
   return image;
 }

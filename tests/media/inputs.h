@@ -19,8 +19,8 @@ using Buffer = std::vector<std::byte>;
 
 // Null without the manifest.
 const nlohmann::json& manifest();
-Buffer load(const std::string& name);
-Image load_ppm(const std::string& name);
+Buffer load(const std::string& name, const std::string& folder = kInputs);
+Image load_ppm(const std::string& name, const std::string& folder = kInputs);
 // The mean of the absolute differences; 255 when the sizes differ.
 double mean_difference(const Image& a, const Image& b);
 

@@ -1,0 +1,238 @@
+#include "media/video_reader.h"
+
+extern "C" {
+#include <libavutil/dovi_meta.h>
+#include <libavutil/opt.h>
+}
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <climits>
+#include <cmath>
+#include <utility>
+
+#include "media/demuxer.h"
+#include "media/frame_pixels.h"
+
+namespace image_engine::media {
+namespace {
+
+constexpr double kUnknownFrame = 0.04;  // seconds, where no rate is stated
+
+tl::unexpected<Error> no_memory() { return fail(ErrorCode::kOutOfMemory, "no memory to decode a video"); }
+
+Result<ffmpeg::CodecContext> open_decoder(const AVStream& stream, const VideoReaderOptions& options) {
+  const AVCodec* codec = avcodec_find_decoder(stream.codecpar->codec_id);
+  if (codec == nullptr)
+    return fail(ErrorCode::kUnsupported, fmt::format("this FFmpeg has no decoder for the video's codec ({})",
+                                                     avcodec_get_name(stream.codecpar->codec_id)));
+  ffmpeg::CodecContext decoder(avcodec_alloc_context3(codec));
+  if (!decoder || avcodec_parameters_to_context(decoder.get(), stream.codecpar) < 0) return no_memory();
+  decoder->pkt_timebase = stream.time_base;
+  decoder->thread_count = std::max(options.threads, 1);
+  decoder->max_pixels = static_cast<std::int64_t>(std::min<std::uint64_t>(options.max_pixels, INT_MAX));
+  if (options.key_frames_only) decoder->skip_frame = AVDISCARD_NONKEY;
+  if (avcodec_open2(decoder.get(), codec, nullptr) < 0)
+    return fail(ErrorCode::kCorrupt, "the video's decoder does not accept its header");
+  return decoder;
+}
+
+// Dolby Vision's profile 5 has no base layer that another decoder could show: its colours need Dolby's own transform.
+bool is_profile_5(const AVStream& stream) {
+  size_t size = 0;
+  const auto* data = av_stream_get_side_data(&stream, AV_PKT_DATA_DOVI_CONF, &size);
+  return data != nullptr && size >= sizeof(AVDOVIDecoderConfigurationRecord) &&
+         reinterpret_cast<const AVDOVIDecoderConfigurationRecord*>(data)->dv_profile == 5;
+}
+
+}  // namespace
+
+struct VideoReader::State {
+  State(Demuxer opened, VideoReaderOptions wanted) : demuxer(std::move(opened)), options(wanted) {}
+
+  Demuxer demuxer;
+  VideoReaderOptions options;
+  AVStream* stream = nullptr;
+  ffmpeg::CodecContext decoder;
+  ffmpeg::Packet packet;
+  ffmpeg::Frame frame, ahead;  // at hand; decoded by seek() to know where `frame` ends
+  bool has_ahead = false;
+  bool give_again = false;  // next() gives `frame` as it is: seek() has found it
+  bool is_at_end = false;   // of the container
+  FramePixels pixels;
+  std::uint32_t orientation = 1;
+  double last = -1;  // seconds; of `frame`
+  bool has_last = false;
+  std::uint64_t frames = 0, broken_packets = 0;
+  int read_error = 0;
+
+  [[nodiscard]] double frame_seconds() const {
+    const double rate = av_q2d(stream->avg_frame_rate);
+    return std::isfinite(rate) && rate > 0 ? 1 / rate : kUnknownFrame;
+  }
+
+  // Null at the end.
+  AVFrame* decode(AVFrame* into) {
+    for (;;) {
+      const int got = avcodec_receive_frame(decoder.get(), into);
+      if (got >= 0 && into->width > 0 && into->height > 0) return into;
+      if (got == AVERROR_EOF || is_at_end) return nullptr;
+      if (got != AVERROR(EAGAIN) && got < 0) ++broken_packets;
+      const int read = av_read_frame(&demuxer.input(), packet.get());
+      if (read < 0) {
+        if (read != AVERROR_EOF) read_error = read;
+        is_at_end = avcodec_send_packet(decoder.get(), nullptr) < 0;
+        continue;
+      }
+      if (packet->stream_index == stream->index && avcodec_send_packet(decoder.get(), packet.get()) < 0)
+        ++broken_packets;
+      av_packet_unref(packet.get());
+    }
+  }
+
+  [[nodiscard]] double time_of(const AVFrame& decoded) const {
+    // FFmpeg's guess only where there is no time: it goes wrong when frames are left out.
+    const std::int64_t time = decoded.pts != AV_NOPTS_VALUE ? decoded.pts : decoded.best_effort_timestamp;
+    return time == AV_NOPTS_VALUE ? std::nan("") : static_cast<double>(time) * av_q2d(stream->time_base);
+  }
+
+  // `frame` is the next one; null at the end.
+  const AVFrame* advance() {
+    if (has_ahead) {
+      std::swap(frame, ahead);
+      has_ahead = false;
+    } else if (decode(frame.get()) == nullptr) {
+      return nullptr;
+    }
+    const double time = time_of(*frame);
+    const double expected = has_last ? last + frame_seconds() : 0;
+    last = std::isnan(time) || (has_last && time <= last) ? expected : time;
+    has_last = true;
+    ++frames;
+    return frame.get();
+  }
+
+  // The next frame decoded is a key frame at or before `seconds`, or the first of all.
+  Status restart_at(double seconds) {
+    const auto time = static_cast<std::int64_t>(std::floor(seconds / av_q2d(stream->time_base)));
+    if (av_seek_frame(&demuxer.input(), stream->index, time, AVSEEK_FLAG_BACKWARD) < 0 &&
+        av_seek_frame(&demuxer.input(), stream->index, 0, AVSEEK_FLAG_BYTE) < 0)
+      return fail(ErrorCode::kUnsupported, "the video cannot be read from a given time on");
+    avcodec_flush_buffers(decoder.get());
+    has_ahead = has_last = is_at_end = give_again = false;
+    return {};
+  }
+};
+
+VideoReader::VideoReader(std::unique_ptr<State> state) : state_(std::move(state)) {}
+VideoReader::VideoReader(VideoReader&&) noexcept = default;
+VideoReader::~VideoReader() = default;
+
+Result<VideoReader> VideoReader::open(Bytes file, const VideoReaderOptions& options) {
+  const MediaFormat format = detect_format(file);
+  if (media_kind(format) != MediaKind::kVideo) return fail(ErrorCode::kUnsupported, "this is not a video");
+  IE_TRY(Demuxer demuxer, Demuxer::open(format, file));
+  auto state = std::make_unique<State>(std::move(demuxer), options);
+  // Codecs of some containers, AVI's and MPEG's among them, are only known from the first packets.
+  state->demuxer.read_stream_facts();
+  state->stream = state->demuxer.stream(AVMEDIA_TYPE_VIDEO);
+  if (state->stream == nullptr) return fail(ErrorCode::kUnsupported, "the file has no video stream");
+  const AVCodecParameters& coded = *state->stream->codecpar;
+  if (coded.width > 0 && coded.height > 0 &&
+      static_cast<std::uint64_t>(coded.width) * static_cast<std::uint64_t>(coded.height) > options.max_pixels)
+    return fail(ErrorCode::kTooLarge, fmt::format("the video has {} × {} pixels, more than the limit of {}",
+                                                  coded.width, coded.height, options.max_pixels));
+  for (unsigned i = 0; i < state->demuxer.input().nb_streams; ++i) {
+    AVStream* stream = state->demuxer.input().streams[i];
+    // Never AVDISCARD_NONKEY: FFmpeg's demuxer of MP4 then gives key frames the times of others.
+    stream->discard = stream == state->stream ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
+  }
+  state->orientation = orientation_of(*state->stream);
+  IE_TRY(state->decoder, open_decoder(*state->stream, options));
+  state->packet.reset(av_packet_alloc());
+  state->frame.reset(av_frame_alloc());
+  state->ahead.reset(av_frame_alloc());
+  if (!state->packet || !state->frame || !state->ahead) return no_memory();
+  return VideoReader(std::move(state));
+}
+
+Result<std::optional<VideoFrame>> VideoReader::next() {
+  const AVFrame* frame = std::exchange(state_->give_again, false) ? state_->frame.get() : state_->advance();
+  if (frame != nullptr) return VideoFrame{state_->last, frame->key_frame != 0};
+  if (state_->frames == 0 && state_->broken_packets > 0)
+    return fail(ErrorCode::kCorrupt, "none of the video's frames can be decoded");
+  return std::nullopt;
+}
+
+Status VideoReader::seek(double seconds) {
+  State& s = *state_;
+  // The index of some containers goes by decoding time, and a key frame may be shown after frames that follow it in the
+  // file: back until the first frame is early enough.
+  constexpr double kSlack = 1e-6;
+  double target = seconds;
+  for (double back = 1;; back *= 2) {
+    IE_CHECK(s.restart_at(target));
+    if (s.advance() == nullptr) {
+      if (target <= 0) return {};
+    } else if (s.last <= seconds + kSlack || target <= 0) {
+      break;
+    }
+    target = std::max(seconds - back, 0.0);
+  }
+  // `frame` is shown by then; is the next one, too?
+  while (s.has_last) {
+    if (s.decode(s.ahead.get()) == nullptr) break;
+    const double time = s.time_of(*s.ahead);
+    const double begins = std::isnan(time) || time <= s.last ? s.last + s.frame_seconds() : time;
+    s.has_ahead = true;
+    if (begins > seconds + kSlack) break;
+    s.advance();
+  }
+  s.give_again = s.has_last;
+  return {};
+}
+
+Result<Image> VideoReader::picture(std::uint32_t max_edge) {
+  const AVFrame& frame = *state_->frame;
+  IE_TRY(Image image, state_->pixels.srgb(frame));
+  const Size from{image.width, image.height}, to = fit(display_size(frame), max_edge);
+  if (!(from == to)) {
+    RowResizer resizer(from, to);
+    for (std::uint32_t row = 0; row < from.height; ++row) {
+      std::copy_n(&image.pixels[row * image.row_bytes()], image.row_bytes(), resizer.next_row());
+      resizer.commit_row();
+    }
+    image = resizer.finish();
+  }
+  return apply_orientation(std::move(image), state_->orientation);
+}
+
+Status VideoReader::reduce(Size size, std::span<std::uint8_t> rgb) {
+  return state_->pixels.reduce(*state_->frame, size, rgb);
+}
+
+Size VideoReader::full_size() const { return upright(display_size(*state_->frame), state_->orientation); }
+
+double VideoReader::duration() const {
+  const AVStream& stream = *state_->stream;
+  if (stream.duration > 0) return static_cast<double>(stream.duration) * av_q2d(stream.time_base);
+  return std::max(static_cast<double>(state_->demuxer.input().duration) / AV_TIME_BASE, 0.0);
+}
+
+double VideoReader::frame_rate() const {
+  const double rate = av_q2d(state_->stream->avg_frame_rate);
+  return std::isfinite(rate) && rate > 0 ? rate : 0;
+}
+
+std::vector<std::string> VideoReader::warnings() const {
+  std::vector<std::string> warnings;
+  if (is_profile_5(*state_->stream))
+    warnings.emplace_back("Dolby Vision profile 5: colours are not true, as only Dolby's own decoder knows them");
+  if (state_->broken_packets > 0)
+    warnings.push_back(fmt::format("{} damaged packets were left out", state_->broken_packets));
+  if (state_->read_error != 0) warnings.emplace_back("the file is damaged or ends early");
+  return warnings;
+}
+
+}  // namespace image_engine::media
