@@ -15,6 +15,8 @@ Result<Decoded> decode_bmp(Bytes file, const DecodeOptions& options);
 // By the loader that the row of the file's format names.
 Result<Decoded> decode_vips(Bytes file, const DecodeOptions& options);
 Result<Decoded> decode_raw(Bytes file, const DecodeOptions& options);
+// The frame shown at options.at; kUnsupported without a time.
+Result<Decoded> decode_video_frame(Bytes file, const DecodeOptions& options);
 
 // A JPEG whose orientation and colour profile are known from elsewhere, as a raw file's preview.
 Result<Decoded> decode_jpeg(Bytes file, const DecodeOptions& options, std::uint32_t orientation, Bytes icc);

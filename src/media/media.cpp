@@ -74,7 +74,7 @@ Hash128 former_asset_hash(Bytes file) {
 
 Result<Decoded> decode(Bytes file, const DecodeOptions& options) {
   const auto kind = detect_format(file);
-  if (media_kind(kind) == MediaKind::kVideo) return fail(ErrorCode::kUnsupported, "this is a video, not a picture");
+  if (media_kind(kind) == MediaKind::kVideo) return decode_video_frame(file, options);
   IE_TRY(const PictureReader* reader, find_reader(kind));
   return reader->decode(file, options);
 }

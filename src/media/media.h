@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -49,6 +50,8 @@ struct DecodeOptions {
   std::uint64_t max_pixels = 300'000'000;
   // When given, the picture is decoded at full resolution and each row's luma is told to it (as stored: not upright).
   LumaAccumulator* luma = nullptr;
+  // Of a video: the frame that is shown at this presentation time in seconds. Without it a video is kUnsupported.
+  std::optional<double> at;
 };
 
 struct Decoded {

@@ -12,6 +12,7 @@ extern "C" {
 #include <cmath>
 #include <utility>
 
+#include "media/decoders.h"
 #include "media/demuxer.h"
 #include "media/frame_pixels.h"
 
@@ -193,12 +194,13 @@ Status VideoReader::seek(double seconds) {
   return {};
 }
 
-Result<Image> VideoReader::picture(std::uint32_t max_edge) {
+Result<Image> VideoReader::picture(std::uint32_t max_edge, LumaAccumulator* luma) {
   const AVFrame& frame = *state_->frame;
   IE_TRY(Image image, state_->pixels.srgb(frame));
   const Size from{image.width, image.height}, to = fit(display_size(frame), max_edge);
-  if (!(from == to)) {
+  if (luma != nullptr || !(from == to)) {
     RowResizer resizer(from, to);
+    if (luma != nullptr) resizer.watch(luma);
     for (std::uint32_t row = 0; row < from.height; ++row) {
       std::copy_n(&image.pixels[row * image.row_bytes()], image.row_bytes(), resizer.next_row());
       resizer.commit_row();
@@ -223,6 +225,21 @@ double VideoReader::duration() const {
 double VideoReader::frame_rate() const {
   const double rate = av_q2d(state_->stream->avg_frame_rate);
   return std::isfinite(rate) && rate > 0 ? rate : 0;
+}
+
+Result<Decoded> decode_video_frame(Bytes file, const DecodeOptions& options) {
+  if (!options.at) return fail(ErrorCode::kUnsupported, "this is a video, not a picture");
+  IE_TRY(VideoReader reader, VideoReader::open(file, {.max_pixels = options.max_pixels}));
+  IE_CHECK(reader.seek(*options.at));
+  IE_TRY(const auto frame, reader.next());
+  if (!frame) return fail(ErrorCode::kCorrupt, "the video has no frame that can be decoded");
+  Decoded decoded;
+  IE_TRY(decoded.image, reader.picture(options.max_edge, options.luma));
+  const Size full = reader.full_size();
+  decoded.full_width = full.width;
+  decoded.full_height = full.height;
+  decoded.warnings = reader.warnings();
+  return decoded;
 }
 
 std::vector<std::string> VideoReader::warnings() const {

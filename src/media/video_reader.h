@@ -42,8 +42,9 @@ class VideoReader {
 
   // Of the frame that next() gave last: converted by its own matrix and range (unknown: BT.601 limited, as FFmpeg has
   // it), HDR tone-mapped, one field of interlaced ones, pixels made square, upright, the longer edge at most `max_edge`
-  // (0: full size). Errors: kUnsupported, kTooLarge.
-  Result<Image> picture(std::uint32_t max_edge);
+  // (0: full size). `luma`, where given, is begun and receives the rows of the full-size frame as stored. Errors:
+  // kUnsupported.
+  Result<Image> picture(std::uint32_t max_edge, LumaAccumulator* luma = nullptr);
   // The same frame stretched to size.width × size.height RGB by area averages of some of its rows; neither turned nor
   // tone-mapped. Cheap: meant for every frame.
   Status reduce(Size size, std::span<std::uint8_t> rgb);

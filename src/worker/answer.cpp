@@ -60,7 +60,41 @@ void check_error(Result<T>& result) {
   result.error().code = ErrorCode::kInternal;
 }
 
+bool is_sound(const VideoSummary& video) {
+  return std::isfinite(video.first) && std::isfinite(video.last) && std::isfinite(video.duration) &&
+         std::isfinite(video.frame_rate) && video.duration >= 0 && video.frame_rate >= 0;
+}
+
 }  // namespace
+
+bool is_chunk_of(const Request& request, const VideoChunk& chunk, SlotRange slot, double last) {
+  const auto inside = [&](std::uint64_t offset, std::uint64_t size) {
+    return offset >= slot.begin && offset <= slot.end && size <= slot.end - offset;
+  };
+  if (chunk.seconds.size() > kMostChunkFrames || chunk.chosen.size() > chunk.seconds.size()) return false;
+  for (const double seconds : chunk.seconds) {
+    if (!std::isfinite(seconds) || !(seconds > last)) return false;
+    last = seconds;
+  }
+  const std::uint64_t small = std::uint64_t{request.video.small_width} * request.video.small_height * 3;
+  if (small > 0 && !inside(chunk.small_offset, small * chunk.seconds.size())) return false;
+  auto at = chunk.seconds.begin();
+  for (const ChosenFrame& frame : chunk.chosen) {
+    at = std::find(at, chunk.seconds.end(), frame.seconds);
+    if (at++ == chunk.seconds.end()) return false;
+    const Picture& picture = frame.picture;
+    const std::uint32_t longer = std::max(picture.width, picture.height);
+    if (picture.width == 0 || picture.height == 0 || picture.full_width == 0 || picture.full_height == 0) return false;
+    if (longer > kMostEdge || std::max(picture.full_width, picture.full_height) > kMostEdge) return false;
+    if (request.max_edge > 0 && longer > request.max_edge) return false;
+    if (!is_sound(picture.luma) || !inside(picture.offset, std::uint64_t{3} * picture.width * picture.height))
+      return false;
+    const bool jpeg = (request.operations & kThumbnail) != 0;
+    if ((frame.thumbnail.bytes > 0) != jpeg) return false;
+    if (jpeg && !inside(frame.thumbnail.offset, frame.thumbnail.bytes)) return false;
+  }
+  return true;
+}
 
 bool is_answer_to(const Request& request, Reply& reply, std::uint64_t memory_bytes) {
   const Asked asked{request, memory_bytes};
@@ -69,10 +103,12 @@ bool is_answer_to(const Request& request, Reply& reply, std::uint64_t memory_byt
   check_error(reply.picture);
   check_error(reply.thumbnail);
   check_error(reply.clip);
+  check_error(reply.video);
   if (reply.metadata && !(asked.any(kReadMetadata) && is_sound(*reply.metadata))) return false;
   if (reply.hashes && !(asked.any(kHash) && is_hash(reply.hashes->file) && is_hash(reply.hashes->asset))) return false;
   if (reply.picture && !is_asked_for(asked, *reply.picture)) return false;
   if (reply.thumbnail && !is_asked_for(asked, *reply.thumbnail, kThumbnail)) return false;
+  if (reply.video && !(asked.any(kVideoFrames) && is_sound(*reply.video))) return false;
   return !reply.clip || is_asked_for(asked, *reply.clip, kVideoClip);
 }
 

@@ -14,4 +14,8 @@ inline constexpr std::uint64_t kMostBytesAPixel = 4, kMostHeaderBytes = std::uin
 // kInternal: it must not end the run or pass a file off as gone.
 bool is_answer_to(const Request& request, Reply& reply, std::uint64_t memory_bytes);
 
+// False for a chunk that no video has or that points out of its slot: times that do not rise after `last`, more frames
+// than a chunk takes, pictures larger than asked for.
+bool is_chunk_of(const Request& request, const VideoChunk& chunk, SlotRange slot, double last);
+
 }  // namespace image_engine::worker

@@ -1,6 +1,7 @@
 // One call to a worker: opens the file, leases a worker for it, and keeps both while the pixels are used.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 
@@ -21,7 +22,14 @@ class LeasedFile {
 
   // As Lease::run(); each operation has an outcome of its own in the reply.
   Result<Reply> run(const Task& task) { return lease_.run(task, media_.get(), sidecar_.get()); }
-  // Of the last reply; valid until the next run().
+  // As Lease::start_video() and so on.
+  Status start_video(const Task& task) { return lease_.start_video(task, media_.get()); }
+  Result<std::optional<VideoChunk>> next_chunk() { return lease_.next_chunk(); }
+  [[nodiscard]] const VideoSummary& summary() const { return lease_.summary(); }
+  [[nodiscard]] std::span<const std::uint8_t> small(const VideoChunk& chunk, std::size_t index) const {
+    return lease_.small(chunk, index);
+  }
+  // Of the last reply or chunk; valid until the next run() or next_chunk().
   [[nodiscard]] ImageView pixels(const Picture& picture) const { return lease_.pixels(picture); }
   [[nodiscard]] std::span<const std::byte> bytes(const Thumbnail& thumbnail) const { return lease_.bytes(thumbnail); }
 

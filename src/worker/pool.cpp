@@ -29,13 +29,33 @@ std::chrono::milliseconds time_for(const PoolOptions& options, int media_fd, int
   return options.timeout + std::chrono::seconds(extra);
 }
 
+Request request_of(const Task& task, const PoolOptions& options) {
+  Request request;
+  request.operations = task.operations;
+  request.max_edge = task.max_edge;
+  request.thumbnail_edge = task.thumbnail_edge;
+  request.thumbnail_quality = task.thumbnail_quality;
+  request.at = task.at;
+  request.video = task.video;
+  // Three bytes a pixel: more could not even be held. What needs less is decoded in strips or at a smaller scale; what
+  // needs more meets the worker's memory limit.
+  request.max_pixels = options.memory_limit / 3;
+  return request;
+}
+
 }  // namespace
 
 Lease::Lease(Pool& pool, std::unique_ptr<Process> process) : pool_(&pool), process_(std::move(process)) {}
 Lease::Lease(Lease&& other) noexcept
-    : pool_(std::exchange(other.pool_, nullptr)), process_(std::move(other.process_)) {}
+    : pool_(std::exchange(other.pool_, nullptr)),
+      process_(std::move(other.process_)),
+      video_(std::exchange(other.video_, std::nullopt)),
+      slot_(other.slot_),
+      time_limit_(other.time_limit_),
+      summary_(std::move(other.summary_)) {}
 
 Lease::~Lease() {
+  if (pool_ != nullptr && video_) drop_process(false);
   if (pool_ != nullptr) pool_->give_back(std::move(process_));
 }
 
@@ -44,24 +64,65 @@ Result<Reply> Lease::try_once(const Task& task, int media_fd, int sidecar_fd, bo
     IE_TRY(process_, pool_->start());
   }
   process_->release_pages();
-  Request request;
-  request.operations = task.operations;
-  request.max_edge = task.max_edge;
-  request.thumbnail_edge = task.thumbnail_edge;
-  request.thumbnail_quality = task.thumbnail_quality;
-  // Three bytes a pixel: more could not even be held. What needs less is decoded in strips or at a smaller scale; what
-  // needs more meets the worker's memory limit.
-  request.max_pixels = pool_->options().memory_limit / 3;
+  const Request request = request_of(task, pool_->options());
   Death death = Death::kNone;
-  const int process_id = process_->id();
   Result<Reply> reply =
       process_->exchange(request, media_fd, sidecar_fd, time_for(pool_->options(), media_fd, sidecar_fd), death);
   worth_retry = death == Death::kCrashed || death == Death::kMemory || death == Death::kKilled;
-  if (death != Death::kNone) {
-    process_.reset();
-    pool_->note_death(process_id);
-  }
+  if (death != Death::kNone) drop_process(true);
   return reply;
+}
+
+void Lease::drop_process(bool has_died) {
+  if (!process_) return;
+  pool_->forget(process_->started_id(), has_died);
+  process_.reset();
+}
+
+Status Lease::start_video(const Task& task, int media_fd) {
+  if (!process_) {
+    IE_TRY(process_, pool_->start());
+  }
+  process_->release_pages();
+  Request request = request_of(task, pool_->options());
+  request.operations |= kVideoFrames;
+  time_limit_ = time_for(pool_->options(), media_fd, -1);
+  slot_.reset();
+  summary_ = {};
+  Death death = Death::kNone;
+  if (Status begun = process_->begin(request, media_fd, -1, death); !begun) {
+    drop_process(true);
+    return begun;
+  }
+  video_ = request;
+  return {};
+}
+
+Result<std::optional<VideoChunk>> Lease::next_chunk() {
+  if (!video_) return fail(ErrorCode::kInternal, "no video is being decoded");
+  if (slot_) process_->release(*video_, *slot_);
+  slot_.reset();
+  Death death = Death::kNone;
+  Result<std::variant<ChunkInSlot, Reply>> received = process_->receive(*video_, time_limit_, death);
+  time_limit_ = pool_->options().timeout;
+  if (!received) {
+    video_.reset();
+    if (death != Death::kNone) drop_process(true);
+    return fail(received.error());
+  }
+  if (auto* chunk = std::get_if<ChunkInSlot>(&*received)) {
+    slot_ = chunk->slot;
+    return std::move(chunk->chunk);
+  }
+  video_.reset();
+  IE_TRY(summary_, std::get<Reply>(*received).video);
+  return std::nullopt;
+}
+
+std::span<const std::uint8_t> Lease::small(const VideoChunk& chunk, std::size_t index) const {
+  const std::size_t bytes = std::size_t{video_->video.small_width} * video_->video.small_height * 3;
+  const auto all = process_->memory().subspan(chunk.small_offset + index * bytes, bytes);
+  return {reinterpret_cast<const std::uint8_t*>(all.data()), bytes};
 }
 
 Result<Reply> Lease::run(const Task& task, int media_fd, int sidecar_fd) {
@@ -145,9 +206,9 @@ void Pool::give_back(std::unique_ptr<Process> process) {
   returned_.notify_one();
 }
 
-void Pool::note_death(int process_id) {
+void Pool::forget(int process_id, bool has_died) {
   const std::lock_guard lock(mutex_);
-  ++deaths_;
+  if (has_died) ++deaths_;
   std::erase(running_, process_id);
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -31,6 +32,8 @@ struct Task {
   std::uint32_t max_edge = 0;            // pixels; of the decoded picture's longer edge, 0 for full size
   std::uint32_t thumbnail_edge = 256;    // pixels; of the thumbnail's and the video clip's longer edge
   std::uint32_t thumbnail_quality = 80;  // 1…100, of the JPEG
+  double at = -1;                        // kDecode of a video: the frame shown at this time, seconds
+  VideoTask video = {};                  // of kVideoFrames
 };
 
 class Process;
@@ -51,15 +54,30 @@ class Lease {
   // the same).
   Result<Reply> run(const Task& task, int media_fd, int sidecar_fd = -1);
 
-  // Of the last reply; valid until the next run().
+  // Frames of a video: start_video(), then next_chunk() until it gives none; then summary() is there. A chunk's pixels
+  // are valid until the next call. The time limit is the time without a chunk. Errors as of run(), without a second
+  // try; a lease that is given back before the end ends its worker.
+  Status start_video(const Task& task, int media_fd);
+  Result<std::optional<VideoChunk>> next_chunk();
+  [[nodiscard]] const VideoSummary& summary() const { return summary_; }
+
+  // Of the last reply or chunk; valid until the next run() or next_chunk().
   [[nodiscard]] ImageView pixels(const Picture& picture) const;
+  // One small picture of the last chunk, RGB.
+  [[nodiscard]] std::span<const std::uint8_t> small(const VideoChunk& chunk, std::size_t index) const;
   [[nodiscard]] std::span<const std::byte> bytes(const Thumbnail& thumbnail) const;
 
  private:
   Result<Reply> try_once(const Task& task, int media_fd, int sidecar_fd, bool& worth_retry);
 
+  void drop_process(bool has_died);
+
   Pool* pool_;
   std::unique_ptr<Process> process_;
+  std::optional<Request> video_;             // while its chunks come
+  std::optional<std::uint32_t> slot_;        // of the last chunk
+  std::chrono::milliseconds time_limit_{0};  // for the next chunk
+  VideoSummary summary_;
 };
 
 // Thread-safe. Workers start when first needed and are replaced after some thousand files.
@@ -87,7 +105,7 @@ class Pool {
   explicit Pool(PoolOptions options);
   Result<std::unique_ptr<Process>> start();
   void give_back(std::unique_ptr<Process> process);
-  void note_death(int process_id);
+  void forget(int process_id, bool has_died);
 
   PoolOptions options_;
   mutable std::mutex mutex_;

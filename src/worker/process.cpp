@@ -15,6 +15,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 
 #include "core/cpu.h"
 #include "core/subprocess.h"
@@ -92,7 +93,7 @@ Result<std::unique_ptr<Process>> Process::create(const std::string& program, con
   if (std::getenv("IMAGE_ENGINE_WORKER_STDERR") != nullptr) spawn_options.descriptors.emplace_back(2, 2);
   Result<int> started = spawn(spawn_options);
   if (!started) return fail(ErrorCode::kMachine, started.error().message + "; image-engine doctor says more");
-  process->process_id_ = *started;
+  process->process_id_ = process->started_id_ = *started;
   theirs.reset();
   if (Status ready = process->read_hello(); !ready)
     return fail(ErrorCode::kMachine, fmt::format("{} cannot work: {}", program, ready.error().message));
@@ -260,7 +261,7 @@ tl::unexpected<Error> senseless() {
 }  // namespace
 
 // An error without a message: it has hung up.
-Result<Reply> Process::read_reply(const Request& request) {
+Result<ReplyHeader> Process::read_header(const Request& request) {
   ReplyHeader header;
   ssize_t count = 0;
   do count = ::recv(socket_.get(), &header, sizeof header, MSG_TRUNC);
@@ -269,6 +270,10 @@ Result<Reply> Process::read_reply(const Request& request) {
   if (count != sizeof header || header.number != request.number) return senseless();
   if (header.version != kProtocolVersion || header.reply_bytes > kMaxReplyBytes)
     return fail(ErrorCode::kInternal, "the worker speaks another protocol: reinstall both programs together");
+  return header;
+}
+
+Result<Reply> Process::read_reply(const Request& request, const ReplyHeader& header) {
   // Copied before it is parsed: the worker could still write to the shared memory.
   const std::vector<std::byte> bytes(memory_, memory_ + header.reply_bytes);
   ArchiveReader reader(bytes);
@@ -281,10 +286,24 @@ Result<Reply> Process::read_reply(const Request& request) {
   return reply;
 }
 
-Result<Reply> Process::exchange(Request request, int media_fd, int sidecar_fd, std::chrono::milliseconds timeout,
-                                Death& death) {
+Result<ChunkInSlot> Process::read_chunk(const Request& request, const ReplyHeader& header) {
+  if ((request.operations & kVideoFrames) == 0 || header.slot >= kVideoSlots || header.reply_bytes > kMostChunkBytes)
+    return senseless();
+  const SlotRange range = slot_range(header.slot, memory_bytes_);
+  const std::vector<std::byte> bytes(memory_ + range.begin, memory_ + range.begin + header.reply_bytes);
+  ArchiveReader reader(bytes);
+  ChunkInSlot found{header.slot, {}};
+  reader(found.chunk);
+  if (!reader.complete() || !is_chunk_of(request, found.chunk, range, last_frame_)) return senseless();
+  if (!found.chunk.seconds.empty()) last_frame_ = found.chunk.seconds.back();
+  used_bytes_ = memory_bytes_;
+  return found;
+}
+
+Status Process::begin(Request& request, int media_fd, int sidecar_fd, Death& death) {
   death = Death::kNone;
   request.number = ++requests_;
+  last_frame_ = -std::numeric_limits<double>::infinity();
   // What was sent unasked would pass for the answer about this file.
   char unasked = 0;
   const ssize_t waiting = ::recv(socket_.get(), &unasked, 1, MSG_DONTWAIT);
@@ -297,17 +316,46 @@ Result<Reply> Process::exchange(Request request, int media_fd, int sidecar_fd, s
   if (sidecar_fd >= 0) descriptors.push_back(sidecar_fd);
   if (waiting == 0 || !send_packet(socket_.get(), &request, sizeof request, descriptors))
     return fail(describe_end(death));
+  return {};
+}
+
+Result<std::variant<ChunkInSlot, Reply>> Process::receive(const Request& request, std::chrono::milliseconds timeout,
+                                                          Death& death) {
   if (Status ready = wait_readable(timeout, death); !ready) {
     kill_and_reap();
     return fail(ready.error());
   }
-  Result<Reply> reply = read_reply(request);
-  if (!reply && reply.error().message.empty()) return fail(describe_end(death));
-  if (!reply) {
+  const Result<ReplyHeader> header = read_header(request);
+  if (!header && header.error().message.empty()) return fail(describe_end(death));
+  const auto senseless_end = [&](const Error& error) {
     death = Death::kCrashed;
     kill_and_reap();
+    return fail(error);
+  };
+  if (!header) return senseless_end(header.error());
+  if (header->slot != kNoSlot) {
+    Result<ChunkInSlot> chunk = read_chunk(request, *header);
+    if (!chunk) return senseless_end(chunk.error());
+    return std::move(*chunk);
   }
-  return reply;
+  Result<Reply> reply = read_reply(request, *header);
+  if (!reply) return senseless_end(reply.error());
+  return std::move(*reply);
+}
+
+void Process::release(const Request& request, std::uint32_t slot) {
+  const Release release{request.number, slot};
+  (void)send_packet(socket_.get(), &release, sizeof release, {});  // a worker that has gone shows in receive()
+}
+
+Result<Reply> Process::exchange(Request request, int media_fd, int sidecar_fd, std::chrono::milliseconds timeout,
+                                Death& death) {
+  IE_CHECK(begin(request, media_fd, sidecar_fd, death));
+  IE_TRY(auto received, receive(request, timeout, death));
+  if (Reply* reply = std::get_if<Reply>(&received)) return std::move(*reply);
+  death = Death::kCrashed;
+  kill_and_reap();
+  return senseless();
 }
 
 }  // namespace image_engine::worker

@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <variant>
 
 #include "core/file.h"
 #include "core/result.h"
@@ -21,6 +22,11 @@ std::vector<std::string> worker_environment();
 struct ProcessLimits {
   std::uint64_t memory = 0;  // bytes
   int decode_threads = 1;
+};
+
+struct ChunkInSlot {
+  std::uint32_t slot = 0;
+  VideoChunk chunk;
 };
 
 // How a worker ended its work on a file that it did not answer. kKilled: by SIGKILL, and not ours.
@@ -39,9 +45,17 @@ class Process {
   Result<Reply> exchange(Request request, int media_fd, int sidecar_fd, std::chrono::milliseconds timeout,
                          Death& death);
 
+  // A request for frames of a video in steps: begin(), then receive() until it gives the reply. Chunks are checked
+  // against the request as answers are, and stay in their slots until release(). On failure as exchange().
+  Status begin(Request& request, int media_fd, int sidecar_fd, Death& death);
+  Result<std::variant<ChunkInSlot, Reply>> receive(const Request& request, std::chrono::milliseconds timeout,
+                                                   Death& death);
+  void release(const Request& request, std::uint32_t slot);
+
   [[nodiscard]] const Layers& layers() const { return layers_; }
   [[nodiscard]] std::span<const std::byte> memory() const { return {memory_, memory_bytes_}; }
-  [[nodiscard]] int id() const { return process_id_; }
+  [[nodiscard]] int id() const { return process_id_; }  // below 0: it has ended
+  [[nodiscard]] int started_id() const { return started_id_; }
   [[nodiscard]] std::uint64_t requests() const { return requests_; }
   // Gives the pages of a large reply back to the system.
   void release_pages();
@@ -51,7 +65,9 @@ class Process {
   Status share_memory(std::uint64_t limit);
   Status read_hello();
   Status wait_readable(std::chrono::milliseconds timeout, Death& death);
-  Result<Reply> read_reply(const Request& request);
+  Result<ReplyHeader> read_header(const Request& request);
+  Result<Reply> read_reply(const Request& request, const ReplyHeader& header);
+  Result<ChunkInSlot> read_chunk(const Request& request, const ReplyHeader& header);
   // Ends it, if it has not ended by itself, and tells what became of it.
   int end();
   Error describe_end(Death& death);
@@ -64,8 +80,9 @@ class Process {
   std::uint64_t memory_limit_ = 0;
   std::uint64_t used_bytes_ = 0;
   std::uint64_t requests_ = 0;
+  double last_frame_ = 0;  // seconds; of the chunks of the request at hand
   Layers layers_;
-  int process_id_ = -1;
+  int process_id_ = -1, started_id_ = -1;
   int exit_status_ = 0;
   bool has_ended_by_itself_ = false;
 };

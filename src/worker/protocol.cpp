@@ -18,4 +18,10 @@ std::vector<std::string> missing_layers(const Layers& layers) {
   return missing;
 }
 
+SlotRange slot_range(std::uint32_t slot, std::uint64_t memory_bytes) {
+  constexpr std::uint64_t kPage = 4096;
+  const std::uint64_t bytes = (memory_bytes - kMaxReplyBytes) / kVideoSlots / kPage * kPage;
+  return {kMaxReplyBytes + slot * bytes, kMaxReplyBytes + (slot + 1) * bytes};
+}
+
 }  // namespace image_engine::worker

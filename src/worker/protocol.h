@@ -3,6 +3,9 @@
 // A SOCK_SEQPACKET socket carries first the worker's Hello, sent before it sees any byte from outside: then it is
 // ready. After that one Request packet (with the media's and the sidecar's descriptors attached) and one ReplyHeader
 // packet back; the reply itself lies in shared memory: the archived Reply at 0, pixels and thumbnail where it says.
+// Frames of a video (kVideoFrames) come in chunks before the reply: each in one of kVideoSlots slots of the shared
+// memory, announced by a ReplyHeader that names the slot, and given back by a Release packet. A worker whose slots are
+// all in use waits, so that memory does not grow with the video.
 // Both programs come from one build, so the structs are sent as they are and only the version is checked.
 #pragma once
 
@@ -17,7 +20,7 @@
 
 namespace image_engine::worker {
 
-inline constexpr std::uint32_t kProtocolVersion = 6;
+inline constexpr std::uint32_t kProtocolVersion = 7;
 inline constexpr size_t kMaxReplyBytes = size_t{8} << 20;  // of the archived Reply; pixels begin behind it
 inline constexpr int kSocketFd = 3;                        // in the worker
 inline constexpr int kMemoryFd = 4;                        // in the worker
@@ -27,9 +30,10 @@ enum Operation : std::uint32_t {
   kHash = 2,
   kDecode = 4,
   kThumbnail = 8,
-  kLuma = 16,        // with kDecode: statistics of the full-resolution luma, too
-  kFormerHash = 64,  // with kHash: the asset's hash of catalogues up to format 4, too
-  kVideoClip = 32,   // an MP4 that shows the picture, its longer edge as the thumbnail's
+  kLuma = 16,          // with kDecode or kVideoFrames: statistics of the full-resolution luma, too
+  kFormerHash = 64,    // with kHash: the asset's hash of catalogues up to format 4, too
+  kVideoFrames = 128,  // chunks of a video's frames, with kThumbnail a JPEG of each chosen one; then the reply
+  kVideoClip = 32,     // an MP4 that shows the picture, its longer edge as the thumbnail's
 };
 
 // The layers of the wall that hold around a worker. What a kernel lacks is no error: the others hold without it.
@@ -52,6 +56,21 @@ struct Hello {
   char problem[240] = {};  // why it cannot work, with the remedy; empty: it is ready
 };
 
+inline constexpr std::uint32_t kVideoSlots = 4;
+inline constexpr size_t kMostChunkBytes = size_t{256} << 10;  // of the archived VideoChunk; pixels begin behind it
+inline constexpr std::uint32_t kMostChunkFrames = 64;
+inline constexpr std::uint32_t kMostSmallEdge = 256;  // pixels
+
+// Which frames of a video are sent, and as what.
+struct VideoTask {
+  double from = 0;    // seconds of presentation time; the first frame is the one shown then
+  double fps = 1;     // chosen frames a second: the first at or after anchor + k / fps; 0: none
+  double anchor = 0;  // seconds; the first frame's time, where `from` is not the start; else it is taken from the video
+  std::uint32_t small_width = 0, small_height = 0;  // of what is sent of every frame; 0: nothing is
+  std::uint32_t threads = 1;                        // of the decoder
+  std::uint8_t key_frames_only = 0;
+};
+
 struct Request {
   std::uint32_t version = kProtocolVersion;
   std::uint32_t operations = 0;  // Operation bits
@@ -60,12 +79,29 @@ struct Request {
   std::uint32_t thumbnail_quality = 80;
   std::uint64_t max_pixels = 0;
   std::uint64_t number = 0;  // of the request; comes back in the answer
+  double at = -1;            // kDecode of a video: the frame shown at this time, seconds; below 0: no video is decoded
+  VideoTask video;
 };
+
+inline constexpr std::uint32_t kNoSlot = ~0U;  // it is the reply
 
 struct ReplyHeader {
   std::uint32_t version = kProtocolVersion;
   std::uint32_t reply_bytes = 0;  // of the archived Reply at the start of the shared memory
   std::uint64_t number = 0;       // the request's
+  std::uint32_t slot = kNoSlot;   // of a chunk, whose archive is at the slot's start
+};
+
+// The part of the shared memory that a chunk in this slot may use.
+struct SlotRange {
+  std::uint64_t begin = 0, end = 0;
+};
+SlotRange slot_range(std::uint32_t slot, std::uint64_t memory_bytes);
+
+// The engine has read the chunk in this slot.
+struct Release {
+  std::uint64_t number = 0;
+  std::uint32_t slot = 0;
 };
 
 struct Hashes {
@@ -90,6 +126,29 @@ struct Thumbnail {
   std::uint64_t offset = 0, bytes = 0;
 };
 
+// A frame that was chosen. `picture` has its pixels' place and size.
+struct ChosenFrame {
+  double seconds = 0;  // presentation time
+  Picture picture;
+  Thumbnail thumbnail;  // no bytes unless asked for
+};
+
+// Frames in order of presentation.
+struct VideoChunk {
+  std::vector<double> seconds;     // of every frame, presentation time, rising
+  std::uint64_t small_offset = 0;  // their small pictures one behind the other, RGB; in the shared memory
+  std::vector<ChosenFrame> chosen;
+};
+
+// What is known of a video when its last chunk was sent.
+struct VideoSummary {
+  double first = 0, last = 0;  // presentation times of the first and the last frame, seconds
+  double duration = 0;         // that the container states, seconds; 0: unknown
+  double frame_rate = 0;       // that the container states; 0: unknown
+  std::uint64_t frames = 0;    // that were decoded
+  std::vector<std::string> warnings;
+};
+
 // How long each part took in the worker, microseconds.
 struct Timings {
   std::uint32_t metadata = 0, hash = 0, decode = 0, thumbnail = 0;
@@ -104,6 +163,7 @@ struct Reply {
   Result<Picture> picture = not_asked();
   Result<Thumbnail> thumbnail = not_asked();
   Result<Thumbnail> clip = not_asked();
+  Result<VideoSummary> video = not_asked();
   Timings timings;
 };
 
@@ -121,12 +181,25 @@ void visit_fields(Archive& archive, Same<Thumbnail> auto& t) {
   archive(t.offset), archive(t.bytes);
 }
 template <typename Archive>
+void visit_fields(Archive& archive, Same<ChosenFrame> auto& f) {
+  archive(f.seconds), archive(f.picture), archive(f.thumbnail);
+}
+template <typename Archive>
+void visit_fields(Archive& archive, Same<VideoChunk> auto& c) {
+  archive(c.seconds), archive(c.small_offset), archive(c.chosen);
+}
+template <typename Archive>
+void visit_fields(Archive& archive, Same<VideoSummary> auto& v) {
+  archive(v.first), archive(v.last), archive(v.duration), archive(v.frame_rate), archive(v.frames), archive(v.warnings);
+}
+template <typename Archive>
 void visit_fields(Archive& archive, Same<Timings> auto& t) {
   archive(t.metadata), archive(t.hash), archive(t.decode), archive(t.thumbnail);
 }
 template <typename Archive>
 void visit_fields(Archive& archive, Same<Reply> auto& r) {
   archive(r.metadata), archive(r.hashes), archive(r.picture), archive(r.thumbnail), archive(r.clip);
+  archive(r.video);
   archive(r.timings);
 }
 

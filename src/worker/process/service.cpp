@@ -19,6 +19,8 @@
 #include "core/file.h"
 #include "media/media.h"
 #include "worker/archive.h"
+#include "worker/process/arena.h"
+#include "worker/process/video_sender.h"
 #include "worker/protocol.h"
 
 namespace image_engine::worker {
@@ -35,13 +37,15 @@ std::optional<Incoming> receive() {
   iovec part{&incoming.request, sizeof incoming.request};
   alignas(cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))];
   msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
   ssize_t count = 0;
-  do count = ::recvmsg(kSocketFd, &message, MSG_CMSG_CLOEXEC);
-  while (count < 0 && errno == EINTR);
+  do {
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    count = ::recvmsg(kSocketFd, &message, MSG_CMSG_CLOEXEC);
+    // The last slots of a video are released after its reply has been sent.
+  } while ((count < 0 && errno == EINTR) || count == sizeof(Release));
   if (count != sizeof incoming.request || incoming.request.version != kProtocolVersion) return std::nullopt;
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
     if (header->cmsg_type != SCM_RIGHTS) continue;
@@ -52,23 +56,6 @@ std::optional<Incoming> receive() {
   }
   return incoming;
 }
-
-// The pixels and thumbnails of one reply, one behind the other in the shared memory.
-class Arena {
- public:
-  explicit Arena(std::span<std::byte> memory) : memory_(memory) {}
-  // Where the bytes now lie; kTooLarge when they do not fit.
-  Result<std::uint64_t> put(std::span<const std::byte> bytes) {
-    if (bytes.size() > memory_.size() - next_)
-      return fail(ErrorCode::kTooLarge, "the picture does not fit into a worker's memory");
-    std::memcpy(memory_.data() + next_, bytes.data(), bytes.size());
-    return std::exchange(next_, (next_ + bytes.size() + 63) / 64 * 64);
-  }
-
- private:
-  std::span<std::byte> memory_;
-  std::uint64_t next_ = kMaxReplyBytes;
-};
 
 // Microseconds since it was made.
 class Stopwatch {
@@ -116,6 +103,7 @@ class Service {
     reply.picture = fail(error);
     reply.thumbnail = fail(error);
     reply.clip = fail(error);
+    reply.video = fail(error);
     return reply;
   }
 
@@ -131,13 +119,17 @@ class Service {
       if (request.operations & kFormerHash) reply.hashes->former = media::former_asset_hash(media_.bytes());
       reply.timings.hash = stopwatch.lap();
     }
-    if (request.operations & (kDecode | kThumbnail | kVideoClip)) decode(request, reply);
+    if (request.operations & kVideoFrames)
+      reply.video = VideoSender(memory_, media_.bytes(), request).send_all();
+    else if (request.operations & (kDecode | kThumbnail | kVideoClip))
+      decode(request, reply);
   }
 
   void decode(const Request& request, Reply& reply) {
     media::DecodeOptions options;
     options.max_edge = request.operations & kDecode ? request.max_edge : request.thumbnail_edge;
     options.max_pixels = request.max_pixels;
+    if (request.at >= 0) options.at = request.at;
     LumaAccumulator luma;
     if (request.operations & kLuma) options.luma = &luma;
     Stopwatch stopwatch;
@@ -149,12 +141,12 @@ class Service {
       reply.clip = fail(decoded.error());
       return;
     }
-    Arena arena(memory_);
+    Arena arena(memory_, kMaxReplyBytes, memory_.size());
     const auto jpeg = [&](const ImageView& view) {
       return media::encode_jpeg(view, static_cast<int>(request.thumbnail_quality));
     };
-    if (request.operations & kThumbnail) reply.thumbnail = small(request, decoded->image, arena, jpeg);
-    if (request.operations & kVideoClip) reply.clip = small(request, decoded->image, arena, media::encode_mp4);
+    if (request.operations & kThumbnail) reply.thumbnail = encode_small(request, decoded->image, arena, jpeg);
+    if (request.operations & kVideoClip) reply.clip = encode_small(request, decoded->image, arena, media::encode_mp4);
     reply.timings.thumbnail = stopwatch.lap();
     reply.picture = picture(std::move(*decoded), request.operations & kDecode, arena);
     if (reply.picture && options.luma != nullptr) reply.picture->luma = luma.finish();
@@ -173,21 +165,6 @@ class Service {
       IE_TRY(picture.offset, arena.put(std::as_bytes(std::span(decoded.image.pixels))));
     }
     return picture;
-  }
-
-  // The picture within the thumbnail's edge, encoded.
-  template <typename Encode>
-  static Result<Thumbnail> small(const Request& request, const Image& image, Arena& arena, const Encode& encode) {
-    const Image* source = &image;
-    Image smaller;
-    if (std::max(image.width, image.height) > request.thumbnail_edge) {
-      smaller = media::resize_to_fit(image, request.thumbnail_edge);
-      source = &smaller;
-    }
-    const ImageView view{source->width, source->height, source->pixels};
-    IE_TRY(const std::vector<std::byte> bytes, encode(view));
-    IE_TRY(const std::uint64_t offset, arena.put(bytes));
-    return Thumbnail{offset, bytes.size()};
   }
 
   void send(const Reply& reply) {

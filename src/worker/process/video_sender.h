@@ -1,0 +1,49 @@
+// Sends the frames of one video to the engine, chunk by chunk.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "media/media.h"
+#include "media/video_reader.h"
+#include "worker/process/arena.h"
+#include "worker/protocol.h"
+
+namespace image_engine::worker {
+
+class VideoSender {
+ public:
+  // `memory` is all of the shared memory; it and `file` must outlive the object.
+  VideoSender(std::span<std::byte> memory, media::Bytes file, const Request& request)
+      : memory_(memory), file_(file), request_(request) {}
+
+  // Decodes as the request says and sends chunks, waiting where the engine has released none of the slots. Ends the
+  // program when the engine has hung up. Errors: those of media::VideoReader; what was sent before one counts.
+  Result<VideoSummary> send_all();
+
+ private:
+  Status add(media::VideoReader& reader, const media::VideoFrame& frame);
+  Status add_chosen(media::VideoReader& reader, double seconds);
+  [[nodiscard]] bool is_chosen(double seconds);
+  [[nodiscard]] bool is_full() const;
+  void begin_chunk();
+  void send_chunk();
+  void take_release(bool wait);
+
+  std::span<std::byte> memory_;
+  media::Bytes file_;
+  const Request& request_;
+  VideoSummary summary_;
+  VideoChunk chunk_;
+  std::optional<Arena> arena_;  // of the chunk that is being filled
+  std::uint32_t slot_ = 0;
+  std::uint32_t in_use_ = 0;  // slots, by bit
+  std::chrono::steady_clock::time_point begun_;
+  double anchor_ = 0;
+  std::int64_t next_choice_ = 0;  // in frames of the wanted rate after the anchor
+};
+
+}  // namespace image_engine::worker

@@ -1,0 +1,235 @@
+// Frames of videos through a worker, against ffprobe's times.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "tests/support/files.h"
+#include "tests/support/ok.h"
+#include "worker/answer.h"
+#include "worker/decode_file.h"
+
+namespace image_engine::worker {
+namespace {
+
+constexpr const char* kFolder = "video_frames/";
+
+std::vector<double> times_of(const std::string& name) {
+  std::vector<double> times;
+  for (const auto& clip : json_of(std::string(kFolder) + "manifest.json"))
+    if (clip["file"] == name) clip["times"].get_to(times);
+  EXPECT_FALSE(times.empty()) << "tests/media/make_video_frames.py has not run";
+  return times;
+}
+
+std::unique_ptr<Pool> pool_of(PoolOptions options = {}) { return Pool::create(std::move(options)).value(); }
+
+struct Received {
+  std::vector<double> seconds, chosen;
+  VideoSummary summary;
+};
+
+Received all_of(LeasedFile& file, const Task& task) {
+  Received received;
+  EXPECT_OK(file.start_video(task));
+  for (;;) {
+    const auto chunk = file.next_chunk();
+    EXPECT_TRUE(chunk) << (chunk ? "" : chunk.error().message);
+    if (!chunk || !*chunk) break;
+    received.seconds.insert(received.seconds.end(), (*chunk)->seconds.begin(), (*chunk)->seconds.end());
+    for (const ChosenFrame& frame : (*chunk)->chosen) received.chosen.push_back(frame.seconds);
+  }
+  received.summary = file.summary();
+  return received;
+}
+
+void expect_near(const std::vector<double>& found, const std::vector<double>& expected) {
+  ASSERT_EQ(found.size(), expected.size());
+  for (size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], expected[i], 1e-5) << i;
+}
+
+// What is chosen of `times`: the first at or after each multiple of 1 / fps after the first.
+std::vector<double> choice(const std::vector<double>& times, double fps) {
+  std::vector<double> chosen;
+  double last = -1;
+  for (const double time : times) {
+    const double step = std::floor((time - times[0]) * fps + 1e-6);
+    if (step > last) chosen.push_back(time);
+    last = std::max(last, step);
+  }
+  return chosen;
+}
+
+TEST(VideoStream, EveryFrameComesOnceAndThoseOfTheRateAreChosen) {
+  const auto pool = pool_of();
+  for (const char* name : {"plain.mp4", "b_frames.mkv", "stream.ts", "changing_rate.mp4", "edit_list.mp4"}) {
+    SCOPED_TRACE(name);
+    const std::vector<double> times = times_of(name);
+    LeasedFile file = LeasedFile::open(*pool, std::string(kFolder) + name).value();
+    for (const double fps : {0.0, 1.0, 5.0, 1000.0}) {
+      Task task;
+      task.max_edge = 64;
+      task.operations = kThumbnail;
+      task.video = {.fps = fps, .small_width = 64, .small_height = 36};
+      const Received received = all_of(file, task);
+      expect_near(received.seconds, times);
+      expect_near(received.chosen, fps == 0 ? std::vector<double>{} : choice(times, fps));
+      EXPECT_EQ(received.summary.frames, times.size());
+      EXPECT_NEAR(received.summary.last, times.back(), 1e-5);
+    }
+  }
+}
+
+TEST(VideoStream, PixelsAreThoseOfTheSameFrameAskedForAlone) {
+  const auto pool = pool_of({.workers = 2});
+  LeasedFile file = LeasedFile::open(*pool, std::string(kFolder) + "turned_90.mp4").value();
+  ASSERT_OK(file.start_video({.operations = kThumbnail | kLuma, .max_edge = 90, .video = {.fps = 2}}));
+  for (int chosen = 0;;) {
+    const auto chunk = file.next_chunk().value();
+    if (!chunk) {
+      EXPECT_EQ(chosen, 4);
+      break;
+    }
+    for (const ChosenFrame& frame : chunk->chosen) {
+      ++chosen;
+      EXPECT_EQ(frame.picture.full_width, 180U);
+      EXPECT_EQ(frame.picture.full_height, 320U);
+      EXPECT_EQ(frame.picture.luma.height, 180U);  // of the frame as stored
+      EXPECT_EQ(file.bytes(frame.thumbnail)[0], std::byte{0xFF});
+      const DecodedFile alone =
+          decode_file(*pool, std::string(kFolder) + "turned_90.mp4", {.max_edge = 90, .at = frame.seconds}).value();
+      const ImageView one = alone.pixels(), other = file.pixels(frame.picture);
+      ASSERT_EQ(std::pair(one.width, one.height), std::pair(other.width, other.height));
+      EXPECT_TRUE(std::ranges::equal(one.pixels, other.pixels)) << frame.seconds;
+    }
+  }
+}
+
+TEST(VideoStream, OneThatIsResumedGoesOnWhereItWas) {
+  const auto pool = pool_of();
+  const std::vector<double> times = times_of("b_frames.mkv");
+  LeasedFile file = LeasedFile::open(*pool, std::string(kFolder) + "b_frames.mkv").value();
+  Task task;
+  task.max_edge = 64;
+  task.video = {.from = 1.0, .fps = 5, .anchor = times[0]};
+  const Received received = all_of(file, task);
+  EXPECT_LE(received.seconds.front(), 1.0);
+  EXPECT_GT(received.seconds.front(), 0.9);
+  std::vector<double> expected = choice(times, 5);
+  std::erase_if(expected, [](double time) { return time < 1.0 - 1e-6; });
+  expect_near(received.chosen, expected);
+}
+
+TEST(VideoStream, OneThatIsGivenUpLeavesThePoolAtWork) {
+  const auto pool = pool_of();
+  for (int i = 0; i < 3; ++i) {
+    LeasedFile file = LeasedFile::open(*pool, std::string(kFolder) + "plain.mp4").value();
+    ASSERT_OK(file.start_video({.max_edge = 64, .video = {.fps = 25}}));
+    ASSERT_TRUE(*file.next_chunk());
+  }
+  EXPECT_EQ(pool->deaths(), 0U);
+  LeasedFile file = LeasedFile::open(*pool, std::string(kFolder) + "plain.mp4").value();
+  EXPECT_TRUE(file.run({.operations = kReadMetadata})->metadata);
+}
+
+TEST(VideoStream, AWorkerThatIsKilledIsAnErrorAndAnotherTakesItsPlace) {
+  const auto pool = pool_of();
+  {
+    LeasedFile file = LeasedFile::open(*pool, std::string(kFolder) + "plain.mp4").value();
+    ASSERT_OK(file.start_video({.max_edge = 64, .video = {.fps = 25}}));
+    ASSERT_TRUE(*file.next_chunk());
+    for (const int id : pool->process_ids()) ::kill(id, SIGKILL);
+    Result<std::optional<VideoChunk>> chunk = file.next_chunk();
+    while (chunk && *chunk) chunk = file.next_chunk();
+    ASSERT_FALSE(chunk);
+    EXPECT_EQ(chunk.error().code, ErrorCode::kKilled);
+  }
+  EXPECT_EQ(pool->deaths(), 1U);
+  LeasedFile file = LeasedFile::open(*pool, std::string(kFolder) + "plain.mp4").value();
+  EXPECT_EQ(all_of(file, {.max_edge = 64}).seconds.size(), times_of("plain.mp4").size());
+}
+
+TEST(VideoStream, APhotoAndATextAreNoVideos) {
+  const auto pool = pool_of();
+  LeasedFile file = LeasedFile::open(*pool, std::string(kFolder) + "manifest.json").value();
+  ASSERT_OK(file.start_video({}));
+  const auto chunk = file.next_chunk();
+  ASSERT_FALSE(chunk);
+  EXPECT_EQ(chunk.error().code, ErrorCode::kUnsupported);
+  EXPECT_EQ(pool->deaths(), 0U);
+}
+
+// What a subverted worker may send.
+class Chunks : public testing::Test {
+ protected:
+  Chunks() {
+    request_.operations = kVideoFrames | kThumbnail;
+    request_.max_edge = 100;
+    request_.video.small_width = request_.video.small_height = 10;
+    chunk_.seconds = {1, 2};
+    chunk_.small_offset = kSlot.begin;
+    ChosenFrame frame{2, {}, {kSlot.begin, 100}};
+    frame.picture.width = frame.picture.height = 100;
+    frame.picture.full_width = frame.picture.full_height = 1000;
+    frame.picture.offset = kSlot.begin;
+    chunk_.chosen = {frame};
+  }
+  [[nodiscard]] bool is_taken(double last = 0) const { return is_chunk_of(request_, chunk_, kSlot, last); }
+
+  static constexpr SlotRange kSlot{10'000, 50'000};
+  Request request_;
+  VideoChunk chunk_;
+};
+
+TEST_F(Chunks, SoundOnesAreTaken) { EXPECT_TRUE(is_taken()); }
+TEST_F(Chunks, TimesRise) {
+  EXPECT_FALSE(is_taken(1));
+  chunk_.seconds = {2, 2};
+  EXPECT_FALSE(is_taken());
+  chunk_.seconds = {1, std::numeric_limits<double>::quiet_NaN()};
+  EXPECT_FALSE(is_taken());
+}
+TEST_F(Chunks, FramesAreNoMoreThanAChunkTakes) {
+  chunk_.chosen.clear();
+  chunk_.seconds.clear();
+  for (std::uint32_t i = 0; i <= kMostChunkFrames; ++i) chunk_.seconds.push_back(i + 1.0);
+  EXPECT_FALSE(is_taken());
+  chunk_.seconds.pop_back();
+  EXPECT_TRUE(is_taken());
+}
+TEST_F(Chunks, PixelsLieInTheSlot) {
+  chunk_.chosen[0].picture.offset = kSlot.end - 29'999;
+  EXPECT_FALSE(is_taken());
+  chunk_.chosen[0].picture.offset = kSlot.begin - 1;
+  EXPECT_FALSE(is_taken());
+  chunk_.chosen[0].picture.offset = ~0ULL - 10;
+  EXPECT_FALSE(is_taken());
+}
+TEST_F(Chunks, SmallPicturesLieInTheSlot) {
+  chunk_.small_offset = kSlot.end - 599;
+  EXPECT_FALSE(is_taken());
+  chunk_.small_offset = kSlot.end - 600;
+  EXPECT_TRUE(is_taken());
+}
+TEST_F(Chunks, PicturesAreNoLargerThanAskedFor) {
+  chunk_.chosen[0].picture.width = 101;
+  EXPECT_FALSE(is_taken());
+}
+TEST_F(Chunks, ChosenFramesAreAmongTheFrames) {
+  chunk_.chosen[0].seconds = 1.5;
+  EXPECT_FALSE(is_taken());
+  chunk_.chosen[0].seconds = 2;
+  chunk_.chosen.push_back(chunk_.chosen[0]);
+  EXPECT_FALSE(is_taken());
+}
+TEST_F(Chunks, ThumbnailsComeWhereAskedFor) {
+  chunk_.chosen[0].thumbnail = {};
+  EXPECT_FALSE(is_taken());
+  request_.operations = kVideoFrames;
+  EXPECT_TRUE(is_taken());
+}
+
+}  // namespace
+}  // namespace image_engine::worker
