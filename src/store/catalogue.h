@@ -14,6 +14,7 @@
 #include "core/result.h"
 #include "store/asset_query.h"
 #include "store/facts.h"
+#include "store/moments.h"
 #include "store/types.h"
 #include "store/writer_lock.h"
 
@@ -69,6 +70,12 @@ class CatalogueReader {
   // Shown assets that have such an object but no record of `key`.
   Result<std::vector<AssetId>> objects_without(const std::string& object, const StageKey& key) const;
   Result<std::vector<ObjectVector>> object_vectors(SpaceId space, const std::string& object) const;
+
+  // Of an asset: its moments by time, what stages recorded at them, and the single things that were found.
+  Result<std::vector<Moment>> moments(AssetId asset) const;
+  Result<std::vector<MomentRecord>> moment_records(AssetId asset) const;
+  Result<std::vector<MomentThing>> moment_things(AssetId asset) const;
+  Result<std::optional<AnalysisProgress>> progress(AssetId asset) const;
 
   // By name.
   Result<std::vector<LearnedLabel>> learned_labels() const;
@@ -154,6 +161,16 @@ class CatalogueWriter {
   // Makes what a stage found searchable; replaces what was there of its kind and field. kInvalidArgument for a field
   // that the kind has not, or a vector whose space is not there or has other dimensions.
   Status put_fact(AssetId asset, const Fact& fact);
+
+  // A moment replaces the one of its number, a moment's record that of its stage; the facts are those of that moment
+  // alone and make no asset searchable: put_record() does that. kNotFound for a record without its moment,
+  // kInvalidArgument for a range that is none and for vectors.
+  Status put_moment(AssetId asset, const Moment& moment);
+  Status put_moment_record(AssetId asset, const MomentRecord& record, std::span<const Fact> facts = {});
+  // All of an asset's, with what was found at them and its progress.
+  Status drop_moments(AssetId asset);
+  // Where the analysis of an asset stands; nullopt: it is done.
+  Status put_progress(AssetId asset, const std::optional<AnalysisProgress>& progress);
 
   // The space of this key, made where there is none. The first one of a stage is active. kInvalidArgument when it is
   // there with other dimensions.

@@ -281,6 +281,38 @@ ALTER TABLE files_5 RENAME TO files;
 CREATE INDEX files_by_asset ON files(asset_id);
 )sql";
 
+// Observations below an asset: time ranges of videos, and what was found at them.
+constexpr char kMoments[] = R"sql(
+CREATE TABLE moments(
+  asset_id INTEGER NOT NULL REFERENCES assets(id) ON DELETE CASCADE,
+  moment INTEGER NOT NULL CHECK(moment > 0),
+  kind TEXT NOT NULL,
+  from_seconds REAL NOT NULL, to_seconds REAL NOT NULL,
+  PRIMARY KEY(asset_id, moment)
+) WITHOUT ROWID;
+CREATE TABLE moment_records(
+  asset_id INTEGER NOT NULL REFERENCES assets(id) ON DELETE CASCADE,
+  stage TEXT NOT NULL,
+  moment INTEGER NOT NULL,
+  data TEXT NOT NULL,
+  PRIMARY KEY(asset_id, stage, moment)
+) WITHOUT ROWID;
+CREATE TABLE moment_things(
+  asset_id INTEGER NOT NULL REFERENCES assets(id) ON DELETE CASCADE,
+  field TEXT NOT NULL,
+  moment INTEGER NOT NULL,
+  name TEXT NOT NULL COLLATE NOCASE,
+  count INTEGER NOT NULL,
+  confidence REAL NOT NULL,
+  PRIMARY KEY(asset_id, field, moment, name)
+) WITHOUT ROWID;
+CREATE TABLE analysis_progress(
+  asset_id INTEGER PRIMARY KEY REFERENCES assets(id) ON DELETE CASCADE,
+  key TEXT NOT NULL,
+  data TEXT NOT NULL
+);
+)sql";
+
 constexpr Migration kMigrations[] = {
     {1, "files, assets, records, failures, runs, user data, text index", kFirst,
      "84b40387595f38f511e8f81b008994a31f98500a082d8765e22473fa38277d4c"},
@@ -290,6 +322,7 @@ constexpr Migration kMigrations[] = {
     {4, "products by name", kProducts, "f1fd981590dfeb32cb7430c8a303c2537a49d02d39a67bd7f8ab6a3dd5d3ee73"},
     {5, "SHA-256 names files and assets, files may be excluded", kSha256,
      "8582306244d46b6ed040604343673d073c30deb561edff8e831498e039ec57f3"},
+    {6, "moments of videos", kMoments, "c7939873866ad45eddb22b4a60fd66915ccc322d7c5cb56c150b0f072dbf6a63"},
 };
 
 bool is_ours(Connection& connection) { return connection.integer("PRAGMA application_id") == kApplicationId; }

@@ -1,0 +1,157 @@
+// Moments of assets, what was found at them, and how far an analysis has come.
+#include "store/moments.h"
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+
+#include "core/text.h"
+#include "store/rows.h"
+#include "store/writer_state.h"
+
+namespace image_engine::store {
+namespace {
+
+constexpr std::string_view kKinds[] = {"frame", "scene"};
+
+MomentKind kind_from(std::string_view name) {
+  const auto* found = std::ranges::find(kKinds, name);
+  return found == std::end(kKinds) ? MomentKind::kFrame : static_cast<MomentKind>(found - std::begin(kKinds));
+}
+
+TextField field_from(std::string_view name) {
+  for (std::size_t i = 0; i < kTextFields; ++i)
+    if (text_field_name(static_cast<TextField>(i)) == name) return static_cast<TextField>(i);
+  return TextField::kAny;
+}
+
+void put_thing(Connection& c, AssetId asset, const MomentThing& thing) {
+  c.run(
+      "INSERT INTO moment_things(asset_id, field, moment, name, count, confidence) VALUES(?, ?, ?, ?, ?, ?) "
+      "ON CONFLICT DO UPDATE SET count = excluded.count, confidence = excluded.confidence",
+      asset, text_field_name(thing.field), thing.moment, to_utf8(thing.name), thing.count, thing.confidence);
+}
+
+void forget_things(Connection& c, AssetId asset, MomentId moment, TextField field) {
+  c.run("DELETE FROM moment_things WHERE asset_id = ? AND field = ? AND moment = ?", asset, text_field_name(field),
+        moment);
+}
+
+// One of each kind of fact.
+void put_at(Connection& c, AssetId asset, MomentId moment, const CountFacts& facts) {
+  forget_things(c, asset, moment, facts.field);
+  for (const FoundObjects& found : facts.things)
+    put_thing(c, asset, {moment, facts.field, found.name, found.count, found.confidence});
+}
+void put_at(Connection& c, AssetId asset, MomentId moment, const ClassFacts& facts) {
+  forget_things(c, asset, moment, facts.field);
+  for (const FoundClass& found : facts.classes)
+    put_thing(c, asset, {moment, facts.field, found.name, 1, found.confidence});
+}
+void put_at(Connection& c, AssetId asset, MomentId moment, const TextFacts& facts) {
+  forget_things(c, asset, moment, facts.field);
+  for (const std::string& line : facts.lines) put_thing(c, asset, {moment, facts.field, line, 1, 1});
+}
+void put_at(Connection&, AssetId, MomentId, const VectorFact&) {
+  raise(ErrorCode::kInvalidArgument, "catalogue: vectors of moments are not kept");
+}
+
+void require_moment(Connection& c, AssetId asset, MomentId moment) {
+  if (c.integer("SELECT EXISTS(SELECT 1 FROM moments WHERE asset_id = ? AND moment = ?)", asset, moment) == 0)
+    raise(ErrorCode::kNotFound,
+          "moment " + std::to_string(moment) + " of asset " + std::to_string(asset) + " is not in the catalogue");
+}
+
+}  // namespace
+
+std::string_view moment_kind_name(MomentKind kind) { return kKinds[static_cast<std::size_t>(kind)]; }
+
+Status CatalogueWriter::put_moment(AssetId asset, const Moment& moment) {
+  if (moment.id < 1 || !std::isfinite(moment.from) || !std::isfinite(moment.to) || moment.to < moment.from)
+    return fail(ErrorCode::kInvalidArgument, "catalogue: a moment has a number from 1 on and ends after it begins");
+  return state_->change([&] {
+    Connection& c = state_->connection;
+    require_asset(c, asset);
+    c.run(
+        "INSERT INTO moments(asset_id, moment, kind, from_seconds, to_seconds) VALUES(?, ?, ?, ?, ?) "
+        "ON CONFLICT DO UPDATE SET kind = excluded.kind, from_seconds = excluded.from_seconds, "
+        "to_seconds = excluded.to_seconds",
+        asset, moment.id, moment_kind_name(moment.kind), moment.from, moment.to);
+  });
+}
+
+Status CatalogueWriter::put_moment_record(AssetId asset, const MomentRecord& record, std::span<const Fact> facts) {
+  return state_->change([&] {
+    Connection& c = state_->connection;
+    require_moment(c, asset, record.moment);
+    c.run(
+        "INSERT INTO moment_records(asset_id, stage, moment, data) VALUES(?, ?, ?, ?) "
+        "ON CONFLICT DO UPDATE SET data = excluded.data",
+        asset, record.stage, record.moment, record.data);
+    for (const Fact& fact : facts) std::visit([&](const auto& one) { put_at(c, asset, record.moment, one); }, fact);
+  });
+}
+
+Status CatalogueWriter::drop_moments(AssetId asset) {
+  return state_->change([&] {
+    for (const char* table : {"moment_things", "moment_records", "moments", "analysis_progress"})
+      state_->connection.run(std::string("DELETE FROM ") + table + " WHERE asset_id = ?", asset);
+  });
+}
+
+Status CatalogueWriter::put_progress(AssetId asset, const std::optional<AnalysisProgress>& progress) {
+  return state_->change([&] {
+    Connection& c = state_->connection;
+    if (!progress) return c.run("DELETE FROM analysis_progress WHERE asset_id = ?", asset);
+    require_asset(c, asset);
+    c.run(
+        "INSERT INTO analysis_progress(asset_id, key, data) VALUES(?, ?, ?) "
+        "ON CONFLICT DO UPDATE SET key = excluded.key, data = excluded.data",
+        asset, progress->key, progress->data);
+  });
+}
+
+Result<std::optional<AnalysisProgress>> CatalogueReader::progress(AssetId asset) const {
+  return guarded([&] {
+    std::optional<AnalysisProgress> progress;
+    auto row = connection_->query("SELECT key, data FROM analysis_progress WHERE asset_id = ?", asset);
+    if (row.next()) progress = {row.bytes(0), row.bytes(1)};
+    return progress;
+  });
+}
+
+Result<std::vector<Moment>> CatalogueReader::moments(AssetId asset) const {
+  return guarded([&] {
+    std::vector<Moment> moments;
+    auto row = connection_->query(
+        "SELECT moment, kind, from_seconds, to_seconds FROM moments WHERE asset_id = ? ORDER BY from_seconds, moment",
+        asset);
+    while (row.next()) moments.push_back({row.integer(0), kind_from(row.bytes(1)), row.real(2), row.real(3)});
+    return moments;
+  });
+}
+
+Result<std::vector<MomentRecord>> CatalogueReader::moment_records(AssetId asset) const {
+  return guarded([&] {
+    std::vector<MomentRecord> records;
+    auto row = connection_->query(
+        "SELECT moment, stage, data FROM moment_records WHERE asset_id = ? ORDER BY moment, stage", asset);
+    while (row.next()) records.push_back({row.integer(0), row.bytes(1), row.bytes(2)});
+    return records;
+  });
+}
+
+Result<std::vector<MomentThing>> CatalogueReader::moment_things(AssetId asset) const {
+  return guarded([&] {
+    std::vector<MomentThing> things;
+    auto row = connection_->query(
+        "SELECT moment, field, name, count, confidence FROM moment_things WHERE asset_id = ? ORDER BY moment, field, "
+        "name",
+        asset);
+    while (row.next())
+      things.push_back({row.integer(0), field_from(row.bytes(1)), row.bytes(2), row.integer(3), row.real(4)});
+    return things;
+  });
+}
+
+}  // namespace image_engine::store

@@ -1,0 +1,117 @@
+// Observations below an asset.
+#include "store/moments.h"
+
+#include <gmock/gmock.h>
+
+#include <limits>
+
+#include "tests/support/catalogue.h"
+
+namespace image_engine::store {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+class MomentsTest : public WrittenTest {
+ protected:
+  void SetUp() override {
+    WrittenTest::SetUp();
+    file_ = writer_->upsert_file(seen("/p/1.mp4"), run_)->id;
+    asset_ = writer_->set_content(file_, hash128("file"), hash128("one"))->asset;
+  }
+  Status put(MomentId id, double from, double to, MomentKind kind = MomentKind::kFrame) {
+    return writer_->put_moment(asset_, {id, kind, from, to});
+  }
+  FileId file_ = 0;
+  AssetId asset_ = 0;
+};
+
+TEST_F(MomentsTest, AreReadByTime) {
+  ASSERT_OK(put(2, 5, 9.5));
+  ASSERT_OK(put(1, 0, 5));
+  ASSERT_OK(put(3, 0, 60, MomentKind::kScene));
+  const auto moments = *reader().moments(asset_);
+  ASSERT_THAT(moments, SizeIs(3));
+  EXPECT_EQ(moments[0].id, 1);
+  EXPECT_EQ(moments[1].kind, MomentKind::kScene);
+  EXPECT_EQ(moments[2].from, 5);
+  EXPECT_EQ(moments[2].to, 9.5);
+  ASSERT_OK(put(2, 5, 6));
+  EXPECT_EQ(reader().moments(asset_)->at(2).to, 6);
+}
+
+TEST_F(MomentsTest, HaveRecordsAndThingsOfTheirOwn) {
+  ASSERT_OK(put(1, 0, 1));
+  ASSERT_OK(put(2, 1, 2));
+  ASSERT_OK(writer_->put_moment_record(asset_, {1, "objects", R"({"objects": []})"},
+                                       std::vector<Fact>{CountFacts{TextField::kObjects, {{"dog", 2, 0.9}}}}));
+  ASSERT_OK(
+      writer_->put_moment_record(asset_, {2, "text", "{}"},
+                                 std::vector<Fact>{TextFacts{TextField::kText, {"HAPPY BIRTHDAY", "exit"}},
+                                                   ClassFacts{TextField::kScene, {{"birthday party", 0.7, {}}}}}));
+  const auto records = *reader().moment_records(asset_);
+  ASSERT_THAT(records, SizeIs(2));
+  EXPECT_EQ(records[0].stage, "objects");
+  EXPECT_EQ(records[1].moment, 2);
+  const auto things = *reader().moment_things(asset_);
+  ASSERT_THAT(things, SizeIs(4));
+  EXPECT_EQ(things[0].name, "dog");
+  EXPECT_EQ(things[0].count, 2);
+  EXPECT_EQ(things[1].field, TextField::kScene);
+  EXPECT_EQ(things[2].name, "exit");
+  // They are what search knows of the moment, not of the asset.
+  EXPECT_EQ(count_found("dog"), 0U);
+  // A stage that runs again replaces what it found.
+  ASSERT_OK(writer_->put_moment_record(asset_, {1, "objects", "{}"},
+                                       std::vector<Fact>{CountFacts{TextField::kObjects, {{"cat", 1, 0.8}}}}));
+  EXPECT_EQ(reader().moment_things(asset_)->at(0).name, "cat");
+  EXPECT_THAT(*reader().moment_things(asset_), SizeIs(4));
+}
+
+TEST_F(MomentsTest, ThatAreNoneAreRefused) {
+  EXPECT_EQ(put(0, 0, 1).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(put(1, 2, 1).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(put(1, 0, std::numeric_limits<double>::infinity()).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(writer_->put_moment(99, {1, MomentKind::kFrame, 0, 1}).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(writer_->put_moment_record(asset_, {1, "objects", "{}"}).error().code, ErrorCode::kNotFound);
+  EXPECT_THAT(*reader().moments(asset_), IsEmpty());
+}
+
+TEST_F(MomentsTest, GoWithTheirAsset) {
+  ASSERT_OK(put(1, 0, 1));
+  ASSERT_OK(writer_->put_moment_record(asset_, {1, "objects", "{}"},
+                                       std::vector<Fact>{CountFacts{TextField::kObjects, {{"dog", 2, 0.9}}}}));
+  ASSERT_OK(writer_->put_progress(asset_, AnalysisProgress{"key", "{}"}));
+  EXPECT_EQ((*reader().progress(asset_))->key, "key");
+  Connection connection(path_, Access::kWrite);
+  connection.execute("DELETE FROM files");
+  connection.execute("DELETE FROM assets");
+  connection.execute("DELETE FROM asset_text");
+  for (const char* table : {"moments", "moment_records", "moment_things", "analysis_progress"})
+    EXPECT_EQ(connection.integer(std::string("SELECT count(*) FROM ") + table), 0) << table;
+}
+
+TEST_F(MomentsTest, AreDroppedTogether) {
+  ASSERT_OK(put(1, 0, 1));
+  ASSERT_OK(writer_->put_moment_record(asset_, {1, "objects", "{}"},
+                                       std::vector<Fact>{CountFacts{TextField::kObjects, {{"dog", 2, 0.9}}}}));
+  ASSERT_OK(writer_->put_progress(asset_, AnalysisProgress{"key", "{}"}));
+  ASSERT_OK(writer_->drop_moments(asset_));
+  EXPECT_THAT(*reader().moments(asset_), IsEmpty());
+  EXPECT_THAT(*reader().moment_records(asset_), IsEmpty());
+  EXPECT_THAT(*reader().moment_things(asset_), IsEmpty());
+  EXPECT_FALSE(*reader().progress(asset_));
+}
+
+TEST_F(MomentsTest, ProgressEndsWhenItIsDone) {
+  ASSERT_OK(writer_->put_progress(asset_, AnalysisProgress{"key", "1"}));
+  ASSERT_OK(writer_->put_progress(asset_, AnalysisProgress{"key", "2"}));
+  EXPECT_EQ((*reader().progress(asset_))->data, "2");
+  ASSERT_OK(writer_->put_progress(asset_, std::nullopt));
+  EXPECT_FALSE(*reader().progress(asset_));
+}
+
+}  // namespace
+}  // namespace image_engine::store
