@@ -1,0 +1,51 @@
+// Where a video changes from one scene to another: found on small frames, while they are decoded.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace image_engine::video {
+
+inline constexpr std::uint32_t kSmallWidth = 64, kSmallHeight = 36;  // pixels
+
+// One frame as a whole, stretched to kSmallWidth × kSmallHeight by averaging areas.
+struct SmallFrame {
+  std::int64_t index;  // rises from frame to frame
+  double seconds;      // presentation time; durations are taken from it, so that a variable frame rate does no harm
+  std::span<const std::uint8_t> rgb;  // kSmallWidth · kSmallHeight · 3 bytes, row by row from the top
+};
+
+// A cut is between two frames. A fade goes through a picture of one colour, mostly black or white. In a dissolve both
+// scenes are seen at once.
+enum class ChangeKind { kCut, kFade, kDissolve };
+
+struct SceneChange {
+  ChangeKind kind;
+  std::int64_t from, to;  // index of the last frame wholly of the old scene, of the first wholly of the new one
+  double from_seconds, to_seconds;  // presentation times of those frames
+  float score;                      // 0…1, how sure it is; comparable among changes of one kind only
+};
+
+// Gets every frame of one video in order of presentation. One thread at a time.
+class SceneDetector {
+ public:
+  virtual ~SceneDetector() = default;
+  // Changes that became certain, in order; they neither overlap one another nor come before those that were returned
+  // earlier. Keeps no reference to the pixels. A frame whose rgb has another size is ignored.
+  virtual std::vector<SceneChange> add(const SmallFrame& frame) = 0;
+  // The changes that were still uncertain at the last frame. The detector is then as new, for another video.
+  virtual std::vector<SceneChange> finish() = 0;
+};
+
+struct SceneDetectorOptions {
+  float sensitivity = 1;        // above 1: finds weaker changes; below: only stronger ones. Useful: 0.5…2
+  double shortest_scene = 0.4;  // seconds; what is shorter is no scene but a flash or a part of the change before it
+};
+
+// The built-in detector: it looks at brightness, colours and what moved where. A change is returned at most 3 s of
+// video after its last frame. Memory: under 10 MB, however long the video and whatever its frame rate.
+std::unique_ptr<SceneDetector> make_scene_detector(const SceneDetectorOptions& options = {});
+
+}  // namespace image_engine::video
