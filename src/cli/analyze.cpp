@@ -51,7 +51,8 @@ struct AnalyzeFlags {
   std::vector<std::string> only, redo, upgrade;
   CloudMode cloud;
   std::string max_requests;
-  std::string workers, batch_size, object_model, scene_model, embedding_model;
+  ModelFlags models;
+  bool no_videos = false, fast = false;
 };
 
 }  // namespace
@@ -213,7 +214,7 @@ Result<int> run_analysis(Context& context, const std::vector<std::string>& paths
   const GpuMonitor gpus = mode.monitor || context.json ? watch_gpus(mode.monitor && !context.quiet) : nullptr;
   if (mode.monitor && gpus != nullptr) options.beside_progress = [&] { return gpus_now(*gpus); };
   std::optional<AssetStream> stream;
-  if (!mode.cloud.dry_run && (context.json || mode.ndjson)) {
+  if (mode.report == nullptr && !mode.cloud.dry_run && (context.json || mode.ndjson)) {
     stream.emplace(context.catalogue, mode.ndjson);
     options.on_asset = [&](store::AssetId asset) { stream->add(asset); };
   }
@@ -224,7 +225,9 @@ Result<int> run_analysis(Context& context, const std::vector<std::string>& paths
   }
   if (!mode.explain_ignored) done->scan.patterns.clear();
   const pipeline::AnalyzeReport& report = *done;
-  if (mode.cloud.dry_run)
+  if (mode.report != nullptr)
+    *mode.report = report;
+  else if (mode.cloud.dry_run)
     print_plan(context, report);
   else if (stream)
     stream->finish(report, gpus);
@@ -236,6 +239,28 @@ Result<int> run_analysis(Context& context, const std::vector<std::string>& paths
     return kUsage;
   }
   return report.has_failures() ? kDoneWithFailures : kDone;
+}
+
+void add_model_flags(Arguments app, ModelFlags& flags) {
+  app.add_option("--object-model", flags.object_model, "The model that finds objects; auto: the best that is installed")
+      .type_name("NAME|auto|none");
+  app.add_option("--scene-model", flags.scene_model,
+                 "The model that names scenes; auto: the embedding model where it is installed, else a classifier")
+      .type_name("NAME|auto|none");
+  app.add_option("--embedding-model", flags.embedding_model,
+                 "The model that makes the vectors of search; with --upgrade embedding, the one to change to")
+      .type_name("NAME|auto|none");
+  app.add_option("--workers", flags.workers, "Files analysed at once; 0 is one a core").type_name("N");
+  app.add_option("--batch-size", flags.batch_size, "Pictures given to a model at once").type_name("N");
+}
+
+void put_model_settings(const ModelFlags& flags, Settings& settings) {
+  for (const auto& [key, value] : {std::pair("processing.workers", &flags.workers),
+                                   {"analysis.ml_models.object_model", &flags.object_model},
+                                   {"analysis.ml_models.scene_model", &flags.scene_model},
+                                   {"analysis.ml_models.embedding_model", &flags.embedding_model},
+                                   {"analysis.ml_models.batch_size", &flags.batch_size}})
+    if (!value->empty()) settings.push_back({key, *value});
 }
 
 Action setup_analyze(Arguments app, Settings& settings) {
@@ -274,23 +299,15 @@ Action setup_analyze(Arguments app, Settings& settings) {
       .type_name("STAGE")
       .one_of(names)
       .one_value_each();
-  app.add_option("--object-model", flags->object_model,
-                 "The model that finds objects; auto: the best that is installed")
-      .type_name("NAME|auto|none");
-  app.add_option("--scene-model", flags->scene_model,
-                 "The model that names scenes; auto: the embedding model where it is installed, else a classifier")
-      .type_name("NAME|auto|none");
-  app.add_option("--embedding-model", flags->embedding_model,
-                 "The model that makes the vectors of search; with --upgrade embedding, the one to change to")
-      .type_name("NAME|auto|none");
+  add_model_flags(app, flags->models);
+  app.add_flag("--no-videos", flags->no_videos, "Leave frames of videos for another run");
+  app.add_flag("--fast", flags->fast, "Of videos only key frames: fast, and blind for what happens between them");
   app.add_option("--engine", flags->engine, "A TensorRT engine, for the model that it was built of").type_name("FILE");
   app.add_option("--upgrade", flags->upgrade,
                  "Make it with the model that is wanted now beside what search uses, and change over once all is done")
       .type_name("STAGE")
       .one_of({pipeline::kEmbeddingStage})
       .one_value_each();
-  app.add_option("--workers", flags->workers, "Files analysed at once; 0 is one a core").type_name("N");
-  app.add_option("--batch-size", flags->batch_size, "Pictures given to a model at once").type_name("N");
   app.footer(kAnalyzeExamples);
   // AnalyzeFlags become settings once they are parsed, before the configuration is loaded.
   app.once_parsed([flags, &settings] {
@@ -301,11 +318,9 @@ Action setup_analyze(Arguments app, Settings& settings) {
     if (!flags->exclude.empty()) settings.push_back({"scan.exclude", "", flags->exclude});
     put("scan.hidden", flags->hidden ? "true" : "");
     put("scan.follow_symlinks", flags->follow ? "true" : "");
-    put("processing.workers", flags->workers);
-    put("analysis.ml_models.object_model", flags->object_model);
-    put("analysis.ml_models.scene_model", flags->scene_model);
-    put("analysis.ml_models.embedding_model", flags->embedding_model);
-    put("analysis.ml_models.batch_size", flags->batch_size);
+    put_model_settings(flags->models, settings);
+    put("video.enabled", flags->no_videos ? "false" : "");
+    put("video.key_frames_only", flags->fast ? "true" : "");
     put("nvidia_build.enabled", flags->cloud.asked ? "true" : "");
     put("nvidia_build.max_requests", flags->max_requests);
   });

@@ -27,6 +27,7 @@ namespace {
 
 constexpr std::array kCommands = {
     Command{"analyze", "Index photos and videos", setup_analyze},
+    Command{"analyze-video", "One document of everything in a video: scenes, frames, moments", setup_analyze_video},
     Command{"search", "Find pictures by words and fields", setup_search},
     Command{"similar", "Pictures that look like one", setup_similar},
     Command{"duplicates", "Groups of the same or nearly the same, with the best one named", setup_duplicates},
@@ -123,7 +124,8 @@ int unknown_command(std::string_view word) {
 std::vector<std::string> arguments_of(int argc, char** argv) {
   std::vector<std::string> arguments(argv + 1, argv + argc);
   if (arguments.empty()) return arguments;
-  const bool query = arguments[0] == "search", paths = arguments[0] == "analyze" || arguments[0] == "failures";
+  const bool query = arguments[0] == "search",
+             paths = arguments[0].starts_with("analyze") || arguments[0] == "failures";
   for (std::size_t i = 1; i < arguments.size(); ++i) {
     std::string& text = arguments[i];
     // CLI11 takes [2019] for a list of one.

@@ -116,6 +116,15 @@ void Canvas::blend(std::int64_t x, std::int64_t y, Colour colour, float opacity)
   }
 }
 
+void Canvas::paste(const ImageView& picture, std::uint32_t left, std::uint32_t top) {
+  if (left >= image_.width || top >= image_.height) return;
+  const std::size_t bytes = std::size_t{std::min(picture.width, image_.width - left)} * 3;
+  for (std::uint32_t y = 0; y < std::min(picture.height, image_.height - top); ++y)
+    std::copy_n(
+        picture.pixels.begin() + static_cast<std::ptrdiff_t>(std::size_t{y} * picture.width * 3), bytes,
+        image_.pixels.begin() + static_cast<std::ptrdiff_t>((top + y) * image_.row_bytes() + std::size_t{left} * 3));
+}
+
 void Canvas::line(Spot from, Spot to, float width, Colour colour) {
   const float reach = width / 2 + 0.5F;
   const Pixels across = pixels(std::min(from.x, to.x) - reach, std::max(from.x, to.x) + reach, image_.width);

@@ -44,6 +44,8 @@ class Canvas {
   [[nodiscard]] std::uint32_t width() const { return image_.width; }
   [[nodiscard]] std::uint32_t height() const { return image_.height; }
 
+  // Another picture, its top left at that pixel.
+  void paste(const ImageView& picture, std::uint32_t left, std::uint32_t top);
   // With round ends, smooth.
   void line(Spot from, Spot to, float width, Colour colour);
   // `opacity`: 0…1.

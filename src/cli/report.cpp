@@ -139,7 +139,9 @@ nlohmann::json report_json(const AnalyzeReport& report, const GpuMonitor& gpus) 
            {{"scan", phase_json(report.scanning)},
             {"metadata", phase_json(report.metadata)},
             {"content", phase_json(report.content)},
-            {"ml", phase_json(report.ml)}}},
+            {"ml", phase_json(report.ml)},
+            {"videos", phase_json(report.videos)}}},
+          {"video_seconds", report.video_seconds},
           {"steps", steps_json(report)},
           {"gpus", gpus_json(gpus)},
           {"cloud", report.cloud ? cloud_json(*report.cloud) : nlohmann::json()},
@@ -172,6 +174,10 @@ void print_report(const Context& context, const AnalyzeReport& report, const Gpu
     print_steps(report);
     print_line("");
   }
+  if (report.videos.files > 0)
+    print_line(fmt::format("{} of video in {} ({:.1f} × real time)", human_duration(report.video_seconds),
+                           human_duration(report.videos.seconds),
+                           report.video_seconds / std::max(report.videos.seconds, 1e-3)));
   if (gpus != nullptr) print_gpus(context, *gpus);
   if (report.cloud) print_cloud(*report.cloud);
   for (const std::string& note : report.notes) print_line(styled(context, Style::kYellow, note));

@@ -23,10 +23,21 @@ struct AnalysisMode {
   std::vector<std::string> only, redo;  // stages
   bool upgrade_embedding = false;
   CloudMode cloud = {};
+  pipeline::AnalyzeReport* report = nullptr;  // where it goes instead of stdout
 };
 
 // Takes the lock, analyses, prints the report or the JSON; gives the exit code.
 Result<int> run_analysis(Context& context, const std::vector<std::string>& paths, const AnalysisMode& mode);
+
+// A video's moments, a line each: time, what is there. `video` as pipeline::video_json() gives it.
+void print_timeline(const nlohmann::json& video);
+
+// The flags of models and devices' work that every command has which analyzes.
+struct ModelFlags {
+  std::string workers, batch_size, object_model, scene_model, embedding_model;
+};
+void add_model_flags(Arguments app, ModelFlags& flags);
+void put_model_settings(const ModelFlags& flags, Settings& settings);
 
 // The catalogue's writer lock, making its folder first. `wait` waits for the holder, until interrupted.
 Result<store::WriterLock> lock_catalogue(const Context& context, const std::string& command, bool wait);

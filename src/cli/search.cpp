@@ -12,6 +12,7 @@
 #include "cli/output.h"
 #include "cli/report.h"
 #include "core/file.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "models/places.h"
 #include "pipeline/search_models.h"
@@ -36,12 +37,13 @@ Examples:
   image-engine search 'camera:canon rating:4 -type:video' --limit 200
   image-engine search 'near:48.86,2.35,10' --print0 | xargs -0 cp -t /tmp/paris
   image-engine search 'park -dog'
+  image-engine search 'birthday cake type:video' --moments          (also when)
 The whole grammar: docs/search.md)";
 
 struct SearchFlags {
   std::vector<std::string> words;
   size_t limit = 50, offset = 0;
-  bool missing = false, print0 = false;
+  bool missing = false, print0 = false, moments = false;
 };
 
 // What only fields found has no score worth showing: it is 1.
@@ -59,6 +61,21 @@ std::string tag_rules_file(const Context& context) {
   return join_path(parent_path(models::find_places(context.config.models.folder).shipped), "tags.yaml");
 }
 
+constexpr size_t kFewMoments = 3;  // of a video, unless all are asked for
+
+nlohmann::json why_json(const std::vector<store::Why>& list) {
+  nlohmann::json out = nlohmann::json::array();
+  for (const store::Why& why : list) out.push_back({{"field", why.field}, {"text", to_utf8(why.text)}});
+  return out;
+}
+
+nlohmann::json moment_json(const store::FoundMoment& moment) {
+  return {{"from", thousandths(moment.from)},
+          {"to", thousandths(moment.to)},
+          {"at", thousandths(moment.at)},
+          {"why", why_json(moment.why)}};
+}
+
 nlohmann::json results_json(const search::SearchResults& found) {
   nlohmann::json results = nlohmann::json::array();
   for (const search::SearchResult& result : found.results) {
@@ -66,8 +83,9 @@ nlohmann::json results_json(const search::SearchResults& found) {
     store::put_path(item, result.path);
     item["score"] = std::round(result.score * 10000) / 10000;
     item["state"] = store::state_name(result.state);
-    item["why"] = nlohmann::json::array();
-    for (const store::Why& why : result.why) item["why"].push_back({{"field", why.field}, {"text", to_utf8(why.text)}});
+    item["why"] = why_json(result.why);
+    if (!result.moments.empty()) item["moment"] = moment_json(result.moments.front());
+    for (const store::FoundMoment& moment : result.moments) item["moments"].push_back(moment_json(moment));
     results.push_back(std::move(item));
   }
   return results;
@@ -78,7 +96,13 @@ void print_results(const Context& context, const search::SearchResults& found) {
     const std::string state =
         result.state == store::FileState::kPresent ? "" : fmt::format(" [{}]", store::state_name(result.state));
     print_line(printable(result.path) + styled(context, Style::kYellow, state));
-    if (!result.why.empty() && !context.quiet) print_line("    " + styled(context, Style::kDim, why_text(result)));
+    if (context.quiet) continue;
+    if (!result.why.empty()) print_line("    " + styled(context, Style::kDim, why_text(result)));
+    for (const store::FoundMoment& moment : result.moments) {
+      std::string why;
+      for (const store::Why& one : moment.why) why += (why.empty() ? "" : ", ") + printable(one.text);
+      print_line(fmt::format("    {}–{}  {}", clock_text(moment.from), clock_text(moment.to), why));
+    }
   }
   if (context.quiet) return;
   for (const std::string& note : found.notes) print_line(styled(context, Style::kYellow, note));
@@ -97,6 +121,7 @@ Action setup_search(Arguments app, Settings&) {
   app.add_option("--limit", flags->limit, "How many at most").show_default().type_name("N");
   app.add_option("--offset", flags->offset, "Leave out the first N").type_name("N");
   app.add_flag("--missing", flags->missing, "Also files that are missing");
+  app.add_flag("--moments", flags->moments, "All moments of a video that match, not the three surest");
   app.add_flag("--print0", flags->print0, "Only paths, each ended by NUL");
   app.footer(kSearchExamples);
   return [flags](Context& context) -> Result<int> {
@@ -120,6 +145,8 @@ Action setup_search(Arguments app, Settings&) {
     const std::string query = fmt::format("{}", fmt::join(flags->words, " "));
     IE_TRY(search::SearchResults found, search::search(reader, query, options));
     std::ranges::copy(models.notes(), std::back_inserter(found.notes));
+    for (search::SearchResult& result : found.results)
+      if (!flags->moments && result.moments.size() > kFewMoments) result.moments.resize(kFewMoments);
     if (context.json) {
       print_json("search", {{"query", to_utf8(query)},
                             {"total", found.total},

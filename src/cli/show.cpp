@@ -6,8 +6,10 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/app.h"
+#include "cli/contact_sheet.h"
 #include "cli/drawing.h"
 #include "cli/output.h"
+#include "cli/report.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/text.h"
@@ -15,6 +17,7 @@
 #include "pipeline/query_picture.h"
 #include "pipeline/stages.h"
 #include "pipeline/thumbnails.h"
+#include "pipeline/video_document.h"
 #include "store/asset_json.h"
 
 namespace image_engine::cli {
@@ -26,12 +29,14 @@ Examples:
   image-engine show IMG_0042.jpg --json | jq .gps
   image-engine show IMG_0042.jpg --thumbnail 1024      (prints the path of a JPEG)
   image-engine show IMG_0042.jpg --draw /tmp/boxes.png (what was found, drawn on the photo)
+  image-engine show MVI_0007.mp4 --contact-sheet /tmp/scenes.jpg
+  image-engine show MVI_0007.mp4 --at 1:23 --draw /tmp/frame.jpg
   image-engine show --path-base64 L3Bob3Rvcy/pLmpwZw==)";
 
 struct ShowFlags {
   std::string file, path_base64;
   std::uint32_t thumbnail = 0;
-  std::string draw;
+  std::string draw, contact_sheet, at;
   std::uint32_t edge = 2048;
 };
 
@@ -102,20 +107,48 @@ Result<Encode> encoder_of(const std::string& target) {
   const std::string extension = lower_extension(target);
   if (extension == ".png") return &Canvas::png;
   if (extension == ".jpg" || extension == ".jpeg") return &Canvas::jpeg;
-  return fail(ErrorCode::kInvalidArgument, "--draw writes PNG or JPEG: name a file that ends in .png or .jpg");
+  return fail(ErrorCode::kInvalidArgument,
+              "pictures are written as PNG or JPEG: name a file that ends in .png or .jpg");
+}
+
+// Where a picture is to be written; refused where that would replace something of the library.
+Result<Encode> encoder_for(const store::CatalogueReader& reader, const std::string& target) {
+  IE_TRY(const Encode encode, encoder_of(target));
+  IE_TRY(const bool is_ours, is_in_library(reader, target));
+  if (is_ours)
+    return fail(ErrorCode::kInvalidArgument,
+                printable(target) + " belongs to the library, which is never written to: name another file");
+  return encode;
+}
+
+// Of a photo what was found in it; of a video what was found in the frame that is shown at `at`.
+Result<nlohmann::json> findings_of(const store::CatalogueReader& reader, const store::AssetRecord& record,
+                                   std::optional<double> at) {
+  if (!at) return store::asset_json(record, pipeline::json_sections());
+  IE_TRY(nlohmann::json frame, pipeline::frame_json(reader, record.id, *at));
+  return frame.is_null() ? nlohmann::json::object() : std::move(frame);
+}
+
+Result<std::optional<double>> time_of(const ShowFlags& flags, const store::AssetRecord& record,
+                                      const std::string& path) {
+  const bool is_video = record.kind == MediaKind::kVideo;
+  if (flags.at.empty()) {
+    if (is_video && !flags.draw.empty())
+      return fail(ErrorCode::kInvalidArgument, printable(path) + " is a video: --at 1:23 names the frame to draw");
+    return std::nullopt;
+  }
+  if (!is_video) return fail(ErrorCode::kInvalidArgument, printable(path) + " is no video: --at is for videos");
+  const std::optional<double> at = parse_clock(flags.at);
+  if (!at) return fail(ErrorCode::kInvalidArgument, printable(flags.at) + " is no time: write 1:23, 1:02:03 or 83.5");
+  return at;
 }
 
 Result<int> draw(const Context& context, const store::CatalogueReader& reader, const store::AssetRecord& record,
                  const std::string& path, const ShowFlags& flags) {
   const std::string target = absolute_path(flags.draw);
-  IE_TRY(const Encode encode, encoder_of(target));
-  IE_TRY(const bool is_photo, is_in_library(reader, target));
-  if (is_photo)
-    return fail(ErrorCode::kInvalidArgument,
-                printable(target) + " belongs to the library, which is never written to: name another file");
-  if (record.kind != MediaKind::kPhoto)
-    return fail(ErrorCode::kUnsupported, printable(path) + " is no photo: only photos can be drawn on");
-  const nlohmann::json asset = store::asset_json(record, pipeline::json_sections());
+  IE_TRY(const Encode encode, encoder_for(reader, target));
+  IE_TRY(const std::optional<double> at, time_of(flags, record, path));
+  IE_TRY(const nlohmann::json asset, findings_of(reader, record, at));
   std::vector<std::string> notes;
   const Result<Font> loaded = Font::open();
   const std::optional<Font> font = loaded ? std::optional(*loaded) : std::nullopt;
@@ -123,15 +156,16 @@ Result<int> draw(const Context& context, const store::CatalogueReader& reader, c
   if (!asset.contains("objects")) notes.emplace_back("nothing has looked for objects in it yet: image-engine analyze");
   Drawn drawn;
   std::uint32_t width = 0, height = 0;
-  IE_CHECK(pipeline::look_at(path, context.config, flags.edge,
-                             [&](const ImageView& picture, preprocess::FullSize full) -> Status {
-                               Canvas canvas(picture);
-                               drawn = draw_findings(canvas, font, asset, full.width, full.height);
-                               width = canvas.width();
-                               height = canvas.height();
-                               IE_TRY(const std::vector<std::byte> bytes, (canvas.*encode)());
-                               return write_file_atomically(target, bytes);
-                             }));
+  const auto see = [&](const ImageView& picture, preprocess::FullSize full) -> Status {
+    Canvas canvas(picture);
+    drawn = draw_findings(canvas, font, asset, full.width, full.height);
+    width = canvas.width();
+    height = canvas.height();
+    IE_TRY(const std::vector<std::byte> bytes, (canvas.*encode)());
+    return write_file_atomically(target, bytes);
+  };
+  IE_CHECK(at ? pipeline::see_frames(path, context.config, flags.edge, {&*at, 1}, see)
+              : pipeline::look_at(path, context.config, flags.edge, see));
   if (context.json) {
     nlohmann::json json = {{"width", width},       {"height", height},       {"objects", drawn.objects},
                            {"texts", drawn.texts}, {"labels", drawn.labels}, {"notes", notes}};
@@ -148,7 +182,47 @@ Result<int> draw(const Context& context, const store::CatalogueReader& reader, c
   return kDone;
 }
 
+Result<int> draw_contact_sheet(const Context& context, const store::CatalogueReader& reader,
+                               const store::AssetRecord& record, const std::string& path, const ShowFlags& flags) {
+  const std::string target = absolute_path(flags.contact_sheet);
+  IE_TRY(const Encode encode, encoder_for(reader, target));
+  if (record.kind != MediaKind::kVideo)
+    return fail(ErrorCode::kInvalidArgument, printable(path) + " is no video: --contact-sheet is for videos");
+  IE_TRY(const nlohmann::json video, pipeline::video_json(reader, record));
+  std::vector<double> times;
+  for (const nlohmann::json& scene : video["scenes"]) times.push_back(scene.value("best", scene.value("from", 0.0)));
+  IE_TRY(const Canvas sheet, contact_sheet(context, path, std::move(times), flags.edge));
+  IE_TRY(const std::vector<std::byte> bytes, (sheet.*encode)());
+  IE_CHECK(write_file_atomically(target, bytes));
+  if (context.json) {
+    nlohmann::json json = {{"width", sheet.width()}, {"height", sheet.height()}, {"scenes", video["scenes"].size()}};
+    store::put_path(json, target);
+    print_json("contact-sheet", json);
+    return kDone;
+  }
+  print_line(printable(target));
+  if (!context.quiet)
+    print_line(styled(context, Style::kDim,
+                      fmt::format("{} × {}: {} scenes", sheet.width(), sheet.height(), video["scenes"].size())));
+  return kDone;
+}
+
 }  // namespace
+
+void print_timeline(const nlohmann::json& video) {
+  for (const nlohmann::json& moment : video.value("moments", nlohmann::json::array())) {
+    std::string what;
+    const auto add = [&](const std::string& text) { what += (what.empty() ? "" : ", ") + text; };
+    for (const nlohmann::json& object : moment["objects"]) {
+      const auto count = object.value("count", 1);
+      add(object.value("object", "") + (count > 1 ? fmt::format(" × {}", count) : ""));
+    }
+    for (const nlohmann::json& scene : moment["scenes"]) add(scene.value("label", ""));
+    for (const nlohmann::json& text : moment["text"]) add("“" + text.get<std::string>() + "”");
+    print_line(fmt::format("  {:>9}–{:<9} {}", clock_text(moment.value("from", 0.0)),
+                           clock_text(moment.value("to", 0.0)), what.empty() ? "–" : printable(what)));
+  }
+}
 
 Action setup_show(Arguments app, Settings&) {
   auto flags = std::make_shared<ShowFlags>();
@@ -161,10 +235,14 @@ Action setup_show(Arguments app, Settings&) {
   const Option target =
       app.add_option("--draw", flags->draw, "Write the photo with boxes, labels and text drawn on it, as PNG or JPEG")
           .type_name("OUT");
-  app.add_option("--edge", flags->edge, "The longer edge of what --draw writes, at most")
+  app.add_option("--at", flags->at, "Of a video: the frame at this time that --draw is to draw on").type_name("TIME");
+  app.add_option("--contact-sheet", flags->contact_sheet,
+                 "Write the best frame of each scene of a video, as PNG or JPEG")
+      .type_name("OUT")
+      .excludes(target);
+  app.add_option("--edge", flags->edge, "The longer edge of what --draw and --contact-sheet write, at most")
       .show_default()
       .type_name("N")
-      .needs(target)
       .range(16, 16384);
   app.footer(kShowExamples);
   return [flags](Context& context) -> Result<int> {
@@ -181,8 +259,9 @@ Action setup_show(Arguments app, Settings&) {
     if (!id) return fail(id.error());
     IE_TRY(const store::AssetRecord record, reader.asset_record(*id, path));
     if (!flags->draw.empty()) return draw(context, reader, record, path, *flags);
+    if (!flags->contact_sheet.empty()) return draw_contact_sheet(context, reader, record, path, *flags);
     if (flags->thumbnail > 0) return print_thumbnail(context, record, flags->thumbnail);
-    nlohmann::json json = store::asset_json(record, pipeline::json_sections());
+    IE_TRY(nlohmann::json json, pipeline::video_json(reader, record));
     if (context.json) {
       print_json("show", json);
       return kDone;
@@ -191,8 +270,11 @@ Action setup_show(Arguments app, Settings&) {
     for (const char* first : {"media", "width", "height", "taken", "title", "description", "keywords"})
       if (json.contains(first)) print_value(first, json[first], 1), json.erase(first);
     json.erase("path");
+    const nlohmann::json video = {{"moments", json.value("moments", nlohmann::json::array())}};
+    for (const char* long_list : {"scenes", "frames", "moments"}) json.erase(long_list);
     for (const auto& [key, value] : json.items())
       if (!value.empty() || value.is_number() || value.is_boolean()) print_value(key, value, 1);
+    if (!video["moments"].empty()) print_line("  moments"), print_timeline(video);
     return kDone;
   };
 }

@@ -39,6 +39,7 @@ struct Key {
 constexpr std::string_view kPrecisions[] = {"fp32", "fp16", "int8"};
 constexpr std::string_view kAnyPrecision[] = {"auto", "fp32", "fp16", "int8"};
 constexpr std::string_view kSandboxes[] = {"auto", "strict"};
+constexpr std::string_view kVideoOrders[] = {"short", "found"};
 constexpr std::string_view kDetectDialects[] = {"inline", "nvcf"};
 constexpr std::string_view kDescribeDialects[] = {"inline", "nvcf", "openai"};
 constexpr std::string_view kEmbedDialects[] = {"openai", "nim", "prompts"};
@@ -79,8 +80,11 @@ const Key kKeys[] = {
     {"scan.hidden", IE_MEMBER(scan.hidden), kAny, "take names that start with a dot"},
     {"scan.follow_symlinks", IE_MEMBER(scan.follow_symlinks), kAny, "follow symbolic links inside folders"},
     {"models.folder", IE_MEMBER(models.folder), kAny, "where models lie; empty: the data folder's models"},
+    {"video.enabled", IE_MEMBER(video.enabled), kAny, "analyze frames of videos"},
     {"video.fps", IE_MEMBER(video.fps), between(0.01, 240), "frames analyzed for each second of video"},
-    {"video.scene_detection", IE_MEMBER(video.scene_detection), kAny, "analyze the first frame of each scene too"},
+    {"video.key_frames_only", IE_MEMBER(video.key_frames_only), kAny, "decode key frames only"},
+    {"video.order", IE_MEMBER(video.order), one_of(kVideoOrders), "short: the shortest video first; found: as the scan met them"},
+    {"video.scene_detection", IE_MEMBER(video.scene_detection), kAny, "find changes of scene"},
     {"video.use_nvidia_build", IE_MEMBER(video.use_nvidia_build), kAny, "send frames to the models of nvidia_build"},
     {"nvidia_build.enabled", IE_MEMBER(nvidia_build.enabled), kAny, "use NVIDIA's cloud models (needs a key)"},
     {"nvidia_build.api_key_env", IE_MEMBER(nvidia_build.api_key_env), kAny, "environment variable that holds the key"},

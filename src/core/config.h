@@ -126,8 +126,11 @@ struct Config {
     std::string folder;  // empty: data_home()/models
   } models;
   struct {
+    bool enabled = true;            // analyze frames of videos at all
     double fps = 1.0;               // frames analyzed, a second of video
-    bool scene_detection = true;    // also analyze the first frame of each scene
+    bool key_frames_only = false;   // decode no others: fast, and blind for what happens between them
+    std::string order = "short";    // short: the shortest first; found: as the scan met them
+    bool scene_detection = true;    // find changes of scene
     bool use_nvidia_build = false;  // send frames to the cloud models of nvidia_build
   } video;
   NvidiaBuildConfig nvidia_build;

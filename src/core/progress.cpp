@@ -66,6 +66,7 @@ void Progress::print(Clock::time_point now) {
   const double elapsed = seconds();
   const double rate = elapsed > 0 ? static_cast<double>(done) / elapsed : 0;
   const auto amount = [&](std::uint64_t steps) {
+    if (unit_ == ProgressUnit::kSecond) return human_duration(static_cast<double>(steps));
     return unit_ == ProgressUnit::kByte ? human_bytes(steps) : human_count(steps);
   };
   const std::string beside = beside_ ? beside_() : "";
@@ -77,8 +78,11 @@ void Progress::print(Clock::time_point now) {
   } else {
     text += amount(done);
   }
-  text +=
-      rate >= 10 ? fmt::format("  {}/s", amount(static_cast<std::uint64_t>(rate))) : fmt::format("  {:.1f}/s", rate);
+  if (unit_ == ProgressUnit::kSecond)
+    text += fmt::format("  {:.1f} × real time", rate);
+  else
+    text +=
+        rate >= 10 ? fmt::format("  {}/s", amount(static_cast<std::uint64_t>(rate))) : fmt::format("  {:.1f}/s", rate);
   if (total_ > 0 && rate > 0) text += "  ETA " + human_duration(static_cast<double>(total - done) / rate);
   if (!beside.empty()) text += "  " + beside;
   if (terminal_)

@@ -11,8 +11,8 @@
 
 namespace image_engine {
 
-// What a step is.
-enum class ProgressUnit : std::uint8_t { kItem, kByte };
+// What a step is. kSecond: one of a recording.
+enum class ProgressUnit : std::uint8_t { kItem, kByte, kSecond };
 
 // One job of `total` steps. Thread-safe. With `enabled` false it only counts.
 class Progress {

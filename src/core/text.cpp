@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cmath>
 #include <ctime>
 #include <numeric>
 #include <optional>
@@ -219,6 +221,33 @@ std::string human_duration(double seconds) {
   const auto whole = static_cast<std::uint64_t>(seconds + 0.5);
   if (whole < 3600) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
   return fmt::format("{} h {:02} min", whole / 3600, whole % 3600 / 60);
+}
+
+std::string clock_text(double seconds) {
+  const auto total = static_cast<std::uint64_t>(std::max(seconds, 0.0) * 1000 + 0.5);
+  const std::uint64_t whole = total / 1000, milliseconds = total % 1000;
+  std::string text = whole < 3600 ? fmt::format("{}:{:02}", whole / 60, whole % 60)
+                                  : fmt::format("{}:{:02}:{:02}", whole / 3600, whole % 3600 / 60, whole % 60);
+  if (milliseconds == 0) return text;
+  text += fmt::format(".{:03}", milliseconds);
+  while (text.back() == '0') text.pop_back();
+  return text;
+}
+
+std::optional<double> parse_clock(std::string_view text) {
+  double seconds = 0;
+  for (int parts = 1;; ++parts) {
+    const size_t colon = text.find(':');
+    const std::string_view part = text.substr(0, colon);
+    double value = 0;
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value, std::chars_format::fixed);
+    if (error != std::errc() || end != part.data() + part.size() || !(value >= 0) || part.starts_with('-')) return {};
+    if (parts > 1 && value >= 60) return {};
+    seconds = seconds * 60 + value;
+    if (colon == text.npos) return std::isfinite(seconds) ? std::optional(seconds) : std::nullopt;
+    if (parts == 3) return {};
+    text.remove_prefix(colon + 1);
+  }
 }
 
 std::string human_count(std::uint64_t count) {

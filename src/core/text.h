@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -46,6 +47,10 @@ std::string human_bytes(std::uint64_t bytes);
 // "1 h 02 min", "3 min 05 s", "1.2 s": for people.
 std::string human_duration(double seconds);
 // "5,372".
+// A time within a recording: "0:07", "12:30.5", "1:02:03"; the fraction only where there is one, at most milliseconds.
+std::string clock_text(double seconds);
+// The same, and plain seconds ("750", "12.5"). Nothing for other texts and for negative times.
+std::optional<double> parse_clock(std::string_view text);
 std::string human_count(std::uint64_t count);
 
 // Now, as "2026-11-21T09:00:00Z".

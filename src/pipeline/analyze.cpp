@@ -9,6 +9,7 @@
 #include "core/elapsed.h"
 #include "core/text.h"
 #include "pipeline/run.h"
+#include "pipeline/run_stages.h"
 
 namespace image_engine::pipeline {
 namespace {
@@ -32,7 +33,9 @@ Status passes(Run& run) {
   run.trace.add(Step::kScan, start);
   run.report.waiting = headers.size();
   if (!run.cancelled()) IE_CHECK(read_headers(run, headers));
-  if (!run.cancelled()) IE_CHECK(read_contents(run));
+  RunStages stages(run);
+  if (!run.cancelled()) IE_CHECK(read_contents(run, stages));
+  if (!run.cancelled()) IE_CHECK(read_videos(run, stages));
   if (!run.cancelled() && run.options.cloud.models) IE_CHECK(ask_cloud(run));
   return run.announce(true);
 }

@@ -118,7 +118,8 @@ struct AnalyzeReport {
   std::uint64_t waiting = 0;           // left to do, when cancelled
   std::uint64_t killed = 0;            // left for the next run, as the system killed their workers twice
   std::uint64_t worker_deaths = 0;
-  PhaseReport scanning{"scan"}, metadata{"metadata"}, content{"content"}, ml{"ml"};
+  PhaseReport scanning{"scan"}, metadata{"metadata"}, content{"content"}, ml{"ml"}, videos{"videos"};
+  double video_seconds = 0;          // of recording that the phase `videos` analyzed
   std::vector<StepReport> steps;     // where the time went, pass 3 apart
   std::optional<CloudReport> cloud;  // where there was a pass 3
   double seconds = 0;

@@ -22,10 +22,6 @@ constexpr double kLeastScene = 0.15;
 
 constexpr std::string_view kCpuDevice = "cpu";  // as infer::Placement has it
 
-// A tenth of a pixel and a thousandth of confidence are more than any detector knows.
-double tenths(float value) { return std::round(double{value} * 10) / 10; }
-double thousandths(float value) { return std::round(double{value} * 1000) / 1000; }
-
 StageOutput objects_found(const vision::ObjectDetector& detector, const std::vector<vision::DetectedObject>& objects) {
   json list = json::array();
   std::map<std::string, store::FoundObjects> by_name;

@@ -10,9 +10,9 @@
 #include "core/json.h"
 #include "core/progress.h"
 #include "core/text.h"
-#include "pipeline/meaning.h"
 #include "pipeline/parallel.h"
 #include "pipeline/run.h"
+#include "pipeline/run_stages.h"
 #include "pipeline/stages.h"
 
 namespace image_engine::pipeline {
@@ -38,20 +38,21 @@ struct HashOfHash {
 
 class ContentPass {
  public:
-  explicit ContentPass(Run& run)
+  ContentPass(Run& run, RunStages& stages)
       : run_(run),
-        meaning_(run),
+        stages_(stages),
         thumbnail_key_(thumbnail_key(run.options.config)),
         edge_(static_cast<std::uint32_t>(run.options.config.thumbnails.size)),
         quality_(static_cast<std::uint32_t>(run.options.config.thumbnails.quality)) {}
 
   Status all() {
-    IE_CHECK(choose_stages());
+    IE_CHECK(stages_.choose());
+    thumbnails_ = run_.asked_for(kThumbnailStage);
     IE_CHECK(find_pending());
     // Models are loaded when there is something for them to do; one that cannot be is left out of this run.
     IE_TRY(const bool left_out, load_models());
     if (left_out) IE_CHECK(find_pending());
-    IE_CHECK(meaning_.begin(stages_));
+    IE_CHECK(stages_.meaning().begin(stages_.all()));
     Progress progress("Content", files_.size(), run_.options.progress);
     progress.say_beside(run_.options.beside_progress);
     const size_t at_once = files_at_once();
@@ -77,24 +78,15 @@ class ContentPass {
                       run_.trace.busy(Step::kModels) / run_.pool.options().workers};
     run_.report.waiting = files_.size() - progress.done();
     IE_CHECK(run_.announce());
-    return run_.cancelled() ? Status{} : meaning_.finish();
+    return run_.cancelled() ? Status{} : stages_.meaning().finish();
   }
 
  private:
-  Status choose_stages() {
-    stages_ = picture_stages();
-    IE_TRY(std::vector<PictureStage> with_models, meaning_.choose());
-    std::ranges::move(with_models, std::back_inserter(stages_));
-    std::erase_if(stages_, [&](const PictureStage& stage) { return !run_.asked_for(stage.key.stage); });
-    thumbnails_ = run_.asked_for(kThumbnailStage);
-    return {};
-  }
-
   Status find_pending() {
     store::PendingQuery query;
     query.roots = run_.options.paths;
     if (thumbnails_) query.stages.push_back({thumbnail_key_, MediaKind::kPhoto});
-    for (const PictureStage& stage : stages_) query.stages.push_back({stage.key, MediaKind::kPhoto});
+    for (const PictureStage& stage : stages_.all()) query.stages.push_back({stage.key, MediaKind::kPhoto});
     query.gates = {metadata_key(), content_key(), decode_key()};
     query.retry = run_.options.retry;
     query.redo = run_.options.redo;
@@ -125,19 +117,7 @@ class ContentPass {
         return std::ranges::find(file.stages, stage.key.stage) != file.stages.end();
       });
     };
-    std::vector<PictureStage> ready;
-    for (PictureStage& stage : stages_) {
-      const Status loaded = !stage.load || !has_work(stage) ? Status{} : stage.load(stage);
-      if (loaded)
-        ready.push_back(std::move(stage));
-      else if (run_.options.config.inference.require_gpu && loaded.error().code == ErrorCode::kUnsupported)
-        return fail(loaded.error());
-      else
-        run_.report.notes.push_back(fmt::format("{}: left out: {}", stage.key.stage, loaded.error().message));
-    }
-    const bool left_out = ready.size() < stages_.size();
-    stages_ = std::move(ready);
-    return left_out;
+    return stages_.load(has_work);
   }
 
   // The records that this picture lacks; none for all but the first file with it.
@@ -163,7 +143,7 @@ class ContentPass {
   [[nodiscard]] size_t files_at_once() const {
     size_t most = 1, bytes = 0;
     bool has_gpu = false;
-    for (const PictureStage& stage : stages_) {
+    for (const PictureStage& stage : stages_.all()) {
       if (!stage.is_loaded()) continue;
       const size_t batch = stage.batch > 0 ? stage.batch : configured_batch();
       if (batch == 1) continue;
@@ -195,7 +175,7 @@ class ContentPass {
   }
 
   void run_batches(std::vector<Contents>& all) {
-    for (const PictureStage& stage : stages_) run_batch(stage, all);
+    for (const PictureStage& stage : stages_.all()) run_batch(stage, all);
   }
 
   void run_batch(const PictureStage& stage, std::vector<Contents>& all) {
@@ -280,7 +260,7 @@ class ContentPass {
   [[nodiscard]] std::vector<store::StageKey> all_keys() const {
     std::vector<store::StageKey> keys;
     if (thumbnails_) keys.push_back(thumbnail_key_);
-    for (const PictureStage& stage : stages_) keys.push_back(stage.key);
+    for (const PictureStage& stage : stages_.all()) keys.push_back(stage.key);
     return keys;
   }
 
@@ -288,7 +268,7 @@ class ContentPass {
   [[nodiscard]] worker::Task decoding(const std::vector<store::StageKey>& wanted) const {
     worker::Task task{.operations = 0, .thumbnail_edge = edge_, .thumbnail_quality = quality_};
     if (is_among(wanted, thumbnail_key_)) task.operations |= worker::kThumbnail;
-    for (const PictureStage& stage : stages_) {
+    for (const PictureStage& stage : stages_.all()) {
       if (!is_among(wanted, stage.key)) continue;
       task.operations |= worker::kDecode | (stage.luma ? worker::kLuma : 0U);
       task.max_edge = std::max(task.max_edge, stage.edge);
@@ -322,7 +302,7 @@ class ContentPass {
       return leased.pixels(*again.picture);
     };
     Trace::Clock::duration plain{};
-    for (const PictureStage& stage : stages_)
+    for (const PictureStage& stage : stages_.all())
       if (is_among(wanted, stage.key)) plain += run_stage(stage, input, contents);
     if (plain.count() > 0) run_.trace.add(Step::kLook, Trace::Clock::now() - plain);
   }
@@ -411,7 +391,7 @@ class ContentPass {
     if (!contents.picture) return record_failure(row, asset, decode_key(), contents.picture.error());
     IE_CHECK(run_.writer.clear_failure(row.seen.path, kDecodeStage));
     for (const auto& [record, facts] : contents.outputs) {
-      IE_CHECK(meaning_.keep(asset, record, facts));
+      IE_CHECK(stages_.meaning().keep(asset, record, facts));
       IE_CHECK(run_.writer.clear_failure(row.seen.path, record.key.stage));
     }
     for (const auto& [key, error] : contents.failures) IE_CHECK(record_failure(row, asset, key, error));
@@ -419,10 +399,9 @@ class ContentPass {
   }
 
   Run& run_;
-  Meaning meaning_;
+  RunStages& stages_;
   const store::StageKey thumbnail_key_;
   const std::uint32_t edge_, quality_;
-  std::vector<PictureStage> stages_;
   bool thumbnails_ = true;
   std::uint32_t hashing_ = worker::kHash;  // operations
   std::vector<store::PendingFile> files_;
@@ -436,6 +415,6 @@ class ContentPass {
 
 }  // namespace
 
-Status read_contents(Run& run) { return ContentPass(run).all(); }
+Status read_contents(Run& run, RunStages& stages) { return ContentPass(run, stages).all(); }
 
 }  // namespace image_engine::pipeline

@@ -52,6 +52,8 @@ class LazyPlaces {
 // Absolute paths.
 bool is_at_or_below(const std::string& path, const std::string& root);
 
+class RunStages;
+
 struct Run {
   const AnalyzeOptions& options;
   store::CatalogueWriter& writer;
@@ -90,7 +92,9 @@ Result<std::vector<store::KnownFile>> scan_folders(Run& run);
 // Pass 1, second half: headers of these files.
 Status read_headers(Run& run, const std::vector<store::KnownFile>& files);
 // Pass 2: everything that needs the whole file.
-Status read_contents(Run& run);
+Status read_contents(Run& run, RunStages& stages);
+// After it, frames of videos: scenes, and what stages find at which time.
+Status read_videos(Run& run, RunStages& stages);
 // Pass 3: what cloud models are asked; the rest is on disk before.
 Status ask_cloud(Run& run);
 

@@ -33,6 +33,8 @@ inline constexpr char kFeaturesStage[] = "features";
 inline constexpr char kSceneStage[] = "scene";
 inline constexpr char kTextStage[] = "text";
 inline constexpr char kFacesStage[] = "faces";
+// Frames and scenes of a video.
+inline constexpr char kVideoStage[] = "video";
 // Of pass 3.
 inline constexpr char kRetailProductsStage[] = "retail_products";
 inline constexpr char kDescriptionStage[] = "description";
@@ -51,6 +53,8 @@ store::StageKey thumbnail_key(const Config& config);
 // Decoding: leaves no record, but can fail; then no stage of the picture has anything to do.
 store::StageKey decode_key();
 store::StageKey quality_key();
+// Params are what chooses frames and scenes.
+store::StageKey video_key(const Config& config);
 store::StageKey hash_key();
 
 // What a stage of pass 2 gets of a photo: upright, sRGB.

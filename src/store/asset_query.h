@@ -135,12 +135,20 @@ struct AssetQuery {
   std::size_t offset = 0;
 };
 
+// When a video shows what was asked for: frames one after the other.
+struct FoundMoment {
+  double from = 0, to = 0;  // seconds of presentation time, `to` exclusive
+  double at = 0;            // of the frame that shows it most surely
+  std::vector<Why> why;     // of that frame
+};
+
 struct FoundAsset {
   AssetId id = 0;
   std::string path;  // bytes; a present file's before others
   FileState state = FileState::kPresent;
   double score = 1;  // 0…1, falling
   std::vector<Why> why;
+  std::vector<FoundMoment> moments;  // those that match most of the query, the surest first
 };
 
 struct FoundAssets {

@@ -3,6 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <map>
+#include <utility>
 
 #include "core/text.h"
 #include "store/asset_index.h"
@@ -104,7 +108,94 @@ FoundAsset Explainer::explain(AssetId id) {
   }
   if (!patterns_.empty()) explain_text(asset);
   if (!facts_.empty()) explain_facts(asset);
+  explain_moments(asset);
   return asset;
+}
+
+namespace {
+
+// What holds at one frame.
+struct FrameMatch {
+  double from = 0, to = 0, confidence = 0;
+  std::uint64_t conditions = 0;  // by bit
+  std::vector<Why> why;
+};
+
+bool holds(const ObjectsCondition& condition, const MomentThing& thing) {
+  const auto is_name = [&](const std::string& name) { return ascii_lower(name) == ascii_lower(thing.name); };
+  return thing.field == condition.field && thing.count >= condition.least && thing.count <= condition.most &&
+         thing.confidence >= condition.confidence &&
+         (is_name(condition.name) || std::ranges::any_of(condition.others, is_name));
+}
+bool holds(const SceneCondition& condition, const MomentThing& thing) {
+  return thing.field == TextField::kScene && thing.confidence >= condition.confidence &&
+         ascii_lower(condition.name) == ascii_lower(thing.name);
+}
+template <typename Other>
+bool holds(const Other&, const MomentThing&) {
+  return false;  // it is of the whole asset
+}
+bool holds(const TagCondition& condition, const MomentThing& thing) {
+  return std::ranges::any_of(condition.signs, [&](const Sign& sign) {
+    return std::visit([&](const auto& one) { return holds(one, thing); }, sign);
+  });
+}
+
+}  // namespace
+
+bool Explainer::holds(const Pattern& pattern, const MomentThing& thing) {
+  if (pattern.field != TextField::kAny && pattern.field != thing.field) return false;
+  if (!pattern.anywhere.empty()) return ascii_lower(query_text(thing.name)).find(pattern.anywhere) != std::string::npos;
+  const std::vector<Token> tokens = tokens_of(connection_, query_text(thing.name));
+  for (size_t at = 0; at < tokens.size(); ++at)
+    if (begins_at(tokens, at, pattern.tokens, pattern.prefix)) return true;
+  return false;
+}
+
+void Explainer::explain_moments(FoundAsset& asset) {
+  constexpr size_t kMostConditions = 64;  // bits
+  std::map<MomentId, FrameMatch> frames;
+  {
+    auto row = connection_.query(
+        "SELECT moment, from_seconds, to_seconds FROM moments WHERE asset_id = ? AND kind = 'frame'", asset.id);
+    while (row.next()) frames[row.integer(0)] = {row.real(1), row.real(2), 0, 0, {}};
+  }
+  if (frames.empty()) return;
+  for (const MomentThing& thing : things_of(connection_, asset.id)) {
+    const auto frame = frames.find(thing.moment);
+    if (frame == frames.end()) continue;
+    std::uint64_t held = 0;
+    for (size_t i = 0; i < patterns_.size() && i < kMostConditions; ++i)
+      if (holds(patterns_[i], thing)) held |= std::uint64_t{1} << i;
+    for (size_t i = 0; i < facts_.size() && patterns_.size() + i < kMostConditions; ++i)
+      if (std::visit([&](const auto& condition) { return store::holds(condition, thing); }, facts_[i]))
+        held |= std::uint64_t{1} << (patterns_.size() + i);
+    if (held == 0) continue;
+    frame->second.conditions |= held;
+    frame->second.confidence += thing.confidence;
+    frame->second.why.push_back(
+        {std::string(text_field_name(thing.field)), counted(thing.name, thing.count, thing.confidence)});
+  }
+  int most = 1;
+  for (const auto& [id, frame] : frames) most = std::max(most, std::popcount(frame.conditions));
+  std::vector<FrameMatch> matches;
+  for (auto& [id, frame] : frames)
+    if (std::popcount(frame.conditions) == most) matches.push_back(std::move(frame));
+  std::ranges::sort(matches, {}, &FrameMatch::from);
+  constexpr double kTogether = 1e-3;                 // seconds
+  std::vector<std::pair<double, FoundMoment>> runs;  // by the surest frame's confidence
+  for (FrameMatch& match : matches) {
+    if (runs.empty() || match.from > runs.back().second.to + kTogether)
+      runs.push_back({-1, {match.from, match.to, 0, {}}});
+    auto& [confidence, moment] = runs.back();
+    moment.to = std::max(moment.to, match.to);
+    if (match.confidence <= confidence) continue;
+    confidence = match.confidence;
+    moment.at = match.from;
+    moment.why = std::move(match.why);
+  }
+  std::ranges::stable_sort(runs, std::ranges::greater{}, &std::pair<double, FoundMoment>::first);
+  for (auto& [confidence, moment] : runs) asset.moments.push_back(std::move(moment));
 }
 
 void Explainer::explain_text(FoundAsset& asset) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "store/asset_query.h"
+#include "store/moments.h"
 #include "store/sql.h"
 
 namespace image_engine::store {
@@ -25,6 +26,9 @@ class Explainer {
   void explain_text(FoundAsset& asset);
   void explain_line(std::string_view line, TextField field, FoundAsset& asset);
   void explain_facts(FoundAsset& asset);
+  // The times of a video at which as many conditions hold as at any.
+  void explain_moments(FoundAsset& asset);
+  bool holds(const Pattern& pattern, const MomentThing& thing);
   // What of it holds for the asset; nothing when it does not.
   std::vector<Why> objects_why(AssetId asset, const ObjectsCondition& condition);
   std::vector<Why> sign_why(AssetId asset, const Sign& sign);

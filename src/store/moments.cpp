@@ -141,17 +141,19 @@ Result<std::vector<MomentRecord>> CatalogueReader::moment_records(AssetId asset)
   });
 }
 
+std::vector<MomentThing> things_of(Connection& connection, AssetId asset) {
+  std::vector<MomentThing> things;
+  auto row = connection.query(
+      "SELECT moment, field, name, count, confidence FROM moment_things WHERE asset_id = ? ORDER BY moment, field, "
+      "name",
+      asset);
+  while (row.next())
+    things.push_back({row.integer(0), field_from(row.bytes(1)), row.bytes(2), row.integer(3), row.real(4)});
+  return things;
+}
+
 Result<std::vector<MomentThing>> CatalogueReader::moment_things(AssetId asset) const {
-  return guarded([&] {
-    std::vector<MomentThing> things;
-    auto row = connection_->query(
-        "SELECT moment, field, name, count, confidence FROM moment_things WHERE asset_id = ? ORDER BY moment, field, "
-        "name",
-        asset);
-    while (row.next())
-      things.push_back({row.integer(0), field_from(row.bytes(1)), row.bytes(2), row.integer(3), row.real(4)});
-    return things;
-  });
+  return guarded([&] { return things_of(*connection_, asset); });
 }
 
 }  // namespace image_engine::store

@@ -6,6 +6,7 @@
 
 #include "store/asset_query.h"
 #include "store/facts.h"
+#include "store/moments.h"
 #include "store/sql.h"
 #include "store/types.h"
 
@@ -32,6 +33,9 @@ Failure read_failure_row(const Query& row);
 // From `records`.
 #define IE_RECORD_COLUMNS "stage, model, version, params, device, precision, data, created "
 Record read_record_row(const Query& row);
+
+// What was found at an asset's moments, by moment.
+std::vector<MomentThing> things_of(Connection& connection, AssetId asset);
 
 // Where things are counted by name, and the stage that counts them: objects, or (kProducts) products.
 struct Counted {

@@ -1,0 +1,184 @@
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "cli/app.h"
+#include "cli/output.h"
+#include "cli/report.h"
+#include "core/file.h"
+#include "core/json.h"
+#include "core/text.h"
+#include "pipeline/analyze.h"
+#include "pipeline/stages.h"
+#include "pipeline/video_document.h"
+#include "store/asset_json.h"
+
+namespace image_engine::cli {
+namespace {
+
+constexpr char kVideoExamples[] = R"(
+Examples:
+  image-engine analyze-video holiday.mp4                       (prints a timeline)
+  image-engine analyze-video holiday.mp4 -o analysis.json
+  image-engine analyze-video *.mp4 -o analyses/                (a document for each)
+  image-engine analyze-video *.mp4 -o all.ndjson               (a line for each)
+  image-engine analyze-video holiday.mp4 --fps 5 --fast --json | jq .moments
+
+Videos become part of the catalogue, as by analyze: what was done before is not done again.)";
+
+constexpr char kDocument[] = "video";
+
+struct VideoFlags {
+  std::vector<std::string> files;
+  std::string output, fps;
+  bool fast = false, retry = false, wait = false;
+  std::vector<std::string> redo;
+  ModelFlags models;
+};
+
+// "image-engine/video/1" and so on, in the order of print_json().
+Result<nlohmann::json> document_of(const store::CatalogueReader& reader, const std::string& path,
+                                   const pipeline::AnalyzeReport& report) {
+  const Result<store::AssetId> id = reader.find_asset_by_path(path);
+  if (!id && id.error().code != ErrorCode::kNotFound) return fail(id.error());
+  if (!id) {
+    const std::string one[] = {path};
+    IE_TRY(const std::vector<store::Failure> failures, reader.list_failures(one));
+    return failures.empty()
+               ? fail(ErrorCode::kUnsupported, printable(path) + ": this is no video")
+               : fail(failures.front().error.code, printable(path) + ": " + failures.front().error.message);
+  }
+  IE_TRY(const store::AssetRecord record, reader.asset_record(*id, path));
+  if (record.kind != MediaKind::kVideo)
+    return fail(ErrorCode::kUnsupported, printable(path) + ": this is no video: image-engine analyze takes photos");
+  IE_TRY(nlohmann::json document, pipeline::video_json(reader, record));
+  document["timings"] = {{"seconds", thousandths(report.seconds)},
+                         {"videos_seconds", thousandths(report.videos.seconds)},
+                         {"video_seconds", thousandths(report.video_seconds)}};
+  return document;
+}
+
+// Where several documents go: a folder, or a file of lines.
+struct Output {
+  enum class Kind { kTimeline, kStdout, kFile, kFolder, kLines } kind = Kind::kTimeline;
+  std::string path;
+};
+
+Result<Output> output_of(const VideoFlags& flags, bool json) {
+  if (flags.output.empty()) return Output{json ? Output::Kind::kStdout : Output::Kind::kTimeline, ""};
+  const std::string path = absolute_path(flags.output);
+  std::error_code ignored;
+  const bool folder = flags.output.ends_with('/') || std::filesystem::is_directory(path, ignored);
+  if (folder) return Output{Output::Kind::kFolder, path};
+  if (lower_extension(path) == ".ndjson") return Output{Output::Kind::kLines, path};
+  if (flags.files.size() > 1)
+    return fail(ErrorCode::kInvalidArgument,
+                "several videos go to a folder (-o NAME/) or to lines of JSON (-o NAME.ndjson)");
+  return Output{Output::Kind::kFile, path};
+}
+
+// analysis of holiday.mp4 → holiday.json; a second holiday.mov → holiday-2.json.
+std::string name_in(const std::string& folder, const std::string& video, std::set<std::string>& taken) {
+  const std::string stem = std::filesystem::path(video).stem().string();
+  std::string name = stem + ".json";
+  for (int i = 2; !taken.insert(name).second; ++i) name = fmt::format("{}-{}.json", stem, i);
+  return join_path(folder, name);
+}
+
+void print_video(const Context& context, const std::string& path, const nlohmann::json& document) {
+  print_line(styled(context, Style::kBold, printable(path)));
+  print_line(styled(context, Style::kDim,
+                    fmt::format("  {} scenes, {} frames", document["scenes"].size(), document["frames"].size())));
+  print_timeline(document);
+}
+
+Status check_files(const std::vector<std::string>& files) {
+  for (const std::string& file : files) {
+    struct stat info {};
+    if (::stat(file.c_str(), &info) != 0) return fail(ErrorCode::kNotFound, printable(file) + ": no such file");
+    if (!S_ISREG(info.st_mode))
+      return fail(ErrorCode::kInvalidArgument, printable(file) + " is no file: analyze takes folders");
+  }
+  return {};
+}
+
+Result<int> write_documents(const Context& context, const VideoFlags& flags, const Output& output,
+                            const pipeline::AnalyzeReport& report) {
+  IE_TRY(const store::CatalogueReader reader, open_reader(context));
+  if (output.kind == Output::Kind::kFolder) IE_CHECK(make_folders(output.path, 0777));
+  std::string lines;
+  std::set<std::string> taken;
+  int code = kDone;
+  for (const std::string& file : flags.files) {
+    const std::string path = absolute_path(file);
+    Result<nlohmann::json> document = document_of(reader, path, report);
+    if (!document) {
+      if (flags.files.size() == 1) return fail(document.error());
+      std::fprintf(stderr, "image-engine: %s\n", document.error().message.c_str());
+      code = kDoneWithFailures;
+      continue;
+    }
+    if (!(*document)["failures"].empty()) code = kDoneWithFailures;
+    switch (output.kind) {
+      case Output::Kind::kTimeline:
+        print_video(context, path, *document);
+        break;
+      case Output::Kind::kStdout:
+        print_json(kDocument, *document);
+        break;
+      case Output::Kind::kFile:
+        IE_CHECK(write_json(kDocument, *document, output.path));
+        break;
+      case Output::Kind::kFolder:
+        IE_CHECK(write_json(kDocument, *document, name_in(output.path, path, taken)));
+        break;
+      case Output::Kind::kLines:
+        lines += json_text(*document) + "\n";
+        break;
+    }
+  }
+  if (output.kind == Output::Kind::kLines)
+    IE_CHECK(write_file_atomically(output.path, std::as_bytes(std::span<const char>(lines))));
+  return code;
+}
+
+}  // namespace
+
+Action setup_analyze_video(Arguments app, Settings& settings) {
+  auto flags = std::make_shared<VideoFlags>();
+  app.add_option("FILE", flags->files, "Videos").required();
+  app.add_option("-o,--output", flags->output, "Where the document goes: a file; of several videos a folder or .ndjson")
+      .type_name("OUT");
+  app.add_option("--fps", flags->fps, "Frames analyzed for each second of video").type_name("N");
+  app.add_flag("--fast", flags->fast, "Only key frames: fast, and blind for what happens between them");
+  app.add_flag("--retry", flags->retry, "Try again what failed before");
+  app.add_flag("--wait", flags->wait, "Wait while another analyze is at work");
+  app.add_option("--redo", flags->redo, "This stage anew, also where it was done (may be repeated)")
+      .type_name("STAGE")
+      .one_of(pipeline::stage_names(pipeline::Pass::kPictures))
+      .one_value_each();
+  add_model_flags(app, flags->models);
+  app.footer(kVideoExamples);
+  app.once_parsed([flags, &settings] {
+    put_model_settings(flags->models, settings);
+    settings.push_back({"video.enabled", "true"});
+    if (!flags->fps.empty()) settings.push_back({"video.fps", flags->fps});
+    if (flags->fast) settings.push_back({"video.key_frames_only", "true"});
+  });
+  return [flags](Context& context) -> Result<int> {
+    IE_CHECK(check_files(flags->files));
+    IE_TRY(const Output output, output_of(*flags, context.json));
+    pipeline::AnalyzeReport report;
+    IE_TRY(const int code,
+           run_analysis(context, flags->files,
+                        {.retry = flags->retry, .wait = flags->wait, .redo = flags->redo, .report = &report}));
+    if (code == kInterrupted || code == kUsage) return code;
+    return write_documents(context, *flags, output, report);
+  };
+}
+
+}  // namespace image_engine::cli

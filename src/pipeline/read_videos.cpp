@@ -1,0 +1,143 @@
+// The pass over videos: after photos, so that these can be searched first.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+
+#include "core/hash.h"
+#include "pipeline/video_analysis.h"
+#include "pipeline/video_summary.h"
+
+namespace image_engine::pipeline {
+namespace {
+
+// Raise it when the same video would get other frames or scenes.
+constexpr char kVideoVersion[] = "1";
+// Text in a frame of full HD is read at its own size; larger frames are reduced to this. Without text, stages ask for
+// less.
+constexpr std::uint32_t kTextEdge = 1920;
+
+class VideoPass {
+ public:
+  VideoPass(Run& run, RunStages& stages) : run_(run), stages_(stages) {}
+
+  Status all() {
+    if (!run_.options.config.video.enabled) return {};
+    IE_CHECK(stages_.choose());
+    IE_TRY(std::vector<store::PendingFile> files, pending());
+    if (files.empty()) return {};
+    const auto has_work = [&](const PictureStage& stage) { return video_stage(stage.key.stage) != nullptr; };
+    IE_TRY(const bool left_out, stages_.load(has_work));
+    if (left_out) {
+      IE_TRY(files, pending());
+    }
+    IE_TRY(std::vector<VideoFile> videos, facts_of(std::move(files)));
+    double seconds = 0;
+    for (const VideoFile& video : videos) seconds += video.duration;
+    Progress progress("Videos", static_cast<std::uint64_t>(seconds), run_.options.progress, ProgressUnit::kSecond);
+    progress.say_beside(run_.options.beside_progress);
+    VideoPlan plan = make_plan(videos.size(), progress);
+    return analyze_all(plan, videos);
+  }
+
+ private:
+  Result<std::vector<store::PendingFile>> pending() {
+    store::PendingQuery query;
+    query.roots = run_.options.paths;
+    if (run_.options.only.empty() || asks_for_frames())
+      query.stages.push_back({video_key(run_.options.config), MediaKind::kVideo});
+    if (run_.asked_for(kThumbnailStage))
+      query.stages.push_back({thumbnail_key(run_.options.config), MediaKind::kVideo});
+    for (const PictureStage& stage : stages_.all())
+      if (video_stage(stage.key.stage) != nullptr) query.stages.push_back({stage.key, MediaKind::kVideo});
+    query.gates = {metadata_key(), content_key(), decode_key()};
+    query.retry = run_.options.retry;
+    query.redo = run_.options.redo;
+    IE_TRY(std::vector<store::PendingFile> files, run_.writer.pending(query));
+    std::erase_if(files, [&](const store::PendingFile& file) {
+      return file.seen.kind != MediaKind::kVideo || !file.hashed || run_.unreadable.contains(file.file);
+    });
+    return files;
+  }
+
+  [[nodiscard]] bool asks_for_frames() const {
+    return std::ranges::any_of(run_.options.only, [](const std::string& name) { return video_stage(name) != nullptr; });
+  }
+
+  Result<std::vector<VideoFile>> facts_of(std::vector<store::PendingFile> files) {
+    std::vector<VideoFile> videos;
+    const std::lock_guard lock(run_.reader_mutex);
+    for (store::PendingFile& file : files) {
+      IE_TRY(const store::AssetRecord asset, run_.reader.asset_record(file.asset));
+      if (!asset.hash) continue;
+      const bool known = asset.metadata && asset.metadata->video;
+      videos.push_back({std::move(file), *asset.hash, known ? asset.metadata->video->duration : 0});
+    }
+    if (run_.options.config.video.order == "short") std::ranges::stable_sort(videos, {}, &VideoFile::duration);
+    return videos;
+  }
+
+  VideoPlan make_plan(std::size_t videos, Progress& progress) {
+    std::vector<const PictureStage*> frame_stages;
+    std::uint32_t edge = kWorkingEdge;
+    for (const PictureStage& stage : stages_.all()) {
+      if (video_stage(stage.key.stage) == nullptr) continue;
+      frame_stages.push_back(&stage);
+      edge = std::max(edge, stage.key.stage == kTextStage ? kTextEdge : stage.edge);
+    }
+    const auto workers = static_cast<std::size_t>(run_.pool.options().workers);
+    const auto threads =
+        static_cast<std::uint32_t>(std::max<std::size_t>(workers / std::max<std::size_t>(videos, 1), 1));
+    return {run_,
+            video_key(run_.options.config),
+            std::move(frame_stages),
+            run_.asked_for(kThumbnailStage) ? std::optional(thumbnail_key(run_.options.config)) : std::nullopt,
+            edge,
+            threads,
+            progress,
+            {}};
+  }
+
+  Status analyze_all(VideoPlan& plan, const std::vector<VideoFile>& videos) {
+    std::atomic<std::size_t> next = 0;
+    std::atomic<bool> stop = false;
+    Status status;
+    const auto work = [&] {
+      while (!stop && !run_.cancelled()) {
+        const std::size_t index = next++;
+        if (index >= videos.size()) return;
+        if (Status done = VideoAnalysis(plan, videos[index]).run(); !done) {
+          const std::lock_guard lock(plan.write);
+          if (!stop.exchange(true)) status = done;
+        }
+      }
+    };
+    const std::size_t count = std::min(videos.size(), static_cast<std::size_t>(run_.pool.options().workers));
+    {
+      std::vector<std::jthread> threads;
+      for (std::size_t i = 1; i < count; ++i) threads.emplace_back(work);
+      work();
+    }
+    run_.report.videos = {"videos", std::min(next.load(), videos.size()), plan.progress.seconds()};
+    run_.report.video_seconds = static_cast<double>(plan.progress.done());
+    run_.report.waiting += videos.size() - std::min(next.load(), videos.size());
+    IE_CHECK(status);
+    return run_.batch.commit();
+  }
+
+  Run& run_;
+  RunStages& stages_;
+};
+
+}  // namespace
+
+store::StageKey video_key(const Config& config) {
+  const std::string params = fmt::format("fps={} keys={} scenes={}", config.video.fps, config.video.key_frames_only,
+                                         config.video.scene_detection);
+  return {kVideoStage, "", kVideoVersion, hash128(params).hex().substr(0, 16)};
+}
+
+Status read_videos(Run& run, RunStages& stages) { return VideoPass(run, stages).all(); }
+
+}  // namespace image_engine::pipeline

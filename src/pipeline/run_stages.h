@@ -1,0 +1,34 @@
+// The stages of a run that analyze pictures: chosen once, for the passes of photos and of videos.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "pipeline/meaning.h"
+#include "pipeline/run.h"
+#include "pipeline/stages.h"
+
+namespace image_engine::pipeline {
+
+// The main thread's, between passes; during one, all() is read by its threads.
+class RunStages {
+ public:
+  explicit RunStages(Run& run) : run_(run), meaning_(run) {}
+
+  // Those that the run was asked for and whose models are installed. Does nothing when called again.
+  Status choose();
+  // Gets those ready for which `has_work` holds. One that cannot be is left out of this run, with a note: true then. An
+  // error where a GPU was required and none is available.
+  Result<bool> load(const std::function<bool(const PictureStage&)>& has_work);
+
+  [[nodiscard]] const std::vector<PictureStage>& all() const { return stages_; }
+  [[nodiscard]] Meaning& meaning() { return meaning_; }
+
+ private:
+  Run& run_;
+  Meaning meaning_;
+  std::vector<PictureStage> stages_;
+  bool chosen_ = false;
+};
+
+}  // namespace image_engine::pipeline

@@ -1,0 +1,357 @@
+#include "pipeline/video_analysis.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "core/json.h"
+#include "core/text.h"
+#include "pipeline/video_summary.h"
+#include "video/scenes.h"
+#include "vision/quality.h"
+
+namespace image_engine::pipeline {
+namespace {
+
+using nlohmann::json;
+
+// What is lost when the program is killed: at most this much of the video, or of the time that it took.
+constexpr double kWriteEverySeconds = 20;
+constexpr std::chrono::seconds kWriteEvery{10};
+// The detector is sure of a change at most so many seconds of video after it (video/scene_changes.h).
+constexpr double kDetectorDelay = 3;
+constexpr double kRounding = 1e-6;  // seconds
+
+json changes_json(const std::vector<video::SceneChange>& changes) {
+  json list = json::array();
+  for (const video::SceneChange& change : changes)
+    list.push_back({static_cast<int>(change.kind), change.from_seconds, change.to_seconds, change.score});
+  return list;
+}
+
+std::vector<video::SceneChange> changes_from(const json& list) {
+  std::vector<video::SceneChange> changes;
+  for (const json& item : list) {
+    const auto kind = static_cast<video::ChangeKind>(std::clamp(item.at(0).get<int>(), 0, 2));
+    changes.push_back({kind, 0, 0, item.at(1).get<double>(), item.at(2).get<double>(), item.at(3).get<float>()});
+  }
+  return changes;
+}
+
+bool overlap(const video::SceneChange& a, const video::SceneChange& b) {
+  return a.from_seconds <= b.to_seconds && b.from_seconds <= a.to_seconds;
+}
+
+}  // namespace
+
+VideoAnalysis::VideoAnalysis(VideoPlan& plan, const VideoFile& video)
+    : plan_(plan), video_(video), stages_(wanted_stages()) {
+  row_.id = video.file.file;
+  row_.seen = video.file.seen;
+  progress_key_ = plan.key.params;
+  for (const PictureStage* stage : stages_)
+    progress_key_ +=
+        fmt::format(" {}={} {} {}", stage->key.stage, stage->key.model, stage->key.version, stage->key.params);
+}
+
+std::vector<const PictureStage*> VideoAnalysis::wanted_stages() const {
+  // Frames that are chosen anew need all stages anew.
+  const auto& names = video_.file.stages;
+  const auto is_pending = [&](std::string_view name) { return std::ranges::find(names, name) != names.end(); };
+  if (is_pending(plan_.key.stage)) return plan_.stages;
+  std::vector<const PictureStage*> wanted;
+  std::ranges::copy_if(plan_.stages, std::back_inserter(wanted),
+                       [&](const PictureStage* stage) { return is_pending(stage->key.stage); });
+  return wanted;
+}
+
+Status VideoAnalysis::run() {
+  IE_CHECK(load_progress());
+  // What an earlier file left behind may have brought the worker down, so that a fresh one tries again from there.
+  for (int tries = 2; tries > 0; --tries) {
+    const Status read = read_frames();
+    if (was_cancelled_) return write_frames();
+    if (read) return finish();
+    const ErrorCode code = read.error().code;
+    if (is_of_the_run(code)) return read;
+    IE_CHECK(write_frames());
+    const bool may_be_worker = code == ErrorCode::kCrashed || code == ErrorCode::kOutOfMemory;
+    if (may_be_worker && tries > 1) continue;
+    if (code == ErrorCode::kKilled) {
+      const std::lock_guard lock(plan_.write);
+      return plan_.run.record_failure(row_, decode_key(), read.error());
+    }
+    if (until_ >= 0) IE_CHECK(finish());
+    return fail_at(read.error());
+  }
+  return {};
+}
+
+Status VideoAnalysis::load_progress() {
+  std::optional<store::AnalysisProgress> progress;
+  {
+    const std::lock_guard lock(plan_.run.reader_mutex);
+    IE_TRY(progress, plan_.run.reader.progress(video_.file.asset));
+  }
+  if (progress && progress->key == progress_key_) try {
+      const json data = parse_json(progress->data);
+      first_ = data.at("first").get<double>();
+      next_moment_ = data.at("next").get<store::MomentId>();
+      changes_ = changes_from(data.at("changes"));
+      until_ = data.at("until").get<double>();
+      position_ = written_position_ = until_;
+      return {};
+    } catch (const json::exception&) {
+      first_.reset(), next_moment_ = 1, changes_.clear();
+    }
+  const auto& names = video_.file.stages;
+  if (std::ranges::find(names, plan_.key.stage) == names.end()) return {};
+  const std::lock_guard lock(plan_.write);
+  IE_CHECK(plan_.run.batch.open());
+  return plan_.run.writer.drop_moments(video_.file.asset);
+}
+
+Status VideoAnalysis::read_frames() {
+  const Config& config = plan_.run.options.config;
+  detector_ = config.video.scene_detection ? video::make_scene_detector() : nullptr;
+  last_small_.clear();
+  IE_TRY(worker::LeasedFile leased, worker::LeasedFile::open(plan_.run.pool, video_.file.seen.path));
+  worker::Task task{.operations = worker::kThumbnail | worker::kLuma, .max_edge = plan_.edge};
+  task.thumbnail_edge = static_cast<std::uint32_t>(config.thumbnails.size);
+  task.thumbnail_quality = static_cast<std::uint32_t>(config.thumbnails.quality);
+  // Where it is resumed, the detector sees again what it was not sure of.
+  task.video = {.from = until_ < 0 ? 0 : std::max(until_ - 2 * kDetectorDelay, 0.0),
+                .fps = config.video.fps,
+                .anchor = first_.value_or(0),
+                .small_width = video::kSmallWidth,
+                .small_height = video::kSmallHeight,
+                .threads = plan_.decode_threads,
+                .key_frames_only = config.video.key_frames_only};
+  IE_CHECK(leased.start_video(task));
+  for (;;) {
+    IE_TRY(const std::optional<worker::VideoChunk> chunk, leased.next_chunk());
+    if (!chunk) break;
+    IE_CHECK(take_chunk(leased, *chunk));
+    const bool due =
+        position_ - written_position_ >= kWriteEverySeconds || Trace::Clock::now() - written_ >= kWriteEvery;
+    if (due) IE_CHECK(write_frames());
+    if (plan_.run.cancelled()) {
+      was_cancelled_ = true;
+      return {};
+    }
+  }
+  if (detector_) take_changes(detector_->finish());
+  summary_ = leased.summary();
+  return {};
+}
+
+Status VideoAnalysis::take_chunk(worker::LeasedFile& leased, const worker::VideoChunk& chunk) {
+  if (!first_ && !chunk.seconds.empty()) first_ = chunk.seconds.front();
+  auto chosen = chunk.chosen.begin();
+  for (std::size_t i = 0; i < chunk.seconds.size(); ++i) {
+    const double seconds = chunk.seconds[i];
+    const std::span<const std::uint8_t> small = leased.small(chunk, i);
+    if (detector_) take_changes(detector_->add({next_index_++, seconds, small}));
+    position_ = std::max(position_, seconds);
+    if (chosen == chunk.chosen.end() || chosen->seconds != seconds) continue;
+    if (seconds > until_ + kRounding) add_frame(leased, *chosen, small);
+    ++chosen;
+  }
+  const double position = position_ - *first_;
+  if (position - counted_ >= 1) {
+    plan_.progress.add(static_cast<std::uint64_t>(position - counted_));
+    counted_ += std::floor(position - counted_);
+  }
+  return {};
+}
+
+void VideoAnalysis::take_changes(const std::vector<video::SceneChange>& changes) {
+  for (const video::SceneChange& change : changes) {
+    const auto is_known = [&](const video::SceneChange& known) { return overlap(known, change); };
+    // A resumed detector begins in the middle of a scene, which is no change.
+    if (until_ >= 0 && change.to_seconds < until_ - kDetectorDelay) continue;
+    if (std::ranges::none_of(changes_, is_known)) changes_.push_back(change);
+  }
+}
+
+void VideoAnalysis::add_frame(worker::LeasedFile& leased, const worker::ChosenFrame& chosen,
+                              std::span<const std::uint8_t> small) {
+  const double step = 1 / plan_.run.options.config.video.fps;
+  if (!frames_.empty() && video::is_same_picture(small, last_small_)) {
+    frames_.back().moment.to = chosen.seconds + step;
+    return;
+  }
+  if (!frames_.empty()) frames_.back().moment.to = chosen.seconds;
+  last_small_.assign(small.begin(), small.end());
+  frames_.push_back({{next_moment_++, store::MomentKind::kFrame, chosen.seconds, chosen.seconds + step}, {}});
+  const worker::Picture& picture = chosen.picture;
+  const ImageView pixels = leased.pixels(picture);
+  const double score = vision::assess_quality(picture.luma, pixels).score;
+  if (score > best_score_) {
+    best_score_ = score;
+    const std::span<const std::byte> jpeg = leased.bytes(chosen.thumbnail);
+    best_jpeg_.assign(jpeg.begin(), jpeg.end());
+  }
+  StageInput input{pixels, picture.luma, picture.full_width, picture.full_height};
+  input.larger = [&](std::uint32_t) -> Result<ImageView> { return pixels; };  // frames come as large as any stage asks
+  for (const PictureStage* stage : stages_) {
+    const Trace::Clock::time_point start = Trace::Clock::now();
+    Result<StageWork> work = stage->prepare(input);
+    if (!work) {
+      note_failure(*stage, chosen.seconds, work.error());
+      continue;
+    }
+    Batch& batch = batches_[stage];
+    batch.works.push_back(std::move(*work));
+    batch.frames.push_back(frames_.size() - 1);
+    const std::size_t most = stage->batch > 0
+                                 ? stage->batch
+                                 : static_cast<std::size_t>(plan_.run.options.config.analysis.ml_models.batch_size);
+    if (batch.works.size() >= most) run_batch(*stage);
+    plan_.run.trace.add(stage->load ? Step::kModels : Step::kLook, start);
+  }
+}
+
+void VideoAnalysis::run_batch(const PictureStage& stage) {
+  Batch batch = std::exchange(batches_[&stage], {});
+  if (batch.works.empty()) return;
+  Result<std::vector<StageOutput>> outputs = stage.run(batch.works);
+  for (std::size_t i = 0; i < batch.frames.size(); ++i) {
+    if (outputs) {
+      take_output(stage, batch.frames[i], std::move((*outputs)[i]));
+      continue;
+    }
+    // Which of them is to blame?
+    Result<std::vector<StageOutput>> one = stage.run({&batch.works[i], 1});
+    if (one)
+      take_output(stage, batch.frames[i], std::move(one->front()));
+    else
+      note_failure(stage, frames_[batch.frames[i]].moment.from, one.error());
+  }
+}
+
+void VideoAnalysis::take_output(const PictureStage& stage, std::size_t frame, StageOutput output) {
+  Frame& at = frames_[frame];
+  at.records.emplace_back(store::MomentRecord{at.moment.id, stage.key.stage, std::move(output.data)},
+                          std::move(output.facts));
+}
+
+void VideoAnalysis::note_failure(const PictureStage& stage, double seconds, const Error& error) {
+  failures_.try_emplace(&stage, Error{error.code, fmt::format("frame at {:.3f} s: {}", seconds, error.message)});
+}
+
+std::string VideoAnalysis::progress_data() const {
+  return json_text(json{
+      {"first", first_.value_or(0)}, {"until", until_}, {"next", next_moment_}, {"changes", changes_json(changes_)}});
+}
+
+// All frames so far; the last stays at hand, since what follows may be the same picture.
+Status VideoAnalysis::write_frames() {
+  for (const PictureStage* stage : stages_) run_batch(*stage);
+  written_ = Trace::Clock::now();
+  written_position_ = position_;
+  if (frames_.empty()) return {};
+  const Trace::Clock::time_point start = Trace::Clock::now();
+  until_ = std::max(until_, frames_.back().moment.from);
+  const std::lock_guard lock(plan_.write);
+  Run& run = plan_.run;
+  IE_CHECK(run.batch.open());
+  for (Frame& frame : frames_) {
+    IE_CHECK(run.writer.put_moment(video_.file.asset, frame.moment));
+    for (const auto& [record, facts] : frame.records)
+      IE_CHECK(run.writer.put_moment_record(video_.file.asset, record, facts));
+    frame.records.clear();
+  }
+  IE_CHECK(run.writer.put_progress(video_.file.asset, store::AnalysisProgress{progress_key_, progress_data()}));
+  IE_CHECK(run.batch.commit());
+  frames_.erase(frames_.begin(), frames_.end() - 1);
+  run.trace.add(Step::kWrite, start);
+  return {};
+}
+
+Status VideoAnalysis::finish() {
+  if (first_ && summary_.frames > 0 && !frames_.empty()) {
+    const double frame = summary_.frame_rate > 0 ? 1 / summary_.frame_rate : 0;
+    frames_.back().moment.to = std::max(frames_.back().moment.from, std::max(position_, summary_.last) + frame);
+  }
+  IE_CHECK(write_frames());
+  std::vector<store::Moment> moments;
+  std::vector<store::MomentRecord> records;
+  {
+    const std::lock_guard lock(plan_.run.reader_mutex);
+    IE_TRY(moments, plan_.run.reader.moments(video_.file.asset));
+    IE_TRY(records, plan_.run.reader.moment_records(video_.file.asset));
+  }
+  std::erase_if(moments, [](const store::Moment& moment) { return moment.kind != store::MomentKind::kFrame; });
+  std::map<store::MomentId, double> times;
+  for (const store::Moment& moment : moments) times[moment.id] = moment.from;
+  std::map<std::string, std::vector<FrameData>, std::less<>> by_stage;
+  for (const store::MomentRecord& record : records)
+    if (const auto at = times.find(record.moment); at != times.end())
+      by_stage[record.stage].push_back({at->second, record.data});
+  for (auto& [stage, frames] : by_stage) std::ranges::stable_sort(frames, {}, &FrameData::seconds);
+
+  std::ranges::sort(changes_, {}, &video::SceneChange::from_seconds);
+  const double end = moments.empty() ? position_ : std::max(moments.back().to, position_);
+  const std::vector<video::Scene> scenes = video::scenes_of(changes_, first_.value_or(0), end);
+  std::vector<video::FrameScore> scores;
+  for (const FrameData& frame : by_stage[kQualityStage]) {
+    const json data = parse_json(frame.data);
+    scores.push_back({frame.seconds, data.is_object() ? data.value("score", 0.0) : 0.0});
+  }
+
+  const std::lock_guard lock(plan_.write);
+  Run& run = plan_.run;
+  const store::AssetId asset = video_.file.asset;
+  IE_CHECK(run.batch.open());
+  store::MomentId next = next_moment_;
+  for (const video::Scene& scene : scenes) {
+    IE_CHECK(run.writer.put_moment(asset, {next, store::MomentKind::kScene, scene.from, scene.to}));
+    json data = {{"begins", scene.begins}};
+    if (const auto best = video::best_frame(scores, scene); best >= 0)
+      data["best"] = thousandths(scores[static_cast<std::size_t>(best)].seconds);
+    IE_CHECK(run.writer.put_moment_record(asset, {next++, plan_.key.stage, json_text(data)}));
+  }
+  for (const PictureStage* stage : stages_) {
+    if (failures_.contains(stage)) continue;
+    const auto frames = by_stage.find(stage->key.stage);
+    static const std::vector<FrameData> kNone;
+    StageOutput output =
+        video_stage(stage->key.stage)->summarize(frames == by_stage.end() ? kNone : frames->second, scenes);
+    const auto [device, precision] = stage->runs_on ? stage->runs_on() : std::pair(stage->device, stage->precision);
+    IE_CHECK(run.writer.put_record(asset, {stage->key, device, precision, std::move(output.data), ""}, output.facts));
+  }
+  json data = {{"frames", moments.size()}, {"scenes", scenes.size()}};
+  for (const std::string& warning : summary_.warnings) data["warnings"].push_back(to_utf8(warning));
+  IE_CHECK(run.writer.put_record(asset, {plan_.key, "cpu", "", json_text(data), ""}));
+  IE_CHECK(keep_thumbnail());
+  IE_CHECK(run.writer.put_progress(asset, std::nullopt));
+  IE_CHECK(run.writer.clear_failure(video_.file.seen.path, kDecodeStage));
+  for (const auto& [stage, error] : failures_) IE_CHECK(run.record_failure(row_, stage->key, error));
+  run.renewed.insert(asset);
+  IE_CHECK(run.batch.commit());
+  return run.announce();
+}
+
+Status VideoAnalysis::keep_thumbnail() {
+  if (!plan_.thumbnail || best_jpeg_.empty()) return {};
+  const auto edge = static_cast<std::uint32_t>(plan_.run.options.config.thumbnails.size);
+  if (const Status kept = plan_.run.thumbnails.put(video_.hash, edge, best_jpeg_); !kept)
+    return plan_.run.record_failure(row_, *plan_.thumbnail, kept.error());
+  return plan_.run.writer.put_record(video_.file.asset,
+                                     {*plan_.thumbnail, "cpu", "", json_text(json{{"size", edge}}), ""});
+}
+
+// What was found before it stays, and is searched for.
+Status VideoAnalysis::fail_at(const Error& error) {
+  const std::lock_guard lock(plan_.write);
+  IE_CHECK(plan_.run.batch.open());
+  const std::string where = until_ >= 0 ? fmt::format("from {:.3f} s on: ", position_) : "";
+  IE_CHECK(plan_.run.record_failure(row_, decode_key(), {error.code, where + error.message}));
+  plan_.run.renewed.insert(video_.file.asset);
+  return plan_.run.batch.commit();
+}
+
+}  // namespace image_engine::pipeline

@@ -1,0 +1,103 @@
+#include "pipeline/video_document.h"
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "core/json.h"
+#include "pipeline/stages.h"
+#include "store/asset_json.h"
+
+namespace image_engine::pipeline {
+namespace {
+
+using nlohmann::json;
+using store::MomentKind;
+
+// Adds what a stage found at a moment, in the section that it has in an asset's JSON.
+void add_data(json& out, const store::MomentRecord& record) {
+  json data = parse_json(record.data);
+  if (!data.is_object()) return;
+  if (record.stage == kVideoStage) return out.update(data);
+  for (const auto& [stage, section] : json_sections())
+    if (record.stage == stage) section.empty() ? out.update(data) : void(out[std::string(section)] = data);
+}
+
+struct Moments {
+  std::vector<store::Moment> all;
+  std::map<store::MomentId, json> documents;
+};
+
+Result<Moments> read_moments(const store::CatalogueReader& reader, store::AssetId asset) {
+  Moments moments;
+  IE_TRY(moments.all, reader.moments(asset));
+  for (const store::Moment& moment : moments.all) {
+    const bool frame = moment.kind == MomentKind::kFrame;
+    moments.documents[moment.id] = {{frame ? "at" : "from", thousandths(moment.from)}, {"to", thousandths(moment.to)}};
+  }
+  IE_TRY(const std::vector<store::MomentRecord> records, reader.moment_records(asset));
+  for (const store::MomentRecord& record : records)
+    if (const auto at = moments.documents.find(record.moment); at != moments.documents.end())
+      add_data(at->second, record);
+  return moments;
+}
+
+// What was found in the frames that begin in a scene: each thing once, as often as it was seen at one time.
+json moment_json(const store::Moment& scene, const Moments& moments, const std::vector<store::MomentThing>& things) {
+  std::map<std::pair<store::TextField, std::string>, store::MomentThing> found;
+  std::map<store::MomentId, double> begins;
+  for (const store::Moment& moment : moments.all)
+    if (moment.kind == MomentKind::kFrame) begins[moment.id] = moment.from;
+  for (const store::MomentThing& thing : things) {
+    const auto at = begins.find(thing.moment);
+    if (at == begins.end() || at->second < scene.from || at->second >= scene.to) continue;
+    store::MomentThing& known = found.try_emplace({thing.field, thing.name}, thing).first->second;
+    known.count = std::max(known.count, thing.count);
+    known.confidence = std::max(known.confidence, thing.confidence);
+  }
+  json out = {{"from", thousandths(scene.from)},
+              {"to", thousandths(scene.to)},
+              {"objects", json::array()},
+              {"scenes", json::array()},
+              {"text", json::array()}};
+  for (const auto& [key, thing] : found) {
+    const double confidence = thousandths(thing.confidence);
+    if (thing.field == store::TextField::kObjects)
+      out["objects"].push_back({{"object", thing.name}, {"count", thing.count}, {"confidence", confidence}});
+    else if (thing.field == store::TextField::kScene)
+      out["scenes"].push_back({{"label", thing.name}, {"confidence", confidence}});
+    else if (thing.field == store::TextField::kText)
+      out["text"].push_back(thing.name);
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<json> video_json(const store::CatalogueReader& reader, const store::AssetRecord& record) {
+  json out = store::asset_json(record, json_sections());
+  if (record.kind != MediaKind::kVideo) return out;
+  IE_TRY(Moments moments, read_moments(reader, record.id));
+  IE_TRY(const std::vector<store::MomentThing> things, reader.moment_things(record.id));
+  json scenes = json::array(), frames = json::array(), summary = json::array();
+  for (const store::Moment& moment : moments.all) {
+    if (moment.kind == MomentKind::kScene) summary.push_back(moment_json(moment, moments, things));
+    (moment.kind == MomentKind::kScene ? scenes : frames).push_back(std::move(moments.documents[moment.id]));
+  }
+  for (std::size_t i = 0; i < summary.size(); ++i)
+    if (scenes[i].contains("best")) summary[i]["best"] = scenes[i]["best"];
+  out["scenes"] = std::move(scenes);
+  out["frames"] = std::move(frames);
+  out["moments"] = std::move(summary);
+  return out;
+}
+
+Result<json> frame_json(const store::CatalogueReader& reader, store::AssetId asset, double seconds) {
+  IE_TRY(Moments moments, read_moments(reader, asset));
+  const store::Moment* shown = nullptr;
+  for (const store::Moment& moment : moments.all)
+    if (moment.kind == MomentKind::kFrame && (shown == nullptr || moment.from <= seconds)) shown = &moment;
+  return shown == nullptr ? json() : std::move(moments.documents[shown->id]);
+}
+
+}  // namespace image_engine::pipeline

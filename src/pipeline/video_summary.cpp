@@ -1,0 +1,129 @@
+#include "pipeline/video_summary.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "core/json.h"
+#include "pipeline/model_stages.h"
+#include "video/tracks.h"
+
+namespace image_engine::pipeline {
+namespace {
+
+using nlohmann::json;
+
+// The members of one list of a frame's record.
+json list_of(std::string_view data, const char* name) {
+  json all = parse_json(data);
+  return all.is_object() && all.contains(name) && all[name].is_array() ? std::move(all[name]) : json::array();
+}
+
+// The best frame's.
+StageOutput summarize_quality(std::span<const FrameData> frames, std::span<const video::Scene>) {
+  std::string best = "{}";
+  double most = -1;
+  for (const FrameData& frame : frames) {
+    const json data = parse_json(frame.data);
+    const double score = data.is_object() ? data.value("score", 0.0) : 0.0;
+    if (score > most) best = frame.data, most = score;
+  }
+  return {best, {}};
+}
+
+std::optional<video::Sighting> sighting_of(const json& object) {
+  const auto box = object.find("bbox");
+  if (box == object.end() || !box->is_array() || box->size() != 4) return std::nullopt;
+  video::Sighting sighting;
+  sighting.name = object.value("object", "");
+  sighting.confidence = object.value("confidence", 0.0F);
+  sighting.box = {(*box)[0].get<float>(), (*box)[1].get<float>(), (*box)[2].get<float>(), (*box)[3].get<float>()};
+  return sighting;
+}
+
+// Each thing once, as it was seen best, with the time that it was there.
+StageOutput summarize_objects(std::span<const FrameData> frames, std::span<const video::Scene> scenes) {
+  video::Tracker tracker;
+  std::map<std::string, store::FoundObjects> by_name;
+  std::size_t scene = 0;
+  for (const FrameData& frame : frames) {
+    bool cut = false;
+    while (scene + 1 < scenes.size() && frame.seconds >= scenes[scene].to) cut = true, ++scene;
+    std::vector<video::Sighting> sightings;
+    std::map<std::string, std::int64_t> counts;
+    for (const json& object : list_of(frame.data, "objects"))
+      if (auto sighting = sighting_of(object)) {
+        store::FoundObjects& found = by_name[sighting->name];
+        found.name = sighting->name;
+        found.confidence = std::max(found.confidence, thousandths(sighting->confidence));
+        found.count = std::max(found.count, ++counts[sighting->name]);
+        sightings.push_back(std::move(*sighting));
+      }
+    tracker.add(frame.seconds, sightings, cut);
+  }
+  json list = json::array();
+  for (const video::Track& track : tracker.finish()) {
+    const Box& box = track.best_box;
+    list.push_back({{"object", track.name},
+                    {"confidence", thousandths(track.best_confidence)},
+                    {"bbox", {tenths(box.x), tenths(box.y), tenths(box.width), tenths(box.height)}},
+                    {"at", thousandths(track.best_at)},
+                    {"from", thousandths(track.from)},
+                    {"to", thousandths(track.to)}});
+  }
+  store::CountFacts counts{store::TextField::kObjects, {}};
+  for (auto& [name, found] : by_name) counts.things.push_back(std::move(found));
+  const std::size_t count = list.size();
+  return {json_text(json{{"objects", std::move(list)}, {"object_count", count}}), {std::move(counts)}};
+}
+
+// Each label by its surest frame.
+StageOutput summarize_scene(std::span<const FrameData> frames, std::span<const video::Scene>) {
+  std::map<std::string, double> surest;
+  for (const FrameData& frame : frames)
+    for (const json& guess : list_of(frame.data, "top")) {
+      double& confidence = surest[guess.value("label", "")];
+      confidence = std::max(confidence, guess.value("confidence", 0.0));
+    }
+  std::vector<vision::SceneGuess> guesses;
+  for (const auto& [label, confidence] : surest) guesses.push_back({label, static_cast<float>(confidence)});
+  std::ranges::stable_sort(guesses, std::ranges::greater{}, &vision::SceneGuess::confidence);
+  if (guesses.size() > vision::kTopScenes) guesses.resize(vision::kTopScenes);
+  return scene_output(guesses);
+}
+
+// Each line once, as it was read best.
+StageOutput summarize_text(std::span<const FrameData> frames, std::span<const video::Scene>) {
+  json list = json::array();
+  std::map<std::string, std::size_t> known;
+  for (const FrameData& frame : frames)
+    for (json line : list_of(frame.data, "text")) {
+      line["at"] = thousandths(frame.seconds);
+      const auto [entry, is_new] = known.try_emplace(line.value("text", ""), list.size());
+      if (is_new)
+        list.push_back(std::move(line));
+      else if (line.value("confidence", 0.0) > list[entry->second].value("confidence", 0.0))
+        list[entry->second] = std::move(line);
+    }
+  store::TextFacts text;
+  for (const json& line : list) text.lines.push_back(line.value("text", ""));
+  return {json_text(json{{"text", std::move(list)}}), {std::move(text)}};
+}
+
+constexpr VideoStageRow kRows[] = {
+    {kQualityStage, summarize_quality},
+    {kObjectsStage, summarize_objects},
+    {kSceneStage, summarize_scene},
+    {kTextStage, summarize_text},
+};
+
+}  // namespace
+
+const VideoStageRow* video_stage(std::string_view stage) {
+  const auto* found =
+      std::ranges::find(kRows, stage, [](const VideoStageRow& row) { return std::string_view(row.stage); });
+  return found == std::end(kRows) ? nullptr : found;
+}
+
+}  // namespace image_engine::pipeline
