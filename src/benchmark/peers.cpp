@@ -149,7 +149,7 @@ Status measure_peer(const PeerWay& way, const PeerRequest& request, const Benchm
     return {};
   }
   const auto printed = models::run_script(request.python, command->front(), {command->begin() + 1, command->end()},
-                                          kLimit, request.cancelled);
+                                          kLimit, request.stop);
   if (!printed && printed.error().code == ErrorCode::kInterrupted) return fail(printed.error());
   if (printed)
     read_row(*printed, row);

@@ -77,7 +77,7 @@ Status CloudConsent::open(pipeline::AnalyzeOptions& options) {
       options.config, {.key_files = pipeline::key_files(options.catalogue, mode_.env_file, options.paths),
                        .only_looks = mode_.dry_run,
                        .embeds = pipeline::asks_for_vectors(options),
-                       .cancelled = interrupted});
+                       .stop = interruption()});
   if (!models && (mode_.asked || mode_.dry_run)) return fail(std::move(models).error());
   if (models)
     options.cloud.models = std::move(*models);

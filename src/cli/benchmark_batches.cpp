@@ -80,7 +80,7 @@ std::string plot_of(const BatchesReport& report) {
 }
 
 Result<int> benchmark_batches(const BenchmarkBatchesFlags& flags, const Context& context) {
-  catch_interrupts();
+  IE_CHECK(catch_interrupts());
   benchmark::BatchesBenchmark options;
   options.config = context.config;
   options.places = models::find_places(context.config.models.folder);
@@ -89,7 +89,7 @@ Result<int> benchmark_batches(const BenchmarkBatchesFlags& flags, const Context&
   options.limit = flags.limit;
   options.most = flags.most;
   options.progress = !context.quiet;
-  options.cancelled = interrupted;
+  options.stop = interruption();
   IE_TRY(const BatchesReport report, benchmark::benchmark_batches(options));
   const json document = report_json(report);
   if (!flags.output.empty()) IE_CHECK(write_json("benchmark-batch-size", document, flags.output));

@@ -57,7 +57,7 @@ std::vector<std::string> absolute(const std::vector<std::string>& files) {
 Result<int> teach(const LabelFlags& flags, const Context& context) {
   if (flags.name.empty())
     return fail(ErrorCode::kInvalidArgument, "label needs a NAME, or one of: label list, label remove NAME");
-  catch_interrupts();
+  IE_CHECK(catch_interrupts());
   pipeline::LabelRequest request;
   request.catalogue = context.catalogue;
   request.name = flags.name;
@@ -68,7 +68,7 @@ Result<int> teach(const LabelFlags& flags, const Context& context) {
   request.config = context.config;
   request.models = models::find_places(context.config.models.folder);
   request.progress = !context.quiet;
-  request.cancelled = interrupted;
+  request.stop = interruption();
   IE_CHECK(open_reader(context));  // says how to make a catalogue where there is none
   IE_TRY(store::WriterLock lock, lock_catalogue(context, "label", flags.wait));
   IE_TRY(const pipeline::LabelReport report, pipeline::teach_label(request, std::move(lock)));

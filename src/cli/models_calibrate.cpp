@@ -69,12 +69,12 @@ Result<Quantised> quantise(const Work& work, const std::string& photos, const st
   IE_CHECK(make_folders(samples, 0700));
   IE_CHECK(write_calibration_samples({photos, work.source, work.spec.name, session->inputs(), samples},
                                      work.context.config));
-  IE_TRY(const std::string python, models::converter_python(work.places.python, work.places.tools, interrupted));
+  IE_TRY(const std::string python, models::converter_python(work.places.python, work.places.tools, interruption()));
   const std::string least = fmt::format("{}", infer::gate_of(work.spec, "int8").cosine);
   auto report = models::run_script(python, join_path(work.places.tools, "quantise.py"),
                                    {"--input", absolute_path(work.source), "--output", absolute_path(graph),
                                     "--samples", absolute_path(samples), "--least", least},
-                                   kLimit, interrupted);
+                                   kLimit, interruption());
   if (!report) return fail(report.error().code, fmt::format("{}: {}", work.spec.name, report.error().message));
   return read_report(*report);
 }
@@ -95,7 +95,7 @@ struct Calibrated {
 Result<Calibrated> make(const Work& work, const pipeline::InstalledModels& models, const std::string& photos) {
   const auto before = stamp_of(work.place);
   IE_CHECK(make_folders(graphs(), 0700));
-  IE_TRY(const auto lock, models::FolderLock::take(work.place + ".lock", interrupted));
+  IE_TRY(const auto lock, models::FolderLock::take(work.place + ".lock", interruption()));
   if (const auto now = stamp_of(work.place); now != before && now.first != 0) {
     IE_TRY(const infer::Compared found, compared(work, models, work.place));
     return Calibrated{{}, found};

@@ -131,7 +131,7 @@ bool may_send(const NvidiaBenchmarkFlags& flags, const Context& context, const n
 }
 
 Result<int> benchmark(const NvidiaBenchmarkFlags& flags, const Context& context) {
-  catch_interrupts();
+  IE_CHECK(catch_interrupts());
   benchmark::CloudBenchmark options;
   options.config = context.config;
   options.places = models::find_places(context.config.models.folder);
@@ -140,13 +140,13 @@ Result<int> benchmark(const NvidiaBenchmarkFlags& flags, const Context& context)
   options.local_model = flags.local_model;
   options.calls = flags.calls;
   options.progress = !context.quiet;
-  options.cancelled = interrupted;
+  options.stop = interruption();
   // Before there are threads and workers: nvidia/api_key.h.
   IE_TRY(const auto cloud,
          nvidia::CloudModels::open(context.config.nvidia_build,
                                    {.key_files = pipeline::key_files(context.catalogue, flags.env_file, {flags.images}),
                                     .tasks = {Task::kEmbed},
-                                    .cancelled = interrupted}));
+                                    .stop = interruption()}));
   if (!may_send(flags, context, *cloud)) return kUsage;
   IE_TRY(const CloudBenchmarkReport report, benchmark::benchmark_cloud(options, *cloud));
   const json document = report_json(flags, context, report);

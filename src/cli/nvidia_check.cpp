@@ -174,7 +174,7 @@ class Check {
     nvidia::CloudOptions options;
     options.key_files = pipeline::key_files(context_.catalogue, flags_.env_file);
     options.tasks = tasks_;
-    options.cancelled = interrupted;
+    options.stop = interruption();
     IE_TRY(models_, CloudModels::open(config_, std::move(options)));
     const std::string& source = models_->client().key_source();
     add("key", source.empty() ? "none, and none is needed: no server is elsewhere" : "in " + source);
@@ -208,7 +208,7 @@ class Check {
     models::HttpCall request;
     request.url = server + "/v1/models";
     request.timeout = kPatience;
-    request.cancelled = interrupted;
+    request.keep_going = [] { return !interrupted(); };
     const auto start = std::chrono::steady_clock::now();
     const models::HttpOutcome outcome = models::HttpConnections().exchange(request);
     const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
@@ -298,7 +298,7 @@ Action setup_nvidia_check(Arguments app) {
   app.add_option("--env-file", flags->env_file, "A file with the line NVIDIA_API_KEY=…").type_name("FILE");
   app.footer(kNvidiaCheckExamples);
   return [flags](Context& context) -> Result<int> {
-    catch_interrupts();
+    IE_CHECK(catch_interrupts());
     return Check(context, *flags).run();
   };
 }

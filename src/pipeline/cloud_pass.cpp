@@ -114,7 +114,7 @@ class CloudPass {
     const Status done = parallel_files(
         plan_.items.size(), 2 * models_.threads(), [&](std::size_t index) { return ask(plan_.items[index], progress); },
         [&](std::size_t index, const std::vector<Outcome>& outcomes) { return keep(plan_.items[index], outcomes); },
-        run_.options.cancelled);
+        run_.options.stop);
     const nvidia::Usage usage = models_.client().usage();
     report_.requests = usage.requests;
     report_.retries = usage.retries;
@@ -167,7 +167,7 @@ class CloudPass {
           report_.plan[index] = call;
           return {};
         },
-        run_.options.cancelled));
+        run_.options.stop));
     std::erase_if(report_.plan, [](const PlannedCall& call) { return call.path.empty(); });  // when cancelled
     return {};
   }
@@ -344,7 +344,7 @@ Result<std::shared_ptr<nvidia::CloudModels>> open_cloud(const Config& config, co
   nvidia::CloudOptions options;
   options.key_files = request.key_files;
   options.only_looks = request.only_looks;
-  if (request.cancelled) options.cancelled = request.cancelled;
+  options.stop = request.stop;
   if (request.embeds) {
     if (cloud.retail_detection.enabled) options.tasks.push_back(nvidia::Task::kDetect);
     if (cloud.vision_language.enabled) options.tasks.push_back(nvidia::Task::kDescribe);

@@ -153,7 +153,7 @@ Result<std::size_t> embed_objects(const ObjectVectorJob& job) {
     return job.writer.put_record(work[index].asset,
                                  {key, "cpu", "", json_text(nlohmann::json{{"vectors", vectors->size()}}), ""});
   };
-  IE_CHECK(parallel_files(work.size(), pool->options().workers, embed, keep, job.cancelled));
+  IE_CHECK(parallel_files(work.size(), pool->options().workers, embed, keep, job.stop));
   return progress.done();
 }
 

@@ -15,6 +15,7 @@
 #include "tests/nvidia/virtual_clock.h"
 #include "tests/support/ok.h"
 #include "tests/support/scratch.h"
+#include "tests/support/stop.h"
 
 using namespace image_engine;
 using namespace image_engine::nvidia;
@@ -604,8 +605,8 @@ TEST_F(ClientTest, CancelledWhileTheServerThinks) {
   for (const bool paid : {true, false}) {
     server_.fault({{"hang", 20}});
     ClientOptions given = options();
-    const auto end = std::chrono::steady_clock::now() + 300ms;
-    given.cancelled = [end] { return std::chrono::steady_clock::now() > end; };
+    const StopsAfter user(300ms);
+    given.stop = user.token();
     given.grace = paid ? 100ms : 1h;
     Request asked = request();
     asked.paid = paid;
@@ -618,8 +619,8 @@ TEST_F(ClientTest, CancelledWhileTheServerThinks) {
 TEST_F(ClientTest, WhatIsPaidForIsTakenOnceCancelled) {
   server_.fault({{"hang", 1.5}, {"body", "paid"}});
   ClientOptions given = options();
-  const auto end = std::chrono::steady_clock::now() + 200ms;
-  given.cancelled = [end] { return std::chrono::steady_clock::now() > end; };
+  const StopsAfter user(200ms);
+  given.stop = user.token();
   const auto made = client(std::move(given));
   const Result<Reply> reply = made->send(request());
   ASSERT_OK(reply);
@@ -635,12 +636,12 @@ TEST_F(ClientTest, WhatFinishesGoesOutWhateverStopsTheOthers) {
                         {{"status", 200}}};
   for (const json& stop : stops) {
     server_.control({{"faults", {stop}}, {"forget", true}});
-    std::atomic<bool> cancelled = false;
+    std::stop_source user;
     ClientOptions given = options();
-    given.cancelled = [&] { return cancelled.load(); };
+    given.stop = user.get_token();
     const auto made = client(std::move(given));
     for (int i = 0; i < stop.value("times", 1); ++i) (void)made->send(request());
-    cancelled = stop["status"] == 200;
+    if (stop["status"] == 200) user.request_stop();
     const size_t before = server_.requests().size();
     Request removal = request();
     removal.method = "DELETE";
@@ -662,7 +663,7 @@ TEST_F(ClientTest, WhatFinishesEndsWithTheGrace) {
   for (const double pace : {0.0, 0.1}) {  // while the server thinks, while waiting for a slot
     server_.fault({{"hang", 20}, {"path", "/plain/slow"}});
     ClientOptions given = options();
-    given.cancelled = [] { return true; };
+    given.stop = stopped();
     given.requests_per_minute = pace;
     given.grace = 200ms;
     const auto made = client(std::move(given));
@@ -679,16 +680,16 @@ TEST_F(ClientTest, WhatFinishesEndsWithTheGrace) {
 }
 
 TEST_F(ClientTest, CancelledWhileWaitingForASlot) {
-  std::atomic<bool> cancelled = false;
   ClientOptions given = options();
   given.requests_per_minute = 0.1;
-  given.cancelled = [&] { return cancelled.load(); };
+  std::stop_source user;
+  given.stop = user.get_token();
   const auto made = client(std::move(given));
   ASSERT_TRUE(made->send(request()));
   EXPECT_EQ(*made->rate_left(server_.url()), 0);
   std::thread other([&] {
     std::this_thread::sleep_for(100ms);
-    cancelled = true;
+    user.request_stop();
   });
   const Result<Reply> reply = made->send(request());
   other.join();
