@@ -54,8 +54,8 @@ json report_json(const BatchesReport& report) {
 }
 
 void print_report(const BatchesReport& report) {
-  print_line(
-      fmt::format("{} on {}, {} photos of {}", report.model, report.device, report.images, printable(report.folder)));
+  print_line(fmt::format("{} on {}, {} of {}", report.model, report.device, human_count(report.images, "photo"),
+                         printable(report.folder)));
   std::vector<std::vector<std::string>> table = {{"batch", "time s", "images/s", "memory MB", ""}};
   for (const BatchRow& row : report.rows) {
     const std::string mark = row.batch == report.best ? "best" : "";

@@ -161,8 +161,8 @@ void print_rows(const std::vector<ModelRow>& rows) {
 }
 
 void print_report(const ModelsReport& report) {
-  print_line(fmt::format("{} photos of {}; decoding took {:.1f} ms each, which no row counts", report.images,
-                         printable(report.folder), report.decode_ms));
+  print_line(fmt::format("{} of {}; decoding took {:.1f} ms each, which no row counts",
+                         human_count(report.images, "photo"), printable(report.folder), report.decode_ms));
   for (const benchmark::Preparation& one : report.preparation)
     print_line(fmt::format("  making them input for {}: {:.1f} ms each, likewise", one.model, one.preprocess_ms));
   print_line("");

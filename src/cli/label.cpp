@@ -43,8 +43,9 @@ nlohmann::json label_json(const store::LearnedLabel& label) {
 }
 
 std::string label_text(const store::LearnedLabel& label) {
-  return fmt::format("{} pictures; {} examples{}{}", human_count(static_cast<std::uint64_t>(label.found)),
-                     label.positive, label.negative > 0 ? fmt::format(", {} that are not", label.negative) : "",
+  return fmt::format("{}; {}{}{}", human_count(static_cast<std::uint64_t>(label.found), "picture"),
+                     human_count(static_cast<std::uint64_t>(label.positive), "example"),
+                     label.negative > 0 ? fmt::format(", {} that are not", label.negative) : "",
                      label.object.empty() ? "" : fmt::format("; applies to each {}", label.object));
 }
 

@@ -47,7 +47,7 @@ std::string graphs() { return infer::graphs_folder(pipeline::inference_folder())
 std::pair<ino_t, std::int64_t> stamp_of(const std::string& file) {
   struct stat info {};
   if (::stat(file.c_str(), &info) != 0) return {0, 0};
-  return {info.st_ino, info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec};
+  return {info.st_ino, mtime_ns(info)};
 }
 
 Result<Quantised> read_report(const std::string& text) {
@@ -151,9 +151,10 @@ void report(const Work& work, const Calibrated& made, const infer::Chosen& chose
     return;
   }
   if (work.context.quiet) return;
-  print_line(fmt::format("{}: int8 made{}, cosine {:.4f}, {:.2f} times as fast as {} here, {}", work.spec.name,
-                         made.photos.photos > 0 ? fmt::format(" with {} photos", made.photos.photos) : "", cosine,
-                         made.found.speed, first, human_bytes(bytes)));
+  print_line(fmt::format(
+      "{}: int8 made{}, cosine {:.4f}, {:.2f} times as fast as {} here, {}", work.spec.name,
+      made.photos.photos > 0 ? " with " + human_count(static_cast<std::uint64_t>(made.photos.photos), "photo") : "",
+      cosine, made.found.speed, first, human_bytes(bytes)));
   print_line(
       fmt::format("on the CPU {} is used: {}", chosen.calibrated ? "it" : chosen.precision, printable(chosen.reason)));
 }

@@ -156,16 +156,18 @@ class Check {
     }
     if (tasks_.empty()) add("endpoints", "none is on", false, "set nvidia_build.vision_language.enabled, for one");
     const RateLimitingConfig& rate = context_.config.nvidia_build.rate_limiting;
-    add("rate", fmt::format("{} requests a minute, {} tries again", rate.max_requests_per_minute, rate.retry_attempts));
+    add("rate", fmt::format("{} a minute, {} again",
+                            human_count(static_cast<std::uint64_t>(rate.max_requests_per_minute), "request"),
+                            human_count(static_cast<std::uint64_t>(rate.retry_attempts), "try", "tries")));
     return tell_cache();
   }
 
   Status tell_cache() {
     IE_TRY(const nvidia::AnswerStore::Cleared kept, nvidia::AnswerStore::count(config_.caching));
-    const std::string held = fmt::format("{}: {} answers, {}", nvidia::AnswerStore::folder(config_.caching),
-                                         human_count(kept.answers), human_bytes(kept.bytes));
+    const std::string held = fmt::format("{}: {}, {}", nvidia::AnswerStore::folder(config_.caching),
+                                         human_count(kept.answers, "answer"), human_bytes(kept.bytes));
     add("cache", config_.caching.enabled ? held : held + " (caching is off)");
-    add("journal", fmt::format("{} answers not in the catalogue yet", human_count(nvidia::AnswerStore::waiting())));
+    add("journal", human_count(nvidia::AnswerStore::waiting(), "answer") + " not in the catalogue yet");
     return {};
   }
 

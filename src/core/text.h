@@ -47,6 +47,8 @@ std::string human_bytes(std::uint64_t bytes);
 std::string human_duration(double seconds);
 // "5,372".
 std::string human_count(std::uint64_t count);
+// "1 file", "5,372 files". `many`: the plural that is not `one` and an "s".
+std::string human_count(std::uint64_t count, std::string_view one, std::string_view many = {});
 
 // Now, as "2026-11-21T09:00:00Z".
 std::string utc_now();

@@ -136,8 +136,7 @@ class CloudPass {
       const std::uint64_t count = plan_.held[static_cast<std::size_t>(held)];
       if (count == 0) continue;
       report_.held_back += count;
-      run_.report.notes.push_back(
-          fmt::format("cloud: {} {} held back: {}", human_count(count), count == 1 ? "picture" : "pictures", why));
+      run_.report.notes.push_back(fmt::format("cloud: {} held back: {}", human_count(count, "picture"), why));
     }
   }
 
@@ -309,12 +308,14 @@ class CloudPass {
     IE_CHECK(was_committed());
     if (vectors_) IE_CHECK(meaning_.finish());
     if (is_budget_used() && report_.left > 0)
-      run_.report.notes.push_back(fmt::format("cloud: the budget of {} requests is used up", config_.max_requests));
+      run_.report.notes.push_back(
+          fmt::format("cloud: the budget of {} is used up",
+                      human_count(static_cast<std::uint64_t>(config_.max_requests), "request")));
     if (run_.cancelled())
       run_.report.waiting = report_.left;
     else if (report_.left > 0)
-      run_.report.notes.push_back(fmt::format("cloud: {} {} left for the next run", human_count(report_.left),
-                                              report_.left == 1 ? "answer is" : "answers are"));
+      run_.report.notes.push_back(
+          fmt::format("cloud: {} left for the next run", human_count(report_.left, "answer is", "answers are")));
     return {};
   }
 
