@@ -74,8 +74,6 @@ double share(std::size_t part, std::size_t whole) {
   return whole == 0 ? 1 : static_cast<double>(part) / static_cast<double>(whole);
 }
 
-bool has_vectors(const models::Spec& spec) { return spec.task == "embedding" || spec.task == "features"; }
-
 }  // namespace
 
 double deviation_of(const std::vector<Answer>& right, const std::vector<Answer>& answers) {
@@ -96,31 +94,44 @@ double deviation_of(const std::vector<Answer>& right, const std::vector<Answer>&
   return 1 - share(count.met, count.confident);
 }
 
+namespace {
+
+LabelAgreement objects_agreement(const models::Spec& one, const std::vector<Answer>& ones, const models::Spec& other,
+                                 const std::vector<Answer>& others, std::size_t pictures) {
+  Count count;
+  const auto name = [](const models::Spec& spec, std::uint32_t label) {
+    return label < spec.labels.size() ? std::string_view(spec.labels[label]) : std::string_view();
+  };
+  const auto forth = [&](const auto& a, const auto& b) { return name(one, a.label) == name(other, b.label); };
+  const auto back = [&](const auto& b, const auto& a) { return forth(a, b); };
+  for (std::size_t i = 0; i < pictures; ++i) {
+    count_met(ones[i].objects, others[i].objects, kSameThing, forth, count);
+    count_met(others[i].objects, ones[i].objects, kSameThing, back, count);
+  }
+  return {"objects", count.confident, share(count.met, count.confident)};
+}
+
+}  // namespace
+
 std::optional<LabelAgreement> label_agreement(const models::Spec& one, const std::vector<Answer>& ones,
                                               const models::Spec& other, const std::vector<Answer>& others) {
   const std::size_t pictures = std::min(ones.size(), others.size());
+  const PictureAnswer answer = answer_of(one);
+  if (answer != answer_of(other)) return std::nullopt;
   std::size_t same = 0;
-  if (one.task == "objects" && other.task == "objects") {
-    Count count;
-    const auto name = [](const models::Spec& spec, std::uint32_t label) {
-      return label < spec.labels.size() ? std::string_view(spec.labels[label]) : std::string_view();
-    };
-    const auto forth = [&](const auto& a, const auto& b) { return name(one, a.label) == name(other, b.label); };
-    const auto back = [&](const auto& b, const auto& a) { return forth(a, b); };
-    for (std::size_t i = 0; i < pictures; ++i) {
-      count_met(ones[i].objects, others[i].objects, kSameThing, forth, count);
-      count_met(others[i].objects, ones[i].objects, kSameThing, back, count);
+  switch (answer) {
+    case PictureAnswer::kObjects: {
+      LabelAgreement found = objects_agreement(one, ones, other, others, pictures);
+      return found.compared > 0 ? std::optional(std::move(found)) : std::nullopt;
     }
-    if (count.confident == 0) return std::nullopt;
-    return LabelAgreement{"objects", count.confident, share(count.met, count.confident)};
-  }
-  if (one.task == "scene" && other.task == "scene") {
-    for (std::size_t i = 0; i < pictures; ++i) same += best_label(one, ones[i]) == best_label(other, others[i]);
-    return LabelAgreement{"labels", pictures, share(same, pictures)};
-  }
-  if (has_vectors(one) && has_vectors(other)) {
-    for (std::size_t i = 0; i < pictures; ++i) same += nearest(ones, i) == nearest(others, i);
-    return LabelAgreement{"nearest pictures", pictures, share(same, pictures)};
+    case PictureAnswer::kLabel:
+      for (std::size_t i = 0; i < pictures; ++i) same += best_label(one, ones[i]) == best_label(other, others[i]);
+      return LabelAgreement{"labels", pictures, share(same, pictures)};
+    case PictureAnswer::kVector:
+      for (std::size_t i = 0; i < pictures; ++i) same += nearest(ones, i) == nearest(others, i);
+      return LabelAgreement{"nearest pictures", pictures, share(same, pictures)};
+    case PictureAnswer::kNone:
+      return std::nullopt;
   }
   return std::nullopt;
 }

@@ -80,7 +80,7 @@ class BatchesBench {
   Status load_pictures() {
     IE_TRY(const preprocess::Plan plan, vision::plan_of(*spec_));
     IE_TRY(samples_, load_samples({options_.images, options_.limit, preprocess::wanted_edge(plan), options_.progress,
-                                   options_.cancelled},
+                                   options_.stop},
                                   options_.config));
     report_.folder = samples_.folder;
     report_.images = samples_.pictures.size();
@@ -143,7 +143,7 @@ class BatchesBench {
     for (int round = 0; round < kBatchRounds; ++round) {
       IE_TRY(const double one, net.pass(samples_, [&](std::size_t pictures) {
         progress.add(pictures);
-        return !options_.cancelled();
+        return !options_.stop.stop_requested();
       }));
       seconds.push_back(one);
     }

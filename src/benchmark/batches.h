@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -41,7 +41,7 @@ struct BatchesBenchmark {
   std::size_t limit = 100;
   std::int64_t most = 0;  // the largest size that is tried; 0: 256 on a GPU, 64 on the CPU
   bool progress = false;  // on stderr
-  std::function<bool()> cancelled = [] { return false; };
+  std::stop_token stop;
 };
 
 // 1, 2, 4, 8, 12, 16, 20, 24, 32, 64, 128, 256, as far as memory goes. On a GPU what is found best is kept for

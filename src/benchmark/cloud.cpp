@@ -107,14 +107,14 @@ class CloudBench {
   // Those that may be sent, as the local model wants them and as they are sent.
   Status load_pictures() {
     const SampleRequest request{options_.images, options_.calls, preprocess::wanted_edge(embedder_->plan()),
-                                options_.progress, options_.cancelled};
+                                options_.progress, options_.stop};
     IE_TRY(SamplePictures samples, load_samples(request, options_.config));
     IE_TRY(pipeline::PickedPhotos photos, pipeline::PickedPhotos::open(options_.config, options_.catalogue));
     report_.folder = samples.folder;
     report_.passed_over = samples.unreadable;
     std::string why;
     for (SamplePicture& sample : samples.pictures) {
-      if (options_.cancelled()) return fail(ErrorCode::kInterrupted, "interrupted");
+      if (options_.stop.stop_requested()) return fail(ErrorCode::kInterrupted, "interrupted");
       Result<nvidia::Picture> picture = photos.show(sample.path, cloud_.endpoint(nvidia::Task::kEmbed));
       if (!picture) {
         ++report_.passed_over;
@@ -169,7 +169,7 @@ class CloudBench {
     Progress progress("Here", options_.calls, options_.progress);
     Vectors vectors;
     for (std::size_t call = 0; call < options_.calls; ++call) {
-      if (options_.cancelled()) return fail(ErrorCode::kInterrupted, "interrupted");
+      if (options_.stop.stop_requested()) return fail(ErrorCode::kInterrupted, "interrupted");
       const auto start = std::chrono::steady_clock::now();
       IE_TRY(vision::Embedding vector, embed(decoded_[call % decoded_.size()]));
       run.seconds.push_back(seconds_since(start));

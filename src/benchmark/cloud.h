@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -23,7 +23,7 @@ struct CloudBenchmark {
   std::string local_model = "auto";  // for vectors, installed
   std::size_t calls = 100;           // after one that is not timed
   bool progress = false;             // on stderr
-  std::function<bool()> cancelled = [] { return false; };
+  std::stop_token stop;
 };
 
 // One way to make vectors of pictures.

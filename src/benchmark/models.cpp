@@ -157,7 +157,7 @@ class ModelsBench {
   }
 
   Status load_pictures() {
-    SampleRequest request{options_.images, options_.limit, 0, options_.progress, options_.cancelled};
+    SampleRequest request{options_.images, options_.limit, 0, options_.progress, options_.stop};
     for (const Subject& subject : subjects_)
       for (const Spec* spec : subject.specs) {
         IE_TRY(const preprocess::Plan plan, vision::plan_of(*spec));
@@ -183,7 +183,7 @@ class ModelsBench {
           continue;
         IE_TRY(const double milliseconds, preprocess_ms(*spec, samples_));
         report_.preparation.push_back({spec->name, milliseconds});
-        if (options_.cancelled()) return fail(interruption());
+        if (options_.stop.stop_requested()) return fail(interruption());
       }
     return {};
   }
@@ -278,7 +278,7 @@ class ModelsBench {
   Result<const std::vector<Answer>*> right_answers(const Spec& spec) {
     if (const auto known = right_.find(spec.name); known != right_.end()) return &known->second;
     IE_TRY(const BenchmarkNet net, BenchmarkNet::load(spec, request_for(kWays[0])));
-    IE_TRY(auto answers, net.answers(samples_, [&](std::size_t) { return !options_.cancelled(); }));
+    IE_TRY(auto answers, net.answers(samples_, [&](std::size_t) { return !options_.stop.stop_requested(); }));
     return &(right_[spec.name] = std::move(answers));
   }
 
@@ -315,7 +315,7 @@ class ModelsBench {
       const bool last = &net == &runner.nets.back();
       IE_TRY(const double one, net.pass(samples_, [&](std::size_t pictures) {
         if (last) progress_->add(pictures);
-        return !options_.cancelled();
+        return !options_.stop.stop_requested();
       }));
       seconds += one;
     }
@@ -329,7 +329,7 @@ class ModelsBench {
     if (!right_itself)
       for (const BenchmarkNet& net : runner.nets) {
         IE_TRY(const std::vector<Answer>* const right, right_answers(net.spec()));
-        IE_TRY(const auto answers, net.answers(samples_, [&](std::size_t) { return !options_.cancelled(); }));
+        IE_TRY(const auto answers, net.answers(samples_, [&](std::size_t) { return !options_.stop.stop_requested(); }));
         worst = std::max(worst, deviation_of(*right, answers));
       }
     progress_->add(report_.images);
@@ -363,7 +363,7 @@ class ModelsBench {
     for (const Subject& subject : subjects)
       for (const WayHere& way : ways_) {
         Runner runner{&subject, way, row_of(subject, way.backend, way.precision), {}, {}};
-        if (options_.cancelled()) return fail(interruption());
+        if (options_.stop.stop_requested()) return fail(interruption());
         if (runner.row.note = why_not(subject, way); !runner.row.note.empty()) {
           runners.push_back(std::move(runner));
           continue;
@@ -395,7 +395,7 @@ class ModelsBench {
     std::optional<BenchmarkNet> net;
     for (const PeerWay& way : peer_ways()) {
       ModelRow row = row_of(subject, way.backend, way.precision, options_.peers);
-      if (options_.cancelled()) return fail(interruption());
+      if (options_.stop.stop_requested()) return fail(interruption());
       if (!is_known(row)) {
         doing_ = fmt::format("{} {} {}", row.model, row.backend, row.precision);
         if (!net) {
@@ -405,7 +405,7 @@ class ModelsBench {
         }
         row.batch = net->batch();
         const PeerRequest request{options_.peers, options_.places, store_.variant_path(spec, spec.variants.front()),
-                                  static_cast<int>(options_.config.worker_count()), options_.cancelled};
+                                  static_cast<int>(options_.config.worker_count()), options_.stop};
         IE_CHECK(measure_peer(way, request, *net, samples_, row));
       }
       progress_->add(options_.peers.empty() ? 0 : report_.images);

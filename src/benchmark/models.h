@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -75,7 +76,7 @@ struct ModelsBenchmark {
   // Told after each step, so that what is measured is not lost; its error ends the run.
   std::function<Status(const ModelsReport&)> keep = [](const ModelsReport&) -> Status { return {}; };
   bool progress = false;  // on stderr
-  std::function<bool()> cancelled = [] { return false; };
+  std::stop_token stop;
 };
 
 // What is measured of a model in this program is measured in turns, round after round. Errors: kInterrupted,

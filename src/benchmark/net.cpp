@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <chrono>
 #include <cstring>
@@ -19,7 +18,6 @@ namespace {
 using pipeline::InstalledModels;
 using Clock = std::chrono::steady_clock;
 
-constexpr std::array<std::string_view, 4> kTasks = {"objects", "embedding", "features", "scene"};
 constexpr std::string_view kMask = "pixel_mask";
 
 tl::unexpected<Error> interrupted() { return fail(ErrorCode::kInterrupted, "interrupted"); }
@@ -51,7 +49,9 @@ double free_memory(std::optional<int> gpu) {
   return memory ? static_cast<double>(memory->free) : 0;
 }
 
-bool looks_at_pictures(const models::Spec& spec) { return std::ranges::find(kTasks, spec.task) != kTasks.end(); }
+PictureAnswer answer_of(const models::Spec& spec) { return models::task_of(spec.task).answer; }
+
+bool looks_at_pictures(const models::Spec& spec) { return answer_of(spec) != PictureAnswer::kNone; }
 
 Result<const models::Spec*> measurable(const models::Registry& registry, const models::Store& store,
                                        std::string_view name) {
@@ -91,7 +91,7 @@ Result<BenchmarkNet> BenchmarkNet::load(const models::Spec& spec, const NetReque
   net.batch_ = fixed > 0 ? fixed : free;
   // Photos of many shapes do not make a batch.
   if (net.plan_.fit == preprocess::Fit::kShortEdge) net.batch_ = 1;
-  if (spec.task == "objects") {
+  if (answer_of(spec) == PictureAnswer::kObjects) {
     IE_TRY(net.detector_, vision::ObjectDetector::create(spec, std::move(chosen.session)));
   } else {
     const Status sound = vision::check_input(net.plan_, input);

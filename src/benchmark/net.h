@@ -15,12 +15,15 @@
 #include "models/registry.h"
 #include "models/spec.h"
 #include "models/store.h"
+#include "models/tasks.h"
 #include "types/tensor.h"
 #include "vision/objects.h"
 
 namespace image_engine::benchmark {
 
-// Whether a model's task is to analyze whole pictures in one run: objects, embedding, features, scene.
+using models::PictureAnswer;
+PictureAnswer answer_of(const models::Spec& spec);
+// Whether a model's task is to analyze whole pictures in one run.
 bool looks_at_pictures(const models::Spec& spec);
 // The installed model of that name. kInvalidArgument: there is none, with the nearest name, or it does not look at
 // pictures; kNotFound: it is not installed.

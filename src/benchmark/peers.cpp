@@ -12,6 +12,7 @@
 #include "core/temporary_folder.h"
 #include "core/text.h"
 #include "models/python.h"
+#include "models/tasks.h"
 
 namespace image_engine::benchmark {
 namespace {
@@ -86,7 +87,7 @@ Result<std::vector<std::string>> onnx_command(const PeerWay& way, const PeerRequ
     IE_TRY(std::string input, written(scratch, inputs[i].name, example.inputs[i]));
     command.insert(command.end(), {"--input", std::move(input)});
   }
-  if (net.spec().task == "objects") return command;  // rows in another order mean nothing
+  if (models::task_of(net.spec().task).rows_in_any_order) return command;
   const std::string output = net.spec().outputs.empty() ? net.session().outputs()[0].name : net.spec().outputs[0];
   IE_TRY(std::string wanted, written(scratch, output, example.output));
   command.insert(command.end(), {"--expected", std::move(wanted)});
@@ -149,7 +150,7 @@ Status measure_peer(const PeerWay& way, const PeerRequest& request, const Benchm
     return {};
   }
   const auto printed = models::run_script(request.python, command->front(), {command->begin() + 1, command->end()},
-                                          kLimit, request.cancelled);
+                                          kLimit, request.stop);
   if (!printed && printed.error().code == ErrorCode::kInterrupted) return fail(printed.error());
   if (printed)
     read_row(*printed, row);

@@ -1,7 +1,7 @@
 // Others' programs on the same models: tools/peers, in a Python of the user's.
 #pragma once
 
-#include <functional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -25,7 +25,7 @@ struct PeerRequest {
   models::Places places;
   std::string file;  // of the model's fp32 graph
   int threads = 1;
-  std::function<bool()> cancelled;
+  std::stop_token stop;
 };
 
 // Fills the row; what does not work becomes its note. `net`: the model in fp32 on the CPU. kInterrupted.

@@ -23,14 +23,14 @@ struct Decoded {
 };
 
 Result<std::vector<std::string>> find_photos(const std::string& folder, std::size_t limit,
-                                             const std::function<bool()>& cancelled) {
+                                             const std::stop_token& stop) {
   IE_TRY(const scan::Walker walker, scan::Walker::create({}));
   std::vector<std::string> all;
   Error problem{ErrorCode::kNotFound, ""};
   scan::ScanVisitor visitor;
   visitor.file = [&](scan::FoundFile&& file) {
     if (file.kind == MediaKind::kPhoto && file.format != MediaFormat::kNone) all.push_back(std::move(file.path));
-    return !cancelled();
+    return !stop.stop_requested();
   };
   visitor.problem = [&](const scan::ScanProblem& found) { problem = found.error; };
   walker.walk({folder}, visitor);
@@ -57,7 +57,7 @@ Result<Decoded> decode(worker::Pool& pool, const std::string& path, std::uint32_
 Result<SamplePictures> load_samples(const SampleRequest& request, const Config& config) {
   SamplePictures samples;
   IE_TRY(samples.folder, pipeline::samples_folder(request.folder, "--images"));
-  IE_TRY(const auto paths, find_photos(samples.folder, request.limit, request.cancelled));
+  IE_TRY(const auto paths, find_photos(samples.folder, request.limit, request.stop));
   IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(pipeline::pool_options(config)));
   Progress progress("Decoding", paths.size(), request.progress);
   double milliseconds = 0;
@@ -75,9 +75,8 @@ Result<SamplePictures> load_samples(const SampleRequest& request, const Config& 
     why = printable(paths[i]) + ": " + decoded.error().message;
     return {};
   };
-  IE_CHECK(
-      pipeline::parallel_files(paths.size(), static_cast<int>(config.worker_count()), work, sink, request.cancelled));
-  if (request.cancelled()) return fail(ErrorCode::kInterrupted, "interrupted");
+  IE_CHECK(pipeline::parallel_files(paths.size(), static_cast<int>(config.worker_count()), work, sink, request.stop));
+  if (request.stop.stop_requested()) return fail(ErrorCode::kInterrupted, "interrupted");
   if (samples.pictures.empty())
     return fail(ErrorCode::kNotFound, fmt::format("no photo in {} can be decoded: {}", printable(samples.folder), why));
   std::ranges::sort(samples.pictures, {}, &SamplePicture::path);

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -31,7 +31,7 @@ struct SampleRequest {
   std::size_t limit = 100;
   std::uint32_t edge = 0;  // the longer edge that models want to see, pixels; 0: all
   bool progress = false;   // on stderr
-  std::function<bool()> cancelled = [] { return false; };
+  std::stop_token stop;
 };
 
 // `limit` photos, spread evenly over all that lie in the folder and below. Errors: kNotFound (no such folder, no photo

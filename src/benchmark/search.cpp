@@ -57,7 +57,7 @@ class Library {
            writer.open_space({pipeline::kEmbeddingStage, "synthetic", "1", ""}, options_.dimensions));
     Progress progress("Synthetic library", options_.assets, options_.progress);
     for (std::uint64_t i = 0; i < options_.assets; ++i) {
-      if (options_.cancelled()) return fail(ErrorCode::kInterrupted, "interrupted");
+      if (options_.stop.stop_requested()) return fail(ErrorCode::kInterrupted, "interrupted");
       if (i % kBatch == 0) IE_CHECK(writer.begin());
       IE_CHECK(add(writer, run, space.id, i));
       if (i % kBatch == kBatch - 1 || i + 1 == options_.assets) IE_CHECK(writer.commit());
@@ -126,7 +126,7 @@ class SearchBench {
     using Clock = std::chrono::steady_clock;
     BenchmarkRow row{std::move(name), threads, {}, {}};
     for (int round = 0; round < rounds; ++round) {
-      if (options_.cancelled()) return fail(ErrorCode::kInterrupted, "interrupted");
+      if (options_.stop.stop_requested()) return fail(ErrorCode::kInterrupted, "interrupted");
       const auto start = Clock::now();
       IE_CHECK(work());
       row.seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());

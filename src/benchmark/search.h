@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -20,7 +20,7 @@ struct SearchBenchmark {
   Config config;
   models::Places models;
   bool progress = false;  // on stderr
-  std::function<bool()> cancelled = [] { return false; };
+  std::stop_token stop;
 };
 
 struct BenchmarkRow {
@@ -30,7 +30,7 @@ struct BenchmarkRow {
   std::string note;             // for a person; why nothing was measured where there are no seconds
 };
 
-// kInterrupted when cancelled.
+// kInterrupted once `stop` is requested.
 Result<std::vector<BenchmarkRow>> benchmark_search(const SearchBenchmark& options);
 
 }  // namespace image_engine::benchmark

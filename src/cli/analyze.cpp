@@ -68,7 +68,7 @@ std::string places_file() {
 Result<store::WriterLock> lock_catalogue(const Context& context, const std::string& command, bool wait) {
   IE_CHECK(make_folders(std::string(parent_path(context.catalogue)), 0700));
   if (!wait) return store::WriterLock::acquire(context.catalogue, command);
-  return store::WriterLock::wait(context.catalogue, command, interrupted);
+  return store::WriterLock::wait(context.catalogue, command, interruption());
 }
 
 namespace {
@@ -193,7 +193,7 @@ Status check_paths(const AnalyzeFlags& flags, const Context& context) {
 }  // namespace
 
 Result<int> run_analysis(Context& context, const std::vector<std::string>& paths, const AnalysisMode& mode) {
-  catch_interrupts();
+  IE_CHECK(catch_interrupts());
   pipeline::AnalyzeOptions options;
   options.catalogue = context.catalogue;
   for (const std::string& path : paths) options.paths.push_back(absolute_path(path));
@@ -207,7 +207,7 @@ Result<int> run_analysis(Context& context, const std::vector<std::string>& paths
   options.engine = mode.engine.empty() ? "" : absolute_path(mode.engine);
   options.trace = mode.trace.empty() ? "" : absolute_path(mode.trace);
   options.progress = !context.quiet;
-  options.cancelled = interrupted;
+  options.stop = interruption();
   CloudConsent consent(context, mode.cloud);
   IE_CHECK(consent.open(options));
   IE_TRY(store::WriterLock lock, lock_catalogue(context, "analyze", mode.wait));

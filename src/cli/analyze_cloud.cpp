@@ -77,7 +77,7 @@ Status CloudConsent::open(pipeline::AnalyzeOptions& options) {
       options.config, {.key_files = pipeline::key_files(options.catalogue, mode_.env_file, options.paths),
                        .only_looks = mode_.dry_run,
                        .embeds = pipeline::asks_for_vectors(options),
-                       .cancelled = interrupted});
+                       .stop = interruption()});
   if (!models && (mode_.asked || mode_.dry_run)) return fail(std::move(models).error());
   if (models)
     options.cloud.models = std::move(*models);
@@ -101,12 +101,11 @@ bool CloudConsent::agree(const CloudEstimate& estimate) {
 }
 
 std::string estimate_text(const CloudEstimate& estimate) {
-  std::string text = fmt::format("{} {} for {} {}, about {} min at {}/min", human_count(estimate.requests),
-                                 estimate.requests == 1 ? "call" : "calls", human_count(estimate.pictures),
-                                 estimate.pictures == 1 ? "photo" : "photos", human_count(minutes(estimate)),
+  std::string text = fmt::format("{} for {}, about {} min at {}/min", human_count(estimate.requests, "call"),
+                                 human_count(estimate.pictures, "photo"), human_count(minutes(estimate)),
                                  human_count(estimate.requests_per_minute));
   if (estimate.budget > 0 && estimate.budget < estimate.requests)
-    text += fmt::format("; this run asks at most {} questions", human_count(estimate.budget));
+    text += fmt::format("; this run asks at most {}", human_count(estimate.budget, "question"));
   return text;
 }
 
@@ -146,9 +145,10 @@ nlohmann::json cloud_json(const CloudReport& report) {
 
 void print_cloud(const CloudReport& report) {
   if (report.answers + report.requests == 0) return;
-  print_line(fmt::format("Cloud: {} answers ({} at hand), {} requests ({} tried again), {} sent, {}",
-                         human_count(report.answers), human_count(report.at_hand), human_count(report.requests),
-                         human_count(report.retries), human_bytes(report.sent_bytes), human_duration(report.seconds)));
+  print_line(fmt::format("Cloud: {} ({} at hand), {} ({} tried again), {} sent, {}",
+                         human_count(report.answers, "answer"), human_count(report.at_hand),
+                         human_count(report.requests, "request"), human_count(report.retries),
+                         human_bytes(report.sent_bytes), human_duration(report.seconds)));
 }
 
 }  // namespace image_engine::cli

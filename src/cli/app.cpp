@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <semaphore.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +14,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <system_error>
+#include <thread>
 
 #include "core/cpu.h"
 #include "core/file.h"
@@ -92,7 +95,7 @@ Result<Context> make_context(const Globals& globals, const Settings& settings) {
   if (globals.require_gpu) IE_CHECK(set(context.config, "inference.require_gpu", "true"));
   IE_CHECK(infer::check_device(context.config.inference.device));
   infer::set_run_limits(
-      {std::chrono::milliseconds(std::llround(context.config.inference.run_timeout_seconds * 1000)), interrupted});
+      {std::chrono::milliseconds(std::llround(context.config.inference.run_timeout_seconds * 1000)), interruption()});
   context.catalogue =
       absolute_path(globals.catalogue.empty() ? join_path(data_home(), "catalog.db") : globals.catalogue);
   context.json = globals.json;
@@ -185,18 +188,46 @@ int run_checked(int argc, char** argv) {
   return kUsage;
 }
 
-std::atomic<int> interrupts = 0;
+// Never destroyed: the thread that stops it ends with the process.
+std::stop_source& interruption_source() {
+  static auto* const kSource = new std::stop_source;
+  return *kSource;
+}
 
+std::atomic<int> interrupts = 0;
+sem_t first_interrupt;
+
+// Stopping a source takes locks, which a handler must not: a thread does it.
 extern "C" void on_interrupt(int signal) {
-  if (interrupts.fetch_add(1) > 0) {
-    std::signal(signal, SIG_DFL);
-    std::raise(signal);
+  if (interrupts.fetch_add(1) == 0) {
+    ::sem_post(&first_interrupt);
+    return;
+  }
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
+}
+
+void stop_at_first_interrupt() {
+  while (::sem_wait(&first_interrupt) != 0) continue;  // EINTR
+  interruption_source().request_stop();
+}
+
+Status start_thread(void (*function)()) {
+  try {
+    std::thread(function).detach();
+    return {};
+  } catch (const std::system_error& error) {
+    return fail(ErrorCode::kMachine, fmt::format("cannot start a thread: {}; end other programs or raise the limit on "
+                                                 "processes (ulimit -u)",
+                                                 error.code().message()));
   }
 }
 
 }  // namespace
 
-void catch_interrupts() {
+Status catch_interrupts() {
+  ::sem_init(&first_interrupt, 0, 0);
+  IE_CHECK(start_thread(stop_at_first_interrupt));
   struct sigaction action {};
   action.sa_handler = on_interrupt;
   action.sa_flags = SA_RESTART;
@@ -206,9 +237,12 @@ void catch_interrupts() {
     if (::sigaction(signal, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)
       ::sigaction(signal, &action, nullptr);
   }
+  return {};
 }
 
-bool interrupted() { return interrupts > 0; }
+std::stop_token interruption() { return interruption_source().get_token(); }
+
+bool interrupted() { return interruption_source().stop_requested(); }
 
 Result<store::CatalogueReader> open_reader(const Context& context) {
   Result<store::CatalogueReader> reader = store::CatalogueReader::open(context.catalogue);

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -69,8 +70,11 @@ int run(int argc, char** argv);
 // The catalogue for reading; where there is none, the error says how to make one.
 Result<store::CatalogueReader> open_reader(const Context& context);
 
-// Ctrl-C and termination ask a run to end well; the second Ctrl-C ends it at once.
-void catch_interrupts();
+// From now on Ctrl-C and termination stop interruption(), so that a run ends well; the second one ends the program at
+// once. kMachine where no thread can be started for this.
+Status catch_interrupts();
+// Thread-safe. Never stops before catch_interrupts().
+std::stop_token interruption();
 bool interrupted();
 
 }  // namespace image_engine::cli

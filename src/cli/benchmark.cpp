@@ -60,7 +60,7 @@ void print_rows(const std::vector<benchmark::BenchmarkRow>& rows) {
 }
 
 Result<int> benchmark_search(const BenchmarkFlags& flags, const Context& context) {
-  catch_interrupts();
+  IE_CHECK(catch_interrupts());
   IE_TRY(const TemporaryFolder folder, TemporaryFolder::create());
   benchmark::SearchBenchmark options;
   options.folder = folder.path();
@@ -69,7 +69,7 @@ Result<int> benchmark_search(const BenchmarkFlags& flags, const Context& context
   options.config = context.config;
   options.models = models::find_places(context.config.models.folder);
   options.progress = !context.quiet;
-  options.cancelled = interrupted;
+  options.stop = interruption();
   IE_TRY(const std::vector<benchmark::BenchmarkRow> rows, benchmark::benchmark_search(options));
   nlohmann::json document = {{"benchmark", "search"},
                              {"version", IE_VERSION},

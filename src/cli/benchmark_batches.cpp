@@ -54,8 +54,8 @@ json report_json(const BatchesReport& report) {
 }
 
 void print_report(const BatchesReport& report) {
-  print_line(
-      fmt::format("{} on {}, {} photos of {}", report.model, report.device, report.images, printable(report.folder)));
+  print_line(fmt::format("{} on {}, {} of {}", report.model, report.device, human_count(report.images, "photo"),
+                         printable(report.folder)));
   std::vector<std::vector<std::string>> table = {{"batch", "time s", "images/s", "memory MB", ""}};
   for (const BatchRow& row : report.rows) {
     const std::string mark = row.batch == report.best ? "best" : "";
@@ -80,7 +80,7 @@ std::string plot_of(const BatchesReport& report) {
 }
 
 Result<int> benchmark_batches(const BenchmarkBatchesFlags& flags, const Context& context) {
-  catch_interrupts();
+  IE_CHECK(catch_interrupts());
   benchmark::BatchesBenchmark options;
   options.config = context.config;
   options.places = models::find_places(context.config.models.folder);
@@ -89,7 +89,7 @@ Result<int> benchmark_batches(const BenchmarkBatchesFlags& flags, const Context&
   options.limit = flags.limit;
   options.most = flags.most;
   options.progress = !context.quiet;
-  options.cancelled = interrupted;
+  options.stop = interruption();
   IE_TRY(const BatchesReport report, benchmark::benchmark_batches(options));
   const json document = report_json(report);
   if (!flags.output.empty()) IE_CHECK(write_json("benchmark-batch-size", document, flags.output));

@@ -161,8 +161,8 @@ void print_rows(const std::vector<ModelRow>& rows) {
 }
 
 void print_report(const ModelsReport& report) {
-  print_line(fmt::format("{} photos of {}; decoding took {:.1f} ms each, which no row counts", report.images,
-                         printable(report.folder), report.decode_ms));
+  print_line(fmt::format("{} of {}; decoding took {:.1f} ms each, which no row counts",
+                         human_count(report.images, "photo"), printable(report.folder), report.decode_ms));
   for (const benchmark::Preparation& one : report.preparation)
     print_line(fmt::format("  making them input for {}: {:.1f} ms each, likewise", one.model, one.preprocess_ms));
   print_line("");
@@ -194,7 +194,7 @@ std::string chart_of(const ModelsReport& report) {
 }
 
 Result<int> benchmark_models(const BenchmarkModelsFlags& flags, const Context& context) {
-  catch_interrupts();
+  IE_CHECK(catch_interrupts());
   benchmark::ModelsBenchmark options;
   options.config = context.config;
   options.places = models::find_places(context.config.models.folder);
@@ -214,7 +214,7 @@ Result<int> benchmark_models(const BenchmarkModelsFlags& flags, const Context& c
     return write_file_atomically(output, json_text(kept, 2) + "\n");
   };
   options.progress = !context.quiet;
-  options.cancelled = interrupted;
+  options.stop = interruption();
   const auto report = benchmark::benchmark_models(options);
   if (!report) {
     if (report.error().code != ErrorCode::kInterrupted || output.empty()) return fail(report.error());

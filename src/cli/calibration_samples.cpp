@@ -95,8 +95,8 @@ Status write_calibration_samples(const SamplesRequest& request, const Config& co
   }
   if (written >= kLeastPhotos) return {};
   return fail(ErrorCode::kNotFound,
-              fmt::format("{} holds {} photos that can be read, of {} files; at least {} are needed",
-                          printable(request.photos), written, files.size(), kLeastPhotos));
+              fmt::format("{} holds {} that can be read, of {}; at least {} are needed", printable(request.photos),
+                          human_count(written, "photo"), human_count(files.size(), "file"), kLeastPhotos));
 }
 
 }  // namespace image_engine::cli

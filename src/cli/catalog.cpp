@@ -29,7 +29,9 @@ struct CatalogFlags {
   bool overwrite = false, dry_run = false, user_data = false;
 };
 
-std::string count(std::int64_t value) { return human_count(static_cast<std::uint64_t>(value)); }
+std::string count(std::int64_t value, std::string_view one) {
+  return human_count(static_cast<std::uint64_t>(value), one);
+}
 
 // The files of vectors beside the catalogue. One that is not there yet is no problem.
 void check_vectors(const Context& context, std::vector<std::string>& problems) {
@@ -53,9 +55,9 @@ Result<int> check(const Context& context) {
                                  {"records", report.records}});
   } else {
     for (const std::string& problem : report.problems) print_line(styled(context, Style::kRed, problem));
-    print_line(fmt::format(
-        "{} assets, {} files, {} records: {}", count(report.assets), count(report.files), count(report.records),
-        report.problems.empty() ? "all is well" : fmt::format("{} problems", report.problems.size())));
+    print_line(fmt::format("{}, {}, {}: {}", count(report.assets, "asset"), count(report.files, "file"),
+                           count(report.records, "record"),
+                           report.problems.empty() ? "all is well" : human_count(report.problems.size(), "problem")));
   }
   return report.problems.empty() ? kDone : kFailed;
 }
@@ -78,8 +80,8 @@ Result<int> relocate(const Context& context, const CatalogFlags& flags) {
     print_json("catalog-relocate",
                {{"files", report.files}, {"failures", report.failures}, {"dry_run", flags.dry_run}});
   else if (!context.quiet)
-    print_line(fmt::format("{} files {}", count(report.files),
-                           flags.dry_run ? "would have another path" : "have their new path"));
+    print_line(
+        fmt::format("{} {}", count(report.files, "file"), flags.dry_run ? "would get a new path" : "got a new path"));
   return kDone;
 }
 
@@ -101,9 +103,9 @@ Result<int> prune(const Context& context, const CatalogFlags& flags) {
                                  {"dry_run", flags.dry_run}});
   else if (!context.quiet)
     print_line(fmt::format(
-        "{}: {} missing or excluded files, {} assets, {} records, {} failures{}",
-        flags.dry_run ? "Would forget" : "Forgot", count(report.files), count(report.assets), count(report.records),
-        count(report.failures),
+        "{}: {}, {}, {}, {}{}", flags.dry_run ? "Would forget" : "Forgot",
+        count(report.files, "missing or excluded file"), count(report.assets, "asset"), count(report.records, "record"),
+        count(report.failures, "failure"),
         report.freed_bytes > 0 ? "; freed " + human_bytes(static_cast<std::uint64_t>(report.freed_bytes)) : ""));
   return kDone;
 }

@@ -148,7 +148,7 @@ Result<std::string> graph_for(const infer::EngineJob& job, const Context& contex
   const std::string program = join_path(places.tools, is_int8 ? "quantise.py" : "optimise.py");
   if (::access(program.c_str(), R_OK) != 0)
     return fail(ErrorCode::kNotFound, fmt::format("{} is not there", printable(program)));
-  IE_TRY(const std::string python, models::converter_python(places.python, places.tools, interrupted));
+  IE_TRY(const std::string python, models::converter_python(places.python, places.tools, interruption()));
   const std::string graph = join_path(folder, "graph.onnx");
   std::vector<std::string> arguments{"--input", absolute_path(job.model), "--output", absolute_path(graph)};
   if (is_int8) {
@@ -158,7 +158,7 @@ Result<std::string> graph_for(const infer::EngineJob& job, const Context& contex
     arguments.insert(arguments.end(), {"--precision", "fp16", "--for", "tensorrt"});
   }
   IE_TRY([[maybe_unused]] const std::string report,
-         models::run_script(python, program, arguments, kGraphLimit, interrupted));
+         models::run_script(python, program, arguments, kGraphLimit, interruption()));
   return graph;
 }
 
@@ -250,7 +250,7 @@ Result<int> convert(const Context& context, const ConvertToTensorrtFlags& flags)
     return fail(usable.error().code, "TensorRT: " + usable.error().message);
   IE_TRY(const infer::EngineIdentity identity, infer::engine_identity(job.model, job.options));
   IE_CHECK(make_folders(std::string(parent_path(engine))));
-  IE_TRY(const auto lock, models::FolderLock::take(engine + ".lock", interrupted));
+  IE_TRY(const auto lock, models::FolderLock::take(engine + ".lock", interruption()));
   IE_TRY(const TemporaryFolder work, TemporaryFolder::at(engine + ".building"));
   IE_TRY(job.model, graph_for(job, context, flags, inputs, work.path()));
   const std::string timings = join_path(cache_home(), "engines");
@@ -258,7 +258,7 @@ Result<int> convert(const Context& context, const ConvertToTensorrtFlags& flags)
   EngineRecord record;
   {
     Waiting waiting(printable(file_name(engine)), !context.quiet);
-    const infer::BuildWatch watch{[&](double seconds) { waiting.tell(seconds); }, interrupted};
+    const infer::BuildWatch watch{[&](double seconds) { waiting.tell(seconds); }, interruption()};
     auto built = infer::build_engine(job, work.path(), watch);
     if (!built) return fail(built.error().code, fmt::format("{}: {}", printable(flags.onnx), told(built.error())));
     record = std::move(*built);
@@ -311,7 +311,7 @@ Action setup_convert_to_tensorrt(Arguments app, Settings&) {
   app.add_option("--workspace-bytes", flags->workspace_bytes).hide();
   return [=](Context& context) -> Result<int> {
     if (flags->here) return build_here(*flags);
-    catch_interrupts();
+    IE_CHECK(catch_interrupts());
     return convert(context, *flags);
   };
 }

@@ -104,8 +104,8 @@ void print_groups(const Context& context, const std::vector<search::DuplicateGro
     }
   }
   if (!context.quiet)
-    print_line(fmt::format("{} groups; {} files ({}) beside the best of each", human_count(groups.size()),
-                           human_count(files), human_bytes(bytes)));
+    print_line(fmt::format("{}; {} ({}) beside the best of each", human_count(groups.size(), "group"),
+                           human_count(files, "file"), human_bytes(bytes)));
 }
 
 }  // namespace

@@ -28,10 +28,11 @@ struct FailuresFlags {
 void print_failures(const Context& context, const std::vector<store::Failure>& failures) {
   for (const store::Failure& failure : failures) {
     print_line(printable(failure.path));
-    print_line(fmt::format("    {}: {}{}", failure.key.stage, printable(failure.error.message),
-                           styled(context, Style::kDim,
-                                  fmt::format(" ({}, {} {}, last {})", error_name(failure.error.code), failure.tries,
-                                              failure.tries == 1 ? "try" : "tries", failure.last_at))));
+    print_line(fmt::format(
+        "    {}: {}{}", failure.key.stage, printable(failure.error.message),
+        styled(context, Style::kDim,
+               fmt::format(" ({}, {}, last {})", error_name(failure.error.code),
+                           human_count(static_cast<std::uint64_t>(failure.tries), "try", "tries"), failure.last_at))));
   }
   if (!context.quiet) print_line(fmt::format("{} failed", human_count(failures.size())));
 }

@@ -43,8 +43,9 @@ nlohmann::json label_json(const store::LearnedLabel& label) {
 }
 
 std::string label_text(const store::LearnedLabel& label) {
-  return fmt::format("{} pictures; {} examples{}{}", human_count(static_cast<std::uint64_t>(label.found)),
-                     label.positive, label.negative > 0 ? fmt::format(", {} that are not", label.negative) : "",
+  return fmt::format("{}; {}{}{}", human_count(static_cast<std::uint64_t>(label.found), "picture"),
+                     human_count(static_cast<std::uint64_t>(label.positive), "example"),
+                     label.negative > 0 ? fmt::format(", {} that are not", label.negative) : "",
                      label.object.empty() ? "" : fmt::format("; applies to each {}", label.object));
 }
 
@@ -57,7 +58,7 @@ std::vector<std::string> absolute(const std::vector<std::string>& files) {
 Result<int> teach(const LabelFlags& flags, const Context& context) {
   if (flags.name.empty())
     return fail(ErrorCode::kInvalidArgument, "label needs a NAME, or one of: label list, label remove NAME");
-  catch_interrupts();
+  IE_CHECK(catch_interrupts());
   pipeline::LabelRequest request;
   request.catalogue = context.catalogue;
   request.name = flags.name;
@@ -68,7 +69,7 @@ Result<int> teach(const LabelFlags& flags, const Context& context) {
   request.config = context.config;
   request.models = models::find_places(context.config.models.folder);
   request.progress = !context.quiet;
-  request.cancelled = interrupted;
+  request.stop = interruption();
   IE_CHECK(open_reader(context));  // says how to make a catalogue where there is none
   IE_TRY(store::WriterLock lock, lock_catalogue(context, "label", flags.wait));
   IE_TRY(const pipeline::LabelReport report, pipeline::teach_label(request, std::move(lock)));

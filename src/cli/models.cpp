@@ -97,7 +97,7 @@ models::PullOptions pull_options(const Models& all, PullProgress& progress) {
   options.progress = [&progress](std::string_view what, std::uint64_t done, std::uint64_t total) {
     progress.tell(what, done, total);
   };
-  options.cancelled = interrupted;
+  options.stop = interruption();
   return options;
 }
 
@@ -285,7 +285,7 @@ Result<int> export_one(const Context& context, const Models& all, const ModelsFl
                                       .own_python = export_python(flags),
                                       .tools = all.places.tools,
                                       .python = all.places.python,
-                                      .cancelled = interrupted};
+                                      .stop = interruption()};
   IE_TRY(const std::vector<models::ExportedFile> files, models::export_model(request));
   nlohmann::json entries = nlohmann::json::array();
   for (const models::ExportedFile& file : files) {
@@ -355,7 +355,7 @@ Action setup_models(Arguments app, Settings&) {
                             .type_name("DIR");
   calibrate_app.add_flag("--remove", flags->calibration.remove, "Take it back").excludes(photos);
   return [=](Context& context) -> Result<int> {
-    catch_interrupts();
+    IE_CHECK(catch_interrupts());
     if (calibrate_app.parsed()) return calibrate_model(context, flags->calibration);
     IE_TRY(const Models all, Models::open(context));
     if (list_app.parsed()) return list(context, all);

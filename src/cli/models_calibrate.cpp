@@ -47,7 +47,7 @@ std::string graphs() { return infer::graphs_folder(pipeline::inference_folder())
 std::pair<ino_t, std::int64_t> stamp_of(const std::string& file) {
   struct stat info {};
   if (::stat(file.c_str(), &info) != 0) return {0, 0};
-  return {info.st_ino, info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec};
+  return {info.st_ino, mtime_ns(info)};
 }
 
 Result<Quantised> read_report(const std::string& text) {
@@ -69,12 +69,12 @@ Result<Quantised> quantise(const Work& work, const std::string& photos, const st
   IE_CHECK(make_folders(samples, 0700));
   IE_CHECK(write_calibration_samples({photos, work.source, work.spec.name, session->inputs(), samples},
                                      work.context.config));
-  IE_TRY(const std::string python, models::converter_python(work.places.python, work.places.tools, interrupted));
+  IE_TRY(const std::string python, models::converter_python(work.places.python, work.places.tools, interruption()));
   const std::string least = fmt::format("{}", infer::gate_of(work.spec, "int8").cosine);
   auto report = models::run_script(python, join_path(work.places.tools, "quantise.py"),
                                    {"--input", absolute_path(work.source), "--output", absolute_path(graph),
                                     "--samples", absolute_path(samples), "--least", least},
-                                   kLimit, interrupted);
+                                   kLimit, interruption());
   if (!report) return fail(report.error().code, fmt::format("{}: {}", work.spec.name, report.error().message));
   return read_report(*report);
 }
@@ -95,7 +95,7 @@ struct Calibrated {
 Result<Calibrated> make(const Work& work, const pipeline::InstalledModels& models, const std::string& photos) {
   const auto before = stamp_of(work.place);
   IE_CHECK(make_folders(graphs(), 0700));
-  IE_TRY(const auto lock, models::FolderLock::take(work.place + ".lock", interrupted));
+  IE_TRY(const auto lock, models::FolderLock::take(work.place + ".lock", interruption()));
   if (const auto now = stamp_of(work.place); now != before && now.first != 0) {
     IE_TRY(const infer::Compared found, compared(work, models, work.place));
     return Calibrated{{}, found};
@@ -151,9 +151,10 @@ void report(const Work& work, const Calibrated& made, const infer::Chosen& chose
     return;
   }
   if (work.context.quiet) return;
-  print_line(fmt::format("{}: int8 made{}, cosine {:.4f}, {:.2f} times as fast as {} here, {}", work.spec.name,
-                         made.photos.photos > 0 ? fmt::format(" with {} photos", made.photos.photos) : "", cosine,
-                         made.found.speed, first, human_bytes(bytes)));
+  print_line(fmt::format(
+      "{}: int8 made{}, cosine {:.4f}, {:.2f} times as fast as {} here, {}", work.spec.name,
+      made.photos.photos > 0 ? " with " + human_count(static_cast<std::uint64_t>(made.photos.photos), "photo") : "",
+      cosine, made.found.speed, first, human_bytes(bytes)));
   print_line(
       fmt::format("on the CPU {} is used: {}", chosen.calibrated ? "it" : chosen.precision, printable(chosen.reason)));
 }

@@ -53,10 +53,6 @@ struct NvidiaFlags {
   std::size_t limit = 20;
 };
 
-std::string counted(std::uint64_t answers) {
-  return fmt::format("{} {}", human_count(answers), answers == 1 ? "answer" : "answers");
-}
-
 Result<int> cache(const Context& context) {
   const CloudCachingConfig& config = context.config.nvidia_build.caching;
   IE_TRY(const AnswerStore::Cleared there, AnswerStore::count(config));
@@ -75,7 +71,7 @@ Result<int> cache(const Context& context) {
   print_table({{"cache", printable(folder) + (config.enabled ? "" : " (caching is off)")},
                {"answers", fmt::format("{}, {}", human_count(there.answers), human_bytes(there.bytes))},
                {"kept", fmt::format("{} hours, at most {} MiB", config.ttl_hours, config.max_mb)},
-               {"journal", fmt::format("{} not in the catalogue yet", counted(waiting))}});
+               {"journal", fmt::format("{} not in the catalogue yet", human_count(waiting, "answer"))}});
   return kDone;
 }
 
@@ -85,7 +81,7 @@ Result<int> clear(const Context& context, const NvidiaFlags& flags) {
   if (context.json)
     print_json("nvidia-cache-clear", {{"answers", gone.answers}, {"bytes", gone.bytes}});
   else if (!context.quiet)
-    print_line(fmt::format("Removed {}, {}", counted(gone.answers), human_bytes(gone.bytes)));
+    print_line(fmt::format("Removed {}, {}", human_count(gone.answers, "answer"), human_bytes(gone.bytes)));
   return kDone;
 }
 

@@ -63,14 +63,14 @@ struct Asked {
 };
 
 Result<Asked> make_ready(const Context& context, const NvidiaAskFlags& flags, Task task) {
-  catch_interrupts();
+  IE_CHECK(catch_interrupts());
   const Config& config = context.config;
   Asked asked;
   // Before there are threads and workers: nvidia/api_key.h.
   IE_TRY(asked.models, CloudModels::open(config.nvidia_build, {.key_files = pipeline::key_files(
                                                                    context.catalogue, flags.env_file, {flags.file}),
                                                                .tasks = {task},
-                                                               .cancelled = interrupted}));
+                                                               .stop = interruption()}));
   if (is_address(flags.file)) {
     IE_TRY(asked.picture, picture_at(flags.file));
   } else {

@@ -97,12 +97,12 @@ void print_report(const NvidiaBenchmarkFlags& flags, const Context& context, con
                     fmt::format("{:.1f}", run->mean() * 1000), fmt::format("{:.1f}", run->quantile(0.5) * 1000),
                     fmt::format("{:.1f}", run->quantile(0.95) * 1000), fmt::format("{:.1f}", 1 / run->mean())});
   print_table(rows, {2, 3, 4, 5, 6});
-  print_line(
-      fmt::format("{} calls after one that is not timed, {} pictures of {}; the configuration allows {} a minute",
-                  human_count(report.cloud.seconds.size()), human_count(report.pictures), printable(report.folder),
-                  human_count(requests_per_minute(context))));
+  print_line(fmt::format("{} after one that is not timed, {} of {}; the configuration allows {} a minute",
+                         human_count(report.cloud.seconds.size(), "call"), human_count(report.pictures, "picture"),
+                         printable(report.folder), human_count(requests_per_minute(context))));
   if (report.passed_over > 0)
-    print_line(fmt::format("{} pictures were passed over: unreadable, or not to be sent", report.passed_over));
+    print_line(human_count(report.passed_over, "picture was", "pictures were") +
+               " passed over: unreadable, or not to be sent");
   if (const auto& found = report.agreement)
     print_line(
         fmt::format("Agreement: {:.0f} % of the {} nearest neighbours are the same; the similarities of all "
@@ -111,7 +111,7 @@ void print_report(const NvidiaBenchmarkFlags& flags, const Context& context, con
   else
     print_line("Agreement: not of fewer than three pictures");
   const std::optional<double> price = cost(flags, report);
-  print_line(fmt::format("Sent: {} requests ({} tried again), {}", human_count(report.usage.requests),
+  print_line(fmt::format("Sent: {} ({} tried again), {}", human_count(report.usage.requests, "request"),
                          human_count(report.usage.retries), human_bytes(report.usage.sent_bytes)));
   print_line(fmt::format("Cost of 1,000 pictures: {}", price ? fmt::format("{:g}", *price) : kUnknownPrice));
 }
@@ -131,7 +131,7 @@ bool may_send(const NvidiaBenchmarkFlags& flags, const Context& context, const n
 }
 
 Result<int> benchmark(const NvidiaBenchmarkFlags& flags, const Context& context) {
-  catch_interrupts();
+  IE_CHECK(catch_interrupts());
   benchmark::CloudBenchmark options;
   options.config = context.config;
   options.places = models::find_places(context.config.models.folder);
@@ -140,13 +140,13 @@ Result<int> benchmark(const NvidiaBenchmarkFlags& flags, const Context& context)
   options.local_model = flags.local_model;
   options.calls = flags.calls;
   options.progress = !context.quiet;
-  options.cancelled = interrupted;
+  options.stop = interruption();
   // Before there are threads and workers: nvidia/api_key.h.
   IE_TRY(const auto cloud,
          nvidia::CloudModels::open(context.config.nvidia_build,
                                    {.key_files = pipeline::key_files(context.catalogue, flags.env_file, {flags.images}),
                                     .tasks = {Task::kEmbed},
-                                    .cancelled = interrupted}));
+                                    .stop = interruption()}));
   if (!may_send(flags, context, *cloud)) return kUsage;
   IE_TRY(const CloudBenchmarkReport report, benchmark::benchmark_cloud(options, *cloud));
   const json document = report_json(flags, context, report);

@@ -156,16 +156,18 @@ class Check {
     }
     if (tasks_.empty()) add("endpoints", "none is on", false, "set nvidia_build.vision_language.enabled, for one");
     const RateLimitingConfig& rate = context_.config.nvidia_build.rate_limiting;
-    add("rate", fmt::format("{} requests a minute, {} tries again", rate.max_requests_per_minute, rate.retry_attempts));
+    add("rate", fmt::format("{} a minute, {} again",
+                            human_count(static_cast<std::uint64_t>(rate.max_requests_per_minute), "request"),
+                            human_count(static_cast<std::uint64_t>(rate.retry_attempts), "try", "tries")));
     return tell_cache();
   }
 
   Status tell_cache() {
     IE_TRY(const nvidia::AnswerStore::Cleared kept, nvidia::AnswerStore::count(config_.caching));
-    const std::string held = fmt::format("{}: {} answers, {}", nvidia::AnswerStore::folder(config_.caching),
-                                         human_count(kept.answers), human_bytes(kept.bytes));
+    const std::string held = fmt::format("{}: {}, {}", nvidia::AnswerStore::folder(config_.caching),
+                                         human_count(kept.answers, "answer"), human_bytes(kept.bytes));
     add("cache", config_.caching.enabled ? held : held + " (caching is off)");
-    add("journal", fmt::format("{} answers not in the catalogue yet", human_count(nvidia::AnswerStore::waiting())));
+    add("journal", human_count(nvidia::AnswerStore::waiting(), "answer") + " not in the catalogue yet");
     return {};
   }
 
@@ -174,7 +176,7 @@ class Check {
     nvidia::CloudOptions options;
     options.key_files = pipeline::key_files(context_.catalogue, flags_.env_file);
     options.tasks = tasks_;
-    options.cancelled = interrupted;
+    options.stop = interruption();
     IE_TRY(models_, CloudModels::open(config_, std::move(options)));
     const std::string& source = models_->client().key_source();
     add("key", source.empty() ? "none, and none is needed: no server is elsewhere" : "in " + source);
@@ -208,7 +210,7 @@ class Check {
     models::HttpCall request;
     request.url = server + "/v1/models";
     request.timeout = kPatience;
-    request.cancelled = interrupted;
+    request.keep_going = [] { return !interrupted(); };
     const auto start = std::chrono::steady_clock::now();
     const models::HttpOutcome outcome = models::HttpConnections().exchange(request);
     const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
@@ -298,7 +300,7 @@ Action setup_nvidia_check(Arguments app) {
   app.add_option("--env-file", flags->env_file, "A file with the line NVIDIA_API_KEY=…").type_name("FILE");
   app.footer(kNvidiaCheckExamples);
   return [flags](Context& context) -> Result<int> {
-    catch_interrupts();
+    IE_CHECK(catch_interrupts());
     return Check(context, *flags).run();
   };
 }

@@ -91,9 +91,7 @@ nlohmann::json patterns_json(const std::vector<scan::PatternCount>& patterns) {
 }
 
 std::string files_and_folders(std::uint64_t files, std::uint64_t folders) {
-  const auto counted = [](std::uint64_t count, const char* what) {
-    return count == 0 ? "" : fmt::format("{} {}{}", human_count(count), what, count == 1 ? "" : "s");
-  };
+  const auto counted = [](std::uint64_t count, const char* what) { return count == 0 ? "" : human_count(count, what); };
   return fmt::format("{}{}{}", counted(files, "file"), files > 0 && folders > 0 ? " and " : "",
                      counted(folders, "folder"));
 }
@@ -151,8 +149,8 @@ nlohmann::json report_json(const AnalyzeReport& report, const GpuMonitor& gpus) 
 }
 
 void print_report(const Context& context, const AnalyzeReport& report, const GpuMonitor& gpus) {
-  print_line(fmt::format("{} photos and videos, {} other files skipped", human_count(report.scan.media),
-                         human_count(report.scan.skipped)));
+  print_line(fmt::format("{}, {} skipped", human_count(report.scan.media, "photo or video", "photos and videos"),
+                         human_count(report.scan.skipped, "other file")));
   const std::array<std::pair<const char*, std::uint64_t>, 7> parts = {{{"new", report.added},
                                                                        {"changed", report.changed},
                                                                        {"moved", report.moved},
@@ -166,7 +164,7 @@ void print_report(const Context& context, const AnalyzeReport& report, const Gpu
   if (!line.empty()) print_line(line);
   print_left_out(report.scan);
   if (report.duplicates > 0)
-    print_line(fmt::format("  {} show the same picture as another file", human_count(report.duplicates)));
+    print_line(fmt::format("  {} the same picture as another file", human_count(report.duplicates, "shows", "show")));
   if (report.metadata.files + report.content.files > 0) {
     print_line("");
     print_phases(report);
@@ -185,10 +183,9 @@ void print_report(const Context& context, const AnalyzeReport& report, const Gpu
     print_line(styled(context, Style::kYellow,
                       fmt::format("{} failed: image-engine failures says why", human_count(report.failed))));
   if (report.cancelled)
-    print_line(
-        styled(context, Style::kYellow,
-               fmt::format("Interrupted. What was finished is kept; {} files are left: run the same command again",
-                           human_count(report.waiting))));
+    print_line(styled(context, Style::kYellow,
+                      fmt::format("Interrupted. What was finished is kept; {} left: run the same command again",
+                                  human_count(report.waiting, "file is", "files are"))));
   else
     print_line(styled(context, Style::kGreen, fmt::format("Done in {}", human_duration(report.seconds))));
 }

@@ -177,8 +177,9 @@ Result<int> draw(const Context& context, const store::CatalogueReader& reader, c
   if (context.quiet) return kDone;
   for (const std::string& note : notes) print_line(styled(context, Style::kYellow, printable(note)));
   print_line(styled(context, Style::kDim,
-                    fmt::format("{} × {}: {} objects, {} lines of text, {} scenes and labels", width, height,
-                                drawn.objects, drawn.texts, drawn.labels)));
+                    fmt::format("{} × {}: {}, {}, {}", width, height, human_count(drawn.objects, "object"),
+                                human_count(drawn.texts, "line of text", "lines of text"),
+                                human_count(drawn.labels, "scene or label", "scenes and labels"))));
   return kDone;
 }
 

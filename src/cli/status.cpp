@@ -88,8 +88,8 @@ void print_status(const Context& context, const store::CatalogueStatus& status) 
                                            human_count(static_cast<std::uint64_t>(space.vectors)),
                                            space.active ? "" : " (search does not use them yet)")});
   if (status.unhashed_files > 0)
-    rows.push_back({"waiting", fmt::format("{} files: image-engine analyze goes on with them",
-                                           human_count(static_cast<std::uint64_t>(status.unhashed_files)))});
+    rows.push_back({"waiting", fmt::format("{}: image-engine analyze goes on with them",
+                                           human_count(static_cast<std::uint64_t>(status.unhashed_files), "file"))});
   rows.push_back({"failures", counted(status.failures)});
   if (status.last_run) rows.push_back({"last run", run_text(*status.last_run)});
   print_table(rows);

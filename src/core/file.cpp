@@ -192,6 +192,12 @@ Status write_file_atomically(const std::string& path, std::string_view text, uns
   return write_file_atomically(path, std::as_bytes(std::span(text.data(), text.size())), mode);
 }
 
+std::int64_t mtime_ns(const struct stat& file) {
+  constexpr std::uint64_t kSecond = 1'000'000'000;
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(file.st_mtim.tv_sec) * kSecond +
+                                   static_cast<std::uint64_t>(file.st_mtim.tv_nsec));
+}
+
 Status make_folders(const std::string& path, unsigned mode) {
   for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
     const std::string part = path.substr(0, end);

@@ -10,6 +10,8 @@
 #include "core/result.h"
 #include "core/text.h"
 
+struct stat;
+
 namespace image_engine {
 
 // Owns a file descriptor; -1 is none.
@@ -62,6 +64,9 @@ Result<std::string> read_file(const std::string& path, size_t limit = size_t{64}
 // given, less the umask.
 Status write_file_atomically(const std::string& path, std::span<const std::byte> bytes, unsigned mode = 0644);
 Status write_file_atomically(const std::string& path, std::string_view text, unsigned mode = 0644);
+
+// When the file was last written: nanoseconds since 1970. Beyond the year 2262 it wraps around.
+std::int64_t mtime_ns(const struct stat& file);
 
 // Makes the folder and its parents, new ones with `mode`.
 Status make_folders(const std::string& path, unsigned mode = 0755);

@@ -217,7 +217,7 @@ void read_rest(Capture& capture) {
 std::optional<Error> end_reason(const RunWatch& watch, const std::string& name, Clock::duration since) {
   if (watch.timeout.count() > 0 && since > watch.timeout)
     return Error{ErrorCode::kTimeout, name + " did not end in time"};
-  if (watch.cancelled && watch.cancelled()) return Error{ErrorCode::kInterrupted, "interrupted"};
+  if (watch.stop.stop_requested()) return Error{ErrorCode::kInterrupted, "interrupted"};
   return std::nullopt;
 }
 

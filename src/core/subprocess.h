@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <functional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -28,7 +29,7 @@ Result<int> spawn(const SpawnOptions& options);
 
 struct RunWatch {
   std::chrono::milliseconds timeout{0};  // 0: as long as it takes
-  std::function<bool()> cancelled;       // asked about a hundred times a second
+  std::stop_token stop;                  // looked at about a hundred times a second
   std::function<void(double)> waiting;   // called about twenty times a second, with the seconds so far
   bool keep_errors = false;              // stderr, too
   std::string name;                      // of the program, in messages; its path where empty
@@ -42,7 +43,7 @@ struct Finished {
 };
 
 // Runs a program to its end, whatever it does with its stdout, or kills it and its process group: kTimeout, or
-// kInterrupted once cancelled. What a descendant writes after the program's end is not waited for.
+// kInterrupted once `stop` is requested. What a descendant writes after the program's end is not waited for.
 Result<Finished> run_program(const SpawnOptions& options, const RunWatch& watch);
 
 }  // namespace image_engine

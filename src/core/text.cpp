@@ -256,6 +256,12 @@ std::string human_count(std::uint64_t count) {
   return digits;
 }
 
+std::string human_count(std::uint64_t count, std::string_view one, std::string_view many) {
+  const bool regular = many.empty();
+  return fmt::format("{} {}{}", human_count(count), count == 1 || regular ? one : many,
+                     count != 1 && regular ? "s" : "");
+}
+
 std::string utc_now() {
   const std::time_t now = std::time(nullptr);
   std::tm parts{};

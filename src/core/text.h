@@ -52,6 +52,8 @@ std::string clock_text(double seconds);
 // The same, and plain seconds ("750", "12.5"). Nothing for other texts and for negative times.
 std::optional<double> parse_clock(std::string_view text);
 std::string human_count(std::uint64_t count);
+// "1 file", "5,372 files". `many`: the plural that is not `one` and an "s".
+std::string human_count(std::uint64_t count, std::string_view one, std::string_view many = {});
 
 // Now, as "2026-11-21T09:00:00Z".
 std::string utc_now();

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <vector>
 
+#include "models/tasks.h"
+
 namespace image_engine::infer {
 namespace {
 
@@ -90,6 +92,12 @@ Result<Agreement> agreement_in_any_order(std::span<const Tensor> reference, std:
     return all;
   };
   return agreement(sorted(reference), sorted(other));
+}
+
+Result<Agreement> agreement_of(const models::Spec& spec, std::span<const Tensor> reference,
+                               std::span<const Tensor> other) {
+  const bool any_order = models::task_of(spec.task).rows_in_any_order;
+  return any_order ? agreement_in_any_order(reference, other) : agreement(reference, other);
 }
 
 Status check_gate(const Agreement& found, const models::Gate& gate) {

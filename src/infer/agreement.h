@@ -24,6 +24,10 @@ Result<Agreement> agreement(std::span<const Tensor> reference, std::span<const T
 // picture are compared in order of size. A detector that picks its rows by score swaps those that are nearly equal.
 Result<Agreement> agreement_in_any_order(std::span<const Tensor> reference, std::span<const Tensor> other);
 
+// Of outputs of the spec's model: in any order where its task has no order.
+Result<Agreement> agreement_of(const models::Spec& spec, std::span<const Tensor> reference,
+                               std::span<const Tensor> other);
+
 // kInvalidArgument says what the gate demands and what was found. NaN passes no gate.
 Status check_gate(const Agreement& found, const models::Gate& gate);
 

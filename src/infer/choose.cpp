@@ -15,6 +15,7 @@
 #include "infer/choose_device.h"
 #include "infer/precision_memory.h"
 #include "models/calibrated.h"
+#include "models/tasks.h"
 
 namespace image_engine::infer {
 namespace {
@@ -160,7 +161,7 @@ std::string graphs_folder(const std::string& memory_folder) { return join_path(m
 models::Gate gate_of(const Spec& spec, std::string_view precision) {
   const auto variant = std::ranges::find(spec.variants, precision, &Variant::precision);
   if (variant != spec.variants.end() && variant != spec.variants.begin()) return variant->gate;
-  return default_gate(spec.task, precision);
+  return models::default_gate(spec.task, precision);
 }
 
 Result<Chosen> choose_precision(const Spec& spec, const Store& store, const SessionOptions& options,

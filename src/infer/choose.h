@@ -30,7 +30,7 @@ using MakeCanaries = std::function<Result<std::vector<Tensor>>(const Session&)>;
 // owner's photos (models/calibrated.h). `memory_folder`: as below.
 std::string graphs_folder(const std::string& memory_folder);
 
-// What outputs at a precision must agree in with the spec's first: as its variant has it, else default_gate().
+// What outputs at a precision must agree in with the spec's first: as its variant has it, else models::default_gate().
 models::Gate gate_of(const models::Spec& spec, std::string_view precision);
 
 // Of the spec's installed variants, and the int8 graph calibrated here if there is one, the fastest on this CPU whose

@@ -21,7 +21,6 @@
 namespace image_engine::infer {
 namespace {
 
-using models::Gate;
 using models::Spec;
 using models::Store;
 
@@ -298,9 +297,7 @@ class DeviceChooser {
   Result<Measured> measure(const Trial& trial) const {
     IE_TRY(const auto session, session_of(trial));
     IE_TRY(const std::vector<Tensor> outputs, run_canaries(*session, canaries_, spec_.outputs));
-    const bool rows_in_any_order = spec_.task == "objects";
-    IE_TRY(const Agreement found,
-           rows_in_any_order ? agreement_in_any_order(reference_, outputs) : agreement(reference_, outputs));
+    IE_TRY(const Agreement found, agreement_of(spec_, reference_, outputs));
     IE_CHECK(check_gate(found, gate_of(spec_, trial.precision)));
     IE_TRY(const double seconds, seconds_a_picture(*session, canaries_, std::max<std::int64_t>(trial.batch, 1)));
     return Measured{trial, seconds, found};
@@ -348,20 +345,6 @@ Status check_device(std::string_view device) {
   }
   return fail(ErrorCode::kInvalidArgument,
               fmt::format("there is no device '{}': auto, cpu, cuda, cuda:N or tensorrt", printable(device)));
-}
-
-models::Gate default_gate(std::string_view task, std::string_view precision) {
-  struct Row {
-    std::string_view task, precision;
-    Gate gate;
-  };
-  // fp16 and int8 of MODELS.md; raw outputs of detectors are compared more loosely than the boxes that come of them.
-  static const Row kRows[] = {{"objects", "fp16", {0.99, 0}}, {"objects", "int8", {0.97, 0}},
-                              {"text", "fp16", {0.995, 0}},   {"text", "int8", {0.99, 0}},
-                              {"", "fp16", {0.999, 0}},       {"", "int8", {0.99, 0}}};
-  for (const Row& row : kRows)
-    if ((row.task == task || row.task.empty()) && row.precision == precision) return row.gate;
-  return {0.9999, 0};
 }
 
 Result<Chosen> choose_device(const Spec& spec, const Store& store, const SessionOptions& options,

@@ -39,7 +39,4 @@ Result<Chosen> choose_device(const models::Spec& spec, const models::Store& stor
                              const Preference& preference, const MakeCanaries& canaries,
                              const InferenceContext& context);
 
-// Outputs at a precision may differ from fp32 by this where the model's spec does not say.
-models::Gate default_gate(std::string_view task, std::string_view precision);
-
 }  // namespace image_engine::infer

@@ -111,10 +111,9 @@ Result<EngineRecord> build_engine(const EngineJob& job, const std::string& folde
   options.arguments = arguments_of(job, folder);
   options.environment = child_environment();
   options.folder.clear();  // its paths may be relative
-  IE_TRY(const Finished finished,
-         run_program(
-             options,
-             {.cancelled = watch.cancelled, .waiting = watch.waiting, .keep_errors = true, .name = "the builder"}));
+  IE_TRY(
+      const Finished finished,
+      run_program(options, {.stop = watch.stop, .waiting = watch.waiting, .keep_errors = true, .name = "the builder"}));
   if (!timings.empty()) copy_timings(folder, timings);
   if (finished.exit_code != 0) return fail(build_error(finished.errors, finished.exit_code, finished.signal));
   return read_engine_record(join_path(folder, kBuiltEngine));

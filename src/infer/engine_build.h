@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <stop_token>
 #include <string>
 
 #include "infer/engine.h"
@@ -16,7 +17,7 @@ struct EngineJob {
 // What whoever waits for a build sees and says.
 struct BuildWatch {
   std::function<void(double seconds)> waiting = [](double) {};  // a few times a second
-  std::function<bool()> cancelled = [] { return false; };
+  std::stop_token stop;
 };
 
 // Builds into `folder`/engine; the record lacks identity, size and checksum, which who publishes it adds. The process

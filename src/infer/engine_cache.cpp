@@ -14,6 +14,7 @@
 #include "core/log.h"
 #include "core/text.h"
 #include "infer/ep_context_model.h"
+#include "infer/run_watch.h"
 #include "models/digest.h"
 #include "models/folder_lock.h"
 
@@ -87,12 +88,12 @@ Status publish_engine(const std::string& built, const std::string& engine, Engin
 }
 
 Result<ReadyEngine> ready_engine(const std::string& folder, const std::string& name, const EngineIdentity& identity,
-                                 const BuildEngine& build, const std::function<bool()>& cancelled) {
+                                 const BuildEngine& build, const std::stop_token& stop) {
   const std::string own = join_path(folder, engine_key(identity)), file = name + ".engine";
   const std::string engine = join_path(own, file);
   if (check_kept(engine, identity)) return ReadyEngine{loader_of(engine), false, nullptr};
   if (!can_be_written(folder) || !can_be_written(own)) return engine_for_once(identity, build);
-  IE_TRY(const auto lock, models::FolderLock::take(engine + ".lock", cancelled));
+  IE_TRY(const auto lock, models::FolderLock::take(engine + ".lock", stop));
   const Status kept = check_kept(engine, identity);
   if (kept) return ReadyEngine{loader_of(engine), false, nullptr};  // another process built it
   if (kept.error().code != ErrorCode::kNotFound) log_info("{}; it is built again", kept.error().message);
@@ -108,16 +109,17 @@ Result<ReadyEngine> engine_for(const std::string& model, const SessionOptions& o
   IE_TRY(const EngineIdentity identity, engine_identity(model, options));
   const std::string& given = options.tensorrt->cache_prefix;
   const std::string name = given.empty() ? fs::path(std::string(file_name(model))).stem().string() : given;
+  const std::stop_token stop = run_limits().stop;
   const auto build = [&](const std::string& folder) -> Result<EngineRecord> {
     log_info("building a TensorRT engine of {}: once, it takes minutes", printable(file_name(model)));
-    auto built = build_engine({model, options}, folder, {});
+    auto built = build_engine({model, options}, folder, {.stop = stop});
     if (built) return built;
     Error error = built.error();
     log_debug("{}", error.message);
     error.message.resize(std::min(error.message.size(), error.message.find('\n')));
     return fail(std::move(error));
   };
-  return ready_engine(options.tensorrt->cache_folder, name, identity, build, [] { return false; });
+  return ready_engine(options.tensorrt->cache_folder, name, identity, build, stop);
 }
 
 Result<ReadyEngine> prebuilt_engine(const std::string& engine, const std::string& model, int device) {

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 
 #include "core/temporary_folder.h"
@@ -28,7 +29,7 @@ struct ReadyEngine {
 // is built for this session alone. Engines of that name by other versions of driver or libraries are removed. Errors:
 // those of `build`, kInterrupted.
 Result<ReadyEngine> ready_engine(const std::string& folder, const std::string& name, const EngineIdentity& identity,
-                                 const BuildEngine& build, const std::function<bool()>& cancelled);
+                                 const BuildEngine& build, const std::stop_token& stop);
 
 // The same of a model on this machine: what Session::create() does where a cache folder is named.
 Result<ReadyEngine> engine_for(const std::string& model, const SessionOptions& options);

@@ -45,8 +45,8 @@ Status try_file(const std::string& file, std::uint64_t memory, const RunLimits& 
                        std::to_string(memory)};
   options.environment = child_environment();
   const auto longest = limits.longest.count() > 0 ? limits.longest + kStarting : limits.longest;
-  const auto finished = run_program(
-      options, {.timeout = longest, .cancelled = limits.cancelled, .name = "the process that tries a model"});
+  const auto finished =
+      run_program(options, {.timeout = longest, .stop = limits.stop, .name = "the process that tries a model"});
   if (!finished && finished.error().code == ErrorCode::kTimeout)
     return judged(static_cast<int>(ErrorCode::kTimeout) + kTrialCodes, 0, limits);
   if (!finished) return fail(finished.error());

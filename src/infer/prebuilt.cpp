@@ -65,8 +65,7 @@ Result<Chosen> choose_engine(const Spec& spec, const Store& store, const Session
   IE_TRY(const std::vector<Tensor> canaries, make_canaries(*reference));
   IE_TRY(const std::vector<Tensor> wanted, run_canaries(*reference, canaries, spec.outputs));
   IE_TRY(const std::vector<Tensor> outputs, run_canaries(*session, canaries, spec.outputs));
-  IE_TRY(const Agreement found,
-         spec.task == "objects" ? agreement_in_any_order(wanted, outputs) : agreement(wanted, outputs));
+  IE_TRY(const Agreement found, agreement_of(spec, wanted, outputs));
   IE_CHECK(check_gate(found, gate_of(spec, built.precision)));
   std::string reason =
       fmt::format("{}: the engine {}, cosine {:.4f}", built.precision, printable(engine), found.cosine);

@@ -55,17 +55,17 @@ class Watch {
     std::unique_lock lock(mutex_);
     for (;;) {
       changed_.wait(lock, [&] { return !entries_.empty(); });
-      const bool cancelled = limits_.cancelled();
-      for (Watched::Entry& entry : entries_) judge(entry, cancelled);
+      for (Watched::Entry& entry : entries_) judge(entry);
       changed_.wait_for(lock, kBetweenLooks, [] { return false; });
     }
   }
 
-  void judge(Watched::Entry& entry, bool cancelled) const {
+  void judge(Watched::Entry& entry) const {
     if (entry.why) return;
+    const bool stopped = limits_.stop.stop_requested();
     const bool late = limits_.longest.count() > 0 && SteadyClock::now() - entry.since > limits_.longest;
-    if (cancelled) entry.why = Error{ErrorCode::kInterrupted, "interrupted"};
-    if (late && !cancelled)
+    if (stopped) entry.why = Error{ErrorCode::kInterrupted, "interrupted"};
+    if (late && !stopped)
       entry.why =
           Error{ErrorCode::kTimeout, "the model did not come to an end within " +
                                          human_duration(std::chrono::duration<double>(limits_.longest).count()) +

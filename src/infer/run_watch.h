@@ -5,14 +5,15 @@
 #include <functional>
 #include <list>
 #include <optional>
+#include <stop_token>
 
 #include "core/result.h"
 
 namespace image_engine::infer {
 
 struct RunLimits {
-  std::chrono::milliseconds longest{120'000};              // of one run, or of loading; 0: none
-  std::function<bool()> cancelled = [] { return false; };  // asked a few times a second, by a thread of its own
+  std::chrono::milliseconds longest{120'000};  // of one run, or of loading; 0: none
+  std::stop_token stop;                        // looked at a few times a second, by a thread of its own
 };
 // For the whole process, from now on. Thread-safe.
 void set_run_limits(RunLimits limits);

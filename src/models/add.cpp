@@ -124,7 +124,7 @@ Status remove_model(const Spec& spec, const Store& store, const std::string& fol
     return fail(ErrorCode::kNotFound, fmt::format("{} is not installed", spec.name));
   if (presence != Presence::kAbsent) {
     const std::string beside = join_path(store.root(), "." + spec.name);
-    IE_TRY(const FolderLock lock, FolderLock::take(beside + ".lock", options.cancelled));
+    IE_TRY(const FolderLock lock, FolderLock::take(beside + ".lock", options.stop));
     std::error_code error;
     std::filesystem::remove_all(beside + ".old", error);
     // Whole or not at all, also when this is cut off.

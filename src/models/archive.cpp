@@ -27,10 +27,10 @@ Error corrupt(const std::string& path, archive* reader) {
 }
 
 Status copy_data(archive* reader, const std::string& path, int fd, std::uint64_t most_bytes,
-                 const std::function<bool()>& cancelled) {
+                 const std::stop_token& stop) {
   std::vector<char> buffer(kBlock);
   for (std::uint64_t total = 0;;) {
-    if (cancelled()) return fail(ErrorCode::kInterrupted, "interrupted");
+    if (stop.stop_requested()) return fail(ErrorCode::kInterrupted, "interrupted");
     const la_ssize_t count = ::archive_read_data(reader, buffer.data(), buffer.size());
     if (count < 0) return fail(corrupt(path, reader));
     if (count == 0) return {};
@@ -50,7 +50,7 @@ Status copy_data(archive* reader, const std::string& path, int fd, std::uint64_t
 }  // namespace
 
 Status extract_member(const std::string& path, const std::string& member, const std::string& target,
-                      std::uint64_t most_bytes, const std::function<bool()>& cancelled) {
+                      std::uint64_t most_bytes, const std::stop_token& stop) {
   const Reader reader(::archive_read_new(), archive_read_free);
   if (!reader) return fail(ErrorCode::kOutOfMemory, "libarchive cannot start");
   ::archive_read_support_format_zip(reader.get());
@@ -63,7 +63,7 @@ Status extract_member(const std::string& path, const std::string& member, const 
   archive_entry* entry = nullptr;
   int state = ARCHIVE_OK;
   while ((state = ::archive_read_next_header(reader.get(), &entry)) == ARCHIVE_OK || state == ARCHIVE_WARN) {
-    if (cancelled()) return fail(ErrorCode::kInterrupted, "interrupted");
+    if (stop.stop_requested()) return fail(ErrorCode::kInterrupted, "interrupted");
     const char* bytes = ::archive_entry_pathname(entry);
     std::string_view name = bytes != nullptr ? bytes : "";
     if (name.starts_with("./")) name.remove_prefix(2);
@@ -71,7 +71,7 @@ Status extract_member(const std::string& path, const std::string& member, const 
       continue;
     const UniqueFd fd(::open(target.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
     if (!fd) return fail(errno_error("cannot write " + printable(target)));
-    Status status = copy_data(reader.get(), path, fd.get(), most_bytes, cancelled);
+    Status status = copy_data(reader.get(), path, fd.get(), most_bytes, stop);
     if (!status) ::unlink(target.c_str());
     return status;
   }

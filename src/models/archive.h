@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,7 +15,7 @@ namespace image_engine::models {
 // archive is looked at or written. Errors: kNotFound (no such regular file in it), kCorrupt, kTooLarge, kNoSpace,
 // kInterrupted; then `target` does not exist.
 Status extract_member(const std::string& archive, const std::string& member, const std::string& target,
-                      std::uint64_t most_bytes, const std::function<bool()>& cancelled);
+                      std::uint64_t most_bytes, const std::stop_token& stop);
 
 struct Member {
   std::string name;  // as the archive has it, any bytes: a path to nowhere

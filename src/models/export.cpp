@@ -70,7 +70,7 @@ Result<std::string> python_for(const Exporter& exporter, const ExportRequest& re
     if (::access(request.own_python.c_str(), X_OK) == 0) return request.own_python;
     return fail(ErrorCode::kNotFound, fmt::format("{} is no program", printable(request.own_python)));
   }
-  if (!exporter.needs_torch) return converter_python(request.python, request.tools, request.cancelled);
+  if (!exporter.needs_torch) return converter_python(request.python, request.tools, request.stop);
   return fail(
       ErrorCode::kUnsupported,
       fmt::format("exporting {} needs a Python with torch and transformers: `pip install -r {}` in an environment "
@@ -107,7 +107,7 @@ Result<std::vector<ExportedFile>> export_model(const ExportRequest& request) {
   if (request.int8) arguments.emplace_back("--int8");
   if (request.dynamic) arguments.emplace_back("--dynamic");
   if (request.size != 0) arguments.insert(arguments.end(), {"--size", std::to_string(request.size)});
-  IE_TRY(const std::string report, run_script(python, script, arguments, kLimit, request.cancelled));
+  IE_TRY(const std::string report, run_script(python, script, arguments, kLimit, request.stop));
   return read_report(report);
 }
 

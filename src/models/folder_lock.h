@@ -1,7 +1,7 @@
 // A lock between processes, kept by the kernel: a killed process holds none.
 #pragma once
 
-#include <functional>
+#include <stop_token>
 #include <string>
 
 #include "core/file.h"
@@ -14,8 +14,8 @@ class FolderLock {
   FolderLock(FolderLock&&) noexcept = default;
   // Frees it and removes its file.
   ~FolderLock();
-  // Waits for whoever holds `file` (made when absent; its folder must be there). kInterrupted once cancelled.
-  static Result<FolderLock> take(const std::string& file, const std::function<bool()>& cancelled);
+  // Waits for whoever holds `file` (made when absent; its folder must be there). kInterrupted once `stop` is requested.
+  static Result<FolderLock> take(const std::string& file, const std::stop_token& stop);
 
  private:
   FolderLock(UniqueFd fd, std::string file) : fd_(std::move(fd)), file_(std::move(file)) {}

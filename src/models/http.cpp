@@ -7,9 +7,10 @@
 
 #include <algorithm>
 #include <charconv>
+#include <condition_variable>
+#include <mutex>
 #include <optional>
 #include <string_view>
-#include <thread>
 
 #include "core/file.h"
 #include "core/text.h"
@@ -98,12 +99,11 @@ class Download {
   }
 
   [[nodiscard]] bool pause(std::chrono::milliseconds length) const {
-    const auto end = std::chrono::steady_clock::now() + length;
-    while (std::chrono::steady_clock::now() < end) {
-      if (request_.cancelled()) return false;
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    }
-    return true;
+    std::mutex mutex;
+    std::condition_variable_any never;
+    std::unique_lock lock(mutex);
+    never.wait_for(lock, request_.stop, length, [] { return false; });
+    return !request_.stop.stop_requested();
   }
 
   // From address to address to the file, each judged: a key goes to the first one's server alone.
@@ -138,9 +138,9 @@ class Download {
     }
     call.on_head = [&](const HttpHead& head) { return begin(body, head); };
     call.on_body = [&](std::string_view bytes) { return append(body, bytes); };
-    call.cancelled = [&] {
+    call.keep_going = [&] {
       if (body.is_file) request_.progress(body.offset + body.written, body.total);
-      return request_.cancelled();
+      return !request_.stop.stop_requested();
     };
     HttpOutcome outcome = connections_.exchange(call);
     next = outcome.error ? "" : outcome.head.redirect;
@@ -183,7 +183,7 @@ class Download {
   [[nodiscard]] Error here(const Error& error) const { return {error.code, printable(path_) + ": " + error.message}; }
 
   Try judge(const std::string& url, HttpOutcome outcome, const Body& body, bool with_key) {
-    if (request_.cancelled()) return {interrupted()};
+    if (request_.stop.stop_requested()) return {interrupted()};
     const HttpHead& head = outcome.head;
     if (outcome.error) {
       const bool ours = outcome.error->code != ErrorCode::kTimeout && outcome.error->code != ErrorCode::kIo;

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <stop_token>
 #include <string>
 
 #include "core/result.h"
@@ -16,7 +17,7 @@ struct HttpRequest {
   std::uint64_t most_bytes = 0;
   std::chrono::milliseconds first_delay{1000};  // before the second try; doubles
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
-  std::function<bool()> cancelled;
+  std::stop_token stop;
   int tries = 5;
   std::chrono::seconds slow_time{30};  // below 1 kB a second, until a try ends
 };

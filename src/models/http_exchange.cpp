@@ -165,7 +165,7 @@ curl_socket_t on_socket(void* pointer, curlsocktype, curl_sockaddr* address) {
 
 int on_progress(void* pointer, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
   auto& exchange = *static_cast<Exchange*>(pointer);
-  if (!exchange.call->cancelled()) return 0;
+  if (exchange.call->keep_going()) return 0;
   exchange.error = Error{ErrorCode::kInterrupted, "interrupted"};
   return 1;
 }

@@ -41,8 +41,8 @@ struct HttpCall {
   // Called once, before the first of the body; then with each piece of it. Errors end the exchange.
   std::function<Status(const HttpHead&)> on_head = [](const HttpHead&) { return Status{}; };
   std::function<Status(std::string_view)> on_body = [](std::string_view) { return Status{}; };
-  // Asked at least once a second; then ends with kInterrupted.
-  std::function<bool()> cancelled = [] { return false; };
+  // Called at least once a second; false ends the exchange with kInterrupted.
+  std::function<bool()> keep_going = [] { return true; };
 };
 
 struct HttpOutcome {

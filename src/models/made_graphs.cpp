@@ -40,14 +40,13 @@ Result<std::string> made_graph(const GraphRequest& request) {
   const std::string file = join_path(request.folder, fmt::format("{}-{}.onnx", key, request.precision));
   if (::access(file.c_str(), R_OK) == 0) return file;
   IE_CHECK(make_folders(request.folder, 0700));
-  IE_TRY(const FolderLock lock, FolderLock::take(file + ".lock", request.cancelled));
+  IE_TRY(const FolderLock lock, FolderLock::take(file + ".lock", request.stop));
   if (::access(file.c_str(), R_OK) == 0) return file;  // another process made it meanwhile
-  IE_TRY(const std::string python, converter_python(request.python, request.tools, request.cancelled));
+  IE_TRY(const std::string python, converter_python(request.python, request.tools, request.stop));
   std::vector<std::string> arguments = {
       "--input", absolute_path(request.source), "--output", absolute_path(file), "--precision", request.precision};
   if (request.batch > 0) arguments.insert(arguments.end(), {"--batch", std::to_string(request.batch)});
-  IE_TRY([[maybe_unused]] const std::string report,
-         run_script(python, program, arguments, kMakingTime, request.cancelled));
+  IE_TRY([[maybe_unused]] const std::string report, run_script(python, program, arguments, kMakingTime, request.stop));
   if (::access(file.c_str(), R_OK) != 0) return fail(ErrorCode::kIo, "the converter wrote no graph");
   return file;
 }

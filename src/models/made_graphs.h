@@ -3,7 +3,7 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
+#include <stop_token>
 #include <string>
 
 #include "core/result.h"
@@ -17,7 +17,7 @@ struct GraphRequest {
   std::string folder;      // of all products; made when absent
   std::string tools;       // tools/models
   std::string python;      // as PullOptions::python
-  std::function<bool()> cancelled = [] { return false; };
+  std::stop_token stop;
 };
 
 // The file; made by tools/models/optimise.py when it is not there, by one process while others wait. Another source or

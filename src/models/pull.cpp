@@ -52,7 +52,7 @@ Result<std::vector<InstalledFile>> convert(const Spec& spec, const PullOptions& 
   IE_TRY(const TemporaryFolder output, TemporaryFolder::at(input + ".out", kModelMode));
   if (const auto ran =
           run_script(python, tool, {"--input", absolute_path(input), "--output", absolute_path(output.path())},
-                     kConversionLimit, options.cancelled);
+                     kConversionLimit, options.stop);
       !ran)
     return fail(ran.error().code, fmt::format("{} cannot be converted: {}", spec.name, ran.error().message));
   std::vector<InstalledFile> made;
@@ -147,7 +147,7 @@ Status pull(const Spec& spec, const Store& store, const PullOptions& options) {
   IE_CHECK(make_folders(store.root()));
   IE_CHECK(make_folders(downloads_of(store, options)));
   IE_TRY(const FolderLock lock,
-         FolderLock::take(join_path(store.root(), fmt::format(".{}.lock", spec.name)), options.cancelled));
+         FolderLock::take(join_path(store.root(), fmt::format(".{}.lock", spec.name)), options.stop));
   if (!options.force && store.presence(spec) == Presence::kInstalled) return {};
   return install(spec, store, options);
 }

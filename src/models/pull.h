@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,7 +23,7 @@ struct PullOptions {
   // Told often: what is at work, bytes so far and in all (0: not known).
   std::function<void(std::string_view what, std::uint64_t done, std::uint64_t total)> progress =
       [](std::string_view, std::uint64_t, std::uint64_t) {};
-  std::function<bool()> cancelled = [] { return false; };
+  std::stop_token stop;
   std::chrono::milliseconds retry_delay{1000};  // before a failed request is made again; doubles
 };
 

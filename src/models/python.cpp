@@ -50,12 +50,11 @@ constexpr char kInstallPython[] = "on Debian and Ubuntu: apt install python3 pyt
 
 // `named`: what runs, for messages.
 Result<std::string> run_tool(const std::vector<std::string>& arguments, const std::string& named,
-                             std::chrono::seconds limit, const std::function<bool()>& cancelled) {
+                             std::chrono::seconds limit, const std::stop_token& stop) {
   SpawnOptions options;
   options.arguments = arguments;
   options.environment = child_environment();
-  IE_TRY(Finished finished,
-         run_program(options, {.timeout = limit, .cancelled = cancelled, .keep_errors = true, .name = named}));
+  IE_TRY(Finished finished, run_program(options, {.timeout = limit, .stop = stop, .keep_errors = true, .name = named}));
   if (finished.exit_code == 0) return std::move(finished.output);
   const std::string reason = last_line(std::move(finished.errors));
   return fail(ErrorCode::kIo, reason.empty()
@@ -65,35 +64,35 @@ Result<std::string> run_tool(const std::vector<std::string>& arguments, const st
 
 Result<std::string> run_isolated(const std::string& python, std::vector<std::string> head,
                                  std::vector<std::string> arguments, std::chrono::seconds limit,
-                                 const std::function<bool()>& cancelled) {
+                                 const std::stop_token& stop) {
   const std::string named = head.back();
   head.insert(head.begin(), {absolute_path(python), "-I", "-B"});
   std::ranges::move(arguments, std::back_inserter(head));
-  return run_tool(head, named, limit, cancelled);
+  return run_tool(head, named, limit, stop);
 }
 
 }  // namespace
 
 Result<std::string> run_script(const std::string& python, const std::string& script, std::vector<std::string> arguments,
-                               std::chrono::seconds limit, const std::function<bool()>& cancelled) {
-  return run_isolated(python, {"-c", kRunScript, absolute_path(script)}, std::move(arguments), limit, cancelled);
+                               std::chrono::seconds limit, const std::stop_token& stop) {
+  return run_isolated(python, {"-c", kRunScript, absolute_path(script)}, std::move(arguments), limit, stop);
 }
 
 Result<std::string> run_module(const std::string& python, const std::string& module, std::vector<std::string> arguments,
-                               std::chrono::seconds limit, const std::function<bool()>& cancelled) {
-  return run_isolated(python, {"-m", module}, std::move(arguments), limit, cancelled);
+                               std::chrono::seconds limit, const std::stop_token& stop) {
+  return run_isolated(python, {"-m", module}, std::move(arguments), limit, stop);
 }
 
 namespace {
 
-Result<std::string> make_environment(const std::string& tools, const std::function<bool()>& cancelled) {
+Result<std::string> make_environment(const std::string& tools, const std::stop_token& stop) {
   const std::string requirements = join_path(tools, "requirements.txt");
   IE_TRY(const std::string wanted, read_file(requirements));
   const std::string folder = join_path(absolute_path(cache_home()), "converters-" + hash128(wanted).hex());
   std::string python = folder + "/bin/python";
   const std::string ready = folder + "/ready";
   IE_CHECK(make_folders(cache_home(), 0700));
-  IE_TRY(const FolderLock lock, FolderLock::take(folder + ".lock", cancelled));
+  IE_TRY(const FolderLock lock, FolderLock::take(folder + ".lock", stop));
   if (::access(ready.c_str(), F_OK) == 0) return python;
   const std::string system = find_python();
   if (system.empty())
@@ -101,13 +100,13 @@ Result<std::string> make_environment(const std::string& tools, const std::functi
                 fmt::format("converting this model needs python3, which is not installed ({})", kInstallPython));
   std::error_code ignored;
   std::filesystem::remove_all(folder, ignored);
-  if (const auto made = run_module(system, "venv", {folder}, kMakingLimit, cancelled); !made)
+  if (const auto made = run_module(system, "venv", {folder}, kMakingLimit, stop); !made)
     return fail(made.error().code == ErrorCode::kIo ? ErrorCode::kUnsupported : made.error().code,
                 fmt::format("{} cannot make an environment ({}): {}", system, kInstallPython, made.error().message));
   if (const auto installed = run_module(python, "pip",
                                         {"install", "--quiet", "--require-hashes", "--disable-pip-version-check",
                                          "--retries", "1", "--timeout", "10", "-r", absolute_path(requirements)},
-                                        kMakingLimit, cancelled);
+                                        kMakingLimit, stop);
       !installed)
     return fail(installed.error().code,
                 fmt::format("what the converters need cannot be installed: {}", installed.error().message));
@@ -117,15 +116,14 @@ Result<std::string> make_environment(const std::string& tools, const std::functi
 
 }  // namespace
 
-Result<std::string> converter_python(const std::string& given, const std::string& tools,
-                                     const std::function<bool()>& cancelled) {
+Result<std::string> converter_python(const std::string& given, const std::string& tools, const std::stop_token& stop) {
   if (!given.empty()) return given;
   // A machine without a network fails after many seconds: once a process, not once for each model and precision.
   static std::mutex mutex;
   static std::map<std::string, Error> failed;
   const std::lock_guard lock(mutex);
   if (const auto before = failed.find(tools); before != failed.end()) return fail(before->second);
-  Result<std::string> made = make_environment(tools, cancelled);
+  Result<std::string> made = make_environment(tools, stop);
   if (!made && made.error().code == ErrorCode::kIo) failed.emplace(tools, made.error());
   return made;
 }

@@ -56,19 +56,19 @@ struct Standing {
   std::optional<Error> refused;
 };
 
-// Whether a request that goes on once cancelled has to end.
+// Whether a request that goes on once stopped has to end.
 class Deadline {
  public:
-  Deadline(std::function<bool()> cancelled, milliseconds grace) : cancelled_(std::move(cancelled)), grace_(grace) {}
+  Deadline(std::stop_token stop, milliseconds grace) : stop_(std::move(stop)), grace_(grace) {}
   bool over() {
-    if (!cancelled_()) return false;
+    if (!stop_.stop_requested()) return false;
     const auto now = std::chrono::steady_clock::now();
     if (!begin_) begin_ = now;
     return now - *begin_ >= grace_;
   }
 
  private:
-  std::function<bool()> cancelled_;
+  std::stop_token stop_;
   milliseconds grace_;
   std::optional<std::chrono::steady_clock::time_point> begin_;
 };
@@ -121,7 +121,7 @@ struct Client::State {
   // Whether asking is of no use, and why.
   [[nodiscard]] std::optional<Error> stopped(const Sending& sending) const {
     if (std::optional<Error> refused = why_refused(sending.origin, sending.request.endpoint)) return refused;
-    if (options.cancelled()) return Error{ErrorCode::kInterrupted, "interrupted"};
+    if (options.stop.stop_requested()) return Error{ErrorCode::kInterrupted, "interrupted"};
     return std::nullopt;
   }
   // Whether a request may not go on, and why.
@@ -223,7 +223,7 @@ struct Client::State {
     call.timeout = options.timeout;
     call.slow_time = std::chrono::seconds(0);
     call.public_only = request.public_only;
-    call.cancelled = [&] { return sending.deadline.over(); };
+    call.keep_going = [&] { return !sending.deadline.over(); };
     bool is_error = false;
     call.on_head = [&](const models::HttpHead& head) {
       is_error = head.status >= 400;
@@ -316,8 +316,7 @@ Result<Reply> Client::send(const Request& request) {
     IE_TRY(pacer, state_->pacer_of(origin));
   }
   const bool has_grace = request.paid || request.finishes;
-  Sending sending{request, origin,
-                  Deadline(state_->options.cancelled, has_grace ? state_->options.grace : milliseconds(0))};
+  Sending sending{request, origin, Deadline(state_->options.stop, has_grace ? state_->options.grace : milliseconds(0))};
   for (int retries = 0;; ++retries) {
     if (auto error = state_->ended(sending)) return fail(std::move(*error));
     if (pacer != nullptr) IE_CHECK(state_->wait_for_slot(*pacer, sending));

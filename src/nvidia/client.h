@@ -3,10 +3,10 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,7 +29,7 @@ struct Request {
   bool public_only = false;  // as models::HttpCall has it
   bool paid = true;          // a question: counts for max_requests; uploads, waiting and removing do not
   // Ends what was begun: removes an upload, asks for an answer that is not ready. It goes out also once asking is
-  // refused or cancelled: then within `grace`, and it is tried again once at most.
+  // refused or `stop` is requested: then within `grace`, and it is tried again once at most.
   bool finishes = false;
   std::uint64_t most_bytes = std::uint64_t{16} << 20;  // of the answer
 };
@@ -51,12 +51,12 @@ struct ClientOptions {
   int retry_attempts = 3;  // after the first try
   std::chrono::milliseconds retry_delay{1000};
   std::chrono::milliseconds timeout{120'000};  // for one request
-  // Once cancelled: for the answer to a request that is `paid` and on its way, and for one that `finishes`.
+  // Once `stop` is requested: for the answer to a request that is `paid` and on its way, and for one that `finishes`.
   std::chrono::milliseconds grace{10'000};
   std::uint64_t max_requests = 0;  // that are `paid`, tries again among them; 0: no limit
   std::string state_folder;        // of the pacing
   std::string sent_log;            // JSON lines of what left: when, where to, how large; empty: none
-  std::function<bool()> cancelled = [] { return false; };
+  std::stop_token stop;
   Clock* clock = &steady_clock();
 };
 

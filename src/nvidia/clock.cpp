@@ -6,17 +6,17 @@
 namespace image_engine::nvidia {
 namespace {
 
-constexpr std::chrono::milliseconds kGlance{50};  // between looks at whether the wait was cancelled
+constexpr std::chrono::milliseconds kGlance{50};  // between looks at whether the wait has ended
 
 class SteadyClock final : public Clock {
  public:
   [[nodiscard]] Time now() const override { return std::chrono::steady_clock::now(); }
-  bool wait_until(Time time, const std::function<bool()>& cancelled) override {
+  bool wait_until(Time time, const std::function<bool()>& ended) override {
     for (Time current = now(); current < time; current = now()) {
-      if (cancelled()) return false;
+      if (ended()) return false;
       std::this_thread::sleep_for(std::min<Time::duration>(time - current, kGlance));
     }
-    return !cancelled();
+    return !ended();
   }
 };
 

@@ -12,8 +12,8 @@ class Clock {
  public:
   virtual ~Clock() = default;
   [[nodiscard]] virtual Time now() const = 0;
-  // False when `cancelled` said so before.
-  virtual bool wait_until(Time time, const std::function<bool()>& cancelled) = 0;
+  // False when `ended`, which is asked several times a second, said so before.
+  virtual bool wait_until(Time time, const std::function<bool()>& ended) = 0;
 };
 
 // The machine's. Thread-safe.

@@ -254,11 +254,11 @@ Result<std::unique_ptr<CloudModels>> CloudModels::open(const NvidiaBuildConfig& 
   client.max_requests = static_cast<std::uint64_t>(config.max_requests);
   client.state_folder = join_path(data_home(), "nvidia");
   client.sent_log = sent_log_path();
-  client.cancelled = options.cancelled;
+  client.stop = options.stop;
   client.clock = options.clock;
   state->line.timeout = client.timeout;
   state->line.grace = client.grace;
-  state->line.cancelled = std::move(options.cancelled);
+  state->line.stop = std::move(options.stop);
   state->line.clock = options.clock;
   IE_TRY(state->client, Client::create(std::move(client)));
   state->line.send = [to = state->client.get()](const Request& request) { return to->send(request); };

@@ -1,8 +1,8 @@
 // NVIDIA's models as the rest of the program asks them: about a picture, with answers that were paid for at hand.
 #pragma once
 
-#include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -29,7 +29,7 @@ struct CloudOptions {
   KeyFiles key_files;
   std::vector<Task> tasks;  // that may need the key; empty: detection and descriptions where they are enabled
   bool only_looks = false;  // nobody will be asked: no key is loaded
-  std::function<bool()> cancelled = [] { return false; };
+  std::stop_token stop;
   Clock* clock = &steady_clock();
 };
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,8 +29,8 @@ struct Question {
 struct Transport {
   std::function<Result<Reply>(const Request&)> send;
   std::chrono::milliseconds timeout{120'000};  // for an answer that is waited for
-  std::chrono::milliseconds grace{10'000};     // likewise, once cancelled
-  std::function<bool()> cancelled = [] { return false; };
+  std::chrono::milliseconds grace{10'000};     // likewise, once `stop` is requested
+  std::stop_token stop;
   Clock* clock = &steady_clock();
 };
 

@@ -70,28 +70,28 @@ tl::unexpected<Error> timed_out(const Endpoint& endpoint, const Transport& trans
                           human_duration(std::chrono::duration<double>(transport.timeout).count())));
 }
 
-// It was paid for: once cancelled, it is asked for during `grace`, at once and then each second.
+// It was paid for: once stopped, it is asked for during `grace`, at once and then each second.
 Result<Reply> wait_for(const Endpoint& endpoint, const Transport& transport, Reply reply, const std::string& about) {
   Time end = transport.clock->now() + transport.timeout;
   seconds delay = kFirstDelay;
   std::string number;
-  for (bool cancelled = false; reply.status == 202;) {
+  for (bool stopped = false; reply.status == 202;) {
     if (std::string told = number_of(reply); !told.empty()) number = std::move(told);
     if (!is_id(number)) return corrupt(endpoint, reply.status, "nothing says what to ask for later (NVCF-REQID)");
     const Time next = transport.clock->now() + delay;
-    if (next > end) return cancelled ? fail(ErrorCode::kInterrupted, "interrupted") : timed_out(endpoint, transport);
-    if (cancelled) {
+    if (next > end) return stopped ? fail(ErrorCode::kInterrupted, "interrupted") : timed_out(endpoint, transport);
+    if (stopped) {
       transport.clock->wait_until(next, [] { return false; });
-    } else if (transport.clock->wait_until(next, transport.cancelled)) {
+    } else if (transport.clock->wait_until(next, [&] { return transport.stop.stop_requested(); })) {
       delay = std::min(delay * 2, kLongestPollDelay);
     } else {
-      cancelled = true;
+      stopped = true;
       delay = kFirstDelay;
       end = std::min<Time>(end, transport.clock->now() + transport.grace);
     }
     Request request = request_for(endpoint, "waiting", "GET", endpoint.status_url + number, about);
     request.headers = {{"accept", "application/json, application/zip"},
-                       cancelled ? patience(kFirstDelay) : patience(transport.timeout)};
+                       stopped ? patience(kFirstDelay) : patience(transport.timeout)};
     request.paid = false;
     request.finishes = true;
     IE_TRY(reply, transport.send(request));

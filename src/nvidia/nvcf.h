@@ -35,7 +35,7 @@ class Asset {
 std::pair<std::string, std::string> patience(std::chrono::milliseconds timeout);
 
 // The answer that `reply`, of a request to `endpoint`, leads to: asked for again while it is not ready (202), fetched
-// where it lies elsewhere (302, 303; of kNvcf only). Once cancelled, that goes on during `line.grace`. Errors: those of
+// where it lies elsewhere (302, 303; of kNvcf only). Once stopped, that goes on during `line.grace`. Errors: those of
 // `line.send`, kTimeout, kInterrupted, kCorrupt, kIo.
 Result<Reply> settled(const Endpoint& endpoint, const Transport& transport, Reply reply, const std::string& about);
 

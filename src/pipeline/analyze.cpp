@@ -49,7 +49,7 @@ void describe_workers(const worker::Pool& pool, AnalyzeReport& report) {
     report.notes.push_back(
         fmt::format("{} left for the next run: the system killed the workers that read them, most "
                     "likely for want of memory (close other programs, or use fewer processing.workers)",
-                    report.killed == 1 ? "1 file is" : fmt::format("{} files are", report.killed)));
+                    human_count(report.killed, "file is", "files are")));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -61,8 +62,8 @@ struct AnalyzeOptions {
   bool retry = false;              // what failed before, too
   bool progress = false;           // on stderr
   CloudRun cloud;
-  // Asked often, from several threads: true ends the run, keeping what is done.
-  std::function<bool()> cancelled = [] { return false; };
+  // Ends the run, keeping what is done.
+  std::stop_token stop;
   // What else to say in the progress of pass 2, each time that it is printed; from any thread.
   std::function<std::string()> beside_progress;
   // Called for each asset whose analysis was finished or renewed in this run, after it is committed; must not wait.
@@ -143,7 +144,7 @@ struct CloudRequest {
   nvidia::KeyFiles key_files;
   bool only_looks = false;
   bool embeds = false;  // as asks_for_vectors() says
-  std::function<bool()> cancelled;
+  std::stop_token stop;
 };
 // Whether such a run would ask a server for vectors: the library's, or those of the model that is wanted.
 bool asks_for_vectors(const AnalyzeOptions& options);

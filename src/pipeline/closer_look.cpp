@@ -49,16 +49,6 @@ std::uint32_t tiles_along(std::uint32_t edge, std::uint32_t other) {
   return std::min(static_cast<std::uint32_t>(std::lround(kTilesAcross * aspect)), kMostInARow);
 }
 
-Image cut(const ImageView& picture, const Span& x, const Span& y) {
-  Image tile{x.length, y.length, {}};
-  tile.pixels.reserve(tile.row_bytes() * y.length);
-  for (std::uint32_t row = y.from; row < y.from + y.length; ++row) {
-    const auto line = picture.pixels.subspan((size_t{row} * picture.width + x.from) * 3, tile.row_bytes());
-    tile.pixels.insert(tile.pixels.end(), line.begin(), line.end());
-  }
-  return tile;
-}
-
 // So many objects may have crowded out a person.
 bool may_show_people(const vision::ObjectDetector& detector, const std::vector<vision::DetectedObject>& objects) {
   return objects.size() >= vision::kMostObjects ||
@@ -75,7 +65,7 @@ Result<bool> sees_in_parts(const vision::ObjectDetector& detector, const ImageVi
   if (in_whole) return true;
   for (const Span& y : spans(picture.height, tiles_along(picture.height, picture.width)))
     for (const Span& x : spans(picture.width, tiles_along(picture.width, picture.height))) {
-      const Image tile = cut(picture, x, y);
+      const Image tile = crop(picture, x.from, y.from, x.length, y.length);
       IE_TRY(const bool in_tile, sees_in(detector, {tile.width, tile.height, tile.pixels}));
       if (in_tile) return true;
     }

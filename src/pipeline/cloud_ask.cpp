@@ -1,6 +1,5 @@
 #include "pipeline/cloud_ask.h"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -76,14 +75,12 @@ Result<nvidia::Picture> PickedPhotos::show(const std::string& path, const nvidia
 
 Result<nvidia::Picture> PickedPhotos::make(const std::string& path, const nvidia::Endpoint& endpoint) {
   IE_TRY(UniqueFd media, open_regular(path));
-  struct stat info {};
-  if (::fstat(media.get(), &info) != 0) return fail(errno_error("cannot be examined"));
+  store::FileObservation file;
+  file.path = path;
+  IE_TRY(file.stamp, store::stamp_of(media.get()));
   if (is_video(media.get()))
     return fail(ErrorCode::kUnsupported, "is a video; cloud models are shown photos: export a frame of it first");
   IE_TRY(const Hash128 content, content_of(*pool_, std::move(media)));
-  store::FileObservation file;
-  file.path = path;
-  file.stamp = {info.st_size, info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec};
   IE_CHECK(check_privacy(file, content));
   IE_TRY(nvidia::Picture picture, cloud_picture(*pool_, file, endpoint));
   picture.content = content;

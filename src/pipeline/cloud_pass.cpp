@@ -114,7 +114,7 @@ class CloudPass {
     const Status done = parallel_files(
         plan_.items.size(), 2 * models_.threads(), [&](std::size_t index) { return ask(plan_.items[index], progress); },
         [&](std::size_t index, const std::vector<Outcome>& outcomes) { return keep(plan_.items[index], outcomes); },
-        run_.options.cancelled);
+        run_.options.stop);
     const nvidia::Usage usage = models_.client().usage();
     report_.requests = usage.requests;
     report_.retries = usage.retries;
@@ -136,8 +136,7 @@ class CloudPass {
       const std::uint64_t count = plan_.held[static_cast<std::size_t>(held)];
       if (count == 0) continue;
       report_.held_back += count;
-      run_.report.notes.push_back(
-          fmt::format("cloud: {} {} held back: {}", human_count(count), count == 1 ? "picture" : "pictures", why));
+      run_.report.notes.push_back(fmt::format("cloud: {} held back: {}", human_count(count, "picture"), why));
     }
   }
 
@@ -167,7 +166,7 @@ class CloudPass {
           report_.plan[index] = call;
           return {};
         },
-        run_.options.cancelled));
+        run_.options.stop));
     std::erase_if(report_.plan, [](const PlannedCall& call) { return call.path.empty(); });  // when cancelled
     return {};
   }
@@ -309,12 +308,14 @@ class CloudPass {
     IE_CHECK(was_committed());
     if (vectors_) IE_CHECK(meaning_.finish());
     if (is_budget_used() && report_.left > 0)
-      run_.report.notes.push_back(fmt::format("cloud: the budget of {} requests is used up", config_.max_requests));
+      run_.report.notes.push_back(
+          fmt::format("cloud: the budget of {} is used up",
+                      human_count(static_cast<std::uint64_t>(config_.max_requests), "request")));
     if (run_.cancelled())
       run_.report.waiting = report_.left;
     else if (report_.left > 0)
-      run_.report.notes.push_back(fmt::format("cloud: {} {} left for the next run", human_count(report_.left),
-                                              report_.left == 1 ? "answer is" : "answers are"));
+      run_.report.notes.push_back(
+          fmt::format("cloud: {} left for the next run", human_count(report_.left, "answer is", "answers are")));
     return {};
   }
 
@@ -344,7 +345,7 @@ Result<std::shared_ptr<nvidia::CloudModels>> open_cloud(const Config& config, co
   nvidia::CloudOptions options;
   options.key_files = request.key_files;
   options.only_looks = request.only_looks;
-  if (request.cancelled) options.cancelled = request.cancelled;
+  options.stop = request.stop;
   if (request.embeds) {
     if (cloud.retail_detection.enabled) options.tasks.push_back(nvidia::Task::kDetect);
     if (cloud.vision_language.enabled) options.tasks.push_back(nvidia::Task::kDescribe);

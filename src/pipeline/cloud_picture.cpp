@@ -1,7 +1,6 @@
 #include "pipeline/cloud_picture.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <cmath>
@@ -19,19 +18,12 @@ bool wants_video_clip(const nvidia::Endpoint& endpoint) {
   return endpoint.task == nvidia::Task::kDetect && endpoint.dialect == nvidia::Dialect::kNvcf;
 }
 
-Status check_unchanged(int fd, const store::FileStamp& stamp) {
-  struct stat info {};
-  if (::fstat(fd, &info) != 0) return fail(errno_error("cannot be examined"));
-  const store::FileStamp now{info.st_size, info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec};
-  if (now != stamp) return fail(ErrorCode::kInterrupted, "has changed since it was analysed");
-  return {};
-}
-
 }  // namespace
 
 Result<UniqueFd> open_as_analysed(const store::FileObservation& file) {
   IE_TRY(UniqueFd media, open_regular(file.path));
-  IE_CHECK(check_unchanged(media.get(), file.stamp));
+  IE_TRY(const store::FileStamp now, store::stamp_of(media.get()));
+  if (now != file.stamp) return fail(ErrorCode::kInterrupted, "has changed since it was analysed");
   return media;
 }
 

@@ -217,7 +217,7 @@ Status look_closer(Run& run, const CloudPrivacy& privacy, std::vector<Candidate>
           may_be_sent[index] = closer.held == Held::kNo;
           return {};
         },
-        run.options.cancelled));
+        run.options.stop));
   }
   for (std::size_t i = 0; i < candidates.size(); ++i)
     if (may_be_sent[i]) add_to(plan, std::move(candidates[i]));

@@ -267,9 +267,9 @@ class Teacher {
     }
     if (label.object.empty()) return {};
     IE_TRY(const InstalledModels models, InstalledModels::open(request_.models, request_.config));
-    ObjectVectorJob job{reader_, writer_, models, space_, label.object, {}, request_.progress, request_.cancelled};
+    ObjectVectorJob job{reader_, writer_, models, space_, label.object, {}, request_.progress, request_.stop};
     IE_CHECK(embed_objects(job));
-    if (request_.cancelled()) return fail(ErrorCode::kInterrupted, "interrupted; call it again to go on");
+    if (request_.stop.stop_requested()) return fail(ErrorCode::kInterrupted, "interrupted; call it again to go on");
     IE_TRY(const std::vector<store::ObjectVector> all, reader_.object_vectors(space_.id, label.object));
     for (auto& [asset, example] : examples_) {
       if (example.box) continue;
@@ -348,8 +348,8 @@ struct Learning {
 Status learn(const Learning& at, const store::LearnedLabel& label) {
   const int threads = static_cast<int>(at.models.config().worker_count());
   if (!label.object.empty()) {
-    const ObjectVectorJob job{at.run.reader,           at.run.writer,           at.models, at.space, label.object, {},
-                              at.run.options.progress, at.run.options.cancelled};
+    const ObjectVectorJob job{at.run.reader,           at.run.writer,      at.models, at.space, label.object, {},
+                              at.run.options.progress, at.run.options.stop};
     IE_TRY([[maybe_unused]] const std::size_t looked, embed_objects(job));
   }
   IE_TRY(const LabelledVectors vectors, LabelledVectors::open(at.run.reader, at.run.options.catalogue, at.space,
@@ -416,7 +416,7 @@ Status catch_up_object_labels(Run& run, const InstalledModels& models, const sto
   for (const store::LearnedLabel& label : labels)
     if (!label.object.empty() && label.space == space.id && !label.weights.empty()) by_object[label.object].add(label);
   for (const auto& [object, of_object] : by_object) {
-    ObjectVectorJob job{run.reader, run.writer, models, space, object, {}, run.options.progress, run.options.cancelled};
+    ObjectVectorJob job{run.reader, run.writer, models, space, object, {}, run.options.progress, run.options.stop};
     job.embedded = [&](AssetId asset, const std::vector<store::ObjectVector>& vectors) {
       return run.writer.add_learned_labels(asset, of_object.of(vectors));
     };

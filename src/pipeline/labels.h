@@ -2,8 +2,8 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -28,7 +28,7 @@ struct LabelRequest {
   Config config;
   models::Places models;
   bool progress = false;  // on stderr
-  std::function<bool()> cancelled = [] { return false; };
+  std::stop_token stop;
 };
 
 struct LabelReport {

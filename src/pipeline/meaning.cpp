@@ -94,10 +94,10 @@ Status Meaning::change_model() {
     return std::ranges::find(file.stages, kEmbeddingStage) != file.stages.end();
   });
   if (pictures > 0) {
-    run_.report.notes.push_back(
-        fmt::format("embedding: {} pictures elsewhere are not yet embedded with {}: search uses the model from before "
-                    "until `analyze --upgrade embedding` has been through their folders, too",
-                    pictures, chosen_.next->name));
+    run_.report.notes.push_back(fmt::format(
+        "embedding: {} elsewhere not yet embedded with {}: search uses the model from before "
+        "until `analyze --upgrade embedding` has been through their folders, too",
+        human_count(static_cast<std::uint64_t>(pictures), "picture is", "pictures are"), chosen_.next->name));
     return {};
   }
   IE_CHECK(run_.writer.activate_space(next->id));

@@ -83,13 +83,7 @@ std::optional<Image> cut_out(const ImageView& picture, const Box& box, double sc
   const std::uint32_t top = edge(centre_y - side / 2, picture.height),
                       bottom = edge(centre_y + side / 2, picture.height);
   if (right <= left || bottom <= top) return std::nullopt;
-  Image crop{right - left, bottom - top, {}};
-  crop.pixels.reserve(size_t{crop.width} * crop.height * 3);
-  for (std::uint32_t y = top; y < bottom; ++y) {
-    const auto row = picture.pixels.begin() + static_cast<std::ptrdiff_t>((size_t{y} * picture.width + left) * 3);
-    crop.pixels.insert(crop.pixels.end(), row, row + static_cast<std::ptrdiff_t>(size_t{crop.width} * 3));
-  }
-  return crop;
+  return crop(picture, left, top, right - left, bottom - top);
 }
 
 Result<std::vector<store::ObjectVector>> look(worker::Pool& pool, const vision::ImageEmbedder& embedder,
@@ -100,9 +94,9 @@ Result<std::vector<store::ObjectVector>> look(worker::Pool& pool, const vision::
   const double scale_y = 1.0 * picture.height / std::max(1U, decoded.picture().full_height);
   std::vector<store::ObjectVector> vectors;
   for (const Box& box : work.boxes) {
-    const std::optional<Image> crop = cut_out(picture, box, scale_x, scale_y);
-    if (!crop) continue;
-    IE_TRY(const vision::Embedding vector, embedder.embed({crop->width, crop->height, crop->pixels}));
+    const std::optional<Image> part = cut_out(picture, box, scale_x, scale_y);
+    if (!part) continue;
+    IE_TRY(const vision::Embedding vector, embedder.embed({part->width, part->height, part->pixels}));
     vectors.push_back({work.asset, object, box, to_half(vector)});
   }
   return vectors;
@@ -153,7 +147,7 @@ Result<std::size_t> embed_objects(const ObjectVectorJob& job) {
     return job.writer.put_record(work[index].asset,
                                  {key, "cpu", "", json_text(nlohmann::json{{"vectors", vectors->size()}}), ""});
   };
-  IE_CHECK(parallel_files(work.size(), pool->options().workers, embed, keep, job.cancelled));
+  IE_CHECK(parallel_files(work.size(), pool->options().workers, embed, keep, job.stop));
   return progress.done();
 }
 

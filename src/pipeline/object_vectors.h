@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -20,14 +21,14 @@ struct ObjectVectorJob {
   std::string object;                // the detector's name for them
   std::vector<store::AssetId> only;  // these pictures; empty: all that have such an object
   bool progress = false;
-  std::function<bool()> cancelled;
+  std::stop_token stop;
   // Called with each picture's vectors before they count as done; may be empty.
   std::function<Status(store::AssetId, const std::vector<store::ObjectVector>&)> embedded = {};
 };
 
 // Embeds the objects of each picture that has some and has not been through this. Pictures that cannot be decoded are
 // left out (`analyze` has them in its ledger). Gives the number of pictures that were analyzed. Cut short by
-// `cancelled`, what is done is kept.
+// `stop`, what is done is kept.
 Result<std::size_t> embed_objects(const ObjectVectorJob& job);
 
 // What a detector found in a picture, by name, with the largest one's area in pixels.

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
+#include <stop_token>
 #include <type_traits>
 
 #include "core/result.h"
@@ -17,9 +18,9 @@ namespace image_engine::pipeline {
 
 // work(i) for each i below `count` on `threads` threads, its result handed to sink(i, result) one at a time, in no
 // order. At most twice as many results as threads exist at once. Stops early, after what is in flight has reached the
-// sink, when `cancelled` says so or the sink fails; the sink's error is returned.
-template <typename Work, typename Sink, typename Cancelled>
-Status parallel_files(size_t count, int threads, Work work, Sink sink, Cancelled cancelled) {
+// sink, when `stop` is requested or the sink fails; the sink's error is returned.
+template <typename Work, typename Sink>
+Status parallel_files(size_t count, int threads, Work work, Sink sink, const std::stop_token& stop) {
   using Value = std::invoke_result_t<Work, size_t>;
   struct Item {
     size_t index;
@@ -27,11 +28,11 @@ Status parallel_files(size_t count, int threads, Work work, Sink sink, Cancelled
   };
   using Token = Item*;  // owned; oneTBB hands pointers on as they are, and copies larger tokens
   size_t next = 0;
-  std::atomic<bool> stop = false;
+  std::atomic<bool> failed = false;
   Status status;
   const auto source = [&](tbb::flow_control& control) -> size_t {
     happens_after(&next);
-    if (next >= count || stop || cancelled()) {
+    if (next >= count || failed || stop.stop_requested()) {
       control.stop();
       happens_before(&next);
       return 0;
@@ -50,10 +51,10 @@ Status parallel_files(size_t count, int threads, Work work, Sink sink, Cancelled
     happens_after(token);
     happens_after(&status);
     const std::unique_ptr<Item> item(token);
-    if (!stop)
+    if (!failed)
       if (Status done = sink(item->index, item->value); !done) {
         status = done;
-        stop = true;
+        failed = true;
       }
     happens_before(&status);
   };

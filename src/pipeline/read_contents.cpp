@@ -70,7 +70,7 @@ class ContentPass {
       return {};
     };
     IE_CHECK(parallel_files((files_.size() + at_once - 1) / at_once, run_.pool.options().workers, read_several,
-                            keep_several, run_.options.cancelled));
+                            keep_several, run_.options.stop));
     IE_CHECK(try_again());
     IE_CHECK(run_.batch.commit());
     run_.report.content = {"content", progress.done(), progress.seconds()};
@@ -107,7 +107,7 @@ class ContentPass {
       return one;
     };
     const auto keep_one = [&](size_t index, const std::vector<Contents>& one) { return keep(again_[index], one[0]); };
-    return parallel_files(again_.size(), 1, read_one, keep_one, run_.options.cancelled);
+    return parallel_files(again_.size(), 1, read_one, keep_one, run_.options.stop);
   }
 
   // True when a stage had to be left out. An error where a GPU was required and is not to be had.

@@ -74,11 +74,11 @@ Status read_headers(Run& run, const std::vector<store::KnownFile>& files) {
   };
   IE_CHECK(parallel_files(
       files.size(), run.pool.options().workers, [&](size_t index) { return read(run, files[index]); }, sink,
-      run.options.cancelled));
+      run.options.stop));
   is_last_try = true;
   IE_CHECK(parallel_files(
       again.size(), 1, [&](size_t index) { return read(run, files[again[index]]); },
-      [&](size_t index, const Headers& headers) { return sink(again[index], headers); }, run.options.cancelled));
+      [&](size_t index, const Headers& headers) { return sink(again[index], headers); }, run.options.stop));
   IE_CHECK(run.batch.commit());
   run.report.metadata.seconds = progress.seconds();
   return run.announce();

@@ -82,7 +82,7 @@ struct Run {
   Status announce(bool last = false);
   // LeasedFile::run() with its time in the trace. Thread-safe.
   Result<worker::Reply> ask(worker::LeasedFile& file, const worker::Task& task);
-  [[nodiscard]] bool cancelled() const { return options.cancelled(); }
+  [[nodiscard]] bool cancelled() const { return options.stop.stop_requested(); }
   // Whether this run is to do that stage of pass 2.
   [[nodiscard]] bool asked_for(std::string_view stage) const;
 };

@@ -290,9 +290,8 @@ class FolderScan {
     run_.report.offline = offline_files.size();
     run_.report.missing = missing.size();
     if (run_.report.offline > 0)
-      run_.report.notes.push_back(
-          fmt::format("{} files lie on a file system that is not mounted; they are kept as offline",
-                      human_count(run_.report.offline)));
+      run_.report.notes.push_back(human_count(run_.report.offline, "file lies", "files lie") +
+                                  " on a file system that is not mounted; kept as offline");
     for (const std::string& path : old_problems_) IE_CHECK(run_.writer.clear_failure(path, kScanStage));
     return run_.batch.commit();
   }

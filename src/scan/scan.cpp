@@ -26,10 +26,6 @@ namespace {
 using FileId = std::pair<std::uint64_t, std::uint64_t>;  // device, inode
 FileId id_of(const struct stat& info) { return {info.st_dev, info.st_ino}; }
 
-std::int64_t mtime_ns(const struct stat& info) {
-  return std::int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
-}
-
 // A larger ignore file is no list a person wrote, and would slow down every name below it.
 constexpr size_t kMaxIgnoreBytes = size_t{64} << 10;
 

@@ -1,6 +1,5 @@
 #include "search/duplicates.h"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -185,9 +184,7 @@ struct Disk {
   [[nodiscard]] bool is_as_analyzed(const std::string& path) const {
     const auto stamp = analyzed.find(path);
     const Result<UniqueFd> file = open_regular(path);
-    struct stat info {};
-    return stamp != analyzed.end() && file && ::fstat(file->get(), &info) == 0 &&
-           stamp->second == store::FileStamp{info.st_size, info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec};
+    return stamp != analyzed.end() && file && store::stamp_of(file->get()) == stamp->second;
   }
 };
 

@@ -131,12 +131,6 @@ class CatalogueWriter {
   Status touch_files(std::span<const FileId> files, RunId run);
   // The same content at another path: keeps its asset, hash and records. A row at the new path gives way.
   Status move_file(FileId file, const FileObservation& seen, RunId run);
-  // What lies at or below `root` and was not seen in `run` is missing, except below one of `unread` (folders that
-  // could not be read). Gives the number of files newly missing.
-  Result<std::int64_t> mark_missing(const std::string& root, RunId run, std::span<const std::string> unread = {});
-  // All at or below `root` that is not missing is offline. Gives their number.
-  Result<std::int64_t> mark_offline(const std::string& root);
-
   // Files that a scan did not meet; the ledger forgets those that are missing or excluded. Where they are seen again,
   // upsert_file or touch_files says so.
   Status set_file_state(std::span<const FileId> files, FileState state);

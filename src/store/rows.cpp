@@ -1,13 +1,16 @@
 #include "store/rows.h"
-#include "core/json.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <span>
+
+#include "core/file.h"
+#include "core/json.h"
 
 namespace image_engine::store {
 namespace {
@@ -24,6 +27,12 @@ constexpr const char* kPlaceKeys[] = {"city", "region", "country", "country_code
 constexpr std::string Place::*kPlaceParts[] = {&Place::city, &Place::region, &Place::country, &Place::country_code};
 
 }  // namespace
+
+Result<FileStamp> stamp_of(int fd) {
+  struct stat file {};
+  if (::fstat(fd, &file) != 0) return fail(errno_error("cannot be examined"));
+  return FileStamp{file.st_size, mtime_ns(file)};
+}
 
 std::string_view state_name(FileState state) { return kStates[static_cast<size_t>(state)]; }
 

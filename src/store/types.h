@@ -37,6 +37,8 @@ struct FileStamp {
   std::int64_t mtime_ns = 0;  // since 1970
   bool operator==(const FileStamp&) const = default;
 };
+// Of an open file. Errors of fstat().
+Result<FileStamp> stamp_of(int fd);
 
 struct Sidecar {
   std::string path;

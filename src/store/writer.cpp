@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "core/json.h"
@@ -232,54 +231,6 @@ Status CatalogueWriter::set_file_state(std::span<const FileId> files, FileState 
       state_->connection.run("UPDATE files SET state = ? WHERE id = ?", state_name(state), file);
       if (is_away(state)) state_->connection.run("DELETE FROM failures WHERE file_id = ?", file);
     }
-  });
-}
-
-namespace {
-
-struct Away {
-  FileId file;
-  AssetId asset;
-};
-
-// Sets the state of those files below `root` that `sql` (path range, then `values`) selects and `keep` does not spare.
-template <typename Keep, typename... Values>
-std::int64_t set_state(Connection& connection, std::unordered_set<AssetId>& dirty, FileState state,
-                       std::string_view sql, const std::string& root, const Keep& keep, const Values&... values) {
-  const PathRange range = below(root);
-  std::vector<Away> gone;
-  for (auto row = connection.query(sql, Blob{range.self}, Blob{range.from}, Blob{range.to}, values...); row.next();)
-    if (!keep(row.bytes(2))) gone.push_back({row.integer(0), row.integer(1)});
-  for (const Away& away : gone) {
-    connection.run("UPDATE files SET state = ? WHERE id = ?", state_name(state), away.file);
-    dirty.insert(away.asset);
-  }
-  return static_cast<std::int64_t>(gone.size());
-}
-
-}  // namespace
-
-Result<std::int64_t> CatalogueWriter::mark_missing(const std::string& root, RunId run,
-                                                   std::span<const std::string> unread) {
-  return state_->change([&] {
-    std::vector<PathRange> spared;
-    for (const std::string& folder : unread) spared.push_back(below(folder));
-    const auto keep = [&](const std::string& path) {
-      return std::ranges::any_of(spared, [&](const PathRange& range) { return is_at_or_below(path, range); });
-    };
-    return set_state(state_->connection, state_->dirty, FileState::kMissing,
-                     "SELECT id, asset_id, path FROM files WHERE (path = ? OR (path >= ? AND path < ?)) "
-                     "AND state NOT IN ('missing', 'excluded') AND last_run <> ?",
-                     root, keep, run);
-  });
-}
-
-Result<std::int64_t> CatalogueWriter::mark_offline(const std::string& root) {
-  return state_->change([&] {
-    return set_state(state_->connection, state_->dirty, FileState::kOffline,
-                     "SELECT id, asset_id, path FROM files WHERE (path = ? OR (path >= ? AND path < ?)) "
-                     "AND state = 'present'",
-                     root, [](const std::string&) { return false; });
   });
 }
 

@@ -77,11 +77,11 @@ Result<WriterLock> WriterLock::acquire(const std::string& catalogue_path, const 
 }
 
 Result<WriterLock> WriterLock::wait(const std::string& catalogue_path, const std::string& command,
-                                    const std::function<bool()>& cancelled) {
+                                    const std::stop_token& stop) {
   while (true) {
     auto lock = acquire(catalogue_path, command);
     if (lock || lock.error().code != ErrorCode::kBusy) return lock;
-    if (cancelled && cancelled()) return fail(ErrorCode::kInterrupted, "stopped waiting for the catalogue");
+    if (stop.stop_requested()) return fail(ErrorCode::kInterrupted, "stopped waiting for the catalogue");
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
 }

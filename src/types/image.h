@@ -24,4 +24,7 @@ struct ImageView {
   std::span<const std::uint8_t> pixels;
 };
 
+// The part of `picture` at (x, y), which is to lie within it.
+Image crop(const ImageView& picture, std::uint32_t x, std::uint32_t y, std::uint32_t width, std::uint32_t height);
+
 }  // namespace image_engine

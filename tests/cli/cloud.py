@@ -1,5 +1,8 @@
 """The program before a server of our own that speaks as cloud models do."""
 
+import base64
+import json
+import os
 import sys
 
 import pytest
@@ -33,3 +36,26 @@ def configure(engine, extra="", rate=QUICK, analysis=""):
     folder = engine.folder / "config/image-engine"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(f"{analysis}nvidia_build:\n  rate_limiting: {rate}\n{extra}")
+
+
+def control(server, **settings):
+    server.control("/control", json.dumps(settings).encode())
+
+
+def of(server, path):
+    return [request for request in server.requests if request["path"] == path]
+
+
+def image_of(request):
+    """The picture that was sent, as bytes."""
+    return base64.b64decode(json.loads(request["body"])["image"])
+
+
+def check_secrecy(engine, *outcomes):
+    """The key is in nothing that was printed or written."""
+    for outcome in outcomes:
+        assert KEY.encode() not in outcome.out + outcome.err
+    for folder, _, names in os.walk(engine.folder):
+        for name in names:
+            with open(os.path.join(folder, name), "rb") as file:
+                assert KEY.encode() not in file.read(), f"{folder}/{name}"

@@ -135,7 +135,7 @@ def test_folders_that_are_no_use(real, folder):
         (photos / f"{i}.jpg").write_bytes(b"\xff\xd8\xff\xe0broken")
     assert "0 photos that can be read, of 3 files" in refused(real, FAILED, NET, "--calibration", photos)
     shutil.copy(SAMPLES / "photos" / PHOTOS[0], photos)
-    assert "1 photos that can be read, of 4 files" in refused(real, FAILED, NET, "--calibration", photos)
+    assert "1 photo that can be read, of 4 files" in refused(real, FAILED, NET, "--calibration", photos)
     assert "No such file" in refused(real, FAILED, NET, "--calibration", folder / "none")
     assert "Not a directory" in refused(real, FAILED, NET, "--calibration", photos / "0.jpg")
 

@@ -115,6 +115,11 @@ def test_kinds_come_in_order_and_add_up(library):
     assert len(library.json("duplicates", "--kind", "exact", "--kind", "burst")["groups"]) == 2
 
 
+def test_counts_agree_with_their_nouns(library):
+    last = {kind: library.run("duplicates", "--kind", kind).out.decode().splitlines()[-1] for kind in ("exact", "burst")}
+    assert last["exact"].startswith("1 group; 2 files (") and last["burst"].startswith("1 group; 2 files (")
+
+
 def test_print0_gives_all_but_the_best(library):
     assert zeroed(library.run("duplicates", "--kind", "exact", "--print0")) == ["copy.jpg"]  # titled.jpg has other bytes
     assert len(zeroed(library.run("duplicates", "--kind", "burst", "--print0"))) == 2

@@ -14,7 +14,7 @@ import subprocess
 import time
 
 import pytest
-from cloud import DESCRIBE, DETECT, KEY, Server, cloud, configure, server  # noqa: F401
+from cloud import DESCRIBE, DETECT, KEY, Server, cloud, configure, control, of, server  # noqa: F401
 from engine import DONE, DONE_WITH_FAILURES, FAILED, INTERRUPTED, ROOT, SAMPLES, USAGE, kill, path_of, validate, wait_until
 from PIL import Image
 
@@ -34,10 +34,6 @@ def pictures(folder, count):
     return [picture(folder / f"{i:03}.jpg", i) for i in range(count)]
 
 
-def of(server, path):
-    return [request for request in server.requests if request["path"] == path]
-
-
 def sent(server):
     return [Image.open(io.BytesIO(base64.b64decode(json.loads(request["body"])["image"]))) for request in server.requests]
 
@@ -45,10 +41,6 @@ def sent(server):
 def most_at_once(server, latency):
     begun = [request["time"] for request in server.requests]
     return max(sum(time <= other < time + latency for other in begun) for time in begun)
-
-
-def control(server, **settings):
-    server.control("/control", json.dumps(settings).encode())
 
 
 def stages(engine, stage):

@@ -44,7 +44,9 @@ TEST(Cpu, UsesNoMoreThanTheLimit) {
   for (const CpuLevel level : kCpuLevels)
     EXPECT_EQ(cpu_uses(level), level <= *limit && level <= cpu_offers()) << cpu_level_name(level);
   EXPECT_TRUE(cpu_uses(CpuLevel::kBaseline));
-  if (*limit == CpuLevel::kBaseline) EXPECT_FALSE(cpu_uses_popcnt());
+  if (*limit == CpuLevel::kBaseline) {
+    EXPECT_FALSE(cpu_uses_popcnt());
+  }
   EXPECT_TRUE(check_cpu_limit());
 }
 

@@ -210,5 +210,17 @@ TEST(Subprocess, InheritsNeitherEnvironmentNorDescriptors) {
   EXPECT_EQ(run_program(options, {.timeout = std::chrono::seconds(5)})->output, "none b\n4\n");
 }
 
+TEST(Mtime, IsInNanosecondsWhateverTheYear) {
+  struct stat file {};
+  file.st_mtim = {1'700'000'000, 123};
+  EXPECT_EQ(mtime_ns(file), 1'700'000'000'000'000'123);
+  file.st_mtim = {-1, 999'999'999};
+  EXPECT_EQ(mtime_ns(file), -1);
+  file.st_mtim.tv_sec = std::int64_t{1} << 40;  // the year 36812
+  const std::int64_t far = mtime_ns(file);
+  ++file.st_mtim.tv_sec;
+  EXPECT_NE(mtime_ns(file), far);
+}
+
 }  // namespace
 }  // namespace image_engine

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <stop_token>
 
 #include "tests/support/ok.h"
 
@@ -62,9 +63,8 @@ TEST(RunProgram, EndsWithItsGroupOnceCancelled) {
   SpawnOptions options;
   options.arguments = {"/bin/sh", "-c", "sleep 1000 & sleep 1000"};
   options.environment = {"PATH=/usr/bin:/bin"};
-  double waited = 0;
-  const auto ended = run_program(
-      options, {.cancelled = [&] { return waited > 0; }, .waiting = [&](double seconds) { waited = seconds; }});
+  std::stop_source user;
+  const auto ended = run_program(options, {.stop = user.get_token(), .waiting = [&](double) { user.request_stop(); }});
   ASSERT_FALSE(ended);
   EXPECT_EQ(ended.error().code, ErrorCode::kInterrupted);
 }

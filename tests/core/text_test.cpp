@@ -146,5 +146,13 @@ TEST(Text, HumanFigures) {
   EXPECT_EQ(human_count(999), "999");
 }
 
+TEST(Text, CountsAgreeWithTheirNouns) {
+  EXPECT_EQ(human_count(0, "file"), "0 files");
+  EXPECT_EQ(human_count(1, "file"), "1 file");
+  EXPECT_EQ(human_count(5372, "file"), "5,372 files");
+  EXPECT_EQ(human_count(1, "try", "tries"), "1 try");
+  EXPECT_EQ(human_count(2, "try", "tries"), "2 tries");
+}
+
 }  // namespace
 }  // namespace image_engine

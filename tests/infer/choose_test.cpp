@@ -12,6 +12,7 @@
 #include "models/calibrated.h"
 #include "models/provenance.h"
 #include "models/spec_file.h"
+#include "models/tasks.h"
 #include "tests/infer/support.h"
 #include "tests/support/ok.h"
 #include "tests/support/scratch.h"
@@ -364,7 +365,7 @@ TEST_F(CalibratedTest, GatesAreTheSpecsOrTheTasks) {
   Spec spec = install({"heavy", "int8"}, {.cosine = 0.5});
   EXPECT_EQ(gate_of(spec, "int8").cosine, 0.5);
   spec.variants.pop_back();
-  EXPECT_EQ(gate_of(spec, "int8").cosine, default_gate("", "int8").cosine);
+  EXPECT_EQ(gate_of(spec, "int8").cosine, models::default_gate("", "int8").cosine);
 }
 
 }  // namespace

@@ -18,6 +18,7 @@
 #include "infer/sharing_session.h"
 #include "models/provenance.h"
 #include "models/spec_file.h"
+#include "models/tasks.h"
 #include "tests/infer/support.h"
 #include "tests/support/ok.h"
 #include "tests/support/scratch.h"
@@ -57,10 +58,22 @@ TEST(Providers, NamesAreTheRuntimesOrOurs) {
 }
 
 TEST(Gates, AreTightestForVectors) {
+  using models::default_gate;
   EXPECT_EQ(default_gate("embedding", "fp16").cosine, 0.999);
   EXPECT_EQ(default_gate("embedding", "int8").cosine, 0.99);
   EXPECT_LT(default_gate("objects", "fp16").cosine, default_gate("scene", "fp16").cosine);
   EXPECT_GT(default_gate("objects", "fp32").cosine, 0.999);
+}
+
+TEST(Agreement, IsInAnyOrderWhereTheTaskHasNone) {
+  const std::vector<Tensor> a{floats({1, 2, 2}, {1, 2, 3, 4})}, swapped{floats({1, 2, 2}, {3, 4, 1, 2})};
+  models::Spec spec;
+  spec.task = "objects";
+  EXPECT_DOUBLE_EQ(agreement_of(spec, a, swapped)->mean_error, 0);
+  for (const char* task : {"embedding", "text", "a task of somebody's"}) {
+    spec.task = task;
+    EXPECT_GT(agreement_of(spec, a, swapped)->mean_error, 1) << task;
+  }
 }
 
 TEST(Agreement, InAnyOrderIsOfRowsWithinAPicture) {

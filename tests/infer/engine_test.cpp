@@ -10,6 +10,7 @@
 #include "tests/infer/support.h"
 #include "tests/support/ok.h"
 #include "tests/support/scratch.h"
+#include "tests/support/stop.h"
 
 namespace image_engine::infer {
 namespace {
@@ -65,8 +66,7 @@ class EngineTest : public testing::Test {
     return record;
   }
   Result<ReadyEngine> ready(const EngineIdentity& identity = kHere) {
-    return ready_engine(
-        folder_, "clip", identity, [this](const std::string& work) { return write(work); }, [] { return false; });
+    return ready_engine(folder_, "clip", identity, [this](const std::string& work) { return write(work); }, {});
   }
   [[nodiscard]] std::string engine(const EngineIdentity& identity = kHere) const {
     return folder_ + "/" + engine_key(identity) + "/clip.engine";
@@ -202,7 +202,7 @@ TEST_F(EngineTest, AFailedBuildLeavesNothing) {
     std::ofstream(work + "/" + kBuiltEngine) << "half";
     return fail(ErrorCode::kOutOfMemory, "no memory");
   };
-  const auto made = ready_engine(folder_, "clip", kHere, failing, [] { return false; });
+  const auto made = ready_engine(folder_, "clip", kHere, failing, {});
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().code, ErrorCode::kOutOfMemory);
   EXPECT_TRUE(files().empty());
@@ -223,13 +223,12 @@ TEST_F(EngineTest, TwoAtOnceBuildOnce) {
   std::atomic<int> built = 0;
   for (int i = 0; i < 4; ++i)
     threads.emplace_back([&] {
-      const auto made = ready_engine(
-          folder_, "clip", kHere,
-          [&](const std::string& work) {
-            std::this_thread::sleep_for(std::chrono::milliseconds(100));
-            return write(work);
-          },
-          [] { return false; });
+      const auto made = ready_engine(folder_, "clip", kHere,
+                                     [&](const std::string& work) {
+                                       std::this_thread::sleep_for(std::chrono::milliseconds(100));
+                                       return write(work);
+                                     },
+                                     {});
       if (made && made->built) ++built;
     });
   for (std::thread& thread : threads) thread.join();
@@ -241,9 +240,8 @@ TEST_F(EngineTest, TwoAtOnceBuildOnce) {
 TEST_F(EngineTest, AFolderThatCannotBeWritten) {
   std::string model, bytes;
   {
-    const auto made = ready_engine(
-        "/proc/none/engines", "clip", kHere, [this](const std::string& work) { return write(work); },
-        [] { return false; });
+    const auto made =
+        ready_engine("/proc/none/engines", "clip", kHere, [this](const std::string& work) { return write(work); }, {});
     ASSERT_OK(made);
     EXPECT_TRUE(made->built);
     model = made->model;
@@ -256,18 +254,17 @@ TEST_F(EngineTest, AFolderThatCannotBeWritten) {
 TEST_F(EngineTest, WaitingCanBeCancelled) {
   std::atomic<bool> stop = false, inside = false;
   std::thread slow([&] {
-    (void)ready_engine(
-        folder_, "clip", kHere,
-        [&](const std::string& work) {
-          inside = true;
-          while (!stop) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-          return write(work);
-        },
-        [] { return false; });
+    (void)ready_engine(folder_, "clip", kHere,
+                       [&](const std::string& work) {
+                         inside = true;
+                         while (!stop) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+                         return write(work);
+                       },
+                       {});
   });
   while (!inside) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   const auto made = ready_engine(
-      folder_, "clip", kHere, [this](const std::string& work) { return write(work); }, [] { return true; });
+      folder_, "clip", kHere, [this](const std::string& work) { return write(work); }, stopped());
   stop = true;
   slow.join();
   ASSERT_FALSE(made);

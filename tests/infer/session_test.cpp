@@ -20,6 +20,7 @@
 #include "core/sanitizers.h"
 #include "tests/infer/support.h"
 #include "tests/support/ok.h"
+#include "tests/support/stop.h"
 
 namespace image_engine::infer {
 namespace {
@@ -308,9 +309,9 @@ TEST_F(SessionTest, ARunThatDoesNotEndIsEnded) {
     EXPECT_EQ(made.error().code, ErrorCode::kTimeout) << made.error().message;
     EXPECT_THAT(made.error().message, HasSubstr("inference.run_timeout_seconds"));
   }
-  std::atomic<int> looks = 0;
   {
-    const Limited limited({std::chrono::milliseconds(0), [&] { return ++looks > 1; }});
+    const StopsAfter stop(std::chrono::milliseconds(100));
+    const Limited limited({std::chrono::milliseconds(0), stop.token()});
     const auto made = session->run(zero);
     ASSERT_FALSE(made);
     EXPECT_EQ(made.error().code, ErrorCode::kInterrupted) << made.error().message;

@@ -113,7 +113,6 @@ TEST(Http, ATransferThatHardlyMovesEnds) {
   request.url = server.url();
   request.most_bytes = 1 << 20;
   request.progress = [](std::uint64_t, std::uint64_t) {};
-  request.cancelled = [] { return false; };
   request.tries = 1;
   EXPECT_EQ(request.slow_time, std::chrono::seconds(30));
   request.slow_time = std::chrono::seconds(1);

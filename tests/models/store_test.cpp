@@ -18,6 +18,7 @@
 #include "tests/support/files.h"
 #include "tests/support/ok.h"
 #include "tests/support/scratch.h"
+#include "tests/support/stop.h"
 
 namespace image_engine::models {
 namespace {
@@ -116,7 +117,7 @@ TEST_F(Models, ADamagedProvenanceIsNoCrash) {
 }
 
 TEST_F(Models, ACancelledPullIsInterrupted) {
-  options_.cancelled = [] { return true; };
+  options_.stop = stopped();
   EXPECT_EQ(pull(spec("net", "weights"), store_, options_).error().code, ErrorCode::kInterrupted);
   EXPECT_EQ(store_.presence(spec("net", "weights")), Presence::kAbsent);
 }

@@ -8,6 +8,7 @@
 #include "core/text.h"
 #include "tests/nvidia/virtual_clock.h"
 #include "tests/support/ok.h"
+#include "tests/support/stop.h"
 #include "tests/support/zip.h"
 
 namespace image_engine::nvidia {
@@ -33,6 +34,7 @@ class Dialects : public testing::Test {
     transport_.clock = &clock_;
     transport_.send = [this](const Request& request) -> Result<Reply> {
       requests_.push_back(request);
+      if (requests_.size() == stop_after_) user_.request_stop();
       if (replies_.size() < requests_.size()) return Reply{204, {}, ""};
       return replies_[requests_.size() - 1];
     };
@@ -76,6 +78,8 @@ class Dialects : public testing::Test {
   Transport transport_;
   std::vector<Result<Reply>> replies_;
   std::vector<Request> requests_;
+  std::stop_source user_;
+  std::size_t stop_after_ = 0;  // requests; 0: never
 };
 
 Reply created(const std::string& url = "https://store.example/put?signature=s") {
@@ -245,14 +249,15 @@ TEST_F(Dialects, AnAnswerIsNotWaitedForForEver) {
   EXPECT_EQ(result.error().code, ErrorCode::kTimeout);
   EXPECT_THAT(result.error().message, HasSubstr("HTTP 202"));
   EXPECT_LT(requests_.size(), 20U);
-  transport_.cancelled = [] { return true; };
+  transport_.stop = stopped();
   requests_.clear();
   EXPECT_EQ(asked(endpoint(Task::kDescribe, "nvcf")).error().code, ErrorCode::kInterrupted);
 }
 
 TEST_F(Dialects, AnAnswerThatWasPaidForIsAskedForOnceCancelled) {
   using namespace std::chrono_literals;
-  transport_.cancelled = [this] { return requests_.size() >= 2; };
+  stop_after_ = 2;
+  transport_.stop = user_.get_token();
   const Reply elsewhere{302, {{"location", "https://store.example/zip"}}, ""};
   replies_ = {not_ready(), not_ready(), not_ready(), not_ready(), elsewhere, Reply{200, {}, R"({"text": 1})"}};
   ASSERT_TRUE(asked(endpoint(Task::kDescribe, "nvcf")));
@@ -263,6 +268,8 @@ TEST_F(Dialects, AnAnswerThatWasPaidForIsAskedForOnceCancelled) {
   const Time begin = clock_.now();
   requests_.clear();
   replies_.assign(100, not_ready());
+  user_ = std::stop_source();
+  transport_.stop = user_.get_token();
   EXPECT_EQ(asked(endpoint(Task::kDescribe, "nvcf")).error().code, ErrorCode::kInterrupted);
   EXPECT_LE(clock_.now() - begin, transport_.grace + 1s);
   EXPECT_LT(requests_.size(), 20U);

@@ -13,9 +13,9 @@ namespace image_engine::nvidia {
 class VirtualClock final : public Clock {
  public:
   [[nodiscard]] Time now() const override { return Time(std::chrono::nanoseconds(now_)); }
-  bool wait_until(Time time, const std::function<bool()>& cancelled) override {
+  bool wait_until(Time time, const std::function<bool()>& ended) override {
     const std::scoped_lock lock(mutex_);
-    if (cancelled()) return false;
+    if (ended()) return false;
     if (time > now()) waits_.push_back(time - now());
     set(std::max(time, now()));
     return true;

@@ -3,17 +3,18 @@
 
 #include <chrono>
 #include <filesystem>
-#include <functional>
+#include <stop_token>
 
 #include "tests/support/catalogue.h"
 #include "tests/support/pictures.h"
+#include "tests/support/stop.h"
 
 namespace image_engine::pipeline {
 namespace {
 
 class AnalyzeTest : public store::StoreTest {
  protected:
-  Result<AnalyzeReport> run_pass(std::function<bool()> cancelled = [] { return false; }) const {
+  Result<AnalyzeReport> run_pass(std::stop_token stop = {}) const {
     AnalyzeOptions options;
     options.catalogue = path_;
     options.paths = {folder_ + "/photos"};
@@ -21,7 +22,7 @@ class AnalyzeTest : public store::StoreTest {
     options.config.processing.workers = 2;
     options.models.shipped = IE_SOURCE_DIR "/config/models.yaml";
     options.models.added = options.models.root = folder_ + "/models";
-    options.cancelled = std::move(cancelled);
+    options.stop = std::move(stop);
     IE_TRY(store::WriterLock lock, store::WriterLock::acquire(path_, "analyze"));
     return analyze(options, std::move(lock));
   }
@@ -77,7 +78,7 @@ TEST_F(AnalyzeTest, FollowsWhatBecomesOfFiles) {
 
 TEST_F(AnalyzeTest, EndsWhereItIsCancelled) {
   write_photo("one.bmp", 1);
-  const auto report = run_pass([] { return true; });
+  const auto report = run_pass(stopped());
   ASSERT_OK(report);
   EXPECT_TRUE(report->cancelled);
   EXPECT_EQ(report->analysed, 0U);

@@ -254,7 +254,7 @@ TEST_F(PicturesTest, SimilarToATextStopsAndToAPictureDoesNot) {
   add_pictures(500, 10);
   add_picture("gone", 0.31);
   open_index();
-  ASSERT_OK(writer_->mark_missing("/p/gone", 2));
+  ASSERT_OK(set_state(*writer_, "/p/gone", store::FileState::kMissing));
   const auto of_text = similar_to(*reader_, meaning_, text_, true, 1'000, 1);
   ASSERT_OK(of_text);
   std::vector<std::string> paths;

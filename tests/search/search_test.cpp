@@ -194,7 +194,7 @@ TEST_F(SearchTest, Pages) {
 }
 
 TEST_F(SearchTest, MissingFilesAreNotShown) {
-  ASSERT_TRUE(writer_->mark_missing("/home/ann/pics/album/beach1.jpg", 2).has_value());
+  ASSERT_OK(set_state(*writer_, "/home/ann/pics/album/beach1.jpg", store::FileState::kMissing));
   EXPECT_THAT(names("sunset"), IsEmpty());
   EXPECT_THAT(names("state:missing"), ElementsAre("beach1.jpg"));
   SearchOptions options;

@@ -56,11 +56,11 @@ class VectorIndexTest : public store::WrittenTest {
   void put(AssetId asset) { ASSERT_OK(writer_->put_vector(asset, space_, random_half(random_, kDimensions))); }
   // Removes the pictures of all files whose number is below `below`.
   void remove_files(int below) {
-    const store::RunId run = *writer_->start_run("analyze");
     const auto files = writer_->known_files("/p");
+    std::vector<store::FileId> gone;
     for (const auto& file : *files)
-      if (std::stoi(file.seen.path.substr(3)) >= below) ASSERT_OK(writer_->touch_files(std::array{file.id}, run));
-    ASSERT_OK(writer_->mark_missing("/p", run));
+      if (std::stoi(file.seen.path.substr(3)) < below) gone.push_back(file.id);
+    ASSERT_OK(writer_->set_file_state(gone, store::FileState::kMissing));
     writer_.reset();
     {
       auto lock = store::WriterLock::acquire(path_, "prune");

@@ -90,9 +90,7 @@ TEST_F(EmbeddingsTest, ADeletedAssetIsAChange) {
   const SpaceId space = writer_->open_space(kClip, 2)->id;
   for (const AssetId asset : assets_) ASSERT_OK(writer_->put_vector(asset, space, Half{1, 2}));
   const auto before = generation(space);
-  const RunId run = *writer_->start_run("analyze");
-  ASSERT_OK(writer_->touch_files(std::vector<FileId>{1, 2}, run));
-  ASSERT_OK(writer_->mark_missing("/p", run));
+  ASSERT_OK(writer_->set_file_state(std::vector<FileId>{3}, FileState::kMissing));
   writer_.reset();
   {
     auto lock = WriterLock::acquire(path_, "prune");

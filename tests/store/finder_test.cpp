@@ -133,7 +133,7 @@ TEST_F(FinderTest, FindingNothingChangesNothing) {
 }
 
 TEST_F(FinderTest, OnlyWhatTheFiltersAllowIsFound) {
-  ASSERT_OK(writer_->mark_missing("/p/river", 2));
+  ASSERT_OK(set_state(*writer_, "/p/river", FileState::kMissing));
   AssetQuery query = with(words({"beach"}), {{"mountain", 0.9}, {"river", 0.9}, {"sunset in winter", 0.9}});
   query.filters.push_back({TextCondition{TextField::kTitle, "winter"}, true});
   const auto ask = query.more;

@@ -159,8 +159,7 @@ TEST_F(LabelsTest, AnExampleNeedsAPictureThatWasRead) {
 
 TEST_F(LabelsTest, ExamplesOutliveTheirPicture) {
   ASSERT_OK(writer_->set_label_example("rex", assets_[0], LabelExample{}));
-  const RunId run = *writer_->start_run("analyze");
-  ASSERT_OK(writer_->mark_missing("/p", run));
+  ASSERT_OK(set_state(*writer_, "/p", FileState::kMissing));
   writer_.reset();
   {
     auto lock = WriterLock::acquire(path_, "prune");

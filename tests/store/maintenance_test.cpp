@@ -101,8 +101,7 @@ TEST_F(MaintenanceTest, RelocateRefusesACollision) {
 TEST_F(MaintenanceTest, PruneForgetsWhatIsGone) {
   {
     auto writer = open_writer();
-    const RunId second = *writer->start_run("analyze");
-    ASSERT_OK(writer->mark_missing("/old/pics", second));
+    ASSERT_OK(set_state(*writer, "/old/pics", FileState::kMissing));
     const auto asset = CatalogueReader::open(path_)->find_asset_by_path("/old/pictures/c.jpg");
     ASSERT_OK(writer->put_record(*asset, {{"quality", "m", "1", ""}, "", "", "{}", ""}));
     ASSERT_OK(writer->put_record(*asset, {{"quality", "m", "2", ""}, "", "", "{}", ""}));

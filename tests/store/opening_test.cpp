@@ -1,17 +1,21 @@
 #include <gmock/gmock.h>
 #include <sched.h>
+#include <sys/inotify.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
 
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <random>
 #include <set>
+#include <stop_token>
 #include <thread>
 
 #include "store/schema.h"
 #include "tests/support/catalogue.h"
 #include "tests/support/files.h"
+#include "tests/support/stop.h"
 
 namespace image_engine::store {
 namespace {
@@ -291,13 +295,23 @@ TEST_F(OpeningTest, ADeadHoldersLockIsFree) {
 
 TEST_F(OpeningTest, WaitingEndsWhenTheHolderGoesOrTheUserCancels) {
   auto held = std::make_unique<WriterLock>(*WriterLock::acquire(path_, "first"));
-  int asked = 0;
-  EXPECT_EQ(WriterLock::wait(path_, "second", [&] { return ++asked == 3; }).error().code, ErrorCode::kInterrupted);
-  EXPECT_EQ(asked, 3);
-  ASSERT_OK(WriterLock::wait(path_, "second", [&] {
-    held.reset();
-    return false;
-  }));
+  EXPECT_EQ(WriterLock::wait(path_, "second", stopped()).error().code, ErrorCode::kInterrupted);
+  // Whoever was refused has closed the lock's file, and waits.
+  const auto wait_refused = [&](std::stop_token stop) {
+    const UniqueFd watch(::inotify_init1(IN_CLOEXEC));
+    EXPECT_GE(::inotify_add_watch(watch.get(), (path_ + ".lock").c_str(), IN_CLOSE), 0);
+    auto waiting = std::async(std::launch::async, [this, stop] { return WriterLock::wait(path_, "second", stop); });
+    char event[sizeof(inotify_event)];
+    EXPECT_GT(::read(watch.get(), event, sizeof event), 0);
+    return waiting;
+  };
+  std::stop_source user;
+  auto stopped_later = wait_refused(user.get_token());
+  user.request_stop();
+  EXPECT_EQ(stopped_later.get().error().code, ErrorCode::kInterrupted);
+  auto admitted = wait_refused({});
+  held.reset();
+  ASSERT_OK(admitted.get());
 }
 
 TEST_F(OpeningTest, ReadersWorkWhileAWriterWrites) {

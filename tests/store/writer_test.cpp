@@ -128,30 +128,28 @@ TEST_F(WriterTest, TheFormatThatTheWorkerFoundStays) {
 }
 
 TEST_F(WriterTest, GoneFilesAreMissingAndComeBack) {
-  const auto here = add("/p/here.jpg"), gone = add("/p/sub/gone.jpg"), unread = add("/p/locked/1.jpg");
+  const auto gone = add("/p/sub/gone.jpg");
+  add("/p/here.jpg");
   add("/q/elsewhere.jpg");
   ASSERT_OK(writer_->set_file_metadata(gone.id, titled("lost"), {}, "1"));
-  const RunId second = *writer_->start_run("analyze");
-  ASSERT_OK(writer_->touch_files(std::array{here.id}, second));
-  EXPECT_EQ(*writer_->mark_missing("/p", second, std::array{std::string("/p/locked")}), 1);
-  EXPECT_EQ(*writer_->mark_missing("/p", second, std::array{std::string("/p/locked")}), 0);
+  for (int i = 0; i < 2; ++i) ASSERT_OK(set_state(*writer_, "/p/sub", FileState::kMissing));
   EXPECT_EQ(writer_->known_files("/p/sub")->at(0).state, FileState::kMissing);
-  EXPECT_EQ(writer_->known_files("/p/locked")->at(0).state, FileState::kPresent);
+  EXPECT_EQ(writer_->known_files("/p/here.jpg")->at(0).state, FileState::kPresent);
   EXPECT_EQ(writer_->known_files("/q")->at(0).state, FileState::kPresent);
   EXPECT_EQ(count_found("lost"), 0U);
   AssetQuery with_missing;
   with_missing.words = {{TextField::kAny, "lost", false}};
   with_missing.include_missing = true;
   EXPECT_EQ(count_found(with_missing), 1U);
-  ASSERT_OK(writer_->touch_files(std::array{gone.id}, second));
+  ASSERT_OK(writer_->touch_files(std::array{gone.id}, run_));
   EXPECT_EQ(count_found("lost"), 1U);
-  (void)unread;
 }
 
 TEST_F(WriterTest, OfflineFilesAreStillFound) {
   const auto file = add("/media/usb/1.jpg");
   ASSERT_OK(writer_->set_file_metadata(file.id, titled("holiday"), {}, "1"));
-  EXPECT_EQ(*writer_->mark_offline("/media/usb"), 1);
+  ASSERT_OK(set_state(*writer_, "/media/usb", FileState::kOffline));
+  EXPECT_EQ(writer_->known_files("/media/usb")->at(0).state, FileState::kOffline);
   EXPECT_EQ(count_found("holiday"), 1U);
   ASSERT_OK(writer_->upsert_file(seen("/media/usb/1.jpg"), run_));
   EXPECT_EQ(writer_->known_files("/media/usb")->at(0).state, FileState::kPresent);
@@ -328,8 +326,7 @@ TEST_F(WriterTest, WhatPeopleMadeOutlivesTheFile) {
   rated.filters = {{RatingCondition{4, 4}}};
   EXPECT_EQ(count_found(rated), 1U);
   EXPECT_EQ(count_found("favourite"), 1U);
-  const RunId second = *writer_->start_run("analyze");
-  ASSERT_OK(writer_->mark_missing("/p", second));
+  ASSERT_OK(set_state(*writer_, "/p", FileState::kMissing));
   writer_.reset();
   {
     auto lock = WriterLock::acquire(path_, "prune");

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/hash.h"
 #include "store/catalogue.h"
@@ -53,6 +54,14 @@ class StoreTest : public testing::Test {
     metadata.format = MediaFormat::kJpeg;
     metadata.title = title;
     return metadata;
+  }
+
+  // Of all files at or below `root`.
+  static Status set_state(CatalogueWriter& writer, const std::string& root, FileState state) {
+    IE_TRY(const std::vector<KnownFile> files, writer.known_files(root));
+    std::vector<FileId> ids;
+    for (const KnownFile& file : files) ids.push_back(file.id);
+    return writer.set_file_state(ids, state);
   }
 
   std::size_t count_found(const AssetQuery& query) const {

@@ -1,0 +1,35 @@
+#include "models/tasks.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace image_engine::models {
+namespace {
+
+// Raw outputs of detectors are compared more loosely than the boxes that come of them.
+constexpr Task kTasks[] = {
+    {"objects", 0.99, 0.97, true, PictureAnswer::kObjects},
+    {"embedding", 0.999, 0.99, false, PictureAnswer::kVector},
+    {"features", 0.999, 0.99, false, PictureAnswer::kVector},
+    {"scene", 0.999, 0.99, false, PictureAnswer::kLabel},
+    {"text", 0.995, 0.99},
+    {"sentences"},
+};
+constexpr Task kOtherTask;
+constexpr double kOtherCosine = 0.9999;  // least at fp32, by another program or on another device
+
+}  // namespace
+
+const Task& task_of(std::string_view name) {
+  const auto* const row = std::ranges::find(kTasks, name, &Task::name);
+  return row == std::end(kTasks) ? kOtherTask : *row;
+}
+
+Gate default_gate(std::string_view task, std::string_view precision) {
+  const Task& row = task_of(task);
+  if (precision == "fp16") return {row.fp16_cosine, 0};
+  if (precision == "int8") return {row.int8_cosine, 0};
+  return {kOtherCosine, 0};
+}
+
+}  // namespace image_engine::models
