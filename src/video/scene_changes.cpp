@@ -177,7 +177,7 @@ class BuiltInDetector final : public SceneDetector {
   void judge_mix(std::int64_t middle) {
     const MixWindow best = best_window(middle);
     const double now = seconds(middle);
-    if (best.score * options_.sensitivity >= 1 && !camera_moves(best, middle)) extend_mix(best, now);
+    if (best.score * options_.sensitivity >= 1) extend_mix(best, middle);
     if (mix_ && (now - mix_->last_seconds > kMixGap || now - mix_->first_seconds > kLongestMixRun)) close_mix();
   }
 
@@ -210,12 +210,13 @@ class BuiltInDetector final : public SceneDetector {
     return mix.correlation < kMixCorrelation ? mix.steadiness * mix.distance : 0;
   }
 
-  void extend_mix(const MixWindow& found, double now) {
-    if (!mix_) mix_ = MixRun{now, now, 0, {}};
-    mix_->last_seconds = now;
-    if (found.score <= mix_->score) return;
-    mix_->score = found.score;
-    mix_->change = dissolve_in(found);
+  void extend_mix(const MixWindow& found, std::int64_t middle) {
+    const double now = seconds(middle);
+    if (mix_ && found.score <= mix_->score) {
+      mix_->last_seconds = now;
+    } else if (!camera_moves(found, middle)) {
+      mix_ = MixRun{mix_ ? mix_->first_seconds : now, now, found.score, dissolve_in(found)};
+    }
   }
 
   // Its ends lie as far beyond a quarter and three quarters of the way as a straight line through these does.
