@@ -173,37 +173,30 @@ float colour_distance(const FrameSignature& a, const FrameSignature& b) {
   return static_cast<float>(sum) / static_cast<float>(2 * both(a.picture, b.picture).pixels());
 }
 
-// Mean distance of reduced luma in `area` where `b` lies `dx` to the right of `a` and `dy` below it.
-float distance_moved(const FrameSignature& a, const FrameSignature& b, const Area& area, int dx, int dy) {
-  const int left = area.left + std::max(0, -dx), right = area.right - std::max(0, dx);
-  const int top = area.top + std::max(0, -dy), bottom = area.bottom - std::max(0, dy);
-  std::int32_t sum = 0;
-  for (int row = top; row < bottom; ++row) {
-    const std::int16_t* from = a.coarse.data() + row * kCoarseWidth;
-    const std::int16_t* to = b.coarse.data() + (row + dy) * kCoarseWidth + dx;
-    for (int column = left; column < right; ++column) sum += std::abs(from[column] - to[column]);
-  }
-  return static_cast<float>(sum) / static_cast<float>((right - left) * (bottom - top));
-}
-
 // Variances and covariance of the reduced luma of two frames, 0…255 scale.
 struct LumaPair {
   double a, b, both;
+  double correlation() const { return both / std::sqrt(a * b + 1); }
 };
 
-LumaPair luma_pair(const FrameSignature& a, const FrameSignature& b, const Area& area) {
+// Of what both show where `b` lies `dx` to the right of `a` and `dy` below it.
+LumaPair luma_pair(const FrameSignature& a, const FrameSignature& b, const Area& area, int dx = 0, int dy = 0) {
+  const Area seen = {area.left + std::max(0, -dx), area.top + std::max(0, -dy), area.right - std::max(0, dx),
+                     area.bottom - std::max(0, dy)};
   std::int32_t sum_a = 0, sum_b = 0, aa = 0, bb = 0, ab = 0;
-  for_rows(area, 0, [&](int first, int last) {
-    for (int i = first; i < last; ++i) {
-      sum_a += a.coarse[i];
-      sum_b += b.coarse[i];
-      aa += a.coarse[i] * a.coarse[i];
-      bb += b.coarse[i] * b.coarse[i];
-      ab += a.coarse[i] * b.coarse[i];
+  for (int row = seen.top; row < seen.bottom; ++row) {
+    const std::int16_t* in_a = a.coarse.data() + row * kCoarseWidth;
+    const std::int16_t* in_b = b.coarse.data() + (row + dy) * kCoarseWidth + dx;
+    for (int column = seen.left; column < seen.right; ++column) {
+      sum_a += in_a[column];
+      sum_b += in_b[column];
+      aa += in_a[column] * in_a[column];
+      bb += in_b[column] * in_b[column];
+      ab += in_a[column] * in_b[column];
     }
-  });
+  }
   const auto covariance = [&](double products, double sum, double other) {
-    return (products - sum * other / area.pixels()) / (16.0 * area.pixels());
+    return (products - sum * other / seen.pixels()) / (16.0 * seen.pixels());
   };
   return {covariance(aa, sum_a, sum_a), covariance(bb, sum_b, sum_b), covariance(ab, sum_a, sum_b)};
 }
@@ -261,17 +254,16 @@ Mix mix_of(const FrameSignature& a, const FrameSignature& middle, const FrameSig
   const double contrast = std::max(std::sqrt((pair.a + pair.b) / 2), kLeastSpread);
   return {.steadiness = static_cast<float>(along / std::sqrt(1.0 * in * out + 1)),
           .distance = static_cast<float>(std::sqrt(way / area.pixels()) / 4 / contrast),
-          .correlation = static_cast<float>(pair.both / std::sqrt(pair.a * pair.b + 1))};
+          .correlation = static_cast<float>(pair.correlation())};
 }
 
-float share_left_by_move(const FrameSignature& a, const FrameSignature& b) {
+float correlation_when_moved(const FrameSignature& a, const FrameSignature& b) {
   const Area area = reduced(both(a.picture, b.picture));
   const int across = (area.right - area.left) / 3, down = (area.bottom - area.top) / 3;
-  const float still = distance_moved(a, b, area, 0, 0);
-  float best = still;
+  double best = -1;
   for (int dy = -down; dy <= down; ++dy)
-    for (int dx = -across; dx <= across; ++dx) best = std::min(best, distance_moved(a, b, area, dx, dy));
-  return best / std::max(still, 1.0f);
+    for (int dx = -across; dx <= across; ++dx) best = std::max(best, luma_pair(a, b, area, dx, dy).correlation());
+  return static_cast<float>(best);
 }
 
 float share_of_way(const FrameSignature& a, const FrameSignature& frame, const FrameSignature& b) {

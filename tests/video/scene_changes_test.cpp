@@ -2,10 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -279,6 +281,32 @@ TEST(SceneChanges, ADetectorBeginsAnewAfterItsEnd) {
   EXPECT_THAT(film.show(scene(1), 40).show(scene(2), 40).end(), ElementsAre(cut_before(120)));
 }
 
+TEST(SceneChanges, ADissolveIsFoundAtALowFrameRate) {
+  Film film;
+  for (int i = 0; i < 20; ++i) film.show(scene(1).at(i * 0.5), 1.0 / 8);
+  for (int i = 1; i <= 8; ++i) film.show(mix(scene(1).at(10 + i * 0.5), scene(2).at(i * 0.5), i / 9.0), 1.0 / 8);
+  for (int i = 9; i < 29; ++i) film.show(scene(2).at(i * 0.5), 1.0 / 8);
+  EXPECT_THAT(film.end(), ElementsAre(gradual(ChangeKind::kDissolve, 19, 28, 2)));
+}
+
+TEST(SceneChanges, LightThatChangesSlowlyIsNoDissolve) {
+  Film film;
+  for (int i = 0; i < 120; ++i)
+    film.show(mix(scene(1).at(i * 0.2), plain(0), std::clamp((i - 40) / 40.0, 0.0, 1.0) * 0.6));
+  EXPECT_THAT(film.end(), IsEmpty());
+}
+
+TEST(SceneChanges, BlackAtTheBeginningAndTheEndIsNoChangeWhereItIsShort) {
+  Film film;
+  const auto ramp = [&](int i) { return mix(scene(1).at(i * 0.1), plain(0), i / 12.0); };
+  film.show(plain(0)).show(plain(0));
+  for (int i = 12; i >= 0; --i) film.show(ramp(i));
+  film.show(scene(1), 50, 0);
+  for (int i = 0; i <= 12; ++i) film.show(ramp(i));
+  film.show(plain(0)).show(plain(0));
+  EXPECT_THAT(film.end(), IsEmpty());
+}
+
 TEST(SceneChanges, ChangesOfALongVideoComeInOrderAndSoon) {
   const std::vector<Pixels> scenes = {scene(1).at(0), scene(2).at(0), scene(3).at(0)};
   Film film;
@@ -287,6 +315,59 @@ TEST(SceneChanges, ChangesOfALongVideoComeInOrderAndSoon) {
   const std::vector<SceneChange> changes = film.end();
   ASSERT_EQ(changes.size(), 99);
   for (std::size_t i = 0; i < changes.size(); ++i) EXPECT_EQ(changes[i].to, static_cast<std::int64_t>(i + 1) * 100);
+}
+
+// Scenes, black, white and noise in any order and of any length, at any rate.
+TEST(SceneChanges, ChangesNeitherOverlapNorComeLateWhateverIsShown) {
+  std::vector<Pixels> pan, ramp;
+  for (int i = 0; i < 40; ++i) {
+    pan.push_back(scene(1).at(i));
+    ramp.push_back(mix(scene(2).at(0), plain(0), i / 40.0));
+  }
+  const Pixels black = plain(0), white = plain(255);
+  for (unsigned seed = 0; seed < 12; ++seed) {
+    std::mt19937 random(seed);
+    const auto draw = [&](int most) { return static_cast<int>(random() % static_cast<unsigned>(most)); };
+    Film film({.shortest_scene = 0.1 * draw(10)});
+    const double rate = std::array{1.0, 5.0, 25.0, 240.0}[seed % 4];
+    std::array<Pixels, 4> noise;
+    for (Pixels& pixels : noise)
+      std::ranges::generate_n(std::back_inserter(pixels), kWidth * kHeight * 3,
+                              [&] { return static_cast<std::uint8_t>(random()); });
+    for (int part = 0; part < 30; ++part) {
+      const int kind = draw(6), length = 1 + draw(40);
+      for (int i = 0; i < length; ++i) {
+        const Pixels* shown[] = {&pan[i], &pan[0], &black, &white, &noise[i % 4], &ramp[i]};
+        film.show(*shown[kind], draw(4) / rate);
+      }
+    }
+    EXPECT_LE(film.late(), 3 + 8 * 3 / rate) << seed;
+    const std::vector<SceneChange> changes = film.end();
+    for (std::size_t i = 0; i < changes.size(); ++i) {
+      EXPECT_LT(changes[i].from, changes[i].to) << seed;
+      EXPECT_LE(changes[i].from_seconds, changes[i].to_seconds) << seed;
+      EXPECT_TRUE(changes[i].kind != ChangeKind::kCut || changes[i].to == changes[i].from + 1) << seed;
+      EXPECT_TRUE(changes[i].score >= 0 && changes[i].score <= 1) << seed;
+      EXPECT_TRUE(i == 0 || changes[i - 1].to <= changes[i].from) << seed;
+    }
+  }
+}
+
+// Bytes that the program holds now; 0 where another allocator than the system's counts them.
+std::size_t held_bytes() {
+  const struct mallinfo2 info = mallinfo2();
+  return info.uordblks + info.hblkhd;
+}
+
+TEST(SceneChanges, MemoryDoesNotGrowWithTheVideoNorItsRate) {
+  std::vector<Pixels> frames;
+  for (int i = 0; i < 150; ++i) frames.push_back(scene(1 + i / 50).at(i % 50 * 0.2));
+  for (double rate : {25.0, 1000.0}) {
+    const std::size_t before = held_bytes();
+    Film film;
+    for (int i = 0; i < 10000; ++i) film.show(frames[i % 150], 1 / rate);
+    EXPECT_LT(held_bytes() - before, 10'000'000) << rate;
+  }
 }
 
 // Real footage, cut together: build/<preset>/video_clips/N.json has what make_clips.py did, N.rgb the small frames.
