@@ -44,8 +44,11 @@ struct SceneDetectorOptions {
   double shortest_scene = 0.4;  // seconds; what is shorter is no scene but a flash or a part of the change before it
 };
 
-// The built-in detector: it looks at brightness, colours and what moved where. A change is returned at most 3 s of
-// video after its last frame. Memory: under 10 MB, however long the video and whatever its frame rate.
+// The built-in detector: it looks at brightness, colours and what moved where (docs/scene_changes.md). A change is
+// returned at most 3 s of video after its last frame, at low frame rates 1.5 s and five frames. Memory: under 10 MB,
+// however long the video and whatever its frame rate. A time that is none, or earlier than that of the frame before, is
+// taken for that one's. A video that begins or ends with black has a change there only where the black lasts as long as
+// a scene.
 std::unique_ptr<SceneDetector> make_scene_detector(const SceneDetectorOptions& options = {});
 
 }  // namespace image_engine::video

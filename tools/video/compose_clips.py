@@ -56,12 +56,17 @@ def decode(path: pathlib.Path, crop: str | None) -> np.ndarray:
     return np.frombuffer(done.stdout, np.uint8).reshape(-1, height, width, 3)
 
 
-def load_shots(footage: pathlib.Path, name: str, folders: list[pathlib.Path]) -> list[np.ndarray]:
+def read_set(footage: pathlib.Path, name: str) -> list[dict]:
     sets = json.loads(footage.read_text())
     if name not in sets:
         fail(f"{footage} has no set {name}, only {', '.join(sets)}")
+    return sets[name]
+
+
+def load_shots(sources: list[dict], folders: list[pathlib.Path]) -> list[np.ndarray]:
+    """The shots of one set of the footage."""
     shots = []
-    for source in sets[name]:
+    for source in sources:
         frames = decode(find(source["file"], folders), source.get("crop"))
         shots += [frames[first : last + 1] for first, last in source["shots"]]
     return shots
@@ -173,7 +178,7 @@ def main() -> None:
     parser.add_argument("output", type=pathlib.Path)
     parser.add_argument("folders", type=pathlib.Path, nargs="+")
     arguments = parser.parse_args()
-    composer = Composer(load_shots(arguments.footage, arguments.set, arguments.folders), arguments.seed, arguments.changes.split(","))
+    composer = Composer(load_shots(read_set(arguments.footage, arguments.set), arguments.folders), arguments.seed, arguments.changes.split(","))
     composer.compose(arguments.scenes)
     composer.write(arguments.output)
 
