@@ -108,7 +108,7 @@ def reference(python: str, clips: list[dict], fps: int, options: list[dict]) -> 
 
 GRID = [dict(lost_track_buffer=keep, track_activation_threshold=begin, minimum_iou_threshold=overlap, high_conf_det_threshold=high,
              minimum_consecutive_frames=frames)
-        for keep, begin, overlap, high, frames in itertools.product((30, 60, 90), (0.4, 0.5, 0.6, 0.7), (0.05, 0.1, 0.2), (0.4, 0.5, 0.6), (1, 2))]  # fmt: skip
+        for keep, begin, overlap, high, frames in itertools.product((30, 60, 90), (0.4, 0.6), (0.05, 0.1, 0.2), (0.4, 0.5, 0.6), (1, 2))]  # fmt: skip
 
 
 def overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -162,7 +162,7 @@ def main() -> None:
         told["image-engine"] = ours(program, clips, None, options)
         told["image-engine, vectors"] = ours(program, clips, scored["vectors"], options)
         if given.peer:
-            thinned = at_rate(tuning, fps)
+            thinned = [clip for clip in at_rate(tuning, fps) if clip["kind"] != "return"]
             tried = [idf1(thinned, ids, ("shot", "cut")) for ids in reference(given.peer, thinned, fps, GRID)]
             best = GRID[int(np.argmax(tried))]
             told["ByteTrack"], told["ByteTrack, tuned"] = reference(given.peer, clips, fps, [{}, best])
