@@ -57,6 +57,13 @@ TEST(Tracks, AStillThingDoesNotSplit) {
     EXPECT_EQ(tracker.add(at += gap, std::vector{person(300 + noise(random), 200 + noise(random))}), Ids{1});
 }
 
+TEST(Tracks, AbsenceBeginsWithTheFirstFrameWithoutIt) {
+  Tracker tracker({.keep = 2});
+  EXPECT_EQ(tracker.add(0, std::vector{person(100, 200)}), Ids{1});
+  tracker.add(60, {});
+  EXPECT_EQ(tracker.add(61, std::vector{person(100, 200)}), Ids{1});
+}
+
 // At one frame a second its boxes lie apart: the second by twice its width.
 TEST(Tracks, AThingThatMovesIsFollowedAtOneFrameASecond) {
   Tracker tracker({.track_fps = 1});
@@ -251,6 +258,7 @@ TEST(Tracks, WhatIsNoBoxIsDropped) {
   huge[0].box = {-3e38F, -3e38F, 3e38F, 3e38F};
   EXPECT_EQ(tracker.add(0.2, huge), Ids{0});
   EXPECT_EQ(tracker.add(0.4, sightings), (Ids{0, 0, 0, 0, 0, 0, 1}));
+  EXPECT_EQ(tracker.add(0.6, std::vector{sightings[5]}), Ids{0}) << "nor does it continue a track";
 }
 
 TEST(Tracks, AVectorThatIsNoneCountsAsNone) {
