@@ -24,6 +24,7 @@ from scipy.optimize import linear_sum_assignment
 
 ROOT = Path(__file__).resolve().parents[2]
 SCORING, TUNING = (1001, 1), (1, 0)  # seed, half of the cut-outs
+TUNING_CLIPS = 24
 RATES = (5, 1)
 LEAST_OVERLAP = 0.5
 
@@ -108,7 +109,7 @@ def reference(python: str, clips: list[dict], fps: int, options: list[dict]) -> 
 
 GRID = [dict(lost_track_buffer=keep, track_activation_threshold=begin, minimum_iou_threshold=overlap, high_conf_det_threshold=high,
              minimum_consecutive_frames=frames)
-        for keep, begin, overlap, high, frames in itertools.product((30, 60, 90), (0.4, 0.5, 0.6, 0.7), (0.05, 0.1, 0.2), (0.4, 0.5, 0.6), (1, 2))]  # fmt: skip
+        for keep, begin, overlap, high, frames in itertools.product((30, 60), (0.4, 0.6), (0.02, 0.05, 0.1), (0.4, 0.5), (1, 2))]  # fmt: skip
 
 
 def overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -149,12 +150,13 @@ def main() -> None:
     parser.add_argument("--peer", help="Python with the reference; without: ours only")
     parser.add_argument("--tuning", action="store_true", help="score the clips for tuning")
     parser.add_argument("--option", action="append", default=[], help="NAME=NUMBER of image-engine's tracker")
-    parser.add_argument("--clips", type=int, default=24)
+    parser.add_argument("--clips", type=int, default=48, help="how many are scored")
     given = parser.parse_args()
     program = given.bin / "track_scores"
     results = []
     with tempfile.TemporaryDirectory() as folder:
-        scored, tuning = (clips_of(Path(folder), *which, given.clips) for which in (TUNING if given.tuning else SCORING, TUNING))
+        tuning = clips_of(Path(folder), *TUNING, TUNING_CLIPS)
+        scored = tuning if given.tuning else clips_of(Path(folder), *SCORING, given.clips)
     for fps in RATES:
         clips = at_rate(scored, fps)
         options = [f"track_fps={fps}", *given.option]
@@ -162,7 +164,7 @@ def main() -> None:
         told["image-engine"] = ours(program, clips, None, options)
         told["image-engine, vectors"] = ours(program, clips, scored["vectors"], options)
         if given.peer:
-            thinned = at_rate(tuning, fps)
+            thinned = [clip for clip in at_rate(tuning, fps) if clip["kind"] != "return"]
             tried = [idf1(thinned, ids, ("shot", "cut")) for ids in reference(given.peer, thinned, fps, GRID)]
             best = GRID[int(np.argmax(tried))]
             told["ByteTrack"], told["ByteTrack, tuned"] = reference(given.peer, clips, fps, [{}, best])

@@ -1,6 +1,7 @@
 #include "video/tracks.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -13,9 +14,14 @@ namespace {
 
 constexpr double kLeastOverlap = 0.2;     // "if the IoU … is smaller than 0.2, the matching will be rejected"
 constexpr double kLeastOverlapLow = 0.5;  // of a sighting of low confidence: `thresh=0.5` in ByteTrack's program
+// Chosen on the clips for tuning of bench/video/track_quality.py.
 constexpr double kLeastReach = 0.2;
-constexpr double kLookWeight = 1;   // of a cosine beside an overlap
-constexpr float kOldVector = 0.9F;  // share of what was known in a track's vector: BoT-SORT's `alpha`
+constexpr double kLookWeight = 0.25;  // of how alike two things look beside an overlap
+constexpr double kStrangerShare = 0.5;
+constexpr int kFewStrangers = 5;
+constexpr int kMostComparisons = 200;  // a frame
+constexpr float kOldVector = 0.9F;     // share of what was known in a track's vector: BoT-SORT's `alpha`
+constexpr float kFarthest = 1e7F;      // pixels: no picture is as large
 constexpr double kFramesToKeep = 3;
 constexpr std::size_t kMostPast = 1000;
 
@@ -28,16 +34,20 @@ struct Live {
   bool past = false;             // only its vector may bring it back
 };
 
-// Areas are of doubles: no box overflows them.
-double overlap_of(const Box& a, const Box& b, double grow_x, double grow_y) {
+// Of doubles: no box overflows it.
+double area_of(const Box& box, double grow_x = 0, double grow_y = 0) {
+  return (box.width + 2 * grow_x) * (box.height + 2 * grow_y);
+}
+
+// Intersection over union of boxes that have grown by so much to each side.
+double overlap_of(const Box& a, const Box& b, double grow_x = 0, double grow_y = 0) {
   const auto shared = [](double from_a, double length_a, double from_b, double length_b, double grow) {
     return std::min(from_a + length_a, from_b + length_b) - std::max(from_a, from_b) + 2 * grow;
   };
   const double width = shared(a.x, a.width, b.x, b.width, grow_x);
   const double height = shared(a.y, a.height, b.y, b.height, grow_y);
   if (!(width > 0) || !(height > 0)) return 0;
-  const auto area = [&](const Box& box) { return (box.width + 2 * grow_x) * (box.height + 2 * grow_y); };
-  return width * height / (area(a) + area(b) - width * height);
+  return width * height / (area_of(a, grow_x, grow_y) + area_of(b, grow_x, grow_y) - width * height);
 }
 
 // The cosine, where both have a vector of one kind.
@@ -52,32 +62,50 @@ std::optional<double> likeness_of(const Live& live, const Sighting& sighting) {
   return std::isfinite(cosine) ? std::optional(cosine) : std::nullopt;
 }
 
-// What it gains to take a sighting for a thing; 0 or less: it is another. `live` is where it is expected.
-using Gain = double (*)(const Live& live, const Sighting& sighting, const TrackerOptions& options);
+// How alike different things look, from those that one frame shows: models differ in it, and so do videos.
+class Strangers {
+ public:
+  void add(double likeness) { ++count_, sum_ += likeness; }
+  // From here on two are the same: so far from strangers' mean to 1. Below 1.
+  [[nodiscard]] double limit(double least) const {
+    if (count_ < kFewStrangers) return least;
+    const double mean = std::min(sum_ / count_, 0.99);
+    return std::max(least, mean + kStrangerShare * (1 - mean));
+  }
 
-double with_look(double gain, const Live& live, const Sighting& sighting, const TrackerOptions& options) {
+ private:
+  int count_ = 0;
+  double sum_ = 0;
+};
+
+// What it gains to take a sighting for a thing; 0 or less: it is another. `live` is where it is expected; `same` the
+// least cosine of the same thing.
+using Gain = double (*)(const Live& live, const Sighting& sighting, double same);
+
+double with_look(double gain, const Live& live, const Sighting& sighting, double same) {
   const std::optional<double> likeness = gain > 0 ? likeness_of(live, sighting) : std::nullopt;
-  return likeness ? gain + kLookWeight * (*likeness - options.same_vector) : gain;
+  return likeness ? gain + kLookWeight * (*likeness - same) / (1 - same) : gain;
 }
 
-double by_overlap(const Live& live, const Sighting& sighting, const TrackerOptions& options) {
-  return with_look(overlap_of(live.motion.box(), sighting.box, 0, 0) - kLeastOverlap, live, sighting, options);
+double by_overlap(const Live& live, const Sighting& sighting, double same) {
+  return with_look(overlap_of(live.motion.box(), sighting.box) - kLeastOverlap, live, sighting, same);
 }
 
-double by_overlap_low(const Live& live, const Sighting& sighting, const TrackerOptions& /*options*/) {
-  return overlap_of(live.motion.box(), sighting.box, 0, 0) - kLeastOverlapLow;
+double by_overlap_low(const Live& live, const Sighting& sighting, double /*same*/) {
+  return overlap_of(live.motion.box(), sighting.box) - kLeastOverlapLow;
 }
 
-// Overlap of boxes that have grown by as much as the place is in doubt: at one frame a second, things that move lie
-// beside where they were.
-double by_reach(const Live& live, const Sighting& sighting, const TrackerOptions& options) {
+// Overlap of boxes that have grown by as much as the place is in doubt, less where their sizes differ: at one frame a
+// second, what moves lies beside where it was.
+double by_reach(const Live& live, const Sighting& sighting, double same) {
   const Box expected = live.motion.box();
+  const double area = area_of(expected), seen = area_of(sighting.box);
   const double grown = overlap_of(expected, sighting.box, live.motion.doubt_x(), live.motion.doubt_y());
-  return with_look(grown - kLeastReach, live, sighting, options);
+  return with_look(grown * std::min(area, seen) / std::max(area, seen) - kLeastReach, live, sighting, same);
 }
 
-double by_vector(const Live& live, const Sighting& sighting, const TrackerOptions& options) {
-  return likeness_of(live, sighting).value_or(-1) - options.same_vector;
+double by_vector(const Live& live, const Sighting& sighting, double same) {
+  return likeness_of(live, sighting).value_or(-1) - same;
 }
 
 enum class Which { kInSight, kNotPast, kAll };
@@ -99,11 +127,12 @@ bool takes_part(const Live& live, Which which) {
   return which == Which::kAll || (!live.past && (which == Which::kNotPast || !live.missed));
 }
 
+// Also false of what is no number.
 bool usable(const Sighting& sighting) {
   const Box& box = sighting.box;
-  const float numbers[] = {sighting.confidence, box.x, box.y, box.width, box.height};
-  return std::ranges::all_of(numbers, [](float number) { return std::isfinite(number); }) && box.width > 0 &&
-         box.height > 0;
+  const bool within = std::ranges::all_of(std::array{box.x, box.y, box.width, box.height},
+                                          [](float pixels) { return std::abs(pixels) <= kFarthest; });
+  return within && box.width > 0 && box.height > 0 && std::isfinite(sighting.confidence);
 }
 
 void learn(std::vector<float>& known, const std::vector<float>& seen) {
@@ -145,11 +174,13 @@ struct Tracker::State {
   std::int64_t ids = 0;
   std::vector<Live> live;
   std::vector<Track> done;
+  Strangers strangers;
 
   void wait_until(double seconds);
   void pair(const Round& round, std::span<const Sighting> sightings, std::vector<std::int64_t>& ids_of);
   void begin(const Sighting& sighting, std::int64_t id);
   void miss();
+  void compare(std::span<const Sighting> sightings);
   void end(Live& ended);
   void forget();
 };
@@ -165,6 +196,7 @@ void Tracker::State::wait_until(double seconds) {
 
 void Tracker::State::pair(const Round& round, std::span<const Sighting> sightings, std::vector<std::int64_t>& ids_of) {
   std::vector<Candidate> candidates;
+  const double same = strangers.limit(options.same_vector);
   for (std::size_t column = 0; column < sightings.size(); ++column) {
     const Sighting& sighting = sightings[column];
     const bool high = sighting.confidence >= options.high;
@@ -173,7 +205,7 @@ void Tracker::State::pair(const Round& round, std::span<const Sighting> sighting
       // What has been seen in this frame is where it was seen now.
       if (live[row].track.to == now || !takes_part(live[row], round.which) || live[row].track.name != sighting.name)
         continue;
-      const double gain = round.gain(live[row], sighting, options);
+      const double gain = round.gain(live[row], sighting, same);
       if (gain > 0) candidates.push_back({static_cast<std::uint32_t>(row), static_cast<std::uint32_t>(column), gain});
     }
   }
@@ -201,6 +233,21 @@ void Tracker::State::miss() {
 
 void Tracker::State::end(Live& ended) {
   if (ended.track.sightings > 1 || ended.track.best_confidence >= options.sure) done.push_back(std::move(ended.track));
+}
+
+// Things of one name that one frame shows apart: boxes that overlap may be two of one thing.
+void Tracker::State::compare(std::span<const Sighting> sightings) {
+  int left = kMostComparisons;
+  for (const Sighting& sighting : sightings) {
+    if (sighting.vector.empty() || sighting.confidence < options.high || !usable(sighting)) continue;
+    for (const Live& each : live) {
+      if (each.track.to != now || each.track.name != sighting.name || overlap_of(each.motion.box(), sighting.box) > 0)
+        continue;
+      const std::optional<double> likeness = likeness_of(each, sighting);
+      if (likeness) strangers.add(*likeness);
+      if (likeness && --left == 0) return;
+    }
+  }
 }
 
 // What nothing can bring back, and of what vectors can, what is longest out of sight.
@@ -234,6 +281,7 @@ std::vector<std::int64_t> Tracker::add(double seconds, std::span<const Sighting>
     if (ids[i] == 0 && sightings[i].confidence >= state_->options.high && usable(sightings[i]))
       state_->begin(sightings[i], ids[i] = ++state_->ids);
   state_->miss();
+  state_->compare(sightings);
   return ids;
 }
 

@@ -51,7 +51,9 @@ struct TrackerOptions {
   double keep = 2;
   // For so long it is known again by its vector: seconds after its last sighting.
   double keep_vectors = 30;
-  float same_vector = 0.8F;  // least cosine of the same thing (DeepSORT's `max_cosine_distance` of 0.2)
+  // Least cosine of the same thing (DeepSORT's `max_cosine_distance` of 0.2). Where the things that one frame shows are
+  // so alike that half the way from their mean cosine to 1 is more, it is that.
+  float same_vector = 0.8F;
 };
 
 // Follows things through the frames of one video, given in order of time. Between frames it keeps what is in sight,
@@ -65,11 +67,11 @@ class Tracker {
   ~Tracker();
 
   // A frame at `seconds` of presentation time; with `cut`, a scene change lies between it and the last one: all tracks
-  // end, and only a vector continues one. Returns of each sighting its track's id, or 0: it began none (its confidence
-  // is too low), or its box or confidence is no number or the box empty. An id that finish() does not name was seen
-  // once, and not surely.
-  // A frame that is not later than the last one is ignored, but for its cut: zeros. An empty frame says that nothing is
-  // there; frames that are left out because nothing changed need not be told, as a track ends by frames without it.
+  // end, and only a vector continues one. Returns of each sighting its track's id, or 0: its confidence is too low for
+  // a new track, or it is none: its confidence or box is no number, the box empty or beyond 10 million pixels. An id
+  // that finish() does not name was seen once, and not surely. A frame that is not later than the last one is ignored,
+  // but for its cut: zeros. An empty frame says that nothing is there; frames that show nothing new may be left out, as
+  // only frames without it end a track.
   std::vector<std::int64_t> add(double seconds, std::span<const Sighting> sightings, bool cut = false);
 
   // All tracks, by `from`, then id. The tracker is as new afterwards, with new ids.

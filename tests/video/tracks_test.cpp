@@ -57,6 +57,13 @@ TEST(Tracks, AStillThingDoesNotSplit) {
     EXPECT_EQ(tracker.add(at += gap, std::vector{person(300 + noise(random), 200 + noise(random))}), Ids{1});
 }
 
+TEST(Tracks, AbsenceBeginsWithTheFirstFrameWithoutIt) {
+  Tracker tracker({.keep = 2});
+  EXPECT_EQ(tracker.add(0, std::vector{person(100, 200)}), Ids{1});
+  tracker.add(60, {});
+  EXPECT_EQ(tracker.add(61, std::vector{person(100, 200)}), Ids{1});
+}
+
 // At one frame a second its boxes lie apart: the second by twice its width.
 TEST(Tracks, AThingThatMovesIsFollowedAtOneFrameASecond) {
   Tracker tracker({.track_fps = 1});
@@ -187,6 +194,22 @@ TEST(Tracks, AVectorContinuesATrackAfterACut) {
   EXPECT_THAT(most_at_once(tracks), ElementsAre(Pair("person", 1)));
 }
 
+// A model that finds everybody alike: what one frame shows tells how alike strangers are.
+TEST(Tracks, WhoIsAsAlikeAsStrangersAreIsAStranger) {
+  const auto one_of_all = [](int number, double x) {  // a cosine of 0.85 between any two
+    std::vector<float> vector(6);
+    vector[0] = std::sqrt(0.85F), vector[static_cast<std::size_t>(number)] = std::sqrt(0.15F);
+    return person(x, 200, 0.9F, vector);
+  };
+  Tracker knows_none;
+  knows_none.add(0, std::vector{one_of_all(1, 100)});
+  EXPECT_EQ(knows_none.add(1, std::vector{one_of_all(4, 300)}, true), Ids{1});
+  Tracker tracker;
+  tracker.add(0, std::vector{one_of_all(1, 100), one_of_all(2, 500), one_of_all(3, 900)});
+  EXPECT_EQ(tracker.add(1, std::vector{one_of_all(4, 300)}, true), Ids{4});
+  EXPECT_EQ(tracker.add(2, std::vector{one_of_all(2, 100)}, true), Ids{2});
+}
+
 TEST(Tracks, AVectorIsForgotten) {
   Tracker tracker({.keep_vectors = 5});
   tracker.add(0, std::vector{person(100, 200, 0.9F, kAnna)});
@@ -233,8 +256,9 @@ TEST(Tracks, WhatIsNoBoxIsDropped) {
   EXPECT_EQ(tracker.add(0, sightings), (Ids{0, 0, 0, 0, 0, 0, 1}));
   std::vector<Sighting> huge{person(100, 200)};
   huge[0].box = {-3e38F, -3e38F, 3e38F, 3e38F};
-  EXPECT_EQ(tracker.add(0.2, huge), Ids{2});
+  EXPECT_EQ(tracker.add(0.2, huge), Ids{0});
   EXPECT_EQ(tracker.add(0.4, sightings), (Ids{0, 0, 0, 0, 0, 0, 1}));
+  EXPECT_EQ(tracker.add(0.6, std::vector{sightings[5]}), Ids{0}) << "nor does it continue a track";
 }
 
 TEST(Tracks, AVectorThatIsNoneCountsAsNone) {
