@@ -74,12 +74,22 @@ void print_value(const std::string& name, const nlohmann::json& value, int inden
   }
 }
 
-Result<int> print_thumbnail(const Context& context, const store::AssetRecord& record, std::uint32_t edge) {
+// Of a video the best frame of its first scene.
+Result<double> thumbnail_time(const store::CatalogueReader& reader, const store::AssetRecord& record) {
+  if (record.kind != MediaKind::kVideo) return -1.0;
+  IE_TRY(const nlohmann::json video, pipeline::video_json(reader, record));
+  const nlohmann::json& scenes = video["scenes"];
+  return scenes.empty() ? 0.0 : scenes[0].value("best", 0.0);
+}
+
+Result<int> print_thumbnail(const Context& context, const store::CatalogueReader& reader,
+                            const store::AssetRecord& record, std::uint32_t edge) {
   if (!record.hash) return fail(ErrorCode::kNotFound, "this file has not been read yet: image-engine analyze does it");
+  IE_TRY(const double at, thumbnail_time(reader, record));
   IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(pipeline::pool_options(context.config)));
   const auto quality = static_cast<std::uint32_t>(context.config.thumbnails.quality);
   IE_TRY(const std::string path,
-         pipeline::ThumbnailCache().make(*record.hash, record.files.front().seen.path, edge, quality, *pool));
+         pipeline::ThumbnailCache().make(*record.hash, record.files.front().seen.path, edge, quality, *pool, at));
   if (context.json)
     print_json("thumbnail", {{"path", to_utf8(path)}, {"edge", edge}});
   else
@@ -261,7 +271,7 @@ Action setup_show(Arguments app, Settings&) {
     IE_TRY(const store::AssetRecord record, reader.asset_record(*id, path));
     if (!flags->draw.empty()) return draw(context, reader, record, path, *flags);
     if (!flags->contact_sheet.empty()) return draw_contact_sheet(context, reader, record, path, *flags);
-    if (flags->thumbnail > 0) return print_thumbnail(context, record, flags->thumbnail);
+    if (flags->thumbnail > 0) return print_thumbnail(context, reader, record, flags->thumbnail);
     IE_TRY(nlohmann::json json, pipeline::video_json(reader, record));
     if (context.json) {
       print_json("show", json);

@@ -26,9 +26,10 @@ class ThumbnailCache {
   void forget(std::span<const Hash128> assets) const;
   Status put(const Hash128& asset, std::uint32_t edge, std::span<const std::byte> jpeg) const;
 
-  // The path of a thumbnail, made from `file` where it is not in the cache. Thread-safe.
+  // The path of a thumbnail, made from `file` where it is not in the cache; of a video from the frame at `at` seconds.
+  // Thread-safe.
   Result<std::string> make(const Hash128& asset, const std::string& file, std::uint32_t edge, std::uint32_t quality,
-                           worker::Pool& pool) const;
+                           worker::Pool& pool, double at = -1) const;
 
  private:
   std::string folder_;

@@ -1,0 +1,250 @@
+"""Videos: what is found at which time, against ffprobe and against clips of known content."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+from PIL import Image
+
+from engine import DONE, DONE_WITH_FAILURES, FAILED, INTERRUPTED, SAMPLES, USAGE, Engine, fresh_folder, validate, wait_until
+
+STREET = "/usr/share/doc/opencv-doc/examples/data/vtest.avi"
+BUTTERFLY = "/usr/share/doc/opencv-doc/examples/data/butterfly.jpg"
+FRUITS = "/usr/share/doc/opencv-doc/examples/data/fruits.jpg"
+SAME_SIZE = "scale=640:480:force_original_aspect_ratio=decrease,pad=640:480:(ow-iw)/2:(oh-ih)/2,setsar=1,fps=25,format=yuv420p"
+
+
+def ffmpeg(*arguments):
+    done = subprocess.run(["ffmpeg", "-v", "error", "-y", *map(str, arguments)], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def probe(path, *what):
+    shown = subprocess.run(["ffprobe", "-v", "error", "-of", "json", *what, path], capture_output=True, check=True)
+    return json.loads(shown.stdout)
+
+
+def frame_times(path):
+    frames = probe(path, "-select_streams", "v:0", "-show_entries", "frame=pts_time")["frames"]
+    return [float(frame["pts_time"]) for frame in frames]
+
+
+def compose(target, *parts):
+    """Parts are (input arguments, seconds), cut together."""
+    inputs, chains = [], []
+    for i, (source, seconds) in enumerate(parts):
+        inputs += [*source]
+        chains.append(f"[{i}:v]trim=duration={seconds},setpts=PTS-STARTPTS,{SAME_SIZE}[v{i}]")
+    joined = "".join(f"[v{i}]" for i in range(len(parts)))
+    ffmpeg(*inputs, "-filter_complex", ";".join(chains) + f";{joined}concat=n={len(parts)}[v]", "-map", "[v]", "-c:v", "libx264", "-crf", "20", target)
+
+
+def still(path):
+    return ("-loop", "1", "-framerate", "25", "-i", path)
+
+
+@pytest.fixture(scope="module")
+def clips():
+    """three.mp4: 3 s of a butterfly, 4 s of a street with people, 3 s of fruits. long.mp4: moving shapes, 60 s."""
+    with fresh_folder() as folder:
+        compose(folder / "three.mp4", (still(BUTTERFLY), 3), (("-ss", "5", "-i", STREET), 4), (still(FRUITS), 3))
+        ffmpeg("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=60", "-c:v", "libx264", "-preset", "ultrafast", folder / "long.mp4")
+        yield folder
+
+
+def analyze_video(engine, *arguments, expect=DONE):
+    return engine.json("analyze-video", *arguments, expect=expect)
+
+
+def test_the_document_says_what_is_where(real, clips, folder):
+    clip = clips / "three.mp4"
+    document = analyze_video(real, clip)
+    times = frame_times(clip)
+    chosen = [frame["at"] for frame in document["frames"]]
+    assert all(any(abs(at - time) < 1e-3 for time in times) for at in chosen), "frames are the video's own"
+    assert chosen == sorted(chosen)
+    # Stills are analyzed once, the street each second.
+    assert len([at for at in chosen if at < 2.9]) == 1
+    assert len([at for at in chosen if 3 <= at < 6.9]) == 4
+    assert [round(scene["from"], 1) for scene in document["scenes"]] == [0.0, 3.0, 7.0]
+    assert [scene["begins"] for scene in document["scenes"]] == ["start", "cut", "cut"]
+    assert all(scene["from"] <= scene["best"] < scene["to"] for scene in document["scenes"])
+    assert document["scenes"][-1]["to"] == pytest.approx(10, abs=0.05)
+    people = [any(thing["object"] == "person" for thing in moment["objects"]) for moment in document["moments"]]
+    assert people == [False, True, False]
+    tracked = [thing for thing in document["objects"] if thing["object"] == "person"]
+    assert tracked and all(3 <= thing["from"] <= thing["at"] <= thing["to"] < 7 for thing in tracked)
+    assert document["failures"] == []
+    assert document["video"]["duration"] == pytest.approx(float(probe(clip, "-show_format")["format"]["duration"]), abs=0.05)
+    # The same into a file, and nothing is done twice.
+    assert real.run("analyze-video", clip, "-o", folder / "out.json").code == DONE
+    written = json.loads((folder / "out.json").read_text())
+    validate(written, "video")
+    assert written["timings"]["video_seconds"] == 0
+    assert written["frames"] == document["frames"]
+
+
+def test_search_gives_the_moment(real, clips):
+    real.analyze(clips, SAMPLES / "photos")
+    found = real.json("search", "object:person type:video")["results"]
+    assert [os.path.basename(result["path"]) for result in found] == ["three.mp4"]
+    moment = found[0]["moment"]
+    assert 3 <= moment["from"] <= moment["at"] < moment["to"] <= 7.01
+    assert moment["why"][0]["field"] == "object" and moment["why"][0]["text"].startswith("person")
+    assert found[0]["moments"][0] == moment
+    # As a word, beside photos.
+    mixed = real.json("search", "person", "--limit", "1000")["results"]
+    with_moment = [result for result in mixed if "moment" in result]
+    assert len(mixed) > len(with_moment) == 1
+    assert "object:person" not in real.run("search", "object:zebra type:video").message
+    shown = real.run("search", "person type:video")
+    assert re.search(r"0:03.*–0:0[67].*person", shown.out.decode())
+
+
+def test_pictures_of_it(real, clips, folder):
+    clip = clips / "three.mp4"
+    analyze_video(real, clip)
+    sheet = real.json("show", clip, "--contact-sheet", folder / "sheet.png")
+    assert sheet["scenes"] == 3
+    with Image.open(folder / "sheet.png") as picture:
+        assert picture.size == (sheet["width"], sheet["height"])
+        assert len(set(picture.convert("RGB").resize((64, 64)).getdata())) > 200
+    drawn = real.json("show", clip, "--at", "0:05", "--draw", folder / "frame.png")
+    assert (drawn["width"], drawn["height"]) == (640, 480) and drawn["objects"] > 0
+    with Image.open(real.json("show", clip, "--thumbnail", "128")["path"]) as picture:
+        assert max(picture.size) == 128
+    for arguments in (["--draw", folder / "x.png"], ["--at", "1:99", "--draw", folder / "x.png"], ["--contact-sheet", folder / "x.gif"]):
+        refused = real.run("show", clip, *arguments)
+        assert refused.code == USAGE, refused.message
+    assert real.run("show", clip, "--contact-sheet", clip).code == USAGE, "the library is never written to"
+
+
+def test_several_go_to_a_folder_or_to_lines(engine, clips, folder):
+    files = [clips / "three.mp4", clips / "long.mp4"]
+    assert engine.run("analyze-video", *files, "-o", f"{folder}/all/", "--fast").code == DONE
+    assert sorted(os.listdir(folder / "all")) == ["long.json", "three.json"]
+    assert engine.run("analyze-video", *files, "-o", folder / "all.ndjson", "--fast").code == DONE
+    assert [os.path.basename(json.loads(line)["path"]) for line in (folder / "all.ndjson").read_text().splitlines()] == ["three.mp4", "long.mp4"]
+    assert engine.run("analyze-video", *files, "-o", folder / "one.json").code == USAGE
+    assert engine.run("analyze-video", folder / "missing.mp4").code == FAILED
+    assert engine.run("analyze-video", BUTTERFLY).code == FAILED
+
+
+def frames_of(engine, clip):
+    document = engine.json("show", clip)
+    return [(frame["at"], frame["quality"]) for frame in document["frames"]], [(scene["from"], scene["begins"]) for scene in document["scenes"]]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_one_that_is_interrupted_goes_on_from_there(engine, clips, number):
+    clip = clips / "long.mp4"
+    flags = ["--fps", "25", "--quiet"]
+    process = engine.start("analyze-video", clip, *flags)
+    def kept():
+        return engine.catalogue.exists() and engine.rows("SELECT count(*) FROM moments")[0][0] >= 400
+    wait_until(lambda: _quietly(kept), "frames to be kept")
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode in (-number, INTERRUPTED)
+    (before,) = engine.rows("SELECT count(*) FROM moments")[0]
+    assert engine.rows("SELECT count(*) FROM analysis_progress") == [(1,)]
+    assert engine.json("catalog", "check")["problems"] == []
+    assert before < 1500
+    assert engine.run("analyze-video", clip, *flags).code == DONE
+    assert engine.rows("SELECT count(*) FROM analysis_progress") == [(0,)]
+    with fresh_folder() as other:
+        whole = Engine(other)
+        assert whole.run("analyze-video", clip, *flags).code == DONE
+        assert frames_of(engine, clip) == frames_of(whole, clip)
+
+
+def _quietly(check):
+    try:
+        return check()
+    except Exception:  # the catalogue is being made
+        return False
+
+
+def test_settings_have_their_effect(engine, clips):
+    clip = clips / "three.mp4"
+    engine.analyze(clips, "--no-videos")
+    assert engine.rows("SELECT count(*) FROM moments") == [(0,)]
+    assert len(analyze_video(engine, clip)["frames"]) == 6
+    assert len(analyze_video(engine, clip, "--fps", "2")["frames"]) == 10
+    keys = [float(frame["pts_time"]) for frame in probe(clip, "-select_streams", "v:0", "-skip_frame", "nokey", "-show_entries", "frame=pts_time")["frames"]]
+    fast = analyze_video(engine, clip, "--fast")
+    assert [frame["at"] for frame in fast["frames"]] == [pytest.approx(time, abs=1e-3) for time in keys]
+    assert analyze_video(engine, clip)["frames"] and len(analyze_video(engine, clip)["scenes"]) == 3
+    config = engine.folder / "own.yaml"
+    config.write_text("video:\n  scene_detection: false\n")
+    assert len(analyze_video(engine, clip, "--config", config)["scenes"]) == 1
+
+
+def test_short_ones_come_first_and_photos_before(engine, clips, folder):
+    lines = engine.run("analyze", clips, BUTTERFLY, "--ndjson").out.decode().splitlines()
+    names = [os.path.basename(json.loads(line)["path"]) for line in lines]
+    assert names.index("butterfly.jpg") < names.index("three.mp4")
+    assert [name for name in names[-2:]] == ["three.mp4", "long.mp4"]
+
+
+def test_a_second_run_does_nothing(engine, clips):
+    engine.analyze(clips)
+    report = engine.analyze(clips)["report"]
+    assert report["phases"]["videos"]["files"] == 0 and report["video_seconds"] == 0
+
+
+def broken_files(folder, clips):
+    """name: (content, whether some frames can be had)"""
+    whole = (clips / "three.mp4").read_bytes()
+    ffmpeg("-i", clips / "three.mp4", "-c", "copy", folder / "whole.mkv")
+    matroska = (folder / "whole.mkv").read_bytes()
+    ffmpeg("-f", "lavfi", "-i", "sine=duration=1", folder / "sound.m4a")
+    sound = (folder / "sound.m4a").read_bytes()
+    for extra in ("whole.mkv", "sound.m4a"):
+        os.remove(folder / extra)
+    return {
+        "text.mp4": (b"this is a text\n" * 100, False),
+        "no_index.mp4": (whole[: len(whole) * 2 // 3], False),
+        "cut.mkv": (matroska[: len(matroska) // 2], True),
+        "sound.mp4": (sound.replace(b"ftypM4A ", b"ftypisom", 1), False),
+        "hls.mp4": (b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n", False),
+        "concat.avi": (b"ffconcat version 1.0\nfile /etc/passwd\n", False),
+        "noise.avi": (b"RIFF\xff\xff\xff\x7fAVI " + os.urandom(20000), False),
+        "empty.mp4": (b"", False),
+    }
+
+
+def test_broken_ones_end_in_the_ledger(engine, clips, photos):
+    files = broken_files(photos, clips)
+    for name, (content, _) in files.items():
+        (photos / name).write_bytes(content)
+    report = engine.analyze(photos, expect=DONE_WITH_FAILURES)["report"]
+    assert report["worker_deaths"] == 0
+    ledger = {os.path.basename(path).decode(): entry for path, entry in engine.failures().items()}
+    for name, (_, some) in files.items():
+        if not some:
+            assert name in ledger, name
+    assert len(engine.show(photos / "cut.mkv")["frames"]) >= 1
+    assert engine.json("catalog", "check")["problems"] == []
+    # They are not tried again before they change.
+    assert engine.run("analyze", photos).code == DONE
+
+
+def test_frames_that_cannot_be_decoded_are_left_out(engine, clips, photos):
+    damaged = bytearray((clips / "long.mp4").read_bytes())
+    for at in range(len(damaged) // 3, len(damaged) // 2, 50):
+        damaged[at] ^= 0xFF
+    (photos / "damaged.mp4").write_bytes(damaged)
+    outcome = engine.run("analyze", photos)
+    assert outcome.code in (DONE, DONE_WITH_FAILURES)
+    frames = engine.show(photos / "damaged.mp4")["frames"]
+    assert 30 <= len(frames) <= 61
+
+
+def test_the_video_is_not_written_to(engine, clips):
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in clips.iterdir()}
+    engine.analyze(clips)
+    assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in clips.iterdir()} == before
