@@ -130,7 +130,7 @@ class BuiltInDetector final : public SceneDetector {
       if (!(held.seen.seconds > before.seconds)) held.seen.seconds = before.seconds;
       held.step = unlikeness(before, held.seen);
     }
-    frames_.push_back(std::move(held));
+    frames_.push_back(held);
     if (end() - 1 - kNeighbours > base_) note_leap(end() - 1 - kNeighbours);
   }
 
