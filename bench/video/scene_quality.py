@@ -145,7 +145,8 @@ def main() -> int:
                 tallies.setdefault("AdaptiveDetector", Tally()).add(truth, theirs)
             for note in notes if arguments.list else []:
                 print(f"{clip.stem}: {note}")
-    print(f"set {arguments.set}, seeds {arguments.seeds}: {frames} frames; {sorted(times)[len(times) // 2]:.0f} µs of processor time a frame (median of clips)")
+    spent = sorted(times)[len(times) // 2]
+    print(f"set {arguments.set}, seeds {arguments.seeds}: {frames} frames; {spent:.0f} µs of processor time a frame (median of clips)")
     print_tables(tallies)
     if missed := missed_targets(tallies):
         print(*(f"scene_quality: missed: {line}" for line in missed), sep="\n", file=sys.stderr)

@@ -253,8 +253,7 @@ Mix mix_of(const FrameSignature& a, const FrameSignature& middle, const FrameSig
   const double way = 1.0 * in + out + 2.0 * along;
   const double contrast = std::max(std::sqrt((pair.a + pair.b) / 2), kLeastSpread);
   return {.steadiness = static_cast<float>(along / std::sqrt(1.0 * in * out + 1)),
-          .distance = static_cast<float>(std::sqrt(way / area.pixels()) / 4 / contrast),
-          .correlation = static_cast<float>(pair.correlation())};
+          .distance = static_cast<float>(std::sqrt(way / area.pixels()) / 4 / contrast)};
 }
 
 float correlation_when_moved(const FrameSignature& a, const FrameSignature& b) {

@@ -47,10 +47,9 @@ float unlikeness_in_one_light(const FrameSignature& a, const FrameSignature& b);
 
 // What a frame between two others says of the way from one to the other. All 0 where it lies anywhere but between them.
 struct Mix {
-  float steadiness = 0;   // 1: it lies on the straight way, as a mixture does; 0 and below: it has something that
-                          // neither end has
-  float distance = 0;     // length of the way, in contrasts
-  float correlation = 0;  // of both ends' brightness: near 1 where only the light changed
+  float steadiness = 0;  // 1: it lies on the straight way, as a mixture does; 0 and below: it has something that
+                         // neither end has
+  float distance = 0;    // length of the way, in contrasts
 };
 Mix mix_of(const FrameSignature& a, const FrameSignature& middle, const FrameSignature& b);
 

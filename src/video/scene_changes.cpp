@@ -41,7 +41,6 @@ struct HalfWindow {
 constexpr HalfWindow kHalfWindows[] = {{0.16, 0.75f}, {0.24, 0.65f}, {0.36, 0.5f},
                                        {0.54, 0.5f},  {0.8, 0.5f},   {1.2, 0.5f}};
 constexpr std::int64_t kShortestHalf = 2;  // frames
-constexpr float kMostCorrelation = 0.6f;   // of its ends; it stays near 1 where the light changes slowly
 // Correlations when moved. Of both ends: dissolves 0.65 at most. Of the middle with the less like end: dissolves 0.79
 // at most.
 constexpr float kSameEnds = 0.7f, kSameAsMiddle = 0.85f;
@@ -130,7 +129,7 @@ class BuiltInDetector final : public SceneDetector {
       if (!(held.seen.seconds > before.seconds)) held.seen.seconds = before.seconds;
       held.step = unlikeness(before, held.seen);
     }
-    frames_.push_back(std::move(held));
+    frames_.push_back(held);
     if (end() - 1 - kNeighbours > base_) note_leap(end() - 1 - kNeighbours);
   }
 
@@ -233,7 +232,7 @@ class BuiltInDetector final : public SceneDetector {
     const float at_a = at(a).seen.overall.deviation, at_b = at(b).seen.overall.deviation;
     if (std::min(at_a, at_b) < std::max(kBlank, kDim * std::max(at_a, at_b))) return 0;  // rather a fade
     const Mix mix = mix_of(at(a).seen, at(middle).seen, at(b).seen);
-    return mix.correlation < kMostCorrelation ? mix.steadiness * mix.distance : 0;
+    return mix.steadiness * mix.distance;
   }
 
   void extend_mix(const MixWindow& found, std::int64_t middle) {

@@ -248,7 +248,9 @@ TEST(SceneChanges, TimesThatGoBackwardsOrAreMissingLoseNoCut) {
   film.show(scene(1), 40).show(scene(1).at(8), -3);
   for (int i = 0; i < 40; ++i)
     film.show(scene(2).at(i * 0.2), i == 10 ? std::numeric_limits<double>::quiet_NaN() : 0.04);
-  EXPECT_LE(film.end().size(), 1);
+  const std::vector<SceneChange> changes = film.end();
+  ASSERT_THAT(changes, ElementsAre(cut_before(41)));
+  EXPECT_GE(changes[0].to_seconds, changes[0].from_seconds);
 }
 
 TEST(SceneChanges, RepeatedFramesHideNoCut) {
@@ -317,7 +319,7 @@ TEST(SceneChanges, ChangesOfALongVideoComeInOrderAndSoon) {
   for (std::size_t i = 0; i < changes.size(); ++i) EXPECT_EQ(changes[i].to, static_cast<std::int64_t>(i + 1) * 100);
 }
 
-// Scenes, black, white and noise in any order and of any length, at any rate.
+// Scenes, black, white and noise in any order and of any length, at any rate, also all at one time.
 TEST(SceneChanges, ChangesNeitherOverlapNorComeLateWhateverIsShown) {
   std::vector<Pixels> pan, ramp;
   for (int i = 0; i < 40; ++i) {
@@ -325,16 +327,16 @@ TEST(SceneChanges, ChangesNeitherOverlapNorComeLateWhateverIsShown) {
     ramp.push_back(mix(scene(2).at(0), plain(0), i / 40.0));
   }
   const Pixels black = plain(0), white = plain(255);
-  for (unsigned seed = 0; seed < 12; ++seed) {
+  for (unsigned seed = 0; seed < 40; ++seed) {
     std::mt19937 random(seed);
     const auto draw = [&](int most) { return static_cast<int>(random() % static_cast<unsigned>(most)); };
-    Film film({.shortest_scene = 0.1 * draw(10)});
-    const double rate = std::array{1.0, 5.0, 25.0, 240.0}[seed % 4];
+    const double rate = std::array{1.0, 5.0, 25.0, 240.0, std::numeric_limits<double>::infinity()}[seed % 5];
+    Film film({.shortest_scene = std::isfinite(rate) ? 0.1 * draw(10) : 0});
     std::array<Pixels, 4> noise;
     for (Pixels& pixels : noise)
       std::ranges::generate_n(std::back_inserter(pixels), kWidth * kHeight * 3,
                               [&] { return static_cast<std::uint8_t>(random()); });
-    for (int part = 0; part < 30; ++part) {
+    for (int part = 0; part < 20; ++part) {
       const int kind = draw(6), length = 1 + draw(40);
       for (int i = 0; i < length; ++i) {
         const Pixels* shown[] = {&pan[i], &pan[0], &black, &white, &noise[i % 4], &ramp[i]};
@@ -362,11 +364,11 @@ std::size_t held_bytes() {
 TEST(SceneChanges, MemoryDoesNotGrowWithTheVideoNorItsRate) {
   std::vector<Pixels> frames;
   for (int i = 0; i < 150; ++i) frames.push_back(scene(1 + i / 50).at(i % 50 * 0.2));
-  for (double rate : {25.0, 1000.0}) {
+  for (const auto& [rate, most] : {std::pair{25.0, 2'000'000}, std::pair{1000.0, 10'000'000}}) {
     const std::size_t before = held_bytes();
     Film film;
     for (int i = 0; i < 10000; ++i) film.show(frames[i % 150], 1 / rate);
-    EXPECT_LT(held_bytes(), before + 10'000'000) << rate;
+    EXPECT_LT(held_bytes(), before + most) << rate;
   }
 }
 
