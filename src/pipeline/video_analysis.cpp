@@ -274,7 +274,10 @@ Status VideoAnalysis::write_frames() {
 Status VideoAnalysis::finish() {
   if (first_ && summary_.frames > 0 && !frames_.empty()) {
     const double frame = summary_.frame_rate > 0 ? 1 / summary_.frame_rate : 0;
-    frames_.back().moment.to = std::max(frames_.back().moment.from, std::max(position_, summary_.last) + frame);
+    double end = std::max(position_, summary_.last) + frame;
+    // What is behind the last key frame was not decoded.
+    if (plan_.run.options.config.video.key_frames_only) end = std::max(end, *first_ + summary_.duration);
+    frames_.back().moment.to = std::max(frames_.back().moment.from, end);
   }
   IE_CHECK(write_frames());
   std::vector<store::Moment> moments;
@@ -322,10 +325,12 @@ Status VideoAnalysis::finish() {
         video_stage(stage->key.stage)->summarize(frames == by_stage.end() ? kNone : frames->second, scenes);
     const auto [device, precision] = stage->runs_on ? stage->runs_on() : std::pair(stage->device, stage->precision);
     IE_CHECK(run.writer.put_record(asset, {stage->key, device, precision, std::move(output.data), ""}, output.facts));
+    IE_CHECK(run.writer.drop_other_records(asset, stage->key));
   }
   json data = {{"frames", moments.size()}, {"scenes", scenes.size()}};
   for (const std::string& warning : summary_.warnings) data["warnings"].push_back(to_utf8(warning));
   IE_CHECK(run.writer.put_record(asset, {plan_.key, "cpu", "", json_text(data), ""}));
+  IE_CHECK(run.writer.drop_other_records(asset, plan_.key));
   IE_CHECK(keep_thumbnail());
   IE_CHECK(run.writer.put_progress(asset, std::nullopt));
   IE_CHECK(run.writer.clear_failure(video_.file.seen.path, kDecodeStage));

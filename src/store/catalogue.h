@@ -163,6 +163,8 @@ class CatalogueWriter {
   Status put_moment_record(AssetId asset, const MomentRecord& record, std::span<const Fact> facts = {});
   // All of an asset's, with what was found at them and its progress.
   Status drop_moments(AssetId asset);
+  // Records of that stage by another key: what they describe at the asset's moments has been replaced.
+  Status drop_other_records(AssetId asset, const StageKey& key);
   // Where the analysis of an asset stands; nullopt: it is done.
   Status put_progress(AssetId asset, const std::optional<AnalysisProgress>& progress);
 

@@ -99,6 +99,14 @@ Status CatalogueWriter::drop_moments(AssetId asset) {
   });
 }
 
+Status CatalogueWriter::drop_other_records(AssetId asset, const StageKey& key) {
+  return state_->change([&] {
+    state_->connection.run(
+        "DELETE FROM records WHERE asset_id = ? AND stage = ? AND (model, version, params) <> (?, ?, ?)", asset,
+        key.stage, key.model, key.version, key.params);
+  });
+}
+
 Status CatalogueWriter::put_progress(AssetId asset, const std::optional<AnalysisProgress>& progress) {
   return state_->change([&] {
     Connection& c = state_->connection;

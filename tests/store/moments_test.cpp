@@ -105,6 +105,16 @@ TEST_F(MomentsTest, AreDroppedTogether) {
   EXPECT_FALSE(*reader().progress(asset_));
 }
 
+TEST_F(MomentsTest, RecordsByAnotherKeyGoWithWhatTheyDescribe) {
+  for (const char* version : {"1", "2"})
+    ASSERT_OK(writer_->put_record(asset_, {{"objects", "m", version, ""}, "", "", "{}", ""}));
+  ASSERT_OK(writer_->put_record(asset_, {{"text", "m", "1", ""}, "", "", "{}", ""}));
+  ASSERT_OK(writer_->drop_other_records(asset_, {"objects", "m", "2", ""}));
+  const auto records = reader().asset_record(asset_)->records;
+  ASSERT_THAT(records, SizeIs(2));
+  for (const Record& record : records) EXPECT_EQ(record.key.version, record.key.stage == "objects" ? "2" : "1");
+}
+
 TEST_F(MomentsTest, ProgressEndsWhenItIsDone) {
   ASSERT_OK(writer_->put_progress(asset_, AnalysisProgress{"key", "1"}));
   ASSERT_OK(writer_->put_progress(asset_, AnalysisProgress{"key", "2"}));
