@@ -1,4 +1,4 @@
-// The command line: what every command shares.
+// The command line, shared by all commands.
 #pragma once
 
 #include <functional>
@@ -21,7 +21,7 @@ inline constexpr int kUsage = 2;
 inline constexpr int kDoneWithFailures = 3;
 inline constexpr int kInterrupted = 130;
 
-// What the flags that every command takes have said, and the configuration in force.
+// The values of the common flags, and the effective configuration.
 struct Context {
   std::string catalogue;  // absolute path
   Config config;
@@ -30,14 +30,14 @@ struct Context {
   bool colour = false;  // on stdout
 };
 
-// A command's work; runs after its flags were parsed and the configuration was loaded. Gives the exit code.
+// A command's work; runs after its flags were parsed and the configuration was loaded. Returns the exit code.
 using Action = std::function<Result<int>(Context&)>;
 
-// A command adds its flags to `app` and returns its action. Settings that flags make in the configuration go through
-// `settings`, so that they win over file and environment.
+// A command adds its flags to `app` and returns its action. Flags that set configuration keys go through `settings`, so
+// that they override file and environment.
 struct Setting {
   std::string key, value;
-  std::vector<std::string> items = {};  // where there are any, the value is this list
+  std::vector<std::string> items = {};  // if not empty, the value is this list
 };
 using Settings = std::vector<Setting>;
 
@@ -65,10 +65,10 @@ Action setup_doctor(Arguments app, Settings& settings);
 // Runs the program. Never throws.
 int run(int argc, char** argv);
 
-// The catalogue for reading; where there is none, the error says how to make one.
+// Opens the catalogue for reading; if there is none, the error explains how to create one.
 Result<store::CatalogueReader> open_reader(const Context& context);
 
-// Ctrl-C and termination ask a run to end well; the second Ctrl-C ends it at once.
+// Ctrl-C and SIGTERM end a run gracefully; a second Ctrl-C ends it at once.
 void catch_interrupts();
 bool interrupted();
 

@@ -18,23 +18,23 @@ struct AnalysisMode {
   bool wait = false;
   bool ndjson = false;
   bool monitor = false;          // shows the GPUs
-  bool explain_ignored = false;  // reports what each pattern left out
+  bool explain_ignored = false;  // reports what each pattern excluded
   std::string trace, engine;
   std::vector<std::string> only, redo;  // stages
   bool upgrade_embedding = false;
   CloudMode cloud = {};
 };
 
-// Takes the lock, analyses, prints the report or the JSON; gives the exit code.
+// Takes the lock, analyzes, prints the report or the JSON; returns the exit code.
 Result<int> run_analysis(Context& context, const std::vector<std::string>& paths, const AnalysisMode& mode);
 
-// The catalogue's writer lock, making its folder first. `wait` waits for the holder, until interrupted.
+// Takes the catalogue's writer lock, after creating its folder. `wait`: waits for the holder, until interrupted.
 Result<store::WriterLock> lock_catalogue(const Context& context, const std::string& command, bool wait);
 
-// The GeoNames extract that came with the program; empty without one.
+// The program's GeoNames extract; empty without one.
 std::string places_file();
 
-// `gpus`: null where none was watched.
+// `gpus`: null if none was monitored.
 nlohmann::json report_json(const pipeline::AnalyzeReport& report, const GpuMonitor& gpus);
 void print_report(const Context& context, const pipeline::AnalyzeReport& report, const GpuMonitor& gpus);
 

@@ -42,7 +42,7 @@ Result<std::string> path_of(const ShowFlags& flags) {
   return base64_decode(flags.path_base64);
 }
 
-// Nested values on lines of their own, indented; what is only for programs is left out.
+// Nested values on separate lines, indented; omits values that are only for programs.
 void print_value(const std::string& name, const nlohmann::json& value, int indent) {
   const std::string lead(static_cast<size_t>(indent) * 2, ' ');
   if (value.is_object()) {
@@ -70,7 +70,7 @@ void print_value(const std::string& name, const nlohmann::json& value, int inden
 }
 
 Result<int> print_thumbnail(const Context& context, const store::AssetRecord& record, std::uint32_t edge) {
-  if (!record.hash) return fail(ErrorCode::kNotFound, "this file has not been read yet: image-engine analyze does it");
+  if (!record.hash) return fail(ErrorCode::kNotFound, "this file has not been read yet: run image-engine analyze");
   IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(pipeline::pool_options(context.config)));
   const auto quality = static_cast<std::uint32_t>(context.config.thumbnails.quality);
   IE_TRY(const std::string path,
@@ -82,14 +82,14 @@ Result<int> print_thumbnail(const Context& context, const store::AssetRecord& re
   return kDone;
 }
 
-// Whether writing there would replace a photo or video of the library, by whatever name.
+// Whether writing there would replace a photo or video of the library, under any name.
 Result<bool> is_in_library(const store::CatalogueReader& reader, const std::string& target) {
   std::error_code ignored;
   const std::string real = std::filesystem::weakly_canonical(target, ignored).string();
   for (const std::string& path : {target, real})
     if (const Result<store::AssetId> id = reader.find_asset_by_path(path); id) return true;
   if (!std::filesystem::exists(std::filesystem::symlink_status(target, ignored))) return false;
-  // What lies in an analysed folder may be a photo that was not analysed yet.
+  // A file in an analyzed folder may be a photo that was not analyzed yet.
   IE_TRY(const store::CatalogueStatus status, reader.status());
   return std::ranges::any_of(status.roots, [&](const std::string& root) {
     const std::string below = root.ends_with('/') ? root : root + "/";
@@ -114,24 +114,24 @@ Result<int> draw(const Context& context, const store::CatalogueReader& reader, c
     return fail(ErrorCode::kInvalidArgument,
                 printable(target) + " belongs to the library, which is never written to: name another file");
   if (record.kind != MediaKind::kPhoto)
-    return fail(ErrorCode::kUnsupported, printable(path) + " is no photo: only photos can be drawn on");
+    return fail(ErrorCode::kUnsupported, printable(path) + " is not a photo: only photos can be drawn on");
   const nlohmann::json asset = store::asset_json(record, pipeline::json_sections());
   std::vector<std::string> notes;
   const Result<Font> loaded = Font::open();
   const std::optional<Font> font = loaded ? std::optional(*loaded) : std::nullopt;
-  if (!loaded) notes.push_back("without words: " + loaded.error().message);
-  if (!asset.contains("objects")) notes.emplace_back("nothing has looked for objects in it yet: image-engine analyze");
+  if (!loaded) notes.push_back("without text: " + loaded.error().message);
+  if (!asset.contains("objects")) notes.emplace_back("objects were not detected yet: run image-engine analyze");
   Drawn drawn;
   std::uint32_t width = 0, height = 0;
-  IE_CHECK(pipeline::look_at(path, context.config, flags.edge,
-                             [&](const ImageView& picture, preprocess::FullSize full) -> Status {
-                               Canvas canvas(picture);
-                               drawn = draw_findings(canvas, font, asset, full.width, full.height);
-                               width = canvas.width();
-                               height = canvas.height();
-                               IE_TRY(const std::vector<std::byte> bytes, (canvas.*encode)());
-                               return write_file_atomically(target, bytes);
-                             }));
+  IE_CHECK(pipeline::with_picture(path, context.config, flags.edge,
+                                  [&](const ImageView& picture, preprocess::FullSize full) -> Status {
+                                    Canvas canvas(picture);
+                                    drawn = draw_findings(canvas, font, asset, full.width, full.height);
+                                    width = canvas.width();
+                                    height = canvas.height();
+                                    IE_TRY(const std::vector<std::byte> bytes, (canvas.*encode)());
+                                    return write_file_atomically(target, bytes);
+                                  }));
   if (context.json) {
     nlohmann::json json = {{"width", width},       {"height", height},       {"objects", drawn.objects},
                            {"texts", drawn.texts}, {"labels", drawn.labels}, {"notes", notes}};
@@ -152,7 +152,7 @@ Result<int> draw(const Context& context, const store::CatalogueReader& reader, c
 
 Action setup_show(Arguments app, Settings&) {
   auto flags = std::make_shared<ShowFlags>();
-  app.add_option("FILE", flags->file, "A file that was analysed");
+  app.add_option("FILE", flags->file, "A file that was analyzed");
   app.add_option("--path-base64", flags->path_base64, "The file by the exact bytes of its path, as --json gives them")
       .type_name("BASE64");
   app.add_option("--thumbnail", flags->thumbnail, "Make a JPEG whose longer edge has N pixels; print its path")
@@ -161,7 +161,7 @@ Action setup_show(Arguments app, Settings&) {
   const Option target =
       app.add_option("--draw", flags->draw, "Write the photo with boxes, labels and text drawn on it, as PNG or JPEG")
           .type_name("OUT");
-  app.add_option("--edge", flags->edge, "The longer edge of what --draw writes, at most")
+  app.add_option("--edge", flags->edge, "The longest edge of the --draw output, pixels")
       .show_default()
       .type_name("N")
       .needs(target)

@@ -6,7 +6,7 @@
 namespace image_engine::nvidia {
 namespace {
 
-constexpr std::chrono::milliseconds kGlance{50};  // between looks at whether the wait was cancelled
+constexpr std::chrono::milliseconds kGlance{50};  // between checks for cancellation
 
 class SteadyClock final : public Clock {
  public:

@@ -12,7 +12,7 @@ namespace image_engine::pipeline {
 namespace {
 
 constexpr std::uint32_t kFine = 90, kCoarse = 75;  // JPEG quality: 75 before the picture gets smaller
-constexpr std::uint32_t kLeastEdge = 64;           // pixels; smaller ones show nothing that is worth a request
+constexpr std::uint32_t kLeastEdge = 64;           // pixels; smaller ones are not worth a request
 constexpr double kMargin = 0.95;
 
 bool wants_video_clip(const nvidia::Endpoint& endpoint) {
@@ -23,7 +23,7 @@ Status check_unchanged(int fd, const store::FileStamp& stamp) {
   struct stat info {};
   if (::fstat(fd, &info) != 0) return fail(errno_error("cannot be examined"));
   const store::FileStamp now{info.st_size, info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec};
-  if (now != stamp) return fail(ErrorCode::kInterrupted, "has changed since it was analysed");
+  if (now != stamp) return fail(ErrorCode::kInterrupted, "has changed since its analysis");
   return {};
 }
 

@@ -37,7 +37,7 @@ CatalogueWriter& CatalogueWriter::operator=(CatalogueWriter&&) noexcept = defaul
 
 CatalogueWriter::~CatalogueWriter() {
   if (!state_ || !state_->in_batch) return;
-  // What cannot be rolled back now, SQLite rolls back when the catalogue is opened next.
+  // If rolling back fails now, SQLite does it when the catalogue is next opened.
   (void)guarded([&] { state_->rollback(); });
 }
 
@@ -136,7 +136,7 @@ FileId insert_file(Connection& connection, const FileObservation& seen, AssetId 
   return connection.last_id();
 }
 
-// Writes all that a scan sees, but for the path and what tells the content.
+// Writes everything that a scan observes, except the path and the content's stamp.
 void update_seen(Connection& connection, FileId file, const FileObservation& seen, RunId run) {
   std::optional<Blob> sidecar;
   std::optional<std::int64_t> size, mtime;
@@ -242,7 +242,8 @@ struct Away {
   AssetId asset;
 };
 
-// Sets the state of those files below `root` that `sql` (path range, then `values`) selects and `keep` does not spare.
+// Sets the state of the files below `root` that `sql` (path range, then `values`) selects, except those that `keep`
+// spares.
 template <typename Keep, typename... Values>
 std::int64_t set_state(Connection& connection, std::unordered_set<AssetId>& dirty, FileState state,
                        std::string_view sql, const std::string& root, const Keep& keep, const Values&... values) {

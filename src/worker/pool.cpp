@@ -13,7 +13,7 @@
 namespace image_engine::worker {
 namespace {
 
-// A worker serves this many requests before a fresh one takes its place: bounds what any leak in a decoder can hold.
+// A worker is replaced after this many requests, which limits leaks in decoders.
 constexpr std::uint64_t kRequestsPerWorker = 20'000;
 constexpr std::uint64_t kPlainFileBytes = 100'000'000;
 constexpr std::uint64_t kSlowestBytesPerSecond = 10'000'000;  // a slow network drive
@@ -49,8 +49,8 @@ Result<Reply> Lease::try_once(const Task& task, int media_fd, int sidecar_fd, bo
   request.max_edge = task.max_edge;
   request.thumbnail_edge = task.thumbnail_edge;
   request.thumbnail_quality = task.thumbnail_quality;
-  // Three bytes a pixel: more could not even be held. What needs less is decoded in strips or at a smaller scale; what
-  // needs more meets the worker's memory limit.
+  // Three bytes per pixel: a larger picture could not be held in memory. Smaller needs are met by decoding in strips or
+  // at a smaller scale; larger ones hit the worker's memory limit.
   request.max_pixels = pool_->options().memory_limit / 3;
   Death death = Death::kNone;
   const int process_id = process_->id();
@@ -68,7 +68,7 @@ Result<Reply> Lease::run(const Task& task, int media_fd, int sidecar_fd) {
   const bool fresh = !process_ || process_->requests() == 0;
   bool worth_retry = false;
   Result<Reply> reply = try_once(task, media_fd, sidecar_fd, worth_retry);
-  // What an earlier file left behind may have brought the worker down: one more try, in a fresh one.
+  // An earlier file may have damaged the worker: retry once, in a new one.
   if (worth_retry && !fresh) reply = try_once(task, media_fd, sidecar_fd, worth_retry);
   return reply;
 }
@@ -120,8 +120,8 @@ Result<std::unique_ptr<Process>> Pool::start() {
   std::vector<std::string> missing = missing_layers(process->layers());
   if (options_.require_sandbox && !missing.empty())
     return fail(ErrorCode::kMachine,
-                fmt::format("worker.sandbox is strict, and these layers of the wall do not hold here: {}; "
-                            "image-engine doctor says what each needs, worker.sandbox: auto does without",
+                fmt::format("worker.sandbox is strict, and these sandbox layers do not hold here: {}; "
+                            "image-engine doctor shows what each needs; worker.sandbox: auto runs without them",
                             fmt::join(missing, ", ")));
   const std::lock_guard lock(mutex_);
   missing_ = std::move(missing);

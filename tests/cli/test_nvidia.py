@@ -294,7 +294,7 @@ def test_people_get_a_table_and_a_sentence(cloud, server, photo):
     assert lines[1].split()[:2] == ["bottle", "0.92"] and len(lines) == 4
     outcome = cloud.run("nvidia", "describe", photo)
     assert outcome.out.decode().startswith("A bicycle beside a ")
-    assert outcome.message.count("\n") == 1 and "gets the key that is in the environment variable NVIDIA_API_KEY" in outcome.message
+    assert outcome.message.count("\n") == 1 and "gets the key from the environment variable NVIDIA_API_KEY" in outcome.message
     control(server, faults=[{"path": DETECT, "body": '{"predictions": []}'}])
     outcome = cloud.run("nvidia", "detect", photo, "--confidence-threshold", "0.9")
     assert outcome.code == DONE and outcome.out == b"no products\n"
@@ -652,7 +652,7 @@ def test_a_key_in_the_current_folder_is_taken_and_named_before_it_goes_out(cloud
     outcome = cloud.run("nvidia", "detect", SAMPLES / "photos/home.jpg", cwd=cloud.folder)
     assert outcome.code == DONE, outcome.message
     assert of(server, DETECT)[0]["headers"]["Authorization"] == f"Bearer {KEY}"
-    assert f"127.0.0.1:{server.address.rpartition(':')[2]} gets the key that is in {file}" in outcome.message
+    assert f"127.0.0.1:{server.address.rpartition(':')[2]} gets the key from {file}" in outcome.message
     assert f"{file}: others may read the key in it" in outcome.message and KEY not in outcome.message
 
 

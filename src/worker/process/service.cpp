@@ -29,7 +29,7 @@ struct Incoming {
   UniqueFd media, sidecar;
 };
 
-// The next request; nothing when the engine has hung up.
+// The next request; nullopt when the engine has closed the socket.
 std::optional<Incoming> receive() {
   Incoming incoming;
   iovec part{&incoming.request, sizeof incoming.request};
@@ -53,11 +53,11 @@ std::optional<Incoming> receive() {
   return incoming;
 }
 
-// The pixels and thumbnails of one reply, one behind the other in the shared memory.
+// The pixels and thumbnails of one reply, one after the other in the shared memory.
 class Arena {
  public:
   explicit Arena(std::span<std::byte> memory) : memory_(memory) {}
-  // Where the bytes now lie; kTooLarge when they do not fit.
+  // The offset of the bytes; kTooLarge when they do not fit.
   Result<std::uint64_t> put(std::span<const std::byte> bytes) {
     if (bytes.size() > memory_.size() - next_)
       return fail(ErrorCode::kTooLarge, "the picture does not fit into a worker's memory");
@@ -70,7 +70,7 @@ class Arena {
   std::uint64_t next_ = kMaxReplyBytes;
 };
 
-// Microseconds since it was made.
+// Microseconds since its creation.
 class Stopwatch {
  public:
   [[nodiscard]] std::uint32_t lap() {
@@ -203,7 +203,7 @@ class Service {
   }
 
  public:
-  // For what a library throws past its adapter.
+  // For exceptions that pass a library's adapter.
   void answer_out_of_memory() {
     send(failed({ErrorCode::kOutOfMemory, "needs more memory than a worker may use (worker.memory_limit_mb)"}));
   }
@@ -222,8 +222,7 @@ class Service {
 namespace {
 
 // Ends the program when the engine has gone, also in the middle of a file. (PR_SET_PDEATHSIG would do so when the
-// thread that started us ends, whatever becomes of its process.)
-// Gives why it cannot, empty when it does.
+// thread that started us ends, whatever becomes of its process.) Returns the reason if it cannot, else "".
 std::string end_with_the_engine() {
   try {
     std::thread([] {
