@@ -135,7 +135,7 @@ TEST_F(SessionTest, GivesTheOutputsNamedInTheirOrder) {
   const auto none = session->run(one.inputs, std::vector<std::string>{"t"});
   ASSERT_FALSE(none);
   EXPECT_EQ(none.error().code, ErrorCode::kInvalidArgument);
-  EXPECT_THAT(none.error().message, HasSubstr("no output t, it has y, s"));
+  EXPECT_THAT(none.error().message, HasSubstr("no output t; it has y, s"));
 }
 
 // Bytes of this process in memory.
@@ -255,8 +255,8 @@ TEST_F(SessionTest, RefusesWrongInputs) {
       {{b, a}, "input a is float32 [2, 3], but got int64 [3, 4]"},
       {{a, Tensor::zeros(ElementType::kInt32, {3, 4})}, "input b is int64 [3, 4], but got int32 [3, 4]"},
       {{floats({3, 2}, {1, 2, 3, 4, 5, 6}), b}, "input a is float32 [2, 3], but got float32 [3, 2]"},
-      {{floats({6}, {1, 2, 3, 4, 5, 6}), b}, "was given float32 [6]"},
-      {{floats({2, 3, 1}, {1, 2, 3, 4, 5, 6}), b}, "was given float32 [2, 3, 1]"},
+      {{floats({6}, {1, 2, 3, 4, 5, 6}), b}, "got float32 [6]"},
+      {{floats({2, 3, 1}, {1, 2, 3, 4, 5, 6}), b}, "got float32 [2, 3, 1]"},
       {{short_bytes, b}, "with 20 bytes"},
       {{long_bytes, b}, "with 28 bytes"},
   };
