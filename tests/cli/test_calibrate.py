@@ -130,7 +130,7 @@ def test_what_does_not_agree_is_refused(engine, clip, own):
 def test_folders_that_are_no_use(real, folder):
     photos = folder / "few"
     photos.mkdir()
-    assert "0 photos" in refused(real, FAILED, NET, "--calibration", photos)
+    assert "0 readable photos" in refused(real, FAILED, NET, "--calibration", photos)
     for i in range(3):
         (photos / f"{i}.jpg").write_bytes(b"\xff\xd8\xff\xe0broken")
     assert "0 readable photos among 3 files" in refused(real, FAILED, NET, "--calibration", photos)
