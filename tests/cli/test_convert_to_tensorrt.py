@@ -374,7 +374,7 @@ def test_photos_that_are_none(engine, folder, with_builder):
         return outcome.message
 
     assert "--model NAME" in told(USAGE, "--calibration", photos)
-    assert "0 photos" in told(FAILED, "--calibration", photos, "--model", "clip-vit-b-32")
+    assert "0 readable photos" in told(FAILED, "--calibration", photos, "--model", "clip-vit-b-32")
     for i in range(3):
         (photos / f"{i}.jpg").write_bytes(b"\xff\xd8\xff\xe0broken")
     assert "0 readable photos among 3 files" in told(FAILED, "--calibration", photos, "--model", "clip-vit-b-32")
