@@ -37,7 +37,7 @@ struct Count {
   std::size_t confident = 0, met = 0;
 };
 
-// Of the confident objects of one, those that the other has, however sure it is.
+// The confident objects of one that the other has, at any confidence.
 template <typename Same>
 void count_met(const std::vector<DetectedObject>& ones, const std::vector<DetectedObject>& others, double least,
                const Same& same, Count& count) {

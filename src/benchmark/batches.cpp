@@ -38,7 +38,7 @@ double resident_bytes() {
 class BatchesBench {
  public:
   BatchesBench(const BatchesBenchmark& options, models::Registry registry)
-      : options_(options), registry_(std::move(registry)), store_(options.places.root, options.places.packed) {}
+      : options_(options), registry_(std::move(registry)), store_(options.paths.root, options.paths.packed) {}
 
   Result<BatchesReport> run() {
     IE_CHECK(choose_model());
@@ -127,9 +127,9 @@ class BatchesBench {
   }
 
   Status fill(BatchRow& row, Progress& progress) {
-    const NetRequest request{options_.places, options_.config, report_.device, options_.config.inference.precision,
+    const NetRequest request{options_.paths, options_.config, report_.device, options_.config.inference.precision,
                              row.batch};
-    // The first time on a GPU its best settings are looked for, in memory that is given back.
+    // The first run on a GPU searches its best settings, in memory that is then freed.
     std::optional<int> gpu;
     if (on_gpu()) {
       IE_TRY(const BenchmarkNet first, BenchmarkNet::load(*spec_, request));
@@ -165,7 +165,7 @@ class BatchesBench {
     const Status kept = pipeline::keep_batch(*spec_, store_, options_.config, report_.best,
                                              fmt::format("benchmark batch-size: {:.0f} pictures/s at most", most));
     report_.remembered = kept.has_value();
-    if (!kept) log_warning("the best number of pictures is not remembered: {}", printable(kept.error().message));
+    if (!kept) log_warning("the best number of pictures cannot be stored: {}", printable(kept.error().message));
     return {};
   }
 
@@ -180,7 +180,7 @@ class BatchesBench {
 }  // namespace
 
 Result<BatchesReport> benchmark_batches(const BatchesBenchmark& options) {
-  IE_TRY(models::Registry registry, models::Registry::load(options.places.shipped, options.places.added));
+  IE_TRY(models::Registry registry, models::Registry::load(options.paths.shipped, options.paths.added));
   return BatchesBench(options, std::move(registry)).run();
 }
 

@@ -1,4 +1,4 @@
-// How many pictures a model should run on at once on this machine.
+// Measures how many pictures a model should run on at once on this machine.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 #include "benchmark/models.h"
 #include "core/config.h"
 #include "core/result.h"
-#include "models/places.h"
+#include "models/install_paths.h"
 
 namespace image_engine::benchmark {
 
@@ -17,8 +17,8 @@ struct BatchRow {
   std::int64_t batch = 0;
   double total = 0;  // seconds for all images, the median of several passes; 0: not measured
   std::size_t images = 0;
-  double memory_mb = 0;  // on a GPU: what the model takes there; else: what this program holds
-  std::string note;      // for a person; why nothing was measured, or why the list ends here
+  double memory_mb = 0;  // on a GPU: the model's memory there; else: this program's memory
+  std::string note;      // for a person: why nothing was measured, or why the list ends here
 
   [[nodiscard]] double images_per_second() const { return static_cast<double>(images) / total; }
 };
@@ -29,24 +29,24 @@ struct BatchesReport {
   std::string folder;
   std::size_t images = 0;
   std::vector<BatchRow> rows;
-  std::int64_t best = 0;  // the smallest of those that do nearly what the fastest one does (95 %); 0: none was measured
-  bool remembered = false;  // analyze takes it from now on
+  std::int64_t best = 0;    // the smallest batch with at least 95 % of the best speed; 0: none was measured
+  bool remembered = false;  // analyze uses it from now on
 };
 
 struct BatchesBenchmark {
   Config config;
-  models::Places places;
-  std::string model;   // of the catalogue; empty: the one that analyze embeds pictures with, else finds objects with
+  models::InstallPaths paths;
+  std::string model;   // of the registry; empty: the one that analyze uses for vectors, else for objects
   std::string images;  // as SampleRequest::folder
   std::size_t limit = 100;
-  std::int64_t most = 0;  // the largest size that is tried; 0: 256 on a GPU, 64 on the CPU
+  std::int64_t most = 0;  // the largest batch to try; 0: 256 on a GPU, 64 on the CPU
   bool progress = false;  // on stderr
   std::stop_token stop;
 };
 
-// 1, 2, 4, 8, 12, 16, 20, 24, 32, 64, 128, 256, as far as memory goes. On a GPU what is found best is kept for
-// analyze. Errors: kInterrupted, kInvalidArgument, kNotFound as benchmark_models(); what keeps the model from running
-// at all.
+// 1, 2, 4, 8, 12, 16, 20, 24, 32, 64, 128, 256, as far as memory suffices. On a GPU the best batch is stored for
+// analyze. Errors: kInterrupted, kInvalidArgument, kNotFound as benchmark_models(); those that keep the model from
+// running at all.
 Result<BatchesReport> benchmark_batches(const BatchesBenchmark& options);
 
 }  // namespace image_engine::benchmark

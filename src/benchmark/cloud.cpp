@@ -26,7 +26,7 @@ using Vectors = std::vector<std::vector<float>>;
 constexpr std::size_t kNeighbours = 10;
 constexpr std::size_t kFewest = 3;  // pictures that can agree in anything
 
-// Between each picture and each other one, row by row; a picture and itself are as far apart as can be.
+// Cosines of all pairs, row by row; a picture with itself gets the lowest value.
 std::vector<double> similarities(std::span<const std::vector<float>> vectors) {
   const std::size_t n = vectors.size();
   std::vector<double> all(n * n, -INFINITY);
@@ -87,7 +87,7 @@ class CloudBench {
     IE_CHECK(load_local());
     IE_CHECK(load_pictures());
     IE_TRY(const Vectors theirs, ask());
-    IE_TRY(const Vectors ours, look());
+    IE_TRY(const Vectors ours, embed_local());
     if (theirs.size() >= kFewest) report_.agreement = agreement_of(theirs, ours);
     report_.usage = cloud_.client().usage();
     report_.requests_each = cloud_.requests_each(nvidia::Task::kEmbed);
@@ -104,7 +104,7 @@ class CloudBench {
     return {};
   }
 
-  // Those that may be sent, as the local model wants them and as they are sent.
+  // Those that may be sent, prepared for the local model and for sending.
   Status load_pictures() {
     const SampleRequest request{options_.images, options_.calls, preprocess::wanted_edge(embedder_->plan()),
                                 options_.progress, options_.stop};
@@ -121,7 +121,7 @@ class CloudBench {
         why = picture.error().message;
         continue;
       }
-      picture->content = {};  // what is timed is asked each time, and not kept
+      picture->content = {};  // timed requests are always sent, never cached
       sent_.push_back(std::move(*picture));
       decoded_.push_back(std::move(sample));
     }
@@ -130,7 +130,7 @@ class CloudBench {
     return {};
   }
 
-  // A server that does not understand is no mistake of the caller's.
+  // A server that rejects the request is not the caller's error.
   Result<std::vector<float>> embed_there(const nvidia::Picture& picture) {
     auto answered = cloud_.embed(picture);
     if (answered) return std::move(answered->answer);
@@ -139,7 +139,7 @@ class CloudBench {
     return fail(std::move(error));
   }
 
-  // One call that is not timed, then all; gives the vectors of the pictures, once each.
+  // One untimed call, then all; returns one vector for each picture.
   Result<Vectors> ask() {
     EmbeddingRun& run = report_.cloud;
     const nvidia::Endpoint& endpoint = cloud_.endpoint(nvidia::Task::kEmbed);
@@ -159,7 +159,7 @@ class CloudBench {
     return measured(run, std::move(vectors));
   }
 
-  Result<Vectors> look() {
+  Result<Vectors> embed_local() {
     EmbeddingRun& run = report_.local;
     const auto embed = [&](const SamplePicture& sample) {
       const Image& picture = sample.picture;
@@ -226,7 +226,7 @@ CloudAgreement agreement_of(std::span<const std::vector<float>> a, std::span<con
 }
 
 Result<CloudBenchmarkReport> benchmark_cloud(const CloudBenchmark& options, nvidia::CloudModels& cloud) {
-  IE_TRY(InstalledModels models, InstalledModels::open(options.places, options.config));
+  IE_TRY(InstalledModels models, InstalledModels::open(options.paths, options.config));
   return CloudBench(options, cloud, std::move(models)).run();
 }
 

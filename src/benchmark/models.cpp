@@ -35,7 +35,7 @@ using pipeline::InstalledModels;
 
 constexpr int kModelRounds = 3;
 
-// In this program. The first is what all others are compared with.
+// In this program. All others are compared with the first.
 struct WayHere {
   std::string_view backend, device, precision;
 };
@@ -44,7 +44,7 @@ constexpr WayHere kWays[] = {
     {"image-engine-cuda", "cuda", "fp32"},         {"image-engine-cuda", "cuda", "fp16"},
     {"image-engine-tensorrt", "tensorrt", "fp16"}, {"image-engine-tensorrt", "tensorrt", "int8"}};
 
-// What must be usable for them, any one.
+// Any one of these must be usable.
 struct ProviderRow {
   std::string_view backend;
   infer::Provider provider;
@@ -54,7 +54,7 @@ constexpr ProviderRow kProviderRows[] = {{"image-engine-cpu", infer::Provider::k
                                          {"image-engine-tensorrt", infer::Provider::kTensorRt},
                                          {"image-engine-tensorrt", infer::Provider::kTensorRtRtx}};
 
-// Analyzers that are measured as a whole where their models are there.
+// Combinations that are measured as a whole if their models are installed.
 constexpr std::string_view kAnalyzers[] = {"clip-vit-b-32+detr-resnet-50", "clip-vit-b-32+dfine-s",
                                            "clip-vit-b-32+yolov8n"};
 
@@ -76,7 +76,7 @@ struct Subject {
 class ModelsBench {
  public:
   ModelsBench(const ModelsBenchmark& options, models::Registry registry)
-      : options_(options), registry_(std::move(registry)), store_(options.places.root, options.places.packed) {}
+      : options_(options), registry_(std::move(registry)), store_(options.paths.root, options.paths.packed) {}
 
   Result<ModelsReport> run() {
     IE_CHECK(choose_subjects());
@@ -84,7 +84,7 @@ class ModelsBench {
     IE_CHECK(measure_preparation());
     choose_ways();
     progress_.emplace("Benchmark", steps(), options_.progress);
-    progress_->say_beside([this] { return doing_; });
+    progress_->append_text([this] { return doing_; });
     if (options_.compare) {
       IE_CHECK(measure_group({subjects_.data(), 2}));
     } else {
@@ -121,9 +121,9 @@ class ModelsBench {
     return subject;
   }
 
-  // What analyze would analyze a picture with; empty when that is one model or none.
+  // The models that analyze would use for a picture; empty when that is one or none.
   Result<std::string> analyzer_here() const {
-    IE_TRY(const InstalledModels models, InstalledModels::open(options_.places, options_.config));
+    IE_TRY(const InstalledModels models, InstalledModels::open(options_.paths, options_.config));
     const MlModelsConfig& wanted = options_.config.analysis.ml_models;
     std::vector<std::string> names;
     const auto add = [&](std::string_view task, const std::string& name) -> const Spec* {
@@ -145,7 +145,7 @@ class ModelsBench {
     }
     if (!subjects_.empty()) return {};
     for (const Spec& spec : registry_.specs())
-      if (looks_at_pictures(spec) && is_installed(spec)) subjects_.push_back({spec.name, {&spec}});
+      if (takes_pictures(spec) && is_installed(spec)) subjects_.push_back({spec.name, {&spec}});
     if (subjects_.empty())
       return fail(ErrorCode::kNotFound, "no model that analyzes pictures is installed: image-engine models pull");
     IE_TRY(const std::string here, analyzer_here());
@@ -173,7 +173,7 @@ class ModelsBench {
   }
 
   NetRequest request_for(const WayHere& way) const {
-    return {options_.places, options_.config, std::string(way.device), std::string(way.precision), options_.batch};
+    return {options_.paths, options_.config, std::string(way.device), std::string(way.precision), options_.batch};
   }
 
   Status measure_preparation() {
@@ -188,7 +188,7 @@ class ModelsBench {
     return {};
   }
 
-  // All of them, or what the user asked for beside what is compared with.
+  // All of them, or those that the user asked for and the one to compare with.
   void choose_ways() {
     const InferenceConfig& wanted = options_.config.inference;
     const std::string_view kind = std::string_view(wanted.device).substr(0, wanted.device.find(':'));
@@ -201,7 +201,7 @@ class ModelsBench {
     }
   }
 
-  // Of the machine; empty where there is nothing against it.
+  // Why the machine cannot; empty if it can.
   std::string why_not(const WayHere& way) {
     const auto known = why_not_.find(way.backend);
     if (known != why_not_.end()) return known->second;
@@ -267,14 +267,14 @@ class ModelsBench {
         options_.known, [&](const ModelRow& other) { return other.key == row.key && other.measured(); });
     if (known == options_.known.end()) return false;
     ModelRow found = *known;
-    found.model = row.model;  // a file may say anything
+    found.model = row.model;  // the file may contain anything
     found.backend = row.backend;
     found.precision = row.precision;
     row = std::move(found);
     return true;
   }
 
-  // What the model says in fp32 on the CPU.
+  // The model's answers in fp32 on the CPU.
   Result<const std::vector<Answer>*> right_answers(const Spec& spec) {
     if (const auto known = right_.find(spec.name); known != right_.end()) return &known->second;
     IE_TRY(const BenchmarkNet net, BenchmarkNet::load(spec, request_for(kWays[0])));
@@ -283,7 +283,7 @@ class ModelsBench {
   }
 
   Status load(Runner& runner) {
-    // The first time on a GPU its best settings are looked for.
+    // The first run on a GPU searches its best settings.
     std::optional<int> gpu;
     if (runner.way.device != "cpu")
       for (const Spec* spec : runner.subject->specs) {
@@ -337,7 +337,7 @@ class ModelsBench {
     return {};
   }
 
-  // One that fails is a row that says why; only an interruption ends the run.
+  // A failure becomes a row with the reason; only an interruption ends the run.
   Status note(Runner& runner, const Error& error) {
     if (error.code == ErrorCode::kInterrupted) return fail(error);
     runner.row.note = to_utf8(error.message);
@@ -400,11 +400,11 @@ class ModelsBench {
         doing_ = fmt::format("{} {} {}", row.model, row.backend, row.precision);
         if (!net) {
           auto loaded = BenchmarkNet::load(spec, request_for(kWays[0]));
-          if (!loaded) return {};  // its own rows say why
+          if (!loaded) return {};  // its own rows have the reason
           net = std::move(*loaded);
         }
         row.batch = net->batch();
-        const PeerRequest request{options_.peers, options_.places, store_.variant_path(spec, spec.variants.front()),
+        const PeerRequest request{options_.peers, options_.paths, store_.variant_path(spec, spec.variants.front()),
                                   static_cast<int>(options_.config.worker_count()), options_.stop};
         IE_CHECK(measure_peer(way, request, *net, samples_, row));
       }
@@ -459,7 +459,7 @@ const ModelRow* baseline_of(const std::vector<ModelRow>& rows, const std::string
 }
 
 Result<ModelsReport> benchmark_models(const ModelsBenchmark& options) {
-  IE_TRY(models::Registry registry, models::Registry::load(options.places.shipped, options.places.added));
+  IE_TRY(models::Registry registry, models::Registry::load(options.paths.shipped, options.paths.added));
   return ModelsBench(options, std::move(registry)).run();
 }
 

@@ -1,4 +1,4 @@
-// Models beside each other: in each way that this machine has to run them, and in others' programs.
+// Compares models: on each device and precision of this machine, and in other programs.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 #include "core/config.h"
 #include "core/result.h"
-#include "models/places.h"
+#include "models/install_paths.h"
 
 namespace image_engine::benchmark {
 
@@ -19,12 +19,12 @@ struct ModelRow {
   std::string model, backend, precision;
   std::int64_t batch = 0;  // pictures in a run
   std::size_t images = 0;
-  // Of one pass over all images, seconds: the median of `rounds`, and (most − least) / median. 0 rounds: not measured.
+  // Seconds for one pass over all images: the median of `rounds`, and (most − least) / median. 0 rounds: not measured.
   int rounds = 0;
   double total = 0, spread = 0;
-  double warmup = 0;  // seconds to load and compute the first batch
+  double warmup = 0;  // seconds to load and run the first batch
   std::optional<double> gpu_memory_mb, deviation;
-  std::string note;  // for a person; why nothing was measured where nothing was
+  std::string note;  // for a person: why nothing was measured, if so
 
   [[nodiscard]] bool measured() const { return rounds > 0; }
   [[nodiscard]] double images_per_second() const { return static_cast<double>(images) / total; }
@@ -40,12 +40,12 @@ Machine this_machine();
 
 struct Preparation {
   std::string model;
-  double preprocess_ms = 0;  // a photo
+  double preprocess_ms = 0;  // per photo
 };
 
 struct Comparison {
   std::string model1, model2;
-  std::string what;  // this and the rest as LabelAgreement
+  std::string what;  // this and the rest as in LabelAgreement
   std::size_t compared = 0;
   double agreement = 0;
 };
@@ -63,28 +63,28 @@ struct ModelsReport {
 
 struct ModelsBenchmark {
   Config config;
-  models::Places places;
-  // Names of the registry, or several joined by + that analyze each picture one after the other. None: all installed
-  // ones, and those that analyze would analyze pictures with.
+  models::InstallPaths paths;
+  // Names of the registry, or several joined by + that analyze each picture one after the other. Empty: all installed
+  // ones, and the combination that analyze would use.
   std::vector<std::string> models;
   bool compare = false;  // the first two of `models` side by side
   std::string images;    // as SampleRequest::folder
   std::size_t limit = 100;
   std::int64_t batch = 8;
-  std::string peers;            // a Python that has ONNX Runtime or PyTorch; empty: none
+  std::string peers;            // a Python with ONNX Runtime or PyTorch; empty: none
   std::vector<ModelRow> known;  // of an earlier run: measured rows with the same key are not measured again
-  // Told after each step, so that what is measured is not lost; its error ends the run.
+  // Called after each step, so that no measurement is lost; its error ends the run.
   std::function<Status(const ModelsReport&)> keep = [](const ModelsReport&) -> Status { return {}; };
   bool progress = false;  // on stderr
   std::stop_token stop;
 };
 
-// What is measured of a model in this program is measured in turns, round after round. Errors: kInterrupted,
-// kInvalidArgument (a name that is none, with the nearest; a model of another kind), kNotFound (no model is installed;
-// no photo). What a model cannot do is a row with a note.
+// This program's measurements of a model alternate, round after round. Errors: kInterrupted, kInvalidArgument (an
+// unknown name, with the nearest; a model of another kind), kNotFound (no model is installed; no photo). A combination
+// that does not work becomes a row with a note.
 Result<ModelsReport> benchmark_models(const ModelsBenchmark& options);
 
-// The row that others of its model are set beside: PyTorch's fp32, else ours on the CPU; null without either.
+// The row that a model's other rows are compared with: PyTorch's fp32, else ours on the CPU; null without either.
 const ModelRow* baseline_of(const std::vector<ModelRow>& rows, const std::string& model);
 
 }  // namespace image_engine::benchmark

@@ -29,7 +29,7 @@ Tensor ones(ElementType type, std::vector<std::int64_t> shape) {
   for (std::size_t at = 0; at < tensor.data.size(); at += step)
     if (type == ElementType::kFloat32)
       std::memcpy(&tensor.data[at], &one, sizeof(one));
-    else  // little-endian whole numbers
+    else  // little-endian integers
       tensor.data[at] = std::byte{1};
   return tensor;
 }
@@ -51,13 +51,13 @@ double free_memory(std::optional<int> gpu) {
 
 PictureAnswer answer_of(const models::Spec& spec) { return models::task_of(spec.task).answer; }
 
-bool looks_at_pictures(const models::Spec& spec) { return answer_of(spec) != PictureAnswer::kNone; }
+bool takes_pictures(const models::Spec& spec) { return answer_of(spec) != PictureAnswer::kNone; }
 
 Result<const models::Spec*> measurable(const models::Registry& registry, const models::Store& store,
                                        std::string_view name) {
   const auto spec = registry.find(name);
   if (!spec) return fail(ErrorCode::kInvalidArgument, spec.error().message);
-  if (!looks_at_pictures(**spec))
+  if (!takes_pictures(**spec))
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("{} is a model for {}: only those that analyze whole pictures are measured here",
                             (*spec)->name, (*spec)->task));
@@ -78,7 +78,7 @@ Result<BenchmarkNet> BenchmarkNet::load(const models::Spec& spec, const NetReque
   BenchmarkNet net;
   net.spec_ = &spec;
   IE_TRY(net.plan_, vision::plan_of(spec));
-  IE_TRY(const InstalledModels models, InstalledModels::open(request.places, config));
+  IE_TRY(const InstalledModels models, InstalledModels::open(request.paths, config));
   IE_TRY(infer::Chosen chosen, models.picture_session(spec, threads, InstalledModels::Rows::kMany));
   net.reason_ = chosen.reason;
   const auto found = vision::find_picture(spec, chosen.session->inputs(), kMask);
@@ -89,7 +89,7 @@ Result<BenchmarkNet> BenchmarkNet::load(const models::Spec& spec, const NetReque
   // A GPU may have room for fewer.
   const std::int64_t free = chosen.batch > 0 ? chosen.batch : request.batch;
   net.batch_ = fixed > 0 ? fixed : free;
-  // Photos of many shapes do not make a batch.
+  // Photos of different shapes cannot form a batch.
   if (net.plan_.fit == preprocess::Fit::kShortEdge) net.batch_ = 1;
   if (answer_of(spec) == PictureAnswer::kObjects) {
     IE_TRY(net.detector_, vision::ObjectDetector::create(spec, std::move(chosen.session)));

@@ -1,4 +1,4 @@
-// One model, ready to run in one way, measured on photos.
+// One loaded model, measured on photos.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 #include "benchmark/pictures.h"
 #include "core/config.h"
 #include "core/result.h"
-#include "models/places.h"
+#include "models/install_paths.h"
 #include "models/registry.h"
 #include "models/spec.h"
 #include "models/store.h"
@@ -24,24 +24,24 @@ namespace image_engine::benchmark {
 using models::PictureAnswer;
 PictureAnswer answer_of(const models::Spec& spec);
 // Whether a model's task is to analyze whole pictures in one run.
-bool looks_at_pictures(const models::Spec& spec);
-// The installed model of that name. kInvalidArgument: there is none, with the nearest name, or it does not look at
-// pictures; kNotFound: it is not installed.
+bool takes_pictures(const models::Spec& spec);
+// The installed model of that name. kInvalidArgument: unknown, with the nearest name, or it does not take pictures;
+// kNotFound: it is not installed.
 Result<const models::Spec*> measurable(const models::Registry& registry, const models::Store& store,
                                        std::string_view name);
 
 inline constexpr double kMegabyte = 1 << 20;
-// Bytes of the GPU's memory that nobody has; 0 on the CPU and where it is not known.
+// Free bytes of the GPU's memory; 0 on the CPU and if unknown.
 double free_memory(std::optional<int> gpu);
 
 struct NetRequest {
-  models::Places places;
+  models::InstallPaths paths;
   Config config;
-  std::string device = "cpu", precision = "fp32";  // as infer::Preference; on a GPU nothing else will do
-  std::int64_t batch = 1;                          // wanted; a model may take another number only
+  std::string device = "cpu", precision = "fp32";  // as infer::Preference; a GPU does not fall back
+  std::int64_t batch = 1;                          // requested; a model may require another number
 };
 
-// What a model says of a picture: the numbers of its first output, or what it found.
+// A model's output for a picture: the numbers of its first output, or the objects found.
 struct Answer {
   std::vector<float> numbers;
   std::vector<vision::DetectedObject> objects;
@@ -49,22 +49,22 @@ struct Answer {
 
 class BenchmarkNet {
  public:
-  // Errors: those of InstalledModels::picture_session(), and of what reads the model's output.
+  // Errors: those of InstalledModels::picture_session(), and of decoding the model's output.
   static Result<BenchmarkNet> load(const models::Spec& spec, const NetRequest& request);
 
   [[nodiscard]] const models::Spec& spec() const { return *spec_; }
   [[nodiscard]] std::int64_t batch() const { return batch_; }  // pictures in a run
   [[nodiscard]] const std::string& reason() const { return reason_; }
-  [[nodiscard]] std::optional<int> gpu() const;  // the number of the one that it runs on; none: on the CPU
+  [[nodiscard]] std::optional<int> gpu() const;  // the number of its GPU; none: the CPU
 
-  // Seconds that the model computes for all pictures, preprocessing left out. Runs are always of batch() pictures;
-  // where that is too many in the end, their share counts. On a GPU inputs are there already, and one batch of them is
-  // computed over and over. `done` is told of progress, and ends the pass by false (kInterrupted).
+  // Seconds of the model's computation for all pictures, without preprocessing. Runs always have batch() pictures; of
+  // the last run only its share counts. On a GPU one batch, already in its memory, is computed repeatedly. `done`
+  // receives the progress; false ends the pass (kInterrupted).
   using Done = std::function<bool(std::size_t pictures)>;
   Result<double> pass(const SamplePictures& samples, const Done& done) const;
 
   [[nodiscard]] Result<std::vector<Answer>> answers(const SamplePictures& samples, const Done& done) const;
-  // Inputs of one run, and what the first output that is asked for says.
+  // Inputs of one run, and its first requested output.
   struct Example {
     std::vector<Tensor> inputs;
     Tensor output;
@@ -74,7 +74,7 @@ class BenchmarkNet {
 
  private:
   BenchmarkNet() = default;
-  // The input of `count` pictures from `first` on; after the last one comes the first.
+  // The input of `count` pictures from `first`, wrapping around.
   [[nodiscard]] Result<Tensor> pictures_from(const SamplePictures& samples, std::size_t first, std::size_t count) const;
   [[nodiscard]] std::vector<Tensor> with_masks(Tensor pictures) const;
 
@@ -83,24 +83,23 @@ class BenchmarkNet {
   std::size_t picture_input_ = 0;
   std::int64_t batch_ = 1;
   std::string reason_;
-  std::optional<vision::ObjectDetector> detector_;  // holds the session where there is one
+  std::optional<vision::ObjectDetector> detector_;  // owns the session if set
   std::shared_ptr<infer::Session> session_;
 };
 
-// Milliseconds to make a photo the model's input.
+// Milliseconds to convert a photo to the model's input.
 Result<double> preprocess_ms(const models::Spec& spec, const SamplePictures& samples);
 
-// How far a model's answers are from those that are right, 0: not at all. Of numbers 1 − cosine, of objects the share
-// of confident ones (0.5) on either side that the other does not have at an overlap (IoU) of 0.98; the mean over
-// pictures, or over objects.
+// The deviation of a model's answers from the right ones; 0: equal. For numbers 1 − cosine, the mean over pictures; for
+// objects the share of confident ones (0.5) on either side without a match at an overlap (IoU) of 0.98.
 double deviation_of(const std::vector<Answer>& right, const std::vector<Answer>& answers);
 
-// What two models agree on, in [0, 1]. Detectors: of the confident objects of both, the share that the other has, too,
-// by name at an overlap of 0.5. Classifiers: pictures with the same best label. Embeddings: pictures whose nearest
-// other picture is the same. nullopt: they do different things, or there was nothing to agree on.
+// The agreement of two models, in [0, 1]. Detectors: the share of both models' confident objects that match one of the
+// other by name at an overlap of 0.5. Classifiers: pictures with the same best label. Embeddings: pictures with the
+// same nearest other picture. nullopt: models of different kinds, or nothing to compare.
 struct LabelAgreement {
   std::string what;          // "objects", "labels", "nearest pictures"
-  std::size_t compared = 0;  // how many of them
+  std::size_t compared = 0;  // their number
   double share = 0;
 };
 std::optional<LabelAgreement> label_agreement(const models::Spec& one, const std::vector<Answer>& ones,

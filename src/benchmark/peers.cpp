@@ -21,7 +21,7 @@ using nlohmann::json;
 
 constexpr std::chrono::minutes kLimit{30};  // torch.compile may take many
 
-// Networks of the same architecture in tools/peers/torch_nets.py, by the catalogue's names.
+// Networks of the same architecture in tools/peers/torch_nets.py, by the registry's names.
 struct NetRow {
   std::string_view model, net;
 };
@@ -48,21 +48,21 @@ std::string type_name(ElementType type) {
   return "float32";
 }
 
-// "NAME=float32:8,3,224,224:FILE", as the peer takes it.
+// "NAME=float32:8,3,224,224:FILE", as the peer expects it.
 Result<std::string> written(const std::string& folder, const std::string& name, const Tensor& tensor) {
   const std::string file = join_path(folder, fmt::format("{}.bin", std::hash<std::string>()(name)));
   IE_CHECK(write_file_atomically(file, std::span<const std::byte>(tensor.data)));
   return fmt::format("{}={}:{}:{}", name, type_name(tensor.type), fmt::join(tensor.shape, ","), file);
 }
 
-std::string peers_folder(const models::Places& places) { return absolute_path(places.tools + "/../peers"); }
+std::string peers_folder(const models::InstallPaths& paths) { return absolute_path(paths.tools + "/../peers"); }
 
 Result<std::vector<std::string>> torch_command(const PeerWay& way, const PeerRequest& request,
                                                const BenchmarkNet& net) {
   const auto row = std::ranges::find(kNets, std::string_view(net.spec().name), &NetRow::model);
   if (row == std::end(kNets))
     return fail(ErrorCode::kUnsupported, "tools/peers has no network of its kind for PyTorch");
-  return std::vector<std::string>{join_path(peers_folder(request.places), "torch_models.py"),
+  return std::vector<std::string>{join_path(peers_folder(request.paths), "torch_models.py"),
                                   "time",
                                   "--model",
                                   std::string(row->net),
@@ -75,7 +75,7 @@ Result<std::vector<std::string>> torch_command(const PeerWay& way, const PeerReq
 Result<std::vector<std::string>> onnx_command(const PeerWay& way, const PeerRequest& request, const BenchmarkNet& net,
                                               const SamplePictures& samples, const std::string& scratch) {
   IE_TRY(const BenchmarkNet::Example example, net.example(samples));
-  std::vector<std::string> command = {join_path(peers_folder(request.places), "onnx_file.py"),
+  std::vector<std::string> command = {join_path(peers_folder(request.paths), "onnx_file.py"),
                                       "--file",
                                       absolute_path(request.file),
                                       "--provider",
@@ -100,26 +100,26 @@ double number(const json& row, const char* name) {
 }
 
 void read_row(const std::string& printed, ModelRow& row) {
-  const json told = parse_json(printed.substr(0, printed.find('\n')));
-  if (!told.is_object()) {
+  const json result = parse_json(printed.substr(0, printed.find('\n')));
+  if (!result.is_object()) {
     row.note = "its program printed no row";
     return;
   }
-  if (const auto error = told.find("error"); error != told.end() && error->is_string()) {
+  if (const auto error = result.find("error"); error != result.end() && error->is_string()) {
     row.note = error->get<std::string>();
     return;
   }
-  const double milliseconds = number(told, "ms_per_image");
+  const double milliseconds = number(result, "ms_per_image");
   if (!(milliseconds > 0)) {
     row.note = "its program measured nothing";
     return;
   }
   row.total = milliseconds * static_cast<double>(row.images) / 1000;
-  row.spread = number(told, "spread");
-  row.warmup = number(told, "warmup");
-  row.rounds = std::max(1, static_cast<int>(number(told, "rounds")));
-  if (told.contains("gpu_memory_mb")) row.gpu_memory_mb = std::max(0.0, number(told, "gpu_memory_mb"));
-  if (told.contains("deviation") && told["deviation"].is_number()) row.deviation = number(told, "deviation");
+  row.spread = number(result, "spread");
+  row.warmup = number(result, "warmup");
+  row.rounds = std::max(1, static_cast<int>(number(result, "rounds")));
+  if (result.contains("gpu_memory_mb")) row.gpu_memory_mb = std::max(0.0, number(result, "gpu_memory_mb"));
+  if (result.contains("deviation") && result["deviation"].is_number()) row.deviation = number(result, "deviation");
 }
 
 }  // namespace
@@ -135,11 +135,11 @@ const std::vector<PeerWay>& peer_ways() {
 Status measure_peer(const PeerWay& way, const PeerRequest& request, const BenchmarkNet& net,
                     const SamplePictures& samples, ModelRow& row) {
   if (request.python.empty()) {
-    row.note = "say which Python has it with --peers PYTHON";
+    row.note = "name a Python that has it with --peers PYTHON";
     return {};
   }
-  if (::access(peers_folder(request.places).c_str(), R_OK) != 0) {
-    row.note = "tools/peers is not there: it comes with the sources";
+  if (::access(peers_folder(request.paths).c_str(), R_OK) != 0) {
+    row.note = "tools/peers is missing: it is part of the source tree";
     return {};
   }
   IE_TRY(const TemporaryFolder scratch, TemporaryFolder::create());

@@ -21,7 +21,7 @@ namespace image_engine::benchmark {
 namespace {
 
 constexpr int kBatch = 2000;
-constexpr int kGroups = 50;  // of pictures that are like each other
+constexpr int kGroups = 50;  // of similar pictures
 const char* const kWords[] = {"beach", "dog", "forest", "birthday", "snow", "city", "kitchen", "mountain"};
 
 using Random = std::mt19937_64;
@@ -66,7 +66,7 @@ class Library {
     return writer.finish_run(run, {}, 0);
   }
 
-  // What a text tower would give for a query about one of the groups.
+  // A text tower's vector for a query about one of the groups.
   std::vector<float> query() { return of_length_one(centres_[random_() % kGroups]); }
 
  private:

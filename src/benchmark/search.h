@@ -1,4 +1,4 @@
-// How fast this machine searches: a synthetic library of its own, thrown away afterwards.
+// Measures the speed of search on this machine, with a synthetic library that is deleted afterwards.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 #include "core/config.h"
 #include "core/result.h"
-#include "models/places.h"
+#include "models/install_paths.h"
 
 namespace image_engine::benchmark {
 
@@ -18,7 +18,7 @@ struct SearchBenchmark {
   std::size_t dimensions = 512;
   int rounds = 15;
   Config config;
-  models::Places models;
+  models::InstallPaths models;
   bool progress = false;  // on stderr
   std::stop_token stop;
 };
@@ -27,7 +27,7 @@ struct BenchmarkRow {
   std::string name;
   int threads = 1;
   std::vector<double> seconds;  // of each round, sorted
-  std::string note;             // for a person; why nothing was measured where there are no seconds
+  std::string note;             // for a person: why `seconds` is empty
 };
 
 // kInterrupted once `stop` is requested.

@@ -36,11 +36,11 @@ Examples:
   image-engine analyze ~/Pictures --upgrade embedding --embedding-model clip-datacomp-xl-b-32
   image-engine analyze ~/Pictures --engine clip_vision_fp16.trt     (of convert-to-tensorrt)
   image-engine analyze ~/Pictures --ndjson | jq -r .path
-  image-engine analyze ~/Pictures --nvidia --dry-run                (what cloud models would be sent)
+  image-engine analyze ~/Pictures --nvidia --dry-run                (lists what would be sent to cloud models)
   image-engine analyze ~/Pictures --nvidia --max-requests 500
 
-Only what is new or changed is read. Ctrl-C keeps what is done; the next call goes on from there.
-A file named .image-engine-ignore (patterns as in a .gitignore) leaves out parts of its folder.)";
+Only new and changed files are read. Ctrl-C keeps finished work; the next call continues from there.
+A file named .image-engine-ignore (patterns as in a .gitignore) excludes parts of its folder.)";
 
 struct AnalyzeFlags {
   std::vector<std::string> paths;
@@ -73,8 +73,8 @@ Result<store::WriterLock> lock_catalogue(const Context& context, const std::stri
 
 namespace {
 
-// The document's assets as they come, so that memory does not grow with the library. Printed by a thread of its own:
-// who reads slowly, or not at all, does not hold up the analysis. What waits is numbers.
+// Prints the document's assets as they are finished, so that memory does not grow with the library. A separate thread
+// prints, so that a slow reader does not delay the analysis. Only asset ids are queued.
 class AssetStream {
  public:
   AssetStream(std::string catalogue, bool lines)
@@ -93,7 +93,7 @@ class AssetStream {
     begin();
     end("report", report_json(report, gpus));
   }
-  // What was printed becomes a whole document all the same.
+  // Completes the document in any case.
   void fail(const Error& error) {
     wait_for_reader();
     if (begun_) end("error", {{"code", error_name(error.code)}, {"message", to_utf8(error.message)}});
@@ -132,19 +132,19 @@ class AssetStream {
     ++count_;
     return {};
   }
-  // Until all is printed. Everything is in the catalogue by now, so Ctrl-C ends the wait, and with it the program.
+  // Waits until everything is printed. It is all in the catalogue by now, so Ctrl-C ends the wait and the program.
   void wait_for_reader() {
     constexpr std::chrono::milliseconds kStep{50};
     constexpr int kStepsInSilence = 40;
     if (!printer_.joinable()) return;
-    const bool was_interrupted = interrupted();  // then another Ctrl-C ends the program as it is
+    const bool was_interrupted = interrupted();  // a further Ctrl-C then ends the program at once
     std::unique_lock lock(mutex_);
     closed_ = true;
     changed_.notify_all();
     std::size_t left = waiting_.size();
     for (int steps = 0; !changed_.wait_for(lock, kStep, [&] { return done_; }); ++steps) {
       if (std::exchange(left, waiting_.size()) != waiting_.size()) steps = 0;
-      if (steps == kStepsInSilence) log_warning("waiting for what reads the output; the analysis is done and kept");
+      if (steps == kStepsInSilence) log_warning("waiting for the reader of the output; the analysis is done and saved");
       if (!was_interrupted && interrupted()) std::_Exit(kInterrupted);
     }
     lock.unlock();
@@ -170,7 +170,7 @@ class AssetStream {
   std::thread printer_;  // last: it uses the others
 };
 
-// A folder or file that was catalogued may be gone or away for now; so may what lies below a folder that is.
+// A catalogued folder or file may be deleted or offline; so may the contents of a catalogued folder.
 bool may_be_away(const store::CatalogueReader& reader, const std::string& path) {
   if (const Result<bool> known = reader.knows(path); known && *known) return true;
   const Result<store::CatalogueStatus> status = reader.status();
@@ -199,7 +199,7 @@ Result<int> run_analysis(Context& context, const std::vector<std::string>& paths
   for (const std::string& path : paths) options.paths.push_back(absolute_path(path));
   options.places = places_file();
   options.config = context.config;
-  options.models = models::find_places(context.config.models.folder);
+  options.models = models::find_install_paths(context.config.models.folder);
   options.only = mode.only;
   options.redo = mode.redo;
   options.upgrade_embedding = mode.upgrade_embedding;
@@ -242,16 +242,16 @@ Result<int> run_analysis(Context& context, const std::vector<std::string>& paths
 }
 
 void add_model_flags(Arguments app, ModelFlags& flags) {
-  app.add_option("--object-model", flags.object_model, "The model that finds objects; auto: the best that is installed")
+  app.add_option("--object-model", flags.object_model, "The model for objects; auto: the best installed one")
       .type_name("NAME|auto|none");
   app.add_option("--scene-model", flags.scene_model,
-                 "The model that names scenes; auto: the embedding model where it is installed, else a classifier")
+                 "The model for scenes; auto: the embedding model if installed, else a classifier")
       .type_name("NAME|auto|none");
   app.add_option("--embedding-model", flags.embedding_model,
-                 "The model that makes the vectors of search; with --upgrade embedding, the one to change to")
+                 "The embedding model for search; with --upgrade embedding, the one to switch to")
       .type_name("NAME|auto|none");
-  app.add_option("--workers", flags.workers, "Files analysed at once; 0 is one a core").type_name("N");
-  app.add_option("--batch-size", flags.batch_size, "Pictures given to a model at once").type_name("N");
+  app.add_option("--workers", flags.workers, "Files analyzed at once; 0: one per core").type_name("N");
+  app.add_option("--batch-size", flags.batch_size, "Pictures in one run of a model").type_name("N");
 }
 
 void put_model_settings(const ModelFlags& flags, Settings& settings) {
@@ -269,24 +269,22 @@ Action setup_analyze(Arguments app, Settings& settings) {
   app.add_option("--include", flags->include, "Only files that match the pattern (may be repeated)")
       .type_name("GLOB")
       .one_value_each();
-  app.add_option("--exclude", flags->exclude, "Leave out files and folders that match")
+  app.add_option("--exclude", flags->exclude, "Exclude files and folders that match")
       .type_name("GLOB")
       .one_value_each();
-  app.add_flag("--hidden", flags->hidden, "Hidden files and folders, too");
-  app.add_flag("--follow-symlinks", flags->follow, "Symbolic links inside the folders, too");
-  app.add_flag("--explain-ignored", flags->explain_ignored, "Report how many files each pattern left out");
-  app.add_flag("--retry", flags->retry, "Try again what failed before");
-  app.add_flag("--wait", flags->wait, "Wait while another analyze is at work");
-  const Option ndjson = app.add_flag("--ndjson", flags->ndjson, "One line of JSON for each asset as it is done");
-  app.add_flag("--monitor", flags->monitor, "Show what the GPUs do, beside the progress and in the report");
-  app.add_option("--trace", flags->trace, "Write where the time went, for chrome://tracing or Perfetto")
+  app.add_flag("--hidden", flags->hidden, "Include hidden files and folders");
+  app.add_flag("--follow-symlinks", flags->follow, "Follow symbolic links inside the folders");
+  app.add_flag("--explain-ignored", flags->explain_ignored, "Report how many files each pattern excluded");
+  app.add_flag("--retry", flags->retry, "Retry what failed before");
+  app.add_flag("--wait", flags->wait, "Wait while another analyze is running");
+  const Option ndjson = app.add_flag("--ndjson", flags->ndjson, "One line of JSON for each finished asset");
+  app.add_flag("--monitor", flags->monitor, "Show GPU load beside the progress and in the report");
+  app.add_option("--trace", flags->trace, "Write a trace of the run, for chrome://tracing or Perfetto")
       .type_name("FILE");
-  app.add_flag("--nvidia", flags->cloud.asked,
-               "Also show the photos to NVIDIA's cloud models, as the configuration says");
+  app.add_flag("--nvidia", flags->cloud.asked, "Also send photos to the configured NVIDIA cloud models");
   app.add_flag("--dry-run", flags->cloud.dry_run, "With --nvidia: list what would be sent, and send nothing")
       .excludes(ndjson);
-  app.add_option("--max-requests", flags->max_requests, "Requests to cloud models that this run may send")
-      .type_name("N");
+  app.add_option("--max-requests", flags->max_requests, "Most requests to cloud models in this run").type_name("N");
   app.add_flag("--yes", flags->cloud.yes, "Do not ask before many requests are sent");
   app.add_option("--env-file", flags->cloud.env_file, "A file with the line NVIDIA_API_KEY=…").type_name("FILE");
   std::vector<std::string> names = pipeline::stage_names(pipeline::Pass::kPictures);
@@ -295,21 +293,22 @@ Action setup_analyze(Arguments app, Settings& settings) {
       .type_name("STAGE")
       .one_of(names)
       .one_value_each();
-  app.add_option("--redo", flags->redo, "This stage anew, also where it was done (may be repeated)")
+  app.add_option("--redo", flags->redo, "Repeat this stage where it was done (may be repeated)")
       .type_name("STAGE")
       .one_of(names)
       .one_value_each();
   add_model_flags(app, flags->models);
   app.add_flag("--no-videos", flags->no_videos, "Leave frames of videos for another run");
   app.add_flag("--fast", flags->fast, "Of videos only key frames: fast, and blind for what happens between them");
-  app.add_option("--engine", flags->engine, "A TensorRT engine, for the model that it was built of").type_name("FILE");
+  app.add_option("--engine", flags->engine, "A TensorRT engine, for the model that it was built from")
+      .type_name("FILE");
   app.add_option("--upgrade", flags->upgrade,
-                 "Make it with the model that is wanted now beside what search uses, and change over once all is done")
+                 "Also embed with the configured model, and switch search to it when complete")
       .type_name("STAGE")
       .one_of({pipeline::kEmbeddingStage})
       .one_value_each();
   app.footer(kAnalyzeExamples);
-  // AnalyzeFlags become settings once they are parsed, before the configuration is loaded.
+  // AnalyzeFlags become settings after parsing, before the configuration is loaded.
   app.once_parsed([flags, &settings] {
     const auto put = [&](const char* key, const std::string& value) {
       if (!value.empty()) settings.push_back({key, value});

@@ -22,10 +22,10 @@ using pipeline::CloudEstimate;
 using pipeline::CloudReport;
 using pipeline::PlannedCall;
 
-// More calls than these are not sent unasked.
+// More calls than this need the user's consent.
 constexpr std::uint64_t kMostUnasked = 200;
 
-// That all takes at the allowed rate, rounded up.
+// The time for all at the allowed rate, rounded up.
 std::uint64_t minutes(const CloudEstimate& estimate) {
   return (estimate.requests + estimate.requests_per_minute - 1) / estimate.requests_per_minute;
 }
@@ -71,11 +71,11 @@ nlohmann::json call_json(const PlannedCall& call) {
 Status CloudConsent::open(pipeline::AnalyzeOptions& options) {
   const bool is_on = options.config.nvidia_build.enabled;
   if (!is_on && (mode_.dry_run || names_cloud_stage(options.only) || names_cloud_stage(options.redo)))
-    return fail(ErrorCode::kInvalidArgument, "no cloud model is on: add --nvidia, or set nvidia_build.enabled");
+    return fail(ErrorCode::kInvalidArgument, "no cloud model is enabled: add --nvidia, or set nvidia_build.enabled");
   if (!is_on) return {};
   auto models = pipeline::open_cloud(
       options.config, {.key_files = pipeline::key_files(options.catalogue, mode_.env_file, options.paths),
-                       .only_looks = mode_.dry_run,
+                       .sends_nothing = mode_.dry_run,
                        .embeds = pipeline::asks_for_vectors(options),
                        .stop = interruption()});
   if (!models && (mode_.asked || mode_.dry_run)) return fail(std::move(models).error());
@@ -96,7 +96,7 @@ bool CloudConsent::agree(const CloudEstimate& estimate) {
     return says_yes("Cloud: " + text + ". Send them?");
   if (!context_.quiet) std::fputs(("Cloud: " + text + "\n").c_str(), stderr);
   if (is_agreed) return true;
-  refusal_ = text + ": that many need --yes, or a budget (--max-requests N)";
+  refusal_ = text + ": this many need --yes, or a budget (--max-requests N)";
   return false;
 }
 
@@ -145,10 +145,9 @@ nlohmann::json cloud_json(const CloudReport& report) {
 
 void print_cloud(const CloudReport& report) {
   if (report.answers + report.requests == 0) return;
-  print_line(fmt::format("Cloud: {} ({} at hand), {} ({} tried again), {} sent, {}",
-                         human_count(report.answers, "answer"), human_count(report.at_hand),
-                         human_count(report.requests, "request"), human_count(report.retries),
-                         human_bytes(report.sent_bytes), human_duration(report.seconds)));
+  print_line(fmt::format("Cloud: {} ({} at hand), {} ({} retried), {} sent, {}", human_count(report.answers, "answer"),
+                         human_count(report.at_hand), human_count(report.requests, "request"),
+                         human_count(report.retries), human_bytes(report.sent_bytes), human_duration(report.seconds)));
 }
 
 }  // namespace image_engine::cli

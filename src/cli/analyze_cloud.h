@@ -1,4 +1,4 @@
-// What `analyze` says and asks before photos are shown to cloud models.
+// What `analyze` prints and asks before photos are sent to cloud models.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -11,23 +11,23 @@
 namespace image_engine::cli {
 
 struct CloudMode {
-  bool asked = false;    // by a flag: without a key there is no run
+  bool asked = false;    // requested by a flag: the run fails without a key
   bool dry_run = false;  // lists what would be sent
-  bool yes = false;      // however much it is
-  std::string env_file;  // that the key may be in
+  bool yes = false;      // do not ask
+  std::string env_file;  // that may contain the key
 };
 
-// One run's. Keep it as long as the options that open() sets.
+// For one run. Must live as long as the options that open() sets.
 class CloudConsent {
  public:
   CloudConsent(const Context& context, CloudMode mode) : context_(context), mode_(std::move(mode)) {}
 
-  // Sets options.cloud. Call before there are threads. Errors: no key for what a flag asked for; kInvalidArgument for
-  // flags that need a cloud model where none is on.
+  // Sets options.cloud. Call before any thread starts. Errors: no key although a flag requires one; kInvalidArgument
+  // for flags that need a cloud model when none is enabled.
   Status open(pipeline::AnalyzeOptions& options);
-  // Whether so much may be sent: says how much it is, and asks where there is somebody to answer.
+  // Whether that much may be sent: prints the estimate, and asks on a terminal.
   bool agree(const pipeline::CloudEstimate& estimate);
-  // Why nothing was sent though there was something to send; empty: it was not so.
+  // Why nothing was sent although there was something to send; empty otherwise.
   [[nodiscard]] const std::string& refusal() const { return refusal_; }
 
  private:
@@ -39,10 +39,10 @@ class CloudConsent {
 // "10,744 calls for 5,372 photos, about 108 min at 100/min".
 std::string estimate_text(const pipeline::CloudEstimate& estimate);
 
-// What a dry run found: docs/schema/cloud-plan.json, or the list for a person.
+// Prints the plan of a dry run: docs/schema/cloud-plan.json, or a list for a person.
 void print_plan(const Context& context, const pipeline::AnalyzeReport& report);
 
-// Of the report: what pass 3 did.
+// The part of the report about pass 3.
 nlohmann::json cloud_json(const pipeline::CloudReport& report);
 void print_cloud(const pipeline::CloudReport& report);
 

@@ -49,12 +49,12 @@ Result<nlohmann::json> document_of(const store::CatalogueReader& reader, const s
     const std::string one[] = {path};
     IE_TRY(const std::vector<store::Failure> failures, reader.list_failures(one));
     return failures.empty()
-               ? fail(ErrorCode::kUnsupported, printable(path) + ": this is no video")
+               ? fail(ErrorCode::kUnsupported, printable(path) + ": this is not a video")
                : fail(failures.front().error.code, printable(path) + ": " + failures.front().error.message);
   }
   IE_TRY(const store::AssetRecord record, reader.asset_record(*id, path));
   if (record.kind != MediaKind::kVideo)
-    return fail(ErrorCode::kUnsupported, printable(path) + ": this is no video: image-engine analyze takes photos");
+    return fail(ErrorCode::kUnsupported, printable(path) + ": this is not a video: image-engine analyze takes photos");
   IE_TRY(nlohmann::json document, pipeline::video_json(reader, record));
   document["timings"] = {{"seconds", thousandths(report.seconds)},
                          {"videos_seconds", thousandths(report.videos.seconds)},

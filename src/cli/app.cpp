@@ -32,19 +32,20 @@ constexpr std::array kCommands = {
     Command{"analyze", "Index photos and videos", setup_analyze},
     Command{"analyze-video", "One document of everything in a video: scenes, frames, moments", setup_analyze_video},
     Command{"search", "Find pictures by words and fields", setup_search},
-    Command{"similar", "Pictures that look like one", setup_similar},
-    Command{"duplicates", "Groups of the same or nearly the same, with the best one named", setup_duplicates},
+    Command{"similar", "Pictures similar to a picture or a text", setup_similar},
+    Command{"duplicates", "Groups of identical or similar photos, and the best of each", setup_duplicates},
     Command{"show", "Everything known about a file", setup_show},
-    Command{"status", "What the catalogue holds, what is stale, what failed", setup_status},
-    Command{"failures", "Files that could not be analysed, and why", setup_failures},
+    Command{"status", "The contents of the catalogue, stale records and failures", setup_status},
+    Command{"failures", "Files that could not be analyzed, and why", setup_failures},
     Command{"catalog", "Back up, move, prune or check the catalogue", setup_catalog},
-    Command{"label", "Teach a class of your own by a few examples: my car, our garden", setup_label},
+    Command{"label", "Teach your own label by a few examples: my car, our garden", setup_label},
     Command{"models", "Install, check and add models", setup_models},
     Command{"convert-to-tensorrt", "Build a TensorRT engine of a model ahead of its first use",
             setup_convert_to_tensorrt},
-    Command{"nvidia", "NVIDIA's cloud models: check, ask about one picture, what is kept, what was sent", setup_nvidia},
+    Command{"nvidia", "NVIDIA's cloud models: check, requests about one picture, stored answers, log of requests",
+            setup_nvidia},
     Command{"benchmark", "Measure this machine", setup_benchmark},
-    Command{"doctor", "What this machine has, what is missing, what to do", setup_doctor},
+    Command{"doctor", "Check this machine: what works, what is missing, the remedy", setup_doctor},
 };
 
 constexpr char kFooter[] = R"(
@@ -55,7 +56,7 @@ Examples:
   image-engine failures --retry
 
 Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 done but with new failures, 130 interrupted.
-Files: the catalogue is $XDG_DATA_HOME/image-engine/catalog.db unless --catalog says otherwise.)";
+Files: the catalogue is $XDG_DATA_HOME/image-engine/catalog.db, or the file given with --catalog.)";
 
 struct Globals {
   std::string catalogue, config, log_level, device, precision, use_tensorrt;
@@ -70,10 +71,10 @@ void add_globals(Arguments app, Globals& globals) {
   app.add_option("--log-level", globals.log_level, "trace, debug, info, warn, error or off").type_name("LEVEL");
   app.add_option("--device", globals.device, "Where models run: auto, cpu, cuda, cuda:N or tensorrt")
       .type_name("DEVICE");
-  app.add_option("--precision", globals.precision, "What models compute with: auto, fp32, fp16 or int8")
+  app.add_option("--precision", globals.precision, "The precision of models: auto, fp32, fp16 or int8")
       .type_name("PRECISION");
-  app.add_option("--use-tensorrt", globals.use_tensorrt, "Ask TensorRT before CUDA: true or false").type_name("BOOL");
-  app.add_flag("--require-gpu", globals.require_gpu, "Fail rather than run a model on the CPU");
+  app.add_option("--use-tensorrt", globals.use_tensorrt, "Try TensorRT before CUDA: true or false").type_name("BOOL");
+  app.add_flag("--require-gpu", globals.require_gpu, "Fail instead of running a model on the CPU");
   app.add_flag("--json", globals.json, "One JSON document on stdout");
   app.add_flag("--quiet,-q", globals.quiet, "No progress, no report");
 }
@@ -111,7 +112,7 @@ int print_error(const Error& error) {
   return error.code == ErrorCode::kInvalidArgument ? kUsage : kFailed;
 }
 
-// What CLI11 says about a command that it does not know is of no help.
+// CLI11's own message for an unknown command does not help.
 int unknown_command(std::string_view word) {
   std::vector<std::string_view> names;
   for (const Command& command : kCommands) names.emplace_back(command.name);
@@ -121,9 +122,8 @@ int unknown_command(std::string_view word) {
   return kUsage;
 }
 
-// A query may start with a minus, which would make it look like flags: `search '-dog park'`. No flag of one dash is
-// longer than two characters, so that such words can be told; a blank before them, which means nothing in a query,
-// hides the dash from CLI11.
+// A query may start with a minus and so resemble flags: `search '-dog park'`. Flags with one dash have at most two
+// characters, so such words can be recognised; a blank before them, which a query ignores, hides the dash from CLI11.
 std::vector<std::string> arguments_of(int argc, char** argv) {
   std::vector<std::string> arguments(argv + 1, argv + argc);
   if (arguments.empty()) return arguments;
@@ -131,7 +131,7 @@ std::vector<std::string> arguments_of(int argc, char** argv) {
              paths = arguments[0].starts_with("analyze") || arguments[0] == "failures";
   for (std::size_t i = 1; i < arguments.size(); ++i) {
     std::string& text = arguments[i];
-    // CLI11 takes [2019] for a list of one.
+    // CLI11 would parse [2019] as a list of one.
     const bool list = text.starts_with('[') && text.ends_with(']');
     const bool pattern = arguments[i - 1] == "--include" || arguments[i - 1] == "--exclude";
     if (query && (list || (text.size() > 2 && text[0] == '-' && text[1] != '-'))) text.insert(0, " ");
@@ -140,7 +140,7 @@ std::vector<std::string> arguments_of(int argc, char** argv) {
   return arguments;
 }
 
-// CLI11 would take the next argument for the value.
+// CLI11 would take the next argument as the value.
 std::optional<std::string> option_without_value(const std::vector<std::string>& arguments) {
   for (const std::string& text : arguments)
     if (text.starts_with("--") && text.find('=') == text.size() - 1) return text;
@@ -170,7 +170,7 @@ int run_checked(int argc, char** argv) {
   if (argc > 1 && argv[1][0] != '-' && std::none_of(kCommands.begin(), kCommands.end(), named))
     return unknown_command(argv[1]);
   const std::vector<std::string> arguments = arguments_of(argc, argv);
-  if (const auto option = option_without_value(arguments)) return usage_error(*option + " has no value behind it");
+  if (const auto option = option_without_value(arguments)) return usage_error(*option + " needs a value");
   if (const auto end = line.parse(arguments)) return end->exit_code == 0 ? kDone : usage_error(end->message);
   Result<Context> context = make_context(globals, settings);
   if (!context) {
@@ -233,7 +233,7 @@ Status catch_interrupts() {
   action.sa_flags = SA_RESTART;
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     struct sigaction before {};
-    // What nohup or a shell's & had us ignore stays so.
+    // Signals ignored by nohup or a shell's & stay ignored.
     if (::sigaction(signal, nullptr, &before) == 0 && before.sa_handler != SIG_IGN)
       ::sigaction(signal, &action, nullptr);
   }
@@ -247,26 +247,26 @@ bool interrupted() { return interruption_source().stop_requested(); }
 Result<store::CatalogueReader> open_reader(const Context& context) {
   Result<store::CatalogueReader> reader = store::CatalogueReader::open(context.catalogue);
   if (!reader && reader.error().code == ErrorCode::kNotFound)
-    return fail(ErrorCode::kNotFound, fmt::format("no catalogue at {} yet: image-engine analyze FOLDER makes it",
+    return fail(ErrorCode::kNotFound, fmt::format("no catalogue at {} yet: image-engine analyze FOLDER creates it",
                                                   printable(context.catalogue)));
   return reader;
 }
 
 namespace {
 
-// A descriptor that the caller closed would be taken by the next file that is opened, and what is printed would go into
-// that. What stands in for stdout cannot be written, so that lost output is an error.
+// If the caller closed a descriptor, the next opened file would get its number and receive our output. The replacement
+// for stdout is not writable, so that lost output is an error.
 void fill_closed_descriptors() {
   constexpr int kModes[] = {O_RDONLY, O_RDONLY, O_WRONLY};
   for (int fd = 0; fd <= STDERR_FILENO; ++fd)
     if (::fcntl(fd, F_GETFD) < 0) ::open("/dev/null", kModes[fd]);  // the lowest free one: fd
 }
 
-// The command's exit code, if all that it printed has arrived.
+// The command's exit code, if all its output was written.
 int with_output_written(int code) {
   const bool flushed = std::fflush(stdout) == 0;
   if (flushed && std::ferror(stdout) == 0) return code;
-  const Error error = flushed ? Error{ErrorCode::kIo, "cannot write to stdout: a part of the output is lost"}
+  const Error error = flushed ? Error{ErrorCode::kIo, "cannot write to stdout: some of the output is lost"}
                               : errno_error("cannot write to stdout");
   const int failed = print_error(error);
   return code == kDone || code == kDoneWithFailures ? failed : code;
@@ -276,7 +276,7 @@ int with_output_written(int code) {
 
 int run(int argc, char** argv) {
   fill_closed_descriptors();
-  // A closed pipe and the limit on the size of files are errors of the write, which says so.
+  // A closed pipe and the limit on file size are errors of the write, which reports them.
   for (const int signal : {SIGPIPE, SIGXFSZ}) std::signal(signal, SIG_IGN);
   try {
     return with_output_written(run_checked(argc, argv));

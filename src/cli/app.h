@@ -1,4 +1,4 @@
-// The command line: what every command shares.
+// The command line, shared by all commands.
 #pragma once
 
 #include <functional>
@@ -22,7 +22,7 @@ inline constexpr int kUsage = 2;
 inline constexpr int kDoneWithFailures = 3;
 inline constexpr int kInterrupted = 130;
 
-// What the flags that every command takes have said, and the configuration in force.
+// The values of the common flags, and the effective configuration.
 struct Context {
   std::string catalogue;  // absolute path
   Config config;
@@ -31,14 +31,14 @@ struct Context {
   bool colour = false;  // on stdout
 };
 
-// A command's work; runs after its flags were parsed and the configuration was loaded. Gives the exit code.
+// A command's work; runs after its flags were parsed and the configuration was loaded. Returns the exit code.
 using Action = std::function<Result<int>(Context&)>;
 
-// A command adds its flags to `app` and returns its action. Settings that flags make in the configuration go through
-// `settings`, so that they win over file and environment.
+// A command adds its flags to `app` and returns its action. Flags that set configuration keys go through `settings`, so
+// that they override file and environment.
 struct Setting {
   std::string key, value;
-  std::vector<std::string> items = {};  // where there are any, the value is this list
+  std::vector<std::string> items = {};  // if not empty, the value is this list
 };
 using Settings = std::vector<Setting>;
 
@@ -67,13 +67,13 @@ Action setup_doctor(Arguments app, Settings& settings);
 // Runs the program. Never throws.
 int run(int argc, char** argv);
 
-// The catalogue for reading; where there is none, the error says how to make one.
+// Opens the catalogue for reading; if there is none, the error explains how to create one.
 Result<store::CatalogueReader> open_reader(const Context& context);
 
-// From now on Ctrl-C and termination stop interruption(), so that a run ends well; the second one ends the program at
-// once. kMachine where no thread can be started for this.
+// From now on Ctrl-C and SIGTERM request a stop through interruption(), so that a run ends gracefully; a second one
+// ends the program at once. kMachine if no thread can be started for this.
 Status catch_interrupts();
-// Thread-safe. Never stops before catch_interrupts().
+// Thread-safe. No stop is requested before catch_interrupts().
 std::stop_token interruption();
 bool interrupted();
 

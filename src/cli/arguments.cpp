@@ -10,8 +10,8 @@ namespace {
 constexpr std::size_t kHelpColumn = 34;
 constexpr char kNotEmpty[] = "not-empty";
 constexpr char kEmptyHelp[] =
-    "an empty argument, such as an unset variable of a script makes; for the folder that you "
-    "are in, write .";
+    "an empty argument, such as from an unset variable of a script; for the current "
+    "folder, write .";
 
 }  // namespace
 

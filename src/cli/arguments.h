@@ -1,4 +1,4 @@
-// What a command takes on the command line. CLI11 is behind this: compiling it in every command took minutes.
+// A command's options and arguments. Hides CLI11: compiling it in every command took minutes.
 #pragma once
 
 #include <functional>
@@ -15,28 +15,28 @@ class Option;
 
 namespace image_engine::cli {
 
-// One option, argument or flag. A handle: copies are of the same one, and live as long as its CommandLine.
+// One option, argument or flag. A handle: copies refer to the same one, and are valid as long as its CommandLine.
 class Option {
  public:
   explicit Option(CLI::Option* option) : option_(option) {}
 
-  Option type_name(const std::string& name) const;  // what stands for the value in --help: FILE
+  Option type_name(const std::string& name) const;  // the value's placeholder in --help: FILE
   Option required() const;
-  Option show_default() const;    // the variable's present value, in --help
-  Option hide() const;            // leaves it out of --help
-  Option one_value_each() const;  // of a list: --x A --x B, so that what follows a value is no further one
-  Option optional_value() const;  // --x alone is allowed, too
+  Option show_default() const;    // the variable's current value, in --help
+  Option hide() const;            // omits it from --help
+  Option one_value_each() const;  // for a list: --x A --x B; never --x A B
+  Option optional_value() const;  // --x without a value is allowed
   Option split_at(char delimiter) const;
   Option excludes(Option other) const;
   Option needs(Option other) const;
   Option one_of(const std::vector<std::string>& values) const;
   Option existing_file() const;
-  Option may_be_empty() const;  // "" is refused otherwise: it is a script's variable that is not set
+  Option may_be_empty() const;  // otherwise "" is refused: most likely an unset variable of a script
   Option not_negative() const;
   // T: int, std::size_t or double; both ends are allowed.
   template <typename T>
   Option range(T least, T most) const;
-  [[nodiscard]] bool given() const;  // once the command line was parsed
+  [[nodiscard]] bool given() const;  // after the command line was parsed
 
  private:
   CLI::Option* option_;
@@ -47,19 +47,19 @@ class Arguments {
  public:
   explicit Arguments(CLI::App* app) : app_(app) {}
 
-  // `names`: "NAME" is an argument by place, "-o,--output" an option. The variable keeps its value where nothing is
-  // given, and must live until the command has run. T: std::string, a vector of them, int, std::int64_t,
-  // std::uint32_t, std::size_t, double or std::optional<double>.
+  // `names`: "NAME" is a positional argument, "-o,--output" an option. The variable keeps its value if nothing is
+  // given, and must live until the command has run. T: std::string, a vector of them, int, std::int64_t, std::uint32_t,
+  // std::size_t, double or std::optional<double>.
   template <typename T>
   Option add_option(const std::string& names, T& variable, const std::string& help = "") const;
   Option add_flag(const std::string& names, bool& variable, const std::string& help = "") const;
-  // Takes the options of the commands around it, too.
+  // Also accepts the options of its parent commands.
   [[nodiscard]] Arguments add_subcommand(const std::string& name, const std::string& summary) const;
   void require_subcommand() const;
   void footer(const std::string& text) const;         // below --help: examples
-  void add_to_footer(const std::string& text) const;  // behind what is there
+  void add_to_footer(const std::string& text) const;  // appends
   void once_parsed(std::function<void()> work) const;
-  [[nodiscard]] bool parsed() const;  // whether it is the command that was given
+  [[nodiscard]] bool parsed() const;  // whether this command was given
 
  private:
   CLI::App* app_;
@@ -76,13 +76,13 @@ class CommandLine {
   [[nodiscard]] Arguments root() const;
   [[nodiscard]] std::string help() const;
 
-  // How a parsed line is to end at once: with this exit code, --help or --version printed; or with `message` for the
-  // person, who typed something wrong.
+  // A command line that ends the program at once: --help or --version was printed, or `message` describes a usage
+  // error.
   struct End {
     int exit_code = 0;
     std::string message;
   };
-  // Fills the variables. nullopt: all is well.
+  // Fills the variables. nullopt: continue.
   std::optional<End> parse(std::vector<std::string> arguments);
 
  private:

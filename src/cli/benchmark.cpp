@@ -12,7 +12,7 @@
 #include "core/file.h"
 #include "core/temporary_folder.h"
 #include "core/text.h"
-#include "models/places.h"
+#include "models/install_paths.h"
 
 namespace image_engine::cli {
 namespace {
@@ -25,8 +25,8 @@ Examples:
   image-engine benchmark models --model1 nanodet --model2 centernet
   image-engine benchmark batch-size --model nanodet
 
-search: a synthetic library with random vectors is made in the temporary folder, searched and removed.
-models: a run that was cut off goes on with the same -o FILE.)";
+search: creates a synthetic library with random vectors in the temporary folder, searches and removes it.
+models: the same -o FILE resumes an interrupted run.)";
 
 struct BenchmarkFlags {
   std::string output;
@@ -67,7 +67,7 @@ Result<int> benchmark_search(const BenchmarkFlags& flags, const Context& context
   options.assets = flags.assets;
   options.rounds = flags.rounds;
   options.config = context.config;
-  options.models = models::find_places(context.config.models.folder);
+  options.models = models::find_install_paths(context.config.models.folder);
   options.progress = !context.quiet;
   options.stop = interruption();
   IE_TRY(const std::vector<benchmark::BenchmarkRow> rows, benchmark::benchmark_search(options));
@@ -97,10 +97,9 @@ Action setup_benchmark(Arguments app, Settings&) {
   search.add_option("--assets", flags->assets, "Pictures of the library")
       .range(std::uint64_t{1}, std::uint64_t{10'000'000})
       .show_default();
-  search.add_option("--rounds", flags->rounds, "How often each is measured").range(1, 1000).show_default();
+  search.add_option("--rounds", flags->rounds, "Rounds of each measurement").range(1, 1000).show_default();
   const Action search_action = [=](Context& context) { return benchmark_search(*flags, context); };
-  Arguments models =
-      app.add_subcommand("models", "Models side by side: on this machine's devices, in others' programs");
+  Arguments models = app.add_subcommand("models", "Compare models: on this machine's devices, and in other programs");
   const Action models_action = setup_benchmark_models(models);
   Arguments batches = app.add_subcommand("batch-size", "How many pictures a model should run on at once");
   const Action batches_action = setup_benchmark_batches(batches);

@@ -1,4 +1,4 @@
-// The parts of `benchmark`: each adds its subcommand's flags and returns what it does.
+// The subcommands of `benchmark`: each adds its flags and returns its action.
 #pragma once
 
 #include "cli/app.h"

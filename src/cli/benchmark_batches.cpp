@@ -67,7 +67,7 @@ void print_report(const BatchesReport& report) {
       table.push_back({std::to_string(row.batch), "", "", "", note});
   }
   print_table(table, {0, 1, 2, 3});
-  if (report.remembered) print_line("analyze takes the best from now on, unless the configuration says otherwise");
+  if (report.remembered) print_line("analyze uses the best from now on, unless the configuration overrides it");
 }
 
 std::string plot_of(const BatchesReport& report) {
@@ -83,7 +83,7 @@ Result<int> benchmark_batches(const BenchmarkBatchesFlags& flags, const Context&
   IE_CHECK(catch_interrupts());
   benchmark::BatchesBenchmark options;
   options.config = context.config;
-  options.places = models::find_places(context.config.models.folder);
+  options.paths = models::find_install_paths(context.config.models.folder);
   options.model = flags.model;
   options.images = flags.images;
   options.limit = flags.limit;
@@ -105,13 +105,13 @@ Result<int> benchmark_batches(const BenchmarkBatchesFlags& flags, const Context&
 
 Action setup_benchmark_batches(Arguments app) {
   auto flags = std::make_shared<BenchmarkBatchesFlags>();
-  app.add_option("--model", flags->model, "Which; without it the one that analyze embeds pictures with")
+  app.add_option("--model", flags->model, "The model; without it the one that analyze uses for vectors")
       .type_name("NAME");
   app.add_option("--images", flags->images, "Photos to measure on; without it the samples of the source tree")
       .type_name("DIR");
   app.add_option("-o,--output", flags->output, "Write the results as JSON").type_name("FILE");
   app.add_option("--plot", flags->plot, "Draw images per second over the batch size as SVG").type_name("FILE");
-  app.add_option("--limit", flags->limit, "Photos at most").range(1, 100'000).show_default();
+  app.add_option("--limit", flags->limit, "Most photos").range(1, 100'000).show_default();
   app.add_option("--most", flags->most, "The largest batch; without it 256 on a GPU, 64 on the CPU").range(1, 1024);
   return [=](Context& context) -> Result<int> { return benchmark_batches(*flags, context); };
 }

@@ -63,7 +63,7 @@ json machine_json(const benchmark::Machine& machine) {
   return {{"cpu", machine.cpu}, {"cores", machine.cores}, {"gpus", machine.gpus}, {"onnxruntime", machine.runtime}};
 }
 
-// Rows of an earlier run that this one has not come to are still worth keeping.
+// Rows of an earlier run that this one has not reached are kept.
 json report_json(const ModelsReport& report, const std::vector<ModelRow>& known) {
   std::vector<ModelRow> rows = report.rows;
   if (!report.complete)
@@ -104,7 +104,7 @@ T member(const json& object, const char* name) {
     return found->is_number() ? found->template get<T>() : value;
 }
 
-// The measured rows of a run that was cut off; none where there was no such run.
+// The measured rows of an interrupted run; none without one.
 std::vector<ModelRow> rows_in(const std::string& file) {
   std::vector<ModelRow> rows;
   const Result<std::string> text = file.empty() ? fail(ErrorCode::kNotFound, "") : read_file(file);
@@ -140,7 +140,7 @@ void print_rows(const std::vector<ModelRow>& rows) {
   std::vector<std::vector<std::string>> table = {{"model", "backend", "precision", "batch", "total s", "images/s",
                                                   "ms/image", "spread", "speed-up", "GPU MB", "warm-up s",
                                                   "deviation"}};
-  std::map<std::string, std::vector<std::string>> missing;  // models by way and why
+  std::map<std::string, std::vector<std::string>> missing;  // models by combination and reason
   for (const ModelRow& row : rows) {
     if (!row.measured()) {
       missing[fmt::format("{} {}: {}", row.backend, row.precision, printable(row.note))].push_back(row.model);
@@ -161,10 +161,10 @@ void print_rows(const std::vector<ModelRow>& rows) {
 }
 
 void print_report(const ModelsReport& report) {
-  print_line(fmt::format("{} of {}; decoding took {:.1f} ms each, which no row counts",
+  print_line(fmt::format("{} of {}; decoding took {:.1f} ms each, which no row includes",
                          human_count(report.images, "photo"), printable(report.folder), report.decode_ms));
   for (const benchmark::Preparation& one : report.preparation)
-    print_line(fmt::format("  making them input for {}: {:.1f} ms each, likewise", one.model, one.preprocess_ms));
+    print_line(fmt::format("  preprocessing for {}: {:.1f} ms each, likewise", one.model, one.preprocess_ms));
   print_line("");
   print_rows(report.rows);
   std::map<std::string, std::vector<std::string>> baselines;
@@ -190,14 +190,14 @@ std::string chart_of(const ModelsReport& report) {
   }
   return bar_chart(
       fmt::format("Models on {}", report.machine.gpus.empty() ? report.machine.cpu : report.machine.gpus.front()),
-      "images per second, at so many in a run", groups);
+      "images per second, by batch size", groups);
 }
 
 Result<int> benchmark_models(const BenchmarkModelsFlags& flags, const Context& context) {
   IE_CHECK(catch_interrupts());
   benchmark::ModelsBenchmark options;
   options.config = context.config;
-  options.places = models::find_places(context.config.models.folder);
+  options.paths = models::find_install_paths(context.config.models.folder);
   options.models = flags.models;
   options.compare = !flags.model1.empty();
   if (options.compare) options.models = {flags.model1, flags.model2};
@@ -219,7 +219,7 @@ Result<int> benchmark_models(const BenchmarkModelsFlags& flags, const Context& c
   if (!report) {
     if (report.error().code != ErrorCode::kInterrupted || output.empty()) return fail(report.error());
     return fail(ErrorCode::kInterrupted,
-                "interrupted: the same command goes on after the last row of " + printable(output));
+                "interrupted: the same command continues after the last row of " + printable(output));
   }
   if (!flags.chart.empty()) IE_CHECK(write_file_atomically(absolute_path(flags.chart), chart_of(*report)));
   if (context.json)
@@ -236,20 +236,20 @@ Action setup_benchmark_models(Arguments app) {
   app.add_option("--images", flags->images, "Photos to measure on; without it the samples of the source tree")
       .type_name("DIR");
   const Option models =
-      app.add_option("--models", flags->models, "Which; a+b: both on each photo. All that are installed without it")
+      app.add_option("--models", flags->models, "The models; a+b: both on each photo. Without it, all installed ones")
           .split_at(',')
           .type_name("A,B+C");
-  const Option one = app.add_option("--model1", flags->model1, "Two models side by side").type_name("NAME");
+  const Option one = app.add_option("--model1", flags->model1, "Compare two models").type_name("NAME");
   const Option two = app.add_option("--model2", flags->model2, "The other one").type_name("NAME");
   one.needs(two);
   two.needs(one);
   models.excludes(one);
-  app.add_option("-o,--output", flags->output, "Write the results as JSON; goes on where a run was cut off")
+  app.add_option("-o,--output", flags->output, "Write the results as JSON; resumes an interrupted run")
       .type_name("FILE");
   app.add_option("--chart", flags->chart, "Draw images per second as SVG").type_name("FILE");
-  app.add_option("--limit", flags->limit, "Photos at most").range(1, 100'000).show_default();
+  app.add_option("--limit", flags->limit, "Most photos").range(1, 100'000).show_default();
   app.add_option("--batch", flags->batch, "Pictures in a run; analysis.ml_models.batch_size without it").range(1, 1024);
-  app.add_option("--peers", flags->peers, "A Python with onnxruntime or torch, to be measured as well")
+  app.add_option("--peers", flags->peers, "A Python with onnxruntime or torch, to measure as well")
       .type_name("PYTHON")
       .existing_file();
   return [=](Context& context) -> Result<int> { return benchmark_models(*flags, context); };

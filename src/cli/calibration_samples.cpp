@@ -10,7 +10,7 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "core/text.h"
-#include "models/places.h"
+#include "models/install_paths.h"
 #include "models/registry.h"
 #include "pipeline/query_picture.h"
 #include "vision/graph_checks.h"
@@ -20,12 +20,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kMostPhotos = 128;  // ranges of activations settle before that
-constexpr std::size_t kLeastPhotos = 2;   // one to find ranges with, one to check them on
+constexpr std::size_t kMostPhotos = 128;  // activation ranges converge with fewer
+constexpr std::size_t kLeastPhotos = 2;   // one to find ranges, one to check them
 
 Result<preprocess::Plan> plan_for(const SamplesRequest& request, const Config& config) {
-  const models::Places places = models::find_places(config.models.folder);
-  IE_TRY(const models::Registry registry, models::Registry::load(places.shipped, places.added));
+  const models::InstallPaths paths = models::find_install_paths(config.models.folder);
+  IE_TRY(const models::Registry registry, models::Registry::load(paths.shipped, paths.added));
   if (!request.name.empty()) {
     const auto named = registry.find(request.name);
     if (!named) return fail(ErrorCode::kInvalidArgument, named.error().message);
@@ -35,7 +35,7 @@ Result<preprocess::Plan> plan_for(const SamplesRequest& request, const Config& c
     for (const models::Variant& variant : spec.variants)
       if (variant.file == file_name(request.model)) return vision::plan_of(spec);
   return fail(ErrorCode::kInvalidArgument,
-              fmt::format("how photos become the input of {} is not known: name the registry's model that it is with "
+              fmt::format("the preprocessing for {} is unknown: name the registry's model with "
                           "--model NAME",
                           printable(request.model)));
 }
@@ -82,21 +82,21 @@ Status write_calibration_samples(const SamplesRequest& request, const Config& co
   for (std::size_t i = 0; i < files.size() && written < kMostPhotos; i += step) {
     if (interrupted()) return fail(ErrorCode::kInterrupted, "interrupted");
     const Status made =
-        pipeline::look_at(files[i], config, preprocess::wanted_edge(plan),
-                          [&](const ImageView& picture, preprocess::FullSize full) -> Status {
-                            IE_TRY(const preprocess::Prepared prepared, preprocess::prepare(plan, picture, full));
-                            const std::string name = fmt::format("{}-{}.npy", written, request.inputs[0].name);
-                            return write_file_atomically(join_path(request.folder, name), npy(prepared.tensor));
-                          });
+        pipeline::with_picture(files[i], config, preprocess::wanted_edge(plan),
+                               [&](const ImageView& picture, preprocess::FullSize full) -> Status {
+                                 IE_TRY(const preprocess::Prepared prepared, preprocess::prepare(plan, picture, full));
+                                 const std::string name = fmt::format("{}-{}.npy", written, request.inputs[0].name);
+                                 return write_file_atomically(join_path(request.folder, name), npy(prepared.tensor));
+                               });
     if (made)
       ++written;
     else
-      log_debug("passed over: {}", printable(made.error().message));
+      log_debug("skipped: {}", printable(made.error().message));
   }
   if (written >= kLeastPhotos) return {};
   return fail(ErrorCode::kNotFound,
-              fmt::format("{} holds {} that can be read, of {}; at least {} are needed", printable(request.photos),
-                          human_count(written, "photo"), human_count(files.size(), "file"), kLeastPhotos));
+              fmt::format("{} holds {} among {}; at least {} are needed", printable(request.photos),
+                          human_count(written, "readable photo"), human_count(files.size(), "file"), kLeastPhotos));
 }
 
 }  // namespace image_engine::cli

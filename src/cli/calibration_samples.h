@@ -1,4 +1,4 @@
-// Photos as a model's input, in files that tools/models/quantise.py reads.
+// Writes photos as a model's input, in files for tools/models/quantise.py.
 #pragma once
 
 #include <string>
@@ -10,16 +10,16 @@
 namespace image_engine::cli {
 
 struct SamplesRequest {
-  std::string photos;  // a folder; what lies below counts
+  std::string photos;  // a folder, searched recursively
   std::string model;   // the ONNX file that they are for
-  std::string name;    // of the registry's model whose preprocessing it has; empty: found by its file's name
+  std::string name;    // of the registry's model with the same preprocessing; empty: found by the file's name
   std::vector<infer::TensorInfo> inputs;  // of the model
-  std::string folder;                     // where the files go: <index>-<input>.npy
+  std::string folder;                     // for the files: <index>-<input>.npy
 };
 
-// At most 128 photos, spread evenly over the folder's. Those that cannot be decoded are passed over. Errors: kNotFound
-// (the folder, or fewer than two photos in it), kInvalidArgument (no such model, or none is known by the file's name),
-// kUnsupported (a model of several inputs), kInterrupted.
+// At most 128 photos, spread evenly over the folder's. Skips those that cannot be decoded. Errors: kNotFound (the
+// folder, or fewer than two photos in it), kInvalidArgument (no such model, or none with the file's name), kUnsupported
+// (a model with several inputs), kInterrupted.
 Status write_calibration_samples(const SamplesRequest& request, const Config& config);
 
 }  // namespace image_engine::cli

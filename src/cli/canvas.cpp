@@ -40,7 +40,7 @@ void append(void* context, void* data, int size) {
   bytes.insert(bytes.end(), from, from + size);
 }
 
-// Whole pixels that a span covers, within 0…size; none for what is no number.
+// The whole pixels that a span covers, within 0…size; none for NaN.
 struct Pixels {
   std::int64_t from = 0, to = 0;
 };
@@ -59,7 +59,7 @@ struct Font::Data {
   int ascent = 0, descent = 0;
 
   [[nodiscard]] float scale(float height) const { return height / static_cast<float>(std::max(1, ascent - descent)); }
-  // Tells each glyph with its place in the line, in pixels; gives the line's width.
+  // Calls back with each glyph and its position in the line, in pixels; returns the line's width.
   template <typename See>
   float each(std::string_view text, float height, See see) const {
     const std::string valid = to_utf8(text);
@@ -76,27 +76,27 @@ struct Font::Data {
 };
 
 Result<Font> Font::open() {
-  std::vector<std::string> places(std::begin(kFonts), std::end(kFonts));
-  if (const char* named = std::getenv("IMAGE_ENGINE_FONT"); named != nullptr && *named != '\0') places = {named};
-  for (const std::string& place : places) {
-    Result<std::string> bytes = read_file(place, kLargestFont);
+  std::vector<std::string> paths(std::begin(kFonts), std::end(kFonts));
+  if (const char* named = std::getenv("IMAGE_ENGINE_FONT"); named != nullptr && *named != '\0') paths = {named};
+  for (const std::string& path : paths) {
+    Result<std::string> bytes = read_file(path, kLargestFont);
     if (!bytes) continue;
     auto data = std::make_shared<Font::Data>();
     data->bytes = std::move(*bytes);
-    // A table directory is 12 bytes; what follows is the library's to check.
+    // A table directory has 12 bytes; the library checks the rest.
     const auto* begin = reinterpret_cast<const unsigned char*>(data->bytes.data());
     const int offset = data->bytes.size() < 12 ? -1 : stbtt_GetFontOffsetForIndex(begin, 0);
     if (offset < 0 || stbtt_InitFont(&data->info, begin, offset) == 0)
-      return fail(ErrorCode::kCorrupt, printable(place) + " is no TrueType font");
+      return fail(ErrorCode::kCorrupt, printable(path) + " is not a TrueType font");
     int gap = 0;
     stbtt_GetFontVMetrics(&data->info, &data->ascent, &data->descent, &gap);
     Font font;
     font.data_ = std::move(data);
     return font;
   }
-  return fail(ErrorCode::kNotFound, places.size() == 1 ? printable(places[0]) + " cannot be read"
-                                                       : "there is no font: install DejaVu Sans (fonts-dejavu-core), "
-                                                         "or name a TrueType file as IMAGE_ENGINE_FONT");
+  return fail(ErrorCode::kNotFound, paths.size() == 1 ? printable(paths[0]) + " cannot be read"
+                                                      : "there is no font: install DejaVu Sans (fonts-dejavu-core), "
+                                                        "or name a TrueType file as IMAGE_ENGINE_FONT");
 }
 
 float Font::width(std::string_view text, float height) const {
@@ -161,7 +161,7 @@ void Canvas::write(const Font& font, Spot at, std::string_view text, float heigh
     int x0 = 0, y0 = 0, x1 = 0, y1 = 0;
     stbtt_GetGlyphBitmapBoxSubpixel(&data.info, glyph, scale, scale, left - whole, 0, &x0, &y0, &x1, &y1);
     const int glyph_width = x1 - x0, glyph_height = y1 - y0;
-    const auto most = static_cast<int>(8 * height);  // of sound fonts far less
+    const auto most = static_cast<int>(8 * height);  // valid fonts need far less
     if (glyph_width <= 0 || glyph_height <= 0 || glyph_width > most || glyph_height > most) return;
     coverage.assign(static_cast<std::size_t>(glyph_width) * static_cast<std::size_t>(glyph_height), 0);
     stbtt_MakeGlyphBitmapSubpixel(&data.info, coverage.data(), glyph_width, glyph_height, glyph_width, scale, scale,

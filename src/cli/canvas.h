@@ -1,4 +1,4 @@
-// Lines, plates and words on a picture, and the picture as a file's bytes. Only for what people look at.
+// Draws lines, rectangles and text on a picture, and encodes it. Only for display.
 #pragma once
 
 #include <cstddef>
@@ -18,16 +18,16 @@ struct Colour {
   std::uint8_t red = 0, green = 0, blue = 0;
 };
 struct Spot {
-  float x = 0, y = 0;  // pixels of the canvas; the middle of the first is 0.5
+  float x = 0, y = 0;  // pixels of the canvas; the centre of the first is 0.5
 };
 
-// A TrueType font. Letters stand beside each other in the order of the text: scripts that join or turn round are not
-// shaped. What the font lacks is its empty box.
+// A TrueType font. Characters are drawn in text order: joining and right-to-left scripts are not shaped. Missing
+// characters are drawn as the font's empty box.
 class Font {
  public:
-  // IMAGE_ENGINE_FONT, else DejaVu Sans where systems have it. kNotFound, kCorrupt: it cannot be used.
+  // IMAGE_ENGINE_FONT, else DejaVu Sans from the system's font folders. kNotFound, kCorrupt: it is unusable.
   static Result<Font> open();
-  // In pixels of a line of that height.
+  // The width in pixels of a line of that height.
   [[nodiscard]] float width(std::string_view text, float height) const;
 
  private:
@@ -37,16 +37,16 @@ class Font {
   std::shared_ptr<const Data> data_;
 };
 
-// All that lies outside the picture is cut off; any numbers are safe, those that are none draw nothing.
+// Drawing is clipped to the picture. Any numbers are safe; NaN draws nothing.
 class Canvas {
  public:
   explicit Canvas(const ImageView& picture);
   [[nodiscard]] std::uint32_t width() const { return image_.width; }
   [[nodiscard]] std::uint32_t height() const { return image_.height; }
 
-  // Another picture, its top left at that pixel.
+  // Draws another picture with its top left at that pixel.
   void paste(const ImageView& picture, std::uint32_t left, std::uint32_t top);
-  // With round ends, smooth.
+  // With round ends, antialiased.
   void line(Spot from, Spot to, float width, Colour colour);
   // `opacity`: 0…1.
   void fill(const Box& box, Colour colour, float opacity);

@@ -33,7 +33,7 @@ std::string count(std::int64_t value, std::string_view one) {
   return human_count(static_cast<std::uint64_t>(value), one);
 }
 
-// The files of vectors beside the catalogue. One that is not there yet is no problem.
+// The files of vectors beside the catalogue. A missing one is no problem.
 void check_vectors(const Context& context, std::vector<std::string>& problems) {
   const auto reader = store::CatalogueReader::open(context.catalogue);
   const auto status = reader ? reader->status() : Result<store::CatalogueStatus>(fail(reader.error()));
@@ -42,7 +42,7 @@ void check_vectors(const Context& context, std::vector<std::string>& problems) {
     if (const Status sound = search::VectorIndex::check(context.catalogue, space);
         !sound && sound.error().code == ErrorCode::kCorrupt)
       problems.push_back(to_utf8(store::vectors_path(context.catalogue, space.id)) + ": " + sound.error().message +
-                         " (the next search makes it anew)");
+                         " (the next search rebuilds it)");
 }
 
 Result<int> check(const Context& context) {
@@ -55,9 +55,9 @@ Result<int> check(const Context& context) {
                                  {"records", report.records}});
   } else {
     for (const std::string& problem : report.problems) print_line(styled(context, Style::kRed, problem));
-    print_line(fmt::format("{}, {}, {}: {}", count(report.assets, "asset"), count(report.files, "file"),
-                           count(report.records, "record"),
-                           report.problems.empty() ? "all is well" : human_count(report.problems.size(), "problem")));
+    print_line(fmt::format(
+        "{}, {}, {}: {}", count(report.assets, "asset"), count(report.files, "file"), count(report.records, "record"),
+        report.problems.empty() ? "no problems found" : human_count(report.problems.size(), "problem")));
   }
   return report.problems.empty() ? kDone : kFailed;
 }
@@ -116,18 +116,18 @@ Action setup_catalog(Arguments app, Settings&) {
   auto flags = std::make_shared<CatalogFlags>();
   app.require_subcommand();
   app.footer(kCatalogExamples);
-  Arguments check_app = app.add_subcommand("check", "Look for damage; changes nothing");
-  Arguments backup_app = app.add_subcommand("backup", "Copy it, also while an analyze is at work");
+  Arguments check_app = app.add_subcommand("check", "Check for damage; changes nothing");
+  Arguments backup_app = app.add_subcommand("backup", "Copy it, even while an analyze is running");
   backup_app.add_option("FILE", flags->target, "The copy").required();
   backup_app.add_flag("--overwrite", flags->overwrite, "Replace FILE");
-  Arguments relocate_app = app.add_subcommand("relocate", "Follow photos that were moved together");
+  Arguments relocate_app = app.add_subcommand("relocate", "Update the paths of photos that were moved together");
   relocate_app.add_option("OLD", flags->from, "The folder they were in").required();
   relocate_app.add_option("NEW", flags->to, "The folder they are in now").required();
   relocate_app.add_flag("--dry-run", flags->dry_run, "Only count");
   Arguments prune_app =
-      app.add_subcommand("prune", "Forget files that are missing or excluded, and what was found about them");
+      app.add_subcommand("prune", "Delete missing and excluded files from the catalogue, with their results");
   prune_app.add_option("--root", flags->root, "Only below this folder").type_name("FOLDER");
-  prune_app.add_flag("--user-data", flags->user_data, "Also labels and ratings that you made for them");
+  prune_app.add_flag("--user-data", flags->user_data, "Also delete your labels and ratings of them");
   prune_app.add_flag("--dry-run", flags->dry_run, "Only count");
   return [=](Context& context) -> Result<int> {
     // Makes the message for a missing catalogue the same everywhere.

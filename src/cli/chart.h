@@ -1,4 +1,4 @@
-// Charts as SVG: for people, from numbers. Text may be any; it is escaped.
+// Charts as SVG. Any text is safe: it is escaped.
 #pragma once
 
 #include <string>
@@ -14,14 +14,14 @@ struct BarGroup {
   std::string title;
   std::vector<Bar> bars;
 };
-// Horizontal bars, one scale for each group, each with its value behind it.
+// Horizontal bars, one scale per group, each followed by its value.
 std::string bar_chart(const std::string& title, const std::string& unit, const std::vector<BarGroup>& groups);
 
 struct ChartPoint {
   double x = 0, y = 0;  // x more than 0, y not negative
   bool marked = false;
 };
-// A line through points in the order of x, which is shown in powers of two.
+// A line through points in the order of x, with a logarithmic (base 2) x axis.
 std::string line_chart(const std::string& title, const std::string& x_label, const std::string& y_label,
                        const std::vector<ChartPoint>& points);
 

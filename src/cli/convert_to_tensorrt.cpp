@@ -22,7 +22,7 @@
 #include "infer/engine_cache.h"
 #include "infer/tensorrt.h"
 #include "models/folder_lock.h"
-#include "models/places.h"
+#include "models/install_paths.h"
 #include "models/python.h"
 
 namespace image_engine::cli {
@@ -40,15 +40,15 @@ Examples:
   image-engine convert-to-tensorrt --onnx dfine.onnx --dimension height=640 --dimension width=640
   image-engine convert-to-tensorrt --onnx clip.onnx --format epcontext --output clip_trt.onnx
 
-An engine is of this GPU, driver and TensorRT; FILE.json beside it says which, and it is not used elsewhere. FILE.onnx is
-the model by which ONNX Runtime loads it. Building takes minutes and needs TensorRT 10: docs/tensorrt.md.)";
+An engine is for this GPU, driver and TensorRT, which FILE.json records, and is not used with others. FILE.onnx is the
+model by which ONNX Runtime loads it. Building takes minutes and needs TensorRT 10: docs/tensorrt.md.)";
 
 constexpr std::chrono::seconds kGraphLimit{1800};
 
 struct ConvertToTensorrtFlags {
   std::string onnx, output, precision = "fp16", calibration, model, format = "engine";
   std::vector<std::string> dimensions;
-  std::int64_t least = 1, best = 0, most = 0;  // 0: as the model's kind has it
+  std::int64_t least = 1, best = 0, most = 0;  // 0: the default of the model's kind
   double workspace_gb = 4;
   std::uint64_t workspace_bytes = 0;  // of a build in this process
   int gpu = 0;
@@ -63,17 +63,17 @@ Result<std::pair<std::string, std::int64_t>> dimension_of(const std::string& tex
     const auto [rest, error] = std::from_chars(text.data() + equals + 1, end, size);
     if (error == std::errc() && rest == end && size > 0) return std::pair(text.substr(0, equals), size);
   }
-  return fail(ErrorCode::kInvalidArgument, fmt::format("--dimension {}: NAME=SIZE is wanted", printable(text)));
+  return fail(ErrorCode::kInvalidArgument, fmt::format("--dimension {}: NAME=SIZE is expected", printable(text)));
 }
 
-// Of "cuda:1"; a GPU is needed, whatever else --device says.
+// The number in "cuda:1"; a GPU is needed, whatever --device is.
 int gpu_of(std::string_view device) {
   int number = 0;
   if (device.starts_with("cuda:")) std::from_chars(device.data() + 5, device.data() + device.size(), number);
   return number;
 }
 
-// What the model's kind is called in the files that are made of it; else the file's own name.
+// The name of the model's kind for output files; else the file's own name.
 std::string default_output(const ConvertToTensorrtFlags& flags) {
   constexpr std::pair<std::string_view, std::string_view> kKinds[] = {{"clip", "clip_vision"}, {"detr", "detr"}};
   std::string name = std::filesystem::path(std::string(file_name(flags.onnx))).stem().string();
@@ -82,7 +82,7 @@ std::string default_output(const ConvertToTensorrtFlags& flags) {
   return fmt::format("{}_{}.{}", name, flags.precision, flags.format == "engine" ? "trt" : "onnx");
 }
 
-// The engine's own file; of an EP-context model it lies beside.
+// The engine's file; for an EP-context model, the one beside it.
 std::string engine_file(const ConvertToTensorrtFlags& flags, const std::string& output) {
   return flags.format == "engine" ? output : std::filesystem::path(output).replace_extension(".engine").string();
 }
@@ -96,7 +96,7 @@ Result<infer::EngineJob> job_of(const ConvertToTensorrtFlags& flags) {
   wanted.most_batch = flags.most != 0 ? flags.most : std::max(usual.most, flags.best);
   wanted.best_batch = flags.best != 0 ? flags.best : std::min(usual.best, wanted.most_batch);
   if (!(flags.workspace_gb > 0 && flags.workspace_gb <= 1024))
-    return fail(ErrorCode::kInvalidArgument, "--workspace-gb: a number up to 1024 is wanted");
+    return fail(ErrorCode::kInvalidArgument, "--workspace-gb: a number up to 1024 is expected");
   wanted.workspace_bytes = flags.workspace_bytes != 0
                                ? flags.workspace_bytes
                                : static_cast<std::uint64_t>(std::llround(flags.workspace_gb * (1U << 30U)));
@@ -111,7 +111,7 @@ Result<infer::EngineJob> job_of(const ConvertToTensorrtFlags& flags) {
   return job;
 }
 
-// The inputs of a model that is one, whole, and of the sizes that an engine needs: before anything is asked of a GPU.
+// The inputs of a valid model, with the shapes that an engine needs: checked before a GPU is used.
 Result<std::vector<TensorInfo>> inputs_of(const infer::EngineJob& job) {
   infer::SessionOptions plain;
   plain.fixed_dimensions = job.options.fixed_dimensions;
@@ -126,7 +126,7 @@ bool holds_samples(const std::string& folder) {
                              [](const auto& entry) { return entry.path().extension() == ".npy"; });
 }
 
-// The folder that the user named when it holds samples; of photos, one with samples made of them.
+// The user's folder if it contains samples; else a folder with samples made from its photos.
 Result<std::string> samples_for(const Context& context, const ConvertToTensorrtFlags& flags,
                                 const std::vector<TensorInfo>& inputs, const std::string& work) {
   std::string given = absolute_path(flags.calibration);
@@ -137,18 +137,18 @@ Result<std::string> samples_for(const Context& context, const ConvertToTensorrtF
   return made;
 }
 
-// The graph that is built: in halves with parts in floats, or quantised, in ONNX's own operators. What a precision
-// needs beyond is TensorRT's to do.
+// The graph to build: fp16 with parts in fp32, or quantised, in ONNX's own operators. TensorRT does the rest of a
+// precision.
 Result<std::string> graph_for(const infer::EngineJob& job, const Context& context, const ConvertToTensorrtFlags& flags,
                               const std::vector<TensorInfo>& inputs, const std::string& folder) {
   const std::string& precision = job.options.tensorrt->precision;
   if (precision == "fp32") return job.model;
   const bool is_int8 = precision == "int8";
-  const models::Places places = models::find_places(context.config.models.folder);
-  const std::string program = join_path(places.tools, is_int8 ? "quantise.py" : "optimise.py");
+  const models::InstallPaths paths = models::find_install_paths(context.config.models.folder);
+  const std::string program = join_path(paths.tools, is_int8 ? "quantise.py" : "optimise.py");
   if (::access(program.c_str(), R_OK) != 0)
-    return fail(ErrorCode::kNotFound, fmt::format("{} is not there", printable(program)));
-  IE_TRY(const std::string python, models::converter_python(places.python, places.tools, interruption()));
+    return fail(ErrorCode::kNotFound, fmt::format("{} is missing", printable(program)));
+  IE_TRY(const std::string python, models::converter_python(paths.python, paths.tools, interruption()));
   const std::string graph = join_path(folder, "graph.onnx");
   std::vector<std::string> arguments{"--input", absolute_path(job.model), "--output", absolute_path(graph)};
   if (is_int8) {
@@ -162,7 +162,7 @@ Result<std::string> graph_for(const infer::EngineJob& job, const Context& contex
   return graph;
 }
 
-// "Building clip_vision_fp16.trt: 12 s", over itself on a terminal, now and then elsewhere.
+// "Building clip_vision_fp16.trt: 12 s", overwritten on a terminal, printed now and then elsewhere.
 class Waiting {
  public:
   Waiting(std::string what, bool enabled) : what_(std::move(what)), enabled_(enabled) {}
@@ -170,7 +170,7 @@ class Waiting {
     if (enabled_ && terminal_) std::fputs("\r\033[K", stderr);
   }
   Waiting(const Waiting&) = delete;
-  void tell(double seconds) {
+  void update(double seconds) {
     if (!enabled_ || seconds < next_) return;
     next_ = seconds + (terminal_ ? 0.5 : 15);
     std::fprintf(stderr, terminal_ ? "\r\033[KBuilding %s: %s" : "Building %s: %s\n", what_.c_str(),
@@ -229,8 +229,8 @@ void report(const Context& context, const std::string& engine, const std::string
   print_table(rows);
 }
 
-// A failed build's first line; the others, what TensorRT's parser said of the graph, go to stderr before it.
-std::string told(const Error& error) {
+// A failed build's first line; the others, from TensorRT's parser, go to stderr before it.
+std::string first_line_of(const Error& error) {
   const std::size_t first = error.message.find('\n');
   if (first == error.message.npos) return error.message;
   std::fprintf(stderr, "%s\n", error.message.c_str() + first + 1);
@@ -242,7 +242,7 @@ Result<int> convert(const Context& context, const ConvertToTensorrtFlags& flags)
   job.options.device = gpu_of(context.config.inference.device);
   if (flags.precision == "int8" && flags.calibration.empty())
     return fail(ErrorCode::kInvalidArgument,
-                "int8 needs photos to find ranges with: name their folder with --calibration DIR");
+                "int8 needs photos for calibration: name their folder with --calibration DIR");
   IE_TRY(const std::vector<TensorInfo> inputs, inputs_of(job));
   const std::string output = absolute_path(flags.output.empty() ? default_output(flags) : flags.output);
   const std::string engine = engine_file(flags, output);
@@ -258,9 +258,10 @@ Result<int> convert(const Context& context, const ConvertToTensorrtFlags& flags)
   EngineRecord record;
   {
     Waiting waiting(printable(file_name(engine)), !context.quiet);
-    const infer::BuildWatch watch{[&](double seconds) { waiting.tell(seconds); }, interruption()};
+    const infer::BuildWatch watch{[&](double seconds) { waiting.update(seconds); }, interruption()};
     auto built = infer::build_engine(job, work.path(), watch);
-    if (!built) return fail(built.error().code, fmt::format("{}: {}", printable(flags.onnx), told(built.error())));
+    if (!built)
+      return fail(built.error().code, fmt::format("{}: {}", printable(flags.onnx), first_line_of(built.error())));
     record = std::move(*built);
   }
   record.identity = identity;
@@ -276,7 +277,7 @@ Result<int> convert(const Context& context, const ConvertToTensorrtFlags& flags)
 }
 
 Result<int> build_here(const ConvertToTensorrtFlags& flags) {
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // who waits for it is gone, and nobody would take the engine
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // the waiting process is gone, and nobody would use the engine
   IE_TRY(const infer::EngineJob job, job_of(flags));
   IE_CHECK(infer::build_engine_here(job, absolute_path(flags.output)));
   return kDone;
@@ -292,16 +293,15 @@ Action setup_convert_to_tensorrt(Arguments app, Settings&) {
       .type_name("FILE");
   app.add_option("--precision", flags->precision, "fp32, fp16 (the default) or int8").type_name("P");
   app.add_option("--max-batch-size", flags->most, "The largest batch; 16, of DETR 8").type_name("N");
-  app.add_option("--optimum-batch", flags->best, "The batch that it is fastest with; 8").type_name("N");
-  app.add_option("--workspace-gb", flags->workspace_gb, "What a layer may use of the GPU's memory; 4").type_name("N");
+  app.add_option("--optimum-batch", flags->best, "The batch to optimize for; 8").type_name("N");
+  app.add_option("--workspace-gb", flags->workspace_gb, "Most GPU memory of a layer; 4").type_name("N");
   app.add_option("--calibration", flags->calibration, "int8: photos like yours; or samples, INDEX-INPUT.npy")
       .type_name("DIR");
-  app.add_option("--model", flags->model, "int8: the registry's model that it is, for its preprocessing")
-      .type_name("NAME");
+  app.add_option("--model", flags->model, "int8: the registry's model, for its preprocessing").type_name("NAME");
   app.add_option("--format", flags->format, "engine, or epcontext: an ONNX model that names the engine")
       .one_of({"engine", "epcontext"})
       .type_name("KIND");
-  app.add_option("--dimension", flags->dimensions, "Fixes a named side of an input; may be repeated")
+  app.add_option("--dimension", flags->dimensions, "Fixes a named dimension of an input; may be repeated")
       .type_name("NAME=SIZE")
       .one_value_each();
   // Of the process that a build runs in.

@@ -18,7 +18,7 @@
 #include "gpu/nvml.h"
 #include "infer/provider.h"
 #include "infer/session.h"
-#include "models/places.h"
+#include "models/install_paths.h"
 #include "models/registry.h"
 #include "models/store.h"
 #include "worker/pool.h"
@@ -58,8 +58,7 @@ void examine_worker(Examination& exam, const Config& config) {
   const Result<std::string> text = worker::probe();
   const json probe = text ? parse_json(*text) : json();
   if (!probe.is_object()) {
-    exam.add("worker", text ? "its answer makes no sense" : text.error().message, false,
-             "install both programs together");
+    exam.add("worker", text ? "its answer is invalid" : text.error().message, false, "install both programs together");
     return;
   }
   exam.libraries = probe.value("libraries", json::object());
@@ -77,9 +76,9 @@ void examine_worker(Examination& exam, const Config& config) {
   layer("processes (PID namespace)", exam.sandbox.value("processes", false), "none in sight",
         "unprivileged user namespaces are off; seccomp still refuses signals to others");
   layer("root", exam.sandbox.value("empty_root", false), "an empty folder",
-        "unprivileged user namespaces are off; which files there are could be asked, not what is in them");
+        "unprivileged user namespaces are off; the existence of files is visible, not their contents");
   layer("limits", exam.sandbox.value("limits", false),
-        fmt::format("{} MiB, {} s a file", config.worker.memory_limit_mb, config.worker.timeout_seconds), "");
+        fmt::format("{} MiB, {} s per file", config.worker.memory_limit_mb, config.worker.timeout_seconds), "");
 }
 
 void examine_gpus(Examination& exam) {
@@ -101,7 +100,7 @@ void examine_gpus(Examination& exam) {
   }
 }
 
-// What can run models. Without a GPU nothing is amiss; with one, CUDA at least should work.
+// The providers for models. Without a GPU nothing is wrong; with one, at least CUDA should work.
 void examine_providers(Examination& exam) {
   const bool has_gpu = gpu::cuda_devices().has_value();
   for (const infer::ProviderState& state : infer::provider_states()) {
@@ -117,15 +116,15 @@ void examine_providers(Examination& exam) {
 void examine_models(Examination& exam, const Config& config) {
   const Result<std::string> runtime = infer::runtime_version();
   exam.add("ONNX Runtime", runtime ? *runtime : "absent", runtime.has_value(), runtime ? "" : runtime.error().message);
-  const models::Places places = models::find_places(config.models.folder);
-  const Result<models::Registry> catalogue = models::Registry::load(places.shipped, places.added);
-  if (!catalogue) {
-    exam.add("models", "their catalogue cannot be read", false, catalogue.error().message);
+  const models::InstallPaths paths = models::find_install_paths(config.models.folder);
+  const Result<models::Registry> registry = models::Registry::load(paths.shipped, paths.added);
+  if (!registry) {
+    exam.add("models", "their registry cannot be read", false, registry.error().message);
     return;
   }
-  const models::Store store(places.root, places.packed);
+  const models::Store store(paths.root, paths.packed);
   std::string installed;
-  for (const models::Spec& spec : catalogue->specs())
+  for (const models::Spec& spec : registry->specs())
     if (store.presence(spec) == models::Presence::kInstalled) installed += (installed.empty() ? "" : ", ") + spec.name;
   exam.add("models", installed.empty() ? "none" : installed, !installed.empty(),
            installed.empty() ? "image-engine models pull" : "");
@@ -136,7 +135,7 @@ void examine_files(Examination& exam, const Context& context) {
   if (reader)
     exam.add("catalogue", printable(context.catalogue));
   else if (reader.error().code == ErrorCode::kNotFound)
-    exam.add("catalogue", printable(context.catalogue) + ": none yet", true, "image-engine analyze FOLDER makes it");
+    exam.add("catalogue", printable(context.catalogue) + ": none yet", true, "image-engine analyze FOLDER creates it");
   else
     exam.add("catalogue", printable(context.catalogue), false, reader.error().message);
   std::string folder(parent_path(context.catalogue));
@@ -186,7 +185,7 @@ void print_exam(const Examination& exam, const Context& context, bool all) {
 
 Action setup_doctor(Arguments app, Settings&) {
   auto all = std::make_shared<bool>(false);
-  app.add_flag("--all", *all, "Every key of the configuration, also those that are as shipped");
+  app.add_flag("--all", *all, "Every key of the configuration, including defaults");
   app.footer(
       "\nExamples:\n  image-engine doctor\n  image-engine doctor --config optimized --all\n  image-engine doctor "
       "--json | jq .sandbox");

@@ -23,7 +23,7 @@ constexpr std::size_t kLongest = 48;      // characters of a label
 constexpr double kLeastScene = 0.15;      // as searched for
 
 Colour colour_of(const std::string& name) {
-  // Bright enough for black words on them, far apart in hue.
+  // Bright enough for black text on them, and far apart in hue.
   constexpr std::array<Colour, 12> kColours = {{{255, 214, 10},
                                                 {50, 215, 75},
                                                 {100, 210, 255},
@@ -47,7 +47,7 @@ std::string shortened(const std::string& text) {
   return beginning.size() == whole.size() ? whole : std::string(beginning) + "…";
 }
 
-// What a record says may be of any type: of another it is as absent.
+// A record's members may have any type: a wrong one counts as absent.
 std::string text_of(const json& item, const char* key) {
   const auto at = item.is_object() ? item.find(key) : item.end();
   return at != item.end() && at->is_string() ? at->get<std::string>() : std::string();
@@ -90,7 +90,7 @@ bool overlap(const Box& a, const Box& b) {
   return a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
 }
 
-// Outlines first and words last, so that no line runs through a word.
+// Outlines first and text last, so that no line crosses text.
 class Drawing {
  public:
   Drawing(Canvas& canvas, const std::optional<Font>& font, std::uint32_t full_width, std::uint32_t full_height)
@@ -136,11 +136,11 @@ class Drawing {
     Box about;
     std::string words;
     Colour colour;
-    bool is_dark;  // coloured words on black rather than black ones on the colour
+    bool is_dark;  // coloured text on black instead of black text on the colour
   };
   [[nodiscard]] float gap() const { return std::round(letter_ / 6); }
 
-  // Above the box, below it, within it, or where the words before it leave room; inside the picture.
+  // Above the box, below it, within it, or where earlier text leaves room; inside the picture.
   [[nodiscard]] Box free_place(const Box& about, float width, float height) const {
     const float right = std::max(0.0F, static_cast<float>(canvas_.width()) - width);
     const float lowest = std::max(0.0F, static_cast<float>(canvas_.height()) - height);
@@ -179,7 +179,7 @@ class Drawing {
   std::vector<Box> taken_;
 };
 
-// The boxes of a list whose items have a bbox; gives their number.
+// Draws the boxes of a list whose items have a bbox; returns their number.
 std::size_t draw_boxes(Drawing& drawing, const json& list, const char* key) {
   std::size_t drawn = 0;
   for (const json& item : list) {

@@ -24,8 +24,8 @@ Examples:
   image-engine duplicates --kind exact --print0 | xargs -0 ls -l      (copies of the best, byte for byte)
 
 exact: files with the same coded picture (their metadata may differ; --verify compares every byte).
-near: pictures that look the same. burst: shot one after the other by one camera, and alike.
-Links, mounts and other spellings of one file are one file. Hard links are shown, and count no bytes.
+near: pictures that look the same. burst: similar photos of one camera, shot in sequence.
+Links, mounts and other spellings of a file count as one file. Hard links are shown, and count no bytes.
 Nothing is ever deleted or changed.)";
 
 struct DuplicatesFlags {
@@ -36,7 +36,7 @@ struct DuplicatesFlags {
 
 std::string joined(const std::vector<std::string>& words) { return fmt::format("{}", fmt::join(words, ", ")); }
 
-// How a file stands to the best one's: what deleting it would mean.
+// A file's relation to the best one's: the effect of deleting it.
 std::string_view sameness_name(const search::DuplicateFile& file, const search::DuplicateFile& best) {
   if (&file == &best) return "best";
   switch (file.sameness) {
@@ -80,7 +80,7 @@ void print_group(const Context& context, const search::DuplicateGroup& group, bo
     if (file.same_bytes) facts += *file.same_bytes ? ", same bytes" : ", other bytes";
     if (verified && !file.same_bytes) facts += ", cannot be read";
     if (file.hard_link || file.sameness == Sameness::kHardLink)
-      facts += ", hard link: takes no room";
+      facts += ", hard link: takes no space";
     else if (i > 0 && file.sameness == Sameness::kUnknown)
       facts += ", perhaps the same file by another name";
     const std::string mark = i == 0 ? styled(context, Style::kGreen, "best ") : "     ";
@@ -121,8 +121,8 @@ Action setup_duplicates(Arguments app, Settings&) {
   app.add_flag("--verify", flags->verify, "Compare the bytes of exact groups");
   app.add_flag(
       "--print0", flags->print0,
-      "Only the paths of files that may go, each ended by NUL: copies whose every byte is the best one's; with --kind "
-      "near or burst also pictures that are worse than the best");
+      "Only the paths of removable files, each ended by NUL: copies with the same bytes as the best one; with --kind "
+      "near or burst also pictures worse than the best");
   app.footer(kDuplicatesExamples);
   return [flags](Context& context) -> Result<int> {
     IE_TRY(const store::CatalogueReader reader, open_reader(context));

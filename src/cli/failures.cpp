@@ -18,7 +18,7 @@ constexpr char kFailuresExamples[] = R"(
 Examples:
   image-engine failures
   image-engine failures ~/Pictures/2019 --json | jq -r '.failures[].path'
-  image-engine failures --retry        (a failed file is otherwise tried again only once it has changed))";
+  image-engine failures --retry        (otherwise a failed file is retried only after it has changed))";
 
 struct FailuresFlags {
   std::vector<std::string> paths;
@@ -42,8 +42,8 @@ void print_failures(const Context& context, const std::vector<store::Failure>& f
 Action setup_failures(Arguments app, Settings&) {
   auto flags = std::make_shared<FailuresFlags>();
   app.add_option("PATH", flags->paths, "Only these files and folders");
-  app.add_flag("--retry", flags->retry, "Try them again now");
-  app.add_flag("--wait", flags->wait, "With --retry: wait while another analyze is at work");
+  app.add_flag("--retry", flags->retry, "Retry them now");
+  app.add_flag("--wait", flags->wait, "With --retry: wait while another analyze is running");
   app.add_flag("--print0", flags->print0, "Only paths, each ended by NUL");
   app.footer(kFailuresExamples);
   return [flags](Context& context) -> Result<int> {

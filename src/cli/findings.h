@@ -1,4 +1,4 @@
-// What an examination finds: of `doctor` and `nvidia check`.
+// Results of the checks of `doctor` and `nvidia check`.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -9,7 +9,7 @@
 
 namespace image_engine::cli {
 
-// One line: what was looked at, what was found, what to do if that is not well.
+// One line: what was checked, the result, the remedy if it is not well.
 struct Finding {
   std::string what, found;
   bool well = true;

@@ -108,7 +108,7 @@ void print_gpus(const Context& context, const gpu::Monitor& monitor) {
   print_table(rows, {1, 2, 3, 4, 5, 6, 7, 8, 9});
   for (const gpu::Summary& gpu : gpus) {
     if (!gpu::reasons(gpu.held_back).empty())
-      print_line(fmt::format("GPU {} was held back at times: {}", gpu.device.index,
+      print_line(fmt::format("GPU {} was throttled at times: {}", gpu.device.index,
                              fmt::join(gpu::reasons(gpu.held_back), ", ")));
     if (!gpu.error.empty()) print_line(styled(context, Style::kYellow, gpu.error));
   }

@@ -1,4 +1,4 @@
-// What `analyze` shows of the GPUs: while it runs, in its report and in its JSON.
+// What `analyze` shows about GPUs: while it runs, in its report and in its JSON.
 #pragma once
 
 #include <memory>
@@ -12,10 +12,10 @@ namespace image_engine::cli {
 
 using GpuMonitor = std::unique_ptr<gpu::Monitor>;  // null: there is no GPU to watch
 
-// Watches every GPU from now on. Where there is none, stderr gets a line why if `explain`.
+// Starts to monitor every GPU. If there is none and `explain`, prints the reason to stderr.
 GpuMonitor watch_gpus(bool explain);
 
-// "GPU 87 %  3.1 GB  250 W  64 °C", for each GPU, with its number where there are several.
+// "GPU 87 %  3.1 GB  250 W  64 °C", for each GPU, with its number if there are several.
 std::string gpus_now(const gpu::Monitor& monitor);
 
 // An array, empty without any.

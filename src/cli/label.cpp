@@ -11,7 +11,7 @@
 #include "core/file.h"
 #include "core/progress.h"
 #include "core/text.h"
-#include "models/places.h"
+#include "models/install_paths.h"
 
 namespace image_engine::cli {
 namespace {
@@ -21,12 +21,12 @@ Examples:
   image-engine label 'our garden' --add g1.jpg g2.jpg g3.jpg --not park.jpg
   image-engine search 'tag:"our garden"'
   image-engine label 'my dog' --object dog --add rex1.jpg rex2.jpg --not neighbours-dog.jpg
-  image-engine label 'our garden' --not wrong.jpg       (teach it more: examples add up)
+  image-engine label 'our garden' --not wrong.jpg       (adds a counterexample: examples accumulate)
   image-engine label list
   image-engine label remove 'our garden'
 
-A label learns from the vectors of its examples and is given to every picture that is like them; pictures analysed later
-get it, too. Nothing is written to the pictures.)";
+A label learns from the vectors of its examples and is assigned to every similar picture, also to pictures that are
+analyzed later. Nothing is written to the pictures.)";
 
 struct LabelFlags {
   std::string name, removed;
@@ -67,10 +67,10 @@ Result<int> teach(const LabelFlags& flags, const Context& context) {
   request.forget = absolute(flags.forget);
   if (flags.objects) request.object = flags.object.empty() ? "auto" : flags.object;
   request.config = context.config;
-  request.models = models::find_places(context.config.models.folder);
+  request.models = models::find_install_paths(context.config.models.folder);
   request.progress = !context.quiet;
   request.stop = interruption();
-  IE_CHECK(open_reader(context));  // says how to make a catalogue where there is none
+  IE_CHECK(open_reader(context));  // without a catalogue, its error explains how to create one
   IE_TRY(store::WriterLock lock, lock_catalogue(context, "label", flags.wait));
   IE_TRY(const pipeline::LabelReport report, pipeline::teach_label(request, std::move(lock)));
   if (context.json) {
@@ -100,7 +100,7 @@ Result<int> list(const Context& context) {
   }
   for (const store::LearnedLabel& label : labels)
     print_line(fmt::format("{}  {}", printable(label.name), styled(context, Style::kDim, label_text(label))));
-  if (labels.empty() && !context.quiet) print_line("no label was taught yet: image-engine label NAME --add FILE…");
+  if (labels.empty() && !context.quiet) print_line("there is no label yet: image-engine label NAME --add FILE…");
   return kDone;
 }
 
@@ -120,16 +120,15 @@ Result<int> remove(const LabelFlags& flags, const Context& context) {
 
 Action setup_label(Arguments app, Settings&) {
   auto flags = std::make_shared<LabelFlags>();
-  app.add_option("NAME", flags->name, "What it is called, and searched for by tag:");
+  app.add_option("NAME", flags->name, "Its name, searched for by tag:");
   app.add_option("--add", flags->add, "Catalogued pictures that show it").type_name("FILE");
   app.add_option("--not", flags->reject, "Catalogued pictures that do not").type_name("FILE");
-  app.add_option("--forget", flags->forget, "Pictures that are examples no longer").type_name("FILE");
-  const Option object =
-      app.add_option("--object", flags->object,
-                     "Look at each object of this class that a detector found, and say which it is; without "
-                     "CLASS, what most examples show")
-          .type_name("CLASS")
-          .optional_value();
+  app.add_option("--forget", flags->forget, "Pictures to remove from the examples").type_name("FILE");
+  const Option object = app.add_option("--object", flags->object,
+                                       "Classify each object of this class that a detector found; without "
+                                       "CLASS, the one that most examples show")
+                            .type_name("CLASS")
+                            .optional_value();
   app.add_flag("--wait", flags->wait, "Wait while another command is writing");
   app.footer(kLabelExamples);
   Arguments list_command = app.add_subcommand("list", "All labels, with what was found");

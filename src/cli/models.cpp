@@ -16,7 +16,7 @@
 #include "infer/model_trial.h"
 #include "models/add.h"
 #include "models/export.h"
-#include "models/places.h"
+#include "models/install_paths.h"
 #include "models/provenance.h"
 #include "models/pull.h"
 #include "models/registry.h"
@@ -41,8 +41,8 @@ Examples:
   image-engine models export clip --from FOLDER -o FOLDER
   image-engine models export detr --from FOLDER --python ~/torch/bin/python
 
-A model is fetched from where its spec says, checked against its checksum and kept with its licence and provenance.
-Keys for servers that ask for one: HF_TOKEN, NGC_API_KEY.)";
+A model is fetched from the sources in its spec, checked against its checksum and stored with its licence and provenance.
+Keys for servers that need one: HF_TOKEN, NGC_API_KEY.)";
 
 struct ModelsFlags {
   std::vector<std::string> names, accepted;
@@ -57,15 +57,15 @@ struct ModelsFlags {
 
 // What every subcommand works on.
 struct Models {
-  models::Places places;
+  models::InstallPaths paths;
   models::Registry registry;
   models::Store store;
 
   static Result<Models> open(const Context& context) {
-    models::Places places = models::find_places(context.config.models.folder);
-    IE_TRY(models::Registry registry, models::Registry::load(places.shipped, places.added));
-    models::Store store(places.root, places.packed);
-    return Models{std::move(places), std::move(registry), std::move(store)};
+    models::InstallPaths paths = models::find_install_paths(context.config.models.folder);
+    IE_TRY(models::Registry registry, models::Registry::load(paths.shipped, paths.added));
+    models::Store store(paths.root, paths.packed);
+    return Models{std::move(paths), std::move(registry), std::move(store)};
   }
 };
 
@@ -73,7 +73,7 @@ struct Models {
 class PullProgress {
  public:
   explicit PullProgress(bool enabled) : enabled_(enabled) {}
-  void tell(std::string_view what, std::uint64_t done, std::uint64_t total) {
+  void update(std::string_view what, std::uint64_t done, std::uint64_t total) {
     if (!bar_ || what != what_ || total != total_ || done < bar_->done()) {
       bar_.emplace(std::string(what), total, enabled_, ProgressUnit::kByte);
       what_ = what;
@@ -92,16 +92,16 @@ class PullProgress {
 
 models::PullOptions pull_options(const Models& all, PullProgress& progress) {
   models::PullOptions options;
-  options.tools = all.places.tools;
-  options.python = all.places.python;
+  options.tools = all.paths.tools;
+  options.python = all.paths.python;
   options.progress = [&progress](std::string_view what, std::uint64_t done, std::uint64_t total) {
-    progress.tell(what, done, total);
+    progress.update(what, done, total);
   };
   options.stop = interruption();
   return options;
 }
 
-// Of the installed files, else of what would be fetched; 0 where that is not told of all.
+// Of the installed files, else of those to fetch; 0 if any is unknown.
 std::uint64_t bytes_of(const Models& all, const Spec& spec) {
   std::uint64_t bytes = 0;
   if (const auto provenance = models::read_provenance(all.store.found_in(spec))) {
@@ -168,11 +168,11 @@ Result<int> list(const Context& context, const Models& all) {
   print_table(rows, {5});
   const auto& specs = all.registry.specs();
   if (!context.quiet && !std::ranges::all_of(specs, [](const Spec& spec) { return spec.licence.permissive; }))
-    print_line("* asks for --accept-license NAME");
+    print_line("* needs --accept-license NAME");
   return kDone;
 }
 
-// Those named, or all that `wanted` takes.
+// Those named, or all that `wanted` accepts.
 template <typename Wanted>
 Result<std::vector<const Spec*>> chosen(const Models& all, const std::vector<std::string>& names, Wanted wanted) {
   std::vector<const Spec*> specs;
@@ -187,7 +187,7 @@ Result<std::vector<const Spec*>> chosen(const Models& all, const std::vector<std
   return specs;
 }
 
-// Does `work` to each model and tells what came of it.
+// Runs `work` on each model and reports the result.
 template <typename Work>
 Result<int> for_each(const Context& context, const Models& all, const std::vector<const Spec*>& specs,
                      std::string_view done, Work work) {
@@ -229,7 +229,7 @@ Result<int> pull(const Context& context, const Models& all, const ModelsFlags& f
   return code;
 }
 
-// In the process that a model of the user's own is tried in: infer/model_trial.h.
+// In the process for a user's model: infer/model_trial.h.
 Result<int> try_here(const ModelsFlags& flags) {
   const Status status = infer::try_model_here(flags.tried, flags.memory);
   return status ? kDone : static_cast<int>(status.error().code) + infer::kTrialCodes;
@@ -247,7 +247,7 @@ Result<int> verify(const Context& context, const Models& all, const ModelsFlags&
 
 Result<int> add(const Context& context, const Models& all, const ModelsFlags& flags) {
   PullProgress progress(!context.quiet);
-  const models::AddRequest request{flags.file, flags.spec, flags.task, flags.name, all.places.added};
+  const models::AddRequest request{flags.file, flags.spec, flags.task, flags.name, all.paths.added};
   IE_TRY(const Spec spec, models::add_model(request, all.registry, all.store, pull_options(all, progress)));
   progress.end();
   return for_each(context, all, {&spec}, "added", [](const Spec&) { return Status{}; });
@@ -259,7 +259,7 @@ Result<int> remove(const Context& context, const Models& all, const ModelsFlags&
   const models::PullOptions options = pull_options(all, progress);
   return for_each(context, all, specs, "removed", [&](const Spec& spec) -> Status {
     const std::string calibrated = calibrated_graph(all.store, spec);
-    IE_CHECK(models::remove_model(spec, all.store, all.places.added, options));
+    IE_CHECK(models::remove_model(spec, all.store, all.paths.added, options));
     if (!calibrated.empty()) ::unlink(calibrated.c_str());
     return {};
   });
@@ -283,8 +283,8 @@ Result<int> export_one(const Context& context, const Models& all, const ModelsFl
                                       .size = flags.size,
                                       .dynamic = flags.dynamic,
                                       .own_python = export_python(flags),
-                                      .tools = all.places.tools,
-                                      .python = all.places.python,
+                                      .tools = all.paths.tools,
+                                      .python = all.paths.python,
                                       .stop = interruption()};
   IE_TRY(const std::vector<models::ExportedFile> files, models::export_model(request));
   nlohmann::json entries = nlohmann::json::array();
@@ -327,7 +327,7 @@ Action setup_models(Arguments app, Settings&) {
   auto flags = std::make_shared<ModelsFlags>();
   app.require_subcommand();
   app.footer(kModelsExamples);
-  Arguments list_app = app.add_subcommand("list", "The models known, and which are installed");
+  Arguments list_app = app.add_subcommand("list", "The known models, and which are installed");
   Arguments pull_app = app.add_subcommand("pull", "Fetch and install models; without a NAME the default set");
   pull_app.add_option("NAME", flags->names, "Models");
   pull_app.add_option("--accept-license", flags->accepted, "A licence, or a model whose licence you agree with")
@@ -342,18 +342,18 @@ Action setup_models(Arguments app, Settings&) {
   add_app.add_option("FILE", flags->file, "The model, ONNX").required();
   add_app.add_option("--spec", flags->spec, "A YAML that describes it: docs/models.md").type_name("FILE").required();
   add_app.add_option("--task", flags->task, "What it is for: objects, …").type_name("TASK");
-  add_app.add_option("--name", flags->name, "Another name than the spec's");
+  add_app.add_option("--name", flags->name, "A name other than the spec's");
   Arguments remove_app = app.add_subcommand("remove", "Remove models from this machine");
   remove_app.add_option("NAME", flags->names, "Models").required();
   Arguments export_app = app.add_subcommand("export", "Write a model of your own as ONNX");
   add_export_flags(export_app, *flags);
   Arguments calibrate_app = app.add_subcommand("calibrate", "Make an int8 graph of a model with your own photos");
-  calibrate_app.add_option("NAME", flags->calibration.name, "An installed model of pictures").required();
+  calibrate_app.add_option("NAME", flags->calibration.name, "An installed model for pictures").required();
   const Option photos = calibrate_app
                             .add_option("--calibration", flags->calibration.photos,
                                         "Photos like yours; without it the samples of the source tree")
                             .type_name("DIR");
-  calibrate_app.add_flag("--remove", flags->calibration.remove, "Take it back").excludes(photos);
+  calibrate_app.add_flag("--remove", flags->calibration.remove, "Remove the int8 graph").excludes(photos);
   return [=](Context& context) -> Result<int> {
     IE_CHECK(catch_interrupts());
     if (calibrate_app.parsed()) return calibrate_model(context, flags->calibration);

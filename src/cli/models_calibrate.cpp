@@ -28,7 +28,7 @@ using nlohmann::json;
 
 constexpr std::chrono::seconds kLimit{1800};
 
-// What tools/models/quantise.py said of the photos that it held back.
+// The result of tools/models/quantise.py for the photos held back for the check.
 struct Quantised {
   std::size_t photos = 0;
   double cosine = 1;  // the least; 1 also where another process has made the graph
@@ -37,13 +37,13 @@ struct Quantised {
 struct Work {
   const Context& context;
   const Spec& spec;
-  const models::Places& places;
+  const models::InstallPaths& paths;
   std::string source, place;  // the model, and where its int8 graph goes
 };
 
 std::string graphs() { return infer::graphs_folder(pipeline::inference_folder()); }
 
-// Tells a file from one that took its place.
+// Detects that a file was replaced.
 std::pair<ino_t, std::int64_t> stamp_of(const std::string& file) {
   struct stat info {};
   if (::stat(file.c_str(), &info) != 0) return {0, 0};
@@ -55,7 +55,7 @@ Result<Quantised> read_report(const std::string& text) {
   const bool sound = report.is_object() && report.contains("cosine") && report["cosine"].is_object() &&
                      report.contains("samples") && report["samples"].is_array() && !report["samples"].empty() &&
                      report["samples"][0].is_number_unsigned();
-  if (!sound) return fail(ErrorCode::kIo, "quantise.py gave no sound report");
+  if (!sound) return fail(ErrorCode::kIo, "quantise.py returned an invalid report");
   Quantised found{report["samples"][0].get<std::size_t>(), 1};
   for (const json& cosine : report["cosine"])
     found.cosine = std::min(found.cosine, cosine.is_number() ? cosine.get<double>() : -1);
@@ -69,9 +69,9 @@ Result<Quantised> quantise(const Work& work, const std::string& photos, const st
   IE_CHECK(make_folders(samples, 0700));
   IE_CHECK(write_calibration_samples({photos, work.source, work.spec.name, session->inputs(), samples},
                                      work.context.config));
-  IE_TRY(const std::string python, models::converter_python(work.places.python, work.places.tools, interruption()));
+  IE_TRY(const std::string python, models::converter_python(work.paths.python, work.paths.tools, interruption()));
   const std::string least = fmt::format("{}", infer::gate_of(work.spec, "int8").cosine);
-  auto report = models::run_script(python, join_path(work.places.tools, "quantise.py"),
+  auto report = models::run_script(python, join_path(work.paths.tools, "quantise.py"),
                                    {"--input", absolute_path(work.source), "--output", absolute_path(graph),
                                     "--samples", absolute_path(samples), "--least", least},
                                    kLimit, interruption());
@@ -83,7 +83,7 @@ Result<infer::Compared> compared(const Work& work, const pipeline::InstalledMode
   auto found = models.compare(work.spec, graph);
   if (found) return found;
   return fail(ErrorCode::kUnsupported,
-              fmt::format("{}: int8 is refused, and nothing was kept: {}", work.spec.name, found.error().message));
+              fmt::format("{}: int8 is rejected, and nothing was stored: {}", work.spec.name, found.error().message));
 }
 
 struct Calibrated {
@@ -91,7 +91,7 @@ struct Calibrated {
   infer::Compared found;
 };
 
-// Makes the graph beside its place, checks it and puts it there: by one process, whose others wait for and share.
+// Makes the graph beside its final path, checks it and renames it: in one process, while others wait and share it.
 Result<Calibrated> make(const Work& work, const pipeline::InstalledModels& models, const std::string& photos) {
   const auto before = stamp_of(work.place);
   IE_CHECK(make_folders(graphs(), 0700));
@@ -109,11 +109,11 @@ Result<Calibrated> make(const Work& work, const pipeline::InstalledModels& model
   return Calibrated{quantised, found};
 }
 
-// That photos are what it looks at, and one graph all that it is.
+// Checks that the model takes photos and has a single graph.
 Status check_kind(const Spec& spec) {
   if (!spec.parts.empty())
     return fail(ErrorCode::kUnsupported,
-                fmt::format("{} works in steps; models of one graph are calibrated", spec.name));
+                fmt::format("{} has several graphs; only models of one graph can be calibrated", spec.name));
   if (spec.input.width == 0)
     return fail(ErrorCode::kUnsupported, fmt::format("{} does not analyze pictures", spec.name));
   return {};
@@ -167,22 +167,22 @@ std::string calibrated_graph(const models::Store& store, const Spec& spec) {
 }
 
 Result<int> calibrate_model(const Context& context, const CalibrateFlags& flags) {
-  const models::Places places = models::find_places(context.config.models.folder);
-  IE_TRY(const models::Registry registry, models::Registry::load(places.shipped, places.added));
+  const models::InstallPaths paths = models::find_install_paths(context.config.models.folder);
+  IE_TRY(const models::Registry registry, models::Registry::load(paths.shipped, paths.added));
   const auto named = registry.find(flags.name);
   if (!named) return fail(ErrorCode::kInvalidArgument, named.error().message);
   const Spec& spec = **named;
   IE_CHECK(check_kind(spec));
-  Config config = context.config;  // int8 is the CPU's: which graph is best is asked of it
+  Config config = context.config;  // int8 runs on the CPU: the best graph is measured there
   config.inference.device = "cpu";
   config.inference.precision = "auto";
   config.inference.require_gpu = false;
-  IE_TRY(const auto installed, pipeline::InstalledModels::open(places, config));
-  Work work{context, spec, places, installed.store().variant_path(spec, spec.variants.front()), ""};
+  IE_TRY(const auto installed, pipeline::InstalledModels::open(paths, config));
+  Work work{context, spec, paths, installed.store().variant_path(spec, spec.variants.front()), ""};
   if (work.source.empty())
     return fail(ErrorCode::kNotFound,
                 fmt::format("the model {0} is not installed whole: `image-engine models pull {0}`", spec.name));
-  work.place = models::calibrated_place(work.source, graphs());
+  work.place = models::calibrated_path(work.source, graphs());
   if (flags.remove) return remove(work);
   IE_TRY(const std::string photos, pipeline::samples_folder(flags.photos, "--calibration"));
   IE_TRY(const Calibrated made, make(work, installed, photos));

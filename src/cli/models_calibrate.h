@@ -14,8 +14,9 @@ struct CalibrateFlags {
   bool remove = false;
 };
 
-// The command. Errors: kInvalidArgument (no such model), kNotFound (it is not installed; no photos), kUnsupported (no
-// model of pictures; its int8 graph does not agree with it), those of models::run_script(); then what was there stays.
+// The command. Errors: kInvalidArgument (no such model), kNotFound (it is not installed; no photos), kUnsupported (not
+// a model for pictures; the int8 graph does not agree with it), those of models::run_script(). On an error an existing
+// graph stays.
 Result<int> calibrate_model(const Context& context, const CalibrateFlags& flags);
 
 // The int8 graph of the installed model, "" when there is none.

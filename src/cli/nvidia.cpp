@@ -30,7 +30,7 @@ Examples:
   image-engine nvidia cache clear --older-than 24
   image-engine nvidia log --limit 50
 
-Of these, describe, detect, benchmark and check --call send pictures: small, without their metadata.
+describe, detect, benchmark and check --call send pictures: small, without their metadata.
 How to get a key, and what is sent: docs/nvidia.md.)";
 
 constexpr char kCacheExamples[] = R"(
@@ -85,7 +85,7 @@ Result<int> clear(const Context& context, const NvidiaFlags& flags) {
   return kDone;
 }
 
-// The end of the log, whole lines; nothing where nothing was ever sent.
+// The end of the log, in whole lines; empty if nothing was ever sent.
 Result<std::string> end_of_log(const std::string& path) {
   const Result<UniqueFd> file = open_regular(path);
   if (!file && file.error().code == ErrorCode::kNotFound) return std::string();
@@ -171,25 +171,25 @@ Action setup_nvidia(Arguments app, Settings& settings) {
     Arguments sub = app.add_subcommand(name, summary);
     return sub;
   };
-  Arguments check = add("check", "Whether cloud models can be asked: configuration, key, servers, rate");
+  Arguments check = add("check", "Check the cloud models: configuration, key, servers, rate");
   actions.emplace_back(check, setup_nvidia_check(check));
-  Arguments describe = add("describe", "What a model says about one picture");
+  Arguments describe = add("describe", "Describe one picture");
   actions.emplace_back(describe, setup_nvidia_describe(describe));
-  Arguments detect = add("detect", "Products on one picture");
+  Arguments detect = add("detect", "Find products in one picture");
   actions.emplace_back(detect, setup_nvidia_detect(detect, settings));
-  Arguments benchmark = add("benchmark", "A cloud model's vectors beside those made here: time, agreement, cost");
+  Arguments benchmark = add("benchmark", "Compare a cloud model's vectors with local ones: time, agreement, cost");
   actions.emplace_back(benchmark, setup_nvidia_benchmark(benchmark));
 
-  Arguments cached = add("cache", "Answers that are kept: how many, how large");
+  Arguments cached = add("cache", "Stored answers: number and size");
   cached.footer(kCacheExamples);
-  Arguments cleared = cached.add_subcommand("clear", "Remove them; those that wait for the catalogue stay");
+  Arguments cleared = cached.add_subcommand("clear", "Remove them; answers not yet in the catalogue stay");
   cleared.footer(kCacheExamples);
-  cleared.add_option("--older-than", flags->older_than, "Only those that were asked for so long ago, in hours")
+  cleared.add_option("--older-than", flags->older_than, "Only answers older than this, in hours")
       .type_name("HOURS")
       .range(0.0, kLongestAge);
   actions.emplace_back(cached,
                        [=](Context& context) { return cleared.parsed() ? clear(context, *flags) : cache(context); });
-  Arguments logged = add("log", "What left this machine: when, where to, how large");
+  Arguments logged = add("log", "Log of sent requests: time, server, size");
   logged.footer(kLogExamples);
   logged.add_option("--limit", flags->limit, "The last N")
       .type_name("N")

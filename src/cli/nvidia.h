@@ -1,4 +1,4 @@
-// The parts of `nvidia`: each adds its subcommand's flags and returns what it does.
+// The subcommands of `nvidia`: each adds its flags and returns its action.
 #pragma once
 
 #include "cli/app.h"

@@ -1,4 +1,4 @@
-// `nvidia describe` and `nvidia detect`: one question about one picture.
+// `nvidia describe` and `nvidia detect`: one request about one picture.
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -27,16 +27,16 @@ Examples:
   image-engine nvidia describe IMG_0042.jpg --prompt 'What is written on the sign?' --json
   image-engine nvidia describe https://example.org/photo.jpg
 
-The picture is sent small and without its metadata, whether nvidia_build.enabled says so or not; what
-nvidia_build.privacy holds back is not. An address (https) is only sent where the endpoint takes one: dialect openai.)";
+The picture is sent small and without its metadata, even if nvidia_build.enabled is false; pictures that
+nvidia_build.privacy holds back are not sent. A URL (https) is only sent if the endpoint takes one: dialect openai.)";
 
 constexpr char kDetectExamples[] = R"(
 Examples:
   image-engine nvidia detect shelf.jpg
   image-engine nvidia detect shelf.jpg --confidence-threshold 0.5 --json
 
-The picture is sent small and without its metadata, whether nvidia_build.enabled says so or not; what
-nvidia_build.privacy holds back is not. Boxes are x, y, width, height in pixels of the upright picture.)";
+The picture is sent small and without its metadata, even if nvidia_build.enabled is false; pictures that
+nvidia_build.privacy holds back are not sent. Boxes are x, y, width, height in pixels of the upright picture.)";
 
 struct NvidiaAskFlags {
   std::string file, env_file, prompt, threshold;
@@ -44,11 +44,11 @@ struct NvidiaAskFlags {
 
 bool is_address(const std::string& text) { return text.find("://") != std::string::npos; }
 
-// The picture behind an address is none of ours: its server hears from theirs.
+// A picture given by its URL is not sent by us: NVIDIA's server fetches it.
 Result<nvidia::Picture> picture_at(const std::string& url) {
   const std::string name = models::without_secrets(url);
   if (!url.starts_with("https://"))
-    return fail(ErrorCode::kInvalidArgument, fmt::format("{}: addresses must begin with https://", printable(name)));
+    return fail(ErrorCode::kInvalidArgument, fmt::format("{}: URLs must begin with https://", printable(name)));
   IE_CHECK(models::origin_of(url));
   nvidia::Picture picture;
   picture.url = url;
@@ -56,7 +56,7 @@ Result<nvidia::Picture> picture_at(const std::string& url) {
   return picture;
 }
 
-// The models, and the picture as the one for `task` is to see it.
+// The models, and the picture prepared for the one of `task`.
 struct Asked {
   std::unique_ptr<CloudModels> models;
   nvidia::Picture picture;
@@ -66,7 +66,7 @@ Result<Asked> make_ready(const Context& context, const NvidiaAskFlags& flags, Ta
   IE_CHECK(catch_interrupts());
   const Config& config = context.config;
   Asked asked;
-  // Before there are threads and workers: nvidia/api_key.h.
+  // Before any thread or worker starts: nvidia/api_key.h.
   IE_TRY(asked.models, CloudModels::open(config.nvidia_build, {.key_files = pipeline::key_files(
                                                                    context.catalogue, flags.env_file, {flags.file}),
                                                                .tasks = {task},
@@ -80,7 +80,7 @@ Result<Asked> make_ready(const Context& context, const NvidiaAskFlags& flags, Ta
   return asked;
 }
 
-// What both commands say of a question: which picture, whom, at what expense.
+// Printed by both commands: the picture, the endpoint and the cost.
 json about(const Asked& asked, Task task, bool paid) {
   const nvidia::Endpoint& endpoint = asked.models->endpoint(task);
   const nvidia::Usage usage = asked.models->client().usage();
@@ -97,13 +97,13 @@ json about(const Asked& asked, Task task, bool paid) {
   return out;
 }
 
-// A server that does not understand is no mistake in the command.
+// A server that rejects the request is not a usage error.
 Error refusal(Error error) {
   if (error.code == ErrorCode::kInvalidArgument) error.code = ErrorCode::kUnsupported;
   return error;
 }
 
-// What was shown the journal need not keep, unless it did before and a catalogue waits for it.
+// The journal need not keep a printed answer, unless it had it before, waiting for a catalogue.
 template <typename T>
 void delivered(const Context& context, const Asked& asked, const nvidia::Answered<T>& answered) {
   const bool shown = std::fflush(stdout) == 0;
@@ -164,8 +164,8 @@ void add_common(Arguments app, NvidiaAskFlags& flags, const char* what) {
 
 Action setup_nvidia_describe(Arguments app) {
   auto flags = std::make_shared<NvidiaAskFlags>();
-  add_common(app, *flags, "A photo; it need not be in the catalogue. Or its address, https://…");
-  app.add_option("--prompt", flags->prompt, "What to ask; without it nvidia_build.vision_language.photo_prompt")
+  add_common(app, *flags, "A photo; it need not be in the catalogue. Or its URL, https://…");
+  app.add_option("--prompt", flags->prompt, "The prompt; without it nvidia_build.vision_language.photo_prompt")
       .type_name("TEXT");
   app.footer(kDescribeExamples);
   return [flags](Context& context) { return describe(context, *flags); };
@@ -174,7 +174,7 @@ Action setup_nvidia_describe(Arguments app) {
 Action setup_nvidia_detect(Arguments app, Settings& settings) {
   auto flags = std::make_shared<NvidiaAskFlags>();
   add_common(app, *flags, "A photo; it need not be in the catalogue");
-  app.add_option("--confidence-threshold", flags->threshold, "How sure it must be, 0…1").type_name("X");
+  app.add_option("--confidence-threshold", flags->threshold, "Least confidence, 0…1").type_name("X");
   app.footer(kDetectExamples);
   app.once_parsed([flags, &settings] {
     if (!flags->threshold.empty())

@@ -1,4 +1,4 @@
-// `nvidia benchmark`: the endpoint of vectors beside the model for them that is installed.
+// `nvidia benchmark`: compares the endpoint for vectors with the installed embedding model.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -13,7 +13,7 @@
 #include "cli/output.h"
 #include "core/file.h"
 #include "core/text.h"
-#include "models/places.h"
+#include "models/install_paths.h"
 #include "nvidia/cloud_models.h"
 #include "pipeline/cloud_ask.h"
 
@@ -31,9 +31,9 @@ Examples:
   image-engine nvidia benchmark --images ~/Pictures --calls 200 --price-per-1000 0.5 -o nvclip.json
   NVIDIA_BASE_URL=http://localhost:8000 image-engine nvidia benchmark
 
-Calls go one after the other, after one that is not timed; what they wait for their slots of the allowed rate is left
-out. Of the cloud, what is timed is sending a picture that is ready until its vector is there; here, preparing a decoded
-picture and running the model. Agreement is that of vectors of the same pictures.)";
+Calls run one after the other, after an untimed one; waiting for slots of the allowed rate is not timed. The time of the
+cloud model is from sending a prepared picture until its vector arrives; the local time is preparing a decoded picture
+and running the model. Agreement compares vectors of the same pictures.)";
 
 constexpr char kUnknownPrice[] = "unknown: the price is not published by the API (--price-per-1000)";
 
@@ -97,26 +97,26 @@ void print_report(const NvidiaBenchmarkFlags& flags, const Context& context, con
                     fmt::format("{:.1f}", run->mean() * 1000), fmt::format("{:.1f}", run->quantile(0.5) * 1000),
                     fmt::format("{:.1f}", run->quantile(0.95) * 1000), fmt::format("{:.1f}", 1 / run->mean())});
   print_table(rows, {2, 3, 4, 5, 6});
-  print_line(fmt::format("{} after one that is not timed, {} of {}; the configuration allows {} a minute",
+  print_line(fmt::format("{} after an untimed one, {} of {}; the configuration allows {} per minute",
                          human_count(report.cloud.seconds.size(), "call"), human_count(report.pictures, "picture"),
                          printable(report.folder), human_count(requests_per_minute(context))));
   if (report.passed_over > 0)
     print_line(human_count(report.passed_over, "picture was", "pictures were") +
-               " passed over: unreadable, or not to be sent");
+               " skipped: unreadable, or not to be sent");
   if (const auto& found = report.agreement)
     print_line(
         fmt::format("Agreement: {:.0f} % of the {} nearest neighbours are the same; the similarities of all "
                     "pairs have a rank correlation of {:.2f}",
                     found->overlap * 100, found->neighbours, found->correlation));
   else
-    print_line("Agreement: not of fewer than three pictures");
+    print_line("Agreement: not measured with fewer than three pictures");
   const std::optional<double> price = cost(flags, report);
-  print_line(fmt::format("Sent: {} ({} tried again), {}", human_count(report.usage.requests, "request"),
+  print_line(fmt::format("Sent: {} ({} retried), {}", human_count(report.usage.requests, "request"),
                          human_count(report.usage.retries), human_bytes(report.usage.sent_bytes)));
   print_line(fmt::format("Cost of 1,000 pictures: {}", price ? fmt::format("{:g}", *price) : kUnknownPrice));
 }
 
-// Whether so many requests may be sent; else says why not.
+// Whether so many requests may be sent; else prints the reason.
 bool may_send(const NvidiaBenchmarkFlags& flags, const Context& context, const nvidia::CloudModels& cloud) {
   pipeline::CloudEstimate estimate;
   estimate.requests = (flags.calls + 1) * static_cast<std::size_t>(cloud.requests_each(Task::kEmbed));
@@ -134,14 +134,14 @@ Result<int> benchmark(const NvidiaBenchmarkFlags& flags, const Context& context)
   IE_CHECK(catch_interrupts());
   benchmark::CloudBenchmark options;
   options.config = context.config;
-  options.places = models::find_places(context.config.models.folder);
+  options.paths = models::find_install_paths(context.config.models.folder);
   options.catalogue = context.catalogue;
   options.images = flags.images;
   options.local_model = flags.local_model;
   options.calls = flags.calls;
   options.progress = !context.quiet;
   options.stop = interruption();
-  // Before there are threads and workers: nvidia/api_key.h.
+  // Before any thread or worker starts: nvidia/api_key.h.
   IE_TRY(const auto cloud,
          nvidia::CloudModels::open(context.config.nvidia_build,
                                    {.key_files = pipeline::key_files(context.catalogue, flags.env_file, {flags.images}),
@@ -162,12 +162,12 @@ Result<int> benchmark(const NvidiaBenchmarkFlags& flags, const Context& context)
 
 Action setup_nvidia_benchmark(Arguments app) {
   auto flags = std::make_shared<NvidiaBenchmarkFlags>();
-  app.add_option("--calls", flags->calls, "How many are timed").range(1, 100'000).show_default().type_name("N");
+  app.add_option("--calls", flags->calls, "Number of timed calls").range(1, 100'000).show_default().type_name("N");
   app.add_option("--images", flags->images, "Photos to send; without it the samples of the source tree")
       .type_name("DIR");
   app.add_option("--local-model", flags->local_model, "The installed model to compare with; auto: the best")
       .type_name("NAME|auto");
-  app.add_option("--price-per-1000", flags->price, "What 1,000 requests cost, in your currency")
+  app.add_option("--price-per-1000", flags->price, "The price of 1,000 requests, in your currency")
       .not_negative()
       .type_name("X");
   app.add_flag("--yes", flags->yes, "Do not ask before many requests are sent");

@@ -1,4 +1,4 @@
-// `nvidia check`: whether cloud models can be asked, and what to do where they cannot.
+// `nvidia check`: whether cloud models are reachable, and the remedy if not.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -18,7 +18,7 @@
 #include "core/temporary_folder.h"
 #include "core/text.h"
 #include "models/http_exchange.h"
-#include "models/places.h"
+#include "models/install_paths.h"
 #include "models/registry.h"
 #include "nvidia/answer_store.h"
 #include "nvidia/cloud_models.h"
@@ -39,11 +39,11 @@ Examples:
   image-engine nvidia check --env-file secrets.env
   image-engine nvidia check --call --json | jq '.findings[] | select(.well | not)'
 
-Servers are reached with a request that has neither key nor picture: NVIDIA's answer it to anybody, so that only --call,
-one paid request to each endpoint with a picture of 64 × 64 grey pixels, tells whether the key is good.
-Exit code 0 when all is well, 1 otherwise.)";
+Servers get a request without key and picture: NVIDIA's answer it to anybody, so only --call, one paid request to each
+endpoint with a picture of 64 × 64 grey pixels, verifies the key.
+Exit code 0 if there is no problem, 1 otherwise.)";
 
-constexpr std::chrono::seconds kPatience{20};  // for a server to answer at all
+constexpr std::chrono::seconds kPatience{20};  // for a server's first answer
 constexpr std::uint32_t kEdge = 64;            // pixels, of the picture that --call sends
 
 struct NvidiaCheckFlags {
@@ -51,7 +51,7 @@ struct NvidiaCheckFlags {
   bool call = false;
 };
 
-// A kind of question, and whether the configuration wants it asked.
+// A kind of request, and whether it is configured.
 struct Row {
   Task task;
   const char* name;
@@ -59,14 +59,13 @@ struct Row {
   Status (*ask)(CloudModels& models, const nvidia::Picture& picture);
 };
 
-// Vectors have no switch: their endpoint counts where the configuration says something about it, or wants a model of a
-// server.
+// Vectors have no switch: their endpoint counts if it is configured, or if a server's model is.
 bool wants_vectors(const Config& config) {
   constexpr std::string_view kKeys = "nvidia_build.embedding.";
   const auto first = config.origins.lower_bound(kKeys);
   if (first != config.origins.end() && first->first.starts_with(kKeys)) return true;
-  const models::Places places = models::find_places(config.models.folder);
-  const Result<models::Registry> registry = models::Registry::load(places.shipped, places.added);
+  const models::InstallPaths paths = models::find_install_paths(config.models.folder);
+  const Result<models::Registry> registry = models::Registry::load(paths.shipped, paths.added);
   if (!registry) return false;
   const Result<const models::Spec*> wanted = registry->find(config.analysis.ml_models.embedding_model);
   return wanted && !(*wanted)->server.empty();
@@ -90,7 +89,7 @@ constexpr Row kRows[] = {
      }},
 };
 
-// What helps against an error of a request.
+// The remedy for an error of a request.
 struct Advice {
   ErrorCode code;
   const char* text;
@@ -99,14 +98,15 @@ constexpr Advice kAdvice[] = {
     {ErrorCode::kPermission,
      "the key was refused, or no credits are left: make a new key at https://build.nvidia.com (\"API Keys\")"},
     {ErrorCode::kNotFound,
-     "the model has ended, or this account may not ask it: docs/nvidia.md names others; set url, model or dialect"},
-    {ErrorCode::kInvalidArgument, "the server does not understand this form: set another dialect (docs/nvidia.md)"},
-    {ErrorCode::kCorrupt, "this is no answer of such a model: is the address right, and the dialect?"},
-    {ErrorCode::kTooLarge, "the server takes less than it should: is the address right, and the dialect?"},
+     "the model is discontinued, or not available to this account: docs/nvidia.md lists others; set url, model or "
+     "dialect"},
+    {ErrorCode::kInvalidArgument, "the server does not support this format: set another dialect (docs/nvidia.md)"},
+    {ErrorCode::kCorrupt, "this is not an answer of such a model: check the URL and the dialect"},
+    {ErrorCode::kTooLarge, "the server accepts less than expected: check the URL and the dialect"},
     {ErrorCode::kBusy, "wait, or lower nvidia_build.rate_limiting.max_requests_per_minute, or raise max_requests"},
     {ErrorCode::kTimeout, "wait, or raise nvidia_build.rate_limiting.timeout_seconds"},
     {ErrorCode::kIo,
-     "is the address right (nvidia_build.base_url, NVIDIA_BASE_URL), and the network there? HTTPS_PROXY names a proxy, "
+     "check the URL (nvidia_build.base_url, NVIDIA_BASE_URL) and the network; HTTPS_PROXY names a proxy, "
      "SSL_CERT_FILE certificates to trust"},
 };
 
@@ -120,7 +120,7 @@ class Check {
  public:
   Check(const Context& context, const NvidiaCheckFlags& flags) : context_(context), flags_(flags) {
     config_ = context.config.nvidia_build;
-    config_.rate_limiting.retry_attempts = 0;  // what fails now is what is asked for
+    config_.rate_limiting.retry_attempts = 0;  // the failure is the result
     for (const Row& row : kRows)
       if (row.is_on(context.config)) tasks_.push_back(row.task);
   }
@@ -144,7 +144,7 @@ class Check {
   }
 
   Status tell_configuration() {
-    add("cloud models", config_.enabled ? "analyze asks them" : "off: analyze asks them with --nvidia alone");
+    add("cloud models", config_.enabled ? "analyze uses them" : "off: analyze uses them only with --nvidia");
     add("base_url", models::without_secrets(config_.base_url));
     for (const Row& row : kRows) {
       IE_TRY(const Endpoint endpoint, nvidia::endpoint_of(config_, row.task));
@@ -154,11 +154,11 @@ class Check {
                                     : "off");
       endpoints_.push_back(endpoint);
     }
-    if (tasks_.empty()) add("endpoints", "none is on", false, "set nvidia_build.vision_language.enabled, for one");
+    if (tasks_.empty()) add("endpoints", "none is enabled", false, "set nvidia_build.vision_language.enabled, for one");
     const RateLimitingConfig& rate = context_.config.nvidia_build.rate_limiting;
-    add("rate", fmt::format("{} a minute, {} again",
+    add("rate", fmt::format("{} per minute, {}",
                             human_count(static_cast<std::uint64_t>(rate.max_requests_per_minute), "request"),
-                            human_count(static_cast<std::uint64_t>(rate.retry_attempts), "try", "tries")));
+                            human_count(static_cast<std::uint64_t>(rate.retry_attempts), "retry", "retries")));
     return tell_cache();
   }
 
@@ -171,7 +171,7 @@ class Check {
     return {};
   }
 
-  // Tells where the key is from: never what it is.
+  // Prints the source of the key, never the key.
   Status open_models() {
     nvidia::CloudOptions options;
     options.key_files = pipeline::key_files(context_.catalogue, flags_.env_file);
@@ -179,19 +179,19 @@ class Check {
     options.stop = interruption();
     IE_TRY(models_, CloudModels::open(config_, std::move(options)));
     const std::string& source = models_->client().key_source();
-    add("key", source.empty() ? "none, and none is needed: no server is elsewhere" : "in " + source);
+    add("key", source.empty() ? "none, and none is needed: all servers are local" : "in " + source);
     return {};
   }
 
-  // Without a key, or folders to keep things in, nobody can be asked.
+  // Without a key, or folders for state, nothing can be sent.
   Result<int> stop(const Error& error) {
     const bool is_key = error.code == ErrorCode::kNotFound || error.code == ErrorCode::kInvalidArgument;
-    add(is_key ? "key" : "folders", "none that can be used", false, context_.json ? error.message : "");
+    add(is_key ? "key" : "folders", "none is usable", false, context_.json ? error.message : "");
     print();
     return fail(error);
   }
 
-  // An address of each server that is needed, by its origin.
+  // A URL of each required server, by its origin.
   [[nodiscard]] std::map<std::string, std::string> servers() const {
     std::map<std::string, std::string> all;
     const auto add_url = [&](const std::string& url) {
@@ -216,22 +216,21 @@ class Check {
     const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
     const int status = outcome.head.status;
     if (status == 0) {
-      const Error error = outcome.error.value_or(Error{ErrorCode::kIo, "no answer came"});
+      const Error error = outcome.error.value_or(Error{ErrorCode::kIo, "no answer"});
       return add(server, error.message, false, advice_for(error));
     }
     add(server, fmt::format("answers (HTTP {}, {:.0f} ms); {}", status, took.count(), rate_left(url)), status < 500,
-        status < 500 ? "" : "the server is in trouble: try later");
+        status < 500 ? "" : "the server has problems: try later");
   }
 
   [[nodiscard]] std::string rate_left(const std::string& url) const {
     const Result<double> left = models_->client().rate_left(url);
     if (!left) return left.error().message;
     if (!std::isfinite(*left)) return "no limit of requests";
-    return fmt::format("{:.0f} requests are left of this minute's", std::floor(*left));
+    return fmt::format("{:.0f} requests are left in this minute", std::floor(*left));
   }
 
-  // One request to each endpoint that is on, with a picture made ready as `analyze` does. Nothing is kept of the
-  // answers.
+  // One request to each enabled endpoint, with a picture prepared as by `analyze`. Answers are not stored.
   Status call() {
     const std::vector<std::uint8_t> grey(std::size_t{kEdge} * kEdge * 3, 128);
     IE_TRY(const std::vector<std::byte> png, Canvas(ImageView{kEdge, kEdge, grey}).png());
@@ -263,7 +262,7 @@ class Check {
       print_findings(context_, findings_);
       if (models_ && !flags_.call && !context_.quiet) {
         print_line("");
-        print_line("Whether the key is good only a paid request tells: image-engine nvidia check --call");
+        print_line("Only a paid request verifies the key: image-engine nvidia check --call");
       }
       return;
     }
@@ -296,7 +295,7 @@ class Check {
 
 Action setup_nvidia_check(Arguments app) {
   auto flags = std::make_shared<NvidiaCheckFlags>();
-  app.add_flag("--call", flags->call, "Also one tiny paid request to each endpoint that is on: proves the key");
+  app.add_flag("--call", flags->call, "Also send one tiny paid request to each enabled endpoint, to verify the key");
   app.add_option("--env-file", flags->env_file, "A file with the line NVIDIA_API_KEY=…").type_name("FILE");
   app.footer(kNvidiaCheckExamples);
   return [flags](Context& context) -> Result<int> {

@@ -30,7 +30,7 @@ size_t style_length(std::string_view text) {
   return found == std::end(kStyleCodes) ? 0 : found->size();
 }
 
-// Whatever a line holds, nothing but the codes of styled() reaches the terminal as a control character.
+// Only the codes of styled() reach the terminal as control characters.
 std::string terminal_text(std::string_view text) {
   std::string safe;
   while (!text.empty()) {

@@ -14,7 +14,7 @@ namespace {
 using pipeline::AnalyzeReport;
 using pipeline::PhaseReport;
 
-// The library and times that the product was asked to beat: 5,372 photos with PyTorch on an RTX 2080 Ti.
+// The library and times to beat: 5,372 photos with PyTorch on an RTX 2080 Ti.
 constexpr double kReferencePhotos = 5372;
 struct Reference {
   PhaseReport AnalyzeReport::*phase;
@@ -52,7 +52,7 @@ void print_phases(const AnalyzeReport& report) {
   print_table(rows, {1, 2, 3, 4, 5});
 }
 
-// Where the time went, and what to make faster first.
+// The time of each step, and which to make faster first.
 void print_steps(const AnalyzeReport& report) {
   if (report.steps.empty()) return;
   std::vector<std::vector<std::string>> rows = {{"step", "done", "busy", "waiting", "rate", "load"}};
@@ -64,7 +64,7 @@ void print_steps(const AnalyzeReport& report) {
                     fmt::format("{:.0f} %", step.share * 100)});
   }
   print_table(rows, {1, 2, 3, 4, 5});
-  print_line(fmt::format("Bottleneck: {} ({:.0f} % of what its {} could do)", busiest->name, busiest->share * 100,
+  print_line(fmt::format("Bottleneck: {} ({:.0f} % of the capacity of its {})", busiest->name, busiest->share * 100,
                          busiest->threads == 1 ? "thread" : fmt::format("{} workers", busiest->threads)));
 }
 
@@ -98,8 +98,8 @@ std::string files_and_folders(std::uint64_t files, std::uint64_t folders) {
 
 void print_left_out(const scan::ScanCounts& scan) {
   if (scan.excluded + scan.excluded_folders == 0) return;
-  print_line(fmt::format("  {} left out by patterns{}", files_and_folders(scan.excluded, scan.excluded_folders),
-                         scan.patterns.empty() ? " (--explain-ignored says which)" : ":"));
+  print_line(fmt::format("  {} excluded by patterns{}", files_and_folders(scan.excluded, scan.excluded_folders),
+                         scan.patterns.empty() ? " (--explain-ignored lists them)" : ":"));
   for (const scan::PatternCount& count : scan.patterns)
     print_line(fmt::format(
         "    {}: {}", files_and_folders(count.files, count.folders),
@@ -181,7 +181,7 @@ void print_report(const Context& context, const AnalyzeReport& report, const Gpu
   for (const std::string& note : report.notes) print_line(styled(context, Style::kYellow, note));
   if (report.failed > 0)
     print_line(styled(context, Style::kYellow,
-                      fmt::format("{} failed: image-engine failures says why", human_count(report.failed))));
+                      fmt::format("{} failed: image-engine failures lists them", human_count(report.failed))));
   if (report.cancelled)
     print_line(styled(context, Style::kYellow,
                       fmt::format("Interrupted. What was finished is kept; {} left: run the same command again",

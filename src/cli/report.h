@@ -18,7 +18,7 @@ struct AnalysisMode {
   bool wait = false;
   bool ndjson = false;
   bool monitor = false;          // shows the GPUs
-  bool explain_ignored = false;  // reports what each pattern left out
+  bool explain_ignored = false;  // reports what each pattern excluded
   std::string trace, engine;
   std::vector<std::string> only, redo;  // stages
   bool upgrade_embedding = false;
@@ -26,26 +26,26 @@ struct AnalysisMode {
   pipeline::AnalyzeReport* report = nullptr;  // where it goes instead of stdout
 };
 
-// Takes the lock, analyses, prints the report or the JSON; gives the exit code.
+// Takes the lock, analyzes, prints the report or the JSON; returns the exit code.
 Result<int> run_analysis(Context& context, const std::vector<std::string>& paths, const AnalysisMode& mode);
 
-// A video's moments, a line each: time, what is there. `video` as pipeline::video_json() gives it.
+// Prints a video's moments, one per line: time and content. `video`: from pipeline::video_json().
 void print_timeline(const nlohmann::json& video);
 
-// The flags of models and devices' work that every command has which analyzes.
+// The model and processing flags of every command that analyzes.
 struct ModelFlags {
   std::string workers, batch_size, object_model, scene_model, embedding_model;
 };
 void add_model_flags(Arguments app, ModelFlags& flags);
 void put_model_settings(const ModelFlags& flags, Settings& settings);
 
-// The catalogue's writer lock, making its folder first. `wait` waits for the holder, until interrupted.
+// Takes the catalogue's writer lock, after creating its folder. `wait`: waits for the holder, until interrupted.
 Result<store::WriterLock> lock_catalogue(const Context& context, const std::string& command, bool wait);
 
-// The GeoNames extract that came with the program; empty without one.
+// The program's GeoNames extract; empty without one.
 std::string places_file();
 
-// `gpus`: null where none was watched.
+// `gpus`: null if none was monitored.
 nlohmann::json report_json(const pipeline::AnalyzeReport& report, const GpuMonitor& gpus);
 void print_report(const Context& context, const pipeline::AnalyzeReport& report, const GpuMonitor& gpus);
 

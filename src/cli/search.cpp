@@ -14,7 +14,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/text.h"
-#include "models/places.h"
+#include "models/install_paths.h"
 #include "pipeline/search_models.h"
 #include "places/places.h"
 #include "search/tag_rules.h"
@@ -28,8 +28,8 @@ Fields (all must hold):
   tag:outdoor (keywords and rules)  people:yes  people:>=3  vehicle:bus  object:dog>=2
   title:…  text:exit  place:paris  path:holiday  camera:canon  lens:50mm
   after:2019-06  before:2020  rating:4 (at least)  type:photo|video|jpeg|…  near:48.86,2.35,10 (km)
-Words rank: pictures that match all come first; with a model (models pull clip-vit-b-32) also those that show them.
-"exact phrase" and -not work, also -camera:canon.
+Pictures that match all words come first; with a model (models pull clip-vit-b-32) search also finds pictures that show
+them. "exact phrase" and -not work, also -camera:canon.
 
 Examples:
   image-engine search 'beach sunset after:2019'
@@ -46,7 +46,7 @@ struct SearchFlags {
   bool missing = false, print0 = false, moments = false;
 };
 
-// What only fields found has no score worth showing: it is 1.
+// Results of fields alone have a score of 1, which is not shown.
 std::string why_text(const store::FoundAsset& found) {
   std::string text;
   for (const store::Why& why : found.why)
@@ -58,7 +58,7 @@ std::string why_text(const store::FoundAsset& found) {
 std::string tag_rules_file(const Context& context) {
   std::string own = join_path(config_home(), "tags.yaml");
   if (::access(own.c_str(), F_OK) == 0) return own;
-  return join_path(parent_path(models::find_places(context.config.models.folder).shipped), "tags.yaml");
+  return join_path(parent_path(models::find_install_paths(context.config.models.folder).shipped), "tags.yaml");
 }
 
 constexpr size_t kFewMoments = 3;  // of a video, unless all are asked for
@@ -118,7 +118,7 @@ void print_results(const Context& context, const search::SearchResults& found) {
 Action setup_search(Arguments app, Settings&) {
   auto flags = std::make_shared<SearchFlags>();
   app.add_option("QUERY", flags->words, "Words and fields; several arguments are one query").required().may_be_empty();
-  app.add_option("--limit", flags->limit, "How many at most").show_default().type_name("N");
+  app.add_option("--limit", flags->limit, "Most results").show_default().type_name("N");
   app.add_option("--offset", flags->offset, "Leave out the first N").type_name("N");
   app.add_flag("--missing", flags->missing, "Also files that are missing");
   app.add_flag("--moments", flags->moments, "All moments of a video that match, not the three surest");
@@ -131,7 +131,7 @@ Action setup_search(Arguments app, Settings&) {
     options.offset = flags->offset;
     options.include_missing = flags->missing;
     options.threads = static_cast<int>(context.config.worker_count());
-    pipeline::SearchModels models(reader, context.catalogue, models::find_places(context.config.models.folder),
+    pipeline::SearchModels models(reader, context.catalogue, models::find_install_paths(context.config.models.folder),
                                   context.config);
     options.pictures = [&] { return models.pictures(); };
     options.tags = [&] { return models.tags(); };

@@ -47,7 +47,7 @@ Result<std::string> path_of(const ShowFlags& flags) {
   return base64_decode(flags.path_base64);
 }
 
-// Nested values on lines of their own, indented; what is only for programs is left out.
+// Nested values on separate lines, indented; omits values that are only for programs.
 void print_value(const std::string& name, const nlohmann::json& value, int indent) {
   const std::string lead(static_cast<size_t>(indent) * 2, ' ');
   if (value.is_object()) {
@@ -74,7 +74,7 @@ void print_value(const std::string& name, const nlohmann::json& value, int inden
   }
 }
 
-// Of a video the best frame of its first scene.
+// For a video: the time of the best frame of its first scene.
 Result<double> thumbnail_time(const store::CatalogueReader& reader, const store::AssetRecord& record) {
   if (record.kind != MediaKind::kVideo) return -1.0;
   IE_TRY(const nlohmann::json video, pipeline::video_json(reader, record));
@@ -84,7 +84,7 @@ Result<double> thumbnail_time(const store::CatalogueReader& reader, const store:
 
 Result<int> print_thumbnail(const Context& context, const store::CatalogueReader& reader,
                             const store::AssetRecord& record, std::uint32_t edge) {
-  if (!record.hash) return fail(ErrorCode::kNotFound, "this file has not been read yet: image-engine analyze does it");
+  if (!record.hash) return fail(ErrorCode::kNotFound, "this file has not been read yet: run image-engine analyze");
   IE_TRY(const double at, thumbnail_time(reader, record));
   IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(pipeline::pool_options(context.config)));
   const auto quality = static_cast<std::uint32_t>(context.config.thumbnails.quality);
@@ -97,14 +97,14 @@ Result<int> print_thumbnail(const Context& context, const store::CatalogueReader
   return kDone;
 }
 
-// Whether writing there would replace a photo or video of the library, by whatever name.
+// Whether writing there would replace a photo or video of the library, under any name.
 Result<bool> is_in_library(const store::CatalogueReader& reader, const std::string& target) {
   std::error_code ignored;
   const std::string real = std::filesystem::weakly_canonical(target, ignored).string();
   for (const std::string& path : {target, real})
     if (const Result<store::AssetId> id = reader.find_asset_by_path(path); id) return true;
   if (!std::filesystem::exists(std::filesystem::symlink_status(target, ignored))) return false;
-  // What lies in an analysed folder may be a photo that was not analysed yet.
+  // A file in an analyzed folder may be a photo that was not analyzed yet.
   IE_TRY(const store::CatalogueStatus status, reader.status());
   return std::ranges::any_of(status.roots, [&](const std::string& root) {
     const std::string below = root.ends_with('/') ? root : root + "/";
@@ -147,9 +147,10 @@ Result<std::optional<double>> time_of(const ShowFlags& flags, const store::Asset
       return fail(ErrorCode::kInvalidArgument, printable(path) + " is a video: --at 1:23 names the frame to draw");
     return std::nullopt;
   }
-  if (!is_video) return fail(ErrorCode::kInvalidArgument, printable(path) + " is no video: --at is for videos");
+  if (!is_video) return fail(ErrorCode::kInvalidArgument, printable(path) + " is not a video: --at is for videos");
   const std::optional<double> at = parse_clock(flags.at);
-  if (!at) return fail(ErrorCode::kInvalidArgument, printable(flags.at) + " is no time: write 1:23, 1:02:03 or 83.5");
+  if (!at)
+    return fail(ErrorCode::kInvalidArgument, printable(flags.at) + " is not a time: write 1:23, 1:02:03 or 83.5");
   return at;
 }
 
@@ -162,8 +163,8 @@ Result<int> draw(const Context& context, const store::CatalogueReader& reader, c
   std::vector<std::string> notes;
   const Result<Font> loaded = Font::open();
   const std::optional<Font> font = loaded ? std::optional(*loaded) : std::nullopt;
-  if (!loaded) notes.push_back("without words: " + loaded.error().message);
-  if (!asset.contains("objects")) notes.emplace_back("nothing has looked for objects in it yet: image-engine analyze");
+  if (!loaded) notes.push_back("without text: " + loaded.error().message);
+  if (!asset.contains("objects")) notes.emplace_back("objects were not detected yet: run image-engine analyze");
   Drawn drawn;
   std::uint32_t width = 0, height = 0;
   const auto see = [&](const ImageView& picture, preprocess::FullSize full) -> Status {
@@ -175,7 +176,7 @@ Result<int> draw(const Context& context, const store::CatalogueReader& reader, c
     return write_file_atomically(target, bytes);
   };
   IE_CHECK(at ? pipeline::see_frames(path, context.config, flags.edge, {&*at, 1}, see)
-              : pipeline::look_at(path, context.config, flags.edge, see));
+              : pipeline::with_picture(path, context.config, flags.edge, see));
   if (context.json) {
     nlohmann::json json = {{"width", width},       {"height", height},       {"objects", drawn.objects},
                            {"texts", drawn.texts}, {"labels", drawn.labels}, {"notes", notes}};
@@ -198,7 +199,7 @@ Result<int> draw_contact_sheet(const Context& context, const store::CatalogueRea
   const std::string target = absolute_path(flags.contact_sheet);
   IE_TRY(const Encode encode, encoder_for(reader, target));
   if (record.kind != MediaKind::kVideo)
-    return fail(ErrorCode::kInvalidArgument, printable(path) + " is no video: --contact-sheet is for videos");
+    return fail(ErrorCode::kInvalidArgument, printable(path) + " is not a video: --contact-sheet is for videos");
   IE_TRY(const nlohmann::json video, pipeline::video_json(reader, record));
   std::vector<double> times;
   for (const nlohmann::json& scene : video["scenes"]) times.push_back(scene.value("best", scene.value("from", 0.0)));
@@ -237,7 +238,7 @@ void print_timeline(const nlohmann::json& video) {
 
 Action setup_show(Arguments app, Settings&) {
   auto flags = std::make_shared<ShowFlags>();
-  app.add_option("FILE", flags->file, "A file that was analysed");
+  app.add_option("FILE", flags->file, "A file that was analyzed");
   app.add_option("--path-base64", flags->path_base64, "The file by the exact bytes of its path, as --json gives them")
       .type_name("BASE64");
   app.add_option("--thumbnail", flags->thumbnail, "Make a JPEG whose longer edge has N pixels; print its path")
@@ -246,12 +247,12 @@ Action setup_show(Arguments app, Settings&) {
   const Option target =
       app.add_option("--draw", flags->draw, "Write the photo with boxes, labels and text drawn on it, as PNG or JPEG")
           .type_name("OUT");
-  app.add_option("--at", flags->at, "Of a video: the frame at this time that --draw is to draw on").type_name("TIME");
+  app.add_option("--at", flags->at, "For a video: the time of the frame that --draw draws on").type_name("TIME");
   app.add_option("--contact-sheet", flags->contact_sheet,
                  "Write the best frame of each scene of a video, as PNG or JPEG")
       .type_name("OUT")
       .excludes(target);
-  app.add_option("--edge", flags->edge, "The longer edge of what --draw and --contact-sheet write, at most")
+  app.add_option("--edge", flags->edge, "The longest edge of the --draw and --contact-sheet output, pixels")
       .show_default()
       .type_name("N")
       .range(16, 16384);

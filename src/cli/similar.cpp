@@ -10,7 +10,7 @@
 #include "cli/output.h"
 #include "core/file.h"
 #include "core/text.h"
-#include "models/places.h"
+#include "models/install_paths.h"
 #include "pipeline/query_picture.h"
 #include "pipeline/search_models.h"
 #include "pipeline/stages.h"
@@ -27,11 +27,11 @@ Examples:
   image-engine similar scan.png --limit 5 --json
   image-engine similar --text 'a red bicycle against a wall'
 
-Perceptual hashes find the same picture reduced, re-encoded, rotated or mirrored. Where pictures have vectors (a model
-for them is installed), pictures with the same things in them are found, too.)";
+Perceptual hashes find the same picture reduced, re-encoded, rotated or mirrored. If pictures have vectors (with an
+embedding model installed), pictures with similar content are found, too.)";
 
 constexpr size_t kMostSimilar = 1'000'000;
-// Of what is alike in some way, only what is nearly as near as the nearest is of interest.
+// Only pictures nearly as near as the nearest are of interest.
 constexpr double kLeastCosine = 0.0;
 
 struct SimilarFlags {
@@ -48,7 +48,7 @@ struct Found {
 };
 using FoundByAsset = std::map<store::AssetId, Found>;
 
-// FILE is no answer to itself; another file with the same picture is.
+// FILE itself is not a result; another file with the same picture is.
 void leave_out(FoundByAsset& found, const std::string& path, const store::CatalogueReader& reader) {
   const Result<store::AssetId> self = reader.find_asset_by_path(path);
   if (!self) return;
@@ -80,7 +80,7 @@ Status add_by_hash(const SimilarFlags& flags, const Context& context, const stor
   return {};
 }
 
-// A library without vectors, or whose model is gone, has hashes still: that is a note.
+// A library without vectors, or without their model, still has hashes: this becomes a note.
 Status add_by_vector(const SimilarFlags& flags, const Context& context, const store::CatalogueReader& reader,
                      pipeline::SearchModels& models, const std::string& path, FoundByAsset& found) {
   IE_TRY(const search::PictureMeaning* meaning, models.vectors());
@@ -138,7 +138,7 @@ void print(const Context& context, const SimilarFlags& flags, const std::vector<
   if (context.json) return print_json("similar", {{"results", std::move(results)}, {"notes", notes}});
   if (flags.print0 || context.quiet) return;
   for (const std::string& note : notes) print_line(styled(context, Style::kYellow, note));
-  if (list.empty()) print_line("nothing in the catalogue looks like it");
+  if (list.empty()) print_line("nothing in the catalogue is similar");
 }
 
 }  // namespace
@@ -146,11 +146,8 @@ void print(const Context& context, const SimilarFlags& flags, const std::vector<
 Action setup_similar(Arguments app, Settings&) {
   auto flags = std::make_shared<SimilarFlags>();
   const Option file = app.add_option("FILE", flags->file, "A picture; it need not be in the catalogue");
-  app.add_option("--text", flags->text, "Pictures that show what this says, instead").type_name("TEXT").excludes(file);
-  app.add_option("--limit", flags->limit, "How many at most")
-      .range(size_t{1}, kMostSimilar)
-      .show_default()
-      .type_name("N");
+  app.add_option("--text", flags->text, "Find pictures of this description instead").type_name("TEXT").excludes(file);
+  app.add_option("--limit", flags->limit, "Most results").range(size_t{1}, kMostSimilar).show_default().type_name("N");
   app.add_option("--distance", flags->distance, "Bits of 64 by which hashes may differ").range(0, 64).show_default();
   app.add_flag("--print0", flags->print0, "Only paths, each ended by NUL");
   app.footer(kSimilarExamples);
@@ -158,7 +155,7 @@ Action setup_similar(Arguments app, Settings&) {
     if (flags->file.empty() && flags->text.empty())
       return fail(ErrorCode::kInvalidArgument, "similar needs a FILE, or --text");
     IE_TRY(const store::CatalogueReader reader, open_reader(context));
-    pipeline::SearchModels models(reader, context.catalogue, models::find_places(context.config.models.folder),
+    pipeline::SearchModels models(reader, context.catalogue, models::find_install_paths(context.config.models.folder),
                                   context.config);
     FoundByAsset found;
     std::vector<std::string> notes;

@@ -64,7 +64,7 @@ std::string counted(const Counts& counts) {
 }
 
 std::string run_text(const store::Run& run) {
-  if (run.finished.empty()) return fmt::format("{} since {}: at work, or it was killed", run.command, run.started);
+  if (run.finished.empty()) return fmt::format("{} since {}: running, or it was killed", run.command, run.started);
   return fmt::format("{} finished {}, exit code {}", run.command, run.finished, run.exit_code.value_or(0));
 }
 
@@ -82,13 +82,13 @@ void print_status(const Context& context, const store::CatalogueStatus& status) 
     rows.push_back(
         {"stage", fmt::format("{} {}{}: {}{}", stage.key.stage, stage.key.model.empty() ? "" : stage.key.model + " ",
                               stage.key.version, human_count(static_cast<std::uint64_t>(stage.records)),
-                              stage.stale ? " (stale: analyze renews them)" : "")});
+                              stage.stale ? " (stale: analyze updates them)" : "")});
   for (const store::Space& space : status.spaces)
     rows.push_back({"vectors", fmt::format("{} {} {}: {}{}", space.key.stage, space.key.model, space.key.version,
                                            human_count(static_cast<std::uint64_t>(space.vectors)),
                                            space.active ? "" : " (search does not use them yet)")});
   if (status.unhashed_files > 0)
-    rows.push_back({"waiting", fmt::format("{}: image-engine analyze goes on with them",
+    rows.push_back({"waiting", fmt::format("{}: image-engine analyze continues with them",
                                            human_count(static_cast<std::uint64_t>(status.unhashed_files), "file"))});
   rows.push_back({"failures", counted(status.failures)});
   if (status.last_run) rows.push_back({"last run", run_text(*status.last_run)});

@@ -44,7 +44,7 @@ constexpr std::string_view kDetectDialects[] = {"inline", "nvcf"};
 constexpr std::string_view kDescribeDialects[] = {"inline", "nvcf", "openai"};
 constexpr std::string_view kEmbedDialects[] = {"openai", "nim", "prompts"};
 constexpr std::string_view kLevels[] = {"trace", "debug", "info", "warn", "error", "off"};
-constexpr std::string_view kWarning = "warning";  // what many programs call "warn"
+constexpr std::string_view kWarning = "warning";  // the usual alias of "warn"
 
 constexpr Allowed between(double low, double high) { return {low, high, {}}; }
 constexpr Allowed one_of(std::span<const std::string_view> words) { return {0, 0, words}; }
@@ -53,33 +53,33 @@ constexpr Allowed kAny{};
 #define IE_MEMBER(name) [](Config& config) -> Field { return &config.name; }
 // clang-format off
 const Key kKeys[] = {
-    {"analysis.ml_models.batch_size", IE_MEMBER(analysis.ml_models.batch_size), between(1, 1024), "pictures a model sees at once"},
-    {"analysis.ml_models.use_tensorrt", IE_MEMBER(analysis.ml_models.use_tensorrt), kAny, "ask for TensorRT first, where it is there"},
-    {"analysis.ml_models.tensorrt_precision", IE_MEMBER(analysis.ml_models.tensorrt_precision), one_of(kPrecisions), "numbers that TensorRT computes with"},
-    {"analysis.ml_models.object_model", IE_MEMBER(analysis.ml_models.object_model), kAny, "model that finds objects; auto: the best one at hand"},
-    {"analysis.ml_models.scene_model", IE_MEMBER(analysis.ml_models.scene_model), kAny, "model that names scenes; auto: the best one at hand"},
-    {"analysis.ml_models.embedding_model", IE_MEMBER(analysis.ml_models.embedding_model), kAny, "model that makes pictures' vectors; auto: the best one at hand"},
-    {"analysis.ml_models.feature_model", IE_MEMBER(analysis.ml_models.feature_model), kAny, "model of visual features for `similar`; none: the embedding model's vectors do"},
-    {"analysis.ml_models.sentence_model", IE_MEMBER(analysis.ml_models.sentence_model), kAny, "model that compares words with tags; auto: the best one at hand"},
-    {"analysis.ml_models.text_model", IE_MEMBER(analysis.ml_models.text_model), kAny, "model that reads text; auto: the best one at hand"},
+    {"analysis.ml_models.batch_size", IE_MEMBER(analysis.ml_models.batch_size), between(1, 1024), "pictures in one run of a model"},
+    {"analysis.ml_models.use_tensorrt", IE_MEMBER(analysis.ml_models.use_tensorrt), kAny, "try TensorRT first, if it is installed"},
+    {"analysis.ml_models.tensorrt_precision", IE_MEMBER(analysis.ml_models.tensorrt_precision), one_of(kPrecisions), "precision of TensorRT"},
+    {"analysis.ml_models.object_model", IE_MEMBER(analysis.ml_models.object_model), kAny, "model for objects; auto: the best installed one"},
+    {"analysis.ml_models.scene_model", IE_MEMBER(analysis.ml_models.scene_model), kAny, "model for scenes; auto: the best installed one"},
+    {"analysis.ml_models.embedding_model", IE_MEMBER(analysis.ml_models.embedding_model), kAny, "model for pictures' vectors; auto: the best installed one"},
+    {"analysis.ml_models.feature_model", IE_MEMBER(analysis.ml_models.feature_model), kAny, "model of visual features for `similar`; none: use the embedding model's vectors"},
+    {"analysis.ml_models.sentence_model", IE_MEMBER(analysis.ml_models.sentence_model), kAny, "model that compares words with tags; auto: the best installed one"},
+    {"analysis.ml_models.text_model", IE_MEMBER(analysis.ml_models.text_model), kAny, "model that reads text; auto: the best installed one"},
     {"analysis.ml_models.scene_labels", IE_MEMBER(analysis.ml_models.scene_labels), kAny, "file of scenes' labels; empty: the shipped ones"},
     {"inference.device", IE_MEMBER(inference.device), kAny, "where models run: auto, cpu, cuda, cuda:N, tensorrt"},
-    {"inference.precision", IE_MEMBER(inference.precision), one_of(kAnyPrecision), "numbers that models compute with; auto: the fastest that are right"},
-    {"inference.require_gpu", IE_MEMBER(inference.require_gpu), kAny, "fail rather than run a model on the CPU"},
-    {"inference.run_timeout_seconds", IE_MEMBER(inference.run_timeout_seconds), between(1, 86400), "for one run of a model, or loading it"},
-    {"processing.workers", IE_MEMBER(processing.workers), between(0, 1024), "files worked on at once; 0: one a core"},
-    {"processing.clear_cache_frequency", IE_MEMBER(processing.clear_cache_frequency), between(0, 1000000), "batches between giving cached memory back; 0: never"},
-    {"processing.memory_mb", IE_MEMBER(processing.memory_mb), between(0, 1048576), "MiB that batches and models' runs share; 0: by workers"},
+    {"inference.precision", IE_MEMBER(inference.precision), one_of(kAnyPrecision), "precision of models; auto: the fastest with correct outputs"},
+    {"inference.require_gpu", IE_MEMBER(inference.require_gpu), kAny, "fail instead of running a model on the CPU"},
+    {"inference.run_timeout_seconds", IE_MEMBER(inference.run_timeout_seconds), between(1, 86400), "limit for one run of a model, or loading it"},
+    {"processing.workers", IE_MEMBER(processing.workers), between(0, 1024), "files processed at once; 0: one per core"},
+    {"processing.clear_cache_frequency", IE_MEMBER(processing.clear_cache_frequency), between(0, 1000000), "batches between releases of cached memory; 0: never"},
+    {"processing.memory_mb", IE_MEMBER(processing.memory_mb), between(0, 1048576), "MiB shared by batches and models' runs; 0: by workers"},
     {"thumbnails.size", IE_MEMBER(thumbnails.size), between(32, 2048), "pixels of a thumbnail's longer side"},
     {"thumbnails.quality", IE_MEMBER(thumbnails.quality), between(1, 100), "JPEG quality of thumbnails"},
-    {"worker.memory_limit_mb", IE_MEMBER(worker.memory_limit_mb), between(64, 1048576), "MiB that a worker may hold"},
-    {"worker.timeout_seconds", IE_MEMBER(worker.timeout_seconds), between(0.1, 86400), "seconds that a worker may take for a file"},
-    {"worker.sandbox", IE_MEMBER(worker.sandbox), one_of(kSandboxes), "auto: what the kernel offers; strict: refuse to run with less than all"},
-    {"scan.include", IE_MEMBER(scan.include), kAny, "patterns of files to take; none: all"},
-    {"scan.exclude", IE_MEMBER(scan.exclude), kAny, "patterns of files and folders to leave out"},
-    {"scan.hidden", IE_MEMBER(scan.hidden), kAny, "take names that start with a dot"},
+    {"worker.memory_limit_mb", IE_MEMBER(worker.memory_limit_mb), between(64, 1048576), "MiB for each worker"},
+    {"worker.timeout_seconds", IE_MEMBER(worker.timeout_seconds), between(0.1, 86400), "seconds that a worker may spend on a file"},
+    {"worker.sandbox", IE_MEMBER(worker.sandbox), one_of(kSandboxes), "auto: all layers of the kernel; strict: fail if one is missing"},
+    {"scan.include", IE_MEMBER(scan.include), kAny, "patterns of files to include; none: all"},
+    {"scan.exclude", IE_MEMBER(scan.exclude), kAny, "patterns of files and folders to exclude"},
+    {"scan.hidden", IE_MEMBER(scan.hidden), kAny, "include names that start with a dot"},
     {"scan.follow_symlinks", IE_MEMBER(scan.follow_symlinks), kAny, "follow symbolic links inside folders"},
-    {"models.folder", IE_MEMBER(models.folder), kAny, "where models lie; empty: the data folder's models"},
+    {"models.folder", IE_MEMBER(models.folder), kAny, "folder of models; empty: models in the data folder"},
     {"video.enabled", IE_MEMBER(video.enabled), kAny, "analyze frames of videos"},
     {"video.fps", IE_MEMBER(video.fps), between(0.01, 240), "frames analyzed for each second of video"},
     {"video.key_frames_only", IE_MEMBER(video.key_frames_only), kAny, "decode key frames only"},
@@ -88,37 +88,37 @@ const Key kKeys[] = {
     {"video.use_nvidia_build", IE_MEMBER(video.use_nvidia_build), kAny, "send frames to the models of nvidia_build"},
     {"nvidia_build.enabled", IE_MEMBER(nvidia_build.enabled), kAny, "use NVIDIA's cloud models (needs a key)"},
     {"nvidia_build.api_key_env", IE_MEMBER(nvidia_build.api_key_env), kAny, "environment variable that holds the key"},
-    {"nvidia_build.base_url", IE_MEMBER(nvidia_build.base_url), kAny, "where NVIDIA's models are asked, or a NIM"},
-    {"nvidia_build.assets_url", IE_MEMBER(nvidia_build.assets_url), kAny, "where the dialect nvcf uploads pictures and waits for answers"},
+    {"nvidia_build.base_url", IE_MEMBER(nvidia_build.base_url), kAny, "base URL of NVIDIA's models, or of a NIM"},
+    {"nvidia_build.assets_url", IE_MEMBER(nvidia_build.assets_url), kAny, "URL for uploads and polling of the dialect nvcf"},
     {"nvidia_build.max_requests", IE_MEMBER(nvidia_build.max_requests), between(0, 1000000000), "most requests of one run; 0: no limit"},
     {"nvidia_build.retail_detection.enabled", IE_MEMBER(nvidia_build.retail_detection.enabled), kAny, "find retail products"},
     {"nvidia_build.retail_detection.confidence_threshold", IE_MEMBER(nvidia_build.retail_detection.confidence_threshold), between(0, 1), "least confidence of a product"},
     {"nvidia_build.retail_detection.max_detections", IE_MEMBER(nvidia_build.retail_detection.max_detections), between(1, 10000), "most products in a picture"},
-    {"nvidia_build.retail_detection.url", IE_MEMBER(nvidia_build.retail_detection.url), kAny, "below base_url, or whole"},
-    {"nvidia_build.retail_detection.dialect", IE_MEMBER(nvidia_build.retail_detection.dialect), one_of(kDetectDialects), "how the server is spoken to"},
+    {"nvidia_build.retail_detection.url", IE_MEMBER(nvidia_build.retail_detection.url), kAny, "relative to base_url, or complete"},
+    {"nvidia_build.retail_detection.dialect", IE_MEMBER(nvidia_build.retail_detection.dialect), one_of(kDetectDialects), "the server's protocol"},
     {"nvidia_build.vision_language.enabled", IE_MEMBER(nvidia_build.vision_language.enabled), kAny, "describe pictures in words"},
-    {"nvidia_build.vision_language.default_prompt", IE_MEMBER(nvidia_build.vision_language.default_prompt), kAny, "what the model is asked of a frame of a video"},
-    {"nvidia_build.vision_language.photo_prompt", IE_MEMBER(nvidia_build.vision_language.photo_prompt), kAny, "what the model is asked of a photo"},
+    {"nvidia_build.vision_language.default_prompt", IE_MEMBER(nvidia_build.vision_language.default_prompt), kAny, "prompt for a frame of a video"},
+    {"nvidia_build.vision_language.photo_prompt", IE_MEMBER(nvidia_build.vision_language.photo_prompt), kAny, "prompt for a photo"},
     {"nvidia_build.vision_language.max_tokens", IE_MEMBER(nvidia_build.vision_language.max_tokens), between(1, 100000), "longest description"},
     {"nvidia_build.vision_language.temperature", IE_MEMBER(nvidia_build.vision_language.temperature), between(0, 2), "0: always the likeliest words"},
-    {"nvidia_build.vision_language.url", IE_MEMBER(nvidia_build.vision_language.url), kAny, "below base_url, or whole; empty: the dialect's usual one"},
-    {"nvidia_build.vision_language.dialect", IE_MEMBER(nvidia_build.vision_language.dialect), one_of(kDescribeDialects), "how the server is spoken to"},
-    {"nvidia_build.vision_language.model", IE_MEMBER(nvidia_build.vision_language.model), kAny, "the model's name at the server"},
-    {"nvidia_build.embedding.url", IE_MEMBER(nvidia_build.embedding.url), kAny, "below base_url, or whole; empty: the dialect's usual one"},
-    {"nvidia_build.embedding.dialect", IE_MEMBER(nvidia_build.embedding.dialect), one_of(kEmbedDialects), "how the server is spoken to"},
-    {"nvidia_build.embedding.model", IE_MEMBER(nvidia_build.embedding.model), kAny, "the model's name at the server"},
-    {"nvidia_build.rate_limiting.max_requests_per_minute", IE_MEMBER(nvidia_build.rate_limiting.max_requests_per_minute), between(1, 100000), "cloud calls a minute"},
+    {"nvidia_build.vision_language.url", IE_MEMBER(nvidia_build.vision_language.url), kAny, "relative to base_url, or complete; empty: the dialect's default"},
+    {"nvidia_build.vision_language.dialect", IE_MEMBER(nvidia_build.vision_language.dialect), one_of(kDescribeDialects), "the server's protocol"},
+    {"nvidia_build.vision_language.model", IE_MEMBER(nvidia_build.vision_language.model), kAny, "the server's name of the model"},
+    {"nvidia_build.embedding.url", IE_MEMBER(nvidia_build.embedding.url), kAny, "relative to base_url, or complete; empty: the dialect's default"},
+    {"nvidia_build.embedding.dialect", IE_MEMBER(nvidia_build.embedding.dialect), one_of(kEmbedDialects), "the server's protocol"},
+    {"nvidia_build.embedding.model", IE_MEMBER(nvidia_build.embedding.model), kAny, "the server's name of the model"},
+    {"nvidia_build.rate_limiting.max_requests_per_minute", IE_MEMBER(nvidia_build.rate_limiting.max_requests_per_minute), between(1, 100000), "cloud calls per minute"},
     {"nvidia_build.rate_limiting.retry_attempts", IE_MEMBER(nvidia_build.rate_limiting.retry_attempts), between(0, 100), "tries after a failed call"},
-    {"nvidia_build.rate_limiting.retry_delay", IE_MEMBER(nvidia_build.rate_limiting.retry_delay), between(0, 3600), "seconds before the first further try"},
+    {"nvidia_build.rate_limiting.retry_delay", IE_MEMBER(nvidia_build.rate_limiting.retry_delay), between(0, 3600), "seconds before the first retry"},
     {"nvidia_build.rate_limiting.max_concurrent", IE_MEMBER(nvidia_build.rate_limiting.max_concurrent), between(0, 256), "requests in flight; 0: as many as the rate needs"},
     {"nvidia_build.rate_limiting.timeout_seconds", IE_MEMBER(nvidia_build.rate_limiting.timeout_seconds), between(1, 3600), "seconds that a request may take"},
     {"nvidia_build.caching.enabled", IE_MEMBER(nvidia_build.caching.enabled), kAny, "keep answers"},
-    {"nvidia_build.caching.cache_dir", IE_MEMBER(nvidia_build.caching.cache_dir), kAny, "where answers are kept; relative: below the home folder"},
-    {"nvidia_build.caching.ttl_hours", IE_MEMBER(nvidia_build.caching.ttl_hours), between(0, 1000000), "hours that an answer holds"},
-    {"nvidia_build.caching.max_mb", IE_MEMBER(nvidia_build.caching.max_mb), between(1, 1048576), "MiB of answers that are kept"},
+    {"nvidia_build.caching.cache_dir", IE_MEMBER(nvidia_build.caching.cache_dir), kAny, "folder of stored answers; relative: to the home folder"},
+    {"nvidia_build.caching.ttl_hours", IE_MEMBER(nvidia_build.caching.ttl_hours), between(0, 1000000), "hours that an answer is valid"},
+    {"nvidia_build.caching.max_mb", IE_MEMBER(nvidia_build.caching.max_mb), between(1, 1048576), "MiB of stored answers"},
     {"nvidia_build.privacy.exclude", IE_MEMBER(nvidia_build.privacy.exclude), kAny, "patterns of pictures that are never sent"},
-    {"nvidia_build.privacy.exclude_people", IE_MEMBER(nvidia_build.privacy.exclude_people), kAny, "send no picture with people, nor one that may have some or was not searched for them"},
-    {"log.level", IE_MEMBER(log.level), one_of(kLevels), "least important message that is shown"},
+    {"nvidia_build.privacy.exclude_people", IE_MEMBER(nvidia_build.privacy.exclude_people), kAny, "send no picture with people or possible people, or that was not checked for people"},
+    {"log.level", IE_MEMBER(log.level), one_of(kLevels), "lowest level of shown messages"},
 };
 // clang-format on
 #undef IE_MEMBER
@@ -136,17 +136,17 @@ constexpr Variable kVariables[] = {
 
 constexpr size_t kLongestKey = 100;               // bytes of an unknown key worth comparing
 constexpr size_t kLargestFile = size_t{1} << 20;  // bytes
-constexpr int kDeepest = 8;                       // levels of sections: aliases can make a small file endless
+constexpr int kDeepest = 8;                       // levels of sections: aliases can make a small file infinite
 
 std::string allowed_text(const Key& key, const Field& field) {
   if (std::holds_alternative<bool*>(field)) return "true or false";
   if (std::holds_alternative<std::int64_t*>(field))
-    return fmt::format("a whole number, {}…{}", key.allowed.low, key.allowed.high);
+    return fmt::format("an integer, {}…{}", key.allowed.low, key.allowed.high);
   if (std::holds_alternative<double*>(field)) return fmt::format("a number, {}…{}", key.allowed.low, key.allowed.high);
   return fmt::format("{}", fmt::join(key.allowed.words, ", "));
 }
 
-// Each `parse` reads text as a member's type; false where it does not fit the type or what is allowed.
+// Each `parse` reads text as a member's type; false if it does not fit the type or the allowed values.
 bool parse(std::string_view text, const Allowed&, bool& value) {
   const std::string word = ascii_lower(text);
   constexpr std::string_view kTrue[] = {"true", "yes", "on", "1"}, kFalse[] = {"false", "no", "off", "0"};
@@ -181,7 +181,7 @@ bool parse(std::string_view text, const Allowed&, Strings& value) {
   return true;
 }
 
-// Stores `value` in the member of `key`, if it may be stored there.
+// Stores `value` in the member of `key`, if it is allowed.
 Status assign(Config& config, const Key& key, std::string_view value, const std::string& where) {
   const Field field = key.member(config);
   return std::visit(
@@ -237,7 +237,7 @@ class YamlReader {
     });
   }
 
-  // Nodes that are empty have no mark of their own: their key's line is named then.
+  // Empty nodes have no mark: errors name their key's line.
   std::string where(const YAML::Node& node) const {
     const int line = node.Mark().is_null() ? line_ : node.Mark().line;
     return fmt::format("{}:{}: ", printable(file_), line + 1);
@@ -251,7 +251,8 @@ class YamlReader {
     if (auto* const* list = std::get_if<Strings*>(&field); list != nullptr && node.IsSequence()) {
       Strings items;
       for (const auto& item : node) {
-        if (!item.IsScalar()) return fail(ErrorCode::kInvalidArgument, where(item) + path + " must be a list of texts");
+        if (!item.IsScalar())
+          return fail(ErrorCode::kInvalidArgument, where(item) + path + " must be a list of strings");
         items.push_back(item.Scalar());
       }
       **list = std::move(items);
@@ -271,7 +272,7 @@ class YamlReader {
   int line_ = 0;
 };
 
-// Where the shipped configurations lie: installed, or in the source tree for a program in build/<preset>/bin.
+// The folder of the shipped configurations: installed, or in the source tree for a program in build/<preset>/bin.
 std::vector<std::string> shipped_folders() {
   const std::string program = executable_folder();
   return {program + "/../share/image-engine/config", program + "/../../../config"};
@@ -344,7 +345,7 @@ Status set(Config& config, std::string_view key, std::vector<std::string> items,
   IE_TRY(const Key* found, find_key(key, ""));
   const Field field = found->member(config);
   auto* const* list = std::get_if<Strings*>(&field);
-  if (list == nullptr) return fail(ErrorCode::kInvalidArgument, fmt::format("{} is no list", key));
+  if (list == nullptr) return fail(ErrorCode::kInvalidArgument, fmt::format("{} is not a list", key));
   **list = std::move(items);
   config.origins.insert_or_assign(std::string(key), origin);
   return {};

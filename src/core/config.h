@@ -1,4 +1,4 @@
-// The configuration: a plain value, loaded once at the start and passed on. Reading it from many threads is safe.
+// The configuration: a plain value, loaded once at the start. Reading it from several threads is safe.
 #pragma once
 
 #include <cstdint>
@@ -14,20 +14,20 @@ namespace image_engine {
 struct MlModelsConfig {
   std::int64_t batch_size = 8;              // pictures, 1…1024
   std::string tensorrt_precision = "fp16";  // fp32, fp16 or int8
-  bool use_tensorrt = false;                // ask for TensorRT first where it is there
-  std::string object_model = "auto";        // a name of the model registry; auto: the best one at hand
+  bool use_tensorrt = false;                // try TensorRT first if it is installed
+  std::string object_model = "auto";        // a name of the model registry; auto: the best installed one
   std::string scene_model = "auto";         // likewise; also an embedding model, which then compares with scene_labels
-  std::string embedding_model = "auto";     // likewise: makes the vectors that pictures are searched by
-  std::string feature_model = "none";       // likewise: makes the vectors that `similar` compares pictures by
-  std::string sentence_model = "auto";      // likewise: finds tags that mean the same
+  std::string embedding_model = "auto";     // likewise: makes the vectors for search
+  std::string feature_model = "none";       // likewise: makes the vectors for `similar`
+  std::string sentence_model = "auto";      // likewise: finds tags of similar meaning
   std::string text_model = "auto";          // likewise: reads text
   std::string scene_labels;                 // file of labels; empty: the shipped scenes.yaml
 };
 
 struct InferenceConfig {
   std::string device = "auto";       // auto, cpu, cuda, cuda:N, tensorrt
-  std::string precision = "auto";    // auto: the fastest whose numbers are right; or fp32, fp16, int8
-  bool require_gpu = false;          // what would run on the CPU fails instead
+  std::string precision = "auto";    // auto: the fastest with correct outputs; or fp32, fp16, int8
+  bool require_gpu = false;          // fail instead of running on the CPU
   double run_timeout_seconds = 120;  // for one run of a model, or loading it
 };
 
@@ -35,7 +35,7 @@ struct RetailDetectionConfig {
   bool enabled = true;
   double confidence_threshold = 0.7;  // 0…1
   std::int64_t max_detections = 10;
-  std::string url = "cv/nvidia/retail-object-detection";  // below base_url, or whole
+  std::string url = "cv/nvidia/retail-object-detection";  // relative to base_url, or complete
   std::string dialect = "inline";                         // inline or nvcf
 };
 
@@ -45,14 +45,14 @@ struct VisionLanguageConfig {
   std::string photo_prompt = "Describe what is happening in this image in one sentence.";
   std::int64_t max_tokens = 100;
   double temperature = 0.3;        // 0…2
-  std::string url;                 // below base_url, or whole; empty: the dialect's usual one
+  std::string url;                 // relative to base_url, or complete; empty: the dialect's default
   std::string dialect = "inline";  // inline, nvcf or openai
   std::string model = "nvidia/nemotron-nano-12b-v2-vl";
 };
 
-// Vectors by a server: of the models whose spec says so (nvclip).
+// Vectors made by a server, for models whose spec has `server` (nvclip).
 struct CloudEmbeddingConfig {
-  std::string url;                 // below base_url, or whole; empty: the dialect's usual one
+  std::string url;                 // relative to base_url, or complete; empty: the dialect's default
   std::string dialect = "openai";  // openai; nim: {image, text} to /embed; prompts: {image_url, text_prompts}
   std::string model = "nvidia/nvclip";
 };
@@ -67,22 +67,22 @@ struct RateLimitingConfig {
 
 struct CloudCachingConfig {
   bool enabled = true;
-  std::string cache_dir = ".cache/nvidia_build";  // relative: below the home folder
+  std::string cache_dir = ".cache/nvidia_build";  // relative: to the home folder
   std::int64_t ttl_hours = 24;
-  std::int64_t max_mb = 512;  // MiB of answers; the oldest go first
+  std::int64_t max_mb = 512;  // MiB of answers; the oldest are removed first
 };
 
 // What is never sent.
 struct CloudPrivacyConfig {
   std::vector<std::string> exclude;  // patterns as in scan/globs.h
-  bool exclude_people = false;       // pictures that have or may have people, and those not searched for them
+  bool exclude_people = false;       // pictures with people or possible people, and those not checked for them
 };
 
 struct NvidiaBuildConfig {
   bool enabled = false;
   std::string api_key_env = "NVIDIA_API_KEY";  // the name of the environment variable that holds the key
   std::string base_url = "https://ai.api.nvidia.com/v1";
-  std::string assets_url = "https://api.nvcf.nvidia.com/v2/nvcf";  // of the dialect nvcf: uploads and polling
+  std::string assets_url = "https://api.nvcf.nvidia.com/v2/nvcf";  // for the dialect nvcf: uploads and polling
   std::int64_t max_requests = 0;                                   // of one run, 0: no limit
   RetailDetectionConfig retail_detection;
   VisionLanguageConfig vision_language;
@@ -92,7 +92,7 @@ struct NvidiaBuildConfig {
   CloudPrivacyConfig privacy;
 };
 
-// Where a value in force came from, later ones winning.
+// The source of an effective value; later ones override earlier ones.
 enum class ConfigOrigin : std::uint8_t { kDefault, kFile, kEnvironment, kFlag };
 std::string_view origin_name(ConfigOrigin origin);
 
@@ -103,18 +103,18 @@ struct Config {
   } analysis;
   InferenceConfig inference;
   struct {
-    std::int64_t workers = 0;                 // processes and threads that work at once; 0: one a core
-    std::int64_t clear_cache_frequency = 10;  // batches between giving cached memory back, 0: never
-    std::int64_t memory_mb = 0;               // MiB that batches and models' runs share, 0: memory_budget() chooses
+    std::int64_t workers = 0;                 // concurrent worker processes and threads; 0: one per core
+    std::int64_t clear_cache_frequency = 10;  // batches between releases of cached memory, 0: never
+    std::int64_t memory_mb = 0;               // MiB shared by batches and models' runs, 0: memory_budget() chooses
   } processing;
   struct {
     std::int64_t size = 256;    // pixels of the longer side, 32…2048
     std::int64_t quality = 85;  // JPEG, 1…100
   } thumbnails;
   struct {
-    std::int64_t memory_limit_mb = 1024;  // MiB a worker may hold
+    std::int64_t memory_limit_mb = 1024;  // MiB for each worker
     double timeout_seconds = 30;          // for one file
-    std::string sandbox = "auto";         // auto: every layer the kernel has; strict: refuse to run with one missing
+    std::string sandbox = "auto";         // auto: all layers of the kernel; strict: fail if one is missing
   } worker;
   struct {
     std::vector<std::string> include;  // patterns as in scan/globs.h; empty: everything
@@ -126,9 +126,9 @@ struct Config {
     std::string folder;  // empty: data_home()/models
   } models;
   struct {
-    bool enabled = true;            // analyze frames of videos at all
-    double fps = 1.0;               // frames analyzed, a second of video
-    bool key_frames_only = false;   // decode no others: fast, and blind for what happens between them
+    bool enabled = true;            // analyze frames of videos
+    double fps = 1.0;               // frames analyzed per second of video
+    bool key_frames_only = false;   // decode only these: fast, but misses what happens between them
     std::string order = "short";    // short: the shortest first; found: as the scan met them
     bool scene_detection = true;    // find changes of scene
     bool use_nvidia_build = false;  // send frames to the cloud models of nvidia_build
@@ -144,16 +144,16 @@ struct Config {
   // `processing.workers` with 0 resolved to the number of cores this process may use; at least 1.
   [[nodiscard]] unsigned worker_count() const;
 
-  // Bytes of `processing.memory_mb`; of 0: 256 MiB a worker, at least 512 MiB. `has_gpu`: and at least an eighth of the
-  // machine's memory, since a GPU is only busy with large batches.
+  // `processing.memory_mb` in bytes; for 0: 256 MiB per worker, at least 512 MiB. `has_gpu`: also at least an eighth of
+  // the machine's memory, since only large batches keep a GPU busy.
   [[nodiscard]] std::uint64_t memory_budget(bool has_gpu) const;
 };
 
 // Defaults, then the file, then the environment (flags follow through `set`). The file is `named` (the --config flag)
 // or $IMAGE_ENGINE_CONFIG, each a path or the short name of a shipped one ("optimized"), or else
 // $XDG_CONFIG_HOME/image-engine/config.yaml if that exists. IMAGE_ENGINE_LOG_LEVEL, IMAGE_ENGINE_USE_TENSORRT,
-// IMAGE_ENGINE_MODELS and NVIDIA_BASE_URL override the file; an empty variable counts as unset.
-// Errors: kNotFound (no such file), kInvalidArgument (names file, line, key and what is allowed or the nearest key).
+// IMAGE_ENGINE_MODELS and NVIDIA_BASE_URL override the file; an empty variable counts as unset. Errors: kNotFound (no
+// such file), kInvalidArgument (names file, line, key and the allowed values or the nearest key).
 Result<Config> load_config(std::string_view named = {});
 
 // Applies YAML text over `config`; `file` is only its name for messages. On an error `config` is unchanged.
@@ -162,7 +162,7 @@ Status apply_yaml(Config& config, std::string_view text, const std::string& file
 // Sets one key from text as a flag would, by the same table and errors. Lists are separated by commas.
 Status set(Config& config, std::string_view key, std::string_view value, ConfigOrigin origin = ConfigOrigin::kFlag);
 
-// A list, each item as it is.
+// Sets a list; items are not split.
 Status set(Config& config, std::string_view key, std::vector<std::string> items,
            ConfigOrigin origin = ConfigOrigin::kFlag);
 
@@ -171,13 +171,13 @@ Result<std::string> find_config_file(std::string_view named);
 
 struct ConfigEntry {
   std::string key;    // dotted
-  std::string value;  // as `set` takes it
+  std::string value;  // in the form that set() takes
   ConfigOrigin origin = ConfigOrigin::kDefault;
   std::string help;     // one line
   std::string allowed;  // "1…1024", "fp32, fp16, int8", "true or false"; empty: any text
 };
 
-// Every key in the table's order, with its value in force.
+// Every key in the table's order, with its effective value.
 std::vector<ConfigEntry> describe(const Config& config);
 
 }  // namespace image_engine

@@ -17,7 +17,7 @@ namespace {
 constexpr std::string_view kLevelNames[] = {"baseline", "avx2", "avx512"};
 
 #if defined(__x86_64__)
-// Every CPU with AVX2 has F16C, which not every compiler knows to ask for.
+// Every CPU with AVX2 has F16C, which not every compiler can detect.
 bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 bool has_avx512() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&

@@ -35,16 +35,16 @@ void UniqueFd::reset(int fd) {
 
 namespace {
 
-// Where SIGBUS may come from; read by the handler, so only atomics. A size of 0: the place is free.
+// The mappings that may raise SIGBUS; read by the handler, so only atomics. Size 0: a free slot.
 struct GuardedRange {
   std::atomic<std::uintptr_t> begin = 0;
   std::atomic<size_t> size = 0;
   std::atomic<bool> lost = false;
 };
 std::array<GuardedRange, 64> guarded_ranges;
-std::mutex guarded_mutex;  // of those who take and free places
+std::mutex guarded_mutex;  // for taking and freeing slots
 
-// Puts zeros under the rest of the mapping; a SIGBUS from elsewhere ends the program as without us.
+// Maps zeros under the rest of the mapping; a SIGBUS from elsewhere ends the program as by default.
 void on_bus_error(int signal, siginfo_t* info, void*) {
   const auto address = reinterpret_cast<std::uintptr_t>(info->si_addr);
   for (GuardedRange& range : guarded_ranges) {
@@ -62,7 +62,7 @@ void on_bus_error(int signal, siginfo_t* info, void*) {
   ::signal(signal, SIG_DFL);
 }
 
-// The place that was taken; -1: there is none.
+// The slot taken; -1: none is free.
 int guard_range(const void* data, size_t size) {
   static const bool kHandled = [] {
     struct sigaction action {};
@@ -159,7 +159,7 @@ Status write_all(int fd, std::span<const std::byte> bytes) {
   return {};
 }
 
-// A new file `beside` that one, with `mode` as far as the umask allows.
+// A new file `beside` that one, with `mode` reduced by the umask.
 Result<UniqueFd> create_beside(const std::string& path, unsigned mode, std::string& beside) {
   constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
   UniqueFd fd;
@@ -281,8 +281,8 @@ constexpr XdgFolder kDataFolder = {"XDG_DATA_HOME", ".local/share"};
 constexpr XdgFolder kCacheFolder = {"XDG_CACHE_HOME", ".cache"};
 constexpr XdgFolder kConfigFolder = {"XDG_CONFIG_HOME", ".config"};
 
-// The XDG specification says that a relative path in these variables is to be ignored; one in HOME would mean another
-// folder for each working directory.
+// By the XDG specification a relative path in these variables is ignored; one in HOME would mean a different folder for
+// each working directory.
 bool names_folder(const char* variable) { return environment(variable).starts_with('/'); }
 
 std::string xdg(const XdgFolder& folder) {
@@ -299,13 +299,12 @@ std::string cache_home() { return xdg(kCacheFolder); }
 std::string config_home() { return xdg(kConfigFolder); }
 
 Status check_surroundings() {
-  if (!working_folder()) return fail(errno_error("the current folder is gone; change to one that exists"));
+  if (!working_folder()) return fail(errno_error("the current folder was deleted; change to one that exists"));
   const auto known = [](const XdgFolder& folder) { return names_folder(folder.variable); };
   if (names_folder("HOME") || (known(kDataFolder) && known(kCacheFolder) && known(kConfigFolder))) return {};
-  return fail(
-      ErrorCode::kInvalidArgument,
-      "HOME is not set, so that there is no place for the catalogue, the cache and the configuration: set HOME, "
-      "or XDG_DATA_HOME, XDG_CACHE_HOME and XDG_CONFIG_HOME, to absolute paths");
+  return fail(ErrorCode::kInvalidArgument,
+              "HOME is not set, so there is no folder for the catalogue, the cache and the configuration: set HOME, "
+              "or XDG_DATA_HOME, XDG_CACHE_HOME and XDG_CONFIG_HOME, to absolute paths");
 }
 
 std::string executable_folder() {

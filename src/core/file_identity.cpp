@@ -22,7 +22,7 @@
 namespace image_engine {
 namespace {
 
-// Types as proc_pid_mountinfo(5) names them, space-separated; whatever is not here is kElsewhere.
+// Types as in proc_pid_mountinfo(5), space-separated; all others are kElsewhere.
 constexpr std::string_view kLocalTypes =
     " ext2 ext3 ext4 xfs btrfs f2fs tmpfs ramfs zfs bcachefs jfs reiserfs nilfs2 iso9660 udf squashfs ";
 constexpr std::string_view kNamedTypes = " exfat vfat msdos ntfs ntfs3 fuseblk hfsplus ";
@@ -72,7 +72,7 @@ std::string origin_of(std::string_view device, const std::string& source) {
   return file ? *file : std::string(device);
 }
 
-// Letter cases as exFAT and FAT fold them, a character at a time.
+// Case folding as in exFAT and FAT, character by character.
 std::string without_case(const std::string& name) {
   static const locale_t kLocale = ::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
   if (kLocale == nullptr) return ascii_lower(name);
@@ -126,8 +126,8 @@ FileIdentities::FileIdentities() {
   }
 }
 
-// As the kernel says; before Linux 5.8 the last one whose point holds the path, as later mounts lie on top of earlier
-// ones.
+// As reported by the kernel; before Linux 5.8 the last one whose mount point contains the path, as later mounts cover
+// earlier ones.
 const FileIdentities::Mount* FileIdentities::mount_of(const std::string& path) const {
   struct statx info {};
   if (::statx(AT_FDCWD, path.c_str(), 0, STATX_MNT_ID, &info) == 0 && (info.stx_mask & STATX_MNT_ID) != 0) {
@@ -151,8 +151,8 @@ const std::set<std::string>& FileIdentities::names_in(const std::string& folder)
   return entry->second;
 }
 
-// A real path with each name as its folder lists it. Nothing when a folder lists no such name: then nobody knows which
-// entry it is.
+// A real path with each name as its folder lists it. nullopt when a folder does not list the name: its entry is then
+// unknown.
 std::optional<std::string> FileIdentities::spelled(const std::string& path) {
   std::string result;
   for (size_t begin = 1; begin <= path.size();) {
@@ -188,8 +188,8 @@ const FileIdentities::Known& FileIdentities::look_up(const std::string& path) {
   const bool by_name = known.kind == Kind::kNamed;
   if (!by_name && known.links < 2 && !known.mount->origin.starts_with('/')) return known;  // the inode is enough
   if (const std::optional<std::string> names = spelled(real))
-    known.place = known.mount->origin + "\n" + (known.mount->root == "/" ? "" : known.mount->root) +
-                  names->substr(known.mount->point == "/" ? 0 : known.mount->point.size());
+    known.location = known.mount->origin + "\n" + (known.mount->root == "/" ? "" : known.mount->root) +
+                     names->substr(known.mount->point == "/" ? 0 : known.mount->point.size());
   else if (by_name)
     known.kind = Kind::kElsewhere;
   return known;
@@ -198,16 +198,16 @@ const FileIdentities::Known& FileIdentities::look_up(const std::string& path) {
 std::string FileIdentities::identity(const std::string& path) {
   const Known& known = look_up(path);
   if (!known.found) return {};
-  return known.kind == Kind::kNamed ? known.place : fmt::format("{}:{}", known.device, known.inode);
+  return known.kind == Kind::kNamed ? known.location : fmt::format("{}:{}", known.device, known.inode);
 }
 
 Sameness FileIdentities::compare(const std::string& one, const std::string& other) {
   const Known a = look_up(one), b = look_up(other);
   if (!a.found || !b.found) return Sameness::kUnknown;
-  if (!a.place.empty() && a.place == b.place) return Sameness::kSame;
+  if (!a.location.empty() && a.location == b.location) return Sameness::kSame;
   if (a.device == b.device && a.inode == b.inode) {
-    const bool two_places = a.links > 1 && a.kind != Kind::kElsewhere && !a.place.empty() && !b.place.empty();
-    return two_places ? Sameness::kHardLink : Sameness::kSame;
+    const bool two_paths = a.links > 1 && a.kind != Kind::kElsewhere && !a.location.empty() && !b.location.empty();
+    return two_paths ? Sameness::kHardLink : Sameness::kSame;
   }
   if (a.kind == Kind::kElsewhere || b.kind == Kind::kElsewhere) return Sameness::kUnknown;
   if (a.kind == Kind::kNamed && a.mount != b.mount && a.mount->origin == b.mount->origin) return Sameness::kUnknown;

@@ -12,14 +12,13 @@ namespace image_engine {
 
 enum class LockKind : std::uint8_t { kShared, kExclusive };
 
-// Takes the lock, or turns the one that this open file has into that kind, if that can be done at once; false while
-// another open file's is in the way. Errors name `what`.
+// Takes the lock, or converts this open file's lock to `kind`, without waiting; false if another open file's lock
+// prevents it. Errors name `what`.
 Result<bool> try_lock(int fd, LockKind kind, std::string_view what);
-// The same, and waits as long as it takes.
+// The same, but waits without a limit.
 Status wait_for_lock(int fd, LockKind kind, std::string_view what);
 
-// Whether `path` still is the open file: who held its lock may have removed or renamed it between our opening it and
-// locking it.
+// Whether `path` is still the open file: the lock's holder may have removed or renamed it between our open and lock.
 bool is_at_path(int fd, const std::string& path);
 
 }  // namespace image_engine

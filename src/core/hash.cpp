@@ -51,7 +51,7 @@ std::optional<Hash128> Hash128::from_hex(std::string_view hex) {
 
 namespace {
 
-// Without the machine's openssl.cnf, which may name providers that are not there. Throws when memory is short.
+// Ignores the machine's openssl.cnf, which may name missing providers. Throws when memory is short.
 const EVP_MD* sha256() {
   static const EVP_MD* const kAlgorithm = [] {
     OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr);

@@ -1,5 +1,5 @@
-// Two hashes of 128 bits: SHA-256, cut to its first half, names what people own; XXH3-128 names and checks what this
-// program makes for itself.
+// Two hashes of 128 bits: the first half of SHA-256 names the user's files; XXH3-128 names and checks the program's own
+// data.
 #pragma once
 
 #include <array>
@@ -23,8 +23,8 @@ struct Hash128 {
   static std::optional<Hash128> from_hex(std::string_view hex);
 };
 
-// SHA-256 (FIPS 180-4) by OpenSSL, its first 128 bits: names files and assets. Nobody can make another file of the same
-// name, as anybody can with XXH3.
+// SHA-256 (FIPS 180-4) by OpenSSL, its first 128 bits: names files and assets. Unlike with XXH3, nobody can make
+// another file with the same name.
 class ContentHasher {
  public:
   ContentHasher();
@@ -32,7 +32,7 @@ class ContentHasher {
   ContentHasher(ContentHasher&&) noexcept;
   ContentHasher& operator=(ContentHasher&&) noexcept;
   void update(std::span<const std::byte> bytes);
-  // Once.
+  // Call once.
   [[nodiscard]] Hash128 digest();
 
  private:
@@ -42,7 +42,7 @@ class ContentHasher {
 
 Hash128 content_hash(std::span<const std::byte> bytes);
 
-// XXH3-128 (xxHash 0.8 specification): for keys and checksums that no stranger chooses.
+// XXH3-128 (xxHash 0.8 specification): for keys and checksums of trusted data.
 class Hasher {
  public:
   Hasher();

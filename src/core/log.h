@@ -1,4 +1,4 @@
-// The program's log: lines on stderr, for whoever wants to know more than the progress and the result say.
+// The program's log: lines on stderr with more detail than progress and results.
 #pragma once
 
 #include <fmt/core.h>
@@ -10,15 +10,15 @@ namespace image_engine {
 
 enum class LogLevel { kDebug, kInfo, kWarning };
 
-// From now on lines of `level` and above are written: "trace", "debug", "info", "warn", "error" or "off"; before the
-// first call "info". Call it once, before other threads log.
+// Sets the lowest level that is written: "trace", "debug", "info", "warn", "error" or "off"; initially "info". Call it
+// once, before other threads log.
 void start_log(std::string_view level);
 
-// All functions below are thread-safe. `message` is written as printable() makes it.
+// All functions below are thread-safe. `message` is written in its printable() form.
 bool logs(LogLevel level);
 void log_line(LogLevel level, std::string_view message);
 
-// Formatted only where the level is logged; with fmt's compiled library, so that no caller instantiates a formatter.
+// Formats only if the level is logged; uses fmt's compiled library, so that callers instantiate no formatter.
 template <typename... Args>
 void log_debug(fmt::format_string<Args...> format, Args&&... args) {
   if (logs(LogLevel::kDebug)) log_line(LogLevel::kDebug, fmt::format(format, std::forward<Args>(args)...));

@@ -1,4 +1,4 @@
-// Memory that threads share: who wants more than is free waits.
+// A memory budget that threads share; a request for more than is free waits.
 #pragma once
 
 #include <condition_variable>
@@ -14,7 +14,7 @@ class MemoryBudget {
   // 0: no limit.
   explicit MemoryBudget(std::uint64_t bytes) : bytes_(bytes) {}
 
-  // Gives its bytes back when it ends.
+  // Returns its bytes when destroyed.
   class Share {
    public:
     Share() = default;
@@ -31,21 +31,21 @@ class MemoryBudget {
     std::uint64_t bytes_ = 0;
   };
 
-  // Waits, in the order of the calls, until `bytes` are free. A request of more than the whole budget gets all of it,
-  // so it runs alone. Less than a 32nd of the budget is not counted and never waits. A thread that holds a share must
-  // not take another one.
+  // Waits, in the order of the calls, until `bytes` are free. A request for more than the whole budget gets all of it,
+  // and so runs alone. Requests below 1/32 of the budget are not counted and never wait. A thread that holds a share
+  // must not take another.
   [[nodiscard]] Share take(std::uint64_t bytes);
 
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
-  // Whether a thread waits for its share now.
+  // Whether a thread is waiting for its share.
   [[nodiscard]] bool is_waited_for() const;
 
  private:
   std::uint64_t bytes_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::uint64_t taken_ = 0;                      // by mutex_
-  std::uint64_t next_ticket_ = 0, serving_ = 0;  // by mutex_
+  std::uint64_t taken_ = 0;                      // guarded by mutex_
+  std::uint64_t next_ticket_ = 0, serving_ = 0;  // guarded by mutex_
 };
 
 }  // namespace image_engine

@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kBarInterval{100};
 constexpr std::chrono::seconds kLineInterval{5};
-constexpr size_t kBarColumns = 90;  // in less there is no room for a bar
+constexpr size_t kBarColumns = 90;  // too narrow for a bar
 
 size_t terminal_width() {
   winsize size{};

@@ -1,4 +1,4 @@
-// How far a long job is, on stderr: a bar on a terminal, a line every few seconds elsewhere.
+// Progress of a long job on stderr: a bar on a terminal, else a line every few seconds.
 #pragma once
 
 #include <atomic>
@@ -11,19 +11,19 @@
 
 namespace image_engine {
 
-// What a step is. kSecond: one of a recording.
+// The unit of a step. kSecond: a second of a recording.
 enum class ProgressUnit : std::uint8_t { kItem, kByte, kSecond };
 
 // One job of `total` steps. Thread-safe. With `enabled` false it only counts.
 class Progress {
  public:
   Progress(std::string title, std::uint64_t total, bool enabled, ProgressUnit unit = ProgressUnit::kItem);
-  // Erases the bar; elsewhere nothing remains to be done.
+  // Erases the bar of a terminal.
   ~Progress();
   Progress(const Progress&) = delete;
 
-  // What else to say at the end of each line or bar; before the first add. Called from the threads that add.
-  void say_beside(std::function<std::string()> text) { beside_ = std::move(text); }
+  // Appends `text()` to each line or bar; call before the first add(). `text` is called from the threads that add.
+  void append_text(std::function<std::string()> text) { beside_ = std::move(text); }
   void add(std::uint64_t steps = 1);
   [[nodiscard]] std::uint64_t done() const { return done_; }
   [[nodiscard]] double seconds() const;
@@ -44,7 +44,7 @@ class Progress {
   std::mutex print_mutex_;
 };
 
-// Whether a descriptor is a terminal that a person looks at.
+// Whether a descriptor is a terminal.
 bool is_terminal(int fd);
 
 }  // namespace image_engine

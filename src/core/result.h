@@ -1,4 +1,4 @@
-// What can fail returns Result<T>; an Error says to a person what failed and what to do.
+// Functions that can fail return Result<T>; an Error describes to a person what failed and the remedy.
 #pragma once
 
 #include <string>
@@ -8,31 +8,31 @@
 
 namespace image_engine {
 
-// The closed set of reasons. Stored in the failure ledger by name: never rename one.
+// The closed set of error codes. Stored in the failure ledger by name: never rename one.
 enum class ErrorCode {
   kInvalidArgument,  // the caller's or user's input is wrong
   kNotFound,
   kPermission,
   kIo,
   kNoSpace,
-  kCorrupt,      // the bytes are not what their format demands
-  kUnsupported,  // sound, but nothing here can read it
+  kCorrupt,      // the bytes violate their format
+  kUnsupported,  // valid, but not supported
   kTooLarge,     // over a limit of ours
   kTimeout,
   kOutOfMemory,
-  kCrashed,  // a worker died on it
-  kBusy,     // somebody else holds it
+  kCrashed,  // a worker crashed on it
+  kBusy,     // in use by another process
   kNewer,    // written by a newer version of this program
   kInterrupted,
   kInternal,
   kMachine,  // the machine or the installation lacks something (descriptors, memory, a program): the run's, never a
              // file's
-  kKilled,   // a worker was killed from outside, most likely for want of memory: the file is to be tried again
+  kKilled,   // a worker was killed from outside, most likely for lack of memory: retry the file
 };
 
 // "corrupt", "no-space", …: the stable name of a code.
 std::string_view error_name(ErrorCode code);
-// Whether an error with this code says nothing about the file at hand: it ends the run and is never kept in the ledger.
+// Whether an error with this code does not concern the current file: it ends the run and is never stored in the ledger.
 constexpr bool is_of_the_run(ErrorCode code) { return code == ErrorCode::kMachine; }
 // The code of a stable name; kInternal for an unknown one.
 ErrorCode error_code_from_name(std::string_view name);

@@ -1,4 +1,4 @@
-// Which sanitizer this is compiled with: GCC says it by macros, clang by features.
+// The sanitizer of this build: GCC defines macros, clang features.
 #pragma once
 
 #ifndef __has_feature

@@ -1,4 +1,4 @@
-// Keys: which variables hold them, and keeping them inside this process.
+// Keeps API keys inside this process, and names the variables that hold them.
 #pragma once
 
 #include <string>
@@ -7,16 +7,16 @@
 
 namespace image_engine {
 
-// The environment variable `name` holds a key, beside those that always do (HF_TOKEN, NGC_API_KEY, NVIDIA_API_KEY).
+// Marks the environment variable `name` as a key, like the built-in ones (HF_TOKEN, NGC_API_KEY, NVIDIA_API_KEY).
 // Thread-safe.
 void add_secret_variable(std::string_view name);
 
-// What programs that we start get: this process's environment as "NAME=value", without the variables that hold keys.
-// No other thread may change the environment meanwhile.
+// The environment for child processes as "NAME=value": this process's without the variables that hold keys. No other
+// thread may change the environment meanwhile.
 std::vector<std::string> child_environment();
 
-// While one lives, the process leaves no core dump and cannot be looked into by others of the same user
-// (PR_SET_DUMPABLE, as it was again after the last one). Thread-safe.
+// While it lives, the process leaves no core dump, and the user's other processes cannot inspect it (PR_SET_DUMPABLE,
+// restored after the last one). Thread-safe.
 class Undumpable {
  public:
   Undumpable();

@@ -48,7 +48,7 @@ struct Attributes {
     for (int signal : {SIGPIPE, SIGTERM}) sigaddset(&defaults, signal);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &defaults);
-    // A group of its own: Ctrl-C on the terminal reaches the engine alone, which then finishes what is in flight.
+    // Its own process group: Ctrl-C on the terminal reaches only the engine, which then finishes the work in flight.
     posix_spawnattr_setpgroup(&attributes, 0);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
   }
@@ -56,7 +56,7 @@ struct Attributes {
   Attributes(const Attributes&) = delete;
 };
 
-// What the child of a clone needs, made before it: until its exec it shares our memory and may only make system calls.
+// The data of a cloned child, prepared in advance: until its exec it shares our memory and may only make system calls.
 struct ChildPlan {
   std::vector<char*> arguments, environment;
   std::vector<std::pair<int, int>> descriptors;
@@ -110,7 +110,7 @@ int run_child(void* data) {
   ::_exit(127);
 }
 
-// The process id, or −1 where the system allows no namespaces or something else went wrong before the program began.
+// The process id, or −1 if the system allows no namespaces or something else failed before the program began.
 int clone_alone(ChildPlan& plan) {
   constexpr size_t kStack = size_t{64} << 10;
   const auto stack = std::make_unique<char[]>(kStack);
@@ -126,7 +126,7 @@ int clone_alone(ChildPlan& plan) {
   return -1;
 }
 
-// A child that shares the memory of its parent is beyond the sanitizers.
+// Sanitizers do not support a child that shares its parent's memory.
 constexpr bool kMayClone = IE_ADDRESS_SANITIZER + IE_THREAD_SANITIZER == 0;
 
 Error start_error(const std::string& program, int error_number) {
@@ -143,7 +143,7 @@ Error start_error(const std::string& program, int error_number) {
 Result<int> spawn(const SpawnOptions& options) {
   int first_free = 3;
   for (const auto& [ours, theirs] : options.descriptors) first_free = std::max(first_free, theirs + 1);
-  // Sources are moved above all targets first, so that no dup2 overwrites one still needed.
+  // First moves sources above all targets, so that no dup2 overwrites one still needed.
   std::vector<UniqueFd> moved;
   std::vector<std::pair<int, int>> descriptors;
   for (const auto& [ours, theirs] : options.descriptors) {
@@ -195,8 +195,7 @@ Result<Capture> open_capture() {
   return capture;
 }
 
-// Takes what can be read now and closes the pipe at its end. What is too much is dropped: a program is not ended for
-// what it writes.
+// Reads what is available and closes the pipe at its end. Drops excess output: it does not end the program.
 void read_some(Capture& capture) {
   constexpr size_t kMostKept = size_t{16} << 20;
   char buffer[65536];
@@ -213,7 +212,7 @@ void read_rest(Capture& capture) {
   }
 }
 
-// Why it is to be ended, if it is.
+// The reason to end the program, if any.
 std::optional<Error> end_reason(const RunWatch& watch, const std::string& name, Clock::duration since) {
   if (watch.timeout.count() > 0 && since > watch.timeout)
     return Error{ErrorCode::kTimeout, name + " did not end in time"};

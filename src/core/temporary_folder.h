@@ -1,4 +1,4 @@
-// A folder that goes with who made it.
+// A folder that is removed with its owner.
 #pragma once
 
 #include <stdlib.h>
@@ -13,17 +13,17 @@
 
 namespace image_engine {
 
-// This user alone can read it unless `mode` says otherwise; removed with all that is in it at the end.
+// Only this user can read it unless `mode` allows more. The destructor removes it with its contents.
 class TemporaryFolder {
  public:
-  // Of this path, instead of what is there.
+  // At this path; replaces what exists there.
   static Result<TemporaryFolder> at(std::string path, unsigned mode = 0700) {
     std::error_code ignored;
     std::filesystem::remove_all(path, ignored);
     IE_CHECK(make_folders(path, mode));
     return TemporaryFolder(std::move(path));
   }
-  // In the system's folder for such.
+  // In the system's temporary folder.
   static Result<TemporaryFolder> create() {
     std::error_code error;
     std::string path = std::filesystem::temp_directory_path(error) / "image-engine-XXXXXX";

@@ -38,7 +38,7 @@ char32_t character_of(std::string_view sequence) {
   return character;
 }
 
-// The sequence that `bytes`, which are not empty, begin with is taken from them; U+FFFD for a byte that is not UTF-8.
+// Removes and returns the first sequence of non-empty `bytes`; U+FFFD for a byte that is not UTF-8.
 std::string_view take_sequence(std::string_view& bytes) {
   const size_t length = sequence_length(bytes);
   const std::string_view sequence = length == 0 ? kReplacement : bytes.substr(0, length);
@@ -93,8 +93,8 @@ namespace {
 struct CharacterRange {
   std::uint32_t first, last;
 };
-// Controls, separators of lines and paragraphs, and what is not seen but changes how the rest is read: the characters
-// of Unicode 15's categories Cc, Zl, Zp and Cf.
+// Controls, line and paragraph separators, and invisible characters that change how text is read: Unicode 15's
+// categories Cc, Zl, Zp and Cf.
 constexpr CharacterRange kUnseen[] = {{0x0, 0x1F},        {0x7F, 0x9F},       {0xAD, 0xAD},       {0x600, 0x605},
                                       {0x61C, 0x61C},     {0x6DD, 0x6DD},     {0x70F, 0x70F},     {0x890, 0x891},
                                       {0x8E2, 0x8E2},     {0x180E, 0x180E},   {0x200B, 0x200F},   {0x2028, 0x202E},

@@ -1,4 +1,4 @@
-// Text as bytes: UTF-8, what a terminal may show, base64, names that were meant.
+// Text as bytes: UTF-8, printable text, base64, nearest names.
 #pragma once
 
 #include <cstdint>
@@ -12,34 +12,33 @@
 
 namespace image_engine {
 
-// A path or other bytes as valid UTF-8: each byte that is not part of it becomes U+FFFD.
+// A path or other bytes as valid UTF-8: each invalid byte becomes U+FFFD.
 std::string to_utf8(std::string_view bytes);
 bool is_utf8(std::string_view bytes);
-// False for a byte that continues a character of UTF-8.
+// False for a UTF-8 continuation byte.
 constexpr bool begins_character(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) != 0x80; }
-// How many characters UTF-8 has.
+// The number of characters.
 size_t character_count(std::string_view utf8);
-// The first `most` bytes at most, without half a character at the end.
+// At most the first `most` bytes, without a partial character at the end.
 std::string_view utf8_beginning(std::string_view utf8, size_t most);
-// The first `most` characters at most.
+// At most the first `most` characters.
 std::string_view first_characters(std::string_view utf8, size_t most);
-// The character at the front of a text that is not empty, which is taken from it; U+FFFD, and one byte, for what is not
-// UTF-8.
+// Removes the first character of a non-empty text and returns it; for invalid UTF-8, removes one byte and returns
+// U+FFFD.
 char32_t take_character(std::string_view& text);
-// `character` is one of Unicode's.
+// `character` must be a Unicode scalar value.
 void append_utf8(std::string& text, char32_t character);
-// `to_utf8` with what is not seen written out: control characters as \n, \t, \x1b, those that turn or join text, such
-// as U+202E and U+200B, as \u202e. Safe on a terminal, and two texts that look the same are the same. Applied twice it
-// changes nothing more.
+// to_utf8() with invisible characters escaped: control characters as \n, \t, \x1b, those that reverse or join text,
+// such as U+202E and U+200B, as \u202e. Safe on a terminal, and two texts that look the same are equal. Idempotent.
 std::string printable(std::string_view bytes);
-// Names and passwords of addresses in it ("https://name:password@host") replaced by "***": for what is shown.
+// Replaces names and passwords in URLs ("https://name:password@host") with "***", for display.
 std::string without_passwords(std::string_view text);
 std::string base64_encode(std::string_view bytes);
-// kInvalidArgument on anything but base64.
+// kInvalidArgument for invalid base64.
 Result<std::string> base64_decode(std::string_view text);
 std::string ascii_lower(std::string_view text);
 
-// The candidate with the smallest edit distance to `word`; empty when none is near enough to have been meant.
+// The candidate with the smallest edit distance to `word`; empty when none is close enough.
 std::string_view nearest_name(std::string_view word, std::span<const std::string_view> candidates);
 
 // "1.5 GB", "312 KB": decimal units, for people.
@@ -55,7 +54,7 @@ std::string human_count(std::uint64_t count);
 // "1 file", "5,372 files". `many`: the plural that is not `one` and an "s".
 std::string human_count(std::uint64_t count, std::string_view one, std::string_view many = {});
 
-// Now, as "2026-11-21T09:00:00Z".
+// The current time, as "2026-11-21T09:00:00Z".
 std::string utc_now();
 
 }  // namespace image_engine

@@ -24,10 +24,10 @@ constexpr int kHostToDevice = 1;                  // cudaMemcpyHostToDevice
 constexpr int kDeviceToHost = 2;                  // cudaMemcpyDeviceToHost
 constexpr unsigned kStreamNonBlocking = 1;        // cudaStreamNonBlocking
 constexpr unsigned kHostAllocPortable = 1;        // cudaHostAllocPortable
-constexpr int kLeastCuda = 13000;                 // what the libraries below are of
+constexpr int kLeastCuda = 13000;                 // the version of the libraries below
 constexpr std::string_view kLeastDriver = "580";  // the first driver of CUDA 13.0 (its release notes)
 
-// In the order in which they need each other.
+// In order of dependency.
 struct Library {
   const char* name;
   bool required;
@@ -49,7 +49,7 @@ std::vector<std::string> library_folders() {
   return folders;
 }
 
-// Found by name from then on: those that need it are not looked for again.
+// Found by name afterwards by the libraries that depend on it.
 void* open_library(const char* name) {
   for (const std::string& folder : library_folders()) {
     const std::string file = join_path(folder, name);
@@ -86,7 +86,7 @@ Result<CudaDriver> load_driver() {
       find(library, "cuDeviceGetCount", driver.count) && find(library, "cuDeviceGet", driver.get) &&
       find(library, "cuDeviceGetName", driver.name) && find(library, "cuDeviceGetAttribute", driver.attribute) &&
       find(library, "cuDeviceTotalMem_v2", driver.memory) && find(library, "cuGetErrorString", driver.error_string);
-  if (!whole) return fail(ErrorCode::kNotFound, "the NVIDIA driver's libcuda.so.1 is not one that is known here");
+  if (!whole) return fail(ErrorCode::kNotFound, "the NVIDIA driver's libcuda.so.1 is not supported");
   if (const CuResult result = initialise(0); result != kCudaSuccess) {
     const char* words = nullptr;
     driver.error_string(result, &words);
@@ -139,7 +139,7 @@ const Result<Runtime>& runtime() {
   return kRuntime;
 }
 
-// What CUDA answered, as an error where it is one. Only called once runtime() is there.
+// Turns CUDA's result into a Status. Call only after runtime() has succeeded.
 Status checked(CudaError result, std::string_view what) {
   if (result == kCudaSuccess) return {};
   runtime()->forget_error();
@@ -155,14 +155,15 @@ Status use_device(int device) {
 Status load_libraries() {
   if (!driver()) return fail(driver().error());
   if (driver()->version < kLeastCuda)
-    return fail(ErrorCode::kUnsupported,
-                fmt::format("the NVIDIA driver is too old: it runs CUDA {}.{}, and 13.0 is needed (driver {} or later)",
-                            driver()->version / 1000, driver()->version % 1000 / 10, kLeastDriver));
+    return fail(
+        ErrorCode::kUnsupported,
+        fmt::format("the NVIDIA driver is too old: it supports CUDA {}.{}, but 13.0 is needed (driver {} or later)",
+                    driver()->version / 1000, driver()->version % 1000 / 10, kLeastDriver));
   for (const Library& library : kLibraries)
     if (open_library(library.name) == nullptr && library.required) {
       const char* reason = ::dlerror();
       return fail(ErrorCode::kNotFound,
-                  fmt::format("{} cannot be loaded ({}): `make setup GPU=1` in a source tree brings it, or set "
+                  fmt::format("{} cannot be loaded ({}): run `make setup GPU=1` in a source tree, or set "
                               "IMAGE_ENGINE_CUDA to the folders with CUDA 13 and cuDNN 9",
                               library.name, reason != nullptr ? printable(reason) : "not found"));
     }
@@ -175,7 +176,7 @@ Result<std::vector<CudaDevice>> cuda_devices() {
   if (!driver()) return fail(driver().error());
   int count = 0;
   if (const CuResult result = driver()->count(&count); result != kCudaSuccess || count == 0)
-    return fail(ErrorCode::kNotFound, "the NVIDIA driver offers no GPU");
+    return fail(ErrorCode::kNotFound, "the NVIDIA driver has no GPU");
   std::vector<CudaDevice> devices;
   for (int i = 0; i < count; ++i) {
     CudaDevice device;
@@ -208,7 +209,7 @@ Status load_cuda_libraries() {
 Result<MemoryInfo> memory_info(int device) {
   IE_CHECK(use_device(device));
   MemoryInfo info;
-  IE_CHECK(checked(runtime()->memory_info(&info.free, &info.total), "the GPU's memory is not known"));
+  IE_CHECK(checked(runtime()->memory_info(&info.free, &info.total), "the GPU's memory is unknown"));
   return info;
 }
 

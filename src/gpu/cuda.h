@@ -1,5 +1,4 @@
-// CUDA's driver and runtime, opened when first asked for: building needs neither. Everything here may be called from
-// many threads at once.
+// CUDA's driver and runtime, loaded on first use: building needs neither. All functions are thread-safe.
 #pragma once
 
 #include <cstddef>
@@ -19,15 +18,15 @@ struct CudaDevice {
   std::uint64_t memory_bytes = 0;
 };
 
-// The GPUs that the driver offers. kNotFound, in one line: no driver, a driver without GPUs, one that fails.
+// The driver's GPUs. kNotFound, in one line: no driver, no GPU, or the driver fails.
 Result<std::vector<CudaDevice>> cuda_devices();
 
-// The newest CUDA that the driver runs, 13000 for 13.0. kNotFound as above.
+// The newest CUDA version that the driver supports, 13000 for 13.0. kNotFound as above.
 Result<int> driver_cuda_version();
 
-// Loads what runs models on a GPU: CUDA 13's runtime, cuBLAS, cuFFT, cuRAND and cuDNN 9. They are looked for in the
-// folders of $IMAGE_ENGINE_CUDA (separated by colons), those that `make setup GPU=1` fills, and where the system's
-// loader looks. kNotFound names the first one missing, and what to do; kUnsupported: the driver is too old for CUDA 13.
+// Loads the libraries for models on a GPU: CUDA 13's runtime, cuBLAS, cuFFT, cuRAND and cuDNN 9. Searches the folders
+// of $IMAGE_ENGINE_CUDA (separated by colons), those of `make setup GPU=1`, and the system loader's. kNotFound names
+// the first missing one and the remedy; kUnsupported: the driver is too old for CUDA 13.
 Status load_cuda_libraries();
 
 struct MemoryInfo {
@@ -35,13 +34,13 @@ struct MemoryInfo {
 };
 Result<MemoryInfo> memory_info(int device);
 
-// A queue of work on a GPU; work in one stream is done in order. kOutOfMemory, kInternal.
+// A queue of work on a GPU; the work of one stream runs in order. kOutOfMemory, kInternal.
 class Stream {
  public:
   static Result<Stream> create(int device);
   [[nodiscard]] void* handle() const { return handle_.get(); }  // a cudaStream_t
   [[nodiscard]] int device() const { return device_; }
-  // Waits for all that was queued. kInternal: something of it failed, with CUDA's own words.
+  // Waits for all queued work. kInternal: some of it failed, with CUDA's message.
   [[nodiscard]] Status wait() const;
 
  private:
@@ -52,7 +51,7 @@ class Stream {
   std::unique_ptr<void, Destroy> handle_;
 };
 
-// Memory of a GPU, not initialised. kOutOfMemory.
+// Uninitialised GPU memory. kOutOfMemory.
 class DeviceBuffer {
  public:
   static Result<DeviceBuffer> create(int device, std::size_t bytes);
@@ -67,7 +66,7 @@ class DeviceBuffer {
   std::size_t size_ = 0;
 };
 
-// Memory of the machine that a GPU copies from and to by itself. kOutOfMemory.
+// Page-locked host memory, which a GPU accesses directly. kOutOfMemory.
 class PinnedBuffer {
  public:
   static Result<PinnedBuffer> create(std::size_t bytes);
@@ -82,7 +81,7 @@ class PinnedBuffer {
   std::size_t size_ = 0;
 };
 
-// Queue a copy of `bytes`; both sides must live until the stream has done it. kInternal.
+// Queue a copy of `bytes`; both buffers must live until it is done. kInternal.
 Status copy_to_device(void* device, const void* host, std::size_t bytes, const Stream& stream);
 Status copy_to_host(void* host, const void* device, std::size_t bytes, const Stream& stream);
 

@@ -14,7 +14,7 @@ std::optional<double> as_number(std::optional<std::uint64_t> value) {
 
 std::optional<std::uint64_t> Summary::memory_added() const {
   if (!memory || !memory_before) return std::nullopt;
-  return static_cast<std::uint64_t>(memory->peak) - *memory_before;  // the first reading is among those of the peak
+  return static_cast<std::uint64_t>(memory->peak) - *memory_before;  // the peak includes the first reading
 }
 
 void Monitor::Series::add(std::optional<double> value) {
@@ -82,7 +82,7 @@ void Monitor::add(Watch& watch, const Result<Reading>& reading, Clock::time_poin
   ++summary.samples;
 }
 
-// The driver may take its time: whoever asks for summaries does not wait for it.
+// The driver may be slow: callers of summaries() do not wait for it.
 void Monitor::sample() {
   for (std::size_t i = 0; i < watches_.size(); ++i) {
     const Result<Reading> reading = nvml_.read(i);

@@ -1,4 +1,4 @@
-// What GPUs did while something ran: read a few times a second in a thread of its own.
+// Monitors GPUs: a separate thread reads them a few times a second.
 #pragma once
 
 #include <chrono>
@@ -14,36 +14,36 @@
 
 namespace image_engine::gpu {
 
-// NVML's own numbers move every 0.1 to 1 s, so more often tells no more.
+// NVML updates its numbers every 0.1 to 1 s, so shorter intervals add no information.
 inline constexpr std::chrono::milliseconds kSampleInterval{200};
 
-// Of the readings of one number. Units are Reading's.
+// Statistics of one number's readings. Units as in Reading.
 struct Spread {
   double mean = 0, peak = 0;
 };
 
-// One GPU so far. A number that it never told is absent.
+// The summary of one GPU. A number that it never reported is absent.
 struct Summary {
   Device device;
-  std::uint64_t samples = 0;  // readings that came through
-  std::string error;          // why the last reading did not; empty when it did
+  std::uint64_t samples = 0;  // successful readings
+  std::string error;          // of the last reading; empty: it succeeded
   std::optional<Spread> utilisation;
   std::optional<Spread> memory;                // bytes, of all programs
-  std::optional<std::uint64_t> memory_before;  // bytes, by the first reading
+  std::optional<std::uint64_t> memory_before;  // bytes, at the first reading
   std::optional<Spread> power;
   std::optional<double> power_limit;       // the last
-  std::optional<double> energy;            // joules: power over the time between readings that both came through
+  std::optional<double> energy;            // joules: power × time between successful readings
   std::optional<double> temperature_peak;  // °C
-  std::uint64_t held_back = 0;             // all bits seen
+  std::uint64_t held_back = 0;             // all bits seen in readings
   std::optional<Reading> last;             // absent when the last reading failed
 
-  // Bytes at the peak beyond those of the first reading; absent as `memory` is.
+  // Peak bytes minus those of the first reading; absent if `memory` is.
   [[nodiscard]] std::optional<std::uint64_t> memory_added() const;
 };
 
 class Monitor {
  public:
-  // Reads every GPU once before it returns, then each `interval` until it is destroyed.
+  // Reads every GPU once before it returns, then every `interval` until destroyed.
   explicit Monitor(Nvml nvml, std::chrono::milliseconds interval = kSampleInterval);
   ~Monitor();
   Monitor(const Monitor&) = delete;
@@ -55,7 +55,7 @@ class Monitor {
 
  private:
   using Clock = std::chrono::steady_clock;
-  // A mean in the making.
+  // A running mean.
   struct Series {
     double sum = 0, peak = 0;
     std::uint64_t count = 0;
@@ -63,7 +63,7 @@ class Monitor {
     [[nodiscard]] std::optional<Spread> spread() const;
   };
   struct Watch {
-    Summary summary;  // its spreads are made when they are asked for
+    Summary summary;  // its spreads are computed on request
     Series utilisation, memory, power;
     Clock::time_point when;  // of the last reading
   };

@@ -18,7 +18,7 @@ constexpr const char* kName = "libnvidia-ml.so.1";
 // The second is where Windows puts its driver's library in WSL2, known to the loader or not.
 constexpr std::array kFiles = {kName, "/usr/lib/wsl/lib/libnvidia-ml.so.1"};
 
-// NVML's C interface, by its API reference: types of the same layout, and the values of nvmlReturn_t that matter here.
+// NVML's C interface, by its API reference: types of the same layout, and the relevant values of nvmlReturn_t.
 struct NvmlMemory {
   unsigned long long total, free, used;  // bytes; what the driver keeps for itself counts as used
 };
@@ -32,7 +32,7 @@ struct Utilisation {
 };
 constexpr unsigned kTextSize = 96;     // NVML_DEVICE_NAME_V2_BUFFER_SIZE, the largest of its texts
 constexpr unsigned kSensorOfGpu = 0;   // NVML_TEMPERATURE_GPU
-constexpr unsigned kMaxDevices = 256;  // more is nonsense
+constexpr unsigned kMaxDevices = 256;  // larger values are invalid
 enum Code : int {
   kSuccess = 0,
   kUninitialized = 1,
@@ -90,7 +90,7 @@ Result<void*> open_library() {
   return fail(ErrorCode::kNotFound, fmt::format("no NVIDIA driver here: {} is not found", kName));
 }
 
-// A number of a device, where the driver has that function and the device an answer.
+// A number of a device, if the driver has the function and the device reports it.
 template <typename Number>
 std::optional<Number> answer(int (*function)(void*, Number*), void* device, int& code) {
   Number number{};
@@ -115,8 +115,8 @@ bool is_lost(int code) {
 
 }  // namespace
 
-// The library stays open for good, as others in the process may have it too; only our use of it ends. Any function but
-// those without which there is nothing to ask may be absent.
+// The library is never closed, as other code in the process may use it; only our use ends. All functions except the
+// essential ones may be missing.
 struct Nvml::Library {
   explicit Library(void* file)
       : init(symbol<int()>(file, {"nvmlInit_v2"})),
@@ -144,11 +144,11 @@ struct Nvml::Library {
         std::find_if(kTroubles.begin(), kTroubles.end(), [&](const Trouble& t) { return t.code == code; });
     if (known != kTroubles.end()) return known->what;
     const char* text = error_text != nullptr ? error_text(code) : nullptr;
-    return text != nullptr ? fmt::format("the NVIDIA driver says: {}", printable(text))
-                           : fmt::format("the NVIDIA driver answers with error {}", code);
+    return text != nullptr ? fmt::format("the NVIDIA driver reports: {}", printable(text))
+                           : fmt::format("the NVIDIA driver returned error {}", code);
   }
 
-  // As nvidia-smi tells it where the driver can (since version 510).
+  // As in nvidia-smi, if the driver can (since version 510).
   std::optional<NvmlMemory> memory(void* device, int& code) const {
     NvmlMemory2 info{kMemoryInfo2, 0, 0, 0, 0};
     code = memory2 != nullptr ? memory2(device, &info) : kSuccess;
@@ -191,8 +191,7 @@ Result<Nvml> Nvml::open() {
   IE_TRY(void* file, open_library());
   auto library = std::make_unique<Library>(file);
   if (!library->usable())
-    return fail(ErrorCode::kUnsupported,
-                fmt::format("{} is not one of a driver of this age: it lacks nvmlInit_v2", kName));
+    return fail(ErrorCode::kUnsupported, fmt::format("{} is too old: it lacks nvmlInit_v2", kName));
   if (const int code = library->init(); code != kSuccess) return fail(ErrorCode::kUnsupported, library->explain(code));
   Nvml nvml{LibraryHandle(library.release())};
   nvml.ask_driver();

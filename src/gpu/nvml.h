@@ -1,5 +1,5 @@
-// NVIDIA's GPUs, as the driver's management library (NVML) tells of them. It is opened at run time: neither building
-// nor running needs a driver. A number that a driver or a GPU does not tell is absent here, never 0.
+// NVIDIA's GPUs, by the driver's management library (NVML). It is loaded at run time: neither building nor running
+// needs a driver. A number that a driver or a GPU does not report is absent, never 0.
 #pragma once
 
 #include <cstddef>
@@ -20,42 +20,42 @@ struct Version {
 };
 
 struct Driver {
-  std::string version;          // "580.82.07"; empty when it does not say
-  std::optional<Version> cuda;  // the newest CUDA that it runs
+  std::string version;          // "580.82.07"; empty if unknown
+  std::optional<Version> cuda;  // the newest CUDA version that it supports
 };
 
 struct Device {
-  unsigned index = 0;  // NVML's, in the order of the PCI bus; CUDA may number otherwise
-  std::string name;    // "NVIDIA H100 80GB HBM3"; empty when it does not say
+  unsigned index = 0;  // NVML's, in PCI bus order; CUDA's may differ
+  std::string name;    // "NVIDIA H100 80GB HBM3"; empty if unknown
   std::string uuid;    // "GPU-…"; likewise
   std::optional<Version> compute_capability;
   std::optional<std::uint64_t> memory;  // bytes
 };
 
-// One look at one GPU. All programs on it count.
+// One reading of one GPU, including all programs on it.
 struct Reading {
   std::optional<double> utilisation;         // share of the last moments in which a kernel ran, in [0, 1]
-  std::optional<std::uint64_t> memory_used;  // bytes; before driver 510 with what the driver keeps for itself
+  std::optional<std::uint64_t> memory_used;  // bytes; before driver 510 including the driver's own
   std::optional<double> power, power_limit;  // watts
   std::optional<double> temperature;         // °C
-  std::uint64_t held_back = 0;  // why the clocks are low, as bits that `reasons` names; 0, too, when not told
+  std::uint64_t held_back = 0;               // why the clocks are low, as bits for reasons(); 0 also if unknown
 };
 
-// What holds a GPU back, by stable names ("power-cap", "thermal", …); an idle GPU is not held back.
+// Stable names of what limits a GPU's clocks ("power-cap", "thermal", …); idling does not count.
 std::vector<std::string_view> reasons(std::uint64_t held_back);
 
 class Nvml {
  public:
-  // $IMAGE_ENGINE_NVML when set, and nothing else then; otherwise libnvidia-ml.so.1 where the system's loader finds it,
-  // or WSL's. kNotFound: no driver or no GPU here; kUnsupported: there is a driver, but it does not work. Either says
-  // so in one line for a person. May take a second where the driver has to wake the GPUs first.
+  // Loads only $IMAGE_ENGINE_NVML if set; otherwise libnvidia-ml.so.1 by the system's loader, or WSL's. kNotFound: no
+  // driver or no GPU here; kUnsupported: the driver does not work. Either message is one line for a person. May take a
+  // second if the driver must wake the GPUs.
   static Result<Nvml> open();
 
   [[nodiscard]] const Driver& driver() const { return driver_; }
-  // At least one. A GPU that the driver cannot reach is left out.
+  // At least one. Omits GPUs that the driver cannot reach.
   [[nodiscard]] const std::vector<Device>& devices() const { return devices_; }
 
-  // devices()[position] now. kIo when that GPU is lost; the others, and later readings, are unharmed. Thread-safe.
+  // Reads devices()[position]. kIo when that GPU is lost; others, and later readings, are not affected. Thread-safe.
   [[nodiscard]] Result<Reading> read(std::size_t position) const;
 
  private:

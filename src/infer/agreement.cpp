@@ -64,7 +64,7 @@ void sort_columns(Tensor& tensor) {
 }  // namespace
 
 void Agreement::take_worse(const Agreement& other) {
-  // Adding keeps NaN, which no comparison does.
+  // Sums propagate NaN; comparisons do not.
   cosine = std::isnan(cosine + other.cosine) ? cosine + other.cosine : std::min(cosine, other.cosine);
   mean_error = std::isnan(mean_error + other.mean_error) ? mean_error + other.mean_error
                                                          : std::max(mean_error, other.mean_error);
@@ -103,7 +103,7 @@ Result<Agreement> agreement_of(const models::Spec& spec, std::span<const Tensor>
 Status check_gate(const Agreement& found, const models::Gate& gate) {
   if (gate.cosine > 0 && !(found.cosine >= gate.cosine))
     return fail(ErrorCode::kInvalidArgument,
-                fmt::format("cosine {:.4f}, at least {:.4f} is demanded", found.cosine, gate.cosine));
+                fmt::format("cosine {:.4f}, at least {:.4f} is required", found.cosine, gate.cosine));
   if (gate.max_error > 0 && !(found.mean_error <= gate.max_error))
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("mean error {:.4g}, at most {:.4g} is allowed", found.mean_error, gate.max_error));

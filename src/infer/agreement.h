@@ -1,4 +1,4 @@
-// How far a model's outputs at one precision are from those at another.
+// Compares a model's outputs at two precisions.
 #pragma once
 
 #include <span>
@@ -10,9 +10,9 @@
 
 namespace image_engine::infer {
 
-// The worst of all tensors compared.
+// The worst values of all compared tensors.
 struct Agreement {
-  double cosine = 1;      // of all of a tensor's elements as one vector; two of zeros agree
+  double cosine = 1;      // of a tensor's elements as one vector; 1 for two zero vectors
   double mean_error = 0;  // mean absolute difference
   void take_worse(const Agreement& other);
 };
@@ -20,15 +20,15 @@ struct Agreement {
 // kCorrupt where `other` has another number of tensors, another type or shape, or a number that is not finite.
 Result<Agreement> agreement(std::span<const Tensor> reference, std::span<const Tensor> other);
 
-// The same where the order of rows means nothing: in tensors [pictures, rows, numbers], each number's values in a
-// picture are compared in order of size. A detector that picks its rows by score swaps those that are nearly equal.
+// The same for outputs whose row order is arbitrary: in tensors [pictures, rows, numbers], each number's values in a
+// picture are sorted first. A detector that orders rows by score may swap nearly equal ones.
 Result<Agreement> agreement_in_any_order(std::span<const Tensor> reference, std::span<const Tensor> other);
 
-// Of outputs of the spec's model: in any order where its task has no order.
+// The agreement of outputs of the spec's model: in any order if its task has no order.
 Result<Agreement> agreement_of(const models::Spec& spec, std::span<const Tensor> reference,
                                std::span<const Tensor> other);
 
-// kInvalidArgument says what the gate demands and what was found. NaN passes no gate.
+// kInvalidArgument reports the required and the found value. NaN passes no gate.
 Status check_gate(const Agreement& found, const models::Gate& gate);
 
 }  // namespace image_engine::infer

@@ -15,7 +15,7 @@ constexpr double kRoundSeconds = 0.05;
 
 double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
-// Real rows over and over: some kernels are faster on zeros.
+// Repeats real rows: some kernels are faster on zeros.
 std::vector<Tensor> repeated(std::span<const Tensor> run, std::int64_t rows) {
   std::vector<Tensor> many;
   for (const Tensor& one : run) {
@@ -35,7 +35,7 @@ Result<std::vector<Tensor>> run_canaries(const Session& session, std::span<const
   const std::size_t inputs = session.inputs().size();
   if (canaries.empty() || inputs == 0 || canaries.size() % inputs != 0)
     return fail(ErrorCode::kInvalidArgument,
-                fmt::format("{} test inputs do not make runs of a model of {} inputs", canaries.size(), inputs));
+                fmt::format("{} test inputs do not fill runs of a model with {} inputs", canaries.size(), inputs));
   std::vector<Tensor> results;
   for (std::size_t i = 0; i < canaries.size(); i += inputs) {
     IE_TRY(std::vector<Tensor> made, session.run(canaries.subspan(i, inputs), outputs));

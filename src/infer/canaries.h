@@ -1,4 +1,4 @@
-// Runs whose outputs are known, for comparing what computes them and for timing it.
+// Runs on fixed inputs, to compare and to time sessions.
 #pragma once
 
 #include <span>
@@ -10,14 +10,14 @@
 
 namespace image_engine::infer {
 
-// All outputs of all runs, run after run. `canaries` are the inputs of one or more runs, one after the other.
-// kInvalidArgument when they do not make whole runs.
+// All outputs of all runs, run after run. `canaries` are the concatenated inputs of one or more runs. kInvalidArgument
+// when the last run is incomplete.
 Result<std::vector<Tensor>> run_canaries(const Session& session, std::span<const Tensor> canaries,
                                          std::span<const std::string> outputs);
 
 double median(std::vector<double> values);
 
-// Seconds for a picture when `rows` of the first canary are computed at once, inputs already where they are needed.
+// Seconds per picture when `rows` copies of the first canary run at once, with inputs already on the device.
 Result<double> seconds_a_picture(const Session& session, std::span<const Tensor> canaries, std::int64_t rows);
 
 }  // namespace image_engine::infer

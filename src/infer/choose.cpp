@@ -27,7 +27,7 @@ using models::Variant;
 constexpr int kWarmUps = 2;
 constexpr int kMeasured = 5;
 
-// One of the model's that can be taken.
+// A graph that can be chosen.
 struct Graph {
   std::string name;  // for people, and in the memory
   std::string precision;
@@ -65,7 +65,7 @@ struct Candidate {
   std::vector<double> seconds;  // of each measured round
 };
 
-// In turns, so that what else the machine does meets all of them.
+// In turns, so that other load on the machine affects all of them.
 Status measure(std::span<Candidate> candidates, std::span<const Tensor> canaries,
                std::span<const std::string> outputs) {
   using Clock = std::chrono::steady_clock;
@@ -79,7 +79,7 @@ Status measure(std::span<Candidate> candidates, std::span<const Tensor> canaries
   return {};
 }
 
-// The graph's session when it gives what `reference` did, within its gate.
+// The graph's session if its outputs equal `reference` within its gate.
 Result<Candidate> admitted(const Spec& spec, const Graph& graph, const SessionOptions& options,
                            std::span<const Tensor> canaries, std::span<const Tensor> reference) {
   IE_TRY(auto session, load(spec, graph, options));
@@ -89,7 +89,7 @@ Result<Candidate> admitted(const Spec& spec, const Graph& graph, const SessionOp
   return Candidate{&graph, std::move(session), found, {}};
 }
 
-// How many times as fast as the first.
+// Speed relative to the first.
 double speed_of(const Candidate& candidate, const Candidate& first) {
   return median(first.seconds) / median(candidate.seconds);
 }
@@ -107,7 +107,7 @@ std::string why(const Candidate& best, std::span<const Candidate> all, std::span
   return fmt::format("{}: {}", best.graph->name, fmt::join(parts, "; "));
 }
 
-// What can be taken, the first of the graphs being the first, measured; and why others cannot.
+// The usable graphs, measured, the first one first; and why others are not usable.
 struct Contest {
   std::vector<Candidate> candidates;
   std::vector<std::string> refusals;
@@ -147,7 +147,7 @@ Result<std::pair<Chosen, std::string>> choose_by_measuring(const Spec& spec, std
                    best.graph->name);
 }
 
-// Changes when the file does.
+// Changes when the file changes.
 std::string stamp_of(const std::string& file) {
   struct stat info {};
   if (file.empty() || ::stat(file.c_str(), &info) != 0) return "";
@@ -178,7 +178,7 @@ Result<Chosen> choose_precision(const Spec& spec, const Store& store, const Sess
   if (graphs.size() == 1) {
     IE_TRY(auto session, load(spec, graphs.front(), options));
     const Graph& only = graphs.front();
-    return Chosen{std::move(session), only.precision, only.name + ": there is no other", 0, only.calibrated};
+    return Chosen{std::move(session), only.precision, only.name + ": it is the only one", 0, only.calibrated};
   }
   IE_TRY(const std::string runtime, runtime_version());
   const std::string wanted = precision == "auto" ? "" : fmt::format("\n{}", precision);
@@ -196,7 +196,7 @@ Result<Chosen> choose_precision(const Spec& spec, const Store& store, const Sess
   found.precision = name;
   found.reason = chosen.reason;
   if (const Status kept = memory.keep(key, spec.name, found); !kept)
-    log_warning("which precision of {} is best will be measured again: {}", spec.name, printable(kept.error().message));
+    log_warning("the best precision of {} will be measured again: {}", spec.name, printable(kept.error().message));
   return std::move(chosen);
 }
 

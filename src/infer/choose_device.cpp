@@ -24,9 +24,9 @@ namespace {
 using models::Spec;
 using models::Store;
 
-// Tried when the number of rows is free. One is taken that does nearly what the best of them does.
+// Batches to try when the number of rows is free. The smallest with nearly the best speed is used.
 constexpr std::int64_t kBatches[] = {8, 16, 32, 64};
-constexpr std::int64_t kFirstBatch = 16;  // that the rest of a session's options is found with
+constexpr std::int64_t kFirstBatch = 16;  // to choose the other options of a session
 constexpr double kNearly = 0.95;
 
 struct DeviceRow {
@@ -53,7 +53,7 @@ int device_number(std::string_view device) {
   return number;
 }
 
-// The GPU that is named, or the first and those like it: what was measured on one holds for them all.
+// The named GPU, or the first and those of its kind: measurements on one apply to all of them.
 Result<std::vector<int>> gpus_for(std::string_view device) {
   const int first = device_number(device);
   std::vector<int> gpus{first};
@@ -65,7 +65,7 @@ Result<std::vector<int>> gpus_for(std::string_view device) {
   return gpus;
 }
 
-// What is tried on a GPU, best guess first.
+// The settings to try on a GPU, best guess first.
 struct Setting {
   bool nhwc, fuse_convolutions, cuda_graph, search_convolutions;
   std::string_view name;
@@ -74,9 +74,9 @@ constexpr Setting kFixedSettings[] = {{false, false, true, true, "channels first
                                       {true, true, true, true, "channels last and fused, recorded"},
                                       {true, false, true, true, "channels last, recorded"},
                                       {false, false, false, true, "channels first"}};
-// TensorRT does as it likes.
-constexpr Setting kOneSetting[] = {{false, false, false, false, "its own way"}};
-// Each new size would be searched and recorded anew.
+// TensorRT decides by itself.
+constexpr Setting kOneSetting[] = {{false, false, false, false, "its own settings"}};
+// Each new size would be searched and recorded again.
 constexpr Setting kFreeSettings[] = {{false, false, false, false, "free sizes"}};
 
 bool has_free_sizes(const Session& session) {
@@ -93,8 +93,8 @@ bool has_free_rows(const Session& session) {
 
 struct Trial {
   std::string precision;
-  std::int64_t batch = 0;  // 0: as the file has it
-  std::string rows;        // the dimension that is the batch; empty: the graph is made for it
+  std::int64_t batch = 0;  // 0: the file's
+  std::string rows;        // the batch dimension; empty: a graph is made for each batch
   Setting setting{};
 };
 
@@ -131,21 +131,21 @@ class DeviceChooser {
                                         {best.trial.precision, reason, best.trial.batch, best.trial.rows, setting.nhwc,
                                          setting.fuse_convolutions, setting.cuda_graph, setting.search_convolutions});
         !kept)
-      log_warning("how {} runs best will be measured again: {}", spec_.name, printable(kept.error().message));
+      log_warning("the best settings of {} will be measured again: {}", spec_.name, printable(kept.error().message));
     IE_TRY(auto session, on_all_gpus(best.trial));
     return chosen(std::move(session), best.trial, reason);
   }
 
-  // The session chosen, with half its rows. Errors as Session::create(); `error` when there is but one.
+  // The chosen session with half its rows. Errors as Session::create(); `error` when it has only one.
   Result<std::unique_ptr<Session>> with_fewer_rows(const Error& error) {
     if (chosen_.batch <= 1) return fail(error);
     chosen_.batch /= 2;
-    log_warning("{} goes on with {} pictures at once: {}", spec_.name, chosen_.batch, printable(error.message));
+    log_warning("{} continues with {} pictures at once: {}", spec_.name, chosen_.batch, printable(error.message));
     return on_all_gpus(chosen_);
   }
 
  private:
-  // One session a GPU, for those that may be used.
+  // One session for each usable GPU.
   [[nodiscard]] Result<std::unique_ptr<Session>> on_all_gpus(const Trial& trial) const {
     IE_TRY(const std::vector<int> gpus, gpus_for(preference_.device));
     std::vector<std::unique_ptr<Session>> sessions;
@@ -155,7 +155,7 @@ class DeviceChooser {
       if (session)
         sessions.push_back(std::move(*session));
       else
-        log_warning("{} does without cuda:{}: {}", spec_.name, gpu, printable(session.error().message));
+        log_warning("{} does not use cuda:{}: {}", spec_.name, gpu, printable(session.error().message));
     }
     if (sessions.size() == 1) return std::move(sessions.front());
     return make_sharing(std::move(sessions), std::max(options_.lanes, 1));
@@ -224,7 +224,7 @@ class DeviceChooser {
     return {preference_.precision};
   }
 
-  // Of all precisions the first that passes its gate, with the setting and the rows that are fastest.
+  // The first precision that passes its gate, with the fastest setting and rows.
   Result<Measured> find_best(const MakeCanaries& make_canaries) {
     if (source().empty())
       return fail(ErrorCode::kNotFound,
@@ -250,7 +250,7 @@ class DeviceChooser {
         continue;
       }
       auto best = best_setting({precision, rows, reference->inputs().front().rows, {}}, settings);
-      // Each batch would be another engine.
+      // Each batch would need another engine.
       if (best) return context_.batch > 0 || rows == 0 || tensorrt ? *best : best_batch(*best);
       refusals.push_back(fmt::format("{}: {}", precision, best.error().message));
     }
@@ -304,7 +304,7 @@ class DeviceChooser {
   }
 
   [[nodiscard]] std::string reason_for(const Measured& best) const {
-    return fmt::format("{}: {:.0f} pictures/s at {} a run, {}, cosine {:.4f}", best.trial.precision,
+    return fmt::format("{}: {:.0f} pictures/s at {} per run, {}, cosine {:.4f}", best.trial.precision,
                        1 / std::max(best.seconds, 1e-9), std::max<std::int64_t>(best.trial.batch, 1),
                        best.trial.setting.name, best.found.cosine);
   }
@@ -318,8 +318,8 @@ class DeviceChooser {
   Trial chosen_;
 };
 
-// What goes on when the session on a GPU fails: fewer rows while memory is what lacks, else the CPU. Without a
-// chooser there are no fewer rows.
+// The fallback when a session on a GPU fails: fewer rows while it runs out of memory, else the CPU. Without a chooser
+// only the CPU.
 TakeOver successor(const std::string& model, const std::shared_ptr<DeviceChooser>& chooser,
                    const std::function<Result<Chosen>()>& on_cpu) {
   return [=, lost = false](const Error& error) mutable -> Result<Successor> {
@@ -344,7 +344,7 @@ Status check_device(std::string_view device) {
     if (error == std::errc() && end == device.data() + device.size() && number >= 0) return {};
   }
   return fail(ErrorCode::kInvalidArgument,
-              fmt::format("there is no device '{}': auto, cpu, cuda, cuda:N or tensorrt", printable(device)));
+              fmt::format("there is no device '{}': use auto, cpu, cuda, cuda:N or tensorrt", printable(device)));
 }
 
 Result<Chosen> choose_device(const Spec& spec, const Store& store, const SessionOptions& options,
@@ -353,7 +353,7 @@ Result<Chosen> choose_device(const Spec& spec, const Store& store, const Session
   IE_CHECK(check_device(preference.device));
   if (spec.variants.empty())
     return fail(ErrorCode::kInvalidArgument, fmt::format("the model {} has no variant", spec.name));
-  // Copies: a session on a GPU may ask for it long after this returns.
+  // Copies: a session on a GPU may use it long after this returns.
   const auto on_cpu = [=](const std::string& precision) {
     return choose_precision(spec, store, options, canaries, context.memory_folder, precision);
   };
@@ -368,7 +368,7 @@ Result<Chosen> choose_device(const Spec& spec, const Store& store, const Session
       return found;
     }
     passed_over.push_back(fmt::format("the engine {}: {}", printable(engine), found.error().message));
-    log_warning("{} does without the engine {}: {}", spec.name, printable(engine), printable(found.error().message));
+    log_warning("{} does not use the engine {}: {}", spec.name, printable(engine), printable(found.error().message));
   }
   for (const Provider provider : providers_for(preference.device, preference.use_tensorrt)) {
     const auto chooser = std::make_shared<DeviceChooser>(spec, store, options, preference, context, provider);
@@ -389,10 +389,10 @@ Result<Chosen> choose_device(const Spec& spec, const Store& store, const Session
     return found;
   }
   if (preference.require_gpu)
-    return fail(ErrorCode::kUnsupported,
-                fmt::format("{} does not run on a GPU: {}", spec.name,
-                            passed_over.empty() ? "--device cpu was asked for"
-                                                : fmt::format("{}", fmt::join(passed_over, "; "))));
+    return fail(
+        ErrorCode::kUnsupported,
+        fmt::format("{} does not run on a GPU: {}", spec.name,
+                    passed_over.empty() ? "--device cpu is set" : fmt::format("{}", fmt::join(passed_over, "; "))));
   if (preference.device != "auto" && !passed_over.empty())
     log_warning("{} runs on the CPU, not on {}: {}", spec.name, printable(preference.device),
                 printable(passed_over.back()));

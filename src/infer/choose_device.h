@@ -1,4 +1,5 @@
-// Where a model runs: the first of the machine's providers that gives the right numbers, at its fastest.
+// Chooses where a model runs: the first of the machine's providers whose outputs are correct, with its fastest
+// settings.
 #pragma once
 
 #include <string>
@@ -12,29 +13,29 @@ namespace image_engine::infer {
 struct Preference {
   std::string device = "auto";     // auto, cpu, cuda, cuda:N, tensorrt
   std::string precision = "auto";  // auto, fp32, fp16, int8
-  bool use_tensorrt = false;       // `auto` asks TensorRT first
-  bool require_gpu = false;        // no GPU is an error
+  bool use_tensorrt = false;       // `auto` tries TensorRT first
+  bool require_gpu = false;        // fail without a GPU
 };
-// kInvalidArgument lists what may be said.
+// kInvalidArgument lists the valid values.
 Status check_device(std::string_view device);
 
-// What a choice is made with.
+// The inputs of a choice, beside the model.
 struct InferenceContext {
-  std::string memory_folder;  // what was found, and graphs made for GPUs
-  std::string tools, python;  // as models::ProductRequest
-  // Rows that runs will have; 0: as many as is fastest.
+  std::string memory_folder;  // for measurements, and graphs made for GPUs
+  std::string tools, python;  // as models::GraphRequest
+  // Rows of a run; 0: the fastest number.
   std::int64_t batch = 1;
-  std::string engine;  // that the user named, of whichever model
+  std::string engine;  // named by the user, for any model
 };
 
-// Tries, in the order of DESIGN: the model's engine that was built before (prebuilt.h; not with `cpu` and `cuda`),
-// TensorRT, TensorRT for RTX, CUDA in halves, CUDA in floats, the CPU as choose_precision() has it. On a GPU,
-// batch (when asked for), layout of convolutions, search of algorithms and recorded graphs are measured once and kept
-// by (model, GPU, driver, runtime, preference). What a GPU computes must agree with the CPU's fp32 as the
-// precision's gate demands, or the default of its task (docs/models.md). Chosen::reason names each provider that was
-// passed over, and why. A session on a GPU that runs out of memory goes on with half the rows, one whose GPU is lost
-// on the CPU; each says so once in the log. Without a number, all GPUs like the first share the runs. Errors: as
-// choose_precision(); kUnsupported: a GPU is required and none will do, with all reasons.
+// Tries in this order: the model's prebuilt engine (prebuilt.h; not for `cpu` and `cuda`), TensorRT, TensorRT for RTX,
+// CUDA fp16, CUDA fp32, the CPU by choose_precision(). On a GPU, the batch (if `batch` is 0), convolution layout,
+// algorithm search and CUDA graphs are measured once and stored by (model, GPU, driver, runtime, preference). A GPU's
+// outputs must meet the precision's gate against the CPU's fp32, or the default gate of the task (docs/models.md).
+// Chosen::reason names each rejected provider and the reason. A session that runs out of GPU memory continues with half
+// the rows; one whose GPU is lost falls back to the CPU; each logs this once. Without a GPU number, all GPUs of the
+// first one's kind share the runs. Errors: as choose_precision(); kUnsupported: a GPU is required and none is usable,
+// with all reasons.
 Result<Chosen> choose_device(const models::Spec& spec, const models::Store& store, const SessionOptions& options,
                              const Preference& preference, const MakeCanaries& canaries,
                              const InferenceContext& context);

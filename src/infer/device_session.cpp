@@ -1,7 +1,7 @@
-// Sessions on a GPU: inputs and outputs have places there, and the same shapes use the same places again.
+// Sessions on a GPU: inputs and outputs have buffers there, which runs of the same shapes reuse.
 //
-// ONNX Runtime keeps a GPU's libraries' handles and the graphs that it recorded by the thread that calls it, so that
-// each lane has a thread of its own which does all its runs.
+// ONNX Runtime keeps GPU library handles and recorded graphs per calling thread, so each lane has its own thread for
+// all its runs.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -19,18 +19,19 @@
 namespace image_engine::infer {
 namespace {
 
-// Sets of shapes that a lane keeps places for. Where inputs have free dimensions, the one used longest ago goes.
+// The number of shape sets that a lane keeps buffers for. If inputs have free dimensions, the least recently used is
+// dropped.
 constexpr std::size_t kKeptRuns = 4;
 
 // While a GPU's work is recorded, no other thread of the process may allocate or wait there: CUDA would refuse it and
-// end the recording. What records holds this alone, the rest shares it.
+// end the recording. The recording thread holds this exclusively, others share it.
 std::shared_mutex& recording() {
   static std::shared_mutex mutex;
   return mutex;
 }
 
-// A tensor on the GPU, and where the machine reads or writes it.
-struct Place {
+// A tensor on the GPU and its host buffer.
+struct TensorBuffer {
   std::string name;
   ElementType type = ElementType::kFloat32;
   std::vector<std::int64_t> shape;
@@ -39,44 +40,45 @@ struct Place {
   Ort::Value value{nullptr};
 };
 
-std::size_t bytes_of(const Place& place) {
-  return Tensor{place.type, place.shape, {}}.count() * element_size(place.type);
+std::size_t bytes_of(const TensorBuffer& buffer) {
+  return Tensor{buffer.type, buffer.shape, {}}.count() * element_size(buffer.type);
 }
 
-Result<Place> make_place(std::string name, ElementType type, std::vector<std::int64_t> shape, int device) {
-  Place place{std::move(name), type, std::move(shape), {}, {}, Ort::Value{nullptr}};
-  const std::size_t bytes = bytes_of(place);
-  IE_TRY(place.device, gpu::DeviceBuffer::create(device, bytes));
-  IE_TRY(place.host, gpu::PinnedBuffer::create(bytes));
+Result<TensorBuffer> make_buffer(std::string name, ElementType type, std::vector<std::int64_t> shape, int device) {
+  TensorBuffer buffer{std::move(name), type, std::move(shape), {}, {}, Ort::Value{nullptr}};
+  const std::size_t bytes = bytes_of(buffer);
+  IE_TRY(buffer.device, gpu::DeviceBuffer::create(device, bytes));
+  IE_TRY(buffer.host, gpu::PinnedBuffer::create(bytes));
   const Ort::MemoryInfo memory("Cuda", OrtDeviceAllocator, device, OrtMemTypeDefault);
-  place.value = Ort::Value::CreateTensor(memory, place.device.data(), bytes, place.shape.data(), place.shape.size(),
-                                         row_of(type).theirs);
-  return place;
+  buffer.value = Ort::Value::CreateTensor(memory, buffer.device.data(), bytes, buffer.shape.data(), buffer.shape.size(),
+                                          row_of(type).theirs);
+  return buffer;
 }
 
-// Runs of one set of shapes. For one thread at a time.
+// Runs of one set of shapes. One thread at a time.
 class BoundRun {
  public:
-  // `graph`: the number that its recorded work has in the session, 0: it is not recorded.
+  // `graph`: the number of its recorded graph in the session; 0: not recorded.
   BoundRun(Ort::Session& session, const gpu::Stream& stream, int graph)
       : session_(session), stream_(stream), binding_(session), graph_(graph) {
     options_.AddConfigEntry("disable_synchronize_execution_providers", "1");  // this class waits
   }
 
-  // Makes the places, runs once and, where the run is recorded, as often as that takes. Throws Ort::Exception.
+  // Allocates the buffers and runs once, or as often as recording needs. Throws Ort::Exception.
   Status prepare(std::span<const Tensor> inputs, const Signature& signature, std::span<const char* const> outputs,
                  std::int64_t rows) {
     const std::unique_lock alone(recording());
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       std::vector<std::int64_t> shape = inputs[i].shape;
       if (rows > 0) shape[0] = rows;
-      IE_TRY(Place place, make_place(signature.inputs[i].name, inputs[i].type, std::move(shape), stream_.device()));
-      inputs_.push_back(std::move(place));
+      IE_TRY(TensorBuffer buffer,
+             make_buffer(signature.inputs[i].name, inputs[i].type, std::move(shape), stream_.device()));
+      inputs_.push_back(std::move(buffer));
     }
     IE_CHECK(upload(inputs, 0, rows_of(inputs)));
-    for (const Place& place : inputs_) binding_.BindInput(place.name.c_str(), place.value);
+    for (const TensorBuffer& buffer : inputs_) binding_.BindInput(buffer.name.c_str(), buffer.value);
     IE_CHECK(learn_outputs(outputs));
-    for (const Place& place : outputs_) binding_.BindOutput(place.name.c_str(), place.value);
+    for (const TensorBuffer& buffer : outputs_) binding_.BindOutput(buffer.name.c_str(), buffer.value);
     if (graph_ == 0) return {};
     options_.AddConfigEntry("gpu_graph_id", std::to_string(graph_).c_str());
     run_watched(options_, [&] { session_.Run(options_, binding_); });  // runs until it is recorded
@@ -85,24 +87,25 @@ class BoundRun {
 
   [[nodiscard]] bool fits(std::span<const Tensor> inputs, std::int64_t rows,
                           std::span<const char* const> outputs) const {
-    const auto same = [&](const Place& place, const Tensor& tensor) {
+    const auto same = [&](const TensorBuffer& buffer, const Tensor& tensor) {
       std::vector<std::int64_t> shape = tensor.shape;
       if (rows > 0) shape[0] = rows;
-      return place.shape == shape;
+      return buffer.shape == shape;
     };
     return std::ranges::equal(inputs_, inputs, same) &&
-           std::ranges::equal(outputs_, outputs, [](const Place& p, const char* name) { return p.name == name; });
+           std::ranges::equal(outputs_, outputs,
+                              [](const TensorBuffer& p, const char* name) { return p.name == name; });
   }
 
-  // Rows [first, first + count) of the inputs; what is left of a place is zeros.
+  // Copies rows [first, first + count) of the inputs; fills the rest of a buffer with zeros.
   Status upload(std::span<const Tensor> inputs, std::size_t first, std::size_t count) {
     for (std::size_t i = 0; i < inputs.size(); ++i) {
-      Place& place = inputs_[i];
+      TensorBuffer& buffer = inputs_[i];
       const std::size_t rows = std::max<std::size_t>(rows_of(inputs), 1), row = inputs[i].data.size() / rows;
-      const std::size_t used = std::min(count * row, place.host.size());
-      if (used > 0) std::memcpy(place.host.data(), inputs[i].data.data() + first * row, used);
-      std::memset(place.host.data() + used, 0, place.host.size() - used);
-      IE_CHECK(gpu::copy_to_device(place.device.data(), place.host.data(), place.host.size(), stream_));
+      const std::size_t used = std::min(count * row, buffer.host.size());
+      if (used > 0) std::memcpy(buffer.host.data(), inputs[i].data.data() + first * row, used);
+      std::memset(buffer.host.data() + used, 0, buffer.host.size() - used);
+      IE_CHECK(gpu::copy_to_device(buffer.device.data(), buffer.host.data(), buffer.host.size(), stream_));
     }
     return {};
   }
@@ -114,10 +117,10 @@ class BoundRun {
   }
   [[nodiscard]] Status wait() const { return stream_.wait(); }
 
-  // Copies the outputs' first `count` of `rows` rows behind those in `results`; all of them when rows is 0.
+  // Appends the outputs' first `count` of `rows` rows to `results`; all of them when rows is 0.
   Status download(std::vector<Tensor>& results, std::size_t count, std::size_t rows) {
-    for (Place& place : outputs_)
-      IE_CHECK(gpu::copy_to_host(place.host.data(), place.device.data(), place.host.size(), stream_));
+    for (TensorBuffer& buffer : outputs_)
+      IE_CHECK(gpu::copy_to_host(buffer.host.data(), buffer.device.data(), buffer.host.size(), stream_));
     IE_CHECK(stream_.wait());
     results.resize(outputs_.size());
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
@@ -138,7 +141,7 @@ class BoundRun {
     return inputs.empty() || inputs[0].shape.empty() ? 1 : static_cast<std::size_t>(inputs[0].shape[0]);
   }
 
-  // The outputs' places. Their shapes are known after a run only; one that is not recorded.
+  // The outputs' buffers. Their shapes are known only after a run that is not recorded.
   Status learn_outputs(std::span<const char* const> names) {
     const Ort::MemoryInfo memory("Cuda", OrtDeviceAllocator, stream_.device(), OrtMemTypeDefault);
     for (const char* name : names) binding_.BindOutput(name, memory);
@@ -148,8 +151,8 @@ class BoundRun {
     const std::vector<Ort::Value> made = binding_.GetOutputValues();
     for (std::size_t i = 0; i < made.size(); ++i) {
       IE_TRY(TensorInfo known, tensor_info("output", names[i], made[i].GetTypeInfo()));
-      IE_TRY(Place place, make_place(names[i], known.type, std::move(known.shape), stream_.device()));
-      outputs_.push_back(std::move(place));
+      IE_TRY(TensorBuffer buffer, make_buffer(names[i], known.type, std::move(known.shape), stream_.device()));
+      outputs_.push_back(std::move(buffer));
     }
     binding_.ClearBoundOutputs();
     return {};
@@ -169,15 +172,15 @@ class BoundRun {
   Ort::IoBinding binding_;
   Ort::RunOptions options_;
   int graph_;
-  std::vector<Place> inputs_, outputs_;
+  std::vector<TensorBuffer> inputs_, outputs_;
 };
 
-// Does what it is given on one thread, one thing after the other.
+// Runs tasks on one thread, one after the other.
 class LaneThread {
  public:
   LaneThread() : thread_([this](const std::stop_token& stop) { serve(stop); }) {}
 
-  // Waits until it is done; what it throws is thrown here. For one caller at a time.
+  // Waits until the task is done and rethrows its exception. One caller at a time.
   void run(const std::function<void()>& work) {
     std::unique_lock lock(mutex_);
     work_ = &work;
@@ -224,7 +227,7 @@ struct Lane {
     return std::move(*result);
   }
 
-  // The same; what the runtime throws there is an error.
+  // The same; exceptions of the runtime become errors.
   template <typename Body>
   auto guarded_run(Body&& body) -> decltype(body()) {
     return guarded(run_purpose(), [&] { return run(body); });
@@ -342,8 +345,8 @@ class DeviceSession final : public Session {
     return inputs.empty() || inputs[0].shape.empty() ? 1 : inputs[0].shape[0];
   }
 
-  // Where every input must have the same number of rows, more than one, this class fills up and cuts: from outside, any
-  // number will do.
+  // If every input has the same fixed number of rows, more than one, this class pads and splits: callers may pass any
+  // number.
   void fix_rows() {
     const auto rows_of = [](const TensorInfo& info) { return info.shape.empty() ? 0 : info.shape[0]; };
     const std::int64_t rows = signature_.inputs.empty() ? 0 : rows_of(signature_.inputs.front());
@@ -386,7 +389,7 @@ class DeviceSession final : public Session {
   std::vector<std::unique_ptr<Lane>> lanes_;
   mutable FreeLanes free_;
   Signature signature_;
-  std::size_t rows_ = 0;  // of every run; 0: as many as it likes
+  std::size_t rows_ = 0;  // of every run; 0: any number
   Placement placement_;
 };
 

@@ -28,13 +28,13 @@ std::string dimensions_text(const EngineIdentity& identity) {
   return fmt::format("{}", fmt::join(parts, " "));
 }
 
-// One a part of the identity; `what` completes "it was built for …" where that says more than the value.
+// One row per part of the identity; `what` completes "it was built for …" where the value alone is unclear.
 struct PartRow {
   std::string_view what;
   std::string (*text)(const EngineIdentity&);
 };
 constexpr PartRow kParts[] = {
-    {"the model of checksum ", [](const EngineIdentity& id) { return id.model_sha256; }},
+    {"the model with the checksum ", [](const EngineIdentity& id) { return id.model_sha256; }},
     {"sides fixed at ", dimensions_text},
     {"precision ", [](const EngineIdentity& id) { return id.precision; }},
     {"batches ",
@@ -66,7 +66,7 @@ json tensors_json(const std::vector<TensorInfo>& infos) {
   return list;
 }
 
-// Throws what nlohmann's library throws, and Error for a type that is none.
+// Throws nlohmann's exceptions, and Error for an unknown type.
 std::vector<TensorInfo> tensors_of(const json& list) {
   std::vector<TensorInfo> infos;
   for (const json& one : list) {
@@ -106,7 +106,7 @@ EngineRecord record_of(const json& all) {
 }
 
 Error corrupt(const std::string& file) {
-  return {ErrorCode::kCorrupt, fmt::format("{} is not what image-engine writes beside an engine", printable(file))};
+  return {ErrorCode::kCorrupt, fmt::format("{} was not written by image-engine", printable(file))};
 }
 
 }  // namespace
@@ -148,8 +148,7 @@ Result<EngineRecord> read_engine_record(const std::string& engine) {
   const Result<std::string> text = read_file(file, std::size_t{16} << 20);
   if (!text && text.error().code == ErrorCode::kNotFound)
     return fail(ErrorCode::kNotFound,
-                fmt::format("{} is not there: what the engine was built for is not known, and it is not used",
-                            printable(file)));
+                fmt::format("{} is missing: the engine's origin is unknown, and it is not used", printable(file)));
   if (!text) return fail(text.error());
   const json all = parse_json(*text);
   if (!all.is_object()) return fail(corrupt(file));
@@ -185,7 +184,7 @@ Result<EngineRecord> check_engine(const std::string& engine, const EngineIdentit
   struct stat info {};
   if (::stat(engine.c_str(), &info) != 0) return fail(errno_error(printable(engine)));
   if (static_cast<std::uint64_t>(info.st_size) != record.engine_bytes)
-    return fail(ErrorCode::kCorrupt, fmt::format("the engine {} has {} bytes, and it was written with {}",
+    return fail(ErrorCode::kCorrupt, fmt::format("the engine {} has {} bytes, but was written with {}",
                                                  printable(engine), info.st_size, record.engine_bytes));
   IE_TRY(const std::string sum, models::sha256_of(engine));
   if (sum != record.engine_sha256)

@@ -20,8 +20,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kMostLines = 40;
-constexpr std::string_view kRuntimeSays = "ONNX Runtime: ";  // as onnx_runtime.cpp logs it
-constexpr std::string_view kWeSay = "image-engine: ";
+constexpr std::string_view kRuntimeMark = "ONNX Runtime: ";  // as onnx_runtime.cpp logs it
+constexpr std::string_view kOwnMark = "image-engine: ";
 
 std::vector<std::string> arguments_of(const EngineJob& job, const std::string& folder) {
   const TensorRtOptions& wanted = *job.options.tensorrt;
@@ -51,7 +51,7 @@ std::vector<std::string> arguments_of(const EngineJob& job, const std::string& f
   return all;
 }
 
-// TensorRT's timings of kernels, by which the next build is faster; a failure only costs time.
+// TensorRT's kernel timings, which speed up the next build; a failure only costs time.
 void copy_timings(const std::string& from, const std::string& to) {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(from, ignored))
@@ -62,7 +62,7 @@ void copy_timings(const std::string& from, const std::string& to) {
     }
 }
 
-// The lines that have `mark`, from there on, each once.
+// The lines that contain `mark`, from the mark on, without duplicates.
 std::vector<std::string> lines_with(std::string_view text, std::string_view mark) {
   std::vector<std::string> lines;
   while (!text.empty() && lines.size() < kMostLines) {
@@ -70,8 +70,8 @@ std::vector<std::string> lines_with(std::string_view text, std::string_view mark
     text.remove_prefix(std::min(text.size(), line.size() + 1));
     const std::size_t at = line.find(mark);
     if (at == line.npos) continue;
-    std::string said = printable(line.substr(at + mark.size()).substr(0, 500));
-    if (std::ranges::find(lines, said) == lines.end()) lines.push_back(std::move(said));
+    std::string own = printable(line.substr(at + mark.size()).substr(0, 500));
+    if (std::ranges::find(lines, own) == lines.end()) lines.push_back(std::move(own));
   }
   return lines;
 }
@@ -85,17 +85,17 @@ bool is_about_memory(std::string_view text) {
 }  // namespace
 
 Error build_error(std::string_view written, int exit_code, int signal) {
-  const std::vector<std::string> said = lines_with(written, kWeSay), runtime = lines_with(written, kRuntimeSays);
+  const std::vector<std::string> own = lines_with(written, kOwnMark), runtime = lines_with(written, kRuntimeMark);
   std::string message;
   ErrorCode code = ErrorCode::kUnsupported;
   if (signal == SIGKILL || (signal != 0 && is_about_memory(written))) {
     code = ErrorCode::kOutOfMemory;
-    message = "TensorRT's builder was stopped by the system, most likely as memory ran out";
+    message = "TensorRT's builder was stopped by the system, most likely because memory ran out";
   } else if (signal != 0) {
     code = ErrorCode::kCrashed;
     message = fmt::format("TensorRT's builder crashed (signal {}, {})", signal, ::strsignal(signal));
   } else {
-    message = said.empty() ? fmt::format("TensorRT's builder failed with exit code {}", exit_code) : said.back();
+    message = own.empty() ? fmt::format("TensorRT's builder failed with exit code {}", exit_code) : own.back();
     if (is_about_memory(written)) code = ErrorCode::kOutOfMemory;
   }
   for (const std::string& line : runtime)

@@ -1,4 +1,4 @@
-// Building TensorRT engines, in a process of its own: a builder that crashes or takes all memory is a message.
+// Builds TensorRT engines in a separate process: a builder that crashes or takes all memory causes only an error.
 #pragma once
 
 #include <functional>
@@ -11,28 +11,28 @@ namespace image_engine::infer {
 
 struct EngineJob {
   std::string model;       // ONNX
-  SessionOptions options;  // `tensorrt` is set; its cache_folder is where timings are kept between builds, if any
+  SessionOptions options;  // `tensorrt` is set; its cache_folder, if any, keeps timings between builds
 };
 
-// What whoever waits for a build sees and says.
+// The caller's callbacks while it waits for a build.
 struct BuildWatch {
-  std::function<void(double seconds)> waiting = [](double) {};  // a few times a second
+  std::function<void(double seconds)> waiting = [](double) {};  // called a few times a second
   std::stop_token stop;
 };
 
-// Builds into `folder`/engine; the record lacks identity, size and checksum, which who publishes it adds. The process
-// is this program's own: image-engine beside the running one. Errors: kUnsupported (an operator that TensorRT does not
-// take, with each line that its parser wrote; a graph that it takes only in parts, with the nodes left over),
-// kOutOfMemory, kCrashed, kInterrupted, those of check_provider() and Session::create().
+// Builds into `folder`/engine; the record lacks identity, size and checksum, which publish_engine() adds. The process
+// runs the image-engine beside the running program. Errors: kUnsupported (an operator that TensorRT does not support,
+// with each line of its parser; a graph that it supports only in part, with the remaining nodes), kOutOfMemory,
+// kCrashed, kInterrupted, those of check_provider() and Session::create().
 Result<EngineRecord> build_engine(const EngineJob& job, const std::string& folder, const BuildWatch& watch);
 
-// The same in this process: what the other one runs. Leaves `engine` and its sidecar.
+// The same in this process, as run by the separate one. Writes `engine` and its sidecar.
 Status build_engine_here(const EngineJob& job, const std::string& engine);
 
-// Of what a failed build wrote to stderr: why, in one or more lines.
+// The cause of a failed build from its stderr, in one or more lines.
 Error build_error(std::string_view written, int exit_code, int signal);
 
-// The name of the built file in a folder.
+// The file name of the built engine in a folder.
 inline constexpr const char* kBuiltEngine = "engine";
 
 }  // namespace image_engine::infer

@@ -29,11 +29,11 @@ std::string joined(std::string capability) {
   return capability;
 }
 
-// That engine, loader and sidecar are there and fit: the work of a process that was killed does not.
+// Checks that engine, loader and sidecar exist and match: those of a killed process do not.
 Status check_kept(const std::string& engine, const EngineIdentity& identity) {
   IE_CHECK(check_engine(engine, identity));
   if (::access(loader_of(engine).c_str(), R_OK) == 0) return {};
-  return fail(ErrorCode::kNotFound, fmt::format("{} is not there", printable(loader_of(engine))));
+  return fail(ErrorCode::kNotFound, fmt::format("{} is missing", printable(loader_of(engine))));
 }
 
 Result<ReadyEngine> engine_for_once(const EngineIdentity& identity, const BuildEngine& build) {
@@ -45,7 +45,7 @@ Result<ReadyEngine> engine_for_once(const EngineIdentity& identity, const BuildE
   return ReadyEngine{loader_of(engine), true, std::make_shared<TemporaryFolder>(std::move(work))};
 }
 
-// Those of the same name that no driver or library here will load again.
+// Engines of the same name that no driver or library here can load any more.
 void remove_outdated(const std::string& folder, const std::string& file, const EngineIdentity& now) {
   std::vector<fs::path> outdated;
   std::error_code ignored;
@@ -63,9 +63,9 @@ void remove_outdated(const std::string& folder, const std::string& file, const E
 bool can_be_written(const std::string& folder) {
   const Status made = make_folders(folder, 0700);
   if (made && ::access(folder.c_str(), W_OK) == 0) return true;
-  static std::atomic<bool> told = false;
-  if (!told.exchange(true))
-    log_warning("engines cannot be kept in {}: each is built anew for this run", printable(folder));
+  static std::atomic<bool> warned = false;
+  if (!warned.exchange(true))
+    log_warning("engines cannot be stored in {}: each is rebuilt for this run", printable(folder));
   return false;
 }
 

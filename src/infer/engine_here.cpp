@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 constexpr CodeRow kCodes[] = {{ORT_NO_SUCHFILE, ErrorCode::kNotFound}};
 constexpr std::size_t kMostNamed = 12;
 
-// Nodes that another provider took, "Resize_41 (Resize)".
+// Nodes of other providers, "Resize_41 (Resize)".
 std::vector<std::string> left_over(const Ort::Session& session) {
   std::vector<std::string> names;
   for (const auto& part : session.GetEpGraphAssignmentInfo())
@@ -40,12 +40,12 @@ std::vector<std::string> engines_in(const std::string& folder) {
 // A graph in one piece is one engine; anything else cannot be one file.
 Status check_whole(std::vector<std::string> rest, std::size_t engines) {
   if (rest.empty() && engines == 1) return {};
-  if (engines == 0) return fail(ErrorCode::kUnsupported, "TensorRT takes no part of this graph");
+  if (engines == 0) return fail(ErrorCode::kUnsupported, "TensorRT supports no part of this graph");
   const std::size_t all = rest.size();
   if (all > kMostNamed) rest.resize(kMostNamed);
   return fail(ErrorCode::kUnsupported,
-              fmt::format("TensorRT takes this graph in {} parts only; {} nodes are left to others{}{}{}", engines, all,
-                          all > 0 ? ": " : "", fmt::join(rest, ", "), all > kMostNamed ? ", …" : ""));
+              fmt::format("TensorRT supports this graph only in {} parts; {} nodes are left to others{}{}{}", engines,
+                          all, all > 0 ? ": " : "", fmt::join(rest, ", "), all > kMostNamed ? ", …" : ""));
 }
 
 std::optional<std::uint64_t> free_bytes(int device) {
@@ -75,7 +75,7 @@ Status build_engine_here(const EngineJob& job, const std::string& engine) {
   options.tensorrt->cache_prefix = "part";
   const auto before = free_bytes(options.device);
   const auto start = std::chrono::steady_clock::now();
-  return guarded({"TensorRT builds no engine of it", kCodes, ErrorCode::kUnsupported}, [&]() -> Status {
+  return guarded({"TensorRT built no engine of it", kCodes, ErrorCode::kUnsupported}, [&]() -> Status {
     const Ort::Session session(runtime()->env, job.model.c_str(), session_options(options, nullptr));
     record.build_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     const auto after = free_bytes(options.device);

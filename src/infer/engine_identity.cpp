@@ -12,7 +12,7 @@
 namespace image_engine::infer {
 namespace {
 
-// Of the library that check_provider() has loaded: 101401 is 10.14.1. "" when it does not tell.
+// The version of the library that check_provider() has loaded: 101401 is 10.14.1. "" if unknown.
 std::string tensorrt_version() {
   void* library = ::dlopen("libnvinfer.so.10", RTLD_NOW | RTLD_NOLOAD);
   if (library == nullptr) return "";

@@ -43,7 +43,7 @@ constexpr OnnxElement kOnnxElements[] = {{ElementType::kFloat32, 1}, {ElementTyp
                                          {ElementType::kInt32, 6},   {ElementType::kInt64, 7},
                                          {ElementType::kBool, 9},    {ElementType::kFloat16, 10}};
 
-// Free sides of the first dimension are one name in all, as they are one batch.
+// Free first dimensions share one name, as they are one batch.
 Message value_info(const TensorInfo& info) {
   Message shape;
   for (std::size_t i = 0; i < info.shape.size(); ++i) {
@@ -88,9 +88,8 @@ Message operators(std::string_view domain, std::uint64_t version) {
 Result<std::string> ep_context_model(const EpContext& context) {
   if (context.engine.empty() || context.engine.find('/') != std::string::npos ||
       context.engine.find("..") != std::string::npos)
-    return fail(
-        ErrorCode::kInvalidArgument,
-        fmt::format("'{}' cannot be an engine's name: it must lie beside its model", printable(context.engine)));
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("'{}' cannot be an engine's name: it must be beside its model", printable(context.engine)));
   Message node, graph, model;
   for (const TensorInfo& info : context.inputs) node.text(1, info.name);
   for (const TensorInfo& info : context.outputs) node.text(2, info.name);

@@ -18,10 +18,10 @@
 namespace image_engine::infer {
 namespace {
 
-constexpr int kDeepest = 100;                 // messages in messages, as protobuf's own readers have it
-constexpr std::uint64_t kLongestText = 4096;  // of a key or a place
+constexpr int kDeepest = 100;                 // nested messages, as in protobuf's own parsers
+constexpr std::uint64_t kLongestText = 4096;  // of a key or a location
 
-// Messages of onnx.proto in which a tensor may be.
+// Messages of onnx.proto that may contain a tensor.
 enum class Kind : std::uint8_t { kModel, kTraining, kGraph, kNode, kAttribute, kFunction, kSparse, kTensor, kEntry };
 struct Child {
   Kind parent;
@@ -48,22 +48,22 @@ std::optional<Kind> child_of(Kind parent, std::uint64_t field) {
   return found == std::end(kChildren) ? std::nullopt : std::optional(found->kind);
 }
 
-std::string real_place(const std::string& path) {
+std::string real_location(const std::string& path) {
   const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr), std::free);
   return real ? real.get() : "";
 }
 
-bool has_parent_part(std::string_view place) {
-  for (std::size_t at = 0; at <= place.size();) {
-    const std::size_t end = std::min(place.find('/', at), place.size());
-    if (place.substr(at, end - at) == "..") return true;
+bool has_parent_part(std::string_view location) {
+  for (std::size_t at = 0; at <= location.size();) {
+    const std::size_t end = std::min(location.find('/', at), location.size());
+    if (location.substr(at, end - at) == "..") return true;
     at = end + 1;
   }
   return false;
 }
 
-Status refused(std::string_view place, std::string_view why) {
-  return fail(ErrorCode::kCorrupt, fmt::format("it keeps numbers in '{}', {}", printable(place), why));
+Status refused(std::string_view location, std::string_view why) {
+  return fail(ErrorCode::kCorrupt, fmt::format("it has external data in '{}', {}", printable(location), why));
 }
 
 class Reader {
@@ -164,21 +164,20 @@ class Reader {
     return piece_[at - start_];
   }
 
-  [[nodiscard]] Status check(const std::string& place) const {
-    if (place.empty() || place.find('\0') != std::string::npos) return refused(place, "which is no file's name");
-    if (place.starts_with('/')) return refused(place, "which is not beside it");
-    if (has_parent_part(place)) return refused(place, "which leads out of its folder");
-    const std::string real = real_place(join_path(folder_, place));
+  [[nodiscard]] Status check(const std::string& location) const {
+    if (location.empty() || location.find('\0') != std::string::npos)
+      return refused(location, "which is not a file name");
+    if (location.starts_with('/')) return refused(location, "which is not beside it");
+    if (has_parent_part(location)) return refused(location, "which leads out of its folder");
+    const std::string real = real_location(join_path(folder_, location));
     struct stat info {};
     if (real.empty() || ::stat(real.c_str(), &info) != 0 || !S_ISREG(info.st_mode))
-      return refused(place, "which is not there: put the model's files into one folder");
-    if (!real.starts_with(join_path(folder_, ""))) return refused(place, "which links to a file outside its folder");
+      return refused(location, "which is missing: put the model's files into one folder");
+    if (!real.starts_with(join_path(folder_, ""))) return refused(location, "which links to a file outside its folder");
     return {};
   }
 
-  static tl::unexpected<Error> no_model() {
-    return fail(ErrorCode::kCorrupt, "it is no ONNX model, or not all of one");
-  }
+  static tl::unexpected<Error> no_model() { return fail(ErrorCode::kCorrupt, "it is not a complete ONNX model"); }
 
   int fd_;
   std::string folder_;  // links followed
@@ -190,7 +189,7 @@ class Reader {
 
 Status check_external_data(const std::string& model) {
   IE_TRY(const UniqueFd file, open_regular(model));
-  return Reader(file.get(), real_place(std::string(parent_path(absolute_path(model))))).model();
+  return Reader(file.get(), real_location(std::string(parent_path(absolute_path(model))))).model();
 }
 
 }  // namespace image_engine::infer

@@ -1,4 +1,4 @@
-// The files beside it that an ONNX model says its numbers are in.
+// The external data files of an ONNX model.
 #pragma once
 
 #include <string>
@@ -7,9 +7,9 @@
 
 namespace image_engine::infer {
 
-// Checks, before anything else reads the model, that each of them is a regular file in the model's folder or below it,
-// also once symbolic links are followed. Reads the file once in pieces, and skips the numbers that are in it. Errors:
-// kCorrupt (the place of one is absolute, has "..", leads elsewhere or nowhere; the file is no protobuf), those of
+// Checks that each of them is a regular file in or below the model's folder, even after following symbolic links. Call
+// it before anything else reads the model. Reads the model once, in pieces, and skips its embedded tensors. Errors:
+// kCorrupt (a location is absolute, contains "..", or leads elsewhere or nowhere; the file is no protobuf), those of
 // reading. Thread-safe.
 Status check_external_data(const std::string& model);
 

@@ -16,9 +16,9 @@ namespace {
 constexpr const char* kVariable = "IMAGE_ENGINE_ONNXRUNTIME";
 constexpr const char* kName = "libonnxruntime.so.1";
 
-// From 1.29 on, ONNX Runtime as its maker builds it reports models and sessions over the network. The switch in its API
-// comes after the first event; this variable holds from the start. Set before main(), thus before there are threads,
-// for this process and its children, whatever the value was.
+// Since 1.29, ONNX Runtime's official builds report models and sessions over the network. The switch in its API takes
+// effect after the first event; this variable does from the start. Set before main(), and so before any thread starts,
+// for this process and its children, overriding any value.
 [[gnu::constructor]] void refuse_telemetry() { ::setenv("ORT_DISABLE_TELEMETRY", "1", 1); }
 
 std::string library_file() {
@@ -37,7 +37,7 @@ Result<void*> load_runtime_library() {
   if (void* library = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL)) return library;
   const char* reason = ::dlerror();
   return fail(ErrorCode::kNotFound,
-              fmt::format("ONNX Runtime is not here: {}. Install it (tools/setup.sh in a source tree), or set {} to a "
+              fmt::format("ONNX Runtime is missing: {}. Install it (tools/setup.sh in a source tree), or set {} to a "
                           "{}, such as the one in the Python package onnxruntime",
                           printable(reason != nullptr ? reason : file), kVariable, kName));
 }

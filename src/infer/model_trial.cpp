@@ -20,15 +20,15 @@ namespace {
 
 constexpr std::uint64_t kLeastMemory = std::uint64_t{4} << 30, kMemoryTimes = 8;
 constexpr std::chrono::seconds kStarting{10};  // of the process, before the model
-constexpr std::int64_t kSide = 224;            // of what may be of any size
+constexpr std::int64_t kSide = 224;            // of free dimensions
 
 Status judged(int code, int signal, const RunLimits& limits) {
   if (code == static_cast<int>(ErrorCode::kTimeout) + kTrialCodes)
     return fail(ErrorCode::kTimeout,
-                fmt::format("it did not come to an end within {}; inference.run_timeout_seconds allows more",
+                fmt::format("it did not finish within {}; inference.run_timeout_seconds allows more",
                             human_duration(std::chrono::duration<double>(limits.longest).count())));
   if (code == static_cast<int>(ErrorCode::kOutOfMemory) + kTrialCodes)
-    return fail(ErrorCode::kOutOfMemory, "it takes more memory than a model of its size may");
+    return fail(ErrorCode::kOutOfMemory, "it needs more memory than allowed for a model of its size");
   if (code < 0)
     return fail(ErrorCode::kCrashed, fmt::format("it ended its process (signal {}, {})", signal, ::strsignal(signal)));
   return {};
@@ -74,7 +74,7 @@ Status try_model(const ModelTrial& trial) {
     if (const Status passed = try_file(file, kLeastMemory + kMemoryTimes * trial.bytes, limits); !passed)
       return fail(passed.error().code, passed.error().code == ErrorCode::kInterrupted
                                            ? passed.error().message
-                                           : fmt::format("{} is not used: tried in a process of its own, {}",
+                                           : fmt::format("{} is not used: tried in a separate process, {}",
                                                          printable(file), passed.error().message));
   Status kept = make_folders(trial.memory_folder, 0700);
   if (kept) kept = write_file_atomically(mark, std::string_view(""), 0600);

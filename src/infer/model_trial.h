@@ -1,4 +1,4 @@
-// Models of the user's own: loaded and run in a process of little memory and time first.
+// Tries a user's model in a process with limited memory and time before this one loads it.
 #pragma once
 
 #include <cstdint>
@@ -9,10 +9,10 @@
 
 namespace image_engine::infer {
 
-// Loads each ONNX file and runs it once on zeros, on the CPU, in a process of its own (image-engine beside the
-// running one), within the limits of runs (run_watch.h) and 4 GiB of memory and eight times the `bytes` of the files.
-// What passed is kept in `memory_folder` under `key`, and not tried again. A model that fails with a message passes: it
-// does so anywhere. Errors: kTimeout, kOutOfMemory, kCrashed, kInterrupted; kIo when the process cannot be started.
+// Loads each ONNX file and runs it once on zeros, on the CPU, in a separate process (image-engine beside the running
+// program), limited by run_watch.h and to 4 GiB of memory plus eight times the `bytes` of the files. A pass is stored
+// in `memory_folder` under `key`, and not tried again. A model that fails with an error message passes: it is harmless
+// in this process, too. Errors: kTimeout, kOutOfMemory, kCrashed, kInterrupted; kIo when the process cannot be started.
 struct ModelTrial {
   std::vector<std::string> files;
   std::uint64_t bytes = 0;
@@ -21,10 +21,10 @@ struct ModelTrial {
 };
 Status try_model(const ModelTrial& trial);
 
-// The exit code of that process for an error: its ErrorCode and this.
+// The process exits with this plus the ErrorCode of an error.
 inline constexpr int kTrialCodes = 64;
 
-// What that process does. Limits this process's memory for good.
+// The work of that process. Limits this process's memory permanently.
 Status try_model_here(const std::string& file, std::uint64_t memory);
 
 }  // namespace image_engine::infer

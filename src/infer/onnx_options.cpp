@@ -30,7 +30,7 @@ std::span<const TensorInfo> inputs_of(const SessionOptions& options) {
   return options.tensorrt ? std::span<const TensorInfo>(options.tensorrt->inputs) : std::span<const TensorInfo>();
 }
 
-// What TensorRT leaves is CUDA's; recorded is only what one provider has whole.
+// CUDA runs the nodes that TensorRT does not; only a graph of a single provider is recorded.
 void append_behind(Ort::SessionOptions& theirs, SessionOptions options, void* stream) {
   options.cuda_graph = false;
   append_cuda(theirs, options, stream);
@@ -77,8 +77,9 @@ Ort::SessionOptions session_options(const SessionOptions& options, void* stream)
   theirs.SetGraphOptimizationLevel(ORT_ENABLE_ALL);
   theirs.EnableMemPattern();
   theirs.EnableCpuMemArena();
-  theirs.AddConfigEntry("session.load_model_format", "ONNX");  // else a file's first bytes choose another parser
-  // Threads that help one run wait for its next part without sleeping, but not for the next run.
+  theirs.AddConfigEntry("session.load_model_format",
+                        "ONNX");  // otherwise a file's first bytes may select another parser
+  // The threads of a run spin while they wait for its next part, but not for the next run.
   theirs.AddConfigEntry("session.intra_op.allow_spinning", options.threads > 1 ? "1" : "0");
   if (options.threads > 1) theirs.AddConfigEntry("session.intra_op.spin_duration_us", "200");
   theirs.AddConfigEntry("session.inter_op.allow_spinning", "0");
@@ -87,12 +88,12 @@ Ort::SessionOptions session_options(const SessionOptions& options, void* stream)
   if (!cpu_has_vnni()) theirs.AddConfigEntry("session.x64quantprecision", "1");
   for (const auto& [name, size] : options.fixed_dimensions)
     Ort::ThrowOnError(Ort::GetApi().AddFreeDimensionOverrideByName(theirs, name.c_str(), size));
-  // Planned memory is asked for anew while a graph is recorded, when nothing may be allocated.
+  // Planned memory is allocated again while a graph is recorded, when allocation is forbidden.
   if (options.cuda_graph) theirs.DisableMemPattern();
   if (options.provider != Provider::kCpu) {
     theirs.AddConfigEntry("session.record_ep_graph_assignment_info", "1");
     theirs.AddConfigEntry("session.use_device_allocator_for_initializers",
-                          "1");  // weights are not the arena's to round up
+                          "1");  // keeps the arena from rounding up weights
   }
   const auto row = std::ranges::find(kAppenders, options.provider, &ProviderRow::provider);
   if (row != std::end(kAppenders)) row->append(theirs, options, stream);

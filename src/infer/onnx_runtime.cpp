@@ -22,7 +22,7 @@ constexpr TypeRow kTypes[] = {
     {ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL, ElementType::kBool, "bool"},
 };
 
-// What the runtime says in words only, of ONNX Runtime 1.31.
+// Conditions that ONNX Runtime 1.31 reports only as text.
 struct Hint {
   std::string_view text;
   ErrorCode code;
@@ -37,7 +37,7 @@ constexpr Hint kHints[] = {
     {"support for models stamped with official released onnx opset", ErrorCode::kUnsupported},
 };
 
-// Without the places in the runtime's source, "/onnxruntime_src/….cc:256 <function's signature> ", and line ends.
+// Without the runtime's source locations, "/onnxruntime_src/….cc:256 <function's signature> ", and line ends.
 std::string for_people(std::string text) {
   for (std::size_t from; (from = text.find("/onnxruntime_src/")) != text.npos;) {
     const std::size_t end = text.find(") ", from);
@@ -49,7 +49,7 @@ std::string for_people(std::string text) {
   return printable(std::string_view(text).substr(0, kLongest));
 }
 
-// Its errors come back from the calls too, so that they are only of use to who looks for more.
+// Calls return its errors, too, so the log lines only add detail.
 void ORT_API_CALL log(void*, OrtLoggingLevel, const char*, const char*, const char* where, const char* message) {
   log_debug("ONNX Runtime: {}: {}", where, printable(message));
 }
@@ -59,7 +59,7 @@ Result<Runtime> load_runtime() {
   using GetApiBase = const OrtApiBase*(ORT_API_CALL*)();
   const auto get_base = reinterpret_cast<GetApiBase>(::dlsym(library, "OrtGetApiBase"));
   if (get_base == nullptr)
-    return fail(ErrorCode::kNotFound, "ONNX Runtime is not here: the library found in its place is something else");
+    return fail(ErrorCode::kNotFound, "ONNX Runtime is missing: the library found in its place is another one");
   const OrtApiBase* base = get_base();
   const std::string version = base->GetVersionString();
   const OrtApi* api = base->GetApi(ORT_API_VERSION);
@@ -70,7 +70,7 @@ Result<Runtime> load_runtime() {
   Ort::InitApi(api);
   return guarded({"ONNX Runtime cannot start", {}, ErrorCode::kInternal}, [&]() -> Result<Runtime> {
     Runtime runtime{Ort::Env(ORT_LOGGING_LEVEL_ERROR, "image-engine", log, nullptr), version};
-    runtime.env.DisableTelemetryEvents();  // of no use alone: library.cpp
+    runtime.env.DisableTelemetryEvents();  // not sufficient alone: library.cpp
     return runtime;
   });
 }
@@ -102,12 +102,12 @@ const Result<Runtime>& runtime() {
 
 Result<TensorInfo> tensor_info(const char* role, std::string name, const Ort::TypeInfo& type) {
   if (type.GetONNXType() != ONNX_TYPE_TENSOR)
-    return fail(ErrorCode::kUnsupported, fmt::format("{} {} is no tensor", role, printable(name)));
+    return fail(ErrorCode::kUnsupported, fmt::format("{} {} is not a tensor", role, printable(name)));
   const auto info = type.GetTensorTypeAndShapeInfo();
   const auto row = std::ranges::find(kTypes, info.GetElementType(), &TypeRow::theirs);
   if (row == std::end(kTypes))
-    return fail(ErrorCode::kUnsupported, fmt::format("{} {} has a type that nothing here reads (ONNX's number {})",
-                                                     role, printable(name), static_cast<int>(info.GetElementType())));
+    return fail(ErrorCode::kUnsupported, fmt::format("{} {} has an unsupported type (ONNX's number {})", role,
+                                                     printable(name), static_cast<int>(info.GetElementType())));
   TensorInfo tensor{std::move(name), row->ours, info.GetShape(), {}};
   if (!tensor.shape.empty() && tensor.shape.front() < 0) tensor.rows = info.GetSymbolicDimensions().front();
   return tensor;

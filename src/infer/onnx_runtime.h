@@ -1,4 +1,4 @@
-// ONNX Runtime's own types, for the files of this folder that adapt it and for nobody else.
+// ONNX Runtime's types, only for the files of this folder that adapt it.
 #pragma once
 
 #define ORT_API_MANUAL_INIT
@@ -34,8 +34,8 @@ const TypeRow& row_of(ElementType type);
 // "float32 [1, 3, ?, 416]"
 std::string described(ElementType type, std::span<const std::int64_t> shape);
 
-// Numbers under 1e-38 slow some models down a hundredfold. For the current thread, while this lives; the runtime's own
-// threads are told by an option.
+// Numbers below 1e-38 slow some models down a hundredfold. Flushes them to zero in the current thread while this lives;
+// a session option does it in the runtime's threads.
 class DenormalsAreZero {
  public:
   DenormalsAreZero(const DenormalsAreZero&) = delete;
@@ -57,7 +57,7 @@ struct CodeRow {
   ErrorCode ours;
 };
 
-// What a call of the runtime was for, and how its errors are read.
+// The purpose of a call of the runtime, and how its errors are mapped.
 struct Purpose {
   std::string what;
   std::span<const CodeRow> codes;
@@ -65,12 +65,12 @@ struct Purpose {
 };
 Error error_of(const Ort::Exception& thrown, const Purpose& purpose);
 
-// What the watch of runs ended, as an exception of the runtime's callers: guarded() makes an error of it again.
+// A run that its watch ended, as an exception; guarded() turns it back into an error.
 struct RunEnded {
   Error error;
 };
 
-// body(), with what the runtime throws as an error.
+// Calls body() and turns the runtime's exceptions into errors.
 template <typename Body>
 auto guarded(const Purpose& purpose, Body&& body) -> decltype(body()) {
   const DenormalsAreZero guard;
@@ -91,28 +91,28 @@ struct Runtime {
   Ort::Env env;
   std::string version;
 };
-// One for the process; never destroyed, as sessions may outlive anything that would do it.
+// One per process; never destroyed, as sessions may outlive any owner.
 const Result<Runtime>& runtime();
 
-// `role` is "input" or "output". kUnsupported: no tensor, or of a type that nothing here reads.
+// `role` is "input" or "output". kUnsupported: not a tensor, or of an unsupported type.
 Result<TensorInfo> tensor_info(const char* role, std::string name, const Ort::TypeInfo& type);
 
-// What a model takes and gives.
+// A model's inputs and outputs.
 struct Signature {
-  std::vector<TensorInfo> inputs, outputs;  // as the file has them, but for halves, which come out as floats
+  std::vector<TensorInfo> inputs, outputs;  // as in the file, except that float16 outputs are converted to float32
   static Result<Signature> of(const Ort::Session& session);  // throws Ort::Exception
   [[nodiscard]] Status check(std::span<const Tensor> given) const;
   // All of them when none is named.
   [[nodiscard]] Result<std::vector<const char*>> output_names(std::span<const std::string> wanted) const;
 };
 
-// What the file says under a key of its own.
+// The value of a custom metadata key of the file.
 std::optional<std::string> metadata_of(const Ort::Session& session, const std::string& key);
 
-// How the errors of a run are read.
+// How the errors of a run are mapped.
 const Purpose& run_purpose();
 
-// body(), which runs a model with `options`, within the limits of runs. Throws RunEnded, and what body() throws.
+// Calls body(), which runs a model with `options`, within the limits of runs. Throws RunEnded, and what body() throws.
 template <typename Body>
 auto run_watched(Ort::RunOptions& options, Body&& body) -> decltype(body()) {
   const Watched watched([&] { options.SetTerminate(); });
@@ -129,14 +129,14 @@ auto run_watched(Ort::RunOptions& options, Body&& body) -> decltype(body()) {
 // A session on a GPU. Throws Ort::Exception.
 Result<std::unique_ptr<Session>> create_device_session(const std::string& file, const SessionOptions& options);
 
-// What a session is made with. Throws Ort::Exception. `stream` is a cudaStream_t that a GPU's work is queued in; null:
-// the provider's own.
+// The runtime's options for a session. Throws Ort::Exception. `stream` is the cudaStream_t for a GPU's work; null: the
+// provider's own.
 Ort::SessionOptions session_options(const SessionOptions& options, void* stream);
 
-// The same bytes; the runtime does not write to inputs.
+// A value that shares the tensor's bytes; the runtime does not write to inputs.
 Ort::Value borrowed(const Tensor& tensor);
 
-// The values of a tensor in the machine's memory; halves become floats. `shape` may be of fewer rows than the data.
+// Copies a tensor from host memory; float16 becomes float32. `shape` may be of fewer rows than the data.
 Tensor tensor_of(ElementType type, std::vector<std::int64_t> shape, const std::byte* bytes);
 
 }  // namespace image_engine::infer

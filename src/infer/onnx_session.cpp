@@ -13,11 +13,11 @@ namespace {
 constexpr CodeRow kLoadCodes[] = {{ORT_NO_SUCHFILE, ErrorCode::kNotFound},
                                   {ORT_NOT_IMPLEMENTED, ErrorCode::kUnsupported}};
 
-// What a run computes with, for each byte of its inputs. Measured as the growth of the arena: the text detector of
-// PP-OCRv4 11 to 14 at 0.15 to 3 megapixels, EfficientNet-Lite0 9, NanoDet 6.
+// A run's memory per byte of its inputs. Measured as the growth of the arena: the text detector of PP-OCRv4 11 to 14 at
+// 0.15 to 3 megapixels, EfficientNet-Lite0 9, NanoDet 6.
 constexpr std::uint64_t kWorkingBytesPerInputByte = 12;
 
-// What a run took beyond this goes back when it ends; mapping it again costs less than the run's own noise.
+// A run's memory beyond this is freed when it ends; mapping it again costs less than the run's noise.
 constexpr std::uint64_t kMostKept = std::uint64_t{32} << 20;
 
 Result<Tensor> copied(const std::string& name, const Ort::Value& value) {
@@ -82,7 +82,8 @@ class OnnxSession final : public Session {
     return before / period_ != (before + rows) / period_;
   }
 
-  // The arena keeps what each shape needed: a text reader, whose shapes follow the photos, would hold them all.
+  // The arena keeps memory for each shape: a text model, whose shapes depend on the photo, would keep it for all of
+  // them.
   [[nodiscard]] bool has_another_shape(std::span<const Tensor> inputs) const {
     std::uint64_t shape = 0;
     for (const Tensor& tensor : inputs)
@@ -100,7 +101,7 @@ class OnnxSession final : public Session {
   mutable std::atomic<std::uint64_t> shape_ = 0;
 };
 
-// By an engine that is built once, kept in the cache folder and then loaded.
+// With an engine that is built once, cached and then loaded.
 Result<std::unique_ptr<Session>> create_engine_session(const std::string& file, SessionOptions options) {
   IE_TRY(const ReadyEngine ready, engine_for(file, options));
   options.tensorrt->cache_folder.clear();

@@ -9,7 +9,7 @@
 namespace image_engine::infer {
 namespace {
 
-// nullopt: a negative side, or more bytes than can be counted.
+// nullopt: a negative dimension, or more bytes than a size can express.
 std::optional<std::size_t> bytes_needed(const Tensor& tensor) {
   std::size_t bytes = element_size(tensor.type);
   for (const std::int64_t side : tensor.shape)
@@ -21,11 +21,11 @@ Status check_input(const TensorInfo& wanted, const Tensor& given) {
   const auto fits = [](std::int64_t want, std::int64_t have) { return want < 0 || want == have; };
   if (given.type != wanted.type || !std::ranges::equal(wanted.shape, given.shape, fits))
     return fail(ErrorCode::kInvalidArgument,
-                fmt::format("the model's input {} is {} and was given {}", printable(wanted.name),
+                fmt::format("the model's input {} is {}, but got {}", printable(wanted.name),
                             described(wanted.type, wanted.shape), described(given.type, given.shape)));
   if (bytes_needed(given) != given.data.size())
     return fail(ErrorCode::kInvalidArgument,
-                fmt::format("the model's input {} was given {} with {} bytes", printable(wanted.name),
+                fmt::format("the model's input {} got {} with {} bytes", printable(wanted.name),
                             described(given.type, given.shape), given.data.size()));
   return {};
 }
@@ -52,7 +52,7 @@ Result<Signature> Signature::of(const Ort::Session& session) {
 Status Signature::check(std::span<const Tensor> given) const {
   if (given.size() != inputs.size())
     return fail(ErrorCode::kInvalidArgument,
-                fmt::format("the model has {} inputs and was given {}", inputs.size(), given.size()));
+                fmt::format("the model has {} inputs, but got {}", inputs.size(), given.size()));
   for (std::size_t i = 0; i < inputs.size(); ++i) IE_CHECK(check_input(inputs[i], given[i]));
   return {};
 }
@@ -63,7 +63,7 @@ Result<std::vector<const char*>> Signature::output_names(std::span<const std::st
     if (std::ranges::find(outputs, name, &TensorInfo::name) == outputs.end()) {
       std::vector<std::string_view> known;
       for (const TensorInfo& info : outputs) known.push_back(info.name);
-      return fail(ErrorCode::kInvalidArgument, fmt::format("the model has no output {}, it has {}", printable(name),
+      return fail(ErrorCode::kInvalidArgument, fmt::format("the model has no output {}; it has {}", printable(name),
                                                            printable(fmt::format("{}", fmt::join(known, ", ")))));
     }
     names.push_back(name.c_str());

@@ -24,8 +24,8 @@ bool is_of(const EngineRecord& record, const Spec& spec, const Store& store) {
 
 Status check_batch(const EngineIdentity& built, std::int64_t batch) {
   if (batch >= built.least_batch && batch <= built.most_batch) return {};
-  return fail(ErrorCode::kUnsupported, fmt::format("it takes {} to {} pictures at once, and {} are asked for",
-                                                   built.least_batch, built.most_batch, batch));
+  return fail(ErrorCode::kUnsupported,
+              fmt::format("it takes {} to {} pictures at once, not {}", built.least_batch, built.most_batch, batch));
 }
 
 }  // namespace
@@ -39,7 +39,7 @@ std::string engine_of(const Spec& spec, const Store& store, const std::string& g
 Status check_given_engine(const std::string& given, std::span<const Spec> specs, const Store& store) {
   IE_TRY(const EngineRecord record, read_engine_record(given));
   if (std::ranges::any_of(specs, [&](const Spec& spec) { return is_of(record, spec, store); })) return {};
-  return fail(ErrorCode::kNotFound, "it was built of none of the models installed here");
+  return fail(ErrorCode::kNotFound, "it was built from none of the models installed here");
 }
 
 Result<Chosen> choose_engine(const Spec& spec, const Store& store, const SessionOptions& options,

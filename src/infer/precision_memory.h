@@ -1,4 +1,4 @@
-// Which precision was found best, kept from run to run.
+// Stores the best precision of each model between runs.
 #pragma once
 
 #include <optional>
@@ -13,18 +13,19 @@ namespace image_engine::infer {
 
 struct Remembered {
   std::string precision, reason;
-  // On GPUs: how it ran fastest.
+  // On GPUs: its fastest settings.
   std::int64_t batch = 0;
   std::string rows;  // as TensorInfo::rows
   bool nhwc = false, fuse_convolutions = false, cuda_graph = false, search_convolutions = false;
 };
 
-// What a choice depends on: the model's files, variants and gates, the CPU, the runtime, the threads.
+// A key of everything that a choice depends on: the model's files, variants and gates, the CPU, the runtime, the
+// threads.
 std::string precision_key(const models::Spec& spec, const models::Store& store, const SessionOptions& options,
                           const std::string& runtime);
 
 // A JSON file, {"<key>": {"model": …, "precision": …, "reason": …}}. Two programs may use it at once: the last to write
-// wins, and what the other found is found again.
+// wins, and the other's result is measured again.
 class PrecisionMemory {
  public:
   explicit PrecisionMemory(const std::string& folder);

@@ -17,7 +17,7 @@
 namespace image_engine::infer {
 namespace {
 
-// TensorRT for RTX takes Ampere's consumer GPUs and later (its support matrix), not Volta, Turing, A100 or Hopper.
+// TensorRT for RTX supports Ampere's consumer GPUs and later (its support matrix), not Volta, Turing, A100 or Hopper.
 bool takes_rtx(const gpu::CudaDevice& device) {
   const int capability = device.major * 10 + device.minor;
   return capability == 86 || capability == 89 || capability >= 120;
@@ -58,7 +58,7 @@ Status check_tensorrt_rtx() {
   IE_TRY(const auto devices, gpu::cuda_devices());
   if (std::ranges::none_of(devices, takes_rtx))
     return fail(ErrorCode::kUnsupported,
-                fmt::format("it takes RTX 30, 40 and 50 GPUs, and here is {}", devices.front().name));
+                fmt::format("it supports RTX 30, 40 and 50 GPUs, and this is {}", devices.front().name));
   return check_rtx_plugin();
 }
 
@@ -100,7 +100,7 @@ std::string provider_name(std::string_view runtime_name) {
   return std::string(row == std::end(kRows) ? runtime_name : row->name);
 }
 
-// Each by itself when it is asked for: what needs the CPU alone must not load a GPU's libraries.
+// Each is checked separately and on demand: running on the CPU must not load a GPU's libraries.
 Status check_provider(Provider provider) {
   static std::mutex mutex;
   static std::array<std::optional<Status>, std::size(kRows)> states;

@@ -1,4 +1,4 @@
-// A session that goes on elsewhere when what runs it fails.
+// A session that falls back to another when it fails.
 #pragma once
 
 #include <functional>
@@ -9,15 +9,15 @@
 
 namespace image_engine::infer {
 
-// The session that takes over after `error`; an error when there is none. Takes the same inputs and gives the same
-// outputs.
+// The session that takes over after an error, with the same inputs and outputs.
 struct Successor {
   std::unique_ptr<Session> session;
-  std::string precision;  // where it is another one
+  std::string precision;  // if it differs
 };
 using TakeOver = std::function<Result<Successor>(const Error& error)>;
 
-// Runs that fail by kOutOfMemory or kInternal are done again by what `take_over` gives, as long as it gives something.
+// Repeats runs that fail with kOutOfMemory or kInternal on the session that `take_over` returns, until that returns an
+// error.
 std::unique_ptr<Session> make_resilient(std::unique_ptr<Session> session, TakeOver take_over);
 
 }  // namespace image_engine::infer

@@ -11,9 +11,9 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
-constexpr std::chrono::milliseconds kBetweenLooks{100};
+constexpr std::chrono::milliseconds kBetweenChecks{100};
 
-// One for the process; never destroyed, as its thread ends with the process.
+// One per process; never destroyed, as its thread ends with the process.
 class Watch {
  public:
   static Watch& get() {
@@ -33,7 +33,7 @@ class Watch {
 
   std::list<Watched::Entry>::iterator add(std::function<void()> end) {
     const std::lock_guard lock(mutex_);
-    if (!started_) std::thread([this] { look(); }).detach();
+    if (!started_) std::thread([this] { watch(); }).detach();
     started_ = true;
     entries_.push_front({std::move(end), SteadyClock::now(), {}});
     changed_.notify_one();
@@ -51,12 +51,12 @@ class Watch {
   }
 
  private:
-  [[noreturn]] void look() {
+  [[noreturn]] void watch() {
     std::unique_lock lock(mutex_);
     for (;;) {
       changed_.wait(lock, [&] { return !entries_.empty(); });
       for (Watched::Entry& entry : entries_) judge(entry);
-      changed_.wait_for(lock, kBetweenLooks, [] { return false; });
+      changed_.wait_for(lock, kBetweenChecks, [] { return false; });
     }
   }
 
@@ -67,7 +67,7 @@ class Watch {
     if (stopped) entry.why = Error{ErrorCode::kInterrupted, "interrupted"};
     if (late && !stopped)
       entry.why =
-          Error{ErrorCode::kTimeout, "the model did not come to an end within " +
+          Error{ErrorCode::kTimeout, "the model did not finish within " +
                                          human_duration(std::chrono::duration<double>(limits_.longest).count()) +
                                          "; inference.run_timeout_seconds allows more"};
     if (entry.why) entry.end();

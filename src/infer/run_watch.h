@@ -1,4 +1,4 @@
-// Ends what models do for too long, and what they do once the program is to stop.
+// Ends runs of models that take too long, or once a stop is requested.
 #pragma once
 
 #include <chrono>
@@ -13,20 +13,20 @@ namespace image_engine::infer {
 
 struct RunLimits {
   std::chrono::milliseconds longest{120'000};  // of one run, or of loading; 0: none
-  std::stop_token stop;                        // looked at a few times a second, by a thread of its own
+  std::stop_token stop;                        // checked a few times a second, by a separate thread
 };
 // For the whole process, from now on. Thread-safe.
 void set_run_limits(RunLimits limits);
 RunLimits run_limits();
 
-// While one lives, `end` is called once the limits say so: by another thread, once.
+// While it lives, another thread calls `end`, once, when a limit is reached.
 class Watched {
  public:
   explicit Watched(std::function<void()> end);
   ~Watched();
   Watched(const Watched&) = delete;
   Watched& operator=(const Watched&) = delete;
-  // kTimeout or kInterrupted where it was ended, whatever came of that; else nothing.
+  // kTimeout or kInterrupted if `end` was called, whatever its effect; else nullopt.
   [[nodiscard]] std::optional<Error> ended() const;
 
   struct Entry {

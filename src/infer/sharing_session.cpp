@@ -43,8 +43,7 @@ class SharingSession final : public Session {
       const bool lost = !made && made.error().code == ErrorCode::kInternal;
       const bool one_is_left = put(gpu, lost);
       if (!lost || !one_is_left) return made;
-      log_warning("the work goes on without {}: {}", sessions_[gpu]->placement().device,
-                  printable(made.error().message));
+      log_warning("{} is no longer used: {}", sessions_[gpu]->placement().device, printable(made.error().message));
     }
   }
 
@@ -64,7 +63,7 @@ class SharingSession final : public Session {
     return gpu;
   }
 
-  // Whether there is a GPU that is not lost. The last one stays, for its error to be told again.
+  // Whether a GPU is left. The last one is kept, to return its error again.
   bool put(std::size_t gpu, bool lost) const {
     const std::lock_guard lock(mutex_);
     lost_[gpu] = lost_[gpu] || lost;
@@ -81,7 +80,7 @@ class SharingSession final : public Session {
   std::vector<std::unique_ptr<Session>> sessions_;
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
-  mutable std::deque<std::size_t> free_;  // a GPU for each run that it has room for; the one that is free longest first
+  mutable std::deque<std::size_t> free_;  // each GPU once per concurrent run; the longest free one first
   mutable std::vector<bool> lost_;
 };
 

@@ -18,13 +18,13 @@ struct PrecisionRow {
   bool half, int8;
   std::string_view refusal;  // empty: it is built
 };
-// Int8 engines run in halves what is not quantised.
+// Int8 engines run in fp16 what is not quantised.
 constexpr PrecisionRow kPrecisions[] = {
     {"fp32", false, false, {}},
     {"fp16", true, false, {}},
     {"int8", true, true, {}},
-    {"int4", false, false, "TensorRT takes int4 for weights of large language models only"},
-    {"bf16", false, false, "an RTX 20 GPU has none, and fp16 is as fast and more exact where both are there"},
+    {"int4", false, false, "TensorRT supports int4 only for weights of large language models"},
+    {"bf16", false, false, "RTX 20 GPUs lack it, and fp16 is as fast and more exact where both exist"},
     {"fp8", false, false, "only RTX 40 GPUs and later have it, and int8 is as fast there"}};
 
 const PrecisionRow* find_precision(std::string_view name) {
@@ -36,7 +36,7 @@ bool is_free(std::int64_t side) { return side < 0; }
 
 bool has_free_side(const TensorInfo& info) { return std::ranges::any_of(info.shape, is_free); }
 
-// "pixels:1x3x224x224", with `batch` where the side is free. Commas part the inputs.
+// "pixels:1x3x224x224", with `batch` for the free dimension. Inputs are separated by commas.
 std::string profile(std::span<const TensorInfo> inputs, std::int64_t batch) {
   std::vector<std::string> parts;
   for (const TensorInfo& info : inputs) {
@@ -48,7 +48,7 @@ std::string profile(std::span<const TensorInfo> inputs, std::int64_t batch) {
   return fmt::format("{}", fmt::join(parts, ","));
 }
 
-// Names are of one provider or the other: "trt_profile_min_shapes", "nv_profile_min_shapes".
+// Option names differ by provider: "trt_profile_min_shapes", "nv_profile_min_shapes".
 void add_profiles(ProviderOptions& all, std::string_view family, const TensorRtOptions& options,
                   std::span<const TensorInfo> inputs) {
   if (std::ranges::none_of(inputs, has_free_side) || !check_engine_inputs(inputs)) return;
@@ -95,12 +95,12 @@ Status check_tensorrt_options(const TensorRtOptions& options) {
                 fmt::format("there is no precision '{}': fp32, fp16 or int8", printable(options.precision)));
   if (!row->refusal.empty())
     return fail(ErrorCode::kInvalidArgument,
-                fmt::format("{} is not built: {}; use fp16 or int8", row->name, row->refusal));
+                fmt::format("{} is not supported: {}; use fp16 or int8", row->name, row->refusal));
   const auto [least, best, most] = std::tuple(options.least_batch, options.best_batch, options.most_batch);
   if (least < 1 || best < least || most < best || most > kLargestBatch)
     return fail(ErrorCode::kInvalidArgument,
-                fmt::format("batches from {} to {}, best at {}: they must rise, from 1 to {} at most", least, most,
-                            best, kLargestBatch));
+                fmt::format("batches from {} to {}, best at {}: they must be ascending, from 1 to at most {}", least,
+                            most, best, kLargestBatch));
   if (options.workspace_bytes == 0) return fail(ErrorCode::kInvalidArgument, "an engine needs a workspace");
   return {};
 }
@@ -109,7 +109,7 @@ Status check_engine_inputs(std::span<const TensorInfo> inputs) {
   for (const TensorInfo& info : inputs)
     if (!info.shape.empty() && std::ranges::any_of(std::span(info.shape).subspan(1), is_free))
       return fail(ErrorCode::kUnsupported,
-                  fmt::format("its input {} is of any size, and an engine is of one: fix its sides with --dimension "
+                  fmt::format("its input {} has any size, but an engine has one: fix its dimensions with --dimension "
                               "NAME=SIZE",
                               printable(info.name)));
   return {};

@@ -1,4 +1,4 @@
-// What ONNX Runtime's two TensorRT providers are told. Nothing here loads them.
+// The options of ONNX Runtime's two TensorRT providers. Nothing here loads them.
 #pragma once
 
 #include <span>
@@ -12,26 +12,26 @@
 
 namespace image_engine::infer {
 
-// Names and values, in the order in which they are documented.
+// Names and values, in documented order.
 using ProviderOptions = std::vector<std::pair<std::string, std::string>>;
-// How providers want to be told a truth value.
+// A boolean option's value.
 inline const char* flag(bool value) { return value ? "1" : "0"; }
 
-// Of ONNX Runtime 1.31's TensorRT provider and of NVIDIA's plugin for RTX GPUs 0.5, which takes precisions from the
-// graph alone. `inputs` are the model's, with options.fixed_dimensions in place (−1: any). When a batch is the only
-// side that is free, its range is told, and the engine is built as the model is loaded; else ranges are left out, and
-// engines are built at the runs that need them. Without options.tensorrt its defaults hold.
+// For ONNX Runtime 1.31's TensorRT provider and NVIDIA's plugin 0.5 for RTX GPUs, which takes precisions only from the
+// graph. `inputs` are the model's, with options.fixed_dimensions applied (−1: any). If only the batch dimension is
+// free, its range is passed, and the engine is built when the model is loaded; else no ranges are passed, and runs
+// build engines as needed. Without options.tensorrt its defaults apply.
 ProviderOptions tensorrt_provider_options(const SessionOptions& options, std::span<const TensorInfo> inputs);
 ProviderOptions rtx_provider_options(const SessionOptions& options, std::span<const TensorInfo> inputs);
 
-// Whether an engine can be built so. kInvalidArgument: a precision that is not built (int4, bf16 and fp8 with the
-// reason), a range of batches that is none, no workspace.
+// Whether an engine can be built with these options. kInvalidArgument: an unsupported precision (int4, bf16 and fp8
+// with the reason), an invalid range of batches, no workspace.
 Status check_tensorrt_options(const TensorRtOptions& options);
-// kUnsupported names the first input with a free side that is no batch, and what to do.
+// kUnsupported names the first input with a free dimension other than the batch, and the remedy.
 Status check_engine_inputs(std::span<const TensorInfo> inputs);
 
-// Largest and best batch of a model's engine when nothing is said, by the name of its file: detection transformers take
-// much memory a picture.
+// Default largest and best batch of a model's engine, by its file name: detection transformers take much memory per
+// picture.
 struct BatchDefaults {
   std::int64_t most, best;
 };

@@ -15,7 +15,7 @@ namespace {
 
 constexpr const char* kPluginVariable = "IMAGE_ENGINE_TENSORRT_RTX";
 constexpr const char* kPlugin = "libonnxruntime_providers_nv_tensorrt_rtx.so";
-// In the order in which they need each other; once loaded they are found by name.
+// In order of dependency; once loaded they are found by name.
 constexpr const char* kNeeded[] = {"libtensorrt_rtx.so.1", "libtensorrt_onnxparser_rtx.so.1"};
 
 std::string plugin_file() {
@@ -43,10 +43,9 @@ Status load_plugin() {
   if (!runtime()) return fail(runtime().error());
   const std::string file = plugin_file();
   if (file.empty() || ::access(file.c_str(), F_OK) != 0)
-    return fail(ErrorCode::kNotFound,
-                fmt::format("its plugin {} is not here: `make setup GPU=1` brings it, or set {} to "
-                            "the folder with it",
-                            file.empty() ? kPlugin : printable(file), kPluginVariable));
+    return fail(ErrorCode::kNotFound, fmt::format("its plugin {} is missing: run `make setup GPU=1`, or set {} to "
+                                                  "the folder with it",
+                                                  file.empty() ? kPlugin : printable(file), kPluginVariable));
   for (const char* name : kNeeded)
     if (::dlopen(join_path(parent_path(file), name).c_str(), RTLD_NOW | RTLD_GLOBAL) == nullptr) {
       const char* reason = ::dlerror();
@@ -56,15 +55,15 @@ Status load_plugin() {
   return guarded({"its plugin cannot be loaded", {}, ErrorCode::kNotFound}, [&]() -> Status {
     Ort::ThrowOnError(
         Ort::GetApi().RegisterExecutionProviderLibrary(runtime()->env, "NvTensorRTRTXExecutionProvider", file.c_str()));
-    if (offered().empty()) return fail(ErrorCode::kUnsupported, "it takes none of the GPUs here");
+    if (offered().empty()) return fail(ErrorCode::kUnsupported, "it supports none of the GPUs here");
     return {};
   });
 }
 
-// CUDA's number of a GPU that the plugin offers; without one its place in the list.
-int number_of(const Ort::ConstEpDevice& device, int place) {
+// CUDA's number of a GPU that the plugin offers; without one its index in the list.
+int number_of(const Ort::ConstEpDevice& device, int index) {
   const char* text = device.EpOptions().GetValue("device_id");
-  return text != nullptr ? std::atoi(text) : place;
+  return text != nullptr ? std::atoi(text) : index;
 }
 
 }  // namespace
@@ -89,7 +88,7 @@ void append_rtx_plugin(Ort::SessionOptions& theirs, int device, const ProviderOp
         theirs, runtime()->env, &wanted, 1, names.data(), values.data(), names.size()));
     return;
   }
-  throw Ort::Exception(fmt::format("TensorRT for RTX does not take GPU {}", device), ORT_EP_FAIL);
+  throw Ort::Exception(fmt::format("TensorRT for RTX does not support GPU {}", device), ORT_EP_FAIL);
 }
 
 }  // namespace image_engine::infer

@@ -1,4 +1,4 @@
-// NVIDIA's plugin for ONNX Runtime that runs TensorRT for RTX: RTX 30, 40 and 50 GPUs.
+// NVIDIA's ONNX Runtime plugin for TensorRT for RTX: RTX 30, 40 and 50 GPUs.
 #pragma once
 
 #include "infer/onnx_runtime.h"
@@ -6,8 +6,8 @@
 
 namespace image_engine::infer {
 
-// Loads it: $IMAGE_ENGINE_TENSORRT_RTX, its file or folder, or else what `make setup GPU=1` fetched. kNotFound: it, or
-// a library that lies beside it, is not there; kUnsupported: it offers no GPU here. Found once and kept.
+// Loads it from $IMAGE_ENGINE_TENSORRT_RTX, its file or folder, else from where `make setup GPU=1` put it. kNotFound:
+// it, or a library beside it, is missing; kUnsupported: it offers no GPU here. The result is cached.
 Status check_rtx_plugin();
 
 // Appends it for one GPU. Throws Ort::Exception, also where check_rtx_plugin() fails or the GPU is not offered.

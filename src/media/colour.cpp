@@ -51,7 +51,7 @@ std::string lcms_version() {
 bool needs_transform(Bytes icc) {
   if (icc.empty()) return false;
   const auto name = profile_description(icc);
-  // The second is what libjxl calls the sRGB profile that it makes.
+  // The second is libjxl's name for its sRGB profile.
   return !name.starts_with("sRGB") && !(name.starts_with("RGB_D65_SRG_") && name.ends_with("_SRG"));
 }
 

@@ -1,4 +1,4 @@
-// Colour management: ICC profiles to sRGB, and ink to light.
+// Colour management: ICC profiles and CMYK to sRGB.
 #pragma once
 
 #include <cstddef>
@@ -11,17 +11,17 @@
 
 namespace image_engine::media {
 
-// The profile's own name for itself, UTF-8; empty when it cannot be read.
+// The description in the profile, UTF-8; empty when it cannot be read.
 std::string profile_description(Bytes icc);
 
-// Whether pixels with this profile need converting: there is one, and it is not sRGB by its own name.
+// Whether pixels with this profile need converting: there is a profile, and its description is not sRGB.
 bool needs_transform(Bytes icc);
 
-// From 8-bit samples of 1 (grey), 3 (RGB) or 4 (CMYK, 255 is full ink) channels to sRGB, perceptual intent. Use from
-// one thread at a time.
+// Converts 8-bit samples of 1 (grey), 3 (RGB) or 4 (CMYK, 255 is full ink) channels to sRGB, perceptual intent. One
+// thread at a time.
 class ColourTransform {
  public:
-  // kCorrupt when the profile cannot be read or is not one for pictures of so many channels.
+  // kCorrupt when the profile is invalid or not for pictures of `channels` channels.
   static Result<ColourTransform> create(Bytes icc, int channels);
   // `in` and `out` may be the same for three channels.
   void apply(const std::uint8_t* in, std::uint8_t* out, size_t pixels) const;
@@ -33,7 +33,7 @@ class ColourTransform {
   std::unique_ptr<void, Close> transform_;
 };
 
-// CMYK without a profile, 255 being full ink: R = (255 − C)(255 − K) ÷ 255 and so on.
+// CMYK without a profile, 255 is full ink: R = (255 − C)(255 − K) ÷ 255 and so on.
 void cmyk_to_rgb(const std::uint8_t* cmyk, std::uint8_t* rgb, size_t pixels);
 
 }  // namespace image_engine::media

@@ -48,7 +48,7 @@ Header read_header(Bytes file) {
 }
 
 struct Indices {
-  std::vector<std::uint8_t> pixels;  // into the palette, top row first; what is never written is 0
+  std::vector<std::uint8_t> pixels;  // into the palette, top row first; unwritten pixels are 0
   bool whole = false;
 };
 
@@ -85,7 +85,7 @@ Indices expand_runs(ByteView view, const Header& header) {
   return found;
 }
 
-// Blue, green, red and an unused byte a colour, behind the header.
+// Blue, green, red and an unused byte per colour, after the header.
 std::array<std::array<std::uint8_t, 3>, 256> read_palette(ByteView view, const Header& header) {
   const std::uint32_t used = view.u32(46), most = 1U << header.bits;
   const std::uint64_t start = std::uint64_t{14} + view.u32(14);

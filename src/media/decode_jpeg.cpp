@@ -31,17 +31,17 @@ constexpr std::array kErrorCodes{
     Code{JERR_CONVERSION_NOTIMPL, ErrorCode::kUnsupported}, Code{JERR_NO_BACKING_STORE, ErrorCode::kTooLarge},
     Code{JERR_OUT_OF_MEMORY, ErrorCode::kOutOfMemory},
 };
-// Warnings after which pixels are missing or wrong, rather than just the file untidy.
+// Warnings that mean missing or wrong pixels, not just an untidy file.
 constexpr std::array kDamage{JWRN_JPEG_EOF, JWRN_HIT_MARKER, JWRN_HUFF_BAD_CODE, JWRN_MUST_RESYNC,
                              JWRN_BOGUS_PROGRESSION};
 
 struct ErrorHandler {
-  jpeg_error_mgr base{};  // first: libjpeg hands a pointer to it back
+  jpeg_error_mgr base{};  // first member: libjpeg passes a pointer to it back
   std::jmp_buf jump{};
   int fatal = 0;  // the message that ended decoding
   bool ended_early = false;
   bool damaged = false;
-  std::uint64_t passed_over = 0;             // bytes in front of a marker that belong to nothing
+  std::uint64_t passed_over = 0;             // stray bytes before a marker
   std::array<char, JMSG_LENGTH_MAX> text{};  // of the error, or else of the first warning
 
   ErrorHandler() {
@@ -66,7 +66,7 @@ struct ErrorHandler {
   static ErrorHandler& of(j_common_ptr info) { return *reinterpret_cast<ErrorHandler*>(info->err); }
 };
 
-// Owns a libjpeg decompressor. Its calls go through guarded(), where longjmp lands.
+// Owns a libjpeg decompressor. Calls go through guarded(), the target of longjmp.
 class Decompressor {
  public:
   Decompressor() { info.err = &errors.base; }
@@ -74,7 +74,7 @@ class Decompressor {
   Decompressor& operator=(const Decompressor&) = delete;
   ~Decompressor() { jpeg_destroy_decompress(&info); }
 
-  // False when libjpeg gave up inside `call`, which must hold nothing that needs a destructor.
+  // False when libjpeg failed inside `call`, which must own nothing that needs a destructor.
   template <typename Call>
   bool guarded(Call call) {
     if (setjmp(errors.jump) != 0) return false;
@@ -98,10 +98,10 @@ void limit_scans(j_common_ptr info) {
   if (reinterpret_cast<j_decompress_ptr>(info)->input_scan_number > kMaxScans) ERREXIT(info, JERR_NO_BACKING_STORE);
 }
 
-// The smallest DCT scale, in eighths, at which both edges are still so many times the target's: nearer to it the
-// cut-off of the scaled DCT shows. Against a full decode that is resized, the worst of 586 working pictures is off
-// by 1.4/255 in the mean at 2.5 times, by 0.6/255 at these. Small pictures may be all fine texture, and cost little
-// anyway. libjpeg-turbo has fast code for these four scales only.
+// The smallest DCT scale, in eighths, at which both edges are still that many times the target's: below it the scaled
+// DCT's cut-off is visible. Compared with resizing a full decode, the worst of 586 working pictures differs by 1.4/255
+// on average at 2.5 times, by 0.6/255 at these. Small pictures may be all fine texture, and cost little. libjpeg-turbo
+// has fast code only for these four scales.
 unsigned choose_eighths(Size full, Size target) {
   constexpr std::uint64_t kSmall = 4'000'000;  // pixels
   const unsigned times = std::uint64_t{full.width} * full.height < kSmall ? 4 : 3;
@@ -112,10 +112,10 @@ unsigned choose_eighths(Size full, Size target) {
   return 8;
 }
 
-// What libjpeg's samples are turned into on their way to the resizer.
+// The conversion of libjpeg's samples before the resizer.
 struct RowConversion {
   int channels = 3;
-  bool inverted = false;  // Adobe writes ink as 255 − ink
+  bool inverted = false;  // Adobe stores 255 − ink
   std::optional<ColourTransform> transform;
 
   void apply(std::vector<std::uint8_t>& in, std::uint8_t* out) const {
@@ -129,7 +129,7 @@ struct RowConversion {
   }
 };
 
-// Ink and profiled grey become RGB row by row; all else leaves libjpeg as RGB, to be converted after resizing.
+// CMYK and profiled grey become RGB row by row; libjpeg outputs the rest as RGB, which is converted after resizing.
 RowConversion choose_conversion(jpeg_decompress_struct& info, Bytes icc, Decoded& decoded) {
   RowConversion conversion;
   const bool ink = info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK;
@@ -147,8 +147,8 @@ RowConversion choose_conversion(jpeg_decompress_struct& info, Bytes icc, Decoded
   return conversion;
 }
 
-// Full resolution without what nobody looks at: libjpeg's own planes, before chroma is upsampled and all is converted.
-// Luma goes to the accumulator as it is; the working picture is made from means of factor × factor pixels.
+// Full resolution without unneeded work: libjpeg's own planes, before chroma upsampling and conversion. Luma goes
+// directly to the accumulator; the working picture is made from means of factor × factor pixels.
 class PlaneReader {
  public:
   // Whether the planes divide evenly: chroma samples must lie within the cells.
@@ -218,12 +218,12 @@ class PlaneReader {
   std::array<JSAMPARRAY, 3> into_{};
 };
 
-// A baseline picture that ends before its first rows shows nothing; a progressive one has them only at its end.
+// A baseline picture truncated before its first rows shows nothing; a progressive one has them only at its end.
 void note_early_end(Decompressor& jpeg) {
   jpeg.ended_before_first_rows = jpeg.errors.ended_early && !jpeg_has_multiple_scans(&jpeg.info);
 }
 
-// Reads all rows as RGB; false when libjpeg gave up.
+// Reads all rows as RGB; false when libjpeg failed.
 bool read_rows(Decompressor& jpeg, const RowConversion& conversion, RowResizer& resizer) {
   auto& info = jpeg.info;
   std::vector<std::uint8_t> samples(conversion.channels == 3 ? 0 : size_t{info.output_width} * conversion.channels);
@@ -239,7 +239,7 @@ bool read_rows(Decompressor& jpeg, const RowConversion& conversion, RowResizer& 
   return true;
 }
 
-// Reads all rows through a PlaneReader; false when libjpeg gave up.
+// Reads all rows through a PlaneReader; false when libjpeg failed.
 bool read_planes(Decompressor& jpeg, unsigned factor, LumaAccumulator& luma, RowResizer& resizer) {
   auto& info = jpeg.info;
   PlaneReader planes(info, factor);
@@ -254,8 +254,8 @@ bool read_planes(Decompressor& jpeg, unsigned factor, LumaAccumulator& luma, Row
   return true;
 }
 
-// After the header: whether the scan names a Huffman table that the file lacks. libjpeg-turbo takes the standard one,
-// which is right for frames of Motion JPEG and shows noise where a table was lost.
+// After the header: whether the scan uses a Huffman table that the file lacks. libjpeg-turbo then uses the standard
+// one, which is right for frames of Motion JPEG, but shows noise if a table was lost.
 bool lacks_table(const jpeg_decompress_struct& info) {
   if (info.progressive_mode || info.arith_code) return false;
   return std::any_of(info.cur_comp_info, info.cur_comp_info + info.comps_in_scan, [&](const jpeg_component_info* c) {
@@ -266,8 +266,8 @@ bool lacks_table(const jpeg_decompress_struct& info) {
   });
 }
 
-// After all rows: whether much of the coded data was needed by none of them, as when the Huffman tables are not those
-// that it was written with. Cameras pad by less than the sixteenth of a file that is allowed here.
+// After all rows: whether much of the coded data was unused, as with wrong Huffman tables. Cameras pad by less than the
+// sixteenth of a file that is allowed here.
 bool leaves_data(Decompressor& jpeg, size_t file_size) {
   jpeg.errors.passed_over = 0;
   jpeg.guarded([&] { jpeg_finish_decompress(&jpeg.info); });
@@ -325,7 +325,7 @@ Result<Decoded> decode_jpeg(Bytes file, const DecodeOptions& options, std::uint3
   if (jpeg.errors.text[0] != 0) decoded.warnings.emplace_back(jpeg.errors.text.data());
   if (!decoded.partial && leaves_data(jpeg, file.size())) {
     decoded.partial = true;
-    decoded.warnings.emplace_back("the JPEG's picture ends before its coded data does: its tables are damaged");
+    decoded.warnings.emplace_back("the JPEG's picture ends before its coded data: its tables are damaged");
   }
   decoded.image = resizer.finish();
   if (conversion.channels == 3) to_srgb(decoded, icc);

@@ -16,7 +16,7 @@ struct Recycle {
 };
 using Processed = std::unique_ptr<libraw_processed_image_t, Recycle>;
 
-// LibRaw's own sizes and turn: 3, 5, 6 are 180°, 90° counter-clockwise, 90° clockwise.
+// LibRaw's sizes and rotation: 3, 5, 6 are 180°, 90° counterclockwise, 90° clockwise.
 std::uint32_t orientation_of(const LibRaw& raw) {
   switch (raw.imgdata.sizes.flip) {
     case 3:
@@ -40,7 +40,7 @@ Error raw_failure(int code) {
   return {kind, std::string("the raw file cannot be decoded: ") + libraw_strerror(code)};
 }
 
-// LibRaw lets exceptions of its parsers through here and there.
+// Some of LibRaw's parsers throw.
 template <typename Call>
 int guarded(Call call) {
   try {
@@ -57,7 +57,7 @@ Result<std::unique_ptr<LibRaw>> open(Bytes file) {
   return raw;
 }
 
-// The camera's own JPEG inside; nothing when there is none that can be decoded.
+// The camera's embedded JPEG; nullopt without one that can be decoded.
 std::optional<Decoded> decode_preview(LibRaw& raw, const DecodeOptions& options) {
   if (guarded([&] { return raw.unpack_thumb(); }) != LIBRAW_SUCCESS) return std::nullopt;
   const auto& preview = raw.imgdata.thumbnail;
@@ -68,7 +68,7 @@ std::optional<Decoded> decode_preview(LibRaw& raw, const DecodeOptions& options)
   return std::move(*decoded);
 }
 
-// From the sensor's values: at half the size when that is enough, which needs no interpolation.
+// From the sensor's values: at half size if that is enough, which needs no interpolation.
 Result<Decoded> demosaic(LibRaw& raw, Size target, const DecodeOptions& options) {
   int code = guarded([&] { return raw.unpack(); });
   if (code != LIBRAW_SUCCESS) return fail(raw_failure(code));
@@ -84,7 +84,7 @@ Result<Decoded> demosaic(LibRaw& raw, Size target, const DecodeOptions& options)
   if (!image || image->type != LIBRAW_IMAGE_BITMAP || image->bits != 8 || (image->colors != 3 && image->colors != 1))
     return fail(raw_failure(code == LIBRAW_SUCCESS ? LIBRAW_NOT_IMPLEMENTED : code));
 
-  // LibRaw has turned it upright already.
+  // LibRaw has already rotated it upright.
   const Size size{image->width, image->height};
   RowResizer resizer(size, fit(size, options.max_edge));
   resizer.watch(options.luma);

@@ -22,15 +22,15 @@ namespace {
 constexpr int kStrip = 64;  // rows asked for at a time
 constexpr double kWhite = 255;
 
-// Where a format keeps its tags.
+// Where a format stores its tags.
 enum class TagsIn : std::uint8_t {
   kBlobs,      // the loader finds EXIF and XMP
   kItems,      // HEIF's items
-  kWholeFile,  // exiv2 opens the file: it finds what stands behind a PNG's pixels, and a TIFF is itself the block
+  kWholeFile,  // exiv2 opens the file: it finds tags after a PNG's pixels, and a TIFF is itself the block
 };
 
 struct Loader {
-  std::string_view operation;  // as the formats' rows name it
+  std::string_view operation;  // as named in the formats' rows
   const char* type;            // its class, to be allowed
   TagsIn tags;
   bool turned;      // the library applies the container's own rotation: EXIF's does not count
@@ -56,8 +56,8 @@ struct Unref {
 using Picture = std::unique_ptr<VipsImage, Unref>;
 using Region = std::unique_ptr<VipsRegion, Unref>;
 
-// Where a library only warns of what then makes vips fail (libpng does), its words are kept among vips' errors, with
-// this before them.
+// Some libraries, such as libpng, only warn about what then makes vips fail: vips' errors keep the warning with this
+// prefix.
 constexpr const char* kWarning = "warning";
 constexpr std::string_view kWarningPrefix = "warning: ";
 
@@ -80,22 +80,22 @@ std::string_view reason_in(std::string_view lines) {
   return warning.empty() ? "it is damaged" : warning;
 }
 
-// vips' error buffer belongs to the process: taken and emptied, so that it never grows.
+// vips' error buffer is global: read and cleared, so that it never grows.
 Error vips_failure(ErrorCode code) {
   const std::unique_ptr<char, decltype(&g_free)> all(vips_error_buffer_copy(), g_free);
   std::string_view reason = reason_in(all.get());
-  if (reason.starts_with("source: bad seek")) reason = "it points behind its own end: cut short or damaged";
+  if (reason.starts_with("source: bad seek")) reason = "it points beyond its own end: truncated or damaged";
   return {code, "the picture cannot be decoded: " + clean_text(reason.substr(0, 200))};
 }
 
-// Opens lazily: the header is read, pixels come when asked for. Streams top to bottom where the format can.
+// Opens lazily: reads the header; pixels are read on demand. Streams top to bottom if the format can.
 Result<Picture> open(const Loader& loader, Bytes file, VipsFailOn fail_on) {
   if (loader.tags == TagsIn::kItems && heif_contains_itself(file))
     return fail(ErrorCode::kCorrupt, "the picture cannot be decoded: it is made of tiles that contain it");
   const std::unique_ptr<VipsBlob, void (*)(VipsBlob*)> blob(
       vips_blob_new(nullptr, file.data(), file.size()),
       [](VipsBlob* b) { vips_area_unref(reinterpret_cast<VipsArea*>(b)); });
-  vips_error_clear();  // of what was said about another file
+  vips_error_clear();  // of messages about another file
   VipsImage* out = nullptr;
   if (vips_call(loader.operation.data(), blob.get(), &out, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on", fail_on,
                 nullptr) != 0)
@@ -135,8 +135,8 @@ bool apply(Picture& image, Operation operation) {
   return true;
 }
 
-// Numbers without a standard range (float, 32-bit, signed): light from 0 to 1 when they fit that, else stretched to the
-// next usual full scale. Needs the whole picture in memory once.
+// Numbers without a standard range (float, 32-bit, signed): 0 to 1 if they fit that, else scaled to the next usual full
+// scale. Needs the whole picture in memory once.
 bool stretch(Picture& image) {
   double most = 0;
   if (!apply(image, [](VipsImage* in, VipsImage** out) { return (*out = vips_image_copy_memory(in)) ? 0 : -1; }) ||
@@ -226,7 +226,7 @@ void write_row(const VipsPel* from, int bands, const ColourTransform* transform,
   }
 }
 
-// Grey and ink become RGB on the way: by `transform`, unless it is null.
+// Grey and CMYK become RGB: by `transform`, unless it is null.
 Result<Image> pull_rows(VipsImage* image, Size target, const ColourTransform* transform, LumaAccumulator* luma) {
   const Size full{static_cast<std::uint32_t>(image->Xsize), static_cast<std::uint32_t>(image->Ysize)};
   const Region region(vips_region_new(image));
@@ -273,9 +273,9 @@ Result<Decoded> decode_once(const Loader& loader, Bytes file, const DecodeOption
   return decoded;
 }
 
-// HEIC, AVIF and JPEG XL are loadable modules. libvips itself would load every module of the system, image viewers'
-// delegates and document renderers among them: it is pointed at none, and these two are opened from the folder that
-// came with the program or the system's.
+// HEIC, AVIF and JPEG XL are loadable modules. libvips itself would load every module of the system, including image
+// viewers' delegates and document renderers: it gets an empty module path, and these two are opened from the program's
+// folder or the system's.
 void load_modules() {
   const std::string name =
       "vips-modules-" + std::to_string(VIPS_MAJOR_VERSION) + "." + std::to_string(VIPS_MINOR_VERSION);
@@ -292,12 +292,12 @@ void load_modules() {
 
 Status init_vips(int threads) {
   g_setenv("VIPSHOME", "/nonexistent", TRUE);
-  g_setenv("VIPS_NOVECTOR", "1", TRUE);  // code made at run time, which the wall refuses
+  g_setenv("VIPS_NOVECTOR", "1", TRUE);  // generates code at run time, which the sandbox refuses
   g_log_set_default_handler(keep_warning, nullptr);
   if (vips_init("image-engine-worker") != 0) return fail(vips_failure(ErrorCode::kInternal));
   load_modules();
   vips_concurrency_set(std::max(threads, 1));
-  // Cached operations are found again by the address of their buffer, which a later file may reuse.
+  // Cached operations are keyed by their buffer's address, which a later file may reuse.
   vips_cache_set_max(0);
   vips_operation_block_set("VipsForeignLoad", TRUE);
   for (const auto& loader : kLoaders) vips_operation_block_set(loader.type, FALSE);

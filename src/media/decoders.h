@@ -12,19 +12,19 @@ namespace image_engine::media {
 
 Result<Decoded> decode_jpeg(Bytes file, const DecodeOptions& options);
 Result<Decoded> decode_bmp(Bytes file, const DecodeOptions& options);
-// By the loader that the row of the file's format names.
+// Uses the loader that the format's row names.
 Result<Decoded> decode_vips(Bytes file, const DecodeOptions& options);
 Result<Decoded> decode_raw(Bytes file, const DecodeOptions& options);
 // The frame shown at options.at; kUnsupported without a time.
 Result<Decoded> decode_video_frame(Bytes file, const DecodeOptions& options);
 
-// A JPEG whose orientation and colour profile are known from elsewhere, as a raw file's preview.
+// A JPEG whose orientation and colour profile come from elsewhere, such as a raw file's preview.
 Result<Decoded> decode_jpeg(Bytes file, const DecodeOptions& options, std::uint32_t orientation, Bytes icc);
 
 // kTooLarge over options.max_pixels, kCorrupt without any.
 Status check_size(Size full, const DecodeOptions& options);
 
-// Converts the resized picture by its profile, when that asks for it; a profile that cannot be used is a warning.
+// Converts the resized picture by its profile if needs_transform(); an unusable profile causes a warning.
 void to_srgb(Decoded& decoded, Bytes icc);
 
 }  // namespace image_engine::media

@@ -1,4 +1,4 @@
-// A video clip of one picture, for servers that take nothing else.
+// A video clip of one picture, for servers that accept only video.
 extern "C" {
 #include <libavutil/opt.h>
 }
@@ -16,9 +16,9 @@ namespace {
 constexpr std::array<int, 3> kLuma{16829, 33039, 6416}, kBlue{-9714, -19070, 28784}, kRed{28784, -24103, -4681};
 constexpr int kLumaOffset = 16, kChromaOffset = 128, kOne = 1 << 16;
 
-constexpr int kQuality = 18;  // x264's constant rate factor: hardly to be told from the picture
+constexpr int kQuality = 18;  // x264's constant rate factor: nearly indistinguishable from the picture
 
-// What was written to the memory of an output, which that then no longer has.
+// Takes the bytes written to an output's memory.
 std::vector<std::byte> take_written(AVFormatContext& output) {
   std::uint8_t* data = nullptr;
   const int size = avio_close_dyn_buf(output.pb, &data);
@@ -38,7 +38,7 @@ std::uint8_t weighed(const std::array<int, 3>& weights, const std::array<int, 3>
   return static_cast<std::uint8_t>(std::clamp((sum / pixels + kOne / 2) / kOne + offset, 0, 255));
 }
 
-// RGB to Y'CbCr with one chroma sample for two by two pixels.
+// RGB to Y'CbCr with one chroma sample per 2 × 2 pixels.
 void fill(AVFrame& frame, const ImageView& image) {
   const auto pixel = [&](int x, int y) {
     const std::uint8_t* at =
@@ -87,7 +87,7 @@ Result<ffmpeg::Packet> encoded(AVCodecContext& encoder, const ImageView& image) 
   fill(*frame, image);
   const bool done = avcodec_send_frame(&encoder, frame.get()) >= 0 && avcodec_send_frame(&encoder, nullptr) >= 0 &&
                     avcodec_receive_packet(&encoder, packet.get()) >= 0;
-  if (!done) return cannot("x264 gives nothing");
+  if (!done) return cannot("x264 returned nothing");
   packet->duration = 1;
   return packet;
 }
@@ -111,7 +111,7 @@ Result<std::vector<std::byte>> encode_mp4(const ImageView& image) {
     return cannot("no stream");
   stream->time_base = encoder->time_base;
   stream->avg_frame_rate = {1, 1};
-  output->flags |= AVFMT_FLAG_BITEXACT;  // names no program
+  output->flags |= AVFMT_FLAG_BITEXACT;  // omits the program's name
   if (avformat_write_header(output.get(), nullptr) < 0) return cannot("its header");
   av_packet_rescale_ts(packet.get(), encoder->time_base, stream->time_base);
   packet->stream_index = stream->index;

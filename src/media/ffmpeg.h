@@ -1,4 +1,4 @@
-// FFmpeg's objects with owners.
+// Owning pointers for FFmpeg's objects.
 #pragma once
 
 extern "C" {
@@ -15,7 +15,7 @@ struct Free {
   void operator()(AVCodecContext* context) const { avcodec_free_context(&context); }
   void operator()(AVFrame* frame) const { av_frame_free(&frame); }
   void operator()(AVPacket* packet) const { av_packet_free(&packet); }
-  // One of avio_alloc_context(), with its buffer.
+  // For avio_alloc_context(), with its buffer.
   void operator()(AVIOContext* io) const {
     av_freep(&io->buffer);
     avio_context_free(&io);
@@ -24,7 +24,7 @@ struct Free {
 struct CloseInput {
   void operator()(AVFormatContext* input) const { avformat_close_input(&input); }
 };
-// With the memory of avio_open_dyn_buf(), where that is open.
+// With the memory of avio_open_dyn_buf(), if open.
 struct FreeOutput {
   void operator()(AVFormatContext* output) const {
     std::uint8_t* rest = nullptr;

@@ -17,7 +17,7 @@ struct Box {
   std::uint64_t begin = 0, end = 0;
 };
 
-// Boxes lying one after the other in [at, end).
+// Consecutive boxes in [at, end).
 class Boxes {
  public:
   Boxes(ByteView view, std::uint64_t begin, std::uint64_t end) : view_(view), at_(begin), end_(end) {}
@@ -84,7 +84,7 @@ Wanted find_numbers(ByteView view, const Box& iinf) {
   return wanted;
 }
 
-// 8.11.3: where an item's only extent lies.
+// 8.11.3: the location of an item's only extent.
 Bytes locate(ByteView view, const Box& iloc, const std::optional<Box>& idat, std::uint64_t wanted) {
   const auto version = view.u8(iloc.begin);
   Cursor cursor(view, iloc);
@@ -113,14 +113,14 @@ Bytes locate(ByteView view, const Box& iloc, const std::optional<Box>& idat, std
   return {};
 }
 
-// 8.11.12, reference type dimg: what each derived item is made of.
+// 8.11.12, reference type dimg: the inputs of each derived item.
 std::map<std::uint64_t, std::vector<std::uint64_t>> find_parts(ByteView view, const Box& iref) {
   const unsigned number_bytes = view.u8(iref.begin) == 0 ? 2 : 4;
   std::map<std::uint64_t, std::vector<std::uint64_t>> parts;
   Boxes references(view, iref.begin + kFullBox, iref.end);
   while (const auto reference = references.next()) {
     if (reference->type != "dimg") continue;
-    // These boxes have no version: the cursor, which passes over one, begins that much before.
+    // These boxes have no version: the cursor, which skips one, begins that much earlier.
     Cursor cursor(view, {reference->type, reference->begin - kFullBox, reference->end});
     auto& of = parts[cursor.number(number_bytes)];
     for (auto count = cursor.number(2); count > 0 && !cursor.done(); --count) of.push_back(cursor.number(number_bytes));
@@ -136,9 +136,9 @@ bool heif_contains_itself(Bytes file) {
   const auto iref = meta ? find(view, meta->begin + kFullBox, meta->end, "iref") : std::nullopt;
   if (!iref) return false;
   auto parts = find_parts(view, *iref);
-  constexpr int kMaxDepth = 64;  // grids of grids deeper than this are nobody's pictures
+  constexpr int kMaxDepth = 64;  // no real picture nests grids deeper than this
   for (int depth = 0; depth < kMaxDepth && !parts.empty(); ++depth) {
-    // What is made of items that are not derived themselves, or no longer count, cannot be on a loop.
+    // An item whose inputs are all underived or already removed cannot be on a cycle.
     const auto settled = [&](const auto& item) {
       return std::none_of(item.second.begin(), item.second.end(), [&](auto number) { return parts.contains(number); });
     };
@@ -159,7 +159,7 @@ HeifItems find_heif_items(Bytes file) {
   HeifItems items;
   if (wanted.xmp) items.xmp = locate(view, *iloc, idat, *wanted.xmp);
   if (wanted.exif) {
-    // ISO/IEC 23008-12, A.2.1: four bytes that say how far behind them the TIFF begins.
+    // ISO/IEC 23008-12, A.2.1: a four-byte offset from its end to the TIFF.
     const ByteView block(locate(view, *iloc, idat, *wanted.exif));
     items.exif = block.sub(std::uint64_t{4} + block.u32(0));
   }

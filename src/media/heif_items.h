@@ -10,11 +10,11 @@ struct HeifItems {
   Bytes xmp;   // a packet
 };
 
-// Items stored in one piece in the file or in its idat box; what is missing, broken or in several pieces stays empty.
+// Items stored in one piece in the file or in its idat box; missing, broken and split items stay empty.
 HeifItems find_heif_items(Bytes file);
 
-// Whether a derived item (a grid, an overlay) is part of itself, directly or not: libheif 1.15 never ends with
-// those. True as well for derivations nested more than 64 deep.
+// Whether a derived item (a grid, an overlay) contains itself, directly or indirectly: libheif 1.15 never finishes with
+// such files. Also true for derivations nested more than 64 deep.
 bool heif_contains_itself(Bytes file);
 
 }  // namespace image_engine::media

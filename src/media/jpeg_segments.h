@@ -1,4 +1,4 @@
-// The structure of a JPEG file (ITU-T T.81, annex B): what is read without decoding.
+// The structure of a JPEG file (ITU-T T.81, annex B), read without decoding.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ struct JpegSegment {
   std::span<const std::byte> payload;  // after the length field
 };
 
-// Marker segments one after the other, over entropy-coded data and garbage, to the end of the bytes.
+// Iterates over marker segments to the end of the bytes, skipping entropy-coded data and garbage.
 class JpegWalker {
  public:
   explicit JpegWalker(Bytes file) : file_(file) {}
@@ -41,17 +41,17 @@ struct JpegHeader {
   std::vector<std::byte> icc;  // chunks joined; empty without all of them
 };
 
-// Everything before the first scan; reads only those pages of `file`. Nothing when there is no frame header.
+// Everything before the first scan; reads only those pages of `file`. nullopt without a frame header.
 std::optional<JpegHeader> read_jpeg_header(Bytes file);
 
-// The hash that survives an edit of metadata: SOI to the first EOI, less the segments APP0–APP15 and COM. What follows
-// EOI (MPF pictures, a motion photo's clip) is not part of it. In a broken file all to its end counts; one without a
-// scan has no coded data, so its asset is the whole file.
+// A hash that editing metadata does not change: SOI to the first EOI, without the segments APP0–APP15 and COM. Data
+// after EOI (MPF pictures, a motion photo's clip) is excluded. In a broken file everything to its end counts; a file
+// without a scan is hashed whole.
 Hash128 jpeg_asset_hash(Bytes file);
-// The same by XXH3, as catalogues up to format 4 have it.
+// The same with XXH3, as in catalogues up to format 4.
 Hash128 jpeg_former_asset_hash(Bytes file);
 
-// EXIF orientation 1…8 out of a TIFF; 1 when missing or nonsense.
+// EXIF orientation 1…8 of a TIFF; 1 when missing or invalid.
 std::uint32_t tiff_orientation(Bytes tiff);
 
 }  // namespace image_engine::media

@@ -1,4 +1,4 @@
-// Starting the libraries and naming their versions, each in the adapter that owns the library.
+// Initializes the libraries and returns their versions; each function is in the library's adapter.
 #pragma once
 
 #include <string>
@@ -7,9 +7,9 @@
 
 namespace image_engine::media {
 
-// Loads libvips' modules, allows the loaders that decode_vips() uses and no others, and silences its log.
+// Loads libvips' modules, allows only the loaders that decode_vips() uses, and silences its log.
 Status init_vips(int threads);
-// Starts exiv2's XMP part.
+// Initializes exiv2's XMP support.
 Status init_tags();
 // Silences FFmpeg.
 void init_video();

@@ -28,7 +28,7 @@ constexpr PictureReader kPictureReaders[] = {
 Result<const PictureReader*> find_reader(MediaFormat format) {
   const auto* found = std::ranges::find(kPictureReaders, reader_of(format).codec, &PictureReader::codec);
   if (found == std::end(kPictureReaders))
-    return fail(ErrorCode::kUnsupported, "this is neither a picture nor a video that can be read");
+    return fail(ErrorCode::kUnsupported, "this is not a supported picture or video");
   return found;
 }
 

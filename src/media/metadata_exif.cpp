@@ -22,7 +22,7 @@ constexpr size_t kMaxXmp = size_t{16} << 20;
 
 using Keys = std::array<std::string_view, 8>;
 
-// ---- Which tags feed which field, in order of precedence. A sidecar's tags come before all others.
+// ---- The tags of each field, in order of precedence. A sidecar's tags precede all others.
 
 struct TextField {
   std::string Metadata::*member;
@@ -46,7 +46,7 @@ constexpr TextField kTexts[] = {
 
 struct NumberField {
   std::optional<double> Metadata::*member;
-  double least, most;  // outside: not believed
+  double least, most;  // values outside are ignored
   Keys keys;
 };
 constexpr double kTiny = 1e-9;
@@ -56,7 +56,7 @@ constexpr NumberField kNumbers[] = {
      1e6,
      {"Exif.Photo.ExposureTime", "Exif.Image.ExposureTime", "Xmp.exif.ExposureTime"}},
     {&Metadata::f_number, 0.1, 1e4, {"Exif.Photo.FNumber", "Exif.Image.FNumber", "Xmp.exif.FNumber"}},
-    // Above 65,534 the EXIF 2.2 tag says 65,535 and the newer ones the truth (Exif 2.3, 4.6.5).
+    // Above 65,534 the EXIF 2.2 tag is 65,535 and the newer ones have the value (Exif 2.3, 4.6.5).
     {&Metadata::iso,
      1,
      65'534,
@@ -78,7 +78,7 @@ constexpr NumberField kNumbers[] = {
 struct TimeField {
   std::string_view date, subsecond, offset;
 };
-// DateTime last: it is when the file was changed.
+// DateTime is last: it is the time of the file's last change.
 constexpr TimeField kTimes[] = {
     {"Exif.Photo.DateTimeOriginal", "Exif.Photo.SubSecTimeOriginal", "Exif.Photo.OffsetTimeOriginal"},
     {"Exif.Image.DateTimeOriginal", "", ""},
@@ -102,9 +102,9 @@ constexpr RatingField kRatings[] = {{"Xmp.xmp.Rating", false},
 
 constexpr std::string_view kKeywords[] = {"Xmp.dc.subject", "Iptc.Application2.Keywords", "Exif.Image.XPKeywords"};
 
-// ---- exiv2's values as ours
+// ---- Conversion of exiv2's values
 
-// exiv2's log callback has no user data: this is the list of whoever reads on this thread.
+// exiv2's log callback has no user data: this is the current reader's list on this thread.
 thread_local std::vector<std::string>* log_sink = nullptr;
 
 void add_warning(std::vector<std::string>& warnings, std::string_view text) {
@@ -151,7 +151,7 @@ std::optional<double> number_of(const Exiv2::Metadatum& tag, long index = 0) {
   if (index >= tag.count()) return std::nullopt;
   if (tag.typeId() == Exiv2::unsignedRational || tag.typeId() == Exiv2::signedRational) {
     const auto [above, below] = tag.toRational(index);
-    // An unsigned rational goes through a signed one here.
+    // Here exiv2 converts an unsigned rational through a signed one.
     const bool is_unsigned = tag.typeId() == Exiv2::unsignedRational;
     const double n = is_unsigned ? double(std::uint32_t(above)) : above;
     const double d = is_unsigned ? double(std::uint32_t(below)) : below;
@@ -167,7 +167,7 @@ class Tags {
   template <typename Data>
   void add(const Data& data) {
     for (const Exiv2::Metadatum& tag : data) {
-      // Maker notes are hundreds of tags that no table names.
+      // Maker notes have hundreds of tags that no table uses.
       if constexpr (std::is_same_v<Data, Exiv2::ExifData>) {
         const auto group = tag.groupName();
         if (group != "Image" && group != "Photo" && group != "GPSInfo") continue;
@@ -197,7 +197,7 @@ class Tags {
   std::map<std::string, std::vector<const Exiv2::Metadatum*>, std::less<>> tags_;
 };
 
-// ---- Fields that take more than a look-up. Each fills only what is still empty.
+// ---- Fields that need more than a lookup. Each fills only what is still empty.
 
 void merge_time(const Tags& tags, Metadata& metadata) {
   for (const auto& field : kTimes) {
@@ -343,7 +343,7 @@ struct Tagged {
   Exiv2::IptcData iptc;
 };
 
-// Runs `read`; what exiv2 throws becomes a warning about `what`.
+// Runs `read`; exiv2's exceptions become warnings about `what`.
 template <typename Read>
 void attempt(std::string_view what, Metadata& metadata, Read read) {
   try {
@@ -371,7 +371,7 @@ void read_whole_file(Bytes file, Tagged& tagged, Metadata& metadata) {
   });
 }
 
-// The lens by the maker's own number, as exiv2 names it; its "Unknown" and bare numbers are no names.
+// exiv2's name for the maker's lens number; ignores "Unknown" and bare numbers.
 std::string lens_by_maker_note(const Exiv2::ExifData& exif) {
   const auto lens = Exiv2::lensName(exif);
   if (lens == exif.end()) return {};
@@ -392,7 +392,7 @@ Status init_tags() {
   Exiv2::LogMsg::setHandler(on_log);
   Exiv2::LogMsg::setLevel(Exiv2::LogMsg::error);
   if (!Exiv2::XmpParser::initialize(lock, &xmp_mutex))
-    return fail(ErrorCode::kInternal, "exiv2's XMP part does not start");
+    return fail(ErrorCode::kInternal, "exiv2's XMP support does not start");
   return {};
 }
 

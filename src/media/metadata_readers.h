@@ -14,20 +14,20 @@ struct Blocks {
   Bytes xmp;                   // a packet
   Bytes photoshop;             // image resource blocks, one of which is IPTC
   std::vector<std::byte> icc;  // a profile
-  bool whole_file = false;     // the file is to be opened by exiv2, which knows its structure
+  bool whole_file = false;     // exiv2 must open the whole file
   std::vector<std::vector<std::byte>> storage;
 };
 
-// What the headers of a picture say about pixels, and where its tags are. Sizes are as stored, before orientation.
+// Reads pixel information from a picture's headers and finds its tags. Sizes are as stored, before orientation.
 Result<Blocks> read_jpeg_blocks(Bytes file, Metadata& metadata);
 Result<Blocks> read_vips_blocks(Bytes file, Metadata& metadata);
 Result<Blocks> read_bmp_blocks(Bytes file, Metadata& metadata);
 Result<Blocks> read_raw_blocks(Bytes file, Metadata& metadata);
 
-// EXIF, XMP and IPTC into `metadata`, by the tables in metadata_exif.cpp. Never fails: what is broken is a warning.
+// Adds EXIF, XMP and IPTC to `metadata`, by the tables in metadata_exif.cpp. Never fails: broken data causes a warning.
 void merge_tags(Bytes file, const Blocks& blocks, Bytes sidecar, Metadata& metadata);
 
-// Container metadata; decodes no more than FFmpeg needs to name the streams.
+// Container metadata; decodes only what FFmpeg needs to identify the streams.
 Result<Metadata> read_video_metadata(MediaFormat format, Bytes file);
 
 }  // namespace image_engine::media

@@ -62,7 +62,7 @@ void RowResizer::commit_row() {
 }
 
 Image RowResizer::finish() {
-  luma_ = nullptr;  // what never came is not part of the picture
+  luma_ = nullptr;  // missing rows are not part of the picture
   while (!copy_ && rows_in_ < in_.height) {
     std::fill_n(next_row(), size_t{in_.width} * 3, kGrey);
     commit_row();
@@ -72,7 +72,8 @@ Image RowResizer::finish() {
 
 Image apply_orientation(Image image, std::uint32_t orientation) {
   if (orientation < 2 || orientation > 8) return image;
-  // Where the stored picture's x and y steps go in the upright one (TIFF 6.0, Orientation: row 0 and column 0 are…).
+  // The directions in the upright picture of the stored picture's x and y steps (TIFF 6.0, Orientation: row 0 and
+  // column 0 are…).
   struct Turn {
     bool transpose, flip_x, flip_y;
   };
@@ -83,7 +84,7 @@ Image apply_orientation(Image image, std::uint32_t orientation) {
   const Size size = upright({image.width, image.height}, orientation);
   Image out{size.width, size.height, std::vector<std::uint8_t>(image.pixels.size())};
   const auto source_width = image.width;
-  constexpr std::uint32_t kTile = 32;  // a transposition walks one side down columns: stay within the cache
+  constexpr std::uint32_t kTile = 32;  // a transposition walks down columns on one side: stay within the cache
   for (std::uint32_t top = 0; top < size.height; top += kTile)
     for (std::uint32_t left = 0; left < size.width; left += kTile)
       for (std::uint32_t y = top; y < std::min(top + kTile, size.height); ++y)

@@ -22,7 +22,7 @@ std::string_view trim(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
 }
 
-// Takes numbers and separators off the front of a text.
+// Parses numbers and separators from the front of a text.
 class Scanner {
  public:
   explicit Scanner(std::string_view text) : rest_(text) {}
@@ -86,7 +86,7 @@ std::string clean_user_comment(std::string_view bytes, ByteOrder order) {
   constexpr size_t kPrefix = 8;
   if (bytes.starts_with("JIS\0"sv)) return {};
   if (bytes.starts_with("UNICODE\0"sv)) {
-    // Writers disagree about the byte order: the one that makes more of the first characters Latin is right.
+    // Writers disagree about the byte order: the one that makes more of the first characters Latin is used.
     const auto text = bytes.substr(kPrefix);
     size_t high_first = 0, low_first = 0;
     for (size_t i = 0; i + 1 < std::min<size_t>(text.size(), 128); i += 2) {

@@ -1,4 +1,4 @@
-// Planes of YCbCr, as libjpeg hands them out before it upsamples and converts, made smaller and into RGB.
+// Reduces libjpeg's YCbCr planes, before upsampling and conversion, and converts them to RGB.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +7,7 @@
 namespace image_engine::media {
 
 // The mean of each cell of fx × fy samples, rounded: ceil(width / fx) samples in `out`. `rows` are the cell's rows, at
-// least one of fy: cells at the right and lower edge average what there is. fx and fy are 1, 2, 4 or 8.
+// least one of fy: cells at the right and lower edge average the existing samples. fx and fy are 1, 2, 4 or 8.
 void average_cells(const std::uint8_t* const* rows, std::size_t row_count, std::size_t width, unsigned fx,
                    std::uint8_t* out);
 

@@ -33,8 +33,7 @@ std::string spec_path(const std::string& folder, const std::string& name) {
 
 Result<FileSpec> describe(const std::string& path, const std::string& name) {
   if (!is_file_name(name))
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("{} has a name that no model's file can have", printable(path)));
+    return fail(ErrorCode::kInvalidArgument, fmt::format("{} has an invalid name for a model's file", printable(path)));
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) return fail(errno_error("cannot read " + printable(path)));
   IE_TRY(const std::string sha256, sha256_of(path));
@@ -42,7 +41,7 @@ Result<FileSpec> describe(const std::string& path, const std::string& name) {
       name, sha256, static_cast<std::uint64_t>(info.st_size), {{SourceKind::kFile, "", "", path, "file:" + path}}};
 }
 
-// The model's file and those that go with it.
+// The model's file and its companions.
 Result<std::vector<FileSpec>> gather(const Spec& spec, const std::string& given) {
   const std::string real = real_path(given);
   if (real.empty()) return fail(errno_error("cannot read " + printable(given)));
@@ -55,7 +54,7 @@ Result<std::vector<FileSpec>> gather(const Spec& spec, const std::string& given)
     if (path.empty() && !needed) return {};
     if (path.empty() || parent_path(path) != real_path(folder))
       return fail(ErrorCode::kInvalidArgument,
-                  fmt::format("{} should lie beside {}", printable(companion), printable(given)));
+                  fmt::format("{} should be beside {}", printable(companion), printable(given)));
     IE_TRY(FileSpec described, describe(path, companion));
     files.push_back(std::move(described));
     return {};
@@ -70,15 +69,15 @@ Result<std::vector<FileSpec>> gather(const Spec& spec, const std::string& given)
   return files;
 }
 
-// The spec with what the request and the files say.
+// The spec completed from the request and the files.
 Result<Spec> completed(const AddRequest& request, const Registry& registry) {
   IE_TRY(Spec spec, read_spec(request.spec, registry));
   if (!request.name.empty()) spec.name = request.name;
   if (!request.task.empty()) spec.task = request.task;
   if (!is_model_name(spec.name))
-    return fail(
-        ErrorCode::kInvalidArgument,
-        fmt::format("\"{}\" cannot be a model's name: those are of a-z, 0-9, '.', '_' and '-'", printable(spec.name)));
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("\"{}\" cannot be a model's name: names consist of a-z, 0-9, '.', '_' and '-'",
+                            printable(spec.name)));
   if (const Result<const Spec*> taken = registry.find(spec.name); taken)
     return fail(ErrorCode::kInvalidArgument, fmt::format("there is a model {} already ({}); give another with --name",
                                                          spec.name, printable((*taken)->file)));
@@ -107,7 +106,7 @@ Result<Spec> add_model(const AddRequest& request, const Registry& registry, cons
   const Result<SpecMap> again = read_specs(beside, {});
   Status status = again ? Status{} : Status(fail(again.error()));
   PullOptions own = options;
-  own.accepted_licences.push_back(spec.name);  // who adds a file has it
+  own.accepted_licences.push_back(spec.name);  // the user already has the file
   if (status) status = pull(spec, store, own);
   if (status && ::rename(beside.c_str(), path.c_str()) != 0)
     status = fail(errno_error("cannot write " + printable(path)));
@@ -127,7 +126,7 @@ Status remove_model(const Spec& spec, const Store& store, const std::string& fol
     IE_TRY(const FolderLock lock, FolderLock::take(beside + ".lock", options.stop));
     std::error_code error;
     std::filesystem::remove_all(beside + ".old", error);
-    // Whole or not at all, also when this is cut off.
+    // All or nothing, even if this is interrupted.
     std::filesystem::rename(store.folder(spec), beside + ".old", error);
     if (error) return fail(errno_error("cannot remove " + printable(store.folder(spec)), error.value()));
     std::filesystem::remove_all(beside + ".old", error);

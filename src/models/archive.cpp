@@ -22,7 +22,7 @@ constexpr size_t kBlock = size_t{1} << 17;
 
 Error corrupt(const std::string& path, archive* reader) {
   const char* reason = ::archive_error_string(reader);
-  return {ErrorCode::kCorrupt, fmt::format("{} is no sound archive: {}", printable(path),
+  return {ErrorCode::kCorrupt, fmt::format("{} is not a valid archive: {}", printable(path),
                                            reason != nullptr ? printable(reason) : "unknown")};
 }
 

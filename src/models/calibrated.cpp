@@ -9,7 +9,7 @@
 
 namespace image_engine::models {
 
-std::string calibrated_place(const std::string& source, const std::string& folder) {
+std::string calibrated_path(const std::string& source, const std::string& folder) {
   struct stat info {};
   if (source.empty() || ::stat(source.c_str(), &info) != 0) return "";
   const std::string key =
@@ -18,8 +18,8 @@ std::string calibrated_place(const std::string& source, const std::string& folde
 }
 
 std::string find_calibrated(const std::string& source, const std::string& folder) {
-  std::string place = calibrated_place(source, folder);
-  return !place.empty() && ::access(place.c_str(), R_OK) == 0 ? place : "";
+  std::string path = calibrated_path(source, folder);
+  return !path.empty() && ::access(path.c_str(), R_OK) == 0 ? path : "";
 }
 
 }  // namespace image_engine::models

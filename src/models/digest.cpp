@@ -56,10 +56,10 @@ Status check_integrity(const std::string& path, const std::string& integrity) {
     if (!integrity.starts_with(kind.prefix)) continue;
     IE_TRY(const std::string digest, digest_of(path, kind.algorithm()));
     if (base64_encode(digest) == integrity.substr(kind.prefix.size())) return {};
-    return fail(ErrorCode::kCorrupt, fmt::format("it has not the checksum {} that its registry names", integrity));
+    return fail(ErrorCode::kCorrupt, fmt::format("it does not have the checksum {} of its registry", integrity));
   }
   return fail(ErrorCode::kUnsupported,
-              fmt::format("its registry names a checksum of unknown kind: {}", printable(integrity.substr(0, 100))));
+              fmt::format("its registry has a checksum of unknown kind: {}", printable(integrity.substr(0, 100))));
 }
 
 }  // namespace image_engine::models

@@ -99,7 +99,7 @@ Result<std::vector<ExportedFile>> export_model(const ExportRequest& request) {
   const std::string scripts = join_path(std::string(parent_path(request.tools)), "export");
   const std::string script = join_path(scripts, exporter->script);
   if (::access(script.c_str(), R_OK) != 0)
-    return fail(ErrorCode::kNotFound, fmt::format("the exporter {} is not there", printable(script)));
+    return fail(ErrorCode::kNotFound, fmt::format("the exporter {} is missing", printable(script)));
   IE_CHECK(check_source(*exporter, request.from));
   IE_TRY(const std::string python, python_for(*exporter, request, scripts));
   std::vector<std::string> arguments{"--from",  absolute_path(request.from),  "--output", absolute_path(request.folder),

@@ -35,7 +35,7 @@ std::string environment(const char* name, std::string_view otherwise = {}) {
   return value != nullptr && *value != '\0' ? value : std::string(otherwise);
 }
 
-// Where a source lies on the web, and the key for it.
+// The URL of a source, and its key.
 struct Location {
   std::string url, key;
   std::string_view key_variable;
@@ -81,7 +81,7 @@ Status copy_file(const std::string& from, const std::string& to, const std::stop
   }
 }
 
-// The same file under another name, or a copy where the file system has no such thing.
+// A hard link, or a copy if the file system has none.
 Status link_or_copy(const std::string& from, const std::string& to, const std::stop_token& stop) {
   return ::link(from.c_str(), to.c_str()) == 0 ? Status{} : copy_file(from, to, stop);
 }
@@ -89,7 +89,7 @@ Status link_or_copy(const std::string& from, const std::string& to, const std::s
 Status check_sha256(const std::string& path, const std::string& wanted) {
   IE_TRY(const std::string actual, sha256_of(path));
   if (actual == wanted) return {};
-  return fail(ErrorCode::kCorrupt, fmt::format("what came has the sha256 {} and should have {}", actual, wanted));
+  return fail(ErrorCode::kCorrupt, fmt::format("the download has the sha256 {} and should have {}", actual, wanted));
 }
 
 bool is_sha256(std::string_view text) {
@@ -111,7 +111,7 @@ Result<Package> parse_package(const std::string& text) {
   };
   Package package{word("url"), word("sha256"), word("integrity"), word("member")};
   if (package.url.empty() || package.member.empty() || (!package.sha256.empty() && !is_sha256(package.sha256)))
-    return fail(ErrorCode::kInternal, "registry.py gave no sound answer");
+    return fail(ErrorCode::kInternal, "registry.py returned an invalid answer");
   return package;
 }
 
@@ -121,7 +121,7 @@ Status check_package(const Package& package, const std::string& path) {
   return {};  // the file in it has its own checksum
 }
 
-// The worst of what the sources said.
+// The worst of the sources' errors.
 Error merged(const FileSpec& file, const std::vector<Error>& errors, const std::vector<std::string>& reasons) {
   ErrorCode code = errors.front().code;
   for (const Error& error : errors) {
@@ -217,12 +217,12 @@ Status Fetcher::from_web(const FileSpec& file, const Source& source, const std::
     Result<HttpAnswer> answer = http_download(request, part);
     if (!answer && answer.error().code == ErrorCode::kPermission && !address.key_variable.empty())
       return fail(ErrorCode::kPermission,
-                  fmt::format("{}; a key is taken from {}", answer.error().message, address.key_variable));
+                  fmt::format("{}; set a key in {}", answer.error().message, address.key_variable));
     if (!answer) return fail(std::move(answer).error());
     if (sha256.empty()) sha256 = answer->linked_etag;
     if (!is_sha256(sha256)) {
       ::unlink(part.c_str());
-      return fail(ErrorCode::kCorrupt, "its server names no checksum, and the spec has none: give its sha256");
+      return fail(ErrorCode::kCorrupt, "neither its server nor the spec has a checksum: add its sha256");
     }
     if (const Status sound = check_sha256(part, sha256); !sound) {
       ::unlink(part.c_str());

@@ -11,17 +11,17 @@
 
 namespace image_engine::models {
 
-// Finished files wait in `downloads` until forget(), so that a pull that fails later need not fetch them again.
+// Finished files stay in `downloads` until forget(), so that a pull that fails later need not fetch them again.
 class Fetcher {
  public:
-  // `relative_to`: the folder that a relative `file:` source starts from. `what`: for progress.
+  // `relative_to`: the base folder of a relative `file:` source. `what`: for progress.
   Fetcher(const PullOptions& options, std::string downloads, std::string relative_to, std::string what);
 
-  // Puts the file at `target`, which must not exist, and says what it is and where it came from. Errors: as pull().
+  // Writes the file to `target`, which must not exist; returns what it is and where it came from. Errors: as pull().
   Result<InstalledFile> fetch(const FileSpec& file, const std::string& target);
-  // Removes the finished downloads, but for packages.
+  // Removes the finished downloads, except packages.
   void forget();
-  // The interpreter for tools/models, found or made at the first call.
+  // The Python interpreter for tools/models, found or created on the first call.
   Result<std::string> python();
 
  private:

@@ -1,4 +1,4 @@
-// A lock between processes, kept by the kernel: a killed process holds none.
+// A lock between processes; the kernel releases it when a process is killed.
 #pragma once
 
 #include <stop_token>
@@ -12,9 +12,9 @@ namespace image_engine::models {
 class FolderLock {
  public:
   FolderLock(FolderLock&&) noexcept = default;
-  // Frees it and removes its file.
+  // Releases it and removes its file.
   ~FolderLock();
-  // Waits for whoever holds `file` (made when absent; its folder must be there). kInterrupted once `stop` is requested.
+  // Waits for the holder of `file` (created when absent; its folder must exist). kInterrupted once `stop` is requested.
   static Result<FolderLock> take(const std::string& file, const std::stop_token& stop);
 
  private:

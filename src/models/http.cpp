@@ -34,7 +34,7 @@ std::optional<std::uint64_t> start_of_range(std::string_view range) {
   return start;
 }
 
-// What may be said in If-Range: a strong ETag, or the date.
+// The value for If-Range: a strong ETag, or the date.
 std::string validator_of(const HttpHead& head) {
   const std::string etag = head.header("etag");
   return !etag.empty() && !etag.starts_with("W/") ? etag : head.header("last-modified");
@@ -53,16 +53,16 @@ Error error_of_status(int status, const std::string& url, bool with_key) {
   return {ErrorCode::kIo, fmt::format("{} answers with HTTP {}", where, status)};
 }
 
-// Where one answer's body goes.
+// The destination of an answer's body.
 struct Body {
-  bool is_file = false;       // that of an error is dropped
-  bool anew = false;          // what lies here is of no use
+  bool is_file = false;       // an error's body is dropped
+  bool anew = false;          // the partial file is useless
   std::uint64_t offset = 0;   // in the file
   std::uint64_t written = 0;  // of it
-  std::uint64_t total = 0;    // of the whole file; 0: not told
+  std::uint64_t total = 0;    // of the whole file; 0: unknown
 };
 
-// What one try came to. `again`: another may do better.
+// The result of one try. `again`: a retry may succeed.
 struct Try {
   std::optional<Error> error;
   bool again = false;
@@ -91,7 +91,7 @@ class Download {
   }
 
  private:
-  static Error interrupted() { return {ErrorCode::kInterrupted, "interrupted; `models pull` goes on where it was"}; }
+  static Error interrupted() { return {ErrorCode::kInterrupted, "interrupted; `models pull` continues from there"}; }
 
   void forget() const {
     ::unlink(path_.c_str());
@@ -106,11 +106,11 @@ class Download {
     return !request_.stop.stop_requested();
   }
 
-  // From address to address to the file, each judged: a key goes to the first one's server alone.
+  // Follows redirects to the file and checks each URL: the key is sent only to the first one's server.
   Try follow() {
     std::string url = request_.url;
     const Result<std::string> first = origin_of(url);
-    bool from_outside = false;  // whether a public server led here
+    bool from_outside = false;  // whether a public server redirected here
     for (int hops = 0; hops <= kMostRedirects; ++hops) {
       const Result<std::string> origin = origin_of(url);
       if (!origin) return {origin.error()};
@@ -148,12 +148,12 @@ class Download {
     return judge(url, std::move(outcome), body, !bearer.empty());
   }
 
-  // A whole file (200) replaces what came before. The mark of which file it is must be there before the bytes are,
-  // should the program be killed.
+  // A whole file (200) replaces the partial one. Its identity must be written before its bytes, in case the program is
+  // killed.
   Status begin(Body& body, const HttpHead& head) {
     if (head.status == 200) {
       body.offset = 0;
-      if (::ftruncate(fd_, 0) != 0) return fail(here(errno_error("cannot begin the file anew")));
+      if (::ftruncate(fd_, 0) != 0) return fail(here(errno_error("cannot restart the file")));
       if (const Status marked = write_file_atomically(mark_, validator_of(head), 0600); !marked)
         return fail(here(marked.error()));
     }
@@ -204,7 +204,7 @@ class Download {
 
   const HttpRequest& request_;
   const std::string& path_;
-  std::string mark_;  // the file that says of which file of the server this is a part
+  std::string mark_;  // identifies the server's file that this is a part of
   int fd_;
   HttpAnswer answer_;
   HttpConnections connections_;

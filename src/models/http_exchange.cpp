@@ -86,7 +86,7 @@ bool is_private_address(const sockaddr* address) {
   return address->sa_family != AF_INET6 || is_private_ipv6(reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr);
 }
 
-// Whether what curl connects to is a proxy, as far as the usual variables tell.
+// Whether curl connects through a proxy, by the usual variables.
 bool has_proxy() {
   return std::ranges::any_of(std::array{"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"}, [](const char* name) {
     const char* value = std::getenv(name);
@@ -96,10 +96,10 @@ bool has_proxy() {
 
 Error leads_inside(const std::string& url) {
   return {ErrorCode::kPermission,
-          without_secrets(url) + " is on this machine or a private network, where no server elsewhere may lead"};
+          without_secrets(url) + " is on this machine or a private network, where no other server may redirect"};
 }
 
-// One exchange as curl's callbacks see it.
+// The state of one exchange for curl's callbacks.
 struct Exchange {
   const HttpCall* call = nullptr;
   CURL* curl = nullptr;
@@ -109,7 +109,7 @@ struct Exchange {
   std::optional<Error> error;
 };
 
-// Each answer on the way to the last (a proxy's, "100 Continue") begins anew with its status line.
+// Each interim answer (a proxy's, "100 Continue") starts over with its status line.
 size_t on_header(char* data, size_t, size_t size, void* pointer) {
   HttpHead& head = static_cast<Exchange*>(pointer)->head;
   const std::string_view line(data, size);
@@ -144,7 +144,7 @@ size_t on_body(char* data, size_t, size_t size, void* pointer) {
   return 0;
 }
 
-// Without a way back to the body's beginning, curl cannot send it a second time on its own.
+// Without a rewind function curl cannot send the body a second time by itself.
 size_t on_upload(char* buffer, size_t, size_t size, void* pointer) {
   auto& exchange = *static_cast<Exchange*>(pointer);
   const size_t count = std::min(size, exchange.call->body.size() - exchange.uploaded);
@@ -159,7 +159,7 @@ curl_socket_t on_socket(void* pointer, curlsocktype, curl_sockaddr* address) {
     exchange.error = leads_inside(exchange.call->url);
     return CURL_SOCKET_BAD;
   }
-  exchange.error.reset();  // of another address of the same name
+  exchange.error.reset();  // of another address of the same host
   return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
@@ -204,7 +204,7 @@ Headers header_list(const HttpCall& call) {
     headers.reset(longer);
     return true;
   };
-  bool all = add("Expect:");  // large bodies go at once, not after a second of waiting for leave
+  bool all = add("Expect:");  // send large bodies at once, without waiting a second for "100 Continue"
   for (const auto& [name, value] : call.headers) all = all && add(fmt::format("{}: {}", name, value));
   if (!all) headers.reset();
   return headers;
@@ -238,7 +238,7 @@ void set_options(const Exchange& exchange, const Headers& headers, char* reason,
   set(CURLOPT_LOW_SPEED_LIMIT, kLeastSpeed);
   set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(call.slow_time.count()));
   if (call.public_only && !has_proxy()) {
-    set(CURLOPT_FRESH_CONNECT, 1L);  // each connection is judged
+    set(CURLOPT_FRESH_CONNECT, 1L);  // checks each connection
     set(CURLOPT_OPENSOCKETFUNCTION, on_socket);
     set(CURLOPT_OPENSOCKETDATA, const_cast<Exchange*>(&exchange));
   }
@@ -270,7 +270,7 @@ HttpOutcome outcome_of(Exchange& exchange, CURLcode code, const char* reason) {
                           printable(*reason != '\0' ? reason : ::curl_easy_strerror(code))};
     if (std::string_view(reason).starts_with("Operation too slow"))
       outcome.error->message = fmt::format(
-          "less than {} a second came or went for {} s: the network or the server is "
+          "less than {} per second was transferred for {} s: the network or the server is "
           "too slow, try again later",
           human_bytes(kLeastSpeed), exchange.call->slow_time.count());
     outcome.may_pass = may_pass(code);
@@ -291,7 +291,7 @@ std::string HttpHead::header(const std::string& name) const {
   return found == headers.end() ? "" : found->second;
 }
 
-// Each handle keeps the connections that it made; the last used is taken first, so that few are kept warm.
+// Each handle keeps its own connections; the last used one is taken first, so that few stay open.
 struct HttpConnections::State {
   std::mutex mutex;
   std::vector<Curl> idle;
@@ -354,9 +354,9 @@ bool is_private_host(std::string_view host) {
 Result<std::string> origin_of(const std::string& url) {
   const Address address = parse_address(url);
   const std::string scheme = part_of(address, CURLUPART_SCHEME), host = part_of(address, CURLUPART_HOST);
-  if (host.empty()) return fail(ErrorCode::kInvalidArgument, without_secrets(url) + " is no address");
+  if (host.empty()) return fail(ErrorCode::kInvalidArgument, without_secrets(url) + " is not a URL");
   if (scheme != "https" && !(scheme == "http" && is_loopback(host)))
-    return fail(ErrorCode::kPermission, without_secrets(url) + " is not encrypted: only https is taken");
+    return fail(ErrorCode::kPermission, without_secrets(url) + " is not encrypted: only https is allowed");
   return fmt::format("{} {} {}", scheme, ascii_lower(host), part_of(address, CURLUPART_PORT));
 }
 
@@ -387,7 +387,7 @@ Result<std::string> path_of_file_url(const std::string& url) {
   char* text = nullptr;
   if (part_of(address, CURLUPART_SCHEME) != "file" ||
       ::curl_url_get(address.get(), CURLUPART_PATH, &text, CURLU_URLDECODE) != CURLUE_OK)
-    return fail(ErrorCode::kInvalidArgument, printable(url) + " is no file's address");
+    return fail(ErrorCode::kInvalidArgument, printable(url) + " is not a file URL");
   std::string path(text);
   ::curl_free(text);
   return path;

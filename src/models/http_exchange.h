@@ -1,4 +1,4 @@
-// One request to one server and its answer: the one user of libcurl.
+// One request to a server and its answer. The only user of libcurl.
 #pragma once
 
 #include <chrono>
@@ -16,29 +16,28 @@
 
 namespace image_engine::models {
 
-// What comes before an answer's body.
+// The status and headers of an answer.
 struct HttpHead {
-  int status = 0;  // 0: none came
-  std::map<std::string, std::string>
-      headers;                          // names in lower case; the last of equal ones; those over 8 kB are dropped
-  std::optional<std::uint64_t> length;  // of the body, where the server tells it
-  std::string redirect;                 // the whole address that a 3xx leads to
+  int status = 0;                              // 0: no answer
+  std::map<std::string, std::string> headers;  // names in lower case; the last of equal ones; without those over 8 kB
+  std::optional<std::uint64_t> length;         // of the body, if the server states it
+  std::string redirect;                        // the full URL that a 3xx redirects to
   [[nodiscard]] std::string header(const std::string& name) const;  // empty: none
 };
 
-constexpr long kLeastSpeed = 1000;  // bytes a second
+constexpr long kLeastSpeed = 1000;  // bytes per second
 
 struct HttpCall {
   std::string url;  // https, or http to this machine
   std::string method = "GET";
   std::vector<std::pair<std::string, std::string>> headers;
-  std::string_view body;     // outlives the call; of GET: none
-  bool public_only = false;  // to no address of this machine or of a private network: where a stranger's answer leads.
-                             // Names are judged by what they resolve to, but behind a proxy, which resolves them
+  std::string_view body;     // must outlive the call; none for GET
+  bool public_only = false;  // refuses addresses of this machine and private networks: for links from others.
+                             // Checks the resolved addresses, except behind a proxy, which resolves names
   std::chrono::milliseconds connect_timeout{20'000};
-  std::chrono::seconds slow_time{30};    // below kLeastSpeed, either way; 0: however slow
-  std::chrono::milliseconds timeout{0};  // for all of it; 0: none
-  // Called once, before the first of the body; then with each piece of it. Errors end the exchange.
+  std::chrono::seconds slow_time{30};    // limit below kLeastSpeed, in either direction; 0: none
+  std::chrono::milliseconds timeout{0};  // for the whole exchange; 0: none
+  // on_head is called once, before the body; on_body with each piece of it. Their errors end the exchange.
   std::function<Status(const HttpHead&)> on_head = [](const HttpHead&) { return Status{}; };
   std::function<Status(std::string_view)> on_body = [](std::string_view) { return Status{}; };
   // Called at least once a second; false ends the exchange with kInterrupted.
@@ -46,17 +45,17 @@ struct HttpCall {
 };
 
 struct HttpOutcome {
-  HttpHead head;               // also of an answer that was cut
-  std::optional<Error> error;  // none: an answer came to its end, whatever its status
-  bool may_pass = false;       // the error: another try may do better
-  bool sent = false;           // the server may have seen the request, or a part of it
-  bool is_private = false;     // who answered is this machine, or of a private network
+  HttpHead head;               // also of a truncated answer
+  std::optional<Error> error;  // none: the answer is complete, whatever its status
+  bool may_pass = false;       // the error may be transient: a retry may succeed
+  bool sent = false;           // the server may have received some of the request
+  bool is_private = false;     // the answer came from this machine or a private network
 };
 
-// Keeps connections open between exchanges, HTTP/2 where server and libcurl have it; thread-safe, as many exchanges at
-// once as threads. Certificates are always verified, against SSL_CERT_FILE where it is set; proxies are taken from the
-// usual variables, but never for http to this machine. Redirects are answers. A request with a body is sent once and
-// no more: a lost connection is an error.
+// Keeps connections open between exchanges, HTTP/2 where server and libcurl support it. Thread-safe; each thread may
+// run one exchange at a time. Certificates are always verified, against SSL_CERT_FILE if set. Uses the usual proxy
+// variables, but never for http to this machine. Redirects are returned, not followed. A request with a body is sent
+// only once: a lost connection is an error.
 class HttpConnections {
  public:
   HttpConnections();
@@ -65,8 +64,8 @@ class HttpConnections {
   ~HttpConnections();
 
   // Errors: those of origin_of(), kInvalidArgument for a header with control characters, kPermission for what
-  // public_only forbids, kTimeout, kInterrupted, kIo (connection, protocol, certificates), and what on_head and on_body
-  // say.
+  // public_only forbids, kTimeout, kInterrupted, kIo (connection, protocol, certificates), and those of on_head and
+  // on_body.
   HttpOutcome exchange(const HttpCall& call);
 
  private:
@@ -74,21 +73,22 @@ class HttpConnections {
   std::unique_ptr<State> state_;
 };
 
-// Whether this is a name of this machine, as an address has it: plain http may go there.
+// Whether this host of a URL is this machine, where plain http is allowed.
 bool is_loopback(std::string_view host);
-// Whether a host, as an address has it ("10.0.0.1", "[fe80::1]", "localhost"), is on this machine or a private network
-// by its own words: names but localhost are not looked up.
+// Whether a host of a URL ("10.0.0.1", "[fe80::1]", "localhost") is this machine or in a private network. Judges
+// addresses and localhost only; other names are not resolved.
 bool is_private_host(std::string_view host);
-// "https host port": where a key may go. Errors: kInvalidArgument for what is no address, kPermission for one that may
-// not be asked at all: plain http is for this machine.
+// "https host port": the origin that a key is bound to. Errors: kInvalidArgument for an invalid URL, kPermission for
+// plain http to another machine.
 Result<std::string> origin_of(const std::string& url);
-// The address without the name, password and query that it may hold: for messages.
+// The URL without user name, password and query: for messages.
 std::string without_secrets(const std::string& url);
-// Percent-encoded but for letters, digits, "-._~" and slashes.
+// Percent-encodes all but letters, digits, "-._~" and slashes.
 std::string escaped(std::string_view path);
 // "file:///a%20b" → "/a b".
 Result<std::string> path_of_file_url(const std::string& url);
-// What Retry-After asks for, in seconds or as a date (by the server's own clock where it tells it); at most a year.
+// The delay of Retry-After, given in seconds or as a date (relative to the server's Date header if present); at most a
+// year.
 std::optional<std::chrono::seconds> retry_after(const HttpHead& head);
 
 }  // namespace image_engine::models

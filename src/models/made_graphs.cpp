@@ -14,11 +14,11 @@ namespace image_engine::models {
 namespace {
 
 constexpr std::chrono::seconds kMakingTime{900};
-// Of the program: another version of one of them makes another graph.
+// The program's dependencies: another version of one makes another graph.
 constexpr const char* kParts[] = {"optimise.py", "fusions.py", "half.py", "onnx_edit.py", "requirements.txt"};
 
-// What the file depends on. The source by its name, size and time: reading hundreds of megabytes at each start would
-// cost more than all the rest.
+// A key of everything that the file depends on. The source counts by name, size and time: reading hundreds of megabytes
+// at each start would be too slow.
 Result<std::string> key_of(const GraphRequest& request, const std::string& tools) {
   struct stat info {};
   if (::stat(request.source.c_str(), &info) != 0) return fail(errno_error(printable(request.source)));
@@ -41,7 +41,7 @@ Result<std::string> made_graph(const GraphRequest& request) {
   if (::access(file.c_str(), R_OK) == 0) return file;
   IE_CHECK(make_folders(request.folder, 0700));
   IE_TRY(const FolderLock lock, FolderLock::take(file + ".lock", request.stop));
-  if (::access(file.c_str(), R_OK) == 0) return file;  // another process made it meanwhile
+  if (::access(file.c_str(), R_OK) == 0) return file;  // another process has made it meanwhile
   IE_TRY(const std::string python, converter_python(request.python, request.tools, request.stop));
   std::vector<std::string> arguments = {
       "--input", absolute_path(request.source), "--output", absolute_path(file), "--precision", request.precision};

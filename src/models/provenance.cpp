@@ -46,7 +46,7 @@ Result<Provenance> read_provenance(const std::string& folder) {
     provenance.made_from = files_of(document.at("made_from"));
     return provenance;
   } catch (const json::exception&) {
-    return fail(ErrorCode::kCorrupt, printable(path) + " makes no sense");
+    return fail(ErrorCode::kCorrupt, printable(path) + " is invalid");
   }
 }
 

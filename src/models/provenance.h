@@ -22,12 +22,12 @@ struct Provenance {
   std::string at;       // when, UTC
   std::string program;  // "image-engine 0.1.0"
   std::vector<InstalledFile> files;
-  std::vector<InstalledFile> made_from;  // what was fetched for the conversion, without converting: none
+  std::vector<InstalledFile> made_from;  // what was fetched for the conversion; empty without one
 };
 
 inline constexpr const char* kProvenanceFile = "provenance.json";
 
-// kNotFound where there is none, kCorrupt where it makes no sense.
+// kNotFound when it does not exist, kCorrupt when it is invalid.
 Result<Provenance> read_provenance(const std::string& folder);
 Status write_provenance(const std::string& folder, const Provenance& provenance);
 

@@ -25,7 +25,7 @@ namespace {
 
 constexpr std::chrono::seconds kConversionLimit{1800};
 
-constexpr unsigned kModelMode = 0755;  // what is made there becomes a model's folder
+constexpr unsigned kModelMode = 0755;  // becomes a model's folder
 
 std::string downloads_of(const Store& store, const PullOptions& options) {
   return options.downloads.empty() ? join_path(store.root(), ".downloads") : options.downloads;
@@ -40,13 +40,13 @@ Status check_licence(const Spec& spec, const PullOptions& options) {
                   spec.licence.name, spec.licence.notice.empty() ? "" : " (" + spec.licence.notice + ")", spec.name));
 }
 
-// Runs the spec's converter on the files in `input` and moves what it should make to `target`.
+// Runs the spec's converter on the files in `input` and moves its outputs to `target`.
 Result<std::vector<InstalledFile>> convert(const Spec& spec, const PullOptions& options, Fetcher& fetcher,
                                            const std::string& input, const std::string& target) {
   const Conversion& conversion = spec.conversion;
   const std::string tool = join_path(options.tools, conversion.tool + ".py");
   if (::access(tool.c_str(), R_OK) != 0)
-    return fail(ErrorCode::kNotFound, fmt::format("the converter {} is not there", printable(tool)));
+    return fail(ErrorCode::kNotFound, fmt::format("the converter {} is missing", printable(tool)));
   options.progress(fmt::format("{}: converting", spec.name), 0, 0);
   IE_TRY(const std::string python, fetcher.python());
   IE_TRY(const TemporaryFolder output, TemporaryFolder::at(input + ".out", kModelMode));
@@ -73,7 +73,7 @@ Result<std::vector<InstalledFile>> convert(const Spec& spec, const PullOptions& 
   return made;
 }
 
-// What is in the folder reaches the disk before the folder gets its name.
+// Syncs the folder's contents to disk before the folder is renamed.
 Status sync_folder(const std::string& folder, const std::vector<InstalledFile>& files) {
   std::vector<std::string> paths{join_path(folder, kProvenanceFile)};
   for (const InstalledFile& file : files) paths.push_back(join_path(folder, file.name));
@@ -85,11 +85,11 @@ Status sync_folder(const std::string& folder, const std::vector<InstalledFile>& 
   return {};
 }
 
-// `made` takes the place of `final`; what was there is then at `made`.
+// Swaps `made` and `final`: the old contents are then at `made`.
 Status put_in_place(const std::string& made, const std::string& final) {
   if (::rename(made.c_str(), final.c_str()) == 0) return {};
   if (::renameat2(AT_FDCWD, made.c_str(), AT_FDCWD, final.c_str(), RENAME_EXCHANGE) == 0) return {};
-  // A file system that cannot exchange.
+  // A file system without RENAME_EXCHANGE.
   const std::string old = made + ".old";
   if (::rename(final.c_str(), old.c_str()) != 0 || ::rename(made.c_str(), final.c_str()) != 0)
     return fail(errno_error("cannot rename to " + printable(final)));
@@ -136,9 +136,8 @@ Status refuse_encrypted(std::string_view path) {
 
 Status pull(const Spec& spec, const Store& store, const PullOptions& options) {
   if (!spec.server.empty())
-    return fail(
-        ErrorCode::kUnsupported,
-        fmt::format("{} is asked over the network, there is nothing to fetch: docs/nvidia.md says how", spec.name));
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("{} runs on a server, there is nothing to fetch: see docs/nvidia.md", spec.name));
   for (const FileSpec& file : spec.files) {
     IE_CHECK(refuse_encrypted(file.name));
     for (const Source& source : file.sources) IE_CHECK(refuse_encrypted(source.path));

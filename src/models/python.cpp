@@ -39,7 +39,7 @@ std::string find_python() {
   return "";
 }
 
-// -I leaves out the script's own folder, too.
+// -I also excludes the script's own folder.
 constexpr char kRunScript[] =
     "import os, runpy, sys\n"
     "del sys.argv[0]\n"
@@ -48,7 +48,7 @@ constexpr char kRunScript[] =
 
 constexpr char kInstallPython[] = "on Debian and Ubuntu: apt install python3 python3-venv";
 
-// `named`: what runs, for messages.
+// `named`: the program's name, for messages.
 Result<std::string> run_tool(const std::vector<std::string>& arguments, const std::string& named,
                              std::chrono::seconds limit, const std::stop_token& stop) {
   SpawnOptions options;
@@ -118,7 +118,7 @@ Result<std::string> make_environment(const std::string& tools, const std::stop_t
 
 Result<std::string> converter_python(const std::string& given, const std::string& tools, const std::stop_token& stop) {
   if (!given.empty()) return given;
-  // A machine without a network fails after many seconds: once a process, not once for each model and precision.
+  // A machine without a network fails after many seconds: try once per process, not for each model and precision.
   static std::mutex mutex;
   static std::map<std::string, Error> failed;
   const std::lock_guard lock(mutex);

@@ -42,9 +42,9 @@ Result<Registry> Registry::load(const std::string& shipped, const std::string& a
     for (auto& [name, spec] : more)
       if (const auto [at, is_new] = own.try_emplace(name, std::move(spec)); !is_new)
         return fail(ErrorCode::kInvalidArgument,
-                    fmt::format("{}: the model {} is in {} too", printable(file), name, printable(at->second.file)));
+                    fmt::format("{}: the model {} is in {}, too", printable(file), name, printable(at->second.file)));
   }
-  own.merge(specs);  // those that the user's do not replace
+  own.merge(specs);  // those not replaced by the user's
   Registry registry;
   for (auto& [name, spec] : own) registry.specs_.push_back(std::move(spec));
   return registry;

@@ -1,4 +1,4 @@
-// The models that this program knows of: config/models.yaml, then the user's own specs. Read once; a plain value.
+// The known models: config/models.yaml, then the user's own specs. Read once; a plain value.
 #pragma once
 
 #include <string>
@@ -12,24 +12,24 @@ namespace image_engine::models {
 
 class Registry {
  public:
-  // `shipped`: a file of specs; `added`: the folder of `models add` (may be absent), whose specs win over shipped ones
-  // of the same name. Errors: kInvalidArgument names file, line, key, and what is allowed or the nearest key (unknown
-  // key, wrong type, `like:` that leads to itself or nowhere, a file name with a slash, a label file whose length is
-  // not what the spec says, …).
+  // `shipped`: a file of specs; `added`: the folder of `models add` (may be absent), whose specs override shipped ones
+  // of the same name. Errors: kInvalidArgument names file, line, key, and the allowed values or the nearest key
+  // (unknown key, wrong type, a cyclic or unknown `like:`, a file name with a slash, a label file of the wrong length,
+  // …).
   static Result<Registry> load(const std::string& shipped, const std::string& added);
 
   [[nodiscard]] const std::vector<Spec>& specs() const { return specs_; }
-  // What the server of served models calls the one that it makes vectors with: another model, other vectors.
+  // Sets the server's name of its embedding model: another model makes other vectors.
   void name_served(const std::string& model);
-  // kNotFound names the nearest.
+  // kNotFound names the nearest one.
   [[nodiscard]] Result<const Spec*> find(std::string_view name) const;
 
  private:
   std::vector<Spec> specs_;  // by name
 };
 
-// One spec of a file that holds just one (`models add --spec`); `like:` finds those of `known`. Its files may lack
-// sources and checksums, and may be none: add_model() completes them.
+// Reads a file with exactly one spec (`models add --spec`); `like:` may name those of `known`. Its files may be absent
+// or lack sources and checksums: add_model() adds them.
 Result<Spec> read_spec(const std::string& file, const Registry& known);
 
 }  // namespace image_engine::models

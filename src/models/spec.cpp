@@ -18,7 +18,7 @@ namespace {
 struct Form {
   std::string_view prefix;
   SourceKind kind;
-  std::string_view mark;  // between name and version; empty: all after the prefix is one address
+  std::string_view mark;  // between name and version; empty: the rest is one URL
   std::string_view example;
 };
 constexpr Form kForms[] = {
@@ -35,7 +35,7 @@ bool is_address(std::string_view text) {
   return !text.empty() && std::ranges::none_of(text, [](unsigned char c) { return c <= ' ' || c == 0x7F; });
 }
 
-// Neither empty nor absolute, and no part of it leads upwards.
+// Not empty, not absolute, and without "..".
 bool is_inside(std::string_view path) {
   if (!is_address(path)) return false;
   const std::string whole = fmt::format("/{}/", path);
@@ -62,9 +62,9 @@ Result<Source> parse_source(std::string_view text) {
   const auto* form =
       std::ranges::find_if(kForms, [&](const Form& candidate) { return text.starts_with(candidate.prefix); });
   if (form == std::end(kForms))
-    return fail(
-        ErrorCode::kInvalidArgument,
-        fmt::format("\"{}\" is no source; those start with hf:, https:, pypi:, npm:, ngc: or file:", printable(text)));
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("\"{}\" is not a source; sources start with hf:, https:, pypi:, npm:, ngc: or file:",
+                            printable(text)));
   Source source;
   source.kind = form->kind;
   source.text = text;
@@ -81,7 +81,7 @@ Result<Source> parse_source(std::string_view text) {
   }
   if (!sound)
     return fail(ErrorCode::kInvalidArgument,
-                fmt::format("\"{}\" is no sound source; write {}", printable(text), form->example));
+                fmt::format("\"{}\" is not a valid source; write {}", printable(text), form->example));
   return source;
 }
 
@@ -115,7 +115,7 @@ std::string spec_params(const Spec& spec) {
   const nlohmann::json whole = spec_json(spec);
   nlohmann::json telling = {{"files", install_json(spec)}};
   for (const char* key : {"input", "outputs", "head", "options", "labels"}) telling[key] = whole.at(key);
-  // A text tower beside a picture's changes nothing that is recorded; where it is the model, all of it.
+  // A text tower beside a picture's affects no record; if it is the whole model, it affects all.
   if (!spec.text.tokenizer.empty() && spec.text.variants.empty()) telling["text"] = whole.at("text");
   if (!spec.parts.empty()) telling["parts"] = whole.at("parts");
   return hash128(json_text(telling)).hex();

@@ -1,4 +1,4 @@
-// What is known about a model: one entry of config/models.yaml (docs/models.md), or of a file of the user's.
+// The description of a model: an entry of config/models.yaml (docs/models.md) or of a user's file.
 #pragma once
 
 #include <cstdint>
@@ -24,19 +24,18 @@ struct Source {
 };
 Result<Source> parse_source(std::string_view text);
 
-// A file that is fetched. Its sha256 is checked unless empty (then an `hf:` source must name it in its headers).
+// A file to fetch. Its sha256 is checked; if empty, an `hf:` source must send it in its headers.
 struct FileSpec {
   std::string name;             // in the model's folder: a plain name, no slashes
   std::string sha256;           // lower-case hex
-  std::uint64_t bytes = 0;      // 0: not known
+  std::uint64_t bytes = 0;      // 0: unknown
   std::vector<Source> sources;  // tried in order
 };
 
-// Makes ONNX files of the fetched ones: tools/models/<tool>.py --input FOLDER --output FOLDER, in an environment of its
-// own.
+// Converts the fetched files to ONNX: tools/models/<tool>.py --input FOLDER --output FOLDER, in its own environment.
 struct Conversion {
   std::string tool;               // empty: none needed
-  std::vector<FileSpec> outputs;  // what it makes, with their sha256; no sources
+  std::vector<FileSpec> outputs;  // with their sha256; no sources
 };
 
 struct Licence {
@@ -45,9 +44,9 @@ struct Licence {
   std::string notice;       // what a person should know, one line
 };
 
-// What a model's numbers may differ by from its fp32 ones before a precision is refused.
+// How far outputs at a precision may differ from fp32 before it is refused.
 struct Gate {
-  double cosine = 0;     // least, of embeddings or raw outputs; 0: not checked
+  double cosine = 0;     // least cosine of embeddings or raw outputs; 0: not checked
   double max_error = 0;  // largest mean absolute difference; 0: not checked
 };
 
@@ -58,7 +57,7 @@ struct Variant {
   Gate gate;
 };
 
-// The input's size and how a picture gets there: the members of preprocess::Plan by their names in the file.
+// The input's size and how a picture is fitted to it: the members of preprocess::Plan by their names in the file.
 struct InputSpec {
   std::string name;  // of the graph's input; empty: its only one
   std::uint32_t width = 0, height = 0;
@@ -67,17 +66,17 @@ struct InputSpec {
   std::vector<double> pad{0, 0, 0}, mean{0, 0, 0}, deviation{1, 1, 1};  // 0…255
 };
 
-// The other half of a model that compares pictures with text; or all of one that compares texts (task `sentences`).
+// The text encoder of a model that compares pictures with text, or of one that compares texts (task `sentences`).
 struct TextTower {
-  std::string tokenizer;             // preprocess/tokenizer.h says which; empty: the model has no text tower
+  std::string tokenizer;             // a name of preprocess/tokenizer.h; empty: no text tower
   std::string vocabulary;            // one of the installed files
-  std::uint32_t context = 0;         // ids at most
-  bool fixed = false;                // padded to that many always
-  std::vector<Variant> variants;     // the first is the reference; none: those of the spec
-  std::vector<std::string> outputs;  // of the graph: the one with the vectors; empty: its only one
+  std::uint32_t context = 0;         // most ids
+  bool fixed = false;                // always padded to `context`
+  std::vector<Variant> variants;     // the first is the reference; empty: the spec's
+  std::vector<std::string> outputs;  // the graph's output with the vectors; empty: its only one
 };
 
-// One of several graphs of a model that works in steps, as readers of text do.
+// One of several graphs that a model runs in sequence, as in text recognition.
 struct Part {
   std::vector<Variant> variants;  // the first is the reference
   InputSpec input;
@@ -89,7 +88,7 @@ struct Spec {
   std::string name;     // [a-z0-9._-]+
   std::string task;     // "objects", "embedding", "scene", "text", "faces", …
   std::string title;    // one line for people
-  std::string version;  // changes when its output does; part of the records' key
+  std::string version;  // changes when its output changes; part of the records' key
   bool in_default_set = false;
   Licence licence;
   std::vector<FileSpec> files;
@@ -97,25 +96,24 @@ struct Spec {
   std::vector<Variant> variants;  // at least one; the first is the reference
   InputSpec input;
   TextTower text;
-  std::map<std::string, Part> parts;  // by the names that the head asks for; then `variants` is the first one's
-  std::vector<std::string> outputs;   // of the graph, in the order that the head takes; empty: as they come
-  std::string head;                   // how its outputs are read: a row of the heads' table (vision/heads.h)
-  std::map<std::string, std::string> head_options;  // "threshold", "nms", …: as the head documents
-  std::vector<std::string> labels;                  // by class; empty where the task has none
+  std::map<std::string, Part> parts;  // by the names that the head requires; `variants` is then that of the first
+  std::vector<std::string> outputs;   // of the graph, in the order that the head takes; empty: the graph's order
+  std::string head;                   // how its outputs are decoded: a row of vision/heads.h
+  std::map<std::string, std::string> head_options;  // "threshold", "nms", …: documented by the head
+  std::vector<std::string> labels;                  // by class; empty for tasks without
   int preference = 0;                               // among installed models of a task, `auto` takes the highest
-  std::string file;                                 // the YAML that it came from
-  std::string engine;  // TensorRT's of it, built before: a path, or one of its files; empty: none
-  std::string server;  // "nvidia": vectors are made by the endpoint nvidia_build.embedding, not here; empty: here
+  std::string file;                                 // the YAML file that it was read from
+  std::string engine;                               // prebuilt for TensorRT: a path, or one of its files; empty: none
+  std::string server;  // "nvidia": the endpoint nvidia_build.embedding makes the vectors; empty: this machine
 };
 
-// The spec as a session of this part sees it: variants, input, outputs and options are the part's. kInvalidArgument
-// when there is none of that name.
+// The spec with the variants, input, outputs and options of this part. kInvalidArgument for an unknown part.
 Result<Spec> part_of(const Spec& spec, const std::string& name);
 
-// Options as numbers; `otherwise` where absent. kInvalidArgument where it is not a number.
+// An option as a number; `otherwise` if absent. kInvalidArgument if it is not a number.
 Result<double> number_option(const Spec& spec, const std::string& name, double otherwise);
 
-// The hash, in hex, of all in the spec that changes what the model's records say (files' hashes, input, head, labels).
+// The hex hash of everything in the spec that changes the model's records (file hashes, input, head, labels).
 std::string spec_params(const Spec& spec);
 
 }  // namespace image_engine::models

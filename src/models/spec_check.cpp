@@ -14,7 +14,7 @@ namespace {
 tl::unexpected<Error> wrong(std::string what) { return fail(ErrorCode::kInvalidArgument, std::move(what)); }
 
 Status check_names(const Spec& spec) {
-  // What is fetched may be among what a conversion gives: it is handed on then, as vocabularies are.
+  // A fetched file may also be an output of the conversion: it is then passed through, as vocabularies are.
   for (const std::vector<FileSpec>* list : {&spec.files, &spec.conversion.outputs}) {
     std::set<std::string_view> names;
     for (const FileSpec& file : *list)
@@ -31,7 +31,7 @@ Status check_names(const Spec& spec) {
   return {};
 }
 
-// A model of a server has nothing that is installed.
+// A server's model installs nothing.
 Status check_served(const Spec& spec) {
   if (spec.server != "nvidia")
     return wrong(fmt::format("has the server {}, which can be nvidia", printable(spec.server)));

@@ -1,4 +1,4 @@
-// What must hold of a spec as a whole, that no single key can tell.
+// Checks of a spec that involve several keys.
 #pragma once
 
 #include "core/result.h"
@@ -6,8 +6,8 @@
 
 namespace image_engine::models {
 
-// With `complete`, also that it has all that installing it takes. Errors: kInvalidArgument; the message goes on after
-// the spec's name: "has two files a.onnx".
+// With `complete`, also checks that it has everything needed to install it. Errors: kInvalidArgument; the message
+// continues the spec's name: "has two files a.onnx".
 Status check_spec(const Spec& spec, bool complete);
 
 }  // namespace image_engine::models

@@ -25,7 +25,7 @@ constexpr size_t kLargestFile = size_t{1} << 20;
 constexpr size_t kLongestKey = 100;   // bytes of an unknown word worth comparing
 constexpr size_t kLongestChain = 32;  // of `like:`
 
-// A place in the document.
+// A location in the document.
 struct At {
   YAML::Node node;
   std::string path;  // "models.nanodet.input"
@@ -39,14 +39,15 @@ tl::unexpected<Error> fault(const At& at, std::string_view what) {
               fmt::format("{}:{}: {} {}", printable(*at.file), line + 1, printable(at.path), what));
 }
 
-// Aliases can make a small document endless to walk; a spec that starts from another says `like:` instead.
+// Aliases can make a small document infinite to walk; specs based on another use `like:` instead.
 class NoAliases : public YAML::EventHandler {
  public:
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
-    throw YAML::ParserException(mark, "aliases (*name) are not taken here; `like: OTHER` starts from another model");
+    throw YAML::ParserException(mark,
+                                "aliases (*name) are not supported here; `like: OTHER` starts from another model");
   }
   void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
   void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {}
@@ -77,12 +78,12 @@ struct Field {
   std::function<Status(const At&)> read;
 };
 
-// Hands each key of a map to its field. A field that is not in the map keeps its value.
+// Reads each key of a map into its field. Fields that are not in the map keep their values.
 Status read_map(const At& at, std::initializer_list<Field> fields) {
   if (!at.node.IsMap()) return fault(at, "must hold keys and values");
   std::set<std::string> seen;
   for (const auto& child : at.node) {
-    if (!child.first.IsScalar()) return fault(at, "has a key that is no word");
+    if (!child.first.IsScalar()) return fault(at, "has a key that is not a word");
     const std::string& key = child.first.Scalar();
     const At below{child.second, at.path + "." + key, child.first.Mark().line, at.file};
     const auto* field = std::ranges::find(fields, std::string_view(key), &Field::key);
@@ -101,7 +102,7 @@ Status read_map(const At& at, std::initializer_list<Field> fields) {
 }
 
 Status read(const At& at, std::string& value) {
-  if (!at.node.IsScalar()) return fault(at, "must be a text");
+  if (!at.node.IsScalar()) return fault(at, "must be text");
   value = at.node.Scalar();
   return {};
 }
@@ -120,7 +121,7 @@ Status read(const At& at, Number& value) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   const bool sound = !text.empty() && error == std::errc{} && end == text.data() + text.size();
   if (!sound || !std::isfinite(static_cast<double>(value)))
-    return fault(at, std::floating_point<Number> ? "must be a number" : "must be a whole number in range");
+    return fault(at, std::floating_point<Number> ? "must be a number" : "must be an integer in range");
   return {};
 }
 
@@ -142,7 +143,7 @@ Status read(const At& at, std::vector<std::string>& list) {
 
 Status read_triple(const At& at, std::vector<double>& triple) {
   IE_CHECK(read_list(at, triple, [](const At& item, double& number) { return read(item, number); }));
-  if (triple.size() != 3) return fault(at, "must be three numbers, one a channel");
+  if (triple.size() != 3) return fault(at, "must be three numbers, one per channel");
   return {};
 }
 
@@ -223,7 +224,7 @@ Status read_input(const At& at, InputSpec& input) {
 
 Status read_variants(const At& at, std::vector<Variant>& variants) { return read_list(at, variants, read_variant); }
 
-// `file: X` is one in fp32.
+// `file: X` is a single fp32 variant.
 Status take_file(const At& at, const std::string& file, std::vector<Variant>& variants) {
   if (file.empty()) return {};
   if (at.node["variants"].IsDefined()) return fault(at, "has both `file` and `variants`; `file: X` is one in fp32");
@@ -231,7 +232,7 @@ Status take_file(const At& at, const std::string& file, std::vector<Variant>& va
   return {};
 }
 
-// A model in parts has the first one's variants.
+// A model in parts has its first part's variants.
 Status take_parts(const At& at, Spec& spec) {
   if (spec.parts.empty()) return {};
   for (const char* key : {"file", "variants"})
@@ -266,7 +267,7 @@ Status read_options(const At& at, std::map<std::string, std::string>& options) {
   return {};
 }
 
-// What a part says already, of the model that it is `like`, is kept.
+// Keeps what a part inherited from the `like` model.
 Status read_part(const At& at, Part& part) {
   std::string file;
   IE_CHECK(read_map(at, {{"variants", [&](const At& v) { return read_variants(v, part.variants); }},
@@ -285,14 +286,14 @@ Status read_parts(const At& at, std::map<std::string, Part>& parts) {
   for (const auto& child : at.node) {
     const std::string name = child.first.IsScalar() ? child.first.Scalar() : "";
     const At below{child.second, at.path + "." + name, child.first.Mark().line, at.file};
-    if (!is_model_name(name)) return fault(below, "has a name that cannot be: a part's is as a model's");
+    if (!is_model_name(name)) return fault(below, "has an invalid name: a part's name is like a model's");
     if (!seen.insert(name).second) return fault(below, "is there twice");
     IE_CHECK(read_part(below, parts[name]));
   }
   return {};
 }
 
-// A list, or the name of a file with one label a line.
+// A list, or the name of a file with one label per line.
 Status read_labels(const At& at, std::vector<std::string>& labels) {
   if (!at.node.IsScalar()) return read(at, labels);
   const std::string& name = at.node.Scalar();
@@ -313,7 +314,7 @@ Status read_labels(const At& at, std::vector<std::string>& labels) {
   return {};
 }
 
-// One of the model's files stays a name; else it is a path, relative to the YAML.
+// The name of one of the model's files is kept; anything else is a path relative to the YAML file.
 Status place_engine(const At& at, Spec& spec) {
   if (spec.engine.empty()) return fault(at, "must name a file");
   const std::vector<FileSpec>& files = installed_files(spec);
@@ -323,7 +324,7 @@ Status place_engine(const At& at, Spec& spec) {
   return {};
 }
 
-// All specs of a document, each read when it is first asked for, since `like:` may point forwards.
+// All specs of a document, each read on first use, since `like:` may refer to a later one.
 class Document {
  public:
   Document(const std::string& file, const SpecMap& known, bool complete)
@@ -345,7 +346,7 @@ class Document {
       const std::string name = child.first.IsScalar() ? child.first.Scalar() : "";
       const At entry{child.second, "models." + name, child.first.Mark().line, &file_};
       if (!is_model_name(name))
-        return fault(entry, "has a name that cannot be: a model's is of a-z, 0-9, '.', '_' and '-'");
+        return fault(entry, "has an invalid name: a model's consists of a-z, 0-9, '.', '_' and '-'");
       if (!entries_.emplace(name, entry).second) return fault(entry, "is there twice");
     }
     return {};
@@ -371,7 +372,7 @@ class Document {
     return {};
   }
 
-  // All that `other` says but that it belongs to the default set.
+  // Everything in `other`, except that it is in the default set.
   Result<Spec> base(const At& where, const std::string& other) {
     if (std::ranges::find(pending_, other) != pending_.end())
       return fault(where, fmt::format("leads back to {}", printable(other)));
@@ -425,7 +426,7 @@ class Document {
     if (const YAML::Node engine = at.node["engine"]; engine.IsDefined())
       IE_CHECK(place_engine({engine, at.path + ".engine", at.line, at.file}, spec));
     if (at.node["classes"].IsDefined() && classes != spec.labels.size())
-      return fault(at, fmt::format("has {} labels, but says that there are {} classes", spec.labels.size(), classes));
+      return fault(at, fmt::format("has {} labels, but {} classes", spec.labels.size(), classes));
     if (const Status sound = check_spec(spec, complete_); !sound) return fault(at, sound.error().message);
     return {};
   }

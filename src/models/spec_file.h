@@ -1,4 +1,4 @@
-// Specs as text: how config/models.yaml and the user's own files are read and written. docs/models.md has the format.
+// Reads and writes specs as YAML: config/models.yaml and the user's files. docs/models.md has the format.
 #pragma once
 
 #include <map>
@@ -14,25 +14,24 @@ namespace image_engine::models {
 
 using SpecMap = std::map<std::string, Spec, std::less<>>;
 
-// Reads a document of specs. `like:` finds those of the document, then those of `known`. With `complete` false, files
-// may lack their sources and checksums and there may be none: what `models add` fills in.
-// Errors: as Catalogue::load.
+// Reads a document of specs. `like:` names one of the document, else of `known`. Unless `complete`, files may be absent
+// or lack sources and checksums, which `models add` fills in. Errors: as Registry::load().
 Result<SpecMap> read_specs(const std::string& file, const SpecMap& known, bool complete = true);
 
-// The spec under the keys of the file's format, all of them; JSON is YAML, so that this can be read again.
+// The spec with all keys of the file's format; JSON is valid YAML, so read_specs() can read it.
 nlohmann::json spec_json(const Spec& spec);
-// A document that read_specs takes, of this spec alone.
+// A document for read_specs() with only this spec.
 std::string spec_text(const Spec& spec);
 
-// Of the spec, what decides which bytes are installed; and its hash, in hex.
+// The parts of the spec that determine the installed bytes; and their hex hash.
 nlohmann::json install_json(const Spec& spec);
 std::string install_hash(const Spec& spec);
-// The files that an installed model has: those fetched, or where they are converted, what comes of them.
+// The files of an installed model: the fetched ones, or the outputs of its conversion.
 const std::vector<FileSpec>& installed_files(const Spec& spec);
 
 // [a-z0-9._-]+, not starting with a dot.
 bool is_model_name(std::string_view name);
-// A name that a file in a model's folder can have: no slash, no dot at the start.
+// A valid name for a file in a model's folder: no slash, no leading dot.
 bool is_file_name(std::string_view name);
 
 }  // namespace image_engine::models

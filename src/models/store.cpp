@@ -27,7 +27,9 @@ bool exists(const std::string& path) {
   return ::lstat(path.c_str(), &info) == 0;
 }
 
-std::string how_to_renew(const Spec& spec) { return fmt::format("`image-engine models pull {}` renews it", spec.name); }
+std::string how_to_renew(const Spec& spec) {
+  return fmt::format("`image-engine models pull {}` updates it", spec.name);
+}
 
 }  // namespace
 
@@ -73,14 +75,14 @@ Status Store::verify(const Spec& spec) const {
   const Result<Provenance> provenance = read_provenance(where);
   if (!provenance)
     return fail(ErrorCode::kCorrupt,
-                fmt::format("{} has no sound {}; {}", printable(where), kProvenanceFile, how_to_renew(spec)));
+                fmt::format("{} has no valid {}; {}", printable(where), kProvenanceFile, how_to_renew(spec)));
   for (const FileSpec& wanted : installed_files(spec)) {
     const std::string path = join_path(where, wanted.name);
-    const auto told = std::ranges::find(provenance->files, wanted.name, &InstalledFile::name);
+    const auto recorded = std::ranges::find(provenance->files, wanted.name, &InstalledFile::name);
     const std::string& sha256 =
-        !wanted.sha256.empty() || told == provenance->files.end() ? wanted.sha256 : told->sha256;
+        !wanted.sha256.empty() || recorded == provenance->files.end() ? wanted.sha256 : recorded->sha256;
     const std::optional<std::uint64_t> size = size_of(path);
-    if (!size) return fail(ErrorCode::kCorrupt, fmt::format("{} is gone; {}", printable(path), how_to_renew(spec)));
+    if (!size) return fail(ErrorCode::kCorrupt, fmt::format("{} is missing; {}", printable(path), how_to_renew(spec)));
     IE_TRY(const std::string actual, sha256_of(path));
     if (actual != sha256)
       return fail(ErrorCode::kCorrupt, fmt::format("{} ({} bytes) has the sha256 {} and should have {}; {}",

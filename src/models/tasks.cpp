@@ -6,7 +6,7 @@
 namespace image_engine::models {
 namespace {
 
-// Raw outputs of detectors are compared more loosely than the boxes that come of them.
+// The gates for detectors' raw outputs are looser than for the resulting boxes.
 constexpr Task kTasks[] = {
     {"objects", 0.99, 0.97, true, PictureAnswer::kObjects},
     {"embedding", 0.999, 0.99, false, PictureAnswer::kVector},

@@ -27,7 +27,7 @@ struct Task {
 // The row of that name; one with the defaults for tasks that have none. Thread-safe; it lives as long as the program.
 const Task& task_of(std::string_view name);
 
-// What outputs at a precision may differ by from fp32 where the model's spec does not say.
+// The gate of a precision when the model's spec has none.
 Gate default_gate(std::string_view task, std::string_view precision);
 
 }  // namespace image_engine::models

@@ -22,8 +22,8 @@ constexpr std::string_view kMark = "image-engine answer 1 ";  // then the hash o
 constexpr std::string_view kEnding = ".answer";
 constexpr std::size_t kHexDigits = 32;
 constexpr std::size_t kMostBytes = std::size_t{32} << 20;
-constexpr std::chrono::hours kJournalLife{30 * 24};  // of answers that nobody came back for
-constexpr std::chrono::hours kPartLife{1};           // of files that were never finished
+constexpr std::chrono::hours kJournalLife{30 * 24};  // of abandoned answers
+constexpr std::chrono::hours kPartLife{1};           // of unfinished files
 
 std::string path_of(const std::string& folder, const Hash128& question) {
   return join_path(folder, question.hex() + std::string(kEnding));
@@ -40,7 +40,7 @@ std::optional<std::string> opened(std::string text) {
   return hash == hash128(std::string_view(text)) ? std::optional(std::move(text)) : std::nullopt;
 }
 
-// A file that is damaged goes.
+// Deletes a damaged file.
 std::optional<std::string> read_answer(const std::string& path) {
   Result<std::string> text = read_file(path, kMostBytes);
   if (!text) return std::nullopt;
@@ -57,11 +57,11 @@ struct Kept {
   std::string path;
   WallTime written;
   std::uint64_t bytes = 0;
-  bool whole = false;  // or a part that is being written, or was left behind
+  bool whole = false;  // false: being written, or left behind
 };
 
-// nullopt: no file of ours.
-std::optional<Kept> look_at(const std::string& folder, std::string_view name) {
+// nullopt: not one of our files.
+std::optional<Kept> read_entry(const std::string& folder, std::string_view name) {
   if (name.size() < kHexDigits + kEnding.size() || !Hash128::from_hex(name.substr(0, kHexDigits)) ||
       !name.substr(kHexDigits).starts_with(kEnding))
     return std::nullopt;
@@ -78,18 +78,18 @@ struct CloseFolder {
   void operator()(DIR* folder) const { ::closedir(folder); }
 };
 
-// The oldest first. A folder that is not there has none.
+// The oldest first; empty for a missing folder.
 std::vector<Kept> list(const std::string& folder) {
   std::vector<Kept> files;
   const std::unique_ptr<DIR, CloseFolder> directory(::opendir(folder.c_str()));
   while (const dirent* entry = directory ? ::readdir(directory.get()) : nullptr)
-    if (auto kept = look_at(folder, entry->d_name)) files.push_back(std::move(*kept));
+    if (auto kept = read_entry(folder, entry->d_name)) files.push_back(std::move(*kept));
   std::ranges::sort(files, {}, &Kept::written);
   return files;
 }
 
-// Where the clock went back, the file is of the future: it counts as written now, and is from now on, so that it can
-// neither be lost to that nor live for ever.
+// If the clock was set back, the file is from the future: it is dated to now, so that it is neither lost nor kept
+// forever.
 std::chrono::nanoseconds age_of(const Kept& kept) {
   const auto age = now() - kept.written;
   if (age >= std::chrono::nanoseconds::zero()) return age;
@@ -97,7 +97,7 @@ std::chrono::nanoseconds age_of(const Kept& kept) {
   return std::chrono::nanoseconds::zero();
 }
 
-// What is older than `life` goes, and the oldest of what is more than `most_bytes`.
+// Deletes files older than `life`, and the oldest ones beyond `most_bytes`.
 void prune(const std::string& folder, std::chrono::nanoseconds life, std::uint64_t most_bytes) {
   std::vector<Kept> files = list(folder);
   std::erase_if(files, [&](const Kept& kept) {
@@ -114,12 +114,12 @@ void prune(const std::string& folder, std::chrono::nanoseconds life, std::uint64
   }
 }
 
-// Who cannot keep answers should not pay for them.
+// Without a writable store no answer should be paid for.
 Status make_ready(const std::string& folder) {
   IE_CHECK(make_folders(folder, 0700));
   const UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd || ::access(folder.c_str(), W_OK | X_OK) != 0)
-    return fail(errno_error("cannot keep answers in " + printable(folder)));
+    return fail(errno_error("cannot store answers in " + printable(folder)));
   return {};
 }
 
@@ -144,7 +144,7 @@ Result<AnswerStore> AnswerStore::open(const CloudCachingConfig& config) {
 std::optional<std::string> AnswerStore::find(const Hash128& question) const {
   if (auto answer = read_answer(path_of(journal_, question))) return answer;
   if (cache_.empty()) return std::nullopt;
-  const auto kept = look_at(cache_, file_name(path_of(cache_, question)));
+  const auto kept = read_entry(cache_, file_name(path_of(cache_, question)));
   return kept && age_of(*kept) < ttl_ ? read_answer(kept->path) : std::nullopt;
 }
 
@@ -152,7 +152,7 @@ Status AnswerStore::put(const Hash128& question, std::string_view answer) const 
   const std::string text = sealed(answer);
   IE_CHECK(write_file_atomically(path_of(journal_, question), text, 0600));
   if (cache_.empty()) return {};
-  // Questions are hashes: every 256th is one to look at the cache's size.
+  // Questions are hashes: about every 256th triggers a check of the cache's size.
   if (question.bytes.front() == 0) prune(cache_, ttl_, most_bytes_);
   return write_file_atomically(path_of(cache_, question), text, 0600);
 }

@@ -18,17 +18,17 @@ constexpr std::size_t kLongestText = 20'000;
 constexpr std::size_t kMostDominant = 5;
 constexpr std::size_t kLeastSize = 2, kMostSize = 65'536;  // of vectors
 
-// A product as it is given: x, y, width, height in pixels of what was sent, or in parts of it.
-struct Told {
+// A product as returned: x, y, width, height in pixels of the sent picture, or as fractions of it.
+struct RawProduct {
   std::string name;
   double confidence = 0;
   std::array<double, 4> box{};
 };
 
-// What a list of products came to.
+// The result of reading a list of products.
 struct Read {
-  std::vector<Told> products;
-  bool understood = true;  // it was empty, or at least one entry had the members that are meant to be there
+  std::vector<RawProduct> products;
+  bool understood = true;  // it was empty, or at least one entry had the expected members
 };
 
 std::optional<double> number(const json* value) {
@@ -39,15 +39,15 @@ std::optional<double> number(const json* value) {
 
 bool is_box(const json* value) { return value != nullptr && value->is_array() && value->size() == 4; }
 
-void add(std::vector<Told>& products, const std::string& name, const json* confidence, const json& box) {
-  Told told{cleaned(name, kLongestName), number(confidence).value_or(-1)};
-  if (told.name.empty() || told.confidence < 0 || told.confidence > 1) return;
-  for (std::size_t i = 0; i < told.box.size(); ++i) {
+void add(std::vector<RawProduct>& products, const std::string& name, const json* confidence, const json& box) {
+  RawProduct raw{cleaned(name, kLongestName), number(confidence).value_or(-1)};
+  if (raw.name.empty() || raw.confidence < 0 || raw.confidence > 1) return;
+  for (std::size_t i = 0; i < raw.box.size(); ++i) {
     const auto side = number(&box[i]);
     if (!side) return;
-    told.box[i] = *side;
+    raw.box[i] = *side;
   }
-  products.push_back(std::move(told));
+  products.push_back(std::move(raw));
 }
 
 // [{class, confidence, bbox: [x, y, width, height]}]
@@ -78,13 +78,13 @@ Read read_groups(const json& list) {
   return read;
 }
 
-// The message of the first choice of a chat; nullptr: it is none.
+// The message of a chat's first choice; nullptr: not a chat.
 const json* first_message(const json& document) {
   const json* choices = member(document, "choices");
   return choices != nullptr && choices->is_array() && !choices->empty() ? member(choices->front(), "message") : nullptr;
 }
 
-Result<std::vector<Told>> told_products(const json& document) {
+Result<std::vector<RawProduct>> raw_products(const json& document) {
   const json* message = first_message(document);
   const json* content = message != nullptr ? member(*message, "content") : nullptr;
   const struct {
@@ -105,13 +105,13 @@ Result<std::vector<Told>> told_products(const json& document) {
   return fail(ErrorCode::kCorrupt, "it has no list of 'predictions'");
 }
 
-// Pixels of the picture as it is, cut to it; nothing of the box is in it: nullopt.
-std::optional<Box> placed(const std::array<double, 4>& told, bool in_parts, const Scale& scale) {
+// In pixels of the original, clipped to it; nullopt: the box is outside.
+std::optional<Box> placed(const std::array<double, 4>& raw, bool in_parts, const Scale& scale) {
   const double width = scale.full_width, height = scale.full_height;
   const double across = in_parts ? width : width / scale.width, down = in_parts ? height : height / scale.height;
-  const double left = std::clamp(told[0] * across, 0.0, width), top = std::clamp(told[1] * down, 0.0, height);
-  const double right = std::clamp((told[0] + told[2]) * across, 0.0, width);
-  const double bottom = std::clamp((told[1] + told[3]) * down, 0.0, height);
+  const double left = std::clamp(raw[0] * across, 0.0, width), top = std::clamp(raw[1] * down, 0.0, height);
+  const double right = std::clamp((raw[0] + raw[2]) * across, 0.0, width);
+  const double bottom = std::clamp((raw[1] + raw[3]) * down, 0.0, height);
   const Box box{static_cast<float>(left), static_cast<float>(top), static_cast<float>(right - left),
                 static_cast<float>(bottom - top)};
   return box.width > 0 && box.height > 0 ? std::optional(box) : std::nullopt;
@@ -122,7 +122,7 @@ std::vector<std::string> most_frequent(const std::vector<Product>& surest_first)
     std::string name;
     std::size_t count = 0;
   };
-  std::vector<Name> names;  // in the order of their surest
+  std::vector<Name> names;  // ordered by their surest one
   for (const Product& product : surest_first) {
     auto found = std::ranges::find(names, product.name, &Name::name);
     if (found == names.end()) found = names.insert(found, {product.name});
@@ -134,7 +134,7 @@ std::vector<std::string> most_frequent(const std::vector<Product>& surest_first)
   return result;
 }
 
-// A message's text: one, or parts of which some are text.
+// A message's text: a string, or parts of which some are text.
 std::string text_of(const json& content) {
   if (const auto* text = content.get_ptr<const std::string*>()) return *text;
   std::string joined;
@@ -144,14 +144,14 @@ std::string text_of(const json& content) {
   return joined;
 }
 
-// What a model that reasons says in the end. The opening mark is the prompt's with some.
+// The final answer of a reasoning model. For some models the opening mark is in the prompt.
 Result<std::string> without_thoughts(std::string text) {
   constexpr std::string_view kOpen = "<think>", kClose = "</think>";
   if (const std::size_t close = text.find(kClose); close != std::string::npos)
     return text.substr(close + kClose.size());
   const std::size_t start = text.find_first_not_of(" \t\r\n");
   if (start != std::string::npos && text.compare(start, kOpen.size(), kOpen) == 0)
-    return fail(ErrorCode::kCorrupt, "its max_tokens ended before its thoughts did");
+    return fail(ErrorCode::kCorrupt, "its max_tokens ended during its reasoning");
   return text;
 }
 
@@ -173,15 +173,15 @@ std::optional<std::vector<float>> read_vector(const json& numbers) {
   return vector;
 }
 
-// One vector, a list of them, or a list of objects with one; nullopt: something else.
-std::optional<std::vector<std::vector<float>>> read_list(const json& told) {
+// One vector, a list of vectors, or a list of objects with one; nullopt: anything else.
+std::optional<std::vector<std::vector<float>>> read_list(const json& raw) {
   std::vector<std::vector<float>> vectors;
-  if (auto single = read_vector(told)) {
+  if (auto single = read_vector(raw)) {
     vectors.push_back(std::move(*single));
     return vectors;
   }
-  if (!told.is_array()) return std::nullopt;
-  for (const json& each : told) {
+  if (!raw.is_array()) return std::nullopt;
+  for (const json& each : raw) {
     const json* inner = each.is_object() ? member(each, "embedding") : &each;
     auto vector = inner != nullptr ? read_vector(*inner) : std::nullopt;
     if (!vector || (!vectors.empty() && vector->size() != vectors.front().size())) return std::nullopt;
@@ -194,13 +194,13 @@ std::optional<std::vector<std::vector<float>>> read_list(const json& told) {
 
 Result<RetailProducts> read_products(std::string_view body, const Scale& scale, double threshold, std::size_t most) {
   if (scale.width == 0 || scale.height == 0 || scale.full_width == 0 || scale.full_height == 0)
-    return fail(ErrorCode::kInvalidArgument, "the picture's size is not known");
+    return fail(ErrorCode::kInvalidArgument, "the picture's size is unknown");
   IE_TRY(const json document, read_json(body));
-  IE_TRY(const std::vector<Told> told, told_products(document));
+  IE_TRY(const std::vector<RawProduct> raw, raw_products(document));
   const bool in_parts = std::ranges::all_of(
-      told, [](const Told& each) { return std::ranges::all_of(each.box, [](double side) { return side <= 1; }); });
+      raw, [](const RawProduct& each) { return std::ranges::all_of(each.box, [](double side) { return side <= 1; }); });
   RetailProducts products;
-  for (const Told& each : told) {
+  for (const RawProduct& each : raw) {
     const auto box = placed(each.box, in_parts, scale);
     if (box && each.confidence >= threshold) products.detections.push_back({each.name, each.confidence, *box});
   }
@@ -228,13 +228,13 @@ Result<std::vector<std::vector<float>>> read_vectors(std::string_view body, std:
       "data", "embeddings", "embedding", "image_embeddings", "image_embedding", "text_embeddings", "text_embedding"};
   std::string complaint = "it has no vectors";
   for (const char* name : kNames) {
-    const json* told = member(document, name);
-    if (told == nullptr) continue;
-    auto vectors = read_list(*told);
+    const json* raw = member(document, name);
+    if (raw == nullptr) continue;
+    auto vectors = read_list(*raw);
     if (vectors && vectors->size() == wanted) return std::move(*vectors);
     complaint = vectors ? "its '" + std::string(name) + "' has " + std::to_string(vectors->size()) + " vectors, not " +
                               std::to_string(wanted)
-                        : "its '" + std::string(name) + "' is no list of finite vectors of one size";
+                        : "its '" + std::string(name) + "' is not a list of finite vectors of one size";
   }
   return fail(ErrorCode::kCorrupt, complaint);
 }

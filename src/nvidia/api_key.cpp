@@ -18,7 +18,7 @@
 namespace image_engine::nvidia {
 namespace {
 
-constexpr size_t kLeastSecret = 8;  // bytes: shorter ones are words that texts may have
+constexpr size_t kLeastSecret = 8;  // bytes: shorter ones may be ordinary words
 constexpr size_t kLongestKey = 4096;
 constexpr size_t kLongestFile = size_t{1} << 16;
 
@@ -27,7 +27,7 @@ void wipe(std::string& text) {
   text.clear();
 }
 
-// Overwritten where the kernel shows it to others, then taken away from the programs that we start.
+// Overwrites it where the kernel shows it to others, then removes it from the environment of child processes.
 std::string take_variable(const std::string& name) {
   char* value = std::getenv(name.c_str());
   if (value == nullptr) return "";
@@ -44,14 +44,14 @@ std::string_view without_blanks(std::string_view text) {
   return text;
 }
 
-// What a shell makes of NAME=text; nothing when a quote is not closed.
+// The value of NAME=text in a shell; nullopt for an unclosed quote.
 std::optional<std::string> unquoted(std::string_view text) {
   std::string value;
   value.reserve(text.size());  // so that no copy is left behind
   char quote = '\0';
   for (size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
-    if (quote == '\0' && (c == ' ' || c == '\t')) return value;  // what follows is a comment
+    if (quote == '\0' && (c == ' ' || c == '\t')) return value;  // the rest is a comment
     if (c == quote)
       quote = '\0';
     else if (quote == '\0' && (c == '"' || c == '\''))
@@ -86,17 +86,18 @@ Result<std::string> value_in(std::string_view file, const std::string& name, con
   return found;
 }
 
-// A file that others could have put there, or changed, may name an account of theirs.
+// A file that others could have created or changed may contain a key of their account.
 Status check_owner(const struct stat& info, const std::string& path) {
   if (info.st_uid != ::geteuid() && info.st_uid != 0)
-    return fail(ErrorCode::kPermission, fmt::format("{}: the key in it is not taken: the file belongs to another user; "
+    return fail(ErrorCode::kPermission, fmt::format("{}: the key in it is not used: the file belongs to another user; "
                                                     "make one of your own, or name another with --env-file",
                                                     printable(path)));
   if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-    return fail(ErrorCode::kPermission,
-                fmt::format("{0}: the key in it is not taken: others may write to the file; see that the key is yours, "
-                            "then `chmod 600 {0}`",
-                            printable(path)));
+    return fail(
+        ErrorCode::kPermission,
+        fmt::format("{0}: the key in it is not used: others may write to the file; check that the key is yours, "
+                    "then `chmod 600 {0}`",
+                    printable(path)));
   if ((info.st_mode & (S_IRGRP | S_IROTH)) != 0)
     log_warning("{0}: others may read the key in it: `chmod 600 {0}`", printable(path));
   return {};
@@ -118,7 +119,7 @@ Result<std::string> first_bytes(int fd) {
   return text;
 }
 
-// Empty: neither file nor name is there.
+// Empty: no such file, or no such name in it.
 Result<std::string> from_file(const std::string& name, const std::string& path, bool is_named) {
   const auto failed = [&](const Error& error) {
     const bool is_missing = error.code == ErrorCode::kNotFound && is_named;
@@ -163,7 +164,7 @@ struct KeyFile {
   bool is_named = false;
 };
 
-// Those to look into, in this order. `note`: for people, why one is left out.
+// The files to read, in this order. `note`: for people, why one is excluded.
 std::vector<KeyFile> files_of(const KeyFiles& files, std::string& note) {
   if (!files.named.empty()) return {{absolute_path(files.named), true}};
   const KeyFile configured{join_path(config_home(), ".env"), false};
@@ -172,7 +173,7 @@ std::vector<KeyFile> files_of(const KeyFiles& files, std::string& note) {
   const std::string path = join_path(here, ".env");
   if (!is_among(here, files.pictures)) return {{path, false}, configured};
   if (::access(path.c_str(), F_OK) == 0)
-    note = fmt::format("; {0} is not read, as it lies among the pictures: name it with --env-file {0} if it is yours",
+    note = fmt::format("; {0} is not read, as it is among the pictures: name it with --env-file {0} if it is yours",
                        printable(path));
   return {configured};
 }
@@ -214,18 +215,19 @@ Result<ApiKey> ApiKey::load(const std::string& name, const KeyFiles& files) {
   std::string value = take_variable(name), note;
   text.swap(value);
   key.source_ = "the environment variable " + name;
-  const std::vector<KeyFile> places = text.empty() ? files_of(files, note) : std::vector<KeyFile>();
-  for (const KeyFile& file : places) {
+  const std::vector<KeyFile> candidates = text.empty() ? files_of(files, note) : std::vector<KeyFile>();
+  for (const KeyFile& file : candidates) {
     IE_TRY(std::string in_file, from_file(name, file.path, file.is_named));
     text.swap(in_file);
     key.source_ = printable(file.path);
     if (!text.empty()) break;
   }
-  if (text.empty()) return fail(no_key(name, places.back().path, note));
+  if (text.empty()) return fail(no_key(name, candidates.back().path, note));
   if (!can_be_a_key(text))
     return fail(
         ErrorCode::kInvalidArgument,
-        fmt::format("{} holds a line break, a blank or another character that no key has, or is too long", name));
+        fmt::format("{} holds a line break, a blank or another character that a key cannot have, or is too long",
+                    name));
   return key;
 }
 

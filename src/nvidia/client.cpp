@@ -22,13 +22,13 @@ using models::HttpCall;
 using models::HttpOutcome;
 using std::chrono::milliseconds;
 
-constexpr std::chrono::minutes kLongestQuiet{10};  // that is waited for
-constexpr std::chrono::minutes kLongestDelay{2};   // between two tries of our own accord
-constexpr std::chrono::seconds kLatest{1};         // after its slot that a request may start
-constexpr int kMostRefusals = 3;                   // of the key in a row
+constexpr std::chrono::minutes kLongestQuiet{10};  // longest Retry-After to wait for
+constexpr std::chrono::minutes kLongestDelay{2};   // longest delay of our own between tries
+constexpr std::chrono::seconds kLatest{1};         // latest start of a request after its slot
+constexpr int kMostRefusals = 3;                   // refusals of the key in a row
 constexpr std::uint64_t kMostErrorBytes = std::uint64_t{1} << 16;
 
-// Of all, by chance between half and the whole, so that those who failed together do not come again together.
+// A random part from half to all of the delay, so that requests that failed together are not retried together.
 milliseconds backoff(milliseconds first, int retries) {
   milliseconds delay = std::min<milliseconds>(first, kLongestDelay);
   for (int i = 0; i < retries && delay < kLongestDelay; ++i) delay *= 2;
@@ -50,13 +50,13 @@ std::string label_of(const Request& request) {
   return request.part.empty() ? request.endpoint : fmt::format("{} ({})", request.endpoint, request.part);
 }
 
-// What speaks against asking a server or an endpoint.
+// Why a server or an endpoint must not be asked.
 struct Standing {
   int refusals = 0;  // of the key, in a row
   std::optional<Error> refused;
 };
 
-// Whether a request that goes on once stopped has to end.
+// Whether a request that continues after a stop request must end.
 class Deadline {
  public:
   Deadline(std::stop_token stop, milliseconds grace) : stop_(std::move(stop)), grace_(grace) {}
@@ -73,14 +73,14 @@ class Deadline {
   std::optional<std::chrono::steady_clock::time_point> begin_;
 };
 
-// A request on its way.
+// A request in flight.
 struct Sending {
   const Request& request;
   std::string origin;
   Deadline deadline;
 };
 
-// What one try came to.
+// The result of one try.
 struct Try {
   std::optional<Error> error;
   bool again = false;
@@ -107,7 +107,7 @@ struct Client::State {
   std::uint64_t paid = 0;
   std::map<std::string, Standing> origins, endpoints;
 
-  // Whether a server is the service itself: it is paced, and what it says about keys and credits counts.
+  // Whether a server is the service itself: it is paced, and its answers about keys and credits count.
   [[nodiscard]] bool is_service(const std::string& origin) const {
     return options.key.empty() || key_origins.contains(origin);
   }
@@ -118,13 +118,13 @@ struct Client::State {
         return found->second.refused;
     return std::nullopt;
   }
-  // Whether asking is of no use, and why.
+  // Why requests are useless, if so.
   [[nodiscard]] std::optional<Error> stopped(const Sending& sending) const {
     if (std::optional<Error> refused = why_refused(sending.origin, sending.request.endpoint)) return refused;
     if (options.stop.stop_requested()) return Error{ErrorCode::kInterrupted, "interrupted"};
     return std::nullopt;
   }
-  // Whether a request may not go on, and why.
+  // Why a request must not continue, if so.
   [[nodiscard]] std::optional<Error> ended(Sending& sending) const {
     if (!sending.request.finishes) return stopped(sending);
     if (sending.deadline.over()) return Error{ErrorCode::kInterrupted, "interrupted"};
@@ -155,7 +155,8 @@ struct Client::State {
     return {};
   }
 
-  // A slot is not used once quiet was asked for, nor late, after the program was stopped: others have the next ones.
+  // A slot is not used after the server asked for a pause, nor late, after the program was suspended: others have the
+  // next ones.
   Status wait_for_slot(Pacer& pacer, Sending& sending) {
     for (;;) {
       IE_TRY(const Time slot, pacer.take());
@@ -169,7 +170,7 @@ struct Client::State {
     const std::scoped_lock lock(mutex);
     if (!request.paid) return {};
     if (options.max_requests > 0 && paid >= options.max_requests)
-      return fail(ErrorCode::kBusy, fmt::format("the {} requests that were allowed are used up", options.max_requests));
+      return fail(ErrorCode::kBusy, fmt::format("the {} allowed requests are used up", options.max_requests));
     ++paid;
     return {};
   }
@@ -178,7 +179,7 @@ struct Client::State {
     if (request.paid) --paid;
   }
 
-  // One request, noted and counted.
+  // Sends one request, logged and counted.
   Result<Try> attempt(Sending& sending) {
     const Request& request = sending.request;
     const std::string& origin = sending.origin;
@@ -214,9 +215,8 @@ struct Client::State {
     call.method = request.method;
     call.headers = request.headers;
     if (request.with_key && !options.key.empty() && key_origins.contains(sending.origin)) {
-      std::call_once(key_told, [&] {
-        log_info("{} gets the key that is in {}", host_and_port(sending.origin), options.key.source());
-      });
+      std::call_once(key_told,
+                     [&] { log_info("{} gets the key from {}", host_and_port(sending.origin), options.key.source()); });
       call.headers.emplace_back("Authorization", fmt::format("Bearer {}", options.key.text()));
     }
     call.body = request.body;
@@ -270,7 +270,8 @@ struct Client::State {
     if (is_service(origin)) {
       const std::scoped_lock lock(mutex);
       origins[origin].refusals = 0;
-      if (request.paid) endpoints[request.endpoint].refusals = 0;  // uploads go well where the question is refused
+      if (request.paid)
+        endpoints[request.endpoint].refusals = 0;  // uploads may succeed when the main request is refused
     }
     return result;
   }
@@ -286,7 +287,7 @@ struct Client::State {
 
   void stop_for_quiet(const Request& request, const std::string& origin, Error& error, std::chrono::seconds quiet) {
     error.message +=
-        fmt::format("; the server asks for quiet for {}", human_duration(static_cast<double>(quiet.count())));
+        fmt::format("; the server asks for a pause of {}", human_duration(static_cast<double>(quiet.count())));
     const std::scoped_lock lock(mutex);
     origins[origin].refused = endpoints[request.endpoint].refused = error;
   }
@@ -330,7 +331,7 @@ Result<Reply> Client::send(const Request& request) {
     const Time next =
         state_->options.clock->now() + std::max<milliseconds>(result.quiet.value_or(std::chrono::seconds(0)),
                                                               backoff(state_->options.retry_delay, retries));
-    // NVIDIA's servers send 429 without Retry-After: then quiet is of our own accord.
+    // NVIDIA's servers send 429 without Retry-After: then we choose the pause.
     const bool for_all = result.quiet || result.error->code == ErrorCode::kBusy;
     if (for_all && pacer != nullptr) IE_CHECK(pacer->hold_until(next));
     if (retries >= state_->retries_of(sending)) return fail(std::move(*result.error));

@@ -6,7 +6,7 @@
 namespace image_engine::nvidia {
 namespace {
 
-constexpr std::chrono::milliseconds kGlance{50};  // between looks at whether the wait has ended
+constexpr std::chrono::milliseconds kGlance{50};  // between checks of whether the wait has ended
 
 class SteadyClock final : public Clock {
  public:

@@ -1,4 +1,4 @@
-// Time as pacing and retrying see it, so that tests need not wait.
+// The clock for pacing and retrying, so that tests need not wait.
 #pragma once
 
 #include <chrono>
@@ -12,11 +12,11 @@ class Clock {
  public:
   virtual ~Clock() = default;
   [[nodiscard]] virtual Time now() const = 0;
-  // False when `ended`, which is asked several times a second, said so before.
+  // False when `ended`, which is called several times a second, returned true before.
   virtual bool wait_until(Time time, const std::function<bool()>& ended) = 0;
 };
 
-// The machine's. Thread-safe.
+// The machine's clock. Thread-safe.
 Clock& steady_clock();
 
 }  // namespace image_engine::nvidia

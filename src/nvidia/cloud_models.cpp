@@ -26,14 +26,14 @@ namespace image_engine::nvidia {
 namespace {
 
 constexpr std::array kTasks = {Task::kDetect, Task::kDescribe, Task::kEmbed};
-constexpr double kUsualSeconds = 8;  // that an answer takes when servers are slow
+constexpr double kUsualSeconds = 8;  // for an answer when servers are slow
 constexpr int kMostThreads = 32;
 
 std::size_t index_of(Task task) { return static_cast<std::size_t>(task); }
 
 using Vector = std::vector<float>;
 
-// What a server said, and how large the picture was that it saw.
+// A server's answer, and the size of the picture that it received.
 struct Response {
   std::uint32_t width = 0, height = 0;
   std::string body;
@@ -55,19 +55,19 @@ std::optional<Response> read(const std::string& text) {
   return response;
 }
 
-// The size of a picture that was heard about, where it is known.
+// The size of the picture that an answer is about, if known.
 Scale scale_of(const Response& response, const Picture& picture) {
   Scale scale = picture.scale;
   if (response.width > 0 && response.height > 0) scale.width = response.width, scale.height = response.height;
   return scale;
 }
 
-// Reads a body of what was sent so large, or says whether it can be read.
+// Reads a body for a picture sent at this size, or checks that it can be read.
 template <typename T>
 using Reader = std::function<Result<T>(std::string_view body, const Scale& scale)>;
 using Sound = std::function<Status(std::string_view body, const Scale& scale)>;
 
-// What the configuration has on.
+// The enabled tasks.
 std::vector<Task> enabled_tasks(const NvidiaBuildConfig& config) {
   std::vector<Task> tasks;
   if (config.retail_detection.enabled) tasks.push_back(Task::kDetect);
@@ -75,7 +75,7 @@ std::vector<Task> enabled_tasks(const NvidiaBuildConfig& config) {
   return tasks;
 }
 
-// The key, or none where no server needs one and there is none.
+// The key, or none if no server needs it and there is none.
 Result<ApiKey> key_for(const NvidiaBuildConfig& config, const CloudOptions& options, bool is_needed) {
   Result<ApiKey> key = ApiKey::load(config.api_key_env, options.key_files);
   if (!key && !is_needed && key.error().code == ErrorCode::kNotFound) return ApiKey();
@@ -92,7 +92,7 @@ struct CloudModels::State {
   Transport line;
 
   std::mutex mutex;
-  std::map<Hash128, std::shared_future<Result<Response>>> asking;  // questions under way
+  std::map<Hash128, std::shared_future<Result<Response>>> asking;  // questions in flight
 
   State(NvidiaBuildConfig configuration, AnswerStore answers)
       : config(std::move(configuration)), store(std::move(answers)) {}
@@ -113,7 +113,8 @@ struct CloudModels::State {
   Result<Answered<T>> answer(Task task, const Question& question, const Reader<T>& read);
 };
 
-// What changes a server's answer besides the picture. Servers on this machine are one: their ports change.
+// Everything that changes a server's answer besides the picture. Servers on this machine count as one: their ports
+// change.
 std::string CloudModels::State::asked(Task task, const std::string& prompt) const {
   const Endpoint& to = endpoint(task);
   std::string text = fmt::format("{}|{}|{}|{}|{}", to.local ? "local " + to.name : to.url, dialect_name(to.dialect),
@@ -124,7 +125,7 @@ std::string CloudModels::State::asked(Task task, const std::string& prompt) cons
   return text;
 }
 
-// All zero for pictures without a name, which are asked about each time.
+// Zero for pictures without a content hash, which are requested each time.
 Hash128 CloudModels::State::question(Task task, const Hash128& content, const std::string& prompt) const {
   return content.empty() ? Hash128{} : hash128(content.hex() + "|" + asked(task, prompt));
 }
@@ -134,13 +135,13 @@ std::optional<Response> CloudModels::State::at_hand(const Hash128& question) con
   return text ? read(*text) : std::nullopt;
 }
 
-// It was paid for: whoever asked gets it, kept or not.
+// The answer was paid for: return it even if storing it failed.
 void CloudModels::State::keep(const Hash128& question, const Endpoint& endpoint, std::string_view answer) const {
   if (const Status kept = store.put(question, answer); !kept)
-    log_warning("an answer of {} could not be kept: {}", endpoint.name, printable(kept.error().message));
+    log_warning("an answer of {} could not be stored: {}", endpoint.name, printable(kept.error().message));
 }
 
-// Answers that make no sense may be one slip of a model: asked once more.
+// An invalid answer may be a single slip of the model: request it once more.
 Result<Response> CloudModels::State::ask_server(const Endpoint& endpoint, const Question& question,
                                                 const Sound& sound) const {
   const Scale& scale = question.picture->scale;
@@ -158,7 +159,7 @@ Result<Response> CloudModels::State::ask_and_keep(const Hash128& name, const End
   return response;
 }
 
-// From the journal or the cache, from whoever is asking the same just now, or from the server.
+// From the journal or the cache, from another thread with the same request in flight, or from the server.
 Result<Answered<Response>> CloudModels::State::respond(Task task, const Question& asked_now, const Sound& sound) {
   const Picture& picture = *asked_now.picture;
   const Hash128 name = question(task, picture.content, asked_now.prompt);
@@ -211,7 +212,7 @@ std::optional<Vector> CloudModels::State::known_vector(const std::string& text) 
   return vectors ? std::optional(std::move(vectors->front())) : std::nullopt;
 }
 
-// Of the cache only: no catalogue comes back for what people search for.
+// Only the cache: queries' vectors never reach the catalogue.
 Result<std::vector<Vector>> CloudModels::State::ask_vectors(const Question& texts) const {
   std::vector<Vector> vectors;
   const auto reads = [&](std::string_view body) -> Status {
@@ -242,7 +243,7 @@ Result<std::unique_ptr<CloudModels>> CloudModels::open(const NvidiaBuildConfig& 
   }
   const std::vector<Task> tasks = options.tasks.empty() ? enabled_tasks(config) : options.tasks;
   const bool needs_key = std::ranges::any_of(tasks, [&](Task task) { return !state->endpoint(task).local; });
-  if (!options.only_looks) {
+  if (!options.sends_nothing) {
     IE_TRY(client.key, key_for(config, options, needs_key));
   }
 
@@ -328,8 +329,8 @@ Result<std::vector<std::vector<float>>> CloudModels::embed_texts(const std::vect
     const auto some = std::span(unknown).subspan(start, std::min(most, unknown.size() - start));
     Question question;
     for (const std::size_t i : some) question.texts.push_back(texts[i]);
-    IE_TRY(std::vector<Vector> told, state_->ask_vectors(question));
-    for (std::size_t k = 0; k < some.size(); ++k) vectors[some[k]] = std::move(told[k]);
+    IE_TRY(std::vector<Vector> answered, state_->ask_vectors(question));
+    for (std::size_t k = 0; k < some.size(); ++k) vectors[some[k]] = std::move(answered[k]);
   }
   return vectors;
 }

@@ -15,15 +15,15 @@ namespace {
 
 using nlohmann::json;
 
-constexpr double kLeastThreshold = 0.1;  // that NVIDIA's retail detection takes
+constexpr double kLeastThreshold = 0.1;  // limit of NVIDIA's retail detection
 
-// How a picture stands in a body.
+// How a picture is written in a body.
 enum class Form : std::uint8_t {
   kBase64,
   kDataUri,         // "data:image/jpeg;base64,…"
-  kAddress,         // kDataUri, or the picture's address
+  kAddress,         // kDataUri, or the picture's URL
   kAsset,           // the number of an asset
-  kDataUriOrAsset,  // "data:image/jpeg;asset_id,…" of what is too large for kDataUri
+  kDataUriOrAsset,  // "data:image/jpeg;asset_id,…" for pictures too large for kDataUri
 };
 
 json inline_detect(const Endpoint&, const Question& question, const std::string& picture) {
@@ -88,7 +88,7 @@ const Row* row_of(const Endpoint& endpoint) {
   return row == std::end(kRows) ? nullptr : row;
 }
 
-// A picture as the body has it, and what was uploaded for that.
+// A picture as written in the body, and its uploads.
 struct Written {
   std::string text;
   std::optional<Asset> asset;
@@ -99,7 +99,7 @@ Result<Written> write(const Endpoint& endpoint, const Question& question, Form f
   const Picture& picture = *question.picture;
   if (!picture.url.empty()) {
     if (form != Form::kAddress)
-      return fail(ErrorCode::kUnsupported, endpoint.name + " takes pictures, no addresses: give a file");
+      return fail(ErrorCode::kUnsupported, endpoint.name + " takes pictures, not URLs: give a file");
     return Written{picture.url, {}};
   }
   const bool as_video = form == Form::kAsset && !picture.mp4.empty();
@@ -124,7 +124,7 @@ Result<std::string> ask(const Endpoint& endpoint, const Question& question, cons
   const Row* row = row_of(endpoint);
   const bool has_picture = question.picture != nullptr, has_texts = !question.texts.empty();
   if (row == nullptr || has_picture == has_texts || question.texts.size() > row->most_texts)
-    return fail(ErrorCode::kInternal, endpoint.name + " is not asked such questions");
+    return fail(ErrorCode::kInternal, endpoint.name + " does not support such requests");
   IE_TRY(const Written written, write(endpoint, question, row->form, transport));
   Request request;
   request.endpoint = endpoint.name;
@@ -139,7 +139,7 @@ Result<std::string> ask(const Endpoint& endpoint, const Question& question, cons
   Result<std::string> body = unpacked(reply, reads);
   if (body) return body;
   const Error& error = body.error();
-  return fail(error.code, fmt::format("{}: HTTP {}, but the answer makes no sense: {}", endpoint.name, reply.status,
+  return fail(error.code, fmt::format("{}: HTTP {}, but the answer is invalid: {}", endpoint.name, reply.status,
                                       printable(error.message)));
 }
 

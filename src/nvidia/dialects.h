@@ -1,4 +1,4 @@
-// What is written to a server in each dialect, and how its answer comes back.
+// Writes requests and reads answers in each server dialect.
 #pragma once
 
 #include <chrono>
@@ -25,29 +25,29 @@ struct Question {
   double threshold = 0;  // of kDetect
 };
 
-// The way to the servers: Client::send, or what stands for it.
+// Access to the servers: Client::send, or a test's replacement.
 struct Transport {
   std::function<Result<Reply>(const Request&)> send;
-  std::chrono::milliseconds timeout{120'000};  // for an answer that is waited for
+  std::chrono::milliseconds timeout{120'000};  // for a pending answer
   std::chrono::milliseconds grace{10'000};     // likewise, once `stop` is requested
   std::stop_token stop;
   Clock* clock = &steady_clock();
 };
 
-// What tells an answer from other documents.
+// Checks whether a document is an answer.
 using Reads = std::function<Status(std::string_view body)>;
 
-// The body of the answer: JSON that `reads` takes. Where it comes in a zip, the first member that does. Errors: those
-// of `line.send`; kTooLarge for a picture over the limit, kUnsupported for an address where the server takes pictures
-// only, kTimeout for an answer that was not ready in time, kCorrupt, naming endpoint and status, for one that `reads`
-// does not take.
+// Returns the body of the answer: JSON that `reads` accepts; of a zip, the first such member. Errors: those of
+// `transport.send`; kTooLarge for a picture over the limit, kUnsupported for a URL if the server takes only pictures,
+// kTimeout for an answer that was not ready in time, kCorrupt, naming endpoint and status, for one that `reads`
+// rejects.
 Result<std::string> ask(const Endpoint& endpoint, const Question& question, const Transport& transport,
                         const Reads& reads);
 
-// Texts in one question to such an endpoint; 0: it is asked about pictures only.
+// Most texts in one request to the endpoint; 0: it takes only pictures.
 std::size_t most_texts(const Endpoint& endpoint);
-// Requests for one picture, without waiting, removing and tries again: 3 of kNvcf, else 1. One of them, the question,
-// counts for ClientOptions::max_requests: threads that upload side by side must not use up what their questions need.
+// Requests for one picture, without polling, removing and retries: 3 for kNvcf, else 1. Only the main request counts
+// for ClientOptions::max_requests: parallel uploads must not use up the requests that follow them.
 int requests_each(const Endpoint& endpoint);
 
 }  // namespace image_engine::nvidia

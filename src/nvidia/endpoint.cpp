@@ -18,12 +18,12 @@ constexpr std::uint64_t kLocalBytes = std::uint64_t{8} << 20;
 
 constexpr std::array<std::string_view, 5> kDialects = {"inline", "nvcf", "openai", "nim", "prompts"};
 
-// What each task's endpoint is without words about it in the configuration.
+// Each task's default endpoint.
 struct Usual {
   Task task;
   Dialect dialect;
   std::string_view path;  // below base_url
-  bool model_in_path;     // behind it
+  bool model_in_path;     // appended
 };
 constexpr Usual kUsual[] = {
     {Task::kDetect, Dialect::kInline, "cv/nvidia/retail-object-detection", false},
@@ -36,9 +36,9 @@ constexpr Usual kUsual[] = {
     {Task::kEmbed, Dialect::kPrompts, "nim/nvclip/embed", false},
 };
 
-// Longer edges worth sending. Retail detection works on 960 × 544 (its GPU). Descriptions: what 132 KB hold as a good
-// JPEG, and half of the 2,048 that Nemotron Nano VL looks at. NV-CLIP squashes to 224 × 224, or 336 × 336 by another
-// GPU: 448 leaves the shorter edge of a 4:3 picture that long.
+// Longer edges worth sending. Retail detection works on 960 × 544 (its model card). Descriptions: the size of a good
+// JPEG of 132 KB, and half of the 2,048 that Nemotron Nano VL uses. NV-CLIP resizes to 224 × 224, or 336 × 336 in
+// another model card: at 448 the shorter edge of a 4:3 picture is that long.
 constexpr std::uint32_t kEdges[] = {960, 1024, 448};
 
 // The configuration's part for a task.
@@ -76,7 +76,7 @@ std::string host_of(const std::string& origin) {
   return origin.substr(blank + 1, origin.rfind(' ') - blank - 1);
 }
 
-// An address as the configuration may have it; `key`: of the configuration.
+// Parses a configured URL; `key`: the configuration's key.
 Result<Address> address_of(const std::string& url, const std::string& key) {
   const Result<std::string> origin = models::origin_of(url);
   if (!origin) return fail(origin.error().code, key + ": " + printable(origin.error().message));
@@ -123,8 +123,8 @@ Result<Endpoint> endpoint_of(const NvidiaBuildConfig& config, Task task) {
   const auto* usual = std::ranges::find_if(
       kUsual, [&](const Usual& row) { return row.task == task && dialect_name(row.dialect) == part.dialect; });
   if (usual == std::end(kUsual))
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("{}: '{}' is no dialect of this kind of model", key("dialect"), printable(part.dialect)));
+    return fail(ErrorCode::kInvalidArgument, fmt::format("{}: '{}' is not a dialect of this kind of model",
+                                                         key("dialect"), printable(part.dialect)));
   const bool needs_model = usual->dialect == Dialect::kOpenAi || (usual->model_in_path && part.url.empty());
   if (needs_model && part.model.empty()) return fail(ErrorCode::kInvalidArgument, key("model") + " is empty");
 

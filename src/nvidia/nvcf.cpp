@@ -19,15 +19,15 @@ namespace {
 using nlohmann::json;
 using std::chrono::seconds;
 
-constexpr std::string_view kDescription = "picture";  // nothing of the picture: it is told to the store of assets
+constexpr std::string_view kDescription = "picture";  // reveals nothing about the picture: sent to the asset store
 constexpr std::size_t kLongestId = 64;
 constexpr std::uint64_t kMostZip = std::uint64_t{64} << 20;
 constexpr std::size_t kMostMembers = 64;
-constexpr seconds kFirstDelay{1}, kLongestPollDelay{8};  // between looks at whether an answer is ready
+constexpr seconds kFirstDelay{1}, kLongestPollDelay{8};  // between polls for an answer
 constexpr seconds kMostPatience{30};                     // far below NVIDIA's limits of 300 and 3,600 seconds
 constexpr int kMostRedirects = 3;
 
-// What may be a part of an address.
+// Whether it is safe in a URL.
 bool is_id(std::string_view text) {
   const auto is_plain = [](unsigned char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
@@ -39,7 +39,7 @@ tl::unexpected<Error> corrupt(const Endpoint& endpoint, int status, std::string_
   return fail(ErrorCode::kCorrupt, fmt::format("{}: HTTP {}, but {}", endpoint.name, status, what));
 }
 
-// Servers elsewhere may not send this program to what only this machine can reach.
+// Public servers must not redirect this program to private addresses.
 bool may_lead_to(const Endpoint& endpoint, const std::string& url) {
   return models::origin_of(url) && (endpoint.local || !is_local(url));
 }
@@ -55,13 +55,13 @@ Request request_for(const Endpoint& endpoint, std::string_view part, std::string
   return request;
 }
 
-// The number of a request that is not ready: of the header, or as some servers have it of the body.
+// The number of a pending request: from the header, or, with some servers, from the body.
 std::string number_of(const Reply& reply) {
   std::string number = reply.header("nvcf-reqid");
   if (!number.empty()) return number;
   const Result<json> document = read_json(reply.body);
-  const std::string* told = document ? text_member(*document, "requestId") : nullptr;
-  return told != nullptr ? *told : "";
+  const std::string* id = document ? text_member(*document, "requestId") : nullptr;
+  return id != nullptr ? *id : "";
 }
 
 tl::unexpected<Error> timed_out(const Endpoint& endpoint, const Transport& transport) {
@@ -70,14 +70,14 @@ tl::unexpected<Error> timed_out(const Endpoint& endpoint, const Transport& trans
                           human_duration(std::chrono::duration<double>(transport.timeout).count())));
 }
 
-// It was paid for: once stopped, it is asked for during `grace`, at once and then each second.
+// It was paid for: after a stop request, polls during `grace`, at once and then each second.
 Result<Reply> wait_for(const Endpoint& endpoint, const Transport& transport, Reply reply, const std::string& about) {
   Time end = transport.clock->now() + transport.timeout;
   seconds delay = kFirstDelay;
   std::string number;
   for (bool stopped = false; reply.status == 202;) {
-    if (std::string told = number_of(reply); !told.empty()) number = std::move(told);
-    if (!is_id(number)) return corrupt(endpoint, reply.status, "nothing says what to ask for later (NVCF-REQID)");
+    if (std::string id = number_of(reply); !id.empty()) number = std::move(id);
+    if (!is_id(number)) return corrupt(endpoint, reply.status, "it has no request id to poll (NVCF-REQID)");
     const Time next = transport.clock->now() + delay;
     if (next > end) return stopped ? fail(ErrorCode::kInterrupted, "interrupted") : timed_out(endpoint, transport);
     if (stopped) {
@@ -103,7 +103,7 @@ Result<Reply> fetch(const Endpoint& endpoint, const Transport& transport, const 
                     const std::string& about) {
   const std::string url = reply.header("location");
   if (url.find("://") == std::string::npos || !may_lead_to(endpoint, url))
-    return corrupt(endpoint, reply.status, "it leads to no address that may be asked");
+    return corrupt(endpoint, reply.status, "it redirects to a forbidden URL");
   Request request = request_for(endpoint, "answer", "GET", url, about);
   request.paid = false;
   request.finishes = true;
@@ -112,7 +112,7 @@ Result<Reply> fetch(const Endpoint& endpoint, const Transport& transport, const 
   return transport.send(request);
 }
 
-// Where it starts with what every zip starts with; servers say different things about the type.
+// By a zip's signature; servers disagree about the content type.
 bool is_zip(std::string_view body) { return body.starts_with("PK\x03\x04"); }
 
 }  // namespace
@@ -143,10 +143,10 @@ Result<Asset> Asset::upload(const Endpoint& endpoint, const Transport& transport
   const std::string* id = document ? text_member(*document, "assetId") : nullptr;
   const std::string* url = document ? text_member(*document, "uploadUrl") : nullptr;
   if (id == nullptr || url == nullptr || !is_id(*id) || !may_lead_to(endpoint, *url))
-    return corrupt(endpoint, created.status, "it does not say where a picture can be uploaded (assetId, uploadUrl)");
+    return corrupt(endpoint, created.status, "it lacks the upload URL (assetId, uploadUrl)");
 
   Asset asset(endpoint, transport, *id);
-  // The address is signed for these two headers; a key would be a second authorisation.
+  // The URL is signed for these two headers; a key would be a second authorisation.
   Request content = request_for(endpoint, "upload", "PUT", *url, about);
   content.headers = {{"content-type", type}, {"x-amz-meta-nvcf-asset-description", std::string(kDescription)}};
   content.body = bytes;
@@ -156,7 +156,7 @@ Result<Asset> Asset::upload(const Endpoint& endpoint, const Transport& transport
   IE_TRY(const Reply uploaded, transport.send(content));
   if (uploaded.status < 200 || uploaded.status >= 300)
     return fail(ErrorCode::kIo,
-                fmt::format("{} (upload): HTTP {}: the picture was not taken", endpoint.name, uploaded.status));
+                fmt::format("{} (upload): HTTP {}: the picture was rejected", endpoint.name, uploaded.status));
   return asset;
 }
 
@@ -170,13 +170,12 @@ Result<Reply> settled(const Endpoint& endpoint, const Transport& transport, Repl
     IE_TRY(reply, wait_for(endpoint, transport, std::move(reply), about));
     if (reply.status < 300) return reply;
     if (endpoint.dialect != Dialect::kNvcf || (reply.status != 302 && reply.status != 303))
-      return fail(ErrorCode::kIo, fmt::format("{}: HTTP {}: it leads to another address, which is not followed: "
+      return fail(ErrorCode::kIo, fmt::format("{}: HTTP {}: it redirects to another URL, which is not followed: "
                                               "correct its url in the configuration",
                                               endpoint.name, reply.status));
     IE_TRY(reply, fetch(endpoint, transport, reply, about));
   }
-  return fail(ErrorCode::kIo,
-              fmt::format("{}: HTTP {}: it leads from address to address", endpoint.name, reply.status));
+  return fail(ErrorCode::kIo, fmt::format("{}: HTTP {}: it redirects repeatedly", endpoint.name, reply.status));
 }
 
 Result<std::string> unpacked(const Reply& reply, const Reads& reads) {

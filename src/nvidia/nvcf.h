@@ -1,4 +1,4 @@
-// NVIDIA Cloud Functions around a request: pictures that are uploaded before, answers that are waited for after.
+// NVIDIA Cloud Functions: uploads of pictures before a request, polling for its answer.
 #pragma once
 
 #include <chrono>
@@ -9,11 +9,12 @@
 
 namespace image_engine::nvidia {
 
-// Something uploaded for one request. Its end removes it from NVIDIA's store; where that fails, they do after a day.
+// An upload for one request. The destructor removes it from NVIDIA's store; if that fails, NVIDIA removes it after a
+// day.
 class Asset {
  public:
-  // `type`: "image/jpeg". `about` is for the log of what left. Errors: those of `line.send`, kCorrupt,
-  // kIo where the store answers with another status than 2xx.
+  // `type`: "image/jpeg". `about` is for sent_log. Errors: those of `transport.send`, kCorrupt, kIo if the store's
+  // status is not 2xx.
   static Result<Asset> upload(const Endpoint& endpoint, const Transport& transport, std::string_view bytes,
                               const std::string& type, const std::string& about);
   Asset(Asset&& other) noexcept;
@@ -27,19 +28,19 @@ class Asset {
 
   const Endpoint* endpoint_;
   const Transport* transport_;
-  std::string id_;  // empty: another one took it over
+  std::string id_;  // empty: moved from
 };
 
-// Seconds that the server may keep a request open before it says that the answer is not ready, as a header: half of
-// `timeout`, from 1 to 30.
+// The header with the seconds that the server may hold a request before it answers that it is not ready: half of
+// `timeout`, 1…30.
 std::pair<std::string, std::string> patience(std::chrono::milliseconds timeout);
 
-// The answer that `reply`, of a request to `endpoint`, leads to: asked for again while it is not ready (202), fetched
-// where it lies elsewhere (302, 303; of kNvcf only). Once stopped, that goes on during `line.grace`. Errors: those of
-// `line.send`, kTimeout, kInterrupted, kCorrupt, kIo.
+// The final answer for `reply`, of a request to `endpoint`: polls while it is not ready (202), follows a redirect (302,
+// 303; only kNvcf). After a stop request this continues during `transport.grace`. Errors: those of `transport.send`,
+// kTimeout, kInterrupted, kCorrupt, kIo.
 Result<Reply> settled(const Endpoint& endpoint, const Transport& transport, Reply reply, const std::string& about);
 
-// The body, or the first member of it that `reads` takes where it is a zip of at most 64 MB. kCorrupt, kTooLarge.
+// The body; of a zip (at most 64 MB), the first member that `reads` accepts. kCorrupt, kTooLarge.
 Result<std::string> unpacked(const Reply& reply, const Reads& reads);
 
 }  // namespace image_engine::nvidia

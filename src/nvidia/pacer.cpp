@@ -24,17 +24,17 @@ namespace {
 using Nanoseconds = std::chrono::nanoseconds;
 
 constexpr double kShare = 0.97;              // of the rate
-constexpr double kSlowest = 1.0 / 1440;      // requests a minute: one a day
-constexpr std::chrono::hours kFarthest{48};  // a slot later than that was not given by us
+constexpr double kSlowest = 1.0 / 1440;      // requests per minute: one per day
+constexpr std::chrono::hours kFarthest{48};  // a later slot is not ours
 constexpr std::chrono::minutes kMinute{1};
 
-// What the file says, as time of the monotonic clock.
+// The file's contents, in monotonic time.
 struct Record {
   Nanoseconds next{};   // free slot
   Nanoseconds quiet{};  // until then
 };
 
-// "<next> <quiet> <boot id> <checksum>\n", all of fixed width: written in one piece over the one before.
+// "<next> <quiet> <boot id> <checksum>\n", all of fixed width: overwritten in a single write.
 constexpr size_t kNumber = 20, kBootId = 36, kChecksum = 32;
 constexpr size_t kRecord = kNumber + 1 + kNumber + 1 + kBootId + 1 + kChecksum + 1;
 
@@ -59,7 +59,7 @@ std::optional<Nanoseconds> number_at(std::string_view text, size_t begin) {
   return Nanoseconds(count);
 }
 
-// Nothing said counts as long ago.
+// A missing value counts as long ago.
 Record record_of(std::string_view text, const std::string& boot, Nanoseconds now) {
   if (text.size() != kRecord) return {};
   const std::optional<Nanoseconds> next = number_at(text, 0), quiet = number_at(text, kNumber + 1);
@@ -80,8 +80,8 @@ struct Pacer::State {
   }
   [[nodiscard]] Error here(const char* what) const { return errno_error(what + printable(path)); }
 
-  // `change(record, now)` while nobody else reads or writes it; it may give a record to write. The file is opened for
-  // each change: locks of one open file do not keep threads apart, and it may have been removed.
+  // Calls `change(record, now)` with the file locked; it may return a record to write. Opens the file for each change:
+  // locks of one open file do not exclude threads, and it may have been removed.
   template <typename Change>
   Status locked(Change change) const {
     const UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
@@ -112,7 +112,8 @@ Result<Pacer> Pacer::open(const std::string& folder, const std::string& server, 
                           Clock& clock) {
   const bool paced = requests_per_minute != 0;
   if (paced && !(requests_per_minute >= kSlowest && std::isfinite(requests_per_minute)))
-    return fail(ErrorCode::kInvalidArgument, fmt::format("{} requests a minute is no rate", requests_per_minute));
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{} requests per minute is not a valid rate", requests_per_minute));
   IE_CHECK(make_folders(folder, 0700));
   auto state = std::make_unique<State>();
   state->path = join_path(folder, "pace-" + hash128(server).hex());

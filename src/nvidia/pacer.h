@@ -1,4 +1,4 @@
-// How often a server may be asked, by everybody on this machine together.
+// Limits the request rate of a server, shared by all processes on this machine.
 #pragma once
 
 #include <memory>
@@ -9,26 +9,25 @@
 
 namespace image_engine::nvidia {
 
-// GCRA (ITU-T I.371, "virtual scheduling") with a burst of one, at 97 % of the rate, so that no 60 seconds see more
-// than the rate however the network delays requests. Its state, the time of the next free slot, lies in a file that is
-// locked for each change: all threads and processes share it. Thread-safe.
+// GCRA (ITU-T I.371, "virtual scheduling") with a burst of one, at 97 % of the rate, so that no 60 seconds exceed the
+// rate, whatever the network's delays. Its state, the time of the next free slot, is in a file that is locked for each
+// change and shared by all threads and processes. Thread-safe.
 class Pacer {
  public:
-  // `folder` is made (0700) where missing; `server` is an origin such as "https ai.api.nvidia.com 443".
-  // `requests_per_minute` 0: slots are free at once, but for hold_until().
-  // Errors: kNoSpace, kPermission, kIo of the file; kInvalidArgument for a rate that is none. A file that is damaged,
-  // or of before the machine was started, counts as none.
+  // `folder` is created (0700) if missing; `server` is an origin such as "https ai.api.nvidia.com 443".
+  // `requests_per_minute` 0: slots are free at once, except for hold_until(). Errors: kNoSpace, kPermission, kIo of the
+  // file; kInvalidArgument for an invalid rate. A file that is damaged, or older than the machine's start, is ignored.
   static Result<Pacer> open(const std::string& folder, const std::string& server, double requests_per_minute,
                             Clock& clock = steady_clock());
   Pacer(Pacer&&) noexcept;
   Pacer& operator=(Pacer&&) noexcept;
   ~Pacer();
 
-  // Takes the next free slot and gives its time, now or later: who took it waits till then.
+  // Takes the next free slot and returns its time, now or later; the caller waits until then.
   Result<Time> take();
-  // The server asks for quiet: no slot before `time` from now on.
+  // The server asked for a pause: no new slot before `time`.
   Status hold_until(Time time);
-  // Until when quiet was asked for: a slot taken earlier that lies before it is not to be used.
+  // The end of the requested pause: a slot before it must not be used.
   [[nodiscard]] Result<Time> held_until() const;
   // Requests that could start within the next minute if nobody else took one; infinite without a rate.
   [[nodiscard]] Result<double> left() const;

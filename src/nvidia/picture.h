@@ -1,4 +1,4 @@
-// A picture as it goes to a server.
+// A picture as it is sent to a server.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace image_engine::nvidia {
 
-// The picture as it was sent, and as it is: pixels, upright.
+// The sizes of the sent picture and of the original: pixels, upright.
 struct Scale {
   std::uint32_t width = 0, height = 0;
   std::uint32_t full_width = 0, full_height = 0;
@@ -18,11 +18,11 @@ struct Scale {
 struct Picture {
   std::string jpeg;  // at most Endpoint::most_bytes
   Scale scale;
-  Hash128 content;   // of the original's coded image data; names it in the journal and the cache. None: not kept
-  std::string path;  // for the log of what left
+  Hash128 content;   // of the original's coded image data: its name in journal and cache. Zero: not stored
+  std::string path;  // for sent_log
   // Instead of `jpeg`, for endpoints that fetch it themselves: an https address.
   std::string url = {};
-  // Beside `jpeg`, for detection by nvcf: a video of this one frame, which NVIDIA's sample sends. Empty: none.
+  // Beside `jpeg`, for detection by nvcf: a video of this one frame, as in NVIDIA's sample. Empty: none.
   std::string mp4 = {};
 };
 

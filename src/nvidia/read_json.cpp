@@ -24,36 +24,36 @@ constexpr std::size_t kUnit = 6;  // bytes of "\\ud83d"
 constexpr std::string_view kOfNumbers = "0123456789+-.eE";
 constexpr std::array<std::string_view, 3> kNoNumbers = {"NaN", "-Infinity", "Infinity"};
 
-// What is no number where a value begins; empty: none.
+// A non-number such as NaN where a value begins; empty: none.
 std::string_view no_number_at(std::string_view text) {
   const auto* found = std::ranges::find_if(kNoNumbers, [&](std::string_view word) { return text.starts_with(word); });
   return found == kNoNumbers.end() ? std::string_view() : *found;
 }
 
-// Past the text that begins at `start` with a quotation mark.
+// The end of the string whose opening quote is at `start`.
 std::size_t end_of_text(std::string_view body, std::size_t start) {
   std::size_t at = start + 1;
   while (at < body.size() && body[at] != '"') at += body[at] == '\\' ? 2 : 1;
   return std::min(at + 1, body.size());
 }
 
-// How long a number that begins the text is, if no double holds it; else 0.
+// The length of a number at the front of the text if it is out of double's range; else 0.
 std::size_t too_large_at(std::string_view text) {
   const std::size_t size = std::min(text.find_first_not_of(kOfNumbers), text.size());
   double value = 0;
   const auto read = std::from_chars(text.data(), text.data() + size, value);
-  // That is said of numbers which are too small, too: they are zeros.
+  // Numbers that are too small also give this error: they become zero.
   const bool is_out = read.ec == std::errc::result_out_of_range && read.ptr == text.data() + size;
   return is_out && !json::accept(text.substr(0, size)) ? size : 0;
 }
 
-// What stands in its place where a value begins that is no number: how long that is; 0: it is none of these.
+// The length of a non-number at the start of a value; 0: it is none.
 std::size_t null_at(std::string_view text) {
   if (const std::string_view word = no_number_at(text); !word.empty()) return word.size();
   return text[0] == '-' || (text[0] >= '0' && text[0] <= '9') ? too_large_at(text) : 0;
 }
 
-// The unit of UTF-16 that is written so, "\ud83d", where the text begins with one.
+// The UTF-16 unit of an escape such as "\ud83d" at the front of the text.
 std::optional<unsigned> unit_at(std::string_view text) {
   if (!text.starts_with("\\u") || text.size() < kUnit) return std::nullopt;
   unsigned unit = 0;
@@ -61,7 +61,7 @@ std::optional<unsigned> unit_at(std::string_view text) {
   return read.ec == std::errc() && read.ptr == text.data() + kUnit ? std::optional(unit) : std::nullopt;
 }
 
-// A text in quotation marks, with U+FFFD for halves of pairs that stand alone.
+// A quoted string, with U+FFFD for lone surrogates.
 std::string paired(std::string_view quoted) {
   const auto is_half = [](std::optional<unsigned> unit, unsigned first) {
     return unit && *unit / 0x400 == first / 0x400;
@@ -84,8 +84,8 @@ std::string paired(std::string_view quoted) {
   return text;
 }
 
-// The body with null for what is no number, and sound texts. What is counted here costs nothing; as a document it may
-// cost gigabytes.
+// The body with null for non-numbers, and valid strings. Counts values here, before a document of them could take
+// gigabytes.
 Result<std::string> bounded(std::string_view body) {
   std::string text;
   text.reserve(body.size());
@@ -122,10 +122,10 @@ Result<json> read_json(std::string_view body) {
                 fmt::format("it has {}, more than {}", human_bytes(body.size()), human_bytes(kMostJsonBytes)));
   const std::size_t start = body.find_first_not_of(" \t\r\n");
   if (start == std::string_view::npos) return fail(ErrorCode::kCorrupt, "it is empty");
-  if (body[start] == '<') return fail(ErrorCode::kCorrupt, "it is a web page, no JSON");
+  if (body[start] == '<') return fail(ErrorCode::kCorrupt, "it is a web page, not JSON");
   IE_TRY(const std::string text, bounded(body));
   json document = parse_json(is_utf8(text) ? text : to_utf8(text));
-  if (document.is_discarded()) return fail(ErrorCode::kCorrupt, "it is no sound JSON");
+  if (document.is_discarded()) return fail(ErrorCode::kCorrupt, "it is invalid JSON");
   return document;
 }
 

@@ -21,7 +21,7 @@ constexpr std::string_view kUnknown = "null", kEnd = "}\n";
 }  // namespace
 
 Result<SentLine> SentLine::begin(const std::string& path, const Sent& sent) {
-  const auto failed = [&] { return fail(errno_error("cannot note what is sent in " + printable(path))); };
+  const auto failed = [&] { return fail(errno_error("cannot log requests in " + printable(path))); };
   IE_CHECK(make_folders(std::string(parent_path(path)), 0700));
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd) return failed();
@@ -39,7 +39,7 @@ Result<SentLine> SentLine::begin(const std::string& path, const Sent& sent) {
     return failed();
   }
   const off_t end = ::lseek(fd.get(), 0, SEEK_CUR);
-  // What is written from now on lies where we say, not at the end.
+  // Later writes go to a given offset, not to the end.
   if (end < 0 || ::fcntl(fd.get(), F_SETFL, 0) != 0) return failed();
   return SentLine(std::move(fd), end - static_cast<off_t>(kUnknown.size() + kEnd.size()));
 }
@@ -47,7 +47,7 @@ Result<SentLine> SentLine::begin(const std::string& path, const Sent& sent) {
 void SentLine::end(int status) const {
   std::array<char, kUnknown.size()> there{};
   const ssize_t count = ::pread(fd_.get(), there.data(), there.size(), status_at_);
-  // Else somebody cut the file meanwhile.
+  // Otherwise the file was truncated meanwhile.
   if (count != static_cast<ssize_t>(there.size()) || std::string_view(there.data(), there.size()) != kUnknown) return;
   const std::string text = fmt::format("{:4}", std::clamp(status, 0, 999));
   (void)::pwrite(fd_.get(), text.data(), text.size(), status_at_);

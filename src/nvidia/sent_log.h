@@ -1,4 +1,4 @@
-// What left this machine: when, where to, how large.
+// The log of sent requests: time, server, size.
 #pragma once
 
 #include <cstdint>
@@ -9,22 +9,22 @@
 
 namespace image_engine::nvidia {
 
-// Where it lies.
+// Its path.
 inline std::string sent_log_path() { return join_path(data_home(), "nvidia/sent.jsonl"); }
 
 struct Sent {
-  std::string host;      // "ai.api.nvidia.com", with ":port" where it is not the usual one
+  std::string host;      // "ai.api.nvidia.com", with ":port" unless it is the default
   std::string endpoint;  // as in Request
   std::string about;
   std::uint64_t bytes = 0;  // of the body
 };
 
 // One line of the log: {"time", "host", "endpoint", "about", "bytes", "status"}. It is written before the request is
-// sent, in one piece, with the status null, which an answer's replaces in place: so what was in flight when the program
-// was killed is there too. Null stays where no answer came, 0 says that the request did not reach the server.
+// sent, in one write, with the status null, which the answer's status replaces in place: so requests in flight when the
+// program was killed are logged, too. Null: no answer; 0: the request did not reach the server.
 class SentLine {
  public:
-  // The file is made with 0600. Errors: those of writing; then nothing may be sent.
+  // Creates the file with mode 0600. Errors: those of writing; then nothing may be sent.
   static Result<SentLine> begin(const std::string& path, const Sent& sent);
   void end(int status) const;
 

@@ -21,7 +21,7 @@ struct Meaning {
   std::string_view text;
 };
 constexpr Meaning kMeanings[] = {
-    {400, ErrorCode::kInvalidArgument, "the request is not understood"},
+    {400, ErrorCode::kInvalidArgument, "the server does not understand the request"},
     {401, ErrorCode::kPermission, "the key is missing or refused"},
     {402, ErrorCode::kPermission, "no credits are left"},
     {403, ErrorCode::kPermission, "the key is refused"},
@@ -29,7 +29,7 @@ constexpr Meaning kMeanings[] = {
     {408, ErrorCode::kTimeout, "the server did not wait"},
     {410, ErrorCode::kNotFound, "the model is no longer served"},
     {413, ErrorCode::kTooLarge, "the request is too large"},
-    {422, ErrorCode::kInvalidArgument, "the request is not taken"},
+    {422, ErrorCode::kInvalidArgument, "the server rejects the request"},
     {429, ErrorCode::kBusy, "too many requests"},
     {503, ErrorCode::kIo, "the server is overloaded"},
     {504, ErrorCode::kTimeout, "the model did not answer in time"},
@@ -40,7 +40,7 @@ std::string word(const json& value, const char* key) {
   return found != value.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
-// The words of one value: itself, its first element's, or its message.
+// The message in a value: the value itself, its first element's, or its "message".
 std::string words_of(const json& value) {
   const json* at = &value;
   if (at->is_array() && !at->empty()) at = &at->front();
@@ -73,12 +73,12 @@ std::string first_line(std::string_view text) {
   return printable(utf8_beginning(text, kMostText)) + "…";
 }
 
-std::string said(std::string_view body, const ApiKey& key) {
+std::string server_message(std::string_view body, const ApiKey& key) {
   if (is_html(body)) return "an HTML page";
   const json document = parse_json(body);
   if (!document.is_discarded()) return first_line(key.redacted(said_in(document)));
   const std::string text = key.redacted(body);
-  return is_utf8(text) ? first_line(text) : fmt::format("{} bytes that are no text", body.size());
+  return is_utf8(text) ? first_line(text) : fmt::format("{} bytes that are not text", body.size());
 }
 
 }  // namespace
@@ -89,7 +89,7 @@ Error error_of_answer(const std::string& endpoint, int status, std::string_view 
     error.code = known->code;
     error.message += fmt::format(", {}", known->text);
   }
-  if (const std::string words = said(body, key); !words.empty()) error.message += ": " + words;
+  if (const std::string words = server_message(body, key); !words.empty()) error.message += ": " + words;
   return error;
 }
 

@@ -1,4 +1,4 @@
-// Answers that are errors, told to people.
+// Turns servers' error answers into messages for people.
 #pragma once
 
 #include <string>
@@ -9,12 +9,12 @@
 
 namespace image_engine::nvidia {
 
-// "cv/nvidia/retail-object-detection: HTTP 402, no credits are left: Cloud credits expired". What the server says is
-// found in {"detail"}, {"title"}, {"error"}, {"error": {"message"}} and {"message"}, or is the text's first line; at
-// most 200 bytes of it, without the key. HTML is named, not told.
+// "cv/nvidia/retail-object-detection: HTTP 402, no credits are left: Cloud credits expired". The server's message is
+// {"detail"}, {"title"}, {"error"}, {"error": {"message"}} or {"message"}, or the text's first line; at most 200 bytes,
+// without the key. HTML is named, not quoted.
 Error error_of_answer(const std::string& endpoint, int status, std::string_view body, const ApiKey& key);
 
-// Whether another try may do better.
+// Whether a retry may succeed.
 constexpr bool may_pass(int status) { return status == 408 || status == 425 || status == 429 || status >= 500; }
 
 }  // namespace image_engine::nvidia

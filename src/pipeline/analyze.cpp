@@ -40,15 +40,15 @@ Status passes(Run& run) {
   return run.announce(true);
 }
 
-// What a person should know about the wall, and of files that are left since there was no memory to read them.
+// Notes about the sandbox, and about files left for lack of memory.
 void describe_workers(const worker::Pool& pool, AnalyzeReport& report) {
   if (const std::vector<std::string> missing = pool.missing(); !missing.empty())
-    report.notes.push_back(fmt::format("the wall around decoders lacks layers here: {} (image-engine doctor says more)",
+    report.notes.push_back(fmt::format("the sandbox of the decoders lacks layers here: {} (see image-engine doctor)",
                                        fmt::join(missing, ", ")));
   if (report.killed > 0)
     report.notes.push_back(
         fmt::format("{} left for the next run: the system killed the workers that read them, most "
-                    "likely for want of memory (close other programs, or use fewer processing.workers)",
+                    "likely for lack of memory (close other programs, or use fewer processing.workers)",
                     human_count(report.killed, "file is", "files are")));
 }
 
@@ -94,7 +94,7 @@ Result<AnalyzeReport> analyze(const AnalyzeOptions& options, store::WriterLock l
     report.notes.push_back("cloud: left out: " + options.cloud.problem);
   }
   const Status done = passes(run);
-  // A failed change has rolled its batch back; an error of ours leaves one open.
+  // A failed change has rolled its batch back; other errors leave one open.
   if (!done) return fail(done.error());
   report.cancelled = run.cancelled();
   report.worker_deaths = pool->deaths();

@@ -25,7 +25,7 @@ Result<Hash128> content_of(worker::Pool& pool, UniqueFd media) {
   return file.reply().hashes->asset;
 }
 
-// None where nothing is held back, or where there is no catalogue yet.
+// None if nothing is held back, or if there is no catalogue yet.
 Result<std::optional<store::CatalogueReader>> reader_for(const CloudPrivacyConfig& wanted,
                                                          const std::string& catalogue) {
   if (wanted.exclude.empty() && !wanted.exclude_people) return std::nullopt;
@@ -60,7 +60,7 @@ Result<PickedPhotos> PickedPhotos::open(const Config& config, const std::string&
     roots = std::move(status.roots);
   }
   IE_TRY(CloudPrivacy privacy,
-         CloudPrivacy::create(config, models::find_places(config.models.folder), std::move(roots)));
+         CloudPrivacy::create(config, models::find_install_paths(config.models.folder), std::move(roots)));
   worker::PoolOptions options = pool_options(config);
   options.workers = 1;
   IE_TRY(std::unique_ptr<worker::Pool> pool, worker::Pool::create(options));
@@ -79,7 +79,7 @@ Result<nvidia::Picture> PickedPhotos::make(const std::string& path, const nvidia
   file.path = path;
   IE_TRY(file.stamp, store::stamp_of(media.get()));
   if (is_video(media.get()))
-    return fail(ErrorCode::kUnsupported, "is a video; cloud models are shown photos: export a frame of it first");
+    return fail(ErrorCode::kUnsupported, "is a video; cloud models take photos: export a frame of it first");
   IE_TRY(const Hash128 content, content_of(*pool_, std::move(media)));
   IE_CHECK(check_privacy(file, content));
   IE_TRY(nvidia::Picture picture, cloud_picture(*pool_, file, endpoint));
@@ -87,7 +87,7 @@ Result<nvidia::Picture> PickedPhotos::make(const std::string& path, const nvidia
   return picture;
 }
 
-// All files that the catalogue has of this picture count, and the one that was picked.
+// Checks all files that the catalogue has of this picture, and the selected one.
 Status PickedPhotos::check_privacy(const store::FileObservation& file, const Hash128& content) {
   store::AssetRecord record;
   if (reader_) {
@@ -98,28 +98,27 @@ Status PickedPhotos::check_privacy(const store::FileObservation& file, const Has
     }
   }
   record.files.emplace_back().seen.path = file.path;
-  CloudPrivacy::Closer closer{privacy_.check(record)};
-  if (closer.held == Held::kNo) closer = privacy_.look_closer(*pool_, file, privacy_.lookers(record));
-  switch (closer.held) {
+  CloudPrivacy::PersonResult result{privacy_.check(record)};
+  if (result.held == Held::kNo) result = privacy_.check_for_people(*pool_, file, privacy_.person_detectors(record));
+  switch (result.held) {
     case Held::kNo:
       return {};
-    case Held::kPerhaps:
-      return fail(ErrorCode::kPermission,
-                  "is not sent: a closer look finds what may be people (nvidia_build.privacy.exclude_people)");
-    case Held::kUnseen:
-      return fail(closer.error.code,
-                  "is not sent: the closer look for people failed (nvidia_build.privacy.exclude_people): " +
-                      closer.error.message);
+    case Held::kPossiblePeople:
+      return fail(ErrorCode::kPermission, "is not sent: it may show people (nvidia_build.privacy.exclude_people)");
+    case Held::kCheckFailed:
+      return fail(
+          result.error.code,
+          "is not sent: the check for people failed (nvidia_build.privacy.exclude_people): " + result.error.message);
     case Held::kExcluded:
-      return fail(ErrorCode::kPermission, "is not sent: nvidia_build.privacy.exclude says so");
+      return fail(ErrorCode::kPermission, "is not sent: excluded by nvidia_build.privacy.exclude");
     case Held::kPeople:
       return fail(ErrorCode::kPermission, "is not sent: people are in it (nvidia_build.privacy.exclude_people)");
-    case Held::kUnlooked:
+    case Held::kUnchecked:
       break;
   }
   return fail(ErrorCode::kPermission,
-              "is not sent: nothing has looked for people in it (nvidia_build.privacy.exclude_people): image-engine "
-              "analyze does, with a detector of people (image-engine models pull)");
+              "is not sent: it was not checked for people (nvidia_build.privacy.exclude_people): run image-engine "
+              "analyze with a detector of people installed (image-engine models pull)");
 }
 
 }  // namespace image_engine::pipeline

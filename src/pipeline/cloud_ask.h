@@ -1,4 +1,4 @@
-// Photos that a person picks for cloud models: they need not be in the catalogue.
+// Photos that a person selects for cloud models; they need not be in the catalogue.
 #pragma once
 
 #include <memory>
@@ -17,19 +17,19 @@
 
 namespace image_engine::pipeline {
 
-// Where the key may be: in the file `named`, else as nvidia::KeyFiles says, of which neither `pictures` nor a folder
-// that was ever analysed may be one.
+// Where the key may be: in the file `named`, else as nvidia::KeyFiles describes, but never in `pictures` or in a folder
+// that was ever analyzed.
 nvidia::KeyFiles key_files(const std::string& catalogue, std::string named, std::vector<std::string> pictures = {});
 
 // One thread at a time.
 class PickedPhotos {
  public:
-  // `catalogue`, where there is one, tells which folders patterns are below, and whether people are in a photo.
-  // kInvalidArgument for a pattern that is none.
+  // `catalogue`, if it exists, provides the folders that patterns are relative to, and whether people are in a photo.
+  // kInvalidArgument for an invalid pattern.
   static Result<PickedPhotos> open(const Config& config, const std::string& catalogue);
 
-  // The photo as `analyze` would send it, and called alike in the journal and the cache. Errors name the file:
-  // kPermission for one that nvidia_build.privacy holds back, kUnsupported for a video, those of CloserLook and of
+  // The photo as `analyze` would send it, with the same name in the journal and the cache. Errors name the file:
+  // kPermission for one that nvidia_build.privacy holds back, kUnsupported for a video, those of PersonCheck and of
   // cloud_picture().
   Result<nvidia::Picture> show(const std::string& path, const nvidia::Endpoint& endpoint);
 

@@ -1,4 +1,4 @@
-// Pass 3: photos are shown to cloud models, and what these say is kept.
+// Pass 3: sends photos to cloud models and stores their answers.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -26,7 +26,7 @@ namespace {
 
 using nvidia::CloudModels;
 
-// So many failures of an endpoint one after the other are its own, not the pictures'.
+// This many failures of an endpoint in a row are its own, not the pictures'.
 constexpr std::size_t kMostFailuresInARow = 20;
 
 struct Response {
@@ -35,7 +35,7 @@ struct Response {
   bool paid = false;
 };
 
-// Each name once, case aside: as the catalogue compares them.
+// Each name once, ignoring case as the catalogue does.
 std::vector<store::FoundObjects> counted(const nvidia::RetailProducts& found) {
   std::map<std::string, store::FoundObjects> by_name;
   for (const nvidia::Product& product : found.detections) {
@@ -76,13 +76,13 @@ Result<Response> embed(CloudModels& models, const nvidia::Picture& picture, cons
 constexpr Result<Response> (*kAsk[])(CloudModels&, const nvidia::Picture&, const NvidiaBuildConfig&) = {
     detect, describe, embed};
 
-// The server was heard, and has something against this picture.
+// The server answered, and rejects this picture.
 bool is_of_the_picture(const Error& error) {
   return error.code == ErrorCode::kInvalidArgument || error.code == ErrorCode::kTooLarge ||
          error.code == ErrorCode::kCorrupt;
 }
 
-// What became of one question about one photo.
+// The outcome of one request about one photo.
 struct Outcome {
   std::size_t task = 0;
   Result<Response> response;
@@ -110,7 +110,7 @@ class CloudPass {
     if (vectors_) IE_CHECK(meaning_.begin_served());
     Progress progress("Cloud", plan_.answers, run_.options.progress);
     last_error_.resize(plan_.tasks.size());
-    // Twice as many as ask: the others make their pictures ready meanwhile.
+    // Twice as many threads as requests: the others prepare their pictures meanwhile.
     const Status done = parallel_files(
         plan_.items.size(), 2 * models_.threads(), [&](std::size_t index) { return ask(plan_.items[index], progress); },
         [&](std::size_t index, const std::vector<Outcome>& outcomes) { return keep(plan_.items[index], outcomes); },
@@ -129,9 +129,9 @@ class CloudPass {
     const std::array<std::pair<Held, std::string>, kHeldKinds - 1> notes = {
         {{Held::kExcluded, "excluded by a pattern"},
          {Held::kPeople, "people"},
-         {Held::kUnlooked, "nothing has looked for people in them"},
-         {Held::kPerhaps, "perhaps people, at a closer look"},
-         {Held::kUnseen, "the closer look for people failed: " + plan_.unseen}}};
+         {Held::kUnchecked, "not checked for people"},
+         {Held::kPossiblePeople, "possible people"},
+         {Held::kCheckFailed, "the check for people failed: " + plan_.check_error}}};
     for (const auto& [held, why] : notes) {
       const std::uint64_t count = plan_.held[static_cast<std::size_t>(held)];
       if (count == 0) continue;
@@ -140,7 +140,7 @@ class CloudPass {
     }
   }
 
-  // What would be sent, by making it.
+  // Lists what would be sent, by preparing it.
   Status list() {
     std::vector<std::pair<const CloudItem*, const CloudTask*>> calls;
     for (const CloudItem& item : plan_.items)
@@ -180,12 +180,12 @@ class CloudPass {
     const nvidia::Endpoint& endpoint = models_.endpoint(task);
     return models_.client().refused(endpoint.url, endpoint.name);
   }
-  // Whether asking is of no use, or not allowed any more.
+  // Whether further requests are useless or no longer allowed.
   [[nodiscard]] bool is_stopped(nvidia::Task task) {
     return fails_always(task) || is_budget_used() || refused_for(task).has_value();
   }
 
-  // Answers at hand first: they need no picture. A photo is made ready once for endpoints that want the same.
+  // Stored answers first: they need no picture. A photo is prepared once for endpoints with the same requirements.
   std::vector<Outcome> ask(const CloudItem& item, Progress& progress) {
     std::vector<Outcome> outcomes;
     std::optional<nvidia::Picture> made;
@@ -272,7 +272,7 @@ class CloudPass {
     return {};
   }
 
-  // Into the ledger, but for what was not asked to the end.
+  // Adds the failure to the ledger, except for an interrupted request.
   Status keep_failure(const CloudItem& item, const Outcome& outcome) {
     const Error& error = outcome.response.error();
     if (outcome.is_local && error.code == ErrorCode::kNotFound)
@@ -330,7 +330,7 @@ class CloudPass {
   CloudModels& models_;
   Meaning meaning_;
   std::optional<ServedStage> vectors_;
-  std::counting_semaphore<> slots_;  // questions that may be under way
+  std::counting_semaphore<> slots_;  // requests that may be in flight
   CloudPlan plan_;
   std::array<std::atomic<std::size_t>, 3> in_a_row_{};  // by nvidia::Task: failures since its server's last answer
   std::vector<std::string> last_error_;                 // by task; the sink's
@@ -344,7 +344,7 @@ Result<std::shared_ptr<nvidia::CloudModels>> open_cloud(const Config& config, co
   IE_CHECK(CloudPrivacy::check_patterns(cloud.privacy));
   nvidia::CloudOptions options;
   options.key_files = request.key_files;
-  options.only_looks = request.only_looks;
+  options.sends_nothing = request.sends_nothing;
   options.stop = request.stop;
   if (request.embeds) {
     if (cloud.retail_detection.enabled) options.tasks.push_back(nvidia::Task::kDetect);

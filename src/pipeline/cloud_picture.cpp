@@ -11,7 +11,7 @@ namespace image_engine::pipeline {
 namespace {
 
 constexpr std::uint32_t kFine = 90, kCoarse = 75;  // JPEG quality: 75 before the picture gets smaller
-constexpr std::uint32_t kLeastEdge = 64;           // pixels; smaller ones show nothing that is worth a request
+constexpr std::uint32_t kLeastEdge = 64;           // pixels; smaller ones are not worth a request
 constexpr double kMargin = 0.95;
 
 bool wants_video_clip(const nvidia::Endpoint& endpoint) {
@@ -23,7 +23,7 @@ bool wants_video_clip(const nvidia::Endpoint& endpoint) {
 Result<UniqueFd> open_as_analysed(const store::FileObservation& file) {
   IE_TRY(UniqueFd media, open_regular(file.path));
   IE_TRY(const store::FileStamp now, store::stamp_of(media.get()));
-  if (now != file.stamp) return fail(ErrorCode::kInterrupted, "has changed since it was analysed");
+  if (now != file.stamp) return fail(ErrorCode::kInterrupted, "has changed since its analysis");
   return media;
 }
 

@@ -18,7 +18,7 @@ namespace {
 
 using nlohmann::json;
 
-// Reasons of a server or the network: the next run asks again. What is said of a picture waits for --retry.
+// Errors of a server or the network: the next run asks again. Errors of a picture wait for --retry.
 const std::vector<ErrorCode> kOfServers = {ErrorCode::kPermission, ErrorCode::kNotFound, ErrorCode::kBusy,
                                            ErrorCode::kTimeout, ErrorCode::kIo};
 
@@ -38,7 +38,7 @@ constexpr StageOfTask kStages[] = {
 
 Status CloudPrivacy::add_patterns(const CloudPrivacyConfig& config) {
   for (const std::string& pattern : config.exclude) {
-    if (pattern.starts_with("~/"))  // of a shell: it would keep nothing back
+    if (pattern.starts_with("~/"))  // a shell's, which would hold nothing back
       return fail(ErrorCode::kInvalidArgument,
                   "nvidia_build.privacy.exclude: " + printable(pattern) + " must begin with the folder's whole path");
     if (const Status added = patterns_.add(pattern); !added)
@@ -49,7 +49,7 @@ Status CloudPrivacy::add_patterns(const CloudPrivacyConfig& config) {
 
 Status CloudPrivacy::check_patterns(const CloudPrivacyConfig& config) { return CloudPrivacy().add_patterns(config); }
 
-Result<CloudPrivacy> CloudPrivacy::create(const Config& config, const models::Places& places,
+Result<CloudPrivacy> CloudPrivacy::create(const Config& config, const models::InstallPaths& paths,
                                           std::vector<std::string> roots) {
   CloudPrivacy privacy;
   const CloudPrivacyConfig& wanted = config.nvidia_build.privacy;
@@ -57,7 +57,7 @@ Result<CloudPrivacy> CloudPrivacy::create(const Config& config, const models::Pl
   privacy.roots_ = std::move(roots);
   privacy.roots_.emplace_back("/");
   if (wanted.exclude_people) {
-    IE_TRY(privacy.look_, CloserLook::open(places, config));
+    IE_TRY(privacy.person_check_, PersonCheck::open(paths, config));
   }
   return privacy;
 }
@@ -85,27 +85,27 @@ Held CloudPrivacy::check(const store::AssetRecord& record) const {
     return !store::is_away(file.state) && is_excluded(file.seen.path);
   };
   if (!patterns_.empty() && std::ranges::any_of(record.files, is_out)) return Held::kExcluded;
-  return look_ ? people_in(record) : Held::kNo;
+  return person_check_ ? people_in(record) : Held::kNo;
 }
 
-// What one record says about people in the picture. kNo, that there are none, takes a detector that could have found
-// them: no faces are no proof, as heads are turned away.
+// What one record shows about people in the picture. kNo requires a detector that could have found them: a lack of
+// faces is no proof, as heads may be turned away.
 Held CloudPrivacy::people_in(const store::Record& record) const {
-  if (record.key.stage != kObjectsStage && record.key.stage != kFacesStage) return Held::kUnlooked;
+  if (record.key.stage != kObjectsStage && record.key.stage != kFacesStage) return Held::kUnchecked;
   const json data = parse_json(record.data);
   const bool faces = record.key.stage == kFacesStage;
   const json found = data.is_object() ? data.value(faces ? "faces" : "objects", json()) : json();
-  if (!found.is_array()) return Held::kUnlooked;
+  if (!found.is_array()) return Held::kUnchecked;
   const auto is_person = [&](const json& item) {
     return faces || !item.is_object() || !item.contains("object") || !item["object"].is_string() ||
            names_people(item["object"].get_ref<const std::string&>());
   };
   if (std::ranges::any_of(found, is_person)) return Held::kPeople;
-  return look_->could_find(record.key) ? Held::kNo : Held::kUnlooked;
+  return person_check_->could_find(record.key) ? Held::kNo : Held::kUnchecked;
 }
 
 Held CloudPrivacy::people_in(const store::AssetRecord& asset) const {
-  Held all = Held::kUnlooked;
+  Held all = Held::kUnchecked;
   for (const store::Record& record : asset.records) {
     const Held one = people_in(record);
     if (one == Held::kPeople) return one;
@@ -114,22 +114,22 @@ Held CloudPrivacy::people_in(const store::AssetRecord& asset) const {
   return all;
 }
 
-std::vector<store::StageKey> CloudPrivacy::lookers(const store::AssetRecord& record) const {
+std::vector<store::StageKey> CloudPrivacy::person_detectors(const store::AssetRecord& record) const {
   std::vector<store::StageKey> keys;
   for (const store::Record& one : record.records)
-    if (look_ && look_->could_find(one.key)) keys.push_back(one.key);
+    if (person_check_ && person_check_->could_find(one.key)) keys.push_back(one.key);
   return keys;
 }
 
-CloudPrivacy::Closer CloudPrivacy::look_closer(worker::Pool& pool, const store::FileObservation& file,
-                                               const std::vector<store::StageKey>& lookers) const {
-  if (!look_) return {};
-  for (const store::StageKey& key : lookers) {
-    const Result<bool> people = look_->sees_people(pool, file, key);
-    if (!people) return {Held::kUnseen, people.error()};
-    if (*people) return {Held::kPerhaps};
+CloudPrivacy::PersonResult CloudPrivacy::check_for_people(worker::Pool& pool, const store::FileObservation& file,
+                                                          const std::vector<store::StageKey>& person_detectors) const {
+  if (!person_check_) return {};
+  for (const store::StageKey& key : person_detectors) {
+    const Result<bool> people = person_check_->sees_people(pool, file, key);
+    if (!people) return {Held::kCheckFailed, people.error()};
+    if (*people) return {Held::kPossiblePeople};
   }
-  return {lookers.empty() ? Held::kUnlooked : Held::kNo};
+  return {person_detectors.empty() ? Held::kUnchecked : Held::kNo};
 }
 
 std::vector<CloudTask> cloud_tasks(const Run& run, const std::optional<ServedStage>& vectors) {
@@ -145,11 +145,11 @@ std::vector<CloudTask> cloud_tasks(const Run& run, const std::optional<ServedSta
 
 namespace {
 
-// What may be sent, as far as it is known.
+// What may be sent, as far as is known.
 struct Candidate {
   CloudItem item;
   std::uint64_t requests = 0;
-  std::vector<store::StageKey> lookers;
+  std::vector<store::StageKey> person_detectors;
 };
 
 Candidate candidate_of(store::PendingFile file, const store::AssetRecord& record, const std::vector<CloudTask>& tasks,
@@ -176,7 +176,7 @@ Result<std::vector<Candidate>> not_known_as_held(Run& run, const CloudPrivacy& p
   const std::lock_guard lock(run.reader_mutex);
   std::vector<Candidate> candidates;
   for (store::PendingFile& file : files) {
-    if (!file.hashed || file.stages.empty()) continue;  // what could not be read is in the ledger
+    if (!file.hashed || file.stages.empty()) continue;  // unreadable files are in the ledger
     IE_TRY(const store::AssetRecord record, run.reader.asset_record(file.asset, file.seen.path));
     const Held held = privacy.check(record);
     if (held != Held::kNo) {
@@ -184,7 +184,7 @@ Result<std::vector<Candidate>> not_known_as_held(Run& run, const CloudPrivacy& p
       continue;
     }
     candidates.push_back(candidate_of(std::move(file), record, plan.tasks, *run.options.cloud.models));
-    candidates.back().lookers = privacy.lookers(record);
+    candidates.back().person_detectors = privacy.person_detectors(record);
   }
   return candidates;
 }
@@ -196,25 +196,25 @@ void add_to(CloudPlan& plan, Candidate candidate) {
   plan.items.push_back(std::move(candidate.item));
 }
 
-// What nothing is found in gets into the plan; nothing that was not analyzed when the run is cancelled.
-Status look_closer(Run& run, const CloudPrivacy& privacy, std::vector<Candidate> candidates, CloudPlan& plan) {
-  std::vector<bool> may_be_sent(candidates.size(), !privacy.looks_closer());
-  if (privacy.looks_closer()) {
+// Adds pictures without people to the plan; when the run is cancelled, none that was not checked.
+Status check_for_people(Run& run, const CloudPrivacy& privacy, std::vector<Candidate> candidates, CloudPlan& plan) {
+  std::vector<bool> may_be_sent(candidates.size(), !privacy.checks_for_people());
+  if (privacy.checks_for_people()) {
     Progress progress("People", candidates.size(), run.options.progress);
     IE_CHECK(parallel_files(
         candidates.size(), run.pool.options().workers,
         [&](std::size_t index) {
-          CloudPrivacy::Closer closer =
-              privacy.look_closer(run.pool, candidates[index].item.file.seen, candidates[index].lookers);
+          CloudPrivacy::PersonResult result =
+              privacy.check_for_people(run.pool, candidates[index].item.file.seen, candidates[index].person_detectors);
           progress.add();
-          return closer;
+          return result;
         },
-        [&](std::size_t index, const CloudPrivacy::Closer& closer) -> Status {
-          if (closer.error.code == ErrorCode::kMachine) return fail(closer.error);
-          if (closer.held == Held::kUnseen && plan.unseen.empty())
-            plan.unseen = printable(candidates[index].item.file.seen.path) + ": " + closer.error.message;
-          ++plan.held[static_cast<std::size_t>(closer.held)];
-          may_be_sent[index] = closer.held == Held::kNo;
+        [&](std::size_t index, const CloudPrivacy::PersonResult& result) -> Status {
+          if (result.error.code == ErrorCode::kMachine) return fail(result.error);
+          if (result.held == Held::kCheckFailed && plan.check_error.empty())
+            plan.check_error = printable(candidates[index].item.file.seen.path) + ": " + result.error.message;
+          ++plan.held[static_cast<std::size_t>(result.held)];
+          may_be_sent[index] = result.held == Held::kNo;
           return {};
         },
         run.options.stop));
@@ -250,7 +250,7 @@ Result<CloudPlan> plan_cloud(Run& run, const std::optional<ServedStage>& vectors
   }
   IE_TRY(const CloudPrivacy privacy, CloudPrivacy::create(run.options.config, run.options.models, std::move(roots)));
   IE_TRY(std::vector<Candidate> candidates, not_known_as_held(run, privacy, std::move(files), plan));
-  IE_CHECK(look_closer(run, privacy, std::move(candidates), plan));
+  IE_CHECK(check_for_people(run, privacy, std::move(candidates), plan));
   return plan;
 }
 

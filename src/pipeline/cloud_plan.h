@@ -1,4 +1,4 @@
-// Which photos cloud models are to be asked about, and which are never sent.
+// Which photos are sent to cloud models, and which never are.
 #pragma once
 
 #include <cstdint>
@@ -10,10 +10,10 @@
 
 #include "core/config.h"
 #include "core/result.h"
-#include "models/places.h"
+#include "models/install_paths.h"
 #include "nvidia/cloud_models.h"
-#include "pipeline/closer_look.h"
 #include "pipeline/model_stages.h"
+#include "pipeline/person_check.h"
 #include "pipeline/run.h"
 #include "scan/globs.h"
 #include "store/types.h"
@@ -21,41 +21,42 @@
 
 namespace image_engine::pipeline {
 
-// What keeps a picture on this machine.
+// Why a picture stays on this machine.
 enum class Held : std::uint8_t {
   kNo,
-  kExcluded,  // by a pattern
-  kPeople,    // people are in it
-  kUnlooked,  // nothing has looked for people in it that could find them, as it is installed now
-  kPerhaps,   // a closer look finds what may be people
-  kUnseen,    // the closer look failed
+  kExcluded,        // by a pattern
+  kPeople,          // people are in it
+  kUnchecked,       // no detector of people that is installed now has analyzed it
+  kPossiblePeople,  // PersonCheck finds what may be people
+  kCheckFailed,     // PersonCheck failed
 };
 inline constexpr std::size_t kHeldKinds = 6;
 
 class CloudPrivacy {
  public:
-  // `roots`: the folders that were ever analysed. Errors: kInvalidArgument for a pattern that is none; those of the
+  // `roots`: the folders that were ever analyzed. Errors: kInvalidArgument for an invalid pattern; those of the
   // registry of models, where pictures with people are held back.
-  static Result<CloudPrivacy> create(const Config& config, const models::Places& places,
+  static Result<CloudPrivacy> create(const Config& config, const models::InstallPaths& paths,
                                      std::vector<std::string> roots);
-  // kInvalidArgument names the pattern that is none.
+  // kInvalidArgument names the invalid pattern.
   static Status check_patterns(const CloudPrivacyConfig& config);
 
-  // What the catalogue knows. By all its files that are not missing: a pattern matches where one of them, or a folder
-  // above it, does, below any of the roots or as a whole path, as it was found or without symbolic links.
+  // Checks what the catalogue knows. A pattern excludes the picture if it matches one of its files that are not
+  // missing, or a folder above it: relative to any of the roots or as a whole path, as found or with symbolic links
+  // resolved.
   [[nodiscard]] Held check(const store::AssetRecord& record) const;
 
-  // The detectors of its records that could have found people.
-  [[nodiscard]] std::vector<store::StageKey> lookers(const store::AssetRecord& record) const;
-  // What check() has let pass, once more before it is sent: by each of its `lookers`, closer (CloserLook). `file` is of
-  // the picture. Thread-safe.
-  struct Closer {
+  // The keys of its records whose detectors could have found people.
+  [[nodiscard]] std::vector<store::StageKey> person_detectors(const store::AssetRecord& record) const;
+  // Before a picture that passed check() is sent: PersonCheck by each of its `person_detectors`. `file` is one of the
+  // picture's. Thread-safe.
+  struct PersonResult {
     Held held = Held::kNo;
-    Error error = {};  // of kUnseen
+    Error error = {};  // of kCheckFailed
   };
-  [[nodiscard]] Closer look_closer(worker::Pool& pool, const store::FileObservation& file,
-                                   const std::vector<store::StageKey>& lookers) const;
-  [[nodiscard]] bool looks_closer() const { return look_ != nullptr; }
+  [[nodiscard]] PersonResult check_for_people(worker::Pool& pool, const store::FileObservation& file,
+                                              const std::vector<store::StageKey>& person_detectors) const;
+  [[nodiscard]] bool checks_for_people() const { return person_check_ != nullptr; }
 
  private:
   CloudPrivacy() = default;
@@ -67,22 +68,22 @@ class CloudPrivacy {
 
   scan::PatternList patterns_;
   std::vector<std::string> roots_;
-  std::unique_ptr<CloserLook> look_;  // where pictures with people are held back
+  std::unique_ptr<PersonCheck> person_check_;  // where pictures with people are held back
 };
 
-// One kind of question to cloud models, and the stage whose record its answers are.
+// One kind of request to cloud models, and the stage that its answers are recorded for.
 struct CloudTask {
   nvidia::Task task{};
   store::StageKey key;
 };
-// Those that the configuration has on and the run was asked for.
+// Those that are configured and requested for this run.
 std::vector<CloudTask> cloud_tasks(const Run& run, const std::optional<ServedStage>& vectors);
 
-// A photo, and what is to be asked about it.
+// A photo and the tasks to request for it.
 struct CloudItem {
   store::PendingFile file;
   Hash128 content;
-  std::uint32_t full_width = 0, full_height = 0;  // upright; 0 where metadata do not tell
+  std::uint32_t full_width = 0, full_height = 0;  // upright; 0 where the metadata lacks it
   std::vector<std::size_t> tasks;                 // indices into CloudPlan::tasks
 };
 
@@ -90,11 +91,11 @@ struct CloudPlan {
   std::vector<CloudTask> tasks;
   std::vector<CloudItem> items;
   CloudEstimate estimate;
-  std::uint64_t answers = 0;            // that are wanted, those at hand among them
+  std::uint64_t answers = 0;            // wanted, including those at hand
   std::uint64_t held[kHeldKinds] = {};  // pictures, by Held
-  std::string unseen;                   // why the first of kUnseen is that
+  std::string check_error;              // the error of the first kCheckFailed
 };
-// What lacks a record, as pass 2 finds its work; each picture once.
+// Plans what lacks a record, by the same rules as pass 2; each picture once.
 Result<CloudPlan> plan_cloud(Run& run, const std::optional<ServedStage>& vectors);
 
 }  // namespace image_engine::pipeline

@@ -14,7 +14,7 @@
 namespace image_engine::pipeline {
 namespace {
 
-// Words of one run of the sentence model, and of the library at most: the most frequent ones.
+// Words in one run of the sentence model, and most words of the library: the most frequent ones.
 constexpr std::size_t kTagsAtOnce = 64;
 constexpr std::size_t kMostTags = 20'000;
 
@@ -30,7 +30,7 @@ Result<std::vector<store::AssetId>> FromVectors::without_scene() {
 Status FromVectors::load_scenes(const models::Spec& spec, bool more) {
   const std::string& named = models_->config().analysis.ml_models.scene_labels;
   IE_TRY(const vision::SceneLabels labels,
-         vision::SceneLabels::read(named.empty() ? models_->places().scenes : absolute_path(named)));
+         vision::SceneLabels::read(named.empty() ? models_->paths().scenes : absolute_path(named)));
   IE_TRY(const double scale, models::number_option(spec, "logit_scale", 100));
   const std::string params = hash128(fmt::format("{} {} {}", space_.key.params, labels.hash(), scale)).hex();
   scene_key_ = {kSceneStage, spec.name, spec.version, params};

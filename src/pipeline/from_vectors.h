@@ -18,8 +18,8 @@ class FromVectors {
  public:
   FromVectors(Run& run, std::shared_ptr<const InstalledModels> models) : run_(run), models_(std::move(models)) {}
 
-  // Of this space, whose vectors `spec` makes: labels that were learned in it and, where the configuration wants them
-  // so, scenes, if there is something to do for them (`more`: vectors are to come). What cannot be had is a note.
+  // Opens the labels that were learned in this space, whose vectors `spec` makes, and, where so configured, scenes, if
+  // there is work for them (`more`: new vectors will come). What cannot be opened becomes a note.
   Status open(const store::Space& space, const models::Spec& spec, bool more);
 
   [[nodiscard]] const store::Space& space() const { return space_; }

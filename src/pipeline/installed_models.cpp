@@ -18,7 +18,7 @@
 namespace image_engine::pipeline {
 namespace {
 
-// Smooth and fine detail of every brightness and hue: what the precisions of a model are compared on.
+// A test picture to compare a model's precisions: smooth and fine detail of every brightness and hue.
 Image test_card() {
   constexpr std::uint32_t kEdge = 640;
   Image image{kEdge, kEdge, std::vector<std::uint8_t>(size_t{kEdge} * kEdge * 3)};
@@ -33,7 +33,7 @@ Image test_card() {
   return image;
 }
 
-// A run of it. The spec is a copy: it may be asked for long after.
+// The inputs of one run with it. The spec is copied: the function may be called long after.
 infer::MakeCanaries canary_of(const models::Spec& spec) {
   return [spec](const infer::Session&) -> Result<std::vector<Tensor>> {
     IE_TRY(const preprocess::Plan plan, vision::plan_of(spec));
@@ -43,7 +43,7 @@ infer::MakeCanaries canary_of(const models::Spec& spec) {
   };
 }
 
-// The pipeline runs on several pictures at once; cores that it leaves idle work inside one.
+// The pipeline runs on several pictures at once; cores that it leaves idle are used inside one run.
 int threads_in_a_run(const Config& config) {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency() / config.worker_count()));
 }
@@ -56,18 +56,18 @@ store::StageKey model_key(const char* stage, const models::Spec& spec) {
   return {stage, spec.name, spec.version, models::spec_params(spec)};
 }
 
-InstalledModels::InstalledModels(models::Places places, Config config, models::Registry registry)
-    : places_(std::move(places)),
+InstalledModels::InstalledModels(models::InstallPaths paths, Config config, models::Registry registry)
+    : paths_(std::move(paths)),
       config_(std::move(config)),
       registry_(std::move(registry)),
-      store_(places_.root, places_.packed),
+      store_(paths_.root, paths_.packed),
       budget_(std::make_shared<MemoryBudget>(config_.memory_budget(false))) {}
 
-Result<InstalledModels> InstalledModels::open(const models::Places& places, const Config& config,
+Result<InstalledModels> InstalledModels::open(const models::InstallPaths& paths, const Config& config,
                                               const std::string& engine) {
-  IE_TRY(models::Registry registry, models::Registry::load(places.shipped, places.added));
+  IE_TRY(models::Registry registry, models::Registry::load(paths.shipped, paths.added));
   registry.name_served(config.nvidia_build.embedding.model);
-  InstalledModels models(places, config, std::move(registry));
+  InstalledModels models(paths, config, std::move(registry));
   if (engine.empty()) return models;
   if (const Status sound = infer::check_given_engine(engine, models.registry_.specs(), models.store_); sound)
     models.engine_ = engine;
@@ -105,7 +105,7 @@ Result<infer::Chosen> InstalledModels::picture_session(const models::Spec& spec,
 Result<infer::Chosen> InstalledModels::session_on(const std::string& device, const models::Spec& spec, int threads,
                                                   Rows rows) const {
   if (!spec.server.empty())
-    return fail(ErrorCode::kUnsupported, fmt::format("the model {} is asked over the network", spec.name));
+    return fail(ErrorCode::kUnsupported, fmt::format("the model {} runs on a server", spec.name));
   IE_CHECK(try_added(spec));
   infer::SessionOptions options;
   options.threads = threads > 0 ? threads : threads_in_a_run(config_);
@@ -116,12 +116,12 @@ Result<infer::Chosen> InstalledModels::session_on(const std::string& device, con
   const auto many = [&] { return asked ? config_.analysis.ml_models.batch_size : kept_batch(spec, store_, config_); };
   return infer::choose_device(
       spec, store_, options, {device, wanted.precision, config_.analysis.ml_models.use_tensorrt, wanted.require_gpu},
-      canary_of(spec), {inference_folder(), places_.tools, places_.python, rows == Rows::kMany ? many() : 1, engine_});
+      canary_of(spec), {inference_folder(), paths_.tools, paths_.python, rows == Rows::kMany ? many() : 1, engine_});
 }
 
-// Models that come with the program are known by their checksums.
+// Models that come with the program are identified by their checksums.
 Status InstalledModels::try_added(const models::Spec& spec) const {
-  if (!spec.file.starts_with(join_path(places_.added, ""))) return {};
+  if (!spec.file.starts_with(join_path(paths_.added, ""))) return {};
   IE_TRY(const std::string runtime, infer::runtime_version());
   infer::ModelTrial trial;
   trial.key = runtime;
@@ -149,7 +149,7 @@ Result<vision::ImageEmbedder> InstalledModels::image_embedder(const models::Spec
 
 Result<vision::TextEmbedder> InstalledModels::text_embedder(const models::Spec& spec) const {
   if (spec.text.tokenizer.empty())
-    return fail(ErrorCode::kNotFound, fmt::format("the model {} knows nothing of text", spec.name));
+    return fail(ErrorCode::kNotFound, fmt::format("the model {} has no text encoder", spec.name));
   IE_CHECK(try_added(spec));
   const models::Spec tower = vision::text_tower(spec);
   infer::SessionOptions options;

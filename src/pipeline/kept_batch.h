@@ -1,4 +1,4 @@
-// How many pictures a model takes in one run, as it was measured on this machine.
+// How many pictures a model takes in one run, as measured on this machine.
 #pragma once
 
 #include <cstdint>
@@ -11,11 +11,12 @@
 
 namespace image_engine::pipeline {
 
-// What keep_batch() kept for the model on the GPUs of this machine; 0: nothing, or there is no GPU. Thread-safe.
+// The batch that keep_batch() stored for the model on the GPUs of this machine; 0: none, or there is no GPU.
+// Thread-safe.
 std::int64_t kept_batch(const models::Spec& spec, const models::Store& store, const Config& config);
 
-// Keeps `batch` pictures in a run, and why, for this model, these GPUs and this configuration of inference. Errors: of
-// ONNX Runtime that cannot be loaded, and of writing below the cache folder. Thread-safe.
+// Stores `batch` (pictures in a run) and the reason for this model, these GPUs and this configuration of inference.
+// Errors: ONNX Runtime cannot be loaded, writing below the cache folder. Thread-safe.
 Status keep_batch(const models::Spec& spec, const models::Store& store, const Config& config, std::int64_t batch,
                   const std::string& reason);
 

@@ -25,11 +25,11 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using store::AssetId;
 
-// Rows of the library at large that a head is trained against.
+// Rows sampled from the library as the background of training.
 constexpr std::size_t kBackground = 2000;
 constexpr std::size_t kLongestName = 100;  // bytes
 
-// What a label is trained on and applied to: vectors of whole pictures, or of one detector class's objects.
+// The vectors that a label is trained on and applied to: of whole pictures, or of one detector class's objects.
 class LabelledVectors {
  public:
   static Result<LabelledVectors> open(const store::CatalogueReader& reader, const std::string& catalogue,
@@ -47,7 +47,7 @@ class LabelledVectors {
     return vectors;
   }
 
-  // The row of an example; nothing when it has none.
+  // The row of an example; empty if it has none.
   [[nodiscard]] Result<std::optional<std::vector<float>>> row(AssetId asset, const std::optional<Box>& box) const {
     if (index_) {
       IE_TRY(const auto half, reader_->vector_of(space_.id, asset));
@@ -60,7 +60,7 @@ class LabelledVectors {
     return std::optional(from_half(found->vector));
   }
 
-  // Rows of pictures that are no examples, evenly from all over the library.
+  // Rows of pictures that are no examples, sampled evenly from the library.
   [[nodiscard]] std::vector<float> background(const std::set<AssetId>& examples) const {
     std::vector<float> rows;
     const std::size_t count = index_ ? index_->size() : objects_.size();
@@ -77,7 +77,7 @@ class LabelledVectors {
     return rows;
   }
 
-  // The surest finding of each picture that is of the class.
+  // The surest finding of each picture in the class.
   [[nodiscard]] Result<std::map<AssetId, store::LabelFinding>> apply(const search::LinearHead& head) const {
     std::map<AssetId, store::LabelFinding> found;
     if (!index_) {
@@ -136,7 +136,7 @@ Result<search::LinearHead> train(const LabelledVectors& vectors, const Examples&
   return search::train(set);
 }
 
-// What the head finds; a person's word counts for the examples themselves.
+// The head's findings; for examples the person's decision counts.
 Result<std::vector<store::LabelFinding>> findings(const LabelledVectors& vectors, const search::LinearHead& head,
                                                   const Examples& examples) {
   IE_TRY(auto found, vectors.apply(head));
@@ -159,7 +159,7 @@ Result<Examples> known_examples(const store::CatalogueReader& reader, const std:
   return examples;
 }
 
-// As the store finds it: "Car" is "car".
+// Ignores case, as the store does: "Car" is "car".
 std::optional<store::LearnedLabel> known_label(const std::vector<store::LearnedLabel>& labels,
                                                const std::string& name) {
   const auto found = std::ranges::find(labels, ascii_lower(name),
@@ -222,7 +222,7 @@ class Teacher {
     IE_TRY(const std::vector<store::Space> spaces, reader_.spaces(kEmbeddingStage));
     if (spaces.empty() || !spaces.front().active || spaces.front().vectors == 0)
       return fail(ErrorCode::kNotFound,
-                  "a label learns from pictures' vectors, and there are none yet: install a model that makes them "
+                  "a label learns from pictures' vectors, and there are none yet: install an embedding model "
                   "(image-engine models pull clip-vit-b-32), then run image-engine analyze FOLDER");
     space_ = spaces.front();
     return {};
@@ -252,7 +252,7 @@ class Teacher {
     return {};
   }
 
-  // The class whose objects are looked at, and of each example the object that is meant: the largest.
+  // The class whose objects are embedded, and the object that each example means: the largest.
   Status choose_object() {
     store::LearnedLabel& label = report_.label;
     if (request_.object && !label.trained.empty() && label.object.empty())
@@ -269,7 +269,7 @@ class Teacher {
     IE_TRY(const InstalledModels models, InstalledModels::open(request_.models, request_.config));
     ObjectVectorJob job{reader_, writer_, models, space_, label.object, {}, request_.progress, request_.stop};
     IE_CHECK(embed_objects(job));
-    if (request_.stop.stop_requested()) return fail(ErrorCode::kInterrupted, "interrupted; call it again to go on");
+    if (request_.stop.stop_requested()) return fail(ErrorCode::kInterrupted, "interrupted; run it again to continue");
     IE_TRY(const std::vector<store::ObjectVector> all, reader_.object_vectors(space_.id, label.object));
     for (auto& [asset, example] : examples_) {
       if (example.box) continue;
@@ -281,7 +281,7 @@ class Teacher {
     return {};
   }
 
-  // What most examples show; of those, the largest.
+  // The class that most examples show; of those, the one with the largest object.
   Result<std::string> commonest_object() {
     std::map<std::string, std::pair<int, double>> counts;
     for (const auto& [asset, example] : examples_) {
@@ -300,7 +300,7 @@ class Teacher {
     return best->first;
   }
 
-  // Every picture that was named now as one that shows it must have a vector; older examples may have lost theirs.
+  // Every newly added example must have a vector; older ones may have lost theirs.
   Status check_rows(const LabelledVectors& vectors) {
     for (const auto& [asset, example] : examples_) {
       IE_TRY(const auto row, vectors.row(asset, example.box));
@@ -334,7 +334,7 @@ class Teacher {
   store::CatalogueWriter& writer_;
   store::Space space_;
   Examples examples_;
-  std::map<AssetId, std::optional<bool>> changes_;  // nothing: no example any more
+  std::map<AssetId, std::optional<bool>> changes_;  // nullopt: no longer an example
   LabelReport report_;
 };
 
@@ -344,13 +344,13 @@ struct Learning {
   const store::Space& space;
 };
 
-// Trains one label anew and applies it to the library.
+// Retrains one label and applies it to the library.
 Status learn(const Learning& at, const store::LearnedLabel& label) {
   const int threads = static_cast<int>(at.models.config().worker_count());
   if (!label.object.empty()) {
     const ObjectVectorJob job{at.run.reader,           at.run.writer,      at.models, at.space, label.object, {},
                               at.run.options.progress, at.run.options.stop};
-    IE_TRY([[maybe_unused]] const std::size_t looked, embed_objects(job));
+    IE_TRY([[maybe_unused]] const std::size_t embedded, embed_objects(job));
   }
   IE_TRY(const LabelledVectors vectors, LabelledVectors::open(at.run.reader, at.run.options.catalogue, at.space,
                                                               label.object, threads, at.run.report.notes));
@@ -383,14 +383,14 @@ Status relearn_labels(Run& run, const InstalledModels& models, const store::Spac
 
 namespace {
 
-// The labels of one class of objects, given to pictures as their objects are embedded: what that costs depends on
-// the new pictures alone.
+// Applies the labels of one class of objects to pictures as their objects are embedded: the cost depends only on the
+// new pictures.
 class ObjectLabels {
  public:
   void add(const store::LearnedLabel& label) {
     heads_.emplace_back(label.name, search::LinearHead{label.weights, static_cast<float>(label.bias)});
   }
-  // What each label's surest object is.
+  // Each label's surest object.
   [[nodiscard]] std::vector<store::FoundClass> of(const std::vector<store::ObjectVector>& objects) const {
     std::vector<store::FoundClass> found;
     for (const auto& [name, head] : heads_) {

@@ -9,7 +9,7 @@
 
 namespace image_engine::pipeline {
 
-// False when there are none to choose of.
+// False when no model is installed.
 Result<bool> Meaning::open_models() {
   std::vector<store::Space> spaces;
   {
@@ -82,7 +82,7 @@ Status Meaning::keep(store::AssetId asset, const store::Record& record, std::spa
   return {};
 }
 
-// Search goes on with the old model until every picture that can be embedded has its vector of the new one.
+// Search uses the old model until every picture that can be embedded has a vector of the new one.
 Status Meaning::change_model() {
   IE_TRY(const std::optional<store::Space> next, space_of(*chosen_.next));
   if (!next) return {};
@@ -95,8 +95,8 @@ Status Meaning::change_model() {
   });
   if (pictures > 0) {
     run_.report.notes.push_back(fmt::format(
-        "embedding: {} elsewhere not yet embedded with {}: search uses the model from before "
-        "until `analyze --upgrade embedding` has been through their folders, too",
+        "embedding: {} elsewhere not yet embedded with {}: search uses the previous model "
+        "until `analyze --upgrade embedding` has processed their folders, too",
         human_count(static_cast<std::uint64_t>(pictures), "picture is", "pictures are"), chosen_.next->name));
     return {};
   }

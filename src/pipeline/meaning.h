@@ -18,17 +18,17 @@ class Meaning {
  public:
   explicit Meaning(Run& run) : run_(run) {}
 
-  // The stages whose models are installed; what is left out is a note of the run.
+  // The stages whose models are installed; the run gets a note for each that is left out.
   Result<std::vector<PictureStage>> choose();
-  // Instead of choose(), for pass 3: the vectors that a server is asked for, if any.
+  // Instead of choose(), for pass 3: the vectors to request from a server, if any.
   Result<std::optional<ServedStage>> choose_served();
-  // Instead of begin(): keep() takes those vectors then.
+  // Instead of begin(): keep() then takes those vectors.
   Status begin_served();
-  // Before pictures come: `stages` are those of the run, loaded where there is something to do.
+  // Call before the first picture. `stages` are those of the run, loaded where there is work for them.
   Status begin(const std::vector<PictureStage>& stages);
-  // Writes the record and facts of a stage, and what follows from a vector among them.
+  // Writes the record and facts of a stage, and the scenes and labels that follow from a vector.
   Status keep(store::AssetId asset, const store::Record& record, std::span<const store::Fact> facts);
-  // After the last picture: scenes by labels that have changed, the change to another model, tags' vectors.
+  // Call after the last picture: updates scenes whose labels have changed, switches to another model, embeds tags.
   Status finish();
 
  private:

@@ -20,7 +20,7 @@ using Models = std::shared_ptr<const InstalledModels>;
 // Scenes less likely than this are in the record, but are not searched for.
 constexpr double kLeastScene = 0.15;
 
-constexpr std::string_view kCpuDevice = "cpu";  // as infer::Placement has it
+constexpr std::string_view kCpuDevice = "cpu";  // as in infer::Placement
 
 StageOutput objects_found(const vision::ObjectDetector& detector, const std::vector<vision::DetectedObject>& objects) {
   json list = json::array();
@@ -51,7 +51,7 @@ void note_session(const infer::Chosen& chosen, PictureStage& stage) {
   };
 }
 
-// A reader of a model's output with its session, at the precision that suits this machine.
+// A model's analyzer with its session, at the best precision for this machine.
 template <typename Reader>
 Result<std::shared_ptr<const Reader>> load_reader(const Models& models, const models::Spec& spec, PictureStage& stage,
                                                   InstalledModels::Rows rows = InstalledModels::Rows::kOne) {
@@ -62,7 +62,7 @@ Result<std::shared_ptr<const Reader>> load_reader(const Models& models, const mo
   return std::make_shared<const Reader>(std::move(made));
 }
 
-// `run` of the inputs that prepare() made, which are put back afterwards.
+// Calls `run` with the inputs that prepare() made, and puts them back afterwards.
 template <typename Run>
 auto run_inputs(std::span<StageWork> works, Run run) {
   std::vector<preprocess::Prepared> inputs;
@@ -74,7 +74,7 @@ auto run_inputs(std::span<StageWork> works, Run run) {
 
 Status load_objects(const Models& models, const models::Spec& spec, PictureStage& stage) {
   IE_TRY(const auto detector, load_reader<vision::ObjectDetector>(models, spec, stage, InstalledModels::Rows::kMany));
-  // The CPU gains nothing from several at once.
+  // Batches do not help on the CPU.
   if (!detector->takes_several() || detector->session().placement().device == kCpuDevice) stage.batch = 1;
   stage.prepare = [detector](const StageInput& input) -> Result<StageWork> {
     return detector->prepare(input.picture, input.full_width, input.full_height);
@@ -148,13 +148,13 @@ Status load_text(const Models& models, const models::Spec& spec, PictureStage& s
 
 using LoadStage = Status (*)(const Models&, const models::Spec&, PictureStage&);
 
-// A stage's model: the task that it does and the member of the configuration that names it.
+// A stage's model: its task and the configuration's member that names it.
 struct ModelRow {
   const char* stage;
   const char* task;
   std::string MlModelsConfig::*model;
   LoadStage load;
-  bool plans_input;  // it sees the picture as its spec says; else the working picture, and asks for a larger one
+  bool plans_input;  // it gets the picture by its spec's plan; else the working picture, and requests a larger one
 };
 constexpr ModelRow kObjects{kObjectsStage, "objects", &MlModelsConfig::object_model, load_objects, true};
 constexpr ModelRow kEmbedding{kEmbeddingStage, "embedding", &MlModelsConfig::embedding_model, load_embedding, true};
@@ -189,7 +189,7 @@ class Chooser {
     result_.stages.push_back(std::move(*made));
   }
 
-  // The installed model that the configuration wants; null, with a note, when there is none.
+  // The installed model that is configured; null, with a note, when there is none.
   const models::Spec* wanted(const ModelRow& row) {
     const std::string& name = models_->config().analysis.ml_models.*row.model;
     if (name == "none") return nullptr;
@@ -203,15 +203,14 @@ class Chooser {
     if (const models::Spec* spec = wanted(row)) add(row, *spec);
   }
 
-  // A stage whose vectors are a space of their own.
+  // A stage whose vectors form a space.
   void embed_with(const ModelRow& row, const models::Spec& spec) {
     const Result<double> dimensions = models::number_option(spec, "dimensions", 0);
     if (!dimensions || *dimensions < 1 || *dimensions > 65536 || *dimensions != std::floor(*dimensions))
-      return leave_out(row.stage, fmt::format("the model {} does not say its `dimensions`", spec.name));
+      return leave_out(row.stage, fmt::format("the model {} lacks the option `dimensions`", spec.name));
     if (!spec.server.empty()) {
       if (!models_->config().nvidia_build.enabled)
-        leave_out(row.stage,
-                  fmt::format("{} is asked over the network, where pictures go only with --nvidia", spec.name));
+        leave_out(row.stage, fmt::format("{} runs on a server, where pictures are sent only with --nvidia", spec.name));
       result_.served = {model_key(row.stage, spec), static_cast<std::size_t>(*dimensions)};
       return;
     }
@@ -234,10 +233,11 @@ class Chooser {
     }
     if (asked == nullptr || asked == active) return;
     if (!upgrade)
-      return leave_out(kEmbeddingStage,
-                       fmt::format("the library's vectors are of {} {}, which is not installed as it was then: pull it "
-                                   "again, or let `image-engine analyze PATH --upgrade embedding` embed with {}",
-                                   spaces.front().key.model, spaces.front().key.version, asked->name));
+      return leave_out(
+          kEmbeddingStage,
+          fmt::format("the library's vectors are of {} {}, which is no longer installed in that version: pull it "
+                      "again, or let `image-engine analyze PATH --upgrade embedding` embed with {}",
+                      spaces.front().key.model, spaces.front().key.version, asked->name));
     result_.next = asked;
     embed_with(kEmbedding, *asked);
   }

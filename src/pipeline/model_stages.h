@@ -21,23 +21,23 @@ struct ServedStage {
 
 struct ModelStages {
   std::vector<PictureStage> stages;      // of installed models; not loaded yet
-  std::vector<std::string> notes;        // for a person: what is left out, why, and the command that changes it
+  std::vector<std::string> notes;        // for a person: what is left out, why, and the remedy
   const models::Spec* active = nullptr;  // the model whose vectors search reads once this run is done
-  const models::Spec* next = nullptr;    // with `upgrade`: the model that is to take its place
-  // Of these, what a server is asked for: no stage of pass 2.
+  const models::Spec* next = nullptr;    // with `upgrade`: the model that will replace it
+  // The vectors that a server makes: no stage of pass 2.
   std::optional<ServedStage> served;
 };
 
-// One stage for each task whose model is installed. The configuration says which model does what; but pictures are
-// embedded with the model of the active space as long as that is installed. `upgrade`: also with the one that the
-// configuration asks for now. Stages keep `models`.
+// One stage for each task whose model is installed. The configuration selects the models; but pictures are embedded
+// with the model of the active space as long as that is installed. `upgrade`: also with the configured one. Stages keep
+// `models`.
 ModelStages model_stages(const std::shared_ptr<const InstalledModels>& models, const std::vector<store::Space>& spaces,
                          bool upgrade);
 
 // Whether the configuration wants scenes by comparing this embedding model's vectors with labels.
 bool names_scenes(const InstalledModels& models, const models::Spec* embedding);
 
-// A record of the scene stage; what is unlikely is not searched for.
+// A record of the scene stage; unlikely scenes cannot be searched for.
 StageOutput scene_output(const std::vector<vision::SceneGuess>& guesses);
 
 }  // namespace image_engine::pipeline

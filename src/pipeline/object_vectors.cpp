@@ -20,11 +20,11 @@ namespace image_engine::pipeline {
 namespace {
 
 constexpr char kObjectVectorsStage[] = "object_vectors";
-// Objects of a picture, the largest first; a crowd's smallest are nobody's dog.
+// Most objects of a picture, the largest first: the smallest of a crowd do not matter.
 constexpr std::size_t kMostObjects = 8;
-// Pixels of the working picture: less shows nothing to tell one from another.
+// Pixels of the working picture: smaller objects cannot be told apart.
 constexpr double kLeastSide = 16;
-// What is around an object helps to see it: this share of its longer side is added on each side.
+// Context helps to recognise an object: this share of its longer side is added on each side.
 constexpr double kObjectMargin = 0.1;
 // The longer edge of the picture that objects are cut out of.
 constexpr std::uint32_t kEdge = 1600;
@@ -40,7 +40,7 @@ struct Thing {
   Box box;
 };
 
-// What the newest record of the detector says.
+// The objects in the detector's newest record.
 std::vector<Thing> things_of(const store::AssetRecord& record) {
   std::vector<Thing> things;
   const store::Record* newest = nullptr;
@@ -70,7 +70,7 @@ std::vector<Box> boxes_of(const store::AssetRecord& record, const std::string& o
   return boxes;
 }
 
-// The part of `picture` that shows the box, with its margin, as near to a square as the picture allows.
+// The part of `picture` that shows the box with its margin, as square as the picture allows.
 std::optional<Image> cut_out(const ImageView& picture, const Box& box, double scale_x, double scale_y) {
   const double width = box.width * scale_x, height = box.height * scale_y;
   if (std::min(width, height) < kLeastSide) return std::nullopt;
@@ -86,8 +86,8 @@ std::optional<Image> cut_out(const ImageView& picture, const Box& box, double sc
   return crop(picture, left, top, right - left, bottom - top);
 }
 
-Result<std::vector<store::ObjectVector>> look(worker::Pool& pool, const vision::ImageEmbedder& embedder,
-                                              const Work& work, const std::string& object) {
+Result<std::vector<store::ObjectVector>> embed_objects_of(worker::Pool& pool, const vision::ImageEmbedder& embedder,
+                                                          const Work& work, const std::string& object) {
   IE_TRY(const worker::DecodedFile decoded, worker::decode_file(pool, work.path, {.max_edge = kEdge}));
   const ImageView picture = decoded.pixels();
   const double scale_x = 1.0 * picture.width / std::max(1U, decoded.picture().full_width);
@@ -138,7 +138,7 @@ Result<std::size_t> embed_objects(const ObjectVectorJob& job) {
   IE_TRY(const vision::ImageEmbedder embedder, job.models.image_embedder(*spec));
   IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(pool_options(job.models.config())));
   Progress progress("Objects", work.size(), job.progress);
-  const auto embed = [&](std::size_t index) { return look(*pool, embedder, work[index], job.object); };
+  const auto embed = [&](std::size_t index) { return embed_objects_of(*pool, embedder, work[index], job.object); };
   const auto keep = [&](std::size_t index, const Result<std::vector<store::ObjectVector>>& vectors) -> Status {
     progress.add();
     if (!vectors) return is_of_the_run(vectors.error().code) ? Status(fail(vectors.error())) : Status{};

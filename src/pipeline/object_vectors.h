@@ -26,12 +26,12 @@ struct ObjectVectorJob {
   std::function<Status(store::AssetId, const std::vector<store::ObjectVector>&)> embedded = {};
 };
 
-// Embeds the objects of each picture that has some and has not been through this. Pictures that cannot be decoded are
-// left out (`analyze` has them in its ledger). Gives the number of pictures that were analyzed. Cut short by
-// `stop`, what is done is kept.
+// Embeds the objects of each picture that has some and was not embedded yet. Skips pictures that cannot be decoded
+// (`analyze` has them in its ledger). Returns the number of pictures embedded. A stop request ends it early and keeps
+// what is done.
 Result<std::size_t> embed_objects(const ObjectVectorJob& job);
 
-// What a detector found in a picture, by name, with the largest one's area in pixels.
+// The objects of a picture by name, each with the area in pixels of its largest one.
 std::map<std::string, double> object_areas(const store::AssetRecord& record);
 
 }  // namespace image_engine::pipeline

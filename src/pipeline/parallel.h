@@ -1,4 +1,4 @@
-// Many files at once, one writer: a bounded oneTBB pipeline.
+// A bounded oneTBB pipeline: many files at once, one writer.
 #pragma once
 
 #include <tbb/global_control.h>
@@ -16,9 +16,9 @@
 
 namespace image_engine::pipeline {
 
-// work(i) for each i below `count` on `threads` threads, its result handed to sink(i, result) one at a time, in no
-// order. At most twice as many results as threads exist at once. Stops early, after what is in flight has reached the
-// sink, when `stop` is requested or the sink fails; the sink's error is returned.
+// Calls work(i) for each i below `count` on `threads` threads, and sink(i, result) for one result at a time, in no
+// order. At most twice as many results as threads exist at once. When `stop` is requested or the sink fails, it stops
+// after the items in flight have reached the sink; the sink's error is returned.
 template <typename Work, typename Sink>
 Status parallel_files(size_t count, int threads, Work work, Sink sink, const std::stop_token& stop) {
   using Value = std::invoke_result_t<Work, size_t>;
@@ -26,7 +26,7 @@ Status parallel_files(size_t count, int threads, Work work, Sink sink, const std
     size_t index;
     Value value;
   };
-  using Token = Item*;  // owned; oneTBB hands pointers on as they are, and copies larger tokens
+  using Token = Item*;  // owned; oneTBB passes pointers as they are, and copies larger tokens
   size_t next = 0;
   std::atomic<bool> failed = false;
   Status status;
@@ -62,11 +62,11 @@ Status parallel_files(size_t count, int threads, Work work, Sink sink, const std
   const auto filters = tbb::make_filter<void, size_t>(filter_mode::serial_in_order, source) &
                        tbb::make_filter<size_t, Token>(filter_mode::parallel, middle) &
                        tbb::make_filter<Token, void>(filter_mode::serial_out_of_order, last);
-  // For ThreadSanitizer: filters run after this, the source and the sink one at a time, the sink after an item's work.
+  // For ThreadSanitizer: filters run after this; the source and the sink are serial; the sink follows an item's work.
   for (const void* order :
        {static_cast<const void*>(&next), static_cast<const void*>(&work), static_cast<const void*>(&status)})
     happens_before(order);
-  // Threads mostly wait for their worker process: there may be more of them than cores.
+  // Threads mostly wait for their worker process, so there may be more threads than cores.
   const tbb::global_control allowed(tbb::global_control::max_allowed_parallelism, static_cast<size_t>(threads) + 1);
   tbb::task_arena arena(threads + 1);
   arena.execute([&] { tbb::parallel_pipeline(static_cast<size_t>(threads) * 2, filters); });

@@ -10,8 +10,8 @@
 
 namespace image_engine::pipeline {
 
-Status look_at(const std::string& path, const Config& config, std::uint32_t edge,
-               const std::function<Status(const ImageView&, preprocess::FullSize)>& see) {
+Status with_picture(const std::string& path, const Config& config, std::uint32_t edge,
+                    const std::function<Status(const ImageView&, preprocess::FullSize)>& use) {
   worker::PoolOptions options = pool_options(config);
   options.workers = 1;
   IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(options));
@@ -19,7 +19,7 @@ Status look_at(const std::string& path, const Config& config, std::uint32_t edge
   if (!decoded && is_of_the_run(decoded.error().code)) return fail(decoded.error());
   if (!decoded) return fail(decoded.error().code, printable(path) + ": " + decoded.error().message);
   const worker::Picture& picture = decoded->picture();
-  return see(decoded->pixels(), {picture.full_width, picture.full_height});
+  return use(decoded->pixels(), {picture.full_width, picture.full_height});
 }
 
 Status see_frames(const std::string& path, const Config& config, std::uint32_t edge, std::span<const double> times,
@@ -43,7 +43,7 @@ Result<std::vector<std::uint64_t>> query_hashes(const std::string& path, const C
   std::uint32_t edge = 0;
   for (const PictureStage& stage : picture_stages()) edge = std::max(edge, stage.edge);
   std::vector<std::uint64_t> hashes;
-  IE_CHECK(look_at(path, config, edge, [&](const ImageView& picture, preprocess::FullSize) -> Status {
+  IE_CHECK(with_picture(path, config, edge, [&](const ImageView& picture, preprocess::FullSize) -> Status {
     for (const vision::PerceptualHashes& variant : vision::variants(picture)) hashes.push_back(variant.phash);
     return {};
   }));

@@ -1,4 +1,4 @@
-// A picture that a person asks with: it need not be in the catalogue.
+// A picture given as a query; it need not be in the catalogue.
 #pragma once
 
 #include <cstdint>
@@ -14,10 +14,10 @@
 
 namespace image_engine::pipeline {
 
-// Decodes the picture in `path`, its longer edge at least `edge` where it has that much, and shows it to `see`, with
-// the photo's own size.
-Status look_at(const std::string& path, const Config& config, std::uint32_t edge,
-               const std::function<Status(const ImageView&, preprocess::FullSize)>& see);
+// Decodes the picture in `path`, with a longer edge of at least `edge` pixels if the photo is that large, and calls
+// `use` with it and the photo's full size.
+Status with_picture(const std::string& path, const Config& config, std::uint32_t edge,
+                    const std::function<Status(const ImageView&, preprocess::FullSize)>& use);
 
 // The frames of the video in `path` that are shown at these times in seconds, their longer edge at most `edge`, in that
 // order.

@@ -54,7 +54,7 @@ class ContentPass {
     if (left_out) IE_CHECK(find_pending());
     IE_CHECK(stages_.meaning().begin(stages_.all()));
     Progress progress("Content", files_.size(), run_.options.progress);
-    progress.say_beside(run_.options.beside_progress);
+    progress.append_text(run_.options.beside_progress);
     const size_t at_once = files_at_once();
     const auto files_of = [&](size_t index) {
       return std::span(files_).subspan(index * at_once, std::min(at_once, files_.size() - index * at_once));
@@ -97,7 +97,7 @@ class ContentPass {
     return {};
   }
 
-  // Files whose workers the system killed, most likely for want of memory: once more, one at a time.
+  // Files whose workers the system killed, most likely for lack of memory: once more, one at a time.
   Status try_again() {
     is_last_try_ = true;
     const auto read_one = [&](size_t index) {
@@ -304,7 +304,7 @@ class ContentPass {
     Trace::Clock::duration plain{};
     for (const PictureStage& stage : stages_.all())
       if (is_among(wanted, stage.key)) plain += run_stage(stage, input, contents);
-    if (plain.count() > 0) run_.trace.add(Step::kLook, Trace::Clock::now() - plain);
+    if (plain.count() > 0) run_.trace.add(Step::kAnalyze, Trace::Clock::now() - plain);
   }
 
   // Prepares the picture and, where the stage takes one at a time, runs it. Gives the time that no model took.

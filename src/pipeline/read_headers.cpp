@@ -22,7 +22,7 @@ Result<Metadata> read_one(Run& run, const store::KnownFile& file) {
     if (opened)
       sidecar = std::move(*opened);
     else
-      sidecar_problem = "its sidecar was left out: " + opened.error().message;
+      sidecar_problem = "its sidecar was ignored: " + opened.error().message;
   }
   worker::LeasedFile leased(run.pool, std::move(media), std::move(sidecar));
   IE_TRY(worker::Reply reply, run.ask(leased, {.operations = worker::kReadMetadata}));

@@ -36,7 +36,7 @@ class VideoPass {
     double seconds = 0;
     for (const VideoFile& video : videos) seconds += video.duration;
     Progress progress("Videos", static_cast<std::uint64_t>(seconds), run_.options.progress, ProgressUnit::kSecond);
-    progress.say_beside(run_.options.beside_progress);
+    progress.append_text(run_.options.beside_progress);
     VideoPlan plan = make_plan(videos.size(), progress);
     return analyze_all(plan, videos);
   }

@@ -59,7 +59,7 @@ bool is_at_or_below(const std::string& path, const std::string& root) {
   return path == root || path.starts_with(join_path(root, ""));
 }
 
-// A copy elsewhere fails with its picture, and is counted by nobody.
+// A copy outside this run's paths fails with its picture, but is not counted.
 bool Run::is_of_this_run(const std::string& path) const {
   return std::ranges::any_of(options.paths, [&](const std::string& root) { return is_at_or_below(path, root); });
 }
@@ -81,7 +81,7 @@ Status Run::record_failure(const store::KnownFile& file, const store::StageKey& 
     ++report.failed_files;
     const auto counted = counted_as.find(file.id);
     std::uint64_t& counter = report.*(counted == counted_as.end() ? &AnalyzeReport::unchanged : counted->second);
-    if (counter > 0) --counter;  // a file in a folder that cannot be read was not counted
+    if (counter > 0) --counter;  // a file in an unreadable folder was not counted
   }
   log_debug("{}: {}: {}", printable(file.seen.path), key.stage, error.message);
   IE_TRY([[maybe_unused]] const std::int64_t tries, writer.put_failure(failure));

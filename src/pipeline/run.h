@@ -1,4 +1,4 @@
-// What the passes of one analyze share. Only its comments' threads touch each part.
+// What the passes of one analyze share. Each member is used only by the thread that its comment names.
 #pragma once
 
 #include <chrono>
@@ -20,13 +20,13 @@
 
 namespace image_engine::pipeline {
 
-// The catalogue's writer in transactions of a few hundred changes or a second. One thread at a time.
+// Groups the catalogue's changes into transactions of a few hundred changes or a second. One thread at a time.
 class Batch {
  public:
   explicit Batch(store::CatalogueWriter& writer) : writer_(&writer) {}
   // Call before a change: begins a transaction when none is open.
   Status open();
-  // Call after a change: commits when enough has come together. True when it did.
+  // Call after a change: commits when the transaction is large or old enough. True when it did.
   Result<bool> changed();
   Status commit();
 
@@ -37,7 +37,7 @@ class Batch {
   std::chrono::steady_clock::time_point begun_;
 };
 
-// The place index, loaded when the first position is looked up. Thread-safe.
+// The place index, loaded on the first lookup. Thread-safe.
 class LazyPlaces {
  public:
   explicit LazyPlaces(std::string csv) : csv_(std::move(csv)) {}
@@ -65,37 +65,37 @@ struct Run {
   ThumbnailCache thumbnails;
   Trace trace;
   std::mutex reader_mutex;
-  std::set<store::AssetId> renewed;              // finished in this run, not yet told to on_asset; the sink's
-  std::unordered_set<store::FileId> unreadable;  // whose headers failed in this run: pass 2 leaves them out
+  std::set<store::AssetId> renewed;              // finished in this run, not yet passed to on_asset; the sink's
+  std::unordered_set<store::FileId> unreadable;  // whose headers failed in this run: pass 2 skips them
 
-  // What files of this run count as, when not as unchanged; and those that count as failed. The sink's.
+  // The report's counter of each file that is not unchanged; and the files that count as failed. The sink's.
   std::unordered_map<store::FileId, std::uint64_t AnalyzeReport::*> counted_as;
   std::unordered_set<std::string> failed_paths;
 
   [[nodiscard]] bool is_of_this_run(const std::string& path) const;
   void count(store::FileId file, std::uint64_t AnalyzeReport::*as);
-  // Puts a failure into the ledger, now; the file counts as failed. The sink's. What is not the file's does not get
-  // there: an error of the run is returned, and a file whose worker was killed is left for the next run.
+  // Adds a failure to the ledger; the file counts as failed. The sink's. Failures that are not the file's are not
+  // added: an error of the run is returned, and a file whose worker was killed is left to the next run.
   Status record_failure(const store::KnownFile& file, const store::StageKey& key, const Error& error);
-  bool announces_late = false;  // at the end, since what is finished may yet change
-  // Tells on_asset about what is committed. The sink's.
+  bool announces_late = false;  // announce only at the end, since finished assets may still change
+  // Passes the committed assets to on_asset. The sink's.
   Status announce(bool last = false);
   // LeasedFile::run() with its time in the trace. Thread-safe.
   Result<worker::Reply> ask(worker::LeasedFile& file, const worker::Task& task);
   [[nodiscard]] bool cancelled() const { return options.stop.stop_requested(); }
-  // Whether this run is to do that stage of pass 2.
+  // Whether that stage of pass 2 is selected for this run.
   [[nodiscard]] bool asked_for(std::string_view stage) const;
 };
 
-// Pass 1, first half: walks and compares; gives the files whose headers are to be read.
+// Pass 1, first half: walks and compares; returns the files whose headers are to be read.
 Result<std::vector<store::KnownFile>> scan_folders(Run& run);
-// Pass 1, second half: headers of these files.
+// Pass 1, second half: reads the headers of these files.
 Status read_headers(Run& run, const std::vector<store::KnownFile>& files);
 // Pass 2: everything that needs the whole file.
 Status read_contents(Run& run, RunStages& stages);
 // After it, frames of videos: scenes, and what stages find at which time.
 Status read_videos(Run& run, RunStages& stages);
-// Pass 3: what cloud models are asked; the rest is on disk before.
+// Pass 3: requests to cloud models. Everything else is on disk before.
 Status ask_cloud(Run& run);
 
 }  // namespace image_engine::pipeline

@@ -12,7 +12,7 @@ Result<std::string> samples_folder(const std::string& given, std::string_view op
   std::string samples = absolute_path(executable_folder() + "/../../samples/photos");
   if (::access(samples.c_str(), R_OK) == 0) return samples;
   return fail(ErrorCode::kNotFound,
-              fmt::format("there are no sample photos here: say where photos lie with {} DIR", option));
+              fmt::format("there are no sample photos here: name a folder of photos with {} DIR", option));
 }
 
 }  // namespace image_engine::pipeline

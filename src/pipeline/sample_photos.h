@@ -1,4 +1,4 @@
-// The photos that come with the sources.
+// The photos that come with the source tree.
 #pragma once
 
 #include <string>
@@ -8,8 +8,8 @@
 
 namespace image_engine::pipeline {
 
-// The folder given, absolute; "" means the samples of the source tree that this program was built in. kNotFound when it
-// was built in none: says that `option` names one.
+// The given folder as an absolute path; "" means the samples of the source tree that this program was built in.
+// kNotFound when there is no such tree; the message suggests `option`.
 Result<std::string> samples_folder(const std::string& given, std::string_view option);
 
 }  // namespace image_engine::pipeline

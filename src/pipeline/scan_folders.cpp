@@ -21,7 +21,7 @@ constexpr char kScanStage[] = "scan";
 
 store::StageKey scan_key() { return {kScanStage, "", "1", ""}; }
 
-// A file's content, wherever it lies: what pass 1 knows a moved file by.
+// A file's content regardless of its path: identifies a moved file in pass 1.
 struct Identity {
   std::uint64_t device, inode;
   std::int64_t size, mtime_ns;
@@ -56,8 +56,8 @@ store::FileObservation observation(const scan::FoundFile& found) {
   return seen;
 }
 
-// Whether the row describes the bytes that now lie there. A device number may change with each mount; on the same
-// device another inode is another file, even of the same size and time, where inodes are stable.
+// Whether the row describes the file's current bytes. A device number may change with each mount; on the same device
+// with stable inodes, another inode is another file, even with the same size and time.
 bool same_content(const store::FileObservation& row, const scan::FoundFile& found, const scan::FileSystem& system) {
   return row.stamp.size == static_cast<std::int64_t>(found.size) &&
          scan::same_time(system, row.stamp.mtime_ns, found.mtime_ns) &&
@@ -140,7 +140,7 @@ class FolderScan {
     }
     store::FileObservation seen = observation(found);
     if (known != by_path_.end() && !found.known && seen.stamp == known->second->seen.stamp) {
-      // Another file that took over name, size and time: the row must not vouch for it.
+      // Another file with the same name, size and time: the row must not count for it.
       store::FileObservation different = seen;
       different.stamp.mtime_ns -= 1;
       IE_TRY([[maybe_unused]] const store::KnownFile replaced, run_.writer.upsert_file(different, run_.report.run));
@@ -152,8 +152,8 @@ class FolderScan {
     return {};
   }
 
-  // Mounted anew, the row gets the device's number and the file's of today. Its stamp stays, though the clock on the
-  // wall may show another hour.
+  // After a remount, updates the row's device and inode numbers. Its stamp stays, although local times may have
+  // shifted.
   Status seen_again(const store::KnownFile& row, const scan::FoundFile& found) {
     if (row.seen.device == found.device && row.seen.inode == found.inode) {
       seen_.push_back(row.id);
@@ -185,7 +185,8 @@ class FolderScan {
       run_.count(row.id, &AnalyzeReport::moved);
       visited_.insert(&row);
       row.seen = seen;
-      // A sidecar that stayed behind, or that was there before, is a change: the row then forgets what was read.
+      // A sidecar that was left behind, or that existed at the new path, is a change: the row then drops its metadata
+      // version.
       if (moved.sidecar != seen.sidecar) {
         IE_TRY(row, run_.writer.upsert_file(seen, run_.report.run));
       }
@@ -207,7 +208,7 @@ class FolderScan {
   Status problem(const scan::ScanProblem& found) {
     using scan::ProblemKind;
     const bool root = found.kind == ProblemKind::kRoot || found.kind == ProblemKind::kRootLost;
-    if (root && found.error.code == ErrorCode::kNotFound && known_below(found.path)) return {};  // finish() says which
+    if (root && found.error.code == ErrorCode::kNotFound && known_below(found.path)) return {};  // finish() names them
     unread_.insert(found.path);
     old_problems_.erase(found.path);
     IE_CHECK(run_.batch.open());
@@ -225,7 +226,7 @@ class FolderScan {
                        [&](const store::KnownFile& row) { return is_at_or_below(row.seen.path, path); });
   }
 
-  // The device of a folder, or of the nearest one above it that exists; each folder is asked about once.
+  // The device of a folder, or of its nearest existing parent; each folder is examined once.
   std::uint64_t device_of(const std::string& folder) {
     if (const auto known = folder_devices_.find(folder); known != folder_devices_.end()) return known->second;
     struct stat info {};
@@ -238,7 +239,7 @@ class FolderScan {
     return device;
   }
 
-  // A file that was not met lies on a file system that is not there, if the nearest folder that exists is on another.
+  // A missing file is offline if its nearest existing folder is on another file system.
   bool offline(const store::KnownFile& row) {
     const std::uint64_t device = device_of(std::string(parent_path(row.seen.path)));
     const auto renumbered = renumbered_.find(row.seen.device);
@@ -254,7 +255,7 @@ class FolderScan {
     }
   }
 
-  // Met while links were followed, which they are no longer.
+  // Found while links were followed, which they no longer are.
   [[nodiscard]] bool is_behind_link(const std::string& path) const {
     std::error_code error;
     const std::string real = std::filesystem::canonical(path, error);
@@ -303,14 +304,13 @@ class FolderScan {
   std::unordered_map<std::string, store::KnownFile*> by_path_;
   std::unordered_multimap<Identity, store::KnownFile*, IdentityHash> by_identity_;
   std::unordered_map<std::string, store::FileStamp> failed_;
-  std::unordered_set<std::string> old_problems_;  // in the ledger, not met again so far
+  std::unordered_set<std::string> old_problems_;  // in the ledger, not found again so far
   std::vector<store::FileId> seen_;               // unchanged
   std::vector<store::KnownFile> headers_;
   std::unordered_set<std::string> unread_;
   std::unordered_set<const store::KnownFile*> visited_;
   std::unordered_map<std::string, std::uint64_t> folder_devices_;
-  std::unordered_map<std::uint64_t, std::uint64_t>
-      renumbered_;  // devices that have another number since they were seen
+  std::unordered_map<std::uint64_t, std::uint64_t> renumbered_;  // devices whose number has changed
   std::unordered_map<std::uint64_t, scan::FileSystem> systems_;  // by device
 };
 

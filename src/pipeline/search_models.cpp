@@ -14,13 +14,13 @@
 namespace image_engine::pipeline {
 namespace {
 
-constexpr double kLongestWait = 10;  // seconds for a text's vector by a server; words must do then
+constexpr double kLongestWait = 10;  // seconds for a server's vector of a text; after that only words are searched
 
 constexpr char kAdvice[] =
-    "only words and tags were compared: to search by what pictures show, install a model (image-engine models pull "
+    "only words and tags were compared: to search by content, install a model (image-engine models pull "
     "clip-vit-b-32) and run analyze again";
 
-// The prior that the spec's options say, else the one of its kind.
+// The prior from the spec's options, else the default of its kind.
 Result<search::CosinePrior> prior_of(const models::Spec& spec, search::CosinePrior prior) {
   const struct {
     const char* option;
@@ -46,15 +46,15 @@ search::EmbedText embed_with(const std::optional<vision::TextEmbedder>& embedder
 
 }  // namespace
 
-SearchModels::SearchModels(const store::CatalogueReader& reader, std::string catalogue, models::Places places,
+SearchModels::SearchModels(const store::CatalogueReader& reader, std::string catalogue, models::InstallPaths paths,
                            Config config)
-    : reader_(reader), catalogue_(std::move(catalogue)), places_(std::move(places)), config_(std::move(config)) {}
+    : reader_(reader), catalogue_(std::move(catalogue)), paths_(std::move(paths)), config_(std::move(config)) {}
 
 SearchModels::~SearchModels() = default;
 
 Result<const InstalledModels*> SearchModels::models() {
   if (!models_) {
-    IE_TRY(models_, InstalledModels::open(places_, config_));
+    IE_TRY(models_, InstalledModels::open(paths_, config_));
   }
   return &*models_;
 }
@@ -83,7 +83,7 @@ Result<const search::PictureMeaning*> SearchModels::vectors() {
   return nullptr;
 }
 
-// Texts' vectors are a server's, too. False, with a note, where it may not be asked.
+// The server makes texts' vectors, too. False, with a note, if it may not be asked.
 Result<bool> SearchModels::ask_server(const models::Spec& spec) {
   nvidia::CloudOptions options;
   options.tasks = {nvidia::Task::kEmbed};
@@ -91,7 +91,7 @@ Result<bool> SearchModels::ask_server(const models::Spec& spec) {
   IE_TRY(const nvidia::Endpoint endpoint, nvidia::endpoint_of(config_.nvidia_build, nvidia::Task::kEmbed));
   if (!config_.nvidia_build.enabled && !endpoint.local) {
     notes_.push_back(
-        fmt::format("only words were compared: the pictures' vectors are of {}, to whose server nothing is sent while "
+        fmt::format("only words were compared: the pictures' vectors are of {}, whose server is not asked while "
                     "nvidia_build.enabled is false",
                     spec.name));
     return false;
@@ -125,14 +125,14 @@ Result<const search::PictureMeaning*> SearchModels::pictures() {
   }
   if (spec == nullptr || spec->text.tokenizer.empty()) {
     notes_.push_back(spec != nullptr
-                         ? fmt::format("only words were compared: {} knows nothing of text", spec->name)
+                         ? fmt::format("only words were compared: {} has no text encoder", spec->name)
                          : fmt::format("only words were compared: the pictures' vectors are of {}, which is not "
                                        "installed: image-engine models pull {}",
                                        key.model, key.model));
     return nullptr;
   }
   IE_TRY(embedding_.meaning.prior, prior_of(*spec, search::kClipPrior));
-  // Loading the model and checking the vectors' file take about as long, on a core each.
+  // Loading the model and checking the file of vectors take about the same time, on one core each.
   auto loading = std::async(std::launch::async, [&] { return installed->text_embedder(*spec); });
   const Status opened = open_index(embedding_);
   Result<vision::TextEmbedder> embedder = loading.get();
@@ -173,8 +173,8 @@ Result<std::vector<float>> SearchModels::embed_picture(const std::string& path) 
                             space.key.model, space.key.model));
   if (!spec->server.empty())
     return fail(ErrorCode::kUnsupported,
-                fmt::format("{}: the library's vectors are of {}, which is asked over the network: name a picture that "
-                            "analyze has been through",
+                fmt::format("{}: the library's vectors are of {}, which runs on a server: name a picture that "
+                            "analyze has processed",
                             printable(path), spec->name));
   IE_TRY(const vision::ImageEmbedder embedder,
          installed->image_embedder(*spec, static_cast<int>(config_.worker_count())));
@@ -183,7 +183,7 @@ Result<std::vector<float>> SearchModels::embed_picture(const std::string& path) 
     IE_TRY(vector, embedder.embed(picture, full));
     return {};
   };
-  IE_CHECK(look_at(path, config_, preprocess::wanted_edge(embedder.plan()), embed));
+  IE_CHECK(with_picture(path, config_, preprocess::wanted_edge(embedder.plan()), embed));
   return vector;
 }
 

@@ -1,4 +1,4 @@
-// What a search asks models for: vectors of its words, of a picture, and the library's to compare them with.
+// The models of a search: vectors of its words or of a picture, and the library's vectors to compare them with.
 #pragma once
 
 #include <memory>
@@ -8,7 +8,7 @@
 
 #include "core/config.h"
 #include "core/result.h"
-#include "models/places.h"
+#include "models/install_paths.h"
 #include "pipeline/installed_models.h"
 #include "search/search.h"
 #include "store/catalogue.h"
@@ -19,25 +19,25 @@ class CloudModels;
 
 namespace image_engine::pipeline {
 
-// Opens each thing when it is first asked for. One thread at a time. Keep `reader` as long as this.
+// Opens everything on first use. One thread at a time. `reader` must outlive this.
 class SearchModels {
  public:
-  SearchModels(const store::CatalogueReader& reader, std::string catalogue, models::Places places, Config config);
+  SearchModels(const store::CatalogueReader& reader, std::string catalogue, models::InstallPaths paths, Config config);
   ~SearchModels();
 
-  // What pictures' vectors are compared with; null when there are none, or no text tower for them. Lives as long as
+  // To compare text with pictures' vectors; null when there are no vectors, or no text tower for them. Lives as long as
   // this.
   Result<const search::PictureMeaning*> pictures();
-  // Likewise with tags' vectors; null when no model for sentences is installed, or no tag has a vector.
+  // Likewise with tags' vectors; null when no model of the task "sentences" is installed, or no tag has a vector.
   Result<const search::TagMeaning*> tags();
-  // As pictures(), but needs no text tower; visual features where the library has them.
+  // As pictures(), but without a text tower; uses visual features where the library has them.
   Result<const search::PictureMeaning*> vectors();
 
-  // The vector of a picture that need not be in the catalogue; as the catalogue has it where it has one. Call after
-  // vectors() gave something.
+  // The vector of a picture, which need not be in the catalogue; the stored one if there is one. Call only after
+  // vectors() has returned one.
   Result<std::vector<float>> embed_picture(const std::string& path);
 
-  // For a person: why words alone were compared, and what changes that.
+  // For a person: why only words were compared, and the remedy.
   [[nodiscard]] const std::vector<std::string>& notes() const { return notes_; }
 
  private:
@@ -53,7 +53,7 @@ class SearchModels {
 
   const store::CatalogueReader& reader_;
   const std::string catalogue_;
-  const models::Places places_;
+  const models::InstallPaths paths_;
   const Config config_;
   std::optional<InstalledModels> models_;
   std::unique_ptr<nvidia::CloudModels> cloud_;

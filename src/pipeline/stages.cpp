@@ -34,7 +34,7 @@ Result<StageOutput> find_hashes(const StageInput& input) {
 }
 
 constexpr StageRow kStageRows[] = {
-    {kMetadataStage, Pass::kHeaders, false, nullptr},  // the file's own
+    {kMetadataStage, Pass::kHeaders, false, nullptr},  // its record is the file's, not the asset's
     {kContentStage, Pass::kPictures, false, nullptr},
     {kDecodeStage, Pass::kPictures, false, nullptr},
     {kThumbnailStage, Pass::kPictures, true, nullptr},
@@ -47,7 +47,7 @@ constexpr StageRow kStageRows[] = {
     {kTextStage, Pass::kPictures, true, ""},
     {kVideoStage, Pass::kPictures, true, nullptr},
     {kRetailProductsStage, Pass::kServers, true, "retail_products"},
-    {kDescriptionStage, Pass::kServers, true, "caption"},  // "description" is the file's own
+    {kDescriptionStage, Pass::kServers, true, "caption"},  // "description" is from the file's metadata
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The kinds of analysis that a run does, with their versions: one table, read by analyze, status and the ledger.
+// The kinds of analysis of a run, with their versions: one table, read by analyze, status and the ledger.
 #pragma once
 
 #include <cstdint>
@@ -39,40 +39,41 @@ inline constexpr char kVideoStage[] = "video";
 inline constexpr char kRetailProductsStage[] = "retail_products";
 inline constexpr char kDescriptionStage[] = "description";
 
-// The working picture's longer edge: small enough to be cheap, large enough that hashes and colours are those of the
-// full one.
+// The working picture's longer edge, pixels: small enough to be cheap, large enough that hashes and colours equal those
+// of the full picture.
 inline constexpr std::uint32_t kWorkingEdge = 640;
 
-// Raise a version when its output changes: records of older versions are then made again.
+// Increment a version when the output changes: records of older versions are then replaced.
 store::StageKey metadata_key();
-// Opening, reading and hashing the whole file: leaves no record, but can fail.
+// Opening, reading and hashing the whole file: makes no record, but can fail.
 store::StageKey content_key();
-// Model is the encoder, params the size and quality asked for.
+// Its model is the encoder, its params the configured size and quality.
 store::StageKey thumbnail_key(const Config& config);
 
-// Decoding: leaves no record, but can fail; then no stage of the picture has anything to do.
+// Decoding: makes no record, but can fail; then no other stage of the picture runs.
 store::StageKey decode_key();
 store::StageKey quality_key();
 // Params are what chooses frames and scenes.
 store::StageKey video_key(const Config& config);
 store::StageKey hash_key();
 
-// What a stage of pass 2 gets of a photo: upright, sRGB.
+// The input of a stage of pass 2: a photo, upright, sRGB.
 struct StageInput {
   ImageView picture;
   const LumaStatistics& luma;
   std::uint32_t full_width = 0, full_height = 0;  // of the photo, of which `picture` may be a reduced copy
-  // The photo with a longer edge of at least `edge`, where it has that much: decoded again. Valid until the next call.
+  // Decodes the photo again, with a longer edge of at least `edge` pixels if it is that large. Valid until the next
+  // call.
   std::function<Result<ImageView>(std::uint32_t edge)> larger = {};
 };
 
 // What a stage found in a picture.
 struct StageOutput {
   std::string data;                // of its record: one JSON value
-  std::vector<store::Fact> facts;  // to be searched for
+  std::vector<store::Fact> facts;  // what can be searched for
 };
 
-// What prepare() makes of one picture: the model's input, or, of a stage that needs no batches, its output.
+// What prepare() returns for one picture: the model's input; the output for a stage without batches.
 using StageWork = std::variant<preprocess::Prepared, StageOutput>;
 
 // How a stage of pass 2 runs: prepare() for each picture, while it is decoded, then run() for `batch` of them at once.
@@ -82,40 +83,41 @@ struct PictureStage {
   std::uint32_t edge = 0;  // the longer edge that it needs, pixels
   bool luma = false;       // whether it needs the statistics of full-resolution luma
   std::function<Result<StageWork>(const StageInput&)> prepare = {};
-  // An output for each. An error is one of them all, and leaves `works` as they were: call it for each alone to find
-  // out whose.
+  // One output for each work. An error concerns the whole batch and leaves `works` unchanged: run them one by one to
+  // find the cause.
   std::function<Result<std::vector<StageOutput>>(std::span<StageWork>)> run = {};
-  // Of stages with a model: gets it ready, when there is something to do. Sets prepare, run, batch, device, precision.
+  // For stages with a model: loads it when there is work. Sets prepare, run, batch, device, precision.
   std::function<Status(PictureStage&)> load = {};
   std::string device = "cpu", precision = {};
-  // What runs it now, where that may change: a session may fall back to the CPU. Thread-safe; empty: as above.
+  // The current device and precision, where they may change: a session may fall back to the CPU. Thread-safe; empty: as
+  // above.
   std::function<std::pair<std::string, std::string>()> runs_on = {};
-  // Pictures that run() is fastest with. 1: it is called right after prepare(); 0: what the configuration says.
+  // The fastest batch for run(). 1: it is called right after prepare(); 0: as configured.
   std::size_t batch = 1;
-  std::size_t prepared_bytes = 0;  // that prepare() gives for a picture
-  std::size_t dimensions = 0;      // of the vectors it gives
+  std::size_t prepared_bytes = 0;  // of one picture's prepare() result
+  std::size_t dimensions = 0;      // of the vectors it returns
   [[nodiscard]] bool is_loaded() const { return prepare != nullptr; }
 };
 
-// Makes `find` the way to run the stage: one picture at a time, while it is decoded.
+// Makes the stage run `find` on one picture at a time, while it is decoded.
 void run_alone(PictureStage& stage, std::function<Result<StageOutput>(const StageInput&)> find);
 
-// Those that need no model.
+// The stages that need no model.
 const std::vector<PictureStage>& picture_stages();
 
-// What the program knows of a stage by name: the one list of them.
+// The one list of all stages by name.
 enum class Pass : std::uint8_t { kHeaders, kPictures, kServers };
 struct StageRow {
   const char* name;
   Pass pass;
   bool selectable;      // `analyze --only` and `--redo` take its name
-  const char* section;  // of an asset's JSON that its data is; "": its members are the asset's own; null: none
+  const char* section;  // its section in an asset's JSON; "": merged into the asset; null: none
 };
 std::span<const StageRow> stage_rows();
 
-// The names that `analyze --only` and `--redo` take of that pass.
+// The stages of that pass that `analyze --only` and `--redo` accept.
 std::vector<std::string> stage_names(Pass pass);
-// Where the data of stages stands in an asset's JSON.
+// The sections of an asset's JSON that hold the data of stages.
 const std::vector<store::JsonSection>& json_sections();
 
 }  // namespace image_engine::pipeline

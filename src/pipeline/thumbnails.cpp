@@ -43,7 +43,7 @@ void ThumbnailCache::forget(std::span<const Hash128> assets) const {
 
 Status ThumbnailCache::put(const Hash128& asset, std::uint32_t edge, std::span<const std::byte> jpeg) const {
   const std::string target = path(asset, edge);
-  // Private: a thumbnail shows what the picture shows.
+  // Private, as thumbnails show the picture.
   IE_CHECK(make_folders(std::string(parent_path(target)), 0700));
   return write_file_atomically(target, jpeg, 0600);
 }

@@ -1,4 +1,4 @@
-// Where the time of a run went: a table for the report, and events for chrome://tracing.
+// The time that each step of a run took: a table for the report, and events for chrome://tracing.
 #pragma once
 
 #include <array>
@@ -14,7 +14,7 @@
 
 namespace image_engine::pipeline {
 
-// One kind of work and who does it. Workers' steps share the workers; `write` has one thread.
+// One kind of work. Workers' steps share the workers; `write` has one thread.
 enum class Step : std::uint8_t {
   kScan,
   kHeaders,
@@ -22,7 +22,7 @@ enum class Step : std::uint8_t {
   kDecode,
   kThumbnail,
   kTransfer,
-  kLook,
+  kAnalyze,  // stages without a model; "look" in reports and traces
   kModels,
   kWrite,
   kCount
@@ -34,11 +34,11 @@ struct StepReport {
   std::uint64_t count = 0;
   int threads = 1;
   double busy = 0;     // seconds, over all threads
-  double waiting = 0;  // seconds its threads were not at it while the phase ran
-  double share = 0;    // of what its threads could have done, 0…1
+  double waiting = 0;  // seconds that its threads were not busy with it while the phase ran
+  double share = 0;    // busy time / its threads' total time, 0…1
 };
 
-// Thread-safe. Events are kept only when asked for.
+// Thread-safe. Events are kept only with `keep_events`.
 class Trace {
  public:
   using Clock = std::chrono::steady_clock;
@@ -49,12 +49,12 @@ class Trace {
   [[nodiscard]] double busy(Step step) const;
   [[nodiscard]] std::uint64_t count(Step step) const;
 
-  // Work that ended now and began at `start`, done for `count` pictures at once.
+  // Adds work that began at `start` and ended now, for `count` pictures at once.
   void add(Step step, Clock::time_point start, std::uint64_t count = 1);
-  // A worker's reply to a request sent at `start`: its steps one after the other, the rest as transfer.
+  // Adds a worker's reply to a request sent at `start`: its steps one after the other, the rest as transfer.
   void add_reply(Clock::time_point start, const worker::Timings& timings);
 
-  // Steps that did something, with `workers` of them at work for `wall` seconds.
+  // Steps that did something, for `workers` workers over `wall` seconds.
   [[nodiscard]] std::vector<StepReport> table(int workers, double wall) const;
 
   // Trace event format ("X" events, microseconds), as chrome://tracing and Perfetto read it.

@@ -1,5 +1,4 @@
-// What ThreadSanitizer cannot see: the order that a library keeps which is not compiled with it. Nothing in other
-// builds.
+// Reports to ThreadSanitizer the ordering that a library compiled without it guarantees. No effect in other builds.
 #pragma once
 
 #include "core/sanitizers.h"
@@ -11,8 +10,8 @@ extern "C" void __tsan_release(void* address);  // NOLINT
 
 namespace image_engine::pipeline {
 
-// All that a thread did before happens_before(x) is seen by a thread that has called happens_after(x) since. Claims
-// that the library guarantees it; `x` is only a name.
+// Everything that a thread did before happens_before(x) is visible to a thread after happens_after(x). The caller
+// asserts that the library guarantees it; `x` is only an identifier.
 inline void happens_before([[maybe_unused]] const void* x) {
 #if IE_THREAD_SANITIZER
   __tsan_release(const_cast<void*>(x));

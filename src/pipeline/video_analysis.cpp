@@ -210,7 +210,7 @@ void VideoAnalysis::add_frame(worker::LeasedFile& leased, const worker::ChosenFr
                                  ? stage->batch
                                  : static_cast<std::size_t>(plan_.run.options.config.analysis.ml_models.batch_size);
     if (batch.works.size() >= most) run_batch(*stage);
-    plan_.run.trace.add(stage->load ? Step::kModels : Step::kLook, start);
+    plan_.run.trace.add(stage->load ? Step::kModels : Step::kAnalyze, start);
   }
 }
 

@@ -11,7 +11,7 @@
 
 namespace image_engine::places {
 
-// A place farther away than this (great circle) says nothing about where a picture was taken.
+// A picture farther away than this (great circle) from every place gets none.
 inline constexpr double kMaxDistanceKm = 100;
 
 struct Place {
@@ -19,24 +19,25 @@ struct Place {
   std::string admin1;        // state, province; may be empty
   std::string admin2;        // county; may be empty
   std::string country_code;  // ISO 3166-1 alpha-2
-  std::string country;       // in English; the code again where it is not in the table
+  std::string country;       // in English; the code if it is not in the table
   double distance_km = 0;
 };
 
 // The English short name of an ISO 3166-1 alpha-2 code; empty for an unknown one.
 std::string_view country_name(std::string_view code);
 
-// Immutable after create: safe to use from many threads. About 20 MB for 145,000 places.
+// Immutable after create(): thread-safe. About 20 MB for 145,000 places.
 class PlaceIndex {
  public:
-  // Reads CSV with the header `lat,lon,name,admin1,admin2,cc` (fields may be quoted). Rows that are malformed or off
-  // the globe are left out and counted. kNotFound or kIo as read_file; kCorrupt without that header or any sound row.
+  // Reads CSV with the header `lat,lon,name,admin1,admin2,cc` (fields may be quoted). Malformed rows and those with
+  // impossible coordinates are skipped and counted. kNotFound or kIo as read_file(); kCorrupt without that header or
+  // any valid row.
   static Result<PlaceIndex> create(const std::string& csv_path);
   PlaceIndex(PlaceIndex&&) noexcept;
   PlaceIndex& operator=(PlaceIndex&&) noexcept;
   ~PlaceIndex();
 
-  // Degrees, latitude −90…90, longitude −180…180. None for anything else or with no place within kMaxDistanceKm.
+  // Degrees, latitude −90…90, longitude −180…180. nullopt for other values, or without a place within kMaxDistanceKm.
   [[nodiscard]] std::optional<Place> nearest(double latitude, double longitude) const;
 
   [[nodiscard]] size_t size() const;

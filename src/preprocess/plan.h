@@ -1,4 +1,4 @@
-// How a picture becomes a model's input: resize, place, normalise, in one pass over the output.
+// Converts a picture to a model's input: resizes, positions and normalises it, in one pass over the output.
 #pragma once
 
 #include <array>
@@ -15,28 +15,28 @@
 
 namespace image_engine::preprocess {
 
-// How the picture's shape meets the model's.
+// How a picture is fitted to the input's shape.
 enum class Fit : std::uint8_t {
-  // Both edges to the input's, aspect not kept.
+  // Resizes both edges to the input's, without keeping the aspect ratio.
   kStretch,
-  // As large as fits: one edge is the input's, the other rounded to nearest (a half up), at least 1. The rest is
-  // padding.
+  // Resizes to the largest size that fits: one edge is the input's, the other is rounded to nearest (half up), at least
+  // 1. The rest is padding.
   kLetterbox,
-  // Short edge to `resize_edge` (0: the input's longer edge), the longer one rounded down, as transformers' CLIP has
-  // it; then the middle, its offsets rounded down.
+  // Short edge to `resize_edge` (0: the input's longer edge), the longer one rounded down, as in transformers' CLIP;
+  // then crops the centre, with offsets rounded down.
   kCentreCrop,
-  // Short edge to `width`, the longer one rounded down; where that is more than `longest`, the longer one to `longest`
-  // and the shorter one rounded to nearest, in transformers' DETR's arithmetic (so the longer may be one less). The
-  // input has the size that results, no padding; `height` is not used.
+  // Short edge to `width`, the longer one rounded down; if that exceeds `longest`, the longer one to `longest` and the
+  // shorter one rounded to nearest, with the arithmetic of transformers' DETR (so the longer may be one less). The
+  // input has the resulting size, without padding; `height` is not used.
   kShortEdge,
 };
-// Where a letterboxed picture lies; offsets are rounded down.
+// The position of a letterboxed picture; offsets are rounded down.
 enum class Align : std::uint8_t { kCentre, kTopLeft };
 using Filter = ResampleFilter;
 enum class Layout : std::uint8_t { kNchw, kNhwc };
 enum class ChannelOrder : std::uint8_t { kRgb, kBgr };
 
-// The names used in specs ("letterbox", "top-left", "bicubic", "nhwc", "bgr"); nullopt for another.
+// The names used in specs ("letterbox", "top-left", "bicubic", "nhwc", "bgr"); nullopt for an unknown name.
 std::optional<Fit> fit_from_name(std::string_view name);
 std::optional<Align> align_from_name(std::string_view name);
 std::optional<Filter> filter_from_name(std::string_view name);
@@ -47,11 +47,11 @@ inline constexpr std::uint32_t kLargestEdge = 4096;
 
 // A plain value. Channel triples are in the order of `order`; pixels are 0…255 before normalisation.
 struct Plan {
-  std::uint32_t width = 0, height = 0;  // of the input, 1…kLargestEdge
+  std::uint32_t width = 0, height = 0;  // of the input, pixels, 1…kLargestEdge
   Fit fit = Fit::kStretch;
   Align align = Align::kCentre;
   Filter filter = Filter::kBilinear;
-  std::uint32_t resize_edge = 0;  // kCentreCrop: the short edge before cropping, at least both of the input's
+  std::uint32_t resize_edge = 0;  // kCentreCrop: the short edge before cropping, at least the input's longer edge
   std::uint32_t longest = 0;      // kShortEdge: 0 is kLargestEdge
   std::array<float, 3> pad{};     // padding's pixel, 0…255
   Layout layout = Layout::kNchw;
@@ -62,16 +62,16 @@ struct Plan {
   bool operator==(const Plan&) const = default;
 };
 
-// kInvalidArgument names what is out of its range.
+// kInvalidArgument names the value that is out of range.
 Status check_plan(const Plan& plan);
 
-// Where the picture lies in the input: input = offset + picture × scale, in pixels, edge to edge.
+// The picture's position in the input: input = offset + picture × scale, in pixels, edge to edge.
 struct Placement {
   double scale_x = 1, scale_y = 1;
   double offset_x = 0, offset_y = 0;
 };
 
-// The size of the input that this sound plan makes of such a picture: {width, height} but for kShortEdge.
+// The input's size for a picture of this size and a valid plan: {width, height} except for kShortEdge.
 struct InputSize {
   std::uint32_t width = 0, height = 0;
 };
@@ -84,19 +84,19 @@ struct FullSize {
 struct Prepared {
   Tensor tensor;  // [1, 3, H, W] or [1, H, W, 3]
   Placement placement;
-  FullSize picture;  // that it was made of
-  FullSize full;     // as it was given
+  FullSize picture;  // that the tensor was made from
+  FullSize full;     // as given
 };
-// `full` decides where what lies in the input, so that rounding a reduced picture's edges shifts nothing.
-// Errors: kInvalidArgument for an empty picture or a plan out of its ranges. Thread-safe.
+// Positions are computed from `full`, so that rounding of a reduced picture's edges shifts nothing. Errors:
+// kInvalidArgument for an empty picture or an invalid plan. Thread-safe.
 Result<Prepared> prepare(const Plan& plan, const ImageView& picture, FullSize full = {});
 
-// The same into one item of a batch: `out` has 3 × H × W elements of the plan's type.
+// The same, into one item of a batch: `out` has 3 × H × W elements of the plan's type.
 Result<Placement> prepare_into(const Plan& plan, const ImageView& picture, std::span<std::byte> out,
                                FullSize full = {});
 
-// The longer edge that a decoded picture should at least have so that this plan loses nothing it could show. Where the
-// short edge counts (all but kLetterbox), pictures up to 2:1 are meant.
+// The least longer edge of a decoded picture at which this plan loses no detail. Where the short edge counts (all but
+// kLetterbox), for pictures up to 2:1.
 std::uint32_t wanted_edge(const Plan& plan);
 
 }  // namespace image_engine::preprocess

@@ -13,7 +13,7 @@ struct Size {
   std::uint64_t width = 0, height = 0;
 };
 
-// Where what is computed of the resized picture goes.
+// The destination of the computed part of the resized picture.
 struct Geometry {
   InputSize input;
   Resampler::Part part;
@@ -26,7 +26,7 @@ Size with_short_edge(const Size& picture, std::uint64_t edge) {
                                          : Size{longer(picture.width, picture.height), edge};
 }
 
-// In doubles and in this order, as those who trained with it did: the truncation shows.
+// In doubles and in this order, as in training: the truncation is visible.
 Size with_longest(const Size& picture, double shorter, double longest) {
   const double small = static_cast<double>(std::min(picture.width, picture.height));
   const double large = static_cast<double>(std::max(picture.width, picture.height));
@@ -89,7 +89,7 @@ Status check_picture(const ImageView& picture) {
   const auto pixels = std::uint64_t{picture.width} * picture.height;
   if (pixels == 0) return fail(ErrorCode::kInvalidArgument, "preprocessing: the picture is empty");
   if (pixels > picture.pixels.size() / 3)
-    return fail(ErrorCode::kInvalidArgument, "preprocessing: the picture has fewer pixels than its size says");
+    return fail(ErrorCode::kInvalidArgument, "preprocessing: the picture has fewer pixels than its size requires");
   return {};
 }
 
@@ -136,7 +136,7 @@ Status check_plan(const Plan& plan) {
     if (!(plan.pad[c] >= 0 && plan.pad[c] <= 255))
       return fail(ErrorCode::kInvalidArgument, "preprocessing: pad is not within 0…255");
     if (!std::isfinite(plan.mean[c]) || !std::isnormal(plan.deviation[c]))
-      return fail(ErrorCode::kInvalidArgument, "preprocessing: mean or deviation is no number to compute with");
+      return fail(ErrorCode::kInvalidArgument, "preprocessing: mean or deviation is not usable");
   }
   return {};
 }

@@ -12,11 +12,10 @@
 namespace image_engine::preprocess {
 
 // The part of `picture.resize((out_width, out_height))` that begins at `left`, `top` and has `width` × `height` pixels:
-// what Pillow's Image.resize gives, across first, 8 bits between the passes, but for its weights' last bits (on photos
-// at most 0.02 of 255 on average). Pillow takes the down pass first for some pictures that are much higher than wide or
-// grow in width only: there roundings differ, by less than a level on average. Only what the part needs is
-// computed.
-// Memory: 6 × ratio rows of the part's width. The picture is borrowed; its pixels are all there.
+// as Pillow's Image.resize, horizontal pass first, 8 bits between the passes, except for the last bits of the weights
+// (on photos at most 0.02 of 255 on average). Pillow runs the vertical pass first for some pictures that are much
+// higher than wide or grow only in width: there rounding differs, by less than one level on average. Computes only the
+// part. Memory: 6 × ratio rows of the part's width. The picture is borrowed and must be complete.
 class Resampler {
  public:
   struct Part {
@@ -30,14 +29,14 @@ class Resampler {
   std::span<const std::uint8_t> next_row();
 
  private:
-  // With ResampledRows::kPadding readable bytes behind it.
+  // Followed by ResampledRows::kPadding readable bytes.
   const std::uint8_t* padded_row(std::uint32_t y);
 
   ImageView picture_;
   ResampledRows rows_;
-  std::uint32_t rows_in_ = 0;  // rows of the picture before it have been taken, or are not needed
+  std::uint32_t rows_in_ = 0;  // earlier rows of the picture were taken, or are not needed
   std::uint32_t rows_out_ = 0;
-  std::vector<std::uint8_t> padded_;  // a copy of a row that ends too near the picture's end
+  std::vector<std::uint8_t> padded_;  // a copy of a row without enough bytes after it
 };
 
 }  // namespace image_engine::preprocess

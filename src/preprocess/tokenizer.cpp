@@ -8,7 +8,7 @@
 namespace image_engine::preprocess {
 namespace {
 
-// Bounds what a hostile text costs; no model here reads a hundredth of it.
+// Limits the cost of hostile text; no model here reads a hundredth of it.
 constexpr std::size_t kLongestText = std::size_t{64} << 10;
 
 struct Kind {

@@ -1,4 +1,4 @@
-// CLIP's byte-level byte-pair encoding, to the id as transformers' CLIPTokenizerFast.
+// CLIP's byte-level byte-pair encoding, with the same ids as transformers' CLIPTokenizerFast.
 #include <array>
 
 #include "core/text.h"
@@ -8,8 +8,8 @@
 namespace image_engine::preprocess {
 namespace {
 
-constexpr std::size_t kMergesUsed = 49152 - 256 - 2;  // the published file has more lines than CLIP learned ids for
-constexpr std::uint32_t kBytes = 256;                 // ids of bytes; the next 256 are of bytes that end a word
+constexpr std::size_t kMergesUsed = 49152 - 256 - 2;  // the published file has more lines than CLIP has ids
+constexpr std::uint32_t kBytes = 256;                 // ids of bytes; the next 256 are bytes at the end of a word
 constexpr std::string_view kEndOfWord = "</w>", kBegin = "<|startoftext|>", kEnd = "<|endoftext|>";
 constexpr std::string_view kEndings[] = {"'s", "'t", "'re", "'ve", "'m", "'ll", "'d"};
 
@@ -17,8 +17,8 @@ bool is_visible(unsigned byte) {
   return (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
 }
 
-// The file writes a byte as a character that can be seen: itself as Latin-1, or one from U+0100 on. Ids count the
-// former first.
+// The file represents a byte by a visible character: itself in Latin-1, or one from U+0100 on. Ids count the former
+// first.
 struct ByteNames {
   std::array<std::uint32_t, kBytes> id{};
   Vocabulary by_name;
@@ -37,7 +37,7 @@ struct ByteNames {
   }
 };
 
-// What CLIP's pattern takes as one word.
+// The kinds of words in CLIP's pattern.
 enum class Class : std::uint8_t { kSpace, kLetter, kNumber, kSign };
 Class class_of(char32_t character) {
   if (is_space(character)) return Class::kSpace;
@@ -68,7 +68,7 @@ class ClipTokenizer final : public FramedTokenizer {
     const std::string lower = lower_case(composed(text));
     std::string_view rest = lower;
     while (!rest.empty() && ids.size() < most) {
-      // Marks that only lower case made are cut like signs, which end with them.
+      // Marks created by lower-casing are split like signs.
       std::size_t length = 0;
       for (const std::string_view mark : {kBegin, kEnd})
         if (rest.starts_with(mark)) length = mark.size();
@@ -113,12 +113,12 @@ Result<std::unique_ptr<Tokenizer>> create_clip_bpe(std::string_view text) {
     if (merges.size() == kMergesUsed) break;
     if (number == 1 && line.find("#version") != line.npos) continue;
     const std::size_t space = line.find(' ');
-    if (space == line.npos) return corrupt("is no pair of tokens");
+    if (space == line.npos) return corrupt("is not a pair of tokens");
     const std::string_view left = line.substr(0, space), right = line.substr(space + 1);
     const auto left_id = find(vocabulary, left), right_id = find(vocabulary, right);
-    if (!left_id || !right_id) return corrupt("merges what is no token before it");
+    if (!left_id || !right_id) return corrupt("merges a token that is not before it");
     const auto id = static_cast<std::uint32_t>(2 * kBytes + merges.size());
-    if (!vocabulary.emplace(std::string(left).append(right), id).second) return corrupt("makes a token that is there");
+    if (!vocabulary.emplace(std::string(left).append(right), id).second) return corrupt("makes an existing token");
     merges.push_back({*left_id, *right_id, static_cast<std::uint32_t>(merges.size()), id});
   }
   if (merges.empty()) return fail(ErrorCode::kCorrupt, "holds no merges");

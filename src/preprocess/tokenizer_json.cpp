@@ -1,5 +1,5 @@
-// Byte-pair encoding over characters, bytes for those that are unknown: Gemma's tokenizer.json, to the id as the
-// tokenizers library reads it.
+// Byte-pair encoding over characters, with bytes for unknown ones: Gemma's tokenizer.json, with the same ids as the
+// tokenizers library.
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
@@ -17,9 +17,9 @@ constexpr std::uint32_t kMostIds = std::uint32_t{1} << 24;
 constexpr std::size_t kMostValues = std::size_t{1} << 18;  // besides vocabulary and merges; Gemma 3 has 45,000
 constexpr int kDeepest = 16;
 constexpr std::size_t kMostSteps = 4;
-constexpr std::size_t kMostGrowth = 4;  // of a replacement to what it replaces
+constexpr std::size_t kMostGrowth = 4;  // of a replacement to the replaced text
 
-// A change to the text before it is cut: lower case, or one text for another.
+// A change to the text before it is split: lower case, or a replacement.
 struct Step {
   std::string pattern, content;  // no pattern: lower case
 };
@@ -68,7 +68,7 @@ class JsonTokenizer final : public FramedTokenizer {
 
   void append_word(std::string_view word, std::vector<std::int64_t>& ids) const {
     std::vector<std::uint32_t> symbols;
-    bool unknown = false;  // one is still to be written, so that its neighbours can become one with it
+    bool unknown = false;  // one is kept, so that its neighbours can merge with it
     const auto write_unknown = [&] {
       if (unknown) symbols.push_back(*definition_.unknown);
       unknown = false;
@@ -129,7 +129,7 @@ std::optional<std::uint32_t> id_of(const json& value) {
   return value.get<std::uint32_t>();
 }
 
-// The file, its two long lists taken out of the document while it is read.
+// The file; its two long lists are removed from the document while parsing.
 struct Parsed {
   json document;
   Vocabulary vocabulary;
@@ -146,7 +146,7 @@ class Reader {
     };
     reader.parsed_.document = json::parse(text, keep, false);
     if (!reader.fault_.empty()) return fail(ErrorCode::kCorrupt, reader.fault_);
-    if (!reader.parsed_.document.is_object()) return corrupt("is not sound JSON of a tokenizer");
+    if (!reader.parsed_.document.is_object()) return corrupt("is not valid JSON of a tokenizer");
     return std::move(reader.parsed_);
   }
 
@@ -174,7 +174,7 @@ class Reader {
       parsed_.vocabulary.insert_or_assign(token_, *id);
       if (parsed_.vocabulary.size() > kMostTokens) return refuse("has more than a million tokens");
     } else {
-      return refuse("has a token without its number: " + printable(token_));
+      return refuse("has a token without its id: " + printable(token_));
     }
     return false;
   }
@@ -187,11 +187,11 @@ class Reader {
       return true;
     }
     if (event == Event::array_end && depth == 3) {
-      if (in_pair_ != 2) return refuse("has a merge that is no pair");
+      if (in_pair_ != 2) return refuse("has a merge that is not a pair");
       return false;
     }
     if (event != Event::value || !value.is_string() || (depth == 4) != parsed_.merges_in_pairs)
-      return refuse("has a merge that is no pair");
+      return refuse("has a merge that is not a pair");
     ++in_pair_;
     parsed_.merged.push_back(value.get<std::string>());
     if (parsed_.merged.size() > 2 * kMostMerges) return refuse("has too many merges");
@@ -218,14 +218,15 @@ Result<Merges> read_merges(const Parsed& parsed) {
       right = parsed.merged[i + 1];
     } else {
       const std::size_t space = left.find(' ');
-      if (space == left.npos || left.find(' ', space + 1) != left.npos) return corrupt("has a merge that is no pair");
+      if (space == left.npos || left.find(' ', space + 1) != left.npos)
+        return corrupt("has a merge that is not a pair");
       right.remove_prefix(space + 1);
       left = left.substr(0, space);
     }
     const auto left_id = find(parsed.vocabulary, left), right_id = find(parsed.vocabulary, right);
     const auto id = find(parsed.vocabulary, std::string(left).append(right));
     if (!left_id || !right_id || !id)
-      return corrupt("merges what is no token: " + printable(left) + ", " + printable(right));
+      return corrupt("merges an unknown token: " + printable(left) + ", " + printable(right));
     merges.push_back({*left_id, *right_id, static_cast<std::uint32_t>(merges.size()), *id});
   }
   return Merges(std::move(merges));
@@ -262,7 +263,7 @@ Result<std::string> read_cut(const json& splitter) {
   return pattern;
 }
 
-// The marks before and behind the text: [BEGIN] A [END].
+// The tokens before and after the text: [BEGIN] A [END].
 Status read_frame(const json& processor, FramedTokenizer::Frame& frame) {
   if (processor.is_null()) return {};
   if (text_of(member(processor, "type")) != "TemplateProcessing") return unsupported("another post-processor");
@@ -275,8 +276,8 @@ Status read_frame(const json& processor, FramedTokenizer::Frame& frame) {
     const std::string name = text_of(member(member(part, "SpecialToken"), "id"));
     const json& ids = member(member(member(processor, "special_tokens"), name.c_str()), "ids");
     const auto id = ids.is_array() && ids.size() == 1 ? id_of(ids[0]) : std::nullopt;
-    if (!id) return corrupt("has a mark without its number: " + printable(name));
-    if (std::exchange(behind ? frame.end : frame.begin, id)) return unsupported("several marks in a row");
+    if (!id) return corrupt("has a special token without its id: " + printable(name));
+    if (std::exchange(behind ? frame.end : frame.begin, id)) return unsupported("several special tokens in a row");
   }
   if (!behind) return corrupt("leaves out the text");
   return {};
@@ -287,7 +288,7 @@ Result<WholeTokens> read_added(const json& added, Vocabulary& all) {
   for (const json& one : added) {
     const auto id = id_of(member(one, "id"));
     const std::string token = text_of(member(one, "content"));
-    if (!id) return corrupt("has an added token without its number: " + printable(token));
+    if (!id) return corrupt("has an added token without its id: " + printable(token));
     for (const char* flag : {"single_word", "lstrip", "rstrip", "normalized"})
       if (is_true(member(one, flag))) return unsupported(std::string("added tokens that are ") + flag);
     all.insert_or_assign(token, *id);
@@ -335,7 +336,7 @@ Result<std::unique_ptr<Tokenizer>> create_tokenizer_json(std::string_view text) 
   return std::make_unique<JsonTokenizer>(std::move(definition));
 }
 
-// SigLIP 2 was trained on texts in lower case with one mark, at the end; its file says neither.
+// SigLIP 2 was trained on lower-case texts with only an end token; its file specifies neither.
 Result<std::unique_ptr<Tokenizer>> create_siglip2_json(std::string_view text) {
   IE_TRY(Definition definition, read_definition(text));
   const auto end = find(definition.vocabulary, "<eos>");

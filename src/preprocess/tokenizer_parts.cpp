@@ -25,7 +25,7 @@ Result<std::string> gunzip(std::string_view packed) {
     stream.next_out = reinterpret_cast<Bytef*>(part);
     stream.avail_out = sizeof part;
     state = ::inflate(&stream, Z_NO_FLUSH);
-    if (state != Z_OK && state != Z_STREAM_END) return fail(ErrorCode::kCorrupt, "is damaged or cut gzip");
+    if (state != Z_OK && state != Z_STREAM_END) return fail(ErrorCode::kCorrupt, "is damaged or truncated gzip");
     text.append(part, sizeof part - stream.avail_out);
     if (text.size() > kLargestVocabulary) return fail(ErrorCode::kTooLarge, "unpacks to more than 64 MiB");
   }
@@ -127,7 +127,7 @@ Result<WholeTokens> WholeTokens::create(std::vector<std::pair<std::string, std::
   return whole;
 }
 
-// Narrows the sorted tokens to those that agree with the text, a byte a turn.
+// Narrows the sorted tokens to those that match the text, byte by byte.
 const std::pair<std::string, std::uint32_t>* WholeTokens::longest_at(std::string_view text) const {
   const std::pair<std::string, std::uint32_t>* longest = nullptr;
   auto low = tokens_.begin(), high = tokens_.end();

@@ -1,4 +1,4 @@
-// What tokenizers are made of.
+// Building blocks of tokenizers.
 #pragma once
 
 #include <cstddef>
@@ -16,11 +16,11 @@
 
 namespace image_engine::preprocess {
 
-inline constexpr std::size_t kLargestVocabulary = std::size_t{64} << 20;  // bytes, also of what gzip unpacks
+inline constexpr std::size_t kLargestVocabulary = std::size_t{64} << 20;  // bytes, also after gzip decompression
 inline constexpr std::size_t kMostTokens = std::size_t{1} << 20;          // Gemma has 256,000
 inline constexpr std::size_t kMostMerges = std::size_t{1} << 21;          // Gemma has 580,604
 
-// The file's text, out of gzip where it is that. Errors do not name the file.
+// The file's text, decompressed if it is gzip. Errors do not name the file.
 Result<std::string> read_vocabulary(const std::string& path);
 
 // The first lines of a text, each without its "\n" or "\r\n"; the last needs none.
@@ -34,18 +34,18 @@ using Vocabulary = std::unordered_map<std::string, std::uint32_t, TextHash, std:
 
 std::optional<std::uint32_t> find(const Vocabulary& vocabulary, std::string_view token);
 
-// The pairs that byte-pair encoding makes one of (Sennrich et al., 2016), earliest rank first.
+// The merges of byte-pair encoding (Sennrich et al., 2016), lowest rank first.
 class Merges {
  public:
   struct Merge {
     std::uint32_t left = 0, right = 0, rank = 0, merged = 0;
   };
   Merges() = default;
-  // Of two with the same pair the later one counts.
+  // Of two merges with the same pair the later one counts.
   explicit Merges(std::vector<Merge> merges);
 
-  // Of all neighbours the pair of the lowest rank, of those the leftmost, becomes one until there is none.
-  // n log n in the number of symbols.
+  // Repeatedly merges the neighbours of lowest rank, the leftmost first, until none is left. O(n log n) in the number
+  // of symbols.
   void apply(std::vector<std::uint32_t>& symbols) const;
 
  private:
@@ -53,11 +53,10 @@ class Merges {
   std::vector<Merge> merges_;  // by pair
 };
 
-// Tokens that are found in the text as it is written, before anything else cuts it: the leftmost first, there the
-// longest.
+// Tokens that are matched in the raw text before any other splitting: the leftmost first, the longest at a position.
 class WholeTokens {
  public:
-  static constexpr std::size_t kLongest = 256;  // bytes; create refuses longer ones, and empty ones, as kCorrupt
+  static constexpr std::size_t kLongest = 256;  // bytes; create() rejects longer and empty ones: kCorrupt
   static Result<WholeTokens> create(std::vector<std::pair<std::string, std::uint32_t>> tokens);
 
   struct Piece {
@@ -71,7 +70,7 @@ class WholeTokens {
   std::vector<std::pair<std::string, std::uint32_t>> tokens_;  // by bytes
 };
 
-// What all kinds share: the marks around, whole tokens in the text, the cut.
+// Shared by all kinds: begin and end tokens, whole tokens, truncation.
 class FramedTokenizer : public Tokenizer {
  public:
   struct Frame {
@@ -94,7 +93,7 @@ class FramedTokenizer : public Tokenizer {
   Frame frame_;
 };
 
-// The kinds; each is told the file's text, which need not be UTF-8. Errors do not name the file.
+// The kinds. `text` is the file's content, which need not be UTF-8. Errors do not name the file.
 Result<std::unique_ptr<Tokenizer>> create_clip_bpe(std::string_view text);
 Result<std::unique_ptr<Tokenizer>> create_wordpiece(std::string_view text);
 Result<std::unique_ptr<Tokenizer>> create_tokenizer_json(std::string_view text);

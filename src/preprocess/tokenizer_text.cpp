@@ -22,7 +22,7 @@ bool is_any(char32_t character, std::uint32_t categories) {
   return (U_GET_GC_MASK(code_point(character)) & categories) != 0;
 }
 
-// The characters of Unicode 8 that are of another category since.
+// Characters whose category has changed since Unicode 8.
 struct Former {
   char32_t character;
   std::uint32_t category;
@@ -39,7 +39,7 @@ bool is_any_of_unicode_8(char32_t character, std::uint32_t categories) {
   return age[0] <= 8;
 }
 
-// Null only where ICU's data is missing, which is part of its library.
+// Null only if ICU's data is missing, which is part of its library.
 const icu::Normalizer2* normalizer(bool composing) {
   UErrorCode error = U_ZERO_ERROR;
   return composing ? icu::Normalizer2::getNFCInstance(error) : icu::Normalizer2::getNFDInstance(error);
@@ -74,7 +74,7 @@ bool is_ascii(std::string_view text) {
 
 }  // namespace
 
-// Not by ICU's own function: its time is quadratic in the length of a run of marks.
+// Does not use ICU's function: its time is quadratic in the length of a run of marks.
 std::string decomposed(std::string_view text) {
   if (is_ascii(text)) return std::string(text);
   std::vector<Ordered> parts = parts_of(text);

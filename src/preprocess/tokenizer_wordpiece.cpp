@@ -1,4 +1,4 @@
-// BERT's word pieces, lower case, to the id as transformers' BertTokenizerFast.
+// BERT's word pieces, lower case, with the same ids as transformers' BertTokenizerFast.
 #include <algorithm>
 
 #include "preprocess/tokenizer_parts.h"
@@ -15,7 +15,8 @@ constexpr std::string_view kUnknown = "[UNK]", kWordBegin = "[CLS]", kWordEnd = 
 struct Range {
   char32_t first = 0, last = 0;
 };
-// Ideographs, which are words of their own. The sixth starts at 2B820 in BERT's paper code and here at its reference's.
+// Ideographs, each of which is a word. The sixth range starts at 2B820 in the code of BERT's paper; here as in its
+// reference.
 constexpr Range kIdeographs[] = {{0x4E00, 0x9FFF},   {0x3400, 0x4DBF},   {0x20000, 0x2A6DF}, {0x2A700, 0x2B73F},
                                  {0x2B740, 0x2B81F}, {0x2B920, 0x2CEAF}, {0xF900, 0xFAFF},   {0x2F800, 0x2FA1F}};
 
@@ -81,7 +82,7 @@ class WordPieceTokenizer final : public FramedTokenizer {
     if (ids.size() < most) append_word(std::string_view(normal).substr(begin), ids);
   }
 
-  // From the left always the longest piece that is known; a word with a part that none covers is unknown as a whole.
+  // Matches the longest known piece from the left; a word with an unmatched part is unknown as a whole.
   void append_word(std::string_view word, std::vector<std::int64_t>& ids) const {
     if (word.empty()) return;
     std::vector<std::size_t> ends;

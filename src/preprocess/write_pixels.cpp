@@ -23,11 +23,11 @@ std::uint8_t value_of(const Plan& /*plan*/, std::size_t /*channel*/, float level
 #if defined(__x86_64__)
 const bool kHasAvx2 = cpu_uses(CpuLevel::kAvx2);
 
-// As many pixels as go eight by eight into three planes; planes[c] takes the channel source[c]. Gives their number.
+// Writes pixels in groups of eight into three planes; planes[c] gets the channel source[c]. Returns their number.
 [[gnu::target("avx2")]] std::size_t write_planes_avx2(const Plan& plan, const std::array<std::size_t, 3>& source,
                                                       std::span<const std::uint8_t> rgb,
                                                       const std::array<float*, 3>& planes) {
-  constexpr std::size_t kReads = 28;  // 16 bytes from the 12th on: the second four pixels
+  constexpr std::size_t kReads = 28;  // 16 bytes from byte 12 on: the second four pixels
   const __m128i part = _mm_setr_epi8(0, -1, -1, -1, 3, -1, -1, -1, 6, -1, -1, -1, 9, -1, -1, -1);
   std::size_t done = 0;
   for (; done * 3 + kReads <= rgb.size(); done += 8) {

@@ -11,13 +11,13 @@ namespace image_engine::scan {
 namespace {
 
 struct KnownSystem {
-  std::uint64_t type;  // linux/magic.h, or the file system's own source where it is not there
+  std::uint64_t type;  // linux/magic.h, or the file system's own source
   FileSystem system;
 };
 constexpr KnownSystem kSystems[] = {
-    {0x4d44, {.stable_inodes = false, .local_times = true}},      // FAT: numbers are given at mount
-    {0x2011BAB0, {.stable_inodes = false, .local_times = true}},  // exFAT: likewise; its zone is often not filled in
-    // FUSE: sshfs, NTFS-3G, exfat-fuse, virtiofs, rclone; nothing tells which.
+    {0x4d44, {.stable_inodes = false, .local_times = true}},      // FAT: numbers are assigned at mount
+    {0x2011BAB0, {.stable_inodes = false, .local_times = true}},  // exFAT: likewise; its time zone field is often empty
+    // FUSE: sshfs, NTFS-3G, exfat-fuse, virtiofs, rclone; indistinguishable
     {0x65735546, {.stable_inodes = false, .local_times = true}},
     {0x6969, {.stable_inodes = false}},      // NFS
     {0x517B, {.stable_inodes = false}},      // SMB

@@ -31,7 +31,7 @@ Glob::Glob(std::string_view pattern) {
   }
 }
 
-// Adds the token of the set that starts at pattern[at] and returns where the pattern goes on; `at` if it never closes.
+// Adds the token of the set that starts at pattern[at] and returns the position after it; `at` if it is unclosed.
 size_t Glob::parse_set(std::string_view pattern, size_t at) {
   const size_t start = at++;
   const bool negated = at < pattern.size() && (pattern[at] == '!' || pattern[at] == '^');
@@ -74,13 +74,13 @@ bool Glob::accepts(const Token& token, unsigned char byte) const {
   return false;
 }
 
-// Tokens that may match nothing let the state behind them in as well.
+// Tokens that may match nothing also activate the next state.
 void Glob::enter(std::vector<bool>& states, size_t state) const {
   states[state] = true;
   while (state < tokens_.size() && tokens_[state].kind >= Kind::kStar) states[++state] = true;
 }
 
-// A nondeterministic automaton with one state before each token: every byte of the path is looked at once.
+// A nondeterministic automaton with one state before each token: every byte of the path is read once.
 bool Glob::matches(std::string_view path) const {
   std::vector<bool> states(tokens_.size() + 1);
   std::vector<bool> next(tokens_.size() + 1);
@@ -118,7 +118,7 @@ namespace {
 
 constexpr std::string_view kUtf8Mark = "\xEF\xBB\xBF", kUtf16Little = "\xFF\xFE", kUtf16Big = "\xFE\xFF";
 
-// Half a surrogate pair becomes U+FFFD, half a unit at the end is dropped.
+// A lone surrogate becomes U+FFFD; half a unit at the end is dropped.
 std::string utf8_of_utf16(std::string_view bytes, bool big_endian) {
   const auto unit = [&](size_t at) -> std::uint32_t {
     if (at + 1 >= bytes.size()) return 0;
@@ -140,7 +140,7 @@ std::string utf8_of_utf16(std::string_view bytes, bool big_endian) {
   return text;
 }
 
-// What Notepad and the like save: UTF-8 with a mark, "Unicode" and "Unicode big endian".
+// The encodings of Notepad and similar editors: UTF-8 with a byte-order mark, "Unicode" and "Unicode big endian".
 std::string ignore_text(std::string_view bytes) {
   if (bytes.starts_with(kUtf8Mark)) return std::string(bytes.substr(kUtf8Mark.size()));
   const bool big_endian = bytes.starts_with(kUtf16Big);
@@ -170,7 +170,7 @@ Status PatternList::add(std::string_view pattern) {
   if (pattern.size() > kMaxPatternBytes)
     return fail(ErrorCode::kInvalidArgument, fmt::format("a pattern is longer than {} bytes", kMaxPatternBytes));
   if (pattern.find('\0') != std::string_view::npos)
-    return fail(ErrorCode::kInvalidArgument, "a pattern holds a NUL: save the file as UTF-8");
+    return fail(ErrorCode::kInvalidArgument, "a pattern contains a NUL: save the file as UTF-8");
   const std::string text(pattern);
   const bool negated = pattern.starts_with('!');
   if (negated) pattern.remove_prefix(1);

@@ -1,4 +1,4 @@
-// Path patterns with the meaning they have in a .gitignore (gitignore(5)), on bytes, case-sensitive.
+// Path patterns as in a .gitignore (gitignore(5)), on bytes, case-sensitive.
 #pragma once
 
 #include <bitset>
@@ -11,9 +11,9 @@
 
 namespace image_engine::scan {
 
-// One pattern for a whole path: `*` and `?` stop at a slash, `[a-z]` `[!a-z]` are one byte but a slash, `**/` is any
-// number of folders, `/**` everything below, `\` takes the next byte literally. A `[` that is never closed is literal.
-// Matching takes at most pattern length × path length steps, whatever the bytes. Thread-safe.
+// One pattern for a whole path: `*` and `?` do not match a slash, `[a-z]` and `[!a-z]` match one byte other than a
+// slash, `**/` any number of folders, `/**` everything below; `\` makes the next byte literal. An unclosed `[` is
+// literal. Matching takes at most pattern length × path length steps, whatever the bytes. Thread-safe.
 class Glob {
  public:
   explicit Glob(std::string_view pattern);
@@ -36,25 +36,25 @@ class Glob {
 
 enum class Verdict : std::uint8_t { kUndecided, kMatched, kNegated };
 
-// An ordered list of patterns of which the last that matches decides. A pattern without a slash (but a trailing one)
-// matches a name at any depth, one with a slash the path from the list's folder; a trailing slash matches folders only;
-// a leading `!` negates.
+// An ordered list of patterns; the last match decides. A pattern without a slash (except a trailing one) matches a name
+// at any depth, one with a slash the path relative to the list's folder; a trailing slash matches folders only; a
+// leading `!` negates.
 class PatternList {
  public:
   static constexpr size_t kMaxPatternBytes = 1024;
 
-  // The lines of an ignore file, in UTF-8 or, with a byte order mark, UTF-16: empty lines and those that start with #
-  // say nothing, trailing spaces are dropped. Lines that `add` refuses are left out and counted in `refused`.
+  // Parses the lines of an ignore file, in UTF-8 or, with a byte-order mark, UTF-16. Ignores empty lines and those that
+  // start with #; drops trailing spaces. Lines that add() rejects are skipped and counted in `refused`.
   static PatternList parse(std::string_view bytes, size_t* refused = nullptr);
 
-  // kInvalidArgument on an empty pattern, one over kMaxPatternBytes, or one with a NUL, which no path has.
+  // kInvalidArgument for an empty pattern, one over kMaxPatternBytes, or one with a NUL.
   Status add(std::string_view pattern);
 
   // `path` is relative to the list's folder, without a leading slash.
   [[nodiscard]] Verdict check(std::string_view path, bool is_folder) const { return match(path, is_folder).verdict; }
   struct Match {
     Verdict verdict = Verdict::kUndecided;
-    std::string_view pattern = {};  // that decided, as it was given; lives as long as the list
+    std::string_view pattern = {};  // the deciding pattern as given; lives as long as the list
   };
   [[nodiscard]] Match match(std::string_view path, bool is_folder) const;
   [[nodiscard]] bool empty() const { return rules_.empty(); }

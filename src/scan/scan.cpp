@@ -26,26 +26,26 @@ namespace {
 using FileId = std::pair<std::uint64_t, std::uint64_t>;  // device, inode
 FileId id_of(const struct stat& info) { return {info.st_dev, info.st_ino}; }
 
-// A larger ignore file is no list a person wrote, and would slow down every name below it.
+// A larger ignore file was not written by a person, and would slow down every name below it.
 constexpr size_t kMaxIgnoreBytes = size_t{64} << 10;
 
 // The ignore files that apply in a folder, innermost first.
 struct IgnoreChain {
   PatternList patterns;
   std::string path;     // of the ignore file
-  size_t folder_bytes;  // length of the folder's path with the slash behind it
+  size_t folder_bytes;  // length of the folder's path with a trailing slash
   std::shared_ptr<const IgnoreChain> outer;
 };
 
 struct Folder {
   std::string path;       // empty for a file given as a root
-  size_t root_bytes = 0;  // length of the root's path with the slash behind it
+  size_t root_bytes = 0;  // length of the root's path with a trailing slash
   std::shared_ptr<const IgnoreChain> ignores;
   bool is_root = false;
   bool follow = false;  // may be a symbolic link
 };
 
-// What applies everywhere in a walk.
+// The options of a whole walk.
 struct Rules {
   bool hidden;
   const PatternList& include;
@@ -72,7 +72,7 @@ Reason why_left_out(const Rules& rules, std::string_view path, bool is_folder, c
   return {LeftOut::kPattern, "include"};
 }
 
-// How many of the file's patterns cannot be used.
+// The number of the file's invalid patterns.
 Result<size_t> read_ignores(Folder& folder) {
   std::string path = join_path(folder.path, kIgnoreFileName);
   IE_TRY(const std::string text, read_file(path, kMaxIgnoreBytes));
@@ -118,7 +118,7 @@ class Sidecars {
   std::unordered_map<std::string, std::string> by_stem_;
 };
 
-// Where a file lies, for calls relative to its folder.
+// A file's location, for calls relative to its folder.
 struct Location {
   int dir;
   FileId folder;
@@ -219,13 +219,13 @@ void Walk::visit_root_file(const std::string& path) {
   visit_file({dir.get(), id_of(folder), sidecars, true}, name, path, info);
 }
 
-// A file system that is unmounted, or pulled out, leaves an empty mount point or none: what was not seen is not gone.
+// An unmounted or removed file system leaves an empty mount point or none: files not seen are not deleted.
 void Walk::check_root(const Root& root) {
   struct stat info {};
   if (::stat(root.path.c_str(), &info) != 0)
-    report(root.path, ProblemKind::kRootLost, errno_error("went away during the scan"));
+    report(root.path, ProblemKind::kRootLost, errno_error("disappeared during the scan"));
   else if (id_of(info) != root.id)
-    report(root.path, ProblemKind::kRootLost, {ErrorCode::kIo, "is another folder than at the start (unmounted?)"});
+    report(root.path, ProblemKind::kRootLost, {ErrorCode::kIo, "was replaced during the scan (unmounted?)"});
 }
 
 void Walk::drain(std::vector<Folder> folders) {
@@ -284,10 +284,10 @@ void Walk::load_ignores(Folder& folder) {
   if (!refused) return report(path, ProblemKind::kIgnoreFile, refused.error());
   if (*refused != 0)
     report(path, ProblemKind::kIgnoreFile,
-           {ErrorCode::kInvalidArgument, std::to_string(*refused) + " unusable patterns"});
+           {ErrorCode::kInvalidArgument, std::to_string(*refused) + " invalid patterns"});
 }
 
-// Counts what it is true for.
+// Also counts the excluded entry.
 bool Walk::left_out(std::string_view path, bool is_folder, const Folder& folder) {
   const Reason reason = why_left_out(rules_, path, is_folder, folder);
   if (reason.kind == LeftOut::kNo) return false;
@@ -308,29 +308,29 @@ void Walk::visit_entry(const Location& at, const Entry& entry, const Folder& fol
   if (!visited_root_files_.empty() && visited_root_files_.contains({at.folder, entry.name})) return;
   std::string path = join_path(folder.path, entry.name);
   struct stat info {};
-  bool looked = false;
+  bool examined = false;
   bool follow = false;
   unsigned char type = entry.type;
-  const auto look = [&] {
-    looked = ::fstatat(at.dir, entry.name.c_str(), &info, follow ? 0 : AT_SYMLINK_NOFOLLOW) == 0;
-    if (looked) type = static_cast<unsigned char>(IFTODT(info.st_mode));
+  const auto examine = [&] {
+    examined = ::fstatat(at.dir, entry.name.c_str(), &info, follow ? 0 : AT_SYMLINK_NOFOLLOW) == 0;
+    if (examined) type = static_cast<unsigned char>(IFTODT(info.st_mode));
     // A file deleted since the folder was listed is no problem; a link to nowhere is one.
     else if ((follow || errno != ENOENT) && kind_by_extension(lower_extension(path)) != MediaKind::kNone) {
       ++counts_.files;
       report(path, ProblemKind::kFile, errno_error("cannot be examined"));
     }
-    return looked;
+    return examined;
   };
-  if (type == DT_UNKNOWN && !look()) return;
+  if (type == DT_UNKNOWN && !examine()) return;
   follow = type == DT_LNK && options_.follow_symlinks;
-  if (follow && !look()) return;
+  if (follow && !examine()) return;
 
   if (left_out(path, type == DT_DIR, folder)) return;
   if (type == DT_DIR) {
     (follow ? links_ : pending_).push_back({std::move(path), folder.root_bytes, folder.ignores, false, follow});
   } else if (type != DT_REG) {
     ++counts_.skipped;
-  } else if (looked || look()) {
+  } else if (examined || examine()) {
     visit_file({at.dir, at.folder, at.sidecars, follow}, entry.name, std::move(path), info);
   }
 }
@@ -412,7 +412,7 @@ ScanCounts Walker::walk(const std::vector<std::string>& roots, const ScanVisitor
 struct Exclusions::State {
   Rules rules;
   std::string root;
-  std::map<std::string, std::optional<Folder>, std::less<>> folders = {};  // nullopt: left out
+  std::map<std::string, std::optional<Folder>, std::less<>> folders = {};  // nullopt: excluded
 
   const std::optional<Folder>& folder_at(const std::string& path);
 };
@@ -426,7 +426,7 @@ const std::optional<Folder>& Exclusions::State::folder_at(const std::string& pat
              outer && why_left_out(rules, path, true, *outer).kind == LeftOut::kNo) {
     folder = Folder{path, outer->root_bytes, outer->ignores};
   }
-  // An ignore file that is not there or cannot be read leaves nothing out, as in a walk.
+  // A missing or unreadable ignore file excludes nothing, as in a walk.
   if (folder) (void)read_ignores(*folder);
   return folders.emplace(path, std::move(folder)).first->second;
 }

@@ -20,15 +20,15 @@
 namespace image_engine::search {
 namespace {
 
-// Below this contrast (docs/quality.md) a picture shows next to nothing, and its hash is its noise's.
+// Below this contrast (docs/quality.md) a picture shows almost nothing, and its hash only reflects noise.
 constexpr double kBlankContrast = 0.05;
 
-// What is known of one photo, as far as comparing goes.
+// What is known about a photo for comparison.
 struct Photo {
   store::AssetBrief brief;
   std::uint64_t phash = 0;
   std::optional<vision::Quality> quality;
-  bool decoded = false, partial = false, animated = false;  // as its thumbnail's record says
+  bool decoded = false, partial = false, animated = false;  // by its thumbnail's record
 
   [[nodiscard]] vision::Candidate candidate() const {
     vision::Candidate c;
@@ -50,7 +50,7 @@ struct Photo {
     file.width = brief.width;
     file.height = brief.height;
     file.distance = vision::distance(phash, best_hash);
-    file.partial = partial || !decoded;  // what is not known to be whole is no reason to let another file go
+    file.partial = partial || !decoded;  // a file that may be truncated must not make another one removable
     file.animated = animated || !decoded;
     return file;
   }
@@ -76,7 +76,7 @@ std::optional<vision::Quality> quality_of(const std::string& data) {
 }
 
 // Whether a record has this flag.
-bool says(const nlohmann::json& record, const char* flag) {
+bool has_flag(const nlohmann::json& record, const char* flag) {
   return record.is_object() && record.contains(flag) && record[flag] == true;
 }
 
@@ -103,8 +103,8 @@ Result<std::vector<Photo>> load_photos(const store::CatalogueReader& catalogue, 
     if (const auto thumbnail = thumbnail_data.find(photo.brief.id); thumbnail != thumbnail_data.end()) {
       const nlohmann::json record = parse_json(*thumbnail->second);
       photo.decoded = true;
-      photo.partial = says(record, "partial");
-      photo.animated = says(record, "animated");
+      photo.partial = has_flag(record, "partial");
+      photo.animated = has_flag(record, "animated");
     }
   }
   return photos;
@@ -118,7 +118,7 @@ void sort_others(DuplicateGroup& group) {
 }
 
 DuplicateGroup make_group(DuplicateKind kind, const std::vector<const Photo*>& members) {
-  // A file that ends early is the best of none but its like.
+  // A truncated file is the best only among truncated ones.
   std::vector<const Photo*> eligible;
   std::ranges::copy_if(members, std::back_inserter(eligible), [](const Photo* photo) { return !photo->partial; });
   if (eligible.empty()) eligible = members;
@@ -137,7 +137,7 @@ DuplicateGroup make_group(DuplicateKind kind, const std::vector<const Photo*>& m
   return group;
 }
 
-// Fills `buffer` as far as the file goes: the bytes read, or nothing when it cannot be read. Not mapped: the file may
+// Fills `buffer` up to the file's end: the number of bytes read, or nullopt on an error. Not mapped: the file may
 // shrink at any time.
 std::optional<size_t> read_on(int fd, std::span<std::byte> buffer) {
   size_t size = 0;
@@ -151,7 +151,7 @@ std::optional<size_t> read_on(int fd, std::span<std::byte> buffer) {
   return size;
 }
 
-// Nothing when one of them cannot be read.
+// nullopt when one of them cannot be read.
 std::optional<bool> same_bytes(const std::string& first, const std::string& second) {
   constexpr size_t kChunk = size_t{256} << 10;
   const Result<UniqueFd> a = open_regular(first), b = open_regular(second);
@@ -166,7 +166,7 @@ std::optional<bool> same_bytes(const std::string& first, const std::string& seco
   }
 }
 
-// Why one of several files with the same picture is kept: the picture is no reason.
+// Why one of several files with the same picture is kept; the picture itself does not matter.
 std::vector<std::string> exact_reasons(const std::vector<store::KnownFile>& files) {
   std::vector<std::string> reasons;
   if (files[0].seen.sidecar && !files[1].seen.sidecar) reasons.emplace_back("has a sidecar");
@@ -175,12 +175,12 @@ std::vector<std::string> exact_reasons(const std::vector<store::KnownFile>& file
   return reasons;
 }
 
-// What is known of a file by looking at it now, not by the catalogue.
+// A file's current state on disk, not the catalogue's.
 struct Disk {
   FileIdentities identities;
   std::unordered_map<std::string, store::FileStamp> analyzed;  // of listed files
 
-  // Whether it is there, can be read, and is what was analyzed.
+  // Whether it exists, is readable, and is unchanged since its analysis.
   [[nodiscard]] bool is_as_analyzed(const std::string& path) const {
     const auto stamp = analyzed.find(path);
     const Result<UniqueFd> file = open_regular(path);
@@ -188,8 +188,7 @@ struct Disk {
   }
 };
 
-// Drops each file that is one of those before it by another name. `linked` is called with each hard link to one of
-// them.
+// Drops each file that is another name of an earlier one. `linked` is called with each hard link to an earlier one.
 template <typename File, typename PathOf, typename Linked>
 void drop_other_names(std::vector<File>& files, Disk& disk, PathOf path_of, Linked linked) {
   std::unordered_map<std::string, std::string> first_name;
@@ -237,7 +236,7 @@ Result<DuplicateGroup> exact_group(const store::CatalogueReader& catalogue, cons
   return group;
 }
 
-// Which near group a photo is in.
+// The near group of each photo.
 using NearGroup = std::unordered_map<const Photo*, size_t>;
 
 std::vector<DuplicateGroup> near_groups(const std::vector<Photo>& photos, const DuplicateOptions& options,
@@ -257,8 +256,8 @@ std::vector<DuplicateGroup> near_groups(const std::vector<Photo>& photos, const 
   return groups;
 }
 
-// One camera's photos in the order they were taken: a burst goes on while the next one follows soon and still looks
-// like the first.
+// One camera's photos in the order they were taken: a burst continues while the next photo follows soon and still
+// resembles the first.
 std::vector<DuplicateGroup> burst_groups(const std::vector<Photo>& photos, const DuplicateOptions& options,
                                          const NearGroup& near) {
   std::vector<const Photo*> ordered;
@@ -309,7 +308,7 @@ std::string_view duplicate_kind_name(DuplicateKind kind) {
 
 namespace {
 
-// Takes names of one file for one, and says how each file stands to the best one.
+// Merges names of one file, and sets each file's relation to the best one.
 void compare_files(DuplicateGroup& group, Disk& disk) {
   if (group.kind != DuplicateKind::kExact)  // whose files were listed so
     drop_other_names(
@@ -319,7 +318,7 @@ void compare_files(DuplicateGroup& group, Disk& disk) {
   for (DuplicateFile& file : group.files) file.sameness = disk.identities.compare(best, file.path);
 }
 
-// A file goes once, and never one that another group keeps instead of what it lets go.
+// Marks a file removable only once, and never one that another group keeps in place of a removable file.
 void mark_removable(std::vector<DuplicateGroup>& groups, Disk& disk) {
   std::unordered_set<std::string> kept, offered;
   for (DuplicateGroup& group : groups) {

@@ -1,4 +1,4 @@
-// Which photos are the same, nearly the same, or shot in one burst, and which of each to keep.
+// Finds photos that are identical, nearly identical or of one burst, and which of them to keep.
 #pragma once
 
 #include <array>
@@ -31,15 +31,14 @@ struct DuplicateFile {
   int distance = 0;  // bits in which the hash differs from the best one's
   // To the best one's file, as both are now. A group lists no file twice.
   Sameness sameness = Sameness::kUnknown;
-  bool partial = false;    // the file ends early: what is there is not the whole picture
-  bool animated = false;   // it has more frames than the one that is compared
-  bool hard_link = false;  // to a file of the group that stands before it: it takes no room of its own
-  // Exact groups that were verified: whether every byte equals the best one's. Nothing when one of them could not be
-  // read.
+  bool partial = false;    // the file is truncated
+  bool animated = false;   // it has more frames than the compared one
+  bool hard_link = false;  // to an earlier file of the group: it takes no space of its own
+  // For verified exact groups: whether every byte equals the best one's; nullopt when either could not be read.
   std::optional<bool> same_bytes;
-  // Only with DuplicateOptions::verify: deleting it loses nothing. It and the best are two files, both as they were
-  // analyzed; of an exact group its bytes are the best one's; of others it has one frame, and the best is whole; and no
-  // group that offers a file keeps what another offers.
+  // Only with DuplicateOptions::verify: deleting it loses nothing. It and the best are two files, both unchanged since
+  // their analysis; in an exact group their bytes are equal; in others it has one frame and the best is complete; and
+  // no group keeps a file that another marks removable.
   bool removable = false;
 };
 
@@ -51,19 +50,18 @@ struct DuplicateGroup {
 
 struct DuplicateOptions {
   store::StageKey hash_stage, quality_stage;  // whose records to read
-  store::StageKey thumbnail_stage;            // likewise: it knows which files are cut off or have several frames
+  store::StageKey thumbnail_stage;            // likewise; records which files are truncated or have several frames
   int max_distance = 6;                       // bits of 64 between any two of a near group
-  double burst_seconds = 3;                   // between one photo of a burst and the next
+  double burst_seconds = 3;                   // between consecutive photos of a burst
   int burst_distance = 22;                    // bits between any photo of a burst and its first
-  std::vector<DuplicateKind> kinds;           // to give; empty: all
-  bool verify = false;                        // compare the bytes of exact groups, and say what is removable
+  std::vector<DuplicateKind> kinds;           // to return; empty: all
+  bool verify = false;                        // compare the bytes of exact groups, and set `removable`
   int threads = 1;
 };
 
-// Groups by kind, then by the best one's path. A file is in one group of a kind at most; bursts leave out groups that
-// are near duplicates as a whole. Pictures without contrast (blank pages, black frames) look like each other: they
-// are in exact groups only. Names of one file are one file, and no group. A record that is not as its stage writes it
-// counts as none.
+// Groups by kind, then by the best one's path. A file is in at most one group of a kind; a burst that is a near group
+// as a whole is omitted. Pictures without contrast (blank pages, black frames) all look alike: they are in exact groups
+// only. Several names of one file count as one file. A malformed record is ignored.
 Result<std::vector<DuplicateGroup>> find_duplicates(const store::CatalogueReader& catalogue,
                                                     const DuplicateOptions& options);
 
@@ -73,7 +71,7 @@ struct SimilarPhoto {
   int distance = 0;  // bits of 64
 };
 
-// Photos whose hash is near to any of `query` (the variants of a picture), nearest first.
+// Photos whose hash is close to any of `query` (the variants of a picture), nearest first.
 Result<std::vector<SimilarPhoto>> find_similar(const store::CatalogueReader& catalogue,
                                                const store::StageKey& hash_stage,
                                                const std::vector<std::uint64_t>& query, int max_distance,

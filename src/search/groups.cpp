@@ -13,8 +13,7 @@
 namespace image_engine::search {
 namespace {
 
-// What a person may write, and the names that COCO, Pascal VOC, KITTI, Open Images and TAO give it. The first of the
-// names is the one that `why` says.
+// Query words, and their class names in COCO, Pascal VOC, KITTI, Open Images and TAO. `why` uses the first name.
 struct Kind {
   std::vector<std::string_view> written, names;
 };

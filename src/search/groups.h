@@ -9,12 +9,12 @@
 
 namespace image_engine::search {
 
-// What detectors call persons, in lower case.
+// Detectors' class names for persons, in lower case.
 const std::vector<std::string_view>& people_names();
 
-// "yes", "no", or a comparison and a number as in parse_rating: persons, whatever the detector calls them.
+// "yes", "no", or a comparison with a number as in parse_rating(): persons by any class name.
 Result<store::ObjectsCondition> parse_people(std::string_view value);
-// The same of vehicles of any kind; or a kind ("car", "plane"), perhaps with a comparison behind it ("car>=2").
+// The same for vehicles of any kind; or a kind ("car", "plane"), optionally with a comparison ("car>=2").
 Result<store::ObjectsCondition> parse_vehicle(std::string_view value);
 
 }  // namespace image_engine::search

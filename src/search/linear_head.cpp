@@ -10,38 +10,38 @@
 namespace image_engine::search {
 namespace {
 
-// All of the positive rows weigh 1 together, and so do the negative ones that a person gave, unless they are fewer:
-// then each weighs as much as a positive. All of the background weighs up to 2, whatever its size, so that what looks
-// half like the examples and half like the library is none, while the few rows in there that belong to the class change
-// little. One example says least of how far its class reaches: the background then weighs 1.
-// With kRidge found on planted clusters with a common direction, as CLIP's vectors have (512 dimensions, 50 clusters).
+// The positive rows weigh 1 together, and so do a person's negative ones, unless they are fewer: then each weighs as
+// much as a positive. The background weighs up to 2 in all, whatever its size, so that a picture halfway between the
+// examples and the library is not in the class, while the few background rows that belong to the class change little. A
+// single example shows least about the extent of its class: the background then weighs 1. Found, like kRidge, on
+// synthetic clusters with a common direction, as in CLIP's vectors (512 dimensions, 50 clusters).
 constexpr double kBackground = 2;
 constexpr double kRidge = 0.003;
 
-// Rows that are this near to the examples, on the way from the library at large to how near those are to each other,
-// look alike; together they are at most this part of the background. Found with the same clusters: from a library that
-// is up to 80 % the class all of it is found, and where like things are a few in a hundred they still tell it from
-// them.
+// Rows this near to the examples, on a scale from the library's average to the examples' nearness to each other, count
+// as similar; together they weigh at most this part of the background. Found with the same clusters: if up to 80 % of a
+// library is in the class, all of it is found, and if similar things are a few per cent, they are still kept apart from
+// it.
 constexpr double kAlike = 0.85;
-constexpr double kFarther = 3;  // and no farther from the examples than this many times what those are from each other
+constexpr double kFarther = 3;  // and at most this many times as far from the examples as those are from each other
 constexpr double kMostAlike = 0.05;
-// And each weighs so little against the ridge that the head cannot learn it by heart.
+// And each weighs so little against the ridge that the head cannot memorise it.
 constexpr double kMostOfOne = kRidge / 3;
-constexpr double kAtLarge = 0.1;  // the quantile of nearness that no member of the class reaches
-// How near examples are to each other, on the way from the library at large to 1: where there is one only, and at
-// least.
+constexpr double kAtLarge = 0.1;  // the quantile of nearness below all members of the class
+// The examples' nearness to each other, on a scale from the library's average to 1: for a single example, and the
+// minimum.
 constexpr double kUsualNearness = 0.6;
 constexpr double kLeastNearness = 0.3;
 
 constexpr int kMostSteps = 200;
 constexpr std::size_t kMemory = 10;      // pairs kept, as is usual
-constexpr double kSmallGradient = 1e-5;  // confidences are sure to about as much
+constexpr double kSmallGradient = 1e-5;  // about the precision of confidences
 
 using Vector = std::vector<double>;
 
 double dot(const Vector& a, const Vector& b) { return std::inner_product(a.begin(), a.end(), b.begin(), 0.0); }
 
-// Sums in lanes, which the compiler can keep in one register; always in the same order.
+// Sums in lanes, which the compiler can vectorise; always in the same order.
 double dot(std::span<const float> row, std::span<const float> weights) {
   constexpr std::size_t kLanes = 16;
   std::array<float, kLanes> lanes{};
@@ -66,10 +66,10 @@ double background_weight(const TrainingSet& set) {
   return kBackground * positive / (positive + 1) / std::max(1.0, rows_of(set.background, set.dimensions));
 }
 
-// The weighted loss of a head [weights…, bias] and its slope.
+// The weighted loss of a head [weights…, bias] and its gradient.
 class Loss {
  public:
-  // `shares`: how much each row of the background counts, 0…1.
+  // `shares`: the weight of each background row, 0…1.
   Loss(const TrainingSet& set, std::span<const double> shares) : dimensions_(set.dimensions) {
     const double positive = rows_of(set.positive, dimensions_);
     groups_ = {{{set.positive, {}, 1, 1 / positive},
@@ -110,8 +110,8 @@ class Loss {
   std::array<Group, 3> groups_;
 };
 
-// L-BFGS (Nocedal and Wright, Numerical Optimization, 2006, algorithm 7.4): the way down by what the last steps showed
-// of the curvature.
+// L-BFGS (Nocedal and Wright, Numerical Optimization, 2006, algorithm 7.4): the descent direction from the curvature of
+// the last steps.
 class Curvature {
  public:
   Vector way_down(Vector slope) const {
@@ -152,7 +152,7 @@ class Curvature {
   std::deque<Pair> pairs_;
 };
 
-// The least loss: it is convex, so there is one.
+// The minimum of the loss, which is convex.
 Vector minimise(const Loss& loss, std::size_t size) {
   Vector head(size), slope(size), next(size), next_slope(size);
   double value = loss.at(head, slope);
@@ -169,7 +169,7 @@ Vector minimise(const Loss& loss, std::size_t size) {
       if (next_value <= value + 1e-4 * length * descent) break;
       length /= 2;
     }
-    if (!(length > kShortest)) break;  // as low as these numbers tell
+    if (!(length > kShortest)) break;  // minimal within rounding
     Vector moved = next, change = next_slope;
     Curvature::add(moved, -1, head);
     Curvature::add(change, -1, slope);
@@ -181,7 +181,7 @@ Vector minimise(const Loss& loss, std::size_t size) {
   return head;
 }
 
-// Where in the mean cosine to the examples the library at large is, and where the examples themselves are.
+// The mean cosine to the examples, of the library and of the examples themselves.
 struct Nearness {
   double at_large, examples;
 };
@@ -191,13 +191,14 @@ Nearness nearness_of(std::vector<double> background, std::span<const float> mean
   std::nth_element(background.begin(), quantile, background.end());
   const auto between = [&](double part) { return *quantile + part * (1 - *quantile); };
   if (examples < 2) return {*quantile, between(kUsualNearness)};
-  // The mean of all pairs' cosines, without each row's with itself.
+  // The mean of all pairs' cosines, without a row paired with itself.
   const double with_self = dot(mean, mean) * examples * examples;
   return {*quantile, std::max(between(kLeastNearness), (with_self - examples) / (examples * (examples - 1)))};
 }
 
-// What is as near to the examples as they are to each other, and was not said to be none, may well belong to the class:
-// of a small library it may be half. Counted in full, such rows would be told from the examples one by one, by chance.
+// Rows as near to the examples as those are to each other, and not rejected by the person, may well belong to the
+// class: in a small library up to half. With full weight the head would separate them from the examples one by one, by
+// chance.
 std::vector<double> background_shares(const TrainingSet& set) {
   const std::size_t dimensions = set.dimensions, rows = set.background.size() / dimensions;
   if (rows == 0) return {};
@@ -222,10 +223,10 @@ Status check_rows(const std::vector<float>& rows, std::size_t dimensions, const 
   if (rows.size() % dimensions != 0)
     return fail(ErrorCode::kInvalidArgument,
                 std::string("the ") + what + " examples are not of " + std::to_string(dimensions) + " numbers each");
-  // Lengths are 1; what is far from that is no embedding.
+  // Embeddings have length 1; rejects rows far from that.
   if (!std::ranges::all_of(rows, [](float value) { return std::abs(value) <= 2; }))
     return fail(ErrorCode::kInvalidArgument,
-                std::string("the ") + what + " examples hold values that are none of an embedding");
+                std::string("the ") + what + " examples have values that are not from an embedding");
   return {};
 }
 

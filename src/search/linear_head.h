@@ -22,13 +22,13 @@ struct LinearHead {
 
 struct TrainingSet {
   std::size_t dimensions = 0;
-  std::vector<float> positive, negative;  // rows, given by a person
-  std::vector<float> background;          // rows of the library at large: nearly all are negative
+  std::vector<float> positive, negative;  // rows of a person's examples
+  std::vector<float> background;          // rows sampled from the library: nearly all are negative
 };
 
-// Logistic regression with L2, classes balanced, background weighing less than what a person said; deterministic.
-// Works from one positive example on. kInvalidArgument without a positive one, for rows of another length, or for
-// numbers that are none.
+// Logistic regression with L2; classes are balanced, and background weighs less than a person's examples;
+// deterministic. One positive example is enough. kInvalidArgument without one, for rows of another length, for NaN and
+// infinity.
 Result<LinearHead> train(const TrainingSet& set);
 
 }  // namespace image_engine::search

@@ -47,7 +47,7 @@ class Lexer {
   }
 
  private:
-  // ASCII letters with a colon behind them; anything else ("12:30") is a word.
+  // ASCII letters followed by a colon; anything else ("12:30") is a word.
   void take_field(Term& term) {
     const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
     const auto end = std::ranges::find_if_not(rest_, is_letter);
@@ -60,7 +60,7 @@ class Lexer {
   void take_value(Term& term) {
     if (rest_.starts_with('"')) {
       rest_.remove_prefix(1);
-      const size_t end = std::min(rest_.find('"'), rest_.size());  // a quote left open ends with the query
+      const size_t end = std::min(rest_.find('"'), rest_.size());  // an unclosed quote ends with the query
       term.value = rest_.substr(0, end);
       term.quoted = true;
       rest_.remove_prefix(std::min(end + 1, rest_.size()));
@@ -113,7 +113,7 @@ struct Field {
   std::string_view name;
   ParseValue parse;       // null: a text field
   TextField text;         // of a text field
-  bool analysed = false;  // filled by stages that look into the picture
+  bool analysed = false;  // filled by stages that analyze the picture
 };
 constexpr Field kFields[] = {
     {"tag", nullptr, TextField::kKeywords},  // also by rules
@@ -151,11 +151,11 @@ Result<const Field*> find_field(std::string_view name) {
   std::ranges::transform(kFields, names.begin(), &Field::name);
   const std::string_view nearest = nearest_name(lower, names);
   const std::string hint =
-      nearest.empty() ? "quote it to look for the words" : "did you mean " + std::string(nearest) + ":";
+      nearest.empty() ? "quote it to search for the words" : "did you mean " + std::string(nearest) + ":";
   return fail(ErrorCode::kInvalidArgument, "there is no search field " + lower + ": " + hint);
 }
 
-// Four characters say enough for a word to be the beginning of others.
+// Words of four characters or more also match as prefixes.
 constexpr size_t kPrefixCharacters = 4;
 
 store::TextCondition text_condition(TextField field, const Term& term) {
@@ -163,7 +163,7 @@ store::TextCondition text_condition(TextField field, const Term& term) {
   return {field, term.value, open && !term.quoted && (!term.negated || term.value.ends_with('*'))};
 }
 
-// What the rule of that name says, or a keyword; nothing where there is no rule. Quoted are keywords only.
+// The rule of that name or a keyword; nullopt without a rule. A quoted value is only a keyword.
 Result<std::optional<Condition>> tag_by_rule(const Term& term, const SearchOptions& options) {
   if (term.quoted || !options.tag_rules) return std::nullopt;
   IE_TRY(const TagRules* rules, options.tag_rules());
@@ -177,7 +177,7 @@ Result<std::optional<Condition>> tag_by_rule(const Term& term, const SearchOptio
 Status add_field(const Term& term, const SearchOptions& options, ParsedQuery& parsed) {
   IE_TRY(const Field* field, find_field(term.field));
   if (term.value.empty())
-    return fail(ErrorCode::kInvalidArgument, std::string(field->name) + ": needs a value right behind the colon");
+    return fail(ErrorCode::kInvalidArgument, std::string(field->name) + ": needs a value right after the colon");
   if (field->name == "tag") {
     IE_TRY(std::optional<Condition> tag, tag_by_rule(term, options));
     if (tag) {
@@ -197,19 +197,19 @@ Status add_field(const Term& term, const SearchOptions& options, ParsedQuery& pa
   return {};
 }
 
-// English words that say how others belong together, not what a picture shows.
+// English function words, which do not describe a picture.
 constexpr std::string_view kFunctionWords[] = {
     "a",  "an", "and", "are", "as",   "at",   "by",  "for",   "from", "in", "is",  "it",   "its",  "my",
     "of", "on", "or",  "our", "some", "that", "the", "their", "this", "to", "was", "were", "with",
 };
 
-// Whether it says something about a picture: a letter of any script or a digit is in it, and not just as "the".
+// Whether it may describe a picture: it contains a letter of any script or a digit, and is not a word such as "the".
 bool has_content(const Term& term) {
-  const auto says = [](char c) {
+  const auto describes = [](char c) {
     const auto byte = static_cast<unsigned char>(c);
     return byte >= 0x80 || (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
   };
-  if (std::ranges::none_of(term.value, says)) return false;
+  if (std::ranges::none_of(term.value, describes)) return false;
   return term.quoted || std::ranges::find(kFunctionWords, ascii_lower(term.value)) == std::end(kFunctionWords);
 }
 
@@ -217,7 +217,7 @@ class Words {
  public:
   void add(const Term& term, ParsedQuery& parsed) {
     const store::TextCondition condition = text_condition(TextField::kAny, term);
-    // What is quoted must be there; it also ranks.
+    // Quoted text is required; it also counts for the ranking.
     if (term.negated || term.quoted) parsed.query.filters.push_back({condition, term.negated});
     if (term.negated) return;
     (has_content(term) ? telling_ : others_).push_back(condition);
@@ -226,7 +226,7 @@ class Words {
     text_ += !term.quoted && value.ends_with('*') ? value.substr(0, value.size() - 1) : value;
   }
   [[nodiscard]] size_t size() const { return telling_.size() + others_.size(); }
-  // Words such as "the" rank only where there are no others.
+  // Words such as "the" rank only if there are no others.
   void finish(ParsedQuery& parsed) && {
     if (!telling_.empty()) parsed.words = std::move(text_);
     parsed.query.words = std::move(telling_.empty() ? others_ : telling_);

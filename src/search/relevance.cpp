@@ -12,16 +12,16 @@ const CosinePrior kSentencePrior{
 
 namespace {
 
-// A histogram's bin: nothing narrower can be told.
+// A histogram's bin: the resolution of the fit.
 constexpr double kLeastDeviation = 2.0 / CosineHistogram::kBins;
-// However alike a library's pictures are, unrelated cosines vary by this part of what the prior says: their upper tail,
-// which the cut-off meets, is heavier than that of a normal distribution fitted to all.
+// Even in a library of similar pictures, unrelated cosines vary by at least this part of the prior's deviation: their
+// upper tail, where the threshold is, is heavier than that of a normal distribution fitted to all.
 constexpr double kLeastPartOfDeviation = 0.9;
 constexpr int kMostRounds = 200;
 constexpr double kSettled = 1e-6;
 
-// Where the fit begins: the mean in the prior's deviations from its mean, and the share of related pictures. One mean
-// for a query that few or none answer, three for one that many do.
+// The fit's starting points: the mean, in prior deviations from the prior's mean, and the share of related pictures.
+// One mean for a query with few or no related pictures, three for one with many.
 struct Start {
   double mean, share;
 };
@@ -41,7 +41,7 @@ double Relevance::Mixture::log_odds(double cosine) const {
          log_normal(cosine, mean, deviation);
 }
 
-// One way to explain what was scanned.
+// One fit of the scanned cosines.
 struct Relevance::Fit {
   Fit(const CosineHistogram& histogram, const CosinePrior& given) : scanned(histogram), prior(given) {
     prior.deviation = std::max(kLeastDeviation, prior.deviation);
@@ -82,7 +82,7 @@ struct Relevance::Fit {
     m.share = (kPriorPictures * kPriorShare + related) / (weight + related);
   }
 
-  // The logarithm of how likely what was scanned and the prior's pictures are, up to a constant.
+  // The log likelihood of the scanned cosines and the prior's pictures, up to a constant.
   [[nodiscard]] double likelihood(const Mixture& m) const {
     double result =
         kPriorPictures *

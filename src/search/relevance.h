@@ -1,4 +1,4 @@
-// From cosines to relevance: which of a query's nearest pictures are about it at all.
+// Turns cosines into relevance: which of a query's nearest pictures are about it.
 #pragma once
 
 #include <string>
@@ -7,27 +7,27 @@
 
 namespace image_engine::search {
 
-// How cosines of text and picture that have nothing to do with each other are spread in a model, and how far above
-// those of pairs that belong together lie. docs/search.md says where the numbers come from.
+// A model's distribution of cosines between unrelated texts and pictures, and how far above it those of related pairs
+// are. docs/search.md has the source of the numbers.
 struct CosinePrior {
   double mean = 0, deviation = 0;  // of unrelated pairs
-  double gap = 0;                  // of related pairs' mean above it
+  double gap = 0;                  // related pairs' mean minus `mean`
   double related_deviation = 0;
-  bool verified = false;  // by the real weights
+  bool verified = false;  // measured with the real weights
 };
-// Of CLIP's kind, and of sentence vectors between a query and a tag. A spec's options relevance_mean,
-// relevance_deviation, relevance_gap and relevance_related_deviation say otherwise for its model.
+// For models like CLIP, and for sentence vectors of a query and a tag. A spec's options relevance_mean,
+// relevance_deviation, relevance_gap and relevance_related_deviation override them for its model.
 extern const CosinePrior kClipPrior, kSentencePrior;
 
 // The posterior probability that a picture of this cosine is about the query, by a mixture of two normal distributions
-// fitted to what was scanned: expectation–maximisation in which the prior counts as `kPriorPictures` pictures, from
-// several starts, of which the likeliest end is taken. Of the related ones only the share is learned: they lie the
-// prior's gap above the others, whose mean is within `kReach` of the prior's deviations of its mean.
-// Never falls when the cosine rises. A plain value.
+// fitted to the scanned cosines: expectation–maximisation in which the prior counts as `kPriorPictures` pictures, from
+// several starts, of which the likeliest result is used. For related pictures only their share is learned: their mean
+// is the prior's gap above the others' mean, which is within `kReach` prior deviations of the prior's mean. Rises
+// monotonically with the cosine. A plain value.
 class Relevance {
  public:
   Relevance(const CosineHistogram& scanned, const CosinePrior& prior);
-  [[nodiscard]] double of(double cosine) const;  // 0…1; 0 for what is no number
+  [[nodiscard]] double of(double cosine) const;  // 0…1; 0 for NaN
   // Pictures below this are not about the query.
   static constexpr double kLeast = 0.5;
   static constexpr double kPriorPictures = 20;
@@ -36,16 +36,16 @@ class Relevance {
 
  private:
   struct Mixture {
-    double mean, deviation;  // of what is not about the query
+    double mean, deviation;  // of unrelated pictures
     double related_mean, related_deviation;
     double share;  // of the related ones
-    // The logarithm of how much likelier related is than not.
+    // The log odds of related against unrelated.
     [[nodiscard]] double log_odds(double cosine) const;
   };
   struct Fit;
 
   Mixture mixture_;
-  // Between these the odds rise with the cosine; beyond, the wider distribution's far side would turn them.
+  // Between these the odds rise with the cosine; beyond them the wider distribution would reverse them.
   double lowest_ = -1, highest_ = 1;
 };
 

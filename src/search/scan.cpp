@@ -11,7 +11,7 @@
 namespace image_engine::search {
 namespace {
 
-constexpr std::size_t kBatch = 1024;       // rows whose dots are in the first-level cache together
+constexpr std::size_t kBatch = 1024;       // rows whose dots fit the first-level cache
 constexpr double kLengthTolerance = 0.01;  // of a query, which may have been binary16
 constexpr float kRoundingError = 1e-5F;    // of float sums over numbers of length 1
 constexpr std::int64_t kByteQueryMost = 16'383;
@@ -21,10 +21,10 @@ bool is_nearer(const Neighbour& a, const Neighbour& b) {
   return a.cosine != b.cosine ? a.cosine > b.cosine : a.asset < b.asset;
 }
 
-// What is no number is as far away as can be.
+// NaN counts as farthest.
 float cosine_of(float dot) { return std::isfinite(dot) ? std::clamp(dot, -1.0F, 1.0F) : -1.0F; }
 
-// A query as the kernels want it.
+// A query in the kernels' format.
 struct Prepared {
   Prepared(std::span<const float> query, std::size_t stride)
       : halves(stride * sizeof(float)), bytes(stride * sizeof(std::int16_t)) {
@@ -78,7 +78,7 @@ class Scanner {
     return id > 0 && (allowed_ == nullptr || allowed_->contains(id));
   }
 
-  // Of the first `count` rows, those that may be among the best come first; gives their number.
+  // Moves those of the first `count` rows that may be among the best to the front; returns their number.
   std::size_t estimate(const VectorBlock& block, std::size_t count) {
     std::array<std::int32_t, kBatch> dots;
     kernels_.byte_dots(block.bytes, file_.stride(), {rows_.data(), count}, query_.bytes.as<std::int16_t>(),
@@ -89,7 +89,7 @@ class Scanner {
       const float cosine = static_cast<float>(dots[i]) * scale.scale * query_.byte_scale;
       count_in(cosine_of(std::isfinite(scale.error) ? cosine : scale.error));
       const float off = scale.error + query_.byte_error * scale.length + kRoundingError;
-      // Written so that a NaN is looked at.
+      // Written so that NaN is kept.
       if (most_ > 0 && !(best_.size() == most_ && cosine + off * kLongest < best_.front().cosine))
         rows_[kept++] = rows_[i];
     }
@@ -169,7 +169,7 @@ Result<ScanResult> scan_file(const VectorFile& file, std::span<const float> quer
     try {
       for (std::size_t i = 1; i < wanted; ++i) helpers.emplace_back(work, std::ref(scanners[i]));
     } catch (const std::system_error&) {
-      // Fewer threads do the same work.
+      // If threads are missing, fewer do the same work.
     }
     work(scanners[0]);
   }

@@ -1,4 +1,4 @@
-// The exact scan of a file of vectors.
+// An exact scan of a file of vectors.
 #pragma once
 
 #include <span>
@@ -10,9 +10,9 @@
 
 namespace image_engine::search {
 
-// VectorIndex::scan with these kernels. Where the file has bytes, halves are read only of rows that may be among the
-// best, by the bytes and how far they can be off: the result is that of the halves all the same. The histogram then
-// has the bytes' cosines.
+// VectorIndex::scan() with these kernels. If the file has bytes, float16 vectors are read only for rows that may be
+// among the best by their bytes and error bounds, so the result equals that of a float16 scan. The histogram then has
+// the bytes' cosines.
 Result<ScanResult> scan_file(const VectorFile& file, std::span<const float> query, std::size_t most,
                              const store::IdSet* allowed, int threads, const Kernels& kernels);
 

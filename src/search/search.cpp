@@ -16,9 +16,9 @@ using store::Relevant;
 using store::TextField;
 
 constexpr char kLooksLike[] = "looks like";
-constexpr char kNoContent[] = "such words alone say nothing that a picture could show: they are looked for as words";
+constexpr char kNoContent[] = "these words alone do not describe a picture: they are only searched for as words";
 
-// Bytes that a model is given at most: far more than the 77 tokens that CLIP reads.
+// Most bytes of text for a model: far more than the 77 tokens that CLIP reads.
 constexpr std::size_t kMostText = 1000;
 // Bytes of the query that each result repeats as its evidence.
 constexpr std::size_t kMostEvidence = 100;
@@ -38,7 +38,7 @@ struct AboutText {
   double relevance = 0;
 };
 
-// The pictures that are about a text's vector, nearest first.
+// The pictures relevant to a text's vector, nearest first.
 Result<std::vector<AboutText>> about(const PictureMeaning& meaning, std::span<const float> vector,
                                      const store::IdSet& allowed, int threads) {
   IE_TRY(ScanResult scanned, meaning.index->scan(vector, kUsualFindings, &allowed, threads));
@@ -66,7 +66,7 @@ struct RelatedTag {
   double relevance = 0;
 };
 
-// Tags that mean what the query says, the surest first, without those that are what it says: words find these.
+// Tags similar in meaning to the query, the surest first, without those equal to it: words find these.
 Result<std::vector<RelatedTag>> related_tags(const TagMeaning& meaning, const std::vector<float>& query,
                                              const ParsedQuery& parsed) {
   CosineHistogram histogram;
@@ -76,13 +76,14 @@ Result<std::vector<RelatedTag>> related_tags(const TagMeaning& meaning, const st
     ++histogram.counts[CosineHistogram::bin_of(static_cast<float>(cosine_of(query, vector)))];
     ++histogram.total;
   }
-  std::set<std::string> said = {ascii_lower(parsed.words)};
-  for (const store::TextCondition& word : parsed.query.words) said.insert(ascii_lower(word.text));
+  std::set<std::string> query_words = {ascii_lower(parsed.words)};
+  for (const store::TextCondition& word : parsed.query.words) query_words.insert(ascii_lower(word.text));
   const Relevance relevance(histogram, meaning.prior);
   std::vector<RelatedTag> related;
   for (const auto& [name, vector] : meaning.terms) {
     const double probability = relevance.of(cosine_of(query, vector));
-    if (probability >= Relevance::kLeast && !said.contains(ascii_lower(name))) related.push_back({name, probability});
+    if (probability >= Relevance::kLeast && !query_words.contains(ascii_lower(name)))
+      related.push_back({name, probability});
   }
   std::ranges::stable_sort(related, std::greater<>(), &RelatedTag::relevance);
   return related;
@@ -102,7 +103,7 @@ Result<std::vector<Relevant>> tagged(const store::CatalogueReader& catalogue, co
   return found;
 }
 
-// One search's ways to find by meaning. What goes wrong with a model becomes a note.
+// A search by meaning. Errors of models become notes.
 class Meaning {
  public:
   Meaning(const store::CatalogueReader& catalogue, const ParsedQuery& parsed, const SearchOptions& options,
@@ -112,7 +113,7 @@ class Meaning {
     if (evidence_.size() < text_.size()) evidence_ += "…";
   }
 
-  // Null where nothing but words can find.
+  // Null if only words can be searched.
   std::function<Result<std::vector<Relevant>>(const store::IdSet&)> finder() {
     if (const PictureMeaning* pictures = model(options_.pictures); pictures && embedded(pictures->embed))
       return [this, pictures](const store::IdSet& allowed) { return find_pictures(*pictures, allowed); };
@@ -134,7 +135,7 @@ class Meaning {
   bool embedded(const EmbedText& embed) {
     Result<std::vector<float>> vector = embed(text_);
     if (vector && (vector->empty() || !std::ranges::all_of(*vector, [](float x) { return std::isfinite(x); })))
-      vector = fail(ErrorCode::kCorrupt, "the text model gave no vector of numbers: pull it again");
+      vector = fail(ErrorCode::kCorrupt, "the text model returned an invalid vector: pull it again");
     if (!vector) {
       notes_.push_back(vector.error().message);
       return false;
@@ -208,7 +209,7 @@ Result<std::vector<SimilarByVector>> similar_to(const store::CatalogueReader& ca
       for (const Neighbour& neighbour : scanned.best) near[neighbour.asset] = {neighbour, 0};
     }
     std::vector<Relevant> findings;
-    // In the order of their cosines, which 0…1 have room for.
+    // In the order of their cosines, mapped to 0…1.
     for (const auto& [asset, item] : near) findings.push_back({asset, (1.0 + item.neighbour.cosine) / 2, {}});
     return findings;
   };

@@ -1,4 +1,4 @@
-// What a person asks, in the grammar of docs/search.md, answered from the catalogue.
+// Answers a person's query, in the grammar of docs/search.md, from the catalogue.
 #pragma once
 
 #include <functional>
@@ -23,16 +23,16 @@ struct PlacePosition {
 // The position of a place by name, for near:NAME; may be empty.
 using FindPlace = std::function<std::optional<PlacePosition>(std::string_view name)>;
 
-// Text as a vector; may be asked once a search.
+// Embeds text as a vector; called at most once per search.
 using EmbedText = std::function<Result<std::vector<float>>(std::string_view text)>;
 
-// How pictures are found by what they show: their vectors and the text tower of the same model.
+// Finds pictures by what they show: their vectors and the text tower of the same model.
 struct PictureMeaning {
   const VectorIndex* index = nullptr;
   EmbedText embed;
   CosinePrior prior;
 };
-// How pictures are found by tags that mean what the query says: vectors of all tags, and of the query.
+// Finds pictures by tags similar in meaning to the query: vectors of all tags, and of the query.
 struct TagMeaning {
   std::vector<std::pair<std::string, std::vector<float>>> terms;
   EmbedText embed;
@@ -45,11 +45,11 @@ struct SearchOptions {
   bool include_missing = false;
   FindPlace find_place;
   int threads = 1;
-  // Asked only when the query has words that say something; `tags` only where `pictures` gives none. nullptr: none is
-  // at hand. An error becomes a note.
+  // Called only when the query has meaningful words; `tags` only if `pictures` returns null. nullptr: not available. An
+  // error becomes a note.
   std::function<Result<const PictureMeaning*>()> pictures;
   std::function<Result<const TagMeaning*>()> tags;
-  // Asked only when the query has a `tag:` that is not quoted. nullptr: keywords alone. An error is that of the search.
+  // Called only when the query has an unquoted `tag:`. nullptr: only keywords. Its error is the search's error.
   std::function<Result<const TagRules*>()> tag_rules;
 };
 
@@ -63,23 +63,21 @@ struct SearchResults {
 
 struct ParsedQuery {
   store::AssetQuery query;
-  // The plain and quoted words as written, between blanks; empty where none of them says what a picture could show
-  // ("the", "&").
+  // The plain and quoted words as written, separated by blanks; empty if none of them describes a picture ("the", "&").
   std::string words;
-  std::vector<store::TextField> analysed_fields;  // named fields that only later analysis fills
+  std::vector<store::TextField> analysed_fields;  // fields in the query that stages fill
 };
 
-// Errors: kInvalidArgument for an unknown field (the nearest is named) or a value that its field cannot have.
-// Safe on any bytes.
+// Errors: kInvalidArgument for an unknown field (the message names the nearest) or an invalid value. Safe on any bytes.
 Result<ParsedQuery> parse_query(std::string_view text, const SearchOptions& options = {});
 
-// Errors: those of parse_query and of the catalogue.
-// A model that cannot be used is a note, not an error: words find all the same.
+// Errors: those of parse_query and of the catalogue. An unusable model causes a note, not an error: words are still
+// searched.
 Result<SearchResults> search(const store::CatalogueReader& catalogue, std::string_view text,
                              const SearchOptions& options = {});
 
-// Pictures that look like that of this vector, or are what this text says; nearest first, at most `limit` of those that
-// are not missing. For text only those at least as relevant as the cut-off.
+// Pictures similar to this picture's or text's vector, nearest first, at most `limit` of those that are not missing.
+// For text only those at or above the relevance threshold.
 struct SimilarByVector {
   store::AssetId asset = 0;
   std::string path;

@@ -63,7 +63,7 @@ class Reader {
   }
 
  private:
-  // A map with keys of these only, each once.
+  // A map with only these keys, each once.
   Status check_keys(const YAML::Node& node, std::string_view what, std::span<const std::string_view> known) const {
     if (!node.IsMap()) return fault(node.Mark(), fmt::format("{} must hold keys and values", what));
     std::set<std::string> seen;
@@ -81,9 +81,9 @@ class Reader {
   }
 
   Result<std::string> read_name(const YAML::Node& node, std::string_view what) const {
-    // What is not there has the place of what follows.
+    // An empty node has the position of the next one.
     if (node.IsNull()) return fault(node.Mark(), fmt::format("{} here or right above is empty", what));
-    if (!node.IsScalar()) return fault(node.Mark(), fmt::format("{} must be a text", what));
+    if (!node.IsScalar()) return fault(node.Mark(), fmt::format("{} must be text", what));
     const std::string& text = node.Scalar();
     const bool control = std::ranges::any_of(text, [](unsigned char c) { return c < ' ' || c == 0x7f; });
     if (text.empty() || control || text.size() > kLongestName)
@@ -91,7 +91,7 @@ class Reader {
     return text;
   }
 
-  // As it can be written behind `tag:`.
+  // The name as it can be written after `tag:`.
   Result<std::string> read_tag(const YAML::Node& node) const {
     IE_TRY(const std::string name, read_name(node, "a tag"));
     if (name.find_first_of(" \"") != std::string::npos)
@@ -157,7 +157,7 @@ class Reader {
     return {};
   }
 
-  // The name of an item, and what stands behind its colon.
+  // The name of an item, and the value after its colon.
   struct Item {
     std::string name;
     std::optional<YAML::Node> value;
@@ -191,7 +191,7 @@ class Reader {
     if (const YAML::Node value = (*item.value)["count"]; value.IsDefined()) {
       const auto count = number<std::int64_t>(value);
       if (!count || *count < 1 || *count > kMostCount)
-        return fault(value.Mark(), fmt::format("a count is a whole number from 1 to {}", kMostCount));
+        return fault(value.Mark(), fmt::format("a count is an integer from 1 to {}", kMostCount));
       object.least = *count;
     }
     return object;
@@ -216,7 +216,8 @@ class Reader {
       const std::string code = item.IsScalar() ? item.Scalar() : "";
       const auto is_letter = [](char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); };
       if (code.size() != 2 || !std::ranges::all_of(code, is_letter))
-        return fault(item.Mark(), fmt::format("\"{}\" is no country: write two letters, such as DE", printable(code)));
+        return fault(item.Mark(),
+                     fmt::format("\"{}\" is not a country: write two letters, such as DE", printable(code)));
       countries.codes.push_back(code);
       for (char& c : countries.codes.back())
         if (c >= 'a') c = static_cast<char>(c - 'a' + 'A');

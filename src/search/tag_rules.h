@@ -1,4 +1,4 @@
-// What `tag:NAME` finds besides keywords: config/tags.yaml, or a file of the user's. docs/search.md tells its format.
+// What `tag:NAME` finds besides keywords: config/tags.yaml, or a user's file. docs/search.md describes the format.
 #pragma once
 
 #include <map>
@@ -14,10 +14,10 @@ namespace image_engine::search {
 // A plain value; thread-safe.
 class TagRules {
  public:
-  // kInvalidArgument names file, line and what is wrong.
+  // kInvalidArgument names file, line and problem.
   static Result<TagRules> read(const std::string& file);
 
-  // ASCII case aside. Null when there is no rule of that name.
+  // Ignores ASCII case. Null when there is no rule of that name.
   [[nodiscard]] const std::vector<store::Sign>* find(std::string_view name) const;
   [[nodiscard]] std::vector<std::string_view> names() const;
 

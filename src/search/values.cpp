@@ -23,7 +23,7 @@ std::optional<T> number(std::string_view text) {
   return value;
 }
 
-// `digits` decimal digits at the front of `text`, which they are taken from.
+// Removes `digits` decimal digits from the front of `text`.
 std::optional<int> take_digits(std::string_view& text, size_t digits) {
   if (text.size() < digits) return std::nullopt;
   const std::string_view part = text.substr(0, digits);
@@ -168,7 +168,7 @@ Result<store::RatingCondition> parse_rating(std::string_view value) {
 
 namespace {
 
-// A name with a comparison behind it; nothing for anything else.
+// A name followed by a comparison; nullopt for anything else.
 std::optional<store::ObjectsCondition> counted(std::string_view value, store::TextField field) {
   const size_t sign = value.find_first_of("<>=");
   const auto range = sign == std::string_view::npos ? std::nullopt : compared_count(value.substr(sign));

@@ -1,4 +1,4 @@
-// The values that a field can have. Each function gives kInvalidArgument with an example for anything else.
+// Parsers of field values. Each returns kInvalidArgument with an example for an invalid value.
 #pragma once
 
 #include <optional>
@@ -10,10 +10,10 @@
 
 namespace image_engine::search {
 
-// kInvalidArgument: that value of that field "is not understood", with what to write instead.
+// kInvalidArgument: the field's value "is not understood", with what to write instead.
 tl::unexpected<Error> wrong_value(std::string_view field, std::string_view value, std::string_view expected);
 
-// A comparison as in a rating, of a number that is not negative; both ends inclusive.
+// A comparison as in a rating, with a non-negative number; both ends inclusive.
 struct CountRange {
   std::int64_t least = 0, most = 0;
 };
@@ -23,11 +23,11 @@ std::optional<CountRange> compared_count(std::string_view value);
 Result<store::TakenCondition> parse_time_range(std::string_view value);
 // "4" (at least), "=4", "<3", "<=3", ">3", ">=3".
 Result<store::RatingCondition> parse_rating(std::string_view value);
-// "person>=2": a name, then a comparison as in a rating and a number. Blanks of a name may be written - or _.
+// "person>=2": a name, then a comparison as in a rating and a number. - and _ stand for blanks in a name.
 Result<store::ObjectsCondition> parse_objects(std::string_view value);
-// The same of products.
+// The same for products.
 Result<store::ObjectsCondition> parse_products(std::string_view value);
-// "LAT,LON", "LAT,LON,KM", and where places are known "NAME", "NAME,KM".
+// "LAT,LON", "LAT,LON,KM", and with `find_place` "NAME", "NAME,KM".
 Result<store::NearCondition> parse_near(std::string_view value, const FindPlace& find_place);
 // "photo", "video", "raw" or a format's name or usual extension.
 Result<store::TypeCondition> parse_type(std::string_view value);

@@ -26,12 +26,12 @@ namespace {
 
 constexpr std::array<char, 8> kMagic = {'I', 'E', 'V', 'E', 'C', 'T', 'O', 'R'};
 constexpr std::uint32_t kFormat = 1;
-constexpr std::size_t kHeaderRoom = 4096;  // blocks begin behind it
+constexpr std::size_t kHeaderRoom = 4096;  // blocks begin after it
 constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kVerifiedWhole = std::size_t{512} << 20;
 constexpr std::size_t kSample = std::size_t{64} << 20;  // bytes of a larger file that are verified each time
 
-// As it is in the file; numbers are little-endian.
+// The header in the file; numbers are little-endian.
 struct Header {
   std::array<char, 8> magic = kMagic;
   std::uint32_t format = kFormat;
@@ -50,7 +50,7 @@ Hash128 check_of(const Header& header) {
 
 std::size_t aligned(std::size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
-// Where the parts of a block lie, from its begin: checksum of all behind it, ids, scales, bytes, halves.
+// Offsets in a block: checksum of all that follows, ids, scales, bytes, float16.
 struct Layout {
   explicit Layout(const VectorFileKind& kind)
       : stride((kind.dimensions + kRowStep - 1) / kRowStep * kRowStep), with_bytes(kind.with_bytes) {
@@ -88,7 +88,7 @@ Status read_at(int fd, std::span<std::byte> bytes, std::size_t at) {
     const ssize_t read = ::pread(fd, bytes.data(), bytes.size(), static_cast<off_t>(at));
     if (read < 0 && errno == EINTR) continue;
     if (read < 0) return fail(errno_error("the file of vectors"));
-    if (read == 0) return fail(ErrorCode::kCorrupt, "the file of vectors is cut off");
+    if (read == 0) return fail(ErrorCode::kCorrupt, "the file of vectors is truncated");
     bytes = bytes.subspan(static_cast<std::size_t>(read));
     at += static_cast<std::size_t>(read);
   }
@@ -105,7 +105,7 @@ Status write_header(int fd, const VectorFileKind& kind, std::int64_t generation,
   header.check = check_of(header);
   const std::size_t size = blocks_of(rows) * Layout(kind).size + kHeaderRoom;
   if (::ftruncate(fd, static_cast<off_t>(size)) != 0) return fail(errno_error("the file of vectors"));
-  // What is too large to be verified whole has to be on disk before the header that vouches for it.
+  // Data too large to be verified completely must be on disk before the header that confirms it.
   if (size > kVerifiedWhole && ::fdatasync(fd) != 0) return fail(errno_error("the file of vectors"));
   return write_at(fd, std::as_bytes(std::span(&header, 1)), 0);
 }
@@ -182,7 +182,7 @@ class BlockBuffer {
 
 // ---- Locks
 
-// A writer in place is done in a moment.
+// A writer in place finishes in a moment.
 Status lock_for_reading(int fd) {
   constexpr int kTries = 200;
   constexpr std::chrono::milliseconds kPause{10};
@@ -196,7 +196,7 @@ Status lock_for_reading(int fd) {
 
 std::string unfinished(const std::string& path) { return path + ".new"; }
 
-// An empty file that nobody else writes, to be renamed to `path`. What a killed program left there is used again.
+// An exclusive empty file, to be renamed to `path`. A file left by a killed program is reused.
 Result<UniqueFd> begin_file(const std::string& path) {
   const std::string name = unfinished(path);
   UniqueFd fd(::open(name.c_str(), O_CREAT | O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
@@ -207,7 +207,7 @@ Result<UniqueFd> begin_file(const std::string& path) {
   struct stat opened {};
   if (::fstat(fd.get(), &opened) != 0) return fail(errno_error(to_utf8(name)));
   if (!S_ISREG(opened.st_mode) || opened.st_nlink > 1 || opened.st_uid != ::geteuid())
-    return fail(ErrorCode::kPermission, to_utf8(name) + " is somebody else's file: remove it");
+    return fail(ErrorCode::kPermission, to_utf8(name) + " belongs to another user: remove it");
   if (::fchmod(fd.get(), 0600) != 0 || ::ftruncate(fd.get(), 0) != 0) return fail(errno_error(to_utf8(name)));
   return fd;
 }
@@ -235,7 +235,7 @@ struct RowChange {
   std::span<const std::uint16_t> vector;
 };
 
-// By block, where each change goes; `rows` grows by what is new.
+// The position of each change, by block; `rows` grows by new vectors.
 Result<std::map<std::size_t, std::vector<RowChange>>> place(int fd, const Layout& layout, std::size_t dimensions,
                                                             const VectorChanges& changes, std::size_t& rows) {
   std::map<std::size_t, std::vector<RowChange>> placed;
@@ -247,7 +247,7 @@ Result<std::map<std::size_t, std::vector<RowChange>>> place(int fd, const Layout
     for (std::size_t row = 0; row < std::min(kBlockRows, rows - number * kBlockRows); ++row) {
       const auto change = changes.find(ids[row]);
       if (ids[row] == 0 || change == changes.end()) continue;
-      // An id stands in one row only.
+      // An id is in only one row.
       const bool first = seen.emplace(ids[row], true).second;
       if (first && kept(change->second))
         placed[number].push_back({row, ids[row], change->second});
@@ -305,7 +305,7 @@ Status VectorFile::map(UniqueFd fd, const VectorFileKind& kind, Verify verify) {
   IE_TRY(mapped_, MappedFile::create(fd.get(), MappedFile::Guard::kZeros));
   const std::size_t size = mapped_.bytes().size();
   if (header.rows > size || size != layout.at(blocks_of(header.rows)))
-    return fail(ErrorCode::kCorrupt, "it is cut off or too long");
+    return fail(ErrorCode::kCorrupt, "it is truncated or too long");
   rows_ = header.rows;
   generation_ = header.generation;
   fd_ = std::move(fd);
@@ -371,7 +371,7 @@ Result<VectorFile> VectorFile::change(VectorFile file, const std::string& path, 
   const VectorFileKind kind = file.kind_;
   const std::int64_t generation_before = file.generation_;
   const std::size_t size = file.mapped_.bytes().size();
-  file = VectorFile();  // its lock would be in the way of the one to come
+  file = VectorFile();  // its lock would block the next one
   UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   if (!fd) return fail(errno_error(to_utf8(path)));
   IE_TRY(const bool in_place, try_lock(fd.get(), LockKind::kExclusive, to_utf8(path)));

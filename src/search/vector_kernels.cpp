@@ -42,15 +42,15 @@ void byte_dots_plain(const std::int8_t* base, std::size_t stride, Rows rows, con
 #define IE_AVX2 gnu::target("avx2,fma,f16c")
 #define IE_AVX512 gnu::target("avx512f,avx512bw,avx512vnni")
 
-// A row is read from begin to end while the one that comes this far behind it is fetched: the CPU's own
-// prefetching does not know of rows that a filter leaves out, and stops at pages.
+// While a row is read, the row this far ahead is prefetched: the CPU's own prefetcher does not know which rows a filter
+// skips, and stops at page boundaries.
 constexpr std::size_t kFetchAhead = 4096;  // bytes
 constexpr std::size_t kLine = 64;          // bytes of a cache line
 
-// Sums that do not wait for each other.
+// Independent sums.
 constexpr std::size_t kSums = 4;
 
-// The `bytes` at `from`, as far as they are in other lines than those before.
+// Prefetches `bytes` at `from`, without lines already fetched.
 template <typename Number>
 [[gnu::always_inline]] inline void fetch(const Number* from, std::size_t bytes) {
   for (std::size_t at = 0; at < bytes; at += kLine) _mm_prefetch(reinterpret_cast<const char*>(from) + at, _MM_HINT_T0);

@@ -8,12 +8,12 @@
 namespace image_engine::search {
 namespace {
 
-// From here on scans read bytes, and halves only of what may be among the best.
+// From this size on, scans read bytes, and float16 only of rows that may be among the best.
 constexpr std::int64_t kBytesFrom = 1'000'000;
-// Files with more removed rows than this share of all are made anew.
+// Files with a larger share of removed rows are rebuilt.
 constexpr double kMostRemoved = 0.25;
-// Rows compared with the catalogue when a file is opened: the newest ones, and some of all. A catalogue that was
-// restored from a backup counts its generations a second time.
+// Rows compared with the catalogue when a file is opened: the newest ones, and a sample of all. A catalogue restored
+// from a backup repeats its generations.
 constexpr std::size_t kCompared = 8;
 
 VectorFileKind kind_of(const store::Space& space) {
@@ -47,14 +47,14 @@ Result<bool> agrees(const VectorFile& file, const store::CatalogueReader& reader
   return true;
 }
 
-// Makes the file, or where that cannot be, the same in memory.
+// Builds the file, or, if that fails, the same in memory.
 Result<VectorFile> make_anew(const store::CatalogueReader& reader, const std::string& path, const store::Space& space) {
   const auto fill = [&](const VectorFile::Add& add) { return reader.changed_vectors(space.id, 0, add); };
   auto made = VectorFile::make(path, kind_of(space), space.generation, fill);
   return made ? std::move(made) : VectorFile::make({}, kind_of(space), space.generation, fill);
 }
 
-// `file` with what has changed since it was made.
+// Updates `file` with the changes since it was written.
 Result<VectorFile> bring_up_to_date(VectorFile file, const store::CatalogueReader& reader, const std::string& path,
                                     const store::Space& space) {
   VectorChanges changes;
@@ -66,7 +66,7 @@ Result<VectorFile> bring_up_to_date(VectorFile file, const store::CatalogueReade
   return VectorFile::change(std::move(file), path, space.generation, changes);
 }
 
-// Whether the file holds what the catalogue does.
+// Whether the file's vectors equal the catalogue's.
 Result<bool> is_right(const VectorFile& file, const store::CatalogueReader& reader, const store::Space& space) {
   if (file.generation() != space.generation || file.live() != static_cast<std::size_t>(space.vectors)) return false;
   return agrees(file, reader, space.id);
@@ -83,7 +83,7 @@ Result<VectorFile> open_file(const store::CatalogueReader& reader, const std::st
   auto file = VectorFile::open(path, kind_of(space));
   if (!file) {
     if (file.error().code == ErrorCode::kCorrupt && notes != nullptr)
-      notes->push_back("the vectors beside the catalogue were made anew from it: " + file.error().message);
+      notes->push_back("the vectors beside the catalogue were rebuilt from it: " + file.error().message);
     return make_anew(reader, path, space);
   }
   if (!is_worth_keeping(*file, space)) return make_anew(reader, path, space);
@@ -93,11 +93,12 @@ Result<VectorFile> open_file(const store::CatalogueReader& reader, const std::st
   }
   IE_TRY(const bool right, is_right(*file, reader, space));
   if (right) return file;
-  if (notes != nullptr) notes->push_back("the vectors beside the catalogue were made anew: they were not those of it");
+  if (notes != nullptr)
+    notes->push_back("the vectors beside the catalogue were rebuilt: they belonged to another catalogue");
   return make_anew(reader, path, space);
 }
 
-// As the catalogue has it now.
+// Reads the catalogue's current vectors.
 Result<store::Space> current(const store::CatalogueReader& reader, const store::Space& space) {
   IE_TRY(const auto spaces, reader.spaces(space.key.stage));
   const auto found = std::ranges::find(spaces, space.id, &store::Space::id);
@@ -145,7 +146,7 @@ Result<ScanResult> VectorIndex::scan(std::span<const float> query, std::size_t m
   if (state_->file.is_lost())
     return fail(
         ErrorCode::kCorrupt,
-        "the vectors beside the catalogue were cut off or cannot be read: run the command again, it makes them anew");
+        "the vectors beside the catalogue are truncated or cannot be read: run the command again to rebuild them");
   return result;
 }
 

@@ -1,9 +1,8 @@
-// Which pictures' vectors are nearest to one: an exact scan of a memory-mapped side file.
+// Finds the pictures whose vectors are nearest to a query, by an exact scan of a memory-mapped side file.
 //
-// The truth is in the catalogue. The side file, `<catalogue>.vectors-<space>`, is a copy made for scanning: stamped
-// with the generation of the space that it holds, brought up to date by what changed since, made anew when it is
-// damaged or of another space. Where it cannot be written (read-only medium, full disk), vectors are read from the
-// catalogue.
+// The catalogue is authoritative. The side file, `<catalogue>.vectors-<space>`, is a copy for scanning: it records the
+// generation of its space, is updated with later changes, and is rebuilt when it is damaged or of another space. If it
+// cannot be written (read-only medium, full disk), vectors are read from the catalogue.
 #pragma once
 
 #include <array>
@@ -25,7 +24,7 @@ struct Neighbour {
   float cosine = 0;  // −1…1
 };
 
-// How the cosines of everything that was scanned are spread.
+// The distribution of the cosines of all scanned vectors.
 struct CosineHistogram {
   static constexpr std::size_t kBins = 1024;
   std::array<std::uint32_t, kBins> counts{};
@@ -36,17 +35,17 @@ struct CosineHistogram {
 
 struct ScanResult {
   std::vector<Neighbour> best;  // nearest first, then by asset
-  CosineHistogram all;          // of all that were allowed
+  CosineHistogram all;          // of all allowed assets
 };
 
 class VectorIndex {
  public:
-  // `catalogue`: the file's path, beside which the side file lies. `notes` gets a line for people when a damaged side
-  // file was made anew. Several programs may do this at once.
+  // `catalogue`: the path of the catalogue; the side file is beside it. `notes` gets a line for people when a damaged
+  // side file was rebuilt. Several programs may open it at once.
   static Result<VectorIndex> open(const store::CatalogueReader& reader, const std::string& catalogue,
                                   const store::Space& space, std::vector<std::string>* notes = nullptr);
-  // Whether the whole side file is sound. kNotFound: there is none. kCorrupt: it is damaged or of another space; open()
-  // makes it anew.
+  // Verifies the whole side file. kNotFound: there is none. kCorrupt: it is damaged or of another space; open()
+  // rebuilds it.
   static Status check(const std::string& catalogue, const store::Space& space);
   VectorIndex(VectorIndex&&) noexcept;
   VectorIndex& operator=(VectorIndex&&) noexcept;
@@ -56,10 +55,10 @@ class VectorIndex {
   [[nodiscard]] std::size_t dimensions() const;
 
   // The `most` nearest of those allowed (null: all). `query` has length 1 and `dimensions()` numbers, else
-  // kInvalidArgument. Thread-safe; shares the work out over `threads`.
+  // kInvalidArgument. Thread-safe; uses `threads` threads.
   [[nodiscard]] Result<ScanResult> scan(std::span<const float> query, std::size_t most, const store::IdSet* allowed,
                                         int threads) const;
-  // Each vector, in no order: (asset, its numbers as f16). Thread-safe.
+  // Calls f(asset, float16 numbers) for each vector, in no order. Thread-safe.
   template <typename F>
   void for_each(F&& f) const {
     for (std::size_t row = 0; row < rows(); ++row)
@@ -69,7 +68,7 @@ class VectorIndex {
  private:
   struct State;
   explicit VectorIndex(std::unique_ptr<State> state);
-  [[nodiscard]] std::size_t rows() const;  // those of removed vectors, whose asset is 0, included
+  [[nodiscard]] std::size_t rows() const;  // including removed ones, whose asset is 0
   [[nodiscard]] store::AssetId asset_at(std::size_t row) const;
   [[nodiscard]] std::span<const std::uint16_t> vector_at(std::size_t row) const;
   std::unique_ptr<State> state_;

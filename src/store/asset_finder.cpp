@@ -12,23 +12,23 @@
 namespace image_engine::store {
 namespace {
 
-// Ids are given from 1 on; more than this is a damaged catalogue, not a library.
+// Ids count from 1; a larger one means a damaged catalogue.
 constexpr AssetId kMostAssets = AssetId{1} << 27;
 
 [[noreturn]] void raise_damaged() {
   raise(ErrorCode::kCorrupt, "the catalogue's asset numbers are damaged: restore a backup");
 }
 
-// A word found in more of the assets than this has an inverse document frequency near nothing: bm25 would cost much and
-// say little.
+// A word in more of the assets than this has an inverse document frequency near zero: bm25 would cost much and change
+// little.
 size_t tells_apart(AssetId end) { return std::max<size_t>(1000, static_cast<size_t>(end) / 20); }
 
-// bm25 weights by TextField: what a person wrote or a stage named weighs more than what a machine numbered.
+// bm25 weights by TextField: text from a person or a stage weighs more than generated names.
 constexpr std::string_view kBm25Sql =
     "SELECT rowid, -bm25(asset_text, 4, 8, 3, 8, 4, 2, 1, 2, 6, 5, 3, 4, 8, 6) FROM asset_text WHERE asset_text MATCH "
     "?";
 
-// Below this many, each asset's time is looked up; above, the index of times is walked.
+// Up to this many, reads each asset's time; above, walks the index of times.
 constexpr size_t kFewEquals = 2000;
 
 bool asks_for_state(const AssetQuery& query) {
@@ -39,7 +39,7 @@ bool asks_for_state(const AssetQuery& query) {
 
 std::uint32_t matched_words(std::uint32_t tier) { return tier >> 8; }
 
-// In [0, 1], falling with the rank: the share of matched words, in whose last step whole words and bm25 count.
+// In [0, 1], falling with the rank: the share of matched words; whole words and bm25 decide within its last step.
 double score(std::uint32_t tier, float bm25, float most, size_t words) {
   if (words == 0) return 1;
   const double matched = matched_words(tier);
@@ -60,7 +60,7 @@ IdSet AssetFinder::allowed(const AssetQuery& query, Conditions& conditions) {
     restricted ? result.keep(set) : result.add(set);
     restricted = true;
   }
-  // Words only find assets that are there; without them, or for something else to find among, all is listed.
+  // Words only find existing assets; without words, or for findings, all are listed.
   const bool only_words = !query.words.empty() && !query.more;
   if (!restricted && only_words) result.insert_all();
   if (!restricted && !only_words)
@@ -131,7 +131,7 @@ std::vector<AssetFinder::Ranked> AssetFinder::join(std::vector<Ranked> ranked, c
     ranked.push_back({id, 0, 0, finding.relevance});
     best_of_others = std::max(best_of_others, finding.relevance);
   }
-  // What has all words is at least as surely meant as the best of what has not.
+  // An asset with all words scores at least as high as the best one without.
   for (Ranked& item : ranked)
     if (has_all(item)) item.joined = best_of_others + (1 - best_of_others) * item.joined;
   return ranked;
@@ -179,7 +179,7 @@ std::vector<AssetFinder::Ranked> AssetFinder::best(std::vector<Ranked> ranked, s
   const auto cut = ranked.begin() + static_cast<std::ptrdiff_t>(count);
   std::nth_element(ranked.begin(), cut - 1, ranked.end(), better);
   const Ranked last = *(cut - 1);
-  // Whatever equals the last is a candidate too; the newest of those come in.
+  // Assets equal to the last one are candidates, too; the newest of them are taken.
   const auto end = std::partition(cut, ranked.end(), [&](const Ranked& item) { return !better(last, item); });
   ranked.erase(end, ranked.end());
   std::sort(ranked.begin(), ranked.end(), better);

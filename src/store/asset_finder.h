@@ -1,4 +1,4 @@
-// Answers an AssetQuery. Every condition becomes a set of ids; only the assets that are shown are looked at closer.
+// Answers an AssetQuery. Each condition becomes a set of ids; details are read only for the assets that are shown.
 #pragma once
 
 #include <unordered_map>
@@ -20,15 +20,15 @@ class AssetFinder {
   struct Ranked {
     AssetId id = 0;
     std::uint32_t tier = 0;  // matched words, then those matched whole
-    float bm25 = 0;          // higher is better, 0 when no word tells assets apart
-    double joined = 0;       // score of words and findings, where something else than words found too
+    float bm25 = 0;          // higher is better; 0 when every asset matches every word
+    double joined = 0;       // score of words and findings, where both found it
   };
 
   IdSet allowed(const AssetQuery& query, Conditions& conditions);
   std::vector<Ranked> match_words(const AssetQuery& query, const IdSet& allowed, Conditions& conditions);
   using Findings = std::unordered_map<AssetId, Relevant>;
   Findings ask_more(const AssetQuery& query, const IdSet& allowed) const;
-  // Words' matches and findings as one list, each asset once and with its joined score (docs/search.md).
+  // Merges word matches and findings; each asset once, with its joined score (docs/search.md).
   std::vector<Ranked> join(std::vector<Ranked> ranked, const Findings& findings, size_t words) const;
   void add_bm25(const std::string& expression, std::vector<float>& bm25);
   // The best `count`, newest first among equals.

@@ -22,7 +22,7 @@ constexpr CodeRange kUnspaced[] = {
     {0x3040, 0x30FF}, {0x3100, 0x312F}, {0x31A0, 0x31BF}, {0x31F0, 0x31FF}, {0x3400, 0x4DBF},   {0x4E00, 0x9FFF},
     {0xA9E0, 0xA9FF}, {0xAA60, 0xAA7F}, {0xF900, 0xFAFF}, {0xFF66, 0xFF9D}, {0x1B000, 0x1B16F}, {0x20000, 0x3FFFF}};
 
-// A few bytes that are not UTF-8 may be taken for another letter; they then only cost a row in the trigram index.
+// A few invalid bytes may be mistaken for a letter; this only costs a row in the trigram index.
 char32_t code_at(std::string_view text, size_t i) {
   const auto byte = [&](size_t k) -> char32_t {
     return i + k < text.size() ? static_cast<unsigned char>(text[i + k]) : 0U;
@@ -39,7 +39,7 @@ void append_line(std::string& text, std::string_view line) {
   text += line;
 }
 
-// Longer text adds nothing to a search and much to the index.
+// Longer text does not help search, and enlarges the index.
 constexpr size_t kMostText = size_t{64} << 10;
 
 // Valid UTF-8 without NUL, which would end the text for some of SQLite's functions.
@@ -87,7 +87,7 @@ void AssetIndex::load_roots() {
   for (auto row = connection_.query("SELECT path FROM roots"); row.next();) roots_.push_back(row.bytes(0));
 }
 
-// The names of the file and of the folders from the root's own name on: what lies above is the same for all.
+// The names of the file and its folders, starting with the root's name: folders above are the same for all.
 std::string AssetIndex::name_text(const std::string& path) const {
   size_t from = 0;
   for (const std::string& root : roots_)
@@ -110,7 +110,7 @@ void AssetIndex::read_files(AssetId asset, Document& document) {
       document.kind = row.bytes(3);
     }
     document.has_file = true;
-    // The names of files that are gone count only when all are.
+    // The names of missing files count only if all are missing.
     if (there || !document.shown) append_line(document[TextField::kName], name_text(row.bytes(0)));
     document.shown = document.shown || there;
     if (!document.facts && !row.is_null(4)) document.facts = facts_from_json(row.bytes(4));
@@ -138,7 +138,7 @@ void AssetIndex::refresh(AssetId asset) {
     document[TextField::kTitle] = clean(m.title);
     document[TextField::kDescription] = clean(m.description);
     for (const std::string& keyword : m.keywords) append_line(document[TextField::kKeywords], clean(keyword));
-    // "Canon" + "Canon EOS 40D" is said once.
+    // "Canon" + "Canon EOS 40D" becomes "Canon EOS 40D".
     const bool repeated = !m.make.empty() && m.model.starts_with(m.make);
     document[TextField::kCamera] = clean(repeated || m.make.empty() ? m.model : m.make + " " + m.model);
     document[TextField::kLens] = clean(m.lens);
@@ -195,7 +195,7 @@ void AssetIndex::write_columns(AssetId asset, const Document& document) {
       or_null(place.city), or_null(place.region), or_null(place.country), or_null(place.country_code), asset);
 }
 
-// Most photos have the same text after each pass; reading it costs a fraction of writing it.
+// Most photos have the same text after each pass; comparing costs a fraction of writing.
 bool AssetIndex::has_text(AssetId asset, const Document& document) {
   static const std::string kSelect = fmt::format("SELECT {} FROM asset_text WHERE rowid = ?", text_columns());
   auto row = connection_.query(kSelect, asset);

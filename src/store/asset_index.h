@@ -1,4 +1,4 @@
-// What search reads of an asset, derived from its files, metadata, labels and found text.
+// What search reads about an asset, derived from its files, metadata, labels and recognised text.
 #pragma once
 
 #include <string>
@@ -13,9 +13,9 @@ class AssetIndex {
  public:
   explicit AssetIndex(Connection& connection) : connection_(connection) { load_roots(); }
   void load_roots();
-  // Makes the asset's columns and text anew. A provisional asset without a file goes.
+  // Rebuilds the asset's columns and text. Deletes a provisional asset that has no file.
   void refresh(AssetId asset);
-  // Removes the asset and all that hangs on it.
+  // Deletes the asset and everything that belongs to it.
   void erase(AssetId asset);
 
  private:
@@ -30,8 +30,8 @@ class AssetIndex {
   std::vector<std::string> roots_;
 };
 
-// Whether the text holds a letter of a script written without spaces: Chinese, Japanese, Thai, Lao, Khmer, Burmese.
-// (Unicode 15 blocks.) Bytes that are not UTF-8 are none.
+// Whether the text contains a letter of a script written without spaces: Chinese, Japanese, Thai, Lao, Khmer, Burmese
+// (Unicode 15 blocks). Bytes that are not UTF-8 do not count.
 bool has_unspaced_script(std::string_view text);
 
 }  // namespace image_engine::store

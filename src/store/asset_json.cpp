@@ -38,7 +38,7 @@ json place_json(const Place& place) {
   return out;
 }
 
-// What a stage's data says about the asset as a whole; its warnings are added to those that are there.
+// Merges a stage's data into the asset; appends its warnings to the existing ones.
 void merge_data(json& out, json& warnings, const Record& record, std::span<const JsonSection> sections) {
   const json data = parse_json(record.data);
   if (!data.is_object()) return;
@@ -96,7 +96,7 @@ json asset_json(const AssetRecord& record, std::span<const JsonSection> sections
   for (const Failure& failure : record.failures) out["failures"].push_back(failure_json(failure));
   found.erase("warnings");
   for (const json& warning : warnings) out["warnings"].push_back(warning);
-  // Whatever a record holds, what the catalogue itself knows stays.
+  // Records cannot override the catalogue's own data.
   found.update(out);
   return found;
 }

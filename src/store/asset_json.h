@@ -1,4 +1,4 @@
-// The record that `show`, `analyze` and the server give for one asset; docs/schema/asset.json describes it.
+// The JSON that `show`, `analyze` and the server return for one asset; docs/schema/asset.json describes it.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -10,12 +10,12 @@
 
 namespace image_engine::store {
 
-// Where a stage's data stands in an asset's JSON: the member of that name; empty: its members are the asset's own.
+// The member of an asset's JSON that holds a stage's data. An empty name merges the data into the asset itself.
 struct JsonSection {
   std::string_view stage, name;
 };
 
-// Stages without a section are listed among the records only.
+// Stages without a section appear only in the list of records.
 nlohmann::json asset_json(const AssetRecord& record, std::span<const JsonSection> sections);
 nlohmann::json failure_json(const Failure& failure);
 

@@ -1,4 +1,4 @@
-// What a search asks of the catalogue, typed. search/ makes it from what a person wrote; AssetFinder answers it.
+// A search of the catalogue as typed conditions. search/ parses it from the user's query; AssetFinder answers it.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +17,7 @@
 
 namespace image_engine::store {
 
-// The columns of the text index, in its order. kAny is all of them.
+// The columns of the text index, in its order. kAny means all of them.
 enum class TextField : std::uint8_t {
   kName,  // file and folder names
   kTitle,
@@ -36,19 +36,19 @@ enum class TextField : std::uint8_t {
   kAny,
 };
 inline constexpr std::size_t kTextFields = static_cast<std::size_t>(TextField::kAny);
-// Its column, which is also what `why` calls it: "name", "keyword", "camera", …
+// The name of its column, also used in `why`: "name", "keyword", "camera", …
 std::string_view text_field_name(TextField field);
 
-// The words of `text` next to each other, letters' case and diacritics aside. Text of scripts written without spaces
-// is found anywhere within longer text. Any bytes are safe. Text without a letter or digit matches nothing.
+// Matches the words of `text` as a phrase, ignoring case and diacritics. Text in scripts written without spaces is also
+// found inside longer text. Any bytes are safe. Text without a letter or digit matches nothing.
 struct TextCondition {
   TextField field = TextField::kAny;
   std::string text;
-  bool prefix = false;  // the last word may go on
+  bool prefix = false;  // the last word may be the start of a longer one
 };
 
-// Seconds of local time, see CaptureTime::local_seconds; both ends inclusive. `absolute`: of UTC instead, where a
-// picture without a zone counts as UTC.
+// Seconds of local time, see CaptureTime::local_seconds; both ends inclusive. `absolute`: seconds of UTC instead; a
+// picture without a time zone counts as UTC.
 struct TakenCondition {
   std::optional<std::int64_t> from, to;
   bool absolute = false;
@@ -60,18 +60,18 @@ struct NearCondition {
   double latitude = 0, longitude = 0;  // degrees
   double kilometres = 5;
 };
-// How many objects, or products, of that name were found, both ends inclusive; 0 only for pictures in which they were
-// looked for.
+// How many objects, or products, of that name were found, both ends inclusive. 0 matches only pictures that were
+// analyzed for them.
 struct ObjectsCondition {
-  std::string name;  // ASCII case aside
+  std::string name;  // ASCII case is ignored
   std::int64_t least = 1, most = std::numeric_limits<std::int64_t>::max();
-  std::vector<std::string> others = {};   // names that count as well, at most kMostNames
-  double confidence = 0;                  // only names whose surest object has this count, 0…1
+  std::vector<std::string> others = {};   // further names that count, at most kMostNames
+  double confidence = 0;                  // least confidence of a name's surest object, 0…1
   TextField field = TextField::kObjects;  // or kProducts
 };
 inline constexpr std::size_t kMostNames = 1000;
 struct PathCondition {
-  std::string part;  // anywhere in the path, ASCII case aside
+  std::string part;  // anywhere in the path; ASCII case is ignored
 };
 struct TypeCondition {
   MediaKind kind = MediaKind::kNone;  // either this
@@ -81,16 +81,16 @@ struct StateCondition {
   FileState state = FileState::kPresent;
 };
 struct SceneCondition {
-  std::string name;       // ASCII case aside
+  std::string name;       // ASCII case is ignored
   double confidence = 0;  // at least, 0…1
 };
-// Where it was taken is known, and in one of these countries (ISO 3166-1 alpha-2, upper case) or, with `except`, in
-// none of them. Without countries the position or the country is known.
+// Taken in one of these countries (ISO 3166-1 alpha-2, upper case) or, with `except`, in a known country that is none
+// of them. Without codes: the position or the country is known.
 struct CountryCondition {
   std::vector<std::string> codes;
   bool except = false;
 };
-// What shows that a picture deserves a tag: any of the signs.
+// A picture has the tag when any of the signs holds.
 using Sign = std::variant<TextCondition, ObjectsCondition, SceneCondition, CountryCondition>;
 struct TagCondition {
   std::string tag;  // for `why`
@@ -110,11 +110,11 @@ inline constexpr std::size_t kMostWords = 64;
 
 struct Why {
   std::string field;  // "keyword", "camera", "taken", …
-  std::string text;   // what was there, UTF-8
+  std::string text;   // the matching text, UTF-8
   bool operator==(const Why&) const = default;
 };
 
-// An asset that something else than a word found.
+// An asset that was found by something other than a word.
 struct Relevant {
   AssetId asset = 0;
   double relevance = 0;  // the probability that it is about the query, 0…1
@@ -122,14 +122,14 @@ struct Relevant {
 };
 
 struct AssetQuery {
-  // Asked once for assets that are about the words without having them. Of its findings those count that the filters
-  // allow, and of several of an asset the first; they and what the words find are one list (docs/search.md). Null:
-  // words alone find. Without words its findings are the list. Its error is that of the search.
+  // Called once for assets that are about the words without containing them. Only findings that the filters allow
+  // count, and only the first of an asset. They are merged with the word matches (docs/search.md); without words they
+  // are the whole list. Null: only words are matched. Its error is the search's error.
   std::function<Result<std::vector<Relevant>>(const IdSet& allowed)> more;
-  // Any. Ranked by the number of matched words, then of those matched whole, then bm25 over the words that tell assets
-  // apart, then newest first.
+  // An asset matches any of them. Ranked by the number of matched words, then by how many matched whole, then by bm25
+  // over the words that not all assets match, then newest first.
   std::vector<TextCondition> words;
-  std::vector<Filter> filters;  // all
+  std::vector<Filter> filters;  // all must hold
   bool include_missing = false;
   std::size_t limit = 50;
   std::size_t offset = 0;
@@ -144,7 +144,7 @@ struct FoundMoment {
 
 struct FoundAsset {
   AssetId id = 0;
-  std::string path;  // bytes; a present file's before others
+  std::string path;  // bytes; of a present file if there is one
   FileState state = FileState::kPresent;
   double score = 1;  // 0…1, falling
   std::vector<Why> why;

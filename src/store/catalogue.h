@@ -1,7 +1,6 @@
-// The catalogue: reading and writing it. Nobody else writes SQL.
-// A reader or a writer belongs to one thread at a time; any number of readers work while one writer writes.
-// Errors everywhere: kNoSpace (disk full: what was committed is kept), kCorrupt (damaged; the message says what to do),
-// kPermission, kIo, kBusy.
+// The catalogue: reading and writing it. Nobody else writes SQL. A reader or a writer belongs to one thread at a time;
+// any number of readers work while one writer writes. Errors everywhere: kNoSpace (disk full: what was committed is
+// kept), kCorrupt (damaged; the message names the remedy), kPermission, kIo, kBusy.
 #pragma once
 
 #include <functional>
@@ -22,13 +21,13 @@ namespace image_engine::store {
 
 class Connection;
 
-// The copy of a space's vectors that search/ keeps beside the catalogue for scanning. Goes with its space.
+// The copy of a space's vectors that search/ keeps beside the catalogue for scanning. Deleted with its space.
 std::string vectors_path(const std::string& catalogue, SpaceId space);
 
 class CatalogueReader {
  public:
-  // kNotFound: there is none at `path`. kNewer: a newer version wrote it. kUnsupported: an older version wrote it, a
-  // writer brings it up to date. Also works on a read-only medium.
+  // kNotFound: there is none at `path`. kNewer: a newer version wrote it. kUnsupported: an older version wrote it; a
+  // writer upgrades it. Also works on a read-only medium.
   static Result<CatalogueReader> open(const std::string& path);
   CatalogueReader(CatalogueReader&&) noexcept;
   CatalogueReader& operator=(CatalogueReader&&) noexcept;
@@ -39,7 +38,7 @@ class CatalogueReader {
   Result<AssetId> find_asset_by_hash(const Hash128& hash) const;
   // Whether a catalogued file, in whatever state, lies at or below this absolute path.
   Result<bool> knows(const std::string& path) const;
-  // Of its files, `first` comes first, and what it says about the picture counts; else the oldest that is present.
+  // `first` comes first among its files, and its metadata counts; without it, the oldest present file.
   Result<AssetRecord> asset_record(AssetId id, const std::string& first = {}) const;
   // What was found about the asset of this hash, by the keys of its records, in no order; where no asset has the hash,
   // about `otherwise`. Empty where there is neither.
@@ -55,8 +54,7 @@ class CatalogueReader {
   Result<FoundAssets> find(const AssetQuery& query) const;
   // All assets that this text finds, whatever their state. Also while `more` of a query is being asked.
   Result<std::vector<AssetId>> assets_with(const TextCondition& text) const;
-  // Whether put_fact has filled this column for any asset: tells "nothing found" from
-  // "nothing analysed yet".
+  // Whether put_fact has filled this column for any asset: distinguishes "nothing found" from "nothing analyzed yet".
   Result<bool> has_text(TextField field) const;
 
   // All spaces of a stage, the active one first, then by id.
@@ -93,14 +91,14 @@ class CatalogueReader {
 // What set_content found.
 struct Content {
   AssetId asset = 0;
-  bool known = false;             // the asset was there before: another file has the same picture
-  std::optional<Hash128> former;  // what the asset was called in an earlier format, if it took its new name now
+  bool known = false;             // the asset existed: another file has the same picture
+  std::optional<Hash128> former;  // the asset's hash in an earlier format, if it was renamed now
 };
 
 class CatalogueWriter {
  public:
-  // Makes the catalogue (mode 0600) if there is none; upgrades an older one after copying it to
-  // `<path>.backup-v<version>`. kNewer for a newer one, which is left untouched.
+  // Creates a missing catalogue (mode 0600); upgrades an older one after copying it to `<path>.backup-v<version>`.
+  // kNewer for a newer one, which is left untouched.
   static Result<CatalogueWriter> open(const std::string& path, WriterLock lock);
   CatalogueWriter(CatalogueWriter&&) noexcept;
   CatalogueWriter& operator=(CatalogueWriter&&) noexcept;
@@ -132,7 +130,7 @@ class CatalogueWriter {
   // The same content at another path: keeps its asset, hash and records. A row at the new path gives way.
   Status move_file(FileId file, const FileObservation& seen, RunId run);
   // Files that a scan did not meet; the ledger forgets those that are missing or excluded. Where they are seen again,
-  // upsert_file or touch_files says so.
+  // upsert_file or touch_files makes them present.
   Status set_file_state(std::span<const FileId> files, FileState state);
 
   // Keeps `metadata` as the file's record of the stage "metadata" and makes it searchable at commit(). This,
@@ -140,12 +138,12 @@ class CatalogueWriter {
   Status set_file_metadata(FileId file, const Metadata& metadata, const std::optional<Place>& place,
                            const std::string& version);
   // Pass 2 has read the file. Its provisional asset becomes the asset of that hash: the one that is there, or itself.
-  // An asset whose hash is of an earlier format takes the new one and keeps its records and what a person said.
-  // `former` is the asset's hash in those formats, where wants_former_hashes(): what a person said of such a picture
-  // while its file was away is said of this one, too.
+  // An asset whose hash is of an earlier format takes the new one and keeps its records, ratings and labels. `former`
+  // is the asset's hash in those formats, if wants_former_hashes(): a person's ratings and labels of that hash are
+  // copied to this asset.
   Result<Content> set_content(FileId file, const Hash128& file_hash, const Hash128& asset_hash,
                               const Hash128& former = {});
-  // Whether there are words of a person about pictures that were not met since an earlier format.
+  // Whether a person has rated or labelled pictures that were not seen since an earlier format.
   Result<bool> wants_former_hashes();
 
   // Replaces the record of the same key, and puts the facts that the stage found with it. Older keys of the stage stay
@@ -153,31 +151,31 @@ class CatalogueWriter {
   Status put_record(AssetId asset, const Record& record, std::span<const Fact> facts = {});
   Status put_file_record(FileId file, const Record& record);
   // Makes what a stage found searchable; replaces what was there of its kind and field. kInvalidArgument for a field
-  // that the kind has not, or a vector whose space is not there or has other dimensions.
+  // that the kind does not have, or a vector whose space does not exist or has other dimensions.
   Status put_fact(AssetId asset, const Fact& fact);
 
-  // A moment replaces the one of its number, a moment's record that of its stage; the facts are those of that moment
-  // alone and make no asset searchable: put_record() does that. kNotFound for a record without its moment,
-  // kInvalidArgument for a range that is none and for vectors.
+  // A moment replaces the one with its number, a moment's record the one of its stage. The facts belong to that moment
+  // alone and do not make the asset searchable: put_record() does that. kNotFound for a record without its moment,
+  // kInvalidArgument for an invalid range and for vectors.
   Status put_moment(AssetId asset, const Moment& moment);
   Status put_moment_record(AssetId asset, const MomentRecord& record, std::span<const Fact> facts = {});
-  // All of an asset's, with what was found at them and its progress.
+  // Deletes all moments of an asset, with what was found at them and its progress.
   Status drop_moments(AssetId asset);
-  // Records of that stage by another key: what they describe at the asset's moments has been replaced.
+  // Deletes the records of that stage with another key: what they describe at the asset's moments has been replaced.
   Status drop_other_records(AssetId asset, const StageKey& key);
-  // Where the analysis of an asset stands; nullopt: it is done.
+  // The progress of an asset's analysis; nullopt: it is done.
   Status put_progress(AssetId asset, const std::optional<AnalysisProgress>& progress);
 
-  // The space of this key, made where there is none. The first one of a stage is active. kInvalidArgument when it is
-  // there with other dimensions.
+  // The space of this key, created where it is missing. The first one of a stage is active. kInvalidArgument when it
+  // exists with other dimensions.
   Result<Space> open_space(const StageKey& key, std::size_t dimensions);
   Status put_vector(AssetId asset, SpaceId space, std::span<const std::uint16_t> vector);
   // Search reads this one from now on.
   Status activate_space(SpaceId space);
   // With its vectors, those of objects too, and the records of its key.
   Status drop_space(SpaceId space);
-  // All crops of that object in a picture; replaces what was there. An empty list is kept as "looked at, none" by the
-  // caller's record.
+  // All crops of that object in a picture; replaces what was there. The caller's record marks an empty list as
+  // "analyzed, none found".
   Status set_object_vectors(SpaceId space, AssetId asset, const std::string& object,
                             const std::vector<ObjectVector>& vectors);
   Status put_term_vectors(const std::string& model,
@@ -188,7 +186,7 @@ class CatalogueWriter {
   Status set_label_example(const std::string& name, AssetId asset, const std::optional<LabelExample>& example);
   // The head of a label; its findings are set apart.
   Status put_learned_label(const LearnedLabel& label);
-  // Learned labels of one picture, beside those that it has. What a person said of it as an example stays.
+  // Learned labels of one picture, beside those that it has. A person's examples of it stay.
   Status add_learned_labels(AssetId asset, const std::vector<FoundClass>& labels);
   // Replaces what was found for this label in all assets; only those that change are indexed anew.
   Status set_label_findings(const std::string& name, const std::vector<LabelFinding>& findings);
@@ -198,7 +196,7 @@ class CatalogueWriter {
   // Each asset once, by one of its present files: those whose hash is unknown or that lack a wanted record.
   Result<std::vector<PendingFile>> pending(const PendingQuery& query);
 
-  // One try more when path and stage are in the ledger. Gives the number of tries.
+  // Increments the tries when path and stage are in the ledger. Gives the number of tries.
   Result<std::int64_t> put_failure(const Failure& failure);
   Status clear_failure(const std::string& path, const std::string& stage);
 

@@ -40,8 +40,8 @@ bool head_is_empty(const DatabaseHead& page) {
          number_at(page, kCellCountAt, 2) == 0;
 }
 
-// A new catalogue's first transaction may be in the -wal alone: nullopt where no page is, else whether the first page
-// there is a catalogue's.
+// A new catalogue's first transaction may be only in the -wal: nullopt if it has no page, else whether its first page
+// is a catalogue's.
 std::optional<bool> wal_is_ours(const std::string& path) {
   const Result<UniqueFd> wal = open_regular(path + "-wal");
   std::array<unsigned char, kWalHeadBytes> head{};

@@ -18,9 +18,9 @@ namespace image_engine::store {
 namespace {
 
 constexpr double kEarthRadiusKm = 6371.0088;
-// Longer text is not what anybody looks for; SQLite's own limit for LIKE is 50,000.
+// Nobody searches for longer text; SQLite's own limit for LIKE is 50,000.
 constexpr size_t kMostQueryText = 1000;
-// The trigram tokenizer needs that many characters.
+// The trigram tokenizer needs this many characters.
 constexpr size_t kTrigram = 3;
 
 double radians(double degrees) { return degrees * std::numbers::pi / 180; }
@@ -61,7 +61,7 @@ std::string strings_json(const std::vector<std::string>& strings) {
   return json_text(json);
 }
 
-// Each once, folded as the table compares them.
+// Each once, with the table's case folding.
 std::set<std::string> names_of(const ObjectsCondition& condition) {
   std::set<std::string> names = {ascii_lower(query_text(condition.name))};
   for (size_t i = 0; i < std::min(condition.others.size(), kMostNames); ++i)
@@ -167,7 +167,7 @@ IdSet Conditions::match(const TypeCondition& condition) {
 }
 
 IdSet Conditions::counted(const ObjectsCondition& condition, std::int64_t least, std::int64_t most) {
-  // Without a confidence the index by name has all that is asked, and rows need not be looked up.
+  // Without a confidence the index by name suffices, and rows need not be read.
   const bool sure = condition.confidence > 0;
   const std::string_view surest = sure ? " AND confidence >= ?" : "";
   const std::string_view table = counted_in(condition.field).table;

@@ -1,4 +1,4 @@
-// The assets that fulfil one condition.
+// The assets that meet one condition.
 #pragma once
 
 #include <string>
@@ -13,7 +13,7 @@ class Conditions {
  public:
   Conditions(Connection& connection, AssetId end) : connection_(connection), end_(end) {}
   IdSet matching(const Condition& condition);
-  // The whole text, and with `prefix` also what it begins.
+  // Assets with the text; with `prefix`, also with longer words that it begins.
   IdSet matching_text(const TextCondition& condition, bool prefix);
 
  private:
@@ -36,9 +36,10 @@ class Conditions {
   AssetId end_;
 };
 
-// Valid UTF-8 without NUL: how user text goes to SQLite.
+// User text as it is passed to SQLite: valid UTF-8 without NUL.
 std::string query_text(std::string_view text);
-// The FTS5 expression for it: one quoted string, so no input is a syntax error. Empty when the text has no token.
+// The FTS5 expression for the condition: one quoted string, so that no input is a syntax error. Empty when the text has
+// no token.
 std::string match_expression(Connection& connection, const TextCondition& condition, bool prefix);
 // The JSON array of the names that the condition counts, for json_each.
 std::string names_json(const ObjectsCondition& condition);

@@ -1,4 +1,4 @@
-// What pass 1 and pass 2 found: metadata, content, records, and what a person says.
+// Results of pass 1 and pass 2: metadata, content, records; and a person's ratings and labels.
 #include <algorithm>
 
 #include "core/text.h"
@@ -29,7 +29,7 @@ namespace {
 
 constexpr std::string_view kSaidByPeople[] = {"user_ratings", "labels", "label_examples"};
 
-// Copies what a person said of one hash to another, where nothing was said of that. True when there was something.
+// Copies a person's ratings and labels from one hash to another that has none. True when there were any.
 bool copy_words(Connection& c, const std::string& from, const std::string& to) {
   std::int64_t copied = 0;
   for (const char* sql : {"INSERT OR IGNORE INTO user_ratings(asset_hash, rating, set_at) "
@@ -49,7 +49,7 @@ void forget_words(Connection& c, const std::string& hash) {
     c.run("DELETE FROM " + std::string(table) + " WHERE asset_hash = ?", Blob{hash});
 }
 
-// An earlier format took two pictures for one: nobody knows which of them the records are about, so both are analyzed
+// An earlier format treated two pictures as one: it is unknown which one the records are about, so both are analyzed
 // again.
 void forget_findings(Connection& c, AssetId asset) {
   c.run("DELETE FROM records WHERE asset_id = ?", asset);
@@ -57,9 +57,9 @@ void forget_findings(Connection& c, AssetId asset) {
   c.run("DELETE FROM object_embeddings WHERE asset_id = ?", asset);
 }
 
-// All that was found about an asset is about another one. What that has already stays.
+// Moves all results of an asset to another one. The other's own results stay.
 void move_findings(Connection& c, AssetId from, AssetId to) {
-  // Not by UPDATE: triggers note each vector's asset.
+  // Not by UPDATE: triggers record each vector's asset.
   c.run(
       "INSERT OR IGNORE INTO embeddings(space_id, asset_id, vector) "
       "SELECT space_id, ?, vector FROM embeddings WHERE asset_id = ?",
@@ -80,7 +80,7 @@ void CatalogueWriter::State::take_words(const std::string& former, AssetId asset
     forget_words(connection, former);
 }
 
-// The asset of this hash: the one that has it, or `now` where it has no name or a former one, or a new one.
+// The asset of this hash: the existing one, or `now` if it has no hash or a former one, or a new one.
 AssetId CatalogueWriter::State::name_asset(AssetId now, const std::string& hash, Content& content) {
   Connection& c = connection;
   std::string before;
@@ -94,7 +94,7 @@ AssetId CatalogueWriter::State::name_asset(AssetId now, const std::string& hash,
   if (!content.known) {
     asset = before.empty() || former ? now : add_provisional("none", "none");
     c.run("UPDATE assets SET hash = ? WHERE id = ?", Blob{hash}, asset);
-    dirty.insert(asset);  // a person may have rated it in an earlier life
+    dirty.insert(asset);  // a person may have rated it before
   }
   if (former) {
     if (copy_words(c, before, hash)) dirty.insert(asset);
@@ -121,11 +121,11 @@ Result<Content> CatalogueWriter::set_content(FileId file, const Hash128& file_ha
                   file) != 0;
     Content content;
     content.asset = s.name_asset(now, hash, content);
-    if (carried && content.asset != now) {  // a file beside it has given `now` its new name
+    if (carried && content.asset != now) {  // another of its files has already renamed `now`
       forget_findings(c, now);
       (void)copy_words(c, hash_of_asset(c, now), hash);
     }
-    // Once: what a person takes back later stays so.
+    // Only once: a person may remove it later.
     if (!former.empty() && !content.known) s.take_words(former_bytes_of(former), content.asset, hash);
     c.run("UPDATE files SET file_hash = ?, asset_id = ? WHERE id = ?", Blob{bytes_of(file_hash)}, content.asset, file);
     if (content.asset != now) {

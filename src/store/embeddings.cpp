@@ -56,7 +56,7 @@ SpaceId space_of(Connection& connection, const StageKey& key) {
 
 void put_in_space(Connection& connection, AssetId asset, SpaceId space, std::span<const std::uint16_t> vector) {
   require_vector_of(connection, space, vector);
-  // The same vector again is no change.
+  // Writing the same vector again is no change.
   connection.run(
       "INSERT INTO embeddings(space_id, asset_id, vector) VALUES(?, ?, ?) "
       "ON CONFLICT(space_id, asset_id) DO UPDATE SET vector = excluded.vector WHERE vector <> excluded.vector",
@@ -69,7 +69,7 @@ std::string vectors_path(const std::string& catalogue, SpaceId space) {
 
 void forget_space(Connection& connection, SpaceId space) {
   connection.run("DELETE FROM spaces WHERE id = ?", space);
-  // Should the deletion be rolled back, search makes the file anew.
+  // If the deletion is rolled back, search rebuilds the file.
   ::unlink(vectors_path(connection.path(), space).c_str());
 }
 

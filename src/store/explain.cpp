@@ -39,7 +39,7 @@ bool begins_at(const std::vector<Token>& tokens, size_t at, const std::vector<st
   return true;
 }
 
-// The line, or what is around the match in a long one.
+// The line, or the surroundings of the match in a long one.
 std::string excerpt(std::string_view line, size_t match) {
   constexpr size_t kBefore = 60;
   constexpr size_t kMost = 200;
@@ -51,7 +51,7 @@ std::string excerpt(std::string_view line, size_t match) {
   return (from > 0 ? "…" : "") + std::string(line.substr(from, to - from)) + (to < line.size() ? "…" : "");
 }
 
-// With its zone, where it has one, as `show` gives it.
+// With its time zone, if known, as in `show`.
 std::string taken_text(Query& row) {
   CaptureTime time;
   time.local = row.bytes(0);
@@ -279,7 +279,7 @@ std::vector<Why> Explainer::sign_why(AssetId asset, const Sign& sign) {
     const std::string name = row.bytes(0);
     return {{std::string(text_field_name(TextField::kPlace)), name.empty() ? code : name}};
   }
-  return {};  // text is told by explain_text
+  return {};  // explain_text explains text
 }
 
 void Explainer::explain_facts(FoundAsset& asset) {

@@ -13,14 +13,14 @@ namespace image_engine::store {
 class Explainer {
  public:
   Explainer(Connection& connection, const AssetQuery& query);
-  // The asset's first file, and for each condition that holds the place in it that matched.
+  // The asset's first file and, for each condition that holds, what matched.
   FoundAsset explain(AssetId asset);
 
  private:
   struct Pattern {
     TextField field;
-    std::vector<std::string> tokens;  // as the text index has them
-    std::string anywhere;             // or this, for scripts without spaces
+    std::vector<std::string> tokens;  // as in the text index
+    std::string anywhere;             // instead of tokens, for scripts without spaces
     bool prefix;
   };
   void explain_text(FoundAsset& asset);
@@ -29,7 +29,7 @@ class Explainer {
   // The times of a video at which as many conditions hold as at any.
   void explain_moments(FoundAsset& asset);
   bool holds(const Pattern& pattern, const MomentThing& thing);
-  // What of it holds for the asset; nothing when it does not.
+  // The parts of the condition that hold for the asset; empty when it does not hold.
   std::vector<Why> objects_why(AssetId asset, const ObjectsCondition& condition);
   std::vector<Why> sign_why(AssetId asset, const Sign& sign);
   // "person 0.94", "person 0.94, 3 of them"; the name alone where it was not found.

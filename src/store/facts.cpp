@@ -1,4 +1,4 @@
-// Facts of stages, each kind into its tables.
+// Writes facts of stages, each kind to its tables.
 #include "store/facts.h"
 
 #include "core/text.h"
@@ -10,7 +10,7 @@ namespace image_engine::store {
 namespace {
 
 void put_text(Connection& c, AssetId asset, TextField field, const std::vector<std::string>& lines) {
-  if (field == TextField::kAny) raise(ErrorCode::kInvalidArgument, "catalogue: found text needs a field");
+  if (field == TextField::kAny) raise(ErrorCode::kInvalidArgument, "catalogue: text facts need a field");
   std::string body;
   for (const std::string& line : lines) {
     if (!body.empty()) body += '\n';
@@ -28,7 +28,7 @@ void put_text(Connection& c, AssetId asset, TextField field, const std::vector<s
 // One of each kind of fact.
 void put(Connection& c, AssetId asset, const CountFacts& facts) {
   if (facts.field != TextField::kObjects && facts.field != TextField::kProducts)
-    raise(ErrorCode::kInvalidArgument, "catalogue: counted are objects or products");
+    raise(ErrorCode::kInvalidArgument, "catalogue: only objects or products are counted");
   std::vector<std::string> names;
   for (const FoundObjects& found : facts.things) names.push_back(found.name);
   put_text(c, asset, facts.field, names);

@@ -1,4 +1,4 @@
-// What a stage found, as the catalogue takes it: it knows kinds of facts, not stages.
+// What a stage found, as the catalogue stores it. The catalogue knows kinds of facts, not stages.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@
 
 namespace image_engine::store {
 
-// Things of a kind and how many, for `FIELD:`, counts and words.
+// Things and their numbers, searched for by `FIELD:`, by count and as words.
 struct CountFacts {
   TextField field = TextField::kObjects;  // kObjects or kProducts
   std::vector<FoundObjects> things;
@@ -22,20 +22,19 @@ struct ClassFacts {
   std::vector<FoundClass> classes;
 };
 
-// Words, one item a line.
+// Text, one item a line.
 struct TextFacts {
   TextField field = TextField::kText;
   std::vector<std::string> lines;
 };
 
-// In the space of this key, which CatalogueWriter::open_space() has made.
+// In the space of this key, which CatalogueWriter::open_space() has created.
 struct VectorFact {
   StageKey space;
   std::vector<float> numbers;  // of length 1
 };
 
-// Each replaces what is there of its kind and field. Another kind is another type here, and one more
-// CatalogueWriter::put_fact().
+// Each replaces the existing fact of its kind and field. A new kind needs a type here and a put() in facts.cpp.
 using Fact = std::variant<CountFacts, ClassFacts, TextFacts, VectorFact>;
 
 }  // namespace image_engine::store

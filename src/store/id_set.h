@@ -1,4 +1,4 @@
-// A set of asset ids as bits: ids are given from 1 on, so 100,000 assets are 12 KB.
+// A set of asset ids as a bitmap: ids count from 1, so 100,000 assets take 12 KB.
 #pragma once
 
 #include <bit>
@@ -12,7 +12,7 @@ namespace image_engine::store {
 
 class IdSet {
  public:
-  // Room for ids below `end`; others are never in it.
+  // Holds ids below `end`; others are ignored.
   explicit IdSet(AssetId end) : end_(end), words_(static_cast<size_t>(end + 63) / 64) {}
 
   void insert(AssetId id) {
@@ -38,7 +38,7 @@ class IdSet {
   void add(const IdSet& other) {
     for (size_t i = 0; i < words_.size(); ++i) words_[i] |= other.words_[i];
   }
-  // In rising order.
+  // In ascending order.
   template <typename F>
   void for_each(F&& f) const {
     for (size_t i = 0; i < words_.size(); ++i)

@@ -19,7 +19,7 @@ std::vector<float> weights_from_bytes(std::string_view bytes) {
   return weights;
 }
 
-// As search finds it, "Car" is "car": a label keeps the letters that it was first given.
+// Search ignores case, "Car" is "car": a label keeps its first spelling.
 std::string known_spelling(Connection& connection, const std::string& name) {
   auto row = connection.query(
       "SELECT name FROM label_heads WHERE name = ?1 COLLATE NOCASE "
@@ -90,10 +90,10 @@ Status CatalogueWriter::set_label_findings(const std::string& name, const std::v
       const StoredClass found = stored(finding.confidence, finding.box);
       const auto before = old.extract(finding.asset);
       if (before && before.mapped() == found) continue;
-      // Between the scan and now an asset may have gone.
+      // An asset may have been deleted since the scan.
       if (c.integer("SELECT EXISTS(SELECT 1 FROM assets WHERE id = ?)", finding.asset) == 0) continue;
       put_class(c, finding.asset, TextField::kKeywords, label, found);
-      // The index holds the name only.
+      // The index has only the name.
       if (!before) state_->dirty.insert(finding.asset);
     }
     for (const auto& [asset, gone] : old) {

@@ -30,10 +30,10 @@ constexpr OrphanCheck kOrphanChecks[] = {
      "provisional assets without a file"},
     {"SELECT count(*) FROM assets WHERE shown = 1 AND "
      "NOT EXISTS(SELECT 1 FROM files WHERE asset_id = assets.id AND state NOT IN ('missing', 'excluded'))",
-     "assets are shown that have no file left"},
+     "assets are shown although they have no file"},
     {"SELECT count(*) FROM assets WHERE shown = 0 AND "
      "EXISTS(SELECT 1 FROM files WHERE asset_id = assets.id AND state NOT IN ('missing', 'excluded'))",
-     "assets are hidden that have a file"},
+     "assets are hidden although they have a file"},
     {"SELECT count(*) FROM assets WHERE EXISTS(SELECT 1 FROM files WHERE asset_id = assets.id) AND "
      "id NOT IN (SELECT rowid FROM asset_text)",
      "assets cannot be found by text"},
@@ -41,7 +41,7 @@ constexpr OrphanCheck kOrphanChecks[] = {
     {"SELECT count(*) FROM asset_trigram WHERE rowid NOT IN (SELECT id FROM assets)",
      "texts in the trigram index belong to no asset"},
     {"SELECT count(*) FROM files f JOIN assets a ON a.id = f.asset_id WHERE f.file_hash IS NOT NULL AND a.hash IS NULL",
-     "files were read whose asset has no hash"},
+     "files were read although their asset has no hash"},
     {"SELECT count(*) FROM embeddings e JOIN spaces s ON s.id = e.space_id WHERE length(e.vector) <> 2 * s.dimensions",
      "vectors are not of their space's length"},
     {"SELECT count(*) FROM embeddings e WHERE NOT EXISTS(SELECT 1 FROM embedding_changes c "
@@ -54,16 +54,16 @@ void check_pages(Connection& connection, std::vector<std::string>& problems) {
     if (const std::string line = row.bytes(0); line != "ok") problems.push_back("pages: " + line);
   for (auto row = connection.query("PRAGMA foreign_key_check"); row.next();)
     problems.push_back("table " + row.bytes(0) + ": row " + std::to_string(row.integer(1)) + " refers to a row of " +
-                       row.bytes(2) + " that is gone");
+                       row.bytes(2) + " that is missing");
 }
 
-// SQLite makes files beside a catalogue that is opened for writing.
+// SQLite creates files beside a catalogue that is opened for writing.
 bool may_write_beside(const std::string& path) {
   return ::access(path.c_str(), W_OK) == 0 && ::access(std::string(parent_path(path)).c_str(), W_OK) == 0;
 }
 
-// FTS5's own check is written as an INSERT, so it needs a connection that may write; nothing is changed. On a read-only
-// medium or while somebody writes, pages and orphans are all that can be checked.
+// FTS5's own check is an INSERT, so it needs a writable connection; it changes nothing. On a read-only medium, or while
+// another process writes, only pages and orphans can be checked.
 void check_text_index(const std::string& path, std::vector<std::string>& problems) {
   if (!may_write_beside(path)) return;
   for (const std::string_view table : {"asset_text", "asset_trigram"}) {
@@ -168,7 +168,7 @@ Result<RelocateReport> relocate(const std::string& catalogue_path, const WriterL
     Transaction transaction(c);
     move_paths(c, "UPDATE files SET path = ? WHERE id = ?", moved);
     move_paths(c, "UPDATE files SET sidecar_path = ? WHERE id = ?", sidecars);
-    // A failure noted meanwhile at the new place is the newer one.
+    // A failure recorded meanwhile at the new path is the newer one.
     move_paths(c, "UPDATE OR IGNORE failures SET path = ? WHERE id = ?", failures);
     std::vector<std::string> roots;
     for (auto row = c.query("SELECT path FROM roots WHERE path = ? OR (path >= ? AND path < ?)", Blob{range.self},
@@ -240,8 +240,8 @@ void prune_assets(Connection& c, AssetIndex& index, bool user_data, PruneReport&
   }
 }
 
-// Of each asset, stage and model the newest record stays; but for objects' vectors, which have one for each class of
-// objects, and for vectors that a label was taught on.
+// Keeps the newest record of each asset, stage and model; all records of objects' vectors, one for each class of
+// objects, and of vectors that a label was trained on.
 void prune_replaced_records(Connection& c, PruneReport& report) {
   c.run(
       "DELETE FROM records WHERE asset_id IS NOT NULL AND stage <> 'object_vectors' "
@@ -253,7 +253,7 @@ void prune_replaced_records(Connection& c, PruneReport& report) {
   report.records += c.changes();
 }
 
-// Vectors of a model that another one has replaced go with the last record of that model.
+// Vectors of a replaced model are deleted with its last record.
 void prune_replaced_spaces(Connection& c, bool dry_run) {
   if (dry_run) return;
   for (const SpaceId space :
@@ -275,7 +275,7 @@ void prune_user_data(Connection& c, PruneReport& report) {
   }
 }
 
-// The bytes by which the file became smaller. What cannot be written anew now is used again by the next runs.
+// Returns the bytes by which the file shrank. Space that cannot be freed is reused by later runs.
 std::int64_t compact(Connection& c) {
   const auto size = [&] { return c.integer("PRAGMA page_count") * c.integer("PRAGMA page_size"); };
   const std::int64_t before = size();
@@ -293,7 +293,7 @@ Result<PruneReport> prune(const std::string& catalogue_path, const WriterLock&, 
     Connection c(catalogue_path, Access::kWrite);
     require_current(c);
     PruneReport report;
-    // A dry run does the same and lets go of the transaction.
+    // A dry run does the same and rolls back the transaction.
     Transaction transaction(c);
     AssetIndex index(c);
     std::unordered_set<AssetId> touched;

@@ -1,4 +1,4 @@
-// What pass 2 still has to do.
+// The remaining work of pass 2.
 #include <algorithm>
 #include <unordered_map>
 #include <unordered_set>
@@ -11,7 +11,7 @@ namespace {
 
 using StampOfFile = std::unordered_map<FileId, FileStamp>;
 
-// What failed with this very key, with the file as it was then, and for another reason than those forgiven.
+// Failures with exactly this key and an unchanged file, for a reason that is not forgiven.
 StampOfFile failed_files(Connection& connection, const StageKey& key, const std::vector<ErrorCode>& forgiven = {}) {
   StampOfFile failed;
   auto row = connection.query(
@@ -54,7 +54,7 @@ class PendingScan {
       for (const StageKey& gate : query.gates) gates_.push_back(failed_files(connection, gate));
   }
 
-  // Adds what is to do for this file, unless another file of its asset has it.
+  // Adds the file's due stages, unless another file of its asset has them.
   void offer(const KnownFile& file, std::vector<PendingFile>& pending) {
     if ((offered_.contains(file.asset) && !file.carried) || !is_wanted_path(file.seen.path)) return;
     if (std::ranges::any_of(gates_, [&](const auto& gate) { return failed_as_it_is(gate, file); })) return;

@@ -12,10 +12,10 @@
 
 namespace image_engine::store {
 
-FileState state_from_name(std::string_view name);  // kPresent for an unknown one
+FileState state_from_name(std::string_view name);  // kPresent for an unknown name
 MediaKind kind_from_name(std::string_view name);
 
-// The columns that read_file_row wants, from `files f` joined to `assets a`, first in a SELECT.
+// The columns that read_file_row reads, from `files f` joined to `assets a`; they come first in a SELECT.
 #define IE_FILE_COLUMNS                                                                               \
   "f.id, f.asset_id, f.path, f.device, f.inode, f.size, f.mtime_ns, f.sidecar_path, f.sidecar_size, " \
   "f.sidecar_mtime_ns, f.format, f.kind, f.state, (f.file_hash IS NOT NULL AND a.hash IS NOT NULL), " \
@@ -37,7 +37,7 @@ Record read_record_row(const Query& row);
 // What was found at an asset's moments, by moment.
 std::vector<MomentThing> things_of(Connection& connection, AssetId asset);
 
-// Where things are counted by name, and the stage that counts them: objects, or (kProducts) products.
+// The table that counts things by name, and the stage that fills it: objects, or (kProducts) products.
 struct Counted {
   std::string_view table, stage;
 };
@@ -45,34 +45,34 @@ const Counted& counted_in(TextField field);
 // "name, title, …": the columns of the text index.
 std::string text_columns();
 
-// "[x, y, width, height]"; nothing when it cannot be read.
+// "[x, y, width, height]"; nullopt when it is invalid.
 std::string box_to_json(const Box& box);
 std::optional<Box> box_from_json(const std::string& json);
 
-// The 16 bytes of a hash, or of a former one behind its mark; else none.
+// The 16 bytes of a hash, or of a former hash after its mark; else the zero hash.
 Hash128 hash_from_bytes(std::string_view bytes);
 // "x" and 16 bytes: the XXH3 of formats up to 4, until the file is read again.
 bool is_former_hash(std::string_view bytes);
 std::string former_bytes_of(const Hash128& hash);
 std::string bytes_of(const Hash128& hash);
-// kNotFound when it is not there.
+// kNotFound when it does not exist.
 void require_asset(Connection& connection, AssetId asset);
 void require_space(Connection& connection, SpaceId space);
 
-// The parts of put_fact() that stand beside their tables' other statements. The asset must be there.
+// The parts of put_fact() that are defined with the other statements of their tables. The asset must exist.
 void put_classes(Connection& connection, AssetId asset, const ClassFacts& facts);
-// 0 is never given: kInvalidArgument where no such space was opened.
+// Never returns 0: kInvalidArgument where no such space was opened.
 SpaceId space_of(Connection& connection, const StageKey& key);
 void put_in_space(Connection& connection, AssetId asset, SpaceId space, std::span<const std::uint16_t> vector);
-// kNotFound for an asset that is not there, or whose hash is not known yet.
+// kNotFound for an asset that does not exist, or whose hash is not known yet.
 std::string hash_of_asset(Connection& connection, AssetId asset);
 
 // All, by stage, the active one of each first.
 std::vector<Space> read_spaces(Connection& connection);
-// Deletes it with all that hangs on it, but for records.
+// Deletes it and everything that belongs to it, except records.
 void forget_space(Connection& connection, SpaceId space);
 
-// `path >= range.from AND path < range.to` is all below the folder `root`, its own row apart.
+// `path >= range.from AND path < range.to` selects all below the folder `root`, without `root` itself.
 struct PathRange {
   std::string self, from, to;
 };
@@ -80,7 +80,7 @@ PathRange below(std::string_view root);
 // True when `path` is `root` or lies below it.
 bool is_at_or_below(std::string_view path, const PathRange& range);
 
-// The file's metadata and place in the JSON of the "metadata" record, and back; nothing when it cannot be read.
+// The file's metadata and place, to and from the JSON of the "metadata" record; nullopt when it is invalid.
 inline constexpr std::string_view kMetadataStage = "metadata";
 struct FileFacts {
   Metadata metadata;

@@ -134,8 +134,8 @@ CREATE INDEX asset_objects_by_name ON asset_objects(name, count);
 )sql";
 
 // Vectors as little-endian binary16. A space is what vectors can be compared in: one model at one version; search reads
-// the active one. Each change of a vector, its removal too, gets the next generation of its space. (Not by INSERT OR
-// REPLACE: within a trigger the policy of the statement that fires it counts.)
+// the active one. Each change or removal of a vector gets the next generation of its space. (Not by INSERT OR REPLACE:
+// within a trigger the conflict policy of the firing statement applies.)
 constexpr char kMeaning[] = R"sql(
 CREATE TABLE spaces(
   id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -225,7 +225,7 @@ CREATE TABLE term_vectors(
 ) WITHOUT ROWID;
 )sql";
 
-// The column `product` of the text indexes, whose columns cannot be added to: they are filled again from themselves.
+// The column `product` of the text indexes. Columns cannot be added to them: they are recreated from their own data.
 constexpr char kProducts[] = R"sql(
 CREATE TABLE asset_products(
   asset_id INTEGER NOT NULL REFERENCES assets(id) ON DELETE CASCADE,
@@ -252,9 +252,9 @@ DROP TABLE asset_trigram;
 ALTER TABLE asset_trigram_4 RENAME TO asset_trigram;
 )sql";
 
-// Hashes up to here were XXH3, for which anybody can make a second picture. With an "x" before it a hash is one of
-// those: its asset keeps records, vectors and what a person said until its file is read again (set_content). `files` is
-// made anew because SQLite cannot change a CHECK.
+// Earlier hashes were XXH3, for which anybody can create a second picture. They get the prefix "x": the asset keeps
+// records, vectors and a person's data until its file is read again (set_content). `files` is recreated because SQLite
+// cannot change a CHECK.
 constexpr char kSha256[] = R"sql(
 UPDATE assets SET hash = CAST('x' || hash AS BLOB) WHERE hash IS NOT NULL;
 UPDATE user_ratings SET asset_hash = CAST('x' || asset_hash AS BLOB);
@@ -335,7 +335,7 @@ bool is_empty(Connection& connection) {
 // One row of sqlite_schema: type, name, table, SQL.
 using SchemaEntry = std::array<std::string, 4>;
 
-// SQLite's own tables of statistics, which a person's ANALYZE makes, say nothing about the rest.
+// SQLite's own statistics tables, created by ANALYZE, are ignored.
 std::vector<SchemaEntry> schema_of(Connection& connection) {
   std::vector<SchemaEntry> entries;
   for (auto row = connection.query("SELECT type, name, tbl_name, sql FROM sqlite_schema "
@@ -354,7 +354,7 @@ std::vector<SchemaEntry> schema_after(std::span<const Migration> known, int vers
   return schema_of(connection);
 }
 
-// SHA-256: nobody may be able to make another schema of the same one.
+// SHA-256: nobody can construct another schema with the same fingerprint.
 std::string fingerprint_of(const std::vector<SchemaEntry>& schema) {
   std::string text;
   for (const SchemaEntry& entry : schema)
@@ -367,19 +367,19 @@ std::string fingerprint_of(const std::vector<SchemaEntry>& schema) {
   return hex;
 }
 
-// Running the migrations takes 20 ms, so that it is left for a schema whose fingerprint is not known: another SQLite
-// may write the same tables in other words.
+// Running the migrations takes 20 ms, so it is done only for an unknown fingerprint: another SQLite may write the same
+// tables differently.
 bool is_our_schema(const std::vector<SchemaEntry>& schema, std::span<const Migration> known, int version) {
   const auto last = std::ranges::find(known, version, &Migration::version);
   if (last != known.end() && *last->fingerprint != '\0' && fingerprint_of(schema) == last->fingerprint) return true;
   return schema == schema_after(known, version);
 }
 
-// A stranger's catalogue may bring triggers that write, views that never end and columns that compute.
+// A hostile catalogue may contain triggers that write, endless views and computed columns.
 void require_our_schema(Connection& connection, std::span<const Migration> known, int version) {
   if (is_our_schema(schema_of(connection), known, version)) return;
   raise(ErrorCode::kCorrupt, "catalogue " + to_utf8(connection.path()) +
-                                 ": its tables are not those that image-engine makes: restore a backup, or move it "
+                                 ": its tables are not those of image-engine: restore a backup, or move it "
                                  "away and analyze again");
 }
 
@@ -407,7 +407,7 @@ int schema_version(Connection& connection, std::span<const Migration> known) {
   const int newest = known.back().version;
   if (version > newest)
     raise(ErrorCode::kNewer, name + ": a newer image-engine wrote it (format " + std::to_string(version) +
-                                 ", this one knows up to " + std::to_string(newest) + "): use that one");
+                                 ", this one supports up to " + std::to_string(newest) + "): use that one");
   if (version < 1) raise(ErrorCode::kCorrupt, name + ": its format number is damaged: restore a backup");
   require_our_schema(connection, known, static_cast<int>(version));
   return static_cast<int>(version);
@@ -420,7 +420,7 @@ void migrate(Connection& connection, std::span<const Migration> known) {
     connection.execute("PRAGMA journal_mode = WAL");
   else
     copy_catalogue(connection, free_backup_name(connection.path(), version));
-  // A table that is made anew under its old name must not take the rows that refer to it along.
+  // Recreating a table under its old name must not delete the rows that refer to it.
   connection.execute("PRAGMA foreign_keys = OFF");
   Transaction transaction(connection);
   for (const Migration& migration : known) {

@@ -1,4 +1,4 @@
-// The catalogue's schema, as the migrations that lead to it.
+// The catalogue's schema, as a list of migrations.
 #pragma once
 
 #include <span>
@@ -8,32 +8,32 @@
 
 namespace image_engine::store {
 
-// "IECT" in the header of the file (PRAGMA application_id): tells a catalogue from any other SQLite file.
+// "IECT" in the header of the file (PRAGMA application_id): marks a catalogue among SQLite files.
 inline constexpr std::int64_t kApplicationId = 0x49454354;
 
 struct Migration {
   int version;       // PRAGMA user_version afterwards; 1, 2, 3, …
   const char* name;  // for a person
   const char* sql;
-  const char* fingerprint = "";  // schema_fingerprint() of this version; a test says what it is
+  const char* fingerprint = "";  // schema_fingerprint() of this version; a test prints it
 };
 
-// All of them, oldest first. Append only: a catalogue out there has run the others.
+// All migrations, oldest first. Append only: existing catalogues have run the others.
 std::span<const Migration> migrations();
 
-// What the catalogue is: kNewer when its version is over the last migration's; kCorrupt when it is not one, or when its
-// tables, indexes, triggers and views are not exactly those that the migrations up to its version make. 0 is an empty
-// file.
+// The catalogue's version; 0 for an empty file. kNewer when it is above the last migration's; kCorrupt when the file is
+// no catalogue, or when its tables, indexes, triggers and views are not exactly those that the migrations up to its
+// version create.
 int schema_version(Connection& connection, std::span<const Migration> known);
 
-// SHA-256, in hexadecimal digits, of the schema that the migrations up to `version` make.
+// SHA-256, in hexadecimal digits, of the schema that the migrations up to `version` create.
 std::string schema_fingerprint(std::span<const Migration> known, int version);
 
-// Runs those that are missing in one transaction. A catalogue that is not empty is copied first, to
-// `<path>.backup-v<version>` (with -2, -3, … behind it where that exists). Nothing changes when one fails.
+// Runs the missing migrations in one transaction; nothing changes when one fails. A catalogue that is not empty is
+// first copied to `<path>.backup-v<version>` (with -2, -3, … appended where that exists).
 void migrate(Connection& connection, std::span<const Migration> known);
 
-// A consistent copy of the open catalogue at `target`, mode 0600, which appears whole or not at all.
+// Writes a consistent copy of the open catalogue to `target`, mode 0600, atomically.
 void copy_catalogue(Connection& connection, const std::string& target);
 
 }  // namespace image_engine::store

@@ -33,11 +33,11 @@ constexpr CodeOfSqlite kCodes[] = {
     {SQLITE_NOTADB, ErrorCode::kCorrupt, "it is not a catalogue: name another file, or move it away and analyze again"},
     {SQLITE_BUSY, ErrorCode::kBusy, "another program keeps it locked"},
     {SQLITE_LOCKED, ErrorCode::kBusy, "another program keeps it locked"},
-    {SQLITE_PERM, ErrorCode::kPermission, "it may not be written here"},
-    {SQLITE_READONLY, ErrorCode::kPermission, "it may not be written here"},
-    {SQLITE_AUTH, ErrorCode::kPermission, "it may not be read here"},
+    {SQLITE_PERM, ErrorCode::kPermission, "no permission to write it"},
+    {SQLITE_READONLY, ErrorCode::kPermission, "no permission to write it"},
+    {SQLITE_AUTH, ErrorCode::kPermission, "no permission to read it"},
     {SQLITE_CANTOPEN, ErrorCode::kIo, "it cannot be opened"},
-    {SQLITE_IOERR, ErrorCode::kIo, "its disk does not answer as it should"},
+    {SQLITE_IOERR, ErrorCode::kIo, "its disk has an error"},
     {SQLITE_NOMEM, ErrorCode::kOutOfMemory, "there is not enough memory"},
     {SQLITE_TOOBIG, ErrorCode::kTooLarge, "a value is too long"},
     {SQLITE_INTERRUPT, ErrorCode::kInterrupted, "it was interrupted"},
@@ -45,8 +45,8 @@ constexpr CodeOfSqlite kCodes[] = {
 
 bool is_no_space(int error_number) { return error_number == ENOSPC || error_number == EDQUOT || error_number == EFBIG; }
 
-// SQLite forgets why a write failed when it is not ENOSPC: tries the same beside the catalogue, as far in as its -wal
-// reaches, for a quota and a limit on the size of files.
+// SQLite does not report why a write failed unless it is ENOSPC: tries a write beside the catalogue, at the offset of
+// the -wal's end, to detect a quota or a limit on file size.
 bool has_no_room(const std::string& path) {
   struct stat wal {};
   if (::stat((path + "-wal").c_str(), &wal) != 0) wal.st_size = 0;
@@ -83,7 +83,7 @@ std::string immutable_uri(const std::string& path) {
   return uri + "?immutable=1";
 }
 
-// What a stranger's database could make SQLite do. Ours has no views, and triggers that change one row of each table.
+// Limits for a hostile database. Ours has no views, and only triggers that change one row of each table.
 constexpr std::pair<int, int> kSettings[] = {
     {SQLITE_DBCONFIG_DEFENSIVE, 1}, {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0}, {SQLITE_DBCONFIG_ENABLE_VIEW, 0}};
 constexpr std::pair<int, int> kLimits[] = {{SQLITE_LIMIT_LENGTH, 256 << 20}, {SQLITE_LIMIT_TRIGGER_DEPTH, 8}};
@@ -190,7 +190,7 @@ void Connection::connect(const std::string& name, int flags) {
     for (const auto& [setting, value] : kSettings) sqlite3_db_config(handle, setting, value, nullptr);
     for (const auto& [limit, value] : kLimits) sqlite3_limit(handle, limit, value);
     database_->exec("PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL; PRAGMA cell_size_check = ON");
-    database_->exec("SELECT count(*) FROM sqlite_schema");  // the first read finds what is wrong
+    database_->exec("SELECT count(*) FROM sqlite_schema");  // the first read reports the error
   } catch (const SQLite::Exception& error) {
     if (database_) raise_current(error);
     throw SqlFailure{describe(path_, error.getExtendedErrorCode(), errno, error.what())};
@@ -246,7 +246,7 @@ bool Connection::in_transaction() const { return sqlite3_get_autocommit(database
 
 void Connection::tokenize(std::string_view text, const OnToken& token) {
   if (!tokenizer_) {
-    // The address of FTS5's functions comes through a bound pointer: sqlite.org/fts5.html, "Extending FTS5".
+    // The address of FTS5's functions is returned through a bound pointer: sqlite.org/fts5.html, "Extending FTS5".
     fts5_api* api = nullptr;
     sqlite3_stmt* statement = nullptr;
     if (sqlite3_prepare_v2(database_->getHandle(), "SELECT fts5(?1)", -1, &statement, nullptr) == SQLITE_OK) {
@@ -280,7 +280,7 @@ void roll_back(Connection& connection) {
   try {
     connection.execute("ROLLBACK");
   } catch (const SqlFailure&) {
-    // The connection closes next or reports the same trouble at its next use.
+    // The connection closes next, or reports the same error at its next use.
   }
 }
 

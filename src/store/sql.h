@@ -1,5 +1,5 @@
-// The one door to SQLite, for store/ only. Inside store/ a failure is thrown as SqlFailure; every public function of
-// store/ is wrapped in guarded(), which turns it into a Result: a statement then reads as one line.
+// The only access to SQLite, for store/ only. Inside store/ a failure is thrown as SqlFailure, so that a statement
+// takes one line; guarded() wraps every public function of store/ and turns the exception into a Result.
 #pragma once
 
 #include <concepts>
@@ -52,7 +52,7 @@ struct Blob {
 
 class Connection;
 
-// A prepared statement in use: rows, one at a time. Columns count from 0.
+// A running prepared statement, read row by row. Columns count from 0.
 class Query {
  public:
   Query(Connection& connection, std::string_view sql, std::unique_ptr<SQLite::Statement> statement);
@@ -73,7 +73,7 @@ class Query {
     value ? bind(index, *value) : bind(index, std::nullopt);
   }
 
-  // Whether there is another row.
+  // Steps to the next row; false when there is none.
   bool next();
   [[nodiscard]] bool is_null(int column) const;
   [[nodiscard]] std::int64_t integer(int column) const;  // 0 for NULL
@@ -90,16 +90,16 @@ enum class Access { kRead, kWrite, kCreate, kMemory };
 
 class Connection {
  public:
-  // kCreate makes the file where there is none; mode 0600, which a catalogue of the user's own gets, too. A file that
-  // is no catalogue is refused (kCorrupt) before SQLite sees it, and nothing is made beside it. A read-only medium is
-  // read as immutable when no -wal is beside it. kMemory is an empty database that ends with the connection; `path` is
-  // only its name.
+  // kCreate creates a missing file with mode 0600; an existing catalogue that the user owns gets this mode too. A file
+  // that is no catalogue is refused (kCorrupt) before SQLite opens it, and nothing is created beside it. A catalogue on
+  // a read-only medium is opened as immutable when it has no -wal file. kMemory is an empty database that ends with the
+  // connection; `path` is only its name.
   Connection(const std::string& path, Access access);
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
   ~Connection();
 
-  // `sql` is prepared once and must be a literal (it is the cache's key by content, and outlives the query).
+  // `sql` is prepared once. It must be a literal: it is the cache key, and must outlive the query.
   template <typename... Values>
   Query query(std::string_view sql, const Values&... values) {
     Query query = prepare(sql);
@@ -113,7 +113,7 @@ class Connection {
     while (statement.next()) {
     }
   }
-  // The first column of the first row; 0 without one.
+  // The first column of the first row; 0 without a row.
   template <typename... Values>
   std::int64_t integer(std::string_view sql, const Values&... values) {
     Query statement = query(sql, values...);
@@ -127,7 +127,7 @@ class Connection {
   [[nodiscard]] bool in_transaction() const;
   [[nodiscard]] const std::string& path() const { return path_; }
 
-  // What the text index makes of `text`: calls `token(folded token, from byte, to byte)`.
+  // Tokenizes `text` as the text index does: calls `token(folded token, from byte, to byte)`.
   using OnToken = std::function<void(std::string_view token, int from, int to)>;
   void tokenize(std::string_view text, const OnToken& token);
 
@@ -145,7 +145,7 @@ class Connection {
   std::unique_ptr<Tokenizer> tokenizer_;
 };
 
-// BEGIN IMMEDIATE … COMMIT; without commit() it is rolled back.
+// BEGIN IMMEDIATE … COMMIT; rolls back without commit().
 class Transaction {
  public:
   explicit Transaction(Connection& connection);
@@ -158,7 +158,7 @@ class Transaction {
   Connection& connection_;
 };
 
-// One state of the catalogue for several reads, whatever a writer commits meanwhile.
+// Several reads see the same state of the catalogue, whatever a writer commits meanwhile.
 class Snapshot {
  public:
   explicit Snapshot(Connection& connection);

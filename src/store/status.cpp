@@ -1,4 +1,4 @@
-// What `image-engine status` tells.
+// The data of `image-engine status`.
 #include <sys/stat.h>
 
 #include <nlohmann/json.hpp>
@@ -22,7 +22,7 @@ std::int64_t bytes_on_disk(const std::string& path) {
   return ::stat(path.c_str(), &file) == 0 ? file.st_size : 0;
 }
 
-// Of each stage and model the key that was written last is the one in force.
+// The key written last is the current one of each stage and model.
 std::vector<CatalogueStatus::StageCount> stage_counts(Connection& connection) {
   std::vector<CatalogueStatus::StageCount> stages;
   std::map<std::string, std::int64_t> newest;

@@ -1,4 +1,4 @@
-// What goes into the catalogue and comes out of it. docs/catalogue.md tells the whole schema.
+// The types that the catalogue stores and returns. docs/catalogue.md describes the schema.
 #pragma once
 
 #include <cstdint>
@@ -17,21 +17,21 @@ namespace image_engine::store {
 
 using AssetId = std::int64_t;
 using FileId = std::int64_t;
-// A run's number is also the generation of what it saw.
+// Files that a run saw carry its number.
 using RunId = std::int64_t;
 
 enum class FileState : std::uint8_t {
   kPresent,
   kMissing,   // its folder is there, the file is not
-  kExcluded,  // patterns leave it out since it was analyzed
-  kOffline,   // its file system is away
+  kExcluded,  // excluded by patterns since it was analyzed
+  kOffline,   // its file system is not mounted
 };
 // "present", "missing", "excluded", "offline".
 std::string_view state_name(FileState state);
-// Missing or excluded: the library is without it.
+// Missing or excluded: not part of the library.
 inline bool is_away(FileState state) { return state == FileState::kMissing || state == FileState::kExcluded; }
 
-// Tells whether a file has changed.
+// A file with another stamp has changed.
 struct FileStamp {
   std::int64_t size = 0;      // bytes
   std::int64_t mtime_ns = 0;  // since 1970
@@ -46,7 +46,7 @@ struct Sidecar {
   bool operator==(const Sidecar&) const = default;
 };
 
-// What a scan sees of a file without parsing it. Paths are bytes, absolute, without a trailing slash.
+// What a scan learns about a file without parsing it. Paths are bytes, absolute, without a trailing slash.
 struct FileObservation {
   std::string path;
   std::uint64_t device = 0;
@@ -54,27 +54,27 @@ struct FileObservation {
   FileStamp stamp;
   std::optional<Sidecar> sidecar;
   MediaFormat format = MediaFormat::kNone;
-  MediaKind kind = MediaKind::kNone;  // by content, else by extension for a broken file
+  MediaKind kind = MediaKind::kNone;  // by content; by extension for a broken file
 };
 
 struct KnownFile {
   FileId id = 0;
   AssetId asset = 0;
-  FileObservation seen;  // as of the last time it was seen
+  FileObservation seen;  // at the last scan
   FileState state = FileState::kPresent;
-  bool hashed = false;           // pass 2 has read this content
-  bool carried = false;          // read by an earlier format, whose hash is no more; its records count
+  bool hashed = false;   // pass 2 has read this content
+  bool carried = false;  // read by an earlier catalogue version, whose hashes are obsolete; its records are valid
   std::string metadata_version;  // of the metadata record, empty without one
 };
 
-// Where a picture was taken, by name; parts that are not known are empty.
+// The names of the place where a picture was taken; unknown parts are empty.
 struct Place {
   std::string city, region, country;
   std::string country_code;  // ISO 3166-1 alpha-2, upper case
   bool operator==(const Place&) const = default;
 };
 
-// One stage's way to do its work. `params` is the hash, in hex, of all that changes the output; may be empty.
+// A stage's implementation. `params` is the hex hash of everything that changes the output; may be empty.
 struct StageKey {
   std::string stage, model, version, params;
   auto operator<=>(const StageKey&) const = default;
@@ -87,23 +87,23 @@ struct Record {
   std::string created;  // UTC, ISO 8601; set by the catalogue
 };
 
-// What the catalogue is asked to bring up to date.
+// A stage whose records are to be brought up to date.
 struct WantedStage {
   StageKey key;
-  MediaKind kind = MediaKind::kNone;  // only for this kind; kNone is for both
-  // What failed for one of these reasons is offered all the same.
+  MediaKind kind = MediaKind::kNone;  // only for this kind; kNone: for both
+  // Files that failed with one of these codes are returned nevertheless.
   std::vector<ErrorCode> forgiven = {};
 };
 
 struct PendingQuery {
-  // Absolute files and folders; empty is everything.
+  // Absolute files and folders; empty: everything.
   std::vector<std::string> roots;
   std::vector<WantedStage> stages;
-  // A file with an unchanged failure of one of these (same version) is not offered: nothing can be done without them.
+  // A file with an unchanged failure of one of these (same version) is not returned: the other stages depend on them.
   std::vector<StageKey> gates;
-  // Offer also what failed before and did not change.
+  // Also return unchanged files that failed before.
   bool retry = false;
-  // Names of stages that are offered even where their record is there.
+  // Names of stages that are due even where they have a record.
   std::vector<std::string> redo;
 };
 
@@ -113,19 +113,18 @@ struct PendingFile {
   FileObservation seen;
   bool hashed = false;
   bool carried = false;  // as in KnownFile
-  // Its picture is most likely none that the catalogue knows: not hashed, and taken when no other asset was. (Copies,
-  // and the file itself before its metadata was edited, have its capture time.)
+  // Its picture is most likely new to the catalogue: not hashed, and no other asset has its capture time. (Copies, and
+  // the file before its metadata was edited, share the capture time.)
   bool is_new = false;
-  std::vector<std::string>
-      stages;  // those to do, in the order of PendingQuery::stages; all of them before the hash is known
+  std::vector<std::string> stages;  // those due, in the order of PendingQuery::stages; all while the hash is unknown
 };
 
 struct Failure {
   std::int64_t id = 0;  // set by the catalogue
-  FileId file = 0;      // 0: the path is all there is
+  FileId file = 0;      // 0: only the path is known
   AssetId asset = 0;    // set by the catalogue
   std::string path;
-  StageKey key;  // stage and version tell whether it is worth another try
+  StageKey key;  // a retry is worthwhile once the version differs
   Error error;
   FileStamp stamp;                // of the file when it failed
   std::int64_t tries = 0;         // set by the catalogue
@@ -144,11 +143,11 @@ struct Run {
   std::optional<int> exit_code;
 };
 
-// A scene of a picture, or a label that was learned.
+// A scene of a picture, or a learned label.
 struct FoundClass {
   std::string name;
   double confidence = 0;   // 0…1
-  std::optional<Box> box;  // of what was recognised, where that is not the whole picture
+  std::optional<Box> box;  // of the recognised object; none: the whole picture
 };
 
 // Everything known about an asset.
@@ -157,7 +156,7 @@ struct AssetRecord {
   std::optional<Hash128> hash;  // none before pass 2
   MediaKind kind = MediaKind::kNone;
   std::vector<KnownFile> files;      // present ones first
-  std::optional<Metadata> metadata;  // of the first file that has some
+  std::optional<Metadata> metadata;  // of the first file that has metadata
   std::optional<Place> place;
   std::vector<Record> records;  // of the asset, then of its files
   std::vector<Failure> failures;
@@ -166,10 +165,10 @@ struct AssetRecord {
   std::vector<FoundClass> learned;  // labels that were learned, surest first
 };
 
-// What comparing many pictures needs of each.
+// What is needed of each picture to compare many of them.
 struct AssetBrief {
   AssetId id = 0;
-  std::string path;        // of a present file, else of an offline one
+  std::string path;        // of a present file; else of an offline one
   std::int64_t files = 0;  // that are present or offline
   std::int64_t bytes = 0, mtime_ns = 0;
   MediaFormat format = MediaFormat::kNone;
@@ -177,7 +176,7 @@ struct AssetBrief {
   std::optional<std::int64_t> taken_seconds;  // local, see CaptureTime::local_seconds
   std::string camera;                         // make and model
   bool has_gps = false;
-  std::optional<int> rating;  // the person's own before the file's
+  std::optional<int> rating;  // the user's own; else the file's
 };
 
 // What the objects stage found in a picture, by name.
@@ -187,43 +186,43 @@ struct FoundObjects {
   double confidence = 0;  // of the surest one, 0…1
 };
 
-// What vectors can be compared in: one model at one version.
+// Vectors of one space can be compared: one model at one version made them.
 using SpaceId = std::int64_t;
 struct Space {
   SpaceId id = 0;
   StageKey key;
   std::size_t dimensions = 0;
-  bool active = false;          // search reads this one
-  std::int64_t generation = 0;  // rises with each change of a vector
+  bool active = false;          // the one that search reads
+  std::int64_t generation = 0;  // incremented with each change of a vector
   std::int64_t vectors = 0;
   std::string created;  // UTC, ISO 8601
 };
-// A vector as the catalogue has it: IEEE 754 binary16.
+// A vector as it is stored: IEEE 754 binary16.
 struct AssetVector {
   AssetId asset = 0;
-  std::vector<std::uint16_t> vector;  // empty: it was removed
+  std::vector<std::uint16_t> vector;  // empty: removed
 };
 struct ObjectVector {
   AssetId asset = 0;
-  std::string object;  // the detector's name for it
+  std::string object;  // the detector's class name
   Box box;             // pixels of the upright photo
   std::vector<std::uint16_t> vector;
 };
 
-// A label that a person teaches by examples.
+// An example by which a person teaches a label.
 struct LabelExample {
   Hash128 asset;
   bool positive = true;
-  std::optional<Box> box;  // of the object that is meant
-  AssetId id = 0;          // of that asset; 0: the catalogue has none. Set by the catalogue
+  std::optional<Box> box;  // of the object that the example means
+  AssetId id = 0;          // of that asset; 0: not in the catalogue. Set by the catalogue
 };
 struct LearnedLabel {
   std::string name;
-  std::string object;  // looks at crops of these objects; empty: at whole pictures
+  std::string object;  // classifies crops of these objects; empty: whole pictures
   SpaceId space = 0;   // of the head; 0: not trained
   std::vector<float> weights;
   double bias = 0;
-  std::string params;                                  // of the head: changes when its findings do
+  std::string params;                                  // of the head; changes when its findings change
   std::string trained;                                 // UTC, ISO 8601
   std::int64_t positive = 0, negative = 0, found = 0;  // numbers of examples and of findings; set by the catalogue
 };
@@ -241,14 +240,14 @@ struct StageData {
 
 struct CatalogueStatus {
   std::int64_t assets = 0;
-  std::int64_t unhashed_files = 0;                // present, pass 2 still to come; without what failed
+  std::int64_t unhashed_files = 0;                // present, waiting for pass 2; without failed files
   std::map<std::string, std::int64_t> by_kind;    // assets with a file that is not missing: "photo", "video"
   std::map<std::string, std::int64_t> by_format;  // files that are not missing
   std::map<std::string, std::int64_t> by_state;   // files
   struct StageCount {
     StageKey key;
     std::int64_t records = 0;
-    bool stale = false;  // records of the same stage with another key are newer
+    bool stale = false;  // there are newer records of the stage with another key
   };
   std::vector<StageCount> stages;
   std::vector<Space> spaces;                     // by stage, the active one of each first

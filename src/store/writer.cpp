@@ -36,7 +36,7 @@ CatalogueWriter& CatalogueWriter::operator=(CatalogueWriter&&) noexcept = defaul
 
 CatalogueWriter::~CatalogueWriter() {
   if (!state_ || !state_->in_batch) return;
-  // What cannot be rolled back now, SQLite rolls back when the catalogue is opened next.
+  // If rolling back fails now, SQLite does it when the catalogue is next opened.
   (void)guarded([&] { state_->rollback(); });
 }
 
@@ -135,7 +135,7 @@ FileId insert_file(Connection& connection, const FileObservation& seen, AssetId 
   return connection.last_id();
 }
 
-// Writes all that a scan sees, but for the path and what tells the content.
+// Writes everything that a scan observes, except the path and the content's stamp.
 void update_seen(Connection& connection, FileId file, const FileObservation& seen, RunId run) {
   std::optional<Blob> sidecar;
   std::optional<std::int64_t> size, mtime;

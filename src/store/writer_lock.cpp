@@ -35,8 +35,7 @@ std::string describe_holder(int fd) {
          printable(text.substr(first + 1, second - first - 1)) + ")";
 }
 
-// The lock's file lies where others may put theirs, too: a link, or another program's file of that name, stays as it
-// is.
+// Others may write to the lock file's folder: a link, or another program's file of that name, is left as it is.
 Status check_lock_file(int fd) {
   struct stat file {};
   if (::fstat(fd, &file) != 0) return fail(errno_error("cannot stat"));
@@ -44,8 +43,7 @@ Status check_lock_file(int fd) {
   const size_t pid_bytes = text.find_first_not_of("0123456789");
   const bool is_lock = text.empty() || (pid_bytes != 0 && pid_bytes != std::string::npos && text[pid_bytes] == '\n');
   if (S_ISREG(file.st_mode) && file.st_nlink <= 1 && is_lock) return {};
-  return fail(ErrorCode::kInvalidArgument,
-              "it is not a lock of image-engine's: move it away, or name another catalogue");
+  return fail(ErrorCode::kInvalidArgument, "it is not a lock of image-engine: move it away, or name another catalogue");
 }
 
 Result<UniqueFd> open_lock_file(const std::string& path) {
@@ -63,7 +61,7 @@ Result<UniqueFd> open_lock_file(const std::string& path) {
 
 Result<WriterLock> WriterLock::acquire(const std::string& catalogue_path, const std::string& command) {
   const std::string path = catalogue_path + ".lock";
-  // Nothing is made beside a file that is no catalogue.
+  // Nothing is created beside a file that is no catalogue.
   IE_CHECK(open_catalogue_file(catalogue_path));
   IE_TRY(UniqueFd fd, open_lock_file(path));
   IE_TRY(const bool locked, try_lock(fd.get(), LockKind::kExclusive, "lock file " + to_utf8(path)));
@@ -71,7 +69,7 @@ Result<WriterLock> WriterLock::acquire(const std::string& catalogue_path, const 
     return fail(ErrorCode::kBusy, "catalogue " + to_utf8(catalogue_path) + " is being written by " +
                                       describe_holder(fd.get()) + "; wait for it, or use --wait");
   const std::string text = std::to_string(::getpid()) + "\n" + utc_now() + "\n" + printable(command) + "\n";
-  // On a full disk the lock holds all the same, only without a name.
+  // On a full disk the lock still holds, but without the holder's name.
   if (::ftruncate(fd.get(), 0) == 0) (void)!::pwrite(fd.get(), text.data(), text.size(), 0);
   return WriterLock(std::move(fd));
 }

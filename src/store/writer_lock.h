@@ -1,4 +1,4 @@
-// Never two writers: an flock on `<catalogue>.lock`, which the kernel drops when its holder dies.
+// At most one writer: an flock on `<catalogue>.lock`, which the kernel releases when its holder dies.
 #pragma once
 
 #include <stop_token>
@@ -11,11 +11,11 @@ namespace image_engine::store {
 
 class WriterLock {
  public:
-  // `command` tells others who holds it. kBusy, naming the holder's pid and command, when somebody else does;
-  // kCorrupt where a file that is no catalogue lies there; kPermission or kInvalidArgument where `<catalogue>.lock` is
-  // a link or somebody else's file, which is left as it is. The catalogue's folder must exist.
+  // `command` is shown to other processes as the holder. kBusy names the pid and command of another holder; kCorrupt:
+  // the file is no catalogue; kPermission or kInvalidArgument: `<catalogue>.lock` is a link or another user's file,
+  // which is left as it is. The catalogue's folder must exist.
   static Result<WriterLock> acquire(const std::string& catalogue_path, const std::string& command);
-  // Waits for the holder to finish; kInterrupted once `stop` is requested: looked at about ten times a second.
+  // Waits for the holder to finish. `stop` is checked about ten times a second; kInterrupted once it is requested.
   static Result<WriterLock> wait(const std::string& catalogue_path, const std::string& command,
                                  const std::stop_token& stop);
 

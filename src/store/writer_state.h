@@ -1,4 +1,4 @@
-// What a CatalogueWriter holds; its functions are spread over writer.cpp, content.cpp, pending.cpp and ledger.cpp.
+// The state of a CatalogueWriter; its functions are in writer.cpp, content.cpp, pending.cpp and ledger.cpp.
 #pragma once
 
 #include <string>
@@ -14,7 +14,7 @@ namespace image_engine::store {
 struct CatalogueWriter::State {
   State(const std::string& path, WriterLock held) : lock(std::move(held)), connection(path, Access::kCreate) {}
 
-  // Runs f in the batch, or else in a transaction of its own.
+  // Runs f in the open batch, else in its own transaction.
   template <typename F>
   auto change(F&& f) -> Result<std::invoke_result_t<F>> {
     return guarded([&] {
@@ -45,7 +45,7 @@ struct CatalogueWriter::State {
     }
   }
 
-  // Brings what search reads up to date with what was written.
+  // Updates the search index for the changed assets.
   void flush();
   // Rolls the batch back.
   void rollback();
@@ -58,7 +58,7 @@ struct CatalogueWriter::State {
   WriterLock lock;
   Connection connection;
   AssetIndex index{connection};
-  std::unordered_set<AssetId> dirty;  // changed since the last settle()
+  std::unordered_set<AssetId> dirty;  // changed since the last flush()
   bool in_batch = false;
 };
 

@@ -1,4 +1,4 @@
-// Bytes from outside, read with checked offsets: a read beyond the end gives zeros, never undefined behaviour.
+// Reads outside bytes with checked offsets: a read beyond the end returns zeros, never undefined behaviour.
 #pragma once
 
 #include <algorithm>
@@ -57,10 +57,10 @@ class ByteView {
   ByteOrder order_ = ByteOrder::kBig;
 };
 
-// IFD0 of a TIFF (TIFF 6.0, section 2), enough to look tags up. Reads nothing but what it is asked for.
+// IFD0 of a TIFF (TIFF 6.0, section 2), enough to find tags. Reads only what is requested.
 class TiffDirectory {
  public:
-  // `file` begins with the byte-order mark; the magic number is the caller's business. BigTIFF is not read.
+  // `file` begins with the byte-order mark; the caller checks the magic number. BigTIFF is not supported.
   explicit TiffDirectory(std::span<const std::byte> file)
       : view_(file, ByteView(file).starts_with("II") ? ByteOrder::kLittle : ByteOrder::kBig), start_(view_.u32(4)) {}
 
@@ -78,7 +78,7 @@ class TiffDirectory {
     const auto type = view_.u16(*entry + 2);
     return type == 1 ? view_.u8(*entry + 8) : type == 3 ? view_.u16(*entry + 8) : view_.u32(*entry + 8);
   }
-  // The bytes of an ASCII tag, with its NULs; empty where they lie outside the view.
+  // The bytes of an ASCII tag, with its NULs; empty if they are outside the view.
   [[nodiscard]] std::string_view ascii(std::uint16_t tag) const {
     const auto entry = find(tag);
     if (!entry || view_.u16(*entry + 2) != 2) return {};

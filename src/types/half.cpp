@@ -1,4 +1,4 @@
-// binary16 as IEEE 754-2008 has it: 1 sign, 5 exponent (bias 15), 10 fraction bits.
+// binary16 of IEEE 754-2008: 1 sign, 5 exponent (bias 15), 10 fraction bits.
 #include "types/half.h"
 
 #include <algorithm>
@@ -23,11 +23,11 @@ std::uint16_t half_of(float value) {
   if (magnitude > 0x7f800000U) return signed_half(0x7e00U | ((magnitude >> 13) & 0x3ffU));  // NaN, made quiet
   if (magnitude >= kOverflow) return signed_half(0x7c00U);
   if (magnitude >= kNormal) {
-    // A carry out of the fraction goes into the exponent, as it should.
+    // A carry out of the fraction correctly increments the exponent.
     const std::uint32_t odd = (magnitude >> 13) & 1U;
     return signed_half((magnitude - kRebias + 0xfffU + odd) >> 13);
   }
-  // Beside 0.5 a float's last place is 2⁻²⁴, a subnormal half's: the addition rounds.
+  // At 0.5 a float's last place is 2⁻²⁴, like a subnormal half's: the addition rounds.
   const float rounded = std::bit_cast<float>(magnitude) + 0.5F;
   return signed_half(std::bit_cast<std::uint32_t>(rounded) - std::bit_cast<std::uint32_t>(0.5F));
 }
@@ -45,7 +45,7 @@ constexpr std::size_t kLanes = 8;
 
 bool has_f16c() { return cpu_uses(CpuLevel::kAvx2); }
 
-// How many of the first values are done; the rest is less than kLanes.
+// Returns how many values were converted; fewer than kLanes remain.
 __attribute__((target("avx,f16c"))) std::size_t pack(const float* values, std::uint16_t* halves, std::size_t count) {
   std::size_t i = 0;
   for (; i + kLanes <= count; i += kLanes)

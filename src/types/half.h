@@ -1,4 +1,4 @@
-// Numbers of half precision, IEEE 754 binary16: how vectors are kept.
+// Half-precision numbers, IEEE 754 binary16, in which vectors are stored.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 namespace image_engine {
 
-// Rounds to nearest even. Subnormals are kept, overflow gives infinity. Thread-safe.
+// Rounds to nearest even. Keeps subnormals; overflow becomes infinity. Thread-safe.
 std::vector<std::uint16_t> to_half(std::span<const float> values);
 std::vector<float> from_half(std::span<const std::uint16_t> values);
 

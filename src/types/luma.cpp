@@ -10,10 +10,10 @@
 namespace image_engine {
 namespace {
 
-constexpr std::size_t kTile = 64;  // pixels; the last of a row or column takes in what is left over, up to twice that
+constexpr std::size_t kTile = 64;  // pixels; the last of a row or column includes the remainder, up to twice that
 constexpr double kSharpQuantile = 0.95;
 constexpr double kNoiseQuantile = 0.10;
-// Means of tiles at which black or white clips noise away.
+// Tile means at which clipping at black or white removes noise.
 constexpr double kDarkest = 16, kLightest = 239;
 
 // Sums over the pixels of one tile, or over one row of it.
@@ -34,8 +34,8 @@ struct Rows {
   const std::int16_t *above, *here, *below;
 };
 
-// Up to 2 · kTile pixels from x on, so that the sums of a row stay below 2³¹: no square exceeds 1020². One sum
-// for each square, which is the form that compilers turn into multiply-and-add.
+// Up to 2 · kTile pixels from x on, so that the sums of a row stay below 2³¹: no square exceeds 1020². One sum for each
+// square, which compilers turn into multiply-and-add.
 template <typename Count>
 [[gnu::always_inline]] inline Sums add_up(Rows rows, std::size_t x, Count count) {
   std::int32_t laplacian = 0, laplacian_squared = 0, gradient_x = 0, gradient_y = 0, noise = 0, luma = 0;
@@ -103,7 +103,7 @@ Tile describe(const Sums& sums, double count) {
           static_cast<double>(sums.luma) / count};
 }
 
-// By nearest rank; 0 of nothing.
+// By nearest rank; 0 if empty.
 double quantile(std::vector<double> values, double fraction) {
   if (values.empty()) return 0;
   const auto rank = static_cast<std::ptrdiff_t>(std::lround(fraction * static_cast<double>(values.size() - 1)));

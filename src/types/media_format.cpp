@@ -15,7 +15,7 @@ using namespace std::string_view_literals;
 MediaFormat webp(ByteView head) { return head.starts_with("RIFF") ? MediaFormat::kWebp : MediaFormat::kNone; }
 MediaFormat avi(ByteView head) { return head.starts_with("RIFF") ? MediaFormat::kAvi : MediaFormat::kNone; }
 
-// ISO/IEC 14496-12, 4.3: what the brands of an ftyp box promise.
+// ISO/IEC 14496-12, 4.3: formats by the brands of an ftyp box.
 MediaFormat by_brands(ByteView head) {
   struct Brand {
     std::string_view name;
@@ -28,7 +28,7 @@ MediaFormat by_brands(ByteView head) {
       {"hevc", MediaFormat::kHeif}, {"hevx", MediaFormat::kHeif}, {"mif1", MediaFormat::kHeif},
       {"msf1", MediaFormat::kHeif},
   };
-  // Sound, Canon's CR3, JPEG 2000: nothing that is read here.
+  // Audio, Canon's CR3, JPEG 2000: not supported.
   static constexpr std::string_view kOther[] = {"M4A ", "M4B ", "M4P ", "F4A ", "F4B ", "crx ", "jp2 ", "jpx ", "jxl "};
   const auto major = head.text(8, 4);
   for (const auto other : kOther)
@@ -42,7 +42,7 @@ MediaFormat by_brands(ByteView head) {
   return MediaFormat::kMp4;
 }
 
-// QuickTime before ftyp was invented: a first box of one of these names, with a size that a box can have.
+// QuickTime files older than ftyp: the first box has one of these names and a valid size.
 MediaFormat old_quicktime(ByteView head) {
   const auto size = head.u32(0);
   return size == 1 || size >= 8 ? MediaFormat::kMp4 : MediaFormat::kNone;
@@ -68,7 +68,7 @@ MediaFormat windows_bitmap(ByteView head) {
   return MediaFormat::kNone;
 }
 
-// A bare JPEG XL codestream has a signature of two bytes only (ISO/IEC 18181-1, annex C): text must not match it.
+// A bare JPEG XL codestream has a signature of only two bytes (ISO/IEC 18181-1, annex C): text must not match it.
 MediaFormat jxl_codestream(ByteView head) {
   for (std::uint64_t at = 2; at < std::min<std::uint64_t>(head.size(), 64); ++at)
     if (head.u8(at) < 0x09) return MediaFormat::kJxl;
@@ -81,7 +81,7 @@ MediaFormat matroska(ByteView head) {
                                                                               : MediaFormat::kNone;
 }
 
-// Sound alone has the same container: the GUIDs of the stream types tell (ASF specification, 3.3 and 10.4).
+// Audio files use the same container: the stream types' GUIDs decide (ASF specification, 3.3 and 10.4).
 MediaFormat asf(ByteView head) {
   const auto text = head.text(0, kSniffBytes);
   const bool sound = text.find("\x40\x9e\x69\xf8\x4d\x5b\xcf\x11\xa8\xfd\x00\x80\x5f\x5c\x44\x2b"sv) != text.npos;
@@ -122,10 +122,10 @@ MediaFormat mpeg_ts(ByteView head) {
 struct Signature {
   std::uint64_t offset = 0;
   std::string_view bytes;                      // none: only `confirm` decides
-  MediaFormat (*confirm)(ByteView) = nullptr;  // decides by more of the head; null: the bytes are enough
+  MediaFormat (*confirm)(ByteView) = nullptr;  // checks more of the head; null: the signature suffices
 };
 
-// A format: all that is known of it. An empty extension or signature is none.
+// Everything known about a format. Empty extensions and signatures are unused.
 struct FormatRow {
   MediaFormat format;
   std::string_view name;
@@ -186,10 +186,10 @@ constexpr FormatRow kFormats[] = {
 };
 // clang-format on
 
-// Cameras' formats that are named like photos, but are not read.
+// Camera formats with photo extensions that are not supported.
 constexpr std::string_view kUnreadExtensions[] = {".cr3", ".nrw", ".raf", ".pef", ".srw", ".sr2"};
 
-// Where each enumerator's row is.
+// The index of each enumerator's row.
 constexpr auto kRowOf = [] {
   std::array<std::uint8_t, std::size(kFormats)> rows{};
   for (size_t i = 0; i < std::size(kFormats); ++i)

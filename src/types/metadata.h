@@ -1,4 +1,4 @@
-// What a picture's or video's headers say.
+// Metadata from a picture's or video's headers.
 #pragma once
 
 #include <concepts>
@@ -13,13 +13,13 @@
 
 namespace image_engine {
 
-// When the picture was taken, as its camera's clock showed it. A missing zone stays missing.
+// When the picture was taken, by its camera's clock. A missing time zone stays missing.
 struct CaptureTime {
   std::string local;                           // "2024-06-01T10:22:03" or with a fraction "…03.120"
   std::optional<std::int32_t> offset_minutes;  // east of UTC, −14·60…14·60
 
   bool operator==(const CaptureTime&) const = default;
-  // ISO 8601: `local` with "+02:00", "Z" (offset 0) or nothing behind it.
+  // ISO 8601: `local` followed by "+02:00", "Z" (offset 0) or nothing.
   [[nodiscard]] std::string iso() const;
   // Seconds since 1970 of the local time read as if it were UTC: for ordering and ranges. 0 on a malformed `local`.
   [[nodiscard]] std::int64_t local_seconds() const;
@@ -66,12 +66,12 @@ struct Metadata {
   std::vector<std::string> keywords;
   std::string title, description, creator, copyright;
   std::optional<VideoInfo> video;
-  std::vector<std::string> warnings;  // for a person: what was wrong but survived
+  std::vector<std::string> warnings;  // for a person: problems that did not prevent reading
 
   bool operator==(const Metadata&) const = default;
 };
 
-// The JSON of DESIGN's record: absent fields are left out; all text valid UTF-8.
+// The JSON of docs/schema/asset.json: absent fields are omitted; all text is valid UTF-8.
 void to_json(nlohmann::json& json, const Metadata& metadata);
 void from_json(const nlohmann::json& json, Metadata& metadata);
 

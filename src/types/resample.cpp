@@ -14,15 +14,15 @@
 namespace image_engine {
 namespace {
 
-constexpr std::size_t kTapGroup = 4;   // taps that the across kernel takes at once
-constexpr std::size_t kRowBlock = 32;  // bytes that the down kernel takes at once
+constexpr std::size_t kTapGroup = 4;   // taps per step of the horizontal kernel
+constexpr std::size_t kRowBlock = 32;  // bytes per step of the vertical kernel
 constexpr int kMostPrecision = 21;     // 255 × 2^21 × the sum of absolute weights (< 2) stays below 2^31
 
 std::uint8_t to_byte(std::int32_t sum, int precision) {
   return static_cast<std::uint8_t>(std::clamp((sum + (1 << (precision - 1))) >> precision, 0, 255));
 }
 
-// `row` is readable for ResampledRows::kPadding bytes behind its pixels, `out` writable for one byte behind its own.
+// `row` is readable for ResampledRows::kPadding bytes after its pixels, `out` is writable for one byte after its own.
 void across_portable(const FixedTaps& taps, const std::uint8_t* row, std::uint8_t* out) {
   for (std::size_t x = 0; x < taps.first.size(); ++x) {
     const std::int16_t* weight = taps.weights.data() + x * taps.stride;
@@ -84,7 +84,7 @@ constexpr ResampleLoops kPortable{across_portable, down_portable};
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes));
 }
 
-// Rows two by two; a last one without a partner is paired with itself at weight 0.
+// Rows in pairs; an unpaired last one is paired with itself at weight 0.
 [[IE_AVX2]] void down_avx2(const FixedTaps& taps, std::size_t y, const std::uint8_t* const* rows, std::size_t bytes,
                            std::uint8_t* out) {
   const std::int16_t* weight = taps.weights.data() + y * taps.stride;
@@ -115,7 +115,7 @@ const ResampleLoops kFastest = cpu_uses(CpuLevel::kAvx2) ? ResampleLoops{across_
 constexpr ResampleLoops kFastest = kPortable;
 #endif
 
-// The greatest at which every weight fits 16 bits, also one more than itself.
+// The greatest at which every weight, plus one, fits 16 bits.
 int precision_of(const std::vector<float>& weights) {
   float largest = 0;
   for (const float weight : weights) largest = std::max(largest, std::abs(weight));
@@ -138,7 +138,7 @@ FixedTaps::FixedTaps(const Taps& taps)
   weights.resize(first.size() * stride);
   const double one = std::ldexp(1.0, precision);
   for (std::size_t i = 0; i < first.size(); ++i) {
-    double exact = 0;  // the sum so far; its rounded value is what the whole numbers so far add up to
+    double exact = 0;  // the sum so far; rounded, it equals the sum of the integers so far
     std::int32_t given = 0;
     for (std::size_t k = 0; k < count[i]; ++k) {
       exact += one * static_cast<double>(taps.weights[i * taps.stride + k]);

@@ -1,4 +1,4 @@
-// Resampling of rows, wherever they come from.
+// Resampling of picture rows.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +13,8 @@ namespace image_engine {
 // kPortable is for tests: the same numbers without the CPU's vector instructions.
 enum class Speed : std::uint8_t { kFastest, kPortable };
 
-// Weights as whole numbers of 1 / 2^precision; each output's add up to 2^precision exactly, so that a flat picture
-// stays as it is.
+// Weights as integer multiples of 1 / 2^precision; each output's sum to exactly 2^precision, so that a flat picture is
+// unchanged.
 struct FixedTaps {
   std::vector<std::uint32_t> first, count;
   std::vector<std::int16_t> weights;  // padded with zeros to a stride that is a multiple of 4
@@ -23,20 +23,21 @@ struct FixedTaps {
   explicit FixedTaps(const Taps& taps);
 };
 
-// Rows of RGB reduced across as they come, 8 bits between the passes, then down: what Pillow's Image.resize gives, but
-// for its weights' last bits. Memory: as many rows of the output as its `down` has taps. For one thread.
+// Resamples RGB rows horizontally as they arrive, then vertically, with 8 bits between the passes: as Pillow's
+// Image.resize, except for the last bits of the weights. Memory: as many output rows as `down` has taps. One thread at
+// a time.
 class ResampledRows {
  public:
-  static constexpr std::size_t kPadding = 16;  // bytes behind a row's pixels that take() may read
+  static constexpr std::size_t kPadding = 16;  // bytes after a row's pixels that take() may read
 
   ResampledRows(const Taps& across, const Taps& down, Speed speed = Speed::kFastest);
 
-  // Row y of the input, kept until the row that many taps later comes.
+  // Takes row y of the input; kept until the row as many later as `down` has taps.
   void take(std::uint32_t y, const std::uint8_t* row);
-  // Output row y needs the input's rows from first(y) to before end(y), neither of which falls as y rises.
+  // Output row y needs the input rows first(y) ≤ row < end(y); both are non-decreasing.
   [[nodiscard]] std::uint32_t first(std::uint32_t y) const { return down_.first[y]; }
   [[nodiscard]] std::uint32_t end(std::uint32_t y) const { return down_.first[y] + down_.count[y]; }
-  // Output row y, of whose input rows none has been overwritten; valid until the next call.
+  // Output row y; none of its input rows may have been overwritten. Valid until the next call.
   std::span<const std::uint8_t> make(std::uint32_t y);
 
  private:

@@ -45,7 +45,7 @@ Taps nearest_taps(const Axis& axis, std::uint64_t begin, std::uint32_t length) {
   Taps taps{std::vector<std::uint32_t>(length), std::vector<std::uint32_t>(length, 1), std::vector<float>(length, 1.0F),
             1};
   const double scale = axis.extent / static_cast<double>(axis.out);
-  double under = 0.5 * scale;  // summed up as Pillow does it: where it falls on an edge, rounding decides
+  double under = 0.5 * scale;  // summed as in Pillow: on an edge, rounding decides
   for (std::uint64_t i = 0; i < begin; ++i) under += scale;
   for (std::uint32_t i = 0; i < length; ++i, under += scale)
     taps.first[i] = static_cast<std::uint32_t>(std::clamp(under, 0.0, axis.in - 1.0));

@@ -1,4 +1,4 @@
-// Which input samples make an output sample, and by what weights: Pillow's definition of Image.resize.
+// The input samples and weights of each output sample, as in Pillow's Image.resize.
 #pragma once
 
 #include <cstdint>
@@ -6,19 +6,19 @@
 
 namespace image_engine {
 
-// Antialiased, as Pillow defines them (support grows with the ratio). Not so kNearest, and kLinear: the four nearest
-// samples, as OpenCV's INTER_LINEAR has it, which YOLO models are trained with.
+// Antialiased as in Pillow (support grows with the ratio), except kNearest and kLinear. kLinear is OpenCV's
+// INTER_LINEAR, the four nearest samples, which YOLO models are trained with.
 enum class ResampleFilter : std::uint8_t { kNearest, kBilinear, kBicubic, kLanczos, kLinear };
 
 // How one axis is resampled: `extent` (from the input's begin, at most `in`) maps onto `out` samples.
 struct Axis {
-  std::uint32_t in = 0;   // samples there are, at least 1
+  std::uint32_t in = 0;   // number of samples, at least 1
   double extent = 0;      // more than 0
-  std::uint64_t out = 0;  // at least 1; may be far more than what is computed of it
+  std::uint64_t out = 0;  // at least 1; may be far more than the computed part
 };
 
-// Of the outputs [begin, begin + length) of an axis. Output i is the sum over k < count[i] of
-// weights[i · stride + k] × input[first[i] + k]; first[i] + count[i] ≤ axis.in, count[i] ≥ 1, the weights' sum is 1.
+// The taps of the outputs [begin, begin + length) of an axis. Output i is the sum over k < count[i] of weights[i ·
+// stride + k] × input[first[i] + k]; first[i] + count[i] ≤ axis.in, count[i] ≥ 1, the weights' sum is 1.
 struct Taps {
   std::vector<std::uint32_t> first, count;
   std::vector<float> weights;  // the rest of a stride is zero

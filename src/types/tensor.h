@@ -1,4 +1,4 @@
-// What goes into a model and comes out of it.
+// Inputs and outputs of models.
 #pragma once
 
 #include <cstddef>
@@ -46,7 +46,7 @@ struct Tensor {
     return std::accumulate(shape.begin(), shape.end(), std::size_t{1},
                            [](std::size_t product, std::int64_t n) { return product * static_cast<std::size_t>(n); });
   }
-  // The elements; T must be what `type` says (std::uint16_t for kFloat16).
+  // The elements; T must match `type` (std::uint16_t for kFloat16).
   template <typename T>
   [[nodiscard]] std::span<const T> as() const {
     return {reinterpret_cast<const T*>(data.data()), data.size() / sizeof(T)};

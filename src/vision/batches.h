@@ -10,13 +10,13 @@
 
 namespace image_engine::vision {
 
-// Whether the graph leaves open how many pictures or texts a run has.
+// Whether the graph accepts any number of pictures or texts in a run.
 bool takes_batches(const std::vector<infer::TensorInfo>& inputs);
 
-// One tensor of those of one picture each; all have the same shape and type.
+// Stacks one tensor per picture into one; all must have the same shape and type.
 Tensor stacked(std::span<const Tensor* const> pictures);
 
-// What a run of `rows` pictures gave for each of them. An output that is not of one row a picture gives nothing.
+// Splits the outputs of a run of `rows` pictures by picture. Empty if an output does not have one row per picture.
 std::vector<std::vector<Tensor>> unstacked(const std::vector<Tensor>& outputs, std::size_t rows);
 
 }  // namespace image_engine::vision

@@ -9,7 +9,7 @@ namespace {
 struct Criterion {
   const char* reason;
   double weight;
-  double noticeable;  // the least difference of values that is told as a reason
+  double noticeable;  // the least difference of values that counts as a reason
   double (*value)(const Candidate&);
 };
 
@@ -17,14 +17,14 @@ double quality_or(const std::optional<Quality>& quality, double Quality::*field,
   return quality ? (*quality).*field : otherwise;
 }
 
-// A rejected picture loses to whatever else speaks for it.
+// A rejected picture loses whatever its other values are.
 double rating_value(const Candidate& candidate) {
   const int rating = candidate.rating.value_or(0);
   return rating < 0 ? -5.0 : std::min(rating, 5) / 5.0;
 }
 
-// What a person said counts most, then what cannot be had back: resolution, sharpness, the original's data. A doubling
-// of the pixels weighs as much as the step from blurred (0.2) to sharp (0.7), since a reduced copy looks sharper.
+// The person's rating counts most, then what cannot be restored: resolution, sharpness, the original's data. Twice the
+// pixels weigh as much as the step from blurred (0.2) to sharp (0.7), since a reduced copy looks sharper.
 constexpr double kEnoughKeywords = 5;
 constexpr Criterion kCriteria[] = {
     {"rated higher", 10, 0.1, rating_value},

@@ -12,10 +12,10 @@ namespace image_engine::vision {
 namespace {
 
 constexpr std::size_t kMostDimensions = 65'536;
-constexpr std::size_t kTextsARun = 32;  // bounds memory: a label file may have ten thousands of prompts
+constexpr std::size_t kTextsARun = 32;  // limits memory: a label file may have tens of thousands of prompts
 constexpr std::array<std::string_view, 3> kTextInputs{"input_ids", "attention_mask", "token_type_ids"};
 
-// Few, short and long, so that all of a tower's weights have their say.
+// A few, short and long, to exercise all of a tower's weights.
 constexpr std::array<std::string_view, 4> kCanaryTexts{
     "a photo of a dog.", "two people walking along a beach at sunset, seen from behind", "receipt",
     "a child blowing out the candles of a birthday cake while the family around the kitchen table sings and claps"};
@@ -23,8 +23,9 @@ constexpr std::array<std::string_view, 4> kCanaryTexts{
 Result<std::size_t> dimensions_of(const models::Spec& spec) {
   IE_TRY(const double wanted, models::number_option(spec, "dimensions", 0));
   if (wanted >= 1 && wanted <= kMostDimensions && wanted == std::floor(wanted)) return static_cast<std::size_t>(wanted);
-  return fail(ErrorCode::kInvalidArgument, "model " + spec.name + ": its spec's option dimensions must say how many " +
-                                               "numbers its vectors have, 1 to " + std::to_string(kMostDimensions));
+  return fail(ErrorCode::kInvalidArgument, "model " + spec.name +
+                                               ": its spec's option dimensions must be the number of " +
+                                               "numbers in its vectors, 1 to " + std::to_string(kMostDimensions));
 }
 
 Result<Embedding> normalised(std::vector<double> values) {
@@ -43,7 +44,7 @@ std::vector<double> mean_row(std::span<const float> rows, std::size_t width, std
   return mean;
 }
 
-// One vector for each of `lengths`, of an output [n, dimensions] or [n, at least the length, dimensions].
+// One vector for each of `lengths`, from an output [n, dimensions] or [n, at least the length, dimensions].
 Result<std::vector<Embedding>> read_vectors(const Tensor& output, std::size_t dimensions,
                                             std::span<const std::size_t> lengths) {
   IE_CHECK(check_output(output, lengths.size()));
@@ -63,7 +64,7 @@ Result<std::vector<Embedding>> read_vectors(const Tensor& output, std::size_t di
   return vectors;
 }
 
-// Whole numbers into an input of 32 or 64 bits.
+// Converts integers to an input of 32 or 64 bits.
 void set(Tensor& tensor, std::size_t at, std::int64_t value) {
   if (tensor.type == ElementType::kInt64)
     tensor.as<std::int64_t>()[at] = value;
@@ -71,7 +72,7 @@ void set(Tensor& tensor, std::size_t at, std::int64_t value) {
     tensor.as<std::int32_t>()[at] = static_cast<std::int32_t>(value);
 }
 
-// The graph's inputs for these ids, each filled up to `length` where the graph has a mask or a fixed length.
+// The graph's inputs for these ids, each padded to `length` if the graph has a mask or a fixed length.
 std::vector<Tensor> text_inputs(const std::vector<infer::TensorInfo>& graph,
                                 std::span<const std::vector<std::int64_t>> ids, std::size_t length,
                                 std::int64_t padding) {
@@ -90,17 +91,17 @@ std::vector<Tensor> text_inputs(const std::vector<infer::TensorInfo>& graph,
   return inputs;
 }
 
-// [n, tokens] of whole numbers, its name known.
+// Integers [n, tokens] with a known name.
 Status check_text_inputs(const std::vector<infer::TensorInfo>& inputs, std::size_t context) {
   for (const infer::TensorInfo& input : inputs) {
     if (std::ranges::find(kTextInputs, input.name) == kTextInputs.end())
-      return fail(ErrorCode::kCorrupt, "its text graph has an input '" + input.name + "', which is none of a text");
+      return fail(ErrorCode::kCorrupt, "its text graph has an input '" + input.name + "', which is not a text input");
     const bool whole = input.type == ElementType::kInt64 || input.type == ElementType::kInt32;
     const bool sound = whole && input.shape.size() == 2 && (input.shape[0] < 0 || input.shape[0] == 1) &&
                        (input.shape[1] < 0 || static_cast<std::size_t>(input.shape[1]) == context);
     if (!sound)
       return fail(ErrorCode::kCorrupt, "its text graph's input '" + input.name + "' is " + shape_text(input.shape) +
-                                           ", not whole numbers [?," + std::to_string(context) + "]");
+                                           ", not integers [?," + std::to_string(context) + "]");
   }
   if (std::ranges::find(inputs, "input_ids", &infer::TensorInfo::name) == inputs.end())
     return fail(ErrorCode::kCorrupt, "its text graph has no input 'input_ids'");
@@ -134,8 +135,8 @@ Result<ImageEmbedder> ImageEmbedder::create(const models::Spec& spec, std::uniqu
   }();
   if (!checked) return name_model(spec.name, checked.error());
 
-  // What shapes alone do not show fails here once and not on every photo. A graph may say that it takes a batch and
-  // have a shape of one picture inside.
+  // Errors that shapes do not reveal occur here once, not on every photo. A graph may declare batches but contain a
+  // shape for one picture.
   const std::vector<std::uint8_t> grey(std::size_t{4} * 4 * 3, 128);
   IE_TRY(const preprocess::Prepared picture, embedder.prepare({4, 4, grey}));
   const std::array two{picture, picture};
@@ -181,7 +182,7 @@ Result<std::vector<Embedding>> ImageEmbedder::embed(std::span<const preprocess::
   return embeddings;
 }
 
-// Nothing is tried here: a search embeds one text, and would wait for two.
+// No trial run here: a search embeds one text, and would wait for two.
 Result<TextEmbedder> TextEmbedder::create(const models::Spec& spec, std::unique_ptr<infer::Session> session,
                                           std::unique_ptr<preprocess::Tokenizer> tokenizer) {
   TextEmbedder embedder;

@@ -1,4 +1,4 @@
-// Pictures and texts as vectors whose angle says how much they have to do with each other.
+// Embeds pictures and texts as vectors; a small angle between two means similar content.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@
 
 namespace image_engine::vision {
 
-// Of length 1. As many numbers as the spec's option `dimensions` says.
+// Of length 1; its dimensions are the spec's option `dimensions`.
 using Embedding = std::vector<float>;
 
 class ImageEmbedder {
@@ -24,11 +24,11 @@ class ImageEmbedder {
   // Checks the graph's input and output against the spec. Errors as ObjectDetector::create.
   static Result<ImageEmbedder> create(const models::Spec& spec, std::unique_ptr<infer::Session> session);
 
-  // `picture`: upright sRGB; where it is reduced, `full` is the photo's size (a crop that is a pixel off is another
-  // picture to a model). Thread-safe. kCorrupt when the output has another shape, numbers that are none, or length 0.
+  // `picture`: upright sRGB. If it is reduced, `full` is the photo's size, so that the crop is the same to a pixel.
+  // Thread-safe. kCorrupt when the output has another shape, NaN or infinity, or length 0.
   [[nodiscard]] Result<Embedding> embed(const ImageView& picture, preprocess::FullSize full = {}) const;
-  // The two halves of it, for several pictures at once: what prepare() gave for each, in their order. One run where the
-  // graph takes a batch.
+  // embed() in two steps, for several pictures: pass the results of prepare(), in order. One run if the graph takes
+  // batches.
   [[nodiscard]] Result<preprocess::Prepared> prepare(const ImageView& picture, preprocess::FullSize full = {}) const;
   [[nodiscard]] Result<std::vector<Embedding>> embed(std::span<const preprocess::Prepared> prepared) const;
 
@@ -48,9 +48,9 @@ class ImageEmbedder {
 
 class TextEmbedder {
  public:
-  // `session` runs the spec's text tower. Inputs are told by their names: `input_ids`, and where the graph has them
-  // `attention_mask` and `token_type_ids`. An output [n, dimensions] is taken as it is; of [n, tokens, dimensions] the
-  // mean over the text's tokens (sentence-transformers' pooling).
+  // `session` runs the spec's text tower. Inputs are identified by name: `input_ids`, and `attention_mask` and
+  // `token_type_ids` if the graph has them. An output [n, dimensions] is used as it is; [n, tokens, dimensions] is
+  // averaged over the text's tokens (sentence-transformers' pooling).
   static Result<TextEmbedder> create(const models::Spec& spec, std::unique_ptr<infer::Session> session,
                                      std::unique_ptr<preprocess::Tokenizer> tokenizer);
 
@@ -67,10 +67,10 @@ class TextEmbedder {
   bool fixed_length_ = false;
 };
 
-// The spec as choose_precision() and its session see it for the text tower: variants and outputs are the tower's.
+// The spec with the text tower's variants and outputs, for choose_precision() and its session.
 models::Spec text_tower(const models::Spec& spec);
 
-// What a text tower's precisions are compared on: the inputs of one run for each of a few texts.
+// Canaries of a text tower: the inputs of one run for each of a few texts.
 Result<std::vector<Tensor>> text_canaries(const models::Spec& spec, const infer::Session& session,
                                           const preprocess::Tokenizer& tokenizer);
 

@@ -8,7 +8,7 @@
 namespace image_engine::vision {
 namespace {
 
-// What the plan makes, −1 where it depends on the picture.
+// The plan's shape, −1 where it depends on the picture.
 std::vector<std::int64_t> planned_shape(const preprocess::Plan& plan) {
   const bool free = plan.fit == preprocess::Fit::kShortEdge;
   const std::int64_t width = free ? -1 : std::int64_t{plan.width}, height = free ? -1 : std::int64_t{plan.height};
@@ -16,7 +16,7 @@ std::vector<std::int64_t> planned_shape(const preprocess::Plan& plan) {
                                                   : std::vector<std::int64_t>{1, height, width, 3};
 }
 
-// Whether the graph takes every shape that is planned.
+// Whether the graph accepts every planned shape.
 bool takes(const std::vector<std::int64_t>& graph, const std::vector<std::int64_t>& planned) {
   return std::ranges::equal(graph, planned, [](auto taken, auto given) { return taken < 0 || taken == given; });
 }
@@ -29,14 +29,14 @@ std::string names_of(const std::vector<infer::TensorInfo>& outputs) {
 
 Result<std::array<float, 3>> triple(const std::vector<double>& values, const char* name) {
   if (values.size() != 3)
-    return fail(ErrorCode::kInvalidArgument, std::string("input ") + name + " is not of three numbers");
+    return fail(ErrorCode::kInvalidArgument, std::string("input ") + name + " does not have three numbers");
   return std::array{static_cast<float>(values[0]), static_cast<float>(values[1]), static_cast<float>(values[2])};
 }
 
 template <typename T>
 Result<T> named(std::optional<T> value, const char* key, const std::string& text) {
   if (value) return *value;
-  return fail(ErrorCode::kInvalidArgument, std::string("input ") + key + " is '" + text + "', which is none");
+  return fail(ErrorCode::kInvalidArgument, std::string("input ") + key + " is '" + text + "', which is invalid");
 }
 
 std::optional<ElementType> type_from_name(std::string_view name) {
@@ -78,8 +78,7 @@ Result<std::size_t> find_picture(const models::Spec& spec, const std::vector<inf
     const bool picture = spec.input.name.empty() ? !beside : inputs[i].name == spec.input.name;
     if (!picture && beside) continue;
     if (!picture || found)
-      return fail(ErrorCode::kCorrupt,
-                  "its graph has an input '" + inputs[i].name + "' that its spec knows nothing of");
+      return fail(ErrorCode::kCorrupt, "its graph has an input '" + inputs[i].name + "' that is not in its spec");
     found = i;
   }
   if (!found) return fail(ErrorCode::kCorrupt, "its graph has no input '" + spec.input.name + "'");
@@ -118,7 +117,7 @@ Status check_output(const Tensor& tensor, std::size_t items) {
   if (!sound)
     return fail(ErrorCode::kCorrupt, "its output " + shape_text(tensor.shape) + " is not one for each of " +
                                          std::to_string(items) + " given");
-  if (!all_finite(tensor.as<float>())) return fail(ErrorCode::kCorrupt, "its output has values that are no numbers");
+  if (!all_finite(tensor.as<float>())) return fail(ErrorCode::kCorrupt, "its output has NaN or infinite values");
   return {};
 }
 

@@ -1,4 +1,4 @@
-// What all readers of a model ask of its spec and its graph before they trust them.
+// Checks of a model's spec and graph, shared by all that run models.
 #pragma once
 
 #include <cstddef>
@@ -16,21 +16,21 @@
 
 namespace image_engine::vision {
 
-// The plan that a spec's input section describes. kInvalidArgument names the value that is none.
+// The plan that a spec's input section describes. kInvalidArgument names the invalid value.
 Result<preprocess::Plan> plan_of(const models::Spec& spec);
 
-// The rest gives kCorrupt, in words that go on from "model NAME: ".
+// The other functions return kCorrupt, with messages that continue "model NAME: ".
 
-// The place of the picture among the graph's inputs. None but the one named `besides` may be there as well.
+// The index of the picture among the graph's inputs. Only one named `besides` may exist as well.
 Result<std::size_t> find_picture(const models::Spec& spec, const std::vector<infer::TensorInfo>& inputs,
                                  std::string_view besides = {});
-// That the graph's input takes what the plan makes of one picture.
+// Checks that the graph's input accepts the plan's tensor of one picture.
 Status check_input(const preprocess::Plan& plan, const infer::TensorInfo& input);
-// That the graph has these outputs.
+// Checks that the graph has these outputs.
 Status check_outputs(const std::vector<std::string>& wanted, const std::vector<infer::TensorInfo>& outputs);
 // The graph's output of that name; an empty name: its only one.
 Result<std::string> find_output(const std::vector<std::string>& wanted, const std::vector<infer::TensorInfo>& outputs);
-// That an output holds as many finite numbers as its shape says, for that many pictures or texts.
+// Checks that an output has a row for each of `items` pictures or texts, and only finite numbers.
 Status check_output(const Tensor& tensor, std::size_t items);
 
 // "[1,3,?,?]", −1 being "?".

@@ -13,9 +13,9 @@
 namespace image_engine::vision {
 namespace {
 
-constexpr std::size_t kPhashEdge = 32;  // pixels that are transformed; 8 × 8 of their frequencies count
+constexpr std::size_t kPhashEdge = 32;  // transformed pixels; 8 × 8 of their frequencies are used
 constexpr std::size_t kBits = 8;        // along each edge
-// Sums of 32 · 32 · 255 in double are exact to some 1e−9; no coefficient of whole numbers is this small but 0.
+// Sums of 32 · 32 · 255 in double are exact to about 1e−9; a coefficient of integers this small is 0.
 constexpr double kZero = 1e-7;
 
 struct Grey {
@@ -89,8 +89,8 @@ Grey resize_down(const Grey& in, std::size_t height) {
   return out;
 }
 
-// The order of the passes is Pillow 13's: the height first where it loses more than twice as many rows as the width
-// does columns. It matters to the last bit only.
+// The order of the passes is Pillow 13's: vertical first if the height loses more than twice as many rows as the width
+// loses columns. It only affects the last bit.
 Grey resize(const Grey& in, std::size_t width, std::size_t height) {
   const std::size_t columns = in.width > width ? in.width - width : 0;
   if (in.height > height && in.height - height > 2 * columns) return resize_across(resize_down(in, height), width);
@@ -139,7 +139,7 @@ std::uint64_t phash(const Grey& grey) {
 
 PerceptualHashes hashes_of(const Grey& grey) { return {dhash(grey), phash(grey)}; }
 
-// Empty unless all pixels are there.
+// Empty unless the picture is complete.
 Grey to_grey(const ImageView& image) {
   const std::size_t count = std::size_t{image.width} * image.height;
   if (count == 0 || image.pixels.size() / 3 < count) return {};

@@ -1,4 +1,4 @@
-// Perceptual hashes: pictures that look alike differ in few bits.
+// Perceptual hashes: similar pictures differ in few bits.
 #pragma once
 
 #include <array>
@@ -14,21 +14,21 @@ namespace image_engine::vision {
 
 inline constexpr int kHashesVersion = 1;
 
-// As the Python package imagehash 4.3 defines them, on Pillow's greyscale ("L") and Lanczos resize, bit for bit:
-// dhash: 9 × 8 pixels, a bit is set where the right of two neighbours is brighter.
-// phash: 32 × 32 pixels, DCT-II of columns and rows, of the lowest 8 × 8 coefficients those above their median.
-// The most significant bit is the top left. A coefficient that is 0 but for rounding counts as 0.
+// Bit for bit as in the Python package imagehash 4.3, on Pillow's greyscale ("L") and Lanczos resize: dhash: 9 × 8
+// pixels, a bit is set where the right of two neighbours is brighter. phash: 32 × 32 pixels, DCT-II of columns and
+// rows, of the lowest 8 × 8 coefficients those above their median. The most significant bit is the top left. A
+// coefficient that is 0 but for rounding counts as 0.
 struct PerceptualHashes {
   std::uint64_t dhash = 0;
   std::uint64_t phash = 0;
   bool operator==(const PerceptualHashes&) const = default;
 };
 
-// Of the upright picture. Zeros for an empty one, or one whose pixels are fewer than its size asks for.
+// Of the upright picture. Zeros for an empty picture, or one with fewer pixels than its size requires.
 PerceptualHashes perceptual_hashes(const ImageView& image);
 
-// Of the picture and its seven other rotated and mirrored versions; [0] is the picture itself. For queries: what the
-// catalogue holds is compared with all eight.
+// Of the picture and its seven other rotated and mirrored versions; [0] is the picture itself. A query compares the
+// catalogue's hashes with all eight.
 std::array<PerceptualHashes, 8> variants(const ImageView& image);
 
 // The number of bits in which two hashes differ, 0…64.
@@ -36,7 +36,7 @@ constexpr int distance(std::uint64_t a, std::uint64_t b) { return std::popcount(
 
 // 16 lower-case hexadecimal digits, as imagehash prints them.
 std::string to_hex(std::uint64_t hash);
-// Nothing unless `hex` is exactly 16 hexadecimal digits.
+// nullopt unless `hex` is exactly 16 hexadecimal digits.
 std::optional<std::uint64_t> from_hex(std::string_view hex);
 
 }  // namespace image_engine::vision

@@ -18,7 +18,7 @@ constexpr std::string_view kOfProposals[] = {"variances"};
 // TAO's classifier_regr_std of 10, 10, 5, 5, which DeepStream's parser divides by.
 constexpr std::array<float, 4> kOfTao = {0.1F, 0.1F, 0.2F, 0.2F};
 
-// What is decoded was suppressed by the model.
+// Decoded outputs were already suppressed by the model.
 constexpr HeadKind kHeads[] = {
     {"nanodet", 0.4F, 0.6F, Unit::kPixels, {}, false, read_nanodet},
     {"centernet", 0.4F, 0.6F, Unit::kPixels, {}, false, read_centernet},
@@ -50,7 +50,7 @@ tl::unexpected<Error> unlike(std::string_view head, std::string_view wanted) {
 
 Status check_classes(std::int64_t found, std::size_t labels) {
   if (found == static_cast<std::int64_t>(labels)) return {};
-  return fail(ErrorCode::kInvalidArgument, "the model tells " + std::to_string(found) + " classes, its spec has " +
+  return fail(ErrorCode::kInvalidArgument, "the model has " + std::to_string(found) + " classes, its spec has " +
                                                std::to_string(labels) + " labels");
 }
 
@@ -60,7 +60,7 @@ std::optional<ScoredBoxes> pair_up(const Tensor& first, const Tensor& second, st
   return std::nullopt;
 }
 
-bool same_places(const Tensor& a, const Tensor& b, std::size_t rank) {
+bool same_positions(const Tensor& a, const Tensor& b, std::size_t rank) {
   return a.shape.size() == rank && b.shape.size() == rank &&
          std::equal(a.shape.begin(), a.shape.end() - 1, b.shape.begin());
 }

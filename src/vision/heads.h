@@ -1,5 +1,5 @@
-// How detectors' outputs are read: one row a family. Adding a detector of a known family is a spec; of a new one, a
-// row.
+// Decodes detectors' outputs: one row for each family. A detector of a known family needs only a spec; a new family
+// needs a row.
 #pragma once
 
 #include <array>
@@ -23,61 +23,61 @@ struct BoxCandidate {
   std::uint32_t label = 0;
 };
 
-// What turns logits into confidences; kNone: they are confidences.
+// Turns logits into confidences; kNone: the outputs are confidences.
 enum class Activation : std::uint8_t { kSigmoid, kSoftmax, kNone };
-// Where the class is that is no object.
+// The position of the background class.
 enum class Background : std::uint8_t { kNone, kFirst, kLast };
-// What boxes are measured in: the input's pixels, or fractions of it.
+// The unit of boxes: the input's pixels, or fractions of the input.
 enum class Unit : std::uint8_t { kPixels, kFractions };
-// Which of a point's two numbers comes first.
+// The order of a point's coordinates.
 enum class Axes : std::uint8_t { kXy, kYx };
-// How a YOLO size t becomes one: anchor · eᵗ, or anchor · (2 · sigmoid(t))².
+// How a YOLO output t becomes a size: anchor · eᵗ, or anchor · (2 · sigmoid(t))².
 enum class Growth : std::uint8_t { kExponential, kSquare };
-// Which loop over an anchor's shapes is the outer one.
+// The outer loop over an anchor's shapes.
 enum class AnchorOrder : std::uint8_t { kRatios, kScales };
 
 struct Extent {
   float width = 0, height = 0;
 };
 
-// A spec's head_options, by these names; each head takes those of its row. Lists are of numbers with commas or spaces
-// between them. Numbers are finite, more than 0 where nothing else is said.
+// A spec's head_options, by these names; each head takes those of its row. Lists have commas or spaces between numbers.
+// Numbers are finite, and more than 0 unless stated otherwise.
 struct HeadOptions {
   float threshold = 0.4F;  // 0…1: least confidence
-  float nms = 0.6F;        // 0…1: IoU above which the weaker of one class goes; 1: no suppression
+  float nms = 0.6F;        // 0…1: IoU above which the weaker of one class is removed; 1: no suppression
   std::size_t most = 100;  // 1…kMostObjects: objects a picture
   Activation activation = Activation::kSigmoid;  // "sigmoid", "softmax", "none"
   Background background = Background::kNone;     // "none", "first", "last"; not among the labels
   Unit unit = Unit::kPixels;                     // "pixels", "fractions"
   Axes axes = Axes::kXy;                         // "xy", "yx"
-  std::uint32_t first_label = 0;                 // 0…1000: the number that the first label has in the outputs
-  bool objectness = false;                       // "yes", "no": a confidence that there is anything, before the classes
+  std::uint32_t first_label = 0;                 // 0…1000: the first label's number in the outputs
+  bool objectness = false;                       // "yes", "no": a confidence of any object precedes the classes
   // By level, the finest first: "10x13 16x30; 30x61 62x45" are width and height in the input's pixels.
   std::vector<std::vector<Extent>> anchors;
-  // Instead of `anchors`: a size in pixels for each level, times each of `scales`, as each of `ratios`: height by width
-  // of the same area, or two factors, "1.4x0.7". `order` ("ratios", "scales") names the outer loop.
+  // Instead of `anchors`: a size in pixels for each level, times each of `scales`, in each of `ratios`: height / width
+  // at the same area, or two factors, "1.4x0.7". `order` ("ratios", "scales") names the outer loop.
   std::vector<float> sizes, scales{1};
   std::vector<Extent> ratios{{1, 1}};
   AnchorOrder order = AnchorOrder::kRatios;
-  std::vector<float> strides;                // of the levels, in pixels; none: the input's size by the map's
-  float centre = 0.5F;                       // 0…1: where in its cell an anchor lies
-  std::vector<float> variances{1, 1, 1, 1};  // what x, y, width and height are multiplied with
-  std::vector<float> scale_xy{1};            // of all levels, or of each
+  std::vector<float> strides;                // of the levels, in pixels; empty: the input's size / the map's
+  float centre = 0.5F;                       // 0…1: an anchor's position in its cell
+  std::vector<float> variances{1, 1, 1, 1};  // factors of x, y, width and height
+  std::vector<float> scale_xy{1};            // one for all levels, or one each
   Growth growth = Growth::kExponential;      // "exp", "square"
-  float bbox_norm = 35;                      // pixels that 1 stands for
+  float bbox_norm = 35;                      // pixels per unit
 };
 inline constexpr std::size_t kMostObjects = 300;
 
 struct HeadInput {
   std::span<const Tensor> outputs;  // of one picture, in the order of the spec; floats are finite
   preprocess::InputSize size;       // of the model's input
-  preprocess::InputSize shown;      // of the part of it that the model was told is picture; else all of it
+  preprocess::InputSize shown;      // of the part that the model knows as the picture; else all of it
   std::size_t classes = 0;          // the number of labels
   HeadOptions options;
 };
 
-// How each family's own authors read it. Outputs that belong together are told by their shapes, so that their order
-// matters only where that leaves a doubt: then scores come first.
+// How each family's authors decode it. Related outputs are identified by their shapes; their order matters only where
+// shapes are ambiguous: then scores come first.
 //
 //   nanodet    For each of two or more strides (8, 16, 32, …, found by the number n of cells) scores [1, n, classes],
 //              already sigmoid, and distances [1, n, 4 × 11]: side = stride · Σ k · softmax(11 bins), in the order
@@ -94,8 +94,7 @@ struct HeadInput {
 //              class more, which is no object, and the best class of each query (Carion et al., DETR, 2020). Sigmoid:
 //              the q best of all queries' classes (D-FINE, RT-DETR, RF-DETR). No suppression.
 //   yolo       [1, 4 + classes, n] (YOLOv8, YOLO11) or, with `objectness`, [1, n, 5 + classes] (YOLOv5): centre and
-//   size
-//              in the input's pixels, then scores, already sigmoid. The best class of each.
+//              size in the input's pixels, then scores, already sigmoid. The best class of each.
 //   yolo_anchors  For each level raw maps of its a anchors: [1, a × (5 + classes), h, w], [1, h, w, a × (5 + classes)],
 //              [1, a, h, w, 5 + classes] or [1, h, w, a, 5 + classes]. x = (column + (sigmoid(t) − ½) · scale_xy + ½) ·
 //              stride, width = anchor · growth(t), confidence = sigmoid(objectness) · sigmoid(class) (YOLOv3; YOLOv4's
@@ -105,40 +104,39 @@ struct HeadInput {
 //              `strides` must be given): x = anchor's x + offset · variance · its width, width = its width ·
 //              exp(offset · variance) (SSD, RetinaNet, EfficientDet). Every class above the threshold.
 //   batched_nms  A number [1, 1] or [1], boxes [1, k, 4] (also [1, k, 1, 4]), scores [1, k] and classes [1, k], of
-//   which
-//              so many are meant (TensorRT's BatchedNMS and EfficientNMS, TAO's YOLOs and EfficientDet, TensorFlow's).
-//   fasterrcnn Boxes [n, 4], classes [n] (whole numbers, else after the scores) and scores [n], perhaps after a 1
+//              which only that number are valid (TensorRT's BatchedNMS and EfficientNMS, TAO's YOLOs and EfficientDet,
+//              TensorFlow's).
+//   fasterrcnn Boxes [n, 4], classes [n] (integers, else after the scores) and scores [n], optionally after a 1
 //              (torchvision's detectors).
 //   fasterrcnn_dense  Of each of r proposals scores [1, r, classes + 1], of which the last is the background, already
 //              softmax; offsets [1, r, 4 × classes]; and the proposal itself [1, r, 4]: top, left, bottom, right as
-//              fractions of the input's edges less 1. Each perhaps without the first 1, or with 1s behind; of one width
+//              fractions of the input's edges less 1. Each may lack the first 1, or have 1s at the end; of equal widths
 //              in this order. The best class of each, unless that is the background; moved and stretched as an anchor,
 //              by that class's x, y, width and height (NVIDIA TAO's FasterRCNN before its NMS: dense_class_td,
 //              dense_regress_td, proposal; DeepStream's sample parser).
 //   yolo_rows  [1, k, 6]: left, top, right, bottom, score, class (end-to-end YOLOs).
-//   nms_rows   [1, 1, k, 7]: picture, class, score, left, top, right, bottom; the number of rows in an output beside
-//   it,
-//              or −1 as the picture after them (TensorRT's NMS: TAO's SSD, DSSD, RetinaNet, FasterRCNN).
+//   nms_rows   [1, 1, k, 7]: picture, class, score, left, top, right, bottom; the number of rows in an output
+//              beside it, or −1 as the picture after them (TensorRT's NMS: TAO's SSD, DSSD, RetinaNet, FasterRCNN).
 struct HeadKind {
   std::string_view name;                      // in specs
-  float threshold = 0, nms = 0;               // HeadOptions' where the spec has none
+  float threshold = 0, nms = 0;               // defaults of HeadOptions
   Unit unit = Unit::kPixels;                  // likewise
-  std::span<const std::string_view> options;  // that it takes besides threshold, nms and most
-  // Whether outputs may be whole numbers and need no first dimension of 1. Else they are kFloat32 and have it.
+  std::span<const std::string_view> options;  // accepted besides threshold, nms and most
+  // Whether outputs may be integers and may lack the first dimension of 1. Else they are kFloat32 and have it.
   bool decoded = false;
-  // Errors: kCorrupt when shapes are not what this family gives, kInvalidArgument when there are more or fewer classes
-  // than labels, or anchors than boxes.
+  // Errors: kCorrupt when shapes are not those of this family, kInvalidArgument when the numbers of classes and labels,
+  // or of anchors and boxes, differ.
   Result<std::vector<BoxCandidate>> (*read)(const HeadInput& input) = nullptr;
-  std::array<float, 4> variances{1, 1, 1, 1};  // HeadOptions' where the spec has none
+  std::array<float, 4> variances{1, 1, 1, 1};  // defaults of HeadOptions
 };
 
 std::span<const HeadKind> head_kinds();
 
-// kInvalidArgument names a head, option or value that is none.
+// kInvalidArgument names an unknown head or option, or an invalid value.
 Result<const HeadKind*> find_head(const models::Spec& spec);
 Result<HeadOptions> read_options(const models::Spec& spec, const HeadKind& head);
 
-// Best first, the earlier one of equals. Same-class candidates that overlap a better one by more than `iou` go.
+// Best first; equals keep their order. Removes candidates that overlap a better one of their class by more than `iou`.
 std::vector<BoxCandidate> suppress(std::vector<BoxCandidate> candidates, float iou, std::size_t most);
 
 }  // namespace image_engine::vision

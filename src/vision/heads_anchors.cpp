@@ -1,4 +1,4 @@
-// Heads that move and stretch anchors: yolo_anchors, anchors.
+// Heads that shift and scale anchors: yolo_anchors, anchors.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -8,7 +8,7 @@
 namespace image_engine::vision {
 namespace {
 
-// Where the numbers of a level's anchors are: anchor, cell and number times their step.
+// The layout of a level's numbers: anchor, cell and number times their strides.
 struct Map {
   std::span<const float> values;
   std::size_t columns = 0, rows = 0;
@@ -19,7 +19,7 @@ struct Map {
   }
 };
 
-// A tensor as `width` numbers of each of `anchors` in each cell; nullopt when its shape is not that.
+// A tensor as `width` numbers for each of `anchors` in each cell; nullopt for another shape.
 std::optional<Map> map_of(const Tensor& tensor, std::size_t anchors, std::size_t width) {
   std::vector<std::size_t> shape;
   for (const std::int64_t n : tensor.shape) shape.push_back(static_cast<std::size_t>(n));
@@ -72,7 +72,7 @@ Level level_of(const HeadInput& input, std::size_t level, const Map& map) {
   return made;
 }
 
-// The largest, which is the finest level, first.
+// The largest, the finest level, first.
 void sort_levels(std::vector<const Tensor*>& tensors) {
   std::ranges::stable_sort(tensors, std::ranges::greater(), [](const Tensor* tensor) { return tensor->count(); });
 }
@@ -132,7 +132,7 @@ BoxCandidate moved(const Map& offsets, std::size_t anchor, std::size_t cell, con
                      shape.height * std::exp(std::min(offset(2 + y, 3), kMostGrowth)), {});
 }
 
-// What logits must at least be to reach the threshold, a little less for rounding.
+// The least logit that reaches the threshold, slightly lowered for rounding.
 float least_logit(const HeadOptions& options) {
   if (options.activation != Activation::kSigmoid) return -std::numeric_limits<float>::infinity();
   return std::log(options.threshold / (1 - options.threshold)) - 1e-3F;
@@ -171,7 +171,7 @@ constexpr std::string_view kWanted =
 // All levels one after the other in [1, n, …].
 Result<Candidates> read_joined(const HeadInput& input, std::size_t width) {
   const auto pair = pair_up(input.outputs[0], input.outputs[1], 4);
-  if (!pair || !same_places(*pair->scores, *pair->boxes, 3)) return unlike("anchors", kWanted);
+  if (!pair || !same_positions(*pair->scores, *pair->boxes, 3)) return unlike("anchors", kWanted);
   IE_CHECK(
       check_classes(last_dimension(*pair->scores) - static_cast<std::int64_t>(width - input.classes), input.classes));
   const HeadOptions& options = input.options;
@@ -180,17 +180,17 @@ Result<Candidates> read_joined(const HeadInput& input, std::size_t width) {
   const auto scores = pair->scores->as<float>(), offsets = pair->boxes->as<float>();
   const std::size_t given = offsets.size() / 4;
   std::vector<std::pair<Map, Level>> levels;
-  std::size_t told = 0;
+  std::size_t defined = 0;
   for (std::size_t i = 0; i < level_count(options); ++i) {
     Map map;
     map.columns = static_cast<std::size_t>(std::ceil(static_cast<float>(input.size.width) / options.strides[i]));
     map.rows = static_cast<std::size_t>(std::ceil(static_cast<float>(input.size.height) / options.strides[i]));
     levels.emplace_back(map, level_of(input, i, map));
-    told += map.columns * map.rows * levels.back().second.shapes.size();
+    defined += map.columns * map.rows * levels.back().second.shapes.size();
   }
-  if (told != given)
+  if (defined != given)
     return fail(ErrorCode::kInvalidArgument,
-                "the model has " + std::to_string(given) + " boxes, its spec's anchors are " + std::to_string(told));
+                "the model has " + std::to_string(given) + " boxes, its spec's anchors are " + std::to_string(defined));
   Candidates found;
   std::size_t begin = 0;
   for (const auto& [map, level] : levels) {
@@ -240,12 +240,12 @@ Result<Candidates> read_maps(const HeadInput& input, std::size_t width) {
 Status check_anchor_options(const HeadOptions& options) {
   const auto refuse = [](const char* what) { return fail(ErrorCode::kInvalidArgument, what); };
   if (options.anchors.empty() == options.sizes.empty())
-    return refuse("its options must tell its anchors, by either anchors or sizes");
+    return refuse("its options must define its anchors, by either anchors or sizes");
   const std::size_t levels = level_count(options);
   if (!options.strides.empty() && options.strides.size() != levels)
-    return refuse("option strides has not as many numbers as there are levels of anchors");
+    return refuse("option strides must have one number for each level of anchors");
   if (options.scale_xy.size() != 1 && options.scale_xy.size() != levels)
-    return refuse("option scale_xy has neither one number nor as many as there are levels of anchors");
+    return refuse("option scale_xy must have one number, or one for each level of anchors");
   return {};
 }
 

@@ -31,7 +31,7 @@ Status take(const Row& row, const HeadInput& input, Candidates& found) {
   if (row.score < options.threshold) return {};
   const float label = std::round(row.label) - static_cast<float>(options.first_label);
   if (!(label >= 0 && label < static_cast<float>(input.classes)))
-    return fail(ErrorCode::kInvalidArgument, "the model tells class " + std::to_string(static_cast<long>(row.label)) +
+    return fail(ErrorCode::kInvalidArgument, "the model has class " + std::to_string(static_cast<long>(row.label)) +
                                                  ", its spec has " + std::to_string(input.classes) + " labels from " +
                                                  std::to_string(options.first_label) + " on");
   const bool fractions = options.unit == Unit::kFractions;
@@ -43,7 +43,7 @@ Status take(const Row& row, const HeadInput& input, Candidates& found) {
   return {};
 }
 
-// Takes out and gives the tensor of the highest rank of those with this last dimension; null when there is none.
+// Removes and returns the tensor of highest rank with this last dimension; null when there is none.
 const Tensor* take_widest(std::vector<const Tensor*>& tensors, std::int64_t last) {
   auto best = tensors.end();
   for (auto at = tensors.begin(); at != tensors.end(); ++at)
@@ -56,7 +56,7 @@ const Tensor* take_widest(std::vector<const Tensor*>& tensors, std::int64_t last
   return found;
 }
 
-// Takes out and gives the boxes [.., 4]; null when there are none, or not as many tensors in all as `outputs`.
+// Removes and returns the boxes [.., 4]; null when there are none, or when the number of tensors is not `outputs`.
 const Tensor* take_boxes(std::vector<const Tensor*>& tensors, std::size_t outputs) {
   return tensors.size() == outputs ? take_widest(tensors, 4) : nullptr;
 }
@@ -71,8 +71,8 @@ std::vector<const Tensor*> all_of(std::span<const Tensor> outputs) {
   return tensors;
 }
 
-// A number of rows that an output says.
-std::size_t told(const Tensor& tensor, std::size_t most) {
+// The number of rows given by an output.
+std::size_t row_count(const Tensor& tensor, std::size_t most) {
   return static_cast<std::size_t>(std::clamp(numbers_of(tensor)[0], 0.0F, static_cast<float>(most)));
 }
 
@@ -99,7 +99,7 @@ Result<Candidates> read_batched_nms(const HeadInput& input) {
   auto number = std::ranges::find_if(rest, [](const Tensor* t) { return t->count() == 1 && is_whole(*t); });
   if (number == rest.end()) number = std::ranges::find_if(rest, [](const Tensor* t) { return t->count() == 1; });
   if (number == rest.end()) return unlike("batched_nms", kWanted);
-  const std::size_t most = boxes->count() / 4, count = told(**number, most);
+  const std::size_t most = boxes->count() / 4, count = row_count(**number, most);
   rest.erase(number);
   if (!each_holds(rest, most)) return unlike("batched_nms", kWanted);
   return read_lists(*boxes, rest, count, input);
@@ -129,13 +129,13 @@ Result<Candidates> read_yolo_rows(const HeadInput& input) {
 }
 
 Result<Candidates> read_nms_rows(const HeadInput& input) {
-  constexpr std::string_view kWanted = "[1,1,k,7], and perhaps the number of rows";
+  constexpr std::string_view kWanted = "[1,1,k,7], and optionally the number of rows";
   auto rest = all_of(input.outputs);
   const Tensor* table = take_widest(rest, 7);
   if (table == nullptr || rest.size() > 1 || (rest.size() == 1 && rest[0]->count() != 1))
     return unlike("nms_rows", kWanted);
   const auto values = numbers_of(*table);
-  const std::size_t most = values.size() / 7, count = rest.empty() ? most : told(*rest[0], most);
+  const std::size_t most = values.size() / 7, count = rest.empty() ? most : row_count(*rest[0], most);
   Candidates found;
   for (std::size_t i = 0; i < count && values[i * 7] >= 0; ++i) {
     const float* row = &values[i * 7];

@@ -1,4 +1,4 @@
-// Heads whose every cell of a grid is a place: nanodet, centernet, detectnet.
+// Heads with one position per grid cell: nanodet, centernet, detectnet.
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -34,7 +34,7 @@ float expected_bin(std::span<const float> logits) {
   return weighed / sum;
 }
 
-// The cell's box, kept within the input.
+// The cell's box, clipped to the input.
 BoxCandidate box_of(const Grid& grid, std::size_t cell, std::span<const float> distances, preprocess::InputSize size) {
   const auto stride = static_cast<float>(grid.stride);
   std::array<float, 4> side;
@@ -68,13 +68,13 @@ Result<Candidates> read_nanodet(const HeadInput& input) {
   while (!left.empty()) {
     const Tensor& first = *left.front();
     const auto partner = std::find_if(left.begin() + 1, left.end(), [&](const Tensor* other) {
-      return same_places(first, *other, 3) && pair_up(first, *other, 4 * kBins);
+      return same_positions(first, *other, 3) && pair_up(first, *other, 4 * kBins);
     });
     if (partner == left.end()) return unlike("nanodet", kWanted);
     const ScoredBoxes pair = *pair_up(first, **partner, 4 * kBins);
     IE_CHECK(check_classes(last_dimension(*pair.scores), input.classes));
     const auto grid = grid_of(first.shape[1], input.size);
-    if (!grid) return unlike("nanodet", std::to_string(first.shape[1]) + " cells belong to no stride");
+    if (!grid) return unlike("nanodet", std::to_string(first.shape[1]) + " cells match no stride");
     read_grid(*grid, pair, input, found);
     left.erase(partner);
     left.erase(left.begin());
@@ -100,7 +100,7 @@ Result<Candidates> read_centernet(const HeadInput& input) {
   constexpr std::string_view kWanted = "heat [1,h,w,classes] and sides [1,h,w,4]";
   if (input.outputs.size() != 2) return unlike("centernet", kWanted);
   const auto pair = pair_up(input.outputs[0], input.outputs[1], 4);
-  if (!pair || !same_places(*pair->scores, *pair->boxes, 4)) return unlike("centernet", kWanted);
+  if (!pair || !same_positions(*pair->scores, *pair->boxes, 4)) return unlike("centernet", kWanted);
   IE_CHECK(check_classes(last_dimension(*pair->scores), input.classes));
   const auto heat = pair->scores->as<float>(), sides = pair->boxes->as<float>();
   const Grid grid{0, static_cast<std::size_t>(pair->scores->shape[2]),

@@ -16,7 +16,7 @@ bool read_number(std::string_view text, float least, float greatest, float& valu
   return error == std::errc() && end == text.data() + text.size() && value >= least && value <= greatest;
 }
 
-// Of one of these characters; without empty parts.
+// Splits at any of these characters; omits empty parts.
 std::vector<std::string_view> split(std::string_view text, std::string_view separators) {
   std::vector<std::string_view> parts;
   while (!text.empty()) {

@@ -1,4 +1,4 @@
-// What the heads share. Only heads*.cpp include this.
+// Shared by the heads. Only heads*.cpp include this.
 #pragma once
 
 #include <cmath>
@@ -25,7 +25,7 @@ Result<Candidates> read_fasterrcnn_dense(const HeadInput& input);
 Result<Candidates> read_yolo_rows(const HeadInput& input);
 Result<Candidates> read_nms_rows(const HeadInput& input);
 
-// What may be wrong with the options about anchors as a whole. kInvalidArgument.
+// Checks the options for anchors together. kInvalidArgument.
 Status check_anchor_options(const HeadOptions& options);
 
 inline std::int64_t last_dimension(const Tensor& tensor) { return tensor.shape.empty() ? 0 : tensor.shape.back(); }
@@ -39,20 +39,20 @@ struct ScoredBoxes {
   const Tensor* boxes = nullptr;
 };
 std::optional<ScoredBoxes> pair_up(const Tensor& first, const Tensor& second, std::int64_t sides);
-// Of that rank, and the same but for the last dimension.
-bool same_places(const Tensor& a, const Tensor& b, std::size_t rank);
+// Whether both have that rank, and equal shapes up to the last dimension.
+bool same_positions(const Tensor& a, const Tensor& b, std::size_t rank);
 
 struct Best {
   std::uint32_t label = 0;
   float value = 0;
 };
-// Of at least one value; the first of equals.
+// The largest of at least one value; the first of equals.
 Best best_of(std::span<const float> values);
 
 inline std::span<const float> row_of(std::span<const float> values, std::size_t row, std::size_t width) {
   return values.subspan(row * width, width);
 }
-// e to this is far more than any picture has pixels, and finite.
+// e to this power is finite, and far above any picture's size in pixels.
 inline constexpr float kMostGrowth = 20;
 inline float sigmoid(float value) { return 1 / (1 + std::exp(-value)); }
 

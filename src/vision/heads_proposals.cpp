@@ -1,4 +1,4 @@
-// Heads that move and stretch what the model itself proposed: fasterrcnn_dense.
+// Heads that shift and scale the model's own proposals: fasterrcnn_dense.
 #include <algorithm>
 #include <cmath>
 #include <optional>
@@ -16,7 +16,7 @@ struct Table {
   std::span<const float> values;
 };
 
-// [rows, width] or [1, rows, width], with any 1s behind.
+// [rows, width] or [1, rows, width], optionally followed by 1s.
 std::optional<Table> table_of(const Tensor& tensor) {
   std::span<const std::int64_t> shape = tensor.shape;
   while (shape.size() > 2 && shape.back() == 1) shape = shape.first(shape.size() - 1);
@@ -25,7 +25,7 @@ std::optional<Table> table_of(const Tensor& tensor) {
   return Table{static_cast<std::size_t>(shape[0]), static_cast<std::size_t>(shape[1]), tensor.as<float>()};
 }
 
-// Takes out and gives the first of that width.
+// Removes and returns the first of that width.
 std::optional<Table> take_first(std::vector<Table>& tables, std::size_t width) {
   const auto found = std::ranges::find(tables, width, &Table::width);
   if (found == tables.end()) return std::nullopt;

@@ -1,4 +1,4 @@
-// Heads that give a list of boxes with the scores of each class: queries, yolo.
+// Heads with a list of boxes and scores for each class: queries, yolo.
 #include <algorithm>
 
 #include "vision/heads_parts.h"
@@ -6,7 +6,7 @@
 namespace image_engine::vision {
 namespace {
 
-// The best class but the last, which is no object, and its confidence.
+// The best class except the last, the background, and its confidence.
 Best best_of_softmax(std::span<const float> logits) {
   const Best best = best_of(logits.first(logits.size() - 1));
   const float highest = std::ranges::max(logits);
@@ -15,7 +15,7 @@ Best best_of_softmax(std::span<const float> logits) {
   return {best.label, std::exp(best.value - highest) / sum};
 }
 
-// What a query says that is at least the threshold.
+// A query's candidates at or above the threshold.
 void take_query(std::span<const float> logits, std::span<const float> box, const HeadInput& input, Candidates& found) {
   const auto columns = static_cast<float>(input.shown.width), rows = static_cast<float>(input.shown.height);
   const auto take = [&](const Best& best) {
@@ -27,7 +27,7 @@ void take_query(std::span<const float> logits, std::span<const float> box, const
     take({static_cast<std::uint32_t>(label), sigmoid(logits[label])});
 }
 
-// Where the numbers of a yolo output are: `at` × box + `step` × number.
+// The layout of a yolo output: `at` × box + `step` × number.
 struct YoloLayout {
   std::size_t boxes = 0, numbers = 0, at = 0, step = 0;
 };
@@ -42,7 +42,7 @@ Result<Candidates> read_queries(const HeadInput& input) {
   constexpr std::string_view kWanted = "logits [1,q,classes] and boxes [1,q,4]";
   if (input.outputs.size() != 2) return unlike("queries", kWanted);
   const auto pair = pair_up(input.outputs[0], input.outputs[1], 4);
-  if (!pair || !same_places(*pair->scores, *pair->boxes, 3)) return unlike("queries", kWanted);
+  if (!pair || !same_positions(*pair->scores, *pair->boxes, 3)) return unlike("queries", kWanted);
   const auto width = static_cast<std::size_t>(last_dimension(*pair->scores));
   const std::size_t without = input.options.activation == Activation::kSoftmax ? 1 : 0;
   IE_CHECK(check_classes(static_cast<std::int64_t>(width) - static_cast<std::int64_t>(without), input.classes));

@@ -19,7 +19,7 @@ constexpr std::uint32_t kKeys = 1U << 16;
 constexpr std::uint32_t kKeysPerTask = 256;
 
 // Part 0…3 of a hash: bytes `part` and `part` + 4. A byte of a dHash is a row of the picture, and neighbouring rows are
-// alike: two that lie apart spread pictures over more keys.
+// similar: two distant rows spread pictures over more keys.
 constexpr std::uint32_t key_of(std::uint64_t hash, int part) {
   return static_cast<std::uint32_t>(hash >> (8 * part) & 0xff) |
          static_cast<std::uint32_t>(hash >> (8 * part + 24) & 0xff00);
@@ -36,7 +36,7 @@ std::vector<std::uint32_t> masks_within(int bits) {
   return masks;
 }
 
-// Each different hash once, with the first position that holds it.
+// Each distinct hash once, with its first position.
 struct Distinct {
   std::vector<std::uint64_t> hashes;
   std::vector<std::uint32_t> positions;
@@ -78,7 +78,7 @@ struct Buckets {
   }
 };
 
-// How many pairs there are of each distance, and how far pairs are still kept so that they stay under the limit.
+// The number of pairs at each distance, and the largest distance kept so that they stay below the limit.
 class Limit {
  public:
   Limit(int max_distance, std::size_t max_pairs) : max_pairs_(max_pairs), kept_distance_(max_distance) {}
@@ -109,11 +109,11 @@ class Limit {
 
 using Counts = std::array<std::size_t, 65>;
 
-// Compares the buckets of one part and keeps the pairs that no earlier part has found.
+// Compares the buckets of one part and keeps pairs that no earlier part found.
 struct Join {
   const Buckets& buckets;
   int part;
-  int max_distance;  // the one asked for: it decides the radii
+  int max_distance;  // as requested: it determines the radii
   std::vector<std::uint32_t> masks;
   Limit& limit;
 
@@ -138,7 +138,7 @@ struct Join {
     }
   }
 
-  // All pairs of which the lower key is one of kKeysPerTask from first_key on.
+  // All pairs whose lower key is one of kKeysPerTask keys from first_key on.
   [[gnu::always_inline]] inline void run_here(std::uint32_t first_key, std::vector<Pair>& pairs) const {
     Counts found{};
     int kept = limit.kept_distance();
@@ -174,7 +174,7 @@ using Nearest = void (*)(std::span<const std::uint64_t>, std::span<const std::ui
   }
 }
 
-// Both loops, compiled for the CPU's own bit count where it has one: a tenth of the time.
+// Both loops, compiled for POPCNT if the CPU has it: a tenth of the time.
 struct Loops {
   Run run = [](const Join& join, std::uint32_t key, std::vector<Pair>& pairs) { join.run_here(key, pairs); };
   Nearest nearest = nearest_here;
@@ -194,7 +194,7 @@ Loops choose_loops() { return cpu_uses_popcnt() ? Loops{run_popcnt, nearest_popc
 Loops choose_loops() { return {}; }
 #endif
 
-// `work` in this thread and up to `threads` − 1 others, fewer where the system gives no more.
+// Runs `work` in this thread and up to `threads` − 1 others, fewer if the system refuses more.
 template <typename Work>
 void in_threads(int threads, const Work& work) {
   std::vector<std::jthread> helpers;
@@ -254,7 +254,7 @@ std::vector<Neighbour> nearest(std::span<const std::uint64_t> queries, std::span
 
 namespace {
 
-// Groups under construction. A position that is in none yet is a group of its own.
+// Groups under construction. Each other position is its own group.
 class Grouping {
  public:
   explicit Grouping(std::span<const std::uint64_t> hashes)
@@ -262,7 +262,7 @@ class Grouping {
     std::iota(group_of_.begin(), group_of_.end(), 0U);
   }
 
-  // Joins the groups of `a` and `b` unless two of their hashes lie further apart than `max_distance`.
+  // Joins the groups of `a` and `b` unless two of their hashes differ by more than `max_distance`.
   void join(std::uint32_t a, std::uint32_t b, int max_distance) {
     std::uint32_t into = group_of_[a], from = group_of_[b];
     if (into == from) return;
@@ -282,7 +282,7 @@ class Grouping {
  private:
   std::span<const std::uint64_t> hashes_;
   std::vector<std::uint32_t> group_of_;              // a group's name is one of its members
-  std::vector<std::vector<std::uint32_t>> members_;  // by group; empty for a group of one that never was compared
+  std::vector<std::vector<std::uint32_t>> members_;  // by group; empty for a group of one that was never compared
 };
 
 }  // namespace

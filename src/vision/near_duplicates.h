@@ -1,4 +1,4 @@
-// Which of many 64-bit hashes lie close together.
+// Finds which of many 64-bit hashes are close to each other.
 #pragma once
 
 #include <cstddef>
@@ -16,27 +16,26 @@ struct Pair {
 };
 
 struct Pairs {
-  // Sorted by a, then b. Equal hashes are told once: the first of them is paired with each of the others at distance 0,
-  // and it alone stands for all of them in every other pair. Thus n blank pictures make n − 1 pairs, and what is
-  // left out follows from what is there.
+  // Sorted by a, then b. Of equal hashes, the first is paired with each other one at distance 0, and only the first
+  // appears in other pairs. Thus n blank pictures make n − 1 pairs, and the omitted pairs follow from these.
   std::vector<Pair> pairs;
-  // Every pair up to this distance is there, and none beyond. It is the distance asked for, or the largest at which
-  // pairs of different hashes are at most `max_pairs`.
+  // The list contains exactly the pairs up to this distance: the requested one, or the largest at which there are at
+  // most `max_pairs` pairs of different hashes.
   int max_distance = 0;
 };
 
 // All pairs within `max_distance` (0…64), none missed: of four 16-bit parts of two hashes that differ in d bits, part i
 // differs in at most r_i where the r_i + 1 sum to d + 1 (Norouzi et al. 2012, multi-index hashing), so only hashes with
-// a similar part are compared. At most 2³² hashes.
-// Memory: about 50 bytes a hash and 50 a pair. The result does not depend on `threads`. Time grows with the number of
-// pairs that share a part: a million different hashes that all lie close together cost minutes, not memory.
+// a similar part are compared. At most 2³² hashes. Memory: about 50 bytes per hash and 50 per pair. The result does not
+// depend on `threads`. Time grows with the number of pairs that share a part: a million different hashes that are all
+// close together cost minutes, not memory.
 Pairs all_pairs(std::span<const std::uint64_t> hashes, int max_distance, int threads,
                 std::size_t max_pairs = 10'000'000);
 
-// Groups without chaining: within each group every two hashes lie within pairs.max_distance. Greedy complete link:
-// pairs are taken by distance, then a, then b; the groups of both ends are joined if that holds for the whole.
-// Every position is in at most one group; a group has at least two. Positions ascend within a group, groups by their
-// first. `pairs` is what all_pairs made of the same `hashes`.
+// Groups without chaining: any two hashes of a group are within pairs.max_distance. Greedy complete link: pairs are
+// taken by distance, then a, then b; the groups of both ends are joined if that holds for the whole. Every position is
+// in at most one group; a group has at least two. Positions ascend within a group, groups by their first. `pairs` is
+// the result of all_pairs() for the same `hashes`.
 std::vector<std::vector<std::uint32_t>> groups(const Pairs& pairs, std::span<const std::uint64_t> hashes);
 
 struct Neighbour {

@@ -11,11 +11,11 @@
 namespace image_engine::vision {
 namespace {
 
-constexpr double kLeastSide = 1;  // pixels of the photo; what is thinner is nothing that can be shown
-// DETR's second input: where the picture is, as against padding.
+constexpr double kLeastSide = 1;  // pixels of the photo; thinner boxes are dropped
+// DETR's second input: a mask of the picture without padding.
 constexpr std::string_view kMask = "pixel_mask";
 
-// Ones where the picture is, zeros where padding is. A graph may have it smaller than its picture.
+// Ones for the picture, zeros for padding. It may be smaller than the picture's input.
 Tensor mask_of(const infer::TensorInfo& info, preprocess::InputSize size, const preprocess::Placement& placement,
                preprocess::InputSize shown) {
   std::vector<std::int64_t> shape{1, size.height, size.width};
@@ -37,13 +37,13 @@ Tensor mask_of(const infer::TensorInfo& info, preprocess::InputSize size, const 
       std::byte* element = &mask.data[static_cast<std::size_t>(y * shape[2] + x) * step];
       if (info.type == ElementType::kFloat32)
         std::memcpy(element, &one, sizeof(one));
-      else  // little-endian whole numbers
+      else  // little-endian integers
         *element = std::byte{1};
     }
   return mask;
 }
 
-// Of outputs that may be whole numbers and of any number of pictures' dimension.
+// For outputs that may be integers and may have any first dimension.
 Status check_decoded(const Tensor& tensor) {
   const bool known =
       tensor.type == ElementType::kFloat32 || tensor.type == ElementType::kInt32 || tensor.type == ElementType::kInt64;
@@ -51,7 +51,7 @@ Status check_decoded(const Tensor& tensor) {
                      tensor.data.size() == tensor.count() * element_size(tensor.type);
   if (!sound) return fail(ErrorCode::kCorrupt, "its output " + shape_text(tensor.shape) + " is not of numbers");
   if (tensor.type == ElementType::kFloat32 && !all_finite(tensor.as<float>()))
-    return fail(ErrorCode::kCorrupt, "its output has values that are no numbers");
+    return fail(ErrorCode::kCorrupt, "its output has NaN or infinite values");
   return {};
 }
 
@@ -109,8 +109,8 @@ Result<ObjectDetector> ObjectDetector::create(const models::Spec& spec, std::uni
   if (!checked) return name_model(spec.name, checked.error());
   detector.head_ = std::make_shared<const Head>(std::move(head));
 
-  // What shapes alone do not show, and what fails only when it runs, fails here once and not on every photo. What the
-  // model itself suppressed is not of one row a picture.
+  // Errors that shapes do not reveal occur here once, not on every photo. Outputs suppressed by the model do not have
+  // one row per picture.
   const std::vector<std::uint8_t> black(std::size_t{4} * 4 * 3);
   IE_TRY(const preprocess::Prepared picture, detector.prepare({4, 4, black}, 4, 4));
   const std::array two{picture, picture};
@@ -197,7 +197,7 @@ Result<std::vector<DetectedObject>> ObjectDetector::read(const std::vector<Tenso
   const Way way = way_of(plan_, prepared);
   preprocess::Placement placement = prepared.placement;
   const bool masked = session_->inputs().size() > 1;
-  // A model that is told where the picture is gives places in it.
+  // A model with a mask returns positions within the picture.
   if (masked) placement.offset_x = placement.offset_y = 0;
   const preprocess::InputSize shown = masked ? way.placed : way.size;
   IE_TRY(auto candidates, head_->kind->read({outputs, way.size, shown, labels_.size(), head_->options}));

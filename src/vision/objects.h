@@ -1,4 +1,4 @@
-// Things in a picture, by any detector that a spec describes.
+// Detects objects in pictures with any detector that a spec describes.
 #pragma once
 
 #include <memory>
@@ -24,17 +24,17 @@ struct DetectedObject {
 
 class ObjectDetector {
  public:
-  // Checks that the graph's input and outputs are what the spec's plan and head say. Errors: kInvalidArgument (the
-  // spec: unknown head or option, labels of another number than the model's classes), kCorrupt (the graph).
+  // Checks the graph's input and outputs against the spec's plan and head. Errors: kInvalidArgument (the spec: unknown
+  // head or option, another number of labels than the model has classes), kCorrupt (the graph).
   static Result<ObjectDetector> create(const models::Spec& spec, std::unique_ptr<infer::Session> session);
 
-  // `picture`: upright, perhaps reduced; boxes are given in pixels of the full photo, of this size. Best first, at most
-  // 300. Thread-safe. Errors: kCorrupt when the model's output has NaN or another shape, kInvalidArgument when it names
-  // a class that no label is for.
+  // `picture`: upright, may be reduced; boxes are in pixels of the full photo, whose size is given. Best first, at most
+  // 300. Thread-safe. Errors: kCorrupt when the model's output has NaN or another shape, kInvalidArgument when it has a
+  // class without a label.
   [[nodiscard]] Result<std::vector<DetectedObject>> detect(const ImageView& picture, std::uint32_t full_width,
                                                            std::uint32_t full_height) const;
-  // The two halves of it, for several pictures at once: what prepare() gave for each, in their order. One run where the
-  // graph takes a batch and its inputs are of one size.
+  // detect() in two steps, for several pictures: pass the results of prepare(), in order. One run if the graph takes
+  // batches and the inputs have the same size.
   [[nodiscard]] Result<preprocess::Prepared> prepare(const ImageView& picture, std::uint32_t full_width,
                                                      std::uint32_t full_height) const;
   [[nodiscard]] Result<std::vector<std::vector<DetectedObject>>> detect(

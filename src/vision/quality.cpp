@@ -16,7 +16,7 @@ struct Rise {
   }
 };
 
-// docs/quality.md shows the distributions that these come from.
+// docs/quality.md shows the distributions behind these values.
 constexpr Rise kSharpness{150, 0.8};
 constexpr Rise kNoise{6, 2};
 constexpr Rise kContrast{0.15, 2};
@@ -24,8 +24,8 @@ constexpr Rise kColourfulness{45, 2};  // "averagely colourful" in the paper's s
 constexpr Rise kWellExposed{0.25, 2};
 constexpr Rise kClipped{0.15, 1.5};
 
-// What white noise of variance 1 adds to the variance of the Laplacian: the sum of its squared coefficients, 20, and a
-// tenth more because a high quantile over tiles is held against a low one.
+// The increase of the Laplacian's variance by white noise of variance 1: the sum of its squared coefficients, 20, plus
+// a tenth because a high quantile over tiles is compared with a low one.
 constexpr double kLaplacianOfNoise = 22;
 constexpr std::size_t kBlack = 2, kWhite = 253;  // levels at or beyond which a pixel counts as clipped
 
@@ -51,7 +51,7 @@ void measure_histogram(const std::array<std::uint32_t, 256>& histogram, QualityM
 double colourfulness(const ImageView& image) {
   const std::size_t pixels = std::min(image.pixels.size() / 3, std::size_t{image.width} * image.height);
   if (pixels == 0) return 0;
-  // Twice yb, to stay with whole numbers: sums below 2⁶³ for any picture that fits in memory.
+  // Twice yb, to stay with integers: sums below 2⁶³ for any picture that fits in memory.
   std::int64_t rg_sum = 0, rg_squares = 0, yb_sum = 0, yb_squares = 0;
   for (std::size_t i = 0; i < pixels; ++i) {
     const int r = image.pixels[i * 3], g = image.pixels[i * 3 + 1], b = image.pixels[i * 3 + 2];
@@ -70,7 +70,7 @@ struct Share {
   double Quality::*measure;
   double weight;
 };
-// A weighted geometric mean: what is ruined in one respect is not saved by the others.
+// A weighted geometric mean: one bad value cannot be offset by the others.
 constexpr Share kShares[] = {{&Quality::sharpness, 0.45}, {&Quality::exposure, 0.25}, {&Quality::contrast, 0.10}};
 constexpr double kCleanWeight = 0.20;
 

@@ -1,4 +1,4 @@
-// How good a photo is technically. Measures, constants and their distribution on real photos: docs/quality.md.
+// The technical quality of a photo. docs/quality.md has the measures, constants and their distribution on real photos.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -8,7 +8,7 @@
 
 namespace image_engine::vision {
 
-// Raise it whenever the same picture would get other numbers: it is the version of the stage's records.
+// Increment it whenever the same picture would get other numbers: it is the version of the stage's records.
 inline constexpr int kQualityVersion = 1;
 
 // The measures behind Quality, in their published units.
@@ -27,14 +27,14 @@ struct Quality {
   double exposure = 0;   // 1 is neither clipped nor far from middle grey
   double contrast = 0;
   double colourfulness = 0;  // 0 is black and white
-  double noise = 0;          // 0 is clean, 1 is noisy: the one where less is better
-  double score = 0;          // of all but colourfulness, which is a matter of taste
+  double noise = 0;          // 0 is clean, 1 is noisy
+  double score = 0;          // of all but colourfulness
 
   bool operator==(const Quality&) const = default;
 };
 
 // `luma` is of the full-resolution picture, `image` the same picture reduced (any size; 640 px is meant). Numbers in
-// `luma` may be anything, also not finite: they come from a worker.
+// `luma` may have any value, even NaN or infinity: they come from a worker.
 QualityMeasures measure_quality(const LumaStatistics& luma, const ImageView& image);
 Quality rate_quality(const QualityMeasures& measures);
 Quality assess_quality(const LumaStatistics& luma, const ImageView& image);

@@ -55,9 +55,9 @@ class Reader {
 
  private:
   Result<std::string> read_text(const YAML::Node& node, std::string_view what) const {
-    // What is not there has the place of what follows.
+    // An empty node has the position of the next one.
     if (node.IsNull()) return fault(node.Mark(), fmt::format("a {} here or right above is empty", what));
-    if (!node.IsScalar()) return fault(node.Mark(), fmt::format("a {} must be a text", what));
+    if (!node.IsScalar()) return fault(node.Mark(), fmt::format("a {} must be text", what));
     const std::string& text = node.Scalar();
     const bool blank = std::ranges::all_of(text, [](char c) { return c == ' '; });
     const bool control = std::ranges::any_of(text, [](unsigned char c) { return c < ' ' || c == 0x7f; });

@@ -51,7 +51,7 @@ std::vector<SceneGuess> best(const std::vector<std::string>& names, std::span<co
 Status add_row(std::span<const Embedding> group, std::vector<float>& rows) {
   std::vector<double> mean(group.front().size());
   for (const Embedding& one : group) {
-    if (one.size() != mean.size()) return fail(ErrorCode::kInternal, "the labels' vectors are not of one length");
+    if (one.size() != mean.size()) return fail(ErrorCode::kInternal, "the labels' vectors differ in length");
     for (std::size_t i = 0; i < mean.size(); ++i) mean[i] += double{one[i]};
   }
   const double length = std::sqrt(std::inner_product(mean.begin(), mean.end(), mean.begin(), 0.0));
@@ -79,11 +79,11 @@ Result<std::vector<float>> embed_labels(const SceneLabels& labels, const SceneSc
     rest = rest.subspan(count);
   }
   if (rows.size() != labels.labels.size() * vectors.front().size())
-    return fail(ErrorCode::kInternal, "the labels' vectors are not of one length");
+    return fail(ErrorCode::kInternal, "the labels' vectors differ in length");
   return rows;
 }
 
-// A kept file is the hash of what follows, the labels' hash, and the rows in the machine's byte order.
+// A cache file has the hash of the rest, the labels' hash, and the rows in the machine's byte order.
 std::optional<std::vector<float>> read_kept(const std::string& file, const SceneLabels& labels) {
   const Result<std::string> text = read_file(file, kLargestKept);
   if (!text || text->size() <= 2 * kHashDigits) return std::nullopt;
@@ -144,7 +144,7 @@ Result<std::vector<SceneGuess>> SceneScorer::score(std::span<const float> embedd
     return fail(ErrorCode::kInvalidArgument, "an embedding of " + std::to_string(embedding.size()) +
                                                  " numbers cannot be compared with labels of " +
                                                  std::to_string(dimensions_));
-  if (!all_finite(embedding)) return fail(ErrorCode::kInvalidArgument, "an embedding has values that are no numbers");
+  if (!all_finite(embedding)) return fail(ErrorCode::kInvalidArgument, "an embedding has NaN or infinite values");
   std::vector<double> logits;
   for (std::size_t row = 0; row < names_.size(); ++row)
     logits.push_back(scale_ * std::inner_product(embedding.begin(), embedding.end(),
@@ -178,7 +178,7 @@ Result<SceneClassifier> SceneClassifier::create(const models::Spec& spec, std::u
   classifier.softmax_ = spec.head == "softmax";
   classifier.session_ = std::move(session);
 
-  // That labels and classes are as many, and what fails only when it runs.
+  // Checks that the numbers of labels and classes are equal, with a trial run.
   const std::vector<std::uint8_t> black(std::size_t{4} * 4 * 3);
   IE_CHECK(classifier.classify({4, 4, black}));
   return classifier;

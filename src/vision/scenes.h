@@ -18,16 +18,16 @@ namespace image_engine::vision {
 // The labels to choose from: config/scenes.yaml, or a file of the user's.
 struct SceneLabels {
   struct Label {
-    std::string name;                  // as it is shown and searched for
-    std::vector<std::string> phrases;  // what it is called in a prompt; the name when the file says nothing
+    std::string name;                  // as displayed and searched for
+    std::vector<std::string> phrases;  // for prompts; the name if the file has none
   };
-  std::vector<std::string> prompts;  // "a photo of a {}.": each phrase stands for {}
+  std::vector<std::string> prompts;  // "a photo of a {}.": {} is replaced by each phrase
   std::vector<Label> labels;
 
-  // kInvalidArgument names file, line and what is wrong: a label twice (case aside), none at all, a prompt without {},
+  // kInvalidArgument names file, line and problem: a duplicate label (ignoring case), no label, a prompt without {},
   // more than kMostLabels, an unknown key.
   static Result<SceneLabels> read(const std::string& file);
-  // In hex: changes when what is compared does.
+  // In hex: changes when prompts, labels or phrases change.
   [[nodiscard]] std::string hash() const;
 };
 inline constexpr std::size_t kMostLabels = 10'000;
@@ -42,11 +42,11 @@ inline constexpr std::size_t kTopScenes = 5;
 // CLIP, 2021, section 3.1.4). A plain value; thread-safe.
 class SceneScorer {
  public:
-  // `scale`: the spec's option logit_scale. `embed` is asked for all prompts in one call.
+  // `scale`: the spec's option logit_scale. `embed` is called once with all prompts.
   using EmbedTexts = std::function<Result<std::vector<Embedding>>(std::span<const std::string>)>;
   static Result<SceneScorer> create(const SceneLabels& labels, double scale, const EmbedTexts& embed);
-  // As create(), but keeps the labels' vectors in `folder`/scenes-<params>.bin, so that the text tower is asked once
-  // (`params`: all that they depend on). A damaged file is as none; that it cannot be written is only logged.
+  // As create(), but caches the labels' vectors in `folder`/scenes-<params>.bin, so that the text tower runs only once
+  // (`params`: everything that they depend on). A damaged file is ignored; failing to write it is only logged.
   static Result<SceneScorer> create_kept(const SceneLabels& labels, double scale, const EmbedTexts& embed,
                                          const std::string& folder, const std::string& params);
 
@@ -55,19 +55,19 @@ class SceneScorer {
 
  private:
   std::vector<std::string> names_;
-  std::vector<float> vectors_;  // a row a label
+  std::vector<float> vectors_;  // one row per label
   std::size_t dimensions_ = 0;
   double scale_ = 100;
 };
 
 // A classifier by spec (task `scene`, head `softmax` for logits or `probabilities`): ResNet, EfficientNet, ViT and the
-// like. Output [1, classes], or [1, classes + 1] with option `background: true`, whose first class is none. Option
-// `top`: guesses a picture, at most kTopScenes.
+// like. Output [1, classes], or [1, classes + 1] with option `background: true`, whose first class is the background.
+// Option `top`: guesses per picture, at most kTopScenes.
 class SceneClassifier {
  public:
   static Result<SceneClassifier> create(const models::Spec& spec, std::unique_ptr<infer::Session> session);
-  // The best, surest first; `full` as for ImageEmbedder::embed. Thread-safe. kCorrupt for another shape or numbers that
-  // are none.
+  // The best, surest first; `full` as for ImageEmbedder::embed. Thread-safe. kCorrupt for another shape, NaN or
+  // infinity.
   [[nodiscard]] Result<std::vector<SceneGuess>> classify(const ImageView& picture,
                                                          preprocess::FullSize full = {}) const;
   [[nodiscard]] const preprocess::Plan& plan() const { return plan_; }

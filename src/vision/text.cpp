@@ -14,25 +14,25 @@
 namespace image_engine::vision {
 namespace {
 
-// What rapidocr-onnxruntime 1.4.4 does by default, whose texts ours are compared with.
+// The defaults of rapidocr-onnxruntime 1.4.4, the reference of our tests.
 constexpr std::uint32_t kStep = 32;       // the detector's edges are multiples of it
-constexpr std::uint32_t kLeastEdge = 30;  // of a picture, else it is enlarged
-constexpr std::uint32_t kWidest = 8;      // wider than so many times its height, rows are added
-constexpr std::size_t kLinesAWidth = 6;   // as many are made as wide as the widest, which changes what is read
-constexpr double kUprightRatio = 1.5;     // of height to width; what is higher is turned
-// Our own limits, against time and memory without end.
-constexpr double kMostRatio = 100;      // of a picture's edges: more is no text that could be read
+constexpr std::uint32_t kLeastEdge = 30;  // of a picture; a smaller one is enlarged
+constexpr std::uint32_t kWidest = 8;      // width / height above which rows are added
+constexpr std::size_t kLinesAWidth = 6;   // this many are padded to the widest, which affects the result
+constexpr double kUprightRatio = 1.5;     // of height to width; higher cuts are rotated
+// Our own limits on time and memory.
+constexpr double kMostRatio = 100;      // of a picture's edges: text in narrower ones is unreadable
 constexpr double kMostPixels = 4e6;     // of the detector's input: half a gigabyte to compute with
 constexpr double kMostLineRatio = 100;  // of a line's width to its height; the rest is squeezed
 // may_have_text(): docs/accuracy.md, "Text in pictures".
-constexpr std::uint32_t kLookEdge = 448;  // the short edge of what the detector sees; the option `look` says another
-constexpr float kLookThreshold = 0.3F;
-constexpr std::size_t kLookPixels = 9;    // fewer are in no box
-constexpr std::size_t kMostTried = 4;     // so many lines are text, whatever they say
-constexpr double kWholePicture = 2. / 3;  // of the short edge: a box so high and wide hides what is in it
+constexpr std::uint32_t kPreviewEdge = 448;  // the detector's short edge; overridden by the option `look`
+constexpr float kPreviewThreshold = 0.3F;
+constexpr std::size_t kPreviewPixels = 9;  // fewer are in no box
+constexpr std::size_t kMostTried = 4;      // this many boxes are text without reading them
+constexpr double kWholePicture = 2. / 3;   // of the short edge: a box this large hides its content
 constexpr float kTriedConfidence = 0.3F;
-constexpr float kLetterConfidence = 0.75F;  // of a single character: many a round thing is an O
-// What is read this surely is the right way up.
+constexpr float kLetterConfidence = 0.75F;  // of a single character: round things resemble an O
+// Text read with this confidence is upright.
 constexpr float kSure = 0.9F;
 
 struct Part {
@@ -84,7 +84,7 @@ Result<Part> part_from(const models::Spec& spec, std::shared_ptr<infer::Session>
 
 Result<Tensor> run(const Part& part, const Tensor& input) {
   IE_TRY(auto outputs, part.session->run({&input, 1}, {&part.output, 1}));
-  if (outputs.empty()) return fail(ErrorCode::kCorrupt, "its graph gave nothing");
+  if (outputs.empty()) return fail(ErrorCode::kCorrupt, "its graph returned nothing");
   IE_CHECK(check_output(outputs.front(), static_cast<std::size_t>(input.shape[0])));
   return std::move(outputs.front());
 }
@@ -98,7 +98,7 @@ std::uint32_t to_step(double edge) {
   return static_cast<std::uint32_t>(std::max(steps, 1.0)) * kStep;
 }
 
-// A picture of another size or the one that was given.
+// A resized picture or the original.
 struct Shown {
   Image own;
   ImageView view;
@@ -109,7 +109,7 @@ struct Shown {
   }
 };
 
-// By a ratio, edges rounded to the detector's steps.
+// Resizes by a ratio, with edges rounded to the detector's step.
 void resize_by(Shown& shown, double ratio) {
   const std::uint32_t width = to_step(shown.view.width * ratio), height = to_step(shown.view.height * ratio);
   if (width != shown.view.width || height != shown.view.height) shown.take(resize_linear(shown.view, width, height));
@@ -123,7 +123,7 @@ TextMap text_map(const Tensor& map) {
 
 bool is_one_character(std::string_view utf8) { return character_count(utf8) == 1; }
 
-// Rows that are added above and below what is low or wide.
+// The rows to add above and below low or wide pictures.
 std::uint32_t rows_beside(const ImageView& view) {
   if (view.height > kLeastEdge && view.width <= std::uint64_t{kWidest} * view.height) return 0;
   const std::uint32_t wanted = std::max(view.width / kWidest, kLeastEdge) * 2;
@@ -135,13 +135,13 @@ std::uint32_t rows_beside(const ImageView& view) {
 struct TextReader::State {
   std::string model;
   Part detect, orient, reader;
-  std::uint32_t least_edge = 0, longest = 0;  // of what the detector sees: its short edge; and of the picture
-  std::uint32_t look_edge = 0;                // 0: no look
+  std::uint32_t least_edge = 0, longest = 0;  // of the detector's input: its short edge; and of the picture
+  std::uint32_t preview_edge = 0;             // 0: no preview
   BoxOptions boxes;
   float turned_over = 0, least_confidence = 0;
   std::vector<std::string> characters;
 
-  // Probabilities of the picture, resized so that its short edge is at least (or, to look, just) this many pixels.
+  // The detector's probabilities for the picture, resized by `ratio`.
   [[nodiscard]] Result<Tensor> map_of(const ImageView& picture, double ratio) const {
     const double pixels = ratio * picture.width * ratio * picture.height;
     if (pixels > kMostPixels) ratio *= std::sqrt(kMostPixels / pixels);
@@ -163,7 +163,7 @@ struct TextReader::State {
     return found;
   }
 
-  // A cut as high as the part's input; the rest of `width` is grey.
+  // A cut resized to the height of the part's input; the rest of `width` is grey.
   static Tensor input_of(const Part& part, const Image& cut, std::uint32_t width) {
     const double wanted = std::clamp(std::ceil(part.height * ratio_of(cut)), 1.0, double(width));
     const Image line = resize_linear(view_of(cut), static_cast<std::uint32_t>(wanted), part.height);
@@ -180,7 +180,7 @@ struct TextReader::State {
   }
 
   // `ratio`: of the input's width to its height, where the cut's own and the part's are less.
-  [[nodiscard]] Result<Decoded> say(const Image& cut, double ratio = 0) const {
+  [[nodiscard]] Result<Decoded> recognise(const Image& cut, double ratio = 0) const {
     ratio = std::max({ratio, double{1} * reader.width / reader.height, ratio_of(cut)});
     const auto width = static_cast<std::uint32_t>(reader.height * std::min(ratio, kMostLineRatio));
     IE_TRY(const Tensor output, run(reader, input_of(reader, cut, width)));
@@ -191,8 +191,8 @@ struct TextReader::State {
     return decode_ctc(output.as<float>(), characters);
   }
 
-  // The line in this box and its corners as the text is read. nullopt: nothing is there that counts. Which way up it is
-  // is only asked where that is in doubt: upside down, hardly anything is read surely.
+  // The line in this box and its corners in reading order. nullopt: no text. Orientation is only checked if in doubt:
+  // upside down, hardly any text is read with confidence.
   [[nodiscard]] Result<std::optional<TextLine>> read_line(const ImageView& picture, const Quad& box,
                                                           double ratio = 0) const {
     const CutSize size = cut_size(box);
@@ -200,13 +200,13 @@ struct TextReader::State {
     const bool upright = double{1} * size.height / size.width >= kUprightRatio;
     Image image = cut(picture, box);
     if (upright) image = turned_left(image);
-    IE_TRY(Decoded decoded, say(image, ratio));
+    IE_TRY(Decoded decoded, recognise(image, ratio));
     bool turned = false;
     if (decoded.confidence < kSure) {
       IE_TRY(turned, is_upside_down(image));
       if (turned) {
         turn_over(image);
-        IE_TRY(decoded, say(image, ratio));
+        IE_TRY(decoded, recognise(image, ratio));
       }
     }
     if (decoded.text.empty()) return std::nullopt;
@@ -234,7 +234,7 @@ struct TextReader::State {
     return ratios;
   }
 
-  // Whether few boxes hold something that reads as text; many are not tried.
+  // Whether one of a few boxes contains readable text; many boxes are not tried.
   [[nodiscard]] Result<bool> may_be_text(const ImageView& picture, std::span<const Quad> found) const {
     const auto is_whole = [&](const Quad& box) {
       const CutSize size = cut_size(box);
@@ -249,10 +249,10 @@ struct TextReader::State {
     return false;
   }
 
-  [[nodiscard]] Result<bool> look(const ImageView& small) const {
-    IE_TRY(const Tensor map, map_of(small, double{1} * look_edge / std::min(small.width, small.height)));
-    const auto over = std::ranges::count_if(map.as<float>(), [](float p) { return p > kLookThreshold; });
-    if (static_cast<std::size_t>(over) < kLookPixels) return false;
+  [[nodiscard]] Result<bool> may_have_text(const ImageView& small) const {
+    IE_TRY(const Tensor map, map_of(small, double{1} * preview_edge / std::min(small.width, small.height)));
+    const auto over = std::ranges::count_if(map.as<float>(), [](float p) { return p > kPreviewThreshold; });
+    if (static_cast<std::size_t>(over) < kPreviewPixels) return false;
     return may_be_text(small, find_boxes(text_map(map), boxes, small.width, small.height));
   }
 };
@@ -275,15 +275,15 @@ Result<TextReader> TextReader::create(const models::Spec& spec, TextSessions ses
     IE_TRY(const double threshold, models::number_option(detect, "threshold", 0.3));
     IE_TRY(const double box_threshold, models::number_option(detect, "box_threshold", 0.5));
     IE_TRY(state->boxes.unclip, models::number_option(detect, "unclip", 1.6));
-    IE_TRY(const double look, models::number_option(detect, "look", kLookEdge));
+    IE_TRY(const double preview, models::number_option(detect, "look", kPreviewEdge));
     IE_TRY(const double turned_over, models::number_option(orient, "threshold", 0.9));
     IE_TRY(const double least_confidence, models::number_option(reader, "threshold", 0.5));
     if (!(state->boxes.unclip > 0 && state->boxes.unclip <= 10))
-      return fail(ErrorCode::kInvalidArgument, "its spec's option unclip is not more than 0 and at most 10");
-    if (!(look == 0 || (look >= kStep && look <= state->longest)))
-      return fail(ErrorCode::kInvalidArgument, "its spec's option look is neither 0 nor a short edge of " +
+      return fail(ErrorCode::kInvalidArgument, "its spec's option unclip must be more than 0 and at most 10");
+    if (!(preview == 0 || (preview >= kStep && preview <= state->longest)))
+      return fail(ErrorCode::kInvalidArgument, "its spec's option look must be 0 or a short edge of " +
                                                    std::to_string(kStep) + " pixels up to its longest");
-    state->look_edge = static_cast<std::uint32_t>(look);
+    state->preview_edge = static_cast<std::uint32_t>(preview);
     state->boxes.threshold = static_cast<float>(threshold);
     state->boxes.box_threshold = static_cast<float>(box_threshold);
     state->boxes.most = kMostLines;
@@ -291,12 +291,12 @@ Result<TextReader> TextReader::create(const models::Spec& spec, TextSessions ses
     state->least_confidence = static_cast<float>(least_confidence);
     IE_TRY(state->characters, read_characters(reader, *state->reader.session));
 
-    // What shapes alone do not show fails here once and not on every photo.
+    // Errors that shapes do not reveal occur here once, not on every photo.
     Image grey{kStep * 2, kStep, {}};
     grey.pixels.assign(grey.row_bytes() * grey.height, 128);
     IE_CHECK(state->map_of(view_of(grey), 1));
     IE_CHECK(state->is_upside_down(grey));
-    IE_CHECK(state->say(grey));
+    IE_CHECK(state->recognise(grey));
     return {};
   }();
   if (!made) return name_model(spec.name, made.error());
@@ -310,7 +310,7 @@ namespace {
 Status check_whole(const ImageView& picture) {
   if (picture.width == 0 || picture.height == 0 ||
       picture.pixels.size() != std::size_t{picture.width} * picture.height * 3)
-    return fail(ErrorCode::kInvalidArgument, "the picture is empty or not whole");
+    return fail(ErrorCode::kInvalidArgument, "the picture is empty or incomplete");
   return {};
 }
 
@@ -324,8 +324,8 @@ bool is_narrow(const ImageView& picture) {
 Result<bool> TextReader::may_have_text(const ImageView& small) const {
   IE_CHECK(check_whole(small));
   if (is_narrow(small)) return false;
-  if (state_->look_edge == 0) return true;
-  auto found = state_->look(small);
+  if (state_->preview_edge == 0) return true;
+  auto found = state_->may_have_text(small);
   if (!found) return name_model(state_->model, std::move(found).error());
   return *found;
 }

@@ -1,4 +1,4 @@
-// Text in pictures, by a model that works in three steps: where it is, which way up it is, what it says.
+// Reads text in pictures, with a model of three steps: detection, orientation, recognition.
 #pragma once
 
 #include <array>
@@ -37,12 +37,12 @@ class TextReader {
   // classes).
   static Result<TextReader> create(const models::Spec& spec, TextSessions sessions);
 
-  // A cheap look at a small picture (its longer edge about 640): whether there may be text worth reading. Errs towards
-  // yes: docs/accuracy.md says how often it misses. Always yes where the detector's option `look` is 0. Thread-safe.
+  // A cheap check of a small picture (longer edge about 640): whether it may contain readable text. Errs towards yes;
+  // docs/accuracy.md has its miss rate. Always yes if the detector's option `look` is 0. Thread-safe.
   [[nodiscard]] Result<bool> may_have_text(const ImageView& small) const;
 
-  // What `picture` says, in reading order (top to bottom, then left to right within a line, as PaddleOCR sorts). At
-  // most kMostLines. `full_width` and `full_height`: of the photo, in whose pixels the polygons are. Thread-safe.
+  // The text of `picture` in reading order (top to bottom, then left to right within a line, as PaddleOCR sorts). At
+  // most kMostLines. `full_width` and `full_height`: of the photo; polygons are in its pixels. Thread-safe.
   [[nodiscard]] Result<std::vector<TextLine>> read(const ImageView& picture, std::uint32_t full_width,
                                                    std::uint32_t full_height) const;
 

@@ -12,9 +12,9 @@ namespace {
 constexpr double kLeastBoxSide = 3;     // of a candidate, in the map's pixels; 2 more once it has grown
 constexpr int kLeastInPicture = 3;      // a box' sides, rounded down, are more
 constexpr double kSameLine = 10;        // pixels
-constexpr double kArcTolerance = 0.25;  // how far an offset's round corners may be from the circle
+constexpr double kArcTolerance = 0.25;  // greatest distance of an offset's round corners from the circle
 
-// Whole pixels; what is rounded to them is exact in double.
+// Whole pixels, exact in double.
 struct Dot {
   double x = 0, y = 0;
   auto operator<=>(const Dot&) const = default;
@@ -26,7 +26,7 @@ struct InkRun {
   std::uint32_t parent = 0;
 };
 
-// The map's pixels over the threshold, each grown to the right and down by one.
+// The map's pixels above the threshold, each extended to the right and down by one.
 std::vector<std::uint8_t> ink_of(const TextMap& map, float threshold) {
   std::vector<std::uint8_t> ink(map.values.size());
   const std::size_t width = map.width;
@@ -44,10 +44,10 @@ std::uint32_t root_of(std::vector<InkRun>& runs, std::uint32_t i) {
   return i;
 }
 
-// All rows as runs of ink and of none, joined by `parent`: ink also over corners, the rest not.
+// All rows as runs with and without ink, joined by `parent`: ink also diagonally, the rest not.
 std::vector<InkRun> joined_runs(const TextMap& map, std::span<const std::uint8_t> ink) {
   std::vector<InkRun> runs;
-  std::size_t above = 0;  // where the row above begins
+  std::size_t above = 0;  // start of the row above
   for (std::uint32_t y = 0; y < map.height; ++y) {
     const std::size_t here = runs.size();
     const std::uint8_t* row = ink.data() + std::size_t{y} * map.width;
@@ -86,13 +86,13 @@ void add_rim(const InkRun& run, const TextMap& map, std::span<const std::uint8_t
   }
 }
 
-// The outlines of connected ink and of the holes in it, as dots that have the same convex hull.
+// The outlines of connected ink and of the holes in it, as points with the same convex hull.
 std::vector<std::vector<Dot>> outlines(const TextMap& map, std::span<const std::uint8_t> ink, std::size_t most) {
   std::vector<InkRun> runs = joined_runs(map, ink);
   struct Group {
     std::uint32_t root = 0;
     std::size_t pixels = 0;
-    bool open = false;  // what is not ink and reaches the border is no hole
+    bool open = false;  // background that reaches the border is no hole
     std::size_t slot = SIZE_MAX;
   };
   std::vector<Group> groups(runs.size());
@@ -158,7 +158,7 @@ std::array<Dot, 4> named_corners(std::array<Dot, 4> c) {
   return {c[0], c[2], c[3], c[1]};
 }
 
-// The smallest rectangle around the dots: one side of it lies on a side of their hull.
+// The smallest rectangle around the points: one of its sides is on a side of their hull.
 Rectangle smallest_rectangle(std::vector<Dot> dots) {
   const std::vector<Dot> hull = convex_hull(std::move(dots));
   Rectangle best;
@@ -185,7 +185,7 @@ Rectangle smallest_rectangle(std::vector<Dot> dots) {
   return best;
 }
 
-// The mean probability of the pixels in a quadrangle, its edges among them.
+// The mean probability of the pixels in a quadrangle, including its edges.
 double mean_inside(const TextMap& map, const std::array<Dot, 4>& corners) {
   const auto [left, right] = std::ranges::minmax(corners, {}, &Dot::x);
   const auto [top, bottom] = std::ranges::minmax(corners, {}, &Dot::y);
@@ -229,8 +229,8 @@ double length_of(const std::array<Dot, 4>& c) {
   return sum;
 }
 
-// The outline at this distance outside, corners round, in whole pixels; its corners were cut to whole pixels first (as
-// the package's polygon library has it, and the boxes show it).
+// The outline offset outward by this distance, with round corners, in whole pixels; its corners are truncated to whole
+// pixels first (as in PaddleOCR's polygon library).
 std::vector<Dot> grown(std::array<Dot, 4> corners, double by) {
   for (Dot& corner : corners) corner = {std::trunc(corner.x), std::trunc(corner.y)};
   std::vector<Dot> outline;
@@ -254,7 +254,7 @@ std::vector<Dot> grown(std::array<Dot, 4> corners, double by) {
   return outline;
 }
 
-// The corners of a rectangle in the map, in the picture.
+// Converts a rectangle's corners from the map to the picture.
 Quad in_picture(const std::array<Dot, 4>& corners, const TextMap& map, std::uint32_t width, std::uint32_t height) {
   std::array<Dot, 4> c;
   for (std::size_t i = 0; i < 4; ++i)

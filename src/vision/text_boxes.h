@@ -1,4 +1,4 @@
-// Where text is, read from the map that a DB detector gives (Liao et al., 2020), as PaddleOCR reads it.
+// Finds text in the map of a DB detector (Liao et al., 2020), as PaddleOCR does.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +12,8 @@ namespace image_engine::vision {
 struct BoxOptions {
   float threshold = 0.3F;      // of a pixel's probability
   float box_threshold = 0.5F;  // of a box' mean
-  double unclip = 1.6;         // how much of area / length a box grows by on each side: DB shrinks text to its middle
-  std::size_t most = 1000;     // candidates; of more, those with the most pixels
+  double unclip = 1.6;         // a box grows by this × area / perimeter on each side: DB shrinks text regions
+  std::size_t most = 1000;     // candidates; the largest if there are more
 };
 
 // Quadrangles in whole pixels of the picture, inside it, each more than 3 pixels wide and high: the smallest rectangles

@@ -27,7 +27,8 @@ Result<std::string> text_of(const models::Spec& spec, const infer::Session& sess
   if (option == spec.head_options.end()) {
     std::optional<std::string> text = session.metadata("character");
     if (text) return std::move(*text);
-    return fail(ErrorCode::kCorrupt, "its graph has no characters in its metadata and its spec names no file of them");
+    return fail(ErrorCode::kCorrupt,
+                "its graph's metadata has no characters, and its spec names no file of characters");
   }
   const std::string& name = option->second;
   auto text = read_file(name.starts_with('/') ? name : join_path(parent_path(spec.file), name), kLargestDictionary);
@@ -41,7 +42,7 @@ Result<std::string> text_of(const models::Spec& spec, const infer::Session& sess
 
 Result<std::vector<std::string>> read_characters(const models::Spec& spec, const infer::Session& session) {
   IE_TRY(const std::string text, text_of(spec, session));
-  if (text.empty() || !is_utf8(text)) return fail(ErrorCode::kCorrupt, "its characters are none or not UTF-8");
+  if (text.empty() || !is_utf8(text)) return fail(ErrorCode::kCorrupt, "its characters are missing or not UTF-8");
   std::vector<std::string> characters = lines_of(text);
   characters.insert(characters.begin(), std::string());
   characters.emplace_back(" ");

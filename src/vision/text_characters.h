@@ -1,4 +1,4 @@
-// The characters that a reader of text tells apart, and text from its probabilities.
+// The characters of a text recognition model, and decoding of its probabilities.
 #pragma once
 
 #include <span>
@@ -13,14 +13,14 @@ namespace image_engine::vision {
 
 // By class: the blank first (an empty text), then those of the graph's metadata `character` or of the file that the
 // option `characters` names (beside the spec; one a line), then a space. kInvalidArgument: the file cannot be read;
-// kCorrupt, in words that go on from "model NAME: ": there are none, or they are not UTF-8.
+// kCorrupt, with a message that continues "model NAME: ": there are none, or they are not UTF-8.
 Result<std::vector<std::string>> read_characters(const models::Spec& spec, const infer::Session& session);
 
-// Greedy CTC (Graves et al., 2006): the likeliest class of each step, repeats once, blanks left out. `steps`: rows of
+// Greedy CTC (Graves et al., 2006): the likeliest class of each step, without repeats and blanks. `steps`: rows of
 // characters.size() probabilities.
 struct Decoded {
   std::string text;
-  float confidence = 0;  // the mean of the characters'; 0 of none
+  float confidence = 0;  // the mean over the characters; 0 if there are none
 };
 Decoded decode_ctc(std::span<const float> steps, std::span<const std::string> characters);
 

@@ -8,7 +8,7 @@ namespace image_engine::vision {
 namespace {
 
 constexpr int kCropWeightBits = 11;  // cv2.resize's
-constexpr int kPhases = 32;          // cv2.remap's places between two pixels
+constexpr int kPhases = 32;          // cv2.remap's steps between two pixels
 constexpr double kCubic = -0.75;     // OpenCV's kernel; Pillow's has −0.5
 
 struct Tap {
@@ -79,7 +79,7 @@ std::array<std::array<float, 4>, kPhases> cubic_weights() {
   return table;
 }
 
-// A place in whole phases, within what an int holds for any coordinate.
+// A position in whole steps, within int for any coordinate.
 int in_phases(double at) {
   constexpr double kFar = 1e7;
   return std::isfinite(at) ? static_cast<int>(std::nearbyint(std::clamp(at, -kFar, kFar) * kPhases)) : 0;

@@ -1,5 +1,4 @@
-// Pixels as OpenCV moves them: readers of text were trained behind it, and unlike our own resampling it does not
-// antialias.
+// Resampling as in OpenCV: text models were trained with it, and unlike our own resampling it does not antialias.
 #pragma once
 
 #include <array>
@@ -14,10 +13,10 @@ namespace image_engine::vision {
 using Quad = std::array<Point, 4>;
 
 // As cv2.resize with INTER_LINEAR: four neighbours, 11 bits of weight; exactly half the size is the mean of 2 × 2.
-// Nothing is empty.
+// Picture and size must not be empty.
 Image resize_linear(const ImageView& picture, std::uint32_t width, std::uint32_t height);
 
-// With this many black rows above and below.
+// Adds this many black rows above and below.
 Image with_rows(const ImageView& picture, std::uint32_t rows);
 
 // The size of the rectangle that cut() makes of a quadrangle: its longer sides, rounded down.
@@ -27,18 +26,18 @@ struct CutSize {
 CutSize cut_size(const Quad& quad);
 
 // The quadrangle (top left, top right, bottom right, bottom left) as an upright rectangle: cv2.warpPerspective with
-// INTER_CUBIC, beyond the picture its nearest pixel. Its size is not 0.
+// INTER_CUBIC, and the nearest pixel outside the picture. Its size must not be 0.
 Image cut(const ImageView& picture, const Quad& quad);
 
-Image turned_left(const Image& image);  // by 90 degrees, against the clock
+Image turned_left(const Image& image);  // by 90 degrees counterclockwise
 void turn_over(Image& image);           // by 180 degrees
 
-// How a pixel becomes the models' numbers.
+// How pixels become model inputs.
 struct Normalisation {
   bool bgr = true;
   std::array<float, 3> mean{}, deviation{1, 1, 1};  // of 0…255, in the order of the planes
 };
-// Into the left of three planes of `stride` × the picture's height; the rest keeps its values.
+// Fills the left part of three planes of `stride` × the picture's height; the rest is unchanged.
 void fill_planes(const ImageView& picture, const Normalisation& how, std::size_t stride, std::span<float> planes);
 
 }  // namespace image_engine::vision

@@ -63,9 +63,8 @@ class ArchiveWriter {
   std::vector<std::byte> bytes_;
 };
 
-// Reads what an untrusted writer wrote: never past the end, no text and no list longer than these, and no count makes
-// it allocate more than the bytes that are there could fill. After the first fault everything reads as empty and ok()
-// is false.
+// Reads untrusted bytes: never past the end, no text or list longer than these limits, and no count makes it allocate
+// more than the remaining bytes could fill. After the first error everything reads as empty, and complete() is false.
 class ArchiveReader {
  public:
   static constexpr size_t kMostText = size_t{1} << 20;  // bytes
@@ -119,7 +118,7 @@ class ArchiveReader {
     }
   }
 
-  // Whether all was read without a fault and nothing is left over.
+  // Whether everything was read without an error and nothing is left.
   [[nodiscard]] bool complete() const { return ok_ && rest_.empty(); }
 
  private:

@@ -20,7 +20,7 @@ class LeasedFile {
   // A file that is open already, and its sidecar where there is one. Waits for a free worker.
   LeasedFile(Pool& pool, UniqueFd media, UniqueFd sidecar = {});
 
-  // As Lease::run(); each operation has an outcome of its own in the reply.
+  // As Lease::run(); each operation has its own result in the reply.
   Result<Reply> run(const Task& task) { return lease_.run(task, media_.get(), sidecar_.get()); }
   // As Lease::start_video() and so on.
   Status start_video(const Task& task) { return lease_.start_video(task, media_.get()); }
@@ -38,20 +38,20 @@ class LeasedFile {
   Lease lease_;
 };
 
-// A file of which everything that was asked for is there. Holds its worker: destroy it before the same thread asks for
-// another one. Not thread-safe.
+// A file with all requested results. Holds its worker: destroy it before the same thread leases another one. Not
+// thread-safe.
 class DecodedFile {
  public:
-  // Results of the operations that were asked for have a value.
+  // Results of the requested operations have a value.
   [[nodiscard]] const Reply& reply() const { return reply_; }
-  // Each only where it was asked for (kDecode, kThumbnail, kVideoClip). Views are valid until decode_again().
+  // Each only if it was requested (kDecode, kThumbnail, kVideoClip). Views are valid until decode_again().
   [[nodiscard]] const Picture& picture() const { return *reply_.picture; }
   [[nodiscard]] ImageView pixels() const { return file_.pixels(picture()); }
   [[nodiscard]] std::span<const std::byte> thumbnail() const { return file_.bytes(*reply_.thumbnail); }
   [[nodiscard]] std::span<const std::byte> clip() const { return file_.bytes(*reply_.clip); }
 
-  // The same file by the same worker, as `task` says now. After an error nothing is left to be read but reply()'s
-  // errors. Errors as decode_file().
+  // Runs another task on the same file and worker. After an error only reply()'s errors may be read. Errors as
+  // decode_file().
   Status decode_again(const Task& task);
 
  private:
@@ -62,8 +62,8 @@ class DecodedFile {
   Reply reply_;
 };
 
-// Opens the file, waits for a free worker and does what the task says. Errors: those of open_regular() and
-// Lease::run(), and the first of an operation that was asked for. Thread-safe.
+// Opens the file, waits for a free worker and runs the task. Errors: those of open_regular() and Lease::run(), and the
+// first of a requested operation. Thread-safe.
 Result<DecodedFile> decode_file(Pool& pool, const std::string& path, const Task& task);
 // The same for a file that is open already.
 Result<DecodedFile> decode_file(Pool& pool, UniqueFd media, const Task& task);

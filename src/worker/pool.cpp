@@ -13,7 +13,7 @@
 namespace image_engine::worker {
 namespace {
 
-// A worker serves this many requests before a fresh one takes its place: bounds what any leak in a decoder can hold.
+// A worker is replaced after this many requests, which limits leaks in decoders.
 constexpr std::uint64_t kRequestsPerWorker = 20'000;
 constexpr std::uint64_t kPlainFileBytes = 100'000'000;
 constexpr std::uint64_t kSlowestBytesPerSecond = 10'000'000;  // a slow network drive
@@ -37,8 +37,8 @@ Request request_of(const Task& task, const PoolOptions& options) {
   request.thumbnail_quality = task.thumbnail_quality;
   request.at = task.at;
   request.video = task.video;
-  // Three bytes a pixel: more could not even be held. What needs less is decoded in strips or at a smaller scale; what
-  // needs more meets the worker's memory limit.
+  // Three bytes per pixel: a larger picture could not be held in memory. Smaller needs are met by decoding in strips or
+  // at a smaller scale; larger ones hit the worker's memory limit.
   request.max_pixels = options.memory_limit / 3;
   return request;
 }
@@ -129,7 +129,7 @@ Result<Reply> Lease::run(const Task& task, int media_fd, int sidecar_fd) {
   const bool fresh = !process_ || process_->requests() == 0;
   bool worth_retry = false;
   Result<Reply> reply = try_once(task, media_fd, sidecar_fd, worth_retry);
-  // What an earlier file left behind may have brought the worker down: one more try, in a fresh one.
+  // An earlier file may have damaged the worker: retry once, in a new one.
   if (worth_retry && !fresh) reply = try_once(task, media_fd, sidecar_fd, worth_retry);
   return reply;
 }
@@ -181,8 +181,8 @@ Result<std::unique_ptr<Process>> Pool::start() {
   std::vector<std::string> missing = missing_layers(process->layers());
   if (options_.require_sandbox && !missing.empty())
     return fail(ErrorCode::kMachine,
-                fmt::format("worker.sandbox is strict, and these layers of the wall do not hold here: {}; "
-                            "image-engine doctor says what each needs, worker.sandbox: auto does without",
+                fmt::format("worker.sandbox is strict, and these sandbox layers do not hold here: {}; "
+                            "image-engine doctor shows what each needs; worker.sandbox: auto runs without them",
                             fmt::join(missing, ", ")));
   const std::lock_guard lock(mutex_);
   missing_ = std::move(missing);

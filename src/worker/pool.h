@@ -1,4 +1,4 @@
-// Programs that parse outside bytes behind a wall: started, watched, replaced.
+// A pool of sandboxed processes that parse outside bytes: starts, watches and replaces them.
 #pragma once
 
 #include <chrono>
@@ -23,10 +23,10 @@ struct PoolOptions {
   std::uint64_t memory_limit = 1ULL << 30;    // bytes of private and shared memory, for each worker
   std::chrono::milliseconds timeout{30'000};  // for one file; files over 100 MB get more, by their size
   int decode_threads = 1;                     // libvips threads in one worker
-  bool require_sandbox = false;               // refuse to run where a layer of the wall is missing
+  bool require_sandbox = false;               // refuse to run if a sandbox layer is missing
 };
 
-// What is asked about a file.
+// What a worker does with a file.
 struct Task {
   std::uint32_t operations = kDecode;    // worker::Operation bits
   std::uint32_t max_edge = 0;            // pixels; of the decoded picture's longer edge, 0 for full size
@@ -46,12 +46,11 @@ class Lease {
   Lease& operator=(Lease&&) = delete;
   ~Lease();
 
-  // Sends the task and waits for its reply, the longer the larger the file is. Descriptors are borrowed for the call;
-  // sidecar_fd is -1 without one. decode_file.h opens files for it. A worker that dies, hangs or grows past
-  // its limit is killed and replaced, and the task is tried once more if that worker died and was not fresh. Errors,
-  // each about this file only: kCrashed, kTimeout, kOutOfMemory, kIo. Not about the file: kKilled (by the system, for
-  // want of memory: try again later), kMachine (no worker can be started: the remedy is named; the next call will tell
-  // the same).
+  // Sends the task and waits for its reply; the time limit grows with the file's size. Descriptors are borrowed for the
+  // call; sidecar_fd is -1 without one. decode_file.h opens files for it. A worker that dies, hangs or grows past its
+  // limit is killed and replaced, and the task is tried once more if that worker died and was not fresh. Errors, each
+  // about this file only: kCrashed, kTimeout, kOutOfMemory, kIo. Not about the file: kKilled (by the system, for want
+  // of memory: try again later), kMachine (no worker can be started; names the remedy; the next call fails alike).
   Result<Reply> run(const Task& task, int media_fd, int sidecar_fd = -1);
 
   // Frames of a video: start_video(), then next_chunk() until it gives none; then summary() is there. A chunk's pixels
@@ -95,7 +94,7 @@ class Pool {
   [[nodiscard]] std::uint64_t deaths() const;
   // How many workers were started.
   [[nodiscard]] std::uint64_t starts() const;
-  // The layers of the wall that do not hold, by name; empty until a worker was started.
+  // The sandbox layers that do not hold, by name; empty until a worker was started.
   [[nodiscard]] std::vector<std::string> missing() const;
   // Process ids of the running ones.
   [[nodiscard]] std::vector<int> process_ids() const;

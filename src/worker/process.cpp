@@ -36,8 +36,8 @@ std::vector<std::string> worker_environment() {
   std::vector<std::string> environment = {"LANG=C.UTF-8", "HOME=/nonexistent", "PATH=/nonexistent",
                                           // Large pages for pixels: faults of 4 KB cost a third of a full-size decode.
                                           "GLIBC_TUNABLES=glibc.malloc.hugetlb=1"};
-  // Loader and sanitizer settings decide whether the program starts at all, and its loops keep to the same limit as
-  // ours; the rest of our environment is nobody's business there.
+  // Loader and sanitizer settings decide whether the program starts, and its loops have the same CPU limit as ours; the
+  // worker gets nothing else of our environment.
   for (const char* name :
        {"LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LLVM_PROFILE_FILE", kCpuVariable})
     if (const char* value = std::getenv(name)) environment.push_back(std::string(name) + "=" + value);
@@ -65,7 +65,7 @@ Status Process::share_memory(std::uint64_t limit) {
     return errno == EMFILE ? fail(errno_error("no worker")) : short_of_memory("cannot make shared memory");
   if (::ftruncate(memory_fd_.get(), static_cast<off_t>(bytes)) != 0)
     return short_of_memory("cannot size shared memory");
-  // Sealed, the worker cannot shrink it under our feet.
+  // Sealed, so that the worker cannot shrink it while we read.
   if (::fcntl(memory_fd_.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
     return short_of_memory("cannot seal shared memory");
   void* memory = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, memory_fd_.get(), 0);
@@ -92,7 +92,7 @@ Result<std::unique_ptr<Process>> Process::create(const std::string& program, con
   spawn_options.alone = true;
   if (std::getenv("IMAGE_ENGINE_WORKER_STDERR") != nullptr) spawn_options.descriptors.emplace_back(2, 2);
   Result<int> started = spawn(spawn_options);
-  if (!started) return fail(ErrorCode::kMachine, started.error().message + "; image-engine doctor says more");
+  if (!started) return fail(ErrorCode::kMachine, started.error().message + "; see image-engine doctor");
   process->process_id_ = process->started_id_ = *started;
   theirs.reset();
   if (Status ready = process->read_hello(); !ready)
@@ -128,7 +128,7 @@ Status Process::read_hello() {
                             human_bytes(static_cast<std::uint64_t>(space.rlim_cur)), kShortOfMemory));
   if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && has_ended_by_itself_)
     return fail(ErrorCode::kMachine, how +
-                                         ", most likely for want of memory: close other programs, or use fewer "
+                                         ", most likely for lack of memory: close other programs, or use fewer "
                                          "processing.workers");
   return fail(ErrorCode::kMachine, how + ": install both programs together, with the libraries that they need");
 }
@@ -160,7 +160,7 @@ int Process::end() {
 }
 
 void Process::release_pages() {
-  // Room for 12 megapixels: giving their pages back and faulting them in again costs half of a full-size decode.
+  // Room for 12 megapixels: freeing their pages and faulting them in again costs half of a full-size decode.
   constexpr std::uint64_t kKept = std::uint64_t{48} << 20;
   if (used_bytes_ <= kKept) return;
   ::fallocate(memory_fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, kKept,
@@ -243,7 +243,7 @@ Error Process::describe_end(Death& death) {
     if (signal == SIGKILL) {
       death = Death::kKilled;
       return {ErrorCode::kKilled,
-              "the worker was killed by the system, most likely for want of memory: close other "
+              "the worker was killed by the system, most likely for lack of memory: close other "
               "programs, or use fewer processing.workers"};
     }
     return {ErrorCode::kCrashed,
@@ -260,7 +260,7 @@ tl::unexpected<Error> senseless() {
 
 }  // namespace
 
-// An error without a message: it has hung up.
+// An error without a message: the worker closed the socket.
 Result<ReplyHeader> Process::read_header(const Request& request) {
   ReplyHeader header;
   ssize_t count = 0;
@@ -304,7 +304,7 @@ Status Process::begin(Request& request, int media_fd, int sidecar_fd, Death& dea
   death = Death::kNone;
   request.number = ++requests_;
   last_frame_ = -std::numeric_limits<double>::infinity();
-  // What was sent unasked would pass for the answer about this file.
+  // An unsolicited message would pass as the reply for this file.
   char unasked = 0;
   const ssize_t waiting = ::recv(socket_.get(), &unasked, 1, MSG_DONTWAIT);
   if (waiting > 0) {

@@ -16,7 +16,7 @@ namespace image_engine::worker {
 
 // "<folder of this program>/image-engine-worker", or ../libexec/image-engine/… where that is missing.
 std::string default_program();
-// The environment that a worker gets: nothing of the user's but what its libraries need, so that no key leaks into it.
+// A worker's environment: only the user's variables that its libraries need, so that no key leaks into it.
 std::vector<std::string> worker_environment();
 
 struct ProcessLimits {
@@ -29,7 +29,7 @@ struct ChunkInSlot {
   VideoChunk chunk;
 };
 
-// How a worker ended its work on a file that it did not answer. kKilled: by SIGKILL, and not ours.
+// How a worker ended without a reply. kKilled: by a SIGKILL that was not ours.
 enum class Death { kNone, kCrashed, kTimeout, kMemory, kKilled };
 
 class Process {
@@ -40,8 +40,8 @@ class Process {
   ~Process();
   Process(const Process&) = delete;
 
-  // On failure `death` tells how the process ended, which is then killed and reaped. Its answer is checked against the
-  // request: one that is larger than asked for, or not asked for, is that of a subverted worker (kCrashed).
+  // On failure the process is killed and reaped, and `death` is how it ended. The reply is checked against the request:
+  // one that is larger than requested, or not requested, comes from a subverted worker (kCrashed).
   Result<Reply> exchange(Request request, int media_fd, int sidecar_fd, std::chrono::milliseconds timeout,
                          Death& death);
 
@@ -68,7 +68,7 @@ class Process {
   Result<ReplyHeader> read_header(const Request& request);
   Result<Reply> read_reply(const Request& request, const ReplyHeader& header);
   Result<ChunkInSlot> read_chunk(const Request& request, const ReplyHeader& header);
-  // Ends it, if it has not ended by itself, and tells what became of it.
+  // Ends it, unless it has ended by itself, and returns its exit status.
   int end();
   Error describe_end(Death& death);
   [[nodiscard]] std::uint64_t resident_bytes() const;

@@ -1,10 +1,10 @@
-// What the engine and image-engine-worker say to each other.
+// The protocol between the engine and image-engine-worker.
 //
-// A SOCK_SEQPACKET socket carries first the worker's Hello, sent before it sees any byte from outside: then it is
-// ready. After that one Request packet (with the media's and the sidecar's descriptors attached) and one ReplyHeader
-// packet back; the reply itself lies in shared memory: the archived Reply at 0, pixels and thumbnail where it says.
+// A SOCK_SEQPACKET socket carries first the worker's Hello, sent before it reads any outside byte: then it is ready.
+// After that one Request packet (with the media's and the sidecar's descriptors attached) and one ReplyHeader packet
+// back; the reply itself is in shared memory: the archived Reply at 0, pixels and thumbnail at its offsets.
 // Frames of a video (kVideoFrames) come in chunks before the reply: each in one of kVideoSlots slots of the shared
-// memory, announced by a ReplyHeader that names the slot, and given back by a Release packet. A worker whose slots are
+// memory, announced by a ReplyHeader that names the slot, and released by a Release packet. A worker whose slots are
 // all in use waits, so that memory does not grow with the video.
 // Both programs come from one build, so the structs are sent as they are and only the version is checked.
 #pragma once
@@ -36,7 +36,7 @@ enum Operation : std::uint32_t {
   kVideoClip = 32,     // an MP4 that shows the picture, its longer edge as the thumbnail's
 };
 
-// The layers of the wall that hold around a worker. What a kernel lacks is no error: the others hold without it.
+// The sandbox layers of a worker. A layer that the kernel lacks is no error: the others still hold.
 struct Layers {
   std::uint8_t no_new_privileges = 0;
   std::uint8_t namespaces = 0;  // user, mount, network, IPC and host name of its own
@@ -107,7 +107,7 @@ struct Release {
 struct Hashes {
   Hash128 file;    // of all bytes
   Hash128 asset;   // of the coded image data
-  Hash128 former;  // of the same by XXH3; none unless asked for
+  Hash128 former;  // of the same by XXH3; zero unless requested
 };
 
 // A decoded picture: upright sRGB, RGB interleaved, without row padding.
@@ -118,7 +118,7 @@ struct Picture {
   bool partial = false;      // the file ended early
   bool animated = false;     // the first of several frames
   std::vector<std::string> warnings;
-  LumaStatistics luma;  // all zero unless asked for
+  LumaStatistics luma;  // zero unless requested
 };
 
 // A JPEG or an MP4 in the shared memory.
@@ -156,7 +156,7 @@ struct Timings {
 
 inline tl::unexpected<Error> not_asked() { return fail(ErrorCode::kInternal, "not asked for"); }
 
-// One outcome for each operation; those not asked for hold not_asked().
+// One result per operation; those not requested hold not_asked().
 struct Reply {
   Result<Metadata> metadata = not_asked();
   Result<Hashes> hashes = not_asked();

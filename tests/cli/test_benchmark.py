@@ -176,7 +176,7 @@ def test_a_run_that_was_cut_off_goes_on(real, two_people, folder, number, code):
     before = measured(left)
     assert 1 <= len(before) < 4 and ("efficientnet-lite0", "image-engine-cpu", "fp32") in before
     if number == signal.SIGINT:
-        assert "goes on" in message and str(results) in message
+        assert "the same command continues" in message and str(results) in message
     document = real.json("benchmark", "models", "-o", results, *flags)
     after = measured(document)
     assert document["complete"] and len(after) == 4

@@ -122,7 +122,7 @@ def test_for_people(engine, clip, own):
 
 def test_what_does_not_agree_is_refused(engine, clip, own):
     for name, gate, says in (("strict", {"cosine": 0.9999999}, "strict: int8 agrees with fp32 to a cosine of 0.9"),
-                             ("exact", {"cosine": 0.9, "max_error": 1e-9}, "exact: int8 is refused, and nothing was kept: ")):  # fmt: skip
+                             ("exact", {"cosine": 0.9, "max_error": 1e-9}, "exact: int8 is rejected, and nothing was stored: ")):  # fmt: skip
         pull_clip(engine, clip, name, gate)
         assert says in refused(engine, FAILED, name, "--calibration", own)
 
@@ -130,18 +130,18 @@ def test_what_does_not_agree_is_refused(engine, clip, own):
 def test_folders_that_are_no_use(real, folder):
     photos = folder / "few"
     photos.mkdir()
-    assert "0 photos" in refused(real, FAILED, NET, "--calibration", photos)
+    assert "0 readable photos" in refused(real, FAILED, NET, "--calibration", photos)
     for i in range(3):
         (photos / f"{i}.jpg").write_bytes(b"\xff\xd8\xff\xe0broken")
-    assert "0 photos that can be read, of 3 files" in refused(real, FAILED, NET, "--calibration", photos)
+    assert "0 readable photos among 3 files" in refused(real, FAILED, NET, "--calibration", photos)
     shutil.copy(SAMPLES / "photos" / PHOTOS[0], photos)
-    assert "1 photo that can be read, of 4 files" in refused(real, FAILED, NET, "--calibration", photos)
+    assert "1 readable photo among 4 files" in refused(real, FAILED, NET, "--calibration", photos)
     assert "No such file" in refused(real, FAILED, NET, "--calibration", folder / "none")
     assert "Not a directory" in refused(real, FAILED, NET, "--calibration", photos / "0.jpg")
 
 
 def test_models_that_cannot_be(real, own):
-    for name, says in (("minilm", "does not analyze pictures"), ("pp-ocrv4", "in steps"), ("clip-vit-b-32", "models pull clip-vit-b-32")):
+    for name, says in (("minilm", "does not analyze pictures"), ("pp-ocrv4", "several graphs"), ("clip-vit-b-32", "models pull clip-vit-b-32")):
         assert says in refused(real, FAILED, name, "--calibration", own)
     assert "nanodet" in refused(real, USAGE, "nanodett", "--calibration", own)
     for wrong in ([], [NET, "--remove", "--calibration", own]):
@@ -180,9 +180,9 @@ def test_engines_built_before(real, own, folder):
     (installed,) = json.loads((MODELS / NET / "provenance.json").read_text())["files"]
     ours, other = sidecar(folder / "ours.trt", installed["sha256"]), sidecar(folder / "other.trt", "0" * 64)
     (line,) = told("--engine", ours)
-    assert f"{NET} does without the engine {ours}: TensorRT: " in line
+    assert f"{NET} does not use the engine {ours}: TensorRT: " in line
     (line,) = told("--engine", other)
-    assert f"the engine {other} is not used: it was built of none of the models" in line
+    assert f"the engine {other} is not used: it was built from none of the models" in line
     (line,) = told("--engine", folder / "none.trt")
     assert f"the engine {folder / 'none.trt'} is not used: " in line
     assert not told("--engine", ours, "--device", "cpu")
@@ -190,5 +190,5 @@ def test_engines_built_before(real, own, folder):
     del real.environment["IMAGE_ENGINE_MODELS"]
     add(real, "mine", engine="../ours.trt")
     (line,) = told("--scene-model", "mine")
-    assert f"mine does without the engine {ours}: TensorRT: " in line
+    assert f"mine does not use the engine {ours}: TensorRT: " in line
     assert "--engine" in real.run("analyze", "--help").out.decode()

@@ -67,7 +67,7 @@ def test_shipped_files_load(engine, name):
 @pytest.mark.parametrize("text, parts", [
     ("analysis:\n  ml_models:\n    batch_sise: 4\n", ["wrong.yaml:3", "batch_sise", "analysis.ml_models.batch_size"]),
     ("procesing: {workers: 2}\n", ["procesing.workers", "processing.workers"]),
-    ("processing: {workers: many}\n", ["processing.workers", "many", "whole number"]),
+    ("processing: {workers: many}\n", ["processing.workers", "many", "integer"]),
     ("processing: {workers: -1}\n", ["processing.workers", "-1"]),
     ("analysis: {ml_models: {tensorrt_precision: fp8}}\n", ["fp8", "fp32, fp16, int8"]),
     ("log: {level: [a, b]}\n", ["log.level"]),

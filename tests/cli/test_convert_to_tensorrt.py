@@ -110,8 +110,8 @@ def test_arguments(folder, refused):
     for precision, reason in (("int4", "language models"), ("bf16", "RTX 20"), ("fp8", "RTX 40"), ("fp15", "there is no precision")):
         assert reason in refused(USAGE, given, "--precision", precision)
     assert "--calibration" in refused(USAGE, given, "--precision", "int8")
-    assert "must rise" in refused(USAGE, given, "--max-batch-size", "4", "--optimum-batch", "5")
-    assert "must rise" in refused(USAGE, given, "--max-batch-size", "-1")
+    assert "must be ascending" in refused(USAGE, given, "--max-batch-size", "4", "--optimum-batch", "5")
+    assert "must be ascending" in refused(USAGE, given, "--max-batch-size", "-1")
     assert "--workspace-gb" in refused(USAGE, given, "--workspace-gb", "0")
     assert "--workspace-gb" in refused(USAGE, given, "--workspace-gb", "nan")
     assert "NAME=SIZE" in refused(USAGE, given, "--dimension", "height")
@@ -135,14 +135,14 @@ def test_models_that_cannot_be(folder, refused):
 
 def test_free_sizes_are_fixed_by_name(folder, refused):
     given = model(folder / "free.onnx", shape=("batch", 3, "height", "width"))
-    assert "its input pixels is of any size" in refused(FAILED, given)
+    assert "its input pixels has any size" in refused(FAILED, given)
     assert "TensorRT: " in refused(FAILED, given, "--dimension", "height=8", "--dimension", "width=8")
 
 
 def test_what_a_driver_lacks(folder, machine, refused):
     given = model(folder / "m.onnx")
     machine("libcuda.so.1", "int cuInit(unsigned f) { return 0; }")
-    assert "libcuda.so.1 is not one that is known" in refused(FAILED, given)
+    assert "libcuda.so.1 is not supported" in refused(FAILED, given)
     machine("libcuda.so.1", DRIVER.replace("return 0; }", "return 999; }", 1), VERSION=13000, CARDS=1)
     assert "does not start: fake (error 999)" in refused(FAILED, given)
     machine("libcuda.so.1", DRIVER, VERSION=13000, CARDS=0)
@@ -374,10 +374,10 @@ def test_photos_that_are_none(engine, folder, with_builder):
         return outcome.message
 
     assert "--model NAME" in told(USAGE, "--calibration", photos)
-    assert "0 photos" in told(FAILED, "--calibration", photos, "--model", "clip-vit-b-32")
+    assert "0 readable photos" in told(FAILED, "--calibration", photos, "--model", "clip-vit-b-32")
     for i in range(3):
         (photos / f"{i}.jpg").write_bytes(b"\xff\xd8\xff\xe0broken")
-    assert "0 photos that can be read, of 3 files" in told(FAILED, "--calibration", photos, "--model", "clip-vit-b-32")
+    assert "0 readable photos among 3 files" in told(FAILED, "--calibration", photos, "--model", "clip-vit-b-32")
     assert "No such file" in told(FAILED, "--calibration", folder / "none", "--model", "clip-vit-b-32")
     assert "clip-vit-b-99" in told(USAGE, "--calibration", photos, "--model", "clip-vit-b-99")
     np.save(photos / "0-pixels.npy", np.zeros((1, 3, 5, 5), np.float32))

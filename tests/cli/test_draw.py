@@ -165,7 +165,7 @@ def test_without_a_font_there_are_boxes_and_a_note(engine, grey, folder):
     for font in ("/nowhere.ttf", str(folder / "bad.ttf")):
         engine.environment["IMAGE_ENGINE_FONT"] = font
         document, picture = draw(engine, grey, folder / "out.png")
-        assert len(document["notes"]) == 1 and "without words" in document["notes"][0]
+        assert len(document["notes"]) == 1 and "without text" in document["notes"][0]
         assert changed(picture)[120, 200] and not changed(picture)[95:113, :].any()
     if os.path.exists(FONT):
         engine.environment["IMAGE_ENGINE_FONT"] = FONT
@@ -179,7 +179,7 @@ def test_what_was_not_looked_at_and_what_is_no_photo(engine, grey, photos, folde
     shutil.copy(clip, photos)
     engine.analyze(photos, "--only", "hash")
     outcome = engine.run("show", photos / clip.name, "--draw", folder / "clip.png")
-    assert outcome.code == FAILED and b"no photo" in outcome.err
+    assert outcome.code == FAILED and b"not a photo" in outcome.err
 
 
 def test_output_files_follow_the_umask(engine, photos, grey, folder):

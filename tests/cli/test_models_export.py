@@ -50,7 +50,7 @@ def test_a_text_tower_lies_beside(engine, folder, weights):
     for name in ("clip_vision_fp32.onnx", "vocabulary.txt", "spec.yaml"):
         shutil.copy(weights / name, own)
     outcome = engine.run("models", "add", own / "clip_vision_fp32.onnx", "--spec", own / "spec.yaml")
-    assert outcome.code == USAGE and "clip_text_fp32.onnx should lie beside" in outcome.message
+    assert outcome.code == USAGE and "clip_text_fp32.onnx should be beside" in outcome.message
 
 
 def test_pulled_from_files(engine, weights):
@@ -96,7 +96,7 @@ def test_an_installation_without_exporters(folder, weights):
     program.parent.mkdir()
     shutil.copy2(Engine(folder).program, program)
     outcome = Engine(folder, program).run("models", "export", "clip", "--from", weights)
-    assert outcome.code == FAILED and "clip.py is not there" in outcome.message
+    assert outcome.code == FAILED and "clip.py is missing" in outcome.message
 
 
 def test_yolo_and_add(engine, folder):

@@ -100,7 +100,7 @@ def test_a_model_that_does_not_end_is_left_out(library, folder, photos):
     shutil.copy(ROOT / "build/samples/photos/left01.jpg", photos)
     report = library.engine.analyze(photos, "--object-model", "endless")["report"]
     (note,) = [note for note in report["notes"] if "endless" in note]
-    assert "tried in a process of its own" in note and "inference.run_timeout_seconds" in note
+    assert "tried in a separate process" in note and "inference.run_timeout_seconds" in note
     assert report["failed"] == 0 and library.engine.failures() == {}
 
 

@@ -51,7 +51,7 @@ def test_pictures_are_found_by_what_the_server_says_of_texts(clip, server, photo
 def test_nothing_is_sent_without_being_asked(clip, server, photos):
     outcome = clip.run("analyze", photos)
     assert outcome.code == DONE
-    assert "nvclip is asked over the network" in (outcome.out + outcome.err).decode()
+    assert "nvclip runs on a server" in (outcome.out + outcome.err).decode()
     assert server.requests == []
 
 
@@ -60,7 +60,7 @@ def test_a_server_far_away_hears_no_search_unless_it_is_on(clip, server, photos)
     server.requests.clear()
     path = clip.folder / "config/image-engine/config.yaml"
     path.write_text(path.read_text().replace(server.address, "https://embeddings.example"))
-    assert any("nothing is sent" in note for note in clip.json("search", "a green wall")["notes"])
+    assert any("whose server is not asked" in note for note in clip.json("search", "a green wall")["notes"])
     assert server.requests == []
 
 

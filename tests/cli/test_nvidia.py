@@ -102,7 +102,7 @@ def test_people_get_a_table_and_a_sentence(cloud, server, photo):
     assert lines[1].split()[:2] == ["bottle", "0.92"] and len(lines) == 4
     outcome = cloud.run("nvidia", "describe", photo)
     assert outcome.out.decode().startswith("A bicycle beside a ")
-    assert outcome.message.count("\n") == 1 and "gets the key that is in the environment variable NVIDIA_API_KEY" in outcome.message
+    assert outcome.message.count("\n") == 1 and "gets the key from the environment variable NVIDIA_API_KEY" in outcome.message
     control(server, faults=[{"path": DETECT, "body": '{"predictions": []}'}])
     outcome = cloud.run("nvidia", "detect", photo, "--confidence-threshold", "0.9")
     assert outcome.code == DONE and outcome.out == b"no products\n"

@@ -183,7 +183,7 @@ def test_a_pattern_that_is_none_is_told_before_anything_is_done(cloud, server, p
     assert not cloud.catalogue.exists() and server.requests == []
 
 
-EMPTY = ["blox.jpg", "bythewater.jpg", "cards.png", "stuff.jpg"]  # of people, as the closer look has it, too
+EMPTY = ["blox.jpg", "bythewater.jpg", "cards.png", "stuff.jpg"]  # of people, also by the second check
 
 
 def samples(folder, *names):
@@ -220,13 +220,13 @@ def test_people_are_held_back(detects, server, photos):
                               "(SELECT asset_id FROM files WHERE path = ?)", (os.fsencode(file),))  # fmt: skip
     catalogue.close()
     report = detects.analyze(photos, "--nvidia", "--only", "description")["report"]
-    assert held_back(report) == {"people": 2, "nothing has looked for people in them": 4}
+    assert held_back(report) == {"people": 2, "not checked for people": 4}
     assert report["cloud"]["held_back"] == 6 and described(detects, files) == ["bythewater.jpg"]
     assert len(server.requests) == 1
 
 
-def test_a_closer_look_holds_back_what_may_be_people(detects, server, photos):
-    """A person behind a board is nobody to the first look; in left07.jpg the whole hints at one, in right05.jpg a part."""
+def test_the_second_check_holds_back_possible_people(detects, server, photos):
+    """A person behind a board is missed by the first detection; in left07.jpg the whole hints at one, in right05.jpg a part."""
     files = samples(photos, *EMPTY, "left07.jpg", "right05.jpg")
     wide = photos / "wide.png"  # somebody small at the end of a panorama
     panorama = Image.new("RGB", (4000, 640), (120, 150, 190))
@@ -238,26 +238,26 @@ def test_a_closer_look_holds_back_what_may_be_people(detects, server, photos):
     plan = detects.json("analyze", photos, "--nvidia", "--dry-run")
     assert plan["held_back"] == 3
     report = detects.analyze(photos, "--nvidia")["report"]
-    assert held_back(report) == {"perhaps people, at a closer look": 3}
+    assert held_back(report) == {"possible people": 3}
     assert described(detects, [*files, wide]) == EMPTY and len(server.requests) == len(EMPTY)
     outcome = detects.run("nvidia", "describe", files[-1])
-    assert outcome.code == FAILED and "closer look finds what may be people" in outcome.message
+    assert outcome.code == FAILED and "it may show people" in outcome.message
     assert len(server.requests) == len(EMPTY)
 
 
-def test_without_its_detector_nothing_is_looked_at_closer_and_nothing_sent(detects, server, photos):
+def test_without_its_detector_nothing_is_checked_and_nothing_sent(detects, server, photos):
     files = samples(photos, *EMPTY)
     detects.analyze(photos)
     model = detects.folder / "models/nanodet/nanodet.onnx"
     model.write_bytes(bytes(model.stat().st_size))
     report = detects.analyze(photos, "--nvidia", "--only", "description")["report"]
     (why,) = held_back(report)
-    assert why.startswith("the closer look for people failed: ") and held_back(report)[why] == len(EMPTY)
+    assert why.startswith("the check for people failed: ") and held_back(report)[why] == len(EMPTY)
     outcome = detects.run("nvidia", "describe", files[0])
-    assert outcome.code == FAILED and "closer look for people failed" in outcome.message
+    assert outcome.code == FAILED and "the check for people failed" in outcome.message
     shutil.rmtree(model.parent)
     report = detects.analyze(photos, "--nvidia", "--only", "description")["report"]
-    assert held_back(report) == {"nothing has looked for people in them": len(EMPTY)}
+    assert held_back(report) == {"not checked for people": len(EMPTY)}
     assert report["cloud"]["held_back"] == len(EMPTY) and report["cloud"]["failed"] == 0
     assert server.requests == [] and described(detects, files) == []
 

@@ -194,7 +194,7 @@ def test_a_key_in_the_current_folder_is_taken_and_named_before_it_goes_out(cloud
     outcome = cloud.run("nvidia", "detect", SAMPLES / "photos/home.jpg", cwd=cloud.folder)
     assert outcome.code == DONE, outcome.message
     assert of(server, DETECT)[0]["headers"]["Authorization"] == f"Bearer {KEY}"
-    assert f"127.0.0.1:{server.address.rpartition(':')[2]} gets the key that is in {file}" in outcome.message
+    assert f"127.0.0.1:{server.address.rpartition(':')[2]} gets the key from {file}" in outcome.message
     assert f"{file}: others may read the key in it" in outcome.message and KEY not in outcome.message
 
 

@@ -134,7 +134,7 @@ INSTANTIATE_TEST_SUITE_P(
         Failure{IE_FAKE_NVML, "init=9", ErrorCode::kUnsupported, "kernel module is not loaded"},
         Failure{IE_FAKE_NVML, "init=18", ErrorCode::kUnsupported, "restart the machine"},
         Failure{IE_FAKE_NVML, "init=4", ErrorCode::kUnsupported, "may not use"},
-        Failure{IE_FAKE_NVML, "init=999", ErrorCode::kUnsupported, "the NVIDIA driver says: Some other error"},
+        Failure{IE_FAKE_NVML, "init=999", ErrorCode::kUnsupported, "the NVIDIA driver reports: Some other error"},
         Failure{IE_OLD_NVML, "init=999", ErrorCode::kUnsupported, "error 999"},
         Failure{IE_FAKE_NVML, "count=0", ErrorCode::kNotFound, "but no GPU"},
         Failure{IE_FAKE_NVML, "handles=15", ErrorCode::kUnsupported, "GPU is lost"}));

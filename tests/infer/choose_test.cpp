@@ -282,7 +282,7 @@ TEST_F(ChooseTest, WhatIsNotInstalledSaysHow) {
 class CalibratedTest : public ChooseTest {
  protected:
   void calibrate(const Spec& spec, const std::string& model) {
-    place_ = models::calibrated_place(store_.variant_path(spec, spec.variants.front()), graphs_folder(memory_));
+    place_ = models::calibrated_path(store_.variant_path(spec, spec.variants.front()), graphs_folder(memory_));
     ASSERT_TRUE(place_.starts_with(memory_));
     fs::create_directories(fs::path(place_).parent_path());
     fs::copy_file(kFolder + "p_" + model + ".onnx", place_, fs::copy_options::overwrite_existing);
@@ -310,7 +310,7 @@ TEST_F(CalibratedTest, IsAmongThoseThatAreMeasured) {
   EXPECT_THAT(wrong->reason, HasSubstr("int8 (calibrated) refused (cosine"));
 
   fs::remove(place_);
-  EXPECT_EQ(choose(spec)->reason, "fp32: there is no other");
+  EXPECT_EQ(choose(spec)->reason, "fp32: it is the only one");
 }
 
 TEST_F(CalibratedTest, IsNotTakenWhereItIsSlower) {

@@ -185,11 +185,12 @@ TEST_F(EngineTest, DamagedOnesAreRefusedAndBuiltAnew) {
   damage([&] { fs::resize_file(engine(), 0); }, ErrorCode::kCorrupt, "0 bytes");
   damage([&] { std::ofstream(engine()) << std::string(5000, 'x'); }, ErrorCode::kCorrupt, "changed");
   damage([&] { fs::remove(engine()); }, ErrorCode::kNotFound, "engine");
-  damage([&] { fs::remove(engine() + ".json"); }, ErrorCode::kNotFound, ".json is not there");
-  damage([&] { write_sidecar("{"); }, ErrorCode::kCorrupt, "is not what");
-  damage([&] { write_sidecar(R"({"schema": "image-engine/engine/1"})"); }, ErrorCode::kCorrupt, "is not what");
-  damage([&] { write_sidecar(R"({"schema": 1})"); }, ErrorCode::kCorrupt, "is not what");
-  damage([&] { write_sidecar(std::string(100'000, '[')); }, ErrorCode::kCorrupt, "is not what");
+  damage([&] { fs::remove(engine() + ".json"); }, ErrorCode::kNotFound, ".json is missing");
+  damage([&] { write_sidecar("{"); }, ErrorCode::kCorrupt, "was not written by image-engine");
+  damage([&] { write_sidecar(R"({"schema": "image-engine/engine/1"})"); }, ErrorCode::kCorrupt,
+         "was not written by image-engine");
+  damage([&] { write_sidecar(R"({"schema": 1})"); }, ErrorCode::kCorrupt, "was not written by image-engine");
+  damage([&] { write_sidecar(std::string(100'000, '[')); }, ErrorCode::kCorrupt, "was not written by image-engine");
   damage([&] { write_sidecar(R"({"schema": "image-engine/engine/2"})"); }, ErrorCode::kNewer, "later version");
   // No check sees it, but without it nothing can be loaded.
   ASSERT_TRUE(ready());

@@ -136,7 +136,7 @@ TEST_F(SessionTest, GivesTheOutputsNamedInTheirOrder) {
   const auto none = session->run(one.inputs, std::vector<std::string>{"t"});
   ASSERT_FALSE(none);
   EXPECT_EQ(none.error().code, ErrorCode::kInvalidArgument);
-  EXPECT_THAT(none.error().message, HasSubstr("no output t, it has y, s"));
+  EXPECT_THAT(none.error().message, HasSubstr("no output t; it has y, s"));
 }
 
 // Bytes of this process in memory.
@@ -251,13 +251,13 @@ TEST_F(SessionTest, RefusesWrongInputs) {
     std::vector<Tensor> inputs;
     std::string says;
   } wrong[] = {
-      {{}, "has 2 inputs and was given 0"},
-      {{a, b, b}, "has 2 inputs and was given 3"},
-      {{b, a}, "input a is float32 [2, 3] and was given int64 [3, 4]"},
-      {{a, Tensor::zeros(ElementType::kInt32, {3, 4})}, "input b is int64 [3, 4] and was given int32 [3, 4]"},
-      {{floats({3, 2}, {1, 2, 3, 4, 5, 6}), b}, "input a is float32 [2, 3] and was given float32 [3, 2]"},
-      {{floats({6}, {1, 2, 3, 4, 5, 6}), b}, "was given float32 [6]"},
-      {{floats({2, 3, 1}, {1, 2, 3, 4, 5, 6}), b}, "was given float32 [2, 3, 1]"},
+      {{}, "has 2 inputs, but got 0"},
+      {{a, b, b}, "has 2 inputs, but got 3"},
+      {{b, a}, "input a is float32 [2, 3], but got int64 [3, 4]"},
+      {{a, Tensor::zeros(ElementType::kInt32, {3, 4})}, "input b is int64 [3, 4], but got int32 [3, 4]"},
+      {{floats({3, 2}, {1, 2, 3, 4, 5, 6}), b}, "input a is float32 [2, 3], but got float32 [3, 2]"},
+      {{floats({6}, {1, 2, 3, 4, 5, 6}), b}, "got float32 [6]"},
+      {{floats({2, 3, 1}, {1, 2, 3, 4, 5, 6}), b}, "got float32 [2, 3, 1]"},
       {{short_bytes, b}, "with 20 bytes"},
       {{long_bytes, b}, "with 28 bytes"},
   };
@@ -386,10 +386,10 @@ TEST_F(SessionTest, PlacesOfExternalDataAreChecked) {
   EXPECT_TRUE(check_external_data(kFolder + "inside/good.onnx"));
   EXPECT_TRUE(check_external_data(kFolder + "conv.onnx"));
   const std::map<std::string, const char*> reasons = {
-      {"up", "out of its folder"},        {"winding", "out of its folder"}, {"absolute", "not beside it"},
-      {"linked", "outside its folder"},   {"absent", "is not there"},       {"memory", "is not there"},
-      {"attribute", "out of its folder"}, {"branch", "out of its folder"},  {"no_file", "is not there"},
-      {"deep", "no ONNX model"}};
+      {"up", "out of its folder"},          {"winding", "out of its folder"}, {"absolute", "not beside it"},
+      {"linked", "outside its folder"},     {"absent", "is missing"},         {"memory", "is missing"},
+      {"attribute", "out of its folder"},   {"branch", "out of its folder"},  {"no_file", "is missing"},
+      {"deep", "not a complete ONNX model"}};
   for (const auto& [name, reason] : reasons) {
     const Status checked = check_external_data(kFolder + "inside/" + name + ".onnx");
     ASSERT_FALSE(checked) << name;
@@ -423,14 +423,14 @@ class RuntimeDeathTest : public SessionTest {
 
 TEST_F(RuntimeDeathTest, AnAbsentLibraryIsAnError) {
   EXPECT_EXIT(load_with("/no/such/libonnxruntime.so.1"), testing::ExitedWithCode(0),
-              "<not-found> ONNX Runtime is not here: .*/no/such/.*set IMAGE_ENGINE_ONNXRUNTIME");
+              "<not-found> ONNX Runtime is missing: .*/no/such/.*set IMAGE_ENGINE_ONNXRUNTIME");
 }
 TEST_F(RuntimeDeathTest, AFileThatIsNoLibraryIsAnError) {
   const std::string file = std::filesystem::absolute(kFolder + "bad_garbage.onnx").string();
-  EXPECT_EXIT(load_with(file.c_str()), testing::ExitedWithCode(0), "<not-found> ONNX Runtime is not here");
+  EXPECT_EXIT(load_with(file.c_str()), testing::ExitedWithCode(0), "<not-found> ONNX Runtime is missing");
 }
 TEST_F(RuntimeDeathTest, AnotherLibraryIsAnError) {
-  EXPECT_EXIT(load_with("libm.so.6"), testing::ExitedWithCode(0), "<not-found> ONNX Runtime is not here");
+  EXPECT_EXIT(load_with("libm.so.6"), testing::ExitedWithCode(0), "<not-found> ONNX Runtime is missing");
 }
 TEST_F(RuntimeDeathTest, AnOldLibraryIsAnError) {
   EXPECT_EXIT(load_with(IE_OLD_RUNTIME), testing::ExitedWithCode(0),

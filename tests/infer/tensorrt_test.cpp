@@ -135,7 +135,7 @@ TEST(TensorRtOptionsTest, WhatIsNotBuilt) {
   for (const char* reasoned : {"int4", "bf16", "fp8"}) {
     TensorRtOptions wanted;
     wanted.precision = reasoned;
-    EXPECT_THAT(refusal(wanted), HasSubstr(std::string(reasoned) + " is not built: "));
+    EXPECT_THAT(refusal(wanted), HasSubstr(std::string(reasoned) + " is not supported: "));
   }
   TensorRtOptions other;
   other.precision = "fp16\n";
@@ -213,11 +213,11 @@ TEST(BuildErrorTest, SaysWhy) {
       "12:00:00 debug ONNX Runtime: tensorrt: [ERROR] No importer for Foo\n"
       "12:00:01 debug ONNX Runtime: tensorrt: [ERROR] No importer for Bar\n"
       "12:00:01 debug ONNX Runtime: tensorrt: [ERROR] No importer for Foo\n"
-      "image-engine: TensorRT takes no part of this graph\n";
+      "image-engine: TensorRT supports no part of this graph\n";
   const Error parse = build_error(parser, 1, 0);
   EXPECT_EQ(parse.code, ErrorCode::kUnsupported);
   EXPECT_EQ(parse.message,
-            "TensorRT takes no part of this graph\n  tensorrt: [ERROR] No importer for Foo\n  tensorrt: [ERROR] No "
+            "TensorRT supports no part of this graph\n  tensorrt: [ERROR] No importer for Foo\n  tensorrt: [ERROR] No "
             "importer for Bar");
   EXPECT_EQ(build_error("", -1, SIGKILL).code, ErrorCode::kOutOfMemory);
   EXPECT_EQ(build_error("", -1, SIGSEGV).code, ErrorCode::kCrashed);

@@ -119,7 +119,7 @@ TEST(Http, ATransferThatHardlyMovesEnds) {
   const auto answer = http_download(request, scratch / "file");
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().code, ErrorCode::kTimeout);
-  EXPECT_THAT(answer.error().message, HasSubstr("less than 1.0 KB a second came or went for 1 s"));
+  EXPECT_THAT(answer.error().message, HasSubstr("less than 1.0 KB per second was transferred for 1 s"));
 }
 
 }  // namespace

@@ -188,7 +188,7 @@ TEST_F(Specs, PartsThatAreWrong) {
   EXPECT_THAT(error_of(with_parts("      other: {file: none.onnx}\n")), HasSubstr("a part's variant of none.onnx"));
   EXPECT_THAT(error_of(with_parts("      other: {file: r.onnx, labels: [a]}\n")), HasSubstr("unknown key \"labels\""));
   EXPECT_THAT(error_of(with_parts("      read: {file: r.onnx}\n")), HasSubstr("read is there twice"));
-  EXPECT_THAT(error_of(with_parts("      'a b': {file: r.onnx}\n")), HasSubstr("a name that cannot be"));
+  EXPECT_THAT(error_of(with_parts("      'a b': {file: r.onnx}\n")), HasSubstr("an invalid name"));
   EXPECT_THAT(error_of(with_parts("    file: d.onnx\n")), HasSubstr("has `file` beside `parts`"));
   std::string empty = with_parts();
   empty.resize(empty.find("      read:"));
@@ -315,13 +315,13 @@ TEST_F(Specs, WrongEntries) {
   const Wrong kWrong[] = {
       {"    taks: x\n", "did you mean \"task\""},
       {"    input: {hieght: 3}\n", "did you mean \"height\""},
-      {"    input: {width: -1}\n", "whole number"},
-      {"    input: {width: 99999999999}\n", "whole number"},
+      {"    input: {width: -1}\n", "integer"},
+      {"    input: {width: 99999999999}\n", "integer"},
       {"    input: {mean: [1, 2]}\n", "three numbers"},
       {"    input: {mean: [1, 2, nan]}\n", "number"},
       {"    input: [1]\n", "keys and values"},
       {"    default: maybe\n", "true or false"},
-      {"    preference: high\n", "whole number"},
+      {"    preference: high\n", "integer"},
       {"    outputs: a\n", "list"},
       {"    options: {a: [1]}\n", "words"},
       {"    variants: [{precision: fp32, file: x.onnx}]\n", "both"},
@@ -330,9 +330,9 @@ TEST_F(Specs, WrongEntries) {
       {"    convert: {tool: t}\n", "outputs"},
       {"    convert: {tool: t, outputs: [{name: y.onnx}, {name: y.onnx}]}\n", "two files y.onnx"},
       {"    convert: {tool: t, outputs: [{name: y.onnx}]}\n", "none of its conversion's outputs"},
-      {"  Big: {}\n", "name that cannot be"},
-      {"  ../up: {}\n", "name that cannot be"},
-      {"  .hidden: {}\n", "name that cannot be"},
+      {"  Big: {}\n", "invalid name"},
+      {"  ../up: {}\n", "invalid name"},
+      {"  .hidden: {}\n", "invalid name"},
       {"  net: {}\n", "twice"},
       {"  b: 3\n", "keys and values"},
       {"  b: {like: net, file: other.onnx}\n", "other.onnx"},
@@ -344,7 +344,7 @@ TEST_F(Specs, WrongEntries) {
       {"  b: {like: net, files: [{name: .., sources: ['file:/x']}]}\n", "file's name"},
       {"  b: {like: net, files: [{name: provenance.json, sources: ['file:/x']}]}\n", "file's name"},
       {"  b: {like: net, files: [{name: x, sha256: ABC, sources: ['file:/x']}]}\n", "64 hexadecimal"},
-      {"  b: {like: net, files: [{name: x, sources: ['ftp://h/x']}]}\n", "no source"},
+      {"  b: {like: net, files: [{name: x, sources: ['ftp://h/x']}]}\n", "not a source"},
       {"  b: {like: net, variants: [{precision: fp32, file: x.onnx}, {precision: fp32, file: x.onnx}]}\n",
        "two variants"},
   };
@@ -407,7 +407,7 @@ TEST_F(Specs, EnginesAreFilesOfTheModelOrPaths) {
   EXPECT_EQ(again->at("net").engine, other.engine);  // where it lay, not beside what was written
   EXPECT_EQ(spec_params(other), spec_params(read(with(""))));
   EXPECT_THAT(error_of(with("    engine: ''\n")), HasSubstr("engine must name a file"));
-  EXPECT_THAT(error_of(with("    engine: [a]\n")), HasSubstr("must be a text"));
+  EXPECT_THAT(error_of(with("    engine: [a]\n")), HasSubstr("must be text"));
 }
 
 TEST_F(Specs, OfAServerHaveNoFiles) {

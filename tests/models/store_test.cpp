@@ -12,7 +12,7 @@
 #include "core/file.h"
 #include "models/add.h"
 #include "models/digest.h"
-#include "models/places.h"
+#include "models/install_paths.h"
 #include "models/pull.h"
 #include "models/store.h"
 #include "tests/support/files.h"

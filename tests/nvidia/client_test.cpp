@@ -80,7 +80,7 @@ constexpr Refusal kRefusals[] = {
     {408, "", ErrorCode::kTimeout, "HTTP 408", 3},
     {410, R"({"title": "Gone", "detail": ""})", ErrorCode::kNotFound, "no longer served: Gone", 1},
     {413, "<html><body>nginx</body></html>", ErrorCode::kTooLarge, "an HTML page", 1},
-    {418, "\xff\xfe\xfd", ErrorCode::kIo, "3 bytes that are no text", 1},
+    {418, "\xff\xfe\xfd", ErrorCode::kIo, "3 bytes that are not text", 1},
     {422, R"({"detail": [{"loc": ["image"], "msg": "field required", "type": "x"}]})", ErrorCode::kInvalidArgument,
      "field required", 1},
     {425, "", ErrorCode::kIo, "HTTP 425", 3},
@@ -185,7 +185,7 @@ TEST_F(ClientTest, QuietOverTenMinutesEndsTheRun) {
     const Result<Reply> reply = made->send(request());
     ASSERT_FALSE(reply);
     EXPECT_EQ(reply.error().code, ErrorCode::kBusy);
-    EXPECT_THAT(reply.error().message, HasSubstr("quiet for"));
+    EXPECT_THAT(reply.error().message, HasSubstr("a pause of"));
     ASSERT_TRUE(made->refused());
     ASSERT_FALSE(made->send(request()));
     EXPECT_EQ(server_.requests().size(), 1U);

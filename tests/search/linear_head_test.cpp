@@ -228,8 +228,8 @@ TEST(LinearHead, RefusesWhatIsNoTrainingSet) {
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), 1e30F}) {
     Row broken = row;
     broken[17] = bad;
-    EXPECT_THAT(message({kDimensions, broken, {}, {}}), HasSubstr("positive examples hold values"));
-    EXPECT_THAT(message({kDimensions, row, {}, broken}), HasSubstr("background examples hold values"));
+    EXPECT_THAT(message({kDimensions, broken, {}, {}}), HasSubstr("positive examples have values"));
+    EXPECT_THAT(message({kDimensions, row, {}, broken}), HasSubstr("background examples have values"));
   }
 }
 

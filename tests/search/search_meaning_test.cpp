@@ -229,7 +229,7 @@ TEST_F(PicturesTest, AModelThatFailsIsANote) {
   meaning_.embed = [](std::string_view) -> Result<Vector> {
     return Vector(kDimensions, std::numeric_limits<float>::quiet_NaN());
   };
-  expect_note(options(), "no vector of numbers");
+  expect_note(options(), "returned an invalid vector");
   meaning_.embed = [](std::string_view) -> Result<Vector> { return Vector{1, 0, 0}; };
   const SearchResults found = results("dog", options());
   EXPECT_THAT(names(found), ElementsAre("dog"));

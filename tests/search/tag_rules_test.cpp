@@ -77,7 +77,7 @@ TEST_F(TagRulesTest, FaultsNameTheirLine) {
   EXPECT_THAT(refusal("tags:\n  a:\n    objects:\n      - x: {count: 0}\n"), HasSubstr(":4: a count"));
   EXPECT_THAT(refusal("tags:\n  a:\n    objects:\n      - x: {counts: 1}\n"), HasSubstr(":4: unknown key \"counts\""));
   EXPECT_THAT(refusal("tags:\n  a:\n    scenes: beach\n"), HasSubstr(":3: `scenes` must be a list"));
-  EXPECT_THAT(refusal("tags:\n  a:\n    countries: [Germany]\n"), HasSubstr(":3: \"Germany\" is no country"));
+  EXPECT_THAT(refusal("tags:\n  a:\n    countries: [Germany]\n"), HasSubstr(":3: \"Germany\" is not a country"));
   EXPECT_THAT(refusal("tags:\n  a:\n    position: false\n"), HasSubstr(":3: `position`"));
   EXPECT_THAT(refusal("tags:\n  a: {}\n"), HasSubstr(":2: a tag needs a sign"));
   EXPECT_THAT(refusal("tags:\n  a:\n  b: {objects: [x]}\n"), HasSubstr(":2: a tag needs signs"));

@@ -161,8 +161,9 @@ TEST(ImageEmbedder, RefusesWhatDoesNotFit) {
     const char* message;
   };
   const Case cases[] = {
-      {[](auto&, auto& s) { s.values_[0].template as<float>()[1] = kNan; }, ErrorCode::kCorrupt, "no numbers"},
-      {[](auto&, auto& s) { s.values_[0].template as<float>()[1] = -kInfinity; }, ErrorCode::kCorrupt, "no numbers"},
+      {[](auto&, auto& s) { s.values_[0].template as<float>()[1] = kNan; }, ErrorCode::kCorrupt, "NaN or infinite"},
+      {[](auto&, auto& s) { s.values_[0].template as<float>()[1] = -kInfinity; }, ErrorCode::kCorrupt,
+       "NaN or infinite"},
       {[](auto&, auto& s) {
          s.values_[0] = floats({1, 4}, 0);
        },
@@ -184,8 +185,7 @@ TEST(ImageEmbedder, RefusesWhatDoesNotFit) {
          s.values_[0] = Tensor::zeros(ElementType::kInt64, {1, 4});
        },
        ErrorCode::kCorrupt, "not of float32"},
-      {[](auto& spec, auto&) { spec.input.name = "pixels"; }, ErrorCode::kCorrupt,
-       "'x' that its spec knows nothing of"},
+      {[](auto& spec, auto&) { spec.input.name = "pixels"; }, ErrorCode::kCorrupt, "'x' that is not in its spec"},
       {[](auto& spec, auto&) { spec.input.width = 8; }, ErrorCode::kCorrupt, "is [1,3,4,4], its spec's is [1,3,4,8]"},
       {[](auto& spec, auto&) { spec.input.layout = "nhwc"; }, ErrorCode::kCorrupt, "its spec's is [1,4,4,3]"},
       {[](auto& spec, auto&) { spec.input.type = "uint8"; }, ErrorCode::kCorrupt, "another type"},
@@ -198,7 +198,7 @@ TEST(ImageEmbedder, RefusesWhatDoesNotFit) {
       {[](auto&, auto& s) {
          s.inputs_.push_back({"pixel_mask", ElementType::kInt64, {1, 4, 4}});
        },
-       ErrorCode::kCorrupt, "'pixel_mask' that its spec knows nothing of"},
+       ErrorCode::kCorrupt, "'pixel_mask' that is not in its spec"},
       {[](auto&, auto& s) { s.inputs_.clear(); }, ErrorCode::kCorrupt, "no input"},
       {[](auto& spec, auto&) { spec.head_options.clear(); }, ErrorCode::kInvalidArgument, "option dimensions"},
       {[](auto& spec, auto&) { spec.head_options["dimensions"] = "3.5"; }, ErrorCode::kInvalidArgument,
@@ -324,17 +324,17 @@ TEST(TextEmbedder, RefusesWhatDoesNotFit) {
   const models::Spec spec = spec_of(2);
   EXPECT_EQ(error(spec, good, each_token), "accepted");
   EXPECT_THAT(error(spec_of(3), good, each_token), HasSubstr("holds no vectors of 3"));
-  EXPECT_THAT(error(spec, good, [](auto) { return floats({1, 2}, kNan); }), HasSubstr("no numbers"));
+  EXPECT_THAT(error(spec, good, [](auto) { return floats({1, 2}, kNan); }), HasSubstr("NaN or infinite"));
   EXPECT_THAT(error(spec, good, [](auto) { return floats({1, 2}, 0); }), HasSubstr("length 0"));
   EXPECT_THAT(error(spec, good, [](auto) { return floats({1, 3, 2}, 1); }), HasSubstr("holds no vectors"));  // of 5 ids
   EXPECT_THAT(error(spec, good, [](auto) { return floats({2, 2}, 1); }), HasSubstr("not one for each"));
   EXPECT_THAT(error(spec, {good[1]}, each_token), HasSubstr("no input 'input_ids'"));
   auto odd = good;
   odd[2].name = "position_ids";
-  EXPECT_THAT(error(spec, odd, each_token), HasSubstr("'position_ids', which is none of a text"));
-  EXPECT_THAT(error(spec, text_graph(ElementType::kFloat32, -1, -1), each_token), HasSubstr("not whole numbers"));
+  EXPECT_THAT(error(spec, odd, each_token), HasSubstr("'position_ids', which is not a text input"));
+  EXPECT_THAT(error(spec, text_graph(ElementType::kFloat32, -1, -1), each_token), HasSubstr("not integers"));
   EXPECT_THAT(error(spec, text_graph(ElementType::kInt64, -1, 77), each_token),
-              HasSubstr("[?,77], not whole numbers [?,8]"));
+              HasSubstr("[?,77], not integers [?,8]"));
   EXPECT_THAT(error(spec, text_graph(ElementType::kInt64, 4, -1), each_token), HasSubstr("[4,?]"));
   models::Spec without = spec;
   without.text.context = 0;

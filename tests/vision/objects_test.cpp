@@ -181,7 +181,7 @@ TEST(Objects, NumbersThatAreNoneAreRefused) {
                           -std::numeric_limits<float>::infinity()}) {
     Tensor output = floats({1, 7, 20});
     output.as<float>()[133] = bad;
-    expect_refused(refusal(yolo_detector(output)), ErrorCode::kCorrupt, "no numbers");
+    expect_refused(refusal(yolo_detector(output)), ErrorCode::kCorrupt, "NaN or infinite");
   }
 }
 
@@ -371,7 +371,7 @@ TEST(Heads, DecodedOutputsAreChecked) {
   wrong(outputs_refused("fasterrcnn", {boxes, scores}), ErrorCode::kCorrupt, "fasterrcnn");
   const float none = std::numeric_limits<float>::quiet_NaN();
   wrong(outputs_refused("fasterrcnn", {floats({3, 4}, none), whole_numbers({3}, 0), scores}), ErrorCode::kCorrupt,
-        "no numbers");
+        "NaN or infinite");
   wrong(outputs_refused("batched_nms", {boxes, scores, scores, floats({2})}), ErrorCode::kCorrupt, "batched_nms");
   wrong(outputs_refused("yolo_rows", {floats({1, 3, 7})}), ErrorCode::kCorrupt, "yolo_rows");
   wrong(outputs_refused("nms_rows", {floats({1, 1, 3, 6})}), ErrorCode::kCorrupt, "nms_rows");

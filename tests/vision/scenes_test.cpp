@@ -134,7 +134,7 @@ TEST_F(Scenes, TextTowersFaultsAreFaults) {
   };
   EXPECT_EQ(error(labels, 100, {{1, 0}, {0, 1}}), "accepted");
   EXPECT_THAT(error(labels, 100, {{1, 0}}), HasSubstr("not every"));
-  EXPECT_THAT(error(labels, 100, {{1, 0}, {0, 1, 0}}), HasSubstr("not of one length"));
+  EXPECT_THAT(error(labels, 100, {{1, 0}, {0, 1, 0}}), HasSubstr("differ in length"));
   EXPECT_THAT(error(labels, 100, {{1, 0}, {0, 0}}), HasSubstr("length 0"));
   EXPECT_THAT(error(labels, 0, {{1, 0}, {0, 1}}), HasSubstr("logit_scale"));
   EXPECT_THAT(error({{"{}"}, {}}, 100, {}), HasSubstr("no scenes' labels"));
@@ -195,13 +195,13 @@ TEST_F(Scenes, RefusesLabelsThatAreWrong) {
   EXPECT_THAT(refused(head + "  - ''\n", 3), HasSubstr("label is empty"));
   EXPECT_THAT(refused(head + "  - '  '\n", 3), HasSubstr("label is empty"));
   EXPECT_THAT(refused(head + "  - sea\n  -\n", 5), HasSubstr("right above is empty"));
-  EXPECT_THAT(refused(head + "  - [sea]\n", 3), HasSubstr("must be a text"));
+  EXPECT_THAT(refused(head + "  - [sea]\n", 3), HasSubstr("must be text"));
   EXPECT_THAT(refused(head + "  - \"a\\nb\"\n", 3), HasSubstr("one line"));
   EXPECT_THAT(refused(head + "  - \"a\\eb\"\n", 3), HasSubstr("one line"));
   EXPECT_THAT(refused(head + "  - " + std::string(301, 'x') + "\n", 3), HasSubstr("300 bytes"));
   EXPECT_THAT(refused(head + "  - sea: []\n", 3), HasSubstr("empty list of phrases"));
   EXPECT_THAT(refused(head + "  - {sea: a, lake: b}\n", 3), HasSubstr("one name"));
-  EXPECT_THAT(refused(head + "  - sea: {a: b}\n", 3), HasSubstr("phrase must be a text"));
+  EXPECT_THAT(refused(head + "  - sea: {a: b}\n", 3), HasSubstr("phrase must be text"));
   EXPECT_THAT(refused("prompts: ['{}']\nlabels: []\n", 1), HasSubstr("no labels"));
   EXPECT_THAT(refused("prompts: ['{}']\nlabels: {sea: a}\n", 2), HasSubstr("must be a list"));
   EXPECT_THAT(refused("labels: [sea]\n", 1), HasSubstr("no prompts"));
@@ -269,8 +269,8 @@ TEST_F(Scenes, RefusesClassifiersThatAreWrong) {
   EXPECT_EQ(error(spec, giving({1, 2, 3}), ErrorCode::kInternal), "accepted");
   EXPECT_THAT(error(spec, giving({1, 2, 3, 4}), ErrorCode::kCorrupt), HasSubstr("is not of 3 classes"));
   constexpr float kNan = std::numeric_limits<float>::quiet_NaN(), kInfinity = std::numeric_limits<float>::infinity();
-  EXPECT_THAT(error(spec, giving({1, kNan, 3}), ErrorCode::kCorrupt), HasSubstr("no numbers"));
-  EXPECT_THAT(error(spec, giving({1, kInfinity, 3}), ErrorCode::kCorrupt), HasSubstr("no numbers"));
+  EXPECT_THAT(error(spec, giving({1, kNan, 3}), ErrorCode::kCorrupt), HasSubstr("NaN or infinite"));
+  EXPECT_THAT(error(spec, giving({1, kInfinity, 3}), ErrorCode::kCorrupt), HasSubstr("NaN or infinite"));
   EXPECT_THAT(error(classifier_spec("yolo", 3), giving({1, 2, 3}), ErrorCode::kInvalidArgument), HasSubstr("'yolo'"));
   EXPECT_THAT(error(classifier_spec("softmax", 0), giving({1}), ErrorCode::kInvalidArgument), HasSubstr("no labels"));
   models::Spec odd = spec;

@@ -409,7 +409,7 @@ TEST(Text, OutputsThatAreWrong) {
   fake.detect_->answer_ = [](const Tensor& input) {
     return floats({1, 1, input.shape[2], input.shape[3]}, std::numeric_limits<float>::quiet_NaN());
   };
-  EXPECT_THAT(error_of(), HasSubstr("no numbers"));
+  EXPECT_THAT(error_of(), HasSubstr("NaN or infinite"));
   EXPECT_FALSE(reader->may_have_text(view(image)));
   fake.detect_->answer_ = [](const Tensor& input) { return floats({1, 1, input.shape[3], input.shape[2]}); };
   EXPECT_THAT(error_of(), HasSubstr("no map"));

@@ -15,13 +15,13 @@
 
 namespace image_engine::worker {
 
-// The pixels and thumbnails of one reply, one behind the other in the shared memory.
+// The pixels and thumbnails of one reply, one after the other in the shared memory.
 class Arena {
  public:
   // Of `memory` it uses what lies between the offsets `begin` and `end`.
   Arena(std::span<std::byte> memory, std::uint64_t begin, std::uint64_t end)
       : memory_(memory.first(end)), next_(begin) {}
-  // Where the bytes now lie; kTooLarge when they do not fit.
+  // The offset of the bytes; kTooLarge when they do not fit.
   Result<std::uint64_t> put(std::span<const std::byte> bytes) {
     if (next_ > memory_.size() || bytes.size() > memory_.size() - next_)
       return fail(ErrorCode::kTooLarge, "the picture does not fit into a worker's memory");

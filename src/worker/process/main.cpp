@@ -54,8 +54,8 @@ bool parse(int argc, char** argv, Arguments& arguments) {
   return true;
 }
 
-// Tries what the wall is there to refuse. Signal 0 tells whether one would arrive; without a parent in sight it is
-// tried on all that there are.
+// Tries what the sandbox must refuse. Signal 0 tests whether a signal would arrive; without a visible parent it is sent
+// to all processes.
 nlohmann::json try_the_wall(pid_t parent) {
   const int file = ::open("/etc/passwd", O_RDONLY | O_CLOEXEC);
   struct stat info {};
@@ -96,7 +96,7 @@ void print_probe(const worker::Layers& layers, pid_t parent) {
 int main(int argc, char** argv) try {
   Arguments arguments;
   if (!parse(argc, argv, arguments) || (!arguments.probe && ::fcntl(worker::kSocketFd, F_GETFD) < 0)) {
-    std::fputs("image-engine-worker is started by image-engine; by hand it only knows --probe\n", stderr);
+    std::fputs("image-engine-worker is started by image-engine; by hand it only takes --probe\n", stderr);
     return 2;
   }
   const pid_t parent = ::getppid();
@@ -110,7 +110,7 @@ int main(int argc, char** argv) try {
   if (arguments.only.empty()) {
     worker::enter_late(layers, arguments.memory_limit);
   } else if (!worker::enter_only(arguments.only, layers)) {
-    std::fprintf(stderr, "image-engine-worker: %s is no layer that can be tried alone\n", arguments.only.c_str());
+    std::fprintf(stderr, "image-engine-worker: %s is not a layer that can be tried alone\n", arguments.only.c_str());
     return 2;
   }
   if (arguments.probe) {
@@ -118,7 +118,7 @@ int main(int argc, char** argv) try {
     print_probe(layers, parent);
     return problem.empty() ? 0 : 2;
   }
-  // Nothing of the libraries' exit handlers is wanted behind the wall.
+  // Skips the libraries' exit handlers in the sandbox.
   ::_exit(worker::serve(layers, problem));
 } catch (const std::exception& error) {
   std::fprintf(stderr, "image-engine-worker: %s\n", error.what());

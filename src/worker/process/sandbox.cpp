@@ -25,14 +25,14 @@
 #include "core/text.h"
 
 #if IE_ADDRESS_SANITIZER
-// LeakSanitizer reads /proc, which the wall closes; the library is checked by its own tests.
+// LeakSanitizer reads /proc, which the sandbox hides; the library is checked by its own tests.
 extern "C" const char* __asan_default_options() { return "detect_leaks=0"; }  // NOLINT: the sanitizer's name
 #endif
 
 namespace image_engine::worker {
 namespace {
 
-// What decoding needs: memory, threads, clocks, reading what is open, and the socket to the engine.
+// Needed for decoding: memory, threads, clocks, reading open files, and the socket to the engine.
 constexpr std::array kAllowed = {
     SCMP_SYS(read),
     SCMP_SYS(pread64),
@@ -82,7 +82,7 @@ constexpr std::array kAllowed = {
     SCMP_SYS(sched_get_priority_min),
 };
 
-// Calls that are allowed when what they are asked for is harmless. Pointers cannot be looked behind.
+// Calls that are allowed with harmless arguments. Filters cannot dereference pointers.
 struct Conditional {
   int call;
   scmp_arg_cmp condition;
@@ -99,10 +99,10 @@ std::vector<Conditional> conditional_calls() {
       {SCMP_SYS(clone), {0, SCMP_CMP_MASKED_EQ, CLONE_THREAD | kNeverCloned, CLONE_THREAD}},
       // Signals to itself only, as abort() needs. kill() and all others are refused.
       {SCMP_SYS(tgkill), {0, SCMP_CMP_EQ, static_cast<std::uint64_t>(::getpid()), 0}},
-      // No code but what was loaded.
+      // No code other than what was loaded.
       {SCMP_SYS(mmap), none_of(2, PROT_EXEC)},
       {SCMP_SYS(mprotect), none_of(2, PROT_EXEC)},
-      // As fstat() is made. A path could be given with the flag, too: the empty root is what hides files' names.
+      // As used by fstat(). The flag also permits a path, but the empty root hides all files.
       {SCMP_SYS(newfstatat), {3, SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, AT_EMPTY_PATH}},
       {SCMP_SYS(prctl), {0, SCMP_CMP_EQ, PR_SET_NAME, 0}},  // names a thread
       {SCMP_SYS(fcntl), {1, SCMP_CMP_EQ, F_GETFL, 0}},
@@ -195,7 +195,7 @@ bool counts_by_namespace() {
          (major > 5 || (major == 5 && minor >= 14));
 }
 
-// Sanitizers' shadow memory and symboliser need more than the wall allows.
+// Sanitizers' shadow memory and symboliser need more than the sandbox allows.
 constexpr bool kSanitized = IE_ADDRESS_SANITIZER || IE_THREAD_SANITIZER;
 // Thread stacks and arenas are reserved, not used: room for them on top.
 constexpr std::uint64_t kReserved = std::uint64_t{512} << 20;

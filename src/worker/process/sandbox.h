@@ -1,4 +1,4 @@
-// The wall around the decoders. Each layer is optional: what the kernel refuses is reported, not fatal.
+// The sandbox of the decoders. Each layer is optional: one that the kernel refuses is reported, not fatal.
 #pragma once
 
 #include <cstdint>
@@ -16,10 +16,10 @@ void enter_early(Layers& layers);
 // without any rule, seccomp. `memory_limit` bounds private memory, in bytes, on top of what is used at the call.
 void enter_late(Layers& layers, std::uint64_t memory_limit);
 
-// What is missing for the work, with the remedy; empty: nothing. Call before the limits are set.
+// What memory is lacking, with the remedy; empty: none. Call before the limits are set.
 std::string lacking_memory(std::uint64_t memory_limit);
 
-// For tests of one layer: the others are left out. "seccomp" or "landlock"; false for another name.
+// For tests: enters only one layer. "seccomp" or "landlock"; false for another name.
 bool enter_only(std::string_view layer, Layers& layers);
 
 }  // namespace image_engine::worker

@@ -31,7 +31,7 @@ struct Incoming {
   UniqueFd media, sidecar;
 };
 
-// The next request; nothing when the engine has hung up.
+// The next request; nullopt when the engine has closed the socket.
 std::optional<Incoming> receive() {
   Incoming incoming;
   iovec part{&incoming.request, sizeof incoming.request};
@@ -57,7 +57,7 @@ std::optional<Incoming> receive() {
   return incoming;
 }
 
-// Microseconds since it was made.
+// Microseconds since its creation.
 class Stopwatch {
  public:
   [[nodiscard]] std::uint32_t lap() {
@@ -180,7 +180,7 @@ class Service {
   }
 
  public:
-  // For what a library throws past its adapter.
+  // For exceptions that pass a library's adapter.
   void answer_out_of_memory() {
     send(failed({ErrorCode::kOutOfMemory, "needs more memory than a worker may use (worker.memory_limit_mb)"}));
   }
@@ -199,8 +199,7 @@ class Service {
 namespace {
 
 // Ends the program when the engine has gone, also in the middle of a file. (PR_SET_PDEATHSIG would do so when the
-// thread that started us ends, whatever becomes of its process.)
-// Gives why it cannot, empty when it does.
+// thread that started us ends, whatever becomes of its process.) Returns the reason if it cannot, else "".
 std::string end_with_the_engine() {
   try {
     std::thread([] {

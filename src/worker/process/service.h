@@ -1,4 +1,4 @@
-// Answers requests until the engine hangs up.
+// Answers requests until the engine closes the socket.
 #pragma once
 
 #include <string>
@@ -7,8 +7,8 @@
 
 namespace image_engine::worker {
 
-// Says hello with the layers that hold and what is amiss (empty: nothing), then serves kSocketFd with results in the
-// shared memory behind kMemoryFd. Returns the program's exit code.
+// Sends Hello with the layers that hold and the problem (empty: none), then serves kSocketFd with results in the shared
+// memory behind kMemoryFd. Returns the program's exit code.
 int serve(const Layers& layers, std::string problem);
 
 }  // namespace image_engine::worker

@@ -1,4 +1,4 @@
-#include "pipeline/closer_look.h"
+#include "pipeline/person_check.h"
 
 #include <fmt/format.h>
 
@@ -19,13 +19,13 @@
 namespace image_engine::pipeline {
 namespace {
 
-// Beside what `people:` looks for; "human …" are Open Images' parts of people.
+// In addition to the names of `people:`; "human …" are Open Images' parts of people.
 constexpr std::array<std::string_view, 6> kAlsoPeople = {"face", "human", "child", "baby", "cyclist", "rider"};
 
 constexpr float kShareOfThreshold = 0.5F;
 constexpr double kOverlap = 0.25;            // of a tile, with the next
 constexpr std::uint32_t kTilesAcross = 2;    // along the shorter edge
-constexpr std::uint32_t kMostInARow = 16;    // along the longer one: of a longer strip tiles get longer, too
+constexpr std::uint32_t kMostInARow = 16;    // along the longer one: longer strips have longer tiles
 constexpr std::uint32_t kDecodedAspect = 2;  // tiles of pictures up to 2:1 are as fine as the model's input
 
 // A part of an edge, in pixels.
@@ -49,7 +49,7 @@ std::uint32_t tiles_along(std::uint32_t edge, std::uint32_t other) {
   return std::min(static_cast<std::uint32_t>(std::lround(kTilesAcross * aspect)), kMostInARow);
 }
 
-// So many objects may have crowded out a person.
+// At the limit of objects, a person may have been dropped.
 bool may_show_people(const vision::ObjectDetector& detector, const std::vector<vision::DetectedObject>& objects) {
   return objects.size() >= vision::kMostObjects ||
          std::ranges::any_of(objects, [&](const auto& object) { return names_people(detector.label(object.label)); });
@@ -72,7 +72,7 @@ Result<bool> sees_in_parts(const vision::ObjectDetector& detector, const ImageVi
   return false;
 }
 
-// The longer edge of a picture whose tiles are to fill the detector's input.
+// The longer edge of a picture whose tiles fill the detector's input.
 std::uint32_t edge_of(const vision::ObjectDetector& detector) {
   const double across = preprocess::wanted_edge(detector.plan()) * (kTilesAcross - (kTilesAcross - 1) * kOverlap);
   return static_cast<std::uint32_t>(std::ceil(across)) * kDecodedAspect;
@@ -87,24 +87,24 @@ bool names_people(std::string_view object) {
          name.starts_with("human ");
 }
 
-CloserLook::CloserLook(InstalledModels models) : models_(std::move(models)) {
+PersonCheck::PersonCheck(InstalledModels models) : models_(std::move(models)) {
   for (const models::Spec* spec : models_.all("objects"))
     if (std::ranges::any_of(spec->labels, names_people)) known_.emplace_back(model_key(kObjectsStage, *spec), spec);
 }
 
-Result<std::unique_ptr<CloserLook>> CloserLook::open(const models::Places& places, const Config& config) {
-  IE_TRY(InstalledModels models, InstalledModels::open(places, config));
-  return std::unique_ptr<CloserLook>(new CloserLook(std::move(models)));
+Result<std::unique_ptr<PersonCheck>> PersonCheck::open(const models::InstallPaths& paths, const Config& config) {
+  IE_TRY(InstalledModels models, InstalledModels::open(paths, config));
+  return std::unique_ptr<PersonCheck>(new PersonCheck(std::move(models)));
 }
 
-const models::Spec* CloserLook::find(const store::StageKey& key) const {
+const models::Spec* PersonCheck::find(const store::StageKey& key) const {
   const auto found = std::ranges::find(known_, key, [](const auto& entry) { return entry.first; });
   return found == known_.end() ? nullptr : found->second;
 }
 
-bool CloserLook::could_find(const store::StageKey& key) const { return find(key) != nullptr; }
+bool PersonCheck::could_find(const store::StageKey& key) const { return find(key) != nullptr; }
 
-Result<CloserLook::Detector> CloserLook::load(const models::Spec& spec) const {
+Result<PersonCheck::Detector> PersonCheck::load(const models::Spec& spec) const {
   models::Spec sharper = spec;
   IE_TRY(const vision::HeadKind* const head, vision::find_head(spec));
   IE_TRY(const vision::HeadOptions options, vision::read_options(spec, *head));
@@ -115,14 +115,14 @@ Result<CloserLook::Detector> CloserLook::load(const models::Spec& spec) const {
   return std::make_shared<const vision::ObjectDetector>(std::move(made));
 }
 
-Result<CloserLook::Detector> CloserLook::detector(const models::Spec& spec) {
+Result<PersonCheck::Detector> PersonCheck::detector(const models::Spec& spec) {
   const std::lock_guard lock(mutex_);
   const auto found = loaded_.find(&spec);
   return found != loaded_.end() ? found->second : loaded_.emplace(&spec, load(spec)).first->second;
 }
 
-Result<bool> CloserLook::sees_people(worker::Pool& pool, const store::FileObservation& file,
-                                     const store::StageKey& key) {
+Result<bool> PersonCheck::sees_people(worker::Pool& pool, const store::FileObservation& file,
+                                      const store::StageKey& key) {
   const models::Spec* const spec = find(key);
   if (spec == nullptr) return fail(ErrorCode::kNotFound, "the detector " + key.model + " is not installed any more");
   IE_TRY(const Detector detector, this->detector(*spec));

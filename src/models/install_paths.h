@@ -1,11 +1,11 @@
-// Where models and their parts lie on this machine.
+// The files and folders of models on this machine.
 #pragma once
 
 #include <string>
 
 namespace image_engine::models {
 
-struct Places {
+struct InstallPaths {
   std::string shipped;  // config/models.yaml
   std::string scenes;   // config/scenes.yaml
   std::string added;    // folder of the user's specs
@@ -15,8 +15,8 @@ struct Places {
   std::string python;   // of the build tree; empty elsewhere
 };
 
-// Of the installation, or of the source tree for a program in build/<preset>/bin. `configured`: models.folder of the
-// configuration.
-Places find_places(const std::string& configured);
+// Those of the installation, or of the source tree for a program in build/<preset>/bin. `configured`: models.folder of
+// the configuration.
+InstallPaths find_install_paths(const std::string& configured);
 
 }  // namespace image_engine::models
