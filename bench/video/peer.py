@@ -8,19 +8,20 @@ Prints a line of JSON: scenes [[from, to]], frames, objects (their number; with 
 scenes, decode, resize, model, boxes, and total, which has loading the model too, but not Python's start and imports (`imports`).
 """
 
-import time
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
+
+import time  # noqa: E402
 
 BEGIN = time.perf_counter()
 
 import argparse  # noqa: E402
 import json  # noqa: E402
-import os  # noqa: E402
 import sys  # noqa: E402
 from collections import Counter  # noqa: E402
 from contextlib import contextmanager  # noqa: E402
 from pathlib import Path  # noqa: E402
-
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
 
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402

@@ -5,12 +5,13 @@ import ctypes
 import json
 import os
 import resource
+import select
 import socket
 import struct
 import sys
 import time
 
-REQUEST_BYTES = 32
+REQUEST_BYTES = 1024  # more than any packet has
 HASH = 2  # worker/protocol.h: Operation
 # Alone in a PID namespace it is process 1: /proc, of the namespace outside, has its real number.
 OURS = int(os.readlink("/proc/self"))
@@ -93,6 +94,25 @@ FAULTS = {
     "short": lambda: engine.send(b"x"),
 }
 
+NO_SLOT = 0xFFFFFFFF
+
+
+def pass_on_reply():
+    """The reply; of a video's frames first the chunks, and the slots that the engine releases meanwhile."""
+    while True:
+        ready, _, _ = select.select([real, engine], [], [])
+        if engine in ready and real not in ready:
+            packet = engine.recv(REQUEST_BYTES)
+            if not packet:
+                os._exit(0)
+            real.send(packet)
+            continue
+        packet = real.recv(REQUEST_BYTES)
+        engine.send(packet)
+        if len(packet) < 20 or struct.unpack_from("=IIQI", packet)[3] == NO_SLOT:
+            return
+
+
 note(start=sys.argv[1:], environment=dict(os.environ))
 real = start_real()
 hello = real.recv(1024)
@@ -101,7 +121,7 @@ if settings.get("without_layers"):
     hello = hello[: LAYERS.start] + bytes(LAYERS.stop - LAYERS.start) + hello[LAYERS.stop :]
 engine.send(hello)
 while True:
-    packet, control, _, _ = engine.recvmsg(REQUEST_BYTES * 2, socket.CMSG_SPACE(8))
+    packet, control, _, _ = engine.recvmsg(REQUEST_BYTES, socket.CMSG_SPACE(8))
     if not packet:
         break
     descriptors = array.array("i")
@@ -122,6 +142,6 @@ while True:
         socket.send_fds(real, [packet], list(descriptors))
         if settings.get("delay"):
             time.sleep(settings["delay"])
-        engine.send(real.recv(64))
+        pass_on_reply()
     for descriptor in descriptors:
         os.close(descriptor)

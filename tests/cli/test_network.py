@@ -20,6 +20,7 @@ UNSHARE = ["unshare", *([] if os.geteuid() == 0 else ["-r"]), "-n", "-m", "--pro
 # Leaf commands with arguments that make them do their work where that takes no network and no GPU. PHOTO, OUT and FOLDER stand for paths.
 COMMANDS = {
     "analyze": ["FOLDER"],
+    "analyze-video": ["VIDEO", "-o", "OUT.json"],
     "search": ["people:yes"],
     "similar": ["PHOTO"],
     "duplicates": [],
@@ -146,7 +147,8 @@ def leaves(engine, *path):
 
 
 def arguments_of(command, words, folder, photos):
-    places = {"FOLDER": photos, "PHOTO": photos / PHOTOS[0], "MODEL": ROOT / "build/models/nanodet/nanodet.onnx"}
+    places = {"FOLDER": photos, "PHOTO": photos / PHOTOS[0], "VIDEO": SAMPLES / "videos/web.webm",
+              "MODEL": ROOT / "build/models/nanodet/nanodet.onnx"}  # fmt: skip
     given = [str(places.get(word, word)).replace("OUT", str(folder / "out")) for word in words]
     return [*command.split(), *given]
 

@@ -13,17 +13,21 @@ OUT.json: {"vectors": [[…]], "clips": [{"name", "kind", "frames": [{"at", "cut
 "found": [{"id" (0: false), "name", "confidence", "box", "vector" (its number)}]}]}]}; five frames a second.
 """
 
-import argparse
-import json
-import re
-import sys
-from dataclasses import dataclass
-from pathlib import Path
+import os
 
-import numpy as np
-import onnx
-import onnxruntime
-from PIL import Image, ImageEnhance, ImageFilter
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
+
+import argparse  # noqa: E402
+import json  # noqa: E402
+import re  # noqa: E402
+import sys  # noqa: E402
+from dataclasses import dataclass  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import numpy as np  # noqa: E402
+import onnx  # noqa: E402
+import onnxruntime  # noqa: E402
+from PIL import Image, ImageEnhance, ImageFilter  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools/reference"))
