@@ -3,7 +3,7 @@
 
 namespace image_engine::store {
 
-Result<std::vector<AssetBrief>> CatalogueReader::photo_briefs() const {
+Result<std::vector<AssetBrief>> FileReader::photo_briefs() const {
   return guarded([&] {
     std::vector<AssetBrief> briefs;
     auto row = connection_->query(
@@ -32,7 +32,7 @@ Result<std::vector<AssetBrief>> CatalogueReader::photo_briefs() const {
   });
 }
 
-Result<std::vector<StageData>> CatalogueReader::stage_data(const StageKey& key) const {
+Result<std::vector<StageData>> RecordReader::stage_data(const StageKey& key) const {
   return guarded([&] {
     std::vector<StageData> records;
     auto row = connection_->query(

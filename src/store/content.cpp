@@ -7,10 +7,10 @@
 
 namespace image_engine::store {
 
-Status CatalogueWriter::set_file_metadata(FileId file, const Metadata& metadata, const std::optional<Place>& place,
-                                          const std::string& version) {
+Status FileWriter::set_file_metadata(FileId file, const Metadata& metadata, const std::optional<Place>& place,
+                                     const std::string& version) {
   return state_->change([&] {
-    State& s = *state_;
+    WriterState& s = *state_;
     s.dirty.insert(s.asset_of(file));
     s.connection.run("DELETE FROM records WHERE file_id = ? AND stage = 'metadata'", file);
     s.connection.run(
@@ -74,14 +74,14 @@ void move_findings(Connection& c, AssetId from, AssetId to) {
 
 }  // namespace
 
-void CatalogueWriter::State::take_words(const std::string& former, AssetId asset, const std::string& hash) {
+void WriterState::take_words(const std::string& former, AssetId asset, const std::string& hash) {
   if (copy_words(connection, former, hash)) dirty.insert(asset);
   if (connection.integer("SELECT count(*) FROM assets WHERE hash = ?", Blob{former}) == 0)
     forget_words(connection, former);
 }
 
 // The asset of this hash: the existing one, or `now` if it has no hash or a former one, or a new one.
-AssetId CatalogueWriter::State::name_asset(AssetId now, const std::string& hash, Content& content) {
+AssetId WriterState::name_asset(AssetId now, const std::string& hash, Content& content) {
   Connection& c = connection;
   std::string before;
   {
@@ -107,12 +107,12 @@ AssetId CatalogueWriter::State::name_asset(AssetId now, const std::string& hash,
   return asset;
 }
 
-Result<Content> CatalogueWriter::set_content(FileId file, const Hash128& file_hash, const Hash128& asset_hash,
-                                             const Hash128& former) {
+Result<Content> FileWriter::set_content(FileId file, const Hash128& file_hash, const Hash128& asset_hash,
+                                        const Hash128& former) {
   if (file_hash.empty() || asset_hash.empty())
     return fail(ErrorCode::kInvalidArgument, "catalogue: a content needs both hashes");
   return state_->change([&] {
-    State& s = *state_;
+    WriterState& s = *state_;
     Connection& c = s.connection;
     const AssetId now = s.asset_of(file);
     const std::string hash = bytes_of(asset_hash);
@@ -137,7 +137,7 @@ Result<Content> CatalogueWriter::set_content(FileId file, const Hash128& file_ha
   });
 }
 
-Result<bool> CatalogueWriter::wants_former_hashes() {
+Result<bool> FileWriter::wants_former_hashes() {
   return guarded([&] {
     return std::ranges::any_of(kSaidByPeople, [&](std::string_view table) {
       return state_->connection.integer("SELECT EXISTS(SELECT 1 FROM " + std::string(table) +
@@ -146,7 +146,7 @@ Result<bool> CatalogueWriter::wants_former_hashes() {
   });
 }
 
-Status CatalogueWriter::put_record(AssetId asset, const Record& record, std::span<const Fact> facts) {
+Status RecordWriter::put_record(AssetId asset, const Record& record, std::span<const Fact> facts) {
   IE_CHECK(state_->change([&] {
     Connection& c = state_->connection;
     require_asset(c, asset);
@@ -164,7 +164,7 @@ Status CatalogueWriter::put_record(AssetId asset, const Record& record, std::spa
   return {};
 }
 
-Status CatalogueWriter::put_file_record(FileId file, const Record& record) {
+Status RecordWriter::put_file_record(FileId file, const Record& record) {
   return state_->change([&] {
     Connection& c = state_->connection;
     (void)state_->asset_of(file);
@@ -179,7 +179,7 @@ Status CatalogueWriter::put_file_record(FileId file, const Record& record) {
   });
 }
 
-Status CatalogueWriter::set_user_rating(AssetId asset, std::optional<int> rating) {
+Status LabelWriter::set_user_rating(AssetId asset, std::optional<int> rating) {
   if (rating && (*rating < 0 || *rating > 5)) return fail(ErrorCode::kInvalidArgument, "a rating is from 0 to 5");
   return state_->change([&] {
     const std::string hash = hash_of_asset(state_->connection, asset);
@@ -194,7 +194,7 @@ Status CatalogueWriter::set_user_rating(AssetId asset, std::optional<int> rating
   });
 }
 
-Status CatalogueWriter::add_label(AssetId asset, const std::string& label) {
+Status LabelWriter::add_label(AssetId asset, const std::string& label) {
   if (label.empty()) return fail(ErrorCode::kInvalidArgument, "a label needs a name");
   return state_->change([&] {
     const std::string hash = hash_of_asset(state_->connection, asset);
@@ -204,7 +204,7 @@ Status CatalogueWriter::add_label(AssetId asset, const std::string& label) {
   });
 }
 
-Status CatalogueWriter::remove_label(AssetId asset, const std::string& label) {
+Status LabelWriter::remove_label(AssetId asset, const std::string& label) {
   return state_->change([&] {
     const std::string hash = hash_of_asset(state_->connection, asset);
     state_->dirty.insert(asset);

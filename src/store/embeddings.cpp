@@ -82,7 +82,7 @@ std::vector<Space> read_spaces(Connection& connection) {
 
 // ---- Reading
 
-Result<std::vector<Space>> CatalogueReader::spaces(const std::string& stage) const {
+Result<std::vector<Space>> VectorReader::spaces(const std::string& stage) const {
   return guarded([&] {
     std::vector<Space> spaces = read_spaces(*connection_);
     std::erase_if(spaces, [&](const Space& space) { return space.key.stage != stage; });
@@ -90,9 +90,8 @@ Result<std::vector<Space>> CatalogueReader::spaces(const std::string& stage) con
   });
 }
 
-Status CatalogueReader::changed_vectors(
-    SpaceId space, std::int64_t generation,
-    const std::function<Status(AssetId, std::span<const std::uint16_t>)>& take) const {
+Status VectorReader::changed_vectors(SpaceId space, std::int64_t generation,
+                                     const std::function<Status(AssetId, std::span<const std::uint16_t>)>& take) const {
   return guarded([&] {
     auto row =
         generation == 0
@@ -108,7 +107,7 @@ Status CatalogueReader::changed_vectors(
   });
 }
 
-Result<std::optional<std::vector<std::uint16_t>>> CatalogueReader::vector_of(SpaceId space, AssetId asset) const {
+Result<std::optional<std::vector<std::uint16_t>>> VectorReader::vector_of(SpaceId space, AssetId asset) const {
   return guarded([&]() -> std::optional<std::vector<std::uint16_t>> {
     auto row = connection_->query(
         "SELECT vector FROM embeddings e JOIN spaces s ON s.id = e.space_id "
@@ -119,7 +118,7 @@ Result<std::optional<std::vector<std::uint16_t>>> CatalogueReader::vector_of(Spa
   });
 }
 
-Result<std::vector<AssetId>> CatalogueReader::assets_without(SpaceId space, const StageKey& key) const {
+Result<std::vector<AssetId>> VectorReader::assets_without(SpaceId space, const StageKey& key) const {
   return guarded([&] {
     std::vector<AssetId> assets;
     auto row = connection_->query(
@@ -132,7 +131,7 @@ Result<std::vector<AssetId>> CatalogueReader::assets_without(SpaceId space, cons
   });
 }
 
-Result<std::vector<AssetId>> CatalogueReader::objects_without(const std::string& object, const StageKey& key) const {
+Result<std::vector<AssetId>> VectorReader::objects_without(const std::string& object, const StageKey& key) const {
   return guarded([&] {
     std::vector<AssetId> assets;
     auto row = connection_->query(
@@ -145,7 +144,7 @@ Result<std::vector<AssetId>> CatalogueReader::objects_without(const std::string&
   });
 }
 
-Result<std::vector<ObjectVector>> CatalogueReader::object_vectors(SpaceId space, const std::string& object) const {
+Result<std::vector<ObjectVector>> VectorReader::object_vectors(SpaceId space, const std::string& object) const {
   return guarded([&] {
     std::vector<ObjectVector> vectors;
     auto row = connection_->query(
@@ -160,7 +159,7 @@ Result<std::vector<ObjectVector>> CatalogueReader::object_vectors(SpaceId space,
   });
 }
 
-Result<std::vector<std::pair<std::string, std::int64_t>>> CatalogueReader::terms() const {
+Result<std::vector<std::pair<std::string, std::int64_t>>> LabelReader::terms() const {
   return guarded([&] {
     std::map<std::string, std::int64_t> counts;
     auto row = connection_->query(
@@ -183,7 +182,7 @@ Result<std::vector<std::pair<std::string, std::int64_t>>> CatalogueReader::terms
   });
 }
 
-Result<std::vector<std::pair<std::string, std::vector<std::uint16_t>>>> CatalogueReader::term_vectors(
+Result<std::vector<std::pair<std::string, std::vector<std::uint16_t>>>> VectorReader::term_vectors(
     const std::string& model) const {
   return guarded([&] {
     std::vector<std::pair<std::string, std::vector<std::uint16_t>>> vectors;
@@ -196,7 +195,7 @@ Result<std::vector<std::pair<std::string, std::vector<std::uint16_t>>>> Catalogu
 
 // ---- Writing
 
-Result<Space> CatalogueWriter::open_space(const StageKey& key, std::size_t dimensions) {
+Result<Space> VectorWriter::open_space(const StageKey& key, std::size_t dimensions) {
   if (dimensions == 0) return fail(ErrorCode::kInvalidArgument, "a vector space needs dimensions");
   return state_->change([&] {
     Connection& c = state_->connection;
@@ -218,14 +217,14 @@ Result<Space> CatalogueWriter::open_space(const StageKey& key, std::size_t dimen
   });
 }
 
-Status CatalogueWriter::put_vector(AssetId asset, SpaceId space, std::span<const std::uint16_t> vector) {
+Status VectorWriter::put_vector(AssetId asset, SpaceId space, std::span<const std::uint16_t> vector) {
   return state_->change([&] {
     require_asset(state_->connection, asset);
     put_in_space(state_->connection, asset, space, vector);
   });
 }
 
-Status CatalogueWriter::activate_space(SpaceId space) {
+Status VectorWriter::activate_space(SpaceId space) {
   return state_->change([&] {
     Connection& c = state_->connection;
     require_space(c, space);
@@ -234,7 +233,7 @@ Status CatalogueWriter::activate_space(SpaceId space) {
   });
 }
 
-Status CatalogueWriter::drop_space(SpaceId space) {
+Status VectorWriter::drop_space(SpaceId space) {
   return state_->change([&] {
     Connection& c = state_->connection;
     require_space(c, space);
@@ -246,8 +245,8 @@ Status CatalogueWriter::drop_space(SpaceId space) {
   });
 }
 
-Status CatalogueWriter::set_object_vectors(SpaceId space, AssetId asset, const std::string& object,
-                                           const std::vector<ObjectVector>& vectors) {
+Status VectorWriter::set_object_vectors(SpaceId space, AssetId asset, const std::string& object,
+                                        const std::vector<ObjectVector>& vectors) {
   return state_->change([&] {
     Connection& c = state_->connection;
     require_space(c, space);
@@ -262,8 +261,8 @@ Status CatalogueWriter::set_object_vectors(SpaceId space, AssetId asset, const s
   });
 }
 
-Status CatalogueWriter::put_term_vectors(
-    const std::string& model, const std::vector<std::pair<std::string, std::vector<std::uint16_t>>>& vectors) {
+Status VectorWriter::put_term_vectors(const std::string& model,
+                                      const std::vector<std::pair<std::string, std::vector<std::uint16_t>>>& vectors) {
   return state_->change([&] {
     for (const auto& [term, vector] : vectors)
       state_->connection.run(

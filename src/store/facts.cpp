@@ -47,7 +47,7 @@ void put(Connection& c, AssetId asset, const VectorFact& fact) {
 
 }  // namespace
 
-Status CatalogueWriter::put_fact(AssetId asset, const Fact& fact) {
+Status RecordWriter::put_fact(AssetId asset, const Fact& fact) {
   return state_->change([&] {
     require_asset(state_->connection, asset);
     std::visit([&](const auto& one) { put(state_->connection, asset, one); }, fact);

@@ -55,7 +55,7 @@ void put_classes(Connection& connection, AssetId asset, const ClassFacts& facts)
     put_class(connection, asset, facts.field, to_utf8(found.name), stored(found.confidence, found.box));
 }
 
-Status CatalogueWriter::add_learned_labels(AssetId asset, const std::vector<FoundClass>& labels) {
+Status LabelWriter::add_learned_labels(AssetId asset, const std::vector<FoundClass>& labels) {
   return state_->change([&] {
     Connection& c = state_->connection;
     require_asset(c, asset);
@@ -76,7 +76,7 @@ Status CatalogueWriter::add_learned_labels(AssetId asset, const std::vector<Foun
   });
 }
 
-Status CatalogueWriter::set_label_findings(const std::string& name, const std::vector<LabelFinding>& findings) {
+Status LabelWriter::set_label_findings(const std::string& name, const std::vector<LabelFinding>& findings) {
   return state_->change([&] {
     Connection& c = state_->connection;
     const std::string label = known_spelling(c, name);
@@ -105,7 +105,7 @@ Status CatalogueWriter::set_label_findings(const std::string& name, const std::v
 
 // ---- Learned labels
 
-Result<std::vector<LearnedLabel>> CatalogueReader::learned_labels() const {
+Result<std::vector<LearnedLabel>> LabelReader::learned_labels() const {
   return guarded([&] {
     std::vector<LearnedLabel> labels;
     auto row = connection_->query(
@@ -136,7 +136,7 @@ Result<std::vector<LearnedLabel>> CatalogueReader::learned_labels() const {
   });
 }
 
-Result<std::vector<LabelExample>> CatalogueReader::label_examples(const std::string& name) const {
+Result<std::vector<LabelExample>> LabelReader::label_examples(const std::string& name) const {
   return guarded([&] {
     std::vector<LabelExample> examples;
     auto row = connection_->query(
@@ -153,8 +153,8 @@ Result<std::vector<LabelExample>> CatalogueReader::label_examples(const std::str
   });
 }
 
-Status CatalogueWriter::set_label_example(const std::string& name, AssetId asset,
-                                          const std::optional<LabelExample>& example) {
+Status LabelWriter::set_label_example(const std::string& name, AssetId asset,
+                                      const std::optional<LabelExample>& example) {
   if (name.empty()) return fail(ErrorCode::kInvalidArgument, "a label needs a name");
   return state_->change([&] {
     Connection& c = state_->connection;
@@ -171,7 +171,7 @@ Status CatalogueWriter::set_label_example(const std::string& name, AssetId asset
   });
 }
 
-Status CatalogueWriter::put_learned_label(const LearnedLabel& label) {
+Status LabelWriter::put_learned_label(const LearnedLabel& label) {
   if (label.name.empty()) return fail(ErrorCode::kInvalidArgument, "a label needs a name");
   return state_->change([&] {
     Connection& c = state_->connection;
@@ -187,7 +187,7 @@ Status CatalogueWriter::put_learned_label(const LearnedLabel& label) {
   });
 }
 
-Status CatalogueWriter::remove_learned_label(const std::string& name) {
+Status LabelWriter::remove_learned_label(const std::string& name) {
   return state_->change([&] {
     Connection& c = state_->connection;
     const std::string label = known_spelling(c, name);

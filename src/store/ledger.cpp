@@ -5,7 +5,7 @@
 
 namespace image_engine::store {
 
-Result<std::int64_t> CatalogueWriter::put_failure(const Failure& failure) {
+Result<std::int64_t> FailureWriter::put_failure(const Failure& failure) {
   return state_->change([&] {
     const StageKey& key = failure.key;
     std::optional<FileId> file;
@@ -29,12 +29,12 @@ Result<std::int64_t> CatalogueWriter::put_failure(const Failure& failure) {
   });
 }
 
-Status CatalogueWriter::clear_failure(const std::string& path, const std::string& stage) {
+Status FailureWriter::clear_failure(const std::string& path, const std::string& stage) {
   return state_->change(
       [&] { state_->connection.run("DELETE FROM failures WHERE path = ? AND stage = ?", Blob{path}, stage); });
 }
 
-Result<std::vector<Failure>> CatalogueReader::list_failures(std::span<const std::string> roots) const {
+Result<std::vector<Failure>> FailureReader::list_failures(std::span<const std::string> roots) const {
   return guarded([&] {
     std::vector<PathRange> ranges;
     for (const std::string& root : roots) ranges.push_back(below(root));

@@ -66,7 +66,7 @@ void require_moment(Connection& c, AssetId asset, MomentId moment) {
 
 std::string_view moment_kind_name(MomentKind kind) { return kKinds[static_cast<std::size_t>(kind)]; }
 
-Status CatalogueWriter::put_moment(AssetId asset, const Moment& moment) {
+Status RecordWriter::put_moment(AssetId asset, const Moment& moment) {
   if (moment.id < 1 || !std::isfinite(moment.from) || !std::isfinite(moment.to) || moment.to < moment.from)
     return fail(ErrorCode::kInvalidArgument, "catalogue: a moment has a number from 1 on and ends after it begins");
   return state_->change([&] {
@@ -80,7 +80,7 @@ Status CatalogueWriter::put_moment(AssetId asset, const Moment& moment) {
   });
 }
 
-Status CatalogueWriter::put_moment_record(AssetId asset, const MomentRecord& record, std::span<const Fact> facts) {
+Status RecordWriter::put_moment_record(AssetId asset, const MomentRecord& record, std::span<const Fact> facts) {
   return state_->change([&] {
     Connection& c = state_->connection;
     require_moment(c, asset, record.moment);
@@ -92,14 +92,14 @@ Status CatalogueWriter::put_moment_record(AssetId asset, const MomentRecord& rec
   });
 }
 
-Status CatalogueWriter::drop_moments(AssetId asset) {
+Status RecordWriter::drop_moments(AssetId asset) {
   return state_->change([&] {
     for (const char* table : {"moment_things", "moment_records", "moments", "analysis_progress"})
       state_->connection.run(std::string("DELETE FROM ") + table + " WHERE asset_id = ?", asset);
   });
 }
 
-Status CatalogueWriter::drop_other_records(AssetId asset, const StageKey& key) {
+Status RecordWriter::drop_other_records(AssetId asset, const StageKey& key) {
   return state_->change([&] {
     state_->connection.run(
         "DELETE FROM records WHERE asset_id = ? AND stage = ? AND (model, version, params) <> (?, ?, ?)", asset,
@@ -107,7 +107,7 @@ Status CatalogueWriter::drop_other_records(AssetId asset, const StageKey& key) {
   });
 }
 
-Status CatalogueWriter::put_progress(AssetId asset, const std::optional<AnalysisProgress>& progress) {
+Status RecordWriter::put_progress(AssetId asset, const std::optional<AnalysisProgress>& progress) {
   return state_->change([&] {
     Connection& c = state_->connection;
     if (!progress) return c.run("DELETE FROM analysis_progress WHERE asset_id = ?", asset);
@@ -119,7 +119,7 @@ Status CatalogueWriter::put_progress(AssetId asset, const std::optional<Analysis
   });
 }
 
-Result<std::optional<AnalysisProgress>> CatalogueReader::progress(AssetId asset) const {
+Result<std::optional<AnalysisProgress>> RecordReader::progress(AssetId asset) const {
   return guarded([&] {
     std::optional<AnalysisProgress> progress;
     auto row = connection_->query("SELECT key, data FROM analysis_progress WHERE asset_id = ?", asset);
@@ -128,7 +128,7 @@ Result<std::optional<AnalysisProgress>> CatalogueReader::progress(AssetId asset)
   });
 }
 
-Result<std::vector<Moment>> CatalogueReader::moments(AssetId asset) const {
+Result<std::vector<Moment>> RecordReader::moments(AssetId asset) const {
   return guarded([&] {
     std::vector<Moment> moments;
     auto row = connection_->query(
@@ -139,7 +139,7 @@ Result<std::vector<Moment>> CatalogueReader::moments(AssetId asset) const {
   });
 }
 
-Result<std::vector<MomentRecord>> CatalogueReader::moment_records(AssetId asset) const {
+Result<std::vector<MomentRecord>> RecordReader::moment_records(AssetId asset) const {
   return guarded([&] {
     std::vector<MomentRecord> records;
     auto row = connection_->query(
@@ -160,7 +160,7 @@ std::vector<MomentThing> things_of(Connection& connection, AssetId asset) {
   return things;
 }
 
-Result<std::vector<MomentThing>> CatalogueReader::moment_things(AssetId asset) const {
+Result<std::vector<MomentThing>> RecordReader::moment_things(AssetId asset) const {
   return guarded([&] { return things_of(*connection_, asset); });
 }
 

@@ -96,7 +96,7 @@ void mark_new(Connection& connection, std::vector<PendingFile>& pending) {
 
 }  // namespace
 
-Result<std::vector<PendingFile>> CatalogueWriter::pending(const PendingQuery& query) {
+Result<std::vector<PendingFile>> FileWriter::pending(const PendingQuery& query) {
   return guarded([&] {
     Connection& connection = state_->connection;
     PendingScan scan(connection, query);

@@ -8,7 +8,13 @@
 
 namespace image_engine::store {
 
-CatalogueReader::CatalogueReader(std::unique_ptr<Connection> connection) : connection_(std::move(connection)) {}
+CatalogueReader::CatalogueReader(std::unique_ptr<Connection> connection)
+    : FileReader(*connection),
+      RecordReader(*connection),
+      VectorReader(*connection),
+      LabelReader(*connection),
+      FailureReader(*connection),
+      connection_(std::move(connection)) {}
 CatalogueReader::CatalogueReader(CatalogueReader&&) noexcept = default;
 CatalogueReader& CatalogueReader::operator=(CatalogueReader&&) noexcept = default;
 CatalogueReader::~CatalogueReader() = default;
@@ -27,7 +33,7 @@ Result<CatalogueReader> CatalogueReader::open(const std::string& path) {
   });
 }
 
-Result<AssetId> CatalogueReader::find_asset_by_path(const std::string& path) const {
+Result<AssetId> FileReader::find_asset_by_path(const std::string& path) const {
   return guarded([&] {
     const AssetId asset = connection_->integer("SELECT asset_id FROM files WHERE path = ?", Blob{path});
     if (asset == 0) raise(ErrorCode::kNotFound, to_utf8(path) + " is not in the catalogue");
@@ -35,7 +41,7 @@ Result<AssetId> CatalogueReader::find_asset_by_path(const std::string& path) con
   });
 }
 
-Result<bool> CatalogueReader::knows(const std::string& path) const {
+Result<bool> FileReader::knows(const std::string& path) const {
   return guarded([&] {
     const PathRange range = below(path);
     return connection_->integer("SELECT EXISTS (SELECT 1 FROM files WHERE path = ? OR (path >= ? AND path < ?))",
@@ -43,7 +49,7 @@ Result<bool> CatalogueReader::knows(const std::string& path) const {
   });
 }
 
-Result<AssetId> CatalogueReader::find_asset_by_hash(const Hash128& hash) const {
+Result<AssetId> FileReader::find_asset_by_hash(const Hash128& hash) const {
   return guarded([&] {
     const AssetId asset = connection_->integer("SELECT id FROM assets WHERE hash = ?", Blob{bytes_of(hash)});
     if (asset == 0) raise(ErrorCode::kNotFound, "no asset " + hash.hex() + " is in the catalogue");
@@ -51,7 +57,7 @@ Result<AssetId> CatalogueReader::find_asset_by_hash(const Hash128& hash) const {
   });
 }
 
-Result<std::vector<StageKey>> CatalogueReader::record_keys(const Hash128& hash, AssetId otherwise) const {
+Result<std::vector<StageKey>> RecordReader::record_keys(const Hash128& hash, AssetId otherwise) const {
   return guarded([&] {
     std::vector<StageKey> keys;
     for (auto row = connection_->query("SELECT stage, model, version, params FROM records "
@@ -63,7 +69,7 @@ Result<std::vector<StageKey>> CatalogueReader::record_keys(const Hash128& hash, 
   });
 }
 
-Result<std::vector<AssetId>> CatalogueReader::asset_ids() const {
+Result<std::vector<AssetId>> FileReader::asset_ids() const {
   return guarded([&] {
     std::vector<AssetId> ids;
     for (auto row = connection_->query("SELECT id FROM assets ORDER BY id"); row.next();) ids.push_back(row.integer(0));
@@ -71,7 +77,7 @@ Result<std::vector<AssetId>> CatalogueReader::asset_ids() const {
   });
 }
 
-Result<AssetRecord> CatalogueReader::asset_record(AssetId id, const std::string& first) const {
+Result<AssetRecord> FileReader::asset_record(AssetId id, const std::string& first) const {
   return guarded([&] {
     Connection& c = *connection_;
     AssetRecord asset;

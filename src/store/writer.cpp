@@ -8,29 +8,35 @@
 
 namespace image_engine::store {
 
-void CatalogueWriter::State::flush() {
+void WriterState::flush() {
   for (const AssetId asset : dirty) index.refresh(asset);
   dirty.clear();
 }
 
-void CatalogueWriter::State::rollback() {
+void WriterState::rollback() {
   in_batch = false;
   dirty.clear();
   if (connection.in_transaction()) connection.execute("ROLLBACK");
 }
 
-AssetId CatalogueWriter::State::asset_of(FileId file) {
+AssetId WriterState::asset_of(FileId file) {
   auto row = connection.query("SELECT asset_id FROM files WHERE id = ?", file);
   if (!row.next()) raise(ErrorCode::kNotFound, "file " + std::to_string(file) + " is not in the catalogue");
   return row.integer(0);
 }
 
-AssetId CatalogueWriter::State::add_provisional(std::string_view kind, std::string_view format) {
+AssetId WriterState::add_provisional(std::string_view kind, std::string_view format) {
   connection.run("INSERT INTO assets(kind, format) VALUES(?, ?)", kind, format);
   return connection.last_id();
 }
 
-CatalogueWriter::CatalogueWriter(std::unique_ptr<State> state) : state_(std::move(state)) {}
+CatalogueWriter::CatalogueWriter(std::unique_ptr<WriterState> state)
+    : FileWriter(*state),
+      RecordWriter(*state),
+      VectorWriter(*state),
+      LabelWriter(*state),
+      FailureWriter(*state),
+      state_(std::move(state)) {}
 CatalogueWriter::CatalogueWriter(CatalogueWriter&&) noexcept = default;
 CatalogueWriter& CatalogueWriter::operator=(CatalogueWriter&&) noexcept = default;
 
@@ -47,7 +53,7 @@ Result<CatalogueWriter> CatalogueWriter::open(const std::string& path, WriterLoc
       Connection connection(path, Access::kCreate);
       migrate(connection, migrations());
     }
-    return CatalogueWriter(std::make_unique<State>(path, std::move(lock)));
+    return CatalogueWriter(std::make_unique<WriterState>(path, std::move(lock)));
   });
 }
 
@@ -88,7 +94,7 @@ Status CatalogueWriter::finish_run(RunId run, const Counts& counts, int exit_cod
   });
 }
 
-Status CatalogueWriter::add_root(const std::string& path, std::uint64_t device) {
+Status FileWriter::add_root(const std::string& path, std::uint64_t device) {
   return state_->change([&] {
     state_->connection.run(
         "INSERT INTO roots(path, device, added) VALUES(?, ?, ?) ON CONFLICT(path) DO UPDATE SET device = "
@@ -98,7 +104,7 @@ Status CatalogueWriter::add_root(const std::string& path, std::uint64_t device) 
   });
 }
 
-Result<std::vector<KnownFile>> CatalogueWriter::known_files(const std::string& root) {
+Result<std::vector<KnownFile>> FileWriter::known_files(const std::string& root) {
   return guarded([&] {
     const PathRange range = below(root);
     std::vector<KnownFile> files;
@@ -110,7 +116,7 @@ Result<std::vector<KnownFile>> CatalogueWriter::known_files(const std::string& r
   });
 }
 
-Result<std::vector<KnownFile>> CatalogueWriter::files_of(AssetId asset) {
+Result<std::vector<KnownFile>> FileWriter::files_of(AssetId asset) {
   return guarded([&] {
     std::vector<KnownFile> files;
     auto row = state_->connection.query("SELECT " IE_FILE_COLUMNS IE_FILES "WHERE f.asset_id = ? ORDER BY f.id", asset);
@@ -157,9 +163,9 @@ bool is_other_content(const KnownFile& known, const FileObservation& seen) {
 
 }  // namespace
 
-Result<KnownFile> CatalogueWriter::upsert_file(const FileObservation& seen, RunId run) {
+Result<KnownFile> FileWriter::upsert_file(const FileObservation& seen, RunId run) {
   return state_->change([&] {
-    State& s = *state_;
+    WriterState& s = *state_;
     auto known = find_file(s.connection, seen.path);
     if (!known) {
       KnownFile added{0, s.add_provisional(kind_name(seen.kind), format_name(seen.format)), seen, {}, false, {}};
@@ -196,7 +202,7 @@ Result<KnownFile> CatalogueWriter::upsert_file(const FileObservation& seen, RunI
   });
 }
 
-Status CatalogueWriter::touch_files(std::span<const FileId> files, RunId run) {
+Status FileWriter::touch_files(std::span<const FileId> files, RunId run) {
   return state_->change([&] {
     Connection& c = state_->connection;
     for (const FileId file : files) {
@@ -208,9 +214,9 @@ Status CatalogueWriter::touch_files(std::span<const FileId> files, RunId run) {
   });
 }
 
-Status CatalogueWriter::move_file(FileId file, const FileObservation& seen, RunId run) {
+Status FileWriter::move_file(FileId file, const FileObservation& seen, RunId run) {
   return state_->change([&] {
-    State& s = *state_;
+    WriterState& s = *state_;
     s.dirty.insert(s.asset_of(file));
     const auto other = find_file(s.connection, seen.path);
     if (other && other->id != file) {
@@ -224,7 +230,7 @@ Status CatalogueWriter::move_file(FileId file, const FileObservation& seen, RunI
   });
 }
 
-Status CatalogueWriter::set_file_state(std::span<const FileId> files, FileState state) {
+Status FileWriter::set_file_state(std::span<const FileId> files, FileState state) {
   return state_->change([&] {
     for (const FileId file : files) {
       state_->dirty.insert(state_->asset_of(file));

@@ -11,8 +11,8 @@
 
 namespace image_engine::store {
 
-struct CatalogueWriter::State {
-  State(const std::string& path, WriterLock held) : lock(std::move(held)), connection(path, Access::kCreate) {}
+struct WriterState {
+  WriterState(const std::string& path, WriterLock held) : lock(std::move(held)), connection(path, Access::kCreate) {}
 
   // Runs f in the open batch, else in its own transaction.
   template <typename F>

@@ -1,0 +1,67 @@
+// What stages found: records and facts of assets and files, and of moments below them. Parts of
+// CatalogueReader and CatalogueWriter (store/catalogue.h), whose rules for threads, errors and transactions hold.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "core/result.h"
+#include "store/facts.h"
+#include "store/moments.h"
+#include "store/types.h"
+
+namespace image_engine::store {
+
+class Connection;
+struct WriterState;
+
+class RecordReader {
+ public:
+  // What was found about the asset of this hash, by the keys of its records, in no order; where no asset has the hash,
+  // about `otherwise`. Empty where there is neither.
+  Result<std::vector<StageKey>> record_keys(const Hash128& hash, AssetId otherwise = 0) const;
+  // All records of that key about assets, by asset.
+  Result<std::vector<StageData>> stage_data(const StageKey& key) const;
+  // Of an asset: its moments by time, what stages recorded at them, and the single things that were found.
+  Result<std::vector<Moment>> moments(AssetId asset) const;
+  Result<std::vector<MomentRecord>> moment_records(AssetId asset) const;
+  Result<std::vector<MomentThing>> moment_things(AssetId asset) const;
+  Result<std::optional<AnalysisProgress>> progress(AssetId asset) const;
+
+ protected:
+  explicit RecordReader(Connection& connection) : connection_(&connection) {}
+
+ private:
+  Connection* connection_;
+};
+
+class RecordWriter {
+ public:
+  // Replaces the record of the same key, and puts the facts that the stage found with it. Older keys of the stage stay
+  // until prune().
+  Status put_record(AssetId asset, const Record& record, std::span<const Fact> facts = {});
+  Status put_file_record(FileId file, const Record& record);
+  // Makes what a stage found searchable; replaces what was there of its kind and field. kInvalidArgument for a field
+  // that the kind does not have, or a vector whose space does not exist or has other dimensions.
+  Status put_fact(AssetId asset, const Fact& fact);
+  // A moment replaces the one with its number, a moment's record the one of its stage. The facts belong to that moment
+  // alone and do not make the asset searchable: put_record() does that. kNotFound for a record without its moment,
+  // kInvalidArgument for an invalid range and for vectors.
+  Status put_moment(AssetId asset, const Moment& moment);
+  Status put_moment_record(AssetId asset, const MomentRecord& record, std::span<const Fact> facts = {});
+  // Deletes all moments of an asset, with what was found at them and its progress.
+  Status drop_moments(AssetId asset);
+  // Deletes the records of that stage with another key: what they describe at the asset's moments has been replaced.
+  Status drop_other_records(AssetId asset, const StageKey& key);
+  // The progress of an asset's analysis; nullopt: it is done.
+  Status put_progress(AssetId asset, const std::optional<AnalysisProgress>& progress);
+
+ protected:
+  explicit RecordWriter(WriterState& state) : state_(&state) {}
+
+ private:
+  WriterState* state_;
+};
+
+}  // namespace image_engine::store
