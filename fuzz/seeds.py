@@ -144,7 +144,7 @@ def write_seed(root, target, number, content):
 def main():
     root = pathlib.Path(sys.argv[1])
     root.mkdir(parents=True, exist_ok=True)
-    seeds = [(f"decode_{decoder}", content) for decoder, content in pictures()] + [("video", content) for content in videos()]
+    seeds = [(f"decode_{decoder}", content) for decoder, content in pictures()] + [(target, content) for content in videos() for target in ("video", "frames")]
     for number, (own, content) in enumerate(seeds):
         for target in (own, "metadata", "sniff"):
             prefix = b"\0" if target == "metadata" else b""

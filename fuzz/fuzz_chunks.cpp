@@ -1,0 +1,30 @@
+// What a subverted worker may send of a video's frames: a chunk that is accepted lies in its slot.
+#include <cstdlib>
+
+#include "worker/answer.h"
+#include "worker/archive.h"
+
+using namespace image_engine;
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, size_t size) {
+  worker::VideoChunk chunk;
+  worker::ArchiveReader reader({reinterpret_cast<const std::byte*>(data), size});
+  reader(chunk);
+  if (!reader.complete()) return 0;
+  worker::Request request;
+  request.operations = worker::kVideoFrames | (size % 2 == 0 ? worker::kThumbnail : 0U);
+  request.max_edge = 640;
+  request.video.small_width = 64;
+  request.video.small_height = 36;
+  constexpr worker::SlotRange kSlot{8 << 20, 64 << 20};
+  if (!worker::is_chunk_of(request, chunk, kSlot, 0)) return 0;
+  const auto inside = [&](std::uint64_t offset, std::uint64_t bytes) {
+    if (offset < kSlot.begin || bytes > kSlot.end || offset > kSlot.end - bytes) std::abort();
+  };
+  inside(chunk.small_offset, chunk.seconds.size() * 64 * 36 * 3);
+  for (const worker::ChosenFrame& frame : chunk.chosen) {
+    inside(frame.picture.offset, std::uint64_t{3} * frame.picture.width * frame.picture.height);
+    inside(frame.thumbnail.offset, frame.thumbnail.bytes);
+  }
+  return 0;
+}
