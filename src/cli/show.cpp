@@ -37,7 +37,8 @@ struct ShowFlags {
   std::string file, path_base64;
   std::uint32_t thumbnail = 0;
   std::string draw, contact_sheet, at;
-  std::uint32_t edge = 2048;
+  std::uint32_t edge = 0;  // of pictures that are written, pixels; 0: not given
+  [[nodiscard]] std::uint32_t drawn_edge() const { return edge > 0 ? edge : 2048; }
 };
 
 Result<std::string> path_of(const ShowFlags& flags) {
@@ -175,8 +176,8 @@ Result<int> draw(const Context& context, const store::CatalogueReader& reader, c
     IE_TRY(const std::vector<std::byte> bytes, (canvas.*encode)());
     return write_file_atomically(target, bytes);
   };
-  IE_CHECK(at ? pipeline::see_frames(path, context.config, flags.edge, {&*at, 1}, see)
-              : pipeline::with_picture(path, context.config, flags.edge, see));
+  IE_CHECK(at ? pipeline::see_frames(path, context.config, flags.drawn_edge(), {&*at, 1}, see)
+              : pipeline::with_picture(path, context.config, flags.drawn_edge(), see));
   if (context.json) {
     nlohmann::json json = {{"width", width},       {"height", height},       {"objects", drawn.objects},
                            {"texts", drawn.texts}, {"labels", drawn.labels}, {"notes", notes}};
@@ -203,7 +204,7 @@ Result<int> draw_contact_sheet(const Context& context, const store::CatalogueRea
   IE_TRY(const nlohmann::json video, pipeline::video_json(reader, record));
   std::vector<double> times;
   for (const nlohmann::json& scene : video["scenes"]) times.push_back(scene.value("best", scene.value("from", 0.0)));
-  IE_TRY(const Canvas sheet, contact_sheet(context, path, std::move(times), flags.edge));
+  IE_TRY(const Canvas sheet, contact_sheet(context, path, std::move(times), flags.drawn_edge()));
   IE_TRY(const std::vector<std::byte> bytes, (sheet.*encode)());
   IE_CHECK(write_file_atomically(target, bytes));
   if (context.json) {
@@ -252,12 +253,13 @@ Action setup_show(Arguments app, Settings&) {
                  "Write the best frame of each scene of a video, as PNG or JPEG")
       .type_name("OUT")
       .excludes(target);
-  app.add_option("--edge", flags->edge, "The longest edge of the --draw and --contact-sheet output, pixels")
-      .show_default()
+  app.add_option("--edge", flags->edge, "The longest edge of the --draw and --contact-sheet output, pixels (2048)")
       .type_name("N")
       .range(16, 16384);
   app.footer(kShowExamples);
   return [flags](Context& context) -> Result<int> {
+    if (flags->edge > 0 && flags->draw.empty() && flags->contact_sheet.empty())
+      return fail(ErrorCode::kInvalidArgument, "--edge is of --draw and --contact-sheet");
     IE_TRY(const std::string path, path_of(*flags));
     IE_TRY(const store::CatalogueReader reader, open_reader(context));
     const Result<store::AssetId> id = reader.find_asset_by_path(path);

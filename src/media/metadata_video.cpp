@@ -72,7 +72,9 @@ Result<Metadata> read_video_metadata(MediaFormat format, Bytes file) {
   metadata.width = size.width;
   metadata.height = size.height;
   VideoInfo info;
+  constexpr double kMostSeconds = 1e9;  // a damaged header's
   if (input->duration > 0) info.duration = static_cast<double>(input->duration) / AV_TIME_BASE;
+  if (info.duration > kMostSeconds) info.duration = 0;
   if (video->avg_frame_rate.num > 0 && video->avg_frame_rate.den > 0) info.frame_rate = av_q2d(video->avg_frame_rate);
   info.video_codec = avcodec_get_name(video->codecpar->codec_id);
   if (const auto* audio = demuxer.stream(AVMEDIA_TYPE_AUDIO))

@@ -75,15 +75,20 @@ struct VideoReader::State {
 
   // Null at the end.
   AVFrame* decode(AVFrame* into) {
+    constexpr int kMostErrorsAtEnd = 64;  // more than decoders have threads
+    int errors_at_end = 0;
     for (;;) {
       const int got = avcodec_receive_frame(decoder.get(), into);
       if (got >= 0 && into->width > 0 && into->height > 0) return into;
-      if (got == AVERROR_EOF || is_at_end) return nullptr;
+      if (got == AVERROR_EOF || (is_at_end && got == AVERROR(EAGAIN))) return nullptr;
       if (got != AVERROR(EAGAIN) && got < 0) ++broken_packets;
+      if (is_at_end && ++errors_at_end > kMostErrorsAtEnd) return nullptr;
+      if (is_at_end) continue;  // what other threads of the decoder hold may be good
       const int read = av_read_frame(&demuxer.input(), packet.get());
       if (read < 0) {
         if (read != AVERROR_EOF) read_error = read;
-        is_at_end = avcodec_send_packet(decoder.get(), nullptr) < 0;
+        avcodec_send_packet(decoder.get(), nullptr);
+        is_at_end = true;
         continue;
       }
       if (packet->stream_index == stream->index && avcodec_send_packet(decoder.get(), packet.get()) < 0)
@@ -170,7 +175,7 @@ Status VideoReader::seek(double seconds) {
   State& s = *state_;
   // The index of some containers goes by decoding time, and a key frame may be shown after frames that follow it in the
   // file: back until the first frame is early enough.
-  constexpr double kSlack = 1e-6;
+  constexpr double kSlack = 5e-4;  // seconds: times come rounded to milliseconds
   double target = seconds;
   for (double back = 1;; back *= 2) {
     IE_CHECK(s.restart_at(target));
@@ -222,6 +227,8 @@ double VideoReader::duration() const {
   return std::max(static_cast<double>(state_->demuxer.input().duration) / AV_TIME_BASE, 0.0);
 }
 
+bool VideoReader::is_cut_off() const { return state_->read_error != 0; }
+
 double VideoReader::frame_rate() const {
   const double rate = av_q2d(state_->stream->avg_frame_rate);
   return std::isfinite(rate) && rate > 0 ? rate : 0;
@@ -248,7 +255,6 @@ std::vector<std::string> VideoReader::warnings() const {
     warnings.emplace_back("Dolby Vision profile 5: colours are not true, as only Dolby's own decoder knows them");
   if (state_->broken_packets > 0)
     warnings.push_back(fmt::format("{} damaged packets were left out", state_->broken_packets));
-  if (state_->read_error != 0) warnings.emplace_back("the file is damaged or ends early");
   return warnings;
 }
 

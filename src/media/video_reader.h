@@ -37,7 +37,8 @@ class VideoReader {
   // The next frame; none at the end. Times rise: a frame without a time, or with one that goes back, gets the one
   // before plus a frame's duration. Packets that cannot be decoded are left out and counted.
   Result<std::optional<VideoFrame>> next();
-  // next() gives the frame that is shown at `seconds`: the last one that begins by then, else the first of all.
+  // next() gives the frame that is shown at `seconds`: the last one that begins by then, or half a millisecond later,
+  // else the first of all.
   Status seek(double seconds);
 
   // Of the frame that next() gave last: converted by its own matrix and range (unknown: BT.601 limited, as FFmpeg has
@@ -52,6 +53,8 @@ class VideoReader {
   [[nodiscard]] Size full_size() const;     // of the frame at hand, upright, pixels square
   [[nodiscard]] double duration() const;    // seconds that the container states; 0: unknown
   [[nodiscard]] double frame_rate() const;  // frames a second that the container states; 0: unknown
+  // Whether the container ended by an error: it is damaged, or ends early.
+  [[nodiscard]] bool is_cut_off() const;
   // For a person: what was wrong so far but survived.
   [[nodiscard]] std::vector<std::string> warnings() const;
 

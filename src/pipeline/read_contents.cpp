@@ -366,7 +366,8 @@ class ContentPass {
     const auto broken = broken_.find(content.asset);
     if (!contents.decoded && broken != broken_.end())
       for (const auto& [key, error] : broken->second) IE_CHECK(run_.record_failure(row, key, error));
-    run_.renewed.insert(content.asset);
+    const bool has_frames = file.seen.kind == MediaKind::kVideo && run_.options.config.video.enabled;
+    (has_frames ? run_.renewed_videos : run_.renewed).insert(content.asset);
     return committed();
   }
 

@@ -23,7 +23,7 @@ class VideoPass {
   VideoPass(Run& run, RunStages& stages) : run_(run), stages_(stages) {}
 
   Status all() {
-    if (!run_.options.config.video.enabled) return {};
+    if (!run_.options.config.video.enabled || !asks_for_frames()) return {};
     IE_CHECK(stages_.choose());
     IE_TRY(std::vector<store::PendingFile> files, pending());
     if (files.empty()) return {};
@@ -37,7 +37,8 @@ class VideoPass {
     for (const VideoFile& video : videos) seconds += video.duration;
     Progress progress("Videos", static_cast<std::uint64_t>(seconds), run_.options.progress, ProgressUnit::kSecond);
     progress.append_text(run_.options.beside_progress);
-    VideoPlan plan = make_plan(videos.size(), progress);
+    VideoPlan plan{.run = run_, .progress = progress};
+    fill(plan, videos.size());
     return analyze_all(plan, videos);
   }
 
@@ -45,10 +46,7 @@ class VideoPass {
   Result<std::vector<store::PendingFile>> pending() {
     store::PendingQuery query;
     query.roots = run_.options.paths;
-    if (run_.options.only.empty() || asks_for_frames())
-      query.stages.push_back({video_key(run_.options.config), MediaKind::kVideo});
-    if (run_.asked_for(kThumbnailStage))
-      query.stages.push_back({thumbnail_key(run_.options.config), MediaKind::kVideo});
+    query.stages.push_back({video_key(run_.options.config), MediaKind::kVideo});
     for (const PictureStage& stage : stages_.all())
       if (video_stage(stage.key.stage) != nullptr) query.stages.push_back({stage.key, MediaKind::kVideo});
     query.gates = {metadata_key(), content_key(), decode_key()};
@@ -62,7 +60,10 @@ class VideoPass {
   }
 
   [[nodiscard]] bool asks_for_frames() const {
-    return std::ranges::any_of(run_.options.only, [](const std::string& name) { return video_stage(name) != nullptr; });
+    const auto& only = run_.options.only;
+    return only.empty() || std::ranges::any_of(only, [](const std::string& name) {
+             return name == kVideoStage || video_stage(name) != nullptr;
+           });
   }
 
   Result<std::vector<VideoFile>> facts_of(std::vector<store::PendingFile> files) {
@@ -78,39 +79,32 @@ class VideoPass {
     return videos;
   }
 
-  VideoPlan make_plan(std::size_t videos, Progress& progress) {
-    std::vector<const PictureStage*> frame_stages;
-    std::uint32_t edge = kWorkingEdge;
+  void fill(VideoPlan& plan, std::size_t videos) {
+    plan.key = video_key(run_.options.config);
+    plan.edge = kWorkingEdge;
     for (const PictureStage& stage : stages_.all()) {
       if (video_stage(stage.key.stage) == nullptr) continue;
-      frame_stages.push_back(&stage);
-      edge = std::max(edge, stage.key.stage == kTextStage ? kTextEdge : stage.edge);
+      plan.stages.push_back(&stage);
+      plan.edge = std::max(plan.edge, stage.key.stage == kTextStage ? kTextEdge : stage.edge);
     }
+    if (run_.asked_for(kThumbnailStage)) plan.thumbnail = thumbnail_key(run_.options.config);
     const auto workers = static_cast<std::size_t>(run_.pool.options().workers);
-    const auto threads =
-        static_cast<std::uint32_t>(std::max<std::size_t>(workers / std::max<std::size_t>(videos, 1), 1));
-    return {run_,
-            video_key(run_.options.config),
-            std::move(frame_stages),
-            run_.asked_for(kThumbnailStage) ? std::optional(thumbnail_key(run_.options.config)) : std::nullopt,
-            edge,
-            threads,
-            progress,
-            {}};
+    plan.decode_threads = static_cast<std::uint32_t>(std::max<std::size_t>(workers / videos, 1));
   }
 
   Status analyze_all(VideoPlan& plan, const std::vector<VideoFile>& videos) {
-    std::atomic<std::size_t> next = 0;
-    std::atomic<bool> stop = false;
+    std::atomic<std::size_t> next = 0, done = 0;
     Status status;
     const auto work = [&] {
-      while (!stop && !run_.cancelled()) {
+      while (!plan.stop && !run_.cancelled()) {
         const std::size_t index = next++;
         if (index >= videos.size()) return;
-        if (Status done = VideoAnalysis(plan, videos[index]).run(); !done) {
-          const std::lock_guard lock(plan.write);
-          if (!stop.exchange(true)) status = done;
-        }
+        VideoAnalysis analysis(plan, videos[index]);
+        const Status finished = analysis.run();
+        if (finished && analysis.is_done()) ++done;
+        if (finished) continue;
+        const std::lock_guard lock(plan.write);
+        if (!plan.stop.exchange(true)) status = finished;
       }
     };
     const std::size_t count = std::min(videos.size(), static_cast<std::size_t>(run_.pool.options().workers));
@@ -119,9 +113,9 @@ class VideoPass {
       for (std::size_t i = 1; i < count; ++i) threads.emplace_back(work);
       work();
     }
-    run_.report.videos = {"videos", std::min(next.load(), videos.size()), plan.progress.seconds()};
+    run_.report.videos = {"videos", done, plan.progress.seconds()};
     run_.report.video_seconds = static_cast<double>(plan.progress.done());
-    run_.report.waiting += videos.size() - std::min(next.load(), videos.size());
+    run_.report.waiting += videos.size() - done;
     IE_CHECK(status);
     return run_.batch.commit();
   }

@@ -66,6 +66,7 @@ struct Run {
   Trace trace;
   std::mutex reader_mutex;
   std::set<store::AssetId> renewed;              // finished in this run, not yet passed to on_asset; the sink's
+  std::set<store::AssetId> renewed_videos;       // likewise, but for their frames; the sink's
   std::unordered_set<store::FileId> unreadable;  // whose headers failed in this run: pass 2 skips them
 
   // The report's counter of each file that is not unchanged; and the files that count as failed. The sink's.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "core/json.h"
 #include "core/text.h"
@@ -22,7 +23,8 @@ constexpr double kWriteEverySeconds = 20;
 constexpr std::chrono::seconds kWriteEvery{10};
 // The detector is sure of a change at most so many seconds of video after it (video/scene_changes.h).
 constexpr double kDetectorDelay = 3;
-constexpr double kRounding = 1e-6;  // seconds
+constexpr double kDetectorFrames = 8;  // and where frames are few, so many frames
+constexpr double kRounding = 1e-6;     // seconds
 
 json changes_json(const std::vector<video::SceneChange>& changes) {
   json list = json::array();
@@ -46,88 +48,97 @@ bool overlap(const video::SceneChange& a, const video::SceneChange& b) {
 
 }  // namespace
 
-VideoAnalysis::VideoAnalysis(VideoPlan& plan, const VideoFile& video)
-    : plan_(plan), video_(video), stages_(wanted_stages()) {
+VideoAnalysis::VideoAnalysis(VideoPlan& plan, const VideoFile& video) : plan_(plan), video_(video) {
   row_.id = video.file.file;
   row_.seen = video.file.seen;
   progress_key_ = plan.key.params;
-  for (const PictureStage* stage : stages_)
+  for (const PictureStage* stage : plan_.stages)
     progress_key_ +=
         fmt::format(" {}={} {} {}", stage->key.stage, stage->key.model, stage->key.version, stage->key.params);
 }
 
-std::vector<const PictureStage*> VideoAnalysis::wanted_stages() const {
-  // Frames that are chosen anew need all stages anew.
-  const auto& names = video_.file.stages;
-  const auto is_pending = [&](std::string_view name) { return std::ranges::find(names, name) != names.end(); };
-  if (is_pending(plan_.key.stage)) return plan_.stages;
-  std::vector<const PictureStage*> wanted;
-  std::ranges::copy_if(plan_.stages, std::back_inserter(wanted),
-                       [&](const PictureStage* stage) { return is_pending(stage->key.stage); });
-  return wanted;
-}
-
 Status VideoAnalysis::run() {
   IE_CHECK(load_progress());
-  // What an earlier file left behind may have brought the worker down, so that a fresh one tries again from there.
+  // What an earlier file left behind, or threads that each hold frames, may have brought the worker down: a fresh one
+  // tries again from there, with one thread.
   for (int tries = 2; tries > 0; --tries) {
-    const Status read = read_frames();
+    const Status read = read_frames(tries == 2 ? plan_.decode_threads : 1);
     if (was_cancelled_) return write_frames();
-    if (read) return finish();
+    if (read) return finish(std::nullopt);
     const ErrorCode code = read.error().code;
-    if (is_of_the_run(code)) return read;
+    if (run_failed_ || is_of_the_run(code)) return read;
     IE_CHECK(write_frames());
-    const bool may_be_worker = code == ErrorCode::kCrashed || code == ErrorCode::kOutOfMemory;
-    if (may_be_worker && tries > 1) continue;
-    if (code == ErrorCode::kKilled) {
-      const std::lock_guard lock(plan_.write);
-      return plan_.run.record_failure(row_, decode_key(), read.error());
-    }
-    if (until_ >= 0) IE_CHECK(finish());
-    return fail_at(read.error());
+    if (tries > 1 && (code == ErrorCode::kCrashed || code == ErrorCode::kOutOfMemory)) continue;
+    if (code != ErrorCode::kKilled) return finish(read.error());
+    const std::lock_guard lock(plan_.write);
+    return plan_.run.record_failure(row_, decode_key(), read.error());
   }
   return {};
 }
 
 Status VideoAnalysis::load_progress() {
   std::optional<store::AnalysisProgress> progress;
+  std::vector<store::Moment> moments;
   {
     const std::lock_guard lock(plan_.run.reader_mutex);
     IE_TRY(progress, plan_.run.reader.progress(video_.file.asset));
+    IE_TRY(moments, plan_.run.reader.moments(video_.file.asset));
   }
-  if (progress && progress->key == progress_key_) try {
-      const json data = parse_json(progress->data);
-      first_ = data.at("first").get<double>();
-      next_moment_ = data.at("next").get<store::MomentId>();
-      changes_ = changes_from(data.at("changes"));
-      until_ = data.at("until").get<double>();
-      position_ = written_position_ = until_;
-      return {};
-    } catch (const json::exception&) {
-      first_.reset(), next_moment_ = 1, changes_.clear();
-    }
-  const auto& names = video_.file.stages;
-  if (std::ranges::find(names, plan_.key.stage) == names.end()) return {};
-  const std::lock_guard lock(plan_.write);
-  IE_CHECK(plan_.run.batch.open());
-  return plan_.run.writer.drop_moments(video_.file.asset);
+  if (!progress || progress->key != progress_key_ || moments.empty()) return drop_former();
+  try {
+    const json data = parse_json(progress->data);
+    const double first = data.at("first").get<double>(), until = data.at("until").get<double>();
+    changes_ = changes_from(data.at("changes"));
+    for (const json& failed : data.at("failures"))
+      for (const PictureStage* stage : plan_.stages)
+        if (stage->key.stage == failed.at(0))
+          failures_.emplace(stage, Error{error_code_from_name(failed.at(1).get<std::string>()), failed.at(2)});
+    next_moment_ = data.at("next").get<store::MomentId>();
+    spacing_ = data.at("spacing").get<double>();
+    first_ = first;
+    until_ = sampled_ = position_ = written_position_ = until;
+  } catch (const json::exception&) {
+    changes_.clear(), failures_.clear(), next_moment_ = 1;
+    return drop_former();
+  }
+  counted_ = std::max(std::floor(until_ - *first_), 0.0);
+  frames_.push_back({moments.back(), {}});  // what follows may be the same picture
+  return {};
 }
 
-Status VideoAnalysis::read_frames() {
+// What was found at other times, and the records that describe it.
+Status VideoAnalysis::drop_former() {
+  const std::lock_guard lock(plan_.write);
+  Run& run = plan_.run;
+  IE_CHECK(run.batch.open());
+  IE_CHECK(run.writer.drop_moments(video_.file.asset));
+  const store::StageKey none;  // of no record
+  for (const char* stage : {kVideoStage, kQualityStage, kObjectsStage, kSceneStage, kTextStage}) {
+    store::StageKey other = none;
+    other.stage = stage;
+    IE_CHECK(run.writer.drop_other_records(video_.file.asset, other));
+  }
+  return run.batch.commit();
+}
+
+// Seconds before the last sampled frame from which on the detector sees again what it was not sure of.
+double VideoAnalysis::rewind() const { return std::max(2 * kDetectorDelay, kDetectorFrames * spacing_); }
+
+Status VideoAnalysis::read_frames(std::uint32_t decode_threads) {
   const Config& config = plan_.run.options.config;
   detector_ = config.video.scene_detection ? video::make_scene_detector() : nullptr;
   last_small_.clear();
+  resumed_at_ = until_;
   IE_TRY(worker::LeasedFile leased, worker::LeasedFile::open(plan_.run.pool, video_.file.seen.path));
   worker::Task task{.operations = worker::kThumbnail | worker::kLuma, .max_edge = plan_.edge};
   task.thumbnail_edge = static_cast<std::uint32_t>(config.thumbnails.size);
   task.thumbnail_quality = static_cast<std::uint32_t>(config.thumbnails.quality);
-  // Where it is resumed, the detector sees again what it was not sure of.
-  task.video = {.from = until_ < 0 ? 0 : std::max(until_ - 2 * kDetectorDelay, 0.0),
+  task.video = {.from = has_kept() ? std::max(until_ - rewind(), 0.0) : 0,
                 .fps = config.video.fps,
                 .anchor = first_.value_or(0),
                 .small_width = video::kSmallWidth,
                 .small_height = video::kSmallHeight,
-                .threads = plan_.decode_threads,
+                .threads = decode_threads,
                 .key_frames_only = config.video.key_frames_only};
   IE_CHECK(leased.start_video(task));
   for (;;) {
@@ -136,8 +147,12 @@ Status VideoAnalysis::read_frames() {
     IE_CHECK(take_chunk(leased, *chunk));
     const bool due =
         position_ - written_position_ >= kWriteEverySeconds || Trace::Clock::now() - written_ >= kWriteEvery;
-    if (due) IE_CHECK(write_frames());
-    if (plan_.run.cancelled()) {
+    if (due)
+      if (const Status written = write_frames(); !written) {
+        run_failed_ = true;
+        return written;
+      }
+    if (plan_.run.cancelled() || plan_.stop) {
       was_cancelled_ = true;
       return {};
     }
@@ -154,9 +169,13 @@ Status VideoAnalysis::take_chunk(worker::LeasedFile& leased, const worker::Video
     const double seconds = chunk.seconds[i];
     const std::span<const std::uint8_t> small = leased.small(chunk, i);
     if (detector_) take_changes(detector_->add({next_index_++, seconds, small}));
+    if (seconds > position_) spacing_ = seconds - position_;
     position_ = std::max(position_, seconds);
     if (chosen == chunk.chosen.end() || chosen->seconds != seconds) continue;
-    if (seconds > until_ + kRounding) add_frame(leased, *chosen, small);
+    if (seconds > resumed_at_ + kRounding)
+      add_frame(leased, *chosen, small);
+    else
+      last_small_.assign(small.begin(), small.end());
     ++chosen;
   }
   const double position = position_ - *first_;
@@ -170,8 +189,8 @@ Status VideoAnalysis::take_chunk(worker::LeasedFile& leased, const worker::Video
 void VideoAnalysis::take_changes(const std::vector<video::SceneChange>& changes) {
   for (const video::SceneChange& change : changes) {
     const auto is_known = [&](const video::SceneChange& known) { return overlap(known, change); };
-    // A resumed detector begins in the middle of a scene, which is no change.
-    if (until_ >= 0 && change.to_seconds < until_ - kDetectorDelay) continue;
+    // What an earlier run was sure of is known; a resumed detector may see it otherwise, as it begins in its middle.
+    if (change.to_seconds < resumed_at_ - rewind() / 2) continue;
     if (std::ranges::none_of(changes_, is_known)) changes_.push_back(change);
   }
 }
@@ -179,6 +198,7 @@ void VideoAnalysis::take_changes(const std::vector<video::SceneChange>& changes)
 void VideoAnalysis::add_frame(worker::LeasedFile& leased, const worker::ChosenFrame& chosen,
                               std::span<const std::uint8_t> small) {
   const double step = 1 / plan_.run.options.config.video.fps;
+  sampled_ = chosen.seconds;
   if (!frames_.empty() && video::is_same_picture(small, last_small_)) {
     frames_.back().moment.to = chosen.seconds + step;
     return;
@@ -196,7 +216,7 @@ void VideoAnalysis::add_frame(worker::LeasedFile& leased, const worker::ChosenFr
   }
   StageInput input{pixels, picture.luma, picture.full_width, picture.full_height};
   input.larger = [&](std::uint32_t) -> Result<ImageView> { return pixels; };  // frames come as large as any stage asks
-  for (const PictureStage* stage : stages_) {
+  for (const PictureStage* stage : plan_.stages) {
     const Trace::Clock::time_point start = Trace::Clock::now();
     Result<StageWork> work = stage->prepare(input);
     if (!work) {
@@ -249,12 +269,12 @@ std::string VideoAnalysis::progress_data() const {
 
 // All frames so far; the last stays at hand, since what follows may be the same picture.
 Status VideoAnalysis::write_frames() {
-  for (const PictureStage* stage : stages_) run_batch(*stage);
+  for (const PictureStage* stage : plan_.stages) run_batch(*stage);
   written_ = Trace::Clock::now();
   written_position_ = position_;
   if (frames_.empty()) return {};
   const Trace::Clock::time_point start = Trace::Clock::now();
-  until_ = std::max(until_, frames_.back().moment.from);
+  until_ = std::max(until_, sampled_);
   const std::lock_guard lock(plan_.write);
   Run& run = plan_.run;
   IE_CHECK(run.batch.open());
@@ -262,16 +282,16 @@ Status VideoAnalysis::write_frames() {
     IE_CHECK(run.writer.put_moment(video_.file.asset, frame.moment));
     for (const auto& [record, facts] : frame.records)
       IE_CHECK(run.writer.put_moment_record(video_.file.asset, record, facts));
-    frame.records.clear();
   }
   IE_CHECK(run.writer.put_progress(video_.file.asset, store::AnalysisProgress{progress_key_, progress_data()}));
   IE_CHECK(run.batch.commit());
   frames_.erase(frames_.begin(), frames_.end() - 1);
+  frames_.back().records.clear();
   run.trace.add(Step::kWrite, start);
   return {};
 }
 
-Status VideoAnalysis::finish() {
+Status VideoAnalysis::finish(const std::optional<Error>& broken) {
   if (first_ && summary_.frames > 0 && !frames_.empty()) {
     const double frame = summary_.frame_rate > 0 ? 1 / summary_.frame_rate : 0;
     double end = std::max(position_, summary_.last) + frame;
@@ -314,10 +334,10 @@ Status VideoAnalysis::finish() {
     IE_CHECK(run.writer.put_moment(asset, {next, store::MomentKind::kScene, scene.from, scene.to}));
     json data = {{"begins", scene.begins}};
     if (const auto best = video::best_frame(scores, scene); best >= 0)
-      data["best"] = thousandths(scores[static_cast<std::size_t>(best)].seconds);
+      data["best"] = scores[static_cast<std::size_t>(best)].seconds;
     IE_CHECK(run.writer.put_moment_record(asset, {next++, plan_.key.stage, json_text(data)}));
   }
-  for (const PictureStage* stage : stages_) {
+  for (const PictureStage* stage : plan_.stages) {
     if (failures_.contains(stage)) continue;
     const auto frames = by_stage.find(stage->key.stage);
     static const std::vector<FrameData> kNone;
@@ -327,14 +347,20 @@ Status VideoAnalysis::finish() {
     IE_CHECK(run.writer.put_record(asset, {stage->key, device, precision, std::move(output.data), ""}, output.facts));
     IE_CHECK(run.writer.drop_other_records(asset, stage->key));
   }
-  json data = {{"frames", moments.size()}, {"scenes", scenes.size()}};
-  for (const std::string& warning : summary_.warnings) data["warnings"].push_back(to_utf8(warning));
-  IE_CHECK(run.writer.put_record(asset, {plan_.key, "cpu", "", json_text(data), ""}));
-  IE_CHECK(run.writer.drop_other_records(asset, plan_.key));
+  if (broken) {
+    const std::string where = moments.empty() ? "" : fmt::format("from {:.3f} s on: ", position_);
+    IE_CHECK(run.record_failure(row_, decode_key(), {broken->code, where + broken->message}));
+  } else {
+    json data = {{"frames", moments.size()}, {"scenes", scenes.size()}};
+    for (const std::string& warning : summary_.warnings) data["warnings"].push_back(to_utf8(warning));
+    IE_CHECK(run.writer.put_record(asset, {plan_.key, "cpu", "", json_text(data), ""}));
+    IE_CHECK(run.writer.drop_other_records(asset, plan_.key));
+    IE_CHECK(run.writer.clear_failure(video_.file.seen.path, kDecodeStage));
+  }
   IE_CHECK(keep_thumbnail());
   IE_CHECK(run.writer.put_progress(asset, std::nullopt));
-  IE_CHECK(run.writer.clear_failure(video_.file.seen.path, kDecodeStage));
   for (const auto& [stage, error] : failures_) IE_CHECK(run.record_failure(row_, stage->key, error));
+  run.renewed_videos.erase(asset);
   run.renewed.insert(asset);
   IE_CHECK(run.batch.commit());
   return run.announce();
@@ -347,16 +373,6 @@ Status VideoAnalysis::keep_thumbnail() {
     return plan_.run.record_failure(row_, *plan_.thumbnail, kept.error());
   return plan_.run.writer.put_record(video_.file.asset,
                                      {*plan_.thumbnail, "cpu", "", json_text(json{{"size", edge}}), ""});
-}
-
-// What was found before it stays, and is searched for.
-Status VideoAnalysis::fail_at(const Error& error) {
-  const std::lock_guard lock(plan_.write);
-  IE_CHECK(plan_.run.batch.open());
-  const std::string where = until_ >= 0 ? fmt::format("from {:.3f} s on: ", position_) : "";
-  IE_CHECK(plan_.run.record_failure(row_, decode_key(), {error.code, where + error.message}));
-  plan_.run.renewed.insert(video_.file.asset);
-  return plan_.run.batch.commit();
 }
 
 }  // namespace image_engine::pipeline

@@ -1,7 +1,10 @@
 // One video: its frames through the stages, its scenes, and what is kept of both.
 #pragma once
 
+#include <atomic>
+#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -24,8 +27,9 @@ struct VideoPlan {
   std::optional<store::StageKey> thumbnail;
   std::uint32_t edge = 0;  // of decoded frames, pixels
   std::uint32_t decode_threads = 1;
-  Progress& progress;  // seconds of video
-  std::mutex write;    // guards the run's writer, report and what else is the sink's
+  Progress& progress;              // seconds of video
+  std::mutex write;                // guards the run's writer, report and what else is the sink's
+  std::atomic<bool> stop = false;  // an error of the run has occurred
 };
 
 // What the run knows of a video before it is decoded.
@@ -43,6 +47,8 @@ class VideoAnalysis {
   // Decodes from where an earlier run was interrupted, and writes what was found every few seconds, so that no more is
   // lost. What the file is to blame for is in the ledger, with what could be analyzed kept. Errors are the run's.
   Status run();
+  // Whether run() has gone through the whole video; false after a cancellation.
+  [[nodiscard]] bool is_done() const { return !was_cancelled_; }
 
  private:
   // A frame that was analyzed and is not yet in the catalogue.
@@ -56,9 +62,11 @@ class VideoAnalysis {
   };
 
   Status load_progress();
-  [[nodiscard]] std::vector<const PictureStage*> wanted_stages() const;
-  // Reads to the end, or until the run is cancelled. Errors: those of the worker.
-  Status read_frames();
+  Status drop_former();
+  // Reads to the end, or until the run is cancelled. Errors: those of the worker, or with run_failed_ the run's.
+  Status read_frames(std::uint32_t decode_threads);
+  [[nodiscard]] bool has_kept() const { return std::isfinite(until_); }
+  [[nodiscard]] double rewind() const;
   Status take_chunk(worker::LeasedFile& leased, const worker::VideoChunk& chunk);
   void take_changes(const std::vector<video::SceneChange>& changes);
   void add_frame(worker::LeasedFile& leased, const worker::ChosenFrame& chosen, std::span<const std::uint8_t> small);
@@ -67,14 +75,14 @@ class VideoAnalysis {
   void note_failure(const PictureStage& stage, double seconds, const Error& error);
   Status write_frames();
   [[nodiscard]] std::string progress_data() const;
-  Status finish();
+  // `broken`: why the rest cannot be decoded. What was found before it stays, and is searched for; the video's own
+  // record is left out, so that --retry begins anew.
+  Status finish(const std::optional<Error>& broken);
   Status keep_thumbnail();
-  Status fail_at(const Error& error);
 
   VideoPlan& plan_;
   const VideoFile& video_;
   store::KnownFile row_;
-  std::vector<const PictureStage*> stages_;
   std::string progress_key_;
 
   std::unique_ptr<video::SceneDetector> detector_;
@@ -89,12 +97,17 @@ class VideoAnalysis {
   std::int64_t next_index_ = 0;
   store::MomentId next_moment_ = 1;
   std::optional<double> first_;  // the first frame's time, seconds
-  double until_ = -1;            // frames up to here are in the catalogue; below 0: none
-  double position_ = 0;          // of the last decoded frame
-  double counted_ = 0;           // seconds that the progress knows of
+  // Sampled frames up to here are in the catalogue, seconds; infinite: none.
+  double until_ = -std::numeric_limits<double>::infinity();
+  double resumed_at_ = -std::numeric_limits<double>::infinity();  // `until_` when the decode at hand began
+  double sampled_ = -std::numeric_limits<double>::infinity();     // the last sampled frame's time
+  double spacing_ = 0;                                            // of the last two decoded frames, seconds
+  double position_ = 0;                                           // of the last decoded frame
+  double counted_ = 0;                                            // seconds that the progress knows of
   Trace::Clock::time_point written_ = Trace::Clock::now();
   double written_position_ = 0;
   bool was_cancelled_ = false;
+  bool run_failed_ = false;  // the error that read_frames() returns is the run's
 };
 
 }  // namespace image_engine::pipeline

@@ -18,7 +18,10 @@ using store::MomentKind;
 void add_data(json& out, const store::MomentRecord& record) {
   json data = parse_json(record.data);
   if (!data.is_object()) return;
-  if (record.stage == kVideoStage) return out.update(data);
+  if (record.stage == kVideoStage) {
+    if (data.contains("best") && data["best"].is_number()) data["best"] = thousandths(data["best"].get<double>());
+    return out.update(data);
+  }
   for (const auto& [stage, section] : json_sections())
     if (record.stage == stage) section.empty() ? out.update(data) : void(out[std::string(section)] = data);
 }
@@ -92,11 +95,14 @@ Result<json> video_json(const store::CatalogueReader& reader, const store::Asset
   return out;
 }
 
+// A document's times are rounded to milliseconds.
+constexpr double kRounded = 5e-4;
+
 Result<json> frame_json(const store::CatalogueReader& reader, store::AssetId asset, double seconds) {
   IE_TRY(Moments moments, read_moments(reader, asset));
   const store::Moment* shown = nullptr;
   for (const store::Moment& moment : moments.all)
-    if (moment.kind == MomentKind::kFrame && (shown == nullptr || moment.from <= seconds)) shown = &moment;
+    if (moment.kind == MomentKind::kFrame && (shown == nullptr || moment.from <= seconds + kRounded)) shown = &moment;
   return shown == nullptr ? json() : std::move(moments.documents[shown->id]);
 }
 

@@ -24,6 +24,7 @@ bool is_within(double value, double most) { return std::abs(value) <= most; }  /
 
 bool is_sound(const Metadata& found) {
   if (!is_media_format(found.format)) return false;
+  if (found.video && !(found.video->duration >= 0 && found.video->duration <= kMostVideoSeconds)) return false;
   return !found.gps || (is_within(found.gps->latitude, 90) && is_within(found.gps->longitude, 180));
 }
 
@@ -61,8 +62,10 @@ void check_error(Result<T>& result) {
 }
 
 bool is_sound(const VideoSummary& video) {
-  return std::isfinite(video.first) && std::isfinite(video.last) && std::isfinite(video.duration) &&
-         std::isfinite(video.frame_rate) && video.duration >= 0 && video.frame_rate >= 0;
+  const bool rate =
+      video.frame_rate == 0 || (video.frame_rate >= kLeastFrameRate && video.frame_rate <= kMostFrameRate);
+  return rate && is_within(video.first, kMostVideoSeconds) && is_within(video.last, kMostVideoSeconds) &&
+         video.duration >= 0 && is_within(video.duration, kMostVideoSeconds);
 }
 
 }  // namespace
@@ -71,9 +74,10 @@ bool is_chunk_of(const Request& request, const VideoChunk& chunk, SlotRange slot
   const auto inside = [&](std::uint64_t offset, std::uint64_t size) {
     return offset >= slot.begin && offset <= slot.end && size <= slot.end - offset;
   };
-  if (chunk.seconds.size() > kMostChunkFrames || chunk.chosen.size() > chunk.seconds.size()) return false;
+  if (chunk.seconds.empty() || chunk.seconds.size() > kMostChunkFrames || chunk.chosen.size() > chunk.seconds.size())
+    return false;
   for (const double seconds : chunk.seconds) {
-    if (!std::isfinite(seconds) || !(seconds > last)) return false;
+    if (!is_within(seconds, kMostVideoSeconds) || !(seconds > last)) return false;
     last = seconds;
   }
   const std::uint64_t small = std::uint64_t{request.video.small_width} * request.video.small_height * 3;
@@ -91,7 +95,10 @@ bool is_chunk_of(const Request& request, const VideoChunk& chunk, SlotRange slot
       return false;
     const bool jpeg = (request.operations & kThumbnail) != 0;
     if ((frame.thumbnail.bytes > 0) != jpeg) return false;
-    if (jpeg && !inside(frame.thumbnail.offset, frame.thumbnail.bytes)) return false;
+    if (!jpeg) continue;
+    const std::uint64_t edge = request.thumbnail_edge;
+    if (frame.thumbnail.bytes > edge * edge * kMostBytesAPixel + kMostHeaderBytes) return false;
+    if (!inside(frame.thumbnail.offset, frame.thumbnail.bytes)) return false;
   }
   return true;
 }

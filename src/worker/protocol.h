@@ -61,6 +61,9 @@ inline constexpr size_t kMostChunkBytes = size_t{256} << 10;  // of the archived
 inline constexpr std::uint32_t kMostChunkFrames = 64;
 inline constexpr std::uint32_t kMostSmallEdge = 256;  // pixels
 
+// What a worker reports of a video at most; what a file states beyond counts as unknown.
+inline constexpr double kMostVideoSeconds = 1e9, kLeastFrameRate = 1e-3, kMostFrameRate = 1e6;
+
 // Which frames of a video are sent, and as what.
 struct VideoTask {
   double from = 0;    // seconds of presentation time; the first frame is the one shown then

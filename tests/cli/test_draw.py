@@ -179,7 +179,7 @@ def test_what_was_not_looked_at_and_what_is_no_photo(engine, grey, photos, folde
     shutil.copy(clip, photos)
     engine.analyze(photos, "--only", "hash")
     outcome = engine.run("show", photos / clip.name, "--draw", folder / "clip.png")
-    assert outcome.code == FAILED and b"not a photo" in outcome.err
+    assert outcome.code == USAGE and b"--at" in outcome.err
 
 
 def test_output_files_follow_the_umask(engine, photos, grey, folder):

@@ -28,14 +28,17 @@ Result<VideoSummary> VideoSender::send_all() {
     Result<std::optional<media::VideoFrame>> frame = reader.next();
     if (!frame) return fail(frame.error());
     if (!*frame) break;
+    if (!(std::abs((*frame)->seconds) <= kMostVideoSeconds)) continue;  // a damaged time
     if (Status added = add(reader, **frame); !added) {
       send_chunk();
       return fail(added.error());
     }
   }
   send_chunk();
-  summary_.duration = reader.duration();
-  summary_.frame_rate = reader.frame_rate();
+  if (reader.is_cut_off()) return fail(ErrorCode::kCorrupt, "the file is damaged or ends early");
+  if (reader.duration() <= kMostVideoSeconds) summary_.duration = reader.duration();
+  if (reader.frame_rate() >= kLeastFrameRate && reader.frame_rate() <= kMostFrameRate)
+    summary_.frame_rate = reader.frame_rate();
   summary_.warnings = reader.warnings();
   return summary_;
 }
@@ -64,7 +67,8 @@ Status VideoSender::add(media::VideoReader& reader, const media::VideoFrame& fra
 
 // The first frame at or after each multiple of the wanted rate's step. Frames from before a resumed start are not.
 bool VideoSender::is_chosen(double seconds) {
-  if (request_.video.fps <= 0 || seconds < request_.video.from - kRounding) return false;
+  if (request_.video.fps <= 0) return false;
+  if (request_.video.from > 0 && seconds < request_.video.from - kRounding) return false;
   const double step = std::floor((seconds - anchor_) * request_.video.fps + kRounding);
   if (step < static_cast<double>(next_choice_)) return false;
   next_choice_ = static_cast<std::int64_t>(step) + 1;
