@@ -64,7 +64,8 @@ TEST(VideoFrames, PicturesAreFfmpegs) {
       for (; index <= expected["index"]; ++index) ASSERT_TRUE(*reader.next());
       const Result<Image> picture = reader.picture(0);
       ASSERT_OK(picture);
-      EXPECT_LE(mean_difference(*picture, picture_of(expected["file"])), entry["tolerance"].get<double>()) << index - 1 << ": " << picture->width << " × " << picture->height;
+      EXPECT_LE(mean_difference(*picture, picture_of(expected["file"])), entry["tolerance"].get<double>())
+          << index - 1 << ": " << picture->width << " × " << picture->height;
       EXPECT_EQ(reader.full_size(), (Size{picture->width, picture->height}));
     }
   }
@@ -81,7 +82,8 @@ TEST(VideoFrames, AnyTimeIsTheFrameThatReadingInOrderShowsThen) {
     std::uniform_real_distribution<double> anywhere(frames.front().first, frames.back().first + 0.1);
     for (int i = 0; i < 30; ++i) {
       const double at = anywhere(random);
-      const auto shown = std::prev(std::ranges::find_if(frames, [&](const auto& frame) { return frame.first > at + 5e-4; }));
+      const auto shown =
+          std::prev(std::ranges::find_if(frames, [&](const auto& frame) { return frame.first > at + 5e-4; }));
       ASSERT_OK(seeking.seek(at));
       const auto found = seeking.next();
       ASSERT_OK(found);

@@ -21,7 +21,8 @@ class VideoSender {
       : memory_(memory), file_(file), request_(request) {}
 
   // Decodes as the request says and sends chunks, waiting where the engine has released none of the slots. Ends the
-  // program when the engine has closed the socket. Errors: those of media::VideoReader; what was sent before one counts.
+  // program when the engine has closed the socket. Errors: those of media::VideoReader; what was sent before one
+  // counts.
   Result<VideoSummary> send_all();
 
  private:
