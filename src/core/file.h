@@ -53,6 +53,10 @@ class MappedFile {
   int guard_ = -1;  // its index among the guarded files
 };
 
+// Of a mapped file: gives the whole pages of this part back to the system. They come from the page cache when they are
+// read again. Never of other memory, which would be lost.
+void give_back_pages(std::span<const std::byte> mapped);
+
 // Opens a regular file for reading, never a FIFO or device, without changing its atime if permitted.
 Result<UniqueFd> open_regular(const std::string& path);
 

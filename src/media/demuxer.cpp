@@ -8,11 +8,24 @@ extern "C" {
 #include <array>
 #include <cstring>
 
+#include "core/file.h"
+
 namespace image_engine::media {
 
 struct Demuxer::Source {
   Bytes bytes;
+  bool is_mapped = false;
   std::int64_t at = 0;
+  std::int64_t kept_from = 0;  // of what was read since the last seek, pages from here on are kept
+
+  // They come from the page cache when they are read again.
+  void give_back() {
+    constexpr std::int64_t kKept = 4 << 20;
+    const std::int64_t to = at - kKept;
+    if (!is_mapped || to < kept_from + kKept) return;
+    give_back_pages(bytes.subspan(static_cast<size_t>(kept_from), static_cast<size_t>(to - kept_from)));
+    kept_from = to;
+  }
 
   static int read(void* opaque, std::uint8_t* into, int count) {
     auto& self = *static_cast<Source*>(opaque);
@@ -21,6 +34,7 @@ struct Demuxer::Source {
     const auto n = std::min<std::int64_t>(left, count);
     std::memcpy(into, self.bytes.data() + self.at, static_cast<size_t>(n));
     self.at += n;
+    self.give_back();
     return static_cast<int>(n);
   }
   static std::int64_t seek(void* opaque, std::int64_t offset, int whence) {
@@ -29,7 +43,9 @@ struct Demuxer::Source {
     if (whence & AVSEEK_SIZE) return size;
     const auto base = whence == SEEK_CUR ? self.at : whence == SEEK_END ? size : 0;
     if (offset > size || base + offset < 0 || base + offset > size) return AVERROR(EINVAL);
-    return self.at = base + offset;
+    self.at = base + offset;
+    self.kept_from = std::min(self.kept_from, self.at);
+    return self.at;
   }
 };
 
@@ -37,12 +53,12 @@ Demuxer::Demuxer() = default;
 Demuxer::Demuxer(Demuxer&&) noexcept = default;
 Demuxer::~Demuxer() = default;
 
-Result<Demuxer> Demuxer::open(MediaFormat format, Bytes file) {
+Result<Demuxer> Demuxer::open(MediaFormat format, Bytes file, bool is_mapped) {
   constexpr int kBuffer = 32 << 10;
   constexpr const char* kProbeBytes = "1000000";
   constexpr const char* kProbeTime = "2000000";  // microseconds
   Demuxer demuxer;
-  demuxer.source_ = std::make_unique<Source>(Source{file});
+  demuxer.source_ = std::make_unique<Source>(Source{file, is_mapped});
   auto* buffer = static_cast<unsigned char*>(av_malloc(kBuffer));
   demuxer.io_.reset(avio_alloc_context(buffer, kBuffer, 0, demuxer.source_.get(), Source::read, nullptr, Source::seek));
   if (!demuxer.io_) {

@@ -13,8 +13,10 @@ namespace image_engine::media {
 // thread-safe.
 class Demuxer {
  public:
-  // `file` must outlive it. Errors: kUnsupported (no such demuxer), kCorrupt, kOutOfMemory.
-  static Result<Demuxer> open(MediaFormat format, Bytes file);
+  // `file` must outlive it. `is_mapped`: it is a mapped file, whose pages are given back to the system behind the place
+  // where it is read, so that memory does not grow with the file. Errors: kUnsupported (no such demuxer), kCorrupt,
+  // kOutOfMemory.
+  static Result<Demuxer> open(MediaFormat format, Bytes file, bool is_mapped = false);
   Demuxer(Demuxer&&) noexcept;
   Demuxer& operator=(Demuxer&&) = delete;
   ~Demuxer();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/file.h"
 #include "media/colour.h"
 #include "media/decoders.h"
 #include "media/jpeg_segments.h"
@@ -63,8 +64,16 @@ Result<Metadata> read_metadata(Bytes file, Bytes sidecar) {
   return metadata;
 }
 
-ContentHashes content_hashes(Bytes file) {
-  const Hash128 whole = content_hash(file);
+ContentHashes content_hashes(Bytes file, bool is_mapped) {
+  constexpr size_t kWindow = size_t{32} << 20;
+  const bool is_large = is_mapped && file.size() > 2 * kWindow;  // a picture is about to be decoded from the same pages
+  ContentHasher hasher;
+  for (size_t at = 0; at < file.size(); at += kWindow) {
+    const Bytes window = file.subspan(at, std::min(kWindow, file.size() - at));
+    hasher.update(window);
+    if (is_large) give_back_pages(window);
+  }
+  const Hash128 whole = hasher.digest();
   return {whole, detect_format(file) == MediaFormat::kJpeg ? jpeg_asset_hash(file) : whole};
 }
 

@@ -39,7 +39,8 @@ struct ContentHashes {
   Hash128 file;   // of all bytes
   Hash128 asset;  // of the coded image data: JPEG without APPn and COM segments; other formats all bytes
 };
-ContentHashes content_hashes(Bytes file);
+// `is_mapped`: as of Demuxer::open().
+ContentHashes content_hashes(Bytes file, bool is_mapped = false);
 // The asset's hash in catalogues up to format 4: XXH3-128. Only to find a person's labels and ratings of that time.
 Hash128 former_asset_hash(Bytes file);
 

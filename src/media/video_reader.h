@@ -17,6 +17,7 @@ namespace image_engine::media {
 
 struct VideoReaderOptions {
   bool key_frames_only = false;
+  bool is_mapped = false;                  // the bytes are a mapped file's (Demuxer::open())
   int threads = 1;                         // of the decoder
   std::uint64_t max_pixels = 300'000'000;  // a stream with larger frames is refused with kTooLarge
 };

@@ -114,7 +114,7 @@ class Service {
       reply.timings.metadata = stopwatch.lap();
     }
     if (request.operations & kHash) {
-      const media::ContentHashes hashes = media::content_hashes(media_.bytes());
+      const media::ContentHashes hashes = media::content_hashes(media_.bytes(), true);
       reply.hashes = Hashes{hashes.file, hashes.asset, {}};
       if (request.operations & kFormerHash) reply.hashes->former = media::former_asset_hash(media_.bytes());
       reply.timings.hash = stopwatch.lap();

@@ -21,6 +21,7 @@ constexpr double kRounding = 1e-6;                       // seconds: times are f
 Result<VideoSummary> VideoSender::send_all() {
   IE_TRY(media::VideoReader reader,
          media::VideoReader::open(file_, {.key_frames_only = request_.video.key_frames_only != 0,
+                                          .is_mapped = true,
                                           .threads = static_cast<int>(std::clamp(request_.video.threads, 1U, 16U)),
                                           .max_pixels = request_.max_pixels}));
   if (request_.video.from > 0) IE_CHECK(reader.seek(request_.video.from));
