@@ -91,8 +91,9 @@ Status VideoAnalysis::load_progress() {
     changes_ = changes_from(data.at("changes"));
     for (const json& failed : data.at("failures"))
       for (const PictureStage* stage : plan_.stages)
-        if (stage->key.stage == failed.at(0))
-          failures_.emplace(stage, Error{error_code_from_name(failed.at(1).get<std::string>()), failed.at(2)});
+        if (stage->key.stage == failed.at(0).get<std::string>())
+          failures_.emplace(
+              stage, Error{error_code_from_name(failed.at(1).get<std::string>()), failed.at(2).get<std::string>()});
     next_moment_ = data.at("next").get<store::MomentId>();
     spacing_ = data.at("spacing").get<double>();
     first_ = first;
