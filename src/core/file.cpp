@@ -119,10 +119,11 @@ MappedFile::~MappedFile() {
 }
 
 void give_back_pages(std::span<const std::byte> mapped) {
-  constexpr std::uintptr_t kPage = 4096;
-  const auto begin = (reinterpret_cast<std::uintptr_t>(mapped.data()) + kPage - 1) / kPage * kPage;
-  const auto end = reinterpret_cast<std::uintptr_t>(mapped.data() + mapped.size()) / kPage * kPage;
-  if (end > begin) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  constexpr std::size_t kPage = 4096;
+  const std::size_t skipped = (kPage - reinterpret_cast<std::uintptr_t>(mapped.data()) % kPage) % kPage;
+  if (mapped.size() < skipped + kPage) return;
+  const std::size_t whole = (mapped.size() - skipped) / kPage * kPage;
+  ::madvise(const_cast<std::byte*>(mapped.data()) + skipped, whole, MADV_DONTNEED);
 }
 
 Result<UniqueFd> open_regular(const std::string& path) {
