@@ -264,8 +264,15 @@ void VideoAnalysis::note_failure(const PictureStage& stage, double seconds, cons
 }
 
 std::string VideoAnalysis::progress_data() const {
-  return json_text(json{
-      {"first", first_.value_or(0)}, {"until", until_}, {"next", next_moment_}, {"changes", changes_json(changes_)}});
+  json failures = json::array();
+  for (const auto& [stage, error] : failures_)
+    failures.push_back({stage->key.stage, error_name(error.code), to_utf8(error.message)});
+  return json_text(json{{"first", first_.value_or(0)},
+                        {"until", until_},
+                        {"next", next_moment_},
+                        {"spacing", spacing_},
+                        {"changes", changes_json(changes_)},
+                        {"failures", std::move(failures)}});
 }
 
 // All frames so far; the last stays at hand, since what follows may be the same picture.
