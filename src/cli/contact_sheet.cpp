@@ -31,7 +31,7 @@ Result<Canvas> contact_sheet(const Context& context, const std::string& path, st
   const std::uint32_t room = std::max(edge, columns * 4 * kGap) - (columns + 1) * kGap;
   const std::uint32_t cell = std::clamp(room / columns, 32U, kLargestCell);
   std::vector<Image> frames;
-  IE_CHECK(pipeline::see_frames(
+  IE_CHECK(pipeline::with_frames(
       path, context.config, cell, times, [&](const ImageView& picture, preprocess::FullSize) -> Status {
         frames.push_back({picture.width, picture.height, {picture.pixels.begin(), picture.pixels.end()}});
         return {};

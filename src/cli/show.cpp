@@ -176,7 +176,7 @@ Result<int> draw(const Context& context, const store::CatalogueReader& reader, c
     IE_TRY(const std::vector<std::byte> bytes, (canvas.*encode)());
     return write_file_atomically(target, bytes);
   };
-  IE_CHECK(at ? pipeline::see_frames(path, context.config, flags.drawn_edge(), {&*at, 1}, see)
+  IE_CHECK(at ? pipeline::with_frames(path, context.config, flags.drawn_edge(), {&*at, 1}, see)
               : pipeline::with_picture(path, context.config, flags.drawn_edge(), see));
   if (context.json) {
     nlohmann::json json = {{"width", width},       {"height", height},       {"objects", drawn.objects},

@@ -21,8 +21,8 @@ Status with_picture(const std::string& path, const Config& config, std::uint32_t
 
 // The frames of the video in `path` that are shown at these times in seconds, their longer edge at most `edge`, in that
 // order.
-Status see_frames(const std::string& path, const Config& config, std::uint32_t edge, std::span<const double> times,
-                  const std::function<Status(const ImageView&, preprocess::FullSize)>& see);
+Status with_frames(const std::string& path, const Config& config, std::uint32_t edge, std::span<const double> times,
+                   const std::function<Status(const ImageView&, preprocess::FullSize)>& use);
 
 // The perceptual hashes (phash) of the picture in `path` and its seven rotated and mirrored versions.
 Result<std::vector<std::uint64_t>> query_hashes(const std::string& path, const Config& config);

@@ -188,28 +188,19 @@ class ContentPass {
       }
     if (pictures.empty()) return;
     const Trace::Clock::time_point start = Trace::Clock::now();
-    Result<std::vector<StageOutput>> outputs = stage.run(works);
-    for (size_t i = 0; i < pictures.size(); ++i) {
-      if (outputs)
-        take(stage, std::move((*outputs)[i]), *pictures[i]);
-      else  // which of them is to blame?
-        run_one(stage, std::move(works[i]), *pictures[i]);
-    }
+    std::vector<Result<StageOutput>> outputs = run_each(stage, works);
+    for (size_t i = 0; i < pictures.size(); ++i) take(stage, std::move(outputs[i]), *pictures[i]);
     run_.trace.add(Step::kModels, start, pictures.size());
   }
 
-  static void run_one(const PictureStage& stage, StageWork work, Contents& contents) {
-    Result<std::vector<StageOutput>> output = stage.run({&work, 1});
-    if (output)
-      take(stage, std::move(output->front()), contents);
-    else
+  static void take(const PictureStage& stage, Result<StageOutput> output, Contents& contents) {
+    if (!output) {
       contents.failures.emplace_back(stage.key, output.error());
-  }
-
-  static void take(const PictureStage& stage, StageOutput output, Contents& contents) {
-    const auto [device, precision] = stage.runs_on ? stage.runs_on() : std::pair(stage.device, stage.precision);
-    contents.outputs.emplace_back(store::Record{stage.key, device, precision, std::move(output.data), ""},
-                                  std::move(output.facts));
+      return;
+    }
+    const auto [device, precision] = stage.placement();
+    contents.outputs.emplace_back(store::Record{stage.key, device, precision, std::move(output->data), ""},
+                                  std::move(output->facts));
   }
 
   Contents read(const store::PendingFile& file) {
@@ -314,7 +305,7 @@ class ContentPass {
     if (!work)
       contents.failures.emplace_back(stage.key, work.error());
     else if (stage.batch == 1)
-      run_one(stage, std::move(*work), contents);
+      take(stage, std::move(run_each(stage, {&*work, 1}).front()), contents);
     else
       contents.prepared[&stage] = std::move(*work);
     if (stage.load && stage.batch == 1) {

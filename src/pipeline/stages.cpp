@@ -52,6 +52,18 @@ constexpr StageRow kStageRows[] = {
 
 }  // namespace
 
+std::vector<Result<StageOutput>> run_each(const PictureStage& stage, std::span<StageWork> works) {
+  std::vector<Result<StageOutput>> each;
+  Result<std::vector<StageOutput>> all = stage.run(works);
+  if (all)
+    for (StageOutput& output : *all) each.emplace_back(std::move(output));
+  else if (works.size() == 1)
+    each.emplace_back(fail(all.error()));
+  else
+    for (StageWork& work : works) each.push_back(std::move(run_each(stage, {&work, 1}).front()));
+  return each;
+}
+
 void run_alone(PictureStage& stage, std::function<Result<StageOutput>(const StageInput&)> find) {
   stage.batch = 1;
   stage.prepare = [find = std::move(find)](const StageInput& input) -> Result<StageWork> {

@@ -97,7 +97,14 @@ struct PictureStage {
   std::size_t prepared_bytes = 0;  // of one picture's prepare() result
   std::size_t dimensions = 0;      // of the vectors it returns
   [[nodiscard]] bool is_loaded() const { return prepare != nullptr; }
+  // The device and precision that run it now.
+  [[nodiscard]] std::pair<std::string, std::string> placement() const {
+    return runs_on ? runs_on() : std::pair(device, precision);
+  }
 };
+
+// run() of all works at once; if that fails, of each alone, so that only those to blame have an error. Thread-safe.
+std::vector<Result<StageOutput>> run_each(const PictureStage& stage, std::span<StageWork> works);
 
 // Makes the stage run `find` on one picture at a time, while it is decoded.
 void run_alone(PictureStage& stage, std::function<Result<StageOutput>(const StageInput&)> find);

@@ -113,12 +113,11 @@ Status VideoAnalysis::drop_former() {
   Run& run = plan_.run;
   IE_CHECK(run.batch.open());
   IE_CHECK(run.writer.drop_moments(video_.file.asset));
-  const store::StageKey none;  // of no record
-  for (const char* stage : {kVideoStage, kQualityStage, kObjectsStage, kSceneStage, kTextStage}) {
-    store::StageKey other = none;
-    other.stage = stage;
-    IE_CHECK(run.writer.drop_other_records(video_.file.asset, other));
-  }
+  const auto drop_records = [&](const char* stage) {
+    return run.writer.drop_other_records(video_.file.asset, {stage, "", "", ""});  // no record has this key
+  };
+  IE_CHECK(drop_records(kVideoStage));
+  for (const VideoStageRow& row : video_stages()) IE_CHECK(drop_records(row.stage));
   return run.batch.commit();
 }
 
@@ -238,25 +237,15 @@ void VideoAnalysis::add_frame(worker::LeasedFile& leased, const worker::ChosenFr
 void VideoAnalysis::run_batch(const PictureStage& stage) {
   Batch batch = std::exchange(batches_[&stage], {});
   if (batch.works.empty()) return;
-  Result<std::vector<StageOutput>> outputs = stage.run(batch.works);
-  for (std::size_t i = 0; i < batch.frames.size(); ++i) {
-    if (outputs) {
-      take_output(stage, batch.frames[i], std::move((*outputs)[i]));
-      continue;
-    }
-    // Which of them is to blame?
-    Result<std::vector<StageOutput>> one = stage.run({&batch.works[i], 1});
-    if (one)
-      take_output(stage, batch.frames[i], std::move(one->front()));
+  std::vector<Result<StageOutput>> outputs = run_each(stage, batch.works);
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    Frame& frame = frames_[batch.frames[i]];
+    if (outputs[i])
+      frame.records.emplace_back(store::MomentRecord{frame.moment.id, stage.key.stage, std::move(outputs[i]->data)},
+                                 std::move(outputs[i]->facts));
     else
-      note_failure(stage, frames_[batch.frames[i]].moment.from, one.error());
+      note_failure(stage, frame.moment.from, outputs[i].error());
   }
-}
-
-void VideoAnalysis::take_output(const PictureStage& stage, std::size_t frame, StageOutput output) {
-  Frame& at = frames_[frame];
-  at.records.emplace_back(store::MomentRecord{at.moment.id, stage.key.stage, std::move(output.data)},
-                          std::move(output.facts));
 }
 
 void VideoAnalysis::note_failure(const PictureStage& stage, double seconds, const Error& error) {
@@ -347,11 +336,8 @@ Status VideoAnalysis::finish(const std::optional<Error>& broken) {
   }
   for (const PictureStage* stage : plan_.stages) {
     if (failures_.contains(stage)) continue;
-    const auto frames = by_stage.find(stage->key.stage);
-    static const std::vector<FrameData> kNone;
-    StageOutput output =
-        video_stage(stage->key.stage)->summarize(frames == by_stage.end() ? kNone : frames->second, scenes);
-    const auto [device, precision] = stage->runs_on ? stage->runs_on() : std::pair(stage->device, stage->precision);
+    StageOutput output = video_stage(stage->key.stage)->summarize(by_stage[stage->key.stage], scenes);
+    const auto [device, precision] = stage->placement();
     IE_CHECK(run.writer.put_record(asset, {stage->key, device, precision, std::move(output.data), ""}, output.facts));
     IE_CHECK(run.writer.drop_other_records(asset, stage->key));
   }

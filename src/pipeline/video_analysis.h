@@ -71,7 +71,6 @@ class VideoAnalysis {
   void take_changes(const std::vector<video::SceneChange>& changes);
   void add_frame(worker::LeasedFile& leased, const worker::ChosenFrame& chosen, std::span<const std::uint8_t> small);
   void run_batch(const PictureStage& stage);
-  void take_output(const PictureStage& stage, std::size_t frame, StageOutput output);
   void note_failure(const PictureStage& stage, double seconds, const Error& error);
   Status write_frames();
   [[nodiscard]] std::string progress_data() const;

@@ -120,6 +120,8 @@ constexpr VideoStageRow kRows[] = {
 
 }  // namespace
 
+std::span<const VideoStageRow> video_stages() { return kRows; }
+
 const VideoStageRow* video_stage(std::string_view stage) {
   const auto* found =
       std::ranges::find(kRows, stage, [](const VideoStageRow& row) { return std::string_view(row.stage); });

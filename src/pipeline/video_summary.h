@@ -24,6 +24,7 @@ struct VideoStageRow {
   const char* stage;
   StageOutput (*summarize)(std::span<const FrameData> frames, std::span<const video::Scene> scenes);
 };
+std::span<const VideoStageRow> video_stages();
 // Null: the stage does not run on frames.
 const VideoStageRow* video_stage(std::string_view stage);
 
