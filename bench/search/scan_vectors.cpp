@@ -109,7 +109,7 @@ int main(int argc, char** argv) {
       });
       if (!result) return 1;
       std::printf("%.9f", taken);
-      for (const Neighbour& found : result->best) std::printf(" %lld", static_cast<long long>(found.asset));
+      for (const Neighbour& found : result->best) std::printf(" %lld", static_cast<long long>(found.id));
       std::printf("\n");
     }
     std::fflush(stdout);

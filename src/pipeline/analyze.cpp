@@ -36,6 +36,7 @@ Status passes(Run& run) {
   RunStages stages(run);
   if (!run.cancelled()) IE_CHECK(read_contents(run, stages));
   if (!run.cancelled()) IE_CHECK(read_videos(run, stages));
+  if (!run.cancelled()) IE_CHECK(stages.meaning().change_model());
   run.renewed.merge(run.renewed_videos);  // those without anything to do but to be read
   if (!run.cancelled() && run.options.cloud.models) IE_CHECK(ask_cloud(run));
   return run.announce(true);

@@ -306,7 +306,10 @@ class CloudPass {
     }
     IE_CHECK(run_.batch.commit());
     IE_CHECK(was_committed());
-    if (vectors_) IE_CHECK(meaning_.finish());
+    if (vectors_) {
+      IE_CHECK(meaning_.finish());
+      IE_CHECK(meaning_.change_model());
+    }
     if (is_budget_used() && report_.left > 0)
       run_.report.notes.push_back(
           fmt::format("cloud: the budget of {} is used up",

@@ -3,12 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
+#include <map>
 #include <set>
 
 #include "core/file.h"
 #include "core/progress.h"
 #include "pipeline/model_stages.h"
 #include "pipeline/stages.h"
+#include "pipeline/video_summary.h"
 #include "types/half.h"
 
 namespace image_engine::pipeline {
@@ -65,11 +68,55 @@ Status FromVectors::keep(store::AssetId asset, std::span<const float> vector) {
     StageOutput output = scene_output(guesses);
     IE_CHECK(run_.writer.put_record(asset, {scene_key_, "cpu", "fp32", std::move(output.data), ""}, output.facts));
   }
+  return run_.writer.add_learned_labels(asset, learned(vector));
+}
+
+std::vector<store::FoundClass> FromVectors::learned(std::span<const float> vector) const {
   std::vector<store::FoundClass> found;
   for (const Label& label : labels_)
     if (const float confidence = label.head.confidence(vector); confidence >= search::kLeastConfidence)
       found.push_back({label.name, confidence, {}});
-  return run_.writer.add_learned_labels(asset, found);
+  return found;
+}
+
+Status FromVectors::keep_video(store::AssetId asset) {
+  if (!scorer_ && labels_.empty()) return {};
+  std::vector<std::pair<store::MomentId, std::vector<std::uint16_t>>> vectors;
+  {
+    const std::lock_guard lock(run_.reader_mutex);
+    IE_TRY(vectors, run_.reader.moment_vectors(space_.id, asset));
+  }
+  IE_CHECK(run_.batch.open());
+  std::vector<std::string> scenes;
+  std::map<std::string, store::FoundClass> surest;  // of each learned label
+  for (const auto& [moment, half] : vectors) {
+    const std::vector<float> vector = from_half(half);
+    store::ClassFacts labels{store::TextField::kKeywords, learned(vector)};
+    for (const store::FoundClass& label : labels.classes)
+      if (const auto known = surest.find(label.name);
+          known == surest.end() || known->second.confidence < label.confidence)
+        surest[label.name] = label;
+    store::MomentRecord record{moment, kSceneStage, ""};
+    std::vector<store::Fact> facts = {std::move(labels)};
+    if (scorer_) {
+      IE_TRY(const std::vector<vision::SceneGuess> guesses, scorer_->score(vector));
+      StageOutput output = scene_output(guesses);
+      record.data = std::move(output.data);
+      scenes.push_back(record.data);
+      std::ranges::move(output.facts, std::back_inserter(facts));
+    }
+    IE_CHECK(run_.writer.put_moment_record(asset, record, facts));
+  }
+  if (scorer_) {
+    std::vector<FrameData> frames;
+    for (const std::string& data : scenes) frames.push_back({0, data});
+    StageOutput output = video_stage(kSceneStage)->summarize(frames, {});
+    IE_CHECK(run_.writer.put_record(asset, {scene_key_, "cpu", "fp32", std::move(output.data), ""}, output.facts));
+    IE_CHECK(run_.writer.drop_other_records(asset, scene_key_));
+  }
+  std::vector<store::FoundClass> labels;
+  for (auto& [name, label] : surest) labels.push_back(std::move(label));
+  return run_.writer.add_learned_labels(asset, labels);
 }
 
 Status FromVectors::catch_up() {
@@ -84,9 +131,8 @@ Status FromVectors::catch_up() {
       vector = run_.reader.vector_of(space_.id, asset);
     }
     if (!vector) return fail(vector.error());
-    if (!*vector) continue;
     IE_CHECK(run_.batch.open());
-    IE_CHECK(keep(asset, from_half(**vector)));
+    IE_CHECK(*vector ? keep(asset, from_half(**vector)) : keep_video(asset));
     run_.renewed.insert(asset);
     IE_TRY(const bool committed, run_.batch.changed());
     if (committed) IE_CHECK(run_.announce());

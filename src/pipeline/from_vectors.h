@@ -26,12 +26,15 @@ class FromVectors {
 
   // Writes what follows from a new vector. The sink's.
   Status keep(store::AssetId asset, std::span<const float> vector);
+  // Likewise for a video, from the vectors of all its frames, which are committed. The sink's.
+  Status keep_video(store::AssetId asset);
 
-  // Scenes of all pictures of the space that lack one.
+  // Scenes of all pictures and videos of the space that lack one.
   Status catch_up();
 
  private:
   Status load_scenes(const models::Spec& spec, bool more);
+  [[nodiscard]] std::vector<store::FoundClass> learned(std::span<const float> vector) const;
   Result<std::vector<store::AssetId>> without_scene();
 
   Run& run_;

@@ -66,8 +66,8 @@ class LabelledVectors {
     const std::size_t count = index_ ? index_->size() : objects_.size();
     const std::size_t step = std::max<std::size_t>(1, count / kBackground);
     std::size_t i = 0;
-    const auto take = [&](AssetId asset, std::span<const std::uint16_t> vector) {
-      if (i++ % step != 0 || examples.contains(asset)) return;
+    const auto take = [&](store::VectorId id, std::span<const std::uint16_t> vector) {
+      if (i++ % step != 0 || examples.contains(store::asset_of(id))) return;
       std::ranges::copy(from_half(vector), std::back_inserter(rows));
     };
     if (index_)
@@ -99,7 +99,8 @@ class LabelledVectors {
     for (const search::Neighbour& near : scanned.best) {
       const double confidence = 1 / (1 + std::exp(-(length * near.cosine + head.bias)));
       if (confidence < search::kLeastConfidence) break;
-      found[near.asset] = {near.asset, confidence, {}};
+      const AssetId asset = store::asset_of(near.id);
+      found.try_emplace(asset, store::LabelFinding{asset, confidence, {}});  // the surest comes first
     }
     return found;
   }

@@ -82,22 +82,28 @@ Status Meaning::keep(store::AssetId asset, const store::Record& record, std::spa
   return {};
 }
 
-// Search uses the old model until every picture that can be embedded has a vector of the new one.
+Status Meaning::keep_video(store::AssetId asset) { return follows_ ? follows_->keep_video(asset) : Status{}; }
+
+// Search uses the old model until every picture and video that can be embedded has vectors of the new one.
 Status Meaning::change_model() {
+  // A server's vectors come in pass 3.
+  const bool has_all = chosen_.next != nullptr && (is_pass_3_ || chosen_.next->server.empty());
+  if (!has_all || !run_.asked_for(kEmbeddingStage) || run_.cancelled()) return {};
   IE_TRY(const std::optional<store::Space> next, space_of(*chosen_.next));
   if (!next) return {};
   store::PendingQuery query;
   query.stages = {{next->key, MediaKind::kPhoto}};
+  if (run_.options.config.video.enabled && !is_pass_3_) query.stages.push_back({next->key, MediaKind::kVideo});
   query.gates = {metadata_key(), content_key(), decode_key()};
   IE_TRY(const std::vector<store::PendingFile> waiting, run_.writer.pending(query));
-  const auto pictures = std::ranges::count_if(waiting, [](const store::PendingFile& file) {
+  const auto files = std::ranges::count_if(waiting, [](const store::PendingFile& file) {
     return std::ranges::find(file.stages, kEmbeddingStage) != file.stages.end();
   });
-  if (pictures > 0) {
-    run_.report.notes.push_back(fmt::format(
-        "embedding: {} elsewhere not yet embedded with {}: search uses the previous model "
-        "until `analyze --upgrade embedding` has processed their folders, too",
-        human_count(static_cast<std::uint64_t>(pictures), "picture is", "pictures are"), chosen_.next->name));
+  if (files > 0) {
+    run_.report.notes.push_back(
+        fmt::format("embedding: {} elsewhere not yet embedded with {}: search uses the previous model "
+                    "until `analyze --upgrade embedding` has processed their folders, too",
+                    human_count(static_cast<std::uint64_t>(files), "file is", "files are"), chosen_.next->name));
     return {};
   }
   IE_CHECK(run_.writer.activate_space(next->id));
@@ -115,9 +121,6 @@ Status Meaning::finish() {
     IE_CHECK(follows_->catch_up());
     IE_CHECK(catch_up_object_labels(run_, *models_, follows_->space()));
   }
-  // A server's vectors come in pass 3.
-  const bool has_all = chosen_.next != nullptr && (is_pass_3_ || chosen_.next->server.empty());
-  if (has_all && run_.asked_for(kEmbeddingStage) && !run_.cancelled()) IE_CHECK(change_model());
   const bool compares_text = chosen_.active != nullptr && !chosen_.active->text.tokenizer.empty();
   return compares_text || run_.cancelled() ? Status{} : embed_tags(run_, *models_);
 }

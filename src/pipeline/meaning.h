@@ -28,14 +28,17 @@ class Meaning {
   Status begin(const std::vector<PictureStage>& stages);
   // Writes the record and facts of a stage, and the scenes and labels that follow from a vector.
   Status keep(store::AssetId asset, const store::Record& record, std::span<const store::Fact> facts);
-  // Call after the last picture: updates scenes whose labels have changed, switches to another model, embeds tags.
+  // Writes what follows from the vectors of a video's frames, which are committed. The sink's.
+  Status keep_video(store::AssetId asset);
+  // Call after the last picture, and again after the last video: updates scenes whose labels have changed, embeds tags.
   Status finish();
+  // Call at the end of the run: switches to another model once everything has vectors of it.
+  Status change_model();
 
  private:
   Result<bool> open_models();
   Status follow_active();
   Result<std::optional<store::Space>> space_of(const models::Spec& spec);
-  Status change_model();
 
   Run& run_;
   std::shared_ptr<const InstalledModels> models_;

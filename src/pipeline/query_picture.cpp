@@ -32,15 +32,20 @@ Status with_frames(const std::string& path, const Config& config, std::uint32_t 
 
 Status with_picture(const std::string& path, const Config& config, std::uint32_t edge,
                     const std::function<Status(const ImageView&, preprocess::FullSize)>& use) {
-  const double no_time = worker::Task().at;
-  return with_frames(path, config, edge, {&no_time, 1}, use);
+  return with_query(path, std::nullopt, config, edge, use);
 }
 
-Result<std::vector<std::uint64_t>> query_hashes(const std::string& path, const Config& config) {
+Status with_query(const std::string& path, FrameTime at, const Config& config, std::uint32_t edge,
+                  const std::function<Status(const ImageView&, preprocess::FullSize)>& use) {
+  const double time = at.value_or(worker::Task().at);
+  return with_frames(path, config, edge, {&time, 1}, use);
+}
+
+Result<std::vector<std::uint64_t>> query_hashes(const std::string& path, FrameTime at, const Config& config) {
   std::uint32_t edge = 0;
   for (const PictureStage& stage : picture_stages()) edge = std::max(edge, stage.edge);
   std::vector<std::uint64_t> hashes;
-  IE_CHECK(with_picture(path, config, edge, [&](const ImageView& picture, preprocess::FullSize) -> Status {
+  IE_CHECK(with_query(path, at, config, edge, [&](const ImageView& picture, preprocess::FullSize) -> Status {
     for (const vision::PerceptualHashes& variant : vision::variants(picture)) hashes.push_back(variant.phash);
     return {};
   }));

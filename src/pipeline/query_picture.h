@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -24,7 +25,14 @@ Status with_picture(const std::string& path, const Config& config, std::uint32_t
 Status with_frames(const std::string& path, const Config& config, std::uint32_t edge, std::span<const double> times,
                    const std::function<Status(const ImageView&, preprocess::FullSize)>& use);
 
-// The perceptual hashes (phash) of the picture in `path` and its seven rotated and mirrored versions.
-Result<std::vector<std::uint64_t>> query_hashes(const std::string& path, const Config& config);
+// The frame of a video that is meant by a query, seconds; nullopt: the file is a picture.
+using FrameTime = std::optional<double>;
+
+// with_picture(), or with_frames() of that one frame.
+Status with_query(const std::string& path, FrameTime at, const Config& config, std::uint32_t edge,
+                  const std::function<Status(const ImageView&, preprocess::FullSize)>& use);
+
+// The perceptual hashes (phash) of the picture and its seven rotated and mirrored versions.
+Result<std::vector<std::uint64_t>> query_hashes(const std::string& path, FrameTime at, const Config& config);
 
 }  // namespace image_engine::pipeline

@@ -32,14 +32,16 @@ class VideoPass {
     if (left_out) {
       IE_TRY(files, pending());
     }
+    IE_CHECK(stages_.meaning().begin(stages_.all()));
     IE_TRY(std::vector<VideoFile> videos, facts_of(std::move(files)));
     double seconds = 0;
     for (const VideoFile& video : videos) seconds += video.duration;
     Progress progress("Videos", static_cast<std::uint64_t>(seconds), run_.options.progress, ProgressUnit::kSecond);
     progress.append_text(run_.options.beside_progress);
-    VideoPlan plan{.run = run_, .progress = progress};
+    VideoPlan plan{.run = run_, .meaning = stages_.meaning(), .progress = progress};
     fill(plan, videos.size());
-    return analyze_all(plan, videos);
+    IE_CHECK(analyze_all(plan, videos));
+    return run_.cancelled() ? Status{} : stages_.meaning().finish();
   }
 
  private:

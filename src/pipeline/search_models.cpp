@@ -7,7 +7,6 @@
 #include "core/text.h"
 #include "nvidia/cloud_models.h"
 #include "pipeline/cloud_ask.h"
-#include "pipeline/query_picture.h"
 #include "pipeline/stages.h"
 #include "types/half.h"
 
@@ -158,13 +157,23 @@ Result<const search::TagMeaning*> SearchModels::tags() {
   return &tags_;
 }
 
-Result<std::vector<float>> SearchModels::embed_picture(const std::string& path) {
+Result<std::optional<std::vector<std::uint16_t>>> SearchModels::stored_vector(const std::string& path, FrameTime at,
+                                                                              store::SpaceId space) const {
+  const Result<store::AssetId> asset = reader_.find_asset_by_path(path);
+  if (!asset) return std::nullopt;
+  if (!at) return reader_.vector_of(space, *asset);
+  IE_TRY(const std::vector<store::Moment> moments, reader_.moments(*asset));
+  for (const store::Moment& moment : moments)
+    if (moment.kind == store::MomentKind::kFrame && moment.from <= *at && *at < moment.to)
+      return reader_.vector_of(space, store::vector_id(*asset, moment.id));
+  return std::nullopt;
+}
+
+Result<std::vector<float>> SearchModels::embed_picture(const std::string& path, FrameTime at) {
   const bool features = features_.index.has_value();
   const store::Space& space = features ? features_.space : embedding_.space;
-  if (const Result<store::AssetId> asset = reader_.find_asset_by_path(path)) {
-    IE_TRY(const auto vector, reader_.vector_of(space.id, *asset));
-    if (vector) return from_half(*vector);
-  }
+  IE_TRY(const auto stored, stored_vector(path, at, space.id));
+  if (stored) return from_half(*stored);
   IE_TRY(const InstalledModels* installed, models());
   const models::Spec* spec = installed->find(features ? "features" : "embedding", space.key);
   if (spec == nullptr)
@@ -183,7 +192,7 @@ Result<std::vector<float>> SearchModels::embed_picture(const std::string& path) 
     IE_TRY(vector, embedder.embed(picture, full));
     return {};
   };
-  IE_CHECK(with_picture(path, config_, preprocess::wanted_edge(embedder.plan()), embed));
+  IE_CHECK(with_query(path, at, config_, preprocess::wanted_edge(embedder.plan()), embed));
   return vector;
 }
 

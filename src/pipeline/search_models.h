@@ -10,6 +10,7 @@
 #include "core/result.h"
 #include "models/install_paths.h"
 #include "pipeline/installed_models.h"
+#include "pipeline/query_picture.h"
 #include "search/search.h"
 #include "store/catalogue.h"
 
@@ -33,9 +34,9 @@ class SearchModels {
   // As pictures(), but without a text tower; uses visual features where the library has them.
   Result<const search::PictureMeaning*> vectors();
 
-  // The vector of a picture, which need not be in the catalogue; the stored one if there is one. Call only after
-  // vectors() has returned one.
-  Result<std::vector<float>> embed_picture(const std::string& path);
+  // The vector of a picture, or of the frame of a video at a time; the file need not be in the catalogue. The stored
+  // one if there is one. Call only after vectors() has returned one.
+  Result<std::vector<float>> embed_picture(const std::string& path, FrameTime at);
 
   // For a person: why only words were compared, and the remedy.
   [[nodiscard]] const std::vector<std::string>& notes() const { return notes_; }
@@ -50,6 +51,8 @@ class SearchModels {
   Result<bool> find_space(const char* stage, Opened& opened);
   Status open_index(Opened& opened);
   Result<bool> ask_server(const models::Spec& spec);
+  Result<std::optional<std::vector<std::uint16_t>>> stored_vector(const std::string& path, FrameTime at,
+                                                                  store::SpaceId space) const;
 
   const store::CatalogueReader& reader_;
   const std::string catalogue_;

@@ -240,8 +240,10 @@ void VideoAnalysis::run_batch(const PictureStage& stage) {
   std::vector<Result<StageOutput>> outputs = run_each(stage, batch.works);
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     Frame& frame = frames_[batch.frames[i]];
+    // A vector is a fact without a record.
     if (outputs[i])
-      frame.records.emplace_back(store::MomentRecord{frame.moment.id, stage.key.stage, std::move(outputs[i]->data)},
+      frame.records.emplace_back(store::MomentRecord{frame.moment.id, stage.key.stage,
+                                                     stage.dimensions > 0 ? "" : std::move(outputs[i]->data)},
                                  std::move(outputs[i]->facts));
     else
       note_failure(stage, frame.moment.from, outputs[i].error());
@@ -339,8 +341,9 @@ Status VideoAnalysis::finish(const std::optional<Error>& broken) {
     StageOutput output = video_stage(stage->key.stage)->summarize(by_stage[stage->key.stage], scenes);
     const auto [device, precision] = stage->placement();
     IE_CHECK(run.writer.put_record(asset, {stage->key, device, precision, std::move(output.data), ""}, output.facts));
-    IE_CHECK(run.writer.drop_other_records(asset, stage->key));
+    if (stage->dimensions == 0) IE_CHECK(run.writer.drop_other_records(asset, stage->key));
   }
+  IE_CHECK(plan_.meaning.keep_video(asset));
   if (broken) {
     const std::string where = moments.empty() ? "" : fmt::format("from {:.3f} s on: ", position_);
     IE_CHECK(run.record_failure(row_, decode_key(), {broken->code, where + broken->message}));

@@ -22,6 +22,7 @@ namespace image_engine::pipeline {
 // How videos of a run are analyzed. The same for all of them; only `write` is shared among threads.
 struct VideoPlan {
   Run& run;
+  Meaning& meaning;
   store::StageKey key;                      // of the videos' own record
   std::vector<const PictureStage*> stages;  // that run on frames, loaded
   std::optional<store::StageKey> thumbnail;

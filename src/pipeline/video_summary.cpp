@@ -111,11 +111,12 @@ StageOutput summarize_text(std::span<const FrameData> frames, std::span<const vi
   return {json_text(json{{"text", std::move(list)}}), {std::move(text)}};
 }
 
+// Frames have vectors of their own, the video as a whole has none.
+StageOutput summarize_vectors(std::span<const FrameData>, std::span<const video::Scene>) { return {"{}", {}}; }
+
 constexpr VideoStageRow kRows[] = {
-    {kQualityStage, summarize_quality},
-    {kObjectsStage, summarize_objects},
-    {kSceneStage, summarize_scene},
-    {kTextStage, summarize_text},
+    {kQualityStage, summarize_quality},  {kObjectsStage, summarize_objects}, {kEmbeddingStage, summarize_vectors},
+    {kFeaturesStage, summarize_vectors}, {kSceneStage, summarize_scene},     {kTextStage, summarize_text},
 };
 
 }  // namespace

@@ -18,7 +18,7 @@ constexpr std::int64_t kByteQueryMost = 16'383;
 constexpr std::int64_t kByteMost = 127;
 
 bool is_nearer(const Neighbour& a, const Neighbour& b) {
-  return a.cosine != b.cosine ? a.cosine > b.cosine : a.asset < b.asset;
+  return a.cosine != b.cosine ? a.cosine > b.cosine : a.id < b.id;
 }
 
 // NaN counts as farthest.
@@ -75,7 +75,7 @@ class Scanner {
 
  private:
   [[nodiscard]] bool is_allowed(std::int64_t id) const {
-    return id > 0 && (allowed_ == nullptr || allowed_->contains(id));
+    return id > 0 && (allowed_ == nullptr || allowed_->contains(store::asset_of(id)));
   }
 
   // Moves those of the first `count` rows that may be among the best to the front; returns their number.

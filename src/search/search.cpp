@@ -14,6 +14,7 @@ namespace {
 using store::AssetId;
 using store::Relevant;
 using store::TextField;
+using store::VectorId;
 
 constexpr char kLooksLike[] = "looks like";
 constexpr char kNoContent[] = "these words alone do not describe a picture: they are only searched for as words";
@@ -152,7 +153,10 @@ class Meaning {
       return findings;
     }
     for (const AboutText& item : *found)
-      findings.push_back({item.neighbour.asset, item.relevance, {kLooksLike, evidence_}});
+      findings.push_back({store::asset_of(item.neighbour.id),
+                          item.relevance,
+                          {kLooksLike, evidence_},
+                          store::moment_of(item.neighbour.id)});
     return findings;
   }
 
@@ -194,29 +198,52 @@ Result<SearchResults> search(const store::CatalogueReader& catalogue, std::strin
   return results;
 }
 
+namespace {
+
+// The nearest vectors of at least `assets` assets, if there are so many: a video has many.
+Result<std::vector<Neighbour>> nearest_of(const VectorIndex& index, std::span<const float> vector, std::size_t assets,
+                                          const store::IdSet& allowed, int threads) {
+  constexpr std::size_t kMore = 8;
+  for (std::size_t most = assets;; most *= kMore) {
+    IE_TRY(ScanResult scanned, index.scan(vector, most, &allowed, threads));
+    std::set<AssetId> found;
+    for (const Neighbour& neighbour : scanned.best) found.insert(store::asset_of(neighbour.id));
+    if (found.size() >= assets || scanned.best.size() < most) return std::move(scanned.best);
+  }
+}
+
+}  // namespace
+
 Result<std::vector<SimilarByVector>> similar_to(const store::CatalogueReader& catalogue, const PictureMeaning& meaning,
                                                 std::span<const float> vector, bool is_text, std::size_t limit,
                                                 int threads) {
-  std::unordered_map<AssetId, AboutText> near;
+  std::unordered_map<AssetId, AboutText> nearest;
   store::AssetQuery query;
   query.limit = limit;
   query.more = [&](const store::IdSet& allowed) -> Result<std::vector<Relevant>> {
+    std::vector<AboutText> near;
     if (is_text) {
-      IE_TRY(const std::vector<AboutText> found, about(meaning, vector, allowed, threads));
-      for (const AboutText& item : found) near[item.neighbour.asset] = item;
+      IE_TRY(near, about(meaning, vector, allowed, threads));
     } else {
-      IE_TRY(const ScanResult scanned, meaning.index->scan(vector, limit, &allowed, threads));
-      for (const Neighbour& neighbour : scanned.best) near[neighbour.asset] = {neighbour, 0};
+      IE_TRY(const std::vector<Neighbour> found, nearest_of(*meaning.index, vector, limit, allowed, threads));
+      for (const Neighbour& neighbour : found) near.push_back({neighbour, 0});
     }
     std::vector<Relevant> findings;
-    // In the order of their cosines, mapped to 0…1.
-    for (const auto& [asset, item] : near) findings.push_back({asset, (1.0 + item.neighbour.cosine) / 2, {}});
+    for (const AboutText& item : near) {  // the nearest first
+      const VectorId id = item.neighbour.id;
+      nearest.try_emplace(store::asset_of(id), item);
+      // In the order of their cosines, mapped to 0…1.
+      findings.push_back({store::asset_of(id), (1.0 + item.neighbour.cosine) / 2, {}, store::moment_of(id)});
+    }
     return findings;
   };
   IE_TRY(const store::FoundAssets found, catalogue.find(query));
   std::vector<SimilarByVector> similar;
-  for (const store::FoundAsset& asset : found.assets)
-    similar.push_back({asset.id, asset.path, near[asset.id].neighbour.cosine, near[asset.id].relevance});
+  for (const store::FoundAsset& asset : found.assets) {
+    const AboutText& item = nearest[asset.id];
+    similar.push_back({asset.id, asset.path, item.neighbour.cosine, item.relevance});
+    if (!asset.moments.empty()) similar.back().moment = asset.moments.front();
+  }
   return similar;
 }
 

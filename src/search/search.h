@@ -76,13 +76,14 @@ Result<ParsedQuery> parse_query(std::string_view text, const SearchOptions& opti
 Result<SearchResults> search(const store::CatalogueReader& catalogue, std::string_view text,
                              const SearchOptions& options = {});
 
-// Pictures similar to this picture's or text's vector, nearest first, at most `limit` of those that are not missing.
-// For text only those at or above the relevance threshold.
+// Pictures and videos similar to this picture's or text's vector, nearest first, at most `limit` of those that are not
+// missing. A video is as near as its nearest frame. For text only those at or above the relevance threshold.
 struct SimilarByVector {
   store::AssetId asset = 0;
   std::string path;
   double cosine = 0;
-  double relevance = 0;  // of text; 0 for a picture
+  double relevance = 0;                           // of text; 0 for a picture
+  std::optional<store::FoundMoment> moment = {};  // of a video: the nearest frame
 };
 Result<std::vector<SimilarByVector>> similar_to(const store::CatalogueReader& catalogue, const PictureMeaning& meaning,
                                                 std::span<const float> vector, bool is_text, std::size_t limit,

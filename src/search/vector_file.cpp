@@ -240,7 +240,7 @@ Result<std::map<std::size_t, std::vector<RowChange>>> place(int fd, const Layout
                                                             const VectorChanges& changes, std::size_t& rows) {
   std::map<std::size_t, std::vector<RowChange>> placed;
   const auto kept = [&](const std::vector<std::uint16_t>& vector) { return vector.size() == dimensions; };
-  std::unordered_map<store::AssetId, bool> seen;
+  std::unordered_map<store::VectorId, bool> seen;
   std::vector<std::int64_t> ids(kBlockRows);
   for (std::size_t number = 0; number < blocks_of(rows); ++number) {
     IE_CHECK(read_at(fd, std::as_writable_bytes(std::span(ids)), layout.at(number) + layout.ids));
@@ -344,7 +344,7 @@ Result<VectorFile> VectorFile::make(const std::string& path, const VectorFileKin
   const auto written = [&]() -> Status {
     BlockBuffer buffer((Layout(kind)));
     std::size_t rows = 0;
-    const auto add = [&](store::AssetId id, std::span<const std::uint16_t> vector) -> Status {
+    const auto add = [&](store::VectorId id, std::span<const std::uint16_t> vector) -> Status {
       if (id <= 0 || vector.size() != kind.dimensions) return {};
       buffer.set(rows % kBlockRows, id, vector);
       if (++rows % kBlockRows != 0) return {};

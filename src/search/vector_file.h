@@ -39,8 +39,8 @@ struct VectorFileKind {
 };
 inline constexpr std::size_t kMostDimensions = 65'536;
 
-// Replaces, adds or (if empty) removes an asset's vector. A vector of the wrong length removes it, too.
-using VectorChanges = std::unordered_map<store::AssetId, std::vector<std::uint16_t>>;
+// Replaces, adds or (if empty) removes a vector. One of the wrong length removes it, too.
+using VectorChanges = std::unordered_map<store::VectorId, std::vector<std::uint16_t>>;
 
 class VectorFile {
  public:
@@ -54,7 +54,7 @@ class VectorFile {
   static Result<VectorFile> open(const std::string& path, const VectorFileKind& kind, Verify verify = Verify::kUsual);
 
   // Takes the rows from `fill`, which calls `add` for each vector.
-  using Add = std::function<Status(store::AssetId, std::span<const std::uint16_t>)>;
+  using Add = std::function<Status(store::VectorId, std::span<const std::uint16_t>)>;
   using Fill = std::function<Status(const Add& add)>;
   // Creates a file at `path` atomically, mode 0600. An empty `path`: in memory. kBusy while another program creates it.
   static Result<VectorFile> make(const std::string& path, const VectorFileKind& kind, std::int64_t generation,

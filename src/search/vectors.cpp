@@ -59,8 +59,8 @@ Result<VectorFile> bring_up_to_date(VectorFile file, const store::CatalogueReade
                                     const store::Space& space) {
   VectorChanges changes;
   IE_CHECK(reader.changed_vectors(space.id, file.generation(),
-                                  [&](store::AssetId asset, std::span<const std::uint16_t> vector) -> Status {
-                                    changes[asset].assign(vector.begin(), vector.end());
+                                  [&](store::VectorId id, std::span<const std::uint16_t> vector) -> Status {
+                                    changes[id].assign(vector.begin(), vector.end());
                                     return {};
                                   }));
   return VectorFile::change(std::move(file), path, space.generation, changes);
@@ -137,7 +137,7 @@ Status VectorIndex::check(const std::string& catalogue, const store::Space& spac
 std::size_t VectorIndex::size() const { return state_->file.live(); }
 std::size_t VectorIndex::dimensions() const { return state_->file.kind().dimensions; }
 std::size_t VectorIndex::rows() const { return state_->file.rows(); }
-store::AssetId VectorIndex::asset_at(std::size_t row) const { return id_at(state_->file, row); }
+store::VectorId VectorIndex::id_at(std::size_t row) const { return search::id_at(state_->file, row); }
 std::span<const std::uint16_t> VectorIndex::vector_at(std::size_t row) const { return halves_at(state_->file, row); }
 
 Result<ScanResult> VectorIndex::scan(std::span<const float> query, std::size_t most, const store::IdSet* allowed,

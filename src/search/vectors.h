@@ -20,8 +20,8 @@
 namespace image_engine::search {
 
 struct Neighbour {
-  store::AssetId asset = 0;
-  float cosine = 0;  // −1…1
+  store::VectorId id = 0;  // of a picture or of a moment: store::asset_of(), store::moment_of()
+  float cosine = 0;        // −1…1
 };
 
 // The distribution of the cosines of all scanned vectors.
@@ -34,8 +34,8 @@ struct CosineHistogram {
 };
 
 struct ScanResult {
-  std::vector<Neighbour> best;  // nearest first, then by asset
-  CosineHistogram all;          // of all allowed assets
+  std::vector<Neighbour> best;  // nearest first, then by id
+  CosineHistogram all;          // of all vectors of allowed assets
 };
 
 class VectorIndex {
@@ -54,22 +54,22 @@ class VectorIndex {
   [[nodiscard]] std::size_t size() const;
   [[nodiscard]] std::size_t dimensions() const;
 
-  // The `most` nearest of those allowed (null: all). `query` has length 1 and `dimensions()` numbers, else
+  // The `most` nearest vectors of the allowed assets (null: all). `query` has length 1 and `dimensions()` numbers, else
   // kInvalidArgument. Thread-safe; uses `threads` threads.
   [[nodiscard]] Result<ScanResult> scan(std::span<const float> query, std::size_t most, const store::IdSet* allowed,
                                         int threads) const;
-  // Calls f(asset, float16 numbers) for each vector, in no order. Thread-safe.
+  // Calls f(id, float16 numbers) for each vector, in no order. Thread-safe.
   template <typename F>
   void for_each(F&& f) const {
     for (std::size_t row = 0; row < rows(); ++row)
-      if (asset_at(row) > 0) f(asset_at(row), vector_at(row));
+      if (id_at(row) > 0) f(id_at(row), vector_at(row));
   }
 
  private:
   struct State;
   explicit VectorIndex(std::unique_ptr<State> state);
-  [[nodiscard]] std::size_t rows() const;  // including removed ones, whose asset is 0
-  [[nodiscard]] store::AssetId asset_at(std::size_t row) const;
+  [[nodiscard]] std::size_t rows() const;  // including removed ones, whose id is 0
+  [[nodiscard]] store::VectorId id_at(std::size_t row) const;
   [[nodiscard]] std::span<const std::uint16_t> vector_at(std::size_t row) const;
   std::unique_ptr<State> state_;
 };

@@ -13,7 +13,7 @@ namespace image_engine::store {
 namespace {
 
 // Ids count from 1; a larger one means a damaged catalogue.
-constexpr AssetId kMostAssets = AssetId{1} << 27;
+constexpr AssetId kMostAssets = AssetId{1} << kAssetBits;
 
 [[noreturn]] void raise_damaged() {
   raise(ErrorCode::kCorrupt, "the catalogue's asset numbers are damaged: restore a backup");
@@ -122,14 +122,14 @@ std::vector<AssetFinder::Ranked> AssetFinder::join(std::vector<Ranked> ranked, c
   for (Ranked& item : ranked) {
     by_words.insert(item.id);
     const auto found = findings.find(item.id);
-    const double relevance = found == findings.end() ? 0 : found->second.relevance;
+    const double relevance = found == findings.end() ? 0 : found->second.best.relevance;
     item.joined = 1 - (1 - score(item.tier, item.bm25, most, words)) * (1 - relevance);
     if (!has_all(item)) best_of_others = std::max(best_of_others, item.joined);
   }
   for (const auto& [id, finding] : findings) {
     if (by_words.contains(id)) continue;
-    ranked.push_back({id, 0, 0, finding.relevance});
-    best_of_others = std::max(best_of_others, finding.relevance);
+    ranked.push_back({id, 0, 0, finding.best.relevance});
+    best_of_others = std::max(best_of_others, finding.best.relevance);
   }
   // An asset with all words scores at least as high as the best one without.
   for (Ranked& item : ranked)
@@ -145,7 +145,9 @@ AssetFinder::Findings AssetFinder::ask_more(const AssetQuery& query, const IdSet
   for (Relevant& finding : *found) {
     if (!allowed.contains(finding.asset) || std::isnan(finding.relevance)) continue;
     finding.relevance = std::clamp(finding.relevance, 0.0, 1.0);
-    findings.emplace(finding.asset, std::move(finding));
+    const auto [entry, is_new] = findings.try_emplace(finding.asset);
+    if (finding.moment != 0) entry->second.moments.push_back({finding.moment, finding.relevance});
+    if (is_new || finding.relevance > entry->second.best.relevance) entry->second.best = std::move(finding);
   }
   return findings;
 }
@@ -216,12 +218,14 @@ FoundAssets AssetFinder::find(const AssetQuery& query) {
   const size_t offset = std::min(query.offset, ranked.size());
   const auto top = best(std::move(ranked), offset + std::min(query.limit, static_cast<size_t>(found.total) - offset));
   Explainer explainer(connection_, query);
+  const Finding kNone;
   for (size_t i = offset; i < top.size(); ++i) {
     const Ranked& item = top[i];
-    FoundAsset asset = explainer.explain(item.id);
+    const auto finding = findings.find(item.id);
+    const Finding& about = finding == findings.end() ? kNone : finding->second;
+    FoundAsset asset = explainer.explain(item.id, about.moments, about.best.why);
     asset.score = findings.empty() ? score(item.tier, item.bm25, most, query.words.size()) : item.joined;
-    if (const auto finding = findings.find(item.id); finding != findings.end())
-      asset.why.push_back(finding->second.why);
+    if (finding != findings.end()) asset.why.push_back(about.best.why);
     found.assets.push_back(std::move(asset));
   }
   return found;

@@ -6,6 +6,7 @@
 
 #include "store/asset_query.h"
 #include "store/conditions.h"
+#include "store/explain.h"
 #include "store/id_set.h"
 #include "store/sql.h"
 
@@ -26,7 +27,11 @@ class AssetFinder {
 
   IdSet allowed(const AssetQuery& query, Conditions& conditions);
   std::vector<Ranked> match_words(const AssetQuery& query, const IdSet& allowed, Conditions& conditions);
-  using Findings = std::unordered_map<AssetId, Relevant>;
+  struct Finding {
+    Relevant best;
+    std::vector<MomentFinding> moments;
+  };
+  using Findings = std::unordered_map<AssetId, Finding>;
   Findings ask_more(const AssetQuery& query, const IdSet& allowed) const;
   // Merges word matches and findings; each asset once, with its joined score (docs/search.md).
   std::vector<Ranked> join(std::vector<Ranked> ranked, const Findings& findings, size_t words) const;

@@ -114,17 +114,19 @@ struct Why {
   bool operator==(const Why&) const = default;
 };
 
-// An asset that was found by something other than a word.
+// An asset, or a moment of it, that was found by something other than a word.
 struct Relevant {
   AssetId asset = 0;
   double relevance = 0;  // the probability that it is about the query, 0…1
   Why why;
+  MomentId moment = 0;  // 0: the asset as a whole
 };
 
 struct AssetQuery {
   // Called once for assets that are about the words without containing them. Only findings that the filters allow
-  // count, and only the first of an asset. They are merged with the word matches (docs/search.md); without words they
-  // are the whole list. Null: only words are matched. Its error is the search's error.
+  // count. Of an asset the most relevant is its own, the others say which of its moments were found. They are merged
+  // with the word matches (docs/search.md); without words they are the whole list. Null: only words are matched. Its
+  // error is the search's error.
   std::function<Result<std::vector<Relevant>>(const IdSet& allowed)> more;
   // An asset matches any of them. Ranked by the number of matched words, then by how many matched whole, then by bm25
   // over the words that not all assets match, then newest first.

@@ -15,7 +15,8 @@ namespace {
 
 #define IE_SPACE_COLUMNS                                                                           \
   "s.id, s.stage, s.model, s.version, s.params, s.dimensions, s.active, s.generation, s.created, " \
-  "(SELECT count(*) FROM embeddings e WHERE e.space_id = s.id) FROM spaces s "
+  "(SELECT count(*) FROM embeddings e WHERE e.space_id = s.id) + "                                 \
+  "(SELECT count(*) FROM moment_embeddings m WHERE m.space_id = s.id) FROM spaces s "
 Space read_space_row(const Query& row) {
   return {row.integer(0),
           {row.bytes(1), row.bytes(2), row.bytes(3), row.bytes(4)},
@@ -63,6 +64,15 @@ void put_in_space(Connection& connection, AssetId asset, SpaceId space, std::spa
       space, asset, Blob{bytes_of_half(vector)});
 }
 
+void put_in_space(Connection& connection, AssetId asset, MomentId moment, SpaceId space,
+                  std::span<const std::uint16_t> vector) {
+  require_vector_of(connection, space, vector);
+  connection.run(
+      "INSERT INTO moment_embeddings(space_id, asset_id, moment, vector) VALUES(?, ?, ?, ?) ON CONFLICT(space_id, "
+      "asset_id, moment) DO UPDATE SET vector = excluded.vector WHERE vector <> excluded.vector",
+      space, asset, moment, Blob{bytes_of_half(vector)});
+}
+
 std::string vectors_path(const std::string& catalogue, SpaceId space) {
   return catalogue + ".vectors-" + std::to_string(space);
 }
@@ -90,31 +100,51 @@ Result<std::vector<Space>> VectorReader::spaces(const std::string& stage) const 
   });
 }
 
-Status VectorReader::changed_vectors(SpaceId space, std::int64_t generation,
-                                     const std::function<Status(AssetId, std::span<const std::uint16_t>)>& take) const {
+Status VectorReader::changed_vectors(
+    SpaceId space, std::int64_t generation,
+    const std::function<Status(VectorId, std::span<const std::uint16_t>)>& take) const {
+  constexpr char kAll[] =
+      "SELECT asset_id, vector FROM embeddings WHERE space_id = ?1 UNION ALL "
+      "SELECT asset_id + (moment << 27), vector FROM moment_embeddings WHERE space_id = ?1";
+  constexpr char kChanged[] =
+      "SELECT c.vector_id, coalesce(e.vector, m.vector) FROM embedding_changes c "
+      "LEFT JOIN embeddings e ON e.space_id = c.space_id AND e.asset_id = c.vector_id "
+      "LEFT JOIN moment_embeddings m ON m.space_id = c.space_id AND m.asset_id = (c.vector_id & ((1 << 27) - 1)) "
+      "AND m.moment = c.vector_id >> 27 WHERE c.space_id = ?1 AND c.generation > ?2 ORDER BY c.vector_id";
+  static_assert(kAssetBits == 27);
   return guarded([&] {
-    auto row =
-        generation == 0
-            ? connection_->query("SELECT asset_id, vector FROM embeddings WHERE space_id = ? ORDER BY asset_id", space)
-            : connection_->query(
-                  "SELECT c.asset_id, e.vector FROM embedding_changes c LEFT JOIN embeddings e "
-                  "ON e.space_id = c.space_id AND e.asset_id = c.asset_id "
-                  "WHERE c.space_id = ? AND c.generation > ? ORDER BY c.asset_id",
-                  space, generation);
+    auto row = generation == 0 ? connection_->query(kAll, space) : connection_->query(kChanged, space, generation);
     while (row.next())
       if (const Status taken = take(row.integer(0), half_from_bytes(row.bytes(1))); !taken)
         throw SqlFailure{taken.error()};
   });
 }
 
-Result<std::optional<std::vector<std::uint16_t>>> VectorReader::vector_of(SpaceId space, AssetId asset) const {
+Result<std::optional<std::vector<std::uint16_t>>> VectorReader::vector_of(SpaceId space, VectorId id) const {
   return guarded([&]() -> std::optional<std::vector<std::uint16_t>> {
-    auto row = connection_->query(
+    constexpr char kOwn[] =
         "SELECT vector FROM embeddings e JOIN spaces s ON s.id = e.space_id "
-        "WHERE e.space_id = ? AND e.asset_id = ? AND length(CAST(e.vector AS BLOB)) = 2 * s.dimensions",
-        space, asset);
+        "WHERE e.space_id = ? AND e.asset_id = ? AND ? = 0 AND length(CAST(e.vector AS BLOB)) = 2 * s.dimensions";
+    constexpr char kOfMoment[] =
+        "SELECT vector FROM moment_embeddings e JOIN spaces s ON s.id = e.space_id "
+        "WHERE e.space_id = ? AND e.asset_id = ? AND e.moment = ? AND length(CAST(e.vector AS BLOB)) = 2 * "
+        "s.dimensions";
+    auto row = connection_->query(moment_of(id) == 0 ? kOwn : kOfMoment, space, asset_of(id), moment_of(id));
     if (!row.next()) return std::nullopt;
     return half_from_bytes(row.bytes(0));
+  });
+}
+
+Result<std::vector<std::pair<MomentId, std::vector<std::uint16_t>>>> VectorReader::moment_vectors(SpaceId space,
+                                                                                                  AssetId asset) const {
+  return guarded([&] {
+    std::vector<std::pair<MomentId, std::vector<std::uint16_t>>> vectors;
+    auto row = connection_->query(
+        "SELECT e.moment, e.vector FROM moment_embeddings e JOIN spaces s ON s.id = e.space_id WHERE e.space_id = ? "
+        "AND e.asset_id = ? AND length(CAST(e.vector AS BLOB)) = 2 * s.dimensions ORDER BY e.moment",
+        space, asset);
+    while (row.next()) vectors.emplace_back(row.integer(0), half_from_bytes(row.bytes(1)));
+    return vectors;
   });
 }
 
@@ -122,9 +152,10 @@ Result<std::vector<AssetId>> VectorReader::assets_without(SpaceId space, const S
   return guarded([&] {
     std::vector<AssetId> assets;
     auto row = connection_->query(
-        "SELECT e.asset_id FROM embeddings e WHERE e.space_id = ? AND NOT EXISTS(SELECT 1 FROM records r "
-        "WHERE r.asset_id = e.asset_id AND r.stage = ? AND r.model = ? AND r.version = ? AND r.params = ?) "
-        "ORDER BY e.asset_id",
+        "WITH embedded(asset_id) AS (SELECT asset_id FROM embeddings WHERE space_id = ?1 "
+        "UNION SELECT asset_id FROM moment_embeddings WHERE space_id = ?1) "
+        "SELECT e.asset_id FROM embedded e WHERE NOT EXISTS(SELECT 1 FROM records r WHERE r.asset_id = e.asset_id "
+        "AND r.stage = ?2 AND r.model = ?3 AND r.version = ?4 AND r.params = ?5) ORDER BY e.asset_id",
         space, key.stage, key.model, key.version, key.params);
     while (row.next()) assets.push_back(row.integer(0));
     return assets;

@@ -93,7 +93,7 @@ Explainer::Explainer(Connection& connection, const AssetQuery& query) : connecti
   }
 }
 
-FoundAsset Explainer::explain(AssetId id) {
+FoundAsset Explainer::explain(AssetId id, std::span<const MomentFinding> found, const Why& why) {
   FoundAsset asset;
   asset.id = id;
   {
@@ -108,7 +108,7 @@ FoundAsset Explainer::explain(AssetId id) {
   }
   if (!patterns_.empty()) explain_text(asset);
   if (!facts_.empty()) explain_facts(asset);
-  explain_moments(asset);
+  explain_moments(asset, found, why);
   return asset;
 }
 
@@ -152,8 +152,8 @@ bool Explainer::holds(const Pattern& pattern, const MomentThing& thing) {
   return false;
 }
 
-void Explainer::explain_moments(FoundAsset& asset) {
-  constexpr size_t kMostConditions = 64;  // bits
+void Explainer::explain_moments(FoundAsset& asset, std::span<const MomentFinding> found, const Why& why) {
+  constexpr size_t kMostConditions = 63;  // bits
   std::map<MomentId, FrameMatch> frames;
   {
     auto row = connection_.query(
@@ -161,6 +161,12 @@ void Explainer::explain_moments(FoundAsset& asset) {
     while (row.next()) frames[row.integer(0)] = {row.real(1), row.real(2), 0, 0, {}};
   }
   if (frames.empty()) return;
+  for (const MomentFinding& finding : found)
+    if (const auto frame = frames.find(finding.moment); frame != frames.end()) {
+      frame->second.conditions |= std::uint64_t{1} << kMostConditions;
+      frame->second.confidence += finding.relevance;
+      frame->second.why.push_back(why);
+    }
   for (const MomentThing& thing : things_of(connection_, asset.id)) {
     const auto frame = frames.find(thing.moment);
     if (frame == frames.end()) continue;

@@ -1,6 +1,7 @@
 // Why an asset was found.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -10,11 +11,18 @@
 
 namespace image_engine::store {
 
+// A moment that was found by something other than a word.
+struct MomentFinding {
+  MomentId moment = 0;
+  double relevance = 0;  // 0…1
+};
+
 class Explainer {
  public:
   Explainer(Connection& connection, const AssetQuery& query);
-  // The asset's first file and, for each condition that holds, what matched.
-  FoundAsset explain(AssetId asset);
+  // The asset's first file and, for each condition that holds, what matched. `found`: moments of it that were found by
+  // something else, and why.
+  FoundAsset explain(AssetId asset, std::span<const MomentFinding> found, const Why& why);
 
  private:
   struct Pattern {
@@ -27,7 +35,7 @@ class Explainer {
   void explain_line(std::string_view line, TextField field, FoundAsset& asset);
   void explain_facts(FoundAsset& asset);
   // The times of a video at which as many conditions hold as at any.
-  void explain_moments(FoundAsset& asset);
+  void explain_moments(FoundAsset& asset, std::span<const MomentFinding> found, const Why& why);
   bool holds(const Pattern& pattern, const MomentThing& thing);
   // The parts of the condition that hold for the asset; empty when it does not hold.
   std::vector<Why> objects_why(AssetId asset, const ObjectsCondition& condition);

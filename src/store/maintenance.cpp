@@ -44,9 +44,18 @@ constexpr OrphanCheck kOrphanChecks[] = {
      "files were read although their asset has no hash"},
     {"SELECT count(*) FROM embeddings e JOIN spaces s ON s.id = e.space_id WHERE length(e.vector) <> 2 * s.dimensions",
      "vectors are not of their space's length"},
+    {"SELECT count(*) FROM moment_embeddings e JOIN spaces s ON s.id = e.space_id "
+     "WHERE length(e.vector) <> 2 * s.dimensions",
+     "vectors of moments are not of their space's length"},
     {"SELECT count(*) FROM embeddings e WHERE NOT EXISTS(SELECT 1 FROM embedding_changes c "
-     "WHERE c.space_id = e.space_id AND c.asset_id = e.asset_id)",
+     "WHERE c.space_id = e.space_id AND c.vector_id = e.asset_id)",
      "vectors have no generation"},
+    {"SELECT count(*) FROM moment_embeddings e WHERE NOT EXISTS(SELECT 1 FROM embedding_changes c "
+     "WHERE c.space_id = e.space_id AND c.vector_id = e.asset_id + (e.moment << 27))",
+     "vectors of moments have no generation"},
+    {"SELECT count(*) FROM moment_embeddings e WHERE NOT EXISTS(SELECT 1 FROM moments m "
+     "WHERE m.asset_id = e.asset_id AND m.moment = e.moment)",
+     "vectors belong to no moment"},
 };
 
 void check_pages(Connection& connection, std::vector<std::string>& problems) {

@@ -8,6 +8,7 @@
 #include "core/text.h"
 #include "store/rows.h"
 #include "store/writer_state.h"
+#include "types/half.h"
 
 namespace image_engine::store {
 namespace {
@@ -52,8 +53,8 @@ void put_at(Connection& c, AssetId asset, MomentId moment, const TextFacts& fact
   forget_things(c, asset, moment, facts.field);
   for (const std::string& line : facts.lines) put_thing(c, asset, {moment, facts.field, line, 1, 1});
 }
-void put_at(Connection&, AssetId, MomentId, const VectorFact&) {
-  raise(ErrorCode::kInvalidArgument, "catalogue: vectors of moments are not kept");
+void put_at(Connection& c, AssetId asset, MomentId moment, const VectorFact& fact) {
+  put_in_space(c, asset, moment, space_of(c, fact.space), to_half(fact.numbers));
 }
 
 void require_moment(Connection& c, AssetId asset, MomentId moment) {
@@ -84,17 +85,18 @@ Status RecordWriter::put_moment_record(AssetId asset, const MomentRecord& record
   return state_->change([&] {
     Connection& c = state_->connection;
     require_moment(c, asset, record.moment);
-    c.run(
-        "INSERT INTO moment_records(asset_id, stage, moment, data) VALUES(?, ?, ?, ?) "
-        "ON CONFLICT DO UPDATE SET data = excluded.data",
-        asset, record.stage, record.moment, record.data);
+    if (!record.data.empty())
+      c.run(
+          "INSERT INTO moment_records(asset_id, stage, moment, data) VALUES(?, ?, ?, ?) "
+          "ON CONFLICT DO UPDATE SET data = excluded.data",
+          asset, record.stage, record.moment, record.data);
     for (const Fact& fact : facts) std::visit([&](const auto& one) { put_at(c, asset, record.moment, one); }, fact);
   });
 }
 
 Status RecordWriter::drop_moments(AssetId asset) {
   return state_->change([&] {
-    for (const char* table : {"moment_things", "moment_records", "moments", "analysis_progress"})
+    for (const char* table : {"moment_embeddings", "moment_things", "moment_records", "moments", "analysis_progress"})
       state_->connection.run(std::string("DELETE FROM ") + table + " WHERE asset_id = ?", asset);
   });
 }

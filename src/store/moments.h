@@ -10,9 +10,6 @@
 
 namespace image_engine::store {
 
-// Counts from 1 within its asset.
-using MomentId = std::int64_t;
-
 enum class MomentKind : std::uint8_t {
   kFrame,  // a frame that was analyzed, and how long the picture stays like it
   kScene,  // from one change of scene to the next
@@ -31,7 +28,7 @@ struct Moment {
 struct MomentRecord {
   MomentId moment = 0;
   std::string stage;
-  std::string data;  // one JSON value
+  std::string data;  // one JSON value; empty: there is no record, only facts
 };
 
 // One thing that was found at a moment: an object, a product, a scene, a line of text, a caption.

@@ -64,6 +64,8 @@ void put_classes(Connection& connection, AssetId asset, const ClassFacts& facts)
 // Never returns 0: kInvalidArgument where no such space was opened.
 SpaceId space_of(Connection& connection, const StageKey& key);
 void put_in_space(Connection& connection, AssetId asset, SpaceId space, std::span<const std::uint16_t> vector);
+void put_in_space(Connection& connection, AssetId asset, MomentId moment, SpaceId space,
+                  std::span<const std::uint16_t> vector);
 // kNotFound for an asset that does not exist, or whose hash is not known yet.
 std::string hash_of_asset(Connection& connection, AssetId asset);
 

@@ -281,7 +281,8 @@ ALTER TABLE files_5 RENAME TO files;
 CREATE INDEX files_by_asset ON files(asset_id);
 )sql";
 
-// Observations below an asset: time ranges of videos, and what was found at them.
+// Observations below an asset: time ranges of videos, what was found at them, and their vectors. The id of a vector is
+// vector_id() of store/types.h.
 constexpr char kMoments[] = R"sql(
 CREATE TABLE moments(
   asset_id INTEGER NOT NULL REFERENCES assets(id) ON DELETE CASCADE,
@@ -311,6 +312,34 @@ CREATE TABLE analysis_progress(
   key TEXT NOT NULL,
   data TEXT NOT NULL
 );
+
+CREATE TABLE moment_embeddings(
+  space_id INTEGER NOT NULL REFERENCES spaces(id) ON DELETE CASCADE,
+  asset_id INTEGER NOT NULL REFERENCES assets(id) ON DELETE CASCADE,
+  moment INTEGER NOT NULL CHECK(moment > 0),
+  vector BLOB NOT NULL,
+  PRIMARY KEY(space_id, asset_id, moment)
+);
+CREATE INDEX moment_embeddings_of_asset ON moment_embeddings(asset_id);
+ALTER TABLE embedding_changes RENAME COLUMN asset_id TO vector_id;
+CREATE TRIGGER moment_embeddings_insert AFTER INSERT ON moment_embeddings BEGIN
+  UPDATE spaces SET generation = generation + 1 WHERE id = NEW.space_id;
+  DELETE FROM embedding_changes WHERE space_id = NEW.space_id AND vector_id = NEW.asset_id + (NEW.moment << 27);
+  INSERT INTO embedding_changes
+    SELECT id, NEW.asset_id + (NEW.moment << 27), generation FROM spaces WHERE id = NEW.space_id;
+END;
+CREATE TRIGGER moment_embeddings_update AFTER UPDATE ON moment_embeddings BEGIN
+  UPDATE spaces SET generation = generation + 1 WHERE id = NEW.space_id;
+  DELETE FROM embedding_changes WHERE space_id = NEW.space_id AND vector_id = NEW.asset_id + (NEW.moment << 27);
+  INSERT INTO embedding_changes
+    SELECT id, NEW.asset_id + (NEW.moment << 27), generation FROM spaces WHERE id = NEW.space_id;
+END;
+CREATE TRIGGER moment_embeddings_delete AFTER DELETE ON moment_embeddings BEGIN
+  UPDATE spaces SET generation = generation + 1 WHERE id = OLD.space_id;
+  DELETE FROM embedding_changes WHERE space_id = OLD.space_id AND vector_id = OLD.asset_id + (OLD.moment << 27);
+  INSERT INTO embedding_changes
+    SELECT id, OLD.asset_id + (OLD.moment << 27), generation FROM spaces WHERE id = OLD.space_id;
+END;
 )sql";
 
 constexpr Migration kMigrations[] = {
@@ -322,7 +351,7 @@ constexpr Migration kMigrations[] = {
     {4, "products by name", kProducts, "f1fd981590dfeb32cb7430c8a303c2537a49d02d39a67bd7f8ab6a3dd5d3ee73"},
     {5, "SHA-256 names files and assets, files may be excluded", kSha256,
      "8582306244d46b6ed040604343673d073c30deb561edff8e831498e039ec57f3"},
-    {6, "moments of videos", kMoments, "c7939873866ad45eddb22b4a60fd66915ccc322d7c5cb56c150b0f072dbf6a63"},
+    {6, "moments of videos", kMoments, "e52bd772dd148d8a77f221a758e200648b7448bc001e61872eef88872d3d4e6b"},
 };
 
 bool is_ours(Connection& connection) { return connection.integer("PRAGMA application_id") == kApplicationId; }

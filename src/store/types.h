@@ -16,6 +16,15 @@
 namespace image_engine::store {
 
 using AssetId = std::int64_t;
+// Counts from 1 within its asset (store/moments.h).
+using MomentId = std::int64_t;
+// Names a vector in a space: an asset's own, whose id is the asset's, or that of a moment of it.
+using VectorId = std::int64_t;
+inline constexpr int kAssetBits = 27;
+constexpr VectorId vector_id(AssetId asset, MomentId moment) { return asset + (moment << kAssetBits); }
+constexpr AssetId asset_of(VectorId id) { return id & ((VectorId{1} << kAssetBits) - 1); }
+// 0: the vector is the asset's own.
+constexpr MomentId moment_of(VectorId id) { return id >> kAssetBits; }
 using FileId = std::int64_t;
 // Files that a run saw carry its number.
 using RunId = std::int64_t;

@@ -22,11 +22,15 @@ class VectorReader {
  public:
   // All spaces of a stage, the active one first, then by id.
   Result<std::vector<Space>> spaces(const std::string& stage) const;
-  // Vectors of a space that changed after `generation` (0: all there are), by asset; removed ones have no numbers.
+  // Vectors of a space that changed after `generation` (0: all there are), by id; removed ones have no numbers.
   Status changed_vectors(SpaceId space, std::int64_t generation,
-                         const std::function<Status(AssetId, std::span<const std::uint16_t>)>& take) const;
-  Result<std::optional<std::vector<std::uint16_t>>> vector_of(SpaceId space, AssetId asset) const;
-  // Assets that have a vector in `space` but no record of `key` (a key without a stage: all that have one).
+                         const std::function<Status(VectorId, std::span<const std::uint16_t>)>& take) const;
+  Result<std::optional<std::vector<std::uint16_t>>> vector_of(SpaceId space, VectorId id) const;
+  // Those of an asset's moments, in the order of the moments.
+  Result<std::vector<std::pair<MomentId, std::vector<std::uint16_t>>>> moment_vectors(SpaceId space,
+                                                                                      AssetId asset) const;
+  // Assets that have a vector in `space`, or moments that have one, but no record of `key` (a key without a stage: all
+  // that have one).
   Result<std::vector<AssetId>> assets_without(SpaceId space, const StageKey& key) const;
   // Shown assets that have such an object but no record of `key`.
   Result<std::vector<AssetId>> objects_without(const std::string& object, const StageKey& key) const;

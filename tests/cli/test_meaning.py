@@ -201,6 +201,88 @@ def test_scenes_are_scored_again_without_embedding(engine, meaningful, folder):
     assert any("scene: left out" in note and "scenes.yaml" in note for note in broken["report"]["notes"])
 
 
+CLIP_FPS = 10
+
+
+@pytest.fixture
+def video(library, folder):
+    """Two of the library's pictures, 3 s each: messi5.jpg, then fruits.jpg."""
+    path = folder / "videos" / "two.mp4"
+    path.parent.mkdir()
+    chain = "scale=640:480:force_original_aspect_ratio=increase,crop=640:480,setsar=1,format=yuv444p"
+    inputs = [part for name in ("messi5.jpg", "fruits.jpg") for part in ("-loop", "1", "-framerate", str(CLIP_FPS), "-t", "3", "-i", library / name)]
+    subprocess.run(["ffmpeg", "-v", "error", "-y", *inputs, "-filter_complex", f"[0:v]{chain}[a];[1:v]{chain}[b];[a][b]concat=n=2[v]",
+                    "-map", "[v]", "-c:v", "libx264", "-crf", "5", path], check=True)  # fmt: skip
+    return path
+
+
+def frame(video, at, target):
+    """FFmpeg's picture of that time."""
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-ss", str(at), "-i", video, "-frames:v", "1", target], check=True)
+    return target
+
+
+def test_frames_of_videos_are_searched_by_what_they_show(engine, meaningful, video, clip, folder):
+    engine.analyze(video)
+    rows = engine.rows("SELECT m.from_seconds, e.vector FROM moment_embeddings e JOIN moments m ON m.asset_id = e.asset_id AND m.moment = e.moment")
+    assert len(rows) >= 2
+    for at, vector in rows:
+        (expected,) = reference(clip, [frame(video, at, folder / "frame.png")])
+        assert float(np.frombuffer(vector, "<f2").astype(np.float32) @ expected) >= 0.99
+    found = engine.json("search", "elephant")
+    assert sorted(names(found)) == ["messi5.jpg", "two.mp4"], "photos and videos are one list"
+    (moment,) = [one["moment"] for one in found["results"] if "moment" in one]
+    assert 0 <= moment["from"] <= moment["at"] < moment["to"] <= 3.01
+    (violin,) = engine.json("search", "violin type:video")["results"]
+    assert violin["moment"]["from"] == pytest.approx(3, abs=0.11) and violin["moment"]["to"] > 5.5
+    assert names(engine.json("search", "zebra type:video")) == []
+    # What the scenes are called follows from the frames' vectors, too.
+    assert names(engine.json("search", "scene:violin type:video")) == ["two.mp4"]
+    document = engine.json("analyze-video", video)
+    assert [moment["scenes"][0]["label"] for moment in document["moments"]] == ["elephant", "violin"]
+
+
+def test_similar_goes_both_ways_between_photos_and_frames(engine, meaningful, video):
+    engine.analyze(video)
+    from_photo = engine.json("similar", meaningful / "fruits.jpg")["results"][0]
+    assert Path(from_photo["path"]).name == "two.mp4" and 3 <= from_photo["moment"]["at"] < 6
+    shown = engine.run("similar", meaningful / "fruits.jpg")
+    assert "two.mp4 at 0:0" in shown.out.decode()
+    from_frame = engine.json("similar", video, "--at", "0:04.5")
+    assert names(from_frame)[0] == "fruits.jpg" and "two.mp4" not in names(from_frame)
+    assert names(engine.json("similar", video, "--at", "1"))[0] == "messi5.jpg"
+    refused = engine.run("similar", video)
+    assert refused.code == USAGE and "--at" in refused.err.decode()
+    assert engine.run("similar", video, "--at", "1:99").code == USAGE
+    # One that is not in the catalogue is decoded.
+    outside = engine.folder / "outside.mp4"
+    shutil.copy(video, outside)
+    assert names(engine.json("similar", outside, "--at", "4"))[:2] in (["fruits.jpg", "two.mp4"], ["two.mp4", "fruits.jpg"])
+
+
+def test_scenes_of_videos_are_scored_again_without_decoding(engine, meaningful, video, folder):
+    engine.analyze(video)
+    created = engine.rows("SELECT id, created FROM records WHERE stage = 'video'")
+    (folder / "scenes.yaml").write_text("prompts: ['{}']\nlabels: [{fiddle: violin}, elephant, something]\n")
+    engine.analyze(video)
+    assert names(engine.json("search", "scene:fiddle type:video")) == ["two.mp4"]
+    assert names(engine.json("search", "scene:violin type:video")) == []
+    assert engine.rows("SELECT id, created FROM records WHERE stage = 'video'") == created
+
+
+def test_a_change_of_model_waits_for_videos(engine, library, clip, folder, video):
+    install(engine, clip)
+    engine.analyze(library, video)
+    install(engine, export(folder / "second", "--vocabulary", VOCABULARY, "--seed", "2", "--name", "second-clip"), "second-clip")
+    flags = ("--upgrade", "embedding", "--embedding-model", "second-clip")
+    partly = engine.analyze(library, *flags)
+    assert any("1 file is elsewhere not yet embedded with second-clip" in note for note in partly["report"]["notes"])
+    whole = engine.analyze(video, *flags)
+    assert any("search now uses second-clip" in note for note in whole["report"]["notes"])
+    found = engine.json("similar", library / "fruits.jpg", "--distance", "0")["results"][0]
+    assert Path(found["path"]).name == "two.mp4"
+
+
 def test_change_of_model(engine, library, clip, folder):
     install(engine, clip)
     engine.analyze(library)
@@ -215,7 +297,7 @@ def test_change_of_model(engine, library, clip, folder):
     whole = engine.analyze(library, "--upgrade", "embedding", "--embedding-model", "second-clip")
     assert any("search now uses second-clip" in note for note in whole["report"]["notes"])
     assert len(whole["assets"]) == len(list(library.iterdir())), "each once"
-    done_twice = engine.rows("SELECT asset_id FROM embedding_changes GROUP BY space_id HAVING max(generation) > count(*)")
+    done_twice = engine.rows("SELECT vector_id FROM embedding_changes GROUP BY space_id HAVING max(generation) > count(*)")
     assert done_twice == [], "those that were done are not done again"
     after, paths = vectors(engine), sorted(library.iterdir())
     assert min(float(after[path.name] @ row) for path, row in zip(paths, reference(second, paths), strict=True)) >= 0.995

@@ -97,7 +97,7 @@ class ScanTest : public testing::TestWithParam<bool> {
       const bool is_clear = (i == 0 || expected[i - 1].cosine - expected[i].cosine > 1e-5) &&
                             (i + 1 >= expected.size() || expected[i].cosine - expected[i + 1].cosine > 1e-5);
       if (is_clear) {
-        ASSERT_EQ(result.best[i].asset, expected[i].asset) << i;
+        ASSERT_EQ(result.best[i].id, expected[i].asset) << i;
       }
     }
     // As many at or above each bin's begin as there are, give or take those at its edge.
@@ -152,7 +152,7 @@ TEST_P(ScanTest, TheNearestIsFoundWhereverItIs) {
     for (const Kernels& kernels : usable_kernels()) {
       const auto result = scan_file(*file, query, 1, nullptr, 2, kernels);
       ASSERT_THAT(result->best, SizeIs(1));
-      EXPECT_EQ(result->best[0].asset, asset) << kernels.name;
+      EXPECT_EQ(result->best[0].id, asset) << kernels.name;
       EXPECT_NEAR(result->best[0].cosine, 1, 1e-3);
     }
   }
@@ -194,15 +194,15 @@ TEST_P(ScanTest, WhatIsNoNumberNeverWins) {
     const auto result = scan_file(*file, query, 30, nullptr, 1, kernels);
     ASSERT_OK(result);
     ASSERT_THAT(result->best, SizeIs(30));
-    EXPECT_EQ(result->best[28].asset, 1);
-    EXPECT_EQ(result->best[29].asset, 4);
+    EXPECT_EQ(result->best[28].id, 1);
+    EXPECT_EQ(result->best[29].id, 4);
     EXPECT_EQ(result->best[28].cosine, -1);
     EXPECT_EQ(result->best[29].cosine, -1);
     EXPECT_EQ(result->all.counts[0], 2U) << kernels.name;
   }
 }
 
-TEST_P(ScanTest, EqualsAreOrderedByAsset) {
+TEST_P(ScanTest, EqualsAreOrderedById) {
   std::map<AssetId, Half> rows;
   const Half one = random_half(random_, kDimensions);
   for (AssetId asset = 1; asset <= 9000; ++asset) rows[asset] = one;
@@ -210,8 +210,7 @@ TEST_P(ScanTest, EqualsAreOrderedByAsset) {
   ASSERT_OK(file);
   const auto result = scan_file(*file, random_direction(random_, kDimensions), 5, nullptr, 3, usable_kernels()[0]);
   ASSERT_THAT(result->best, SizeIs(5));
-  for (AssetId asset = 1; asset <= 5; ++asset)
-    EXPECT_EQ(result->best[static_cast<std::size_t>(asset - 1)].asset, asset);
+  for (AssetId asset = 1; asset <= 5; ++asset) EXPECT_EQ(result->best[static_cast<std::size_t>(asset - 1)].id, asset);
 }
 
 TEST_P(ScanTest, AQueryIsADirection) {

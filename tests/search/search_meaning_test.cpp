@@ -158,6 +158,42 @@ TEST_F(PicturesTest, FindsAllWhereHalfIsMeant) {
   EXPECT_LE(found.size() - count_about(found), 150U);
 }
 
+// Of a video with a frame a second those from 3 s to 6 s, and the one at 9 s, are what the text says.
+TEST_F(PicturesTest, FindsTheMomentsOfAVideo) {
+  add_pictures(300, 3);
+  const store::AssetId video = add("video", {});
+  for (store::MomentId moment = 1; moment <= 12; ++moment) {
+    const auto from = static_cast<double>(moment - 1);
+    ASSERT_OK(writer_->put_moment(video, {moment, store::MomentKind::kFrame, from, from + 1}));
+    const bool about = (from >= 3 && from < 6) || from == 9;
+    const double cosine = from == 4 ? 0.33 : about ? 0.30 : 0.17;
+    const store::VectorFact vector{{"embedding", "planted", "1", ""}, picture(cosine)};
+    ASSERT_OK(writer_->put_moment_record(video, {moment, "embedding", ""}, std::vector<store::Fact>{vector}));
+  }
+  open_index();
+  const SearchResults found = results("a dog on the beach", options());
+  const auto list = names(found);
+  EXPECT_EQ(std::ranges::count(list, "video"), 1) << "once among the photos";
+  EXPECT_EQ(count_about(list), 3U);
+  EXPECT_EQ(list.front(), "video") << "as near as its nearest frame";
+  const auto& moments = found.results.front().moments;
+  ASSERT_THAT(moments, SizeIs(2));
+  EXPECT_EQ(moments[0].from, 3);
+  EXPECT_EQ(moments[0].to, 6);
+  EXPECT_EQ(moments[0].at, 4);
+  EXPECT_THAT(moments[0].why, ElementsAre(Why{"looks like", "a dog on the beach"}));
+  EXPECT_EQ(moments[1].from, 9);
+
+  // Its many frames leave room for others.
+  const auto similar = similar_to(*reader_, meaning_, text_, false, 3, 1);
+  ASSERT_OK(similar);
+  ASSERT_THAT(*similar, SizeIs(3));
+  EXPECT_EQ(similar->front().asset, video);
+  EXPECT_EQ(similar->front().moment->at, 4);
+  EXPECT_NEAR(similar->front().cosine, 0.33, 0.01);
+  EXPECT_FALSE((*similar)[1].moment);
+}
+
 TEST_F(PicturesTest, WordsAndPicturesAreOneList) {
   add_pictures(200, 3);
   add_picture("tagged", 0.15, {"dog", "beach"});

@@ -177,7 +177,7 @@ TEST_F(VectorIndexTest, ScansWhatTheCatalogueHas) {
   ASSERT_OK(result);
   const auto expected = brute_force(truth(), query, nullptr);
   ASSERT_THAT(result->best, SizeIs(10));
-  for (std::size_t i = 0; i < 10; ++i) EXPECT_EQ(result->best[i].asset, expected[i].asset);
+  for (std::size_t i = 0; i < 10; ++i) EXPECT_EQ(result->best[i].id, expected[i].asset);
 }
 
 TEST_F(VectorIndexTest, ChangesAreMadeInPlace) {
@@ -314,7 +314,7 @@ TEST_F(VectorIndexTest, WhatAFileSaysIsNotTrusted) {
     const auto result =
         scan_file(*file, random_direction(random_, kDimensions), 6000, &allowed, 1, usable_kernels()[0]);
     ASSERT_OK(result);
-    for (const Neighbour& found : result->best) EXPECT_TRUE(allowed.contains(found.asset));
+    for (const Neighbour& found : result->best) EXPECT_TRUE(allowed.contains(store::asset_of(found.id)));
     ASSERT_OK(scan_file(*file, random_direction(random_, kDimensions), 6000, nullptr, 1, usable_kernels()[0]));
   }
   put(9);  // a change of an id that stands there twice

@@ -4,14 +4,17 @@
 #include <gmock/gmock.h>
 
 #include <limits>
+#include <map>
 
 #include "tests/support/catalogue.h"
+#include "types/half.h"
 
 namespace image_engine::store {
 namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::Pair;
 using testing::SizeIs;
 
 class MomentsTest : public WrittenTest {
@@ -77,6 +80,74 @@ TEST_F(MomentsTest, ThatAreNoneAreRefused) {
   EXPECT_EQ(writer_->put_moment(99, {1, MomentKind::kFrame, 0, 1}).error().code, ErrorCode::kNotFound);
   EXPECT_EQ(writer_->put_moment_record(asset_, {1, "objects", "{}"}).error().code, ErrorCode::kNotFound);
   EXPECT_THAT(*reader().moments(asset_), IsEmpty());
+}
+
+class MomentVectorsTest : public MomentsTest {
+ protected:
+  using Half = std::vector<std::uint16_t>;
+  void SetUp() override {
+    MomentsTest::SetUp();
+    space_ = writer_->open_space(key_, 2)->id;
+    for (const MomentId moment : {1, 2}) ASSERT_OK(put(moment, moment, moment + 1));
+    ASSERT_OK(embed(1, {1, 0}));
+    ASSERT_OK(embed(2, {0, 1}));
+  }
+  Status embed(MomentId moment, std::vector<float> vector) {
+    return writer_->put_moment_record(asset_, {moment, "embedding", ""},
+                                      std::vector<Fact>{VectorFact{key_, std::move(vector)}});
+  }
+  std::map<VectorId, Half> changes(std::int64_t generation) const {
+    std::map<VectorId, Half> found;
+    EXPECT_OK(reader().changed_vectors(space_, generation, [&](VectorId id, auto vector) -> Status {
+      found[id] = {vector.begin(), vector.end()};
+      return {};
+    }));
+    return found;
+  }
+  Space space() const { return reader().spaces("embedding")->front(); }
+  const StageKey key_{"embedding", "clip", "1", "p"};
+  const Half left_ = to_half(std::vector<float>{1, 0}), up_ = to_half(std::vector<float>{0, 1});
+  SpaceId space_ = 0;
+};
+
+TEST_F(MomentVectorsTest, HaveIdsOfTheirOwn) {
+  ASSERT_OK(writer_->put_vector(asset_, space_, left_));
+  const VectorId first = vector_id(asset_, 1), second = vector_id(asset_, 2);
+  EXPECT_THAT(changes(0), ElementsAre(Pair(asset_, left_), Pair(first, left_), Pair(second, up_)));
+  EXPECT_EQ(asset_of(second), asset_);
+  EXPECT_EQ(moment_of(second), 2);
+  EXPECT_EQ(moment_of(asset_), 0);
+  EXPECT_EQ(space().vectors, 3);
+  EXPECT_EQ(**reader().vector_of(space_, second), up_);
+  EXPECT_EQ(**reader().vector_of(space_, asset_), left_);
+  EXPECT_FALSE(reader().vector_of(space_, vector_id(asset_, 3))->has_value());
+  EXPECT_THAT(*reader().moment_vectors(space_, asset_), ElementsAre(Pair(1, left_), Pair(2, up_)));
+  // A vector is a fact: it has no record.
+  EXPECT_THAT(*reader().moment_records(asset_), IsEmpty());
+  EXPECT_THAT(*reader().assets_without(space_, key_), ElementsAre(asset_));
+}
+
+TEST_F(MomentVectorsTest, ChangesAreToldByGeneration) {
+  const auto before = space().generation;
+  ASSERT_OK(embed(1, {1, 0}));
+  EXPECT_EQ(space().generation, before) << "the same vector is no change";
+  ASSERT_OK(embed(1, {0, 1}));
+  EXPECT_THAT(changes(before), ElementsAre(Pair(vector_id(asset_, 1), up_)));
+  const auto then = space().generation;
+  ASSERT_OK(writer_->drop_moments(asset_));
+  EXPECT_THAT(changes(then), ElementsAre(Pair(vector_id(asset_, 1), Half{}), Pair(vector_id(asset_, 2), Half{})));
+  EXPECT_EQ(space().vectors, 0);
+}
+
+TEST_F(MomentVectorsTest, GoWithTheirSpace) {
+  ASSERT_OK(writer_->drop_space(space_));
+  Connection connection(path_, Access::kWrite);
+  EXPECT_EQ(connection.integer("SELECT count(*) FROM moment_embeddings"), 0);
+}
+
+TEST_F(MomentVectorsTest, AreOfTheirSpacesLength) {
+  EXPECT_EQ(embed(1, {1, 0, 0}).error().code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(embed(3, {1, 0}).error().code, ErrorCode::kNotFound) << "there is no such moment";
 }
 
 TEST_F(MomentsTest, GoWithTheirAsset) {
