@@ -212,9 +212,12 @@ void stop_at_first_interrupt() {
   interruption_source().request_stop();
 }
 
-Status start_thread(void (*function)()) {
+// It is seen by its name while it waits (tests/cli/engine.py).
+Status start_thread(const char* name, void (*function)()) {
   try {
-    std::thread(function).detach();
+    std::thread thread(function);
+    ::pthread_setname_np(thread.native_handle(), name);
+    thread.detach();
     return {};
   } catch (const std::system_error& error) {
     return fail(ErrorCode::kMachine, fmt::format("cannot start a thread: {}; end other programs or raise the limit on "
@@ -227,7 +230,7 @@ Status start_thread(void (*function)()) {
 
 Status catch_interrupts() {
   ::sem_init(&first_interrupt, 0, 0);
-  IE_CHECK(start_thread(stop_at_first_interrupt));
+  IE_CHECK(start_thread("interrupt", stop_at_first_interrupt));
   struct sigaction action {};
   action.sa_handler = on_interrupt;
   action.sa_flags = SA_RESTART;

@@ -205,6 +205,15 @@ def has_taken(process, number):
     return not any(mask >> (number - 1) & 1 for mask in waiting)
 
 
+def is_stopping(process):
+    """Whether the first signal has stopped the work: the thread that does it has ended."""
+    for name in Path(f"/proc/{process.pid}/task").glob("*/comm"):
+        with contextlib.suppress(OSError):  # a thread that ends meanwhile
+            if name.read_text() == "interrupt\n":
+                return False
+    return True
+
+
 def with_proxy_worker(folder, faults=None, name="program"):
     """A copy of image-engine whose worker is proxy_worker.py: it misbehaves on the files named in `faults` and passes
     everything else on to the real one. Gives the program and the file with its log."""

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from engine import DONE, DONE_WITH_FAILURES, FAILED, INTERRUPTED, has_taken, log_entries, path_of, started_waiting, wait_until
+from engine import DONE, DONE_WITH_FAILURES, FAILED, INTERRUPTED, is_stopping, log_entries, path_of, started_waiting, wait_until
 from slow_library import contents_read, hashed_files, held_engine, let_go, make_library, slow_engine
 
 
@@ -17,7 +17,7 @@ def test_ctrl_c_keeps_what_is_done(folder, photos, number):
     process = engine.start("analyze", photos, "--workers", "2", "--json", start_new_session=True)
     wait_until(lambda: len(contents_read(log)) >= 14, "some work")
     os.killpg(process.pid, number)  # as a terminal does: to the whole group
-    wait_until(lambda: has_taken(process, number), "the signal to be delivered")
+    wait_until(lambda: is_stopping(process), "the signal to be delivered")
     let_go(log)
     out, error = process.communicate(timeout=30)
     assert process.returncode == INTERRUPTED, error
@@ -42,7 +42,7 @@ def test_second_ctrl_c_ends_at_once(folder, photos):
     process = engine.start("analyze", photos, "--workers", "1", "--quiet")
     wait_until(lambda: len(log_entries(log)) >= 2, "a request")
     process.send_signal(signal.SIGINT)
-    wait_until(lambda: has_taken(process, signal.SIGINT), "the first to be delivered")
+    wait_until(lambda: is_stopping(process), "the first to be delivered")
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=5)
     assert process.returncode in (-signal.SIGINT, INTERRUPTED)
