@@ -94,6 +94,16 @@ class VideoPass {
     plan.decode_threads = static_cast<std::uint32_t>(std::max<std::size_t>(workers / videos, 1));
   }
 
+  // False: it was cancelled.
+  static Result<bool> analyze(VideoPlan& plan, const VideoFile& video) {
+    VideoAnalysis analysis(plan, video, false);
+    IE_CHECK(analysis.run());
+    if (!analysis.must_begin_anew()) return analysis.is_done();
+    VideoAnalysis again(plan, video, true);
+    IE_CHECK(again.run());
+    return again.is_done();
+  }
+
   Status analyze_all(VideoPlan& plan, const std::vector<VideoFile>& videos) {
     std::atomic<std::size_t> next = 0, done = 0;
     Status status;
@@ -101,12 +111,11 @@ class VideoPass {
       while (!plan.stop && !run_.cancelled()) {
         const std::size_t index = next++;
         if (index >= videos.size()) return;
-        VideoAnalysis analysis(plan, videos[index]);
-        const Status finished = analysis.run();
-        if (finished && analysis.is_done()) ++done;
+        const Result<bool> finished = analyze(plan, videos[index]);
+        if (finished && *finished) ++done;
         if (finished) continue;
         const std::lock_guard lock(plan.write);
-        if (!plan.stop.exchange(true)) status = finished;
+        if (!plan.stop.exchange(true)) status = fail(finished.error());
       }
     };
     const std::size_t count = std::min(videos.size(), static_cast<std::size_t>(run_.pool.options().workers));

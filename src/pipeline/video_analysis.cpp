@@ -10,7 +10,6 @@
 #include "core/json.h"
 #include "core/text.h"
 #include "pipeline/video_summary.h"
-#include "video/scenes.h"
 #include "vision/quality.h"
 
 namespace image_engine::pipeline {
@@ -48,21 +47,45 @@ bool overlap(const video::SceneChange& a, const video::SceneChange& b) {
 
 }  // namespace
 
-VideoAnalysis::VideoAnalysis(VideoPlan& plan, const VideoFile& video) : plan_(plan), video_(video) {
+VideoAnalysis::VideoAnalysis(VideoPlan& plan, const VideoFile& video, bool anew)
+    : plan_(plan), video_(video), anew_(anew) {
   row_.id = video.file.file;
   row_.seen = video.file.seen;
-  progress_key_ = plan.key.params;
+}
+
+Status VideoAnalysis::choose_stages() {
+  const auto is_lacking = [&](const std::string& stage) {
+    return std::ranges::find(video_.file.stages, stage) != video_.file.stages.end();
+  };
+  {
+    const std::lock_guard lock(plan_.run.reader_mutex);
+    IE_TRY(known_, plan_.run.reader.moments(video_.file.asset));
+  }
+  std::erase_if(known_, [](const store::Moment& moment) { return moment.kind != store::MomentKind::kFrame; });
+  anew_ = anew_ || known_.empty() || is_lacking(kVideoStage);
+  if (anew_) known_.clear();
   for (const PictureStage* stage : plan_.stages)
+    if (anew_ || is_lacking(stage->key.stage)) stages_.push_back(stage);
+  progress_key_ = plan_.key.params;
+  for (const PictureStage* stage : stages_)
     progress_key_ +=
         fmt::format(" {}={} {} {}", stage->key.stage, stage->key.model, stage->key.version, stage->key.params);
+  return {};
+}
+
+const store::Moment* VideoAnalysis::known_frame(double seconds) const {
+  const auto at = std::ranges::lower_bound(known_, seconds - kRounding, {}, &store::Moment::from);
+  return at != known_.end() && at->from <= seconds + kRounding ? &*at : nullptr;
 }
 
 Status VideoAnalysis::run() {
+  IE_CHECK(choose_stages());
   IE_CHECK(load_progress());
   // What an earlier file left behind, or threads that each hold frames, may have brought the worker down: a fresh one
   // tries again from there, with one thread.
   for (int tries = 2; tries > 0; --tries) {
     const Status read = read_frames(tries == 2 ? plan_.decode_threads : 1);
+    if (are_other_frames_) return {};
     if (was_cancelled_) return write_frames();
     if (read) return finish(std::nullopt);
     const ErrorCode code = read.error().code;
@@ -84,13 +107,14 @@ Status VideoAnalysis::load_progress() {
     IE_TRY(progress, plan_.run.reader.progress(video_.file.asset));
     IE_TRY(moments, plan_.run.reader.moments(video_.file.asset));
   }
-  if (!progress || progress->key != progress_key_ || moments.empty()) return drop_former();
+  const auto begin = [&] { return anew_ ? drop_former() : Status{}; };
+  if (!progress || progress->key != progress_key_ || moments.empty()) return begin();
   try {
     const json data = parse_json(progress->data);
     const double first = data.at("first").get<double>(), until = data.at("until").get<double>();
     changes_ = changes_from(data.at("changes"));
     for (const json& failed : data.at("failures"))
-      for (const PictureStage* stage : plan_.stages)
+      for (const PictureStage* stage : stages_)
         if (stage->key.stage == failed.at(0).get<std::string>())
           failures_.emplace(
               stage, Error{error_code_from_name(failed.at(1).get<std::string>()), failed.at(2).get<std::string>()});
@@ -100,10 +124,13 @@ Status VideoAnalysis::load_progress() {
     until_ = sampled_ = position_ = written_position_ = until;
   } catch (const json::exception&) {
     changes_.clear(), failures_.clear(), next_moment_ = 1;
-    return drop_former();
+    return begin();
   }
   counted_ = std::max(std::floor(until_ - *first_), 0.0);
-  frames_.push_back({moments.back(), {}});  // what follows may be the same picture
+  std::erase_if(moments, [&](const store::Moment& moment) {
+    return moment.kind != store::MomentKind::kFrame || moment.from > until_ + kRounding;
+  });
+  if (!moments.empty()) frames_.push_back({moments.back(), {}});  // what follows may be the same picture
   return {};
 }
 
@@ -145,6 +172,7 @@ Status VideoAnalysis::read_frames(std::uint32_t decode_threads) {
     IE_TRY(const std::optional<worker::VideoChunk> chunk, leased.next_chunk());
     if (!chunk) break;
     IE_CHECK(take_chunk(leased, *chunk));
+    if (are_other_frames_) return {};
     const bool due =
         position_ - written_position_ >= kWriteEverySeconds || Trace::Clock::now() - written_ >= kWriteEvery;
     if (due)
@@ -199,24 +227,29 @@ void VideoAnalysis::add_frame(worker::LeasedFile& leased, const worker::ChosenFr
                               std::span<const std::uint8_t> small) {
   const double step = 1 / plan_.run.options.config.video.fps;
   sampled_ = chosen.seconds;
-  if (!frames_.empty() && video::is_same_picture(small, last_small_)) {
-    frames_.back().moment.to = chosen.seconds + step;
-    return;
-  }
-  if (!frames_.empty()) frames_.back().moment.to = chosen.seconds;
+  const bool is_same = !frames_.empty() && video::is_same_picture(small, last_small_);
+  if (anew_ && !frames_.empty()) frames_.back().moment.to = chosen.seconds + (is_same ? step : 0);
+  if (is_same) return;
   last_small_.assign(small.begin(), small.end());
-  frames_.push_back({{next_moment_++, store::MomentKind::kFrame, chosen.seconds, chosen.seconds + step}, {}});
   const worker::Picture& picture = chosen.picture;
   const ImageView pixels = leased.pixels(picture);
-  const double score = vision::assess_quality(picture.luma, pixels).score;
-  if (score > best_score_) {
-    best_score_ = score;
-    const std::span<const std::byte> jpeg = leased.bytes(chosen.thumbnail);
-    best_jpeg_.assign(jpeg.begin(), jpeg.end());
+  if (anew_) {
+    frames_.push_back({{next_moment_++, store::MomentKind::kFrame, chosen.seconds, chosen.seconds + step}, {}});
+    const double score = vision::assess_quality(picture.luma, pixels).score;
+    if (score > best_score_) {
+      best_score_ = score;
+      const std::span<const std::byte> jpeg = leased.bytes(chosen.thumbnail);
+      best_jpeg_.assign(jpeg.begin(), jpeg.end());
+    }
+  } else if (const store::Moment* known = known_frame(chosen.seconds)) {
+    frames_.push_back({*known, {}});
+  } else {
+    are_other_frames_ = true;
+    return;
   }
   StageInput input{pixels, picture.luma, picture.full_width, picture.full_height};
   input.larger = [&](std::uint32_t) -> Result<ImageView> { return pixels; };  // frames come as large as any stage asks
-  for (const PictureStage* stage : plan_.stages) {
+  for (const PictureStage* stage : stages_) {
     const Trace::Clock::time_point start = Trace::Clock::now();
     Result<StageWork> work = stage->prepare(input);
     if (!work) {
@@ -268,7 +301,7 @@ std::string VideoAnalysis::progress_data() const {
 
 // All frames so far; the last stays at hand, since what follows may be the same picture.
 Status VideoAnalysis::write_frames() {
-  for (const PictureStage* stage : plan_.stages) run_batch(*stage);
+  for (const PictureStage* stage : stages_) run_batch(*stage);
   written_ = Trace::Clock::now();
   written_position_ = position_;
   if (frames_.empty()) return {};
@@ -278,7 +311,7 @@ Status VideoAnalysis::write_frames() {
   Run& run = plan_.run;
   IE_CHECK(run.batch.open());
   for (Frame& frame : frames_) {
-    IE_CHECK(run.writer.put_moment(video_.file.asset, frame.moment));
+    if (anew_) IE_CHECK(run.writer.put_moment(video_.file.asset, frame.moment));
     for (const auto& [record, facts] : frame.records)
       IE_CHECK(run.writer.put_moment_record(video_.file.asset, record, facts));
   }
@@ -306,6 +339,9 @@ Status VideoAnalysis::finish(const std::optional<Error>& broken) {
     IE_TRY(moments, plan_.run.reader.moments(video_.file.asset));
     IE_TRY(records, plan_.run.reader.moment_records(video_.file.asset));
   }
+  std::vector<store::Moment> known_scenes;
+  std::ranges::copy_if(moments, std::back_inserter(known_scenes),
+                       [](const store::Moment& moment) { return moment.kind == store::MomentKind::kScene; });
   std::erase_if(moments, [](const store::Moment& moment) { return moment.kind != store::MomentKind::kFrame; });
   std::map<store::MomentId, double> times;
   for (const store::Moment& moment : moments) times[moment.id] = moment.from;
@@ -315,9 +351,14 @@ Status VideoAnalysis::finish(const std::optional<Error>& broken) {
       by_stage[record.stage].push_back({at->second, record.data});
   for (auto& [stage, frames] : by_stage) std::ranges::stable_sort(frames, {}, &FrameData::seconds);
 
-  std::ranges::sort(changes_, {}, &video::SceneChange::from_seconds);
-  const double end = moments.empty() ? position_ : std::max(moments.back().to, position_);
-  const std::vector<video::Scene> scenes = video::scenes_of(changes_, first_.value_or(0), end);
+  std::vector<video::Scene> scenes;
+  if (anew_) {
+    std::ranges::sort(changes_, {}, &video::SceneChange::from_seconds);
+    const double end = moments.empty() ? position_ : std::max(moments.back().to, position_);
+    scenes = video::scenes_of(changes_, first_.value_or(0), end);
+  } else {
+    for (const store::Moment& scene : known_scenes) scenes.push_back({scene.from, scene.to, scene.from, scene.to, {}});
+  }
   std::vector<video::FrameScore> scores;
   for (const FrameData& frame : by_stage[kQualityStage]) {
     const json data = parse_json(frame.data);
@@ -328,26 +369,20 @@ Status VideoAnalysis::finish(const std::optional<Error>& broken) {
   Run& run = plan_.run;
   const store::AssetId asset = video_.file.asset;
   IE_CHECK(run.batch.open());
-  store::MomentId next = next_moment_;
-  for (const video::Scene& scene : scenes) {
-    IE_CHECK(run.writer.put_moment(asset, {next, store::MomentKind::kScene, scene.from, scene.to}));
-    json data = {{"begins", scene.begins}};
-    if (const auto best = video::best_frame(scores, scene); best >= 0)
-      data["best"] = scores[static_cast<std::size_t>(best)].seconds;
-    IE_CHECK(run.writer.put_moment_record(asset, {next++, plan_.key.stage, json_text(data)}));
-  }
-  for (const PictureStage* stage : plan_.stages) {
+  IE_CHECK(put_scenes(known_scenes, records, scenes, scores));
+  for (const PictureStage* stage : stages_) {
     if (failures_.contains(stage)) continue;
     StageOutput output = video_stage(stage->key.stage)->summarize(by_stage[stage->key.stage], scenes);
     const auto [device, precision] = stage->placement();
     IE_CHECK(run.writer.put_record(asset, {stage->key, device, precision, std::move(output.data), ""}, output.facts));
     if (stage->dimensions == 0) IE_CHECK(run.writer.drop_other_records(asset, stage->key));
   }
-  IE_CHECK(plan_.meaning.keep_video(asset));
+  if (anew_ || std::ranges::any_of(stages_, [](const PictureStage* stage) { return stage->dimensions > 0; }))
+    IE_CHECK(plan_.meaning.keep_video(asset));
   if (broken) {
     const std::string where = moments.empty() ? "" : fmt::format("from {:.3f} s on: ", position_);
     IE_CHECK(run.record_failure(row_, decode_key(), {broken->code, where + broken->message}));
-  } else {
+  } else if (anew_) {
     json data = {{"frames", moments.size()}, {"scenes", scenes.size()}};
     for (const std::string& warning : summary_.warnings) data["warnings"].push_back(to_utf8(warning));
     IE_CHECK(run.writer.put_record(asset, {plan_.key, "cpu", "", json_text(data), ""}));
@@ -361,6 +396,28 @@ Status VideoAnalysis::finish(const std::optional<Error>& broken) {
   run.renewed.insert(asset);
   IE_CHECK(run.batch.commit());
   return run.announce();
+}
+
+Status VideoAnalysis::put_scenes(std::span<const store::Moment> known, std::span<const store::MomentRecord> records,
+                                 std::span<const video::Scene> scenes, std::span<const video::FrameScore> scores) {
+  const bool rates = std::ranges::any_of(stages_, [](const auto* stage) { return stage->key.stage == kQualityStage; });
+  if (!anew_ && !rates) return {};
+  const store::AssetId asset = video_.file.asset;
+  for (std::size_t i = 0; i < scenes.size(); ++i) {
+    store::MomentRecord record{anew_ ? next_moment_++ : known[i].id, plan_.key.stage, ""};
+    json data = {{"begins", scenes[i].begins}};
+    if (anew_)
+      IE_CHECK(
+          plan_.run.writer.put_moment(asset, {record.moment, store::MomentKind::kScene, scenes[i].from, scenes[i].to}));
+    else if (const auto found = std::ranges::find(records, record.moment, &store::MomentRecord::moment);
+             found != records.end())
+      data = parse_json(found->data);
+    if (const auto best = video::best_frame(scores, scenes[i]); best >= 0)
+      data["best"] = scores[static_cast<std::size_t>(best)].seconds;
+    record.data = json_text(data);
+    IE_CHECK(plan_.run.writer.put_moment_record(asset, record));
+  }
+  return {};
 }
 
 Status VideoAnalysis::keep_thumbnail() {

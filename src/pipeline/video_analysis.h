@@ -8,6 +8,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "core/progress.h"
 #include "pipeline/run_stages.h"
 #include "video/scene_changes.h"
+#include "video/scenes.h"
 #include "worker/decode_file.h"
 
 namespace image_engine::pipeline {
@@ -43,13 +45,17 @@ struct VideoFile {
 // Thread-safe as far as several objects share a plan.
 class VideoAnalysis {
  public:
-  VideoAnalysis(VideoPlan& plan, const VideoFile& video);
+  // Where the video's frames are known, only the stages that it lacks run on them, and all else stays. With `anew`, or
+  // where they are not, frames and scenes are chosen anew, for all stages of the plan.
+  VideoAnalysis(VideoPlan& plan, const VideoFile& video, bool anew);
 
   // Decodes from where an earlier run was interrupted, and writes what was found every few seconds, so that no more is
   // lost. What the file is to blame for is in the ledger, with what could be analyzed kept. Errors are the run's.
   Status run();
   // Whether run() has gone through the whole video; false after a cancellation.
   [[nodiscard]] bool is_done() const { return !was_cancelled_; }
+  // Whether run() ended because the frames are not the known ones (another version of the decoder): begin anew.
+  [[nodiscard]] bool must_begin_anew() const { return are_other_frames_; }
 
  private:
   // A frame that was analyzed and is not yet in the catalogue.
@@ -62,6 +68,7 @@ class VideoAnalysis {
     std::vector<std::size_t> frames;  // indices of frames_
   };
 
+  Status choose_stages();
   Status load_progress();
   Status drop_former();
   // Reads to the end, or until the run is cancelled. Errors: those of the worker, or with run_failed_ the run's.
@@ -75,6 +82,10 @@ class VideoAnalysis {
   void note_failure(const PictureStage& stage, double seconds, const Error& error);
   Status write_frames();
   [[nodiscard]] std::string progress_data() const;
+  [[nodiscard]] const store::Moment* known_frame(double seconds) const;
+  // Those that were found in this run; of known ones, the best frame, where `quality` runs.
+  Status put_scenes(std::span<const store::Moment> known, std::span<const store::MomentRecord> records,
+                    std::span<const video::Scene> scenes, std::span<const video::FrameScore> scores);
   // `broken`: why the rest cannot be decoded. What was found before it stays, and is searched for; the video's own
   // record is left out, so that --retry begins anew.
   Status finish(const std::optional<Error>& broken);
@@ -84,6 +95,10 @@ class VideoAnalysis {
   const VideoFile& video_;
   store::KnownFile row_;
   std::string progress_key_;
+  bool anew_;                                // frames and scenes are chosen in this run
+  std::vector<const PictureStage*> stages_;  // of the plan's, those that run on this video
+  std::vector<store::Moment> known_;         // its frames, by time, unless they are chosen anew
+  bool are_other_frames_ = false;
 
   std::unique_ptr<video::SceneDetector> detector_;
   std::vector<video::SceneChange> changes_;

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 
 import pytest
@@ -194,6 +195,59 @@ def test_one_stage_alone_leaves_the_others_to_the_next_run(engine, clips):
     engine.analyze(clip, "--redo", "quality")
     assert frames_of(engine, clip)[0] == [(frame["at"], frame["quality"]) for frame in before["frames"]]
     assert len(engine.rows("SELECT 1 FROM records WHERE stage = 'video'")) == 1
+
+
+def moments_of(engine, stage):
+    return engine.rows("SELECT moment, data FROM moment_records WHERE stage = ? ORDER BY moment", stage)
+
+
+def test_a_stage_that_is_added_or_redone_leaves_the_others_alone(real, clips):
+    """What one run finds of a video is not lost when another asks for one stage only."""
+    clip = clips / "three.mp4"
+    real.analyze(clip, "--only", "objects")
+    objects, moments = moments_of(real, "objects"), real.rows("SELECT * FROM moments ORDER BY moment")
+    assert objects and not moments_of(real, "quality") and not moments_of(real, "text")
+    report = real.analyze(clip)["report"]
+    assert report["phases"]["videos"]["files"] == 1
+    assert moments_of(real, "objects") == objects and real.rows("SELECT * FROM moments ORDER BY moment") == moments
+    document = analyze_video(real, clip)
+    assert all({"objects", "quality", "text"} <= frame.keys() for frame in document["frames"])
+    assert all(scene["best"] >= scene["from"] for scene in document["scenes"]), "quality was added, and with it the best frame"
+    made = real.rows("SELECT id, stage FROM records WHERE stage IN ('objects', 'video', 'quality')")
+    real.analyze(clip, "--redo", "text")
+    assert real.rows("SELECT id, stage FROM records WHERE stage IN ('objects', 'video', 'quality')") == made
+    again = analyze_video(real, clip)
+    assert again["frames"] == document["frames"] and again["scenes"] == document["scenes"] and again["objects"] == document["objects"]
+
+
+def test_an_added_stage_that_is_interrupted_is_resumed(engine, clips):
+    clip = clips / "long.mp4"
+    (engine.folder / "often.yaml").write_text("video:\n  fps: 25\n")
+    often = ("--config", engine.folder / "often.yaml")
+    engine.analyze(clip, "--only", "video", *often)
+    process = engine.start("analyze", clip, "--only", "quality", *often, "--quiet")
+    wait_until(lambda: _quietly(lambda: json.loads(engine.rows("SELECT data FROM analysis_progress")[0][0])["until"] > 15), "progress")
+    process.kill()
+    process.communicate(timeout=60)
+    kept = len(moments_of(engine, "quality"))
+    assert 15 * 25 < kept < 60 * 25
+    engine.analyze(clip, "--only", "quality", *often)
+    with fresh_folder() as other:
+        whole = Engine(other)
+        whole.analyze(clip, "--only", "video", "--only", "quality", *often)
+        assert moments_of(engine, "quality") == moments_of(whole, "quality")
+        assert engine.rows("SELECT * FROM moments") == whole.rows("SELECT * FROM moments")
+
+
+def test_frames_that_are_not_the_known_ones_are_chosen_anew(engine, clips):
+    """As another version of the decoder may give."""
+    clip = clips / "three.mp4"
+    before = analyze_video(engine, clip)
+    with sqlite3.connect(engine.catalogue) as connection:
+        connection.execute("UPDATE moments SET from_seconds = from_seconds - 0.01 WHERE from_seconds > 4")
+    connection.close()
+    engine.analyze(clip, "--redo", "quality")
+    assert analyze_video(engine, clip)["frames"] == before["frames"]
 
 
 def test_a_change_of_settings_that_is_interrupted_is_no_whole(engine, clips):
