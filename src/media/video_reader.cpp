@@ -12,6 +12,8 @@ extern "C" {
 #include <cmath>
 #include <utility>
 
+#include "core/text.h"
+#include "media/container_end.h"
 #include "media/decoders.h"
 #include "media/demuxer.h"
 #include "media/frame_pixels.h"
@@ -67,6 +69,7 @@ struct VideoReader::State {
   bool has_last = false;
   std::uint64_t frames = 0, broken_packets = 0;
   int read_error = 0;
+  std::uint64_t missing_bytes = 0;
 
   [[nodiscard]] double frame_seconds() const {
     const double rate = av_q2d(stream->avg_frame_rate);
@@ -155,6 +158,7 @@ Result<VideoReader> VideoReader::open(Bytes file, const VideoReaderOptions& opti
     stream->discard = stream == state->stream ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
   }
   state->orientation = orientation_of(*state->stream);
+  state->missing_bytes = missing_bytes(file, format);
   IE_TRY(state->decoder, open_decoder(*state->stream, options));
   state->packet.reset(av_packet_alloc());
   state->frame.reset(av_frame_alloc());
@@ -227,7 +231,7 @@ double VideoReader::duration() const {
   return std::max(static_cast<double>(state_->demuxer.input().duration) / AV_TIME_BASE, 0.0);
 }
 
-bool VideoReader::is_cut_off() const { return state_->read_error != 0; }
+bool VideoReader::is_cut_off() const { return state_->read_error != 0 || state_->missing_bytes > 0; }
 
 double VideoReader::frame_rate() const {
   const double rate = av_q2d(state_->stream->avg_frame_rate);
@@ -254,7 +258,7 @@ std::vector<std::string> VideoReader::warnings() const {
   if (is_profile_5(*state_->stream))
     warnings.emplace_back("Dolby Vision profile 5: colours are not true, as only Dolby's own decoder knows them");
   if (state_->broken_packets > 0)
-    warnings.push_back(fmt::format("{} damaged packets were left out", state_->broken_packets));
+    warnings.push_back(human_count(state_->broken_packets, "damaged packet was", "damaged packets were") + " left out");
   return warnings;
 }
 

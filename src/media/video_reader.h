@@ -54,7 +54,7 @@ class VideoReader {
   [[nodiscard]] Size full_size() const;     // of the frame at hand, upright, pixels square
   [[nodiscard]] double duration() const;    // seconds that the container states; 0: unknown
   [[nodiscard]] double frame_rate() const;  // frames a second that the container states; 0: unknown
-  // Whether the container ended by an error: it is damaged, or ends early.
+  // Whether the container ended by an error, or lacks bytes that it declares: it is damaged, or ends early.
   [[nodiscard]] bool is_cut_off() const;
   // For a person: what was wrong so far but survived.
   [[nodiscard]] std::vector<std::string> warnings() const;

@@ -355,7 +355,7 @@ Status VideoAnalysis::finish(const std::optional<Error>& broken) {
   if (anew_) {
     std::ranges::sort(changes_, {}, &video::SceneChange::from_seconds);
     const double end = moments.empty() ? position_ : std::max(moments.back().to, position_);
-    scenes = video::scenes_of(changes_, first_.value_or(0), end);
+    if (!moments.empty()) scenes = video::scenes_of(changes_, first_.value_or(0), end);
   } else {
     for (const store::Moment& scene : known_scenes) scenes.push_back({scene.from, scene.to, scene.from, scene.to, {}});
   }

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <random>
 
+#include "media/container_end.h"
 #include "tests/media/inputs.h"
 #include "tests/support/files.h"
 #include "tests/support/ok.h"
@@ -168,6 +169,50 @@ TEST(VideoFrames, WhatIsNoVideoIsAnError) {
   std::memcpy(named.data(), text.data(), text.size());
   EXPECT_EQ(code_of(named), ErrorCode::kUnsupported);
   EXPECT_EQ(code_of(load("sound.m4a")), ErrorCode::kUnsupported);
+}
+
+// A recording that was cut off lacks what its container declares; the rest of these clips is whole.
+TEST(ContainerEnd, IsMissingWhereAFileIsCutOff) {
+  for (const nlohmann::json& facts : clips()) {
+    const auto name = facts.at("file").get<std::string>();
+    const Buffer whole = clip(name);
+    const MediaFormat format = detect_format(whole);
+    EXPECT_EQ(missing_bytes(whole, format), 0U) << name;
+    const bool declares =
+        format == MediaFormat::kMp4 || format == MediaFormat::kMatroska || format == MediaFormat::kAvi;
+    const Bytes part = Bytes(whole).first(whole.size() * 2 / 3);
+    EXPECT_EQ(missing_bytes(part, format) > 0, declares) << name;
+    EXPECT_LE(missing_bytes(part, format), whole.size() - part.size()) << name;
+    for (const std::size_t size : {0UL, 1UL, 7UL, 8UL, 15UL, 40UL}) missing_bytes(Bytes(whole).first(size), format);
+  }
+}
+
+TEST(ContainerEnd, IsOpenWhereNoSizeIsStated) {
+  const auto bytes = [](std::string_view text) {
+    return Buffer(reinterpret_cast<const std::byte*>(text.data()),
+                  reinterpret_cast<const std::byte*>(text.data()) + text.size());
+  };
+  using namespace std::string_view_literals;
+  const std::string_view kEbml = "\x1A\x45\xDF\xA3\x80\x18\x53\x80\x67"sv;
+  EXPECT_EQ(missing_bytes(bytes(std::string(kEbml) + "\x01\xFF\xFF\xFF\xFF\xFF\xFF\xFF live"), MediaFormat::kMatroska),
+            0U);
+  EXPECT_EQ(missing_bytes(bytes(std::string(kEbml) + "\x8A live"), MediaFormat::kMatroska), 5U);
+  EXPECT_EQ(missing_bytes(bytes("RIFF\0\0\0\0AVI of a writer that was killed"sv), MediaFormat::kAvi), 0U);
+  EXPECT_EQ(missing_bytes(bytes("\0\0\0\x08"
+                                "free"
+                                "\0\0\0\0mdat and so on"sv),
+                          MediaFormat::kMp4),
+            0U);
+  EXPECT_EQ(missing_bytes(bytes("\0\0\0\x08"
+                                "free"
+                                "\0\0\x20\0mdat and so on"sv),
+                          MediaFormat::kMp4),
+            0x2000U - 18);
+  EXPECT_EQ(missing_bytes(bytes("\0\0\0\x08"
+                                "free"
+                                "\0\0\x20\0SEFT, appended"sv),
+                          MediaFormat::kMp4),
+            0U);
 }
 
 }  // namespace
