@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "media/libraries.h"
 #include "media/metadata_readers.h"
 #include "media/text.h"
+#include "media/tone_map.h"
 
 namespace image_engine::media {
 namespace {
@@ -212,6 +214,7 @@ bool simplify(Picture& image, Bytes& icc) {
   });
 }
 
+// Grey and CMYK become RGB: by `transform`, unless it is null.
 void write_row(const VipsPel* from, int bands, const ColourTransform* transform, std::uint8_t* to, size_t width) {
   if (transform != nullptr) return transform->apply(from, to, width);
   switch (bands) {
@@ -226,8 +229,10 @@ void write_row(const VipsPel* from, int bands, const ColourTransform* transform,
   }
 }
 
-// Grey and CMYK become RGB: by `transform`, unless it is null.
-Result<Image> pull_rows(VipsImage* image, Size target, const ColourTransform* transform, LumaAccumulator* luma) {
+// Writes a row of `width` pixels as sRGB.
+using WriteRow = std::function<void(const VipsPel* from, std::uint8_t* to, size_t width)>;
+
+Result<Image> pull_rows(VipsImage* image, Size target, const WriteRow& write, LumaAccumulator* luma) {
   const Size full{static_cast<std::uint32_t>(image->Xsize), static_cast<std::uint32_t>(image->Ysize)};
   const Region region(vips_region_new(image));
   if (!region) return fail(vips_failure(ErrorCode::kOutOfMemory));
@@ -237,11 +242,40 @@ Result<Image> pull_rows(VipsImage* image, Size target, const ColourTransform* tr
     const VipsRect rows{0, top, image->Xsize, std::min(kStrip, image->Ysize - top)};
     if (vips_region_prepare(region.get(), &rows) != 0) return fail(vips_failure(ErrorCode::kCorrupt));
     for (int y = top; y < top + rows.height; ++y) {
-      write_row(VIPS_REGION_ADDR(region.get(), 0, y), image->Bands, transform, resizer.next_row(), full.width);
+      write(VIPS_REGION_ADDR(region.get(), 0, y), resizer.next_row(), full.width);
       resizer.commit_row();
     }
   }
   return resizer.finish();
+}
+
+// PQ or HLG, with the 16 bits a channel that they need.
+std::optional<Transfer> hdr_transfer(const Loader& loader, Bytes file, const VipsImage* image) {
+  constexpr std::uint16_t kPq = 16, kHlg = 18;  // ITU-T H.273
+  if (loader.tags != TagsIn::kItems || image->BandFmt != VIPS_FORMAT_USHORT || image->Bands < 3) return std::nullopt;
+  const std::uint16_t transfer = heif_transfer(file);
+  if (transfer == kPq) return Transfer::kPq;
+  return transfer == kHlg ? std::optional(Transfer::kHlg) : std::nullopt;
+}
+
+// Alpha does not count.
+Result<Image> pull_hdr_rows(VipsImage* image, Size target, Transfer transfer, LumaAccumulator* luma) {
+  const ToneMapper mapper(transfer, 0);
+  const auto bands = static_cast<size_t>(image->Bands);
+  const int bits = std::clamp(integer_of(image, "heif-bitdepth", 16), 1, 16);
+  std::vector<std::uint16_t> row;
+  const WriteRow write = [&](const VipsPel* from, std::uint8_t* to, size_t width) {
+    const auto* codes = reinterpret_cast<const std::uint16_t*>(from);
+    row.resize(width * 3);
+    // The loader shifts codes to the top of 16 bits: their own top bits fill the rest, so that the largest is 65535.
+    for (size_t x = 0; x < width; ++x)
+      for (size_t c = 0; c < 3; ++c) {
+        const std::uint16_t code = codes[x * bands + c];
+        row[x * 3 + c] = static_cast<std::uint16_t>(code | code >> bits);
+      }
+    mapper.map(row, to);
+  };
+  return pull_rows(image, target, write, luma);
 }
 
 Result<Decoded> decode_once(const Loader& loader, Bytes file, const DecodeOptions& options, VipsFailOn fail_on) {
@@ -255,17 +289,24 @@ Result<Decoded> decode_once(const Loader& loader, Bytes file, const DecodeOption
 
   Decoded decoded;
   decoded.animated = loader.pages_move && integer_of(image.get(), VIPS_META_N_PAGES, 1) > 1;
-  if (!simplify(image, icc)) return fail(vips_failure(ErrorCode::kCorrupt));
-  std::optional<ColourTransform> transform;
-  if (image->Bands != 3 && needs_transform(icc)) {
-    if (auto made = ColourTransform::create(icc, image->Bands))
-      transform = std::move(*made);
-    else
-      decoded.warnings.push_back(std::move(made).error().message);
+  const Size target = fit(full, options.max_edge);
+  if (const auto hdr = hdr_transfer(loader, file, image.get())) {
+    IE_TRY(decoded.image, pull_hdr_rows(image.get(), target, *hdr, options.luma));
+  } else {
+    if (!simplify(image, icc)) return fail(vips_failure(ErrorCode::kCorrupt));
+    std::optional<ColourTransform> transform;
+    if (image->Bands != 3 && needs_transform(icc)) {
+      if (auto made = ColourTransform::create(icc, image->Bands))
+        transform = std::move(*made);
+      else
+        decoded.warnings.push_back(std::move(made).error().message);
+    }
+    const WriteRow write = [&, bands = image->Bands](const VipsPel* from, std::uint8_t* to, size_t width) {
+      write_row(from, bands, transform ? &*transform : nullptr, to, width);
+    };
+    IE_TRY(decoded.image, pull_rows(image.get(), target, write, options.luma));
+    if (image->Bands == 3) to_srgb(decoded, icc);
   }
-  IE_TRY(decoded.image,
-         pull_rows(image.get(), fit(full, options.max_edge), transform ? &*transform : nullptr, options.luma));
-  if (image->Bands == 3) to_srgb(decoded, icc);
   decoded.image = apply_orientation(std::move(decoded.image), orientation);
   const Size whole = upright(full, orientation);
   decoded.full_width = whole.width;

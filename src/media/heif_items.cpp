@@ -56,6 +56,7 @@ class Cursor {
     at_ += bytes;
     return bytes == 2 ? view_.u16(at) : bytes == 4 ? view_.u32(at) : bytes == 8 ? view_.u64(at) : 0;
   }
+  void skip(std::uint64_t bytes) { at_ += bytes; }
   [[nodiscard]] bool done() const { return at_ >= end_; }
   [[nodiscard]] std::uint64_t at() const { return at_; }
 
@@ -145,6 +146,49 @@ bool heif_contains_itself(Bytes file) {
     if (std::erase_if(parts, settled) == 0) break;
   }
   return !parts.empty();
+}
+
+namespace {
+
+// ISO/IEC 23008-12, 9.3.2: the numbers of the properties of an item, which count from 1 within ipco.
+std::vector<std::size_t> properties_of(ByteView view, const Box& ipma, std::uint64_t item) {
+  const bool wide = (view.u8(ipma.begin + 3) & 1) != 0;
+  const unsigned number_bytes = view.u8(ipma.begin) == 0 ? 2 : 4;
+  Cursor cursor(view, ipma);
+  for (auto entries = cursor.number(4); entries > 0 && !cursor.done(); --entries) {
+    const auto number = cursor.number(number_bytes);
+    const std::uint64_t at = cursor.at() + 1;
+    const std::size_t count = view.u8(cursor.at()), bytes = wide ? 2 : 1;
+    if (number == item) {
+      std::vector<std::size_t> properties;
+      for (std::size_t i = 0; i < count; ++i)  // without the bit that says whether it is essential
+        properties.push_back(wide ? view.u16(at + 2 * i) & 0x7FFF : view.u8(at + i) & 0x7F);
+      return properties;
+    }
+    cursor.skip(1 + count * bytes);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::uint16_t heif_transfer(Bytes file) {
+  const ByteView view(file);
+  const auto meta = find(view, 0, view.size(), "meta");
+  if (!meta) return 0;
+  const auto pitm = find(view, meta->begin + kFullBox, meta->end, "pitm");
+  const auto iprp = find(view, meta->begin + kFullBox, meta->end, "iprp");
+  if (!pitm || !iprp) return 0;
+  const auto ipco = find(view, iprp->begin, iprp->end, "ipco"), ipma = find(view, iprp->begin, iprp->end, "ipma");
+  if (!ipco || !ipma) return 0;
+  const auto primary = Cursor(view, *pitm).number(view.u8(pitm->begin) == 0 ? 2 : 4);
+  const std::vector<std::size_t> wanted = properties_of(view, *ipma, primary);
+  Boxes properties(view, ipco->begin, ipco->end);
+  for (std::size_t i = 1; const auto property = properties.next(); ++i)
+    if (property->type == "colr" && view.text(property->begin, 4) == "nclx" &&
+        std::ranges::find(wanted, i) != wanted.end())
+      return view.u16(property->begin + 6);
+  return 0;
 }
 
 HeifItems find_heif_items(Bytes file) {

@@ -13,6 +13,10 @@ struct HeifItems {
 // Items stored in one piece in the file or in its idat box; missing, broken and split items stay empty.
 HeifItems find_heif_items(Bytes file);
 
+// The transfer function of the primary item (ITU-T H.273, TransferCharacteristics), by its `nclx` colour information;
+// 0: it states none.
+std::uint16_t heif_transfer(Bytes file);
+
 // Whether a derived item (a grid, an overlay) contains itself, directly or indirectly: libheif 1.15 never finishes with
 // such files. Also true for derivations nested more than 64 deep.
 bool heif_contains_itself(Bytes file);

@@ -1,6 +1,7 @@
 """Makes the clips of video_reader_test.cpp with what ffprobe and ffmpeg say of their frames.
 
 usage: make_video_frames.py FOLDER
+Writes FOLDER/hdr_photos.json: [{file, picture}], HDR photos and what ffmpeg's tone mapping makes of the same coded frame.
 Writes FOLDER/manifest.json: [{file, times, duration, frames: [{index, file}], tolerance}]. `times` are ffprobe's pts_time of every frame (null: it
 knows none); the frames are PPM files that ffmpeg converted (upright, square pixels; HDR by zscale and tonemap). A clip that this machine's ffmpeg cannot make is
 left out and named.
@@ -90,6 +91,21 @@ def entry_of(folder, name, convert, tolerance, turn=()):
     return {"file": name, "times": times, "frames": frames, "tolerance": tolerance}
 
 
+def hdr_photo(folder, name, transfer):
+    """An AVIF of a frame that ffmpeg converts from an MP4: of 5.1, it writes AVIF but does not read it."""
+    coded, picture = folder / f"{name}_still.mp4", f"{name}.ppm"
+    filters = hdr(transfer)[1].replace("yuv420p10le", "yuv444p10le")  # libheif does not interpolate chroma
+    colours = ("-color_primaries", "bt2020", "-color_trc", transfer, "-colorspace", "bt2020nc", "-color_range", "tv")
+    steps = [(*SOURCE, "-frames:v", "1", "-vf", filters, "-c:v", "libaom-av1", "-still-picture", "1", "-cpu-used", "8", "-crf", "5", *colours, coded),
+             ("-i", coded, "-vf", HDR, "-frames:v", "1", "-pix_fmt", "rgb24", folder / picture), ("-i", coded, "-c", "copy", folder / f"{name}.avif")]
+    for step in steps:
+        made = run("ffmpeg", "-v", "error", "-y", *step)
+        if made.returncode != 0:
+            sys.exit(f"{name}: {made.stderr.decode()}")
+    coded.unlink()
+    return {"file": f"{name}.avif", "picture": picture}
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
     shutil.rmtree(folder, ignore_errors=True)
@@ -107,6 +123,8 @@ def main():
     for name, signs in MATRICES.items():
         (folder / name).write_bytes(with_matrix(plain, signs))
         entries.append(entry_of(folder, name, f"{SRGB},{upright(signs)}", 1.0, turn=("-noautorotate",)))
+    photos = [hdr_photo(folder, "pq", "smpte2084"), hdr_photo(folder, "hlg", "arib-std-b67")]
+    (folder / "hdr_photos.json").write_text(json.dumps(photos))
     (folder / "manifest.json").write_text(json.dumps(entries))
     print(len(entries), "clips")
 

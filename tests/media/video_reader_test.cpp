@@ -171,6 +171,18 @@ TEST(VideoFrames, WhatIsNoVideoIsAnError) {
   EXPECT_EQ(code_of(load("sound.m4a")), ErrorCode::kUnsupported);
 }
 
+TEST(HdrPhotos, HaveTheColoursOfFfmpegsToneMapping) {
+  const nlohmann::json photos = json_of(std::string(kFrames) + "/hdr_photos.json");
+  ASSERT_EQ(photos.size(), 2U);
+  for (const nlohmann::json& photo : photos) {
+    const auto name = photo.at("file").get<std::string>();
+    const Buffer file = clip(name);
+    const auto decoded = decode(file, {});
+    ASSERT_TRUE(decoded) << name << ": " << decoded.error().message;
+    EXPECT_LE(mean_difference(decoded->image, picture_of(photo.at("picture"))), 2.0) << name;
+  }
+}
+
 // A recording that was cut off lacks what its container declares; the rest of these clips is whole.
 TEST(ContainerEnd, IsMissingWhereAFileIsCutOff) {
   for (const nlohmann::json& facts : clips()) {
