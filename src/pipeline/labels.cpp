@@ -308,9 +308,11 @@ class Teacher {
       if (row) continue;
       IE_TRY(const store::AssetRecord record, reader_.asset_record(asset));
       const std::string path = record.files.empty() ? "an example" : printable(record.files.front().seen.path);
-      const std::string what = report_.label.object.empty()
-                                   ? std::string("has no vector yet: run image-engine analyze on it first")
-                                   : fmt::format("shows no {} that is large enough", report_.label.object);
+      const std::string what =
+          record.kind == MediaKind::kVideo
+              ? std::string("is a video: a label learns from photos, and is then found in videos, too")
+          : report_.label.object.empty() ? std::string("has no vector yet: run image-engine analyze on it first")
+                                         : fmt::format("shows no {} that is large enough", report_.label.object);
       if (changes_.contains(asset) && example.positive)
         return fail(ErrorCode::kNotFound, fmt::format("{} {}", path, what));
       report_.notes.push_back(fmt::format("{} {}; it does not count", path, what));

@@ -328,6 +328,24 @@ def test_labels_are_learned(engine, library, clip):
     assert engine.search('tag:"our bowl"') == []
 
 
+def test_labels_are_found_in_videos(engine, library, clip, video):
+    install(engine, clip)
+    motif = Image.open(PHOTOS / "fruits.jpg").convert("RGB")
+    for i in range(6):
+        motif.crop((i % 3, i % 4, motif.width - i % 2, motif.height)).save(library / f"motif{i}.jpg", quality=70 + 2 * i)
+    engine.analyze(library, video)
+    taught = engine.json("label", "our bowl", "--add", *(library / f"motif{i}.jpg" for i in range(3)), "--not", library / "baboon.jpg")
+    assert taught["found"] and "two.mp4" in engine.search('tag:"our bowl"')
+    refused = engine.run("label", "our bowl", "--add", video)
+    assert refused.code == FAILED and "is a video" in refused.message
+    # One that is analyzed later has the time as well.
+    later = video.with_name("later.mp4")
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", video, "-c", "copy", "-t", "5", later], check=True)
+    engine.analyze(later)
+    (found,) = [one for one in engine.json("search", 'tag:"our bowl"')["results"] if one["path"].endswith("later.mp4")]
+    assert found["moment"]["from"] == pytest.approx(3, abs=0.11)
+
+
 def test_labels_of_objects(engine, library, clip):
     """Real people, found by the real detector; a random CLIP tells the two photos' people apart."""
     install(engine, clip)
