@@ -30,6 +30,8 @@ class Meaning {
   Status keep(store::AssetId asset, const store::Record& record, std::span<const store::Fact> facts);
   // Call after the last picture: updates scenes whose labels have changed, switches to another model, embeds tags.
   Status finish();
+  // Those of this machine, once choose() was called; null where the registry cannot be read.
+  [[nodiscard]] const std::shared_ptr<const InstalledModels>& models() const { return models_; }
 
  private:
   Result<bool> open_models();
