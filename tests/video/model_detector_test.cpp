@@ -56,7 +56,8 @@ class ModelFilm {
     for (int i = 0; i < count; ++i) {
       const double now = static_cast<double>(index_) * kFrameSeconds;
       const Small rgb = small_frame(said, static_cast<std::uint8_t>(index_));
-      for (const SceneChange& change : detector_->add({index_++, now, rgb}).value()) {
+      const std::vector<SceneChange> found = detector_->add({index_++, now, rgb}).value();
+      for (const SceneChange& change : found) {
         late_ = std::max(late_, now - change.to_seconds);
         changes_.push_back(change);
       }
@@ -64,7 +65,8 @@ class ModelFilm {
     return *this;
   }
   std::vector<SceneChange> end() {
-    for (const SceneChange& change : detector_->finish().value()) changes_.push_back(change);
+    const std::vector<SceneChange> found = detector_->finish().value();
+    changes_.insert(changes_.end(), found.begin(), found.end());
     index_ = 0;
     return std::exchange(changes_, {});
   }
@@ -138,10 +140,10 @@ TEST(ModelDetector, WhatHasNoMiddleIsNoChange) {
 
 TEST(ModelDetector, ScenesLastAsLongAsTheShortest) {
   ModelFilm film;
-  film.show(kQuiet, 5).show(kMiddleOfCut);                                          // too early
-  film.show(kQuiet, 60).show({0.6F, 0.6F}).show(kQuiet, 9).show(kMiddleOfCut);      // the second is surer
-  film.show(kQuiet, 60).show(kMiddleOfCut).show(kQuiet, 9).show({0.1F, 0.6F}, 30);  // the first is as sure
-  film.show(kQuiet, 60).show(kMiddleOfCut).show(kQuiet, 5);                         // too late
+  film.show(kQuiet, 5).show(kMiddleOfCut);                                           // too early
+  film.show(kQuiet, 60).show({0.6F, 0.6F}).show(kQuiet, 9).show(kMiddleOfCut);       // the second is surer
+  film.show(kQuiet, 60).show(kMiddleOfCut).show(kQuiet, 9).show({0.02F, 0.6F}, 30);  // the first is surer
+  film.show(kQuiet, 60).show(kMiddleOfCut).show(kQuiet, 5);                          // too late
   EXPECT_THAT(film.end(), ElementsAre(change_of(ChangeKind::kCut, 76, 77), change_of(ChangeKind::kCut, 137, 138)));
 }
 
