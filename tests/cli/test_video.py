@@ -225,13 +225,18 @@ def test_scenes_by_a_model_go_on_where_they_were_interrupted(real, folder):
     compose(clip, *parts)
     config = real.folder / "own.yaml"
     config.write_text(MODEL_OF_SCENES)
-    process = real.start("analyze-video", clip, "--quiet", "--config", config)
-    wait_until(lambda: _quietly(lambda: json.loads(real.rows("SELECT data FROM analysis_progress")[0][0])["until"] > 24), "progress", 200)
+    flags = ["--only", "video", "--config", config]
+    process = real.start("analyze", clip, "--quiet", *flags)
+
+    def far_enough():
+        return json.loads(real.rows("SELECT data FROM analysis_progress")[0][0])["until"] > 24
+
+    wait_until(lambda: process.poll() is not None or _quietly(far_enough), "progress", 250)
     process.kill()
     process.communicate(timeout=60)
-    document = real.json("analyze-video", clip, "--config", config)
-    assert document["timings"]["video_seconds"] < 17, "what was kept is not analyzed again"
-    assert [round(scene["from"], 3) for scene in document["scenes"]] == [4.0 * i for i in range(10)]
+    assert process.returncode == -signal.SIGKILL
+    assert real.analyze(clip, *flags)["report"]["video_seconds"] < 17, "what was kept is not analyzed again"
+    assert [round(scene["from"], 3) for scene in real.json("show", clip)["scenes"]] == [4.0 * i for i in range(10)]
 
 
 def test_one_stage_alone_leaves_the_others_to_the_next_run(engine, clips):
