@@ -40,6 +40,7 @@ constexpr std::string_view kPrecisions[] = {"fp32", "fp16", "int8"};
 constexpr std::string_view kAnyPrecision[] = {"auto", "fp32", "fp16", "int8"};
 constexpr std::string_view kSandboxes[] = {"auto", "strict"};
 constexpr std::string_view kVideoOrders[] = {"short", "found"};
+constexpr std::string_view kSceneModels[] = {"builtin", "transnetv2"};
 constexpr std::string_view kDetectDialects[] = {"inline", "nvcf"};
 constexpr std::string_view kDescribeDialects[] = {"inline", "nvcf", "openai"};
 constexpr std::string_view kEmbedDialects[] = {"openai", "nim", "prompts"};
@@ -85,6 +86,7 @@ const Key kKeys[] = {
     {"video.key_frames_only", IE_MEMBER(video.key_frames_only), kAny, "decode key frames only"},
     {"video.order", IE_MEMBER(video.order), one_of(kVideoOrders), "short: the shortest video first; found: as the scan met them"},
     {"video.scene_detection", IE_MEMBER(video.scene_detection), kAny, "find changes of scene"},
+    {"video.scene_model", IE_MEMBER(video.scene_model), one_of(kSceneModels), "what finds changes of scene: builtin, or the model transnetv2 (slower)"},
     {"video.use_nvidia_build", IE_MEMBER(video.use_nvidia_build), kAny, "send frames to the models of nvidia_build"},
     {"nvidia_build.enabled", IE_MEMBER(nvidia_build.enabled), kAny, "use NVIDIA's cloud models (needs a key)"},
     {"nvidia_build.api_key_env", IE_MEMBER(nvidia_build.api_key_env), kAny, "environment variable that holds the key"},

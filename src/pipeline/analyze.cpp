@@ -10,6 +10,7 @@
 #include "core/text.h"
 #include "pipeline/run.h"
 #include "pipeline/run_stages.h"
+#include "pipeline/scene_model.h"
 
 namespace image_engine::pipeline {
 namespace {
@@ -24,6 +25,14 @@ store::Counts counts_of(const AnalyzeReport& report) {
           {"unchanged", number(report.unchanged)},  {"missing", number(report.missing)},
           {"offline", number(report.offline)},      {"headers", number(report.metadata.files)},
           {"analysed", number(report.analysed)},    {"failed", number(report.failed)}};
+}
+
+// Whether the scenes of videos can be looked for as asked: an error now, and not after hours of other work.
+Status check_scene_model(const AnalyzeOptions& options) {
+  if (!wants_scene_model(options.config)) return {};
+  IE_TRY(const InstalledModels models, InstalledModels::open(options.models, options.config));
+  IE_TRY([[maybe_unused]] const models::Spec* spec, find_scene_model(models));
+  return {};
 }
 
 Status passes(Run& run) {
@@ -67,6 +76,7 @@ worker::PoolOptions pool_options(const Config& config) {
 
 Result<AnalyzeReport> analyze(const AnalyzeOptions& options, store::WriterLock lock) {
   const Clock::time_point start = Clock::now();
+  IE_CHECK(check_scene_model(options));
   IE_TRY(store::CatalogueWriter writer, store::CatalogueWriter::open(options.catalogue, std::move(lock)));
   IE_TRY(store::CatalogueReader reader, store::CatalogueReader::open(options.catalogue));
   IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(pool_options(options.config)));

@@ -12,6 +12,7 @@
 #include "infer/model_trial.h"
 #include "infer/prebuilt.h"
 #include "pipeline/kept_batch.h"
+#include "pipeline/scene_model.h"
 #include "preprocess/tokenizer.h"
 #include "vision/objects.h"
 
@@ -36,6 +37,7 @@ Image test_card() {
 // The inputs of one run with it. The spec is copied: the function may be called long after.
 infer::MakeCanaries canary_of(const models::Spec& spec) {
   return [spec](const infer::Session&) -> Result<std::vector<Tensor>> {
+    if (spec.task == kSceneChangesTask) return std::vector{scene_canary()};
     IE_TRY(const preprocess::Plan plan, vision::plan_of(spec));
     const Image gpu = test_card();
     IE_TRY(preprocess::Prepared prepared, preprocess::prepare(plan, {gpu.width, gpu.height, gpu.pixels}));

@@ -34,6 +34,8 @@ class Meaning {
   Status finish();
   // Call at the end of the run: switches to another model once everything has vectors of it.
   Status change_model();
+  // Those of this machine, once choose() was called; null where the registry cannot be read.
+  [[nodiscard]] const std::shared_ptr<const InstalledModels>& models() const { return models_; }
 
  private:
   Result<bool> open_models();

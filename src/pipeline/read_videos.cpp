@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "core/hash.h"
+#include "pipeline/scene_model.h"
 #include "pipeline/video_analysis.h"
 #include "pipeline/video_summary.h"
 
@@ -25,6 +26,7 @@ class VideoPass {
   Status all() {
     if (!run_.options.config.video.enabled || !asks_for_frames()) return {};
     IE_CHECK(stages_.choose());
+    IE_CHECK(choose_scene_model());
     IE_TRY(std::vector<store::PendingFile> files, pending());
     if (files.empty()) return {};
     const auto has_work = [&](const PictureStage& stage) { return video_stage(stage.key.stage) != nullptr; };
@@ -40,15 +42,39 @@ class VideoPass {
     progress.append_text(run_.options.beside_progress);
     VideoPlan plan{.run = run_, .meaning = stages_.meaning(), .progress = progress};
     fill(plan, videos.size());
+    IE_TRY(plan.make_detector, make_detector());
     IE_CHECK(analyze_all(plan, videos));
     return run_.cancelled() ? Status{} : stages_.meaning().finish();
   }
 
  private:
+  Status choose_scene_model() {
+    const Config& config = run_.options.config;
+    if (!wants_scene_model(config)) {
+      key_ = video_key(config, nullptr);
+      return {};
+    }
+    models_ = stages_.meaning().models();
+    if (models_ == nullptr) return fail(ErrorCode::kInvalidArgument, "video.scene_model needs the registry of models");
+    IE_TRY(scene_model_, find_scene_model(*models_));
+    const store::StageKey model = model_key(kVideoStage, *scene_model_);
+    key_ = video_key(config, &model);
+    return {};
+  }
+
+  // Empty: no scenes are wanted.
+  Result<std::function<std::unique_ptr<video::SceneDetector>()>> make_detector() {
+    using Make = std::function<std::unique_ptr<video::SceneDetector>()>;
+    if (!run_.options.config.video.scene_detection) return Make{};
+    if (scene_model_ == nullptr) return Make([] { return video::make_scene_detector(); });
+    IE_TRY(const video::ScoreWindow score, load_scene_model(*models_, *scene_model_));
+    return Make([score] { return video::make_model_detector(score); });
+  }
+
   Result<std::vector<store::PendingFile>> pending() {
     store::PendingQuery query;
     query.roots = run_.options.paths;
-    query.stages.push_back({video_key(run_.options.config), MediaKind::kVideo});
+    query.stages.push_back({key_, MediaKind::kVideo});
     for (const PictureStage& stage : stages_.all())
       if (video_stage(stage.key.stage) != nullptr) query.stages.push_back({stage.key, MediaKind::kVideo});
     query.gates = {metadata_key(), content_key(), decode_key()};
@@ -82,7 +108,7 @@ class VideoPass {
   }
 
   void fill(VideoPlan& plan, std::size_t videos) {
-    plan.key = video_key(run_.options.config);
+    plan.key = key_;
     plan.edge = kWorkingEdge;
     for (const PictureStage& stage : stages_.all()) {
       if (video_stage(stage.key.stage) == nullptr) continue;
@@ -133,13 +159,18 @@ class VideoPass {
 
   Run& run_;
   RunStages& stages_;
+  std::shared_ptr<const InstalledModels> models_;
+  const models::Spec* scene_model_ = nullptr;  // null: the built-in detector
+  store::StageKey key_;
 };
 
 }  // namespace
 
-store::StageKey video_key(const Config& config) {
-  const std::string params = fmt::format("fps={} keys={} scenes={}", config.video.fps, config.video.key_frames_only,
-                                         config.video.scene_detection);
+store::StageKey video_key(const Config& config, const store::StageKey* scene_model) {
+  std::string params = fmt::format("fps={} keys={} scenes={}", config.video.fps, config.video.key_frames_only,
+                                   config.video.scene_detection);
+  if (scene_model != nullptr)
+    params += fmt::format(" by={} {} {}", scene_model->model, scene_model->version, scene_model->params);
   return {kVideoStage, "", kVideoVersion, hash128(params).hex().substr(0, 16)};
 }
 

@@ -53,8 +53,9 @@ store::StageKey thumbnail_key(const Config& config);
 // Decoding: makes no record, but can fail; then no other stage of the picture runs.
 store::StageKey decode_key();
 store::StageKey quality_key();
-// Params are what chooses frames and scenes.
-store::StageKey video_key(const Config& config);
+// Params are what chooses frames and scenes. `scene_model`: key of the model that finds these; null: the built-in
+// detector.
+store::StageKey video_key(const Config& config, const store::StageKey* scene_model);
 store::StageKey hash_key();
 
 // The input of a stage of pass 2: a photo, upright, sRGB.

@@ -20,10 +20,8 @@ using nlohmann::json;
 // What is lost when the program is killed: at most this much of the video, or of the time that it took.
 constexpr double kWriteEverySeconds = 20;
 constexpr std::chrono::seconds kWriteEvery{10};
-// The detector is sure of a change at most so many seconds of video after it (video/scene_changes.h).
-constexpr double kDetectorDelay = 3;
-constexpr double kDetectorFrames = 8;  // and where frames are few, so many frames
-constexpr double kRounding = 1e-6;     // seconds
+constexpr double kRounding = 1e-6;  // seconds
+constexpr double kLeastRewind = 1;  // seconds, so that the last sampled frame is seen again
 
 json changes_json(const std::vector<video::SceneChange>& changes) {
   json list = json::array();
@@ -149,11 +147,16 @@ Status VideoAnalysis::drop_former() {
 }
 
 // Seconds before the last sampled frame from which on the detector sees again what it was not sure of.
-double VideoAnalysis::rewind() const { return std::max(2 * kDetectorDelay, kDetectorFrames * spacing_); }
+double VideoAnalysis::rewind() const { return std::max(kLeastRewind, detector_ ? 2 * detector_->delay(spacing_) : 0); }
+
+Status VideoAnalysis::of_the_run(Status status) {
+  if (!status) run_failed_ = true;
+  return status;
+}
 
 Status VideoAnalysis::read_frames(std::uint32_t decode_threads) {
   const Config& config = plan_.run.options.config;
-  detector_ = config.video.scene_detection ? video::make_scene_detector() : nullptr;
+  detector_ = anew_ && plan_.make_detector ? plan_.make_detector() : nullptr;
   last_small_.clear();
   resumed_at_ = until_;
   IE_TRY(worker::LeasedFile leased, worker::LeasedFile::open(plan_.run.pool, video_.file.seen.path));
@@ -175,17 +178,13 @@ Status VideoAnalysis::read_frames(std::uint32_t decode_threads) {
     if (are_other_frames_) return {};
     const bool due =
         position_ - written_position_ >= kWriteEverySeconds || Trace::Clock::now() - written_ >= kWriteEvery;
-    if (due)
-      if (const Status written = write_frames(); !written) {
-        run_failed_ = true;
-        return written;
-      }
+    if (due) IE_CHECK(of_the_run(write_frames()));
     if (plan_.run.cancelled() || plan_.stop) {
       was_cancelled_ = true;
       return {};
     }
   }
-  if (detector_) take_changes(detector_->finish());
+  if (detector_) IE_CHECK(take_changes(detector_->finish()));
   summary_ = leased.summary();
   return {};
 }
@@ -196,7 +195,7 @@ Status VideoAnalysis::take_chunk(worker::LeasedFile& leased, const worker::Video
   for (std::size_t i = 0; i < chunk.seconds.size(); ++i) {
     const double seconds = chunk.seconds[i];
     const std::span<const std::uint8_t> small = leased.small(chunk, i);
-    if (detector_) take_changes(detector_->add({next_index_++, seconds, small}));
+    if (detector_) IE_CHECK(take_changes(detector_->add({next_index_++, seconds, small})));
     if (seconds > position_) spacing_ = seconds - position_;
     position_ = std::max(position_, seconds);
     if (chosen == chunk.chosen.end() || chosen->seconds != seconds) continue;
@@ -214,13 +213,15 @@ Status VideoAnalysis::take_chunk(worker::LeasedFile& leased, const worker::Video
   return {};
 }
 
-void VideoAnalysis::take_changes(const std::vector<video::SceneChange>& changes) {
-  for (const video::SceneChange& change : changes) {
+Status VideoAnalysis::take_changes(const Result<std::vector<video::SceneChange>>& changes) {
+  if (!changes) return of_the_run(fail(changes.error()));
+  for (const video::SceneChange& change : *changes) {
     const auto is_known = [&](const video::SceneChange& known) { return overlap(known, change); };
     // What an earlier run was sure of is known; a resumed detector may see it otherwise, as it begins in its middle.
     if (change.to_seconds < resumed_at_ - rewind() / 2) continue;
     if (std::ranges::none_of(changes_, is_known)) changes_.push_back(change);
   }
+  return {};
 }
 
 void VideoAnalysis::add_frame(worker::LeasedFile& leased, const worker::ChosenFrame& chosen,

@@ -4,8 +4,10 @@
 #include <atomic>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -28,7 +30,8 @@ struct VideoPlan {
   store::StageKey key;                      // of the videos' own record
   std::vector<const PictureStage*> stages;  // that run on frames, loaded
   std::optional<store::StageKey> thumbnail;
-  std::uint32_t edge = 0;  // of decoded frames, pixels
+  std::function<std::unique_ptr<video::SceneDetector>()> make_detector;  // empty: scenes are not looked for
+  std::uint32_t edge = 0;                                                // of decoded frames, pixels
   std::uint32_t decode_threads = 1;
   Progress& progress;              // seconds of video
   std::mutex write;                // guards the run's writer, report and what else is the sink's
@@ -73,10 +76,12 @@ class VideoAnalysis {
   Status drop_former();
   // Reads to the end, or until the run is cancelled. Errors: those of the worker, or with run_failed_ the run's.
   Status read_frames(std::uint32_t decode_threads);
+  Status of_the_run(Status status);
   [[nodiscard]] bool has_kept() const { return std::isfinite(until_); }
   [[nodiscard]] double rewind() const;
   Status take_chunk(worker::LeasedFile& leased, const worker::VideoChunk& chunk);
-  void take_changes(const std::vector<video::SceneChange>& changes);
+  // Errors: the detector's, which are the run's.
+  Status take_changes(const Result<std::vector<video::SceneChange>>& changes);
   void add_frame(worker::LeasedFile& leased, const worker::ChosenFrame& chosen, std::span<const std::uint8_t> small);
   void run_batch(const PictureStage& stage);
   void note_failure(const PictureStage& stage, double seconds, const Error& error);

@@ -95,8 +95,8 @@ class BuiltInDetector final : public SceneDetector {
  public:
   explicit BuiltInDetector(const SceneDetectorOptions& options) : options_(options) {}
 
-  std::vector<SceneChange> add(const SmallFrame& frame) override {
-    if (frame.rgb.size() != std::size_t{kSmallWidth} * kSmallHeight * 3) return {};
+  Result<std::vector<SceneChange>> add(const SmallFrame& frame) override {
+    if (frame.rgb.size() != std::size_t{kSmallWidth} * kSmallHeight * 3) return std::vector<SceneChange>{};
     hold(frame);
     watch_blank();
     while (can_judge()) judge(centre_++);
@@ -104,7 +104,7 @@ class BuiltInDetector final : public SceneDetector {
     return centre_ > 0 ? release(seconds(centre_ - 1) - kSettled) : std::vector<SceneChange>{};
   }
 
-  std::vector<SceneChange> finish() override {
+  Result<std::vector<SceneChange>> finish() override {
     for (std::int64_t i = std::max(base_ + 1, end() - kNeighbours); i < end(); ++i) note_leap(i);
     while (centre_ < end()) judge(centre_++);
     close_mix();
@@ -112,6 +112,10 @@ class BuiltInDetector final : public SceneDetector {
     std::vector<SceneChange> changes = release(std::numeric_limits<double>::infinity());
     *this = BuiltInDetector(options_);
     return changes;
+  }
+
+  [[nodiscard]] double delay(double spacing) const override {
+    return std::max(kHistory, kSettled + static_cast<double>(kNeighbours + 1) * spacing);
   }
 
  private:

@@ -6,6 +6,8 @@
 #include <span>
 #include <vector>
 
+#include "core/result.h"
+
 namespace image_engine::video {
 
 inline constexpr std::uint32_t kSmallWidth = 64, kSmallHeight = 36;  // pixels
@@ -33,10 +35,14 @@ class SceneDetector {
  public:
   virtual ~SceneDetector() = default;
   // Changes that became certain, in order; they neither overlap one another nor come before those that were returned
-  // earlier. Keeps no reference to the pixels. A frame whose rgb has another size is ignored.
-  virtual std::vector<SceneChange> add(const SmallFrame& frame) = 0;
+  // earlier. Keeps no reference to the pixels. A frame whose rgb has another size is ignored. Errors: those of a model;
+  // the detector is of no use then.
+  virtual Result<std::vector<SceneChange>> add(const SmallFrame& frame) = 0;
   // The changes that were still uncertain at the last frame. The detector is then as new, for another video.
-  virtual std::vector<SceneChange> finish() = 0;
+  virtual Result<std::vector<SceneChange>> finish() = 0;
+  // Seconds of video after which a change is certain at the latest, in a video whose frames are `spacing` seconds
+  // apart. A detector that begins in the middle of a video finds after as many seconds what one does from its start on.
+  [[nodiscard]] virtual double delay(double spacing) const = 0;
 };
 
 struct SceneDetectorOptions {

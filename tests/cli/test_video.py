@@ -187,6 +187,59 @@ def test_settings_have_their_effect(engine, clips):
     assert len(analyze_video(engine, clip, "--config", config)["scenes"]) == 1
 
 
+MODEL_OF_SCENES = "video:\n  scene_model: transnetv2\n"
+
+
+def test_scenes_by_a_model(real, clips):
+    """Of known cuts, and in the same places as the built-in detector's; both are kept apart."""
+    clip = clips / "three.mp4"
+    config = real.folder / "own.yaml"
+    config.write_text(MODEL_OF_SCENES)
+    scenes = [("start", 0.0), ("cut", 3.0), ("cut", 7.0)]
+
+    def found(*arguments):
+        document = analyze_video(real, clip, *arguments)
+        return [(scene["begins"], round(scene["from"], 3)) for scene in document["scenes"]], document["timings"]["video_seconds"] > 0
+
+    assert found("--config", config) == (scenes, True)
+    assert found("--config", config) == (scenes, False)
+    assert found() == (scenes, True), "the detector is part of what the result depends on"
+    # Key frames do not follow one another: they are left to the built-in detector.
+    fast, _ = found("--fast")
+    assert found("--fast", "--config", config) == (fast, False)
+
+
+def test_a_model_of_scenes_that_is_missing_or_none_is_an_error(engine, clips):
+    config = engine.folder / "own.yaml"
+    config.write_text(MODEL_OF_SCENES)
+    for command in ("analyze", "analyze-video"):
+        refused = engine.run(command, clips / "three.mp4", "--config", config)
+        assert refused.code == USAGE and "image-engine models pull transnetv2" in refused.message, refused.message
+    config.write_text("video:\n  scene_model: nanodet\n")
+    refused = engine.run("analyze-video", clips / "three.mp4", "--config", config)
+    assert refused.code == USAGE and "builtin" in refused.message and "transnetv2" in refused.message
+
+
+def test_scenes_by_a_model_go_on_where_they_were_interrupted(real, folder):
+    clip = folder / "shapes.mp4"
+    parts = [(still(picture), 4) for picture in (BUTTERFLY, FRUITS) * 5]
+    compose(clip, *parts)
+    config = real.folder / "own.yaml"
+    config.write_text(MODEL_OF_SCENES)
+    flags = ["--only", "video", "--config", config]
+    process = real.start("analyze", clip, "--quiet", *flags)
+
+    def far_enough():
+        return json.loads(real.rows("SELECT data FROM analysis_progress")[0][0])["until"] > 24
+
+    wait_until(lambda: process.poll() is not None or _quietly(far_enough), "progress", 250)
+    process.kill()
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    assert real.analyze(clip, *flags)["report"]["video_seconds"] < 17, "what was kept is not analyzed again"
+    assert [round(scene["from"], 3) for scene in real.json("show", clip)["scenes"]] == [4.0 * i for i in range(10)]
+
+
 def test_one_stage_alone_leaves_the_others_to_the_next_run(engine, clips):
     clip = clips / "three.mp4"
     before = analyze_video(engine, clip)

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 and MiniLM as they are installed, against timm's and transformers' numbers (tests/golden)."""
+"""EfficientNet-Lite0, MiniLM and TransNetV2 as they are installed, against their reference implementations' numbers (tests/golden)."""
 
 import os
 
@@ -8,12 +8,16 @@ import json
 import struct
 import subprocess
 import sys
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
 from PIL import Image
+
+import scene_frames
+from test_torch_pickle import FLOATS, Stored, Tensor, write_archive
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS, PHOTOS = ROOT / "build/models", ROOT / "build/samples/photos"
@@ -77,6 +81,18 @@ def test_minilm_gives_what_sentence_transformers_gives():
     assert beach @ by_text["Children playing by the sea in the evening"] > 0.5 > 0.2 > beach @ by_text["red sports car"]
 
 
+def test_transnetv2_gives_what_its_package_gives():
+    session, wanted = installed("transnetv2/transnetv2.onnx"), golden("transnetv2.json")
+    video = scene_frames.frames(PHOTOS)
+    scored = [session.run(["middle", "within"], {"frames": window[None]}) for window in scene_frames.windows(video)]
+    own = slice(scene_frames.EDGE, scene_frames.WINDOW - scene_frames.EDGE)
+    for index, name in enumerate(("middle", "within")):
+        found = np.concatenate([scores[index][0, own] for scores in scored])[: len(video)]
+        np.testing.assert_allclose(found, wanted[name], atol=1e-4)
+    middle = np.array(wanted["middle"])
+    assert {scene_frames.CUT - 1, scene_frames.SECOND_CUT - 1} <= set(np.flatnonzero(middle > 0.9)), "the numbers are of frames with cuts"
+
+
 # What cannot be converted
 
 
@@ -92,9 +108,17 @@ def test_no_efficientnet(tmp_path):
     folder.mkdir()
     assert "holds 0" in convert("efficientnet_lite_to_onnx", folder, output)
     (folder / "a.pth").write_bytes(b"PK\3\4 a newer file")
-    assert "torch's older format" in convert("efficientnet_lite_to_onnx", folder, output)
+    assert "no file of torch's" in convert("efficientnet_lite_to_onnx", folder, output)
     (folder / "b.pth").touch()
     assert "holds 2" in convert("efficientnet_lite_to_onnx", folder, output)
+
+
+def test_no_transnet(tmp_path):
+    folder, output = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    assert "holds 0" in convert("transnet_to_onnx", folder, output)
+    write_archive(folder / "a.pth", OrderedDict(fc=Tensor(Stored("1", FLOATS, 2), 0, (2,), (1,))), [("1", np.ones(2, np.float32))])
+    assert "only TransNetV2 is known" in convert("transnet_to_onnx", folder, output)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The reader of torch's older files: files written here by the format's rules, and such that would run something."""
+"""The reader of torch's files, older and newer: written here by the formats' rules, and such that would run something."""
 
 import io
 import os
@@ -6,6 +6,7 @@ import pickle
 import struct
 import sys
 import types
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
@@ -31,8 +32,8 @@ SYSTEM = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short
 
 
 class Stored:
-    def __init__(self, key, kind, count):
-        self.id = ("storage", kind, key, "cpu", count, None)
+    def __init__(self, key, kind, count, *view):
+        self.id = ("storage", kind, key, "cpu", count, *view)
 
 
 class Tensor:
@@ -68,19 +69,31 @@ def write(path, state, storages, magic=MAGIC, version=1001, system=SYSTEM):
     return path
 
 
+def write_archive(path, state, storages, compression=zipfile.ZIP_STORED, **entries):
+    """`entries`: more of them, or others."""
+    files = {"data_pkl": dump(state), "version": b"3\n"} | entries
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, data in files.items():
+            archive.writestr(f"weights/{name.replace('_', '.')}", data)
+        for key, array in storages:
+            archive.writestr(f"weights/data/{key}", array.tobytes())
+    return path
+
+
 ARRAY = np.arange(12, dtype=np.float32)
 
 
 def one(offset=0, shape=(3, 4), strides=(4, 1), count=12, kind=FLOATS):
-    return OrderedDict(w=Tensor(Stored("1", kind, count), offset, shape, strides))
+    return OrderedDict(w=Tensor(Stored("1", kind, count, None), offset, shape, strides))
 
 
-def test_tensors_and_their_views(tmp_path):
-    stored, longs = Stored("1", FLOATS, 12), Stored("2", LONGS, 1)
+@pytest.mark.parametrize("writer, view", [(write, (None,)), (write_archive, ())])
+def test_tensors_and_their_views(tmp_path, writer, view):
+    stored, longs = Stored("1", FLOATS, 12, *view), Stored("2", LONGS, 1, *view)
     state = OrderedDict(
         whole=Tensor(stored, 0, (3, 4), (4, 1)), across=Tensor(stored, 0, (4, 3), (1, 4)), part=Tensor(stored, 5, (2,), (1,)),
         scalar=Tensor(longs, 0, (), ()))  # fmt: skip
-    found = load(write(tmp_path / "x", state, [("1", ARRAY), ("2", np.array([7]))]))
+    found = load(writer(tmp_path / "x", state, [("1", ARRAY), ("2", np.array([7]))]))
     assert list(found) == ["whole", "across", "part", "scalar"]
     np.testing.assert_array_equal(found["whole"], ARRAY.reshape(3, 4))
     np.testing.assert_array_equal(found["across"], ARRAY.reshape(3, 4).T)
@@ -103,6 +116,51 @@ def test_nothing_is_run(tmp_path, monkeypatch, evil):
         with pytest.raises(ModelError, match="mkdir|no file of torch"):
             load(path)
         assert not (tmp_path / "HERE").exists()
+
+
+@pytest.mark.parametrize("evil", [Runs(), OrderedDict(a=Runs())])
+def test_nothing_of_an_archive_is_run(tmp_path, monkeypatch, evil):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match="mkdir"):
+        load(write_archive(tmp_path / "x", one(), [("1", ARRAY)], data_pkl=pickle.dumps(evil, 2)))
+    assert not (tmp_path / "HERE").exists()
+
+
+@pytest.mark.parametrize(
+    "state, storages, changes",
+    [
+        (one(), [("1", ARRAY[:5])], {}),
+        (one(), [("2", ARRAY)], {}),
+        (one(), [("1", ARRAY)], {"byteorder": b"big"}),
+        (one(), [("1", ARRAY)], {"compression": zipfile.ZIP_DEFLATED}),
+        (one(), [("1", ARRAY)], {"data_pkl": b"no pickle"}),
+        (one(shape=(4, 4)), [("1", ARRAY)], {}),
+        (one(strides=(-4, 1)), [("1", ARRAY)], {}),
+        (OrderedDict(a=one()["w"], b=one(count=6)["w"]), [("1", ARRAY)], {}),
+        ([1], [], {}),
+    ],
+)
+def test_archives_that_are_wrong(tmp_path, state, storages, changes):
+    with pytest.raises(ModelError, match="x: "):
+        load(write_archive(tmp_path / "x", state, storages, **changes))
+
+
+def test_an_archive_cut_or_changed_anywhere(tmp_path):
+    whole = write_archive(tmp_path / "x", one(), [("1", ARRAY)]).read_bytes()
+    for length in range(len(whole)):
+        (tmp_path / "x").write_bytes(whole[:length])
+        with pytest.raises(ModelError):
+            load(tmp_path / "x")
+    random = np.random.default_rng(3)
+    for _ in range(300):
+        data = bytearray(whole)
+        for place in random.integers(0, len(whole), random.integers(1, 4)):
+            data[place] = random.integers(0, 256)
+        (tmp_path / "x").write_bytes(data)
+        try:
+            load(tmp_path / "x")
+        except ModelError:
+            pass
 
 
 @pytest.mark.parametrize("name", [b"builtins\neval", b"torch\nload", b"os\nsystem", b"torch._utils\n_rebuild_parameter", b"collections\ndeque"])

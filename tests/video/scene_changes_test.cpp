@@ -102,7 +102,8 @@ class Film {
   explicit Film(SceneDetectorOptions options = {}) : detector_(make_scene_detector(options)) {}
 
   Film& show(const Pixels& pixels, double seconds = 1.0 / 25) {
-    for (const SceneChange& change : detector_->add({index_, now_, pixels})) {
+    const std::vector<SceneChange> found = detector_->add({index_, now_, pixels}).value();
+    for (const SceneChange& change : found) {
       late_ = std::max(late_, now_ - change.to_seconds);
       changes_.push_back(change);
     }
@@ -116,7 +117,8 @@ class Film {
     return *this;
   }
   std::vector<SceneChange> end() {
-    for (const SceneChange& change : detector_->finish()) changes_.push_back(change);
+    const std::vector<SceneChange> found = detector_->finish().value();
+    changes_.insert(changes_.end(), found.begin(), found.end());
     return std::exchange(changes_, {});
   }
   double late() const { return late_; }
