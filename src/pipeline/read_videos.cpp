@@ -37,12 +37,19 @@ class VideoPass {
     for (const VideoFile& video : videos) seconds += video.duration;
     Progress progress("Videos", static_cast<std::uint64_t>(seconds), run_.options.progress, ProgressUnit::kSecond);
     progress.append_text(run_.options.beside_progress);
-    VideoPlan plan{.run = run_, .progress = progress};
+    VideoPlan plan{.run = run_, .progress = progress, .trace = VideoTrace(steps())};
     fill(plan, videos.size());
     return analyze_all(plan, videos);
   }
 
  private:
+  // In the order in which a frame goes through them.
+  [[nodiscard]] std::vector<std::string> steps() const {
+    std::vector<std::string> names = {"decode", "reduce", kSceneChangesStep, "convert", "thumbnail"};
+    for (const PictureStage& stage : stages_.all()) names.push_back(stage.key.stage);
+    return names;
+  }
+
   Result<std::vector<store::PendingFile>> pending() {
     store::PendingQuery query;
     query.roots = run_.options.paths;
@@ -114,6 +121,8 @@ class VideoPass {
       work();
     }
     run_.report.videos = {"videos", done, plan.progress.seconds()};
+    run_.report.video_times = plan.trace.times(count, run_.report.videos.seconds);
+    run_.report.video_times->decode_threads = plan.decode_threads;
     run_.report.video_seconds = static_cast<double>(plan.progress.done());
     run_.report.waiting += videos.size() - done;
     IE_CHECK(status);

@@ -142,7 +142,9 @@ Status VideoAnalysis::read_frames(std::uint32_t decode_threads) {
                 .key_frames_only = config.video.key_frames_only};
   IE_CHECK(leased.start_video(task));
   for (;;) {
+    const Trace::Clock::time_point start = Trace::Clock::now();
     IE_TRY(const std::optional<worker::VideoChunk> chunk, leased.next_chunk());
+    plan_.trace.add_wait(start);
     if (!chunk) break;
     IE_CHECK(take_chunk(leased, *chunk));
     const bool due =
@@ -159,6 +161,7 @@ Status VideoAnalysis::read_frames(std::uint32_t decode_threads) {
   }
   if (detector_) take_changes(detector_->finish());
   summary_ = leased.summary();
+  plan_.trace.add(summary_);
   return {};
 }
 
@@ -168,7 +171,11 @@ Status VideoAnalysis::take_chunk(worker::LeasedFile& leased, const worker::Video
   for (std::size_t i = 0; i < chunk.seconds.size(); ++i) {
     const double seconds = chunk.seconds[i];
     const std::span<const std::uint8_t> small = leased.small(chunk, i);
-    if (detector_) take_changes(detector_->add({next_index_++, seconds, small}));
+    if (detector_) {
+      const Trace::Clock::time_point start = Trace::Clock::now();
+      take_changes(detector_->add({next_index_++, seconds, small}));
+      plan_.trace.add(kSceneChangesStep, start, 1);
+    }
     if (seconds > position_) spacing_ = seconds - position_;
     position_ = std::max(position_, seconds);
     if (chosen == chunk.chosen.end() || chosen->seconds != seconds) continue;
@@ -208,7 +215,9 @@ void VideoAnalysis::add_frame(worker::LeasedFile& leased, const worker::ChosenFr
   frames_.push_back({{next_moment_++, store::MomentKind::kFrame, chosen.seconds, chosen.seconds + step}, {}});
   const worker::Picture& picture = chosen.picture;
   const ImageView pixels = leased.pixels(picture);
+  const Trace::Clock::time_point begun = Trace::Clock::now();
   const double score = vision::assess_quality(picture.luma, pixels).score;
+  plan_.trace.add(kQualityStage, begun, 0);
   if (score > best_score_) {
     best_score_ = score;
     const std::span<const std::byte> jpeg = leased.bytes(chosen.thumbnail);
@@ -219,6 +228,7 @@ void VideoAnalysis::add_frame(worker::LeasedFile& leased, const worker::ChosenFr
   for (const PictureStage* stage : plan_.stages) {
     const Trace::Clock::time_point start = Trace::Clock::now();
     Result<StageWork> work = stage->prepare(input);
+    plan_.trace.add(stage->key.stage, start, 1);
     if (!work) {
       note_failure(*stage, chosen.seconds, work.error());
       continue;
@@ -237,7 +247,9 @@ void VideoAnalysis::add_frame(worker::LeasedFile& leased, const worker::ChosenFr
 void VideoAnalysis::run_batch(const PictureStage& stage) {
   Batch batch = std::exchange(batches_[&stage], {});
   if (batch.works.empty()) return;
+  const Trace::Clock::time_point start = Trace::Clock::now();
   std::vector<Result<StageOutput>> outputs = run_each(stage, batch.works);
+  plan_.trace.add(stage.key.stage, start, 0);
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     Frame& frame = frames_[batch.frames[i]];
     if (outputs[i])
@@ -271,6 +283,7 @@ Status VideoAnalysis::write_frames() {
   written_position_ = position_;
   if (frames_.empty()) return {};
   const Trace::Clock::time_point start = Trace::Clock::now();
+  const std::size_t frames = frames_.size();
   until_ = std::max(until_, sampled_);
   const std::lock_guard lock(plan_.write);
   Run& run = plan_.run;
@@ -285,6 +298,7 @@ Status VideoAnalysis::write_frames() {
   frames_.erase(frames_.begin(), frames_.end() - 1);
   frames_.back().records.clear();
   run.trace.add(Step::kWrite, start);
+  plan_.trace.add("write", start, frames);
   return {};
 }
 
@@ -338,6 +352,7 @@ Status VideoAnalysis::finish(const std::optional<Error>& broken) {
     if (failures_.contains(stage)) continue;
     StageOutput output = video_stage(stage->key.stage)->summarize(by_stage[stage->key.stage], scenes);
     const auto [device, precision] = stage->placement();
+    plan_.trace.ran_on(stage->key.stage, device, precision);
     IE_CHECK(run.writer.put_record(asset, {stage->key, device, precision, std::move(output.data), ""}, output.facts));
     IE_CHECK(run.writer.drop_other_records(asset, stage->key));
   }

@@ -14,6 +14,7 @@
 
 #include "core/progress.h"
 #include "pipeline/run_stages.h"
+#include "pipeline/video_trace.h"
 #include "video/scene_changes.h"
 #include "worker/decode_file.h"
 
@@ -28,6 +29,7 @@ struct VideoPlan {
   std::uint32_t edge = 0;  // of decoded frames, pixels
   std::uint32_t decode_threads = 1;
   Progress& progress;              // seconds of video
+  VideoTrace trace;                // where the time goes
   std::mutex write;                // guards the run's writer, report and what else is the sink's
   std::atomic<bool> stop = false;  // an error of the run has occurred
 };

@@ -61,11 +61,14 @@ void check_error(Result<T>& result) {
   result.error().code = ErrorCode::kInternal;
 }
 
+bool is_time(double seconds) { return seconds >= 0 && is_within(seconds, kMostVideoSeconds); }
+
 bool is_sound(const VideoSummary& video) {
   const bool rate =
       video.frame_rate == 0 || (video.frame_rate >= kLeastFrameRate && video.frame_rate <= kMostFrameRate);
   return rate && is_within(video.first, kMostVideoSeconds) && is_within(video.last, kMostVideoSeconds) &&
-         video.duration >= 0 && is_within(video.duration, kMostVideoSeconds);
+         is_time(video.duration) && is_time(video.waited) && is_time(video.decode.seconds) &&
+         is_time(video.reduce.seconds) && is_time(video.convert.seconds) && is_time(video.thumbnail.seconds);
 }
 
 }  // namespace

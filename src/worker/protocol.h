@@ -20,7 +20,7 @@
 
 namespace image_engine::worker {
 
-inline constexpr std::uint32_t kProtocolVersion = 7;
+inline constexpr std::uint32_t kProtocolVersion = 17;
 inline constexpr size_t kMaxReplyBytes = size_t{8} << 20;  // of the archived Reply; pixels begin behind it
 inline constexpr int kSocketFd = 3;                        // in the worker
 inline constexpr int kMemoryFd = 4;                        // in the worker
@@ -143,6 +143,12 @@ struct VideoChunk {
   std::vector<ChosenFrame> chosen;
 };
 
+// What a worker did to frames of one kind.
+struct VideoStep {
+  double seconds = 0;  // of wall time
+  std::uint64_t frames = 0;
+};
+
 // What is known of a video when its last chunk was sent.
 struct VideoSummary {
   double first = 0, last = 0;  // presentation times of the first and the last frame, seconds
@@ -150,6 +156,8 @@ struct VideoSummary {
   double frame_rate = 0;       // that the container states; 0: unknown
   std::uint64_t frames = 0;    // that were decoded
   std::vector<std::string> warnings;
+  VideoStep decode, reduce, convert, thumbnail;  // small pictures are reduced, chosen frames converted
+  double waited = 0;                             // seconds without a free slot
 };
 
 // How long each part took in the worker, microseconds.
@@ -192,8 +200,13 @@ void visit_fields(Archive& archive, Same<VideoChunk> auto& c) {
   archive(c.seconds), archive(c.small_offset), archive(c.chosen);
 }
 template <typename Archive>
+void visit_fields(Archive& archive, Same<VideoStep> auto& s) {
+  archive(s.seconds), archive(s.frames);
+}
+template <typename Archive>
 void visit_fields(Archive& archive, Same<VideoSummary> auto& v) {
   archive(v.first), archive(v.last), archive(v.duration), archive(v.frame_rate), archive(v.frames), archive(v.warnings);
+  archive(v.decode), archive(v.reduce), archive(v.convert), archive(v.thumbnail), archive(v.waited);
 }
 template <typename Archive>
 void visit_fields(Archive& archive, Same<Timings> auto& t) {

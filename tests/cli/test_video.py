@@ -285,3 +285,51 @@ def test_the_video_is_not_written_to(engine, clips):
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in clips.iterdir()}
     engine.analyze(clips)
     assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in clips.iterdir()} == before
+
+
+# benchmark video
+
+
+def stages_of(document):
+    return {stage["stage"]: stage for stage in document["stages"]}
+
+
+def test_the_benchmark_gives_the_time_of_each_stage(real, clips, folder):
+    clip = clips / "three.mp4"
+    real.environment["TMPDIR"] = str(folder)
+    before = sorted(os.listdir(folder))
+    document = real.json("benchmark", "video", clip, "-o", folder / "results.json")
+    written = json.loads((folder / "results.json").read_text())
+    validate(written, "benchmark-video")
+    assert written == document
+    os.remove(folder / "results.json")
+    assert sorted(os.listdir(folder)) == before and not real.catalogue.exists(), "the catalogue was a temporary one"
+    assert document["video"]["duration"] == pytest.approx(10, abs=0.05) and (document["video"]["width"], document["video"]["height"]) == (640, 480)
+    assert (document["frames"], document["scenes"]) == (6, 3)
+    assert document["settings"]["fps"] == 1 and document["settings"]["decode_threads"] >= 1
+    assert document["times_real_time"] == pytest.approx(document["video"]["duration"] / document["seconds"], rel=1e-2)
+    assert document["seconds_per_video_minute"] * document["times_real_time"] == pytest.approx(60, rel=1e-2)
+    assert 0 < document["seconds"] <= document["total_seconds"]
+    stages = stages_of(document)
+    decoded = len(frame_times(clip))
+    assert {stages[name]["frames"] for name in ("decode", "reduce", "scene_changes")} == {decoded}
+    assert {stages[name]["frames"] for name in ("convert", "thumbnail")} == {10}
+    assert {stages[name]["frames"] for name in ("quality", "objects", "text")} == {6}, "those that are no repetition"
+    assert [stages[name]["process"] for name in ("decode", "objects")] == ["worker", "engine"]
+    assert stages["objects"]["device"] == "cpu" and stages["objects"]["precision"] == "fp32"
+    for stage in stages.values():
+        assert stage["frames_per_second"] == pytest.approx(stage["frames"] / stage["busy"], rel=0.01)
+        assert stage["busy"] + stage["wait"] == pytest.approx(document["seconds"], rel=0.01)
+    assert all(document[process]["cpu_seconds"] > 0 and document[process]["peak_memory_mb"] > 1 for process in ("engine", "worker"))
+
+
+def test_the_benchmark_takes_the_flags_of_analysis(real, clips, folder):
+    clip = clips / "three.mp4"
+    other = real.json("benchmark", "video", clip, "--fast", "--fps", "25", "--object-model", "none", "--workers", "1")
+    assert other["settings"] == {"fps": 25, "key_frames_only": True, "scene_detection": True, "workers": 1, "decode_threads": 1}
+    stages = stages_of(other)
+    assert "objects" not in stages and stages["decode"]["frames"] < 25
+    shown = real.run("benchmark", "video", clip, "--fast").out.decode()
+    assert re.search(r"three\.mp4: 10\.0 s of video in", shown) and re.search(r"^objects +engine +cpu fp32 +\d", shown, re.MULTILINE), shown
+    for wrong, code in ((BUTTERFLY, FAILED), (folder / "missing.mp4", FAILED)):
+        assert real.run("benchmark", "video", wrong).code == code

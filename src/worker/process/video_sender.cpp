@@ -16,6 +16,16 @@ namespace {
 constexpr std::chrono::milliseconds kLongestChunk{500};  // of decoding, so that the engine sees progress
 constexpr double kRounding = 1e-6;                       // seconds: times are fractions that binary numbers do not hold
 
+// What `work` gives; its time is added to `step`.
+template <typename Work>
+auto timed(VideoStep& step, const Work& work) {
+  const auto start = std::chrono::steady_clock::now();
+  auto result = work();
+  step.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  ++step.frames;
+  return result;
+}
+
 }  // namespace
 
 Result<VideoSummary> VideoSender::send_all() {
@@ -26,7 +36,7 @@ Result<VideoSummary> VideoSender::send_all() {
                                           .max_pixels = request_.max_pixels}));
   if (request_.video.from > 0) IE_CHECK(reader.seek(request_.video.from));
   for (;;) {
-    Result<std::optional<media::VideoFrame>> frame = reader.next();
+    Result<std::optional<media::VideoFrame>> frame = timed(summary_.decode, [&] { return reader.next(); });
     if (!frame) return fail(frame.error());
     if (!*frame) break;
     if (!(std::abs((*frame)->seconds) <= kMostVideoSeconds)) continue;  // a damaged time
@@ -41,6 +51,7 @@ Result<VideoSummary> VideoSender::send_all() {
   if (reader.frame_rate() >= kLeastFrameRate && reader.frame_rate() <= kMostFrameRate)
     summary_.frame_rate = reader.frame_rate();
   summary_.warnings = reader.warnings();
+  summary_.decode.frames = summary_.frames;
   return summary_;
 }
 
@@ -53,8 +64,10 @@ Status VideoSender::add(media::VideoReader& reader, const media::VideoFrame& fra
   if (request_.video.small_width > 0) {
     const size_t bytes = size_t{request_.video.small_width} * request_.video.small_height * 3;
     std::byte* at = memory_.data() + chunk_.small_offset + chunk_.seconds.size() * bytes;
-    IE_CHECK(reader.reduce({request_.video.small_width, request_.video.small_height},
-                           {reinterpret_cast<std::uint8_t*>(at), bytes}));
+    IE_CHECK(timed(summary_.reduce, [&] {
+      return reader.reduce({request_.video.small_width, request_.video.small_height},
+                           {reinterpret_cast<std::uint8_t*>(at), bytes});
+    }));
   }
   ++summary_.frames;
   summary_.last = frame.seconds;
@@ -79,7 +92,7 @@ bool VideoSender::is_chosen(double seconds) {
 Status VideoSender::add_chosen(media::VideoReader& reader, double seconds) {
   LumaAccumulator luma;
   LumaAccumulator* const wanted = (request_.operations & kLuma) != 0 ? &luma : nullptr;
-  IE_TRY(const Image image, reader.picture(request_.max_edge, wanted));
+  IE_TRY(const Image image, timed(summary_.convert, [&] { return reader.picture(request_.max_edge, wanted); }));
   ChosenFrame chosen{seconds, {}, {}};
   const media::Size full = reader.full_size();
   chosen.picture.width = image.width;
@@ -89,9 +102,10 @@ Status VideoSender::add_chosen(media::VideoReader& reader, double seconds) {
   if (wanted != nullptr) chosen.picture.luma = luma.finish();
   IE_TRY(chosen.picture.offset, arena_->put(std::as_bytes(std::span(image.pixels))));
   if (request_.operations & kThumbnail) {
-    IE_TRY(chosen.thumbnail, encode_small(request_, image, *arena_, [&](const ImageView& view) {
-             return media::encode_jpeg(view, static_cast<int>(request_.thumbnail_quality));
-           }));
+    const auto encode = [&](const ImageView& view) {
+      return media::encode_jpeg(view, static_cast<int>(request_.thumbnail_quality));
+    };
+    IE_TRY(chosen.thumbnail, timed(summary_.thumbnail, [&] { return encode_small(request_, image, *arena_, encode); }));
   }
   chunk_.chosen.push_back(std::move(chosen));
   return {};
@@ -137,8 +151,10 @@ void VideoSender::send_chunk() {
 void VideoSender::take_release(bool wait) {
   Release release;
   ssize_t count = 0;
+  const auto start = std::chrono::steady_clock::now();
   do count = ::recv(kSocketFd, &release, sizeof release, wait ? 0 : MSG_DONTWAIT);
   while (count < 0 && errno == EINTR);
+  if (wait) summary_.waited += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
   if (count != sizeof release || release.number != request_.number || release.slot >= kVideoSlots) ::_exit(2);
   in_use_ &= ~(1U << release.slot);
