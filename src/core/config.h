@@ -126,8 +126,9 @@ struct Config {
     std::string folder;  // empty: data_home()/models
   } models;
   struct {
-    bool enabled = true;            // analyze frames of videos
-    double fps = 1.0;               // frames analyzed per second of video
+    bool enabled = true;     // analyze frames of videos
+    double fps = 1.0;        // frames analyzed per second of video
+    double track_fps = 5.0;  // most frames looked at per second to follow what moves; up to fps: no more than that
     bool key_frames_only = false;   // decode only these: fast, but misses what happens between them
     std::string order = "short";    // short: the shortest first; found: as the scan met them
     bool scene_detection = true;    // find changes of scene

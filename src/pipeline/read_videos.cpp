@@ -86,12 +86,19 @@ class VideoPass {
     return videos;
   }
 
+  void follow_things(VideoPlan& plan, std::uint32_t edge) const {
+    if (run_.options.config.video.key_frames_only) return;
+    plan.track_fps = run_.options.config.video.track_fps;
+    plan.between_edge = edge;
+  }
+
   void fill(VideoPlan& plan, std::size_t videos) {
     plan.key = video_key(run_.options.config);
     plan.edge = kWorkingEdge;
     for (const PictureStage& stage : stages_.all()) {
       if (video_stage(stage.key.stage) == nullptr) continue;
       plan.stages.push_back(&stage);
+      if (stage.key.stage == kObjectsStage) follow_things(plan, stage.edge);
       plan.edge = std::max(plan.edge, stage.key.stage == kTextStage ? kTextEdge : stage.edge);
     }
     if (run_.asked_for(kThumbnailStage)) plan.thumbnail = thumbnail_key(run_.options.config);
@@ -136,8 +143,9 @@ class VideoPass {
 }  // namespace
 
 store::StageKey video_key(const Config& config) {
-  const std::string params = fmt::format("fps={} keys={} scenes={}", config.video.fps, config.video.key_frames_only,
-                                         config.video.scene_detection);
+  const std::string params =
+      fmt::format("fps={} keys={} scenes={} track={}", config.video.fps, config.video.key_frames_only,
+                  config.video.scene_detection, config.video.track_fps);
   return {kVideoStage, "", kVideoVersion, hash128(params).hex().substr(0, 16)};
 }
 

@@ -103,7 +103,16 @@ Status VideoAnalysis::load_progress() {
     return drop_former();
   }
   counted_ = std::max(std::floor(until_ - *first_), 0.0);
-  frames_.push_back({moments.back(), {}});  // what follows may be the same picture
+  IE_CHECK(load_last_objects(moments.back().id));
+  frames_.push_back({moments.back(), {}, {}});  // what follows may be the same picture
+  return {};
+}
+
+Status VideoAnalysis::load_last_objects(store::MomentId moment) {
+  const std::lock_guard lock(plan_.run.reader_mutex);
+  IE_TRY(const std::vector<store::MomentRecord> records, plan_.run.reader.moment_records(video_.file.asset));
+  for (const store::MomentRecord& record : records)
+    if (record.moment == moment && record.stage == kObjectsStage) last_objects_ = record.data;
   return {};
 }
 
@@ -136,6 +145,8 @@ Status VideoAnalysis::read_frames(std::uint32_t decode_threads) {
   task.video = {.from = has_kept() ? std::max(until_ - rewind(), 0.0) : 0,
                 .fps = config.video.fps,
                 .anchor = first_.value_or(0),
+                .track_fps = plan_.track_fps,
+                .between_edge = plan_.between_edge,
                 .small_width = video::kSmallWidth,
                 .small_height = video::kSmallHeight,
                 .threads = decode_threads,
@@ -179,7 +190,9 @@ Status VideoAnalysis::take_chunk(worker::LeasedFile& leased, const worker::Video
     if (seconds > position_) spacing_ = seconds - position_;
     position_ = std::max(position_, seconds);
     if (chosen == chunk.chosen.end() || chosen->seconds != seconds) continue;
-    if (seconds > resumed_at_ + kRounding)
+    if (chosen->is_between)
+      add_between(leased, *chosen);
+    else if (seconds > resumed_at_ + kRounding)
       add_frame(leased, *chosen, small);
     else
       last_small_.assign(small.begin(), small.end());
@@ -206,13 +219,16 @@ void VideoAnalysis::add_frame(worker::LeasedFile& leased, const worker::ChosenFr
                               std::span<const std::uint8_t> small) {
   const double step = 1 / plan_.run.options.config.video.fps;
   sampled_ = chosen.seconds;
+  std::vector<FrameBetween> between = std::exchange(between_, {});
   if (!frames_.empty() && video::is_same_picture(small, last_small_)) {
     frames_.back().moment.to = chosen.seconds + step;
     return;
   }
   if (!frames_.empty()) frames_.back().moment.to = chosen.seconds;
   last_small_.assign(small.begin(), small.end());
-  frames_.push_back({{next_moment_++, store::MomentKind::kFrame, chosen.seconds, chosen.seconds + step}, {}});
+  frames_.push_back({{next_moment_++, store::MomentKind::kFrame, chosen.seconds, chosen.seconds + step}, {}, {}});
+  frames_between_ += between.size();
+  frames_.back().between = std::move(between);
   const worker::Picture& picture = chosen.picture;
   const ImageView pixels = leased.pixels(picture);
   const Trace::Clock::time_point begun = Trace::Clock::now();
@@ -239,7 +255,8 @@ void VideoAnalysis::add_frame(worker::LeasedFile& leased, const worker::ChosenFr
     const std::size_t most = stage->batch > 0
                                  ? stage->batch
                                  : static_cast<std::size_t>(plan_.run.options.config.analysis.ml_models.batch_size);
-    if (batch.works.size() >= most) run_batch(*stage);
+    const std::size_t waiting = stage->key.stage == kObjectsStage ? frames_between_ : 0;
+    if (batch.works.size() + waiting >= most) run_batch(*stage);
     plan_.run.trace.add(stage->load ? Step::kModels : Step::kAnalyze, start);
   }
 }
@@ -252,12 +269,37 @@ void VideoAnalysis::run_batch(const PictureStage& stage) {
   plan_.trace.add(stage.key.stage, start, 0);
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     Frame& frame = frames_[batch.frames[i]];
+    if (outputs[i] && stage.key.stage == kObjectsStage) follow(stage, frame, outputs[i]->data);
     if (outputs[i])
       frame.records.emplace_back(store::MomentRecord{frame.moment.id, stage.key.stage, std::move(outputs[i]->data)},
                                  std::move(outputs[i]->facts));
     else
       note_failure(stage, frame.moment.from, outputs[i].error());
   }
+}
+
+void VideoAnalysis::add_between(worker::LeasedFile& leased, const worker::ChosenFrame& chosen) {
+  if (chosen.seconds <= resumed_at_ + kRounding || between_.size() >= kMostBetween) return;
+  const worker::Picture& picture = chosen.picture;
+  const std::span<const std::uint8_t> pixels = leased.pixels(picture).pixels;
+  between_.push_back({chosen.seconds,
+                      {picture.width, picture.height, {pixels.begin(), pixels.end()}},
+                      picture.full_width,
+                      picture.full_height});
+}
+
+void VideoAnalysis::follow(const PictureStage& stage, Frame& frame, const std::string& objects) {
+  const std::vector<FrameBetween> between = std::exchange(frame.between, {});
+  frames_between_ -= between.size();
+  const std::string before = std::exchange(last_objects_, objects);
+  if (between.empty() || !needs_frames_between(before, objects)) return;
+  const Trace::Clock::time_point start = Trace::Clock::now();
+  Result<std::string> found = objects_between(stage, between);
+  plan_.trace.add(stage.key.stage, start, between.size());
+  if (found)
+    frame.records.push_back({{frame.moment.id, kBetweenRecord, std::move(*found)}, {}});
+  else
+    note_failure(stage, between.front().seconds, found.error());
 }
 
 void VideoAnalysis::note_failure(const PictureStage& stage, double seconds, const Error& error) {
@@ -319,12 +361,16 @@ Status VideoAnalysis::finish(const std::optional<Error>& broken) {
     IE_TRY(records, plan_.run.reader.moment_records(video_.file.asset));
   }
   std::erase_if(moments, [](const store::Moment& moment) { return moment.kind != store::MomentKind::kFrame; });
-  std::map<store::MomentId, double> times;
-  for (const store::Moment& moment : moments) times[moment.id] = moment.from;
+  std::map<store::MomentId, const store::Moment*> at_moment;
+  for (const store::Moment& moment : moments) at_moment[moment.id] = &moment;
   std::map<std::string, std::vector<FrameData>, std::less<>> by_stage;
   for (const store::MomentRecord& record : records)
-    if (const auto at = times.find(record.moment); at != times.end())
-      by_stage[record.stage].push_back({at->second, record.data});
+    if (const auto at = at_moment.find(record.moment); at != at_moment.end())
+      by_stage[record.stage].push_back({at->second->from, record.data});
+  std::vector<std::vector<ObjectsAt>> between;
+  for (const FrameData& frame : by_stage[kBetweenRecord]) between.push_back(frames_of_record(frame.data));
+  for (const std::vector<ObjectsAt>& list : between)
+    for (const ObjectsAt& frame : list) by_stage[kObjectsStage].push_back({frame.seconds, frame.data});
   for (auto& [stage, frames] : by_stage) std::ranges::stable_sort(frames, {}, &FrameData::seconds);
 
   std::ranges::sort(changes_, {}, &video::SceneChange::from_seconds);
@@ -348,6 +394,10 @@ Status VideoAnalysis::finish(const std::optional<Error>& broken) {
       data["best"] = scores[static_cast<std::size_t>(best)].seconds;
     IE_CHECK(run.writer.put_moment_record(asset, {next++, plan_.key.stage, json_text(data)}));
   }
+  const std::vector<video::Track> tracks = tracks_of(by_stage[kObjectsStage], scenes);
+  for (const store::MomentRecord& record : records)
+    if (const auto at = at_moment.find(record.moment); record.stage == kObjectsStage && at != at_moment.end())
+      IE_CHECK(run.writer.put_moment_record(asset, record, {{objects_at(*at->second, record.data, tracks)}}));
   for (const PictureStage* stage : plan_.stages) {
     if (failures_.contains(stage)) continue;
     StageOutput output = video_stage(stage->key.stage)->summarize(by_stage[stage->key.stage], scenes);

@@ -69,6 +69,10 @@ struct VideoTask {
   double from = 0;    // seconds of presentation time; the first frame is the one shown then
   double fps = 1;     // chosen frames a second: the first at or after anchor + k / fps; 0: none
   double anchor = 0;  // seconds; the first frame's time, where `from` is not the start; else it is taken from the video
+  // Of frames at this rate between the chosen ones, those are sent, too, whose small pictures differ from that of the
+  // frame sent last, with a longer edge of at most `between_edge` pixels; up to `fps`: none.
+  double track_fps = 0;
+  std::uint32_t between_edge = 0;
   std::uint32_t small_width = 0, small_height = 0;  // of what is sent of every frame; 0: nothing is
   std::uint32_t threads = 1;                        // of the decoder
   std::uint8_t key_frames_only = 0;
@@ -133,7 +137,8 @@ struct Thumbnail {
 struct ChosenFrame {
   double seconds = 0;  // presentation time
   Picture picture;
-  Thumbnail thumbnail;  // no bytes unless asked for
+  Thumbnail thumbnail;      // no bytes unless asked for
+  bool is_between = false;  // of VideoTask::track_fps: without luma and thumbnail
 };
 
 // Frames in order of presentation.
@@ -193,7 +198,7 @@ void visit_fields(Archive& archive, Same<Thumbnail> auto& t) {
 }
 template <typename Archive>
 void visit_fields(Archive& archive, Same<ChosenFrame> auto& f) {
-  archive(f.seconds), archive(f.picture), archive(f.thumbnail);
+  archive(f.seconds), archive(f.picture), archive(f.thumbnail), archive(f.is_between);
 }
 template <typename Archive>
 void visit_fields(Archive& archive, Same<VideoChunk> auto& c) {

@@ -3,13 +3,14 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 
 import pytest
 from PIL import Image
 
-from engine import DONE, DONE_WITH_FAILURES, FAILED, INTERRUPTED, SAMPLES, USAGE, Engine, fresh_folder, validate, wait_until
+from engine import DONE, DONE_WITH_FAILURES, FAILED, INTERRUPTED, ROOT, SAMPLES, USAGE, Engine, fresh_folder, validate, wait_until, with_models
 
 STREET = "/usr/share/doc/opencv-doc/examples/data/vtest.avi"
 BUTTERFLY = "/usr/share/doc/opencv-doc/examples/data/butterfly.jpg"
@@ -184,6 +185,71 @@ def test_settings_have_their_effect(engine, clips):
     config = engine.folder / "own.yaml"
     config.write_text("video:\n  scene_detection: false\n")
     assert len(analyze_video(engine, clip, "--config", config)["scenes"]) == 1
+
+
+# Of each key of `video` a value that changes what a run gives.
+OTHER_VALUES = {"enabled": False, "fps": 2, "key_frames_only": True, "order": "found", "scene_detection": False, "track_fps": 0}
+TESTED_ELSEWHERE = {"use_nvidia_build"}
+
+
+def given_by_a_run(videos, settings):
+    """The order in which videos were finished; of each its frames, scenes and objects."""
+    with fresh_folder() as folder:
+        engine = with_models(Engine(folder))
+        (folder / "own.yaml").write_text(json.dumps({"processing": {"workers": 1}, "video": settings}))
+        ran = engine.run("analyze", videos, "--config", folder / "own.yaml", "--only", "video", "--only", "objects", "--ndjson")
+        assert ran.code == DONE, ran.message
+        order = [os.path.basename(json.loads(line)["path"]) for line in ran.out.decode().splitlines()]
+        shown = [engine.show(video) for video in sorted(videos.iterdir())]
+        return order, [[document.get(part) for part in ("frames", "scenes", "objects")] for document in shown]
+
+
+@pytest.fixture(scope="module")
+def two_lengths(clips):
+    with fresh_folder() as folder:
+        shutil.copy(clips / "three.mp4", folder / "a.mp4")
+        ffmpeg("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=2", "-c:v", "libx264", folder / "b.mp4")
+        yield folder, given_by_a_run(folder, {})
+
+
+@pytest.mark.parametrize("key", OTHER_VALUES)
+def test_each_setting_changes_what_a_run_gives(two_lengths, key):
+    videos, by_default = two_lengths
+    assert given_by_a_run(videos, {key: OTHER_VALUES[key]}) != by_default
+
+
+@pytest.mark.parametrize("file", ["default_config.yaml", "video_config.yaml"])
+def test_no_setting_is_left_out(file):
+    section = re.search(r"^video:\n((?:  .*\n)+)", (ROOT / "config" / file).read_text(), re.MULTILINE)[1]
+    assert set(re.findall(r"^  (\w+):", section, re.MULTILINE)) == set(OTHER_VALUES) | TESTED_ELSEWHERE
+
+
+def test_what_moves_is_followed_between_frames(real, clips):
+    clip = clips / "three.mp4"
+    document = analyze_video(real, clip)
+    frames = {frame["at"] for frame in document["frames"]}
+    times = frame_times(clip)
+    between = {time for thing in document["objects"] for time in (thing["from"], thing["at"], thing["to"])} - frames
+    assert between and all(any(abs(at - time) < 1e-3 for time in times) for at in between)
+    assert all(abs(at * 5 - round(at * 5)) < 0.25 for at in between), "five a second"
+    # A thing is fewer tracks than where only one frame a second is looked at.
+    config = real.folder / "own.yaml"
+    config.write_text("video:\n  track_fps: 0\n")
+    rarely = analyze_video(real, clip, "--config", config)
+    assert {frame["at"] for frame in rarely["frames"]} == frames
+    assert all(time in frames for thing in rarely["objects"] for time in (thing["from"], thing["at"], thing["to"]))
+
+
+def test_counts_are_those_of_tracks(real, clips):
+    analyze_video(real, clips / "three.mp4")
+    document = real.show(clips / "three.mp4")
+    people = [thing for thing in document["objects"] if thing["object"] == "person"]
+    most = max(sum(one["from"] <= at <= one["to"] for one in people) for at in (thing["from"] for thing in people))
+    assert max(thing["count"] for moment in document["moments"] for thing in moment["objects"] if thing["object"] == "person") == most
+    assert real.json("search", f"object:person>={most} type:video")["total"] == 1
+    assert real.json("search", f"object:person>={most + 1} type:video")["total"] == 0
+    found = real.json("search", f"object:person>={most} type:video")["results"][0]
+    assert found["moments"], "the moment is named, too"
 
 
 def test_one_stage_alone_leaves_the_others_to_the_next_run(engine, clips):
