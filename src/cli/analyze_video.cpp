@@ -96,16 +96,6 @@ void print_video(const Context& context, const std::string& path, const nlohmann
   print_timeline(document);
 }
 
-Status check_files(const std::vector<std::string>& files) {
-  for (const std::string& file : files) {
-    struct stat info {};
-    if (::stat(file.c_str(), &info) != 0) return fail(ErrorCode::kNotFound, printable(file) + ": no such file");
-    if (!S_ISREG(info.st_mode))
-      return fail(ErrorCode::kInvalidArgument, printable(file) + " is no file: analyze takes folders");
-  }
-  return {};
-}
-
 Result<int> write_documents(const Context& context, const VideoFlags& flags, const Output& output,
                             const pipeline::AnalyzeReport& report) {
   IE_TRY(const store::CatalogueReader reader, open_reader(context));
@@ -148,6 +138,16 @@ Result<int> write_documents(const Context& context, const VideoFlags& flags, con
 
 }  // namespace
 
+Status check_video_files(const std::vector<std::string>& files) {
+  for (const std::string& file : files) {
+    struct stat info {};
+    if (::stat(file.c_str(), &info) != 0) return fail(ErrorCode::kNotFound, printable(file) + ": no such file");
+    if (!S_ISREG(info.st_mode))
+      return fail(ErrorCode::kInvalidArgument, printable(file) + " is no file: analyze takes folders");
+  }
+  return {};
+}
+
 Action setup_analyze_video(Arguments app, Settings& settings) {
   auto flags = std::make_shared<VideoFlags>();
   app.add_option("FILE", flags->files, "Videos").required();
@@ -170,7 +170,7 @@ Action setup_analyze_video(Arguments app, Settings& settings) {
     if (flags->fast) settings.push_back({"video.key_frames_only", "true"});
   });
   return [flags](Context& context) -> Result<int> {
-    IE_CHECK(check_files(flags->files));
+    IE_CHECK(check_video_files(flags->files));
     IE_TRY(const Output output, output_of(*flags, context.json));
     pipeline::AnalyzeReport report;
     IE_TRY(const int code,

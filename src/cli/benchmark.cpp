@@ -24,9 +24,11 @@ Examples:
   image-engine benchmark models --images ~/Pictures -o benchmark_results.json --chart models.svg
   image-engine benchmark models --model1 nanodet --model2 centernet
   image-engine benchmark batch-size --model nanodet
+  image-engine benchmark video holiday.mp4 -o benchmark_results.json
 
 search: creates a synthetic library with random vectors in the temporary folder, searches and removes it.
-models: the same -o FILE resumes an interrupted run.)";
+models: the same -o FILE resumes an interrupted run.
+video: as analyze-video, into a catalogue in the temporary folder.)";
 
 struct BenchmarkFlags {
   std::string output;
@@ -88,7 +90,7 @@ Result<int> benchmark_search(const BenchmarkFlags& flags, const Context& context
 
 }  // namespace
 
-Action setup_benchmark(Arguments app, Settings&) {
+Action setup_benchmark(Arguments app, Settings& settings) {
   auto flags = std::make_shared<BenchmarkFlags>();
   app.require_subcommand();
   app.footer(kBenchmarkExamples);
@@ -103,8 +105,11 @@ Action setup_benchmark(Arguments app, Settings&) {
   const Action models_action = setup_benchmark_models(models);
   Arguments batches = app.add_subcommand("batch-size", "How many pictures a model should run on at once");
   const Action batches_action = setup_benchmark_batches(batches);
+  Arguments video = app.add_subcommand("video", "How long each stage takes on a video");
+  const Action video_action = setup_benchmark_video(video, settings);
   return [=](Context& context) -> Result<int> {
     if (models.parsed()) return models_action(context);
+    if (video.parsed()) return video_action(context);
     return batches.parsed() ? batches_action(context) : search_action(context);
   };
 }

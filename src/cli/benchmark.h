@@ -7,5 +7,6 @@ namespace image_engine::cli {
 
 Action setup_benchmark_models(Arguments app);
 Action setup_benchmark_batches(Arguments app);
+Action setup_benchmark_video(Arguments app, Settings& settings);
 
 }  // namespace image_engine::cli

@@ -29,6 +29,9 @@ struct AnalysisMode {
 // Takes the lock, analyzes, prints the report or the JSON; returns the exit code.
 Result<int> run_analysis(Context& context, const std::vector<std::string>& paths, const AnalysisMode& mode);
 
+// Errors: one of the files does not exist, or is a folder.
+Status check_video_files(const std::vector<std::string>& files);
+
 // Prints a video's moments, one per line: time and content. `video`: from pipeline::video_json().
 void print_timeline(const nlohmann::json& video);
 

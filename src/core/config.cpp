@@ -87,6 +87,8 @@ const Key kKeys[] = {
     {"video.order", IE_MEMBER(video.order), one_of(kVideoOrders), "short: the shortest video first; found: as the scan met them"},
     {"video.scene_detection", IE_MEMBER(video.scene_detection), kAny, "find changes of scene"},
     {"video.scene_model", IE_MEMBER(video.scene_model), one_of(kSceneModels), "what finds changes of scene: builtin, or the model transnetv2 (slower)"},
+    {"video.track_fps", IE_MEMBER(video.track_fps), between(0, 240),
+     "up to so many frames a second are looked at to follow things that move fast; 0: none but those of video.fps"},
     {"video.use_nvidia_build", IE_MEMBER(video.use_nvidia_build), kAny, "send frames to the models of nvidia_build"},
     {"nvidia_build.enabled", IE_MEMBER(nvidia_build.enabled), kAny, "use NVIDIA's cloud models (needs a key)"},
     {"nvidia_build.api_key_env", IE_MEMBER(nvidia_build.api_key_env), kAny, "environment variable that holds the key"},

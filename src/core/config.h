@@ -132,7 +132,8 @@ struct Config {
     std::string order = "short";          // short: the shortest first; found: as the scan met them
     bool scene_detection = true;          // find changes of scene
     std::string scene_model = "builtin";  // what finds them: builtin, or the model transnetv2
-    bool use_nvidia_build = false;        // send frames to the cloud models of nvidia_build
+    double track_fps = 5.0;  // most frames looked at per second to follow what moves; up to fps: no more than that
+    bool use_nvidia_build = false;  // send frames to the cloud models of nvidia_build
   } video;
   NvidiaBuildConfig nvidia_build;
   struct {

@@ -196,6 +196,8 @@ FramePixels::~FramePixels() {
   sws_freeContext(reduced_);
 }
 
+bool is_hdr(const AVFrame& frame) { return hdr_of(frame).has_value(); }
+
 Size display_size(const AVFrame& frame) {
   const AVRational aspect = frame.sample_aspect_ratio;
   Size size{static_cast<std::uint32_t>(frame.width), static_cast<std::uint32_t>(frame.height)};

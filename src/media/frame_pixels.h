@@ -40,5 +40,6 @@ class FramePixels {
 
 // The frame's size with square pixels, as stored: not upright.
 Size display_size(const AVFrame& frame);
+bool is_hdr(const AVFrame& frame);  // PQ or HLG: srgb() tone-maps it
 
 }  // namespace image_engine::media

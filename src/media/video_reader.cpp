@@ -219,6 +219,16 @@ Result<Image> VideoReader::picture(std::uint32_t max_edge, LumaAccumulator* luma
   return apply_orientation(std::move(image), state_->orientation);
 }
 
+Result<Image> VideoReader::rough_picture(std::uint32_t max_edge) {
+  const AVFrame& frame = *state_->frame;
+  if (is_hdr(frame)) return picture(max_edge);
+  const Size to = fit(display_size(frame), max_edge);
+  Image image{to.width, to.height, {}};
+  image.pixels.resize(image.row_bytes() * image.height);
+  IE_CHECK(reduce(to, image.pixels));
+  return apply_orientation(std::move(image), state_->orientation);
+}
+
 Status VideoReader::reduce(Size size, std::span<std::uint8_t> rgb) {
   return state_->pixels.reduce(*state_->frame, size, rgb);
 }

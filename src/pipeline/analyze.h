@@ -19,6 +19,7 @@
 #include "models/install_paths.h"
 #include "nvidia/api_key.h"
 #include "pipeline/trace.h"
+#include "pipeline/video_trace.h"
 #include "scan/scan.h"
 #include "store/catalogue.h"
 #include "store/writer_lock.h"
@@ -121,6 +122,7 @@ struct AnalyzeReport {
   std::uint64_t worker_deaths = 0;
   PhaseReport scanning{"scan"}, metadata{"metadata"}, content{"content"}, ml{"ml"}, videos{"videos"};
   double video_seconds = 0;          // of recording that the phase `videos` analyzed
+  std::optional<VideoTimes> video_times;  // if there were videos to analyze
   std::vector<StepReport> steps;     // where the time went, without pass 3
   std::optional<CloudReport> cloud;  // if there was a pass 3
   double seconds = 0;

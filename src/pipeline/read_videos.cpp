@@ -40,7 +40,7 @@ class VideoPass {
     for (const VideoFile& video : videos) seconds += video.duration;
     Progress progress("Videos", static_cast<std::uint64_t>(seconds), run_.options.progress, ProgressUnit::kSecond);
     progress.append_text(run_.options.beside_progress);
-    VideoPlan plan{.run = run_, .meaning = stages_.meaning(), .progress = progress};
+    VideoPlan plan{.run = run_, .meaning = stages_.meaning(), .progress = progress, .trace = VideoTrace(steps())};
     fill(plan, videos.size());
     IE_TRY(plan.make_detector, make_detector());
     IE_CHECK(analyze_all(plan, videos));
@@ -69,6 +69,13 @@ class VideoPass {
     if (scene_model_ == nullptr) return Make([] { return video::make_scene_detector(); });
     IE_TRY(const video::ScoreWindow score, load_scene_model(*models_, *scene_model_));
     return Make([score] { return video::make_model_detector(score); });
+  }
+
+  // In the order in which a frame goes through them.
+  [[nodiscard]] std::vector<std::string> steps() const {
+    std::vector<std::string> names = {"decode", "reduce", kSceneChangesStep, "convert", "thumbnail"};
+    for (const PictureStage& stage : stages_.all()) names.push_back(stage.key.stage);
+    return names;
   }
 
   Result<std::vector<store::PendingFile>> pending() {
@@ -107,12 +114,19 @@ class VideoPass {
     return videos;
   }
 
+  void follow_things(VideoPlan& plan, std::uint32_t edge) const {
+    if (run_.options.config.video.key_frames_only) return;
+    plan.track_fps = run_.options.config.video.track_fps;
+    plan.between_edge = edge;
+  }
+
   void fill(VideoPlan& plan, std::size_t videos) {
     plan.key = key_;
     plan.edge = kWorkingEdge;
     for (const PictureStage& stage : stages_.all()) {
       if (video_stage(stage.key.stage) == nullptr) continue;
       plan.stages.push_back(&stage);
+      if (stage.key.stage == kObjectsStage) follow_things(plan, stage.edge);
       plan.edge = std::max(plan.edge, stage.key.stage == kTextStage ? kTextEdge : stage.edge);
     }
     if (run_.asked_for(kThumbnailStage)) plan.thumbnail = thumbnail_key(run_.options.config);
@@ -151,6 +165,8 @@ class VideoPass {
       work();
     }
     run_.report.videos = {"videos", done, plan.progress.seconds()};
+    run_.report.video_times = plan.trace.times(count, run_.report.videos.seconds);
+    run_.report.video_times->decode_threads = plan.decode_threads;
     run_.report.video_seconds = static_cast<double>(plan.progress.done());
     run_.report.waiting += videos.size() - done;
     IE_CHECK(status);
@@ -167,8 +183,8 @@ class VideoPass {
 }  // namespace
 
 store::StageKey video_key(const Config& config, const store::StageKey* scene_model) {
-  std::string params = fmt::format("fps={} keys={} scenes={}", config.video.fps, config.video.key_frames_only,
-                                   config.video.scene_detection);
+  std::string params = fmt::format("fps={} keys={} scenes={} track={}", config.video.fps, config.video.key_frames_only,
+                                   config.video.scene_detection, config.video.track_fps);
   if (scene_model != nullptr)
     params += fmt::format(" by={} {} {}", scene_model->model, scene_model->version, scene_model->params);
   return {kVideoStage, "", kVideoVersion, hash128(params).hex().substr(0, 16)};

@@ -71,6 +71,10 @@ Status VideoAnalysis::choose_stages() {
   return {};
 }
 
+bool VideoAnalysis::runs(std::string_view stage) const {
+  return std::ranges::any_of(stages_, [&](const PictureStage* one) { return one->key.stage == stage; });
+}
+
 const store::Moment* VideoAnalysis::known_frame(double seconds) const {
   const auto at = std::ranges::lower_bound(known_, seconds - kRounding, {}, &store::Moment::from);
   return at != known_.end() && at->from <= seconds + kRounding ? &*at : nullptr;
@@ -105,7 +109,7 @@ Status VideoAnalysis::load_progress() {
     IE_TRY(progress, plan_.run.reader.progress(video_.file.asset));
     IE_TRY(moments, plan_.run.reader.moments(video_.file.asset));
   }
-  const auto begin = [&] { return anew_ ? drop_former() : Status{}; };
+  const auto begin = [&] { return anew_ ? drop_former() : drop_stages(); };
   if (!progress || progress->key != progress_key_ || moments.empty()) return begin();
   try {
     const json data = parse_json(progress->data);
@@ -128,7 +132,17 @@ Status VideoAnalysis::load_progress() {
   std::erase_if(moments, [&](const store::Moment& moment) {
     return moment.kind != store::MomentKind::kFrame || moment.from > until_ + kRounding;
   });
-  if (!moments.empty()) frames_.push_back({moments.back(), {}});  // what follows may be the same picture
+  if (moments.empty()) return {};
+  IE_CHECK(load_last_objects(moments.back().id));
+  frames_.push_back({moments.back(), {}, {}});  // what follows may be the same picture
+  return {};
+}
+
+Status VideoAnalysis::load_last_objects(store::MomentId moment) {
+  const std::lock_guard lock(plan_.run.reader_mutex);
+  IE_TRY(const std::vector<store::MomentRecord> records, plan_.run.reader.moment_records(video_.file.asset));
+  for (const store::MomentRecord& record : records)
+    if (record.moment == moment && record.stage == kObjectsStage) last_objects_ = record.data;
   return {};
 }
 
@@ -143,6 +157,19 @@ Status VideoAnalysis::drop_former() {
   };
   IE_CHECK(drop_records(kVideoStage));
   for (const VideoStageRow& row : video_stages()) IE_CHECK(drop_records(row.stage));
+  return run.batch.commit();
+}
+
+// Only what the stages of this run found.
+Status VideoAnalysis::drop_stages() {
+  const std::lock_guard lock(plan_.write);
+  Run& run = plan_.run;
+  IE_CHECK(run.batch.open());
+  for (const PictureStage* stage : stages_) {
+    IE_CHECK(run.writer.drop_moment_records(video_.file.asset, stage->key.stage));
+    IE_CHECK(run.writer.drop_other_records(video_.file.asset, {stage->key.stage, "", "", ""}));
+  }
+  if (runs(kObjectsStage)) IE_CHECK(run.writer.drop_moment_records(video_.file.asset, kBetweenRecord));
   return run.batch.commit();
 }
 
@@ -166,13 +193,17 @@ Status VideoAnalysis::read_frames(std::uint32_t decode_threads) {
   task.video = {.from = has_kept() ? std::max(until_ - rewind(), 0.0) : 0,
                 .fps = config.video.fps,
                 .anchor = first_.value_or(0),
+                .track_fps = runs(kObjectsStage) ? plan_.track_fps : 0,
+                .between_edge = plan_.between_edge,
                 .small_width = video::kSmallWidth,
                 .small_height = video::kSmallHeight,
                 .threads = decode_threads,
                 .key_frames_only = config.video.key_frames_only};
   IE_CHECK(leased.start_video(task));
   for (;;) {
+    const Trace::Clock::time_point start = Trace::Clock::now();
     IE_TRY(const std::optional<worker::VideoChunk> chunk, leased.next_chunk());
+    plan_.trace.add_wait(start);
     if (!chunk) break;
     IE_CHECK(take_chunk(leased, *chunk));
     if (are_other_frames_) return {};
@@ -186,6 +217,7 @@ Status VideoAnalysis::read_frames(std::uint32_t decode_threads) {
   }
   if (detector_) IE_CHECK(take_changes(detector_->finish()));
   summary_ = leased.summary();
+  plan_.trace.add(summary_);
   return {};
 }
 
@@ -195,11 +227,17 @@ Status VideoAnalysis::take_chunk(worker::LeasedFile& leased, const worker::Video
   for (std::size_t i = 0; i < chunk.seconds.size(); ++i) {
     const double seconds = chunk.seconds[i];
     const std::span<const std::uint8_t> small = leased.small(chunk, i);
-    if (detector_) IE_CHECK(take_changes(detector_->add({next_index_++, seconds, small})));
+    if (detector_) {
+      const Trace::Clock::time_point start = Trace::Clock::now();
+      IE_CHECK(take_changes(detector_->add({next_index_++, seconds, small})));
+      plan_.trace.add(kSceneChangesStep, start, 1);
+    }
     if (seconds > position_) spacing_ = seconds - position_;
     position_ = std::max(position_, seconds);
     if (chosen == chunk.chosen.end() || chosen->seconds != seconds) continue;
-    if (seconds > resumed_at_ + kRounding)
+    if (chosen->is_between)
+      add_between(leased, *chosen);
+    else if (seconds > resumed_at_ + kRounding)
       add_frame(leased, *chosen, small);
     else
       last_small_.assign(small.begin(), small.end());
@@ -228,6 +266,7 @@ void VideoAnalysis::add_frame(worker::LeasedFile& leased, const worker::ChosenFr
                               std::span<const std::uint8_t> small) {
   const double step = 1 / plan_.run.options.config.video.fps;
   sampled_ = chosen.seconds;
+  std::vector<FrameBetween> between = std::exchange(between_, {});
   const bool is_same = !frames_.empty() && video::is_same_picture(small, last_small_);
   if (anew_ && !frames_.empty()) frames_.back().moment.to = chosen.seconds + (is_same ? step : 0);
   if (is_same) return;
@@ -235,24 +274,22 @@ void VideoAnalysis::add_frame(worker::LeasedFile& leased, const worker::ChosenFr
   const worker::Picture& picture = chosen.picture;
   const ImageView pixels = leased.pixels(picture);
   if (anew_) {
-    frames_.push_back({{next_moment_++, store::MomentKind::kFrame, chosen.seconds, chosen.seconds + step}, {}});
-    const double score = vision::assess_quality(picture.luma, pixels).score;
-    if (score > best_score_) {
-      best_score_ = score;
-      const std::span<const std::byte> jpeg = leased.bytes(chosen.thumbnail);
-      best_jpeg_.assign(jpeg.begin(), jpeg.end());
-    }
+    frames_.push_back({{next_moment_++, store::MomentKind::kFrame, chosen.seconds, chosen.seconds + step}, {}, {}});
+    rate(leased, chosen);
   } else if (const store::Moment* known = known_frame(chosen.seconds)) {
-    frames_.push_back({*known, {}});
+    frames_.push_back({*known, {}, {}});
   } else {
     are_other_frames_ = true;
     return;
   }
+  frames_between_ += between.size();
+  frames_.back().between = std::move(between);
   StageInput input{pixels, picture.luma, picture.full_width, picture.full_height};
   input.larger = [&](std::uint32_t) -> Result<ImageView> { return pixels; };  // frames come as large as any stage asks
   for (const PictureStage* stage : stages_) {
     const Trace::Clock::time_point start = Trace::Clock::now();
     Result<StageWork> work = stage->prepare(input);
+    plan_.trace.add(stage->key.stage, start, 1);
     if (!work) {
       note_failure(*stage, chosen.seconds, work.error());
       continue;
@@ -263,17 +300,32 @@ void VideoAnalysis::add_frame(worker::LeasedFile& leased, const worker::ChosenFr
     const std::size_t most = stage->batch > 0
                                  ? stage->batch
                                  : static_cast<std::size_t>(plan_.run.options.config.analysis.ml_models.batch_size);
-    if (batch.works.size() >= most) run_batch(*stage);
+    const std::size_t waiting = stage->key.stage == kObjectsStage ? frames_between_ : 0;
+    if (batch.works.size() + waiting >= most) run_batch(*stage);
     plan_.run.trace.add(stage->load ? Step::kModels : Step::kAnalyze, start);
   }
+}
+
+// The best frame becomes the video's thumbnail.
+void VideoAnalysis::rate(worker::LeasedFile& leased, const worker::ChosenFrame& chosen) {
+  const Trace::Clock::time_point begun = Trace::Clock::now();
+  const double score = vision::assess_quality(chosen.picture.luma, leased.pixels(chosen.picture)).score;
+  plan_.trace.add(kQualityStage, begun, 0);
+  if (score <= best_score_) return;
+  best_score_ = score;
+  const std::span<const std::byte> jpeg = leased.bytes(chosen.thumbnail);
+  best_jpeg_.assign(jpeg.begin(), jpeg.end());
 }
 
 void VideoAnalysis::run_batch(const PictureStage& stage) {
   Batch batch = std::exchange(batches_[&stage], {});
   if (batch.works.empty()) return;
+  const Trace::Clock::time_point start = Trace::Clock::now();
   std::vector<Result<StageOutput>> outputs = run_each(stage, batch.works);
+  plan_.trace.add(stage.key.stage, start, 0);
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     Frame& frame = frames_[batch.frames[i]];
+    if (outputs[i] && stage.key.stage == kObjectsStage) follow(stage, frame, outputs[i]->data);
     // A vector is a fact without a record.
     if (outputs[i])
       frame.records.emplace_back(store::MomentRecord{frame.moment.id, stage.key.stage,
@@ -282,6 +334,30 @@ void VideoAnalysis::run_batch(const PictureStage& stage) {
     else
       note_failure(stage, frame.moment.from, outputs[i].error());
   }
+}
+
+void VideoAnalysis::add_between(worker::LeasedFile& leased, const worker::ChosenFrame& chosen) {
+  if (chosen.seconds <= resumed_at_ + kRounding || between_.size() >= kMostBetween) return;
+  const worker::Picture& picture = chosen.picture;
+  const std::span<const std::uint8_t> pixels = leased.pixels(picture).pixels;
+  between_.push_back({chosen.seconds,
+                      {picture.width, picture.height, {pixels.begin(), pixels.end()}},
+                      picture.full_width,
+                      picture.full_height});
+}
+
+void VideoAnalysis::follow(const PictureStage& stage, Frame& frame, const std::string& objects) {
+  const std::vector<FrameBetween> between = std::exchange(frame.between, {});
+  frames_between_ -= between.size();
+  const std::string before = std::exchange(last_objects_, objects);
+  if (between.empty() || !needs_frames_between(before, objects)) return;
+  const Trace::Clock::time_point start = Trace::Clock::now();
+  Result<std::string> found = objects_between(stage, between);
+  plan_.trace.add(stage.key.stage, start, between.size());
+  if (found)
+    frame.records.push_back({{frame.moment.id, kBetweenRecord, std::move(*found)}, {}});
+  else
+    note_failure(stage, between.front().seconds, found.error());
 }
 
 void VideoAnalysis::note_failure(const PictureStage& stage, double seconds, const Error& error) {
@@ -307,6 +383,7 @@ Status VideoAnalysis::write_frames() {
   written_position_ = position_;
   if (frames_.empty()) return {};
   const Trace::Clock::time_point start = Trace::Clock::now();
+  const std::size_t frames = frames_.size();
   until_ = std::max(until_, sampled_);
   const std::lock_guard lock(plan_.write);
   Run& run = plan_.run;
@@ -321,6 +398,7 @@ Status VideoAnalysis::write_frames() {
   frames_.erase(frames_.begin(), frames_.end() - 1);
   frames_.back().records.clear();
   run.trace.add(Step::kWrite, start);
+  plan_.trace.add("write", start, frames);
   return {};
 }
 
@@ -344,12 +422,16 @@ Status VideoAnalysis::finish(const std::optional<Error>& broken) {
   std::ranges::copy_if(moments, std::back_inserter(known_scenes),
                        [](const store::Moment& moment) { return moment.kind == store::MomentKind::kScene; });
   std::erase_if(moments, [](const store::Moment& moment) { return moment.kind != store::MomentKind::kFrame; });
-  std::map<store::MomentId, double> times;
-  for (const store::Moment& moment : moments) times[moment.id] = moment.from;
+  std::map<store::MomentId, const store::Moment*> at_moment;
+  for (const store::Moment& moment : moments) at_moment[moment.id] = &moment;
   std::map<std::string, std::vector<FrameData>, std::less<>> by_stage;
   for (const store::MomentRecord& record : records)
-    if (const auto at = times.find(record.moment); at != times.end())
-      by_stage[record.stage].push_back({at->second, record.data});
+    if (const auto at = at_moment.find(record.moment); at != at_moment.end())
+      by_stage[record.stage].push_back({at->second->from, record.data});
+  std::vector<std::vector<ObjectsAt>> between;
+  for (const FrameData& frame : by_stage[kBetweenRecord]) between.push_back(frames_of_record(frame.data));
+  for (const std::vector<ObjectsAt>& list : between)
+    for (const ObjectsAt& frame : list) by_stage[kObjectsStage].push_back({frame.seconds, frame.data});
   for (auto& [stage, frames] : by_stage) std::ranges::stable_sort(frames, {}, &FrameData::seconds);
 
   std::vector<video::Scene> scenes;
@@ -371,10 +453,17 @@ Status VideoAnalysis::finish(const std::optional<Error>& broken) {
   const store::AssetId asset = video_.file.asset;
   IE_CHECK(run.batch.open());
   IE_CHECK(put_scenes(known_scenes, records, scenes, scores));
+  if (runs(kObjectsStage)) {
+    const std::vector<video::Track> tracks = tracks_of(by_stage[kObjectsStage], scenes);
+    for (const store::MomentRecord& record : records)
+      if (const auto at = at_moment.find(record.moment); record.stage == kObjectsStage && at != at_moment.end())
+        IE_CHECK(run.writer.put_moment_record(asset, record, {{objects_at(*at->second, record.data, tracks)}}));
+  }
   for (const PictureStage* stage : stages_) {
     if (failures_.contains(stage)) continue;
     StageOutput output = video_stage(stage->key.stage)->summarize(by_stage[stage->key.stage], scenes);
     const auto [device, precision] = stage->placement();
+    plan_.trace.ran_on(stage->key.stage, device, precision);
     IE_CHECK(run.writer.put_record(asset, {stage->key, device, precision, std::move(output.data), ""}, output.facts));
     if (stage->dimensions == 0) IE_CHECK(run.writer.drop_other_records(asset, stage->key));
   }
@@ -401,8 +490,7 @@ Status VideoAnalysis::finish(const std::optional<Error>& broken) {
 
 Status VideoAnalysis::put_scenes(std::span<const store::Moment> known, std::span<const store::MomentRecord> records,
                                  std::span<const video::Scene> scenes, std::span<const video::FrameScore> scores) {
-  const bool rates = std::ranges::any_of(stages_, [](const auto* stage) { return stage->key.stage == kQualityStage; });
-  if (!anew_ && !rates) return {};
+  if (!anew_ && !runs(kQualityStage)) return {};
   const store::AssetId asset = video_.file.asset;
   for (std::size_t i = 0; i < scenes.size(); ++i) {
     store::MomentRecord record{anew_ ? next_moment_++ : known[i].id, plan_.key.stage, ""};

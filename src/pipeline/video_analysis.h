@@ -16,7 +16,9 @@
 #include <vector>
 
 #include "core/progress.h"
+#include "pipeline/frames_between.h"
 #include "pipeline/run_stages.h"
+#include "pipeline/video_trace.h"
 #include "video/scene_changes.h"
 #include "video/scenes.h"
 #include "worker/decode_file.h"
@@ -33,7 +35,10 @@ struct VideoPlan {
   std::function<std::unique_ptr<video::SceneDetector>()> make_detector;  // empty: scenes are not looked for
   std::uint32_t edge = 0;                                                // of decoded frames, pixels
   std::uint32_t decode_threads = 1;
+  double track_fps = 0;            // of frames between the sampled ones; 0: none
+  std::uint32_t between_edge = 0;  // of these, pixels
   Progress& progress;              // seconds of video
+  VideoTrace trace;                // where the time goes
   std::mutex write;                // guards the run's writer, report and what else is the sink's
   std::atomic<bool> stop = false;  // an error of the run has occurred
 };
@@ -65,6 +70,7 @@ class VideoAnalysis {
   struct Frame {
     store::Moment moment;
     std::vector<std::pair<store::MomentRecord, std::vector<store::Fact>>> records;
+    std::vector<FrameBetween> between;  // this and the frame before, until the objects of both are known
   };
   struct Batch {
     std::vector<StageWork> works;
@@ -73,7 +79,10 @@ class VideoAnalysis {
 
   Status choose_stages();
   Status load_progress();
+  Status load_last_objects(store::MomentId moment);
   Status drop_former();
+  Status drop_stages();
+  [[nodiscard]] bool runs(std::string_view stage) const;
   // Reads to the end, or until the run is cancelled. Errors: those of the worker, or with run_failed_ the run's.
   Status read_frames(std::uint32_t decode_threads);
   Status of_the_run(Status status);
@@ -83,7 +92,11 @@ class VideoAnalysis {
   // Errors: the detector's, which are the run's.
   Status take_changes(const Result<std::vector<video::SceneChange>>& changes);
   void add_frame(worker::LeasedFile& leased, const worker::ChosenFrame& chosen, std::span<const std::uint8_t> small);
+  void add_between(worker::LeasedFile& leased, const worker::ChosenFrame& chosen);
+  void rate(worker::LeasedFile& leased, const worker::ChosenFrame& chosen);
   void run_batch(const PictureStage& stage);
+  // Once a frame's objects are known, and those of the frame before.
+  void follow(const PictureStage& stage, Frame& frame, const std::string& objects);
   void note_failure(const PictureStage& stage, double seconds, const Error& error);
   Status write_frames();
   [[nodiscard]] std::string progress_data() const;
@@ -110,6 +123,9 @@ class VideoAnalysis {
   std::vector<Frame> frames_;  // since the last write; the first may be in the catalogue already
   std::map<const PictureStage*, Batch> batches_;
   std::map<const PictureStage*, Error> failures_;  // the first of each stage
+  std::vector<FrameBetween> between_;              // since the last sampled frame
+  std::size_t frames_between_ = 0;                 // in all of frames_
+  std::string last_objects_;                       // the record of the last frame whose objects are known
   std::vector<std::uint8_t> last_small_;
   std::vector<std::byte> best_jpeg_;
   double best_score_ = -1;

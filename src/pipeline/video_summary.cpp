@@ -42,28 +42,33 @@ std::optional<video::Sighting> sighting_of(const json& object) {
   return sighting;
 }
 
+// Of each name one thing, as sure as its surest sighting in the frame and those added before.
+void add_sightings(std::string_view data, std::map<std::string, store::FoundObjects>& by_name) {
+  for (const video::Sighting& sighting : sightings_of(data)) {
+    store::FoundObjects& found = by_name[sighting.name];
+    found = {sighting.name, 1, std::max(found.confidence, thousandths(sighting.confidence))};
+  }
+}
+
+// As many of each name as there are tracks at one time. What was seen too unsurely for a track is one thing.
+store::CountFacts counted(std::map<std::string, store::FoundObjects> by_name, std::span<const video::Track> tracks) {
+  for (const video::Track& track : tracks) {
+    store::FoundObjects& found = by_name[track.name];
+    if (found.name.empty()) found = {track.name, 1, thousandths(track.best_confidence)};
+  }
+  for (const auto& [name, most] : video::most_at_once(tracks)) by_name[name].count = most;
+  store::CountFacts counts{store::TextField::kObjects, {}};
+  for (auto& [name, found] : by_name) counts.things.push_back(std::move(found));
+  return counts;
+}
+
 // Each thing once, as it was seen best, with the time that it was there.
 StageOutput summarize_objects(std::span<const FrameData> frames, std::span<const video::Scene> scenes) {
-  video::Tracker tracker;
+  const std::vector<video::Track> tracks = tracks_of(frames, scenes);
   std::map<std::string, store::FoundObjects> by_name;
-  std::size_t scene = 0;
-  for (const FrameData& frame : frames) {
-    bool cut = false;
-    while (scene + 1 < scenes.size() && frame.seconds >= scenes[scene].to) cut = true, ++scene;
-    std::vector<video::Sighting> sightings;
-    std::map<std::string, std::int64_t> counts;
-    for (const json& object : list_of(frame.data, "objects"))
-      if (auto sighting = sighting_of(object)) {
-        store::FoundObjects& found = by_name[sighting->name];
-        found.name = sighting->name;
-        found.confidence = std::max(found.confidence, thousandths(sighting->confidence));
-        found.count = std::max(found.count, ++counts[sighting->name]);
-        sightings.push_back(std::move(*sighting));
-      }
-    tracker.add(frame.seconds, sightings, cut);
-  }
+  for (const FrameData& frame : frames) add_sightings(frame.data, by_name);
   json list = json::array();
-  for (const video::Track& track : tracker.finish()) {
+  for (const video::Track& track : tracks) {
     const Box& box = track.best_box;
     list.push_back({{"object", track.name},
                     {"confidence", thousandths(track.best_confidence)},
@@ -72,10 +77,9 @@ StageOutput summarize_objects(std::span<const FrameData> frames, std::span<const
                     {"from", thousandths(track.from)},
                     {"to", thousandths(track.to)}});
   }
-  store::CountFacts counts{store::TextField::kObjects, {}};
-  for (auto& [name, found] : by_name) counts.things.push_back(std::move(found));
   const std::size_t count = list.size();
-  return {json_text(json{{"objects", std::move(list)}, {"object_count", count}}), {std::move(counts)}};
+  return {json_text(json{{"objects", std::move(list)}, {"object_count", count}}),
+          {counted(std::move(by_name), tracks)}};
 }
 
 // Each label by its surest frame.
@@ -120,6 +124,37 @@ constexpr VideoStageRow kRows[] = {
 };
 
 }  // namespace
+
+std::vector<video::Sighting> sightings_of(std::string_view data) {
+  std::vector<video::Sighting> sightings;
+  for (const json& object : list_of(data, "objects"))
+    if (auto sighting = sighting_of(object)) sightings.push_back(std::move(*sighting));
+  return sightings;
+}
+
+std::vector<video::Track> tracks_of(std::span<const FrameData> frames, std::span<const video::Scene> scenes) {
+  video::Tracker tracker;
+  std::size_t scene = 0;
+  for (const FrameData& frame : frames) {
+    bool cut = false;
+    while (scene + 1 < scenes.size() && frame.seconds >= scenes[scene].to) cut = true, ++scene;
+    tracker.add(frame.seconds, sightings_of(frame.data), cut);
+  }
+  return tracker.finish();
+}
+
+store::CountFacts objects_at(const store::Moment& moment, std::string_view data, std::span<const video::Track> tracks) {
+  std::vector<video::Track> alive;
+  for (video::Track track : tracks) {
+    std::erase_if(track.stretches,
+                  [&](const video::Stretch& one) { return one.to < moment.from || one.from >= moment.to; });
+    for (video::Stretch& one : track.stretches) one = {std::max(one.from, moment.from), std::min(one.to, moment.to)};
+    if (!track.stretches.empty()) alive.push_back(std::move(track));
+  }
+  std::map<std::string, store::FoundObjects> by_name;
+  add_sightings(data, by_name);
+  return counted(std::move(by_name), alive);
+}
 
 std::span<const VideoStageRow> video_stages() { return kRows; }
 

@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "pipeline/stages.h"
+#include "store/types.h"
 #include "video/scenes.h"
+#include "video/tracks.h"
 
 namespace image_engine::pipeline {
 
@@ -27,5 +29,13 @@ struct VideoStageRow {
 std::span<const VideoStageRow> video_stages();
 // Null: the stage does not run on frames.
 const VideoStageRow* video_stage(std::string_view stage);
+
+// The things in a record of the stage `objects`.
+std::vector<video::Sighting> sightings_of(std::string_view data);
+// Those of a whole video, from such records in order of time.
+std::vector<video::Track> tracks_of(std::span<const FrameData> frames, std::span<const video::Scene> scenes);
+// What is there at a moment: of each name the most tracks at one time in it, also those that its frame misses; `data`
+// is that frame's record.
+store::CountFacts objects_at(const store::Moment& moment, std::string_view data, std::span<const video::Track> tracks);
 
 }  // namespace image_engine::pipeline

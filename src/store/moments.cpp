@@ -101,6 +101,12 @@ Status RecordWriter::drop_moments(AssetId asset) {
   });
 }
 
+Status RecordWriter::drop_moment_records(AssetId asset, const std::string& stage) {
+  return state_->change([&] {
+    state_->connection.run("DELETE FROM moment_records WHERE asset_id = ? AND stage = ?", asset, stage);
+  });
+}
+
 Status RecordWriter::drop_other_records(AssetId asset, const StageKey& key) {
   return state_->change([&] {
     state_->connection.run(

@@ -1,8 +1,9 @@
 #include "video/scenes.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <iterator>
+
+#include "types/same_picture.h"
 
 namespace image_engine::video {
 
@@ -43,19 +44,7 @@ std::ptrdiff_t best_frame(std::span<const FrameScore> frames, const Scene& scene
 }
 
 bool is_same_picture(std::span<const std::uint8_t> one, std::span<const std::uint8_t> other) {
-  // Blocks of 8 × 6 small pixels. A coded still's blocks differ by less than 1 level in the mean from frame to frame; a
-  // person of 2 × 4 small pixels who enters one changes it by more than 4 (opencv-doc's vtest.avi).
-  constexpr std::size_t kBlockWidth = 8, kBlockHeight = 6, kLevels = 3;
-  if (one.size() != other.size() || one.size() != std::size_t{kSmallWidth} * kSmallHeight * 3) return false;
-  for (std::size_t top = 0; top < kSmallHeight; top += kBlockHeight)
-    for (std::size_t left = 0; left < kSmallWidth; left += kBlockWidth) {
-      std::size_t sum = 0;
-      for (std::size_t y = top; y < top + kBlockHeight; ++y)
-        for (std::size_t i = (y * kSmallWidth + left) * 3; i < (y * kSmallWidth + left + kBlockWidth) * 3; ++i)
-          sum += static_cast<std::size_t>(std::abs(one[i] - other[i]));
-      if (sum > kLevels * kBlockWidth * kBlockHeight * 3) return false;
-    }
-  return true;
+  return image_engine::is_same_picture(one, other, kSmallWidth, kSmallHeight);
 }
 
 }  // namespace image_engine::video

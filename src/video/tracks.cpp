@@ -293,6 +293,20 @@ std::vector<Track> Tracker::finish() {
   return tracks;
 }
 
+bool lose_overlap(std::span<const Sighting> before, std::span<const Sighting> now, const TrackerOptions& options) {
+  const auto begins = [&](const Sighting& sighting) { return sighting.confidence >= options.high && usable(sighting); };
+  const auto is_alone = [&](const Sighting& one, std::span<const Sighting> others) {
+    return begins(one) && std::ranges::none_of(others, [&](const Sighting& other) {
+             return other.name == one.name && overlap_of(one.box, other.box) > kLeastOverlap;
+           });
+  };
+  return std::ranges::any_of(now, [&](const Sighting& one) {
+    return is_alone(one, before) && std::ranges::any_of(before, [&](const Sighting& other) {
+             return other.name == one.name && is_alone(other, now);
+           });
+  });
+}
+
 std::map<std::string, int> most_at_once(std::span<const Track> tracks) {
   struct Change {
     double at = 0;

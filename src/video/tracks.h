@@ -82,6 +82,10 @@ class Tracker {
   std::unique_ptr<State> state_;
 };
 
+// Whether overlap cannot tell which things of a frame are those of an earlier one: of one name, something in each
+// overlaps nothing of the other. Frames in between help then. Only sightings that may begin a track count.
+bool lose_overlap(std::span<const Sighting> before, std::span<const Sighting> now, const TrackerOptions& options = {});
+
 // Of each name, the most of its tracks at one time ("object:person>=2"). A track counts from the first to the last
 // sighting of each of its stretches; without any, from `from` to `to`.
 std::map<std::string, int> most_at_once(std::span<const Track> tracks);

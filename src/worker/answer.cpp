@@ -61,11 +61,14 @@ void check_error(Result<T>& result) {
   result.error().code = ErrorCode::kInternal;
 }
 
+bool is_time(double seconds) { return seconds >= 0 && is_within(seconds, kMostVideoSeconds); }
+
 bool is_sound(const VideoSummary& video) {
   const bool rate =
       video.frame_rate == 0 || (video.frame_rate >= kLeastFrameRate && video.frame_rate <= kMostFrameRate);
   return rate && is_within(video.first, kMostVideoSeconds) && is_within(video.last, kMostVideoSeconds) &&
-         video.duration >= 0 && is_within(video.duration, kMostVideoSeconds);
+         is_time(video.duration) && is_time(video.waited) && is_time(video.decode.seconds) &&
+         is_time(video.reduce.seconds) && is_time(video.convert.seconds) && is_time(video.thumbnail.seconds);
 }
 
 }  // namespace
@@ -90,10 +93,12 @@ bool is_chunk_of(const Request& request, const VideoChunk& chunk, SlotRange slot
     const std::uint32_t longer = std::max(picture.width, picture.height);
     if (picture.width == 0 || picture.height == 0 || picture.full_width == 0 || picture.full_height == 0) return false;
     if (longer > kMostEdge || std::max(picture.full_width, picture.full_height) > kMostEdge) return false;
-    if (request.max_edge > 0 && longer > request.max_edge) return false;
+    const std::uint32_t most = frame.is_between ? request.video.between_edge : request.max_edge;
+    if (frame.is_between && !(request.video.track_fps > request.video.fps)) return false;
+    if (most > 0 && longer > most) return false;
     if (!is_sound(picture.luma) || !inside(picture.offset, std::uint64_t{3} * picture.width * picture.height))
       return false;
-    const bool jpeg = (request.operations & kThumbnail) != 0;
+    const bool jpeg = (request.operations & kThumbnail) != 0 && !frame.is_between;
     if ((frame.thumbnail.bytes > 0) != jpeg) return false;
     if (!jpeg) continue;
     const std::uint64_t edge = request.thumbnail_edge;

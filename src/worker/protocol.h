@@ -20,7 +20,7 @@
 
 namespace image_engine::worker {
 
-inline constexpr std::uint32_t kProtocolVersion = 7;
+inline constexpr std::uint32_t kProtocolVersion = 17;
 inline constexpr size_t kMaxReplyBytes = size_t{8} << 20;  // of the archived Reply; pixels begin behind it
 inline constexpr int kSocketFd = 3;                        // in the worker
 inline constexpr int kMemoryFd = 4;                        // in the worker
@@ -69,6 +69,10 @@ struct VideoTask {
   double from = 0;    // seconds of presentation time; the first frame is the one shown then
   double fps = 1;     // chosen frames a second: the first at or after anchor + k / fps; 0: none
   double anchor = 0;  // seconds; the first frame's time, where `from` is not the start; else it is taken from the video
+  // Of frames at this rate between the chosen ones, those are sent, too, whose small pictures differ from that of the
+  // frame sent last, with a longer edge of at most `between_edge` pixels; up to `fps`: none.
+  double track_fps = 0;
+  std::uint32_t between_edge = 0;
   std::uint32_t small_width = 0, small_height = 0;  // of what is sent of every frame; 0: nothing is
   std::uint32_t threads = 1;                        // of the decoder
   std::uint8_t key_frames_only = 0;
@@ -133,7 +137,8 @@ struct Thumbnail {
 struct ChosenFrame {
   double seconds = 0;  // presentation time
   Picture picture;
-  Thumbnail thumbnail;  // no bytes unless asked for
+  Thumbnail thumbnail;      // no bytes unless asked for
+  bool is_between = false;  // of VideoTask::track_fps: without luma and thumbnail
 };
 
 // Frames in order of presentation.
@@ -143,6 +148,12 @@ struct VideoChunk {
   std::vector<ChosenFrame> chosen;
 };
 
+// What a worker did to frames of one kind.
+struct VideoStep {
+  double seconds = 0;  // of wall time
+  std::uint64_t frames = 0;
+};
+
 // What is known of a video when its last chunk was sent.
 struct VideoSummary {
   double first = 0, last = 0;  // presentation times of the first and the last frame, seconds
@@ -150,6 +161,8 @@ struct VideoSummary {
   double frame_rate = 0;       // that the container states; 0: unknown
   std::uint64_t frames = 0;    // that were decoded
   std::vector<std::string> warnings;
+  VideoStep decode, reduce, convert, thumbnail;  // small pictures are reduced, chosen frames converted
+  double waited = 0;                             // seconds without a free slot
 };
 
 // How long each part took in the worker, microseconds.
@@ -185,15 +198,20 @@ void visit_fields(Archive& archive, Same<Thumbnail> auto& t) {
 }
 template <typename Archive>
 void visit_fields(Archive& archive, Same<ChosenFrame> auto& f) {
-  archive(f.seconds), archive(f.picture), archive(f.thumbnail);
+  archive(f.seconds), archive(f.picture), archive(f.thumbnail), archive(f.is_between);
 }
 template <typename Archive>
 void visit_fields(Archive& archive, Same<VideoChunk> auto& c) {
   archive(c.seconds), archive(c.small_offset), archive(c.chosen);
 }
 template <typename Archive>
+void visit_fields(Archive& archive, Same<VideoStep> auto& s) {
+  archive(s.seconds), archive(s.frames);
+}
+template <typename Archive>
 void visit_fields(Archive& archive, Same<VideoSummary> auto& v) {
   archive(v.first), archive(v.last), archive(v.duration), archive(v.frame_rate), archive(v.frames), archive(v.warnings);
+  archive(v.decode), archive(v.reduce), archive(v.convert), archive(v.thumbnail), archive(v.waited);
 }
 template <typename Archive>
 void visit_fields(Archive& archive, Same<Timings> auto& t) {

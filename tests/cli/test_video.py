@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -10,7 +11,7 @@ import subprocess
 import pytest
 from PIL import Image
 
-from engine import DONE, DONE_WITH_FAILURES, FAILED, INTERRUPTED, SAMPLES, USAGE, Engine, fresh_folder, validate, wait_until
+from engine import DONE, DONE_WITH_FAILURES, FAILED, INTERRUPTED, ROOT, SAMPLES, USAGE, Engine, fresh_folder, validate, wait_until, with_models
 
 STREET = "/usr/share/doc/opencv-doc/examples/data/vtest.avi"
 BUTTERFLY = "/usr/share/doc/opencv-doc/examples/data/butterfly.jpg"
@@ -238,6 +239,69 @@ def test_scenes_by_a_model_go_on_where_they_were_interrupted(real, folder):
     assert process.returncode == -signal.SIGKILL
     assert real.analyze(clip, *flags)["report"]["video_seconds"] < 17, "what was kept is not analyzed again"
     assert [round(scene["from"], 3) for scene in real.json("show", clip)["scenes"]] == [4.0 * i for i in range(10)]
+# Of each key of `video` a value that changes what a run gives.
+OTHER_VALUES = {"enabled": False, "fps": 2, "key_frames_only": True, "order": "found", "scene_detection": False, "track_fps": 0}
+TESTED_ELSEWHERE = {"use_nvidia_build", "scene_model"}
+
+
+def given_by_a_run(videos, settings):
+    """The order in which videos were finished; of each its frames, scenes and objects."""
+    with fresh_folder() as folder:
+        engine = with_models(Engine(folder))
+        (folder / "own.yaml").write_text(json.dumps({"processing": {"workers": 1}, "video": settings}))
+        ran = engine.run("analyze", videos, "--config", folder / "own.yaml", "--only", "video", "--only", "objects", "--ndjson")
+        assert ran.code == DONE, ran.message
+        order = [os.path.basename(json.loads(line)["path"]) for line in ran.out.decode().splitlines()]
+        shown = [engine.show(video) for video in sorted(videos.iterdir())]
+        return order, [[document.get(part) for part in ("frames", "scenes", "objects")] for document in shown]
+
+
+@pytest.fixture(scope="module")
+def two_lengths(clips):
+    with fresh_folder() as folder:
+        shutil.copy(clips / "three.mp4", folder / "a.mp4")
+        ffmpeg("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=2", "-c:v", "libx264", folder / "b.mp4")
+        yield folder, given_by_a_run(folder, {})
+
+
+@pytest.mark.parametrize("key", OTHER_VALUES)
+def test_each_setting_changes_what_a_run_gives(two_lengths, key):
+    videos, by_default = two_lengths
+    assert given_by_a_run(videos, {key: OTHER_VALUES[key]}) != by_default
+
+
+@pytest.mark.parametrize("file", ["default_config.yaml", "video_config.yaml"])
+def test_no_setting_is_left_out(file):
+    section = re.search(r"^video:\n((?:  .*\n)+)", (ROOT / "config" / file).read_text(), re.MULTILINE)[1]
+    assert set(re.findall(r"^  (\w+):", section, re.MULTILINE)) == set(OTHER_VALUES) | TESTED_ELSEWHERE
+
+
+def test_what_moves_is_followed_between_frames(real, clips):
+    clip = clips / "three.mp4"
+    document = analyze_video(real, clip)
+    frames = {frame["at"] for frame in document["frames"]}
+    times = frame_times(clip)
+    between = {time for thing in document["objects"] for time in (thing["from"], thing["at"], thing["to"])} - frames
+    assert between and all(any(abs(at - time) < 1e-3 for time in times) for at in between)
+    assert all(abs(at * 5 - round(at * 5)) < 0.25 for at in between), "five a second"
+    # A thing is fewer tracks than where only one frame a second is looked at.
+    config = real.folder / "own.yaml"
+    config.write_text("video:\n  track_fps: 0\n")
+    rarely = analyze_video(real, clip, "--config", config)
+    assert {frame["at"] for frame in rarely["frames"]} == frames
+    assert all(time in frames for thing in rarely["objects"] for time in (thing["from"], thing["at"], thing["to"]))
+
+
+def test_counts_are_those_of_tracks(real, clips):
+    analyze_video(real, clips / "three.mp4")
+    document = real.show(clips / "three.mp4")
+    people = [thing for thing in document["objects"] if thing["object"] == "person"]
+    most = max(sum(one["from"] <= at <= one["to"] for one in people) for at in (thing["from"] for thing in people))
+    assert max(thing["count"] for moment in document["moments"] for thing in moment["objects"] if thing["object"] == "person") == most
+    assert real.json("search", f"object:person>={most} type:video")["total"] == 1
+    assert real.json("search", f"object:person>={most + 1} type:video")["total"] == 0
+    found = real.json("search", f"object:person>={most} type:video")["results"][0]
+    assert found["moments"], "the moment is named, too"
 
 
 def test_one_stage_alone_leaves_the_others_to_the_next_run(engine, clips):
@@ -394,3 +458,51 @@ def test_the_video_is_not_written_to(engine, clips):
     before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in clips.iterdir()}
     engine.analyze(clips)
     assert {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in clips.iterdir()} == before
+
+
+# benchmark video
+
+
+def stages_of(document):
+    return {stage["stage"]: stage for stage in document["stages"]}
+
+
+def test_the_benchmark_gives_the_time_of_each_stage(real, clips, folder):
+    clip = clips / "three.mp4"
+    real.environment["TMPDIR"] = str(folder)
+    before = sorted(os.listdir(folder))
+    document = real.json("benchmark", "video", clip, "-o", folder / "results.json")
+    written = json.loads((folder / "results.json").read_text())
+    validate(written, "benchmark-video")
+    assert written == document
+    os.remove(folder / "results.json")
+    assert sorted(os.listdir(folder)) == before and not real.catalogue.exists(), "the catalogue was a temporary one"
+    assert document["video"]["duration"] == pytest.approx(10, abs=0.05) and (document["video"]["width"], document["video"]["height"]) == (640, 480)
+    assert (document["frames"], document["scenes"]) == (6, 3)
+    assert document["settings"]["fps"] == 1 and document["settings"]["decode_threads"] >= 1
+    assert document["times_real_time"] == pytest.approx(document["video"]["duration"] / document["seconds"], rel=1e-2)
+    assert document["seconds_per_video_minute"] * document["times_real_time"] == pytest.approx(60, rel=1e-2)
+    assert 0 < document["seconds"] <= document["total_seconds"]
+    stages = stages_of(document)
+    decoded = len(frame_times(clip))
+    assert {stages[name]["frames"] for name in ("decode", "reduce", "scene_changes")} == {decoded}
+    assert {stages[name]["frames"] for name in ("convert", "thumbnail")} == {10}
+    assert {stages[name]["frames"] for name in ("quality", "objects", "text")} == {6}, "those that are no repetition"
+    assert [stages[name]["process"] for name in ("decode", "objects")] == ["worker", "engine"]
+    assert stages["objects"]["device"] == "cpu" and stages["objects"]["precision"] == "fp32"
+    for stage in stages.values():
+        assert stage["frames_per_second"] == pytest.approx(stage["frames"] / stage["busy"], rel=0.01)
+        assert stage["busy"] + stage["wait"] == pytest.approx(document["seconds"], rel=0.01)
+    assert all(document[process]["cpu_seconds"] > 0 and document[process]["peak_memory_mb"] > 1 for process in ("engine", "worker"))
+
+
+def test_the_benchmark_takes_the_flags_of_analysis(real, clips, folder):
+    clip = clips / "three.mp4"
+    other = real.json("benchmark", "video", clip, "--fast", "--fps", "25", "--object-model", "none", "--workers", "1")
+    assert other["settings"] == {"fps": 25, "key_frames_only": True, "scene_detection": True, "workers": 1, "decode_threads": 1}
+    stages = stages_of(other)
+    assert "objects" not in stages and stages["decode"]["frames"] < 25
+    shown = real.run("benchmark", "video", clip, "--fast").out.decode()
+    assert re.search(r"three\.mp4: 10\.0 s of video in", shown) and re.search(r"^objects +engine +cpu fp32 +\d", shown, re.MULTILINE), shown
+    for wrong, code in ((BUTTERFLY, FAILED), (folder / "missing.mp4", FAILED)):
+        assert real.run("benchmark", "video", wrong).code == code

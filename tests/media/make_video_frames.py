@@ -32,6 +32,7 @@ def hdr(transfer):
 # name: (encoder arguments, filter of the reference, tolerance in levels)
 CLIPS = {
     "plain.mp4": (X264, SRGB, 1.0),
+    "still.mp4": ((*X264, "-vf", "trim=end_frame=1,loop=loop=49:size=1"), SRGB, 1.0),
     "b_frames.mkv": ((*X264, "-bf", "3", "-x264-params", "open-gop=1:b-pyramid=normal"), SRGB, 1.0),
     "stream.ts": ((*X264, "-bf", "2"), SRGB, 1.0),
     "mpeg4.avi": (("-c:v", "mpeg4", "-q:v", "3", "-bf", "2"), SRGB, 1.0),

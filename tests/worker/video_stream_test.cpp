@@ -107,6 +107,33 @@ TEST(VideoStream, PixelsAreThoseOfTheSameFrameAskedForAlone) {
   }
 }
 
+TEST(VideoStream, FramesBetweenAreThoseThatMoved) {
+  const auto pool = pool_of();
+  const auto between_of = [&](const char* name, double track_fps) {
+    LeasedFile file = LeasedFile::open(*pool, std::string(kFolder) + name).value();
+    Task task{.operations = kThumbnail | kLuma, .max_edge = 96};
+    task.video = {.fps = 1, .track_fps = track_fps, .between_edge = 64, .small_width = 64, .small_height = 36};
+    EXPECT_OK(file.start_video(task));
+    std::vector<double> between;
+    for (;;) {
+      const auto chunk = file.next_chunk();
+      EXPECT_TRUE(chunk) << (chunk ? "" : chunk.error().message);
+      if (!chunk || !*chunk) return between;
+      for (const ChosenFrame& frame : (*chunk)->chosen) {
+        EXPECT_EQ(std::max(frame.picture.width, frame.picture.height), frame.is_between ? 64U : 96U);
+        EXPECT_EQ(frame.thumbnail.bytes > 0, !frame.is_between);
+        if (frame.is_between) between.push_back(frame.seconds);
+      }
+    }
+  };
+  const std::vector<double> times = times_of("plain.mp4");
+  std::vector<double> expected = choice(times, 5);
+  std::erase_if(expected, [&](double time) { return std::ranges::count(choice(times, 1), time) > 0; });
+  expect_near(between_of("plain.mp4", 5), expected);  // moving everywhere
+  EXPECT_TRUE(between_of("plain.mp4", 1).empty());
+  EXPECT_TRUE(between_of("still.mp4", 5).empty());
+}
+
 TEST(VideoStream, OneThatIsResumedGoesOnWhereItWas) {
   const auto pool = pool_of();
   const std::vector<double> times = times_of("b_frames.mkv");
@@ -215,6 +242,19 @@ TEST_F(Chunks, SmallPicturesLieInTheSlot) {
 }
 TEST_F(Chunks, PicturesAreNoLargerThanAskedFor) {
   chunk_.chosen[0].picture.width = 101;
+  EXPECT_FALSE(is_taken());
+}
+TEST_F(Chunks, FramesBetweenAreAsTheyWereAskedFor) {
+  chunk_.chosen[0].is_between = true;
+  chunk_.chosen[0].thumbnail = {};
+  EXPECT_FALSE(is_taken()) << "none were";
+  request_.video.track_fps = 5;
+  request_.video.between_edge = 100;
+  EXPECT_TRUE(is_taken());
+  chunk_.chosen[0].thumbnail = {kSlot.begin, 100};
+  EXPECT_FALSE(is_taken());
+  chunk_.chosen[0].thumbnail = {};
+  request_.video.between_edge = 99;
   EXPECT_FALSE(is_taken());
 }
 TEST_F(Chunks, ChosenFramesAreAmongTheFrames) {

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cmath>
 
+#include "types/same_picture.h"
 #include "worker/archive.h"
 
 namespace image_engine::worker {
@@ -15,6 +16,16 @@ namespace {
 
 constexpr std::chrono::milliseconds kLongestChunk{500};  // of decoding, so that the engine sees progress
 constexpr double kRounding = 1e-6;                       // seconds: times are fractions that binary numbers do not hold
+
+// What `work` gives; its time is added to `step`.
+template <typename Work>
+auto timed(VideoStep& step, const Work& work) {
+  const auto start = std::chrono::steady_clock::now();
+  auto result = work();
+  step.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  ++step.frames;
+  return result;
+}
 
 }  // namespace
 
@@ -26,7 +37,7 @@ Result<VideoSummary> VideoSender::send_all() {
                                           .max_pixels = request_.max_pixels}));
   if (request_.video.from > 0) IE_CHECK(reader.seek(request_.video.from));
   for (;;) {
-    Result<std::optional<media::VideoFrame>> frame = reader.next();
+    Result<std::optional<media::VideoFrame>> frame = timed(summary_.decode, [&] { return reader.next(); });
     if (!frame) return fail(frame.error());
     if (!*frame) break;
     if (!(std::abs((*frame)->seconds) <= kMostVideoSeconds)) continue;  // a damaged time
@@ -41,6 +52,7 @@ Result<VideoSummary> VideoSender::send_all() {
   if (reader.frame_rate() >= kLeastFrameRate && reader.frame_rate() <= kMostFrameRate)
     summary_.frame_rate = reader.frame_rate();
   summary_.warnings = reader.warnings();
+  summary_.decode.frames = summary_.frames;
   return summary_;
 }
 
@@ -50,50 +62,79 @@ Status VideoSender::add(media::VideoReader& reader, const media::VideoFrame& fra
     anchor_ = request_.video.from > 0 ? request_.video.anchor : frame.seconds;
   }
   if (!arena_) begin_chunk();
+  std::span<std::uint8_t> small;
   if (request_.video.small_width > 0) {
     const size_t bytes = size_t{request_.video.small_width} * request_.video.small_height * 3;
     std::byte* at = memory_.data() + chunk_.small_offset + chunk_.seconds.size() * bytes;
-    IE_CHECK(reader.reduce({request_.video.small_width, request_.video.small_height},
-                           {reinterpret_cast<std::uint8_t*>(at), bytes}));
+    small = {reinterpret_cast<std::uint8_t*>(at), bytes};
+    IE_CHECK(timed(summary_.reduce, [&] {
+      return reader.reduce({request_.video.small_width, request_.video.small_height}, small);
+    }));
   }
   ++summary_.frames;
   summary_.last = frame.seconds;
   chunk_.seconds.push_back(frame.seconds);
-  if (is_chosen(frame.seconds)) {
-    IE_CHECK(add_chosen(reader, frame.seconds));
-  }
+  const bool chosen = is_chosen(frame.seconds), between = is_between(frame.seconds, small);
+  if (chosen) IE_CHECK(add_chosen(reader, frame.seconds));
+  if (between && !chosen) IE_CHECK(add_between(reader, frame.seconds));
+  if (chosen || between) sent_small_.assign(small.begin(), small.end());
   if (is_full()) send_chunk();
   return {};
+}
+
+bool VideoSender::is_due(double seconds, double fps, std::int64_t& next) const {
+  const double step = std::floor((seconds - anchor_) * fps + kRounding);
+  if (step < static_cast<double>(next)) return false;
+  next = static_cast<std::int64_t>(step) + 1;
+  return true;
 }
 
 // The first frame at or after each multiple of the wanted rate's step. Frames from before a resumed start are not.
 bool VideoSender::is_chosen(double seconds) {
   if (request_.video.fps <= 0) return false;
   if (request_.video.from > 0 && seconds < request_.video.from - kRounding) return false;
-  const double step = std::floor((seconds - anchor_) * request_.video.fps + kRounding);
-  if (step < static_cast<double>(next_choice_)) return false;
-  next_choice_ = static_cast<std::int64_t>(step) + 1;
-  return true;
+  return is_due(seconds, request_.video.fps, next_choice_);
+}
+
+// What moves is followed more often; what stands still is where it was.
+bool VideoSender::is_between(double seconds, std::span<const std::uint8_t> small) {
+  const VideoTask& video = request_.video;
+  if (!(video.track_fps > video.fps) || !is_due(seconds, video.track_fps, next_between_)) return false;
+  return !sent_small_.empty() && !is_same_picture(small, sent_small_, video.small_width, video.small_height);
+}
+
+Result<ChosenFrame> VideoSender::placed(const media::VideoReader& reader, double seconds, const Image& image) {
+  ChosenFrame frame{.seconds = seconds};
+  const media::Size full = reader.full_size();
+  frame.picture.width = image.width;
+  frame.picture.height = image.height;
+  frame.picture.full_width = full.width;
+  frame.picture.full_height = full.height;
+  IE_TRY(frame.picture.offset, arena_->put(std::as_bytes(std::span(image.pixels))));
+  return frame;
 }
 
 Status VideoSender::add_chosen(media::VideoReader& reader, double seconds) {
   LumaAccumulator luma;
   LumaAccumulator* const wanted = (request_.operations & kLuma) != 0 ? &luma : nullptr;
-  IE_TRY(const Image image, reader.picture(request_.max_edge, wanted));
-  ChosenFrame chosen{seconds, {}, {}};
-  const media::Size full = reader.full_size();
-  chosen.picture.width = image.width;
-  chosen.picture.height = image.height;
-  chosen.picture.full_width = full.width;
-  chosen.picture.full_height = full.height;
+  IE_TRY(const Image image, timed(summary_.convert, [&] { return reader.picture(request_.max_edge, wanted); }));
+  IE_TRY(ChosenFrame chosen, placed(reader, seconds, image));
   if (wanted != nullptr) chosen.picture.luma = luma.finish();
-  IE_TRY(chosen.picture.offset, arena_->put(std::as_bytes(std::span(image.pixels))));
   if (request_.operations & kThumbnail) {
-    IE_TRY(chosen.thumbnail, encode_small(request_, image, *arena_, [&](const ImageView& view) {
-             return media::encode_jpeg(view, static_cast<int>(request_.thumbnail_quality));
-           }));
+    const auto encode = [&](const ImageView& view) {
+      return media::encode_jpeg(view, static_cast<int>(request_.thumbnail_quality));
+    };
+    IE_TRY(chosen.thumbnail, timed(summary_.thumbnail, [&] { return encode_small(request_, image, *arena_, encode); }));
   }
   chunk_.chosen.push_back(std::move(chosen));
+  return {};
+}
+
+Status VideoSender::add_between(media::VideoReader& reader, double seconds) {
+  IE_TRY(const Image image, timed(summary_.convert, [&] { return reader.rough_picture(request_.video.between_edge); }));
+  IE_TRY(ChosenFrame frame, placed(reader, seconds, image));
+  frame.is_between = true;
+  chunk_.chosen.push_back(std::move(frame));
   return {};
 }
 
@@ -137,8 +178,10 @@ void VideoSender::send_chunk() {
 void VideoSender::take_release(bool wait) {
   Release release;
   ssize_t count = 0;
+  const auto start = std::chrono::steady_clock::now();
   do count = ::recv(kSocketFd, &release, sizeof release, wait ? 0 : MSG_DONTWAIT);
   while (count < 0 && errno == EINTR);
+  if (wait) summary_.waited += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
   if (count != sizeof release || release.number != request_.number || release.slot >= kVideoSlots) ::_exit(2);
   in_use_ &= ~(1U << release.slot);
