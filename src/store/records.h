@@ -47,7 +47,8 @@ class RecordWriter {
   Status put_fact(AssetId asset, const Fact& fact);
   // A moment replaces the one with its number, a moment's record the one of its stage. The facts belong to that moment
   // alone and do not make the asset searchable: put_record() does that. kNotFound for a record without its moment,
-  // kInvalidArgument for an invalid range and for vectors.
+  // kInvalidArgument for an invalid range, or a vector whose space does not exist or has other dimensions. A record
+  // without data is none, but its facts are kept.
   Status put_moment(AssetId asset, const Moment& moment);
   Status put_moment_record(AssetId asset, const MomentRecord& record, std::span<const Fact> facts = {});
   // Deletes all moments of an asset, with what was found at them and its progress.
