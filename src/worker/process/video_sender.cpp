@@ -14,7 +14,15 @@ namespace image_engine::worker {
 namespace {
 
 constexpr std::chrono::milliseconds kLongestChunk{500};  // of decoding, so that the engine sees progress
+constexpr double kUsualFrameRate = 25;                   // where the container states none
 constexpr double kRounding = 1e-6;                       // seconds: times are fractions that binary numbers do not hold
+
+// Steps a second; 0: none.
+double step_rate(const VideoTask& task, double frame_rate) {
+  if (task.step_seconds > 0) return 1 / task.step_seconds;
+  if (task.step_frames == 0) return 0;
+  return (frame_rate >= kLeastFrameRate ? std::min(frame_rate, kMostFrameRate) : kUsualFrameRate) / task.step_frames;
+}
 
 }  // namespace
 
@@ -24,6 +32,7 @@ Result<VideoSummary> VideoSender::send_all() {
                                           .is_mapped = true,
                                           .threads = static_cast<int>(std::clamp(request_.video.threads, 1U, 16U)),
                                           .max_pixels = request_.max_pixels}));
+  step_rate_ = step_rate(request_.video, reader.frame_rate());
   if (request_.video.from > 0) IE_CHECK(reader.seek(request_.video.from));
   for (;;) {
     Result<std::optional<media::VideoFrame>> frame = reader.next();
@@ -59,35 +68,49 @@ Status VideoSender::add(media::VideoReader& reader, const media::VideoFrame& fra
   ++summary_.frames;
   summary_.last = frame.seconds;
   chunk_.seconds.push_back(frame.seconds);
-  if (is_chosen(frame.seconds)) {
-    IE_CHECK(add_chosen(reader, frame.seconds));
-  }
+  if (is_next(frame.seconds, request_.video.fps, next_choice_)) IE_CHECK(add_chosen(reader, frame.seconds));
+  if (is_next(frame.seconds, step_rate_, next_step_)) IE_CHECK(add_step(reader, frame.seconds));
   if (is_full()) send_chunk();
   return {};
 }
 
-// The first frame at or after each multiple of the wanted rate's step. Frames from before a resumed start are not.
-bool VideoSender::is_chosen(double seconds) {
-  if (request_.video.fps <= 0) return false;
+// Frames from before a resumed start are not.
+bool VideoSender::is_next(double seconds, double rate, std::int64_t& next) const {
+  if (rate <= 0) return false;
   if (request_.video.from > 0 && seconds < request_.video.from - kRounding) return false;
-  const double step = std::floor((seconds - anchor_) * request_.video.fps + kRounding);
-  if (step < static_cast<double>(next_choice_)) return false;
-  next_choice_ = static_cast<std::int64_t>(step) + 1;
+  const double step = std::floor((seconds - anchor_) * rate + kRounding);
+  if (step < static_cast<double>(next)) return false;
+  next = static_cast<std::int64_t>(step) + 1;
   return true;
+}
+
+// `image`: its pixels, which are in the chunk as well.
+Result<ChosenFrame> VideoSender::put_frame(media::VideoReader& reader, double seconds, std::uint32_t edge,
+                                           LumaAccumulator* luma, Image& image) {
+  IE_TRY(image, reader.picture(edge, luma));
+  ChosenFrame frame{seconds, {}, {}};
+  const media::Size full = reader.full_size();
+  frame.picture.width = image.width;
+  frame.picture.height = image.height;
+  frame.picture.full_width = full.width;
+  frame.picture.full_height = full.height;
+  if (luma != nullptr) frame.picture.luma = luma->finish();
+  IE_TRY(frame.picture.offset, arena_->put(std::as_bytes(std::span(image.pixels))));
+  return frame;
+}
+
+Status VideoSender::add_step(media::VideoReader& reader, double seconds) {
+  Image image;
+  IE_TRY(ChosenFrame frame, put_frame(reader, seconds, request_.video.step_edge, nullptr, image));
+  chunk_.steps.push_back(std::move(frame));
+  return {};
 }
 
 Status VideoSender::add_chosen(media::VideoReader& reader, double seconds) {
   LumaAccumulator luma;
   LumaAccumulator* const wanted = (request_.operations & kLuma) != 0 ? &luma : nullptr;
-  IE_TRY(const Image image, reader.picture(request_.max_edge, wanted));
-  ChosenFrame chosen{seconds, {}, {}};
-  const media::Size full = reader.full_size();
-  chosen.picture.width = image.width;
-  chosen.picture.height = image.height;
-  chosen.picture.full_width = full.width;
-  chosen.picture.full_height = full.height;
-  if (wanted != nullptr) chosen.picture.luma = luma.finish();
-  IE_TRY(chosen.picture.offset, arena_->put(std::as_bytes(std::span(image.pixels))));
+  Image image;
+  IE_TRY(ChosenFrame chosen, put_frame(reader, seconds, request_.max_edge, wanted, image));
   if (request_.operations & kThumbnail) {
     IE_TRY(chosen.thumbnail, encode_small(request_, image, *arena_, [&](const ImageView& view) {
              return media::encode_jpeg(view, static_cast<int>(request_.thumbnail_quality));
@@ -99,7 +122,7 @@ Status VideoSender::add_chosen(media::VideoReader& reader, double seconds) {
 
 // A chosen frame is sent at once: the engine has models to run on it.
 bool VideoSender::is_full() const {
-  return chunk_.seconds.size() >= kMostChunkFrames || !chunk_.chosen.empty() ||
+  return chunk_.seconds.size() >= kMostChunkFrames || !chunk_.chosen.empty() || chunk_.steps.size() >= kMostSteps ||
          std::chrono::steady_clock::now() - begun_ >= kLongestChunk;
 }
 

@@ -28,7 +28,11 @@ class VideoSender {
  private:
   Status add(media::VideoReader& reader, const media::VideoFrame& frame);
   Status add_chosen(media::VideoReader& reader, double seconds);
-  [[nodiscard]] bool is_chosen(double seconds);
+  Status add_step(media::VideoReader& reader, double seconds);
+  Result<ChosenFrame> put_frame(media::VideoReader& reader, double seconds, std::uint32_t edge, LumaAccumulator* luma,
+                                Image& image);
+  // Whether the frame is the first at or after a further multiple of the rate's step.
+  [[nodiscard]] bool is_next(double seconds, double rate, std::int64_t& next) const;
   [[nodiscard]] bool is_full() const;
   void begin_chunk();
   void send_chunk();
@@ -44,7 +48,9 @@ class VideoSender {
   std::uint32_t in_use_ = 0;  // slots, by bit
   std::chrono::steady_clock::time_point begun_;
   double anchor_ = 0;
+  double step_rate_ = 0;          // steps a second
   std::int64_t next_choice_ = 0;  // in frames of the wanted rate after the anchor
+  std::int64_t next_step_ = 0;    // likewise
 };
 
 }  // namespace image_engine::worker
