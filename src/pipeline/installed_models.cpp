@@ -13,6 +13,7 @@
 #include "infer/prebuilt.h"
 #include "pipeline/kept_batch.h"
 #include "preprocess/tokenizer.h"
+#include "vision/actions.h"
 #include "vision/objects.h"
 
 namespace image_engine::pipeline {
@@ -36,8 +37,12 @@ Image test_card() {
 // The inputs of one run with it. The spec is copied: the function may be called long after.
 infer::MakeCanaries canary_of(const models::Spec& spec) {
   return [spec](const infer::Session&) -> Result<std::vector<Tensor>> {
-    IE_TRY(const preprocess::Plan plan, vision::plan_of(spec));
     const Image gpu = test_card();
+    if (spec.input.frames > 0) {
+      IE_TRY(Tensor clip, vision::still_clip(spec, {gpu.width, gpu.height, gpu.pixels}));
+      return std::vector{std::move(clip)};
+    }
+    IE_TRY(const preprocess::Plan plan, vision::plan_of(spec));
     IE_TRY(preprocess::Prepared prepared, preprocess::prepare(plan, {gpu.width, gpu.height, gpu.pixels}));
     return std::vector{std::move(prepared.tensor)};
   };

@@ -47,8 +47,7 @@ class VideoPass {
     store::PendingQuery query;
     query.roots = run_.options.paths;
     query.stages.push_back({video_key(run_.options.config), MediaKind::kVideo});
-    for (const PictureStage& stage : stages_.all())
-      if (video_stage(stage.key.stage) != nullptr) query.stages.push_back({stage.key, MediaKind::kVideo});
+    for (const PictureStage* stage : stages_.of_frames()) query.stages.push_back({stage->key, MediaKind::kVideo});
     query.gates = {metadata_key(), content_key(), decode_key()};
     query.retry = run_.options.retry;
     query.redo = run_.options.redo;
@@ -82,10 +81,10 @@ class VideoPass {
   void fill(VideoPlan& plan, std::size_t videos) {
     plan.key = video_key(run_.options.config);
     plan.edge = kWorkingEdge;
-    for (const PictureStage& stage : stages_.all()) {
-      if (video_stage(stage.key.stage) == nullptr) continue;
-      plan.stages.push_back(&stage);
-      plan.edge = std::max(plan.edge, stage.key.stage == kTextStage ? kTextEdge : stage.edge);
+    for (const PictureStage* stage : stages_.of_frames()) {
+      plan.stages.push_back(stage);
+      if (stage->clip) plan.clips = stage;
+      plan.edge = std::max(plan.edge, stage->key.stage == kTextStage ? kTextEdge : stage->edge);
     }
     if (run_.asked_for(kThumbnailStage)) plan.thumbnail = thumbnail_key(run_.options.config);
     const auto workers = static_cast<std::size_t>(run_.pool.options().workers);

@@ -9,6 +9,7 @@
 
 #include "core/json.h"
 #include "core/text.h"
+#include "pipeline/action_stages.h"
 #include "pipeline/video_summary.h"
 #include "video/scenes.h"
 #include "vision/quality.h"
@@ -48,7 +49,8 @@ bool overlap(const video::SceneChange& a, const video::SceneChange& b) {
 
 }  // namespace
 
-VideoAnalysis::VideoAnalysis(VideoPlan& plan, const VideoFile& video) : plan_(plan), video_(video) {
+VideoAnalysis::VideoAnalysis(VideoPlan& plan, const VideoFile& video)
+    : plan_(plan), video_(video), actions_(plan.clips != nullptr ? plan.clips->clip : nullptr) {
   row_.id = video.file.file;
   row_.seen = video.file.seen;
   progress_key_ = plan.key.params;
@@ -96,6 +98,7 @@ Status VideoAnalysis::load_progress() {
               stage, Error{error_code_from_name(failed.at(1).get<std::string>()), failed.at(2).get<std::string>()});
     next_moment_ = data.at("next").get<store::MomentId>();
     spacing_ = data.at("spacing").get<double>();
+    actions_.restore(data.at("actions"));
     first_ = first;
     until_ = sampled_ = position_ = written_position_ = until;
   } catch (const json::exception&) {
@@ -124,22 +127,34 @@ Status VideoAnalysis::drop_former() {
 // Seconds before the last sampled frame from which on the detector sees again what it was not sure of.
 double VideoAnalysis::rewind() const { return std::max(2 * kDetectorDelay, kDetectorFrames * spacing_); }
 
+double VideoAnalysis::resume_from() const {
+  if (!has_kept()) return 0;
+  const double from = until_ - rewind();
+  return std::max(plan_.clips != nullptr ? std::min(from, actions_.until()) : from, 0.0);
+}
+
 Status VideoAnalysis::read_frames(std::uint32_t decode_threads) {
   const Config& config = plan_.run.options.config;
   detector_ = config.video.scene_detection ? video::make_scene_detector() : nullptr;
   last_small_.clear();
   resumed_at_ = until_;
+  actions_.begin_again();
   IE_TRY(worker::LeasedFile leased, worker::LeasedFile::open(plan_.run.pool, video_.file.seen.path));
   worker::Task task{.operations = worker::kThumbnail | worker::kLuma, .max_edge = plan_.edge};
   task.thumbnail_edge = static_cast<std::uint32_t>(config.thumbnails.size);
   task.thumbnail_quality = static_cast<std::uint32_t>(config.thumbnails.quality);
-  task.video = {.from = has_kept() ? std::max(until_ - rewind(), 0.0) : 0,
+  task.video = {.from = resume_from(),
                 .fps = config.video.fps,
                 .anchor = first_.value_or(0),
                 .small_width = video::kSmallWidth,
                 .small_height = video::kSmallHeight,
                 .threads = decode_threads,
                 .key_frames_only = config.video.key_frames_only};
+  if (plan_.clips != nullptr) {
+    const ClipModel& clip = *plan_.clips->clip;
+    task.video.step_seconds = clip.stride_seconds, task.video.step_frames = clip.stride_frames;
+    task.video.step_edge = clip.edge;
+  }
   IE_CHECK(leased.start_video(task));
   for (;;) {
     IE_TRY(const std::optional<worker::VideoChunk> chunk, leased.next_chunk());
@@ -178,6 +193,7 @@ Status VideoAnalysis::take_chunk(worker::LeasedFile& leased, const worker::Video
       last_small_.assign(small.begin(), small.end());
     ++chosen;
   }
+  add_steps(leased, chunk);
   const double position = position_ - *first_;
   if (position - counted_ >= 1) {
     plan_.progress.add(static_cast<std::uint64_t>(position - counted_));
@@ -192,6 +208,18 @@ void VideoAnalysis::take_changes(const std::vector<video::SceneChange>& changes)
     // What an earlier run was sure of is known; a resumed detector may see it otherwise, as it begins in its middle.
     if (change.to_seconds < resumed_at_ - rewind() / 2) continue;
     if (std::ranges::none_of(changes_, is_known)) changes_.push_back(change);
+  }
+}
+
+void VideoAnalysis::add_steps(worker::LeasedFile& leased, const worker::VideoChunk& chunk) {
+  for (const worker::ChosenFrame& step : chunk.steps) {
+    const Trace::Clock::time_point start = Trace::Clock::now();
+    const worker::Picture& picture = step.picture;
+    if (const Status added =
+            actions_.add(step.seconds, leased.pixels(picture), {picture.full_width, picture.full_height});
+        !added)
+      note_failure(*plan_.clips, step.seconds, added.error());
+    plan_.run.trace.add(Step::kModels, start);
   }
 }
 
@@ -217,6 +245,7 @@ void VideoAnalysis::add_frame(worker::LeasedFile& leased, const worker::ChosenFr
   StageInput input{pixels, picture.luma, picture.full_width, picture.full_height};
   input.larger = [&](std::uint32_t) -> Result<ImageView> { return pixels; };  // frames come as large as any stage asks
   for (const PictureStage* stage : plan_.stages) {
+    if (stage->follows || stage->clip) continue;
     const Trace::Clock::time_point start = Trace::Clock::now();
     Result<StageWork> work = stage->prepare(input);
     if (!work) {
@@ -241,15 +270,29 @@ void VideoAnalysis::run_batch(const PictureStage& stage) {
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     Frame& frame = frames_[batch.frames[i]];
     if (outputs[i])
-      frame.records.emplace_back(store::MomentRecord{frame.moment.id, stage.key.stage, std::move(outputs[i]->data)},
-                                 std::move(outputs[i]->facts));
+      add_output(frame, stage, std::move(*outputs[i]));
     else
       note_failure(stage, frame.moment.from, outputs[i].error());
   }
 }
 
+void VideoAnalysis::add_output(Frame& frame, const PictureStage& stage, StageOutput output) {
+  for (const store::Fact& fact : output.facts)
+    if (const auto* vector = std::get_if<store::VectorFact>(&fact))
+      for (const PictureStage* other : plan_.stages) {
+        if (other->follows != vector->space) continue;
+        Result<StageOutput> made = other->from_vector(vector->numbers);
+        made ? add_output(frame, *other, std::move(*made)) : note_failure(*other, frame.moment.from, made.error());
+      }
+  std::erase_if(output.facts, [](const store::Fact& fact) { return std::holds_alternative<store::VectorFact>(fact); });
+  frame.records.emplace_back(store::MomentRecord{frame.moment.id, stage.key.stage, std::move(output.data)},
+                             std::move(output.facts));
+}
+
 void VideoAnalysis::note_failure(const PictureStage& stage, double seconds, const Error& error) {
   failures_.try_emplace(&stage, Error{error.code, fmt::format("frame at {:.3f} s: {}", seconds, error.message)});
+  for (const PictureStage* other : plan_.stages)
+    if (other->follows == stage.key) note_failure(*other, seconds, error);
 }
 
 std::string VideoAnalysis::progress_data() const {
@@ -261,6 +304,7 @@ std::string VideoAnalysis::progress_data() const {
                         {"next", next_moment_},
                         {"spacing", spacing_},
                         {"changes", changes_json(changes_)},
+                        {"actions", actions_.progress()},
                         {"failures", std::move(failures)}});
 }
 
@@ -296,6 +340,8 @@ Status VideoAnalysis::finish(const std::optional<Error>& broken) {
     if (plan_.run.options.config.video.key_frames_only) end = std::max(end, *first_ + summary_.duration);
     frames_.back().moment.to = std::max(frames_.back().moment.from, end);
   }
+  if (const Status named = actions_.finish(position_ + spacing_); !named)
+    note_failure(*plan_.clips, position_, named.error());
   IE_CHECK(write_frames());
   std::vector<store::Moment> moments;
   std::vector<store::MomentRecord> records;
@@ -305,12 +351,12 @@ Status VideoAnalysis::finish(const std::optional<Error>& broken) {
     IE_TRY(records, plan_.run.reader.moment_records(video_.file.asset));
   }
   std::erase_if(moments, [](const store::Moment& moment) { return moment.kind != store::MomentKind::kFrame; });
-  std::map<store::MomentId, double> times;
-  for (const store::Moment& moment : moments) times[moment.id] = moment.from;
+  std::map<store::MomentId, const store::Moment*> times;
+  for (const store::Moment& moment : moments) times[moment.id] = &moment;
   std::map<std::string, std::vector<FrameData>, std::less<>> by_stage;
   for (const store::MomentRecord& record : records)
     if (const auto at = times.find(record.moment); at != times.end())
-      by_stage[record.stage].push_back({at->second, record.data});
+      by_stage[record.stage].push_back({at->second->from, record.data, at->second->to});
   for (auto& [stage, frames] : by_stage) std::ranges::stable_sort(frames, {}, &FrameData::seconds);
 
   std::ranges::sort(changes_, {}, &video::SceneChange::from_seconds);
@@ -326,6 +372,7 @@ Status VideoAnalysis::finish(const std::optional<Error>& broken) {
   Run& run = plan_.run;
   const store::AssetId asset = video_.file.asset;
   IE_CHECK(run.batch.open());
+  IE_CHECK(put_actions(moments));
   store::MomentId next = next_moment_;
   for (const video::Scene& scene : scenes) {
     IE_CHECK(run.writer.put_moment(asset, {next, store::MomentKind::kScene, scene.from, scene.to}));
@@ -336,7 +383,8 @@ Status VideoAnalysis::finish(const std::optional<Error>& broken) {
   }
   for (const PictureStage* stage : plan_.stages) {
     if (failures_.contains(stage)) continue;
-    StageOutput output = video_stage(stage->key.stage)->summarize(by_stage[stage->key.stage], scenes);
+    StageOutput output = stage->clip ? actions_over_time(actions_.windows(), ActionSource::kTemporal)
+                                     : video_stage(stage->key.stage)->summarize(by_stage[stage->key.stage], scenes);
     const auto [device, precision] = stage->placement();
     IE_CHECK(run.writer.put_record(asset, {stage->key, device, precision, std::move(output.data), ""}, output.facts));
     IE_CHECK(run.writer.drop_other_records(asset, stage->key));
@@ -358,6 +406,16 @@ Status VideoAnalysis::finish(const std::optional<Error>& broken) {
   run.renewed.insert(asset);
   IE_CHECK(run.batch.commit());
   return run.announce();
+}
+
+Status VideoAnalysis::put_actions(const std::vector<store::Moment>& frames) {
+  if (plan_.clips == nullptr) return {};
+  for (const store::Moment& frame : frames) {
+    StageOutput output = actions_at(actions_.between(frame.from, frame.to), ActionSource::kTemporal);
+    IE_CHECK(plan_.run.writer.put_moment_record(
+        video_.file.asset, {frame.id, plan_.clips->key.stage, std::move(output.data)}, output.facts));
+  }
+  return {};
 }
 
 Status VideoAnalysis::keep_thumbnail() {

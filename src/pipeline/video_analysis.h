@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/progress.h"
+#include "pipeline/action_windows.h"
 #include "pipeline/run_stages.h"
 #include "video/scene_changes.h"
 #include "worker/decode_file.h"
@@ -25,7 +26,8 @@ struct VideoPlan {
   store::StageKey key;                      // of the videos' own record
   std::vector<const PictureStage*> stages;  // that run on frames, loaded
   std::optional<store::StageKey> thumbnail;
-  std::uint32_t edge = 0;  // of decoded frames, pixels
+  const PictureStage* clips = nullptr;  // of these, the one that sees several frames at once
+  std::uint32_t edge = 0;               // of decoded frames, pixels
   std::uint32_t decode_threads = 1;
   Progress& progress;              // seconds of video
   std::mutex write;                // guards the run's writer, report and what else is the sink's
@@ -67,10 +69,17 @@ class VideoAnalysis {
   Status read_frames(std::uint32_t decode_threads);
   [[nodiscard]] bool has_kept() const { return std::isfinite(until_); }
   [[nodiscard]] double rewind() const;
+  // From which on a decode has all that an interrupted one left undone; seconds.
+  [[nodiscard]] double resume_from() const;
   Status take_chunk(worker::LeasedFile& leased, const worker::VideoChunk& chunk);
   void take_changes(const std::vector<video::SceneChange>& changes);
   void add_frame(worker::LeasedFile& leased, const worker::ChosenFrame& chosen, std::span<const std::uint8_t> small);
   void run_batch(const PictureStage& stage);
+  void add_steps(worker::LeasedFile& leased, const worker::VideoChunk& chunk);
+  // Each frame with what was named in the windows that it is in. The sink's.
+  Status put_actions(const std::vector<store::Moment>& frames);
+  // Keeps it with the frame, and what other stages make of its vector.
+  void add_output(Frame& frame, const PictureStage& stage, StageOutput output);
   void note_failure(const PictureStage& stage, double seconds, const Error& error);
   Status write_frames();
   [[nodiscard]] std::string progress_data() const;
@@ -84,6 +93,7 @@ class VideoAnalysis {
   store::KnownFile row_;
   std::string progress_key_;
 
+  ActionWindows actions_;
   std::unique_ptr<video::SceneDetector> detector_;
   std::vector<video::SceneChange> changes_;
   std::vector<Frame> frames_;  // since the last write; the first may be in the catalogue already
