@@ -74,7 +74,7 @@ Status VideoSender::add(media::VideoReader& reader, const media::VideoFrame& fra
   return {};
 }
 
-// Frames from before a resumed start are not.
+// Frames from before a resumed start are not; to get what a whole run gets, resume at such a frame.
 bool VideoSender::is_next(double seconds, double rate, std::int64_t& next) const {
   if (rate <= 0) return false;
   if (request_.video.from > 0 && seconds < request_.video.from - kRounding) return false;
