@@ -16,6 +16,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, size_t size) {
   request.max_edge = 640;
   request.video.small_width = 64;
   request.video.small_height = 36;
+  request.video.step_seconds = size % 3 == 0 ? 0.25 : 0;
+  request.video.step_edge = 320;
   constexpr worker::SlotRange kSlot{8 << 20, 64 << 20};
   if (!worker::is_chunk_of(request, chunk, kSlot, 0)) return 0;
   const auto inside = [&](std::uint64_t offset, std::uint64_t bytes) {
@@ -26,5 +28,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, size_t size) {
     inside(frame.picture.offset, std::uint64_t{3} * frame.picture.width * frame.picture.height);
     inside(frame.thumbnail.offset, frame.thumbnail.bytes);
   }
+  for (const worker::ChosenFrame& frame : chunk.steps)
+    inside(frame.picture.offset, std::uint64_t{3} * frame.picture.width * frame.picture.height);
   return 0;
 }

@@ -250,6 +250,9 @@ void add_model_flags(Arguments app, ModelFlags& flags) {
   app.add_option("--embedding-model", flags.embedding_model,
                  "The embedding model for search; with --upgrade embedding, the one to switch to")
       .type_name("NAME|auto|none");
+  app.add_option("--action-model", flags.action_model,
+                 "The model for actions in videos; auto: the best installed one, else zero-shot by the embedding model")
+      .type_name("NAME|auto|none");
   app.add_option("--workers", flags.workers, "Files analyzed at once; 0: one per core").type_name("N");
   app.add_option("--batch-size", flags.batch_size, "Pictures in one run of a model").type_name("N");
 }
@@ -259,6 +262,7 @@ void put_model_settings(const ModelFlags& flags, Settings& settings) {
                                    {"analysis.ml_models.object_model", &flags.object_model},
                                    {"analysis.ml_models.scene_model", &flags.scene_model},
                                    {"analysis.ml_models.embedding_model", &flags.embedding_model},
+                                   {"analysis.ml_models.action_model", &flags.action_model},
                                    {"analysis.ml_models.batch_size", &flags.batch_size}})
     if (!value->empty()) settings.push_back({key, *value});
 }

@@ -37,7 +37,7 @@ void print_timeline(const nlohmann::json& video);
 
 // The model and processing flags of every command that analyzes.
 struct ModelFlags {
-  std::string workers, batch_size, object_model, scene_model, embedding_model;
+  std::string workers, batch_size, object_model, scene_model, embedding_model, action_model;
 };
 void add_model_flags(Arguments app, ModelFlags& flags);
 void put_model_settings(const ModelFlags& flags, Settings& settings);

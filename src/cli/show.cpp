@@ -231,6 +231,10 @@ void print_timeline(const nlohmann::json& video) {
       add(object.value("object", "") + (count > 1 ? fmt::format(" × {}", count) : ""));
     }
     for (const nlohmann::json& scene : moment["scenes"]) add(scene.value("label", ""));
+    for (const nlohmann::json& action : moment["actions"]) {
+      const bool guessed = action.value("source", "").starts_with("zero-shot");
+      add(action.value("action", "") + (guessed ? " (zero-shot)" : ""));
+    }
     for (const nlohmann::json& text : moment["text"]) add("“" + text.get<std::string>() + "”");
     print_line(fmt::format("  {:>9}–{:<9} {}", clock_text(moment.value("from", 0.0)),
                            clock_text(moment.value("to", 0.0)), what.empty() ? "–" : printable(what)));

@@ -22,6 +22,9 @@ struct MlModelsConfig {
   std::string sentence_model = "auto";      // likewise: finds tags of similar meaning
   std::string text_model = "auto";          // likewise: reads text
   std::string scene_labels;                 // file of labels; empty: the shipped scenes.yaml
+  // Names what happens in videos; auto: the best installed one, else the embedding model, which compares with
+  // video.action_labels.
+  std::string action_model = "auto";
 };
 
 struct InferenceConfig {
@@ -132,7 +135,8 @@ struct Config {
     std::string order = "short";          // short: the shortest first; found: as the scan met them
     bool scene_detection = true;          // find changes of scene
     std::string scene_model = "builtin";  // what finds them: builtin, or the model transnetv2
-    double track_fps = 5.0;  // most frames looked at per second to follow what moves; up to fps: no more than that
+    double track_fps = 5.0;     // most frames looked at per second to follow what moves; up to fps: no more than that
+    std::string action_labels;  // file of labels; empty: the shipped actions.yaml
     bool use_nvidia_build = false;  // send frames to the cloud models of nvidia_build
   } video;
   NvidiaBuildConfig nvidia_build;

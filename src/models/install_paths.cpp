@@ -21,6 +21,7 @@ InstallPaths find_install_paths(const std::string& configured) {
   paths.shipped =
       either(program + "/../share/image-engine/config/models.yaml", program + "/../../../config/models.yaml");
   paths.scenes = join_path(parent_path(paths.shipped), "scenes.yaml");
+  paths.actions = join_path(parent_path(paths.shipped), "actions.yaml");
   paths.tools = either(program + "/../share/image-engine/tools/models", program + "/../../../tools/models");
   paths.packed = absolute_path(program + "/../share/image-engine/models");
   paths.added = join_path(config_home(), "models");

@@ -8,6 +8,7 @@ namespace image_engine::models {
 struct InstallPaths {
   std::string shipped;  // config/models.yaml
   std::string scenes;   // config/scenes.yaml
+  std::string actions;  // config/actions.yaml
   std::string added;    // folder of the user's specs
   std::string root;     // of the store
   std::string packed;   // models that a bundle holds; may be absent

@@ -63,6 +63,11 @@ struct InputSpec {
   std::uint32_t width = 0, height = 0;
   std::string fit = "stretch", align = "centre", filter = "bilinear", layout = "nchw", order = "rgb", type = "float32";
   std::uint32_t resize_edge = 0, longest = 0;
+  // Of models that see several frames of a video at once (task `actions`; `layout` is then ncthw, ntchw or nthwc). One
+  // of the strides is 0.
+  std::uint32_t frames = 0;
+  double stride_seconds = 0;                                            // from one to the next
+  std::uint32_t stride_frames = 0;                                      // likewise, in frames of the video
   std::vector<double> pad{0, 0, 0}, mean{0, 0, 0}, deviation{1, 1, 1};  // 0…255
 };
 
@@ -86,7 +91,7 @@ struct Part {
 
 struct Spec {
   std::string name;     // [a-z0-9._-]+
-  std::string task;     // "objects", "embedding", "scene", "text", "faces", …
+  std::string task;     // "objects", "embedding", "scene", "text", "actions", …
   std::string title;    // one line for people
   std::string version;  // changes when its output changes; part of the records' key
   bool in_default_set = false;

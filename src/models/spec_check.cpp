@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 #include "core/text.h"
@@ -10,6 +11,9 @@
 
 namespace image_engine::models {
 namespace {
+
+constexpr std::uint32_t kMostFrames = 256, kMostStrideFrames = 1000;
+constexpr double kLeastStride = 0.01, kMostStride = 60;  // seconds
 
 tl::unexpected<Error> wrong(std::string what) { return fail(ErrorCode::kInvalidArgument, std::move(what)); }
 
@@ -41,6 +45,32 @@ Status check_served(const Spec& spec) {
   return spec.version.empty() ? wrong("lacks `version`") : Status{};
 }
 
+// A model that sees several frames of a video at once; no other task has them.
+Status check_frames(const Spec& spec) {
+  constexpr std::string_view kLayouts[] = {"ncthw", "ntchw", "nthwc"}, kHeads[] = {"softmax", "sigmoid"};
+  const InputSpec& input = spec.input;
+  const bool has_strides = input.stride_seconds != 0 || input.stride_frames != 0;
+  if (spec.task != "actions") {
+    if (input.frames == 0 && !has_strides) return {};
+    return wrong("has `input.frames` or a stride, which only models for actions have");
+  }
+  if (input.frames < 2 || input.frames > kMostFrames)
+    return wrong(
+        fmt::format("has {} `input.frames`; a model for actions sees 2…{} at once", input.frames, kMostFrames));
+  if ((input.stride_seconds > 0) == (input.stride_frames > 0))
+    return wrong("needs either `input.stride_seconds` or `input.stride_frames`: from one frame to the next");
+  if (input.stride_seconds != 0 && !(input.stride_seconds >= kLeastStride && input.stride_seconds <= kMostStride))
+    return wrong(fmt::format("has the stride {} s, not {}…{} s", input.stride_seconds, kLeastStride, kMostStride));
+  if (input.stride_frames > kMostStrideFrames)
+    return wrong(fmt::format("has the stride {} frames; at most {}", input.stride_frames, kMostStrideFrames));
+  if (std::ranges::find(kLayouts, input.layout) == std::end(kLayouts))
+    return wrong(fmt::format("has the layout {}; a model for actions has ncthw, ntchw or nthwc (t: frames)",
+                             printable(input.layout)));
+  if (std::ranges::find(kHeads, spec.head) == std::end(kHeads))
+    return wrong(fmt::format("has the head \"{}\"; a model for actions has softmax or sigmoid", printable(spec.head)));
+  return spec.labels.empty() ? wrong("lacks `labels`: the names of the actions") : Status{};
+}
+
 Status check_complete(const Spec& spec) {
   if (!spec.server.empty()) return check_served(spec);
   const std::pair<std::string_view, bool> needed[] = {{"task", !spec.task.empty()},
@@ -50,6 +80,7 @@ Status check_complete(const Spec& spec) {
                                                       {"variants`, `file` or `parts", !spec.variants.empty()}};
   for (const auto& [key, is_there] : needed)
     if (!is_there) return wrong(fmt::format("lacks `{}`", key));
+  IE_CHECK(check_frames(spec));
   for (const FileSpec& file : spec.files) {
     if (file.sources.empty()) return wrong(fmt::format("has no source for {}", printable(file.name)));
     const bool known_elsewhere = std::ranges::all_of(file.sources, [](const Source& source) {

@@ -215,11 +215,13 @@ Status read_variant(const At& at, Variant& variant) {
 }
 
 Status read_input(const At& at, InputSpec& input) {
-  return read_map(at, {field("name", input.name), field("width", input.width), field("height", input.height),
-                       field("fit", input.fit), field("align", input.align), field("filter", input.filter),
-                       field("layout", input.layout), field("order", input.order), field("type", input.type),
-                       field("resize_edge", input.resize_edge), field("longest", input.longest),
-                       triple("pad", input.pad), triple("mean", input.mean), triple("deviation", input.deviation)});
+  return read_map(
+      at, {field("name", input.name), field("width", input.width), field("height", input.height),
+           field("fit", input.fit), field("align", input.align), field("filter", input.filter),
+           field("layout", input.layout), field("order", input.order), field("type", input.type),
+           field("resize_edge", input.resize_edge), field("longest", input.longest), field("frames", input.frames),
+           field("stride_seconds", input.stride_seconds), field("stride_frames", input.stride_frames),
+           triple("pad", input.pad), triple("mean", input.mean), triple("deviation", input.deviation)});
 }
 
 Status read_variants(const At& at, std::vector<Variant>& variants) { return read_list(at, variants, read_variant); }

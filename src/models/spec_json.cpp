@@ -26,13 +26,18 @@ json conversion_json(const Conversion& conversion) {
 }
 
 json input_json(const InputSpec& input) {
-  return {{"name", input.name},       {"width", input.width},
-          {"height", input.height},   {"fit", input.fit},
-          {"align", input.align},     {"filter", input.filter},
-          {"layout", input.layout},   {"order", input.order},
-          {"type", input.type},       {"resize_edge", input.resize_edge},
-          {"longest", input.longest}, {"pad", input.pad},
-          {"mean", input.mean},       {"deviation", input.deviation}};
+  json out = {{"name", input.name},       {"width", input.width},
+              {"height", input.height},   {"fit", input.fit},
+              {"align", input.align},     {"filter", input.filter},
+              {"layout", input.layout},   {"order", input.order},
+              {"type", input.type},       {"resize_edge", input.resize_edge},
+              {"longest", input.longest}, {"pad", input.pad},
+              {"mean", input.mean},       {"deviation", input.deviation}};
+  if (input.frames == 0) return out;
+  out["frames"] = input.frames;
+  if (input.stride_seconds > 0) out["stride_seconds"] = input.stride_seconds;
+  if (input.stride_frames > 0) out["stride_frames"] = input.stride_frames;
+  return out;
 }
 
 json variant_json(const Variant& variant) {

@@ -13,6 +13,7 @@ constexpr Task kTasks[] = {
     {"features", 0.999, 0.99, false, PictureAnswer::kVector},
     {"scene", 0.999, 0.99, false, PictureAnswer::kLabel},
     {"text", 0.995, 0.99},
+    {"actions", 0.999, 0.99},
     {"sentences"},
 };
 constexpr Task kOtherTask;

@@ -14,6 +14,7 @@
 #include "pipeline/kept_batch.h"
 #include "pipeline/scene_model.h"
 #include "preprocess/tokenizer.h"
+#include "vision/actions.h"
 #include "vision/objects.h"
 
 namespace image_engine::pipeline {
@@ -38,8 +39,12 @@ Image test_card() {
 infer::MakeCanaries canary_of(const models::Spec& spec) {
   return [spec](const infer::Session&) -> Result<std::vector<Tensor>> {
     if (spec.task == kSceneChangesTask) return std::vector{scene_canary()};
-    IE_TRY(const preprocess::Plan plan, vision::plan_of(spec));
     const Image gpu = test_card();
+    if (spec.input.frames > 0) {
+      IE_TRY(Tensor clip, vision::still_clip(spec, {gpu.width, gpu.height, gpu.pixels}));
+      return std::vector{std::move(clip)};
+    }
+    IE_TRY(const preprocess::Plan plan, vision::plan_of(spec));
     IE_TRY(preprocess::Prepared prepared, preprocess::prepare(plan, {gpu.width, gpu.height, gpu.pixels}));
     return std::vector{std::move(prepared.tensor)};
   };

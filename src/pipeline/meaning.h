@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "pipeline/from_vectors.h"
@@ -20,6 +21,8 @@ class Meaning {
 
   // The stages whose models are installed; the run gets a note for each that is left out.
   Result<std::vector<PictureStage>> choose();
+  // Likewise, those for frames of videos only; after choose().
+  std::vector<PictureStage> choose_of_videos() { return std::move(chosen_.of_videos); }
   // Instead of choose(), for pass 3: the vectors to request from a server, if any.
   Result<std::optional<ServedStage>> choose_served();
   // Instead of begin(): keep() then takes those vectors.

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/json.h"
+#include "pipeline/action_stages.h"
 #include "vision/objects.h"
 #include "vision/text.h"
 
@@ -39,16 +40,6 @@ StageOutput objects_found(const vision::ObjectDetector& detector, const std::vec
   store::CountFacts counts{store::TextField::kObjects, {}};
   for (auto& [name, found] : by_name) counts.things.push_back(std::move(found));
   return {json_text(json{{"objects", list}, {"object_count", objects.size()}}), {std::move(counts)}};
-}
-
-// Notes what runs the stage, now and after a fallback. The session must live as long as the stage is used.
-void note_session(const infer::Chosen& chosen, PictureStage& stage) {
-  stage.device = chosen.session->placement().device;
-  stage.precision = chosen.precision;
-  stage.runs_on = [session = chosen.session.get(), precision = chosen.precision] {
-    const infer::Placement now = session->placement();
-    return std::pair(now.device, now.precision.empty() ? precision : now.precision);
-  };
 }
 
 // A model's analyzer with its session, at the best precision for this machine.
@@ -249,6 +240,15 @@ class Chooser {
 
 }  // namespace
 
+void note_session(const infer::Chosen& chosen, PictureStage& stage) {
+  stage.device = chosen.session->placement().device;
+  stage.precision = chosen.precision;
+  stage.runs_on = [session = chosen.session.get(), precision = chosen.precision] {
+    const infer::Placement now = session->placement();
+    return std::pair(now.device, now.precision.empty() ? precision : now.precision);
+  };
+}
+
 bool names_scenes(const InstalledModels& models, const models::Spec* embedding) {
   if (embedding == nullptr || embedding->text.tokenizer.empty()) return false;
   const std::string& wanted = models.config().analysis.ml_models.scene_model;
@@ -277,6 +277,10 @@ ModelStages model_stages(const std::shared_ptr<const InstalledModels>& models, c
   if (const models::Spec* spec = chooser.wanted(kFeatures)) chooser.embed_with(kFeatures, *spec);
   if (!names_scenes(*models, result.active) && !names_scenes(*models, result.next)) chooser.choose(kScene);
   chooser.choose(kText);
+  const auto embedding = std::ranges::find_if(result.stages, [&](const PictureStage& stage) {
+    return result.active != nullptr && stage.key == model_key(kEmbeddingStage, *result.active);
+  });
+  choose_actions(models, result.active, embedding == result.stages.end() ? nullptr : &*embedding, result);
   return result;
 }
 

@@ -21,6 +21,7 @@ struct ServedStage {
 
 struct ModelStages {
   std::vector<PictureStage> stages;      // of installed models; not loaded yet
+  std::vector<PictureStage> of_videos;   // likewise, for frames of videos only
   std::vector<std::string> notes;        // for a person: what is left out, why, and the remedy
   const models::Spec* active = nullptr;  // the model whose vectors search reads once this run is done
   const models::Spec* next = nullptr;    // with `upgrade`: the model that will replace it
@@ -33,6 +34,9 @@ struct ModelStages {
 // `models`.
 ModelStages model_stages(const std::shared_ptr<const InstalledModels>& models, const std::vector<store::Space>& spaces,
                          bool upgrade);
+
+// Notes what runs the stage, now and after a fallback. The session must live as long as the stage is used.
+void note_session(const infer::Chosen& chosen, PictureStage& stage);
 
 // Whether the configuration wants scenes by comparing this embedding model's vectors with labels.
 bool names_scenes(const InstalledModels& models, const models::Spec* embedding);

@@ -74,7 +74,7 @@ class VideoPass {
   // In the order in which a frame goes through them.
   [[nodiscard]] std::vector<std::string> steps() const {
     std::vector<std::string> names = {"decode", "reduce", kSceneChangesStep, "convert", "thumbnail"};
-    for (const PictureStage& stage : stages_.all()) names.push_back(stage.key.stage);
+    for (const PictureStage* stage : stages_.of_frames()) names.push_back(stage->key.stage);
     return names;
   }
 
@@ -82,8 +82,7 @@ class VideoPass {
     store::PendingQuery query;
     query.roots = run_.options.paths;
     query.stages.push_back({key_, MediaKind::kVideo});
-    for (const PictureStage& stage : stages_.all())
-      if (video_stage(stage.key.stage) != nullptr) query.stages.push_back({stage.key, MediaKind::kVideo});
+    for (const PictureStage* stage : stages_.of_frames()) query.stages.push_back({stage->key, MediaKind::kVideo});
     query.gates = {metadata_key(), content_key(), decode_key()};
     query.retry = run_.options.retry;
     query.redo = run_.options.redo;
@@ -123,11 +122,11 @@ class VideoPass {
   void fill(VideoPlan& plan, std::size_t videos) {
     plan.key = key_;
     plan.edge = kWorkingEdge;
-    for (const PictureStage& stage : stages_.all()) {
-      if (video_stage(stage.key.stage) == nullptr) continue;
-      plan.stages.push_back(&stage);
-      if (stage.key.stage == kObjectsStage) follow_things(plan, stage.edge);
-      plan.edge = std::max(plan.edge, stage.key.stage == kTextStage ? kTextEdge : stage.edge);
+    for (const PictureStage* stage : stages_.of_frames()) {
+      plan.stages.push_back(stage);
+      if (stage->clip) plan.clips = stage;
+      if (stage->key.stage == kObjectsStage) follow_things(plan, stage->edge);
+      plan.edge = std::max(plan.edge, stage->key.stage == kTextStage ? kTextEdge : stage->edge);
     }
     if (run_.asked_for(kThumbnailStage)) plan.thumbnail = thumbnail_key(run_.options.config);
     const auto workers = static_cast<std::size_t>(run_.pool.options().workers);

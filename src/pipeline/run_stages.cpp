@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "pipeline/video_summary.h"
+
 namespace image_engine::pipeline {
 
 Status RunStages::choose() {
@@ -12,13 +14,28 @@ Status RunStages::choose() {
   stages_ = picture_stages();
   IE_TRY(std::vector<PictureStage> with_models, meaning_.choose());
   std::ranges::move(with_models, std::back_inserter(stages_));
-  std::erase_if(stages_, [&](const PictureStage& stage) { return !run_.asked_for(stage.key.stage); });
+  of_videos_ = meaning_.choose_of_videos();
+  for (std::vector<PictureStage>* list : {&stages_, &of_videos_})
+    std::erase_if(*list, [&](const PictureStage& stage) { return !run_.asked_for(stage.key.stage); });
   return {};
 }
 
 Result<bool> RunStages::load(const std::function<bool(const PictureStage&)>& has_work) {
+  IE_TRY(const bool left_out, load(stages_, has_work));
+  // Its own model is needed only where the other stage's vectors are not at hand.
+  for (PictureStage& stage : of_videos_)
+    if (stage.follows && has_work(stage) && std::ranges::none_of(stages_, [&](const PictureStage& other) {
+          return other.key == *stage.follows && other.is_loaded();
+        }))
+      stage.follows.reset();
+  IE_TRY(const bool left_out_of_videos, load(of_videos_, has_work));
+  return left_out || left_out_of_videos;
+}
+
+Result<bool> RunStages::load(std::vector<PictureStage>& stages,
+                             const std::function<bool(const PictureStage&)>& has_work) {
   std::vector<PictureStage> ready;
-  for (PictureStage& stage : stages_) {
+  for (PictureStage& stage : stages) {
     const Status loaded = !stage.load || stage.is_loaded() || !has_work(stage) ? Status{} : stage.load(stage);
     if (loaded)
       ready.push_back(std::move(stage));
@@ -27,9 +44,17 @@ Result<bool> RunStages::load(const std::function<bool(const PictureStage&)>& has
     else
       run_.report.notes.push_back(fmt::format("{}: left out: {}", stage.key.stage, loaded.error().message));
   }
-  const bool left_out = ready.size() < stages_.size();
-  stages_ = std::move(ready);
+  const bool left_out = ready.size() < stages.size();
+  stages = std::move(ready);
   return left_out;
+}
+
+std::vector<const PictureStage*> RunStages::of_frames() const {
+  std::vector<const PictureStage*> stages;
+  for (const std::vector<PictureStage>* list : {&stages_, &of_videos_})
+    for (const PictureStage& stage : *list)
+      if (video_stage(stage.key.stage) != nullptr) stages.push_back(&stage);
+  return stages;
 }
 
 }  // namespace image_engine::pipeline

@@ -21,13 +21,18 @@ class RunStages {
   // error where a GPU was required and none is available.
   Result<bool> load(const std::function<bool(const PictureStage&)>& has_work);
 
+  // Of photos.
   [[nodiscard]] const std::vector<PictureStage>& all() const { return stages_; }
+  // Of frames of videos.
+  [[nodiscard]] std::vector<const PictureStage*> of_frames() const;
   [[nodiscard]] Meaning& meaning() { return meaning_; }
 
  private:
   Run& run_;
   Meaning meaning_;
-  std::vector<PictureStage> stages_;
+  Result<bool> load(std::vector<PictureStage>& stages, const std::function<bool(const PictureStage&)>& has_work);
+
+  std::vector<PictureStage> stages_, of_videos_;
   bool chosen_ = false;
 };
 

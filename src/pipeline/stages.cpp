@@ -45,6 +45,7 @@ constexpr StageRow kStageRows[] = {
     {kFeaturesStage, Pass::kPictures, true, nullptr},
     {kSceneStage, Pass::kPictures, true, "scene"},
     {kTextStage, Pass::kPictures, true, ""},
+    {kActionsStage, Pass::kPictures, true, ""},
     {kVideoStage, Pass::kPictures, true, nullptr},
     {kRetailProductsStage, Pass::kServers, true, "retail_products"},
     {kDescriptionStage, Pass::kServers, true, "caption"},  // "description" is from the file's metadata

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -33,6 +34,8 @@ inline constexpr char kFeaturesStage[] = "features";
 inline constexpr char kSceneStage[] = "scene";
 inline constexpr char kTextStage[] = "text";
 inline constexpr char kFacesStage[] = "faces";
+// Of videos only.
+inline constexpr char kActionsStage[] = "actions";
 // Frames and scenes of a video.
 inline constexpr char kVideoStage[] = "video";
 // Of pass 3.
@@ -77,6 +80,8 @@ struct StageOutput {
 // What prepare() returns for one picture: the model's input; the output for a stage without batches.
 using StageWork = std::variant<preprocess::Prepared, StageOutput>;
 
+struct ClipModel;
+
 // How a stage of pass 2 runs: prepare() for each picture, while it is decoded, then run() for `batch` of them at once.
 // Both are thread-safe.
 struct PictureStage {
@@ -97,6 +102,12 @@ struct PictureStage {
   std::size_t batch = 1;
   std::size_t prepared_bytes = 0;  // of one picture's prepare() result
   std::size_t dimensions = 0;      // of the vectors it returns
+  // Of a stage that sees several frames of a video at once (action_windows.h): then prepare() and run() are not used.
+  std::shared_ptr<const ClipModel> clip = {};
+  // Of a stage that needs nothing of a frame but the vector that this other stage makes: where that stage runs as well,
+  // prepare() and run() are not used.
+  std::optional<store::StageKey> follows = {};
+  std::function<Result<StageOutput>(std::span<const float> vector)> from_vector = {};
   [[nodiscard]] bool is_loaded() const { return prepare != nullptr; }
   // The device and precision that run it now.
   [[nodiscard]] std::pair<std::string, std::string> placement() const {

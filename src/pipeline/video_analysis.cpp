@@ -9,6 +9,7 @@
 
 #include "core/json.h"
 #include "core/text.h"
+#include "pipeline/action_stages.h"
 #include "pipeline/video_summary.h"
 #include "vision/quality.h"
 
@@ -62,8 +63,16 @@ Status VideoAnalysis::choose_stages() {
   std::erase_if(known_, [](const store::Moment& moment) { return moment.kind != store::MomentKind::kFrame; });
   anew_ = anew_ || known_.empty() || is_lacking(kVideoStage);
   if (anew_) known_.clear();
+  const auto runs_here = [&](const PictureStage& stage) {
+    const auto feeds = [&](const PictureStage* other) {
+      return other->follows == stage.key && is_lacking(other->key.stage);
+    };
+    return anew_ || is_lacking(stage.key.stage) || std::ranges::any_of(plan_.stages, feeds);
+  };
   for (const PictureStage* stage : plan_.stages)
-    if (anew_ || is_lacking(stage->key.stage)) stages_.push_back(stage);
+    if (runs_here(*stage)) stages_.push_back(stage);
+  clips_ = runs(kActionsStage) ? plan_.clips : nullptr;
+  actions_ = ActionWindows(clips_ != nullptr ? clips_->clip : nullptr);
   progress_key_ = plan_.key.params;
   for (const PictureStage* stage : stages_)
     progress_key_ +=
@@ -122,6 +131,7 @@ Status VideoAnalysis::load_progress() {
               stage, Error{error_code_from_name(failed.at(1).get<std::string>()), failed.at(2).get<std::string>()});
     next_moment_ = data.at("next").get<store::MomentId>();
     spacing_ = data.at("spacing").get<double>();
+    actions_.restore(data.at("actions"));
     first_ = first;
     until_ = sampled_ = position_ = written_position_ = until;
   } catch (const json::exception&) {
@@ -181,16 +191,23 @@ Status VideoAnalysis::of_the_run(Status status) {
   return status;
 }
 
+double VideoAnalysis::resume_from() const {
+  if (!has_kept()) return 0;
+  const double from = until_ - rewind();
+  return std::max(clips_ != nullptr ? std::min(from, actions_.until()) : from, 0.0);
+}
+
 Status VideoAnalysis::read_frames(std::uint32_t decode_threads) {
   const Config& config = plan_.run.options.config;
   detector_ = anew_ && plan_.make_detector ? plan_.make_detector() : nullptr;
   last_small_.clear();
   resumed_at_ = until_;
+  actions_.begin_again();
   IE_TRY(worker::LeasedFile leased, worker::LeasedFile::open(plan_.run.pool, video_.file.seen.path));
   worker::Task task{.operations = worker::kThumbnail | worker::kLuma, .max_edge = plan_.edge};
   task.thumbnail_edge = static_cast<std::uint32_t>(config.thumbnails.size);
   task.thumbnail_quality = static_cast<std::uint32_t>(config.thumbnails.quality);
-  task.video = {.from = has_kept() ? std::max(until_ - rewind(), 0.0) : 0,
+  task.video = {.from = resume_from(),
                 .fps = config.video.fps,
                 .anchor = first_.value_or(0),
                 .track_fps = runs(kObjectsStage) ? plan_.track_fps : 0,
@@ -199,6 +216,11 @@ Status VideoAnalysis::read_frames(std::uint32_t decode_threads) {
                 .small_height = video::kSmallHeight,
                 .threads = decode_threads,
                 .key_frames_only = config.video.key_frames_only};
+  if (clips_ != nullptr) {
+    const ClipModel& clip = *clips_->clip;
+    task.video.step_seconds = clip.stride_seconds, task.video.step_frames = clip.stride_frames;
+    task.video.step_edge = clip.edge;
+  }
   IE_CHECK(leased.start_video(task));
   for (;;) {
     const Trace::Clock::time_point start = Trace::Clock::now();
@@ -243,6 +265,7 @@ Status VideoAnalysis::take_chunk(worker::LeasedFile& leased, const worker::Video
       last_small_.assign(small.begin(), small.end());
     ++chosen;
   }
+  add_steps(leased, chunk);
   const double position = position_ - *first_;
   if (position - counted_ >= 1) {
     plan_.progress.add(static_cast<std::uint64_t>(position - counted_));
@@ -260,6 +283,18 @@ Status VideoAnalysis::take_changes(const Result<std::vector<video::SceneChange>>
     if (std::ranges::none_of(changes_, is_known)) changes_.push_back(change);
   }
   return {};
+}
+
+void VideoAnalysis::add_steps(worker::LeasedFile& leased, const worker::VideoChunk& chunk) {
+  for (const worker::ChosenFrame& step : chunk.steps) {
+    const Trace::Clock::time_point start = Trace::Clock::now();
+    const worker::Picture& picture = step.picture;
+    if (const Status added =
+            actions_.add(step.seconds, leased.pixels(picture), {picture.full_width, picture.full_height});
+        !added)
+      note_failure(*clips_, step.seconds, added.error());
+    plan_.run.trace.add(Step::kModels, start);
+  }
 }
 
 void VideoAnalysis::add_frame(worker::LeasedFile& leased, const worker::ChosenFrame& chosen,
@@ -287,6 +322,7 @@ void VideoAnalysis::add_frame(worker::LeasedFile& leased, const worker::ChosenFr
   StageInput input{pixels, picture.luma, picture.full_width, picture.full_height};
   input.larger = [&](std::uint32_t) -> Result<ImageView> { return pixels; };  // frames come as large as any stage asks
   for (const PictureStage* stage : stages_) {
+    if (stage->follows || stage->clip) continue;
     const Trace::Clock::time_point start = Trace::Clock::now();
     Result<StageWork> work = stage->prepare(input);
     plan_.trace.add(stage->key.stage, start, 1);
@@ -328,9 +364,7 @@ void VideoAnalysis::run_batch(const PictureStage& stage) {
     if (outputs[i] && stage.key.stage == kObjectsStage) follow(stage, frame, outputs[i]->data);
     // A vector is a fact without a record.
     if (outputs[i])
-      frame.records.emplace_back(store::MomentRecord{frame.moment.id, stage.key.stage,
-                                                     stage.dimensions > 0 ? "" : std::move(outputs[i]->data)},
-                                 std::move(outputs[i]->facts));
+      add_output(frame, stage, std::move(*outputs[i]));
     else
       note_failure(stage, frame.moment.from, outputs[i].error());
   }
@@ -360,8 +394,24 @@ void VideoAnalysis::follow(const PictureStage& stage, Frame& frame, const std::s
     note_failure(stage, between.front().seconds, found.error());
 }
 
+void VideoAnalysis::add_output(Frame& frame, const PictureStage& stage, StageOutput output) {
+  for (const store::Fact& fact : output.facts)
+    if (const auto* vector = std::get_if<store::VectorFact>(&fact))
+      for (const PictureStage* other : stages_) {
+        if (other->follows != vector->space) continue;
+        Result<StageOutput> made = other->from_vector(vector->numbers);
+        made ? add_output(frame, *other, std::move(*made)) : note_failure(*other, frame.moment.from, made.error());
+      }
+  // A vector is a fact without a record.
+  frame.records.emplace_back(
+      store::MomentRecord{frame.moment.id, stage.key.stage, stage.dimensions > 0 ? "" : std::move(output.data)},
+      std::move(output.facts));
+}
+
 void VideoAnalysis::note_failure(const PictureStage& stage, double seconds, const Error& error) {
   failures_.try_emplace(&stage, Error{error.code, fmt::format("frame at {:.3f} s: {}", seconds, error.message)});
+  for (const PictureStage* other : stages_)
+    if (other->follows == stage.key) note_failure(*other, seconds, error);
 }
 
 std::string VideoAnalysis::progress_data() const {
@@ -373,6 +423,7 @@ std::string VideoAnalysis::progress_data() const {
                         {"next", next_moment_},
                         {"spacing", spacing_},
                         {"changes", changes_json(changes_)},
+                        {"actions", actions_.progress()},
                         {"failures", std::move(failures)}});
 }
 
@@ -410,6 +461,8 @@ Status VideoAnalysis::finish(const std::optional<Error>& broken) {
     if (plan_.run.options.config.video.key_frames_only) end = std::max(end, *first_ + summary_.duration);
     frames_.back().moment.to = std::max(frames_.back().moment.from, end);
   }
+  if (const Status named = actions_.finish(position_ + spacing_); !named)
+    note_failure(*clips_, position_, named.error());
   IE_CHECK(write_frames());
   std::vector<store::Moment> moments;
   std::vector<store::MomentRecord> records;
@@ -427,7 +480,7 @@ Status VideoAnalysis::finish(const std::optional<Error>& broken) {
   std::map<std::string, std::vector<FrameData>, std::less<>> by_stage;
   for (const store::MomentRecord& record : records)
     if (const auto at = at_moment.find(record.moment); at != at_moment.end())
-      by_stage[record.stage].push_back({at->second->from, record.data});
+      by_stage[record.stage].push_back({at->second->from, record.data, at->second->to});
   std::vector<std::vector<ObjectsAt>> between;
   for (const FrameData& frame : by_stage[kBetweenRecord]) between.push_back(frames_of_record(frame.data));
   for (const std::vector<ObjectsAt>& list : between)
@@ -453,6 +506,7 @@ Status VideoAnalysis::finish(const std::optional<Error>& broken) {
   const store::AssetId asset = video_.file.asset;
   IE_CHECK(run.batch.open());
   IE_CHECK(put_scenes(known_scenes, records, scenes, scores));
+  IE_CHECK(put_actions(moments));
   if (runs(kObjectsStage)) {
     const std::vector<video::Track> tracks = tracks_of(by_stage[kObjectsStage], scenes);
     for (const store::MomentRecord& record : records)
@@ -461,7 +515,8 @@ Status VideoAnalysis::finish(const std::optional<Error>& broken) {
   }
   for (const PictureStage* stage : stages_) {
     if (failures_.contains(stage)) continue;
-    StageOutput output = video_stage(stage->key.stage)->summarize(by_stage[stage->key.stage], scenes);
+    StageOutput output = stage->clip ? actions_over_time(actions_.windows(), ActionSource::kTemporal)
+                                     : video_stage(stage->key.stage)->summarize(by_stage[stage->key.stage], scenes);
     const auto [device, precision] = stage->placement();
     plan_.trace.ran_on(stage->key.stage, device, precision);
     IE_CHECK(run.writer.put_record(asset, {stage->key, device, precision, std::move(output.data), ""}, output.facts));
@@ -505,6 +560,16 @@ Status VideoAnalysis::put_scenes(std::span<const store::Moment> known, std::span
       data["best"] = scores[static_cast<std::size_t>(best)].seconds;
     record.data = json_text(data);
     IE_CHECK(plan_.run.writer.put_moment_record(asset, record));
+  }
+  return {};
+}
+
+Status VideoAnalysis::put_actions(const std::vector<store::Moment>& frames) {
+  if (clips_ == nullptr) return {};
+  for (const store::Moment& frame : frames) {
+    StageOutput output = actions_at(actions_.between(frame.from, frame.to), ActionSource::kTemporal);
+    IE_CHECK(plan_.run.writer.put_moment_record(video_.file.asset,
+                                                {frame.id, clips_->key.stage, std::move(output.data)}, output.facts));
   }
   return {};
 }

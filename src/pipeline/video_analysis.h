@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "core/progress.h"
+#include "pipeline/action_windows.h"
 #include "pipeline/frames_between.h"
 #include "pipeline/run_stages.h"
 #include "pipeline/video_trace.h"
@@ -32,6 +33,7 @@ struct VideoPlan {
   store::StageKey key;                      // of the videos' own record
   std::vector<const PictureStage*> stages;  // that run on frames, loaded
   std::optional<store::StageKey> thumbnail;
+  const PictureStage* clips = nullptr;  // of these, the one that sees several frames at once
   std::function<std::unique_ptr<video::SceneDetector>()> make_detector;  // empty: scenes are not looked for
   std::uint32_t edge = 0;                                                // of decoded frames, pixels
   std::uint32_t decode_threads = 1;
@@ -88,6 +90,8 @@ class VideoAnalysis {
   Status of_the_run(Status status);
   [[nodiscard]] bool has_kept() const { return std::isfinite(until_); }
   [[nodiscard]] double rewind() const;
+  // From which on a decode has all that an interrupted one left undone; seconds.
+  [[nodiscard]] double resume_from() const;
   Status take_chunk(worker::LeasedFile& leased, const worker::VideoChunk& chunk);
   // Errors: the detector's, which are the run's.
   Status take_changes(const Result<std::vector<video::SceneChange>>& changes);
@@ -97,6 +101,11 @@ class VideoAnalysis {
   void run_batch(const PictureStage& stage);
   // Once a frame's objects are known, and those of the frame before.
   void follow(const PictureStage& stage, Frame& frame, const std::string& objects);
+  void add_steps(worker::LeasedFile& leased, const worker::VideoChunk& chunk);
+  // Each frame with what was named in the windows that it is in. The sink's.
+  Status put_actions(const std::vector<store::Moment>& frames);
+  // Keeps it with the frame, and what other stages make of its vector.
+  void add_output(Frame& frame, const PictureStage& stage, StageOutput output);
   void note_failure(const PictureStage& stage, double seconds, const Error& error);
   Status write_frames();
   [[nodiscard]] std::string progress_data() const;
@@ -115,9 +124,11 @@ class VideoAnalysis {
   std::string progress_key_;
   bool anew_;                                // frames and scenes are chosen in this run
   std::vector<const PictureStage*> stages_;  // of the plan's, those that run on this video
+  const PictureStage* clips_ = nullptr;      // of these, the one that sees several frames at once
   std::vector<store::Moment> known_;         // its frames, by time, unless they are chosen anew
   bool are_other_frames_ = false;
 
+  ActionWindows actions_;
   std::unique_ptr<video::SceneDetector> detector_;
   std::vector<video::SceneChange> changes_;
   std::vector<Frame> frames_;  // since the last write; the first may be in the catalogue already

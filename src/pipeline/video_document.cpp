@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/json.h"
+#include "pipeline/action_stages.h"
 #include "pipeline/stages.h"
 #include "store/asset_json.h"
 
@@ -58,17 +59,16 @@ json moment_json(const store::Moment& scene, const Moments& moments, const std::
     known.count = std::max(known.count, thing.count);
     known.confidence = std::max(known.confidence, thing.confidence);
   }
-  json out = {{"from", thousandths(scene.from)},
-              {"to", thousandths(scene.to)},
-              {"objects", json::array()},
-              {"scenes", json::array()},
-              {"text", json::array()}};
+  json out = {{"from", thousandths(scene.from)}, {"to", thousandths(scene.to)}, {"objects", json::array()},
+              {"scenes", json::array()},         {"actions", json::array()},    {"text", json::array()}};
   for (const auto& [key, thing] : found) {
     const double confidence = thousandths(thing.confidence);
     if (thing.field == store::TextField::kObjects)
       out["objects"].push_back({{"object", thing.name}, {"count", thing.count}, {"confidence", confidence}});
     else if (thing.field == store::TextField::kScene)
       out["scenes"].push_back({{"label", thing.name}, {"confidence", confidence}});
+    else if (const auto source = source_of(thing.field))
+      out["actions"].push_back({{"action", thing.name}, {"confidence", confidence}, {"source", source_text(*source)}});
     else if (thing.field == store::TextField::kText)
       out["text"].push_back(thing.name);
   }

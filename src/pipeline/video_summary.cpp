@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/json.h"
+#include "pipeline/action_stages.h"
 #include "pipeline/model_stages.h"
 #include "video/tracks.h"
 
@@ -118,9 +119,21 @@ StageOutput summarize_text(std::span<const FrameData> frames, std::span<const vi
 // Frames have vectors of their own, the video as a whole has none.
 StageOutput summarize_vectors(std::span<const FrameData>, std::span<const video::Scene>) { return {"{}", {}}; }
 
+// Each action once for each time that it lasts.
+StageOutput summarize_actions(std::span<const FrameData> frames, std::span<const video::Scene>) {
+  std::vector<video::ActionWindow> windows;
+  for (const FrameData& frame : frames) {
+    video::ActionWindow& window = windows.emplace_back(video::ActionWindow{frame.seconds, frame.to, {}});
+    for (const json& guess : list_of(frame.data, "actions"))
+      window.guesses.push_back({guess.value("action", ""), guess.value("confidence", 0.0)});
+  }
+  return actions_over_time(windows, ActionSource::kZeroShot);
+}
+
 constexpr VideoStageRow kRows[] = {
     {kQualityStage, summarize_quality},  {kObjectsStage, summarize_objects}, {kEmbeddingStage, summarize_vectors},
     {kFeaturesStage, summarize_vectors}, {kSceneStage, summarize_scene},     {kTextStage, summarize_text},
+    {kActionsStage, summarize_actions},
 };
 
 }  // namespace

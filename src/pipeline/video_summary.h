@@ -19,6 +19,7 @@ namespace image_engine::pipeline {
 struct FrameData {
   double seconds = 0;
   std::string_view data;  // one JSON value
+  double to = 0;          // the end of the frame's time, seconds
 };
 
 // The stages that run on frames of videos, and how their records of frames become the video's.

@@ -130,6 +130,7 @@ constexpr Field kFields[] = {
     {"people", people, TextField::kObjects, true},
     {"vehicle", vehicle, TextField::kObjects, true},
     {"scene", nullptr, TextField::kScene, true},
+    {"action", nullptr, TextField::kAction, true},
     {"text", nullptr, TextField::kText, true},
     {"caption", nullptr, TextField::kCaption, true},
     {"person", nullptr, TextField::kPeople, true},

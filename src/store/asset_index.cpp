@@ -159,9 +159,8 @@ void AssetIndex::refresh(AssetId asset) {
   for (auto row = connection_.query("SELECT field, name FROM asset_classes WHERE asset_id = ? ORDER BY confidence DESC",
                                     asset);
        row.next();)
-    for (size_t field = 0; field < kTextFields; ++field)
-      if (text_field_name(static_cast<TextField>(field)) == row.bytes(0))
-        append_line(document.text[field], clean(row.bytes(1)));
+    if (const TextField field = field_from_name(row.bytes(0)); field != TextField::kAny)
+      append_line(document[column_of(field)], clean(row.bytes(1)));
   write_columns(asset, document);
   write_text(asset, document);
 }

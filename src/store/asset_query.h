@@ -34,10 +34,19 @@ enum class TextField : std::uint8_t {
   kPeople,
   kProducts,
   kAny,
+  // No columns: their words are in kScene's. kAction stands for both.
+  kAction,          // what happens, by a model that sees motion
+  kZeroShotAction,  // what seems to happen, by comparing single frames with words
 };
 inline constexpr std::size_t kTextFields = static_cast<std::size_t>(TextField::kAny);
 // The name of its column, also used in `why`: "name", "keyword", "camera", …
 std::string_view text_field_name(TextField field);
+// kAny for an unknown name.
+TextField field_from_name(std::string_view name);
+// The column that has the field's words; kAny for kAny.
+TextField column_of(TextField field);
+// Whether text of this field is searched for by that field, or that column.
+bool is_in(TextField field, TextField searched);
 
 // Matches the words of `text` as a phrase, ignoring case and diacritics. Text in scripts written without spaces is also
 // found inside longer text. Any bytes are safe. Text without a letter or digit matches nothing.

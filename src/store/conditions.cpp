@@ -12,6 +12,7 @@
 #include "core/json.h"
 #include "core/text.h"
 #include "store/asset_index.h"
+#include "store/phrase.h"
 #include "store/rows.h"
 
 namespace image_engine::store {
@@ -109,7 +110,22 @@ IdSet Conditions::matching(const Condition& condition) {
   return std::visit([&](const auto& typed) { return match(typed); }, condition);
 }
 
+// The library has few names of actions; each is in the column of scenes beside others.
+IdSet Conditions::with_action(const TextCondition& condition, bool prefix) {
+  Phrase phrase = phrase_of(connection_, condition);
+  phrase.prefix = prefix;
+  std::vector<std::string> names;
+  for (auto row = connection_.query("SELECT DISTINCT name FROM asset_classes WHERE field IN (?, ?)",
+                                    text_field_name(TextField::kAction), text_field_name(TextField::kZeroShotAction));
+       row.next();)
+    if (has_phrase(connection_, phrase, row.bytes(0))) names.push_back(row.bytes(0));
+  return ids(connection_.query(
+      "SELECT asset_id FROM asset_classes WHERE field IN (?, ?) AND name IN (SELECT value FROM json_each(?))",
+      text_field_name(TextField::kAction), text_field_name(TextField::kZeroShotAction), strings_json(names)));
+}
+
 IdSet Conditions::matching_text(const TextCondition& condition, bool prefix) {
+  if (condition.field == TextField::kAction) return with_action(condition, prefix);
   const std::string text = query_text(condition.text);
   if (has_unspaced_script(text)) {
     if (character_count(text) < kTrigram)

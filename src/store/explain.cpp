@@ -16,29 +16,6 @@
 namespace image_engine::store {
 namespace {
 
-struct Token {
-  std::string text;
-  size_t from, to;
-};
-
-std::vector<Token> tokens_of(Connection& connection, std::string_view text) {
-  std::vector<Token> tokens;
-  connection.tokenize(text, [&](std::string_view token, int from, int to) {
-    tokens.push_back({std::string(token), static_cast<size_t>(from), static_cast<size_t>(to)});
-  });
-  return tokens;
-}
-
-bool begins_at(const std::vector<Token>& tokens, size_t at, const std::vector<std::string>& wanted, bool prefix) {
-  if (wanted.empty() || at + wanted.size() > tokens.size()) return false;
-  for (size_t i = 0; i < wanted.size(); ++i) {
-    const std::string& token = tokens[at + i].text;
-    const bool open = prefix && i + 1 == wanted.size();
-    if (open ? !token.starts_with(wanted[i]) : token != wanted[i]) return false;
-  }
-  return true;
-}
-
 // The line, or the surroundings of the match in a long one.
 std::string excerpt(std::string_view line, size_t match) {
   constexpr size_t kBefore = 60;
@@ -72,13 +49,7 @@ void add(FoundAsset& asset, std::string_view field, std::string text) {
 
 Explainer::Explainer(Connection& connection, const AssetQuery& query) : connection_(connection) {
   const auto add_pattern = [&](const TextCondition& condition) {
-    Pattern pattern{condition.field, {}, {}, condition.prefix};
-    const std::string text = query_text(condition.text);
-    if (has_unspaced_script(text))
-      pattern.anywhere = ascii_lower(text);
-    else
-      for (Token& token : tokens_of(connection_, text)) pattern.tokens.push_back(std::move(token.text));
-    patterns_.push_back(std::move(pattern));
+    patterns_.push_back({condition.field, phrase_of(connection_, condition)});
   };
   for (const TextCondition& word : query.words) add_pattern(word);
   for (const Filter& filter : query.filters) {
@@ -144,12 +115,7 @@ bool holds(const TagCondition& condition, const MomentThing& thing) {
 }  // namespace
 
 bool Explainer::holds(const Pattern& pattern, const MomentThing& thing) {
-  if (pattern.field != TextField::kAny && pattern.field != thing.field) return false;
-  if (!pattern.anywhere.empty()) return ascii_lower(query_text(thing.name)).find(pattern.anywhere) != std::string::npos;
-  const std::vector<Token> tokens = tokens_of(connection_, query_text(thing.name));
-  for (size_t at = 0; at < tokens.size(); ++at)
-    if (begins_at(tokens, at, pattern.tokens, pattern.prefix)) return true;
-  return false;
+  return is_in(thing.field, pattern.field) && has_phrase(connection_, pattern.phrase, query_text(thing.name));
 }
 
 void Explainer::explain_moments(FoundAsset& asset, std::span<const MomentFinding> found, const Why& why) {
@@ -220,17 +186,18 @@ void Explainer::explain_text(FoundAsset& asset) {
 
 void Explainer::explain_line(std::string_view line, TextField field, FoundAsset& asset) {
   const auto tokens = tokens_of(connection_, line);
-  const std::string lower = ascii_lower(line);
   for (const Pattern& pattern : patterns_) {
-    if (pattern.field != TextField::kAny && pattern.field != field) continue;
-    size_t match = pattern.anywhere.empty() ? std::string::npos : lower.find(pattern.anywhere);
-    for (size_t at = 0; match == std::string::npos && at < tokens.size(); ++at)
-      if (begins_at(tokens, at, pattern.tokens, pattern.prefix)) match = tokens[at].from;
+    if (column_of(pattern.field) != TextField::kAny && column_of(pattern.field) != field) continue;
+    const size_t match = find_phrase(pattern.phrase, line, tokens);
     if (match == std::string::npos) continue;
-    std::string text;
-    if (field == TextField::kObjects || field == TextField::kProducts) text = counted_text(asset.id, field, line);
-    if (field == TextField::kScene || field == TextField::kKeywords) text = class_text(asset.id, field, line);
-    add(asset, text_field_name(field), text.empty() ? excerpt(line, match) : text);
+    Why why{std::string(text_field_name(field)), excerpt(line, match)};
+    if (field == TextField::kObjects || field == TextField::kProducts) why.text = counted_text(asset.id, field, line);
+    if (field == TextField::kScene || field == TextField::kKeywords) {
+      std::optional<Why> known = class_why(asset.id, field, pattern.field, line);
+      if (!known && pattern.field == TextField::kAction) continue;
+      if (known) why = std::move(*known);
+    }
+    add(asset, why.field, std::move(why.text));
     return;
   }
 }
@@ -242,11 +209,14 @@ std::string Explainer::counted_text(AssetId asset, TextField field, std::string_
   return row.next() ? counted(row.bytes(0), row.integer(1), row.real(2)) : std::string(name);
 }
 
-std::string Explainer::class_text(AssetId asset, TextField field, std::string_view name) {
-  auto row =
-      connection_.query("SELECT name, confidence FROM asset_classes WHERE asset_id = ? AND field = ? AND name = ?",
-                        asset, text_field_name(field), query_text(name));
-  return row.next() ? fmt::format("{} {:.2f}", row.bytes(0), row.real(1)) : std::string();
+std::optional<Why> Explainer::class_why(AssetId asset, TextField column, TextField wanted, std::string_view name) {
+  auto row = connection_.query(
+      "SELECT name, confidence, field FROM asset_classes WHERE asset_id = ? AND name = ? ORDER BY field DESC", asset,
+      query_text(name));
+  while (row.next())
+    if (const TextField field = field_from_name(row.bytes(2)); column_of(field) == column && is_in(field, wanted))
+      return Why{row.bytes(2), fmt::format("{} {:.2f}", row.bytes(0), row.real(1))};
+  return std::nullopt;
 }
 
 std::vector<Why> Explainer::objects_why(AssetId asset, const ObjectsCondition& condition) {

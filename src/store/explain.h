@@ -1,12 +1,14 @@
 // Why an asset was found.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "store/asset_query.h"
 #include "store/moments.h"
+#include "store/phrase.h"
 #include "store/sql.h"
 
 namespace image_engine::store {
@@ -27,9 +29,7 @@ class Explainer {
  private:
   struct Pattern {
     TextField field;
-    std::vector<std::string> tokens;  // as in the text index
-    std::string anywhere;             // instead of tokens, for scripts without spaces
-    bool prefix;
+    Phrase phrase;
   };
   void explain_text(FoundAsset& asset);
   void explain_line(std::string_view line, TextField field, FoundAsset& asset);
@@ -42,8 +42,9 @@ class Explainer {
   std::vector<Why> sign_why(AssetId asset, const Sign& sign);
   // "person 0.94", "person 0.94, 3 of them"; the name alone where it was not found.
   std::string counted_text(AssetId asset, TextField field, std::string_view name);
-  // "beach 0.81" for a scene or a learned label; empty for any other line of that field.
-  std::string class_text(AssetId asset, TextField field, std::string_view name);
+  // "beach 0.81" for a scene, an action or a learned label of the field `wanted`; nothing for any other line of the
+  // column.
+  std::optional<Why> class_why(AssetId asset, TextField column, TextField wanted, std::string_view name);
 
   Connection& connection_;
   std::vector<Pattern> patterns_;

@@ -18,7 +18,7 @@ struct CountFacts {
 
 // Names with their confidence, searched for as the words of the field.
 struct ClassFacts {
-  TextField field = TextField::kScene;  // kScene or kKeywords
+  TextField field = TextField::kScene;  // kScene, kAction, kZeroShotAction or kKeywords
   std::vector<FoundClass> classes;
 };
 

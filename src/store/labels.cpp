@@ -48,8 +48,9 @@ void put_class(Connection& connection, AssetId asset, TextField field, std::stri
 }  // namespace
 
 void put_classes(Connection& connection, AssetId asset, const ClassFacts& facts) {
-  if (facts.field != TextField::kScene && facts.field != TextField::kKeywords)
-    raise(ErrorCode::kInvalidArgument, "catalogue: classes are scenes or keywords");
+  const TextField column = column_of(facts.field);
+  if (column != TextField::kScene && column != TextField::kKeywords)
+    raise(ErrorCode::kInvalidArgument, "catalogue: classes are scenes, actions or keywords");
   connection.run("DELETE FROM asset_classes WHERE asset_id = ? AND field = ?", asset, text_field_name(facts.field));
   for (const FoundClass& found : facts.classes)
     put_class(connection, asset, facts.field, to_utf8(found.name), stored(found.confidence, found.box));

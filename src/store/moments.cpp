@@ -20,12 +20,6 @@ MomentKind kind_from(std::string_view name) {
   return found == std::end(kKinds) ? MomentKind::kFrame : static_cast<MomentKind>(found - std::begin(kKinds));
 }
 
-TextField field_from(std::string_view name) {
-  for (std::size_t i = 0; i < kTextFields; ++i)
-    if (text_field_name(static_cast<TextField>(i)) == name) return static_cast<TextField>(i);
-  return TextField::kAny;
-}
-
 void put_thing(Connection& c, AssetId asset, const MomentThing& thing) {
   c.run(
       "INSERT INTO moment_things(asset_id, field, moment, name, count, confidence) VALUES(?, ?, ?, ?, ?, ?) "
@@ -164,7 +158,7 @@ std::vector<MomentThing> things_of(Connection& connection, AssetId asset) {
       "name",
       asset);
   while (row.next())
-    things.push_back({row.integer(0), field_from(row.bytes(1)), row.bytes(2), row.integer(3), row.real(4)});
+    things.push_back({row.integer(0), field_from_name(row.bytes(1)), row.bytes(2), row.integer(3), row.real(4)});
   return things;
 }
 

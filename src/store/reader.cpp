@@ -133,8 +133,9 @@ Result<bool> CatalogueReader::has_text(TextField field) const {
   return guarded([&] {
     return connection_->integer(
                "SELECT EXISTS(SELECT 1 FROM asset_found_text WHERE field = ?1) OR "
-               "EXISTS(SELECT 1 FROM asset_classes WHERE field = ?1)",
-               text_field_name(field)) != 0;
+               "EXISTS(SELECT 1 FROM asset_classes WHERE field IN (?1, ?2))",
+               text_field_name(field),
+               text_field_name(field == TextField::kAction ? TextField::kZeroShotAction : field)) != 0;
   });
 }
 

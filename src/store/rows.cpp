@@ -18,10 +18,10 @@ namespace {
 constexpr std::string_view kFormerMark = "x";
 
 constexpr std::string_view kStates[] = {"present", "missing", "excluded", "offline"};
-constexpr std::string_view kTextFieldNames[] = {"name",   "title",   "description", "keyword", "place",
-                                                "camera", "lens",    "creator",     "object",  "scene",
-                                                "text",   "caption", "person",      "product", "any"};
-static_assert(std::size(kTextFieldNames) == kTextFields + 1);
+constexpr std::string_view kTextFieldNames[] = {
+    "name",  "title", "description", "keyword", "place",   "camera", "lens",   "creator",           "object",
+    "scene", "text",  "caption",     "person",  "product", "any",    "action", "action (zero-shot)"};
+static_assert(std::size(kTextFieldNames) == static_cast<size_t>(TextField::kZeroShotAction) + 1);
 
 constexpr const char* kPlaceKeys[] = {"city", "region", "country", "country_code"};
 constexpr std::string Place::*kPlaceParts[] = {&Place::city, &Place::region, &Place::country, &Place::country_code};
@@ -37,6 +37,18 @@ Result<FileStamp> stamp_of(int fd) {
 std::string_view state_name(FileState state) { return kStates[static_cast<size_t>(state)]; }
 
 std::string_view text_field_name(TextField field) { return kTextFieldNames[static_cast<size_t>(field)]; }
+
+TextField field_from_name(std::string_view name) {
+  const auto* found = std::ranges::find(kTextFieldNames, name);
+  return found == std::end(kTextFieldNames) ? TextField::kAny : static_cast<TextField>(found - kTextFieldNames);
+}
+
+TextField column_of(TextField field) { return field > TextField::kAny ? TextField::kScene : field; }
+
+bool is_in(TextField field, TextField searched) {
+  const bool action = searched == TextField::kAction && field == TextField::kZeroShotAction;
+  return action || searched == TextField::kAny || searched == field || searched == column_of(field);
+}
 
 const Counted& counted_in(TextField field) {
   static const Counted kObjects = {"asset_objects", "objects"};

@@ -35,12 +35,15 @@ class Reader {
         IE_CHECK(read_prompts(child.second, labels));
       else if (key == "labels")
         IE_CHECK(read_labels(child.second, labels));
+      else if (key == "background")
+        IE_CHECK(read_texts(child.second, "phrase", kMostLabels, labels.background));
       else
-        return fault(child.first.Mark(), fmt::format("unknown key \"{}\"; known: prompts, labels", printable(key)));
+        return fault(child.first.Mark(),
+                     fmt::format("unknown key \"{}\"; known: prompts, labels, background", printable(key)));
     }
     if (labels.prompts.empty()) return fault(root.Mark(), "there are no prompts");
     if (labels.labels.empty()) return fault(root.Mark(), "there are no labels");
-    std::size_t phrases = 0;
+    std::size_t phrases = labels.background.size();
     for (const SceneLabels::Label& label : labels.labels) phrases += label.phrases.size();
     if (phrases * labels.prompts.size() > kMostTexts)
       return fault(root.Mark(), fmt::format("{} phrases in {} prompts are more than {} texts", phrases,
@@ -147,6 +150,7 @@ std::string SceneLabels::hash() const {
     add({label.name});
     add(label.phrases);
   }
+  if (!background.empty()) add(background);
   return hash128(all).hex();
 }
 

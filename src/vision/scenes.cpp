@@ -9,6 +9,7 @@
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/log.h"
+#include "vision/class_scores.h"
 #include "vision/graph_checks.h"
 
 namespace image_engine::vision {
@@ -25,28 +26,6 @@ std::string filled(const std::string& prompt, const std::string& phrase) {
   return text + prompt.substr(from);
 }
 
-// In place: e^(x − largest) over their sum.
-void softmax(std::vector<double>& values) {
-  const double largest = std::ranges::max(values);
-  for (double& value : values) value = std::exp(value - largest);
-  const double sum = std::accumulate(values.begin(), values.end(), 0.0);
-  for (double& value : values) value /= sum;
-}
-
-std::vector<SceneGuess> best(const std::vector<std::string>& names, std::span<const double> confidences,
-                             std::size_t most) {
-  std::vector<std::size_t> order(names.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  const auto count = static_cast<std::ptrdiff_t>(std::min(most, order.size()));
-  std::partial_sort(order.begin(), order.begin() + count, order.end(), [&](std::size_t a, std::size_t b) {
-    return confidences[a] != confidences[b] ? confidences[a] > confidences[b] : a < b;
-  });
-  std::vector<SceneGuess> guesses;
-  for (auto at = order.begin(); at != order.begin() + count; ++at)
-    guesses.push_back({names[*at], static_cast<float>(std::clamp(confidences[*at], 0.0, 1.0))});
-  return guesses;
-}
-
 // Adds the mean of `group`, made length 1, as a row.
 Status add_row(std::span<const Embedding> group, std::vector<float>& rows) {
   std::vector<double> mean(group.front().size());
@@ -60,11 +39,15 @@ Status add_row(std::span<const Embedding> group, std::vector<float>& rows) {
   return {};
 }
 
+std::size_t rows_of(const SceneLabels& labels) { return labels.labels.size() + labels.background.size(); }
+
 Result<std::vector<float>> embed_labels(const SceneLabels& labels, const SceneScorer::EmbedTexts& embed) {
   std::vector<std::string> texts;
   for (const SceneLabels::Label& label : labels.labels)
     for (const std::string& phrase : label.phrases)
       for (const std::string& prompt : labels.prompts) texts.push_back(filled(prompt, phrase));
+  for (const std::string& phrase : labels.background)
+    for (const std::string& prompt : labels.prompts) texts.push_back(filled(prompt, phrase));
   if (labels.labels.empty() || texts.empty())
     return fail(ErrorCode::kInvalidArgument, "there are no scenes' labels to compare with");
   IE_TRY(const std::vector<Embedding> vectors, embed(texts));
@@ -78,7 +61,9 @@ Result<std::vector<float>> embed_labels(const SceneLabels& labels, const SceneSc
     IE_CHECK(add_row(rest.first(count), rows));
     rest = rest.subspan(count);
   }
-  if (rows.size() != labels.labels.size() * vectors.front().size())
+  for (; !rest.empty(); rest = rest.subspan(labels.prompts.size()))
+    IE_CHECK(add_row(rest.first(labels.prompts.size()), rows));
+  if (rows.size() != rows_of(labels) * vectors.front().size())
     return fail(ErrorCode::kInternal, "the labels' vectors differ in length");
   return rows;
 }
@@ -90,7 +75,7 @@ std::optional<std::vector<float>> read_kept(const std::string& file, const Scene
   const std::string_view rest = std::string_view(*text).substr(kHashDigits);
   if (hash128(rest).hex() != text->substr(0, kHashDigits) || !rest.starts_with(labels.hash())) return std::nullopt;
   const std::string_view bytes = rest.substr(kHashDigits);
-  if (bytes.size() % (labels.labels.size() * sizeof(float)) != 0) return std::nullopt;
+  if (bytes.size() % (rows_of(labels) * sizeof(float)) != 0) return std::nullopt;
   std::vector<float> rows(bytes.size() / sizeof(float));
   if (!rows.empty()) std::memcpy(rows.data(), bytes.data(), bytes.size());
   return rows;
@@ -134,7 +119,7 @@ Result<SceneScorer> SceneScorer::create_kept(const SceneLabels& labels, double s
         log_warning("the scenes' labels will be embedded again next time: {}", kept.error().message);
   }
   for (const SceneLabels::Label& label : labels.labels) scorer.names_.push_back(label.name);
-  scorer.dimensions_ = rows->size() / scorer.names_.size();
+  scorer.dimensions_ = rows->size() / rows_of(labels);
   scorer.vectors_ = std::move(*rows);
   return scorer;
 }
@@ -146,12 +131,12 @@ Result<std::vector<SceneGuess>> SceneScorer::score(std::span<const float> embedd
                                                  std::to_string(dimensions_));
   if (!all_finite(embedding)) return fail(ErrorCode::kInvalidArgument, "an embedding has NaN or infinite values");
   std::vector<double> logits;
-  for (std::size_t row = 0; row < names_.size(); ++row)
+  for (std::size_t row = 0; (row + 1) * dimensions_ <= vectors_.size(); ++row)
     logits.push_back(scale_ * std::inner_product(embedding.begin(), embedding.end(),
                                                  vectors_.begin() + static_cast<std::ptrdiff_t>(row * dimensions_),
                                                  0.0));
   softmax(logits);
-  return best(names_, logits, kTopScenes);
+  return best_guesses(names_, logits, kTopScenes);
 }
 
 Result<SceneClassifier> SceneClassifier::create(const models::Spec& spec, std::unique_ptr<infer::Session> session) {
@@ -200,7 +185,7 @@ Result<std::vector<SceneGuess>> SceneClassifier::classify(const ImageView& pictu
   auto values = run();
   if (!values) return name_model(model_, std::move(values).error());
   if (softmax_) softmax(*values);
-  return best(labels_, std::span(*values).subspan(skipped), top_);
+  return best_guesses(labels_, std::span(*values).subspan(skipped), top_);
 }
 
 }  // namespace image_engine::vision

@@ -15,7 +15,7 @@
 
 namespace image_engine::vision {
 
-// The labels to choose from: config/scenes.yaml, or a file of the user's.
+// The labels to choose from: config/scenes.yaml, config/actions.yaml, or a file of the user's.
 struct SceneLabels {
   struct Label {
     std::string name;                  // as displayed and searched for
@@ -23,9 +23,11 @@ struct SceneLabels {
   };
   std::vector<std::string> prompts;  // "a photo of a {}.": {} is replaced by each phrase
   std::vector<Label> labels;
+  // What a picture may show instead: each phrase takes its share of the confidence, and is never a guess.
+  std::vector<std::string> background = {};
 
   // kInvalidArgument names file, line and problem: a duplicate label (ignoring case), no label, a prompt without {},
-  // more than kMostLabels, an unknown key.
+  // more than kMostLabels labels or phrases of the background, an unknown key.
   static Result<SceneLabels> read(const std::string& file);
   // In hex: changes when prompts, labels or phrases change.
   [[nodiscard]] std::string hash() const;
@@ -39,7 +41,7 @@ struct SceneGuess {
 inline constexpr std::size_t kTopScenes = 5;
 
 // Zero-shot: softmax over logit scale × cosine with each label's vector, the mean of its prompts' (Radford et al.,
-// CLIP, 2021, section 3.1.4). A plain value; thread-safe.
+// CLIP, 2021, section 3.1.4). Phrases of the background are in the softmax, too. A plain value; thread-safe.
 class SceneScorer {
  public:
   // `scale`: the spec's option logit_scale. `embed` is called once with all prompts.
@@ -50,12 +52,13 @@ class SceneScorer {
   static Result<SceneScorer> create_kept(const SceneLabels& labels, double scale, const EmbedTexts& embed,
                                          const std::string& folder, const std::string& params);
 
-  // The best kTopScenes, surest first. `embedding` has as many numbers as the labels' vectors, else kInvalidArgument.
+  // The best kTopScenes labels, surest first. `embedding` has as many numbers as the labels' vectors, else
+  // kInvalidArgument.
   [[nodiscard]] Result<std::vector<SceneGuess>> score(std::span<const float> embedding) const;
 
  private:
   std::vector<std::string> names_;
-  std::vector<float> vectors_;  // one row per label
+  std::vector<float> vectors_;  // one row per label, then one per phrase of the background
   std::size_t dimensions_ = 0;
   double scale_ = 100;
 };

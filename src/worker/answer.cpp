@@ -71,6 +71,13 @@ bool is_sound(const VideoSummary& video) {
          is_time(video.reduce.seconds) && is_time(video.convert.seconds) && is_time(video.thumbnail.seconds);
 }
 
+bool is_sound_frame(const Picture& picture, std::uint32_t most_edge) {
+  const std::uint32_t longer = std::max(picture.width, picture.height);
+  if (picture.width == 0 || picture.height == 0 || picture.full_width == 0 || picture.full_height == 0) return false;
+  if (longer > kMostEdge || std::max(picture.full_width, picture.full_height) > kMostEdge) return false;
+  return (most_edge == 0 || longer <= most_edge) && is_sound(picture.luma);
+}
+
 }  // namespace
 
 bool is_chunk_of(const Request& request, const VideoChunk& chunk, SlotRange slot, double last) {
@@ -85,27 +92,28 @@ bool is_chunk_of(const Request& request, const VideoChunk& chunk, SlotRange slot
   }
   const std::uint64_t small = std::uint64_t{request.video.small_width} * request.video.small_height * 3;
   if (small > 0 && !inside(chunk.small_offset, small * chunk.seconds.size())) return false;
-  auto at = chunk.seconds.begin();
-  for (const ChosenFrame& frame : chunk.chosen) {
-    at = std::find(at, chunk.seconds.end(), frame.seconds);
-    if (at++ == chunk.seconds.end()) return false;
-    const Picture& picture = frame.picture;
-    const std::uint32_t longer = std::max(picture.width, picture.height);
-    if (picture.width == 0 || picture.height == 0 || picture.full_width == 0 || picture.full_height == 0) return false;
-    if (longer > kMostEdge || std::max(picture.full_width, picture.full_height) > kMostEdge) return false;
-    const std::uint32_t most = frame.is_between ? request.video.between_edge : request.max_edge;
-    if (frame.is_between && !(request.video.track_fps > request.video.fps)) return false;
-    if (most > 0 && longer > most) return false;
-    if (!is_sound(picture.luma) || !inside(picture.offset, std::uint64_t{3} * picture.width * picture.height))
-      return false;
-    const bool jpeg = (request.operations & kThumbnail) != 0 && !frame.is_between;
-    if ((frame.thumbnail.bytes > 0) != jpeg) return false;
-    if (!jpeg) continue;
-    const std::uint64_t edge = request.thumbnail_edge;
-    if (frame.thumbnail.bytes > edge * edge * kMostBytesAPixel + kMostHeaderBytes) return false;
-    if (!inside(frame.thumbnail.offset, frame.thumbnail.bytes)) return false;
-  }
-  return true;
+  const bool steps = request.video.step_seconds > 0 || request.video.step_frames > 0;
+  if (chunk.steps.size() > (steps ? kMostSteps : 0)) return false;
+  const auto are_sound = [&](const std::vector<ChosenFrame>& frames, std::uint32_t most_edge, bool jpegs) {
+    auto at = chunk.seconds.begin();
+    for (const ChosenFrame& frame : frames) {
+      at = std::find(at, chunk.seconds.end(), frame.seconds);
+      if (at++ == chunk.seconds.end()) return false;
+      if (frame.is_between && !(request.video.track_fps > request.video.fps)) return false;
+      if (!is_sound_frame(frame.picture, frame.is_between ? request.video.between_edge : most_edge)) return false;
+      const Picture& picture = frame.picture;
+      if (!inside(picture.offset, std::uint64_t{3} * picture.width * picture.height)) return false;
+      const bool jpeg = jpegs && !frame.is_between;
+      if ((frame.thumbnail.bytes > 0) != jpeg) return false;
+      if (!jpeg) continue;
+      const std::uint64_t edge = request.thumbnail_edge;
+      if (frame.thumbnail.bytes > edge * edge * kMostBytesAPixel + kMostHeaderBytes) return false;
+      if (!inside(frame.thumbnail.offset, frame.thumbnail.bytes)) return false;
+    }
+    return true;
+  };
+  return are_sound(chunk.chosen, request.max_edge, (request.operations & kThumbnail) != 0) &&
+         are_sound(chunk.steps, request.video.step_edge, false);
 }
 
 bool is_answer_to(const Request& request, Reply& reply, std::uint64_t memory_bytes) {

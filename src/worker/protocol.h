@@ -60,6 +60,7 @@ inline constexpr std::uint32_t kVideoSlots = 4;
 inline constexpr size_t kMostChunkBytes = size_t{256} << 10;  // of the archived VideoChunk; pixels begin behind it
 inline constexpr std::uint32_t kMostChunkFrames = 64;
 inline constexpr std::uint32_t kMostSmallEdge = 256;  // pixels
+inline constexpr std::uint32_t kMostSteps = 8;        // in a chunk
 
 // What a worker reports of a video at most; what a file states beyond counts as unknown.
 inline constexpr double kMostVideoSeconds = 1e9, kLeastFrameRate = 1e-3, kMostFrameRate = 1e6;
@@ -76,6 +77,10 @@ struct VideoTask {
   std::uint32_t small_width = 0, small_height = 0;  // of what is sent of every frame; 0: nothing is
   std::uint32_t threads = 1;                        // of the decoder
   std::uint8_t key_frames_only = 0;
+  // Steps: more frames, for what sees several at once. The first at or after anchor + k × the distance.
+  double step_seconds = 0;        // their distance; 0: as below
+  std::uint32_t step_frames = 0;  // likewise, in frames of the rate that the container states (unknown: 25); 0: none
+  std::uint32_t step_edge = 0;    // pixels of their longer edge, as Request::max_edge
 };
 
 struct Request {
@@ -146,6 +151,7 @@ struct VideoChunk {
   std::vector<double> seconds;     // of every frame, presentation time, rising
   std::uint64_t small_offset = 0;  // their small pictures one behind the other, RGB; in the shared memory
   std::vector<ChosenFrame> chosen;
+  std::vector<ChosenFrame> steps;  // without thumbnails and luma
 };
 
 // What a worker did to frames of one kind.
@@ -202,7 +208,7 @@ void visit_fields(Archive& archive, Same<ChosenFrame> auto& f) {
 }
 template <typename Archive>
 void visit_fields(Archive& archive, Same<VideoChunk> auto& c) {
-  archive(c.seconds), archive(c.small_offset), archive(c.chosen);
+  archive(c.seconds), archive(c.small_offset), archive(c.chosen), archive(c.steps);
 }
 template <typename Archive>
 void visit_fields(Archive& archive, Same<VideoStep> auto& s) {

@@ -91,7 +91,7 @@ TEST(Parse, TextFields) {
       {"tag:x", TextField::kKeywords},     {"Camera:x", TextField::kCamera},   {"lens:x", TextField::kLens},
       {"place:x", TextField::kPlace},      {"title:x", TextField::kTitle},     {"object:x", TextField::kObjects},
       {"scene:x", TextField::kScene},      {"text:x", TextField::kText},       {"person:x", TextField::kPeople},
-      {"product:x", TextField::kProducts}, {"caption:x", TextField::kCaption},
+      {"product:x", TextField::kProducts}, {"caption:x", TextField::kCaption}, {"action:x", TextField::kAction},
   };
   for (const auto& [text, field] : kCases) EXPECT_EQ(only_filter<store::TextCondition>(text).field, field) << text;
   EXPECT_EQ(only_filter<store::TextCondition>("camera:\"EOS 40D\"").text, "EOS 40D");

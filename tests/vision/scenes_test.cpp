@@ -151,6 +151,37 @@ TEST_F(Scenes, TextTowersFaultsAreFaults) {
   EXPECT_EQ(failing.error().message, "gone");
 }
 
+TEST_F(Scenes, TheBackgroundTakesItsShareAndIsNeverNamed) {
+  const SceneLabels labels{{"{}"}, {{"beach", {"beach"}}, {"forest", {"forest"}}}, {"nothing"}};
+  const auto scorer = SceneScorer::create(labels, 100, [](auto texts) -> Result<std::vector<Embedding>> {
+    EXPECT_EQ(texts.back(), "nothing");
+    return std::vector<Embedding>{{1, 0, 0}, {0, 1, 0}, {0, 0, 1}};
+  });
+  ASSERT_OK(scorer);
+  const auto sure = scorer->score(Embedding{1, 0, 0}).value(), unsure = scorer->score(Embedding{0, 0, 1}).value();
+  ASSERT_EQ(sure.size(), 2U);
+  EXPECT_EQ(sure[0].label, "beach");
+  EXPECT_GT(sure[0].confidence, 0.99);
+  ASSERT_EQ(unsure.size(), 2U);
+  EXPECT_LT(unsure[0].confidence, 0.01);
+  EXPECT_NE(labels.hash(), SceneLabels({labels.prompts, labels.labels}).hash());
+}
+
+TEST_F(Scenes, ReadsABackground) {
+  const auto labels = SceneLabels::read(write("prompts: ['{}']\nlabels: [run]\nbackground: [a wall, the sky]\n"));
+  ASSERT_OK(labels);
+  EXPECT_EQ(labels->background, (std::vector<std::string>{"a wall", "the sky"}));
+  EXPECT_THAT(refused("prompts: ['{}']\nlabels: [run]\nbackground: sky\n", 3), HasSubstr("expected a list"));
+}
+
+TEST_F(Scenes, ShippedActionsAreSound) {
+  const auto labels = SceneLabels::read(IE_SOURCE_DIR "/config/actions.yaml");
+  ASSERT_OK(labels);
+  EXPECT_GE(labels->labels.size(), 60U);
+  EXPECT_GE(labels->background.size(), 10U);
+  EXPECT_TRUE(std::ranges::any_of(labels->labels, [](const auto& label) { return label.name == "riding a bike"; }));
+}
+
 TEST_F(Scenes, ReadsLabels) {
   const auto labels =
       SceneLabels::read(write("# mine\nprompts: [\"a photo of {}.\", '{} and {}']\n"

@@ -27,7 +27,7 @@ std::vector<double> times_of(const std::string& name) {
 std::unique_ptr<Pool> pool_of(PoolOptions options = {}) { return Pool::create(std::move(options)).value(); }
 
 struct Received {
-  std::vector<double> seconds, chosen;
+  std::vector<double> seconds, chosen, steps;
   VideoSummary summary;
 };
 
@@ -40,6 +40,7 @@ Received all_of(LeasedFile& file, const Task& task) {
     if (!chunk || !*chunk) break;
     received.seconds.insert(received.seconds.end(), (*chunk)->seconds.begin(), (*chunk)->seconds.end());
     for (const ChosenFrame& frame : (*chunk)->chosen) received.chosen.push_back(frame.seconds);
+    for (const ChosenFrame& frame : (*chunk)->steps) received.steps.push_back(frame.seconds);
   }
   received.summary = file.summary();
   return received;
@@ -80,6 +81,33 @@ TEST(VideoStream, EveryFrameComesOnceAndThoseOfTheRateAreChosen) {
       EXPECT_NEAR(received.summary.last, times.back(), 1e-5);
     }
   }
+}
+
+TEST(VideoStream, StepsComeBesideTheChosenFrames) {
+  const auto pool = pool_of();
+  const std::vector<double> times = times_of("plain.mp4");
+  const double rate = std::round(1 / (times[1] - times[0]));
+  LeasedFile file = LeasedFile::open(*pool, std::string(kFolder) + "plain.mp4").value();
+  Task task{.max_edge = 64, .video = {.fps = 1, .step_seconds = 0.25, .step_edge = 40}};
+  Received received = all_of(file, task);
+  expect_near(received.chosen, choice(times, 1));
+  expect_near(received.steps, choice(times, 4));
+  // By frames of the file, also where it is resumed.
+  task.video.step_seconds = 0;
+  task.video.step_frames = 2;
+  received = all_of(file, task);
+  const std::vector<double> every_second = choice(times, rate / 2);
+  expect_near(received.steps, every_second);
+  task.video.from = every_second[6];
+  task.video.anchor = times[0];
+  received = all_of(file, task);
+  expect_near(received.steps, {every_second.begin() + 6, every_second.end()});
+  ASSERT_OK(file.start_video(task));
+  for (auto chunk = file.next_chunk(); chunk && *chunk; chunk = file.next_chunk())
+    for (const ChosenFrame& step : (*chunk)->steps) {
+      EXPECT_EQ(std::max(step.picture.width, step.picture.height), 40U);
+      EXPECT_EQ(file.pixels(step.picture).pixels.size(), std::size_t{3} * step.picture.width * step.picture.height);
+    }
 }
 
 TEST(VideoStream, PixelsAreThoseOfTheSameFrameAskedForAlone) {
@@ -269,6 +297,23 @@ TEST_F(Chunks, ThumbnailsComeWhereAskedFor) {
   EXPECT_FALSE(is_taken());
   request_.operations = kVideoFrames;
   EXPECT_TRUE(is_taken());
+}
+
+TEST_F(Chunks, StepsComeWhereAskedFor) {
+  chunk_.steps = chunk_.chosen;
+  chunk_.steps[0].thumbnail = {};
+  EXPECT_FALSE(is_taken());
+  request_.video.step_frames = 4;
+  request_.video.step_edge = 100;
+  EXPECT_TRUE(is_taken());
+  chunk_.steps[0].thumbnail = chunk_.chosen[0].thumbnail;
+  EXPECT_FALSE(is_taken());
+  chunk_.steps[0].thumbnail = {};
+  request_.video.step_edge = 99;
+  EXPECT_FALSE(is_taken());
+  request_.video.step_edge = 100;
+  chunk_.steps[0].picture.offset = kSlot.end - 29'999;
+  EXPECT_FALSE(is_taken());
 }
 
 }  // namespace

@@ -15,6 +15,7 @@ namespace image_engine::worker {
 namespace {
 
 constexpr std::chrono::milliseconds kLongestChunk{500};  // of decoding, so that the engine sees progress
+constexpr double kUsualFrameRate = 25;                   // where the container states none
 constexpr double kRounding = 1e-6;                       // seconds: times are fractions that binary numbers do not hold
 
 // What `work` gives; its time is added to `step`.
@@ -27,6 +28,13 @@ auto timed(VideoStep& step, const Work& work) {
   return result;
 }
 
+// Steps a second; 0: none.
+double step_rate(const VideoTask& task, double frame_rate) {
+  if (task.step_seconds > 0) return 1 / task.step_seconds;
+  if (task.step_frames == 0) return 0;
+  return (frame_rate >= kLeastFrameRate ? std::min(frame_rate, kMostFrameRate) : kUsualFrameRate) / task.step_frames;
+}
+
 }  // namespace
 
 Result<VideoSummary> VideoSender::send_all() {
@@ -35,6 +43,7 @@ Result<VideoSummary> VideoSender::send_all() {
                                           .is_mapped = true,
                                           .threads = static_cast<int>(std::clamp(request_.video.threads, 1U, 16U)),
                                           .max_pixels = request_.max_pixels}));
+  step_rate_ = step_rate(request_.video, reader.frame_rate());
   if (request_.video.from > 0) IE_CHECK(reader.seek(request_.video.from));
   for (;;) {
     Result<std::optional<media::VideoFrame>> frame = timed(summary_.decode, [&] { return reader.next(); });
@@ -74,26 +83,25 @@ Status VideoSender::add(media::VideoReader& reader, const media::VideoFrame& fra
   ++summary_.frames;
   summary_.last = frame.seconds;
   chunk_.seconds.push_back(frame.seconds);
-  const bool chosen = is_chosen(frame.seconds), between = is_between(frame.seconds, small);
+  // Frames from before a resumed start are not chosen; to get what a whole run gets, resume at such a frame.
+  const VideoTask& video = request_.video;
+  const bool is_new = !(video.from > 0 && frame.seconds < video.from - kRounding);
+  const bool chosen = is_new && is_due(frame.seconds, video.fps, next_choice_);
+  const bool between = is_between(frame.seconds, small);
   if (chosen) IE_CHECK(add_chosen(reader, frame.seconds));
   if (between && !chosen) IE_CHECK(add_between(reader, frame.seconds));
   if (chosen || between) sent_small_.assign(small.begin(), small.end());
+  if (is_new && is_due(frame.seconds, step_rate_, next_step_)) IE_CHECK(add_step(reader, frame.seconds));
   if (is_full()) send_chunk();
   return {};
 }
 
 bool VideoSender::is_due(double seconds, double fps, std::int64_t& next) const {
+  if (fps <= 0) return false;
   const double step = std::floor((seconds - anchor_) * fps + kRounding);
   if (step < static_cast<double>(next)) return false;
   next = static_cast<std::int64_t>(step) + 1;
   return true;
-}
-
-// The first frame at or after each multiple of the wanted rate's step. Frames from before a resumed start are not.
-bool VideoSender::is_chosen(double seconds) {
-  if (request_.video.fps <= 0) return false;
-  if (request_.video.from > 0 && seconds < request_.video.from - kRounding) return false;
-  return is_due(seconds, request_.video.fps, next_choice_);
 }
 
 // What moves is followed more often; what stands still is where it was.
@@ -112,6 +120,13 @@ Result<ChosenFrame> VideoSender::placed(const media::VideoReader& reader, double
   frame.picture.full_height = full.height;
   IE_TRY(frame.picture.offset, arena_->put(std::as_bytes(std::span(image.pixels))));
   return frame;
+}
+
+Status VideoSender::add_step(media::VideoReader& reader, double seconds) {
+  IE_TRY(const Image image, timed(summary_.convert, [&] { return reader.picture(request_.video.step_edge); }));
+  IE_TRY(ChosenFrame frame, placed(reader, seconds, image));
+  chunk_.steps.push_back(std::move(frame));
+  return {};
 }
 
 Status VideoSender::add_chosen(media::VideoReader& reader, double seconds) {
@@ -140,7 +155,7 @@ Status VideoSender::add_between(media::VideoReader& reader, double seconds) {
 
 // A chosen frame is sent at once: the engine has models to run on it.
 bool VideoSender::is_full() const {
-  return chunk_.seconds.size() >= kMostChunkFrames || !chunk_.chosen.empty() ||
+  return chunk_.seconds.size() >= kMostChunkFrames || !chunk_.chosen.empty() || chunk_.steps.size() >= kMostSteps ||
          std::chrono::steady_clock::now() - begun_ >= kLongestChunk;
 }
 

@@ -30,11 +30,11 @@ class VideoSender {
   Status add(media::VideoReader& reader, const media::VideoFrame& frame);
   Status add_chosen(media::VideoReader& reader, double seconds);
   Status add_between(media::VideoReader& reader, double seconds);
+  Status add_step(media::VideoReader& reader, double seconds);
   Result<ChosenFrame> placed(const media::VideoReader& reader, double seconds, const Image& image);
-  [[nodiscard]] bool is_chosen(double seconds);
   [[nodiscard]] bool is_between(double seconds, std::span<const std::uint8_t> small);
-  // Whether this is the first frame at or after a multiple of 1 / fps after the anchor. `next`: the least multiple
-  // left.
+  // Whether this is the first frame at or after a multiple of 1 / fps after the anchor; never with an fps of 0. `next`:
+  // the least multiple left.
   [[nodiscard]] bool is_due(double seconds, double fps, std::int64_t& next) const;
   [[nodiscard]] bool is_full() const;
   void begin_chunk();
@@ -51,8 +51,10 @@ class VideoSender {
   std::uint32_t in_use_ = 0;  // slots, by bit
   std::chrono::steady_clock::time_point begun_;
   double anchor_ = 0;
+  double step_rate_ = 0;                  // steps a second
   std::int64_t next_choice_ = 0;          // in frames of the wanted rate after the anchor
   std::int64_t next_between_ = 0;         // in frames of `track_fps`
+  std::int64_t next_step_ = 0;            // in steps
   std::vector<std::uint8_t> sent_small_;  // of the frame whose pixels were sent last
 };
 
