@@ -3,6 +3,7 @@
 
 #include "core/file.h"
 #include "libraries.h"
+#include "media/video_cut.h"
 
 using namespace image_engine;
 
@@ -20,5 +21,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, size_t size) {
     if (!is_utf8(*text)) std::abort();
   if (metadata->gps && !(std::abs(metadata->gps->latitude) <= 90 && std::abs(metadata->gps->longitude) <= 180))
     std::abort();
+  for (const ClipFormatRow& row : kClipFormats) {
+    std::uint64_t written = 0;
+    const auto count = [&](std::uint64_t, media::Bytes bytes) { written += bytes.size(); };
+    const auto cut = media::cut_video(file, {0.1, 2, row.format, false}, count);
+    if (cut && (written == 0 || !(cut->from <= cut->to) || cut->video_codecs.empty())) std::abort();
+  }
   return 0;
 }

@@ -69,11 +69,13 @@ nlohmann::json why_json(const std::vector<store::Why>& list) {
   return out;
 }
 
-nlohmann::json moment_json(const store::FoundMoment& moment) {
-  return {{"from", thousandths(moment.from)},
-          {"to", thousandths(moment.to)},
-          {"at", thousandths(moment.at)},
-          {"why", why_json(moment.why)}};
+nlohmann::json moment_json(const store::FoundMoment& moment, const std::optional<CaptureTime>& taken) {
+  nlohmann::json out = {{"from", thousandths(moment.from)},
+                        {"to", thousandths(moment.to)},
+                        {"at", thousandths(moment.at)},
+                        {"why", why_json(moment.why)}};
+  if (taken) out["taken"] = taken->later(moment.at).iso();
+  return out;
 }
 
 nlohmann::json results_json(const search::SearchResults& found) {
@@ -84,8 +86,9 @@ nlohmann::json results_json(const search::SearchResults& found) {
     item["score"] = std::round(result.score * 10000) / 10000;
     item["state"] = store::state_name(result.state);
     item["why"] = why_json(result.why);
-    if (!result.moments.empty()) item["moment"] = moment_json(result.moments.front());
-    for (const store::FoundMoment& moment : result.moments) item["moments"].push_back(moment_json(moment));
+    if (!result.moments.empty()) item["moment"] = moment_json(result.moments.front(), result.taken);
+    for (const store::FoundMoment& moment : result.moments)
+      item["moments"].push_back(moment_json(moment, result.taken));
     results.push_back(std::move(item));
   }
   return results;

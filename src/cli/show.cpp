@@ -10,6 +10,7 @@
 #include "cli/drawing.h"
 #include "cli/output.h"
 #include "cli/report.h"
+#include "cli/video_files.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/text.h"
@@ -31,12 +32,14 @@ Examples:
   image-engine show IMG_0042.jpg --draw /tmp/boxes.png (what was found, drawn on the photo)
   image-engine show MVI_0007.mp4 --contact-sheet /tmp/scenes.jpg
   image-engine show MVI_0007.mp4 --at 1:23 --draw /tmp/frame.jpg
+  image-engine show MVI_0007.mp4 --at 0:12-0:20 --clip /tmp/part.mp4
+  image-engine show MVI_0007.mp4 --preview /tmp/preview.webp
   image-engine show --path-base64 L3Bob3Rvcy/pLmpwZw==)";
 
 struct ShowFlags {
   std::string file, path_base64;
   std::uint32_t thumbnail = 0;
-  std::string draw, contact_sheet, at;
+  std::string draw, contact_sheet, clip, preview, at;
   std::uint32_t edge = 0;  // of pictures that are written, pixels; 0: not given
   [[nodiscard]] std::uint32_t drawn_edge() const { return edge > 0 ? edge : 2048; }
 };
@@ -122,14 +125,32 @@ Result<Encode> encoder_of(const std::string& target) {
               "pictures are written as PNG or JPEG: name a file that ends in .png or .jpg");
 }
 
-// Where a picture is to be written; refused where that would replace something of the library.
+// Refuses to replace something of the library.
+Status check_target(const store::CatalogueReader& reader, const std::string& target) {
+  IE_TRY(const bool is_ours, is_in_library(reader, target));
+  if (!is_ours) return {};
+  return fail(ErrorCode::kInvalidArgument,
+              printable(target) + " belongs to the library, which is never written to: name another file");
+}
+
 Result<Encode> encoder_for(const store::CatalogueReader& reader, const std::string& target) {
   IE_TRY(const Encode encode, encoder_of(target));
-  IE_TRY(const bool is_ours, is_in_library(reader, target));
-  if (is_ours)
-    return fail(ErrorCode::kInvalidArgument,
-                printable(target) + " belongs to the library, which is never written to: name another file");
+  IE_CHECK(check_target(reader, target));
   return encode;
+}
+
+Result<int> write_clip_of(const Context& context, const store::CatalogueReader& reader,
+                          const store::AssetRecord& record, const std::string& path, const ShowFlags& flags) {
+  const std::string target = absolute_path(flags.clip);
+  IE_CHECK(check_target(reader, target));
+  return cut_clip(context, record, path, flags.at, target);
+}
+
+Result<int> write_preview_of(const Context& context, const store::CatalogueReader& reader,
+                             const store::AssetRecord& record, const std::string& path, const ShowFlags& flags) {
+  const std::string target = absolute_path(flags.preview);
+  IE_CHECK(check_target(reader, target));
+  return animate(context, reader, record, path, target);
 }
 
 // Of a photo what was found in it; of a video what was found in the frame that is shown at `at`.
@@ -252,16 +273,29 @@ Action setup_show(Arguments app, Settings&) {
   const Option target =
       app.add_option("--draw", flags->draw, "Write the photo with boxes, labels and text drawn on it, as PNG or JPEG")
           .type_name("OUT");
-  app.add_option("--at", flags->at, "For a video: the time of the frame that --draw draws on").type_name("TIME");
-  app.add_option("--contact-sheet", flags->contact_sheet,
-                 "Write the best frame of each scene of a video, as PNG or JPEG")
+  app.add_option("--at", flags->at, "For a video: the time of the frame that --draw draws on; FROM-TO for --clip")
+      .type_name("TIME");
+  const Option sheet = app.add_option("--contact-sheet", flags->contact_sheet,
+                                      "Write the best frame of each scene of a video, as PNG or JPEG")
+                           .type_name("OUT")
+                           .excludes(target);
+  app.add_option("--clip", flags->clip,
+                 "Write the part of a video that --at FROM-TO names without encoding it anew, as .mp4, .mov, .mkv or "
+                 ".webm")
       .type_name("OUT")
-      .excludes(target);
+      .excludes(target)
+      .excludes(sheet);
+  app.add_option("--preview", flags->preview, "Write a video as a short animation without sound, as WebP")
+      .type_name("OUT")
+      .excludes(target)
+      .excludes(sheet);
   app.add_option("--edge", flags->edge, "The longest edge of the --draw and --contact-sheet output, pixels (2048)")
       .type_name("N")
       .range(16, 16384);
   app.footer(kShowExamples);
   return [flags](Context& context) -> Result<int> {
+    if (!flags->clip.empty() && !flags->preview.empty())
+      return fail(ErrorCode::kInvalidArgument, "--clip and --preview are written by two calls");
     if (flags->edge > 0 && flags->draw.empty() && flags->contact_sheet.empty())
       return fail(ErrorCode::kInvalidArgument, "--edge is of --draw and --contact-sheet");
     IE_TRY(const std::string path, path_of(*flags));
@@ -278,6 +312,8 @@ Action setup_show(Arguments app, Settings&) {
     IE_TRY(const store::AssetRecord record, reader.asset_record(*id, path));
     if (!flags->draw.empty()) return draw(context, reader, record, path, *flags);
     if (!flags->contact_sheet.empty()) return draw_contact_sheet(context, reader, record, path, *flags);
+    if (!flags->clip.empty()) return write_clip_of(context, reader, record, path, *flags);
+    if (!flags->preview.empty()) return write_preview_of(context, reader, record, path, *flags);
     if (flags->thumbnail > 0) return print_thumbnail(context, reader, record, flags->thumbnail);
     IE_TRY(nlohmann::json json, pipeline::video_json(reader, record));
     if (context.json) {

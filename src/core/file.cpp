@@ -157,16 +157,6 @@ Result<std::string> read_file(const std::string& path, size_t limit) {
 
 namespace {
 
-Status write_all(int fd, std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t count = ::write(fd, bytes.data(), bytes.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return fail(errno_error("cannot write"));
-    bytes = bytes.subspan(static_cast<size_t>(count));
-  }
-  return {};
-}
-
 // A new file `beside` that one, with `mode` reduced by the umask.
 Result<UniqueFd> create_beside(const std::string& path, unsigned mode, std::string& beside) {
   constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
@@ -184,16 +174,45 @@ Result<UniqueFd> create_beside(const std::string& path, unsigned mode, std::stri
 
 }  // namespace
 
-Status write_file_atomically(const std::string& path, std::span<const std::byte> bytes, unsigned mode) {
-  std::string beside;
-  IE_TRY(const UniqueFd fd, create_beside(path, mode, beside));
-  Status status = write_all(fd.get(), bytes);
-  if (status && ::rename(beside.c_str(), path.c_str()) != 0) status = fail(errno_error("cannot rename"));
-  if (!status) {
-    ::unlink(beside.c_str());
-    return fail(status.error().code, printable(path) + ": " + status.error().message);
+Result<AtomicFile> AtomicFile::create(const std::string& path, unsigned mode) {
+  AtomicFile file;
+  file.path_ = path;
+  IE_TRY(file.fd_, create_beside(path, mode, file.beside_));
+  return file;
+}
+
+AtomicFile::AtomicFile(AtomicFile&& other) noexcept
+    : path_(std::move(other.path_)), beside_(std::exchange(other.beside_, {})), fd_(std::move(other.fd_)) {}
+
+AtomicFile::~AtomicFile() {
+  if (!beside_.empty()) ::unlink(beside_.c_str());
+}
+
+tl::unexpected<Error> AtomicFile::failed(const Error& error) const {
+  return fail(error.code, printable(path_) + ": " + error.message);
+}
+
+Status AtomicFile::write(std::uint64_t position, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(position));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return failed(errno_error("cannot write"));
+    bytes = bytes.subspan(static_cast<size_t>(count));
+    position += static_cast<std::uint64_t>(count);
   }
   return {};
+}
+
+Status AtomicFile::finish() {
+  if (::rename(beside_.c_str(), path_.c_str()) != 0) return failed(errno_error("cannot rename"));
+  beside_.clear();
+  return {};
+}
+
+Status write_file_atomically(const std::string& path, std::span<const std::byte> bytes, unsigned mode) {
+  IE_TRY(AtomicFile file, AtomicFile::create(path, mode));
+  IE_CHECK(file.write(0, bytes));
+  return file.finish();
 }
 
 Status write_file_atomically(const std::string& path, std::string_view text, unsigned mode) {

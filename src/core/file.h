@@ -68,6 +68,27 @@ Result<std::string> read_file(const std::string& path, size_t limit = size_t{64}
 Status write_file_atomically(const std::string& path, std::span<const std::byte> bytes, unsigned mode = 0644);
 Status write_file_atomically(const std::string& path, std::string_view text, unsigned mode = 0644);
 
+// A file that is written in parts beside `path`, which it replaces in finish(). Without that nothing of it remains. Not
+// thread-safe.
+class AtomicFile {
+ public:
+  // `mode` is reduced by the umask.
+  static Result<AtomicFile> create(const std::string& path, unsigned mode = 0644);
+  AtomicFile(AtomicFile&& other) noexcept;
+  AtomicFile& operator=(AtomicFile&&) = delete;
+  ~AtomicFile();
+  // At that byte of the file, in any order; what is never written reads as zeros.
+  Status write(std::uint64_t position, std::span<const std::byte> bytes);
+  Status finish();
+
+ private:
+  AtomicFile() = default;
+  [[nodiscard]] tl::unexpected<Error> failed(const Error& error) const;
+
+  std::string path_, beside_;  // beside_ is empty when there is nothing to remove
+  UniqueFd fd_;
+};
+
 // When the file was last written: nanoseconds since 1970. Beyond the year 2262 it wraps around.
 std::int64_t mtime_ns(const struct stat& file);
 

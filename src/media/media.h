@@ -78,4 +78,14 @@ Result<std::vector<std::byte>> encode_jpeg(const ImageView& image, int quality);
 // A one-second MP4 of the picture: H.264, 4:2:0, edges cropped to even numbers. kUnsupported if FFmpeg has no encoder.
 Result<std::vector<std::byte>> encode_mp4(const ImageView& image);
 
+struct PreviewOptions {
+  std::span<const double> times;       // of the frames, seconds of presentation time
+  std::uint32_t max_edge = 320;        // pixels
+  std::uint32_t frame_duration = 250;  // milliseconds
+  std::uint64_t max_pixels = 300'000'000;
+};
+// The frames of a video that are shown at these times as an animated WebP that repeats for ever. Errors: those of
+// decode(); kUnsupported where libvips has no WebP.
+Result<std::vector<std::byte>> encode_preview(Bytes video, const PreviewOptions& options);
+
 }  // namespace image_engine::media

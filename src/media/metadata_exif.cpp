@@ -381,6 +381,28 @@ std::string lens_by_maker_note(const Exiv2::ExifData& exif) {
   return named ? name : std::string();
 }
 
+// Tag 17 of Apple's maker note: "Apple iOS", a version, "MM", then a directory whose offsets begin at the note.
+std::string apple_content_identifier(const Exiv2::ExifData& exif) {
+  constexpr std::uint64_t kOrder = 12, kDirectory = 14, kEntry = 12, kMostEntries = 512, kLongest = 256;
+  constexpr std::uint16_t kContentIdentifier = 0x11, kAscii = 2;
+  const auto tag = exif.findKey(Exiv2::ExifKey("Exif.Photo.MakerNote"));
+  if (tag == exif.end() || tag->size() < static_cast<long>(kDirectory)) return {};
+  std::vector<std::byte> bytes(static_cast<size_t>(tag->size()));
+  tag->copy(reinterpret_cast<Exiv2::byte*>(bytes.data()), Exiv2::bigEndian);
+  const ByteView any_order(bytes);
+  if (!any_order.starts_with("Apple iOS")) return {};
+  const ByteView note =
+      any_order.with_order(any_order.starts_with("II", kOrder) ? ByteOrder::kLittle : ByteOrder::kBig);
+  const std::uint64_t entries = std::min<std::uint64_t>(note.u16(kDirectory), kMostEntries);
+  for (std::uint64_t i = 0; i < entries; ++i) {
+    const std::uint64_t at = kDirectory + 2 + i * kEntry;
+    const std::uint64_t length = note.u32(at + 4);
+    if (note.u16(at) == kContentIdentifier && note.u16(at + 2) == kAscii && length > 4 && length <= kLongest)
+      return clean_text(note.text(note.u32(at + 8), length));
+  }
+  return {};
+}
+
 }  // namespace
 
 Status init_tags() {
@@ -425,6 +447,7 @@ void merge_tags(Bytes file, const Blocks& blocks, Bytes sidecar, Metadata& metad
     tags.add(embedded.iptc);
     merge(tags, metadata);
     if (metadata.lens.empty()) metadata.lens = lens_by_maker_note(embedded.exif);
+    metadata.content_identifier = apple_content_identifier(embedded.exif);
   });
 }
 

@@ -21,11 +21,16 @@ constexpr ContainerText kContainerTexts[] = {
     {&Metadata::title, {"com.apple.quicktime.title", "title"}},
     {&Metadata::description, {"com.apple.quicktime.description", "description", "comment"}},
     {&Metadata::creator, {"com.apple.quicktime.author", "artist", "author"}},
+    {&Metadata::content_identifier, {"com.apple.quicktime.content.identifier"}},
     {&Metadata::copyright, {"com.apple.quicktime.copyright", "copyright"}},
 };
 // Apple's has the zone; creation_time is UTC (ISO/IEC 14496-12, 8.2.2).
 constexpr std::array kContainerTimes{"com.apple.quicktime.creationdate", "creation_time", "date"};
 constexpr std::array kPlaces{"com.apple.quicktime.location.ISO6709", "location", "location-eng"};
+
+// MP4's creation_time is UTC; these cameras have no zone and write their clock's local time there. Brands of the file.
+constexpr std::array kLocalBrands{"CAEP", "niko", "pana", "caqv"};
+constexpr std::string_view kGoPro = "GoPro";  // begins its streams' names
 
 // The container's tag, or else the video stream's.
 std::string tag_of(const AVFormatContext& input, const AVStream& stream, const char* key) {
@@ -35,11 +40,19 @@ std::string tag_of(const AVFormatContext& input, const AVStream& stream, const c
   return entry ? clean_text(entry->value) : std::string();
 }
 
+bool writes_local_time(const AVFormatContext& input, const AVStream& stream) {
+  const std::string brand = tag_of(input, stream, "major_brand");
+  const auto* handler = av_dict_get(stream.metadata, "handler_name", nullptr, 0);
+  const bool is_gopro = handler != nullptr && clean_text(handler->value).find(kGoPro) != std::string::npos;
+  return is_gopro || std::ranges::find(kLocalBrands, brand) != kLocalBrands.end();
+}
+
 std::optional<CaptureTime> time_of(const AVFormatContext& input, const AVStream& stream) {
   for (const char* key : kContainerTimes) {
     auto time = parse_time(tag_of(input, stream, key));
     // Zero in QuickTime's and in Unix's count of seconds: a clock that was never set.
     if (!time || time->local.starts_with("1904-01-01") || time->local.starts_with("1970-01-01")) continue;
+    if (std::string_view(key) == "creation_time" && writes_local_time(input, stream)) time->offset_minutes.reset();
     if (const auto end = time->local.find(".000000"); end != std::string::npos) time->local.resize(end);
     return time;
   }

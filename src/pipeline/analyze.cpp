@@ -42,11 +42,13 @@ Status passes(Run& run) {
   run.trace.add(Step::kScan, start);
   run.report.waiting = headers.size();
   if (!run.cancelled()) IE_CHECK(read_headers(run, headers));
+  if (!run.cancelled()) IE_CHECK(run.writer.pair_live_photos());
   RunStages stages(run);
   if (!run.cancelled()) IE_CHECK(read_contents(run, stages));
   if (!run.cancelled()) IE_CHECK(read_videos(run, stages));
   if (!run.cancelled()) IE_CHECK(stages.meaning().change_model());
-  run.renewed.merge(run.renewed_videos);  // those without anything to do but to be read
+  if (!run.cancelled()) IE_CHECK(run.writer.pair_live_photos());  // contents have got their assets
+  run.renewed.merge(run.renewed_videos);                          // those without anything to do but to be read
   if (!run.cancelled() && run.options.cloud.models) IE_CHECK(ask_cloud(run));
   return run.announce(true);
 }

@@ -11,7 +11,7 @@
 
 namespace image_engine::pipeline {
 
-store::StageKey metadata_key() { return {kMetadataStage, "", "1", ""}; }
+store::StageKey metadata_key() { return {kMetadataStage, "", "2", ""}; }
 
 store::StageKey content_key() { return {kContentStage, "", "1", ""}; }
 
@@ -47,6 +47,7 @@ constexpr StageRow kStageRows[] = {
     {kTextStage, Pass::kPictures, true, ""},
     {kActionsStage, Pass::kPictures, true, ""},
     {kVideoStage, Pass::kPictures, true, nullptr},
+    {kLivePhotoStage, Pass::kHeaders, false, ""},
     {kRetailProductsStage, Pass::kServers, true, "retail_products"},
     {kDescriptionStage, Pass::kServers, true, "caption"},  // "description" is from the file's metadata
 };

@@ -38,6 +38,7 @@ inline constexpr char kFacesStage[] = "faces";
 inline constexpr char kActionsStage[] = "actions";
 // Frames and scenes of a video.
 inline constexpr char kVideoStage[] = "video";
+inline constexpr char kLivePhotoStage[] = "live_photo";  // store::FileWriter::pair_live_photos()
 // Of pass 3.
 inline constexpr char kRetailProductsStage[] = "retail_products";
 inline constexpr char kDescriptionStage[] = "description";

@@ -75,6 +75,15 @@ json moment_json(const store::Moment& scene, const Moments& moments, const std::
   return out;
 }
 
+// When it was recorded, by the camera's clock; and where, which is known of the whole video only.
+void add_time_and_place(json& list, const char* begins, const json& whole, const std::optional<Metadata>& metadata) {
+  for (json& item : list) {
+    if (metadata && metadata->taken) item["taken"] = metadata->taken->later(item.value(begins, 0.0)).iso();
+    for (const char* key : {"gps", "place"})
+      if (whole.contains(key)) item[key] = whole[key];
+  }
+}
+
 }  // namespace
 
 Result<json> video_json(const store::CatalogueReader& reader, const store::AssetRecord& record) {
@@ -89,6 +98,8 @@ Result<json> video_json(const store::CatalogueReader& reader, const store::Asset
   }
   for (std::size_t i = 0; i < summary.size(); ++i)
     if (scenes[i].contains("best")) summary[i]["best"] = scenes[i]["best"];
+  add_time_and_place(frames, "at", json(), record.metadata);
+  add_time_and_place(summary, "from", out, record.metadata);
   out["scenes"] = std::move(scenes);
   out["frames"] = std::move(frames);
   out["moments"] = std::move(summary);

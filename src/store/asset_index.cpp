@@ -8,6 +8,7 @@
 
 #include "core/text.h"
 #include "store/asset_query.h"
+#include "store/live_photos.h"
 #include "store/rows.h"
 
 namespace image_engine::store {
@@ -133,6 +134,7 @@ void AssetIndex::refresh(AssetId asset) {
     if (document.provisional) return erase(asset);
     return connection_.run("UPDATE assets SET shown = 0 WHERE id = ?", asset);
   }
+  if (document.kind == kind_name(MediaKind::kVideo) && is_live_clip(connection_, asset)) document.shown = false;
   if (document.facts) {
     const Metadata& m = document.facts->metadata;
     document[TextField::kTitle] = clean(m.title);

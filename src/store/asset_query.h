@@ -160,6 +160,7 @@ struct FoundAsset {
   double score = 1;  // 0…1, falling
   std::vector<Why> why;
   std::vector<FoundMoment> moments;  // those that match most of the query, the surest first
+  std::optional<CaptureTime> taken;  // of a video with moments: when its presentation time is zero
 };
 
 struct FoundAssets {

@@ -168,6 +168,10 @@ void Explainer::explain_moments(FoundAsset& asset, std::span<const MomentFinding
   }
   std::ranges::stable_sort(runs, std::ranges::greater{}, &std::pair<double, FoundMoment>::first);
   for (auto& [confidence, moment] : runs) asset.moments.push_back(std::move(moment));
+  auto row = connection_.query("SELECT taken, taken_offset FROM assets WHERE id = ? AND taken IS NOT NULL", asset.id);
+  if (!row.next()) return;
+  asset.taken = CaptureTime{row.bytes(0), std::nullopt};
+  if (!row.is_null(1)) asset.taken->offset_minutes = static_cast<std::int32_t>(row.integer(1));
 }
 
 void Explainer::explain_text(FoundAsset& asset) {

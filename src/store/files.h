@@ -65,6 +65,10 @@ class FileWriter {
   // set_content and put_record clear the failure of their stage ("metadata", "content", the record's).
   Status set_file_metadata(FileId file, const Metadata& metadata, const std::optional<Place>& place,
                            const std::string& version);
+  // Finds the stills and clips of Live Photos anew among the files that are there: by Apple's content identifier where
+  // both have one, else by folder, stem, length and capture time (docs/video.md). Each of a pair gets a record that
+  // names the other's file, and the clip's asset is shown no more; a pair that has lost a file is one no more.
+  Status pair_live_photos();
   // Pass 2 has read the file. Its provisional asset becomes the asset of that hash: the one that is there, or itself.
   // An asset whose hash is of an earlier format takes the new one and keeps its records, ratings and labels. `former`
   // is the asset's hash in those formats, if wants_former_hashes(): a person's ratings and labels of that hash are

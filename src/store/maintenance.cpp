@@ -32,7 +32,8 @@ constexpr OrphanCheck kOrphanChecks[] = {
      "NOT EXISTS(SELECT 1 FROM files WHERE asset_id = assets.id AND state NOT IN ('missing', 'excluded'))",
      "assets are shown although they have no file"},
     {"SELECT count(*) FROM assets WHERE shown = 0 AND "
-     "EXISTS(SELECT 1 FROM files WHERE asset_id = assets.id AND state NOT IN ('missing', 'excluded'))",
+     "EXISTS(SELECT 1 FROM files WHERE asset_id = assets.id AND state NOT IN ('missing', 'excluded')) AND NOT "
+     "EXISTS(SELECT 1 FROM records WHERE asset_id = assets.id AND stage = 'live_photo' AND model = 'clip')",
      "assets are hidden although they have a file"},
     {"SELECT count(*) FROM assets WHERE EXISTS(SELECT 1 FROM files WHERE asset_id = assets.id) AND "
      "id NOT IN (SELECT rowid FROM asset_text)",

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
@@ -74,6 +75,25 @@ std::int64_t CaptureTime::local_seconds() const {
   return sys_seconds{date}.time_since_epoch().count() + hour * 3600 + minute * 60 + second;
 }
 
+CaptureTime CaptureTime::later(double seconds) const {
+  const std::int64_t whole = local_seconds();
+  if (whole == 0 || !(std::abs(seconds) < 1e9)) return *this;
+  const size_t dot = local.find('.');
+  const double fraction = dot == std::string::npos ? 0 : std::strtod(local.c_str() + dot, nullptr);
+  const std::int64_t all = whole * 1000 + std::llround((fraction + seconds) * 1000);
+  using namespace std::chrono;
+  const sys_time<milliseconds> time{milliseconds(all)};
+  const sys_days day = floor<days>(time);
+  const year_month_day date(day);
+  const hh_mm_ss clock(time - day);
+  CaptureTime out = *this;
+  out.local = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", static_cast<int>(date.year()),
+                          static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), clock.hours().count(),
+                          clock.minutes().count(), clock.seconds().count());
+  if (const auto rest = clock.subseconds().count(); rest != 0) out.local += fmt::format(".{:03}", rest);
+  return out;
+}
+
 void to_json(json& out, const Metadata& m) {
   out = json::object();
   out["media"] = kind_name(media_kind(m.format));
@@ -109,6 +129,7 @@ void to_json(json& out, const Metadata& m) {
   put(out, "rating", m.rating);
   put(out, "label", m.label);
   if (!m.keywords.empty()) out["keywords"] = utf8_list(m.keywords);
+  put(out, "content_identifier", m.content_identifier);
   put(out, "title", m.title);
   put(out, "description", m.description);
   put(out, "creator", m.creator);
@@ -160,6 +181,7 @@ void from_json(const json& in, Metadata& m) {
   get(in, "rating", m.rating);
   get(in, "label", m.label);
   get(in, "keywords", m.keywords);
+  get(in, "content_identifier", m.content_identifier);
   get(in, "title", m.title);
   get(in, "description", m.description);
   get(in, "creator", m.creator);

@@ -23,6 +23,8 @@ struct CaptureTime {
   [[nodiscard]] std::string iso() const;
   // Seconds since 1970 of the local time read as if it were UTC: for ordering and ranges. 0 on a malformed `local`.
   [[nodiscard]] std::int64_t local_seconds() const;
+  // The time that many seconds after it, to whole milliseconds, at the same offset; itself on a malformed `local`.
+  [[nodiscard]] CaptureTime later(double seconds) const;
 };
 
 struct Gps {
@@ -64,6 +66,7 @@ struct Metadata {
   std::optional<std::int32_t> rating;  // −1 rejected, 0…5
   std::string label;                   // XMP colour label
   std::vector<std::string> keywords;
+  std::string content_identifier;  // that the two files of a Live Photo share
   std::string title, description, creator, copyright;
   std::optional<VideoInfo> video;
   std::vector<std::string> warnings;  // for a person: problems that did not prevent reading
@@ -100,7 +103,7 @@ void visit_fields(Archive& archive, Same<Metadata> auto& m) {
   archive(m.f_number), archive(m.iso), archive(m.focal_length), archive(m.focal_length_35);
   archive(m.exposure_bias), archive(m.flash), archive(m.gps), archive(m.rating), archive(m.label);
   archive(m.keywords), archive(m.title), archive(m.description), archive(m.creator), archive(m.copyright);
-  archive(m.video), archive(m.warnings);
+  archive(m.video), archive(m.warnings), archive(m.content_identifier);
 }
 
 }  // namespace image_engine

@@ -78,7 +78,26 @@ bool is_sound_frame(const Picture& picture, std::uint32_t most_edge) {
   return (most_edge == 0 || longer <= most_edge) && is_sound(picture.luma);
 }
 
+bool is_preview_of(const Asked& asked, const Thumbnail& preview) {
+  const PreviewTask& task = asked.request.preview;
+  const std::uint64_t most = std::uint64_t{task.edge} * task.edge * kMostBytesAPixel * task.frames + kMostHeaderBytes;
+  return asked.any(kPreview) && preview.bytes > 0 && preview.bytes <= most &&
+         asked.inside(preview.offset, preview.bytes);
+}
+
+bool is_sound(const CutSummary& cut) {
+  const auto times = {cut.from, cut.to, cut.key_frame};
+  return std::ranges::all_of(times, [](double time) { return is_within(time, kMostVideoSeconds); }) &&
+         cut.from <= cut.to && !cut.video_codecs.empty();
+}
+
 }  // namespace
+
+bool is_part_in(const WrittenPart& part, SlotRange slot) {
+  constexpr std::uint64_t kMostPosition = std::uint64_t{1} << 62;
+  return part.position <= kMostPosition && part.offset >= slot.begin && part.offset <= slot.end &&
+         part.bytes <= slot.end - part.offset;
+}
 
 bool is_chunk_of(const Request& request, const VideoChunk& chunk, SlotRange slot, double last) {
   const auto inside = [&](std::uint64_t offset, std::uint64_t size) {
@@ -124,11 +143,15 @@ bool is_answer_to(const Request& request, Reply& reply, std::uint64_t memory_byt
   check_error(reply.thumbnail);
   check_error(reply.clip);
   check_error(reply.video);
+  check_error(reply.cut);
+  check_error(reply.preview);
   if (reply.metadata && !(asked.any(kReadMetadata) && is_sound(*reply.metadata))) return false;
   if (reply.hashes && !(asked.any(kHash) && is_hash(reply.hashes->file) && is_hash(reply.hashes->asset))) return false;
   if (reply.picture && !is_asked_for(asked, *reply.picture)) return false;
   if (reply.thumbnail && !is_asked_for(asked, *reply.thumbnail, kThumbnail)) return false;
   if (reply.video && !(asked.any(kVideoFrames) && is_sound(*reply.video))) return false;
+  if (reply.preview && !is_preview_of(asked, *reply.preview)) return false;
+  if (reply.cut && !(asked.any(kCut) && is_sound(*reply.cut))) return false;
   return !reply.clip || is_asked_for(asked, *reply.clip, kVideoClip);
 }
 

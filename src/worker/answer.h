@@ -17,4 +17,7 @@ bool is_answer_to(const Request& request, Reply& reply, std::uint64_t memory_byt
 // than a chunk takes, pictures larger than asked for.
 bool is_chunk_of(const Request& request, const VideoChunk& chunk, SlotRange slot, double last);
 
+// False for a part of a cut that points out of its slot, or for a position that no file has.
+bool is_part_in(const WrittenPart& part, SlotRange slot);
+
 }  // namespace image_engine::worker

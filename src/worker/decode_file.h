@@ -26,6 +26,10 @@ class LeasedFile {
   Status start_video(const Task& task) { return lease_.start_video(task, media_.get()); }
   Result<std::optional<VideoChunk>> next_chunk() { return lease_.next_chunk(); }
   [[nodiscard]] const VideoSummary& summary() const { return lease_.summary(); }
+  Status start_cut(const Task& task) { return lease_.start_cut(task, media_.get()); }
+  Result<std::optional<WrittenPart>> next_part() { return lease_.next_part(); }
+  [[nodiscard]] const CutSummary& cut() const { return lease_.cut(); }
+  [[nodiscard]] std::span<const std::byte> bytes(const WrittenPart& part) const { return lease_.bytes(part); }
   [[nodiscard]] std::span<const std::uint8_t> small(const VideoChunk& chunk, std::size_t index) const {
     return lease_.small(chunk, index);
   }

@@ -37,6 +37,8 @@ Request request_of(const Task& task, const PoolOptions& options) {
   request.thumbnail_quality = task.thumbnail_quality;
   request.at = task.at;
   request.video = task.video;
+  request.cut = task.cut;
+  request.preview = task.preview;
   // Three bytes per pixel: a larger picture could not be held in memory. Smaller needs are met by decoding in strips or
   // at a smaller scale; larger ones hit the worker's memory limit.
   request.max_pixels = options.memory_limit / 3;
@@ -52,7 +54,8 @@ Lease::Lease(Lease&& other) noexcept
       video_(std::exchange(other.video_, std::nullopt)),
       slot_(other.slot_),
       time_limit_(other.time_limit_),
-      summary_(std::move(other.summary_)) {}
+      summary_(std::move(other.summary_)),
+      cut_(std::move(other.cut_)) {}
 
 Lease::~Lease() {
   if (pool_ != nullptr && video_) drop_process(false);
@@ -79,16 +82,15 @@ void Lease::drop_process(bool has_died) {
   process_.reset();
 }
 
-Status Lease::start_video(const Task& task, int media_fd) {
+Status Lease::start(const Task& task, std::uint32_t operation, int media_fd) {
   if (!process_) {
     IE_TRY(process_, pool_->start());
   }
   process_->release_pages();
   Request request = request_of(task, pool_->options());
-  request.operations |= kVideoFrames;
+  request.operations |= operation;
   time_limit_ = time_for(pool_->options(), media_fd, -1);
   slot_.reset();
-  summary_ = {};
   Death death = Death::kNone;
   if (Status begun = process_->begin(request, media_fd, -1, death); !begun) {
     drop_process(true);
@@ -98,25 +100,57 @@ Status Lease::start_video(const Task& task, int media_fd) {
   return {};
 }
 
-Result<std::optional<VideoChunk>> Lease::next_chunk() {
-  if (!video_) return fail(ErrorCode::kInternal, "no video is being decoded");
+// What came in the next slot; none with the reply.
+template <typename InSlot>
+Result<std::optional<InSlot>> Lease::next(Reply& reply) {
+  if (!video_) return fail(ErrorCode::kInternal, "no video is being read");
   if (slot_) process_->release(*video_, *slot_);
   slot_.reset();
   Death death = Death::kNone;
-  Result<std::variant<ChunkInSlot, Reply>> received = process_->receive(*video_, time_limit_, death);
+  Result<Process::Received> received = process_->receive(*video_, time_limit_, death);
   time_limit_ = pool_->options().timeout;
   if (!received) {
     video_.reset();
     if (death != Death::kNone) drop_process(true);
     return fail(received.error());
   }
-  if (auto* chunk = std::get_if<ChunkInSlot>(&*received)) {
-    slot_ = chunk->slot;
-    return std::move(chunk->chunk);
+  if (auto* in_slot = std::get_if<InSlot>(&*received)) {
+    slot_ = in_slot->slot;
+    return std::move(*in_slot);
   }
   video_.reset();
-  IE_TRY(summary_, std::get<Reply>(*received).video);
+  reply = std::move(std::get<Reply>(*received));
   return std::nullopt;
+}
+
+Status Lease::start_video(const Task& task, int media_fd) {
+  summary_ = {};
+  return start(task, kVideoFrames, media_fd);
+}
+
+Result<std::optional<VideoChunk>> Lease::next_chunk() {
+  Reply reply;
+  IE_TRY(std::optional<ChunkInSlot> found, next<ChunkInSlot>(reply));
+  if (found) return std::move(found->chunk);
+  IE_TRY(summary_, std::move(reply.video));
+  return std::nullopt;
+}
+
+Status Lease::start_cut(const Task& task, int media_fd) {
+  cut_ = {};
+  return start(task, kCut, media_fd);
+}
+
+Result<std::optional<WrittenPart>> Lease::next_part() {
+  Reply reply;
+  IE_TRY(const std::optional<PartInSlot> found, next<PartInSlot>(reply));
+  if (found) return found->part;
+  IE_TRY(cut_, std::move(reply.cut));
+  return std::nullopt;
+}
+
+std::span<const std::byte> Lease::bytes(const WrittenPart& part) const {
+  return process_->memory().subspan(part.offset, part.bytes);
 }
 
 std::span<const std::uint8_t> Lease::small(const VideoChunk& chunk, std::size_t index) const {

@@ -34,6 +34,8 @@ struct Task {
   std::uint32_t thumbnail_quality = 80;  // 1…100, of the JPEG
   double at = -1;                        // kDecode of a video: the frame shown at this time, seconds
   VideoTask video = {};                  // of kVideoFrames
+  CutTask cut = {};                      // of kCut
+  PreviewTask preview = {};              // of kPreview
 };
 
 class Process;
@@ -60,6 +62,13 @@ class Lease {
   Result<std::optional<VideoChunk>> next_chunk();
   [[nodiscard]] const VideoSummary& summary() const { return summary_; }
 
+  // The file that a part of a video becomes: start_cut(), then next_part() until it gives none; then cut() is there. As
+  // for frames.
+  Status start_cut(const Task& task, int media_fd);
+  Result<std::optional<WrittenPart>> next_part();
+  [[nodiscard]] const CutSummary& cut() const { return cut_; }
+  [[nodiscard]] std::span<const std::byte> bytes(const WrittenPart& part) const;
+
   // Of the last reply or chunk; valid until the next run() or next_chunk().
   [[nodiscard]] ImageView pixels(const Picture& picture) const;
   // One small picture of the last chunk, RGB.
@@ -69,14 +78,18 @@ class Lease {
  private:
   Result<Reply> try_once(const Task& task, int media_fd, int sidecar_fd, bool& worth_retry);
 
+  Status start(const Task& task, std::uint32_t operation, int media_fd);
+  template <typename InSlot>
+  Result<std::optional<InSlot>> next(Reply& reply);
   void drop_process(bool has_died);
 
   Pool* pool_;
   std::unique_ptr<Process> process_;
-  std::optional<Request> video_;             // while its chunks come
-  std::optional<std::uint32_t> slot_;        // of the last chunk
-  std::chrono::milliseconds time_limit_{0};  // for the next chunk
+  std::optional<Request> video_;             // while its chunks or parts come
+  std::optional<std::uint32_t> slot_;        // of the last chunk or part
+  std::chrono::milliseconds time_limit_{0};  // for the next one
   VideoSummary summary_;
+  CutSummary cut_;
 };
 
 // Thread-safe. Workers start when first needed and are replaced after some thousand files.

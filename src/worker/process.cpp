@@ -286,17 +286,28 @@ Result<Reply> Process::read_reply(const Request& request, const ReplyHeader& hea
   return reply;
 }
 
-Result<ChunkInSlot> Process::read_chunk(const Request& request, const ReplyHeader& header) {
-  if ((request.operations & kVideoFrames) == 0 || header.slot >= kVideoSlots || header.reply_bytes > kMostChunkBytes)
+Result<Process::Received> Process::read_slot(const Request& request, const ReplyHeader& header) {
+  if ((request.operations & (kVideoFrames | kCut)) == 0 || header.slot >= kVideoSlots ||
+      header.reply_bytes > kMostChunkBytes)
     return senseless();
   const SlotRange range = slot_range(header.slot, memory_bytes_);
+  used_bytes_ = memory_bytes_;
+  if ((request.operations & kVideoFrames) != 0) return read_chunk(request, header, range);
+  const std::vector<std::byte> bytes(memory_ + range.begin, memory_ + range.begin + header.reply_bytes);
+  ArchiveReader reader(bytes);
+  PartInSlot found{header.slot, {}};
+  reader(found.part);
+  if (!reader.complete() || !is_part_in(found.part, range)) return senseless();
+  return found;
+}
+
+Result<ChunkInSlot> Process::read_chunk(const Request& request, const ReplyHeader& header, SlotRange range) {
   const std::vector<std::byte> bytes(memory_ + range.begin, memory_ + range.begin + header.reply_bytes);
   ArchiveReader reader(bytes);
   ChunkInSlot found{header.slot, {}};
   reader(found.chunk);
   if (!reader.complete() || !is_chunk_of(request, found.chunk, range, last_frame_)) return senseless();
   if (!found.chunk.seconds.empty()) last_frame_ = found.chunk.seconds.back();
-  used_bytes_ = memory_bytes_;
   return found;
 }
 
@@ -319,8 +330,7 @@ Status Process::begin(Request& request, int media_fd, int sidecar_fd, Death& dea
   return {};
 }
 
-Result<std::variant<ChunkInSlot, Reply>> Process::receive(const Request& request, std::chrono::milliseconds timeout,
-                                                          Death& death) {
+Result<Process::Received> Process::receive(const Request& request, std::chrono::milliseconds timeout, Death& death) {
   if (Status ready = wait_readable(timeout, death); !ready) {
     kill_and_reap();
     return fail(ready.error());
@@ -334,9 +344,9 @@ Result<std::variant<ChunkInSlot, Reply>> Process::receive(const Request& request
   };
   if (!header) return senseless_end(header.error());
   if (header->slot != kNoSlot) {
-    Result<ChunkInSlot> chunk = read_chunk(request, *header);
-    if (!chunk) return senseless_end(chunk.error());
-    return std::move(*chunk);
+    Result<Received> in_slot = read_slot(request, *header);
+    if (!in_slot) return senseless_end(in_slot.error());
+    return in_slot;
   }
   Result<Reply> reply = read_reply(request, *header);
   if (!reply) return senseless_end(reply.error());

@@ -29,6 +29,11 @@ struct ChunkInSlot {
   VideoChunk chunk;
 };
 
+struct PartInSlot {
+  std::uint32_t slot = 0;
+  WrittenPart part;
+};
+
 // How a worker ended without a reply. kKilled: by a SIGKILL that was not ours.
 enum class Death { kNone, kCrashed, kTimeout, kMemory, kKilled };
 
@@ -45,11 +50,12 @@ class Process {
   Result<Reply> exchange(Request request, int media_fd, int sidecar_fd, std::chrono::milliseconds timeout,
                          Death& death);
 
-  // A request for frames of a video in steps: begin(), then receive() until it gives the reply. Chunks are checked
-  // against the request as answers are, and stay in their slots until release(). On failure as exchange().
+  using Received = std::variant<ChunkInSlot, PartInSlot, Reply>;
+  // A request for frames of a video, or for a part of it, in steps: begin(), then receive() until it gives the reply.
+  // Chunks are checked against the request as answers are, and stay in their slots until release(). On failure as
+  // exchange().
   Status begin(Request& request, int media_fd, int sidecar_fd, Death& death);
-  Result<std::variant<ChunkInSlot, Reply>> receive(const Request& request, std::chrono::milliseconds timeout,
-                                                   Death& death);
+  Result<Received> receive(const Request& request, std::chrono::milliseconds timeout, Death& death);
   void release(const Request& request, std::uint32_t slot);
 
   [[nodiscard]] const Layers& layers() const { return layers_; }
@@ -67,7 +73,8 @@ class Process {
   Status wait_readable(std::chrono::milliseconds timeout, Death& death);
   Result<ReplyHeader> read_header(const Request& request);
   Result<Reply> read_reply(const Request& request, const ReplyHeader& header);
-  Result<ChunkInSlot> read_chunk(const Request& request, const ReplyHeader& header);
+  Result<Received> read_slot(const Request& request, const ReplyHeader& header);
+  Result<ChunkInSlot> read_chunk(const Request& request, const ReplyHeader& header, SlotRange range);
   // Ends it, unless it has ended by itself, and returns its exit status.
   int end();
   Error describe_end(Death& death);

@@ -5,7 +5,7 @@
 // back; the reply itself is in shared memory: the archived Reply at 0, pixels and thumbnail at its offsets.
 // Frames of a video (kVideoFrames) come in chunks before the reply: each in one of kVideoSlots slots of the shared
 // memory, announced by a ReplyHeader that names the slot, and released by a Release packet. A worker whose slots are
-// all in use waits, so that memory does not grow with the video.
+// all in use waits, so that memory does not grow with the video. The bytes of a cut (kCut) come in the same way.
 // Both programs come from one build, so the structs are sent as they are and only the version is checked.
 #pragma once
 
@@ -15,12 +15,13 @@
 
 #include "core/hash.h"
 #include "core/result.h"
+#include "types/clip_format.h"
 #include "types/luma.h"
 #include "types/metadata.h"
 
 namespace image_engine::worker {
 
-inline constexpr std::uint32_t kProtocolVersion = 17;
+inline constexpr std::uint32_t kProtocolVersion = 8;
 inline constexpr size_t kMaxReplyBytes = size_t{8} << 20;  // of the archived Reply; pixels begin behind it
 inline constexpr int kSocketFd = 3;                        // in the worker
 inline constexpr int kMemoryFd = 4;                        // in the worker
@@ -33,6 +34,8 @@ enum Operation : std::uint32_t {
   kLuma = 16,          // with kDecode or kVideoFrames: statistics of the full-resolution luma, too
   kFormerHash = 64,    // with kHash: the asset's hash of catalogues up to format 4, too
   kVideoFrames = 128,  // chunks of a video's frames, with kThumbnail a JPEG of each chosen one; then the reply
+  kPreview = 512,      // an animated WebP of some frames of a video
+  kCut = 256,          // a part of a video as a file, its bytes in chunks; then the reply
   kVideoClip = 32,     // an MP4 that shows the picture, its longer edge as the thumbnail's
 };
 
@@ -83,6 +86,22 @@ struct VideoTask {
   std::uint32_t step_edge = 0;    // pixels of their longer edge, as Request::max_edge
 };
 
+// Which part of a video becomes a file of its own.
+struct CutTask {
+  double from = 0, to = 0;  // seconds of presentation time
+  ClipFormat format = ClipFormat::kMp4;
+};
+
+inline constexpr std::uint32_t kMostPreviewFrames = 24;
+
+// An animation of a video.
+struct PreviewTask {
+  double times[kMostPreviewFrames] = {};  // of its frames, seconds of presentation time
+  std::uint32_t frames = 0;
+  std::uint32_t edge = 320;            // pixels, of the longer side at most
+  std::uint32_t frame_duration = 250;  // milliseconds
+};
+
 struct Request {
   std::uint32_t version = kProtocolVersion;
   std::uint32_t operations = 0;  // Operation bits
@@ -93,6 +112,8 @@ struct Request {
   std::uint64_t number = 0;  // of the request; comes back in the answer
   double at = -1;            // kDecode of a video: the frame shown at this time, seconds; below 0: no video is decoded
   VideoTask video;
+  CutTask cut;
+  PreviewTask preview;
 };
 
 inline constexpr std::uint32_t kNoSlot = ~0U;  // it is the reply
@@ -133,7 +154,7 @@ struct Picture {
   LumaStatistics luma;  // zero unless requested
 };
 
-// A JPEG or an MP4 in the shared memory.
+// A JPEG, an MP4 or an animated WebP in the shared memory.
 struct Thumbnail {
   std::uint64_t offset = 0, bytes = 0;
 };
@@ -171,6 +192,20 @@ struct VideoSummary {
   double waited = 0;                             // seconds without a free slot
 };
 
+// Bytes of the file that a cut becomes. Positions go back: a container's header is completed at its end.
+struct WrittenPart {
+  std::uint64_t position = 0;  // in the file
+  std::uint64_t offset = 0, bytes = 0;
+};
+
+// What a cut holds when its last part was sent.
+struct CutSummary {
+  double from = 0, to = 0;                              // that players show, seconds of the video's presentation time
+  double key_frame = 0;                                 // where what was copied begins, at or before `from`
+  std::vector<std::string> video_codecs, audio_codecs;  // of each stream
+  std::vector<std::string> warnings;
+};
+
 // How long each part took in the worker, microseconds.
 struct Timings {
   std::uint32_t metadata = 0, hash = 0, decode = 0, thumbnail = 0;
@@ -186,6 +221,8 @@ struct Reply {
   Result<Thumbnail> thumbnail = not_asked();
   Result<Thumbnail> clip = not_asked();
   Result<VideoSummary> video = not_asked();
+  Result<CutSummary> cut = not_asked();
+  Result<Thumbnail> preview = not_asked();
   Timings timings;
 };
 
@@ -220,13 +257,22 @@ void visit_fields(Archive& archive, Same<VideoSummary> auto& v) {
   archive(v.decode), archive(v.reduce), archive(v.convert), archive(v.thumbnail), archive(v.waited);
 }
 template <typename Archive>
+void visit_fields(Archive& archive, Same<WrittenPart> auto& p) {
+  archive(p.position), archive(p.offset), archive(p.bytes);
+}
+template <typename Archive>
+void visit_fields(Archive& archive, Same<CutSummary> auto& c) {
+  archive(c.from), archive(c.to), archive(c.key_frame), archive(c.video_codecs), archive(c.audio_codecs);
+  archive(c.warnings);
+}
+template <typename Archive>
 void visit_fields(Archive& archive, Same<Timings> auto& t) {
   archive(t.metadata), archive(t.hash), archive(t.decode), archive(t.thumbnail);
 }
 template <typename Archive>
 void visit_fields(Archive& archive, Same<Reply> auto& r) {
   archive(r.metadata), archive(r.hashes), archive(r.picture), archive(r.thumbnail), archive(r.clip);
-  archive(r.video);
+  archive(r.video), archive(r.cut), archive(r.preview);
   archive(r.timings);
 }
 

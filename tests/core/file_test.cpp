@@ -9,6 +9,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <thread>
 
 #include "core/file_lock.h"
@@ -33,6 +34,24 @@ TEST_F(FileTest, WritingReplacesWholeFilesAndSetsTheMode) {
   struct stat info {};
   ASSERT_EQ(::stat(in("a").c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0640U);
+}
+
+TEST_F(FileTest, AFileInPartsIsThereWhenItIsFinished) {
+  ASSERT_TRUE(write_file_atomically(in("a"), "older"));
+  const auto bytes = [](std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); };
+  {
+    AtomicFile unfinished = AtomicFile::create(in("a")).value();
+    ASSERT_TRUE(unfinished.write(0, bytes("never")));
+  }
+  EXPECT_EQ(read_file(in("a")).value(), "older");
+  AtomicFile file = AtomicFile::create(in("a")).value();
+  ASSERT_TRUE(file.write(4, bytes("last")));
+  ASSERT_TRUE(file.write(0, bytes("1st")));
+  EXPECT_EQ(read_file(in("a")).value(), "older");
+  ASSERT_TRUE(file.finish());
+  EXPECT_EQ(read_file(in("a")).value(), std::string("1st\0last", 8));
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(std::filesystem::path(in("a")).parent_path()), {}), 1);
+  EXPECT_FALSE(AtomicFile::create(in("no/such/folder")));
 }
 
 TEST_F(FileTest, ALockKeepsOtherOpenFilesOut) {

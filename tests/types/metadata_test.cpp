@@ -23,5 +23,20 @@ TEST(CaptureTime, LocalSecondsAreThoseOfTheCalendar) {
     EXPECT_EQ(seconds(no_date), 0) << no_date;
 }
 
+// Python: datetime.fromisoformat(…) + timedelta(seconds=…).
+TEST(CaptureTime, LaterIsThatManySecondsAfterItAtTheSameOffset) {
+  const auto later = [](const char* local, double seconds, std::optional<std::int32_t> offset = {}) {
+    return CaptureTime{local, offset}.later(seconds).iso();
+  };
+  EXPECT_EQ(later("2024-06-01T10:22:03", 0), "2024-06-01T10:22:03");
+  EXPECT_EQ(later("2024-06-01T10:22:03", 1.5), "2024-06-01T10:22:04.500");
+  EXPECT_EQ(later("2024-06-01T10:22:03.750", 0.25), "2024-06-01T10:22:04");
+  EXPECT_EQ(later("2023-12-31T23:59:59", 2, 120), "2024-01-01T00:00:01+02:00");
+  EXPECT_EQ(later("2024-02-28T23:00:00", 3600, 0), "2024-02-29T00:00:00Z");
+  EXPECT_EQ(later("1969-12-31T23:59:58", 1), "1969-12-31T23:59:59");
+  EXPECT_EQ(later("then", 1), "then");
+  EXPECT_EQ(later("2024-06-01T10:22:03", 1e300), "2024-06-01T10:22:03");
+}
+
 }  // namespace
 }  // namespace image_engine

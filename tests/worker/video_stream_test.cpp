@@ -216,6 +216,80 @@ TEST(VideoStream, APhotoAndATextAreNoVideos) {
   EXPECT_EQ(pool->deaths(), 0U);
 }
 
+TEST(VideoStream, APartComesAsTheBytesOfAFile) {
+  const auto pool = pool_of();
+  LeasedFile file = LeasedFile::open(*pool, std::string(kFolder) + "plain.mp4").value();
+  ASSERT_OK(file.start_cut({.operations = 0, .cut = {0.5, 1.5, ClipFormat::kMp4}}));
+  std::vector<std::byte> written;
+  for (;;) {
+    const auto part = file.next_part();
+    ASSERT_TRUE(part) << part.error().message;
+    if (!*part) break;
+    const auto bytes = file.bytes(**part);
+    written.resize(std::max(written.size(), (*part)->position + bytes.size()));
+    std::ranges::copy(bytes, written.begin() + static_cast<std::ptrdiff_t>((*part)->position));
+  }
+  ASSERT_GT(written.size(), 8U);
+  EXPECT_EQ(std::string(reinterpret_cast<const char*>(written.data()) + 4, 4), "ftyp");
+  EXPECT_NEAR(file.cut().from, 0.48, 1e-6);
+  EXPECT_NEAR(file.cut().to, 1.5, 1e-6);
+  EXPECT_EQ(file.cut().video_codecs, std::vector<std::string>{"h264"});
+  EXPECT_EQ(pool->deaths(), 0U);
+}
+
+TEST(VideoStream, APartThatIsGivenUpLeavesThePoolAtWork) {
+  const auto pool = pool_of();
+  {
+    LeasedFile file = LeasedFile::open(*pool, std::string(kFolder) + "plain.mp4").value();
+    ASSERT_OK(file.start_cut({.operations = 0, .cut = {0, 2, ClipFormat::kMp4}}));
+  }
+  EXPECT_EQ(pool->deaths(), 0U);
+  LeasedFile file = LeasedFile::open(*pool, std::string(kFolder) + "plain.mp4").value();
+  EXPECT_TRUE(file.run({.operations = kReadMetadata})->metadata);
+}
+
+TEST(Parts, TheyLieInTheirSlot) {
+  constexpr SlotRange kSlot{10'000, 50'000};
+  EXPECT_TRUE(is_part_in({0, kSlot.begin, 40'000}, kSlot));
+  EXPECT_FALSE(is_part_in({0, kSlot.begin, 40'001}, kSlot));
+  EXPECT_FALSE(is_part_in({0, kSlot.begin - 1, 1}, kSlot));
+  EXPECT_FALSE(is_part_in({0, kSlot.end + 1, 0}, kSlot));
+  EXPECT_FALSE(is_part_in({0, ~0ULL - 10, 100}, kSlot));
+  EXPECT_FALSE(is_part_in({~0ULL, kSlot.begin, 1}, kSlot));
+}
+
+TEST(Parts, ASummaryMakesSenseAndWasAskedFor) {
+  Request request;
+  request.operations = kCut;
+  const auto is_taken = [&](const CutSummary& cut) {
+    Reply reply;
+    reply.cut = cut;
+    return is_answer_to(request, reply, 1 << 20);
+  };
+  EXPECT_TRUE(is_taken({1, 2, 0, {"h264"}, {}, {}}));
+  EXPECT_FALSE(is_taken({2, 1, 0, {"h264"}, {}, {}}));
+  EXPECT_FALSE(is_taken({1, std::numeric_limits<double>::quiet_NaN(), 0, {"h264"}, {}, {}}));
+  EXPECT_FALSE(is_taken({1, 2, 0, {}, {}, {}}));
+  request.operations = kVideoFrames;
+  EXPECT_FALSE(is_taken({1, 2, 0, {"h264"}, {}, {}}));
+}
+
+TEST(Parts, APreviewIsNoLargerThanAskedFor) {
+  Request request;
+  request.operations = kPreview;
+  request.preview.frames = 2;
+  request.preview.edge = 100;
+  const auto is_taken = [&](std::uint64_t bytes) {
+    Reply reply;
+    reply.preview = Thumbnail{0, bytes};
+    return is_answer_to(request, reply, 1 << 30);
+  };
+  constexpr std::uint64_t kMost = 100 * 100 * 4 * 2 + (1 << 20);
+  EXPECT_TRUE(is_taken(kMost));
+  EXPECT_FALSE(is_taken(kMost + 1));
+  EXPECT_FALSE(is_taken(0));
+}
+
 // What a subverted worker may send.
 class Chunks : public testing::Test {
  protected:

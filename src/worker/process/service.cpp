@@ -20,6 +20,7 @@
 #include "media/media.h"
 #include "worker/archive.h"
 #include "worker/process/arena.h"
+#include "worker/process/cut_sender.h"
 #include "worker/process/video_sender.h"
 #include "worker/protocol.h"
 
@@ -104,6 +105,8 @@ class Service {
     reply.thumbnail = fail(error);
     reply.clip = fail(error);
     reply.video = fail(error);
+    reply.cut = fail(error);
+    reply.preview = fail(error);
     return reply;
   }
 
@@ -121,8 +124,21 @@ class Service {
     }
     if (request.operations & kVideoFrames)
       reply.video = VideoSender(memory_, media_.bytes(), request).send_all();
+    else if (request.operations & kCut)
+      reply.cut = send_cut(memory_, media_.bytes(), request);
+    else if (request.operations & kPreview)
+      reply.preview = preview(request.preview, request.max_pixels);
     else if (request.operations & (kDecode | kThumbnail | kVideoClip))
       decode(request, reply);
+  }
+
+  Result<Thumbnail> preview(const PreviewTask& task, std::uint64_t max_pixels) {
+    const std::span<const double> times(task.times, std::min(task.frames, kMostPreviewFrames));
+    IE_TRY(const std::vector<std::byte> webp,
+           media::encode_preview(media_.bytes(), {times, task.edge, task.frame_duration, max_pixels}));
+    Arena arena(memory_, kMaxReplyBytes, memory_.size());
+    IE_TRY(const std::uint64_t offset, arena.put(webp));
+    return Thumbnail{offset, webp.size()};
   }
 
   void decode(const Request& request, Reply& reply) {

@@ -1,11 +1,6 @@
 #include "worker/process/video_sender.h"
 
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <bit>
-#include <cerrno>
 #include <cmath>
 
 #include "types/same_picture.h"
@@ -160,14 +155,10 @@ bool VideoSender::is_full() const {
 }
 
 void VideoSender::begin_chunk() {
-  constexpr std::uint32_t kAll = (1U << kVideoSlots) - 1;
-  while (in_use_ != 0) {
-    const std::uint32_t before = in_use_;
-    take_release(in_use_ == kAll);
-    if (in_use_ == before) break;
-  }
-  slot_ = static_cast<std::uint32_t>(std::countr_one(in_use_));
-  const SlotRange range = slot_range(slot_, memory_.size());
+  const auto start = std::chrono::steady_clock::now();
+  slot_ = slots_.take();
+  summary_.waited += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const SlotRange range = slots_.range(slot_);
   const std::uint64_t small =
       std::uint64_t{request_.video.small_width} * request_.video.small_height * 3 * kMostChunkFrames;
   chunk_ = {};
@@ -180,26 +171,8 @@ void VideoSender::send_chunk() {
   if (!arena_ || chunk_.seconds.empty()) return;
   ArchiveWriter writer;
   writer(chunk_);
-  std::memcpy(memory_.data() + slot_range(slot_, memory_.size()).begin, writer.bytes().data(), writer.bytes().size());
-  ReplyHeader header;
-  header.reply_bytes = static_cast<std::uint32_t>(writer.bytes().size());
-  header.number = request_.number;
-  header.slot = slot_;
-  in_use_ |= 1U << slot_;
+  slots_.send(slot_, writer.bytes());
   arena_.reset();
-  ::send(kSocketFd, &header, sizeof header, MSG_NOSIGNAL);
-}
-
-void VideoSender::take_release(bool wait) {
-  Release release;
-  ssize_t count = 0;
-  const auto start = std::chrono::steady_clock::now();
-  do count = ::recv(kSocketFd, &release, sizeof release, wait ? 0 : MSG_DONTWAIT);
-  while (count < 0 && errno == EINTR);
-  if (wait) summary_.waited += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
-  if (count != sizeof release || release.number != request_.number || release.slot >= kVideoSlots) ::_exit(2);
-  in_use_ &= ~(1U << release.slot);
 }
 
 }  // namespace image_engine::worker

@@ -11,6 +11,7 @@
 #include "media/media.h"
 #include "media/video_reader.h"
 #include "worker/process/arena.h"
+#include "worker/process/slots.h"
 #include "worker/protocol.h"
 
 namespace image_engine::worker {
@@ -19,7 +20,7 @@ class VideoSender {
  public:
   // `memory` is all of the shared memory; it and `file` must outlive the object.
   VideoSender(std::span<std::byte> memory, media::Bytes file, const Request& request)
-      : memory_(memory), file_(file), request_(request) {}
+      : memory_(memory), file_(file), request_(request), slots_(memory, request.number) {}
 
   // Decodes as the request says and sends chunks, waiting where the engine has released none of the slots. Ends the
   // program when the engine has closed the socket. Errors: those of media::VideoReader; what was sent before one
@@ -39,16 +40,15 @@ class VideoSender {
   [[nodiscard]] bool is_full() const;
   void begin_chunk();
   void send_chunk();
-  void take_release(bool wait);
 
   std::span<std::byte> memory_;
   media::Bytes file_;
   const Request& request_;
+  Slots slots_;
   VideoSummary summary_;
   VideoChunk chunk_;
   std::optional<Arena> arena_;  // of the chunk that is being filled
   std::uint32_t slot_ = 0;
-  std::uint32_t in_use_ = 0;  // slots, by bit
   std::chrono::steady_clock::time_point begun_;
   double anchor_ = 0;
   double step_rate_ = 0;                  // steps a second
