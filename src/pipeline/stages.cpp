@@ -6,6 +6,7 @@
 
 #include "core/hash.h"
 #include "core/json.h"
+#include "video/fingerprint.h"
 #include "vision/hashes.h"
 #include "vision/quality.h"
 
@@ -20,6 +21,8 @@ store::StageKey decode_key() { return {kDecodeStage, "", "1", ""}; }
 store::StageKey quality_key() { return {kQualityStage, "", std::to_string(vision::kQualityVersion), ""}; }
 
 store::StageKey hash_key() { return {kHashStage, "", std::to_string(vision::kHashesVersion), ""}; }
+
+store::StageKey fingerprint_key() { return {kFingerprintStage, "", video::kFingerprintVersion, ""}; }
 
 namespace {
 
@@ -46,6 +49,7 @@ constexpr StageRow kStageRows[] = {
     {kSceneStage, Pass::kPictures, true, "scene"},
     {kTextStage, Pass::kPictures, true, ""},
     {kVideoStage, Pass::kPictures, true, nullptr},
+    {kFingerprintStage, Pass::kPictures, false, nullptr},
     {kRetailProductsStage, Pass::kServers, true, "retail_products"},
     {kDescriptionStage, Pass::kServers, true, "caption"},  // "description" is from the file's metadata
 };

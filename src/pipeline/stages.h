@@ -35,6 +35,8 @@ inline constexpr char kTextStage[] = "text";
 inline constexpr char kFacesStage[] = "faces";
 // Frames and scenes of a video.
 inline constexpr char kVideoStage[] = "video";
+// Of a video, to be compared with those of others (video/fingerprint.h). Made whenever its frames are.
+inline constexpr char kFingerprintStage[] = "fingerprint";
 // Of pass 3.
 inline constexpr char kRetailProductsStage[] = "retail_products";
 inline constexpr char kDescriptionStage[] = "description";
@@ -56,6 +58,7 @@ store::StageKey quality_key();
 // Params are what chooses frames and scenes.
 store::StageKey video_key(const Config& config);
 store::StageKey hash_key();
+store::StageKey fingerprint_key();
 
 // The input of a stage of pass 2: a photo, upright, sRGB.
 struct StageInput {

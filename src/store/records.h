@@ -50,6 +50,8 @@ class RecordWriter {
   // kInvalidArgument for an invalid range and for vectors.
   Status put_moment(AssetId asset, const Moment& moment);
   Status put_moment_record(AssetId asset, const MomentRecord& record, std::span<const Fact> facts = {});
+  // Deletes what a stage recorded at an asset's moments.
+  Status drop_moment_records(AssetId asset, const std::string& stage);
   // Deletes all moments of an asset, with what was found at them and its progress.
   Status drop_moments(AssetId asset);
   // Deletes the records of that stage with another key: what they describe at the asset's moments has been replaced.

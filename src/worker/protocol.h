@@ -20,7 +20,7 @@
 
 namespace image_engine::worker {
 
-inline constexpr std::uint32_t kProtocolVersion = 7;
+inline constexpr std::uint32_t kProtocolVersion = 17;
 inline constexpr size_t kMaxReplyBytes = size_t{8} << 20;  // of the archived Reply; pixels begin behind it
 inline constexpr int kSocketFd = 3;                        // in the worker
 inline constexpr int kMemoryFd = 4;                        // in the worker
@@ -149,6 +149,8 @@ struct VideoSummary {
   double duration = 0;         // that the container states, seconds; 0: unknown
   double frame_rate = 0;       // that the container states; 0: unknown
   std::uint64_t frames = 0;    // that were decoded
+  std::uint32_t audio_streams = 0, subtitle_streams = 0;
+  bool is_hdr = false;  // PQ or HLG
   std::vector<std::string> warnings;
 };
 
@@ -194,6 +196,7 @@ void visit_fields(Archive& archive, Same<VideoChunk> auto& c) {
 template <typename Archive>
 void visit_fields(Archive& archive, Same<VideoSummary> auto& v) {
   archive(v.first), archive(v.last), archive(v.duration), archive(v.frame_rate), archive(v.frames), archive(v.warnings);
+  archive(v.audio_streams), archive(v.subtitle_streams), archive(v.is_hdr);
 }
 template <typename Archive>
 void visit_fields(Archive& archive, Same<Timings> auto& t) {
