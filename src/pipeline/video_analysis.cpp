@@ -334,13 +334,15 @@ Status VideoAnalysis::write_fingerprint_part() {
 }
 
 Status VideoAnalysis::keep_fingerprint(const std::string& cells) {
+  // What a decode that was broken off met is not known.
+  const bool is_flawed = !summary_.warnings.empty() || std::isfinite(resumed_at_);
   const json data = {{"cells", base64_encode(cells)},
                      {"duration", thousandths(std::max(frames_.back().moment.to - *first_, 0.0))},
                      {"frame_rate", summary_.frame_rate},
                      {"audio_streams", summary_.audio_streams},
                      {"subtitle_streams", summary_.subtitle_streams},
                      {"hdr", summary_.is_hdr},
-                     {"flawed", !summary_.warnings.empty()}};
+                     {"flawed", is_flawed}};
   return plan_.run.writer.put_record(video_.file.asset, {fingerprint_key(), "cpu", "", json_text(data), ""});
 }
 

@@ -369,8 +369,10 @@ Result<std::vector<DuplicateGroup>> find_duplicates(const store::CatalogueReader
   append(groups, burst_groups(photos, options, near));
   for (store::AssetBrief& brief : video_briefs)
     if (const auto best = best_of_asset.find(brief.id); best != best_of_asset.end()) brief.path = best->second;
-  IE_TRY(std::vector<DuplicateGroup> videos, video_groups(catalogue, options, video_briefs));
-  append(groups, std::move(videos));
+  if (options.kinds.empty() || std::ranges::find(options.kinds, DuplicateKind::kVideo) != options.kinds.end()) {
+    IE_TRY(std::vector<DuplicateGroup> videos, video_groups(catalogue, options, video_briefs));
+    append(groups, std::move(videos));
+  }
   std::erase_if(groups, [&](DuplicateGroup& group) {
     if (!options.kinds.empty() && std::ranges::find(options.kinds, group.kind) == options.kinds.end()) return true;
     compare_files(group, disk);

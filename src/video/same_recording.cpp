@@ -54,15 +54,15 @@ struct Series {
   }
 };
 
-// +1 or −1 by cell and bit, always the same.
-const std::array<std::array<std::int32_t, kBits>, kPooled>& signs() {
+// +1 or −1 by cell and bit, always the same. As floats, which are multiplied fast everywhere; all sums are exact.
+const std::array<std::array<float, kBits>, kPooled>& signs() {
   static const auto kSigns = [] {
-    std::array<std::array<std::int32_t, kBits>, kPooled> all{};
+    std::array<std::array<float, kBits>, kPooled> all{};
     std::uint64_t state = 0x9e3779b97f4a7c15;
     for (auto& row : all)
-      for (std::int32_t& sign : row) {
+      for (float& sign : row) {
         state ^= state << 13, state ^= state >> 7, state ^= state << 17;  // xorshift64 (Marsaglia 2003)
-        sign = (state >> 32) % 2 == 0 ? 1 : -1;
+        sign = (state >> 32) % 2 == 0 ? 1.0F : -1.0F;
       }
     return all;
   }();
@@ -93,10 +93,10 @@ std::optional<Keys> keys_at(const Series& series, int step, bool half) {
     squares += std::int64_t{value} * value;
   }
   if (squares < std::int64_t{16} * kLeastChange * kPooled) return std::nullopt;
-  std::array<std::int32_t, kBits> sums{};
+  std::array<float, kBits> sums{};
   for (int i = 0; i < kPooled; ++i) {
     const auto& row = signs()[static_cast<std::size_t>(i)];
-    const std::int32_t value = change[static_cast<std::size_t>(i)];
+    const auto value = static_cast<float>(change[static_cast<std::size_t>(i)]);
     for (int bit = 0; bit < kBits; ++bit)
       sums[static_cast<std::size_t>(bit)] += value * row[static_cast<std::size_t>(bit)];
   }
