@@ -35,6 +35,8 @@ constexpr double kMostFailing = 0.03;                                  // share 
 constexpr double kLeastTelling = 0.5;  // share of windows: what stands still for long may be a cover with any sound
 constexpr double kLeastLikely = 0.5;   // correlation of all that moves, for a closer look
 constexpr double kRepeats = 0.7;       // correlation with itself some time later: a loop
+constexpr double kMostDrift = 0.01;    // of speed
+constexpr double kSureOffset = 0.08;   // steps: to what an offset is known
 constexpr int kLongestPeriod = 120 * kSecond;
 
 // Keys: signs of random sums of what changes, in four tables.
@@ -44,6 +46,7 @@ constexpr std::size_t kKeys = std::size_t{1} << kKeyBits;
 constexpr std::size_t kMostOfKey = 1000;  // a key of more steps says nothing
 constexpr int kLeastChange = 1;           // mean square, in levels
 constexpr int kLeastVotes = 3;
+constexpr int kStepsAVote = 10;  // at most, of the shorter one; copies have a vote a step
 constexpr std::size_t kOffsetsTried = 2;
 
 struct Series {
@@ -318,6 +321,23 @@ std::optional<double> best_offset(const Series& a, const Series& b, double about
   return best;
 }
 
+// Where the part of b agrees best with a, between the offsets that best_offset() tries.
+double fine_offset(const Series& a, const Series& part, double about) {
+  constexpr double kBeside = 0.25;
+  const double before = agreement(align(a, part, about - kBeside)), here = agreement(align(a, part, about)),
+               after = agreement(align(a, part, about + kBeside));
+  const double bend = before - 2 * here + after;
+  return bend < 0 ? about + std::clamp(kBeside * (before - after) / (2 * bend), -2 * kBeside, 2 * kBeside) : about;
+}
+
+// Whether both halves of b are at one offset in a: at another speed they are not.
+bool is_at_one_speed(const Series& a, const Series& b, double offset) {
+  const int half = b.steps / 2;
+  const Series first{b.cells, half}, second{b.at(half), b.steps - half};
+  const double drift = fine_offset(a, second, offset + half) - half - fine_offset(a, first, offset);
+  return std::abs(drift) <= kMostDrift * half + kSureOffset;
+}
+
 class Comparison {
  public:
   explicit Comparison(std::span<const Series> videos) : videos_(videos), index_(videos), repeats_(videos.size()) {}
@@ -349,11 +369,14 @@ class Comparison {
     const bool is_longer = videos_[video].steps >= videos_[guess.video].steps;
     SameRecording pair{is_longer ? video : guess.video, is_longer ? guess.video : video, 0};
     const Series &a = videos_[pair.longer], &b = videos_[pair.shorter];
+    if (guess.votes * kStepsAVote < b.steps) return std::nullopt;
     const double about = (is_longer ? -1 : 1) * guess.half_steps / 2.0;
     if (about < -kTolerance - 1 || about + b.steps > a.steps + kTolerance + 1) return std::nullopt;
     const std::optional<double> offset = best_offset(a, b, about);
     if (!offset || *offset < -kTolerance || *offset + b.steps > a.steps + kTolerance) return std::nullopt;
-    if (!is_same(align(a, b, *offset)) || is_loop(pair.longer) || is_loop(pair.shorter)) return std::nullopt;
+    if (!is_same(align(a, b, *offset)) || !is_at_one_speed(a, b, *offset) || is_loop(pair.longer) ||
+        is_loop(pair.shorter))
+      return std::nullopt;
     pair.offset = *offset * kPrintStep;
     return pair;
   }

@@ -181,6 +181,8 @@ TEST(SameRecordingTest, WhatIsPlayedOtherwiseIsNotTheSame) {
   };
   const auto back = [](double seconds) { return kStreet.frame(20 - seconds); };
   const auto faster = [](double seconds) { return kStreet.frame(seconds * 1.1); };
+  const auto hardly_faster = [](double seconds) { return kStreet.frame(seconds * 1.03); };
+  EXPECT_THAT(pairs({original, fingerprint(hardly_faster, 8)}), IsEmpty());
   for (const Film& other : std::vector<Film>{mirrored, cropped, back, faster})
     EXPECT_THAT(pairs({original, fingerprint(other, 18)}), IsEmpty());
 }
