@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <span>
 
 #include "cli/app.h"
 #include "cli/output.h"
+#include "core/json.h"
 #include "core/text.h"
 #include "pipeline/stages.h"
 #include "store/asset_json.h"
@@ -24,6 +26,7 @@ Examples:
   image-engine duplicates --kind exact --print0 | xargs -0 ls -l      (copies of the best, byte for byte)
 
 exact: files with the same coded picture (their metadata may differ; --verify compares every byte).
+video: the same recording, re-encoded, resized or trimmed; sound is not compared.
 near: pictures that look the same. burst: similar photos of one camera, shot in sequence.
 Links, mounts and other spellings of a file count as one file. Hard links are shown, and count no bytes.
 Nothing is ever deleted or changed.)";
@@ -52,6 +55,12 @@ std::string_view sameness_name(const search::DuplicateFile& file, const search::
   return "unknown";
 }
 
+void put_video(nlohmann::json& item, const search::DuplicateFile& file) {
+  item["seconds"] = thousandths(file.seconds);
+  if (file.part) item["part"] = {{"from", thousandths(file.part->first)}, {"to", thousandths(file.part->second)}};
+  item["has"] = file.advantages;
+}
+
 nlohmann::json group_json(const search::DuplicateGroup& group, bool verify) {
   nlohmann::json out = {
       {"kind", search::duplicate_kind_name(group.kind)}, {"why", group.reasons}, {"files", nlohmann::json::array()}};
@@ -62,7 +71,10 @@ nlohmann::json group_json(const search::DuplicateGroup& group, bool verify) {
     item["bytes"] = file.bytes;
     item["width"] = file.width;
     item["height"] = file.height;
-    item["distance"] = file.distance;
+    if (group.kind == search::DuplicateKind::kVideo)
+      put_video(item, file);
+    else
+      item["distance"] = file.distance;
     if (file.same_bytes) item["same_bytes"] = *file.same_bytes;
     item["file"] = sameness_name(file, group.files.front());
     if (verify) item["removable"] = file.removable;
@@ -71,12 +83,22 @@ nlohmann::json group_json(const search::DuplicateGroup& group, bool verify) {
   return out;
 }
 
+std::string video_facts(const search::DuplicateFile& file) {
+  std::string facts = ", " + clock_text(std::round(file.seconds * 10) / 10);
+  if (file.part)
+    facts += fmt::format(", {}–{} of the best", clock_text(std::round(file.part->first * 10) / 10),
+                         clock_text(std::round(file.part->second * 10) / 10));
+  if (!file.advantages.empty()) facts += "; to be kept: " + joined(file.advantages);
+  return facts;
+}
+
 void print_group(const Context& context, const search::DuplicateGroup& group, bool verify) {
   const bool verified = verify && group.kind == search::DuplicateKind::kExact;
   for (size_t i = 0; i < group.files.size(); ++i) {
     const search::DuplicateFile& file = group.files[i];
     std::string facts =
         fmt::format("{} × {}, {}", file.width, file.height, human_bytes(static_cast<std::uint64_t>(file.bytes)));
+    if (group.kind == search::DuplicateKind::kVideo) facts += video_facts(file);
     if (file.same_bytes) facts += *file.same_bytes ? ", same bytes" : ", other bytes";
     if (verified && !file.same_bytes) facts += ", cannot be read";
     if (file.hard_link || file.sameness == Sameness::kHardLink)
@@ -112,8 +134,8 @@ void print_groups(const Context& context, const std::vector<search::DuplicateGro
 
 Action setup_duplicates(Arguments app, Settings&) {
   auto flags = std::make_shared<DuplicatesFlags>();
-  app.add_option("--kind", flags->kinds, "exact, near or burst (may be repeated; all without it)")
-      .one_of({"exact", "near", "burst"})
+  app.add_option("--kind", flags->kinds, "exact, near, burst or video (may be repeated; all without it)")
+      .one_of({"exact", "near", "burst", "video"})
       .one_value_each();
   app.add_option("--distance", flags->distance, "Bits of 64 by which near pictures may differ")
       .range(0, 16)
@@ -122,12 +144,13 @@ Action setup_duplicates(Arguments app, Settings&) {
   app.add_flag(
       "--print0", flags->print0,
       "Only the paths of removable files, each ended by NUL: copies with the same bytes as the best one; with --kind "
-      "near or burst also pictures worse than the best");
+      "near, burst or video also those worse than the best");
   app.footer(kDuplicatesExamples);
   return [flags](Context& context) -> Result<int> {
     IE_TRY(const store::CatalogueReader reader, open_reader(context));
     search::DuplicateOptions options;
     options.hash_stage = pipeline::hash_key();
+    options.fingerprint_stage = pipeline::fingerprint_key();
     options.quality_stage = pipeline::quality_key();
     options.thumbnail_stage = pipeline::thumbnail_key(context.config);
     options.max_distance = flags->distance;

@@ -263,6 +263,19 @@ Result<Decoded> decode_video_frame(Bytes file, const DecodeOptions& options) {
   return decoded;
 }
 
+std::uint32_t VideoReader::streams(StreamKind kind) const {
+  const AVFormatContext& input = state_->demuxer.input();
+  const AVMediaType type = kind == StreamKind::kAudio ? AVMEDIA_TYPE_AUDIO : AVMEDIA_TYPE_SUBTITLE;
+  return static_cast<std::uint32_t>(
+      std::count_if(input.streams, input.streams + input.nb_streams,
+                    [&](const AVStream* stream) { return stream->codecpar->codec_type == type; }));
+}
+
+bool VideoReader::is_hdr() const {
+  const AVColorTransferCharacteristic transfer = state_->decoder->color_trc;
+  return transfer == AVCOL_TRC_SMPTE2084 || transfer == AVCOL_TRC_ARIB_STD_B67;
+}
+
 std::vector<std::string> VideoReader::warnings() const {
   std::vector<std::string> warnings;
   if (is_profile_5(*state_->stream))

@@ -22,6 +22,8 @@ struct VideoReaderOptions {
   std::uint64_t max_pixels = 300'000'000;  // a stream with larger frames is refused with kTooLarge
 };
 
+enum class StreamKind : std::uint8_t { kAudio, kSubtitles };
+
 struct VideoFrame {
   double seconds = 0;  // presentation time as the container has it: what ffprobe prints as pts_time
   bool is_key = false;
@@ -53,9 +55,11 @@ class VideoReader {
   // tone-mapped. Cheap: meant for every frame.
   Status reduce(Size size, std::span<std::uint8_t> rgb);
 
-  [[nodiscard]] Size full_size() const;     // of the frame at hand, upright, pixels square
-  [[nodiscard]] double duration() const;    // seconds that the container states; 0: unknown
-  [[nodiscard]] double frame_rate() const;  // frames a second that the container states; 0: unknown
+  [[nodiscard]] Size full_size() const;                        // of the frame at hand, upright, pixels square
+  [[nodiscard]] double duration() const;                       // seconds that the container states; 0: unknown
+  [[nodiscard]] double frame_rate() const;                     // frames a second that the container states; 0: unknown
+  [[nodiscard]] std::uint32_t streams(StreamKind kind) const;  // of the container
+  [[nodiscard]] bool is_hdr() const;                           // PQ or HLG, as far as is known by now
   // Whether the container ended by an error, or lacks bytes that it declares: it is damaged, or ends early.
   [[nodiscard]] bool is_cut_off() const;
   // For a person: what was wrong so far but survived.

@@ -14,7 +14,7 @@ namespace image_engine::pipeline {
 namespace {
 
 // Raise it when the same video would get other frames or scenes.
-constexpr char kVideoVersion[] = "1";
+constexpr char kVideoVersion[] = "2";
 // Text in a frame of full HD is read at its own size; larger frames are reduced to this. Without text, stages ask for
 // less.
 constexpr std::uint32_t kTextEdge = 1920;
@@ -107,7 +107,8 @@ class VideoPass {
       IE_TRY(const store::AssetRecord asset, run_.reader.asset_record(file.asset));
       if (!asset.hash) continue;
       const bool known = asset.metadata && asset.metadata->video;
-      videos.push_back({std::move(file), *asset.hash, known ? asset.metadata->video->duration : 0});
+      videos.push_back({std::move(file), *asset.hash, known ? asset.metadata->video->duration : 0,
+                        asset.metadata ? asset.metadata->orientation : 1});
     }
     if (run_.options.config.video.order == "short") std::ranges::stable_sort(videos, {}, &VideoFile::duration);
     return videos;

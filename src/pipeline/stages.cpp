@@ -6,6 +6,7 @@
 
 #include "core/hash.h"
 #include "core/json.h"
+#include "video/fingerprint.h"
 #include "vision/hashes.h"
 #include "vision/quality.h"
 
@@ -20,6 +21,8 @@ store::StageKey decode_key() { return {kDecodeStage, "", "1", ""}; }
 store::StageKey quality_key() { return {kQualityStage, "", std::to_string(vision::kQualityVersion), ""}; }
 
 store::StageKey hash_key() { return {kHashStage, "", std::to_string(vision::kHashesVersion), ""}; }
+
+store::StageKey fingerprint_key() { return {kFingerprintStage, "", video::kFingerprintVersion, ""}; }
 
 namespace {
 
@@ -48,6 +51,7 @@ constexpr StageRow kStageRows[] = {
     {kActionsStage, Pass::kPictures, true, ""},
     {kVideoStage, Pass::kPictures, true, nullptr},
     {kLivePhotoStage, Pass::kHeaders, false, ""},
+    {kFingerprintStage, Pass::kPictures, false, nullptr},
     {kRetailProductsStage, Pass::kServers, true, "retail_products"},
     {kDescriptionStage, Pass::kServers, true, "caption"},  // "description" is from the file's metadata
 };

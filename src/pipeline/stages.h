@@ -39,6 +39,8 @@ inline constexpr char kActionsStage[] = "actions";
 // Frames and scenes of a video.
 inline constexpr char kVideoStage[] = "video";
 inline constexpr char kLivePhotoStage[] = "live_photo";  // store::FileWriter::pair_live_photos()
+// Of a video, to be compared with those of others (video/fingerprint.h). Made whenever its frames are.
+inline constexpr char kFingerprintStage[] = "fingerprint";
 // Of pass 3.
 inline constexpr char kRetailProductsStage[] = "retail_products";
 inline constexpr char kDescriptionStage[] = "description";
@@ -61,6 +63,7 @@ store::StageKey quality_key();
 // detector.
 store::StageKey video_key(const Config& config, const store::StageKey* scene_model);
 store::StageKey hash_key();
+store::StageKey fingerprint_key();
 
 // The input of a stage of pass 2: a photo, upright, sRGB.
 struct StageInput {

@@ -44,6 +44,15 @@ bool overlap(const video::SceneChange& a, const video::SceneChange& b) {
   return a.from_seconds <= b.to_seconds && b.from_seconds <= a.to_seconds;
 }
 
+// One part of a fingerprint, as it is kept at a frame.
+std::string part_data(const std::string& cells) { return json_text(json(base64_encode(cells))); }
+
+Result<std::string> part_from(std::string_view data) {
+  const json text = parse_json(data);
+  if (!text.is_string()) return fail(ErrorCode::kCorrupt, "a part of a fingerprint is no text");
+  return base64_decode(text.get<std::string>());
+}
+
 }  // namespace
 
 VideoAnalysis::VideoAnalysis(VideoPlan& plan, const VideoFile& video, bool anew)
@@ -73,6 +82,7 @@ Status VideoAnalysis::choose_stages() {
     if (runs_here(*stage)) stages_.push_back(stage);
   clips_ = runs(kActionsStage) ? plan_.clips : nullptr;
   actions_ = ActionWindows(clips_ != nullptr ? clips_->clip : nullptr);
+  if (anew_ && !plan_.run.options.config.video.key_frames_only) fingerprinter_.emplace(video_.orientation);
   progress_key_ = plan_.key.params;
   for (const PictureStage* stage : stages_)
     progress_key_ +=
@@ -123,6 +133,7 @@ Status VideoAnalysis::load_progress() {
   try {
     const json data = parse_json(progress->data);
     const double first = data.at("first").get<double>(), until = data.at("until").get<double>();
+    if (!resume_fingerprint(first, until)) return drop_former();
     changes_ = changes_from(data.at("changes"));
     for (const json& failed : data.at("failures"))
       for (const PictureStage* stage : stages_)
@@ -181,6 +192,28 @@ Status VideoAnalysis::drop_stages() {
   }
   if (runs(kObjectsStage)) IE_CHECK(run.writer.drop_moment_records(video_.file.asset, kBetweenRecord));
   return run.batch.commit();
+}
+
+// Fails where what is kept does not reach to the time until which frames are.
+Status VideoAnalysis::resume_fingerprint(double first, double until) {
+  if (!fingerprinter_) return {};
+  std::vector<store::MomentRecord> records;
+  {
+    const std::lock_guard lock(plan_.run.reader_mutex);
+    IE_TRY(records, plan_.run.reader.moment_records(video_.file.asset));
+  }
+  std::size_t cells = 0;
+  for (const store::MomentRecord& record : records) {
+    if (record.stage != kFingerprintStage) continue;
+    IE_TRY(part_, part_from(record.data));
+    part_moment_ = record.moment;
+    cells += part_.size();
+  }
+  const std::size_t steps = cells / video::kPrintCells;
+  if (static_cast<double>(steps + 1) * video::kPrintStep < until - first)
+    return fail(ErrorCode::kNotFound, "a part of the fingerprint is missing");
+  fingerprinter_->resume(first, steps);
+  return {};
 }
 
 // Seconds before the last sampled frame from which on the detector sees again what it was not sure of.
@@ -254,6 +287,7 @@ Status VideoAnalysis::take_chunk(worker::LeasedFile& leased, const worker::Video
       IE_CHECK(take_changes(detector_->add({next_index_++, seconds, small})));
       plan_.trace.add(kSceneChangesStep, start, 1);
     }
+    if (fingerprinter_) fingerprinter_->add(seconds, small);
     if (seconds > position_) spacing_ = seconds - position_;
     position_ = std::max(position_, seconds);
     if (chosen == chunk.chosen.end() || chosen->seconds != seconds) continue;
@@ -444,6 +478,7 @@ Status VideoAnalysis::write_frames() {
     for (const auto& [record, facts] : frame.records)
       IE_CHECK(run.writer.put_moment_record(video_.file.asset, record, facts));
   }
+  IE_CHECK(write_fingerprint_part());
   IE_CHECK(run.writer.put_progress(video_.file.asset, store::AnalysisProgress{progress_key_, progress_data()}));
   IE_CHECK(run.batch.commit());
   frames_.erase(frames_.begin(), frames_.end() - 1);
@@ -453,6 +488,29 @@ Status VideoAnalysis::write_frames() {
   return {};
 }
 
+Status VideoAnalysis::write_fingerprint_part() {
+  if (!fingerprinter_) return {};
+  const store::MomentId moment = frames_.back().moment.id;
+  if (moment != part_moment_) part_.clear();
+  part_moment_ = moment;
+  part_ += fingerprinter_->take();
+  if (part_.empty()) return {};
+  return plan_.run.writer.put_moment_record(video_.file.asset, {moment, kFingerprintStage, part_data(part_)});
+}
+
+Status VideoAnalysis::keep_fingerprint(const std::string& cells) {
+  // What a decode that was broken off met is not known.
+  const bool is_flawed = !summary_.warnings.empty() || std::isfinite(resumed_at_);
+  const json data = {{"cells", base64_encode(cells)},
+                     {"duration", thousandths(std::max(frames_.back().moment.to - *first_, 0.0))},
+                     {"frame_rate", summary_.frame_rate},
+                     {"audio_streams", summary_.audio_streams},
+                     {"subtitle_streams", summary_.subtitle_streams},
+                     {"hdr", summary_.is_hdr},
+                     {"flawed", is_flawed}};
+  return plan_.run.writer.put_record(video_.file.asset, {fingerprint_key(), "cpu", "", json_text(data), ""});
+}
+
 Status VideoAnalysis::finish(const std::optional<Error>& broken) {
   if (first_ && summary_.frames > 0 && !frames_.empty()) {
     const double frame = summary_.frame_rate > 0 ? 1 / summary_.frame_rate : 0;
@@ -460,6 +518,7 @@ Status VideoAnalysis::finish(const std::optional<Error>& broken) {
     // What is behind the last key frame was not decoded.
     if (plan_.run.options.config.video.key_frames_only) end = std::max(end, *first_ + summary_.duration);
     frames_.back().moment.to = std::max(frames_.back().moment.from, end);
+    if (fingerprinter_) fingerprinter_->finish(end);
   }
   if (const Status named = actions_.finish(position_ + spacing_); !named)
     note_failure(*clips_, position_, named.error());
@@ -486,6 +545,12 @@ Status VideoAnalysis::finish(const std::optional<Error>& broken) {
   for (const std::vector<ObjectsAt>& list : between)
     for (const ObjectsAt& frame : list) by_stage[kObjectsStage].push_back({frame.seconds, frame.data});
   for (auto& [stage, frames] : by_stage) std::ranges::stable_sort(frames, {}, &FrameData::seconds);
+
+  std::string cells;
+  for (const FrameData& part : by_stage[kFingerprintStage]) {
+    IE_TRY(const std::string more, part_from(part.data));
+    cells += more;
+  }
 
   std::vector<video::Scene> scenes;
   if (anew_) {
@@ -533,7 +598,11 @@ Status VideoAnalysis::finish(const std::optional<Error>& broken) {
     IE_CHECK(run.writer.put_record(asset, {plan_.key, "cpu", "", json_text(data), ""}));
     IE_CHECK(run.writer.drop_other_records(asset, plan_.key));
     IE_CHECK(run.writer.clear_failure(video_.file.seen.path, kDecodeStage));
+    if (fingerprinter_ && fingerprinter_->is_whole() && !cells.empty()) {
+      IE_CHECK(keep_fingerprint(cells));
+    }
   }
+  IE_CHECK(run.writer.drop_moment_records(asset, kFingerprintStage));
   IE_CHECK(keep_thumbnail());
   IE_CHECK(run.writer.put_progress(asset, std::nullopt));
   for (const auto& [stage, error] : failures_) IE_CHECK(run.record_failure(row_, stage->key, error));

@@ -20,6 +20,7 @@
 #include "pipeline/frames_between.h"
 #include "pipeline/run_stages.h"
 #include "pipeline/video_trace.h"
+#include "video/fingerprint.h"
 #include "video/scene_changes.h"
 #include "video/scenes.h"
 #include "worker/decode_file.h"
@@ -49,7 +50,8 @@ struct VideoPlan {
 struct VideoFile {
   store::PendingFile file;
   Hash128 hash;
-  double duration = 0;  // seconds, by its header; 0: unknown
+  double duration = 0;            // seconds, by its header; 0: unknown
+  std::uint32_t orientation = 1;  // as in EXIF
 };
 
 // Thread-safe as far as several objects share a plan.
@@ -117,6 +119,10 @@ class VideoAnalysis {
   // record is left out, so that --retry begins anew.
   Status finish(const std::optional<Error>& broken);
   Status keep_thumbnail();
+  // The fingerprint is written part by part, each at the frame at hand, and put together at the end.
+  Status resume_fingerprint(double first, double until);
+  Status write_fingerprint_part();
+  Status keep_fingerprint(const std::string& cells);
 
   VideoPlan& plan_;
   const VideoFile& video_;
@@ -130,6 +136,9 @@ class VideoAnalysis {
 
   ActionWindows actions_;
   std::unique_ptr<video::SceneDetector> detector_;
+  std::optional<video::Fingerprinter> fingerprinter_;  // none where only key frames are decoded
+  std::string part_;                                   // of the fingerprint, as it is kept at `part_moment_`
+  store::MomentId part_moment_ = 0;
   std::vector<video::SceneChange> changes_;
   std::vector<Frame> frames_;  // since the last write; the first may be in the catalogue already
   std::map<const PictureStage*, Batch> batches_;

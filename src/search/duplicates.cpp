@@ -13,6 +13,7 @@
 
 #include "core/file.h"
 #include "core/json.h"
+#include "search/video_duplicates.h"
 #include "vision/best_of.h"
 #include "vision/hashes.h"
 #include "vision/near_duplicates.h"
@@ -82,7 +83,7 @@ bool has_flag(const nlohmann::json& record, const char* flag) {
 
 // Photos that have a hash, by asset.
 Result<std::vector<Photo>> load_photos(const store::CatalogueReader& catalogue, const DuplicateOptions& options) {
-  IE_TRY(std::vector<store::AssetBrief> briefs, catalogue.photo_briefs());
+  IE_TRY(std::vector<store::AssetBrief> briefs, catalogue.briefs(MediaKind::kPhoto));
   IE_TRY(const std::vector<store::StageData> hashes, catalogue.stage_data(options.hash_stage));
   IE_TRY(const std::vector<store::StageData> qualities, catalogue.stage_data(options.quality_stage));
   IE_TRY(const std::vector<store::StageData> thumbnails, catalogue.stage_data(options.thumbnail_stage));
@@ -302,7 +303,7 @@ void append(std::vector<DuplicateGroup>& all, std::vector<DuplicateGroup> groups
 }  // namespace
 
 std::string_view duplicate_kind_name(DuplicateKind kind) {
-  constexpr std::array<std::string_view, 3> kNames = {"exact", "near", "burst"};
+  constexpr std::array<std::string_view, 4> kNames = {"exact", "near", "burst", "video"};
   return kNames[static_cast<size_t>(kind)];
 }
 
@@ -326,7 +327,7 @@ void mark_removable(std::vector<DuplicateGroup>& groups, Disk& disk) {
     if (best.empty() || offered.contains(best) || !disk.is_as_analyzed(group.files.front().path)) continue;
     if (group.kind != DuplicateKind::kExact && group.files.front().partial) continue;
     for (DuplicateFile& file : std::span(group.files).subspan(1)) {
-      if (group.kind != DuplicateKind::kExact && file.animated) continue;
+      if (group.kind != DuplicateKind::kExact && (file.animated || !file.advantages.empty())) continue;
       if (file.sameness != Sameness::kDistinct || !disk.is_as_analyzed(file.path)) continue;
       if (group.kind == DuplicateKind::kExact && file.same_bytes != true) continue;
       const std::string identity = disk.identities.identity(file.path);
@@ -342,11 +343,14 @@ void mark_removable(std::vector<DuplicateGroup>& groups, Disk& disk) {
 
 Result<std::vector<DuplicateGroup>> find_duplicates(const store::CatalogueReader& catalogue,
                                                     const DuplicateOptions& options) {
-  IE_TRY(const std::vector<store::AssetBrief> briefs, catalogue.photo_briefs());
+  IE_TRY(const std::vector<store::AssetBrief> photo_briefs, catalogue.briefs(MediaKind::kPhoto));
+  IE_TRY(std::vector<store::AssetBrief> video_briefs, catalogue.briefs(MediaKind::kVideo));
   Disk disk;
   std::vector<DuplicateGroup> groups;
   std::unordered_map<store::AssetId, std::string> best_of_asset;
   std::vector<DuplicateGroup> exact;
+  std::vector<store::AssetBrief> briefs = photo_briefs;
+  briefs.insert(briefs.end(), video_briefs.begin(), video_briefs.end());
   for (const store::AssetBrief& brief : briefs) {
     disk.analyzed[brief.path] = {brief.bytes, brief.mtime_ns};
     if (brief.files < 2) continue;
@@ -363,6 +367,12 @@ Result<std::vector<DuplicateGroup>> find_duplicates(const store::CatalogueReader
   NearGroup near;
   append(groups, near_groups(photos, options, near));
   append(groups, burst_groups(photos, options, near));
+  for (store::AssetBrief& brief : video_briefs)
+    if (const auto best = best_of_asset.find(brief.id); best != best_of_asset.end()) brief.path = best->second;
+  if (options.kinds.empty() || std::ranges::find(options.kinds, DuplicateKind::kVideo) != options.kinds.end()) {
+    IE_TRY(std::vector<DuplicateGroup> videos, video_groups(catalogue, options, video_briefs));
+    append(groups, std::move(videos));
+  }
   std::erase_if(groups, [&](DuplicateGroup& group) {
     if (!options.kinds.empty() && std::ranges::find(options.kinds, group.kind) == options.kinds.end()) return true;
     compare_files(group, disk);

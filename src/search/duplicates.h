@@ -1,4 +1,5 @@
-// Finds photos that are identical, nearly identical or of one burst, and which of them to keep.
+// Finds photos that are identical, nearly identical or of one burst, and videos that show the same recording, and which
+// of them to keep.
 #pragma once
 
 #include <array>
@@ -6,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/file_identity.h"
@@ -15,12 +17,14 @@
 namespace image_engine::search {
 
 enum class DuplicateKind : std::uint8_t {
-  kExact,  // files with the same coded picture
+  kExact,  // files with the same coded picture; of videos, with the same bytes
   kNear,   // different files that look the same
   kBurst,  // shot one after the other, and alike
+  kVideo,  // videos that are wholly in the best one: re-encoded, resized or trimmed
 };
-inline constexpr std::array kDuplicateKinds = {DuplicateKind::kExact, DuplicateKind::kNear, DuplicateKind::kBurst};
-// "exact", "near", "burst".
+inline constexpr std::array kDuplicateKinds = {DuplicateKind::kExact, DuplicateKind::kNear, DuplicateKind::kBurst,
+                                               DuplicateKind::kVideo};
+// "exact", "near", "burst", "video".
 std::string_view duplicate_kind_name(DuplicateKind kind);
 
 struct DuplicateFile {
@@ -31,14 +35,19 @@ struct DuplicateFile {
   int distance = 0;  // bits in which the hash differs from the best one's
   // To the best one's file, as both are now. A group lists no file twice.
   Sameness sameness = Sameness::kUnknown;
-  bool partial = false;    // the file is truncated
-  bool animated = false;   // it has more frames than the compared one
+  bool partial = false;   // the file is truncated
+  bool animated = false;  // it has more frames than the compared one
+  // Of kVideo: its length in seconds; where in the best one it is, in seconds from that one's begin, unless it is all
+  // of it; what it has and the best one lacks, in words.
+  double seconds = 0;
+  std::optional<std::pair<double, double>> part;
+  std::vector<std::string> advantages;
   bool hard_link = false;  // to an earlier file of the group: it takes no space of its own
   // For verified exact groups: whether every byte equals the best one's; nullopt when either could not be read.
   std::optional<bool> same_bytes;
   // Only with DuplicateOptions::verify: deleting it loses nothing. It and the best are two files, both unchanged since
-  // their analysis; in an exact group their bytes are equal; in others it has one frame and the best is complete; and
-  // no group keeps a file that another marks removable.
+  // their analysis; in an exact group their bytes are equal; in others it has one frame and the best is complete; of
+  // videos, the best one also lacks nothing that it has. No group keeps a file that another marks removable.
   bool removable = false;
 };
 
@@ -50,6 +59,7 @@ struct DuplicateGroup {
 
 struct DuplicateOptions {
   store::StageKey hash_stage, quality_stage;  // whose records to read
+  store::StageKey fingerprint_stage;          // likewise; without it, videos are in exact groups only
   store::StageKey thumbnail_stage;            // likewise; records which files are truncated or have several frames
   int max_distance = 6;                       // bits of 64 between any two of a near group
   double burst_seconds = 3;                   // between consecutive photos of a burst

@@ -3,7 +3,7 @@
 
 namespace image_engine::store {
 
-Result<std::vector<AssetBrief>> FileReader::photo_briefs() const {
+Result<std::vector<AssetBrief>> FileReader::briefs(MediaKind kind) const {
   return guarded([&] {
     std::vector<AssetBrief> briefs;
     auto row = connection_->query(
@@ -12,7 +12,8 @@ Result<std::vector<AssetBrief>> FileReader::photo_briefs() const {
         "COALESCE(u.rating, a.rating), MIN(f.state = 'offline'), f.mtime_ns "
         "FROM assets a JOIN files f ON f.asset_id = a.id AND f.state NOT IN ('missing', 'excluded') "
         "LEFT JOIN user_ratings u ON u.asset_hash = a.hash "
-        "WHERE a.kind = 'photo' AND a.hash IS NOT NULL GROUP BY a.id ORDER BY a.id");
+        "WHERE a.kind = ? AND a.hash IS NOT NULL GROUP BY a.id ORDER BY a.id",
+        kind_name(kind));
     while (row.next()) {
       AssetBrief& brief = briefs.emplace_back();
       brief.id = row.integer(0);

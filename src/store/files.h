@@ -26,8 +26,8 @@ class FileReader {
   // `first` comes first among its files, and its metadata counts; without it, the oldest present file.
   Result<AssetRecord> asset_record(AssetId id, const std::string& first = {}) const;
   Result<std::vector<AssetId>> asset_ids() const;
-  // Photos with a hash and a file that is not missing, by id.
-  Result<std::vector<AssetBrief>> photo_briefs() const;
+  // Assets of that kind with a hash and a file that is not missing, by id.
+  Result<std::vector<AssetBrief>> briefs(MediaKind kind) const;
 
  protected:
   explicit FileReader(Connection& connection) : connection_(&connection) {}

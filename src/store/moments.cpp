@@ -88,6 +88,12 @@ Status RecordWriter::put_moment_record(AssetId asset, const MomentRecord& record
   });
 }
 
+Status RecordWriter::drop_moment_records(AssetId asset, const std::string& stage) {
+  return state_->change([&] {
+    state_->connection.run("DELETE FROM moment_records WHERE asset_id = ? AND stage = ?", asset, stage);
+  });
+}
+
 Status RecordWriter::drop_moments(AssetId asset) {
   return state_->change([&] {
     for (const char* table : {"moment_embeddings", "moment_things", "moment_records", "moments", "analysis_progress"})

@@ -51,6 +51,8 @@ class RecordWriter {
   // without data is none, but its facts are kept.
   Status put_moment(AssetId asset, const Moment& moment);
   Status put_moment_record(AssetId asset, const MomentRecord& record, std::span<const Fact> facts = {});
+  // Deletes what a stage recorded at an asset's moments.
+  Status drop_moment_records(AssetId asset, const std::string& stage);
   // Deletes all moments of an asset, with what was found at them and its progress.
   Status drop_moments(AssetId asset);
   // Of one stage.

@@ -187,6 +187,8 @@ struct VideoSummary {
   double duration = 0;         // that the container states, seconds; 0: unknown
   double frame_rate = 0;       // that the container states; 0: unknown
   std::uint64_t frames = 0;    // that were decoded
+  std::uint32_t audio_streams = 0, subtitle_streams = 0;
+  bool is_hdr = false;  // PQ or HLG
   std::vector<std::string> warnings;
   VideoStep decode, reduce, convert, thumbnail;  // small pictures are reduced, chosen frames converted
   double waited = 0;                             // seconds without a free slot
@@ -254,6 +256,7 @@ void visit_fields(Archive& archive, Same<VideoStep> auto& s) {
 template <typename Archive>
 void visit_fields(Archive& archive, Same<VideoSummary> auto& v) {
   archive(v.first), archive(v.last), archive(v.duration), archive(v.frame_rate), archive(v.frames), archive(v.warnings);
+  archive(v.audio_streams), archive(v.subtitle_streams), archive(v.is_hdr);
   archive(v.decode), archive(v.reduce), archive(v.convert), archive(v.thumbnail), archive(v.waited);
 }
 template <typename Archive>

@@ -26,7 +26,7 @@ ALLOWED = {
     "video": BASE | {"gpu", "vision", "audio"},
     "nvidia": BASE | {"models"},
     "store": BASE,
-    "search": BASE | {"places", "store", "vision"},
+    "search": BASE | {"places", "store", "video", "vision"},
     "plugins": BASE,
 }
 STAGES = set(ALLOWED) - {"media", "worker/process"}

@@ -55,6 +55,9 @@ Result<VideoSummary> VideoSender::send_all() {
   if (reader.duration() <= kMostVideoSeconds) summary_.duration = reader.duration();
   if (reader.frame_rate() >= kLeastFrameRate && reader.frame_rate() <= kMostFrameRate)
     summary_.frame_rate = reader.frame_rate();
+  summary_.audio_streams = reader.streams(media::StreamKind::kAudio);
+  summary_.subtitle_streams = reader.streams(media::StreamKind::kSubtitles);
+  summary_.is_hdr = reader.is_hdr();
   summary_.warnings = reader.warnings();
   summary_.decode.frames = summary_.frames;
   return summary_;
