@@ -132,6 +132,8 @@ struct Config {
     std::string order = "short";    // short: the shortest first; found: as the scan met them
     bool scene_detection = true;    // find changes of scene
     bool use_nvidia_build = false;  // send frames to the cloud models of nvidia_build
+    // Which: scenes: the best one of each; all: each that is analyzed.
+    std::string nvidia_frames = "scenes";
   } video;
   NvidiaBuildConfig nvidia_build;
   struct {

@@ -9,6 +9,7 @@
 
 #include "core/json.h"
 #include "core/text.h"
+#include "pipeline/cloud_frames.h"
 #include "pipeline/video_summary.h"
 #include "video/scenes.h"
 #include "vision/quality.h"
@@ -118,6 +119,7 @@ Status VideoAnalysis::drop_former() {
   };
   IE_CHECK(drop_records(kVideoStage));
   for (const VideoStageRow& row : video_stages()) IE_CHECK(drop_records(row.stage));
+  IE_CHECK(drop_cloud_answers(run.writer, video_.file.asset));
   return run.batch.commit();
 }
 

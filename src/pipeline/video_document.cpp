@@ -58,11 +58,9 @@ json moment_json(const store::Moment& scene, const Moments& moments, const std::
     known.count = std::max(known.count, thing.count);
     known.confidence = std::max(known.confidence, thing.confidence);
   }
-  json out = {{"from", thousandths(scene.from)},
-              {"to", thousandths(scene.to)},
-              {"objects", json::array()},
-              {"scenes", json::array()},
-              {"text", json::array()}};
+  json out = {{"from", thousandths(scene.from)}, {"to", thousandths(scene.to)}, {"objects", json::array()},
+              {"scenes", json::array()},         {"text", json::array()},       {"captions", json::array()},
+              {"products", json::array()}};
   for (const auto& [key, thing] : found) {
     const double confidence = thousandths(thing.confidence);
     if (thing.field == store::TextField::kObjects)
@@ -71,6 +69,10 @@ json moment_json(const store::Moment& scene, const Moments& moments, const std::
       out["scenes"].push_back({{"label", thing.name}, {"confidence", confidence}});
     else if (thing.field == store::TextField::kText)
       out["text"].push_back(thing.name);
+    else if (thing.field == store::TextField::kCaption)
+      out["captions"].push_back(thing.name);
+    else if (thing.field == store::TextField::kProducts)
+      out["products"].push_back({{"class", thing.name}, {"count", thing.count}, {"confidence", confidence}});
   }
   return out;
 }

@@ -99,6 +99,14 @@ Status RecordWriter::drop_moments(AssetId asset) {
   });
 }
 
+Status RecordWriter::drop_moment_records(AssetId asset, const std::string& stage, TextField field) {
+  return state_->change([&] {
+    Connection& c = state_->connection;
+    c.run("DELETE FROM moment_records WHERE asset_id = ? AND stage = ?", asset, stage);
+    c.run("DELETE FROM moment_things WHERE asset_id = ? AND field = ?", asset, text_field_name(field));
+  });
+}
+
 Status RecordWriter::drop_other_records(AssetId asset, const StageKey& key) {
   return state_->change([&] {
     state_->connection.run(

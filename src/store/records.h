@@ -52,6 +52,8 @@ class RecordWriter {
   Status put_moment_record(AssetId asset, const MomentRecord& record, std::span<const Fact> facts = {});
   // Deletes all moments of an asset, with what was found at them and its progress.
   Status drop_moments(AssetId asset);
+  // Deletes what a stage recorded at the moments of an asset, with the things of that field.
+  Status drop_moment_records(AssetId asset, const std::string& stage, TextField field);
   // Deletes the records of that stage with another key: what they describe at the asset's moments has been replaced.
   Status drop_other_records(AssetId asset, const StageKey& key);
   // The progress of an asset's analysis; nullopt: it is done.
