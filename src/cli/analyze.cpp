@@ -49,8 +49,7 @@ struct AnalyzeFlags {
        explain_ignored = false;
   std::string trace, engine;
   std::vector<std::string> only, redo, upgrade;
-  CloudMode cloud;
-  std::string max_requests;
+  CloudFlags cloud;
   ModelFlags models;
   bool no_videos = false, fast = false;
 };
@@ -225,13 +224,12 @@ Result<int> run_analysis(Context& context, const std::vector<std::string>& paths
   }
   if (!mode.explain_ignored) done->scan.patterns.clear();
   const pipeline::AnalyzeReport& report = *done;
-  if (mode.report != nullptr)
-    *mode.report = report;
-  else if (mode.cloud.dry_run)
+  if (mode.report != nullptr) *mode.report = report;
+  if (mode.cloud.dry_run)
     print_plan(context, report);
   else if (stream)
     stream->finish(report, gpus);
-  else if (!context.quiet)
+  else if (!context.quiet && mode.report == nullptr)
     print_report(context, report, gpus);
   if (report.cancelled) return kInterrupted;
   if (!consent.refusal().empty()) {
@@ -285,12 +283,7 @@ Action setup_analyze(Arguments app, Settings& settings) {
   app.add_flag("--monitor", flags->monitor, "Show GPU load beside the progress and in the report");
   app.add_option("--trace", flags->trace, "Write a trace of the run, for chrome://tracing or Perfetto")
       .type_name("FILE");
-  app.add_flag("--nvidia", flags->cloud.asked, "Also send photos to the configured NVIDIA cloud models");
-  app.add_flag("--dry-run", flags->cloud.dry_run, "With --nvidia: list what would be sent, and send nothing")
-      .excludes(ndjson);
-  app.add_option("--max-requests", flags->max_requests, "Most requests to cloud models in this run").type_name("N");
-  app.add_flag("--yes", flags->cloud.yes, "Do not ask before many requests are sent");
-  app.add_option("--env-file", flags->cloud.env_file, "A file with the line NVIDIA_API_KEY=…").type_name("FILE");
+  add_cloud_flags(app, flags->cloud, "photos, and frames of videos,").excludes(ndjson);
   std::vector<std::string> names = pipeline::stage_names(pipeline::Pass::kPictures);
   std::ranges::move(pipeline::stage_names(pipeline::Pass::kServers), std::back_inserter(names));
   app.add_option("--only", flags->only, "Only this stage (may be repeated)")
@@ -324,8 +317,7 @@ Action setup_analyze(Arguments app, Settings& settings) {
     put_model_settings(flags->models, settings);
     put("video.enabled", flags->no_videos ? "false" : "");
     put("video.key_frames_only", flags->fast ? "true" : "");
-    put("nvidia_build.enabled", flags->cloud.asked ? "true" : "");
-    put("nvidia_build.max_requests", flags->max_requests);
+    put_cloud_settings(flags->cloud, settings);
   });
   return [flags](Context& context) -> Result<int> {
     IE_CHECK(check_paths(*flags, context));
@@ -340,7 +332,7 @@ Action setup_analyze(Arguments app, Settings& settings) {
                          .only = flags->only,
                          .redo = flags->redo,
                          .upgrade_embedding = !flags->upgrade.empty(),
-                         .cloud = flags->cloud});
+                         .cloud = flags->cloud.mode});
   };
 }
 

@@ -59,6 +59,7 @@ std::uint64_t bytes_of(const CloudReport& report) {
 nlohmann::json call_json(const PlannedCall& call) {
   nlohmann::json json = {{"endpoint", call.endpoint}};
   store::put_path(json, call.path);
+  if (call.at >= 0) json["at"] = thousandths(call.at);
   if (call.error.message.empty())
     json["bytes"] = call.bytes;
   else
@@ -66,7 +67,30 @@ nlohmann::json call_json(const PlannedCall& call) {
   return json;
 }
 
+// "5,300 photos and 72 frames".
+std::string pictures_text(const CloudEstimate& estimate) {
+  if (estimate.frames == 0) return human_count(estimate.pictures, "photo");
+  const std::string frames = human_count(estimate.frames, "frame");
+  return estimate.pictures == 0 ? frames : human_count(estimate.pictures, "photo") + " and " + frames;
+}
+
 }  // namespace
+
+Option add_cloud_flags(Arguments app, CloudFlags& flags, const std::string& pictures) {
+  app.add_flag("--nvidia", flags.mode.asked, "Also send " + pictures + " to the configured NVIDIA cloud models");
+  const Option dry_run =
+      app.add_flag("--dry-run", flags.mode.dry_run, "With --nvidia: list what would be sent, and send nothing");
+  app.add_option("--max-requests", flags.max_requests, "Most requests to cloud models in this run").type_name("N");
+  app.add_flag("--yes", flags.mode.yes, "Do not ask before many requests are sent");
+  app.add_option("--env-file", flags.mode.env_file, "A file with the line NVIDIA_API_KEY=…").type_name("FILE");
+  return dry_run;
+}
+
+void put_cloud_settings(const CloudFlags& flags, Settings& settings) {
+  if (flags.mode.asked)
+    for (const char* key : {"nvidia_build.enabled", "video.use_nvidia_build"}) settings.push_back({key, "true"});
+  if (!flags.max_requests.empty()) settings.push_back({"nvidia_build.max_requests", flags.max_requests});
+}
 
 Status CloudConsent::open(pipeline::AnalyzeOptions& options) {
   const bool is_on = options.config.nvidia_build.enabled;
@@ -101,9 +125,9 @@ bool CloudConsent::agree(const CloudEstimate& estimate) {
 }
 
 std::string estimate_text(const CloudEstimate& estimate) {
-  std::string text = fmt::format("{} for {}, about {} min at {}/min", human_count(estimate.requests, "call"),
-                                 human_count(estimate.pictures, "photo"), human_count(minutes(estimate)),
-                                 human_count(estimate.requests_per_minute));
+  std::string text =
+      fmt::format("{} for {}, about {} min at {}/min", human_count(estimate.requests, "call"), pictures_text(estimate),
+                  human_count(minutes(estimate)), human_count(estimate.requests_per_minute));
   if (estimate.budget > 0 && estimate.budget < estimate.requests)
     text += fmt::format("; this run asks at most {}", human_count(estimate.budget, "question"));
   return text;
@@ -117,6 +141,7 @@ void print_plan(const Context& context, const pipeline::AnalyzeReport& report) {
     print_json("cloud-plan", {{"calls", std::move(calls)},
                               {"requests", cloud.estimate.requests},
                               {"pictures", cloud.estimate.pictures},
+                              {"frames", cloud.estimate.frames},
                               {"bytes", bytes_of(cloud)},
                               {"requests_per_minute", cloud.estimate.requests_per_minute},
                               {"minutes", minutes(cloud.estimate)},
@@ -128,7 +153,7 @@ void print_plan(const Context& context, const pipeline::AnalyzeReport& report) {
   std::vector<std::vector<std::string>> rows;
   for (const PlannedCall& call : cloud.plan)
     rows.push_back({call.error.message.empty() ? human_bytes(call.bytes) : printable(call.error.message), call.endpoint,
-                    printable(call.path)});
+                    printable(call.path) + (call.at >= 0 ? " at " + clock_text(call.at) : "")});
   print_table(rows, {0});
   if (context.quiet) return;
   for (const std::string& note : report.notes) print_line(styled(context, Style::kYellow, note));

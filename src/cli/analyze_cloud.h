@@ -1,4 +1,4 @@
-// What `analyze` prints and asks before photos are sent to cloud models.
+// What commands that analyze print and ask before pictures are sent to cloud models, and their flags for it.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -16,6 +16,16 @@ struct CloudMode {
   bool yes = false;      // do not ask
   std::string env_file;  // that may contain the key
 };
+
+// The flags of every command that analyzes, before the configuration is loaded.
+struct CloudFlags {
+  CloudMode mode;
+  std::string max_requests;
+};
+// `pictures`: what --nvidia sends, for --help. Gives --dry-run.
+Option add_cloud_flags(Arguments app, CloudFlags& flags, const std::string& pictures);
+// --nvidia sends frames of videos, too, whatever video.use_nvidia_build is.
+void put_cloud_settings(const CloudFlags& flags, Settings& settings);
 
 // For one run. Must live as long as the options that open() sets.
 class CloudConsent {
@@ -36,7 +46,7 @@ class CloudConsent {
   std::string refusal_;
 };
 
-// "10,744 calls for 5,372 photos, about 108 min at 100/min".
+// "10,744 calls for 5,300 photos and 72 frames, about 108 min at 100/min".
 std::string estimate_text(const pipeline::CloudEstimate& estimate);
 
 // Prints the plan of a dry run: docs/schema/cloud-plan.json, or a list for a person.

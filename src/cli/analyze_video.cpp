@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -27,6 +29,7 @@ Examples:
   image-engine analyze-video *.mp4 -o analyses/                (a document for each)
   image-engine analyze-video *.mp4 -o all.ndjson               (a line for each)
   image-engine analyze-video holiday.mp4 --fps 5 --fast --json | jq .moments
+  image-engine analyze-video holiday.mp4 --nvidia --dry-run    (lists the frames that would be sent to cloud models)
 
 Videos become part of the catalogue, as by analyze: what was done before is not done again.)";
 
@@ -38,6 +41,7 @@ struct VideoFlags {
   bool fast = false, retry = false, wait = false;
   std::vector<std::string> redo;
   ModelFlags models;
+  CloudFlags cloud;
 };
 
 // "image-engine/video/1" and so on, in the order of print_json().
@@ -151,20 +155,25 @@ Status check_video_files(const std::vector<std::string>& files) {
 Action setup_analyze_video(Arguments app, Settings& settings) {
   auto flags = std::make_shared<VideoFlags>();
   app.add_option("FILE", flags->files, "Videos").required();
-  app.add_option("-o,--output", flags->output, "Where the document goes: a file; of several videos a folder or .ndjson")
-      .type_name("OUT");
+  const Option output = app.add_option("-o,--output", flags->output,
+                                       "Where the document goes: a file; of several videos a folder or .ndjson")
+                            .type_name("OUT");
   app.add_option("--fps", flags->fps, "Frames analyzed for each second of video").type_name("N");
   app.add_flag("--fast", flags->fast, "Only key frames: fast, and blind for what happens between them");
   app.add_flag("--retry", flags->retry, "Try again what failed before");
   app.add_flag("--wait", flags->wait, "Wait while another analyze is at work");
+  std::vector<std::string> stages = pipeline::stage_names(pipeline::Pass::kPictures);
+  std::ranges::move(pipeline::stage_names(pipeline::Pass::kServers), std::back_inserter(stages));
   app.add_option("--redo", flags->redo, "This stage anew, also where it was done (may be repeated)")
       .type_name("STAGE")
-      .one_of(pipeline::stage_names(pipeline::Pass::kPictures))
+      .one_of(stages)
       .one_value_each();
   add_model_flags(app, flags->models);
+  add_cloud_flags(app, flags->cloud, "frames").excludes(output);
   app.footer(kVideoExamples);
   app.once_parsed([flags, &settings] {
     put_model_settings(flags->models, settings);
+    put_cloud_settings(flags->cloud, settings);
     settings.push_back({"video.enabled", "true"});
     if (!flags->fps.empty()) settings.push_back({"video.fps", flags->fps});
     if (flags->fast) settings.push_back({"video.key_frames_only", "true"});
@@ -173,11 +182,18 @@ Action setup_analyze_video(Arguments app, Settings& settings) {
     IE_CHECK(check_video_files(flags->files));
     IE_TRY(const Output output, output_of(*flags, context.json));
     pipeline::AnalyzeReport report;
-    IE_TRY(const int code,
-           run_analysis(context, flags->files,
-                        {.retry = flags->retry, .wait = flags->wait, .redo = flags->redo, .report = &report}));
-    if (code == kInterrupted || code == kUsage) return code;
-    return write_documents(context, *flags, output, report);
+    IE_TRY(const int code, run_analysis(context, flags->files,
+                                        {.retry = flags->retry,
+                                         .wait = flags->wait,
+                                         .redo = flags->redo,
+                                         .cloud = flags->cloud.mode,
+                                         .report = &report}));
+    if (code == kInterrupted || code == kUsage || flags->cloud.mode.dry_run) return code;
+    IE_TRY(const int written, write_documents(context, *flags, output, report));
+    if (!report.cloud) return written;
+    if (!context.quiet)
+      for (const std::string& note : report.notes) std::fprintf(stderr, "image-engine: %s\n", printable(note).c_str());
+    return written == kDone && report.cloud->stopped ? kDoneWithFailures : written;
   };
 }
 

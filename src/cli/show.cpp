@@ -256,9 +256,13 @@ void print_timeline(const nlohmann::json& video) {
       const bool guessed = action.value("source", "").starts_with("zero-shot");
       add(action.value("action", "") + (guessed ? " (zero-shot)" : ""));
     }
+    for (const nlohmann::json& product : moment.value("products", nlohmann::json::array()))
+      add(product.value("class", ""));
     for (const nlohmann::json& text : moment["text"]) add("“" + text.get<std::string>() + "”");
     print_line(fmt::format("  {:>9}–{:<9} {}", clock_text(moment.value("from", 0.0)),
                            clock_text(moment.value("to", 0.0)), what.empty() ? "–" : printable(what)));
+    for (const nlohmann::json& caption : moment.value("captions", nlohmann::json::array()))
+      print_line(fmt::format("  {:19} {}", "", printable(caption.get<std::string>())));
   }
 }
 

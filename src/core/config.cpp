@@ -41,6 +41,7 @@ constexpr std::string_view kAnyPrecision[] = {"auto", "fp32", "fp16", "int8"};
 constexpr std::string_view kSandboxes[] = {"auto", "strict"};
 constexpr std::string_view kVideoOrders[] = {"short", "found"};
 constexpr std::string_view kSceneModels[] = {"builtin", "transnetv2"};
+constexpr std::string_view kNvidiaFrames[] = {"scenes", "all"};
 constexpr std::string_view kDetectDialects[] = {"inline", "nvcf"};
 constexpr std::string_view kDescribeDialects[] = {"inline", "nvcf", "openai"};
 constexpr std::string_view kEmbedDialects[] = {"openai", "nim", "prompts"};
@@ -91,7 +92,8 @@ const Key kKeys[] = {
     {"video.track_fps", IE_MEMBER(video.track_fps), between(0, 240),
      "up to so many frames a second are looked at to follow things that move fast; 0: none but those of video.fps"},
     {"video.action_labels", IE_MEMBER(video.action_labels), kAny, "file of actions' labels for zero-shot; empty: the shipped ones"},
-    {"video.use_nvidia_build", IE_MEMBER(video.use_nvidia_build), kAny, "send frames to the models of nvidia_build"},
+    {"video.use_nvidia_build", IE_MEMBER(video.use_nvidia_build), kAny, "send frames to the models of nvidia_build, if these are enabled"},
+    {"video.nvidia_frames", IE_MEMBER(video.nvidia_frames), one_of(kNvidiaFrames), "scenes: send the best frame of each scene; all: each analyzed frame"},
     {"nvidia_build.enabled", IE_MEMBER(nvidia_build.enabled), kAny, "use NVIDIA's cloud models (needs a key)"},
     {"nvidia_build.api_key_env", IE_MEMBER(nvidia_build.api_key_env), kAny, "environment variable that holds the key"},
     {"nvidia_build.base_url", IE_MEMBER(nvidia_build.base_url), kAny, "base URL of NVIDIA's models, or of a NIM"},

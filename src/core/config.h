@@ -138,6 +138,8 @@ struct Config {
     double track_fps = 5.0;     // most frames looked at per second to follow what moves; up to fps: no more than that
     std::string action_labels;  // file of labels; empty: the shipped actions.yaml
     bool use_nvidia_build = false;  // send frames to the cloud models of nvidia_build
+    // Which: scenes: the best one of each; all: each that is analyzed.
+    std::string nvidia_frames = "scenes";
   } video;
   NvidiaBuildConfig nvidia_build;
   struct {

@@ -268,9 +268,9 @@ Result<std::unique_ptr<CloudModels>> CloudModels::open(const NvidiaBuildConfig& 
 
 const Endpoint& CloudModels::endpoint(Task task) const { return state_->endpoint(task); }
 
-std::string CloudModels::params(Task task) const {
+std::string CloudModels::params(Task task, const std::string& prompt) const {
   const NvidiaBuildConfig& config = state_->config;
-  std::string text = state_->asked(task, config.vision_language.photo_prompt);
+  std::string text = state_->asked(task, prompt.empty() ? config.vision_language.photo_prompt : prompt);
   if (task == Task::kDetect) text += fmt::format("|{}", config.retail_detection.max_detections);
   return text;
 }
@@ -284,8 +284,9 @@ int CloudModels::threads() const {
   return static_cast<int>(std::clamp(wanted, 1.0, double{kMostThreads}));
 }
 
-bool CloudModels::has(Task task, const Hash128& content) const {
-  return state_->at_hand(state_->question(task, content, state_->config.vision_language.photo_prompt)).has_value();
+bool CloudModels::has(Task task, const Hash128& content, const std::string& prompt) const {
+  const std::string& asked = prompt.empty() ? state_->config.vision_language.photo_prompt : prompt;
+  return state_->at_hand(state_->question(task, content, asked)).has_value();
 }
 
 Result<Answered<RetailProducts>> CloudModels::detect(const Picture& picture) {

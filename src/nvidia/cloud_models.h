@@ -43,15 +43,15 @@ class CloudModels {
 
   [[nodiscard]] const Endpoint& endpoint(Task task) const;
   // Everything that changes the answer besides the picture: endpoint, dialect, model, prompt, thresholds. For
-  // StageKey::params.
-  [[nodiscard]] std::string params(Task task) const;
+  // StageKey::params. `prompt`: as of describe().
+  [[nodiscard]] std::string params(Task task, const std::string& prompt = {}) const;
   // Requests for one picture, without polling, removing and retries: 3 for nvcf (two of them upload it), else 1. Only
   // the main request counts for max_requests.
   [[nodiscard]] int requests_each(Task task) const;
   // The number of threads that reaches the allowed rate when answers take some seconds, at least 1.
   [[nodiscard]] int threads() const;
-  // Whether the journal or the cache has it.
-  [[nodiscard]] bool has(Task task, const Hash128& content) const;
+  // Whether the journal or the cache has it. `prompt`: as of describe().
+  [[nodiscard]] bool has(Task task, const Hash128& content, const std::string& prompt = {}) const;
 
   // Paid answers are in the journal when these return, except for pictures without `content`, whose question is zero.
   // Two threads with the same request send it once. A picture whose answer is stored (has()) needs only its content and

@@ -2,7 +2,7 @@
 //
 // Pass 1 walks, compares and reads headers, so that a library can be browsed within seconds. Pass 2 reads each new
 // content once: hash, decode, every stage. docs/adr/0002 explains why there are two. Pass 3, where enabled, sends
-// photos to cloud models: last, so that it delays nothing, and from a committed catalogue.
+// photos and frames of videos to cloud models: last, so that it delays nothing, and from a committed catalogue.
 #pragma once
 
 #include <algorithm>
@@ -33,8 +33,9 @@ namespace image_engine::pipeline {
 
 // The requests that pass 3 is about to send, without those already answered.
 struct CloudEstimate {
-  std::uint64_t requests = 0;  // without retries
-  std::uint64_t pictures = 0;
+  std::uint64_t requests = 0;             // without retries
+  std::uint64_t pictures = 0;             // photos
+  std::uint64_t frames = 0;               // of videos
   std::uint64_t requests_per_minute = 1;  // the rate limit
   std::uint64_t budget = 0;               // requests that this run may send; 0: no limit
 };
@@ -82,6 +83,7 @@ struct PhaseReport {
 struct PlannedCall {
   std::string path;
   std::string endpoint;
+  double at = -1;           // of a frame of a video, seconds; negative: a photo
   std::uint64_t bytes = 0;  // of the JPEG that would be sent
   Error error;              // why it cannot be made, if so
 };
@@ -93,7 +95,7 @@ struct CloudReport {
   std::uint64_t at_hand = 0;    // of these, from the journal or the cache: paid for before
   std::uint64_t failed = 0;     // entries in the ledger
   std::uint64_t left = 0;       // answers left to the next run
-  std::uint64_t held_back = 0;  // pictures, for privacy
+  std::uint64_t held_back = 0;  // photos and frames, for privacy
   std::uint64_t requests = 0, retries = 0, sent_bytes = 0;
   bool stopped = false;  // further requests were useless: a note gives the reason
   double seconds = 0;

@@ -1,4 +1,4 @@
-// Pass 3: sends photos to cloud models and stores their answers.
+// Pass 3: sends photos and frames of videos to cloud models and stores their answers.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <semaphore>
+#include <set>
 #include <utility>
 
 #include "core/json.h"
@@ -48,24 +49,24 @@ std::vector<store::FoundObjects> counted(const nvidia::RetailProducts& found) {
   return products;
 }
 
-Result<Response> detect(CloudModels& models, const nvidia::Picture& picture, const NvidiaBuildConfig&) {
+Result<Response> detect(CloudModels& models, const nvidia::Picture& picture, const CloudTask&) {
   IE_TRY(const auto answered, models.detect(picture));
   store::CountFacts products{store::TextField::kProducts, counted(answered.answer)};
   return Response{
       {json_text(nvidia::products_json(answered.answer)), {std::move(products)}}, answered.question, answered.paid};
 }
 
-Result<Response> describe(CloudModels& models, const nvidia::Picture& picture, const NvidiaBuildConfig& config) {
-  IE_TRY(const auto answered, models.describe(picture));
+Result<Response> describe(CloudModels& models, const nvidia::Picture& picture, const CloudTask& task) {
+  IE_TRY(const auto answered, models.describe(picture, task.prompt));
   const nvidia::Endpoint& endpoint = models.endpoint(nvidia::Task::kDescribe);
   const nlohmann::json data = {{"text", answered.answer.text},
                                {"model", endpoint.model.empty() ? endpoint.name : endpoint.model},
-                               {"prompt", config.vision_language.photo_prompt}};
+                               {"prompt", task.prompt}};
   store::TextFacts caption{store::TextField::kCaption, {answered.answer.text}};
   return Response{{json_text(data), {std::move(caption)}}, answered.question, answered.paid};
 }
 
-Result<Response> embed(CloudModels& models, const nvidia::Picture& picture, const NvidiaBuildConfig&) {
+Result<Response> embed(CloudModels& models, const nvidia::Picture& picture, const CloudTask&) {
   IE_TRY(auto answered, models.embed(picture));
   std::string data = json_text(nlohmann::json{{"dimensions", answered.answer.size()}});
   store::VectorFact vector{{}, std::move(answered.answer)};
@@ -73,8 +74,8 @@ Result<Response> embed(CloudModels& models, const nvidia::Picture& picture, cons
 }
 
 // By nvidia::Task.
-constexpr Result<Response> (*kAsk[])(CloudModels&, const nvidia::Picture&, const NvidiaBuildConfig&) = {
-    detect, describe, embed};
+constexpr Result<Response> (*kAsk[])(CloudModels&, const nvidia::Picture&, const CloudTask&) = {detect, describe,
+                                                                                                embed};
 
 // The server answered, and rejects this picture.
 bool is_of_the_picture(const Error& error) {
@@ -82,7 +83,7 @@ bool is_of_the_picture(const Error& error) {
          error.code == ErrorCode::kCorrupt;
 }
 
-// The outcome of one request about one photo.
+// The outcome of one request about one photo or frame.
 struct Outcome {
   std::size_t task = 0;
   Result<Response> response;
@@ -106,10 +107,10 @@ class CloudPass {
     note_held_back();
     if (run_.options.cloud.dry_run) return list();
     report_.left = plan_.answers;
-    if (plan_.items.empty() || !run_.options.cloud.agree(plan_.estimate)) return {};
+    if (plan_.items.empty()) return finish_videos();
+    if (!run_.options.cloud.agree(plan_.estimate)) return {};
     if (vectors_) IE_CHECK(meaning_.begin_served());
     Progress progress("Cloud", plan_.answers, run_.options.progress);
-    last_error_.resize(plan_.tasks.size());
     // Twice as many threads as requests: the others prepare their pictures meanwhile.
     const Status done = parallel_files(
         plan_.items.size(), 2 * models_.threads(), [&](std::size_t index) { return ask(plan_.items[index], progress); },
@@ -133,10 +134,12 @@ class CloudPass {
          {Held::kPossiblePeople, "possible people"},
          {Held::kCheckFailed, "the check for people failed: " + plan_.check_error}}};
     for (const auto& [held, why] : notes) {
-      const std::uint64_t count = plan_.held[static_cast<std::size_t>(held)];
-      if (count == 0) continue;
-      report_.held_back += count;
-      run_.report.notes.push_back(fmt::format("cloud: {} held back: {}", human_count(count, "picture"), why));
+      for (const auto& [counts, noun] : {std::pair(plan_.held, "picture"), {plan_.held_frames, "frame"}}) {
+        const std::uint64_t count = counts[static_cast<std::size_t>(held)];
+        if (count == 0) continue;
+        report_.held_back += count;
+        run_.report.notes.push_back(fmt::format("cloud: {} held back: {}", human_count(count, noun), why));
+      }
     }
   }
 
@@ -145,7 +148,8 @@ class CloudPass {
     std::vector<std::pair<const CloudItem*, const CloudTask*>> calls;
     for (const CloudItem& item : plan_.items)
       for (const std::size_t task : item.tasks)
-        if (!models_.has(plan_.tasks[task].task, item.content)) calls.emplace_back(&item, &plan_.tasks[task]);
+        if (!models_.has(plan_.tasks[task].task, item.content, plan_.tasks[task].prompt))
+          calls.emplace_back(&item, &plan_.tasks[task]);
     report_.plan.resize(calls.size());
     Progress progress("Cloud", calls.size(), run_.options.progress);
     IE_CHECK(parallel_files(
@@ -153,9 +157,9 @@ class CloudPass {
         [&](std::size_t index) -> PlannedCall {
           const auto& [item, task] = calls[index];
           const nvidia::Endpoint& endpoint = models_.endpoint(task->task);
-          const Result<nvidia::Picture> picture = cloud_picture(run_.pool, item->file.seen, endpoint);
+          const Result<nvidia::Picture> picture = cloud_picture(run_.pool, item->file.seen, endpoint, item->at());
           progress.add();
-          PlannedCall call{item->file.seen.path, endpoint.name, 0, {}};
+          PlannedCall call{item->file.seen.path, endpoint.name, item->at(), 0, {}};
           if (picture)
             call.bytes = picture->mp4.empty() ? picture->jpeg.size() : picture->mp4.size();
           else
@@ -194,20 +198,21 @@ class CloudPass {
       progress.add();
       if (run_.cancelled()) continue;
       const nvidia::Task kind = plan_.tasks[task].task;
-      if (item.full_width > 0 && models_.has(kind, item.content)) {
+      const bool is_at_hand = models_.has(kind, item.content, plan_.tasks[task].prompt);
+      if (is_at_hand && (item.full_width > 0 || kind == nvidia::Task::kDescribe)) {
         nvidia::Picture known;
         known.content = item.content;
         known.scale.full_width = item.full_width;
         known.scale.full_height = item.full_height;
-        if (Result<Response> response = ask_for(kind, known)) {
+        if (Result<Response> response = ask_for(plan_.tasks[task], known)) {
           outcomes.push_back({task, std::move(response), false});
           continue;
         }
       }
-      if (is_stopped(kind)) continue;
+      if (!is_at_hand && is_stopped(kind)) continue;
       const nvidia::Endpoint& endpoint = models_.endpoint(kind);
       if (made_for == nullptr || !want_the_same(*made_for, endpoint)) {
-        Result<nvidia::Picture> picture = cloud_picture(run_.pool, item.file.seen, endpoint);
+        Result<nvidia::Picture> picture = cloud_picture(run_.pool, item.file.seen, endpoint, item.at());
         if (!picture) {
           outcomes.push_back({task, fail(picture.error()), true});
           continue;
@@ -217,14 +222,15 @@ class CloudPass {
         made_for = &endpoint;
       }
       slots_.acquire();
-      if (!is_stopped(kind)) outcomes.push_back({task, ask_server(kind, *made), false});
+      if (is_at_hand || !is_stopped(kind)) outcomes.push_back({task, ask_server(plan_.tasks[task], *made), false});
       slots_.release();
     }
     return outcomes;
   }
 
-  Result<Response> ask_server(nvidia::Task task, const nvidia::Picture& picture) {
-    Result<Response> response = ask_for(task, picture);
+  Result<Response> ask_server(const CloudTask& asked, const nvidia::Picture& picture) {
+    Result<Response> response = ask_for(asked, picture);
+    const nvidia::Task task = asked.task;
     if (response ? response->paid : is_of_the_picture(response.error()))
       in_a_row(task) = 0;
     else if (!response && response.error().code != ErrorCode::kInterrupted)
@@ -232,8 +238,8 @@ class CloudPass {
     return response;
   }
 
-  Result<Response> ask_for(nvidia::Task task, const nvidia::Picture& picture) {
-    IE_TRY(Response response, kAsk[static_cast<std::size_t>(task)](models_, picture, config_));
+  Result<Response> ask_for(const CloudTask& task, const nvidia::Picture& picture) {
+    IE_TRY(Response response, kAsk[static_cast<std::size_t>(task.task)](models_, picture, task));
     for (store::Fact& fact : response.output.facts) {
       auto* const vector = std::get_if<store::VectorFact>(&fact);
       if (vector == nullptr) continue;
@@ -241,7 +247,7 @@ class CloudPass {
       if (vector->numbers.size() != vectors_->dimensions)
         return fail(ErrorCode::kCorrupt,
                     fmt::format("{}: its vectors have {} numbers, and {} of the model registry should have {}",
-                                models_.endpoint(task).name, vector->numbers.size(), vectors_->key.model,
+                                models_.endpoint(task.task).name, vector->numbers.size(), vectors_->key.model,
                                 vectors_->dimensions));
     }
     return response;
@@ -250,20 +256,52 @@ class CloudPass {
   Status keep(const CloudItem& item, const std::vector<Outcome>& outcomes) {
     for (const Outcome& outcome : outcomes) {
       IE_CHECK(run_.batch.open());
+      if (std::exchange(renews_videos_, false)) IE_CHECK(put_videos());
       IE_CHECK(outcome.response ? keep(item, outcome.task, *outcome.response) : keep_failure(item, outcome));
       IE_TRY(const bool committed, run_.batch.changed());
-      if (committed) IE_CHECK(was_committed());
+      if (!committed) continue;
+      renews_videos_ = true;
+      IE_CHECK(was_committed());
     }
     return {};
+  }
+
+  [[nodiscard]] const char* device(std::size_t task) {
+    return models_.endpoint(plan_.tasks[task].task).local ? "local" : "cloud";
+  }
+  // What there is of videos that are not through yet, so that a killed run leaves them searchable.
+  Status put_videos() {
+    for (auto& [name, video] : plan_.videos)
+      if (!video.is_finished()) IE_CHECK(video.put(run_, device(name.second)));
+    return {};
+  }
+  Status finish_video(std::size_t task, VideoAnswers& video) {
+    IE_TRY(const bool has_failed, video.finish(run_, device(task)));
+    if (has_failed) ++report_.failed;
+    return {};
+  }
+  // Those that are left, and those that had nothing to ask.
+  Status finish_videos() {
+    for (auto& [name, video] : plan_.videos) {
+      if (video.is_finished()) continue;
+      IE_CHECK(run_.batch.open());
+      IE_CHECK(finish_video(name.second, video));
+    }
+    return run_.batch.commit();
   }
 
   Status keep(const CloudItem& item, std::size_t task, const Response& response) {
     const CloudTask& asked = plan_.tasks[task];
     const store::AssetId asset = item.file.asset;
-    const char* const device = models_.endpoint(asked.task).local ? "local" : "cloud";
     const StageOutput& output = response.output;
-    IE_CHECK(meaning_.keep(asset, {asked.key, device, "", output.data, ""}, output.facts));
-    IE_CHECK(run_.writer.clear_failure(item.file.seen.path, asked.key.stage));
+    if (item.frame) {
+      VideoAnswers& video = plan_.videos.at({asset, task});
+      IE_CHECK(video.keep(run_, device(task), *item.frame, output));
+      if (video.is_through()) IE_CHECK(finish_video(task, video));
+    } else {
+      IE_CHECK(meaning_.keep(asset, {asked.key, device(task), "", output.data, ""}, output.facts));
+      IE_CHECK(run_.writer.clear_failure(item.file.seen.path, asked.key.stage));
+    }
     written_.push_back(response.question);
     run_.renewed.insert(asset);
     ++report_.answers;
@@ -275,18 +313,24 @@ class CloudPass {
   // Adds the failure to the ledger, except for an interrupted request.
   Status keep_failure(const CloudItem& item, const Outcome& outcome) {
     const Error& error = outcome.response.error();
-    if (outcome.is_local && error.code == ErrorCode::kNotFound)
+    if (is_of_the_run(error.code)) return fail(error);
+    if (outcome.is_local && error.code == ErrorCode::kNotFound && vanished_.insert(item.file.seen.path).second)
       run_.report.notes.push_back(printable(item.file.seen.path) + " vanished during the analysis");
     const bool is_left =
         error.code == ErrorCode::kInterrupted || error.code == ErrorCode::kKilled ||
         (outcome.is_local ? error.code == ErrorCode::kNotFound : error.code == ErrorCode::kBusy && is_budget_used());
     if (is_left) return {};
+    --report_.left;
+    last_error_[static_cast<std::size_t>(plan_.tasks[outcome.task].task)] = error.message;
+    if (item.frame) {
+      VideoAnswers& video = plan_.videos.at({item.file.asset, outcome.task});
+      video.note_failure(item.at(), error);
+      return video.is_through() ? finish_video(outcome.task, video) : Status{};
+    }
     store::KnownFile file;
     file.id = item.file.file;
     file.seen = item.file.seen;
     ++report_.failed;
-    --report_.left;
-    last_error_[outcome.task] = error.message;
     return run_.record_failure(file, plan_.tasks[outcome.task].key, error);
   }
 
@@ -296,13 +340,15 @@ class CloudPass {
   }
 
   Status finish() {
-    for (std::size_t task = 0; task < plan_.tasks.size(); ++task) {
-      const CloudTask& asked = plan_.tasks[task];
+    IE_CHECK(finish_videos());
+    std::set<nvidia::Task> told;
+    for (const CloudTask& asked : plan_.tasks) {
+      if (!told.insert(asked.task).second) continue;
       if (const std::optional<Error> refused = refused_for(asked.task))
         stop(fmt::format("{}: {}", asked.key.stage, refused->message));
       else if (fails_always(asked.task))
         stop(fmt::format("{}: left after {} failures in a row: {}", asked.key.stage, in_a_row(asked.task).load(),
-                         last_error_[task]));
+                         last_error_[static_cast<std::size_t>(asked.task)]));
     }
     IE_CHECK(run_.batch.commit());
     IE_CHECK(was_committed());
@@ -336,7 +382,9 @@ class CloudPass {
   std::counting_semaphore<> slots_;  // requests that may be in flight
   CloudPlan plan_;
   std::array<std::atomic<std::size_t>, 3> in_a_row_{};  // by nvidia::Task: failures since its server's last answer
-  std::vector<std::string> last_error_;                 // by task; the sink's
+  std::array<std::string, 3> last_error_;               // likewise; the sink's
+  std::set<std::string> vanished_;                      // paths that a note names; the sink's
+  bool renews_videos_ = false;                          // a batch was committed since put_videos(); the sink's
   std::vector<Hash128> written_;                        // questions whose answers are in the open batch; the sink's
 };
 

@@ -33,13 +33,14 @@ bool want_the_same(const nvidia::Endpoint& one, const nvidia::Endpoint& other) {
 }
 
 Result<nvidia::Picture> cloud_picture(worker::Pool& pool, const store::FileObservation& file,
-                                      const nvidia::Endpoint& endpoint) {
+                                      const nvidia::Endpoint& endpoint, double at) {
   IE_TRY(UniqueFd media, open_as_analysed(file));
   worker::Task task;
   task.operations = worker::kDecode | worker::kThumbnail;  // pixels for their size
   if (wants_video_clip(endpoint)) task.operations |= worker::kVideoClip;
   task.max_edge = task.thumbnail_edge = endpoint.edge;
   task.thumbnail_quality = kFine;
+  task.at = at;
   IE_TRY(worker::DecodedFile decoded, worker::decode_file(pool, std::move(media), task));
   for (;;) {
     const worker::Picture& seen = decoded.picture();

@@ -1,4 +1,4 @@
-// A photo as it is sent to a server: small, and only its pixels.
+// A photo, or a frame of a video, as it is sent to a server: small, and only its pixels.
 #pragma once
 
 #include "core/file.h"
@@ -14,11 +14,12 @@ namespace image_engine::pipeline {
 // Opens the file. kInterrupted when it has changed since its analysis; errors of opening.
 Result<UniqueFd> open_as_analysed(const store::FileObservation& file);
 
-// A baseline JPEG, sRGB, upright, without metadata or profile, within the endpoint's edge and bytes, and a video clip
-// of it for detection by nvcf; `content` is empty. Leases a worker meanwhile. Errors: kInterrupted when the file has
-// changed since its analysis, kTooLarge when no JPEG of it is small enough, those of opening and decoding.
+// Of a photo; where `at` is not negative, of the frame of a video that is shown at that time in seconds. A baseline
+// JPEG, sRGB, upright, without metadata or profile, within the endpoint's edge and bytes, and a video clip of it for
+// detection by nvcf; `content` is empty. Leases a worker meanwhile. Errors: kInterrupted when the file has changed
+// since its analysis, kTooLarge when no JPEG of it is small enough, those of opening and decoding.
 Result<nvidia::Picture> cloud_picture(worker::Pool& pool, const store::FileObservation& file,
-                                      const nvidia::Endpoint& endpoint);
+                                      const nvidia::Endpoint& endpoint, double at = -1);
 
 // Whether a picture made for one endpoint also suits the other.
 bool want_the_same(const nvidia::Endpoint& one, const nvidia::Endpoint& other);

@@ -122,10 +122,11 @@ std::vector<store::StageKey> CloudPrivacy::person_detectors(const store::AssetRe
 }
 
 CloudPrivacy::PersonResult CloudPrivacy::check_for_people(worker::Pool& pool, const store::FileObservation& file,
-                                                          const std::vector<store::StageKey>& person_detectors) const {
+                                                          const std::vector<store::StageKey>& person_detectors,
+                                                          double at) const {
   if (!person_check_) return {};
   for (const store::StageKey& key : person_detectors) {
-    const Result<bool> people = person_check_->sees_people(pool, file, key);
+    const Result<bool> people = person_check_->sees_people(pool, file, key, at);
     if (!people) return {Held::kCheckFailed, people.error()};
     if (*people) return {Held::kPossiblePeople};
   }
@@ -135,11 +136,22 @@ CloudPrivacy::PersonResult CloudPrivacy::check_for_people(worker::Pool& pool, co
 std::vector<CloudTask> cloud_tasks(const Run& run, const std::optional<ServedStage>& vectors) {
   const nvidia::CloudModels& models = *run.options.cloud.models;
   std::vector<CloudTask> tasks;
-  for (const auto& [task, stage, is_on] : kStages)
-    if (is_on(run.options.config.nvidia_build) && run.asked_for(stage))
-      tasks.push_back(
-          {task, {stage, models.endpoint(task).name, "1", hash128(models.params(task)).hex().substr(0, 16)}});
-  if (vectors) tasks.push_back({nvidia::Task::kEmbed, vectors->key});
+  const Config& config = run.options.config;
+  for (const auto& [task, stage, is_on] : kStages) {
+    if (!is_on(config.nvidia_build) || !run.asked_for(stage)) continue;
+    const std::string& name = models.endpoint(task).name;
+    const VisionLanguageConfig& prompts = config.nvidia_build.vision_language;
+    tasks.push_back({.task = task,
+                     .key = {stage, name, "1", hash128(models.params(task)).hex().substr(0, 16)},
+                     .prompt = prompts.photo_prompt});
+    if (!sends_frames(config)) continue;
+    const std::string& prompt = prompts.default_prompt.empty() ? prompts.photo_prompt : prompts.default_prompt;
+    tasks.push_back({.task = task,
+                     .key = frames_key(stage, name, models.params(task, prompt), config),
+                     .of_frames = true,
+                     .prompt = prompt});
+  }
+  if (vectors) tasks.push_back({.task = nvidia::Task::kEmbed, .key = vectors->key});
   return tasks;
 }
 
@@ -150,7 +162,20 @@ struct Candidate {
   CloudItem item;
   std::uint64_t requests = 0;
   std::vector<store::StageKey> person_detectors;
+  // The plan's counts of what is held back.
+  [[nodiscard]] std::uint64_t* held_in(CloudPlan& plan) const { return item.frame ? plan.held_frames : plan.held; }
 };
+
+bool is_due(const store::PendingFile& file, const CloudTask& task) {
+  return (file.seen.kind == MediaKind::kVideo) == task.of_frames &&
+         std::ranges::find(file.stages, task.key.stage) != file.stages.end();
+}
+
+void add_task(Candidate& candidate, std::size_t index, const CloudTask& task, const nvidia::CloudModels& models) {
+  candidate.item.tasks.push_back(index);
+  if (!models.has(task.task, candidate.item.content, task.prompt))
+    candidate.requests += static_cast<std::uint64_t>(models.requests_each(task.task));
+}
 
 Candidate candidate_of(store::PendingFile file, const store::AssetRecord& record, const std::vector<CloudTask>& tasks,
                        const nvidia::CloudModels& models) {
@@ -161,14 +186,62 @@ Candidate candidate_of(store::PendingFile file, const store::AssetRecord& record
     item.full_width = record.metadata->width;
     item.full_height = record.metadata->height;
   }
-  for (std::size_t i = 0; i < tasks.size(); ++i) {
-    if (std::ranges::find(file.stages, tasks[i].key.stage) == file.stages.end()) continue;
-    item.tasks.push_back(i);
-    if (!models.has(tasks[i].task, item.content))
-      candidate.requests += static_cast<std::uint64_t>(models.requests_each(tasks[i].task));
-  }
+  for (std::size_t i = 0; i < tasks.size(); ++i)
+    if (!tasks[i].of_frames && is_due(file, tasks[i])) add_task(candidate, i, tasks[i], models);
   item.file = std::move(file);
   return candidate;
+}
+
+store::KnownFile known_file(const store::PendingFile& file) {
+  store::KnownFile known;
+  known.id = file.file;
+  known.asset = file.asset;
+  known.seen = file.seen;
+  return known;
+}
+
+// The frames of a video that lack an answer. None before the video itself has been analyzed.
+Result<std::vector<Candidate>> candidates_of_video(Run& run, const store::PendingFile& file,
+                                                   const store::AssetRecord& record, CloudPlan& plan) {
+  std::vector<Candidate> candidates;
+  if (!record.hash ||
+      std::ranges::none_of(record.records, [](const auto& one) { return one.key.stage == kVideoStage; }))
+    return candidates;
+  const bool all = run.options.config.video.nvidia_frames == "all";
+  IE_TRY(const std::vector<CloudFrame> frames, frames_of(run.reader, file.asset, all));
+  std::vector<std::pair<std::size_t, const VideoAnswers*>> due;
+  for (std::size_t i = 0; i < plan.tasks.size(); ++i) {
+    const CloudTask& task = plan.tasks[i];
+    if (!task.of_frames || !is_due(file, task)) continue;
+    const bool anew = std::ranges::find(run.options.redo, task.key.stage) != run.options.redo.end();
+    const auto added =
+        plan.videos.try_emplace({file.asset, i}, VideoAnswers(known_file(file), record, frames, task, anew));
+    due.emplace_back(i, &added.first->second);
+  }
+  for (const CloudFrame& frame : frames) {
+    Candidate candidate;
+    candidate.item.content = frame.content(*record.hash);
+    for (const auto& [task, answers] : due)
+      if (answers->is_missing(frame.moment.id)) add_task(candidate, task, plan.tasks[task], *run.options.cloud.models);
+    if (candidate.item.tasks.empty()) continue;
+    candidate.item.file = file;
+    candidate.item.frame = frame;
+    candidates.push_back(std::move(candidate));
+  }
+  return candidates;
+}
+
+// Adds those that what the catalogue knows does not hold back.
+void sort_out(std::vector<Candidate>& candidates, Candidate candidate, const store::AssetRecord& record,
+              const CloudPrivacy& privacy, CloudPlan& plan) {
+  const Held held = privacy.check(record);
+  if (held != Held::kNo) {
+    ++candidate.held_in(plan)[static_cast<std::size_t>(held)];
+    return;
+  }
+  candidate.person_detectors = privacy.person_detectors(record);
+  if (candidate.item.frame) candidate.item.frame->records.clear();  // of thousands of frames
+  candidates.push_back(std::move(candidate));
 }
 
 Result<std::vector<Candidate>> not_known_as_held(Run& run, const CloudPrivacy& privacy,
@@ -178,13 +251,16 @@ Result<std::vector<Candidate>> not_known_as_held(Run& run, const CloudPrivacy& p
   for (store::PendingFile& file : files) {
     if (!file.hashed || file.stages.empty()) continue;  // unreadable files are in the ledger
     IE_TRY(const store::AssetRecord record, run.reader.asset_record(file.asset, file.seen.path));
-    const Held held = privacy.check(record);
-    if (held != Held::kNo) {
-      ++plan.held[static_cast<std::size_t>(held)];
+    if (file.seen.kind != MediaKind::kVideo) {
+      sort_out(candidates, candidate_of(std::move(file), record, plan.tasks, *run.options.cloud.models), record,
+               privacy, plan);
       continue;
     }
-    candidates.push_back(candidate_of(std::move(file), record, plan.tasks, *run.options.cloud.models));
-    candidates.back().person_detectors = privacy.person_detectors(record);
+    IE_TRY(std::vector<Candidate> frames, candidates_of_video(run, file, record, plan));
+    for (Candidate& frame : frames) {
+      const store::AssetRecord of_frame = frame_record(record, *frame.item.frame);
+      sort_out(candidates, std::move(frame), of_frame, privacy, plan);
+    }
   }
   return candidates;
 }
@@ -192,7 +268,9 @@ Result<std::vector<Candidate>> not_known_as_held(Run& run, const CloudPrivacy& p
 void add_to(CloudPlan& plan, Candidate candidate) {
   plan.answers += candidate.item.tasks.size();
   plan.estimate.requests += candidate.requests;
-  if (candidate.requests > 0) ++plan.estimate.pictures;
+  if (candidate.requests > 0) ++(candidate.item.frame ? plan.estimate.frames : plan.estimate.pictures);
+  if (candidate.item.frame)
+    for (const std::size_t task : candidate.item.tasks) plan.videos.at({candidate.item.file.asset, task}).expect();
   plan.items.push_back(std::move(candidate.item));
 }
 
@@ -205,7 +283,8 @@ Status check_for_people(Run& run, const CloudPrivacy& privacy, std::vector<Candi
         candidates.size(), run.pool.options().workers,
         [&](std::size_t index) {
           CloudPrivacy::PersonResult result =
-              privacy.check_for_people(run.pool, candidates[index].item.file.seen, candidates[index].person_detectors);
+              privacy.check_for_people(run.pool, candidates[index].item.file.seen, candidates[index].person_detectors,
+                                       candidates[index].item.at());
           progress.add();
           return result;
         },
@@ -213,7 +292,7 @@ Status check_for_people(Run& run, const CloudPrivacy& privacy, std::vector<Candi
           if (result.error.code == ErrorCode::kMachine) return fail(result.error);
           if (result.held == Held::kCheckFailed && plan.check_error.empty())
             plan.check_error = printable(candidates[index].item.file.seen.path) + ": " + result.error.message;
-          ++plan.held[static_cast<std::size_t>(result.held)];
+          ++candidates[index].held_in(plan)[static_cast<std::size_t>(result.held)];
           may_be_sent[index] = result.held == Held::kNo;
           return {};
         },
@@ -235,7 +314,8 @@ Result<CloudPlan> plan_cloud(Run& run, const std::optional<ServedStage>& vectors
   if (plan.tasks.empty()) return plan;
   store::PendingQuery query;
   query.roots = run.options.paths;
-  for (const CloudTask& task : plan.tasks) query.stages.push_back({task.key, MediaKind::kPhoto, kOfServers});
+  for (const CloudTask& task : plan.tasks)
+    query.stages.push_back({task.key, task.of_frames ? MediaKind::kVideo : MediaKind::kPhoto, kOfServers});
   query.gates = {metadata_key(), content_key(), decode_key()};
   query.retry = run.options.retry;
   query.redo = run.options.redo;

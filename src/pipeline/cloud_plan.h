@@ -1,17 +1,21 @@
-// Which photos are sent to cloud models, and which never are.
+// Which photos and frames of videos are sent to cloud models, and which never are.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/config.h"
 #include "core/result.h"
 #include "models/install_paths.h"
 #include "nvidia/cloud_models.h"
+#include "pipeline/cloud_frames.h"
 #include "pipeline/model_stages.h"
 #include "pipeline/person_check.h"
 #include "pipeline/run.h"
@@ -49,13 +53,14 @@ class CloudPrivacy {
   // The keys of its records whose detectors could have found people.
   [[nodiscard]] std::vector<store::StageKey> person_detectors(const store::AssetRecord& record) const;
   // Before a picture that passed check() is sent: PersonCheck by each of its `person_detectors`. `file` is one of the
-  // picture's. Thread-safe.
+  // picture's; of a video it is the frame at `at` seconds. Thread-safe.
   struct PersonResult {
     Held held = Held::kNo;
     Error error = {};  // of kCheckFailed
   };
   [[nodiscard]] PersonResult check_for_people(worker::Pool& pool, const store::FileObservation& file,
-                                              const std::vector<store::StageKey>& person_detectors) const;
+                                              const std::vector<store::StageKey>& person_detectors,
+                                              double at = -1) const;
   [[nodiscard]] bool checks_for_people() const { return person_check_ != nullptr; }
 
  private:
@@ -71,29 +76,29 @@ class CloudPrivacy {
   std::unique_ptr<PersonCheck> person_check_;  // where pictures with people are held back
 };
 
-// One kind of request to cloud models, and the stage that its answers are recorded for.
-struct CloudTask {
-  nvidia::Task task{};
-  store::StageKey key;
-};
 // Those that are configured and requested for this run.
 std::vector<CloudTask> cloud_tasks(const Run& run, const std::optional<ServedStage>& vectors);
 
-// A photo and the tasks to request for it.
+// A photo, or a frame of a video, and the tasks to request for it.
 struct CloudItem {
   store::PendingFile file;
+  std::optional<CloudFrame> frame;
   Hash128 content;
   std::uint32_t full_width = 0, full_height = 0;  // upright; 0 where the metadata lacks it
   std::vector<std::size_t> tasks;                 // indices into CloudPlan::tasks
+  // Seconds; negative: a photo.
+  [[nodiscard]] double at() const { return frame ? std::max(frame->moment.from, 0.0) : -1; }
 };
 
 struct CloudPlan {
   std::vector<CloudTask> tasks;
   std::vector<CloudItem> items;
+  std::map<std::pair<store::AssetId, std::size_t>, VideoAnswers> videos;  // by asset and index of `tasks`
   CloudEstimate estimate;
   std::uint64_t answers = 0;            // wanted, including those at hand
-  std::uint64_t held[kHeldKinds] = {};  // pictures, by Held
-  std::string check_error;              // the error of the first kCheckFailed
+  std::uint64_t held[kHeldKinds] = {};  // photos, by Held
+  std::uint64_t held_frames[kHeldKinds] = {};
+  std::string check_error;  // the error of the first kCheckFailed
 };
 // Plans what lacks a record, by the same rules as pass 2; each picture once.
 Result<CloudPlan> plan_cloud(Run& run, const std::optional<ServedStage>& vectors);

@@ -122,13 +122,13 @@ Result<PersonCheck::Detector> PersonCheck::detector(const models::Spec& spec) {
 }
 
 Result<bool> PersonCheck::sees_people(worker::Pool& pool, const store::FileObservation& file,
-                                      const store::StageKey& key) {
+                                      const store::StageKey& key, double at) {
   const models::Spec* const spec = find(key);
   if (spec == nullptr) return fail(ErrorCode::kNotFound, "the detector " + key.model + " is not installed any more");
   IE_TRY(const Detector detector, this->detector(*spec));
   IE_TRY(UniqueFd media, open_as_analysed(file));
   IE_TRY(const worker::DecodedFile decoded,
-         worker::decode_file(pool, std::move(media), {.max_edge = edge_of(*detector)}));
+         worker::decode_file(pool, std::move(media), {.max_edge = edge_of(*detector), .at = at}));
   return sees_in_parts(*detector, decoded.pixels());
 }
 

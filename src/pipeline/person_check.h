@@ -32,11 +32,12 @@ class PersonCheck {
   // Whether this is the key of such a detector as installed now: name, version and parameters.
   [[nodiscard]] bool could_find(const store::StageKey& key) const;
 
-  // Whether the detector of that key finds a possible person in the photo at half its usual threshold: in the whole
-  // photo or in overlapping tiles. True in doubt. Leases a worker meanwhile. Errors: kNotFound (no such detector, no
-  // such file), kInterrupted (the file has changed since its analysis), those of decoding, of loading a model and of
-  // running it.
-  Result<bool> sees_people(worker::Pool& pool, const store::FileObservation& file, const store::StageKey& key);
+  // Whether the detector of that key finds a possible person in the photo, or in the frame of a video at `at` seconds,
+  // at half its usual threshold: in the whole picture or in overlapping tiles. True in doubt. Leases a worker
+  // meanwhile. Errors: kNotFound (no such detector, no such file), kInterrupted (the file has changed since its
+  // analysis), those of decoding, of loading a model and of running it.
+  Result<bool> sees_people(worker::Pool& pool, const store::FileObservation& file, const store::StageKey& key,
+                           double at = -1);
 
  private:
   using Detector = std::shared_ptr<const vision::ObjectDetector>;

@@ -10,6 +10,7 @@
 #include "core/json.h"
 #include "core/text.h"
 #include "pipeline/action_stages.h"
+#include "pipeline/cloud_frames.h"
 #include "pipeline/video_summary.h"
 #include "vision/quality.h"
 
@@ -178,6 +179,7 @@ Status VideoAnalysis::drop_former() {
   };
   IE_CHECK(drop_records(kVideoStage));
   for (const VideoStageRow& row : video_stages()) IE_CHECK(drop_records(row.stage));
+  IE_CHECK(drop_cloud_answers(run.writer, video_.file.asset));
   return run.batch.commit();
 }
 

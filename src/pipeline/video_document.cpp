@@ -60,7 +60,8 @@ json moment_json(const store::Moment& scene, const Moments& moments, const std::
     known.confidence = std::max(known.confidence, thing.confidence);
   }
   json out = {{"from", thousandths(scene.from)}, {"to", thousandths(scene.to)}, {"objects", json::array()},
-              {"scenes", json::array()},         {"actions", json::array()},    {"text", json::array()}};
+              {"scenes", json::array()},         {"actions", json::array()},    {"text", json::array()},
+              {"captions", json::array()},       {"products", json::array()}};
   for (const auto& [key, thing] : found) {
     const double confidence = thousandths(thing.confidence);
     if (thing.field == store::TextField::kObjects)
@@ -71,6 +72,10 @@ json moment_json(const store::Moment& scene, const Moments& moments, const std::
       out["actions"].push_back({{"action", thing.name}, {"confidence", confidence}, {"source", source_text(*source)}});
     else if (thing.field == store::TextField::kText)
       out["text"].push_back(thing.name);
+    else if (thing.field == store::TextField::kCaption)
+      out["captions"].push_back(thing.name);
+    else if (thing.field == store::TextField::kProducts)
+      out["products"].push_back({{"class", thing.name}, {"count", thing.count}, {"confidence", confidence}});
   }
   return out;
 }

@@ -88,9 +88,11 @@ Status RecordWriter::put_moment_record(AssetId asset, const MomentRecord& record
   });
 }
 
-Status RecordWriter::drop_moment_records(AssetId asset, const std::string& stage) {
+Status RecordWriter::drop_moment_records(AssetId asset, const std::string& stage, std::optional<TextField> field) {
   return state_->change([&] {
-    state_->connection.run("DELETE FROM moment_records WHERE asset_id = ? AND stage = ?", asset, stage);
+    Connection& c = state_->connection;
+    c.run("DELETE FROM moment_records WHERE asset_id = ? AND stage = ?", asset, stage);
+    if (field) c.run("DELETE FROM moment_things WHERE asset_id = ? AND field = ?", asset, text_field_name(*field));
   });
 }
 
@@ -98,12 +100,6 @@ Status RecordWriter::drop_moments(AssetId asset) {
   return state_->change([&] {
     for (const char* table : {"moment_embeddings", "moment_things", "moment_records", "moments", "analysis_progress"})
       state_->connection.run(std::string("DELETE FROM ") + table + " WHERE asset_id = ?", asset);
-  });
-}
-
-Status RecordWriter::drop_moment_records(AssetId asset, const std::string& stage) {
-  return state_->change([&] {
-    state_->connection.run("DELETE FROM moment_records WHERE asset_id = ? AND stage = ?", asset, stage);
   });
 }
 

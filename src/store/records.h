@@ -51,12 +51,10 @@ class RecordWriter {
   // without data is none, but its facts are kept.
   Status put_moment(AssetId asset, const Moment& moment);
   Status put_moment_record(AssetId asset, const MomentRecord& record, std::span<const Fact> facts = {});
-  // Deletes what a stage recorded at an asset's moments.
-  Status drop_moment_records(AssetId asset, const std::string& stage);
   // Deletes all moments of an asset, with what was found at them and its progress.
   Status drop_moments(AssetId asset);
-  // Of one stage.
-  Status drop_moment_records(AssetId asset, const std::string& stage);
+  // Deletes what a stage recorded at the moments of an asset, and the things of a field that were found at them.
+  Status drop_moment_records(AssetId asset, const std::string& stage, std::optional<TextField> field = {});
   // Deletes the records of that stage with another key: what they describe at the asset's moments has been replaced.
   Status drop_other_records(AssetId asset, const StageKey& key);
   // The progress of an asset's analysis; nullopt: it is done.

@@ -241,7 +241,7 @@ def test_scenes_by_a_model_go_on_where_they_were_interrupted(real, folder):
     assert [round(scene["from"], 3) for scene in real.json("show", clip)["scenes"]] == [4.0 * i for i in range(10)]
 # Of each key of `video` a value that changes what a run gives.
 OTHER_VALUES = {"enabled": False, "fps": 2, "key_frames_only": True, "order": "found", "scene_detection": False, "track_fps": 0}
-TESTED_ELSEWHERE = {"use_nvidia_build", "scene_model", "action_labels"}
+TESTED_ELSEWHERE = {"use_nvidia_build", "scene_model", "action_labels", "nvidia_frames"}
 
 
 def given_by_a_run(videos, settings):

@@ -113,6 +113,8 @@ TEST_F(ConfigTest, ShippedFilesHoldThePromisedValues) {
 
   const Config video = shipped("video");
   EXPECT_EQ(video.video.fps, 1);
+  EXPECT_FALSE(video.video.use_nvidia_build);
+  EXPECT_EQ(video.video.nvidia_frames, "scenes");
   EXPECT_GT(video.worker.timeout_seconds, standard.worker.timeout_seconds);
 }
 

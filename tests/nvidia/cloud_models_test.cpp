@@ -143,6 +143,13 @@ TEST_F(Cloud, AnAnswerIsPaidForOnce) {
   EXPECT_TRUE(open()->detect(picture_)->paid);
 }
 
+TEST_F(Cloud, AnswersBelongToTheirPrompt) {
+  const auto models = open();
+  ASSERT_TRUE(models->describe(picture_, "of a frame"));
+  EXPECT_TRUE(models->has(Task::kDescribe, picture_.content, "of a frame"));
+  EXPECT_FALSE(models->has(Task::kDescribe, picture_.content));
+}
+
 TEST_F(Cloud, WithoutACacheTheJournalHoldsAnswersUntilTheyAreKept) {
   config_.caching.enabled = false;
   const auto first = open()->describe(picture_);
@@ -284,6 +291,9 @@ TEST_F(Cloud, WhatChangesTheAnswerChangesTheParams) {
   config_.retail_detection.max_detections = 11;
   EXPECT_NE(params(Task::kDetect), detect);
   EXPECT_EQ(params(Task::kDescribe), describe);
+  EXPECT_EQ(open()->params(Task::kDescribe, config_.vision_language.photo_prompt), describe);
+  EXPECT_NE(open()->params(Task::kDescribe, "of a frame"), describe);
+  EXPECT_EQ(open()->params(Task::kDetect, "of a frame"), params(Task::kDetect));
   config_.vision_language.photo_prompt += "?";
   EXPECT_NE(params(Task::kDescribe), describe);
   const std::string other = params(Task::kDescribe);

@@ -176,6 +176,17 @@ TEST_F(MomentsTest, AreDroppedTogether) {
   EXPECT_FALSE(*reader().progress(asset_));
 }
 
+TEST_F(MomentsTest, OneStageIsDroppedAlone) {
+  ASSERT_OK(put(1, 0, 1));
+  for (const auto& [stage, field] : {std::pair("description", TextField::kCaption), {"text", TextField::kText}})
+    ASSERT_OK(writer_->put_moment_record(asset_, {1, stage, "{}"}, std::vector<Fact>{TextFacts{field, {"a cake"}}}));
+  ASSERT_OK(writer_->drop_moment_records(asset_, "description", TextField::kCaption));
+  ASSERT_THAT(*reader().moment_records(asset_), SizeIs(1));
+  EXPECT_EQ(reader().moment_records(asset_)->at(0).stage, "text");
+  ASSERT_THAT(*reader().moment_things(asset_), SizeIs(1));
+  EXPECT_EQ(reader().moment_things(asset_)->at(0).field, TextField::kText);
+}
+
 TEST_F(MomentsTest, RecordsByAnotherKeyGoWithWhatTheyDescribe) {
   for (const char* version : {"1", "2"})
     ASSERT_OK(writer_->put_record(asset_, {{"objects", "m", version, ""}, "", "", "{}", ""}));
