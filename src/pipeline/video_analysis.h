@@ -27,12 +27,13 @@ struct VideoPlan {
   store::StageKey key;                      // of the videos' own record
   std::vector<const PictureStage*> stages;  // that run on frames, loaded
   std::optional<store::StageKey> thumbnail;
-  std::function<std::unique_ptr<video::SceneDetector>()> make_detector;  // empty: scenes are not looked for
-  std::uint32_t edge = 0;                                                // of decoded frames, pixels
+  std::uint32_t edge = 0;  // of decoded frames, pixels
   std::uint32_t decode_threads = 1;
   Progress& progress;              // seconds of video
   std::mutex write;                // guards the run's writer, report and what else is the sink's
   std::atomic<bool> stop = false;  // an error of the run has occurred
+  // Empty: scenes are not looked for.
+  std::function<std::unique_ptr<video::SceneDetector>()> make_detector = {};
 };
 
 // What the run knows of a video before it is decoded.
