@@ -129,12 +129,13 @@ struct Config {
     std::string folder;  // empty: data_home()/models
   } models;
   struct {
-    bool enabled = true;                  // analyze frames of videos
-    double fps = 1.0;                     // frames analyzed per second of video
-    bool key_frames_only = false;         // decode only these: fast, but misses what happens between them
-    std::string order = "short";          // short: the shortest first; found: as the scan met them
-    bool scene_detection = true;          // find changes of scene
-    std::string scene_model = "builtin";  // what finds them: builtin, or the model transnetv2
+    bool enabled = true;           // analyze frames of videos
+    double fps = 1.0;              // frames analyzed per second of video
+    bool key_frames_only = false;  // decode only these: fast, but misses what happens between them
+    std::string order = "short";   // short: the shortest first; found: as the scan met them
+    bool scene_detection = true;   // find changes of scene
+    // What finds them: builtin, or the model transnetv2.
+    std::string scene_model = "builtin";
     double track_fps = 5.0;     // most frames looked at per second to follow what moves; up to fps: no more than that
     std::string action_labels;  // file of labels; empty: the shipped actions.yaml
     bool use_nvidia_build = false;  // send frames to the cloud models of nvidia_build

@@ -35,8 +35,7 @@ struct VideoPlan {
   std::vector<const PictureStage*> stages;  // that run on frames, loaded
   std::optional<store::StageKey> thumbnail;
   const PictureStage* clips = nullptr;  // of these, the one that sees several frames at once
-  std::function<std::unique_ptr<video::SceneDetector>()> make_detector;  // empty: scenes are not looked for
-  std::uint32_t edge = 0;                                                // of decoded frames, pixels
+  std::uint32_t edge = 0;               // of decoded frames, pixels
   std::uint32_t decode_threads = 1;
   double track_fps = 0;            // of frames between the sampled ones; 0: none
   std::uint32_t between_edge = 0;  // of these, pixels
@@ -44,6 +43,8 @@ struct VideoPlan {
   VideoTrace trace;                // where the time goes
   std::mutex write;                // guards the run's writer, report and what else is the sink's
   std::atomic<bool> stop = false;  // an error of the run has occurred
+  // Empty: scenes are not looked for.
+  std::function<std::unique_ptr<video::SceneDetector>()> make_detector = {};
 };
 
 // What the run knows of a video before it is decoded.

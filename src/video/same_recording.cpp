@@ -20,7 +20,7 @@ static_assert(kSecond * kPrintStep == 1);
 constexpr int kLeastSteps = 5 * kSecond;
 constexpr int kTolerance = kSecond;   // by which the shorter one may reach beyond the longer one, at each end
 constexpr int kWindow = 2 * kSecond;  // compared as one
-constexpr int kWindowStep = kSecond;  // from one window to the next
+constexpr int kStepOfWindows = kSecond;  // from one window to the next
 constexpr int kLag = kSecond;         // between the pictures whose difference makes a key
 
 // Of what moves. Energy: the mean square of luma's distance from the window's mean, in levels of 255.
@@ -278,7 +278,7 @@ bool is_same(const Aligned& aligned) {
   const LightChange light = light_between(aligned);
   if (!(light.gain >= kLeastContrastRatio && light.gain <= kMostContrastRatio)) return false;
   int windows = 0, telling = 0, failing = 0;
-  for (int first = 0; first + kWindow <= aligned.steps; first += kWindowStep) {
+  for (int first = 0; first + kWindow <= aligned.steps; first += kStepOfWindows) {
     const WindowResult result = compare_window(aligned, first, light);
     ++windows;
     telling += result.telling ? 1 : 0;
