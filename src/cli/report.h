@@ -29,7 +29,7 @@ struct AnalysisMode {
 // Takes the lock, analyzes, prints the report or the JSON; returns the exit code.
 Result<int> run_analysis(Context& context, const std::vector<std::string>& paths, const AnalysisMode& mode);
 
-// Prints a video's moments, one per line: time and content. `video`: from pipeline::video_json().
+// Prints a video's moments and then its actions, one per line: time and content. `video`: from pipeline::video_json().
 void print_timeline(const nlohmann::json& video);
 
 // The model and processing flags of every command that analyzes.
