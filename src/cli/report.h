@@ -32,7 +32,8 @@ Result<int> run_analysis(Context& context, const std::vector<std::string>& paths
 // Errors: one of the files does not exist, or is a folder.
 Status check_video_files(const std::vector<std::string>& files);
 
-// Prints a video's moments, one per line: time and content. `video`: from pipeline::video_json().
+// Prints a video's moments and then its actions, one per line: time and what was found most surely; the JSON has all.
+// `video`: from pipeline::video_json().
 void print_timeline(const nlohmann::json& video);
 
 // The model and processing flags of every command that analyzes.

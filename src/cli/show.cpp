@@ -241,29 +241,52 @@ Result<int> draw_contact_sheet(const Context& context, const store::CatalogueRea
   return kDone;
 }
 
+// For people: what is more likely than not, the surest first, and not too much of it.
+std::vector<nlohmann::json> surest(const nlohmann::json& found) {
+  constexpr double kLeast = 0.5;
+  constexpr std::size_t kMost = 8;
+  std::vector<nlohmann::json> list;
+  for (const nlohmann::json& item : found)
+    if (item.value("confidence", 0.0) >= kLeast) list.push_back(item);
+  std::ranges::stable_sort(list, std::greater<>(),
+                           [](const nlohmann::json& item) { return item.value("confidence", 0.0); });
+  if (list.size() > kMost) list.resize(kMost);
+  return list;
+}
+
+// A stand-in's guess is called so.
+std::string action_text(const nlohmann::json& action) {
+  const bool guessed = action.value("source", "").starts_with("zero-shot");
+  return action.value("action", "") + (guessed ? " (zero-shot)" : "");
+}
+
+void print_range(const nlohmann::json& range, const std::string& what) {
+  print_line(
+      fmt::format("  {:>9}–{:<9} {}", clock_text(range.value("from", 0.0)), clock_text(range.value("to", 0.0)), what));
+}
+
 }  // namespace
 
 void print_timeline(const nlohmann::json& video) {
   for (const nlohmann::json& moment : video.value("moments", nlohmann::json::array())) {
     std::string what;
     const auto add = [&](const std::string& text) { what += (what.empty() ? "" : ", ") + text; };
-    for (const nlohmann::json& object : moment["objects"]) {
+    for (const nlohmann::json& object : surest(moment["objects"])) {
       const auto count = object.value("count", 1);
       add(object.value("object", "") + (count > 1 ? fmt::format(" × {}", count) : ""));
     }
-    for (const nlohmann::json& scene : moment["scenes"]) add(scene.value("label", ""));
-    for (const nlohmann::json& action : moment["actions"]) {
-      const bool guessed = action.value("source", "").starts_with("zero-shot");
-      add(action.value("action", "") + (guessed ? " (zero-shot)" : ""));
-    }
+    for (const nlohmann::json& scene : surest(moment["scenes"])) add(scene.value("label", ""));
+    for (const nlohmann::json& action : moment["actions"]) add(action_text(action));
     for (const nlohmann::json& product : moment.value("products", nlohmann::json::array()))
       add(product.value("class", ""));
     for (const nlohmann::json& text : moment["text"]) add("“" + text.get<std::string>() + "”");
-    print_line(fmt::format("  {:>9}–{:<9} {}", clock_text(moment.value("from", 0.0)),
-                           clock_text(moment.value("to", 0.0)), what.empty() ? "–" : printable(what)));
+    print_range(moment, what.empty() ? "–" : printable(what));
     for (const nlohmann::json& caption : moment.value("captions", nlohmann::json::array()))
       print_line(fmt::format("  {:19} {}", "", printable(caption.get<std::string>())));
   }
+  const nlohmann::json actions = video.value("actions", nlohmann::json::array());
+  if (!actions.empty()) print_line("  actions");
+  for (const nlohmann::json& action : actions) print_range(action, printable(action_text(action)));
 }
 
 Action setup_show(Arguments app, Settings&) {
@@ -328,8 +351,9 @@ Action setup_show(Arguments app, Settings&) {
     for (const char* first : {"media", "width", "height", "taken", "title", "description", "keywords"})
       if (json.contains(first)) print_value(first, json[first], 1), json.erase(first);
     json.erase("path");
-    const nlohmann::json video = {{"moments", json.value("moments", nlohmann::json::array())}};
-    for (const char* long_list : {"scenes", "frames", "moments"}) json.erase(long_list);
+    const nlohmann::json video = {{"moments", json.value("moments", nlohmann::json::array())},
+                                  {"actions", json.value("actions", nlohmann::json::array())}};
+    for (const char* long_list : {"scenes", "frames", "moments", "actions"}) json.erase(long_list);
     for (const auto& [key, value] : json.items())
       if (!value.empty() || value.is_number() || value.is_boolean()) print_value(key, value, 1);
     if (!video["moments"].empty()) print_line("  moments"), print_timeline(video);

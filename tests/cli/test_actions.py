@@ -55,6 +55,8 @@ def test_zero_shot_stands_in_and_is_called_so(colours, clips):
     assert {action["source"] for moment in document["moments"] for action in moment["actions"]} == {ZERO_SHOT}
     timeline = colours.run("analyze-video", clip).out.decode()
     assert re.search(r"0:00\S*–0:12\S* +riding a bike \(zero-shot\), swimming \(zero-shot\)", timeline), timeline
+    assert re.search(r"actions\n.*\n +0:06\S*–0:09\S* +swimming \(zero-shot\)", timeline), timeline
+    assert "swimming (zero-shot)" in colours.run("show", clip).out.decode()
     (record,) = [record for record in document["records"] if record["stage"] == "actions"]
     assert record["model"] == "colours" and "zero-shot" in record["version"]
     assert colours.json("catalog", "check")["problems"] == []
