@@ -96,7 +96,8 @@ std::string name_in(const std::string& folder, const std::string& video, std::se
 void print_video(const Context& context, const std::string& path, const nlohmann::json& document) {
   print_line(styled(context, Style::kBold, printable(path)));
   print_line(styled(context, Style::kDim,
-                    fmt::format("  {} scenes, {} frames", document["scenes"].size(), document["frames"].size())));
+                    fmt::format("  {}, {}", human_count(document["scenes"].size(), "scene"),
+                                human_count(document["frames"].size(), "frame"))));
   print_timeline(document);
 }
 

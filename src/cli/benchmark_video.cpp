@@ -86,8 +86,9 @@ json report_json(const VideoReport& report, const std::string& file, const Confi
 void print_video_report(const VideoReport& report, const std::string& file) {
   print_line(fmt::format("{}: {:.1f} s of video in {:.1f} s, {:.1f} s with hashing and loading models", printable(file),
                          report.duration, report.seconds, report.total_seconds));
-  print_line(fmt::format("  {:.1f} times real time, {:.1f} s for a minute of video; {} frames in {} scenes",
-                         report.times_real_time(), report.seconds_per_video_minute(), report.frames, report.scenes));
+  print_line(fmt::format("  {:.1f} times real time, {:.1f} s for a minute of video; {} in {}", report.times_real_time(),
+                         report.seconds_per_video_minute(), human_count(report.frames, "frame"),
+                         human_count(report.scenes, "scene")));
   for (const auto& [name, cost, wait, why] :
        {std::tuple("engine", &report.engine, report.times.engine_wait, "for frames"),
         std::tuple("worker", &report.worker, report.times.worker_wait, "for the engine")})

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -236,8 +237,9 @@ Result<int> draw_contact_sheet(const Context& context, const store::CatalogueRea
   }
   print_line(printable(target));
   if (!context.quiet)
-    print_line(styled(context, Style::kDim,
-                      fmt::format("{} × {}: {} scenes", sheet.width(), sheet.height(), video["scenes"].size())));
+    print_line(styled(
+        context, Style::kDim,
+        fmt::format("{} × {}: {}", sheet.width(), sheet.height(), human_count(video["scenes"].size(), "scene"))));
   return kDone;
 }
 

@@ -239,6 +239,28 @@ def test_scenes_by_a_model_go_on_where_they_were_interrupted(real, folder):
     assert process.returncode == -signal.SIGKILL
     assert real.analyze(clip, *flags)["report"]["video_seconds"] < 17, "what was kept is not analyzed again"
     assert [round(scene["from"], 3) for scene in real.json("show", clip)["scenes"]] == [4.0 * i for i in range(10)]
+
+
+def test_tracks_of_one_that_was_interrupted_are_those_of_a_whole_run(real, folder):
+    clip = folder / "street.avi"
+    ffmpeg("-i", STREET, "-t", "30", "-c", "copy", clip)
+    flags = ["analyze", clip, "--only", "video", "--only", "objects", "--quiet"]
+    process = real.start(*flags)
+    wait_until(lambda: _quietly(lambda: real.rows("SELECT count(*) FROM analysis_progress") == [(1,)]), "progress", seconds=100)
+    process.kill()
+    process.communicate(timeout=60)
+    assert real.rows("SELECT count(*) FROM analysis_progress") == [(1,)], "it was interrupted"
+    assert real.run(*flags).code == DONE
+    with fresh_folder() as other:
+        whole = with_models(Engine(other))
+        assert whole.run(*flags).code == DONE
+        one, all_at_once = real.show(clip), whole.show(clip)
+        assert len(one["objects"]) > 5 and one["objects"] == all_at_once["objects"]
+        assert (one["frames"], one["moments"]) == (all_at_once["frames"], all_at_once["moments"])
+        counts = "SELECT moment, name, count FROM moment_things WHERE field = 'objects' ORDER BY 1, 2"
+        assert real.rows(counts) == whole.rows(counts) != []
+
+
 # Of each key of `video` a value that changes what a run gives.
 OTHER_VALUES = {"enabled": False, "fps": 2, "key_frames_only": True, "order": "found", "scene_detection": False, "track_fps": 0}
 TESTED_ELSEWHERE = {"use_nvidia_build", "scene_model", "action_labels", "nvidia_frames"}
@@ -486,8 +508,10 @@ def test_the_benchmark_gives_the_time_of_each_stage(real, clips, folder):
     stages = stages_of(document)
     decoded = len(frame_times(clip))
     assert {stages[name]["frames"] for name in ("decode", "reduce", "scene_changes")} == {decoded}
-    assert {stages[name]["frames"] for name in ("convert", "thumbnail")} == {10}
-    assert {stages[name]["frames"] for name in ("quality", "objects", "text")} == {6}, "those that are no repetition"
+    assert stages["thumbnail"]["frames"] == 10
+    assert stages["convert"]["frames"] == 10 + 16, "four a second between those of the street"
+    assert {stages[name]["frames"] for name in ("quality", "text")} == {6}, "those that are no repetition"
+    assert stages["objects"]["frames"] in (6 + 4, 6 + 8, 6 + 12, 6 + 16), "and frames between where boxes part"
     assert [stages[name]["process"] for name in ("decode", "objects")] == ["worker", "engine"]
     assert stages["objects"]["device"] == "cpu" and stages["objects"]["precision"] == "fp32"
     for stage in stages.values():
