@@ -221,7 +221,7 @@ Result<Image> VideoReader::picture(std::uint32_t max_edge, LumaAccumulator* luma
 
 Result<Image> VideoReader::rough_picture(std::uint32_t max_edge) {
   const AVFrame& frame = *state_->frame;
-  if (is_hdr(frame)) return picture(max_edge);
+  if (media::is_hdr(frame)) return picture(max_edge);
   const Size to = fit(display_size(frame), max_edge);
   Image image{to.width, to.height, {}};
   image.pixels.resize(image.row_bytes() * image.height);
