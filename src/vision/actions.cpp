@@ -64,6 +64,7 @@ Result<preprocess::Plan> frame_plan_of(const models::Spec& spec) {
   if (!layout) return name_model(spec.name, layout.error());
   models::Spec frame = spec;
   frame.input.layout = (*layout)->planes ? "nchw" : "nhwc";
+  frame.input.frames = 0;
   IE_TRY(const preprocess::Plan plan, plan_of(frame));
   if (plan.fit != preprocess::Fit::kShortEdge) return plan;
   return name_model(spec.name, {ErrorCode::kInvalidArgument, "input fit is 'short-edge'; frames have one size"});

@@ -65,6 +65,10 @@ Result<preprocess::Plan> read_plan(const models::InputSpec& input) {
 }  // namespace
 
 Result<preprocess::Plan> plan_of(const models::Spec& spec) {
+  if (spec.input.frames > 0)
+    return fail(ErrorCode::kUnsupported,
+                "model " + spec.name +
+                    ": it sees several frames of a video at once; only models of single pictures can be used here");
   auto plan = read_plan(spec.input);
   if (!plan) return name_model(spec.name, std::move(plan).error());
   return plan;

@@ -16,7 +16,8 @@
 
 namespace image_engine::vision {
 
-// The plan that a spec's input section describes. kInvalidArgument names the invalid value.
+// The plan that a spec's input section describes. kInvalidArgument names the invalid value; kUnsupported: it is
+// of several frames (actions.h).
 Result<preprocess::Plan> plan_of(const models::Spec& spec);
 
 // The other functions return kCorrupt, with messages that continue "model NAME: ".

@@ -7,6 +7,7 @@
 
 #include "tests/support/ok.h"
 #include "tests/vision/fake_session.h"
+#include "vision/graph_checks.h"
 
 namespace image_engine::vision {
 namespace {
@@ -105,6 +106,7 @@ TEST(ActionClassifier, WhatDoesNotFitIsRefused) {
   EXPECT_THAT(refused(actions_spec("nthwc"), sound, {1, 2, 3}), HasSubstr("[1,3,4,5,3]"));
   EXPECT_THAT(refused(actions_spec("nchw"), sound, {1, 2, 3}), HasSubstr("ncthw, ntchw or nthwc"));
   EXPECT_THAT(refused(actions_spec("ncthw"), sound, {1, 2}), HasSubstr("3 classes"));
+  EXPECT_EQ(plan_of(actions_spec("ncthw")).error().code, ErrorCode::kUnsupported) << "it is no model of pictures";
   models::Spec odd = actions_spec("ncthw");
   odd.head_options["nms"] = "1";
   EXPECT_THAT(refused(odd, sound, {1, 2, 3}), HasSubstr("no option 'nms'"));
