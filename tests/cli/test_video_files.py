@@ -12,6 +12,7 @@ from PIL import Image, ImageChops, ImageStat
 
 from engine import DONE, FAILED, USAGE, fresh_folder, path_of
 
+STREET = "/usr/share/doc/opencv-doc/examples/data/vtest.avi"
 NOISE = "sine=frequency=440:sample_rate=48000"
 
 
@@ -405,6 +406,16 @@ def test_moments_have_the_time_of_the_clock(engine, folder):
     assert document["frames"][3]["taken"].startswith("2024-06-02T00:00:01"), "past midnight"
     assert document["moments"][0]["taken"] == "2024-06-01T23:59:58Z"
     assert document["moments"][0]["gps"] == document["gps"] and document["moments"][0].get("place") == document.get("place")
+
+
+def test_moments_that_are_found_have_it_too(real, folder):
+    clip = folder / "street.mp4"
+    ffmpeg("-ss", "5", "-t", "3", "-i", STREET, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-metadata", "creation_time=2024-06-01T10:22:03Z", clip)
+    assert real.run("analyze-video", clip).code == DONE
+    (found,) = real.json("search", "object:person type:video")["results"]
+    for moment in [found["moment"], *found["moments"]]:
+        time = datetime.datetime.fromisoformat(moment["taken"].replace("Z", "+00:00"))
+        assert (time - datetime.datetime(2024, 6, 1, 10, 22, 3, tzinfo=datetime.timezone.utc)).total_seconds() == pytest.approx(moment["at"], abs=2e-3)
 
 
 @pytest.mark.parametrize(("tags", "brand", "taken"), [
