@@ -16,7 +16,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kQuestionDigits = 16;  // of a key's params; what follows tells which frames have an answer
-constexpr double kSameTime = 1e-6;           // seconds
+constexpr double kSameFrame = 1e-6;           // seconds
 constexpr std::size_t kMostDominant = 5;
 
 // Each product once, as it was seen best, with the most of a frame.
@@ -123,7 +123,7 @@ Result<std::vector<CloudFrame>> frames_of(const store::CatalogueReader& reader, 
   }
   std::vector<CloudFrame> frames;
   for (const store::Moment& moment : moments) {
-    const auto is_here = [&](double at) { return std::abs(at - moment.from) < kSameTime; };
+    const auto is_here = [&](double at) { return std::abs(at - moment.from) < kSameFrame; };
     if (moment.kind == store::MomentKind::kFrame)
       frames.push_back({moment, std::move(by_moment[moment.id]), all || std::ranges::any_of(best, is_here)});
   }
