@@ -66,6 +66,7 @@ json report_json(const VideoReport& report, const std::string& file, const Confi
               {"video", std::move(video)},
               {"settings",
                {{"fps", config.video.fps},
+                {"track_fps", config.video.track_fps},
                 {"key_frames_only", config.video.key_frames_only},
                 {"scene_detection", config.video.scene_detection},
                 {"workers", config.worker_count()},
