@@ -26,7 +26,7 @@ Examples:
   image-engine duplicates --kind exact --print0 | xargs -0 ls -l      (copies of the best, byte for byte)
 
 exact: files with the same coded picture (their metadata may differ; --verify compares every byte).
-video: the same recording, re-encoded, resized or trimmed; sound is not compared.
+video: the same recording, re-encoded, resized or trimmed; sound is not compared, and keeps a file from being removable.
 near: pictures that look the same. burst: similar photos of one camera, shot in sequence.
 Links, mounts and other spellings of a file count as one file. Hard links are shown, and count no bytes.
 Nothing is ever deleted or changed.)";

@@ -69,6 +69,8 @@ constexpr Advantage kAdvantages[] = {
     {"HDR", [](const Clip& a, const Clip& b) { return a.is_hdr && !b.is_hdr; }},
     {"higher frame rate", [](const Clip& a, const Clip& b) { return a.frame_rate > b.frame_rate * kSameRate; }},
     {"more sound", [](const Clip& a, const Clip& b) { return a.audio_streams > b.audio_streams; }},
+    {"sound, which is not compared",
+     [](const Clip& a, const Clip& b) { return a.audio_streams > 0 && a.audio_streams <= b.audio_streams; }},
     {"more subtitles", [](const Clip& a, const Clip& b) { return a.subtitle_streams > b.subtitle_streams; }},
     {"more bits a second",
      [](const Clip& a, const Clip& b) {

@@ -12,7 +12,7 @@ Result<std::vector<AssetBrief>> FileReader::briefs(MediaKind kind) const {
         "COALESCE(u.rating, a.rating), MIN(f.state = 'offline'), f.mtime_ns "
         "FROM assets a JOIN files f ON f.asset_id = a.id AND f.state NOT IN ('missing', 'excluded') "
         "LEFT JOIN user_ratings u ON u.asset_hash = a.hash "
-        "WHERE a.kind = ? AND a.hash IS NOT NULL GROUP BY a.id ORDER BY a.id",
+        "WHERE a.kind = ? AND a.shown = 1 AND a.hash IS NOT NULL GROUP BY a.id ORDER BY a.id",
         kind_name(kind));
     while (row.next()) {
       AssetBrief& brief = briefs.emplace_back();

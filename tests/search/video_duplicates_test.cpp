@@ -23,7 +23,7 @@ struct PlantedVideo {
   std::uint32_t width = 1920, height = 1080;
   std::size_t bytes = 40'000;
   std::string codec = "h264";
-  int audio = 1, subtitles = 0;
+  int audio = 0, subtitles = 0;
   bool hdr = false, flawed = false;
   double rate = 25;
   std::string taken = {}, model = {};
@@ -143,6 +143,12 @@ TEST_F(VideoDuplicatesTest, WhatTheBestLacksKeepsACopy) {
   EXPECT_EQ(kept({.width = 640, .height = 360, .codec = "hevc"}), "more bits a second") << "it is worth more";
   EXPECT_EQ(kept({.width = 640, .height = 360, .codec = "unheard"}), "more bits a second") << "nobody knows";
   EXPECT_EQ(kept({.width = 640, .height = 360}), "may go");
+}
+
+// The same pictures with another language, or with music instead of voices.
+TEST_F(VideoDuplicatesTest, SoundKeepsACopy) {
+  EXPECT_THAT(outcome({.bytes = 60'000, .audio = 1}, {.width = 640, .height = 360, .bytes = 9000, .audio = 1}),
+              ElementsAre("a.mp4", "sound, which is not compared"));
 }
 
 TEST_F(VideoDuplicatesTest, AFlawedOneIsNotTheBestAndReplacesNone) {
