@@ -15,9 +15,10 @@ namespace {
 
 // Raise it when the same video would get other frames or scenes.
 constexpr char kVideoVersion[] = "2";
-// Text in a frame of full HD is read at its own size; larger frames are reduced to this. Without text, stages ask for
-// less.
-constexpr std::uint32_t kTextEdge = 1920;
+// Larger frames are reduced to this where text is read: its detector takes time by the area (docs/adr/0011-videos.md).
+// Without text, stages ask for less.
+constexpr std::uint32_t kTextEdge = 1280;
+constexpr std::uint32_t kFastTextEdge = 960;  // with key frames only
 
 class VideoPass {
  public:
@@ -123,15 +124,16 @@ class VideoPass {
   void fill(VideoPlan& plan, std::size_t videos) {
     plan.key = key_;
     plan.edge = kWorkingEdge;
+    const std::uint32_t text_edge = run_.options.config.video.key_frames_only ? kFastTextEdge : kTextEdge;
     for (const PictureStage* stage : stages_.of_frames()) {
       plan.stages.push_back(stage);
       if (stage->clip) plan.clips = stage;
       if (stage->key.stage == kObjectsStage) follow_things(plan, stage->edge);
-      plan.edge = std::max(plan.edge, stage->key.stage == kTextStage ? kTextEdge : stage->edge);
+      plan.edge = std::max(plan.edge, stage->key.stage == kTextStage ? text_edge : stage->edge);
     }
     if (run_.asked_for(kThumbnailStage)) plan.thumbnail = thumbnail_key(run_.options.config);
     const auto workers = static_cast<std::size_t>(run_.pool.options().workers);
-    plan.decode_threads = static_cast<std::uint32_t>(std::max<std::size_t>(workers / videos, 1));
+    plan.decode_threads = plan.stage_threads = static_cast<std::uint32_t>(std::max<std::size_t>(workers / videos, 1));
   }
 
   // False: it was cancelled.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <system_error>
 #include <utility>
 
 #include "core/json.h"
@@ -355,27 +356,71 @@ void VideoAnalysis::add_frame(worker::LeasedFile& leased, const worker::ChosenFr
   }
   frames_between_ += between.size();
   frames_.back().between = std::move(between);
+  launch(chosen, pixels);
+}
+
+void VideoAnalysis::launch(const worker::ChosenFrame& chosen, const ImageView& pixels) {
+  while (flights_.size() >= plan_.stage_threads) land();
+  auto flight = std::make_unique<Flight>();
+  flight->frame = frames_.size() - 1;
+  flight->picture = chosen.picture;
+  for (const PictureStage* stage : stages_)
+    if (!stage->follows && !stage->clip) flight->runs.push_back({stage, {}, {}});
+  if (plan_.stage_threads > 1) {
+    // The chunk's memory is given back meanwhile.
+    flight->copy = {pixels.width, pixels.height, {pixels.pixels.begin(), pixels.pixels.end()}};
+    const auto run = [this, &on = *flight] { run_stages(on, {on.copy.width, on.copy.height, on.copy.pixels}); };
+    try {
+      flight->done = std::async(std::launch::async, run);
+    } catch (const std::system_error&) {
+      run();  // where threads are missing
+    }
+  } else {
+    run_stages(*flight, pixels);
+  }
+  flights_.push_back(std::move(flight));
+  if (plan_.stage_threads <= 1) land();
+}
+
+void VideoAnalysis::run_stages(Flight& flight, const ImageView& pixels) const {
+  const worker::Picture& picture = flight.picture;
   StageInput input{pixels, picture.luma, picture.full_width, picture.full_height};
   input.larger = [&](std::uint32_t) -> Result<ImageView> { return pixels; };  // frames come as large as any stage asks
-  for (const PictureStage* stage : stages_) {
-    if (stage->follows || stage->clip) continue;
+  for (StageRun& run : flight.runs) {
+    const PictureStage& stage = *run.stage;
     const Trace::Clock::time_point start = Trace::Clock::now();
-    Result<StageWork> work = stage->prepare(input);
-    plan_.trace.add(stage->key.stage, start, 1);
-    if (!work) {
-      note_failure(*stage, chosen.seconds, work.error());
+    run.work.emplace(stage.prepare(input));
+    plan_.trace.add(stage.key.stage, start, 1);
+    if (*run.work && batch_of(stage) == 1) run.outputs = outputs_of(stage, {&**run.work, 1});
+    plan_.run.trace.add(stage.load ? Step::kModels : Step::kAnalyze, start);
+  }
+}
+
+void VideoAnalysis::land() {
+  const std::unique_ptr<Flight> flight = std::move(flights_.front());
+  flights_.pop_front();
+  if (flight->done.valid()) flight->done.get();
+  for (StageRun& run : flight->runs) {
+    const PictureStage& stage = *run.stage;
+    if (!*run.work) {
+      note_failure(stage, frames_[flight->frame].moment.from, run.work->error());
       continue;
     }
-    Batch& batch = batches_[stage];
-    batch.works.push_back(std::move(*work));
-    batch.frames.push_back(frames_.size() - 1);
-    const std::size_t most = stage->batch > 0
-                                 ? stage->batch
-                                 : static_cast<std::size_t>(plan_.run.options.config.analysis.ml_models.batch_size);
-    const std::size_t waiting = stage->key.stage == kObjectsStage ? frames_between_ : 0;
-    if (batch.works.size() + waiting >= most) run_batch(*stage);
-    plan_.run.trace.add(stage->load ? Step::kModels : Step::kAnalyze, start);
+    if (!run.outputs.empty()) {
+      keep_outputs(stage, {&flight->frame, 1}, std::move(run.outputs));
+      continue;
+    }
+    Batch& batch = batches_[&stage];
+    batch.works.push_back(std::move(**run.work));
+    batch.frames.push_back(flight->frame);
+    const std::size_t waiting = stage.key.stage == kObjectsStage ? frames_between_ : 0;
+    if (batch.works.size() + waiting >= batch_of(stage)) run_batch(stage);
   }
+}
+
+std::size_t VideoAnalysis::batch_of(const PictureStage& stage) const {
+  return stage.batch > 0 ? stage.batch
+                         : static_cast<std::size_t>(plan_.run.options.config.analysis.ml_models.batch_size);
 }
 
 // The best frame becomes the video's thumbnail.
@@ -391,12 +436,21 @@ void VideoAnalysis::rate(worker::LeasedFile& leased, const worker::ChosenFrame& 
 
 void VideoAnalysis::run_batch(const PictureStage& stage) {
   Batch batch = std::exchange(batches_[&stage], {});
-  if (batch.works.empty()) return;
+  if (!batch.works.empty()) keep_outputs(stage, batch.frames, outputs_of(stage, batch.works));
+}
+
+std::vector<Result<StageOutput>> VideoAnalysis::outputs_of(const PictureStage& stage,
+                                                           std::span<StageWork> works) const {
   const Trace::Clock::time_point start = Trace::Clock::now();
-  std::vector<Result<StageOutput>> outputs = run_each(stage, batch.works);
+  std::vector<Result<StageOutput>> outputs = run_each(stage, works);
   plan_.trace.add(stage.key.stage, start, 0);
+  return outputs;
+}
+
+void VideoAnalysis::keep_outputs(const PictureStage& stage, std::span<const std::size_t> frames,
+                                 std::vector<Result<StageOutput>> outputs) {
   for (std::size_t i = 0; i < outputs.size(); ++i) {
-    Frame& frame = frames_[batch.frames[i]];
+    Frame& frame = frames_[frames[i]];
     if (outputs[i] && stage.key.stage == kObjectsStage) follow(stage, frame, outputs[i]->data);
     // A vector is a fact without a record.
     if (outputs[i])
@@ -465,6 +519,7 @@ std::string VideoAnalysis::progress_data() const {
 
 // All frames so far; the last stays at hand, since what follows may be the same picture.
 Status VideoAnalysis::write_frames() {
+  while (!flights_.empty()) land();
   for (const PictureStage* stage : stages_) run_batch(*stage);
   written_ = Trace::Clock::now();
   written_position_ = position_;

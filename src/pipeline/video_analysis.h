@@ -4,7 +4,9 @@
 #include <atomic>
 #include <cmath>
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <future>
 #include <limits>
 #include <map>
 #include <memory>
@@ -37,12 +39,13 @@ struct VideoPlan {
   const PictureStage* clips = nullptr;  // of these, the one that sees several frames at once
   std::uint32_t edge = 0;               // of decoded frames, pixels
   std::uint32_t decode_threads = 1;
-  double track_fps = 0;            // of frames between the sampled ones; 0: none
-  std::uint32_t between_edge = 0;  // of these, pixels
-  Progress& progress;              // seconds of video
-  VideoTrace trace;                // where the time goes
-  std::mutex write;                // guards the run's writer, report and what else is the sink's
-  std::atomic<bool> stop = false;  // an error of the run has occurred
+  std::uint32_t stage_threads = 1;  // frames of one video that are analyzed at once
+  double track_fps = 0;             // of frames between the sampled ones; 0: none
+  std::uint32_t between_edge = 0;   // of these, pixels
+  Progress& progress;               // seconds of video
+  VideoTrace trace;                 // where the time goes
+  std::mutex write;                 // guards the run's writer, report and what else is the sink's
+  std::atomic<bool> stop = false;   // an error of the run has occurred
   // Empty: scenes are not looked for.
   std::function<std::unique_ptr<video::SceneDetector>()> make_detector = {};
 };
@@ -81,6 +84,20 @@ class VideoAnalysis {
     std::vector<StageWork> works;
     std::vector<std::size_t> frames;  // indices of frames_
   };
+  // What a stage does with a frame: its outputs, or where it takes several at once, what waits for others.
+  struct StageRun {
+    const PictureStage* stage = nullptr;
+    std::optional<Result<StageWork>> work;
+    std::vector<Result<StageOutput>> outputs;
+  };
+  // A frame that is being analyzed.
+  struct Flight {
+    std::size_t frame = 0;  // index of frames_
+    worker::Picture picture;
+    Image copy;  // of its pixels
+    std::vector<StageRun> runs;
+    std::future<void> done;  // of another thread; invalid: none works on it
+  };
 
   Status choose_stages();
   Status load_progress();
@@ -101,7 +118,15 @@ class VideoAnalysis {
   void add_frame(worker::LeasedFile& leased, const worker::ChosenFrame& chosen, std::span<const std::uint8_t> small);
   void add_between(worker::LeasedFile& leased, const worker::ChosenFrame& chosen);
   void rate(worker::LeasedFile& leased, const worker::ChosenFrame& chosen);
+  // Begins to analyze a frame; `stage_threads` of them are in flight at once, and land in order.
+  void launch(const worker::ChosenFrame& chosen, const ImageView& pixels);
+  void run_stages(Flight& flight, const ImageView& pixels) const;  // thread-safe
+  void land();
+  [[nodiscard]] std::size_t batch_of(const PictureStage& stage) const;
   void run_batch(const PictureStage& stage);
+  std::vector<Result<StageOutput>> outputs_of(const PictureStage& stage, std::span<StageWork> works) const;
+  void keep_outputs(const PictureStage& stage, std::span<const std::size_t> frames,
+                    std::vector<Result<StageOutput>> outputs);
   // Once a frame's objects are known, and those of the frame before.
   void follow(const PictureStage& stage, Frame& frame, const std::string& objects);
   void add_steps(worker::LeasedFile& leased, const worker::VideoChunk& chunk);
@@ -143,6 +168,7 @@ class VideoAnalysis {
   std::vector<video::SceneChange> changes_;
   std::vector<Frame> frames_;  // since the last write; the first may be in the catalogue already
   std::map<const PictureStage*, Batch> batches_;
+  std::deque<std::unique_ptr<Flight>> flights_;    // destroyed first: threads use what is above
   std::map<const PictureStage*, Error> failures_;  // the first of each stage
   std::vector<FrameBetween> between_;              // since the last sampled frame
   std::size_t frames_between_ = 0;                 // in all of frames_

@@ -19,13 +19,13 @@ using testing::Field;
 using testing::IsEmpty;
 using testing::SizeIs;
 using Frame = std::vector<std::uint8_t>;
-using Film = std::function<Frame(double seconds)>;
+using Recording = std::function<Frame(double seconds)>;
 
-Film film(const MovingPicture& picture) {
+Recording film(const MovingPicture& picture) {
   return [picture](double seconds) { return picture.frame(seconds); };
 }
 
-std::string fingerprint(const Film& shown, double seconds, double rate = 12.5, double from = 0) {
+std::string fingerprint(const Recording& shown, double seconds, double rate = 12.5, double from = 0) {
   Fingerprinter maker(1);
   const auto frames = static_cast<int>(std::lround(seconds * rate));
   for (int i = 0; i < frames; ++i) maker.add(100 + i / rate, shown(from + i / rate));
@@ -34,7 +34,7 @@ std::string fingerprint(const Film& shown, double seconds, double rate = 12.5, d
 }
 
 // As a codec at a low bit rate leaves it.
-Film coded(const Film& shown, unsigned seed = 1) {
+Recording coded(const Recording& shown, unsigned seed = 1) {
   return [shown, seed](double seconds) {
     Frame frame = shown(seconds);
     std::mt19937 random(seed + static_cast<unsigned>(std::lround(seconds * 1000)));
@@ -45,7 +45,7 @@ Film coded(const Film& shown, unsigned seed = 1) {
   };
 }
 
-Film changed(const Film& shown, const std::function<double(double)>& luma) {
+Recording changed(const Recording& shown, const std::function<double(double)>& luma) {
   return [shown, luma](double seconds) {
     Frame frame = shown(seconds);
     for (std::uint8_t& value : frame) value = static_cast<std::uint8_t>(std::clamp(std::lround(luma(value)), 0L, 255L));
@@ -183,7 +183,7 @@ TEST(SameRecordingTest, WhatIsPlayedOtherwiseIsNotTheSame) {
   const auto faster = [](double seconds) { return kStreet.frame(seconds * 1.1); };
   const auto hardly_faster = [](double seconds) { return kStreet.frame(seconds * 1.03); };
   EXPECT_THAT(pairs({original, fingerprint(hardly_faster, 8)}), IsEmpty());
-  for (const Film& other : std::vector<Film>{mirrored, cropped, back, faster})
+  for (const Recording& other : std::vector<Recording>{mirrored, cropped, back, faster})
     EXPECT_THAT(pairs({original, fingerprint(other, 18)}), IsEmpty());
 }
 
@@ -193,7 +193,7 @@ TEST(SameRecordingTest, WhatHardlyMovesIsNotCompared) {
   const auto fading = [&](double seconds) {  // from black, then it stays
     return changed(film(card), [&](double luma) { return luma * std::min(seconds / 2, 1.0); })(seconds);
   };
-  for (const Film& still : std::vector<Film>{film(card), black, fading}) {
+  for (const Recording& still : std::vector<Recording>{film(card), black, fading}) {
     EXPECT_THAT(pairs({fingerprint(still, 20), fingerprint(still, 20)}), IsEmpty());
     EXPECT_THAT(pairs({fingerprint(coded(still, 1), 20), fingerprint(coded(still, 2), 15)}), IsEmpty());
   }

@@ -151,10 +151,11 @@ Status VideoSender::add_between(media::VideoReader& reader, double seconds) {
   return {};
 }
 
-// A chosen frame is sent at once: the engine has models to run on it.
+// A chosen frame is sent at once: the engine has models to run on it. Those between wait for it.
 bool VideoSender::is_full() const {
-  return chunk_.seconds.size() >= kMostChunkFrames || !chunk_.chosen.empty() || chunk_.steps.size() >= kMostSteps ||
-         std::chrono::steady_clock::now() - begun_ >= kLongestChunk;
+  const bool chosen = !chunk_.chosen.empty() && !chunk_.chosen.back().is_between;
+  return chosen || chunk_.seconds.size() >= kMostChunkFrames || chunk_.chosen.size() >= kMostSteps ||
+         chunk_.steps.size() >= kMostSteps || std::chrono::steady_clock::now() - begun_ >= kLongestChunk;
 }
 
 void VideoSender::begin_chunk() {
