@@ -164,7 +164,7 @@ def meaningful(engine, library, clip, folder):
     scenes = folder / "scenes.yaml"
     scenes.write_text("prompts: ['{}']\nlabels: [elephant, violin, something]\n")
     config = folder / "config.yaml"
-    config.write_text(f"analysis:\n  ml_models:\n    scene_labels: {scenes}\n    object_model: none\n")
+    config.write_text(f"analysis:\n  ml_models:\n    scene_labels: {scenes}\n    object_model: none\n    action_model: none\n")
     engine.environment["IMAGE_ENGINE_CONFIG"] = str(config)
     engine.analyze(library)
     return library

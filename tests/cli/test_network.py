@@ -47,6 +47,7 @@ COMMANDS = {
     "benchmark search": ["--assets", "1000"],
     "benchmark models": ["--images", "FOLDER", "--models", "nanodet", "--limit", "1"],
     "benchmark batch-size": ["--model", "none-of-this-name"],
+    "benchmark video": ["VIDEO"],
     "doctor": [],
 }
 # A model whose file lies elsewhere.

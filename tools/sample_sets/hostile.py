@@ -192,7 +192,7 @@ def contents(sources: common.Sources) -> dict:
         "half.dng": (raw[: len(raw) // 2], "failure", "RAW cut in half, no preview to show instead"),
         "fake.cr2": (b"II*\0\x10\0\0\0CR\x02\0\0\0\0\0" + bytes(200), "failure", "a CR2 signature and nothing else"),
         "fake.nef": (b"MM\0*\0\0\0\x08" + b"\xff" * 200, "failure", "a TIFF signature and noise"),
-        "truncated.avi": (clip[: len(clip) // 10], "ok", "a tenth of a clip: its header is whole"),
+        "truncated.avi": (clip[: len(clip) // 10], "failure", "a tenth of a clip: what is there is analyzed, the rest is missing"),
         "empty.mp4": (b"", "failure", "no byte in it"),
         "no_moov.mp4": (b"\0\0\0\x18ftypisom\0\0\0\0isommp41" + b"\0\0\0\x08mdat", "failure", "a clip without its index"),
         "notes.txt": (b"Shopping: milk, bread.\n", "skipped", "neither picture nor video"),
