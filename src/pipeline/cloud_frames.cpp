@@ -16,7 +16,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kQuestionDigits = 16;  // of a key's params; what follows tells which frames have an answer
-constexpr double kSameFrame = 1e-6;           // seconds
+constexpr double kSameFrame = 1e-6;          // seconds
 constexpr std::size_t kMostDominant = 5;
 
 // Each product once, as it was seen best, with the most of a frame.

@@ -18,10 +18,10 @@ namespace {
 constexpr int kSecond = 2;  // steps
 static_assert(kSecond * kPrintStep == 1);
 constexpr int kLeastSteps = 5 * kSecond;
-constexpr int kTolerance = kSecond;   // by which the shorter one may reach beyond the longer one, at each end
-constexpr int kWindow = 2 * kSecond;  // compared as one
+constexpr int kTolerance = kSecond;      // by which the shorter one may reach beyond the longer one, at each end
+constexpr int kWindow = 2 * kSecond;     // compared as one
 constexpr int kStepOfWindows = kSecond;  // from one window to the next
-constexpr int kLag = kSecond;         // between the pictures whose difference makes a key
+constexpr int kLag = kSecond;            // between the pictures whose difference makes a key
 
 // Of what moves. Energy: the mean square of luma's distance from the window's mean, in levels of 255.
 constexpr double kTellingEnergy = 4;     // from here on, movement tells one recording from another; people who are a
