@@ -47,8 +47,8 @@ struct AnalyzeFlags {
   std::vector<std::string> include, exclude;
   bool hidden = false, follow = false, retry = false, wait = false, ndjson = false, monitor = false,
        explain_ignored = false;
-  std::string trace, engine;
-  std::vector<std::string> only, redo, upgrade;
+  std::string trace;
+  StageFlags stages;
   CloudFlags cloud;
   ModelFlags models;
   bool no_videos = false, fast = false;
@@ -265,6 +265,25 @@ void put_model_settings(const ModelFlags& flags, Settings& settings) {
     if (!value->empty()) settings.push_back({key, *value});
 }
 
+void add_stage_flags(Arguments app, StageFlags& flags) {
+  std::vector<std::string> names = pipeline::stage_names(pipeline::Pass::kPictures);
+  std::ranges::move(pipeline::stage_names(pipeline::Pass::kServers), std::back_inserter(names));
+  app.add_option("--only", flags.only, "Only this stage (may be repeated)")
+      .type_name("STAGE")
+      .one_of(names)
+      .one_value_each();
+  app.add_option("--redo", flags.redo, "Repeat this stage where it was done (may be repeated)")
+      .type_name("STAGE")
+      .one_of(names)
+      .one_value_each();
+  app.add_option("--upgrade", flags.upgrade,
+                 "Also embed with the configured model, and switch search to it when complete")
+      .type_name("STAGE")
+      .one_of({pipeline::kEmbeddingStage})
+      .one_value_each();
+  app.add_option("--engine", flags.engine, "A TensorRT engine, for the model that it was built from").type_name("FILE");
+}
+
 Action setup_analyze(Arguments app, Settings& settings) {
   auto flags = std::make_shared<AnalyzeFlags>();
   app.add_option("PATH", flags->paths, "Folders and files").required();
@@ -284,26 +303,10 @@ Action setup_analyze(Arguments app, Settings& settings) {
   app.add_option("--trace", flags->trace, "Write a trace of the run, for chrome://tracing or Perfetto")
       .type_name("FILE");
   add_cloud_flags(app, flags->cloud, "photos, and frames of videos,").excludes(ndjson);
-  std::vector<std::string> names = pipeline::stage_names(pipeline::Pass::kPictures);
-  std::ranges::move(pipeline::stage_names(pipeline::Pass::kServers), std::back_inserter(names));
-  app.add_option("--only", flags->only, "Only this stage (may be repeated)")
-      .type_name("STAGE")
-      .one_of(names)
-      .one_value_each();
-  app.add_option("--redo", flags->redo, "Repeat this stage where it was done (may be repeated)")
-      .type_name("STAGE")
-      .one_of(names)
-      .one_value_each();
+  add_stage_flags(app, flags->stages);
   add_model_flags(app, flags->models);
   app.add_flag("--no-videos", flags->no_videos, "Leave frames of videos for another run");
   app.add_flag("--fast", flags->fast, "Of videos only key frames: fast, and blind for what happens between them");
-  app.add_option("--engine", flags->engine, "A TensorRT engine, for the model that it was built from")
-      .type_name("FILE");
-  app.add_option("--upgrade", flags->upgrade,
-                 "Also embed with the configured model, and switch search to it when complete")
-      .type_name("STAGE")
-      .one_of({pipeline::kEmbeddingStage})
-      .one_value_each();
   app.footer(kAnalyzeExamples);
   // AnalyzeFlags become settings after parsing, before the configuration is loaded.
   app.once_parsed([flags, &settings] {
@@ -328,10 +331,10 @@ Action setup_analyze(Arguments app, Settings& settings) {
                          .monitor = flags->monitor,
                          .explain_ignored = flags->explain_ignored,
                          .trace = flags->trace,
-                         .engine = flags->engine,
-                         .only = flags->only,
-                         .redo = flags->redo,
-                         .upgrade_embedding = !flags->upgrade.empty(),
+                         .engine = flags->stages.engine,
+                         .only = flags->stages.only,
+                         .redo = flags->stages.redo,
+                         .upgrade_embedding = !flags->stages.upgrade.empty(),
                          .cloud = flags->cloud.mode});
   };
 }

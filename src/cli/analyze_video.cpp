@@ -39,7 +39,7 @@ struct VideoFlags {
   std::vector<std::string> files;
   std::string output, fps;
   bool fast = false, retry = false, wait = false;
-  std::vector<std::string> redo;
+  StageFlags stages;
   ModelFlags models;
   CloudFlags cloud;
 };
@@ -78,6 +78,7 @@ Result<Output> output_of(const VideoFlags& flags, bool json) {
   std::error_code ignored;
   const bool folder = flags.output.ends_with('/') || std::filesystem::is_directory(path, ignored);
   if (folder) return Output{Output::Kind::kFolder, path};
+  IE_CHECK(check_json_target(path));
   if (lower_extension(path) == ".ndjson") return Output{Output::Kind::kLines, path};
   if (flags.files.size() > 1)
     return fail(ErrorCode::kInvalidArgument,
@@ -163,12 +164,7 @@ Action setup_analyze_video(Arguments app, Settings& settings) {
   app.add_flag("--fast", flags->fast, "Only key frames: fast, and blind for what happens between them");
   app.add_flag("--retry", flags->retry, "Try again what failed before");
   app.add_flag("--wait", flags->wait, "Wait while another analyze is at work");
-  std::vector<std::string> stages = pipeline::stage_names(pipeline::Pass::kPictures);
-  std::ranges::move(pipeline::stage_names(pipeline::Pass::kServers), std::back_inserter(stages));
-  app.add_option("--redo", flags->redo, "This stage anew, also where it was done (may be repeated)")
-      .type_name("STAGE")
-      .one_of(stages)
-      .one_value_each();
+  add_stage_flags(app, flags->stages);
   add_model_flags(app, flags->models);
   add_cloud_flags(app, flags->cloud, "frames").excludes(output);
   app.footer(kVideoExamples);
@@ -186,15 +182,17 @@ Action setup_analyze_video(Arguments app, Settings& settings) {
     IE_TRY(const int code, run_analysis(context, flags->files,
                                         {.retry = flags->retry,
                                          .wait = flags->wait,
-                                         .redo = flags->redo,
+                                         .engine = flags->stages.engine,
+                                         .only = flags->stages.only,
+                                         .redo = flags->stages.redo,
+                                         .upgrade_embedding = !flags->stages.upgrade.empty(),
                                          .cloud = flags->cloud.mode,
                                          .report = &report}));
     if (code == kInterrupted || code == kUsage || flags->cloud.mode.dry_run) return code;
     IE_TRY(const int written, write_documents(context, *flags, output, report));
-    if (!report.cloud) return written;
     if (!context.quiet)
       for (const std::string& note : report.notes) std::fprintf(stderr, "image-engine: %s\n", printable(note).c_str());
-    return written == kDone && report.cloud->stopped ? kDoneWithFailures : written;
+    return written == kDone && report.cloud && report.cloud->stopped ? kDoneWithFailures : written;
   };
 }
 

@@ -107,6 +107,7 @@ void print_video_report(const VideoReport& report, const std::string& file) {
 
 Result<int> benchmark_one_video(const BenchmarkVideoFlags& flags, const Context& context) {
   IE_CHECK(check_video_files({flags.file}));
+  if (!flags.output.empty()) IE_CHECK(check_json_target(flags.output));
   IE_CHECK(catch_interrupts());
   IE_TRY(const TemporaryFolder folder, TemporaryFolder::create());
   benchmark::VideoBenchmark options;

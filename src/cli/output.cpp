@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cmath>
 #include <cstdio>
@@ -52,7 +55,20 @@ std::string text_of(std::string_view command, const nlohmann::json& document) {
 
 void print_json(std::string_view command, const nlohmann::json& document) { print(text_of(command, document) + "\n"); }
 
+Status check_json_target(const std::string& path) {
+  const std::string target = absolute_path(path);
+  const Result<UniqueFd> existing = open_regular(target);
+  if (!existing) return {};  // none, or writing will tell
+  std::array<char, 256> head{};
+  const ssize_t count = ::pread(existing->get(), head.data(), head.size(), 0);
+  const std::string_view text(head.data(), static_cast<size_t>(std::max<ssize_t>(count, 0)));
+  if (text.empty() || text.find("image-engine/") != std::string_view::npos) return {};
+  return fail(ErrorCode::kInvalidArgument,
+              printable(target) + " exists and is no output of image-engine: name another file, or remove it");
+}
+
 Status write_json(std::string_view command, const nlohmann::json& document, const std::string& path) {
+  IE_CHECK(check_json_target(path));
   return write_file_atomically(absolute_path(path), text_of(command, document) + "\n");
 }
 

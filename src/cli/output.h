@@ -14,6 +14,9 @@ namespace image_engine::cli {
 void print_json(std::string_view command, const nlohmann::json& document);
 // Writes the same document to a file, atomically.
 Status write_json(std::string_view command, const nlohmann::json& document, const std::string& path);
+// What write_json() refuses, before there is a document: kInvalidArgument for a file that is there and was not written
+// by this program, such as a person's video.
+Status check_json_target(const std::string& path);
 // Prints a line of text in printable() form, except for the codes of styled().
 void print_line(std::string_view text);
 // Rounds to `digits` decimal places.

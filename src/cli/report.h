@@ -43,6 +43,13 @@ struct ModelFlags {
 void add_model_flags(Arguments app, ModelFlags& flags);
 void put_model_settings(const ModelFlags& flags, Settings& settings);
 
+// Which stages run, likewise.
+struct StageFlags {
+  std::vector<std::string> only, redo, upgrade;
+  std::string engine;
+};
+void add_stage_flags(Arguments app, StageFlags& flags);
+
 // Takes the catalogue's writer lock, after creating its folder. `wait`: waits for the holder, until interrupted.
 Result<store::WriterLock> lock_catalogue(const Context& context, const std::string& command, bool wait);
 

@@ -107,7 +107,10 @@ Result<bool> is_in_library(const store::CatalogueReader& reader, const std::stri
   std::error_code ignored;
   const std::string real = std::filesystem::weakly_canonical(target, ignored).string();
   for (const std::string& path : {target, real})
-    if (const Result<store::AssetId> id = reader.find_asset_by_path(path); id) return true;
+    if (const Result<store::AssetId> id = reader.find_asset_by_path(path); id)
+      return true;
+    else if (id.error().code != ErrorCode::kNotFound)
+      return fail(id.error());
   if (!std::filesystem::exists(std::filesystem::symlink_status(target, ignored))) return false;
   // A file in an analyzed folder may be a photo that was not analyzed yet.
   IE_TRY(const store::CatalogueStatus status, reader.status());
@@ -134,6 +137,14 @@ Status check_target(const store::CatalogueReader& reader, const std::string& tar
               printable(target) + " belongs to the library, which is never written to: name another file");
 }
 
+// What these write looks like a person's own photos and videos: no file that is there is replaced.
+Status check_new(const store::CatalogueReader& reader, const std::string& target) {
+  IE_CHECK(check_target(reader, target));
+  std::error_code ignored;
+  if (!std::filesystem::exists(std::filesystem::symlink_status(target, ignored))) return {};
+  return fail(ErrorCode::kInvalidArgument, printable(target) + " exists: name another file, or remove it");
+}
+
 Result<Encode> encoder_for(const store::CatalogueReader& reader, const std::string& target) {
   IE_TRY(const Encode encode, encoder_of(target));
   IE_CHECK(check_target(reader, target));
@@ -143,14 +154,14 @@ Result<Encode> encoder_for(const store::CatalogueReader& reader, const std::stri
 Result<int> write_clip_of(const Context& context, const store::CatalogueReader& reader,
                           const store::AssetRecord& record, const std::string& path, const ShowFlags& flags) {
   const std::string target = absolute_path(flags.clip);
-  IE_CHECK(check_target(reader, target));
+  IE_CHECK(check_new(reader, target));
   return cut_clip(context, record, path, flags.at, target);
 }
 
 Result<int> write_preview_of(const Context& context, const store::CatalogueReader& reader,
                              const store::AssetRecord& record, const std::string& path, const ShowFlags& flags) {
   const std::string target = absolute_path(flags.preview);
-  IE_CHECK(check_target(reader, target));
+  IE_CHECK(check_new(reader, target));
   return animate(context, reader, record, path, target);
 }
 

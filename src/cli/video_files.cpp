@@ -91,7 +91,8 @@ Result<worker::PreviewTask> preview_of(const store::CatalogueReader& reader, con
 Result<int> cut_clip(const Context& context, const store::AssetRecord& record, const std::string& path,
                      const std::string& range, const std::string& target) {
   IE_TRY(const worker::CutTask task, task_of(record, path, range, target));
-  IE_TRY(const pipeline::Clip clip, pipeline::write_clip(path, context.config, task, target));
+  IE_CHECK(catch_interrupts());
+  IE_TRY(const pipeline::Clip clip, pipeline::write_clip(path, context.config, task, target, interruption()));
   const worker::CutSummary& cut = clip.cut;
   if (context.json) {
     nlohmann::json json = {
@@ -118,6 +119,7 @@ Result<int> animate(const Context& context, const store::CatalogueReader& reader
   if (lower_extension(target) != ".webp")
     return fail(ErrorCode::kInvalidArgument, "previews are animated WebP: name a file that ends in .webp");
   IE_TRY(const worker::PreviewTask task, preview_of(reader, record));
+  IE_CHECK(catch_interrupts());
   IE_TRY(const std::uint64_t bytes, pipeline::write_preview(path, context.config, task, target));
   if (context.json) {
     nlohmann::json json = {{"frames", task.frames}, {"frame_milliseconds", task.frame_duration}, {"bytes", bytes}};

@@ -203,6 +203,11 @@ Status AtomicFile::write(std::uint64_t position, std::span<const std::byte> byte
   return {};
 }
 
+Status AtomicFile::sync() {
+  if (::fsync(fd_.get()) != 0) return failed(errno_error("cannot write"));
+  return {};
+}
+
 Status AtomicFile::finish() {
   if (::rename(beside_.c_str(), path_.c_str()) != 0) return failed(errno_error("cannot rename"));
   beside_.clear();

@@ -79,6 +79,8 @@ class AtomicFile {
   ~AtomicFile();
   // At that byte of the file, in any order; what is never written reads as zeros.
   Status write(std::uint64_t position, std::span<const std::byte> bytes);
+  // Waits until it is on the disk: some file systems report a full one only then.
+  Status sync();
   Status finish();
 
  private:

@@ -235,6 +235,7 @@ std::string clock_text(double seconds) {
 }
 
 std::optional<double> parse_clock(std::string_view text) {
+  constexpr double kLongest = 1e9;  // 31 years: whole numbers of any time base hold it
   double seconds = 0;
   for (int parts = 1;; ++parts) {
     const size_t colon = text.find(':');
@@ -244,7 +245,7 @@ std::optional<double> parse_clock(std::string_view text) {
     if (error != std::errc() || end != part.data() + part.size() || !(value >= 0) || part.starts_with('-')) return {};
     if (parts > 1 && value >= 60) return {};
     seconds = seconds * 60 + value;
-    if (colon == text.npos) return std::isfinite(seconds) ? std::optional(seconds) : std::nullopt;
+    if (colon == text.npos) return seconds <= kLongest ? std::optional(seconds) : std::nullopt;
     if (parts == 3) return {};
     text.remove_prefix(colon + 1);
   }

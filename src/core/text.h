@@ -48,7 +48,7 @@ std::string human_duration(double seconds);
 // "5,372".
 // A time within a recording: "0:07", "12:30.5", "1:02:03"; the fraction only where there is one, at most milliseconds.
 std::string clock_text(double seconds);
-// The same, and plain seconds ("750", "12.5"). Nothing for other texts and for negative times.
+// The same, and plain seconds ("750", "12.5"). Nothing for other texts, negative times, and those over 10⁹ s.
 std::optional<double> parse_clock(std::string_view text);
 std::string human_count(std::uint64_t count);
 // "1 file", "5,372 files". `many`: the plural that is not `one` and an "s".

@@ -188,6 +188,17 @@ bool is_plain_ycc(const AVPixFmtDescriptor& format) {
                           AV_PIX_FMT_FLAG_HWACCEL | AV_PIX_FMT_FLAG_BE | AV_PIX_FMT_FLAG_FLOAT)) == 0;
 }
 
+// Whether each row holds what the format says of its components: it does not of 4:1:1 in one plane (UYYVYY).
+bool has_whole_rows(const AVFrame& frame, const AVPixFmtDescriptor& format) {
+  for (int i = 0; i < 3; ++i) {
+    const AVComponentDescriptor& part = format.comp[i];
+    const int width = AV_CEIL_RSHIFT(frame.width, i == 0 ? 0 : format.log2_chroma_w);
+    const std::int64_t needed = std::int64_t{width - 1} * part.step + part.offset + (part.depth > 8 ? 2 : 1);
+    if (needed > std::abs(frame.linesize[part.plane])) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 FramePixels::FramePixels() = default;
@@ -274,7 +285,7 @@ Status FramePixels::reduce(const AVFrame& frame, Size size, std::span<std::uint8
   const auto format = plain_format(frame.format);
   const AVPixFmtDescriptor* description = av_pix_fmt_desc_get(format);
   if (description == nullptr || rgb.size() < size_t{size.width} * size.height * 3) return cannot_convert();
-  if (!is_plain_ycc(*description)) return reduce_any(frame, size, rgb);
+  if (!is_plain_ycc(*description) || !has_whole_rows(frame, *description)) return reduce_any(frame, size, rgb);
   const size_t cells = size_t{size.width} * size.height;
   std::array<std::vector<float>, 3> averages;
   sums_.resize(static_cast<size_t>(frame.width));

@@ -60,7 +60,8 @@ std::string later_text(const char* text, double seconds) {
 
 // The container's tags, but for those that describe the old file.
 void copy_tags(const AVDictionary* from, AVDictionary** to, double seconds_later) {
-  constexpr std::array kOfTheFile{"major_brand", "minor_version", "compatible_brands", "encoder", "rotate", "duration"};
+  constexpr std::array kOfTheFile{"major_brand", "minor_version", "compatible_brands", "encoder",
+                                  "rotate",      "duration",      "timecode"};
   constexpr std::array kRecorded{"creation_time", "com.apple.quicktime.creationdate", "date"};
   const AVDictionaryEntry* tag = nullptr;
   while ((tag = av_dict_get(from, "", tag, AV_DICT_IGNORE_SUFFIX)) != nullptr) {

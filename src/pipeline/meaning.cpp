@@ -106,6 +106,10 @@ Status Meaning::change_model() {
                     human_count(static_cast<std::uint64_t>(files), "file is", "files are"), chosen_.next->name));
     return {};
   }
+  if (is_pass_3_)
+    run_.report.notes.push_back(
+        fmt::format("embedding: videos are not found by what they show: {} runs on a server, which gets photos only",
+                    chosen_.next->name));
   IE_CHECK(run_.writer.activate_space(next->id));
   active_ = next->id;
   run_.report.notes.push_back(fmt::format("embedding: search now uses {}", chosen_.next->name));

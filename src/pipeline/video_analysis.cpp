@@ -64,28 +64,35 @@ VideoAnalysis::VideoAnalysis(VideoPlan& plan, const VideoFile& video, bool anew)
 }
 
 Status VideoAnalysis::choose_stages() {
-  const auto is_lacking = [&](const std::string& stage) {
-    return std::ranges::find(video_.file.stages, stage) != video_.file.stages.end();
-  };
+  std::vector<store::Record> done;
   {
     const std::lock_guard lock(plan_.run.reader_mutex);
     IE_TRY(known_, plan_.run.reader.moments(video_.file.asset));
+    IE_TRY(store::AssetRecord asset, plan_.run.reader.asset_record(video_.file.asset));
+    done = std::move(asset.records);
   }
+  const auto is_pending = [&](const std::string& stage) {
+    return std::ranges::find(video_.file.stages, stage) != video_.file.stages.end();
+  };
+  // Of two models of a stage, the one whose record is there may stay.
+  const auto is_lacking = [&](const store::StageKey& key) {
+    const auto& redo = plan_.run.options.redo;
+    const bool again = std::ranges::find(redo, key.stage) != redo.end();
+    return is_pending(key.stage) && (again || std::ranges::find(done, key, &store::Record::key) == done.end());
+  };
   std::erase_if(known_, [](const store::Moment& moment) { return moment.kind != store::MomentKind::kFrame; });
-  anew_ = anew_ || known_.empty() || is_lacking(kVideoStage);
+  anew_ = anew_ || known_.empty() || is_pending(kVideoStage);
   if (anew_) known_.clear();
   const auto runs_here = [&](const PictureStage& stage) {
-    const auto feeds = [&](const PictureStage* other) {
-      return other->follows == stage.key && is_lacking(other->key.stage);
-    };
-    return anew_ || is_lacking(stage.key.stage) || std::ranges::any_of(plan_.stages, feeds);
+    const auto feeds = [&](const PictureStage* other) { return other->follows == stage.key && is_lacking(other->key); };
+    return anew_ || is_lacking(stage.key) || std::ranges::any_of(plan_.stages, feeds);
   };
   for (const PictureStage* stage : plan_.stages)
     if (runs_here(*stage)) stages_.push_back(stage);
   clips_ = runs(kActionsStage) ? plan_.clips : nullptr;
   actions_ = ActionWindows(clips_ != nullptr ? clips_->clip : nullptr);
   if (anew_ && !plan_.run.options.config.video.key_frames_only) fingerprinter_.emplace(video_.orientation);
-  progress_key_ = plan_.key.params;
+  progress_key_ = (anew_ ? "" : "known frames ") + plan_.key.params;
   for (const PictureStage* stage : stages_)
     progress_key_ +=
         fmt::format(" {}={} {} {}", stage->key.stage, stage->key.model, stage->key.version, stage->key.params);
@@ -191,7 +198,9 @@ Status VideoAnalysis::drop_stages() {
   IE_CHECK(run.batch.open());
   for (const PictureStage* stage : stages_) {
     IE_CHECK(run.writer.drop_moment_records(video_.file.asset, stage->key.stage));
-    IE_CHECK(run.writer.drop_other_records(video_.file.asset, {stage->key.stage, "", "", ""}));
+    // Vectors of another model stay, and with them its record.
+    IE_CHECK(stage->dimensions > 0 ? run.writer.drop_record(video_.file.asset, stage->key)
+                                   : run.writer.drop_other_records(video_.file.asset, {stage->key.stage, "", "", ""}));
   }
   if (runs(kObjectsStage)) IE_CHECK(run.writer.drop_moment_records(video_.file.asset, kBetweenRecord));
   return run.batch.commit();
@@ -229,7 +238,8 @@ Status VideoAnalysis::of_the_run(Status status) {
 
 double VideoAnalysis::resume_from() const {
   if (!has_kept()) return 0;
-  const double from = until_ - rewind();
+  double from = until_ - rewind();
+  if (!frames_.empty()) from = std::min(from, frames_.front().moment.from);
   return std::max(clips_ != nullptr ? std::min(from, actions_.until()) : from, 0.0);
 }
 
@@ -237,6 +247,7 @@ Status VideoAnalysis::read_frames(std::uint32_t decode_threads) {
   const Config& config = plan_.run.options.config;
   detector_ = anew_ && plan_.make_detector ? plan_.make_detector() : nullptr;
   last_small_.clear();
+  between_.clear();
   resumed_at_ = until_;
   actions_.begin_again();
   IE_TRY(worker::LeasedFile leased, worker::LeasedFile::open(plan_.run.pool, video_.file.seen.path));
@@ -298,8 +309,8 @@ Status VideoAnalysis::take_chunk(worker::LeasedFile& leased, const worker::Video
       add_between(leased, *chosen);
     else if (seconds > resumed_at_ + kRounding)
       add_frame(leased, *chosen, small);
-    else
-      last_small_.assign(small.begin(), small.end());
+    else if (!frames_.empty() && std::abs(seconds - frames_.front().moment.from) <= kRounding)
+      last_small_.assign(small.begin(), small.end());  // what follows is compared with the last frame that was kept
     ++chosen;
   }
   add_steps(leased, chunk);
@@ -339,7 +350,8 @@ void VideoAnalysis::add_frame(worker::LeasedFile& leased, const worker::ChosenFr
   const double step = 1 / plan_.run.options.config.video.fps;
   sampled_ = chosen.seconds;
   std::vector<FrameBetween> between = std::exchange(between_, {});
-  const bool is_same = !frames_.empty() && video::is_same_picture(small, last_small_);
+  const store::Moment* known = known_frame(chosen.seconds);
+  const bool is_same = known == nullptr && !frames_.empty() && video::is_same_picture(small, last_small_);
   if (anew_ && !frames_.empty()) frames_.back().moment.to = chosen.seconds + (is_same ? step : 0);
   if (is_same) return;
   last_small_.assign(small.begin(), small.end());
@@ -348,7 +360,7 @@ void VideoAnalysis::add_frame(worker::LeasedFile& leased, const worker::ChosenFr
   if (anew_) {
     frames_.push_back({{next_moment_++, store::MomentKind::kFrame, chosen.seconds, chosen.seconds + step}, {}, {}});
     rate(leased, chosen);
-  } else if (const store::Moment* known = known_frame(chosen.seconds)) {
+  } else if (known != nullptr) {
     frames_.push_back({*known, {}, {}});
   } else {
     are_other_frames_ = true;
@@ -403,6 +415,7 @@ void VideoAnalysis::land() {
   for (StageRun& run : flight->runs) {
     const PictureStage& stage = *run.stage;
     if (!*run.work) {
+      if (stage.key.stage == kObjectsStage) drop_between(frames_[flight->frame]);
       note_failure(stage, frames_[flight->frame].moment.from, run.work->error());
       continue;
     }
@@ -453,6 +466,7 @@ void VideoAnalysis::keep_outputs(const PictureStage& stage, std::span<const std:
     Frame& frame = frames_[frames[i]];
     if (outputs[i] && stage.key.stage == kObjectsStage) follow(stage, frame, outputs[i]->data);
     // A vector is a fact without a record.
+    if (!outputs[i] && stage.key.stage == kObjectsStage) drop_between(frame);
     if (outputs[i])
       add_output(frame, stage, std::move(*outputs[i]));
     else
@@ -470,9 +484,13 @@ void VideoAnalysis::add_between(worker::LeasedFile& leased, const worker::Chosen
                       picture.full_height});
 }
 
+std::vector<FrameBetween> VideoAnalysis::drop_between(Frame& frame) {
+  frames_between_ -= frame.between.size();
+  return std::exchange(frame.between, {});
+}
+
 void VideoAnalysis::follow(const PictureStage& stage, Frame& frame, const std::string& objects) {
-  const std::vector<FrameBetween> between = std::exchange(frame.between, {});
-  frames_between_ -= between.size();
+  const std::vector<FrameBetween> between = drop_between(frame);
   const std::string before = std::exchange(last_objects_, objects);
   if (between.empty() || !needs_frames_between(before, objects)) return;
   const Trace::Clock::time_point start = Trace::Clock::now();
@@ -636,7 +654,8 @@ Status VideoAnalysis::finish(const std::optional<Error>& broken) {
         IE_CHECK(run.writer.put_moment_record(asset, record, {{objects_at(*at->second, record.data, tracks)}}));
   }
   for (const PictureStage* stage : stages_) {
-    if (failures_.contains(stage)) continue;
+    // A stage that was added is not done where the rest of the frames was not seen: --retry begins anew.
+    if (failures_.contains(stage) || (broken && !anew_)) continue;
     StageOutput output = stage->clip ? actions_over_time(actions_.windows(), ActionSource::kTemporal)
                                      : video_stage(stage->key.stage)->summarize(by_stage[stage->key.stage], scenes);
     const auto [device, precision] = stage->placement();
@@ -644,8 +663,8 @@ Status VideoAnalysis::finish(const std::optional<Error>& broken) {
     IE_CHECK(run.writer.put_record(asset, {stage->key, device, precision, std::move(output.data), ""}, output.facts));
     if (stage->dimensions == 0) IE_CHECK(run.writer.drop_other_records(asset, stage->key));
   }
-  if (anew_ || std::ranges::any_of(stages_, [](const PictureStage* stage) { return stage->dimensions > 0; }))
-    IE_CHECK(plan_.meaning.keep_video(asset));
+  const auto embeds = [](const PictureStage* stage) { return stage->dimensions > 0; };
+  if (anew_ || (!broken && std::ranges::any_of(stages_, embeds))) IE_CHECK(plan_.meaning.keep_video(asset));
   if (broken) {
     const std::string where = moments.empty() ? "" : fmt::format("from {:.3f} s on: ", position_);
     IE_CHECK(run.record_failure(row_, decode_key(), {broken->code, where + broken->message}));
@@ -654,11 +673,11 @@ Status VideoAnalysis::finish(const std::optional<Error>& broken) {
     for (const std::string& warning : summary_.warnings) data["warnings"].push_back(to_utf8(warning));
     IE_CHECK(run.writer.put_record(asset, {plan_.key, "cpu", "", json_text(data), ""}));
     IE_CHECK(run.writer.drop_other_records(asset, plan_.key));
-    IE_CHECK(run.writer.clear_failure(video_.file.seen.path, kDecodeStage));
     if (fingerprinter_ && fingerprinter_->is_whole() && !cells.empty()) {
       IE_CHECK(keep_fingerprint(cells));
     }
   }
+  if (!broken) IE_CHECK(run.writer.clear_failure(video_.file.seen.path, kDecodeStage));
   IE_CHECK(run.writer.drop_moment_records(asset, kFingerprintStage));
   IE_CHECK(keep_thumbnail());
   IE_CHECK(run.writer.put_progress(asset, std::nullopt));

@@ -128,6 +128,7 @@ class VideoAnalysis {
   void keep_outputs(const PictureStage& stage, std::span<const std::size_t> frames,
                     std::vector<Result<StageOutput>> outputs);
   // Once a frame's objects are known, and those of the frame before.
+  std::vector<FrameBetween> drop_between(Frame& frame);
   void follow(const PictureStage& stage, Frame& frame, const std::string& objects);
   void add_steps(worker::LeasedFile& leased, const worker::VideoChunk& chunk);
   // Each frame with what was named in the windows that it is in. The sink's.
@@ -168,7 +169,7 @@ class VideoAnalysis {
   std::vector<video::SceneChange> changes_;
   std::vector<Frame> frames_;  // since the last write; the first may be in the catalogue already
   std::map<const PictureStage*, Batch> batches_;
-  std::deque<std::unique_ptr<Flight>> flights_;    // destroyed first: threads use what is above
+  std::deque<std::unique_ptr<Flight>> flights_;    // threads work on them
   std::map<const PictureStage*, Error> failures_;  // the first of each stage
   std::vector<FrameBetween> between_;              // since the last sampled frame
   std::size_t frames_between_ = 0;                 // in all of frames_

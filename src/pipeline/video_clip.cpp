@@ -32,14 +32,19 @@ tl::unexpected<Error> about(const std::string& path, const Error& error) {
   return is_of_the_run(error.code) ? fail(error) : fail(error.code, printable(path) + ": " + error.message);
 }
 
-Result<Clip> receive_clip(worker::LeasedFile& file, AtomicFile& out, std::uint64_t most, const std::string& path) {
+Result<Clip> receive_clip(worker::LeasedFile& file, AtomicFile& out, std::uint64_t most, const std::string& path,
+                          const std::stop_token& stop) {
   Clip clip;
+  std::uint64_t received = 0;
   for (;;) {
+    if (stop.stop_requested()) return fail(ErrorCode::kInterrupted, "interrupted: nothing was written");
     const Result<std::optional<worker::WrittenPart>> next = file.next_part();
     if (!next) return about(path, next.error());
     if (!*next) break;
     const worker::WrittenPart& part = **next;
-    if (part.position > most || part.bytes > most - part.position)
+    received += part.bytes;
+    // Headers are written a second time.
+    if (part.position > most || part.bytes > most - part.position || received / 2 > most)
       return about(path,
                    {ErrorCode::kCrashed, "the clip is larger than the video; its demuxer was probably subverted"});
     IE_CHECK(out.write(part.position, file.bytes(part)));
@@ -52,7 +57,7 @@ Result<Clip> receive_clip(worker::LeasedFile& file, AtomicFile& out, std::uint64
 }  // namespace
 
 Result<Clip> write_clip(const std::string& path, const Config& config, const worker::CutTask& part,
-                        const std::string& target) {
+                        const std::string& target, const std::stop_token& stop) {
   IE_TRY(const std::unique_ptr<worker::Pool> pool, one_worker(config));
   Result<UniqueFd> video = open_regular(path);
   if (!video) return about(path, video.error());
@@ -63,7 +68,8 @@ Result<Clip> write_clip(const std::string& path, const Config& config, const wor
   task.operations = 0;
   task.cut = part;
   if (Status begun = file.start_cut(task); !begun) return about(path, begun.error());
-  IE_TRY(const Clip clip, receive_clip(file, out, most, path));
+  IE_TRY(const Clip clip, receive_clip(file, out, most, path, stop));
+  IE_CHECK(out.sync());
   IE_CHECK(out.finish());
   return clip;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <stop_token>
 #include <string>
 
 #include "core/config.h"
@@ -16,9 +17,9 @@ struct Clip {
 };
 
 // Copies the part of the video in `path` into the file `target`, which is written beside and renamed. Errors: those of
-// media::cut_video() and of writing; `target` is then as it was.
+// media::cut_video() and of writing, kInterrupted once `stop` is requested; `target` is then as it was.
 Result<Clip> write_clip(const std::string& path, const Config& config, const worker::CutTask& part,
-                        const std::string& target);
+                        const std::string& target, const std::stop_token& stop = {});
 
 // Some frames of the video in `path` as an animated WebP, which is written beside `target` and renamed. Returns its
 // size in bytes. Errors as write_clip().

@@ -38,7 +38,8 @@ struct Clip {
   std::int64_t audio_streams = 0, subtitle_streams = 0;
   bool is_hdr = false, is_flawed = false;
   std::string codec;
-  double begins = 0;  // seconds after the best one's begin, once that is known
+  double begins = 0;     // seconds after the best one's begin, once that is known
+  bool differs = false;  // for some seconds from the best one
 
   [[nodiscard]] double pixels() const { return static_cast<double>(brief.width) * static_cast<double>(brief.height); }
   [[nodiscard]] double bits() const { return static_cast<double>(brief.bytes) * 8 / std::max(duration, 1e-3); }
@@ -58,6 +59,7 @@ struct Advantage {
   bool (*has)(const Clip& a, const Clip& b);
 };
 constexpr Advantage kAdvantages[] = {
+    {"differs for some seconds", [](const Clip& a, const Clip&) { return a.differs; }},
     {"rated higher",
      [](const Clip& a, const Clip& b) { return a.brief.rating.value_or(0) > b.brief.rating.value_or(0); }},
     {"longer",
@@ -132,20 +134,25 @@ Result<std::vector<Clip>> load_clips(const store::CatalogueReader& catalogue, co
   return clips;
 }
 
-// Those that are the same by position, each with the seconds by which it begins after the other.
+struct Match {
+  double begins = 0;  // seconds after the other one's begin
+  bool differs = false;
+};
+
+// Those that are the same, by position.
 class Matches {
  public:
   explicit Matches(const std::vector<video::SameRecording>& pairs) {
     for (const video::SameRecording& pair : pairs) {
-      of_[pair.longer].emplace(pair.shorter, pair.offset);
-      of_[pair.shorter].emplace(pair.longer, -pair.offset);
+      of_[pair.longer].emplace(pair.shorter, Match{pair.offset, pair.differs});
+      of_[pair.shorter].emplace(pair.longer, Match{-pair.offset, pair.differs});
     }
   }
-  [[nodiscard]] const std::map<std::uint32_t, std::map<std::uint32_t, double>>& all() const { return of_; }
-  [[nodiscard]] const std::map<std::uint32_t, double>& of(std::uint32_t clip) const { return of_.at(clip); }
+  [[nodiscard]] const std::map<std::uint32_t, std::map<std::uint32_t, Match>>& all() const { return of_; }
+  [[nodiscard]] const std::map<std::uint32_t, Match>& of(std::uint32_t clip) const { return of_.at(clip); }
 
  private:
-  std::map<std::uint32_t, std::map<std::uint32_t, double>> of_;
+  std::map<std::uint32_t, std::map<std::uint32_t, Match>> of_;
 };
 
 DuplicateFile file_of(const Clip& clip, const Clip& best) {
@@ -204,16 +211,17 @@ Result<std::vector<DuplicateGroup>> video_groups(const store::CatalogueReader& c
   for (const std::uint32_t longest : by_length) {
     if (is_taken[longest]) continue;
     std::uint32_t best = longest;
-    for (const auto& [other, begins] : matches.of(longest))
+    for (const auto& [other, match] : matches.of(longest))
       if (!is_taken[other] && clips[other].duration >= clips[longest].duration - kSameLength &&
           is_better(clips[other], clips[best]))
         best = other;
     std::vector<Clip> members = {clips[best]};
-    for (const auto& [other, begins] : matches.of(best)) {
+    for (const auto& [other, match] : matches.of(best)) {
       if (is_taken[other]) continue;
       is_taken[other] = true;
       members.push_back(clips[other]);
-      members.back().begins = begins;
+      members.back().begins = match.begins;
+      members.back().differs = match.differs;
     }
     is_taken[best] = true;
     if (members.size() > 1) groups.push_back(clip_group(members));

@@ -111,6 +111,13 @@ Status RecordWriter::drop_other_records(AssetId asset, const StageKey& key) {
   });
 }
 
+Status RecordWriter::drop_record(AssetId asset, const StageKey& key) {
+  return state_->change([&] {
+    state_->connection.run("DELETE FROM records WHERE asset_id = ? AND (stage, model, version, params) = (?, ?, ?, ?)",
+                           asset, key.stage, key.model, key.version, key.params);
+  });
+}
+
 Status RecordWriter::put_progress(AssetId asset, const std::optional<AnalysisProgress>& progress) {
   return state_->change([&] {
     Connection& c = state_->connection;

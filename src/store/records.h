@@ -57,6 +57,8 @@ class RecordWriter {
   Status drop_moment_records(AssetId asset, const std::string& stage, std::optional<TextField> field = {});
   // Deletes the records of that stage with another key: what they describe at the asset's moments has been replaced.
   Status drop_other_records(AssetId asset, const StageKey& key);
+  // Deletes that record.
+  Status drop_record(AssetId asset, const StageKey& key);
   // The progress of an asset's analysis; nullopt: it is done.
   Status put_progress(AssetId asset, const std::optional<AnalysisProgress>& progress);
 

@@ -274,9 +274,11 @@ WindowResult compare_window(const Aligned& aligned, int first, const LightChange
   return {energy >= kTellingEnergy, most <= kMostLevels && (energy < kNoiseEnergy || correlation(ab, aa, bb) >= least)};
 }
 
-bool is_same(const Aligned& aligned) {
+enum class Sameness { kNone, kButForSome, kAll };
+
+Sameness sameness(const Aligned& aligned) {
   const LightChange light = light_between(aligned);
-  if (!(light.gain >= kLeastContrastRatio && light.gain <= kMostContrastRatio)) return false;
+  if (!(light.gain >= kLeastContrastRatio && light.gain <= kMostContrastRatio)) return Sameness::kNone;
   int windows = 0, telling = 0, failing = 0;
   for (int first = 0; first + kWindow <= aligned.steps; first += kStepOfWindows) {
     const WindowResult result = compare_window(aligned, first, light);
@@ -284,7 +286,9 @@ bool is_same(const Aligned& aligned) {
     telling += result.telling ? 1 : 0;
     failing += result.same ? 0 : 1;
   }
-  return windows > 0 && telling >= kLeastTelling * windows && failing <= kMostFailing * windows;
+  const bool same = windows > 0 && telling >= kLeastTelling * windows && failing <= kMostFailing * windows;
+  if (!same) return Sameness::kNone;
+  return failing == 0 ? Sameness::kAll : Sameness::kButForSome;
 }
 
 // Whether it shows the same again after a while: then where a part belongs is not known, nor whether it is one.
@@ -374,9 +378,10 @@ class Comparison {
     if (about < -kTolerance - 1 || about + b.steps > a.steps + kTolerance + 1) return std::nullopt;
     const std::optional<double> offset = best_offset(a, b, about);
     if (!offset || *offset < -kTolerance || *offset + b.steps > a.steps + kTolerance) return std::nullopt;
-    if (!is_same(align(a, b, *offset)) || !is_at_one_speed(a, b, *offset) || is_loop(pair.longer) ||
-        is_loop(pair.shorter))
+    const Sameness same = sameness(align(a, b, *offset));
+    if (same == Sameness::kNone || !is_at_one_speed(a, b, *offset) || is_loop(pair.longer) || is_loop(pair.shorter))
       return std::nullopt;
+    pair.differs = same == Sameness::kButForSome;
     pair.offset = *offset * kPrintStep;
     return pair;
   }

@@ -12,6 +12,7 @@ namespace image_engine::video {
 struct SameRecording {
   std::uint32_t longer = 0, shorter = 0;  // positions in the list; of equally long ones the first is `longer`
   double offset = 0;                      // seconds of `longer` at which `shorter` begins: at least −1
+  bool differs = false;                   // for some seconds: what `shorter` shows then may not be in `longer`
   auto operator<=>(const SameRecording&) const = default;
 };
 

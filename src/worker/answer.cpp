@@ -95,7 +95,7 @@ bool is_sound(const CutSummary& cut) {
 
 bool is_part_in(const WrittenPart& part, SlotRange slot) {
   constexpr std::uint64_t kMostPosition = std::uint64_t{1} << 62;
-  return part.position <= kMostPosition && part.offset >= slot.begin && part.offset <= slot.end &&
+  return part.bytes > 0 && part.position <= kMostPosition && part.offset >= slot.begin && part.offset <= slot.end &&
          part.bytes <= slot.end - part.offset;
 }
 
@@ -111,6 +111,8 @@ bool is_chunk_of(const Request& request, const VideoChunk& chunk, SlotRange slot
   }
   const std::uint64_t small = std::uint64_t{request.video.small_width} * request.video.small_height * 3;
   if (small > 0 && !inside(chunk.small_offset, small * chunk.seconds.size())) return false;
+  // A chosen frame ends its chunk.
+  if (std::ranges::count(chunk.chosen, false, &ChosenFrame::is_between) > 1) return false;
   const bool steps = request.video.step_seconds > 0 || request.video.step_frames > 0;
   if (chunk.steps.size() > (steps ? kMostSteps : 0)) return false;
   const auto are_sound = [&](const std::vector<ChosenFrame>& frames, std::uint32_t most_edge, bool jpegs) {

@@ -378,6 +378,20 @@ def test_an_added_stage_that_is_interrupted_is_resumed(engine, clips):
         assert engine.rows("SELECT * FROM moments") == whole.rows("SELECT * FROM moments")
 
 
+def test_an_added_stage_that_fails_is_tried_again(engine, folder):
+    """What a video has stays; the stage is not called done; --retry heals it."""
+    clip = folder / "large.mp4"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=size=7680x4320:rate=2:duration=2", "-c:v", "libx264", "-preset", "ultrafast", clip)
+    engine.analyze(clip, "--only", "video")
+    moments = engine.rows("SELECT * FROM moments ORDER BY moment")
+    (engine.folder / "little.yaml").write_text("worker:\n  memory_limit_mb: 128\n")
+    engine.analyze(clip, "--only", "quality", "--config", engine.folder / "little.yaml", expect=DONE_WITH_FAILURES)
+    assert engine.rows("SELECT 1 FROM records WHERE stage = 'quality'") == []
+    assert engine.rows("SELECT * FROM moments ORDER BY moment") == moments
+    engine.analyze(clip, "--only", "quality", "--retry")
+    assert len(moments_of(engine, "quality")) == 2 and engine.failures() == {}
+
+
 def test_frames_that_are_not_the_known_ones_are_chosen_anew(engine, clips):
     """As another version of the decoder may give."""
     clip = clips / "three.mp4"
@@ -415,7 +429,7 @@ def test_a_still_that_is_interrupted_stays_one(engine, folder):
 
 
 def test_short_ones_come_first_and_photos_before(engine, clips, folder):
-    lines = engine.run("analyze", clips, BUTTERFLY, "--ndjson").out.decode().splitlines()
+    lines = engine.run("analyze", clips, BUTTERFLY, "--workers", "1", "--ndjson").out.decode().splitlines()
     names = [os.path.basename(json.loads(line)["path"]) for line in lines]
     assert names.index("butterfly.jpg") < names.index("three.mp4")
     assert names[-2:] == ["three.mp4", "long.mp4"] and len(names) == 3, "each once"
@@ -474,6 +488,21 @@ def test_frames_that_cannot_be_decoded_are_left_out(engine, clips, photos):
     assert outcome.code in (DONE, DONE_WITH_FAILURES)
     frames = engine.show(photos / "damaged.mp4")["frames"]
     assert 30 <= len(frames) <= 61
+
+
+@pytest.mark.parametrize("command", [["analyze-video"], ["benchmark", "video"]])
+def test_results_do_not_replace_what_is_ones_own(engine, clips, folder, command):
+    """As `analyze-video -o *.mp4` would: the shell names two files."""
+    for name, content in (("own.mp4", (clips / "three.mp4").read_bytes()), ("own.json", b'{"camera": "mine"}')):
+        own = folder / name
+        own.write_bytes(content)
+        refused = engine.run(*command, clips / "three.mp4", "-o", own)
+        assert refused.code == USAGE and "no output of image-engine" in refused.message
+        assert own.read_bytes() == content
+    results = folder / "results.json"
+    for _ in range(2):  # its own results are replaced
+        assert engine.run(*command, clips / "three.mp4", "-o", results).code == DONE
+        assert json.loads(results.read_text())["schema"].startswith("image-engine/")
 
 
 def test_the_video_is_not_written_to(engine, clips):

@@ -4,13 +4,14 @@ import datetime
 import json
 import os
 import random
+import signal
 import struct
 import subprocess
 
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from engine import DONE, FAILED, USAGE, fresh_folder, path_of
+from engine import DONE, FAILED, INTERRUPTED, USAGE, fresh_folder, path_of, wait_until
 
 STREET = "/usr/share/doc/opencv-doc/examples/data/vtest.avi"
 NOISE = "sine=frequency=440:sample_rate=48000"
@@ -184,13 +185,11 @@ def test_past_the_end_it_ends_there(library, clips, folder):
 
 def test_what_cannot_be_cut_is_said(library, clips, folder):
     target = folder / "out.mp4"
-    target.write_bytes(b"older")
 
     def refused(code, clip, *arguments):
         outcome = library.run("show", clip, *arguments)
         assert outcome.code == code, outcome.message
-        assert target.read_bytes() == b"older"
-        assert [name for name in os.listdir(folder) if name.startswith("out.")] == ["out.mp4"]
+        assert [name for name in os.listdir(folder) if name.startswith("out.")] == []
         return outcome.message
 
     clip = clips / "plain.mp4"
@@ -209,9 +208,28 @@ def test_what_cannot_be_cut_is_said(library, clips, folder):
     missing = library.run("show", clip, "--at", "1-2", "--clip", folder / "no_such_folder/out.mp4")
     assert missing.code == FAILED and "no_such_folder" in missing.message
     assert clip.read_bytes() == before
-    # An existing file is replaced by a good one.
-    assert library.run("show", clip, "--at", "1-2", "--clip", target).code == DONE
-    assert len(shown_frames(target)) == 25
+    assert "--at 0:12-0:20" in refused(USAGE, clip, "--at", "0:01-999999999999999", "--clip", target)
+    # A file that is there may be a video of one's own that was never analyzed.
+    for name, flags in (("own.mp4", ("--at", "1-2", "--clip")), ("own.webp", ("--preview",))):
+        own = folder / name
+        own.write_bytes(b"mine")
+        assert "exists" in refused(USAGE, clip, *flags, own)
+        assert own.read_bytes() == b"mine"
+
+
+def test_a_clip_that_is_interrupted_leaves_nothing(library, folder):
+    """Of a file that is large enough to be caught in the middle."""
+    (folder / "raw").mkdir()
+    raw = folder / "raw/raw.mkv"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=1280x720:r=25:d=10", "-c:v", "rawvideo", "-pix_fmt", "yuv420p", raw)
+    library.analyze(raw.parent, "--no-videos")
+    process = library.start("show", raw, "--at", "0-10", "--clip", folder / "part.mkv")
+    wait_until(lambda: process.poll() is not None or any(path.stat().st_size > 0 for path in folder.glob("part.mkv*")), "bytes to be written")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    if process.returncode == DONE:
+        pytest.skip("it was done before the signal came")
+    assert process.returncode == INTERRUPTED and list(folder.glob("part.mkv*")) == []
 
 
 def test_of_a_damaged_file_what_is_there_is_cut(library, clips, folder):
@@ -237,6 +255,7 @@ def frames_of_animation(path):
 
 def test_a_preview_is_an_animation(library, clips, folder):
     for name, size, frames in (("plain.mp4", (320, 180), 24), ("turned.mp4", (180, 320), 24)):
+        (folder / "preview.webp").unlink(missing_ok=True)
         document = library.json("show", clips / name, "--preview", folder / "preview.webp")
         assert document["frames"] == frames and document["bytes"] == os.path.getsize(folder / "preview.webp")
         shown, loop = frames_of_animation(folder / "preview.webp")
@@ -246,8 +265,8 @@ def test_a_preview_is_an_animation(library, clips, folder):
     library.json("show", clips / "turned.mp4", "--preview", folder / "again.webp")
     assert (folder / "again.webp").read_bytes() == (folder / "preview.webp").read_bytes()
     # What it shows is what ffmpeg sees at these times.
-    library.json("show", clips / "plain.mp4", "--preview", folder / "preview.webp")
-    shown, _ = frames_of_animation(folder / "preview.webp")
+    library.json("show", clips / "plain.mp4", "--preview", folder / "plain.webp")
+    shown, _ = frames_of_animation(folder / "plain.webp")
     for index in (0, 12, 23):
         at = (index + 0.5) * 12 / 24
         raw = ffmpeg("-i", clips / "plain.mp4", "-vf", f"select=lte(t\\,{at}),reverse,select=eq(n\\,0)", "-frames:v", "1", "-pix_fmt", "rgb24", "-f", "rawvideo", "-")

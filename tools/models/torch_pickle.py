@@ -104,7 +104,17 @@ def read_archive(file) -> dict[str, np.ndarray]:
 def checked_state(state) -> dict[str, View]:
     if not isinstance(state, dict) or not all(isinstance(key, str) and isinstance(value, View) for key, value in state.items()):
         raise ModelError("holds something else than tensors by their names")
-    return state
+    return {key: sound(value) for key, value in state.items()}
+
+
+def sound(value: View) -> View:
+    """The same, checked again: a pickle can change an object after it was made."""
+    kind = value.storage
+    if not isinstance(kind, Storage) or not isinstance(kind.key, str) or kind.dtype not in ("<f4", "<i8") or type(kind.count) is not int or kind.count < 0:
+        raise ModelError("it has a storage that cannot be")
+    if not isinstance(value.shape, tuple) or not isinstance(value.strides, tuple):
+        raise ModelError("a tensor in it is no view of a storage")
+    return view(kind, value.offset, value.shape, value.strides)
 
 
 def numbers(data: bytes, kind: Storage) -> np.ndarray:
