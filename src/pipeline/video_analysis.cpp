@@ -398,6 +398,7 @@ void VideoAnalysis::run_stages(Flight& flight, const ImageView& pixels) const {
   const worker::Picture& picture = flight.picture;
   StageInput input{pixels, picture.luma, picture.full_width, picture.full_height};
   input.larger = [&](std::uint32_t) -> Result<ImageView> { return pixels; };  // frames come as large as any stage asks
+  input.only_large_text = plan_.run.options.config.video.key_frames_only;
   for (StageRun& run : flight.runs) {
     const PictureStage& stage = *run.stage;
     const Trace::Clock::time_point start = Trace::Clock::now();

@@ -249,8 +249,9 @@ struct TextReader::State {
     return false;
   }
 
-  [[nodiscard]] Result<bool> may_have_text(const ImageView& small) const {
-    IE_TRY(const Tensor map, map_of(small, double{1} * preview_edge / std::min(small.width, small.height)));
+  [[nodiscard]] Result<bool> may_have_text(const ImageView& small, bool only_large) const {
+    const double edge = only_large ? preview_edge / 2.0 : preview_edge;
+    IE_TRY(const Tensor map, map_of(small, edge / std::min(small.width, small.height)));
     const auto over = std::ranges::count_if(map.as<float>(), [](float p) { return p > kPreviewThreshold; });
     if (static_cast<std::size_t>(over) < kPreviewPixels) return false;
     return may_be_text(small, find_boxes(text_map(map), boxes, small.width, small.height));
@@ -321,11 +322,11 @@ bool is_narrow(const ImageView& picture) {
 
 }  // namespace
 
-Result<bool> TextReader::may_have_text(const ImageView& small) const {
+Result<bool> TextReader::may_have_text(const ImageView& small, bool only_large) const {
   IE_CHECK(check_whole(small));
   if (is_narrow(small)) return false;
   if (state_->preview_edge == 0) return true;
-  auto found = state_->may_have_text(small);
+  auto found = state_->may_have_text(small, only_large);
   if (!found) return name_model(state_->model, std::move(found).error());
   return *found;
 }
