@@ -82,7 +82,7 @@ Result<worker::PreviewTask> preview_of(const store::CatalogueReader& reader, con
   const double end = scenes.empty() ? (info ? info->duration : 0) : scenes.back().value("to", 0.0);
   const double length = std::max(end - begin, 0.0);
   const double count = std::clamp(std::floor(length * kFramesASecond), 1.0, double{worker::kMostPreviewFrames});
-  for (double i = 0; i < count; ++i) add(begin + (i + 0.5) * length / count);
+  for (int i = 0; i < static_cast<int>(count); ++i) add(begin + (i + 0.5) * length / count);
   return task;
 }
 

@@ -313,7 +313,9 @@ bool repeats(const Series& series) {
 std::optional<double> best_offset(const Series& a, const Series& b, double about) {
   double best = about, most = -1;
   const auto look = [&](double around, double reach, double step) {
-    for (double offset = around - reach; offset <= around + reach; offset += step) {
+    const auto steps = static_cast<int>(std::lround(2 * reach / step));
+    for (int i = 0; i <= steps; ++i) {
+      const double offset = around - reach + i * step;
       const Aligned aligned = align(a, b, offset);
       if (aligned.steps < kLeastSteps - 2) continue;
       if (const double here = agreement(aligned); here > most) best = offset, most = here;
