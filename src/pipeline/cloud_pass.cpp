@@ -341,9 +341,9 @@ class CloudPass {
 
   Status finish() {
     IE_CHECK(finish_videos());
-    std::set<nvidia::Task> told;
+    std::set<nvidia::Task> noted;
     for (const CloudTask& asked : plan_.tasks) {
-      if (!told.insert(asked.task).second) continue;
+      if (!noted.insert(asked.task).second) continue;
       if (const std::optional<Error> refused = refused_for(asked.task))
         stop(fmt::format("{}: {}", asked.key.stage, refused->message));
       else if (fails_always(asked.task))

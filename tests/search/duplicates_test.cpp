@@ -8,7 +8,7 @@
 #include <set>
 
 #include "core/file.h"
-#include "tests/search/fixture.h"
+#include "tests/search/duplicates_fixture.h"
 
 namespace image_engine::search {
 namespace {
@@ -45,17 +45,8 @@ std::string hash_json(std::uint64_t phash) {
   return R"({"dhash":"0000000000000000","phash":")" + std::string(hex.data()) + "\"}";
 }
 
-class DuplicatesTest : public SearchedTest {
+class DuplicatesTest : public DuplicateSearchTest {
  protected:
-  void SetUp() override {
-    SearchedTest::SetUp();
-    ASSERT_TRUE(writer_->add_root(folder_, 1).has_value());
-    open_reader();
-    options_.hash_stage = {"hash", "", "1", ""};
-    options_.quality_stage = {"quality", "", "1", ""};
-    options_.thumbnail_stage = {"thumbnail", "", "1", ""};
-  }
-
   static store::FileObservation dated(const std::string& path, std::int64_t mtime) { return seen(path, 100, mtime); }
 
   void plant(const std::string& name, const PlantedPhoto& photo) { plant(seen(folder_ + "/" + name), photo); }
@@ -82,16 +73,6 @@ class DuplicatesTest : public SearchedTest {
       plant("s" + std::to_string(i) + ".jpg", {.phash = photos[i].first, .taken = photos[i].second});
   }
 
-  std::vector<DuplicateGroup> groups() const {
-    auto found = find_duplicates(*reader_, options_);
-    EXPECT_OK(found);
-    return found ? *found : std::vector<DuplicateGroup>();
-  }
-  static std::vector<std::string> names(const DuplicateGroup& group) {
-    std::vector<std::string> list;
-    for (const DuplicateFile& file : group.files) list.emplace_back(file_name(file.path));
-    return list;
-  }
   // The names in each group of that kind.
   std::vector<std::vector<std::string>> named(DuplicateKind kind) const {
     std::vector<std::vector<std::string>> list;
@@ -114,8 +95,6 @@ class DuplicatesTest : public SearchedTest {
         if (file.removable) found.emplace_back(file_name(file.path));
     return found;
   }
-
-  DuplicateOptions options_;
 };
 
 TEST_F(DuplicatesTest, KindsHaveNames) {

@@ -6,7 +6,7 @@
 #include "core/file.h"
 #include "core/text.h"
 #include "search/duplicates.h"
-#include "tests/search/fixture.h"
+#include "tests/search/duplicates_fixture.h"
 #include "tests/support/moving_picture.h"
 #include "video/fingerprint.h"
 
@@ -31,15 +31,10 @@ struct PlantedVideo {
   std::string fingerprint = {};  // instead of the record
 };
 
-class VideoDuplicatesTest : public SearchedTest {
+class VideoDuplicatesTest : public DuplicateSearchTest {
  protected:
   void SetUp() override {
-    SearchedTest::SetUp();
-    ASSERT_TRUE(writer_->add_root(folder_, 1).has_value());
-    open_reader();
-    options_.hash_stage = {"hash", "", "1", ""};
-    options_.quality_stage = {"quality", "", "1", ""};
-    options_.thumbnail_stage = {"thumbnail", "", "1", ""};
+    DuplicateSearchTest::SetUp();
     options_.fingerprint_stage = {"fingerprint", "", "1", ""};
     options_.verify = true;
   }
@@ -79,16 +74,6 @@ class VideoDuplicatesTest : public SearchedTest {
         .dump();
   }
 
-  std::vector<DuplicateGroup> groups() const {
-    auto found = find_duplicates(*reader_, options_);
-    EXPECT_OK(found);
-    return found ? *found : std::vector<DuplicateGroup>();
-  }
-  static std::vector<std::string> names(const DuplicateGroup& group) {
-    std::vector<std::string> list;
-    for (const DuplicateFile& file : group.files) list.emplace_back(file_name(file.path));
-    return list;
-  }
   // Of two videos: the best one's name, then what the other one has, or that it may go.
   std::vector<std::string> outcome(const PlantedVideo& a, const PlantedVideo& b) {
     plant("a.mp4", a);
@@ -101,8 +86,6 @@ class VideoDuplicatesTest : public SearchedTest {
     if (other.removable) list.emplace_back("may go");
     return list;
   }
-
-  DuplicateOptions options_;
 };
 
 TEST_F(VideoDuplicatesTest, AWorseCopyMayGo) {

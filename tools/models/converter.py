@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import onnx
+import torch_pickle
 from safetensors_file import ModelError
 
 
@@ -29,6 +30,23 @@ def run(description: str, convert) -> int:
         print(" ".join(str(error).split()), file=sys.stderr)
         return 1
     return 0
+
+
+def of_weights(build, name: str):
+    """For run(): of a folder that holds one *.pth, writes build(weights) as `name`."""
+
+    def convert(folder: Path, output: Path) -> None:
+        files = sorted(folder.glob("*.pth"))
+        if len(files) != 1:
+            raise ModelError(f"{folder} should hold one .pth, and holds {len(files)}")
+        weights = torch_pickle.load(files[0])
+        try:
+            model = build(weights)
+        except (ModelError, IndexError, ValueError, KeyError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+            raise ModelError(f"{files[0]}: {error}") from error
+        save(model, output / name)
+
+    return convert
 
 
 def report(work) -> int:

@@ -8,15 +8,13 @@ usage: transnet_to_onnx.py --input FOLDER --output FOLDER
 """
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import onnx
-from converter import run, save
+from converter import of_weights, run
 from onnx import TensorProto, helper
 from onnx_graph import Graph, Linear
 from safetensors_file import ModelError
-from torch_pickle import load
 
 OPSET = 17
 FRAMES, HEIGHT, WIDTH = 100, 27, 48
@@ -107,17 +105,5 @@ class Network:
         return model
 
 
-def convert(folder: Path, output: Path) -> None:
-    files = sorted(folder.glob("*.pth"))
-    if len(files) != 1:
-        raise ModelError(f"{folder} should hold one .pth, and holds {len(files)}")
-    weights = load(files[0])
-    try:
-        model = Network(weights).build()
-    except (ModelError, IndexError, ValueError, KeyError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ModelError(f"{files[0]}: {error}") from error
-    save(model, output / "transnetv2.onnx")
-
-
 if __name__ == "__main__":
-    sys.exit(run(__doc__, convert))
+    sys.exit(run(__doc__, of_weights(lambda weights: Network(weights).build(), "transnetv2.onnx")))
