@@ -142,7 +142,10 @@ Status VideoAnalysis::load_progress() {
   try {
     const json data = parse_json(progress->data);
     const double first = data.at("first").get<double>(), until = data.at("until").get<double>();
-    if (!resume_fingerprint(first, until)) return drop_former();
+    if (!resume_fingerprint(first, until)) {
+      part_.clear();
+      return drop_former();
+    }
     changes_ = changes_from(data.at("changes"));
     for (const json& failed : data.at("failures"))
       for (const PictureStage* stage : stages_)
