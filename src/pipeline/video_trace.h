@@ -22,8 +22,8 @@ struct VideoStageTimes {
   bool in_worker = false;
   std::string device = "cpu", precision;  // where it ran last
   std::uint64_t frames = 0;               // that it worked on
-  double busy = 0;                        // seconds, over all videos
-  double wait = 0;                        // seconds that it was not busy while videos were analyzed
+  double busy = 0;                        // seconds, over all videos and over frames worked on at once
+  double wait = 0;                        // by how much `busy` is less than the time in which videos were analyzed
 };
 
 struct VideoTimes {

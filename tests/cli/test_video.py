@@ -546,7 +546,8 @@ def test_the_benchmark_gives_the_time_of_each_stage(real, clips, folder):
     assert stages["objects"]["device"] == "cpu" and stages["objects"]["precision"] == "fp32"
     for stage in stages.values():
         assert stage["frames_per_second"] == pytest.approx(stage["frames"] / stage["busy"], rel=0.01)
-        assert stage["busy"] + stage["wait"] == pytest.approx(document["seconds"], rel=0.01)
+        idle = max(0, document["seconds"] - stage["busy"])  # a stage that works on several frames at once may be busier
+        assert stage["wait"] == pytest.approx(idle, abs=0.01 * document["seconds"])
     assert all(document[process]["cpu_seconds"] > 0 and document[process]["peak_memory_mb"] > 1 for process in ("engine", "worker"))
 
 
