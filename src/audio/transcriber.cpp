@@ -1,0 +1,281 @@
+#include "audio/transcriber.h"
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <utility>
+
+namespace image_engine::audio {
+namespace {
+
+constexpr auto kMostWindow = static_cast<std::uint64_t>(kMostWindowSeconds * kSampleRate);
+constexpr std::uint64_t kLongestPause = 2 * kSampleRate;      // within a window
+constexpr std::uint64_t kLeastCut = kMostWindow * 6 / 10;     // speech without a pause is cut behind this
+constexpr std::uint64_t kMargin = kSampleRate / 5;            // of sound around a window's speech
+
+constexpr double kSureLanguage = 0.8;     // probability in one window
+constexpr double kVotingSeconds = 30;     // of speech after which the votes are counted
+constexpr double kShortVote = 3;          // seconds: a language is not sure from less
+
+// OpenAI's whisper/transcribe.py drops what is below -1 and probably silence; see docs/sound.md for the other limits.
+constexpr double kLeastLogProbability = -1.0;
+constexpr double kSilence = 0.6;          // of no_speech
+constexpr double kMostWordsPerSecond = 9;
+
+constexpr double kLongPause = 1.0;        // seconds: it ends a segment
+constexpr double kSentencePause = 0.3;
+constexpr double kLongSegment = 12;       // seconds: the next comma or pause ends it
+
+double seconds_of(std::uint64_t samples) { return static_cast<double>(samples) / static_cast<double>(kSampleRate); }
+
+bool ends_with_one_of(const std::string& text, std::initializer_list<std::string_view> signs) {
+  return std::ranges::any_of(signs, [&](std::string_view sign) { return text.ends_with(sign); });
+}
+
+bool ends_sentence(const std::string& text) {
+  return ends_with_one_of(text, {".", "!", "?", "。", "！", "？", "…", ".\"", "?\"", "!\"", ".”", "?”", "!”"});
+}
+
+bool ends_part(const std::string& text) { return ends_with_one_of(text, {",", ";", ":", "，", "、", "；", "："}); }
+
+}  // namespace
+
+void SpeechWindows::add(SampleRange range) {
+  range.begin = std::max(range.begin, cut_);
+  if (range.end <= range.begin) return;
+  const bool fits = !window_.ranges.empty() && range.begin - std::min(range.begin, window_.end) <= kLongestPause &&
+                    range.end - window_.begin <= kMostWindow;
+  if (!fits) close();
+  if (window_.ranges.empty()) window_.begin = range.begin;
+  window_.end = range.end;
+  window_.ranges.push_back(range);
+}
+
+void SpeechWindows::advance(std::uint64_t position, std::optional<std::uint64_t> open,
+                            std::span<const float> probabilities) {
+  if (!open) {
+    if (!window_.ranges.empty() && position > window_.end + kLongestPause) close();
+    return;
+  }
+  const std::uint64_t begin = std::max(*open, cut_);
+  const bool joins = !window_.ranges.empty() && begin - std::min(begin, window_.end) <= kLongestPause &&
+                     position - window_.begin <= kMostWindow;
+  if (!window_.ranges.empty() && !joins) close();
+  if (!window_.ranges.empty() || position - begin <= kMostWindow) return;
+  // Cut where it is least like speech.
+  const auto frame = [&](std::uint64_t sample) {
+    return std::min<std::size_t>((sample - *open) / SpeechRanges::kFrame, probabilities.size());
+  };
+  const std::size_t first = frame(begin + kLeastCut), last = frame(begin + kMostWindow - SpeechRanges::kFrame);
+  std::uint64_t cut = begin + kMostWindow;
+  if (first < last) {
+    const auto least = std::min_element(probabilities.begin() + static_cast<std::ptrdiff_t>(first),
+                                        probabilities.begin() + static_cast<std::ptrdiff_t>(last));
+    cut = *open + static_cast<std::uint64_t>(least - probabilities.begin()) * SpeechRanges::kFrame;
+  }
+  window_ = {begin, cut, {{begin, cut}}};
+  cut_ = cut;
+  close();
+}
+
+void SpeechWindows::close() {
+  if (!window_.ranges.empty()) done_.push_back(std::move(window_));
+  window_ = {};
+}
+
+void SpeechWindows::finish() { close(); }
+
+std::vector<SpeechWindow> SpeechWindows::take() { return std::exchange(done_, {}); }
+
+std::optional<std::uint64_t> SpeechWindows::pending() const {
+  if (!done_.empty()) return done_.front().begin;
+  if (!window_.ranges.empty()) return window_.begin;
+  return std::nullopt;
+}
+
+Doubt doubt_of(const Heard& heard, double speech) {
+  if (heard.words.empty()) return Doubt::kNone;
+  if (heard.no_speech > kSilence && heard.mean_log_probability < kLeastLogProbability) return Doubt::kSilent;
+  if (heard.mean_log_probability < kLeastLogProbability) return Doubt::kUnsure;
+  if (heard.repeats) return Doubt::kLoop;
+  const bool is_hurried = static_cast<double>(heard.words.size()) > kMostWordsPerSecond * std::max(speech, 0.5);
+  return is_hurried && has_spaces(heard.language) ? Doubt::kLoop : Doubt::kNone;
+}
+
+std::vector<SpeechSegment> segments_of(std::vector<SpokenWord> words, const std::string& language) {
+  std::vector<SpeechSegment> segments;
+  const auto begins_segment = [&](const SpokenWord& word) {
+    if (segments.empty()) return true;
+    const SpeechSegment& last = segments.back();
+    const double pause = word.from - last.to;
+    if (pause >= kLongPause) return true;
+    const std::string& before = last.words.back().text;
+    if (ends_sentence(before) && (pause >= kSentencePause || last.words.size() >= 3)) return true;
+    return word.to - last.from > kLongSegment && (ends_part(before) || pause >= kSentencePause);
+  };
+  for (SpokenWord& word : words) {
+    if (begins_segment(word)) segments.push_back({word.from, word.to, language, 0, {}});
+    segments.back().to = std::max(segments.back().to, word.to);
+    segments.back().words.push_back(std::move(word));
+  }
+  for (SpeechSegment& segment : segments) {
+    for (const SpokenWord& word : segment.words) segment.confidence += word.confidence;
+    segment.confidence /= static_cast<double>(segment.words.size());
+  }
+  return segments;
+}
+
+Transcriber::Transcriber(VoiceActivity voice, const Whisper* whisper, TranscriberOptions options, double start,
+                         double from, std::string known)
+    : voice_(std::move(voice)), whisper_(whisper), options_(std::move(options)), start_(start) {
+  if (from > start) from_ = static_cast<std::uint64_t>(std::llround((from - start) * static_cast<double>(kSampleRate)));
+  language_ = options_.whisper.language.empty() ? std::move(known) : options_.whisper.language;
+}
+
+double Transcriber::seconds(std::uint64_t sample) const { return start_ + seconds_of(sample); }
+
+Status Transcriber::add(std::span<const float> samples) {
+  samples_.insert(samples_.end(), samples.begin(), samples.end());
+  heard_ += samples.size();
+  IE_TRY(const std::vector<float> probabilities, voice_.add(samples));
+  IE_CHECK(take_probabilities(probabilities));
+  IE_CHECK(decode(false));
+  forget();
+  return {};
+}
+
+Status Transcriber::finish() {
+  IE_TRY(const std::vector<float> probabilities, voice_.finish());
+  IE_CHECK(take_probabilities(probabilities));
+  ranges_.finish(heard_);
+  collect();
+  windows_.finish();
+  for (SpeechWindow& window : windows_.take()) waiting_.push_back(std::move(window));
+  IE_CHECK(decode(true));
+  forget();
+  return {};
+}
+
+Status Transcriber::take_probabilities(std::span<const float> probabilities) {
+  for (const float probability : probabilities) {
+    ranges_.add(probability);
+    probabilities_.push_back(probability);
+    collect();
+    const std::optional<std::uint64_t> open = ranges_.open();
+    std::span<const float> since_open;
+    if (open) {
+      const std::uint64_t frame = *open / SpeechRanges::kFrame;
+      since_open = std::span<const float>(probabilities_).subspan(std::max(frame, first_frame_) - first_frame_);
+    }
+    windows_.advance(ranges_.position(), open, since_open);
+    for (SpeechWindow& window : windows_.take()) waiting_.push_back(std::move(window));
+  }
+  return {};
+}
+
+void Transcriber::collect() {
+  for (const SampleRange& range : ranges_.take()) {
+    if (range.end <= from_) continue;
+    const std::uint64_t begin = std::max(range.begin, from_);
+    voice_spans_.push_back({"speech", seconds(begin), seconds(range.end), 1});
+    if (whisper_ != nullptr) windows_.add({begin, range.end});
+  }
+}
+
+Status Transcriber::decode(bool all) {
+  std::erase_if(waiting_, [&](const SpeechWindow& window) { return window.end <= from_; });
+  while (waiting_.size() >= options_.batch || (all && !waiting_.empty())) {
+    // While the language is not sure, a window at a time.
+    const bool is_sure = !language_.empty() || !whisper_->tokens().is_multilingual;
+    const std::size_t count = is_sure ? std::min(options_.batch, waiting_.size()) : 1;
+    const std::vector<SpeechWindow> windows(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(count));
+    IE_CHECK(decode(windows, true));
+    waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(count));
+  }
+  return {};
+}
+
+// A window that cannot be believed is heard again part by part: noise beside speech spoils the whole.
+Status Transcriber::decode(std::span<const SpeechWindow> windows, bool may_split) {
+  std::vector<std::span<const float>> sounds;
+  for (const SpeechWindow& window : windows) sounds.push_back(samples_of(window));
+  WhisperOptions options = options_.whisper;
+  options.language = language_;
+  IE_TRY(const std::vector<Heard> heard, whisper_->run(sounds, options));
+  for (std::size_t i = 0; i < windows.size(); ++i) {
+    double speech = 0;
+    for (const SampleRange& range : windows[i].ranges) speech += seconds_of(range.end - range.begin);
+    const Doubt doubt = doubt_of(heard[i], speech);
+    if (doubt != Doubt::kNone && may_split && windows[i].ranges.size() > 1) {
+      for (const SampleRange& range : windows[i].ranges) {
+        const SpeechWindow part{range.begin, range.end, {range}};
+        IE_CHECK(decode({&part, 1}, false));
+      }
+      continue;
+    }
+    dropped_.silent += doubt == Doubt::kSilent ? 1 : 0;
+    dropped_.unsure += doubt == Doubt::kUnsure ? 1 : 0;
+    dropped_.loops += doubt == Doubt::kLoop ? 1 : 0;
+    if (doubt != Doubt::kNone) continue;
+    vote(heard[i], windows[i]);
+    keep(heard[i], windows[i]);
+  }
+  return {};
+}
+
+void Transcriber::vote(const Heard& heard, const SpeechWindow& window) {
+  if (!language_.empty() || heard.words.empty()) return;
+  const double length = seconds_of(window.end - window.begin);
+  votes_[heard.language] += heard.language_probability * length;
+  voted_seconds_ += length;
+  const auto best = std::ranges::max_element(votes_, {}, [](const auto& vote) { return vote.second; });
+  const bool is_sure = heard.language_probability >= kSureLanguage && length >= kShortVote;
+  if (is_sure || voted_seconds_ >= kVotingSeconds) language_ = best->first;
+}
+
+void Transcriber::keep(const Heard& heard, const SpeechWindow& window) {
+  std::vector<SpokenWord> words = heard.words;
+  const double begin = seconds(window.begin - std::min({window.begin, kMargin, window.begin - from_}));
+  for (SpokenWord& word : words) {
+    word.from += begin;
+    word.to += begin;
+  }
+  std::ranges::move(segments_of(std::move(words), options_.whisper.translate ? "en" : heard.language),
+                    std::back_inserter(segments_));
+}
+
+std::span<const float> Transcriber::samples_of(const SpeechWindow& window) const {
+  const std::uint64_t begin = window.begin - std::min({window.begin, kMargin, window.begin - from_});
+  const std::uint64_t end = std::min(window.end + kMargin, heard_);
+  return std::span<const float>(samples_).subspan(begin - first_sample_, end - begin);
+}
+
+std::vector<SpeechSegment> Transcriber::take() { return std::exchange(segments_, {}); }
+std::vector<SoundSpan> Transcriber::take_voice() { return std::exchange(voice_spans_, {}); }
+
+std::uint64_t Transcriber::undecided() const {
+  std::uint64_t first = ranges_.position();
+  if (!waiting_.empty()) first = std::min(first, waiting_.front().begin);
+  if (const auto pending = windows_.pending()) first = std::min(first, *pending);
+  if (const auto open = ranges_.open()) first = std::min(first, std::max(*open, windows_.cut()));
+  return first;
+}
+
+double Transcriber::until() const { return seconds(std::max(undecided(), from_)); }
+
+// Samples and probabilities that no window needs any more.
+void Transcriber::forget() {
+  std::uint64_t until = undecided();
+  until -= std::min(until, kMargin + SpeechRanges::kFrame);
+  if (until > first_sample_) {
+    samples_.erase(samples_.begin(), samples_.begin() + static_cast<std::ptrdiff_t>(until - first_sample_));
+    first_sample_ = until;
+  }
+  const std::uint64_t frame = ranges_.open() ? *ranges_.open() / SpeechRanges::kFrame : ranges_.position() / SpeechRanges::kFrame;
+  if (frame > first_frame_) {
+    probabilities_.erase(probabilities_.begin(), probabilities_.begin() + static_cast<std::ptrdiff_t>(frame - first_frame_));
+    first_frame_ = frame;
+  }
+}
+
+}  // namespace image_engine::audio
