@@ -22,7 +22,7 @@ ALLOWED = {
     "models": BASE,
     "infer": BASE | {"gpu", "models"},
     "vision": BASE | {"preprocess", "infer", "models"},
-    "audio": BASE | {"gpu", "models"},
+    "audio": BASE | {"infer", "models"},
     "video": BASE | {"gpu", "vision", "audio"},
     "nvidia": BASE | {"models"},
     "store": BASE,
