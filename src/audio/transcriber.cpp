@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <future>
 #include <iterator>
 #include <utility>
 
@@ -9,22 +10,22 @@ namespace image_engine::audio {
 namespace {
 
 constexpr auto kMostWindow = static_cast<std::uint64_t>(kMostWindowSeconds * kSampleRate);
-constexpr std::uint64_t kLongestPause = 2 * kSampleRate;      // within a window
-constexpr std::uint64_t kLeastCut = kMostWindow * 6 / 10;     // speech without a pause is cut behind this
-constexpr std::uint64_t kMargin = kSampleRate / 5;            // of sound around a window's speech
+constexpr std::uint64_t kLongestPause = 2 * kSampleRate;   // within a window
+constexpr std::uint64_t kLeastCut = kMostWindow * 6 / 10;  // speech without a pause is cut behind this
+constexpr std::uint64_t kMargin = kSampleRate / 5;         // of sound around a window's speech
 
-constexpr double kSureLanguage = 0.8;     // probability in one window
-constexpr double kVotingSeconds = 30;     // of speech after which the votes are counted
-constexpr double kShortVote = 3;          // seconds: a language is not sure from less
+constexpr double kSureLanguage = 0.8;  // probability in one window
+constexpr double kVotingSeconds = 30;  // of speech after which the votes are counted
+constexpr double kShortVote = 3;       // seconds: a language is not sure from less
 
 // OpenAI's whisper/transcribe.py drops what is below -1 and probably silence; see docs/sound.md for the other limits.
 constexpr double kLeastLogProbability = -1.0;
-constexpr double kSilence = 0.6;          // of no_speech
+constexpr double kSilence = 0.6;  // of no_speech
 constexpr double kMostWordsPerSecond = 9;
 
-constexpr double kLongPause = 1.0;        // seconds: it ends a segment
+constexpr double kLongPause = 1.0;  // seconds: it ends a segment
 constexpr double kSentencePause = 0.3;
-constexpr double kLongSegment = 12;       // seconds: the next comma or pause ends it
+constexpr double kLongSegment = 12;  // seconds: the next comma or pause ends it
 
 double seconds_of(std::uint64_t samples) { return static_cast<double>(samples) / static_cast<double>(kSampleRate); }
 
@@ -184,41 +185,55 @@ void Transcriber::collect() {
 
 Status Transcriber::decode(bool all) {
   std::erase_if(waiting_, [&](const SpeechWindow& window) { return window.end <= from_; });
-  while (waiting_.size() >= options_.batch || (all && !waiting_.empty())) {
+  while (waiting_.size() >= options_.threads || (all && !waiting_.empty())) {
     // While the language is not sure, a window at a time.
     const bool is_sure = !language_.empty() || !whisper_->tokens().is_multilingual;
-    const std::size_t count = is_sure ? std::min(options_.batch, waiting_.size()) : 1;
+    const std::size_t count = is_sure ? std::min(options_.threads, waiting_.size()) : 1;
     const std::vector<SpeechWindow> windows(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(count));
-    IE_CHECK(decode(windows, true));
+    IE_CHECK(hear(windows));
     waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(count));
   }
   return {};
 }
 
-// A window that cannot be believed is heard again part by part: noise beside speech spoils the whole.
-Status Transcriber::decode(std::span<const SpeechWindow> windows, bool may_split) {
-  std::vector<std::span<const float>> sounds;
-  for (const SpeechWindow& window : windows) sounds.push_back(samples_of(window));
+// Windows at once: a thread each.
+Status Transcriber::hear(std::span<const SpeechWindow> windows) {
   WhisperOptions options = options_.whisper;
   options.language = language_;
-  IE_TRY(const std::vector<Heard> heard, whisper_->run(sounds, options));
+  std::vector<std::future<Result<Heard>>> others;
+  for (const SpeechWindow& window : windows.subspan(1))
+    others.push_back(std::async(
+        std::launch::async, [this, &options, sound = samples_of(window)] { return whisper_->run(sound, options); }));
+  Result<Heard> first = whisper_->run(samples_of(windows.front()), options);
+  std::vector<Result<Heard>> heard;
+  heard.push_back(std::move(first));
+  for (auto& other : others) heard.push_back(other.get());
   for (std::size_t i = 0; i < windows.size(); ++i) {
-    double speech = 0;
-    for (const SampleRange& range : windows[i].ranges) speech += seconds_of(range.end - range.begin);
-    const Doubt doubt = doubt_of(heard[i], speech);
-    if (doubt != Doubt::kNone && may_split && windows[i].ranges.size() > 1) {
-      for (const SampleRange& range : windows[i].ranges) {
-        const SpeechWindow part{range.begin, range.end, {range}};
-        IE_CHECK(decode({&part, 1}, false));
-      }
-      continue;
-    }
+    if (!heard[i]) return fail(heard[i].error());
+    IE_CHECK(judge(*heard[i], windows[i]));
+  }
+  return {};
+}
+
+// A window that cannot be believed is heard again part by part: noise beside speech spoils the whole.
+Status Transcriber::judge(const Heard& heard, const SpeechWindow& window) {
+  double speech = 0;
+  for (const SampleRange& range : window.ranges) speech += seconds_of(range.end - range.begin);
+  const Doubt doubt = doubt_of(heard, speech);
+  if (doubt == Doubt::kNone) {
+    vote(heard, window);
+    keep(heard, window);
+    return {};
+  }
+  if (window.ranges.size() == 1) {
     dropped_.silent += doubt == Doubt::kSilent ? 1 : 0;
     dropped_.unsure += doubt == Doubt::kUnsure ? 1 : 0;
     dropped_.loops += doubt == Doubt::kLoop ? 1 : 0;
-    if (doubt != Doubt::kNone) continue;
-    vote(heard[i], windows[i]);
-    keep(heard[i], windows[i]);
+    return {};
+  }
+  for (const SampleRange& range : window.ranges) {
+    const SpeechWindow part{range.begin, range.end, {range}};
+    IE_CHECK(hear({&part, 1}));
   }
   return {};
 }
@@ -271,9 +286,11 @@ void Transcriber::forget() {
     samples_.erase(samples_.begin(), samples_.begin() + static_cast<std::ptrdiff_t>(until - first_sample_));
     first_sample_ = until;
   }
-  const std::uint64_t frame = ranges_.open() ? *ranges_.open() / SpeechRanges::kFrame : ranges_.position() / SpeechRanges::kFrame;
+  const std::uint64_t frame =
+      ranges_.open() ? *ranges_.open() / SpeechRanges::kFrame : ranges_.position() / SpeechRanges::kFrame;
   if (frame > first_frame_) {
-    probabilities_.erase(probabilities_.begin(), probabilities_.begin() + static_cast<std::ptrdiff_t>(frame - first_frame_));
+    probabilities_.erase(probabilities_.begin(),
+                         probabilities_.begin() + static_cast<std::ptrdiff_t>(frame - first_frame_));
     first_frame_ = frame;
   }
 }

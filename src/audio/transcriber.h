@@ -54,7 +54,7 @@ struct Dropped {
 
 struct TranscriberOptions {
   WhisperOptions whisper;
-  std::size_t batch = 2;  // windows that are decoded at once
+  std::size_t threads = 2;  // windows that are heard at once
 };
 
 // Not thread-safe.
@@ -83,7 +83,8 @@ class Transcriber {
   Status take_probabilities(std::span<const float> probabilities);
   void collect();
   Status decode(bool all);
-  Status decode(std::span<const SpeechWindow> windows, bool may_split);
+  Status hear(std::span<const SpeechWindow> windows);
+  Status judge(const Heard& heard, const SpeechWindow& window);
   void vote(const Heard& heard, const SpeechWindow& window);
   void keep(const Heard& heard, const SpeechWindow& window);
   [[nodiscard]] double seconds(std::uint64_t sample) const;

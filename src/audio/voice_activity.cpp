@@ -11,8 +11,8 @@ constexpr float kSpeechBegins = 0.5F, kSpeechEnds = 0.35F;
 constexpr std::uint64_t kLeastSpeech = kSampleRate / 4, kLeastPause = kSampleRate / 10,
                         kExtension = kSampleRate * 3 / 100;
 
-constexpr std::size_t kContext = 64;   // samples before a frame that the model sees with it
-constexpr std::size_t kMostFrames = 256;  // of a run: 8 s
+constexpr std::size_t kContext = 64;       // samples before a frame that the model sees with it
+constexpr std::size_t kFramesOfRun = 256;  // of a run: 8 s
 constexpr std::int64_t kState = 128;
 
 }  // namespace
@@ -71,7 +71,7 @@ Result<std::vector<float>> VoiceActivity::add(std::span<const float> samples) {
   pending_.insert(pending_.end(), samples.begin(), samples.end());
   std::vector<float> probabilities;
   while (pending_.size() >= kContext + SpeechRanges::kFrame) {
-    const std::size_t frames = std::min((pending_.size() - kContext) / SpeechRanges::kFrame, kMostFrames);
+    const std::size_t frames = std::min((pending_.size() - kContext) / SpeechRanges::kFrame, kFramesOfRun);
     IE_TRY(const std::vector<float> some, run(frames));
     probabilities.insert(probabilities.end(), some.begin(), some.end());
   }
@@ -87,8 +87,8 @@ Result<std::vector<float>> VoiceActivity::finish() {
 Result<std::vector<float>> VoiceActivity::run(std::size_t frames) {
   constexpr std::size_t kRow = kContext + SpeechRanges::kFrame;
   std::vector<Tensor> inputs(3);
-  inputs[0] = Tensor::zeros(ElementType::kFloat32,
-                            {static_cast<std::int64_t>(frames), static_cast<std::int64_t>(kRow)});
+  inputs[0] =
+      Tensor::zeros(ElementType::kFloat32, {static_cast<std::int64_t>(frames), static_cast<std::int64_t>(kRow)});
   const std::span<float> rows = inputs[0].as<float>();
   for (std::size_t i = 0; i < frames; ++i)
     std::copy_n(pending_.begin() + static_cast<std::ptrdiff_t>(i * SpeechRanges::kFrame), kRow,

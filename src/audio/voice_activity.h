@@ -9,12 +9,11 @@
 #include <span>
 #include <vector>
 
+#include "audio/features.h"
 #include "core/result.h"
 #include "infer/session.h"
 
 namespace image_engine::audio {
-
-inline constexpr std::size_t kSampleRate = 16000;  // of all models of sound
 
 // Samples [begin, end) of a stream.
 struct SampleRange {

@@ -32,14 +32,14 @@ struct Heard {
   std::vector<SpokenWord> words;    // seconds from the window's start
 };
 
-// run() is not thread-safe.
+// Thread-safe.
 class Whisper {
  public:
-  // The graphs of a model in the layout of sherpa-onnx: `encoder` mel [N, mels, T] → cross keys and values
-  // [layers, N, T/2, width]; `decoder` tokens [N, n], caches of keys and values [layers, N, length or any, width], those
-  // of the encoder, offset [1] → logits [N, n, vocabulary], the caches, and cross attention [N, heads, n, T/2] for the
-  // words' times. Without the last output words share the window's time. `tokens`: the text of tokens.txt. kCorrupt:
-  // other graphs.
+  // The graphs of a model, their inputs and outputs in the order of sherpa-onnx: `encoder` mel [1, mels, T] → cross
+  // keys and values of any layout; `decoder` tokens [1, n], caches of keys and values [layers, 1, length or any,
+  // width], the two of the encoder, offset [1] → logits [1, n, vocabulary], the caches, and cross attention [1, heads,
+  // n, T/2] for the words' times. Without the last one words share the window's time. `tokens`: the text of tokens.txt.
+  // kCorrupt: other graphs.
   static Result<Whisper> create(std::shared_ptr<const infer::Session> encoder,
                                 std::shared_ptr<const infer::Session> decoder, std::string_view tokens);
 
@@ -47,24 +47,22 @@ class Whisper {
   [[nodiscard]] Status check(const WhisperOptions& options) const;
   [[nodiscard]] const WhisperTokens& tokens() const { return tokens_; }
 
-  // Windows of at most kMostWindowSeconds of samples at 16 kHz. Errors: those of the sessions.
-  Result<std::vector<Heard>> run(std::span<const std::span<const float>> windows, const WhisperOptions& options) const;
+  // A window of at most kMostWindowSeconds of samples at 16 kHz. Errors: those of the sessions.
+  [[nodiscard]] Result<Heard> run(std::span<const float> window, const WhisperOptions& options) const;
 
  private:
-  struct Row;
+  struct Decoding;
   Whisper() = default;
-  Result<std::vector<Tensor>> encode(std::span<const std::span<const float>> windows, std::size_t frames) const;
-  Result<std::vector<Tensor>> decode(std::vector<Tensor>& state, std::span<const TokenId> tokens, std::size_t rows,
-                                     std::size_t offset) const;
-  Status detect(std::span<const float> logits, Row& row, const WhisperOptions& options) const;
-  [[nodiscard]] TokenId choose(std::span<const float> logits, Row& row) const;
-  void keep_attention(const Tensor& attention, std::vector<Row>& rows) const;
-  [[nodiscard]] Heard heard(Row& row, double seconds) const;
+  [[nodiscard]] Result<std::span<const float>> step(Decoding& decoding, std::span<const TokenId> tokens) const;
+  Status detect(std::span<const float> logits, Decoding& decoding, const WhisperOptions& options) const;
+  [[nodiscard]] TokenId choose(std::span<const float> logits, Decoding& decoding) const;
+  [[nodiscard]] std::vector<std::size_t> frames_of(const Decoding& decoding) const;
+  [[nodiscard]] Heard heard(const Decoding& decoding, double seconds) const;
 
   std::shared_ptr<const infer::Session> encoder_, decoder_;
   WhisperTokens tokens_;
   std::size_t mels_ = 80;
-  std::size_t layers_ = 0, cache_ = 0, width_ = 0;  // of the decoder's caches
+  std::vector<std::int64_t> cache_;  // the shape of the decoder's caches at the start
   bool has_attention_ = false;
 };
 

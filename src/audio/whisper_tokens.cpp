@@ -11,12 +11,12 @@
 namespace image_engine::audio {
 namespace {
 
-constexpr TokenId kMostTokens = 200'000;
+constexpr TokenId kMostTokenIds = 200'000;
 
 Result<TokenId> number(std::string_view text, const std::string& key) {
   TokenId value = -1;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error == std::errc() && end == text.data() + text.size() && value >= 0 && value < kMostTokens) return value;
+  if (error == std::errc() && end == text.data() + text.size() && value >= 0 && value < kMostTokenIds) return value;
   return fail(ErrorCode::kCorrupt, fmt::format("the encoder's metadata has no valid {}", key));
 }
 
@@ -102,7 +102,7 @@ Status read_texts(std::string_view vocabulary, WhisperTokens& tokens) {
 
 // What Whisper writes for sounds that are no speech: non_speech_tokens in OpenAI's whisper/tokenizer.py.
 constexpr std::string_view kBracketCharacters = "\"#()*+/:;<=>@[\\]^_`{|}~";
-constexpr std::array<std::string_view, 12> kOtherSigns = {"「", "」", "『", "』", "<<", ">>",
+constexpr std::array<std::string_view, 12> kOtherSigns = {"「",  "」",  "『", "』",  "<<", ">>",
                                                           "<<<", ">>>", "--", "---", "-(", "-["};
 constexpr std::array<std::string_view, 8> kMoreSigns = {"('", "(\"", "((", "))", "(((", ")))", "[[", "]]"};
 constexpr std::array<std::string_view, 2> kBraces = {"{{", "}}"};
@@ -123,20 +123,20 @@ bool is_non_speech(std::string_view text) {
 
 void suppress(WhisperTokens& tokens) {
   for (size_t id = 0; id < tokens.size(); ++id)
-    tokens.suppressed[id] = (id >= tokens.texts.size() || tokens.texts[id].empty() || is_non_speech(tokens.texts[id])) &&
-                            static_cast<TokenId>(id) != tokens.eot;
+    tokens.suppressed[id] =
+        (id >= tokens.texts.size() || tokens.texts[id].empty() || is_non_speech(tokens.texts[id])) &&
+        static_cast<TokenId>(id) != tokens.eot;
 }
 
 }  // namespace
 
 Result<WhisperTokens> WhisperTokens::create(const infer::Session& encoder, std::string_view vocabulary) {
   WhisperTokens tokens;
-  for (const auto& [member, key] : {std::pair(&WhisperTokens::sot, "sot"), std::pair(&WhisperTokens::eot, "eot"),
-                                    std::pair(&WhisperTokens::translate, "translate"),
-                                    std::pair(&WhisperTokens::transcribe, "transcribe"),
-                                    std::pair(&WhisperTokens::no_timestamps, "no_timestamps"),
-                                    std::pair(&WhisperTokens::no_speech, "no_speech"),
-                                    std::pair(&WhisperTokens::blank, "blank_id")}) {
+  for (const auto& [member, key] :
+       {std::pair(&WhisperTokens::sot, "sot"), std::pair(&WhisperTokens::eot, "eot"),
+        std::pair(&WhisperTokens::translate, "translate"), std::pair(&WhisperTokens::transcribe, "transcribe"),
+        std::pair(&WhisperTokens::no_timestamps, "no_timestamps"), std::pair(&WhisperTokens::no_speech, "no_speech"),
+        std::pair(&WhisperTokens::blank, "blank_id")}) {
     IE_TRY(tokens.*member, token_of(encoder, key));
   }
   IE_TRY(const TokenId vocabulary_size, token_of(encoder, "n_vocab"));

@@ -115,8 +115,8 @@ bool is_partial(std::string_view text) {
 
 // merge_punctuations() of OpenAI's whisper/timing.py has the same signs.
 constexpr std::array<std::string_view, 7> kOpening = {"\"", "'", "“", "¿", "(", "[", "{"};
-constexpr std::array<std::string_view, 17> kClosing = {"\"", "'", ".", "。", ",", "，", "!", "！", "?",
-                                                       "？", ":", "：", "”", ")", "]", "}", "、"};
+constexpr std::array<std::string_view, 17> kClosing = {"\"", "'", ".",  "。", ",", "，", "!", "！", "?",
+                                                       "？", ":", "：", "”",  ")", "]",  "}", "、"};
 constexpr std::array<std::string_view, 6> kSentenceEnds = {".", "。", "!", "！", "?", "？"};
 
 bool is_one_of(std::span<const std::string_view> signs, std::string_view text) {
@@ -195,7 +195,7 @@ void merge_punctuation(std::vector<Unit>& words) {
   words = std::move(merged);
 }
 
-bool ends_sentence(const std::string& text) {
+bool is_sentence_end(const std::string& text) {
   return std::ranges::any_of(kSentenceEnds, [&](std::string_view sign) { return text.ends_with(sign); });
 }
 
@@ -212,9 +212,9 @@ void shorten(std::vector<Unit>& words) {
   for (std::size_t i = 0; i < words.size(); ++i) {
     SpokenWord& word = words[i].word;
     if (word.to - word.from <= longest) continue;
-    if (ends_sentence(word.text))
+    if (is_sentence_end(word.text))
       word.to = word.from + longest;
-    else if (i == 0 || ends_sentence(words[i - 1].word.text))
+    else if (i == 0 || is_sentence_end(words[i - 1].word.text))
       word.from = word.to - longest;
   }
 }
