@@ -142,6 +142,16 @@ struct Config {
     // Which: scenes: the best one of each; all: each that is analyzed.
     std::string nvidia_frames = "scenes";
   } video;
+  struct {
+    bool enabled = true;                // what is heard in videos and recordings
+    std::string speech_model = "auto";  // auto: the best installed one; none
+    std::string voice_model = "auto";   // likewise: what finds where somebody speaks
+    std::string music = "auto";         // likewise: what finds speech, singing and music
+    std::string language = "auto";      // spoken; auto: found out for each file; else ISO 639 ("de")
+    bool translate = false;             // what is said to English
+    std::string track = "auto";         // of several: auto: the default one; a number from 1; a language
+    std::string subtitles = "prefer";   // prefer: where there are subtitles, they say what is said; ignore
+  } audio;
   NvidiaBuildConfig nvidia_build;
   struct {
     std::string level = "info";  // trace, debug, info, warn, error, off

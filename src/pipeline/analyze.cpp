@@ -46,6 +46,7 @@ Status passes(Run& run) {
   RunStages stages(run);
   if (!run.cancelled()) IE_CHECK(read_contents(run, stages));
   if (!run.cancelled()) IE_CHECK(read_videos(run, stages));
+  if (!run.cancelled()) IE_CHECK(read_sounds(run, stages));
   if (!run.cancelled()) IE_CHECK(stages.meaning().change_model());
   if (!run.cancelled()) IE_CHECK(run.writer.pair_live_photos());  // contents have got their assets
   run.renewed.merge(run.renewed_videos);                          // those without anything to do but to be read

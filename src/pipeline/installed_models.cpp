@@ -126,6 +126,15 @@ Result<infer::Chosen> InstalledModels::session_on(const std::string& device, con
       canary_of(spec), {inference_folder(), paths_.tools, paths_.python, rows == Rows::kMany ? many() : 1, engine_});
 }
 
+Result<infer::Chosen> InstalledModels::cpu_session(const models::Spec& spec, const infer::MakeCanaries& canaries,
+                                                   int threads, const std::string& precision) const {
+  IE_CHECK(try_added(spec));
+  infer::SessionOptions options;
+  options.threads = threads;
+  return infer::choose_precision(spec, store_, options, canaries, inference_folder(),
+                                 precision.empty() ? config_.inference.precision : precision);
+}
+
 // Models that come with the program are identified by their checksums.
 Status InstalledModels::try_added(const models::Spec& spec) const {
   if (!spec.file.starts_with(join_path(paths_.added, ""))) return {};

@@ -39,6 +39,10 @@ class InstalledModels {
   enum class Rows : std::uint8_t { kOne, kMany };  // pictures in a run
   [[nodiscard]] Result<infer::Chosen> picture_session(const models::Spec& spec, int threads = 0,
                                                       Rows rows = Rows::kOne) const;
+  // On the CPU, at the precision that choose_precision() finds with these canaries; `precision`: only this one; empty:
+  // as configured.
+  [[nodiscard]] Result<infer::Chosen> cpu_session(const models::Spec& spec, const infer::MakeCanaries& canaries,
+                                                  int threads, const std::string& precision = {}) const;
   // The text tower. kNotFound when the model has none.
   [[nodiscard]] Result<vision::TextEmbedder> text_embedder(const models::Spec& spec) const;
   // For a few pictures, one at a time: on the CPU unless the configuration names a device, as starting a GPU takes

@@ -96,6 +96,8 @@ Status read_headers(Run& run, const std::vector<store::KnownFile>& files);
 Status read_contents(Run& run, RunStages& stages);
 // After it, frames of videos: scenes, and what stages find at which time.
 Status read_videos(Run& run, RunStages& stages);
+// Then what is heard in videos and recordings.
+Status read_sounds(Run& run, RunStages& stages);
 // Pass 3: requests to cloud models. Everything else is on disk before.
 Status ask_cloud(Run& run);
 

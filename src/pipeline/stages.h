@@ -41,6 +41,10 @@ inline constexpr char kVideoStage[] = "video";
 inline constexpr char kLivePhotoStage[] = "live_photo";  // store::FileWriter::pair_live_photos()
 // Of a video, to be compared with those of others (video/fingerprint.h). Made whenever its frames are.
 inline constexpr char kFingerprintStage[] = "fingerprint";
+// Of the sound of videos and recordings.
+inline constexpr char kSpeechStage[] = "speech";
+inline constexpr char kSoundsStage[] = "sounds";
+inline constexpr char kLoudnessStage[] = "loudness";
 // Of pass 3.
 inline constexpr char kRetailProductsStage[] = "retail_products";
 inline constexpr char kDescriptionStage[] = "description";

@@ -1,0 +1,169 @@
+// The pass over the sound of videos and recordings: after the frames of videos.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <charconv>
+#include <thread>
+
+#include "core/hash.h"
+#include "pipeline/sound_analysis.h"
+
+namespace image_engine::pipeline {
+namespace {
+
+// Raise one when the same sound would get other results.
+constexpr char kSpeechVersion[] = "1", kSoundsVersion[] = "1", kLoudnessVersion[] = "1";
+constexpr char kSubtitlesOnly[] = "subtitles";  // the model of speech where none is installed
+
+std::string params_of(const std::string& text) { return hash128(text).hex().substr(0, 16); }
+
+// audio.track: auto, a number from 1, or a language.
+worker::SoundTask track_of(const std::string& wanted) {
+  worker::SoundTask task;
+  if (wanted == "auto") return task;
+  int number = 0;
+  const auto [end, error] = std::from_chars(wanted.data(), wanted.data() + wanted.size(), number);
+  if (error == std::errc() && end == wanted.data() + wanted.size())
+    task.track = number - 1;
+  else
+    wanted.copy(task.language, sizeof task.language - 1);
+  return task;
+}
+
+class SoundPass {
+ public:
+  SoundPass(Run& run, RunStages& stages) : run_(run), stages_(stages) {}
+
+  Status all() {
+    if (!run_.options.config.audio.enabled || !asks_for_sound()) return {};
+    IE_CHECK(stages_.choose());
+    models_ = stages_.meaning().models();
+    if (models_ == nullptr) return {};
+    IE_TRY(specs_, find_sound_models(*models_));
+    choose();
+    if (!speech_ && !sounds_ && !loudness_) return {};
+    IE_TRY(const std::vector<SoundFile> files, pending());
+    if (files.empty()) return {};
+    double seconds = 0;
+    for (const SoundFile& file : files) seconds += file.duration;
+    Progress progress("Sound", static_cast<std::uint64_t>(seconds), run_.options.progress, ProgressUnit::kSecond);
+    progress.append_text(run_.options.beside_progress);
+    const std::size_t workers = std::max<std::size_t>(static_cast<std::size_t>(run_.pool.options().workers), 1);
+    const std::size_t at_once = std::min(files.size(), workers);
+    SoundPlan plan{.run = run_, .progress = progress};
+    plan.speech = speech_;
+    plan.sounds = sounds_;
+    plan.loudness = loudness_;
+    plan.whisper = whisper_;
+    plan.track = track_of(run_.options.config.audio.track);
+    plan.windows = std::max<std::size_t>(workers / at_once, 1);
+    IE_TRY(plan.models, load_sound_models(*models_, specs_, whisper_, 1));
+    IE_CHECK(analyze_all(plan, files, at_once));
+    return run_.batch.commit();
+  }
+
+ private:
+  [[nodiscard]] bool asks_for_sound() const {
+    return run_.asked_for(kSpeechStage) || run_.asked_for(kSoundsStage) || run_.asked_for(kLoudnessStage);
+  }
+
+  // Loudness is measured where the sound is decoded anyway, or asked for by name.
+  void choose() {
+    const auto& config = run_.options.config.audio;
+    whisper_.language = config.language == "auto" ? "" : config.language;
+    whisper_.translate = config.translate;
+    const bool reads_subtitles = config.subtitles == "prefer";
+    if (!run_.asked_for(kSpeechStage)) specs_.speech = nullptr;
+    if (specs_.speech == nullptr) specs_.voice = nullptr;
+    if (!run_.asked_for(kSoundsStage)) specs_.events = nullptr;
+    if (run_.asked_for(kSpeechStage) && (specs_.speech != nullptr || reads_subtitles)) speech_ = speech_key(reads_subtitles);
+    if (specs_.events != nullptr) {
+      sounds_ = model_key(kSoundsStage, *specs_.events);
+      sounds_->version += std::string(" ") + kSoundsVersion;
+      sounds_->params = params_of(sounds_->params + " track=" + config.track);
+    }
+    const bool named = std::ranges::find(run_.options.only, kLoudnessStage) != run_.options.only.end();
+    if (run_.asked_for(kLoudnessStage) && (named || specs_.speech != nullptr || specs_.events != nullptr))
+      loudness_ = store::StageKey{kLoudnessStage, "", kLoudnessVersion, params_of("track=" + config.track)};
+  }
+
+  [[nodiscard]] store::StageKey speech_key(bool reads_subtitles) const {
+    const auto& config = run_.options.config.audio;
+    store::StageKey key{kSpeechStage, kSubtitlesOnly, kSpeechVersion, ""};
+    if (specs_.speech != nullptr) {
+      key = model_key(kSpeechStage, *specs_.speech);
+      key.version += std::string(" ") + kSpeechVersion;
+      key.params += " " + models::spec_params(*specs_.voice);
+    }
+    key.params = params_of(fmt::format("{} language={} translate={} track={} subtitles={}", key.params,
+                                       whisper_.language, whisper_.translate, config.track, reads_subtitles));
+    return key;
+  }
+
+  Result<std::vector<SoundFile>> pending() {
+    store::PendingQuery query;
+    query.roots = run_.options.paths;
+    for (const auto* key : {&speech_, &sounds_, &loudness_})
+      for (const MediaKind kind : {MediaKind::kVideo, MediaKind::kAudio})
+        if (*key) query.stages.push_back({**key, kind});
+    query.gates = {metadata_key(), content_key()};
+    query.retry = run_.options.retry;
+    query.redo = run_.options.redo;
+    IE_TRY(std::vector<store::PendingFile> pending, run_.writer.pending(query));
+    std::vector<SoundFile> files;
+    const std::lock_guard lock(run_.reader_mutex);
+    for (store::PendingFile& file : pending) {
+      const bool has_sound = file.seen.kind == MediaKind::kVideo || file.seen.kind == MediaKind::kAudio;
+      if (!has_sound || !file.hashed || run_.unreadable.contains(file.file)) continue;
+      IE_TRY(const store::AssetRecord asset, run_.reader.asset_record(file.asset));
+      files.push_back({std::move(file), duration_of(asset.metadata)});
+    }
+    if (run_.options.config.video.order == "short") std::ranges::stable_sort(files, {}, &SoundFile::duration);
+    return files;
+  }
+
+  static double duration_of(const std::optional<Metadata>& metadata) {
+    if (metadata && metadata->video) return metadata->video->duration;
+    return metadata && metadata->audio ? metadata->audio->duration : 0;
+  }
+
+  Status analyze_all(SoundPlan& plan, const std::vector<SoundFile>& files, std::size_t at_once) {
+    std::atomic<std::size_t> next = 0, done = 0;
+    Status status;
+    const auto work = [&] {
+      while (!plan.stop && !run_.cancelled()) {
+        const std::size_t index = next++;
+        if (index >= files.size()) return;
+        SoundAnalysis analysis(plan, files[index]);
+        const Status heard = analysis.run();
+        if (heard && analysis.is_done()) ++done;
+        if (heard) continue;
+        const std::lock_guard lock(plan.write);
+        if (!plan.stop.exchange(true)) status = heard;
+      }
+    };
+    {
+      std::vector<std::jthread> threads;
+      for (std::size_t i = 1; i < at_once; ++i) threads.emplace_back(work);
+      work();
+    }
+    run_.report.sounds = {"sounds", done, plan.progress.seconds()};
+    run_.report.sound_seconds = static_cast<double>(plan.progress.done());
+    run_.report.waiting += files.size() - done;
+    return status;
+  }
+
+  Run& run_;
+  RunStages& stages_;
+  std::shared_ptr<const InstalledModels> models_;
+  SoundSpecs specs_;
+  audio::WhisperOptions whisper_;
+  std::optional<store::StageKey> speech_, sounds_, loudness_;
+};
+
+}  // namespace
+
+Status read_sounds(Run& run, RunStages& stages) { return SoundPass(run, stages).all(); }
+
+}  // namespace image_engine::pipeline

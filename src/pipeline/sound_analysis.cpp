@@ -1,0 +1,373 @@
+#include "pipeline/sound_analysis.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "core/json.h"
+#include "core/text.h"
+#include "pipeline/subtitle_transcript.h"
+
+namespace image_engine::pipeline {
+namespace {
+
+using nlohmann::json;
+
+// What is lost when the program is killed: at most this much of the sound, or of the time that it took.
+constexpr double kWriteEverySound = 45;  // seconds
+constexpr std::chrono::seconds kWriteEveryTime{10};
+constexpr char kEndsEarly[] = "the sound is damaged or ends early";
+constexpr double kWarmUp = 10;  // seconds of sound after which the detector of voices does not depend on its start
+
+json spans_json(const std::vector<SoundSpan>& spans) {
+  json list = json::array();
+  for (const SoundSpan& span : spans) list.push_back({thousandths(span.from), thousandths(span.to)});
+  return list;
+}
+
+}  // namespace
+
+SoundAnalysis::SoundAnalysis(SoundPlan& plan, const SoundFile& file)
+    : plan_(plan),
+      file_(file),
+      speech_(is_due(plan.speech)),
+      sounds_(is_due(plan.sounds)),
+      loudness_(is_due(plan.loudness)) {
+  row_.id = file.file.file;
+  row_.seen = file.file.seen;
+}
+
+bool SoundAnalysis::is_due(const std::optional<store::StageKey>& key) const {
+  return key && std::ranges::find(file_.file.stages, key->stage) != file_.file.stages.end();
+}
+
+Status SoundAnalysis::run() {
+  IE_TRY(const bool has_subtitles, take_subtitles());
+  if (has_subtitles) speech_ = false;
+  if (!speech_ && !sounds_ && !loudness_) return {};
+  if (speech_ && plan_.models.whisper == nullptr) return finish(nullptr);  // no subtitles, and nothing to hear with
+  for (const auto& [due, key] : {std::pair(speech_, &plan_.speech), std::pair(sounds_, &plan_.sounds)})
+    if (due) progress_key_ += fmt::format(" {}={} {} {}", (*key)->stage, (*key)->model, (*key)->version, (*key)->params);
+  IE_CHECK(load_progress());
+  const Status heard = hear();
+  if (was_cancelled_) return write();
+  if (heard) return {};
+  const Error& error = heard.error();
+  if (run_failed_ || is_of_the_run(error.code)) return heard;
+  return give_up(error);
+}
+
+// True: subtitles say what is said.
+Result<bool> SoundAnalysis::take_subtitles() {
+  if (!speech_ || plan_.run.options.config.audio.subtitles != "prefer") return false;
+  IE_TRY(const std::optional<SubtitleTranscript> found,
+         read_subtitles(plan_.run.pool, file_.file.seen.path, plan_.whisper.language));
+  if (!found || found->segments.empty()) return false;
+  {
+    const std::lock_guard lock(plan_.write);
+    IE_CHECK(plan_.run.batch.open());
+    IE_CHECK(plan_.run.writer.drop_moments(file_.file.asset, store::kSpeechMoments));
+  }
+  segments_ = found->segments;
+  source_ = found->source;
+  language_ = segments_.front().language;
+  const std::lock_guard lock(plan_.write);
+  IE_CHECK(put_segments());
+  IE_CHECK(put_record(*plan_.speech, json_text({{"language", language_.empty() ? json() : json(language_)},
+                                                {"source", source_},
+                                                {"segments", next_speech_ - store::kFirstSpeechMoment},
+                                                {"words", words_}})));
+  IE_CHECK(plan_.run.batch.commit());
+  return true;
+}
+
+Status SoundAnalysis::load_progress() {
+  std::optional<store::AnalysisProgress> progress;
+  {
+    const std::lock_guard lock(plan_.run.reader_mutex);
+    IE_TRY(progress, plan_.run.reader.progress(file_.file.asset, kSpeechStage));
+  }
+  if (!progress || progress->key != progress_key_) return drop_former();
+  try {
+    const json data = parse_json(progress->data);
+    const double until = data.at("until").get<double>();
+    language_ = data.at("language").get<std::string>();
+    next_speech_ = data.at("next_speech").get<store::MomentId>();
+    next_sound_ = data.at("next_sound").get<store::MomentId>();
+    words_ = data.at("words").get<std::uint64_t>();
+    for (const json& span : data.at("voice"))
+      voice_.push_back({"speech", span.at(0).get<double>(), span.at(1).get<double>(), 1});
+    const json& dropped = data.at("dropped");
+    dropped_ = {dropped.at(0).get<std::uint64_t>(), dropped.at(1).get<std::uint64_t>(),
+                dropped.at(2).get<std::uint64_t>()};
+    events_state_ = data.at("events").get<std::string>();
+    first_ = data.at("first").get<double>();
+    until_ = until;
+    counted_ = std::floor(std::max(until - *first_, 0.0));
+  } catch (const json::exception&) {
+    return drop_former();
+  }
+  return {};
+}
+
+Status SoundAnalysis::drop_former() {
+  const std::lock_guard lock(plan_.write);
+  Run& run = plan_.run;
+  IE_CHECK(run.batch.open());
+  for (const auto& [due, key, moments] : {std::tuple(speech_, &plan_.speech, store::kSpeechMoments),
+                                          std::tuple(sounds_, &plan_.sounds, store::kSoundMoments)}) {
+    if (!due) continue;
+    IE_CHECK(run.writer.drop_moments(file_.file.asset, moments));
+    IE_CHECK(run.writer.drop_other_records(file_.file.asset, {(*key)->stage, "", "", ""}));  // no record has this key
+  }
+  return run.batch.commit();
+}
+
+// Starts the models at the first sample, or where a former run stopped. `first`: the first sample's time.
+Status SoundAnalysis::begin(double first) {
+  if (!first_) first_ = first;
+  audio::TranscriberOptions options{plan_.whisper, plan_.windows};
+  if (speech_) {
+    IE_TRY(audio::VoiceActivity voice, audio::VoiceActivity::create(plan_.models.voice));
+    transcriber_.emplace(std::move(voice), plan_.models.whisper.get(), std::move(options), first,
+                         until_.value_or(first), language_);
+  }
+  if (sounds_ && !events_) {
+    IE_TRY(events_, audio::SoundEvents::create(plan_.models.events, plan_.models.events_name, plan_.models.classes));
+  }
+  written_ = until_.value_or(first);
+  return {};
+}
+
+// From where on the sound is decoded; the models then see what comes before `until_` once more.
+Result<double> SoundAnalysis::decode_from() {
+  if (!until_) return 0;
+  double from = *until_ - kWarmUp;
+  if (sounds_) {
+    IE_TRY(events_, audio::SoundEvents::create(plan_.models.events, plan_.models.events_name, plan_.models.classes));
+    IE_TRY(const double again, events_->resume(events_state_));
+    events_from_ = *first_ + again;
+    from = speech_ ? std::min(from, events_from_) : events_from_;
+  }
+  return std::max(from, 0.0);
+}
+
+Status SoundAnalysis::hear() {
+  worker::Task task;
+  task.operations = worker::kSound;
+  task.sound = plan_.track;
+  task.sound.loudness = loudness_ && !until_ ? 1 : 0;
+  IE_TRY(task.sound.from, decode_from());
+  IE_TRY(worker::LeasedFile leased, worker::LeasedFile::open(plan_.run.pool, file_.file.seen.path));
+  IE_CHECK(leased.start_sound(task));
+  for (;;) {
+    if (plan_.run.cancelled() || plan_.stop) {
+      was_cancelled_ = true;
+      return {};
+    }
+    IE_TRY(const std::optional<worker::SoundChunk> chunk, leased.next_sound());
+    if (!chunk) break;
+    if (chunk->samples == 0) continue;
+    if (Status fed = feed(chunk->seconds, leased.samples(*chunk)); !fed) {
+      run_failed_ = true;
+      return fed;
+    }
+  }
+  is_cut_off_ = leased.sound().is_cut_off;
+  Status finished = finish(&leased.sound());
+  run_failed_ = !finished;
+  return finished;
+}
+
+Status SoundAnalysis::feed(double seconds, std::span<const float> samples) {
+  constexpr double kRate = audio::kSampleRate;
+  if (!std::exchange(has_begun_, true)) IE_CHECK(begin(seconds));
+  if (transcriber_) IE_CHECK(transcriber_->add(samples));
+  if (events_) {
+    const double skipped = std::clamp((events_from_ - seconds) * kRate, 0.0, static_cast<double>(samples.size()));
+    IE_TRY(const std::vector<SoundSpan> spans, events_->add(samples.subspan(static_cast<std::size_t>(std::llround(skipped)))));
+    for (const SoundSpan& span : spans) add_span(span);
+  }
+  position_ = seconds + static_cast<double>(samples.size()) / kRate;
+  take();
+  count_to(position_);
+  if (position_ - written_ < kWriteEverySound && std::chrono::steady_clock::now() - written_at_ < kWriteEveryTime)
+    return {};
+  return write();
+}
+
+// The events' times are from the first sample on.
+void SoundAnalysis::add_span(const SoundSpan& span) {
+  spans_.push_back({span.name, span.from + *first_, span.to + *first_, span.confidence});
+}
+
+// Whole seconds, for the progress.
+void SoundAnalysis::count_to(double seconds) {
+  const auto steps = static_cast<std::uint64_t>(std::max(seconds - *first_ - counted_, 0.0));
+  plan_.progress.add(steps);
+  counted_ += static_cast<double>(steps);
+}
+
+void SoundAnalysis::take() {
+  if (!transcriber_) return;
+  std::ranges::move(transcriber_->take(), std::back_inserter(segments_));
+  std::ranges::move(transcriber_->take_voice(), std::back_inserter(voice_));
+  language_ = transcriber_->language();
+}
+
+Status SoundAnalysis::write() {
+  if (!has_begun_) return {};
+  written_ = position_;
+  written_at_ = std::chrono::steady_clock::now();
+  const std::lock_guard lock(plan_.write);
+  Run& run = plan_.run;
+  IE_CHECK(run.batch.open());
+  IE_CHECK(put_segments());
+  IE_CHECK(run.writer.put_progress(file_.file.asset, kSpeechStage,
+                                   store::AnalysisProgress{progress_key_, progress_data()}));
+  return run.batch.commit();
+}
+
+// What was found since the last write. The sink's.
+Status SoundAnalysis::put_segments() {
+  store::RecordWriter& writer = plan_.run.writer;
+  for (const SpeechSegment& segment : segments_) {
+    const store::Moment moment{next_speech_++, store::MomentKind::kSpeech, segment.from, segment.to};
+    words_ += segment.words.size();
+    IE_CHECK(writer.put_moment(file_.file.asset, moment));
+    const std::vector<store::Fact> facts = {store::TextFacts{store::TextField::kSaid, {segment.text()}}};
+    IE_CHECK(writer.put_moment_record(file_.file.asset, {moment.id, kSpeechStage, speech_record(segment)}, facts));
+  }
+  for (const SoundSpan& span : spans_) {
+    const store::Moment moment{next_sound_++, store::MomentKind::kSound, span.from, span.to};
+    IE_CHECK(writer.put_moment(file_.file.asset, moment));
+    const std::vector<store::Fact> facts = {
+        store::ClassFacts{store::TextField::kSound, {{span.name, span.confidence, {}}}}};
+    IE_CHECK(writer.put_moment_record(file_.file.asset, {moment.id, kSoundsStage, ""}, facts));
+  }
+  segments_.clear();
+  spans_.clear();
+  return {};
+}
+
+std::string SoundAnalysis::progress_data() const {
+  const audio::Dropped dropped = all_dropped();
+  return json_text(json{{"until", transcriber_ ? transcriber_->until() : position_},
+                        {"first", *first_},
+                        {"language", language_},
+                        {"next_speech", next_speech_},
+                        {"next_sound", next_sound_},
+                        {"words", words_},
+                        {"voice", spans_json(voice_)},
+                        {"dropped", {dropped.unsure, dropped.loops, dropped.silent}},
+                        {"events", events_ ? events_->state() : ""}});
+}
+
+Status SoundAnalysis::put_record(const store::StageKey& key, const std::string& data) {
+  store::Record record;
+  record.key = key;
+  record.device = "cpu";
+  if (plan_.speech && key.stage == plan_.speech->stage) record.precision = plan_.models.precision;
+  record.data = data;
+  plan_.run.renewed.insert(file_.file.asset);
+  return plan_.run.writer.put_record(file_.file.asset, record);
+}
+
+// `summary`: null where there is no sound to hear.
+Status SoundAnalysis::finish(const worker::SoundSummary* summary) {
+  if (transcriber_) IE_CHECK(transcriber_->finish());
+  if (events_ && has_begun_) {
+    IE_TRY(const std::vector<SoundSpan> spans, events_->finish());
+    for (const SoundSpan& span : spans) add_span(span);
+  }
+  take();
+  json loudness;
+  if (loudness_) {
+    IE_TRY(loudness, measured(summary));
+  }
+  const std::lock_guard lock(plan_.write);
+  Run& run = plan_.run;
+  IE_CHECK(run.batch.open());
+  IE_CHECK(put_segments());
+  if (speech_) IE_CHECK(put_record(*plan_.speech, speech_data()));
+  if (sounds_) IE_CHECK(put_record(*plan_.sounds, json_text(json{{"spans", next_sound_ - store::kFirstSoundMoment}})));
+  if (loudness_) IE_CHECK(put_record(*plan_.loudness, json_text(loudness)));
+  IE_CHECK(run.writer.put_progress(file_.file.asset, kSpeechStage, std::nullopt));
+  if (is_cut_off_) {
+    const store::StageKey key = speech_ ? *plan_.speech : sounds_ ? *plan_.sounds : *plan_.loudness;
+    IE_CHECK(run.record_failure(row_, key, {ErrorCode::kCorrupt, kEndsEarly}));
+  }
+  return run.batch.commit();
+}
+
+std::string SoundAnalysis::speech_data() const {
+  const audio::Dropped dropped = all_dropped();
+  return json_text(json{{"language", language_.empty() ? json() : json(language_)},
+                        {"source", plan_.models.whisper == nullptr ? json() : json("model")},
+                        {"segments", next_speech_ - store::kFirstSpeechMoment},
+                        {"words", words_},
+                        {"voice_activity", spans_json(voice_)},
+                        {"dropped", {{"unsure", dropped.unsure}, {"loops", dropped.loops}, {"silent", dropped.silent}}}});
+}
+
+audio::Dropped SoundAnalysis::all_dropped() const {
+  audio::Dropped all = dropped_;
+  if (!transcriber_) return all;
+  all.unsure += transcriber_->dropped().unsure;
+  all.loops += transcriber_->dropped().loops;
+  all.silent += transcriber_->dropped().silent;
+  return all;
+}
+
+// Of the whole sound: where only the end of it was decoded, all of it is once more, without models.
+Result<json> SoundAnalysis::measured(const worker::SoundSummary* summary) const {
+  const auto document = [](const worker::SoundSummary& sound) {
+    json out = sound.loudness;
+    json tracks = json::array();
+    for (const worker::AudioTrack& track : sound.tracks)
+      tracks.push_back({{"codec", track.codec},
+                        {"language", track.language},
+                        {"title", track.title},
+                        {"channels", track.channels},
+                        {"sample_rate", track.sample_rate},
+                        {"default", track.is_default}});
+    out["tracks"] = std::move(tracks);
+    out["track"] = sound.track;
+    return out;
+  };
+  if (summary == nullptr) return json::object();
+  if (!until_) return document(*summary);
+  worker::Task task;
+  task.operations = worker::kSound;
+  task.sound = plan_.track;
+  IE_TRY(worker::LeasedFile leased, worker::LeasedFile::open(plan_.run.pool, file_.file.seen.path));
+  IE_CHECK(leased.start_sound(task));
+  for (;;) {
+    IE_TRY(const std::optional<worker::SoundChunk> chunk, leased.next_sound());
+    if (!chunk) return document(leased.sound());
+  }
+}
+
+// The file is to blame. What was heard stays, and is searched for; --retry begins anew.
+Status SoundAnalysis::give_up(const Error& error) {
+  if (error.code == ErrorCode::kUnsupported && !has_begun_) return finish(nullptr);  // it has no sound
+  is_cut_off_ = false;
+  if (transcriber_) IE_CHECK(transcriber_->finish());
+  take();
+  const std::lock_guard lock(plan_.write);
+  Run& run = plan_.run;
+  IE_CHECK(run.batch.open());
+  IE_CHECK(put_segments());
+  if (speech_) IE_CHECK(run.writer.index_speech(file_.file.asset));
+  IE_CHECK(run.writer.put_progress(file_.file.asset, kSpeechStage, std::nullopt));
+  for (const auto& [due, key] : {std::pair(speech_, &plan_.speech), std::pair(sounds_, &plan_.sounds),
+                                 std::pair(loudness_, &plan_.loudness)})
+    if (due) IE_CHECK(run.record_failure(row_, **key, error));
+  return run.batch.commit();
+}
+
+}  // namespace image_engine::pipeline

@@ -1,0 +1,100 @@
+// The sound of one video or recording: what is said and what else is heard.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "audio/sound_events.h"
+#include "audio/transcriber.h"
+#include "core/progress.h"
+#include "pipeline/run.h"
+#include "pipeline/sound_models.h"
+#include "pipeline/stages.h"
+#include "worker/decode_file.h"
+
+namespace image_engine::pipeline {
+
+// How the sound of files of a run is analyzed. The same for all of them; only what `write` guards is shared.
+struct SoundPlan {
+  Run& run;
+  SoundModels models;
+  std::optional<store::StageKey> speech, sounds, loudness;  // those that run
+  audio::WhisperOptions whisper;
+  worker::SoundTask track;  // which of several
+  Progress& progress;             // seconds of sound
+  std::size_t windows = 1;        // of one file, heard at once
+  std::mutex write;               // guards the run's writer, report and what else is the sink's
+  std::atomic<bool> stop = false;  // an error of the run has occurred
+};
+
+// What the run knows of a file before its sound is decoded.
+struct SoundFile {
+  store::PendingFile file;
+  double duration = 0;  // seconds, by its header; 0: unknown
+};
+
+// Thread-safe as far as several objects share a plan.
+class SoundAnalysis {
+ public:
+  SoundAnalysis(SoundPlan& plan, const SoundFile& file);
+
+  // Goes on where an earlier run was interrupted, and writes what was found every minute of sound at least. What the
+  // file is to blame for is in the ledger, with what was heard before it kept. Errors are the run's.
+  Status run();
+  // Whether run() has gone through all of the sound; false after a cancellation.
+  [[nodiscard]] bool is_done() const { return !was_cancelled_; }
+
+ private:
+  [[nodiscard]] bool is_due(const std::optional<store::StageKey>& key) const;
+  Result<bool> take_subtitles();
+  Status load_progress();
+  Status drop_former();
+  Result<double> decode_from();
+  Status hear();
+  Status begin(double first);
+  Status feed(double seconds, std::span<const float> samples);
+  void take();
+  void add_span(const SoundSpan& span);
+  void count_to(double seconds);
+  Status write();
+  Status put_segments();
+  Status put_record(const store::StageKey& key, const std::string& data);
+  [[nodiscard]] audio::Dropped all_dropped() const;
+  [[nodiscard]] std::string progress_data() const;
+  [[nodiscard]] std::string speech_data() const;
+  [[nodiscard]] Result<nlohmann::json> measured(const worker::SoundSummary* summary) const;
+  Status finish(const worker::SoundSummary* summary);
+  Status give_up(const Error& error);
+
+  SoundPlan& plan_;
+  const SoundFile& file_;
+  store::KnownFile row_;
+  bool speech_, sounds_, loudness_;  // whether they are due
+  std::string progress_key_;
+  std::string source_;  // of speech that subtitles have
+  std::optional<audio::Transcriber> transcriber_;
+  std::optional<audio::SoundEvents> events_;
+  std::vector<SpeechSegment> segments_;  // since the last write
+  std::vector<SoundSpan> spans_;         // likewise
+  std::vector<SoundSpan> voice_;         // of the whole file
+  audio::Dropped dropped_;               // before this run
+  std::string language_;
+  store::MomentId next_speech_ = store::kFirstSpeechMoment, next_sound_ = store::kFirstSoundMoment;
+  std::uint64_t words_ = 0;
+  std::optional<double> first_;  // the first sample's time, seconds
+  std::optional<double> until_;  // where a former run stopped
+  std::string events_state_;     // likewise
+  double events_from_ = 0;       // samples from here on are new to the sound events
+  double position_ = 0;          // seconds, of the last sample
+  double written_ = 0;           // position at the last write
+  double counted_ = 0;
+  std::chrono::steady_clock::time_point written_at_ = std::chrono::steady_clock::now();
+  bool has_begun_ = false, is_cut_off_ = false, was_cancelled_ = false, run_failed_ = false;
+};
+
+}  // namespace image_engine::pipeline

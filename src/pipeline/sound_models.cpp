@@ -1,0 +1,110 @@
+#include "pipeline/sound_models.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <numbers>
+
+#include "core/file.h"
+#include "vision/graph_checks.h"
+
+namespace image_engine::pipeline {
+namespace {
+
+constexpr std::string_view kNone = "none", kAuto = "auto";
+
+// Null where none is installed and none is named.
+Result<const models::Spec*> find(const InstalledModels& models, const char* task, const char* key,
+                                 const std::string& wanted) {
+  if (wanted == kNone) return nullptr;
+  Result<const models::Spec*> spec = models.find(task, wanted);
+  if (spec) return spec;
+  if (wanted == kAuto) return nullptr;
+  return fail(ErrorCode::kInvalidArgument, fmt::format("{} is {}: {}", key, wanted, spec.error().message));
+}
+
+// Two seconds that a voice could make: a buzz whose formants wander.
+Result<std::vector<Tensor>> sound_canary(const infer::Session& encoder) {
+  constexpr std::size_t kSeconds = 2, kFrames = 1200;
+  std::vector<float> samples(kSeconds * audio::kSampleRate);
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    const double t = static_cast<double>(i) / audio::kSampleRate, pitch = 120 + 20 * std::sin(5 * t);
+    double sum = 0;
+    for (int harmonic = 1; harmonic <= 24; ++harmonic) {
+      const double frequency = harmonic * pitch, formant = 700 + 400 * std::sin(9 * t);
+      sum += std::sin(2 * std::numbers::pi * frequency * t) / (1 + std::pow((frequency - formant) / 300, 2));
+    }
+    samples[i] = static_cast<float>(0.1 * sum * (0.6 + 0.4 * std::sin(20 * t)));
+  }
+  const std::int64_t mels = encoder.inputs().empty() || encoder.inputs()[0].shape.size() != 3
+                                ? 0
+                                : encoder.inputs()[0].shape[1];
+  if (mels < 1 || mels > 256) return fail(ErrorCode::kCorrupt, "its encoder does not take a mel spectrogram");
+  Tensor mel = Tensor::zeros(ElementType::kFloat32, {1, mels, std::int64_t{kFrames}});
+  std::ranges::copy(audio::whisper_mel(samples, static_cast<std::size_t>(mels), kFrames), mel.as<float>().begin());
+  return std::vector{std::move(mel)};
+}
+
+Result<std::vector<Tensor>> no_canary(const infer::Session& /*session*/) {
+  return fail(ErrorCode::kInternal, "this model has one precision");
+}
+
+Result<audio::Whisper> load_whisper(const InstalledModels& models, const models::Spec& spec, int threads,
+                                    std::string& precision) {
+  IE_TRY(const models::Spec encoder_spec, models::part_of(spec, "encoder"));
+  IE_TRY(const models::Spec decoder_spec, models::part_of(spec, "decoder"));
+  IE_TRY(infer::Chosen encoder, models.cpu_session(encoder_spec, sound_canary, threads));
+  precision = encoder.precision;
+  IE_TRY(infer::Chosen decoder, models.cpu_session(decoder_spec, no_canary, threads, precision));
+  const auto vocabulary = spec.head_options.find("tokens");
+  const std::string name = vocabulary == spec.head_options.end() ? "tokens.txt" : vocabulary->second;
+  IE_TRY(const std::string tokens, read_file(join_path(models.store().found_in(spec), name)));
+  return audio::Whisper::create(std::move(encoder.session), std::move(decoder.session), tokens);
+}
+
+}  // namespace
+
+Result<SoundSpecs> find_sound_models(const InstalledModels& models) {
+  const auto& wanted = models.config().audio;
+  SoundSpecs specs;
+  IE_TRY(specs.speech, find(models, kSpeechTask, "audio.speech_model", wanted.speech_model));
+  IE_TRY(specs.voice, find(models, kVoiceTask, "audio.voice_model", wanted.voice_model));
+  IE_TRY(specs.events, find(models, kSoundEventsTask, "audio.music", wanted.music));
+  if (specs.speech != nullptr && specs.voice == nullptr)
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("the model {} needs one of voice activity: image-engine models pull silero-vad, or set "
+                            "audio.speech_model to none",
+                            specs.speech->name));
+  return specs;
+}
+
+Result<SoundModels> load_sound_models(const InstalledModels& models, const SoundSpecs& specs,
+                                      const audio::WhisperOptions& options, int threads) {
+  SoundModels loaded;
+  if (specs.speech != nullptr) {
+    Result<audio::Whisper> whisper = load_whisper(models, *specs.speech, threads, loaded.precision);
+    if (!whisper) return vision::name_model(specs.speech->name, std::move(whisper).error());
+    loaded.whisper = std::make_unique<const audio::Whisper>(*std::move(whisper));
+    if (const Status fits = loaded.whisper->check(options); !fits)
+      return fail(fits.error().code, fmt::format("{}: {}", specs.speech->name, fits.error().message));
+  }
+  if (specs.voice != nullptr) {
+    Result<infer::Chosen> voice = models.cpu_session(*specs.voice, no_canary, 1);
+    if (!voice) return vision::name_model(specs.voice->name, std::move(voice).error());
+    loaded.voice = std::move(voice->session);
+    if (const auto fits = audio::VoiceActivity::create(loaded.voice); !fits)
+      return vision::name_model(specs.voice->name, fits.error());
+  }
+  if (specs.events != nullptr) {
+    Result<infer::Chosen> events = models.cpu_session(*specs.events, no_canary, 1);
+    if (!events) return vision::name_model(specs.events->name, std::move(events).error());
+    loaded.events = std::move(events->session);
+    loaded.events_name = specs.events->name;
+    loaded.classes = audio::usual_sound_classes();
+    if (const auto fits = audio::SoundEvents::create(loaded.events, loaded.events_name, loaded.classes); !fits)
+      return fail(fits.error());
+  }
+  return loaded;
+}
+
+}  // namespace image_engine::pipeline
