@@ -4,6 +4,7 @@
 extern "C" {
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
+#include <libswresample/swresample.h>
 }
 
 #include <cstdint>
@@ -15,6 +16,7 @@ struct Free {
   void operator()(AVCodecContext* context) const { avcodec_free_context(&context); }
   void operator()(AVFrame* frame) const { av_frame_free(&frame); }
   void operator()(AVPacket* packet) const { av_packet_free(&packet); }
+  void operator()(SwrContext* resampler) const { swr_free(&resampler); }
   // For avio_alloc_context(), with its buffer.
   void operator()(AVIOContext* io) const {
     av_freep(&io->buffer);
@@ -35,6 +37,7 @@ struct FreeOutput {
 
 using CodecContext = std::unique_ptr<AVCodecContext, Free>;
 using Frame = std::unique_ptr<AVFrame, Free>;
+using Resampler = std::unique_ptr<SwrContext, Free>;
 using Packet = std::unique_ptr<AVPacket, Free>;
 using Io = std::unique_ptr<AVIOContext, Free>;
 using Input = std::unique_ptr<AVFormatContext, CloseInput>;

@@ -91,7 +91,34 @@ bool is_sound(const CutSummary& cut) {
          cut.from <= cut.to && !cut.video_codecs.empty();
 }
 
+bool is_sound(const Loudness& loudness) {
+  constexpr double kMostLevel = 1000;  // decibels
+  return is_within(loudness.integrated.value_or(0), kMostLevel) && is_within(loudness.range, kMostLevel) &&
+         is_within(loudness.true_peak.value_or(0), kMostLevel) && is_time(loudness.clipped_seconds);
+}
+
+bool is_sound(const SoundSummary& sound) {
+  return is_within(sound.first, kMostVideoSeconds) && is_within(sound.last, kMostVideoSeconds) &&
+         sound.first <= sound.last && is_time(sound.duration) && sound.track < sound.tracks.size() &&
+         is_sound(sound.loudness);
+}
+
+// A track that was asked for may be missing.
+void check_sound_error(const Request& request, Result<SoundSummary>& sound) {
+  const bool is_chosen = request.sound.track >= 0 || request.sound.language[0] != 0;
+  if (sound || sound.error().code != ErrorCode::kNotFound || !is_chosen) check_error(sound);
+}
+
 }  // namespace
+
+bool is_sound_of(const Request& request, const SoundChunk& chunk, SlotRange slot, double end) {
+  constexpr double kRounding = 1e-3;  // seconds; less than a word, more than the rounding of times
+  if (!is_within(chunk.seconds, kMostVideoSeconds) || !(chunk.seconds >= end - kRounding)) return false;
+  if (request.sound.from > 0 && !(chunk.seconds >= request.sound.from - kRounding)) return false;
+  if (chunk.samples > kMostChunkSamples || chunk.offset % alignof(float) != 0) return false;
+  return chunk.offset >= slot.begin && chunk.offset <= slot.end &&
+         chunk.samples * sizeof(float) <= slot.end - chunk.offset;
+}
 
 bool is_part_in(const WrittenPart& part, SlotRange slot) {
   constexpr std::uint64_t kMostPosition = std::uint64_t{1} << 62;
@@ -146,6 +173,7 @@ bool is_answer_to(const Request& request, Reply& reply, std::uint64_t memory_byt
   check_error(reply.clip);
   check_error(reply.video);
   check_error(reply.cut);
+  check_sound_error(request, reply.sound);
   check_error(reply.preview);
   if (reply.metadata && !(asked.any(kReadMetadata) && is_sound(*reply.metadata))) return false;
   if (reply.hashes && !(asked.any(kHash) && is_hash(reply.hashes->file) && is_hash(reply.hashes->asset))) return false;
@@ -153,6 +181,7 @@ bool is_answer_to(const Request& request, Reply& reply, std::uint64_t memory_byt
   if (reply.thumbnail && !is_asked_for(asked, *reply.thumbnail, kThumbnail)) return false;
   if (reply.video && !(asked.any(kVideoFrames) && is_sound(*reply.video))) return false;
   if (reply.preview && !is_preview_of(asked, *reply.preview)) return false;
+  if (reply.sound && !(asked.any(kSound) && is_sound(*reply.sound))) return false;
   if (reply.cut && !(asked.any(kCut) && is_sound(*reply.cut))) return false;
   return !reply.clip || is_asked_for(asked, *reply.clip, kVideoClip);
 }

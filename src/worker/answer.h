@@ -17,6 +17,10 @@ bool is_answer_to(const Request& request, Reply& reply, std::uint64_t memory_byt
 // than a chunk takes, pictures larger than asked for.
 bool is_chunk_of(const Request& request, const VideoChunk& chunk, SlotRange slot, double last);
 
+// False for sound that no file has or that points out of its slot: a time before the request's or before `end`, the end
+// of the chunk before; more samples than a chunk takes. The samples themselves may be any floats.
+bool is_sound_of(const Request& request, const SoundChunk& chunk, SlotRange slot, double end);
+
 // False for a part of a cut that points out of its slot, or for a position that no file has.
 bool is_part_in(const WrittenPart& part, SlotRange slot);
 

@@ -26,6 +26,10 @@ class LeasedFile {
   Status start_video(const Task& task) { return lease_.start_video(task, media_.get()); }
   Result<std::optional<VideoChunk>> next_chunk() { return lease_.next_chunk(); }
   [[nodiscard]] const VideoSummary& summary() const { return lease_.summary(); }
+  Status start_sound(const Task& task) { return lease_.start_sound(task, media_.get()); }
+  Result<std::optional<SoundChunk>> next_sound() { return lease_.next_sound(); }
+  [[nodiscard]] std::span<const float> samples(const SoundChunk& chunk) const { return lease_.samples(chunk); }
+  [[nodiscard]] const SoundSummary& sound() const { return lease_.sound(); }
   Status start_cut(const Task& task) { return lease_.start_cut(task, media_.get()); }
   Result<std::optional<WrittenPart>> next_part() { return lease_.next_part(); }
   [[nodiscard]] const CutSummary& cut() const { return lease_.cut(); }

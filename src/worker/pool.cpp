@@ -38,6 +38,7 @@ Request request_of(const Task& task, const PoolOptions& options) {
   request.at = task.at;
   request.video = task.video;
   request.cut = task.cut;
+  request.sound = task.sound;
   request.preview = task.preview;
   // Three bytes per pixel: a larger picture could not be held in memory. Smaller needs are met by decoding in strips or
   // at a smaller scale; larger ones hit the worker's memory limit.
@@ -55,6 +56,7 @@ Lease::Lease(Lease&& other) noexcept
       slot_(other.slot_),
       time_limit_(other.time_limit_),
       summary_(std::move(other.summary_)),
+      sound_(std::move(other.sound_)),
       cut_(std::move(other.cut_)) {}
 
 Lease::~Lease() {
@@ -134,6 +136,27 @@ Result<std::optional<VideoChunk>> Lease::next_chunk() {
   if (found) return std::move(found->chunk);
   IE_TRY(summary_, std::move(reply.video));
   return std::nullopt;
+}
+
+Status Lease::start_sound(const Task& task, int media_fd) {
+  sound_ = {};
+  return start(task, kSound, media_fd);
+}
+
+Result<std::optional<SoundChunk>> Lease::next_sound() {
+  for (;;) {
+    Reply reply;
+    IE_TRY(const std::optional<SoundInSlot> found, next<SoundInSlot>(reply));
+    if (found && found->chunk.samples == 0) continue;
+    if (found) return found->chunk;
+    IE_TRY(sound_, std::move(reply.sound));
+    return std::nullopt;
+  }
+}
+
+std::span<const float> Lease::samples(const SoundChunk& chunk) const {
+  const auto all = process_->memory().subspan(chunk.offset, chunk.samples * sizeof(float));
+  return {reinterpret_cast<const float*>(all.data()), chunk.samples};
 }
 
 Status Lease::start_cut(const Task& task, int media_fd) {

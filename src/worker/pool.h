@@ -35,6 +35,7 @@ struct Task {
   double at = -1;                        // kDecode of a video: the frame shown at this time, seconds
   VideoTask video = {};                  // of kVideoFrames
   CutTask cut = {};                      // of kCut
+  SoundTask sound = {};                  // of kSound
   PreviewTask preview = {};              // of kPreview
 };
 
@@ -69,6 +70,15 @@ class Lease {
   [[nodiscard]] const CutSummary& cut() const { return cut_; }
   [[nodiscard]] std::span<const std::byte> bytes(const WrittenPart& part) const;
 
+  // The sound of a video or of a recording: start_sound(), then next_sound() until it gives none; then sound() is there.
+  // As for frames. Errors also: kUnsupported (no audio track), kNotFound (not the track that was asked for; names those
+  // that are there).
+  Status start_sound(const Task& task, int media_fd);
+  Result<std::optional<SoundChunk>> next_sound();
+  [[nodiscard]] const SoundSummary& sound() const { return sound_; }
+  // Of the last chunk; valid until the next call. Whatever the worker wrote: it is not trusted to write numbers.
+  [[nodiscard]] std::span<const float> samples(const SoundChunk& chunk) const;
+
   // Of the last reply or chunk; valid until the next run() or next_chunk().
   [[nodiscard]] ImageView pixels(const Picture& picture) const;
   // One small picture of the last chunk, RGB.
@@ -85,10 +95,11 @@ class Lease {
 
   Pool* pool_;
   std::unique_ptr<Process> process_;
-  std::optional<Request> video_;             // while its chunks or parts come
+  std::optional<Request> video_;             // while its chunks, sound or parts come
   std::optional<std::uint32_t> slot_;        // of the last chunk or part
   std::chrono::milliseconds time_limit_{0};  // for the next one
   VideoSummary summary_;
+  SoundSummary sound_;
   CutSummary cut_;
 };
 

@@ -287,12 +287,13 @@ Result<Reply> Process::read_reply(const Request& request, const ReplyHeader& hea
 }
 
 Result<Process::Received> Process::read_slot(const Request& request, const ReplyHeader& header) {
-  if ((request.operations & (kVideoFrames | kCut)) == 0 || header.slot >= kVideoSlots ||
+  if ((request.operations & (kVideoFrames | kCut | kSound)) == 0 || header.slot >= kVideoSlots ||
       header.reply_bytes > kMostChunkBytes)
     return senseless();
   const SlotRange range = slot_range(header.slot, memory_bytes_);
   used_bytes_ = memory_bytes_;
   if ((request.operations & kVideoFrames) != 0) return read_chunk(request, header, range);
+  if ((request.operations & kSound) != 0) return read_sound(request, header, range);
   const std::vector<std::byte> bytes(memory_ + range.begin, memory_ + range.begin + header.reply_bytes);
   ArchiveReader reader(bytes);
   PartInSlot found{header.slot, {}};
@@ -308,6 +309,16 @@ Result<ChunkInSlot> Process::read_chunk(const Request& request, const ReplyHeade
   reader(found.chunk);
   if (!reader.complete() || !is_chunk_of(request, found.chunk, range, last_frame_)) return senseless();
   if (!found.chunk.seconds.empty()) last_frame_ = found.chunk.seconds.back();
+  return found;
+}
+
+Result<SoundInSlot> Process::read_sound(const Request& request, const ReplyHeader& header, SlotRange range) {
+  const std::vector<std::byte> bytes(memory_ + range.begin, memory_ + range.begin + header.reply_bytes);
+  ArchiveReader reader(bytes);
+  SoundInSlot found{header.slot, {}};
+  reader(found.chunk);
+  if (!reader.complete() || !is_sound_of(request, found.chunk, range, last_frame_)) return senseless();
+  last_frame_ = found.chunk.seconds + static_cast<double>(found.chunk.samples) / kSoundRate;
   return found;
 }
 

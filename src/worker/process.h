@@ -34,6 +34,11 @@ struct PartInSlot {
   WrittenPart part;
 };
 
+struct SoundInSlot {
+  std::uint32_t slot = 0;
+  SoundChunk chunk;
+};
+
 // How a worker ended without a reply. kKilled: by a SIGKILL that was not ours.
 enum class Death { kNone, kCrashed, kTimeout, kMemory, kKilled };
 
@@ -50,8 +55,8 @@ class Process {
   Result<Reply> exchange(Request request, int media_fd, int sidecar_fd, std::chrono::milliseconds timeout,
                          Death& death);
 
-  using Received = std::variant<ChunkInSlot, PartInSlot, Reply>;
-  // A request for frames of a video, or for a part of it, in steps: begin(), then receive() until it gives the reply.
+  using Received = std::variant<ChunkInSlot, SoundInSlot, PartInSlot, Reply>;
+  // A request for frames of a video, for its sound, or for a part of it, in steps: begin(), then receive() until it gives the reply.
   // Chunks are checked against the request as answers are, and stay in their slots until release(). On failure as
   // exchange().
   Status begin(Request& request, int media_fd, int sidecar_fd, Death& death);
@@ -75,6 +80,7 @@ class Process {
   Result<Reply> read_reply(const Request& request, const ReplyHeader& header);
   Result<Received> read_slot(const Request& request, const ReplyHeader& header);
   Result<ChunkInSlot> read_chunk(const Request& request, const ReplyHeader& header, SlotRange range);
+  Result<SoundInSlot> read_sound(const Request& request, const ReplyHeader& header, SlotRange range);
   // Ends it, unless it has ended by itself, and returns its exit status.
   int end();
   Error describe_end(Death& death);
@@ -87,7 +93,7 @@ class Process {
   std::uint64_t memory_limit_ = 0;
   std::uint64_t used_bytes_ = 0;
   std::uint64_t requests_ = 0;
-  double last_frame_ = 0;  // seconds; of the chunks of the request at hand
+  double last_frame_ = 0;  // seconds; of the chunks of the request at hand. Of sound: the end
   Layers layers_;
   int process_id_ = -1, started_id_ = -1;
   int exit_status_ = 0;

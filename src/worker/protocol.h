@@ -5,7 +5,8 @@
 // back; the reply itself is in shared memory: the archived Reply at 0, pixels and thumbnail at its offsets.
 // Frames of a video (kVideoFrames) come in chunks before the reply: each in one of kVideoSlots slots of the shared
 // memory, announced by a ReplyHeader that names the slot, and released by a Release packet. A worker whose slots are
-// all in use waits, so that memory does not grow with the video. The bytes of a cut (kCut) come in the same way.
+// all in use waits, so that memory does not grow with the video. The bytes of a cut (kCut) and sound (kSound) come in
+// the same way.
 // Both programs come from one build, so the structs are sent as they are and only the version is checked.
 #pragma once
 
@@ -18,6 +19,7 @@
 #include "types/clip_format.h"
 #include "types/luma.h"
 #include "types/metadata.h"
+#include "types/transcript.h"
 
 namespace image_engine::worker {
 
@@ -36,6 +38,7 @@ enum Operation : std::uint32_t {
   kVideoFrames = 128,  // chunks of a video's frames, with kThumbnail a JPEG of each chosen one; then the reply
   kPreview = 512,      // an animated WebP of some frames of a video
   kCut = 256,          // a part of a video as a file, its bytes in chunks; then the reply
+  kSound = 1024,       // the sound of a video or of a recording as samples, in chunks; then the reply
   kVideoClip = 32,     // an MP4 that shows the picture, its longer edge as the thumbnail's
 };
 
@@ -92,6 +95,18 @@ struct CutTask {
   ClipFormat format = ClipFormat::kMp4;
 };
 
+inline constexpr std::uint32_t kSoundRate = 16'000;                    // samples a second, of one channel
+inline constexpr std::uint32_t kMostChunkSamples = 30 * kSoundRate;   // 1.9 MB
+
+// Which sound is sent: samples from -1 to 1 at kSoundRate, all channels mixed to one.
+struct SoundTask {
+  double from = 0;           // seconds of presentation time; up to 0: from the start
+  std::int32_t track = -1;   // from 0 among the audio tracks; below 0: by `language`
+  char language[8] = {};     // ISO 639, two or three letters; empty: the default track, else the first
+  std::uint8_t loudness = 1; // measure what is sent, before it is mixed
+  double duration = 0;       // seconds of sound at most; 0: to the end
+};
+
 inline constexpr std::uint32_t kMostPreviewFrames = 24;
 
 // An animation of a video.
@@ -113,6 +128,7 @@ struct Request {
   double at = -1;            // kDecode of a video: the frame shown at this time, seconds; below 0: no video is decoded
   VideoTask video;
   CutTask cut;
+  SoundTask sound;
   PreviewTask preview;
 };
 
@@ -208,6 +224,31 @@ struct CutSummary {
   std::vector<std::string> warnings;
 };
 
+// Samples one behind the other, as floats. Chunks follow each other without a gap.
+struct SoundChunk {
+  double seconds = 0;         // presentation time of the first
+  std::uint64_t offset = 0;   // in the shared memory, a multiple of four
+  std::uint32_t samples = 0;  // 0: only a sign of life
+};
+
+struct AudioTrack {
+  std::uint32_t number = 0;  // from 0 among the audio tracks
+  std::string codec, language, title;  // the language as the container has it, lower case; empty: unknown
+  std::uint32_t channels = 0, sample_rate = 0;  // of the original; 0: unknown
+  bool is_default = false;
+};
+
+// What is known of the sound when its last chunk was sent.
+struct SoundSummary {
+  double first = 0, last = 0;  // presentation times of the first sample and of the last one's end, seconds
+  double duration = 0;         // that the container states, seconds; 0: unknown
+  std::uint32_t track = 0;     // that was read
+  std::vector<AudioTrack> tracks;
+  Loudness loudness;        // of what was sent; empty unless requested
+  bool is_cut_off = false;  // the file is damaged at its end, or ends early
+  std::vector<std::string> warnings;
+};
+
 // How long each part took in the worker, microseconds.
 struct Timings {
   std::uint32_t metadata = 0, hash = 0, decode = 0, thumbnail = 0;
@@ -224,6 +265,7 @@ struct Reply {
   Result<Thumbnail> clip = not_asked();
   Result<VideoSummary> video = not_asked();
   Result<CutSummary> cut = not_asked();
+  Result<SoundSummary> sound = not_asked();
   Result<Thumbnail> preview = not_asked();
   Timings timings;
 };
@@ -269,13 +311,31 @@ void visit_fields(Archive& archive, Same<CutSummary> auto& c) {
   archive(c.warnings);
 }
 template <typename Archive>
+void visit_fields(Archive& archive, Same<SoundChunk> auto& c) {
+  archive(c.seconds), archive(c.offset), archive(c.samples);
+}
+template <typename Archive>
+void visit_fields(Archive& archive, Same<AudioTrack> auto& t) {
+  archive(t.number), archive(t.codec), archive(t.language), archive(t.title), archive(t.channels);
+  archive(t.sample_rate), archive(t.is_default);
+}
+template <typename Archive>
+void visit_fields(Archive& archive, Same<Loudness> auto& l) {
+  archive(l.integrated), archive(l.range), archive(l.true_peak), archive(l.clipped_seconds);
+}
+template <typename Archive>
+void visit_fields(Archive& archive, Same<SoundSummary> auto& s) {
+  archive(s.first), archive(s.last), archive(s.duration), archive(s.track), archive(s.tracks), archive(s.loudness);
+  archive(s.is_cut_off), archive(s.warnings);
+}
+template <typename Archive>
 void visit_fields(Archive& archive, Same<Timings> auto& t) {
   archive(t.metadata), archive(t.hash), archive(t.decode), archive(t.thumbnail);
 }
 template <typename Archive>
 void visit_fields(Archive& archive, Same<Reply> auto& r) {
   archive(r.metadata), archive(r.hashes), archive(r.picture), archive(r.thumbnail), archive(r.clip);
-  archive(r.video), archive(r.cut), archive(r.preview);
+  archive(r.video), archive(r.cut), archive(r.sound), archive(r.preview);
   archive(r.timings);
 }
 

@@ -5,7 +5,7 @@ set -euo pipefail
 
 libraries=$(ldd "$1")
 grep -q 'libc\.so' <<<"$libraries" || { echo "ldd shows no libraries of $1"; exit 1; }
-if grep -E 'lib(vips|exiv2|raw|avformat|avcodec|avutil|swscale|swresample|x265|x264|heif|turbojpeg|jpeg|jxl|tiff|webp)[-._0-9a-z]*\.so' <<<"$libraries"; then
+if grep -E 'lib(vips|exiv2|raw|avformat|avcodec|avutil|swscale|swresample|ebur128|x265|x264|heif|turbojpeg|jpeg|jxl|tiff|webp)[-._0-9a-z]*\.so' <<<"$libraries"; then
   echo "$1 links the libraries above, which belong in image-engine-worker (see THIRD_PARTY.md)"
   exit 1
 fi

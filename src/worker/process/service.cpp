@@ -21,6 +21,7 @@
 #include "worker/archive.h"
 #include "worker/process/arena.h"
 #include "worker/process/cut_sender.h"
+#include "worker/process/sound_sender.h"
 #include "worker/process/video_sender.h"
 #include "worker/protocol.h"
 
@@ -106,6 +107,7 @@ class Service {
     reply.clip = fail(error);
     reply.video = fail(error);
     reply.cut = fail(error);
+    reply.sound = fail(error);
     reply.preview = fail(error);
     return reply;
   }
@@ -124,6 +126,8 @@ class Service {
     }
     if (request.operations & kVideoFrames)
       reply.video = VideoSender(memory_, media_.bytes(), request).send_all();
+    else if (request.operations & kSound)
+      reply.sound = send_sound(memory_, media_.bytes(), request);
     else if (request.operations & kCut)
       reply.cut = send_cut(memory_, media_.bytes(), request);
     else if (request.operations & kPreview)

@@ -1,0 +1,52 @@
+#include "media/languages.h"
+
+#include <algorithm>
+#include <array>
+
+namespace image_engine::media {
+namespace {
+
+// ISO 639-1, 639-2/T and, where it differs, 639-2/B.
+using Codes = std::array<std::string_view, 3>;
+// clang-format off
+constexpr Codes kCodes[] = {
+    {"aa", "aar"}, {"ab", "abk"}, {"ae", "ave"}, {"af", "afr"}, {"ak", "aka"}, {"am", "amh"}, {"an", "arg"}, {"ar", "ara"},
+    {"as", "asm"}, {"av", "ava"}, {"ay", "aym"}, {"az", "aze"}, {"ba", "bak"}, {"be", "bel"}, {"bg", "bul"}, {"bi", "bis"},
+    {"bm", "bam"}, {"bn", "ben"}, {"bo", "bod", "tib"}, {"br", "bre"}, {"bs", "bos"}, {"ca", "cat"}, {"ce", "che"},
+    {"ch", "cha"}, {"co", "cos"}, {"cr", "cre"}, {"cs", "ces", "cze"}, {"cu", "chu"}, {"cv", "chv"}, {"cy", "cym", "wel"},
+    {"da", "dan"}, {"de", "deu", "ger"}, {"dv", "div"}, {"dz", "dzo"}, {"ee", "ewe"}, {"el", "ell", "gre"}, {"en", "eng"},
+    {"eo", "epo"}, {"es", "spa"}, {"et", "est"}, {"eu", "eus", "baq"}, {"fa", "fas", "per"}, {"ff", "ful"}, {"fi", "fin"},
+    {"fj", "fij"}, {"fo", "fao"}, {"fr", "fra", "fre"}, {"fy", "fry"}, {"ga", "gle"}, {"gd", "gla"}, {"gl", "glg"},
+    {"gn", "grn"}, {"gu", "guj"}, {"gv", "glv"}, {"ha", "hau"}, {"he", "heb"}, {"hi", "hin"}, {"ho", "hmo"}, {"hr", "hrv"},
+    {"ht", "hat"}, {"hu", "hun"}, {"hy", "hye", "arm"}, {"hz", "her"}, {"ia", "ina"}, {"id", "ind"}, {"ie", "ile"},
+    {"ig", "ibo"}, {"ii", "iii"}, {"ik", "ipk"}, {"io", "ido"}, {"is", "isl", "ice"}, {"it", "ita"}, {"iu", "iku"},
+    {"ja", "jpn"}, {"jv", "jav"}, {"ka", "kat", "geo"}, {"kg", "kon"}, {"ki", "kik"}, {"kj", "kua"}, {"kk", "kaz"},
+    {"kl", "kal"}, {"km", "khm"}, {"kn", "kan"}, {"ko", "kor"}, {"kr", "kau"}, {"ks", "kas"}, {"ku", "kur"}, {"kv", "kom"},
+    {"kw", "cor"}, {"ky", "kir"}, {"la", "lat"}, {"lb", "ltz"}, {"lg", "lug"}, {"li", "lim"}, {"ln", "lin"}, {"lo", "lao"},
+    {"lt", "lit"}, {"lu", "lub"}, {"lv", "lav"}, {"mg", "mlg"}, {"mh", "mah"}, {"mi", "mri", "mao"}, {"mk", "mkd", "mac"},
+    {"ml", "mal"}, {"mn", "mon"}, {"mr", "mar"}, {"ms", "msa", "may"}, {"mt", "mlt"}, {"my", "mya", "bur"}, {"na", "nau"},
+    {"nb", "nob"}, {"nd", "nde"}, {"ne", "nep"}, {"ng", "ndo"}, {"nl", "nld", "dut"}, {"nn", "nno"}, {"no", "nor"},
+    {"nr", "nbl"}, {"nv", "nav"}, {"ny", "nya"}, {"oc", "oci"}, {"oj", "oji"}, {"om", "orm"}, {"or", "ori"}, {"os", "oss"},
+    {"pa", "pan"}, {"pi", "pli"}, {"pl", "pol"}, {"ps", "pus"}, {"pt", "por"}, {"qu", "que"}, {"rm", "roh"}, {"rn", "run"},
+    {"ro", "ron", "rum"}, {"ru", "rus"}, {"rw", "kin"}, {"sa", "san"}, {"sc", "srd"}, {"sd", "snd"}, {"se", "sme"},
+    {"sg", "sag"}, {"si", "sin"}, {"sk", "slk", "slo"}, {"sl", "slv"}, {"sm", "smo"}, {"sn", "sna"}, {"so", "som"},
+    {"sq", "sqi", "alb"}, {"sr", "srp"}, {"ss", "ssw"}, {"st", "sot"}, {"su", "sun"}, {"sv", "swe"}, {"sw", "swa"},
+    {"ta", "tam"}, {"te", "tel"}, {"tg", "tgk"}, {"th", "tha"}, {"ti", "tir"}, {"tk", "tuk"}, {"tl", "tgl"}, {"tn", "tsn"},
+    {"to", "ton"}, {"tr", "tur"}, {"ts", "tso"}, {"tt", "tat"}, {"tw", "twi"}, {"ty", "tah"}, {"ug", "uig"}, {"uk", "ukr"},
+    {"ur", "urd"}, {"uz", "uzb"}, {"ve", "ven"}, {"vi", "vie"}, {"vo", "vol"}, {"wa", "wln"}, {"wo", "wol"}, {"xh", "xho"},
+    {"yi", "yid"}, {"yo", "yor"}, {"za", "zha"}, {"zh", "zho", "chi"}, {"zu", "zul"},
+};
+// clang-format on
+
+}  // namespace
+
+bool same_language(std::string_view one, std::string_view other) {
+  one = one.substr(0, one.find('-'));
+  other = other.substr(0, other.find('-'));
+  if (one.empty() || other.empty() || one == other) return one == other;
+  return std::ranges::any_of(kCodes, [&](const Codes& codes) {
+    return std::ranges::find(codes, one) != codes.end() && std::ranges::find(codes, other) != codes.end();
+  });
+}
+
+}  // namespace image_engine::media

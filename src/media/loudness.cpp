@@ -1,0 +1,119 @@
+#include "media/loudness.h"
+
+#include <ebur128.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+namespace image_engine::media {
+namespace {
+
+struct FreeMeter {
+  void operator()(ebur128_state* meter) const { ebur128_destroy(&meter); }
+};
+using Meter = std::unique_ptr<ebur128_state, FreeMeter>;
+
+struct ChannelRow {
+  AVChannel channel;
+  int place;  // libebur128's
+};
+// Others weigh as much as those in front.
+constexpr ChannelRow kChannels[] = {
+    {AV_CHAN_FRONT_LEFT, EBUR128_LEFT},          {AV_CHAN_FRONT_RIGHT, EBUR128_RIGHT},
+    {AV_CHAN_FRONT_CENTER, EBUR128_CENTER},      {AV_CHAN_LOW_FREQUENCY, EBUR128_UNUSED},
+    {AV_CHAN_LOW_FREQUENCY_2, EBUR128_UNUSED},   {AV_CHAN_SIDE_LEFT, EBUR128_LEFT_SURROUND},
+    {AV_CHAN_SIDE_RIGHT, EBUR128_RIGHT_SURROUND}, {AV_CHAN_BACK_LEFT, EBUR128_LEFT_SURROUND},
+    {AV_CHAN_BACK_RIGHT, EBUR128_RIGHT_SURROUND}, {AV_CHAN_BACK_CENTER, EBUR128_LEFT_SURROUND},
+};
+
+int place_of(AVChannel channel) {
+  const auto* found = std::ranges::find(kChannels, channel, &ChannelRow::channel);
+  return found == std::end(kChannels) ? EBUR128_CENTER : found->place;
+}
+
+}  // namespace
+
+struct LoudnessMeter::State {
+  Meter meter;
+  FullScale full_scale;
+  size_t channels = 0;
+  int rate = 0;
+  double peak = 0;  // of what was added before the format changed
+  std::vector<std::uint64_t> run, clipped;  // samples of each channel
+  double clipped_before = 0;                // seconds, likewise
+
+  [[nodiscard]] double true_peak() const {
+    double most = peak;
+    for (unsigned channel = 0; meter && channel < meter->channels; ++channel) {
+      double found = 0;
+      if (ebur128_true_peak(meter.get(), channel, &found) == EBUR128_SUCCESS) most = std::max(most, found);
+    }
+    return most;
+  }
+  [[nodiscard]] double clipped_seconds() const {
+    const auto most = std::ranges::max_element(clipped);
+    return most == clipped.end() ? clipped_before : clipped_before + static_cast<double>(*most) / rate;
+  }
+};
+
+LoudnessMeter::LoudnessMeter() : state_(std::make_unique<State>()) {}
+LoudnessMeter::LoudnessMeter(LoudnessMeter&&) noexcept = default;
+LoudnessMeter& LoudnessMeter::operator=(LoudnessMeter&&) noexcept = default;
+LoudnessMeter::~LoudnessMeter() = default;
+
+bool LoudnessMeter::begin(const AVChannelLayout& layout, int rate, FullScale full_scale) {
+  State& s = *state_;
+  constexpr int kModes = EBUR128_MODE_I | EBUR128_MODE_LRA | EBUR128_MODE_TRUE_PEAK | EBUR128_MODE_HISTOGRAM;
+  s.peak = s.true_peak();
+  s.clipped_before = s.clipped_seconds();
+  s.channels = 0;
+  const auto channels = static_cast<unsigned>(layout.nb_channels);
+  const auto samples = static_cast<unsigned long>(rate);
+  if (!s.meter) {
+    s.meter.reset(ebur128_init(channels, samples, kModes));
+    if (!s.meter) return false;
+  } else {
+    const int changed = ebur128_change_parameters(s.meter.get(), channels, samples);
+    if (changed != EBUR128_SUCCESS && changed != EBUR128_ERROR_NO_CHANGE) return false;
+  }
+  for (unsigned i = 0; i < channels; ++i)
+    (void)ebur128_set_channel(s.meter.get(), i, place_of(av_channel_layout_channel_from_index(&layout, i)));
+  s.full_scale = full_scale;
+  s.channels = channels;
+  s.rate = rate;
+  s.run.assign(channels, 0);
+  s.clipped.assign(channels, 0);
+  return true;
+}
+
+void LoudnessMeter::add(std::span<const float> samples) {
+  State& s = *state_;
+  if (s.channels == 0) return;
+  (void)ebur128_add_frames_float(s.meter.get(), samples.data(), samples.size() / s.channels);
+  constexpr std::uint64_t kLeastRun = 3;
+  for (size_t channel = 0; channel < s.channels; ++channel) {
+    std::uint64_t run = s.run[channel], clipped = s.clipped[channel];
+    for (size_t i = channel; i < samples.size(); i += s.channels) {
+      run = samples[i] >= s.full_scale.above || samples[i] <= s.full_scale.below ? run + 1 : 0;
+      if (run >= kLeastRun) clipped += run == kLeastRun ? kLeastRun : 1;
+    }
+    s.run[channel] = run;
+    s.clipped[channel] = clipped;
+  }
+}
+
+Loudness LoudnessMeter::result() const {
+  const State& s = *state_;
+  Loudness loudness;
+  if (!s.meter) return loudness;
+  double value = 0;
+  if (ebur128_loudness_global(s.meter.get(), &value) == EBUR128_SUCCESS && std::isfinite(value))
+    loudness.integrated = value;
+  if (ebur128_loudness_range(s.meter.get(), &value) == EBUR128_SUCCESS && std::isfinite(value)) loudness.range = value;
+  if (const double peak = s.true_peak(); peak > 0 && std::isfinite(peak)) loudness.true_peak = 20 * std::log10(peak);
+  loudness.clipped_seconds = s.clipped_seconds();
+  return loudness;
+}
+
+}  // namespace image_engine::media
