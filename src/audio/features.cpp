@@ -87,6 +87,7 @@ std::vector<float> mirrored(std::span<const float> samples, std::size_t frames) 
 constexpr std::size_t kKaldiTransform = 512;
 constexpr float kKaldiPreemphasis = 0.97F;
 constexpr float kKaldiScale = 32768;  // of 16-bit samples
+constexpr float kLeastEnergy = 1e-20F;
 
 MelSpectrum make_kaldi() {
   constexpr double kLowest = 20, kHighest = kSampleRate / 2.0;
@@ -123,7 +124,7 @@ std::vector<float> whisper_mel(std::span<const float> samples, std::size_t mels,
     const std::size_t count = std::min(kFramesTogether, frames - first);
     for (std::size_t band = 0; band < spectrum.bands(); ++band)
       for (std::size_t lane = 0; lane < count; ++lane) {
-        const float value = decade * std::log2(std::max(energies[band * kFramesTogether + lane], kFloor));
+        const float value = decade * std::log2(std::max(kFloor, energies[band * kFramesTogether + lane]));
         result[band * frames + first + lane] = value;
         most = std::max(most, value);
       }
@@ -145,8 +146,7 @@ void KaldiFbank::add(std::span<const float> samples, std::vector<float>& rows) {
     spectrum.energies(group, energies.data());
     for (std::size_t lane = 0; lane < count; ++lane)
       for (std::size_t band = 0; band < kBands; ++band)
-        rows.push_back(
-            std::log(std::max(energies[band * kFramesTogether + lane], std::numeric_limits<float>::epsilon())));
+        rows.push_back(std::log(std::max(kLeastEnergy, energies[band * kFramesTogether + lane])));
   }
   pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(frames * kFrameShift));
 }

