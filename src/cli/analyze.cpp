@@ -251,6 +251,14 @@ void add_model_flags(Arguments app, ModelFlags& flags) {
   app.add_option("--action-model", flags.action_model,
                  "The model for actions in videos; auto: the best installed one, else zero-shot by the embedding model")
       .type_name("NAME|auto|none");
+  app.add_option("--speech-model", flags.speech_model, "The model for speech; auto: the best installed one")
+      .type_name("NAME|auto|none");
+  app.add_option("--language", flags.language, "The language that is spoken, such as en or de; auto: detected")
+      .type_name("CODE|auto");
+  app.add_option("--audio-track", flags.audio_track, "Of several audio tracks: a number from 1, or a language")
+      .type_name("N|CODE|auto");
+  app.add_flag("--translate", flags.translate, "Translate what is said to English");
+  app.add_flag("--no-sound", flags.no_sound, "Leave the sound of videos and recordings out");
   app.add_option("--workers", flags.workers, "Files analyzed at once; 0: one per core").type_name("N");
   app.add_option("--batch-size", flags.batch_size, "Pictures in one run of a model").type_name("N");
 }
@@ -261,8 +269,13 @@ void put_model_settings(const ModelFlags& flags, Settings& settings) {
                                    {"analysis.ml_models.scene_model", &flags.scene_model},
                                    {"analysis.ml_models.embedding_model", &flags.embedding_model},
                                    {"analysis.ml_models.action_model", &flags.action_model},
+                                   {"audio.speech_model", &flags.speech_model},
+                                   {"audio.language", &flags.language},
+                                   {"audio.track", &flags.audio_track},
                                    {"analysis.ml_models.batch_size", &flags.batch_size}})
     if (!value->empty()) settings.push_back({key, *value});
+  if (flags.translate) settings.push_back({"audio.translate", "true"});
+  if (flags.no_sound) settings.push_back({"audio.enabled", "false"});
 }
 
 void add_stage_flags(Arguments app, StageFlags& flags) {

@@ -62,7 +62,9 @@ Result<nlohmann::json> document_of(const store::CatalogueReader& reader, const s
   IE_TRY(nlohmann::json document, pipeline::video_json(reader, record));
   document["timings"] = {{"seconds", thousandths(report.seconds)},
                          {"videos_seconds", thousandths(report.videos.seconds)},
-                         {"video_seconds", thousandths(report.video_seconds)}};
+                         {"video_seconds", thousandths(report.video_seconds)},
+                         {"sounds_seconds", thousandths(report.sounds.seconds)},
+                         {"sound_seconds", thousandths(report.sound_seconds)}};
   return document;
 }
 

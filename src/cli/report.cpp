@@ -138,8 +138,10 @@ nlohmann::json report_json(const AnalyzeReport& report, const GpuMonitor& gpus) 
             {"metadata", phase_json(report.metadata)},
             {"content", phase_json(report.content)},
             {"ml", phase_json(report.ml)},
-            {"videos", phase_json(report.videos)}}},
+            {"videos", phase_json(report.videos)},
+            {"sounds", phase_json(report.sounds)}}},
           {"video_seconds", report.video_seconds},
+          {"sound_seconds", report.sound_seconds},
           {"steps", steps_json(report)},
           {"gpus", gpus_json(gpus)},
           {"cloud", report.cloud ? cloud_json(*report.cloud) : nlohmann::json()},
@@ -176,6 +178,10 @@ void print_report(const Context& context, const AnalyzeReport& report, const Gpu
     print_line(fmt::format("{} of video in {} ({:.1f} × real time)", human_duration(report.video_seconds),
                            human_duration(report.videos.seconds),
                            report.video_seconds / std::max(report.videos.seconds, 1e-3)));
+  if (report.sounds.files > 0)
+    print_line(fmt::format("{} of sound in {} ({:.1f} × real time)", human_duration(report.sound_seconds),
+                           human_duration(report.sounds.seconds),
+                           report.sound_seconds / std::max(report.sounds.seconds, 1e-3)));
   if (gpus != nullptr) print_gpus(context, *gpus);
   if (report.cloud) print_cloud(*report.cloud);
   for (const std::string& note : report.notes) print_line(styled(context, Style::kYellow, note));

@@ -39,6 +39,8 @@ void print_timeline(const nlohmann::json& video);
 // The model and processing flags of every command that analyzes.
 struct ModelFlags {
   std::string workers, batch_size, object_model, scene_model, embedding_model, action_model;
+  std::string speech_model, language, audio_track;
+  bool translate = false, no_sound = false;
 };
 void add_model_flags(Arguments app, ModelFlags& flags);
 void put_model_settings(const ModelFlags& flags, Settings& settings);

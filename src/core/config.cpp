@@ -42,6 +42,7 @@ constexpr std::string_view kSandboxes[] = {"auto", "strict"};
 constexpr std::string_view kVideoOrders[] = {"short", "found"};
 constexpr std::string_view kSceneModels[] = {"builtin", "transnetv2"};
 constexpr std::string_view kNvidiaFrames[] = {"scenes", "all"};
+constexpr std::string_view kSubtitleUses[] = {"prefer", "ignore"};
 constexpr std::string_view kDetectDialects[] = {"inline", "nvcf"};
 constexpr std::string_view kDescribeDialects[] = {"inline", "nvcf", "openai"};
 constexpr std::string_view kEmbedDialects[] = {"openai", "nim", "prompts"};

@@ -77,7 +77,7 @@ Result<bool> SoundAnalysis::take_subtitles() {
   language_ = segments_.front().language;
   const std::lock_guard lock(plan_.write);
   IE_CHECK(put_segments());
-  IE_CHECK(put_record(*plan_.speech, json_text({{"language", language_.empty() ? json() : json(language_)},
+  IE_CHECK(put_record(*plan_.speech, json_text(json{{"language", language_.empty() ? json() : json(language_)},
                                                 {"source", source_},
                                                 {"segments", next_speech_ - store::kFirstSpeechMoment},
                                                 {"words", words_}})));

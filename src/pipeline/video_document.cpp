@@ -6,6 +6,7 @@
 
 #include "core/json.h"
 #include "pipeline/action_stages.h"
+#include "pipeline/sound_document.h"
 #include "pipeline/stages.h"
 #include "store/asset_json.h"
 
@@ -29,6 +30,7 @@ void add_data(json& out, const store::MomentRecord& record) {
 
 struct Moments {
   std::vector<store::Moment> all;
+  std::vector<store::MomentRecord> records;
   std::map<store::MomentId, json> documents;
 };
 
@@ -39,8 +41,8 @@ Result<Moments> read_moments(const store::CatalogueReader& reader, store::AssetI
     const bool frame = moment.kind == MomentKind::kFrame;
     moments.documents[moment.id] = {{frame ? "at" : "from", thousandths(moment.from)}, {"to", thousandths(moment.to)}};
   }
-  IE_TRY(const std::vector<store::MomentRecord> records, reader.moment_records(asset));
-  for (const store::MomentRecord& record : records)
+  IE_TRY(moments.records, reader.moment_records(asset));
+  for (const store::MomentRecord& record : moments.records)
     if (const auto at = moments.documents.find(record.moment); at != moments.documents.end())
       add_data(at->second, record);
   return moments;
@@ -89,6 +91,18 @@ void add_time_and_place(json& list, const char* begins, const json& whole, const
   }
 }
 
+// Of a recording without pictures: one of each segment of speech.
+json spoken_moments(const Moments& moments) {
+  json list = json::array();
+  for (const store::Moment& moment : moments.all) {
+    if (moment.kind != MomentKind::kSpeech) continue;
+    json& out = list.emplace_back(json{{"from", thousandths(moment.from)}, {"to", thousandths(moment.to)}});
+    for (const char* nothing : {"objects", "scenes", "actions", "text", "captions", "products"})
+      out[nothing] = json::array();
+  }
+  return list;
+}
+
 }  // namespace
 
 Result<json> video_json(const store::CatalogueReader& reader, const store::AssetRecord& record) {
@@ -105,6 +119,8 @@ Result<json> video_json(const store::CatalogueReader& reader, const store::Asset
   }
   for (std::size_t i = 0; i < summary.size(); ++i)
     if (scenes[i].contains("best")) summary[i]["best"] = scenes[i]["best"];
+  if (record.kind != MediaKind::kVideo) summary = spoken_moments(moments);
+  IE_CHECK(add_sound(out, summary, record, moments.all, moments.records, things));
   add_time_and_place(frames, "at", json(), record.metadata);
   add_time_and_place(summary, "from", out, record.metadata);
   out["scenes"] = std::move(scenes);
