@@ -6,6 +6,8 @@
 #include <cmath>
 #include <vector>
 
+#include "media/peaks.h"
+
 namespace image_engine::media {
 namespace {
 
@@ -36,24 +38,15 @@ int place_of(AVChannel channel) {
 
 struct LoudnessMeter::State {
   Meter meter;
-  FullScale full_scale;
-  size_t channels = 0;
+  std::vector<ChannelPeaks> peaks;  // of each channel; empty: nothing is measured
+  float true_peak = 0;
   int rate = 0;
-  double peak = 0;  // of what was added before the format changed
-  std::vector<std::uint64_t> run, clipped;  // samples of each channel
-  double clipped_before = 0;                // seconds, likewise
+  double clipped_before = 0;  // seconds, until the format changed
 
-  [[nodiscard]] double true_peak() const {
-    double most = peak;
-    for (unsigned channel = 0; meter && channel < meter->channels; ++channel) {
-      double found = 0;
-      if (ebur128_true_peak(meter.get(), channel, &found) == EBUR128_SUCCESS) most = std::max(most, found);
-    }
-    return most;
-  }
   [[nodiscard]] double clipped_seconds() const {
-    const auto most = std::ranges::max_element(clipped);
-    return most == clipped.end() ? clipped_before : clipped_before + static_cast<double>(*most) / rate;
+    std::uint64_t most = 0;
+    for (const ChannelPeaks& channel : peaks) most = std::max(most, channel.clipped());
+    return most == 0 ? clipped_before : clipped_before + static_cast<double>(most) / rate;
   }
 };
 
@@ -64,10 +57,9 @@ LoudnessMeter::~LoudnessMeter() = default;
 
 bool LoudnessMeter::begin(const AVChannelLayout& layout, int rate, FullScale full_scale) {
   State& s = *state_;
-  constexpr int kModes = EBUR128_MODE_I | EBUR128_MODE_LRA | EBUR128_MODE_TRUE_PEAK | EBUR128_MODE_HISTOGRAM;
-  s.peak = s.true_peak();
+  constexpr int kModes = EBUR128_MODE_I | EBUR128_MODE_LRA | EBUR128_MODE_HISTOGRAM;
   s.clipped_before = s.clipped_seconds();
-  s.channels = 0;
+  s.peaks.clear();
   const auto channels = static_cast<unsigned>(layout.nb_channels);
   const auto samples = static_cast<unsigned long>(rate);
   if (!s.meter) {
@@ -79,28 +71,17 @@ bool LoudnessMeter::begin(const AVChannelLayout& layout, int rate, FullScale ful
   }
   for (unsigned i = 0; i < channels; ++i)
     (void)ebur128_set_channel(s.meter.get(), i, place_of(av_channel_layout_channel_from_index(&layout, i)));
-  s.full_scale = full_scale;
-  s.channels = channels;
   s.rate = rate;
-  s.run.assign(channels, 0);
-  s.clipped.assign(channels, 0);
+  s.peaks.assign(channels, ChannelPeaks(rate, full_scale));
   return true;
 }
 
 void LoudnessMeter::add(std::span<const float> samples) {
   State& s = *state_;
-  if (s.channels == 0) return;
-  (void)ebur128_add_frames_float(s.meter.get(), samples.data(), samples.size() / s.channels);
-  constexpr std::uint64_t kLeastRun = 3;
-  for (size_t channel = 0; channel < s.channels; ++channel) {
-    std::uint64_t run = s.run[channel], clipped = s.clipped[channel];
-    for (size_t i = channel; i < samples.size(); i += s.channels) {
-      run = samples[i] >= s.full_scale.above || samples[i] <= s.full_scale.below ? run + 1 : 0;
-      if (run >= kLeastRun) clipped += run == kLeastRun ? kLeastRun : 1;
-    }
-    s.run[channel] = run;
-    s.clipped[channel] = clipped;
-  }
+  const size_t channels = s.peaks.size();
+  if (channels == 0) return;
+  (void)ebur128_add_frames_float(s.meter.get(), samples.data(), samples.size() / channels);
+  for (size_t i = 0; i < channels && i < samples.size(); ++i) s.peaks[i].add(samples.subspan(i), channels, s.true_peak);
 }
 
 Loudness LoudnessMeter::result() const {
@@ -111,7 +92,7 @@ Loudness LoudnessMeter::result() const {
   if (ebur128_loudness_global(s.meter.get(), &value) == EBUR128_SUCCESS && std::isfinite(value))
     loudness.integrated = value;
   if (ebur128_loudness_range(s.meter.get(), &value) == EBUR128_SUCCESS && std::isfinite(value)) loudness.range = value;
-  if (const double peak = s.true_peak(); peak > 0 && std::isfinite(peak)) loudness.true_peak = 20 * std::log10(peak);
+  if (s.true_peak > 0) loudness.true_peak = 20 * std::log10(static_cast<double>(s.true_peak));
   loudness.clipped_seconds = s.clipped_seconds();
   return loudness;
 }

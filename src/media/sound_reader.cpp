@@ -345,7 +345,7 @@ struct SoundReader::State {
     const InputFormat format = format_of(*frame);
     const int period = std::min(format.rate / std::gcd(format.rate, static_cast<int>(kModelSoundRate)), frame->nb_samples);
     const double place = (frame_time() - origin) * kRate;
-    constexpr double kSame = 0.01;  // output samples
+    constexpr double kSame = 1e-6;  // output samples
     int best = 0;
     double least = 1;
     for (int i = 0; i < period && least > kSame; ++i) {

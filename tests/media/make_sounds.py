@@ -1,7 +1,7 @@
 """Makes the sounds of sound_reader_test.cpp and of the worker's tests, with what ffmpeg and ffprobe say of them.
 
 usage: make_sounds.py FOLDER
-Writes FOLDER/manifest.json: [{file, samples, first, integrated, range, true_peak}]. `samples` is a file of 32-bit floats: the first audio stream at
+Writes FOLDER/manifest.json: [{file, samples, first, integrated, range, true_peak}]. `samples` is a file of 16-bit samples: the first audio stream at
 16 kHz, one channel, by ffmpeg; `first` ffprobe's pts_time of the first frame; the rest by ffmpeg's filter ebur128. A sound that this machine's ffmpeg
 cannot make is left out and named.
 """
@@ -83,8 +83,8 @@ def level(text, name):
 
 
 def described(path):
-    samples = path.with_suffix(path.suffix + ".f32")
-    run("ffmpeg", "-v", "error", "-y", "-i", path, "-map", "0:a:0", "-af", "aresample=16000:ocl=mono:osf=flt:rematrix_maxval=1", "-f", "f32le", samples)
+    samples = path.with_suffix(path.suffix + ".s16")
+    run("ffmpeg", "-v", "error", "-y", "-i", path, "-map", "0:a:0", "-ac", "1", "-ar", "16000", "-f", "s16le", samples)
     probed = run("ffprobe", "-v", "error", "-select_streams", "a:0", "-show_entries", "frame=pts_time", "-read_intervals", "%+#9", "-of", "json", path)
     measured = run("ffmpeg", "-nostats", "-i", path, "-map", "0:a:0", "-af", "ebur128=peak=true", "-f", "null", "-").stderr.decode()
     summary = measured[measured.rindex("Summary:"):]

@@ -52,13 +52,13 @@ TEST(SoundStream, ChunksAreTheWholeSound) {
   EXPECT_EQ(sound.summary.tracks[0].sample_rate, 48000U);
   EXPECT_TRUE(sound.summary.loudness.integrated);
   EXPECT_FALSE(sound.summary.is_cut_off);
-  // A part of it.
+  // A part of it. AAC fills bands with noise that differs from run to run.
   const Sound part = sound_of(*pool, "long.m4a", {.from = 40, .loudness = 0, .duration = 45}).value();
   EXPECT_NEAR(part.first, 40, 1.0 / kSoundRate);
   ASSERT_EQ(part.samples.size(), 45 * kSoundRate);
   EXPECT_FALSE(part.summary.loudness.integrated);
   const auto begin = static_cast<size_t>(std::lround((part.first - sound.first) * kSoundRate));
-  for (size_t i = 0; i < part.samples.size(); i += 997) ASSERT_NEAR(part.samples[i], sound.samples[begin + i], 1e-3) << i;
+  for (size_t i = 0; i < part.samples.size(); i += 997) ASSERT_NEAR(part.samples[i], sound.samples[begin + i], 0.02) << i;
   EXPECT_EQ(pool->deaths(), 0U);
 }
 
