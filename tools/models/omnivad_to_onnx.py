@@ -31,8 +31,6 @@ BEFORE, AFTER = 20, 20  # frames in a block's memory: this one and those before 
 class Layer:
     kind: str
     name: str
-    inputs: list[str]
-    outputs: list[str]
     values: dict[str, str]  # by ncnn's number of the parameter
 
     def number(self, key: int) -> int:
@@ -74,9 +72,8 @@ def parse_layers(text: str) -> list[Layer]:
     for line in filter(None, map(str.split, lines[2:])):
         if len(line) < 4 or not (line[2].isdigit() and line[3].isdigit()):
             raise ModelError(f"a layer that cannot be read: {' '.join(line)[:80]}")
-        first, second = 4 + int(line[2]), 4 + int(line[2]) + int(line[3])
-        values = dict(value.split("=", 1) for value in line[second:] if "=" in value)
-        layers.append(Layer(line[0], line[1], line[4:first], line[first:second], values))
+        parameters = line[4 + int(line[2]) + int(line[3]) :]
+        layers.append(Layer(line[0], line[1], dict(value.split("=", 1) for value in parameters if "=" in value)))
     return layers
 
 
