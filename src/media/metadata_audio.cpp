@@ -73,11 +73,13 @@ Result<Metadata> read_sound_metadata(MediaFormat detected, Bytes file) {
   metadata.audio_tracks = audio_tracks_of(input);
   read_container_texts(input, *sound, metadata);
   metadata.taken = detected == MediaFormat::kWav ? broadcast_time(input, *sound) : container_time(input, *sound);
+  constexpr double kMostBitRate = 1e12;  // of a damaged header
   AudioInfo info;
   info.duration = duration_of(input, *sound);
   info.bit_rate = std::max<std::int64_t>(input.bit_rate, 0);
   if (info.bit_rate == 0 && info.duration > 0)
-    info.bit_rate = static_cast<std::int64_t>(static_cast<double>(file.size()) * 8 / info.duration);
+    info.bit_rate =
+        static_cast<std::int64_t>(std::min(static_cast<double>(file.size()) * 8 / info.duration, kMostBitRate));
   for (const auto& [member, key] : kSoundTexts) info.*member = tag_of(input, *sound, key);
   info.track = track_number(tag_of(input, *sound, "track"));
   auto played = std::ranges::find(metadata.audio_tracks, true, &AudioTrack::is_default);

@@ -61,6 +61,7 @@ def make(folder):
     ffmpeg("-f", "lavfi", "-i", "testsrc2=size=64x48:rate=25:duration=2", *sine(2), "-c:v", "libx264", "-pix_fmt", "yuv420p", "-c:a", "aac",
            "-f", "ipod", folder / "clip.m4a")
     (folder / "clip.m4a").write_bytes((folder / "clip.m4a").read_bytes().replace(b"ftypM4V ", b"ftypM4A ", 1))
+    ffmpeg("-i", folder / "song.flac", "-map", "0:a", "-c", "copy", "-metadata", "title=Another title", folder / "retagged.flac")
     # ID3v1 alone, in Latin-1.
     text = [field.ljust(length, b"\0") for field, length in ((b"Caf\xe9", 30), (b"Zo\xeb", 30), (b"Cr\xeape", 30), (b"1999", 4), (b"", 30))]
     ffmpeg(*sine(2), "-c:a", "libmp3lame", "-id3v2_version", "0", "-map_metadata", "-1", folder / "bare.mp3")
