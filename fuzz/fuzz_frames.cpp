@@ -33,7 +33,7 @@ void read(media::VideoReader& reader, int frames) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, size_t size) {
   const auto file = as_file(data, size);
-  if (media_kind(media::detect_format(file)) != MediaKind::kVideo) return -1;
+  if (as_video(media::detect_format(file)) == MediaFormat::kNone) return -1;
   auto reader = media::VideoReader::open(file, {.max_pixels = kMostPixels});
   if (!reader) return 0;
   read(*reader, kMostFrames);

@@ -109,6 +109,26 @@ def videos():
              *[part for key, value in tags.items() for part in ("-metadata", f"{key}={value}")], "{}"], suffix)
 
 
+SOUNDS = {
+    "mp3": ("-c:a", "libmp3lame"), "mp2": ("-c:a", "mp2"), "m4a": ("-c:a", "aac"), "wav": ("-c:a", "pcm_s16le"), "flac": ("-c:a", "flac"),
+    "ogg": ("-c:a", "libvorbis"), "opus": ("-c:a", "libopus"), "spx": ("-c:a", "libspeex", "-ar", "16000"), "aiff": ("-c:a", "pcm_s16be", "-write_id3v2", "1"),
+    "wma": ("-c:a", "wmav2"), "aac": ("-c:a", "aac"), "mka": ("-c:a", "flac"),
+}  # fmt: skip
+
+
+def sounds():
+    """With tags, and with a cover where the format has one."""
+    tags = {"title": "Näher", "artist": "A", "album": "B", "genre": "C", "track": "3/12", "date": "2019", "comment": "D"}
+    metadata = [part for key, value in tags.items() for part in ("-metadata", f"{key}={value}")]
+    sine = ["-f", "lavfi", "-i", "sine=duration=0.2:sample_rate=44100"]
+    cover = ["-f", "lavfi", "-i", "color=red:size=16x16:duration=0.04", "-map", "0:a", "-map", "1:v", "-frames:v", "1", "-c:v", "mjpeg",
+             "-disposition:v", "attached_pic"]  # fmt: skip
+    for suffix, codec in SOUNDS.items():
+        with_cover = cover if suffix in ("mp3", "m4a", "flac") else []
+        yield from made_by(["ffmpeg", "-v", "error", *sine, *with_cover, *codec, *metadata, "-fflags", "+bitexact", "{}"], suffix)
+    yield b"#!AMR\n" + (b"\x3c" + bytes(31)) * 10
+
+
 ANSWERS = [
     '{"predictions": [{"class": "bottle", "confidence": 0.9, "bbox": [1, 2.5, 30, NaN]}, {"class": "é", "confidence": 1, "bbox": [0, 0, 1, 1]}]}',
     '{"text": "<think>a</think> A dog\\u0007.\\n"}',
@@ -145,6 +165,7 @@ def main():
     root = pathlib.Path(sys.argv[1])
     root.mkdir(parents=True, exist_ok=True)
     seeds = [(f"decode_{decoder}", content) for decoder, content in pictures()] + [(target, content) for content in videos() for target in ("video", "frames")]
+    seeds += [("video", content) for content in sounds()]
     for number, (own, content) in enumerate(seeds):
         for target in (own, "metadata", "sniff"):
             prefix = b"\0" if target == "metadata" else b""

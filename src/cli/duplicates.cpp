@@ -25,7 +25,7 @@ Examples:
   image-engine duplicates --json | jq '.groups[0]'
   image-engine duplicates --kind exact --print0 | xargs -0 ls -l      (copies of the best, byte for byte)
 
-exact: files with the same coded picture (their metadata may differ; --verify compares every byte).
+exact: files with the same coded picture or sound (their metadata may differ; --verify compares every byte).
 video: the same recording, re-encoded, resized or trimmed; sound is not compared, and keeps a file from being removable.
 near: pictures that look the same. burst: similar photos of one camera, shot in sequence.
 Links, mounts and other spellings of a file count as one file. Hard links are shown, and count no bytes.
@@ -96,8 +96,8 @@ void print_group(const Context& context, const search::DuplicateGroup& group, bo
   const bool verified = verify && group.kind == search::DuplicateKind::kExact;
   for (size_t i = 0; i < group.files.size(); ++i) {
     const search::DuplicateFile& file = group.files[i];
-    std::string facts =
-        fmt::format("{} × {}, {}", file.width, file.height, human_bytes(static_cast<std::uint64_t>(file.bytes)));
+    std::string facts = human_bytes(static_cast<std::uint64_t>(file.bytes));
+    if (file.width > 0) facts = fmt::format("{} × {}, {}", file.width, file.height, facts);
     if (group.kind == search::DuplicateKind::kVideo) facts += video_facts(file);
     if (file.same_bytes) facts += *file.same_bytes ? ", same bytes" : ", other bytes";
     if (verified && !file.same_bytes) facts += ", cannot be read";

@@ -112,6 +112,7 @@ nlohmann::json report_json(const AnalyzeReport& report, const GpuMonitor& gpus) 
   return {{"run", report.run},
           {"files", report.scan.files},
           {"media", report.scan.media},
+          {"recordings", report.scan.recordings},
           {"skipped", report.scan.skipped},
           {"not_media", report.not_media()},
           {"sidecars", report.scan.sidecars},
@@ -151,8 +152,9 @@ nlohmann::json report_json(const AnalyzeReport& report, const GpuMonitor& gpus) 
 }
 
 void print_report(const Context& context, const AnalyzeReport& report, const GpuMonitor& gpus) {
-  print_line(fmt::format("{}, {} skipped", human_count(report.scan.media, "photo or video", "photos and videos"),
-                         human_count(report.scan.skipped, "other file")));
+  std::string media = human_count(report.scan.media - report.scan.recordings, "photo or video", "photos and videos");
+  if (report.scan.recordings > 0) media += ", " + human_count(report.scan.recordings, "recording");
+  print_line(fmt::format("{}, {} skipped", media, human_count(report.scan.skipped, "other file")));
   const std::array<std::pair<const char*, std::uint64_t>, 7> parts = {{{"new", report.added},
                                                                        {"changed", report.changed},
                                                                        {"moved", report.moved},
@@ -166,7 +168,7 @@ void print_report(const Context& context, const AnalyzeReport& report, const Gpu
   if (!line.empty()) print_line(line);
   print_left_out(report.scan);
   if (report.duplicates > 0)
-    print_line(fmt::format("  {} the same picture as another file", human_count(report.duplicates, "shows", "show")));
+    print_line(fmt::format("  {} the same picture or sound as another file", human_count(report.duplicates, "has", "have")));
   if (report.metadata.files + report.content.files > 0) {
     print_line("");
     print_phases(report);

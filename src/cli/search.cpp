@@ -27,7 +27,7 @@ constexpr char kSearchExamples[] = R"(
 Fields (all must hold):
   tag:outdoor (keywords and rules)  people:yes  people:>=3  vehicle:bus  object:dog>=2
   title:…  text:exit  place:paris  path:holiday  camera:canon  lens:50mm
-  after:2019-06  before:2020  rating:4 (at least)  type:photo|video|jpeg|…  near:48.86,2.35,10 (km)
+  after:2019-06  before:2020  rating:4 (at least)  type:photo|video|audio|jpeg|…  near:48.86,2.35,10 (km)
 Pictures that match all words come first; with a model (models pull clip-vit-b-32) search also finds pictures that show
 them. "exact phrase" and -not work, also -camera:canon.
 

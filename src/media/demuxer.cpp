@@ -67,13 +67,13 @@ Result<Demuxer> Demuxer::open(const char* name, Bytes file, bool is_mapped) {
   demuxer.io_.reset(avio_alloc_context(buffer, kBuffer, 0, demuxer.source_.get(), Source::read, nullptr, Source::seek));
   if (!demuxer.io_) {
     av_free(buffer);
-    return fail(ErrorCode::kOutOfMemory, "no memory to read a video's header");
+    return fail(ErrorCode::kOutOfMemory, "no memory to read a header");
   }
   const AVInputFormat* named = av_find_input_format(name);
   AVFormatContext* context = avformat_alloc_context();
   if (!named || !context) {
     avformat_free_context(context);
-    return fail(ErrorCode::kUnsupported, "this FFmpeg cannot read such videos");
+    return fail(ErrorCode::kUnsupported, "this FFmpeg cannot read such files");
   }
   context->pb = demuxer.io_.get();
   context->io_open = [](AVFormatContext*, AVIOContext**, const char*, int, AVDictionary**) { return AVERROR(EPERM); };
@@ -82,7 +82,7 @@ Result<Demuxer> Demuxer::open(const char* name, Bytes file, bool is_mapped) {
   av_dict_set(&options, "analyzeduration", kProbeTime, 0);
   const int code = avformat_open_input(&context, nullptr, named, &options);
   av_dict_free(&options);
-  if (code < 0) return fail(ErrorCode::kCorrupt, "the video's header cannot be read");
+  if (code < 0) return fail(ErrorCode::kCorrupt, "the header cannot be read: the file is damaged or incomplete");
   demuxer.input_.reset(context);
   return demuxer;
 }

@@ -8,6 +8,7 @@
 #include "media/jpeg_segments.h"
 #include "media/libraries.h"
 #include "media/metadata_readers.h"
+#include "media/sound_tags.h"
 
 namespace image_engine::media {
 namespace {
@@ -29,7 +30,7 @@ constexpr PictureReader kPictureReaders[] = {
 Result<const PictureReader*> find_reader(MediaFormat format) {
   const auto* found = std::ranges::find(kPictureReaders, reader_of(format).codec, &PictureReader::codec);
   if (found == std::end(kPictureReaders))
-    return fail(ErrorCode::kUnsupported, "this is not a supported picture or video");
+    return fail(ErrorCode::kUnsupported, "this is not a supported picture, video or sound file");
   return found;
 }
 
@@ -51,7 +52,7 @@ MediaFormat detect_format(Bytes file) { return sniff_format(file); }
 
 Result<Metadata> read_metadata(Bytes file, Bytes sidecar) {
   const auto kind = detect_format(file);
-  if (media_kind(kind) == MediaKind::kVideo) return read_video_metadata(kind, file);
+  if (reader_of(kind).codec == Codec::kFfmpeg) return read_container_metadata(kind, file);
   IE_TRY(const PictureReader* reader, find_reader(kind));
   Metadata metadata;
   metadata.format = kind;
@@ -64,17 +65,29 @@ Result<Metadata> read_metadata(Bytes file, Bytes sidecar) {
   return metadata;
 }
 
-ContentHashes content_hashes(Bytes file, bool is_mapped) {
+namespace {
+
+Hash128 hash_in_windows(Bytes bytes, bool is_mapped) {
   constexpr size_t kWindow = size_t{32} << 20;
-  const bool is_large = is_mapped && file.size() > 2 * kWindow;  // a picture is about to be decoded from the same pages
+  const bool is_large =
+      is_mapped && bytes.size() > 2 * kWindow;  // a picture is about to be decoded from the same pages
   ContentHasher hasher;
-  for (size_t at = 0; at < file.size(); at += kWindow) {
-    const Bytes window = file.subspan(at, std::min(kWindow, file.size() - at));
+  for (size_t at = 0; at < bytes.size(); at += kWindow) {
+    const Bytes window = bytes.subspan(at, std::min(kWindow, bytes.size() - at));
     hasher.update(window);
     if (is_large) give_back_pages(window);
   }
-  const Hash128 whole = hasher.digest();
-  return {whole, detect_format(file) == MediaFormat::kJpeg ? jpeg_asset_hash(file) : whole};
+  return hasher.digest();
+}
+
+}  // namespace
+
+ContentHashes content_hashes(Bytes file, bool is_mapped) {
+  const Hash128 whole = hash_in_windows(file, is_mapped);
+  const MediaFormat format = detect_format(file);
+  if (format == MediaFormat::kJpeg) return {whole, jpeg_asset_hash(file)};
+  const Bytes sound = without_sound_tags(format, file);
+  return {whole, sound.size() == file.size() ? whole : hash_in_windows(sound, is_mapped)};
 }
 
 Hash128 former_asset_hash(Bytes file) {
@@ -83,7 +96,9 @@ Hash128 former_asset_hash(Bytes file) {
 
 Result<Decoded> decode(Bytes file, const DecodeOptions& options) {
   const auto kind = detect_format(file);
-  if (media_kind(kind) == MediaKind::kVideo) return decode_video_frame(file, options);
+  if (as_video(kind) != MediaFormat::kNone) return decode_video_frame(file, options);
+  if (media_kind(kind) == MediaKind::kAudio)
+    return fail(ErrorCode::kUnsupported, "this is a sound file: it has no picture");
   IE_TRY(const PictureReader* reader, find_reader(kind));
   return reader->decode(file, options);
 }

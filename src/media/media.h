@@ -1,5 +1,6 @@
-// The only parser of outside bytes: metadata, hashes and upright sRGB pixels of any supported picture. Runs inside
-// image-engine-worker. Functions may be called from any thread after init(); none throws.
+// The only parser of outside bytes: metadata, hashes and upright sRGB pixels of any supported picture, metadata of
+// videos and sound files. Runs inside image-engine-worker. Functions may be called from any thread after init(); none
+// throws.
 #pragma once
 
 #include <cstddef>
@@ -31,13 +32,14 @@ std::vector<std::pair<std::string, std::string>> library_versions();
 MediaFormat detect_format(Bytes file);
 
 // Reads headers only. `sidecar` is the bytes of an XMP sidecar, whose fields override the embedded ones; empty for
-// none. Broken EXIF inside a valid picture is a warning, not an error. Videos have container metadata. Errors:
-// kUnsupported (not media), kCorrupt.
+// none. Broken EXIF inside a valid picture is a warning, not an error. Videos and sound have container metadata.
+// Errors: kUnsupported (not media), kCorrupt.
 Result<Metadata> read_metadata(Bytes file, Bytes sidecar);
 
 struct ContentHashes {
-  Hash128 file;   // of all bytes
-  Hash128 asset;  // of the coded image data: JPEG without APPn and COM segments; other formats all bytes
+  Hash128 file;  // of all bytes
+  // Of the coded data: JPEG without APPn and COM segments, MP3 and FLAC without tags; other formats all bytes.
+  Hash128 asset;
 };
 // `is_mapped`: as of Demuxer::open().
 ContentHashes content_hashes(Bytes file, bool is_mapped = false);

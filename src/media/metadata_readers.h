@@ -27,7 +27,12 @@ Result<Blocks> read_raw_blocks(Bytes file, Metadata& metadata);
 // Adds EXIF, XMP and IPTC to `metadata`, by the tables in metadata_exif.cpp. Never fails: broken data causes a warning.
 void merge_tags(Bytes file, const Blocks& blocks, Bytes sidecar, Metadata& metadata);
 
-// Container metadata; decodes only what FFmpeg needs to identify the streams.
-Result<Metadata> read_video_metadata(MediaFormat format, Bytes file);
+// Container metadata of a video or sound file; decodes only what FFmpeg needs to identify the streams. The result's
+// format says which of both it is, also where the signature did not tell. An attached picture is no video.
+Result<Metadata> read_container_metadata(MediaFormat detected, Bytes file);
+
+// Of a file without a video stream. Errors: kCorrupt (no sound either, or none that is understood), kUnsupported (sound
+// alone in a container that is only supported for videos).
+Result<Metadata> read_sound_metadata(MediaFormat detected, Bytes file);
 
 }  // namespace image_engine::media

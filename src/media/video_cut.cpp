@@ -86,8 +86,8 @@ struct CutSource {
   std::vector<std::string> warnings;
 
   static Result<CutSource> open(Bytes file, const CutOptions& options) {
-    const MediaFormat format = detect_format(file);
-    if (media_kind(format) != MediaKind::kVideo) return fail(ErrorCode::kUnsupported, "this is not a video");
+    const MediaFormat format = as_video(detect_format(file));
+    if (format == MediaFormat::kNone) return fail(ErrorCode::kUnsupported, "this is not a video");
     IE_TRY(Demuxer demuxer, Demuxer::open(format, file, options.is_mapped));
     CutSource source{std::move(demuxer), {}, nullptr, ffmpeg::Packet(av_packet_alloc()), 0, 0, 0, 0, {}};
     if (!source.packet) return no_memory_to_cut();

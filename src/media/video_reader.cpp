@@ -139,8 +139,8 @@ VideoReader::VideoReader(VideoReader&&) noexcept = default;
 VideoReader::~VideoReader() = default;
 
 Result<VideoReader> VideoReader::open(Bytes file, const VideoReaderOptions& options) {
-  const MediaFormat format = detect_format(file);
-  if (media_kind(format) != MediaKind::kVideo) return fail(ErrorCode::kUnsupported, "this is not a video");
+  const MediaFormat format = as_video(detect_format(file));
+  if (format == MediaFormat::kNone) return fail(ErrorCode::kUnsupported, "this is not a video");
   IE_TRY(Demuxer demuxer, Demuxer::open(format, file, options.is_mapped));
   auto state = std::make_unique<State>(std::move(demuxer), options);
   // Codecs of some containers, AVI's and MPEG's among them, are only known from the first packets.

@@ -167,7 +167,7 @@ struct Candidate {
 };
 
 bool is_due(const store::PendingFile& file, const CloudTask& task) {
-  return (file.seen.kind == MediaKind::kVideo) == task.of_frames &&
+  return file.seen.kind == (task.of_frames ? MediaKind::kVideo : MediaKind::kPhoto) &&
          std::ranges::find(file.stages, task.key.stage) != file.stages.end();
 }
 

@@ -363,6 +363,7 @@ void Walk::visit_file(const Location& at, const std::string& name, std::string p
     return;
   }
   ++counts_.media;
+  if (file.kind == MediaKind::kAudio) ++counts_.recordings;
   if (file.known) ++counts_.known;
   if (visitor_.file && !visitor_.file(std::move(file))) counts_.stopped = true;
 }

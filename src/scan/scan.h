@@ -1,4 +1,4 @@
-// Walks folders and detects pictures and videos by their content. Paths are bytes.
+// Walks folders and detects pictures, videos and sound files by their content. Paths are bytes.
 #pragma once
 
 #include <cstdint>
@@ -58,13 +58,14 @@ struct PatternCount {
 };
 
 struct ScanCounts {
-  std::uint64_t files = 0;     // regular files seen, without the excluded and hidden ones
-  std::uint64_t media = 0;     // reported to ScanVisitor::file
-  std::uint64_t known = 0;     // of these, known
-  std::uint64_t skipped = 0;   // neither picture nor video nor sidecar; links not followed; FIFOs, devices, sockets
-  std::uint64_t sidecars = 0;  // .xmp files
-  std::uint64_t folders = 0;   // entered
-  std::uint64_t excluded = 0;  // files excluded by patterns
+  std::uint64_t files = 0;             // regular files seen, without the excluded and hidden ones
+  std::uint64_t media = 0;             // reported to ScanVisitor::file
+  std::uint64_t recordings = 0;        // of these, sound files as far as their signatures and names tell
+  std::uint64_t known = 0;             // of these, known
+  std::uint64_t skipped = 0;           // neither media nor sidecar; links not followed; FIFOs, devices, sockets
+  std::uint64_t sidecars = 0;          // .xmp files
+  std::uint64_t folders = 0;           // entered
+  std::uint64_t excluded = 0;          // files excluded by patterns
   std::uint64_t excluded_folders = 0;  // likewise; not entered
   std::uint64_t hidden = 0;            // hidden files and folders that were skipped
   std::uint64_t problems = 0;

@@ -345,12 +345,14 @@ Result<std::vector<DuplicateGroup>> find_duplicates(const store::CatalogueReader
                                                     const DuplicateOptions& options) {
   IE_TRY(const std::vector<store::AssetBrief> photo_briefs, catalogue.briefs(MediaKind::kPhoto));
   IE_TRY(std::vector<store::AssetBrief> video_briefs, catalogue.briefs(MediaKind::kVideo));
+  IE_TRY(const std::vector<store::AssetBrief> sound_briefs, catalogue.briefs(MediaKind::kAudio));
   Disk disk;
   std::vector<DuplicateGroup> groups;
   std::unordered_map<store::AssetId, std::string> best_of_asset;
   std::vector<DuplicateGroup> exact;
   std::vector<store::AssetBrief> briefs = photo_briefs;
   briefs.insert(briefs.end(), video_briefs.begin(), video_briefs.end());
+  briefs.insert(briefs.end(), sound_briefs.begin(), sound_briefs.end());
   for (const store::AssetBrief& brief : briefs) {
     disk.analyzed[brief.path] = {brief.bytes, brief.mtime_ns};
     if (brief.files < 2) continue;

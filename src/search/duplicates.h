@@ -17,7 +17,7 @@
 namespace image_engine::search {
 
 enum class DuplicateKind : std::uint8_t {
-  kExact,  // files with the same coded picture; of videos, with the same bytes
+  kExact,  // files with the same coded picture or sound; of videos, with the same bytes
   kNear,   // different files that look the same
   kBurst,  // shot one after the other, and alike
   kVideo,  // videos that are wholly in the best one: re-encoded, resized or trimmed

@@ -236,11 +236,11 @@ Result<store::NearCondition> parse_near(std::string_view value, const FindPlace&
 
 Result<store::TypeCondition> parse_type(std::string_view value) {
   const std::string name = ascii_lower(value);
-  for (const MediaKind kind : {MediaKind::kPhoto, MediaKind::kVideo})
+  for (const MediaKind kind : kMediaKinds)
     if (name == kind_name(kind)) return store::TypeCondition{kind, {}};
   if (auto formats = formats_called(name); !formats.empty())
     return store::TypeCondition{MediaKind::kNone, std::move(formats)};
-  return wrong_value("type", value, "write type:photo, type:video, type:raw or a format such as type:jpeg");
+  return wrong_value("type", value, "write type:photo, type:video, type:audio, type:raw or a format such as type:jpeg");
 }
 
 Result<store::StateCondition> parse_state(std::string_view value) {

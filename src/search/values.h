@@ -29,7 +29,7 @@ Result<store::ObjectsCondition> parse_objects(std::string_view value);
 Result<store::ObjectsCondition> parse_products(std::string_view value);
 // "LAT,LON", "LAT,LON,KM", and with `find_place` "NAME", "NAME,KM".
 Result<store::NearCondition> parse_near(std::string_view value, const FindPlace& find_place);
-// "photo", "video", "raw" or a format's name or usual extension.
+// "photo", "video", "audio", "raw" or a format's name or usual extension.
 Result<store::TypeCondition> parse_type(std::string_view value);
 Result<store::StateCondition> parse_state(std::string_view value);
 

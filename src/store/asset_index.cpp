@@ -84,6 +84,13 @@ struct AssetIndex::Document {
   std::string& operator[](TextField field) { return text[static_cast<size_t>(field)]; }
 };
 
+// Who made it, and what it is part of.
+void AssetIndex::add_sound(Document& document, const AudioInfo& audio) {
+  for (const std::string& maker : {audio.album_artist, audio.composer})
+    append_line(document[TextField::kCreator], clean(maker));
+  for (const std::string& name : {audio.album, audio.genre}) append_line(document[TextField::kKeywords], clean(name));
+}
+
 void AssetIndex::load_roots() {
   roots_.clear();
   for (auto row = connection_.query("SELECT path FROM roots"); row.next();) roots_.push_back(row.bytes(0));
@@ -146,6 +153,7 @@ void AssetIndex::refresh(AssetId asset) {
     document[TextField::kCamera] = clean(repeated || m.make.empty() ? m.model : m.make + " " + m.model);
     document[TextField::kLens] = clean(m.lens);
     document[TextField::kCreator] = clean(m.creator);
+    if (m.audio) add_sound(document, *m.audio);
     if (const auto& place = document.facts->place)
       for (const std::string& part : {place->city, place->region, place->country})
         append_line(document[TextField::kPlace], clean(part));

@@ -20,6 +20,7 @@ class AssetIndex {
 
  private:
   struct Document;
+  static void add_sound(Document& document, const AudioInfo& audio);
   void read_files(AssetId asset, Document& document);
   void write_columns(AssetId asset, const Document& document);
   bool has_text(AssetId asset, const Document& document);

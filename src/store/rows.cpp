@@ -82,7 +82,7 @@ FileState state_from_name(std::string_view name) {
 }
 
 MediaKind kind_from_name(std::string_view name) {
-  for (const MediaKind kind : {MediaKind::kPhoto, MediaKind::kVideo})
+  for (const MediaKind kind : kMediaKinds)
     if (kind_name(kind) == name) return kind;
   return MediaKind::kNone;
 }

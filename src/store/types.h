@@ -99,7 +99,7 @@ struct Record {
 // A stage whose records are to be brought up to date.
 struct WantedStage {
   StageKey key;
-  MediaKind kind = MediaKind::kNone;  // only for this kind; kNone: for both
+  MediaKind kind = MediaKind::kNone;  // only for this kind; kNone: for all
   // Files that failed with one of these codes are returned nevertheless.
   std::vector<ErrorCode> forgiven = {};
 };
@@ -250,7 +250,7 @@ struct StageData {
 struct CatalogueStatus {
   std::int64_t assets = 0;
   std::int64_t unhashed_files = 0;                // present, waiting for pass 2; without failed files
-  std::map<std::string, std::int64_t> by_kind;    // assets with a file that is not missing: "photo", "video"
+  std::map<std::string, std::int64_t> by_kind;    // assets with a file that is not missing: "photo", "video", "audio"
   std::map<std::string, std::int64_t> by_format;  // files that are not missing
   std::map<std::string, std::int64_t> by_state;   // files
   struct StageCount {

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "types/byte_view.h"
+#include "types/id3.h"
 
 namespace image_engine {
 namespace {
@@ -13,6 +14,14 @@ namespace {
 using namespace std::string_view_literals;
 
 MediaFormat webp(ByteView head) { return head.starts_with("RIFF") ? MediaFormat::kWebp : MediaFormat::kNone; }
+MediaFormat wav(ByteView head) {
+  const auto chunk = head.text(0, 4);
+  return chunk == "RIFF" || chunk == "RF64" || chunk == "BW64" ? MediaFormat::kWav : MediaFormat::kNone;
+}
+MediaFormat aiff(ByteView head) {
+  const auto type = head.text(8, 4);
+  return type == "AIFF" || type == "AIFC" ? MediaFormat::kAiff : MediaFormat::kNone;
+}
 MediaFormat avi(ByteView head) { return head.starts_with("RIFF") ? MediaFormat::kAvi : MediaFormat::kNone; }
 
 // ISO/IEC 14496-12, 4.3: formats by the brands of an ftyp box.
@@ -28,9 +37,12 @@ MediaFormat by_brands(ByteView head) {
       {"hevc", MediaFormat::kHeif}, {"hevx", MediaFormat::kHeif}, {"mif1", MediaFormat::kHeif},
       {"msf1", MediaFormat::kHeif},
   };
-  // Audio, Canon's CR3, JPEG 2000: not supported.
-  static constexpr std::string_view kOther[] = {"M4A ", "M4B ", "M4P ", "F4A ", "F4B ", "crx ", "jp2 ", "jpx ", "jxl "};
+  static constexpr std::string_view kSound[] = {"M4A ", "M4B ", "M4P ", "F4A ", "F4B "};
+  // Canon's CR3, JPEG 2000: not supported.
+  static constexpr std::string_view kOther[] = {"crx ", "jp2 ", "jpx ", "jxl "};
   const auto major = head.text(8, 4);
+  for (const auto sound : kSound)
+    if (major == sound) return MediaFormat::kM4a;
   for (const auto other : kOther)
     if (major == other) return MediaFormat::kNone;
   const std::uint64_t end = std::min<std::uint64_t>({head.u32(0), head.size(), kSniffBytes});
@@ -81,19 +93,88 @@ MediaFormat matroska(ByteView head) {
                                                                               : MediaFormat::kNone;
 }
 
-// Audio files use the same container: the stream types' GUIDs decide (ASF specification, 3.3 and 10.4).
+// Files of sound use the same container: the stream types' GUIDs decide (ASF specification, 3.3 and 10.4).
 MediaFormat asf(ByteView head) {
   const auto text = head.text(0, kSniffBytes);
   const bool sound = text.find("\x40\x9e\x69\xf8\x4d\x5b\xcf\x11\xa8\xfd\x00\x80\x5f\x5c\x44\x2b"sv) != text.npos;
   const bool video = text.find("\xc0\xef\x19\xbc\x4d\x5b\xcf\x11\xa8\xfd\x00\x80\x5f\x5c\x44\x2b"sv) != text.npos;
-  return sound && !video ? MediaFormat::kNone : MediaFormat::kAsf;
+  return sound && !video ? MediaFormat::kWma : MediaFormat::kAsf;
 }
 
+// By the first packets of the streams, which come before all others (RFC 3533, 4).
 MediaFormat ogg(ByteView head) {
   const auto text = head.text(0, kSniffBytes);
-  for (const auto codec : {"\x80theora"sv, "\x01video\0\0\0"sv, "BBCD\0"sv})
+  for (const auto codec : {"\x80theora"sv, "\x01video\0\0\0"sv, "BBCD\0"sv, "OVP80"sv})
     if (text.find(codec) != text.npos) return MediaFormat::kOggVideo;
+  for (const auto codec : {"\x01vorbis"sv, "OpusHead"sv,
+                           "\x7f"
+                           "FLAC"sv,
+                           "Speex   "sv})
+    if (text.find(codec) != text.npos) return MediaFormat::kOggAudio;
   return MediaFormat::kNone;
+}
+
+// The length of the frame of MPEG audio whose header this is (ISO/IEC 11172-3, 2.4.2.3; 13818-3), 0 for no header.
+std::uint64_t mpeg_frame(std::uint32_t header) {
+  // Kilobits a second; by version (MPEG-1; MPEG-2 and 2.5), layer 3…1, index.
+  static constexpr std::uint16_t kBitRates[2][3][14] = {
+      {{32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320},
+       {32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384},
+       {32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448}},
+      {{8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160},
+       {8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160},
+       {32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256}}};
+  static constexpr std::uint32_t kRates[] = {44100, 48000, 32000};
+  const std::uint32_t version = header >> 19 & 3, layer = header >> 17 & 3;  // MPEG-2.5, –, 2, 1; –, III, II, I
+  const std::uint32_t bits = header >> 12 & 15, rate = header >> 10 & 3, padding = header >> 9 & 1;
+  const bool is_known = header >> 21 == 0x7FF && version != 1 && layer != 0 && bits != 0 && bits != 15 && rate != 3;
+  if (!is_known || (header & 3) == 2) return 0;  // 2: a reserved emphasis
+  const std::uint32_t bits_a_second = kBitRates[version == 3 ? 0 : 1][layer - 1][bits - 1] * 1000U;
+  const std::uint32_t samples_a_second = kRates[rate] >> (version == 3 ? 0 : version == 2 ? 1 : 2);
+  if (layer == 3) return (12 * bits_a_second / samples_a_second + padding) * 4;
+  const std::uint32_t samples = layer == 1 && version != 3 ? 576 : 1152;  // of a frame
+  return samples / 8 * bits_a_second / samples_a_second + padding;
+}
+
+// The length of the ADTS frame whose header begins here (ISO/IEC 13818-7, 6.2), 0 for no header.
+std::uint64_t adts_frame(ByteView head, std::uint64_t at) {
+  const std::uint32_t header = head.u32(at);
+  const std::uint64_t length = (header & 3) << 11 | head.u8(at + 4) << 3 | head.u8(at + 5) >> 5;
+  const bool is_header = (header & 0xFFF60000) == 0xFFF00000 && (header >> 10 & 15) < 13;
+  return is_header && length > 7 ? length : 0;
+}
+
+// Two frames with the same settings follow each other; a third too, where the head is long enough. Random bytes pass
+// once in 2^17 times even if they begin with a header.
+MediaFormat sound_frames(ByteView head, std::uint64_t at) {
+  constexpr std::uint64_t kWanted = 3, kLeast = 2;
+  constexpr std::uint32_t kSameMpeg = 0xFFFE0C00, kSameAdts = 0xFFFEFDC0;  // version, layer, rate; profile, channels
+  const std::uint32_t first = head.u32(at);
+  const bool is_mpeg = mpeg_frame(first) > 0;
+  const std::uint32_t same = is_mpeg ? kSameMpeg : kSameAdts;
+  std::uint64_t found = 0;
+  for (; found < kWanted && head.has(at, 6); ++found) {
+    const std::uint64_t length = is_mpeg ? mpeg_frame(head.u32(at)) : adts_frame(head, at);
+    if (length == 0 || (head.u32(at) & same) != (first & same)) return MediaFormat::kNone;
+    at += length;
+  }
+  if (found < kLeast) return MediaFormat::kNone;
+  return is_mpeg ? MediaFormat::kMp3 : MediaFormat::kAac;
+}
+
+// Some encoders begin with zeros.
+MediaFormat bare_sound_frames(ByteView head) {
+  std::uint64_t at = 0;
+  while (at < kSniffBytes && head.has(at, 1) && head.u8(at) == 0) ++at;
+  return head.u8(at) == 0xFF ? sound_frames(head, at) : MediaFormat::kNone;
+}
+
+// Behind an ID3v2 tag may be other formats than MP3; a longer tag than the head hides which.
+MediaFormat behind_id3(ByteView head) {
+  const std::uint64_t size = id3v2_size(head);
+  if (size == 0) return MediaFormat::kNone;
+  if (head.starts_with("fLaC", size)) return MediaFormat::kFlac;
+  return head.has(size, 6) && sound_frames(head, size) == MediaFormat::kAac ? MediaFormat::kAac : MediaFormat::kMp3;
 }
 
 // The pack header's marker bits of MPEG-1 (0010) or MPEG-2 (01).
@@ -137,9 +218,21 @@ struct FormatRow {
   bool is_lossless = false;
 };
 
+// Formats of one container.
+struct Twins {
+  MediaFormat video, audio;
+};
+constexpr Twins kTwins[] = {
+    {MediaFormat::kMp4, MediaFormat::kM4a},
+    {MediaFormat::kMatroska, MediaFormat::kMka},
+    {MediaFormat::kAsf, MediaFormat::kWma},
+    {MediaFormat::kOggVideo, MediaFormat::kOggAudio},
+};
+
 constexpr bool kRaw = true, kLossless = true;
 
-// The rows' order is that of their signatures: the first that matches wins. MPEG-TS, which has none, is last.
+// The rows' order is that of their signatures: the first that matches wins. MP3 and MPEG-TS, which
+// have none, are last.
 // clang-format off
 constexpr FormatRow kFormats[] = {
     {MediaFormat::kNone, "none", MediaKind::kNone, {}},
@@ -181,6 +274,21 @@ constexpr FormatRow kFormats[] = {
      {{{0, "OggS"sv, ogg}}}},
     {MediaFormat::kMpegPs, "mpegps", MediaKind::kVideo, {Codec::kFfmpeg, "mpeg"}, {".mpg", ".mpeg", ".vob"},
      {{{0, "\0\0\x01\xba"sv, mpeg_ps}}}},
+    {MediaFormat::kM4a, "m4a", MediaKind::kAudio, {Codec::kFfmpeg, "mov"}, {".m4a", ".m4b", ".m4p", ".f4a"}},  // by brands
+    {MediaFormat::kMka, "mka", MediaKind::kAudio, {Codec::kFfmpeg, "matroska"}, {".mka", ".weba"}},
+    {MediaFormat::kWma, "wma", MediaKind::kAudio, {Codec::kFfmpeg, "asf"}, {".wma"}},
+    {MediaFormat::kOggAudio, "ogg", MediaKind::kAudio, {Codec::kFfmpeg, "ogg"}, {".ogg", ".oga", ".opus", ".spx"}},
+    {MediaFormat::kWav, "wav", MediaKind::kAudio, {Codec::kFfmpeg, "wav"}, {".wav", ".wave", ".bwf", ".rf64"},
+     {{{8, "WAVE"sv, wav}}}},
+    {MediaFormat::kFlac, "flac", MediaKind::kAudio, {Codec::kFfmpeg, "flac"}, {".flac"},
+     {{{0, "fLaC"sv}}}},
+    {MediaFormat::kAiff, "aiff", MediaKind::kAudio, {Codec::kFfmpeg, "aiff"}, {".aiff", ".aif", ".aifc"},
+     {{{0, "FORM"sv, aiff}}}},
+    {MediaFormat::kAmr, "amr", MediaKind::kAudio, {Codec::kFfmpeg, "amr"}, {".amr", ".awb"},
+     {{{0, "#!AMR\n"sv}, {0, "#!AMR-WB\n"sv}}}},
+    {MediaFormat::kMp3, "mp3", MediaKind::kAudio, {Codec::kFfmpeg, "mp3"}, {".mp3", ".mp2", ".mpga"},
+     {{{0, "ID3"sv, behind_id3}, {0, ""sv, bare_sound_frames}}}},
+    {MediaFormat::kAac, "aac", MediaKind::kAudio, {Codec::kFfmpeg, "aac"}, {".aac", ".adts"}},  // by MP3's row
     {MediaFormat::kMpegTs, "mpegts", MediaKind::kVideo, {Codec::kFfmpeg, "mpegts"}, {".mts", ".m2ts", ".mpeg"},
      {{{0, ""sv, mpeg_ts}}}},
 };
@@ -231,8 +339,21 @@ bool is_lossless(MediaFormat format) { return row_of(format).is_lossless; }
 FormatReader reader_of(MediaFormat format) { return row_of(format).reader; }
 bool is_media_format(MediaFormat format) { return static_cast<size_t>(format) < std::size(kFormats); }
 
+MediaFormat as_video(MediaFormat format) {
+  if (media_kind(format) == MediaKind::kVideo) return format;
+  const auto* found = std::ranges::find(kTwins, format, &Twins::audio);
+  return found == std::end(kTwins) ? MediaFormat::kNone : found->video;
+}
+
+MediaFormat as_audio(MediaFormat format) {
+  if (media_kind(format) == MediaKind::kAudio) return format;
+  const auto* found = std::ranges::find(kTwins, format, &Twins::video);
+  return found == std::end(kTwins) ? MediaFormat::kNone : found->audio;
+}
+
 std::string_view kind_name(MediaKind kind) {
-  return kind == MediaKind::kPhoto ? "photo" : kind == MediaKind::kVideo ? "video" : "none";
+  static constexpr std::string_view kNames[] = {"none", "photo", "video", "audio"};
+  return kNames[static_cast<size_t>(kind)];
 }
 
 MediaFormat sniff_format(std::span<const std::byte> bytes) {

@@ -33,6 +33,63 @@ void get(const json& object, const char* key, std::optional<T>& value) {
   if (const auto found = object.find(key); found != object.end() && !found->is_null()) value = found->get<T>();
 }
 
+void put_count(json& object, const char* key, std::int64_t value) {
+  if (value != 0) object[key] = value;
+}
+
+json audio_json(const AudioInfo& audio) {
+  json out = {{"duration", audio.duration}};
+  put(out, "codec", audio.codec);
+  put_count(out, "channels", audio.channels);
+  put_count(out, "sample_rate", audio.sample_rate);
+  put_count(out, "bit_rate", audio.bit_rate);
+  put(out, "album", audio.album);
+  put(out, "album_artist", audio.album_artist);
+  put(out, "composer", audio.composer);
+  put(out, "genre", audio.genre);
+  put(out, "date", audio.date);
+  put(out, "track", audio.track);
+  return out;
+}
+
+AudioInfo audio_from(const json& in) {
+  AudioInfo audio;
+  get(in, "duration", audio.duration);
+  get(in, "codec", audio.codec);
+  get(in, "channels", audio.channels);
+  get(in, "sample_rate", audio.sample_rate);
+  get(in, "bit_rate", audio.bit_rate);
+  get(in, "album", audio.album);
+  get(in, "album_artist", audio.album_artist);
+  get(in, "composer", audio.composer);
+  get(in, "genre", audio.genre);
+  get(in, "date", audio.date);
+  get(in, "track", audio.track);
+  return audio;
+}
+
+json track_json(const AudioTrack& track) {
+  json out = json::object();
+  put(out, "codec", track.codec);
+  put(out, "language", track.language);
+  put(out, "title", track.title);
+  put_count(out, "channels", track.channels);
+  put_count(out, "sample_rate", track.sample_rate);
+  if (track.is_default) out["default"] = true;
+  return out;
+}
+
+AudioTrack track_from(const json& in) {
+  AudioTrack track;
+  get(in, "codec", track.codec);
+  get(in, "language", track.language);
+  get(in, "title", track.title);
+  get(in, "channels", track.channels);
+  get(in, "sample_rate", track.sample_rate);
+  get(in, "default", track.is_default);
+  return track;
+}
+
 json utf8_list(const std::vector<std::string>& values) {
   json list = json::array();
   for (const std::string& value : values) list.push_back(to_utf8(value));
@@ -98,8 +155,10 @@ void to_json(json& out, const Metadata& m) {
   out = json::object();
   out["media"] = kind_name(media_kind(m.format));
   out["format"] = format_name(m.format);
-  out["width"] = m.width;
-  out["height"] = m.height;
+  if (!m.audio) {
+    out["width"] = m.width;
+    out["height"] = m.height;
+  }
   if (m.orientation != 1) out["orientation"] = m.orientation;
   if (m.frames != 1) out["frames"] = m.frames;
   if (m.bit_depth != 8) out["bit_depth"] = m.bit_depth;
@@ -140,6 +199,8 @@ void to_json(json& out, const Metadata& m) {
     put(out["video"], "audio_codec", m.video->audio_codec);
     if (m.video->bit_rate != 0) out["video"]["bit_rate"] = m.video->bit_rate;
   }
+  if (m.audio) out["audio"] = audio_json(*m.audio);
+  for (const AudioTrack& track : m.audio_tracks) out["audio_tracks"].push_back(track_json(track));
   if (!m.warnings.empty()) out["warnings"] = utf8_list(m.warnings);
 }
 
@@ -194,6 +255,9 @@ void from_json(const json& in, Metadata& m) {
     get(*video, "audio_codec", m.video->audio_codec);
     get(*video, "bit_rate", m.video->bit_rate);
   }
+  if (const auto audio = in.find("audio"); audio != in.end()) m.audio = audio_from(*audio);
+  if (const auto tracks = in.find("audio_tracks"); tracks != in.end())
+    for (const json& track : *tracks) m.audio_tracks.push_back(track_from(track));
   get(in, "warnings", m.warnings);
 }
 

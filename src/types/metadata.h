@@ -1,4 +1,4 @@
-// Metadata from a picture's or video's headers.
+// Metadata from the headers of a picture, video or sound file.
 #pragma once
 
 #include <concepts>
@@ -43,6 +43,31 @@ struct VideoInfo {
   bool operator==(const VideoInfo&) const = default;
 };
 
+// One of the sound tracks of a video or sound file.
+struct AudioTrack {
+  std::string codec;
+  std::string language;           // as the file has it: "eng", "de"; empty unknown
+  std::string title;              // "Commentary"
+  std::uint32_t channels = 0;     // 0 unknown
+  std::uint32_t sample_rate = 0;  // samples a second, 0 unknown
+  bool is_default = false;        // the one that a player plays
+  bool operator==(const AudioTrack&) const = default;
+};
+
+// Of a sound file; codec, channels and rate are its default track's. Its title, artist, comment and copyright are
+// Metadata's title, creator, description and copyright.
+struct AudioInfo {
+  double duration = 0;  // seconds, 0 unknown
+  std::string codec;
+  std::uint32_t channels = 0;
+  std::uint32_t sample_rate = 0;  // samples a second
+  std::int64_t bit_rate = 0;      // bits a second, 0 unknown
+  std::string album, album_artist, composer, genre;
+  std::string date;                   // of the release, as the file has it: "1997", "1997-05-21"
+  std::optional<std::int32_t> track;  // its number on the album
+  bool operator==(const AudioInfo&) const = default;
+};
+
 struct Metadata {
   MediaFormat format = MediaFormat::kNone;
   std::uint32_t width = 0;        // pixels, upright
@@ -69,7 +94,9 @@ struct Metadata {
   std::string content_identifier;  // that the two files of a Live Photo share
   std::string title, description, creator, copyright;
   std::optional<VideoInfo> video;
-  std::vector<std::string> warnings;  // for a person: problems that did not prevent reading
+  std::optional<AudioInfo> audio;        // of a sound file, not of a video
+  std::vector<AudioTrack> audio_tracks;  // of a video or sound file, in the file's order; at most 100
+  std::vector<std::string> warnings;     // for a person: problems that did not prevent reading
 
   bool operator==(const Metadata&) const = default;
 };
@@ -96,6 +123,16 @@ void visit_fields(Archive& archive, Same<VideoInfo> auto& v) {
   archive(v.duration), archive(v.frame_rate), archive(v.video_codec), archive(v.audio_codec), archive(v.bit_rate);
 }
 template <typename Archive>
+void visit_fields(Archive& archive, Same<AudioTrack> auto& t) {
+  archive(t.codec), archive(t.language), archive(t.title), archive(t.channels), archive(t.sample_rate);
+  archive(t.is_default);
+}
+template <typename Archive>
+void visit_fields(Archive& archive, Same<AudioInfo> auto& a) {
+  archive(a.duration), archive(a.codec), archive(a.channels), archive(a.sample_rate), archive(a.bit_rate);
+  archive(a.album), archive(a.album_artist), archive(a.composer), archive(a.genre), archive(a.date), archive(a.track);
+}
+template <typename Archive>
 void visit_fields(Archive& archive, Same<Metadata> auto& m) {
   archive(m.format), archive(m.width), archive(m.height), archive(m.orientation), archive(m.frames);
   archive(m.bit_depth), archive(m.has_alpha), archive(m.progressive), archive(m.colour_profile), archive(m.taken);
@@ -103,7 +140,7 @@ void visit_fields(Archive& archive, Same<Metadata> auto& m) {
   archive(m.f_number), archive(m.iso), archive(m.focal_length), archive(m.focal_length_35);
   archive(m.exposure_bias), archive(m.flash), archive(m.gps), archive(m.rating), archive(m.label);
   archive(m.keywords), archive(m.title), archive(m.description), archive(m.creator), archive(m.copyright);
-  archive(m.video), archive(m.warnings), archive(m.content_identifier);
+  archive(m.video), archive(m.audio), archive(m.audio_tracks), archive(m.warnings), archive(m.content_identifier);
 }
 
 }  // namespace image_engine

@@ -68,8 +68,11 @@ TEST(Videos, ATurnIsAnExifOrientation) {
 TEST(Videos, SoundAloneIsNoVideo) {
   if (manifest().is_null()) GTEST_SKIP() << kNoInputs;
   for (const auto* name : {"sound.ogg", "sound.wma", "sound.m4a"}) {
-    EXPECT_EQ(detect_format(load(name)), MediaFormat::kNone) << name;
-    EXPECT_EQ(read_metadata(load(name), {}).error().code, ErrorCode::kUnsupported) << name;
+    EXPECT_EQ(media_kind(detect_format(load(name))), MediaKind::kAudio) << name;
+    const auto metadata = read_metadata(load(name), {});
+    ASSERT_OK(metadata);
+    EXPECT_FALSE(metadata->video);
+    EXPECT_EQ(decode(load(name), {.at = 0.0}).error().code, ErrorCode::kUnsupported) << name;
   }
 }
 

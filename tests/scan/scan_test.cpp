@@ -46,6 +46,21 @@ TEST_F(WalkTest, RecognisesByContentAndCountsTheRest) {
   EXPECT_TRUE(outcome.problems.empty());
 }
 
+TEST_F(WalkTest, SoundIsRecognisedByContentOrName) {
+  const std::string wave("RIFF\x10\0\0\0WAVEfmt ", 16);
+  put("a.wav", wave), put("b.jpg", wave), put("c.mp3", kJpeg), put("d.mp3", "this is text"), put("e.flac", ""),
+      put("f.txt", "song");
+  ASSERT_EQ(::symlink("a.wav", (root + "/link.wav").c_str()), 0);
+  const auto outcome = walk();
+  std::vector<MediaKind> kinds;
+  for (const auto& file : outcome.files) kinds.push_back(file.kind);
+  EXPECT_EQ(names(outcome), (Names{"a.wav", "b.jpg", "c.mp3", "d.mp3", "e.flac"}));
+  using K = MediaKind;
+  EXPECT_EQ(kinds, (std::vector{K::kAudio, K::kAudio, K::kPhoto, K::kAudio, K::kAudio}));
+  EXPECT_EQ(outcome.counts.recordings, 4u);
+  EXPECT_EQ(outcome.counts.skipped, 2u) << "the text, and the link";
+}
+
 TEST_F(WalkTest, ReportsWhatStatSays) {
   const auto path = put("a.jpg");
   const timespec times[2] = {{1, 0}, {1'234'567'890, 123'456'789}};

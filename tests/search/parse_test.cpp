@@ -168,6 +168,7 @@ TEST(Parse, Near) {
 
 TEST(Parse, TypesAndStates) {
   EXPECT_EQ(only_filter<store::TypeCondition>("type:Video").kind, MediaKind::kVideo);
+  EXPECT_EQ(only_filter<store::TypeCondition>("type:audio").kind, MediaKind::kAudio);
   EXPECT_THAT(only_filter<store::TypeCondition>("type:jpg").formats, testing::ElementsAre(MediaFormat::kJpeg));
   EXPECT_THAT(only_filter<store::TypeCondition>("type:heic").formats, testing::ElementsAre(MediaFormat::kHeif));
   EXPECT_THAT(only_filter<store::TypeCondition>("type:raw").formats, testing::Contains(MediaFormat::kNef));

@@ -63,6 +63,9 @@ TEST(Sniff, IsoMediaByBrand) {
   EXPECT_EQ(sniff("\0\0\0\x08wide\0\0\0\0mdat"sv), MediaFormat::kMp4);
   EXPECT_EQ(sniff("\0\0\0\x14"
                   "ftypM4A \0\0\0\0M4A "sv),
+            MediaFormat::kM4a);
+  EXPECT_EQ(sniff("\0\0\0\x14"
+                  "ftypcrx \0\0\0\0crx "sv),
             MediaFormat::kNone);
 }
 
@@ -101,11 +104,96 @@ TEST(Sniff, Videos) {
   EXPECT_EQ(sniff(m2ts), MediaFormat::kMpegTs);
 }
 
+TEST(Sniff, Sound) {
+  EXPECT_EQ(sniff("RIFF\x10\0\0\0WAVEfmt "sv), MediaFormat::kWav);
+  EXPECT_EQ(sniff("RF64\xff\xff\xff\xffWAVEds64"sv), MediaFormat::kWav);
+  EXPECT_EQ(sniff("FORM\0\0\0\x10"
+                  "AIFFCOMM"sv),
+            MediaFormat::kAiff);
+  EXPECT_EQ(sniff("FORM\0\0\0\x10"
+                  "AIFCFVER"sv),
+            MediaFormat::kAiff);
+  EXPECT_EQ(sniff("fLaC\0\0\0\x22"sv), MediaFormat::kFlac);
+  EXPECT_EQ(sniff("#!AMR\n\x3c"sv), MediaFormat::kAmr);
+  EXPECT_EQ(sniff("#!AMR-WB\n\x04"sv), MediaFormat::kAmr);
+  for (const auto packet : {"\x01vorbis"sv, "OpusHead\x01"sv,
+                            "\x7f"
+                            "FLAC\x01"sv,
+                            "Speex   1.2"sv})
+    EXPECT_EQ(sniff("OggS\0\x02" + std::string(20, '\0') + "\x01\x1e" + std::string(packet)), MediaFormat::kOggAudio);
+  EXPECT_EQ(sniff("OggS\0\x02" + std::string(20, '\0') + "\x01vorbis OggS \x80theora"), MediaFormat::kOggVideo);
+}
+
+// The header and nothing else of a frame that is `length` bytes long.
+std::string frame(std::string_view header, size_t length) {
+  std::string bytes(header);
+  bytes.resize(length);
+  return bytes;
+}
+// MPEG-1 layer III, 128 kbit/s at 44.1 kHz: 417 bytes, 418 with padding.
+std::string mp3_frames() {
+  return frame("\xff\xfb\x90\x44"sv, 417) + frame("\xff\xfb\x92\x44"sv, 418) + frame("\xff\xfb\x90\x44"sv, 417);
+}
+
+TEST(Sniff, MpegAudioByFramesThatFollowEachOther) {
+  EXPECT_EQ(sniff(mp3_frames()), MediaFormat::kMp3);
+  EXPECT_EQ(sniff(std::string(300, '\0') + mp3_frames()), MediaFormat::kMp3) << "zeros before it";
+  EXPECT_EQ(sniff(frame("\xff\xfd\xa4\x04"sv, 576) + frame("\xff\xfd\xa4\x04"sv, 576)), MediaFormat::kMp3)
+      << "layer II, 192 kbit/s, 48 kHz";
+  EXPECT_EQ(sniff(frame("\xff\xf3\x84\xc4"sv, 192) + frame("\xff\xf3\x84\xc4"sv, 192)), MediaFormat::kMp3)
+      << "MPEG-2, 64 kbit/s, 24 kHz";
+  EXPECT_EQ(sniff(mp3_frames().substr(0, 417)), MediaFormat::kNone) << "one frame may be anything";
+  EXPECT_EQ(sniff(frame("\xff\xfb\x90\x44"sv, 417) + "this is no second frame"), MediaFormat::kNone);
+  EXPECT_EQ(sniff(frame("\xff\xfb\x90\x44"sv, 417) + frame("\xff\xfb\x94\x44"sv, 384) + mp3_frames()),
+            MediaFormat::kNone)
+      << "another rate";
+  EXPECT_EQ(sniff("a" + mp3_frames()), MediaFormat::kNone) << "inside another file";
+  for (const auto reserved : {"\xff\xeb\x90\x44"sv, "\xff\xf9\xf0\x44"sv, "\xff\xfb\xf0\x44"sv, "\xff\xfb\x00\x44"sv,
+                              "\xff\xfb\x9c\x44"sv, "\xff\xfb\x90\x46"sv})
+    EXPECT_EQ(sniff(frame(reserved, 417) + frame(reserved, 417) + frame(reserved, 417)), MediaFormat::kNone);
+}
+
+// A profile of low complexity at 44.1 kHz in stereo, frames of 256 bytes.
+std::string adts_frames() {
+  return frame("\xff\xf1\x50\x80\x20\x1f\xfc"sv, 256) + frame("\xff\xf1\x50\x80\x20\x1f\xfc"sv, 256);
+}
+
+TEST(Sniff, AdtsByFramesThatFollowEachOther) {
+  EXPECT_EQ(sniff(adts_frames()), MediaFormat::kAac);
+  EXPECT_EQ(sniff(adts_frames().substr(0, 256)), MediaFormat::kNone);
+  EXPECT_EQ(sniff(adts_frames().substr(0, 256) + frame("\xff\xf1\x54\x80\x20\x1f\xfc"sv, 256)), MediaFormat::kNone)
+      << "another rate";
+  EXPECT_EQ(sniff(adts_frames().substr(0, 256) + mp3_frames()), MediaFormat::kNone);
+}
+
+TEST(Sniff, WhatIsBehindAnId3TagCounts) {
+  const std::string header("ID3\x04\0\0"sv), tag = header + std::string("\0\0\0\x10"sv) + std::string(16, 'x');
+  EXPECT_EQ(sniff(tag + mp3_frames()), MediaFormat::kMp3);
+  EXPECT_EQ(sniff(tag + adts_frames()), MediaFormat::kAac);
+  EXPECT_EQ(sniff(tag + "fLaC"), MediaFormat::kFlac);
+  EXPECT_EQ(sniff(header + std::string("\x7f\x7f\x7f\x7f") + "TIT2"), MediaFormat::kMp3)
+      << "a tag that is longer than the head";
+  EXPECT_EQ(sniff(header + std::string("\x80\0\0\x10"sv) + std::string(16, 'x')), MediaFormat::kNone)
+      << "no size of a tag";
+}
+
+TEST(Sniff, NoisyBytesAreNoSound) {
+  std::uint64_t state = 1;
+  int found = 0;
+  for (int file = 0; file < 2000; ++file) {
+    std::string bytes = file % 2 == 0 ? "\xff\xfb" : "\xff\xf1";
+    while (bytes.size() < kSniffBytes)
+      bytes += static_cast<char>((state = state * 6364136223846793005U + 1442695040888963407U) >> 56);
+    found += sniff(bytes) != MediaFormat::kNone ? 1 : 0;
+  }
+  EXPECT_EQ(found, 0);
+}
+
 TEST(Sniff, OtherFilesAreNone) {
   for (const auto bytes :
        {""sv, "hello"sv, "BM, said the baker to the candlestick maker"sv, "%PDF-1.7"sv, "PK\x03\x04"sv,
-        "GGGGGGGGGGGGGGGG"sv, "\xff\xfb\x90\x44"sv, "ID3\x03"sv, "RIFF\x10\0\0\0WAVEfmt "sv, "\0\0\x01\xba\x81\0"sv,
-        "OggS\0\x02\0\0\x01vorbis"sv, "<svg xmlns="sv, "#!/bin/sh"sv})
+        "GGGGGGGGGGGGGGGG"sv, "\xff\xfb\x90\x44"sv, "ID3\x03"sv, "ID3 is what MP3 files have"sv, "\0\0\x01\xba\x81\0"sv,
+        "FORM\0\0\0\x10ILBMBMHD"sv, "OggS\0\x02\0\0text"sv, "<svg xmlns="sv, "#!/bin/sh"sv})
     EXPECT_EQ(sniff(bytes), MediaFormat::kNone) << bytes;
   EXPECT_EQ(sniff(std::string(4096, 'G')), MediaFormat::kNone) << "G is the sync byte of MPEG-TS";
 }
@@ -117,9 +205,8 @@ TEST(Sniff, PrefixesOfAnythingAreSafe) {
 
 TEST(Format, NamesAreUniqueAndComeBack) {
   std::set<std::string_view> names;
-  for (int i = 0; i <= static_cast<int>(MediaFormat::kOggVideo); ++i) {
+  for (int i = 0; is_media_format(static_cast<MediaFormat>(i)); ++i) {
     const auto format = static_cast<MediaFormat>(i);
-    EXPECT_TRUE(is_media_format(format));
     EXPECT_TRUE(names.insert(format_name(format)).second);
     EXPECT_EQ(format_from_name(format_name(format)), format);
     EXPECT_EQ(media_kind(format) == MediaKind::kNone, format == MediaFormat::kNone);
@@ -134,13 +221,35 @@ TEST(Format, EveryOneHasAReaderAndWhatACameraWritesIsRaw) {
   for (std::uint8_t i = 0; is_media_format(static_cast<MediaFormat>(i)); ++i) {
     const auto format = static_cast<MediaFormat>(i);
     EXPECT_EQ(reader_of(format).codec == Codec::kNone, format == MediaFormat::kNone) << format_name(format);
-    EXPECT_EQ(reader_of(format).codec == Codec::kFfmpeg, media_kind(format) == MediaKind::kVideo);
+    EXPECT_EQ(reader_of(format).codec == Codec::kFfmpeg,
+              media_kind(format) == MediaKind::kVideo || media_kind(format) == MediaKind::kAudio);
     if (is_raw(format)) raw.insert(format_name(format));
     if (is_lossless(format)) lossless.insert(format_name(format));
   }
   EXPECT_EQ(raw, (std::set<std::string_view>{"dng", "cr2", "nef", "arw", "orf", "rw2"}));
   EXPECT_EQ(lossless, (std::set<std::string_view>{"png", "tiff", "bmp"}));
   EXPECT_FALSE(is_media_format(static_cast<MediaFormat>(250)));
+}
+
+TEST(Format, OneContainerForVideosAndSound) {
+  using F = MediaFormat;
+  const std::set<std::pair<F, F>> expected = {
+      {F::kMp4, F::kM4a}, {F::kMatroska, F::kMka}, {F::kAsf, F::kWma}, {F::kOggVideo, F::kOggAudio}};
+  std::set<std::pair<F, F>> found;
+  for (std::uint8_t i = 0; is_media_format(static_cast<F>(i)); ++i) {
+    const auto format = static_cast<F>(i);
+    if (media_kind(format) == MediaKind::kVideo && as_audio(format) != F::kNone)
+      found.insert({format, as_audio(format)});
+    if (media_kind(format) == MediaKind::kVideo) EXPECT_EQ(as_video(format), format);
+    if (media_kind(format) == MediaKind::kAudio) EXPECT_EQ(as_audio(format), format);
+    if (media_kind(format) == MediaKind::kPhoto)
+      EXPECT_TRUE(as_audio(format) == F::kNone && as_video(format) == F::kNone);
+  }
+  EXPECT_EQ(found, expected);
+  for (const auto& [video, audio] : expected) {
+    EXPECT_EQ(as_video(audio), video);
+    EXPECT_STREQ(reader_of(audio).name, reader_of(video).name);
+  }
 }
 
 TEST(Format, IsCalledByItsNameOrAnExtension) {
@@ -151,6 +260,8 @@ TEST(Format, IsCalledByItsNameOrAnExtension) {
   EXPECT_EQ(formats_called("mpg"), Formats{MediaFormat::kMpegPs});
   EXPECT_EQ(formats_called("mpeg"), (Formats{MediaFormat::kMpegPs, MediaFormat::kMpegTs}));
   EXPECT_EQ(formats_called("raw").size(), 6U);
+  EXPECT_EQ(formats_called("mp3"), Formats{MediaFormat::kMp3});
+  EXPECT_EQ(formats_called("opus"), Formats{MediaFormat::kOggAudio});
   for (const auto nothing : {"", "none", ".jpg", "song", "cr3"})
     EXPECT_TRUE(formats_called(nothing).empty()) << nothing;
 }
@@ -160,6 +271,8 @@ TEST(Format, Extensions) {
   EXPECT_EQ(kind_by_extension(".jpg"), MediaKind::kPhoto);
   EXPECT_EQ(kind_by_extension(".heic"), MediaKind::kPhoto);
   EXPECT_EQ(kind_by_extension(".mov"), MediaKind::kVideo);
+  for (const auto sound : {".mp3", ".m4a", ".wav", ".flac", ".ogg", ".opus", ".aiff", ".wma", ".amr", ".aac", ".mka"})
+    EXPECT_EQ(kind_by_extension(sound), MediaKind::kAudio) << sound;
   EXPECT_EQ(kind_by_extension(".txt"), MediaKind::kNone);
   EXPECT_EQ(kind_by_extension(""), MediaKind::kNone);
 }
