@@ -1,0 +1,14 @@
+// Subtitles as files and streams have them.
+#pragma once
+
+#include <string>
+
+namespace image_engine {
+
+// What is shown from one time to another, seconds of presentation time.
+struct SubtitleCue {
+  double from = 0, to = 0;
+  std::string text;  // UTF-8, without markup; lines end in \n, the last without one
+};
+
+}  // namespace image_engine
