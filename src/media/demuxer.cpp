@@ -54,6 +54,10 @@ Demuxer::Demuxer(Demuxer&&) noexcept = default;
 Demuxer::~Demuxer() = default;
 
 Result<Demuxer> Demuxer::open(MediaFormat format, Bytes file, bool is_mapped) {
+  return open(reader_of(format).name, file, is_mapped);
+}
+
+Result<Demuxer> Demuxer::open(const char* name, Bytes file, bool is_mapped) {
   constexpr int kBuffer = 32 << 10;
   constexpr const char* kProbeBytes = "1000000";
   constexpr const char* kProbeTime = "2000000";  // microseconds
@@ -65,7 +69,7 @@ Result<Demuxer> Demuxer::open(MediaFormat format, Bytes file, bool is_mapped) {
     av_free(buffer);
     return fail(ErrorCode::kOutOfMemory, "no memory to read a video's header");
   }
-  const AVInputFormat* named = av_find_input_format(reader_of(format).name);
+  const AVInputFormat* named = av_find_input_format(name);
   AVFormatContext* context = avformat_alloc_context();
   if (!named || !context) {
     avformat_free_context(context);

@@ -17,6 +17,8 @@ class Demuxer {
   // where it is read, so that memory does not grow with the file. Errors: kUnsupported (no such demuxer), kCorrupt,
   // kOutOfMemory.
   static Result<Demuxer> open(MediaFormat format, Bytes file, bool is_mapped = false);
+  // The same by the name that FFmpeg has for the demuxer.
+  static Result<Demuxer> open(const char* name, Bytes file, bool is_mapped = false);
   Demuxer(Demuxer&&) noexcept;
   Demuxer& operator=(Demuxer&&) = delete;
   ~Demuxer();

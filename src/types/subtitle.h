@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "types/metadata.h"
+
 namespace image_engine {
 
 // What is shown from one time to another, seconds of presentation time.
@@ -10,5 +12,10 @@ struct SubtitleCue {
   double from = 0, to = 0;
   std::string text;  // UTF-8, without markup; lines end in \n, the last without one
 };
+
+template <typename Archive>
+void visit_fields(Archive& archive, Same<SubtitleCue> auto& c) {
+  archive(c.from), archive(c.to), archive(c.text);
+}
 
 }  // namespace image_engine

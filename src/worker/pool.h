@@ -35,6 +35,7 @@ struct Task {
   double at = -1;                        // kDecode of a video: the frame shown at this time, seconds
   VideoTask video = {};                  // of kVideoFrames
   CutTask cut = {};                      // of kCut
+  SubtitlesTask subtitles = {};          // of kSubtitles
   PreviewTask preview = {};              // of kPreview
 };
 
