@@ -9,6 +9,7 @@
 #include <limits>
 #include <span>
 
+#include "audio/characters.h"
 #include "core/text.h"
 #include "types/script.h"
 
@@ -37,21 +38,10 @@ struct Piece {
 
 int width_of(char32_t c) { return is_combining(c) ? 0 : is_wide(c) ? kWide : kNarrow; }
 
-bool is_any_of(char32_t c, std::u32string_view list) { return list.find(c) != std::u32string_view::npos; }
-
 constexpr std::u32string_view kClosing = U")]}\"'»”’）」』】〉》";
 constexpr std::u32string_view kOpening = U"([{«“‘（「『【〈《¿¡";
 // Characters that no line begins with (JIS X 4051, shortened).
 constexpr std::u32string_view kNeverFirst = U".,;:!?…。、，．・：；？！ーぁぃぅぇぉっゃゅょァィゥェォッャュョ々%％";
-
-char32_t first_of(std::string_view text) { return text.empty() ? U' ' : take_character(text); }
-// Where the last character begins.
-size_t last_begin(std::string_view text) {
-  size_t at = text.empty() ? 0 : text.size() - 1;
-  while (at > 0 && !begins_character(text[at])) --at;
-  return at;
-}
-char32_t last_of(std::string_view text) { return first_of(text.substr(last_begin(text))); }
 
 Break break_after(std::string_view text) {
   while (!text.empty() && is_any_of(last_of(text), kClosing)) text = text.substr(0, last_begin(text));
@@ -104,8 +94,7 @@ class Pieces {
  private:
   // A word without spaces, in parts where a line may be broken within it.
   void add_word(std::string_view word, double from, double to) {
-    if (begins_segment_ && !(is_unspaced(first_of(word)) && !list.empty() && is_unspaced(last_of(list.back().text))))
-      has_space_ = true;
+    if (begins_segment_ && (list.empty() || needs_space(list.back().text, word))) has_space_ = true;
     const double bytes = static_cast<double>(word.size());
     const size_t size = word.size();
     std::string part;
