@@ -129,6 +129,19 @@ def sounds():
     yield b"#!AMR\n" + (b"\x3c" + bytes(31)) * 10
 
 
+def subtitles():
+    """Files of their own in each character set, and streams of each codec."""
+    srt = "1\n00:00:00,010 --> 00:00:00,090\n<i>Größe</i> {\\an8}a\n\n2\n00:00:00,095 --> 00:00:00,110\nb\n\n"
+    vtt = "WEBVTT\n\nNOTE x\n\nid\n00:00.010 --> 00:00.090 align:start\n<v Ann>a &amp; b</v>\n"
+    yield from (srt.encode(), vtt.encode(), b"\xff\xfe" + srt.encode("utf-16-le"), srt.encode("utf-16-be"), srt.encode("cp1252"))
+    with tempfile.TemporaryDirectory() as folder:
+        source = pathlib.Path(folder) / "source.srt"
+        source.write_text(srt)
+        for codec, suffix in (("subrip", "mkv"), ("ass", "mkv"), ("webvtt", "mkv"), ("mov_text", "mp4")):
+            yield from made_by(["ffmpeg", "-v", "error", "-i", str(source), "-c:s", codec, "-metadata:s:s:0", "language=eng", "-fflags", "+bitexact",
+                                "{}"], suffix)  # fmt: skip
+
+
 ANSWERS = [
     '{"predictions": [{"class": "bottle", "confidence": 0.9, "bbox": [1, 2.5, 30, NaN]}, {"class": "é", "confidence": 1, "bbox": [0, 0, 1, 1]}]}',
     '{"text": "<think>a</think> A dog\\u0007.\\n"}',
@@ -170,6 +183,8 @@ def main():
         for target in (own, "metadata", "sniff"):
             prefix = b"\0" if target == "metadata" else b""
             write_seed(root, target, number, prefix + content)
+    for number, content in enumerate(subtitles()):
+        write_seed(root, "subtitles", number, content)
     for number, (target, content) in enumerate(texts()):
         write_seed(root, target, number, content)
 

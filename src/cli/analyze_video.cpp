@@ -11,6 +11,7 @@
 #include "cli/app.h"
 #include "cli/output.h"
 #include "cli/report.h"
+#include "cli/transcript.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/text.h"
@@ -29,6 +30,7 @@ Examples:
   image-engine analyze-video *.mp4 -o analyses/                (a document for each)
   image-engine analyze-video *.mp4 -o all.ndjson               (a line for each)
   image-engine analyze-video holiday.mp4 --fps 5 --fast --json | jq .moments
+  image-engine analyze-video holiday.mp4 --subtitles vtt -o /tmp/holiday.vtt
   image-engine analyze-video holiday.mp4 --nvidia --dry-run    (lists the frames that would be sent to cloud models)
 
 Videos become part of the catalogue, as by analyze: what was done before is not done again.)";
@@ -37,16 +39,14 @@ constexpr char kDocument[] = "video";
 
 struct VideoFlags {
   std::vector<std::string> files;
-  std::string output, fps;
+  std::string output, fps, subtitles;
   bool fast = false, retry = false, wait = false;
   StageFlags stages;
   ModelFlags models;
   CloudFlags cloud;
 };
 
-// "image-engine/video/1" and so on, in the order of print_json().
-Result<nlohmann::json> document_of(const store::CatalogueReader& reader, const std::string& path,
-                                   const pipeline::AnalyzeReport& report) {
+Result<store::AssetRecord> record_of(const store::CatalogueReader& reader, const std::string& path) {
   const Result<store::AssetId> id = reader.find_asset_by_path(path);
   if (!id && id.error().code != ErrorCode::kNotFound) return fail(id.error());
   if (!id) {
@@ -56,7 +56,13 @@ Result<nlohmann::json> document_of(const store::CatalogueReader& reader, const s
                ? fail(ErrorCode::kUnsupported, printable(path) + ": this is not a video")
                : fail(failures.front().error.code, printable(path) + ": " + failures.front().error.message);
   }
-  IE_TRY(const store::AssetRecord record, reader.asset_record(*id, path));
+  return reader.asset_record(*id, path);
+}
+
+// "image-engine/video/1" and so on, in the order of print_json().
+Result<nlohmann::json> document_of(const store::CatalogueReader& reader, const std::string& path,
+                                   const pipeline::AnalyzeReport& report) {
+  IE_TRY(const store::AssetRecord record, record_of(reader, path));
   if (record.kind != MediaKind::kVideo)
     return fail(ErrorCode::kUnsupported, printable(path) + ": this is not a video: image-engine analyze takes photos");
   IE_TRY(nlohmann::json document, pipeline::video_json(reader, record));
@@ -144,6 +150,22 @@ Result<int> write_documents(const Context& context, const VideoFlags& flags, con
   return code;
 }
 
+Result<int> write_all_subtitles(const Context& context, const VideoFlags& flags, const SubtitleOutput& output) {
+  IE_TRY(const store::CatalogueReader reader, open_reader(context));
+  std::vector<std::string> made;
+  int code = kDone;
+  for (const std::string& file : flags.files) {
+    const std::string path = absolute_path(file);
+    const Result<store::AssetRecord> record = record_of(reader, path);
+    const Status written = record ? write_subtitles(reader, *record, path, output, made) : Status(fail(record.error()));
+    if (written) continue;
+    if (flags.files.size() == 1) return fail(written.error());
+    std::fprintf(stderr, "image-engine: %s\n", written.error().message.c_str());
+    code = kDoneWithFailures;
+  }
+  return code;
+}
+
 }  // namespace
 
 Status check_video_files(const std::vector<std::string>& files) {
@@ -162,6 +184,10 @@ Action setup_analyze_video(Arguments app, Settings& settings) {
   const Option output = app.add_option("-o,--output", flags->output,
                                        "Where the document goes: a file; of several videos a folder or .ndjson")
                             .type_name("OUT");
+  app.add_option("--subtitles", flags->subtitles,
+                 "Print what is said instead, or write it to OUT: subtitles, or paragraphs with their times")
+      .type_name("FORMAT")
+      .one_of({"vtt", "srt", "text"});
   app.add_option("--fps", flags->fps, "Frames analyzed for each second of video").type_name("N");
   app.add_flag("--fast", flags->fast, "Only key frames: fast, and blind for what happens between them");
   app.add_flag("--retry", flags->retry, "Try again what failed before");
@@ -179,7 +205,13 @@ Action setup_analyze_video(Arguments app, Settings& settings) {
   });
   return [flags](Context& context) -> Result<int> {
     IE_CHECK(check_video_files(flags->files));
-    IE_TRY(const Output output, output_of(*flags, context.json));
+    const bool wants_subtitles = !flags->subtitles.empty();
+    if (wants_subtitles && context.json)
+      return fail(ErrorCode::kInvalidArgument,
+                  "--subtitles is no JSON: image-engine show FILE --transcript --json has the words with their times");
+    IE_TRY(const SubtitleOutput subtitles, subtitle_output(flags->subtitles, wants_subtitles ? flags->output : "",
+                                                           wants_subtitles ? flags->files.size() : 1));
+    IE_TRY(const Output output, wants_subtitles ? Output{} : output_of(*flags, context.json));
     pipeline::AnalyzeReport report;
     IE_TRY(const int code, run_analysis(context, flags->files,
                                         {.retry = flags->retry,
@@ -191,7 +223,8 @@ Action setup_analyze_video(Arguments app, Settings& settings) {
                                          .cloud = flags->cloud.mode,
                                          .report = &report}));
     if (code == kInterrupted || code == kUsage || flags->cloud.mode.dry_run) return code;
-    IE_TRY(const int written, write_documents(context, *flags, output, report));
+    IE_TRY(const int written, wants_subtitles ? write_all_subtitles(context, *flags, subtitles)
+                                              : write_documents(context, *flags, output, report));
     if (!context.quiet)
       for (const std::string& note : report.notes) std::fprintf(stderr, "image-engine: %s\n", printable(note).c_str());
     return written == kDone && report.cloud && report.cloud->stopped ? kDoneWithFailures : written;

@@ -106,6 +106,8 @@ void print_table(std::vector<std::vector<std::string>> rows, const std::vector<s
   }
 }
 
+void print_text(std::string_view text) { print(text); }
+
 void print_path0(const std::string& path) {
   print(path);
   print(std::string_view("\0", 1));

@@ -19,6 +19,8 @@ Status write_json(std::string_view command, const nlohmann::json& document, cons
 Status check_json_target(const std::string& path);
 // Prints a line of text in printable() form, except for the codes of styled().
 void print_line(std::string_view text);
+// Prints lines of a file as they are. Only for text without control characters other than \n.
+void print_text(std::string_view text);
 // Rounds to `digits` decimal places.
 double rounded(double value, int digits);
 

@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -11,7 +10,9 @@
 #include "cli/drawing.h"
 #include "cli/output.h"
 #include "cli/report.h"
+#include "cli/transcript.h"
 #include "cli/video_files.h"
+#include "cli/write_target.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/text.h"
@@ -35,13 +36,16 @@ Examples:
   image-engine show MVI_0007.mp4 --at 1:23 --draw /tmp/frame.jpg
   image-engine show MVI_0007.mp4 --at 0:12-0:20 --clip /tmp/part.mp4
   image-engine show MVI_0007.mp4 --preview /tmp/preview.webp
+  image-engine show MVI_0007.mp4 --transcript          (what is said; --format vtt: as subtitles)
   image-engine show --path-base64 L3Bob3Rvcy/pLmpwZw==)";
 
 struct ShowFlags {
   std::string file, path_base64;
   std::uint32_t thumbnail = 0;
   std::string draw, contact_sheet, clip, preview, at;
-  std::uint32_t edge = 0;  // of pictures that are written, pixels; 0: not given
+  bool transcript = false;
+  std::string format = "text";  // of the transcript
+  std::uint32_t edge = 0;       // of pictures that are written, pixels; 0: not given
   [[nodiscard]] std::uint32_t drawn_edge() const { return edge > 0 ? edge : 2048; }
 };
 
@@ -102,24 +106,6 @@ Result<int> print_thumbnail(const Context& context, const store::CatalogueReader
   return kDone;
 }
 
-// Whether writing there would replace a photo or video of the library, under any name.
-Result<bool> is_in_library(const store::CatalogueReader& reader, const std::string& target) {
-  std::error_code ignored;
-  const std::string real = std::filesystem::weakly_canonical(target, ignored).string();
-  for (const std::string& path : {target, real})
-    if (const Result<store::AssetId> id = reader.find_asset_by_path(path); id)
-      return true;
-    else if (id.error().code != ErrorCode::kNotFound)
-      return fail(id.error());
-  if (!std::filesystem::exists(std::filesystem::symlink_status(target, ignored))) return false;
-  // A file in an analyzed folder may be a photo that was not analyzed yet.
-  IE_TRY(const store::CatalogueStatus status, reader.status());
-  return std::ranges::any_of(status.roots, [&](const std::string& root) {
-    const std::string below = root.ends_with('/') ? root : root + "/";
-    return target == root || target.starts_with(below) || real == root || real.starts_with(below);
-  });
-}
-
 using Encode = Result<std::vector<std::byte>> (Canvas::*)() const;
 Result<Encode> encoder_of(const std::string& target) {
   const std::string extension = lower_extension(target);
@@ -127,22 +113,6 @@ Result<Encode> encoder_of(const std::string& target) {
   if (extension == ".jpg" || extension == ".jpeg") return &Canvas::jpeg;
   return fail(ErrorCode::kInvalidArgument,
               "pictures are written as PNG or JPEG: name a file that ends in .png or .jpg");
-}
-
-// Refuses to replace something of the library.
-Status check_target(const store::CatalogueReader& reader, const std::string& target) {
-  IE_TRY(const bool is_ours, is_in_library(reader, target));
-  if (!is_ours) return {};
-  return fail(ErrorCode::kInvalidArgument,
-              printable(target) + " belongs to the library, which is never written to: name another file");
-}
-
-// What these write looks like a person's own photos and videos: no file that is there is replaced.
-Status check_new(const store::CatalogueReader& reader, const std::string& target) {
-  IE_CHECK(check_target(reader, target));
-  std::error_code ignored;
-  if (!std::filesystem::exists(std::filesystem::symlink_status(target, ignored))) return {};
-  return fail(ErrorCode::kInvalidArgument, printable(target) + " exists: name another file, or remove it");
 }
 
 Result<Encode> encoder_for(const store::CatalogueReader& reader, const std::string& target) {
@@ -332,6 +302,12 @@ Action setup_show(Arguments app, Settings&) {
       .type_name("OUT")
       .excludes(target)
       .excludes(sheet);
+  const Option transcript =
+      app.add_flag("--transcript", flags->transcript, "Print what is said in a video or a recording").excludes(target);
+  app.add_option("--format", flags->format, "How --transcript prints it (text)")
+      .type_name("FORMAT")
+      .one_of({"text", "vtt", "srt", "json"})
+      .needs(transcript);
   app.add_option("--edge", flags->edge, "The longest edge of the --draw and --contact-sheet output, pixels (2048)")
       .type_name("N")
       .range(16, 16384);
@@ -353,6 +329,10 @@ Action setup_show(Arguments app, Settings&) {
     }
     if (!id) return fail(id.error());
     IE_TRY(const store::AssetRecord record, reader.asset_record(*id, path));
+    if (flags->transcript)
+      return print_transcript(context, reader, record, path,
+                              audio::transcript_format(flags->format).value_or(audio::TranscriptFormat::kText),
+                              flags->format == "json");
     if (!flags->draw.empty()) return draw(context, reader, record, path, *flags);
     if (!flags->contact_sheet.empty()) return draw_contact_sheet(context, reader, record, path, *flags);
     if (!flags->clip.empty()) return write_clip_of(context, reader, record, path, *flags);

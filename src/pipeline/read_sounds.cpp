@@ -106,7 +106,7 @@ class SoundPass {
     store::PendingQuery query;
     query.roots = run_.options.paths;
     for (const auto* key : {&speech_, &sounds_, &loudness_})
-      for (const MediaKind kind : {MediaKind::kVideo})
+      for (const MediaKind kind : {MediaKind::kVideo, MediaKind::kAudio})
         if (*key) query.stages.push_back({**key, kind});
     query.gates = {metadata_key(), content_key()};
     query.retry = run_.options.retry;
@@ -115,7 +115,7 @@ class SoundPass {
     std::vector<SoundFile> files;
     const std::lock_guard lock(run_.reader_mutex);
     for (store::PendingFile& file : pending) {
-      const bool has_sound = file.seen.kind == MediaKind::kVideo;
+      const bool has_sound = file.seen.kind == MediaKind::kVideo || file.seen.kind == MediaKind::kAudio;
       if (!has_sound || !file.hashed || run_.unreadable.contains(file.file)) continue;
       IE_TRY(const store::AssetRecord asset, run_.reader.asset_record(file.asset));
       files.push_back({std::move(file), duration_of(asset.metadata)});
@@ -125,7 +125,8 @@ class SoundPass {
   }
 
   static double duration_of(const std::optional<Metadata>& metadata) {
-    return metadata && metadata->video ? metadata->video->duration : 0;
+    if (metadata && metadata->video) return metadata->video->duration;
+    return metadata && metadata->audio ? metadata->audio->duration : 0;
   }
 
   Status analyze_all(SoundPlan& plan, const std::vector<SoundFile>& files, std::size_t at_once) {

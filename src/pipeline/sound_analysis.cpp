@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/json.h"
+#include "core/log.h"
 #include "core/text.h"
 #include "pipeline/subtitle_transcript.h"
 
@@ -64,17 +65,19 @@ Status SoundAnalysis::run() {
 // True: subtitles say what is said.
 Result<bool> SoundAnalysis::take_subtitles() {
   if (!speech_ || plan_.run.options.config.audio.subtitles != "prefer") return false;
-  IE_TRY(const std::optional<SubtitleTranscript> found,
-         read_subtitles(plan_.run.pool, file_.file.seen.path, plan_.whisper.language));
-  if (!found || found->segments.empty()) return false;
+  std::vector<std::string> warnings;
+  IE_TRY(const std::optional<Transcript> found, read_subtitles(plan_.run.pool, file_.file.seen.path, true,
+                                                               plan_.whisper.language, warnings));
+  for (const std::string& warning : warnings) log_warning("{}", printable(warning));
+  if (!found) return false;
   {
     const std::lock_guard lock(plan_.write);
     IE_CHECK(plan_.run.batch.open());
     IE_CHECK(plan_.run.writer.drop_moments(file_.file.asset, store::kSpeechMoments));
   }
-  segments_ = found->segments;
+  segments_ = found->speech;
   source_ = found->source;
-  language_ = segments_.front().language;
+  language_ = found->language;
   const std::lock_guard lock(plan_.write);
   IE_CHECK(put_segments());
   IE_CHECK(put_record(*plan_.speech, json_text(json{{"language", language_.empty() ? json() : json(language_)},

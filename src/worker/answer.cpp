@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/text.h"
+
 namespace image_engine::worker {
 namespace {
 
@@ -110,6 +112,19 @@ void check_sound_error(const Request& request, Result<SoundSummary>& sound) {
   if (sound || sound.error().code != ErrorCode::kNotFound || !is_chosen) check_error(sound);
 }
 
+bool is_sound(const Subtitles& subtitles) {
+  if (subtitles.cues.size() > kMostSubtitleCues || (subtitles.codec.empty() && !subtitles.cues.empty())) return false;
+  size_t bytes = 0;
+  double last = 0;
+  for (const SubtitleCue& cue : subtitles.cues) {
+    bytes += cue.text.size();
+    if (!is_time(cue.from) || !is_time(cue.to) || cue.from < last || cue.to < cue.from) return false;
+    if (cue.text.empty() || bytes > kMostSubtitleBytes || !is_utf8(cue.text)) return false;
+    last = cue.from;
+  }
+  return true;
+}
+
 }  // namespace
 
 bool is_sound_of(const Request& request, const SoundChunk& chunk, SlotRange slot, double end) {
@@ -175,6 +190,7 @@ bool is_answer_to(const Request& request, Reply& reply, std::uint64_t memory_byt
   check_error(reply.video);
   check_error(reply.cut);
   check_sound_error(request, reply.sound);
+  check_error(reply.subtitles);
   check_error(reply.preview);
   if (reply.metadata && !(asked.any(kReadMetadata) && is_sound(*reply.metadata))) return false;
   if (reply.hashes && !(asked.any(kHash) && is_hash(reply.hashes->file) && is_hash(reply.hashes->asset))) return false;
@@ -183,6 +199,7 @@ bool is_answer_to(const Request& request, Reply& reply, std::uint64_t memory_byt
   if (reply.video && !(asked.any(kVideoFrames) && is_sound(*reply.video))) return false;
   if (reply.preview && !is_preview_of(asked, *reply.preview)) return false;
   if (reply.sound && !(asked.any(kSound) && is_sound(*reply.sound))) return false;
+  if (reply.subtitles && !(asked.any(kSubtitles) && is_sound(*reply.subtitles))) return false;
   if (reply.cut && !(asked.any(kCut) && is_sound(*reply.cut))) return false;
   return !reply.clip || is_asked_for(asked, *reply.clip, kVideoClip);
 }

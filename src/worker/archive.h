@@ -68,7 +68,7 @@ class ArchiveWriter {
 class ArchiveReader {
  public:
   static constexpr size_t kMostText = size_t{1} << 20;  // bytes
-  static constexpr size_t kMostItems = 10'000;
+  static constexpr size_t kMostItems = 50'000;
 
   explicit ArchiveReader(std::span<const std::byte> bytes) : rest_(bytes) {}
 

@@ -39,6 +39,7 @@ Request request_of(const Task& task, const PoolOptions& options) {
   request.video = task.video;
   request.cut = task.cut;
   request.sound = task.sound;
+  request.subtitles = task.subtitles;
   request.preview = task.preview;
   // Three bytes per pixel: a larger picture could not be held in memory. Smaller needs are met by decoding in strips or
   // at a smaller scale; larger ones hit the worker's memory limit.

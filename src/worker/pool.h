@@ -36,6 +36,7 @@ struct Task {
   VideoTask video = {};                  // of kVideoFrames
   CutTask cut = {};                      // of kCut
   SoundTask sound = {};                  // of kSound
+  SubtitlesTask subtitles = {};          // of kSubtitles
   PreviewTask preview = {};              // of kPreview
 };
 

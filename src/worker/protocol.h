@@ -19,11 +19,12 @@
 #include "types/clip_format.h"
 #include "types/luma.h"
 #include "types/metadata.h"
+#include "types/subtitle.h"
 #include "types/transcript.h"
 
 namespace image_engine::worker {
 
-inline constexpr std::uint32_t kProtocolVersion = 8;
+inline constexpr std::uint32_t kProtocolVersion = 9;
 inline constexpr size_t kMaxReplyBytes = size_t{8} << 20;  // of the archived Reply; pixels begin behind it
 inline constexpr int kSocketFd = 3;                        // in the worker
 inline constexpr int kMemoryFd = 4;                        // in the worker
@@ -36,6 +37,7 @@ enum Operation : std::uint32_t {
   kLuma = 16,          // with kDecode or kVideoFrames: statistics of the full-resolution luma, too
   kFormerHash = 64,    // with kHash: the asset's hash of catalogues up to format 4, too
   kVideoFrames = 128,  // chunks of a video's frames, with kThumbnail a JPEG of each chosen one; then the reply
+  kSubtitles = 2048,   // the subtitles of a video, or of a file of its own, as text
   kPreview = 512,      // an animated WebP of some frames of a video
   kCut = 256,          // a part of a video as a file, its bytes in chunks; then the reply
   kSound = 1024,       // the sound of a video or of a recording as samples, in chunks; then the reply
@@ -117,6 +119,14 @@ struct PreviewTask {
   std::uint32_t frame_duration = 250;  // milliseconds
 };
 
+// Which subtitles are read.
+struct SubtitlesTask {
+  char language[8] = {};  // language_code(): preferred; empty: none is
+};
+
+// Bounds of what comes back.
+inline constexpr size_t kMostSubtitleCues = 40'000, kMostSubtitleBytes = size_t{4} << 20;
+
 struct Request {
   std::uint32_t version = kProtocolVersion;
   std::uint32_t operations = 0;  // Operation bits
@@ -129,6 +139,7 @@ struct Request {
   VideoTask video;
   CutTask cut;
   SoundTask sound;
+  SubtitlesTask subtitles;
   PreviewTask preview;
 };
 
@@ -249,6 +260,18 @@ struct SoundSummary {
   std::vector<std::string> warnings;
 };
 
+// Subtitles that are text.
+struct Subtitles {
+  std::int32_t stream = -1;  // its index in the container; −1: a file of its own, or there is none
+  std::string codec;         // FFmpeg's name: "subrip"; empty: there is none
+  std::string language;      // language_code(); empty: not stated
+  std::string title;
+  std::uint32_t text_streams = 0;   // of the container
+  std::uint32_t other_streams = 0;  // likewise, pictures or in a codec that is not read
+  std::vector<SubtitleCue> cues;    // in order of time
+  std::vector<std::string> warnings;
+};
+
 // How long each part took in the worker, microseconds.
 struct Timings {
   std::uint32_t metadata = 0, hash = 0, decode = 0, thumbnail = 0;
@@ -266,6 +289,7 @@ struct Reply {
   Result<VideoSummary> video = not_asked();
   Result<CutSummary> cut = not_asked();
   Result<SoundSummary> sound = not_asked();
+  Result<Subtitles> subtitles = not_asked();
   Result<Thumbnail> preview = not_asked();
   Timings timings;
 };
@@ -329,13 +353,18 @@ void visit_fields(Archive& archive, Same<SoundSummary> auto& s) {
   archive(s.is_cut_off), archive(s.warnings);
 }
 template <typename Archive>
+void visit_fields(Archive& archive, Same<Subtitles> auto& s) {
+  archive(s.stream), archive(s.codec), archive(s.language), archive(s.title);
+  archive(s.text_streams), archive(s.other_streams), archive(s.cues), archive(s.warnings);
+}
+template <typename Archive>
 void visit_fields(Archive& archive, Same<Timings> auto& t) {
   archive(t.metadata), archive(t.hash), archive(t.decode), archive(t.thumbnail);
 }
 template <typename Archive>
 void visit_fields(Archive& archive, Same<Reply> auto& r) {
   archive(r.metadata), archive(r.hashes), archive(r.picture), archive(r.thumbnail), archive(r.clip);
-  archive(r.video), archive(r.cut), archive(r.sound), archive(r.preview);
+  archive(r.video), archive(r.cut), archive(r.sound), archive(r.subtitles), archive(r.preview);
   archive(r.timings);
 }
 

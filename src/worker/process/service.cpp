@@ -18,6 +18,7 @@
 
 #include "core/file.h"
 #include "media/media.h"
+#include "media/subtitles.h"
 #include "worker/archive.h"
 #include "worker/process/arena.h"
 #include "worker/process/cut_sender.h"
@@ -27,6 +28,8 @@
 
 namespace image_engine::worker {
 namespace {
+
+static_assert(media::kMostCues <= kMostSubtitleCues && media::kMostCuesBytes <= kMostSubtitleBytes);
 
 struct Incoming {
   Request request;
@@ -108,6 +111,7 @@ class Service {
     reply.video = fail(error);
     reply.cut = fail(error);
     reply.sound = fail(error);
+    reply.subtitles = fail(error);
     reply.preview = fail(error);
     return reply;
   }
@@ -130,10 +134,19 @@ class Service {
       reply.sound = send_sound(memory_, media_.bytes(), request);
     else if (request.operations & kCut)
       reply.cut = send_cut(memory_, media_.bytes(), request);
+    else if (request.operations & kSubtitles)
+      reply.subtitles = subtitles(request.subtitles);
     else if (request.operations & kPreview)
       reply.preview = preview(request.preview, request.max_pixels);
     else if (request.operations & (kDecode | kThumbnail | kVideoClip))
       decode(request, reply);
+  }
+
+  Result<Subtitles> subtitles(const SubtitlesTask& task) {
+    const std::string language(task.language, ::strnlen(task.language, sizeof task.language));
+    IE_TRY(media::SubtitleTrack track, media::read_subtitles(media_.bytes(), {language, true}));
+    return Subtitles{track.stream,       std::move(track.codec), std::move(track.language), std::move(track.title),
+                     track.text_streams, track.other_streams,    std::move(track.cues),     std::move(track.warnings)};
   }
 
   Result<Thumbnail> preview(const PreviewTask& task, std::uint64_t max_pixels) {

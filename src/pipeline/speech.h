@@ -1,0 +1,15 @@
+// What is said in an asset, as the catalogue has it.
+#pragma once
+
+#include <vector>
+
+#include "core/result.h"
+#include "store/catalogue.h"
+#include "types/transcript.h"
+
+namespace image_engine::pipeline {
+
+// In order of time; empty: nothing is said, or it was not analyzed. Errors: the catalogue's; kCorrupt (a record).
+Result<std::vector<SpeechSegment>> speech_of(const store::CatalogueReader& reader, store::AssetId asset);
+
+}  // namespace image_engine::pipeline
