@@ -49,6 +49,7 @@ constexpr StageRow kStageRows[] = {
     {kSceneStage, Pass::kPictures, true, "scene"},
     {kTextStage, Pass::kPictures, true, ""},
     {kActionsStage, Pass::kPictures, true, ""},
+    {kSpeechMeaningStage, Pass::kPictures, true, nullptr},
     {kVideoStage, Pass::kPictures, true, nullptr},
     {kLivePhotoStage, Pass::kHeaders, false, ""},
     {kFingerprintStage, Pass::kPictures, false, nullptr},

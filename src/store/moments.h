@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "store/asset_query.h"
@@ -16,6 +17,9 @@ enum class MomentKind : std::uint8_t {
 };
 // "frame", "scene".
 std::string_view moment_kind_name(MomentKind kind);
+
+// The stage whose record of a moment is speech_record() (types/transcript.h).
+inline constexpr std::string_view kSpeechStage = "speech";
 
 // A time range in seconds of presentation time, `to` exclusive.
 struct Moment {
