@@ -69,7 +69,10 @@ Result<VideoReport> benchmark_video(const VideoBenchmark& options) {
   report.video = record.metadata.value_or(Metadata{});
   for (const store::Moment& moment : moments) {
     report.duration = std::max(report.duration, moment.to - moments.front().from);
-    ++(moment.kind == store::MomentKind::kFrame ? report.frames : report.scenes);
+    if (moment.kind == store::MomentKind::kFrame)
+      ++report.frames;
+    else if (moment.kind == store::MomentKind::kScene)
+      ++report.scenes;
   }
   if (report.duration <= 0 || !done.video_times)
     return fail(ErrorCode::kUnsupported, printable(options.file) + ": no frame of it was analyzed");

@@ -134,9 +134,10 @@ Status VideoAnalysis::load_progress() {
   std::vector<store::Moment> moments;
   {
     const std::lock_guard lock(plan_.run.reader_mutex);
-    IE_TRY(progress, plan_.run.reader.progress(video_.file.asset));
+    IE_TRY(progress, plan_.run.reader.progress(video_.file.asset, kVideoStage));
     IE_TRY(moments, plan_.run.reader.moments(video_.file.asset));
   }
+  std::erase_if(moments, [](const store::Moment& moment) { return moment.kind != store::MomentKind::kFrame; });
   const auto begin = [&] { return anew_ ? drop_former() : drop_stages(); };
   if (!progress || progress->key != progress_key_ || moments.empty()) return begin();
   try {
@@ -162,9 +163,7 @@ Status VideoAnalysis::load_progress() {
     return begin();
   }
   counted_ = std::max(std::floor(until_ - *first_), 0.0);
-  std::erase_if(moments, [&](const store::Moment& moment) {
-    return moment.kind != store::MomentKind::kFrame || moment.from > until_ + kRounding;
-  });
+  std::erase_if(moments, [&](const store::Moment& moment) { return moment.from > until_ + kRounding; });
   if (moments.empty()) return {};
   IE_CHECK(load_last_objects(moments.back().id));
   frames_.push_back({moments.back(), {}, {}});  // what follows may be the same picture
@@ -184,7 +183,8 @@ Status VideoAnalysis::drop_former() {
   const std::lock_guard lock(plan_.write);
   Run& run = plan_.run;
   IE_CHECK(run.batch.open());
-  IE_CHECK(run.writer.drop_moments(video_.file.asset));
+  IE_CHECK(run.writer.drop_moments(video_.file.asset, store::kPictureMoments));
+  IE_CHECK(run.writer.put_progress(video_.file.asset, kVideoStage, std::nullopt));
   const auto drop_records = [&](const char* stage) {
     return run.writer.drop_other_records(video_.file.asset, {stage, "", "", ""});  // no record has this key
   };
@@ -558,7 +558,8 @@ Status VideoAnalysis::write_frames() {
       IE_CHECK(run.writer.put_moment_record(video_.file.asset, record, facts));
   }
   IE_CHECK(write_fingerprint_part());
-  IE_CHECK(run.writer.put_progress(video_.file.asset, store::AnalysisProgress{progress_key_, progress_data()}));
+  IE_CHECK(
+      run.writer.put_progress(video_.file.asset, kVideoStage, store::AnalysisProgress{progress_key_, progress_data()}));
   IE_CHECK(run.batch.commit());
   frames_.erase(frames_.begin(), frames_.end() - 1);
   frames_.back().records.clear();
@@ -684,7 +685,7 @@ Status VideoAnalysis::finish(const std::optional<Error>& broken) {
   if (!broken) IE_CHECK(run.writer.clear_failure(video_.file.seen.path, kDecodeStage));
   IE_CHECK(run.writer.drop_moment_records(asset, kFingerprintStage));
   IE_CHECK(keep_thumbnail());
-  IE_CHECK(run.writer.put_progress(asset, std::nullopt));
+  IE_CHECK(run.writer.put_progress(asset, kVideoStage, std::nullopt));
   for (const auto& [stage, error] : failures_) IE_CHECK(run.record_failure(row_, stage->key, error));
   run.renewed_videos.erase(asset);
   run.renewed.insert(asset);

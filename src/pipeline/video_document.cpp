@@ -97,9 +97,11 @@ Result<json> video_json(const store::CatalogueReader& reader, const store::Asset
   IE_TRY(Moments moments, read_moments(reader, record.id));
   IE_TRY(const std::vector<store::MomentThing> things, reader.moment_things(record.id));
   json scenes = json::array(), frames = json::array(), summary = json::array();
+  json* const lists[] = {&frames, &scenes, nullptr, nullptr};  // by kind
   for (const store::Moment& moment : moments.all) {
     if (moment.kind == MomentKind::kScene) summary.push_back(moment_json(moment, moments, things));
-    (moment.kind == MomentKind::kScene ? scenes : frames).push_back(std::move(moments.documents[moment.id]));
+    if (json* list = lists[static_cast<std::size_t>(moment.kind)]; list != nullptr)
+      list->push_back(std::move(moments.documents[moment.id]));
   }
   for (std::size_t i = 0; i < summary.size(); ++i)
     if (scenes[i].contains("best")) summary[i]["best"] = scenes[i]["best"];

@@ -10,6 +10,7 @@
 #include "store/asset_query.h"
 #include "store/live_photos.h"
 #include "store/rows.h"
+#include "store/speech_index.h"
 
 namespace image_engine::store {
 namespace {
@@ -223,6 +224,7 @@ void AssetIndex::write_text(AssetId asset, const Document& document) {
 void AssetIndex::erase(AssetId asset) {
   connection_.run("DELETE FROM asset_text WHERE rowid = ?", asset);
   connection_.run("DELETE FROM asset_trigram WHERE rowid = ?", asset);
+  erase_speech(connection_, asset);
   connection_.run("DELETE FROM assets WHERE id = ?", asset);
 }
 

@@ -17,7 +17,7 @@
 
 namespace image_engine::store {
 
-// The columns of the text index, in its order. kAny means all of them.
+// The columns of the text index, in its order, and fields that have none. kAny means all of them.
 enum class TextField : std::uint8_t {
   kName,  // file and folder names
   kTitle,
@@ -34,9 +34,11 @@ enum class TextField : std::uint8_t {
   kPeople,
   kProducts,
   kAny,
-  // No columns: their words are in kScene's. kAction stands for both.
+  // No columns: their words are in kScene's. kAction stands for both actions.
   kAction,          // what happens, by a model that sees motion
   kZeroShotAction,  // what seems to happen, by comparing single frames with words
+  kSound,           // what is heard besides words
+  kSaid,            // what is said: an index of its own (store/speech_index.h)
 };
 inline constexpr std::size_t kTextFields = static_cast<std::size_t>(TextField::kAny);
 // The name of its column, also used in `why`: "name", "keyword", "camera", …

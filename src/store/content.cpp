@@ -159,6 +159,7 @@ Status RecordWriter::put_record(AssetId asset, const Record& record, std::span<c
         asset, key.stage, key.model, key.version, key.params, record.device, record.precision, record.data, utc_now());
     c.run("DELETE FROM failures WHERE stage = ? AND file_id IN (SELECT id FROM files WHERE asset_id = ?)", key.stage,
           asset);
+    if (key.stage == kSpeechStage) state_->changed_speech.insert(asset);
   }));
   for (const Fact& fact : facts) IE_CHECK(put_fact(asset, fact));
   return {};

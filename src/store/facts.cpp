@@ -10,7 +10,8 @@ namespace image_engine::store {
 namespace {
 
 void put_text(Connection& c, AssetId asset, TextField field, const std::vector<std::string>& lines) {
-  if (field == TextField::kAny) raise(ErrorCode::kInvalidArgument, "catalogue: text facts need a field");
+  if (field >= TextField::kAny)
+    raise(ErrorCode::kInvalidArgument, "catalogue: text facts of an asset need a column of the text index");
   std::string body;
   for (const std::string& line : lines) {
     if (!body.empty()) body += '\n';

@@ -18,11 +18,11 @@ struct CountFacts {
 
 // Names with their confidence, searched for as the words of the field.
 struct ClassFacts {
-  TextField field = TextField::kScene;  // kScene, kAction, kZeroShotAction or kKeywords
+  TextField field = TextField::kScene;  // kScene, kAction, kZeroShotAction, kSound or kKeywords
   std::vector<FoundClass> classes;
 };
 
-// Text, one item a line.
+// Text, one item a line. kSaid, one line at most, belongs to moments only: RecordWriter::index_speech().
 struct TextFacts {
   TextField field = TextField::kText;
   std::vector<std::string> lines;

@@ -13,7 +13,7 @@
 namespace image_engine::store {
 namespace {
 
-constexpr std::string_view kKinds[] = {"frame", "scene"};
+constexpr std::string_view kKinds[] = {"frame", "scene", "speech", "sound"};
 
 MomentKind kind_from(std::string_view name) {
   const auto* found = std::ranges::find(kKinds, name);
@@ -93,13 +93,16 @@ Status RecordWriter::drop_moment_records(AssetId asset, const std::string& stage
     Connection& c = state_->connection;
     c.run("DELETE FROM moment_records WHERE asset_id = ? AND stage = ?", asset, stage);
     if (field) c.run("DELETE FROM moment_things WHERE asset_id = ? AND field = ?", asset, text_field_name(*field));
+    if (field == TextField::kSaid) state_->changed_speech.insert(asset);
   });
 }
 
-Status RecordWriter::drop_moments(AssetId asset) {
+Status RecordWriter::drop_moments(AssetId asset, MomentRange range) {
   return state_->change([&] {
-    for (const char* table : {"moment_embeddings", "moment_things", "moment_records", "moments", "analysis_progress"})
-      state_->connection.run(std::string("DELETE FROM ") + table + " WHERE asset_id = ?", asset);
+    for (const char* table : {"moment_embeddings", "moment_things", "moment_records", "moments"})
+      state_->connection.run(std::string("DELETE FROM ") + table + " WHERE asset_id = ? AND moment BETWEEN ? AND ?",
+                             asset, range.first, range.last);
+    if (range.first <= kSpeechMoments.last && range.last >= kSpeechMoments.first) state_->changed_speech.insert(asset);
   });
 }
 
@@ -118,22 +121,31 @@ Status RecordWriter::drop_record(AssetId asset, const StageKey& key) {
   });
 }
 
-Status RecordWriter::put_progress(AssetId asset, const std::optional<AnalysisProgress>& progress) {
+Status RecordWriter::index_speech(AssetId asset) {
   return state_->change([&] {
-    Connection& c = state_->connection;
-    if (!progress) return c.run("DELETE FROM analysis_progress WHERE asset_id = ?", asset);
-    require_asset(c, asset);
-    c.run(
-        "INSERT INTO analysis_progress(asset_id, key, data) VALUES(?, ?, ?) "
-        "ON CONFLICT DO UPDATE SET key = excluded.key, data = excluded.data",
-        asset, progress->key, progress->data);
+    require_asset(state_->connection, asset);
+    state_->changed_speech.insert(asset);
   });
 }
 
-Result<std::optional<AnalysisProgress>> RecordReader::progress(AssetId asset) const {
+Status RecordWriter::put_progress(AssetId asset, std::string_view stage,
+                                  const std::optional<AnalysisProgress>& progress) {
+  return state_->change([&] {
+    Connection& c = state_->connection;
+    if (!progress) return c.run("DELETE FROM analysis_progress WHERE asset_id = ? AND stage = ?", asset, stage);
+    require_asset(c, asset);
+    c.run(
+        "INSERT INTO analysis_progress(asset_id, stage, key, data) VALUES(?, ?, ?, ?) "
+        "ON CONFLICT DO UPDATE SET key = excluded.key, data = excluded.data",
+        asset, stage, progress->key, progress->data);
+  });
+}
+
+Result<std::optional<AnalysisProgress>> RecordReader::progress(AssetId asset, std::string_view stage) const {
   return guarded([&] {
     std::optional<AnalysisProgress> progress;
-    auto row = connection_->query("SELECT key, data FROM analysis_progress WHERE asset_id = ?", asset);
+    auto row =
+        connection_->query("SELECT key, data FROM analysis_progress WHERE asset_id = ? AND stage = ?", asset, stage);
     if (row.next()) progress = {row.bytes(0), row.bytes(1)};
     return progress;
   });

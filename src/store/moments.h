@@ -12,11 +12,23 @@
 namespace image_engine::store {
 
 enum class MomentKind : std::uint8_t {
-  kFrame,  // a frame that was analyzed, and how long the picture stays like it
-  kScene,  // from one change of scene to the next
+  kFrame,   // a frame that was analyzed, and how long the picture stays like it
+  kScene,   // from one change of scene to the next
+  kSpeech,  // what is said without a longer pause; its text is a thing of kSaid
+  kSound,   // what else is heard; its names are things of kSound
 };
-// "frame", "scene".
+// "frame", "scene", "speech", "sound".
 std::string_view moment_kind_name(MomentKind kind);
+
+// Passes number moments in ranges of their own, so that each replaces only its own.
+struct MomentRange {
+  MomentId first = 1, last = 1;  // both inclusive
+};
+inline constexpr MomentId kFirstSpeechMoment = MomentId{1} << 24;
+inline constexpr MomentId kFirstSoundMoment = MomentId{2} << 24;
+inline constexpr MomentRange kPictureMoments = {1, kFirstSpeechMoment - 1};  // frames and scenes
+inline constexpr MomentRange kSpeechMoments = {kFirstSpeechMoment, kFirstSoundMoment - 1};
+inline constexpr MomentRange kSoundMoments = {kFirstSoundMoment, (MomentId{3} << 24) - 1};
 
 // The stage whose record of a moment is speech_record() (types/transcript.h).
 inline constexpr std::string_view kSpeechStage = "speech";
@@ -35,7 +47,8 @@ struct MomentRecord {
   std::string data;  // one JSON value; empty: there is no record, only facts
 };
 
-// One thing that was found at a moment: an object, a product, a scene, a line of text, a caption.
+// One thing that was found at a moment: an object, a product, a scene, a line of text, a caption, what is said, a
+// sound.
 struct MomentThing {
   MomentId moment = 0;
   TextField field = TextField::kObjects;

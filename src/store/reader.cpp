@@ -131,6 +131,7 @@ Result<AssetRecord> FileReader::asset_record(AssetId id, const std::string& firs
 
 Result<bool> CatalogueReader::has_text(TextField field) const {
   return guarded([&] {
+    if (field == TextField::kSaid) return connection_->integer("SELECT EXISTS(SELECT 1 FROM asset_speech)") != 0;
     return connection_->integer(
                "SELECT EXISTS(SELECT 1 FROM asset_found_text WHERE field = ?1) OR "
                "EXISTS(SELECT 1 FROM asset_classes WHERE field IN (?1, ?2))",

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -32,7 +33,7 @@ class RecordReader {
   Result<std::vector<std::pair<Moment, std::string>>> moment_records(AssetId asset, const std::string& stage,
                                                                      MomentId first, std::size_t most) const;
   Result<std::vector<MomentThing>> moment_things(AssetId asset) const;
-  Result<std::optional<AnalysisProgress>> progress(AssetId asset) const;
+  Result<std::optional<AnalysisProgress>> progress(AssetId asset, std::string_view stage) const;
 
  protected:
   explicit RecordReader(Connection& connection) : connection_(&connection) {}
@@ -56,16 +57,20 @@ class RecordWriter {
   // without data is none, but its facts are kept.
   Status put_moment(AssetId asset, const Moment& moment);
   Status put_moment_record(AssetId asset, const MomentRecord& record, std::span<const Fact> facts = {});
-  // Deletes all moments of an asset, with what was found at them and its progress.
-  Status drop_moments(AssetId asset);
+  // Deletes the moments of an asset that are numbered in this range, with what was found at them.
+  Status drop_moments(AssetId asset, MomentRange range);
   // Deletes what a stage recorded at the moments of an asset, and the things of a field that were found at them.
   Status drop_moment_records(AssetId asset, const std::string& stage, std::optional<TextField> field = {});
   // Deletes the records of that stage with another key: what they describe at the asset's moments has been replaced.
   Status drop_other_records(AssetId asset, const StageKey& key);
   // Deletes that record.
   Status drop_record(AssetId asset, const StageKey& key);
-  // The progress of an asset's analysis; nullopt: it is done.
-  Status put_progress(AssetId asset, const std::optional<AnalysisProgress>& progress);
+  // Makes what is said in the asset searchable as one text, at the end of the batch. A record of kSpeechStage does so,
+  // too. Its cost grows with the length of the whole text: while a long recording is transcribed, call it every few
+  // minutes, not for each segment. Text that was dropped is removed from the index without a call.
+  Status index_speech(AssetId asset);
+  // The progress of that stage of an asset's analysis; nullopt: it is done.
+  Status put_progress(AssetId asset, std::string_view stage, const std::optional<AnalysisProgress>& progress);
 
  protected:
   explicit RecordWriter(WriterState& state) : state_(&state) {}

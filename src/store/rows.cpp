@@ -18,10 +18,26 @@ namespace {
 constexpr std::string_view kFormerMark = "x";
 
 constexpr std::string_view kStates[] = {"present", "missing", "excluded", "offline"};
-constexpr std::string_view kTextFieldNames[] = {
-    "name",  "title", "description", "keyword", "place",   "camera", "lens",   "creator",           "object",
-    "scene", "text",  "caption",     "person",  "product", "any",    "action", "action (zero-shot)"};
-static_assert(std::size(kTextFieldNames) == static_cast<size_t>(TextField::kZeroShotAction) + 1);
+constexpr std::string_view kTextFieldNames[] = {"name",
+                                                "title",
+                                                "description",
+                                                "keyword",
+                                                "place",
+                                                "camera",
+                                                "lens",
+                                                "creator",
+                                                "object",
+                                                "scene",
+                                                "text",
+                                                "caption",
+                                                "person",
+                                                "product",
+                                                "any",
+                                                "action",
+                                                "action (zero-shot)",
+                                                "sound",
+                                                "said"};
+static_assert(std::size(kTextFieldNames) == static_cast<size_t>(TextField::kSaid) + 1);
 
 constexpr const char* kPlaceKeys[] = {"city", "region", "country", "country_code"};
 constexpr std::string Place::*kPlaceParts[] = {&Place::city, &Place::region, &Place::country, &Place::country_code};
@@ -43,7 +59,9 @@ TextField field_from_name(std::string_view name) {
   return found == std::end(kTextFieldNames) ? TextField::kAny : static_cast<TextField>(found - kTextFieldNames);
 }
 
-TextField column_of(TextField field) { return field > TextField::kAny ? TextField::kScene : field; }
+TextField column_of(TextField field) {
+  return field > TextField::kAny && field != TextField::kSaid ? TextField::kScene : field;
+}
 
 bool is_in(TextField field, TextField searched) {
   const bool action = searched == TextField::kAction && field == TextField::kZeroShotAction;

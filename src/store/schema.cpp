@@ -308,10 +308,15 @@ CREATE TABLE moment_things(
   PRIMARY KEY(asset_id, field, moment, name)
 ) WITHOUT ROWID;
 CREATE TABLE analysis_progress(
-  asset_id INTEGER PRIMARY KEY REFERENCES assets(id) ON DELETE CASCADE,
+  asset_id INTEGER NOT NULL REFERENCES assets(id) ON DELETE CASCADE,
+  stage TEXT NOT NULL,
   key TEXT NOT NULL,
-  data TEXT NOT NULL
-);
+  data TEXT NOT NULL,
+  PRIMARY KEY(asset_id, stage)
+) WITHOUT ROWID;
+CREATE VIRTUAL TABLE asset_speech USING fts5(
+  said, segments UNINDEXED, tokenize = 'unicode61 remove_diacritics 2', prefix = '4 5');
+CREATE VIRTUAL TABLE asset_speech_trigram USING fts5(said, segments UNINDEXED, tokenize = 'trigram');
 
 CREATE TABLE moment_embeddings(
   space_id INTEGER NOT NULL REFERENCES spaces(id) ON DELETE CASCADE,
@@ -351,7 +356,8 @@ constexpr Migration kMigrations[] = {
     {4, "products by name", kProducts, "f1fd981590dfeb32cb7430c8a303c2537a49d02d39a67bd7f8ab6a3dd5d3ee73"},
     {5, "SHA-256 names files and assets, files may be excluded", kSha256,
      "8582306244d46b6ed040604343673d073c30deb561edff8e831498e039ec57f3"},
-    {6, "moments of videos", kMoments, "e52bd772dd148d8a77f221a758e200648b7448bc001e61872eef88872d3d4e6b"},
+    {6, "moments of videos and sound, what is said", kMoments,
+     "9e5beea2bdd312d5c7f00fcc03f85254d7042711165a2f8b2b6ba0e979c56f70"},
 };
 
 bool is_ours(Connection& connection) { return connection.integer("PRAGMA application_id") == kApplicationId; }

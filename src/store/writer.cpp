@@ -4,18 +4,25 @@
 #include "core/text.h"
 #include "store/rows.h"
 #include "store/schema.h"
+#include "store/speech_index.h"
 #include "store/writer_state.h"
 
 namespace image_engine::store {
 
 void WriterState::flush() {
   for (const AssetId asset : dirty) index.refresh(asset);
+  for (const AssetId asset : changed_speech) refresh_speech(connection, asset);
+  forget_changes();
+}
+
+void WriterState::forget_changes() {
   dirty.clear();
+  changed_speech.clear();
 }
 
 void WriterState::rollback() {
   in_batch = false;
-  dirty.clear();
+  forget_changes();
   if (connection.in_transaction()) connection.execute("ROLLBACK");
 }
 
@@ -61,7 +68,7 @@ Status CatalogueWriter::begin() {
   return guarded([&] {
     if (state_->in_batch) raise(ErrorCode::kInternal, "catalogue: a batch is open already");
     state_->connection.execute("BEGIN IMMEDIATE");
-    state_->dirty.clear();
+    state_->forget_changes();
     state_->in_batch = true;
   });
 }

@@ -31,7 +31,7 @@ struct WriterState {
 
   template <typename F>
   auto alone(F&& f) {
-    dirty.clear();
+    forget_changes();
     Transaction transaction(connection);
     if constexpr (std::is_void_v<std::invoke_result_t<F>>) {
       f();
@@ -47,6 +47,7 @@ struct WriterState {
 
   // Updates the search index for the changed assets.
   void flush();
+  void forget_changes();
   // Rolls the batch back.
   void rollback();
   // kNotFound for an unknown file.
@@ -58,7 +59,8 @@ struct WriterState {
   WriterLock lock;
   Connection connection;
   AssetIndex index{connection};
-  std::unordered_set<AssetId> dirty;  // changed since the last flush()
+  std::unordered_set<AssetId> dirty;           // changed since the last flush()
+  std::unordered_set<AssetId> changed_speech;  // likewise, what is said in them
   bool in_batch = false;
 };
 

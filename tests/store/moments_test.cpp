@@ -134,7 +134,7 @@ TEST_F(MomentVectorsTest, ChangesAreToldByGeneration) {
   ASSERT_OK(embed(1, {0, 1}));
   EXPECT_THAT(changes(before), ElementsAre(Pair(vector_id(asset_, 1), up_)));
   const auto then = space().generation;
-  ASSERT_OK(writer_->drop_moments(asset_));
+  ASSERT_OK(writer_->drop_moments(asset_, kPictureMoments));
   EXPECT_THAT(changes(then), ElementsAre(Pair(vector_id(asset_, 1), Half{}), Pair(vector_id(asset_, 2), Half{})));
   EXPECT_EQ(space().vectors, 0);
 }
@@ -154,8 +154,8 @@ TEST_F(MomentsTest, GoWithTheirAsset) {
   ASSERT_OK(put(1, 0, 1));
   ASSERT_OK(writer_->put_moment_record(asset_, {1, "objects", "{}"},
                                        std::vector<Fact>{CountFacts{TextField::kObjects, {{"dog", 2, 0.9}}}}));
-  ASSERT_OK(writer_->put_progress(asset_, AnalysisProgress{"key", "{}"}));
-  EXPECT_EQ((*reader().progress(asset_))->key, "key");
+  ASSERT_OK(writer_->put_progress(asset_, "video", AnalysisProgress{"key", "{}"}));
+  EXPECT_EQ((*reader().progress(asset_, "video"))->key, "key");
   Connection connection(path_, Access::kWrite);
   connection.execute("DELETE FROM files");
   connection.execute("DELETE FROM assets");
@@ -168,12 +168,31 @@ TEST_F(MomentsTest, AreDroppedTogether) {
   ASSERT_OK(put(1, 0, 1));
   ASSERT_OK(writer_->put_moment_record(asset_, {1, "objects", "{}"},
                                        std::vector<Fact>{CountFacts{TextField::kObjects, {{"dog", 2, 0.9}}}}));
-  ASSERT_OK(writer_->put_progress(asset_, AnalysisProgress{"key", "{}"}));
-  ASSERT_OK(writer_->drop_moments(asset_));
+  ASSERT_OK(writer_->put_progress(asset_, "video", AnalysisProgress{"key", "{}"}));
+  ASSERT_OK(writer_->drop_moments(asset_, kPictureMoments));
   EXPECT_THAT(*reader().moments(asset_), IsEmpty());
   EXPECT_THAT(*reader().moment_records(asset_), IsEmpty());
   EXPECT_THAT(*reader().moment_things(asset_), IsEmpty());
-  EXPECT_FALSE(*reader().progress(asset_));
+  EXPECT_EQ((*reader().progress(asset_, "video"))->key, "key");
+}
+
+TEST_F(MomentsTest, OfOtherRangesStayWhenAPassDropsItsOwn) {
+  ASSERT_OK(put(1, 0, 1));
+  ASSERT_OK(put(2, 0, 9, MomentKind::kScene));
+  ASSERT_OK(put(kFirstSpeechMoment, 0, 4, MomentKind::kSpeech));
+  ASSERT_OK(put(kFirstSpeechMoment + 1, 4, 8, MomentKind::kSpeech));
+  ASSERT_OK(put(kFirstSoundMoment, 0, 8, MomentKind::kSound));
+  const std::pair<MomentRange, std::vector<MomentKind>> drops[] = {
+      {kPictureMoments, {MomentKind::kSpeech, MomentKind::kSound, MomentKind::kSpeech}},
+      {kSpeechMoments, {MomentKind::kSound}},
+      {kSoundMoments, {}}};
+  for (const auto& [range, left] : drops) {
+    ASSERT_OK(writer_->drop_moments(asset_, range));
+    std::vector<MomentKind> kinds;
+    const auto moments = *reader().moments(asset_);
+    for (const Moment& moment : moments) kinds.push_back(moment.kind);
+    EXPECT_EQ(kinds, left);
+  }
 }
 
 TEST_F(MomentsTest, OneStageIsDroppedAlone) {
@@ -198,11 +217,20 @@ TEST_F(MomentsTest, RecordsByAnotherKeyGoWithWhatTheyDescribe) {
 }
 
 TEST_F(MomentsTest, ProgressEndsWhenItIsDone) {
-  ASSERT_OK(writer_->put_progress(asset_, AnalysisProgress{"key", "1"}));
-  ASSERT_OK(writer_->put_progress(asset_, AnalysisProgress{"key", "2"}));
-  EXPECT_EQ((*reader().progress(asset_))->data, "2");
-  ASSERT_OK(writer_->put_progress(asset_, std::nullopt));
-  EXPECT_FALSE(*reader().progress(asset_));
+  ASSERT_OK(writer_->put_progress(asset_, "video", AnalysisProgress{"key", "1"}));
+  ASSERT_OK(writer_->put_progress(asset_, "video", AnalysisProgress{"key", "2"}));
+  EXPECT_EQ((*reader().progress(asset_, "video"))->data, "2");
+  ASSERT_OK(writer_->put_progress(asset_, "video", std::nullopt));
+  EXPECT_FALSE(*reader().progress(asset_, "video"));
+}
+
+TEST_F(MomentsTest, StagesHaveProgressOfTheirOwn) {
+  ASSERT_OK(writer_->put_progress(asset_, "video", AnalysisProgress{"pictures", "1"}));
+  ASSERT_OK(writer_->put_progress(asset_, "speech", AnalysisProgress{"words", "2"}));
+  EXPECT_EQ((*reader().progress(asset_, "video"))->key, "pictures");
+  ASSERT_OK(writer_->put_progress(asset_, "video", std::nullopt));
+  EXPECT_FALSE(*reader().progress(asset_, "video"));
+  EXPECT_EQ((*reader().progress(asset_, "speech"))->data, "2");
 }
 
 }  // namespace
