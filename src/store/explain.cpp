@@ -123,7 +123,8 @@ void Explainer::explain_moments(FoundAsset& asset, std::span<const MomentFinding
   std::map<MomentId, FrameMatch> frames;
   {
     auto row = connection_.query(
-        "SELECT moment, from_seconds, to_seconds FROM moments WHERE asset_id = ? AND kind = 'frame'", asset.id);
+        "SELECT moment, from_seconds, to_seconds FROM moments WHERE asset_id = ? AND kind IN ('frame', 'speech')",
+        asset.id);
     while (row.next()) frames[row.integer(0)] = {row.real(1), row.real(2), 0, 0, {}};
   }
   if (frames.empty()) return;
