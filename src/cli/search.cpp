@@ -138,6 +138,7 @@ Action setup_search(Arguments app, Settings&) {
                                   context.config);
     options.pictures = [&] { return models.pictures(); };
     options.tags = [&] { return models.tags(); };
+    options.speech = [&] { return models.speech(); };
     std::optional<search::TagRules> rules;
     options.tag_rules = [&]() -> Result<const search::TagRules*> {
       if (!rules) {

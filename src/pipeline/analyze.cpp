@@ -11,6 +11,7 @@
 #include "pipeline/run.h"
 #include "pipeline/run_stages.h"
 #include "pipeline/scene_model.h"
+#include "pipeline/speech_vectors.h"
 
 namespace image_engine::pipeline {
 namespace {
@@ -47,6 +48,7 @@ Status passes(Run& run) {
   if (!run.cancelled()) IE_CHECK(read_contents(run, stages));
   if (!run.cancelled()) IE_CHECK(read_videos(run, stages));
   if (!run.cancelled()) IE_CHECK(read_sounds(run, stages));
+  if (!run.cancelled()) IE_CHECK(embed_speech(run));
   if (!run.cancelled()) IE_CHECK(stages.meaning().change_model());
   if (!run.cancelled()) IE_CHECK(run.writer.pair_live_photos());  // contents have got their assets
   run.renewed.merge(run.renewed_videos);                          // those without anything to do but to be read

@@ -7,6 +7,7 @@
 #include "core/text.h"
 #include "nvidia/cloud_models.h"
 #include "pipeline/cloud_ask.h"
+#include "pipeline/speech_vectors.h"
 #include "pipeline/stages.h"
 #include "types/half.h"
 
@@ -20,7 +21,8 @@ constexpr char kAdvice[] =
     "clip-vit-b-32) and run analyze again";
 
 // The prior from the spec's options, else the default of its kind.
-Result<search::CosinePrior> prior_of(const models::Spec& spec, search::CosinePrior prior) {
+Result<search::CosinePrior> prior_of(const models::Spec& spec, search::CosinePrior prior,
+                                     std::string_view prefix = "") {
   const struct {
     const char* option;
     double& value;
@@ -29,18 +31,25 @@ Result<search::CosinePrior> prior_of(const models::Spec& spec, search::CosinePri
                  {"relevance_gap", prior.gap},
                  {"relevance_related_deviation", prior.related_deviation}};
   for (const auto& [option, value] : options) {
-    IE_TRY(value, models::number_option(spec, option, value));
+    IE_TRY(value, models::number_option(spec, fmt::format("{}{}", prefix, option), value));
   }
   if (!(prior.deviation > 0) || !(prior.related_deviation > 0) || !(prior.gap > 0))
     return fail(
         ErrorCode::kInvalidArgument,
-        fmt::format("model {}: relevance_deviation, relevance_gap and relevance_related_deviation must be over 0",
-                    spec.name));
+        fmt::format("model {0}: {1}relevance_deviation, {1}relevance_gap and {1}relevance_related_deviation must be "
+                    "over 0",
+                    spec.name, prefix));
   return prior;
 }
 
-search::EmbedText embed_with(const std::optional<vision::TextEmbedder>& embedder) {
-  return [&embedder](std::string_view text) { return embedder->embed(text); };
+search::EmbedText embed_with(const vision::TextEmbedder& embedder) {
+  return [&embedder](std::string_view text) { return embedder.embed(text); };
+}
+
+const models::Spec* speech_model(const InstalledModels& installed, const store::StageKey& space) {
+  for (const models::Spec* spec : installed.all("sentences"))
+    if (speech_meaning_key(*spec) == space) return spec;
+  return nullptr;
 }
 
 }  // namespace
@@ -137,7 +146,7 @@ Result<const search::PictureMeaning*> SearchModels::pictures() {
   Result<vision::TextEmbedder> embedder = loading.get();
   IE_CHECK(opened);
   IE_TRY(text_, std::move(embedder));
-  embedding_.meaning.embed = embed_with(text_);
+  embedding_.meaning.embed = embed_with(*text_);
   return &embedding_.meaning;
 }
 
@@ -152,9 +161,40 @@ Result<const search::TagMeaning*> SearchModels::tags() {
   if (terms.empty()) return nullptr;
   for (const auto& [term, vector] : terms) tags_.terms.emplace_back(term, from_half(vector));
   IE_TRY(tags_.prior, prior_of(**spec, search::kSentencePrior));
-  IE_TRY(sentences_, installed->text_embedder(**spec));
-  tags_.embed = embed_with(sentences_);
+  IE_CHECK(load_sentences(**spec));
+  tags_.embed = embed_with(sentences_.at(*spec));
   return &tags_;
+}
+
+Status SearchModels::load_sentences(const models::Spec& spec) {
+  if (sentences_.contains(&spec)) return {};
+  IE_TRY(vision::TextEmbedder embedder, models_->text_embedder(spec));
+  sentences_.emplace(&spec, std::move(embedder));
+  return {};
+}
+
+Result<const search::SpeechMeaning*> SearchModels::speech() {
+  if (speech_.meaning.embed) return &speech_.meaning;
+  if (config_.analysis.ml_models.sentence_model == "none") return nullptr;
+  IE_TRY(const bool there, find_space(kSpeechMeaningStage, speech_));
+  if (!there) return nullptr;
+  IE_TRY(const InstalledModels* installed, models());
+  const models::Spec* spec = speech_model(*installed, speech_.space.key);
+  if (spec == nullptr) {
+    const std::string& model = speech_.space.key.model;
+    notes_.push_back(
+        fmt::format("what is said was only searched for words: its vectors are of a version of {} that is "
+                    "not installed: image-engine models pull {}, then run analyze again",
+                    model, model));
+    return nullptr;
+  }
+  IE_TRY(speech_.meaning.prior, prior_of(*spec, search::kSpokenPrior, "spoken_"));
+  auto loading = std::async(std::launch::async, [&] { return load_sentences(*spec); });
+  const Status opened = open_index(speech_);
+  IE_CHECK(loading.get());
+  IE_CHECK(opened);
+  speech_.meaning.embed = embed_with(sentences_.at(spec));
+  return &speech_.meaning;
 }
 
 Result<std::optional<std::vector<std::uint16_t>>> SearchModels::stored_vector(const std::string& path, FrameTime at,

@@ -1,6 +1,7 @@
 // The models of a search: vectors of its words or of a picture, and the library's vectors to compare them with.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,6 +32,8 @@ class SearchModels {
   Result<const search::PictureMeaning*> pictures();
   // Likewise with tags' vectors; null when no model of the task "sentences" is installed, or no tag has a vector.
   Result<const search::TagMeaning*> tags();
+  // To compare text with what is said; null when nothing that is said has a vector. The model is loaded only then.
+  Result<const search::SpeechMeaning*> speech();
   // As pictures(), but without a text tower; uses visual features where the library has them.
   Result<const search::PictureMeaning*> vectors();
 
@@ -50,6 +53,7 @@ class SearchModels {
   Result<const InstalledModels*> models();
   Result<bool> find_space(const char* stage, Opened& opened);
   Status open_index(Opened& opened);
+  Status load_sentences(const models::Spec& spec);
   Result<bool> ask_server(const models::Spec& spec);
   Result<std::optional<std::vector<std::uint16_t>>> stored_vector(const std::string& path, FrameTime at,
                                                                   store::SpaceId space) const;
@@ -60,8 +64,9 @@ class SearchModels {
   const Config config_;
   std::optional<InstalledModels> models_;
   std::unique_ptr<nvidia::CloudModels> cloud_;
-  Opened embedding_, features_;
-  std::optional<vision::TextEmbedder> text_, sentences_;
+  Opened embedding_, features_, speech_;
+  std::optional<vision::TextEmbedder> text_;
+  std::map<const models::Spec*, vision::TextEmbedder> sentences_;
   search::TagMeaning tags_;
   std::vector<std::string> notes_;
 };

@@ -49,6 +49,7 @@ constexpr StageRow kStageRows[] = {
     {kSceneStage, Pass::kPictures, true, "scene"},
     {kTextStage, Pass::kPictures, true, ""},
     {kActionsStage, Pass::kPictures, true, ""},
+    {kSpeechMeaningStage, Pass::kPictures, true, nullptr},
     {kVideoStage, Pass::kPictures, true, nullptr},
     {kSpeechStage, Pass::kPictures, true, nullptr},
     {kSoundsStage, Pass::kPictures, true, nullptr},

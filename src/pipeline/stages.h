@@ -36,6 +36,8 @@ inline constexpr char kTextStage[] = "text";
 inline constexpr char kFacesStage[] = "faces";
 // Of videos only.
 inline constexpr char kActionsStage[] = "actions";
+// Vectors of what is said: of no pass, since they are made of the records of speech.
+inline constexpr char kSpeechMeaningStage[] = "speech_meaning";
 // Frames and scenes of a video.
 inline constexpr char kVideoStage[] = "video";
 inline constexpr char kLivePhotoStage[] = "live_photo";  // store::FileWriter::pair_live_photos()

@@ -9,6 +9,8 @@ namespace image_engine::search {
 const CosinePrior kClipPrior{.mean = 0.18, .deviation = 0.025, .gap = 0.09, .related_deviation = 0.03};
 const CosinePrior kSentencePrior{
     .mean = 0.276, .deviation = 0.109, .gap = 0.476, .related_deviation = 0.127, .verified = true};
+const CosinePrior kSpokenPrior{
+    .mean = 0.093, .deviation = 0.088, .gap = 0.241, .related_deviation = 0.101, .verified = true};
 
 namespace {
 

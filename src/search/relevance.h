@@ -15,9 +15,10 @@ struct CosinePrior {
   double related_deviation = 0;
   bool verified = false;  // measured with the real weights
 };
-// For models like CLIP, and for sentence vectors of a query and a tag. A spec's options relevance_mean,
-// relevance_deviation, relevance_gap and relevance_related_deviation override them for its model.
-extern const CosinePrior kClipPrior, kSentencePrior;
+// For models like CLIP, and for sentence vectors of a query and a tag, or of a query and a passage of speech. A spec's
+// options relevance_mean, relevance_deviation, relevance_gap and relevance_related_deviation override them for its
+// model.
+extern const CosinePrior kClipPrior, kSentencePrior, kSpokenPrior;
 
 // The posterior probability that a picture of this cosine is about the query, by a mixture of two normal distributions
 // fitted to the scanned cosines: expectation–maximisation in which the prior counts as `kPriorPictures` pictures, from

@@ -1,5 +1,7 @@
 #include "search/search.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <functional>
@@ -7,6 +9,8 @@
 #include <unordered_map>
 
 #include "core/text.h"
+#include "search/speech_acts.h"
+#include "types/passages.h"
 
 namespace image_engine::search {
 namespace {
@@ -17,12 +21,15 @@ using store::TextField;
 using store::VectorId;
 
 constexpr char kLooksLike[] = "looks like";
+constexpr char kSaid[] = "said something like it";
 constexpr char kNoContent[] = "these words alone do not describe a picture: they are only searched for as words";
 
 // Most bytes of text for a model: far more than the 77 tokens that CLIP reads.
 constexpr std::size_t kMostText = 1000;
 // Bytes of the query that each result repeats as its evidence.
 constexpr std::size_t kMostEvidence = 100;
+// Bytes of a passage that a result quotes.
+constexpr std::size_t kMostQuoted = 300;
 // More findings than these are fetched by a second scan.
 constexpr std::size_t kUsualFindings = 1000;
 
@@ -104,6 +111,24 @@ Result<std::vector<Relevant>> tagged(const store::CatalogueReader& catalogue, co
   return found;
 }
 
+// Embeds a query as the direction between its own vector and the middle of those of what is said in the acts that it
+// names.
+EmbedText with_acts(const EmbedText& embed) {
+  return [&embed](std::string_view text) -> Result<std::vector<float>> {
+    IE_TRY(std::vector<float> vector, embed(text));
+    const std::vector<std::string> sentences = typical_of_acts(text);
+    for (const std::string& sentence : sentences) {
+      IE_TRY(const std::vector<float> said, embed(sentence));
+      if (said.size() != vector.size()) return fail(ErrorCode::kInternal, "the text model's vectors differ in length");
+      for (std::size_t i = 0; i < vector.size(); ++i) vector[i] += said[i] / static_cast<float>(sentences.size());
+    }
+    const double length = std::sqrt(cosine_of(vector, vector));
+    if (length > 0)
+      for (float& number : vector) number = static_cast<float>(number / length);
+    return vector;
+  };
+}
+
 // A search by meaning. Errors of models become notes.
 class Meaning {
  public:
@@ -114,16 +139,41 @@ class Meaning {
     if (evidence_.size() < text_.size()) evidence_ += "…";
   }
 
+  using Find = std::function<Result<std::vector<Relevant>>(const store::IdSet&)>;
   // Null if only words can be searched.
-  std::function<Result<std::vector<Relevant>>(const store::IdSet&)> finder() {
-    if (const PictureMeaning* pictures = model(options_.pictures); pictures && embedded(pictures->embed))
-      return [this, pictures](const store::IdSet& allowed) { return find_pictures(*pictures, allowed); };
-    if (const TagMeaning* tags = model(options_.tags); tags && embedded(tags->embed))
-      return [this, tags](const store::IdSet&) { return find_tagged(*tags); };
-    return nullptr;
+  Find finder() {
+    const Find shown = finder_of_shown(), said = finder_of_said();
+    if (!shown || !said) return shown ? shown : said;
+    return [shown, said](const store::IdSet& allowed) -> Result<std::vector<Relevant>> {
+      IE_TRY(std::vector<Relevant> found, shown(allowed));
+      IE_TRY(std::vector<Relevant> more, said(allowed));
+      std::ranges::move(more, std::back_inserter(found));
+      return found;
+    };
   }
 
  private:
+  Find finder_of_shown() {
+    if (const PictureMeaning* pictures = model(options_.pictures))
+      if (const auto vector = embedded(pictures->embed))
+        return [this, pictures, vector](const store::IdSet& allowed) {
+          return find_near(*pictures, *vector, allowed, {kLooksLike, evidence_});
+        };
+    if (const TagMeaning* tags = model(options_.tags))
+      if (const auto vector = embedded(tags->embed))
+        return [this, tags, vector](const store::IdSet&) { return find_tagged(*tags, *vector); };
+    return nullptr;
+  }
+
+  Find finder_of_said() {
+    if (const SpeechMeaning* speech = model(options_.speech))
+      if (const auto vector = embedded(with_acts(speech->embed)))
+        return [this, speech, vector](const store::IdSet& allowed) {
+          return find_near(*speech, *vector, allowed, {kSaid, ""});  // quote() adds the text to what is shown
+        };
+    return nullptr;
+  }
+
   template <typename T>
   const T* model(const std::function<Result<const T*>()>& ask) {
     if (!ask) return nullptr;
@@ -133,35 +183,34 @@ class Meaning {
     return nullptr;
   }
 
-  bool embedded(const EmbedText& embed) {
+  std::optional<std::vector<float>> embedded(const EmbedText& embed) {
     Result<std::vector<float>> vector = embed(text_);
     if (vector && (vector->empty() || !std::ranges::all_of(*vector, [](float x) { return std::isfinite(x); })))
       vector = fail(ErrorCode::kCorrupt, "the text model returned an invalid vector: pull it again");
     if (!vector) {
       notes_.push_back(vector.error().message);
-      return false;
+      return std::nullopt;
     }
-    vector_ = std::move(*vector);
-    return true;
+    return std::move(*vector);
   }
 
-  Result<std::vector<Relevant>> find_pictures(const PictureMeaning& pictures, const store::IdSet& allowed) {
-    const Result<std::vector<AboutText>> found = about(pictures, vector_, allowed, options_.threads);
+  Result<std::vector<Relevant>> find_near(const PictureMeaning& meaning, const std::vector<float>& vector,
+                                          const store::IdSet& allowed, store::Why why) {
+    const Result<std::vector<AboutText>> found = about(meaning, vector, allowed, options_.threads);
     std::vector<Relevant> findings;
     if (!found) {
       notes_.push_back(found.error().message);
       return findings;
     }
-    for (const AboutText& item : *found)
-      findings.push_back({store::asset_of(item.neighbour.id),
-                          item.relevance,
-                          {kLooksLike, evidence_},
-                          store::moment_of(item.neighbour.id)});
+    for (const AboutText& item : *found) {
+      why.moment = store::moment_of(item.neighbour.id);
+      findings.push_back({store::asset_of(item.neighbour.id), item.relevance, why, why.moment});
+    }
     return findings;
   }
 
-  Result<std::vector<Relevant>> find_tagged(const TagMeaning& tags) {
-    const Result<std::vector<RelatedTag>> related = related_tags(tags, vector_, parsed_);
+  Result<std::vector<Relevant>> find_tagged(const TagMeaning& tags, const std::vector<float>& vector) {
+    const Result<std::vector<RelatedTag>> related = related_tags(tags, vector, parsed_);
     if (related) return tagged(catalogue_, *related, evidence_);
     notes_.push_back(related.error().message);
     return std::vector<Relevant>();
@@ -172,8 +221,35 @@ class Meaning {
   const SearchOptions& options_;
   std::vector<std::string>& notes_;
   std::string text_, evidence_;
-  std::vector<float> vector_;
 };
+
+// "at 0:42: Cheers to the happy couple."
+Result<std::string> quote(const store::CatalogueReader& catalogue, AssetId asset, store::MomentId moment) {
+  IE_TRY(const auto records, catalogue.moment_records(asset, std::string(store::kSpeechStage), moment, kMostSegments));
+  std::vector<SpeechSegment> segments;
+  for (const auto& [at, data] : records) {
+    IE_TRY(segments.emplace_back(), speech_from_record(data, at.from, at.to));
+  }
+  const std::vector<Passage> passages = passages_of(segments);
+  if (passages.empty()) return std::string();
+  const std::string_view text = utf8_beginning(passages.front().text, kMostQuoted);
+  return fmt::format("at {}: {}{}", clock_text(std::floor(passages.front().from)), text,
+                     text.size() < passages.front().text.size() ? "…" : "");
+}
+
+// Of what is shown: reading the quotes of all findings would take longer than finding them.
+Status add_quotes(const store::CatalogueReader& catalogue, SearchResult& result) {
+  const auto add = [&](std::vector<store::Why>& list) -> Status {
+    for (store::Why& why : list)
+      if (why.field == kSaid && why.text.empty()) {
+        IE_TRY(why.text, quote(catalogue, result.id, why.moment));
+      }
+    return {};
+  };
+  IE_CHECK(add(result.why));
+  for (store::FoundMoment& moment : result.moments) IE_CHECK(add(moment.why));
+  return {};
+}
 
 }  // namespace
 
@@ -190,11 +266,12 @@ Result<SearchResults> search(const store::CatalogueReader& catalogue, std::strin
   Meaning meaning(catalogue, parsed, options, results.notes);
   if (!parsed.words.empty())
     parsed.query.more = meaning.finder();
-  else if (!parsed.query.words.empty() && (options.pictures || options.tags))
+  else if (!parsed.query.words.empty() && (options.pictures || options.tags || options.speech))
     results.notes.emplace_back(kNoContent);
   IE_TRY(store::FoundAssets found, catalogue.find(parsed.query));
   results.results = std::move(found.assets);
   results.total = found.total;
+  for (SearchResult& result : results.results) IE_CHECK(add_quotes(catalogue, result));
   return results;
 }
 

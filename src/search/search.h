@@ -23,7 +23,7 @@ struct PlacePosition {
 // The position of a place by name, for near:NAME; may be empty.
 using FindPlace = std::function<std::optional<PlacePosition>(std::string_view name)>;
 
-// Embeds text as a vector; called at most once per search.
+// Embeds text as a vector of length 1.
 using EmbedText = std::function<Result<std::vector<float>>(std::string_view text)>;
 
 // Finds pictures by what they show: their vectors and the text tower of the same model.
@@ -32,6 +32,9 @@ struct PictureMeaning {
   EmbedText embed;
   CosinePrior prior;
 };
+// Likewise, passages by what is said in them: vectors of passages (types/passages.h) at the moments of their first
+// segments, and the sentence model that made them.
+using SpeechMeaning = PictureMeaning;
 // Finds pictures by tags similar in meaning to the query: vectors of all tags, and of the query.
 struct TagMeaning {
   std::vector<std::pair<std::string, std::vector<float>>> terms;
@@ -49,6 +52,7 @@ struct SearchOptions {
   // error becomes a note.
   std::function<Result<const PictureMeaning*>()> pictures;
   std::function<Result<const TagMeaning*>()> tags;
+  std::function<Result<const SpeechMeaning*>()> speech;
   // Called only when the query has an unquoted `tag:`. nullptr: only keywords. Its error is the search's error.
   std::function<Result<const TagRules*>()> tag_rules;
 };

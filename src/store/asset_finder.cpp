@@ -146,7 +146,7 @@ AssetFinder::Findings AssetFinder::ask_more(const AssetQuery& query, const IdSet
     if (!allowed.contains(finding.asset) || std::isnan(finding.relevance)) continue;
     finding.relevance = std::clamp(finding.relevance, 0.0, 1.0);
     const auto [entry, is_new] = findings.try_emplace(finding.asset);
-    if (finding.moment != 0) entry->second.moments.push_back({finding.moment, finding.relevance});
+    if (finding.moment != 0) entry->second.moments.push_back({finding.moment, finding.relevance, finding.why});
     if (is_new || finding.relevance > entry->second.best.relevance) entry->second.best = std::move(finding);
   }
   return findings;
@@ -223,7 +223,7 @@ FoundAssets AssetFinder::find(const AssetQuery& query) {
     const Ranked& item = top[i];
     const auto finding = findings.find(item.id);
     const Finding& about = finding == findings.end() ? kNone : finding->second;
-    FoundAsset asset = explainer.explain(item.id, about.moments, about.best.why);
+    FoundAsset asset = explainer.explain(item.id, about.moments);
     asset.score = findings.empty() ? score(item.tier, item.bm25, most, query.words.size()) : item.joined;
     if (finding != findings.end()) asset.why.push_back(about.best.why);
     found.assets.push_back(std::move(asset));

@@ -120,8 +120,9 @@ struct Filter {
 inline constexpr std::size_t kMostWords = 64;
 
 struct Why {
-  std::string field;  // "keyword", "camera", "taken", …
-  std::string text;   // the matching text, UTF-8
+  std::string field;    // "keyword", "camera", "taken", …
+  std::string text;     // the matching text, UTF-8
+  MomentId moment = 0;  // at which it was found; 0: not known
   bool operator==(const Why&) const = default;
 };
 

@@ -94,8 +94,10 @@ std::vector<Space> read_spaces(Connection& connection) {
 
 Result<std::vector<Space>> VectorReader::spaces(const std::string& stage) const {
   return guarded([&] {
-    std::vector<Space> spaces = read_spaces(*connection_);
-    std::erase_if(spaces, [&](const Space& space) { return space.key.stage != stage; });
+    // Those of other stages are not counted: that takes longer than a search.
+    std::vector<Space> spaces;
+    auto row = connection_->query("SELECT " IE_SPACE_COLUMNS "WHERE s.stage = ? ORDER BY s.active DESC, s.id", stage);
+    while (row.next()) spaces.push_back(read_space_row(row));
     return spaces;
   });
 }
@@ -145,6 +147,20 @@ Result<std::vector<std::pair<MomentId, std::vector<std::uint16_t>>>> VectorReade
         space, asset);
     while (row.next()) vectors.emplace_back(row.integer(0), half_from_bytes(row.bytes(1)));
     return vectors;
+  });
+}
+
+Result<std::vector<AssetId>> VectorReader::moments_not_embedded(const std::string& stage, SpaceId space) const {
+  return guarded([&] {
+    std::vector<AssetId> assets;
+    auto row = connection_->query(
+        "SELECT DISTINCT r.asset_id FROM records r WHERE r.stage = ?1 AND r.asset_id IS NOT NULL "
+        "AND EXISTS(SELECT 1 FROM moment_records m WHERE m.asset_id = r.asset_id AND m.stage = ?1) "
+        "AND NOT EXISTS(SELECT 1 FROM moment_embeddings e WHERE e.space_id = ?2 AND e.asset_id = r.asset_id) "
+        "ORDER BY r.asset_id",
+        stage, space);
+    while (row.next()) assets.push_back(row.integer(0));
+    return assets;
   });
 }
 
@@ -252,6 +268,12 @@ Status VectorWriter::put_vector(AssetId asset, SpaceId space, std::span<const st
   return state_->change([&] {
     require_asset(state_->connection, asset);
     put_in_space(state_->connection, asset, space, vector);
+  });
+}
+
+Status VectorWriter::drop_moment_vectors(AssetId asset, SpaceId space) {
+  return state_->change([&] {
+    state_->connection.run("DELETE FROM moment_embeddings WHERE space_id = ? AND asset_id = ?", space, asset);
   });
 }
 

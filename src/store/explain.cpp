@@ -64,7 +64,7 @@ Explainer::Explainer(Connection& connection, const AssetQuery& query) : connecti
   }
 }
 
-FoundAsset Explainer::explain(AssetId id, std::span<const MomentFinding> found, const Why& why) {
+FoundAsset Explainer::explain(AssetId id, std::span<const MomentFinding> found) {
   FoundAsset asset;
   asset.id = id;
   {
@@ -79,7 +79,7 @@ FoundAsset Explainer::explain(AssetId id, std::span<const MomentFinding> found, 
   }
   if (!patterns_.empty()) explain_text(asset);
   if (!facts_.empty()) explain_facts(asset);
-  explain_moments(asset, found, why);
+  explain_moments(asset, found);
   return asset;
 }
 
@@ -118,12 +118,13 @@ bool Explainer::holds(const Pattern& pattern, const MomentThing& thing) {
   return is_in(thing.field, pattern.field) && has_phrase(connection_, pattern.phrase, query_text(thing.name));
 }
 
-void Explainer::explain_moments(FoundAsset& asset, std::span<const MomentFinding> found, const Why& why) {
+void Explainer::explain_moments(FoundAsset& asset, std::span<const MomentFinding> found) {
   constexpr size_t kMostConditions = 63;  // bits
   std::map<MomentId, FrameMatch> frames;
   {
     auto row = connection_.query(
-        "SELECT moment, from_seconds, to_seconds FROM moments WHERE asset_id = ? AND kind = 'frame'", asset.id);
+        "SELECT moment, from_seconds, to_seconds FROM moments WHERE asset_id = ? AND kind IN ('frame', 'speech')",
+        asset.id);
     while (row.next()) frames[row.integer(0)] = {row.real(1), row.real(2), 0, 0, {}};
   }
   if (frames.empty()) return;
@@ -131,7 +132,7 @@ void Explainer::explain_moments(FoundAsset& asset, std::span<const MomentFinding
     if (const auto frame = frames.find(finding.moment); frame != frames.end()) {
       frame->second.conditions |= std::uint64_t{1} << kMostConditions;
       frame->second.confidence += finding.relevance;
-      frame->second.why.push_back(why);
+      frame->second.why.push_back(finding.why);
     }
   for (const MomentThing& thing : things_of(connection_, asset.id)) {
     const auto frame = frames.find(thing.moment);

@@ -17,14 +17,15 @@ namespace image_engine::store {
 struct MomentFinding {
   MomentId moment = 0;
   double relevance = 0;  // 0…1
+  Why why;
 };
 
 class Explainer {
  public:
   Explainer(Connection& connection, const AssetQuery& query);
   // The asset's first file and, for each condition that holds, what matched. `found`: moments of it that were found by
-  // something else, and why.
-  FoundAsset explain(AssetId asset, std::span<const MomentFinding> found, const Why& why);
+  // something else.
+  FoundAsset explain(AssetId asset, std::span<const MomentFinding> found);
 
  private:
   struct Pattern {
@@ -35,7 +36,7 @@ class Explainer {
   void explain_line(std::string_view line, TextField field, FoundAsset& asset);
   void explain_facts(FoundAsset& asset);
   // The times of a video at which as many conditions hold as at any.
-  void explain_moments(FoundAsset& asset, std::span<const MomentFinding> found, const Why& why);
+  void explain_moments(FoundAsset& asset, std::span<const MomentFinding> found);
   bool holds(const Pattern& pattern, const MomentThing& thing);
   // The parts of the condition that hold for the asset; empty when it does not hold.
   std::vector<Why> objects_why(AssetId asset, const ObjectsCondition& condition);

@@ -172,6 +172,23 @@ Result<std::vector<MomentRecord>> RecordReader::moment_records(AssetId asset) co
   });
 }
 
+Result<std::vector<std::pair<Moment, std::string>>> RecordReader::moment_records(AssetId asset,
+                                                                                 const std::string& stage,
+                                                                                 MomentId first,
+                                                                                 std::size_t most) const {
+  return guarded([&] {
+    std::vector<std::pair<Moment, std::string>> records;
+    auto row = connection_->query(
+        "SELECT r.moment, m.kind, m.from_seconds, m.to_seconds, r.data FROM moment_records r JOIN moments m "
+        "ON m.asset_id = r.asset_id AND m.moment = r.moment WHERE r.asset_id = ? AND r.stage = ? AND r.moment >= ? "
+        "ORDER BY r.moment",
+        asset, stage, first);
+    while (records.size() < most && row.next())
+      records.emplace_back(Moment{row.integer(0), kind_from(row.bytes(1)), row.real(2), row.real(3)}, row.bytes(4));
+    return records;
+  });
+}
+
 std::vector<MomentThing> things_of(Connection& connection, AssetId asset) {
   std::vector<MomentThing> things;
   auto row = connection.query(

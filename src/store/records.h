@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/result.h"
@@ -28,6 +29,9 @@ class RecordReader {
   // Of an asset: its moments by time, what stages recorded at them, and the single things that were found.
   Result<std::vector<Moment>> moments(AssetId asset) const;
   Result<std::vector<MomentRecord>> moment_records(AssetId asset) const;
+  // What that stage recorded at the moments of an asset from this one on, in their order; at most `most`.
+  Result<std::vector<std::pair<Moment, std::string>>> moment_records(AssetId asset, const std::string& stage,
+                                                                     MomentId first, std::size_t most) const;
   Result<std::vector<MomentThing>> moment_things(AssetId asset) const;
   Result<std::optional<AnalysisProgress>> progress(AssetId asset, std::string_view stage) const;
 

@@ -29,6 +29,9 @@ class VectorReader {
   // Those of an asset's moments, in the order of the moments.
   Result<std::vector<std::pair<MomentId, std::vector<std::uint16_t>>>> moment_vectors(SpaceId space,
                                                                                       AssetId asset) const;
+  // Assets that have a record of `stage`, and records of it at moments, but no moment with a vector in `space` (0: all
+  // of them).
+  Result<std::vector<AssetId>> moments_not_embedded(const std::string& stage, SpaceId space) const;
   // Assets that have a vector in `space`, or moments that have one, but no record of `key` (a key without a stage: all
   // that have one).
   Result<std::vector<AssetId>> assets_without(SpaceId space, const StageKey& key) const;
@@ -50,6 +53,8 @@ class VectorWriter {
   // exists with other dimensions.
   Result<Space> open_space(const StageKey& key, std::size_t dimensions);
   Status put_vector(AssetId asset, SpaceId space, std::span<const std::uint16_t> vector);
+  // Deletes those of an asset's moments.
+  Status drop_moment_vectors(AssetId asset, SpaceId space);
   // Search reads this one from now on.
   Status activate_space(SpaceId space);
   // With its vectors, those of objects too, and the records of its key.

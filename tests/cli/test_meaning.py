@@ -4,9 +4,11 @@ import os
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
 
+import hashlib
 import json
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -281,6 +283,116 @@ def test_a_change_of_model_waits_for_videos(engine, library, clip, folder, video
     assert any("search now uses second-clip" in note for note in whole["report"]["notes"])
     found = engine.json("similar", library / "fruits.jpg", "--distance", "0")["results"][0]
     assert Path(found["path"]).name == "two.mp4"
+
+
+# What is said, as the catalogue has it once speech has been analyzed: from and to in seconds, text.
+SPEECH = [(1, 2, "Has everybody got a glass?"), (3, 4, "Cheers to the happy couple,"), (4, 5.5, "may you have many wonderful years together."),
+          (60, 62, "Press the red button for three seconds until the light blinks."), (120, 122, "The water is so cold, here comes a big wave.")]  # fmt: skip
+FIRST_SPEECH = 1 << 24
+
+
+def say(engine, path, speech):
+    """Writes a transcript into the catalogue, as the analysis of speech does."""
+    with sqlite3.connect(engine.catalogue) as catalogue:
+        ((asset,),) = catalogue.execute("SELECT asset_id FROM files WHERE path = ?", (os.fsencode(path),))
+        for table in ("moment_embeddings", "moment_records", "moments"):
+            catalogue.execute(f"DELETE FROM {table} WHERE asset_id = ? AND moment >= ?", (asset, FIRST_SPEECH))
+        for moment, (begin, end, text) in enumerate(speech, FIRST_SPEECH):
+            words = [[" " + word, 0, round(100 * (end - begin)), 90] for word in text.split()]
+            record = json.dumps({"language": "en", "confidence": 0.9, "words": words})
+            catalogue.execute("INSERT INTO moments VALUES(?, ?, 'speech', ?, ?)", (asset, moment, begin, end))
+            catalogue.execute("INSERT INTO moment_records(asset_id, stage, moment, data) VALUES(?, 'speech', ?, ?)", (asset, moment, record))
+        catalogue.execute("INSERT INTO records(asset_id, stage, model, version, params, device, precision, data, created) "
+                          "VALUES(?, 'speech', 'whisper', '1', '', 'cpu', 'int8', '{}', '2026-01-01T00:00:00Z') ON CONFLICT DO NOTHING", (asset,))  # fmt: skip
+    catalogue.close()
+
+
+def speech_vectors(engine):
+    """The model, whether search uses it, and the moments that have vectors of it."""
+    rows = engine.rows("SELECT s.model, s.active, e.moment FROM moment_embeddings e JOIN spaces s ON s.id = e.space_id "
+                       "WHERE s.stage = 'speech_meaning' ORDER BY 1, 2, 3")  # fmt: skip
+    found = {}
+    for model, active, moment in rows:
+        found.setdefault((model, active), []).append(moment - FIRST_SPEECH)
+    return found
+
+
+def install_sentences(engine, name="minilm"):
+    """MiniLM, as it is shipped or, by another name, as a model of one's own."""
+    folder = ROOT / "build/models/minilm"
+    if name == "minilm":
+        shutil.copytree(folder, Path(engine.environment["XDG_DATA_HOME"]) / "image-engine/models/minilm")
+        return
+    specs = Path(engine.environment["XDG_CONFIG_HOME"]) / "image-engine/models"
+    specs.mkdir(parents=True, exist_ok=True)
+    files = "".join(f"      - {{name: {file}, sha256: {hashlib.sha256((folder / file).read_bytes()).hexdigest()}, "
+                    f"bytes: {(folder / file).stat().st_size}, sources: ['file:{folder / file}']}}\n" for file in ("minilm.onnx", "vocab.txt"))  # fmt: skip
+    (specs / f"{name}.yaml").write_text(
+        f"models:\n  {name}:\n    task: sentences\n    title: other sentences\n    version: '1'\n"
+        f"    licence: {{name: Apache-2.0, permissive: true}}\n    files:\n{files}    file: minilm.onnx\n    options: {{dimensions: 384}}\n"
+        "    text: {tokenizer: wordpiece, vocabulary: vocab.txt, context: 128, outputs: [last_hidden_state]}\n"
+    )
+    assert engine.run("models", "pull", name).code == DONE
+
+
+def test_speech_is_found_by_its_meaning(engine, video):
+    install_sentences(engine)
+    engine.analyze(video)
+    say(engine, video, SPEECH)
+    assert engine.search("they toast") == [] and speech_vectors(engine) == {}
+    engine.analyze(video)
+    assert speech_vectors(engine) == {("minilm", 1): [0, 3, 4]}, "one of each passage, without reading the video again"
+    (found,) = engine.json("search", "they toast")["results"]
+    assert found["path"].endswith("two.mp4") and 0.5 <= found["score"] < 1
+    quote = {"field": "said something like it", "text": "at 0:01: Has everybody got a glass? Cheers to the happy couple, may you have many wonderful years together."}
+    assert found["why"] == [quote]
+    assert found["moment"]["from"] == 1 and found["moment"]["why"] == [quote]
+    (found,) = engine.json("search", "swimming in the sea")["results"]
+    assert found["moment"]["at"] == 120 and "cold" in found["why"][0]["text"]
+    assert engine.search("quarterly revenue of the company") == []
+    assert engine.search("they toast -name:two") == []
+    assert b"at 0:01: Has everybody" in engine.run("search", "they toast").out
+    (before,) = engine.rows("SELECT generation FROM spaces WHERE stage = 'speech_meaning'")
+    engine.analyze(video)
+    assert engine.rows("SELECT generation FROM spaces WHERE stage = 'speech_meaning'") == [before], "nothing is embedded twice"
+
+
+def test_speech_that_is_analyzed_again_is_embedded_again(engine, video):
+    install_sentences(engine)
+    engine.analyze(video)
+    say(engine, video, SPEECH)
+    engine.analyze(video)
+    say(engine, video, [(7, 9, "Turn right after the bakery, it is ten minutes on foot to the station.")])
+    assert engine.search("they toast") == []
+    engine.analyze(video, "--only", "hash")
+    assert speech_vectors(engine) == {}, "it was not asked for"
+    engine.analyze(video)
+    assert engine.search("they toast") == []
+    assert engine.json("search", "the way to the train")["results"][0]["moment"]["from"] == 7
+    say(engine, video, [])
+    engine.analyze(video)
+    assert engine.search("the way to the train") == []
+
+
+def test_another_model_of_speech(engine, video):
+    install_sentences(engine)
+    engine.analyze(video)
+    say(engine, video, SPEECH)
+    engine.analyze(video)
+    install_sentences(engine, "other-sentences")
+    config = engine.folder / "config.yaml"
+    config.write_text("analysis:\n  ml_models:\n    sentence_model: other-sentences\n")
+    engine.environment["IMAGE_ENGINE_CONFIG"] = str(config)
+    assert engine.search("they toast") == ["two.mp4"], "by the model that made the vectors"
+    engine.analyze(video)
+    assert speech_vectors(engine) == {("minilm", 0): [0, 3, 4], ("other-sentences", 1): [0, 3, 4]}
+    assert engine.search("they toast") == ["two.mp4"]
+    shutil.rmtree(Path(engine.environment["XDG_DATA_HOME"]) / "image-engine/models/other-sentences")
+    found = engine.json("search", "they toast")
+    assert found["results"] == [] and any("models pull other-sentences" in note for note in found["notes"])
+    config.write_text("analysis:\n  ml_models:\n    sentence_model: none\n")
+    found = engine.json("search", "they toast")
+    assert found["results"] == [] and not any("other-sentences" in note for note in found["notes"])
 
 
 def test_change_of_model(engine, library, clip, folder):
