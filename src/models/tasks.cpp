@@ -15,6 +15,9 @@ constexpr Task kTasks[] = {
     {"text", 0.995, 0.99},
     {"actions", 0.999, 0.99},
     {"sentences"},
+    {"speech"},
+    {"voice-activity"},
+    {"sound-events"},
 };
 constexpr Task kOtherTask;
 constexpr double kOtherCosine = 0.9999;  // least at fp32, by another program or on another device
