@@ -124,6 +124,8 @@ def texts():
     """For the targets that read no pictures."""
     for path in sorted((ROOT / "config").glob("*_config.yaml")):
         yield "config", path.read_bytes()
+    # A graph with a node, a weight, an input and an output, and an entry of metadata
+    yield "onnx_outline", b"\x08\x08\x3a\x0c\x0a\x01n\x2a\x01w\x5a\x01i\x62\x01o\x72\x06\x0a\x01k\x12\x01v"
     yield "globs", b"# names\n*.[jt]p?g\n!keep[!a-z]*/\n/raw/**/old\\ \n**/cache/**\n"
     yield "protocol", bytes(52)  # four operations that were not asked for
     for answer in ANSWERS:
