@@ -60,7 +60,7 @@ Result<std::vector<FileSpec>> gather(const Spec& spec, const std::string& given)
     return {};
   };
   for (const FileSpec& file : spec.files)
-    if (file.sources.empty()) IE_CHECK(add(file.name, true));
+    if (all_sources(file).empty()) IE_CHECK(add(file.name, true));
   if (!spec.text.vocabulary.empty()) IE_CHECK(add(spec.text.vocabulary, true));
   for (const Variant& variant : spec.text.variants) IE_CHECK(add(variant.file, true));
   for (const auto& [part, described] : spec.parts)

@@ -61,10 +61,11 @@ Result<Location> location_of(const Source& source) {
       environment("NGC_API_KEY"), "NGC_API_KEY"};
 }
 
-Status copy_file(const std::string& from, const std::string& to, const std::stop_token& stop) {
+// `how`: O_EXCL for a file that must be new, O_APPEND for one that is continued.
+Status copy_file(const std::string& from, const std::string& to, const std::stop_token& stop, int how = O_EXCL) {
   const Result<UniqueFd> source = open_regular(from);
   if (!source) return fail(source.error().code, printable(from) + ": " + source.error().message);
-  const UniqueFd target(::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+  const UniqueFd target(::open(to.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | how, 0644));
   if (!target) return fail(errno_error("cannot write " + printable(to)));
   std::vector<char> buffer(size_t{1} << 20);
   for (;;) {
@@ -149,7 +150,32 @@ Result<std::string> Fetcher::python() {
   return python_;
 }
 
+// Each part is removed once it is part of the whole, so that the disk never holds all of them twice.
+Result<InstalledFile> Fetcher::joined(const FileSpec& file, const std::string& target) {
+  InstalledFile whole{file.name, 0, file.sha256, ""};
+  const std::string piece = target + ".piece";
+  ::unlink(target.c_str());
+  for (size_t i = 0; i < file.parts.size(); ++i) {
+    FileSpec part = file.parts[i];
+    part.name = fmt::format("{}, part {} of {}", file.name, i + 1, file.parts.size());
+    IE_TRY(const InstalledFile fetched, fetch(part, piece));
+    const Status added = copy_file(piece, target, options_.stop, O_APPEND);
+    ::unlink(piece.c_str());
+    IE_CHECK(added);
+    whole.bytes += fetched.bytes;
+    whole.source += (i > 0 ? " + " : "") + fetched.source;
+  }
+  IE_TRY(const std::string actual, sha256_of(target));
+  if (actual == file.sha256 && (file.bytes == 0 || file.bytes == whole.bytes)) return whole;
+  ::unlink(target.c_str());
+  return fail(ErrorCode::kCorrupt,
+              fmt::format("{}: its {} parts joined have {} bytes and the sha256 {}; the spec says {}{}", file.name,
+                          file.parts.size(), whole.bytes, actual,
+                          file.bytes > 0 ? fmt::format("{} bytes and ", file.bytes) : "", file.sha256));
+}
+
 Result<InstalledFile> Fetcher::fetch(const FileSpec& file, const std::string& target) {
+  if (!file.parts.empty()) return joined(file, target);
   std::vector<Error> errors;
   std::vector<std::string> reasons;
   for (const Source& source : file.sources) {

@@ -17,7 +17,8 @@ class Fetcher {
   // `relative_to`: the base folder of a relative `file:` source. `what`: for progress.
   Fetcher(const PullOptions& options, std::string downloads, std::string relative_to, std::string what);
 
-  // Writes the file to `target`, which must not exist; returns what it is and where it came from. Errors: as pull().
+  // Writes the file to `target`, which must not exist; returns what it is and where it came from. A file of parts is
+  // joined from them; errors name the part. Errors: as pull().
   Result<InstalledFile> fetch(const FileSpec& file, const std::string& target);
   // Removes the finished downloads, except packages.
   void forget();
@@ -25,6 +26,7 @@ class Fetcher {
   Result<std::string> python();
 
  private:
+  Result<InstalledFile> joined(const FileSpec& file, const std::string& target);
   Status from_source(const FileSpec& file, const Source& source, const std::string& target, std::string& sha256);
   Status from_web(const FileSpec& file, const Source& source, const std::string& target, std::string& sha256);
   Status from_disk(const FileSpec& file, const Source& source, const std::string& target);

@@ -140,7 +140,7 @@ Status pull(const Spec& spec, const Store& store, const PullOptions& options) {
                 fmt::format("{} runs on a server, there is nothing to fetch: see docs/nvidia.md", spec.name));
   for (const FileSpec& file : spec.files) {
     IE_CHECK(refuse_encrypted(file.name));
-    for (const Source& source : file.sources) IE_CHECK(refuse_encrypted(source.path));
+    for (const Source& source : all_sources(file)) IE_CHECK(refuse_encrypted(source.path));
   }
   IE_CHECK(check_licence(spec, options));
   IE_CHECK(make_folders(store.root()));

@@ -85,6 +85,12 @@ Result<Source> parse_source(std::string_view text) {
   return source;
 }
 
+std::vector<Source> all_sources(const FileSpec& file) {
+  std::vector<Source> sources = file.sources;
+  for (const FileSpec& part : file.parts) sources.insert(sources.end(), part.sources.begin(), part.sources.end());
+  return sources;
+}
+
 Result<Spec> part_of(const Spec& spec, const std::string& name) {
   const auto found = spec.parts.find(name);
   if (found == spec.parts.end())

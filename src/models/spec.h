@@ -30,7 +30,11 @@ struct FileSpec {
   std::string sha256;           // lower-case hex
   std::uint64_t bytes = 0;      // 0: unknown
   std::vector<Source> sources;  // tried in order
+  // Instead of sources: files without names that are joined in this order. The whole has a sha256.
+  std::vector<FileSpec> parts;
 };
+// The sources of the file or of its parts.
+std::vector<Source> all_sources(const FileSpec& file);
 
 // Converts the fetched files to ONNX: tools/models/<tool>.py --input FOLDER --output FOLDER, in its own environment.
 struct Conversion {

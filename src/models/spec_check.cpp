@@ -71,6 +71,19 @@ Status check_frames(const Spec& spec) {
   return spec.labels.empty() ? wrong("lacks `labels`: the names of the actions") : Status{};
 }
 
+// Packages have checksums of their own, and the whole is checked; what other servers send is checked before it is kept.
+Status check_parts(const FileSpec& file) {
+  for (const FileSpec& part : file.parts) {
+    const auto needs_sum = [](const Source& source) {
+      return source.kind == SourceKind::kHttps || source.kind == SourceKind::kNgc;
+    };
+    if (part.sha256.empty() && std::ranges::any_of(part.sources, needs_sum))
+      return wrong(fmt::format("lacks the sha256 of part {} of {}; https: and ngc: sources need it",
+                               &part - file.parts.data() + 1, printable(file.name)));
+  }
+  return {};
+}
+
 Status check_complete(const Spec& spec) {
   if (!spec.server.empty()) return check_served(spec);
   const std::pair<std::string_view, bool> needed[] = {{"task", !spec.task.empty()},
@@ -82,12 +95,14 @@ Status check_complete(const Spec& spec) {
     if (!is_there) return wrong(fmt::format("lacks `{}`", key));
   IE_CHECK(check_frames(spec));
   for (const FileSpec& file : spec.files) {
-    if (file.sources.empty()) return wrong(fmt::format("has no source for {}", printable(file.name)));
-    const bool known_elsewhere = std::ranges::all_of(file.sources, [](const Source& source) {
+    const std::vector<Source> sources = all_sources(file);
+    if (sources.empty()) return wrong(fmt::format("has no source for {}", printable(file.name)));
+    const bool known_elsewhere = std::ranges::all_of(sources, [](const Source& source) {
       return source.kind == SourceKind::kHuggingFace || source.kind == SourceKind::kFile;
     });
     if (file.sha256.empty() && !known_elsewhere)
       return wrong(fmt::format("lacks the sha256 of {}; only hf: and file: sources do without", printable(file.name)));
+    IE_CHECK(check_parts(file));
   }
   const auto check_installed = [&](std::string_view what, const std::string& name) -> Status {
     const std::vector<FileSpec>& installed = installed_files(spec);

@@ -186,12 +186,23 @@ Status read_output(const At& at, FileSpec& file) {
   return {};
 }
 
+Status read_file_part(const At& at, FileSpec& part) {
+  IE_CHECK(read_map(at, {{"sha256", [&](const At& v) { return read_sha256(v, part.sha256); }},
+                         field("bytes", part.bytes),
+                         {"sources", [&](const At& v) { return read_list(v, part.sources, read_source); }}}));
+  return part.sources.empty() ? fault(at, "lacks `sources`") : Status{};
+}
+
 Status read_fetched(const At& at, FileSpec& file) {
   IE_CHECK(read_map(at, {{"name", [&](const At& v) { return read_file_name(v, file.name); }},
                          {"sha256", [&](const At& v) { return read_sha256(v, file.sha256); }},
                          field("bytes", file.bytes),
-                         {"sources", [&](const At& v) { return read_list(v, file.sources, read_source); }}}));
+                         {"sources", [&](const At& v) { return read_list(v, file.sources, read_source); }},
+                         {"parts", [&](const At& v) { return read_list(v, file.parts, read_file_part); }}}));
   if (file.name.empty()) return fault(at, "lacks its name");
+  if (file.parts.empty()) return {};
+  if (!file.sources.empty()) return fault(at, "has both `sources` and `parts`; each part has its own sources");
+  if (file.sha256.empty()) return fault(at, "lacks its sha256: that of its parts joined");
   return {};
 }
 

@@ -21,6 +21,22 @@ json files_json(const std::vector<FileSpec>& files) {
   return out;
 }
 
+// With all that is needed to fetch it.
+json fetched_json(const FileSpec& file) {
+  json out = file_json(file);
+  if (file.bytes > 0) out["bytes"] = file.bytes;
+  if (file.parts.empty()) {
+    out["sources"] = json::array();
+    for (const Source& source : file.sources) out["sources"].push_back(source.text);
+  }
+  for (const FileSpec& part : file.parts) {
+    json entry = fetched_json(part);
+    entry.erase("name");
+    out["parts"].push_back(std::move(entry));
+  }
+  return out;
+}
+
 json conversion_json(const Conversion& conversion) {
   return {{"tool", conversion.tool}, {"outputs", files_json(conversion.outputs)}};
 }
@@ -89,13 +105,7 @@ json spec_json(const Spec& spec) {
     out["variants"] = variants_json(spec.variants);
   else
     out["parts"] = parts_json(spec.parts);
-  for (const FileSpec& file : spec.files) {
-    json entry = file_json(file);
-    if (file.bytes > 0) entry["bytes"] = file.bytes;
-    entry["sources"] = json::array();
-    for (const Source& source : file.sources) entry["sources"].push_back(source.text);
-    out["files"].push_back(std::move(entry));
-  }
+  for (const FileSpec& file : spec.files) out["files"].push_back(fetched_json(file));
   if (!spec.conversion.tool.empty()) out["convert"] = conversion_json(spec.conversion);
   if (!spec.engine.empty()) out["engine"] = spec.engine;
   if (!spec.server.empty()) out["server"] = spec.server;

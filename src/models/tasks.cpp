@@ -15,6 +15,8 @@ constexpr Task kTasks[] = {
     {"text", 0.995, 0.99},
     {"actions", 0.999, 0.99},
     {"sentences"},
+    {"speech"},
+    {"voice-activity"},
     {"sound-events"},
 };
 constexpr Task kOtherTask;

