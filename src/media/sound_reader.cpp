@@ -17,11 +17,11 @@ extern "C" {
 #include "core/text.h"
 #include "media/container_end.h"
 #include "media/demuxer.h"
-#include "media/languages.h"
 #include "media/loudness.h"
 #include "media/sound_container.h"
 #include "media/sound_frame.h"
 #include "media/text.h"
+#include "types/language.h"
 
 namespace image_engine::media {
 namespace {
@@ -42,10 +42,10 @@ std::string tag(const AVStream& stream, const char* key) {
   return entry != nullptr ? clean_text(entry->value) : std::string();
 }
 
-SoundTrack track_of(const AVStream& stream) {
+AudioTrack track_of(const AVStream& stream) {
   constexpr const char* kUnknown = "und";
   const AVCodecParameters& coded = *stream.codecpar;
-  SoundTrack track;
+  AudioTrack track;
   track.codec = avcodec_get_name(coded.codec_id);
   track.language = ascii_lower(tag(stream, "language"));
   if (track.language == kUnknown) track.language.clear();
@@ -56,25 +56,30 @@ SoundTrack track_of(const AVStream& stream) {
   return track;
 }
 
-std::string describe(const std::vector<SoundTrack>& tracks) {
+std::string describe(const std::vector<AudioTrack>& tracks) {
   std::vector<std::string> lines;
   for (size_t i = 0; i < tracks.size(); ++i)
-    lines.push_back(fmt::format("{} ({}{}{})", i, tracks[i].language.empty() ? "language unknown" : tracks[i].language,
+    lines.push_back(fmt::format("{} ({}{}{})", i + 1, tracks[i].language.empty() ? "language unknown" : tracks[i].language,
                                 tracks[i].title.empty() ? "" : ", ", tracks[i].title));
   return fmt::format("{}", fmt::join(lines, ", "));
 }
 
-Result<size_t> choose_track(const std::vector<SoundTrack>& tracks, const SoundReaderOptions& options) {
+bool is_of_language(const AudioTrack& track, const std::string& language) {
+  const std::string code = language_code(language);
+  return code.empty() ? track.language == language : language_code(track.language) == code;
+}
+
+Result<size_t> choose_track(const std::vector<AudioTrack>& tracks, const SoundReaderOptions& options) {
   if (tracks.empty()) return fail(ErrorCode::kUnsupported, "it has no audio stream");
   if (options.track >= 0) {
     if (static_cast<size_t>(options.track) < tracks.size()) return static_cast<size_t>(options.track);
-    return fail(ErrorCode::kNotFound, fmt::format("it has no audio track {}; it has: {}", options.track, describe(tracks)));
+    return fail(ErrorCode::kNotFound, fmt::format("it has no audio track {}; it has: {}", options.track + 1, describe(tracks)));
   }
   // The default one first, also among those of a language.
   const std::string language = ascii_lower(options.language);
   std::optional<size_t> found;
   for (size_t i = 0; i < tracks.size(); ++i) {
-    if (!language.empty() && !same_language(tracks[i].language, language)) continue;
+    if (!language.empty() && !is_of_language(tracks[i], language)) continue;
     if (!found || (tracks[i].is_default && !tracks[*found].is_default)) found = i;
   }
   if (found) return *found;
@@ -133,7 +138,7 @@ struct SoundReader::State {
 
   Demuxer demuxer;
   SoundReaderOptions options;
-  std::vector<SoundTrack> tracks;
+  std::vector<AudioTrack> tracks;
   size_t track = 0;
   AVStream* stream = nullptr;
   ffmpeg::CodecContext decoder;
@@ -469,7 +474,7 @@ Result<SoundReader::Piece> SoundReader::read(std::span<float> into, std::chrono:
   return piece;
 }
 
-const std::vector<SoundTrack>& SoundReader::tracks() const { return state_->tracks; }
+const std::vector<AudioTrack>& SoundReader::tracks() const { return state_->tracks; }
 std::uint32_t SoundReader::track() const { return static_cast<std::uint32_t>(state_->track); }
 double SoundReader::duration() const { return state_->stated_duration(); }
 bool SoundReader::is_cut_off() const { return state_->read_error != 0 || state_->missing_bytes > 0; }

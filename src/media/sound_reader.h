@@ -10,6 +10,7 @@
 
 #include "core/result.h"
 #include "media/media.h"
+#include "types/metadata.h"
 #include "types/transcript.h"
 
 namespace image_engine::media {
@@ -23,12 +24,6 @@ struct SoundReaderOptions {
   std::string language;    // ISO 639, two or three letters; empty: the default track, else the first
   bool loudness = false;   // measure what is read
   bool is_mapped = false;  // the bytes are a mapped file's (Demuxer::open())
-};
-
-struct SoundTrack {
-  std::string codec, language, title;           // the language as the container has it, lower case; empty: unknown
-  std::uint32_t channels = 0, sample_rate = 0;  // of the original; 0: unknown
-  bool is_default = false;
 };
 
 // Not thread-safe.
@@ -52,7 +47,7 @@ class SoundReader {
   // decoded are left out and counted. Errors: kCorrupt (nothing can be decoded), kOutOfMemory.
   Result<Piece> read(std::span<float> into, std::chrono::milliseconds longest = std::chrono::hours(1));
 
-  [[nodiscard]] const std::vector<SoundTrack>& tracks() const;
+  [[nodiscard]] const std::vector<AudioTrack>& tracks() const;
   [[nodiscard]] std::uint32_t track() const;  // that is read
   [[nodiscard]] double duration() const;      // seconds that the container states; 0: unknown
   // Whether the container ended by an error, or lacks bytes that it declares: it is damaged, or ends early.

@@ -9,6 +9,7 @@
 #include "core/hash.h"
 #include "pipeline/run_stages.h"
 #include "pipeline/sound_analysis.h"
+#include "types/language.h"
 
 namespace image_engine::pipeline {
 namespace {
@@ -42,7 +43,7 @@ class SoundPass {
     models_ = stages_.meaning().models();
     if (models_ == nullptr) return {};
     IE_TRY(specs_, find_sound_models(*models_));
-    choose();
+    IE_CHECK(choose());
     if (!speech_ && !sounds_ && !loudness_) return {};
     IE_TRY(const std::vector<SoundFile> files, pending());
     if (files.empty()) return {};
@@ -70,9 +71,12 @@ class SoundPass {
   }
 
   // Loudness is measured where the sound is decoded anyway, or asked for by name.
-  void choose() {
+  Status choose() {
     const auto& config = run_.options.config.audio;
-    whisper_.language = config.language == "auto" ? "" : config.language;
+    whisper_.language = language_code(config.language);
+    if (whisper_.language.empty() && config.language != "auto")
+      return fail(ErrorCode::kInvalidArgument,
+                  fmt::format("audio.language is {}: it is auto, or a code such as en or de", config.language));
     whisper_.translate = config.translate;
     const bool reads_subtitles = config.subtitles == "prefer";
     if (!run_.asked_for(kSpeechStage)) specs_.speech = nullptr;
@@ -87,6 +91,7 @@ class SoundPass {
     const bool named = std::ranges::find(run_.options.only, kLoudnessStage) != run_.options.only.end();
     if (run_.asked_for(kLoudnessStage) && (named || specs_.speech != nullptr || specs_.events != nullptr))
       loudness_ = store::StageKey{kLoudnessStage, "", kLoudnessVersion, params_of("track=" + config.track)};
+    return {};
   }
 
   [[nodiscard]] store::StageKey speech_key(bool reads_subtitles) const {

@@ -330,15 +330,6 @@ audio::Dropped SoundAnalysis::all_dropped() const {
 Result<json> SoundAnalysis::measured(const worker::SoundSummary* summary) const {
   const auto document = [](const worker::SoundSummary& sound) {
     json out = sound.loudness;
-    json tracks = json::array();
-    for (const worker::AudioTrack& track : sound.tracks)
-      tracks.push_back({{"codec", track.codec},
-                        {"language", track.language},
-                        {"title", track.title},
-                        {"channels", track.channels},
-                        {"sample_rate", track.sample_rate},
-                        {"default", track.is_default}});
-    out["tracks"] = std::move(tracks);
     out["track"] = sound.track;
     return out;
   };

@@ -242,13 +242,6 @@ struct SoundChunk {
   std::uint32_t samples = 0;  // 0: only a sign of life
 };
 
-struct AudioTrack {
-  std::uint32_t number = 0;  // from 0 among the audio tracks
-  std::string codec, language, title;  // the language as the container has it, lower case; empty: unknown
-  std::uint32_t channels = 0, sample_rate = 0;  // of the original; 0: unknown
-  bool is_default = false;
-};
-
 // What is known of the sound when its last chunk was sent.
 struct SoundSummary {
   double first = 0, last = 0;  // presentation times of the first sample and of the last one's end, seconds
@@ -337,11 +330,6 @@ void visit_fields(Archive& archive, Same<CutSummary> auto& c) {
 template <typename Archive>
 void visit_fields(Archive& archive, Same<SoundChunk> auto& c) {
   archive(c.seconds), archive(c.offset), archive(c.samples);
-}
-template <typename Archive>
-void visit_fields(Archive& archive, Same<AudioTrack> auto& t) {
-  archive(t.number), archive(t.codec), archive(t.language), archive(t.title), archive(t.channels);
-  archive(t.sample_rate), archive(t.is_default);
 }
 template <typename Archive>
 void visit_fields(Archive& archive, Same<Loudness> auto& l) {

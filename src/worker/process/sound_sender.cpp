@@ -28,9 +28,7 @@ media::SoundReaderOptions options_of(const SoundTask& task) {
 
 SoundSummary summary_of(const media::SoundReader& reader) {
   SoundSummary summary;
-  for (const media::SoundTrack& track : reader.tracks())
-    summary.tracks.push_back({static_cast<std::uint32_t>(summary.tracks.size()), track.codec, track.language, track.title,
-                              track.channels, track.sample_rate, track.is_default});
+  summary.tracks = reader.tracks();
   summary.track = reader.track();
   if (reader.duration() <= kMostVideoSeconds) summary.duration = reader.duration();
   summary.loudness = reader.loudness();
