@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "audio/spectrum.h"
 #include "core/json.h"
 
 namespace image_engine::audio {
