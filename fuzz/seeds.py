@@ -109,6 +109,19 @@ def videos():
              *[part for key, value in tags.items() for part in ("-metadata", f"{key}={value}")], "{}"], suffix)
 
 
+SOUNDS = {
+    "wav": "pcm_u8", "mp3": "libmp3lame", "m4a": "aac", "aac": "aac", "flac": "flac", "ogg": "libvorbis", "opus": "libopus", "wma": "wmav2", "aiff": "pcm_s24be",
+    "caf": "alac", "au": "pcm_mulaw", "w64": "pcm_f32le", "wv": "wavpack", "ac3": "ac3",
+}  # fmt: skip
+
+
+def sounds():
+    for suffix, codec in SOUNDS.items():
+        yield from made_by(
+            ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "aevalsrc='0.4*sin(2000*t)|0.3*random(0)':s=48000:d=0.15", "-c:a", codec, "-strict", "-2",
+             "-fflags", "+bitexact", "{}"], suffix)
+
+
 ANSWERS = [
     '{"predictions": [{"class": "bottle", "confidence": 0.9, "bbox": [1, 2.5, 30, NaN]}, {"class": "é", "confidence": 1, "bbox": [0, 0, 1, 1]}]}',
     '{"text": "<think>a</think> A dog\\u0007.\\n"}',
@@ -144,7 +157,8 @@ def write_seed(root, target, number, content):
 def main():
     root = pathlib.Path(sys.argv[1])
     root.mkdir(parents=True, exist_ok=True)
-    seeds = [(f"decode_{decoder}", content) for decoder, content in pictures()] + [(target, content) for content in videos() for target in ("video", "frames")]
+    seeds = [(f"decode_{decoder}", content) for decoder, content in pictures()] + [(target, content) for content in videos() for target in ("video", "frames", "sound")]
+    seeds += [("sound", content) for content in sounds()]
     for number, (own, content) in enumerate(seeds):
         for target in (own, "metadata", "sniff"):
             prefix = b"\0" if target == "metadata" else b""

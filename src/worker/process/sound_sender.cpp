@@ -22,6 +22,7 @@ media::SoundReaderOptions options_of(const SoundTask& task) {
   options.track = task.track;
   options.language.assign(task.language, strnlen(task.language, sizeof task.language));
   options.loudness = task.loudness != 0;
+  options.all_loudness = task.loudness == 2;
   options.is_mapped = true;
   return options;
 }
@@ -29,8 +30,8 @@ media::SoundReaderOptions options_of(const SoundTask& task) {
 SoundSummary summary_of(const media::SoundReader& reader) {
   SoundSummary summary;
   for (const media::SoundTrack& track : reader.tracks())
-    summary.tracks.push_back({static_cast<std::uint32_t>(summary.tracks.size()), track.codec, track.language, track.title,
-                              track.channels, track.sample_rate, track.is_default});
+    summary.tracks.push_back({static_cast<std::uint32_t>(summary.tracks.size()), track.codec, track.language,
+                              track.title, track.channels, track.sample_rate, track.is_default});
   summary.track = reader.track();
   if (reader.duration() <= kMostVideoSeconds) summary.duration = reader.duration();
   summary.loudness = reader.loudness();
@@ -54,7 +55,8 @@ Result<SoundSummary> send_sound(std::span<std::byte> memory, media::Bytes file, 
     auto* at = reinterpret_cast<float*>(memory.data() + chunk.offset);
     IE_TRY(const auto piece, reader.read({at, room}, kLongestSoundChunk));
     is_end = piece.is_end;
-    if (!(std::abs(piece.seconds) <= kMostVideoSeconds)) return fail(ErrorCode::kCorrupt, "the sound's times are damaged");
+    if (!(std::abs(piece.seconds) <= kMostVideoSeconds))
+      return fail(ErrorCode::kCorrupt, "the sound's times are damaged");
     if (is_end && piece.samples == 0) break;
     chunk.seconds = piece.seconds;
     chunk.samples = static_cast<std::uint32_t>(piece.samples);
