@@ -1,4 +1,4 @@
-// What a subverted worker may send of a video's frames: a chunk that is accepted lies in its slot.
+// What a subverted worker may send of a video's frames and of sound: a chunk that is accepted lies in its slot.
 #include <cstdlib>
 
 #include "worker/answer.h"
@@ -6,7 +6,29 @@
 
 using namespace image_engine;
 
+namespace {
+
+constexpr worker::SlotRange kSlot{8 << 20, 64 << 20};
+
+void inside(std::uint64_t offset, std::uint64_t bytes) {
+  if (offset < kSlot.begin || bytes > kSlot.end || offset > kSlot.end - bytes) std::abort();
+}
+
+void read_sound(const std::uint8_t* data, size_t size) {
+  worker::SoundChunk chunk;
+  worker::ArchiveReader reader({reinterpret_cast<const std::byte*>(data), size});
+  reader(chunk);
+  worker::Request request;
+  request.operations = worker::kSound;
+  if (!reader.complete() || !worker::is_sound_of(request, chunk, kSlot, 0)) return;
+  if (chunk.offset % alignof(float) != 0) std::abort();
+  inside(chunk.offset, std::uint64_t{chunk.samples} * sizeof(float));
+}
+
+}  // namespace
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, size_t size) {
+  read_sound(data, size);
   worker::VideoChunk chunk;
   worker::ArchiveReader reader({reinterpret_cast<const std::byte*>(data), size});
   reader(chunk);
@@ -18,11 +40,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, size_t size) {
   request.video.small_height = 36;
   request.video.step_seconds = size % 3 == 0 ? 0.25 : 0;
   request.video.step_edge = 320;
-  constexpr worker::SlotRange kSlot{8 << 20, 64 << 20};
   if (!worker::is_chunk_of(request, chunk, kSlot, 0)) return 0;
-  const auto inside = [&](std::uint64_t offset, std::uint64_t bytes) {
-    if (offset < kSlot.begin || bytes > kSlot.end || offset > kSlot.end - bytes) std::abort();
-  };
   inside(chunk.small_offset, chunk.seconds.size() * 64 * 36 * 3);
   for (const worker::ChosenFrame& frame : chunk.chosen) {
     inside(frame.picture.offset, std::uint64_t{3} * frame.picture.width * frame.picture.height);

@@ -113,6 +113,7 @@ SOUNDS = {
     "mp3": ("-c:a", "libmp3lame"), "mp2": ("-c:a", "mp2"), "m4a": ("-c:a", "aac"), "wav": ("-c:a", "pcm_s16le"), "flac": ("-c:a", "flac"),
     "ogg": ("-c:a", "libvorbis"), "opus": ("-c:a", "libopus"), "spx": ("-c:a", "libspeex", "-ar", "16000"), "aiff": ("-c:a", "pcm_s16be", "-write_id3v2", "1"),
     "wma": ("-c:a", "wmav2"), "aac": ("-c:a", "aac"), "mka": ("-c:a", "flac"),
+    "caf": ("-c:a", "alac"), "au": ("-c:a", "pcm_mulaw"), "w64": ("-c:a", "pcm_f32le"), "wv": ("-c:a", "wavpack"), "ac3": ("-c:a", "ac3"),
 }  # fmt: skip
 
 
@@ -177,8 +178,8 @@ def write_seed(root, target, number, content):
 def main():
     root = pathlib.Path(sys.argv[1])
     root.mkdir(parents=True, exist_ok=True)
-    seeds = [(f"decode_{decoder}", content) for decoder, content in pictures()] + [(target, content) for content in videos() for target in ("video", "frames")]
-    seeds += [("video", content) for content in sounds()]
+    seeds = [(f"decode_{decoder}", content) for decoder, content in pictures()] + [(target, content) for content in videos() for target in ("video", "frames", "sound")]
+    seeds += [(target, content) for content in sounds() for target in ("video", "sound")]
     for number, (own, content) in enumerate(seeds):
         for target in (own, "metadata", "sniff"):
             prefix = b"\0" if target == "metadata" else b""

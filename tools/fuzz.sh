@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 tree=build/sanitize
-libraries='raw|vips|heif|exiv2|av[a-z]+|tiff|jxl|png16|webp'
+libraries='raw|vips|heif|exiv2|av[a-z]+|swresample|ebur128|tiff|jxl|png16|webp'
 
 # The library that a crash is in, by the target's log: the first frame of its stack that is ours or a decoder's decides. A check of
 # libc (_FORTIFY_SOURCE, malloc) aborts in libc, below the library that called it. Fails for a crash of ours, and for time and memory.

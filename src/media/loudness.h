@@ -18,8 +18,8 @@ class LoudnessMeter {
   LoudnessMeter& operator=(LoudnessMeter&&) noexcept;
   ~LoudnessMeter();
 
-  // What is added from here on has this rate and these channels. False where it cannot be measured: more than 64 channels,
-  // a rate beyond 2.8 MHz. It is then left out.
+  // What is added from here on has this rate and these channels. False where it cannot be measured: more than 64
+  // channels, a rate beyond 2.8 MHz. It is then left out.
   bool begin(const AVChannelLayout& layout, int rate, FullScale full_scale);
   // Interleaved samples.
   void add(std::span<const float> samples);

@@ -71,7 +71,10 @@ float highest_between(const float* samples, size_t count, const PeakTaps& taps) 
 }  // namespace
 
 ChannelPeaks::ChannelPeaks(int rate, FullScale full_scale)
-    : full_scale_(full_scale), step_(rate < 96'000 ? 1 : rate < 192'000 ? 2 : kQuarters) {
+    : full_scale_(full_scale),
+      step_(rate < 96'000    ? 1
+            : rate < 192'000 ? 2
+                             : kQuarters) {
   static_assert(kTaps == kPeakTaps);
 }
 

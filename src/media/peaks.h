@@ -15,8 +15,8 @@ class ChannelPeaks {
  public:
   ChannelPeaks(int rate, FullScale full_scale);
 
-  // Every stride-th sample, from the first on. `most` becomes the true peak (ITU-R BS.1770-4, annex 2: of four values for
-  // a sample up to 96 kHz, of two up to 192 kHz) if that is higher.
+  // Every stride-th sample, from the first on. `most` becomes the true peak (ITU-R BS.1770-4, annex 2: of four values
+  // for a sample up to 96 kHz, of two up to 192 kHz) if that is higher.
   void add(std::span<const float> samples, size_t stride, float& most);
   // Samples in runs of at least three at full scale.
   [[nodiscard]] std::uint64_t clipped() const { return clipped_; }

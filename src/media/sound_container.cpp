@@ -35,9 +35,7 @@ const char* of_mp4(ByteView head) {
     if (head.text(8, 4) == brand) return "mov";
   return nullptr;
 }
-const char* of_mpeg(ByteView head) {
-  return is_adts(head, 0) ? "aac" : is_mpeg_audio(head, 0) ? "mp3" : nullptr;
-}
+const char* of_mpeg(ByteView head) { return is_adts(head, 0) ? "aac" : is_mpeg_audio(head, 0) ? "mp3" : nullptr; }
 
 struct SoundSignature {
   std::uint64_t offset;

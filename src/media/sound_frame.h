@@ -8,8 +8,8 @@
 
 namespace image_engine::media {
 
-// The frame's samples from -1 to 1, channels interleaved, whatever its format. NaN and infinity become 0, and what is far
-// beyond full scale is cut to 16, so that no filter is spoiled by it. False for a format that is not known.
+// The frame's samples from -1 to 1, channels interleaved, whatever its format. NaN and infinity become 0, and what is
+// far beyond full scale is cut to 16, so that no filter is spoiled by it. False for a format that is not known.
 bool to_floats(const AVFrame& frame, std::vector<float>& samples);
 
 // The least values that count as full scale, above and below 0, as of to_floats(). Lossy formats have more: 1.

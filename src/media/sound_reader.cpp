@@ -27,12 +27,12 @@ namespace image_engine::media {
 namespace {
 
 constexpr double kRate = kModelSoundRate;
-constexpr double kTolerance = 0.05;      // seconds; smaller gaps and overlaps are rounding
-constexpr double kMostOverlap = 10;      // seconds; a time that goes back further is damaged
-constexpr double kMostUnstatedGap = 3600;                    // seconds; where the container states no duration
+constexpr double kTolerance = 0.05;        // seconds; smaller gaps and overlaps are rounding
+constexpr double kMostOverlap = 10;        // seconds; a time that goes back further is damaged
+constexpr double kMostUnstatedGap = 3600;  // seconds; where the container states no duration
 constexpr std::int64_t kMostSilence = 24 * 3600LL * kModelSoundRate;  // samples, of all gaps together
-constexpr double kPreroll = 0.5;         // seconds; until decoders and the resampler have settled after a seek
-constexpr int kMostSampleRate = 10'000'000;
+constexpr double kPreroll = 0.5;  // seconds; until decoders and the resampler have settled after a seek
+constexpr int kMostSampleRate = 1'000'000;
 constexpr int kMostFrameSamples = 4'000'000;
 
 tl::unexpected<Error> no_memory_for_sound() { return fail(ErrorCode::kOutOfMemory, "no memory to decode sound"); }
@@ -154,21 +154,21 @@ struct SoundReader::State {
   // Samples are counted from the first one of a whole run, at `origin` seconds.
   double origin = 0;
   bool has_origin = false;
-  std::int64_t made = 0;           // behind what the resampler gave so far, and the silence
-  std::int64_t given = 0;          // that read() gives next
-  std::int64_t first_wanted = 0;   // what is before it is left out
+  std::int64_t made = 0;          // behind what the resampler gave so far, and the silence
+  std::int64_t given = 0;         // that read() gives next
+  std::int64_t first_wanted = 0;  // what is before it is left out
   std::optional<std::int64_t> end;
-  std::int64_t silence = 0;        // behind `ready`
+  std::int64_t silence = 0;  // behind `ready`
   std::int64_t silence_left = kMostSilence;
-  std::vector<float> ready;        // resampled, from `ready_at` on
+  std::vector<float> ready;  // resampled, from `ready_at` on
   size_t ready_at = 0;
 
   // A stretch without a gap, through one resampler.
   ffmpeg::Resampler resampler;
   InputFormat input;
-  bool is_average = false;          // of all channels, before the resampler
-  std::int64_t stretch_begin = 0;   // in output samples
-  std::int64_t stretch_samples = 0; // of the input
+  bool is_average = false;           // of all channels, before the resampler
+  std::int64_t stretch_begin = 0;    // in output samples
+  std::int64_t stretch_samples = 0;  // of the input
   std::vector<float> samples, mono;
   LoudnessMeter meter;
   InputFormat metered;
@@ -296,7 +296,8 @@ struct SoundReader::State {
     if (is_average && channels > 1) {
       mono.resize(count);
       for (size_t i = 0; i < count; ++i)
-        mono[i] = std::accumulate(&used[i * channels], &used[i * channels] + channels, 0.0F) / static_cast<float>(channels);
+        mono[i] =
+            std::accumulate(&used[i * channels], &used[i * channels] + channels, 0.0F) / static_cast<float>(channels);
       from = mono.data();
     }
     stretch_samples += static_cast<std::int64_t>(count);
@@ -305,7 +306,8 @@ struct SoundReader::State {
 
   void measure(std::span<const float> used) {
     if (!options.loudness || (end && expected() >= static_cast<double>(*end))) return;
-    const double early = (static_cast<double>(first_wanted) - expected()) / kRate * input.rate;
+    const double early =
+        options.all_loudness ? 0 : (static_cast<double>(first_wanted) - expected()) / kRate * input.rate;
     const auto skipped = static_cast<size_t>(std::max(std::llround(early), 0LL)) * static_cast<size_t>(input.channels);
     if (skipped >= used.size()) return;
     if (!is_metered || !(metered == input)) {
@@ -348,7 +350,8 @@ struct SoundReader::State {
   // The stretch begins with a sample of the input that lies on one of the output, counted from the origin.
   Status begin_inside() {
     const InputFormat format = format_of(*frame);
-    const int period = std::min(format.rate / std::gcd(format.rate, static_cast<int>(kModelSoundRate)), frame->nb_samples);
+    const int period =
+        std::min(format.rate / std::gcd(format.rate, static_cast<int>(kModelSoundRate)), frame->nb_samples);
     const double place = (frame_time() - origin) * kRate;
     constexpr double kSame = 1e-6;  // output samples
     int best = 0;
@@ -365,9 +368,8 @@ struct SoundReader::State {
 
   // Moves what is ready to `into`; the number of samples moved.
   size_t take(std::span<float> into) {
-    const std::int64_t available = silence > 0 && ready_at == ready.size()
-                                       ? silence
-                                       : static_cast<std::int64_t>(ready.size() - ready_at);
+    const std::int64_t available =
+        silence > 0 && ready_at == ready.size() ? silence : static_cast<std::int64_t>(ready.size() - ready_at);
     const std::int64_t unwanted = std::clamp<std::int64_t>(first_wanted - given, 0, available);
     std::int64_t count = std::min<std::int64_t>(available - unwanted, static_cast<std::int64_t>(into.size()));
     if (end) count = std::clamp<std::int64_t>(*end - given - unwanted, 0, count);
@@ -377,9 +379,8 @@ struct SoundReader::State {
       silence -= unwanted + count;
     } else {
       const auto* from = ready.data() + ready_at + unwanted;
-      std::transform(from, from + count, into.begin(), [](float sample) {
-        return std::isfinite(sample) ? std::clamp(sample, -1.0F, 1.0F) : 0.0F;
-      });
+      std::transform(from, from + count, into.begin(),
+                     [](float sample) { return std::isfinite(sample) ? std::clamp(sample, -1.0F, 1.0F) : 0.0F; });
       ready_at += static_cast<size_t>(unwanted + count);
       if (ready_at == ready.size()) {
         ready.clear();
@@ -440,15 +441,18 @@ Result<SoundReader> SoundReader::open(Bytes file, const SoundReaderOptions& opti
   constexpr double kMostSeconds = 1e9;
   IE_TRY(auto state, begin(file, options));
   if (const double from = std::min(options.from, kMostSeconds); from > 0 && state->has_origin) {
-    IE_TRY(const bool found, state->seek(from));
-    if (!found) {
-      IE_TRY(state, begin(file, options));
-      state->want_from(from);
+    bool is_found = false;
+    if (!options.all_loudness) {
+      IE_TRY(is_found, state->seek(from));
+      if (!is_found) {
+        IE_TRY(state, begin(file, options));
+      }
     }
+    if (!is_found) state->want_from(from);
   }
   if (options.duration > 0)
-    state->end = state->first_wanted +
-                 static_cast<std::int64_t>(std::ceil(std::min(options.duration, kMostSeconds) * kRate));
+    state->end =
+        state->first_wanted + static_cast<std::int64_t>(std::ceil(std::min(options.duration, kMostSeconds) * kRate));
   return SoundReader(std::move(state));
 }
 
@@ -483,8 +487,9 @@ Loudness SoundReader::loudness() const { return state_->options.loudness ? state
 std::vector<std::string> SoundReader::warnings() const {
   std::vector<std::string> warnings;
   if (state_->broken_packets > 0)
-    warnings.push_back(human_count(state_->broken_packets, "damaged packet of sound was", "damaged packets of sound were") +
-                       " left out");
+    warnings.push_back(
+        human_count(state_->broken_packets, "damaged packet of sound was", "damaged packets of sound were") +
+        " left out");
   if (state_->damaged_times > 0)
     warnings.push_back(human_count(state_->damaged_times, "time of the sound was", "times of the sound were") +
                        " damaged and not used");

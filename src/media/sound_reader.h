@@ -18,19 +18,20 @@ namespace image_engine::media {
 inline constexpr std::uint32_t kModelSoundRate = 16'000;  // samples a second
 
 struct SoundReaderOptions {
-  double from = 0;         // seconds of presentation time; up to 0: from the start
-  double duration = 0;     // seconds of sound at most; 0: to the end
-  std::int32_t track = -1; // from 0 among the audio tracks; below 0: by `language`
-  std::string language;    // ISO 639, two or three letters; empty: the default track, else the first
-  bool loudness = false;   // measure what is read
-  bool is_mapped = false;  // the bytes are a mapped file's (Demuxer::open())
+  double from = 0;            // seconds of presentation time; up to 0: from the start
+  double duration = 0;        // seconds of sound at most; 0: to the end
+  std::int32_t track = -1;    // from 0 among the audio tracks; below 0: by `language`
+  std::string language;       // ISO 639, two or three letters; empty: the default track, else the first
+  bool loudness = false;      // measure what is read
+  bool all_loudness = false;  // measure all of it up to where reading ends: it is then decoded from the start
+  bool is_mapped = false;     // the bytes are a mapped file's (Demuxer::open())
 };
 
 // Not thread-safe.
 class SoundReader {
  public:
-  // `file` must outlive it. Errors: kUnsupported (no container that is known, no audio track, no decoder), kNotFound (not
-  // the track that was asked for; names those that are there), kCorrupt, kOutOfMemory.
+  // `file` must outlive it. Errors: kUnsupported (no container that is known, no audio track, no decoder), kNotFound
+  // (not the track that was asked for; names those that are there), kCorrupt, kOutOfMemory.
   static Result<SoundReader> open(Bytes file, const SoundReaderOptions& options);
   SoundReader(SoundReader&&) noexcept;
   ~SoundReader();
@@ -40,11 +41,11 @@ class SoundReader {
     size_t samples = 0;
     bool is_end = false;
   };
-  // The next samples, as many as `into` takes, fewer at the end or when `longest` has passed. Samples are finite, from -1
-  // to 1. The first call begins at `from`, with the samples that a whole run has there, as far as the container's times
-  // are exact to a sample. Pieces follow each other without a gap: where the container's times leave out more than 50 ms
-  // there is silence, and what comes twice is dropped. A time that lies far off counts as damaged. Packets that cannot be
-  // decoded are left out and counted. Errors: kCorrupt (nothing can be decoded), kOutOfMemory.
+  // The next samples, as many as `into` takes, fewer at the end or when `longest` has passed. Samples are finite, from
+  // -1 to 1. The first call begins at `from`, with the samples that a whole run has there, as far as the container's
+  // times are exact to a sample. Pieces follow each other without a gap: where the container's times leave out more
+  // than 50 ms there is silence, and what comes twice is dropped. A time that lies far off counts as damaged. Packets
+  // that cannot be decoded are left out and counted. Errors: kCorrupt (nothing can be decoded), kOutOfMemory.
   Result<Piece> read(std::span<float> into, std::chrono::milliseconds longest = std::chrono::hours(1));
 
   [[nodiscard]] const std::vector<AudioTrack>& tracks() const;

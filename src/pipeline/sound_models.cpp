@@ -100,7 +100,7 @@ Result<SoundModels> load_sound_models(const InstalledModels& models, const Sound
     if (!events) return vision::name_model(specs.events->name, std::move(events).error());
     loaded.events = std::move(events->session);
     loaded.events_name = specs.events->name;
-    loaded.classes = audio::usual_sound_classes();
+    IE_TRY(loaded.classes, audio::sound_classes(*specs.events));
     if (const auto fits = audio::SoundEvents::create(loaded.events, loaded.events_name, loaded.classes); !fits)
       return fail(fits.error());
   }

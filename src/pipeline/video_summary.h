@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "pipeline/stages.h"
+#include "store/moments.h"
 #include "store/types.h"
 #include "video/scenes.h"
 #include "video/tracks.h"

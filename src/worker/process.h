@@ -56,9 +56,9 @@ class Process {
                          Death& death);
 
   using Received = std::variant<ChunkInSlot, SoundInSlot, PartInSlot, Reply>;
-  // A request for frames of a video, for its sound, or for a part of it, in steps: begin(), then receive() until it gives the reply.
-  // Chunks are checked against the request as answers are, and stay in their slots until release(). On failure as
-  // exchange().
+  // A request for frames of a video, for its sound, or for a part of it, in steps: begin(), then receive() until it
+  // gives the reply. Chunks are checked against the request as answers are, and stay in their slots until release(). On
+  // failure as exchange().
   Status begin(Request& request, int media_fd, int sidecar_fd, Death& death);
   Result<Received> receive(const Request& request, std::chrono::milliseconds timeout, Death& death);
   void release(const Request& request, std::uint32_t slot);

@@ -97,16 +97,18 @@ struct CutTask {
   ClipFormat format = ClipFormat::kMp4;
 };
 
-inline constexpr std::uint32_t kSoundRate = 16'000;                    // samples a second, of one channel
-inline constexpr std::uint32_t kMostChunkSamples = 30 * kSoundRate;   // 1.9 MB
+inline constexpr std::uint32_t kSoundRate = 16'000;                  // samples a second, of one channel
+inline constexpr std::uint32_t kMostChunkSamples = 30 * kSoundRate;  // 1.9 MB
 
 // Which sound is sent: samples from -1 to 1 at kSoundRate, all channels mixed to one.
 struct SoundTask {
-  double from = 0;           // seconds of presentation time; up to 0: from the start
-  std::int32_t track = -1;   // from 0 among the audio tracks; below 0: by `language`
-  char language[8] = {};     // ISO 639, two or three letters; empty: the default track, else the first
-  std::uint8_t loudness = 1; // measure what is sent, before it is mixed
-  double duration = 0;       // seconds of sound at most; 0: to the end
+  double from = 0;          // seconds of presentation time; up to 0: from the start
+  std::int32_t track = -1;  // from 0 among the audio tracks; below 0: by `language`
+  char language[8] = {};    // ISO 639, two or three letters; empty: the default track, else the first
+  // 0: not measured; 1: of what is sent; 2: of all up to its end, also where `from` is later: then it is decoded from
+  // the start, which takes some seconds for an hour of sound.
+  std::uint8_t loudness = 1;
+  double duration = 0;  // seconds of sound at most; 0: to the end
 };
 
 inline constexpr std::uint32_t kMostPreviewFrames = 24;

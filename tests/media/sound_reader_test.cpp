@@ -6,7 +6,6 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "media/languages.h"
 #include "media/sound_reader.h"
 #include "tests/support/files.h"
 #include "tests/support/ok.h"
@@ -86,7 +85,8 @@ std::vector<float> reference(const std::string& name) {
   std::vector<std::int16_t> samples(bytes.size() / sizeof(std::int16_t));
   std::memcpy(samples.data(), bytes.data(), samples.size() * sizeof(std::int16_t));
   std::vector<float> floats(samples.size());
-  std::ranges::transform(samples, floats.begin(), [](std::int16_t sample) { return static_cast<float>(sample) / 32768; });
+  std::ranges::transform(samples, floats.begin(),
+                         [](std::int16_t sample) { return static_cast<float>(sample) / 32768; });
   return floats;
 }
 
@@ -129,10 +129,19 @@ TEST(SoundReader, OneThatBeginsInTheMiddleHasTheSamplesOfAWholeRun) {
     const char* name;
     double most;  // RMS of the difference
   };
-  for (const auto& [name, most] : {Case{"stereo.wav", 1e-6}, {"float_44100.wav", 1e-6}, {"odd_rate.wav", 1e-6},
-                                   {"deep.flac", 1e-6}, {"surround.flac", 1e-6}, {"music.mp3", 1e-4}, {"music.m4a", 5e-3},
-                                   {"music.ogg", 1e-4}, {"music.opus", 5e-3}, {"film.mp4", 5e-3}, {"film.ts", 1e-4},
-                                   {"music.aac", 5e-3}, {"late.mp4", 5e-3}}) {
+  for (const auto& [name, most] : {Case{"stereo.wav", 1e-6},
+                                   {"float_44100.wav", 1e-6},
+                                   {"odd_rate.wav", 1e-6},
+                                   {"deep.flac", 1e-6},
+                                   {"surround.flac", 1e-6},
+                                   {"music.mp3", 1e-4},
+                                   {"music.m4a", 5e-3},
+                                   {"music.ogg", 1e-4},
+                                   {"music.opus", 5e-3},
+                                   {"film.mp4", 5e-3},
+                                   {"film.ts", 1e-4},
+                                   {"music.aac", 5e-3},
+                                   {"late.mp4", 5e-3}}) {
     SCOPED_TRACE(name);
     const Heard whole = hear(name);
     for (const double from : {0.01, 0.3, 2.5, 4.123456, 7.9}) {
@@ -177,7 +186,8 @@ TEST(SoundReader, WhatComesTwiceIsDropped) {
   EXPECT_NEAR(heard.end() - heard.first, 10, 0.1);
   EXPECT_LT(distance(heard.between(head.first, head.first + 2.9), head.between(head.first, head.first + 2.9)), 1e-3);
   const double seam = heard.first + 3.2;
-  EXPECT_NEAR(frequency(heard.between(seam, seam + 1)), frequency(tail.between(tail.first + 1.2, tail.first + 2.2)), 10);
+  EXPECT_NEAR(frequency(heard.between(seam, seam + 1)), frequency(tail.between(tail.first + 1.2, tail.first + 2.2)),
+              10);
 }
 
 TEST(SoundReader, RateAndChannelsMayChange) {
@@ -253,17 +263,6 @@ TEST(SoundReader, OtherFilesAreNoSound) {
     ASSERT_FALSE(heard);
     EXPECT_EQ(heard.error().code, ErrorCode::kUnsupported);
   }
-}
-
-TEST(Languages, CodesOfOneLanguageAreTheSame) {
-  EXPECT_TRUE(same_language("de", "ger"));
-  EXPECT_TRUE(same_language("deu", "ger"));
-  EXPECT_TRUE(same_language("eng", "en"));
-  EXPECT_TRUE(same_language("pt-br", "por"));
-  EXPECT_TRUE(same_language("qaa", "qaa"));
-  EXPECT_FALSE(same_language("de", "en"));
-  EXPECT_FALSE(same_language("", "en"));
-  EXPECT_FALSE(same_language("qaa", "qab"));
 }
 
 }  // namespace

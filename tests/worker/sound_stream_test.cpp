@@ -6,6 +6,8 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "core/file.h"
+#include "core/subprocess.h"
 #include "tests/support/files.h"
 #include "tests/support/ok.h"
 #include "worker/answer.h"
@@ -57,8 +59,15 @@ TEST(SoundStream, ChunksAreTheWholeSound) {
   EXPECT_NEAR(part.first, 40, 1.0 / kSoundRate);
   ASSERT_EQ(part.samples.size(), 45 * kSoundRate);
   EXPECT_FALSE(part.summary.loudness.integrated);
+  // The end of it, with the loudness of all.
+  const Sound end = sound_of(*pool, "long.m4a", {.from = 95, .loudness = 2}).value();
+  EXPECT_NEAR(end.first, 95, 1.0 / kSoundRate);
+  EXPECT_NEAR(end.summary.last, sound.summary.last, 1e-6);
+  EXPECT_EQ(end.summary.loudness.integrated, sound.summary.loudness.integrated);
+  EXPECT_EQ(end.summary.loudness.true_peak, sound.summary.loudness.true_peak);
   const auto begin = static_cast<size_t>(std::lround((part.first - sound.first) * kSoundRate));
-  for (size_t i = 0; i < part.samples.size(); i += 997) ASSERT_NEAR(part.samples[i], sound.samples[begin + i], 0.02) << i;
+  for (size_t i = 0; i < part.samples.size(); i += 997)
+    ASSERT_NEAR(part.samples[i], sound.samples[begin + i], 0.02) << i;
   EXPECT_EQ(pool->deaths(), 0U);
 }
 
@@ -82,7 +91,8 @@ TEST(SoundStream, ATrackIsChosenByNumberOrLanguageOrIsTheDefault) {
   for (const auto& missing : {track(2, ""), track(-1, "fr"), track(-1, "12345678")}) {
     ASSERT_FALSE(missing);
     EXPECT_EQ(missing.error().code, ErrorCode::kNotFound);
-    EXPECT_NE(missing.error().message.find("0 (eng), 1 (ger, Kommentar)"), std::string::npos) << missing.error().message;
+    EXPECT_NE(missing.error().message.find("0 (eng), 1 (ger, Kommentar)"), std::string::npos)
+        << missing.error().message;
   }
 }
 
@@ -107,6 +117,14 @@ TEST(SoundStream, OneThatIsGivenUpLeavesThePoolAtWork) {
   }
   EXPECT_EQ(pool->deaths(), 0U);
   EXPECT_EQ(sound_of(*pool, "stereo.wav")->summary.tracks.size(), 1U);
+}
+
+TEST(SoundStream, AChunkOutsideItsSlotEndsTheWorker) {
+  const auto pool = Pool::create({.program = executable_folder() + "/bad_workers/sound_outside"}).value();
+  const auto sound = sound_of(*pool, "stereo.wav");
+  ASSERT_FALSE(sound);
+  EXPECT_EQ(sound.error().code, ErrorCode::kCrashed);
+  EXPECT_EQ(pool->deaths(), 1U);
 }
 
 // What a subverted worker may send.

@@ -22,6 +22,7 @@ media::SoundReaderOptions options_of(const SoundTask& task) {
   options.track = task.track;
   options.language.assign(task.language, strnlen(task.language, sizeof task.language));
   options.loudness = task.loudness != 0;
+  options.all_loudness = task.loudness == 2;
   options.is_mapped = true;
   return options;
 }
@@ -52,7 +53,8 @@ Result<SoundSummary> send_sound(std::span<std::byte> memory, media::Bytes file, 
     auto* at = reinterpret_cast<float*>(memory.data() + chunk.offset);
     IE_TRY(const auto piece, reader.read({at, room}, kLongestSoundChunk));
     is_end = piece.is_end;
-    if (!(std::abs(piece.seconds) <= kMostVideoSeconds)) return fail(ErrorCode::kCorrupt, "the sound's times are damaged");
+    if (!(std::abs(piece.seconds) <= kMostVideoSeconds))
+      return fail(ErrorCode::kCorrupt, "the sound's times are damaged");
     if (is_end && piece.samples == 0) break;
     chunk.seconds = piece.seconds;
     chunk.samples = static_cast<std::uint32_t>(piece.samples);

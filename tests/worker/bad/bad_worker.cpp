@@ -2,6 +2,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -38,6 +39,20 @@ void reply_outside_memory() {
   Reply reply;
   reply.picture = Picture{60000, 60000, 60000, 60000, ~0ULL - 100, false, false, {}};
   reply_with(reply);
+}
+
+// A chunk of sound that is not in the slot that holds it.
+void send_sound_outside() {
+  struct stat info {};
+  ::fstat(kMemoryFd, &info);
+  const auto size = static_cast<size_t>(info.st_size);
+  auto* memory = static_cast<std::byte*>(::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, kMemoryFd, 0));
+  const SlotRange range = slot_range(0, size);
+  ArchiveWriter writer;
+  writer(SoundChunk{0, range.end - 4, 2});
+  std::memcpy(memory + range.begin, writer.bytes().data(), writer.bytes().size());
+  const ReplyHeader header{kProtocolVersion, static_cast<std::uint32_t>(writer.bytes().size()), number, 0};
+  ::send(kSocketFd, &header, sizeof header, 0);
 }
 
 // The second answer would be taken for that about the next file.
@@ -140,6 +155,7 @@ int main(int, char** argv) {
     if (name == "huge") reply_with({}, {kProtocolVersion, 0xFFFFFFFF, 0});
     if (name == "version") reply_with({}, {kProtocolVersion + 1, 0, 0});
     if (name == "outside") reply_outside_memory();
+    if (name == "sound_outside") send_sound_outside();
     if (name == "empty") ::send(kSocketFd, "", 0, 0);
     if (name == "short") ::send(kSocketFd, "x", 1, 0);
     if (name == "closed") ::shutdown(kSocketFd, SHUT_RDWR);
