@@ -38,6 +38,7 @@ Examples:
   image-engine search 'near:48.86,2.35,10' --print0 | xargs -0 cp -t /tmp/paris
   image-engine search 'park -dog'
   image-engine search 'birthday cake type:video' --moments          (also when)
+  image-engine search 'said:"best of times"'                        (file and second)
 The whole grammar: docs/search.md)";
 
 struct SearchFlags {
@@ -61,7 +62,7 @@ std::string tag_rules_file(const Context& context) {
   return join_path(parent_path(models::find_install_paths(context.config.models.folder).shipped), "tags.yaml");
 }
 
-constexpr size_t kFewMoments = 3;  // of a video, unless all are asked for
+constexpr size_t kFewMoments = 3;  // of a video or recording, unless all are asked for
 
 nlohmann::json why_json(const std::vector<store::Why>& list) {
   nlohmann::json out = nlohmann::json::array();
@@ -124,7 +125,7 @@ Action setup_search(Arguments app, Settings&) {
   app.add_option("--limit", flags->limit, "Most results").show_default().type_name("N");
   app.add_option("--offset", flags->offset, "Leave out the first N").type_name("N");
   app.add_flag("--missing", flags->missing, "Also files that are missing");
-  app.add_flag("--moments", flags->moments, "All moments of a video that match, not the three surest");
+  app.add_flag("--moments", flags->moments, "All moments of a video or recording that match, not three");
   app.add_flag("--print0", flags->print0, "Only paths, each ended by NUL");
   app.footer(kSearchExamples);
   return [flags](Context& context) -> Result<int> {
@@ -133,6 +134,7 @@ Action setup_search(Arguments app, Settings&) {
     options.limit = flags->limit;
     options.offset = flags->offset;
     options.include_missing = flags->missing;
+    if (!flags->moments) options.most_moments = kFewMoments;
     options.threads = static_cast<int>(context.config.worker_count());
     pipeline::SearchModels models(reader, context.catalogue, models::find_install_paths(context.config.models.folder),
                                   context.config);
@@ -149,8 +151,6 @@ Action setup_search(Arguments app, Settings&) {
     const std::string query = fmt::format("{}", fmt::join(flags->words, " "));
     IE_TRY(search::SearchResults found, search::search(reader, query, options));
     std::ranges::copy(models.notes(), std::back_inserter(found.notes));
-    for (search::SearchResult& result : found.results)
-      if (!flags->moments && result.moments.size() > kFewMoments) result.moments.resize(kFewMoments);
     if (context.json) {
       print_json("search", {{"query", to_utf8(query)},
                             {"total", found.total},

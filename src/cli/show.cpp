@@ -260,6 +260,7 @@ void print_timeline(const nlohmann::json& video) {
     }
     for (const nlohmann::json& scene : surest(moment["scenes"])) add(scene.value("label", ""));
     for (const nlohmann::json& action : moment["actions"]) add(action_text(action));
+    for (const nlohmann::json& sound : moment.value("sounds", nlohmann::json::array())) add(sound.value("label", ""));
     for (const nlohmann::json& product : moment.value("products", nlohmann::json::array()))
       add(product.value("class", ""));
     for (const nlohmann::json& text : moment["text"]) add("“" + text.get<std::string>() + "”");

@@ -82,6 +82,28 @@ json moment_json(const store::Moment& scene, const Moments& moments, const std::
   return out;
 }
 
+// What is said and heard in a scene, where it is known.
+void add_sound(json& out, const store::Moment& scene, const Moments& moments,
+               const std::vector<store::MomentThing>& things) {
+  std::map<store::MomentId, const store::Moment*> heard;
+  for (const store::Moment& moment : moments.all) {
+    const bool begins = scene.from <= moment.from && moment.from < scene.to;
+    const bool overlaps = moment.from < scene.to && scene.from < moment.to;
+    if (moment.kind == MomentKind::kSpeech ? begins : moment.kind == MomentKind::kSound && overlaps)
+      heard[moment.id] = &moment;
+  }
+  std::map<std::string, double> sounds;
+  for (const store::MomentThing& thing : things) {
+    const auto moment = heard.find(thing.moment);
+    if (moment == heard.end()) continue;
+    if (thing.field == store::TextField::kSaid)
+      out["said"].push_back({{"at", thousandths(moment->second->from)}, {"text", thing.name}});
+    if (thing.field == store::TextField::kSound) sounds[thing.name] = std::max(sounds[thing.name], thing.confidence);
+  }
+  for (const auto& [label, confidence] : sounds)
+    out["sounds"].push_back({{"label", label}, {"confidence", thousandths(confidence)}});
+}
+
 // When it was recorded, by the camera's clock; and where, which is known of the whole video only.
 void add_time_and_place(json& list, const char* begins, const json& whole, const std::optional<Metadata>& metadata) {
   for (json& item : list) {
@@ -113,7 +135,10 @@ Result<json> video_json(const store::CatalogueReader& reader, const store::Asset
   json scenes = json::array(), frames = json::array(), summary = json::array();
   json* const lists[] = {&frames, &scenes, nullptr, nullptr};  // by kind
   for (const store::Moment& moment : moments.all) {
-    if (moment.kind == MomentKind::kScene) summary.push_back(moment_json(moment, moments, things));
+    if (moment.kind == MomentKind::kScene) {
+      summary.push_back(moment_json(moment, moments, things));
+      add_sound(summary.back(), moment, moments, things);
+    }
     if (json* list = lists[static_cast<std::size_t>(moment.kind)]; list != nullptr)
       list->push_back(std::move(moments.documents[moment.id]));
   }

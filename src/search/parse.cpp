@@ -131,6 +131,8 @@ constexpr Field kFields[] = {
     {"vehicle", vehicle, TextField::kObjects, true},
     {"scene", nullptr, TextField::kScene, true},
     {"action", nullptr, TextField::kAction, true},
+    {"said", nullptr, TextField::kSaid, true},
+    {"sound", nullptr, TextField::kSound, true},
     {"text", nullptr, TextField::kText, true},
     {"caption", nullptr, TextField::kCaption, true},
     {"person", nullptr, TextField::kPeople, true},
@@ -244,6 +246,7 @@ Result<ParsedQuery> parse_query(std::string_view text, const SearchOptions& opti
   ParsedQuery parsed;
   parsed.query.limit = options.limit;
   parsed.query.offset = options.offset;
+  parsed.query.most_moments = options.most_moments;
   parsed.query.include_missing = options.include_missing;
   Words words;
   Lexer lexer(text);

@@ -45,6 +45,7 @@ struct TagMeaning {
 struct SearchOptions {
   std::size_t limit = 50;
   std::size_t offset = 0;
+  std::size_t most_moments = 1000;  // of each asset
   bool include_missing = false;
   FindPlace find_place;
   int threads = 1;

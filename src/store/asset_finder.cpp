@@ -27,6 +27,9 @@ size_t tells_apart(AssetId end) { return std::max<size_t>(1000, static_cast<size
 constexpr std::string_view kBm25Sql =
     "SELECT rowid, -bm25(asset_text, 4, 8, 3, 8, 4, 2, 1, 2, 6, 5, 3, 4, 8, 6) FROM asset_text WHERE asset_text MATCH "
     "?";
+// One mention in a long talk weighs less than a word of the text index.
+constexpr std::string_view kSpeechBm25Sql =
+    "SELECT rowid, -0.5 * bm25(asset_speech) FROM asset_speech WHERE asset_speech MATCH ?";
 
 // Up to this many, reads each asset's time; above, walks the index of times.
 constexpr size_t kFewEquals = 2000;
@@ -78,9 +81,10 @@ IdSet AssetFinder::allowed(const AssetQuery& query, Conditions& conditions) {
 }
 
 void AssetFinder::add_bm25(const std::string& expression, std::vector<float>& bm25) {
-  for (auto row = connection_.query(kBm25Sql, expression); row.next();)
-    if (const AssetId id = row.integer(0); id >= 0 && id < end_)
-      bm25[static_cast<size_t>(id)] = static_cast<float>(row.real(1));
+  for (const std::string_view sql : {kBm25Sql, kSpeechBm25Sql})
+    for (auto row = connection_.query(sql, expression); row.next();)
+      if (const AssetId id = row.integer(0); id >= 0 && id < end_)
+        bm25[static_cast<size_t>(id)] += static_cast<float>(row.real(1));
 }
 
 std::vector<AssetFinder::Ranked> AssetFinder::match_words(const AssetQuery& query, const IdSet& allowed,

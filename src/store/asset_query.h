@@ -147,13 +147,14 @@ struct AssetQuery {
   bool include_missing = false;
   std::size_t limit = 50;
   std::size_t offset = 0;
+  std::size_t most_moments = 1000;  // of an asset
 };
 
-// When a video shows what was asked for: frames one after the other.
+// When a video or recording has what was asked for: what is said without a longer pause, or frames one after the other.
 struct FoundMoment {
   double from = 0, to = 0;  // seconds of presentation time, `to` exclusive
-  double at = 0;            // of the frame that shows it most surely
-  std::vector<Why> why;     // of that frame
+  double at = 0;            // of the word that was asked for, else of the frame that shows it most surely
+  std::vector<Why> why;     // of that time
 };
 
 struct FoundAsset {
@@ -162,7 +163,7 @@ struct FoundAsset {
   FileState state = FileState::kPresent;
   double score = 1;  // 0…1, falling
   std::vector<Why> why;
-  std::vector<FoundMoment> moments;  // those that match most of the query, the surest first
+  std::vector<FoundMoment> moments;  // those that match most of the query: speech by time, then the surest first
   std::optional<CaptureTime> taken;  // of a video with moments: when its presentation time is zero
 };
 

@@ -110,22 +110,45 @@ IdSet Conditions::matching(const Condition& condition) {
   return std::visit([&](const auto& typed) { return match(typed); }, condition);
 }
 
-// The library has few names of actions; each is in the column of scenes beside others.
-IdSet Conditions::with_action(const TextCondition& condition, bool prefix) {
+// The library has few names of actions and sounds; each is in the column of scenes beside others.
+IdSet Conditions::with_name(const TextCondition& condition, bool prefix) {
+  const bool action = condition.field == TextField::kAction;
+  const std::string_view field = text_field_name(condition.field);
+  const std::string_view other = action ? text_field_name(TextField::kZeroShotAction) : field;
   Phrase phrase = phrase_of(connection_, condition);
   phrase.prefix = prefix;
   std::vector<std::string> names;
-  for (auto row = connection_.query("SELECT DISTINCT name FROM asset_classes WHERE field IN (?, ?)",
-                                    text_field_name(TextField::kAction), text_field_name(TextField::kZeroShotAction));
+  for (auto row = connection_.query("SELECT DISTINCT name FROM asset_classes WHERE field IN (?, ?)", field, other);
        row.next();)
     if (has_phrase(connection_, phrase, row.bytes(0))) names.push_back(row.bytes(0));
   return ids(connection_.query(
-      "SELECT asset_id FROM asset_classes WHERE field IN (?, ?) AND name IN (SELECT value FROM json_each(?))",
-      text_field_name(TextField::kAction), text_field_name(TextField::kZeroShotAction), strings_json(names)));
+      "SELECT asset_id FROM asset_classes WHERE field IN (?, ?) AND name IN (SELECT value FROM json_each(?))", field,
+      other, strings_json(names)));
 }
 
 IdSet Conditions::matching_text(const TextCondition& condition, bool prefix) {
-  if (condition.field == TextField::kAction) return with_action(condition, prefix);
+  if (condition.field == TextField::kSaid) return in_speech(condition, prefix);
+  if (condition.field > TextField::kAny) return with_name(condition, prefix);
+  IdSet found = in_columns(condition, prefix);
+  if (condition.field == TextField::kAny) found.add(in_speech(condition, prefix));
+  return found;
+}
+
+IdSet Conditions::in_speech(const TextCondition& condition, bool prefix) {
+  const std::string text = query_text(condition.text);
+  if (has_unspaced_script(text)) {
+    if (character_count(text) < kTrigram)
+      return ids(connection_.query("SELECT rowid FROM asset_speech_trigram WHERE said LIKE ? ESCAPE '\\'",
+                                   anywhere_pattern(text)));
+    return ids(
+        connection_.query("SELECT rowid FROM asset_speech_trigram WHERE asset_speech_trigram MATCH ?", phrase(text)));
+  }
+  const std::string expression = match_expression(connection_, condition, prefix);
+  if (expression.empty()) return IdSet(end_);
+  return ids(connection_.query("SELECT rowid FROM asset_speech WHERE asset_speech MATCH ?", expression));
+}
+
+IdSet Conditions::in_columns(const TextCondition& condition, bool prefix) {
   const std::string text = query_text(condition.text);
   if (has_unspaced_script(text)) {
     if (character_count(text) < kTrigram)

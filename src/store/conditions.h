@@ -30,7 +30,9 @@ class Conditions {
   IdSet match(const TagCondition& condition);
   // Those with `least` (more than 0) to `most` such objects.
   IdSet counted(const ObjectsCondition& condition, std::int64_t least, std::int64_t most);
-  IdSet with_action(const TextCondition& condition, bool prefix);
+  IdSet with_name(const TextCondition& condition, bool prefix);
+  IdSet in_columns(const TextCondition& condition, bool prefix);
+  IdSet in_speech(const TextCondition& condition, bool prefix);
   IdSet ids(Query row) const;
 
   Connection& connection_;

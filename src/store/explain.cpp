@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <bit>
+#include <cmath>
 #include <cstdint>
 #include <map>
 #include <utility>
@@ -15,18 +15,6 @@
 
 namespace image_engine::store {
 namespace {
-
-// The line, or the surroundings of the match in a long one.
-std::string excerpt(std::string_view line, size_t match) {
-  constexpr size_t kBefore = 60;
-  constexpr size_t kMost = 200;
-  if (line.size() <= kMost) return std::string(line);
-  size_t from = match > kBefore ? match - kBefore : 0;
-  while (from > 0 && !begins_character(line[from])) --from;
-  size_t to = std::min(line.size(), from + kMost);
-  while (to < line.size() && !begins_character(line[to])) ++to;
-  return (from > 0 ? "…" : "") + std::string(line.substr(from, to - from)) + (to < line.size() ? "…" : "");
-}
 
 // With its time zone, if known, as in `show`.
 std::string taken_text(Query& row) {
@@ -47,9 +35,23 @@ void add(FoundAsset& asset, std::string_view field, std::string text) {
 
 }  // namespace
 
-Explainer::Explainer(Connection& connection, const AssetQuery& query) : connection_(connection) {
+std::string excerpt(std::string_view line, size_t match) {
+  constexpr size_t kBefore = 60;
+  constexpr size_t kMost = 200;
+  if (line.size() <= kMost) return std::string(line);
+  size_t from = match > kBefore ? match - kBefore : 0;
+  while (from > 0 && !begins_character(line[from])) --from;
+  size_t to = std::min(line.size(), from + kMost);
+  while (to < line.size() && !begins_character(line[to])) ++to;
+  return (from > 0 ? "…" : "") + std::string(line.substr(from, to - from)) + (to < line.size() ? "…" : "");
+}
+
+Explainer::Explainer(Connection& connection, const AssetQuery& query)
+    : connection_(connection), most_moments_(query.most_moments) {
   const auto add_pattern = [&](const TextCondition& condition) {
-    patterns_.push_back({condition.field, phrase_of(connection_, condition)});
+    const bool may_be_said = condition.field == TextField::kAny || condition.field == TextField::kSaid;
+    patterns_.push_back({condition.field, phrase_of(connection_, condition),
+                         may_be_said ? speech_pattern(connection_, condition) : SpeechPattern()});
   };
   for (const TextCondition& word : query.words) add_pattern(word);
   for (const Filter& filter : query.filters) {
@@ -85,13 +87,6 @@ FoundAsset Explainer::explain(AssetId id, std::span<const MomentFinding> found) 
 
 namespace {
 
-// What holds at one frame.
-struct FrameMatch {
-  double from = 0, to = 0, confidence = 0;
-  std::uint64_t conditions = 0;  // by bit
-  std::vector<Why> why;
-};
-
 bool holds(const ObjectsCondition& condition, const MomentThing& thing) {
   const auto is_name = [&](const std::string& name) { return ascii_lower(name) == ascii_lower(thing.name); };
   return thing.field == condition.field && thing.count >= condition.least && thing.count <= condition.most &&
@@ -118,25 +113,66 @@ bool Explainer::holds(const Pattern& pattern, const MomentThing& thing) {
   return is_in(thing.field, pattern.field) && has_phrase(connection_, pattern.phrase, query_text(thing.name));
 }
 
+namespace {
+
+constexpr size_t kMostConditions = 63;  // bits; the last is for what was found otherwise
+
+std::map<MomentId, MomentMatch> matches_of(Connection& connection, AssetId asset, MomentRange range) {
+  std::map<MomentId, MomentMatch> matches;
+  auto row = connection.query(
+      "SELECT moment, kind, from_seconds, to_seconds FROM moments WHERE asset_id = ? AND moment BETWEEN ? AND ?", asset,
+      range.first, range.last);
+  while (row.next())
+    if (const MomentKind kind = moment_kind_from(row.bytes(1)); kind != MomentKind::kScene)
+      matches[row.integer(0)] = {kind, row.real(2), row.real(3), 0, 0, {}, {}};
+  return matches;
+}
+
+// The moment's entry, read if it is not there yet; null where the asset has no such moment.
+MomentMatch* match_of(Connection& connection, AssetId asset, MomentId moment,
+                      std::map<MomentId, MomentMatch>& matches) {
+  if (const auto known = matches.find(moment); known != matches.end()) return &known->second;
+  matches.merge(matches_of(connection, asset, {moment, moment}));
+  const auto read = matches.find(moment);
+  return read == matches.end() ? nullptr : &read->second;
+}
+
+}  // namespace
+
 void Explainer::explain_moments(FoundAsset& asset, std::span<const MomentFinding> found) {
-  constexpr size_t kMostConditions = 63;  // bits
-  std::map<MomentId, FrameMatch> frames;
-  {
-    auto row = connection_.query(
-        "SELECT moment, from_seconds, to_seconds FROM moments WHERE asset_id = ? AND kind IN ('frame', 'speech')",
-        asset.id);
-    while (row.next()) frames[row.integer(0)] = {row.real(1), row.real(2), 0, 0, {}};
+  std::map<MomentId, MomentMatch> matches;
+  for (const MomentFinding& finding : found) {
+    MomentMatch* match = match_of(connection_, asset.id, finding.moment, matches);
+    if (match == nullptr) continue;
+    match->conditions |= std::uint64_t{1} << kMostConditions;
+    match->confidence += finding.relevance;
+    match->why.push_back(finding.why);
   }
-  if (frames.empty()) return;
-  for (const MomentFinding& finding : found)
-    if (const auto frame = frames.find(finding.moment); frame != frames.end()) {
-      frame->second.conditions |= std::uint64_t{1} << kMostConditions;
-      frame->second.confidence += finding.relevance;
-      frame->second.why.push_back(finding.why);
-    }
-  for (const MomentThing& thing : things_of(connection_, asset.id)) {
-    const auto frame = frames.find(thing.moment);
-    if (frame == frames.end()) continue;
+  const bool only_said = facts_.empty() && std::ranges::all_of(patterns_, [](const Pattern& pattern) {
+                           return pattern.field == TextField::kSaid;
+                         });
+  if (!only_said) match_things(asset.id, matches);
+  AssetSpeech speech(connection_, asset.id);
+  const std::vector<SpeechHit> firsts = match_speech(speech, matches, asset.id);
+  std::vector<MomentMatch> list;
+  for (auto& [moment, match] : matches) list.push_back(std::move(match));
+  std::vector<MatchedTime> times = matched_times(std::move(list));
+  if (times.size() > most_moments_) times.resize(most_moments_);
+  quote_hits(asset, speech, times, firsts);
+  for (MatchedTime& time : times) asset.moments.push_back(std::move(time.moment));
+  if (asset.moments.empty()) return;
+  auto row = connection_.query("SELECT taken, taken_offset FROM assets WHERE id = ? AND taken IS NOT NULL", asset.id);
+  if (!row.next()) return;
+  asset.taken = CaptureTime{row.bytes(0), std::nullopt};
+  if (!row.is_null(1)) asset.taken->offset_minutes = static_cast<std::int32_t>(row.integer(1));
+}
+
+void Explainer::match_things(AssetId asset, std::map<MomentId, MomentMatch>& matches) {
+  for (const MomentRange range : {kPictureMoments, kSoundMoments}) matches.merge(matches_of(connection_, asset, range));
+  if (matches.empty()) return;
+  for (const MomentThing& thing : things_but_said(connection_, asset)) {
+    const auto found = matches.find(thing.moment);
+    if (found == matches.end()) continue;
     std::uint64_t held = 0;
     for (size_t i = 0; i < patterns_.size() && i < kMostConditions; ++i)
       if (holds(patterns_[i], thing)) held |= std::uint64_t{1} << i;
@@ -144,35 +180,71 @@ void Explainer::explain_moments(FoundAsset& asset, std::span<const MomentFinding
       if (std::visit([&](const auto& condition) { return store::holds(condition, thing); }, facts_[i]))
         held |= std::uint64_t{1} << (patterns_.size() + i);
     if (held == 0) continue;
-    frame->second.conditions |= held;
-    frame->second.confidence += thing.confidence;
-    frame->second.why.push_back(
+    found->second.conditions |= held;
+    found->second.confidence += thing.confidence;
+    found->second.why.push_back(
         {std::string(text_field_name(thing.field)), counted(thing.name, thing.count, thing.confidence)});
   }
-  int most = 1;
-  for (const auto& [id, frame] : frames) most = std::max(most, std::popcount(frame.conditions));
-  std::vector<FrameMatch> matches;
-  for (auto& [id, frame] : frames)
-    if (std::popcount(frame.conditions) == most) matches.push_back(std::move(frame));
-  std::ranges::sort(matches, {}, &FrameMatch::from);
-  constexpr double kTogether = 1e-3;                 // seconds
-  std::vector<std::pair<double, FoundMoment>> runs;  // by the surest frame's confidence
-  for (FrameMatch& match : matches) {
-    if (runs.empty() || match.from > runs.back().second.to + kTogether)
-      runs.push_back({-1, {match.from, match.to, 0, {}}});
-    auto& [confidence, moment] = runs.back();
-    moment.to = std::max(moment.to, match.to);
-    if (match.confidence <= confidence) continue;
-    confidence = match.confidence;
-    moment.at = match.from;
-    moment.why = std::move(match.why);
+}
+
+// Returns the first hit of each pattern.
+std::vector<SpeechHit> Explainer::match_speech(AssetSpeech& speech, std::map<MomentId, MomentMatch>& matches,
+                                               AssetId asset) {
+  std::vector<SpeechHit> firsts;
+  const bool alone = matches.empty() && patterns_.size() == 1;  // then the first hits are the result
+  for (size_t i = 0; i < patterns_.size() && i < kMostConditions; ++i) {
+    const std::vector<SpeechHit> hits = speech.find(patterns_[i].speech, i);
+    if (!hits.empty()) firsts.push_back(hits.front());
+    for (const SpeechHit& hit : hits) {
+      if (alone && matches.size() > most_moments_) break;
+      const MomentId first = speech.first_moment(hit), last = speech.last_moment(hit);
+      MomentMatch* match = match_of(connection_, asset, first, matches);
+      if (match == nullptr) continue;
+      match->kind = MomentKind::kSpeech;
+      match->conditions |= std::uint64_t{1} << i;
+      match->confidence = std::max(match->confidence, 1.0);
+      match->hits.push_back(hit);
+      if (last == first) continue;
+      const auto until = matches_of(connection_, asset, {last, last});
+      if (!until.empty()) match->to = std::max(match->to, until.begin()->second.to);
+    }
   }
-  std::ranges::stable_sort(runs, std::ranges::greater{}, &std::pair<double, FoundMoment>::first);
-  for (auto& [confidence, moment] : runs) asset.moments.push_back(std::move(moment));
-  auto row = connection_.query("SELECT taken, taken_offset FROM assets WHERE id = ? AND taken IS NOT NULL", asset.id);
-  if (!row.next()) return;
-  asset.taken = CaptureTime{row.bytes(0), std::nullopt};
-  if (!row.is_null(1)) asset.taken->offset_minutes = static_cast<std::int32_t>(row.integer(1));
+  return firsts;
+}
+
+// Each of the patterns that are said: at each time its first place there, and in the asset's own `why` the first of
+// them.
+void Explainer::quote_hits(FoundAsset& asset, AssetSpeech& speech, std::vector<MatchedTime>& times,
+                           std::span<const SpeechHit> firsts) {
+  const auto why_of = [](const SpeechQuote& quote) {
+    return Why{std::string(text_field_name(TextField::kSaid)),
+               clock_text(std::floor(std::min(quote.at, 1e9))) + " " + quote.text};
+  };
+  std::uint64_t quoted = 0;
+  for (MatchedTime& time : times) {
+    std::uint64_t here = 0;
+    std::vector<Why> whys;
+    std::optional<double> at;
+    for (const SpeechHit& hit : time.hits) {
+      const std::uint64_t bit = std::uint64_t{1} << hit.pattern;
+      if ((here & bit) != 0) continue;
+      here |= bit;
+      const SpeechQuote quote = speech.quote(hit);
+      at = std::min(at.value_or(quote.at), quote.at);
+      const Why why = why_of(quote);
+      if (std::ranges::find(whys, why) == whys.end()) whys.push_back(why);
+      if ((quoted & bit) == 0) add(asset, why.field, why.text);
+      quoted |= bit;
+    }
+    if (at) time.moment.at = *at;
+    time.moment.why.insert(time.moment.why.begin(), whys.begin(), whys.end());
+  }
+  // Those that are said at none of the times that are reported.
+  for (const SpeechHit& hit : firsts)
+    if ((quoted >> hit.pattern & 1) == 0) {
+      const Why why = why_of(speech.quote(hit));
+      add(asset, why.field, why.text);
+    }
 }
 
 void Explainer::explain_text(FoundAsset& asset) {
@@ -199,7 +271,7 @@ void Explainer::explain_line(std::string_view line, TextField field, FoundAsset&
     if (field == TextField::kObjects || field == TextField::kProducts) why.text = counted_text(asset.id, field, line);
     if (field == TextField::kScene || field == TextField::kKeywords) {
       std::optional<Why> known = class_why(asset.id, field, pattern.field, line);
-      if (!known && pattern.field == TextField::kAction) continue;
+      if (!known && pattern.field > TextField::kAny) continue;
       if (known) why = std::move(*known);
     }
     add(asset, why.field, std::move(why.text));

@@ -1,17 +1,23 @@
 // Why an asset was found.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "store/asset_query.h"
+#include "store/moment_matches.h"
 #include "store/moments.h"
 #include "store/phrase.h"
+#include "store/speech_hits.h"
 #include "store/sql.h"
 
 namespace image_engine::store {
+
+// The line, or the surroundings of the match in a long one.
+std::string excerpt(std::string_view line, std::size_t match);
 
 // A moment that was found by something other than a word.
 struct MomentFinding {
@@ -31,12 +37,17 @@ class Explainer {
   struct Pattern {
     TextField field;
     Phrase phrase;
+    SpeechPattern speech;
   };
   void explain_text(FoundAsset& asset);
   void explain_line(std::string_view line, TextField field, FoundAsset& asset);
   void explain_facts(FoundAsset& asset);
-  // The times of a video at which as many conditions hold as at any.
+  // The times of a video or recording at which as many conditions hold as at any.
   void explain_moments(FoundAsset& asset, std::span<const MomentFinding> found);
+  void match_things(AssetId asset, std::map<MomentId, MomentMatch>& matches);
+  std::vector<SpeechHit> match_speech(AssetSpeech& speech, std::map<MomentId, MomentMatch>& matches, AssetId asset);
+  void quote_hits(FoundAsset& asset, AssetSpeech& speech, std::vector<MatchedTime>& times,
+                  std::span<const SpeechHit> firsts);
   bool holds(const Pattern& pattern, const MomentThing& thing);
   // The parts of the condition that hold for the asset; empty when it does not hold.
   std::vector<Why> objects_why(AssetId asset, const ObjectsCondition& condition);
@@ -50,6 +61,7 @@ class Explainer {
   Connection& connection_;
   std::vector<Pattern> patterns_;
   std::vector<Condition> facts_;  // the conditions that are not on text
+  std::size_t most_moments_;
 };
 
 }  // namespace image_engine::store

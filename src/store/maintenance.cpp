@@ -41,6 +41,10 @@ constexpr OrphanCheck kOrphanChecks[] = {
     {"SELECT count(*) FROM asset_text WHERE rowid NOT IN (SELECT id FROM assets)", "texts belong to no asset"},
     {"SELECT count(*) FROM asset_trigram WHERE rowid NOT IN (SELECT id FROM assets)",
      "texts in the trigram index belong to no asset"},
+    {"SELECT count(*) FROM asset_speech WHERE rowid NOT IN (SELECT id FROM assets)",
+     "texts of speech belong to no asset"},
+    {"SELECT count(*) FROM asset_speech_trigram WHERE rowid NOT IN (SELECT id FROM assets)",
+     "texts of speech in the trigram index belong to no asset"},
     {"SELECT count(*) FROM files f JOIN assets a ON a.id = f.asset_id WHERE f.file_hash IS NOT NULL AND a.hash IS NULL",
      "files were read although their asset has no hash"},
     {"SELECT count(*) FROM embeddings e JOIN spaces s ON s.id = e.space_id WHERE length(e.vector) <> 2 * s.dimensions",
@@ -76,7 +80,7 @@ bool may_write_beside(const std::string& path) {
 // another process writes, only pages and orphans can be checked.
 void check_text_index(const std::string& path, std::vector<std::string>& problems) {
   if (!may_write_beside(path)) return;
-  for (const std::string_view table : {"asset_text", "asset_trigram"}) {
+  for (const std::string_view table : {"asset_text", "asset_trigram", "asset_speech", "asset_speech_trigram"}) {
     const auto sound = guarded([&] {
       Connection connection(path, Access::kWrite);
       const std::string name(table);

@@ -15,11 +15,6 @@ namespace {
 
 constexpr std::string_view kKinds[] = {"frame", "scene", "speech", "sound"};
 
-MomentKind kind_from(std::string_view name) {
-  const auto* found = std::ranges::find(kKinds, name);
-  return found == std::end(kKinds) ? MomentKind::kFrame : static_cast<MomentKind>(found - std::begin(kKinds));
-}
-
 void put_thing(Connection& c, AssetId asset, const MomentThing& thing) {
   c.run(
       "INSERT INTO moment_things(asset_id, field, moment, name, count, confidence) VALUES(?, ?, ?, ?, ?, ?) "
@@ -58,6 +53,11 @@ void require_moment(Connection& c, AssetId asset, MomentId moment) {
 }
 
 }  // namespace
+
+MomentKind moment_kind_from(std::string_view name) {
+  const auto* found = std::ranges::find(kKinds, name);
+  return found == std::end(kKinds) ? MomentKind::kFrame : static_cast<MomentKind>(found - std::begin(kKinds));
+}
 
 std::string_view moment_kind_name(MomentKind kind) { return kKinds[static_cast<std::size_t>(kind)]; }
 
@@ -157,7 +157,7 @@ Result<std::vector<Moment>> RecordReader::moments(AssetId asset) const {
     auto row = connection_->query(
         "SELECT moment, kind, from_seconds, to_seconds FROM moments WHERE asset_id = ? ORDER BY from_seconds, moment",
         asset);
-    while (row.next()) moments.push_back({row.integer(0), kind_from(row.bytes(1)), row.real(2), row.real(3)});
+    while (row.next()) moments.push_back({row.integer(0), moment_kind_from(row.bytes(1)), row.real(2), row.real(3)});
     return moments;
   });
 }
@@ -184,20 +184,37 @@ Result<std::vector<std::pair<Moment, std::string>>> RecordReader::moment_records
         "ORDER BY r.moment",
         asset, stage, first);
     while (records.size() < most && row.next())
-      records.emplace_back(Moment{row.integer(0), kind_from(row.bytes(1)), row.real(2), row.real(3)}, row.bytes(4));
+      records.emplace_back(Moment{row.integer(0), moment_kind_from(row.bytes(1)), row.real(2), row.real(3)}, row.bytes(4));
     return records;
   });
 }
 
-std::vector<MomentThing> things_of(Connection& connection, AssetId asset) {
+namespace {
+
+std::vector<MomentThing> read_things(Query row) {
   std::vector<MomentThing> things;
-  auto row = connection.query(
-      "SELECT moment, field, name, count, confidence FROM moment_things WHERE asset_id = ? ORDER BY moment, field, "
-      "name",
-      asset);
   while (row.next())
     things.push_back({row.integer(0), field_from_name(row.bytes(1)), row.bytes(2), row.integer(3), row.real(4)});
   return things;
+}
+
+}  // namespace
+
+std::vector<MomentThing> things_of(Connection& connection, AssetId asset) {
+  return read_things(connection.query(
+      "SELECT moment, field, name, count, confidence FROM moment_things WHERE asset_id = ? ORDER BY moment, field, "
+      "name",
+      asset));
+}
+
+std::vector<MomentThing> things_but_said(Connection& connection, AssetId asset) {
+  // Two ranges of the key: the rows of speech are not read.
+  return read_things(connection.query(
+      "SELECT moment, field, name, count, confidence FROM moment_things WHERE asset_id = ?1 AND field < ?2 "
+      "UNION ALL "
+      "SELECT moment, field, name, count, confidence FROM moment_things WHERE asset_id = ?1 AND field > ?2 "
+      "ORDER BY moment, field, name",
+      asset, text_field_name(TextField::kSaid)));
 }
 
 Result<std::vector<MomentThing>> RecordReader::moment_things(AssetId asset) const {

@@ -36,6 +36,10 @@ Record read_record_row(const Query& row);
 
 // What was found at an asset's moments, by moment.
 std::vector<MomentThing> things_of(Connection& connection, AssetId asset);
+// Without the text of speech, which is long.
+std::vector<MomentThing> things_but_said(Connection& connection, AssetId asset);
+// kFrame for an unknown name.
+MomentKind moment_kind_from(std::string_view name);
 
 // The table that counts things by name, and the stage that fills it: objects, or (kProducts) products.
 struct Counted {

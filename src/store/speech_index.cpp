@@ -73,7 +73,7 @@ std::vector<SegmentStart> segments_from_bytes(std::string_view bytes) {
 void refresh_speech(Connection& c, AssetId asset) {
   SpeechDocument words, unspaced;
   std::uint32_t tokens = 0;
-  bool has_unspaced = false;
+  bool has_unspaced = false, was_unspaced = false;
   auto row = c.query(
       "SELECT t.moment, t.name FROM moment_things t JOIN moments m ON m.asset_id = t.asset_id AND m.moment = t.moment "
       "WHERE t.asset_id = ? AND t.field = ? ORDER BY m.from_seconds, t.moment",
@@ -85,11 +85,12 @@ void refresh_speech(Connection& c, AssetId asset) {
     words.said.append(words.said.empty() ? "" : "\n").append(line);
     c.tokenize(line, [&](std::string_view, int, int) { ++tokens; });
     // Without a space: scripts that have none are searched for anywhere.
-    const bool joins = !unspaced.said.empty() && !(has_unspaced_script(line) && has_unspaced);
-    if (joins) unspaced.said += '\n';
+    const bool is_unspaced = has_unspaced_script(line);
+    if (!unspaced.said.empty() && !(is_unspaced && was_unspaced)) unspaced.said += '\n';
+    was_unspaced = is_unspaced;
     unspaced.segments.push_back({row.integer(0), static_cast<std::uint32_t>(unspaced.said.size())});
     unspaced.said += line;
-    has_unspaced = has_unspaced || has_unspaced_script(line);
+    has_unspaced = has_unspaced || is_unspaced;
   }
   if (!has_unspaced) unspaced = {};
   put_if_new(c, kSpeechWords, asset, words);

@@ -244,17 +244,56 @@ std::int64_t Connection::last_id() const { return database_->getLastInsertRowid(
 std::int64_t Connection::changes() const { return database_->getChanges(); }
 bool Connection::in_transaction() const { return sqlite3_get_autocommit(database_->getHandle()) == 0; }
 
+namespace {
+
+// The address of FTS5's functions is returned through a bound pointer: sqlite.org/fts5.html, "Extending FTS5".
+fts5_api* fts5_functions(sqlite3* handle) {
+  fts5_api* api = nullptr;
+  sqlite3_stmt* statement = nullptr;
+  if (sqlite3_prepare_v2(handle, "SELECT fts5(?1)", -1, &statement, nullptr) == SQLITE_OK) {
+    sqlite3_bind_pointer(statement, 1, static_cast<void*>(&api), "fts5_api_ptr", nullptr);
+    sqlite3_step(statement);
+  }
+  sqlite3_finalize(statement);
+  if (api == nullptr) raise(ErrorCode::kUnsupported, "this SQLite has no FTS5");
+  return api;
+}
+
+void word_places(const Fts5ExtensionApi* api, Fts5Context* row, sqlite3_context* result, int, sqlite3_value**) {
+  int count = 0;
+  int code = api->xInstCount(row, &count);
+  auto* places = static_cast<std::uint32_t*>(sqlite3_malloc64(sizeof(std::uint32_t) * static_cast<size_t>(count + 1)));
+  if (places == nullptr) return sqlite3_result_error_nomem(result);
+  for (int i = 0; i < count && code == SQLITE_OK; ++i) {
+    int phrase = 0, column = 0, place = 0;
+    code = api->xInst(row, i, &phrase, &column, &place);
+    places[i] = static_cast<std::uint32_t>(place);
+  }
+  if (code == SQLITE_OK)
+    return sqlite3_result_blob64(result, places, sizeof(*places) * static_cast<size_t>(count), sqlite3_free);
+  sqlite3_free(places);
+  sqlite3_result_error_code(result, code);
+}
+
+}  // namespace
+
+void Connection::add_word_places() {
+  if (has_word_places_) return;
+  fts5_api* api = fts5_functions(database_->getHandle());
+  if (api->xCreateFunction(api, "word_places", nullptr, word_places, nullptr) != SQLITE_OK)
+    raise(ErrorCode::kInternal, "catalogue: SQLite takes no function for text indexes");
+  has_word_places_ = true;
+}
+
+std::vector<std::uint32_t> word_places_from(std::string_view bytes) {
+  std::vector<std::uint32_t> places(bytes.size() / sizeof(std::uint32_t));
+  std::copy_n(bytes.data(), places.size() * sizeof(std::uint32_t), reinterpret_cast<char*>(places.data()));
+  return places;
+}
+
 void Connection::tokenize(std::string_view text, const OnToken& token) {
   if (!tokenizer_) {
-    // The address of FTS5's functions is returned through a bound pointer: sqlite.org/fts5.html, "Extending FTS5".
-    fts5_api* api = nullptr;
-    sqlite3_stmt* statement = nullptr;
-    if (sqlite3_prepare_v2(database_->getHandle(), "SELECT fts5(?1)", -1, &statement, nullptr) == SQLITE_OK) {
-      sqlite3_bind_pointer(statement, 1, static_cast<void*>(&api), "fts5_api_ptr", nullptr);
-      sqlite3_step(statement);
-    }
-    sqlite3_finalize(statement);
-    if (api == nullptr) raise(ErrorCode::kUnsupported, "this SQLite has no FTS5");
+    fts5_api* api = fts5_functions(database_->getHandle());
     auto tokenizer = std::make_unique<Tokenizer>();
     const char* arguments[] = {"remove_diacritics", "2"};
     void* context = nullptr;

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "core/result.h"
 
@@ -130,6 +131,9 @@ class Connection {
   // Tokenizes `text` as the text index does: calls `token(folded token, from byte, to byte)`.
   using OnToken = std::function<void(std::string_view token, int from, int to)>;
   void tokenize(std::string_view text, const OnToken& token);
+  // Lets queries of FTS5 tables call word_places(TABLE): the places of the matched phrases in the row, counted in words
+  // from 0; word_places_from() reads them.
+  void add_word_places();
 
  private:
   friend class Query;
@@ -143,7 +147,10 @@ class Connection {
   std::unique_ptr<SQLite::Database> database_;
   std::map<std::string, std::unique_ptr<SQLite::Statement>, std::less<>> idle_;
   std::unique_ptr<Tokenizer> tokenizer_;
+  bool has_word_places_ = false;
 };
+
+std::vector<std::uint32_t> word_places_from(std::string_view bytes);
 
 // BEGIN IMMEDIATE … COMMIT; rolls back without commit().
 class Transaction {

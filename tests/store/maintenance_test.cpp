@@ -49,12 +49,13 @@ TEST_F(MaintenanceTest, CheckFindsWhatIsWrong) {
     connection.execute("DELETE FROM assets WHERE id = 1");
     connection.execute("UPDATE assets SET shown = 0 WHERE id = 2");
     connection.execute("DELETE FROM asset_text WHERE rowid = 3");
+    connection.execute("INSERT INTO asset_speech(rowid, said) VALUES(9, 'words of nobody')");
   }
   const auto report = check(path_);
   ASSERT_OK(report);
   EXPECT_THAT(report->problems,
               testing::IsSupersetOf({HasSubstr("refers to a row of assets"), HasSubstr("hidden"),
-                                     HasSubstr("cannot be found by text"), HasSubstr("belong to no asset")}));
+                                     HasSubstr("cannot be found by text"), HasSubstr("belong to no asset"), HasSubstr("texts of speech belong")}));
 }
 
 TEST_F(MaintenanceTest, ABackupIsTheSameCatalogue) {
