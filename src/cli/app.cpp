@@ -29,7 +29,7 @@ namespace image_engine::cli {
 namespace {
 
 constexpr std::array kCommands = {
-    Command{"analyze", "Index photos and videos", setup_analyze},
+    Command{"analyze", "Index photos, videos and sound files", setup_analyze},
     Command{"analyze-video", "One document of everything in a video: scenes, frames, moments", setup_analyze_video},
     Command{"search", "Find pictures by words and fields", setup_search},
     Command{"similar", "Pictures similar to a picture or a text", setup_similar},

@@ -311,8 +311,9 @@ class Teacher {
       const std::string what =
           record.kind == MediaKind::kVideo
               ? std::string("is a video: a label learns from photos, and is then found in videos, too")
-          : report_.label.object.empty() ? std::string("has no vector yet: run image-engine analyze on it first")
-                                         : fmt::format("shows no {} that is large enough", report_.label.object);
+          : record.kind == MediaKind::kAudio ? std::string("is a sound file: a label learns from photos")
+          : report_.label.object.empty()     ? std::string("has no vector yet: run image-engine analyze on it first")
+                                             : fmt::format("shows no {} that is large enough", report_.label.object);
       if (changes_.contains(asset) && example.positive)
         return fail(ErrorCode::kNotFound, fmt::format("{} {}", path, what));
       report_.notes.push_back(fmt::format("{} {}; it does not count", path, what));
