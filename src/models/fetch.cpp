@@ -150,7 +150,7 @@ Result<std::string> Fetcher::python() {
   return python_;
 }
 
-// Each part is removed once it is part of the whole, so that the disk never holds all of them twice.
+// Each part is removed from the model's folder once it is joined; finished downloads stay for another try.
 Result<InstalledFile> Fetcher::joined(const FileSpec& file, const std::string& target) {
   InstalledFile whole{file.name, 0, file.sha256, ""};
   const std::string piece = target + ".piece";
@@ -168,6 +168,7 @@ Result<InstalledFile> Fetcher::joined(const FileSpec& file, const std::string& t
   IE_TRY(const std::string actual, sha256_of(target));
   if (actual == file.sha256 && (file.bytes == 0 || file.bytes == whole.bytes)) return whole;
   ::unlink(target.c_str());
+  forget();  // fetched again they would be the same
   return fail(ErrorCode::kCorrupt,
               fmt::format("{}: its {} parts joined have {} bytes and the sha256 {}; the spec says {}{}", file.name,
                           file.parts.size(), whole.bytes, actual,

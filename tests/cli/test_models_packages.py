@@ -151,7 +151,9 @@ def test_parts_that_do_not_fit(library, server, parts, file, words):
     write_parts(library, b"abcdef", described, **file)
     message = library.fails()["message"]
     assert all(word in message for word in words), message
-    assert library.state() == "absent" and library.nothing_left() is True
+    kept = sorted(path.name for path in (library.root / ".downloads").iterdir() if path.suffix != ".part")
+    assert kept == ([sha256(b"abc")] if "part 2" in words[0] else []), "what is sound stays for the next pull"
+    assert library.state() == "absent" and os.listdir(library.root) == [".downloads"]
 
 
 def test_parts_that_are_there_are_not_fetched_again(library, server):
