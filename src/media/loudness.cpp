@@ -60,6 +60,8 @@ bool LoudnessMeter::begin(const AVChannelLayout& layout, int rate, FullScale ful
   constexpr int kModes = EBUR128_MODE_I | EBUR128_MODE_LRA | EBUR128_MODE_HISTOGRAM;
   s.clipped_before = s.clipped_seconds();
   s.peaks.clear();
+  constexpr std::int64_t kMostSamples = 6'000'000;  // a second: the meter keeps three seconds of all channels
+  if (std::int64_t{layout.nb_channels} * rate > kMostSamples) return false;
   const auto channels = static_cast<unsigned>(layout.nb_channels);
   const auto samples = static_cast<unsigned long>(rate);
   if (!s.meter) {

@@ -19,7 +19,7 @@ class LoudnessMeter {
   ~LoudnessMeter();
 
   // What is added from here on has this rate and these channels. False where it cannot be measured: more than 64
-  // channels, a rate beyond 2.8 MHz. It is then left out.
+  // channels, or more than six million samples a second in all. It is then left out.
   bool begin(const AVChannelLayout& layout, int rate, FullScale full_scale);
   // Interleaved samples.
   void add(std::span<const float> samples);

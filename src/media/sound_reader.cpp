@@ -12,6 +12,7 @@ extern "C" {
 #include <cmath>
 #include <numeric>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "core/text.h"
@@ -100,6 +101,23 @@ Result<ffmpeg::CodecContext> open_sound_decoder(const AVStream& stream) {
   if (avcodec_open2(decoder.get(), codec, nullptr) < 0)
     return fail(ErrorCode::kCorrupt, "the sound's decoder does not accept its header");
   return decoder;
+}
+
+// As missing_bytes(). Some writers of WAV count the eight bytes of the header, too.
+std::uint64_t missing_of(std::string_view demuxer, Bytes file) {
+  struct Row {
+    std::string_view demuxer;
+    MediaFormat like;
+    std::uint64_t slack = 0;
+  };
+  constexpr Row kRows[] = {{"mov", MediaFormat::kMp4},
+                           {"matroska", MediaFormat::kMatroska},
+                           {"avi", MediaFormat::kAvi},
+                           {"wav", MediaFormat::kAvi, 8}};
+  const auto* row = std::ranges::find(kRows, demuxer, &Row::demuxer);
+  if (row == std::end(kRows)) return 0;
+  const std::uint64_t missing = missing_bytes(file, row->like);
+  return missing > row->slack ? missing : 0;
 }
 
 // What the resampler depends on.
@@ -427,7 +445,7 @@ Result<std::unique_ptr<SoundReader::State>> SoundReader::begin(Bytes file, const
   IE_TRY(s.track, choose_track(s.tracks, options));
   s.stream = streams[s.track];
   s.stream->discard = AVDISCARD_DEFAULT;
-  s.missing_bytes = media::missing_bytes(file, detect_format(file));
+  s.missing_bytes = missing_of(name, file);
   IE_TRY(s.decoder, open_sound_decoder(*s.stream));
   s.packet.reset(av_packet_alloc());
   s.frame.reset(av_frame_alloc());

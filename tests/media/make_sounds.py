@@ -109,8 +109,9 @@ def main():
     data = long.index(b"mdat")
     long[data + 40_000 : data + 46_000] = b"\xff" * 6000
     (folder / "damaged.m4a").write_bytes(long)
-    matroska = (folder / "film.mkv").read_bytes()
-    (folder / "cut_off.mkv").write_bytes(matroska[: len(matroska) * 2 // 3])
+    for name, whole in {"cut_off.mkv": "film.mkv", "cut_off.wav": "stereo.wav"}.items():
+        content = (folder / whole).read_bytes()
+        (folder / name).write_bytes(content[: len(content) * 2 // 3])
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
 
 

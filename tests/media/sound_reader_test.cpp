@@ -158,6 +158,22 @@ TEST(SoundReader, OneThatBeginsInTheMiddleHasTheSamplesOfAWholeRun) {
   }
 }
 
+TEST(SoundReader, OneThatBeginsInTheMiddleIsInTimeWhereTimesAreRounded) {
+  for (const char* name : {"film.mkv", "film.webm", "film.avi", "film.mpg", "late.mkv", "music.wma"}) {
+    SCOPED_TRACE(name);
+    const Heard whole = hear(name);
+    for (const double from : {0.3, 4.123456, 7.5}) {
+      SCOPED_TRACE(from);
+      const double begin = whole.first + from;
+      const Heard part = hear(name, {.from = begin});
+      EXPECT_NEAR(part.first, begin, 1.5 / kRate);
+      EXPECT_NEAR(part.end(), whole.end(), 0.03);
+      EXPECT_NEAR(frequency(part.between(begin + 0.05, begin + 0.4)),
+                  frequency(whole.between(begin + 0.05, begin + 0.4)), 8);
+    }
+  }
+}
+
 TEST(SoundReader, ADurationIsWhatComesAtMost) {
   const Heard part = hear("stereo.wav", {.from = 2, .duration = 1.5, .loudness = true});
   EXPECT_EQ(part.samples.size(), 24000U);
@@ -221,9 +237,11 @@ TEST(SoundReader, DamagedPacketsAreLeftOutAndTimesStay) {
 }
 
 TEST(SoundReader, AFileThatEndsEarlySaysSo) {
-  const Heard heard = hear("cut_off.mkv");
-  EXPECT_TRUE(heard.is_cut_off);
-  EXPECT_GT(heard.samples.size(), 2 * kModelSoundRate);
+  for (const char* name : {"cut_off.mkv", "cut_off.wav"}) {
+    const Heard heard = hear(name);
+    EXPECT_TRUE(heard.is_cut_off) << name;
+    EXPECT_GT(heard.samples.size(), 2 * kModelSoundRate) << name;
+  }
 }
 
 TEST(SoundReader, ClippingIsTimeAtFullScale) {
