@@ -10,7 +10,10 @@ int main(int argc, char** argv) {
     return 2;
   }
   const auto reader = store::CatalogueReader::open(argv[1]);
-  const auto found = reader ? search::search(*reader, argv[2]) : Result<search::SearchResults>(fail(reader.error()));
+  search::SearchOptions options;
+  options.most_moments = 3;  // as the command
+  const auto found =
+      reader ? search::search(*reader, argv[2], options) : Result<search::SearchResults>(fail(reader.error()));
   if (!found) {
     std::fprintf(stderr, "search_once: %s\n", found.error().message.c_str());
     return 1;

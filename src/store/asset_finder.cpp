@@ -80,18 +80,19 @@ IdSet AssetFinder::allowed(const AssetQuery& query, Conditions& conditions) {
   return result;
 }
 
-void AssetFinder::add_bm25(const std::string& expression, std::vector<float>& bm25) {
-  for (const std::string_view sql : {kBm25Sql, kSpeechBm25Sql})
-    for (auto row = connection_.query(sql, expression); row.next();)
-      if (const AssetId id = row.integer(0); id >= 0 && id < end_)
-        bm25[static_cast<size_t>(id)] += static_cast<float>(row.real(1));
+void AssetFinder::add_bm25(std::string_view sql, const std::string& expression, std::vector<float>& bm25) {
+  if (expression.empty()) return;
+  bm25.resize(static_cast<size_t>(end_));
+  for (auto row = connection_.query(sql, expression); row.next();)
+    if (const AssetId id = row.integer(0); id >= 0 && id < end_)
+      bm25[static_cast<size_t>(id)] += static_cast<float>(row.real(1));
 }
 
 std::vector<AssetFinder::Ranked> AssetFinder::match_words(const AssetQuery& query, const IdSet& allowed,
                                                           Conditions& conditions) {
   std::vector<std::uint32_t> tier(static_cast<size_t>(end_));
   IdSet matched(end_);
-  std::string telling;
+  std::string telling, telling_said;  // of the text index, and of speech: each knows only its own columns
   for (const TextCondition& word : query.words) {
     IdSet whole = conditions.matching_text(word, false);
     whole.for_each([&](AssetId id) { tier[static_cast<size_t>(id)] += 1; });
@@ -101,11 +102,15 @@ std::vector<AssetFinder::Ranked> AssetFinder::match_words(const AssetQuery& quer
     whole.for_each([&](AssetId id) { tier[static_cast<size_t>(id)] += 1U << 8; });
     matched.add(whole);
     if (has_unspaced_script(query_text(word.text)) || whole.size() > tells_apart(end_)) continue;
-    if (const std::string expression = match_expression(connection_, word, word.prefix); !expression.empty())
-      telling += (telling.empty() ? "(" : " OR (") + expression + ")";
+    const std::string expression = match_expression(connection_, word, word.prefix);
+    if (expression.empty()) continue;
+    if (word.field <= TextField::kAny) telling += (telling.empty() ? "(" : " OR (") + expression + ")";
+    if (word.field == TextField::kAny || word.field == TextField::kSaid)
+      telling_said += (telling_said.empty() ? "(" : " OR (") + expression + ")";
   }
-  std::vector<float> bm25(static_cast<size_t>(telling.empty() ? 0 : end_));
-  if (!telling.empty()) add_bm25(telling, bm25);
+  std::vector<float> bm25;
+  add_bm25(kBm25Sql, telling, bm25);
+  add_bm25(kSpeechBm25Sql, telling_said, bm25);
   matched.keep(allowed);
   std::vector<Ranked> ranked;
   ranked.reserve(matched.size());
@@ -222,6 +227,9 @@ FoundAssets AssetFinder::find(const AssetQuery& query) {
   const size_t offset = std::min(query.offset, ranked.size());
   const auto top = best(std::move(ranked), offset + std::min(query.limit, static_cast<size_t>(found.total) - offset));
   Explainer explainer(connection_, query);
+  std::vector<AssetId> shown;
+  for (size_t i = offset; i < top.size(); ++i) shown.push_back(top[i].id);
+  explainer.prepare(shown);
   const Finding kNone;
   for (size_t i = offset; i < top.size(); ++i) {
     const Ranked& item = top[i];

@@ -1,6 +1,8 @@
 // Answers an AssetQuery. Each condition becomes a set of ids; details are read only for the assets that are shown.
 #pragma once
 
+#include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -35,7 +37,7 @@ class AssetFinder {
   Findings ask_more(const AssetQuery& query, const IdSet& allowed) const;
   // Merges word matches and findings; each asset once, with its joined score (docs/search.md).
   std::vector<Ranked> join(std::vector<Ranked> ranked, const Findings& findings, size_t words) const;
-  void add_bm25(const std::string& expression, std::vector<float>& bm25);
+  void add_bm25(std::string_view sql, const std::string& expression, std::vector<float>& bm25);
   // The best `count`, newest first among equals.
   std::vector<Ranked> best(std::vector<Ranked> ranked, size_t count);
   std::vector<AssetId> newest(const std::vector<Ranked>& equals, size_t count);

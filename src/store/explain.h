@@ -29,6 +29,10 @@ struct MomentFinding {
 class Explainer {
  public:
   Explainer(Connection& connection, const AssetQuery& query);
+  // Before explain(), of all assets that it is called for.
+  void prepare(const std::vector<AssetId>& assets) {
+    for (Pattern& pattern : patterns_) find_in(connection_, assets, pattern.speech);
+  }
   // The asset's first file and, for each condition that holds, what matched. `found`: moments of it that were found by
   // something else.
   FoundAsset explain(AssetId asset, std::span<const MomentFinding> found);

@@ -1,8 +1,10 @@
 #include "store/speech_hits.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <utility>
 
+#include "core/json.h"
 #include "core/text.h"
 #include "store/asset_index.h"
 #include "store/conditions.h"
@@ -24,18 +26,40 @@ SpeechPattern speech_pattern(Connection& connection, const TextCondition& condit
   return pattern;
 }
 
+void find_in(Connection& connection, const std::vector<AssetId>& assets, SpeechPattern& pattern) {
+  if (pattern.expression.empty() || !pattern.phrase.prefix) return;
+  connection.add_word_places();
+  for (const AssetId asset : assets) pattern.places[asset];
+  // The sign keeps SQLite from looking up each asset by itself.
+  auto row = connection.query(
+      "SELECT rowid, word_places(asset_speech) FROM asset_speech WHERE asset_speech MATCH ? "
+      "AND +rowid IN (SELECT value FROM json_each(?))",
+      pattern.expression, json_text(nlohmann::json(assets)));
+  while (row.next()) pattern.places[row.integer(0)] = word_places_from(row.bytes(1));
+}
+
+std::vector<std::uint32_t> AssetSpeech::word_hits(const SpeechPattern& pattern) {
+  const auto known = pattern.places.find(asset_);
+  if (known == pattern.places.end()) {
+    connection_.add_word_places();
+    auto row =
+        connection_.query("SELECT word_places(asset_speech) FROM asset_speech WHERE asset_speech MATCH ? AND rowid = ?",
+                          pattern.expression, asset_);
+    return row.next() ? word_places_from(row.bytes(0)) : std::vector<std::uint32_t>();
+  }
+  return known->second;
+}
+
 std::vector<SpeechHit> AssetSpeech::find(const SpeechPattern& pattern, size_t number) {
   std::vector<SpeechHit> hits;
   if (!pattern.expression.empty()) {
-    connection_.add_word_places();
-    auto row = connection_.query(
-        "SELECT word_places(asset_speech), segments FROM asset_speech WHERE asset_speech MATCH ? AND rowid = ?",
-        pattern.expression, asset_);
-    if (!row.next()) return hits;
-    by_word_ = segments_from_bytes(row.bytes(1));
+    const std::vector<std::uint32_t> places = word_hits(pattern);
+    if (!places.empty() && by_word_.empty()) {
+      auto row = connection_.query("SELECT segments FROM asset_speech WHERE rowid = ?", asset_);
+      if (row.next()) by_word_ = segments_from_bytes(row.bytes(0));
+    }
     const auto length = static_cast<std::uint32_t>(pattern.phrase.tokens.size());
-    for (const std::uint32_t place : word_places_from(row.bytes(0)))
-      hits.push_back({number, false, place, place + length - 1});
+    for (const std::uint32_t place : places) hits.push_back({number, false, place, place + length - 1});
   } else if (!pattern.phrase.anywhere.empty()) {
     if (!unspaced_) {
       auto row = connection_.query(kSpeechTrigrams.select, asset_);

@@ -19,6 +19,8 @@ namespace image_engine::store {
 struct SpeechPattern {
   Phrase phrase;
   std::string expression;  // of FTS5; empty for scripts without spaces, and for text without a word
+  // Of an open phrase, by asset: see find_in().
+  std::map<AssetId, std::vector<std::uint32_t>> places = {};
 };
 SpeechPattern speech_pattern(Connection& connection, const TextCondition& condition);
 
@@ -28,6 +30,10 @@ struct SpeechHit {
   bool unspaced = false;
   std::uint32_t first = 0, last = 0;
 };
+
+// Reads the places of an open phrase in all these assets at once: FTS5 merges the rows of all words that begin so,
+// which must not be done for each asset.
+void find_in(Connection& connection, const std::vector<AssetId>& assets, SpeechPattern& pattern);
 
 struct SpeechQuote {
   double at = 0;     // of the first word that was asked for, seconds
@@ -63,6 +69,7 @@ class AssetSpeech {
   const Segment& segment(std::size_t number);
   Place place_of(const SpeechHit& hit, std::uint32_t place);
   bool step(Place& place, bool forward);
+  std::vector<std::uint32_t> word_hits(const SpeechPattern& pattern);
 
   Connection& connection_;
   AssetId asset_;

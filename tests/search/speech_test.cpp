@@ -98,11 +98,11 @@ TEST_F(SpeechSearchTest, SoundsAreNotWords) {
 
 TEST_F(SpeechSearchTest, WhatIsSaidSeenAndHeardAtOneTimeIsOneLine) {
   EXPECT_THAT(moments("said:\"cake\""),
-              ElementsAre("10-14 [said: 0:13 Who wants some cake? Happy birthday the cake is gone]",
+              ElementsAre("10-14 [said: 0:12 Who wants some cake? Happy birthday the cake is gone]",
                           "60-64 [said: 1:00 Who wants some cake? Happy birthday the cake is gone]"));
   EXPECT_THAT(
       moments("said:cake object:person"),
-      ElementsAre("10-14 [said: 0:13 Who wants some cake? Happy birthday the cake is gone] [object: person 0.90]"));
+      ElementsAre("10-14 [said: 0:12 Who wants some cake? Happy birthday the cake is gone] [object: person 0.90]"));
   EXPECT_THAT(
       moments("said:birthday object:person sound:music"),
       ElementsAre("30-32 [said: 0:30 Who wants some cake? Happy birthday the cake is gone] [object: person 0.90] "

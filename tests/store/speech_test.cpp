@@ -200,6 +200,10 @@ TEST_F(SpeechTest, DoesNotLowerTheRankOfOtherWords) {
   ASSERT_OK(found);
   ASSERT_THAT(found->assets, SizeIs(2));
   EXPECT_EQ(found->assets[0].id, other) << "in a name it weighs more than in speech";
+  // Words of one field each.
+  query.words = {
+      {TextField::kName, "cake", false}, {TextField::kSaid, "talk", false}, {TextField::kSound, "talk", false}};
+  EXPECT_EQ(reader().find(query)->assets.at(0).id, other);
 }
 
 }  // namespace
