@@ -64,7 +64,7 @@ Result<nlohmann::json> document_of(const store::CatalogueReader& reader, const s
                                    const pipeline::AnalyzeReport& report) {
   IE_TRY(const store::AssetRecord record, record_of(reader, path));
   if (record.kind != MediaKind::kVideo)
-    return fail(ErrorCode::kUnsupported, printable(path) + ": this is not a video: image-engine analyze takes photos");
+    return fail(ErrorCode::kUnsupported, printable(path) + ": this is not a video: image-engine analyze takes other files");
   IE_TRY(nlohmann::json document, pipeline::video_json(reader, record));
   document["timings"] = {{"seconds", thousandths(report.seconds)},
                          {"videos_seconds", thousandths(report.videos.seconds)},

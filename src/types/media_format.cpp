@@ -162,10 +162,11 @@ MediaFormat sound_frames(ByteView head, std::uint64_t at) {
   return is_mpeg ? MediaFormat::kMp3 : MediaFormat::kAac;
 }
 
-// Some encoders begin with zeros.
-MediaFormat bare_sound_frames(ByteView head) {
+// Some encoders begin with zeros. Whole files are judged by the same bytes as their heads.
+MediaFormat bare_sound_frames(ByteView file) {
+  const ByteView head(file.sub(0, kSniffBytes));
   std::uint64_t at = 0;
-  while (at < kSniffBytes && head.has(at, 1) && head.u8(at) == 0) ++at;
+  while (at < head.size() && head.u8(at) == 0) ++at;
   return head.u8(at) == 0xFF ? sound_frames(head, at) : MediaFormat::kNone;
 }
 

@@ -153,6 +153,13 @@ TEST(Sniff, MpegAudioByFramesThatFollowEachOther) {
     EXPECT_EQ(sniff(frame(reserved, 417) + frame(reserved, 417) + frame(reserved, 417)), MediaFormat::kNone);
 }
 
+TEST(Sniff, AWholeFileIsWhatItsHeadIs) {
+  const std::string whole = std::string(3600, '\0') + mp3_frames().substr(0, 417 + 418) + "this is no third frame";
+  ASSERT_GT(whole.size(), kSniffBytes);
+  EXPECT_EQ(sniff(std::string_view(whole).substr(0, kSniffBytes)), MediaFormat::kMp3);
+  EXPECT_EQ(sniff(whole), MediaFormat::kMp3);
+}
+
 // A profile of low complexity at 44.1 kHz in stereo, frames of 256 bytes.
 std::string adts_frames() {
   return frame("\xff\xf1\x50\x80\x20\x1f\xfc"sv, 256) + frame("\xff\xf1\x50\x80\x20\x1f\xfc"sv, 256);
