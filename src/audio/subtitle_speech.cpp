@@ -20,9 +20,16 @@ std::string without_brackets(std::string_view text) {
   constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kBrackets{
       {{"[", "]"}, {"(", ")"}, {"{", "}"}, {"（", "）"}, {"【", "】"}}};
   std::string kept;
+  std::array<bool, kBrackets.size()> has_ends;  // further on
+  has_ends.fill(true);
   while (!text.empty()) {
     const auto* pair = std::ranges::find_if(kBrackets, [&](const auto& b) { return text.starts_with(b.first); });
-    const size_t end = pair == kBrackets.end() ? std::string_view::npos : text.find(pair->second);
+    const auto at = static_cast<size_t>(pair - kBrackets.begin());
+    size_t end = std::string_view::npos;
+    if (at < kBrackets.size() && has_ends[at]) {
+      end = text.find(pair->second);
+      has_ends[at] = end != std::string_view::npos;
+    }
     if (end != std::string_view::npos) {
       text.remove_prefix(end + pair->second.size());
       kept += ' ';

@@ -288,10 +288,11 @@ std::string text_of_event(std::string_view event) {
   constexpr int kFieldsBefore = 8;  // ReadOrder, Layer, Style, Name, MarginL, MarginR, MarginV, Effect
   for (int i = 0; i < kFieldsBefore; ++i) event.remove_prefix(std::min(event.find(','), event.size() - 1) + 1);
   std::string text;
-  bool is_drawing = false;
+  bool is_drawing = false, has_ends = true;  // further on: `}`
   while (!event.empty()) {
     const char c = event[0], next = event.size() > 1 ? event[1] : '\0';
-    const size_t end = c == '{' ? event.find('}') : std::string_view::npos;
+    const size_t end = c == '{' && has_ends ? event.find('}') : std::string_view::npos;
+    has_ends = has_ends && (c != '{' || end != std::string_view::npos);
     if (end != std::string_view::npos) {
       const std::string_view tags = event.substr(0, end);
       for (size_t at = tags.find("\\p"); at != std::string_view::npos; at = tags.find("\\p", at + 1))

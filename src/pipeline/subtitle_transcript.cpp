@@ -36,6 +36,8 @@ class SubtitleSearch {
   Result<std::optional<Transcript>> from_stream() {
     IE_TRY(UniqueFd file, open_regular(media_path_));
     IE_TRY(std::optional<worker::Subtitles> found, read(std::move(file), "its subtitles"));
+    if (found && found->text_streams == 0 && found->other_streams > 0)
+      warnings_.emplace_back("its subtitles are pictures or in a codec that is not read");
     if (!found || found->stream < 0) return std::nullopt;
     std::string source = fmt::format("subtitles: stream {}, {}", found->stream, to_utf8(found->codec));
     if (!found->language.empty()) source += ", " + to_utf8(found->language);

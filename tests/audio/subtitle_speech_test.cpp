@@ -30,6 +30,12 @@ TEST(SpokenText, KeepsWhatOnlyLooksLikeThem) {
   EXPECT_EQ(spoken_text("Größe, Élodie"), "Größe, Élodie");
 }
 
+// Quadratic work would take hours.
+TEST(SpokenText, BracketsWithoutEndCostNothing) {
+  const std::string many(4'000'000, '(');
+  EXPECT_EQ(spoken_text("(a) b " + many + "c").size(), 3 + many.size());
+}
+
 TEST(SpokenText, LinesOfScriptsWithoutSpacesAreJoinedWithoutOne) {
   EXPECT_EQ(spoken_text("（笑い）吾輩は\n猫である。"), "吾輩は猫である。");
   EXPECT_EQ(spoken_text("안녕\n하세요"), "안녕 하세요");

@@ -9,7 +9,7 @@ import pytest
 from engine import DONE, DONE_WITH_FAILURES, FAILED, USAGE, Engine, fresh_folder
 
 FIRST_SPEECH_MOMENT = 1 << 24
-SAID = [(1.0, 3.0, "It was the best of times,"), (3.2, 5.0, "it was the <worst> & best"), (9.5, 11.0, "Über 42 – naïve.")]
+SAID = [(1.0, 3.0, "It was the best of times."), (3.2, 5.0, "it was the <worst> & best"), (9.5, 11.0, "Über 42 – naïve.")]
 
 
 def make_video(path, seconds=12):
@@ -70,7 +70,7 @@ def test_a_transcript_is_text_with_the_times_of_paragraphs(library):
     engine, videos = library
     shown = engine.run("show", videos / "spoken.mp4", "--transcript")
     assert shown.code == DONE, shown.message
-    assert shown.out.decode() == "[0:01] It was the best of times, it was the <worst> & best\n\n[0:09] Über 42 – naïve.\n"
+    assert shown.out.decode() == "[0:01] It was the best of times. it was the <worst> & best\n\n[0:09] Über 42 – naïve.\n"
 
 
 @pytest.mark.parametrize("suffix", ["vtt", "srt"])

@@ -121,6 +121,8 @@ def main():
     expect("styled.mkv", "", 2, "ass", "ja", ASS_CUES, 1, 0)
     video("foreign.mkv", [("foreign.srt", "eng", "", "forced"), ("p.sup", "eng", "", "0")])
     expect("foreign.mkv", "en", -1, "", "", [], 1, 1)
+    video("pictures.mkv", [("p.sup", "eng", "", "default")])
+    expect("pictures.mkv", "en", -1, "", "", [], 0, 1)
     video("none.mkv", [])
     expect("none.mkv", "", -1, "", "", [])
     (folder / "manifest.json").write_text(json.dumps(entries))

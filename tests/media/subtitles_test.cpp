@@ -78,6 +78,8 @@ TEST(Subtitles, AnEventsTextIsItsLastField) {
   EXPECT_EQ(text_of_event("0,0,Default,,0,0,0,,{\\p1}m 0 0{\\p0}text{\\pos(1,2)}!"), "text!");
   EXPECT_EQ(text_of_event("0,0,Default,,0,0,0,,\\{kept\\} {open"), "{kept} {open");
   EXPECT_EQ(text_of_event("0,0"), "");
+  const std::string many(4'000'000, '{');  // quadratic work would take hours
+  EXPECT_EQ(text_of_event("0,0,Default,,0,0,0,,a{b}" + many), "a" + many);
   EXPECT_EQ(text_of_event(""), "");
 }
 
