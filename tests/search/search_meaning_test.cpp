@@ -403,8 +403,9 @@ TEST_F(SpeechMeaningTest, EachMomentQuotesItself) {
   ASSERT_THAT(names(found), ElementsAre("party"));
   EXPECT_EQ(found.results[0].why[0].text, "at 5:00: To your health!") << "the surest";
   ASSERT_THAT(found.results[0].moments, SizeIs(2));
-  EXPECT_EQ(found.results[0].moments[0].why[0].text, "at 5:00: To your health!");
-  EXPECT_EQ(found.results[0].moments[1].why[0].text, "at 0:05: Cheers!");
+  std::vector<std::string> quotes;
+  for (const store::FoundMoment& moment : found.results[0].moments) quotes.push_back(moment.why[0].text);
+  EXPECT_THAT(quotes, UnorderedElementsAre("at 5:00: To your health!", "at 0:05: Cheers!"));
 }
 
 TEST_F(SpeechMeaningTest, NothingIsFoundWhereNothingLikeItIsSaid) {
