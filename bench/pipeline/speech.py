@@ -7,7 +7,7 @@ QUERIES = ["they toast", "swimming in the sea", "passage 17"]
 
 
 def measure(bench: common.Bench) -> dict:
-    """Searches, each in a process of its own. Needs the model minilm."""
+    """Searches, each in a process of its own. Needs the model minilm, in the usual folder or IMAGE_ENGINE_MODELS."""
     folders = {}
     for passages in [bench.size(count, count // 1000) for count in PASSAGES]:
         folders[f"{passages:,} passages"] = folder = bench.fresh(f"speech-{passages}")

@@ -1,5 +1,5 @@
 // make_speech FILE PASSAGES: a catalogue of recordings with that many passages of synthetic speech, each with a random
-// vector of the installed model for sentences, for bench/pipeline/speech.py.
+// vector of the model for sentences in IMAGE_ENGINE_MODELS or the usual folder, for bench/pipeline/speech.py.
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -39,7 +39,8 @@ Status add_passage(store::CatalogueWriter& writer, store::AssetId asset, int num
 }
 
 Status make(const std::string& path, int passages) {
-  const Config config;
+  Config config;
+  if (const char* folder = std::getenv("IMAGE_ENGINE_MODELS")) config.models.folder = folder;
   IE_TRY(const auto models, pipeline::InstalledModels::open(models::find_install_paths(config.models.folder), config));
   IE_TRY(const models::Spec* spec, models.find("sentences", "auto"));
   const store::StageKey key = pipeline::speech_meaning_key(*spec);

@@ -203,8 +203,9 @@ class Meaning {
       return findings;
     }
     for (const AboutText& item : *found) {
-      why.moment = store::moment_of(item.neighbour.id);
-      findings.push_back({store::asset_of(item.neighbour.id), item.relevance, why, why.moment});
+      const store::MomentId moment = store::moment_of(item.neighbour.id);
+      if (why.text.empty()) why.moment = moment;
+      findings.push_back({store::asset_of(item.neighbour.id), item.relevance, why, moment});
     }
     return findings;
   }

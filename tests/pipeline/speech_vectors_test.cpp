@@ -56,10 +56,12 @@ class SpeechVectorsTest : public store::WrittenTest {
   std::vector<std::pair<int, float>> written(store::AssetId asset, const std::string& model = "toy") const {
     std::vector<std::pair<int, float>> list;
     const auto reader = this->reader();
-    for (const store::Space& space : *reader.spaces(kSpeechMeaningStage))
-      if (space.key.model == model)
-        for (const auto& [moment, vector] : *reader.moment_vectors(space.id, asset))
-          list.emplace_back(static_cast<int>(moment - store::kFirstSpeechMoment), from_half(vector).front());
+    const std::vector<store::Space> spaces = reader.spaces(kSpeechMeaningStage).value();
+    const auto space = std::ranges::find(spaces, model, [](const store::Space& one) { return one.key.model; });
+    if (space == spaces.end()) return list;
+    const auto vectors = reader.moment_vectors(space->id, asset).value();
+    for (const auto& [moment, vector] : vectors)
+      list.emplace_back(static_cast<int>(moment - store::kFirstSpeechMoment), from_half(vector).front());
     return list;
   }
 
