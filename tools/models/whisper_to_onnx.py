@@ -33,15 +33,20 @@ OPSET = 17
 MICROSOFT = "com.microsoft"
 EPSILON = 1e-5
 FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
+LEAST_LARGEST = 1e-9
 LEAST_HALVED = 4096  # numbers; smaller constants stay in fp32
 
 
 class Part(Graph):
-    """A graph, or one inside another, whose names are its own; matrices in fp16 or int8."""
+    """A graph, or one inside another, whose names are its own; matrices in fp16 or int8.
 
-    def __init__(self, prefix: str, int8: bool):
+    `by_rows`: each row of what an int8 matrix is multiplied with has a scale of its own. ONNX Runtime's fast product has one scale for
+    all rows; a single loud frame then takes the digits of the others, and the encoder of `base` mistook German for Latin.
+    """
+
+    def __init__(self, prefix: str, int8: bool, by_rows: bool = False):
         super().__init__(OPSET)
-        self.prefix, self.int8, self.rounded = prefix, int8, {}
+        self.prefix, self.int8, self.by_rows, self.rounded, self.evened = prefix, int8, by_rows, {}, {}
 
     def emit(self, op: str, inputs: list[str], outputs: int = 1, **attributes):
         label = f"{self.prefix}{op.lower()}_{len(self.nodes)}"
@@ -68,8 +73,18 @@ class Part(Graph):
         if not self.int8:
             return super().linear(x, layer)
         values, scale = quantised(layer.weight, axis=0)
-        y = self.product(x, self.constant(values), self.constant(scale))
+        even, largest = self.even(x) if self.by_rows else (x, None)
+        y = self.product(even, self.constant(values), self.constant(scale))
+        y = y if largest is None else self.emit("Mul", [y, largest])
         return y if layer.bias is None else self.emit("Add", [y, self.constant(layer.bias)])
+
+    def even(self, x: str) -> tuple[str, str]:
+        """Rows whose largest number is 1, and what each was divided by."""
+        if x not in self.evened:
+            largest = self.emit("ReduceMax", [self.emit("Abs", [x])], axes=[-1], keepdims=1)
+            largest = self.emit("Max", [largest, self.constant(np.float32(LEAST_LARGEST))])
+            self.evened[x] = self.emit("Div", [x, largest]), largest
+        return self.evened[x]
 
     def gelu(self, x: str) -> str:
         return self.emit("Gelu", [x], domain=MICROSOFT)
@@ -179,7 +194,7 @@ class Whisper:
     # The encoder
 
     def encoder(self, int8: bool) -> onnx.ModelProto:
-        part, width = Part("", int8), self.width
+        part, width = Part("", int8, by_rows=True), self.width
         x = "mel"
         for conv, stride in (("conv1", 1), ("conv2", 2)):
             inputs = [x, part.constant(self.weights[f"encoder/{conv}/weight"]), part.constant(self.weights[f"encoder/{conv}/bias"])]
