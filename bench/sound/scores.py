@@ -24,7 +24,7 @@ def in_letters(number: int) -> str:
 def words_of(text: str, language: str = "en") -> list[str]:
     """Lower case, without punctuation and accents of typography; hyphens separate words; an apostrophe belongs to its word. English
     numbers below a million are in letters."""
-    text = unicodedata.normalize("NFKC", text).lower().replace("\u2019", "'").replace("-", " ")
+    text = re.sub(r"[-\u2010-\u2015]", " ", unicodedata.normalize("NFKC", text).lower().replace("\u2019", "'"))
     if language == "en":
         text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
         text = re.sub(r"\b\d{1,6}\b", lambda found: in_letters(int(found[0])), text)
