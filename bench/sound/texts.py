@@ -17,8 +17,8 @@ SPOKEN = {
            "dreihundert Bäume am Fluss gepflanzt, und viele Mitglieder haben jedes Wochenende geholfen. In diesem Frühling wollen wir eine "
            "kleine Brücke bauen, den alten Zaun reparieren und die Schulkinder einladen, Blumen zu säen. Bitte sagen Sie uns, ob Sie eine "
            "Schaufel, eine Schubkarre oder einfach einen Kuchen mitbringen können."),
-    "fr": ("fr-fr", "Bonjour à tous et bienvenue à la réunion annuelle de la société des jardins. L'année dernière, nous avons planté plus de "
-           "trois cents arbres le long de la rivière, et beaucoup de nos membres ont aidé chaque semaine. Ce printemps, nous voulons construire "
+    "fr": ("fr-fr", "Bonjour à tous et bienvenue à la réunion annuelle de la société des jardins. L'année dernière, nous avons planté plus "
+           "de trois cents arbres le long de la rivière, et beaucoup de nos membres ont aidé chaque semaine. Ce printemps, nous voulons construire "
            "un petit pont, réparer la vieille clôture et inviter les enfants de l'école à semer des fleurs. Dites-nous si vous pouvez apporter "
            "une pelle, une brouette ou simplement un gâteau."),
     "es": ("es", "Buenos días a todos y bienvenidos a la reunión anual de la sociedad de jardines. El año pasado plantamos más de trescientos "
