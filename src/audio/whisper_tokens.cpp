@@ -100,32 +100,11 @@ Status read_texts(std::string_view vocabulary, WhisperTokens& tokens) {
   return {};
 }
 
-// What Whisper writes for sounds that are no speech: non_speech_tokens in OpenAI's whisper/tokenizer.py.
-constexpr std::string_view kBracketCharacters = "\"#()*+/:;<=>@[\\]^_`{|}~";
-constexpr std::array<std::string_view, 12> kOtherSigns = {"「",  "」",  "『", "』",  "<<", ">>",
-                                                          "<<<", ">>>", "--", "---", "-(", "-["};
-constexpr std::array<std::string_view, 8> kMoreSigns = {"('", "(\"", "((", "))", "(((", ")))", "[[", "]]"};
-constexpr std::array<std::string_view, 2> kBraces = {"{{", "}}"};
-
-bool is_non_speech(std::string_view text) {
-  if (text.starts_with(' ')) {
-    text.remove_prefix(1);
-    if (text == "-" || text == "'") return true;  // " -" begins a list, " '" a quotation
-  }
-  if (text.empty()) return false;
-  if (text.size() == 1 && kBracketCharacters.find(text.front()) != std::string_view::npos) return true;
-  // ♩ ♪ ♫ ♬ ♭ ♮ ♯ and their first bytes alone.
-  if (text.starts_with("\xE2\x99")) return true;
-  const auto is_text = [&](std::string_view sign) { return sign == text; };
-  return std::ranges::any_of(kOtherSigns, is_text) || std::ranges::any_of(kMoreSigns, is_text) ||
-         std::ranges::any_of(kBraces, is_text);
-}
-
 void suppress(WhisperTokens& tokens) {
-  for (size_t id = 0; id < tokens.size(); ++id)
-    tokens.suppressed[id] =
-        (id >= tokens.texts.size() || tokens.texts[id].empty() || is_non_speech(tokens.texts[id])) &&
-        static_cast<TokenId>(id) != tokens.eot;
+  for (size_t id = 0; id < tokens.size(); ++id) {
+    const bool is_text = id < tokens.texts.size() && !tokens.texts[id].empty();
+    tokens.suppressed[id] = is_text || static_cast<TokenId>(id) == tokens.eot ? 0 : 1;
+  }
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ struct WhisperTokens {
   bool is_multilingual = false;
   std::map<std::string, TokenId> languages;  // by ISO 639 code; empty unless multilingual
   std::vector<std::string> texts;            // bytes of text tokens; a character may take several tokens
-  std::vector<std::uint8_t> suppressed;      // by id, 1: never a part of speech: brackets, notes, special tokens
+  std::vector<std::uint8_t> suppressed;      // by id, 1: special tokens, which are never text
   TokenId blank = 0;                         // a space, which no speech begins with
 
   // `encoder`: its metadata has the special tokens, as sherpa-onnx's export writes them. `vocabulary`: tokens.txt, each

@@ -242,4 +242,54 @@ std::vector<SpokenWord> words_of(const WhisperTokens& tokens, std::span<const Sp
   return words;
 }
 
+namespace {
+
+struct Bracket {
+  std::string_view open, close;
+};
+constexpr std::array<Bracket, 9> kBrackets = {{{"[", "]"},
+                                               {"(", ")"},
+                                               {"{", "}"},
+                                               {"*", "*"},
+                                               {"♪", "♪"},
+                                               {"♫", "♫"},
+                                               {"（", "）"},
+                                               {"【", "】"},
+                                               {"「♪", "♪」"}}};
+constexpr std::array<std::string_view, 2> kNotes = {"♪", "♫"};
+
+}  // namespace
+
+std::vector<SpokenWord> without_sounds(std::vector<SpokenWord> words) {
+  std::string_view closing;  // of the bracket that is open
+  for (SpokenWord& word : words) {
+    std::string kept;
+    for (std::string_view text = word.text; !text.empty();) {
+      if (!closing.empty()) {
+        const std::size_t end = text.find(closing);
+        if (end == std::string_view::npos) break;
+        text.remove_prefix(end + closing.size());
+        closing = {};
+        continue;
+      }
+      const auto bracket =
+          std::ranges::find_if(kBrackets, [&](const Bracket& one) { return text.starts_with(one.open); });
+      if (bracket != kBrackets.end()) {
+        closing = bracket->close;
+        text.remove_prefix(bracket->open.size());
+        continue;
+      }
+      kept += text.front();
+      text.remove_prefix(1);
+    }
+    word.text = std::move(kept);
+  }
+  std::erase_if(words, [](const SpokenWord& word) {
+    std::string_view text = word.text;
+    while (text.starts_with(' ')) text.remove_prefix(1);
+    return text.empty() || is_only_of(kClosing, text) || is_only_of(kNotes, text);
+  });
+  return words;
+}
+
 }  // namespace image_engine::audio

@@ -34,4 +34,8 @@ struct SpokenToken {
 std::vector<SpokenWord> words_of(const WhisperTokens& tokens, std::span<const SpokenToken> spoken,
                                  std::string_view language);
 
+// Without what the model writes for sounds that are no words: "[BLANK_AUDIO]", "(music)", "*laughs*", "♪ … ♪", also
+// over several words. (Suppressing such tokens makes it write words instead.)
+std::vector<SpokenWord> without_sounds(std::vector<SpokenWord> words);
+
 }  // namespace image_engine::audio

@@ -82,7 +82,8 @@ class SoundPass {
     if (!run_.asked_for(kSpeechStage)) specs_.speech = nullptr;
     if (specs_.speech == nullptr) specs_.voice = nullptr;
     if (!run_.asked_for(kSoundsStage)) specs_.events = nullptr;
-    if (run_.asked_for(kSpeechStage) && (specs_.speech != nullptr || reads_subtitles)) speech_ = speech_key(reads_subtitles);
+    if (run_.asked_for(kSpeechStage) && (specs_.speech != nullptr || reads_subtitles))
+      speech_ = speech_key(reads_subtitles);
     if (specs_.events != nullptr) {
       sounds_ = model_key(kSoundsStage, *specs_.events);
       sounds_->version += std::string(" ") + kSoundsVersion;

@@ -52,7 +52,8 @@ Status SoundAnalysis::run() {
   if (!speech_ && !sounds_ && !loudness_) return {};
   if (speech_ && plan_.models.whisper == nullptr) return finish(nullptr);  // no subtitles, and nothing to hear with
   for (const auto& [due, key] : {std::pair(speech_, &plan_.speech), std::pair(sounds_, &plan_.sounds)})
-    if (due) progress_key_ += fmt::format(" {}={} {} {}", (*key)->stage, (*key)->model, (*key)->version, (*key)->params);
+    if (due)
+      progress_key_ += fmt::format(" {}={} {} {}", (*key)->stage, (*key)->model, (*key)->version, (*key)->params);
   IE_CHECK(load_progress());
   const Status heard = hear();
   if (was_cancelled_) return write();
@@ -66,8 +67,8 @@ Status SoundAnalysis::run() {
 Result<bool> SoundAnalysis::take_subtitles() {
   if (!speech_ || plan_.run.options.config.audio.subtitles != "prefer") return false;
   std::vector<std::string> warnings;
-  IE_TRY(const std::optional<Transcript> found, read_subtitles(plan_.run.pool, file_.file.seen.path, true,
-                                                               plan_.whisper.language, warnings));
+  IE_TRY(const std::optional<Transcript> found,
+         read_subtitles(plan_.run.pool, file_.file.seen.path, true, plan_.whisper.language, warnings));
   for (const std::string& warning : warnings) log_warning("{}", printable(warning));
   if (!found) return false;
   {
@@ -81,9 +82,9 @@ Result<bool> SoundAnalysis::take_subtitles() {
   const std::lock_guard lock(plan_.write);
   IE_CHECK(put_segments());
   IE_CHECK(put_record(*plan_.speech, json_text(json{{"language", language_.empty() ? json() : json(language_)},
-                                                {"source", source_},
-                                                {"segments", next_speech_ - store::kFirstSpeechMoment},
-                                                {"words", words_}})));
+                                                    {"source", source_},
+                                                    {"segments", next_speech_ - store::kFirstSpeechMoment},
+                                                    {"words", words_}})));
   IE_CHECK(plan_.run.batch.commit());
   return true;
 }
@@ -163,7 +164,8 @@ Status SoundAnalysis::hear() {
   worker::Task task;
   task.operations = worker::kSound;
   task.sound = plan_.track;
-  task.sound.loudness = loudness_ && !until_ ? 1 : 0;
+  // Of all the sound, also where only the end of it is heard.
+  task.sound.loudness = !loudness_ ? 0 : until_ ? 2 : 1;
   IE_TRY(task.sound.from, decode_from());
   IE_TRY(worker::LeasedFile leased, worker::LeasedFile::open(plan_.run.pool, file_.file.seen.path));
   IE_CHECK(leased.start_sound(task));
@@ -192,7 +194,8 @@ Status SoundAnalysis::feed(double seconds, std::span<const float> samples) {
   if (transcriber_) IE_CHECK(transcriber_->add(samples));
   if (events_) {
     const double skipped = std::clamp((events_from_ - seconds) * kRate, 0.0, static_cast<double>(samples.size()));
-    IE_TRY(const std::vector<SoundSpan> spans, events_->add(samples.subspan(static_cast<std::size_t>(std::llround(skipped)))));
+    IE_TRY(const std::vector<SoundSpan> spans,
+           events_->add(samples.subspan(static_cast<std::size_t>(std::llround(skipped)))));
     for (const SoundSpan& span : spans) add_span(span);
   }
   position_ = seconds + static_cast<double>(samples.size()) / kRate;
@@ -230,8 +233,8 @@ Status SoundAnalysis::write() {
   Run& run = plan_.run;
   IE_CHECK(run.batch.open());
   IE_CHECK(put_segments());
-  IE_CHECK(run.writer.put_progress(file_.file.asset, kSpeechStage,
-                                   store::AnalysisProgress{progress_key_, progress_data()}));
+  IE_CHECK(
+      run.writer.put_progress(file_.file.asset, kSpeechStage, store::AnalysisProgress{progress_key_, progress_data()}));
   return run.batch.commit();
 }
 
@@ -288,17 +291,13 @@ Status SoundAnalysis::finish(const worker::SoundSummary* summary) {
     for (const SoundSpan& span : spans) add_span(span);
   }
   take();
-  json loudness;
-  if (loudness_) {
-    IE_TRY(loudness, measured(summary));
-  }
   const std::lock_guard lock(plan_.write);
   Run& run = plan_.run;
   IE_CHECK(run.batch.open());
   IE_CHECK(put_segments());
   if (speech_) IE_CHECK(put_record(*plan_.speech, speech_data()));
   if (sounds_) IE_CHECK(put_record(*plan_.sounds, json_text(json{{"spans", next_sound_ - store::kFirstSoundMoment}})));
-  if (loudness_) IE_CHECK(put_record(*plan_.loudness, json_text(loudness)));
+  if (loudness_) IE_CHECK(put_record(*plan_.loudness, json_text(loudness_of(summary))));
   IE_CHECK(run.writer.put_progress(file_.file.asset, kSpeechStage, std::nullopt));
   if (is_cut_off_) {
     const store::StageKey key = speech_ ? *plan_.speech : sounds_ ? *plan_.sounds : *plan_.loudness;
@@ -309,12 +308,13 @@ Status SoundAnalysis::finish(const worker::SoundSummary* summary) {
 
 std::string SoundAnalysis::speech_data() const {
   const audio::Dropped dropped = all_dropped();
-  return json_text(json{{"language", language_.empty() ? json() : json(language_)},
-                        {"source", plan_.models.whisper == nullptr ? json() : json("model")},
-                        {"segments", next_speech_ - store::kFirstSpeechMoment},
-                        {"words", words_},
-                        {"voice_activity", spans_json(voice_)},
-                        {"dropped", {{"unsure", dropped.unsure}, {"loops", dropped.loops}, {"silent", dropped.silent}}}});
+  return json_text(
+      json{{"language", language_.empty() ? json() : json(language_)},
+           {"source", plan_.models.whisper == nullptr ? json() : json("model")},
+           {"segments", next_speech_ - store::kFirstSpeechMoment},
+           {"words", words_},
+           {"voice_activity", spans_json(voice_)},
+           {"dropped", {{"unsure", dropped.unsure}, {"loops", dropped.loops}, {"silent", dropped.silent}}}});
 }
 
 audio::Dropped SoundAnalysis::all_dropped() const {
@@ -326,24 +326,11 @@ audio::Dropped SoundAnalysis::all_dropped() const {
   return all;
 }
 
-// Of the whole sound: where only the end of it was decoded, all of it is once more, without models.
-Result<json> SoundAnalysis::measured(const worker::SoundSummary* summary) const {
-  const auto document = [](const worker::SoundSummary& sound) {
-    json out = sound.loudness;
-    out["track"] = sound.track;
-    return out;
-  };
+json SoundAnalysis::loudness_of(const worker::SoundSummary* summary) {
   if (summary == nullptr) return json::object();
-  if (!until_) return document(*summary);
-  worker::Task task;
-  task.operations = worker::kSound;
-  task.sound = plan_.track;
-  IE_TRY(worker::LeasedFile leased, worker::LeasedFile::open(plan_.run.pool, file_.file.seen.path));
-  IE_CHECK(leased.start_sound(task));
-  for (;;) {
-    IE_TRY(const std::optional<worker::SoundChunk> chunk, leased.next_sound());
-    if (!chunk) return document(leased.sound());
-  }
+  json out = summary->loudness;
+  out["track"] = summary->track;
+  return out;
 }
 
 // The file is to blame. What was heard stays, and is searched for; --retry begins anew.
@@ -358,8 +345,8 @@ Status SoundAnalysis::give_up(const Error& error) {
   IE_CHECK(put_segments());
   if (speech_) IE_CHECK(run.writer.index_speech(file_.file.asset));
   IE_CHECK(run.writer.put_progress(file_.file.asset, kSpeechStage, std::nullopt));
-  for (const auto& [due, key] : {std::pair(speech_, &plan_.speech), std::pair(sounds_, &plan_.sounds),
-                                 std::pair(loudness_, &plan_.loudness)})
+  for (const auto& [due, key] :
+       {std::pair(speech_, &plan_.speech), std::pair(sounds_, &plan_.sounds), std::pair(loudness_, &plan_.loudness)})
     if (due) IE_CHECK(run.record_failure(row_, **key, error));
   return run.batch.commit();
 }

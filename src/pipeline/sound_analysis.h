@@ -25,10 +25,10 @@ struct SoundPlan {
   SoundModels models;
   std::optional<store::StageKey> speech, sounds, loudness;  // those that run
   audio::WhisperOptions whisper;
-  worker::SoundTask track;  // which of several
-  Progress& progress;             // seconds of sound
-  std::size_t windows = 1;        // of one file, heard at once
-  std::mutex write;               // guards the run's writer, report and what else is the sink's
+  worker::SoundTask track;         // which of several
+  Progress& progress;              // seconds of sound
+  std::size_t windows = 1;         // of one file, heard at once
+  std::mutex write;                // guards the run's writer, report and what else is the sink's
   std::atomic<bool> stop = false;  // an error of the run has occurred
 };
 
@@ -67,7 +67,7 @@ class SoundAnalysis {
   [[nodiscard]] audio::Dropped all_dropped() const;
   [[nodiscard]] std::string progress_data() const;
   [[nodiscard]] std::string speech_data() const;
-  [[nodiscard]] Result<nlohmann::json> measured(const worker::SoundSummary* summary) const;
+  static nlohmann::json loudness_of(const worker::SoundSummary* summary);
   Status finish(const worker::SoundSummary* summary);
   Status give_up(const Error& error);
 

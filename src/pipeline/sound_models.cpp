@@ -36,9 +36,8 @@ Result<std::vector<Tensor>> sound_canary(const infer::Session& encoder) {
     }
     samples[i] = static_cast<float>(0.1 * sum * (0.6 + 0.4 * std::sin(20 * t)));
   }
-  const std::int64_t mels = encoder.inputs().empty() || encoder.inputs()[0].shape.size() != 3
-                                ? 0
-                                : encoder.inputs()[0].shape[1];
+  const std::int64_t mels =
+      encoder.inputs().empty() || encoder.inputs()[0].shape.size() != 3 ? 0 : encoder.inputs()[0].shape[1];
   if (mels < 1 || mels > 256) return fail(ErrorCode::kCorrupt, "its encoder does not take a mel spectrogram");
   Tensor mel = Tensor::zeros(ElementType::kFloat32, {1, mels, std::int64_t{kFrames}});
   std::ranges::copy(audio::whisper_mel(samples, static_cast<std::size_t>(mels), kFrames), mel.as<float>().begin());
