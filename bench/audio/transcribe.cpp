@@ -1,4 +1,4 @@
-// transcribe FOLDER VAD SOUND [LANGUAGE [THREADS [AT_ONCE]]]: speech of a raw file (float32, mono, 16 kHz) by the
+// transcribe FOLDER VAD SOUND [LANGUAGE [THREADS]]: speech of a raw file (float32, mono, 16 kHz) by the
 // Whisper model in FOLDER (encoder.onnx, decoder.onnx, tokens.txt) with the detector VAD, without decoding, catalogue
 // and processes. Prints the segments as JSON, and to stderr how long it took.
 #include <chrono>
@@ -25,7 +25,7 @@ T value(Result<T> result) {
 
 int main(int argc, char** argv) {
   if (argc < 4) {
-    std::cerr << "usage: transcribe FOLDER VAD SOUND [LANGUAGE [THREADS [AT_ONCE]]]\n";
+    std::cerr << "usage: transcribe FOLDER VAD SOUND [LANGUAGE [THREADS]]\n";
     return 2;
   }
   const std::string folder = argv[1], suffix = std::getenv("VARIANT") != nullptr ? std::getenv("VARIANT") : "";
@@ -40,9 +40,8 @@ int main(int argc, char** argv) {
   const std::string bytes = value(read_file(argv[3]));
   std::vector<float> samples(bytes.size() / sizeof(float));
   std::memcpy(samples.data(), bytes.data(), samples.size() * sizeof(float));
-  audio::TranscriberOptions wanted;
-  if (argc > 4) wanted.whisper.language = argv[4];
-  if (argc > 6) wanted.threads = static_cast<std::size_t>(std::atoi(argv[6]));
+  audio::WhisperOptions wanted;
+  if (argc > 4) wanted.language = argv[4];
   const auto start = std::chrono::steady_clock::now();
   audio::Transcriber transcriber(value(audio::VoiceActivity::create(session(argv[2], {}))), &whisper, wanted, 0, 0);
   Json segments = Json::array(), voice = Json::array();

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <future>
 #include <iterator>
 #include <utility>
 
@@ -126,11 +125,11 @@ std::vector<SpeechSegment> segments_of(std::vector<SpokenWord> words, const std:
   return segments;
 }
 
-Transcriber::Transcriber(VoiceActivity voice, const Whisper* whisper, TranscriberOptions options, double start,
-                         double from, std::string known)
+Transcriber::Transcriber(VoiceActivity voice, const Whisper* whisper, WhisperOptions options, double start, double from,
+                         std::string known)
     : voice_(std::move(voice)), whisper_(whisper), options_(std::move(options)), start_(start) {
   if (from > start) from_ = static_cast<std::uint64_t>(std::llround((from - start) * static_cast<double>(kSampleRate)));
-  language_ = options_.whisper.language.empty() ? std::move(known) : options_.whisper.language;
+  language_ = options_.language.empty() ? std::move(known) : options_.language;
 }
 
 double Transcriber::seconds(std::uint64_t sample) const { return start_ + seconds_of(sample); }
@@ -140,7 +139,7 @@ Status Transcriber::add(std::span<const float> samples) {
   heard_ += samples.size();
   IE_TRY(const std::vector<float> probabilities, voice_.add(samples));
   IE_CHECK(take_probabilities(probabilities));
-  IE_CHECK(decode(false));
+  IE_CHECK(hear_waiting());
   forget();
   return {};
 }
@@ -152,7 +151,7 @@ Status Transcriber::finish() {
   collect();
   windows_.finish();
   for (SpeechWindow& window : windows_.take()) waiting_.push_back(std::move(window));
-  IE_CHECK(decode(true));
+  IE_CHECK(hear_waiting());
   forget();
   return {};
 }
@@ -183,40 +182,17 @@ void Transcriber::collect() {
   }
 }
 
-Status Transcriber::decode(bool all) {
-  std::erase_if(waiting_, [&](const SpeechWindow& window) { return window.end <= from_; });
-  while (waiting_.size() >= options_.threads || (all && !waiting_.empty())) {
-    // While the language is not sure, a window at a time.
-    const bool is_sure = !language_.empty() || !whisper_->tokens().is_multilingual;
-    const std::size_t count = is_sure ? std::min(options_.threads, waiting_.size()) : 1;
-    const std::vector<SpeechWindow> windows(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(count));
-    IE_CHECK(hear(windows));
-    waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(count));
-  }
-  return {};
-}
-
-// Windows at once: a thread each.
-Status Transcriber::hear(std::span<const SpeechWindow> windows) {
-  WhisperOptions options = options_.whisper;
-  options.language = language_;
-  std::vector<std::future<Result<Heard>>> others;
-  for (const SpeechWindow& window : windows.subspan(1))
-    others.push_back(std::async(
-        std::launch::async, [this, &options, sound = samples_of(window)] { return whisper_->run(sound, options); }));
-  Result<Heard> first = whisper_->run(samples_of(windows.front()), options);
-  std::vector<Result<Heard>> heard;
-  heard.push_back(std::move(first));
-  for (auto& other : others) heard.push_back(other.get());
-  for (std::size_t i = 0; i < windows.size(); ++i) {
-    if (!heard[i]) return fail(heard[i].error());
-    IE_CHECK(judge(*heard[i], windows[i]));
-  }
+Status Transcriber::hear_waiting() {
+  for (; !waiting_.empty(); waiting_.erase(waiting_.begin()))
+    if (waiting_.front().end > from_) IE_CHECK(hear(waiting_.front()));
   return {};
 }
 
 // A window that cannot be believed is heard again part by part: noise beside speech spoils the whole.
-Status Transcriber::judge(const Heard& heard, const SpeechWindow& window) {
+Status Transcriber::hear(const SpeechWindow& window) {
+  WhisperOptions options = options_;
+  options.language = language_;
+  IE_TRY(const Heard heard, whisper_->run(samples_of(window), options));
   double speech = 0;
   for (const SampleRange& range : window.ranges) speech += seconds_of(range.end - range.begin);
   const Doubt doubt = doubt_of(heard, speech);
@@ -232,8 +208,7 @@ Status Transcriber::judge(const Heard& heard, const SpeechWindow& window) {
     return {};
   }
   for (const SampleRange& range : window.ranges) {
-    const SpeechWindow part{range.begin, range.end, {range}};
-    IE_CHECK(hear({&part, 1}));
+    IE_CHECK(hear({range.begin, range.end, {range}}));
   }
   return {};
 }
@@ -259,7 +234,7 @@ void Transcriber::keep(const Heard& heard, const SpeechWindow& window) {
   // The first word seems to begin in the pause before it.
   SpokenWord& first = words.front();
   first.from = std::clamp(first.from, std::min(seconds(window.begin), first.to), first.to);
-  std::ranges::move(segments_of(std::move(words), options_.whisper.translate ? "en" : heard.language),
+  std::ranges::move(segments_of(std::move(words), options_.translate ? "en" : heard.language),
                     std::back_inserter(segments_));
 }
 

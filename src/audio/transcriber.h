@@ -52,17 +52,12 @@ struct Dropped {
   std::uint64_t unsure = 0, loops = 0, silent = 0;  // windows
 };
 
-struct TranscriberOptions {
-  WhisperOptions whisper;
-  std::size_t threads = 2;  // windows that are heard at once
-};
-
 // Not thread-safe.
 class Transcriber {
  public:
   // `start`: seconds of presentation time of the first sample. `from`: speech that ends before it is known already;
   // samples before it only prepare the detector. `known`: the language that was found before.
-  Transcriber(VoiceActivity voice, const Whisper* whisper, TranscriberOptions options, double start, double from,
+  Transcriber(VoiceActivity voice, const Whisper* whisper, WhisperOptions options, double start, double from,
               std::string known = {});
 
   // Samples that follow those of the last call.
@@ -82,9 +77,8 @@ class Transcriber {
  private:
   Status take_probabilities(std::span<const float> probabilities);
   void collect();
-  Status decode(bool all);
-  Status hear(std::span<const SpeechWindow> windows);
-  Status judge(const Heard& heard, const SpeechWindow& window);
+  Status hear_waiting();
+  Status hear(const SpeechWindow& window);
   void vote(const Heard& heard, const SpeechWindow& window);
   void keep(const Heard& heard, const SpeechWindow& window);
   [[nodiscard]] double seconds(std::uint64_t sample) const;
@@ -94,7 +88,7 @@ class Transcriber {
 
   VoiceActivity voice_;
   const Whisper* whisper_;  // null: only where somebody speaks
-  TranscriberOptions options_;
+  WhisperOptions options_;
   double start_;
   std::uint64_t from_ = 0;  // sample
   SpeechRanges ranges_;

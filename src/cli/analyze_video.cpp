@@ -31,6 +31,7 @@ Examples:
   image-engine analyze-video *.mp4 -o all.ndjson               (a line for each)
   image-engine analyze-video holiday.mp4 --fps 5 --fast --json | jq .moments
   image-engine analyze-video holiday.mp4 --subtitles vtt -o /tmp/holiday.vtt
+  image-engine analyze-video speech.mp3 --language en --json | jq -r '.speech[].text'
   image-engine analyze-video holiday.mp4 --nvidia --dry-run    (lists the frames that would be sent to cloud models)
 
 Videos become part of the catalogue, as by analyze: what was done before is not done again.)";
@@ -53,7 +54,7 @@ Result<store::AssetRecord> record_of(const store::CatalogueReader& reader, const
     const std::string one[] = {path};
     IE_TRY(const std::vector<store::Failure> failures, reader.list_failures(one));
     return failures.empty()
-               ? fail(ErrorCode::kUnsupported, printable(path) + ": this is not a video")
+               ? fail(ErrorCode::kUnsupported, printable(path) + ": this is neither a video nor a recording")
                : fail(failures.front().error.code, printable(path) + ": " + failures.front().error.message);
   }
   return reader.asset_record(*id, path);
@@ -63,8 +64,9 @@ Result<store::AssetRecord> record_of(const store::CatalogueReader& reader, const
 Result<nlohmann::json> document_of(const store::CatalogueReader& reader, const std::string& path,
                                    const pipeline::AnalyzeReport& report) {
   IE_TRY(const store::AssetRecord record, record_of(reader, path));
-  if (record.kind != MediaKind::kVideo)
-    return fail(ErrorCode::kUnsupported, printable(path) + ": this is not a video: image-engine analyze takes other files");
+  if (record.kind != MediaKind::kVideo && record.kind != MediaKind::kAudio)
+    return fail(ErrorCode::kUnsupported,
+                printable(path) + ": this is neither a video nor a recording: image-engine analyze takes other files");
   IE_TRY(nlohmann::json document, pipeline::video_json(reader, record));
   document["timings"] = {{"seconds", thousandths(report.seconds)},
                          {"videos_seconds", thousandths(report.videos.seconds)},
@@ -104,9 +106,12 @@ std::string name_in(const std::string& folder, const std::string& video, std::se
 
 void print_video(const Context& context, const std::string& path, const nlohmann::json& document) {
   print_line(styled(context, Style::kBold, printable(path)));
-  print_line(styled(context, Style::kDim,
-                    fmt::format("  {}, {}", human_count(document["scenes"].size(), "scene"),
-                                human_count(document["frames"].size(), "frame"))));
+  const std::size_t said = document["speech"].size();
+  std::string found = human_count(said, "segment of speech", "segments of speech");
+  if (document["media"] == kind_name(MediaKind::kVideo))
+    found = fmt::format("{}, {}{}", human_count(document["scenes"].size(), "scene"),
+                        human_count(document["frames"].size(), "frame"), said == 0 ? "" : ", " + found);
+  print_line(styled(context, Style::kDim, "  " + found));
   print_timeline(document);
 }
 
@@ -180,7 +185,7 @@ Status check_video_files(const std::vector<std::string>& files) {
 
 Action setup_analyze_video(Arguments app, Settings& settings) {
   auto flags = std::make_shared<VideoFlags>();
-  app.add_option("FILE", flags->files, "Videos").required();
+  app.add_option("FILE", flags->files, "Videos and recordings").required();
   const Option output = app.add_option("-o,--output", flags->output,
                                        "Where the document goes: a file; of several videos a folder or .ndjson")
                             .type_name("OUT");

@@ -264,12 +264,11 @@ void print_timeline(const nlohmann::json& video) {
     for (const nlohmann::json& product : moment.value("products", nlohmann::json::array()))
       add(product.value("class", ""));
     for (const nlohmann::json& text : moment["text"]) add("“" + text.get<std::string>() + "”");
-    for (const nlohmann::json& sound : moment.value("sounds", nlohmann::json::array())) add(sound.get<std::string>());
     print_range(moment, what.empty() ? "–" : printable(what));
     for (const nlohmann::json& caption : moment.value("captions", nlohmann::json::array()))
       print_line(fmt::format("  {:19} {}", "", printable(caption.get<std::string>())));
-    for (const nlohmann::json& said : moment.value("speech", nlohmann::json::array()))
-      print_line(fmt::format("  {:19} said: {}", "", printable(said.get<std::string>())));
+    for (const nlohmann::json& said : moment.value("said", nlohmann::json::array()))
+      print_line(fmt::format("  {:19} said: {}", "", printable(said.value("text", ""))));
   }
   const nlohmann::json actions = video.value("actions", nlohmann::json::array());
   if (!actions.empty()) print_line("  actions");

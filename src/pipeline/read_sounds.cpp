@@ -59,8 +59,8 @@ class SoundPass {
     plan.loudness = loudness_;
     plan.whisper = whisper_;
     plan.track = track_of(run_.options.config.audio.track);
-    plan.windows = std::max<std::size_t>(workers / at_once, 1);
-    IE_TRY(plan.models, load_sound_models(*models_, specs_, whisper_, 1));
+    const auto threads = static_cast<int>(std::max<std::size_t>(workers / at_once, 1));
+    IE_TRY(plan.models, load_sound_models(*models_, specs_, whisper_, threads));
     IE_CHECK(analyze_all(plan, files, at_once));
     return run_.batch.commit();
   }

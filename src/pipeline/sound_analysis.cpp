@@ -19,8 +19,9 @@ namespace {
 using nlohmann::json;
 
 // What is lost when the program is killed: at most this much of the sound, or of the time that it took.
-constexpr double kWriteEverySound = 45;  // seconds
+constexpr double kWriteEverySound = 20;  // seconds
 constexpr std::chrono::seconds kWriteEveryTime{10};
+constexpr std::size_t kPiece = 10 * audio::kSampleRate;  // that the models get at once
 constexpr char kEndsEarly[] = "the sound is damaged or ends early";
 constexpr double kWarmUp = 10;  // seconds of sound after which the detector of voices does not depend on its start
 
@@ -134,11 +135,10 @@ Status SoundAnalysis::drop_former() {
 // Starts the models at the first sample, or where a former run stopped. `first`: the first sample's time.
 Status SoundAnalysis::begin(double first) {
   if (!first_) first_ = first;
-  audio::TranscriberOptions options{plan_.whisper, plan_.windows};
   if (speech_) {
     IE_TRY(audio::VoiceActivity voice, audio::VoiceActivity::create(plan_.models.voice));
-    transcriber_.emplace(std::move(voice), plan_.models.whisper.get(), std::move(options), first,
-                         until_.value_or(first), language_);
+    transcriber_.emplace(std::move(voice), plan_.models.whisper.get(), plan_.whisper, first, until_.value_or(first),
+                         language_);
   }
   if (sounds_ && !events_) {
     IE_TRY(events_, audio::SoundEvents::create(plan_.models.events, plan_.models.events_name, plan_.models.classes));
@@ -176,10 +176,12 @@ Status SoundAnalysis::hear() {
     }
     IE_TRY(const std::optional<worker::SoundChunk> chunk, leased.next_sound());
     if (!chunk) break;
-    if (chunk->samples == 0) continue;
-    if (Status fed = feed(chunk->seconds, leased.samples(*chunk)); !fed) {
-      run_failed_ = true;
-      return fed;
+    const std::span<const float> samples = leased.samples(*chunk);
+    for (std::size_t at = 0; at < samples.size() && !plan_.run.cancelled(); at += kPiece) {
+      const double seconds = chunk->seconds + static_cast<double>(at) / audio::kSampleRate;
+      const Status fed = feed(seconds, samples.subspan(at, std::min(kPiece, samples.size() - at)));
+      run_failed_ = !fed;
+      if (!fed) return fed;
     }
   }
   is_cut_off_ = leased.sound().is_cut_off;

@@ -27,7 +27,6 @@ struct SoundPlan {
   audio::WhisperOptions whisper;
   worker::SoundTask track;         // which of several
   Progress& progress;              // seconds of sound
-  std::size_t windows = 1;         // of one file, heard at once
   std::mutex write;                // guards the run's writer, report and what else is the sink's
   std::atomic<bool> stop = false;  // an error of the run has occurred
 };

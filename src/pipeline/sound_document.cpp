@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "core/json.h"
 #include "pipeline/stages.h"
@@ -43,8 +42,8 @@ void add_transcript(json& document, const store::AssetRecord& asset) {
 
 }  // namespace
 
-Status add_sound(json& document, json& moments, const store::AssetRecord& asset, std::span<const store::Moment> all,
-                 std::span<const store::MomentRecord> records, std::span<const store::MomentThing> things) {
+Status add_speech(json& document, const store::AssetRecord& asset, std::span<const store::Moment> all,
+                  std::span<const store::MomentRecord> records, std::span<const store::MomentThing> things) {
   std::map<store::MomentId, const store::Moment*> by_id;
   for (const store::Moment& moment : all) by_id[moment.id] = &moment;
   std::vector<SpeechSegment> segments;
@@ -70,17 +69,6 @@ Status add_sound(json& document, json& moments, const store::AssetRecord& asset,
                      {"to", thousandths(span.to)},
                      {"confidence", thousandths(span.confidence)}});
   add_transcript(document, asset);
-
-  for (json& moment : moments) {
-    const double from = moment.at("from").get<double>(), to = moment.at("to").get<double>();
-    json& said = moment["speech"] = json::array();
-    for (const SpeechSegment& segment : segments)
-      if (segment.from < to && segment.to > from) said.push_back(segment.text());
-    std::set<std::string> names;
-    for (const SoundSpan& span : sounds)
-      if (span.from < to && span.to > from) names.insert(span.name);
-    moment["sounds"] = names;
-  }
   return {};
 }
 

@@ -9,11 +9,9 @@
 
 namespace image_engine::pipeline {
 
-// Adds `speech`, each segment with its words, `sounds` and `transcript`, what the record says of all of it; and to each
-// of `moments` that has a "from" and a "to" what is said and heard in it. Times are seconds of presentation time.
-// kCorrupt: a record is damaged.
-Status add_sound(nlohmann::json& document, nlohmann::json& moments, const store::AssetRecord& asset,
-                 std::span<const store::Moment> all, std::span<const store::MomentRecord> records,
-                 std::span<const store::MomentThing> things);
+// Adds `speech`, each segment with its words, `sounds`, and `transcript`: what the record says of all of it. Times are
+// seconds of presentation time. kCorrupt: a record is damaged.
+Status add_speech(nlohmann::json& document, const store::AssetRecord& asset, std::span<const store::Moment> all,
+                  std::span<const store::MomentRecord> records, std::span<const store::MomentThing> things);
 
 }  // namespace image_engine::pipeline

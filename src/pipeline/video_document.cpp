@@ -113,29 +113,19 @@ void add_time_and_place(json& list, const char* begins, const json& whole, const
   }
 }
 
-// Of a recording without pictures: one of each segment of speech.
-json spoken_moments(const Moments& moments) {
-  json list = json::array();
-  for (const store::Moment& moment : moments.all) {
-    if (moment.kind != MomentKind::kSpeech) continue;
-    json& out = list.emplace_back(json{{"from", thousandths(moment.from)}, {"to", thousandths(moment.to)}});
-    for (const char* nothing : {"objects", "scenes", "actions", "text", "captions", "products"})
-      out[nothing] = json::array();
-  }
-  return list;
-}
-
 }  // namespace
 
 Result<json> video_json(const store::CatalogueReader& reader, const store::AssetRecord& record) {
   json out = store::asset_json(record, json_sections());
-  if (record.kind != MediaKind::kVideo) return out;
+  if (record.kind != MediaKind::kVideo && record.kind != MediaKind::kAudio) return out;
   IE_TRY(Moments moments, read_moments(reader, record.id));
   IE_TRY(const std::vector<store::MomentThing> things, reader.moment_things(record.id));
   json scenes = json::array(), frames = json::array(), summary = json::array();
   json* const lists[] = {&frames, &scenes, nullptr, nullptr};  // by kind
+  // Of a recording, which has no scenes, what is said is.
+  const MomentKind unit = record.kind == MediaKind::kVideo ? MomentKind::kScene : MomentKind::kSpeech;
   for (const store::Moment& moment : moments.all) {
-    if (moment.kind == MomentKind::kScene) {
+    if (moment.kind == unit) {
       summary.push_back(moment_json(moment, moments, things));
       add_sound(summary.back(), moment, moments, things);
     }
@@ -143,9 +133,8 @@ Result<json> video_json(const store::CatalogueReader& reader, const store::Asset
       list->push_back(std::move(moments.documents[moment.id]));
   }
   for (std::size_t i = 0; i < summary.size(); ++i)
-    if (scenes[i].contains("best")) summary[i]["best"] = scenes[i]["best"];
-  if (record.kind != MediaKind::kVideo) summary = spoken_moments(moments);
-  IE_CHECK(add_sound(out, summary, record, moments.all, moments.records, things));
+    if (i < scenes.size() && scenes[i].contains("best")) summary[i]["best"] = scenes[i]["best"];
+  IE_CHECK(add_speech(out, record, moments.all, moments.records, things));
   add_time_and_place(frames, "at", json(), record.metadata);
   add_time_and_place(summary, "from", out, record.metadata);
   out["scenes"] = std::move(scenes);
