@@ -23,8 +23,12 @@ Result<std::vector<SpeechSegment>> speech_in(const store::CatalogueReader& reade
     return fail(ErrorCode::kInvalidArgument, printable(path) + " is a photo: nothing is said in it");
   IE_TRY(std::vector<SpeechSegment> speech, pipeline::speech_of(reader, record.id));
   if (!speech.empty()) return speech;
-  const bool is_analyzed = std::ranges::any_of(
-      record.records, [](const store::Record& found) { return found.key.stage == store::kSpeechStage; });
+  // Without a source there were neither subtitles nor a model to hear it with.
+  const bool is_analyzed = std::ranges::any_of(record.records, [](const store::Record& found) {
+    const nlohmann::json data = parse_json(found.data);
+    return found.key.stage == store::kSpeechStage &&
+           !(data.is_object() && data.value("source", nlohmann::json(true)).is_null());
+  });
   if (is_analyzed) return fail(ErrorCode::kNotFound, "nothing is said in " + printable(path));
   return fail(ErrorCode::kNotFound,
               fmt::format("what is said in {0} was not analyzed yet: run image-engine models pull whisper-base "

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -104,6 +103,7 @@ Status SoundAnalysis::load_progress() {
     next_speech_ = data.at("next_speech").get<store::MomentId>();
     next_sound_ = data.at("next_sound").get<store::MomentId>();
     words_ = data.at("words").get<std::uint64_t>();
+    surest_ = data.at("heard").get<std::map<std::string, double>>();
     for (const json& span : data.at("voice"))
       voice_.push_back({"speech", span.at(0).get<double>(), span.at(1).get<double>(), 1});
     const json& dropped = data.at("dropped");
@@ -252,6 +252,7 @@ Status SoundAnalysis::put_segments() {
   }
   for (const SoundSpan& span : spans_) {
     const store::Moment moment{next_sound_++, store::MomentKind::kSound, span.from, span.to};
+    surest_[span.name] = std::max(surest_[span.name], span.confidence);
     IE_CHECK(writer.put_moment(file_.file.asset, moment));
     const std::vector<store::Fact> facts = {
         store::ClassFacts{store::TextField::kSound, {{span.name, span.confidence, {}}}}};
@@ -270,19 +271,29 @@ std::string SoundAnalysis::progress_data() const {
                         {"next_speech", next_speech_},
                         {"next_sound", next_sound_},
                         {"words", words_},
+                        {"heard", surest_},
                         {"voice", spans_json(voice_)},
                         {"dropped", {dropped.unsure, dropped.loops, dropped.silent}},
                         {"events", events_ ? events_->state() : ""}});
 }
 
-Status SoundAnalysis::put_record(const store::StageKey& key, const std::string& data) {
+// The whole is found by each sound that is heard in it.
+Status SoundAnalysis::put_sounds() {
+  store::ClassFacts facts{store::TextField::kSound, {}};
+  for (const auto& [name, confidence] : surest_) facts.classes.push_back({name, confidence, {}});
+  const std::vector<store::Fact> all = {std::move(facts)};
+  return put_record(*plan_.sounds, json_text(json{{"spans", next_sound_ - store::kFirstSoundMoment}}), all);
+}
+
+Status SoundAnalysis::put_record(const store::StageKey& key, const std::string& data,
+                                 std::span<const store::Fact> facts) {
   store::Record record;
   record.key = key;
   record.device = "cpu";
   if (plan_.speech && key.stage == plan_.speech->stage) record.precision = plan_.models.precision;
   record.data = data;
   plan_.run.renewed.insert(file_.file.asset);
-  return plan_.run.writer.put_record(file_.file.asset, record);
+  return plan_.run.writer.put_record(file_.file.asset, record, facts);
 }
 
 // `summary`: null where there is no sound to hear.
@@ -298,7 +309,7 @@ Status SoundAnalysis::finish(const worker::SoundSummary* summary) {
   IE_CHECK(run.batch.open());
   IE_CHECK(put_segments());
   if (speech_) IE_CHECK(put_record(*plan_.speech, speech_data()));
-  if (sounds_) IE_CHECK(put_record(*plan_.sounds, json_text(json{{"spans", next_sound_ - store::kFirstSoundMoment}})));
+  if (sounds_) IE_CHECK(put_sounds());
   if (loudness_) IE_CHECK(put_record(*plan_.loudness, json_text(loudness_of(summary))));
   IE_CHECK(run.writer.put_progress(file_.file.asset, kSpeechStage, std::nullopt));
   if (is_cut_off_) {

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <mutex>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -62,7 +63,8 @@ class SoundAnalysis {
   void count_to(double seconds);
   Status write();
   Status put_segments();
-  Status put_record(const store::StageKey& key, const std::string& data);
+  Status put_sounds();
+  Status put_record(const store::StageKey& key, const std::string& data, std::span<const store::Fact> facts = {});
   [[nodiscard]] audio::Dropped all_dropped() const;
   [[nodiscard]] std::string progress_data() const;
   [[nodiscard]] std::string speech_data() const;
@@ -78,10 +80,11 @@ class SoundAnalysis {
   std::string source_;  // of speech that subtitles have
   std::optional<audio::Transcriber> transcriber_;
   std::optional<audio::SoundEvents> events_;
-  std::vector<SpeechSegment> segments_;  // since the last write
-  std::vector<SoundSpan> spans_;         // likewise
-  std::vector<SoundSpan> voice_;         // of the whole file
-  audio::Dropped dropped_;               // before this run
+  std::vector<SpeechSegment> segments_;   // since the last write
+  std::vector<SoundSpan> spans_;          // likewise
+  std::vector<SoundSpan> voice_;          // of the whole file
+  std::map<std::string, double> surest_;  // of each sound the surest span's confidence
+  audio::Dropped dropped_;                // before this run
   std::string language_;
   store::MomentId next_speech_ = store::kFirstSpeechMoment, next_sound_ = store::kFirstSoundMoment;
   std::uint64_t words_ = 0;
