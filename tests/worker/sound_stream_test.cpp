@@ -91,7 +91,7 @@ TEST(SoundStream, ATrackIsChosenByNumberOrLanguageOrIsTheDefault) {
   for (const auto& missing : {track(2, ""), track(-1, "fr"), track(-1, "12345678")}) {
     ASSERT_FALSE(missing);
     EXPECT_EQ(missing.error().code, ErrorCode::kNotFound);
-    EXPECT_NE(missing.error().message.find("0 (eng), 1 (ger, Kommentar)"), std::string::npos)
+    EXPECT_NE(missing.error().message.find("1 (eng), 2 (ger, Kommentar)"), std::string::npos)
         << missing.error().message;
   }
 }

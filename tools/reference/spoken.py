@@ -8,6 +8,10 @@ usage: python -P spoken.py MODEL_FOLDER [--pairs tools/reference/spoken.tsv] [--
 -P: the scripts beside this one are not to be taken for packages of their names.
 """
 
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
+
 import argparse
 import base64
 import re
