@@ -9,9 +9,8 @@ namespace image_engine::audio {
 namespace {
 
 constexpr auto kMostWindow = static_cast<std::uint64_t>(kMostWindowSeconds * kSampleRate);
-constexpr std::uint64_t kLongestPause = 2 * kSampleRate;   // within a window
+constexpr std::uint64_t kLongestPause = kSampleRate;       // within a window
 constexpr std::uint64_t kLeastCut = kMostWindow * 6 / 10;  // speech without a pause is cut behind this
-constexpr std::uint64_t kMargin = kSampleRate / 5;         // of sound around a window's speech
 
 constexpr double kSureLanguage = 0.8;  // probability in one window
 constexpr double kVotingSeconds = 30;  // of speech after which the votes are counted
@@ -46,7 +45,10 @@ void SpeechWindows::add(SampleRange range) {
   const bool fits = !window_.ranges.empty() && range.begin - std::min(range.begin, window_.end) <= kLongestPause &&
                     range.end - window_.begin <= kMostWindow;
   if (!fits) close();
-  if (window_.ranges.empty()) window_.begin = range.begin;
+  if (window_.ranges.empty()) {
+    window_.begin = range.begin;
+    if (range.begin == joint_) window_.before = 0;
+  }
   window_.end = range.end;
   window_.ranges.push_back(range);
 }
@@ -58,6 +60,7 @@ void SpeechWindows::advance(std::uint64_t position, std::optional<std::uint64_t>
     return;
   }
   const std::uint64_t begin = std::max(*open, cut_);
+  if (position <= begin) return;
   const bool joins = !window_.ranges.empty() && begin - std::min(begin, window_.end) <= kLongestPause &&
                      position - window_.begin <= kMostWindow;
   if (!window_.ranges.empty() && !joins) close();
@@ -74,7 +77,10 @@ void SpeechWindows::advance(std::uint64_t position, std::optional<std::uint64_t>
     cut = *open + static_cast<std::uint64_t>(least - probabilities.begin()) * SpeechRanges::kFrame;
   }
   window_ = {begin, cut, {{begin, cut}}};
+  window_.after = 0;
+  if (begin == joint_) window_.before = 0;
   cut_ = cut;
+  joint_ = cut;
   close();
 }
 
@@ -129,6 +135,7 @@ Transcriber::Transcriber(VoiceActivity voice, const Whisper* whisper, WhisperOpt
                          std::string known)
     : voice_(std::move(voice)), whisper_(whisper), options_(std::move(options)), start_(start) {
   if (from > start) from_ = static_cast<std::uint64_t>(std::llround((from - start) * static_cast<double>(kSampleRate)));
+  windows_ = SpeechWindows(from_);
   language_ = options_.language.empty() ? std::move(known) : options_.language;
 }
 
@@ -152,6 +159,7 @@ Status Transcriber::finish() {
   windows_.finish();
   for (SpeechWindow& window : windows_.take()) waiting_.push_back(std::move(window));
   IE_CHECK(hear_waiting());
+  if (language_.empty() && !votes_.empty()) language_ = most_voted();
   forget();
   return {};
 }
@@ -207,8 +215,12 @@ Status Transcriber::hear(const SpeechWindow& window) {
     dropped_.loops += doubt == Doubt::kLoop ? 1 : 0;
     return {};
   }
-  for (const SampleRange& range : window.ranges) {
-    IE_CHECK(hear({range.begin, range.end, {range}}));
+  for (std::size_t i = 0; i < window.ranges.size(); ++i) {
+    const SampleRange& range = window.ranges[i];
+    SpeechWindow part{range.begin, range.end, {range}, window.before, window.after};
+    if (i > 0) part.before = std::min(part.before, (range.begin - window.ranges[i - 1].end) / 2);
+    if (i + 1 < window.ranges.size()) part.after = std::min(part.after, (window.ranges[i + 1].begin - range.end) / 2);
+    IE_CHECK(hear(part));
   }
   return {};
 }
@@ -218,15 +230,18 @@ void Transcriber::vote(const Heard& heard, const SpeechWindow& window) {
   const double length = seconds_of(window.end - window.begin);
   votes_[heard.language] += heard.language_probability * length;
   voted_seconds_ += length;
-  const auto best = std::ranges::max_element(votes_, {}, [](const auto& vote) { return vote.second; });
   const bool is_sure = heard.language_probability >= kSureLanguage && length >= kShortVote;
-  if (is_sure || voted_seconds_ >= kVotingSeconds) language_ = best->first;
+  if (is_sure || voted_seconds_ >= kVotingSeconds) language_ = most_voted();
+}
+
+std::string Transcriber::most_voted() const {
+  return std::ranges::max_element(votes_, {}, [](const auto& vote) { return vote.second; })->first;
 }
 
 void Transcriber::keep(const Heard& heard, const SpeechWindow& window) {
   if (heard.words.empty()) return;
   std::vector<SpokenWord> words = heard.words;
-  const double begin = seconds(window.begin - std::min({window.begin, kMargin, window.begin - from_}));
+  const double begin = seconds(window.begin - std::min(window.begin, window.before));
   for (SpokenWord& word : words) {
     word.from += begin;
     word.to += begin;
@@ -239,8 +254,8 @@ void Transcriber::keep(const Heard& heard, const SpeechWindow& window) {
 }
 
 std::span<const float> Transcriber::samples_of(const SpeechWindow& window) const {
-  const std::uint64_t begin = window.begin - std::min({window.begin, kMargin, window.begin - from_});
-  const std::uint64_t end = std::min(window.end + kMargin, heard_);
+  const std::uint64_t begin = std::max(window.begin - std::min(window.begin, window.before), first_sample_);
+  const std::uint64_t end = std::min(window.end + window.after, heard_);
   return std::span<const float>(samples_).subspan(begin - first_sample_, end - begin);
 }
 
@@ -260,7 +275,7 @@ double Transcriber::until() const { return seconds(std::max(undecided(), from_))
 // Samples and probabilities that no window needs any more.
 void Transcriber::forget() {
   std::uint64_t until = undecided();
-  until -= std::min(until, kMargin + SpeechRanges::kFrame);
+  until -= std::min<std::uint64_t>(until, SpeechWindow().before + SpeechRanges::kFrame);
   if (until > first_sample_) {
     samples_.erase(samples_.begin(), samples_.begin() + static_cast<std::ptrdiff_t>(until - first_sample_));
     first_sample_ = until;

@@ -21,12 +21,17 @@ namespace image_engine::audio {
 struct SpeechWindow {
   std::uint64_t begin = 0, end = 0;  // samples of the stream
   std::vector<SampleRange> ranges;   // in which somebody speaks
+  // Samples around it that are heard, too: none of another window's speech.
+  std::uint64_t before = kSampleRate / 10, after = kSampleRate / 10;
 };
 
 // Joins ranges of speech to windows of at most kMostWindowSeconds. Nothing is joined over a longer pause, so that words
 // are not made up from what was said before it. Not thread-safe.
 class SpeechWindows {
  public:
+  // Speech before `from` is in windows already.
+  explicit SpeechWindows(std::uint64_t from = 0) : cut_(from) {}
+
   // A range that has ended. Ranges come in order.
   void add(SampleRange range);
   // The stream has been heard up to `position`; speech since `open` has not ended. `probabilities`: of the frames from
@@ -44,7 +49,8 @@ class SpeechWindows {
   void close();
   SpeechWindow window_;  // without ranges: none
   std::vector<SpeechWindow> done_;
-  std::uint64_t cut_ = 0;  // up to here speech is in windows
+  std::uint64_t cut_;                   // up to here speech is in windows
+  std::optional<std::uint64_t> joint_;  // where speech without a pause was cut last
 };
 
 // What a transcriber dropped, for the record.
@@ -80,6 +86,7 @@ class Transcriber {
   Status hear_waiting();
   Status hear(const SpeechWindow& window);
   void vote(const Heard& heard, const SpeechWindow& window);
+  [[nodiscard]] std::string most_voted() const;  // `votes_` has one
   void keep(const Heard& heard, const SpeechWindow& window);
   [[nodiscard]] double seconds(std::uint64_t sample) const;
   [[nodiscard]] std::span<const float> samples_of(const SpeechWindow& window) const;

@@ -44,7 +44,7 @@ struct Whisper::Decoding {
   std::vector<Tensor> state = std::vector<Tensor>(kInputs);  // the decoder's inputs
   std::vector<Tensor> outputs;                               // its last ones
   std::size_t offset = 0;                                    // tokens that it has seen
-  std::string language;
+  std::string language, written;                             // spoken, and of the text
   double language_probability = 1, no_speech = 0;
   TokenId language_token = 0;
   std::vector<TokenId> tokens;  // of text
@@ -144,7 +144,7 @@ Result<std::span<const float>> Whisper::step(Decoding& decoding, std::span<const
 Status Whisper::detect(std::span<const float> logits, Decoding& decoding, const WhisperOptions& options) const {
   const auto logit = [&](TokenId id) { return logits[static_cast<std::size_t>(id)]; };
   decoding.no_speech = std::exp(logit(tokens_.no_speech) - log_sum(logits, {}));
-  decoding.language = tokens_.is_multilingual ? options.language : "en";
+  decoding.language = decoding.written = tokens_.is_multilingual ? options.language : "en";
   if (!tokens_.is_multilingual) return {};
   if (decoding.language.empty()) {
     std::vector<std::uint8_t> others(logits.size(), 1);
@@ -156,6 +156,7 @@ Status Whisper::detect(std::span<const float> logits, Decoding& decoding, const 
   }
   IE_CHECK(check({decoding.language}));
   decoding.language_token = tokens_.languages.at(decoding.language);
+  decoding.written = options.translate ? "en" : decoding.language;
   return {};
 }
 
@@ -213,7 +214,7 @@ Heard Whisper::heard(const Decoding& decoding, double seconds) const {
   };
   for (std::size_t i = 0; i < spoken.size(); ++i)
     spoken[i] = {decoding.tokens[i], time(i), time(i + 1), std::exp(decoding.log_probabilities[i])};
-  heard.words = without_sounds(words_of(tokens_, spoken, decoding.language));
+  heard.words = without_sounds(words_of(tokens_, spoken, decoding.written));
   return heard;
 }
 

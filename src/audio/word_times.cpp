@@ -261,33 +261,41 @@ constexpr std::array<std::string_view, 2> kNotes = {"♪", "♫"};
 }  // namespace
 
 std::vector<SpokenWord> without_sounds(std::vector<SpokenWord> words) {
-  std::string_view closing;  // of the bracket that is open
-  for (SpokenWord& word : words) {
-    std::string kept;
-    for (std::string_view text = word.text; !text.empty();) {
-      if (!closing.empty()) {
-        const std::size_t end = text.find(closing);
-        if (end == std::string_view::npos) break;
-        text.remove_prefix(end + closing.size());
-        closing = {};
-        continue;
-      }
-      const auto bracket =
-          std::ranges::find_if(kBrackets, [&](const Bracket& one) { return text.starts_with(one.open); });
-      if (bracket != kBrackets.end()) {
-        closing = bracket->close;
-        text.remove_prefix(bracket->open.size());
-        continue;
-      }
-      kept += text.front();
-      text.remove_prefix(1);
+  std::string text;
+  std::vector<std::size_t> begins;  // of each word in it
+  for (const SpokenWord& word : words) {
+    begins.push_back(text.size());
+    text += word.text;
+  }
+  begins.push_back(text.size());
+  std::vector<bool> dropped(text.size());
+  for (std::size_t at = 0; at < text.size();) {
+    const std::string_view rest = std::string_view(text).substr(at);
+    const auto bracket =
+        std::ranges::find_if(kBrackets, [&](const Bracket& one) { return rest.starts_with(one.open); });
+    // "sh*t" and "f***" are words; a bracket that is not closed hides nothing.
+    const bool begins_word = at == 0 || text[at - 1] == ' ';
+    const std::size_t end = bracket == kBrackets.end() || (bracket->open == "*" && !begins_word)
+                                ? std::string_view::npos
+                                : rest.find(bracket->close, bracket->open.size());
+    if (end == std::string_view::npos) {
+      ++at;
+      continue;
     }
-    word.text = std::move(kept);
+    const std::size_t until = at + end + bracket->close.size();
+    std::fill(dropped.begin() + static_cast<std::ptrdiff_t>(at), dropped.begin() + static_cast<std::ptrdiff_t>(until),
+              true);
+    at = until;
+  }
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    words[i].text.clear();
+    for (std::size_t at = begins[i]; at < begins[i + 1]; ++at)
+      if (!dropped[at]) words[i].text += text[at];
   }
   std::erase_if(words, [](const SpokenWord& word) {
-    std::string_view text = word.text;
-    while (text.starts_with(' ')) text.remove_prefix(1);
-    return text.empty() || is_only_of(kClosing, text) || is_only_of(kNotes, text);
+    std::string_view left = word.text;
+    while (left.starts_with(' ')) left.remove_prefix(1);
+    return left.empty() || is_only_of(kClosing, left) || is_only_of(kNotes, left);
   });
   return words;
 }

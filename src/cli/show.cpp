@@ -315,6 +315,10 @@ Action setup_show(Arguments app, Settings&) {
   return [flags](Context& context) -> Result<int> {
     if (!flags->clip.empty() && !flags->preview.empty())
       return fail(ErrorCode::kInvalidArgument, "--clip and --preview are written by two calls");
+    const bool writes = !flags->clip.empty() || !flags->preview.empty() || !flags->contact_sheet.empty();
+    if (flags->transcript && writes)
+      return fail(ErrorCode::kInvalidArgument,
+                  "--transcript prints text: --clip, --preview and --contact-sheet are written by another call");
     if (flags->edge > 0 && flags->draw.empty() && flags->contact_sheet.empty())
       return fail(ErrorCode::kInvalidArgument, "--edge is of --draw and --contact-sheet");
     IE_TRY(const std::string path, path_of(*flags));

@@ -22,6 +22,15 @@ Result<std::vector<SpeechSegment>> speech_in(const store::CatalogueReader& reade
   if (record.kind == MediaKind::kPhoto)
     return fail(ErrorCode::kInvalidArgument, printable(path) + " is a photo: nothing is said in it");
   IE_TRY(std::vector<SpeechSegment> speech, pipeline::speech_of(reader, record.id));
+  const auto failure = std::ranges::find(record.failures, store::kSpeechStage,
+                                         [](const store::Failure& one) { return std::string_view(one.key.stage); });
+  if (speech.empty() && failure != record.failures.end())
+    return fail(failure->error.code, printable(path) + ": " + failure->error.message);
+  IE_TRY(const std::optional<store::AnalysisProgress> progress, reader.progress(record.id, store::kSpeechStage));
+  if (!speech.empty() && (progress || failure != record.failures.end()))
+    std::fprintf(stderr, "image-engine: %s: not all that is said is here: %s\n", printable(path).c_str(),
+                 failure != record.failures.end() ? printable(failure->error.message).c_str()
+                                                  : "its analysis was interrupted, and goes on with the next analyze");
   if (!speech.empty()) return speech;
   // Without a source there were neither subtitles nor a model to hear it with.
   const bool is_analyzed = std::ranges::any_of(record.records, [](const store::Record& found) {

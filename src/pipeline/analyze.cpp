@@ -11,6 +11,7 @@
 #include "pipeline/run.h"
 #include "pipeline/run_stages.h"
 #include "pipeline/scene_model.h"
+#include "pipeline/sound_models.h"
 #include "pipeline/speech_vectors.h"
 
 namespace image_engine::pipeline {
@@ -82,6 +83,7 @@ worker::PoolOptions pool_options(const Config& config) {
 Result<AnalyzeReport> analyze(const AnalyzeOptions& options, store::WriterLock lock) {
   const Clock::time_point start = Clock::now();
   IE_CHECK(check_scene_model(options));
+  IE_CHECK(check_sound(options.models, options.config));
   IE_TRY(store::CatalogueWriter writer, store::CatalogueWriter::open(options.catalogue, std::move(lock)));
   IE_TRY(store::CatalogueReader reader, store::CatalogueReader::open(options.catalogue));
   IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(pool_options(options.config)));

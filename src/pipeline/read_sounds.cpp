@@ -38,12 +38,12 @@ class SoundPass {
   SoundPass(Run& run, RunStages& stages) : run_(run), stages_(stages) {}
 
   Status all() {
-    if (!run_.options.config.audio.enabled || !asks_for_sound()) return {};
+    if (!run_.hears()) return {};
     IE_CHECK(stages_.choose());
     models_ = stages_.meaning().models();
     if (models_ == nullptr) return {};
     IE_TRY(specs_, find_sound_models(*models_));
-    IE_CHECK(choose());
+    choose();
     if (!speech_ && !sounds_ && !loudness_) return {};
     IE_TRY(const std::vector<SoundFile> files, pending());
     if (files.empty()) return {};
@@ -66,17 +66,10 @@ class SoundPass {
   }
 
  private:
-  [[nodiscard]] bool asks_for_sound() const {
-    return run_.asked_for(kSpeechStage) || run_.asked_for(kSoundsStage) || run_.asked_for(kLoudnessStage);
-  }
-
   // Loudness is measured where the sound is decoded anyway, or asked for by name.
-  Status choose() {
+  void choose() {
     const auto& config = run_.options.config.audio;
     whisper_.language = language_code(config.language);
-    if (whisper_.language.empty() && config.language != "auto")
-      return fail(ErrorCode::kInvalidArgument,
-                  fmt::format("audio.language is {}: it is auto, or a code such as en or de", config.language));
     whisper_.translate = config.translate;
     const bool reads_subtitles = config.subtitles == "prefer";
     if (!run_.asked_for(kSpeechStage)) specs_.speech = nullptr;
@@ -92,7 +85,6 @@ class SoundPass {
     const bool named = std::ranges::find(run_.options.only, kLoudnessStage) != run_.options.only.end();
     if (run_.asked_for(kLoudnessStage) && (named || specs_.speech != nullptr || specs_.events != nullptr))
       loudness_ = store::StageKey{kLoudnessStage, "", kLoudnessVersion, params_of("track=" + config.track)};
-    return {};
   }
 
   [[nodiscard]] store::StageKey speech_key(bool reads_subtitles) const {
@@ -124,7 +116,8 @@ class SoundPass {
       const bool has_sound = file.seen.kind == MediaKind::kVideo || file.seen.kind == MediaKind::kAudio;
       if (!has_sound || !file.hashed || run_.unreadable.contains(file.file)) continue;
       IE_TRY(const store::AssetRecord asset, run_.reader.asset_record(file.asset));
-      files.push_back({std::move(file), duration_of(asset.metadata)});
+      const bool has_tracks = !asset.metadata || !asset.metadata->audio_tracks.empty();
+      files.push_back({std::move(file), duration_of(asset.metadata), has_tracks});
     }
     if (run_.options.config.video.order == "short") std::ranges::stable_sort(files, {}, &SoundFile::duration);
     return files;

@@ -5,6 +5,7 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "core/text.h"
+#include "pipeline/stages.h"
 
 namespace image_engine::pipeline {
 namespace {
@@ -97,6 +98,11 @@ Result<worker::Reply> Run::ask(worker::LeasedFile& file, const worker::Task& tas
 
 bool Run::asked_for(std::string_view stage) const {
   return options.only.empty() || std::ranges::find(options.only, stage) != options.only.end();
+}
+
+bool Run::hears() const {
+  return options.config.audio.enabled &&
+         (asked_for(kSpeechStage) || asked_for(kSoundsStage) || asked_for(kLoudnessStage));
 }
 
 Status Run::announce(bool last) {

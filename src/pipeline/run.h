@@ -66,7 +66,7 @@ struct Run {
   Trace trace;
   std::mutex reader_mutex;
   std::set<store::AssetId> renewed;              // finished in this run, not yet passed to on_asset; the sink's
-  std::set<store::AssetId> renewed_videos;       // likewise, but for their frames; the sink's
+  std::set<store::AssetId> renewed_videos;       // likewise, but for their frames or sound; the sink's
   std::unordered_set<store::FileId> unreadable;  // whose headers failed in this run: pass 2 skips them
 
   // The report's counter of each file that is not unchanged; and the files that count as failed. The sink's.
@@ -86,6 +86,8 @@ struct Run {
   [[nodiscard]] bool cancelled() const { return options.stop.stop_requested(); }
   // Whether that stage of pass 2 is selected for this run.
   [[nodiscard]] bool asked_for(std::string_view stage) const;
+  // Whether the pass over sounds is selected: videos are announced after it.
+  [[nodiscard]] bool hears() const;
 };
 
 // Pass 1, first half: walks and compares; returns the files whose headers are to be read.

@@ -20,9 +20,18 @@ using nlohmann::json;
 // What is lost when the program is killed: at most this much of the sound, or of the time that it took.
 constexpr double kWriteEverySound = 20;  // seconds
 constexpr std::chrono::seconds kWriteEveryTime{10};
+constexpr std::chrono::minutes kIndexEvery{3};           // until then its words are not searched for
 constexpr std::size_t kPiece = 10 * audio::kSampleRate;  // that the models get at once
 constexpr char kEndsEarly[] = "the sound is damaged or ends early";
 constexpr double kWarmUp = 10;  // seconds of sound after which the detector of voices does not depend on its start
+
+// The worker is not trusted to write numbers.
+std::vector<float> clean(std::span<const float> samples) {
+  std::vector<float> copy(samples.size());
+  std::ranges::transform(samples, copy.begin(),
+                         [](float sample) { return std::isfinite(sample) ? std::clamp(sample, -1.0F, 1.0F) : 0.0F; });
+  return copy;
+}
 
 json spans_json(const std::vector<SoundSpan>& spans) {
   json list = json::array();
@@ -47,46 +56,78 @@ bool SoundAnalysis::is_due(const std::optional<store::StageKey>& key) const {
 }
 
 Status SoundAnalysis::run() {
-  IE_TRY(const bool has_subtitles, take_subtitles());
-  if (has_subtitles) speech_ = false;
+  const Status subtitles = take_subtitles();
+  if (!subtitles) return blame(subtitles.error());
   if (!speech_ && !sounds_ && !loudness_) return {};
-  if (speech_ && plan_.models.whisper == nullptr) return finish(nullptr);  // no subtitles, and nothing to hear with
   for (const auto& [due, key] : {std::pair(speech_, &plan_.speech), std::pair(sounds_, &plan_.sounds)})
     if (due)
       progress_key_ += fmt::format(" {}={} {} {}", (*key)->stage, (*key)->model, (*key)->version, (*key)->params);
   IE_CHECK(load_progress());
-  const Status heard = hear();
-  if (was_cancelled_) return write();
-  if (heard) return {};
-  const Error& error = heard.error();
-  if (run_failed_ || is_of_the_run(error.code)) return heard;
-  return give_up(error);
+  if (!file_.has_sound) return finish(nullptr);
+  // What an earlier file left behind may have brought the worker down: a fresh one tries again.
+  for (int tries = 2; tries > 0; --tries) {
+    const Status heard = hear();
+    if (was_cancelled_) return write();
+    if (heard || run_failed_) return heard;
+    const ErrorCode code = heard.error().code;
+    if (tries == 1 || (code != ErrorCode::kCrashed && code != ErrorCode::kOutOfMemory)) return blame(heard.error());
+    IE_CHECK(write());
+    IE_CHECK(forget());
+  }
+  return {};
 }
 
-// True: subtitles say what is said.
-Result<bool> SoundAnalysis::take_subtitles() {
-  if (!speech_ || plan_.run.options.config.audio.subtitles != "prefer") return false;
-  std::vector<std::string> warnings;
-  IE_TRY(const std::optional<Transcript> found,
-         read_subtitles(plan_.run.pool, file_.file.seen.path, true, plan_.whisper.language, warnings));
-  for (const std::string& warning : warnings) log_warning("{}", printable(warning));
-  if (!found) return false;
-  {
-    const std::lock_guard lock(plan_.write);
-    IE_CHECK(plan_.run.batch.open());
-    IE_CHECK(plan_.run.writer.drop_moments(file_.file.asset, store::kSpeechMoments));
-  }
-  segments_ = found->speech;
-  source_ = found->source;
-  language_ = found->language;
+// Where the fault is. Progress stays when the system killed the worker: the next run goes on.
+Status SoundAnalysis::blame(const Error& error) {
+  if (run_failed_ || is_of_the_run(error.code)) return fail(error);
+  if (error.code != ErrorCode::kKilled) return give_up(error);
+  IE_CHECK(write());
   const std::lock_guard lock(plan_.write);
-  IE_CHECK(put_segments());
-  IE_CHECK(put_record(*plan_.speech, json_text(json{{"language", language_.empty() ? json() : json(language_)},
-                                                    {"source", source_},
-                                                    {"segments", next_speech_ - store::kFirstSpeechMoment},
-                                                    {"words", words_}})));
-  IE_CHECK(plan_.run.batch.commit());
-  return true;
+  return plan_.run.record_failure(row_, content_key(), error);
+}
+
+// Begins again from what was written.
+Status SoundAnalysis::forget() {
+  transcriber_.reset();
+  events_.reset();
+  voice_.clear();
+  has_begun_ = false;
+  first_.reset();
+  until_.reset();
+  events_from_ = 0;
+  return load_progress();
+}
+
+// What is said by subtitles, where there are any; nothing where there is no model to hear it with. Then it is no longer
+// due.
+Status SoundAnalysis::take_subtitles() {
+  if (!speech_) return {};
+  std::optional<Transcript> found;
+  if (plan_.run.options.config.audio.subtitles == "prefer") {
+    std::vector<std::string> warnings;
+    IE_TRY(found, read_subtitles(plan_.run.pool, file_.file.seen.path, true, plan_.whisper.language, warnings));
+    for (const std::string& warning : warnings) log_warning("{}", printable(warning));
+  }
+  if (!found && plan_.models.whisper != nullptr) return {};
+  json data = {{"language", nullptr}, {"source", nullptr}};
+  if (found) {
+    segments_ = found->speech;
+    data["source"] = found->source;
+    if (!found->language.empty()) data["language"] = found->language;
+  }
+  const std::lock_guard lock(plan_.write);
+  const Status written = [&]() -> Status {
+    IE_CHECK(plan_.run.batch.open());
+    IE_CHECK(drop_former(plan_.speech, store::kSpeechMoments));
+    IE_CHECK(put_segments());
+    data["segments"] = next_speech_ - store::kFirstSpeechMoment;
+    data["words"] = words_;
+    IE_CHECK(put_record(*plan_.speech, json_text(data)));
+    return plan_.run.batch.commit();
+  }();
+  run_failed_ = !written;
+  speech_ = false;
+  return written;
 }
 
 Status SoundAnalysis::load_progress() {
@@ -95,7 +136,7 @@ Status SoundAnalysis::load_progress() {
     const std::lock_guard lock(plan_.run.reader_mutex);
     IE_TRY(progress, plan_.run.reader.progress(file_.file.asset, kSpeechStage));
   }
-  if (!progress || progress->key != progress_key_) return drop_former();
+  if (!progress || progress->key != progress_key_) return begin_anew();
   try {
     const json data = parse_json(progress->data);
     const double until = data.at("until").get<double>();
@@ -104,8 +145,10 @@ Status SoundAnalysis::load_progress() {
     next_sound_ = data.at("next_sound").get<store::MomentId>();
     words_ = data.at("words").get<std::uint64_t>();
     surest_ = data.at("heard").get<std::map<std::string, double>>();
+    // What comes behind `until` is heard again.
     for (const json& span : data.at("voice"))
-      voice_.push_back({"speech", span.at(0).get<double>(), span.at(1).get<double>(), 1});
+      if (const double from = span.at(0).get<double>(); from < until)
+        voice_.push_back({"speech", from, std::min(span.at(1).get<double>(), until), 1});
     const json& dropped = data.at("dropped");
     dropped_ = {dropped.at(0).get<std::uint64_t>(), dropped.at(1).get<std::uint64_t>(),
                 dropped.at(2).get<std::uint64_t>()};
@@ -114,22 +157,25 @@ Status SoundAnalysis::load_progress() {
     until_ = until;
     counted_ = std::floor(std::max(until - *first_, 0.0));
   } catch (const json::exception&) {
-    return drop_former();
+    return begin_anew();
   }
   return {};
 }
 
-Status SoundAnalysis::drop_former() {
+// What an earlier analysis found. The sink's.
+Status SoundAnalysis::drop_former(const std::optional<store::StageKey>& key, store::MomentRange moments) {
+  store::RecordWriter& writer = plan_.run.writer;
+  IE_CHECK(writer.drop_moments(file_.file.asset, moments));
+  IE_CHECK(writer.put_progress(file_.file.asset, kSpeechStage, std::nullopt));
+  return writer.drop_other_records(file_.file.asset, {key->stage, "", "", ""});  // no record has this key
+}
+
+Status SoundAnalysis::begin_anew() {
   const std::lock_guard lock(plan_.write);
-  Run& run = plan_.run;
-  IE_CHECK(run.batch.open());
-  for (const auto& [due, key, moments] : {std::tuple(speech_, &plan_.speech, store::kSpeechMoments),
-                                          std::tuple(sounds_, &plan_.sounds, store::kSoundMoments)}) {
-    if (!due) continue;
-    IE_CHECK(run.writer.drop_moments(file_.file.asset, moments));
-    IE_CHECK(run.writer.drop_other_records(file_.file.asset, {(*key)->stage, "", "", ""}));  // no record has this key
-  }
-  return run.batch.commit();
+  IE_CHECK(plan_.run.batch.open());
+  if (speech_) IE_CHECK(drop_former(plan_.speech, store::kSpeechMoments));
+  if (sounds_) IE_CHECK(drop_former(plan_.sounds, store::kSoundMoments));
+  return plan_.run.batch.commit();
 }
 
 // Starts the models at the first sample, or where a former run stopped. `first`: the first sample's time.
@@ -176,18 +222,22 @@ Status SoundAnalysis::hear() {
     }
     IE_TRY(const std::optional<worker::SoundChunk> chunk, leased.next_sound());
     if (!chunk) break;
-    const std::span<const float> samples = leased.samples(*chunk);
+    const std::vector<float> samples = clean(leased.samples(*chunk));
     for (std::size_t at = 0; at < samples.size() && !plan_.run.cancelled(); at += kPiece) {
       const double seconds = chunk->seconds + static_cast<double>(at) / audio::kSampleRate;
-      const Status fed = feed(seconds, samples.subspan(at, std::min(kPiece, samples.size() - at)));
-      run_failed_ = !fed;
-      if (!fed) return fed;
+      const Status fed = feed(seconds, std::span(samples).subspan(at, std::min(kPiece, samples.size() - at)));
+      if (fed) continue;
+      // A run of a model ends early when it is cancelled.
+      if (plan_.run.cancelled() && fed.error().code == ErrorCode::kInterrupted) break;
+      run_failed_ = true;
+      return fed;
     }
   }
   is_cut_off_ = leased.sound().is_cut_off;
   Status finished = finish(&leased.sound());
-  run_failed_ = !finished;
-  return finished;
+  was_cancelled_ = !finished && plan_.run.cancelled() && finished.error().code == ErrorCode::kInterrupted;
+  run_failed_ = !finished && !was_cancelled_;
+  return was_cancelled_ ? Status{} : finished;
 }
 
 Status SoundAnalysis::feed(double seconds, std::span<const float> samples) {
@@ -292,6 +342,7 @@ Status SoundAnalysis::put_record(const store::StageKey& key, const std::string& 
   record.device = "cpu";
   if (plan_.speech && key.stage == plan_.speech->stage) record.precision = plan_.models.precision;
   record.data = data;
+  plan_.run.renewed_videos.erase(file_.file.asset);
   plan_.run.renewed.insert(file_.file.asset);
   return plan_.run.writer.put_record(file_.file.asset, record, facts);
 }
@@ -310,20 +361,24 @@ Status SoundAnalysis::finish(const worker::SoundSummary* summary) {
   IE_CHECK(put_segments());
   if (speech_) IE_CHECK(put_record(*plan_.speech, speech_data()));
   if (sounds_) IE_CHECK(put_sounds());
-  if (loudness_) IE_CHECK(put_record(*plan_.loudness, json_text(loudness_of(summary))));
+  if (loudness_) {
+    IE_CHECK(run.writer.drop_other_records(file_.file.asset, *plan_.loudness));
+    IE_CHECK(put_record(*plan_.loudness, json_text(loudness_of(summary))));
+  }
   IE_CHECK(run.writer.put_progress(file_.file.asset, kSpeechStage, std::nullopt));
   if (is_cut_off_) {
     const store::StageKey key = speech_ ? *plan_.speech : sounds_ ? *plan_.sounds : *plan_.loudness;
     IE_CHECK(run.record_failure(row_, key, {ErrorCode::kCorrupt, kEndsEarly}));
   }
-  return run.batch.commit();
+  IE_CHECK(run.batch.commit());
+  return run.announce();
 }
 
 std::string SoundAnalysis::speech_data() const {
   const audio::Dropped dropped = all_dropped();
   return json_text(
       json{{"language", language_.empty() ? json() : json(language_)},
-           {"source", plan_.models.whisper == nullptr ? json() : json("model")},
+           {"source", "model"},
            {"segments", next_speech_ - store::kFirstSpeechMoment},
            {"words", words_},
            {"voice_activity", spans_json(voice_)},
@@ -348,9 +403,11 @@ json SoundAnalysis::loudness_of(const worker::SoundSummary* summary) {
 
 // The file is to blame. What was heard stays, and is searched for; --retry begins anew.
 Status SoundAnalysis::give_up(const Error& error) {
-  if (error.code == ErrorCode::kUnsupported && !has_begun_) return finish(nullptr);  // it has no sound
-  is_cut_off_ = false;
   if (transcriber_) IE_CHECK(transcriber_->finish());
+  if (events_ && has_begun_) {
+    IE_TRY(const std::vector<SoundSpan> spans, events_->finish());
+    for (const SoundSpan& span : spans) add_span(span);
+  }
   take();
   const std::lock_guard lock(plan_.write);
   Run& run = plan_.run;

@@ -35,7 +35,8 @@ struct SoundPlan {
 // What the run knows of a file before its sound is decoded.
 struct SoundFile {
   store::PendingFile file;
-  double duration = 0;  // seconds, by its header; 0: unknown
+  double duration = 0;    // seconds, by its header; 0: unknown
+  bool has_sound = true;  // by its header
 };
 
 // Thread-safe as far as several objects share a plan.
@@ -51,9 +52,12 @@ class SoundAnalysis {
 
  private:
   [[nodiscard]] bool is_due(const std::optional<store::StageKey>& key) const;
-  Result<bool> take_subtitles();
+  Status take_subtitles();
+  Status blame(const Error& error);
+  Status forget();
   Status load_progress();
-  Status drop_former();
+  Status drop_former(const std::optional<store::StageKey>& key, store::MomentRange moments);
+  Status begin_anew();
   Result<double> decode_from();
   Status hear();
   Status begin(double first);
@@ -77,7 +81,6 @@ class SoundAnalysis {
   store::KnownFile row_;
   bool speech_, sounds_, loudness_;  // whether they are due
   std::string progress_key_;
-  std::string source_;  // of speech that subtitles have
   std::optional<audio::Transcriber> transcriber_;
   std::optional<audio::SoundEvents> events_;
   std::vector<SpeechSegment> segments_;   // since the last write
@@ -96,6 +99,7 @@ class SoundAnalysis {
   double written_ = 0;           // position at the last write
   double counted_ = 0;
   std::chrono::steady_clock::time_point written_at_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point indexed_at_ = written_at_;
   bool has_begun_ = false, is_cut_off_ = false, was_cancelled_ = false, run_failed_ = false;
 };
 

@@ -30,9 +30,10 @@ json segment_json(const SpeechSegment& segment) {
 
 // The record's own counts are those of its moments.
 void add_transcript(json& document, const store::AssetRecord& asset) {
-  const auto record = std::ranges::find(asset.records, std::string(kSpeechStage),
-                                        [](const store::Record& one) { return one.key.stage; });
-  if (record == asset.records.end()) return;
+  // The newest is last.
+  const auto record = std::find_if(asset.records.rbegin(), asset.records.rend(),
+                                   [](const store::Record& one) { return one.key.stage == kSpeechStage; });
+  if (record == asset.records.rend()) return;
   const json data = parse_json(record->data);
   if (!data.is_object()) return;
   json& transcript = document["transcript"] = json::object();

@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "core/file.h"
+#include "types/language.h"
 #include "vision/graph_checks.h"
 
 namespace image_engine::pipeline {
@@ -75,6 +76,19 @@ Result<SoundSpecs> find_sound_models(const InstalledModels& models) {
                             "audio.speech_model to none",
                             specs.speech->name));
   return specs;
+}
+
+Status check_sound(const models::InstallPaths& paths, const Config& config) {
+  const auto& wanted = config.audio;
+  if (!wanted.enabled) return {};
+  if (wanted.language != kAuto && language_code(wanted.language).empty())
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("audio.language is {}: it is auto, or a code such as en or de", wanted.language));
+  const auto is_usual = [](const std::string& model) { return model == kAuto || model == kNone; };
+  if (is_usual(wanted.speech_model) && is_usual(wanted.voice_model) && is_usual(wanted.music)) return {};
+  IE_TRY(const InstalledModels models, InstalledModels::open(paths, config));
+  IE_TRY([[maybe_unused]] const SoundSpecs specs, find_sound_models(models));
+  return {};
 }
 
 Result<SoundModels> load_sound_models(const InstalledModels& models, const SoundSpecs& specs,

@@ -49,7 +49,7 @@ constexpr StageRow kStageRows[] = {
     {kSceneStage, Pass::kPictures, true, "scene"},
     {kTextStage, Pass::kPictures, true, ""},
     {kActionsStage, Pass::kPictures, true, ""},
-    {kSpeechMeaningStage, Pass::kPictures, true, nullptr},
+    {kSpeechMeaningStage, Pass::kPictures, false, nullptr},
     {kVideoStage, Pass::kPictures, true, nullptr},
     {kSpeechStage, Pass::kPictures, true, nullptr},
     {kSoundsStage, Pass::kPictures, true, nullptr},

@@ -687,8 +687,8 @@ Status VideoAnalysis::finish(const std::optional<Error>& broken) {
   IE_CHECK(keep_thumbnail());
   IE_CHECK(run.writer.put_progress(asset, kVideoStage, std::nullopt));
   for (const auto& [stage, error] : failures_) IE_CHECK(run.record_failure(row_, stage->key, error));
-  run.renewed_videos.erase(asset);
-  run.renewed.insert(asset);
+  if (!run.hears()) run.renewed_videos.erase(asset);
+  (run.hears() ? run.renewed_videos : run.renewed).insert(asset);
   IE_CHECK(run.batch.commit());
   return run.announce();
 }

@@ -1,6 +1,7 @@
 // The grammar of docs/search.md.
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <optional>
 
 #include "core/text.h"
@@ -161,8 +162,20 @@ Result<const Field*> find_field(std::string_view name) {
 // Words of four characters or more also match as prefixes.
 constexpr size_t kPrefixCharacters = 4;
 
+// Of "it's", which the index has as two words, the second.
+std::string_view last_word(std::string_view value) {
+  const auto is_of_word = [](char c) {
+    return static_cast<unsigned char>(c) >= 0x80 || std::isalnum(static_cast<unsigned char>(c)) != 0;
+  };
+  size_t end = value.size();
+  while (end > 0 && !is_of_word(value[end - 1])) --end;
+  size_t begin = end;
+  while (begin > 0 && is_of_word(value[begin - 1])) --begin;
+  return value.substr(begin, end - begin);
+}
+
 store::TextCondition text_condition(TextField field, const Term& term) {
-  const bool open = term.value.ends_with('*') || character_count(term.value) >= kPrefixCharacters;
+  const bool open = term.value.ends_with('*') || character_count(last_word(term.value)) >= kPrefixCharacters;
   return {field, term.value, open && !term.quoted && (!term.negated || term.value.ends_with('*'))};
 }
 

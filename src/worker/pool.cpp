@@ -145,14 +145,11 @@ Status Lease::start_sound(const Task& task, int media_fd) {
 }
 
 Result<std::optional<SoundChunk>> Lease::next_sound() {
-  for (;;) {
-    Reply reply;
-    IE_TRY(const std::optional<SoundInSlot> found, next<SoundInSlot>(reply));
-    if (found && found->chunk.samples == 0) continue;
-    if (found) return found->chunk;
-    IE_TRY(sound_, std::move(reply.sound));
-    return std::nullopt;
-  }
+  Reply reply;
+  IE_TRY(const std::optional<SoundInSlot> found, next<SoundInSlot>(reply));
+  if (found) return found->chunk;
+  IE_TRY(sound_, std::move(reply.sound));
+  return std::nullopt;
 }
 
 std::span<const float> Lease::samples(const SoundChunk& chunk) const {

@@ -72,8 +72,8 @@ class Lease {
   [[nodiscard]] std::span<const std::byte> bytes(const WrittenPart& part) const;
 
   // The sound of a video or of a recording: start_sound(), then next_sound() until it gives none; then sound() is
-  // there. As for frames. Errors also: kUnsupported (no audio track), kNotFound (not the track that was asked for;
-  // names those that are there).
+  // there. As for frames; a chunk without samples is a sign of life. Errors also: kUnsupported (no audio track),
+  // kNotFound (not the track that was asked for; names those that are there).
   Status start_sound(const Task& task, int media_fd);
   Result<std::optional<SoundChunk>> next_sound();
   [[nodiscard]] const SoundSummary& sound() const { return sound_; }

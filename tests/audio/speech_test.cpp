@@ -147,7 +147,9 @@ TEST(Words, SoundsInBracketsAreNone) {
               testing::ElementsAre(" Yes."));
   EXPECT_THAT(texts_of(without_sounds({word(" five"), word(" o'clock,"), word(" -ish")})),
               testing::ElementsAre(" five", " o'clock,", " -ish"));
-  EXPECT_THAT(texts_of(without_sounds({word(" [never"), word(" closed")})), testing::IsEmpty());
+  EXPECT_THAT(texts_of(without_sounds({word(" (never"), word(" closed")})), testing::ElementsAre(" (never", " closed"));
+  EXPECT_THAT(texts_of(without_sounds({word(" sh*t"), word(" and"), word(" f***")})),
+              testing::ElementsAre(" sh*t", " and", " f***"));
 }
 
 TEST(Words, ASentenceOrAPauseEndsASegment) {

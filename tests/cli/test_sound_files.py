@@ -57,7 +57,7 @@ def test_facts_are_ffprobes(library, name):
     assert shown["audio"]["duration"] == pytest.approx(float(probe["format"]["duration"]), abs=0.05)
     assert len(shown["audio_tracks"]) == len(sounds)
     assert shown["asset"]
-    assert {record["stage"] for record in shown["records"]} == {"metadata"}, "no pictures, so no stages of pictures"
+    assert {record["stage"] for record in shown["records"]} == {"metadata", "speech"}, "no pictures, so no stages of pictures"
 
 
 def test_tags_are_searched_in_their_fields(library):
