@@ -123,7 +123,8 @@ Status SoundAnalysis::take_subtitles() {
     data["segments"] = next_speech_ - store::kFirstSpeechMoment;
     data["words"] = words_;
     IE_CHECK(put_record(*plan_.speech, json_text(data)));
-    return plan_.run.batch.commit();
+    IE_CHECK(plan_.run.batch.commit());
+    return sounds_ || loudness_ ? Status{} : plan_.run.announce();
   }();
   run_failed_ = !written;
   speech_ = false;
@@ -418,7 +419,8 @@ Status SoundAnalysis::give_up(const Error& error) {
   for (const auto& [due, key] :
        {std::pair(speech_, &plan_.speech), std::pair(sounds_, &plan_.sounds), std::pair(loudness_, &plan_.loudness)})
     if (due) IE_CHECK(run.record_failure(row_, **key, error));
-  return run.batch.commit();
+  IE_CHECK(run.batch.commit());
+  return run.announce();
 }
 
 }  // namespace image_engine::pipeline
