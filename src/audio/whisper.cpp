@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <optional>
 
 #include "audio/features.h"
 
@@ -15,9 +17,12 @@ constexpr std::size_t kHop = 160;             // samples of a mel frame
 constexpr std::size_t kMostMelFrames = 3000;  // of mel: 30 s
 constexpr std::size_t kSilentFrames = 1000;   // that follow the speech: without silence, short windows do not end
 constexpr std::size_t kMostTokens = 224;      // of a window, as in OpenAI's whisper/decoding.py
-constexpr std::size_t kLongestLoop = 24;      // tokens that are repeated
-constexpr std::size_t kMostRepeats = 4;       // of them
-constexpr std::size_t kLeastRepeated = 12;    // tokens in all repeats: "no, no, no, no" is speech
+constexpr std::size_t kBeams = 5;
+// Mean log probability of a greedy text below which others are looked for (docs/accuracy.md).
+constexpr double kSureEnough = -0.2;
+constexpr std::size_t kLongestLoop = 24;    // tokens that are repeated
+constexpr std::size_t kMostRepeats = 4;     // of them
+constexpr std::size_t kLeastRepeated = 12;  // tokens in all repeats: "no, no, no, no" is speech
 
 enum DecoderInput : std::size_t { kTokens, kSelfKeys, kSelfValues, kCrossKeys, kCrossValues, kOffset, kInputs };
 enum DecoderOutput : std::size_t { kLogits, kNewKeys, kNewValues, kAttention };
@@ -39,6 +44,19 @@ std::int64_t signed_size(std::size_t value) { return static_cast<std::int64_t>(v
 
 }  // namespace
 
+// Of one token: [heads][frames]. Shared by the beams that come from it.
+using AttentionRow = std::shared_ptr<const std::vector<float>>;
+
+// A text that a window may have, as far as it was decoded.
+struct Whisper::Beam {
+  Tensor keys, values;  // the decoder's caches
+  std::vector<TokenId> tokens;
+  std::vector<double> log_probabilities;
+  double sum = 0;  // of these
+  std::vector<AttentionRow> attention;
+  std::vector<float> logits;  // of the next token
+};
+
 // A window that is being decoded.
 struct Whisper::Decoding {
   std::vector<Tensor> state = std::vector<Tensor>(kInputs);  // the decoder's inputs
@@ -51,9 +69,9 @@ struct Whisper::Decoding {
   std::vector<double> log_probabilities;
   double sum = 0;  // of these, with that of the end
   bool is_done = false, repeats = false;
-  std::size_t frames = 0;        // of attention that hold sound
-  std::size_t heads = 0;         // of attention
-  std::vector<float> attention;  // of each token that the decoder has seen: [tokens][heads][frames]
+  std::size_t frames = 0;               // of attention that hold sound
+  std::size_t heads = 0;                // of attention
+  std::vector<AttentionRow> attention;  // of each token that the decoder has seen
 
   // Cuts a loop at the end to its first turn.
   void cut_loop() {
@@ -79,11 +97,14 @@ struct Whisper::Decoding {
     const auto seen = static_cast<std::size_t>(weights.shape[2]), all = static_cast<std::size_t>(weights.shape[3]);
     heads = static_cast<std::size_t>(weights.shape[1]);
     frames = std::min(frames, all);
-    for (std::size_t token = 0; token < seen; ++token)
+    for (std::size_t token = 0; token < seen; ++token) {
+      std::vector<float> row;
       for (std::size_t head = 0; head < heads; ++head) {
         const auto from = weights.as<float>().subspan((head * seen + token) * all, frames);
-        attention.insert(attention.end(), from.begin(), from.end());
+        row.insert(row.end(), from.begin(), from.end());
       }
+      attention.push_back(std::make_shared<const std::vector<float>>(std::move(row)));
+    }
   }
 };
 
@@ -186,17 +207,15 @@ TokenId Whisper::choose(std::span<const float> logits, Decoding& decoding) const
 
 // The first frame of each token of text, and of the end; empty: not known.
 std::vector<std::size_t> Whisper::frames_of(const Decoding& decoding) const {
-  const std::size_t row = decoding.heads * decoding.frames;
   const std::size_t prompt = tokens_.is_multilingual ? 4 : 2;
-  const std::size_t seen = row == 0 ? 0 : decoding.attention.size() / row;
-  const std::size_t used = std::min(seen, prompt + decoding.tokens.size());
-  if (used + 1 < prompt + decoding.tokens.size()) return {};
-  Attention attention{decoding.heads, used, decoding.frames, std::vector<float>(row * used)};
-  for (std::size_t token = 0; token < used; ++token)
-    for (std::size_t head = 0; head < decoding.heads; ++head)
-      std::copy_n(decoding.attention.begin() + static_cast<std::ptrdiff_t>(token * row + head * decoding.frames),
-                  decoding.frames,
-                  attention.weights.begin() + static_cast<std::ptrdiff_t>((head * used + token) * decoding.frames));
+  const std::size_t used = std::min(decoding.attention.size(), prompt + decoding.tokens.size());
+  if (used + 1 < prompt + decoding.tokens.size() || used == 0) return {};
+  Attention attention{decoding.heads, used, decoding.frames, {}};
+  for (std::size_t head = 0; head < decoding.heads; ++head)
+    for (std::size_t token = 0; token < used; ++token) {
+      const auto row = std::span(*decoding.attention[token]).subspan(head * decoding.frames, decoding.frames);
+      attention.weights.insert(attention.weights.end(), row.begin(), row.end());
+    }
   // The last token of the prompt brings forth the first one of the text.
   return first_frames(attention, prompt - 1);
 }
@@ -218,6 +237,77 @@ Heard Whisper::heard(const Decoding& decoding, double seconds) const {
   return heard;
 }
 
+std::vector<Whisper::Candidate> Whisper::likeliest(const Beam& beam) const {
+  const bool is_first = beam.tokens.empty();
+  std::vector<Candidate> best;  // the likeliest first
+  for (std::size_t i = 0; i < beam.logits.size(); ++i) {
+    const auto id = static_cast<TokenId>(i);
+    if (tokens_.suppressed[i] != 0 || (is_first && (id == tokens_.blank || id == tokens_.eot))) continue;
+    if (best.size() > kBeams && !(beam.logits[i] > best.back().logit)) continue;
+    const auto at = std::ranges::upper_bound(best, beam.logits[i], std::greater<>(), &Candidate::logit);
+    best.insert(at, {id, beam.logits[i]});
+    if (best.size() > kBeams + 1) best.pop_back();
+  }
+  const double total = log_sum(beam.logits, tokens_.suppressed);
+  for (Candidate& one : best) {
+    one.log_probability = one.logit - total;
+    one.sum = beam.sum + one.log_probability;
+  }
+  return best;
+}
+
+// Beam search, as in OpenAI's whisper/decoding.py: of the texts that ended, the one whose tokens have the largest mean
+// log probability.
+Status Whisper::search(Decoding& decoding, Beam start, std::size_t offset) const {
+  std::vector<Beam> beams;
+  beams.push_back(std::move(start));
+  std::optional<Beam> best;
+  double best_mean = -std::numeric_limits<double>::infinity();
+  for (std::size_t ended = 0, length = 0; ended < kBeams && length < kMostTokens; ++length) {
+    std::vector<std::pair<std::size_t, Candidate>> candidates;
+    for (std::size_t i = 0; i < beams.size(); ++i)
+      for (const Candidate& candidate : likeliest(beams[i])) candidates.emplace_back(i, candidate);
+    std::ranges::stable_sort(candidates, std::greater<>(), [](const auto& one) { return one.second.sum; });
+    std::vector<Beam> next;
+    for (const auto& [parent, candidate] : candidates) {
+      if (next.size() == kBeams) break;
+      if (candidate.id != tokens_.eot) {
+        Beam& beam = next.emplace_back(beams[parent]);
+        beam.tokens.push_back(candidate.id);
+        beam.log_probabilities.push_back(candidate.log_probability);
+        beam.sum = candidate.sum;
+        continue;
+      }
+      ++ended;
+      const double mean = candidate.sum / static_cast<double>(beams[parent].tokens.size() + 1);
+      if (!(mean > best_mean)) continue;
+      best_mean = mean;
+      best = beams[parent];
+      best->sum = candidate.sum;
+    }
+    for (Beam& beam : next) {
+      decoding.state[kSelfKeys] = std::move(beam.keys);
+      decoding.state[kSelfValues] = std::move(beam.values);
+      decoding.attention = std::move(beam.attention);
+      decoding.offset = offset + length;
+      IE_TRY(const std::span<const float> logits, step(decoding, {&beam.tokens.back(), 1}));
+      beam.logits.assign(logits.begin(), logits.end());
+      beam.keys = std::move(decoding.state[kSelfKeys]);
+      beam.values = std::move(decoding.state[kSelfValues]);
+      beam.attention = std::move(decoding.attention);
+    }
+    beams = std::move(next);
+  }
+  if (!best) best = std::move(beams.front());
+  decoding.tokens = std::move(best->tokens);
+  decoding.log_probabilities = std::move(best->log_probabilities);
+  decoding.sum = best->sum;
+  decoding.attention = std::move(best->attention);
+  decoding.repeats = false;
+  decoding.cut_loop();
+  return {};
+}
+
 Result<Heard> Whisper::run(std::span<const float> window, const WhisperOptions& options) const {
   IE_CHECK(check(options));
   Decoding decoding;
@@ -237,11 +327,15 @@ Result<Heard> Whisper::run(std::span<const float> window, const WhisperOptions& 
   if (tokens_.is_multilingual)
     given = {decoding.language_token, options.translate ? tokens_.translate : tokens_.transcribe};
   given.push_back(tokens_.no_timestamps);
-  for (;;) {
-    IE_TRY(logits, step(decoding, given));
-    given = {choose(logits, decoding)};
-    if (decoding.is_done) break;
+  IE_TRY(logits, step(decoding, given));
+  const std::size_t offset = decoding.offset;
+  Beam start{decoding.state[kSelfKeys], decoding.state[kSelfValues], {}, {}, 0, decoding.attention, {}};
+  start.logits.assign(logits.begin(), logits.end());
+  for (TokenId token = choose(logits, decoding); !decoding.is_done; token = choose(logits, decoding)) {
+    IE_TRY(logits, step(decoding, {&token, 1}));
   }
+  const double mean = decoding.sum / static_cast<double>(decoding.log_probabilities.size() + 1);
+  if (mean < kSureEnough || decoding.repeats) IE_CHECK(search(decoding, std::move(start), offset));
   return heard(decoding, static_cast<double>(window.size()) / static_cast<double>(kSampleRate));
 }
 

@@ -52,7 +52,15 @@ class Whisper {
 
  private:
   struct Decoding;
+  struct Beam;
+  struct Candidate {
+    TokenId id = 0;
+    float logit = 0;
+    double log_probability = 0, sum = 0;  // its own, and of the text that ends with it
+  };
   Whisper() = default;
+  [[nodiscard]] std::vector<Candidate> likeliest(const Beam& beam) const;
+  Status search(Decoding& decoding, Beam start, std::size_t offset) const;
   [[nodiscard]] Result<std::span<const float>> step(Decoding& decoding, std::span<const TokenId> tokens) const;
   Status detect(std::span<const float> logits, Decoding& decoding, const WhisperOptions& options) const;
   [[nodiscard]] TokenId choose(std::span<const float> logits, Decoding& decoding) const;
