@@ -168,7 +168,8 @@ void print_report(const Context& context, const AnalyzeReport& report, const Gpu
   if (!line.empty()) print_line(line);
   print_left_out(report.scan);
   if (report.duplicates > 0)
-    print_line(fmt::format("  {} the same picture or sound as another file", human_count(report.duplicates, "has", "have")));
+    print_line(
+        fmt::format("  {} the same picture or sound as another file", human_count(report.duplicates, "has", "have")));
   if (report.metadata.files + report.content.files > 0) {
     print_line("");
     print_phases(report);

@@ -60,7 +60,8 @@ AudioTrack track_of(const AVStream& stream) {
 std::string describe(const std::vector<AudioTrack>& tracks) {
   std::vector<std::string> lines;
   for (size_t i = 0; i < tracks.size(); ++i)
-    lines.push_back(fmt::format("{} ({}{}{})", i + 1, tracks[i].language.empty() ? "language unknown" : tracks[i].language,
+    lines.push_back(fmt::format("{} ({}{}{})", i + 1,
+                                tracks[i].language.empty() ? "language unknown" : tracks[i].language,
                                 tracks[i].title.empty() ? "" : ", ", tracks[i].title));
   return fmt::format("{}", fmt::join(lines, ", "));
 }
@@ -74,7 +75,8 @@ Result<size_t> choose_track(const std::vector<AudioTrack>& tracks, const SoundRe
   if (tracks.empty()) return fail(ErrorCode::kUnsupported, "it has no audio stream");
   if (options.track >= 0) {
     if (static_cast<size_t>(options.track) < tracks.size()) return static_cast<size_t>(options.track);
-    return fail(ErrorCode::kNotFound, fmt::format("it has no audio track {}; it has: {}", options.track + 1, describe(tracks)));
+    return fail(ErrorCode::kNotFound,
+                fmt::format("it has no audio track {}; it has: {}", options.track + 1, describe(tracks)));
   }
   // The default one first, also among those of a language.
   const std::string language = ascii_lower(options.language);

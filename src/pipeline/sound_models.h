@@ -28,8 +28,8 @@ struct SoundSpecs {
 // where a model of speech is installed without one of voice activity.
 Result<SoundSpecs> find_sound_models(const InstalledModels& models);
 
-// What can be known of the configuration of sound before hours of other work: kInvalidArgument for a language that there
-// is not, and as find_sound_models().
+// What can be known of the configuration of sound before hours of other work: kInvalidArgument for a language that
+// there is not, and as find_sound_models().
 Status check_sound(const models::InstallPaths& paths, const Config& config);
 
 // Loaded; thread-safe.

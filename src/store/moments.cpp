@@ -184,7 +184,8 @@ Result<std::vector<std::pair<Moment, std::string>>> RecordReader::moment_records
         "ORDER BY r.moment",
         asset, stage, first);
     while (records.size() < most && row.next())
-      records.emplace_back(Moment{row.integer(0), moment_kind_from(row.bytes(1)), row.real(2), row.real(3)}, row.bytes(4));
+      records.emplace_back(Moment{row.integer(0), moment_kind_from(row.bytes(1)), row.real(2), row.real(3)},
+                           row.bytes(4));
     return records;
   });
 }

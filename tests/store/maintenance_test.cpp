@@ -55,7 +55,8 @@ TEST_F(MaintenanceTest, CheckFindsWhatIsWrong) {
   ASSERT_OK(report);
   EXPECT_THAT(report->problems,
               testing::IsSupersetOf({HasSubstr("refers to a row of assets"), HasSubstr("hidden"),
-                                     HasSubstr("cannot be found by text"), HasSubstr("belong to no asset"), HasSubstr("texts of speech belong")}));
+                                     HasSubstr("cannot be found by text"), HasSubstr("belong to no asset"),
+                                     HasSubstr("texts of speech belong")}));
 }
 
 TEST_F(MaintenanceTest, ABackupIsTheSameCatalogue) {
