@@ -165,8 +165,8 @@ MelSpectrum::MelSpectrum(std::size_t transform, std::vector<float> window, float
 }
 
 void MelSpectrum::energies(const std::array<const float*, kFramesTogether>& frames, float* energies) const {
-  static const Compute compute_here = choose_compute();
-  compute_here(tables_, frames, energies);
+  static const Compute kComputeHere = choose_compute();
+  kComputeHere(tables_, frames, energies);
 }
 
 }  // namespace image_engine::audio

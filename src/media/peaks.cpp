@@ -30,8 +30,8 @@ struct Interpolation {
 };
 
 const Interpolation& interpolation() {
-  static const Interpolation made;
-  return made;
+  static const Interpolation kMade;
+  return kMade;
 }
 
 // The highest magnitude. In lanes, so that it is computed with vectors.

@@ -416,7 +416,8 @@ struct SoundReader::State {
   // Makes more samples ready; false at the end.
   Result<bool> advance() {
     if (is_drained) return false;
-    if (!has_frame && !(has_frame = decode())) {
+    if (!has_frame) has_frame = decode();
+    if (!has_frame) {
       is_drained = true;
       IE_CHECK(finish_stretch());
       return has_samples();
