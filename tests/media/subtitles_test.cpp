@@ -47,8 +47,8 @@ TEST(Subtitles, AreThoseThatWereWritten) {
     const auto track = read_subtitles(file, {entry["wanted"], false});
     ASSERT_OK(track);
     EXPECT_EQ(track->stream, entry["stream"].get<int>());
-    EXPECT_EQ(track->codec, entry["codec"]);
-    EXPECT_EQ(track->language, entry["language"]);
+    EXPECT_EQ(track->codec, entry["codec"].get<std::string>());
+    EXPECT_EQ(track->language, entry["language"].get<std::string>());
     EXPECT_EQ(track->text_streams, entry["text"].get<unsigned>());
     EXPECT_EQ(track->other_streams, entry["other"].get<unsigned>());
     EXPECT_THAT(track->warnings, testing::IsEmpty());
