@@ -16,7 +16,7 @@ constexpr int kMostPieces = 40;  // so that an input takes no longer than others
 void read(media::Bytes file, const media::SoundReaderOptions& options) {
   auto reader = media::SoundReader::open(file, options);
   if (!reader) return;
-  for (const media::SoundTrack& track : reader->tracks())
+  for (const AudioTrack& track : reader->tracks())
     if (!is_utf8(track.language) || !is_utf8(track.title)) std::abort();
   if (reader->track() >= reader->tracks().size()) std::abort();
   std::array<float, 4000> samples{};
