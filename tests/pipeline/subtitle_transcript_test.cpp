@@ -92,7 +92,7 @@ TEST_F(SubtitleTranscripts, ABrokenSidecarIsNoErrorOfTheVideo) {
   const std::string path = video("several.mkv");
   scratch_.write("film.srt", std::string("\x7f"
                                          "ELF\0\1\2\3 --> \0",
-                                         16));
+                                         14));
   EXPECT_EQ(read(path)->source, "subtitles: stream 5, subrip, en");
   ASSERT_EQ(warnings_.size(), 1U);
   EXPECT_THAT(warnings_[0], testing::StartsWith("film.srt cannot be read: "));
