@@ -139,7 +139,8 @@ Transcriber::Transcriber(VoiceActivity voice, const Whisper* whisper, WhisperOpt
   language_ = options_.language.empty() ? std::move(known) : options_.language;
 }
 
-double Transcriber::seconds(std::uint64_t sample) const { return start_ + seconds_of(sample); }
+// Some codecs begin a few milliseconds before 0.
+double Transcriber::seconds(std::uint64_t sample) const { return std::max(start_ + seconds_of(sample), 0.0); }
 
 Status Transcriber::add(std::span<const float> samples) {
   samples_.insert(samples_.end(), samples.begin(), samples.end());

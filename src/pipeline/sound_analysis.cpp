@@ -261,7 +261,8 @@ Status SoundAnalysis::feed(double seconds, std::span<const float> samples) {
 
 // The events' times are from the first sample on.
 void SoundAnalysis::add_span(const SoundSpan& span) {
-  spans_.push_back({span.name, span.from + *first_, span.to + *first_, span.confidence});
+  const double from = std::max(span.from + *first_, 0.0);
+  spans_.push_back({span.name, from, std::max(span.to + *first_, from), span.confidence});
 }
 
 // Whole seconds, for the progress.
