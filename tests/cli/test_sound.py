@@ -89,7 +89,7 @@ def test_what_is_said_has_the_words_of_the_book_and_their_times(heard, sounds):
     by_word = {text.strip(" .,").lower(): begin for text, begin, _ in theirs}
     for rare in ("wisdom", "foolishness", "darkness", "despair", "heaven", "noisiest", "superlative"):
         (found,) = [word for word in words if words_in(word["word"]) == [rare]]
-        assert found["from"] == pytest.approx(by_word[rare], abs=0.2), rare
+        assert found["from"] == pytest.approx(by_word[rare], abs=0.3), rare
     assert document["transcript"]["source"] == "model" and document["transcript"]["language"] == "en"
 
 
