@@ -349,14 +349,20 @@ Status SoundAnalysis::put_record(const store::StageKey& key, const std::string& 
   return plan_.run.writer.put_record(file_.file.asset, record, facts);
 }
 
-// `summary`: null where there is no sound to hear.
-Status SoundAnalysis::finish(const worker::SoundSummary* summary) {
+// No more sound comes.
+Status SoundAnalysis::finish_models() {
   if (transcriber_) IE_CHECK(transcriber_->finish());
   if (events_ && has_begun_) {
     IE_TRY(const std::vector<SoundSpan> spans, events_->finish());
     for (const SoundSpan& span : spans) add_span(span);
   }
   take();
+  return {};
+}
+
+// `summary`: null where there is no sound to hear.
+Status SoundAnalysis::finish(const worker::SoundSummary* summary) {
+  IE_CHECK(finish_models());
   const std::lock_guard lock(plan_.write);
   Run& run = plan_.run;
   IE_CHECK(run.batch.open());
@@ -405,12 +411,7 @@ json SoundAnalysis::loudness_of(const worker::SoundSummary* summary) {
 
 // The file is to blame. What was heard stays, and is searched for; --retry begins anew.
 Status SoundAnalysis::give_up(const Error& error) {
-  if (transcriber_) IE_CHECK(transcriber_->finish());
-  if (events_ && has_begun_) {
-    IE_TRY(const std::vector<SoundSpan> spans, events_->finish());
-    for (const SoundSpan& span : spans) add_span(span);
-  }
-  take();
+  IE_CHECK(finish_models());
   const std::lock_guard lock(plan_.write);
   Run& run = plan_.run;
   IE_CHECK(run.batch.open());

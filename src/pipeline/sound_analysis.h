@@ -73,6 +73,7 @@ class SoundAnalysis {
   [[nodiscard]] std::string progress_data() const;
   [[nodiscard]] std::string speech_data() const;
   static nlohmann::json loudness_of(const worker::SoundSummary* summary);
+  Status finish_models();
   Status finish(const worker::SoundSummary* summary);
   Status give_up(const Error& error);
 

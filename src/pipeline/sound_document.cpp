@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/json.h"
+#include "pipeline/speech.h"
 #include "pipeline/stages.h"
 #include "types/transcript.h"
 
@@ -47,14 +48,7 @@ Status add_speech(json& document, const store::AssetRecord& asset, std::span<con
                   std::span<const store::MomentRecord> records, std::span<const store::MomentThing> things) {
   std::map<store::MomentId, const store::Moment*> by_id;
   for (const store::Moment& moment : all) by_id[moment.id] = &moment;
-  std::vector<SpeechSegment> segments;
-  for (const store::MomentRecord& record : records) {
-    const auto at = by_id.find(record.moment);
-    if (record.stage != kSpeechStage || at == by_id.end()) continue;
-    IE_TRY(SpeechSegment segment, speech_from_record(record.data, at->second->from, at->second->to));
-    segments.push_back(std::move(segment));
-  }
-  std::ranges::stable_sort(segments, {}, &SpeechSegment::from);
+  IE_TRY(const std::vector<SpeechSegment> segments, speech_of(all, records));
   std::vector<SoundSpan> sounds;
   for (const store::MomentThing& thing : things)
     if (const auto at = by_id.find(thing.moment); thing.field == store::TextField::kSound && at != by_id.end())

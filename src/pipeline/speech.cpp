@@ -10,6 +10,11 @@ namespace image_engine::pipeline {
 Result<std::vector<SpeechSegment>> speech_of(const store::CatalogueReader& reader, store::AssetId asset) {
   IE_TRY(const std::vector<store::Moment> moments, reader.moments(asset));
   IE_TRY(const std::vector<store::MomentRecord> records, reader.moment_records(asset));
+  return speech_of(moments, records);
+}
+
+Result<std::vector<SpeechSegment>> speech_of(std::span<const store::Moment> moments,
+                                             std::span<const store::MomentRecord> records) {
   std::map<store::MomentId, const std::string*> data;
   for (const store::MomentRecord& record : records)
     if (record.stage == store::kSpeechStage) data[record.moment] = &record.data;
