@@ -134,6 +134,8 @@ nlohmann::json report_json(const AnalyzeReport& report, const GpuMonitor& gpus) 
           {"waiting", report.waiting},
           {"killed", report.killed},
           {"worker_deaths", report.worker_deaths},
+          {"decoded_on_gpu",
+           {{"hardware", report.decoding.hardware}, {"hybrid", report.decoding.hybrid}, {"deaths", report.decoding.deaths}}},
           {"phases",
            {{"scan", phase_json(report.scanning)},
             {"metadata", phase_json(report.metadata)},

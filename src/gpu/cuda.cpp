@@ -11,6 +11,20 @@
 #include "core/text.h"
 
 namespace image_engine::gpu {
+
+std::vector<std::string> library_folders() {
+  std::vector<std::string> folders;
+  const char* named = std::getenv("IMAGE_ENGINE_CUDA");
+  for (std::string_view rest = named != nullptr ? named : ""; !rest.empty();) {
+    const std::string_view one = rest.substr(0, rest.find(':'));
+    if (!one.empty()) folders.emplace_back(one);
+    rest.remove_prefix(std::min(rest.size(), one.size() + 1));
+  }
+  for (const char* ours : {"../lib", "../../onnxruntime-gpu/lib"})
+    folders.push_back(join_path(executable_folder(), ours));
+  return folders;
+}
+
 namespace {
 
 // Of the CUDA driver API and runtime API references; both keep these signatures since CUDA 4.
@@ -35,19 +49,6 @@ struct Library {
 constexpr Library kLibraries[] = {{"libcudart.so.13", true},     {"libnvrtc.so.13", false}, {"libcublasLt.so.13", true},
                                   {"libcublas.so.13", true},     {"libcurand.so.10", true}, {"libcufft.so.12", true},
                                   {"libnvJitLink.so.13", false}, {"libcudnn.so.9", true}};
-
-std::vector<std::string> library_folders() {
-  std::vector<std::string> folders;
-  const char* named = std::getenv("IMAGE_ENGINE_CUDA");
-  for (std::string_view rest = named != nullptr ? named : ""; !rest.empty();) {
-    const std::string_view one = rest.substr(0, rest.find(':'));
-    if (!one.empty()) folders.emplace_back(one);
-    rest.remove_prefix(std::min(rest.size(), one.size() + 1));
-  }
-  for (const char* ours : {"../lib", "../../onnxruntime-gpu/lib"})
-    folders.push_back(join_path(executable_folder(), ours));
-  return folders;
-}
 
 // Found by name afterwards by the libraries that depend on it.
 void* open_library(const char* name) {

@@ -24,6 +24,10 @@ Result<std::vector<CudaDevice>> cuda_devices();
 // The newest CUDA version that the driver supports, 13000 for 13.0. kNotFound as above.
 Result<int> driver_cuda_version();
 
+// Where libraries for GPUs are looked for before the system's loader is asked: the folders of $IMAGE_ENGINE_CUDA, and
+// those of `make setup GPU=1`.
+std::vector<std::string> library_folders();
+
 // Loads the libraries for models on a GPU: CUDA 13's runtime, cuBLAS, cuFFT, cuRAND and cuDNN 9. Searches the folders
 // of $IMAGE_ENGINE_CUDA (separated by colons), those of `make setup GPU=1`, and the system loader's. kNotFound names
 // the first missing one and the remedy; kUnsupported: the driver is too old for CUDA 13.

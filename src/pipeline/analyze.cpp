@@ -8,6 +8,7 @@
 
 #include "core/elapsed.h"
 #include "core/text.h"
+#include "pipeline/gpu_decoding.h"
 #include "pipeline/run.h"
 #include "pipeline/run_stages.h"
 #include "pipeline/scene_model.h"
@@ -69,6 +70,18 @@ void describe_workers(const worker::Pool& pool, AnalyzeReport& report) {
                     human_count(report.killed, "file is", "files are")));
 }
 
+// What was decoded where; why the CPU did it although a GPU was to.
+void describe_gpu_decoding(const GpuDecoding& decoding, AnalyzeReport& report) {
+  if (!decoding.decoder) {
+    if (!decoding.reason.empty()) report.notes.push_back("photos are decoded on the CPU: " + decoding.reason);
+    return;
+  }
+  const worker::GpuDecoderCounts counts = decoding.decoder->counts();
+  report.decoding = {counts.hardware, counts.hybrid, counts.deaths};
+  if (const std::optional<Error> failure = decoding.decoder->failure())
+    report.notes.push_back("photos are decoded on the CPU: " + failure->message);
+}
+
 }  // namespace
 
 worker::PoolOptions pool_options(const Config& config) {
@@ -87,6 +100,7 @@ Result<AnalyzeReport> analyze(const AnalyzeOptions& options, store::WriterLock l
   IE_TRY(store::CatalogueWriter writer, store::CatalogueWriter::open(options.catalogue, std::move(lock)));
   IE_TRY(store::CatalogueReader reader, store::CatalogueReader::open(options.catalogue));
   IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(pool_options(options.config)));
+  IE_TRY(const GpuDecoding decoding, start_gpu_decoding(options.config, pool->options()));
   AnalyzeReport report;
   IE_TRY(report.run, writer.start_run("analyze"));
   for (const std::string& path : options.paths) {
@@ -97,6 +111,7 @@ Result<AnalyzeReport> analyze(const AnalyzeOptions& options, store::WriterLock l
           writer,
           reader,
           *pool,
+          decoding.decoder.get(),
           report,
           Batch(writer),
           LazyPlaces(options.places),
@@ -121,6 +136,7 @@ Result<AnalyzeReport> analyze(const AnalyzeOptions& options, store::WriterLock l
   const double cloud_seconds = report.cloud ? report.cloud->seconds : 0;
   report.steps = run.trace.table(pool->options().workers, report.seconds - cloud_seconds);
   describe_workers(*pool, report);
+  describe_gpu_decoding(decoding, report);
   if (!options.trace.empty()) IE_CHECK(run.trace.write(options.trace));
   const int exit_code = report.cancelled ? 130 : report.has_failures() ? 3 : 0;
   IE_CHECK(writer.finish_run(report.run, counts_of(report), exit_code));

@@ -102,6 +102,13 @@ struct CloudReport {
   std::vector<PlannedCall> plan;  // of a dry run
 };
 
+// Photos by where they were decoded; all others by the CPU.
+struct DecodingReport {
+  std::uint64_t hardware = 0;  // by the GPU's JPEG engine
+  std::uint64_t hybrid = 0;    // on the CPU and the GPU
+  std::uint64_t deaths = 0;    // of the GPU's worker; its photos were decoded by the CPU
+};
+
 struct AnalyzeReport {
   store::RunId run = 0;
   scan::ScanCounts scan;
@@ -126,6 +133,7 @@ struct AnalyzeReport {
   double video_seconds = 0;               // of recording that the phase `videos` analyzed
   double sound_seconds = 0;               // of recording that the phase `sounds` analyzed
   std::optional<VideoTimes> video_times;  // if there were videos to analyze
+  DecodingReport decoding;
   std::vector<StepReport> steps;          // where the time went, without pass 3
   std::optional<CloudReport> cloud;       // if there was a pass 3
   double seconds = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <deque>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <span>
@@ -17,6 +18,39 @@
 
 namespace image_engine::pipeline {
 namespace {
+
+// Where the pixels of a photo come from: from the GPU, or from a worker that is leased when it is first needed.
+class PhotoSource {
+ public:
+  PhotoSource(Run& run, const std::string& path) : run_(run), path_(path) {}
+  PhotoSource(Run& run, const std::string& path, worker::LeasedFile file) : run_(run), path_(path), file_(std::move(file)) {}
+  PhotoSource(Run& run, const std::string& path, worker::GpuPicture picture)
+      : run_(run), path_(path), on_gpu_(std::move(picture)) {}
+
+  // Of the first reply.
+  [[nodiscard]] ImageView pixels(const worker::Picture& picture) const {
+    return on_gpu_ ? on_gpu_->pixels(picture) : file_->pixels(picture);
+  }
+  [[nodiscard]] std::span<const std::byte> bytes(const worker::Thumbnail& thumbnail) const {
+    return on_gpu_ ? on_gpu_->bytes(thumbnail) : file_->bytes(thumbnail);
+  }
+  // Decodes it again; what pixels() gave is no longer valid, unless it came from the GPU.
+  Result<ImageView> decode_again(const worker::Task& task) {
+    if (!file_) {
+      IE_TRY(worker::LeasedFile leased, worker::LeasedFile::open(run_.pool, path_));
+      file_.emplace(std::move(leased));
+    }
+    IE_TRY(const worker::Reply again, run_.ask(*file_, task));
+    if (!again.picture) return fail(again.picture.error());
+    return file_->pixels(*again.picture);
+  }
+
+ private:
+  Run& run_;
+  const std::string& path_;
+  std::optional<worker::GpuPicture> on_gpu_;
+  std::optional<worker::LeasedFile> file_;
+};
 
 // What pass 2 found out about one file.
 struct Contents {
@@ -165,13 +199,58 @@ class ContentPass {
   // begun when the run was cancelled are left out at the end.
   std::vector<Contents> read(std::span<const store::PendingFile> files, Progress& progress) {
     std::vector<Contents> all;
+    std::deque<std::optional<worker::GpuPicture>> begun;  // of the files from all.size() on
     for (const store::PendingFile& file : files) {
       if (!all.empty() && run_.cancelled()) break;
-      all.push_back(read(file));
+      begin_on_gpu(files.subspan(all.size()), begun);
+      if (begun.empty() || !begun.front())
+        all.push_back(read(file));
+      else
+        all.push_back(read(file, std::move(*begun.front())));
+      if (!begun.empty()) begun.pop_front();
       progress.add();
     }
     run_batches(all);
     return all;
+  }
+
+  // Sends the next files to the GPU, as many as each thread may have in work there.
+  void begin_on_gpu(std::span<const store::PendingFile> files, std::deque<std::optional<worker::GpuPicture>>& begun) {
+    constexpr size_t kAhead = 16;
+    if (run_.gpu == nullptr) return;
+    while (begun.size() < std::min(kAhead, files.size())) {
+      const store::PendingFile& file = files[begun.size()];
+      const bool is_for_gpu = file.seen.kind == MediaKind::kPhoto && file.is_new && !is_last_try_;
+      std::optional<worker::GpuPicture> picture = is_for_gpu ? submit(file) : std::nullopt;
+      if (is_for_gpu && !picture && !begun.empty()) return;  // no slot at present
+      begun.push_back(std::move(picture));
+    }
+  }
+
+  std::optional<worker::GpuPicture> submit(const store::PendingFile& file) {
+    worker::Task task = decoding(all_keys());
+    task.operations |= hashing_;
+    const Result<UniqueFd> opened = open_regular(file.seen.path);
+    if (!opened) return std::nullopt;
+    return run_.gpu->submit(task, opened->get());
+  }
+
+  // What the GPU leaves, the CPU decodes; it also says what is wrong with a file.
+  Contents read(const store::PendingFile& file, worker::GpuPicture picture) {
+    const Trace::Clock::time_point start = Trace::Clock::now();
+    const std::optional<worker::Reply> reply = picture.wait();
+    run_.trace.add(Step::kTransfer, start);
+    if (!reply || !reply->hashes || !reply->picture) {
+      { const worker::GpuPicture released = std::move(picture); }
+      return read(file);
+    }
+    Contents contents;
+    contents.hashes = reply->hashes;
+    const std::vector<store::StageKey> wanted = claim(file, contents.hashes->asset);
+    if (wanted.empty()) return contents;
+    PhotoSource source(run_, file.seen.path, std::move(picture));
+    take_picture(source, *reply, wanted, contents);
+    return contents;
   }
 
   void run_batches(std::vector<Contents>& all) {
@@ -229,7 +308,8 @@ class ContentPass {
         reply = fail(*undecoded);
       else if (undecoded || !at_once)
         reply = run_.ask(*leased, decoding(wanted));
-      take_picture(*leased, reply, wanted, contents);
+      PhotoSource source(run_, file.seen.path, std::move(*leased));
+      take_picture(source, reply, wanted, contents);
     }
     if (was_killed(contents)) {
       const std::lock_guard lock(claimed_mutex_);
@@ -272,14 +352,14 @@ class ContentPass {
   }
 
   // What the wanted stages make of the picture that was decoded.
-  void take_picture(worker::LeasedFile& leased, const Result<worker::Reply>& reply,
+  void take_picture(PhotoSource& source, const Result<worker::Reply>& reply,
                     const std::vector<store::StageKey>& wanted, Contents& contents) {
     contents.decoded = true;
     contents.picture = reply ? reply->picture : Result<worker::Picture>(fail(reply.error()));
     if (!contents.picture) return;
-    if (is_among(wanted, thumbnail_key_)) keep_thumbnail(leased, *reply, contents);
+    if (is_among(wanted, thumbnail_key_)) keep_thumbnail(source, *reply, contents);
     const worker::Picture& picture = *contents.picture;
-    StageInput input{leased.pixels(picture), picture.luma, picture.full_width, picture.full_height};
+    StageInput input{source.pixels(picture), picture.luma, picture.full_width, picture.full_height};
     std::vector<std::uint8_t> kept;  // `input.picture`, once a larger one has taken its place
     input.larger = [&](std::uint32_t edge) -> Result<ImageView> {
       const std::uint32_t there = std::max(input.picture.width, input.picture.height);
@@ -288,9 +368,7 @@ class ContentPass {
         kept.assign(input.picture.pixels.begin(), input.picture.pixels.end());
         input.picture.pixels = kept;
       }
-      IE_TRY(const worker::Reply again, run_.ask(leased, {.max_edge = edge}));
-      if (!again.picture) return fail(again.picture.error());
-      return leased.pixels(*again.picture);
+      return source.decode_again({.max_edge = edge});
     };
     Trace::Clock::duration plain{};
     for (const PictureStage& stage : stages_.all())
@@ -315,8 +393,8 @@ class ContentPass {
     return Trace::Clock::now() - start;
   }
 
-  void keep_thumbnail(const worker::LeasedFile& leased, const worker::Reply& reply, Contents& contents) {
-    Status kept = reply.thumbnail ? run_.thumbnails.put(contents.hashes->asset, edge_, leased.bytes(*reply.thumbnail))
+  void keep_thumbnail(const PhotoSource& source, const worker::Reply& reply, Contents& contents) {
+    Status kept = reply.thumbnail ? run_.thumbnails.put(contents.hashes->asset, edge_, source.bytes(*reply.thumbnail))
                                   : Status(fail(reply.thumbnail.error()));
     if (!kept) {
       contents.failures.emplace_back(thumbnail_key_, kept.error());

@@ -17,6 +17,7 @@
 #include "places/places.h"
 #include "store/catalogue.h"
 #include "worker/decode_file.h"
+#include "worker/gpu_decoder.h"
 
 namespace image_engine::pipeline {
 
@@ -59,6 +60,7 @@ struct Run {
   store::CatalogueWriter& writer;
   store::CatalogueReader& reader;  // guarded by reader_mutex
   worker::Pool& pool;
+  worker::GpuDecoder* gpu;  // null: the CPU decodes
   AnalyzeReport& report;
   Batch batch;
   LazyPlaces places;

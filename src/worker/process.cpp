@@ -168,8 +168,6 @@ void Process::release_pages() {
   used_bytes_ = 0;
 }
 
-namespace {
-
 Status send_packet(int socket, const void* data, size_t bytes, std::span<const int> descriptors) {
   iovec part{const_cast<void*>(data), bytes};
   alignas(cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))] = {};
@@ -189,6 +187,8 @@ Status send_packet(int socket, const void* data, size_t bytes, std::span<const i
     if (errno != EINTR) return fail(errno_error("cannot write to the worker"));
   return {};
 }
+
+namespace {
 
 // The kilobytes of a line of /proc/PID/status, in bytes. The first line is the name, which the program can choose; its
 // newlines are escaped.

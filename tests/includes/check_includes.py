@@ -17,6 +17,7 @@ ALLOWED = {
     "media": BASE | {"preprocess"},
     "worker": BASE,
     "worker/process": BASE | {"media", "worker"},
+    "worker/gpu_process": BASE | {"gpu", "media", "worker"},
     "scan": BASE,
     "preprocess": BASE | {"gpu"},
     "models": BASE,
@@ -29,7 +30,7 @@ ALLOWED = {
     "search": BASE | {"places", "store", "video", "vision"},
     "plugins": BASE,
 }
-STAGES = set(ALLOWED) - {"media", "worker/process"}
+STAGES = set(ALLOWED) - {"media", "worker/process", "worker/gpu_process"}
 ALLOWED["pipeline"] = STAGES
 ALLOWED["benchmark"] = ALLOWED["server"] = ALLOWED["cli"] = STAGES | {"pipeline"}
 # Files that may include more than their folder may: only the commands that measure know of benchmarks.

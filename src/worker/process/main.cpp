@@ -108,7 +108,7 @@ int main(int argc, char** argv) try {
   (void)content_hash({});  // OpenSSL sets itself up before the limits
   if (problem.empty()) problem = worker::lacking_memory(arguments.memory_limit);
   if (arguments.only.empty()) {
-    worker::enter_late(layers, arguments.memory_limit);
+    worker::enter_late(layers, {.memory_limit = arguments.memory_limit});
   } else if (!worker::enter_only(arguments.only, layers)) {
     std::fprintf(stderr, "image-engine-worker: %s is not a layer that can be tried alone\n", arguments.only.c_str());
     return 2;

@@ -110,13 +110,17 @@ std::vector<Conditional> conditional_calls() {
 }
 
 // For all threads. clone3 hides its flags in memory, so it answers ENOSYS and glibc falls back to clone.
-bool load_filter() {
+bool load_filter(const std::vector<int>& devices = {}) {
   scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
   if (filter == nullptr) return false;
   bool ok = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1) == 0;
   for (int call : kAllowed) ok = ok && seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0) == 0;
   for (const auto& [call, condition] : conditional_calls())
     ok = ok && seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call, 1, &condition) == 0;
+  for (const int device : devices) {
+    const scmp_arg_cmp is_device{0, SCMP_CMP_EQ, static_cast<std::uint64_t>(device), 0};
+    ok = ok && seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, &is_device) == 0;
+  }
   ok = ok && seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) == 0;
   ok = ok && seccomp_load(filter) == 0;
   seccomp_release(filter);
@@ -220,18 +224,18 @@ std::string lacking_memory(std::uint64_t memory_limit) {
       human_bytes(static_cast<std::uint64_t>(space.rlim_cur)), human_bytes(needed));
 }
 
-void enter_late(Layers& layers, std::uint64_t memory_limit) {
+void enter_late(Layers& layers, const Wall& wall) {
   ::prctl(PR_SET_DUMPABLE, 0);
-  const std::uint64_t used = private_bytes();
-  bool limits = limit(RLIMIT_CORE, 0) && limit(RLIMIT_NOFILE, 32);
-  if (!kSanitized) limits = limit(RLIMIT_DATA, used + memory_limit + kReserved) && limits;
+  bool limits = limit(RLIMIT_CORE, 0) && limit(RLIMIT_NOFILE, wall.descriptors);
+  if (!kSanitized && wall.memory_limit > 0)
+    limits = limit(RLIMIT_DATA, private_bytes() + wall.memory_limit + kReserved) && limits;
   if (!kSanitized && layers.namespaces && counts_by_namespace()) limits = limit(RLIMIT_NPROC, kMostThreads) && limits;
   layers.limits = limits;
   // Sanitizers read /proc for their reports.
   layers.empty_root = !kSanitized && layers.namespaces && empty_the_root();
   drop_capabilities();
   layers.landlock = static_cast<std::uint8_t>(restrict_access());
-  layers.seccomp = !kSanitized && load_filter();
+  layers.seccomp = !kSanitized && load_filter(wall.devices);
 }
 
 bool enter_only(std::string_view layer, Layers& layers) {

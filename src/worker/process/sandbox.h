@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "worker/protocol.h"
 
@@ -12,9 +13,15 @@ namespace image_engine::worker {
 // Before any thread starts and before libraries load: privileges and namespaces.
 void enter_early(Layers& layers);
 
-// Once libraries have loaded all that they need from disk, with one thread: an empty root, resource limits, Landlock
-// without any rule, seccomp. `memory_limit` bounds private memory, in bytes, on top of what is used at the call.
-void enter_late(Layers& layers, std::uint64_t memory_limit);
+struct Wall {
+  std::uint64_t memory_limit = 0;   // bytes of private memory, on top of what is used at the call; 0: no limit
+  std::uint64_t descriptors = 32;   // open at once
+  std::vector<int> devices = {};    // descriptors of open devices that may be controlled: ioctl() of no other is allowed
+};
+
+// Once libraries have loaded all that they need from disk: an empty root, resource limits, Landlock without any rule,
+// seccomp. Landlock and the loss of privileges hold for the calling thread and those that it starts; all else for all.
+void enter_late(Layers& layers, const Wall& wall);
 
 // What memory is lacking, with the remedy; empty: none. Call before the limits are set.
 std::string lacking_memory(std::uint64_t memory_limit);

@@ -1,0 +1,70 @@
+#include "pipeline/gpu_decoding.h"
+
+#include <algorithm>
+#include <charconv>
+#include <string_view>
+
+#include "gpu/cuda.h"
+
+namespace image_engine::pipeline {
+namespace {
+
+// Of every stage that reads a photo at once with others; larger ones are decoded again for the stage that asks.
+constexpr std::uint32_t kMostEdge = 1344;
+constexpr std::uint64_t kMostMemory = std::uint64_t{6} << 30;  // two batches of 64 photos of 12 MP, and the next
+
+// The GPU of inference.device; none where models are to run on the CPU.
+std::optional<int> chosen_gpu(const std::string& device) {
+  constexpr std::string_view kNumbered = "cuda:";
+  if (device == "cpu") return std::nullopt;
+  int number = 0;
+  if (device.starts_with(kNumbered))
+    std::from_chars(device.data() + kNumbered.size(), device.data() + device.size(), number);
+  return number;
+}
+
+// Models, their libraries and the desktop need the rest.
+std::uint64_t memory_for_pictures(const Config& config, std::uint64_t gpu_bytes) {
+  if (config.inference.gpu_memory_mb > 0) return static_cast<std::uint64_t>(config.inference.gpu_memory_mb) << 20;
+  return std::min(kMostMemory, gpu_bytes * 2 / 5);
+}
+
+Result<std::unique_ptr<worker::GpuDecoder>> start(const Config& config, const worker::PoolOptions& pool, int gpu) {
+  IE_TRY(const std::vector<gpu::CudaDevice> devices, gpu::cuda_devices());
+  const auto found = std::ranges::find(devices, gpu, &gpu::CudaDevice::index);
+  if (found == devices.end()) return fail(ErrorCode::kNotFound, "there is no such GPU");
+  worker::GpuDecoderOptions options;
+  options.folders = gpu::library_folders();
+  options.device = gpu;
+  options.device_bytes = memory_for_pictures(config, found->memory_bytes);
+  options.pinned_bytes = std::uint64_t{1} << 30;
+  options.threads = std::max(2, pool.workers * 3 / 4);
+  options.readers = std::max(2, pool.workers / 2);
+  options.slots = static_cast<std::uint32_t>(std::clamp(pool.workers * 16, 32, 512));
+  options.max_edge = kMostEdge;
+  options.thumbnail_edge = static_cast<std::uint32_t>(config.thumbnails.size);
+  options.max_pixels = pool.memory_limit / 3;
+  options.timeout = pool.timeout;
+  options.require_sandbox = pool.require_sandbox;
+  return worker::GpuDecoder::create(std::move(options));
+}
+
+}  // namespace
+
+Result<GpuDecoding> start_gpu_decoding(const Config& config, const worker::PoolOptions& pool) {
+  GpuDecoding decoding;
+  const bool is_demanded = config.inference.gpu_decode == "on";
+  const std::optional<int> gpu = chosen_gpu(config.inference.device);
+  if (config.inference.gpu_decode == "off" || (!gpu && !is_demanded)) return decoding;
+  Result<std::unique_ptr<worker::GpuDecoder>> decoder = start(config, pool, gpu.value_or(0));
+  if (decoder && is_demanded) IE_CHECK((*decoder)->wait_until_ready());
+  if (decoder)
+    decoding.decoder = std::move(*decoder);
+  else if (is_demanded)
+    return fail(decoder.error().code, "inference.gpu_decode is on: " + decoder.error().message);
+  else
+    decoding.reason = decoder.error().message;
+  return decoding;
+}
+
+}  // namespace image_engine::pipeline

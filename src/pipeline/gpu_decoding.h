@@ -1,0 +1,23 @@
+// Whether photos are decoded on a GPU in this run, and by what.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "core/config.h"
+#include "core/result.h"
+#include "worker/gpu_decoder.h"
+#include "worker/pool.h"
+
+namespace image_engine::pipeline {
+
+struct GpuDecoding {
+  std::unique_ptr<worker::GpuDecoder> decoder;  // null: the CPU decodes
+  std::string reason;                           // why it does although a GPU is here; may be empty
+};
+
+// Starts the GPU's decoder, which gets ready while other work goes on, where the configuration allows it and there is a
+// GPU. With inference.gpu_decode: on, an error where there is none: kNotFound, kMachine.
+Result<GpuDecoding> start_gpu_decoding(const Config& config, const worker::PoolOptions& pool);
+
+}  // namespace image_engine::pipeline

@@ -1,0 +1,395 @@
+#include "worker/gpu_decoder.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <condition_variable>
+#include <csignal>
+#include <cstring>
+#include <mutex>
+#include <thread>
+
+#include "core/subprocess.h"
+#include "core/text.h"
+#include "worker/answer.h"
+#include "worker/archive.h"
+#include "worker/process.h"
+
+namespace image_engine::worker {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::seconds kGpuStartTime{90};  // of a machine whose driver is not yet in memory
+constexpr std::uint64_t kMostDeaths = 3;        // then it stays away for the rest of the run
+
+enum class SlotState : std::uint8_t { kFree, kInWork, kDone };
+
+struct Slot {
+  SlotState state = SlotState::kFree;
+  Request request;
+  Clock::time_point begun;
+  std::optional<Reply> reply;
+};
+
+std::uint64_t slot_bytes_of(const GpuDecoderOptions& options) {
+  const std::uint64_t edge = options.max_edge, small = options.thumbnail_edge;
+  const std::uint64_t thumbnail = small * small * kMostBytesAPixel + (std::uint64_t{64} << 10);
+  return (kReplyRoom + edge * edge * 3 + thumbnail + 4095) / 4096 * 4096;
+}
+
+std::string gpu_program() {
+  const std::string folder = executable_folder();
+  const std::string beside = join_path(folder, "image-engine-gpu-worker");
+  if (::access(beside.c_str(), X_OK) == 0) return beside;
+  return join_path(folder, "../libexec/image-engine/image-engine-gpu-worker");
+}
+
+}  // namespace
+
+struct GpuDecoder::State {
+  GpuDecoderOptions options;
+  std::uint64_t slot_bytes = 0;
+  UniqueFd memory_fd;
+  const std::byte* memory = nullptr;
+
+  mutable std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<Slot> slots;
+  std::vector<std::uint32_t> free_slots;
+  UniqueFd socket;  // while ready
+  int process_id = -1;
+  bool is_ready = false, is_ending = false;
+  std::optional<Error> failure;  // it could not start, or died too often
+  GpuHello hello;
+  GpuDecoderCounts counts;
+  std::uint64_t numbers = 0;
+  UniqueFd wake_read, wake_write;  // ends the thread's waiting
+  std::thread thread;
+
+  ~State();
+  Status share_memory();
+  Status start();
+  Status read_hello(int socket_end);
+  void stop_process();
+  void run();
+  bool receive_one();
+  bool is_overdue();
+  void take_answer(const GpuAnswer& answer);
+  void leave_all();
+};
+
+GpuDecoder::State::~State() {
+  {
+    const std::lock_guard lock(mutex);
+    is_ending = true;
+  }
+  if (wake_write) (void)!::write(wake_write.get(), "", 1);
+  if (thread.joinable()) thread.join();
+  stop_process();
+  if (memory != nullptr) ::munmap(const_cast<std::byte*>(memory), slot_bytes * slots.size());
+}
+
+Status GpuDecoder::State::share_memory() {
+  const std::uint64_t bytes = slot_bytes * slots.size();
+  memory_fd.reset(::memfd_create("image-engine-gpu-pictures", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!memory_fd || ::ftruncate(memory_fd.get(), static_cast<off_t>(bytes)) != 0 ||
+      ::fcntl(memory_fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+    return fail(ErrorCode::kMachine, errno_error("no memory to share with the GPU worker").message);
+  void* mapped = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, memory_fd.get(), 0);
+  if (mapped == MAP_FAILED) return fail(ErrorCode::kMachine, errno_error("cannot map shared memory").message);
+  memory = static_cast<const std::byte*>(mapped);
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return fail(ErrorCode::kMachine, errno_error("no pipe").message);
+  wake_read.reset(ends[0]);
+  wake_write.reset(ends[1]);
+  return {};
+}
+
+Status GpuDecoder::State::start() {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+    return fail(ErrorCode::kMachine, errno_error("cannot make a socket to the GPU worker").message);
+  UniqueFd ours(ends[0]), theirs(ends[1]);
+  SpawnOptions spawn_options;
+  spawn_options.arguments = {options.program,
+                             "--device",
+                             std::to_string(options.device),
+                             "--threads",
+                             std::to_string(options.threads),
+                             "--readers",
+                             std::to_string(options.readers),
+                             "--device-bytes",
+                             std::to_string(options.device_bytes),
+                             "--pinned-bytes",
+                             std::to_string(options.pinned_bytes),
+                             "--slot-bytes",
+                             std::to_string(slot_bytes)};
+  for (const std::string& folder : options.folders) {
+    spawn_options.arguments.emplace_back("--folder");
+    spawn_options.arguments.push_back(folder);
+  }
+  spawn_options.environment = worker_environment();
+  // Nothing is left to be loaded behind the wall.
+  spawn_options.environment.emplace_back("CUDA_MODULE_LOADING=EAGER");
+  spawn_options.descriptors = {{theirs.get(), kSocketFd}, {memory_fd.get(), kMemoryFd}};
+  spawn_options.alone = true;
+  if (std::getenv("IMAGE_ENGINE_WORKER_STDERR") != nullptr) spawn_options.descriptors.emplace_back(2, 2);
+  IE_TRY(const int id, spawn(spawn_options));
+  theirs.reset();
+  {
+    const std::lock_guard lock(mutex);
+    process_id = id;
+  }
+  if (Status ready = read_hello(ours.get()); !ready) {
+    stop_process();
+    return ready;
+  }
+  const std::lock_guard lock(mutex);
+  socket = std::move(ours);
+  is_ready = true;
+  changed.notify_all();
+  return {};
+}
+
+Status GpuDecoder::State::read_hello(int socket_end) {
+  pollfd waiting[] = {{socket_end, POLLIN, 0}, {wake_read.get(), POLLIN, 0}};
+  const int count = ::poll(waiting, 2, static_cast<int>(std::chrono::milliseconds(kGpuStartTime).count()));
+  if (count == 0) return fail(ErrorCode::kTimeout, "the GPU worker was not ready in time");
+  if (waiting[1].revents != 0) return fail(ErrorCode::kInterrupted, "the run ends");
+  GpuHello found;
+  const ssize_t bytes = ::recv(socket_end, &found, sizeof found, 0);
+  if (bytes == 0) return fail(ErrorCode::kMachine, "the GPU worker ended at once: are all its libraries here?");
+  if (bytes != sizeof found || found.version != kGpuProtocolVersion)
+    return fail(ErrorCode::kMachine, "the GPU worker speaks another protocol: install all programs of one version");
+  found.problem[sizeof found.problem - 1] = 0;
+  if (found.problem[0] != 0) return fail(ErrorCode::kMachine, found.problem);
+  const std::vector<std::string> missing = missing_layers(found.layers);
+  if (options.require_sandbox && !missing.empty())
+    return fail(ErrorCode::kMachine, fmt::format("worker.sandbox is strict, and these sandbox layers do not hold for the "
+                                                 "GPU worker: {}",
+                                                 fmt::join(missing, ", ")));
+  const std::lock_guard lock(mutex);
+  hello = found;
+  return {};
+}
+
+void GpuDecoder::State::stop_process() {
+  int id = -1;
+  {
+    const std::lock_guard lock(mutex);
+    id = std::exchange(process_id, -1);
+    is_ready = false;
+    socket = {};
+  }
+  if (id < 0) return;
+  ::kill(id, SIGKILL);
+  while (::waitpid(id, nullptr, 0) < 0 && errno == EINTR) continue;
+}
+
+// Pictures in work, when the process has gone.
+void GpuDecoder::State::leave_all() {
+  const std::lock_guard lock(mutex);
+  for (Slot& slot : slots)
+    if (slot.state == SlotState::kInWork) {
+      slot.state = SlotState::kDone;
+      slot.reply.reset();
+      ++counts.left;
+    }
+  changed.notify_all();
+}
+
+void GpuDecoder::State::take_answer(const GpuAnswer& answer) {
+  // Copied before it is parsed: the worker could still write to the shared memory.
+  std::optional<Reply> reply;
+  if (answer.route != GpuRoute::kNone) {
+    const std::byte* begin = memory + answer.slot * slot_bytes;
+    const std::vector<std::byte> bytes(begin, begin + answer.reply_bytes);
+    ArchiveReader reader(bytes);
+    reader(reply.emplace());
+    Request request;
+    {
+      const std::lock_guard lock(mutex);
+      request = slots[answer.slot].request;
+    }
+    if (!reader.complete() || !is_answer_to(request, *reply, slot_bytes)) reply.reset();
+  }
+  const std::lock_guard lock(mutex);
+  Slot& slot = slots[answer.slot];
+  slot.state = SlotState::kDone;
+  std::uint64_t& count = !reply                               ? counts.left
+                         : answer.route == GpuRoute::kHardware ? counts.hardware
+                                                               : counts.hybrid;
+  ++count;
+  slot.reply = std::move(reply);
+  changed.notify_all();
+}
+
+// False when the process has gone, or what it says makes no sense.
+bool GpuDecoder::State::receive_one() {
+  GpuAnswer answer;
+  ssize_t count = 0;
+  do count = ::recv(socket.get(), &answer, sizeof answer, 0);
+  while (count < 0 && errno == EINTR);
+  if (count != sizeof answer || answer.version != kGpuProtocolVersion || answer.slot >= slots.size() ||
+      answer.reply_bytes > kReplyRoom || answer.route > GpuRoute::kHybrid)
+    return false;
+  {
+    const std::lock_guard lock(mutex);
+    const Slot& slot = slots[answer.slot];
+    if (slot.state != SlotState::kInWork || slot.request.number != answer.number) return false;
+  }
+  take_answer(answer);
+  return true;
+}
+
+bool GpuDecoder::State::is_overdue() {
+  const Clock::time_point limit = Clock::now() - options.timeout;
+  const std::lock_guard lock(mutex);
+  return std::ranges::any_of(
+      slots, [&](const Slot& slot) { return slot.state == SlotState::kInWork && slot.begun < limit; });
+}
+
+void GpuDecoder::State::run() {
+  for (;;) {
+    const Status started = start();
+    if (!started) {
+      const std::lock_guard lock(mutex);
+      failure = started.error();
+      changed.notify_all();
+      return;
+    }
+    for (bool is_alive = true; is_alive;) {
+      pollfd waiting[] = {{socket.get(), POLLIN, 0}, {wake_read.get(), POLLIN, 0}};
+      constexpr int kStep = 200;  // milliseconds
+      const int count = ::poll(waiting, 2, kStep);
+      if (waiting[1].revents != 0) return;
+      if (count > 0) is_alive = receive_one();
+      if (is_alive && is_overdue()) is_alive = false;
+    }
+    stop_process();
+    leave_all();
+    const std::lock_guard lock(mutex);
+    if (++counts.deaths < kMostDeaths) continue;
+    failure = Error{ErrorCode::kCrashed, "the GPU worker died three times; the CPU decodes"};
+    changed.notify_all();
+    return;
+  }
+}
+
+GpuDecoder::GpuDecoder(std::unique_ptr<State> state) : state_(std::move(state)) {}
+GpuDecoder::~GpuDecoder() = default;
+
+Result<std::unique_ptr<GpuDecoder>> GpuDecoder::create(GpuDecoderOptions options) {
+  if (options.program.empty()) options.program = gpu_program();
+  if (::access(options.program.c_str(), X_OK) != 0)
+    return fail(ErrorCode::kNotFound, options.program + " is missing: it belongs to builds with CUDA");
+  auto state = std::make_unique<State>();
+  state->slot_bytes = slot_bytes_of(options);
+  state->slots.resize(std::clamp<std::uint32_t>(options.slots, 1, kMostSlots));
+  for (std::uint32_t slot = 0; slot < state->slots.size(); ++slot) state->free_slots.push_back(slot);
+  state->options = std::move(options);
+  IE_CHECK(state->share_memory());
+  state->thread = std::thread([state = state.get()] { state->run(); });
+  return std::unique_ptr<GpuDecoder>(new GpuDecoder(std::move(state)));
+}
+
+Status GpuDecoder::wait_until_ready() {
+  std::unique_lock lock(state_->mutex);
+  state_->changed.wait(lock, [&] { return state_->is_ready || state_->failure; });
+  if (state_->is_ready) return {};
+  return fail(*state_->failure);
+}
+
+std::optional<GpuPicture> GpuDecoder::submit(const Task& task, int file) {
+  constexpr std::uint32_t kTaken = kHash | kFormerHash | kDecode | kThumbnail | kLuma;
+  State& state = *state_;
+  const bool is_for_it = (task.operations & ~kTaken) == 0 && (task.operations & (kDecode | kThumbnail)) != 0 &&
+                         ((task.operations & kDecode) == 0 ||
+                          (task.max_edge > 0 && task.max_edge <= state.options.max_edge)) &&
+                         task.thumbnail_edge <= state.options.thumbnail_edge;
+  if (!is_for_it) return std::nullopt;
+  const std::lock_guard lock(state.mutex);
+  if (!state.is_ready || state.free_slots.empty()) return std::nullopt;
+  GpuRequest message;
+  message.slot = state.free_slots.back();
+  Request& request = message.request;
+  request.operations = task.operations;
+  request.max_edge = task.max_edge;
+  request.thumbnail_edge = task.thumbnail_edge;
+  request.thumbnail_quality = task.thumbnail_quality;
+  request.max_pixels = state.options.max_pixels;
+  request.number = ++state.numbers;
+  if (!send_packet(state.socket.get(), &message, sizeof message, {&file, 1})) return std::nullopt;
+  state.free_slots.pop_back();
+  state.slots[message.slot] = {SlotState::kInWork, request, Clock::now(), std::nullopt};
+  return GpuPicture(*this, message.slot);
+}
+
+GpuDecoderCounts GpuDecoder::counts() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->counts;
+}
+
+std::optional<Error> GpuDecoder::failure() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->failure;
+}
+
+bool GpuDecoder::has_engine() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->hello.has_engine != 0;
+}
+
+std::vector<std::string> GpuDecoder::missing() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->is_ready ? missing_layers(state_->hello.layers) : std::vector<std::string>{};
+}
+
+int GpuDecoder::process_id() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->process_id;
+}
+
+GpuPicture::GpuPicture(GpuPicture&& other) noexcept
+    : decoder_(std::exchange(other.decoder_, nullptr)), slot_(other.slot_) {}
+
+GpuPicture::~GpuPicture() {
+  if (decoder_ == nullptr) return;
+  GpuDecoder::State& state = *decoder_->state_;
+  std::unique_lock lock(state.mutex);
+  // Its memory is still written to.
+  state.changed.wait(lock, [&] { return state.slots[slot_].state == SlotState::kDone; });
+  state.slots[slot_] = {};
+  state.free_slots.push_back(slot_);
+}
+
+std::optional<Reply> GpuPicture::wait() {
+  GpuDecoder::State& state = *decoder_->state_;
+  std::unique_lock lock(state.mutex);
+  state.changed.wait(lock, [&] { return state.slots[slot_].state == SlotState::kDone; });
+  return std::move(state.slots[slot_].reply);
+}
+
+ImageView GpuPicture::pixels(const Picture& picture) const {
+  const GpuDecoder::State& state = *decoder_->state_;
+  const std::byte* begin = state.memory + slot_ * state.slot_bytes + picture.offset;
+  return {picture.width,
+          picture.height,
+          {reinterpret_cast<const std::uint8_t*>(begin), size_t{picture.width} * picture.height * 3}};
+}
+
+std::span<const std::byte> GpuPicture::bytes(const Thumbnail& thumbnail) const {
+  const GpuDecoder::State& state = *decoder_->state_;
+  return {state.memory + slot_ * state.slot_bytes + thumbnail.offset, thumbnail.bytes};
+}
+
+}  // namespace image_engine::worker

@@ -1,0 +1,95 @@
+// Decodes JPEGs on a GPU: starts image-engine-gpu-worker, keeps it busy with many pictures at once, and starts it again
+// when it dies.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/file.h"
+#include "core/result.h"
+#include "types/image.h"
+#include "worker/gpu_protocol.h"
+#include "worker/pool.h"
+
+namespace image_engine::worker {
+
+struct GpuDecoderOptions {
+  std::string program;                 // empty: image-engine-gpu-worker beside the running program
+  std::vector<std::string> folders;    // where nvImageCodec and nvJPEG are
+  int device = 0;                      // CUDA's number
+  std::uint64_t device_bytes = 0;      // of the GPU's memory, for pictures in work
+  std::uint64_t pinned_bytes = 0;      // of page-locked memory, for their files
+  int threads = 1;                     // of the CPU, for Huffman codes
+  int readers = 1;                     // threads that read and hash files
+  std::uint32_t slots = 256;           // pictures in work or not yet released, at most
+  std::uint32_t max_edge = 640;        // the largest Task::max_edge, pixels
+  std::uint32_t thumbnail_edge = 256;  // likewise
+  std::uint64_t max_pixels = 0;        // larger pictures are left to the CPU
+  std::chrono::milliseconds timeout{30'000};  // for one picture
+  bool require_sandbox = false;               // refuse to start if a sandbox layer is missing
+};
+
+// What the decoder did so far.
+struct GpuDecoderCounts {
+  std::uint64_t hardware = 0, hybrid = 0;  // pictures, by route
+  std::uint64_t left = 0;                  // to the CPU
+  std::uint64_t deaths = 0;                // of its process
+};
+
+class GpuDecoder;
+
+// A picture in work. Holds its slot until destroyed; the decoder must outlive it. One thread at a time.
+class GpuPicture {
+ public:
+  GpuPicture(GpuPicture&& other) noexcept;
+  GpuPicture& operator=(GpuPicture&&) = delete;
+  ~GpuPicture();
+
+  // Waits for the answer. None: the picture is left to the CPU, which also has to say whether it is damaged.
+  std::optional<Reply> wait();
+  // Of the reply; valid while this lives.
+  [[nodiscard]] ImageView pixels(const Picture& picture) const;
+  [[nodiscard]] std::span<const std::byte> bytes(const Thumbnail& thumbnail) const;
+
+ private:
+  friend class GpuDecoder;
+  GpuPicture(GpuDecoder& decoder, std::uint32_t slot) : decoder_(&decoder), slot_(slot) {}
+  GpuDecoder* decoder_;
+  std::uint32_t slot_;
+};
+
+// Thread-safe.
+class GpuDecoder {
+ public:
+  // Starts the process, which takes seconds; submit() takes pictures once it is ready. kNotFound: there is no such
+  // program; it belongs to builds with CUDA.
+  static Result<std::unique_ptr<GpuDecoder>> create(GpuDecoderOptions options);
+  ~GpuDecoder();
+
+  // Waits until the process is ready or has failed to start: then its error.
+  Status wait_until_ready();
+  // Begins with a picture: kHash, kFormerHash, kDecode, kThumbnail and kLuma of the task's operations. None: no slot is
+  // free, the process is not (or not again) ready, or the task is not one for it.
+  std::optional<GpuPicture> submit(const Task& task, int file);
+
+  [[nodiscard]] GpuDecoderCounts counts() const;
+  // Why it decodes nothing any more: it could not start, or died too often.
+  [[nodiscard]] std::optional<Error> failure() const;
+  [[nodiscard]] bool has_engine() const;
+  // The sandbox layers that do not hold, by name; empty until it is ready.
+  [[nodiscard]] std::vector<std::string> missing() const;
+  [[nodiscard]] int process_id() const;  // -1: none runs
+
+ private:
+  friend class GpuPicture;
+  struct State;
+  explicit GpuDecoder(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace image_engine::worker

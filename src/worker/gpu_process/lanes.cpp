@@ -1,0 +1,417 @@
+#include "worker/gpu_process/lanes.h"
+
+#include <cuda_runtime_api.h>
+#include <fmt/format.h>
+#include <turbojpeg.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/text.h"
+#include "gpu/kernels/resample.h"
+#include "media/colour.h"
+#include "media/media.h"
+#include "media/resize.h"
+
+namespace image_engine::worker {
+namespace {
+
+// Measured on an H200 with 1,000 photos of 12 MP, bytes in memory: 32 at a time 860 a second, 64 at a time 810 to 880,
+// 128 at a time 950. More is more memory and a longer wait for the first.
+constexpr std::size_t kBatch = 64;
+constexpr std::size_t kScratchBytes = std::size_t{160} << 20;  // resample()'s need for pictures of 12 MP, and more
+constexpr std::size_t kOutputBytes = std::size_t{384} << 20;   // reduced pictures and sums, on the GPU
+constexpr std::size_t kStagingBytes = std::size_t{384} << 20;  // the same, page-locked
+
+Status cuda(cudaError_t error, const char* what) {
+  if (error == cudaSuccess) return {};
+  return fail(ErrorCode::kInternal, fmt::format("{}: {}", what, cudaGetErrorString(error)));
+}
+
+// An event that waits without spinning.
+class Event {
+ public:
+  static Result<Event> create() {
+    Event event;
+    cudaEvent_t handle = nullptr;
+    IE_CHECK(cuda(cudaEventCreateWithFlags(&handle, cudaEventBlockingSync | cudaEventDisableTiming), "no CUDA event"));
+    event.handle_.reset(handle);
+    return event;
+  }
+  [[nodiscard]] Status record(cudaStream_t stream) const { return cuda(cudaEventRecord(handle_.get(), stream), "CUDA failed"); }
+  [[nodiscard]] Status wait() const { return cuda(cudaEventSynchronize(handle_.get()), "CUDA failed"); }
+
+ private:
+  struct Destroy {
+    void operator()(cudaEvent_t event) const { cudaEventDestroy(event); }
+  };
+  std::unique_ptr<std::remove_pointer_t<cudaEvent_t>, Destroy> handle_;
+};
+
+// Where a picture's results lie in a batch's memory, bytes from its start.
+struct Results {
+  gpu::PictureSize size, small;
+  std::size_t rgb = 0, luma = 0, thumbnail = 0, end = 0;
+  bool has_luma = false, has_thumbnail = false;
+};
+
+std::size_t aligned(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
+
+std::uint32_t edge_of(const Request& request) {
+  return (request.operations & kDecode) != 0 ? request.max_edge : request.thumbnail_edge;
+}
+
+gpu::DevicePicture stored(const Job& job) {
+  return {reinterpret_cast<const std::uint8_t*>(job.rgb.data()), job.jpeg.width, job.jpeg.height,
+          std::size_t{job.jpeg.width} * 3, static_cast<int>(job.jpeg.orientation)};
+}
+
+Results lay_out(const Job& job, std::size_t begin) {
+  const Request& request = job.request.request;
+  Results results;
+  results.size = gpu::reduced_size(stored(job), edge_of(request));
+  results.rgb = begin;
+  results.luma = aligned(results.rgb + std::size_t{results.size.width} * results.size.height * 3);
+  results.has_luma = (request.operations & kLuma) != 0;
+  results.thumbnail = results.luma + (results.has_luma ? aligned(gpu::luma_bytes(job.jpeg.width, job.jpeg.height)) : 0);
+  // One with a profile is made on the CPU, of the converted picture.
+  const bool is_smaller = std::max(results.size.width, results.size.height) > request.thumbnail_edge;
+  results.has_thumbnail = (request.operations & kThumbnail) != 0 && is_smaller && job.jpeg.icc.empty();
+  if (results.has_thumbnail)
+    results.small = gpu::reduced_size({nullptr, results.size.width, results.size.height}, request.thumbnail_edge);
+  results.end = aligned(results.thumbnail + std::size_t{results.small.width} * results.small.height * 3);
+  return results;
+}
+
+// Decoded pictures whose results are on their way to the host.
+struct Batch {
+  GpuRoute route = GpuRoute::kNone;
+  std::vector<JobPointer> jobs;
+  std::vector<Results> results;
+  MemoryArena::Part device, host;
+  std::optional<Event> done;
+};
+
+}  // namespace
+
+// One decoder, its stream for the kernels, and their scratch memory.
+class Lanes::Lane {
+ public:
+  Lane(State& all, GpuRoute route) : all_(all), route_(route) {}
+  Status open(Codec& codec, int threads);
+  // Decodes what can be decoded; the others go back to the queue or are answered with none.
+  void work(std::vector<JobPointer> jobs);
+  // As work(), of one JPEG, and waits for it.
+  Status try_one(std::span<const std::byte> jpeg);
+  [[nodiscard]] GpuRoute route() const { return route_; }
+
+ private:
+  void take_memory(std::vector<JobPointer>& jobs);
+  std::vector<JobPointer> decode(std::vector<JobPointer> jobs);
+  Result<std::shared_ptr<Batch>> reduce(std::vector<JobPointer>& jobs);
+  Status queue_kernels(Batch& batch);
+
+  State& all_;
+  const GpuRoute route_;
+  std::unique_ptr<PictureDecoder> decoder_;
+  cudaStream_t stream_ = nullptr;
+  MemoryArena::Part scratch_;
+};
+
+struct Lanes::State {
+  LaneOptions options;
+  std::unique_ptr<Codec> codec;
+  std::unique_ptr<MemoryArena> pictures, outputs, inputs, staging;
+  std::vector<std::unique_ptr<Lane>> lanes;
+  std::unique_ptr<WaitingPictures> waiting;
+  std::unique_ptr<TaskThreads> finishers;
+  Answers* answers = nullptr;
+  bool has_engine = false;
+
+  void answer_none(const Job& job) { answers->send(job, GpuRoute::kNone); }
+  void finish(Batch& batch);
+  Status fill_reply(Job& job, const Results& results, const std::byte* host);
+};
+
+Status Lanes::Lane::open(Codec& codec, int threads) {
+  IE_TRY(decoder_, PictureDecoder::create(codec, route_, threads));
+  IE_CHECK(cuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "no CUDA stream"));
+  std::optional<MemoryArena::Part> scratch = all_.outputs->try_take(kScratchBytes);
+  if (!scratch) return fail(ErrorCode::kOutOfMemory, "no GPU memory for a decoder");
+  scratch_ = std::move(*scratch);
+  return {};
+}
+
+// For as many as there is room for now; for one at least.
+void Lanes::Lane::take_memory(std::vector<JobPointer>& jobs) {
+  std::size_t with_memory = 0;
+  for (JobPointer& job : jobs) {
+    const std::size_t bytes = std::size_t{job->jpeg.width} * job->jpeg.height * 3;
+    std::optional<MemoryArena::Part> part =
+        with_memory == 0 ? all_.pictures->take(bytes) : all_.pictures->try_take(bytes);
+    if (!part) break;
+    job->rgb = std::move(*part);
+    ++with_memory;
+  }
+  for (std::size_t i = jobs.size(); i > with_memory; --i) all_.waiting->put_back(std::move(jobs[i - 1]));
+  jobs.resize(with_memory);
+}
+
+std::vector<JobPointer> Lanes::Lane::decode(std::vector<JobPointer> jobs) {
+  std::vector<CodedPicture> coded;
+  coded.reserve(jobs.size());
+  for (const JobPointer& job : jobs)
+    coded.push_back({{job->input.data(), job->input.size()},
+                     job->jpeg.width,
+                     job->jpeg.height,
+                     reinterpret_cast<std::uint8_t*>(job->rgb.data())});
+  const Result<std::vector<bool>> is_there = decoder_->decode(coded);
+  std::vector<JobPointer> decoded;
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    JobPointer& job = jobs[i];
+    if (is_there && (*is_there)[i]) {
+      job->input = {};
+      decoded.push_back(std::move(job));
+    } else if (is_there && route_ == GpuRoute::kHardware) {
+      job->rgb = {};
+      job->jpeg.for_engine = false;
+      all_.waiting->push(std::move(job));
+    } else {
+      all_.answer_none(*job);
+    }
+  }
+  return decoded;
+}
+
+Status Lanes::Lane::queue_kernels(Batch& batch) {
+  std::vector<gpu::ResampleTask> reduce, shrink;
+  std::byte* device = batch.device.data();
+  for (std::size_t i = 0; i < batch.jobs.size(); ++i) {
+    const Job& job = *batch.jobs[i];
+    const Results& results = batch.results[i];
+    auto* rgb = reinterpret_cast<std::uint8_t*>(device + results.rgb);
+    reduce.push_back(gpu::reduce_task(stored(job), edge_of(job.request.request), rgb,
+                                      results.has_luma ? device + results.luma : nullptr));
+    if (results.has_thumbnail)
+      shrink.push_back(gpu::reduce_task({rgb, results.size.width, results.size.height, std::size_t{results.size.width} * 3},
+                                        job.request.request.thumbnail_edge,
+                                        reinterpret_cast<std::uint8_t*>(device + results.thumbnail)));
+  }
+  IE_CHECK(gpu::resample(reduce, {scratch_.data(), scratch_.size()}, stream_));
+  if (!shrink.empty()) IE_CHECK(gpu::resample(shrink, {scratch_.data(), scratch_.size()}, stream_));
+  IE_CHECK(cuda(cudaMemcpyAsync(batch.host.data(), device, batch.device.size(), cudaMemcpyDeviceToHost, stream_),
+                "CUDA could not copy"));
+  return batch.done->record(stream_);
+}
+
+Result<std::shared_ptr<Batch>> Lanes::Lane::reduce(std::vector<JobPointer>& jobs) {
+  auto batch = std::make_shared<Batch>();
+  batch->route = route_;
+  IE_TRY(batch->done, Event::create());
+  std::size_t bytes = 0;
+  for (const JobPointer& job : jobs) {
+    batch->results.push_back(lay_out(*job, bytes));
+    bytes = batch->results.back().end;
+  }
+  std::optional<MemoryArena::Part> device = all_.outputs->take(bytes), host = all_.staging->take(bytes);
+  if (!device || !host) return fail(ErrorCode::kTooLarge, "the reduced pictures do not fit");
+  batch->device = std::move(*device);
+  batch->host = std::move(*host);
+  batch->jobs = std::move(jobs);
+  if (Status queued = queue_kernels(*batch); !queued) {
+    cudaStreamSynchronize(stream_);
+    jobs = std::move(batch->jobs);
+    return fail(queued.error());
+  }
+  return batch;
+}
+
+void Lanes::Lane::work(std::vector<JobPointer> jobs) {
+  take_memory(jobs);
+  std::vector<JobPointer> decoded = decode(std::move(jobs));
+  if (decoded.empty()) return;
+  Result<std::shared_ptr<Batch>> batch = reduce(decoded);
+  if (!batch) {
+    for (const JobPointer& job : decoded) all_.answer_none(*job);
+    return;
+  }
+  all_.finishers->add([&all = all_, batch = *batch] { all.finish(*batch); });
+}
+
+Status Lanes::Lane::try_one(std::span<const std::byte> jpeg) {
+  auto job = std::make_unique<Job>();
+  IE_TRY(job->input, all_.inputs->take(jpeg.size()).value_or(MemoryArena::Part{}));
+  std::memcpy(job->input.data(), jpeg.data(), jpeg.size());
+  std::optional<RoutedJpeg> routed = route_jpeg(jpeg);
+  if (!routed) return fail(ErrorCode::kInternal, "the picture to try is not taken");
+  job->jpeg = std::move(*routed);
+  Request& request = job->request.request;
+  request.operations = kDecode | kThumbnail | kLuma;
+  request.max_edge = 640;
+  IE_TRY(job->rgb, all_.pictures->take(std::size_t{job->jpeg.width} * job->jpeg.height * 3).value_or(MemoryArena::Part{}));
+  const CodedPicture coded{{job->input.data(), job->input.size()}, job->jpeg.width, job->jpeg.height,
+                           reinterpret_cast<std::uint8_t*>(job->rgb.data())};
+  IE_TRY(const std::vector<bool> is_there, decoder_->decode({&coded, 1}));
+  if (!is_there[0]) return fail(ErrorCode::kInternal, "the decoder does not decode");
+  std::vector<JobPointer> jobs;
+  jobs.push_back(std::move(job));
+  IE_TRY(const std::shared_ptr<Batch> batch, reduce(jobs));
+  return batch->done->wait();
+}
+
+void Lanes::State::finish(Batch& batch) {
+  const Status done = batch.done->wait();
+  for (std::size_t i = 0; i < batch.jobs.size(); ++i) {
+    Job& job = *batch.jobs[i];
+    job.rgb = {};
+    const bool is_good = done && fill_reply(job, batch.results[i], batch.host.data());
+    answers->send(job, is_good ? batch.route : GpuRoute::kNone);
+  }
+}
+
+// Places the results in the slot. An error: the CPU is to decode it.
+Status Lanes::State::fill_reply(Job& job, const Results& results, const std::byte* host) {
+  const Request& request = job.request.request;
+  const std::span<std::byte> slot = answers->slot(job.request.slot);
+  std::size_t at = kReplyRoom;
+  const auto put = [&](const std::byte* bytes, std::size_t count) -> Result<std::uint64_t> {
+    if (at > slot.size() || count > slot.size() - at) return fail(ErrorCode::kTooLarge, "it does not fit its slot");
+    std::memcpy(slot.data() + at, bytes, count);
+    return std::exchange(at, (at + count + 63) / 64 * 64);
+  };
+  Picture picture;
+  const gpu::PictureSize upright = gpu::upright_size(stored(job));
+  picture.full_width = upright.width;
+  picture.full_height = upright.height;
+  if (results.has_luma) {
+    IE_TRY(picture.luma, gpu::read_luma(job.jpeg.width, job.jpeg.height,
+                                        {host + results.luma, gpu::luma_bytes(job.jpeg.width, job.jpeg.height)}));
+  }
+  const std::size_t bytes = std::size_t{results.size.width} * results.size.height * 3;
+  const auto* reduced = reinterpret_cast<const std::uint8_t*>(host + results.rgb);
+  std::vector<std::uint8_t> converted;
+  if (!job.jpeg.icc.empty()) {
+    const Result<media::ColourTransform> transform = media::ColourTransform::create(job.jpeg.icc, 3);
+    if (transform) {
+      converted.resize(bytes);
+      transform->apply(reduced, converted.data(), bytes / 3);
+      reduced = converted.data();
+    } else {
+      picture.warnings.push_back(transform.error().message);
+    }
+  }
+  if ((request.operations & kDecode) != 0) {
+    picture.width = results.size.width;
+    picture.height = results.size.height;
+    IE_TRY(picture.offset, put(reinterpret_cast<const std::byte*>(reduced), bytes));
+  }
+  if ((request.operations & kThumbnail) != 0) {
+    Image on_cpu;
+    ImageView small{results.size.width, results.size.height, {reduced, bytes}};
+    if (results.has_thumbnail) {
+      const auto* rgb = reinterpret_cast<const std::uint8_t*>(host + results.thumbnail);
+      small = {results.small.width, results.small.height,
+               {rgb, std::size_t{results.small.width} * results.small.height * 3}};
+    } else if (std::max(small.width, small.height) > request.thumbnail_edge) {
+      on_cpu = media::resize_to_fit({small.width, small.height, {reduced, reduced + bytes}}, request.thumbnail_edge);
+      small = {on_cpu.width, on_cpu.height, on_cpu.pixels};
+    }
+    IE_TRY(const std::vector<std::byte> jpeg, media::encode_jpeg(small, static_cast<int>(request.thumbnail_quality)));
+    IE_TRY(const std::uint64_t offset, put(jpeg.data(), jpeg.size()));
+    job.reply.thumbnail = Thumbnail{offset, jpeg.size()};
+  }
+  job.reply.picture = std::move(picture);
+  return {};
+}
+
+Lanes::Lanes() : state_(std::make_unique<State>()) {}
+Lanes::~Lanes() = default;
+
+Result<std::unique_ptr<Lanes>> Lanes::create(const LaneOptions& options) {
+  std::unique_ptr<Lanes> lanes(new Lanes);
+  State& state = *lanes->state_;
+  state.options = options;
+  IE_CHECK(cuda(cudaSetDevice(options.device), "the GPU cannot be used"));
+  IE_CHECK(cuda(cudaFree(nullptr), "the GPU cannot be used"));
+  IE_TRY(state.codec, Codec::create(options.folders));
+  constexpr std::size_t kOthers = kOutputBytes + 2 * kScratchBytes;
+  if (options.device_bytes < 2 * kOthers)
+    return fail(ErrorCode::kOutOfMemory, fmt::format("decoding on the GPU needs {} of its memory and may use {} "
+                                                     "(inference.gpu_memory_mb)",
+                                                     human_bytes(2 * kOthers), human_bytes(options.device_bytes)));
+  IE_TRY(state.outputs, MemoryArena::create(MemoryKind::kDevice, kOthers));
+  IE_TRY(state.pictures, MemoryArena::create(MemoryKind::kDevice, options.device_bytes - kOthers));
+  IE_TRY(state.inputs, MemoryArena::create(MemoryKind::kPinned, options.pinned_bytes));
+  IE_TRY(state.staging, MemoryArena::create(MemoryKind::kPinned, kStagingBytes));
+  auto engine = std::make_unique<Lane>(state, GpuRoute::kHardware);
+  state.has_engine = engine->open(*state.codec, 2).has_value();
+  if (state.has_engine) state.lanes.push_back(std::move(engine));
+  auto hybrid = std::make_unique<Lane>(state, GpuRoute::kHybrid);
+  IE_CHECK(hybrid->open(*state.codec, options.threads));
+  state.lanes.push_back(std::move(hybrid));
+  state.waiting = std::make_unique<WaitingPictures>(state.has_engine, kBatch);
+  return lanes;
+}
+
+namespace {
+
+// A picture with detail in every block, coded as asked.
+Result<std::vector<std::byte>> coded_sample(std::uint32_t width, std::uint32_t height, int flags) {
+  std::vector<std::uint8_t> rgb(std::size_t{width} * height * 3);
+  std::uint32_t random = 1;
+  for (std::uint8_t& level : rgb) level = static_cast<std::uint8_t>((random = random * 1664525 + 1013904223) >> 24);
+  struct Destroy {
+    void operator()(void* handle) const { tjDestroy(handle); }
+  };
+  const std::unique_ptr<void, Destroy> handle(tjInitCompress());
+  std::vector<std::byte> jpeg(tjBufSize(static_cast<int>(width), static_cast<int>(height), TJSAMP_420));
+  auto* into = reinterpret_cast<unsigned char*>(jpeg.data());
+  unsigned long size = jpeg.size();
+  if (!handle || tjCompress2(handle.get(), rgb.data(), static_cast<int>(width), 0, static_cast<int>(height), TJPF_RGB,
+                             &into, &size, TJSAMP_420, 90, TJFLAG_NOREALLOC | flags) != 0)
+    return fail(ErrorCode::kInternal, "no picture to try could be made");
+  jpeg.resize(size);
+  return jpeg;
+}
+
+}  // namespace
+
+Status Lanes::warm_up() {
+  for (const auto& lane : state_->lanes)
+    for (const int flags : {0, TJFLAG_PROGRESSIVE}) {
+      if (flags != 0 && lane->route() == GpuRoute::kHardware) continue;
+      for (const std::uint32_t width : {320U, 1600U}) {
+        IE_TRY(const std::vector<std::byte> jpeg, coded_sample(width, width * 3 / 4, flags));
+        IE_CHECK(lane->try_one(jpeg));
+      }
+    }
+  return {};
+}
+
+void Lanes::start(Answers& answers) {
+  state_->answers = &answers;
+  state_->finishers = std::make_unique<TaskThreads>(std::max(2, state_->options.threads / 3));
+  for (const auto& lane : state_->lanes)
+    std::thread([lane = lane.get(), state = state_.get()] {
+      cudaSetDevice(state->options.device);
+      for (;;) lane->work(state->waiting->take(lane->route(), kBatch));
+    }).detach();
+}
+
+void Lanes::push(JobPointer job) {
+  // No gap is ever large enough for it.
+  if (std::size_t{job->jpeg.width} * job->jpeg.height * 3 > state_->pictures->size() / 2)
+    state_->answer_none(*job);
+  else
+    state_->waiting->push(std::move(job));
+}
+
+std::optional<MemoryArena::Part> Lanes::take_input(std::size_t bytes) {
+  // A file that filled all of it would hold up every other.
+  if (bytes > state_->inputs->size() / 4) return std::nullopt;
+  return state_->inputs->take(bytes);
+}
+
+bool Lanes::has_engine() const { return state_->has_engine; }
+
+}  // namespace image_engine::worker

@@ -1,0 +1,49 @@
+// The protocol between the engine and image-engine-gpu-worker, which decodes JPEGs on a GPU, many at a time.
+//
+// A SOCK_SEQPACKET socket carries first the worker's GpuHello, sent before it reads any outside byte. After that the
+// engine sends a GpuRequest for each picture, with its file's descriptor attached, while others are still in work, and
+// a GpuAnswer comes back for each, in any order. The engine chooses the slot of the shared memory in which the answer
+// is written: the archived Reply at the slot's start, whose offsets count from there. A picture that the worker does not
+// take (GpuAnswer::route is kNone) is left to the CPU, and whether it is damaged is for the CPU to say.
+// Both programs come from one build, so the structs are sent as they are and only the version is checked.
+#pragma once
+
+#include <cstdint>
+
+#include "worker/protocol.h"
+
+namespace image_engine::worker {
+
+inline constexpr std::uint32_t kGpuProtocolVersion = 1;
+inline constexpr std::uint32_t kMostSlots = 4096;
+inline constexpr std::uint64_t kReplyRoom = std::uint64_t{64} << 10;  // of the archived Reply, at a slot's start
+
+// How a picture was decoded.
+enum class GpuRoute : std::uint8_t {
+  kNone,      // not on the GPU
+  kHardware,  // by the GPU's JPEG engine
+  kHybrid,    // Huffman codes on the CPU, the rest by CUDA
+};
+
+struct GpuHello {
+  std::uint32_t version = kGpuProtocolVersion;
+  Layers layers;
+  std::uint8_t has_engine = 0;          // the GPU has a JPEG engine
+  std::uint64_t device_bytes = 0;       // of device memory that it has allocated for pictures
+  char problem[240] = {};               // why it cannot work, with the remedy; empty: it is ready
+};
+
+struct GpuRequest {
+  std::uint32_t slot = 0;
+  Request request;  // with kHash, kDecode, kThumbnail, kLuma of its operations
+};
+
+struct GpuAnswer {
+  std::uint32_t version = kGpuProtocolVersion;
+  std::uint32_t slot = 0;
+  std::uint64_t number = 0;       // the request's
+  std::uint32_t reply_bytes = 0;  // of the archived Reply
+  GpuRoute route = GpuRoute::kNone;
+};
+
+}  // namespace image_engine::worker
