@@ -156,7 +156,7 @@ TEST(GpuReduce, AllSizesAndOrientations) {
     for (const int orientation : {1, 2, 3, 4, 5, 6, 7, 8, 0, 9}) {
       const Image image = noise(width, height);
       for (const std::uint32_t edge : {0U, 64U, 640U}) {
-        if (edge == 0 && orientation != 6) continue;
+        if (edge != 64 && orientation != 1 && orientation != 6) continue;
         const std::string what = std::to_string(width) + "×" + std::to_string(height) + " in orientation " +
                                  std::to_string(orientation) + " to " + std::to_string(edge);
         const Image expected = media::apply_orientation(media::resize_to_fit(image, edge), orientation);

@@ -85,6 +85,7 @@ std::uint32_t add_axis(ResampleFilter filter, const Stretch& stretch, Arena& are
   taps.exact = arena.take<double>(std::size_t{taps.reach.stride} * taps.length);
   taps.weights = arena.take<std::int16_t>(std::size_t{taps.groups} * kTapGroup * taps.length);
   taps.largest = arena.take<float>(1);
+  taps.precision = arena.take<int>(1);
   return batch.axis_count++;
 }
 

@@ -29,6 +29,7 @@ struct AxisTaps {
   double* exact = nullptr;  // reach.stride × length: tap by tap, not yet integers
   std::int16_t* weights = nullptr;
   float* largest = nullptr;  // the largest absolute weight
+  int* precision = nullptr;  // precision_for() it
 };
 
 // How a stored pixel of the part becomes an element of the output.

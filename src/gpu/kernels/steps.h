@@ -99,6 +99,20 @@ IE_HOST_DEVICE inline std::uint32_t word_in(const std::uint8_t* bytes) {  // at 
 #endif
 }
 
+struct FourWeights {
+  std::uint32_t low, high;
+};
+IE_HOST_DEVICE inline FourWeights weights_at(const std::int16_t* weights) {  // at a multiple of 8
+#if defined(__CUDA_ARCH__)
+  const uint2 four = __ldg(reinterpret_cast<const uint2*>(weights));
+  return {four.x, four.y};
+#else
+  FourWeights four{};
+  std::memcpy(&four, weights, sizeof four);
+  return four;
+#endif
+}
+
 // Four bytes at any address; zeros from `end` on. Reads only aligned words that lie before `end`, or single bytes.
 IE_HOST_DEVICE inline std::uint32_t bytes_at(const std::uint8_t* at, const std::uint8_t* end) {
   if (at + 8 <= end) {
@@ -165,8 +179,10 @@ IE_HOST_DEVICE inline void round_weights(const AxisTaps& taps, std::uint32_t i) 
   const auto set = [&](std::uint32_t k, std::int16_t weight) {
     taps.weights[(std::size_t{k / kTapGroup} * taps.length + i) * kTapGroup + k % kTapGroup] = weight;
   };
+  const int precision = precision_for(*taps.largest);
+  if (i == 0) *taps.precision = precision;
   round_taps(
-      taps.count[i], precision_for(*taps.largest),
+      taps.count[i], precision,
       [&](std::uint32_t k) { return static_cast<float>(taps.exact[std::size_t{k} * taps.length + i]); }, set);
   for (std::uint32_t k = taps.count[i]; k < taps.groups * kTapGroup; ++k) set(k, 0);
 }
@@ -239,10 +255,12 @@ class AcrossBlock {
     }
     const std::uint32_t words = ((right - left_) * 3 + 3) / 4;
     const std::uint8_t* const picture_end = job_.rgb + (job_.height - 1) * job_.pitch + std::size_t{job_.width} * 3;
-    for (std::uint32_t r = 0; r < kStagedRows && y + r < read_end_; ++r) {
-      const std::uint8_t* from = job_.rgb + (y + r) * job_.pitch + std::size_t{left_} * 3;
-      std::uint32_t* to = staged_ + r * job_.row_words;
-      for (std::uint32_t i = thread; i < words; i += kThreads) to[i] = bytes_at(from + std::size_t{i} * 4, picture_end);
+    const std::uint8_t* const from = job_.rgb + y * job_.pitch + std::size_t{left_} * 3;
+    for (std::uint32_t i = thread; i < words; i += kThreads) {
+      std::uint32_t loaded[kStagedRows];  // all, before the first is stored
+      for (std::uint32_t r = 0; r < kStagedRows; ++r)
+        loaded[r] = y + r < read_end_ ? bytes_at(from + r * job_.pitch + std::size_t{i} * 4, picture_end) : 0;
+      for (std::uint32_t r = 0; r < kStagedRows; ++r) staged_[r * job_.row_words + i] = loaded[r];
     }
   }
 
@@ -251,7 +269,7 @@ class AcrossBlock {
     if (job_.luma != nullptr)
       for (std::uint32_t r = 0; r < rows; ++r) take_luma(y + r, staged_ + r * job_.row_words, thread, luma);
     const std::uint32_t begin = header_[0], outputs = header_[1] - begin;
-    const int precision = precision_for(*taps_.largest);
+    const int precision = *taps_.precision;
     for (std::uint32_t task = thread; task < outputs * rows; task += kThreads) {
       const std::uint32_t r = task / outputs, x = begin + task % outputs, row = y + r;
       if (row < own_begin_ || row >= own_end_ || row < job_.row_begin || row >= job_.row_end) continue;
@@ -333,8 +351,8 @@ class AcrossBlock {
       const std::uint32_t a = word_at(before, from[0], shift), b = word_at(from[0], from[1], shift),
                           c = word_at(from[1], from[2], shift);
       before = from[2];
-      const auto* const pairs = reinterpret_cast<const std::uint8_t*>(weights);
-      const std::uint32_t two = word_in(pairs), more = word_in(pairs + 4);
+      const FourWeights four = weights_at(weights);
+      const std::uint32_t two = four.low, more = four.high;
       red = add_products(red, two, more, chosen_bytes(chosen_bytes(a, b, 0x0630), c, 0x5210));
       green = add_products(green, two, more, chosen_bytes(chosen_bytes(a, b, 0x0741), c, 0x6210));
       blue = add_products(blue, two, more, chosen_bytes(chosen_bytes(a, b, 0x0052), c, 0x7410));
@@ -380,7 +398,7 @@ IE_HOST_DEVICE inline void make_pixel(const Batch& batch, const Job& job, std::u
         taps.weights[(std::size_t{k / kTapGroup} * taps.length + y) * kTapGroup + k % kTapGroup];
     for (unsigned c = 0; c < 3; ++c) sums[c] += weight * static_cast<std::int32_t>(*from >> (8 * c) & 255U);
   }
-  const int precision = precision_for(*taps.largest);
+  const int precision = *taps.precision;
   const Target& target = job.target;
   std::uint32_t u = target.transpose ? y : x, v = target.transpose ? x : y;
   if (target.flip_x) u = target.part_width - 1 - u;
