@@ -1,5 +1,5 @@
 add_library(ie_options INTERFACE)
-target_compile_options(ie_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wno-missing-field-initializers
+target_compile_options(ie_options INTERFACE -Wall -Wextra $<$<NOT:$<COMPILE_LANGUAGE:CUDA>>:-Wpedantic> -Wshadow -Wnon-virtual-dtor -Wno-missing-field-initializers
                        # GCC 12 sees overlaps and overruns in std::string that are none (bugs 105651, 105329).
                        $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict -Wno-array-bounds -Wno-stringop-overflow -Wno-stringop-overread>
                        # Collects its garbage from 400 MB on: a tenth of the time.

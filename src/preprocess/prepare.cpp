@@ -2,23 +2,14 @@
 #include <cmath>
 #include <string>
 
-#include "preprocess/plan.h"
+#include "preprocess/geometry.h"
 #include "preprocess/resample.h"
 #include "preprocess/write_pixels.h"
 
 namespace image_engine::preprocess {
 namespace {
 
-struct Size {
-  std::uint64_t width = 0, height = 0;
-};
-
-// The destination of the computed part of the resized picture.
-struct Geometry {
-  InputSize input;
-  Resampler::Part part;
-  std::uint32_t left = 0, top = 0;  // of the part in the input
-};
+using Size = PictureEdges;
 
 Size with_short_edge(const Size& picture, std::uint64_t edge) {
   const auto longer = [&](std::uint64_t other, std::uint64_t shorter) { return other * edge / shorter; };
@@ -50,33 +41,6 @@ Geometry whole(InputSize input, const Size& size) {
   return {
       input,
       {size.width, size.height, 0, 0, static_cast<std::uint32_t>(size.width), static_cast<std::uint32_t>(size.height)}};
-}
-
-Geometry geometry_of(const Plan& plan, const Size& picture) {
-  const InputSize fixed{plan.width, plan.height};
-  switch (plan.fit) {
-    case Fit::kStretch:
-      return whole(fixed, {plan.width, plan.height});
-    case Fit::kLetterbox: {
-      Geometry geometry = whole(fixed, letterboxed(picture, plan));
-      if (plan.align == Align::kCentre) {
-        geometry.left = (plan.width - geometry.part.width) / 2;
-        geometry.top = (plan.height - geometry.part.height) / 2;
-      }
-      return geometry;
-    }
-    case Fit::kCentreCrop: {
-      const std::uint32_t edge = plan.resize_edge != 0 ? plan.resize_edge : std::max(plan.width, plan.height);
-      const Size size = with_short_edge(picture, edge);
-      return {fixed,
-              {size.width, size.height, (size.width - plan.width) / 2, (size.height - plan.height) / 2, plan.width,
-               plan.height}};
-    }
-    case Fit::kShortEdge:
-      break;
-  }
-  const Size size = with_longest(picture, plan.width, plan.longest != 0 ? plan.longest : kLargestEdge);
-  return whole({static_cast<std::uint32_t>(size.width), static_cast<std::uint32_t>(size.height)}, size);
 }
 
 Status check_edge(const char* name, std::uint32_t value, std::uint32_t least) {
@@ -116,14 +80,45 @@ void write(const Plan& plan, const ImageView& picture, const Geometry& geometry,
 
 Placement write_input(const Plan& plan, const ImageView& picture, const Geometry& geometry, std::span<std::byte> out) {
   (plan.type == ElementType::kUint8 ? write<std::uint8_t> : write<float>)(plan, picture, geometry, out);
-  const Resampler::Part& part = geometry.part;
-  return {static_cast<double>(part.out_width) / picture.width, static_cast<double>(part.out_height) / picture.height,
-          geometry.left - static_cast<double>(part.left), geometry.top - static_cast<double>(part.top)};
+  return placement_of(geometry, picture.width, picture.height);
 }
 
 std::size_t count_of(const InputSize& input) { return std::size_t{3} * input.width * input.height; }
 
 }  // namespace
+
+Geometry geometry_of(const Plan& plan, const Size& picture) {
+  const InputSize fixed{plan.width, plan.height};
+  switch (plan.fit) {
+    case Fit::kStretch:
+      return whole(fixed, {plan.width, plan.height});
+    case Fit::kLetterbox: {
+      Geometry geometry = whole(fixed, letterboxed(picture, plan));
+      if (plan.align == Align::kCentre) {
+        geometry.left = (plan.width - geometry.part.width) / 2;
+        geometry.top = (plan.height - geometry.part.height) / 2;
+      }
+      return geometry;
+    }
+    case Fit::kCentreCrop: {
+      const std::uint32_t edge = plan.resize_edge != 0 ? plan.resize_edge : std::max(plan.width, plan.height);
+      const Size size = with_short_edge(picture, edge);
+      return {fixed,
+              {size.width, size.height, (size.width - plan.width) / 2, (size.height - plan.height) / 2, plan.width,
+               plan.height}};
+    }
+    case Fit::kShortEdge:
+      break;
+  }
+  const Size size = with_longest(picture, plan.width, plan.longest != 0 ? plan.longest : kLargestEdge);
+  return whole({static_cast<std::uint32_t>(size.width), static_cast<std::uint32_t>(size.height)}, size);
+}
+
+Placement placement_of(const Geometry& geometry, std::uint32_t width, std::uint32_t height) {
+  const Resampler::Part& part = geometry.part;
+  return {static_cast<double>(part.out_width) / width, static_cast<double>(part.out_height) / height,
+          geometry.left - static_cast<double>(part.left), geometry.top - static_cast<double>(part.top)};
+}
 
 Status check_plan(const Plan& plan) {
   IE_CHECK(check_edge("width", plan.width, 1));

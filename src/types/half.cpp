@@ -68,6 +68,8 @@ std::size_t unpack(const std::uint16_t*, float*, std::size_t) { return 0; }
 
 }  // namespace
 
+std::uint16_t to_half(float value) { return half_of(value); }
+
 std::vector<std::uint16_t> to_half(std::span<const float> values) {
   std::vector<std::uint16_t> halves(values.size());
   const std::size_t done = has_f16c() ? pack(values.data(), halves.data(), values.size()) : 0;

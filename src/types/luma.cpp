@@ -10,7 +10,8 @@
 namespace image_engine {
 namespace {
 
-constexpr std::size_t kTile = 64;  // pixels; the last of a row or column includes the remainder, up to twice that
+constexpr std::size_t kTile =
+    LumaCell::kEdge;  // pixels; the last of a row or column includes the remainder, up to twice that
 constexpr double kSharpQuantile = 0.95;
 constexpr double kNoiseQuantile = 0.10;
 // Tile means at which clipping at black or white removes noise.
@@ -122,6 +123,26 @@ double noise_of(const std::vector<Tile>& tiles) {
 
 std::size_t tiles_along(std::size_t interior) { return std::max<std::size_t>(1, interior / kTile); }
 
+// Fills what is computed from tiles; there is at least one. `pixels` of them all.
+void describe_all(const Sums& whole, const std::vector<Tile>& tiles, double pixels, LumaStatistics& result) {
+  result.laplacian_variance = describe(whole, pixels).laplacian_variance;
+  result.gradient_energy = static_cast<double>(whole.gradient) / pixels;
+  std::vector<double> sharpness;
+  for (const Tile& tile : tiles) sharpness.push_back(tile.laplacian_variance);
+  result.laplacian_variance_top = quantile(std::move(sharpness), kSharpQuantile);
+  result.noise_sigma = noise_of(tiles);
+}
+
+Sums sums_of(const LumaCell& cell) {
+  return {static_cast<std::int32_t>(cell.laplacian), cell.laplacian_squared,
+          std::int64_t{cell.gradient_x} + cell.gradient_y, cell.noise, cell.luma};
+}
+
+// The pixels of tile t of `tiles` along an interior of that many.
+std::size_t pixels_along(std::size_t t, std::size_t tiles, std::size_t interior) {
+  return t + 1 == tiles ? interior - t * kTile : kTile;
+}
+
 }  // namespace
 
 struct LumaAccumulator::State {
@@ -198,21 +219,35 @@ LumaStatistics LumaAccumulator::finish() {
   if (s.rows_in_tile > 0) s.close_tiles();
   if (s.tiles.empty()) return result;
 
-  const auto pixels = static_cast<double>((s.width - 2) * (s.seen - 2));
-  result.laplacian_variance = describe(s.whole, pixels).laplacian_variance;
-  result.gradient_energy = static_cast<double>(s.whole.gradient) / pixels;
-  std::vector<double> sharpness;
-  for (const Tile& tile : s.tiles) sharpness.push_back(tile.laplacian_variance);
-  result.laplacian_variance_top = quantile(std::move(sharpness), kSharpQuantile);
-  result.noise_sigma = noise_of(s.tiles);
+  describe_all(s.whole, s.tiles, static_cast<double>((s.width - 2) * (s.seen - 2)), result);
+  return result;
+}
+
+LumaStatistics luma_statistics(std::uint32_t width, std::uint32_t height,
+                               const std::array<std::uint32_t, 256>& histogram, std::span<const LumaCell> cells) {
+  LumaStatistics result{width, height, histogram};
+  const std::size_t across = luma_cells_along(width), down = luma_cells_along(height);
+  if (across == 0 || down == 0 || cells.size() != across * down) return result;
+  const std::size_t wide = width - 2, high = height - 2, columns = tiles_along(wide), rows = tiles_along(high);
+  std::vector<Sums> sums(columns * rows);
+  Sums whole;
+  for (std::size_t y = 0; y < down; ++y)
+    for (std::size_t x = 0; x < across; ++x) {
+      const Sums cell = sums_of(cells[y * across + x]);
+      sums[std::min(y, rows - 1) * columns + std::min(x, columns - 1)] += cell;
+      whole += cell;
+    }
+  std::vector<Tile> tiles;
+  for (std::size_t t = 0; t < sums.size(); ++t)
+    tiles.push_back(describe(sums[t], static_cast<double>(pixels_along(t % columns, columns, wide) *
+                                                          pixels_along(t / columns, rows, high))));
+  describe_all(whole, tiles, static_cast<double>(wide * high), result);
   return result;
 }
 
 void rgb_to_luma(std::span<const std::uint8_t> rgb, std::span<std::uint8_t> luma) {
   const std::size_t pixels = std::min(rgb.size() / 3, luma.size());
-  for (std::size_t i = 0; i < pixels; ++i)
-    luma[i] = static_cast<std::uint8_t>(
-        (rgb[i * 3] * 19595U + rgb[i * 3 + 1] * 38470U + rgb[i * 3 + 2] * 7471U + 32768U) >> 16U);
+  for (std::size_t i = 0; i < pixels; ++i) luma[i] = luma_of(rgb[i * 3], rgb[i * 3 + 1], rgb[i * 3 + 2]);
 }
 
 }  // namespace image_engine

@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 
+#include "types/host_device.h"
 #include "types/metadata.h"
 
 namespace image_engine {
@@ -31,6 +32,39 @@ struct LumaStatistics {
   bool operator==(const LumaStatistics&) const = default;
 };
 
+// Sums over a cell of 64 × 64 pixels that have all their neighbours, as a GPU's kernel makes them; cells lie side by
+// side from pixel (1, 1), those at the right and lower edge are smaller. Modulo 2³², which no true sum reaches;
+// `laplacian` is signed.
+struct LumaCell {
+  static constexpr std::uint32_t kEdge = 64;
+  std::uint32_t laplacian = 0, laplacian_squared = 0;
+  std::uint32_t gradient_x = 0, gradient_y = 0;  // of squares
+  std::uint32_t noise = 0, luma = 0;
+};
+// The number of cells along an edge of that many pixels.
+IE_HOST_DEVICE constexpr std::uint32_t luma_cells_along(std::uint32_t edge) {
+  return edge < 3 ? 0 : (edge - 2 + LumaCell::kEdge - 1) / LumaCell::kEdge;
+}
+
+// Adds the pixel at rows[1][1] of nine levels to its cell's sums.
+IE_HOST_DEVICE inline void add_to_cell(LumaCell& cell, const int* above, const int* here, const int* below) {
+  const int left = above[0] + below[0], right = above[2] + below[2];
+  const int cross = above[1] + below[1] + here[0] + here[2];
+  const int laplacian = cross - 4 * here[1], noise = left + right - 2 * cross + 4 * here[1];
+  const int x = right - left + 2 * (here[2] - here[0]);
+  const int y = below[0] - above[0] + below[2] - above[2] + 2 * (below[1] - above[1]);
+  cell.laplacian += static_cast<std::uint32_t>(laplacian);
+  cell.laplacian_squared += static_cast<std::uint32_t>(laplacian * laplacian);
+  cell.gradient_x += static_cast<std::uint32_t>(x * x), cell.gradient_y += static_cast<std::uint32_t>(y * y);
+  cell.noise += static_cast<std::uint32_t>(noise < 0 ? -noise : noise);
+  cell.luma += static_cast<std::uint32_t>(here[1]);
+}
+
+// What LumaAccumulator makes of the same pixels. `cells` has luma_cells_along(width) × luma_cells_along(height) of
+// them, row by row. Thread-safe.
+LumaStatistics luma_statistics(std::uint32_t width, std::uint32_t height,
+                               const std::array<std::uint32_t, 256>& histogram, std::span<const LumaCell> cells);
+
 // begin(), add_row() for each row from the top, finish(); then begin() again. Rows may be missing at the end (a
 // truncated file). Memory: a few rows and 24 bytes per tile. One thread at a time. Throws only std::bad_alloc.
 class LumaAccumulator {
@@ -53,6 +87,10 @@ class LumaAccumulator {
 // Luma of interleaved full-range RGB as JPEG defines it: 0.299 R + 0.587 G + 0.114 B, rounded; for formats that decode
 // to RGB. `luma` holds rgb.size() / 3 samples.
 void rgb_to_luma(std::span<const std::uint8_t> rgb, std::span<std::uint8_t> luma);
+// Of one pixel.
+IE_HOST_DEVICE constexpr std::uint8_t luma_of(std::uint32_t red, std::uint32_t green, std::uint32_t blue) {
+  return static_cast<std::uint8_t>((red * 19595U + green * 38470U + blue * 7471U + 32768U) >> 16U);
+}
 
 template <typename Archive>
 void visit_fields(Archive& archive, Same<LumaStatistics> auto& s) {

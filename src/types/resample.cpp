@@ -10,17 +10,13 @@
 #include <cstring>
 
 #include "core/cpu.h"
+#include "types/tap_weights.h"
 
 namespace image_engine {
 namespace {
 
 constexpr std::size_t kTapGroup = 4;   // taps per step of the horizontal kernel
 constexpr std::size_t kRowBlock = 32;  // bytes per step of the vertical kernel
-constexpr int kMostPrecision = 21;     // 255 × 2^21 × the sum of absolute weights (< 2) stays below 2^31
-
-std::uint8_t to_byte(std::int32_t sum, int precision) {
-  return static_cast<std::uint8_t>(std::clamp((sum + (1 << (precision - 1))) >> precision, 0, 255));
-}
 
 // `row` is readable for ResampledRows::kPadding bytes after its pixels, `out` is writable for one byte after its own.
 void across_portable(const FixedTaps& taps, const std::uint8_t* row, std::uint8_t* out) {
@@ -30,7 +26,7 @@ void across_portable(const FixedTaps& taps, const std::uint8_t* row, std::uint8_
     std::array<std::int32_t, 3> sum{};
     for (std::size_t k = 0; k < taps.count[x]; ++k)
       for (std::size_t c = 0; c < 3; ++c) sum[c] += weight[k] * pixel[k * 3 + c];
-    for (std::size_t c = 0; c < 3; ++c) out[x * 3 + c] = to_byte(sum[c], taps.precision);
+    for (std::size_t c = 0; c < 3; ++c) out[x * 3 + c] = sample_of(sum[c], taps.precision);
   }
 }
 
@@ -42,7 +38,7 @@ void down_portable(const FixedTaps& taps, std::size_t y, const std::uint8_t* con
     std::array<std::int32_t, kRowBlock> sums{};
     for (std::size_t k = 0; k < taps.count[y]; ++k)
       for (std::size_t i = 0; i < kRowBlock; ++i) sums[i] += weights[k] * rows[k][left + i];
-    for (std::size_t i = 0; i < kRowBlock; ++i) out[left + i] = to_byte(sums[i], taps.precision);
+    for (std::size_t i = 0; i < kRowBlock; ++i) out[left + i] = sample_of(sums[i], taps.precision);
   }
 }
 
@@ -115,13 +111,10 @@ const ResampleLoops kFastest = cpu_uses(CpuLevel::kAvx2) ? ResampleLoops{across_
 constexpr ResampleLoops kFastest = kPortable;
 #endif
 
-// The greatest at which every weight, plus one, fits 16 bits.
 int precision_of(const std::vector<float>& weights) {
   float largest = 0;
   for (const float weight : weights) largest = std::max(largest, std::abs(weight));
-  int precision = kMostPrecision;
-  while (precision > 1 && std::ldexp(largest, precision) > INT16_MAX - 1) --precision;
-  return precision;
+  return precision_for(largest);
 }
 
 std::size_t round_up(std::size_t value, std::size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
@@ -136,17 +129,10 @@ FixedTaps::FixedTaps(const Taps& taps)
       stride(static_cast<std::uint32_t>(round_up(taps.stride, kTapGroup))),
       precision(precision_of(taps.weights)) {
   weights.resize(first.size() * stride);
-  const double one = std::ldexp(1.0, precision);
-  for (std::size_t i = 0; i < first.size(); ++i) {
-    double exact = 0;  // the sum so far; rounded, it equals the sum of the integers so far
-    std::int32_t given = 0;
-    for (std::size_t k = 0; k < count[i]; ++k) {
-      exact += one * static_cast<double>(taps.weights[i * taps.stride + k]);
-      const std::int32_t sum = k + 1 == count[i] ? 1 << precision : static_cast<std::int32_t>(std::lround(exact));
-      weights[i * stride + k] = static_cast<std::int16_t>(sum - given);
-      given = sum;
-    }
-  }
+  for (std::size_t i = 0; i < first.size(); ++i)
+    round_taps(
+        count[i], precision, [&](std::uint32_t k) { return taps.weights[i * taps.stride + k]; },
+        [&](std::uint32_t k, std::int16_t weight) { weights[i * stride + k] = weight; });
 }
 
 ResampledRows::ResampledRows(const Taps& across, const Taps& down, Speed speed)

@@ -1,0 +1,25 @@
+#include "gpu/kernels/queue.h"
+
+#include <memory>
+#include <string>
+
+namespace image_engine::gpu {
+
+Status resample(std::span<const ResampleTask> tasks, Scratch scratch, void* stream) {
+  IE_CHECK(check_tasks(tasks));
+  const std::size_t needed = resample_scratch(tasks);
+  if (scratch.bytes < needed || reinterpret_cast<std::uintptr_t>(scratch.data) % 256 != 0)
+    return fail(ErrorCode::kInvalidArgument, "resampling takes " + std::to_string(needed) +
+                                                 " bytes of scratch memory at a multiple of 256, not " +
+                                                 std::to_string(scratch.bytes));
+  const auto batch = std::make_unique<Batch>();
+  while (!tasks.empty()) {
+    const Filled filled = fill_batch(tasks, static_cast<std::byte*>(scratch.data), *batch);
+    if (const char* problem = queue_batch(*batch, extents_of(*batch), stream))
+      return fail(ErrorCode::kInternal, std::string("resampling on the GPU: ") + problem);
+    tasks = tasks.subspan(filled.tasks);
+  }
+  return {};
+}
+
+}  // namespace image_engine::gpu

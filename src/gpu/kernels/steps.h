@@ -1,0 +1,423 @@
+// What each thread of the kernels does, for the GPU and for the host's loops, which run the threads in turn.
+#pragma once
+
+#include <cstring>
+
+#include "gpu/kernels/batch.h"
+#include "types/half.h"
+
+#if defined(__CUDACC__)
+#include <cuda_fp16.h>
+#endif
+
+namespace image_engine::gpu {
+
+inline constexpr std::uint32_t kThreads = 128;  // of a block
+inline constexpr std::uint32_t kColumns = 4;    // whose luma a thread looks at
+inline constexpr std::uint32_t kSegment = kThreads * kColumns;
+inline constexpr std::uint32_t kRowGroup = LumaCell::kEdge;
+inline constexpr std::uint32_t kStagedRows = 4;
+inline constexpr std::uint32_t kTables = kThreads / 32;  // of counts, one a warp
+inline constexpr std::uint32_t kCountWords = kTables * 256;
+inline constexpr std::uint32_t kHeaderWords = 4;
+inline constexpr std::uint32_t kCellFields = sizeof(LumaCell) / sizeof(std::uint32_t);
+static_assert(kCellFields == 6 && sizeof(LumaCell) % sizeof(std::uint32_t) == 0);
+inline constexpr std::uint32_t kThreadsOfCell = LumaCell::kEdge / kColumns;
+
+// --- what a GPU has an instruction for
+
+IE_HOST_DEVICE inline void add_count(std::uint32_t* to, std::uint32_t count) {
+#if defined(__CUDA_ARCH__)
+  atomicAdd(to, count);
+#else
+  *to += count;
+#endif
+}
+
+// `value` is not negative.
+IE_HOST_DEVICE inline void raise(float* to, float value) {
+#if defined(__CUDA_ARCH__)
+  atomicMax(reinterpret_cast<int*>(to), __float_as_int(value));
+#else
+  if (value > *to) *to = value;
+#endif
+}
+
+// Bytes of the eight in (low, high), chosen by the four lowest hexadecimal digits of `choice`.
+IE_HOST_DEVICE inline std::uint32_t chosen_bytes(std::uint32_t low, std::uint32_t high, std::uint32_t choice) {
+#if defined(__CUDA_ARCH__)
+  return __byte_perm(low, high, choice);
+#else
+  const std::uint64_t both = std::uint64_t{high} << 32U | low;
+  std::uint32_t result = 0;
+  for (unsigned i = 0; i < 4; ++i)
+    result |= static_cast<std::uint32_t>(both >> ((choice >> (4 * i) & 7U) * 8) & 255U) << (8 * i);
+  return result;
+#endif
+}
+
+// The four bytes of (low, high) that begin at bit `shift`: 0, 8, 16 or 24.
+IE_HOST_DEVICE inline std::uint32_t word_at(std::uint32_t low, std::uint32_t high, std::uint32_t shift) {
+#if defined(__CUDA_ARCH__)
+  return __funnelshift_r(low, high, shift);
+#else
+  return static_cast<std::uint32_t>((std::uint64_t{high} << 32U | low) >> shift);
+#endif
+}
+
+// sum + the products of four 16-bit weights and four samples.
+IE_HOST_DEVICE inline std::int32_t add_products(std::int32_t sum, std::uint32_t weights, std::uint32_t more_weights,
+                                                std::uint32_t samples) {
+#if defined(__CUDA_ARCH__)
+  asm("dp2a.lo.s32.u32 %0, %1, %2, %0;" : "+r"(sum) : "r"(weights), "r"(samples));
+  asm("dp2a.hi.s32.u32 %0, %1, %2, %0;" : "+r"(sum) : "r"(more_weights), "r"(samples));
+  return sum;
+#else
+  const auto product = [&](std::uint32_t two, unsigned half, unsigned sample) {
+    return static_cast<std::int16_t>(two >> (16 * half)) * static_cast<std::int32_t>(samples >> (8 * sample) & 255U);
+  };
+  return sum + product(weights, 0, 0) + product(weights, 1, 1) + product(more_weights, 0, 2) +
+         product(more_weights, 1, 3);
+#endif
+}
+
+IE_HOST_DEVICE inline std::uint16_t half_bits(float value) {
+#if defined(__CUDA_ARCH__)
+  return __half_as_ushort(__float2half_rn(value));
+#else
+  return to_half(value);
+#endif
+}
+
+IE_HOST_DEVICE inline std::uint32_t word_in(const std::uint8_t* bytes) {  // at a multiple of 4
+#if defined(__CUDA_ARCH__)
+  return *reinterpret_cast<const std::uint32_t*>(bytes);
+#else
+  std::uint32_t word = 0;
+  std::memcpy(&word, bytes, sizeof word);
+  return word;
+#endif
+}
+
+struct FourWeights {
+  std::uint32_t low, high;
+};
+IE_HOST_DEVICE inline FourWeights weights_at(const std::int16_t* weights) {  // at a multiple of 8
+#if defined(__CUDA_ARCH__)
+  const uint2 four = __ldg(reinterpret_cast<const uint2*>(weights));
+  return {four.x, four.y};
+#else
+  FourWeights four{};
+  std::memcpy(&four, weights, sizeof four);
+  return four;
+#endif
+}
+
+// Four bytes at any address; zeros from `end` on. Reads only aligned words that lie before `end`, or single bytes.
+IE_HOST_DEVICE inline std::uint32_t bytes_at(const std::uint8_t* at, const std::uint8_t* end) {
+  if (at + 8 <= end) {
+    const std::size_t over = reinterpret_cast<std::uintptr_t>(at) % 4;
+    if (over == 0) return word_in(at);
+    return word_at(word_in(at - over), word_in(at - over + 4), static_cast<std::uint32_t>(over) * 8);
+  }
+  std::uint32_t word = 0;
+  for (unsigned i = 0; i < 4; ++i)
+    if (at + i < end) word |= static_cast<std::uint32_t>(at[i]) << (8 * i);
+  return word;
+}
+
+// --- taps
+
+// Clears what later steps add to; `thread` is below threads().
+struct ClearStep {
+  const Batch& batch;
+  IE_HOST_DEVICE static constexpr std::uint32_t threads() { return 256; }
+  // `block` below job_count + 1
+  IE_HOST_DEVICE void run(std::uint32_t block, std::uint32_t thread) const {
+    if (block == batch.job_count) {
+      if (thread < batch.axis_count) *batch.axes[thread].largest = 0;
+    } else if (batch.jobs[block].luma != nullptr) {
+      batch.jobs[block].luma[thread] = 0;
+    }
+  }
+};
+
+// Output i's sample, of kNearest. The sum is Pillow's: on an edge, rounding decides.
+IE_HOST_DEVICE inline std::uint32_t nearest_sample(const Axis& axis, double scale, std::uint64_t i) {
+  double under = 0.5 * scale;
+  for (std::uint64_t k = 0; k < i; ++k) under += scale;
+  return static_cast<std::uint32_t>(limited(under, 0.0, axis.in - 1.0));
+}
+
+IE_HOST_DEVICE inline TapWindow window_of(const AxisTaps& taps, std::uint32_t i) {
+  if (taps.filter == ResampleFilter::kNearest)
+    return {0, nearest_sample(taps.axis, taps.reach.scale, taps.begin + i), 1};
+  return tap_window(taps.reach, taps.axis.in, taps.begin + i);
+}
+
+// The weights of one output, as make_taps() has them.
+IE_HOST_DEVICE inline void weigh(const AxisTaps& taps, std::uint32_t i) {
+  const TapWindow window = window_of(taps, i);
+  taps.first[i] = window.first, taps.count[i] = window.count;
+  const bool nearest = taps.filter == ResampleFilter::kNearest;
+  double sum = 0;
+  for (std::uint32_t k = 0; k < window.count; ++k)
+    sum += taps.exact[std::size_t{k} * taps.length + i] =
+        nearest ? 1 : tap_weight(taps.filter, (window.first + k - window.centre + 0.5) / taps.reach.stretch);
+  float largest = 0;
+  for (std::uint32_t k = 0; k < window.count; ++k) {
+    double& exact = taps.exact[std::size_t{k} * taps.length + i];
+    const auto weight = static_cast<float>(exact / sum);
+    exact = static_cast<double>(weight);
+    largest = fmaxf(largest, fabsf(weight));
+  }
+  raise(taps.largest, largest);
+}
+
+// And as FixedTaps has them. After all of the axis are weighed.
+IE_HOST_DEVICE inline void round_weights(const AxisTaps& taps, std::uint32_t i) {
+  const auto set = [&](std::uint32_t k, std::int16_t weight) {
+    taps.weights[(std::size_t{k / kTapGroup} * taps.length + i) * kTapGroup + k % kTapGroup] = weight;
+  };
+  const int precision = precision_for(*taps.largest);
+  if (i == 0) *taps.precision = precision;
+  round_taps(
+      taps.count[i], precision,
+      [&](std::uint32_t k) { return static_cast<float>(taps.exact[std::size_t{k} * taps.length + i]); }, set);
+  for (std::uint32_t k = taps.count[i]; k < taps.groups * kTapGroup; ++k) set(k, 0);
+}
+
+// --- across, and luma, in one reading of the picture
+
+IE_HOST_DEVICE inline std::uint32_t segments_of(const Job& job) {
+  return job.width <= kSegment + 1 ? 1 : (job.width - 1 + kSegment - 1) / kSegment;
+}
+IE_HOST_DEVICE inline std::uint32_t row_groups_of(const Job& job) {
+  if (job.luma == nullptr) return (job.row_end - job.row_begin + kRowGroup - 1) / kRowGroup;
+  return job.height <= kRowGroup + 1 ? 1 : (job.height - 1 + kRowGroup - 1) / kRowGroup;
+}
+
+// What a thread knows of luma: its columns of the last three rows, with a neighbour on each side.
+struct ThreadLuma {
+  int levels[3][kColumns + 2] = {};
+  LumaCell sums;
+};
+
+// A block: a segment of columns of a group of rows. Its threads call begin(); then for each y of rows() stage() and
+// take(); then leave() and finish(); each when all have done the one before. `shared` has Job::row_words × kStagedRows
+// words after kHeaderWords and, for luma, kCountWords.
+class AcrossBlock {
+ public:
+  IE_HOST_DEVICE AcrossBlock(const Batch& batch, const Job& job, std::uint32_t segment, std::uint32_t group,
+                             std::uint32_t* shared)
+      : job_(job),
+        taps_(batch.axes[job.across]),
+        segment_(segment),
+        group_(group),
+        header_(shared),
+        counts_(shared + kHeaderWords),
+        staged_(counts_ + (job.luma != nullptr ? kCountWords : 0)) {
+    column_begin_ = segment == 0 ? 0 : 1 + kSegment * segment;
+    column_end_ = least(job.width, 1 + kSegment * (segment + 1));
+    left_ = kSegment * segment;
+    if (job.luma == nullptr) {
+      read_begin_ = own_begin_ = job.row_begin + kRowGroup * group;
+      read_end_ = own_end_ = least(job.row_end, own_begin_ + kRowGroup);
+    } else {
+      own_begin_ = group == 0 ? 0 : 1 + kRowGroup * group;
+      own_end_ = least(job.height, 1 + kRowGroup * (group + 1));
+      read_begin_ = kRowGroup * group;
+      read_end_ = least(job.height, own_end_ + 1);
+    }
+  }
+
+  // Whether the picture has this block.
+  [[nodiscard]] IE_HOST_DEVICE bool exists() const {
+    return segment_ < segments_of(job_) && group_ < row_groups_of(job_);
+  }
+  [[nodiscard]] IE_HOST_DEVICE std::uint32_t rows_begin() const { return read_begin_; }
+  [[nodiscard]] IE_HOST_DEVICE std::uint32_t rows_end() const { return read_end_; }
+
+  IE_HOST_DEVICE void begin(std::uint32_t thread) const {
+    // The block makes the outputs whose first sample is one of its columns.
+    if (thread < 2) header_[thread] = first_output(thread == 0 ? column_begin_ : column_end_);
+    if (job_.luma != nullptr)
+      for (std::uint32_t i = thread; i < kCountWords; i += kThreads) counts_[i] = 0;
+  }
+
+  // Copies rows from y on into shared memory.
+  IE_HOST_DEVICE void stage(std::uint32_t y, std::uint32_t thread) const {
+    const std::uint32_t begin = header_[0], end = header_[1];
+    std::uint32_t right = job_.luma != nullptr ? least(job_.width, left_ + kSegment + 2) : left_;
+    if (begin < end) {
+      const std::uint32_t needed = taps_.first[end - 1] + taps_.count[end - 1];
+      right = right < needed ? needed : right;
+    }
+    const std::uint32_t words = ((right - left_) * 3 + 3) / 4;
+    const std::uint8_t* const picture_end = job_.rgb + (job_.height - 1) * job_.pitch + std::size_t{job_.width} * 3;
+    const std::uint8_t* const from = job_.rgb + y * job_.pitch + std::size_t{left_} * 3;
+    for (std::uint32_t i = thread; i < words; i += kThreads) {
+      std::uint32_t loaded[kStagedRows];  // all, before the first is stored
+      for (std::uint32_t r = 0; r < kStagedRows; ++r)
+        loaded[r] = y + r < read_end_ ? bytes_at(from + r * job_.pitch + std::size_t{i} * 4, picture_end) : 0;
+      for (std::uint32_t r = 0; r < kStagedRows; ++r) staged_[r * job_.row_words + i] = loaded[r];
+    }
+  }
+
+  IE_HOST_DEVICE void take(std::uint32_t y, std::uint32_t thread, ThreadLuma& luma) const {
+    const std::uint32_t rows = least(kStagedRows, read_end_ - y);
+    if (job_.luma != nullptr)
+      for (std::uint32_t r = 0; r < rows; ++r) take_luma(y + r, staged_ + r * job_.row_words, thread, luma);
+    const std::uint32_t begin = header_[0], outputs = header_[1] - begin;
+    const int precision = *taps_.precision;
+    for (std::uint32_t task = thread; task < outputs * rows; task += kThreads) {
+      const std::uint32_t r = task / outputs, x = begin + task % outputs, row = y + r;
+      if (row < own_begin_ || row >= own_end_ || row < job_.row_begin || row >= job_.row_end) continue;
+      job_.middle[std::size_t{row - job_.row_begin} * taps_.length + x] =
+          reduced(x, staged_ + r * job_.row_words, precision);
+    }
+  }
+
+  // Leaves the thread's sums in shared memory, for finish(). Only for luma.
+  IE_HOST_DEVICE void leave(std::uint32_t thread, const ThreadLuma& luma) const {
+    const LumaCell& sums = luma.sums;
+    const std::uint32_t fields[kCellFields] = {
+        sums.laplacian, sums.laplacian_squared, sums.gradient_x, sums.gradient_y, sums.noise, sums.luma};
+    for (std::uint32_t f = 0; f < kCellFields; ++f) staged_[f * kThreads + thread] = fields[f];
+  }
+
+  IE_HOST_DEVICE void finish(std::uint32_t thread) const {
+    for (std::uint32_t level = thread; level < 256; level += kThreads) {
+      std::uint32_t count = 0;
+      for (std::uint32_t t = 0; t < kTables; ++t) count += counts_[t * 256 + level];
+      if (count != 0) add_count(job_.luma + level, count);
+    }
+    const std::uint32_t cells = kThreads / kThreadsOfCell, across = luma_cells_along(job_.width);
+    if (thread >= cells * kCellFields) return;
+    const std::uint32_t field = thread % kCellFields, cell = thread / kCellFields, x = segment_ * cells + cell;
+    if (x >= across || group_ >= luma_cells_along(job_.height)) return;
+    std::uint32_t sum = 0;
+    for (std::uint32_t i = 0; i < kThreadsOfCell; ++i) sum += staged_[field * kThreads + cell * kThreadsOfCell + i];
+    job_.luma[256 + (std::size_t{group_} * across + x) * kCellFields + field] = sum;
+  }
+
+ private:
+  IE_HOST_DEVICE static std::uint32_t least(std::uint32_t a, std::uint32_t b) { return a < b ? a : b; }
+
+  // The first output whose first sample is at or after that column.
+  [[nodiscard]] IE_HOST_DEVICE std::uint32_t first_output(std::uint32_t column) const {
+    std::uint32_t begin = 0, end = taps_.length;
+    if (column >= job_.width) return end;
+    while (begin < end) {
+      const std::uint32_t middle = (begin + end) / 2;
+      if (taps_.first[middle] < column)
+        begin = middle + 1;
+      else
+        end = middle;
+    }
+    return begin;
+  }
+
+  IE_HOST_DEVICE void take_luma(std::uint32_t y, const std::uint32_t* row, std::uint32_t thread,
+                                ThreadLuma& luma) const {
+    std::uint32_t words[5];  // six pixels, and two bytes
+    for (std::uint32_t i = 0; i < 5; ++i) words[i] = row[thread * 3 + i];
+    const auto byte = [&](std::uint32_t i) { return words[i / 4] >> (i % 4 * 8) & 255U; };
+    for (std::uint32_t i = 0; i < kColumns + 2; ++i) {
+      luma.levels[0][i] = luma.levels[1][i], luma.levels[1][i] = luma.levels[2][i];
+      luma.levels[2][i] = luma_of(byte(i * 3), byte(i * 3 + 1), byte(i * 3 + 2));
+    }
+    const std::uint32_t x = left_ + 1 + thread * kColumns;
+    if (y >= own_begin_ && y < own_end_) {
+      std::uint32_t* const table = counts_ + thread / 32 * 256;
+      if (x == 1) add_count(table + luma.levels[2][0], 1);
+      for (std::uint32_t j = 0; j < kColumns; ++j)
+        if (x + j < job_.width) add_count(table + luma.levels[2][1 + j], 1);
+    }
+    // The row above now has both its neighbours.
+    if (y < read_begin_ + 2 || y > read_begin_ + kRowGroup + 1) return;
+    for (std::uint32_t j = 0; j < kColumns; ++j)
+      if (x + j + 1 < job_.width) add_to_cell(luma.sums, luma.levels[0] + j, luma.levels[1] + j, luma.levels[2] + j);
+  }
+
+  [[nodiscard]] IE_HOST_DEVICE std::uint32_t reduced(std::uint32_t x, const std::uint32_t* row, int precision) const {
+    const std::uint32_t byte = (taps_.first[x] - left_) * 3, shift = byte % 4 * 8;
+    const std::uint32_t* from = row + byte / 4;
+    const std::int16_t* weights = taps_.weights + std::size_t{x} * kTapGroup;
+    const std::uint32_t groups = (taps_.count[x] + kTapGroup - 1) / kTapGroup;
+    std::int32_t red = 0, green = 0, blue = 0;
+    std::uint32_t before = *from++;
+    for (std::uint32_t g = 0; g < groups; ++g, from += 3, weights += std::size_t{taps_.length} * kTapGroup) {
+      const std::uint32_t a = word_at(before, from[0], shift), b = word_at(from[0], from[1], shift),
+                          c = word_at(from[1], from[2], shift);
+      before = from[2];
+      const FourWeights four = weights_at(weights);
+      const std::uint32_t two = four.low, more = four.high;
+      red = add_products(red, two, more, chosen_bytes(chosen_bytes(a, b, 0x0630), c, 0x5210));
+      green = add_products(green, two, more, chosen_bytes(chosen_bytes(a, b, 0x0741), c, 0x6210));
+      blue = add_products(blue, two, more, chosen_bytes(chosen_bytes(a, b, 0x0052), c, 0x7410));
+    }
+    return sample_of(red, precision) | static_cast<std::uint32_t>(sample_of(green, precision)) << 8 |
+           static_cast<std::uint32_t>(sample_of(blue, precision)) << 16;
+  }
+
+  const Job& job_;
+  const AxisTaps& taps_;
+  std::uint32_t segment_, group_;
+  std::uint32_t *header_, *counts_, *staged_;
+  std::uint32_t column_begin_, column_end_, left_;
+  std::uint32_t own_begin_, own_end_, read_begin_, read_end_;  // rows: made and counted, read
+};
+
+// --- down, and the output
+
+IE_HOST_DEVICE inline std::uint8_t level_of(std::uint8_t sample) { return sample; }
+IE_HOST_DEVICE inline std::uint8_t level_of(float pad) { return static_cast<std::uint8_t>(lroundf(pad)); }
+
+template <typename Pixel>
+IE_HOST_DEVICE inline void write_element(const Target& target, std::size_t at, std::uint32_t channel, Pixel level) {
+  if (target.type == ElementType::kUint8) {
+    static_cast<std::uint8_t*>(target.data)[at] = level_of(level);
+    return;
+  }
+  const float value = (static_cast<float>(level) - target.mean[channel]) / target.deviation[channel];
+  if (target.type == ElementType::kFloat16)
+    static_cast<std::uint16_t*>(target.data)[at] = half_bits(value);
+  else
+    static_cast<float*>(target.data)[at] = value;
+}
+
+// Pixel (x, y) of the part as stored.
+IE_HOST_DEVICE inline void make_pixel(const Batch& batch, const Job& job, std::uint32_t x, std::uint32_t y) {
+  const AxisTaps& taps = batch.axes[job.down];
+  const std::size_t length = batch.axes[job.across].length;
+  const std::uint32_t* from = job.middle + (taps.first[y] - job.row_begin) * length + x;
+  std::int32_t sums[3] = {};
+  for (std::uint32_t k = 0; k < taps.count[y]; ++k, from += length) {
+    const std::int32_t weight =
+        taps.weights[(std::size_t{k / kTapGroup} * taps.length + y) * kTapGroup + k % kTapGroup];
+    for (unsigned c = 0; c < 3; ++c) sums[c] += weight * static_cast<std::int32_t>(*from >> (8 * c) & 255U);
+  }
+  const int precision = *taps.precision;
+  const Target& target = job.target;
+  std::uint32_t u = target.transpose ? y : x, v = target.transpose ? x : y;
+  if (target.flip_x) u = target.part_width - 1 - u;
+  if (target.flip_y) v = target.part_height - 1 - v;
+  const std::size_t at =
+      std::size_t{target.top + v} * target.row_step + std::size_t{target.left + u} * target.pixel_step;
+  for (std::uint32_t c = 0; c < 3; ++c)
+    write_element(target, at + std::size_t{c} * target.channel_step, c, sample_of(sums[target.source[c]], precision));
+}
+
+// Element (x, y) of the output, if it is padding.
+IE_HOST_DEVICE inline void make_padding(const Target& target, std::uint32_t x, std::uint32_t y) {
+  if (x >= target.width || y >= target.height) return;
+  if (x - target.left < target.part_width && y - target.top < target.part_height) return;
+  for (std::uint32_t c = 0; c < 3; ++c)
+    write_element(
+        target,
+        std::size_t{y} * target.row_step + std::size_t{x} * target.pixel_step + std::size_t{c} * target.channel_step, c,
+        target.pad[c]);
+}
+
+}  // namespace image_engine::gpu
