@@ -157,6 +157,11 @@ unpack_libraries() {
   local wheel=$1 to=$2 unpacked library name
   unpacked=$(dirname "$wheel")/unpacked
   "$venv/bin/python" -m zipfile -e "$wheel" "$unpacked"
+  # Of nvImageCodec, only what decodes JPEGs: the rest would be more to attack.
+  find "$unpacked" -path '*/nvimgcodec/*' -name '*.so*' ! -name 'libnvimgcodec.so*' ! -name 'libnvjpeg_ext.so*' -delete
+  while IFS= read -r library; do
+    install -D -m 755 -t "$to/extensions" "$library" && rm -- "$library"
+  done < <(find "$unpacked" -path '*/nvimgcodec/extensions/*.so*')
   while IFS= read -r library; do
     name=$(readelf -d "$library" | sed -n 's/.*Library soname: \[\(.*\)\]/\1/p')
     [ ! -e "$to/${name:-$(basename "$library")}" ] || continue
@@ -197,7 +202,7 @@ fetch_gpu() {
 # Every library that these name must be there; the driver's own come with the driver.
 check_gpu() {
   local missing
-  missing=$(for library in "$1"/*.so*; do LD_LIBRARY_PATH=$1 ldd "$library" 2>/dev/null; done | sed -n 's/^\t\(.*\) => not found/\1/p' | sort -u)
+  missing=$(for library in "$1"/*.so* "$1"/extensions/*.so*; do LD_LIBRARY_PATH=$1 ldd "$library" 2>/dev/null; done | sed -n 's/^\t\(.*\) => not found/\1/p' | sort -u)
   missing=$(grep -vxE 'libcuda\.so\.1|libnvidia-ml\.so\.1|libnvinfer\.so\.10|libnvonnxparser\.so\.10' <<<"$missing" || true)
   [ -z "$missing" ] || fail "these libraries are named and not there: $missing"
   if ldconfig -p | grep -q 'libnvinfer\.so\.10'; then

@@ -84,7 +84,7 @@ struct GpuDecoder::State {
   bool receive_one();
   bool is_overdue();
   void take_answer(const GpuAnswer& answer);
-  void leave_all();
+  void count_death();
 };
 
 GpuDecoder::State::~State() {
@@ -195,9 +195,10 @@ void GpuDecoder::State::stop_process() {
   while (::waitpid(id, nullptr, 0) < 0 && errno == EINTR) continue;
 }
 
-// Pictures in work, when the process has gone.
-void GpuDecoder::State::leave_all() {
+// Of the process: what was in work is left to the CPU.
+void GpuDecoder::State::count_death() {
   const std::lock_guard lock(mutex);
+  ++counts.deaths;
   for (Slot& slot : slots)
     if (slot.state == SlotState::kInWork) {
       slot.state = SlotState::kDone;
@@ -276,9 +277,9 @@ void GpuDecoder::State::run() {
       if (is_alive && is_overdue()) is_alive = false;
     }
     stop_process();
-    leave_all();
+    count_death();
     const std::lock_guard lock(mutex);
-    if (++counts.deaths < kMostDeaths) continue;
+    if (counts.deaths < kMostDeaths) continue;
     failure = Error{ErrorCode::kCrashed, "the GPU worker died three times; the CPU decodes"};
     changed.notify_all();
     return;

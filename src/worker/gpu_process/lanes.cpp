@@ -9,9 +9,7 @@
 
 #include "core/text.h"
 #include "gpu/kernels/resample.h"
-#include "media/colour.h"
-#include "media/media.h"
-#include "media/resize.h"
+#include "worker/gpu_process/results.h"
 
 namespace image_engine::worker {
 namespace {
@@ -47,41 +45,6 @@ class Event {
   };
   std::unique_ptr<std::remove_pointer_t<cudaEvent_t>, Destroy> handle_;
 };
-
-// Where a picture's results lie in a batch's memory, bytes from its start.
-struct Results {
-  gpu::PictureSize size, small;
-  std::size_t rgb = 0, luma = 0, thumbnail = 0, end = 0;
-  bool has_luma = false, has_thumbnail = false;
-};
-
-std::size_t aligned(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
-
-std::uint32_t edge_of(const Request& request) {
-  return (request.operations & kDecode) != 0 ? request.max_edge : request.thumbnail_edge;
-}
-
-gpu::DevicePicture stored(const Job& job) {
-  return {reinterpret_cast<const std::uint8_t*>(job.rgb.data()), job.jpeg.width, job.jpeg.height,
-          std::size_t{job.jpeg.width} * 3, static_cast<int>(job.jpeg.orientation)};
-}
-
-Results lay_out(const Job& job, std::size_t begin) {
-  const Request& request = job.request.request;
-  Results results;
-  results.size = gpu::reduced_size(stored(job), edge_of(request));
-  results.rgb = begin;
-  results.luma = aligned(results.rgb + std::size_t{results.size.width} * results.size.height * 3);
-  results.has_luma = (request.operations & kLuma) != 0;
-  results.thumbnail = results.luma + (results.has_luma ? aligned(gpu::luma_bytes(job.jpeg.width, job.jpeg.height)) : 0);
-  // One with a profile is made on the CPU, of the converted picture.
-  const bool is_smaller = std::max(results.size.width, results.size.height) > request.thumbnail_edge;
-  results.has_thumbnail = (request.operations & kThumbnail) != 0 && is_smaller && job.jpeg.icc.empty();
-  if (results.has_thumbnail)
-    results.small = gpu::reduced_size({nullptr, results.size.width, results.size.height}, request.thumbnail_edge);
-  results.end = aligned(results.thumbnail + std::size_t{results.small.width} * results.small.height * 3);
-  return results;
-}
 
 // Decoded pictures whose results are on their way to the host.
 struct Batch {
@@ -130,7 +93,6 @@ struct Lanes::State {
 
   void answer_none(const Job& job) { answers->send(job, GpuRoute::kNone); }
   void finish(Batch& batch);
-  Status fill_reply(Job& job, const Results& results, const std::byte* host);
 };
 
 Status Lanes::Lane::open(Codec& codec, int threads) {
@@ -186,17 +148,8 @@ std::vector<JobPointer> Lanes::Lane::decode(std::vector<JobPointer> jobs) {
 Status Lanes::Lane::queue_kernels(Batch& batch) {
   std::vector<gpu::ResampleTask> reduce, shrink;
   std::byte* device = batch.device.data();
-  for (std::size_t i = 0; i < batch.jobs.size(); ++i) {
-    const Job& job = *batch.jobs[i];
-    const Results& results = batch.results[i];
-    auto* rgb = reinterpret_cast<std::uint8_t*>(device + results.rgb);
-    reduce.push_back(gpu::reduce_task(stored(job), edge_of(job.request.request), rgb,
-                                      results.has_luma ? device + results.luma : nullptr));
-    if (results.has_thumbnail)
-      shrink.push_back(gpu::reduce_task({rgb, results.size.width, results.size.height, std::size_t{results.size.width} * 3},
-                                        job.request.request.thumbnail_edge,
-                                        reinterpret_cast<std::uint8_t*>(device + results.thumbnail)));
-  }
+  for (std::size_t i = 0; i < batch.jobs.size(); ++i)
+    add_tasks(*batch.jobs[i], batch.results[i], device, reduce, shrink);
   IE_CHECK(gpu::resample(reduce, {scratch_.data(), scratch_.size()}, stream_));
   if (!shrink.empty()) IE_CHECK(gpu::resample(shrink, {scratch_.data(), scratch_.size()}, stream_));
   IE_CHECK(cuda(cudaMemcpyAsync(batch.host.data(), device, batch.device.size(), cudaMemcpyDeviceToHost, stream_),
@@ -264,64 +217,9 @@ void Lanes::State::finish(Batch& batch) {
   for (std::size_t i = 0; i < batch.jobs.size(); ++i) {
     Job& job = *batch.jobs[i];
     job.rgb = {};
-    const bool is_good = done && fill_reply(job, batch.results[i], batch.host.data());
+    const bool is_good = done && fill_reply(job, batch.results[i], batch.host.data(), answers->slot(job.request.slot));
     answers->send(job, is_good ? batch.route : GpuRoute::kNone);
   }
-}
-
-// Places the results in the slot. An error: the CPU is to decode it.
-Status Lanes::State::fill_reply(Job& job, const Results& results, const std::byte* host) {
-  const Request& request = job.request.request;
-  const std::span<std::byte> slot = answers->slot(job.request.slot);
-  std::size_t at = kReplyRoom;
-  const auto put = [&](const std::byte* bytes, std::size_t count) -> Result<std::uint64_t> {
-    if (at > slot.size() || count > slot.size() - at) return fail(ErrorCode::kTooLarge, "it does not fit its slot");
-    std::memcpy(slot.data() + at, bytes, count);
-    return std::exchange(at, (at + count + 63) / 64 * 64);
-  };
-  Picture picture;
-  const gpu::PictureSize upright = gpu::upright_size(stored(job));
-  picture.full_width = upright.width;
-  picture.full_height = upright.height;
-  if (results.has_luma) {
-    IE_TRY(picture.luma, gpu::read_luma(job.jpeg.width, job.jpeg.height,
-                                        {host + results.luma, gpu::luma_bytes(job.jpeg.width, job.jpeg.height)}));
-  }
-  const std::size_t bytes = std::size_t{results.size.width} * results.size.height * 3;
-  const auto* reduced = reinterpret_cast<const std::uint8_t*>(host + results.rgb);
-  std::vector<std::uint8_t> converted;
-  if (!job.jpeg.icc.empty()) {
-    const Result<media::ColourTransform> transform = media::ColourTransform::create(job.jpeg.icc, 3);
-    if (transform) {
-      converted.resize(bytes);
-      transform->apply(reduced, converted.data(), bytes / 3);
-      reduced = converted.data();
-    } else {
-      picture.warnings.push_back(transform.error().message);
-    }
-  }
-  if ((request.operations & kDecode) != 0) {
-    picture.width = results.size.width;
-    picture.height = results.size.height;
-    IE_TRY(picture.offset, put(reinterpret_cast<const std::byte*>(reduced), bytes));
-  }
-  if ((request.operations & kThumbnail) != 0) {
-    Image on_cpu;
-    ImageView small{results.size.width, results.size.height, {reduced, bytes}};
-    if (results.has_thumbnail) {
-      const auto* rgb = reinterpret_cast<const std::uint8_t*>(host + results.thumbnail);
-      small = {results.small.width, results.small.height,
-               {rgb, std::size_t{results.small.width} * results.small.height * 3}};
-    } else if (std::max(small.width, small.height) > request.thumbnail_edge) {
-      on_cpu = media::resize_to_fit({small.width, small.height, {reduced, reduced + bytes}}, request.thumbnail_edge);
-      small = {on_cpu.width, on_cpu.height, on_cpu.pixels};
-    }
-    IE_TRY(const std::vector<std::byte> jpeg, media::encode_jpeg(small, static_cast<int>(request.thumbnail_quality)));
-    IE_TRY(const std::uint64_t offset, put(jpeg.data(), jpeg.size()));
-    job.reply.thumbnail = Thumbnail{offset, jpeg.size()};
-  }
-  job.reply.picture = std::move(picture);
-  return {};
 }
 
 Lanes::Lanes() : state_(std::make_unique<State>()) {}

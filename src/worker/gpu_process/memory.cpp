@@ -1,9 +1,6 @@
 #include "worker/gpu_process/memory.h"
 
-#include <cuda_runtime_api.h>
-#include <fmt/format.h>
-
-#include "core/text.h"
+#include <algorithm>
 
 namespace image_engine::worker {
 namespace {
@@ -15,26 +12,15 @@ std::size_t rounded_up(std::size_t bytes) { return (std::max<std::size_t>(bytes,
 }  // namespace
 
 Result<std::unique_ptr<MemoryArena>> MemoryArena::create(MemoryKind kind, std::size_t bytes) {
-  void* memory = nullptr;
-  const cudaError_t error =
-      kind == MemoryKind::kDevice ? cudaMalloc(&memory, bytes) : cudaHostAlloc(&memory, bytes, cudaHostAllocPortable);
-  if (error != cudaSuccess)
-    return fail(ErrorCode::kOutOfMemory,
-                fmt::format("{} of {} memory are not to be had: {}", human_bytes(bytes),
-                            kind == MemoryKind::kDevice ? "the GPU's" : "page-locked", cudaGetErrorString(error)));
+  IE_TRY(std::byte* memory, allocate(kind, bytes));
   std::unique_ptr<MemoryArena> arena(new MemoryArena);
   arena->kind_ = kind;
-  arena->memory_ = static_cast<std::byte*>(memory);
+  arena->memory_ = memory;
   arena->size_ = bytes;
   return arena;
 }
 
-MemoryArena::~MemoryArena() {
-  if (kind_ == MemoryKind::kDevice)
-    cudaFree(memory_);
-  else
-    cudaFreeHost(memory_);
-}
+MemoryArena::~MemoryArena() { deallocate(kind_, memory_); }
 
 // The first one.
 std::optional<std::size_t> MemoryArena::find_gap(std::size_t bytes) const {

@@ -15,6 +15,10 @@ namespace image_engine::worker {
 
 enum class MemoryKind : unsigned char { kDevice, kPinned };
 
+// In memory_cuda.cpp. kOutOfMemory.
+Result<std::byte*> allocate(MemoryKind kind, std::size_t bytes);
+void deallocate(MemoryKind kind, std::byte* memory);
+
 // Parts of one allocation, made at the start: behind the wall nothing else need be allocated. Thread-safe.
 class MemoryArena {
  public:

@@ -1,0 +1,32 @@
+// What is made of a decoded picture: the reduced picture, its luma, a thumbnail, and the reply with them.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "core/result.h"
+#include "gpu/kernels/resample.h"
+#include "worker/gpu_process/waiting.h"
+
+namespace image_engine::worker {
+
+// Where a picture's results lie in a batch's memory, bytes from its start.
+struct Results {
+  gpu::PictureSize size, small;
+  std::size_t rgb = 0, luma = 0, thumbnail = 0, end = 0;
+  bool has_luma = false, has_thumbnail = false;
+};
+
+// The job's results from `begin` on.
+Results lay_out(const Job& job, std::size_t begin);
+
+// Adds what makes the results at `memory`, the batch's: `reduce` is to run first, then `shrink`.
+void add_tasks(const Job& job, const Results& results, std::byte* memory, std::vector<gpu::ResampleTask>& reduce,
+               std::vector<gpu::ResampleTask>& shrink);
+
+// Places the results, now in the host's memory, in the slot, and describes them in the job's reply. Converts colours by
+// the picture's profile. An error: the CPU is to decode it.
+Status fill_reply(Job& job, const Results& results, const std::byte* memory, std::span<std::byte> slot);
+
+}  // namespace image_engine::worker

@@ -1,0 +1,202 @@
+#include "worker/gpu_decoder.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <turbojpeg.h>
+#include <unistd.h>
+
+#include <cmath>
+
+#include "core/file.h"
+#include "tests/support/ok.h"
+#include "tests/support/pictures.h"
+#include "worker/decode_file.h"
+
+namespace image_engine::worker {
+namespace {
+
+// Smooth colours with an edge, different in every corner.
+std::vector<std::uint8_t> scene(std::uint32_t width, std::uint32_t height, int channels) {
+  std::vector<std::uint8_t> pixels;
+  for (std::uint32_t y = 0; y < height; ++y)
+    for (std::uint32_t x = 0; x < width; ++x)
+      for (int c = 0; c < channels; ++c)
+        pixels.push_back(static_cast<std::uint8_t>(x < width / 3 && y < height / 4 ? 250 - 40 * c
+                                                   : c == 0                        ? x * 255 / width
+                                                   : c == 1                        ? y * 255 / height
+                                                                                   : (x + y) * 255 / (width + height)));
+  return pixels;
+}
+
+std::string jpeg_of(std::uint32_t width, std::uint32_t height, int flags = 0, int format = TJPF_RGB,
+                    int sampling = TJSAMP_420) {
+  const auto pixels = scene(width, height, tjPixelSize[format]);
+  void* handle = tjInitCompress();
+  unsigned char* bytes = nullptr;
+  unsigned long size = 0;
+  EXPECT_EQ(tjCompress2(handle, pixels.data(), static_cast<int>(width), 0, static_cast<int>(height), format, &bytes,
+                        &size, sampling, 92, flags),
+            0)
+      << tjGetErrorStr2(handle);
+  std::string jpeg(reinterpret_cast<const char*>(bytes), size);
+  tjFree(bytes);
+  tjDestroy(handle);
+  return jpeg;
+}
+
+// With an APP1 segment that holds only EXIF's orientation (EXIF 2.32, 4.5.4 and 4.6.4).
+std::string oriented(const std::string& jpeg, char orientation) {
+  const std::string tiff{'M', 'M', 0, '*', 0, 0, 0, 8, 0, 1, 1, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0, 0, 0, 0, 0};
+  const std::string payload = std::string("Exif\0\0", 6) + tiff;
+  const std::string segment = std::string("\xFF\xE1\0", 3) + static_cast<char>(payload.size() + 2) + payload;
+  return jpeg.substr(0, 2) + segment + jpeg.substr(2);
+}
+
+UniqueFd file_of(const std::string& bytes) {
+  UniqueFd file(::memfd_create("picture", MFD_CLOEXEC));
+  EXPECT_EQ(::write(file.get(), bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+  return file;
+}
+
+std::unique_ptr<GpuDecoder> decoder(const std::string& manner, std::uint32_t slots = 8) {
+  GpuDecoderOptions options;
+  options.program = executable_folder() + "/gpu_workers/" + manner;
+  options.device_bytes = 64 << 20;
+  options.pinned_bytes = 32 << 20;
+  options.readers = 2;
+  options.slots = slots;
+  options.max_pixels = 4'000'000;
+  options.timeout = std::chrono::milliseconds(manner == "hang" ? 500 : 60'000);
+  return GpuDecoder::create(std::move(options)).value();
+}
+
+const Task kAll{.operations = kHash | kFormerHash | kDecode | kThumbnail | kLuma, .max_edge = 240, .thumbnail_edge = 64};
+
+double mean_difference(const ImageView& a, const ImageView& b) {
+  EXPECT_EQ(a.width, b.width);
+  EXPECT_EQ(a.height, b.height);
+  double sum = 0;
+  for (size_t i = 0; i < std::min(a.pixels.size(), b.pixels.size()); ++i) sum += std::abs(a.pixels[i] - b.pixels[i]);
+  return sum / static_cast<double>(a.pixels.size());
+}
+
+void expect_as_from_the_cpu(GpuDecoder& gpu, Pool& pool, const std::string& jpeg, const std::string& name) {
+  SCOPED_TRACE(name);
+  const UniqueFd file = file_of(jpeg);
+  std::optional<GpuPicture> picture = gpu.submit(kAll, file.get());
+  ASSERT_TRUE(picture);
+  const std::optional<Reply> found = picture->wait();
+  ASSERT_TRUE(found);
+  Lease lease = pool.lease();
+  const Reply wanted = lease.run(kAll, file.get()).value();
+  EXPECT_EQ(found->hashes->file, wanted.hashes->file);
+  EXPECT_EQ(found->hashes->asset, wanted.hashes->asset);
+  EXPECT_EQ(found->hashes->former, wanted.hashes->former);
+  EXPECT_EQ(found->picture->full_width, wanted.picture->full_width);
+  EXPECT_EQ(found->picture->full_height, wanted.picture->full_height);
+  EXPECT_EQ(found->picture->luma.width, wanted.picture->luma.width);
+  EXPECT_NEAR(found->picture->luma.noise_sigma, wanted.picture->luma.noise_sigma, 0.1);
+  EXPECT_LE(mean_difference(picture->pixels(*found->picture), lease.pixels(*wanted.picture)), 1.0);
+  EXPECT_EQ(picture->bytes(*found->thumbnail)[0], std::byte{0xFF});
+}
+
+TEST(GpuDecoder, ResultsAreThoseOfTheCpu) {
+  const auto gpu = decoder("good");
+  ASSERT_OK(gpu->wait_until_ready());
+  const auto pool = Pool::create({}).value();
+  const std::string wide = jpeg_of(640, 360);
+  for (char orientation = 1; orientation <= 8; ++orientation)
+    expect_as_from_the_cpu(*gpu, *pool, oriented(wide, orientation), "orientation " + std::to_string(orientation));
+  expect_as_from_the_cpu(*gpu, *pool, jpeg_of(641, 359, TJFLAG_PROGRESSIVE), "progressive");
+  expect_as_from_the_cpu(*gpu, *pool, jpeg_of(333, 777, 0, TJPF_RGB, TJSAMP_444), "4:4:4");
+  expect_as_from_the_cpu(*gpu, *pool, jpeg_of(400, 300, 0, TJPF_GRAY, TJSAMP_GRAY), "grey");
+  expect_as_from_the_cpu(*gpu, *pool, jpeg_of(50, 30), "smaller than its thumbnail");
+  const GpuDecoderCounts counts = gpu->counts();
+  EXPECT_EQ(counts.hardware, 11U);
+  EXPECT_EQ(counts.hybrid, 1U) << "the progressive one is not for the engine";
+  EXPECT_EQ(counts.left, 0U);
+}
+
+TEST(GpuDecoder, LeavesWhatIsNotForItToTheCpu) {
+  const auto gpu = decoder("good");
+  ASSERT_OK(gpu->wait_until_ready());
+  const std::string plain = jpeg_of(320, 240);
+  std::string no_tables = plain;
+  for (size_t at = 0; (at = no_tables.find("\xFF\xC4", at)) != std::string::npos;) no_tables[at + 1] = '\xEF';
+  std::string lossless = plain;
+  lossless[lossless.find("\xFF\xC0") + 1] = '\xC3';
+  const std::pair<const char*, std::string> cases[] = {
+      {"a bitmap", tiny_bmp()},
+      {"CMYK", jpeg_of(320, 240, 0, TJPF_CMYK, TJSAMP_444)},
+      {"cut off", plain.substr(0, plain.size() / 2)},
+      {"without Huffman tables", no_tables},
+      {"lossless", lossless},
+      {"too many pixels", jpeg_of(2400, 2000)},
+      {"empty", ""},
+      {"only its start", plain.substr(0, 2)},
+  };
+  for (const auto& [name, bytes] : cases) {
+    const UniqueFd file = file_of(bytes);
+    std::optional<GpuPicture> picture = gpu->submit(kAll, file.get());
+    ASSERT_TRUE(picture) << name;
+    EXPECT_FALSE(picture->wait()) << name;
+  }
+  EXPECT_EQ(gpu->counts().left, std::size(cases));
+  EXPECT_EQ(gpu->counts().deaths, 0U);
+}
+
+TEST(GpuDecoder, TakesNoMoreThanItsSlots) {
+  const auto gpu = decoder("good", 2);
+  ASSERT_OK(gpu->wait_until_ready());
+  const UniqueFd file = file_of(jpeg_of(320, 240));
+  std::optional<GpuPicture> first = gpu->submit(kAll, file.get());
+  std::optional<GpuPicture> second = gpu->submit(kAll, file.get());
+  ASSERT_TRUE(first && second);
+  EXPECT_FALSE(gpu->submit(kAll, file.get()));
+  EXPECT_TRUE(first->wait() && second->wait());
+  EXPECT_FALSE(gpu->submit(kAll, file.get())) << "results are still read";
+  { const GpuPicture released = std::move(*first); }
+  EXPECT_TRUE(gpu->submit(kAll, file.get()));
+  EXPECT_FALSE(gpu->submit({.operations = kReadMetadata}, file.get())) << "not a task for it";
+}
+
+TEST(GpuDecoder, ADeathCostsThePicturesInWorkAndNothingElse) {
+  for (const char* manner : {"crash", "hang", "liar"}) {
+    SCOPED_TRACE(manner);
+    const auto gpu = decoder(manner);
+    ASSERT_OK(gpu->wait_until_ready());
+    const UniqueFd good = file_of(jpeg_of(320, 240)), bad = file_of(jpeg_of(13, 20));
+    for (std::uint64_t death = 1; death <= 3; ++death) {
+      ASSERT_TRUE(gpu->submit(kAll, good.get())->wait());
+      EXPECT_FALSE(gpu->submit(kAll, bad.get())->wait());
+      if (death < 3) ASSERT_OK(gpu->wait_until_ready());
+      EXPECT_EQ(gpu->counts().deaths, death);
+    }
+    EXPECT_FALSE(gpu->wait_until_ready()) << "three deaths are enough";
+    EXPECT_FALSE(gpu->submit(kAll, good.get()));
+    EXPECT_TRUE(gpu->failure());
+  }
+}
+
+TEST(GpuDecoder, OneThatCannotStartSaysWhy) {
+  const auto gpu = decoder("stillborn");
+  const Status ready = gpu->wait_until_ready();
+  ASSERT_FALSE(ready);
+  EXPECT_NE(ready.error().message.find("make setup GPU=1"), std::string::npos) << ready.error().message;
+  const Result<std::unique_ptr<GpuDecoder>> missing = GpuDecoder::create({.program = "/nonexistent/gpu-worker"});
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().code, ErrorCode::kNotFound);
+}
+
+TEST(GpuDecoder, TheWallIsThatOfTheOtherWorkers) {
+  const auto gpu = decoder("good");
+  ASSERT_OK(gpu->wait_until_ready());
+  const auto pool = Pool::create({}).value();
+  const UniqueFd file = file_of(tiny_bmp());
+  ASSERT_OK(pool->lease().run({}, file.get()));
+  EXPECT_EQ(gpu->missing(), pool->missing());
+}
+
+}  // namespace
+}  // namespace image_engine::worker
