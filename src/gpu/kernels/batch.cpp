@@ -132,6 +132,17 @@ Job job_of(const ResampleTask& task, Arena& arena, Batch& batch) {
   return job;
 }
 
+// As the decoder of JPEGs chooses, but for the largest ratios.
+std::uint32_t shrink_of(PictureSize full, PictureSize reduced) {
+  constexpr std::uint64_t kSmall = 4'000'000;  // pixels
+  const unsigned times = std::uint64_t{full.width} * full.height < kSmall ? 4 : 3;
+  for (const std::uint32_t shrink : {4U, 2U})
+    if (full.width >= std::uint64_t{reduced.width} * times * shrink &&
+        full.height >= std::uint64_t{reduced.height} * times * shrink)
+      return shrink;
+  return 1;
+}
+
 bool is_aligned(const void* pointer, std::size_t to) { return reinterpret_cast<std::uintptr_t>(pointer) % to == 0; }
 
 bool is_within(std::uint64_t left, std::uint64_t length, std::uint64_t whole) {
@@ -223,17 +234,6 @@ PictureSize reduced_size(const DevicePicture& picture, std::uint32_t edge) {
     return std::max(1U, static_cast<std::uint32_t>((std::uint64_t{from} * edge * 2 + longer) / (2ULL * longer)));
   };
   return {scaled(full.width), scaled(full.height)};
-}
-
-// As the decoder of JPEGs chooses, but for the largest ratios.
-static std::uint32_t shrink_of(PictureSize full, PictureSize reduced) {
-  constexpr std::uint64_t kSmall = 4'000'000;  // pixels
-  const unsigned times = std::uint64_t{full.width} * full.height < kSmall ? 4 : 3;
-  for (const std::uint32_t shrink : {4U, 2U})
-    if (full.width >= std::uint64_t{reduced.width} * times * shrink &&
-        full.height >= std::uint64_t{reduced.height} * times * shrink)
-      return shrink;
-  return 1;
 }
 
 ResampleTask reduce_task(const DevicePicture& picture, std::uint32_t edge, std::uint8_t* rgb, void* luma) {
