@@ -8,7 +8,7 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
 engine := build/release/bin/image-engine
-sources = git ls-files '*.h' '*.cpp'
+sources = git ls-files '*.h' '*.cpp' '*.cu'
 
 help: ## this list
 	@echo 'usage: make TARGET'

@@ -11,17 +11,20 @@
 #include <vector>
 
 #include "gpu/kernels/batch.h"
+#include "media/decoders.h"
 #include "media/media.h"
 #include "media/resize.h"
 #include "preprocess/device_input.h"
 #include "tests/support/files.h"
 #include "tests/support/ok.h"
 #include "types/half.h"
+#include "vision/hashes.h"
+#include "vision/quality.h"
 
 namespace image_engine::gpu {
 namespace {
 
-const std::string kPhotos = IE_SOURCE_DIR "/build/samples/photos/";
+const std::string kPhotos = IE_SOURCE_DIR "/build/samples/photos/", kLargePhotos = IE_SOURCE_DIR "/build/samples/12mp/";
 
 class KernelTestLibraries : public testing::Environment {
   void SetUp() override { ASSERT_OK(media::init(1)); }
@@ -53,10 +56,10 @@ Image noise(std::uint32_t width, std::uint32_t height, unsigned seed = 1) {
   return image;
 }
 
-std::vector<std::string> photos() {
+std::vector<std::string> photos(const std::string& folder = kPhotos) {
   std::vector<std::string> files;
-  if (!std::filesystem::is_directory(kPhotos)) return files;
-  for (const auto& entry : std::filesystem::directory_iterator(kPhotos)) {
+  if (!std::filesystem::is_directory(folder)) return files;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     const auto extension = entry.path().extension();
     if (extension == ".jpg" || extension == ".png") files.push_back(entry.path());
   }
@@ -86,14 +89,43 @@ LumaStatistics luma_of_rows(const Image& image) {
 struct Reduced {
   Image image;
   LumaStatistics luma;
+  std::uint32_t shrink = 1;
 };
-Reduced reduced(const Stored& from, std::uint32_t edge) {
+Image boxed(const Image& image, std::uint32_t factor) {
+  Image out{(image.width + factor - 1) / factor, (image.height + factor - 1) / factor, {}};
+  for (std::uint32_t y = 0; y < image.height; y += factor)
+    for (std::uint32_t x = 0; x < image.width; x += factor)
+      for (std::uint32_t c = 0; c < 3; ++c) {
+        std::uint32_t sum = 0, count = 0;
+        for (std::uint32_t v = y; v < std::min(y + factor, image.height); ++v)
+          for (std::uint32_t u = x; u < std::min(x + factor, image.width); ++u, ++count)
+            sum += image.pixels[v * image.row_bytes() + u * 3 + c];
+        out.pixels.push_back(static_cast<std::uint8_t>((sum + count / 2) / count));
+      }
+  return out;
+}
+// Means of factor × factor pixels, then the resizer.
+Image shrunk(const Image& image, std::uint32_t factor, std::uint32_t edge) {
+  const media::Size target = media::fit({image.width, image.height}, edge);
+  const Image small = boxed(image, factor);
+  media::RowResizer resizer({small.width, small.height}, target, image.width / double(factor),
+                            image.height / double(factor));
+  for (std::uint32_t y = 0; y < small.height; ++y) {
+    std::copy_n(small.pixels.data() + y * small.row_bytes(), small.row_bytes(), resizer.next_row());
+    resizer.commit_row();
+  }
+  return resizer.finish();
+}
+Reduced reduced(const Stored& from, std::uint32_t edge, std::uint32_t shrink = 0, bool with_luma = true) {
   const PictureSize size = reduced_size(from.picture, edge);
   Reduced made{{size.width, size.height, std::vector<std::uint8_t>(std::size_t{size.width} * size.height * 3)}, {}};
   // 0xA5: what is not written or not cleared shows
   std::vector<std::uint32_t> sums(luma_bytes(from.picture.width, from.picture.height) / 4, 0xA5A5A5A5U);
-  const ResampleTask task = reduce_task(from.picture, edge, made.image.pixels.data(), sums.data());
+  ResampleTask task = reduce_task(from.picture, edge, made.image.pixels.data(), with_luma ? sums.data() : nullptr);
+  if (shrink != 0) task.shrink = shrink;
+  made.shrink = task.shrink;
   EXPECT_OK(resample_on_host({&task, 1}));
+  if (!with_luma) return made;
   auto luma = read_luma(from.picture.width, from.picture.height, std::as_bytes(std::span(sums)));
   EXPECT_OK(luma);
   if (luma) made.luma = *luma;
@@ -115,8 +147,8 @@ TEST(GpuReduce, IsTheDecodersReductionOfPhotosInAllOrientations) {
     if (image.width == 0 || image.pixels.size() > 20'000'000) continue;
     orientation = orientation % 8 + 1;
     const Stored from = stored(image, orientation, i % 4);
-    const Image expected = media::apply_orientation(media::resize_to_fit(image, 320), orientation);
-    const Reduced found = reduced(from, 320);
+    const Reduced found = reduced(from, 64);
+    const Image expected = media::apply_orientation(shrunk(image, found.shrink, 64), orientation);
     EXPECT_EQ(found.image.width, expected.width) << files[i];
     EXPECT_TRUE(found.image.pixels == expected.pixels) << files[i] << " in orientation " << orientation;
     EXPECT_TRUE(found.luma == luma_of_rows(image)) << files[i];
@@ -142,6 +174,46 @@ TEST(GpuReduce, IsWithinOneLevelOfShrinkingWhileDecoding) {
   std::cout << "  mean ≤ " << worst << "/255\n";
 }
 
+// The CPU shrinks JPEGs while decoding and reads luma before it becomes RGB; a GPU's decoder gives RGB of full size.
+TEST(GpuReduce, QualityAndHashesOfPhotosAreTheDecoders) {
+  auto files = photos(kLargePhotos);
+  if (files.empty()) GTEST_SKIP() << "no samples: make setup";
+  files.resize(std::min<std::size_t>(files.size(), 3));
+  double worst = 0;
+  int most_bits = 0, compared = 0;
+  for (const std::string& file : files) {
+    const std::string bytes = bytes_of(file);
+    const auto decode = [&](std::uint32_t edge, LumaAccumulator* luma) {  // as stored, without profile
+      media::DecodeOptions options;
+      options.max_edge = edge, options.luma = luma;
+      return media::decode_jpeg(std::as_bytes(std::span(bytes)), options, 1, {});
+    };
+    LumaAccumulator accumulator;
+    const auto expected = decode(640, &accumulator), full = decode(0, nullptr);
+    if (!expected || !full) continue;
+    const Image& whole = full->image;
+    const Reduced found = reduced(stored(whole), 640);
+    const auto view = [](const Image& image) { return ImageView{image.width, image.height, image.pixels}; };
+    const auto quality = vision::assess_quality(accumulator.finish(), view(expected->image));
+    const auto of_kernels = vision::assess_quality(found.luma, view(found.image));
+    for (const auto field : {&vision::Quality::sharpness, &vision::Quality::exposure, &vision::Quality::contrast,
+                             &vision::Quality::colourfulness, &vision::Quality::noise, &vision::Quality::score}) {
+      const double difference = std::abs(quality.*field - of_kernels.*field);
+      EXPECT_LE(difference, 0.01) << file;
+      worst = std::max(worst, difference);
+    }
+    const auto hashes = vision::perceptual_hashes(view(expected->image));
+    const auto of_reduced = vision::perceptual_hashes(view(found.image));
+    const int bits =
+        std::max(vision::distance(hashes.dhash, of_reduced.dhash), vision::distance(hashes.phash, of_reduced.phash));
+    EXPECT_LE(bits, 2) << file;
+    most_bits = std::max(most_bits, bits);
+    ++compared;
+  }
+  EXPECT_GE(compared, 1);
+  std::cout << "  " << compared << " photos: quality within " << worst << ", hashes within " << most_bits << " bits\n";
+}
+
 struct Edges {
   std::uint32_t width, height;
 };
@@ -159,13 +231,26 @@ TEST(GpuReduce, AllSizesAndOrientations) {
         if (edge != 64 && orientation != 1 && orientation != 6) continue;
         const std::string what = std::to_string(width) + "×" + std::to_string(height) + " in orientation " +
                                  std::to_string(orientation) + " to " + std::to_string(edge);
-        const Image expected = media::apply_orientation(media::resize_to_fit(image, edge), orientation);
         const Reduced found = reduced(stored(image, orientation, width % 5), edge);
+        const Image expected = media::apply_orientation(shrunk(image, found.shrink, edge), orientation);
         ASSERT_EQ(found.image.width, expected.width) << what;
         ASSERT_TRUE(found.image.pixels == expected.pixels) << what;
         ASSERT_TRUE(found.luma == luma_of_rows(image)) << what;
       }
     }
+}
+
+TEST(GpuReduce, AllSizesByMeansOfPixelsWithAndWithoutLuma) {
+  for (const auto& [width, height] : kEdges)
+    for (const std::uint32_t shrink : {1U, 2U, 4U})
+      for (const bool with_luma : {true, false}) {
+        const Image image = noise(width, height);
+        const Reduced found = reduced(stored(image, 7, width % 5), 40, shrink, with_luma);
+        const Image expected = media::apply_orientation(shrunk(image, shrink, 40), 7);
+        ASSERT_TRUE(found.image.pixels == expected.pixels)
+            << width << "×" << height << ", means of " << shrink << (with_luma ? ", luma" : "");
+        ASSERT_TRUE(!with_luma || found.luma == luma_of_rows(image)) << width << "×" << height;
+      }
 }
 
 TEST(GpuReduce, LumaOfTheStrongestContrastDoesNotOverflow) {
@@ -310,6 +395,7 @@ TEST(GpuResample, NamesWhatIsWrong) {
       {"within the result", [](ResampleTask& task) { task.part.left = 1; }},
       {"within the output", [](ResampleTask& task) { task.output.top = 1; }},
       {"type", [](ResampleTask& task) { task.output.type = ElementType::kInt64; }},
+      {"shrunk", [](ResampleTask& task) { task.shrink = 3; }},
       {"aligned", [](ResampleTask& task) { task.output.data = nullptr; }},
       {"two steps",
        [](ResampleTask& task) {

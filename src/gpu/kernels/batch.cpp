@@ -44,6 +44,7 @@ class Arena {
 // One axis of the stored picture: which outputs are computed of how many.
 struct Stretch {
   std::uint32_t in = 0;
+  double extent = 0;
   std::uint64_t out = 0, begin = 0;
   std::uint32_t length = 0;
 };
@@ -56,20 +57,24 @@ Stretches stretches_of(const ResampleTask& task) {
   const auto begin = [](bool flip, std::uint64_t out, std::uint64_t from, std::uint32_t length) {
     return flip ? out - from - length : from;
   };
-  Stretch x{0, part.out_width, begin(turn.flip_x, part.out_width, part.left, part.width), part.width};
-  Stretch y{0, part.out_height, begin(turn.flip_y, part.out_height, part.top, part.height), part.height};
+  Stretch x{0, 0, part.out_width, begin(turn.flip_x, part.out_width, part.left, part.width), part.width};
+  Stretch y{0, 0, part.out_height, begin(turn.flip_y, part.out_height, part.top, part.height), part.height};
   if (turn.transpose) std::swap(x, y);
-  x.in = task.picture.width, y.in = task.picture.height;
+  const auto cells = [&](Stretch& stretch, std::uint32_t edge) {
+    stretch.in = (edge + task.shrink - 1) / task.shrink;
+    stretch.extent = static_cast<double>(edge) / task.shrink;
+  };
+  cells(x, task.picture.width), cells(y, task.picture.height);
   return {x, y};
 }
 
 TapReach reach_of(ResampleFilter filter, const Stretch& stretch) {
-  return tap_reach(filter, {stretch.in, static_cast<double>(stretch.in), stretch.out});
+  return tap_reach(filter, {stretch.in, stretch.extent, stretch.out});
 }
 
 bool has_axis(const AxisTaps& taps, ResampleFilter filter, const Stretch& stretch) {
-  return taps.filter == filter && taps.axis.in == stretch.in && taps.axis.out == stretch.out &&
-         taps.begin == stretch.begin && taps.length == stretch.length;
+  return taps.filter == filter && taps.axis.in == stretch.in && taps.axis.extent == stretch.extent &&
+         taps.axis.out == stretch.out && taps.begin == stretch.begin && taps.length == stretch.length;
 }
 
 // The index of the axis; pictures of one size share theirs.
@@ -77,7 +82,7 @@ std::uint32_t add_axis(ResampleFilter filter, const Stretch& stretch, Arena& are
   for (std::uint32_t i = 0; i < batch.axis_count; ++i)
     if (has_axis(batch.axes[i], filter, stretch)) return i;
   AxisTaps& taps = batch.axes[batch.axis_count];
-  taps = {{stretch.in, static_cast<double>(stretch.in), stretch.out}, stretch.begin, stretch.length, filter};
+  taps = {{stretch.in, stretch.extent, stretch.out}, stretch.begin, stretch.length, filter};
   taps.reach = tap_reach(filter, taps.axis);
   taps.groups = (taps.reach.stride + kTapGroup - 1) / kTapGroup;
   taps.first = arena.take<std::uint32_t>(taps.length);
@@ -104,10 +109,9 @@ Target target_of(const ResampleTask& task) {
   return target;
 }
 
-std::uint32_t row_words(std::uint32_t taps) {
-  // The block's columns, the taps of its last output, and what is read beyond: three taps and a word.
-  return ((kSegment + 2 + taps) * 3 + 3) / 4 + 4;
-}
+// A row of shared memory: the block's columns, the taps of its last output, and what is read beyond: three taps and a
+// word.
+std::uint32_t words_for(std::uint32_t columns, std::uint32_t taps) { return ((columns + 2 + taps) * 3 + 3) / 4 + 4; }
 
 Job job_of(const ResampleTask& task, Arena& arena, Batch& batch) {
   const Stretches stretches = stretches_of(task);
@@ -118,11 +122,25 @@ Job job_of(const ResampleTask& task, Arena& arena, Batch& batch) {
   const TapWindow last = window_of(down, down.length - 1);
   job.row_begin = window_of(down, 0).first;
   job.row_end = last.first + last.count;
-  job.row_words = row_words(batch.axes[job.across].reach.stride);
+  job.shrink = task.shrink;
+  const std::uint32_t taps = batch.axes[job.across].reach.stride;
+  job.row_words = words_for(kSegment, taps * task.shrink);
+  job.cell_words = words_for(kSegment / task.shrink, taps);
   job.middle = arena.take<std::uint32_t>(std::size_t{job.row_end - job.row_begin} * stretches.across.length);
   job.luma = static_cast<std::uint32_t*>(task.luma);
   job.target = target_of(task);
   return job;
+}
+
+// As the decoder of JPEGs chooses, but for the largest ratios.
+std::uint32_t shrink_of(PictureSize full, PictureSize reduced) {
+  constexpr std::uint64_t kSmall = 4'000'000;  // pixels
+  const unsigned times = std::uint64_t{full.width} * full.height < kSmall ? 4 : 3;
+  for (const std::uint32_t shrink : {4U, 2U})
+    if (full.width >= std::uint64_t{reduced.width} * times * shrink &&
+        full.height >= std::uint64_t{reduced.height} * times * shrink)
+      return shrink;
+  return 1;
 }
 
 bool is_aligned(const void* pointer, std::size_t to) { return reinterpret_cast<std::uintptr_t>(pointer) % to == 0; }
@@ -149,8 +167,9 @@ const char* problem_of(const ResampleTask& task) {
       output.type != ElementType::kFloat32)
     return "the output's type is not uint8, float16 or float32";
   if (output.data == nullptr || !is_aligned(output.data, element_size(output.type))) return "the output is not aligned";
+  if (task.shrink != 1 && task.shrink != 2 && task.shrink != 4) return "the picture is shrunk neither 1, 2 nor 4 times";
   if (!is_aligned(task.luma, 4)) return "the place for the luma's sums is not at a multiple of 4 bytes";
-  if (reach_of(task.filter, stretches_of(task).across).stride > kMostTaps)
+  if (reach_of(task.filter, stretches_of(task).across).stride * task.shrink > kMostTaps)
     return "the picture is reduced too much at once: reduce it in two steps";
   return nullptr;
 }
@@ -197,8 +216,7 @@ Extents extents_of(const Batch& batch) {
       raise_to(extents.pad_width, target.width);
       raise_to(extents.pad_height, target.height);
     }
-    const std::uint32_t counts = job.luma != nullptr ? kCountWords : 0;
-    raise_to(extents.shared_bytes, 4 * (kHeaderWords + counts + job.row_words * kStagedRows));
+    raise_to(extents.shared_bytes, 4 * shared_words(job));
   }
   return extents;
 }
@@ -224,7 +242,8 @@ ResampleTask reduce_task(const DevicePicture& picture, std::uint32_t edge, std::
           ResampleFilter::kLanczos,
           {size.width, size.height, 0, 0, size.width, size.height},
           {rgb, ElementType::kUint8, size.width, size.height},
-          luma};
+          luma,
+          shrink_of(upright_size(picture), size)};
 }
 
 std::size_t luma_bytes(std::uint32_t width, std::uint32_t height) {

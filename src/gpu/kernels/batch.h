@@ -48,9 +48,10 @@ struct Job {
   const std::uint8_t* rgb = nullptr;
   std::size_t pitch = 0;
   std::uint32_t width = 0, height = 0;
-  std::uint32_t across = 0, down = 0;        // indexes of axes
-  std::uint32_t row_begin = 0, row_end = 0;  // the rows that outputs are made of
-  std::uint32_t row_words = 0;               // of shared memory, for a staged row
+  std::uint32_t across = 0, down = 0;  // indexes of axes
+  std::uint32_t shrink = 1;
+  std::uint32_t row_begin = 0, row_end = 0;     // the rows of cells that outputs are made of
+  std::uint32_t row_words = 0, cell_words = 0;  // of shared memory, for a row of pixels, of cells
   std::uint32_t* middle = nullptr;  // those rows reduced across, a pixel a word: (y − row_begin) × length + x
   std::uint32_t* luma = nullptr;    // 256 counts and the cells, or null
   Target target;

@@ -35,6 +35,8 @@ __global__ void __launch_bounds__(kThreads) reduce_across(const __grid_constant_
     block.stage(y, thread);
     __syncthreads();
     block.take(y, thread, luma);
+    if (job.shrink != 1) __syncthreads();
+    block.reduce(y, thread);
     __syncthreads();
   }
   if (job.luma == nullptr) return;

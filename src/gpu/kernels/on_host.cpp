@@ -17,6 +17,7 @@ void run_block(const AcrossBlock& block, bool with_luma) {
   for (std::uint32_t y = block.rows_begin(); y < block.rows_end(); y += kStagedRows) {
     for_threads([&](std::uint32_t thread) { block.stage(y, thread); });
     for_threads([&](std::uint32_t thread) { block.take(y, thread, luma[thread]); });
+    for_threads([&](std::uint32_t thread) { block.reduce(y, thread); });
   }
   if (!with_luma) return;
   for_threads([&](std::uint32_t thread) { block.leave(thread, luma[thread]); });

@@ -5,6 +5,8 @@
 
 namespace image_engine::gpu {
 
+static_assert(sizeof(Batch) <= 32764, "CUDA's limit for a kernel's arguments");
+
 Status resample(std::span<const ResampleTask> tasks, Scratch scratch, void* stream) {
   IE_CHECK(check_tasks(tasks));
   const std::size_t needed = resample_scratch(tasks);

@@ -59,9 +59,11 @@ struct ResampleTask {
   // luma_bytes() for the sums that read_luma() needs, at a multiple of 4; null: not wanted. They are made in the same
   // reading of the picture's pixels.
   void* luma = nullptr;
+  std::uint32_t shrink = 1;  // 1, 2 or 4: means of so many pixels squared are made first, which is faster
 };
 
-// Reduces the picture as the decoders do, upright: `rgb` gets reduced_size(), rows without padding.
+// Reduces the picture as the decoder of JPEGs does, means of pixels first where the picture is large, upright: `rgb`
+// gets reduced_size(), rows without padding.
 ResampleTask reduce_task(const DevicePicture& picture, std::uint32_t edge, std::uint8_t* rgb, void* luma = nullptr);
 
 std::size_t luma_bytes(std::uint32_t width, std::uint32_t height);

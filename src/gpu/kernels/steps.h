@@ -193,8 +193,13 @@ IE_HOST_DEVICE inline std::uint32_t segments_of(const Job& job) {
   return job.width <= kSegment + 1 ? 1 : (job.width - 1 + kSegment - 1) / kSegment;
 }
 IE_HOST_DEVICE inline std::uint32_t row_groups_of(const Job& job) {
-  if (job.luma == nullptr) return (job.row_end - job.row_begin + kRowGroup - 1) / kRowGroup;
+  if (job.luma == nullptr) return ((job.row_end - job.row_begin) * job.shrink + kRowGroup - 1) / kRowGroup;
   return job.height <= kRowGroup + 1 ? 1 : (job.height - 1 + kRowGroup - 1) / kRowGroup;
+}
+
+IE_HOST_DEVICE inline std::uint32_t shared_words(const Job& job) {
+  return kHeaderWords + (job.luma != nullptr ? kCountWords : 0) + kStagedRows * job.row_words +
+         (job.shrink == 1 ? 0 : kStagedRows / job.shrink * job.cell_words);
 }
 
 // What a thread knows of luma: its columns of the last three rows, with a neighbour on each side.
@@ -203,9 +208,9 @@ struct ThreadLuma {
   LumaCell sums;
 };
 
-// A block: a segment of columns of a group of rows. Its threads call begin(); then for each y of rows() stage() and
-// take(); then leave() and finish(); each when all have done the one before. `shared` has Job::row_words × kStagedRows
-// words after kHeaderWords and, for luma, kCountWords.
+// A block: a segment of columns of a group of rows. Its threads call begin(); then for every kStagedRows-th y of its
+// rows stage(), take() and reduce(); then leave() and finish(); each when all have done the one before. A cell is the
+// mean of shrink × shrink pixels. `shared` has shared_words() of memory.
 class AcrossBlock {
  public:
   IE_HOST_DEVICE AcrossBlock(const Batch& batch, const Job& job, std::uint32_t segment, std::uint32_t group,
@@ -216,18 +221,20 @@ class AcrossBlock {
         group_(group),
         header_(shared),
         counts_(shared + kHeaderWords),
-        staged_(counts_ + (job.luma != nullptr ? kCountWords : 0)) {
-    column_begin_ = segment == 0 ? 0 : 1 + kSegment * segment;
-    column_end_ = least(job.width, 1 + kSegment * (segment + 1));
+        staged_(counts_ + (job.luma != nullptr ? kCountWords : 0)),
+        cells_(staged_ + kStagedRows * job.row_words) {
     left_ = kSegment * segment;
+    const std::uint32_t rows = kRowGroup / job.shrink;
     if (job.luma == nullptr) {
-      read_begin_ = own_begin_ = job.row_begin + kRowGroup * group;
-      read_end_ = own_end_ = least(job.row_end, own_begin_ + kRowGroup);
+      cells_begin_ = job.row_begin + rows * group;
+      cells_end_ = least(job.row_end, cells_begin_ + rows);
+      read_begin_ = cells_begin_ * job.shrink;
+      read_end_ = least(job.height, cells_end_ * job.shrink);
     } else {
-      own_begin_ = group == 0 ? 0 : 1 + kRowGroup * group;
-      own_end_ = least(job.height, 1 + kRowGroup * (group + 1));
+      cells_begin_ = rows * group;
+      cells_end_ = group + 1 < row_groups_of(job) ? cells_begin_ + rows : job.row_end;
       read_begin_ = kRowGroup * group;
-      read_end_ = least(job.height, own_end_ + 1);
+      read_end_ = least(job.height, read_begin_ + kRowGroup + 2);
     }
   }
 
@@ -239,20 +246,17 @@ class AcrossBlock {
   [[nodiscard]] IE_HOST_DEVICE std::uint32_t rows_end() const { return read_end_; }
 
   IE_HOST_DEVICE void begin(std::uint32_t thread) const {
-    // The block makes the outputs whose first sample is one of its columns.
-    if (thread < 2) header_[thread] = first_output(thread == 0 ? column_begin_ : column_end_);
+    // The block makes the outputs whose first cell is one of its columns.
+    if (thread < 2) header_[thread] = first_output(segment_ + thread);
     if (job_.luma != nullptr)
       for (std::uint32_t i = thread; i < kCountWords; i += kThreads) counts_[i] = 0;
   }
 
   // Copies rows from y on into shared memory.
   IE_HOST_DEVICE void stage(std::uint32_t y, std::uint32_t thread) const {
-    const std::uint32_t begin = header_[0], end = header_[1];
     std::uint32_t right = job_.luma != nullptr ? least(job_.width, left_ + kSegment + 2) : left_;
-    if (begin < end) {
-      const std::uint32_t needed = taps_.first[end - 1] + taps_.count[end - 1];
-      right = right < needed ? needed : right;
-    }
+    const std::uint32_t needed = least(job_.width, left_ + cells_across() * job_.shrink);
+    right = right < needed ? needed : right;
     const std::uint32_t words = ((right - left_) * 3 + 3) / 4;
     const std::uint8_t* const picture_end = job_.rgb + (job_.height - 1) * job_.pitch + std::size_t{job_.width} * 3;
     const std::uint8_t* const from = job_.rgb + y * job_.pitch + std::size_t{left_} * 3;
@@ -264,17 +268,26 @@ class AcrossBlock {
     }
   }
 
+  // Luma, and cells.
   IE_HOST_DEVICE void take(std::uint32_t y, std::uint32_t thread, ThreadLuma& luma) const {
-    const std::uint32_t rows = least(kStagedRows, read_end_ - y);
     if (job_.luma != nullptr)
-      for (std::uint32_t r = 0; r < rows; ++r) take_luma(y + r, staged_ + r * job_.row_words, thread, luma);
-    const std::uint32_t begin = header_[0], outputs = header_[1] - begin;
+      for (std::uint32_t r = 0; r < kStagedRows && y + r < read_end_; ++r)
+        take_luma(y + r, staged_ + r * job_.row_words, thread, luma);
+    if (job_.shrink == 1) return;
+    const std::uint32_t across = cells_across();
+    for (std::uint32_t task = thread; task < across * (kStagedRows / job_.shrink); task += kThreads)
+      shrink(y, task / across, task % across);
+  }
+
+  IE_HOST_DEVICE void reduce(std::uint32_t y, std::uint32_t thread) const {
+    const std::uint32_t begin = header_[0], outputs = header_[1] - begin, row_begin = y / job_.shrink;
+    const std::uint32_t* const from = job_.shrink == 1 ? staged_ : cells_;
+    const std::uint32_t row_words = job_.shrink == 1 ? job_.row_words : job_.cell_words;
     const int precision = *taps_.precision;
-    for (std::uint32_t task = thread; task < outputs * rows; task += kThreads) {
-      const std::uint32_t r = task / outputs, x = begin + task % outputs, row = y + r;
-      if (row < own_begin_ || row >= own_end_ || row < job_.row_begin || row >= job_.row_end) continue;
-      job_.middle[std::size_t{row - job_.row_begin} * taps_.length + x] =
-          reduced(x, staged_ + r * job_.row_words, precision);
+    for (std::uint32_t task = thread; task < outputs * (kStagedRows / job_.shrink); task += kThreads) {
+      const std::uint32_t r = task / outputs, x = begin + task % outputs, row = row_begin + r;
+      if (row < cells_begin_ || row >= cells_end_ || row < job_.row_begin || row >= job_.row_end) continue;
+      job_.middle[std::size_t{row - job_.row_begin} * taps_.length + x] = reduced(x, from + r * row_words, precision);
     }
   }
 
@@ -304,10 +317,11 @@ class AcrossBlock {
  private:
   IE_HOST_DEVICE static std::uint32_t least(std::uint32_t a, std::uint32_t b) { return a < b ? a : b; }
 
-  // The first output whose first sample is at or after that column.
-  [[nodiscard]] IE_HOST_DEVICE std::uint32_t first_output(std::uint32_t column) const {
+  // The first output of a segment, or of the one after the last.
+  [[nodiscard]] IE_HOST_DEVICE std::uint32_t first_output(std::uint32_t segment) const {
     std::uint32_t begin = 0, end = taps_.length;
-    if (column >= job_.width) return end;
+    const std::uint32_t column = segment == 0 ? 0 : kSegment / job_.shrink * segment + 1;
+    if (column >= taps_.axis.in) return end;
     while (begin < end) {
       const std::uint32_t middle = (begin + end) / 2;
       if (taps_.first[middle] < column)
@@ -316,6 +330,28 @@ class AcrossBlock {
         end = middle;
     }
     return begin;
+  }
+
+  // The cells that the block's outputs are made of.
+  [[nodiscard]] IE_HOST_DEVICE std::uint32_t cells_across() const {
+    const std::uint32_t begin = header_[0], end = header_[1];
+    return begin < end ? taps_.first[end - 1] + taps_.count[end - 1] - left_ / job_.shrink : 0;
+  }
+
+  // The mean of the pixels that exist, rounded.
+  IE_HOST_DEVICE void shrink(std::uint32_t y, std::uint32_t row, std::uint32_t x) const {
+    const std::uint32_t across = least(job_.shrink, job_.width - left_ - x * job_.shrink), top = row * job_.shrink;
+    if (y + top >= read_end_) return;
+    const std::uint32_t down = least(job_.shrink, read_end_ - y - top), count = across * down;
+    std::uint32_t sums[3] = {count / 2, count / 2, count / 2};
+    for (std::uint32_t v = 0; v < down; ++v) {
+      const auto* pixel =
+          reinterpret_cast<const std::uint8_t*>(staged_ + (top + v) * job_.row_words) + x * job_.shrink * 3;
+      for (std::uint32_t u = 0; u < across; ++u, pixel += 3)
+        for (unsigned c = 0; c < 3; ++c) sums[c] += pixel[c];
+    }
+    auto* const cell = reinterpret_cast<std::uint8_t*>(cells_ + row * job_.cell_words) + x * 3;
+    for (unsigned c = 0; c < 3; ++c) cell[c] = static_cast<std::uint8_t>(sums[c] / count);
   }
 
   IE_HOST_DEVICE void take_luma(std::uint32_t y, const std::uint32_t* row, std::uint32_t thread,
@@ -328,7 +364,7 @@ class AcrossBlock {
       luma.levels[2][i] = luma_of(byte(i * 3), byte(i * 3 + 1), byte(i * 3 + 2));
     }
     const std::uint32_t x = left_ + 1 + thread * kColumns;
-    if (y >= own_begin_ && y < own_end_) {
+    if ((y > read_begin_ || group_ == 0) && y <= read_begin_ + kRowGroup) {  // the first row is the group's above
       std::uint32_t* const table = counts_ + thread / 32 * 256;
       if (x == 1) add_count(table + luma.levels[2][0], 1);
       for (std::uint32_t j = 0; j < kColumns; ++j)
@@ -341,7 +377,7 @@ class AcrossBlock {
   }
 
   [[nodiscard]] IE_HOST_DEVICE std::uint32_t reduced(std::uint32_t x, const std::uint32_t* row, int precision) const {
-    const std::uint32_t byte = (taps_.first[x] - left_) * 3, shift = byte % 4 * 8;
+    const std::uint32_t byte = (taps_.first[x] - left_ / job_.shrink) * 3, shift = byte % 4 * 8;
     const std::uint32_t* from = row + byte / 4;
     const std::int16_t* weights = taps_.weights + std::size_t{x} * kTapGroup;
     const std::uint32_t groups = (taps_.count[x] + kTapGroup - 1) / kTapGroup;
@@ -364,9 +400,10 @@ class AcrossBlock {
   const Job& job_;
   const AxisTaps& taps_;
   std::uint32_t segment_, group_;
-  std::uint32_t *header_, *counts_, *staged_;
-  std::uint32_t column_begin_, column_end_, left_;
-  std::uint32_t own_begin_, own_end_, read_begin_, read_end_;  // rows: made and counted, read
+  std::uint32_t *header_, *counts_, *staged_, *cells_;
+  std::uint32_t left_;  // the block's first pixel
+  std::uint32_t cells_begin_, cells_end_, read_begin_,
+      read_end_;  // rows of cells that it makes, of pixels that it reads
 };
 
 // --- down, and the output
