@@ -23,15 +23,11 @@ Status FileWriter::set_file_metadata(FileId file, const PreparedMetadata& metada
       format = format_name(metadata.format);
       kind = kind_name(media_kind(metadata.format));
     }
-    AssetId asset = 0;
-    {
-      auto row = s.connection.query(
-          "UPDATE files SET metadata_version = ?, format = coalesce(?, format), kind = coalesce(?, kind) WHERE id = ? "
-          "RETURNING asset_id",
-          version, format, kind, file);
-      if (!row.next()) raise(ErrorCode::kNotFound, "file " + std::to_string(file) + " is not in the catalogue");
-      asset = row.integer(0);
-    }
+    const AssetId asset = s.asset_of(file);
+    // Not with RETURNING, for which SQLite keeps a journal of the statement.
+    s.connection.run(
+        "UPDATE files SET metadata_version = ?, format = coalesce(?, format), kind = coalesce(?, kind) WHERE id = ?",
+        version, format, kind, file);
     s.dirty.insert(asset);
     s.waiting.erase(asset);
     s.connection.run("DELETE FROM records WHERE file_id = ? AND stage = 'metadata'", file);
@@ -154,8 +150,9 @@ Result<Content> FileWriter::set_content(FileId file, const Hash128& file_hash, c
     }
     // Only once: a person may remove it later.
     if (!former.empty() && !content.known) s.take_words(former_bytes_of(former), content.asset, hash);
-    c.run("UPDATE files SET file_hash = ?, asset_id = ? WHERE id = ?", Blob{bytes_of(file_hash)}, content.asset, file);
+    c.run("UPDATE files SET file_hash = ? WHERE id = ?", Blob{bytes_of(file_hash)}, file);
     if (content.asset != now) {
+      c.run("UPDATE files SET asset_id = ? WHERE id = ?", content.asset, file);
       s.dirty.insert(content.asset);
       s.dirty.insert(now);
     }
