@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ["headers", "unchanged", "search", "analyze", "objects", "text", "meaning", "speech", "memory"]
+BENCHMARKS = ["headers", "writing", "unchanged", "search", "analyze", "objects", "text", "meaning", "speech", "memory"]
 
 
 def main() -> int:

@@ -45,6 +45,7 @@ Status passes(Run& run) {
   run.trace.add(Step::kScan, start);
   run.report.waiting = headers.size();
   if (!run.cancelled()) IE_CHECK(read_headers(run, headers));
+  IE_CHECK(run.writer.index_waiting());
   if (!run.cancelled()) IE_CHECK(run.writer.pair_live_photos());
   RunStages stages(run);
   if (!run.cancelled()) IE_CHECK(read_contents(run, stages));

@@ -5,6 +5,7 @@
 #include <tbb/parallel_pipeline.h>
 #include <tbb/task_arena.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <memory>
@@ -17,10 +18,12 @@
 namespace image_engine::pipeline {
 
 // Calls work(i) for each i below `count` on `threads` threads, and sink(i, result) for one result at a time, in no
-// order. At most twice as many results as threads exist at once. When `stop` is requested or the sink fails, it stops
-// after the items in flight have reached the sink; the sink's error is returned.
+// order. At most `in_flight` results exist at once, by default twice as many as threads. While the sink commits, all
+// threads wait once that many wait for it: small results may be many. When `stop` is requested or the sink fails, it
+// stops after the items in flight have reached the sink; the sink's error is returned.
 template <typename Work, typename Sink>
-Status parallel_files(size_t count, int threads, Work work, Sink sink, const std::stop_token& stop) {
+Status parallel_files(size_t count, int threads, Work work, Sink sink, const std::stop_token& stop,
+                      size_t in_flight = 0) {
   using Value = std::invoke_result_t<Work, size_t>;
   struct Item {
     size_t index;
@@ -69,7 +72,8 @@ Status parallel_files(size_t count, int threads, Work work, Sink sink, const std
   // Threads mostly wait for their worker process, so there may be more threads than cores.
   const tbb::global_control allowed(tbb::global_control::max_allowed_parallelism, static_cast<size_t>(threads) + 1);
   tbb::task_arena arena(threads + 1);
-  arena.execute([&] { tbb::parallel_pipeline(static_cast<size_t>(threads) * 2, filters); });
+  const size_t most = std::max(in_flight, static_cast<size_t>(threads) * 2);
+  arena.execute([&] { tbb::parallel_pipeline(most, filters); });
   happens_after(&next);
   happens_after(&status);
   return status;

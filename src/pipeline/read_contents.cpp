@@ -429,7 +429,6 @@ class ContentPass {
     IE_TRY(const store::Content content,
            run_.writer.set_content(file.file, contents.hashes->file, contents.hashes->asset, contents.hashes->former));
     if (content.former) run_.thumbnails.rename(*content.former, contents.hashes->asset, edge_);
-    IE_CHECK(run_.writer.clear_failure(file.seen.path, kContentStage));
     if (content.known && !file.hashed && !file.carried) ++run_.report.duplicates;
     if (contents.decoded) IE_CHECK(keep_picture(row, content.asset, contents));
     const auto broken = broken_.find(content.asset);
@@ -460,10 +459,7 @@ class ContentPass {
   Status keep_picture(const store::KnownFile& row, store::AssetId asset, const Contents& contents) {
     if (!contents.picture) return record_failure(row, asset, decode_key(), contents.picture.error());
     IE_CHECK(run_.writer.clear_failure(row.seen.path, kDecodeStage));
-    for (const auto& [record, facts] : contents.outputs) {
-      IE_CHECK(stages_.meaning().keep(asset, record, facts));
-      IE_CHECK(run_.writer.clear_failure(row.seen.path, record.key.stage));
-    }
+    for (const auto& [record, facts] : contents.outputs) IE_CHECK(stages_.meaning().keep(asset, record, facts));
     for (const auto& [key, error] : contents.failures) IE_CHECK(record_failure(row, asset, key, error));
     return {};
   }

@@ -8,10 +8,10 @@
 namespace image_engine::pipeline {
 namespace {
 
-struct Headers {
-  Result<Metadata> metadata = fail(ErrorCode::kInternal, "");
-  std::optional<store::Place> place;
-};
+using Headers = Result<store::PreparedMetadata>;
+
+// A few kilobytes each: more than are read during a commit.
+constexpr size_t kMostHeadersInFlight = 256;
 
 Result<Metadata> read_one(Run& run, const store::KnownFile& file) {
   IE_TRY(UniqueFd media, open_regular(file.seen.path));
@@ -30,19 +30,15 @@ Result<Metadata> read_one(Run& run, const store::KnownFile& file) {
   return std::move(reply.metadata);
 }
 
+// All but the writing: the writer is what all threads wait for.
 Headers read(Run& run, const store::KnownFile& file) {
-  Headers headers;
-  headers.metadata = read_one(run, file);
-  if (headers.metadata && headers.metadata->gps) headers.place = run.places.find(*headers.metadata->gps);
-  return headers;
+  IE_TRY(const Metadata metadata, read_one(run, file));
+  return store::prepare_metadata(metadata, metadata.gps ? run.places.find(*metadata.gps) : std::nullopt);
 }
 
 Status keep(Run& run, const store::KnownFile& file, const Headers& headers) {
-  if (headers.metadata) {
-    IE_CHECK(run.writer.set_file_metadata(file.id, *headers.metadata, headers.place, metadata_key().version));
-    return run.writer.clear_failure(file.seen.path, kMetadataStage);
-  }
-  const Error& error = headers.metadata.error();
+  if (headers) return run.writer.set_file_metadata(file.id, *headers, metadata_key().version);
+  const Error& error = headers.error();
   run.unreadable.insert(file.id);
   if (error.code == ErrorCode::kNotFound) {
     run.report.notes.push_back(printable(file.seen.path) + " vanished during the analysis");
@@ -59,7 +55,7 @@ Status read_headers(Run& run, const std::vector<store::KnownFile>& files) {
   bool is_last_try = false;
   const auto sink = [&](size_t index, const Headers& headers) -> Status {
     const Trace::Clock::time_point start = Trace::Clock::now();
-    if (!is_last_try && !headers.metadata && headers.metadata.error().code == ErrorCode::kKilled) {
+    if (!is_last_try && !headers && headers.error().code == ErrorCode::kKilled) {
       again.push_back(index);
       return {};
     }
@@ -67,14 +63,14 @@ Status read_headers(Run& run, const std::vector<store::KnownFile>& files) {
     ++run.report.metadata.files;
     IE_CHECK(run.batch.open());
     IE_CHECK(keep(run, files[index], headers));
-    if (headers.metadata && files[index].hashed) run.renewed.insert(files[index].asset);
+    if (headers && files[index].hashed) run.renewed.insert(files[index].asset);
     IE_TRY([[maybe_unused]] const bool committed, run.batch.changed());
     run.trace.add(Step::kWrite, start);
     return {};
   };
   IE_CHECK(parallel_files(
       files.size(), run.pool.options().workers, [&](size_t index) { return read(run, files[index]); }, sink,
-      run.options.stop));
+      run.options.stop, kMostHeadersInFlight));
   is_last_try = true;
   IE_CHECK(parallel_files(
       again.size(), 1, [&](size_t index) { return read(run, files[again[index]]); },

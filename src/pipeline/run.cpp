@@ -10,7 +10,7 @@
 namespace image_engine::pipeline {
 namespace {
 
-constexpr int kChangesPerCommit = 500;
+constexpr int kChangesPerCommit = 2000;
 constexpr std::chrono::seconds kCommitInterval{1};
 
 }  // namespace

@@ -145,7 +145,8 @@ class FolderScan {
       different.stamp.mtime_ns -= 1;
       IE_TRY([[maybe_unused]] const store::KnownFile replaced, run_.writer.upsert_file(different, run_.report.run));
     }
-    IE_TRY(const store::KnownFile row, run_.writer.upsert_file(seen, run_.report.run));
+    const store::Headers headers = has_failed(seen) ? store::Headers::kNone : store::Headers::kFollow;
+    IE_TRY(const store::KnownFile row, run_.writer.upsert_file(seen, run_.report.run, headers));
     run_.count(row.id, known == by_path_.end() ? &AnalyzeReport::added : &AnalyzeReport::changed);
     wants_headers(row);
     IE_TRY([[maybe_unused]] const bool committed, run_.batch.changed());
@@ -198,11 +199,14 @@ class FolderScan {
     return false;
   }
 
+  // Whether reading the headers of these bytes failed before, and is not to be tried again.
+  [[nodiscard]] bool has_failed(const store::FileObservation& seen) const {
+    const auto failed = failed_.find(seen.path);
+    return failed != failed_.end() && failed->second == seen.stamp;
+  }
+
   void wants_headers(const store::KnownFile& row) {
-    if (row.metadata_version == metadata_key().version) return;
-    const auto failed = failed_.find(row.seen.path);
-    if (failed != failed_.end() && failed->second == row.seen.stamp) return;
-    headers_.push_back(row);
+    if (row.metadata_version != metadata_key().version && !has_failed(row.seen)) headers_.push_back(row);
   }
 
   Status problem(const scan::ScanProblem& found) {

@@ -78,7 +78,7 @@ struct AssetIndex::Document {
   bool provisional = true;
   bool shown = false;
   std::string kind, format;
-  std::optional<FileFacts> facts;
+  std::shared_ptr<const FileFacts> facts;
   std::optional<std::int64_t> rating;
   std::array<std::string, kTextFields> text;
   std::string& operator[](TextField field) { return text[static_cast<size_t>(field)]; }
@@ -106,9 +106,15 @@ std::string AssetIndex::name_text(const std::string& path) const {
   return clean(text);
 }
 
+std::shared_ptr<const FileFacts> AssetIndex::facts_of(FileId file, const Query& row, int column) const {
+  if (const auto known = facts_.find(file); known != facts_.end()) return known->second;
+  std::optional<FileFacts> facts = facts_from_json(row.bytes(column));
+  return facts ? std::make_shared<const FileFacts>(std::move(*facts)) : nullptr;
+}
+
 void AssetIndex::read_files(AssetId asset, Document& document) {
   auto row = connection_.query(
-      "SELECT f.path, f.state, f.format, f.kind, r.data FROM files f "
+      "SELECT f.path, f.state, f.format, f.kind, r.data, f.id FROM files f "
       "LEFT JOIN records r ON r.file_id = f.id AND r.stage = 'metadata' "
       "WHERE f.asset_id = ? ORDER BY f.state IN ('missing', 'excluded'), f.state = 'offline', f.id",
       asset);
@@ -122,7 +128,7 @@ void AssetIndex::read_files(AssetId asset, Document& document) {
     // The names of missing files count only if all are missing.
     if (there || !document.shown) append_line(document[TextField::kName], name_text(row.bytes(0)));
     document.shown = document.shown || there;
-    if (!document.facts && !row.is_null(4)) document.facts = facts_from_json(row.bytes(4));
+    if (!document.facts && !row.is_null(4)) document.facts = facts_of(row.integer(5), row, 4);
   }
 }
 
@@ -206,13 +212,13 @@ void AssetIndex::write_columns(AssetId asset, const Document& document) {
 }
 
 // Most photos have the same text after each pass; comparing costs a fraction of writing.
-bool AssetIndex::has_text(AssetId asset, const Document& document) {
+AssetIndex::Text AssetIndex::text_of(AssetId asset, const Document& document) {
   static const std::string kSelect = fmt::format("SELECT {} FROM asset_text WHERE rowid = ?", text_columns());
   auto row = connection_.query(kSelect, asset);
-  if (!row.next()) return false;
+  if (!row.next()) return Text::kNone;
   for (size_t field = 0; field < kTextFields; ++field)
-    if (row.bytes(static_cast<int>(field)) != document.text[field]) return false;
-  return true;
+    if (row.bytes(static_cast<int>(field)) != document.text[field]) return Text::kOther;
+  return Text::kSame;
 }
 
 void AssetIndex::write_text(AssetId asset, const Document& document) {
@@ -220,10 +226,12 @@ void AssetIndex::write_text(AssetId asset, const Document& document) {
   static const std::string kInsert = fmt::format("(rowid, {}) VALUES(?{})", kColumns, repeated(", ?", kTextFields));
   static const std::string kInsertText = "INSERT INTO asset_text" + kInsert;
   static const std::string kInsertTrigram = "INSERT INTO asset_trigram" + kInsert;
-  if (has_text(asset, document)) return;
-  connection_.run("DELETE FROM asset_text WHERE rowid = ?", asset);
+  const Text before = text_of(asset, document);
+  if (before == Text::kSame) return;
+  if (before == Text::kOther) connection_.run("DELETE FROM asset_text WHERE rowid = ?", asset);
   std::apply([&](const auto&... text) { connection_.run(kInsertText, asset, text...); }, document.text);
-  connection_.run("DELETE FROM asset_trigram WHERE rowid = ?", asset);
+  // Both indexes have a row, or only the first.
+  if (before == Text::kOther) connection_.run("DELETE FROM asset_trigram WHERE rowid = ?", asset);
   if (std::ranges::none_of(document.text, has_unspaced_script)) return;
   const auto unspaced = [](const std::string& text) { return has_unspaced_script(text) ? std::string_view(text) : ""; };
   std::apply([&](const auto&... text) { connection_.run(kInsertTrigram, asset, unspaced(text)...); }, document.text);

@@ -7,21 +7,36 @@
 
 namespace image_engine::store {
 
-Status FileWriter::set_file_metadata(FileId file, const Metadata& metadata, const std::optional<Place>& place,
-                                     const std::string& version) {
+PreparedMetadata prepare_metadata(const Metadata& metadata, const std::optional<Place>& place) {
+  PreparedMetadata prepared{metadata.format, facts_to_json({metadata, place}), nullptr};
+  // Read back, so that the index is the same when it is rebuilt from the record.
+  if (std::optional<FileFacts> facts = facts_from_json(prepared.record))
+    prepared.facts = std::make_shared<const FileFacts>(std::move(*facts));
+  return prepared;
+}
+
+Status FileWriter::set_file_metadata(FileId file, const PreparedMetadata& metadata, const std::string& version) {
   return state_->change([&] {
     WriterState& s = *state_;
-    s.dirty.insert(s.asset_of(file));
+    std::optional<std::string_view> format, kind;
+    if (metadata.format != MediaFormat::kNone) {
+      format = format_name(metadata.format);
+      kind = kind_name(media_kind(metadata.format));
+    }
+    const AssetId asset = s.asset_of(file);
+    // Not with RETURNING, for which SQLite keeps a journal of the statement.
+    s.connection.run(
+        "UPDATE files SET metadata_version = ?, format = coalesce(?, format), kind = coalesce(?, kind) WHERE id = ?",
+        version, format, kind, file);
+    s.dirty.insert(asset);
+    s.waiting.erase(asset);
     s.connection.run("DELETE FROM records WHERE file_id = ? AND stage = 'metadata'", file);
     s.connection.run(
         "INSERT INTO records(file_id, stage, model, version, params, device, precision, data, created) "
         "VALUES(?, 'metadata', '', ?, '', 'cpu', '', ?, ?)",
-        file, version, facts_to_json({metadata, place}), utc_now());
-    s.connection.run("UPDATE files SET metadata_version = ? WHERE id = ?", version, file);
-    if (metadata.format != MediaFormat::kNone)
-      s.connection.run("UPDATE files SET format = ?, kind = ? WHERE id = ?", format_name(metadata.format),
-                       kind_name(media_kind(metadata.format)), file);
+        file, version, metadata.record, utc_now());
     s.connection.run("DELETE FROM failures WHERE file_id = ? AND stage = 'metadata'", file);
+    s.index.remember(file, metadata.facts);
   });
 }
 
@@ -42,6 +57,13 @@ bool copy_words(Connection& c, const std::string& from, const std::string& to) {
     copied += c.changes();
   }
   return copied > 0;
+}
+
+bool has_words(Connection& c, const std::string& hash) {
+  return c.integer(
+             "SELECT EXISTS(SELECT 1 FROM user_ratings WHERE asset_hash = ?1) OR "
+             "EXISTS(SELECT 1 FROM labels WHERE asset_hash = ?1)",
+             Blob{hash}) != 0;
 }
 
 void forget_words(Connection& c, const std::string& hash) {
@@ -81,20 +103,15 @@ void WriterState::take_words(const std::string& former, AssetId asset, const std
 }
 
 // The asset of this hash: the existing one, or `now` if it has no hash or a former one, or a new one.
-AssetId WriterState::name_asset(AssetId now, const std::string& hash, Content& content) {
+AssetId WriterState::name_asset(AssetId now, const std::string& before, const std::string& hash, Content& content) {
   Connection& c = connection;
-  std::string before;
-  {
-    auto row = c.query("SELECT hash FROM assets WHERE id = ?", now);
-    if (row.next()) before = row.bytes(0);
-  }
   AssetId asset = c.integer("SELECT id FROM assets WHERE hash = ?", Blob{hash});
   content.known = asset != 0;
   const bool former = is_former_hash(before);
   if (!content.known) {
     asset = before.empty() || former ? now : add_provisional("none", "none");
     c.run("UPDATE assets SET hash = ? WHERE id = ?", Blob{hash}, asset);
-    dirty.insert(asset);  // a person may have rated it before
+    if (has_words(c, hash)) dirty.insert(asset);  // nothing else that is searched for depends on the hash
   }
   if (former) {
     if (copy_words(c, before, hash)) dirty.insert(asset);
@@ -114,21 +131,28 @@ Result<Content> FileWriter::set_content(FileId file, const Hash128& file_hash, c
   return state_->change([&] {
     WriterState& s = *state_;
     Connection& c = s.connection;
-    const AssetId now = s.asset_of(file);
     const std::string hash = bytes_of(asset_hash);
-    const bool carried =
-        c.integer("SELECT f.file_hash IS NULL AND length(a.hash) = length(?) " IE_FILES "WHERE f.id = ?", Blob{hash},
-                  file) != 0;
+    AssetId now = 0;
+    std::string before;
+    bool carried = false;
+    {
+      auto row = c.query("SELECT f.asset_id, a.hash, f.file_hash IS NULL " IE_FILES "WHERE f.id = ?", file);
+      if (!row.next()) raise(ErrorCode::kNotFound, "file " + std::to_string(file) + " is not in the catalogue");
+      now = row.integer(0);
+      before = row.bytes(1);
+      carried = row.integer(2) != 0 && before.size() == hash.size();
+    }
     Content content;
-    content.asset = s.name_asset(now, hash, content);
+    content.asset = s.name_asset(now, before, hash, content);
     if (carried && content.asset != now) {  // another of its files has already renamed `now`
       forget_findings(c, now);
       (void)copy_words(c, hash_of_asset(c, now), hash);
     }
     // Only once: a person may remove it later.
     if (!former.empty() && !content.known) s.take_words(former_bytes_of(former), content.asset, hash);
-    c.run("UPDATE files SET file_hash = ?, asset_id = ? WHERE id = ?", Blob{bytes_of(file_hash)}, content.asset, file);
+    c.run("UPDATE files SET file_hash = ? WHERE id = ?", Blob{bytes_of(file_hash)}, file);
     if (content.asset != now) {
+      c.run("UPDATE files SET asset_id = ? WHERE id = ?", content.asset, file);
       s.dirty.insert(content.asset);
       s.dirty.insert(now);
     }

@@ -2,6 +2,7 @@
 // CatalogueReader and CatalogueWriter (store/catalogue.h), whose rules for threads, errors and transactions hold.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -43,6 +44,18 @@ struct Content {
   std::optional<Hash128> former;  // the asset's hash in an earlier format, if it was renamed now
 };
 
+// A file's metadata and place as they are written. Made by any thread, so that the writer only writes.
+struct FileFacts;
+struct PreparedMetadata {
+  MediaFormat format = MediaFormat::kNone;
+  std::string record;                      // JSON
+  std::shared_ptr<const FileFacts> facts;  // as `record` has them
+};
+PreparedMetadata prepare_metadata(const Metadata& metadata, const std::optional<Place>& place);
+
+// Whether set_file_metadata() or put_failure() follows for a file. Its words wait for that: they are indexed once.
+enum class Headers : bool { kNone, kFollow };
+
 class FileWriter {
  public:
   Status add_root(const std::string& path, std::uint64_t device);
@@ -52,8 +65,11 @@ class FileWriter {
   Result<std::vector<KnownFile>> files_of(AssetId asset);
   // A new file, or one that was seen before. With another stamp it is another content and gets a provisional asset;
   // with another sidecar it only loses its metadata version; else it is touched. The format that set_file_metadata
-  // gave stays while the stamp does.
-  Result<KnownFile> upsert_file(const FileObservation& seen, RunId run);
+  // gave stays while the stamp does. With kFollow no text finds new content before its metadata, its failure or
+  // index_waiting().
+  Result<KnownFile> upsert_file(const FileObservation& seen, RunId run, Headers headers = Headers::kNone);
+  // Indexes the names of files of this writer whose metadata did not follow.
+  Status index_waiting();
   // These were seen again as they were: present, and of this run.
   Status touch_files(std::span<const FileId> files, RunId run);
   // The same content at another path: keeps its asset, hash and records. A row at the new path gives way.
@@ -63,8 +79,11 @@ class FileWriter {
   Status set_file_state(std::span<const FileId> files, FileState state);
   // Keeps `metadata` as the file's record of the stage "metadata" and makes it searchable at commit(). This,
   // set_content and put_record clear the failure of their stage ("metadata", "content", the record's).
+  Status set_file_metadata(FileId file, const PreparedMetadata& metadata, const std::string& version);
   Status set_file_metadata(FileId file, const Metadata& metadata, const std::optional<Place>& place,
-                           const std::string& version);
+                           const std::string& version) {
+    return set_file_metadata(file, prepare_metadata(metadata, place), version);
+  }
   // Finds the stills and clips of Live Photos anew among the files that are there: by Apple's content identifier where
   // both have one, else by folder, stem, length and capture time (docs/video.md). Each of a pair gets a record that
   // names the other's file, and the clip's asset is shown no more; a pair that has lost a file is one no more.

@@ -9,9 +9,11 @@ Result<std::int64_t> FailureWriter::put_failure(const Failure& failure) {
   return state_->change([&] {
     const StageKey& key = failure.key;
     std::optional<FileId> file;
-    if (const FileId known = state_->connection.integer("SELECT id FROM files WHERE path = ?", Blob{failure.path});
-        known != 0)
-      file = known;
+    if (auto known = state_->connection.query("SELECT id, asset_id FROM files WHERE path = ?", Blob{failure.path});
+        known.next()) {
+      file = known.integer(0);
+      if (state_->waiting.erase(known.integer(1)) > 0) state_->dirty.insert(known.integer(1));
+    }
     const std::string now = utc_now();
     // The tries of another content or another version of the stage do not count.
     auto row = state_->connection.query(

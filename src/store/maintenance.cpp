@@ -36,7 +36,8 @@ constexpr OrphanCheck kOrphanChecks[] = {
      "EXISTS(SELECT 1 FROM records WHERE asset_id = assets.id AND stage = 'live_photo' AND model = 'clip')",
      "assets are hidden although they have a file"},
     {"SELECT count(*) FROM assets WHERE EXISTS(SELECT 1 FROM files WHERE asset_id = assets.id) AND "
-     "id NOT IN (SELECT rowid FROM asset_text)",
+     "id NOT IN (SELECT rowid FROM asset_text) AND NOT "  // those of a run that was killed wait for their headers
+     "EXISTS(SELECT 1 FROM files WHERE asset_id = assets.id AND metadata_version = '')",
      "assets cannot be found by text"},
     {"SELECT count(*) FROM asset_text WHERE rowid NOT IN (SELECT id FROM assets)", "texts belong to no asset"},
     {"SELECT count(*) FROM asset_trigram WHERE rowid NOT IN (SELECT id FROM assets)",

@@ -1,9 +1,7 @@
 #include "store/sql.h"
 
-#include <SQLiteCpp/Column.h>
 #include <SQLiteCpp/Database.h>
 #include <SQLiteCpp/Exception.h>
-#include <SQLiteCpp/Statement.h>
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
@@ -88,6 +86,10 @@ constexpr std::pair<int, int> kSettings[] = {
     {SQLITE_DBCONFIG_DEFENSIVE, 1}, {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0}, {SQLITE_DBCONFIG_ENABLE_VIEW, 0}};
 constexpr std::pair<int, int> kLimits[] = {{SQLITE_LIMIT_LENGTH, 256 << 20}, {SQLITE_LIMIT_TRIGGER_DEPTH, 8}};
 
+sqlite3_destructor_type destructor_of(Values values) {
+  return values == Values::kLiveOn ? SQLITE_STATIC : SQLITE_TRANSIENT;
+}
+
 void keep_private(int fd) {
   struct stat file {};
   if (::fstat(fd, &file) == 0 && (file.st_mode & 0077) != 0 && file.st_uid == ::geteuid()) (void)::fchmod(fd, 0600);
@@ -121,48 +123,56 @@ struct Connection::Tokenizer {
 
 // ---- Query
 
-Query::Query(Connection& connection, std::string_view sql, std::unique_ptr<SQLite::Statement> statement)
-    : connection_(&connection), sql_(sql), statement_(std::move(statement)) {}
+void FinalizeStatement::operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
+
+Query::Query(Connection& connection, Statement& idle, Statement statement, Values values)
+    : connection_(&connection), idle_(&idle), statement_(std::move(statement)), values_(values) {}
 
 Query::Query(Query&&) noexcept = default;
 
 Query::~Query() {
   if (!statement_) return;
-  statement_->tryReset();
-  const auto idle = connection_->idle_.find(sql_);
-  if (idle != connection_->idle_.end()) idle->second = std::move(statement_);
+  sqlite3_reset(statement_.get());
+  *idle_ = std::move(statement_);
 }
 
-void Query::bind(int index, std::int64_t value) { statement_->bind(index, value); }
-void Query::bind(int index, double value) { statement_->bind(index, value); }
-void Query::bind(int index, std::string_view text) { statement_->bind(index, std::string(text)); }
-void Query::bind(int index, Blob blob) {
-  // A null pointer would bind NULL, not an empty blob.
-  const void* bytes = blob.bytes.empty() ? "" : blob.bytes.data();
-  statement_->bind(index, bytes, static_cast<int>(blob.bytes.size()));
+void Query::check(int code) const {
+  if (code != SQLITE_OK) connection_->raise_current();
 }
-void Query::bind(int index, std::nullopt_t) { statement_->bind(index); }
+
+void Query::bind(int index, std::int64_t value) { check(sqlite3_bind_int64(statement_.get(), index, value)); }
+void Query::bind(int index, double value) { check(sqlite3_bind_double(statement_.get(), index, value)); }
+void Query::bind(int index, std::string_view text) {
+  // A null pointer would bind NULL, not an empty text; likewise below.
+  const char* bytes = text.empty() ? "" : text.data();
+  check(sqlite3_bind_text64(statement_.get(), index, bytes, text.size(), destructor_of(values_), SQLITE_UTF8));
+}
+void Query::bind(int index, Blob blob) {
+  const void* bytes = blob.bytes.empty() ? "" : blob.bytes.data();
+  check(sqlite3_bind_blob64(statement_.get(), index, bytes, blob.bytes.size(), destructor_of(values_)));
+}
+void Query::bind(int index, std::nullopt_t) { check(sqlite3_bind_null(statement_.get(), index)); }
 
 bool Query::next() {
-  try {
-    return statement_->executeStep();
-  } catch (const SQLite::Exception& error) {
-    connection_->raise_current(error);
-  }
+  const int code = sqlite3_step(statement_.get());
+  if (code != SQLITE_ROW && code != SQLITE_DONE) connection_->raise_current();
+  return code == SQLITE_ROW;
 }
 
-bool Query::is_null(int column) const { return statement_->isColumnNull(column); }
-std::int64_t Query::integer(int column) const { return statement_->getColumn(column).getInt64(); }
-double Query::real(int column) const { return statement_->getColumn(column).getDouble(); }
+bool Query::is_null(int column) const { return sqlite3_column_type(statement_.get(), column) == SQLITE_NULL; }
+std::int64_t Query::integer(int column) const { return sqlite3_column_int64(statement_.get(), column); }
+double Query::real(int column) const { return sqlite3_column_double(statement_.get(), column); }
 std::string Query::bytes(int column) const {
-  const auto value = statement_->getColumn(column);
-  const auto* data = static_cast<const char*>(value.getBlob());
-  return data == nullptr ? std::string() : std::string(data, static_cast<size_t>(value.getBytes()));
+  const auto* data = static_cast<const char*>(sqlite3_column_blob(statement_.get(), column));
+  return data == nullptr ? std::string()
+                         : std::string(data, static_cast<size_t>(sqlite3_column_bytes(statement_.get(), column)));
 }
 
 // ---- Connection
 
 Connection::Connection(const std::string& path, Access access) : path_(path) {
+  // Statistics that nobody reads cost a lock for each allocation. An error (SQLite is in use already) changes nothing.
+  [[maybe_unused]] static const int kWithoutStatistics = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   if (path.empty() || path.find('\0') != std::string::npos)
     raise(ErrorCode::kInvalidArgument, "the catalogue needs a file name");
   if (access == Access::kMemory) {
@@ -192,14 +202,14 @@ void Connection::connect(const std::string& name, int flags) {
     database_->exec("PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL; PRAGMA cell_size_check = ON");
     database_->exec("SELECT count(*) FROM sqlite_schema");  // the first read reports the error
   } catch (const SQLite::Exception& error) {
-    if (database_) raise_current(error);
+    if (database_) raise_current();
     throw SqlFailure{describe(path_, error.getExtendedErrorCode(), errno, error.what())};
   }
 }
 
 void Connection::open(Access access) {
   if (access != Access::kRead) {
-    connect(path_, SQLITE_OPEN_READWRITE);
+    connect(path_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX);  // one thread at a time
     execute("PRAGMA cache_size = -32768");
     return;
   }
@@ -212,32 +222,30 @@ void Connection::open(Access access) {
   }
 }
 
-void Connection::raise_current(const std::exception& error) const {
+void Connection::raise_current() const {
   sqlite3* handle = database_->getHandle();
-  throw SqlFailure{describe(path_, sqlite3_extended_errcode(handle), sqlite3_system_errno(handle), error.what())};
+  throw SqlFailure{
+      describe(path_, sqlite3_extended_errcode(handle), sqlite3_system_errno(handle), sqlite3_errmsg(handle))};
 }
 
-Query Connection::prepare(std::string_view sql) {
-  const auto idle = idle_.find(sql);
-  if (idle != idle_.end() && idle->second) {
-    idle->second->clearBindings();
-    return {*this, idle->first, std::move(idle->second)};
+Query Connection::prepare(std::string_view sql, Values values) {
+  auto slot = idle_.find(sql);
+  if (slot == idle_.end()) slot = idle_.emplace(std::string(sql), nullptr).first;
+  Statement statement = std::move(slot->second);
+  if (!statement) {
+    sqlite3_stmt* made = nullptr;
+    const int code = sqlite3_prepare_v3(database_->getHandle(), sql.data(), static_cast<int>(sql.size()),
+                                        SQLITE_PREPARE_PERSISTENT, &made, nullptr);
+    statement.reset(made);
+    if (code != SQLITE_OK) raise_current();
+  } else {
+    sqlite3_clear_bindings(statement.get());
   }
-  try {
-    auto statement = std::make_unique<SQLite::Statement>(*database_, std::string(sql));
-    const auto slot = idle == idle_.end() ? idle_.try_emplace(std::string(sql)).first : idle;
-    return {*this, slot->first, std::move(statement)};
-  } catch (const SQLite::Exception& error) {
-    raise_current(error);
-  }
+  return {*this, slot->second, std::move(statement), values};
 }
 
 void Connection::execute(const std::string& sql) {
-  try {
-    database_->exec(sql);
-  } catch (const SQLite::Exception& error) {
-    raise_current(error);
-  }
+  if (sqlite3_exec(database_->getHandle(), sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) raise_current();
 }
 
 std::int64_t Connection::last_id() const { return database_->getLastInsertRowid(); }

@@ -6,12 +6,12 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -19,8 +19,8 @@
 
 namespace SQLite {
 class Database;
-class Statement;
 }  // namespace SQLite
+struct sqlite3_stmt;
 
 namespace image_engine::store {
 
@@ -53,10 +53,19 @@ struct Blob {
 
 class Connection;
 
+struct FinalizeStatement {
+  void operator()(sqlite3_stmt* statement) const;
+};
+using Statement = std::unique_ptr<sqlite3_stmt, FinalizeStatement>;
+
+// Whether a statement's values live until it has ended: then they are not copied.
+enum class Values : bool { kCopied, kLiveOn };
+
 // A running prepared statement, read row by row. Columns count from 0.
 class Query {
  public:
-  Query(Connection& connection, std::string_view sql, std::unique_ptr<SQLite::Statement> statement);
+  // The statement goes back to `idle` when the query ends.
+  Query(Connection& connection, Statement& idle, Statement statement, Values values);
   Query(Query&&) noexcept;
   Query& operator=(Query&&) = delete;
   ~Query();
@@ -82,9 +91,12 @@ class Query {
   [[nodiscard]] std::string bytes(int column) const;  // text or blob; "" for NULL
 
  private:
+  void check(int code) const;
+
   Connection* connection_;
-  std::string_view sql_;
-  std::unique_ptr<SQLite::Statement> statement_;
+  Statement* idle_;
+  Statement statement_;
+  Values values_;
 };
 
 enum class Access { kRead, kWrite, kCreate, kMemory };
@@ -100,24 +112,21 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
   ~Connection();
 
-  // `sql` is prepared once. It must be a literal: it is the cache key, and must outlive the query.
-  template <typename... Values>
-  Query query(std::string_view sql, const Values&... values) {
-    Query query = prepare(sql);
-    int index = 0;
-    (query.bind(++index, values), ...);
-    return query;
+  // `sql` is prepared once and kept: there must be few different ones.
+  template <typename... T>
+  Query query(std::string_view sql, const T&... values) {
+    return start(Values::kCopied, sql, values...);
   }
-  template <typename... Values>
-  void run(std::string_view sql, const Values&... values) {
-    Query statement = query(sql, values...);
+  template <typename... T>
+  void run(std::string_view sql, const T&... values) {
+    Query statement = start(Values::kLiveOn, sql, values...);
     while (statement.next()) {
     }
   }
   // The first column of the first row; 0 without a row.
-  template <typename... Values>
-  std::int64_t integer(std::string_view sql, const Values&... values) {
-    Query statement = query(sql, values...);
+  template <typename... T>
+  std::int64_t integer(std::string_view sql, const T&... values) {
+    Query statement = start(Values::kLiveOn, sql, values...);
     return statement.next() ? statement.integer(0) : 0;
   }
   // One or more statements that need no values.
@@ -138,14 +147,27 @@ class Connection {
  private:
   friend class Query;
   struct Tokenizer;
-  Query prepare(std::string_view sql);
-  [[noreturn]] void raise_current(const std::exception& error) const;
+  struct HashOfText {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
+
+  template <typename... T>
+  Query start(Values lifetime, std::string_view sql, const T&... values) {
+    Query query = prepare(sql, lifetime);
+    int index = 0;
+    (query.bind(++index, values), ...);
+    return query;
+  }
+  Query prepare(std::string_view sql, Values values);
+  [[noreturn]] void raise_current() const;
   void connect(const std::string& name, int flags);
   void open(Access access);
 
   std::string path_;
   std::unique_ptr<SQLite::Database> database_;
-  std::map<std::string, std::unique_ptr<SQLite::Statement>, std::less<>> idle_;
+  // By their SQL; null while one is running.
+  std::unordered_map<std::string, Statement, HashOfText, std::equal_to<>> idle_;
   std::unique_ptr<Tokenizer> tokenizer_;
   bool has_word_places_ = false;
 };

@@ -18,6 +18,7 @@ void WriterState::flush() {
 void WriterState::forget_changes() {
   dirty.clear();
   changed_speech.clear();
+  index.forget_facts();
 }
 
 void WriterState::rollback() {
@@ -170,7 +171,7 @@ bool is_other_content(const KnownFile& known, const FileObservation& seen) {
 
 }  // namespace
 
-Result<KnownFile> FileWriter::upsert_file(const FileObservation& seen, RunId run) {
+Result<KnownFile> FileWriter::upsert_file(const FileObservation& seen, RunId run, Headers headers) {
   return state_->change([&] {
     WriterState& s = *state_;
     auto known = find_file(s.connection, seen.path);
@@ -178,7 +179,7 @@ Result<KnownFile> FileWriter::upsert_file(const FileObservation& seen, RunId run
       KnownFile added{0, s.add_provisional(kind_name(seen.kind), format_name(seen.format)), seen, {}, false, {}};
       added.id = insert_file(s.connection, seen, added.asset, run);
       if (seen.sidecar) update_seen(s.connection, added.id, seen, run);
-      s.dirty.insert(added.asset);
+      s.index_with(headers, added.asset);
       return added;
     }
     if (known->state != FileState::kPresent) s.dirty.insert(known->asset);
@@ -186,7 +187,7 @@ Result<KnownFile> FileWriter::upsert_file(const FileObservation& seen, RunId run
     if (is_other_content(*known, seen)) {
       s.dirty.insert(known->asset);
       known->asset = s.add_provisional(kind_name(seen.kind), format_name(seen.format));
-      s.dirty.insert(known->asset);
+      s.index_with(headers, known->asset);
       s.connection.run(
           "UPDATE files SET size = ?, mtime_ns = ?, format = ?, kind = ?, file_hash = NULL, metadata_version = '', "
           "asset_id = ? WHERE id = ?",
@@ -207,6 +208,10 @@ Result<KnownFile> FileWriter::upsert_file(const FileObservation& seen, RunId run
     known->state = FileState::kPresent;
     return *known;
   });
+}
+
+Status FileWriter::index_waiting() {
+  return state_->change([&] { state_->dirty.merge(state_->waiting); });
 }
 
 Status FileWriter::touch_files(std::span<const FileId> files, RunId run) {

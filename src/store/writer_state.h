@@ -12,6 +12,7 @@
 namespace image_engine::store {
 
 struct WriterState {
+  static constexpr std::size_t kMostDirty = 64;
   WriterState(const std::string& path, WriterLock held) : lock(std::move(held)), connection(path, Access::kCreate) {}
 
   // Runs f in the open batch, else in its own transaction.
@@ -20,6 +21,8 @@ struct WriterState {
     return guarded([&] {
       if (!in_batch) return alone(std::forward<F>(f));
       try {
+        // Now and then, so that a commit does not keep the threads waiting that read the next files.
+        if (dirty.size() >= kMostDirty) flush();
         return f();
       } catch (const SqlFailure& failure) {
         const ErrorCode code = failure.error.code;
@@ -53,13 +56,15 @@ struct WriterState {
   // kNotFound for an unknown file.
   AssetId asset_of(FileId file);
   AssetId add_provisional(std::string_view kind, std::string_view format);
+  void index_with(Headers headers, AssetId asset) { (headers == Headers::kFollow ? waiting : dirty).insert(asset); }
   void take_words(const std::string& former, AssetId asset, const std::string& hash);
-  AssetId name_asset(AssetId now, const std::string& hash, Content& content);
+  AssetId name_asset(AssetId now, const std::string& before, const std::string& hash, Content& content);
 
   WriterLock lock;
   Connection connection;
   AssetIndex index{connection};
   std::unordered_set<AssetId> dirty;           // changed since the last flush()
+  std::unordered_set<AssetId> waiting;         // new, not in the index before their headers are known
   std::unordered_set<AssetId> changed_speech;  // likewise, what is said in them
   bool in_batch = false;
 };

@@ -58,6 +58,51 @@ TEST_F(WriterTest, KeepsWhatWasSeen) {
   EXPECT_FALSE(file.hashed);
 }
 
+// Its name is indexed once, with its headers: a second time would cost as much again.
+TEST_F(WriterTest, WordsOfAFileWaitForItsHeaders) {
+  const auto harbour = *writer_->upsert_file(seen("/p/harbour.jpg"), run_, Headers::kFollow);
+  const auto broken = *writer_->upsert_file(seen("/p/broken.jpg"), run_, Headers::kFollow);
+  ASSERT_OK(writer_->upsert_file(seen("/p/left.jpg"), run_, Headers::kFollow));
+  for (const char* name : {"harbour", "broken", "left"}) EXPECT_EQ(count_found(name), 0U) << name;
+  EXPECT_THAT(check(path_)->problems, SizeIs(0));
+  ASSERT_OK(writer_->set_file_metadata(harbour.id, titled("boats"), {}, "1"));
+  ASSERT_OK(writer_->put_failure(failed("/p/broken.jpg", {"metadata", "", "1", ""}, ErrorCode::kCorrupt)));
+  EXPECT_EQ(count_found("harbour"), 1U);
+  EXPECT_EQ(count_found("boats"), 1U);
+  EXPECT_EQ(count_found("broken"), 1U);
+  EXPECT_EQ(count_found("left"), 0U);
+  ASSERT_OK(writer_->index_waiting());
+  EXPECT_EQ(count_found("left"), 1U);
+  // Other content under a known name waits, too; what was found of the old one is gone.
+  ASSERT_OK(writer_->upsert_file(seen("/p/harbour.jpg", 200), run_, Headers::kFollow));
+  EXPECT_EQ(count_found("boats"), 0U);
+  ASSERT_OK(writer_->set_file_metadata(harbour.id, titled("ships"), {}, "1"));
+  EXPECT_EQ(count_found("harbour"), 1U);
+  EXPECT_EQ(count_found("ships"), 1U);
+}
+
+// What is indexed with the record that was just written is what a later change reads from the record.
+TEST_F(WriterTest, TheIndexIsTheSameFromTheRecord) {
+  Metadata metadata = titled("caf\xe9 \xe2\x82\xac");  // Latin-1 and UTF-8
+  metadata.make = "Canon";
+  metadata.keywords = {"one", "two\n"};
+  metadata.gps = Gps{1.0 / 3, -2.0 / 3, 7.1};
+  const auto file = add("/p/1.jpg");
+  ASSERT_OK(writer_->set_file_metadata(file.id, metadata, Place{"Munich", "", "Germany", "DE"}, "1"));
+  const auto indexed = [&] {
+    Connection connection(path_, Access::kRead);
+    std::vector<std::string> columns;
+    auto row = connection.query("SELECT a.*, t.* FROM assets a JOIN asset_text t ON t.rowid = a.id");
+    EXPECT_TRUE(row.next());
+    for (int i = 3; i < 35; ++i) columns.push_back(row.bytes(i));  // from `format`
+    return columns;
+  };
+  const auto at_once = indexed();
+  ASSERT_OK(writer_->set_file_state(std::vector{file.id}, FileState::kOffline));
+  ASSERT_OK(writer_->touch_files(std::vector{file.id}, run_));
+  EXPECT_EQ(indexed(), at_once);
+}
+
 TEST_F(WriterTest, AnUnchangedFileKeepsEverything) {
   const auto file = add("/p/1.jpg");
   ASSERT_OK(writer_->set_file_metadata(file.id, titled("one"), {}, "7"));
