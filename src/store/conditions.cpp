@@ -137,11 +137,10 @@ IdSet Conditions::matching_text(const TextCondition& condition, bool prefix) {
 IdSet Conditions::in_speech(const TextCondition& condition, bool prefix) {
   const std::string text = query_text(condition.text);
   if (has_unspaced_script(text)) {
-    if (character_count(text) < kTrigram)
-      return ids(connection_.query("SELECT rowid FROM asset_speech_trigram WHERE said LIKE ? ESCAPE '\\'",
-                                   anywhere_pattern(text)));
-    return ids(
-        connection_.query("SELECT rowid FROM asset_speech_trigram WHERE asset_speech_trigram MATCH ?", phrase(text)));
+    // Shorter text is the beginning of trigrams (short_trigrams.h).
+    const bool whole = character_count(text) >= kTrigram;
+    return ids(connection_.query("SELECT rowid FROM asset_speech_trigram WHERE asset_speech_trigram MATCH ?",
+                                 phrase(text) + (whole ? "" : " *")));
   }
   const std::string expression = match_expression(connection_, condition, prefix);
   if (expression.empty()) return IdSet(end_);

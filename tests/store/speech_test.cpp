@@ -102,6 +102,37 @@ TEST_F(SpeechTest, ScriptsWithoutSpacesAreFoundAnywhere) {
   EXPECT_THAT(find(TextField::kSaid, "天气").assets.at(0).why.at(0).text, HasSubstr("天气很好"));
 }
 
+TEST_F(SpeechTest, OneOrTwoCharactersOfAScriptWithoutSpacesAreFoundByTheIndex) {
+  ASSERT_OK(put_speech(*writer_, asset_, {{0, 4, "ЖA海边很好"}, {9, 12, "再见"}}));
+  const AssetId one = add("2.mp4");
+  ASSERT_OK(put_speech(*writer_, one, {{0, 4, "海"}}));
+  // The index folds the case of all letters, comparing texts that of ASCII.
+  for (const char* text : {"жa海", "a海", "A海", "边", "很好", "再", "再见", "见"}) EXPECT_EQ(said(text), 1U) << text;
+  EXPECT_EQ(said("ж海"), 0U);
+  for (const char* text : {"再好", "天", "海%", "_海", "\"海", "海\"", "海*"}) EXPECT_EQ(said(text), 0U) << text;
+  EXPECT_EQ(said("海"), 2U) << "also where nothing else is said";
+  EXPECT_THAT(times("再见"), ElementsAre(9));
+  ASSERT_OK(writer_->drop_moments(one, kSpeechMoments));
+  EXPECT_EQ(said("海"), 1U);
+  writer_.reset();
+  expect_sound();
+}
+
+// The letters are in the index, not in the text: a search that reads texts does not find it.
+TEST_F(SpeechTest, ShortTextIsTheBeginningOfATrigram) {
+  Connection connection("trigrams", Access::kMemory);
+  connection.execute("CREATE VIRTUAL TABLE t USING fts5(a, content = '', tokenize = 'trigram')");
+  connection.execute("INSERT INTO t(rowid, a) VALUES(1, '今天天气很好'), (2, 'Ж天')");
+  const auto found = [&](const char* expression) {
+    return connection.integer("SELECT coalesce(sum(rowid), 0) FROM t WHERE t MATCH ?", expression);
+  };
+  EXPECT_EQ(found("\"天\" *"), 1);
+  EXPECT_EQ(found("\"天气\" *"), 1);
+  EXPECT_EQ(found("\"天气很\""), 1);
+  EXPECT_EQ(found("\"天气\""), 0) << "not its beginning";
+  EXPECT_EQ(found("\"好\" *"), 0) << "nothing follows";
+}
+
 TEST_F(SpeechTest, ALongRecordingIsFoundToItsEnd) {
   std::vector<PlantedSegment> segments;
   for (int i = 0; i < 10'000; ++i)
