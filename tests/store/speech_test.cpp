@@ -73,6 +73,40 @@ TEST_F(SpeechTest, ARepeatedWordIsFoundEachTime) {
   EXPECT_THAT(reader().find(query)->assets.at(0).moments, SizeIs(2));
 }
 
+TEST_F(SpeechTest, PhrasesAcrossSegmentsAreAsManyTimesAsAskedFor) {
+  std::vector<PlantedSegment> segments;
+  for (int i = 0; i < 10; ++i)
+    segments.insert(segments.end(), {{i * 10.0, i * 10.0 + 2, "the best"}, {i * 10.0 + 3, i * 10.0 + 5, "of times"}});
+  ASSERT_OK(put_speech(*writer_, asset_, segments));
+  AssetQuery query;
+  query.filters = {{TextCondition{TextField::kSaid, "best of", false}, false}};
+  query.most_moments = 3;
+  const FoundAsset found = reader().find(query)->assets.at(0);
+  ASSERT_THAT(found.moments, SizeIs(3));
+  EXPECT_EQ(found.moments[2].from, 20);
+  EXPECT_EQ(found.moments[2].to, 25) << "to the end of the phrase";
+  EXPECT_FALSE(found.moments[2].score.has_value());
+}
+
+TEST_F(SpeechTest, TheSurestPassagesAreChosenAndShownByTime) {
+  std::vector<PlantedSegment> segments;
+  for (int i = 0; i < 8; ++i) segments.push_back({i * 10.0, i * 10.0 + 5, "passage " + std::to_string(i)});
+  ASSERT_OK(put_speech(*writer_, asset_, segments));
+  AssetQuery query;
+  query.most_moments = 2;
+  query.more = [&](const IdSet&) -> Result<std::vector<Relevant>> {
+    std::vector<Relevant> found;
+    for (int i = 0; i < 8; ++i)
+      found.push_back({asset_, i == 3 || i == 6 ? 0.5 + i / 10.0 : 0.55, {"like", ""}, kFirstSpeechMoment + i});
+    return found;
+  };
+  const FoundAsset found = reader().find(query)->assets.at(0);
+  ASSERT_THAT(found.moments, SizeIs(2));
+  EXPECT_EQ(found.moments[0].from, 30);
+  EXPECT_THAT(found.moments[0].score, testing::Optional(0.8));
+  EXPECT_EQ(found.moments[1].from, 60);
+}
+
 TEST_F(SpeechTest, AQuoteHasAFewWordsAround) {
   std::string text;
   for (int i = 0; i < 40; ++i) text += (i == 0 ? "w" : " w") + std::to_string(i);
