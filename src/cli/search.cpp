@@ -75,6 +75,7 @@ nlohmann::json moment_json(const store::FoundMoment& moment, const std::optional
                         {"to", thousandths(moment.to)},
                         {"at", thousandths(moment.at)},
                         {"why", why_json(moment.why)}};
+  if (moment.score) out["score"] = std::round(*moment.score * 10000) / 10000;
   if (taken) out["taken"] = taken->later(moment.at).iso();
   return out;
 }
@@ -105,6 +106,7 @@ void print_results(const Context& context, const search::SearchResults& found) {
     for (const store::FoundMoment& moment : result.moments) {
       std::string why;
       for (const store::Why& one : moment.why) why += (why.empty() ? "" : ", ") + printable(one.text);
+      if (moment.score) why += fmt::format(" ({:.2f})", *moment.score);
       print_line(fmt::format("    {}–{}  {}", clock_text(moment.from), clock_text(moment.to), why));
     }
   }

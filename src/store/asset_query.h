@@ -154,7 +154,9 @@ struct AssetQuery {
 struct FoundMoment {
   double from = 0, to = 0;  // seconds of presentation time, `to` exclusive
   double at = 0;            // of the word that was asked for, else of the frame that shows it most surely
-  std::vector<Why> why;     // of that time
+  std::optional<double> score =
+      {};                     // of what was found by its meaning: the probability that it is about the query, 0…1
+  std::vector<Why> why = {};  // of that time
 };
 
 struct FoundAsset {
@@ -163,7 +165,8 @@ struct FoundAsset {
   FileState state = FileState::kPresent;
   double score = 1;  // 0…1, falling
   std::vector<Why> why;
-  std::vector<FoundMoment> moments;  // those that match most of the query: speech by time, then the surest first
+  std::vector<FoundMoment>
+      moments;  // those that match most of the query: the surest of speech by time, then the surest first
   std::optional<CaptureTime> taken;  // of a video with moments: when its presentation time is zero
 };
 

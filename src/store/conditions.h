@@ -32,6 +32,7 @@ class Conditions {
   IdSet counted(const ObjectsCondition& condition, std::int64_t least, std::int64_t most);
   IdSet with_name(const TextCondition& condition, bool prefix);
   IdSet in_columns(const TextCondition& condition, bool prefix);
+  bool is_frequent_in_speech(const std::string& text);
   IdSet in_speech(const TextCondition& condition, bool prefix);
   IdSet ids(Query row) const;
 

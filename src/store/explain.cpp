@@ -6,8 +6,11 @@
 #include <cmath>
 #include <cstdint>
 #include <map>
+#include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
+#include "core/json.h"
 #include "core/text.h"
 #include "store/asset_index.h"
 #include "store/conditions.h"
@@ -117,36 +120,44 @@ namespace {
 
 constexpr size_t kMostConditions = 63;  // bits; the last is for what was found otherwise
 
-std::map<MomentId, MomentMatch> matches_of(Connection& connection, AssetId asset, MomentRange range) {
-  std::map<MomentId, MomentMatch> matches;
-  auto row = connection.query(
-      "SELECT moment, kind, from_seconds, to_seconds FROM moments WHERE asset_id = ? AND moment BETWEEN ? AND ?", asset,
-      range.first, range.last);
+void add_matches(Query row, std::map<MomentId, MomentMatch>& matches) {
   while (row.next())
     if (const MomentKind kind = moment_kind_from(row.bytes(1)); kind != MomentKind::kScene)
-      matches[row.integer(0)] = {kind, row.real(2), row.real(3), 0, 0, {}, {}};
-  return matches;
+      matches.try_emplace(row.integer(0), MomentMatch{.kind = kind, .from = row.real(2), .to = row.real(3)});
 }
 
-// The moment's entry, read if it is not there yet; null where the asset has no such moment.
-MomentMatch* match_of(Connection& connection, AssetId asset, MomentId moment,
-                      std::map<MomentId, MomentMatch>& matches) {
-  if (const auto known = matches.find(moment); known != matches.end()) return &known->second;
-  matches.merge(matches_of(connection, asset, {moment, moment}));
-  const auto read = matches.find(moment);
-  return read == matches.end() ? nullptr : &read->second;
+void add_matches_in(Connection& connection, AssetId asset, MomentRange range,
+                    std::map<MomentId, MomentMatch>& matches) {
+  add_matches(connection.query("SELECT moment, kind, from_seconds, to_seconds FROM moments "
+                               "WHERE asset_id = ? AND moment BETWEEN ? AND ?",
+                               asset, range.first, range.last),
+              matches);
+}
+
+// Reads all moments at once. Those that the asset lacks get no entry.
+void add_matches_at(Connection& connection, AssetId asset, const std::set<MomentId>& moments,
+                    std::map<MomentId, MomentMatch>& matches) {
+  if (moments.empty()) return;
+  add_matches(connection.query("SELECT moment, kind, from_seconds, to_seconds FROM moments "
+                               "WHERE asset_id = ? AND moment IN (SELECT value FROM json_each(?))",
+                               asset, json_text(nlohmann::json(moments))),
+              matches);
 }
 
 }  // namespace
 
 void Explainer::explain_moments(FoundAsset& asset, std::span<const MomentFinding> found) {
   std::map<MomentId, MomentMatch> matches;
+  std::set<MomentId> moments;
+  for (const MomentFinding& finding : found) moments.insert(finding.moment);
+  add_matches_at(connection_, asset.id, moments, matches);
   for (const MomentFinding& finding : found) {
-    MomentMatch* match = match_of(connection_, asset.id, finding.moment, matches);
-    if (match == nullptr) continue;
-    match->conditions |= std::uint64_t{1} << kMostConditions;
-    match->confidence += finding.relevance;
-    match->why.push_back(finding.why);
+    const auto match = matches.find(finding.moment);
+    if (match == matches.end()) continue;
+    match->second.conditions |= std::uint64_t{1} << kMostConditions;
+    match->second.confidence += finding.relevance;
+    match->second.relevance = std::max(match->second.relevance.value_or(0), finding.relevance);
+    match->second.why.push_back(finding.why);
   }
   const bool only_said = facts_.empty() && std::ranges::all_of(patterns_, [](const Pattern& pattern) {
                            return pattern.field == TextField::kSaid;
@@ -156,8 +167,7 @@ void Explainer::explain_moments(FoundAsset& asset, std::span<const MomentFinding
   const std::vector<SpeechHit> firsts = match_speech(speech, matches, asset.id);
   std::vector<MomentMatch> list;
   for (auto& [moment, match] : matches) list.push_back(std::move(match));
-  std::vector<MatchedTime> times = matched_times(std::move(list));
-  if (times.size() > most_moments_) times.resize(most_moments_);
+  std::vector<MatchedTime> times = matched_times(std::move(list), most_moments_);
   quote_hits(asset, speech, times, firsts);
   for (MatchedTime& time : times) asset.moments.push_back(std::move(time.moment));
   if (asset.moments.empty()) return;
@@ -168,7 +178,7 @@ void Explainer::explain_moments(FoundAsset& asset, std::span<const MomentFinding
 }
 
 void Explainer::match_things(AssetId asset, std::map<MomentId, MomentMatch>& matches) {
-  for (const MomentRange range : {kPictureMoments, kSoundMoments}) matches.merge(matches_of(connection_, asset, range));
+  for (const MomentRange range : {kPictureMoments, kSoundMoments}) add_matches_in(connection_, asset, range, matches);
   if (matches.empty()) return;
   for (const MomentThing& thing : things_but_said(connection_, asset)) {
     const auto found = matches.find(thing.moment);
@@ -190,24 +200,37 @@ void Explainer::match_things(AssetId asset, std::map<MomentId, MomentMatch>& mat
 // Returns the first hit of each pattern.
 std::vector<SpeechHit> Explainer::match_speech(AssetSpeech& speech, std::map<MomentId, MomentMatch>& matches,
                                                AssetId asset) {
+  struct Spoken {
+    SpeechHit hit;
+    MomentId first = 0, last = 0;  // the moments at which it begins and ends
+    double until = 0;
+  };
   std::vector<SpeechHit> firsts;
+  std::vector<Spoken> spoken;
+  std::set<MomentId> beginnings, moments;
   const bool alone = matches.empty() && patterns_.size() == 1;  // then the first hits are the result
   for (size_t i = 0; i < patterns_.size() && i < kMostConditions; ++i) {
     const std::vector<SpeechHit> hits = speech.find(patterns_[i].speech, i);
     if (!hits.empty()) firsts.push_back(hits.front());
     for (const SpeechHit& hit : hits) {
-      if (alone && matches.size() > most_moments_) break;
-      const MomentId first = speech.first_moment(hit), last = speech.last_moment(hit);
-      MomentMatch* match = match_of(connection_, asset, first, matches);
-      if (match == nullptr) continue;
-      match->kind = MomentKind::kSpeech;
-      match->conditions |= std::uint64_t{1} << i;
-      match->confidence = std::max(match->confidence, 1.0);
-      match->hits.push_back(hit);
-      if (last == first) continue;
-      const auto until = matches_of(connection_, asset, {last, last});
-      if (!until.empty()) match->to = std::max(match->to, until.begin()->second.to);
+      if (alone && beginnings.size() > most_moments_) break;
+      spoken.push_back({hit, speech.first_moment(hit), speech.last_moment(hit)});
+      beginnings.insert(spoken.back().first);
+      moments.insert({spoken.back().first, spoken.back().last});
     }
+  }
+  add_matches_at(connection_, asset, moments, matches);
+  for (Spoken& said : spoken)
+    if (const auto last = matches.find(said.last); last != matches.end()) said.until = last->second.to;
+  for (const Spoken& said : spoken) {
+    const auto match = matches.find(said.first);
+    if (match == matches.end()) continue;
+    MomentMatch& at = match->second;
+    at.kind = MomentKind::kSpeech;
+    at.conditions |= std::uint64_t{1} << said.hit.pattern;
+    at.confidence = std::max(at.confidence, 1.0);
+    at.to = std::max(at.to, said.until);
+    at.hits.push_back(said.hit);
   }
   return firsts;
 }

@@ -4,29 +4,40 @@
 #include <bit>
 #include <iterator>
 
+#include "store/overlaps.h"
+
 namespace image_engine::store {
 namespace {
 
 constexpr double kTogether = 1e-3;  // seconds
 
-bool overlap(const MomentMatch& a, const MomentMatch& b) { return a.from < b.to && b.from < a.to; }
+TimeRange time_of(const MomentMatch& match) { return {match.from, match.to}; }
+
+Overlaps overlaps_of(const std::vector<MomentMatch>& matches) {
+  std::vector<TimeRange> ranges;
+  ranges.reserve(matches.size());
+  for (const MomentMatch& match : matches) ranges.push_back(time_of(match));
+  return Overlaps(ranges);
+}
 
 void add_missing(std::vector<Why>& list, const std::vector<Why>& more) {
   for (const Why& why : more)
     if (std::ranges::find(list, why) == list.end()) list.push_back(why);
 }
 
-// Adds what holds at the same time: the surest of these, and others by which more conditions hold.
-void join_overlapping(MomentMatch& match, const std::vector<MomentMatch>& others) {
-  std::vector<const MomentMatch*> same_time;
-  for (const MomentMatch& other : others)
-    if (overlap(match, other)) same_time.push_back(&other);
-  std::ranges::stable_sort(same_time, std::ranges::greater{}, &MomentMatch::confidence);
-  for (const MomentMatch* other : same_time) {
-    const std::uint64_t both = match.conditions | other->conditions;
-    if (other != same_time.front() && both == match.conditions) continue;
-    match.conditions = both;
-    add_missing(match.why, other->why);
+// Adds to each what holds at the same time: the surest of these, and others by which more conditions hold.
+void join_overlapping(std::vector<MomentMatch>& matches, const std::vector<MomentMatch>& others) {
+  const Overlaps overlaps = overlaps_of(others);
+  for (MomentMatch& match : matches) {
+    std::vector<std::size_t> same_time = overlaps.with(time_of(match));
+    std::ranges::stable_sort(same_time, std::ranges::greater{}, [&](std::size_t i) { return others[i].confidence; });
+    for (const std::size_t i : same_time) {
+      const MomentMatch& other = others[i];
+      const std::uint64_t both = match.conditions | other.conditions;
+      if (i != same_time.front() && both == match.conditions) continue;
+      match.conditions = both;
+      add_missing(match.why, other.why);
+    }
   }
 }
 
@@ -42,12 +53,13 @@ std::vector<MatchedTime> runs_of(std::vector<MomentMatch> matches) {
   std::vector<std::pair<double, MatchedTime>> runs;  // by the surest frame's confidence
   for (MomentMatch& match : matches) {
     if (runs.empty() || match.from > runs.back().second.moment.to + kTogether)
-      runs.push_back({-1, {{match.from, match.to, 0, {}}, {}}});
+      runs.push_back({-1, {{.from = match.from, .to = match.to}, {}}});
     auto& [confidence, run] = runs.back();
     run.moment.to = std::max(run.moment.to, match.to);
     if (match.confidence <= confidence) continue;
     confidence = match.confidence;
     run.moment.at = match.from;
+    run.moment.score = match.relevance;
     run.moment.why = std::move(match.why);
   }
   std::ranges::stable_sort(runs, std::ranges::greater{}, &std::pair<double, MatchedTime>::first);
@@ -56,31 +68,39 @@ std::vector<MatchedTime> runs_of(std::vector<MomentMatch> matches) {
   return times;
 }
 
+// The surest, the earlier of equals; by time.
+void keep_surest(std::vector<MomentMatch>& matches, std::size_t most) {
+  std::ranges::stable_sort(matches, {}, &MomentMatch::from);
+  if (matches.size() <= most) return;
+  std::ranges::stable_sort(matches, std::ranges::greater{}, &MomentMatch::confidence);
+  matches.erase(matches.begin() + static_cast<std::ptrdiff_t>(most), matches.end());
+  std::ranges::stable_sort(matches, {}, &MomentMatch::from);
+}
+
 }  // namespace
 
-std::vector<MatchedTime> matched_times(std::vector<MomentMatch> matches) {
+std::vector<MatchedTime> matched_times(std::vector<MomentMatch> matches, std::size_t most_times) {
   std::vector<MomentMatch> said, seen, heard;
   for (MomentMatch& match : matches) {
     if (match.conditions == 0) continue;
     const bool speech = match.kind == MomentKind::kSpeech;
     (speech ? said : match.kind == MomentKind::kSound ? heard : seen).push_back(std::move(match));
   }
-  for (MomentMatch& match : seen) join_overlapping(match, heard);
-  for (MomentMatch& match : said) {
-    join_overlapping(match, seen);
-    join_overlapping(match, heard);
-  }
+  join_overlapping(seen, heard);
+  join_overlapping(said, seen);
+  join_overlapping(said, heard);
   const int most = std::max({most_conditions(said), most_conditions(seen), most_conditions(heard), 1});
   for (std::vector<MomentMatch>* list : {&said, &seen, &heard})
     std::erase_if(*list, [&](const MomentMatch& match) { return std::popcount(match.conditions) < most; });
-  std::ranges::stable_sort(said, {}, &MomentMatch::from);
+  const Overlaps spoken = overlaps_of(said);
+  std::erase_if(seen, [&](const MomentMatch& frame) { return spoken.any(time_of(frame)); });
+  keep_surest(said, most_times);
   std::vector<MatchedTime> times;
-  for (MomentMatch& match : said) {
-    std::erase_if(seen, [&](const MomentMatch& frame) { return overlap(match, frame); });
-    times.push_back({{match.from, match.to, match.from, std::move(match.why)}, std::move(match.hits)});
-  }
+  for (MomentMatch& match : said)
+    times.push_back({{match.from, match.to, match.from, match.relevance, std::move(match.why)}, std::move(match.hits)});
   std::ranges::move(heard, std::back_inserter(seen));
   std::ranges::move(runs_of(std::move(seen)), std::back_inserter(times));
+  if (times.size() > most_times) times.resize(most_times);
   return times;
 }
 

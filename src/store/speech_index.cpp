@@ -9,6 +9,7 @@
 #include "store/asset_index.h"
 #include "store/moments.h"
 #include "store/rows.h"
+#include "store/short_trigrams.h"
 
 namespace image_engine::store {
 namespace {
@@ -92,7 +93,10 @@ void refresh_speech(Connection& c, AssetId asset) {
     unspaced.said += line;
     has_unspaced = has_unspaced || is_unspaced;
   }
-  if (!has_unspaced) unspaced = {};
+  if (has_unspaced)
+    unspaced.said += kTrigramEnd;
+  else
+    unspaced = {};
   put_if_new(c, kSpeechWords, asset, words);
   put_if_new(c, kSpeechTrigrams, asset, unspaced);
 }

@@ -13,6 +13,7 @@
 
 #include "core/file.h"
 #include "store/catalogue_file.h"
+#include "store/short_trigrams.h"
 
 namespace image_engine::store {
 namespace {
@@ -100,6 +101,19 @@ void make_file(const std::string& path, Access access) {
   const UniqueFd made(
       access == Access::kCreate ? ::open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600) : -1);
   if (!made) throw SqlFailure{errno_error("catalogue " + to_utf8(path))};
+}
+
+// The address of FTS5's functions is returned through a bound pointer: sqlite.org/fts5.html, "Extending FTS5".
+fts5_api* fts5_functions(sqlite3* handle) {
+  fts5_api* api = nullptr;
+  sqlite3_stmt* statement = nullptr;
+  if (sqlite3_prepare_v2(handle, "SELECT fts5(?1)", -1, &statement, nullptr) == SQLITE_OK) {
+    sqlite3_bind_pointer(statement, 1, static_cast<void*>(&api), "fts5_api_ptr", nullptr);
+    sqlite3_step(statement);
+  }
+  sqlite3_finalize(statement);
+  if (api == nullptr) raise(ErrorCode::kUnsupported, "this SQLite has no FTS5");
+  return api;
 }
 
 bool has_wal(const std::string& path) {
@@ -201,6 +215,7 @@ void Connection::connect(const std::string& name, int flags) {
     for (const auto& [limit, value] : kLimits) sqlite3_limit(handle, limit, value);
     database_->exec("PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL; PRAGMA cell_size_check = ON");
     database_->exec("SELECT count(*) FROM sqlite_schema");  // the first read reports the error
+    add_short_trigrams(fts5_functions(handle));
   } catch (const SQLite::Exception& error) {
     if (database_) raise_current();
     throw SqlFailure{describe(path_, error.getExtendedErrorCode(), errno, error.what())};
@@ -253,19 +268,6 @@ std::int64_t Connection::changes() const { return database_->getChanges(); }
 bool Connection::in_transaction() const { return sqlite3_get_autocommit(database_->getHandle()) == 0; }
 
 namespace {
-
-// The address of FTS5's functions is returned through a bound pointer: sqlite.org/fts5.html, "Extending FTS5".
-fts5_api* fts5_functions(sqlite3* handle) {
-  fts5_api* api = nullptr;
-  sqlite3_stmt* statement = nullptr;
-  if (sqlite3_prepare_v2(handle, "SELECT fts5(?1)", -1, &statement, nullptr) == SQLITE_OK) {
-    sqlite3_bind_pointer(statement, 1, static_cast<void*>(&api), "fts5_api_ptr", nullptr);
-    sqlite3_step(statement);
-  }
-  sqlite3_finalize(statement);
-  if (api == nullptr) raise(ErrorCode::kUnsupported, "this SQLite has no FTS5");
-  return api;
-}
 
 void word_places(const Fts5ExtensionApi* api, Fts5Context* row, sqlite3_context* result, int, sqlite3_value**) {
   int count = 0;

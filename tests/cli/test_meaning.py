@@ -346,12 +346,14 @@ def test_speech_is_found_by_its_meaning(engine, video):
     assert found["path"].endswith("two.mp4") and 0.5 <= found["score"] < 1
     quote = {"field": "said something like it", "text": "at 0:01: Has everybody got a glass? Cheers to the happy couple, may you have many wonderful years together."}
     assert found["why"] == [quote]
-    assert found["moment"]["from"] == 1 and found["moment"]["why"] == [quote]
+    assert found["moment"]["from"] == 1 and found["moment"]["why"] == [quote] and found["moment"]["score"] == found["score"]
+    toast = found["score"]
     (found,) = engine.json("search", "ocean waves")["results"]
     assert found["moment"]["at"] == 120 and "cold" in found["why"][0]["text"]
     assert engine.search("quarterly revenue of the company") == []
     assert engine.search("they toast -name:two") == []
-    assert b"at 0:01: Has everybody" in engine.run("search", "they toast").out
+    out = engine.run("search", "they toast").out
+    assert b"at 0:01: Has everybody" in out and f"({toast:.2f})\n".encode() in out
     (before,) = engine.rows("SELECT generation FROM spaces WHERE stage = 'speech_meaning'")
     engine.analyze(video)
     assert engine.rows("SELECT generation FROM spaces WHERE stage = 'speech_meaning'") == [before], "nothing is embedded twice"

@@ -73,6 +73,40 @@ TEST_F(SpeechTest, ARepeatedWordIsFoundEachTime) {
   EXPECT_THAT(reader().find(query)->assets.at(0).moments, SizeIs(2));
 }
 
+TEST_F(SpeechTest, PhrasesAcrossSegmentsAreAsManyTimesAsAskedFor) {
+  std::vector<PlantedSegment> segments;
+  for (int i = 0; i < 10; ++i)
+    segments.insert(segments.end(), {{i * 10.0, i * 10.0 + 2, "the best"}, {i * 10.0 + 3, i * 10.0 + 5, "of times"}});
+  ASSERT_OK(put_speech(*writer_, asset_, segments));
+  AssetQuery query;
+  query.filters = {{TextCondition{TextField::kSaid, "best of", false}, false}};
+  query.most_moments = 3;
+  const FoundAsset found = reader().find(query)->assets.at(0);
+  ASSERT_THAT(found.moments, SizeIs(3));
+  EXPECT_EQ(found.moments[2].from, 20);
+  EXPECT_EQ(found.moments[2].to, 25) << "to the end of the phrase";
+  EXPECT_FALSE(found.moments[2].score.has_value());
+}
+
+TEST_F(SpeechTest, TheSurestPassagesAreChosenAndShownByTime) {
+  std::vector<PlantedSegment> segments;
+  for (int i = 0; i < 8; ++i) segments.push_back({i * 10.0, i * 10.0 + 5, "passage " + std::to_string(i)});
+  ASSERT_OK(put_speech(*writer_, asset_, segments));
+  AssetQuery query;
+  query.most_moments = 2;
+  query.more = [&](const IdSet&) -> Result<std::vector<Relevant>> {
+    std::vector<Relevant> found;
+    for (int i = 0; i < 8; ++i)
+      found.push_back({asset_, i == 3 || i == 6 ? 0.5 + i / 10.0 : 0.55, {"like", ""}, kFirstSpeechMoment + i});
+    return found;
+  };
+  const FoundAsset found = reader().find(query)->assets.at(0);
+  ASSERT_THAT(found.moments, SizeIs(2));
+  EXPECT_EQ(found.moments[0].from, 30);
+  EXPECT_THAT(found.moments[0].score, testing::Optional(0.8));
+  EXPECT_EQ(found.moments[1].from, 60);
+}
+
 TEST_F(SpeechTest, AQuoteHasAFewWordsAround) {
   std::string text;
   for (int i = 0; i < 40; ++i) text += (i == 0 ? "w" : " w") + std::to_string(i);
@@ -100,6 +134,37 @@ TEST_F(SpeechTest, ScriptsWithoutSpacesAreFoundAnywhere) {
   EXPECT_THAT(times("海边"), ElementsAre(6));
   EXPECT_THAT(times("很好我们"), ElementsAre(3));
   EXPECT_THAT(find(TextField::kSaid, "天气").assets.at(0).why.at(0).text, HasSubstr("天气很好"));
+}
+
+TEST_F(SpeechTest, OneOrTwoCharactersOfAScriptWithoutSpacesAreFoundByTheIndex) {
+  ASSERT_OK(put_speech(*writer_, asset_, {{0, 4, "ЖA海边很好"}, {9, 12, "再见"}}));
+  const AssetId one = add("2.mp4");
+  ASSERT_OK(put_speech(*writer_, one, {{0, 4, "海"}}));
+  // The index folds the case of all letters, comparing texts that of ASCII.
+  for (const char* text : {"жa海", "a海", "A海", "边", "很好", "再", "再见", "见"}) EXPECT_EQ(said(text), 1U) << text;
+  EXPECT_EQ(said("ж海"), 0U);
+  for (const char* text : {"再好", "天", "海%", "_海", "\"海", "海\"", "海*"}) EXPECT_EQ(said(text), 0U) << text;
+  EXPECT_EQ(said("海"), 2U) << "also where nothing else is said";
+  EXPECT_THAT(times("再见"), ElementsAre(9));
+  ASSERT_OK(writer_->drop_moments(one, kSpeechMoments));
+  EXPECT_EQ(said("海"), 1U);
+  writer_.reset();
+  expect_sound();
+}
+
+// The letters are in the index, not in the text: a search that reads texts does not find it.
+TEST_F(SpeechTest, ShortTextIsTheBeginningOfATrigram) {
+  Connection connection("trigrams", Access::kMemory);
+  connection.execute("CREATE VIRTUAL TABLE t USING fts5(a, content = '', tokenize = 'trigram')");
+  connection.execute("INSERT INTO t(rowid, a) VALUES(1, '今天天气很好'), (2, 'Ж天')");
+  const auto found = [&](const char* expression) {
+    return connection.integer("SELECT coalesce(sum(rowid), 0) FROM t WHERE t MATCH ?", expression);
+  };
+  EXPECT_EQ(found("\"天\" *"), 1);
+  EXPECT_EQ(found("\"天气\" *"), 1);
+  EXPECT_EQ(found("\"天气很\""), 1);
+  EXPECT_EQ(found("\"天气\""), 0) << "not its beginning";
+  EXPECT_EQ(found("\"好\" *"), 0) << "nothing follows";
 }
 
 TEST_F(SpeechTest, ALongRecordingIsFoundToItsEnd) {
