@@ -9,6 +9,8 @@
 
 namespace image_engine::store {
 
+struct FileFacts;
+
 class AssetIndex {
  public:
   explicit AssetIndex(Connection& connection) : connection_(connection) { load_roots(); }
@@ -21,6 +23,7 @@ class AssetIndex {
  private:
   struct Document;
   static void add_sound(Document& document, const AudioInfo& audio);
+  static void add_tags(Document& document, const FileFacts& facts);
   void read_files(AssetId asset, Document& document);
   void write_columns(AssetId asset, const Document& document);
   bool has_text(AssetId asset, const Document& document);
