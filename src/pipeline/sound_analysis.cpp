@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -31,6 +32,14 @@ std::vector<float> clean(std::span<const float> samples) {
   std::ranges::transform(samples, copy.begin(),
                          [](float sample) { return std::isfinite(sample) ? std::clamp(sample, -1.0F, 1.0F) : 0.0F; });
   return copy;
+}
+
+// Without spaces and ASCII punctuation, which subtitles set in their own way.
+std::string letters_of(const std::vector<SpeechSegment>& speech) {
+  std::string letters;
+  for (const SpeechSegment& segment : speech) letters += ascii_lower(segment.text());
+  std::erase_if(letters, [](unsigned char c) { return c < 0x80 && std::isalnum(c) == 0; });
+  return letters;
 }
 
 json spans_json(const std::vector<SoundSpan>& spans) {
@@ -111,6 +120,10 @@ Status SoundAnalysis::take_subtitles() {
            read_subtitles(plan_.run.pool, file_.file.seen.path, sidecar, true, plan_.whisper.language, warnings));
     for (const std::string& warning : warnings) log_warning("{}", printable(warning));
   }
+  if (found && file_.is_heard) {
+    IE_TRY(const bool is_own, is_as_heard(found->speech));
+    if (is_own) found.reset();
+  }
   if (!found && file_.is_heard) return keep_heard();
   if (!found && plan_.models.whisper != nullptr) return {};
   json data = {{"language", nullptr}, {"source", nullptr}};
@@ -134,6 +147,14 @@ Status SoundAnalysis::take_subtitles() {
   run_failed_ = !written;
   speech_ = false;
   return written;
+}
+
+// Whether subtitles say what the model has heard, as those do that were written from it: the words' times are lost
+// there.
+Result<bool> SoundAnalysis::is_as_heard(const std::vector<SpeechSegment>& subtitles) {
+  const std::lock_guard lock(plan_.run.reader_mutex);
+  IE_TRY(const std::vector<SpeechSegment> heard, speech_of(plan_.run.reader, file_.file.asset));
+  return letters_of(subtitles) == letters_of(heard);
 }
 
 // A sidecar in which nothing is said, or that cannot be read, changes nothing of what a model has heard.

@@ -58,6 +58,7 @@ class SoundAnalysis {
   [[nodiscard]] bool is_due(const std::optional<store::StageKey>& key) const;
   Status take_subtitles();
   Status put_sidecar();
+  Result<bool> is_as_heard(const std::vector<SpeechSegment>& subtitles);
   Status keep_heard();
   Status blame(const Error& error);
   Status forget();

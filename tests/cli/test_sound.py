@@ -265,6 +265,15 @@ def test_a_sidecar_that_comes_changes_or_goes_is_noticed(real, folder, sounds):
     assert unmarked(real) == set(), "nothing is said in the subtitles, so what was heard stays"
     assert files_heard(real, library) == 0
 
+    subtitles.unlink()
+    assert real.run("analyze-video", recording, "--subtitles", "srt", "-o", subtitles).code == DONE
+    mark(real, "TRUE")
+    assert files_heard(real, library) == 1 and transcript()["source"] == "model"
+    assert unmarked(real) == set(), "they are what was heard"
+    subtitles.write_text(subtitles.read_text().replace("Ever", "Never"))
+    assert files_heard(real, library) == 1 and found("never")
+    assert transcript()["source"] == "subtitles: short.en.srt", "corrected by a person"
+
 
 def test_of_equal_recordings_one_has_subtitles_for_all(engine, folder, sounds):
     engine.environment["IMAGE_ENGINE_MODELS"] = str(folder / "none")
