@@ -59,6 +59,7 @@ void put_video(nlohmann::json& item, const search::DuplicateFile& file) {
   item["seconds"] = thousandths(file.seconds);
   if (file.part) item["part"] = {{"from", thousandths(file.part->first)}, {"to", thousandths(file.part->second)}};
   item["has"] = file.advantages;
+  item["silent"] = file.silent;
 }
 
 nlohmann::json group_json(const search::DuplicateGroup& group, bool verify) {
@@ -88,6 +89,7 @@ std::string video_facts(const search::DuplicateFile& file) {
   if (file.part)
     facts += fmt::format(", {}–{} of the best", clock_text(std::round(file.part->first * 10) / 10),
                          clock_text(std::round(file.part->second * 10) / 10));
+  if (file.silent) facts += ", without sound";
   if (!file.advantages.empty()) facts += "; to be kept: " + joined(file.advantages);
   return facts;
 }

@@ -63,6 +63,19 @@ nlohmann::json segment_json(const SpeechSegment& segment) {
           {"words", std::move(words)}};
 }
 
+// Where what is said comes from; as for add_speech() in the pipeline.
+void put_source(nlohmann::json& json, const store::AssetRecord& asset) {
+  json.update({{"source", pipeline::kHeardByModel}, {"model", nullptr}, {"language", nullptr}});
+  // The newest is last. While a model is still listening, there is none.
+  const auto record = std::find_if(asset.records.rbegin(), asset.records.rend(),
+                                   [](const store::Record& one) { return one.key.stage == store::kSpeechStage; });
+  if (record == asset.records.rend()) return;
+  const nlohmann::json data = parse_json(record->data);
+  for (const char* key : {"source", "language"})
+    if (data.is_object() && data.contains(key)) json[key] = data[key];
+  if (json["source"] == pipeline::kHeardByModel) json["model"] = record->key.model;
+}
+
 // holiday.mp4 → holiday.vtt; a second holiday.mov → holiday-2.vtt.
 std::string name_of_subtitles(const SubtitleOutput& output, const std::string& video,
                               const std::vector<std::string>& made) {
@@ -83,6 +96,7 @@ Result<int> print_transcript(const Context& context, const store::CatalogueReade
   if (as_json || context.json) {
     nlohmann::json json = {{"segments", nlohmann::json::array()}};
     for (const SpeechSegment& segment : speech) json["segments"].push_back(segment_json(segment));
+    put_source(json, record);
     store::put_path(json, path);
     print_json("transcript", json);
   } else {

@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <atomic>
 #include <charconv>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "core/hash.h"
+#include "core/json.h"
 #include "pipeline/run_stages.h"
 #include "pipeline/sound_analysis.h"
 #include "types/language.h"
@@ -101,26 +103,43 @@ class SoundPass {
   }
 
   Result<std::vector<SoundFile>> pending() {
+    SubtitleSidecars sidecars;
+    if (speech_ && run_.options.config.audio.subtitles == "prefer") {
+      IE_TRY(sidecars, find_sidecars(run_, whisper_.language));
+    }
     store::PendingQuery query;
     query.roots = run_.options.paths;
     for (const auto* key : {&speech_, &sounds_, &loudness_})
       for (const MediaKind kind : {MediaKind::kVideo, MediaKind::kAudio})
         if (*key) query.stages.push_back({**key, kind});
+    for (store::WantedStage& wanted : query.stages)
+      if (wanted.key.stage == kSpeechStage) wanted.renewed = sidecars.changed;
     query.gates = {metadata_key(), content_key()};
     query.retry = run_.options.retry;
     query.redo = run_.options.redo;
     IE_TRY(std::vector<store::PendingFile> pending, run_.writer.pending(query));
     std::vector<SoundFile> files;
+    const bool is_asked_again = std::ranges::find(query.redo, kSpeechStage) != query.redo.end();
     const std::lock_guard lock(run_.reader_mutex);
     for (store::PendingFile& file : pending) {
       const bool has_sound = file.seen.kind == MediaKind::kVideo || file.seen.kind == MediaKind::kAudio;
       if (!has_sound || !file.hashed || run_.unreadable.contains(file.file)) continue;
       IE_TRY(const store::AssetRecord asset, run_.reader.asset_record(file.asset));
       const bool has_tracks = !asset.metadata || !asset.metadata->audio_tracks.empty();
-      files.push_back({std::move(file), duration_of(asset.metadata), has_tracks});
+      SoundFile& added = files.emplace_back(std::move(file), duration_of(asset.metadata), has_tracks);
+      if (const auto found = sidecars.now.find(asset.id); found != sidecars.now.end()) added.sidecar = found->second;
+      added.is_heard = sidecars.changed.contains(asset.id) && !is_asked_again && was_heard(asset);
     }
     if (run_.options.config.video.order == "short") std::ranges::stable_sort(files, {}, &SoundFile::duration);
     return files;
+  }
+
+  // Whether the current model has written down what is said.
+  [[nodiscard]] bool was_heard(const store::AssetRecord& asset) const {
+    const auto record = std::ranges::find(asset.records, *speech_, &store::Record::key);
+    if (record == asset.records.end()) return false;
+    const nlohmann::json data = parse_json(record->data);
+    return data.is_object() && data.value("source", nlohmann::json()) == kHeardByModel;
   }
 
   static double duration_of(const std::optional<Metadata>& metadata) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -31,6 +32,14 @@ std::vector<float> clean(std::span<const float> samples) {
   std::ranges::transform(samples, copy.begin(),
                          [](float sample) { return std::isfinite(sample) ? std::clamp(sample, -1.0F, 1.0F) : 0.0F; });
   return copy;
+}
+
+// Without spaces and ASCII punctuation, which subtitles set in their own way.
+std::string letters_of(const std::vector<SpeechSegment>& speech) {
+  std::string letters;
+  for (const SpeechSegment& segment : speech) letters += ascii_lower(segment.text());
+  std::erase_if(letters, [](unsigned char c) { return c < 0x80 && std::isalnum(c) == 0; });
+  return letters;
 }
 
 json spans_json(const std::vector<SoundSpan>& spans) {
@@ -105,9 +114,17 @@ Status SoundAnalysis::take_subtitles() {
   std::optional<Transcript> found;
   if (plan_.run.options.config.audio.subtitles == "prefer") {
     std::vector<std::string> warnings;
-    IE_TRY(found, read_subtitles(plan_.run.pool, file_.file.seen.path, true, plan_.whisper.language, warnings));
+    std::optional<scan::SubtitleSidecar> sidecar;
+    if (file_.sidecar) sidecar = file_.sidecar->sidecar;
+    IE_TRY(found,
+           read_subtitles(plan_.run.pool, file_.file.seen.path, sidecar, true, plan_.whisper.language, warnings));
     for (const std::string& warning : warnings) log_warning("{}", printable(warning));
   }
+  if (found && file_.is_heard) {
+    IE_TRY(const bool is_own, is_as_heard(found->speech));
+    if (is_own) found.reset();
+  }
+  if (!found && file_.is_heard) return keep_heard();
   if (!found && plan_.models.whisper != nullptr) return {};
   json data = {{"language", nullptr}, {"source", nullptr}};
   if (found) {
@@ -123,6 +140,7 @@ Status SoundAnalysis::take_subtitles() {
     data["segments"] = next_speech_ - store::kFirstSpeechMoment;
     data["words"] = words_;
     IE_CHECK(put_record(*plan_.speech, json_text(data)));
+    IE_CHECK(put_sidecar());
     IE_CHECK(plan_.run.batch.commit());
     return sounds_ || loudness_ ? Status{} : plan_.run.announce();
   }();
@@ -130,6 +148,27 @@ Status SoundAnalysis::take_subtitles() {
   speech_ = false;
   return written;
 }
+
+// Whether subtitles say what the model has heard, as those do that were written from it: the words' times are lost
+// there.
+Result<bool> SoundAnalysis::is_as_heard(const std::vector<SpeechSegment>& subtitles) {
+  const std::lock_guard lock(plan_.run.reader_mutex);
+  IE_TRY(const std::vector<SpeechSegment> heard, speech_of(plan_.run.reader, file_.file.asset));
+  return letters_of(subtitles) == letters_of(heard);
+}
+
+// A sidecar in which nothing is said, or that cannot be read, changes nothing of what a model has heard.
+Status SoundAnalysis::keep_heard() {
+  const std::lock_guard lock(plan_.write);
+  IE_CHECK(plan_.run.batch.open());
+  const Status written = put_sidecar();
+  run_failed_ = !written;
+  speech_ = false;
+  return written ? plan_.run.batch.commit() : written;
+}
+
+// The sink's.
+Status SoundAnalysis::put_sidecar() { return remember_sidecar(plan_.run.writer, file_.file.asset, file_.sidecar); }
 
 Status SoundAnalysis::load_progress() {
   std::optional<store::AnalysisProgress> progress;
@@ -368,6 +407,7 @@ Status SoundAnalysis::finish(const worker::SoundSummary* summary) {
   IE_CHECK(run.batch.open());
   IE_CHECK(put_segments());
   if (speech_) IE_CHECK(put_record(*plan_.speech, speech_data()));
+  if (speech_) IE_CHECK(put_sidecar());
   if (sounds_) IE_CHECK(put_sounds());
   if (loudness_) {
     IE_CHECK(run.writer.drop_other_records(file_.file.asset, *plan_.loudness));
@@ -386,7 +426,7 @@ std::string SoundAnalysis::speech_data() const {
   const audio::Dropped dropped = all_dropped();
   return json_text(
       json{{"language", language_.empty() ? json() : json(language_)},
-           {"source", "model"},
+           {"source", kHeardByModel},
            {"segments", next_speech_ - store::kFirstSpeechMoment},
            {"words", words_},
            {"voice_activity", spans_json(voice_)},
@@ -417,6 +457,7 @@ Status SoundAnalysis::give_up(const Error& error) {
   IE_CHECK(run.batch.open());
   IE_CHECK(put_segments());
   if (speech_) IE_CHECK(run.writer.index_speech(file_.file.asset));
+  if (speech_) IE_CHECK(put_sidecar());
   IE_CHECK(run.writer.put_progress(file_.file.asset, kSpeechStage, std::nullopt));
   for (const auto& [due, key] :
        {std::pair(speech_, &plan_.speech), std::pair(sounds_, &plan_.sounds), std::pair(loudness_, &plan_.loudness)})

@@ -15,7 +15,9 @@
 #include "core/progress.h"
 #include "pipeline/run.h"
 #include "pipeline/sound_models.h"
+#include "pipeline/speech.h"
 #include "pipeline/stages.h"
+#include "pipeline/subtitle_changes.h"
 #include "worker/decode_file.h"
 
 namespace image_engine::pipeline {
@@ -37,6 +39,8 @@ struct SoundFile {
   store::PendingFile file;
   double duration = 0;    // seconds, by its header; 0: unknown
   bool has_sound = true;  // by its header
+  std::optional<AssetSidecar> sidecar = {};
+  bool is_heard = false;  // a model has heard what is said: speech is due for its subtitles alone
 };
 
 // Thread-safe as far as several objects share a plan.
@@ -53,6 +57,9 @@ class SoundAnalysis {
  private:
   [[nodiscard]] bool is_due(const std::optional<store::StageKey>& key) const;
   Status take_subtitles();
+  Status put_sidecar();
+  Result<bool> is_as_heard(const std::vector<SpeechSegment>& subtitles);
+  Status keep_heard();
   Status blame(const Error& error);
   Status forget();
   Status load_progress();

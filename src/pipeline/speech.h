@@ -10,6 +10,9 @@
 
 namespace image_engine::pipeline {
 
+// The `source` in the record of speech where that is not subtitles.
+inline constexpr char kHeardByModel[] = "model";
+
 // In order of time; empty: nothing is said, or it was not analyzed. Errors: the catalogue's; kCorrupt (a record).
 Result<std::vector<SpeechSegment>> speech_of(const store::CatalogueReader& reader, store::AssetId asset);
 // Likewise, of what was read.

@@ -76,10 +76,10 @@ class SubtitleSearch {
 
 }  // namespace
 
-Result<std::optional<Transcript>> read_subtitles(worker::Pool& pool, const std::string& media_path, bool has_streams,
+Result<std::optional<Transcript>> read_subtitles(worker::Pool& pool, const std::string& media_path,
+                                                 const std::optional<scan::SubtitleSidecar>& sidecar, bool has_streams,
                                                  const std::string& language, std::vector<std::string>& warnings) {
   SubtitleSearch search(pool, media_path, language, warnings);
-  const auto sidecar = scan::find_subtitle_sidecar(media_path, language);
   const bool is_in_another =
       sidecar && !language.empty() && !sidecar->language.empty() && sidecar->language != language;
   std::optional<Transcript> stream;

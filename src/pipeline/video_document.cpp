@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <span>
+#include <unordered_map>
 
 #include "core/json.h"
 #include "pipeline/action_stages.h"
@@ -48,15 +50,60 @@ Result<Moments> read_moments(const store::CatalogueReader& reader, store::AssetI
   return moments;
 }
 
+// A thing with the time of the moment at which it was found.
+struct TimedThing {
+  double from = 0, to = 0;
+  const store::MomentThing* thing;
+};
+
+// The things of a video or recording by time, so that all its scenes together cost about one look at each.
+class ThingsByTime {
+ public:
+  ThingsByTime(const std::vector<store::Moment>& moments, const std::vector<store::MomentThing>& things) {
+    std::unordered_map<store::MomentId, const store::Moment*> by_id;
+    for (const store::Moment& moment : moments) by_id[moment.id] = &moment;
+    for (const store::MomentThing& thing : things) {
+      const auto moment = by_id.find(thing.moment);
+      if (moment == by_id.end()) continue;
+      const store::Moment& at = *moment->second;
+      std::vector<TimedThing>* list = at.kind == MomentKind::kFrame    ? &seen_
+                                      : at.kind == MomentKind::kSpeech ? &said_
+                                      : at.kind == MomentKind::kSound  ? &heard_
+                                                                       : nullptr;
+      if (list != nullptr) list->push_back({at.from, at.to, &thing});
+    }
+    for (std::vector<TimedThing>* list : {&seen_, &said_, &heard_})
+      std::ranges::stable_sort(*list, {}, &TimedThing::from);
+  }
+
+  // Of the frames, or of the speech, that begin in a scene.
+  [[nodiscard]] std::span<const TimedThing> seen_in(const store::Moment& scene) const { return begun_in(seen_, scene); }
+  [[nodiscard]] std::span<const TimedThing> said_in(const store::Moment& scene) const { return begun_in(said_, scene); }
+
+  // Other sounds that are heard during a scene. The scenes come in order of their begins.
+  std::span<const TimedThing> heard_during(const store::Moment& scene) {
+    for (; next_heard_ < heard_.size() && heard_[next_heard_].from < scene.to; ++next_heard_)
+      lasting_.push_back(heard_[next_heard_]);
+    std::erase_if(lasting_, [&](const TimedThing& one) { return one.to <= scene.from; });
+    return lasting_;
+  }
+
+ private:
+  static std::span<const TimedThing> begun_in(const std::vector<TimedThing>& list, const store::Moment& scene) {
+    const auto first = std::ranges::lower_bound(list, scene.from, {}, &TimedThing::from);
+    return {first, std::ranges::lower_bound(first, list.end(), scene.to, {}, &TimedThing::from)};
+  }
+
+  std::vector<TimedThing> seen_, said_, heard_;
+  std::vector<TimedThing> lasting_;  // heard, not yet over
+  std::size_t next_heard_ = 0;       // in heard_
+};
+
 // What was found in the frames that begin in a scene: each thing once, as often as it was seen at one time.
-json moment_json(const store::Moment& scene, const Moments& moments, const std::vector<store::MomentThing>& things) {
+json moment_json(const store::Moment& scene, const ThingsByTime& things) {
   std::map<std::pair<store::TextField, std::string>, store::MomentThing> found;
-  std::map<store::MomentId, double> begins;
-  for (const store::Moment& moment : moments.all)
-    if (moment.kind == MomentKind::kFrame) begins[moment.id] = moment.from;
-  for (const store::MomentThing& thing : things) {
-    const auto at = begins.find(thing.moment);
-    if (at == begins.end() || at->second < scene.from || at->second >= scene.to) continue;
+  for (const TimedThing& at : things.seen_in(scene)) {
+    const store::MomentThing& thing = *at.thing;
     store::MomentThing& known = found.try_emplace({thing.field, thing.name}, thing).first->second;
     known.count = std::max(known.count, thing.count);
     known.confidence = std::max(known.confidence, thing.confidence);
@@ -83,23 +130,14 @@ json moment_json(const store::Moment& scene, const Moments& moments, const std::
 }
 
 // What is said and heard in a scene, where it is known.
-void add_sound(json& out, const store::Moment& scene, const Moments& moments,
-               const std::vector<store::MomentThing>& things) {
-  std::map<store::MomentId, const store::Moment*> heard;
-  for (const store::Moment& moment : moments.all) {
-    const bool begins = scene.from <= moment.from && moment.from < scene.to;
-    const bool overlaps = moment.from < scene.to && scene.from < moment.to;
-    if (moment.kind == MomentKind::kSpeech ? begins : moment.kind == MomentKind::kSound && overlaps)
-      heard[moment.id] = &moment;
-  }
+void add_sound(json& out, const store::Moment& scene, ThingsByTime& things) {
+  for (const TimedThing& at : things.said_in(scene))
+    if (at.thing->field == store::TextField::kSaid)
+      out["said"].push_back({{"at", thousandths(at.from)}, {"text", at.thing->name}});
   std::map<std::string, double> sounds;
-  for (const store::MomentThing& thing : things) {
-    const auto moment = heard.find(thing.moment);
-    if (moment == heard.end()) continue;
-    if (thing.field == store::TextField::kSaid)
-      out["said"].push_back({{"at", thousandths(moment->second->from)}, {"text", thing.name}});
-    if (thing.field == store::TextField::kSound) sounds[thing.name] = std::max(sounds[thing.name], thing.confidence);
-  }
+  for (const TimedThing& at : things.heard_during(scene))
+    if (at.thing->field == store::TextField::kSound && at.from < scene.to)
+      sounds[at.thing->name] = std::max(sounds[at.thing->name], at.thing->confidence);
   for (const auto& [label, confidence] : sounds)
     out["sounds"].push_back({{"label", label}, {"confidence", thousandths(confidence)}});
 }
@@ -120,14 +158,15 @@ Result<json> video_json(const store::CatalogueReader& reader, const store::Asset
   if (record.kind != MediaKind::kVideo && record.kind != MediaKind::kAudio) return out;
   IE_TRY(Moments moments, read_moments(reader, record.id));
   IE_TRY(const std::vector<store::MomentThing> things, reader.moment_things(record.id));
+  ThingsByTime by_time(moments.all, things);
   json scenes = json::array(), frames = json::array(), summary = json::array();
   json* const lists[] = {&frames, &scenes, nullptr, nullptr};  // by kind
   // Of a recording, which has no scenes, what is said is.
   const MomentKind unit = record.kind == MediaKind::kVideo ? MomentKind::kScene : MomentKind::kSpeech;
   for (const store::Moment& moment : moments.all) {
     if (moment.kind == unit) {
-      summary.push_back(moment_json(moment, moments, things));
-      add_sound(summary.back(), moment, moments, things);
+      summary.push_back(moment_json(moment, by_time));
+      add_sound(summary.back(), moment, by_time);
     }
     if (json* list = lists[static_cast<std::size_t>(moment.kind)]; list != nullptr)
       list->push_back(std::move(moments.documents[moment.id]));

@@ -39,41 +39,57 @@ std::optional<SidecarName> parse_sidecar_name(std::string_view middle, std::stri
   return name;
 }
 
+bool is_subtitle_extension(std::string_view extension) { return extension == ".srt" || extension == ".vtt"; }
+
+Result<std::vector<std::string>> subtitle_names(const std::string& folder) {
+  std::vector<std::string> names;
+  std::error_code error;
+  std::filesystem::directory_iterator entry(folder, error);
+  for (const std::filesystem::directory_iterator end; !error && entry != end; entry.increment(error))
+    if (std::string name = entry->path().filename().string(); is_subtitle_extension(lower_extension(name)))
+      names.push_back(std::move(name));
+  if (error) return fail(errno_error("cannot read " + printable(folder), error.value()));
+  std::ranges::sort(names);
+  return names;
+}
+
+// Nothing for what is no file: links are not followed.
+std::optional<SubtitleSidecar> regular_sidecar(std::string path, const std::string& language) {
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
+  return SubtitleSidecar{std::move(path), language, static_cast<std::uint64_t>(info.st_size), mtime_ns(info)};
+}
+
 }  // namespace
 
-std::optional<SubtitleSidecar> find_subtitle_sidecar(const std::string& media_path, std::string_view language) {
+Result<std::optional<SubtitleSidecar>> SubtitleFolders::find(const std::string& media_path, std::string_view language) {
   const std::string folder(parent_path(media_path));
+  const auto [names, is_new] = names_.try_emplace(folder);
+  if (is_new) names->second = subtitle_names(folder);
+  if (!names->second) return fail(names->second.error());
   const std::string extension = lower_extension(media_path);
   std::string_view stem = file_name(media_path);
   stem.remove_suffix(extension.size());
   if (stem.empty()) return std::nullopt;
   using Rank = std::tuple<int, bool, bool, std::string>;
-  std::optional<std::pair<Rank, std::string>> best;  // and its language
-  std::error_code error;
-  for (std::filesystem::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
-    const std::string found = entry->path().filename().string();
-    const std::string kind = lower_extension(found);
-    if ((kind != ".srt" && kind != ".vtt") || !found.starts_with(stem) || found.size() < stem.size() + kind.size())
-      continue;
+  std::optional<Rank> best;
+  std::optional<SubtitleSidecar> sidecar;
+  for (auto found = std::ranges::lower_bound(*names->second, stem);
+       found != names->second->end() && found->starts_with(stem); ++found) {
+    const std::string kind = lower_extension(*found);
+    if (found->size() < stem.size() + kind.size()) continue;
     const std::string_view middle =
-        std::string_view(found).substr(stem.size(), found.size() - stem.size() - kind.size());
+        std::string_view(*found).substr(stem.size(), found->size() - stem.size() - kind.size());
     const auto name = parse_sidecar_name(middle, extension);
     if (!name) continue;
     const int distance = !language.empty() && name->language == language ? 0 : name->language.empty() ? 1 : 2;
-    Rank rank{distance, name->describes_sounds, kind != ".srt", found};
-    if (best && best->first <= rank) continue;
-    if (!entry->is_regular_file(error) || entry->is_symlink(error)) {
-      error.clear();
-      continue;
-    }
-    best.emplace(std::move(rank), name->language);
+    Rank rank{distance, name->describes_sounds, kind != ".srt", *found};
+    if (best && *best <= rank) continue;
+    std::optional<SubtitleSidecar> file = regular_sidecar(join_path(folder, *found), name->language);
+    if (!file) continue;
+    best = std::move(rank);
+    sidecar = std::move(file);
   }
-  if (!best) return std::nullopt;
-  SubtitleSidecar sidecar{join_path(folder, std::get<3>(best->first)), best->second};
-  struct stat info {};
-  if (::lstat(sidecar.path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
-  sidecar.size = static_cast<std::uint64_t>(info.st_size);
-  sidecar.mtime_ns = mtime_ns(info);
   return sidecar;
 }
 

@@ -42,6 +42,7 @@ struct DuplicateFile {
   double seconds = 0;
   std::optional<std::pair<double, double>> part;
   std::vector<std::string> advantages;
+  bool silent = false;     // it has no sound, and the best one has
   bool hard_link = false;  // to an earlier file of the group: it takes no space of its own
   // For verified exact groups: whether every byte equals the best one's; nullopt when either could not be read.
   std::optional<bool> same_bytes;

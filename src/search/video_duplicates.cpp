@@ -42,6 +42,7 @@ struct Clip {
   bool differs = false;  // for some seconds from the best one
 
   [[nodiscard]] double pixels() const { return static_cast<double>(brief.width) * static_cast<double>(brief.height); }
+  [[nodiscard]] bool has_sound() const { return audio_streams > 0; }
   [[nodiscard]] double bits() const { return static_cast<double>(brief.bytes) * 8 / std::max(duration, 1e-3); }
   // As many bits of H.264; 0: not known.
   [[nodiscard]] double worth() const {
@@ -59,6 +60,7 @@ struct Advantage {
   bool (*has)(const Clip& a, const Clip& b);
 };
 constexpr Advantage kAdvantages[] = {
+    {"has sound", [](const Clip& a, const Clip& b) { return a.has_sound() && !b.has_sound(); }},
     {"differs for some seconds", [](const Clip& a, const Clip&) { return a.differs; }},
     {"rated higher",
      [](const Clip& a, const Clip& b) { return a.brief.rating.value_or(0) > b.brief.rating.value_or(0); }},
@@ -70,9 +72,9 @@ constexpr Advantage kAdvantages[] = {
      [](const Clip& a, const Clip& b) { return a.brief.width > b.brief.width || a.brief.height > b.brief.height; }},
     {"HDR", [](const Clip& a, const Clip& b) { return a.is_hdr && !b.is_hdr; }},
     {"higher frame rate", [](const Clip& a, const Clip& b) { return a.frame_rate > b.frame_rate * kSameRate; }},
-    {"more sound", [](const Clip& a, const Clip& b) { return a.audio_streams > b.audio_streams; }},
+    {"more sound", [](const Clip& a, const Clip& b) { return b.has_sound() && a.audio_streams > b.audio_streams; }},
     {"sound, which is not compared",
-     [](const Clip& a, const Clip& b) { return a.audio_streams > 0 && a.audio_streams <= b.audio_streams; }},
+     [](const Clip& a, const Clip& b) { return a.has_sound() && a.audio_streams <= b.audio_streams; }},
     {"more subtitles", [](const Clip& a, const Clip& b) { return a.subtitle_streams > b.subtitle_streams; }},
     {"more bits a second",
      [](const Clip& a, const Clip& b) {
@@ -95,7 +97,7 @@ std::vector<std::string> advantages(const Clip& a, const Clip& b) {
 // Of clips that show all of the recording.
 bool is_better(const Clip& a, const Clip& b) {
   const auto rank = [](const Clip& clip) {
-    return std::tuple(!clip.is_flawed, clip.brief.rating.value_or(0), clip.pixels(), clip.described(),
+    return std::tuple(clip.has_sound(), !clip.is_flawed, clip.brief.rating.value_or(0), clip.pixels(), clip.described(),
                       clip.audio_streams, clip.is_hdr, std::round(clip.frame_rate), clip.worth(), clip.bits());
   };
   return rank(a) != rank(b) ? rank(a) > rank(b) : a.brief.path < b.brief.path;
@@ -168,6 +170,7 @@ DuplicateFile file_of(const Clip& clip, const Clip& best) {
   if (clip.begins > kSameLength || end < best.duration - kSameLength)
     file.part = {std::max(clip.begins, 0.0), std::min(end, best.duration)};
   if (&clip != &best) file.advantages = advantages(clip, best);
+  file.silent = best.has_sound() && !clip.has_sound();
   return file;
 }
 

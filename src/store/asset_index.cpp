@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <tuple>
+#include <utility>
 
 #include "core/text.h"
 #include "store/asset_query.h"
@@ -39,6 +40,20 @@ void append_line(std::string& text, std::string_view line) {
   if (line.empty()) return;
   if (!text.empty()) text += '\n';
   text += line;
+}
+
+bool has_line(std::string_view text, std::string_view line) {
+  for (size_t from = 0; from <= text.size();) {
+    const size_t end = std::min(text.find('\n', from), text.size());
+    if (text.substr(from, end - from) == line) return true;
+    from = end + 1;
+  }
+  return false;
+}
+
+// Several files of an asset mostly have the same.
+void add_line(std::string& text, std::string_view line) {
+  if (!has_line(text, line)) append_line(text, line);
 }
 
 // Longer text does not help search, and enlarges the index.
@@ -87,8 +102,27 @@ struct AssetIndex::Document {
 // Who made it, and what it is part of.
 void AssetIndex::add_sound(Document& document, const AudioInfo& audio) {
   for (const std::string& maker : {audio.album_artist, audio.composer})
-    append_line(document[TextField::kCreator], clean(maker));
-  for (const std::string& name : {audio.album, audio.genre}) append_line(document[TextField::kKeywords], clean(name));
+    add_line(document[TextField::kCreator], clean(maker));
+  for (const std::string& name : {audio.album, audio.genre}) add_line(document[TextField::kKeywords], clean(name));
+}
+
+// What people and programs have written into a file. Files with equal pictures or sound may differ in it.
+void AssetIndex::add_tags(Document& document, const FileFacts& facts) {
+  const Metadata& m = facts.metadata;
+  // "Canon" + "Canon EOS 40D" becomes "Canon EOS 40D".
+  const bool repeated = !m.make.empty() && m.model.starts_with(m.make);
+  const std::pair<TextField, std::string> single[] = {
+      {TextField::kTitle, m.title},
+      {TextField::kDescription, m.description},
+      {TextField::kCamera, repeated || m.make.empty() ? m.model : m.make + " " + m.model},
+      {TextField::kLens, m.lens},
+      {TextField::kCreator, m.creator}};
+  for (const auto& [field, text] : single) add_line(document[field], clean(text));
+  for (const std::string& keyword : m.keywords) add_line(document[TextField::kKeywords], clean(keyword));
+  if (m.audio) add_sound(document, *m.audio);
+  if (facts.place)
+    for (const std::string& part : {facts.place->city, facts.place->region, facts.place->country})
+      add_line(document[TextField::kPlace], clean(part));
 }
 
 void AssetIndex::load_roots() {
@@ -127,8 +161,14 @@ void AssetIndex::read_files(AssetId asset, Document& document) {
     document.has_file = true;
     // The names of missing files count only if all are missing.
     if (there || !document.shown) append_line(document[TextField::kName], name_text(row.bytes(0)));
+    // So do their tags.
+    const bool counts = there || !document.shown;
     document.shown = document.shown || there;
-    if (!document.facts && !row.is_null(4)) document.facts = facts_of(row.integer(5), row, 4);
+    if (row.is_null(4) || !(counts || !document.facts)) continue;
+    std::shared_ptr<const FileFacts> facts = facts_of(row.integer(5), row, 4);
+    if (!facts) continue;
+    add_tags(document, *facts);
+    if (!document.facts) document.facts = std::move(facts);
   }
 }
 
@@ -149,22 +189,7 @@ void AssetIndex::refresh(AssetId asset) {
     return connection_.run("UPDATE assets SET shown = 0 WHERE id = ?", asset);
   }
   if (document.kind == kind_name(MediaKind::kVideo) && is_live_clip(connection_, asset)) document.shown = false;
-  if (document.facts) {
-    const Metadata& m = document.facts->metadata;
-    document[TextField::kTitle] = clean(m.title);
-    document[TextField::kDescription] = clean(m.description);
-    for (const std::string& keyword : m.keywords) append_line(document[TextField::kKeywords], clean(keyword));
-    // "Canon" + "Canon EOS 40D" becomes "Canon EOS 40D".
-    const bool repeated = !m.make.empty() && m.model.starts_with(m.make);
-    document[TextField::kCamera] = clean(repeated || m.make.empty() ? m.model : m.make + " " + m.model);
-    document[TextField::kLens] = clean(m.lens);
-    document[TextField::kCreator] = clean(m.creator);
-    if (m.audio) add_sound(document, *m.audio);
-    if (const auto& place = document.facts->place)
-      for (const std::string& part : {place->city, place->region, place->country})
-        append_line(document[TextField::kPlace], clean(part));
-    if (!document.rating && m.rating) document.rating = *m.rating;
-  }
+  if (document.facts && !document.rating) document.rating = document.facts->metadata.rating;
   for (auto row = connection_.query(
            "SELECT label FROM labels WHERE asset_hash = (SELECT hash FROM assets WHERE id = ?)", asset);
        row.next();)

@@ -13,6 +13,8 @@
 
 namespace image_engine::store {
 
+struct FileFacts;
+
 class AssetIndex {
  public:
   explicit AssetIndex(Connection& connection) : connection_(connection) { load_roots(); }
@@ -30,6 +32,7 @@ class AssetIndex {
   static void add_sound(Document& document, const AudioInfo& audio);
   // Of the file, else of its record in that column.
   [[nodiscard]] std::shared_ptr<const FileFacts> facts_of(FileId file, const Query& row, int column) const;
+  static void add_tags(Document& document, const FileFacts& facts);
   void read_files(AssetId asset, Document& document);
   void write_columns(AssetId asset, const Document& document);
   enum class Text { kNone, kOther, kSame };

@@ -62,8 +62,9 @@ class PendingScan {
     for (const StageWork& work : stages_) {
       const MediaKind kind = work.wanted->kind;
       if (kind != MediaKind::kNone && kind != file.seen.kind) continue;
-      if (failed_as_it_is(work.failed, file)) continue;
-      if ((!file.hashed && !file.carried) || !work.done.contains(file.asset))
+      const bool is_renewed = work.wanted->renewed.contains(file.asset);
+      if (!is_renewed && failed_as_it_is(work.failed, file)) continue;
+      if ((!file.hashed && !file.carried) || is_renewed || !work.done.contains(file.asset))
         item.stages.push_back(work.wanted->key.stage);
     }
     if (file.hashed && item.stages.empty()) return;

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "core/hash.h"
@@ -102,6 +103,8 @@ struct WantedStage {
   MediaKind kind = MediaKind::kNone;  // only for this kind; kNone: for all
   // Files that failed with one of these codes are returned nevertheless.
   std::vector<ErrorCode> forgiven = {};
+  // Due for these even where they have a record, or have failed.
+  std::unordered_set<AssetId> renewed = {};
 };
 
 struct PendingQuery {

@@ -207,6 +207,92 @@ def test_without_models_only_subtitles_are_read(engine, folder, sounds):
     assert "Fail better" in engine.run("show", library / "one.mp3", "--transcript").out.decode()
 
 
+def write_subtitles(path, text):
+    path.write_text(f"1\n00:00:01,000 --> 00:00:03,000\n{text}\n\n")
+
+
+def files_heard(engine, library, *flags):
+    return engine.analyze(library, *flags)["report"]["phases"].get("sounds", {}).get("files", 0)
+
+
+def mark(engine, condition):
+    """Marks records, to see which are written again."""
+    with sqlite3.connect(engine.catalogue) as catalogue:
+        catalogue.execute(f"UPDATE records SET precision = 'marked' WHERE {condition}")
+
+
+def unmarked(engine):
+    return {stage for (stage,) in engine.rows("SELECT stage FROM records WHERE precision <> 'marked'")} - {"subtitles"}
+
+
+def test_a_sidecar_that_comes_changes_or_goes_is_noticed(real, folder, sounds):
+    library = folder / "library"
+    library.mkdir()
+    recording, subtitles = library / "short.mp3", library / "short.en.srt"
+    shutil.copy(sounds / "short.mp3", recording)
+    found = lambda word: [one["path"] for one in real.json("search", f"said:{word}")["results"]] == [str(recording)]  # noqa: E731
+    transcript = lambda: real.json("show", recording, "--transcript")  # noqa: E731
+    assert files_heard(real, library) == 1 and found("fail")
+    shown = transcript()
+    assert shown["source"] == "model" and shown["model"].startswith("whisper-") and shown["language"] == "en"
+
+    mark(real, "TRUE")
+    write_subtitles(subtitles, "Entirely different")
+    assert files_heard(real, library) == 1 and found("entirely") and not found("fail")
+    assert unmarked(real) == {"speech"}, "nothing else is analyzed again"
+    shown = transcript()
+    assert (shown["source"], shown["language"], shown["model"]) == ("subtitles: short.en.srt", "en", None)
+    assert [segment["text"] for segment in shown["segments"]] == ["Entirely different"]
+    assert files_heard(real, library) == 0, "once"
+
+    before = subtitles.stat()
+    write_subtitles(subtitles, "Absolutely another")
+    os.utime(subtitles, ns=(before.st_atime_ns, before.st_mtime_ns + 1_000_000))
+    assert subtitles.stat().st_size == before.st_size
+    assert files_heard(real, library, "--no-sound") == 0 and found("entirely")
+    assert files_heard(real, library) == 1 and found("absolutely") and not found("entirely")
+    subtitles.rename(library / "short.srt")
+    assert files_heard(real, library) == 1 and transcript()["source"] == "subtitles: short.srt"
+
+    (library / "short.srt").unlink()
+    assert files_heard(real, library, "--no-sound") == 0 and found("absolutely")
+    assert files_heard(real, library) == 1 and found("fail") and not found("absolutely")
+    assert transcript()["source"] == "model"
+
+    mark(real, "TRUE")
+    write_subtitles(subtitles, "[music]")
+    assert files_heard(real, library) == 1 and found("fail")
+    assert unmarked(real) == set(), "nothing is said in the subtitles, so what was heard stays"
+    assert files_heard(real, library) == 0
+
+    subtitles.unlink()
+    assert real.run("analyze-video", recording, "--subtitles", "srt", "-o", subtitles).code == DONE
+    mark(real, "TRUE")
+    assert files_heard(real, library) == 1 and transcript()["source"] == "model"
+    assert unmarked(real) == set(), "they are what was heard"
+    subtitles.write_text(subtitles.read_text().replace("Ever", "Never"))
+    assert files_heard(real, library) == 1 and found("never")
+    assert transcript()["source"] == "subtitles: short.en.srt", "corrected by a person"
+
+
+def test_of_equal_recordings_one_has_subtitles_for_all(engine, folder, sounds):
+    engine.environment["IMAGE_ENGINE_MODELS"] = str(folder / "none")
+    one, other = folder / "library/one", folder / "library/other"
+    for where in (one, other):
+        where.mkdir(parents=True)
+        shutil.copy(sounds / "short.mp3", where)
+    said = lambda: len(engine.json("search", "said:written")["results"])  # noqa: E731
+    assert files_heard(engine, folder / "library") == 1 and said() == 0
+    write_subtitles(other / "short.srt", "Written words")
+    assert files_heard(engine, one) == 0 and said() == 0
+    assert files_heard(engine, other) == 1 and said() == 1
+    assert files_heard(engine, one) == 0 and said() == 1, "a sidecar in a folder that is not looked at stays"
+    assert files_heard(engine, folder / "library") == 0
+    (other / "short.mp3").unlink()
+    (other / "short.srt").unlink()
+    assert files_heard(engine, folder / "library") == 1 and said() == 0
+
+
 def settings_of(file):
     section = re.search(r"^audio:\n((?:  .*\n)+)", (ROOT / "config" / file).read_text(), re.MULTILINE)[1]
     return set(re.findall(r"^  (\w+):", section, re.MULTILINE))

@@ -126,6 +126,23 @@ def test_other_streams_say_what_it_is(engine):
     assert engine.run("show", engine.media / "clip.m4a", "--thumbnail", "64").code == DONE
 
 
+def test_tags_of_all_files_with_equal_sound_are_searched(engine):
+    song, retagged = (engine.media / name for name in ("song.flac", "retagged.flac"))
+    for file in (song, retagged):
+        shutil.copy(SOUNDS / file.name, file)
+    engine.analyze(engine.media)
+    shown = {file: engine.show(file) for file in (song, retagged)}
+    assert shown[song]["asset"] == shown[retagged]["asset"]
+    titles = {file: document["title"] for file, document in shown.items()}
+    assert titles == {song: MANIFEST["tags"]["title"], retagged: "Another title"}, "each file's own"
+    for query in ("title:another", "title:ufer", "creator:kvartett", "another ufer"):
+        assert len(engine.json("search", query)["results"]) == 1, query
+    retagged.unlink()
+    engine.analyze(engine.media)
+    assert engine.search("title:ufer") == ["song.flac"]
+    assert engine.search("title:another") == [], "a file that is gone does not count"
+
+
 def test_copies_and_retagged_ones_are_duplicates(engine):
     for name, copy in {"bare.mp3": "a.mp3", "latin1.mp3": "b.mp3", "song.flac": "a.flac", "retagged.flac": "b.flac", "take.wav": "a.wav"}.items():
         shutil.copy(SOUNDS / name, engine.media / copy)

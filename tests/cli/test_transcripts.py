@@ -28,8 +28,8 @@ def put_speech(engine, path, said):
     """What a pass over the sound writes: moments of speech and the record of the stage."""
     with sqlite3.connect(engine.catalogue) as catalogue:
         (asset,) = catalogue.execute("SELECT asset_id FROM files WHERE path = ?", [str(path).encode()]).fetchone()
-        catalogue.execute("INSERT INTO records(asset_id, stage, model, version, params, device, precision, data, created)"
-                          " VALUES(?, 'speech', 'whisper-base', '1', '', 'cpu', 'int8', '{}', '')", [asset])  # fmt: skip
+        source = json.dumps({"source": "subtitles: given.en.srt", "language": "en"})
+        catalogue.execute("UPDATE records SET data = ? WHERE asset_id = ? AND stage = 'speech'", [source, asset])
         for number, (begin, end, text) in enumerate(said):
             data = json.dumps({"language": "en", "confidence": 0.9, "words": words_of(begin, end, text)})
             catalogue.execute("INSERT INTO moments VALUES(?, ?, 'speech', ?, ?)", [asset, FIRST_SPEECH_MOMENT + number, begin, end])
@@ -90,6 +90,7 @@ def test_json_has_the_words(library):
     engine, videos = library
     document = engine.json("show", videos / "spoken.mp4", "--transcript")
     assert [segment["text"] for segment in document["segments"]] == [text for *_, text in SAID]
+    assert (document["source"], document["model"], document["language"]) == ("subtitles: given.en.srt", None, "en")
     first = document["segments"][0]
     assert (first["from"], first["to"], first["language"], first["confidence"]) == (1, 3, "en", 0.9)
     assert "".join(word["text"] for word in first["words"]) == first["text"]
@@ -141,3 +142,26 @@ def test_subtitles_of_several_go_to_a_folder(library, tmp_path):
     partly = engine.run("analyze-video", *both, videos / "silent.mp4", "--subtitles", "text", "-o", f"{tmp_path}/made/")
     assert partly.code == DONE_WITH_FAILURES and "nothing is said" in partly.message
     assert (tmp_path / "made/other.txt").read_text() == "[0:00] Another video.\n"
+
+
+def test_each_segment_of_a_recording_has_what_is_heard_during_it():
+    """Sounds before, over, within, between and behind segments; and two at once."""
+    said = [(1.0, 3.0, "One."), (3.0, 5.0, "Two."), (8.0, 9.0, "Three.")]
+    sounds = [(0.0, 1.0, "engine"), (0.5, 8.5, "music"), (2.0, 2.5, "bell"), (3.0, 4.0, "singing"), (5.0, 8.0, "rain"), (9.0, 12.0, "wind")]
+    with fresh_folder() as folder:
+        recording = folder / "media/tone.wav"
+        recording.parent.mkdir()
+        subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "sine=d=12", recording], check=True)
+        engine = Engine(folder)
+        assert engine.run("analyze", recording.parent).code == DONE
+        put_speech(engine, recording, said)
+        with sqlite3.connect(engine.catalogue) as catalogue:
+            (asset,) = catalogue.execute("SELECT asset_id FROM files").fetchone()
+            for number, (_, _, text) in enumerate(said):
+                catalogue.execute("INSERT INTO moment_things VALUES(?, 'said', ?, ?, 1, 1)", [asset, FIRST_SPEECH_MOMENT + number, text])
+            for number, (begin, end, name) in enumerate(sounds, 2 * FIRST_SPEECH_MOMENT):
+                catalogue.execute("INSERT INTO moments VALUES(?, ?, 'sound', ?, ?)", [asset, number, begin, end])
+                catalogue.execute("INSERT INTO moment_things VALUES(?, 'sound', ?, ?, 1, 0.9)", [asset, number, name])
+        moments = engine.show(recording)["moments"]
+    assert [[one["text"] for one in moment["said"]] for moment in moments] == [["One."], ["Two."], ["Three."]]
+    assert [[one["label"] for one in moment["sounds"]] for moment in moments] == [["bell", "music"], ["music", "singing"], ["music"]]

@@ -32,7 +32,10 @@ class SubtitleTranscripts : public testing::Test {
   }
   // Fails the test on an error.
   std::optional<Transcript> read(const std::string& path, const std::string& language = "", bool has_streams = true) {
-    Result<std::optional<Transcript>> found = read_subtitles(*pool_, path, has_streams, language, warnings_);
+    const auto sidecar = scan::SubtitleFolders().find(path, language);
+    EXPECT_OK(sidecar);
+    if (!sidecar) return std::nullopt;
+    Result<std::optional<Transcript>> found = read_subtitles(*pool_, path, *sidecar, has_streams, language, warnings_);
     EXPECT_OK(found);
     return found ? std::move(*found) : std::nullopt;
   }
@@ -112,7 +115,7 @@ TEST_F(SubtitleTranscripts, ABrokenSidecarIsNoErrorOfTheVideo) {
 }
 
 TEST_F(SubtitleTranscripts, AMissingVideoIsAnError) {
-  const auto found = read_subtitles(*pool_, scratch_ / "gone.mkv", true, "", warnings_);
+  const auto found = read_subtitles(*pool_, scratch_ / "gone.mkv", std::nullopt, true, "", warnings_);
   ASSERT_FALSE(found);
   EXPECT_EQ(found.error().code, ErrorCode::kNotFound);
 }

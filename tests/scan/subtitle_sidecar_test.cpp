@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "tests/support/ok.h"
 #include "tests/support/scratch.h"
 
 namespace image_engine::scan {
@@ -13,8 +14,9 @@ namespace {
 std::string found_among(const std::vector<std::string>& names, const std::string& language = "") {
   const Scratch folder;
   for (const std::string& name : names) folder.write(name, "x");
-  const auto sidecar = find_subtitle_sidecar(folder / "film.mp4", language);
-  return sidecar ? std::filesystem::path(sidecar->path).filename().string() : "";
+  const auto found = SubtitleFolders().find(folder / "film.mp4", language);
+  EXPECT_OK(found);
+  return found && *found ? std::filesystem::path((*found)->path).filename().string() : "";
 }
 
 TEST(SubtitleSidecars, HaveTheStemAndALanguage) {
@@ -49,10 +51,16 @@ TEST(SubtitleSidecars, LinksAndFoldersAreNone) {
   std::filesystem::create_symlink(folder / "elsewhere/film.srt", folder / "film.srt");
   std::filesystem::create_symlink(folder / "film.en.srt", folder / "film.en.srt");
   std::filesystem::create_directory(folder / "film.de.srt");
-  EXPECT_FALSE(find_subtitle_sidecar(folder / "film.mp4", ""));
-  EXPECT_FALSE(find_subtitle_sidecar(folder / "missing/film.mp4", ""));
+  const auto none = SubtitleFolders().find(folder / "film.mp4", "");
+  ASSERT_OK(none);
+  EXPECT_FALSE(*none);
+  const auto missing = SubtitleFolders().find(folder / "missing/film.mp4", "");
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().code, ErrorCode::kNotFound);
   folder.write("film.fr.srt", "four");
-  const auto sidecar = find_subtitle_sidecar(folder / "film.mp4", "");
+  const auto found = SubtitleFolders().find(folder / "film.mp4", "");
+  ASSERT_OK(found);
+  const auto& sidecar = *found;
   ASSERT_TRUE(sidecar);
   EXPECT_EQ(sidecar->language, "fr");
   EXPECT_EQ(sidecar->size, 4U);

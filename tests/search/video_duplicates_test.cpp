@@ -116,7 +116,6 @@ TEST_F(VideoDuplicatesTest, WhatTheBestLacksKeepsACopy) {
     const auto found = outcome(best, other);
     return found.size() == 2 && found[0] == "a.mp4" ? found[1] : testing::PrintToString(found);
   };
-  EXPECT_EQ(kept({.width = 640, .height = 360, .audio = 2}), "more sound");
   EXPECT_EQ(kept({.width = 640, .height = 360, .subtitles = 1}), "more subtitles");
   EXPECT_EQ(kept({.width = 640, .height = 360, .hdr = true}), "HDR");
   EXPECT_EQ(kept({.width = 640, .height = 360, .rate = 50}), "higher frame rate");
@@ -126,6 +125,31 @@ TEST_F(VideoDuplicatesTest, WhatTheBestLacksKeepsACopy) {
   EXPECT_EQ(kept({.width = 640, .height = 360, .codec = "hevc"}), "more bits a second") << "it is worth more";
   EXPECT_EQ(kept({.width = 640, .height = 360, .codec = "unheard"}), "more bits a second") << "nobody knows";
   EXPECT_EQ(kept({.width = 640, .height = 360}), "may go");
+}
+
+TEST_F(VideoDuplicatesTest, TheOneWithSoundIsTheBest) {
+  EXPECT_THAT(outcome({.bytes = 60'000}, {.width = 640, .height = 360, .bytes = 9000, .audio = 1, .flawed = true}),
+              ElementsAre("b.mp4", "larger picture", "more bits a second"));
+  const DuplicateGroup group = groups()[0];
+  EXPECT_THAT(group.reasons, ElementsAre("has sound"));
+  EXPECT_FALSE(group.files[0].silent);
+  EXPECT_TRUE(group.files[1].silent);
+}
+
+TEST_F(VideoDuplicatesTest, ASilentCopyThatIsWorseMayGo) {
+  EXPECT_THAT(outcome({.audio = 1}, {.width = 640, .height = 360, .bytes = 9000}), ElementsAre("a.mp4", "may go"));
+}
+
+TEST_F(VideoDuplicatesTest, MoreSoundTracksKeepACopy) {
+  EXPECT_THAT(outcome({.bytes = 60'000, .audio = 1}, {.width = 640, .height = 360, .bytes = 9000, .audio = 2}),
+              ElementsAre("a.mp4", "more sound"));
+}
+
+// A part has what its longer, silent copy lacks.
+TEST_F(VideoDuplicatesTest, APartWithSoundIsKept) {
+  EXPECT_THAT(outcome({.bytes = 60'000}, {.from = 4, .seconds = 10, .bytes = 9000, .audio = 1}),
+              ElementsAre("a.mp4", "has sound"));
+  EXPECT_FALSE(groups()[0].files[1].silent);
 }
 
 // The same pictures with another language, or with music instead of voices.

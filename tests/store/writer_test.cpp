@@ -160,6 +160,29 @@ TEST_F(WriterTest, CopiesAreOneAsset) {
   EXPECT_EQ(asset->metadata->title, "sunset");
 }
 
+TEST_F(WriterTest, TagsOfAllFilesOfAnAssetAreSearched) {
+  const auto first = add("/p/1.jpg"), second = add("/q/2.jpg");
+  Metadata one = titled("sunset"), other = titled("dusk");
+  one.keywords = {"sea", "beach"};
+  other.keywords = {"sea", "evening"};
+  other.rating = 4;
+  ASSERT_OK(writer_->set_file_metadata(first.id, one, {}, "1"));
+  ASSERT_OK(writer_->set_file_metadata(second.id, other, {}, "1"));
+  read(first, "x");
+  read(second, "x");
+  for (const char* word : {"sunset", "dusk", "beach", "evening", "sea"}) EXPECT_EQ(count_found(word), 1U) << word;
+  Connection connection(path_, Access::kRead);
+  auto row = connection.query("SELECT keyword FROM asset_text");
+  ASSERT_TRUE(row.next());
+  EXPECT_EQ(row.bytes(0), "sea\nbeach\nevening") << "each once";
+  const auto reader = CatalogueReader::open(path_);
+  EXPECT_EQ(reader->asset_record(first.asset, "/p/1.jpg")->metadata->title, "sunset");
+  EXPECT_EQ(reader->asset_record(first.asset, "/q/2.jpg")->metadata->title, "dusk");
+  ASSERT_OK(set_state(*writer_, "/q", FileState::kMissing));
+  EXPECT_EQ(count_found("dusk"), 0U);
+  EXPECT_EQ(count_found("sunset"), 1U);
+}
+
 TEST_F(WriterTest, TheFormatThatTheWorkerFoundStays) {
   FileObservation raw = seen("/p/1.nef");
   raw.format = MediaFormat::kTiff;
