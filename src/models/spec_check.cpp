@@ -7,6 +7,7 @@
 #include <set>
 
 #include "core/text.h"
+#include "models/sound_check.h"
 #include "models/spec_file.h"
 
 namespace image_engine::models {
@@ -94,6 +95,7 @@ Status check_complete(const Spec& spec) {
   for (const auto& [key, is_there] : needed)
     if (!is_there) return wrong(fmt::format("lacks `{}`", key));
   IE_CHECK(check_frames(spec));
+  IE_CHECK(check_sound_input(spec));
   for (const FileSpec& file : spec.files) {
     const std::vector<Source> sources = all_sources(file);
     if (sources.empty()) return wrong(fmt::format("has no source for {}", printable(file.name)));
