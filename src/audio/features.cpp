@@ -4,9 +4,9 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <numbers>
 #include <utility>
 
+#include "audio/mel_filters.h"
 #include "audio/spectrum.h"
 
 namespace image_engine::audio {
@@ -15,55 +15,12 @@ namespace {
 using Frames = std::array<const float*, kFramesTogether>;
 using Energies = std::vector<float>;
 
-// Hann's, as a period of a longer signal or reaching zero at both ends.
-std::vector<double> hann(bool periodic) {
-  const double steps = periodic ? kFrameSamples : kFrameSamples - 1;
-  std::vector<double> window(kFrameSamples);
-  for (std::size_t i = 0; i < kFrameSamples; ++i)
-    window[i] = 0.5 - 0.5 * std::cos(2 * std::numbers::pi * static_cast<double>(i) / steps);
-  return window;
-}
-
-// Slaney's scale: linear to 1000 Hz, then logarithmic.
-constexpr double kSlaneyStep = 200.0 / 3, kSlaneyBend = 1000, kSlaneyBendMel = kSlaneyBend / kSlaneyStep;
-const double kSlaneyGrowth = std::log(6.4) / 27;
-
-double slaney_mel(double hertz) {
-  return hertz < kSlaneyBend ? hertz / kSlaneyStep : kSlaneyBendMel + std::log(hertz / kSlaneyBend) / kSlaneyGrowth;
-}
-double slaney_hertz(double mel) {
-  return mel < kSlaneyBendMel ? mel * kSlaneyStep : kSlaneyBend * std::exp(kSlaneyGrowth * (mel - kSlaneyBendMel));
-}
-
-// HTK's scale.
-double htk_mel(double hertz) { return 1127 * std::log(1 + hertz / 700); }
-
-// The triangle from `left` over `centre` to `right`, with `height` there, at bins whose places at(bin) rise.
-template <typename At>
-MelFilter triangle(double left, double centre, double right, double height, std::size_t bins, At at) {
-  MelFilter filter;
-  for (std::size_t bin = 0; bin < bins; ++bin) {
-    const double place = at(bin);
-    const double weight = std::min((place - left) / (centre - left), (right - place) / (right - centre));
-    if (weight <= 0) continue;
-    if (filter.weights.empty()) filter.first = bin;
-    filter.weights.push_back(static_cast<float>(weight * height));
-  }
-  return filter;
-}
-
-// Triangles in hertz of equal area, at equal distances on Slaney's scale.
 MelSpectrum make_whisper(std::size_t mels) {
-  const double step = slaney_mel(kSampleRate / 2.0) / static_cast<double>(mels + 1);
-  const auto edge = [step](std::size_t i) { return slaney_hertz(step * static_cast<double>(i)); };
-  const auto hertz = [](std::size_t bin) { return static_cast<double>(bin * kSampleRate) / kFrameSamples; };
-  std::vector<MelFilter> filters;
-  for (std::size_t i = 0; i < mels; ++i) {
-    const double left = edge(i), right = edge(i + 2);
-    filters.push_back(triangle(left, edge(i + 1), right, 2 / (right - left), kFrameSamples / 2 + 1, hertz));
-  }
-  const std::vector<double> window = hann(true);
-  return {kFrameSamples, {window.begin(), window.end()}, 0, std::move(filters)};
+  const std::vector<double> window = hann(kFrameSamples, true);
+  return {kFrameSamples,
+          {window.begin(), window.end()},
+          0,
+          mel_filters(MelKind::kLibrosa, mels, 0, kSampleRate / 2.0, kFrameSamples, kSampleRate)};
 }
 
 const MelSpectrum& whisper_spectrum(std::size_t mels) {
@@ -91,16 +48,11 @@ constexpr float kKaldiScale = 32768;  // of 16-bit samples
 constexpr float kLeastEnergy = 1e-20F;
 
 MelSpectrum make_kaldi() {
-  constexpr double kLowest = 20, kHighest = kSampleRate / 2.0;
-  const double low = htk_mel(kLowest), step = (htk_mel(kHighest) - low) / (KaldiFbank::kBands + 1);
-  const auto edge = [low, step](std::size_t i) { return low + step * static_cast<double>(i); };
-  const auto mel = [](std::size_t bin) { return htk_mel(static_cast<double>(bin * kSampleRate) / kKaldiTransform); };
-  std::vector<MelFilter> filters;
-  for (std::size_t i = 0; i < KaldiFbank::kBands; ++i)
-    filters.push_back(triangle(edge(i), edge(i + 1), edge(i + 2), 1, kKaldiTransform / 2, mel));
   std::vector<float> window;
-  for (double weight : hann(false)) window.push_back(static_cast<float>(std::pow(weight, 0.85)) * kKaldiScale);
-  return {kKaldiTransform, std::move(window), kKaldiPreemphasis, std::move(filters)};
+  for (double weight : hann(kFrameSamples, false))
+    window.push_back(static_cast<float>(std::pow(weight, 0.85)) * kKaldiScale);
+  return {kKaldiTransform, std::move(window), kKaldiPreemphasis,
+          mel_filters(MelKind::kKaldi, KaldiFbank::kBands, 20, kSampleRate / 2.0, kKaldiTransform, kSampleRate)};
 }
 
 const MelSpectrum& kaldi_spectrum() {

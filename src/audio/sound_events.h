@@ -11,6 +11,7 @@
 
 #include "audio/features.h"
 #include "audio/score_spans.h"
+#include "audio/sound_finder.h"
 #include "core/result.h"
 #include "infer/session.h"
 #include "models/spec.h"
@@ -28,30 +29,21 @@ struct SoundClass {
 // outside 1…1000.
 Result<std::vector<SoundClass>> sound_classes(const models::Spec& spec);
 
-// Takes a recording in pieces as they come; how it is cut makes no difference. Memory is bounded: scores are computed
-// for 30 s at a time, with the frames around them that they depend on. One thread at a time; the session may be shared.
-class SoundEvents {
+// Scores are computed for 30 s at a time, with the frames around them that they depend on. The session may be shared.
+class SoundEvents final : public SoundFinder {
  public:
   // kCorrupt where the session's graph is none from 80 bands of each frame to a score of each class; names `model`.
   static Result<SoundEvents> create(std::shared_ptr<const infer::Session> session, const std::string& model,
                                     std::vector<SoundClass> classes);
 
-  // The next samples, mono, 16 kHz, finite, in −1…1. Returns the spans that ended, in the order of their ends, with
-  // times in seconds from the recording's first sample and the mean score as confidence; spans of different classes
-  // overlap. A span is returned up to a minute after it ended. Errors as Session::run().
-  Result<std::vector<SoundSpan>> add(std::span<const float> samples);
-  // The spans that were not returned yet, when no more samples come. Then only begin_at() or resume() may be called.
-  Result<std::vector<SoundSpan>> finish();
+  Result<std::vector<SoundSpan>> add(std::span<const float> samples) override;
+  Result<std::vector<SoundSpan>> finish() override;
 
   // The spans that have begun and were not returned yet, as if the recording ended at the last frame that has scores.
   [[nodiscard]] std::vector<SoundSpan> open() const;
 
-  // Everything after what add() has returned, as JSON: resume() of another object goes on from it and finds the same
-  // spans.
-  [[nodiscard]] std::string state() const;
-  // Returns the second from whose sample on the recording must be added again, at most a minute before the last one
-  // that was added. kCorrupt, leaving this unchanged, for other text than state()'s, and for one of other classes.
-  Result<double> resume(const std::string& state);
+  [[nodiscard]] std::string state() const override;
+  Result<double> resume(const std::string& state) override;
   // Forgets all and finds spans from this second on, at least 0. Returns the second from whose sample on the recording
   // must be added: what is heard depends on the 1.5 s before, too.
   double begin_at(double second);

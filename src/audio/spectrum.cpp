@@ -11,7 +11,7 @@ namespace image_engine::audio {
 namespace {
 
 using Lanes = float __attribute__((vector_size(kFramesTogether * sizeof(float))));
-constexpr std::size_t kMostHalf = 256;
+constexpr std::size_t kMostHalf = kLongestTransform / 2;
 
 struct Complex {
   Lanes re, im;
@@ -74,17 +74,18 @@ using Frames = std::array<const float*, kFramesTogether>;
 // The windowed samples of all frames, pairs of them as complex numbers, followed by zeros.
 [[gnu::always_inline]] inline void load(const MelSpectrum::Tables& tables, const Frames& frames, Complex* pairs) {
   auto* samples = reinterpret_cast<Lanes*>(pairs);
-  for (std::size_t n = 0; n < kFrameSamples; ++n)
+  const std::size_t count = tables.window.size();
+  for (std::size_t n = 0; n < count; ++n)
     for (std::size_t lane = 0; lane < kFramesTogether; ++lane) samples[n][lane] = frames[lane][n];
   if (tables.preemphasis > 0) {
     Lanes mean{};
-    for (std::size_t n = 0; n < kFrameSamples; ++n) mean += samples[n];
-    mean /= static_cast<float>(kFrameSamples);
-    for (std::size_t n = kFrameSamples; n-- > 0;)
+    for (std::size_t n = 0; n < count; ++n) mean += samples[n];
+    mean /= static_cast<float>(count);
+    for (std::size_t n = count; n-- > 0;)
       samples[n] = (samples[n] - mean) - tables.preemphasis * (samples[n == 0 ? 0 : n - 1] - mean);
   }
-  for (std::size_t n = 0; n < kFrameSamples; ++n) samples[n] *= tables.window[n];
-  std::fill(pairs + kFrameSamples / 2, pairs + tables.half, Complex{});
+  for (std::size_t n = 0; n < count; ++n) samples[n] *= tables.window[n];
+  std::fill(samples + count, samples + 2 * tables.half, Lanes{});
 }
 
 // Power of bin `k` from the transform of pairs, in which the even samples are real and the odd ones imaginary.
@@ -97,6 +98,9 @@ using Frames = std::array<const float*, kFramesTogether>;
     const Lanes im = even_im + tables.cosines[k] * odd_im + tables.sines[k] * odd_re;
     powers[k] = 0.25F * (re * re + im * im);
   }
+  if (!tables.magnitudes) return;
+  for (std::size_t k = 0; k <= tables.half; ++k)
+    for (std::size_t lane = 0; lane < kFramesTogether; ++lane) powers[k][lane] = std::sqrt(powers[k][lane]);
 }
 
 [[gnu::always_inline]] inline void compute(const MelSpectrum::Tables& tables, const Frames& frames, float* energies) {
@@ -159,8 +163,9 @@ std::vector<MelSpectrum::Pass> passes_for(std::size_t count) {
 }  // namespace
 
 MelSpectrum::MelSpectrum(std::size_t transform, std::vector<float> window, float preemphasis,
-                         std::vector<MelFilter> filters)
-    : tables_{transform / 2, std::move(window), preemphasis, passes_for(transform / 2), {}, {}, std::move(filters)} {
+                         std::vector<MelFilter> filters, bool magnitudes)
+    : tables_{transform / 2,      std::move(window), preemphasis, passes_for(transform / 2), {}, {},
+              std::move(filters), magnitudes} {
   for (std::size_t k = 0; k <= tables_.half; ++k) add_turn(tables_.cosines, tables_.sines, k, transform);
 }
 

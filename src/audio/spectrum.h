@@ -9,8 +9,9 @@ namespace image_engine::audio {
 
 // Frames that are computed together, each in a lane of its own: what one gives does not depend on the others.
 inline constexpr std::size_t kFramesTogether = 8;
-// Samples of a frame: 25 ms at 16 kHz.
+// Samples of a frame of Whisper's and Kaldi's: 25 ms at 16 kHz.
 inline constexpr std::size_t kFrameSamples = 400;
+inline constexpr std::size_t kLongestTransform = 2048;  // samples
 
 // A triangle over the bins of a spectrum.
 struct MelFilter {
@@ -21,12 +22,14 @@ struct MelFilter {
 // Weighted sums of the power spectra of frames. Const functions are thread-safe.
 class MelSpectrum {
  public:
-  // `transform`: the samples of the Fourier transform, kFrameSamples or 512, zeros after the frame's. `preemphasis`
-  // above 0 also removes the frame's mean before it. `window` has kFrameSamples weights, for samples in −1…1. The
-  // filters' bins are below transform / 2 + 1.
-  MelSpectrum(std::size_t transform, std::vector<float> window, float preemphasis, std::vector<MelFilter> filters);
+  // `transform`: the samples of the Fourier transform, an even product of 2s and 5s, at most kLongestTransform; zeros
+  // after the frame's. `window` has a weight for each sample of a frame, at most `transform`, for samples in −1…1.
+  // `preemphasis` above 0 also removes the frame's mean before it. The filters' bins are below transform / 2 + 1.
+  // `magnitudes`: the sums are of the roots of powers.
+  MelSpectrum(std::size_t transform, std::vector<float> window, float preemphasis, std::vector<MelFilter> filters,
+              bool magnitudes = false);
 
-  // `frames`: where the kFrameSamples samples of each begin. `energies`: one row of kFramesTogether for each filter.
+  // `frames`: where the samples of each begin. `energies`: one row of kFramesTogether for each filter.
   void energies(const std::array<const float*, kFramesTogether>& frames, float* energies) const;
 
   [[nodiscard]] std::size_t bands() const { return tables_.filters.size(); }
@@ -42,6 +45,7 @@ class MelSpectrum {
     std::vector<Pass> passes;
     std::vector<float> cosines, sines;  // that join the two halves of the result
     std::vector<MelFilter> filters;
+    bool magnitudes = false;
   };
 
  private:

@@ -102,6 +102,7 @@ const Key kKeys[] = {
     {"audio.speech_model", IE_MEMBER(audio.speech_model), kAny, "model for speech; auto: the best installed one; none"},
     {"audio.voice_model", IE_MEMBER(audio.voice_model), kAny, "model that finds where somebody speaks; auto: the best installed one"},
     {"audio.music", IE_MEMBER(audio.music), kAny, "model that finds speech, singing and music; auto: the best installed one; none"},
+    {"audio.tagging", IE_MEMBER(audio.tagging), kAny, "model that names sounds, such as AudioSet's; auto: the best installed one; none"},
     {"audio.language", IE_MEMBER(audio.language), kAny, "spoken language, such as en or de; auto: detected for each file"},
     {"audio.translate", IE_MEMBER(audio.translate), kAny, "translate what is said to English"},
     {"audio.track", IE_MEMBER(audio.track), kAny, "audio track of a file: auto: the default one; its number from 1; its language"},

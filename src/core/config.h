@@ -149,6 +149,7 @@ struct Config {
     std::string speech_model = "auto";  // auto: the best installed one; none
     std::string voice_model = "auto";   // likewise: what finds where somebody speaks
     std::string music = "auto";         // likewise: what finds speech, singing and music
+    std::string tagging = "auto";       // likewise: what names other sounds
     std::string language = "auto";      // spoken; auto: found out for each file; else ISO 639 ("de")
     bool translate = false;             // what is said to English
     std::string track = "auto";         // of several: auto: the default one; a number from 1; a language

@@ -123,6 +123,7 @@ std::string spec_params(const Spec& spec) {
   for (const char* key : {"input", "outputs", "head", "options", "labels"}) telling[key] = whole.at(key);
   // A text tower beside a picture's affects no record; if it is the whole model, it affects all.
   if (!spec.text.tokenizer.empty() && spec.text.variants.empty()) telling["text"] = whole.at("text");
+  if (spec.sound.rate > 0) telling["sound"] = whole.at("sound");
   if (!spec.parts.empty()) telling["parts"] = whole.at("parts");
   return hash128(json_text(telling)).hex();
 }

@@ -75,6 +75,31 @@ struct InputSpec {
   std::vector<double> pad{0, 0, 0}, mean{0, 0, 0}, deviation{1, 1, 1};  // 0…255
 };
 
+// Log-mel features of sound. Counts are of samples at the model's rate; docs/models.md has the names.
+struct SoundFeatures {
+  std::uint32_t bands = 0;                           // 0: the model takes samples
+  std::uint32_t frame = 0, step = 0, transform = 0;  // transform 0: the least power of two from `frame` on
+  double lowest = 0, highest = 0;                    // Hz; highest 0: half of the rate
+  std::string filters = "torchaudio";                // torchaudio, librosa, kaldi
+  std::string window = "periodic";                   // Hann's: periodic, symmetric
+  std::string edges = "cut";                         // cut: whole frames only; mirrored: centred, as librosa's
+  std::string layout = "time-bands";                 // time-bands, bands-time
+  std::uint32_t power = 2;                           // of magnitudes: 1, 2
+  std::string log = "natural";                       // natural, decibels, none
+  double offset = 0, floor = 1e-10;                  // ln(max(x, floor) + offset)
+  double range = 0;                                  // least value, below the window's largest; 0: any
+  double mean = 0, deviation = 1;                    // of the result
+};
+
+// What a model of task `audio-tagging` hears at once.
+struct SoundInput {
+  std::uint32_t rate = 0;                      // Hz; 0: a model of another task
+  double window_seconds = 0, hop_seconds = 0;  // from one window to the next; 0: window_seconds
+  double row_seconds = 0;                      // from one row of scores to the next; 0: one row a window
+  SoundFeatures features;
+  std::vector<std::string> keep;  // labels; empty: all
+};
+
 // The text encoder of a model that compares pictures with text, or of one that compares texts (task `sentences`).
 struct TextTower {
   std::string tokenizer;             // a name of preprocess/tokenizer.h; empty: no text tower
@@ -104,6 +129,7 @@ struct Spec {
   Conversion conversion;
   std::vector<Variant> variants;  // at least one; the first is the reference
   InputSpec input;
+  SoundInput sound;
   TextTower text;
   std::map<std::string, Part> parts;  // by the names that the head requires; `variants` is then that of the first
   std::vector<std::string> outputs;   // of the graph, in the order that the head takes; empty: the graph's order

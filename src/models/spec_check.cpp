@@ -7,6 +7,7 @@
 #include <set>
 
 #include "core/text.h"
+#include "models/sound_check.h"
 #include "models/spec_file.h"
 
 namespace image_engine::models {
@@ -121,6 +122,7 @@ Status check_complete(const Spec& spec) {
 
 Status check_spec(const Spec& spec, bool complete) {
   IE_CHECK(check_names(spec));
+  if (complete || !spec.task.empty()) IE_CHECK(check_sound_input(spec));
   return complete ? check_complete(spec) : Status{};
 }
 

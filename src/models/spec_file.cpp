@@ -16,6 +16,7 @@
 
 #include "core/file.h"
 #include "core/text.h"
+#include "models/label_file.h"
 #include "models/spec_check.h"
 
 namespace image_engine::models {
@@ -306,25 +307,34 @@ Status read_parts(const At& at, std::map<std::string, Part>& parts) {
   return {};
 }
 
-// A list, or the name of a file with one label per line.
+// A list, or the name of a file of labels.
 Status read_labels(const At& at, std::vector<std::string>& labels) {
   if (!at.node.IsScalar()) return read(at, labels);
   const std::string& name = at.node.Scalar();
   const std::string path = name.starts_with('/') ? name : join_path(parent_path(*at.file), name);
-  const Result<std::string> text = read_file(path, kLargestFile);
-  if (!text) return fault(at, fmt::format("names {}, which cannot be read: {}", printable(path), text.error().message));
-  if (!is_utf8(*text)) return fault(at, fmt::format("names {}, which is not UTF-8", printable(path)));
-  labels.clear();
-  std::string_view rest = *text;
-  while (!rest.empty()) {
-    std::string_view line = rest.substr(0, rest.find('\n'));
-    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    if (line.empty())
-      return fault(at, fmt::format("names {}, whose line {} is empty", printable(path), labels.size() + 1));
-    labels.emplace_back(line);
-  }
+  Result<std::vector<std::string>> read = read_label_file(path);
+  if (!read) return fault(at, fmt::format("names {}, which {}", printable(path), read.error().message));
+  labels = *std::move(read);
   return {};
+}
+
+Status read_sound_features(const At& at, SoundFeatures& features) {
+  return read_map(
+      at, {field("bands", features.bands), field("frame", features.frame), field("step", features.step),
+           field("transform", features.transform), field("lowest", features.lowest), field("highest", features.highest),
+           field("filters", features.filters), field("window", features.window), field("edges", features.edges),
+           field("layout", features.layout), field("power", features.power), field("log", features.log),
+           field("offset", features.offset), field("floor", features.floor), field("range", features.range),
+           field("mean", features.mean), field("deviation", features.deviation)});
+}
+
+Status read_sound(const At& at, SoundInput& sound) {
+  return read_map(at, {field("rate", sound.rate),
+                       field("window_seconds", sound.window_seconds),
+                       field("hop_seconds", sound.hop_seconds),
+                       field("row_seconds", sound.row_seconds),
+                       field("keep", sound.keep),
+                       {"features", [&](const At& v) { return read_sound_features(v, sound.features); }}});
 }
 
 // The name of one of the model's files is kept; anything else is a path relative to the YAML file.
@@ -424,6 +434,7 @@ class Document {
                            {"variants", [&](const At& v) { return read_variants(v, spec.variants); }},
                            field("file", file),
                            {"input", [&](const At& v) { return read_input(v, spec.input); }},
+                           {"sound", [&](const At& v) { return read_sound(v, spec.sound); }},
                            {"text", [&](const At& v) { return read_text_tower(v, spec.text); }},
                            {"parts", [&](const At& v) { return read_parts(v, spec.parts); }},
                            field("outputs", spec.outputs),

@@ -56,6 +56,23 @@ json input_json(const InputSpec& input) {
   return out;
 }
 
+json sound_json(const SoundInput& sound) {
+  json out = {{"rate", sound.rate},
+              {"window_seconds", sound.window_seconds},
+              {"hop_seconds", sound.hop_seconds},
+              {"row_seconds", sound.row_seconds},
+              {"keep", sound.keep}};
+  const SoundFeatures& features = sound.features;
+  if (features.bands == 0) return out;
+  out["features"] = {{"bands", features.bands},         {"frame", features.frame},        {"step", features.step},
+                     {"transform", features.transform}, {"lowest", features.lowest},      {"highest", features.highest},
+                     {"filters", features.filters},     {"window", features.window},      {"edges", features.edges},
+                     {"layout", features.layout},       {"power", features.power},        {"log", features.log},
+                     {"offset", features.offset},       {"floor", features.floor},        {"range", features.range},
+                     {"mean", features.mean},           {"deviation", features.deviation}};
+  return out;
+}
+
 json variant_json(const Variant& variant) {
   return {{"precision", variant.precision},
           {"file", variant.file},
@@ -109,6 +126,7 @@ json spec_json(const Spec& spec) {
   if (!spec.conversion.tool.empty()) out["convert"] = conversion_json(spec.conversion);
   if (!spec.engine.empty()) out["engine"] = spec.engine;
   if (!spec.server.empty()) out["server"] = spec.server;
+  if (spec.sound.rate > 0) out["sound"] = sound_json(spec.sound);
   if (!spec.text.tokenizer.empty()) out["text"] = text_json(spec.text);
   return out;
 }

@@ -17,6 +17,7 @@ constexpr Task kTasks[] = {
     {"sentences"},
     {"speech"},
     {"voice-activity"},
+    {"audio-tagging"},
     {"sound-events"},
 };
 constexpr Task kOtherTask;

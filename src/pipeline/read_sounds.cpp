@@ -76,17 +76,33 @@ class SoundPass {
     const bool reads_subtitles = config.subtitles == "prefer";
     if (!run_.asked_for(kSpeechStage)) specs_.speech = nullptr;
     if (specs_.speech == nullptr) specs_.voice = nullptr;
-    if (!run_.asked_for(kSoundsStage)) specs_.events = nullptr;
+    if (!run_.asked_for(kSoundsStage)) specs_.events = specs_.tags = nullptr;
     if (run_.asked_for(kSpeechStage) && (specs_.speech != nullptr || reads_subtitles))
       speech_ = speech_key(reads_subtitles);
-    if (specs_.events != nullptr) {
-      sounds_ = model_key(kSoundsStage, *specs_.events);
-      sounds_->version += std::string(" ") + kSoundsVersion;
-      sounds_->params = params_of(sounds_->params + " track=" + config.track);
-    }
+    sounds_ = sounds_key();
     const bool named = std::ranges::find(run_.options.only, kLoudnessStage) != run_.options.only.end();
-    if (run_.asked_for(kLoudnessStage) && (named || specs_.speech != nullptr || specs_.events != nullptr))
+    if (run_.asked_for(kLoudnessStage) && (named || specs_.speech != nullptr || sounds_))
       loudness_ = store::StageKey{kLoudnessStage, "", kLoudnessVersion, params_of("track=" + config.track)};
+  }
+
+  // Of one or both models that find sounds; the record is of both.
+  [[nodiscard]] std::optional<store::StageKey> sounds_key() const {
+    std::optional<store::StageKey> key;
+    for (const models::Spec* spec : {specs_.events, specs_.tags}) {
+      if (spec == nullptr) continue;
+      const store::StageKey own = model_key(kSoundsStage, *spec);
+      if (!key) {
+        key = own;
+        continue;
+      }
+      key->model += " + " + own.model;
+      key->version += " + " + own.version;
+      key->params += " " + own.params;
+    }
+    if (!key) return key;
+    key->version += std::string(" ") + kSoundsVersion;
+    key->params = params_of(key->params + " track=" + run_.options.config.audio.track);
+    return key;
   }
 
   [[nodiscard]] store::StageKey speech_key(bool reads_subtitles) const {

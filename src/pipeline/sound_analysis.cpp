@@ -98,12 +98,11 @@ Status SoundAnalysis::blame(const Error& error) {
 // Begins again from what was written.
 Status SoundAnalysis::forget() {
   transcriber_.reset();
-  events_.reset();
+  listening_.clear();
   voice_.clear();
   has_begun_ = false;
   first_.reset();
   until_.reset();
-  events_from_ = 0;
   return load_progress();
 }
 
@@ -192,7 +191,7 @@ Status SoundAnalysis::load_progress() {
     const json& dropped = data.at("dropped");
     dropped_ = {dropped.at(0).get<std::uint64_t>(), dropped.at(1).get<std::uint64_t>(),
                 dropped.at(2).get<std::uint64_t>()};
-    events_state_ = data.at("events").get<std::string>();
+    listening_states_ = data.at("listening").get<std::vector<std::string>>();
     first_ = data.at("first").get<double>();
     until_ = until;
     counted_ = std::floor(std::max(until - *first_, 0.0));
@@ -226,22 +225,31 @@ Status SoundAnalysis::begin(double first) {
     transcriber_.emplace(std::move(voice), plan_.models.whisper.get(), plan_.whisper, first, until_.value_or(first),
                          language_);
   }
-  if (sounds_ && !events_) {
-    IE_TRY(events_, audio::SoundEvents::create(plan_.models.events, plan_.models.events_name, plan_.models.classes));
-  }
+  if (listening_.empty()) IE_CHECK(listen());
   written_ = until_.value_or(first);
+  return {};
+}
+
+// Makes what finds sounds, if they are due.
+Status SoundAnalysis::listen() {
+  for (const SoundListener& listener : sounds_ ? plan_.models.listeners : std::vector<SoundListener>{}) {
+    IE_TRY(std::unique_ptr<audio::SoundFinder> finder, listener.make());
+    listening_.push_back({std::move(finder), 0});
+  }
   return {};
 }
 
 // From where on the sound is decoded; the models then see what comes before `until_` once more.
 Result<double> SoundAnalysis::decode_from() {
   if (!until_) return 0;
-  double from = *until_ - kWarmUp;
-  if (sounds_) {
-    IE_TRY(events_, audio::SoundEvents::create(plan_.models.events, plan_.models.events_name, plan_.models.classes));
-    IE_TRY(const double again, events_->resume(events_state_));
-    events_from_ = *first_ + again;
-    from = speech_ ? std::min(from, events_from_) : events_from_;
+  IE_CHECK(listen());
+  if (listening_.size() != (sounds_ ? listening_states_.size() : 0))
+    return fail(ErrorCode::kCorrupt, "the saved state of a search for sounds is of other models");
+  double from = speech_ || !sounds_ ? *until_ - kWarmUp : *until_;
+  for (std::size_t i = 0; i < listening_.size(); ++i) {
+    IE_TRY(const double again, listening_[i].finder->resume(listening_states_[i]));
+    listening_[i].from = *first_ + again;
+    from = std::min(from, listening_[i].from);
   }
   return std::max(from, 0.0);
 }
@@ -284,10 +292,10 @@ Status SoundAnalysis::feed(double seconds, std::span<const float> samples) {
   constexpr double kRate = audio::kSampleRate;
   if (!std::exchange(has_begun_, true)) IE_CHECK(begin(seconds));
   if (transcriber_) IE_CHECK(transcriber_->add(samples));
-  if (events_) {
-    const double skipped = std::clamp((events_from_ - seconds) * kRate, 0.0, static_cast<double>(samples.size()));
+  for (Listening& one : listening_) {
+    const double skipped = std::clamp((one.from - seconds) * kRate, 0.0, static_cast<double>(samples.size()));
     IE_TRY(const std::vector<SoundSpan> spans,
-           events_->add(samples.subspan(static_cast<std::size_t>(std::llround(skipped)))));
+           one.finder->add(samples.subspan(static_cast<std::size_t>(std::llround(skipped)))));
     for (const SoundSpan& span : spans) add_span(span);
   }
   position_ = seconds + static_cast<double>(samples.size()) / kRate;
@@ -298,7 +306,7 @@ Status SoundAnalysis::feed(double seconds, std::span<const float> samples) {
   return write();
 }
 
-// The events' times are from the first sample on.
+// The finders' times are from the first sample on.
 void SoundAnalysis::add_span(const SoundSpan& span) {
   const double from = std::max(span.from + *first_, 0.0);
   spans_.push_back({span.name, from, std::max(span.to + *first_, from), span.confidence});
@@ -356,6 +364,8 @@ Status SoundAnalysis::put_segments() {
 
 std::string SoundAnalysis::progress_data() const {
   const audio::Dropped dropped = all_dropped();
+  json states = json::array();
+  for (const Listening& one : listening_) states.push_back(one.finder->state());
   return json_text(json{{"until", transcriber_ ? transcriber_->until() : position_},
                         {"first", *first_},
                         {"language", language_},
@@ -365,7 +375,7 @@ std::string SoundAnalysis::progress_data() const {
                         {"heard", surest_},
                         {"voice", spans_json(voice_)},
                         {"dropped", {dropped.unsure, dropped.loops, dropped.silent}},
-                        {"events", events_ ? events_->state() : ""}});
+                        {"listening", std::move(states)}});
 }
 
 // The whole is found by each sound that is heard in it.
@@ -391,8 +401,9 @@ Status SoundAnalysis::put_record(const store::StageKey& key, const std::string& 
 // No more sound comes.
 Status SoundAnalysis::finish_models() {
   if (transcriber_) IE_CHECK(transcriber_->finish());
-  if (events_ && has_begun_) {
-    IE_TRY(const std::vector<SoundSpan> spans, events_->finish());
+  for (const Listening& one : listening_) {
+    if (!has_begun_) break;
+    IE_TRY(const std::vector<SoundSpan> spans, one.finder->finish());
     for (const SoundSpan& span : spans) add_span(span);
   }
   take();

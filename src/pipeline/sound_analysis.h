@@ -4,13 +4,14 @@
 #include <atomic>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "audio/sound_events.h"
+#include "audio/sound_finder.h"
 #include "audio/transcriber.h"
 #include "core/progress.h"
 #include "pipeline/run.h"
@@ -68,6 +69,7 @@ class SoundAnalysis {
   Result<double> decode_from();
   Status hear();
   Status begin(double first);
+  Status listen();
   Status feed(double seconds, std::span<const float> samples);
   void take();
   void add_span(const SoundSpan& span);
@@ -90,7 +92,12 @@ class SoundAnalysis {
   bool speech_, sounds_, loudness_;  // whether they are due
   std::string progress_key_;
   std::optional<audio::Transcriber> transcriber_;
-  std::optional<audio::SoundEvents> events_;
+  // What finds sounds, by each model of the plan. Samples from `from` on, in seconds, are new to it.
+  struct Listening {
+    std::unique_ptr<audio::SoundFinder> finder;
+    double from = 0;
+  };
+  std::vector<Listening> listening_;
   std::vector<SpeechSegment> segments_;   // since the last write
   std::vector<SoundSpan> spans_;          // likewise
   std::vector<SoundSpan> voice_;          // of the whole file
@@ -99,12 +106,11 @@ class SoundAnalysis {
   std::string language_;
   store::MomentId next_speech_ = store::kFirstSpeechMoment, next_sound_ = store::kFirstSoundMoment;
   std::uint64_t words_ = 0;
-  std::optional<double> first_;  // the first sample's time, seconds
-  std::optional<double> until_;  // where a former run stopped
-  std::string events_state_;     // likewise
-  double events_from_ = 0;       // samples from here on are new to the sound events
-  double position_ = 0;          // seconds, of the last sample
-  double written_ = 0;           // position at the last write
+  std::optional<double> first_;                // the first sample's time, seconds
+  std::optional<double> until_;                // where a former run stopped
+  std::vector<std::string> listening_states_;  // likewise, of each model that finds sounds
+  double position_ = 0;                        // seconds, of the last sample
+  double written_ = 0;                         // position at the last write
   double counted_ = 0;
   std::chrono::steady_clock::time_point written_at_ = std::chrono::steady_clock::now();
   std::chrono::steady_clock::time_point indexed_at_ = written_at_;

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "audio/sound_events.h"
+#include "audio/sound_tagger.h"
 #include "core/file.h"
 #include "types/language.h"
 #include "vision/graph_checks.h"
@@ -25,8 +27,8 @@ Result<const models::Spec*> find(const InstalledModels& models, const char* task
 }
 
 // Two seconds that a voice could make: a buzz whose formants wander.
-Result<std::vector<Tensor>> sound_canary(const infer::Session& encoder) {
-  constexpr std::size_t kSeconds = 2, kFrames = 1200;
+std::vector<float> buzz() {
+  constexpr std::size_t kSeconds = 2;
   std::vector<float> samples(kSeconds * audio::kSampleRate);
   for (std::size_t i = 0; i < samples.size(); ++i) {
     const double t = static_cast<double>(i) / audio::kSampleRate, pitch = 120 + 20 * std::sin(5 * t);
@@ -37,11 +39,16 @@ Result<std::vector<Tensor>> sound_canary(const infer::Session& encoder) {
     }
     samples[i] = static_cast<float>(0.1 * sum * (0.6 + 0.4 * std::sin(20 * t)));
   }
+  return samples;
+}
+
+Result<std::vector<Tensor>> sound_canary(const infer::Session& encoder) {
+  constexpr std::size_t kFrames = 1200;
   const std::int64_t mels =
       encoder.inputs().empty() || encoder.inputs()[0].shape.size() != 3 ? 0 : encoder.inputs()[0].shape[1];
   if (mels < 1 || mels > 256) return fail(ErrorCode::kCorrupt, "its encoder does not take a mel spectrogram");
   Tensor mel = Tensor::zeros(ElementType::kFloat32, {1, mels, std::int64_t{kFrames}});
-  std::ranges::copy(audio::whisper_mel(samples, static_cast<std::size_t>(mels), kFrames), mel.as<float>().begin());
+  std::ranges::copy(audio::whisper_mel(buzz(), static_cast<std::size_t>(mels), kFrames), mel.as<float>().begin());
   return std::vector{std::move(mel)};
 }
 
@@ -62,6 +69,34 @@ Result<audio::Whisper> load_whisper(const InstalledModels& models, const models:
   return audio::Whisper::create(std::move(encoder.session), std::move(decoder.session), tokens);
 }
 
+Result<SoundListener> load_events(const InstalledModels& models, const models::Spec& spec) {
+  Result<infer::Chosen> chosen = models.cpu_session(spec, no_canary, 1);
+  if (!chosen) return vision::name_model(spec.name, std::move(chosen).error());
+  IE_TRY(const std::vector<audio::SoundClass> classes, audio::sound_classes(spec));
+  IE_TRY(const audio::SoundEvents fresh,
+         audio::SoundEvents::create(std::shared_ptr<const infer::Session>(std::move(chosen->session)), spec.name,
+                                    classes));
+  return SoundListener{spec.name, [fresh]() -> Result<std::unique_ptr<audio::SoundFinder>> {
+                         return std::make_unique<audio::SoundEvents>(fresh);
+                       }};
+}
+
+Result<SoundListener> load_tags(const InstalledModels& models, const models::Spec& spec,
+                                const std::vector<std::string>& elsewhere, int threads) {
+  const auto canary = [&](const infer::Session& session) -> Result<std::vector<Tensor>> {
+    IE_TRY(const audio::TaggingPlan plan, audio::tagging_plan(spec, session));
+    return std::vector{audio::SoundTagger::input_of(plan, buzz(), 0, 0)};
+  };
+  Result<infer::Chosen> chosen = models.cpu_session(spec, canary, threads);
+  if (!chosen) return vision::name_model(spec.name, std::move(chosen).error());
+  const std::shared_ptr<const infer::Session> session = std::move(chosen->session);
+  IE_TRY(audio::TaggingPlan made, audio::tagging_plan(spec, *session, elsewhere));
+  const auto plan = std::make_shared<const audio::TaggingPlan>(std::move(made));
+  return SoundListener{spec.name, [session, plan]() -> Result<std::unique_ptr<audio::SoundFinder>> {
+                         return std::make_unique<audio::SoundTagger>(session, plan);
+                       }};
+}
+
 }  // namespace
 
 Result<SoundSpecs> find_sound_models(const InstalledModels& models) {
@@ -70,6 +105,7 @@ Result<SoundSpecs> find_sound_models(const InstalledModels& models) {
   IE_TRY(specs.speech, find(models, kSpeechTask, "audio.speech_model", wanted.speech_model));
   IE_TRY(specs.voice, find(models, kVoiceTask, "audio.voice_model", wanted.voice_model));
   IE_TRY(specs.events, find(models, kSoundEventsTask, "audio.music", wanted.music));
+  IE_TRY(specs.tags, find(models, kTaggingTask, "audio.tagging", wanted.tagging));
   if (specs.speech != nullptr && specs.voice == nullptr)
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("the model {} needs one of voice activity: image-engine models pull silero-vad, or set "
@@ -85,7 +121,9 @@ Status check_sound(const models::InstallPaths& paths, const Config& config) {
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("audio.language is {}: it is auto, or a code such as en or de", wanted.language));
   const auto is_usual = [](const std::string& model) { return model == kAuto || model == kNone; };
-  if (is_usual(wanted.speech_model) && is_usual(wanted.voice_model) && is_usual(wanted.music)) return {};
+  if (is_usual(wanted.speech_model) && is_usual(wanted.voice_model) && is_usual(wanted.music) &&
+      is_usual(wanted.tagging))
+    return {};
   IE_TRY(const InstalledModels models, InstalledModels::open(paths, config));
   IE_TRY([[maybe_unused]] const SoundSpecs specs, find_sound_models(models));
   return {};
@@ -109,13 +147,13 @@ Result<SoundModels> load_sound_models(const InstalledModels& models, const Sound
       return vision::name_model(specs.voice->name, fits.error());
   }
   if (specs.events != nullptr) {
-    Result<infer::Chosen> events = models.cpu_session(*specs.events, no_canary, 1);
-    if (!events) return vision::name_model(specs.events->name, std::move(events).error());
-    loaded.events = std::move(events->session);
-    loaded.events_name = specs.events->name;
-    IE_TRY(loaded.classes, audio::sound_classes(*specs.events));
-    if (const auto fits = audio::SoundEvents::create(loaded.events, loaded.events_name, loaded.classes); !fits)
-      return fail(fits.error());
+    IE_TRY(SoundListener listener, load_events(models, *specs.events));
+    loaded.listeners.push_back(std::move(listener));
+  }
+  if (specs.tags != nullptr) {
+    const auto elsewhere = specs.events == nullptr ? std::vector<std::string>{} : specs.events->labels;
+    IE_TRY(SoundListener listener, load_tags(models, *specs.tags, elsewhere, threads));
+    loaded.listeners.push_back(std::move(listener));
   }
   return loaded;
 }

@@ -305,7 +305,7 @@ OTHER_VALUES = {
     "music": ("none", lambda document: all(record["stage"] != "sounds" for record in document["records"])),
     "track": ("de", lambda document: any("ried" in segment["text"] for segment in document["speech"])),
 }
-TESTED_ELSEWHERE = {"subtitles", "language", "translate", "voice_model"}
+TESTED_ELSEWHERE = {"subtitles", "language", "translate", "voice_model", "tagging"}
 
 
 @pytest.mark.parametrize("key", OTHER_VALUES)

@@ -264,6 +264,75 @@ TEST_F(Specs, LabelsOfAFile) {
   EXPECT_THAT(error_of(with("    labels: labels/bytes.txt\n")), HasSubstr("UTF-8"));
 }
 
+TEST_F(Specs, LabelsOfAudioSetsTables) {
+  scratch_.write("labels/indices.csv",
+                 "index,mid,display_name\r\n0,/m/09x0r,\"Speech\"\r\n1,/m/05zppz,\"Male speech, man speaking\"\r\n");
+  EXPECT_THAT(read(with("    labels: labels/indices.csv\n")).labels,
+              ElementsAre("Speech", "Male speech, man speaking"));
+  scratch_.write("labels/map.CSV", "index,mid,display_name\n0,/m/09x0r,Speech\n1,/m/x,\"Say \"\"ah\"\", please\"\n");
+  EXPECT_THAT(read(with("    labels: labels/map.CSV\n")).labels, ElementsAre("Speech", "Say \"ah\", please"));
+  for (const auto& [rows, hint] :
+       {std::pair("0,/m/a,A\n2,/m/b,B\n", "line 3 no label with the index 1"), std::pair("0,/m/a,A, B\n", "line 2"),
+        std::pair("0,/m/a,\"A\n", "line 2"), std::pair("0,/m/a,\n", "line 2"), std::pair("\n", "line 2")}) {
+    scratch_.write("labels/bad.csv", std::string("index,mid,display_name\n") + rows);
+    EXPECT_THAT(error_of(with("    labels: labels/bad.csv\n")), HasSubstr(hint)) << rows;
+  }
+  scratch_.write("labels/bad.csv", "cat\ndog\n");
+  EXPECT_THAT(error_of(with("    labels: labels/bad.csv\n")),
+              AllOf(HasSubstr("display_name"), HasSubstr("one label a line")));
+}
+
+TEST_F(Specs, SoundInputs) {
+  const auto tagging = [](const std::string& more) {
+    std::string text = with("    head: probabilities\n" + more);
+    return text.replace(text.find("task: objects"), 13, "task: audio-tagging");
+  };
+  const std::string labels = "    labels: [Dog, Applause]\n";
+  const std::string features =
+      "    sound: {rate: 32000, window_seconds: 10, hop_seconds: 5, row_seconds: 0.5, keep: [Dog], "
+      "features: {bands: 64, frame: 1024, step: 320, lowest: 50, highest: 14000, filters: librosa, edges: mirrored, "
+      "log: decibels, "
+      "range: 80, mean: 1, deviation: 2}}\n";
+  const Spec spec = read(tagging(labels + features));
+  EXPECT_EQ(spec.sound.rate, 32'000U);
+  EXPECT_EQ(spec.sound.features.filters, "librosa");
+  EXPECT_THAT(spec.sound.keep, ElementsAre("Dog"));
+  const Spec again = read(spec_text(spec));
+  EXPECT_EQ(spec_json(again), spec_json(spec)) << "all keys are written";
+  EXPECT_NE(spec_params(read(tagging(labels + "    sound: {rate: 32000, window_seconds: 9}\n"))),
+            spec_params(read(tagging(labels + "    sound: {rate: 32000, window_seconds: 10}\n"))));
+  EXPECT_THAT(error_of(with("    sound: {rate: 16000}\n")), HasSubstr("only models for audio-tagging"));
+  const std::pair<const char*, const char*> wrong[] = {
+      {"", "16000 or 32000"},
+      {"    sound: {rate: 44100, window_seconds: 1}\n", "16000 or 32000"},
+      {"    sound: {rate: 16000}\n", "window_seconds"},
+      {"    sound: {rate: 16000, window_seconds: 31}\n", "0.1 to 30"},
+      {"    sound: {rate: 16000, window_seconds: 1, hop_seconds: 2}\n", "hop_seconds"},
+      {"    sound: {rate: 16000, window_seconds: 1, row_seconds: 0.3}\n", "whole number of rows"},
+      {"    sound: {rate: 16000, window_seconds: 1, keep: [dog]}\n", "did you mean \"Dog\""},
+      {"    sound: {rate: 16000, window_seconds: 1, window: 2}\n", "unknown key \"window\""},
+      {"    sound: {rate: 16000, window_seconds: 1}\n    head: softmax\n", "one of probabilities, sigmoid"},
+      {"    sound: {rate: 16000, window_seconds: 1, features: {bands: 64}}\n", "features.frame"},
+      {"    sound: {rate: 16000, window_seconds: 1, features: {bands: 64, frame: 400, step: 160, filters: mel}}\n",
+       "torchaudio"},
+      {"    sound: {rate: 16000, window_seconds: 1, features: {bands: 64, frame: 400, step: 160, transform: 256}}\n",
+       "transform"},
+      {"    sound: {rate: 16000, window_seconds: 1, features: {bands: 64, frame: 400, step: 160, highest: 9000}}\n",
+       "highest"},
+      {"    sound: {rate: 16000, window_seconds: 1, features: {bands: 64, frame: 400, step: 160, floor: 0}}\n",
+       "logarithm"},
+  };
+  for (const auto& [text, hint] : wrong) {
+    std::string document = tagging(labels + text);
+    if (document.find("head: softmax") != std::string::npos) document.erase(document.find("    head: prob"), 24);
+    EXPECT_THAT(error_of(document), HasSubstr(hint)) << text;
+  }
+  const std::string plain = "    sound: {rate: 16000, window_seconds: 1}\n";
+  EXPECT_THAT(error_of(tagging(plain)), HasSubstr("lacks `labels`"));
+  EXPECT_THAT(error_of(tagging(plain + "    labels: [a, a]\n")), HasSubstr("two labels"));
+  EXPECT_THAT(error_of(tagging(plain + "    labels: none.csv\n")), HasSubstr("none.csv"));
+}
+
 TEST_F(Specs, LikeStartsFromAnother) {
   const std::string more =
       "  small: {like: net, input: {width: 64}, options: {nms: 0.5}}\n  tiny: {like: small, title: T}\n";
