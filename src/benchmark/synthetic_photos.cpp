@@ -8,11 +8,11 @@
 #include <bit>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <filesystem>
 #include <numbers>
-#include <set>
 #include <span>
 #include <string_view>
 #include <system_error>
@@ -309,6 +309,7 @@ Bytes huffman_tables() {
   return out;
 }
 
+constexpr std::size_t kNumberAt = 10;  // in a name
 std::string name_of(std::uint32_t number) { return fmt::format("synthetic_{:07}.jpg", number); }
 
 // Writes it unless it is there. Gives its bytes.
@@ -346,9 +347,9 @@ Result<SyntheticSpace> check_synthetic_space(const SyntheticRequest& request) {
   for (std::filesystem::directory_iterator entry(request.folder, error), end; !error && entry != end;
        entry.increment(error)) {
     const std::string name = entry->path().filename();
-    std::uint32_t number = 0;
-    const bool is_ours = std::sscanf(name.c_str(), "synthetic_%7u.jpg", &number) == 1 && name == name_of(number);
-    if (!is_ours)
+    const auto number =
+        static_cast<std::uint32_t>(std::strtoul(name.c_str() + std::min(name.size(), kNumberAt), nullptr, 10));
+    if (name != name_of(number))
       return fail(ErrorCode::kInvalidArgument,
                   fmt::format("{} holds other files, such as {}: name a new or an empty folder",
                               printable(request.folder), printable(name)));
