@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
 #include <map>
 #include <thread>
 
@@ -23,6 +22,7 @@
 #include "models/registry.h"
 #include "models/store.h"
 #include "pipeline/installed_models.h"
+#include "pipeline/measured_rates.h"
 #include "pipeline/model_stages.h"
 #include "vision/graph_checks.h"
 
@@ -57,15 +57,6 @@ constexpr ProviderRow kProviderRows[] = {{"image-engine-cpu", infer::Provider::k
 // Combinations that are measured as a whole if their models are installed.
 constexpr std::string_view kAnalyzers[] = {"clip-vit-b-32+detr-resnet-50", "clip-vit-b-32+dfine-s",
                                            "clip-vit-b-32+yolov8n"};
-
-std::string cpu_name() {
-  std::ifstream file("/proc/cpuinfo");
-  std::string line;
-  while (std::getline(file, line))
-    if (line.starts_with("model name"))
-      if (const std::size_t colon = line.find(": "); colon != line.npos) return to_utf8(line.substr(colon + 2));
-  return "unknown";
-}
 
 // One model, or several that analyze each picture one after the other.
 struct Subject {
@@ -443,7 +434,7 @@ class ModelsBench {
 
 Machine this_machine() {
   Machine machine;
-  machine.cpu = cpu_name();
+  machine.cpu = pipeline::cpu_name();
   machine.cores = std::thread::hardware_concurrency();
   if (const auto devices = gpu::cuda_devices())
     for (const gpu::CudaDevice& device : *devices) machine.gpus.push_back(to_utf8(device.name));

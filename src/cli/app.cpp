@@ -31,6 +31,7 @@ namespace {
 constexpr std::array kCommands = {
     Command{"analyze", "Index photos, videos and sound files", setup_analyze},
     Command{"analyze-video", "One document of everything in a video: scenes, frames, moments", setup_analyze_video},
+    Command{"plan", "What analyze would do with folders, and how long it would take", setup_plan},
     Command{"search", "Find pictures by words and fields", setup_search},
     Command{"similar", "Pictures similar to a picture or a text", setup_similar},
     Command{"duplicates", "Groups of identical or similar photos, and the best of each", setup_duplicates},
@@ -128,7 +129,7 @@ std::vector<std::string> arguments_of(int argc, char** argv) {
   std::vector<std::string> arguments(argv + 1, argv + argc);
   if (arguments.empty()) return arguments;
   const bool query = arguments[0] == "search",
-             paths = arguments[0].starts_with("analyze") || arguments[0] == "failures";
+             paths = arguments[0].starts_with("analyze") || arguments[0] == "failures" || arguments[0] == "plan";
   for (std::size_t i = 1; i < arguments.size(); ++i) {
     std::string& text = arguments[i];
     // CLI11 would parse [2019] as a list of one.

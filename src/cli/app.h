@@ -50,6 +50,7 @@ struct Command {
 
 Action setup_analyze(Arguments app, Settings& settings);
 Action setup_analyze_video(Arguments app, Settings& settings);
+Action setup_plan(Arguments app, Settings& settings);
 Action setup_search(Arguments app, Settings& settings);
 Action setup_similar(Arguments app, Settings& settings);
 Action setup_duplicates(Arguments app, Settings& settings);

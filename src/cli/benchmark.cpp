@@ -24,10 +24,13 @@ Examples:
   image-engine benchmark models --images ~/Pictures -o benchmark_results.json --chart models.svg
   image-engine benchmark models --model1 nanodet --model2 centernet
   image-engine benchmark batch-size --model nanodet
+  image-engine benchmark photos ~/Pictures -o benchmark_results.json
+  image-engine benchmark photos --synthetic 10000 --keep /data/photos --trace trace.json
   image-engine benchmark video holiday.mp4 -o benchmark_results.json
 
 search: creates a synthetic library with random vectors in the temporary folder, searches and removes it.
 models: the same -o FILE resumes an interrupted run.
+photos: as analyze, into a catalogue in the temporary folder; image-engine plan predicts with the rates.
 video: as analyze-video, into a catalogue in the temporary folder.)";
 
 struct BenchmarkFlags {
@@ -105,10 +108,13 @@ Action setup_benchmark(Arguments app, Settings& settings) {
   const Action models_action = setup_benchmark_models(models);
   Arguments batches = app.add_subcommand("batch-size", "How many pictures a model should run on at once");
   const Action batches_action = setup_benchmark_batches(batches);
+  Arguments photos = app.add_subcommand("photos", "How many photos a second analyze takes, and what limits it");
+  const Action photos_action = setup_benchmark_photos(photos, settings);
   Arguments video = app.add_subcommand("video", "How long each stage takes on a video");
   const Action video_action = setup_benchmark_video(video, settings);
   return [=](Context& context) -> Result<int> {
     if (models.parsed()) return models_action(context);
+    if (photos.parsed()) return photos_action(context);
     if (video.parsed()) return video_action(context);
     return batches.parsed() ? batches_action(context) : search_action(context);
   };

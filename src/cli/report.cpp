@@ -52,34 +52,6 @@ void print_phases(const AnalyzeReport& report) {
   print_table(rows, {1, 2, 3, 4, 5});
 }
 
-// The time of each step, and which to make faster first.
-void print_steps(const AnalyzeReport& report) {
-  if (report.steps.empty()) return;
-  std::vector<std::vector<std::string>> rows = {{"step", "done", "busy", "waiting", "rate", "load"}};
-  const pipeline::StepReport* busiest = &report.steps.front();
-  for (const pipeline::StepReport& step : report.steps) {
-    if (step.share > busiest->share) busiest = &step;
-    rows.push_back({step.name, human_count(step.count), human_duration(step.busy), human_duration(step.waiting),
-                    step.busy > 0 ? rate_text(static_cast<double>(step.count) / step.busy) : "–",
-                    fmt::format("{:.0f} %", step.share * 100)});
-  }
-  print_table(rows, {1, 2, 3, 4, 5});
-  print_line(fmt::format("Bottleneck: {} ({:.0f} % of the capacity of its {})", busiest->name, busiest->share * 100,
-                         busiest->threads == 1 ? "thread" : fmt::format("{} workers", busiest->threads)));
-}
-
-nlohmann::json steps_json(const AnalyzeReport& report) {
-  nlohmann::json steps = nlohmann::json::array();
-  for (const pipeline::StepReport& step : report.steps)
-    steps.push_back({{"step", step.name},
-                     {"count", step.count},
-                     {"threads", step.threads},
-                     {"busy_seconds", step.busy},
-                     {"waiting_seconds", step.waiting},
-                     {"share", step.share}});
-  return steps;
-}
-
 nlohmann::json patterns_json(const std::vector<scan::PatternCount>& patterns) {
   nlohmann::json list = nlohmann::json::array();
   for (const scan::PatternCount& count : patterns)
@@ -106,7 +78,64 @@ void print_left_out(const scan::ScanCounts& scan) {
         count.pattern.empty() ? "no --include matches" : printable(count.pattern + " (" + count.source + ")")));
 }
 
+// What ran on GPUs: a lane that is idle waits for pictures; one that threads wait for is the limit.
+void print_gpu_lanes(const AnalyzeReport& report) {
+  if (report.gpu_lanes.empty()) return;
+  std::vector<std::vector<std::string>> rows = {{"GPU lane", "runs", "busy", "idle", "waited for"}};
+  for (const gpu::LaneTotals& lane : report.gpu_lanes)
+    rows.push_back({lane.lane, human_count(lane.runs), human_duration(lane.busy), human_duration(lane.idle),
+                    human_duration(lane.wait)});
+  print_table(rows, {1, 2, 3, 4});
+}
+
 }  // namespace
+
+// The time of each step, and which to make faster first.
+void print_steps(const AnalyzeReport& report) {
+  if (report.steps.empty()) return;
+  std::vector<std::vector<std::string>> rows = {{"step", "done", "busy", "waiting", "rate", "load"}};
+  for (const pipeline::StepReport& step : report.steps)
+    rows.push_back({step.name, human_count(step.count), human_duration(step.busy), human_duration(step.waiting),
+                    step.busy > 0 ? rate_text(static_cast<double>(step.count) / step.busy) : "–",
+                    fmt::format("{:.0f} %", step.share * 100)});
+  print_table(rows, {1, 2, 3, 4, 5});
+  print_gpu_lanes(report);
+  if (report.bottleneck) print_line("Bottleneck: " + report.bottleneck->text);
+}
+
+nlohmann::json steps_json(const AnalyzeReport& report) {
+  nlohmann::json steps = nlohmann::json::array();
+  for (const pipeline::StepReport& step : report.steps)
+    steps.push_back({{"step", step.name},
+                     {"count", step.count},
+                     {"threads", step.threads},
+                     {"busy_seconds", step.busy},
+                     {"waiting_seconds", step.waiting},
+                     {"share", step.share}});
+  return steps;
+}
+
+nlohmann::json bottleneck_json(const AnalyzeReport& report) {
+  if (!report.bottleneck) return {};
+  return {{"name", report.bottleneck->name}, {"share", report.bottleneck->share}, {"text", report.bottleneck->text}};
+}
+
+nlohmann::json gpu_lanes_json(const AnalyzeReport& report) {
+  nlohmann::json lanes = nlohmann::json::array();
+  for (const gpu::LaneTotals& lane : report.gpu_lanes)
+    lanes.push_back({{"lane", lane.lane},
+                     {"runs", lane.runs},
+                     {"busy_seconds", lane.busy},
+                     {"wait_seconds", lane.wait},
+                     {"idle_seconds", lane.idle}});
+  return lanes;
+}
+
+nlohmann::json phases_json(const AnalyzeReport& report) {
+  return {{"scan", phase_json(report.scanning)},   {"metadata", phase_json(report.metadata)},
+          {"content", phase_json(report.content)}, {"ml", phase_json(report.ml)},
+          {"videos", phase_json(report.videos)},   {"sounds", phase_json(report.sounds)}};
+}
 
 nlohmann::json report_json(const AnalyzeReport& report, const GpuMonitor& gpus) {
   return {{"run", report.run},
@@ -136,16 +165,12 @@ nlohmann::json report_json(const AnalyzeReport& report, const GpuMonitor& gpus) 
           {"worker_deaths", report.worker_deaths},
           {"decoded_on_gpu",
            {{"hardware", report.decoding.hardware}, {"hybrid", report.decoding.hybrid}, {"deaths", report.decoding.deaths}}},
-          {"phases",
-           {{"scan", phase_json(report.scanning)},
-            {"metadata", phase_json(report.metadata)},
-            {"content", phase_json(report.content)},
-            {"ml", phase_json(report.ml)},
-            {"videos", phase_json(report.videos)},
-            {"sounds", phase_json(report.sounds)}}},
+          {"phases", phases_json(report)},
           {"video_seconds", report.video_seconds},
           {"sound_seconds", report.sound_seconds},
           {"steps", steps_json(report)},
+          {"bottleneck", bottleneck_json(report)},
+          {"gpu_lanes", gpu_lanes_json(report)},
           {"gpus", gpus_json(gpus)},
           {"cloud", report.cloud ? cloud_json(*report.cloud) : nlohmann::json()},
           {"seconds", report.seconds},

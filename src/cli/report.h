@@ -58,6 +58,13 @@ Result<store::WriterLock> lock_catalogue(const Context& context, const std::stri
 // The program's GeoNames extract; empty without one.
 std::string places_file();
 
+// Parts of the report's JSON, for other documents.
+nlohmann::json phases_json(const pipeline::AnalyzeReport& report);
+nlohmann::json steps_json(const pipeline::AnalyzeReport& report);
+nlohmann::json bottleneck_json(const pipeline::AnalyzeReport& report);  // null without steps
+nlohmann::json gpu_lanes_json(const pipeline::AnalyzeReport& report);
+void print_steps(const pipeline::AnalyzeReport& report);
+
 // `gpus`: null if none was monitored.
 nlohmann::json report_json(const pipeline::AnalyzeReport& report, const GpuMonitor& gpus);
 void print_report(const Context& context, const pipeline::AnalyzeReport& report, const GpuMonitor& gpus);

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <cstring>
 #include <exception>
@@ -13,7 +14,9 @@
 #include <shared_mutex>
 #include <thread>
 
+#include "core/file.h"
 #include "gpu/cuda.h"
+#include "gpu/lanes.h"
 #include "infer/onnx_runtime.h"
 
 namespace image_engine::infer {
@@ -213,6 +216,7 @@ class LaneThread {
 
 // A copy of the model with a queue of its own.
 struct Lane {
+  std::string name;  // in reports and traces
   gpu::Stream stream;
   Ort::Session session{nullptr};
   std::vector<std::unique_ptr<BoundRun>> runs;  // the last used last
@@ -287,6 +291,7 @@ class DeviceSession final : public Session {
     session->options_ = options;
     for (int i = 0; i < std::max(options.lanes, 1); ++i) {
       auto lane = std::make_unique<Lane>();
+      lane->name = fmt::format("cuda:{} {} #{}", options.device, to_utf8(file_name(file)), i + 1);
       IE_TRY(lane->stream, gpu::Stream::create(options.device));
       IE_CHECK(lane->run([&]() -> Status {
         lane->session = Ort::Session(runtime()->env, file.c_str(), session_options(options, lane->stream.handle()));
@@ -316,6 +321,7 @@ class DeviceSession final : public Session {
     const HeldLane lane = hold_lane();
     return lane->guarded_run([&]() -> Result<std::vector<Tensor>> {
       IE_TRY(BoundRun * bound, bound_run(*lane, inputs, wanted));
+      const gpu::LaneSpan busy(lane->name);
       const auto rows = static_cast<std::size_t>(first_side(inputs)), at_once = fixed > 0 ? fixed : rows;
       std::vector<Tensor> results;
       for (std::size_t first = 0; first < std::max<std::size_t>(rows, 1); first += std::max<std::size_t>(at_once, 1)) {
@@ -358,7 +364,12 @@ class DeviceSession final : public Session {
         if (rows_of(info) == rows) info.shape[0] = -1;
   }
 
-  [[nodiscard]] HeldLane hold_lane() const { return HeldLane(free_.take(), GiveBack{&free_}); }
+  [[nodiscard]] HeldLane hold_lane() const {
+    const auto start = std::chrono::steady_clock::now();
+    HeldLane lane(free_.take(), GiveBack{&free_});
+    gpu::record_lane(lane->name, gpu::LaneWork::kWait, start);
+    return lane;
+  }
 
   // Throws Ort::Exception.
   [[nodiscard]] Result<BoundRun*> bound_run(Lane& lane, std::span<const Tensor> inputs,

@@ -103,6 +103,8 @@ Result<AnalyzeReport> analyze(const AnalyzeOptions& options, store::WriterLock l
   IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(pool_options(options.config)));
   IE_TRY(const GpuDecoding decoding, start_gpu_decoding(options.config, pool->options()));
   AnalyzeReport report;
+  const gpu::LaneRecording lanes(!options.trace.empty());
+  const DiskWaits disk;
   IE_TRY(report.run, writer.start_run("analyze"));
   for (const std::string& path : options.paths) {
     struct stat info {};
@@ -136,9 +138,11 @@ Result<AnalyzeReport> analyze(const AnalyzeOptions& options, store::WriterLock l
   report.seconds = seconds_since(start);
   const double cloud_seconds = report.cloud ? report.cloud->seconds : 0;
   report.steps = run.trace.table(pool->options().workers, report.seconds - cloud_seconds);
+  report.bottleneck = bottleneck(report.steps, disk.share());
+  report.gpu_lanes = lanes.totals();
   describe_workers(*pool, report);
   describe_gpu_decoding(decoding, report);
-  if (!options.trace.empty()) IE_CHECK(run.trace.write(options.trace));
+  if (!options.trace.empty()) IE_CHECK(run.trace.write(options.trace, lanes.events()));
   const int exit_code = report.cancelled ? 130 : report.has_failures() ? 3 : 0;
   IE_CHECK(writer.finish_run(report.run, counts_of(report), exit_code));
   return report;

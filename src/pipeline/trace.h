@@ -5,11 +5,14 @@
 #include <chrono>
 #include <cstdint>
 #include <mutex>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/result.h"
+#include "gpu/lanes.h"
 #include "worker/protocol.h"
 
 namespace image_engine::pipeline {
@@ -38,6 +41,30 @@ struct StepReport {
   double share = 0;    // busy time / its threads' total time, 0…1
 };
 
+// What limits the rate of a run: the step that leaves its threads the least time, or the disk that they wait for.
+struct Bottleneck {
+  std::string name;  // of a step, or "disk"
+  double share = 0;  // of the capacity of its threads; of the disk: of the time in which programs waited for it
+  int threads = 1;   // 0: the disk
+  std::string text;  // one sentence for a person: what it is, and what helps
+};
+
+// The bottleneck of these steps; nullopt without any. `disk`: the share of the time in which some program waited for a
+// disk (DiskWaits); negative: unknown.
+std::optional<Bottleneck> bottleneck(std::span<const StepReport> steps, double disk);
+
+// How long programs of this machine wait for disks, as the kernel counts it (/proc/pressure/io).
+class DiskWaits {
+ public:
+  DiskWaits();
+  // 0…1, since this was created; negative where the kernel does not count.
+  [[nodiscard]] double share() const;
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::optional<double> before_;  // seconds
+};
+
 // Thread-safe. Events are kept only with `keep_events`.
 class Trace {
  public:
@@ -57,8 +84,10 @@ class Trace {
   // Steps that did something, for `workers` workers over `wall` seconds.
   [[nodiscard]] std::vector<StepReport> table(int workers, double wall) const;
 
-  // Trace event format ("X" events, microseconds), as chrome://tracing and Perfetto read it.
-  Status write(const std::string& path) const;
+  // Trace event format ("X" events, microseconds), as chrome://tracing and Perfetto read it. Each lane of a GPU gets a
+  // row of its own, with the events busy and idle (between two runs), and one beside it with what waits for it, named
+  // by "M" events.
+  Status write(const std::string& path, std::span<const gpu::LaneEvent> lanes = {}) const;
 
  private:
   struct Event {
@@ -72,6 +101,7 @@ class Trace {
     Clock::duration busy{};
   };
   void add(Step step, Clock::time_point start, Clock::duration length, std::uint64_t count = 1);
+  void add_lanes(std::span<const gpu::LaneEvent> lanes, std::vector<std::string>& rows) const;
 
   const bool keep_events_;
   const Clock::time_point begin_ = Clock::now();

@@ -22,6 +22,8 @@ class FileReader {
   // kNotFound when no such file is catalogued.
   Result<AssetId> find_asset_by_path(const std::string& path) const;
   Result<AssetId> find_asset_by_hash(const Hash128& hash) const;
+  // All files at or below `root`, in no order, whatever their state.
+  Result<std::vector<KnownFile>> known_files(const std::string& root) const;
   // Whether a catalogued file, in whatever state, lies at or below this absolute path.
   Result<bool> knows(const std::string& path) const;
   // `first` comes first among its files, and its metadata counts; without it, the oldest present file.

@@ -41,6 +41,10 @@ Result<AssetId> FileReader::find_asset_by_path(const std::string& path) const {
   });
 }
 
+Result<std::vector<KnownFile>> FileReader::known_files(const std::string& root) const {
+  return guarded([&] { return files_below(*connection_, root); });
+}
+
 Result<bool> FileReader::knows(const std::string& path) const {
   return guarded([&] {
     const PathRange range = below(path);

@@ -167,6 +167,15 @@ std::optional<Box> box_from_json(const std::string& text) {
   return Box{json[0].get<float>(), json[1].get<float>(), json[2].get<float>(), json[3].get<float>()};
 }
 
+std::vector<KnownFile> files_below(Connection& connection, const std::string& root) {
+  const PathRange range = below(root);
+  std::vector<KnownFile> files;
+  auto row = connection.query("SELECT " IE_FILE_COLUMNS IE_FILES "WHERE f.path = ? OR (f.path >= ? AND f.path < ?)",
+                              Blob{range.self}, Blob{range.from}, Blob{range.to});
+  while (row.next()) files.push_back(read_file_row(row));
+  return files;
+}
+
 PathRange below(std::string_view root) {
   while (!root.empty() && root.back() == '/') root.remove_suffix(1);
   const std::string folder(root);

@@ -85,6 +85,8 @@ struct PathRange {
 PathRange below(std::string_view root);
 // True when `path` is `root` or lies below it.
 bool is_at_or_below(std::string_view path, const PathRange& range);
+// All files at or below `root`, in no order, whatever their state. Throws.
+std::vector<KnownFile> files_below(Connection& connection, const std::string& root);
 
 // The file's metadata and place, to and from the JSON of the "metadata" record; nullopt when it is invalid.
 inline constexpr std::string_view kMetadataStage = "metadata";

@@ -113,15 +113,7 @@ Status FileWriter::add_root(const std::string& path, std::uint64_t device) {
 }
 
 Result<std::vector<KnownFile>> FileWriter::known_files(const std::string& root) {
-  return guarded([&] {
-    const PathRange range = below(root);
-    std::vector<KnownFile> files;
-    auto row =
-        state_->connection.query("SELECT " IE_FILE_COLUMNS IE_FILES "WHERE f.path = ? OR (f.path >= ? AND f.path < ?)",
-                                 Blob{range.self}, Blob{range.from}, Blob{range.to});
-    while (row.next()) files.push_back(read_file_row(row));
-    return files;
-  });
+  return guarded([&] { return files_below(state_->connection, root); });
 }
 
 Result<std::vector<KnownFile>> FileWriter::files_of(AssetId asset) {

@@ -280,6 +280,12 @@ def test_the_reports_steps_add_up(engine, photos):
         assert step["busy_seconds"] + step["waiting_seconds"] == \
             pytest.approx(report["seconds"] * step["threads"], rel=0.02, abs=0.01) or step["waiting_seconds"] == 0
         assert 0 <= step["share"] <= 1
+    found = report["bottleneck"]
+    busiest = max(report["steps"], key=lambda step: step["share"])
+    if found["name"] != "disk":  # of this machine, which other programs may use
+        assert (found["name"], found["share"]) == (busiest["step"], busiest["share"])
+    assert found["text"].startswith(found["name"] if found["name"] != "disk" else "the disk") and "help" in found["text"]
+    assert report["gpu_lanes"] == [] or report["gpus"]
     again = {step["step"] for step in engine.analyze(photos)["report"]["steps"]}
     assert not again & {"headers", "hash", "decode", "thumbnail", "look"}, "nothing is done twice"
 

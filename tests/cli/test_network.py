@@ -21,6 +21,7 @@ UNSHARE = ["unshare", *([] if os.geteuid() == 0 else ["-r"]), "-n", "-m", "--pro
 COMMANDS = {
     "analyze": ["FOLDER"],
     "analyze-video": ["VIDEO", "-o", "OUT.json"],
+    "plan": ["FOLDER"],
     "search": ["people:yes"],
     "similar": ["PHOTO"],
     "duplicates": [],
@@ -47,6 +48,7 @@ COMMANDS = {
     "benchmark search": ["--assets", "1000"],
     "benchmark models": ["--images", "FOLDER", "--models", "nanodet", "--limit", "1"],
     "benchmark batch-size": ["--model", "none-of-this-name"],
+    "benchmark photos": ["FOLDER"],
     "benchmark video": ["VIDEO"],
     "doctor": [],
 }

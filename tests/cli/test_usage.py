@@ -16,7 +16,7 @@ from PIL import Image
 
 from engine import DONE, DONE_WITH_FAILURES, FAILED, SAMPLES, USAGE, ended_or, has_taken, wait_until
 
-COMMANDS = ["analyze", "search", "show", "status", "failures", "catalog", "doctor"]
+COMMANDS = ["analyze", "plan", "search", "show", "status", "failures", "catalog", "doctor"]
 READERS = [["search", "x"], ["show", "/x.jpg"], ["status"], ["failures"], ["catalog", "check"], ["catalog", "prune"],
            ["catalog", "backup", "/nowhere/x"], ["catalog", "relocate", "/a", "/b"]]
 
