@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <optional>
 #include <set>
 #include <unordered_map>
@@ -130,6 +131,17 @@ struct Target {
 };
 using Targets = std::unordered_map<std::string, Target>;  // by the Reshape's name, which only it has
 
+// With the size that a single −1 stands for, where all others are known.
+std::vector<std::int64_t> explicit_sizes(std::vector<std::int64_t> sizes, const Shape& before) {
+  const bool is_known = std::ranges::all_of(before, [](const Dimension& dimension) { return dimension.size > 0; });
+  if (!is_known || std::ranges::count(sizes, -1) != 1 || std::ranges::count(sizes, 0) > 0) return sizes;
+  std::int64_t numbers = 1, rest = 1;
+  for (const Dimension& dimension : before) numbers *= dimension.size;
+  for (const std::int64_t size : sizes) rest *= std::abs(size);
+  *std::ranges::find(sizes, -1) = numbers / rest;
+  return sizes;
+}
+
 Result<Targets> targets_at(const onnx::ModelProto& model, std::int64_t batch, const Runtime& runtime) {
   onnx::ModelProto probe = without_weights(model);
   std::map<std::string, std::int64_t> named;
@@ -148,7 +160,8 @@ Result<Targets> targets_at(const onnx::ModelProto& model, std::int64_t batch, co
     const Weights* sizes = net.constant(node->input(1));
     const Shape* before = net.shape(node->input(0));
     if (names[node->name()] != 1 || sizes == nullptr || before == nullptr) continue;
-    targets[node->name()] = {whole_numbers(*sizes).value_or(std::vector<std::int64_t>()), *before};
+    targets[node->name()] = {explicit_sizes(whole_numbers(*sizes).value_or(std::vector<std::int64_t>()), *before),
+                             *before};
   }
   return targets;
 }
