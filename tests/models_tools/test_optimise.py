@@ -128,6 +128,7 @@ SHAPES = {
     "clip_17": lambda clip, _: clip / "17/clip_vision_fp32.onnx",
     "attention_before": lambda _, folder: attention_graph(folder / "m.onnx", "before"),
     "attention_after": lambda _, folder: attention_graph(folder / "m.onnx", "after"),
+    "attention_open": lambda _, folder: attention_graph(folder / "m.onnx", "open"),
     "attention_flat": lambda _, folder: attention_graph(folder / "m.onnx", "flat"),
     "yolo": lambda _, folder: yolo(folder / "m.onnx", batch="batch"),
 }
@@ -201,7 +202,7 @@ def attention_graph(path, way, mask=0.0):
     if flat:
         nodes.append(helper.make_node("Reshape", ["mixed", target("out_four", heads, 6, size)], ["mixed4"]))
         last = "mixed4"
-    nodes += [helper.make_node("Transpose", [last], ["turned"], perm=[0, 2, 1, 3]), helper.make_node("Reshape", ["turned", target("out", 6, width)], ["y"])]
+    nodes += [helper.make_node("Transpose", [last], ["turned"], perm=[0, 2, 1, 3]), helper.make_node("Reshape", ["turned", target("out", 6, -1 if way == "open" else width)], ["y"])]
     return save(path, nodes, weights, {"x": ["n_pictures", 6, width]}, {"y": ["n_pictures", 6, width]})
 
 
