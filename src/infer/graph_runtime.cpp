@@ -24,8 +24,8 @@ Ort::SessionOptions graph_options(const Loading& loading) {
   options.SetGraphOptimizationLevel(loading.level);
   options.DisableCpuMemArena();
   options.AddConfigEntry("session.load_model_format", "ONNX");
-  // The former joins a product and its bias before the rewrites find them. The latter gives a Reshape another layout, and
-  // with it another target, where sizes are known: what two sizes have in common would not hold for a free one.
+  // The former joins a product and its bias before the rewrites find them. The latter gives a Reshape another layout,
+  // and with it another target, where sizes are known: what two sizes have in common would not hold for a free one.
   options.AddConfigEntry("optimization.disable_specified_optimizers", "MatMulAddFusion;TransposeOptimizer");
   return options;
 }
