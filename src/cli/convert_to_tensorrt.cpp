@@ -20,6 +20,7 @@
 #include "core/text.h"
 #include "infer/engine_build.h"
 #include "infer/engine_cache.h"
+#include "infer/made_graphs.h"
 #include "infer/tensorrt.h"
 #include "models/folder_lock.h"
 #include "models/install_paths.h"
@@ -143,20 +144,19 @@ Result<std::string> graph_for(const infer::EngineJob& job, const Context& contex
                               const std::vector<TensorInfo>& inputs, const std::string& folder) {
   const std::string& precision = job.options.tensorrt->precision;
   if (precision == "fp32") return job.model;
-  const bool is_int8 = precision == "int8";
+  const std::string graph = join_path(folder, "graph.onnx");
+  if (precision != "int8") {
+    IE_CHECK(infer::make_tensorrt_graph(absolute_path(job.model), absolute_path(graph)));
+    return graph;
+  }
   const models::InstallPaths paths = models::find_install_paths(context.config.models.folder);
-  const std::string program = join_path(paths.tools, is_int8 ? "quantise.py" : "optimise.py");
+  const std::string program = join_path(paths.tools, "quantise.py");
   if (::access(program.c_str(), R_OK) != 0)
     return fail(ErrorCode::kNotFound, fmt::format("{} is missing", printable(program)));
   IE_TRY(const std::string python, models::converter_python(paths.python, paths.tools, interruption()));
-  const std::string graph = join_path(folder, "graph.onnx");
-  std::vector<std::string> arguments{"--input", absolute_path(job.model), "--output", absolute_path(graph)};
-  if (is_int8) {
-    IE_TRY(const std::string samples, samples_for(context, flags, inputs, folder));
-    arguments.insert(arguments.end(), {"--samples", absolute_path(samples)});
-  } else {
-    arguments.insert(arguments.end(), {"--precision", "fp16", "--for", "tensorrt"});
-  }
+  IE_TRY(const std::string samples, samples_for(context, flags, inputs, folder));
+  const std::vector<std::string> arguments{"--input",   absolute_path(job.model), "--output", absolute_path(graph),
+                                           "--samples", absolute_path(samples)};
   IE_TRY([[maybe_unused]] const std::string report,
          models::run_script(python, program, arguments, kGraphLimit, interruption()));
   return graph;

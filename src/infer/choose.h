@@ -26,7 +26,7 @@ struct Chosen {
 // first variant.
 using MakeCanaries = std::function<Result<std::vector<Tensor>>(const Session&)>;
 
-// The folder of graphs made for this machine: for its GPU (models/made_graphs.h), or calibrated with the user's photos
+// The folder of graphs made for this machine: for its GPU (made_graphs.h), or calibrated with the user's photos
 // (models/calibrated.h). `memory_folder`: as below.
 std::string graphs_folder(const std::string& memory_folder);
 

@@ -12,11 +12,11 @@
 #include "gpu/cuda.h"
 #include "infer/agreement.h"
 #include "infer/canaries.h"
+#include "infer/made_graphs.h"
 #include "infer/prebuilt.h"
 #include "infer/precision_memory.h"
 #include "infer/resilient_session.h"
 #include "infer/sharing_session.h"
-#include "models/made_graphs.h"
 
 namespace image_engine::infer {
 namespace {
@@ -125,7 +125,7 @@ class DeviceChooser {
       if (auto session = on_all_gpus(trial_of(*known)))
         return chosen(std::move(*session), trial_of(*known), known->reason);
     IE_TRY(const Measured best, find_best(make_canaries));
-    const std::string reason = reason_for(best);
+    const std::string reason = fmt::format("{}", fmt::join(rejected_and(reason_for(best)), "; "));
     const Setting& setting = best.trial.setting;
     if (const Status kept = memory.keep(key, spec_.name,
                                         {best.trial.precision, reason, best.trial.batch, best.trial.rows, setting.nhwc,
@@ -208,15 +208,17 @@ class DeviceChooser {
 
   [[nodiscard]] std::string source() const { return store_.variant_path(spec_, spec_.variants.front()); }
 
+  // The graph made for the trial. In fp32 the model's own, where none can be made: it computes the same numbers.
   [[nodiscard]] Result<std::string> graph_of(const Trial& trial) const {
-    models::GraphRequest request;
+    GraphRequest request;
     request.source = source();
     request.precision = trial.precision;
     if (trial.rows.empty()) request.batch = trial.batch;
     request.folder = join_path(context_.memory_folder, "graphs");
-    request.tools = context_.tools;
-    request.python = context_.python;
-    return models::made_graph(request);
+    auto made = made_graph(request);
+    if (made || trial.precision != "fp32" || made.error().code == ErrorCode::kInterrupted) return made;
+    log_debug("{} runs its own graph in fp32: {}", spec_.name, printable(made.error().message));
+    return request.source;
   }
 
   [[nodiscard]] std::vector<std::string> precisions() const {
@@ -243,18 +245,18 @@ class DeviceChooser {
     std::int64_t rows = 0;
     if (!free && has_free_rows(*reference)) rows = context_.batch > 0 ? context_.batch : kFirstBatch;
 
-    std::vector<std::string> refusals;
+    refusals_.clear();
     for (const std::string& precision : precisions()) {
       if (precision == "int8") {
-        refusals.emplace_back("int8: for CPUs and TensorRT");
+        refusals_.emplace_back("int8: for CPUs and TensorRT");
         continue;
       }
       auto best = best_setting({precision, rows, reference->inputs().front().rows, {}}, settings);
       // Each batch would need another engine.
       if (best) return context_.batch > 0 || rows == 0 || tensorrt ? *best : best_batch(*best);
-      refusals.push_back(fmt::format("{}: {}", precision, best.error().message));
+      refusals_.push_back(fmt::format("{}: {}", precision, best.error().message));
     }
-    return fail(ErrorCode::kUnsupported, fmt::format("{}", fmt::join(refusals, "; ")));
+    return fail(ErrorCode::kUnsupported, fmt::format("{}", fmt::join(refusals_, "; ")));
   }
 
   Result<Measured> best_setting(Trial trial, std::span<const Setting> settings) {
@@ -309,11 +311,19 @@ class DeviceChooser {
                        best.trial.setting.name, best.found.cosine);
   }
 
+  // Why each precision before the best was not taken, and the best.
+  [[nodiscard]] std::vector<std::string> rejected_and(std::string best) const {
+    std::vector<std::string> all = refusals_;
+    all.push_back(std::move(best));
+    return all;
+  }
+
   Spec spec_;
   Store store_;
   SessionOptions options_;
   Preference preference_;
   InferenceContext context_;
+  std::vector<std::string> refusals_;  // of precisions, with their reasons
   std::vector<Tensor> canaries_, reference_;
   Trial chosen_;
 };

@@ -22,7 +22,6 @@ Status check_device(std::string_view device);
 // The inputs of a choice, beside the model.
 struct InferenceContext {
   std::string memory_folder;  // for measurements, and graphs made for GPUs
-  std::string tools, python;  // as models::GraphRequest
   // Rows of a run; 0: the fastest number.
   std::int64_t batch = 1;
   std::string engine;  // named by the user, for any model

@@ -21,7 +21,8 @@ ALLOWED = {
     "scan": BASE,
     "preprocess": BASE | {"gpu"},
     "models": BASE,
-    "infer": BASE | {"gpu", "models"},
+    "graph": BASE,
+    "infer": BASE | {"gpu", "models", "graph"},
     "vision": BASE | {"preprocess", "infer", "models"},
     "audio": BASE | {"infer", "models"},
     "video": BASE | {"gpu", "vision", "audio"},
@@ -41,6 +42,7 @@ ALLOWED_BY_FILE = [(re.compile(r"cli/(nvidia_)?benchmark(_\w+)?\.(h|cpp)"), {"be
 VENDORS = [
     (re.compile(r"(vips/|exiv2/|libraw/|libav\w+/|libsw\w+/|turbojpeg\.h|jpeglib\.h|lcms2)"), "media"),
     (re.compile(r"spdlog/"), "core/log.cpp"),
+    (re.compile(r"(onnx/|google/protobuf/)"), "graph"),
     (re.compile(r"CLI/"), "cli/arguments.cpp"),
 ]
 

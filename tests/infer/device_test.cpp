@@ -246,7 +246,7 @@ class DeviceChoice : public testing::Test {
     const auto canary = [](const Session&) -> Result<std::vector<Tensor>> {
       return std::vector{tensor_of(ElementType::kFloat32, {2, 64}, bytes_of(kFolder + "p_x.bin"))};
     };
-    return choose_device(spec_, store_, {}, preference, canary, {root_ + "/memory", "", "", 1});
+    return choose_device(spec_, store_, {}, preference, canary, {root_ + "/memory", 1});
   }
 
   const Scratch scratch_;

@@ -1,4 +1,5 @@
-"""optimise.py: what it fuses computes the same, in fp32 and in fp16, with fixed and free batches; what it refuses."""
+"""Rewriting graphs, by the program's own code and by optimise.py, its reference: what is fused computes the same, in fp32 and in
+fp16, with fixed and free batches; both make the same; what they refuse."""
 
 import os
 
@@ -8,6 +9,7 @@ import json
 import math
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +17,26 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from yolo_graph import yolo
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOL = ROOT / "tools/models/optimise.py"
+TREE = Path(os.environ.get("IMAGE_ENGINE_BUILD", ROOT / "build/release"))
+PYTHON = [sys.executable, "-B"]
+TOOLS = {"program": [TREE / "bin/optimise_graph"], "reference": [*PYTHON, ROOT / "tools/models/optimise.py"]}
 EDGE = 224
 
 
-def run(tool, *arguments):
-    return subprocess.run([sys.executable, "-B", tool, *map(str, arguments)], capture_output=True, text=True, timeout=300, check=False)
+def run(*command):
+    return subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=300, check=False)
 
 
-def optimise(source, target, *arguments):
-    done = run(TOOL, "--input", source, "--output", target, *arguments)
+@pytest.fixture(params=TOOLS)
+def tool(request):
+    return TOOLS[request.param]
+
+
+def optimise(tool, source, target, *arguments):
+    done = run(*tool, "--input", source, "--output", target, *arguments)
     assert (done.returncode, done.stderr) == (0, "")
     assert not list(target.parent.glob("*.new"))
     return json.loads(done.stdout)
@@ -55,7 +65,7 @@ def kinds_of(path):
 def clip(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clip")
     for opset in (14, 17):
-        done = run(ROOT / "tools/export/random_clip.py", "--output", folder / str(opset), "--opset", opset)
+        done = run(*PYTHON, ROOT / "tools/export/random_clip.py", "--output", folder / str(opset), "--opset", opset)
         assert done.returncode == 0, done.stderr
     return folder
 
@@ -66,9 +76,9 @@ def pictures():
 
 
 @pytest.mark.parametrize("opset", [14, 17])
-def test_clip_in_fp32_is_fused_and_the_same(clip, pictures, tmp_path, opset):
+def test_clip_in_fp32_is_fused_and_the_same(tool, clip, pictures, tmp_path, opset):
     source, target = clip / str(opset) / "clip_vision_fp32.onnx", tmp_path / "o.onnx"
-    told = optimise(source, target, "--precision", "fp32")
+    told = optimise(tool, source, target, "--precision", "fp32")
     fused = told["fused"]
     assert (fused["attention"], fused["gelu"], fused["patches"], fused["early_rows"]) == (2, 2, 1, 1)
     assert fused["skip_layer_norm"] == 3 and fused["layer_norm"] == (6 if opset == 14 else 0)
@@ -78,9 +88,9 @@ def test_clip_in_fp32_is_fused_and_the_same(clip, pictures, tmp_path, opset):
 
 
 @pytest.mark.parametrize("way", [["--qkv", "joined"], ["--qkv", "separate", "--batch", "3"], ["--patches", "conv", "--half-io"], ["--for", "tensorrt"]])
-def test_clip_in_fp16_stays_close_and_keeps_its_names(clip, pictures, tmp_path, way):
+def test_clip_in_fp16_stays_close_and_keeps_its_names(tool, clip, pictures, tmp_path, way):
     source, target = clip / "17/clip_vision_fp32.onnx", tmp_path / "o.onnx"
-    optimise(source, target, *way)
+    optimise(tool, source, target, *way)
     wanted, got = (results(path, {"pixel_values": pictures})[0] for path in (source, target))
     assert cosines(got, wanted).min() > 0.9999
     model = onnx.load(target)
@@ -94,13 +104,51 @@ def test_clip_in_fp16_stays_close_and_keeps_its_names(clip, pictures, tmp_path, 
         onnx.checker.check_model(model, full_check=True)
 
 
-def test_text_with_its_mask_is_left_whole(clip, tmp_path):
+def test_text_with_its_mask_is_left_whole(tool, clip, tmp_path):
     source, target = clip / "17/clip_text_fp32.onnx", tmp_path / "o.onnx"
-    assert optimise(source, target, "--precision", "fp32")["fused"]["attention"] == 0
+    assert optimise(tool, source, target, "--precision", "fp32")["fused"]["attention"] == 0
     ids = np.array([[5, 9, 7, 100, 101]] * 2, np.int64)
     options = onnxruntime.SessionOptions()
     wanted, got = (onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"]).run(None, {"input_ids": ids})[0] for path in (source, target))
     np.testing.assert_allclose(got, wanted, atol=1e-5 * np.abs(wanted).max())
+
+
+def operators(path):
+    return Counter((node.domain, node.op_type) for node in onnx.load(path).graph.node)
+
+
+def feed_of(path, rows):
+    random = np.random.default_rng(12)
+    inputs = {value.name: [dim.dim_value or rows for dim in value.type.tensor_type.shape.dim] for value in onnx.load(path).graph.input}
+    return {name: random.standard_normal(shape).astype(np.float32) for name, shape in inputs.items()}
+
+
+SHAPES = {
+    "clip_14": lambda clip, _: clip / "14/clip_vision_fp32.onnx",
+    "clip_17": lambda clip, _: clip / "17/clip_vision_fp32.onnx",
+    "attention_before": lambda _, folder: attention_graph(folder / "m.onnx", "before"),
+    "attention_after": lambda _, folder: attention_graph(folder / "m.onnx", "after"),
+    "attention_open": lambda _, folder: attention_graph(folder / "m.onnx", "open"),
+    "attention_flat": lambda _, folder: attention_graph(folder / "m.onnx", "flat"),
+    "yolo": lambda _, folder: yolo(folder / "m.onnx", batch="batch"),
+}
+
+
+@pytest.mark.parametrize("way", [["--precision", "fp32"], ["--precision", "fp32", "--batch", "2"], [], ["--qkv", "packed"], ["--for", "tensorrt"]])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_program_makes_what_the_reference_makes(clip, tmp_path, shape, way):
+    source = SHAPES[shape](clip, tmp_path)
+    paths = {name: tmp_path / f"{name}.onnx" for name in TOOLS}
+    told = {name: optimise(TOOLS[name], source, path, *way) for name, path in paths.items()}
+    assert told["program"] == told["reference"] and operators(paths["program"]) == operators(paths["reference"])
+    if "packed" in way:  # a form that only the CUDA provider has a kernel for
+        return
+    feed = feed_of(source, 2)
+    for wanted, got in zip(*(results(paths[name], feed) for name in ("reference", "program"))):
+        if "fp32" in way:
+            np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-4 * max(1, np.abs(wanted).max()))
+        else:
+            assert cosines(got, wanted).min() >= 0.9999
 
 
 def save(path, nodes, weights, inputs, outputs, opset=17, **more):
@@ -154,28 +202,28 @@ def attention_graph(path, way, mask=0.0):
     if flat:
         nodes.append(helper.make_node("Reshape", ["mixed", target("out_four", heads, 6, size)], ["mixed4"]))
         last = "mixed4"
-    nodes += [helper.make_node("Transpose", [last], ["turned"], perm=[0, 2, 1, 3]), helper.make_node("Reshape", ["turned", target("out", 6, width)], ["y"])]
+    nodes += [helper.make_node("Transpose", [last], ["turned"], perm=[0, 2, 1, 3]), helper.make_node("Reshape", ["turned", target("out", 6, -1 if way == "open" else width)], ["y"])]
     return save(path, nodes, weights, {"x": ["n_pictures", 6, width]}, {"y": ["n_pictures", 6, width]})
 
 
 @pytest.mark.parametrize("batch", [[], ["--batch", "2"], ["--dimension", "n_pictures=2"]])
 @pytest.mark.parametrize("way", ["before", "after", "flat"])
-def test_attention_as_exporters_write_it(tmp_path, way, batch):
+def test_attention_as_exporters_write_it(tool, tmp_path, way, batch):
     source, target = attention_graph(tmp_path / "m.onnx", way), tmp_path / "o.onnx"
-    fused = optimise(source, target, "--precision", "fp32", *batch)["fused"]
+    fused = optimise(tool, source, target, "--precision", "fp32", *batch)["fused"]
     assert (fused["attention"], fused["qkv"]) == (1, 1) and kinds_of(target) == ["Attention"]
     x = np.random.default_rng(10).standard_normal((2, 6, 32)).astype(np.float32)
     np.testing.assert_allclose(*(results(path, {"x": x})[0] for path in (target, source)), atol=1e-5)
 
 
-def test_a_mask_that_masks_stays(tmp_path):
+def test_a_mask_that_masks_stays(tool, tmp_path):
     source, target = attention_graph(tmp_path / "m.onnx", "after", mask=-3.0), tmp_path / "o.onnx"
-    assert optimise(source, target, "--precision", "fp32")["fused"]["attention"] == 0
+    assert optimise(tool, source, target, "--precision", "fp32")["fused"]["attention"] == 0
     x = np.random.default_rng(10).standard_normal((2, 6, 32)).astype(np.float32)
     np.testing.assert_allclose(*(results(path, {"x": x})[0] for path in (target, source)), atol=1e-5)
 
 
-def test_gelu_takes_the_bias_before_it(tmp_path):
+def test_gelu_takes_the_bias_before_it(tool, tmp_path):
     random = np.random.default_rng(4)
     weights = {"w": random.standard_normal((8, 16)).astype(np.float32), "b": random.standard_normal(16).astype(np.float32),
                "root": np.float32(math.sqrt(2)), "one": np.float32(1), "half": np.float32(0.5)}  # fmt: skip
@@ -183,7 +231,7 @@ def test_gelu_takes_the_bias_before_it(tmp_path):
              helper.make_node("Erf", ["d"], ["e"]), helper.make_node("Add", ["e", "one"], ["s"]), helper.make_node("Mul", ["a", "s"], ["m"]),
              helper.make_node("Mul", ["m", "half"], ["y"])]  # fmt: skip
     source = save(tmp_path / "m.onnx", nodes, weights, {"x": ["n", 5, 8]}, {"y": ["n", 5, 16]})
-    told = optimise(source, tmp_path / "o.onnx", "--precision", "fp32")
+    told = optimise(tool, source, tmp_path / "o.onnx", "--precision", "fp32")
     assert told["fused"]["gelu"] == 1 and kinds_of(tmp_path / "o.onnx") == ["MatMul", "BiasGelu"]
     x = random.standard_normal((2, 5, 8)).astype(np.float32)
     a = x @ weights["w"] + weights["b"]
@@ -192,7 +240,7 @@ def test_gelu_takes_the_bias_before_it(tmp_path):
 
 
 @pytest.mark.parametrize(("factor", "shift", "biased"), [(1.3, 0.4, True), (-0.7, 0.2, False), (2.0, None, True), (None, -0.3, False)])
-def test_what_follows_a_relu_goes_into_the_convolution(tmp_path, factor, shift, biased):
+def test_what_follows_a_relu_goes_into_the_convolution(tool, tmp_path, factor, shift, biased):
     random = np.random.default_rng(11)
     weights = {"w": random.standard_normal((4, 3, 3, 3)).astype(np.float32)} | ({"b": random.standard_normal(4).astype(np.float32)} if biased else {})
     nodes = [helper.make_node("Conv", ["x", *weights], ["c"], pads=[1] * 4, strides=[2, 2]), helper.make_node("Relu", ["c"], ["r"])]
@@ -206,32 +254,32 @@ def test_what_follows_a_relu_goes_into_the_convolution(tmp_path, factor, shift, 
     nodes.append(helper.make_node("Conv", [last, "v"], ["y"], pads=[1] * 4))
     weights["v"] = random.standard_normal((2, 4, 3, 3)).astype(np.float32)
     source = save(tmp_path / "m.onnx", nodes, weights, {"x": ["n", 3, 8, 8]}, {"y": ["n", 2, 4, 4]})
-    assert optimise(source, tmp_path / "o.onnx", "--precision", "fp32")["fused"]["affine_relu"] == 1
+    assert optimise(tool, source, tmp_path / "o.onnx", "--precision", "fp32")["fused"]["affine_relu"] == 1
     assert kinds_of(tmp_path / "o.onnx") == ["Conv", "Clip", "Conv"]
     x = random.standard_normal((2, 3, 8, 8)).astype(np.float32)
     np.testing.assert_allclose(*(results(path, {"x": x})[0] for path in (tmp_path / "o.onnx", source)), atol=1e-5)
 
 
-def test_places_in_pixels_are_computed_in_fp32(tmp_path):
+def test_places_in_pixels_are_computed_in_fp32(tool, tmp_path):
     """Centres of a thousand and some: fp16 knows them to a whole pixel only."""
     weights = {"w": np.eye(4, dtype=np.float32).reshape(4, 4, 1, 1), "c": np.float32(1024.3)}
     nodes = [helper.make_node("Conv", ["x", "w"], ["p"]), helper.make_node("Add", ["p", "c"], ["y"])]
     source = save(tmp_path / "m.onnx", nodes, weights, {"x": ["n", 4, 3, 3]}, {"y": ["n", 4, 3, 3]})
-    assert optimise(source, tmp_path / "o.onnx")["kept_fp32"] == ["Add"]
+    assert optimise(tool, source, tmp_path / "o.onnx")["kept_fp32"] == ["Add"]
     x = np.linspace(0, 1, 36, dtype=np.float32).reshape(1, 4, 3, 3)
     np.testing.assert_allclose(results(tmp_path / "o.onnx", {"x": x})[0], x + np.float32(1024.3), atol=2e-3)
 
 
-def test_constants_that_fp16_cannot_hold_stay(tmp_path):
+def test_constants_that_fp16_cannot_hold_stay(tool, tmp_path):
     weights = {"w": np.eye(4, dtype=np.float32), "large": np.float32(1e6)}
     nodes = [helper.make_node("Mul", ["x", "large"], ["a"]), helper.make_node("Tanh", ["a"], ["t"]), helper.make_node("MatMul", ["t", "w"], ["y"])]
     source = save(tmp_path / "m.onnx", nodes, weights, {"x": ["n", 4]}, {"y": ["n", 4]})
-    optimise(source, tmp_path / "o.onnx")
+    optimise(tool, source, tmp_path / "o.onnx")
     x = np.array([[1e-6, -2e-6, 5e-7, 0]], np.float32)
     np.testing.assert_allclose(results(tmp_path / "o.onnx", {"x": x})[0], np.tanh(x * 1e6), atol=2e-3)
 
 
-def test_an_if_passes_through(tmp_path):
+def test_an_if_passes_through(tool, tmp_path):
     branches = []
     for name, op in (("then_branch", "Neg"), ("else_branch", "Abs")):
         branches.append(helper.make_graph([helper.make_node(op, ["a"], [f"{name}_y"])], name, [], [helper.make_tensor_value_info(f"{name}_y", TensorProto.FLOAT, None)]))
@@ -239,55 +287,55 @@ def test_an_if_passes_through(tmp_path):
              helper.make_node("If", ["c"], ["r"], then_branch=branches[0], else_branch=branches[1]), helper.make_node("MatMul", ["r", "w"], ["y"])]  # fmt: skip
     weights = {"w": np.array([[1, -2], [3, 4]], np.float32), "zero": np.float32(0)}
     source = save(tmp_path / "m.onnx", nodes, weights, {"x": ["n", 2]}, {"y": ["n", 2]})
-    optimise(source, tmp_path / "o.onnx")
+    optimise(tool, source, tmp_path / "o.onnx")
     for x in (np.array([[1, 2]], np.float32), np.array([[-1, -2]], np.float32)):
         np.testing.assert_allclose(*(results(path, {"x": x})[0] for path in (tmp_path / "o.onnx", source)), atol=1e-2)
 
 
-def refused(tmp_path, source, *arguments):
+def refused(tool, tmp_path, source, *arguments):
     target = tmp_path / "refused.onnx"
-    done = run(TOOL, "--input", source, "--output", target, *arguments)
+    done = run(*tool, "--input", source, "--output", target, *arguments)
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and "Traceback" not in done.stderr and not done.stdout, done.stderr
     assert not list(tmp_path.glob("refused*"))
     return done.stderr
 
 
-def test_bad_files_are_refused_in_one_line(tmp_path):
+def test_bad_files_are_refused_in_one_line(tool, tmp_path):
     for name, data in (("empty", b""), ("text", b"no model at all"), ("cut", None)):
         path = tmp_path / f"{name}.onnx"
         if data is None:
             whole = save(tmp_path / "whole.onnx", [helper.make_node("MatMul", ["x", "w"], ["y"])], {"w": np.ones((64, 64), np.float32)}, {"x": [1, 64]}, {"y": [1, 64]})
             data = whole.read_bytes()[: whole.stat().st_size // 2]
         path.write_bytes(data)
-        assert str(path) in refused(tmp_path, path)
-    refused(tmp_path, tmp_path / "absent.onnx")
+        assert str(path) in refused(tool, tmp_path, path)
+    refused(tool, tmp_path, tmp_path / "absent.onnx")
     unknown = save(tmp_path / "unknown.onnx", [helper.make_node("Frobnicate", ["x"], ["y"])], {}, {"x": [1]}, {"y": [1]})
-    assert "Frobnicate" in refused(tmp_path, unknown)
+    assert "Frobnicate" in refused(tool, tmp_path, unknown)
 
 
 @pytest.mark.parametrize("location", ["../weights.bin", "/etc/hostname", "link/weights.bin", "absent.bin"])
-def test_external_data_stays_in_the_folder(tmp_path, location):
+def test_external_data_stays_in_the_folder(tool, tmp_path, location):
     inside = tmp_path / "in"
     inside.mkdir()
     (tmp_path / "weights.bin").write_bytes(bytes(64 * 64 * 4))
     (inside / "link").symlink_to(tmp_path)
     path = save(inside / "m.onnx", [helper.make_node("MatMul", ["x", "w"], ["y"])], {"w": np.ones((64, 64), np.float32)}, {"x": [1, 64]}, {"y": [1, 64]},
                 save_as_external_data=True, location="w.bin", size_threshold=0)  # fmt: skip
-    good = run(TOOL, "--input", path, "--output", tmp_path / "good.onnx")
+    good = run(*tool, "--input", path, "--output", tmp_path / "good.onnx")
     assert good.returncode == 0, good.stderr
     model = onnx.load(path, load_external_data=False)
     next(entry for entry in model.graph.initializer[0].external_data if entry.key == "location").value = location
     path.write_bytes(model.SerializeToString())
-    assert location in refused(tmp_path, path)
+    assert location in refused(tool, tmp_path, path)
 
 
-def test_dimensions_are_checked(clip, tmp_path):
+def test_dimensions_are_checked(tool, clip, tmp_path):
     source = clip / "17/clip_vision_fp32.onnx"
-    assert "nowhere" in refused(tmp_path, source, "--dimension", "nowhere=3")
-    assert "--dimension" in refused(tmp_path, source, "--dimension", "batch=-1")
-    assert "--batch" in refused(tmp_path, source, "--batch", "0")
+    assert "nowhere" in refused(tool, tmp_path, source, "--dimension", "nowhere=3")
+    assert "dimension" in refused(tool, tmp_path, source, "--dimension", "batch=-1")
+    assert "batch" in refused(tool, tmp_path, source, "--batch", "0")
     fixed = tmp_path / "fixed.onnx"
-    optimise(source, fixed, "--batch", "2", "--precision", "fp32")
-    assert "fixed batch 2" in refused(tmp_path, fixed, "--batch", "3")
+    optimise(tool, source, fixed, "--batch", "2", "--precision", "fp32")
+    assert "fixed batch 2" in refused(tool, tmp_path, fixed, "--batch", "3")
     assert [dim.dim_value for dim in onnx.load(fixed).graph.output[0].type.tensor_type.shape.dim] == [2, 512]
     assert "Shape" not in kinds_of(fixed)

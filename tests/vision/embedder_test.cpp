@@ -90,7 +90,7 @@ TEST(Half, RoundsToNearestEven) {
     for (const std::uint32_t nan : {0x7fc00000U, 0x7f800001U, 0xffffffffU})
       EXPECT_TRUE(std::isnan(value_of(to_half(std::vector<float>(copies, std::bit_cast<float>(nan)))[0])));
   }
-  EXPECT_TRUE(to_half({}).empty() && from_half({}).empty());
+  EXPECT_TRUE(to_half(std::span<const float>{}).empty() && from_half(std::span<const std::uint16_t>{}).empty());
 }
 
 models::Spec spec_of(int dimensions) {

@@ -102,7 +102,7 @@ def folded(model: onnx.ModelProto, folder: str) -> onnx.ModelProto:
     options.log_severity_level = 4
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.optimized_model_filepath = os.path.join(folder, "folded.onnx")
-    onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"], disabled_optimizers=["MatMulAddFusion"])
+    onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"], disabled_optimizers=["MatMulAddFusion", "TransposeOptimizer"])
     result = onnx.load(options.optimized_model_filepath)
     constants = [node for node in result.graph.node if node.op_type == "Constant" and node.attribute[0].HasField("t")]
     for node in constants:

@@ -1,0 +1,35 @@
+// Rewrites of a float32 graph into the operators for which ONNX Runtime's CUDA provider has fast kernels. Each returns
+// the number of places that it rewrote, and leaves what it does not know unchanged. Those marked "contrib" use
+// operators of ONNX Runtime; the others use only ONNX's.
+#pragma once
+
+#include <string_view>
+
+#include "graph/net.h"
+#include "graph/rewrite.h"
+
+namespace image_engine::graph {
+
+// Where one row of each picture is taken at the end (a class token): what is computed row by row before, only of that
+// row.
+int fuse_early_rows(Net& net);
+// s · relu(conv) + t, as in HGNetV2: a convolution with other weights, clipped at t.
+int fuse_affine_relus(Net& net);
+// Contrib: x · (1 + erf(x / √2)) / 2, with the bias before it, and x · σ(1.702 x). σ(x) · x stays: the provider fuses
+// it itself, after it may have changed a convolution's layout.
+int fuse_gelus(Net& net);
+// Contrib: softmax(q kᵀ · scale) v over heads, without a mask or with one that is all zeros.
+int fuse_attentions(Net& net);
+// Contrib: the products that make an attention's inputs from one tensor.
+int fuse_attention_inputs(Net& net, Qkv way);
+// Contrib: a sum and its norm, with the bias of the product that is summed.
+int fuse_skip_norms(Net& net);
+// A convolution whose kernel is its stride, laid out as rows afterwards: a product.
+int fuse_patches(Net& net);
+
+// Constants written as decimals: within a thousandth.
+bool is_near(std::optional<double> value, double wanted);
+// Of `product + vector` that ends in `name`: both; nothing where another node needs the product.
+std::optional<std::pair<std::string, std::string>> bias_of(const Net& net, const std::string& name);
+
+}  // namespace image_engine::graph

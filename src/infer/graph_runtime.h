@@ -1,0 +1,17 @@
+// ONNX Runtime as the runtime that rewriting a graph needs (graph/runtime.h).
+#pragma once
+
+#include "graph/runtime.h"
+
+namespace image_engine::infer {
+
+// On the CPU, with one thread. Thread-safe. Its calls return kNotFound where ONNX Runtime is missing, kInterrupted and
+// kTimeout as the runs of a model do (run_watch.h).
+class GraphRuntime final : public graph::Runtime {
+ public:
+  [[nodiscard]] Result<std::string> fold(const std::string& model) const override;
+  [[nodiscard]] Result<std::vector<graph::TensorFacts>> infer(const std::string& model) const override;
+  [[nodiscard]] Status check(const std::string& model) const override;
+};
+
+}  // namespace image_engine::infer
