@@ -1,8 +1,8 @@
 """Speech by image-engine and by faster-whisper (peer.py) with the same weights, int8, two threads, in one run: errors in words, language, times of
 words, wall and processor seconds.
 
-usage: python3 bench/sound/compare.py --voices FOLDER --peer PYTHON --weights FOLDER [--model whisper-tiny.en] [--rounds 1] [--hours 10]
-       [--bin FOLDER]
+usage: python3 bench/sound/compare.py --voices FOLDER --peer PYTHON --weights FOLDER [--model whisper-tiny.en] [--beam 5] [--rounds 1]
+       [--hours 10] [--bin FOLDER]
 needs numpy, ffmpeg, espeak-ng; PYTHON has what peer.py needs.
 
 --voices: moonshine_voice/assets of the wheel moonshine-voice 0.1.5; --weights: the model of CTranslate2 that --model was made of. Inputs:
@@ -10,7 +10,8 @@ two_cities.wav (the text is Dickens'), 60 s of silence before 20 s of it, becket
 reference), espeak-ng's voices of texts.py (a model whose name ends in .en: English alone), and with --hours a file that long with ten minutes of
 speech. The two take turns; of each the round of least processor time counts. Both include program start and loading the model. RTF is wall
 time by the sound's; while other programs work, processor time can be compared all the same. Time differences are of the beginnings of words
-that both have: median, and the 95th percentile. Prints a table, then a line of JSON.
+that both have: median, and the 95th percentile. "silent" are words of each that begin in silence, 0.05 s and more from
+where Silero hears a voice. Prints a table, then a line of JSON.
 """
 
 import argparse
@@ -45,14 +46,15 @@ def least(runs: list[dict]) -> dict:
 
 
 def by_peer(given: argparse.Namespace, file: Path) -> dict:
-    run = ours.measured([given.peer, Path(__file__).parent / "peer.py", file, "--model", given.weights])
+    run = ours.measured([given.peer, Path(__file__).parent / "peer.py", file, "--model", given.weights, "--beam", given.beam])
     told = json.loads(run["stdout"])
     return {"wall": run["wall"], "cpu": run["cpu"], "words": [(word, begin) for word, begin, _ in told["words"]], "language": told["language"]}
 
 
 def by_us(given: argparse.Namespace, file: Path) -> dict:
     run = ours.analyze(given.bin, file, given.model)
-    return {"wall": run["wall"], "cpu": run["cpu"], "words": ours.words_of(run["document"]), "language": ours.language_of(run["document"])}
+    return {"wall": run["wall"], "cpu": run["cpu"], "words": ours.words_of(run["document"]), "language": ours.language_of(run["document"]),
+            "voice": ours.voice_of(run["document"])}  # fmt: skip
 
 
 def normalised(words: list, language: str) -> list[tuple[str, float]]:
@@ -67,7 +69,8 @@ def compared(row: dict, us: dict, peer: dict) -> dict:
     result = {"file": row["file"].name, "seconds": inputs.seconds_of(row["file"]), "expected": len(expected), "is_peer_reference": not row["text"]}
     for name, run, words in (("ours", us, mine), ("peer", peer, other)):
         result[name] = {"errors": scores.word_errors(expected, [word for word, _ in words]), "language": run["language"], "wall": run["wall"],
-                        "cpu": run["cpu"], "first_word": words[0][1] if words else None}  # fmt: skip
+                        "cpu": run["cpu"], "first_word": words[0][1] if words else None,
+                        "silent": scores.in_silence([begin for _, begin in words], us["voice"])}  # fmt: skip
     if differences:
         result["time_median"] = differences[len(differences) // 2]
         result["time_95"] = differences[min(len(differences) - 1, len(differences) * 95 // 100)]
@@ -79,7 +82,8 @@ def line(row: dict) -> str:
     times = f"{row['time_median']:7.2f}{row['time_95']:7.2f}" if "time_median" in row else f"{'-':>7}{'-':>7}"
     first = "/".join("-" if one["first_word"] is None else f"{one['first_word']:.2f}" for one in (mine, peer))
     languages = f"{mine['language'] or '-'}/{peer['language'] or '-'}"
-    return (f"{row['file'][:34]:35}{row['expected']:6}{mine['errors']:6}{peer['errors']:6}  {languages:7}{times}  {first:13}"
+    silent = f"{mine['silent']:5}{peer['silent']:5}"
+    return (f"{row['file'][:34]:35}{row['expected']:6}{mine['errors']:6}{peer['errors']:6}{silent}  {languages:7}{times}  {first:13}"
             f"{mine['wall'] / seconds:8.3f}{peer['wall'] / seconds:8.3f}{peer['cpu'] / mine['cpu']:8.2f}")  # fmt: skip
 
 
@@ -89,6 +93,7 @@ def main() -> None:
     parser.add_argument("--peer", required=True, help="Python with what peer.py needs")
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--model", default="whisper-tiny.en")
+    parser.add_argument("--beam", type=int, default=5, help="of the peer")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--hours", type=float, default=0, help="10: the long file too, which takes some GB of memory in the peer")
     parser.add_argument("--bin", type=Path, default=ours.ROOT / "build/release/bin")
@@ -97,7 +102,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         all_inputs = inputs_of(given, Path(folder))
         print(f"{given.model}, int8, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; ours/peer")
-        print(f"{'':35}{'words':>6}{'errors':>12}  {'language':7}{'Δt s':>6}{'95 %':>7}  {'first word s':13}{'RTF':>8}{'RTF':>8}{'cpu ×':>8}")
+        print(f"{'':35}{'words':>6}{'errors':>12}{'silent':>10}  {'language':7}{'Δt s':>6}{'95 %':>7}  {'first word s':13}{'RTF':>8}{'RTF':>8}"
+              f"{'cpu ×':>8}")  # fmt: skip
         for one in all_inputs:
             runs = [(by_us(given, one["file"]), by_peer(given, one["file"])) for _ in range(given.rounds)]
             rows.append(compared(one, least([us for us, _ in runs]), least([peer for _, peer in runs])))

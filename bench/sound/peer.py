@@ -1,6 +1,6 @@
 """Speech as one would recognise it in Python: faster-whisper in int8, with its own voice activity detection. One process.
 
-usage: peer.py FILE --model FOLDER [--language en] [--threads 2] [--beam 1]
+usage: peer.py FILE --model FOLDER [--language en] [--threads 2] [--beam 5]
 needs: python3 -m venv V && V/bin/pip install faster-whisper==1.2.1 ctranslate2==4.8.5
 
 FOLDER is a model of CTranslate2. Prints a line of JSON: words [[word, from, to]], language, its probability, and seconds of loading the model and
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--language")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--beam", type=int, default=1, help="5 is faster-whisper's default; image-engine is greedy")
+    parser.add_argument("--beam", type=int, default=5, help="5 is faster-whisper's default; 1: greedy")
     given = parser.parse_args()
     begin = time.perf_counter()
     model = WhisperModel(given.model, device="cpu", compute_type="int8", cpu_threads=given.threads)

@@ -63,3 +63,8 @@ def time_differences(expected: list[tuple[str, float]], got: list[tuple[str, flo
     pairs = aligned([word for word, _ in expected], [word for word, _ in got])
     both = [(left, right) for left, right in pairs if left is not None and right is not None and expected[left][0] == got[right][0]]
     return sorted(abs(expected[left][1] - got[right][1]) for left, right in both)
+
+
+def in_silence(begins: list[float], voice: list[list[float]], least: float = 0.05) -> int:
+    """How many of these seconds are `least` and more from all spans of voice."""
+    return sum(all(begin <= start - least or begin >= end + least for start, end in voice) for begin in begins)

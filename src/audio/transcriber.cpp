@@ -18,7 +18,8 @@ constexpr double kShortVote = 3;       // seconds: a language is not sure from l
 
 // OpenAI's whisper/transcribe.py drops what is below -1 and probably silence; see docs/sound.md for the other limits.
 constexpr double kLeastLogProbability = -1.0;
-constexpr double kSilence = 0.6;  // of no_speech
+constexpr double kLeastInGuess = -0.8;  // where the language is a guess
+constexpr double kSilence = 0.6;        // of no_speech
 constexpr double kMostWordsPerSecond = 9;
 
 constexpr double kLongPause = 1.0;  // seconds: it ends a segment
@@ -102,10 +103,18 @@ std::optional<std::uint64_t> SpeechWindows::pending() const {
 Doubt doubt_of(const Heard& heard, double speech) {
   if (heard.words.empty()) return Doubt::kNone;
   if (heard.no_speech > kSilence && heard.mean_log_probability < kLeastLogProbability) return Doubt::kSilent;
-  if (heard.mean_log_probability < kLeastLogProbability) return Doubt::kUnsure;
+  const double least = heard.language_probability < 1 ? kLeastInGuess : kLeastLogProbability;
+  if (heard.mean_log_probability < least) return Doubt::kUnsure;
   if (heard.repeats) return Doubt::kLoop;
   const bool is_hurried = static_cast<double>(heard.words.size()) > kMostWordsPerSecond * std::max(speech, 0.5);
   return is_hurried && has_spaces(heard.language) ? Doubt::kLoop : Doubt::kNone;
+}
+
+void begin_in_voice(std::span<SpokenWord> words, std::span<const SoundSpan> voice) {
+  for (SpokenWord& word : words) {
+    const auto next = std::ranges::find_if(voice, [&](const SoundSpan& span) { return word.from < span.to; });
+    if (next != voice.end() && word.from < next->from && next->from < word.to) word.from = next->from;
+  }
 }
 
 std::vector<SpeechSegment> segments_of(std::vector<SpokenWord> words, const std::string& language) {
@@ -247,9 +256,10 @@ void Transcriber::keep(const Heard& heard, const SpeechWindow& window) {
     word.from += begin;
     word.to += begin;
   }
-  // The first word seems to begin in the pause before it.
-  SpokenWord& first = words.front();
-  first.from = std::clamp(first.from, std::min(seconds(window.begin), first.to), first.to);
+  std::vector<SoundSpan> voice;
+  for (const SampleRange& range : window.ranges)
+    voice.push_back({"speech", seconds(range.begin), seconds(range.end), 1});
+  begin_in_voice(words, voice);
   std::ranges::move(segments_of(std::move(words), options_.translate ? "en" : heard.language),
                     std::back_inserter(segments_));
 }

@@ -113,6 +113,10 @@ class Transcriber {
   Dropped dropped_;
 };
 
+// A word behind a pause seems to begin within the pause: such words begin where the voice does. `voice`: spans in
+// order. Both in seconds. Words that are over before keep their times.
+void begin_in_voice(std::span<SpokenWord> words, std::span<const SoundSpan> voice);
+
 // Words to segments: a sentence, or what is said without a pause; `language` and confidence (the words' mean) are
 // theirs. Words' times are seconds of presentation time.
 std::vector<SpeechSegment> segments_of(std::vector<SpokenWord> words, const std::string& language);

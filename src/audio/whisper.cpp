@@ -18,8 +18,9 @@ constexpr std::size_t kMostMelFrames = 3000;  // of mel: 30 s
 constexpr std::size_t kSilentFrames = 1000;   // that follow the speech: without silence, short windows do not end
 constexpr std::size_t kMostTokens = 224;      // of a window, as in OpenAI's whisper/decoding.py
 constexpr std::size_t kBeams = 5;
-// Mean log probability of a greedy text below which others are looked for (docs/accuracy.md).
-constexpr double kSureEnough = -0.2;
+// Mean log probabilities of a greedy text between which others are looked for: better ones are sure enough, and five
+// beams do not mend worse ones (docs/accuracy.md).
+constexpr double kSureEnough = -0.2, kHopeless = -0.8;
 constexpr std::size_t kLongestLoop = 24;    // tokens that are repeated
 constexpr std::size_t kMostRepeats = 4;     // of them
 constexpr std::size_t kLeastRepeated = 12;  // tokens in all repeats: "no, no, no, no" is speech
@@ -73,6 +74,9 @@ struct Whisper::Decoding {
   std::size_t heads = 0;                // of attention
   std::vector<AttentionRow> attention;  // of each token that the decoder has seen
 
+  // Of the tokens and the end.
+  [[nodiscard]] double mean() const { return sum / static_cast<double>(log_probabilities.size() + 1); }
+
   // Cuts a loop at the end to its first turn.
   void cut_loop() {
     for (std::size_t length = 1; length <= kLongestLoop; ++length) {
@@ -86,7 +90,7 @@ struct Whisper::Decoding {
       for (std::size_t back = 1; loops && back <= needed - length; ++back) loops = same(back);
       if (!loops) continue;
       tokens.resize(tokens.size() - needed + length);
-      log_probabilities.resize(tokens.size());
+      for (; log_probabilities.size() > tokens.size(); log_probabilities.pop_back()) sum -= log_probabilities.back();
       repeats = is_done = true;
       return;
     }
@@ -223,7 +227,7 @@ std::vector<std::size_t> Whisper::frames_of(const Decoding& decoding) const {
 Heard Whisper::heard(const Decoding& decoding, double seconds) const {
   Heard heard{decoding.language, decoding.language_probability, decoding.no_speech, 0, decoding.repeats, {}};
   if (decoding.tokens.empty()) return heard;
-  heard.mean_log_probability = decoding.sum / static_cast<double>(decoding.log_probabilities.size() + 1);
+  heard.mean_log_probability = decoding.mean();
   const std::vector<std::size_t> frames = frames_of(decoding);
   std::vector<SpokenToken> spoken(decoding.tokens.size());
   const double share = seconds / static_cast<double>(spoken.size());
@@ -334,8 +338,9 @@ Result<Heard> Whisper::run(std::span<const float> window, const WhisperOptions& 
   for (TokenId token = choose(logits, decoding); !decoding.is_done; token = choose(logits, decoding)) {
     IE_TRY(logits, step(decoding, {&token, 1}));
   }
-  const double mean = decoding.sum / static_cast<double>(decoding.log_probabilities.size() + 1);
-  if (mean < kSureEnough || decoding.repeats) IE_CHECK(search(decoding, std::move(start), offset));
+  const bool is_hopeful = decoding.mean() >= kHopeless;
+  if (is_hopeful && (decoding.mean() < kSureEnough || decoding.repeats))
+    IE_CHECK(search(decoding, std::move(start), offset));
   return heard(decoding, static_cast<double>(window.size()) / static_cast<double>(kSampleRate));
 }
 

@@ -25,7 +25,7 @@ struct WhisperOptions {
 // What was heard in a window.
 struct Heard {
   std::string language;
-  double language_probability = 1;
+  double language_probability = 1;  // below 1: a guess from this window
   double no_speech = 0;             // probability that nobody speaks
   double mean_log_probability = 0;  // of the tokens, natural logarithm
   bool repeats = false;             // it ended in a loop, which was cut

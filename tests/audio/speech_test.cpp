@@ -152,6 +152,17 @@ TEST(Words, SoundsInBracketsAreNone) {
               testing::ElementsAre(" sh*t", " and", " f***"));
 }
 
+TEST(Words, BeginWhereTheVoiceDoesBehindAPause) {
+  std::vector<SpokenWord> words = {word(" It", 0.2, 1.4), word(" was", 1.4, 3),  word(" we", 3.2, 4.4),
+                                   word(" had", 4.4, 5),  word(" um", 5.2, 5.6), word(" end", 7, 8)};
+  const std::vector<SoundSpan> voice = {{"speech", 1, 3, 1}, {"speech", 4, 5, 1}, {"speech", 6, 6.5, 1}};
+  begin_in_voice(words, voice);
+  std::vector<double> from;
+  for (const SpokenWord& one : words) from.push_back(one.from);
+  // " um" is over before the voice comes; behind the last span nothing is known.
+  EXPECT_THAT(from, testing::ElementsAre(1, 1.4, 4, 4.4, 5.2, 7));
+}
+
 TEST(Words, ASentenceOrAPauseEndsASegment) {
   const std::vector<SpeechSegment> segments =
       segments_of({word(" One", 0, 0.3), word(" two", 0.3, 0.6), word(" three.", 0.6, 1), word(" Four", 1, 1.2),
@@ -173,6 +184,10 @@ TEST(Words, AreNotBelievedWhereTheModelIsUnsureOrLoops) {
   EXPECT_EQ(doubt_of(heard, 2), Doubt::kSilent);
   heard.no_speech = 0.1;
   EXPECT_EQ(doubt_of(heard, 2), Doubt::kUnsure);
+  heard.mean_log_probability = -0.9;
+  EXPECT_EQ(doubt_of(heard, 2), Doubt::kNone) << "the language is known";
+  heard.language_probability = 0.98;
+  EXPECT_EQ(doubt_of(heard, 2), Doubt::kUnsure) << "neither the language nor the text is sure";
   heard.mean_log_probability = -0.2;
   heard.repeats = true;
   EXPECT_EQ(doubt_of(heard, 2), Doubt::kLoop);
@@ -255,6 +270,11 @@ TEST_F(RealSpeech, HasTheWordsOfTheBookAtTheTimesOfFasterWhisper) {
     EXPECT_GT(segment.confidence, 0.5);
     EXPECT_LE(segment.from, segment.to);
   }
+  const std::vector<SoundSpan> voice = all.take_voice();
+  std::vector<SpokenWord> in_voice = words;
+  begin_in_voice(in_voice, voice);
+  for (std::size_t i = 0; i < words.size(); ++i)
+    EXPECT_EQ(words[i].from, in_voice[i].from) << words[i].text << " begins in a pause";
   const std::vector<std::string> dickens = words_in(kDickens);
   EXPECT_LE(errors_between(words_in(text), dickens), dickens.size() / 50) << text;
 
