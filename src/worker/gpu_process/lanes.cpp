@@ -193,15 +193,18 @@ void Lanes::Lane::work(std::vector<JobPointer> jobs) {
 
 Status Lanes::Lane::try_one(std::span<const std::byte> jpeg) {
   auto job = std::make_unique<Job>();
-  IE_TRY(job->input, all_.inputs->take(jpeg.size()).value_or(MemoryArena::Part{}));
-  std::memcpy(job->input.data(), jpeg.data(), jpeg.size());
+  std::optional<MemoryArena::Part> input = all_.inputs->take(jpeg.size());
   std::optional<RoutedJpeg> routed = route_jpeg(jpeg);
-  if (!routed) return fail(ErrorCode::kInternal, "the picture to try is not taken");
+  if (!input || !routed) return fail(ErrorCode::kInternal, "the picture to try is not taken");
+  job->input = std::move(*input);
+  std::memcpy(job->input.data(), jpeg.data(), jpeg.size());
   job->jpeg = std::move(*routed);
   Request& request = job->request.request;
   request.operations = kDecode | kThumbnail | kLuma;
   request.max_edge = 640;
-  IE_TRY(job->rgb, all_.pictures->take(std::size_t{job->jpeg.width} * job->jpeg.height * 3).value_or(MemoryArena::Part{}));
+  std::optional<MemoryArena::Part> rgb = all_.pictures->take(std::size_t{job->jpeg.width} * job->jpeg.height * 3);
+  if (!rgb) return fail(ErrorCode::kOutOfMemory, "no GPU memory for a picture to try");
+  job->rgb = std::move(*rgb);
   const CodedPicture coded{{job->input.data(), job->input.size()}, job->jpeg.width, job->jpeg.height,
                            reinterpret_cast<std::uint8_t*>(job->rgb.data())};
   IE_TRY(const std::vector<bool> is_there, decoder_->decode({&coded, 1}));
