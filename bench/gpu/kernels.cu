@@ -63,7 +63,8 @@ std::vector<std::uint8_t> synthetic(unsigned seed) {
   for (std::uint32_t y = 0; y < kHeight; ++y)
     for (std::uint32_t x = 0; x < kWidth; ++x) {
       random = random * 1664525U + 1013904223U;
-      const int light = static_cast<int>((x * (seed % 5 + 1) + y * 2) / 80 % 200), grain = static_cast<int>(random >> 27);
+      const int light = static_cast<int>((x * (seed % 5 + 1) + y * 2) / 80 % 200),
+                grain = static_cast<int>(random >> 27);
       const int edge = (x / 97 + y / (61 + seed)) % 7 == 0 ? 60 : 0;
       for (int c = 0; c < 3; ++c)
         pixels[y * kPitch + x * 3 + c] = static_cast<std::uint8_t>(std::min(255, light + edge + grain * (c + 1) / 2));

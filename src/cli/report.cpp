@@ -88,6 +88,12 @@ void print_gpu_lanes(const AnalyzeReport& report) {
   print_table(rows, {1, 2, 3, 4});
 }
 
+void print_decoding(const pipeline::DecodingReport& decoding) {
+  if (decoding.hardware + decoding.hybrid == 0) return;
+  print_line(fmt::format("Decoded on the GPU: {}, {} of them by its JPEG engine",
+                         human_count(decoding.hardware + decoding.hybrid, "photo"), human_count(decoding.hardware)));
+}
+
 }  // namespace
 
 // The time of each step, and which to make faster first.
@@ -100,6 +106,7 @@ void print_steps(const AnalyzeReport& report) {
                     fmt::format("{:.0f} %", step.share * 100)});
   print_table(rows, {1, 2, 3, 4, 5});
   print_gpu_lanes(report);
+  print_decoding(report.decoding);
   if (report.bottleneck) print_line("Bottleneck: " + report.bottleneck->text);
 }
 
@@ -164,7 +171,9 @@ nlohmann::json report_json(const AnalyzeReport& report, const GpuMonitor& gpus) 
           {"killed", report.killed},
           {"worker_deaths", report.worker_deaths},
           {"decoded_on_gpu",
-           {{"hardware", report.decoding.hardware}, {"hybrid", report.decoding.hybrid}, {"deaths", report.decoding.deaths}}},
+           {{"hardware", report.decoding.hardware},
+            {"hybrid", report.decoding.hybrid},
+            {"deaths", report.decoding.deaths}}},
           {"phases", phases_json(report)},
           {"video_seconds", report.video_seconds},
           {"sound_seconds", report.sound_seconds},

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <spawn.h>
+#include <sys/mount.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -63,6 +64,7 @@ struct ChildPlan {
   int first_free = 3;
   bool silent = true;
   const char* folder = "/";
+  bool own_proc = false;
   std::string users, groups;  // of the namespace: our own, under their own numbers
   bool ready = false;         // all but the exec went well
 };
@@ -88,11 +90,19 @@ void reset_signals() {
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
+// Of a PID namespace. Mounts are changed in a namespace of our own only.
+void mount_proc() {
+  constexpr unsigned long kFlags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+  if (::unshare(CLONE_NEWNS) == 0 && ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0)
+    ::mount("proc", "/proc", "proc", kFlags, nullptr);
+}
+
 int run_child(void* data) {
   auto& plan = *static_cast<ChildPlan*>(data);
   if (!write_text("/proc/self/setgroups", "deny") || !write_text("/proc/self/uid_map", plan.users) ||
       !write_text("/proc/self/gid_map", plan.groups))
     ::_exit(127);
+  if (plan.own_proc) mount_proc();
   reset_signals();
   if (::setpgid(0, 0) != 0 || (*plan.folder != '\0' && ::chdir(plan.folder) != 0)) ::_exit(127);
   if (plan.silent) {
@@ -159,6 +169,7 @@ Result<int> spawn(const SpawnOptions& options) {
     plan.first_free = first_free;
     plan.silent = options.silent;
     plan.folder = options.folder.c_str();
+    plan.own_proc = options.own_proc;
     plan.users = fmt::format("{0} {0} 1", ::geteuid());
     plan.groups = fmt::format("{0} {0} 1", ::getegid());
     if (const int pid = clone_alone(plan); pid > 0) return pid;

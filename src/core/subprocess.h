@@ -21,6 +21,8 @@ struct SpawnOptions {
   // In its own user and PID namespace, if the system allows it. There it is process 1: it sees no other process, and
   // only we can signal it.
   bool alone = false;
+  // And sees itself under /proc there, as CUDA's driver demands; harmless where the system refuses it.
+  bool own_proc = false;
 };
 
 // Starts a program in its own process group and returns its process id; the caller must wait for it. Errors: kMachine

@@ -75,7 +75,7 @@ Result<Decoded> decode(Bytes file, const DecodeOptions& options);
 Image resize_to_fit(const Image& image, std::uint32_t max_edge);
 
 // JPEG, 4:2:0, quality 1…100.
-Result<std::vector<std::byte>> encode_jpeg(const ImageView& image, int quality);
+Result<std::vector<std::byte>> encode_jpeg(const ImageView& image, int quality, bool progressive = false);
 
 // A one-second MP4 of the picture: H.264, 4:2:0, edges cropped to even numbers. kUnsupported if FFmpeg has no encoder.
 Result<std::vector<std::byte>> encode_mp4(const ImageView& image);

@@ -130,9 +130,9 @@ struct AnalyzeReport {
   std::uint64_t killed = 0;            // left to the next run: the system killed their workers twice
   std::uint64_t worker_deaths = 0;
   PhaseReport scanning{"scan"}, metadata{"metadata"}, content{"content"}, ml{"ml"}, videos{"videos"}, sounds{"sounds"};
-  double video_seconds = 0;                // of recording that the phase `videos` analyzed
-  double sound_seconds = 0;                // of recording that the phase `sounds` analyzed
-  std::optional<VideoTimes> video_times;   // if there were videos to analyze
+  double video_seconds = 0;               // of recording that the phase `videos` analyzed
+  double sound_seconds = 0;               // of recording that the phase `sounds` analyzed
+  std::optional<VideoTimes> video_times;  // if there were videos to analyze
   DecodingReport decoding;
   std::vector<StepReport> steps;           // where the time went, without pass 3
   std::optional<Bottleneck> bottleneck;    // of these

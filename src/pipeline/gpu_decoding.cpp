@@ -29,18 +29,23 @@ std::uint64_t memory_for_pictures(const Config& config, std::uint64_t gpu_bytes)
   return std::min(kMostMemory, gpu_bytes * 2 / 5);
 }
 
-Result<std::unique_ptr<worker::GpuDecoder>> start(const Config& config, const worker::PoolOptions& pool, int gpu) {
+Result<gpu::CudaDevice> find_gpu(int number) {
   IE_TRY(const std::vector<gpu::CudaDevice> devices, gpu::cuda_devices());
-  const auto found = std::ranges::find(devices, gpu, &gpu::CudaDevice::index);
+  const auto found = std::ranges::find(devices, number, &gpu::CudaDevice::index);
   if (found == devices.end()) return fail(ErrorCode::kNotFound, "there is no such GPU");
+  return *found;
+}
+
+Result<std::unique_ptr<worker::GpuDecoder>> start(const Config& config, const worker::PoolOptions& pool,
+                                                  const gpu::CudaDevice& gpu) {
   worker::GpuDecoderOptions options;
   options.folders = gpu::library_folders();
-  options.device = gpu;
-  options.device_bytes = memory_for_pictures(config, found->memory_bytes);
+  options.device = gpu.index;
+  options.device_bytes = memory_for_pictures(config, gpu.memory_bytes);
   options.pinned_bytes = std::uint64_t{1} << 30;
-  options.threads = std::max(2, pool.workers * 3 / 4);
-  options.readers = std::max(2, pool.workers / 2);
-  options.slots = static_cast<std::uint32_t>(std::clamp(pool.workers * 16, 32, 512));
+  options.threads = std::max(2, pool.workers / 2);
+  options.readers = std::max(2, pool.workers * 3 / 4);
+  options.slots = static_cast<std::uint32_t>(std::clamp(pool.workers * 32, 64, 1024));
   options.max_edge = kMostEdge;
   options.thumbnail_edge = static_cast<std::uint32_t>(config.thumbnails.size);
   options.max_pixels = pool.memory_limit / 3;
@@ -54,10 +59,12 @@ Result<std::unique_ptr<worker::GpuDecoder>> start(const Config& config, const wo
 Result<GpuDecoding> start_gpu_decoding(const Config& config, const worker::PoolOptions& pool) {
   GpuDecoding decoding;
   const bool is_demanded = config.inference.gpu_decode == "on";
-  const std::optional<int> gpu = chosen_gpu(config.inference.device);
-  if (config.inference.gpu_decode == "off" || (!gpu && !is_demanded)) return decoding;
-  Result<std::unique_ptr<worker::GpuDecoder>> decoder = start(config, pool, gpu.value_or(0));
-  if (decoder && is_demanded) IE_CHECK((*decoder)->wait_until_ready());
+  const std::optional<int> number = chosen_gpu(config.inference.device);
+  if (config.inference.gpu_decode == "off" || (!number && !is_demanded)) return decoding;
+  const Result<gpu::CudaDevice> gpu = find_gpu(number.value_or(0));
+  if (!gpu && !is_demanded) return decoding;  // nothing is amiss on a machine without a GPU
+  Result<std::unique_ptr<worker::GpuDecoder>> decoder =
+      gpu ? start(config, pool, *gpu) : Result<std::unique_ptr<worker::GpuDecoder>>(fail(gpu.error()));
   if (decoder)
     decoding.decoder = std::move(*decoder);
   else if (is_demanded)
@@ -65,6 +72,13 @@ Result<GpuDecoding> start_gpu_decoding(const Config& config, const worker::PoolO
   else
     decoding.reason = decoder.error().message;
   return decoding;
+}
+
+Status wait_if_demanded(const Config& config, worker::GpuDecoder* decoder) {
+  if (decoder == nullptr || config.inference.gpu_decode != "on") return {};
+  const Status ready = decoder->wait_until_ready();
+  if (ready) return {};
+  return fail(ready.error().code, "inference.gpu_decode is on: " + ready.error().message);
 }
 
 }  // namespace image_engine::pipeline

@@ -20,4 +20,8 @@ struct GpuDecoding {
 // GPU. With inference.gpu_decode: on, an error where there is none: kNotFound, kMachine.
 Result<GpuDecoding> start_gpu_decoding(const Config& config, const worker::PoolOptions& pool);
 
+// With inference.gpu_decode: on, waits until the decoder is ready. Its error where it cannot start; null: none was
+// asked for.
+Status wait_if_demanded(const Config& config, worker::GpuDecoder* decoder);
+
 }  // namespace image_engine::pipeline

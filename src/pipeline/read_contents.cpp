@@ -11,6 +11,7 @@
 #include "core/json.h"
 #include "core/progress.h"
 #include "core/text.h"
+#include "pipeline/gpu_decoding.h"
 #include "pipeline/parallel.h"
 #include "pipeline/run.h"
 #include "pipeline/run_stages.h"
@@ -23,7 +24,8 @@ namespace {
 class PhotoSource {
  public:
   PhotoSource(Run& run, const std::string& path) : run_(run), path_(path) {}
-  PhotoSource(Run& run, const std::string& path, worker::LeasedFile file) : run_(run), path_(path), file_(std::move(file)) {}
+  PhotoSource(Run& run, const std::string& path, worker::LeasedFile file)
+      : run_(run), path_(path), file_(std::move(file)) {}
   PhotoSource(Run& run, const std::string& path, worker::GpuPicture picture)
       : run_(run), path_(path), on_gpu_(std::move(picture)) {}
 
@@ -87,6 +89,7 @@ class ContentPass {
     IE_TRY(const bool left_out, load_models());
     if (left_out) IE_CHECK(find_pending());
     IE_CHECK(stages_.meaning().begin(stages_.all()));
+    if (!files_.empty()) IE_CHECK(wait_if_demanded(run_.options.config, run_.gpu));
     Progress progress("Content", files_.size(), run_.options.progress);
     progress.append_text(run_.options.beside_progress);
     const size_t at_once = files_at_once();
@@ -175,7 +178,7 @@ class ContentPass {
   // As many files as a model runs on at once, but so that every worker has some to do several times, and that the
   // batches of all workers, each also copied to one tensor for its run, take at most half of the memory budget.
   [[nodiscard]] size_t files_at_once() const {
-    size_t most = 1, bytes = 0;
+    size_t most = run_.gpu != nullptr ? kAhead : 1, bytes = 0;
     bool has_gpu = false;
     for (const PictureStage& stage : stages_.all()) {
       if (!stage.is_loaded()) continue;
@@ -214,13 +217,14 @@ class ContentPass {
     return all;
   }
 
+  static constexpr size_t kAhead = 32;
+
   // Sends the next files to the GPU, as many as each thread may have in work there.
   void begin_on_gpu(std::span<const store::PendingFile> files, std::deque<std::optional<worker::GpuPicture>>& begun) {
-    constexpr size_t kAhead = 16;
     if (run_.gpu == nullptr) return;
     while (begun.size() < std::min(kAhead, files.size())) {
       const store::PendingFile& file = files[begun.size()];
-      const bool is_for_gpu = file.seen.kind == MediaKind::kPhoto && file.is_new && !is_last_try_;
+      const bool is_for_gpu = file.seen.kind == MediaKind::kPhoto && !is_last_try_;
       std::optional<worker::GpuPicture> picture = is_for_gpu ? submit(file) : std::nullopt;
       if (is_for_gpu && !picture && !begun.empty()) return;  // no slot at present
       begun.push_back(std::move(picture));
@@ -241,7 +245,9 @@ class ContentPass {
     const std::optional<worker::Reply> reply = picture.wait();
     run_.trace.add(Step::kTransfer, start);
     if (!reply || !reply->hashes || !reply->picture) {
-      { const worker::GpuPicture released = std::move(picture); }
+      {
+        const worker::GpuPicture released = std::move(picture);
+      }
       return read(file);
     }
     Contents contents;
@@ -352,8 +358,8 @@ class ContentPass {
   }
 
   // What the wanted stages make of the picture that was decoded.
-  void take_picture(PhotoSource& source, const Result<worker::Reply>& reply,
-                    const std::vector<store::StageKey>& wanted, Contents& contents) {
+  void take_picture(PhotoSource& source, const Result<worker::Reply>& reply, const std::vector<store::StageKey>& wanted,
+                    Contents& contents) {
     contents.decoded = true;
     contents.picture = reply ? reply->picture : Result<worker::Picture>(fail(reply.error()));
     if (!contents.picture) return;

@@ -29,7 +29,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kGpuStartTime{90};  // of a machine whose driver is not yet in memory
-constexpr std::uint64_t kMostDeaths = 3;        // then it stays away for the rest of the run
+constexpr std::uint64_t kMostDeaths = 3;           // then it stays away for the rest of the run
 
 enum class SlotState : std::uint8_t { kFree, kInWork, kDone };
 
@@ -65,7 +65,8 @@ struct GpuDecoder::State {
   std::condition_variable changed;
   std::vector<Slot> slots;
   std::vector<std::uint32_t> free_slots;
-  UniqueFd socket;  // while ready
+  UniqueFd socket;    // while ready
+  bool alone = true;  // in a PID namespace of its own
   int process_id = -1;
   bool is_ready = false, is_ending = false;
   std::optional<Error> failure;  // it could not start, or died too often
@@ -83,6 +84,7 @@ struct GpuDecoder::State {
   void run();
   bool receive_one();
   bool is_overdue();
+  bool is_stopping();
   void take_answer(const GpuAnswer& answer);
   void count_death();
 };
@@ -141,7 +143,8 @@ Status GpuDecoder::State::start() {
   // Nothing is left to be loaded behind the wall.
   spawn_options.environment.emplace_back("CUDA_MODULE_LOADING=EAGER");
   spawn_options.descriptors = {{theirs.get(), kSocketFd}, {memory_fd.get(), kMemoryFd}};
-  spawn_options.alone = true;
+  spawn_options.alone = alone;
+  spawn_options.own_proc = true;
   if (std::getenv("IMAGE_ENGINE_WORKER_STDERR") != nullptr) spawn_options.descriptors.emplace_back(2, 2);
   IE_TRY(const int id, spawn(spawn_options));
   theirs.reset();
@@ -174,9 +177,10 @@ Status GpuDecoder::State::read_hello(int socket_end) {
   if (found.problem[0] != 0) return fail(ErrorCode::kMachine, found.problem);
   const std::vector<std::string> missing = missing_layers(found.layers);
   if (options.require_sandbox && !missing.empty())
-    return fail(ErrorCode::kMachine, fmt::format("worker.sandbox is strict, and these sandbox layers do not hold for the "
-                                                 "GPU worker: {}",
-                                                 fmt::join(missing, ", ")));
+    return fail(ErrorCode::kMachine,
+                fmt::format("worker.sandbox is strict, and these sandbox layers do not hold for the "
+                            "GPU worker: {}",
+                            fmt::join(missing, ", ")));
   const std::lock_guard lock(mutex);
   hello = found;
   return {};
@@ -226,9 +230,7 @@ void GpuDecoder::State::take_answer(const GpuAnswer& answer) {
   const std::lock_guard lock(mutex);
   Slot& slot = slots[answer.slot];
   slot.state = SlotState::kDone;
-  std::uint64_t& count = !reply                               ? counts.left
-                         : answer.route == GpuRoute::kHardware ? counts.hardware
-                                                               : counts.hybrid;
+  std::uint64_t& count = !reply ? counts.left : answer.route == GpuRoute::kHardware ? counts.hardware : counts.hybrid;
   ++count;
   slot.reply = std::move(reply);
   changed.notify_all();
@@ -252,16 +254,26 @@ bool GpuDecoder::State::receive_one() {
   return true;
 }
 
+bool GpuDecoder::State::is_stopping() {
+  const std::lock_guard lock(mutex);
+  return is_ending;
+}
+
 bool GpuDecoder::State::is_overdue() {
   const Clock::time_point limit = Clock::now() - options.timeout;
   const std::lock_guard lock(mutex);
-  return std::ranges::any_of(
-      slots, [&](const Slot& slot) { return slot.state == SlotState::kInWork && slot.begun < limit; });
+  return std::ranges::any_of(slots,
+                             [&](const Slot& slot) { return slot.state == SlotState::kInWork && slot.begun < limit; });
 }
 
 void GpuDecoder::State::run() {
   for (;;) {
-    const Status started = start();
+    Status started = start();
+    // Some systems let CUDA start in no PID namespace, since they mount no /proc for it.
+    if (!started && alone && !options.require_sandbox && !is_stopping()) {
+      alone = false;
+      started = start();
+    }
     if (!started) {
       const std::lock_guard lock(mutex);
       failure = started.error();
@@ -313,10 +325,10 @@ Status GpuDecoder::wait_until_ready() {
 std::optional<GpuPicture> GpuDecoder::submit(const Task& task, int file) {
   constexpr std::uint32_t kTaken = kHash | kFormerHash | kDecode | kThumbnail | kLuma;
   State& state = *state_;
-  const bool is_for_it = (task.operations & ~kTaken) == 0 && (task.operations & (kDecode | kThumbnail)) != 0 &&
-                         ((task.operations & kDecode) == 0 ||
-                          (task.max_edge > 0 && task.max_edge <= state.options.max_edge)) &&
-                         task.thumbnail_edge <= state.options.thumbnail_edge;
+  const bool is_for_it =
+      (task.operations & ~kTaken) == 0 && (task.operations & (kDecode | kThumbnail)) != 0 &&
+      ((task.operations & kDecode) == 0 || (task.max_edge > 0 && task.max_edge <= state.options.max_edge)) &&
+      task.thumbnail_edge <= state.options.thumbnail_edge;
   if (!is_for_it) return std::nullopt;
   const std::lock_guard lock(state.mutex);
   if (!state.is_ready || state.free_slots.empty()) return std::nullopt;

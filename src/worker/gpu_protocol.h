@@ -3,9 +3,9 @@
 // A SOCK_SEQPACKET socket carries first the worker's GpuHello, sent before it reads any outside byte. After that the
 // engine sends a GpuRequest for each picture, with its file's descriptor attached, while others are still in work, and
 // a GpuAnswer comes back for each, in any order. The engine chooses the slot of the shared memory in which the answer
-// is written: the archived Reply at the slot's start, whose offsets count from there. A picture that the worker does not
-// take (GpuAnswer::route is kNone) is left to the CPU, and whether it is damaged is for the CPU to say.
-// Both programs come from one build, so the structs are sent as they are and only the version is checked.
+// is written: the archived Reply at the slot's start, whose offsets count from there. A picture that the worker does
+// not take (GpuAnswer::route is kNone) is left to the CPU, and whether it is damaged is for the CPU to say. Both
+// programs come from one build, so the structs are sent as they are and only the version is checked.
 #pragma once
 
 #include <cstdint>
@@ -28,9 +28,9 @@ enum class GpuRoute : std::uint8_t {
 struct GpuHello {
   std::uint32_t version = kGpuProtocolVersion;
   Layers layers;
-  std::uint8_t has_engine = 0;          // the GPU has a JPEG engine
-  std::uint64_t device_bytes = 0;       // of device memory that it has allocated for pictures
-  char problem[240] = {};               // why it cannot work, with the remedy; empty: it is ready
+  std::uint8_t has_engine = 0;     // the GPU has a JPEG engine
+  std::uint64_t device_bytes = 0;  // of device memory that it has allocated for pictures
+  char problem[240] = {};          // why it cannot work, with the remedy; empty: it is ready
 };
 
 struct GpuRequest {

@@ -83,7 +83,8 @@ def test_what_is_said_has_the_words_of_the_book_and_their_times(heard, sounds):
     assert document["transcript"]["words"] == len(words)
     assert [word["from"] for word in words] == sorted(word["from"] for word in words)
     for segment in document["speech"]:
-        assert segment["from"] <= segment["words"][0]["from"] and segment["words"][-1]["to"] <= segment["to"] + 1e-3
+        # Words' times are kept in hundredths of a second behind the segment's.
+        assert segment["from"] <= segment["words"][0]["from"] and segment["words"][-1]["to"] <= segment["to"] + 0.006
         assert 0.5 < segment["confidence"] <= 1 and segment["language"] == "en"
     theirs = json.loads((ROOT / "tests/golden/whisper_words.json").read_text())["words"]
     by_word = {text.strip(" .,").lower(): begin for text, begin, _ in theirs}

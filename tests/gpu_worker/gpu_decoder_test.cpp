@@ -47,7 +47,8 @@ std::string jpeg_of(std::uint32_t width, std::uint32_t height, int flags = 0, in
 
 // With an APP1 segment that holds only EXIF's orientation (EXIF 2.32, 4.5.4 and 4.6.4).
 std::string oriented(const std::string& jpeg, char orientation) {
-  const std::string tiff{'M', 'M', 0, '*', 0, 0, 0, 8, 0, 1, 1, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0, 0, 0, 0, 0};
+  const std::string tiff{'M', 'M', 0, '*', 0, 0, 0,           8, 0, 1, 1, 0x12, 0,
+                         3,   0,   0, 0,   1, 0, orientation, 0, 0, 0, 0, 0,    0};
   const std::string payload = std::string("Exif\0\0", 6) + tiff;
   const std::string segment = std::string("\xFF\xE1\0", 3) + static_cast<char>(payload.size() + 2) + payload;
   return jpeg.substr(0, 2) + segment + jpeg.substr(2);
@@ -71,7 +72,8 @@ std::unique_ptr<GpuDecoder> decoder(const std::string& manner, std::uint32_t slo
   return GpuDecoder::create(std::move(options)).value();
 }
 
-const Task kAll{.operations = kHash | kFormerHash | kDecode | kThumbnail | kLuma, .max_edge = 240, .thumbnail_edge = 64};
+const Task kAll{
+    .operations = kHash | kFormerHash | kDecode | kThumbnail | kLuma, .max_edge = 240, .thumbnail_edge = 64};
 
 double mean_difference(const ImageView& a, const ImageView& b) {
   EXPECT_EQ(a.width, b.width);

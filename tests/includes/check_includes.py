@@ -17,7 +17,7 @@ ALLOWED = {
     "media": BASE | {"preprocess"},
     "worker": BASE,
     "worker/process": BASE | {"media", "worker"},
-    "worker/gpu_process": BASE | {"gpu", "media", "worker"},
+    "worker/gpu_process": BASE | {"gpu", "media", "worker", "worker/process"},
     "scan": BASE,
     "preprocess": BASE | {"gpu"},
     "models": BASE,

@@ -40,6 +40,8 @@ Result<Library> open_library(std::span<const std::string> folders) {
   for (const std::string& folder : folders) {
     const std::string file = join_path(folder, kName);
     if (::access(file.c_str(), F_OK) != 0) continue;
+    // The extension opens it by its name, and finds the one that is open.
+    ::dlopen(join_path(folder, "libnvjpeg.so.13").c_str(), RTLD_NOW | RTLD_GLOBAL);
     if (void* handle = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL))
       return Library{handle, join_path(folder, "extensions")};
   }
@@ -117,9 +119,10 @@ Result<std::unique_ptr<Codec>> Codec::create(std::span<const std::string> folder
   auto properties = structure<nvimgcodecProperties_t>(NVIMGCODEC_STRUCTURE_TYPE_PROPERTIES);
   state->functions.get_properties(&properties);
   if (properties.version / 100 != NVIMGCODEC_VER / 100)
-    return fail(ErrorCode::kUnsupported,
-                fmt::format("nvImageCodec has version {}, and this program was built for {}: make setup GPU=1 brings it",
-                            properties.version, NVIMGCODEC_VER));
+    return fail(
+        ErrorCode::kUnsupported,
+        fmt::format("nvImageCodec has version {}, and this program was built for {}: make setup GPU=1 brings it",
+                    properties.version, NVIMGCODEC_VER));
   auto create = structure<nvimgcodecInstanceCreateInfo_t>(NVIMGCODEC_STRUCTURE_TYPE_INSTANCE_CREATE_INFO);
   create.load_builtin_modules = 1;
   create.load_extension_modules = 1;
@@ -159,8 +162,8 @@ Result<std::unique_ptr<PictureDecoder>> PictureDecoder::create(Codec& codec, Gpu
   state->functions = &codec.state_->functions;
   state->instance = codec.state_->instance;
   state->backend = structure<nvimgcodecBackend_t>(NVIMGCODEC_STRUCTURE_TYPE_BACKEND);
-  state->backend.kind = route == GpuRoute::kHardware ? NVIMGCODEC_BACKEND_KIND_HW_GPU_ONLY
-                                                     : NVIMGCODEC_BACKEND_KIND_HYBRID_CPU_GPU;
+  state->backend.kind =
+      route == GpuRoute::kHardware ? NVIMGCODEC_BACKEND_KIND_HW_GPU_ONLY : NVIMGCODEC_BACKEND_KIND_HYBRID_CPU_GPU;
   state->backend.params = structure<nvimgcodecBackendParams_t>(NVIMGCODEC_STRUCTURE_TYPE_BACKEND_PARAMS);
   state->backend.params.load_hint = 1;
   state->backend.params.load_hint_policy = NVIMGCODEC_LOAD_HINT_POLICY_FIXED;

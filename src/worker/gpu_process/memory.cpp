@@ -7,12 +7,14 @@ namespace {
 
 constexpr std::size_t kAlignment = 256;  // of the kernels' scratch memory, and of what cudaMalloc() gives
 
-std::size_t rounded_up(std::size_t bytes) { return (std::max<std::size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment; }
+std::size_t rounded_up(std::size_t bytes) {
+  return (std::max<std::size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
+}
 
 }  // namespace
 
 Result<std::unique_ptr<MemoryArena>> MemoryArena::create(MemoryKind kind, std::size_t bytes) {
-  IE_TRY(std::byte* memory, allocate(kind, bytes));
+  IE_TRY(std::byte * memory, allocate(kind, bytes));
   std::unique_ptr<MemoryArena> arena(new MemoryArena);
   arena->kind_ = kind;
   arena->memory_ = memory;

@@ -33,7 +33,8 @@ class MemoryArena {
    public:
     Part() = default;
     Part(MemoryArena& arena, std::size_t begin, std::size_t bytes) : arena_(&arena), begin_(begin), bytes_(bytes) {}
-    Part(Part&& other) noexcept : arena_(std::exchange(other.arena_, nullptr)), begin_(other.begin_), bytes_(other.bytes_) {}
+    Part(Part&& other) noexcept
+        : arena_(std::exchange(other.arena_, nullptr)), begin_(other.begin_), bytes_(other.bytes_) {}
     Part& operator=(Part&& other) noexcept {
       std::swap(arena_, other.arena_);
       std::swap(begin_, other.begin_);

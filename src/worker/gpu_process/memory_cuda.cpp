@@ -11,9 +11,9 @@ Result<std::byte*> allocate(MemoryKind kind, std::size_t bytes) {
   const cudaError_t error =
       kind == MemoryKind::kDevice ? cudaMalloc(&memory, bytes) : cudaHostAlloc(&memory, bytes, cudaHostAllocPortable);
   if (error == cudaSuccess) return static_cast<std::byte*>(memory);
-  return fail(ErrorCode::kOutOfMemory, fmt::format("{} of {} memory are not to be had: {}", human_bytes(bytes),
-                                                   kind == MemoryKind::kDevice ? "the GPU's" : "page-locked",
-                                                   cudaGetErrorString(error)));
+  return fail(ErrorCode::kOutOfMemory,
+              fmt::format("{} of {} memory are not to be had: {}", human_bytes(bytes),
+                          kind == MemoryKind::kDevice ? "the GPU's" : "page-locked", cudaGetErrorString(error)));
 }
 
 void deallocate(MemoryKind kind, std::byte* memory) {

@@ -92,9 +92,8 @@ Result<std::vector<std::byte>> thumbnail_of(const Request& request, const ImageV
 }
 
 ImageView view(const std::byte* rgb, gpu::PictureSize size) {
-  return {size.width,
-          size.height,
-          {reinterpret_cast<const std::uint8_t*>(rgb), std::size_t{size.width} * size.height * 3}};
+  return {
+      size.width, size.height, {reinterpret_cast<const std::uint8_t*>(rgb), std::size_t{size.width} * size.height * 3}};
 }
 
 }  // namespace

@@ -13,7 +13,8 @@ namespace {
 using namespace std::string_view_literals;
 
 // Markers of ITU-T T.81, table B.1.
-constexpr std::uint8_t kBaseline = 0xC0, kExtended = 0xC1, kProgressive = 0xC2, kTables = 0xC4, kEnd = 0xD9, kScan = 0xDA;
+constexpr std::uint8_t kBaseline = 0xC0, kExtended = 0xC1, kProgressive = 0xC2, kTables = 0xC4, kEnd = 0xD9,
+                       kScan = 0xDA;
 constexpr std::uint8_t kApp0 = 0xE0, kApp14 = 0xEE;
 
 // What the segments say, from the first to the picture's end.

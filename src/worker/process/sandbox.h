@@ -14,9 +14,9 @@ namespace image_engine::worker {
 void enter_early(Layers& layers);
 
 struct Wall {
-  std::uint64_t memory_limit = 0;   // bytes of private memory, on top of what is used at the call; 0: no limit
-  std::uint64_t descriptors = 32;   // open at once
-  std::vector<int> devices = {};    // descriptors of open devices that may be controlled: ioctl() of no other is allowed
+  std::uint64_t memory_limit = 0;  // bytes of private memory, on top of what is used at the call; 0: no limit
+  std::uint64_t descriptors = 32;  // open at once
+  std::vector<int> devices = {};   // descriptors of open devices that may be controlled: ioctl() of no other is allowed
 };
 
 // Once libraries have loaded all that they need from disk: an empty root, resource limits, Landlock without any rule,
