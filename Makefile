@@ -14,11 +14,11 @@ help: ## this list
 	@echo 'usage: make TARGET'
 	@sed -n 's/^\([a-z]*\):[^#]*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-setup: ## install what building and running need, make the samples (Debian 12; root or sudo); GPU=1 fetches libraries for NVIDIA GPUs
-	@tools/setup.sh $(if $(GPU),--gpu) $(if $(DIR),--no-samples)
+setup: ## install what building and running need, make the samples (Debian 12; root or sudo); GPU=1 fetches libraries for NVIDIA GPUs, CUDA=1 their compiler
+	@tools/setup.sh $(if $(GPU),--gpu) $(if $(CUDA),--cuda) $(if $(DIR),--no-samples)
 
 setup-tests: ## the same, and what tests, benchmarks and linters need
-	@tools/setup.sh --tests $(if $(GPU),--gpu)
+	@tools/setup.sh --tests $(if $(GPU),--gpu) $(if $(CUDA),--cuda)
 
 build: setup ## the two programs, optimised, in build/release
 	@tools/build.sh release $(JOBS) image-engine image-engine-worker

@@ -4,7 +4,7 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-usage: tools/setup.sh [--tests] [--no-samples] [--samples-only] [--gpu] [--help]
+usage: tools/setup.sh [--tests] [--no-samples] [--samples-only] [--gpu] [--cuda] [--help]
 
 Installs what is missing to build and run the programs, in this order:
   1. Debian packages named in tools/apt-packages.txt (root or sudo; only those that are absent)
@@ -19,7 +19,11 @@ Installs what is missing to build and run the programs, in this order:
   --samples-only   leave the Debian packages alone, do 2 to 5
   --gpu            also build/onnxruntime-gpu/lib: ONNX Runtime for NVIDIA GPUs with CUDA 13, cuDNN 9 and TensorRT for RTX
                    (tools/requirements-gpu.txt); 1.6 GB to download, 2.4 GB on disk, a driver of 580 or later
+  --cuda           also build/cuda-toolkit: CUDA 13's compiler and nvImageCodec's header, for `cmake --preset cuda`
+                   (tools/requirements-cuda.txt); 130 MB to download, 280 MB on disk
   --help           this text
+
+GPU=1 and CUDA=1 are the same as --gpu and --cuda.
 
 Downloads go through the machine's own apt, pip and npm configuration.
 TEXT
@@ -29,12 +33,14 @@ with_packages=yes
 with_samples=yes
 with_tests=no
 with_gpu=no
+with_cuda=no
 for argument in "$@"; do
   case "$argument" in
     --tests) with_tests=yes ;;
     --no-samples) with_samples=no ;;
     --samples-only) with_packages=no ;;
-    --gpu) with_gpu=yes ;;
+    --gpu | GPU=1) with_gpu=yes ;;
+    --cuda | CUDA=1) with_cuda=yes ;;
     --help | -h) usage; exit 0 ;;
     *) usage >&2; exit 2 ;;
   esac
@@ -199,6 +205,26 @@ fetch_gpu() {
   mark_done gpu "$wanted"
 }
 
+# CUDA's compiler as its wheels lay it out, and one header of nvImageCodec.
+fetch_cuda() {
+  local wanted to
+  wanted=$(hash_of "$root/tools/requirements-cuda.txt")
+  to=$build/cuda-toolkit
+  is_done cuda "$wanted" && [ -x "$to/bin/nvcc" ] && return 0
+  say "fetching CUDA's compiler: 130 MB to download, 280 MB in build/cuda-toolkit"
+  rm -rf -- "$to" "$to.new"
+  mkdir -p "$to.new/wheels"
+  retry timeout 3600 "$venv/bin/pip" download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --no-cache-dir \
+    --require-hashes --dest "$to.new/wheels" -r "$root/tools/requirements-cuda.txt" 9>&- || fail "pip could not fetch CUDA's compiler"
+  for wheel in "$to.new"/wheels/*.whl; do "$venv/bin/python" -m zipfile -e "$wheel" "$to.new/unpacked"; done
+  mv "$to.new/unpacked/nvidia/cu13" "$to"
+  mv "$to.new"/unpacked/nvidia/nvimgcodec/include/*.h "$to/include/"
+  ln -s lib "$to/lib64" # where the compiler looks
+  chmod +x "$to"/bin/* "$to"/nvvm/bin/*
+  rm -rf -- "$to.new"
+  mark_done cuda "$wanted"
+}
+
 # Every library that these name must be there; the driver's own come with the driver.
 check_gpu() {
   local missing
@@ -262,6 +288,7 @@ make_venv
 [ "$with_tests" = no ] || add_to_venv
 fetch_onnxruntime
 [ "$with_gpu" = no ] || fetch_gpu
+[ "$with_cuda" = no ] || fetch_cuda
 fetch_data
 [ "$with_samples" = yes ] || exit 0
 unpack_opencv_doc
