@@ -219,7 +219,8 @@ fetch_cuda() {
   for wheel in "$to.new"/wheels/*.whl; do "$venv/bin/python" -m zipfile -e "$wheel" "$to.new/unpacked"; done
   mv "$to.new/unpacked/nvidia/cu13" "$to"
   mv "$to.new"/unpacked/nvidia/nvimgcodec/include/*.h "$to/include/"
-  ln -s lib "$to/lib64" # where the compiler looks
+  ln -s lib "$to/lib64" # the names that the compiler and CMake look for
+  ln -s libcudart.so.13 "$to/lib/libcudart.so"
   chmod +x "$to"/bin/* "$to"/nvvm/bin/*
   rm -rf -- "$to.new"
   mark_done cuda "$wanted"
