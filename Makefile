@@ -45,8 +45,8 @@ fuzz: setup-tests ## every fuzz target for FUZZ_SECONDS=60 each
 install: build ## install under PREFIX=/usr/local
 	@cmake --install build/release --prefix '$(PREFIX)'
 
-dist: build ## relocatable folder and tarball in dist/; MODELS=1 packs the installed models
-	@tools/dist.sh build/release
+dist: build ## relocatable folder and tarball in dist/; MODELS=1 packs the installed models, GPU=1 what NVIDIA GPUs need
+	@$(if $(GPU),tools/setup.sh --gpu --cuda && cmake --preset cuda >/dev/null && tools/build.sh cuda $(JOBS) image-engine-gpu-worker &&) tools/dist.sh build/release
 
 clean: ## remove what was built; samples, tools and place names stay
 	@rm -rf build/release build/dev build/sanitize build/tsan build/lint build/run dist

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Packs a release build into dist/image-engine-VERSION-linux-ARCH/ and a tarball: runs from any path, needs only glibc.
 # usage: tools/dist.sh [BUILD]     BUILD: a configured and built tree, build/release by default
-#        MODELS=1 packs the installed models too
+#        MODELS=1 packs the installed models too; GPU=1 the GPU worker of build/cuda and the libraries of `make setup GPU=1`
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$(realpath "${1:-$root/build/release}")
 version=$(sed -n 's/^CMAKE_PROJECT_VERSION:STATIC=//p' "$build/CMakeCache.txt")
-name=image-engine-$version-linux-$(uname -m)
+name=image-engine-$version-linux-$(uname -m)${GPU:+-gpu}
 target=$root/dist/$name
 work=$target.part
 
@@ -31,6 +31,11 @@ rm -rf -- "$work" "$target"
 mkdir -p "$work/lib"
 DESTDIR='' cmake --install "$build" --prefix "$work" --strip >/dev/null
 [ -x "$work/bin/image-engine" ] && [ -x "$work/bin/image-engine-worker" ] || fail "$build holds no finished build"
+if [ -n "${GPU:-}" ]; then
+  [ -x "$root/build/cuda/bin/image-engine-gpu-worker" ] || fail "the GPU worker is missing: cmake --preset cuda && cmake --build --preset cuda"
+  [ -e "$root/build/onnxruntime-gpu/lib/libonnxruntime.so.1" ] || fail "the GPU's libraries are missing: make setup GPU=1"
+  install -s -m 755 "$root/build/cuda/bin/image-engine-gpu-worker" "$work/bin/"
+fi
 [ -f "$work/share/image-engine/places.csv" ] || fail "place names are missing: run tools/setup.sh"
 
 modules=$(basename "$(echo "$build"/lib/vips-modules-*)")
@@ -63,6 +68,13 @@ patchelf --set-rpath '$ORIGIN/../lib' "$work"/bin/*
 patchelf --set-rpath '$ORIGIN' "$work"/lib/*.so*
 patchelf --set-rpath '$ORIGIN/..' "$work/lib/$modules"/*.so
 
+# As they come, since NVIDIA's licences allow no changes. The inference runtime replaces the CPU's.
+if [ -n "${GPU:-}" ]; then
+  rm "$work/lib/libonnxruntime.so.1"
+  cp -a "$root/build/onnxruntime-gpu/lib/." "$work/lib/"
+  cp -a "$root/build/onnxruntime-gpu/licences/." "$work/share/licences/"
+fi
+
 rm -rf -- "$work/share/doc"
 [ ! -d "$root/web" ] || cp -r "$root/web" "$work/share/image-engine/web"
 cp "$root/LICENSE" "$root/THIRD_PARTY.md" "$work/"
@@ -76,6 +88,12 @@ bin/image-engine-worker, which the program starts by itself, must stay beside it
 Image Engine's own source is under the Apache License 2.0 (LICENSE). The worker links GPL libraries, so this bundle as a
 whole is distributed under the GNU General Public License 3 or later. THIRD_PARTY.md names each part, share/licences/
 holds the packages' own texts. The sources of the Debian packages: `apt-get source PACKAGE` on Debian 12.
+TEXT
+[ -z "${GPU:-}" ] || cat >>"$work/README" <<'TEXT'
+
+For NVIDIA GPUs of compute capability 7.5 and up, with a driver of 580 or later. NVIDIA's libraries in lib/ stay under
+their own licences (share/licences/); bin/image-engine and bin/image-engine-gpu-worker load them, and neither links
+a library under the GPL.
 TEXT
 
 if LC_ALL=C ldd "$work"/bin/* "$work/lib/$modules"/*.so | grep '=> /' | grep -vF "=> $work/" | awk '{print $1}' | grep -Ev "$glibc"; then

@@ -195,6 +195,8 @@ fetch_gpu() {
     retry timeout 3600 "$venv/bin/pip" download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --no-cache-dir \
       --require-hashes --dest "$downloads" -r "$downloads/requirements.txt" </dev/null 9>&- || fail "pip could not fetch $name"
     unpack_libraries "$(echo "$downloads"/*.whl)" "$build/onnxruntime-gpu.new/lib"
+    mkdir -p "$build/onnxruntime-gpu.new/licences/${name%%==*}"
+    find "$downloads/unpacked" -path '*.dist-info/*' -iname '*licen[cs]e*' -type f -exec cp -t "$build/onnxruntime-gpu.new/licences/${name%%==*}" {} +
     rm -r -- "$downloads"
   done <<<"$lines"
   # What TensorRT for RTX opens by this name.
