@@ -77,6 +77,9 @@ void describe_gpu_decoding(const GpuDecoding& decoding, AnalyzeReport& report) {
     if (!decoding.reason.empty()) report.notes.push_back("photos are decoded on the CPU: " + decoding.reason);
     return;
   }
+  if (const std::vector<std::string> missing = decoding.decoder->missing(); !missing.empty())
+    report.notes.push_back(
+        fmt::format("the sandbox of the GPU's decoder lacks layers here: {}", fmt::join(missing, ", ")));
   const worker::GpuDecoderCounts counts = decoding.decoder->counts();
   report.decoding = {counts.hardware, counts.hybrid, counts.deaths};
   if (const std::optional<Error> failure = decoding.decoder->failure())

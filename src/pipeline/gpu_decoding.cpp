@@ -9,8 +9,9 @@
 namespace image_engine::pipeline {
 namespace {
 
-// Of every stage that reads a photo at once with others; larger ones are decoded again for the stage that asks.
-constexpr std::uint32_t kMostEdge = 1344;
+// Of the largest picture that a stage asks for: detectors of 1,024 × 1,024 take twice their edge. Memory is only used
+// for what is asked for.
+constexpr std::uint32_t kMostEdge = 2048;
 constexpr std::uint64_t kMostMemory = std::uint64_t{6} << 30;  // two batches of 64 photos of 12 MP, and the next
 
 // The GPU of inference.device; none where models are to run on the CPU.
@@ -45,7 +46,7 @@ Result<std::unique_ptr<worker::GpuDecoder>> start(const Config& config, const wo
   options.pinned_bytes = std::uint64_t{1} << 30;
   options.threads = std::max(2, pool.workers / 2);
   options.readers = std::max(2, pool.workers * 3 / 4);
-  options.slots = static_cast<std::uint32_t>(std::clamp(pool.workers * 32, 64, 1024));
+  options.slots = static_cast<std::uint32_t>(std::clamp(pool.workers * 32, 64, 512));
   options.max_edge = kMostEdge;
   options.thumbnail_edge = static_cast<std::uint32_t>(config.thumbnails.size);
   options.max_pixels = pool.memory_limit / 3;

@@ -89,7 +89,7 @@ class ContentPass {
     IE_TRY(const bool left_out, load_models());
     if (left_out) IE_CHECK(find_pending());
     IE_CHECK(stages_.meaning().begin(stages_.all()));
-    if (!files_.empty()) IE_CHECK(wait_if_demanded(run_.options.config, run_.gpu));
+    if (!files_.empty()) IE_CHECK(choose_gpu());
     Progress progress("Content", files_.size(), run_.options.progress);
     progress.append_text(run_.options.beside_progress);
     const size_t at_once = files_at_once();
@@ -132,6 +132,21 @@ class ContentPass {
     hashing_ = worker::kHash | (former ? worker::kFormerHash : 0U);
     std::erase_if(files_, [&](const store::PendingFile& file) { return run_.unreadable.contains(file.file); });
     return {};
+  }
+
+  // Whether the GPU decodes what the stages need.
+  Status choose_gpu() {
+    if (run_.gpu == nullptr) return {};
+    const worker::Task task = decoding(all_keys());
+    const bool has_pictures = (task.operations & (worker::kDecode | worker::kThumbnail)) != 0;
+    if (has_pictures && !run_.gpu->takes(task)) {
+      run_.report.notes.push_back(
+          fmt::format("photos are decoded on the CPU: a model needs them with an edge of {} pixels, more than the "
+                      "GPU's decoder gives",
+                      task.max_edge));
+      run_.gpu = nullptr;
+    }
+    return wait_if_demanded(run_.options.config, run_.gpu);
   }
 
   // Files whose workers the system killed, most likely for lack of memory: once more, one at a time.
@@ -256,6 +271,7 @@ class ContentPass {
     if (wanted.empty()) return contents;
     PhotoSource source(run_, file.seen.path, std::move(picture));
     take_picture(source, *reply, wanted, contents);
+    give_back_claim(contents);
     return contents;
   }
 
@@ -317,11 +333,15 @@ class ContentPass {
       PhotoSource source(run_, file.seen.path, std::move(*leased));
       take_picture(source, reply, wanted, contents);
     }
-    if (was_killed(contents)) {
-      const std::lock_guard lock(claimed_mutex_);
-      claimed_.erase(contents.hashes->asset);
-    }
+    give_back_claim(contents);
     return contents;
+  }
+
+  // Of a picture that is read once more.
+  void give_back_claim(const Contents& contents) {
+    if (!was_killed(contents)) return;
+    const std::lock_guard lock(claimed_mutex_);
+    claimed_.erase(contents.hashes->asset);
   }
 
   // Whether a worker that was to hash and to decode may have died of decoding.

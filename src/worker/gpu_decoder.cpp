@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <condition_variable>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <mutex>
 #include <thread>
@@ -73,6 +74,7 @@ struct GpuDecoder::State {
   GpuHello hello;
   GpuDecoderCounts counts;
   std::uint64_t numbers = 0;
+  Clock::time_point last_answer;
   UniqueFd wake_read, wake_write;  // ends the thread's waiting
   std::thread thread;
 
@@ -80,7 +82,7 @@ struct GpuDecoder::State {
   Status share_memory();
   Status start();
   Status read_hello(int socket_end);
-  void stop_process();
+  bool stop_process();
   void run();
   bool receive_one();
   bool is_overdue();
@@ -140,7 +142,10 @@ Status GpuDecoder::State::start() {
     spawn_options.arguments.push_back(folder);
   }
   spawn_options.environment = worker_environment();
-  // Nothing is left to be loaded behind the wall.
+  // The GPUs' numbers are the engine's.
+  for (const char* name : {"CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"})
+    if (const char* value = std::getenv(name)) spawn_options.environment.push_back(std::string(name) + "=" + value);
+  // Nothing is left to be loaded in the sandbox.
   spawn_options.environment.emplace_back("CUDA_MODULE_LOADING=EAGER");
   spawn_options.descriptors = {{theirs.get(), kSocketFd}, {memory_fd.get(), kMemoryFd}};
   spawn_options.alone = alone;
@@ -174,7 +179,8 @@ Status GpuDecoder::State::read_hello(int socket_end) {
   if (bytes != sizeof found || found.version != kGpuProtocolVersion)
     return fail(ErrorCode::kMachine, "the GPU worker speaks another protocol: install all programs of one version");
   found.problem[sizeof found.problem - 1] = 0;
-  if (found.problem[0] != 0) return fail(ErrorCode::kMachine, found.problem);
+  if (found.problem[0] != 0)
+    return fail(found.is_refused != 0 ? ErrorCode::kPermission : ErrorCode::kMachine, found.problem);
   const std::vector<std::string> missing = missing_layers(found.layers);
   if (options.require_sandbox && !missing.empty())
     return fail(ErrorCode::kMachine,
@@ -186,7 +192,8 @@ Status GpuDecoder::State::read_hello(int socket_end) {
   return {};
 }
 
-void GpuDecoder::State::stop_process() {
+// False when it does not end: it is stuck in the driver, say.
+bool GpuDecoder::State::stop_process() {
   int id = -1;
   {
     const std::lock_guard lock(mutex);
@@ -194,14 +201,20 @@ void GpuDecoder::State::stop_process() {
     is_ready = false;
     socket = {};
   }
-  if (id < 0) return;
+  if (id < 0) return true;
   ::kill(id, SIGKILL);
-  while (::waitpid(id, nullptr, 0) < 0 && errno == EINTR) continue;
+  constexpr std::chrono::milliseconds kStep{5}, kPatience{5000};
+  for (auto waited = kStep; waited < kPatience; waited += kStep) {
+    if (::waitpid(id, nullptr, WNOHANG) != 0) return true;
+    std::this_thread::sleep_for(kStep);
+  }
+  return false;
 }
 
 // Of the process: what was in work is left to the CPU.
 void GpuDecoder::State::count_death() {
   const std::lock_guard lock(mutex);
+  is_ready = false;
   ++counts.deaths;
   for (Slot& slot : slots)
     if (slot.state == SlotState::kInWork) {
@@ -230,6 +243,7 @@ void GpuDecoder::State::take_answer(const GpuAnswer& answer) {
   const std::lock_guard lock(mutex);
   Slot& slot = slots[answer.slot];
   slot.state = SlotState::kDone;
+  last_answer = Clock::now();
   std::uint64_t& count = !reply ? counts.left : answer.route == GpuRoute::kHardware ? counts.hardware : counts.hybrid;
   ++count;
   slot.reply = std::move(reply);
@@ -259,9 +273,11 @@ bool GpuDecoder::State::is_stopping() {
   return is_ending;
 }
 
+// Nothing came for the time of one picture, although one is in work. Many wait in a queue: a slow disk is no hang.
 bool GpuDecoder::State::is_overdue() {
   const Clock::time_point limit = Clock::now() - options.timeout;
   const std::lock_guard lock(mutex);
+  if (last_answer >= limit) return false;
   return std::ranges::any_of(slots,
                              [&](const Slot& slot) { return slot.state == SlotState::kInWork && slot.begun < limit; });
 }
@@ -269,8 +285,9 @@ bool GpuDecoder::State::is_overdue() {
 void GpuDecoder::State::run() {
   for (;;) {
     Status started = start();
-    // Some systems let CUDA start in no PID namespace, since they mount no /proc for it.
-    if (!started && alone && !options.require_sandbox && !is_stopping()) {
+    // CUDA does not start in a PID namespace for which the system mounts no /proc.
+    if (!started && started.error().code == ErrorCode::kPermission && alone && !options.require_sandbox &&
+        !is_stopping()) {
       alone = false;
       started = start();
     }
@@ -288,11 +305,12 @@ void GpuDecoder::State::run() {
       if (count > 0) is_alive = receive_one();
       if (is_alive && is_overdue()) is_alive = false;
     }
-    stop_process();
     count_death();
+    const bool has_ended = stop_process();
     const std::lock_guard lock(mutex);
-    if (counts.deaths < kMostDeaths) continue;
-    failure = Error{ErrorCode::kCrashed, "the GPU worker died three times; the CPU decodes"};
+    if (has_ended && counts.deaths < kMostDeaths) continue;
+    failure = Error{ErrorCode::kCrashed,
+                    has_ended ? "the GPU worker died three times" : "the GPU worker hangs in the driver"};
     changed.notify_all();
     return;
   }
@@ -322,14 +340,18 @@ Status GpuDecoder::wait_until_ready() {
   return fail(*state_->failure);
 }
 
-std::optional<GpuPicture> GpuDecoder::submit(const Task& task, int file) {
+bool GpuDecoder::takes(const Task& task) const {
   constexpr std::uint32_t kTaken = kHash | kFormerHash | kDecode | kThumbnail | kLuma;
+  const GpuDecoderOptions& options = state_->options;
+  if ((task.operations & ~kTaken) != 0 || (task.operations & (kDecode | kThumbnail)) == 0) return false;
+  const bool is_decoded = (task.operations & kDecode) != 0;
+  if (is_decoded && (task.max_edge == 0 || task.max_edge > options.max_edge)) return false;
+  return task.thumbnail_edge <= options.thumbnail_edge;
+}
+
+std::optional<GpuPicture> GpuDecoder::submit(const Task& task, int file) {
   State& state = *state_;
-  const bool is_for_it =
-      (task.operations & ~kTaken) == 0 && (task.operations & (kDecode | kThumbnail)) != 0 &&
-      ((task.operations & kDecode) == 0 || (task.max_edge > 0 && task.max_edge <= state.options.max_edge)) &&
-      task.thumbnail_edge <= state.options.thumbnail_edge;
-  if (!is_for_it) return std::nullopt;
+  if (!takes(task)) return std::nullopt;
   const std::lock_guard lock(state.mutex);
   if (!state.is_ready || state.free_slots.empty()) return std::nullopt;
   GpuRequest message;
@@ -341,7 +363,8 @@ std::optional<GpuPicture> GpuDecoder::submit(const Task& task, int file) {
   request.thumbnail_quality = task.thumbnail_quality;
   request.max_pixels = state.options.max_pixels;
   request.number = ++state.numbers;
-  if (!send_packet(state.socket.get(), &message, sizeof message, {&file, 1})) return std::nullopt;
+  // A worker that takes no more must not hold up everybody.
+  if (!send_packet(state.socket.get(), &message, sizeof message, {&file, 1}, MSG_DONTWAIT)) return std::nullopt;
   state.free_slots.pop_back();
   state.slots[message.slot] = {SlotState::kInWork, request, Clock::now(), std::nullopt};
   return GpuPicture(*this, message.slot);

@@ -73,6 +73,8 @@ class GpuDecoder {
 
   // Waits until the process is ready or has failed to start: then its error.
   Status wait_until_ready();
+  // Whether it is a task for it: no other operations than below, and no larger pictures than its options allow.
+  [[nodiscard]] bool takes(const Task& task) const;
   // Begins with a picture: kHash, kFormerHash, kDecode, kThumbnail and kLuma of the task's operations. None: no slot is
   // free, the process is not (or not again) ready, or the task is not one for it.
   std::optional<GpuPicture> submit(const Task& task, int file);

@@ -168,7 +168,7 @@ void Process::release_pages() {
   used_bytes_ = 0;
 }
 
-Status send_packet(int socket, const void* data, size_t bytes, std::span<const int> descriptors) {
+Status send_packet(int socket, const void* data, size_t bytes, std::span<const int> descriptors, int flags) {
   iovec part{const_cast<void*>(data), bytes};
   alignas(cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))] = {};
   msghdr message{};
@@ -183,7 +183,7 @@ Status send_packet(int socket, const void* data, size_t bytes, std::span<const i
     header->cmsg_len = CMSG_LEN(descriptors.size_bytes());
     std::memcpy(CMSG_DATA(header), descriptors.data(), descriptors.size_bytes());
   }
-  while (::sendmsg(socket, &message, MSG_NOSIGNAL) < 0)
+  while (::sendmsg(socket, &message, MSG_NOSIGNAL | flags) < 0)
     if (errno != EINTR) return fail(errno_error("cannot write to the worker"));
   return {};
 }

@@ -19,8 +19,8 @@ std::string default_program();
 // A worker's environment: only the user's variables that its libraries need, so that no key leaks into it.
 std::vector<std::string> worker_environment();
 
-// Sends one packet with descriptors, which are borrowed. kIo.
-Status send_packet(int socket, const void* data, size_t bytes, std::span<const int> descriptors);
+// Sends one packet with descriptors, which are borrowed; flags of sendmsg(). kIo.
+Status send_packet(int socket, const void* data, size_t bytes, std::span<const int> descriptors, int flags = 0);
 
 struct ProcessLimits {
   std::uint64_t memory = 0;  // bytes

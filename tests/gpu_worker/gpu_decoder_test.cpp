@@ -126,12 +126,21 @@ TEST(GpuDecoder, LeavesWhatIsNotForItToTheCpu) {
   const std::string plain = jpeg_of(320, 240);
   std::string no_tables = plain;
   for (size_t at = 0; (at = no_tables.find("\xFF\xC4", at)) != std::string::npos;) no_tables[at + 1] = '\xEF';
+  const size_t middle = plain.size() / 2;
+  std::string overwritten = plain, zeroed = plain;
+  for (size_t i = 0; i < 400; ++i) overwritten[middle + i] = static_cast<char>(i * 37 % 256);
+  for (size_t i = 0; i < 600; ++i) zeroed[middle + i] = 0;
   std::string lossless = plain;
   lossless[lossless.find("\xFF\xC0") + 1] = '\xC3';
   const std::pair<const char*, std::string> cases[] = {
       {"a bitmap", tiny_bmp()},
       {"CMYK", jpeg_of(320, 240, 0, TJPF_CMYK, TJSAMP_444)},
       {"cut off", plain.substr(0, plain.size() / 2)},
+      {"a part is overwritten", overwritten},
+      {"a part is zeros", zeroed},
+      {"restart markers out of order",
+       plain.substr(0, middle) + "\xFF\xD0" + plain.substr(middle, 100) + "\xFF\xD5" + plain.substr(middle + 100)},
+      {"two frame headers", plain.substr(0, 2) + plain.substr(plain.find("\xFF\xC0"), 19) + plain.substr(2)},
       {"without Huffman tables", no_tables},
       {"lossless", lossless},
       {"too many pixels", jpeg_of(2400, 2000)},

@@ -2,6 +2,7 @@
 
 #include <cuda_runtime_api.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -14,9 +15,9 @@
 namespace image_engine::worker {
 namespace {
 
-// Measured on an H200 with 960 photos of 12 MP and 2.9 MB, bytes in memory: the engine alone decodes 730 to 810 a second
-// 64 at a time, and 780 to 860 in two batches of 128, for four times the memory; with the hybrid decoder beside it, 64
-// at a time on 12 threads, 960 to 1,170.
+// Measured on an H200 with 960 photos of 12 MP and 2.9 MB, bytes in memory: the engine alone decodes 730 to 810 a
+// second 64 at a time, and 780 to 860 in two batches of 128, for four times the memory; with the hybrid decoder beside
+// it, 64 at a time on 12 threads, 960 to 1,170.
 constexpr std::size_t kBatch = 64;
 constexpr std::size_t kScratchBytes = std::size_t{160} << 20;  // resample()'s need for pictures of 12 MP, and more
 constexpr std::size_t kOutputBytes = std::size_t{384} << 20;   // reduced pictures and sums, on the GPU
@@ -26,6 +27,10 @@ Status cuda(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return {};
   return fail(ErrorCode::kInternal, fmt::format("{}: {}", what, cudaGetErrorString(error)));
 }
+
+// After an error of CUDA all calls fail: the engine leaves the pictures in work to the CPU, and starts the process
+// again.
+[[noreturn]] void end_the_process() { ::_exit(3); }
 
 // An event that waits without spinning.
 class Event {
@@ -107,10 +112,12 @@ Status Lanes::Lane::open(Codec& codec, int threads) {
   return {};
 }
 
-// For as many as there is room for now; for one at least.
+// For as many as there is room for now, also for their results; for one at least.
 void Lanes::Lane::take_memory(std::vector<JobPointer>& jobs) {
-  std::size_t with_memory = 0;
+  std::size_t with_memory = 0, results = 0;
   for (JobPointer& job : jobs) {
+    results = lay_out(*job, results).end;
+    if (with_memory > 0 && results > kStagingBytes / 2) break;
     const std::size_t bytes = std::size_t{job->jpeg.width} * job->jpeg.height * 3;
     std::optional<MemoryArena::Part> part =
         with_memory == 0 ? all_.pictures->take(bytes) : all_.pictures->try_take(bytes);
@@ -131,13 +138,14 @@ std::vector<JobPointer> Lanes::Lane::decode(std::vector<JobPointer> jobs) {
                      job->jpeg.height,
                      reinterpret_cast<std::uint8_t*>(job->rgb.data())});
   const Result<std::vector<bool>> is_there = decoder_->decode(coded);
+  if (!is_there) end_the_process();
   std::vector<JobPointer> decoded;
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     JobPointer& job = jobs[i];
-    if (is_there && (*is_there)[i]) {
+    if ((*is_there)[i]) {
       job->input = {};
       decoded.push_back(std::move(job));
-    } else if (is_there && route_ == GpuRoute::kHardware) {
+    } else if (route_ == GpuRoute::kHardware) {
       job->rgb = {};
       job->jpeg.for_engine = false;
       all_.waiting->push(std::move(job));
@@ -222,12 +230,12 @@ Status Lanes::Lane::try_one(std::span<const std::byte> jpeg) {
 }
 
 void Lanes::State::finish(Batch& batch) {
-  const Status done = batch.done->wait();
+  if (!batch.done->wait()) end_the_process();
   for (std::size_t i = 0; i < batch.jobs.size(); ++i) {
     Job& job = *batch.jobs[i];
     job.rgb = {};
-    const bool is_good = done && fill_reply(job, batch.results[i], batch.host.data(), answers->slot(job.request.slot));
-    answers->send(job, is_good ? batch.route : GpuRoute::kNone);
+    const Status filled = fill_reply(job, batch.results[i], batch.host.data(), answers->slot(job.request.slot));
+    answers->send(job, filled ? batch.route : GpuRoute::kNone);
   }
 }
 
@@ -238,8 +246,10 @@ Result<std::unique_ptr<Lanes>> Lanes::create(const LaneOptions& options) {
   std::unique_ptr<Lanes> lanes(new Lanes);
   State& state = *lanes->state_;
   state.options = options;
-  IE_CHECK(cuda(cudaSetDevice(options.device), "the GPU cannot be used"));
-  IE_CHECK(cuda(cudaFree(nullptr), "the GPU cannot be used"));
+  cudaError_t error = cudaSetDevice(options.device);
+  if (error == cudaSuccess) error = cudaFree(nullptr);
+  if (error != cudaSuccess)
+    return fail(ErrorCode::kPermission, fmt::format("the GPU cannot be used: {}", cudaGetErrorString(error)));
   IE_TRY(state.codec, Codec::create(options.folders));
   constexpr std::size_t kOthers = kOutputBytes + 2 * kScratchBytes;
   if (options.device_bytes < 2 * kOthers)
@@ -303,8 +313,9 @@ void Lanes::push(JobPointer job) {
 }
 
 std::optional<MemoryArena::Part> Lanes::take_input(std::size_t bytes) {
-  // A file that filled all of it would hold up every other.
-  if (bytes > state_->inputs->size() / 4) return std::nullopt;
+  constexpr std::size_t kMostBytes = std::size_t{64} << 20;
+  // A file that needs a large part of it would wait for long among small ones.
+  if (bytes > std::min(kMostBytes, state_->inputs->size() / 4)) return std::nullopt;
   return state_->inputs->take(bytes);
 }
 

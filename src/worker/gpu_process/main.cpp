@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdint>
@@ -14,6 +15,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <filesystem>
 #include <string>
 #include <thread>
 
@@ -113,10 +115,16 @@ JobPointer receive() {
   return job;
 }
 
-// Reads the whole file into page-locked memory; a copy of our own, so that nobody changes it while it is decoded.
+constexpr std::array kStartOfJpeg = {std::byte{0xFF}, std::byte{0xD8}};
+
+// Reads a whole JPEG into page-locked memory; a copy of our own, so that nobody changes it while it is decoded.
 bool read_input(Lanes& lanes, Job& job) {
   struct stat info {};
   if (::fstat(job.file.get(), &info) != 0 || info.st_size <= 0) return false;
+  std::array<std::byte, 2> start{};
+  if (::pread(job.file.get(), start.data(), start.size(), 0) != static_cast<ssize_t>(start.size()) ||
+      start != kStartOfJpeg)
+    return false;
   std::optional<MemoryArena::Part> part = lanes.take_input(static_cast<std::size_t>(info.st_size));
   if (!part) return false;
   job.input = std::move(*part);
@@ -156,6 +164,12 @@ std::vector<int> open_devices() {
   return devices;
 }
 
+std::size_t thread_count() {
+  std::error_code error;
+  const auto threads = std::filesystem::directory_iterator("/proc/self/task", error);
+  return error ? 2 : static_cast<std::size_t>(std::distance(begin(threads), end(threads)));
+}
+
 int serve(const Arguments& arguments) {
   GpuHello hello;
   enter_early(hello.layers);
@@ -169,12 +183,16 @@ int serve(const Arguments& arguments) {
   if (memory == MAP_FAILED) return say("the memory that it shares cannot be mapped (ulimit -v)") ? 0 : 2;
   (void)content_hash({});  // OpenSSL sets itself up before the wall is there
   Result<std::unique_ptr<Lanes>> lanes = Lanes::create(arguments.lanes);
+  if (!lanes) hello.is_refused = lanes.error().code == ErrorCode::kPermission ? 1 : 0;
   if (!lanes) return say(lanes.error().message) ? 0 : 2;
   if (Status warm = (*lanes)->warm_up(); !warm) return say(warm.error().message) ? 0 : 2;
   Outbox outbox({static_cast<std::byte*>(memory), size}, arguments.slot_bytes);
   hello.has_engine = (*lanes)->has_engine() ? 1 : 0;
   hello.device_bytes = arguments.lanes.device_bytes;
+  const bool has_threads = thread_count() > 1;
   enter_late(hello.layers, {.descriptors = 2048, .devices = open_devices()});
+  // It holds for the calling thread only; the driver's and nvImageCodec's have begun before.
+  if (has_threads) hello.layers.landlock = 0;
   TaskThreads readers(arguments.readers);
   (*lanes)->start(outbox);
   if (!say("")) return 2;

@@ -18,8 +18,8 @@ struct RoutedJpeg {
 };
 
 // None for what is left to the CPU: other formats, more than eight bits, CMYK, RGB without conversion, grey with a
-// profile, arithmetic or lossless coding, no Huffman tables, and files that end before their picture does, of which the
-// CPU's decoder shows what there is and says so.
+// profile, arithmetic or lossless coding, no Huffman tables, and files that end before their picture does or whose
+// coded data look damaged, of which the CPU's decoder shows what there is and says so.
 std::optional<RoutedJpeg> route_jpeg(media::Bytes file);
 
 }  // namespace image_engine::worker
