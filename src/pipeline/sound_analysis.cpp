@@ -152,18 +152,23 @@ Status SoundAnalysis::take_subtitles() {
 // there.
 Result<bool> SoundAnalysis::is_as_heard(const std::vector<SpeechSegment>& subtitles) {
   const std::lock_guard lock(plan_.run.reader_mutex);
-  IE_TRY(const std::vector<SpeechSegment> heard, speech_of(plan_.run.reader, file_.file.asset));
-  return letters_of(subtitles) == letters_of(heard);
+  const Result<std::vector<SpeechSegment>> heard = speech_of(plan_.run.reader, file_.file.asset);
+  run_failed_ = !heard;
+  if (!heard) return fail(heard.error());
+  return letters_of(subtitles) == letters_of(*heard);
 }
 
 // A sidecar in which nothing is said, or that cannot be read, changes nothing of what a model has heard.
 Status SoundAnalysis::keep_heard() {
   const std::lock_guard lock(plan_.write);
-  IE_CHECK(plan_.run.batch.open());
-  const Status written = put_sidecar();
+  const Status written = [&]() -> Status {
+    IE_CHECK(plan_.run.batch.open());
+    IE_CHECK(put_sidecar());
+    return plan_.run.batch.commit();
+  }();
   run_failed_ = !written;
   speech_ = false;
-  return written ? plan_.run.batch.commit() : written;
+  return written;
 }
 
 // The sink's.
