@@ -215,6 +215,16 @@ Status SoundAnalysis::drop_former(const std::optional<store::StageKey>& key, sto
 }
 
 Status SoundAnalysis::begin_anew() {
+  language_.clear();
+  next_speech_ = store::kFirstSpeechMoment;
+  next_sound_ = store::kFirstSoundMoment;
+  words_ = 0;
+  surest_.clear();
+  voice_.clear();
+  dropped_ = {};
+  listening_states_.clear();
+  first_.reset();
+  until_.reset();
   const std::lock_guard lock(plan_.write);
   IE_CHECK(plan_.run.batch.open());
   if (speech_) IE_CHECK(drop_former(plan_.speech, store::kSpeechMoments));
