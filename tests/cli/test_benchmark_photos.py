@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from hashlib import sha256
 
 import pytest
@@ -179,6 +181,12 @@ def test_a_plan_leaves_out_what_is_done(engine, library):
     assert (row["files"], row["analyzed"], row["due"]) == (6, 3, 2)
     assert row["due_bytes"] == (library / NAMES[0]).stat().st_size + (library / "new.jpg").stat().st_size
     assert sha256(engine.catalogue.read_bytes()).digest() == state
+    with closing(sqlite3.connect(engine.catalogue)) as catalogue, catalogue:
+        catalogue.execute("UPDATE files SET metadata_version = 'older'")
+    document = engine.json("plan", library)
+    row = kinds_of(document)["photo"]
+    assert (row["analyzed"], row["due"]) == (3, 2), "only their headers are read again"
+    assert [(stage["stage"], stage["files"]) for stage in document["stages"]] == [("metadata", 5), ("content", 2)]
 
 
 def test_a_plan_uses_the_rates_of_this_machine(engine, library):
@@ -207,8 +215,9 @@ def test_a_plan_knows_the_limit_of_requests(engine, library, folder):
     assert cloud == {"stages": ["retail_products", "description"], "requests": 8, "limit": 5, "requests_per_minute": 30, "frames": False}
     text = engine.run("plan", library, "--config", config).out.decode()
     assert "at most 8 requests" in text and "stops at 5" in text
-    stage = engine.json("plan", library, "--config", config)["stages"][-1]
-    assert (stage["stage"], stage["files"], stage["seconds"]) == ("cloud", 5, 10)
+    document = engine.json("plan", library, "--config", config)
+    stage = document["stages"][-1]
+    assert (stage["stage"], stage["files"], stage["seconds"]) == ("cloud", 5, 10) and document["limit"].startswith("cloud:")
 
 
 def test_a_plan_of_nothing(engine, folder):
