@@ -33,7 +33,7 @@ class Planner {
   Result<Plan> make() {
     IE_CHECK(load_known());
     IE_CHECK(walk());
-    plan_.rates = kept_rates(options_.config);
+    plan_.rates = kept_rates(options_.config, options_.models);
     predict();
     plan_cloud_calls();
     name_limit();

@@ -18,6 +18,7 @@ struct PlanOptions {
   std::string catalogue;           // path; there need not be one
   std::vector<std::string> paths;  // files and folders, absolute
   Config config;
+  models::InstallPaths models;
   bool progress = false;  // on stderr
   std::stop_token stop;
 };

@@ -10,7 +10,7 @@ from contextlib import closing
 from hashlib import sha256
 
 import pytest
-from engine import DONE, DONE_WITH_FAILURES, FAILED, ROOT, SAMPLES, USAGE
+from engine import DONE, DONE_WITH_FAILURES, FAILED, ROOT, SAMPLES, USAGE, with_models
 from PIL import Image
 
 NAMES = ["fruits.jpg", "messi5.jpg", "building.jpg", "baboon.jpg"]
@@ -206,6 +206,16 @@ def test_a_plan_uses_the_rates_of_this_machine(engine, library):
     for damaged in ("", "[1]", "{", json.dumps({next(iter(json.loads(kept.read_text()))): {"content_per_second": "fast"}})):
         kept.write_text(damaged)
         assert engine.json("plan", library, *NO_MODELS)["rates"] is None
+
+
+def test_rates_hold_for_the_models_that_are_installed(engine, library, folder):
+    engine.environment["IMAGE_ENGINE_MODELS"] = str(folder / "none")
+    engine.json("benchmark", "photos", library)
+    assert engine.json("plan", library)["rates"] is not None
+    cpu_only = folder / "cpu.yaml"
+    cpu_only.write_text("inference:\n  gpu_decode: off\n")
+    assert engine.json("plan", library, "--config", cpu_only)["rates"] is None
+    assert with_models(engine).json("plan", library)["rates"] is None
 
 
 def test_a_plan_knows_the_limit_of_requests(engine, library, folder):
