@@ -112,12 +112,12 @@ Status SoundAnalysis::take_subtitles() {
   if (!speech_) return {};
   std::optional<Transcript> found;
   if (plan_.run.options.config.audio.subtitles == "prefer") {
-    std::vector<std::string> warnings;
+    SubtitleNotes notes;
     std::optional<scan::SubtitleSidecar> sidecar;
     if (file_.sidecar) sidecar = file_.sidecar->sidecar;
-    IE_TRY(found,
-           read_subtitles(plan_.run.pool, file_.file.seen.path, sidecar, true, plan_.whisper.language, warnings));
-    for (const std::string& warning : warnings) log_warning("{}", printable(warning));
+    IE_TRY(found, read_subtitles(plan_.run.pool, file_.file.seen.path, sidecar, true, plan_.whisper.language, notes));
+    is_sidecar_closed_ = notes.is_sidecar_closed;
+    for (const std::string& warning : notes.warnings) log_warning("{}", printable(warning));
   }
   if (found && file_.is_heard) {
     IE_TRY(const bool is_own, is_as_heard(found->speech));
@@ -158,7 +158,7 @@ Result<bool> SoundAnalysis::is_as_heard(const std::vector<SpeechSegment>& subtit
   return letters_of(subtitles) == letters_of(*heard);
 }
 
-// A sidecar in which nothing is said, or that cannot be read, changes nothing of what a model has heard.
+// A sidecar in which nothing is said, or that is damaged, changes nothing of what a model has heard.
 Status SoundAnalysis::keep_heard() {
   const std::lock_guard lock(plan_.write);
   const Status written = [&]() -> Status {
@@ -171,8 +171,10 @@ Status SoundAnalysis::keep_heard() {
   return written;
 }
 
-// The sink's.
-Status SoundAnalysis::put_sidecar() { return remember_sidecar(plan_.run.writer, file_.file.asset, file_.sidecar); }
+// The sink's. A sidecar that the disk did not give is not remembered: the next run tries it again.
+Status SoundAnalysis::put_sidecar() {
+  return remember_sidecar(plan_.run.writer, file_.file.asset, is_sidecar_closed_ ? std::nullopt : file_.sidecar);
+}
 
 Status SoundAnalysis::load_progress() {
   std::optional<store::AnalysisProgress> progress;
