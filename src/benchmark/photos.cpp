@@ -36,7 +36,7 @@ Status count_photos(const std::string& catalogue, PhotosReport& report) {
   return {};
 }
 
-void keep(const PhotosReport& report, const Config& config) {
+void keep(const PhotosReport& report, const PhotosBenchmark& options) {
   const auto rate = [](const pipeline::PhaseReport& phase) {
     return phase.seconds > 0 ? static_cast<double>(phase.files) / phase.seconds : 0;
   };
@@ -47,7 +47,7 @@ void keep(const PhotosReport& report, const Config& config) {
   rates.photo_bytes = static_cast<double>(report.bytes) / static_cast<double>(report.photos);
   if (report.run.bottleneck) rates.limit = report.run.bottleneck->text;
   rates.when = utc_now();
-  if (const Status kept = pipeline::keep_rates(config, rates); !kept)
+  if (const Status kept = pipeline::keep_rates(options.config, options.models, rates); !kept)
     log_warning("the rates are not kept for image-engine plan: {}", kept.error().message);
 }
 
@@ -80,7 +80,7 @@ Result<PhotosReport> benchmark_photos(const PhotosBenchmark& options) {
   if (report.photos == 0)
     return fail(ErrorCode::kNotFound,
                 printable(options.photos) + ": no photo in it was analyzed; name a folder of photos, or --synthetic N");
-  keep(report, options.config);
+  keep(report, options);
   return report;
 }
 

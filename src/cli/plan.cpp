@@ -9,6 +9,7 @@
 #include "cli/report.h"
 #include "core/file.h"
 #include "core/text.h"
+#include "models/install_paths.h"
 #include "pipeline/plan.h"
 
 namespace image_engine::cli {
@@ -125,6 +126,7 @@ Result<int> plan_analysis(const PlanFlags& flags, const Context& context) {
   options.catalogue = context.catalogue;
   for (const std::string& path : flags.paths) options.paths.push_back(absolute_path(path));
   options.config = context.config;
+  options.models = models::find_install_paths(context.config.models.folder);
   options.progress = !context.quiet;
   options.stop = interruption();
   IE_TRY(const Plan plan, pipeline::make_plan(options));

@@ -35,7 +35,8 @@ class Runtime {
   Runtime& operator=(const Runtime&) = delete;
   virtual ~Runtime() = default;
   // The model with everything that constants and known shapes determine computed. Takes and returns a serialised
-  // ModelProto. Errors: kCorrupt, kUnsupported, kOutOfMemory, those of writing a temporary file.
+  // ModelProto. Errors: kCorrupt, kUnsupported, kOutOfMemory, those of writing a temporary file: kIo where it may be
+  // that.
   [[nodiscard]] virtual Result<std::string> fold(const std::string& model) const = 0;
   // The types and shapes of the model's outputs that are tensors.
   [[nodiscard]] virtual Result<std::vector<TensorFacts>> infer(const std::string& model) const = 0;

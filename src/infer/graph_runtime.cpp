@@ -7,13 +7,15 @@
 namespace image_engine::infer {
 namespace {
 
-constexpr CodeRow kGraphCodes[] = {{ORT_NOT_IMPLEMENTED, ErrorCode::kUnsupported}};
+constexpr CodeRow kGraphCodes[] = {{ORT_NOT_IMPLEMENTED, ErrorCode::kUnsupported},
+                                   {ORT_INVALID_GRAPH, ErrorCode::kCorrupt}};
 constexpr std::size_t kMostGraphBytes = std::size_t{1} << 31U;
 
 // What is done to a graph when it is loaded, and where the result is written; empty: nowhere.
 struct Loading {
   GraphOptimizationLevel level = ORT_DISABLE_ALL;
   std::string output;
+  ErrorCode otherwise = ErrorCode::kCorrupt;  // of errors that do not tell whether the model is to blame
 };
 
 Ort::SessionOptions graph_options(const Loading& loading) {
@@ -37,7 +39,7 @@ auto with_graph(const std::string& model, const Loading& loading, Body&& body)
   const Result<Runtime>& loaded = runtime();
   if (!loaded) return fail(loaded.error());
   using Made = decltype(body(std::declval<const Ort::Session&>()));
-  return guarded({"its graph cannot be loaded", kGraphCodes, ErrorCode::kCorrupt}, [&]() -> Made {
+  return guarded({"its graph cannot be loaded", kGraphCodes, loading.otherwise}, [&]() -> Made {
     Ort::SessionOptions options = graph_options(loading);
     const Watched watched([&] { options.SetLoadCancellationFlag(true); });
     try {
@@ -67,7 +69,9 @@ graph::TensorFacts facts_of_output(const std::string& name, const Ort::TypeInfo&
 Result<std::string> GraphRuntime::fold(const std::string& model) const {
   IE_TRY(const TemporaryFolder folder, TemporaryFolder::create());
   const std::string file = join_path(folder.path(), "folded.onnx");
-  IE_CHECK(with_graph(model, {ORT_ENABLE_BASIC, file}, [](const Ort::Session&) -> Status { return {}; }));
+  // A full disk is an "invalid protobuf" to the runtime.
+  const Loading loading{ORT_ENABLE_BASIC, file, ErrorCode::kIo};
+  IE_CHECK(with_graph(model, loading, [](const Ort::Session&) -> Status { return {}; }));
   return read_file(file, kMostGraphBytes);
 }
 

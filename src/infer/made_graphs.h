@@ -17,7 +17,7 @@ struct GraphRequest {
 
 // The graph's path. A missing one is made in this process, while other processes wait. Another source or maker
 // (graph::kMakerVersion, ONNX Runtime's version) has another file. A model that cannot be rewritten is refused once:
-// the reason is kept beside the graphs and returned again. Errors: kNotFound (the source), kNoSpace, kOutOfMemory,
+// the reason is kept beside the graphs and returned again. Errors: kNotFound (the source), kNoSpace, kIo, kOutOfMemory,
 // kInterrupted, and what rewrite_graph() and check_external_data() say of the model.
 Result<std::string> made_graph(const GraphRequest& request);
 

@@ -38,14 +38,22 @@ Status check_scene_model(const AnalyzeOptions& options) {
   return {};
 }
 
+// What then has no headers is found by its name, also after an error.
+Status read_and_index_headers(Run& run, const std::vector<store::KnownFile>& files) {
+  const Status read = run.cancelled() ? Status() : read_headers(run, files);
+  const Status indexed = run.writer.index_waiting();
+  if (read) return indexed;
+  (void)run.writer.commit();  // of a batch that was left open, if any: the error that came first counts
+  return read;
+}
+
 Status passes(Run& run) {
   const Clock::time_point start = Clock::now();
   IE_TRY(const std::vector<store::KnownFile> headers, scan_folders(run));
   run.report.scanning = {"scan", run.report.scan.media, seconds_since(start)};
   run.trace.add(Step::kScan, start);
   run.report.waiting = headers.size();
-  if (!run.cancelled()) IE_CHECK(read_headers(run, headers));
-  IE_CHECK(run.writer.index_waiting());
+  IE_CHECK(read_and_index_headers(run, headers));
   if (!run.cancelled()) IE_CHECK(run.writer.pair_live_photos());
   RunStages stages(run);
   if (!run.cancelled()) IE_CHECK(read_contents(run, stages));

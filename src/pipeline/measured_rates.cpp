@@ -1,16 +1,20 @@
 #include "pipeline/measured_rates.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "core/file.h"
 #include "core/json.h"
 #include "core/text.h"
 #include "gpu/cuda.h"
+#include "pipeline/installed_models.h"
 
 namespace image_engine::pipeline {
 namespace {
@@ -37,6 +41,25 @@ std::string text_of(const json& rates, const char* name) {
   return found != rates.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
+// Each task's model of photos, as configured and as it is installed: "scene auto: efficientnet-lite0 1", "text auto:
+// none".
+std::vector<std::string> models_used(const Config& config, const models::InstallPaths& installed) {
+  const MlModelsConfig& wanted = config.analysis.ml_models;
+  const Result<InstalledModels> models = InstalledModels::open(installed, config);
+  std::vector<std::string> used;
+  for (const auto& [task, name] : {std::pair("objects", wanted.object_model),
+                                   {"scene", wanted.scene_model},
+                                   {"embedding", wanted.embedding_model},
+                                   {"features", wanted.feature_model},
+                                   {"text", wanted.text_model}}) {
+    std::string model = "none";
+    if (models && name != "none")
+      if (const auto spec = models->find(task, name)) model = fmt::format("{} {}", (*spec)->name, (*spec)->version);
+    used.push_back(fmt::format("{} {}: {}", task, name, model));
+  }
+  return used;
+}
+
 }  // namespace
 
 std::string cpu_name() {
@@ -48,19 +71,18 @@ std::string cpu_name() {
   return "unknown";
 }
 
-std::string rates_key(const Config& config) {
+std::string rates_key(const Config& config, const models::InstallPaths& installed) {
   std::string key = fmt::format("{}, {} cores", cpu_name(), std::thread::hardware_concurrency());
   if (const auto devices = gpu::cuda_devices())
     for (const gpu::CudaDevice& device : *devices) key += ", " + to_utf8(device.name);
-  const MlModelsConfig& models = config.analysis.ml_models;
-  return key + fmt::format("; {} workers, device {}, precision {}, objects {}, scenes {}, vectors {}",
-                           config.worker_count(), config.inference.device, config.inference.precision,
-                           models.object_model, models.scene_model, models.embedding_model);
+  return key + fmt::format("; {} workers, device {}, precision {}, gpu_decode {}; {}", config.worker_count(),
+                           config.inference.device, config.inference.precision, config.inference.gpu_decode,
+                           fmt::join(models_used(config, installed), ", "));
 }
 
-std::optional<MeasuredRates> kept_rates(const Config& config) {
+std::optional<MeasuredRates> kept_rates(const Config& config, const models::InstallPaths& installed) {
   const json kept = read_rates();
-  const auto found = kept.find(rates_key(config));
+  const auto found = kept.find(rates_key(config, installed));
   if (found == kept.end() || !found->is_object()) return std::nullopt;
   MeasuredRates rates;
   rates.headers = number_of(*found, "headers_per_second");
@@ -73,14 +95,14 @@ std::optional<MeasuredRates> kept_rates(const Config& config) {
   return rates;
 }
 
-Status keep_rates(const Config& config, const MeasuredRates& rates) {
+Status keep_rates(const Config& config, const models::InstallPaths& installed, const MeasuredRates& rates) {
   json kept = read_rates();
-  kept[rates_key(config)] = {{"headers_per_second", rates.headers},
-                             {"content_per_second", rates.content},
-                             {"photo_bytes", rates.photo_bytes},
-                             {"photos", rates.photos},
-                             {"limit", rates.limit},
-                             {"when", rates.when}};
+  kept[rates_key(config, installed)] = {{"headers_per_second", rates.headers},
+                                        {"content_per_second", rates.content},
+                                        {"photo_bytes", rates.photo_bytes},
+                                        {"photos", rates.photos},
+                                        {"limit", rates.limit},
+                                        {"when", rates.when}};
   IE_CHECK(make_folders(cache_home()));
   return write_file_atomically(rates_file(), json_text(kept, 2) + "\n");
 }

@@ -7,6 +7,7 @@
 
 #include "core/config.h"
 #include "core/result.h"
+#include "models/install_paths.h"
 
 namespace image_engine::pipeline {
 
@@ -23,12 +24,13 @@ struct MeasuredRates {
 // The CPU's name as the kernel reports it, UTF-8; "unknown" where it does not.
 std::string cpu_name();
 
-// What the rates hold for: CPU, cores, GPUs, where models run, which are configured, the number of workers.
-std::string rates_key(const Config& config);
+// What the rates hold for: CPU, cores, GPUs, the number of workers, where models run and photos are decoded, which
+// models of photos are installed and used.
+std::string rates_key(const Config& config, const models::InstallPaths& installed);
 
 // nullopt: nothing was measured for this configuration on this machine, or what was kept is unreadable.
-std::optional<MeasuredRates> kept_rates(const Config& config);
+std::optional<MeasuredRates> kept_rates(const Config& config, const models::InstallPaths& installed);
 // Replaces those of the same key. Errors: those of writing below the cache folder.
-Status keep_rates(const Config& config, const MeasuredRates& rates);
+Status keep_rates(const Config& config, const models::InstallPaths& installed, const MeasuredRates& rates);
 
 }  // namespace image_engine::pipeline

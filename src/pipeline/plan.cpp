@@ -33,9 +33,10 @@ class Planner {
   Result<Plan> make() {
     IE_CHECK(load_known());
     IE_CHECK(walk());
-    plan_.rates = kept_rates(options_.config);
+    plan_.rates = kept_rates(options_.config, options_.models);
     predict();
     plan_cloud_calls();
+    name_limit();
     return std::move(plan_);
   }
 
@@ -109,9 +110,14 @@ class Planner {
     if (row != nullptr && failed != failed_.end() && failed->second == row->seen.stamp)
       ++kind->failed;
     else if (row != nullptr && row->hashed)
-      ++kind->analyzed;
+      count_analyzed(*kind, *row);
     else
       kind->due_bytes += found.size;
+  }
+
+  void count_analyzed(PlannedFiles& kind, const store::KnownFile& row) {
+    ++kind.analyzed;
+    if (row.metadata_version != metadata_key().version) ++headers_again_;
   }
 
   [[nodiscard]] PlannedFiles of(MediaKind kind) const {
@@ -132,7 +138,7 @@ class Planner {
     const auto& rates = plan_.rates;
     const double headers = rates ? rates->headers : kGuess.headers * cores;
     const double content = rates ? rates->content : kGuess.content * cores;
-    const std::uint64_t all = photos.due() + videos.due() + sounds.due();
+    const std::uint64_t all = photos.due() + videos.due() + sounds.due() + headers_again_;
     stage("metadata", all, static_cast<double>(all) / headers, rates.has_value());
     const double mean =
         static_cast<double>(photos.due_bytes) / static_cast<double>(std::max<std::uint64_t>(photos.due(), 1));
@@ -142,10 +148,14 @@ class Planner {
       stage("videos", videos.due(), static_cast<double>(videos.due_bytes) / (kGuess.videos * cores), false);
     if (options_.config.audio.enabled)
       stage("sounds", sounds.due(), static_cast<double>(sounds.due_bytes) / (kGuess.sounds * cores), false);
+  }
+
+  void name_limit() {
     if (plan_.stages.empty()) {
-      plan_.limit = "nothing is new or changed";
+      plan_.limit = "nothing is new or changed; stages added since the last analysis are not counted";
       return;
     }
+    const auto& rates = plan_.rates;
     const auto longest = std::ranges::max_element(plan_.stages, {}, &PlannedStage::seconds);
     const bool is_of_photos = longest->name == "metadata" || longest->name == "content";
     plan_.limit = is_of_photos && rates && !rates->limit.empty()
@@ -171,6 +181,7 @@ class Planner {
   const PlanOptions& options_;
   Progress progress_;
   Plan plan_;
+  std::uint64_t headers_again_ = 0;                              // analyzed files whose headers are read once more
   std::unordered_map<std::string, store::KnownFile> known_;      // by path
   std::unordered_map<std::string, store::FileStamp> failed_;     // likewise
   std::unordered_map<std::uint64_t, scan::FileSystem> systems_;  // by device

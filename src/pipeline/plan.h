@@ -18,6 +18,7 @@ struct PlanOptions {
   std::string catalogue;           // path; there need not be one
   std::vector<std::string> paths;  // files and folders, absolute
   Config config;
+  models::InstallPaths models;
   bool progress = false;  // on stderr
   std::stop_token stop;
 };
@@ -26,7 +27,7 @@ struct PlanOptions {
 struct PlannedFiles {
   MediaKind kind = MediaKind::kNone;
   std::uint64_t files = 0, bytes = 0;
-  std::uint64_t analyzed = 0;   // unchanged since their content was read
+  std::uint64_t analyzed = 0;   // unchanged since their content was read; stages that are new since are not looked for
   std::uint64_t failed = 0;     // unchanged since they failed: left out without --retry
   std::uint64_t due_bytes = 0;  // of the others
   [[nodiscard]] std::uint64_t due() const { return files - analyzed - failed; }

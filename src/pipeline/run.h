@@ -21,7 +21,7 @@
 
 namespace image_engine::pipeline {
 
-// Groups the catalogue's changes into transactions of a few hundred changes or a second. One thread at a time.
+// Groups the catalogue's changes into transactions of 2,000 changes or a second. One thread at a time.
 class Batch {
  public:
   explicit Batch(store::CatalogueWriter& writer) : writer_(&writer) {}

@@ -112,12 +112,12 @@ Status SoundAnalysis::take_subtitles() {
   if (!speech_) return {};
   std::optional<Transcript> found;
   if (plan_.run.options.config.audio.subtitles == "prefer") {
-    std::vector<std::string> warnings;
+    SubtitleNotes notes;
     std::optional<scan::SubtitleSidecar> sidecar;
     if (file_.sidecar) sidecar = file_.sidecar->sidecar;
-    IE_TRY(found,
-           read_subtitles(plan_.run.pool, file_.file.seen.path, sidecar, true, plan_.whisper.language, warnings));
-    for (const std::string& warning : warnings) log_warning("{}", printable(warning));
+    IE_TRY(found, read_subtitles(plan_.run.pool, file_.file.seen.path, sidecar, true, plan_.whisper.language, notes));
+    is_sidecar_closed_ = notes.is_sidecar_closed;
+    for (const std::string& warning : notes.warnings) log_warning("{}", printable(warning));
   }
   if (found && file_.is_heard) {
     IE_TRY(const bool is_own, is_as_heard(found->speech));
@@ -152,22 +152,29 @@ Status SoundAnalysis::take_subtitles() {
 // there.
 Result<bool> SoundAnalysis::is_as_heard(const std::vector<SpeechSegment>& subtitles) {
   const std::lock_guard lock(plan_.run.reader_mutex);
-  IE_TRY(const std::vector<SpeechSegment> heard, speech_of(plan_.run.reader, file_.file.asset));
-  return letters_of(subtitles) == letters_of(heard);
+  const Result<std::vector<SpeechSegment>> heard = speech_of(plan_.run.reader, file_.file.asset);
+  run_failed_ = !heard;
+  if (!heard) return fail(heard.error());
+  return letters_of(subtitles) == letters_of(*heard);
 }
 
-// A sidecar in which nothing is said, or that cannot be read, changes nothing of what a model has heard.
+// A sidecar in which nothing is said, or that is damaged, changes nothing of what a model has heard.
 Status SoundAnalysis::keep_heard() {
   const std::lock_guard lock(plan_.write);
-  IE_CHECK(plan_.run.batch.open());
-  const Status written = put_sidecar();
+  const Status written = [&]() -> Status {
+    IE_CHECK(plan_.run.batch.open());
+    IE_CHECK(put_sidecar());
+    return plan_.run.batch.commit();
+  }();
   run_failed_ = !written;
   speech_ = false;
-  return written ? plan_.run.batch.commit() : written;
+  return written;
 }
 
-// The sink's.
-Status SoundAnalysis::put_sidecar() { return remember_sidecar(plan_.run.writer, file_.file.asset, file_.sidecar); }
+// The sink's. A sidecar that the disk did not give is not remembered: the next run tries it again.
+Status SoundAnalysis::put_sidecar() {
+  return remember_sidecar(plan_.run.writer, file_.file.asset, is_sidecar_closed_ ? std::nullopt : file_.sidecar);
+}
 
 Status SoundAnalysis::load_progress() {
   std::optional<store::AnalysisProgress> progress;
@@ -210,6 +217,16 @@ Status SoundAnalysis::drop_former(const std::optional<store::StageKey>& key, sto
 }
 
 Status SoundAnalysis::begin_anew() {
+  language_.clear();
+  next_speech_ = store::kFirstSpeechMoment;
+  next_sound_ = store::kFirstSoundMoment;
+  words_ = 0;
+  surest_.clear();
+  voice_.clear();
+  dropped_ = {};
+  listening_states_.clear();
+  first_.reset();
+  until_.reset();
   const std::lock_guard lock(plan_.write);
   IE_CHECK(plan_.run.batch.open());
   if (speech_) IE_CHECK(drop_former(plan_.speech, store::kSpeechMoments));

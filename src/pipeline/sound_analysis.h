@@ -115,6 +115,7 @@ class SoundAnalysis {
   std::chrono::steady_clock::time_point written_at_ = std::chrono::steady_clock::now();
   std::chrono::steady_clock::time_point indexed_at_ = written_at_;
   bool has_begun_ = false, is_cut_off_ = false, was_cancelled_ = false, run_failed_ = false;
+  bool is_sidecar_closed_ = false;  // it could not be opened or read from the disk
 };
 
 }  // namespace image_engine::pipeline

@@ -27,7 +27,7 @@ struct SubtitleSidecars {
 // run. `language`: the preferred one (language_code()); empty: none is. Errors: the catalogue's.
 Result<SubtitleSidecars> find_sidecars(Run& run, const std::string& language);
 
-// Remembers the sidecar that the asset has been analyzed with, or that it had none. The sink's.
+// Remembers the sidecar that the asset has been analyzed with, or that it had none that could be read. The sink's.
 Status remember_sidecar(store::RecordWriter& writer, store::AssetId asset, const std::optional<AssetSidecar>& sidecar);
 
 }  // namespace image_engine::pipeline

@@ -18,16 +18,16 @@ bool is_about_the_file(const Error& error) {
 
 class SubtitleSearch {
  public:
-  SubtitleSearch(worker::Pool& pool, const std::string& media_path, const std::string& language,
-                 std::vector<std::string>& warnings)
-      : pool_(pool), media_path_(media_path), language_(language), warnings_(warnings) {}
+  SubtitleSearch(worker::Pool& pool, const std::string& media_path, const std::string& language, SubtitleNotes& notes)
+      : pool_(pool), media_path_(media_path), language_(language), notes_(notes) {}
 
   Result<std::optional<Transcript>> from_sidecar(const scan::SubtitleSidecar& sidecar) {
     const std::string name = to_utf8(file_name(sidecar.path));
     Result<UniqueFd> file = open_regular(sidecar.path);
+    notes_.is_sidecar_closed = !file;
     if (!file && is_about_the_file(file.error())) return left_out(name, file.error());
     if (!file) return fail(file.error());
-    IE_TRY(std::optional<worker::Subtitles> found, read(std::move(*file), name));
+    IE_TRY(std::optional<worker::Subtitles> found, read(std::move(*file), name, notes_.is_sidecar_closed));
     if (!found) return std::nullopt;
     if (found->stream >= 0) return left_out(name, {ErrorCode::kUnsupported, "this is a video"});
     return transcript(*found, sidecar.language, "subtitles: " + name);
@@ -35,9 +35,10 @@ class SubtitleSearch {
 
   Result<std::optional<Transcript>> from_stream() {
     IE_TRY(UniqueFd file, open_regular(media_path_));
-    IE_TRY(std::optional<worker::Subtitles> found, read(std::move(file), "its subtitles"));
+    bool is_closed = false;
+    IE_TRY(std::optional<worker::Subtitles> found, read(std::move(file), "its subtitles", is_closed));
     if (found && found->text_streams == 0 && found->other_streams > 0)
-      warnings_.emplace_back("its subtitles are pictures or in a codec that is not read");
+      notes_.warnings.emplace_back("its subtitles are pictures or in a codec that is not read");
     if (!found || found->stream < 0) return std::nullopt;
     std::string source = fmt::format("subtitles: stream {}, {}", found->stream, to_utf8(found->codec));
     if (!found->language.empty()) source += ", " + to_utf8(found->language);
@@ -46,18 +47,20 @@ class SubtitleSearch {
 
  private:
   std::nullopt_t left_out(const std::string& what, const Error& error) {
-    warnings_.push_back(fmt::format("{} cannot be read: {}", what, error.message));
+    notes_.warnings.push_back(fmt::format("{} cannot be read: {}", what, error.message));
     return std::nullopt;
   }
 
-  Result<std::optional<worker::Subtitles>> read(UniqueFd file, const std::string& what) {
+  // `is_closed`: whether the disk did not give the bytes.
+  Result<std::optional<worker::Subtitles>> read(UniqueFd file, const std::string& what, bool& is_closed) {
     worker::Task task{.operations = worker::kSubtitles};
     language_.copy(task.subtitles.language, sizeof task.subtitles.language - 1);
     Result<worker::Reply> reply = worker::LeasedFile(pool_, std::move(file)).run(task);
     Result<worker::Subtitles> found = reply ? std::move(reply->subtitles) : fail(reply.error());
+    is_closed = !found && found.error().code == ErrorCode::kIo;
     if (!found && is_about_the_file(found.error())) return left_out(what, found.error());
     if (!found) return fail(found.error());
-    for (const std::string& warning : found->warnings) warnings_.push_back(what + ": " + to_utf8(warning));
+    for (const std::string& warning : found->warnings) notes_.warnings.push_back(what + ": " + to_utf8(warning));
     return std::move(*found);
   }
 
@@ -71,15 +74,15 @@ class SubtitleSearch {
   worker::Pool& pool_;
   const std::string& media_path_;
   const std::string& language_;
-  std::vector<std::string>& warnings_;
+  SubtitleNotes& notes_;
 };
 
 }  // namespace
 
 Result<std::optional<Transcript>> read_subtitles(worker::Pool& pool, const std::string& media_path,
                                                  const std::optional<scan::SubtitleSidecar>& sidecar, bool has_streams,
-                                                 const std::string& language, std::vector<std::string>& warnings) {
-  SubtitleSearch search(pool, media_path, language, warnings);
+                                                 const std::string& language, SubtitleNotes& notes) {
+  SubtitleSearch search(pool, media_path, language, notes);
   const bool is_in_another =
       sidecar && !language.empty() && !sidecar->language.empty() && sidecar->language != language;
   std::optional<Transcript> stream;

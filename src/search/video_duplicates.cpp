@@ -61,6 +61,7 @@ struct Advantage {
 };
 constexpr Advantage kAdvantages[] = {
     {"has sound", [](const Clip& a, const Clip& b) { return a.has_sound() && !b.has_sound(); }},
+    {"undamaged", [](const Clip& a, const Clip& b) { return !a.is_flawed && b.is_flawed; }},
     {"differs for some seconds", [](const Clip& a, const Clip&) { return a.differs; }},
     {"rated higher",
      [](const Clip& a, const Clip& b) { return a.brief.rating.value_or(0) > b.brief.rating.value_or(0); }},

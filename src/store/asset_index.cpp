@@ -146,12 +146,16 @@ std::shared_ptr<const FileFacts> AssetIndex::facts_of(FileId file, const Query& 
   return facts ? std::make_shared<const FileFacts>(std::move(*facts)) : nullptr;
 }
 
+// Each copy of a picture refreshes its asset: without a limit, the tags of K copies would be read K² / 2 times.
+constexpr int kMostTagged = 64;
+
 void AssetIndex::read_files(AssetId asset, Document& document) {
   auto row = connection_.query(
       "SELECT f.path, f.state, f.format, f.kind, r.data, f.id FROM files f "
       "LEFT JOIN records r ON r.file_id = f.id AND r.stage = 'metadata' "
       "WHERE f.asset_id = ? ORDER BY f.state IN ('missing', 'excluded'), f.state = 'offline', f.id",
       asset);
+  int tagged = 0;
   while (row.next()) {
     const bool there = !is_away(state_from_name(row.bytes(1)));
     if (!document.has_file) {
@@ -161,12 +165,13 @@ void AssetIndex::read_files(AssetId asset, Document& document) {
     document.has_file = true;
     // The names of missing files count only if all are missing.
     if (there || !document.shown) append_line(document[TextField::kName], name_text(row.bytes(0)));
-    // So do their tags.
+    // So do their tags; those of the first files count, of which the present ones come first.
     const bool counts = there || !document.shown;
     document.shown = document.shown || there;
-    if (row.is_null(4) || !(counts || !document.facts)) continue;
+    if (row.is_null(4) || tagged == kMostTagged || !(counts || !document.facts)) continue;
     std::shared_ptr<const FileFacts> facts = facts_of(row.integer(5), row, 4);
     if (!facts) continue;
+    ++tagged;
     add_tags(document, *facts);
     if (!document.facts) document.facts = std::move(facts);
   }

@@ -70,7 +70,7 @@ class FileWriter {
   // gave stays while the stamp does. With kFollow no text finds new content before its metadata, its failure or
   // index_waiting().
   Result<KnownFile> upsert_file(const FileObservation& seen, RunId run, Headers headers = Headers::kNone);
-  // Indexes the names of files of this writer whose metadata did not follow.
+  // Indexes the names of files whose metadata did not follow, those of earlier writers that were killed, too.
   Status index_waiting();
   // These were seen again as they were: present, and of this run.
   Status touch_files(std::span<const FileId> files, RunId run);

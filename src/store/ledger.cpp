@@ -12,7 +12,9 @@ Result<std::int64_t> FailureWriter::put_failure(const Failure& failure) {
     if (auto known = state_->connection.query("SELECT id, asset_id FROM files WHERE path = ?", Blob{failure.path});
         known.next()) {
       file = known.integer(0);
-      if (state_->waiting.erase(known.integer(1)) > 0) state_->dirty.insert(known.integer(1));
+      const AssetId asset = known.integer(1);
+      // A file of a run that was killed before its headers waits in no writer's memory.
+      if (state_->waiting.erase(asset) > 0 || key.stage == "metadata") state_->dirty.insert(asset);
     }
     const std::string now = utc_now();
     // The tries of another content or another version of the stage do not count.

@@ -37,7 +37,8 @@ constexpr OrphanCheck kOrphanChecks[] = {
      "assets are hidden although they have a file"},
     {"SELECT count(*) FROM assets WHERE EXISTS(SELECT 1 FROM files WHERE asset_id = assets.id) AND "
      "id NOT IN (SELECT rowid FROM asset_text) AND NOT "  // those of a run that was killed wait for their headers
-     "EXISTS(SELECT 1 FROM files WHERE asset_id = assets.id AND metadata_version = '')",
+     "EXISTS(SELECT 1 FROM files f WHERE f.asset_id = assets.id AND f.metadata_version = '' AND NOT "
+     "EXISTS(SELECT 1 FROM failures x WHERE x.file_id = f.id AND x.stage = 'metadata'))",
      "assets cannot be found by text"},
     {"SELECT count(*) FROM asset_text WHERE rowid NOT IN (SELECT id FROM assets)", "texts belong to no asset"},
     {"SELECT count(*) FROM asset_trigram WHERE rowid NOT IN (SELECT id FROM assets)",

@@ -203,7 +203,15 @@ Result<KnownFile> FileWriter::upsert_file(const FileObservation& seen, RunId run
 }
 
 Status FileWriter::index_waiting() {
-  return state_->change([&] { state_->dirty.merge(state_->waiting); });
+  return state_->change([&] {
+    WriterState& s = *state_;
+    s.dirty.merge(s.waiting);
+    s.waiting.clear();
+    for (auto row = s.connection.query("SELECT asset_id FROM files WHERE metadata_version = '' "
+                                       "AND NOT EXISTS(SELECT 1 FROM asset_text WHERE rowid = files.asset_id)");
+         row.next();)
+      s.dirty.insert(row.integer(0));
+  });
 }
 
 Status FileWriter::touch_files(std::span<const FileId> files, RunId run) {

@@ -3,12 +3,14 @@
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from hashlib import sha256
 
 import pytest
-from engine import DONE, DONE_WITH_FAILURES, FAILED, ROOT, SAMPLES, USAGE
+from engine import DONE, DONE_WITH_FAILURES, FAILED, ROOT, SAMPLES, USAGE, with_models
 from PIL import Image
 
 NAMES = ["fruits.jpg", "messi5.jpg", "building.jpg", "baboon.jpg"]
@@ -179,6 +181,12 @@ def test_a_plan_leaves_out_what_is_done(engine, library):
     assert (row["files"], row["analyzed"], row["due"]) == (6, 3, 2)
     assert row["due_bytes"] == (library / NAMES[0]).stat().st_size + (library / "new.jpg").stat().st_size
     assert sha256(engine.catalogue.read_bytes()).digest() == state
+    with closing(sqlite3.connect(engine.catalogue)) as catalogue, catalogue:
+        catalogue.execute("UPDATE files SET metadata_version = 'older'")
+    document = engine.json("plan", library)
+    row = kinds_of(document)["photo"]
+    assert (row["analyzed"], row["due"]) == (3, 2), "only their headers are read again"
+    assert [(stage["stage"], stage["files"]) for stage in document["stages"]] == [("metadata", 5), ("content", 2)]
 
 
 def test_a_plan_uses_the_rates_of_this_machine(engine, library):
@@ -200,6 +208,16 @@ def test_a_plan_uses_the_rates_of_this_machine(engine, library):
         assert engine.json("plan", library, *NO_MODELS)["rates"] is None
 
 
+def test_rates_hold_for_the_models_that_are_installed(engine, library, folder):
+    engine.environment["IMAGE_ENGINE_MODELS"] = str(folder / "none")
+    engine.json("benchmark", "photos", library)
+    assert engine.json("plan", library)["rates"] is not None
+    cpu_only = folder / "cpu.yaml"
+    cpu_only.write_text("inference:\n  gpu_decode: off\n")
+    assert engine.json("plan", library, "--config", cpu_only)["rates"] is None
+    assert with_models(engine).json("plan", library)["rates"] is None
+
+
 def test_a_plan_knows_the_limit_of_requests(engine, library, folder):
     config = folder / "cloud.yaml"
     config.write_text("nvidia_build:\n  enabled: true\n  max_requests: 5\n  rate_limiting:\n    max_requests_per_minute: 30\n")
@@ -207,8 +225,9 @@ def test_a_plan_knows_the_limit_of_requests(engine, library, folder):
     assert cloud == {"stages": ["retail_products", "description"], "requests": 8, "limit": 5, "requests_per_minute": 30, "frames": False}
     text = engine.run("plan", library, "--config", config).out.decode()
     assert "at most 8 requests" in text and "stops at 5" in text
-    stage = engine.json("plan", library, "--config", config)["stages"][-1]
-    assert (stage["stage"], stage["files"], stage["seconds"]) == ("cloud", 5, 10)
+    document = engine.json("plan", library, "--config", config)
+    stage = document["stages"][-1]
+    assert (stage["stage"], stage["files"], stage["seconds"]) == ("cloud", 5, 10) and document["limit"].startswith("cloud:")
 
 
 def test_a_plan_of_nothing(engine, folder):

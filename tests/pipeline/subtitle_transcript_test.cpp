@@ -35,14 +35,14 @@ class SubtitleTranscripts : public testing::Test {
     const auto sidecar = scan::SubtitleFolders().find(path, language);
     EXPECT_OK(sidecar);
     if (!sidecar) return std::nullopt;
-    Result<std::optional<Transcript>> found = read_subtitles(*pool_, path, *sidecar, has_streams, language, warnings_);
+    Result<std::optional<Transcript>> found = read_subtitles(*pool_, path, *sidecar, has_streams, language, notes_);
     EXPECT_OK(found);
     return found ? std::move(*found) : std::nullopt;
   }
 
   static inline std::unique_ptr<worker::Pool> pool_;
   Scratch scratch_;
-  std::vector<std::string> warnings_;
+  SubtitleNotes notes_;
 };
 
 TEST_F(SubtitleTranscripts, AreOfAStreamInTheLanguage) {
@@ -58,7 +58,7 @@ TEST_F(SubtitleTranscripts, AreOfAStreamInTheLanguage) {
   ASSERT_TRUE(german);
   EXPECT_EQ(german->speech[0].text(), "Guten Morgen.");
   EXPECT_FALSE(read(path, "", false));
-  EXPECT_THAT(warnings_, testing::IsEmpty());
+  EXPECT_THAT(notes_.warnings, testing::IsEmpty());
 }
 
 TEST_F(SubtitleTranscripts, ASidecarComesFirst) {
@@ -83,12 +83,12 @@ TEST_F(SubtitleTranscripts, AreNoneWithoutText) {
   EXPECT_FALSE(read(path));
   scratch_.write("film.srt", "1\n00:00:01,000 --> 00:00:03,000\n[music]\n\n");
   EXPECT_FALSE(read(path));
-  EXPECT_THAT(warnings_, testing::IsEmpty());
+  EXPECT_THAT(notes_.warnings, testing::IsEmpty());
 }
 
 TEST_F(SubtitleTranscripts, PicturesAreNotRead) {
   EXPECT_FALSE(read(video("pictures.mkv")));
-  EXPECT_THAT(warnings_, testing::ElementsAre(testing::HasSubstr("pictures")));
+  EXPECT_THAT(notes_.warnings, testing::ElementsAre(testing::HasSubstr("pictures")));
 }
 
 TEST_F(SubtitleTranscripts, ABrokenSidecarIsNoErrorOfTheVideo) {
@@ -97,25 +97,39 @@ TEST_F(SubtitleTranscripts, ABrokenSidecarIsNoErrorOfTheVideo) {
                                          "ELF\0\1\2\3 --> \0",
                                          14));
   EXPECT_EQ(read(path)->source, "subtitles: stream 5, subrip, en");
-  ASSERT_EQ(warnings_.size(), 1U);
-  EXPECT_THAT(warnings_[0], testing::StartsWith("film.srt cannot be read: "));
+  ASSERT_EQ(notes_.warnings.size(), 1U);
+  EXPECT_THAT(notes_.warnings[0], testing::StartsWith("film.srt cannot be read: "));
 
   // Two gigabytes of nothing.
   ASSERT_EQ(::truncate((scratch_ / "film.srt").c_str(), off_t{2} << 30), 0);
   EXPECT_EQ(read(path)->source, "subtitles: stream 5, subrip, en");
-  EXPECT_THAT(warnings_.back(), testing::HasSubstr("are read up to"));
+  EXPECT_THAT(notes_.warnings.back(), testing::HasSubstr("are read up to"));
 
   scratch_.write("film.srt", "");
   EXPECT_EQ(read(path)->source, "subtitles: stream 5, subrip, en");
   std::filesystem::copy_file(std::string(kInputs) + "/movie.mp4", scratch_ / "film.srt",
                              std::filesystem::copy_options::overwrite_existing);
   EXPECT_EQ(read(path)->source, "subtitles: stream 5, subrip, en");
-  EXPECT_EQ(warnings_.size(), 4U);
+  EXPECT_EQ(notes_.warnings.size(), 4U);
+  EXPECT_FALSE(notes_.is_sidecar_closed) << "the same bytes are damaged the next time, too";
   EXPECT_EQ(pool_->deaths(), 0U);
 }
 
+TEST_F(SubtitleTranscripts, ASidecarThatCannotBeOpenedIsTold) {
+  const std::string path = video("several.mkv");
+  scratch_.write("film.srt", kHello);
+  const auto sidecar = scan::SubtitleFolders().find(path, "");
+  ASSERT_OK(sidecar);
+  std::filesystem::remove(scratch_ / "film.srt");
+  const auto found = read_subtitles(*pool_, path, *sidecar, true, "", notes_);
+  ASSERT_OK(found);
+  EXPECT_EQ((*found)->source, "subtitles: stream 5, subrip, en");
+  EXPECT_THAT(notes_.warnings, testing::SizeIs(1));
+  EXPECT_TRUE(notes_.is_sidecar_closed);
+}
+
 TEST_F(SubtitleTranscripts, AMissingVideoIsAnError) {
-  const auto found = read_subtitles(*pool_, scratch_ / "gone.mkv", std::nullopt, true, "", warnings_);
+  const auto found = read_subtitles(*pool_, scratch_ / "gone.mkv", std::nullopt, true, "", notes_);
   ASSERT_FALSE(found);
   EXPECT_EQ(found.error().code, ErrorCode::kNotFound);
 }

@@ -129,7 +129,7 @@ TEST_F(VideoDuplicatesTest, WhatTheBestLacksKeepsACopy) {
 
 TEST_F(VideoDuplicatesTest, TheOneWithSoundIsTheBest) {
   EXPECT_THAT(outcome({.bytes = 60'000}, {.width = 640, .height = 360, .bytes = 9000, .audio = 1, .flawed = true}),
-              ElementsAre("b.mp4", "larger picture", "more bits a second"));
+              ElementsAre("b.mp4", "undamaged", "larger picture", "more bits a second"));
   const DuplicateGroup group = groups()[0];
   EXPECT_THAT(group.reasons, ElementsAre("has sound"));
   EXPECT_FALSE(group.files[0].silent);
@@ -160,7 +160,14 @@ TEST_F(VideoDuplicatesTest, SoundKeepsACopy) {
 
 TEST_F(VideoDuplicatesTest, AFlawedOneIsNotTheBestAndReplacesNone) {
   EXPECT_THAT(outcome({.flawed = true}, {.width = 640, .height = 360}), ElementsAre("b.mp4", "larger picture"));
-  EXPECT_THAT(outcome({.flawed = true}, {.seconds = 12, .bytes = 9000}), ElementsAre("a.mp4"));
+  EXPECT_THAT(outcome({.flawed = true}, {.seconds = 12, .bytes = 9000}), ElementsAre("a.mp4", "undamaged"));
+  EXPECT_THAT(outcome({.flawed = true}, {.width = 640, .height = 360, .bytes = 9000, .flawed = true}),
+              ElementsAre("a.mp4"));
+}
+
+TEST_F(VideoDuplicatesTest, AnIntactSilentCopyOfAFlawedOneWithSoundIsKept) {
+  EXPECT_THAT(outcome({.audio = 1, .flawed = true}, {.width = 640, .height = 360, .bytes = 9000}),
+              ElementsAre("a.mp4", "undamaged"));
 }
 
 TEST_F(VideoDuplicatesTest, PartsOfOneAreOneGroupAndAllAreInTheBest) {

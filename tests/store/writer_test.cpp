@@ -81,6 +81,48 @@ TEST_F(WriterTest, WordsOfAFileWaitForItsHeaders) {
   EXPECT_EQ(count_found("ships"), 1U);
 }
 
+// A run that was killed between the scan and the headers leaves them to the next one, which finds no change.
+TEST_F(WriterTest, WordsThatAKilledRunLeftAreIndexed) {
+  ASSERT_OK(writer_->upsert_file(seen("/p/broken.jpg"), run_, Headers::kFollow));
+  ASSERT_OK(writer_->upsert_file(seen("/p/left.jpg"), run_, Headers::kFollow));
+  writer_.reset();
+  auto next = open_writer();
+  ASSERT_OK(next);
+  ASSERT_OK(next->put_failure(failed("/p/broken.jpg", {"metadata", "", "1", ""}, ErrorCode::kCorrupt)));
+  EXPECT_EQ(count_found("broken"), 1U);
+  EXPECT_EQ(count_found("left"), 0U);
+  ASSERT_OK(next->index_waiting());
+  EXPECT_EQ(count_found("left"), 1U);
+}
+
+TEST_F(WriterTest, AFileWhoseHeadersFailedMustBeFound) {
+  ASSERT_OK(writer_->upsert_file(seen("/p/broken.jpg"), run_, Headers::kFollow));
+  ASSERT_OK(writer_->put_failure(failed("/p/broken.jpg", {"metadata", "", "1", ""}, ErrorCode::kCorrupt)));
+  EXPECT_THAT(check(path_)->problems, SizeIs(0));
+  Connection(path_, Access::kWrite).execute("DELETE FROM asset_text");
+  EXPECT_THAT(check(path_)->problems, SizeIs(1));
+  ASSERT_OK(writer_->index_waiting());
+  EXPECT_EQ(count_found("broken"), 1U);
+}
+
+TEST_F(WriterTest, OfManyCopiesTheTagsOfTheFirstOnesCount) {
+  std::vector<FileId> files;
+  ASSERT_OK(writer_->begin());
+  for (int i = 0; i < 66; ++i) {
+    const auto copy = add("/p/" + std::to_string(i) + ".jpg");
+    ASSERT_OK(writer_->set_file_metadata(copy.id, titled("word" + std::to_string(i)), {}, "1"));
+    read(copy, "x");
+    files.push_back(copy.id);
+  }
+  ASSERT_OK(writer_->commit());
+  for (const auto& [word, found] : {std::pair("word0", 1U), {"word63", 1U}, {"word64", 0U}, {"word65", 0U}})
+    EXPECT_EQ(count_found(word), found) << word;
+  files.resize(10);
+  ASSERT_OK(writer_->set_file_state(files, FileState::kMissing));
+  for (const auto& [word, found] : {std::pair("word0", 0U), {"word10", 1U}, {"word65", 1U}})
+    EXPECT_EQ(count_found(word), found) << word;
+}
+
 // What is indexed with the record that was just written is what a later change reads from the record.
 TEST_F(WriterTest, TheIndexIsTheSameFromTheRecord) {
   Metadata metadata = titled("caf\xe9 \xe2\x82\xac");  // Latin-1 and UTF-8
