@@ -21,6 +21,8 @@
 #include "models/install_paths.h"
 #include "models/registry.h"
 #include "models/store.h"
+#include "pipeline/analyze.h"
+#include "pipeline/gpu_decoding.h"
 #include "worker/pool.h"
 
 namespace image_engine::cli {
@@ -113,6 +115,21 @@ void examine_providers(Examination& exam) {
   }
 }
 
+// Starts the GPU's decoder as a run would, where there is a GPU.
+void examine_decoding(Examination& exam, const Config& config) {
+  constexpr char kName[] = "JPEGs on the GPU";
+  const Result<pipeline::GpuDecoding> decoding = pipeline::start_gpu_decoding(config, pipeline::pool_options(config));
+  if (!decoding) return exam.add(kName, "not decoded", false, decoding.error().message);
+  if (!decoding->decoder) {
+    if (!decoding->reason.empty()) exam.add(kName, "not decoded", false, decoding->reason);
+    return;
+  }
+  if (Status ready = decoding->decoder->wait_until_ready(); !ready)
+    return exam.add(kName, "not decoded", false, ready.error().message);
+  exam.add(kName,
+           decoding->decoder->has_engine() ? "by its JPEG engine and by CUDA" : "by CUDA; it has no JPEG engine");
+}
+
 void examine_models(Examination& exam, const Config& config) {
   const Result<std::string> runtime = infer::runtime_version();
   exam.add("ONNX Runtime", runtime ? *runtime : "absent", runtime.has_value(), runtime ? "" : runtime.error().message);
@@ -195,6 +212,7 @@ Action setup_doctor(Arguments app, Settings&) {
     examine_worker(exam, context.config);
     examine_gpus(exam);
     examine_providers(exam);
+    examine_decoding(exam, context.config);
     examine_models(exam, context.config);
     examine_files(exam, context);
     context.json ? print_json("doctor", exam_json(exam, context)) : print_exam(exam, context, *all);
