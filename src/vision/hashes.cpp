@@ -8,6 +8,7 @@
 #include <numbers>
 #include <vector>
 
+#include "core/cpu.h"
 #include "types/luma.h"
 
 namespace image_engine::vision {
@@ -56,21 +57,40 @@ std::vector<Taps> make_taps(std::size_t in, std::size_t out) {
   return taps;
 }
 
-std::uint8_t to_byte(std::int32_t sum) { return static_cast<std::uint8_t>(std::clamp(sum >> kWeightBits, 0, 255)); }
+inline std::uint8_t to_byte(std::int32_t sum) {
+  return static_cast<std::uint8_t>(std::clamp(sum >> kWeightBits, 0, 255));
+}
 constexpr std::int32_t kHalf = 1 << (kWeightBits - 1);
+
+// One row across: integers, so the same on every CPU.
+[[gnu::always_inline]] inline void sum_row(const std::uint8_t* in, const std::vector<Taps>& taps, std::uint8_t* out) {
+  for (std::size_t x = 0; x < taps.size(); ++x) {
+    const std::uint8_t* from = in + taps[x].first;
+    const std::int32_t* weights = taps[x].weights.data();
+    std::int32_t sum = kHalf;
+    for (std::size_t i = 0; i < taps[x].weights.size(); ++i) sum += from[i] * weights[i];
+    out[x] = to_byte(sum);
+  }
+}
+void sum_row_anywhere(const std::uint8_t* in, const std::vector<Taps>& taps, std::uint8_t* out) {
+  sum_row(in, taps, out);
+}
+#if defined(__x86_64__)
+[[gnu::target("avx2")]] void sum_row_avx2(const std::uint8_t* in, const std::vector<Taps>& taps, std::uint8_t* out) {
+  sum_row(in, taps, out);
+}
+#else
+constexpr auto sum_row_avx2 = sum_row_anywhere;
+#endif
+using SumRow = decltype(&sum_row_anywhere);
+const SumRow kSumRow = cpu_uses(CpuLevel::kAvx2) ? sum_row_avx2 : sum_row_anywhere;
 
 Grey resize_across(const Grey& in, std::size_t width) {
   if (in.width == width) return in;
   Grey out{width, in.height, std::vector<std::uint8_t>(width * in.height)};
   const auto taps = make_taps(in.width, width);
-  for (std::size_t y = 0; y < in.height; ++y) {
-    for (std::size_t x = 0; x < width; ++x) {
-      const std::uint8_t* from = in.pixels.data() + y * in.width + taps[x].first;
-      std::int32_t sum = kHalf;
-      for (std::size_t i = 0; i < taps[x].weights.size(); ++i) sum += from[i] * taps[x].weights[i];
-      out.pixels[y * width + x] = to_byte(sum);
-    }
-  }
+  for (std::size_t y = 0; y < in.height; ++y)
+    kSumRow(in.pixels.data() + y * in.width, taps, out.pixels.data() + y * width);
   return out;
 }
 
