@@ -20,7 +20,7 @@ constexpr std::size_t kMostTokens = 224;      // of a window, as in OpenAI's whi
 constexpr std::size_t kBeams = 5;
 // Mean log probabilities of a greedy text between which others are looked for: better ones are sure enough, and five
 // beams do not mend worse ones (docs/accuracy.md).
-constexpr double kSureEnough = -0.2, kHopeless = -0.8;
+constexpr double kSureEnough = -0.13, kHopeless = -0.8;
 constexpr std::size_t kLongestLoop = 24;    // tokens that are repeated
 constexpr std::size_t kMostRepeats = 4;     // of them
 constexpr std::size_t kLeastRepeated = 12;  // tokens in all repeats: "no, no, no, no" is speech
