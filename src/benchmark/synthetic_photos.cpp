@@ -164,8 +164,8 @@ class Stock {
 };
 
 const Stock& stock() {
-  static const Stock made;
-  return made;
+  static const Stock kMade;
+  return kMade;
 }
 
 // A smooth picture: a sum of waves along each side.
