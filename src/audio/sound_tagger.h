@@ -19,7 +19,7 @@
 
 namespace image_engine::audio {
 
-// How a model hears, in samples of 16 kHz and steps: the least time that scores are told apart by.
+// How a model hears, in samples of 16 kHz and steps: the least time that separates scores.
 struct TaggingPlan {
   std::string model;
   std::size_t labels = 0;          // scores in a row

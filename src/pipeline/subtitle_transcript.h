@@ -18,7 +18,7 @@ struct Transcript {
   std::string source;                 // "subtitles: film.en.srt", "subtitles: stream 3, subrip, en"
 };
 
-// What is told of subtitles beside what they say.
+// What is recorded of subtitles beside their text.
 struct SubtitleNotes {
   std::vector<std::string> warnings;
   bool is_sidecar_closed = false;  // it could not be opened or read from the disk: a later try may do better

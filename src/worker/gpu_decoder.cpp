@@ -390,11 +390,6 @@ std::vector<std::string> GpuDecoder::missing() const {
   return state_->is_ready ? missing_layers(state_->hello.layers) : std::vector<std::string>{};
 }
 
-int GpuDecoder::process_id() const {
-  const std::lock_guard lock(state_->mutex);
-  return state_->process_id;
-}
-
 GpuPicture::GpuPicture(GpuPicture&& other) noexcept
     : decoder_(std::exchange(other.decoder_, nullptr)), slot_(other.slot_) {}
 

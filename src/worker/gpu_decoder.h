@@ -85,7 +85,6 @@ class GpuDecoder {
   [[nodiscard]] bool has_engine() const;
   // The sandbox layers that do not hold, by name; empty until it is ready.
   [[nodiscard]] std::vector<std::string> missing() const;
-  [[nodiscard]] int process_id() const;  // -1: none runs
 
  private:
   friend class GpuPicture;

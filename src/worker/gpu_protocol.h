@@ -28,10 +28,9 @@ enum class GpuRoute : std::uint8_t {
 struct GpuHello {
   std::uint32_t version = kGpuProtocolVersion;
   Layers layers;
-  std::uint8_t has_engine = 0;     // the GPU has a JPEG engine
-  std::uint64_t device_bytes = 0;  // of device memory that it has allocated for pictures
-  std::uint8_t is_refused = 0;     // the problem: the driver does not start in this sandbox
-  char problem[240] = {};          // why it cannot work, with the remedy; empty: it is ready
+  std::uint8_t has_engine = 0;  // the GPU has a JPEG engine
+  std::uint8_t is_refused = 0;  // the problem: the driver does not start in this sandbox
+  char problem[240] = {};       // why it cannot work, with the remedy; empty: it is ready
 };
 
 struct GpuRequest {

@@ -181,14 +181,13 @@ int serve(const Arguments& arguments) {
   const auto size = static_cast<std::size_t>(::fstat(kMemoryFd, &info) == 0 ? info.st_size : 0);
   void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, kMemoryFd, 0);
   if (memory == MAP_FAILED) return say("the memory that it shares cannot be mapped (ulimit -v)") ? 0 : 2;
-  (void)content_hash({});  // OpenSSL sets itself up before the wall is there
+  (void)content_hash({});  // OpenSSL sets itself up before the sandbox is entered
   Result<std::unique_ptr<Lanes>> lanes = Lanes::create(arguments.lanes);
   if (!lanes) hello.is_refused = lanes.error().code == ErrorCode::kPermission ? 1 : 0;
   if (!lanes) return say(lanes.error().message) ? 0 : 2;
   if (Status warm = (*lanes)->warm_up(); !warm) return say(warm.error().message) ? 0 : 2;
   Outbox outbox({static_cast<std::byte*>(memory), size}, arguments.slot_bytes);
   hello.has_engine = (*lanes)->has_engine() ? 1 : 0;
-  hello.device_bytes = arguments.lanes.device_bytes;
   const bool has_threads = thread_count() > 1;
   enter_late(hello.layers, {.descriptors = 2048, .devices = open_devices()});
   // It holds for the calling thread only; the driver's and nvImageCodec's have begun before.
@@ -214,7 +213,7 @@ int main(int argc, char** argv) try {
     std::fputs("image-engine-gpu-worker is started by image-engine\n", stderr);
     return 2;
   }
-  // Skips the libraries' exit handlers behind the wall.
+  // Skips the libraries' exit handlers in the sandbox.
   ::_exit(image_engine::worker::serve(arguments));
 } catch (const std::exception& error) {
   std::fprintf(stderr, "image-engine-gpu-worker: %s\n", error.what());

@@ -19,7 +19,7 @@ enum class MemoryKind : unsigned char { kDevice, kPinned };
 Result<std::byte*> allocate(MemoryKind kind, std::size_t bytes);
 void deallocate(MemoryKind kind, std::byte* memory);
 
-// Parts of one allocation, made at the start: behind the wall nothing else need be allocated. Thread-safe.
+// Parts of one allocation, made at the start: in the sandbox nothing else need be allocated. Thread-safe.
 class MemoryArena {
  public:
   // kOutOfMemory.
