@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <cstdlib>
+#include <optional>
 #include <string_view>
 
 #include "core/file.h"
@@ -36,6 +38,7 @@ constexpr int kComputeCapabilityMajor = 75;       // CU_DEVICE_ATTRIBUTE_COMPUTE
 constexpr int kComputeCapabilityMinor = 76;       // …_MINOR
 constexpr int kHostToDevice = 1;                  // cudaMemcpyHostToDevice
 constexpr int kDeviceToHost = 2;                  // cudaMemcpyDeviceToHost
+constexpr int kDeviceToDevice = 3;                // cudaMemcpyDeviceToDevice
 constexpr unsigned kStreamNonBlocking = 1;        // cudaStreamNonBlocking
 constexpr unsigned kHostAllocPortable = 1;        // cudaHostAllocPortable
 constexpr int kLeastCuda = 13000;                 // the version of the libraries below
@@ -254,8 +257,90 @@ Result<PinnedBuffer> PinnedBuffer::create(std::size_t bytes) {
 
 void PinnedBuffer::Free::operator()(void* data) const { runtime()->release_host(data); }
 
+namespace {
+
+// Virtual memory management of the CUDA driver API reference (CUDA 10.2 and later).
+using CuAddress = unsigned long long;
+using CuAllocation = unsigned long long;
+struct AccessTo {    // CUmemAccessDesc
+  int location = 1;  // CU_MEM_LOCATION_TYPE_DEVICE
+  int device = 0;
+  int flags = 3;  // CU_MEM_ACCESS_FLAGS_PROT_READWRITE: devices know no other
+};
+constexpr int kFileDescriptor = 1;  // CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR
+
+struct VirtualMemory {
+  CuResult (*import)(CuAllocation*, void*, int) = nullptr;
+  CuResult (*reserve)(CuAddress*, std::size_t, std::size_t, CuAddress, unsigned long long) = nullptr;
+  CuResult (*map)(CuAddress, std::size_t, std::size_t, CuAllocation, unsigned long long) = nullptr;
+  CuResult (*set_access)(CuAddress, std::size_t, const AccessTo*, std::size_t) = nullptr;
+  CuResult (*unmap)(CuAddress, std::size_t) = nullptr;
+  CuResult (*free_address)(CuAddress, std::size_t) = nullptr;
+  CuResult (*release)(CuAllocation) = nullptr;
+};
+
+const std::optional<VirtualMemory>& virtual_memory() {
+  static const std::optional<VirtualMemory> kFound = []() -> std::optional<VirtualMemory> {
+    void* library = ::dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
+    VirtualMemory found;
+    const bool whole = library != nullptr && find(library, "cuMemImportFromShareableHandle", found.import) &&
+                       find(library, "cuMemAddressReserve", found.reserve) && find(library, "cuMemMap", found.map) &&
+                       find(library, "cuMemSetAccess", found.set_access) && find(library, "cuMemUnmap", found.unmap) &&
+                       find(library, "cuMemAddressFree", found.free_address) &&
+                       find(library, "cuMemRelease", found.release);
+    return whole ? std::optional(found) : std::nullopt;
+  }();
+  return kFound;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<SharedMemory>> SharedMemory::import(int device, const UniqueFd& handle, std::size_t bytes) {
+  IE_CHECK(use_device(device));
+  const auto failed = [](const char* what, CuResult result) {
+    return fail(ErrorCode::kInternal,
+                fmt::format("the GPU worker's memory cannot be {} (CUDA's error {})", what, result));
+  };
+  if (!virtual_memory()) return failed("shared", 0);
+  const VirtualMemory& calls = *virtual_memory();
+  std::shared_ptr<SharedMemory> shared(new SharedMemory);
+  auto* descriptor = reinterpret_cast<void*>(std::intptr_t{handle.get()});  // NOLINT(performance-no-int-to-ptr): theirs
+  if (CuResult result = calls.import(&shared->allocation_, descriptor, kFileDescriptor); result != kCudaSuccess)
+    return failed("opened", result);
+  CuAddress address = 0;
+  if (CuResult result = calls.reserve(&address, bytes, 0, 0, 0); result != kCudaSuccess)
+    return failed("given an address", result);
+  CuResult result = calls.map(address, bytes, 0, shared->allocation_, 0);
+  if (result == kCudaSuccess) {
+    const AccessTo access{.device = device};
+    result = calls.set_access(address, bytes, &access, 1);
+    if (result != kCudaSuccess) calls.unmap(address, bytes);
+  }
+  if (result != kCudaSuccess) {
+    calls.free_address(address, bytes);
+    return failed("mapped", result);
+  }
+  shared->data_ = reinterpret_cast<const std::byte*>(address);  // NOLINT(performance-no-int-to-ptr): the driver's
+  shared->size_ = bytes;
+  return shared;
+}
+
+SharedMemory::~SharedMemory() {
+  const VirtualMemory& calls = *virtual_memory();
+  if (data_ != nullptr) {
+    const auto address = reinterpret_cast<CuAddress>(data_);
+    calls.unmap(address, size_);
+    calls.free_address(address, size_);
+  }
+  if (allocation_ != 0) calls.release(allocation_);
+}
+
 Status copy_to_device(void* device, const void* host, std::size_t bytes, const Stream& stream) {
   return checked(runtime()->copy(device, host, bytes, kHostToDevice, stream.handle()), "no copy to the GPU");
+}
+
+Status copy_on_device(void* to, const void* from, std::size_t bytes, const Stream& stream) {
+  return checked(runtime()->copy(to, from, bytes, kDeviceToDevice, stream.handle()), "no copy on the GPU");
 }
 
 Status copy_to_host(void* host, const void* device, std::size_t bytes, const Stream& stream) {

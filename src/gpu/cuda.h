@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/file.h"
 #include "core/result.h"
 
 namespace image_engine::gpu {
@@ -85,8 +86,26 @@ class PinnedBuffer {
   std::size_t size_ = 0;
 };
 
+// Memory that another process has allocated on this GPU, by the driver's virtual memory management.
+class SharedMemory {
+ public:
+  // `handle`: the exported file descriptor of the whole allocation of `bytes`. kInternal.
+  static Result<std::shared_ptr<SharedMemory>> import(int device, const UniqueFd& handle, std::size_t bytes);
+  ~SharedMemory();
+  SharedMemory(const SharedMemory&) = delete;
+  SharedMemory& operator=(const SharedMemory&) = delete;
+  [[nodiscard]] const std::byte* data() const { return data_; }
+
+ private:
+  SharedMemory() = default;
+  const std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+  unsigned long long allocation_ = 0;  // a CUmemGenericAllocationHandle
+};
+
 // Queue a copy of `bytes`; both buffers must live until it is done. kInternal.
 Status copy_to_device(void* device, const void* host, std::size_t bytes, const Stream& stream);
+Status copy_on_device(void* to, const void* from, std::size_t bytes, const Stream& stream);
 Status copy_to_host(void* host, const void* device, std::size_t bytes, const Stream& stream);
 
 }  // namespace image_engine::gpu

@@ -33,6 +33,12 @@ std::shared_mutex& recording() {
   return mutex;
 }
 
+}  // namespace
+
+std::shared_lock<std::shared_mutex> no_recording() { return std::shared_lock(recording()); }
+
+namespace {
+
 // A tensor on the GPU and its host buffer.
 struct TensorBuffer {
   std::string name;
@@ -104,6 +110,10 @@ class BoundRun {
   Status upload(std::span<const Tensor> inputs, std::size_t first, std::size_t count) {
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       TensorBuffer& buffer = inputs_[i];
+      if (!inputs[i].gpu_rows.empty()) {
+        IE_CHECK(upload_rows(inputs[i], first, count, buffer));
+        continue;
+      }
       const std::size_t rows = std::max<std::size_t>(rows_of(inputs), 1), row = inputs[i].data.size() / rows;
       const std::size_t used = std::min(count * row, buffer.host.size());
       if (used > 0) std::memcpy(buffer.host.data(), inputs[i].data.data() + first * row, used);
@@ -140,6 +150,24 @@ class BoundRun {
   }
 
  private:
+  // Of an input with rows on the GPU. What is left of the buffer keeps its numbers: no row depends on another.
+  Status upload_rows(const Tensor& input, std::size_t first, std::size_t count, TensorBuffer& buffer) {
+    const std::size_t row = buffer.host.size() / static_cast<std::size_t>(buffer.shape[0]);
+    const auto rows = std::span(input.gpu_rows);
+    auto host = static_cast<std::size_t>(std::ranges::count(rows.first(first), nullptr));  // rows before, in `data`
+    auto* const begin = static_cast<std::byte*>(buffer.device.data());
+    count = std::min(count, static_cast<std::size_t>(buffer.shape[0]));
+    for (std::size_t i = 0; i < count; ++i) {
+      if (const GpuRow& on_gpu = rows[first + i]) {
+        IE_CHECK(gpu::copy_on_device(begin + i * row, on_gpu.get(), row, stream_));
+        continue;
+      }
+      std::memcpy(buffer.host.data() + i * row, input.data.data() + host++ * row, row);
+      IE_CHECK(gpu::copy_to_device(begin + i * row, buffer.host.data() + i * row, row, stream_));
+    }
+    return {};
+  }
+
   static std::size_t rows_of(std::span<const Tensor> inputs) {
     return inputs.empty() || inputs[0].shape.empty() ? 1 : static_cast<std::size_t>(inputs[0].shape[0]);
   }

@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "core/text.h"
+#include "infer/gpu_rows.h"
 #include "infer/engine_cache.h"
 #include "infer/external_data.h"
 #include "infer/onnx_runtime.h"
@@ -44,6 +45,10 @@ class OnnxSession final : public Session {
   [[nodiscard]] Result<std::vector<Tensor>> run(std::span<const Tensor> inputs,
                                                 std::span<const std::string> outputs) const override {
     IE_CHECK(signature_.check(inputs));
+    if (has_gpu_rows(inputs)) {
+      IE_TRY(const std::vector<Tensor> here, on_host(inputs));
+      return run(here, outputs);
+    }
     IE_TRY(const std::vector<const char*> wanted, signature_.output_names(outputs));
     std::vector<const char*> names;
     for (const TensorInfo& info : signature_.inputs) names.push_back(info.name.c_str());

@@ -23,7 +23,14 @@ Status check_input(const TensorInfo& wanted, const Tensor& given) {
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("the model's input {} is {}, but got {}", printable(wanted.name),
                             described(wanted.type, wanted.shape), described(given.type, given.shape)));
-  if (bytes_needed(given) != given.data.size())
+  const auto on_gpu = static_cast<std::size_t>(
+      std::ranges::count_if(given.gpu_rows, [](const GpuRow& row) { return row != nullptr; }));
+  const std::size_t rows = given.gpu_rows.size();
+  if (rows > 0 && (given.shape.empty() || given.shape[0] != static_cast<std::int64_t>(rows)))
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("the model's input {} got {} rows on the GPU", printable(wanted.name), rows));
+  const std::optional<std::size_t> whole = bytes_needed(given);
+  if (!whole || *whole - (rows > 0 ? *whole / rows * on_gpu : 0) != given.data.size())
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("the model's input {} got {} with {} bytes", printable(wanted.name),
                             described(given.type, given.shape), given.data.size()));

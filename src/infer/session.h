@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <shared_mutex>
 #include <span>
 #include <string>
 #include <vector>
@@ -96,9 +97,10 @@ class Session {
   // The value of a custom metadata key of the file, at most 16 MiB; nullopt if absent.
   [[nodiscard]] virtual std::optional<std::string> metadata(const std::string& /*key*/) const { return std::nullopt; }
 
-  // `inputs` in the order of inputs(). Returns the named outputs (all of outputs() when empty), in that order. float16
-  // outputs come as kFloat32. Errors: kInvalidArgument (wrong count, type or shape; names the input), kOutOfMemory,
-  // kInternal.
+  // `inputs` in the order of inputs(); their rows may be on a GPU, which is to be that of placement(), or they are
+  // copied from there. kKilled: such a row is lost with its GPU. Returns the named outputs (all of outputs() when
+  // empty), in that order. float16 outputs come as kFloat32. Errors: kInvalidArgument (wrong count, type or shape;
+  // names the input), kOutOfMemory, kInternal.
   [[nodiscard]] virtual Result<std::vector<Tensor>> run(std::span<const Tensor> inputs,
                                                         std::span<const std::string> outputs = {}) const = 0;
 
@@ -107,6 +109,10 @@ class Session {
     return fail(ErrorCode::kUnsupported, "the CPU's memory is where inputs are");
   }
 };
+
+// While it is held, no GPU's work is recorded: others than sessions allocate or map memory of a GPU only with it. The
+// lock of a session's thread, which may hold it for the time of a run.
+std::shared_lock<std::shared_mutex> no_recording();
 
 // Loads the library. "1.31.1", or why it cannot be loaded.
 Result<std::string> runtime_version();

@@ -1,10 +1,15 @@
 #include "pipeline/gpu_decoding.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <string_view>
+#include <vector>
 
+#include "core/log.h"
 #include "gpu/cuda.h"
+#include "infer/session.h"
 
 namespace image_engine::pipeline {
 namespace {
@@ -73,6 +78,36 @@ Result<GpuDecoding> start_gpu_decoding(const Config& config, const worker::PoolO
   else
     decoding.reason = decoder.error().message;
   return decoding;
+}
+
+namespace {
+
+// For the decoder's thread. null: the driver refuses it, and the CPU makes the inputs.
+std::shared_ptr<const std::byte> map_memory(int device, const UniqueFd& handle, std::uint64_t bytes) {
+  const auto quiet = infer::no_recording();
+  Result<std::shared_ptr<gpu::SharedMemory>> memory = gpu::SharedMemory::import(device, handle, bytes);
+  if (memory) return {*memory, (*memory)->data()};
+  log_warning("models' inputs are made on the CPU: {}", memory.error().message);
+  return nullptr;
+}
+
+}  // namespace
+
+InputNumbers make_inputs_on_gpu(const Config& config, std::span<const PictureStage> stages,
+                                worker::GpuDecoder& decoder) {
+  const int device = chosen_gpu(config.inference.device).value_or(0);
+  InputNumbers numbers;
+  std::vector<worker::GpuInput> inputs;
+  for (const PictureStage& stage : stages) {
+    if (!stage.gpu_input || stage.device != fmt::format("cuda:{}", device) || inputs.size() == worker::kMostInputs)
+      continue;
+    numbers[&stage] = static_cast<std::uint32_t>(inputs.size());
+    inputs.push_back(*stage.gpu_input);
+  }
+  if (inputs.empty()) return numbers;
+  const auto map = [device](const UniqueFd& handle, std::uint64_t bytes) { return map_memory(device, handle, bytes); };
+  if (!decoder.make_inputs(inputs, map)) numbers.clear();
+  return numbers;
 }
 
 Status wait_if_demanded(const Config& config, worker::GpuDecoder* decoder) {

@@ -63,6 +63,14 @@ auto run_inputs(std::span<StageWork> works, Run run) {
   return result;
 }
 
+// Where the session takes pictures of one size, on one GPU.
+void offer_gpu_input(const preprocess::Plan& plan, bool by_full_size, const infer::Session& session,
+                     PictureStage& stage) {
+  const bool is_on_one = stage.device.starts_with("cuda:") && stage.device.find('+') == std::string::npos;
+  if (is_on_one && session.inputs().size() == 1 && plan.fit != preprocess::Fit::kShortEdge)
+    stage.gpu_input = worker::GpuInput{plan, by_full_size ? 1U : 0U};
+}
+
 Status load_objects(const Models& models, const models::Spec& spec, PictureStage& stage) {
   IE_TRY(const auto detector, load_reader<vision::ObjectDetector>(models, spec, stage, InstalledModels::Rows::kMany));
   // Batches do not help on the CPU.
@@ -70,6 +78,10 @@ Status load_objects(const Models& models, const models::Spec& spec, PictureStage
   stage.prepare = [detector](const StageInput& input) -> Result<StageWork> {
     return detector->prepare(input.picture, input.full_width, input.full_height);
   };
+  stage.prepare_made = [detector](const preprocess::MadeInput& made, preprocess::FullSize full) -> Result<StageWork> {
+    return detector->prepare(made, full);
+  };
+  offer_gpu_input(detector->plan(), false, detector->session(), stage);
   stage.run = [detector](std::span<StageWork> works) -> Result<std::vector<StageOutput>> {
     IE_TRY(const auto all, run_inputs(works, [&](const auto& inputs) { return detector->detect(inputs); }));
     std::vector<StageOutput> outputs;
@@ -84,6 +96,10 @@ Status load_embedding(const Models& models, const models::Spec& spec, PictureSta
   stage.prepare = [embedder](const StageInput& input) -> Result<StageWork> {
     return embedder->prepare(input.picture, {input.full_width, input.full_height});
   };
+  stage.prepare_made = [embedder](const preprocess::MadeInput& made, preprocess::FullSize full) -> Result<StageWork> {
+    return embedder->prepare(made, full);
+  };
+  offer_gpu_input(embedder->plan(), true, embedder->session(), stage);
   const std::string data = json_text(json{{"dimensions", stage.dimensions}});
   stage.run = [embedder, data, key = stage.key](std::span<StageWork> works) -> Result<std::vector<StageOutput>> {
     IE_TRY(std::vector<vision::Embedding> vectors,

@@ -36,6 +36,13 @@ class PhotoSource {
   [[nodiscard]] std::span<const std::byte> bytes(const worker::Thumbnail& thumbnail) const {
     return on_gpu_ ? on_gpu_->bytes(thumbnail) : file_->bytes(thumbnail);
   }
+  // Of a model, made on the GPU of the first reply's picture; none: it is to be made of its pixels.
+  [[nodiscard]] std::optional<preprocess::MadeInput> made_input(std::uint32_t number,
+                                                                const worker::Picture& picture) const {
+    GpuRow row = on_gpu_ ? on_gpu_->input(number) : nullptr;
+    if (!row) return std::nullopt;
+    return preprocess::MadeInput{{picture.width, picture.height}, std::move(row)};
+  }
   // Decodes it again; what pixels() gave is no longer valid, unless it came from the GPU.
   Result<ImageView> decode_again(const worker::Task& task) {
     if (!file_) {
@@ -146,6 +153,8 @@ class ContentPass {
                       task.max_edge));
       run_.gpu = nullptr;
     }
+    if (run_.gpu != nullptr && has_pictures)
+      gpu_inputs_ = make_inputs_on_gpu(run_.options.config, stages_.all(), *run_.gpu);
     return wait_if_demanded(run_.options.config, run_.gpu);
   }
 
@@ -398,14 +407,24 @@ class ContentPass {
     };
     Trace::Clock::duration plain{};
     for (const PictureStage& stage : stages_.all())
-      if (is_among(wanted, stage.key)) plain += run_stage(stage, input, contents);
+      if (is_among(wanted, stage.key)) plain += run_stage(stage, source, input, contents);
     if (plain.count() > 0) run_.trace.add(Step::kAnalyze, Trace::Clock::now() - plain);
   }
 
+  Result<StageWork> prepare(const PictureStage& stage, const PhotoSource& source, const StageInput& input,
+                            const worker::Picture& picture) const {
+    const auto number = gpu_inputs_.find(&stage);
+    std::optional<preprocess::MadeInput> made;
+    if (number != gpu_inputs_.end()) made = source.made_input(number->second, picture);
+    if (!made) return stage.prepare(input);
+    return stage.prepare_made(*made, {input.full_width, input.full_height});
+  }
+
   // Prepares the picture and, where the stage takes one at a time, runs it. Gives the time that no model took.
-  Trace::Clock::duration run_stage(const PictureStage& stage, const StageInput& input, Contents& contents) {
+  Trace::Clock::duration run_stage(const PictureStage& stage, const PhotoSource& source, const StageInput& input,
+                                   Contents& contents) {
     const auto start = Trace::Clock::now();
-    Result<StageWork> work = stage.prepare(input);
+    Result<StageWork> work = prepare(stage, source, input, *contents.picture);
     if (!work)
       contents.failures.emplace_back(stage.key, work.error());
     else if (stage.batch == 1)
@@ -496,6 +515,7 @@ class ContentPass {
   const std::uint32_t edge_, quality_;
   bool thumbnails_ = true;
   std::uint32_t hashing_ = worker::kHash;  // operations
+  InputNumbers gpu_inputs_;                // of the models whose inputs the GPU makes
   std::vector<store::PendingFile> files_;
   std::unordered_map<store::AssetId, std::vector<std::pair<store::StageKey, Error>>>
       broken_;  // in this run; the sink's

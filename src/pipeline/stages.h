@@ -19,6 +19,7 @@
 #include "store/types.h"
 #include "types/image.h"
 #include "types/luma.h"
+#include "worker/gpu_protocol.h"
 
 namespace image_engine::pipeline {
 
@@ -103,6 +104,9 @@ struct PictureStage {
   // One output for each work. An error concerns the whole batch and leaves `works` unchanged: run them one by one to
   // find the cause.
   std::function<Result<std::vector<StageOutput>>(std::span<StageWork>)> run = {};
+  // Of a stage whose model is on one GPU: the input that may be made there, and prepare() of one that was.
+  std::optional<worker::GpuInput> gpu_input = {};
+  std::function<Result<StageWork>(const preprocess::MadeInput&, preprocess::FullSize full)> prepare_made = {};
   // For stages with a model: loads it when there is work. Sets prepare, run, batch, device, precision.
   std::function<Status(PictureStage&)> load = {};
   std::string device = "cpu", precision = {};

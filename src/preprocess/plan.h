@@ -91,7 +91,15 @@ struct Prepared {
 // kInvalidArgument for an empty picture or an invalid plan. Thread-safe.
 Result<Prepared> prepare(const Plan& plan, const ImageView& picture, FullSize full = {});
 
-// The same, into one item of a batch: `out` has 3 × H × W elements of the plan's type.
+// What prepare() would return, of an input that was made in a GPU's memory (device_input.h) from a picture of this
+// size. kInvalidArgument as prepare().
+struct MadeInput {
+  FullSize picture;
+  GpuRow row;
+};
+Result<Prepared> prepared_on_gpu(const Plan& plan, const MadeInput& made, FullSize full = {});
+
+// As prepare(), into one item of a batch: `out` has 3 × H × W elements of the plan's type.
 Result<Placement> prepare_into(const Plan& plan, const ImageView& picture, std::span<std::byte> out,
                                FullSize full = {});
 

@@ -57,7 +57,7 @@ Status check_picture(const ImageView& picture) {
   return {};
 }
 
-Size size_of(const ImageView& picture, FullSize full) {
+Size size_of(FullSize picture, FullSize full) {
   return full.width != 0 && full.height != 0 ? Size{full.width, full.height} : Size{picture.width, picture.height};
 }
 
@@ -81,6 +81,12 @@ void write(const Plan& plan, const ImageView& picture, const Geometry& geometry,
 Placement write_input(const Plan& plan, const ImageView& picture, const Geometry& geometry, std::span<std::byte> out) {
   (plan.type == ElementType::kUint8 ? write<std::uint8_t> : write<float>)(plan, picture, geometry, out);
   return placement_of(geometry, picture.width, picture.height);
+}
+
+std::vector<std::int64_t> shape_of(const Plan& plan, const InputSize& input) {
+  const std::int64_t width = input.width, height = input.height;
+  if (plan.layout == Layout::kNchw) return {1, 3, height, width};
+  return {1, height, width, 3};
 }
 
 std::size_t count_of(const InputSize& input) { return std::size_t{3} * input.width * input.height; }
@@ -143,22 +149,28 @@ InputSize input_size(const Plan& plan, std::uint32_t picture_width, std::uint32_
 Result<Prepared> prepare(const Plan& plan, const ImageView& picture, FullSize full) {
   IE_CHECK(check_plan(plan));
   IE_CHECK(check_picture(picture));
-  const Geometry geometry = geometry_of(plan, size_of(picture, full));
-  const std::int64_t width = geometry.input.width, height = geometry.input.height;
-  const bool planes = plan.layout == Layout::kNchw;
-  Prepared prepared{Tensor::zeros(plan.type, planes ? std::vector<std::int64_t>{1, 3, height, width}
-                                                    : std::vector<std::int64_t>{1, height, width, 3}),
-                    {},
-                    {picture.width, picture.height},
-                    full};
+  const FullSize size{picture.width, picture.height};
+  const Geometry geometry = geometry_of(plan, size_of(size, full));
+  Prepared prepared{Tensor::zeros(plan.type, shape_of(plan, geometry.input)), {}, size, full};
   prepared.placement = write_input(plan, picture, geometry, prepared.tensor.data);
   return prepared;
+}
+
+Result<Prepared> prepared_on_gpu(const Plan& plan, const MadeInput& made, FullSize full) {
+  IE_CHECK(check_plan(plan));
+  if (made.picture.width == 0 || made.picture.height == 0)
+    return fail(ErrorCode::kInvalidArgument, "preprocessing: the picture is empty");
+  const Geometry geometry = geometry_of(plan, size_of(made.picture, full));
+  return Prepared{{plan.type, shape_of(plan, geometry.input), {}, {made.row}},
+                  placement_of(geometry, made.picture.width, made.picture.height),
+                  made.picture,
+                  full};
 }
 
 Result<Placement> prepare_into(const Plan& plan, const ImageView& picture, std::span<std::byte> out, FullSize full) {
   IE_CHECK(check_plan(plan));
   IE_CHECK(check_picture(picture));
-  const Geometry geometry = geometry_of(plan, size_of(picture, full));
+  const Geometry geometry = geometry_of(plan, size_of({picture.width, picture.height}, full));
   const std::size_t wanted = count_of(geometry.input) * element_size(plan.type);
   if (out.size() != wanted)
     return fail(ErrorCode::kInvalidArgument, "preprocessing: the input takes " + std::to_string(wanted) +

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <numeric>
 #include <span>
 #include <vector>
@@ -29,11 +30,17 @@ constexpr std::size_t element_size(ElementType type) {
   return 1;
 }
 
-// Dense, row-major, in the machine's byte order. data.size() is the product of `shape` times element_size(type).
+// The address of a tensor's row in a GPU's memory, which is kept until the last copy is destroyed.
+using GpuRow = std::shared_ptr<const void>;
+
+// Dense, row-major, in the machine's byte order. data.size() is the product of `shape` times element_size(type), less
+// the rows that are on a GPU.
 struct Tensor {
   ElementType type = ElementType::kFloat32;
   std::vector<std::int64_t> shape;
   std::vector<std::byte> data;
+  // Of a model's input with rows on a GPU: shape[0] of them. Null: the row is in `data`, behind those before it.
+  std::vector<GpuRow> gpu_rows = {};
 
   // Zeros. `shape` has no negative numbers.
   static Tensor zeros(ElementType type, std::vector<std::int64_t> shape) {

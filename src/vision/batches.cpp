@@ -9,11 +9,17 @@ bool takes_batches(const std::vector<infer::TensorInfo>& inputs) {
 }
 
 Tensor stacked(std::span<const Tensor* const> pictures) {
-  Tensor batch = *pictures.front();
-  batch.data.reserve(batch.data.size() * pictures.size());
-  for (const Tensor* picture : pictures.subspan(1)) {
+  const bool on_gpu =
+      std::ranges::any_of(pictures, [](const Tensor* picture) { return !picture->gpu_rows.empty(); });
+  Tensor batch{pictures.front()->type, pictures.front()->shape, {}};
+  batch.shape[0] = 0;
+  if (!on_gpu) batch.data.reserve(pictures.front()->data.size() * pictures.size());
+  for (const Tensor* picture : pictures) {
     batch.data.insert(batch.data.end(), picture->data.begin(), picture->data.end());
     batch.shape[0] += picture->shape[0];
+    if (!on_gpu) continue;
+    batch.gpu_rows.insert(batch.gpu_rows.end(), picture->gpu_rows.begin(), picture->gpu_rows.end());
+    batch.gpu_rows.resize(static_cast<std::size_t>(batch.shape[0]));  // null: in `data`
   }
   return batch;
 }

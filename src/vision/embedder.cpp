@@ -162,6 +162,11 @@ Result<preprocess::Prepared> ImageEmbedder::prepare(const ImageView& picture, pr
   return preprocess::prepare(plan_, picture, full);
 }
 
+Result<preprocess::Prepared> ImageEmbedder::prepare(const preprocess::MadeInput& made,
+                                                    preprocess::FullSize full) const {
+  return preprocess::prepared_on_gpu(plan_, made, full);
+}
+
 Result<Embedding> ImageEmbedder::embed(const ImageView& picture, preprocess::FullSize full) const {
   IE_TRY(const preprocess::Prepared prepared, prepare(picture, full));
   IE_TRY(auto embeddings, run(prepared.tensor));

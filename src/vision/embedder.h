@@ -30,6 +30,9 @@ class ImageEmbedder {
   // embed() in two steps, for several pictures: pass the results of prepare(), in order. One run if the graph takes
   // batches.
   [[nodiscard]] Result<preprocess::Prepared> prepare(const ImageView& picture, preprocess::FullSize full = {}) const;
+  // Of an input made on a GPU, with positions by the photo's size.
+  [[nodiscard]] Result<preprocess::Prepared> prepare(const preprocess::MadeInput& made,
+                                                     preprocess::FullSize full) const;
   [[nodiscard]] Result<std::vector<Embedding>> embed(std::span<const preprocess::Prepared> prepared) const;
 
   [[nodiscard]] const preprocess::Plan& plan() const { return plan_; }

@@ -129,6 +129,13 @@ Result<preprocess::Prepared> ObjectDetector::prepare(const ImageView& picture, s
   return prepared;
 }
 
+Result<preprocess::Prepared> ObjectDetector::prepare(const preprocess::MadeInput& made,
+                                                     preprocess::FullSize full) const {
+  IE_TRY(preprocess::Prepared prepared, preprocess::prepared_on_gpu(plan_, made));
+  prepared.full = full;
+  return prepared;
+}
+
 Result<std::vector<DetectedObject>> ObjectDetector::detect(const ImageView& picture, std::uint32_t full_width,
                                                            std::uint32_t full_height) const {
   IE_TRY(const preprocess::Prepared prepared, prepare(picture, full_width, full_height));

@@ -37,6 +37,9 @@ class ObjectDetector {
   // batches and the inputs have the same size.
   [[nodiscard]] Result<preprocess::Prepared> prepare(const ImageView& picture, std::uint32_t full_width,
                                                      std::uint32_t full_height) const;
+  // Of an input made on a GPU, with positions by the reduced picture's size.
+  [[nodiscard]] Result<preprocess::Prepared> prepare(const preprocess::MadeInput& made,
+                                                     preprocess::FullSize full) const;
   [[nodiscard]] Result<std::vector<std::vector<DetectedObject>>> detect(
       std::span<const preprocess::Prepared> prepared) const;
   [[nodiscard]] bool takes_several() const { return batches_; }

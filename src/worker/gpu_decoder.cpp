@@ -10,9 +10,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <condition_variable>
 #include <csignal>
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
@@ -39,7 +41,41 @@ struct Slot {
   Request request;
   Clock::time_point begun;
   std::optional<Reply> reply;
+  std::shared_ptr<const std::byte> area;  // of models' inputs, given back when it is destroyed
+  bool has_inputs = false;                // they are in it
 };
+
+// The memory of models' inputs. Areas that are in use keep it.
+struct InputAreas {
+  std::shared_ptr<const std::byte> memory;
+  GpuInputAreas layout;
+  std::mutex mutex;
+  std::vector<std::uint32_t> free;
+};
+
+struct TakenArea {
+  std::uint32_t number = kNoArea;
+  std::shared_ptr<const std::byte> begin;
+};
+TakenArea take_area(const std::shared_ptr<InputAreas>& areas) {
+  if (!areas) return {};
+  const std::lock_guard lock(areas->mutex);
+  if (areas->free.empty()) return {};
+  const std::uint32_t number = areas->free.back();
+  areas->free.pop_back();
+  const std::byte* begin = areas->memory.get() + number * areas->layout.step;
+  return {number, std::shared_ptr<const std::byte>(begin, [areas, number](const std::byte*) {
+            const std::lock_guard giving_back(areas->mutex);
+            areas->free.push_back(number);
+          })};
+}
+
+bool is_sound(const GpuInputAreas& layout) {
+  const std::uint64_t step = layout.step;
+  return layout.version == kGpuProtocolVersion && layout.areas <= kMostAreas &&
+         (layout.areas == 0 || (step > 0 && step <= layout.bytes / layout.areas)) &&
+         std::ranges::all_of(layout.offsets, [&](std::uint64_t offset) { return offset <= step; });
+}
 
 std::uint64_t slot_bytes_of(const GpuDecoderOptions& options) {
   const std::uint64_t edge = options.max_edge, small = options.thumbnail_edge;
@@ -74,6 +110,10 @@ struct GpuDecoder::State {
   GpuHello hello;
   GpuDecoderCounts counts;
   std::uint64_t numbers = 0;
+  std::optional<GpuInputs> inputs;  // that are wanted; none any more once they are asked for
+  MapMemory map;
+  std::shared_ptr<InputAreas> areas;  // of this process; null: none
+  std::array<std::uint64_t, kMostInputs> input_offsets{};
   Clock::time_point last_answer;
   UniqueFd wake_read, wake_write;  // ends the thread's waiting
   std::thread thread;
@@ -87,6 +127,9 @@ struct GpuDecoder::State {
   bool receive_one();
   bool is_overdue();
   bool is_stopping();
+  void ask_for_inputs();
+  bool take_areas(const GpuInputAreas& layout, const UniqueFd& handle);
+  bool take_message(const GpuAnswer& answer);
   void take_answer(const GpuAnswer& answer);
   void count_death();
 };
@@ -164,8 +207,28 @@ Status GpuDecoder::State::start() {
   const std::lock_guard lock(mutex);
   socket = std::move(ours);
   is_ready = true;
+  ask_for_inputs();
   changed.notify_all();
   return {};
+}
+
+// Of the first process only: what it gave is in use for longer than it lives. Call with the lock.
+void GpuDecoder::State::ask_for_inputs() {
+  if (is_ready && inputs && counts.deaths == 0 && send_packet(socket.get(), &*inputs, sizeof *inputs, {}, MSG_DONTWAIT))
+    inputs.reset();
+}
+
+bool GpuDecoder::State::take_areas(const GpuInputAreas& layout, const UniqueFd& handle) {
+  if (!is_sound(layout) || (layout.areas > 0) != (handle.get() >= 0) || !map) return false;
+  if (layout.areas == 0) return true;
+  auto made = std::make_shared<InputAreas>();
+  made->memory = map(handle, layout.bytes);
+  made->layout = layout;
+  for (std::uint32_t area = layout.areas; area > 0; --area) made->free.push_back(area - 1);
+  const std::lock_guard lock(mutex);
+  std::ranges::copy(layout.offsets, input_offsets.begin());
+  if (made->memory) areas = std::move(made);
+  return true;
 }
 
 Status GpuDecoder::State::read_hello(int socket_end) {
@@ -216,6 +279,7 @@ void GpuDecoder::State::count_death() {
   const std::lock_guard lock(mutex);
   is_ready = false;
   ++counts.deaths;
+  areas.reset();
   for (Slot& slot : slots)
     if (slot.state == SlotState::kInWork) {
       slot.state = SlotState::kDone;
@@ -246,18 +310,29 @@ void GpuDecoder::State::take_answer(const GpuAnswer& answer) {
   last_answer = Clock::now();
   std::uint64_t& count = !reply ? counts.left : answer.route == GpuRoute::kHardware ? counts.hardware : counts.hybrid;
   ++count;
+  slot.has_inputs = reply && answer.has_inputs != 0 && slot.area;
   slot.reply = std::move(reply);
   changed.notify_all();
 }
 
 // False when the process has gone, or what it says makes no sense.
 bool GpuDecoder::State::receive_one() {
+  alignas(std::max_align_t) std::array<std::byte, std::max(sizeof(GpuAnswer), sizeof(GpuInputAreas))> bytes;
+  Result<Packet> packet = receive_packet(socket.get(), bytes);
+  if (!packet) return false;
+  if (packet->bytes == sizeof(GpuInputAreas)) {
+    GpuInputAreas layout;
+    std::memcpy(&layout, bytes.data(), sizeof layout);
+    return take_areas(layout, packet->descriptor);
+  }
   GpuAnswer answer;
-  ssize_t count = 0;
-  do count = ::recv(socket.get(), &answer, sizeof answer, 0);
-  while (count < 0 && errno == EINTR);
-  if (count != sizeof answer || answer.version != kGpuProtocolVersion || answer.slot >= slots.size() ||
-      answer.reply_bytes > kReplyRoom || answer.route > GpuRoute::kHybrid)
+  std::memcpy(&answer, bytes.data(), sizeof answer);
+  return packet->bytes == sizeof answer && take_message(answer);
+}
+
+bool GpuDecoder::State::take_message(const GpuAnswer& answer) {
+  if (answer.version != kGpuProtocolVersion || answer.slot >= slots.size() || answer.reply_bytes > kReplyRoom ||
+      answer.route > GpuRoute::kHybrid)
     return false;
   {
     const std::lock_guard lock(mutex);
@@ -349,6 +424,18 @@ bool GpuDecoder::takes(const Task& task) const {
   return task.thumbnail_edge <= options.thumbnail_edge;
 }
 
+Status GpuDecoder::make_inputs(std::span<const GpuInput> inputs, MapMemory map) {
+  if (inputs.empty() || inputs.size() > kMostInputs)
+    return fail(ErrorCode::kInvalidArgument, "no such number of models' inputs");
+  const std::lock_guard lock(state_->mutex);
+  state_->map = std::move(map);
+  GpuInputs& wanted = state_->inputs.emplace();
+  wanted.count = static_cast<std::uint32_t>(inputs.size());
+  std::ranges::copy(inputs, wanted.inputs);
+  state_->ask_for_inputs();
+  return {};
+}
+
 std::optional<GpuPicture> GpuDecoder::submit(const Task& task, int file) {
   State& state = *state_;
   if (!takes(task)) return std::nullopt;
@@ -356,6 +443,8 @@ std::optional<GpuPicture> GpuDecoder::submit(const Task& task, int file) {
   if (!state.is_ready || state.free_slots.empty()) return std::nullopt;
   GpuRequest message;
   message.slot = state.free_slots.back();
+  TakenArea area = (task.operations & kDecode) != 0 ? take_area(state.areas) : TakenArea{};
+  message.area = area.number;
   Request& request = message.request;
   request.operations = task.operations;
   request.max_edge = task.max_edge;
@@ -366,7 +455,7 @@ std::optional<GpuPicture> GpuDecoder::submit(const Task& task, int file) {
   // A worker that takes no more must not hold up everybody.
   if (!send_packet(state.socket.get(), &message, sizeof message, {&file, 1}, MSG_DONTWAIT)) return std::nullopt;
   state.free_slots.pop_back();
-  state.slots[message.slot] = {SlotState::kInWork, request, Clock::now(), std::nullopt};
+  state.slots[message.slot] = {SlotState::kInWork, request, Clock::now(), std::nullopt, std::move(area.begin), false};
   return GpuPicture(*this, message.slot);
 }
 
@@ -408,6 +497,14 @@ std::optional<Reply> GpuPicture::wait() {
   std::unique_lock lock(state.mutex);
   state.changed.wait(lock, [&] { return state.slots[slot_].state == SlotState::kDone; });
   return std::move(state.slots[slot_].reply);
+}
+
+GpuRow GpuPicture::input(std::uint32_t index) const {
+  GpuDecoder::State& state = *decoder_->state_;
+  const std::lock_guard lock(state.mutex);
+  const Slot& slot = state.slots[slot_];
+  if (!slot.has_inputs) return nullptr;
+  return {slot.area, slot.area.get() + state.input_offsets[index]};
 }
 
 ImageView GpuPicture::pixels(const Picture& picture) const {

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -13,6 +14,7 @@
 #include "core/file.h"
 #include "core/result.h"
 #include "types/image.h"
+#include "types/tensor.h"
 #include "worker/gpu_protocol.h"
 #include "worker/pool.h"
 
@@ -52,6 +54,9 @@ class GpuPicture {
 
   // Waits for the answer. None: the picture is left to the CPU, which also has to say whether it is damaged.
   std::optional<Reply> wait();
+  // Model input `index` of make_inputs(), made of the reply's picture; null: there is none. Valid, with the memory,
+  // until the last copy is destroyed; the decoder must outlive it. After wait().
+  [[nodiscard]] GpuRow input(std::uint32_t index) const;
   // Of the reply; valid while this lives.
   [[nodiscard]] ImageView pixels(const Picture& picture) const;
   [[nodiscard]] std::span<const std::byte> bytes(const Thumbnail& thumbnail) const;
@@ -75,6 +80,11 @@ class GpuDecoder {
   Status wait_until_ready();
   // Whether it is a task for it: no other operations than below, and no larger pictures than its options allow.
   [[nodiscard]] bool takes(const Task& task) const;
+  // From now on makes these inputs of every picture, in memory of the GPU, until the process dies. `map` gets the
+  // memory's exported handle and its bytes, on the decoder's thread, and returns its address; null: it cannot be used.
+  // Call once. kInvalidArgument: not 1 to kMostInputs of them.
+  using MapMemory = std::function<std::shared_ptr<const std::byte>(const UniqueFd& handle, std::uint64_t bytes)>;
+  Status make_inputs(std::span<const GpuInput> inputs, MapMemory map);
   // Begins with a picture: kHash, kFormerHash, kDecode, kThumbnail and kLuma of the task's operations. None: no slot is
   // free, the process is not (or not again) ready, or the task is not one for it.
   std::optional<GpuPicture> submit(const Task& task, int file);

@@ -188,6 +188,29 @@ Status send_packet(int socket, const void* data, size_t bytes, std::span<const i
   return {};
 }
 
+Result<Packet> receive_packet(int socket, std::span<std::byte> into) {
+  iovec part{into.data(), into.size()};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  ssize_t count = 0;
+  do count = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+  while (count < 0 && errno == EINTR);
+  if (count < 0) return fail(errno_error("cannot read from the worker"));
+  Packet packet;
+  packet.bytes = static_cast<size_t>(count);
+  const cmsghdr* header = CMSG_FIRSTHDR(&message);
+  if (header != nullptr && header->cmsg_type == SCM_RIGHTS) {
+    int descriptor = -1;
+    std::memcpy(&descriptor, CMSG_DATA(header), sizeof descriptor);
+    packet.descriptor.reset(descriptor);
+  }
+  return packet;
+}
+
 namespace {
 
 // The kilobytes of a line of /proc/PID/status, in bytes. The first line is the name, which the program can choose; its

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -21,6 +22,13 @@ std::vector<std::string> worker_environment();
 
 // Sends one packet with descriptors, which are borrowed; flags of sendmsg(). kIo.
 Status send_packet(int socket, const void* data, size_t bytes, std::span<const int> descriptors, int flags = 0);
+
+struct Packet {
+  size_t bytes = 0;     // 0: the other end is closed
+  UniqueFd descriptor;  // the one that came with it, if any
+};
+// Waits for one packet; of a larger one the rest is lost. kIo.
+Result<Packet> receive_packet(int socket, std::span<std::byte> into);
 
 struct ProcessLimits {
   std::uint64_t memory = 0;  // bytes

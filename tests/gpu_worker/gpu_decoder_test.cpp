@@ -6,9 +6,13 @@
 #include <turbojpeg.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cmath>
+#include <cstring>
+#include <thread>
 
 #include "core/file.h"
+#include "preprocess/plan.h"
 #include "tests/support/ok.h"
 #include "tests/support/pictures.h"
 #include "worker/decode_file.h"
@@ -188,6 +192,112 @@ TEST(GpuDecoder, ADeathCostsThePicturesInWorkAndNothingElse) {
     EXPECT_FALSE(gpu->submit(kAll, good.get()));
     EXPECT_TRUE(gpu->failure());
   }
+}
+
+// A crop as CLIP's, in float, and a letterboxed input, in bytes.
+std::vector<GpuInput> two_inputs() {
+  preprocess::Plan crop{.width = 96, .height = 96, .fit = preprocess::Fit::kCentreCrop};
+  crop.filter = preprocess::Filter::kBicubic;
+  crop.mean = {120, 110, 100};
+  crop.deviation = {60, 70, 80};
+  preprocess::Plan letterbox{.width = 128, .height = 128, .fit = preprocess::Fit::kLetterbox};
+  letterbox.layout = preprocess::Layout::kNhwc;
+  letterbox.order = preprocess::ChannelOrder::kBgr;
+  letterbox.type = ElementType::kUint8;
+  letterbox.pad = {114, 114, 114};
+  return {{crop, 1}, {letterbox, 0}};
+}
+
+// The worker's memory as this process sees it; sets `is_mapped` when it has come.
+GpuDecoder::MapMemory map_into_here(std::atomic<bool>& is_mapped) {
+  return [&is_mapped](const UniqueFd& handle, std::uint64_t bytes) {
+    void* memory = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, handle.get(), 0);
+    is_mapped = memory != MAP_FAILED;
+    return std::shared_ptr<const std::byte>(static_cast<const std::byte*>(memory), [bytes](const std::byte* at) {
+      ::munmap(const_cast<std::byte*>(at), bytes);
+    });
+  };
+}
+
+void wait_for(const std::atomic<bool>& happened) {
+  for (int i = 0; i < 6000 && !happened; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  ASSERT_TRUE(happened);
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // the decoder takes it in
+}
+
+TEST(GpuDecoder, ModelsInputsAreThoseOfTheCpu) {
+  const auto gpu = decoder("good");
+  const std::vector<GpuInput> inputs = two_inputs();
+  std::atomic<bool> is_mapped = false;
+  ASSERT_OK(gpu->make_inputs(inputs, map_into_here(is_mapped)));
+  ASSERT_OK(gpu->wait_until_ready());
+  wait_for(is_mapped);
+  const std::string wide = jpeg_of(641, 367);
+  for (char orientation = 1; orientation <= 8; ++orientation) {
+    const UniqueFd file = file_of(oriented(wide, orientation));
+    std::optional<GpuPicture> picture = gpu->submit(kAll, file.get());
+    ASSERT_TRUE(picture);
+    const std::optional<Reply> reply = picture->wait();
+    ASSERT_TRUE(reply);
+    for (std::uint32_t i = 0; i < inputs.size(); ++i) {
+      const preprocess::FullSize full{reply->picture->full_width, reply->picture->full_height};
+      const auto by = inputs[i].by_full_size != 0 ? full : preprocess::FullSize{};
+      const auto wanted = preprocess::prepare(inputs[i].plan, picture->pixels(*reply->picture), by).value();
+      const GpuRow row = picture->input(i);
+      ASSERT_NE(row, nullptr);
+      EXPECT_EQ(std::memcmp(row.get(), wanted.tensor.data.data(), wanted.tensor.data.size()), 0)
+          << "input " << i << ", orientation " << int{orientation};
+      const auto made =
+          preprocess::prepared_on_gpu(inputs[i].plan, {{reply->picture->width, reply->picture->height}, row}, by)
+              .value();
+      EXPECT_EQ(made.tensor.shape, wanted.tensor.shape);
+      EXPECT_EQ(made.placement.scale_x, wanted.placement.scale_x);
+      EXPECT_EQ(made.placement.offset_y, wanted.placement.offset_y);
+    }
+  }
+}
+
+TEST(GpuDecoder, ModelsInputsAreKeptWhileTheyAreUsed) {
+  std::vector<GpuInput> inputs = two_inputs();
+  inputs[0].plan.width = inputs[0].plan.height = 224;  // one area of the stand-in's memory holds it
+  const auto gpu = decoder("good");
+  std::atomic<bool> is_mapped = false;
+  ASSERT_OK(gpu->make_inputs(inputs, map_into_here(is_mapped)));
+  ASSERT_OK(gpu->wait_until_ready());
+  wait_for(is_mapped);
+  const UniqueFd file = file_of(jpeg_of(320, 240));
+  const auto row_of_next = [&] {
+    std::optional<GpuPicture> picture = gpu->submit(kAll, file.get());
+    EXPECT_TRUE(picture && picture->wait());
+    return picture->input(0);
+  };
+  GpuRow first = row_of_next();
+  EXPECT_NE(first, nullptr);
+  EXPECT_EQ(row_of_next(), nullptr) << "the only area is in use";
+  first.reset();
+  EXPECT_NE(row_of_next(), nullptr);
+}
+
+TEST(GpuDecoder, ADeathEndsModelsInputsNotPictures) {
+  const auto gpu = decoder("crash");
+  std::atomic<bool> is_mapped = false;
+  ASSERT_OK(gpu->make_inputs(two_inputs(), map_into_here(is_mapped)));
+  ASSERT_OK(gpu->wait_until_ready());
+  wait_for(is_mapped);
+  const UniqueFd good = file_of(jpeg_of(320, 240)), bad = file_of(jpeg_of(13, 13));
+  std::optional<GpuPicture> before = gpu->submit(kAll, good.get());
+  ASSERT_TRUE(before && before->wait());
+  const GpuRow row = before->input(0);
+  ASSERT_NE(row, nullptr);
+  const float level = *static_cast<const float*>(row.get());
+  std::optional<GpuPicture> deadly = gpu->submit(kAll, bad.get());
+  ASSERT_TRUE(deadly);
+  EXPECT_FALSE(deadly->wait());
+  ASSERT_OK(gpu->wait_until_ready());
+  std::optional<GpuPicture> after = gpu->submit(kAll, good.get());
+  ASSERT_TRUE(after && after->wait());
+  EXPECT_EQ(after->input(0), nullptr);
+  EXPECT_EQ(*static_cast<const float*>(row.get()), level) << "what was made stays";
 }
 
 TEST(GpuDecoder, OneThatCannotStartSaysWhy) {

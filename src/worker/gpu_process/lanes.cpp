@@ -19,6 +19,7 @@ namespace {
 // second 64 at a time, and 780 to 860 in two batches of 128, for four times the memory; with the hybrid decoder beside
 // it, 64 at a time on 12 threads, 960 to 1,170.
 constexpr std::size_t kBatch = 64;
+constexpr std::size_t kShareOfInputs = 4;  // one in so many bytes of the GPU's memory is for models' inputs
 constexpr std::size_t kScratchBytes = std::size_t{160} << 20;  // resample()'s need for pictures of 12 MP, and more
 constexpr std::size_t kOutputBytes = std::size_t{384} << 20;   // reduced pictures and sums, on the GPU
 constexpr std::size_t kStagingBytes = std::size_t{384} << 20;  // the same, page-locked
@@ -94,6 +95,8 @@ struct Lanes::State {
   std::unique_ptr<Codec> codec;
   std::unique_ptr<MemoryArena> pictures, outputs, inputs, staging;
   std::vector<std::unique_ptr<Lane>> lanes;
+  ExportedMemory exported;                    // for models' inputs; null: there is none
+  std::unique_ptr<ModelInputs> model_inputs;  // null: none are asked for
   std::unique_ptr<WaitingPictures> waiting;
   std::unique_ptr<TaskThreads> finishers;
   Answers* answers = nullptr;
@@ -160,7 +163,7 @@ Status Lanes::Lane::queue_kernels(Batch& batch) {
   std::vector<gpu::ResampleTask> reduce, shrink;
   std::byte* device = batch.device.data();
   for (std::size_t i = 0; i < batch.jobs.size(); ++i)
-    add_tasks(*batch.jobs[i], batch.results[i], device, reduce, shrink);
+    add_tasks(*batch.jobs[i], batch.results[i], device, all_.model_inputs.get(), reduce, shrink);
   IE_CHECK(gpu::resample(reduce, {scratch_.data(), scratch_.size()}, stream_));
   if (!shrink.empty()) IE_CHECK(gpu::resample(shrink, {scratch_.data(), scratch_.size()}, stream_));
   IE_CHECK(cuda(cudaMemcpyAsync(batch.host.data(), device, batch.device.size(), cudaMemcpyDeviceToHost, stream_),
@@ -257,7 +260,11 @@ Result<std::unique_ptr<Lanes>> Lanes::create(const LaneOptions& options) {
                                                      "(inference.gpu_memory_mb)",
                                                      human_bytes(2 * kOthers), human_bytes(options.device_bytes)));
   IE_TRY(state.outputs, MemoryArena::create(MemoryKind::kDevice, kOthers));
-  IE_TRY(state.pictures, MemoryArena::create(MemoryKind::kDevice, options.device_bytes - kOthers));
+  const std::size_t rest = options.device_bytes - kOthers, inputs = rest / kShareOfInputs;
+  IE_TRY(state.pictures, MemoryArena::create(MemoryKind::kDevice, rest - inputs));
+  // Now, since exporting may open a device. Without it the engine makes the inputs.
+  if (Result<ExportedMemory> exported = allocate_exported(options.device, inputs))
+    state.exported = std::move(*exported);
   IE_TRY(state.inputs, MemoryArena::create(MemoryKind::kPinned, options.pinned_bytes));
   IE_TRY(state.staging, MemoryArena::create(MemoryKind::kPinned, kStagingBytes));
   auto engine = std::make_unique<Lane>(state, GpuRoute::kHardware);
@@ -317,6 +324,14 @@ std::optional<MemoryArena::Part> Lanes::take_input(std::size_t bytes) {
   // A file that needs a large part of it would wait for long among small ones.
   if (bytes > std::min(kMostBytes, state_->inputs->size() / 4)) return std::nullopt;
   return state_->inputs->take(bytes);
+}
+
+Result<ExportedAreas> Lanes::make_areas(const GpuInputs& inputs) {
+  ExportedAreas areas;
+  IE_TRY(areas.layout, ModelInputs::lay_out(inputs, state_->exported.bytes));
+  areas.handle = std::move(state_->exported.handle);
+  state_->model_inputs = std::make_unique<ModelInputs>(inputs, areas.layout, state_->exported.data);
+  return areas;
 }
 
 bool Lanes::has_engine() const { return state_->has_engine; }

@@ -9,6 +9,7 @@
 
 #include "worker/gpu_process/codec.h"
 #include "worker/gpu_process/memory.h"
+#include "worker/gpu_process/model_inputs.h"
 #include "worker/gpu_process/waiting.h"
 
 namespace image_engine::worker {
@@ -48,6 +49,9 @@ class Lanes {
   void push(JobPointer job);
   // Page-locked memory for a file; waits for it. None: the file is larger than all of it.
   std::optional<MemoryArena::Part> take_input(std::size_t bytes);
+  // Areas for models' inputs, as many as there is memory for, at most kMostAreas. Call once, before push() of a request
+  // with an area. kInvalidArgument, kOutOfMemory.
+  Result<ExportedAreas> make_areas(const GpuInputs& inputs);
   [[nodiscard]] bool has_engine() const;
 
  private:

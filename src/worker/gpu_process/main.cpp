@@ -7,15 +7,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <filesystem>
+#include <optional>
+#include <span>
 #include <string>
 #include <thread>
 
@@ -25,6 +29,7 @@
 #include "media/jpeg_segments.h"
 #include "worker/archive.h"
 #include "worker/gpu_process/lanes.h"
+#include "worker/process.h"
 #include "worker/process/sandbox.h"
 
 namespace image_engine::worker {
@@ -75,6 +80,7 @@ class Outbox : public Answers {
     answer.slot = job.request.slot;
     answer.number = job.request.request.number;
     answer.route = route;
+    answer.has_inputs = route != GpuRoute::kNone && job.has_inputs ? 1 : 0;
     if (route != GpuRoute::kNone) {
       ArchiveWriter writer;
       writer(job.reply);
@@ -93,26 +99,27 @@ class Outbox : public Answers {
   std::uint64_t slot_bytes_;
 };
 
-// The next request; none when the engine has closed the socket.
-JobPointer receive() {
-  auto job = std::make_unique<Job>();
-  iovec part{&job->request, sizeof job->request};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  ssize_t count = 0;
-  do count = ::recvmsg(kSocketFd, &message, MSG_CMSG_CLOEXEC);
-  while (count < 0 && errno == EINTR);
-  if (count != sizeof job->request) return nullptr;
-  const cmsghdr* header = CMSG_FIRSTHDR(&message);
-  if (header == nullptr || header->cmsg_type != SCM_RIGHTS) return nullptr;
-  int descriptor = -1;
-  std::memcpy(&descriptor, CMSG_DATA(header), sizeof descriptor);
-  job->file.reset(descriptor);
-  return job;
+// What the engine sends: a picture, or the inputs that models need.
+struct Message {
+  JobPointer job;
+  std::optional<GpuInputs> inputs;
+};
+
+// The next message; none when the engine has closed the socket.
+std::optional<Message> receive() {
+  alignas(std::max_align_t) std::array<std::byte, std::max(sizeof(GpuRequest), sizeof(GpuInputs))> bytes;
+  Result<Packet> packet = receive_packet(kSocketFd, bytes);
+  if (!packet) return std::nullopt;
+  Message message;
+  if (packet->bytes == sizeof(GpuInputs)) {
+    std::memcpy(&message.inputs.emplace(), bytes.data(), sizeof(GpuInputs));
+    return message;
+  }
+  if (packet->bytes != sizeof(GpuRequest) || !packet->descriptor) return std::nullopt;
+  message.job = std::make_unique<Job>();
+  message.job->file = std::move(packet->descriptor);
+  std::memcpy(&message.job->request, bytes.data(), sizeof(GpuRequest));
+  return message;
 }
 
 constexpr std::array kStartOfJpeg = {std::byte{0xFF}, std::byte{0xD8}};
@@ -151,6 +158,16 @@ void take_in(Lanes& lanes, Outbox& outbox, JobPointer job) {
     if ((request.operations & kFormerHash) != 0) job->reply.hashes->former = media::jpeg_former_asset_hash(bytes);
   }
   lanes.push(std::move(job));
+}
+
+// Where there is no memory for them, the engine makes the inputs.
+bool answer_inputs(Lanes& lanes, const GpuInputs& inputs) {
+  if (inputs.version != kGpuProtocolVersion) return false;
+  Result<ExportedAreas> areas = lanes.make_areas(inputs);
+  if (!areas) areas = ExportedAreas{};
+  const int handle = areas->handle.get();
+  return send_packet(kSocketFd, &areas->layout, sizeof areas->layout, std::span(&handle, areas->handle ? 1 : 0))
+      .has_value();
 }
 
 // Open descriptors of devices: the driver's.
@@ -195,7 +212,12 @@ int serve(const Arguments& arguments) {
   TaskThreads readers(arguments.readers);
   (*lanes)->start(outbox);
   if (!say("")) return 2;
-  while (JobPointer job = receive()) {
+  while (std::optional<Message> message = receive()) {
+    if (message->inputs) {
+      if (!answer_inputs(**lanes, *message->inputs)) return 2;
+      continue;
+    }
+    JobPointer job = std::move(message->job);
     if (job->request.request.version != kProtocolVersion || !outbox.has_slot(job->request.slot)) return 2;
     readers.add([&lanes = **lanes, &outbox, shared = std::make_shared<JobPointer>(std::move(job))] {
       take_in(lanes, outbox, std::move(*shared));

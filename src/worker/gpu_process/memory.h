@@ -9,6 +9,7 @@
 #include <optional>
 #include <utility>
 
+#include "core/file.h"
 #include "core/result.h"
 
 namespace image_engine::worker {
@@ -18,6 +19,15 @@ enum class MemoryKind : unsigned char { kDevice, kPinned };
 // In memory_cuda.cpp. kOutOfMemory.
 Result<std::byte*> allocate(MemoryKind kind, std::size_t bytes);
 void deallocate(MemoryKind kind, std::byte* memory);
+
+// Memory that the engine maps, too; kept until the process ends.
+struct ExportedMemory {
+  std::byte* data = nullptr;
+  UniqueFd handle;
+  std::size_t bytes = 0;  // as asked for, rounded up
+};
+// Device memory, in memory_cuda.cpp. kOutOfMemory, kInternal.
+Result<ExportedMemory> allocate_exported(int device, std::size_t bytes);
 
 // Parts of one allocation, made at the start: in the sandbox nothing else need be allocated. Thread-safe.
 class MemoryArena {

@@ -40,14 +40,18 @@ Results lay_out(const Job& job, std::size_t begin) {
   return results;
 }
 
-void add_tasks(const Job& job, const Results& results, std::byte* memory, std::vector<gpu::ResampleTask>& reduce,
-               std::vector<gpu::ResampleTask>& shrink) {
+void add_tasks(Job& job, const Results& results, std::byte* memory, const ModelInputs* inputs,
+               std::vector<gpu::ResampleTask>& reduce, std::vector<gpu::ResampleTask>& shrink) {
   const Request& request = job.request.request;
   auto* rgb = reinterpret_cast<std::uint8_t*>(memory + results.rgb);
   reduce.push_back(
       gpu::reduce_task(stored(job), edge_of(request), rgb, results.has_luma ? memory + results.luma : nullptr));
-  if (!results.has_thumbnail) return;
   const gpu::DevicePicture reduced{rgb, results.size.width, results.size.height, std::size_t{results.size.width} * 3};
+  const std::uint32_t area = job.request.area;
+  const bool is_decoded = (request.operations & kDecode) != 0;
+  if (inputs != nullptr && inputs->has_area(area) && is_decoded && job.jpeg.icc.empty())
+    job.has_inputs = inputs->add_tasks(area, reduced, gpu::upright_size(stored(job)), shrink).has_value();
+  if (!results.has_thumbnail) return;
   shrink.push_back(
       gpu::reduce_task(reduced, request.thumbnail_edge, reinterpret_cast<std::uint8_t*>(memory + results.thumbnail)));
 }

@@ -7,6 +7,7 @@
 
 #include "core/result.h"
 #include "gpu/kernels/resample.h"
+#include "worker/gpu_process/model_inputs.h"
 #include "worker/gpu_process/waiting.h"
 
 namespace image_engine::worker {
@@ -21,9 +22,11 @@ struct Results {
 // The job's results from `begin` on.
 Results lay_out(const Job& job, std::size_t begin);
 
-// Adds what makes the results at `memory`, the batch's: `reduce` is to run first, then `shrink`.
-void add_tasks(const Job& job, const Results& results, std::byte* memory, std::vector<gpu::ResampleTask>& reduce,
-               std::vector<gpu::ResampleTask>& shrink);
+// Adds what makes the results at `memory`, the batch's: `reduce` is to run first, then `shrink`. The latter makes
+// models' inputs, too, where the job has an area for them and its picture needs no conversion of colours; `inputs` may
+// be null.
+void add_tasks(Job& job, const Results& results, std::byte* memory, const ModelInputs* inputs,
+               std::vector<gpu::ResampleTask>& reduce, std::vector<gpu::ResampleTask>& shrink);
 
 // Places the results, now in the host's memory, in the slot, and describes them in the job's reply. Converts colours by
 // the picture's profile. An error: the CPU is to decode it.

@@ -29,6 +29,7 @@ struct Job {
   RoutedJpeg jpeg;
   MemoryArena::Part rgb;  // on the GPU, as stored
   Reply reply;
+  bool has_inputs = false;  // of models, in the request's area
 };
 using JobPointer = std::unique_ptr<Job>;
 

@@ -1,7 +1,9 @@
 // The GPU worker's decoders, on the CPU. What it does wrong its program's name says; pictures of 13 pixels' width are
 // the ones to do it at.
 #include <errno.h>  // NOLINT: program_invocation_short_name
+#include <sys/mman.h>
 #include <turbojpeg.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <string_view>
@@ -30,11 +32,20 @@ bool decode(std::span<const std::byte> jpeg, const RoutedJpeg& routed, std::byte
 Result<std::byte*> allocate(MemoryKind /*kind*/, std::size_t bytes) {
   return static_cast<std::byte*>(std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096));
 }
+Result<ExportedMemory> allocate_exported(int /*device*/, std::size_t bytes) {
+  ExportedMemory memory{nullptr, UniqueFd(::memfd_create("areas", MFD_CLOEXEC)), bytes};
+  if (::ftruncate(memory.handle.get(), static_cast<off_t>(bytes)) != 0) return fail(ErrorCode::kOutOfMemory, "full");
+  void* mapped = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory.handle.get(), 0);
+  memory.data = static_cast<std::byte*>(mapped);
+  return memory;
+}
 void deallocate(MemoryKind /*kind*/, std::byte* memory) { std::free(memory); }
 
 struct Lanes::State {
   std::unique_ptr<MemoryArena> pictures, inputs;
   std::unique_ptr<TaskThreads> threads;
+  ExportedMemory exported;
+  std::unique_ptr<ModelInputs> model_inputs;
   Answers* answers = nullptr;
 
   void work(Job& job) {
@@ -48,7 +59,7 @@ struct Lanes::State {
     const Results results = lay_out(job, 0);
     std::vector<std::byte> memory(results.end);
     std::vector<gpu::ResampleTask> reduce, shrink;
-    add_tasks(job, results, memory.data(), reduce, shrink);
+    add_tasks(job, results, memory.data(), model_inputs.get(), reduce, shrink);
     return gpu::resample_on_host(reduce) && gpu::resample_on_host(shrink) &&
            fill_reply(job, results, memory.data(), answers->slot(job.request.slot));
   }
@@ -65,6 +76,7 @@ Lanes::~Lanes() = default;
 Result<std::unique_ptr<Lanes>> Lanes::create(const LaneOptions& options) {
   if (is_named("stillborn")) return fail(ErrorCode::kNotFound, "nothing here: make setup GPU=1 brings it");
   std::unique_ptr<Lanes> lanes(new Lanes);
+  IE_TRY(lanes->state_->exported, allocate_exported(0, std::size_t{1} << 20));
   IE_TRY(lanes->state_->pictures, MemoryArena::create(MemoryKind::kDevice, options.device_bytes));
   IE_TRY(lanes->state_->inputs, MemoryArena::create(MemoryKind::kPinned, options.pinned_bytes));
   return lanes;
@@ -78,6 +90,13 @@ void Lanes::push(JobPointer job) {
   state_->threads->add([this, shared = std::make_shared<JobPointer>(std::move(job))] { state_->work(**shared); });
 }
 std::optional<MemoryArena::Part> Lanes::take_input(std::size_t bytes) { return state_->inputs->take(bytes); }
+Result<ExportedAreas> Lanes::make_areas(const GpuInputs& inputs) {
+  ExportedAreas areas;
+  IE_TRY(areas.layout, ModelInputs::lay_out(inputs, state_->exported.bytes));
+  areas.handle = std::move(state_->exported.handle);
+  state_->model_inputs = std::make_unique<ModelInputs>(inputs, areas.layout, state_->exported.data);
+  return areas;
+}
 bool Lanes::has_engine() const { return true; }
 
 }  // namespace image_engine::worker
