@@ -99,13 +99,10 @@ class ContentPass {
     if (!files_.empty()) IE_CHECK(choose_gpu());
     Progress progress("Content", files_.size(), run_.options.progress);
     progress.append_text(run_.options.beside_progress);
-    const size_t at_once = files_at_once();
-    const auto files_of = [&](size_t index) {
-      return std::span(files_).subspan(index * at_once, std::min(at_once, files_.size() - index * at_once));
-    };
-    const auto read_several = [&](size_t index) { return read(files_of(index), progress); };
-    const auto keep_several = [&](size_t index, const std::vector<Contents>& contents) -> Status {
-      const auto files = files_of(index);
+    at_once_ = files_at_once();
+    const auto read_several = [&](size_t group) { return read_group(group, progress); };
+    const auto keep_several = [&](size_t group, const std::vector<Contents>& contents) -> Status {
+      const auto files = files_of(group);
       for (size_t i = 0; i < contents.size(); ++i) {
         const Trace::Clock::time_point start = Trace::Clock::now();
         IE_CHECK(keep(files[i], contents[i]));
@@ -113,7 +110,7 @@ class ContentPass {
       }
       return {};
     };
-    IE_CHECK(parallel_files((files_.size() + at_once - 1) / at_once, run_.pool.options().workers, read_several,
+    IE_CHECK(parallel_files((files_.size() + at_once_ - 1) / at_once_, run_.pool.options().workers, read_several,
                             keep_several, run_.options.stop));
     IE_CHECK(try_again());
     IE_CHECK(run_.batch.commit());
@@ -222,14 +219,24 @@ class ContentPass {
     return static_cast<size_t>(run_.options.config.analysis.ml_models.batch_size);
   }
 
+  // The files that a thread reads before it runs models on them.
+  [[nodiscard]] std::span<const store::PendingFile> files_of(size_t group) const {
+    const size_t first = group * at_once_;
+    return first < files_.size() ? std::span(files_).subspan(first, std::min(at_once_, files_.size() - first))
+                                 : std::span<const store::PendingFile>();
+  }
+
   // Files one after the other; then, for each model that wants it so, all their pictures at once. Those that were not
   // begun when the run was cancelled are left out at the end.
-  std::vector<Contents> read(std::span<const store::PendingFile> files, Progress& progress) {
+  std::vector<Contents> read_group(size_t group, Progress& progress) {
+    const std::span<const store::PendingFile> files = files_of(group);
     std::vector<Contents> all;
-    std::deque<std::optional<worker::GpuPicture>> begun;  // of the files from all.size() on
+    BegunFiles begun = take_begun(group);  // of the files from all.size() on
     for (const store::PendingFile& file : files) {
       if (!all.empty() && run_.cancelled()) break;
       begin_on_gpu(files.subspan(all.size()), begun);
+      // So that the GPU has work while this thread is at its last files and runs models.
+      if (begun.size() < kAhead) begin_one_ahead();
       if (begun.empty() || !begun.front())
         all.push_back(read(file));
       else
@@ -241,18 +248,50 @@ class ContentPass {
     return all;
   }
 
-  static constexpr size_t kAhead = 32;
+  // Files of a group, from one on, that the GPU has; none: the CPU is to decode that one.
+  using BegunFiles = std::deque<std::optional<worker::GpuPicture>>;
 
-  // Sends the next files to the GPU, as many as each thread may have in work there.
-  void begin_on_gpu(std::span<const store::PendingFile> files, std::deque<std::optional<worker::GpuPicture>>& begun) {
+  static constexpr size_t kAhead = 32;  // that each thread has there
+
+  // Sends the next files to the GPU. Where it takes none, the CPU decodes the first.
+  void begin_on_gpu(std::span<const store::PendingFile> files, BegunFiles& begun) {
     if (run_.gpu == nullptr) return;
-    while (begun.size() < std::min(kAhead, files.size())) {
-      const store::PendingFile& file = files[begun.size()];
-      const bool is_for_gpu = file.seen.kind == MediaKind::kPhoto && !is_last_try_;
-      std::optional<worker::GpuPicture> picture = is_for_gpu ? submit(file) : std::nullopt;
-      if (is_for_gpu && !picture && !begun.empty()) return;  // no slot at present
-      begun.push_back(std::move(picture));
+    while (begun.size() < std::min(kAhead, files.size()))
+      if (!begin_next(files, begun)) {
+        if (begun.empty()) begun.emplace_back();
+        return;
+      }
+  }
+
+  // Of the first group that no thread reads yet and that is not begun with.
+  void begin_one_ahead() {
+    if (run_.gpu == nullptr) return;
+    const std::lock_guard lock(begun_mutex_);
+    for (size_t group = first_untaken_; !files_of(group).empty(); ++group) {
+      const auto files = files_of(group).first(std::min(kAhead, files_of(group).size()));
+      BegunFiles& begun = begun_ahead_[group];
+      if (begun.size() == files.size()) continue;
+      begin_next(files, begun);
+      return;
     }
+  }
+
+  // False when the GPU takes none at present.
+  bool begin_next(std::span<const store::PendingFile> files, BegunFiles& begun) {
+    const store::PendingFile& file = files[begun.size()];
+    const bool is_for_gpu = file.seen.kind == MediaKind::kPhoto && !is_last_try_;
+    std::optional<worker::GpuPicture> picture = is_for_gpu ? submit(file) : std::nullopt;
+    if (is_for_gpu && !picture) return false;
+    begun.push_back(std::move(picture));
+    return true;
+  }
+
+  // What was begun of a group, which is then read.
+  BegunFiles take_begun(size_t group) {
+    const std::lock_guard lock(begun_mutex_);
+    first_untaken_ = std::max(first_untaken_, group + 1);
+    auto found = begun_ahead_.extract(group);
+    return found ? std::move(found.mapped()) : BegunFiles();
   }
 
   std::optional<worker::GpuPicture> submit(const store::PendingFile& file) {
@@ -519,6 +558,10 @@ class ContentPass {
   std::vector<store::PendingFile> files_;
   std::unordered_map<store::AssetId, std::vector<std::pair<store::StageKey, Error>>>
       broken_;  // in this run; the sink's
+  size_t at_once_ = 1;
+  std::mutex begun_mutex_;
+  size_t first_untaken_ = 0;                  // the first group that no thread reads yet
+  std::map<size_t, BegunFiles> begun_ahead_;  // of groups that no thread reads yet
   std::mutex claimed_mutex_;
   std::unordered_set<Hash128, HashOfHash> claimed_;
   std::vector<store::PendingFile> again_;  // the sink's

@@ -303,7 +303,7 @@ Status Lanes::warm_up() {
 
 void Lanes::start(Answers& answers) {
   state_->answers = &answers;
-  state_->finishers = std::make_unique<TaskThreads>(std::max(2, state_->options.threads / 3));
+  state_->finishers = std::make_unique<TaskThreads>(std::max(2, state_->options.threads / 2));
   for (const auto& lane : state_->lanes)
     std::thread([lane = lane.get(), state = state_.get()] {
       cudaSetDevice(state->options.device);
