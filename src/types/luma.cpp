@@ -245,9 +245,25 @@ LumaStatistics luma_statistics(std::uint32_t width, std::uint32_t height,
   return result;
 }
 
-void rgb_to_luma(std::span<const std::uint8_t> rgb, std::span<std::uint8_t> luma) {
-  const std::size_t pixels = std::min(rgb.size() / 3, luma.size());
+namespace {
+
+[[gnu::always_inline]] inline void to_luma(const std::uint8_t* rgb, std::size_t pixels, std::uint8_t* luma) {
   for (std::size_t i = 0; i < pixels; ++i) luma[i] = luma_of(rgb[i * 3], rgb[i * 3 + 1], rgb[i * 3 + 2]);
+}
+void to_luma_anywhere(const std::uint8_t* rgb, std::size_t pixels, std::uint8_t* luma) { to_luma(rgb, pixels, luma); }
+#if defined(__x86_64__)
+[[gnu::target("avx2")]] void to_luma_avx2(const std::uint8_t* rgb, std::size_t pixels, std::uint8_t* luma) {
+  to_luma(rgb, pixels, luma);
+}
+#else
+constexpr auto to_luma_avx2 = to_luma_anywhere;
+#endif
+
+}  // namespace
+
+void rgb_to_luma(std::span<const std::uint8_t> rgb, std::span<std::uint8_t> luma) {
+  static const auto kToLuma = cpu_uses(CpuLevel::kAvx2) ? to_luma_avx2 : to_luma_anywhere;
+  kToLuma(rgb.data(), std::min(rgb.size() / 3, luma.size()), luma.data());
 }
 
 }  // namespace image_engine

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <numbers>
+#include <span>
 #include <vector>
 
 #include "core/cpu.h"
@@ -57,27 +58,50 @@ std::vector<Taps> make_taps(std::size_t in, std::size_t out) {
   return taps;
 }
 
+// Most pictures of a library have one of a few sizes, and the sines cost more than all else here. Valid until the
+// thread's next call.
+const std::vector<Taps>& taps_of(std::size_t in, std::size_t out) {
+  struct Made {
+    std::size_t in, out;
+    std::vector<Taps> taps;
+  };
+  constexpr std::size_t kMost = 16;
+  thread_local std::vector<Made> made;  // the last used last
+  const auto known = std::ranges::find_if(made, [&](const Made& one) { return one.in == in && one.out == out; });
+  if (known != made.end()) {
+    std::rotate(known, known + 1, made.end());
+  } else {
+    if (made.size() == kMost) made.erase(made.begin());
+    made.push_back({in, out, make_taps(in, out)});
+  }
+  return made.back().taps;
+}
+
 inline std::uint8_t to_byte(std::int32_t sum) {
   return static_cast<std::uint8_t>(std::clamp(sum >> kWeightBits, 0, 255));
 }
 constexpr std::int32_t kHalf = 1 << (kWeightBits - 1);
 
-// One row across: integers, so the same on every CPU.
-[[gnu::always_inline]] inline void sum_row(const std::uint8_t* in, const std::vector<Taps>& taps, std::uint8_t* out) {
+// One row across: integers, so the same on every CPU. `wide` holds the row in 32 bits, as each pixel is read six times.
+[[gnu::always_inline]] inline void sum_row(std::span<const std::uint8_t> in, const std::vector<Taps>& taps,
+                                           std::int32_t* wide, std::uint8_t* out) {
+  for (std::size_t x = 0; x < in.size(); ++x) wide[x] = in[x];
   for (std::size_t x = 0; x < taps.size(); ++x) {
-    const std::uint8_t* from = in + taps[x].first;
+    const std::int32_t* from = wide + taps[x].first;
     const std::int32_t* weights = taps[x].weights.data();
     std::int32_t sum = kHalf;
     for (std::size_t i = 0; i < taps[x].weights.size(); ++i) sum += from[i] * weights[i];
     out[x] = to_byte(sum);
   }
 }
-void sum_row_anywhere(const std::uint8_t* in, const std::vector<Taps>& taps, std::uint8_t* out) {
-  sum_row(in, taps, out);
+void sum_row_anywhere(std::span<const std::uint8_t> in, const std::vector<Taps>& taps, std::int32_t* wide,
+                      std::uint8_t* out) {
+  sum_row(in, taps, wide, out);
 }
 #if defined(__x86_64__)
-[[gnu::target("avx2")]] void sum_row_avx2(const std::uint8_t* in, const std::vector<Taps>& taps, std::uint8_t* out) {
-  sum_row(in, taps, out);
+[[gnu::target("avx2")]] void sum_row_avx2(std::span<const std::uint8_t> in, const std::vector<Taps>& taps,
+                                          std::int32_t* wide, std::uint8_t* out) {
+  sum_row(in, taps, wide, out);
 }
 #else
 constexpr auto sum_row_avx2 = sum_row_anywhere;
@@ -88,16 +112,17 @@ const SumRow kSumRow = cpu_uses(CpuLevel::kAvx2) ? sum_row_avx2 : sum_row_anywhe
 Grey resize_across(const Grey& in, std::size_t width) {
   if (in.width == width) return in;
   Grey out{width, in.height, std::vector<std::uint8_t>(width * in.height)};
-  const auto taps = make_taps(in.width, width);
+  const std::vector<Taps>& taps = taps_of(in.width, width);
+  std::vector<std::int32_t> wide(in.width);
   for (std::size_t y = 0; y < in.height; ++y)
-    kSumRow(in.pixels.data() + y * in.width, taps, out.pixels.data() + y * width);
+    kSumRow(std::span(in.pixels).subspan(y * in.width, in.width), taps, wide.data(), out.pixels.data() + y * width);
   return out;
 }
 
 Grey resize_down(const Grey& in, std::size_t height) {
   if (in.height == height) return in;
   Grey out{in.width, height, std::vector<std::uint8_t>(in.width * height)};
-  const auto taps = make_taps(in.height, height);
+  const std::vector<Taps>& taps = taps_of(in.height, height);
   for (std::size_t y = 0; y < height; ++y) {
     for (std::size_t x = 0; x < in.width; ++x) {
       const std::uint8_t* from = in.pixels.data() + taps[y].first * in.width + x;
