@@ -107,17 +107,14 @@ std::optional<JpegHeader> read_jpeg_header(Bytes file) {
   return header;
 }
 
-namespace {
-
-template <typename Hash>
-Hash128 hash_of_coded_data(Bytes file) {
-  Hash hasher;
+ByteSequence jpeg_coded_data(Bytes file) {
+  ByteSequence kept;
   JpegWalker walker(file);
   std::uint64_t kept_from = 0, end = file.size();
   bool scan = false;
   while (const auto segment = walker.next()) {
     if (is_metadata(segment->marker)) {
-      hasher.update(file.subspan(kept_from, segment->begin - kept_from));
+      kept.push_back(file.subspan(kept_from, segment->begin - kept_from));
       kept_from = segment->end;
     }
     scan |= segment->marker == kSos;
@@ -126,19 +123,22 @@ Hash128 hash_of_coded_data(Bytes file) {
       break;
     }
   }
-  if (!scan) {
-    Hash whole;
-    whole.update(file);
-    return whole.digest();
-  }
-  hasher.update(file.subspan(kept_from, end - kept_from));
-  return hasher.digest();
+  if (!scan) return {file};
+  kept.push_back(file.subspan(kept_from, end - kept_from));
+  return kept;
 }
 
-}  // namespace
+ContentHashes jpeg_hashes(Bytes file) {
+  const ByteSequence sequences[] = {{file}, jpeg_coded_data(file)};
+  const std::vector<Hash128> hashes = hash_side_by_side(sequences);
+  return {hashes[0], hashes[1]};
+}
 
-Hash128 jpeg_asset_hash(Bytes file) { return hash_of_coded_data<ContentHasher>(file); }
-Hash128 jpeg_former_asset_hash(Bytes file) { return hash_of_coded_data<Hasher>(file); }
+Hash128 jpeg_former_asset_hash(Bytes file) {
+  Hasher hasher;
+  for (const Bytes piece : jpeg_coded_data(file)) hasher.update(piece);
+  return hasher.digest();
+}
 
 std::uint32_t tiff_orientation(Bytes tiff) {
   const ByteView view(tiff);
