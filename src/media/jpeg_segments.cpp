@@ -1,7 +1,6 @@
 #include "media/jpeg_segments.h"
 
 #include <algorithm>
-#include <cstring>
 #include <map>
 
 namespace image_engine::media {
@@ -63,15 +62,29 @@ class IccChunks {
 
 }  // namespace
 
+std::size_t next_marker(Bytes file, std::size_t from) {
+  constexpr std::size_t kBlock = 256;  // compilers make vector instructions of a loop of fixed length
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(file.data());
+  const auto is_marker = [&](std::size_t at) { return bytes[at] == 0xFF && bytes[at + 1] != 0; };
+  const auto has_none = [](const std::uint8_t* block) {
+    std::uint8_t any = 0;
+    for (std::size_t i = 0; i < kBlock; ++i)
+      any |= static_cast<std::uint8_t>(static_cast<std::uint8_t>(block[i] == 0xFF) &
+                                       static_cast<std::uint8_t>(block[i + 1] != 0));
+    return any == 0;
+  };
+  std::size_t at = from;
+  while (at + kBlock < file.size() && has_none(bytes + at)) at += kBlock;
+  while (at + 1 < file.size() && !is_marker(at)) ++at;
+  return at + 1 < file.size() ? at : file.size();
+}
+
 std::optional<JpegSegment> JpegWalker::next() {
   const ByteView view(file_);
-  while (at_ + 1 < file_.size()) {
-    const void* found = std::memchr(file_.data() + at_, 0xFF, file_.size() - at_ - 1);
-    if (!found) break;
-    const auto begin = static_cast<std::uint64_t>(static_cast<const std::byte*>(found) - file_.data());
+  for (std::uint64_t begin = 0; (begin = next_marker(file_, at_)) < file_.size();) {
     const auto marker = view.u8(begin + 1);
     at_ = begin + (marker == 0xFF ? 1 : 2);
-    if (marker == 0xFF || marker == 0 || marker == kTem || (marker >= kRst0 && marker <= kRst7)) continue;
+    if (marker == 0xFF || marker == kTem || (marker >= kRst0 && marker <= kRst7)) continue;
     if (marker == kSoi || marker == kEoi) return JpegSegment{marker, begin, at_, {}};
     const std::uint64_t length = std::max<std::uint64_t>(view.u16(at_), 2);
     const auto payload = view.sub(at_ + 2, length - 2);

@@ -19,6 +19,10 @@ struct JpegSegment {
   std::span<const std::byte> payload;  // after the length field
 };
 
+// The first 0xFF at or after `from` that a byte other than 0 follows; file.size() without one. Whole blocks without
+// any, as coded data mostly are, cost little.
+std::size_t next_marker(Bytes file, std::size_t from);
+
 // Iterates over marker segments to the end of the bytes, skipping entropy-coded data and garbage.
 class JpegWalker {
  public:
