@@ -13,7 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, size_t size) {
       media::detect_format(file) == MediaFormat::kNone)
     std::abort();  // more bytes never make media of less
   (void)media::content_hashes(file);
-  (void)media::jpeg_asset_hash(file);
+  (void)media::jpeg_hashes(file);
   (void)media::read_jpeg_header(file);
   (void)media::find_heif_items(file);
   (void)media::heif_contains_itself(file);

@@ -30,12 +30,19 @@ bool has_avx_vnni() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   return __builtin_cpu_supports("avx2") && __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & kAvxVnni) != 0;
 }
+// CPUID leaf 7, EBX bit 29. GCC 12 and clang 16 have no name for it.
+bool has_sha() {
+  constexpr unsigned kSha = 1U << 29;
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __builtin_cpu_supports("sse4.1") && __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b & kSha) != 0;
+}
 bool has_vnni() { return __builtin_cpu_supports("avx512vnni") || has_avx_vnni(); }
 void find_features() { __builtin_cpu_init(); }  // for calls before main()
 #else
 bool has_avx2() { return false; }
 bool has_avx512() { return false; }
 bool has_popcnt() { return false; }
+bool has_sha() { return false; }
 bool has_vnni() { return false; }
 void find_features() {}
 #endif
@@ -75,6 +82,12 @@ bool cpu_uses(CpuLevel level) { return level <= std::min(cpu_offers(), cpu_limit
 bool cpu_uses_popcnt() {
   find_features();
   return cpu_limit() > CpuLevel::kBaseline && has_popcnt();
+}
+
+bool cpu_uses_sha() {
+  find_features();
+  static const bool kHas = has_sha();
+  return cpu_limit() > CpuLevel::kBaseline && kHas;
 }
 
 bool cpu_has_vnni() {

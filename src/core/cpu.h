@@ -36,6 +36,9 @@ CpuLevel cpu_offers();
 bool cpu_uses(CpuLevel level);
 // The same for the POPCNT instruction, which older CPUs have without AVX2: not at IMAGE_ENGINE_CPU=baseline.
 bool cpu_uses_popcnt();
+// The same for the SHA extensions (SHA-256 and SSE4.1), which some CPUs with AVX2 lack: not at
+// IMAGE_ENGINE_CPU=baseline.
+bool cpu_uses_sha();
 
 // Whether the CPU multiplies bytes without saturation: VNNI (AVX-512 or AVX) sums products of unsigned and signed bytes
 // in 32 bits. Without it ONNX Runtime's uint8 × int8 kernel adds pairs of products in 16 bits (vpmaddubsw), which

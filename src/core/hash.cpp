@@ -8,6 +8,9 @@
 #include <cstring>
 #include <new>
 
+#include "core/cpu.h"
+#include "core/sha256.h"
+
 namespace image_engine {
 namespace {
 
@@ -93,6 +96,57 @@ Hash128 content_hash(std::span<const std::byte> bytes) {
   ContentHasher hasher;
   hasher.update(bytes);
   return hasher.digest();
+}
+
+namespace {
+
+Hash128 first_half(const Sha256State& state) {
+  Hash128 half;
+  for (size_t i = 0; i < half.bytes.size(); ++i)
+    half.bytes[i] = static_cast<std::uint8_t>(state[i / 4] >> (24 - i % 4 * 8));
+  return half;
+}
+
+// What is left of a sequence.
+struct Remainder {
+  std::span<const std::span<const std::byte>> pieces;
+  ContentHasher hasher;
+  size_t at = 0;  // of the first piece
+
+  void take(size_t most) {
+    while (most > 0 && !pieces.empty()) {
+      const std::span<const std::byte> part = pieces.front().subspan(at, std::min(most, pieces.front().size() - at));
+      hasher.update(part);
+      most -= part.size();
+      at += part.size();
+      if (at < pieces.front().size()) continue;
+      pieces = pieces.subspan(1);
+      at = 0;
+    }
+  }
+};
+
+std::vector<Hash128> hash_in_turns(std::span<const ByteSequence> sequences) {
+  constexpr size_t kTurn = size_t{16} << 10;  // bytes: half of a CPU's first cache
+  std::vector<Remainder> remainders;
+  for (const ByteSequence& sequence : sequences) remainders.push_back({.pieces = sequence});
+  const auto is_left = [](const Remainder& remainder) { return !remainder.pieces.empty(); };
+  while (std::ranges::any_of(remainders, is_left))
+    for (Remainder& remainder : remainders) remainder.take(kTurn);
+  std::vector<Hash128> hashes;
+  for (Remainder& remainder : remainders) hashes.push_back(remainder.hasher.digest());
+  return hashes;
+}
+
+}  // namespace
+
+std::vector<Hash128> hash_side_by_side(std::span<const ByteSequence> sequences) {
+  if (!cpu_uses_sha()) return hash_in_turns(sequences);
+  std::vector<Sha256State> states(sequences.size());
+  sha256_in_pairs(sequences, states);
+  std::vector<Hash128> hashes;
+  for (const Sha256State& state : states) hashes.push_back(first_half(state));
+  return hashes;
 }
 
 struct Hasher::State {

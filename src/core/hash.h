@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace image_engine {
 
@@ -41,6 +42,14 @@ class ContentHasher {
 };
 
 Hash128 content_hash(std::span<const std::byte> bytes);
+
+// Bytes in pieces, hashed as if they were joined.
+using ByteSequence = std::vector<std::span<const std::byte>>;
+
+// content_hash() of each sequence, in their order. Sequences that share most of their bytes cost little more than one:
+// they are hashed side by side, so that the bytes come from memory once, and two at a time by the CPU's SHA extensions
+// where cpu_uses_sha(), else by OpenSSL. Thread-safe.
+std::vector<Hash128> hash_side_by_side(std::span<const ByteSequence> sequences);
 
 // XXH3-128 (xxHash 0.8 specification): for keys and checksums of trusted data.
 class Hasher {

@@ -1,7 +1,6 @@
 #include "media/jpeg_segments.h"
 
 #include <algorithm>
-#include <cstring>
 #include <map>
 
 namespace image_engine::media {
@@ -63,15 +62,29 @@ class IccChunks {
 
 }  // namespace
 
+std::size_t next_marker(Bytes file, std::size_t from) {
+  constexpr std::size_t kBlock = 256;  // compilers make vector instructions of a loop of fixed length
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(file.data());
+  const auto is_marker = [&](std::size_t at) { return bytes[at] == 0xFF && bytes[at + 1] != 0; };
+  const auto has_none = [](const std::uint8_t* block) {
+    std::uint8_t any = 0;
+    for (std::size_t i = 0; i < kBlock; ++i)
+      any |= static_cast<std::uint8_t>(static_cast<std::uint8_t>(block[i] == 0xFF) &
+                                       static_cast<std::uint8_t>(block[i + 1] != 0));
+    return any == 0;
+  };
+  std::size_t at = from;
+  while (at + kBlock < file.size() && has_none(bytes + at)) at += kBlock;
+  while (at + 1 < file.size() && !is_marker(at)) ++at;
+  return at + 1 < file.size() ? at : file.size();
+}
+
 std::optional<JpegSegment> JpegWalker::next() {
   const ByteView view(file_);
-  while (at_ + 1 < file_.size()) {
-    const void* found = std::memchr(file_.data() + at_, 0xFF, file_.size() - at_ - 1);
-    if (!found) break;
-    const auto begin = static_cast<std::uint64_t>(static_cast<const std::byte*>(found) - file_.data());
+  for (std::uint64_t begin = 0; (begin = next_marker(file_, at_)) < file_.size();) {
     const auto marker = view.u8(begin + 1);
     at_ = begin + (marker == 0xFF ? 1 : 2);
-    if (marker == 0xFF || marker == 0 || marker == kTem || (marker >= kRst0 && marker <= kRst7)) continue;
+    if (marker == 0xFF || marker == kTem || (marker >= kRst0 && marker <= kRst7)) continue;
     if (marker == kSoi || marker == kEoi) return JpegSegment{marker, begin, at_, {}};
     const std::uint64_t length = std::max<std::uint64_t>(view.u16(at_), 2);
     const auto payload = view.sub(at_ + 2, length - 2);
@@ -107,17 +120,14 @@ std::optional<JpegHeader> read_jpeg_header(Bytes file) {
   return header;
 }
 
-namespace {
-
-template <typename Hash>
-Hash128 hash_of_coded_data(Bytes file) {
-  Hash hasher;
+ByteSequence jpeg_coded_data(Bytes file) {
+  ByteSequence kept;
   JpegWalker walker(file);
   std::uint64_t kept_from = 0, end = file.size();
   bool scan = false;
   while (const auto segment = walker.next()) {
     if (is_metadata(segment->marker)) {
-      hasher.update(file.subspan(kept_from, segment->begin - kept_from));
+      kept.push_back(file.subspan(kept_from, segment->begin - kept_from));
       kept_from = segment->end;
     }
     scan |= segment->marker == kSos;
@@ -126,19 +136,22 @@ Hash128 hash_of_coded_data(Bytes file) {
       break;
     }
   }
-  if (!scan) {
-    Hash whole;
-    whole.update(file);
-    return whole.digest();
-  }
-  hasher.update(file.subspan(kept_from, end - kept_from));
-  return hasher.digest();
+  if (!scan) return {file};
+  kept.push_back(file.subspan(kept_from, end - kept_from));
+  return kept;
 }
 
-}  // namespace
+ContentHashes jpeg_hashes(Bytes file) {
+  const ByteSequence sequences[] = {{file}, jpeg_coded_data(file)};
+  const std::vector<Hash128> hashes = hash_side_by_side(sequences);
+  return {hashes[0], hashes[1]};
+}
 
-Hash128 jpeg_asset_hash(Bytes file) { return hash_of_coded_data<ContentHasher>(file); }
-Hash128 jpeg_former_asset_hash(Bytes file) { return hash_of_coded_data<Hasher>(file); }
+Hash128 jpeg_former_asset_hash(Bytes file) {
+  Hasher hasher;
+  for (const Bytes piece : jpeg_coded_data(file)) hasher.update(piece);
+  return hasher.digest();
+}
 
 std::uint32_t tiff_orientation(Bytes tiff) {
   const ByteView view(tiff);

@@ -19,6 +19,10 @@ struct JpegSegment {
   std::span<const std::byte> payload;  // after the length field
 };
 
+// The first 0xFF at or after `from` that a byte other than 0 follows; file.size() without one. Whole blocks without
+// any, as coded data mostly are, cost little.
+std::size_t next_marker(Bytes file, std::size_t from);
+
 // Iterates over marker segments to the end of the bytes, skipping entropy-coded data and garbage.
 class JpegWalker {
  public:
@@ -44,11 +48,13 @@ struct JpegHeader {
 // Everything before the first scan; reads only those pages of `file`. nullopt without a frame header.
 std::optional<JpegHeader> read_jpeg_header(Bytes file);
 
-// A hash that editing metadata does not change: SOI to the first EOI, without the segments APP0–APP15 and COM. Data
-// after EOI (MPF pictures, a motion photo's clip) is excluded. In a broken file everything to its end counts; a file
-// without a scan is hashed whole.
-Hash128 jpeg_asset_hash(Bytes file);
-// The same with XXH3, as in catalogues up to format 4.
+// What the asset's hash is of, which editing metadata does not change: SOI to the first EOI, without the segments
+// APP0–APP15 and COM. Data after EOI (MPF pictures, a motion photo's clip) is excluded. In a broken file everything to
+// its end counts; a file without a scan counts whole.
+ByteSequence jpeg_coded_data(Bytes file);
+// Of both in one pass.
+ContentHashes jpeg_hashes(Bytes file);
+// The asset's with XXH3, as in catalogues up to format 4.
 Hash128 jpeg_former_asset_hash(Bytes file);
 
 // EXIF orientation 1…8 of a TIFF; 1 when missing or invalid.

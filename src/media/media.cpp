@@ -83,9 +83,9 @@ Hash128 hash_in_windows(Bytes bytes, bool is_mapped) {
 }  // namespace
 
 ContentHashes content_hashes(Bytes file, bool is_mapped) {
-  const Hash128 whole = hash_in_windows(file, is_mapped);
   const MediaFormat format = detect_format(file);
-  if (format == MediaFormat::kJpeg) return {whole, jpeg_asset_hash(file)};
+  if (format == MediaFormat::kJpeg) return jpeg_hashes(file);
+  const Hash128 whole = hash_in_windows(file, is_mapped);
   const Bytes sound = without_sound_tags(format, file);
   return {whole, sound.size() == file.size() ? whole : hash_in_windows(sound, is_mapped)};
 }

@@ -46,8 +46,16 @@ TEST(Cpu, UsesNoMoreThanTheLimit) {
   EXPECT_TRUE(cpu_uses(CpuLevel::kBaseline));
   if (*limit == CpuLevel::kBaseline) {
     EXPECT_FALSE(cpu_uses_popcnt());
+    EXPECT_FALSE(cpu_uses_sha());
   }
   EXPECT_TRUE(check_cpu_limit());
+}
+
+TEST(Cpu, UsesTheShaExtensionsThatTheKernelLists) {
+  const std::set<std::string> flags = kernel_flags();
+  const Result<CpuLevel> limit = parse_cpu_limit(environment(kCpuVariable));
+  if (flags.empty() || !limit || *limit == CpuLevel::kBaseline) GTEST_SKIP() << "no flags here, or none are wanted";
+  EXPECT_EQ(cpu_uses_sha(), flags.contains("sha_ni") && flags.contains("sse4_1"));
 }
 
 TEST(Cpu, LimitIsALevelOrNothing) {

@@ -154,7 +154,8 @@ void take_in(Lanes& lanes, Outbox& outbox, JobPointer job) {
     return outbox.send(*job, GpuRoute::kNone);
   job->jpeg = std::move(*routed);
   if ((request.operations & kHash) != 0) {
-    job->reply.hashes = Hashes{content_hash(bytes), media::jpeg_asset_hash(bytes), {}};
+    const media::ContentHashes hashes = media::jpeg_hashes(bytes);
+    job->reply.hashes = Hashes{hashes.file, hashes.asset, {}};
     if ((request.operations & kFormerHash) != 0) job->reply.hashes->former = media::jpeg_former_asset_hash(bytes);
   }
   lanes.push(std::move(job));

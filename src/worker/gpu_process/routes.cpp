@@ -61,25 +61,33 @@ Structure structure_of(media::Bytes file) {
   return found;
 }
 
+// Whether there are `wanted` zeros in a row. One byte in every `wanted` belongs to such a run, so only these are read.
+bool has_zeros(media::Bytes data, std::size_t wanted) {
+  constexpr std::byte kZero{0};
+  for (std::size_t at = wanted - 1; at < data.size(); at += wanted) {
+    if (data[at] != kZero) continue;
+    std::size_t first = at, end = at + 1;
+    while (first > at - (wanted - 1) && data[first - 1] == kZero) --first;
+    while (end < data.size() && end - first < wanted && data[end] == kZero) ++end;
+    if (end - first == wanted) return true;
+  }
+  return false;
+}
+
 // Whether the coded data of one sequential scan show damage: a marker that does not belong there, restart markers out
 // of their order, or a long run of zeros, as of a sector that was lost. GPUs' JPEG engines decode such data to noise
 // and do not say so.
 bool looks_damaged(media::Bytes data) {
   constexpr std::size_t kLostBytes = 256;
   int restart = -1;
-  std::size_t zeros = 0;
-  for (std::size_t i = 0; i < data.size(); ++i) {
-    const auto byte = static_cast<std::uint8_t>(data[i]);
-    zeros = byte == 0 ? zeros + 1 : 0;
-    if (zeros >= kLostBytes) return true;
-    if (byte != 0xFF || i + 1 == data.size()) continue;
-    const auto marker = static_cast<std::uint8_t>(data[i + 1]);
-    if (marker == 0 || marker == 0xFF) continue;
+  for (std::size_t at = 0; (at = media::next_marker(data, at)) < data.size(); ++at) {
+    const auto marker = static_cast<std::uint8_t>(data[at + 1]);
+    if (marker == 0xFF) continue;
     if (marker < kRestart || marker > kRestart + 7) return true;
     if (restart >= 0 && marker - kRestart != (restart + 1) % 8) return true;
     restart = marker - kRestart;
   }
-  return false;
+  return has_zeros(data, kLostBytes);
 }
 
 // Where libjpeg (jdapimin.c, default_decompress_parms) and others agree: by JFIF, Adobe's marker, and else the
