@@ -1,5 +1,7 @@
 #include "media/jpeg_segments.h"
 
+#include "media/colour_code.h"
+
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -34,6 +36,8 @@ bool is_frame(std::uint8_t marker) {
 }
 bool is_progressive(std::uint8_t marker) { return (marker & 3) == 2; }
 bool is_metadata(std::uint8_t marker) { return (marker >= kApp0 && marker <= kApp15) || marker == kCom; }
+
+constexpr std::string_view kExif = "Exif\0\0"sv;
 
 bool take(ByteView payload, std::string_view prefix, Bytes& into) {
   if (!into.empty() || !payload.starts_with(prefix)) return false;
@@ -95,7 +99,9 @@ std::optional<JpegHeader> read_jpeg_header(Bytes file) {
       header.components = payload.u8(5);
       header.progressive = is_progressive(segment->marker);
     } else if (segment->marker == kApp1) {
-      take(payload, "Exif\0\0"sv, header.exif) || take(payload, "http://ns.adobe.com/xap/1.0/\0"sv, header.xmp);
+      take(payload, kExif, header.exif) || take(payload, "http://ns.adobe.com/xap/1.0/\0"sv, header.xmp);
+      if (header.orientation == 0 && payload.starts_with(kExif))
+        header.orientation = tiff_orientation(payload.sub(kExif.size()));
     } else if (segment->marker == kApp2) {
       icc.add(payload);
     } else if (segment->marker == kApp13) {
@@ -104,6 +110,7 @@ std::optional<JpegHeader> read_jpeg_header(Bytes file) {
   }
   if (header.components == 0 || header.width == 0 || header.height == 0) return std::nullopt;
   header.icc = icc.join();
+  if (header.icc.empty() && header.components == 3) header.icc = exif_profile(header.exif);
   return header;
 }
 
@@ -137,15 +144,15 @@ Hash128 hash_of_coded_data(Bytes file) {
 
 }  // namespace
 
-Hash128 jpeg_asset_hash(Bytes file) { return hash_of_coded_data<ContentHasher>(file); }
-Hash128 jpeg_former_asset_hash(Bytes file) { return hash_of_coded_data<Hasher>(file); }
+Hash128 jpeg_coded_hash(Bytes file) { return hash_of_coded_data<ContentHasher>(file); }
+Hash128 jpeg_former_coded_hash(Bytes file) { return hash_of_coded_data<Hasher>(file); }
 
 std::uint32_t tiff_orientation(Bytes tiff) {
   const ByteView view(tiff);
-  if (!view.starts_with("II*\0"sv) && !view.starts_with("MM\0*"sv)) return 1;
+  if (!view.starts_with("II*\0"sv) && !view.starts_with("MM\0*"sv)) return 0;
   constexpr std::uint16_t kOrientation = 0x112;
   const auto value = TiffDirectory(tiff).number(kOrientation);
-  return value >= 1 && value <= 8 ? value : 1;
+  return value >= 1 && value <= 8 ? value : 0;
 }
 
 }  // namespace image_engine::media

@@ -61,8 +61,10 @@ class ByteView {
 class TiffDirectory {
  public:
   // `file` begins with the byte-order mark; the caller checks the magic number. BigTIFF is not supported.
-  explicit TiffDirectory(std::span<const std::byte> file)
-      : view_(file, ByteView(file).starts_with("II") ? ByteOrder::kLittle : ByteOrder::kBig), start_(view_.u32(4)) {}
+  explicit TiffDirectory(std::span<const std::byte> file) : TiffDirectory(file, 0) { start_ = view_.u32(4); }
+  // Another directory of the file, at this offset.
+  TiffDirectory(std::span<const std::byte> file, std::uint64_t start)
+      : view_(file, ByteView(file).starts_with("II") ? ByteOrder::kLittle : ByteOrder::kBig), start_(start) {}
 
   // The offset of the tag's 12-byte entry.
   [[nodiscard]] std::optional<std::uint64_t> find(std::uint16_t tag) const {
