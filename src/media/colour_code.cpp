@@ -60,6 +60,16 @@ std::optional<HdrKind> hdr_of(const ColourCode& code) {
   return HdrKind{code.transfer == kPq ? Transfer::kPq : Transfer::kHlg, code.primaries};
 }
 
+// Unknown ones count as sRGB's.
+const Primaries& primaries_of(std::uint16_t code) {
+  const auto* found = std::ranges::find(kPrimaries, code, &Primaries::code);
+  return found == kPrimaries.end() ? kSrgb : *found;
+}
+
+Colours hdr_colours(const HdrKind& kind) {
+  return {{}, kind, std::string(primaries_of(kind.primaries).name) + (kind.transfer == Transfer::kPq ? " PQ" : " HLG")};
+}
+
 struct CloseIcc {
   void operator()(void* profile) const { cmsCloseProfile(profile); }
 };
@@ -135,6 +145,36 @@ bool is_like(const Primaries& a, const Primaries& b) {
   return is_near(a.red, b.red) && is_near(a.green, b.green) && is_near(a.blue, b.blue) && is_near(a.white, b.white);
 }
 
+// By a profile's curve, which is that of PQ, relative to 10,000 cd/m², or HLG's inverse OETF (ITU-R BT.2100, tables 4
+// and 5): so writes libjxl. Primaries by the X of its red, adapted to D50.
+std::optional<HdrKind> hdr_by_curve(Bytes icc) {
+  struct Known {
+    Transfer transfer;
+    float half, three_quarters;  // light at these signals
+  };
+  constexpr Known kCurves[] = {{Transfer::kPq, 0.009225F, 0.09833F}, {Transfer::kHlg, 1.0F / 12, 0.26496F}};
+  struct Red {
+    double x;
+    std::uint16_t primaries;
+  };
+  constexpr Red kReds[] = {{0.6735, 9}, {0.5151, 12}, {0.4361, 1}};
+  constexpr float kTolerance = 0.02F;
+  const std::unique_ptr<void, CloseIcc> profile(
+      cmsOpenProfileFromMem(icc.data(), static_cast<cmsUInt32Number>(icc.size())));
+  if (!profile || cmsGetColorSpace(profile.get()) != cmsSigRgbData) return std::nullopt;
+  const auto* curve = static_cast<const cmsToneCurve*>(cmsReadTag(profile.get(), cmsSigRedTRCTag));
+  const auto* red = static_cast<const cmsCIEXYZ*>(cmsReadTag(profile.get(), cmsSigRedColorantTag));
+  if (curve == nullptr || red == nullptr) return std::nullopt;
+  const auto is_about = [&](float signal, float light) {
+    return std::abs(cmsEvalToneCurveFloat(curve, signal) - light) <= kTolerance * light;
+  };
+  const auto* known = std::ranges::find_if(
+      kCurves, [&](const Known& one) { return is_about(0.5F, one.half) && is_about(0.75F, one.three_quarters); });
+  if (known == std::end(kCurves)) return std::nullopt;
+  const auto* nearest = std::ranges::min_element(kReds, {}, [&](const Red& one) { return std::abs(one.x - red->X); });
+  return HdrKind{known->transfer, nearest->primaries};
+}
+
 // Of an ICC profile: the data of a tag (ICC.1:2022, 7.3), with its type signature.
 Bytes profile_tag(Bytes icc, std::string_view signature) {
   constexpr std::uint64_t kTable = 128, kEntry = 12, kMostTags = 200;
@@ -150,13 +190,10 @@ Bytes profile_tag(Bytes icc, std::string_view signature) {
 }  // namespace
 
 Colours colours_of(const ColourCode& code, int channels) {
-  const auto* found = std::ranges::find(kPrimaries, code.primaries, &Primaries::code);
-  const Primaries& space = found == kPrimaries.end() ? kSrgb : *found;
+  if (const auto hdr = hdr_of(code); hdr && channels == 3) return hdr_colours(*hdr);
+  const Primaries& space = primaries_of(code.primaries);
   Colours colours;
-  if (const auto hdr = hdr_of(code); hdr && channels == 3) {
-    colours.hdr = hdr;
-    colours.name = std::string(space.name) + (hdr->transfer == Transfer::kPq ? " PQ" : " HLG");
-  } else if (const double gamma = gamma_of(code.transfer); space.code != kSrgb.code || gamma != kSrgbCurve) {
+  if (const double gamma = gamma_of(code.transfer); space.code != kSrgb.code || gamma != kSrgbCurve) {
     colours.icc = make_profile(space, gamma, channels);
   }
   return colours;
@@ -168,6 +205,7 @@ Colours colours_of(Bytes icc) {
     Colours colours = colours_of(ColourCode{tag.u8(8), tag.u8(9)}, 3);
     if (colours.hdr) return colours;
   }
+  if (const auto hdr = hdr_by_curve(icc)) return hdr_colours(*hdr);
   return {{icc.begin(), icc.end()}, std::nullopt, {}};
 }
 

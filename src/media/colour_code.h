@@ -26,7 +26,7 @@ struct Colours {
 
 // By a code. Transfers of SDR video (BT.709, BT.2020) count as sRGB's, as everywhere in viewers.
 Colours colours_of(const ColourCode& code, int channels);
-// By a picture's own profile: its `cicp` tag (ICC.1:2022, 9.2.17) where it states PQ or HLG, else itself.
+// By a picture's own profile: PQ or HLG where its `cicp` tag (ICC.1:2022, 9.2.17) or its curve says so, else itself.
 Colours colours_of(Bytes icc);
 // By a PNG's chunks, in the order of PNG's third edition, 4.3: cICP, iCCP (`icc`, as libvips gives it), sRGB, gAMA with
 // cHRM.
