@@ -17,6 +17,7 @@
 #include "media/libraries.h"
 #include "media/metadata_readers.h"
 #include "media/text.h"
+#include "media/tiff_structure.h"
 #include "media/tone_map.h"
 
 namespace image_engine::media {
@@ -52,6 +53,8 @@ const Loader& loader_of(Bytes file) {
   const std::string_view operation = reader_of(detect_format(file)).name;
   return *std::find_if(kLoaders.begin(), kLoaders.end() - 1, [&](const Loader& l) { return l.operation == operation; });
 }
+
+bool is_tiff(const Loader& loader) { return loader.operation.starts_with("tiff"); }
 
 struct Unref {
   void operator()(void* object) const { g_object_unref(object); }
@@ -100,8 +103,11 @@ Result<Picture> open(const Loader& loader, Bytes file, VipsFailOn fail_on) {
       [](VipsBlob* b) { vips_area_unref(reinterpret_cast<VipsArea*>(b)); });
   vips_error_clear();  // of messages about another file
   VipsImage* out = nullptr;
+  // Others show their first picture, HEIF its primary one.
+  const int page = is_tiff(loader) ? shown_page(file) : 0;
+  const char* const page_option = page > 0 ? "page" : nullptr;
   if (vips_call(loader.operation.data(), blob.get(), &out, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on", fail_on,
-                nullptr) != 0)
+                page_option, page, nullptr) != 0)
     return fail(vips_failure(ErrorCode::kCorrupt));
   return Picture(out);
 }
@@ -129,7 +135,7 @@ std::uint32_t stated_orientation(const Loader& loader, VipsImage* image) {
   if (loader.turned) return Blocks::kTurned;
   const Bytes exif = exif_of(image);
   if (!exif.empty()) return tiff_orientation(exif);
-  const int stated = loader.operation.starts_with("tiff") ? integer_of(image, VIPS_META_ORIENTATION, 0) : 0;
+  const int stated = is_tiff(loader) ? integer_of(image, VIPS_META_ORIENTATION, 0) : 0;
   return stated >= 1 && stated <= 8 ? static_cast<std::uint32_t>(stated) : 0;
 }
 
@@ -392,6 +398,7 @@ std::string vips_version() { return vips_version_string(); }
 
 Result<Decoded> decode_vips(Bytes file, const DecodeOptions& options) {
   const auto& loader = loader_of(file);
+  if (const Bytes jpeg = old_style_jpeg(file); is_tiff(loader) && !jpeg.empty()) return decode_jpeg(jpeg, options);
   auto strict = decode_once(loader, file, options, VIPS_FAIL_ON_TRUNCATED);
   if (strict || strict.error().code != ErrorCode::kCorrupt) return strict;
   auto lenient = decode_once(loader, file, options, VIPS_FAIL_ON_NONE);
@@ -403,6 +410,14 @@ Result<Decoded> decode_vips(Bytes file, const DecodeOptions& options) {
 
 Result<Blocks> read_vips_blocks(Bytes file, Metadata& metadata) {
   const auto& loader = loader_of(file);
+  if (const Bytes jpeg = old_style_jpeg(file); is_tiff(loader) && !jpeg.empty()) {
+    IE_TRY(Blocks of_jpeg, read_jpeg_blocks(jpeg, metadata));
+    Blocks blocks;
+    blocks.icc = std::move(of_jpeg.icc);
+    blocks.orientation = tiff_orientation(file);
+    blocks.whole_file = true;
+    return blocks;
+  }
   IE_TRY(const auto image, open(loader, file, VIPS_FAIL_ON_NONE));
   metadata.width = static_cast<std::uint32_t>(image->Xsize);
   metadata.height = static_cast<std::uint32_t>(image->Ysize);

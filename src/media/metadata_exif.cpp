@@ -425,6 +425,7 @@ Status init_tags() {
     auto& m = *static_cast<std::mutex*>(mutex);
     take ? m.lock() : m.unlock();
   };
+  Exiv2::enableBMFF(true);  // of Canon's CR3
   Exiv2::LogMsg::setHandler(on_log);
   Exiv2::LogMsg::setLevel(Exiv2::LogMsg::error);
   if (!Exiv2::XmpParser::initialize(lock, &xmp_mutex))
