@@ -273,7 +273,7 @@ TEST(Format, IsCalledByItsNameOrAnExtension) {
   EXPECT_EQ(formats_called("mov"), Formats{MediaFormat::kMp4});
   EXPECT_EQ(formats_called("mpg"), Formats{MediaFormat::kMpegPs});
   EXPECT_EQ(formats_called("mpeg"), (Formats{MediaFormat::kMpegPs, MediaFormat::kMpegTs}));
-  EXPECT_EQ(formats_called("raw").size(), 6U);
+  EXPECT_EQ(formats_called("raw").size(), 18U);
   EXPECT_EQ(formats_called("mp3"), Formats{MediaFormat::kMp3});
   EXPECT_EQ(formats_called("opus"), Formats{MediaFormat::kOggAudio});
   for (const auto nothing : {"", "none", ".jpg", "song", "x3f"})
