@@ -99,7 +99,8 @@ void move_findings(Connection& c, AssetId from, AssetId to) {
       "SELECT space_id, ?, vector FROM embeddings WHERE asset_id = ?",
       to, from);
   c.run("DELETE FROM embeddings WHERE asset_id = ?", from);
-  for (const std::string table : std::vector<std::string>(std::begin(kFindings), std::end(kFindings))) {
+  for (const std::string_view name : kFindings) {
+    const std::string table(name);
     c.run("UPDATE OR IGNORE " + table + " SET asset_id = ? WHERE asset_id = ?", to, from);
     c.run("DELETE FROM " + table + " WHERE asset_id = ?", from);
   }
