@@ -98,7 +98,7 @@ Result<int> print_thumbnail(const Context& context, const store::CatalogueReader
   IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(pipeline::pool_options(context.config)));
   const auto quality = static_cast<std::uint32_t>(context.config.thumbnails.quality);
   IE_TRY(const std::string path,
-         pipeline::ThumbnailCache().make(*record.hash, record.files.front().seen.path, edge, quality, *pool, at));
+         pipeline::ThumbnailCache().make(*record.hash, record.files.front().seen, edge, quality, *pool, at));
   if (context.json)
     print_json("thumbnail", {{"path", to_utf8(path)}, {"edge", edge}});
   else
@@ -179,8 +179,9 @@ Result<int> draw(const Context& context, const store::CatalogueReader& reader, c
     IE_TRY(const std::vector<std::byte> bytes, (canvas.*encode)());
     return write_file_atomically(target, bytes);
   };
+  const std::uint32_t orientation = record.metadata ? record.metadata->orientation : 0;
   IE_CHECK(at ? pipeline::with_frames(path, context.config, flags.drawn_edge(), {&*at, 1}, see)
-              : pipeline::with_picture(path, context.config, flags.drawn_edge(), see));
+              : pipeline::with_picture(path, context.config, flags.drawn_edge(), see, orientation));
   if (context.json) {
     nlohmann::json json = {{"width", width},       {"height", height},       {"objects", drawn.objects},
                            {"texts", drawn.texts}, {"labels", drawn.labels}, {"notes", notes}};

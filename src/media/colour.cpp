@@ -3,6 +3,10 @@
 #include <lcms2.h>
 
 #include <array>
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -48,11 +52,46 @@ std::string lcms_version() {
   return fmt::format("{}.{}", version / 1000, version % 1000 / 10);
 }
 
+namespace {
+
+// Whether a grid of colours stays as it is, but for rounding. Unusable profiles differ, and are reported on use.
+bool is_srgb(Bytes icc) {
+  constexpr int kLevels = 9, kRounding = 1;
+  for (const int channels : {3, 1}) {
+    const auto transform = ColourTransform::create(icc, channels);
+    if (!transform) continue;
+    const int count = channels == 3 ? kLevels * kLevels * kLevels : 256;
+    std::vector<std::uint8_t> in(static_cast<size_t>(count * channels)), out(static_cast<size_t>(count) * 3);
+    for (int i = 0; i < count; ++i)
+      for (int c = 0, rest = i; c < channels; ++c, rest /= kLevels)
+        in[static_cast<size_t>(i * channels + c)] =
+            static_cast<std::uint8_t>(channels == 1 ? i : rest % kLevels * 255 / (kLevels - 1));
+    transform->apply(in.data(), out.data(), static_cast<size_t>(count));
+    for (size_t i = 0; i < out.size(); ++i)
+      if (std::abs(out[i] - in[channels == 3 ? i : i / 3]) > kRounding) return false;
+    return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 bool needs_transform(Bytes icc) {
   if (icc.empty()) return false;
-  const auto name = profile_description(icc);
-  // The second is libjxl's name for its sRGB profile.
-  return !name.starts_with("sRGB") && !(name.starts_with("RGB_D65_SRG_") && name.ends_with("_SRG"));
+  // A library has few profiles, and many pictures with each.
+  constexpr size_t kMostKept = 256;
+  static std::mutex mutex;
+  static std::map<Hash128, bool> known;
+  const Hash128 name = content_hash(icc);
+  {
+    const std::lock_guard lock(mutex);
+    if (const auto found = known.find(name); found != known.end()) return found->second;
+  }
+  const bool needed = !is_srgb(icc);
+  const std::lock_guard lock(mutex);
+  if (known.size() >= kMostKept) known.clear();
+  known.emplace(name, needed);
+  return needed;
 }
 
 void ColourTransform::Close::operator()(void* transform) const { cmsDeleteTransform(transform); }

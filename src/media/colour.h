@@ -14,7 +14,8 @@ namespace image_engine::media {
 // The description in the profile, UTF-8; empty when it cannot be read.
 std::string profile_description(Bytes icc);
 
-// Whether pixels with this profile need converting: there is a profile, and its description is not sRGB.
+// Whether pixels with this profile need converting: there is a profile, and colours change by it, whatever it is
+// called.
 bool needs_transform(Bytes icc);
 
 // Converts 8-bit samples of 1 (grey), 3 (RGB) or 4 (CMYK, 255 is full ink) channels to sRGB, perceptual intent. One

@@ -1,49 +1,56 @@
 #include <algorithm>
 #include <array>
-#include <memory>
+#include <bit>
+#include <string>
 
 #include "media/decoders.h"
 #include "media/metadata_readers.h"
 
-#define STB_IMAGE_IMPLEMENTATION
-#define STB_IMAGE_STATIC
-#define STBI_ONLY_BMP
-#define STBI_NO_STDIO
-#define STBI_NO_THREAD_LOCALS
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wunused-function"
-#pragma GCC diagnostic ignored "-Wshadow"
-#pragma GCC diagnostic ignored "-Wsign-compare"
-#include <stb/stb_image.h>
-#pragma GCC diagnostic pop
-
 namespace image_engine::media {
 namespace {
 
-constexpr std::uint32_t kRle8 = 1, kRle4 = 2;
+// Values of `compression` (Windows GDI). OS/2's own 3 and 4, JPEG and PNG inside a BMP are not read.
+constexpr std::uint32_t kPlain = 0, kRle8 = 1, kRle4 = 2, kFields = 3, kAlphaFields = 6;
+constexpr std::uint32_t kFile = 14, kCore = 12, kInfo = 40, kOs2 = 64;  // sizes of headers
 
 struct Header {
   Size size;
-  std::uint32_t bits = 0;         // a pixel
-  std::uint32_t compression = 0;  // 0 none, kRle8, kRle4, 3 and 6 bit fields
-  std::uint64_t pixels = 0;       // their offset
+  std::uint32_t bytes = 0;  // of the header behind the file's own: says which one it is
+  bool is_top_down = false;
+  std::uint32_t bits = 0;  // a pixel
+  std::uint32_t compression = kPlain;
+  std::uint32_t colours = 0;             // of the palette; 0: as many as the bits allow
+  std::uint64_t pixels = 0;              // their offset
+  std::array<std::uint32_t, 4> masks{};  // of red, green, blue, alpha in a pixel of 16 or 32 bits
 };
 
-// BITMAPFILEHEADER and the fields that BITMAPCOREHEADER and BITMAPINFOHEADER to V5 agree on.
+// BITMAPFILEHEADER and the fields that BITMAPCOREHEADER, BITMAPINFOHEADER, Photoshop's with 52 and 56 bytes, V4 and V5
+// agree on.
 Header read_header(Bytes file) {
   const ByteView view(file, ByteOrder::kLittle);
-  constexpr std::uint32_t kCore = 12;
   Header header;
   header.pixels = view.u32(10);
-  if (view.u32(14) == kCore) {
+  header.bytes = view.u32(kFile);
+  if (header.bytes == kCore) {
     header.size = {view.u16(18), view.u16(20)};
     header.bits = view.u16(24);
     return header;
   }
   const auto height = static_cast<std::int64_t>(static_cast<std::int32_t>(view.u32(22)));  // negative: top row first
+  header.is_top_down = height < 0;
   header.size = {view.u32(18), static_cast<std::uint32_t>(height < 0 ? -height : height)};
   header.bits = view.u16(28);
+  if (header.bytes < kInfo) return header;
   header.compression = view.u32(30);
+  header.colours = view.u32(46);
+  if (header.compression == kFields || header.compression == kAlphaFields) {
+    const bool has_alpha = header.bytes >= 56 || header.compression == kAlphaFields;
+    for (unsigned i = 0; i < (has_alpha ? 4 : 3); ++i) header.masks[i] = view.u32(kFile + kInfo + i * 4);
+  } else if (header.bits == 16) {
+    header.masks = {0x7C00, 0x3E0, 0x1F, 0};
+  } else if (header.bits == 32) {
+    header.masks = {0xFF0000, 0xFF00, 0xFF, 0};
+  }
   return header;
 }
 
@@ -85,13 +92,15 @@ Indices expand_runs(ByteView view, const Header& header) {
   return found;
 }
 
-// Blue, green, red and an unused byte per colour, after the header.
-std::array<std::array<std::uint8_t, 3>, 256> read_palette(ByteView view, const Header& header) {
-  const std::uint32_t used = view.u32(46), most = 1U << header.bits;
-  const std::uint64_t start = std::uint64_t{14} + view.u32(14);
-  std::array<std::array<std::uint8_t, 3>, 256> palette{};
-  for (std::uint32_t i = 0; i < (used == 0 ? most : std::min(used, most)); ++i)
-    for (unsigned c = 0; c < 3; ++c) palette[i][c] = view.u8(start + i * 4 + 2 - c);
+using Rgb = std::array<std::uint8_t, 3>;
+
+// Blue, green, red and, but for the oldest header, an unused byte per colour, after the header.
+std::array<Rgb, 256> read_palette(ByteView view, const Header& header) {
+  const std::uint32_t most = 1U << header.bits, step = header.bytes == kCore ? 3 : 4;
+  const std::uint64_t start = std::uint64_t{kFile} + header.bytes;
+  std::array<Rgb, 256> palette{};
+  for (std::uint32_t i = 0; i < (header.colours == 0 ? most : std::min(header.colours, most)); ++i)
+    for (unsigned c = 0; c < 3; ++c) palette[i][c] = view.u8(start + std::uint64_t{i} * step + 2 - c);
   return palette;
 }
 
@@ -126,6 +135,91 @@ Result<Decoded> decode_runs(Bytes file, const Header& header, const DecodeOption
   });
 }
 
+// Rows of pixels that are stored as they are, without compression.
+class PlainRows {
+ public:
+  PlainRows(Bytes file, const Header& header)
+      : view_(file, ByteOrder::kLittle),
+        header_(header),
+        row_bytes_((std::uint64_t{header.size.width} * header.bits + 31) / 32 * 4) {
+    if (header.bits <= 8) palette_ = read_palette(view_, header);
+    for (std::size_t i = 0; i < fields_.size(); ++i) {
+      const std::uint32_t mask = header.masks[i];
+      fields_[i] = {mask, std::countr_zero(mask), mask == 0 ? 0 : mask >> std::countr_zero(mask)};
+    }
+    has_alpha_ = fields_[3].mask != 0 && has_alpha();
+  }
+  [[nodiscard]] bool is_whole() const { return view_.has(header_.pixels, row_bytes_ * header_.size.height); }
+
+  // Row y from the top, as RGB over white; what lies beyond the file's end is black.
+  void write(std::uint32_t y, std::uint8_t* to) const {
+    const std::uint64_t at = row_at(y);
+    if (!view_.has(at, 1)) {
+      std::fill_n(to, std::size_t{header_.size.width} * 3, std::uint8_t{0});
+      return;
+    }
+    for (std::uint32_t x = 0; x < header_.size.width; ++x, to += 3) {
+      const Rgb pixel = header_.bits <= 8 ? palette_[index(at, x)]
+                        : header_.bits == 24
+                            ? Rgb{view_.u8(at + x * 3U + 2), view_.u8(at + x * 3U + 1), view_.u8(at + x * 3U)}
+                            : by_masks(sample(at, x));
+      std::copy(pixel.begin(), pixel.end(), to);
+    }
+  }
+
+ private:
+  struct Field {
+    std::uint32_t mask = 0;
+    int shift = 0;
+    std::uint64_t most = 0;  // 0: the field is missing
+    [[nodiscard]] unsigned of(std::uint32_t pixel, unsigned otherwise) const {
+      return most == 0 ? otherwise : static_cast<unsigned>((((pixel & mask) >> shift) * 255ULL + most / 2) / most);
+    }
+  };
+
+  [[nodiscard]] std::uint64_t row_at(std::uint32_t y) const {
+    return header_.pixels + row_bytes_ * (header_.is_top_down ? y : header_.size.height - 1 - y);
+  }
+  [[nodiscard]] std::uint8_t index(std::uint64_t row, std::uint32_t x) const {
+    const std::uint64_t bit = std::uint64_t{x} * header_.bits;
+    return static_cast<std::uint8_t>(view_.u8(row + bit / 8) >> (8 - header_.bits - bit % 8) &
+                                     ((1U << header_.bits) - 1));
+  }
+  [[nodiscard]] std::uint32_t sample(std::uint64_t row, std::uint32_t x) const {
+    return header_.bits == 16 ? view_.u16(row + x * 2ULL) : view_.u32(row + x * 4ULL);
+  }
+  [[nodiscard]] Rgb by_masks(std::uint32_t pixel) const {
+    const unsigned alpha = has_alpha_ ? fields_[3].of(pixel, 255) : 255;
+    Rgb rgb{};
+    for (std::size_t c = 0; c < 3; ++c)
+      rgb[c] = static_cast<std::uint8_t>((fields_[c].of(pixel, 0) * alpha + 255 * (255 - alpha) + 127) / 255);
+    return rgb;
+  }
+  // Many programs name a mask for alpha and leave it zero everywhere.
+  [[nodiscard]] bool has_alpha() const {
+    for (std::uint32_t y = 0; y < header_.size.height; ++y)
+      for (std::uint32_t x = 0; x < header_.size.width; ++x)
+        if ((sample(row_at(y), x) & fields_[3].mask) != 0) return true;
+    return false;
+  }
+
+  ByteView view_;
+  const Header& header_;
+  std::uint64_t row_bytes_;
+  std::array<Rgb, 256> palette_{};
+  std::array<Field, 4> fields_{};
+  bool has_alpha_ = false;
+};
+
+// Whether PlainRows reads it.
+bool is_plain_bitmap(const Header& header) {
+  const bool by_fields = header.compression == kFields || header.compression == kAlphaFields;
+  if (by_fields)
+    return header.bytes != kOs2 && (header.bits == 16 || header.bits == 32) && header.masks[0] != header.masks[1];
+  constexpr std::array<std::uint32_t, 7> kBits{1, 2, 4, 8, 16, 24, 32};
+  return header.compression == kPlain && std::ranges::find(kBits, header.bits) != kBits.end();
+}
+
 }  // namespace
 
 Result<Blocks> read_bmp_blocks(Bytes file, Metadata& metadata) {
@@ -139,28 +233,13 @@ Result<Blocks> read_bmp_blocks(Bytes file, Metadata& metadata) {
 Result<Decoded> decode_bmp(Bytes file, const DecodeOptions& options) {
   const auto header = read_header(file);
   IE_CHECK(check_size(header.size, options));
-  constexpr size_t kMaxFile = size_t{1} << 31;  // stb counts in int
-  if (file.size() >= kMaxFile) return fail(ErrorCode::kTooLarge, "a BMP of 2 GiB or more is not read");
   if (header.compression == kRle8 || header.compression == kRle4) return decode_runs(file, header, options);
-
-  int width = 0, height = 0, channels = 0;
-  const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
-      stbi_load_from_memory(reinterpret_cast<const stbi_uc*>(file.data()), static_cast<int>(file.size()), &width,
-                            &height, &channels, STBI_rgb_alpha),
-      stbi_image_free);
-  if (!pixels || Size{static_cast<std::uint32_t>(width), static_cast<std::uint32_t>(height)} != header.size)
-    return fail(broken());
-
-  const std::uint64_t row_bytes = (std::uint64_t{header.size.width} * header.bits + 31) / 32 * 4;
-  const bool whole = header.pixels + row_bytes * header.size.height <= file.size();
-  return collect(header, whole, options, [&](std::uint32_t y, std::uint8_t* to) {
-    const stbi_uc* from = pixels.get() + size_t{y} * header.size.width * 4;
-    for (std::uint32_t x = 0; x < header.size.width; ++x, from += 4, to += 3) {
-      const unsigned alpha = from[3];
-      for (int c = 0; c < 3; ++c)
-        to[c] = static_cast<std::uint8_t>((from[c] * alpha + 255 * (255 - alpha) + 127) / 255);
-    }
-  });
+  if (!is_plain_bitmap(header))
+    return fail(ErrorCode::kUnsupported, "BMP with compression " + std::to_string(header.compression) + " and " +
+                                             std::to_string(header.bits) + " bits a pixel is not read");
+  if (!ByteView(file).has(header.pixels, 1)) return fail(broken());
+  const PlainRows rows(file, header);
+  return collect(header, rows.is_whole(), options, [&](std::uint32_t y, std::uint8_t* to) { rows.write(y, to); });
 }
 
 }  // namespace image_engine::media

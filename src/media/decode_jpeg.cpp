@@ -280,7 +280,7 @@ bool leaves_data(Decompressor& jpeg, size_t file_size) {
 #define IE_TEXT(value) IE_TEXT_OF(value)
 std::string jpeg_version() { return IE_TEXT(LIBJPEG_TURBO_VERSION); }
 
-Result<Decoded> decode_jpeg(Bytes file, const DecodeOptions& options, std::uint32_t orientation, Bytes icc) {
+Result<Decoded> decode_jpeg(Bytes file, const DecodeOptions& options, Bytes icc) {
   Decompressor jpeg;
   auto& info = jpeg.info;
   const bool opened = jpeg.guarded([&] {
@@ -329,10 +329,8 @@ Result<Decoded> decode_jpeg(Bytes file, const DecodeOptions& options, std::uint3
   }
   decoded.image = resizer.finish();
   if (conversion.channels == 3) to_srgb(decoded, icc);
-  decoded.image = apply_orientation(std::move(decoded.image), orientation);
-  const Size whole_picture = upright(full, orientation);
-  decoded.full_width = whole_picture.width;
-  decoded.full_height = whole_picture.height;
+  decoded.full_width = full.width;
+  decoded.full_height = full.height;
   return decoded;
 }
 
@@ -340,7 +338,7 @@ Result<Decoded> decode_jpeg(Bytes file, const DecodeOptions& options) {
   const auto header = read_jpeg_header(file);
   if (!header) return fail(ErrorCode::kCorrupt, "the JPEG has no frame header");
   IE_CHECK(check_size({header->width, header->height}, options));
-  return decode_jpeg(file, options, tiff_orientation(header->exif), header->icc);
+  return decode_jpeg(file, options, header->icc);
 }
 
 }  // namespace image_engine::media

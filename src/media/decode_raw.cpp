@@ -17,7 +17,7 @@ struct Recycle {
 using Processed = std::unique_ptr<libraw_processed_image_t, Recycle>;
 
 // LibRaw's sizes and rotation: 3, 5, 6 are 180°, 90° counterclockwise, 90° clockwise.
-std::uint32_t orientation_of(const LibRaw& raw) {
+std::uint32_t flip_of(const LibRaw& raw) {
   switch (raw.imgdata.sizes.flip) {
     case 3:
       return 3;
@@ -63,7 +63,9 @@ std::optional<Decoded> decode_preview(LibRaw& raw, const DecodeOptions& options)
   const auto& preview = raw.imgdata.thumbnail;
   if (preview.tformat != LIBRAW_THUMBNAIL_JPEG || !preview.thumb) return std::nullopt;
   const Bytes jpeg(reinterpret_cast<const std::byte*>(preview.thumb), preview.tlength);
-  auto decoded = decode_jpeg(jpeg, options, orientation_of(raw), {});
+  // Cameras that are set to Adobe RGB make their previews so.
+  const auto header = read_jpeg_header(jpeg);
+  auto decoded = decode_jpeg(jpeg, options, header ? Bytes(header->icc) : Bytes());
   if (!decoded) return std::nullopt;
   return std::move(*decoded);
 }
@@ -78,13 +80,13 @@ Result<Decoded> demosaic(LibRaw& raw, Size target, const DecodeOptions& options)
   settings.use_camera_wb = 1;
   settings.output_bps = 8;
   settings.output_color = 1;  // sRGB
+  settings.user_flip = 0;     // decode() turns it
   code = guarded([&] { return raw.dcraw_process(); });
   if (code != LIBRAW_SUCCESS) return fail(raw_failure(code));
   const Processed image(raw.dcraw_make_mem_image(&code));
   if (!image || image->type != LIBRAW_IMAGE_BITMAP || image->bits != 8 || (image->colors != 3 && image->colors != 1))
     return fail(raw_failure(code == LIBRAW_SUCCESS ? LIBRAW_NOT_IMPLEMENTED : code));
 
-  // LibRaw has already rotated it upright.
   const Size size{image->width, image->height};
   RowResizer resizer(size, fit(size, options.max_edge));
   resizer.watch(options.luma);
@@ -108,10 +110,10 @@ Result<Blocks> read_raw_blocks(Bytes file, Metadata& metadata) {
   const Size size = size_of(*raw);
   metadata.width = size.width;
   metadata.height = size.height;
-  metadata.orientation = orientation_of(*raw);
   metadata.bit_depth = raw->imgdata.color.raw_bps ? raw->imgdata.color.raw_bps : 16;
   Blocks blocks;
   blocks.whole_file = true;
+  blocks.orientation = flip_of(*raw);
   return blocks;
 }
 
@@ -120,10 +122,9 @@ Result<Decoded> decode_raw(Bytes file, const DecodeOptions& options) {
   const Size full = size_of(*raw);
   IE_CHECK(check_size(full, options));
   const Size target = fit(full, options.max_edge);
-  const auto whole = upright(full, orientation_of(*raw));
   const auto finish = [&](Decoded decoded) {
-    decoded.full_width = whole.width;
-    decoded.full_height = whole.height;
+    decoded.full_width = full.width;
+    decoded.full_height = full.height;
     return decoded;
   };
 

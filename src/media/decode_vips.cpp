@@ -11,11 +11,13 @@
 
 #include "core/file.h"
 #include "media/colour.h"
+#include "media/colour_code.h"
 #include "media/decoders.h"
 #include "media/heif_items.h"
 #include "media/libraries.h"
 #include "media/metadata_readers.h"
 #include "media/text.h"
+#include "media/tiff_structure.h"
 #include "media/tone_map.h"
 
 namespace image_engine::media {
@@ -35,7 +37,7 @@ struct Loader {
   std::string_view operation;  // as named in the formats' rows
   const char* type;            // its class, to be allowed
   TagsIn tags;
-  bool turned;      // the library applies the container's own rotation: EXIF's does not count
+  bool turned;      // the library applies the container's own rotation: no other one counts
   bool pages_move;  // several pages are an animation
 };
 constexpr std::array kLoaders{
@@ -51,6 +53,8 @@ const Loader& loader_of(Bytes file) {
   const std::string_view operation = reader_of(detect_format(file)).name;
   return *std::find_if(kLoaders.begin(), kLoaders.end() - 1, [&](const Loader& l) { return l.operation == operation; });
 }
+
+bool is_tiff(const Loader& loader) { return loader.operation.starts_with("tiff"); }
 
 struct Unref {
   void operator()(void* object) const { g_object_unref(object); }
@@ -99,8 +103,11 @@ Result<Picture> open(const Loader& loader, Bytes file, VipsFailOn fail_on) {
       [](VipsBlob* b) { vips_area_unref(reinterpret_cast<VipsArea*>(b)); });
   vips_error_clear();  // of messages about another file
   VipsImage* out = nullptr;
+  // Others show their first picture, HEIF its primary one.
+  const int page = is_tiff(loader) ? shown_page(file) : 0;
+  const char* const page_option = page > 0 ? "page" : nullptr;
   if (vips_call(loader.operation.data(), blob.get(), &out, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on", fail_on,
-                nullptr) != 0)
+                page_option, page, nullptr) != 0)
     return fail(vips_failure(ErrorCode::kCorrupt));
   return Picture(out);
 }
@@ -117,15 +124,19 @@ Bytes exif_of(VipsImage* image) {
   return ByteView(exif).starts_with(std::string_view("Exif\0\0", 6)) ? exif.subspan(6) : exif;
 }
 
-std::uint32_t orientation_of(const Loader& loader, Bytes file, VipsImage* image) {
-  if (loader.turned) return 1;
-  return tiff_orientation(detect_format(file) == MediaFormat::kTiff ? file : exif_of(image));
-}
-
 int integer_of(VipsImage* image, const char* name, int otherwise) {
   int value = otherwise;
   if (vips_image_get_typeof(image, name) == 0 || vips_image_get_int(image, name, &value) != 0) return otherwise;
   return value;
+}
+
+// As Blocks::orientation. A TIFF states it in the page that is shown.
+std::uint32_t stated_orientation(const Loader& loader, VipsImage* image) {
+  if (loader.turned) return Blocks::kTurned;
+  const Bytes exif = exif_of(image);
+  if (!exif.empty()) return tiff_orientation(exif);
+  const int stated = is_tiff(loader) ? integer_of(image, VIPS_META_ORIENTATION, 0) : 0;
+  return stated >= 1 && stated <= 8 ? static_cast<std::uint32_t>(stated) : 0;
 }
 
 // Replaces `image` by the result of an operation; false on failure.
@@ -174,10 +185,35 @@ bool is_plain(const VipsImage* image) {
           image->Type == VIPS_INTERPRETATION_CMYK);
 }
 
+// Alpha over white, whose number is this.
+bool flatten(Picture& image, double white) {
+  return apply(image, [&](VipsImage* in, VipsImage** out) {
+    const std::unique_ptr<VipsArrayDouble, void (*)(VipsArrayDouble*)> background(
+        vips_array_double_newv(1, white), [](VipsArrayDouble* a) { vips_area_unref(VIPS_AREA(a)); });
+    return vips_flatten(in, out, "background", background.get(), nullptr);
+  });
+}
+
+// 16 bits to 8, whatever they mean.
+bool halve_depth(Picture& image) {
+  return apply(image, [](VipsImage* in, VipsImage** out) {
+    return vips_linear1(in, out, 1.0 / 257, 0.5, "uchar", TRUE, nullptr);
+  });
+}
+
+// For vips' own transform: the profile may be made of what is stated otherwise.
+void set_profile(VipsImage* image, Bytes icc) {
+  vips_image_set_blob_copy(image, VIPS_META_ICC_NAME, icc.data(), icc.size());
+}
+
 // To 8 bits of 1 (grey), 3 (RGB) or 4 (CMYK) bands, alpha over white. `icc` is emptied once it has been applied: to 16
 // bits, before precision is lost.
 bool simplify(Picture& image, Bytes& icc) {
+  if (image->Type == VIPS_INTERPRETATION_CMYK && image->BandFmt == VIPS_FORMAT_USHORT && !halve_depth(image))
+    return false;
   if (image->BandFmt == VIPS_FORMAT_USHORT && needs_transform(icc)) {
+    if (vips_image_hasalpha(image.get()) && !flatten(image, 65535)) return false;
+    set_profile(image.get(), icc);
     if (apply(image, [](VipsImage* in, VipsImage** out) {
           return vips_icc_transform(in, out, "srgb", "embedded", TRUE, "intent", VIPS_INTENT_PERCEPTUAL,
                                     "black_point_compensation", TRUE, "depth", 8, nullptr);
@@ -207,11 +243,7 @@ bool simplify(Picture& image, Bytes& icc) {
       }))
     return false;
   if (image->Bands == colours) return true;
-  return apply(image, [](VipsImage* in, VipsImage** out) {
-    const std::unique_ptr<VipsArrayDouble, void (*)(VipsArrayDouble*)> white(
-        vips_array_double_newv(1, kWhite), [](VipsArrayDouble* a) { vips_area_unref(VIPS_AREA(a)); });
-    return vips_flatten(in, out, "background", white.get(), nullptr);
-  });
+  return flatten(image, kWhite);
 }
 
 // Grey and CMYK become RGB: by `transform`, unless it is null.
@@ -249,30 +281,50 @@ Result<Image> pull_rows(VipsImage* image, Size target, const WriteRow& write, Lu
   return resizer.finish();
 }
 
-// PQ or HLG, with the 16 bits a channel that they need.
-std::optional<Transfer> hdr_transfer(const Loader& loader, Bytes file, const VipsImage* image) {
-  constexpr std::uint16_t kPq = 16, kHlg = 18;  // ITU-T H.273
-  if (loader.tags != TagsIn::kItems || image->BandFmt != VIPS_FORMAT_USHORT || image->Bands < 3) return std::nullopt;
-  const std::uint16_t transfer = heif_transfer(file);
-  if (transfer == kPq) return Transfer::kPq;
-  return transfer == kHlg ? std::optional(Transfer::kHlg) : std::nullopt;
+// By what the container states, the picture's profile, Exif; in that order.
+Colours stated_colours(const Loader& loader, Bytes file, VipsImage* image) {
+  const Bytes icc = blob_of(image, VIPS_META_ICC_NAME);
+  const int channels = image->Bands >= 3 ? 3 : 1;
+  if (loader.operation.starts_with("png")) {
+    Colours colours = png_colours(file, icc, channels);
+    if (!colours.icc.empty() || colours.hdr) return colours;
+  }
+  if (loader.tags == TagsIn::kItems) {
+    const auto code = heif_colour_code(file);
+    Colours colours = code ? colours_of(*code, channels) : Colours{};
+    if (colours.hdr || icc.empty()) return colours;
+  }
+  if (!icc.empty()) return colours_of(icc);
+  return {channels == 3 ? exif_profile(exif_of(image)) : std::vector<std::byte>{}, std::nullopt, {}};
+}
+
+// Codes of any depth as 16 bits, full scale.
+template <typename Code>
+void widen(const Code* codes, size_t bands, int bits, std::vector<std::uint16_t>& row) {
+  for (size_t x = 0; x * 3 < row.size(); ++x)
+    for (size_t c = 0; c < 3; ++c) {
+      const unsigned code = codes[x * bands + c];
+      // The loader shifts codes to the top of 16 bits: their own top bits fill the rest, so that the largest is 65535.
+      row[x * 3 + c] = static_cast<std::uint16_t>(sizeof(Code) == 1 ? code * 257 : code | code >> bits);
+    }
+}
+
+bool is_hdr_readable(const VipsImage* image) {
+  return image->Bands >= 3 && (image->BandFmt == VIPS_FORMAT_USHORT || image->BandFmt == VIPS_FORMAT_UCHAR);
 }
 
 // Alpha does not count.
-Result<Image> pull_hdr_rows(VipsImage* image, Size target, Transfer transfer, LumaAccumulator* luma) {
-  const ToneMapper mapper(transfer, 0);
+Result<Image> pull_hdr_rows(VipsImage* image, Size target, const HdrKind& kind, LumaAccumulator* luma) {
+  const ToneMapper mapper(kind, 0);
   const auto bands = static_cast<size_t>(image->Bands);
   const int bits = std::clamp(integer_of(image, "heif-bitdepth", 16), 1, 16);
   std::vector<std::uint16_t> row;
   const WriteRow write = [&](const VipsPel* from, std::uint8_t* to, size_t width) {
-    const auto* codes = reinterpret_cast<const std::uint16_t*>(from);
     row.resize(width * 3);
-    // The loader shifts codes to the top of 16 bits: their own top bits fill the rest, so that the largest is 65535.
-    for (size_t x = 0; x < width; ++x)
-      for (size_t c = 0; c < 3; ++c) {
-        const std::uint16_t code = codes[x * bands + c];
-        row[x * 3 + c] = static_cast<std::uint16_t>(code | code >> bits);
-      }
+    if (image->BandFmt == VIPS_FORMAT_UCHAR)
+      widen(from, bands, bits, row);
+    else
+      widen(reinterpret_cast<const std::uint16_t*>(from), bands, bits, row);
     mapper.map(row, to);
   };
   return pull_rows(image, target, write, luma);
@@ -282,16 +334,14 @@ Result<Decoded> decode_once(const Loader& loader, Bytes file, const DecodeOption
   IE_TRY(auto image, open(loader, file, fail_on));
   const Size full{static_cast<std::uint32_t>(image->Xsize), static_cast<std::uint32_t>(image->Ysize)};
   IE_CHECK(check_size(full, options));
-  const auto orientation = orientation_of(loader, file, image.get());
-  const auto profile = blob_of(image.get(), VIPS_META_ICC_NAME);
-  const std::vector<std::byte> kept(profile.begin(), profile.end());  // outlives the pipeline's images
-  Bytes icc = kept;
+  const Colours colours = stated_colours(loader, file, image.get());  // outlives the pipeline's images
+  Bytes icc = colours.icc;
 
   Decoded decoded;
   decoded.animated = loader.pages_move && integer_of(image.get(), VIPS_META_N_PAGES, 1) > 1;
   const Size target = fit(full, options.max_edge);
-  if (const auto hdr = hdr_transfer(loader, file, image.get())) {
-    IE_TRY(decoded.image, pull_hdr_rows(image.get(), target, *hdr, options.luma));
+  if (colours.hdr && is_hdr_readable(image.get())) {
+    IE_TRY(decoded.image, pull_hdr_rows(image.get(), target, *colours.hdr, options.luma));
   } else {
     if (!simplify(image, icc)) return fail(vips_failure(ErrorCode::kCorrupt));
     std::optional<ColourTransform> transform;
@@ -307,10 +357,8 @@ Result<Decoded> decode_once(const Loader& loader, Bytes file, const DecodeOption
     IE_TRY(decoded.image, pull_rows(image.get(), target, write, options.luma));
     if (image->Bands == 3) to_srgb(decoded, icc);
   }
-  decoded.image = apply_orientation(std::move(decoded.image), orientation);
-  const Size whole = upright(full, orientation);
-  decoded.full_width = whole.width;
-  decoded.full_height = whole.height;
+  decoded.full_width = full.width;
+  decoded.full_height = full.height;
   return decoded;
 }
 
@@ -350,6 +398,7 @@ std::string vips_version() { return vips_version_string(); }
 
 Result<Decoded> decode_vips(Bytes file, const DecodeOptions& options) {
   const auto& loader = loader_of(file);
+  if (const Bytes jpeg = old_style_jpeg(file); is_tiff(loader) && !jpeg.empty()) return decode_jpeg(jpeg, options);
   auto strict = decode_once(loader, file, options, VIPS_FAIL_ON_TRUNCATED);
   if (strict || strict.error().code != ErrorCode::kCorrupt) return strict;
   auto lenient = decode_once(loader, file, options, VIPS_FAIL_ON_NONE);
@@ -361,19 +410,28 @@ Result<Decoded> decode_vips(Bytes file, const DecodeOptions& options) {
 
 Result<Blocks> read_vips_blocks(Bytes file, Metadata& metadata) {
   const auto& loader = loader_of(file);
+  if (const Bytes jpeg = old_style_jpeg(file); is_tiff(loader) && !jpeg.empty()) {
+    IE_TRY(Blocks of_jpeg, read_jpeg_blocks(jpeg, metadata));
+    Blocks blocks;
+    blocks.icc = std::move(of_jpeg.icc);
+    blocks.orientation = tiff_orientation(file);
+    blocks.whole_file = true;
+    return blocks;
+  }
   IE_TRY(const auto image, open(loader, file, VIPS_FAIL_ON_NONE));
   metadata.width = static_cast<std::uint32_t>(image->Xsize);
   metadata.height = static_cast<std::uint32_t>(image->Ysize);
   metadata.frames = static_cast<std::uint32_t>(std::max(integer_of(image.get(), VIPS_META_N_PAGES, 1), 1));
-  metadata.orientation = orientation_of(loader, file, image.get());
   metadata.has_alpha = vips_image_hasalpha(image.get());
   const int depth = static_cast<int>(vips_format_sizeof(image->BandFmt)) * 8;
   metadata.bit_depth = static_cast<std::uint32_t>(
       integer_of(image.get(), "heif-bitdepth", integer_of(image.get(), "bits-per-sample", depth)));
 
   Blocks blocks;
-  const auto profile = blob_of(image.get(), VIPS_META_ICC_NAME);
-  blocks.icc.assign(profile.begin(), profile.end());
+  blocks.orientation = stated_orientation(loader, image.get());
+  Colours colours = stated_colours(loader, file, image.get());
+  blocks.icc = std::move(colours.icc);
+  blocks.colours = std::move(colours.name);
   blocks.whole_file = loader.tags == TagsIn::kWholeFile;
   if (blocks.whole_file) return blocks;
   if (loader.tags == TagsIn::kItems) {

@@ -1,4 +1,5 @@
-// The decoders behind decode(), one per library. Each is safe on any bytes and from any thread.
+// The decoders behind decode(), one per library. Each is safe on any bytes and from any thread. Pictures are as stored,
+// not upright, unless the library turns them; options.orientation is decode()'s.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +19,8 @@ Result<Decoded> decode_raw(Bytes file, const DecodeOptions& options);
 // The frame shown at options.at; kUnsupported without a time.
 Result<Decoded> decode_video_frame(Bytes file, const DecodeOptions& options);
 
-// A JPEG whose orientation and colour profile come from elsewhere, such as a raw file's preview.
-Result<Decoded> decode_jpeg(Bytes file, const DecodeOptions& options, std::uint32_t orientation, Bytes icc);
+// A JPEG whose colour profile comes from elsewhere, such as a raw file's preview.
+Result<Decoded> decode_jpeg(Bytes file, const DecodeOptions& options, Bytes icc);
 
 // kTooLarge over options.max_pixels, kCorrupt without any.
 Status check_size(Size full, const DecodeOptions& options);

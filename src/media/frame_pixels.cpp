@@ -274,7 +274,7 @@ Result<Image> FramePixels::tone_mapped(const AVFrame& frame, Transfer transfer) 
     for (size_t c = 0; c < 3; ++c)
       wide[3 * i + c] = static_cast<std::uint16_t>(std::clamp(rgb[c] * 65535 + 0.5F, 0.0F, 65535.0F));
   }
-  if (!mapper_) mapper_ = std::make_unique<ToneMapper>(transfer, peak_of(frame));
+  if (!mapper_) mapper_ = std::make_unique<ToneMapper>(HdrKind{transfer}, peak_of(frame));
   Image image{static_cast<std::uint32_t>(frame.width), static_cast<std::uint32_t>(frame.height), {}};
   image.pixels.resize(wide.size());
   mapper_->map(wide, image.pixels.data());

@@ -172,23 +172,23 @@ std::vector<std::size_t> properties_of(ByteView view, const Box& ipma, std::uint
 
 }  // namespace
 
-std::uint16_t heif_transfer(Bytes file) {
+std::optional<ColourCode> heif_colour_code(Bytes file) {
   const ByteView view(file);
   const auto meta = find(view, 0, view.size(), "meta");
-  if (!meta) return 0;
+  if (!meta) return std::nullopt;
   const auto pitm = find(view, meta->begin + kFullBox, meta->end, "pitm");
   const auto iprp = find(view, meta->begin + kFullBox, meta->end, "iprp");
-  if (!pitm || !iprp) return 0;
+  if (!pitm || !iprp) return std::nullopt;
   const auto ipco = find(view, iprp->begin, iprp->end, "ipco"), ipma = find(view, iprp->begin, iprp->end, "ipma");
-  if (!ipco || !ipma) return 0;
+  if (!ipco || !ipma) return std::nullopt;
   const auto primary = Cursor(view, *pitm).number(view.u8(pitm->begin) == 0 ? 2 : 4);
   const std::vector<std::size_t> wanted = properties_of(view, *ipma, primary);
   Boxes properties(view, ipco->begin, ipco->end);
   for (std::size_t i = 1; const auto property = properties.next(); ++i)
     if (property->type == "colr" && view.text(property->begin, 4) == "nclx" &&
         std::ranges::find(wanted, i) != wanted.end())
-      return view.u16(property->begin + 6);
-  return 0;
+      return ColourCode{view.u16(property->begin + 4), view.u16(property->begin + 6)};
+  return std::nullopt;
 }
 
 HeifItems find_heif_items(Bytes file) {

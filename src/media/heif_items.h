@@ -1,6 +1,9 @@
 // The metadata items of a HEIF or AVIF file (ISO/IEC 23008-12; boxes of ISO/IEC 14496-12, 8.11).
 #pragma once
 
+#include <optional>
+
+#include "media/colour_code.h"
 #include "media/media.h"
 
 namespace image_engine::media {
@@ -13,9 +16,8 @@ struct HeifItems {
 // Items stored in one piece in the file or in its idat box; missing, broken and split items stay empty.
 HeifItems find_heif_items(Bytes file);
 
-// The transfer function of the primary item (ITU-T H.273, TransferCharacteristics), by its `nclx` colour information;
-// 0: it states none.
-std::uint16_t heif_transfer(Bytes file);
+// The primary item's colours by its `nclx` colour information; nullopt: it states none.
+std::optional<ColourCode> heif_colour_code(Bytes file);
 
 // Whether a derived item (a grid, an overlay) contains itself, directly or indirectly: libheif 1.15 never finishes with
 // such files. Also true for derivations nested more than 64 deep.

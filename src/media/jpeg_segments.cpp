@@ -1,5 +1,7 @@
 #include "media/jpeg_segments.h"
 
+#include "media/colour_code.h"
+
 #include <algorithm>
 #include <map>
 
@@ -33,6 +35,8 @@ bool is_frame(std::uint8_t marker) {
 }
 bool is_progressive(std::uint8_t marker) { return (marker & 3) == 2; }
 bool is_metadata(std::uint8_t marker) { return (marker >= kApp0 && marker <= kApp15) || marker == kCom; }
+
+constexpr std::string_view kExif = "Exif\0\0"sv;
 
 bool take(ByteView payload, std::string_view prefix, Bytes& into) {
   if (!into.empty() || !payload.starts_with(prefix)) return false;
@@ -108,7 +112,9 @@ std::optional<JpegHeader> read_jpeg_header(Bytes file) {
       header.components = payload.u8(5);
       header.progressive = is_progressive(segment->marker);
     } else if (segment->marker == kApp1) {
-      take(payload, "Exif\0\0"sv, header.exif) || take(payload, "http://ns.adobe.com/xap/1.0/\0"sv, header.xmp);
+      take(payload, kExif, header.exif) || take(payload, "http://ns.adobe.com/xap/1.0/\0"sv, header.xmp);
+      if (header.orientation == 0 && payload.starts_with(kExif))
+        header.orientation = tiff_orientation(payload.sub(kExif.size()));
     } else if (segment->marker == kApp2) {
       icc.add(payload);
     } else if (segment->marker == kApp13) {
@@ -117,6 +123,7 @@ std::optional<JpegHeader> read_jpeg_header(Bytes file) {
   }
   if (header.components == 0 || header.width == 0 || header.height == 0) return std::nullopt;
   header.icc = icc.join();
+  if (header.icc.empty() && header.components == 3) header.icc = exif_profile(header.exif);
   return header;
 }
 
@@ -147,7 +154,7 @@ ContentHashes jpeg_hashes(Bytes file) {
   return {hashes[0], hashes[1]};
 }
 
-Hash128 jpeg_former_asset_hash(Bytes file) {
+Hash128 jpeg_former_coded_hash(Bytes file) {
   Hasher hasher;
   for (const Bytes piece : jpeg_coded_data(file)) hasher.update(piece);
   return hasher.digest();
@@ -155,10 +162,10 @@ Hash128 jpeg_former_asset_hash(Bytes file) {
 
 std::uint32_t tiff_orientation(Bytes tiff) {
   const ByteView view(tiff);
-  if (!view.starts_with("II*\0"sv) && !view.starts_with("MM\0*"sv)) return 1;
+  if (!view.starts_with("II*\0"sv) && !view.starts_with("MM\0*"sv)) return 0;
   constexpr std::uint16_t kOrientation = 0x112;
   const auto value = TiffDirectory(tiff).number(kOrientation);
-  return value >= 1 && value <= 8 ? value : 1;
+  return value >= 1 && value <= 8 ? value : 0;
 }
 
 }  // namespace image_engine::media

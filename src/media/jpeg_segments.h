@@ -39,25 +39,26 @@ struct JpegHeader {
   std::uint32_t bit_depth = 8;
   std::uint32_t components = 0;
   bool progressive = false;
-  Bytes exif;                  // a TIFF, without "Exif\0\0"
-  Bytes xmp;                   // the main packet
-  Bytes photoshop;             // image resource blocks
-  std::vector<std::byte> icc;  // chunks joined; empty without all of them
+  Bytes exif;                     // a TIFF, without "Exif\0\0"
+  std::uint32_t orientation = 0;  // of the first EXIF segment that states one; 0: none does
+  Bytes xmp;                      // the main packet
+  Bytes photoshop;                // image resource blocks
+  std::vector<std::byte> icc;     // chunks joined, or Adobe RGB where Exif says so; else empty
 };
 
 // Everything before the first scan; reads only those pages of `file`. nullopt without a frame header.
 std::optional<JpegHeader> read_jpeg_header(Bytes file);
 
-// What the asset's hash is of, which editing metadata does not change: SOI to the first EOI, without the segments
+// What the hash of the coded picture is of, which editing metadata does not change: SOI to the first EOI, without the segments
 // APP0–APP15 and COM. Data after EOI (MPF pictures, a motion photo's clip) is excluded. In a broken file everything to
 // its end counts; a file without a scan counts whole.
 ByteSequence jpeg_coded_data(Bytes file);
 // Of both in one pass.
 ContentHashes jpeg_hashes(Bytes file);
-// The asset's with XXH3, as in catalogues up to format 4.
-Hash128 jpeg_former_asset_hash(Bytes file);
+// The coded picture's with XXH3, as in catalogues up to format 4.
+Hash128 jpeg_former_coded_hash(Bytes file);
 
-// EXIF orientation 1…8 of a TIFF; 1 when missing or invalid.
+// EXIF orientation 1…8 of a TIFF; 0 when missing or invalid.
 std::uint32_t tiff_orientation(Bytes tiff);
 
 }  // namespace image_engine::media

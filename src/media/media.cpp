@@ -4,6 +4,7 @@
 
 #include "core/file.h"
 #include "media/colour.h"
+#include "media/colour_code.h"
 #include "media/decoders.h"
 #include "media/jpeg_segments.h"
 #include "media/libraries.h"
@@ -57,12 +58,18 @@ Result<Metadata> read_metadata(Bytes file, Bytes sidecar) {
   Metadata metadata;
   metadata.format = kind;
   IE_TRY(const Blocks blocks, reader->read_blocks(file, metadata));
+  metadata.colour_profile = blocks.icc.empty() ? blocks.colours : profile_description(blocks.icc);
+  merge_tags(file, blocks, sidecar, metadata);
   const Size size = upright({metadata.width, metadata.height}, metadata.orientation);
   metadata.width = size.width;
   metadata.height = size.height;
-  if (!blocks.icc.empty()) metadata.colour_profile = profile_description(blocks.icc);
-  merge_tags(file, blocks, sidecar, metadata);
   return metadata;
+}
+
+std::uint32_t orientation_of(Bytes file) {
+  if (media_kind(detect_format(file)) != MediaKind::kPhoto) return 1;
+  const Result<Metadata> metadata = read_metadata(file, {});
+  return metadata ? metadata->orientation : 1;
 }
 
 namespace {
@@ -90,8 +97,8 @@ ContentHashes content_hashes(Bytes file, bool is_mapped) {
   return {whole, sound.size() == file.size() ? whole : hash_in_windows(sound, is_mapped)};
 }
 
-Hash128 former_asset_hash(Bytes file) {
-  return detect_format(file) == MediaFormat::kJpeg ? jpeg_former_asset_hash(file) : hash128(file);
+Hash128 former_coded_hash(Bytes file) {
+  return detect_format(file) == MediaFormat::kJpeg ? jpeg_former_coded_hash(file) : hash128(file);
 }
 
 Result<Decoded> decode(Bytes file, const DecodeOptions& options) {
@@ -100,7 +107,13 @@ Result<Decoded> decode(Bytes file, const DecodeOptions& options) {
   if (media_kind(kind) == MediaKind::kAudio)
     return fail(ErrorCode::kUnsupported, "this is a sound file: it has no picture");
   IE_TRY(const PictureReader* reader, find_reader(kind));
-  return reader->decode(file, options);
+  IE_TRY(Decoded decoded, reader->decode(file, options));
+  const std::uint32_t orientation = options.orientation != 0 ? options.orientation : orientation_of(file);
+  decoded.image = apply_orientation(std::move(decoded.image), orientation);
+  const Size whole = upright({decoded.full_width, decoded.full_height}, orientation);
+  decoded.full_width = whole.width;
+  decoded.full_height = whole.height;
+  return decoded;
 }
 
 Result<Blocks> read_jpeg_blocks(Bytes file, Metadata& metadata) {
@@ -110,8 +123,13 @@ Result<Blocks> read_jpeg_blocks(Bytes file, Metadata& metadata) {
   metadata.height = header->height;
   metadata.bit_depth = header->bit_depth;
   metadata.progressive = header->progressive;
-  metadata.orientation = tiff_orientation(header->exif);
-  return Blocks{header->exif, header->xmp, header->photoshop, std::move(header->icc), false, {}};
+  Blocks blocks;
+  blocks.exif = header->exif;
+  blocks.xmp = header->xmp;
+  blocks.photoshop = header->photoshop;
+  blocks.icc = std::move(header->icc);
+  blocks.orientation = header->orientation;
+  return blocks;
 }
 
 Status check_size(Size full, const DecodeOptions& options) {
@@ -123,8 +141,23 @@ Status check_size(Size full, const DecodeOptions& options) {
   return {};
 }
 
+namespace {
+
+void tone_map(Image& image, const HdrKind& kind) {
+  std::vector<std::uint16_t> row(image.row_bytes());
+  const ToneMapper mapper(kind, 0);
+  for (std::uint32_t y = 0; y < image.height; ++y) {
+    std::uint8_t* pixels = image.pixels.data() + y * image.row_bytes();
+    for (size_t i = 0; i < row.size(); ++i) row[i] = static_cast<std::uint16_t>(pixels[i] * 257);
+    mapper.map(row, pixels);
+  }
+}
+
+}  // namespace
+
 void to_srgb(Decoded& decoded, Bytes icc) {
   if (!needs_transform(icc)) return;
+  if (const Colours colours = colours_of(icc); colours.hdr) return tone_map(decoded.image, *colours.hdr);
   const auto transform = ColourTransform::create(icc, 3);
   if (!transform) {
     decoded.warnings.push_back(transform.error().message);

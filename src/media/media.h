@@ -38,13 +38,19 @@ Result<Metadata> read_metadata(Bytes file, Bytes sidecar);
 
 struct ContentHashes {
   Hash128 file;  // of all bytes
-  // Of the coded data: JPEG without APPn and COM segments, MP3 and FLAC without tags; other formats all bytes.
-  Hash128 asset;
+  // Of the coded data: JPEG without APPn and COM segments, MP3 and FLAC without tags; other formats all bytes. With the
+  // orientation it names the asset (types/asset_name.h).
+  Hash128 coded;
 };
 // `is_mapped`: as of Demuxer::open().
 ContentHashes content_hashes(Bytes file, bool is_mapped = false);
-// The asset's hash in catalogues up to format 4: XXH3-128. Only to find a person's labels and ratings of that time.
-Hash128 former_asset_hash(Bytes file);
+// The coded data's hash in catalogues up to format 4: XXH3-128. Only to find a person's labels and ratings of that
+// time.
+Hash128 former_coded_hash(Bytes file);
+
+// EXIF's number, 1…8, by which a picture is turned upright, as read_metadata() finds it; 1 for all that is no picture
+// or has no headers that can be read.
+std::uint32_t orientation_of(Bytes file);
 
 struct DecodeOptions {
   // The longer edge of the result is at most this; 0 is full size. Never enlarges.
@@ -53,6 +59,8 @@ struct DecodeOptions {
   std::uint64_t max_pixels = 300'000'000;
   // If set, the picture is decoded at full resolution and each row's luma is added to it (as stored: not upright).
   LumaAccumulator* luma = nullptr;
+  // EXIF's number by which a picture is turned; 0: orientation_of(file). It may be stated outside the file.
+  std::uint32_t orientation = 0;
   // Of a video: the frame that is shown at this presentation time in seconds. Without it a video is kUnsupported.
   std::optional<double> at;
 };
@@ -65,7 +73,7 @@ struct Decoded {
   std::vector<std::string> warnings;
 };
 
-// Upright (EXIF orientation applied), converted by ICC to sRGB, alpha over white, 8 bits. All formats are resized with
+// Upright, converted to sRGB, alpha over white, 8 bits. All formats are resized with
 // the same antialiased Lanczos as Pillow's Image.resize(LANCZOS); the shorter edge is rounded to nearest. JPEG is
 // decoded at the smallest DCT scale that is at least 3 times the wanted size, 4 times for small pictures. RAW uses the
 // camera's preview if it is large enough. Errors: kUnsupported (a video, not media), kCorrupt, kTooLarge.

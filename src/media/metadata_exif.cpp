@@ -271,6 +271,20 @@ void merge_gps(const Tags& tags, Metadata& metadata) {
     metadata.gps->altitude = tags.number(prefix + "GPSAltitudeRef").value_or(0) == 1 ? -*altitude : *altitude;
 }
 
+// A sidecar's is a person's correction; a picture that its library turns is upright whatever else is written.
+std::uint32_t find_orientation(const Tags& beside, std::uint32_t stated, const Tags& embedded) {
+  if (stated == Blocks::kTurned) return 1;
+  const auto number = [](const Tags& tags, std::string_view key) {
+    const double value = tags.number(key).value_or(0);
+    return value >= 1 && value <= 8 ? static_cast<std::uint32_t>(value) : 0;
+  };
+  for (const std::uint32_t orientation :
+       {number(beside, "Xmp.tiff.Orientation"), stated, number(embedded, "Exif.Image.Orientation"),
+        number(embedded, "Xmp.tiff.Orientation")})
+    if (orientation != 0) return orientation;
+  return 1;
+}
+
 void merge_rating(const Tags& tags, Metadata& metadata) {
   for (const auto& field : kRatings) {
     const auto value = tags.number(field.key);
@@ -411,6 +425,7 @@ Status init_tags() {
     auto& m = *static_cast<std::mutex*>(mutex);
     take ? m.lock() : m.unlock();
   };
+  Exiv2::enableBMFF(true);  // of Canon's CR3
   Exiv2::LogMsg::setHandler(on_log);
   Exiv2::LogMsg::setLevel(Exiv2::LogMsg::error);
   if (!Exiv2::XmpParser::initialize(lock, &xmp_mutex))
@@ -438,14 +453,14 @@ void merge_tags(Bytes file, const Blocks& blocks, Bytes sidecar, Metadata& metad
   read_xmp(sidecar, beside, "the XMP sidecar", metadata);
 
   attempt("the metadata", metadata, [&] {
-    Tags tags;
-    tags.add(beside);
-    merge(tags, metadata);
-    tags = Tags();
+    Tags sidecar_tags, tags;
+    sidecar_tags.add(beside);
+    merge(sidecar_tags, metadata);
     tags.add(embedded.exif);
     tags.add(embedded.xmp);
     tags.add(embedded.iptc);
     merge(tags, metadata);
+    metadata.orientation = find_orientation(sidecar_tags, blocks.orientation, tags);
     if (metadata.lens.empty()) metadata.lens = lens_by_maker_note(embedded.exif);
     metadata.content_identifier = apple_content_identifier(embedded.exif);
   });

@@ -14,7 +14,12 @@ struct Blocks {
   Bytes xmp;                   // a packet
   Bytes photoshop;             // image resource blocks, one of which is IPTC
   std::vector<std::byte> icc;  // a profile
+  std::string colours;         // the name of what is stated otherwise
   bool whole_file = false;     // exiv2 must open the whole file
+  // EXIF's number that the container or one of its blocks states; 0: none. kTurned: the library turns the picture by
+  // the container's own instruction, and no other one counts.
+  std::uint32_t orientation = 0;
+  static constexpr std::uint32_t kTurned = 9;
   std::vector<std::vector<std::byte>> storage;
 };
 

@@ -35,18 +35,29 @@ float hable(float x) {
   return (x * (x * a + b * c) + d * e) / (x * (x * a + b) + d * f) - e / f;
 }
 
+// Linear light of the primaries to that of sRGB's, white D65 in all.
+constexpr float kFromBt2020[] = {1.660491F,  -0.587641F, -0.072850F, -0.124550F, 1.132900F,
+                                 -0.008349F, -0.018151F, -0.100579F, 1.118730F};
+constexpr float kFromP3[] = {1.224940F, -0.224940F, 0, -0.042057F, 1.042057F, 0, -0.019638F, -0.078636F, 1.098274F};
+constexpr float kFromSrgb[] = {1, 0, 0, 0, 1, 0, 0, 0, 1};
+
+const float* matrix_of(std::uint16_t primaries) {
+  if (primaries == 1) return kFromSrgb;
+  return primaries == 11 || primaries == 12 ? kFromP3 : kFromBt2020;
+}
+
 double srgb_signal(double light) {
   return light <= 0.0031308 ? 12.92 * light : 1.055 * std::pow(light, 1 / 2.4) - 0.055;
 }
 
 }  // namespace
 
-ToneMapper::ToneMapper(Transfer transfer, double peak)
-    : peak_scale_(1 / hable(peak > 0 ? static_cast<float>(peak) : kUnknownPeak)) {
+ToneMapper::ToneMapper(const HdrKind& kind, double peak)
+    : peak_scale_(1 / hable(peak > 0 ? static_cast<float>(peak) : kUnknownPeak)), to_srgb_(matrix_of(kind.primaries)) {
   linear_.resize(kCodes);
   for (std::size_t i = 0; i < kCodes; ++i) {
     const double signal = static_cast<double>(i) / (kCodes - 1);
-    linear_[i] = static_cast<float>((transfer == Transfer::kPq ? pq_light(signal) : hlg_light(signal)) / kWhite);
+    linear_[i] = static_cast<float>((kind.transfer == Transfer::kPq ? pq_light(signal) : hlg_light(signal)) / kWhite);
   }
   srgb_.resize(kSteps);
   for (std::size_t i = 0; i < kSteps; ++i)
@@ -62,9 +73,10 @@ void ToneMapper::map(std::span<const std::uint16_t> pixels, std::uint8_t* out) c
     const float brightest = std::max({r, g, b, 1e-6F});
     const float scale = hable(brightest) * peak_scale_ / brightest;
     r *= scale, g *= scale, b *= scale;
-    out[i] = encoded(1.660491F * r - 0.587641F * g - 0.072850F * b);
-    out[i + 1] = encoded(-0.124550F * r + 1.132900F * g - 0.008349F * b);
-    out[i + 2] = encoded(-0.018151F * r - 0.100579F * g + 1.118730F * b);
+    for (std::size_t c = 0; c < 3; ++c) {
+      const float* row = to_srgb_ + 3 * c;
+      out[i + c] = encoded(row[0] * r + row[1] * g + row[2] * b);
+    }
   }
 }
 

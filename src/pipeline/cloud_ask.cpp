@@ -8,6 +8,7 @@
 #include "core/text.h"
 #include "pipeline/analyze.h"
 #include "pipeline/cloud_picture.h"
+#include "types/asset_name.h"
 #include "types/media_format.h"
 #include "worker/decode_file.h"
 
@@ -20,9 +21,9 @@ bool is_video(int fd) {
   return count > 0 && media_kind(sniff_format({head.data(), static_cast<std::size_t>(count)})) == MediaKind::kVideo;
 }
 
-Result<Hash128> content_of(worker::Pool& pool, UniqueFd media) {
+Result<worker::Hashes> content_of(worker::Pool& pool, UniqueFd media) {
   IE_TRY(const worker::DecodedFile file, worker::decode_file(pool, std::move(media), {.operations = worker::kHash}));
-  return file.reply().hashes->asset;
+  return *file.reply().hashes;
 }
 
 // None if nothing is held back, or if there is no catalogue yet.
@@ -80,23 +81,30 @@ Result<nvidia::Picture> PickedPhotos::make(const std::string& path, const nvidia
   IE_TRY(file.stamp, store::stamp_of(media.get()));
   if (is_video(media.get()))
     return fail(ErrorCode::kUnsupported, "is a video; cloud models take photos: export a frame of it first");
-  IE_TRY(const Hash128 content, content_of(*pool_, std::move(media)));
-  IE_CHECK(check_privacy(file, content));
+  IE_TRY(const worker::Hashes content, content_of(*pool_, std::move(media)));
+  IE_CHECK(check_privacy(file, content.coded));
   IE_TRY(nvidia::Picture picture, cloud_picture(*pool_, file, endpoint));
-  picture.content = content;
+  picture.content = content.asset;
   return picture;
 }
 
-// Checks all files that the catalogue has of this picture, and the selected one.
-Status PickedPhotos::check_privacy(const store::FileObservation& file, const Hash128& content) {
-  store::AssetRecord record;
-  if (reader_) {
-    if (const Result<store::AssetId> asset = reader_->find_asset_by_hash(content)) {
-      IE_TRY(record, reader_->asset_record(*asset));
-    } else if (asset.error().code != ErrorCode::kNotFound) {
-      return fail(asset.error());
-    }
+// Files and records of this picture by whatever orientation.
+Status PickedPhotos::add_known(const Hash128& coded, store::AssetRecord& all) const {
+  for (const Hash128& name : asset_names(coded)) {
+    const Result<store::AssetId> asset = reader_->find_asset_by_hash(name);
+    if (!asset && asset.error().code == ErrorCode::kNotFound) continue;
+    if (!asset) return fail(asset.error());
+    IE_TRY(const store::AssetRecord one, reader_->asset_record(*asset));
+    all.files.insert(all.files.end(), one.files.begin(), one.files.end());
+    all.records.insert(all.records.end(), one.records.begin(), one.records.end());
   }
+  return {};
+}
+
+// Checks all files that the catalogue has of this picture, and the selected one.
+Status PickedPhotos::check_privacy(const store::FileObservation& file, const Hash128& coded) {
+  store::AssetRecord record;
+  if (reader_) IE_CHECK(add_known(coded, record));
   record.files.emplace_back().seen.path = file.path;
   CloudPrivacy::PersonResult result{privacy_.check(record)};
   if (result.held == Held::kNo) result = privacy_.check_for_people(*pool_, file, privacy_.person_detectors(record));

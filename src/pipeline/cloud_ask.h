@@ -36,7 +36,8 @@ class PickedPhotos {
  private:
   PickedPhotos(CloudPrivacy privacy, std::optional<store::CatalogueReader> reader, std::unique_ptr<worker::Pool> pool);
   Result<nvidia::Picture> make(const std::string& path, const nvidia::Endpoint& endpoint);
-  [[nodiscard]] Status check_privacy(const store::FileObservation& file, const Hash128& content);
+  Status add_known(const Hash128& coded, store::AssetRecord& all) const;
+  [[nodiscard]] Status check_privacy(const store::FileObservation& file, const Hash128& coded);
 
   CloudPrivacy privacy_;
   std::optional<store::CatalogueReader> reader_;

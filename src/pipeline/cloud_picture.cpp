@@ -40,6 +40,7 @@ Result<nvidia::Picture> cloud_picture(worker::Pool& pool, const store::FileObser
   if (wants_video_clip(endpoint)) task.operations |= worker::kVideoClip;
   task.max_edge = task.thumbnail_edge = endpoint.edge;
   task.thumbnail_quality = kFine;
+  task.orientation = file.orientation;
   task.at = at;
   IE_TRY(worker::DecodedFile decoded, worker::decode_file(pool, std::move(media), task));
   for (;;) {

@@ -31,7 +31,7 @@ constexpr std::uint32_t kEdge = 1600;
 
 struct Work {
   store::AssetId asset = 0;
-  std::string path;
+  store::FileObservation file;
   std::vector<Box> boxes;
 };
 
@@ -88,7 +88,8 @@ std::optional<Image> cut_out(const ImageView& picture, const Box& box, double sc
 
 Result<std::vector<store::ObjectVector>> embed_objects_of(worker::Pool& pool, const vision::ImageEmbedder& embedder,
                                                           const Work& work, const std::string& object) {
-  IE_TRY(const worker::DecodedFile decoded, worker::decode_file(pool, work.path, {.max_edge = kEdge}));
+  IE_TRY(const worker::DecodedFile decoded,
+         worker::decode_file(pool, work.file.path, {.max_edge = kEdge, .orientation = work.file.orientation}));
   const ImageView picture = decoded.pixels();
   const double scale_x = 1.0 * picture.width / std::max(1U, decoded.picture().full_width);
   const double scale_y = 1.0 * picture.height / std::max(1U, decoded.picture().full_height);
@@ -109,7 +110,7 @@ Result<std::vector<Work>> find_work(const ObjectVectorJob& job, const store::Sta
     if (!job.only.empty() && std::ranges::find(job.only, asset) == job.only.end()) continue;
     IE_TRY(const store::AssetRecord record, job.reader.asset_record(asset));
     if (record.files.empty() || record.files.front().state != store::FileState::kPresent) continue;
-    all.push_back({asset, record.files.front().seen.path, boxes_of(record, job.object)});
+    all.push_back({asset, record.files.front().seen, boxes_of(record, job.object)});
   }
   return all;
 }

@@ -128,7 +128,8 @@ Result<bool> PersonCheck::sees_people(worker::Pool& pool, const store::FileObser
   IE_TRY(const Detector detector, this->detector(*spec));
   IE_TRY(UniqueFd media, open_as_analysed(file));
   IE_TRY(const worker::DecodedFile decoded,
-         worker::decode_file(pool, std::move(media), {.max_edge = edge_of(*detector), .at = at}));
+         worker::decode_file(pool, std::move(media),
+                             {.max_edge = edge_of(*detector), .orientation = file.orientation, .at = at}));
   return sees_in_parts(*detector, decoded.pixels());
 }
 

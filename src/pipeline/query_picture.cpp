@@ -10,8 +10,13 @@
 
 namespace image_engine::pipeline {
 
-Status with_frames(const std::string& path, const Config& config, std::uint32_t edge, std::span<const double> times,
-                   const std::function<Status(const ImageView&, preprocess::FullSize)>& use) {
+namespace {
+
+using Use = std::function<Status(const ImageView&, preprocess::FullSize)>;
+
+// Of a photo by its orientation, of a video those frames.
+Status with_each(const std::string& path, const Config& config, worker::Task task, std::span<const double> times,
+                 const Use& use) {
   worker::PoolOptions options = pool_options(config);
   options.workers = 1;
   IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(options));
@@ -21,7 +26,8 @@ Status with_frames(const std::string& path, const Config& config, std::uint32_t 
   Result<worker::LeasedFile> file = worker::LeasedFile::open(*pool, path);
   if (!file) return named(file.error());
   for (const double time : times) {
-    const Result<worker::Reply> reply = file->run({.max_edge = edge, .at = time});
+    task.at = time;
+    const Result<worker::Reply> reply = file->run(task);
     if (!reply) return named(reply.error());
     if (!reply->picture) return named(reply->picture.error());
     const worker::Picture& picture = *reply->picture;
@@ -30,13 +36,20 @@ Status with_frames(const std::string& path, const Config& config, std::uint32_t 
   return {};
 }
 
-Status with_picture(const std::string& path, const Config& config, std::uint32_t edge,
-                    const std::function<Status(const ImageView&, preprocess::FullSize)>& use) {
-  return with_query(path, std::nullopt, config, edge, use);
+}  // namespace
+
+Status with_frames(const std::string& path, const Config& config, std::uint32_t edge, std::span<const double> times,
+                   const Use& use) {
+  return with_each(path, config, {.max_edge = edge}, times, use);
 }
 
-Status with_query(const std::string& path, FrameTime at, const Config& config, std::uint32_t edge,
-                  const std::function<Status(const ImageView&, preprocess::FullSize)>& use) {
+Status with_picture(const std::string& path, const Config& config, std::uint32_t edge, const Use& use,
+                    std::uint32_t orientation) {
+  const double no_time = worker::Task().at;
+  return with_each(path, config, {.max_edge = edge, .orientation = orientation}, {&no_time, 1}, use);
+}
+
+Status with_query(const std::string& path, FrameTime at, const Config& config, std::uint32_t edge, const Use& use) {
   const double time = at.value_or(worker::Task().at);
   return with_frames(path, config, edge, {&time, 1}, use);
 }

@@ -16,9 +16,10 @@
 namespace image_engine::pipeline {
 
 // Decodes the picture in `path`, with a longer edge of at least `edge` pixels if the photo is that large, and calls
-// `use` with it and the photo's full size.
+// `use` with it and the photo's full size. `orientation`: EXIF's number that turns it upright; 0: as the file says.
 Status with_picture(const std::string& path, const Config& config, std::uint32_t edge,
-                    const std::function<Status(const ImageView&, preprocess::FullSize)>& use);
+                    const std::function<Status(const ImageView&, preprocess::FullSize)>& use,
+                    std::uint32_t orientation = 0);
 
 // The frames of the video in `path` that are shown at these times in seconds, their longer edge at most `edge`, in that
 // order.

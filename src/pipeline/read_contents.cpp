@@ -16,6 +16,7 @@
 #include "pipeline/run.h"
 #include "pipeline/run_stages.h"
 #include "pipeline/stages.h"
+#include "types/asset_name.h"
 
 namespace image_engine::pipeline {
 namespace {
@@ -23,11 +24,10 @@ namespace {
 // Where the pixels of a photo come from: from the GPU, or from a worker that is leased when it is first needed.
 class PhotoSource {
  public:
-  PhotoSource(Run& run, const std::string& path) : run_(run), path_(path) {}
-  PhotoSource(Run& run, const std::string& path, worker::LeasedFile file)
-      : run_(run), path_(path), file_(std::move(file)) {}
-  PhotoSource(Run& run, const std::string& path, worker::GpuPicture picture)
-      : run_(run), path_(path), on_gpu_(std::move(picture)) {}
+  PhotoSource(Run& run, const store::FileObservation& seen, worker::LeasedFile file)
+      : run_(run), seen_(seen), file_(std::move(file)) {}
+  PhotoSource(Run& run, const store::FileObservation& seen, worker::GpuPicture picture)
+      : run_(run), seen_(seen), on_gpu_(std::move(picture)) {}
 
   // Of the first reply.
   [[nodiscard]] ImageView pixels(const worker::Picture& picture) const {
@@ -44,9 +44,10 @@ class PhotoSource {
     return preprocess::MadeInput{{picture.width, picture.height}, std::move(row)};
   }
   // Decodes it again; what pixels() gave is no longer valid, unless it came from the GPU.
-  Result<ImageView> decode_again(const worker::Task& task) {
+  Result<ImageView> decode_again(worker::Task task) {
+    task.orientation = seen_.orientation;
     if (!file_) {
-      IE_TRY(worker::LeasedFile leased, worker::LeasedFile::open(run_.pool, path_));
+      IE_TRY(worker::LeasedFile leased, worker::LeasedFile::open(run_.pool, seen_.path));
       file_.emplace(std::move(leased));
     }
     IE_TRY(const worker::Reply again, run_.ask(*file_, task));
@@ -56,7 +57,7 @@ class PhotoSource {
 
  private:
   Run& run_;
-  const std::string& path_;
+  const store::FileObservation& seen_;
   std::optional<worker::GpuPicture> on_gpu_;
   std::optional<worker::LeasedFile> file_;
 };
@@ -141,7 +142,7 @@ class ContentPass {
   // Whether the GPU decodes what the stages need.
   Status choose_gpu() {
     if (run_.gpu == nullptr) return {};
-    const worker::Task task = decoding(all_keys());
+    const worker::Task task = decoding({}, all_keys());
     const bool has_pictures = (task.operations & (worker::kDecode | worker::kThumbnail)) != 0;
     if (has_pictures && !run_.gpu->takes(task)) {
       run_.report.notes.push_back(
@@ -295,7 +296,7 @@ class ContentPass {
   }
 
   std::optional<worker::GpuPicture> submit(const store::PendingFile& file) {
-    worker::Task task = decoding(all_keys());
+    worker::Task task = decoding(file, all_keys());
     task.operations |= hashing_;
     const Result<UniqueFd> opened = open_regular(file.seen.path);
     if (!opened) return std::nullopt;
@@ -317,7 +318,7 @@ class ContentPass {
     contents.hashes = reply->hashes;
     const std::vector<store::StageKey> wanted = claim(file, contents.hashes->asset);
     if (wanted.empty()) return contents;
-    PhotoSource source(run_, file.seen.path, std::move(picture));
+    PhotoSource source(run_, file.seen, std::move(picture));
     take_picture(source, *reply, wanted, contents);
     give_back_claim(contents);
     return contents;
@@ -362,13 +363,14 @@ class ContentPass {
     const bool is_photo = file.seen.kind == MediaKind::kPhoto;
     // A picture that is probably known is not decoded before its hash says that it is not.
     const bool at_once = is_photo && file.is_new && !is_last_try_;
-    worker::Task task = at_once ? decoding(all_keys()) : worker::Task{.operations = 0};
+    worker::Task task = at_once ? decoding(file, all_keys()) : worker::Task{.operations = 0};
     task.operations |= hashing_;
+    task.orientation = file.seen.orientation;
     Result<worker::Reply> reply = run_.ask(*leased, task);
     std::optional<Error> undecoded;
     if (at_once && !reply && is_of_decoding(reply.error().code)) {
       undecoded = reply.error();
-      reply = run_.ask(*leased, {.operations = hashing_});
+      reply = run_.ask(*leased, {.operations = hashing_, .orientation = task.orientation});
     }
     contents.hashes = reply ? reply->hashes : Result<worker::Hashes>(fail(reply.error()));
     if (!contents.hashes || !is_photo) return contents;
@@ -377,8 +379,8 @@ class ContentPass {
       if (undecoded && undecoded->code != ErrorCode::kTimeout)  // alone it has as much time as both had together
         reply = fail(*undecoded);
       else if (undecoded || !at_once)
-        reply = run_.ask(*leased, decoding(wanted));
-      PhotoSource source(run_, file.seen.path, std::move(*leased));
+        reply = run_.ask(*leased, decoding(file, wanted));
+      PhotoSource source(run_, file.seen, std::move(*leased));
       take_picture(source, reply, wanted, contents);
     }
     give_back_claim(contents);
@@ -410,8 +412,10 @@ class ContentPass {
   }
 
   // One decode, as large as the most demanding of the wanted stages asks for, for all of them.
-  [[nodiscard]] worker::Task decoding(const std::vector<store::StageKey>& wanted) const {
+  [[nodiscard]] worker::Task decoding(const store::PendingFile& file,
+                                      const std::vector<store::StageKey>& wanted) const {
     worker::Task task{.operations = 0, .thumbnail_edge = edge_, .thumbnail_quality = quality_};
+    task.orientation = file.seen.orientation;
     if (is_among(wanted, thumbnail_key_)) task.operations |= worker::kThumbnail;
     for (const PictureStage& stage : stages_.all()) {
       if (!is_among(wanted, stage.key)) continue;
@@ -511,7 +515,8 @@ class ContentPass {
     }
     ++run_.report.analysed;
     IE_TRY(const store::Content content,
-           run_.writer.set_content(file.file, contents.hashes->file, contents.hashes->asset, contents.hashes->former));
+           run_.writer.set_content(file.file, contents.hashes->file, contents.hashes->asset, contents.hashes->former,
+                                   asset_names(contents.hashes->coded)));
     if (content.former) run_.thumbnails.rename(*content.former, contents.hashes->asset, edge_);
     if (content.known && !file.hashed && !file.carried) ++run_.report.duplicates;
     if (contents.decoded) IE_CHECK(keep_picture(row, content.asset, contents));

@@ -63,7 +63,9 @@ Status read_headers(Run& run, const std::vector<store::KnownFile>& files) {
     ++run.report.metadata.files;
     IE_CHECK(run.batch.open());
     IE_CHECK(keep(run, files[index], headers));
-    if (headers && files[index].hashed) run.renewed.insert(files[index].asset);
+    // A photo that is turned otherwise than before is another asset, which pass 2 reads.
+    if (headers && files[index].hashed && headers->orientation == files[index].seen.orientation)
+      run.renewed.insert(files[index].asset);
     IE_TRY([[maybe_unused]] const bool committed, run.batch.changed());
     run.trace.add(Step::kWrite, start);
     return {};

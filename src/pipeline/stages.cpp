@@ -12,11 +12,11 @@
 
 namespace image_engine::pipeline {
 
-store::StageKey metadata_key() { return {kMetadataStage, "", "3", ""}; }
+store::StageKey metadata_key() { return {kMetadataStage, "", "4", ""}; }
 
 store::StageKey content_key() { return {kContentStage, "", "1", ""}; }
 
-store::StageKey decode_key() { return {kDecodeStage, "", "1", ""}; }
+store::StageKey decode_key() { return {kDecodeStage, "", "2", ""}; }
 
 store::StageKey quality_key() { return {kQualityStage, "", std::to_string(vision::kQualityVersion), ""}; }
 

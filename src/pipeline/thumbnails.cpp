@@ -48,13 +48,15 @@ Status ThumbnailCache::put(const Hash128& asset, std::uint32_t edge, std::span<c
   return write_file_atomically(target, jpeg, 0600);
 }
 
-Result<std::string> ThumbnailCache::make(const Hash128& asset, const std::string& file, std::uint32_t edge,
+Result<std::string> ThumbnailCache::make(const Hash128& asset, const store::FileObservation& file, std::uint32_t edge,
                                          std::uint32_t quality, worker::Pool& pool, double at) const {
   if (has(asset, edge)) return path(asset, edge);
-  IE_TRY(const worker::DecodedFile decoded,
-         worker::decode_file(
-             pool, file,
-             {.operations = worker::kThumbnail, .thumbnail_edge = edge, .thumbnail_quality = quality, .at = at}));
+  IE_TRY(const worker::DecodedFile decoded, worker::decode_file(pool, file.path,
+                                                                {.operations = worker::kThumbnail,
+                                                                 .thumbnail_edge = edge,
+                                                                 .thumbnail_quality = quality,
+                                                                 .orientation = file.orientation,
+                                                                 .at = at}));
   IE_CHECK(put(asset, edge, decoded.thumbnail()));
   return path(asset, edge);
 }

@@ -8,6 +8,7 @@
 
 #include "core/hash.h"
 #include "core/result.h"
+#include "store/types.h"
 #include "worker/pool.h"
 
 namespace image_engine::pipeline {
@@ -28,8 +29,8 @@ class ThumbnailCache {
 
   // The path of a thumbnail, made from `file` if it is not in the cache; of a video from the frame at `at` seconds.
   // Thread-safe.
-  Result<std::string> make(const Hash128& asset, const std::string& file, std::uint32_t edge, std::uint32_t quality,
-                           worker::Pool& pool, double at = -1) const;
+  Result<std::string> make(const Hash128& asset, const store::FileObservation& file, std::uint32_t edge,
+                           std::uint32_t quality, worker::Pool& pool, double at = -1) const;
 
  private:
   std::string folder_;

@@ -8,7 +8,9 @@
 namespace image_engine::store {
 
 PreparedMetadata prepare_metadata(const Metadata& metadata, const std::optional<Place>& place) {
-  PreparedMetadata prepared{metadata.format, facts_to_json({metadata, place}), nullptr};
+  const bool is_photo = media_kind(metadata.format) == MediaKind::kPhoto;
+  PreparedMetadata prepared{metadata.format, is_photo ? metadata.orientation : 0, facts_to_json({metadata, place}),
+                            nullptr};
   // Read back, so that the index is the same when it is rebuilt from the record.
   if (std::optional<FileFacts> facts = facts_from_json(prepared.record))
     prepared.facts = std::make_shared<const FileFacts>(std::move(*facts));
@@ -23,11 +25,13 @@ Status FileWriter::set_file_metadata(FileId file, const PreparedMetadata& metada
       format = format_name(metadata.format);
       kind = kind_name(media_kind(metadata.format));
     }
+    s.adopt_picture(file, metadata);
     const AssetId asset = s.asset_of(file);
     // Not with RETURNING, for which SQLite keeps a journal of the statement.
     s.connection.run(
-        "UPDATE files SET metadata_version = ?, format = coalesce(?, format), kind = coalesce(?, kind) WHERE id = ?",
-        version, format, kind, file);
+        "UPDATE files SET metadata_version = ?, format = coalesce(?, format), kind = coalesce(?, kind), "
+        "orientation = ? WHERE id = ?",
+        version, format, kind, metadata.orientation, file);
     s.dirty.insert(asset);
     s.waiting.erase(asset);
     s.connection.run("DELETE FROM records WHERE file_id = ? AND stage = 'metadata'", file);
@@ -44,19 +48,24 @@ namespace {
 
 constexpr std::string_view kSaidByPeople[] = {"user_ratings", "labels", "label_examples"};
 
+enum class Examples : bool { kWithBoxes, kOfWholePictures };
+
 // Copies a person's ratings and labels from one hash to another that has none. True when there were any.
-bool copy_words(Connection& c, const std::string& from, const std::string& to) {
+bool copy_words(Connection& c, const std::string& from, const std::string& to,
+                Examples examples = Examples::kWithBoxes) {
   std::int64_t copied = 0;
   for (const char* sql : {"INSERT OR IGNORE INTO user_ratings(asset_hash, rating, set_at) "
                           "SELECT ?2, rating, set_at FROM user_ratings WHERE asset_hash = ?1",
                           "INSERT OR IGNORE INTO labels(asset_hash, label, set_at) "
-                          "SELECT ?2, label, set_at FROM labels WHERE asset_hash = ?1",
-                          "INSERT OR IGNORE INTO label_examples(name, asset_hash, positive, box, set_at) "
-                          "SELECT name, ?2, positive, box, set_at FROM label_examples WHERE asset_hash = ?1"}) {
+                          "SELECT ?2, label, set_at FROM labels WHERE asset_hash = ?1"}) {
     c.run(sql, Blob{from}, Blob{to});
     copied += c.changes();
   }
-  return copied > 0;
+  c.run(
+      "INSERT OR IGNORE INTO label_examples(name, asset_hash, positive, box, set_at) "
+      "SELECT name, ?2, positive, box, set_at FROM label_examples WHERE asset_hash = ?1 AND (box IS NULL OR ?3)",
+      Blob{from}, Blob{to}, examples == Examples::kWithBoxes);
+  return copied + c.changes() > 0;
 }
 
 bool has_words(Connection& c, const std::string& hash) {
@@ -71,12 +80,15 @@ void forget_words(Connection& c, const std::string& hash) {
     c.run("DELETE FROM " + std::string(table) + " WHERE asset_hash = ?", Blob{hash});
 }
 
-// An earlier format treated two pictures as one: it is unknown which one the records are about, so both are analyzed
-// again.
+// Tables of what was found in a picture, besides its own vectors.
+constexpr std::string_view kFindings[] = {"records",       "object_embeddings", "asset_found_text",
+                                          "asset_objects", "asset_products",    "asset_classes"};
+
+// Of a picture that is analyzed again.
 void forget_findings(Connection& c, AssetId asset) {
-  c.run("DELETE FROM records WHERE asset_id = ?", asset);
   c.run("DELETE FROM embeddings WHERE asset_id = ?", asset);
-  c.run("DELETE FROM object_embeddings WHERE asset_id = ?", asset);
+  for (const std::string_view table : kFindings)
+    c.run("DELETE FROM " + std::string(table) + " WHERE asset_id = ?", asset);
 }
 
 // Moves all results of an asset to another one. The other's own results stay.
@@ -87,14 +99,42 @@ void move_findings(Connection& c, AssetId from, AssetId to) {
       "SELECT space_id, ?, vector FROM embeddings WHERE asset_id = ?",
       to, from);
   c.run("DELETE FROM embeddings WHERE asset_id = ?", from);
-  for (const std::string table :
-       {"records", "object_embeddings", "asset_found_text", "asset_objects", "asset_products", "asset_classes"}) {
+  for (const std::string_view name : kFindings) {
+    const std::string table(name);
     c.run("UPDATE OR IGNORE " + table + " SET asset_id = ? WHERE asset_id = ?", to, from);
     c.run("DELETE FROM " + table + " WHERE asset_id = ?", from);
   }
 }
 
 }  // namespace
+
+// The same bytes are read by another orientation, or understood otherwise, than before.
+void WriterState::adopt_picture(FileId file, const PreparedMetadata& metadata) {
+  if (metadata.orientation == 0 || !metadata.facts) return;
+  std::int64_t orientation = 0;
+  std::optional<FileFacts> before;
+  {
+    auto row = connection.query(
+        "SELECT f.orientation, r.data FROM files f JOIN records r ON r.file_id = f.id AND r.stage = 'metadata' "
+        "WHERE f.id = ? AND f.file_hash IS NOT NULL",
+        file);
+    if (!row.next()) return;
+    orientation = row.integer(0);
+    before = facts_from_json(row.bytes(1));
+  }
+  const AssetId asset = asset_of(file);
+  const Metadata& now = metadata.facts->metadata;
+  if (orientation != metadata.orientation) {
+    dirty.insert(asset);
+    const AssetId other = add_provisional(kind_name(MediaKind::kPhoto), format_name(metadata.format));
+    connection.run("UPDATE files SET asset_id = ?, file_hash = NULL WHERE id = ?", other, file);
+    connection.run("DELETE FROM failures WHERE file_id = ? AND stage <> 'metadata'", file);
+  } else if (before &&
+             (before->metadata.width != now.width || before->metadata.height != now.height ||
+              before->metadata.format != now.format || before->metadata.colour_profile != now.colour_profile)) {
+    forget_findings(connection, asset);
+  }
+}
 
 void WriterState::take_words(const std::string& former, AssetId asset, const std::string& hash) {
   if (copy_words(connection, former, hash)) dirty.insert(asset);
@@ -125,7 +165,7 @@ AssetId WriterState::name_asset(AssetId now, const std::string& before, const st
 }
 
 Result<Content> FileWriter::set_content(FileId file, const Hash128& file_hash, const Hash128& asset_hash,
-                                        const Hash128& former) {
+                                        const Hash128& former, std::span<const Hash128> siblings) {
   if (file_hash.empty() || asset_hash.empty())
     return fail(ErrorCode::kInvalidArgument, "catalogue: a content needs both hashes");
   return state_->change([&] {
@@ -150,6 +190,10 @@ Result<Content> FileWriter::set_content(FileId file, const Hash128& file_hash, c
     }
     // Only once: a person may remove it later.
     if (!former.empty() && !content.known) s.take_words(former_bytes_of(former), content.asset, hash);
+    if (!content.known)
+      for (const Hash128& sibling : siblings)
+        if (sibling != asset_hash && copy_words(c, bytes_of(sibling), hash, Examples::kOfWholePictures))
+          s.dirty.insert(content.asset);
     c.run("UPDATE files SET file_hash = ? WHERE id = ?", Blob{bytes_of(file_hash)}, file);
     if (content.asset != now) {
       c.run("UPDATE files SET asset_id = ? WHERE id = ?", content.asset, file);

@@ -50,6 +50,7 @@ struct Content {
 struct FileFacts;
 struct PreparedMetadata {
   MediaFormat format = MediaFormat::kNone;
+  std::uint32_t orientation = 0;           // of a photo; else 0
   std::string record;                      // JSON
   std::shared_ptr<const FileFacts> facts;  // as `record` has them
 };
@@ -79,6 +80,9 @@ class FileWriter {
   // Files that a scan did not meet; the ledger forgets those that are missing or excluded. Where they are seen again,
   // upsert_file or touch_files makes them present.
   Status set_file_state(std::span<const FileId> files, FileState state);
+  // A photo whose orientation is another one than before becomes another asset, as other content does: what was
+  // computed for one orientation is never shown for another. Where size, colours or format of the same bytes are
+  // understood in another way than by an earlier version, what was computed from pixels is forgotten.
   // Keeps `metadata` as the file's record of the stage "metadata" and makes it searchable at commit(). This,
   // set_content and put_record clear the failure of their stage ("metadata", "content", the record's).
   Status set_file_metadata(FileId file, const PreparedMetadata& metadata, const std::string& version);
@@ -93,9 +97,10 @@ class FileWriter {
   // Pass 2 has read the file. Its provisional asset becomes the asset of that hash: the one that is there, or itself.
   // An asset whose hash is of an earlier format takes the new one and keeps its records, ratings and labels. `former`
   // is the asset's hash in those formats, if wants_former_hashes(): a person's ratings and labels of that hash are
-  // copied to this asset.
+  // copied to this asset. So are those of the same picture by its other orientations, `siblings`, but for examples of a
+  // part of it; each only where the asset is new.
   Result<Content> set_content(FileId file, const Hash128& file_hash, const Hash128& asset_hash,
-                              const Hash128& former = {});
+                              const Hash128& former = {}, std::span<const Hash128> siblings = {});
   // Whether a person has rated or labelled pictures that were not seen since an earlier format.
   Result<bool> wants_former_hashes();
   // Each asset once, by one of its present files: those whose hash is unknown or that lack a wanted record.

@@ -102,6 +102,7 @@ KnownFile read_file_row(const Query& row) {
   file.hashed = row.integer(13) != 0;
   file.carried = row.integer(14) != 0;
   file.metadata_version = row.bytes(15);
+  file.seen.orientation = static_cast<std::uint32_t>(row.integer(16));
   return file;
 }
 

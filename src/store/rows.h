@@ -19,7 +19,7 @@ MediaKind kind_from_name(std::string_view name);
 #define IE_FILE_COLUMNS                                                                               \
   "f.id, f.asset_id, f.path, f.device, f.inode, f.size, f.mtime_ns, f.sidecar_path, f.sidecar_size, " \
   "f.sidecar_mtime_ns, f.format, f.kind, f.state, (f.file_hash IS NOT NULL AND a.hash IS NOT NULL), " \
-  "(f.file_hash IS NULL AND a.hash IS NOT NULL), f.metadata_version "
+  "(f.file_hash IS NULL AND a.hash IS NOT NULL), f.metadata_version, f.orientation "
 #define IE_FILES "FROM files f JOIN assets a ON a.id = f.asset_id "
 KnownFile read_file_row(const Query& row);
 

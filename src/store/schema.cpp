@@ -347,6 +347,24 @@ CREATE TRIGGER moment_embeddings_delete AFTER DELETE ON moment_embeddings BEGIN
 END;
 )sql";
 
+// The orientation is part of an asset's name (types/asset_name.h). Assets of turned photos get the prefix "x" as in
+// format 5: they keep what is known of them until their files are read again.
+constexpr char kOrientation[] = R"sql(
+ALTER TABLE files ADD COLUMN orientation INTEGER NOT NULL DEFAULT 0;
+UPDATE files SET orientation = (
+  SELECT coalesce(json_extract(data, '$.orientation'), 1) FROM records WHERE file_id = files.id AND stage = 'metadata')
+  WHERE EXISTS (SELECT 1 FROM records WHERE file_id = files.id AND stage = 'metadata') AND kind = 'photo';
+CREATE TEMP TABLE turned AS
+  SELECT DISTINCT a.id, a.hash FROM assets a JOIN files f ON f.asset_id = a.id
+  WHERE f.orientation > 1 AND length(a.hash) = 16;
+UPDATE files SET file_hash = NULL WHERE asset_id IN (SELECT id FROM turned);
+UPDATE user_ratings SET asset_hash = CAST('x' || asset_hash AS BLOB) WHERE asset_hash IN (SELECT hash FROM turned);
+UPDATE labels SET asset_hash = CAST('x' || asset_hash AS BLOB) WHERE asset_hash IN (SELECT hash FROM turned);
+UPDATE label_examples SET asset_hash = CAST('x' || asset_hash AS BLOB) WHERE asset_hash IN (SELECT hash FROM turned);
+UPDATE assets SET hash = CAST('x' || hash AS BLOB) WHERE id IN (SELECT id FROM turned);
+DROP TABLE turned;
+)sql";
+
 constexpr Migration kMigrations[] = {
     {1, "files, assets, records, failures, runs, user data, text index", kFirst,
      "84b40387595f38f511e8f81b008994a31f98500a082d8765e22473fa38277d4c"},
@@ -358,6 +376,8 @@ constexpr Migration kMigrations[] = {
      "8582306244d46b6ed040604343673d073c30deb561edff8e831498e039ec57f3"},
     {6, "moments of videos and sound, what is said", kMoments,
      "9e5beea2bdd312d5c7f00fcc03f85254d7042711165a2f8b2b6ba0e979c56f70"},
+    {7, "the orientation of photos, which their names depend on", kOrientation,
+     "3adecf4bdf96b90b02e5e0699cec45ff365a3ccb69ee26f839d819ce16a927e6"},
 };
 
 bool is_ours(Connection& connection) { return connection.integer("PRAGMA application_id") == kApplicationId; }

@@ -65,6 +65,8 @@ struct FileObservation {
   std::optional<Sidecar> sidecar;
   MediaFormat format = MediaFormat::kNone;
   MediaKind kind = MediaKind::kNone;  // by content; by extension for a broken file
+  // EXIF's number by which the photo is turned upright, once its headers are read: set by the catalogue; 0: not known.
+  std::uint32_t orientation = 0;
 };
 
 struct KnownFile {

@@ -182,6 +182,7 @@ Result<KnownFile> FileWriter::upsert_file(const FileObservation& seen, RunId run
       s.index_with(headers, known->asset);
       s.connection.run(
           "UPDATE files SET size = ?, mtime_ns = ?, format = ?, kind = ?, file_hash = NULL, metadata_version = '', "
+          "orientation = 0, "
           "asset_id = ? WHERE id = ?",
           seen.stamp.size, seen.stamp.mtime_ns, format_name(seen.format), kind_name(seen.kind), known->asset,
           known->id);
@@ -194,7 +195,9 @@ Result<KnownFile> FileWriter::upsert_file(const FileObservation& seen, RunId run
     }
     const MediaFormat format = known->seen.format;
     const MediaKind kind = known->seen.kind;
+    const std::uint32_t orientation = known->seen.orientation;
     known->seen = seen;
+    known->seen.orientation = orientation;
     known->seen.format = format;
     known->seen.kind = kind;
     known->state = FileState::kPresent;

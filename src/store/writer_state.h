@@ -57,6 +57,7 @@ struct WriterState {
   AssetId asset_of(FileId file);
   AssetId add_provisional(std::string_view kind, std::string_view format);
   void index_with(Headers headers, AssetId asset) { (headers == Headers::kFollow ? waiting : dirty).insert(asset); }
+  void adopt_picture(FileId file, const PreparedMetadata& metadata);
   void take_words(const std::string& former, AssetId asset, const std::string& hash);
   AssetId name_asset(AssetId now, const std::string& before, const std::string& hash, Content& content);
 

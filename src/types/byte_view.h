@@ -61,8 +61,10 @@ class ByteView {
 class TiffDirectory {
  public:
   // `file` begins with the byte-order mark; the caller checks the magic number. BigTIFF is not supported.
-  explicit TiffDirectory(std::span<const std::byte> file)
-      : view_(file, ByteView(file).starts_with("II") ? ByteOrder::kLittle : ByteOrder::kBig), start_(view_.u32(4)) {}
+  explicit TiffDirectory(std::span<const std::byte> file) : TiffDirectory(file, 0) { start_ = view_.u32(4); }
+  // Another directory of the file, at this offset.
+  TiffDirectory(std::span<const std::byte> file, std::uint64_t start)
+      : view_(file, ByteView(file).starts_with("II") ? ByteOrder::kLittle : ByteOrder::kBig), start_(start) {}
 
   // The offset of the tag's 12-byte entry.
   [[nodiscard]] std::optional<std::uint64_t> find(std::uint16_t tag) const {
@@ -77,6 +79,13 @@ class TiffDirectory {
     if (!entry) return 0;
     const auto type = view_.u16(*entry + 2);
     return type == 1 ? view_.u8(*entry + 8) : type == 3 ? view_.u16(*entry + 8) : view_.u32(*entry + 8);
+  }
+  // The i-th value of a LONG or IFD tag; 0 without it.
+  [[nodiscard]] std::uint32_t long_at(std::uint16_t tag, std::uint32_t i) const {
+    const auto entry = find(tag);
+    if (!entry || i >= view_.u32(*entry + 4)) return 0;
+    const bool is_inside = view_.u32(*entry + 4) == 1;
+    return view_.u32(is_inside ? *entry + 8 : view_.u32(*entry + 8) + std::uint64_t{i} * 4);
   }
   // The bytes of an ASCII tag, with its NULs; empty if they are outside the view.
   [[nodiscard]] std::string_view ascii(std::uint16_t tag) const {

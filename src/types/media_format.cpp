@@ -38,9 +38,10 @@ MediaFormat by_brands(ByteView head) {
       {"msf1", MediaFormat::kHeif},
   };
   static constexpr std::string_view kSound[] = {"M4A ", "M4B ", "M4P ", "F4A ", "F4B "};
-  // Canon's CR3, JPEG 2000: not supported.
-  static constexpr std::string_view kOther[] = {"crx ", "jp2 ", "jpx ", "jxl "};
+  // JPEG 2000: not supported.
+  static constexpr std::string_view kOther[] = {"jp2 ", "jpx ", "jxl "};
   const auto major = head.text(8, 4);
+  if (major == "crx ") return MediaFormat::kCr3;
   for (const auto sound : kSound)
     if (major == sound) return MediaFormat::kM4a;
   for (const auto other : kOther)
@@ -60,17 +61,43 @@ MediaFormat old_quicktime(ByteView head) {
   return size == 1 || size >= 8 ? MediaFormat::kMp4 : MediaFormat::kNone;
 }
 
+// Cameras' makers whose raw files are TIFFs.
+struct RawMaker {
+  std::string_view make;  // the beginning of IFD0's Make
+  MediaFormat format;
+};
+constexpr RawMaker kRawMakers[] = {
+    {"NIKON", MediaFormat::kNef},      {"SONY", MediaFormat::kArw},    {"PENTAX", MediaFormat::kPef},
+    {"Asahi", MediaFormat::kPef},      {"RICOH", MediaFormat::kPef},   {"SAMSUNG", MediaFormat::kSrw},
+    {"Hasselblad", MediaFormat::k3fr}, {"Imacon", MediaFormat::k3fr},  {"Phase One", MediaFormat::kIiq},
+    {"Leaf", MediaFormat::kMos},       {"Mamiya", MediaFormat::kMef},  {"SEIKO EPSON", MediaFormat::kErf},
+    {"Kodak", MediaFormat::kKdc},      {"EASTMAN", MediaFormat::kKdc},
+};
+
+// Whether a directory holds a sensor's values: PhotometricInterpretation 262 is CFA or linear raw (DNG 1.4).
+bool is_sensor_data(const TiffDirectory& directory) {
+  const auto photometric = directory.number(262);
+  return photometric == 32803 || photometric == 34892;
+}
+
 // TIFF and the raw formats built on it. Tags: Make 271, NewSubfileType 254, SubIFDs 330, DNGVersion 50706 (DNG 1.4),
-// DNGPrivateData 50740, which Sony uses outside DNG.
+// DNGPrivateData 50740, which Sony uses outside DNG. Phase One has a mark behind TIFF's header.
 MediaFormat tiff_or_raw(ByteView head) {
+  constexpr std::uint32_t kMostParts = 8;
   if (head.starts_with("CR\x02"sv, 8)) return MediaFormat::kCr2;
   const TiffDirectory directory(head.sub(0));
   if (directory.find(50706)) return MediaFormat::kDng;
   const auto make = directory.ascii(271);
+  const auto* maker = std::ranges::find_if(kRawMakers, [&](const RawMaker& one) { return make.starts_with(one.make); });
+  const bool is_known = maker != std::end(kRawMakers);
+  bool is_sensor = is_sensor_data(directory);
+  for (std::uint32_t i = 0; i < kMostParts && !is_sensor; ++i)
+    if (const auto part = directory.long_at(330, i)) is_sensor = is_sensor_data(TiffDirectory(head.sub(0), part));
   const bool thumbnail_first = directory.find(330) && directory.number(254) == 1;
-  if (make.starts_with("NIKON") && thumbnail_first) return MediaFormat::kNef;
-  if (make.starts_with("SONY") && (thumbnail_first || directory.find(50740))) return MediaFormat::kArw;
-  return MediaFormat::kTiff;
+  const bool is_sony = is_known && maker->format == MediaFormat::kArw && directory.find(50740);
+  if (head.starts_with("IIII", 8) || head.starts_with("MMMM", 8)) return MediaFormat::kIiq;
+  if (is_known && (is_sensor || thumbnail_first || is_sony)) return maker->format;
+  return is_sensor ? MediaFormat::kOtherRaw : MediaFormat::kTiff;
 }
 
 MediaFormat windows_bitmap(ByteView head) {
@@ -251,12 +278,26 @@ constexpr FormatRow kFormats[] = {
      {{{0, "II*\0"sv, tiff_or_raw}, {0, "MM\0*"sv, tiff_or_raw}, {0, "II+\0"sv}, {0, "MM\0+"sv}}}, !kRaw, kLossless},
     {MediaFormat::kDng, "dng", MediaKind::kPhoto, {Codec::kLibRaw}, {".dng"}, {}, kRaw},  // raw files by TIFF's signature
     {MediaFormat::kCr2, "cr2", MediaKind::kPhoto, {Codec::kLibRaw}, {".cr2"}, {}, kRaw},
-    {MediaFormat::kNef, "nef", MediaKind::kPhoto, {Codec::kLibRaw}, {".nef"}, {}, kRaw},
-    {MediaFormat::kArw, "arw", MediaKind::kPhoto, {Codec::kLibRaw}, {".arw"}, {}, kRaw},
+    {MediaFormat::kNef, "nef", MediaKind::kPhoto, {Codec::kLibRaw}, {".nef", ".nrw"}, {}, kRaw},
+    {MediaFormat::kArw, "arw", MediaKind::kPhoto, {Codec::kLibRaw}, {".arw", ".sr2", ".srf"}, {}, kRaw},
     {MediaFormat::kOrf, "orf", MediaKind::kPhoto, {Codec::kLibRaw}, {".orf"},
      {{{0, "IIRO"sv}, {0, "IIRS"sv}, {0, "MMOR"sv}}}, kRaw},
-    {MediaFormat::kRw2, "rw2", MediaKind::kPhoto, {Codec::kLibRaw}, {".rw2"},
+    {MediaFormat::kRw2, "rw2", MediaKind::kPhoto, {Codec::kLibRaw}, {".rw2", ".rwl"},
      {{{0, "IIU\0"sv}}}, kRaw},
+    {MediaFormat::kRaf, "raf", MediaKind::kPhoto, {Codec::kLibRaw}, {".raf"},
+     {{{0, "FUJIFILMCCD-RAW "sv}}}, kRaw},
+    {MediaFormat::kMrw, "mrw", MediaKind::kPhoto, {Codec::kLibRaw}, {".mrw"},
+     {{{0, "\0MRM"sv}}}, kRaw},
+    {MediaFormat::kPef, "pef", MediaKind::kPhoto, {Codec::kLibRaw}, {".pef"}, {}, kRaw},
+    {MediaFormat::kSrw, "srw", MediaKind::kPhoto, {Codec::kLibRaw}, {".srw"}, {}, kRaw},
+    {MediaFormat::kIiq, "iiq", MediaKind::kPhoto, {Codec::kLibRaw}, {".iiq"}, {}, kRaw},
+    {MediaFormat::k3fr, "3fr", MediaKind::kPhoto, {Codec::kLibRaw}, {".3fr", ".fff"}, {}, kRaw},
+    {MediaFormat::kErf, "erf", MediaKind::kPhoto, {Codec::kLibRaw}, {".erf"}, {}, kRaw},
+    {MediaFormat::kMef, "mef", MediaKind::kPhoto, {Codec::kLibRaw}, {".mef"}, {}, kRaw},
+    {MediaFormat::kMos, "mos", MediaKind::kPhoto, {Codec::kLibRaw}, {".mos"}, {}, kRaw},
+    {MediaFormat::kKdc, "kdc", MediaKind::kPhoto, {Codec::kLibRaw}, {".kdc", ".dcr", ".dcs"}, {}, kRaw},
+    {MediaFormat::kOtherRaw, "raw", MediaKind::kPhoto, {Codec::kLibRaw}, {}, {}, kRaw},
+    {MediaFormat::kCr3, "cr3", MediaKind::kPhoto, {Codec::kLibRaw}, {".cr3"}, {}, kRaw},  // by MP4's brands
     {MediaFormat::kJxl, "jxl", MediaKind::kPhoto, {Codec::kVips, "jxlload_buffer"}, {".jxl"},
      {{{0, "\0\0\0\x0cJXL \r\n\x87\n"sv}, {0, "\xff\x0a"sv, jxl_codestream}}}},
     {MediaFormat::kBmp, "bmp", MediaKind::kPhoto, {Codec::kBmp}, {".bmp", ".dib"},
@@ -296,7 +337,7 @@ constexpr FormatRow kFormats[] = {
 // clang-format on
 
 // Camera formats with photo extensions that are not supported.
-constexpr std::string_view kUnreadExtensions[] = {".cr3", ".nrw", ".raf", ".pef", ".srw", ".sr2"};
+constexpr std::string_view kUnreadExtensions[] = {".x3f", ".crw"};
 
 // The index of each enumerator's row.
 constexpr auto kRowOf = [] {

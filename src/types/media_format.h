@@ -46,6 +46,18 @@ enum class MediaFormat : std::uint8_t {
   kAmr,
   kAac,  // ADTS
   kMka,  // Matroska or WebM with sound only
+  kCr3,
+  kRaf,
+  kPef,
+  kSrw,
+  kIiq,
+  k3fr,
+  kMrw,
+  kErf,
+  kMef,
+  kMos,
+  kKdc,
+  kOtherRaw,  // a TIFF of sensor data by another maker
 };
 
 enum class MediaKind : std::uint8_t { kNone, kPhoto, kVideo, kAudio };
@@ -82,8 +94,9 @@ std::string_view kind_name(MediaKind kind);
 inline constexpr size_t kSniffBytes = 4096;
 
 // The format by signature, never by name. TIFF-based raw files are distinguished from TIFF by IFD0's Make, DNGVersion
-// etc. if these are within `head`, else reported as kTiff (the worker, which reads the whole file, corrects that). MPEG
-// audio and ADTS need two frames that follow each other. Safe on any bytes; no allocation; thread-safe.
+// etc., and by sensor data in a directory, if these are within `head`, else reported as kTiff (the worker, which reads
+// the whole file, corrects that). MPEG audio and ADTS need two frames that follow each other. Safe on any bytes; no
+// allocation; thread-safe.
 MediaFormat sniff_format(std::span<const std::byte> head);
 
 // The kind that a file extension stands for. A file with such an extension and format kNone is a failure (a broken or

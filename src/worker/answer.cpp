@@ -193,7 +193,9 @@ bool is_answer_to(const Request& request, Reply& reply, std::uint64_t memory_byt
   check_error(reply.subtitles);
   check_error(reply.preview);
   if (reply.metadata && !(asked.any(kReadMetadata) && is_sound(*reply.metadata))) return false;
-  if (reply.hashes && !(asked.any(kHash) && is_hash(reply.hashes->file) && is_hash(reply.hashes->asset))) return false;
+  if (reply.hashes && !(asked.any(kHash) && is_hash(reply.hashes->file) && is_hash(reply.hashes->asset) &&
+                        is_hash(reply.hashes->coded)))
+    return false;
   if (reply.picture && !is_asked_for(asked, *reply.picture)) return false;
   if (reply.thumbnail && !is_asked_for(asked, *reply.thumbnail, kThumbnail)) return false;
   if (reply.video && !(asked.any(kVideoFrames) && is_sound(*reply.video))) return false;

@@ -450,6 +450,7 @@ std::optional<GpuPicture> GpuDecoder::submit(const Task& task, int file) {
   request.max_edge = task.max_edge;
   request.thumbnail_edge = task.thumbnail_edge;
   request.thumbnail_quality = task.thumbnail_quality;
+  request.orientation = task.orientation;
   request.max_pixels = state.options.max_pixels;
   request.number = ++state.numbers;
   // A worker that takes no more must not hold up everybody.

@@ -35,6 +35,7 @@ Request request_of(const Task& task, const PoolOptions& options) {
   request.max_edge = task.max_edge;
   request.thumbnail_edge = task.thumbnail_edge;
   request.thumbnail_quality = task.thumbnail_quality;
+  request.orientation = task.orientation;
   request.at = task.at;
   request.video = task.video;
   request.cut = task.cut;

@@ -32,6 +32,7 @@ struct Task {
   std::uint32_t max_edge = 0;            // pixels; of the decoded picture's longer edge, 0 for full size
   std::uint32_t thumbnail_edge = 256;    // pixels; of the thumbnail's and the video clip's longer edge
   std::uint32_t thumbnail_quality = 80;  // 1…100, of the JPEG
+  std::uint32_t orientation = 0;         // of the picture, EXIF's number; 0: as its file says
   double at = -1;                        // kDecode of a video: the frame shown at this time, seconds
   VideoTask video = {};                  // of kVideoFrames
   CutTask cut = {};                      // of kCut

@@ -24,7 +24,7 @@
 
 namespace image_engine::worker {
 
-inline constexpr std::uint32_t kProtocolVersion = 9;
+inline constexpr std::uint32_t kProtocolVersion = 10;
 inline constexpr size_t kMaxReplyBytes = size_t{8} << 20;  // of the archived Reply; pixels begin behind it
 inline constexpr int kSocketFd = 3;                        // in the worker
 inline constexpr int kMemoryFd = 4;                        // in the worker
@@ -135,6 +135,7 @@ struct Request {
   std::uint32_t max_edge = 0;    // of the decoded picture, 0 for full size
   std::uint32_t thumbnail_edge = 256;
   std::uint32_t thumbnail_quality = 80;
+  std::uint32_t orientation = 0;  // of the picture, EXIF's number; 0: as its file says
   std::uint64_t max_pixels = 0;
   std::uint64_t number = 0;  // of the request; comes back in the answer
   double at = -1;            // kDecode of a video: the frame shown at this time, seconds; below 0: no video is decoded
@@ -168,7 +169,8 @@ struct Release {
 
 struct Hashes {
   Hash128 file;    // of all bytes
-  Hash128 asset;   // of the coded image data
+  Hash128 asset;   // asset_name() of the coded data and the orientation
+  Hash128 coded;   // of the coded data
   Hash128 former;  // of the same by XXH3; zero unless requested
 };
 
@@ -291,7 +293,7 @@ struct Reply {
 
 template <typename Archive>
 void visit_fields(Archive& archive, Same<Hashes> auto& h) {
-  archive(h.file), archive(h.asset), archive(h.former);
+  archive(h.file), archive(h.asset), archive(h.coded), archive(h.former);
 }
 template <typename Archive>
 void visit_fields(Archive& archive, Same<Picture> auto& p) {

@@ -26,7 +26,7 @@ TEST(AssetHash, IgnoresApplicationSegmentsAndComments) {
     const auto file = load(name);
     const auto plain = content_hashes(file);
     const auto edited = content_hashes(insert(insert(file, 2, "\xff\xfe\0\x06note"sv), 2, "\xff\xe1\0\x04\xff\xd9"sv));
-    EXPECT_EQ(edited.asset, plain.asset);
+    EXPECT_EQ(edited.coded, plain.coded);
     EXPECT_NE(edited.file, plain.file);
     EXPECT_EQ(plain.file, content_hash(std::span<const std::byte>(file)));
   }
@@ -38,7 +38,7 @@ TEST(AssetHash, SurvivesExiftool) {
   const auto original = content_hashes(load("jpeg_0_85_1.jpg"));
   for (int i = 0; i < 8; ++i) {
     const auto edited = content_hashes(load("tags_" + std::to_string(i) + ".jpg"));
-    EXPECT_EQ(edited.asset, original.asset) << i;
+    EXPECT_EQ(edited.coded, original.coded) << i;
     EXPECT_NE(edited.file, original.file) << i;
   }
 }
@@ -46,7 +46,7 @@ TEST(AssetHash, SurvivesExiftool) {
 TEST(AssetHash, EndsWithTheFirstPicture) {
   if (manifest().is_null()) GTEST_SKIP() << kNoInputs;
   const auto file = load("jpeg_0_85_1.jpg");
-  EXPECT_EQ(content_hashes(insert(file, file.size(), "a clip"sv)).asset, content_hashes(file).asset);
+  EXPECT_EQ(content_hashes(insert(file, file.size(), "a clip"sv)).coded, content_hashes(file).coded);
 }
 
 TEST(AssetHash, CodedDataCounts) {
@@ -54,22 +54,22 @@ TEST(AssetHash, CodedDataCounts) {
   const auto file = load("jpeg_0_85_1.jpg");
   auto changed = file;
   changed[file.size() / 2] ^= std::byte{1};
-  EXPECT_NE(content_hashes(changed).asset, content_hashes(file).asset);
-  EXPECT_NE(content_hashes(load("jpeg_1_85_1.jpg")).asset, content_hashes(file).asset);
+  EXPECT_NE(content_hashes(changed).coded, content_hashes(file).coded);
+  EXPECT_NE(content_hashes(load("jpeg_1_85_1.jpg")).coded, content_hashes(file).coded);
   const Buffer cut(file.begin(), file.end() - 100);
-  EXPECT_NE(content_hashes(cut).asset, content_hashes(file).asset);
+  EXPECT_NE(content_hashes(cut).coded, content_hashes(file).coded);
 }
 
 TEST(AssetHash, OfAJpegWithoutCodedDataIsTheFiles) {
   constexpr auto kHeaderOnly = "\xff\xd8\xff\xe0\x00\x10JFIF"sv;
   const auto hashes = content_hashes(std::as_bytes(std::span(kHeaderOnly)));
-  EXPECT_EQ(hashes.asset, hashes.file);
+  EXPECT_EQ(hashes.coded, hashes.file);
 }
 
 TEST(AssetHash, OfOtherFormatsIsTheFiles) {
   if (manifest().is_null()) GTEST_SKIP() << kNoInputs;
   const auto hashes = content_hashes(load("png_0.png"));
-  EXPECT_EQ(hashes.asset, hashes.file);
+  EXPECT_EQ(hashes.coded, hashes.file);
 }
 
 }  // namespace

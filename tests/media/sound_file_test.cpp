@@ -172,19 +172,19 @@ TEST(SoundFiles, EditedTagsKeepTheAsset) {
   const std::string ape = std::string("APETAGEX\xd0\x07\0\0\x20\0\0\0\0\0\0\0\0\0\0\0", 24) + std::string(8, '\0');
   const std::string lyrics = "LYRICSBEGIN" + std::string(4, 'x') + "000015LYRICS200";
   const ContentHashes plain = content_hashes(joined({bare}));
-  EXPECT_EQ(plain.asset, plain.file);
+  EXPECT_EQ(plain.coded, plain.file);
   for (const Buffer& edited :
        {joined({id3v2, bare}), joined({id3v2, id3v2, bare}), joined({bare, id3v1}), joined({bare, ape}),
         joined({bare, ape, lyrics, id3v1}), joined({id3v2, bare, ape, id3v1})}) {
     const ContentHashes hashes = content_hashes(edited);
-    EXPECT_EQ(hashes.asset, plain.asset);
+    EXPECT_EQ(hashes.coded, plain.coded);
     EXPECT_NE(hashes.file, plain.file);
   }
-  EXPECT_NE(content_hashes(joined({bare.substr(0, bare.size() - 1), id3v1})).asset, plain.asset);
-  EXPECT_NE(content_hashes(joined({id3v2, id3v1})).asset, content_hashes(joined({id3v1})).asset) << "tags alone";
-  EXPECT_EQ(content_hashes(sound("latin1.mp3")).asset, plain.asset);
-  EXPECT_EQ(content_hashes(sound("retagged.flac")).asset, content_hashes(sound("song.flac")).asset);
-  EXPECT_NE(content_hashes(sound("cut.flac")).asset, content_hashes(sound("song.flac")).asset);
+  EXPECT_NE(content_hashes(joined({bare.substr(0, bare.size() - 1), id3v1})).coded, plain.coded);
+  EXPECT_NE(content_hashes(joined({id3v2, id3v1})).coded, content_hashes(joined({id3v1})).coded) << "tags alone";
+  EXPECT_EQ(content_hashes(sound("latin1.mp3")).coded, plain.coded);
+  EXPECT_EQ(content_hashes(sound("retagged.flac")).coded, content_hashes(sound("song.flac")).coded);
+  EXPECT_NE(content_hashes(sound("cut.flac")).coded, content_hashes(sound("song.flac")).coded);
 }
 
 }  // namespace

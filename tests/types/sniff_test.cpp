@@ -66,7 +66,7 @@ TEST(Sniff, IsoMediaByBrand) {
             MediaFormat::kM4a);
   EXPECT_EQ(sniff("\0\0\0\x14"
                   "ftypcrx \0\0\0\0crx "sv),
-            MediaFormat::kNone);
+            MediaFormat::kCr3);
 }
 
 TEST(Sniff, RawByWhatTheirTiffSays) {
@@ -80,6 +80,12 @@ TEST(Sniff, RawByWhatTheirTiffSays) {
             MediaFormat::kNef);
   EXPECT_EQ(sniff(tiff({{254, 4, 1, 1}, {271, 2, 5, tail_of(3)}, {330, 4, 1, 999}}, "SONY\0"sv)), MediaFormat::kArw);
   EXPECT_EQ(sniff(tiff({{271, 2, 5, tail_of(2)}, {50740, 1, 4, 0}}, "SONY\0"sv)), MediaFormat::kArw);
+  EXPECT_EQ(sniff(tiff({{262, 3, 1, 32803}, {271, 2, 7, tail_of(2)}}, "PENTAX\0"sv)), MediaFormat::kPef);
+  EXPECT_EQ(sniff(tiff({{254, 4, 1, 1}, {271, 2, 8, tail_of(3)}, {330, 4, 1, 999}}, "SAMSUNG\0"sv)), MediaFormat::kSrw);
+  EXPECT_EQ(sniff(tiff({{262, 3, 1, 32803}})), MediaFormat::kOtherRaw);
+  EXPECT_EQ(sniff("II*\0\x08\0\0\0IIII"sv), MediaFormat::kIiq);
+  EXPECT_EQ(sniff("FUJIFILMCCD-RAW 0201"sv), MediaFormat::kRaf);
+  EXPECT_EQ(sniff("\0MRM\0\0\0\0"sv), MediaFormat::kMrw);
 }
 
 // What an editor saves from a Nikon's or Sony's raw file keeps the Make.
@@ -233,7 +239,8 @@ TEST(Format, EveryOneHasAReaderAndWhatACameraWritesIsRaw) {
     if (is_raw(format)) raw.insert(format_name(format));
     if (is_lossless(format)) lossless.insert(format_name(format));
   }
-  EXPECT_EQ(raw, (std::set<std::string_view>{"dng", "cr2", "nef", "arw", "orf", "rw2"}));
+  EXPECT_EQ(raw, (std::set<std::string_view>{"dng", "cr2", "nef", "arw", "orf", "rw2", "cr3", "raf", "pef", "srw",
+                                             "iiq", "3fr", "mrw", "erf", "mef", "mos", "kdc", "raw"}));
   EXPECT_EQ(lossless, (std::set<std::string_view>{"png", "tiff", "bmp"}));
   EXPECT_FALSE(is_media_format(static_cast<MediaFormat>(250)));
 }
@@ -266,10 +273,10 @@ TEST(Format, IsCalledByItsNameOrAnExtension) {
   EXPECT_EQ(formats_called("mov"), Formats{MediaFormat::kMp4});
   EXPECT_EQ(formats_called("mpg"), Formats{MediaFormat::kMpegPs});
   EXPECT_EQ(formats_called("mpeg"), (Formats{MediaFormat::kMpegPs, MediaFormat::kMpegTs}));
-  EXPECT_EQ(formats_called("raw").size(), 6U);
+  EXPECT_EQ(formats_called("raw").size(), 18U);
   EXPECT_EQ(formats_called("mp3"), Formats{MediaFormat::kMp3});
   EXPECT_EQ(formats_called("opus"), Formats{MediaFormat::kOggAudio});
-  for (const auto nothing : {"", "none", ".jpg", "song", "cr3"})
+  for (const auto nothing : {"", "none", ".jpg", "song", "x3f"})
     EXPECT_TRUE(formats_called(nothing).empty()) << nothing;
 }
 

@@ -27,6 +27,7 @@
 #include "core/hash.h"
 #include "core/text.h"
 #include "media/jpeg_segments.h"
+#include "types/asset_name.h"
 #include "worker/archive.h"
 #include "worker/gpu_process/lanes.h"
 #include "worker/process.h"
@@ -153,10 +154,11 @@ void take_in(Lanes& lanes, Outbox& outbox, JobPointer job) {
   if (!routed || std::uint64_t{routed->width} * routed->height > request.max_pixels)
     return outbox.send(*job, GpuRoute::kNone);
   job->jpeg = std::move(*routed);
+  if (request.orientation != 0) job->jpeg.orientation = request.orientation;
   if ((request.operations & kHash) != 0) {
     const media::ContentHashes hashes = media::jpeg_hashes(bytes);
-    job->reply.hashes = Hashes{hashes.file, hashes.asset, {}};
-    if ((request.operations & kFormerHash) != 0) job->reply.hashes->former = media::jpeg_former_asset_hash(bytes);
+    job->reply.hashes = Hashes{hashes.file, asset_name(hashes.coded, job->jpeg.orientation), hashes.coded, {}};
+    if ((request.operations & kFormerHash) != 0) job->reply.hashes->former = media::jpeg_former_coded_hash(bytes);
   }
   lanes.push(std::move(job));
 }

@@ -111,7 +111,7 @@ std::optional<RoutedJpeg> route_jpeg(media::Bytes file) {
   const bool is_grey = header->components == 1;
   const bool needs_profile = media::needs_transform(header->icc);
   if (is_grey ? needs_profile : !is_ycc(structure)) return std::nullopt;
-  RoutedJpeg routed{header->width, header->height, media::tiff_orientation(header->exif), {}, false};
+  RoutedJpeg routed{header->width, header->height, std::max(header->orientation, 1U), {}, false};
   if (needs_profile) routed.icc = std::move(header->icc);
   routed.for_engine = is_sequential && structure.scans == 1;
   if (routed.for_engine && looks_damaged(file.subspan(structure.data_from, structure.data_to - structure.data_from)))

@@ -19,6 +19,7 @@
 #include "core/file.h"
 #include "media/media.h"
 #include "media/subtitles.h"
+#include "types/asset_name.h"
 #include "worker/archive.h"
 #include "worker/process/arena.h"
 #include "worker/process/cut_sender.h"
@@ -124,8 +125,10 @@ class Service {
     }
     if (request.operations & kHash) {
       const media::ContentHashes hashes = media::content_hashes(media_.bytes(), true);
-      reply.hashes = Hashes{hashes.file, hashes.asset, {}};
-      if (request.operations & kFormerHash) reply.hashes->former = media::former_asset_hash(media_.bytes());
+      const std::uint32_t turned =
+          request.orientation != 0 ? request.orientation : media::orientation_of(media_.bytes());
+      reply.hashes = Hashes{hashes.file, asset_name(hashes.coded, turned), hashes.coded, {}};
+      if (request.operations & kFormerHash) reply.hashes->former = media::former_coded_hash(media_.bytes());
       reply.timings.hash = stopwatch.lap();
     }
     if (request.operations & kVideoFrames)
@@ -162,6 +165,7 @@ class Service {
     media::DecodeOptions options;
     options.max_edge = request.operations & kDecode ? request.max_edge : request.thumbnail_edge;
     options.max_pixels = request.max_pixels;
+    options.orientation = request.orientation;
     if (request.at >= 0) options.at = request.at;
     LumaAccumulator luma;
     if (request.operations & kLuma) options.luma = &luma;
