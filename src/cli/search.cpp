@@ -29,7 +29,7 @@ Fields (all must hold):
   title:…  text:exit  place:paris  path:holiday  camera:canon  lens:50mm
   after:2019-06  before:2020  rating:4 (at least)  type:photo|video|audio|jpeg|…  near:48.86,2.35,10 (km)
 Pictures that match all words come first; with a model (models pull clip-vit-b-32) search also finds pictures that show
-them. "exact phrase" and -not work, also -camera:canon.
+them. "exact phrase", -not, OR, NOT and parentheses work, also -camera:canon.
 
 Examples:
   image-engine search 'beach sunset after:2019'
@@ -37,6 +37,7 @@ Examples:
   image-engine search 'camera:canon rating:4 -type:video' --limit 200
   image-engine search 'near:48.86,2.35,10' --print0 | xargs -0 cp -t /tmp/paris
   image-engine search 'park -dog'
+  image-engine search '(camera:canon OR camera:nikon) NOT rating:<3'
   image-engine search 'birthday cake type:video' --moments          (also when)
   image-engine search 'said:"best of times"'                        (file and second)
 The whole grammar: docs/search.md)";

@@ -68,12 +68,14 @@ struct SearchResults {
 
 struct ParsedQuery {
   store::AssetQuery query;
-  // The plain and quoted words as written, separated by blanks; empty if none of them describes a picture ("the", "&").
-  std::string words;
+  // Of each alternative of the query, its own first: the plain and quoted words as written, separated by blanks; empty
+  // if none of them describes a picture ("the", "&").
+  std::vector<std::string> texts;
   std::vector<store::TextField> analysed_fields;  // fields in the query that stages fill
 };
 
-// Errors: kInvalidArgument for an unknown field (the message names the nearest) or an invalid value. Safe on any bytes.
+// Errors: kInvalidArgument for an unknown field (the message names the nearest), an invalid value, or what is not in
+// the grammar. Safe on any bytes.
 Result<ParsedQuery> parse_query(std::string_view text, const SearchOptions& options = {});
 
 // Errors: those of parse_query and of the catalogue. An unusable model causes a note, not an error: words are still

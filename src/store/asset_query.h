@@ -1,6 +1,7 @@
 // A search of the catalogue as typed conditions. search/ parses it from the user's query; AssetFinder answers it.
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -56,6 +57,7 @@ struct TextCondition {
   TextField field = TextField::kAny;
   std::string text;
   bool prefix = false;  // the last word may be the start of a longer one
+  auto operator<=>(const TextCondition&) const = default;
 };
 
 // Seconds of local time, see CaptureTime::local_seconds; both ends inclusive. `absolute`: seconds of UTC instead; a
@@ -108,16 +110,23 @@ struct TagCondition {
   std::vector<Sign> signs;
 };
 
+// An asset matches when all filters of one of the alternatives hold.
+struct Filter;
+struct AnyCondition {
+  std::vector<std::vector<Filter>> alternatives;
+};
+
 using Condition = std::variant<TextCondition, TakenCondition, RatingCondition, NearCondition, PathCondition,
-                               TypeCondition, StateCondition, ObjectsCondition, TagCondition>;
+                               TypeCondition, StateCondition, ObjectsCondition, TagCondition, AnyCondition>;
 
 struct Filter {
   Condition condition;
   bool negated = false;
 };
 
-// More words than this are refused with kInvalidArgument.
+// More words than this in an alternative, or more filters, are refused with kInvalidArgument, and more alternatives.
 inline constexpr std::size_t kMostWords = 64;
+inline constexpr std::size_t kMostAlternatives = 32;
 
 struct Why {
   std::string field;    // "keyword", "camera", "taken", …
@@ -134,7 +143,8 @@ struct Relevant {
   MomentId moment = 0;  // 0: the asset as a whole
 };
 
-struct AssetQuery {
+// What is asked for, or one of several things that are asked for.
+struct Alternative {
   // Called once for assets that are about the words without containing them. Only findings that the filters allow
   // count. Of an asset the most relevant is its own, the others say which of its moments were found. They are merged
   // with the word matches (docs/search.md); without words they are the whole list. Null: only words are matched. Its
@@ -144,6 +154,11 @@ struct AssetQuery {
   // over the words that not all assets match, then newest first.
   std::vector<TextCondition> words;
   std::vector<Filter> filters;  // all must hold
+};
+
+// Finds what its own alternative finds and what the others find; an asset has the best of their scores.
+struct AssetQuery : Alternative {
+  std::vector<Alternative> others;
   bool include_missing = false;
   std::size_t limit = 50;
   std::size_t offset = 0;

@@ -106,8 +106,26 @@ IdSet Conditions::ids(Query row) const {
   return found;
 }
 
-IdSet Conditions::matching(const Condition& condition) {
-  return std::visit([&](const auto& typed) { return match(typed); }, condition);
+const IdSet& Conditions::matching(const Condition& condition) {
+  const auto known = known_.find(&condition);
+  if (known != known_.end()) return known->second;
+  IdSet found = std::visit([&](const auto& typed) { return match(typed); }, condition);
+  return known_.emplace(&condition, std::move(found)).first->second;
+}
+
+std::optional<IdSet> Conditions::required(const std::vector<Filter>& filters) {
+  std::optional<IdSet> result;
+  for (const Filter& filter : filters) {
+    if (filter.negated) continue;
+    const IdSet& set = matching(filter.condition);
+    result ? result->keep(set) : void(result = set);
+  }
+  return result;
+}
+
+void Conditions::exclude(const std::vector<Filter>& filters, IdSet& from) {
+  for (const Filter& filter : filters)
+    if (filter.negated) from.remove(matching(filter.condition));
 }
 
 // The library has few names of actions and sounds; each is in the column of scenes beside others.
@@ -270,6 +288,17 @@ IdSet Conditions::match(const CountryCondition& condition) {
 IdSet Conditions::match(const TagCondition& condition) {
   IdSet found(end_);
   for (const Sign& sign : condition.signs) found.add(std::visit([&](const auto& typed) { return match(typed); }, sign));
+  return found;
+}
+
+IdSet Conditions::match(const AnyCondition& condition) {
+  IdSet found(end_);
+  for (const std::vector<Filter>& filters : condition.alternatives) {
+    std::optional<IdSet> one = required(filters);
+    if (!one) one = ids(connection_.query("SELECT id FROM assets"));
+    exclude(filters, *one);
+    found.add(*one);
+  }
   return found;
 }
 

@@ -49,20 +49,33 @@ std::string excerpt(std::string_view line, size_t match) {
   return (from > 0 ? "…" : "") + std::string(line.substr(from, to - from)) + (to < line.size() ? "…" : "");
 }
 
-Explainer::Explainer(Connection& connection, const AssetQuery& query)
-    : connection_(connection), most_moments_(query.most_moments) {
-  const auto add_pattern = [&](const TextCondition& condition) {
-    const bool may_be_said = condition.field == TextField::kAny || condition.field == TextField::kSaid;
-    patterns_.push_back({condition.field, phrase_of(connection_, condition),
-                         may_be_said ? speech_pattern(connection_, condition) : SpeechPattern()});
+Explainer::Explainer(Connection& connection, const AssetQuery& query, Conditions& conditions)
+    : connection_(connection), conditions_(conditions), most_moments_(query.most_moments) {
+  const auto add_alternative = [&](const Alternative& one) {
+    for (const TextCondition& word : one.words) add_pattern(word);
+    add_filters(one.filters);
   };
-  for (const TextCondition& word : query.words) add_pattern(word);
-  for (const Filter& filter : query.filters) {
+  add_alternative(query);
+  for (const Alternative& other : query.others) add_alternative(other);
+}
+
+void Explainer::add_pattern(const TextCondition& condition) {
+  if (!known_.insert(condition).second) return;
+  const bool may_be_said = condition.field == TextField::kAny || condition.field == TextField::kSaid;
+  patterns_.push_back({condition.field, phrase_of(connection_, condition),
+                       may_be_said ? speech_pattern(connection_, condition) : SpeechPattern()});
+}
+
+void Explainer::add_filters(const std::vector<Filter>& filters) {
+  for (const Filter& filter : filters) {
     if (filter.negated) continue;
-    if (const auto* text = std::get_if<TextCondition>(&filter.condition))
+    if (const auto* text = std::get_if<TextCondition>(&filter.condition)) {
       add_pattern(*text);
-    else
-      facts_.push_back(filter.condition);
+    } else if (const auto* any = std::get_if<AnyCondition>(&filter.condition)) {
+      for (const std::vector<Filter>& one : any->alternatives) add_filters(one);
+    } else {
+      facts_.push_back(&filter.condition);
+    }
     if (const auto* tag = std::get_if<TagCondition>(&filter.condition))
       for (const Sign& sign : tag->signs)
         if (const auto* text = std::get_if<TextCondition>(&sign)) add_pattern(*text);
@@ -187,7 +200,7 @@ void Explainer::match_things(AssetId asset, std::map<MomentId, MomentMatch>& mat
     for (size_t i = 0; i < patterns_.size() && i < kMostConditions; ++i)
       if (holds(patterns_[i], thing)) held |= std::uint64_t{1} << i;
     for (size_t i = 0; i < facts_.size() && patterns_.size() + i < kMostConditions; ++i)
-      if (std::visit([&](const auto& condition) { return store::holds(condition, thing); }, facts_[i]))
+      if (std::visit([&](const auto& condition) { return store::holds(condition, thing); }, *facts_[i]))
         held |= std::uint64_t{1} << (patterns_.size() + i);
     if (held == 0) continue;
     found->second.conditions |= held;
@@ -362,7 +375,9 @@ void Explainer::explain_facts(FoundAsset& asset) {
   auto row = connection_.query(
       "SELECT taken, rating, latitude, longitude, format, kind, taken_offset FROM assets WHERE id = ?", asset.id);
   if (!row.next()) return;
-  for (const Condition& condition : facts_) {
+  for (const Condition* fact : facts_) {
+    const Condition& condition = *fact;
+    if (!conditions_.holds(condition, asset.id)) continue;
     if (std::holds_alternative<TakenCondition>(condition)) add(asset, "taken", taken_text(row));
     if (std::holds_alternative<RatingCondition>(condition)) add(asset, "rating", row.bytes(1));
     if (const auto* near = std::get_if<NearCondition>(&condition))

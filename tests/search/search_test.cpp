@@ -110,6 +110,31 @@ TEST_F(SearchTest, NegationExcludes) {
   EXPECT_THAT(names("-car -beach -beaches -camera:apple -tag:京都"), ElementsAre("6.jpg"));  // cargo is no car
 }
 
+// beach1: Canon, beach, sunset, 5 stars; IMG_2: Nikon, beach, harbour, 3; 3: Canon, beaches, 0; 4: Apple, New York;
+// 5: york, red car; 6 and 7: Japanese.
+TEST_F(SearchTest, OrNotAndParentheses) {
+  EXPECT_THAT(names("camera:canon OR camera:nikon"), ElementsAre("IMG_2.jpg", "beach1.jpg", "3.jpg"));
+  EXPECT_THAT(names("camera:canon | camera:apple rating:1"), ElementsAre("beach1.jpg", "3.jpg"));
+  EXPECT_THAT(names("(camera:canon | camera:nikon) rating:4"), ElementsAre("beach1.jpg"));
+  EXPECT_THAT(names("sunset OR harbour"), UnorderedElementsAre("beach1.jpg", "IMG_2.jpg"));
+  EXPECT_THAT(names("harbour OR camera:apple"), UnorderedElementsAre("IMG_2.jpg", "4.jpg"));
+  EXPECT_THAT(names("beach NOT sunset"), ElementsAre("IMG_2.jpg", "3.jpg"));
+  EXPECT_THAT(names("beach NOT (sunset OR camera:nikon)"), ElementsAre("3.jpg"));
+  EXPECT_THAT(names("NOT (camera:canon rating:5) camera:canon"), ElementsAre("3.jpg"));
+  EXPECT_THAT(names("beach (rating:5 OR rating:=3)"), UnorderedElementsAre("beach1.jpg", "IMG_2.jpg"));
+  EXPECT_EQ(names("NOT beach"), names("-beach"));
+  EXPECT_THAT(names("NOT (NOT camera:canon)"), ElementsAre("beach1.jpg", "3.jpg"));
+}
+
+TEST_F(SearchTest, OfAlternativesTheHoldingOnesAreGiven) {
+  const auto found = results("rating:5 OR after:2012");
+  ASSERT_EQ(found.results.size(), 4U);  // 7, 6, IMG_2 by time, beach1 by rating
+  EXPECT_THAT(found.results[2].why, ElementsAre(Why{"taken", "2012-07-01T12:00:00"}));
+  EXPECT_THAT(found.results[3].why, ElementsAre(Why{"rating", "5"}));
+  // Each asset once, with the better score: all words of "beach sunset".
+  EXPECT_THAT(names("beach sunset OR beach"), ElementsAre("beach1.jpg", "IMG_2.jpg", "3.jpg"));
+}
+
 TEST_F(SearchTest, OnlyFieldsGiveTheNewestFirst) {
   EXPECT_THAT(names("camera:canon"), ElementsAre("beach1.jpg", "3.jpg"));
   EXPECT_THAT(names(""), ElementsAre("7.jpg", "6.jpg", "IMG_2.jpg", "beach1.jpg", "4.jpg", "3.jpg", "5.jpg"));
