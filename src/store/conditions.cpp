@@ -12,6 +12,7 @@
 #include "core/json.h"
 #include "core/text.h"
 #include "store/asset_index.h"
+#include "store/folding.h"
 #include "store/phrase.h"
 #include "store/rows.h"
 
@@ -163,8 +164,8 @@ bool Conditions::is_frequent_in_speech(const std::string& text) {
 }
 
 IdSet Conditions::in_speech(const TextCondition& condition, bool prefix) {
-  const std::string text = query_text(condition.text);
-  if (has_unspaced_script(text)) {
+  if (has_unspaced_script(query_text(condition.text))) {
+    const std::string text = composed_text(query_text(condition.text));
     if (is_frequent_in_speech(text))
       return ids(connection_.query("SELECT rowid FROM asset_speech_trigram WHERE said LIKE ? ESCAPE '\\'",
                                    anywhere_pattern(text)));
@@ -179,8 +180,8 @@ IdSet Conditions::in_speech(const TextCondition& condition, bool prefix) {
 }
 
 IdSet Conditions::in_columns(const TextCondition& condition, bool prefix) {
-  const std::string text = query_text(condition.text);
-  if (has_unspaced_script(text)) {
+  if (has_unspaced_script(query_text(condition.text))) {
+    const std::string text = folded_text(query_text(condition.text));
     if (character_count(text) < kTrigram)
       return ids(connection_.query(like_sql(condition.field), anywhere_pattern(text)));
     std::string expression = phrase(text);

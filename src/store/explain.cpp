@@ -289,21 +289,24 @@ void Explainer::explain_text(FoundAsset& asset) {
   if (!row.next()) return;
   for (size_t i = 0; i < kTextFields; ++i) {
     const std::string text = row.bytes(static_cast<int>(i));
+    std::string_view before;
     for (size_t from = 0; from < text.size();) {
       const size_t to = std::min(text.find('\n', from), text.size());
-      explain_line(std::string_view(text).substr(from, to - from), static_cast<TextField>(i), asset);
+      const std::string_view line = std::string_view(text).substr(from, to - from);
+      explain_line(line, static_cast<TextField>(i), line.starts_with(' ') ? before : line, asset);
+      before = line;
       from = to + 1;
     }
   }
 }
 
-void Explainer::explain_line(std::string_view line, TextField field, FoundAsset& asset) {
+void Explainer::explain_line(std::string_view line, TextField field, std::string_view shown, FoundAsset& asset) {
   const auto tokens = tokens_of(connection_, line);
   for (const Pattern& pattern : patterns_) {
     if (column_of(pattern.field) != TextField::kAny && column_of(pattern.field) != field) continue;
     const size_t match = find_phrase(pattern.phrase, line, tokens);
     if (match == std::string::npos) continue;
-    Why why{std::string(text_field_name(field)), excerpt(line, match)};
+    Why why{std::string(text_field_name(field)), excerpt(shown, std::min(match, shown.size()))};
     if (field == TextField::kObjects || field == TextField::kProducts) why.text = counted_text(asset.id, field, line);
     if (field == TextField::kScene || field == TextField::kKeywords) {
       std::optional<Why> known = class_why(asset.id, field, pattern.field, line);

@@ -50,7 +50,8 @@ class Explainer {
   // What holds for an asset when the filters hold.
   void add_filters(const std::vector<Filter>& filters);
   void explain_text(FoundAsset& asset);
-  void explain_line(std::string_view line, TextField field, FoundAsset& asset);
+  // `shown`: what is shown of the line: itself, or the names whose parts it has.
+  void explain_line(std::string_view line, TextField field, std::string_view shown, FoundAsset& asset);
   void explain_facts(FoundAsset& asset);
   // The times of a video or recording at which as many conditions hold as at any.
   void explain_moments(FoundAsset& asset, std::span<const MomentFinding> found);

@@ -127,6 +127,8 @@ Result<AssetRecord> FileReader::asset_record(AssetId id, const std::string& firs
     if (hash.empty()) return asset;
     for (auto row = c.query("SELECT rating FROM user_ratings WHERE asset_hash = ?", Blob{hash}); row.next();)
       asset.user_rating = static_cast<int>(row.integer(0));
+    for (auto row = c.query("SELECT title FROM user_titles WHERE asset_hash = ?", Blob{hash}); row.next();)
+      asset.user_title = row.bytes(0);
     for (auto row = c.query("SELECT label FROM labels WHERE asset_hash = ? ORDER BY label", Blob{hash}); row.next();)
       asset.labels.push_back(row.bytes(0));
     return asset;
