@@ -206,7 +206,10 @@ class Parser {
     }
     IE_CHECK(advance());
     if (!negated) return node;
-    return Node{NodeKind::kNot, {}, {std::move(node)}};
+    Node excluded;
+    excluded.kind = NodeKind::kNot;
+    excluded.children.push_back(std::move(node));
+    return excluded;
   }
 
   Lexer lexer_;

@@ -39,9 +39,11 @@ Result<Condition> before(const Term& term, const SearchOptions&) {
   return Condition(range);
 }
 
-Result<Condition> on(const Term& term, const SearchOptions&) { return as_condition(parse_time_range(term.value)); }
+Result<Condition> taken_at(const Term& term, const SearchOptions&) { return as_condition(parse_taken(term.value)); }
+Result<Condition> year(const Term& term, const SearchOptions&) { return as_condition(parse_year(term.value)); }
+Result<Condition> month(const Term& term, const SearchOptions&) { return parse_month(term.value); }
 Result<Condition> near(const Term& term, const SearchOptions& options) {
-  return as_condition(parse_near(term.value, options.find_place));
+  return parse_near(term.value, options.find_places);
 }
 Result<Condition> rating(const Term& term, const SearchOptions&) { return as_condition(parse_rating(term.value)); }
 Result<Condition> type(const Term& term, const SearchOptions&) { return as_condition(parse_type(term.value)); }
@@ -85,7 +87,11 @@ constexpr Field kFields[] = {
     {"rating", rating, TextField::kAny},
     {"after", after, TextField::kAny},
     {"before", before, TextField::kAny},
-    {"on", on, TextField::kAny},
+    {"on", taken_at, TextField::kAny},
+    {"date", taken_at, TextField::kAny},
+    {"taken", taken_at, TextField::kAny},
+    {"year", year, TextField::kAny},
+    {"month", month, TextField::kAny},
     {"near", near, TextField::kAny},
     {"state", state, TextField::kAny},
 };
@@ -122,6 +128,17 @@ store::TextCondition text_condition(TextField field, const Term& term) {
   return {field, term.value, open && !term.quoted && (!term.negated || term.value.ends_with('*'))};
 }
 
+// What a plain word means besides its letters: a year, or things that detectors know by other names.
+std::optional<Condition> also_meant(const Term& term) {
+  if (term.quoted) return std::nullopt;
+  constexpr std::string_view kFirstYear = "1826", kLastYear = "2099";  // of the first photograph
+  const bool is_year =
+      term.value.size() == 4 && std::ranges::all_of(term.value, [](char c) { return c >= '0' && c <= '9'; });
+  if (is_year && term.value >= kFirstYear && term.value <= kLastYear) return Condition(*parse_time_range(term.value));
+  if (auto things = things_called(term.value)) return Condition(std::move(*things));
+  return std::nullopt;
+}
+
 // The rule of that name or a keyword; nullopt without a rule. A quoted value is only a keyword.
 Result<std::optional<Condition>> tag_by_rule(const Term& term, const SearchOptions& options) {
   if (term.quoted || !options.tag_rules) return std::nullopt;
@@ -149,10 +166,11 @@ Result<Condition> field_condition(const Term& term, const SearchOptions& options
   return field->parse(term, options);
 }
 
-// English function words, which do not describe a picture.
+// English words that do not describe a picture, or that describe all.
 constexpr std::string_view kFunctionWords[] = {
-    "a",  "an", "and", "are", "as",   "at",   "by",  "for",   "from", "in", "is",  "it",   "its",  "my",
-    "of", "on", "or",  "our", "some", "that", "the", "their", "this", "to", "was", "were", "with",
+    "a",   "an",   "and",  "are",   "as",     "at",      "by",       "for",   "from",   "in",    "is",   "it",
+    "its", "my",   "of",   "on",    "or",     "our",     "some",     "that",  "the",    "their", "this", "to",
+    "was", "were", "with", "photo", "photos", "picture", "pictures", "image", "images", "pic",   "pics",
 };
 
 // Whether it may describe a picture: it contains a letter of any script or a digit, and is not a word such as "the".
@@ -167,14 +185,14 @@ bool has_content(const Term& term) {
 
 // One alternative of the query, as it is put together.
 struct Draft {
-  std::vector<store::TextCondition> telling, others;
+  std::vector<store::Word> telling, others;
   std::vector<Filter> filters;
   std::string text;  // for models
 
   void add_word(const Term& term) {
-    const store::TextCondition condition = text_condition(TextField::kAny, term);
+    const store::Word condition{text_condition(TextField::kAny, term), also_meant(term)};
     // Quoted text is required; it also counts for the ranking.
-    if (term.quoted) filters.push_back({condition, false});
+    if (term.quoted) filters.push_back({store::TextCondition(condition), false});
     (has_content(term) ? telling : others).push_back(condition);
     if (!text.empty()) text += ' ';
     text += !term.quoted && term.value.ends_with('*') ? term.value.substr(0, term.value.size() - 1) : term.value;
@@ -281,7 +299,10 @@ class Builder {
       if (node.term.field.empty()) {
         Term whole = node.term;
         whole.negated = true;
-        return Filter{text_condition(TextField::kAny, whole), negated};
+        std::optional<Condition> also = also_meant(whole);
+        Condition text = text_condition(TextField::kAny, whole);
+        if (!also) return Filter{std::move(text), negated};
+        return Filter{store::AnyCondition{{{{std::move(text), false}}, {{std::move(*also), false}}}}, negated};
       }
       IE_TRY(Condition condition, field_condition(node.term, options_, analysed));
       return Filter{std::move(condition), negated};

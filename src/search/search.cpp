@@ -11,6 +11,7 @@
 
 #include "core/text.h"
 #include "search/speech_acts.h"
+#include "search/suggestions.h"
 #include "types/passages.h"
 
 namespace image_engine::search {
@@ -283,7 +284,17 @@ Result<SearchResults> search(const store::CatalogueReader& catalogue, std::strin
   IE_TRY(store::FoundAssets found, catalogue.find(parsed.query));
   results.results = std::move(found.assets);
   results.total = found.total;
+  results.without_date = found.without_date;
+  if (found.without_date > 0)
+    results.notes.push_back(
+        fmt::format("{} no date, so that nobody knows whether this is when {} taken",
+                    found.without_date == 1 ? "1 more has" : human_count(found.without_date) + " more have",
+                    found.without_date == 1 ? "it was" : "they were"));
   for (SearchResult& result : results.results) IE_CHECK(add_quotes(catalogue, result));
+  if (results.total == 0) {
+    IE_TRY(const std::vector<std::string> meant, suggestions(catalogue, parsed.query, options));
+    std::ranges::copy(meant, std::back_inserter(results.notes));
+  }
   drop_repeated(results.notes);
   return results;
 }

@@ -20,8 +20,8 @@ namespace image_engine::search {
 struct PlacePosition {
   double latitude = 0, longitude = 0;  // degrees
 };
-// The position of a place by name, for near:NAME; may be empty.
-using FindPlace = std::function<std::optional<PlacePosition>(std::string_view name)>;
+// The positions of the places of a name, for near:NAME, in a country or region if `within` is not empty; may be empty.
+using FindPlaces = std::function<Result<std::vector<PlacePosition>>(std::string_view name, std::string_view within)>;
 
 // Embeds text as a vector of length 1.
 using EmbedText = std::function<Result<std::vector<float>>(std::string_view text)>;
@@ -47,7 +47,7 @@ struct SearchOptions {
   std::size_t offset = 0;
   std::size_t most_moments = 1000;  // of each asset
   bool include_missing = false;
-  FindPlace find_place;
+  FindPlaces find_places;
   int threads = 1;
   // Called only when the query has meaningful words; `tags` only if `pictures` returns null. nullptr: not available. An
   // error becomes a note.
@@ -63,6 +63,7 @@ using SearchResult = store::FoundAsset;
 struct SearchResults {
   std::vector<SearchResult> results;  // best first
   std::uint64_t total = 0;            // without limit and offset
+  std::uint64_t without_date = 0;     // see store::FoundAssets
   std::vector<std::string> notes;     // for a person: "nothing has been analysed for object: yet"
 };
 

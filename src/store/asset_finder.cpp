@@ -88,6 +88,19 @@ IdSet AssetFinder::allowed(const Alternative& query, const IdSet& hidden, Condit
   return std::move(*result);
 }
 
+IdSet AssetFinder::without_date(const Alternative& query, const IdSet& hidden, Conditions& conditions) {
+  IdSet found(end_);
+  const bool asks = std::ranges::any_of(
+      query.filters, [](const Filter& filter) { return !filter.negated && is_on_time(filter.condition); });
+  if (!asks) return found;
+  for (auto row = connection_.query("SELECT id FROM assets WHERE taken_seconds IS NULL"); row.next();)
+    found.insert(row.integer(0));
+  if (const auto required = conditions.required(query.filters, false)) found.keep(*required);
+  conditions.exclude(query.filters, found);
+  found.remove(hidden);
+  return found;
+}
+
 void AssetFinder::add_bm25(std::string_view sql, const std::string& expression, std::vector<float>& bm25) {
   if (expression.empty()) return;
   bm25.resize(static_cast<size_t>(end_));
@@ -97,12 +110,13 @@ void AssetFinder::add_bm25(std::string_view sql, const std::string& expression, 
 }
 
 std::vector<AssetFinder::Ranked> AssetFinder::match_words(const Alternative& query, const IdSet& allowed,
-                                                          Conditions& conditions) {
+                                                          Conditions& conditions, IdSet& undated) {
   std::vector<std::uint32_t> tier(static_cast<size_t>(end_));
   IdSet matched(end_);
   std::string telling, telling_said;  // of the text index, and of speech: each knows only its own columns
-  for (const TextCondition& word : query.words) {
+  for (const Word& word : query.words) {
     IdSet whole = conditions.matching_text(word, false);
+    if (word.also) whole.add(conditions.matching(*word.also));
     whole.for_each([&](AssetId id) { tier[static_cast<size_t>(id)] += 1; });
     const size_t count = whole.size();
     const bool everywhere = count + 1 >= static_cast<size_t>(end_);
@@ -119,6 +133,7 @@ std::vector<AssetFinder::Ranked> AssetFinder::match_words(const Alternative& que
   std::vector<float> bm25;
   add_bm25(kBm25Sql, telling, bm25);
   add_bm25(kSpeechBm25Sql, telling_said, bm25);
+  undated.keep(matched);
   matched.keep(allowed);
   std::vector<Ranked> ranked;
   ranked.reserve(matched.size());
@@ -213,12 +228,14 @@ std::vector<AssetFinder::Ranked> AssetFinder::best(std::vector<Ranked> ranked, s
 std::vector<AssetFinder::Ranked> AssetFinder::find_one(const Alternative& query, const IdSet& hidden,
                                                        Conditions& conditions, Findings& all) {
   const IdSet candidates = allowed(query, hidden, conditions);
+  IdSet undated = without_date(query, hidden, conditions);
   Findings findings = ask_more(query, candidates);
   std::vector<Ranked> ranked;
   if (!query.words.empty())
-    ranked = match_words(query, candidates, conditions);
+    ranked = match_words(query, candidates, conditions, undated);
   else if (!query.more)
     candidates.for_each([&](AssetId id) { ranked.push_back({.id = id}); });
+  undated_.add(undated);
   float most = 0;
   for (const Ranked& item : ranked) most = std::max(most, item.bm25);
   for (Ranked& item : ranked) item.score = score(item.tier, item.bm25, most, query.words.size());
@@ -260,11 +277,13 @@ FoundAssets AssetFinder::find(const AssetQuery& query) {
   end_ = connection_.integer("SELECT max(id) FROM assets") + 1;
   if (end_ > kMostAssets) raise_damaged();
   Conditions conditions(connection_, end_);
+  undated_ = IdSet(end_);
   Findings findings;
   std::vector<Ranked> ranked = find_all(query, conditions, findings);
 
   FoundAssets found;
   found.total = ranked.size();
+  found.without_date = undated_.size();
   const size_t offset = std::min(query.offset, ranked.size());
   const auto top = best(std::move(ranked), offset + std::min(query.limit, static_cast<size_t>(found.total) - offset));
   Explainer explainer(connection_, query, conditions);

@@ -30,7 +30,11 @@ class AssetFinder {
   // Assets that the query does not list, whatever its conditions.
   IdSet hidden(const AssetQuery& query);
   IdSet allowed(const Alternative& query, const IdSet& hidden, Conditions& conditions);
-  std::vector<Ranked> match_words(const Alternative& query, const IdSet& allowed, Conditions& conditions);
+  // Likewise of assets without a time, if the query requires one: what the other conditions allow.
+  IdSet without_date(const Alternative& query, const IdSet& hidden, Conditions& conditions);
+  // Of `allowed`; keeps of `undated` what the words match.
+  std::vector<Ranked> match_words(const Alternative& query, const IdSet& allowed, Conditions& conditions,
+                                  IdSet& undated);
   struct Finding {
     Relevant best;
     std::vector<MomentFinding> moments;
@@ -50,6 +54,7 @@ class AssetFinder {
 
   Connection& connection_;
   AssetId end_ = 1;
+  IdSet undated_{1};  // see FoundAssets::without_date
 };
 
 }  // namespace image_engine::store

@@ -66,6 +66,9 @@ struct TakenCondition {
   std::optional<std::int64_t> from, to;
   bool absolute = false;
 };
+struct MonthCondition {
+  int month = 1;  // 1…12, of any year, by local time
+};
 struct RatingCondition {  // −1 rejected to 5, both ends inclusive; an asset without a rating never matches
   int least = -1, most = 5;
 };
@@ -116,12 +119,18 @@ struct AnyCondition {
   std::vector<std::vector<Filter>> alternatives;
 };
 
-using Condition = std::variant<TextCondition, TakenCondition, RatingCondition, NearCondition, PathCondition,
-                               TypeCondition, StateCondition, ObjectsCondition, TagCondition, AnyCondition>;
+using Condition =
+    std::variant<TextCondition, TakenCondition, MonthCondition, RatingCondition, NearCondition, PathCondition,
+                 TypeCondition, StateCondition, ObjectsCondition, TagCondition, AnyCondition>;
 
 struct Filter {
   Condition condition;
   bool negated = false;
+};
+
+// An asset matches by the text, or by what else the word means: "2016" the year, "people" what a detector found.
+struct Word : TextCondition {
+  std::optional<Condition> also = {};
 };
 
 // More words than this in an alternative, or more filters, are refused with kInvalidArgument, and more alternatives.
@@ -152,7 +161,7 @@ struct Alternative {
   std::function<Result<std::vector<Relevant>>(const IdSet& allowed)> more;
   // An asset matches any of them. Ranked by the number of matched words, then by how many matched whole, then by bm25
   // over the words that not all assets match, then newest first.
-  std::vector<TextCondition> words;
+  std::vector<Word> words;
   std::vector<Filter> filters;  // all must hold
 };
 
@@ -188,6 +197,8 @@ struct FoundAsset {
 struct FoundAssets {
   std::vector<FoundAsset> assets;  // best first, newest first among equals
   std::uint64_t total = 0;         // without limit and offset
+  // Assets without a time that the words and all conditions but those on times would find.
+  std::uint64_t without_date = 0;
 };
 
 }  // namespace image_engine::store

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -78,6 +79,14 @@ std::string names_json(const ObjectsCondition& condition) {
   return strings_json({names.begin(), names.end()});
 }
 
+bool is_on_time(const Condition& condition) {
+  if (const auto* any = std::get_if<AnyCondition>(&condition))
+    return std::ranges::all_of(any->alternatives, [](const std::vector<Filter>& filters) {
+      return std::ranges::all_of(filters, [](const Filter& one) { return is_on_time(one.condition); });
+    });
+  return std::holds_alternative<TakenCondition>(condition) || std::holds_alternative<MonthCondition>(condition);
+}
+
 std::string query_text(std::string_view text) {
   std::string clean = to_utf8(text.substr(0, kMostQueryText));
   std::ranges::replace(clean, '\0', ' ');
@@ -114,10 +123,10 @@ const IdSet& Conditions::matching(const Condition& condition) {
   return known_.emplace(&condition, std::move(found)).first->second;
 }
 
-std::optional<IdSet> Conditions::required(const std::vector<Filter>& filters) {
+std::optional<IdSet> Conditions::required(const std::vector<Filter>& filters, bool with_times) {
   std::optional<IdSet> result;
   for (const Filter& filter : filters) {
-    if (filter.negated) continue;
+    if (filter.negated || (!with_times && is_on_time(filter.condition))) continue;
     const IdSet& set = matching(filter.condition);
     result ? result->keep(set) : void(result = set);
   }
@@ -201,6 +210,24 @@ IdSet Conditions::match(const TakenCondition& condition) {
     return ids(connection_.query(
         "SELECT id FROM assets WHERE taken_seconds - 60 * coalesce(taken_offset, 0) BETWEEN ? AND ?", from, to));
   return ids(connection_.query("SELECT id FROM assets WHERE taken_seconds BETWEEN ? AND ?", from, to));
+}
+
+// The index by time answers for each year.
+IdSet Conditions::match(const MonthCondition& condition) {
+  using namespace std::chrono;
+  IdSet found(end_);
+  auto ends = connection_.query("SELECT min(taken_seconds), max(taken_seconds) FROM assets");
+  if (!ends.next() || ends.is_null(0)) return found;
+  const auto year_at = [](std::int64_t seconds) {
+    return year_month_day(floor<days>(sys_seconds(std::chrono::seconds(seconds)))).year();
+  };
+  const auto begins = [](year_month month) { return sys_seconds(sys_days(month / 1)).time_since_epoch().count(); };
+  const year last = year_at(ends.integer(1));
+  for (year one = year_at(ends.integer(0)); one <= last; ++one) {
+    const year_month asked = one / month(static_cast<unsigned>(condition.month));
+    found.add(match(TakenCondition{begins(asked), begins(asked + months(1)) - 1}));
+  }
+  return found;
 }
 
 IdSet Conditions::match(const RatingCondition& condition) {

@@ -20,8 +20,8 @@ class Conditions {
   // Whether it holds for the asset; also of a condition within another.
   bool holds(const Condition& condition, AssetId asset) { return matching(condition).contains(asset); }
   // Assets of which all filters hold that are not negated; nullopt without such a filter. The negated ones are
-  // exclude()'s.
-  std::optional<IdSet> required(const std::vector<Filter>& filters);
+  // exclude()'s. `with_times`: conditions on the time count.
+  std::optional<IdSet> required(const std::vector<Filter>& filters, bool with_times = true);
   void exclude(const std::vector<Filter>& filters, IdSet& from);
   // Assets with the text; with `prefix`, also with longer words that it begins.
   IdSet matching_text(const TextCondition& condition, bool prefix);
@@ -29,6 +29,7 @@ class Conditions {
  private:
   IdSet match(const TextCondition& condition) { return matching_text(condition, condition.prefix); }
   IdSet match(const TakenCondition& condition);
+  IdSet match(const MonthCondition& condition);
   IdSet match(const RatingCondition& condition);
   IdSet match(const NearCondition& condition);
   IdSet match(const PathCondition& condition);
@@ -52,6 +53,8 @@ class Conditions {
   std::unordered_map<const Condition*, IdSet> known_;
 };
 
+// Whether it is a condition on the time that an asset was taken at.
+bool is_on_time(const Condition& condition);
 // User text as it is passed to SQLite: valid UTF-8 without NUL.
 std::string query_text(std::string_view text);
 // The FTS5 expression for the condition: one quoted string, so that no input is a syntax error. Empty when the text has

@@ -31,6 +31,9 @@ std::string counted(const std::string& name, std::int64_t count, double confiden
   return fmt::format("{} {:.2f}{}", name, confidence, count > 1 ? fmt::format(", {} of them", count) : "");
 }
 
+// After what the person has said.
+constexpr std::string_view kOwn = " (yours)";
+
 void add(FoundAsset& asset, std::string_view field, std::string text) {
   Why why{std::string(field), std::move(text)};
   if (std::ranges::find(asset.why, why) == asset.why.end()) asset.why.push_back(std::move(why));
@@ -52,7 +55,10 @@ std::string excerpt(std::string_view line, size_t match) {
 Explainer::Explainer(Connection& connection, const AssetQuery& query, Conditions& conditions)
     : connection_(connection), conditions_(conditions), most_moments_(query.most_moments) {
   const auto add_alternative = [&](const Alternative& one) {
-    for (const TextCondition& word : one.words) add_pattern(word);
+    for (const Word& word : one.words) {
+      add_pattern(word);
+      if (word.also) facts_.push_back(&*word.also);
+    }
     add_filters(one.filters);
   };
   add_alternative(query);
@@ -308,7 +314,9 @@ void Explainer::explain_line(std::string_view line, TextField field, std::string
     if (match == std::string::npos) continue;
     Why why{std::string(text_field_name(field)), excerpt(shown, std::min(match, shown.size()))};
     if (field == TextField::kObjects || field == TextField::kProducts) why.text = counted_text(asset.id, field, line);
-    if (field == TextField::kScene || field == TextField::kKeywords) {
+    const bool own = is_own(asset.id, field, line);
+    if (own) why.text += kOwn;
+    if (!own && (field == TextField::kScene || field == TextField::kKeywords)) {
       std::optional<Why> known = class_why(asset.id, field, pattern.field, line);
       if (!known && pattern.field > TextField::kAny) continue;
       if (known) why = std::move(*known);
@@ -316,6 +324,16 @@ void Explainer::explain_line(std::string_view line, TextField field, std::string
     add(asset, why.field, std::move(why.text));
     return;
   }
+}
+
+bool Explainer::is_own(AssetId asset, TextField field, std::string_view line) {
+  if (field != TextField::kKeywords && field != TextField::kTitle) return false;
+  const std::string_view sql = field == TextField::kTitle
+                                   ? "SELECT EXISTS(SELECT 1 FROM user_titles WHERE title = ?2 AND asset_hash = "
+                                     "(SELECT hash FROM assets WHERE id = ?1))"
+                                   : "SELECT EXISTS(SELECT 1 FROM labels WHERE label = ?2 AND asset_hash = "
+                                     "(SELECT hash FROM assets WHERE id = ?1))";
+  return connection_.integer(sql, asset, line) != 0;
 }
 
 std::string Explainer::counted_text(AssetId asset, TextField field, std::string_view name) {
@@ -376,13 +394,16 @@ std::vector<Why> Explainer::sign_why(AssetId asset, const Sign& sign) {
 
 void Explainer::explain_facts(FoundAsset& asset) {
   auto row = connection_.query(
-      "SELECT taken, rating, latitude, longitude, format, kind, taken_offset FROM assets WHERE id = ?", asset.id);
+      "SELECT taken, rating, latitude, longitude, format, kind, taken_offset, "
+      "EXISTS(SELECT 1 FROM user_ratings WHERE asset_hash = hash) FROM assets WHERE id = ?",
+      asset.id);
   if (!row.next()) return;
   for (const Condition* fact : facts_) {
     const Condition& condition = *fact;
     if (!conditions_.holds(condition, asset.id)) continue;
-    if (std::holds_alternative<TakenCondition>(condition)) add(asset, "taken", taken_text(row));
-    if (std::holds_alternative<RatingCondition>(condition)) add(asset, "rating", row.bytes(1));
+    if (is_on_time(condition)) add(asset, "taken", taken_text(row));
+    if (std::holds_alternative<RatingCondition>(condition))
+      add(asset, "rating", row.bytes(1) + std::string(row.integer(7) != 0 ? kOwn : ""));
     if (const auto* near = std::get_if<NearCondition>(&condition))
       add(asset, "near",
           fmt::format("{:.1f} km", distance_km(near->latitude, near->longitude, row.real(2), row.real(3))));

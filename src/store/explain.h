@@ -63,6 +63,8 @@ class Explainer {
   // The parts of the condition that hold for the asset; empty when it does not hold.
   std::vector<Why> objects_why(AssetId asset, const ObjectsCondition& condition);
   std::vector<Why> sign_why(AssetId asset, const Sign& sign);
+  // Whether a person has given the asset this label or title.
+  bool is_own(AssetId asset, TextField field, std::string_view line);
   // "person 0.94", "person 0.94, 3 of them"; the name alone where it was not found.
   std::string counted_text(AssetId asset, TextField field, std::string_view name);
   // "beach 0.81" for a scene, an action or a learned label of the field `wanted`; nothing for any other line of the

@@ -149,6 +149,20 @@ void Folding::append(const Character& character, std::string& word) const {
   word += becomes;
 }
 
+std::string plain_letters(std::string_view text) {
+  Folding folding;
+  std::string plain;
+  while (!text.empty()) {
+    const char32_t c = take_character(text);
+    const Folding::Character& character = folding.of(c);
+    if (character.role == Role::kSeparator)
+      append_utf8(plain, c);
+    else
+      folding.append(character, plain);
+  }
+  return plain;
+}
+
 std::string folded_text(std::string_view text) {
   static const icu::Normalizer2& kFold = normalizer("nfkc_cf", UNORM2_COMPOSE);
   return in_pieces(kFold, text);

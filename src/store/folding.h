@@ -46,6 +46,8 @@ class Folding {
   std::string bytes_;
 };
 
+// The text with each letter as it is compared, and all else as it is: "Zürich" becomes "zurich".
+std::string plain_letters(std::string_view text);
 // NFKC with its case folded, in which text of scripts without spaces is compared. `text` must be valid UTF-8.
 std::string folded_text(std::string_view text);
 // NFC, as keyboards write it.

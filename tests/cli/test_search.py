@@ -1,7 +1,7 @@
 """What people write into a search, and what it finds, from the command line."""
 
 import pytest
-from engine import USAGE
+from engine import FAILED, ROOT, USAGE
 from PIL import Image
 
 
@@ -47,3 +47,44 @@ def test_operators(engine, library):
 def test_what_is_no_grammar_is_said(engine, library, query, message):
     outcome = engine.run("search", query)
     assert outcome.code == USAGE and message in outcome.message and not outcome.out
+
+
+def notes(engine, query):
+    found = engine.json("search", query)
+    assert found["total"] == 0
+    return " ".join(found["notes"])
+
+
+def test_dates(engine, library):
+    assert set(engine.search("year:2017")) == {"cat.jpg", "dog and cat.jpg"}
+    assert engine.search("month:july year:2016..2016") == ["dog.jpg"]
+    assert engine.search("date:2017-12-24") == ["dog and cat.jpg"]
+    assert engine.search("2016") == ["dog.jpg"]
+    found = engine.json("search", "on:2017-07-14")
+    assert found["total"] == 1 and found["without_date"] == 1  # bird.jpg
+    assert any(note.startswith("1 more has no date") for note in found["notes"])
+
+
+def test_what_may_have_been_meant_is_said(engine, library):
+    assert "did you mean dog?" in notes(engine, "dgo")
+    assert "did you mean name:bird?" in notes(engine, "name:brid")
+    assert "did you mean tag:travel?" in notes(engine, "tag:travl")
+    assert "path:ir finds it in the paths of 1 file" in notes(engine, "ir type:jpeg")
+    assert notes(engine, "qqqqqqqq").find("did you mean") < 0
+    assert not [note for note in engine.json("search", "dog")["notes"] if "mean" in note]
+
+
+def test_places_by_name(engine, photos):
+    if not (ROOT / "build/share/places.csv").exists():
+        pytest.skip("names of places are not installed")
+    # Notre-Dame, and the courthouse of Paris, Texas.
+    for number, (name, latitude, longitude) in enumerate((("city.jpg", 48.853, 2.3499), ("prairie.jpg", 33.6609, 95.5555))):
+        exif = Image.Exif()
+        gps = exif.get_ifd(0x8825)
+        gps[1], gps[2], gps[3], gps[4] = "N", (latitude, 0, 0), "W" if number else "E", (longitude, 0, 0)
+        Image.new("RGB", (64, 48), (10 + number, 20, 30)).save(photos / name, exif=exif)
+    engine.analyze(photos, "--only", "hash")
+    assert set(engine.search("near:paris")) == {"city.jpg", "prairie.jpg"}
+    assert engine.search("near:Paris,FR,10") == engine.search('near:"pâris, France"') == ["city.jpg"]
+    assert engine.search("near:Paris,Texas") == ["prairie.jpg"]
+    assert "no place is called" in engine.run("search", "near:Atlantis-on-Sea").message

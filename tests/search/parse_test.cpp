@@ -230,6 +230,49 @@ TEST(Parse, TimesCoverWhatTheyName) {
     EXPECT_THAT(refusal(text), HasSubstr("is not a date")) << text;
 }
 
+// Seconds by `date -u -d … +%s`.
+TEST(Parse, DatesAsPeopleWriteThem) {
+  constexpr std::int64_t k2016 = 1451606400, k2017 = 1483228800, k2019 = 1546300800;
+  using Range = std::pair<std::optional<std::int64_t>, std::optional<std::int64_t>>;
+  const std::pair<const char*, Range> kCases[] = {
+      {"year:2016", {k2016, k2017 - 1}},
+      {"year:2016..2018", {k2016, k2019 - 1}},
+      {"year:2016-2018", {k2016, k2019 - 1}},
+      {"year:>=2016", {k2016, std::nullopt}},
+      {"year:>2016", {k2017, std::nullopt}},
+      {"year:<2016", {std::nullopt, k2016 - 1}},
+      {"year:<=2016", {std::nullopt, k2017 - 1}},
+      {"date:2016", {k2016, k2017 - 1}},
+      {"taken:=2016", {k2016, k2017 - 1}},
+      {"date:2016..", {k2016, std::nullopt}},
+      {"date:..2016", {std::nullopt, k2017 - 1}},
+      {"date:2016-01-01..2018", {k2016, k2019 - 1}},
+      {"on:2019-04-22", {1555891200, 1555977599}},
+      {"month:2008-02", {1201824000, 1204329599}},
+      {"month:\"february 2008\"", {1201824000, 1204329599}},
+  };
+  for (const auto& [text, range] : kCases) {
+    const auto taken = only_filter<store::TakenCondition>(text);
+    EXPECT_EQ(Range(taken.from, taken.to), range) << text;
+  }
+  for (const char* text : {"month:7", "month:07", "month:July", "month:jul"})
+    EXPECT_EQ(only_filter<store::MonthCondition>(text).month, 7) << text;
+  for (const char* text : {"year:16", "year:2016-07", "year:x", "month:13", "month:0", "month:ju", "month:2016"})
+    EXPECT_THAT(refusal(text), HasSubstr("write")) << text;
+  for (const char* text : {"date:..", "date:2016..x", "taken:>yesterday"})
+    EXPECT_THAT(refusal(text), HasSubstr("is not a date")) << text;
+}
+
+TEST(Parse, WordsWithAnotherMeaning) {
+  const auto also = [](std::string_view text) { return parse(text).query.words.front().also; };
+  EXPECT_EQ(std::get<store::TakenCondition>(also("2016").value()).from, 1451606400);
+  EXPECT_EQ(std::get<store::ObjectsCondition>(also("People").value()).name, "person");
+  for (const char* text : {"1273", "3016", "201", "2016a", "\"2016\"", "peoples"}) EXPECT_FALSE(also(text)) << text;
+  EXPECT_EQ(alternatives("photos with people"), (std::vector<Words>{{"people"}}));
+  EXPECT_EQ(alternatives("photos"), (std::vector<Words>{{"photos"}}));
+  EXPECT_EQ(only_filter<store::AnyCondition>("-2016").alternatives.size(), 2U);
+}
+
 TEST(Parse, Ratings) {
   const std::tuple<const char*, int, int> kCases[] = {{"rating:4", 4, 5},    {"rating:=4", 4, 4}, {"rating:<3", -1, 2},
                                                       {"rating:<=3", -1, 3}, {"rating:>3", 4, 5}, {"rating:>=3", 3, 5}};
@@ -251,13 +294,22 @@ TEST(Parse, Near) {
                            "near:nan,0", "near:1,2,nan", "near:Munich", "near:,"})
     refusal(text);
   SearchOptions options;
-  options.find_place = [](std::string_view name) -> std::optional<PlacePosition> {
-    if (name != "New York") return std::nullopt;
-    return PlacePosition{40.7, -74};
+  options.find_places = [](std::string_view name, std::string_view within) -> Result<std::vector<PlacePosition>> {
+    if (name == "New York") return std::vector<PlacePosition>{{40.7, -74}};
+    if (name == "Paris" && within.empty()) return std::vector<PlacePosition>{{48.85, 2.35}, {33.66, -95.56}};
+    if (name == "Paris" && within == "US") return std::vector<PlacePosition>{{33.66, -95.56}};
+    if (name == "Common") return std::vector<PlacePosition>(51);
+    return std::vector<PlacePosition>();
   };
   const auto place = parse("near:\"New York,10\"", options);
   EXPECT_DOUBLE_EQ(std::get<store::NearCondition>(place.query.filters[0].condition).kilometres, 10);
-  EXPECT_FALSE(parse_query("near:Atlantis", options).has_value());
+  const auto any = parse("near:Paris", options);
+  EXPECT_EQ(std::get<store::AnyCondition>(any.query.filters[0].condition).alternatives.size(), 2U);
+  const auto one = std::get<store::NearCondition>(parse("near:\"Paris, US, 7\"", options).query.filters[0].condition);
+  EXPECT_DOUBLE_EQ(one.latitude, 33.66);
+  EXPECT_DOUBLE_EQ(one.kilometres, 7);
+  for (const char* text : {"near:Atlantis", "near:Common", "near:Paris,US,1,2", "near:Paris,-1"})
+    EXPECT_FALSE(parse_query(text, options).has_value()) << text;
 }
 
 TEST(Parse, TypesAndStates) {
