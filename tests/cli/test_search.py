@@ -74,6 +74,48 @@ def test_what_may_have_been_meant_is_said(engine, library):
     assert not [note for note in engine.json("search", "dog")["notes"] if "mean" in note]
 
 
+def test_what_a_person_says(engine, library, photos):
+    dog, cat = photos / "dog.jpg", photos / "cat.jpg"
+    before = [path.read_bytes() for path in (dog, cat)]
+    rated = engine.json("rate", dog, cat, "4")
+    assert rated["rating"] == 4 and [file["path"] for file in rated["files"]] == [str(dog), str(cat)]
+    assert set(engine.search("rating:4")) == {"dog.jpg", "cat.jpg"}
+    assert engine.json("search", "rating:4 dog NOT cat")["results"][0]["why"][-1] == {"field": "rating", "text": "4 (yours)"}
+    engine.json("tag", dog, "--add", "Oma", "--add", "our garden")
+    engine.json("title", dog, "Rex im Grünen")
+    why = engine.json("search", "tag:oma grunen")["results"][0]["why"]
+    assert {"field": "keyword", "text": "Oma (yours)"} in why and {"field": "title", "text": "Rex im Grünen (yours)"} in why
+    shown = engine.show(dog)
+    assert (shown["user_rating"], shown["user_title"], shown["labels"]) == (4, "Rex im Grünen", ["Oma", "our garden"])
+    # A renamed copy is the same picture, and another analysis changes nothing.
+    (photos / "copy.jpg").write_bytes(dog.read_bytes())
+    dog.unlink()
+    engine.analyze(photos, "--only", "hash", "--redo", "hash")
+    assert engine.search('tag:"our garden" rating:4') == ["copy.jpg"]
+    engine.json("tag", photos / "copy.jpg", "--remove", "Oma")
+    engine.json("title", photos / "copy.jpg", "")
+    engine.json("rate", photos / "copy.jpg", "none")
+    assert engine.search("tag:oma OR title:rex OR rating:4") == ["cat.jpg"]
+    assert [(photos / "copy.jpg").read_bytes(), cat.read_bytes()] == before
+
+
+@pytest.mark.parametrize("arguments, code, message", [
+    (["rate", "PHOTO"], USAGE, "no rating"), (["rate", "PHOTO", "6"], USAGE, "no rating"), (["rate", "4"], USAGE, "FILE"),
+    (["tag", "PHOTO"], USAGE, "--add NAME"), (["tag", "PHOTO", "--add", " "], USAGE, "needs a name"),
+    (["tag", "PHOTO", "--add", "a\nb"], USAGE, "one line"), (["tag", "PHOTO", "--remove", "Oma"], FAILED, "no label that you gave"),
+    (["title", "PHOTO", "x" * 1001], USAGE, "1000 bytes"), (["rate", "/none.jpg", "4"], FAILED, "not in the catalogue"),
+])  # fmt: skip
+def test_what_cannot_be_said(engine, library, photos, arguments, code, message):
+    outcome = engine.run(*[str(photos / "dog.jpg") if argument == "PHOTO" else argument for argument in arguments])
+    assert outcome.code == code and message in outcome.message
+    assert engine.rows("SELECT count(*) FROM user_ratings")[0] == engine.rows("SELECT count(*) FROM labels")[0] == (0,)
+
+
+def test_all_files_or_none(engine, library, photos):
+    engine.run("rate", photos / "dog.jpg", "/none.jpg", "4")
+    assert engine.search("rating:0") == []
+
+
 def test_places_by_name(engine, photos):
     if not (ROOT / "build/share/places.csv").exists():
         pytest.skip("names of places are not installed")
