@@ -19,6 +19,7 @@
 #include "places/places.h"
 #include "search/tag_rules.h"
 #include "store/asset_json.h"
+#include "store/folding.h"
 
 namespace image_engine::cli {
 namespace {
@@ -27,9 +28,9 @@ constexpr char kSearchExamples[] = R"(
 Fields (all must hold):
   tag:outdoor (keywords and rules)  people:yes  people:>=3  vehicle:bus  object:dog>=2
   title:…  text:exit  place:paris  path:holiday  camera:canon  lens:50mm
-  after:2019-06  before:2020  rating:4 (at least)  type:photo|video|audio|jpeg|…  near:48.86,2.35,10 (km)
+  year:2016  month:july  date:2019-04-22  after:2019-06  before:2020  date:2019..2020-03  rating:4 (at least)  type:photo|video|audio|jpeg|…  near:48.86,2.35,10 (km)
 Pictures that match all words come first; with a model (models pull clip-vit-b-32) search also finds pictures that show
-them. "exact phrase" and -not work, also -camera:canon.
+them. "exact phrase", -not, OR, NOT and parentheses work, also -camera:canon.
 
 Examples:
   image-engine search 'beach sunset after:2019'
@@ -37,6 +38,7 @@ Examples:
   image-engine search 'camera:canon rating:4 -type:video' --limit 200
   image-engine search 'near:48.86,2.35,10' --print0 | xargs -0 cp -t /tmp/paris
   image-engine search 'park -dog'
+  image-engine search '(camera:canon OR camera:nikon) NOT rating:<3'
   image-engine search 'birthday cake type:video' --moments          (also when)
   image-engine search 'said:"best of times"'                        (file and second)
 The whole grammar: docs/search.md)";
@@ -60,6 +62,15 @@ std::string tag_rules_file(const Context& context) {
   std::string own = join_path(config_home(), "tags.yaml");
   if (::access(own.c_str(), F_OK) == 0) return own;
   return join_path(parent_path(models::find_install_paths(context.config.models.folder).shipped), "tags.yaml");
+}
+
+// Names of places are written in plain letters: "Zürich" is Zurich.
+Result<std::vector<search::PlacePosition>> positions_of(const std::string& places, std::string_view name,
+                                                        std::string_view within) {
+  IE_TRY(const auto found, places::places_called(places, store::plain_letters(name), store::plain_letters(within)));
+  std::vector<search::PlacePosition> positions;
+  for (const places::Position& position : found) positions.push_back({position.latitude, position.longitude});
+  return positions;
 }
 
 constexpr size_t kFewMoments = 3;  // of a video or recording, unless all are asked for
@@ -140,6 +151,10 @@ Action setup_search(Arguments app, Settings&) {
     options.threads = static_cast<int>(context.config.worker_count());
     pipeline::SearchModels models(reader, context.catalogue, models::find_install_paths(context.config.models.folder),
                                   context.config);
+    if (const std::string places = places_file(); !places.empty())
+      options.find_places = [places](std::string_view name, std::string_view within) {
+        return positions_of(places, name, within);
+      };
     options.pictures = [&] { return models.pictures(); };
     options.tags = [&] { return models.tags(); };
     options.speech = [&] { return models.speech(); };
@@ -156,6 +171,7 @@ Action setup_search(Arguments app, Settings&) {
     if (context.json) {
       print_json("search", {{"query", to_utf8(query)},
                             {"total", found.total},
+                            {"without_date", found.without_date},
                             {"results", results_json(found)},
                             {"notes", found.notes}});
     } else if (flags->print0) {

@@ -349,7 +349,8 @@ Action setup_show(Arguments app, Settings&) {
       return kDone;
     }
     print_line(styled(context, Style::kBold, printable(path)));
-    for (const char* first : {"media", "width", "height", "taken", "title", "description", "keywords"})
+    for (const char* first : {"media", "width", "height", "taken", "user_rating", "user_title", "labels", "title",
+                              "description", "keywords"})
       if (json.contains(first)) print_value(first, json[first], 1), json.erase(first);
     json.erase("path");
     const nlohmann::json video = {{"moments", json.value("moments", nlohmann::json::array())},

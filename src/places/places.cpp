@@ -125,6 +125,38 @@ PlaceIndex::~PlaceIndex() = default;
 size_t PlaceIndex::size() const { return data_->towns.size(); }
 size_t PlaceIndex::skipped_rows() const { return data_->skipped; }
 
+namespace {
+
+// In small letters, with a blank for each sign.
+std::string comparable(std::string_view name) {
+  std::string text = ascii_lower(name);
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) < 0x80 && !((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))) c = ' ';
+  return text;
+}
+
+}  // namespace
+
+Result<std::vector<Position>> places_called(const std::string& csv_path, std::string_view name,
+                                            std::string_view within) {
+  IE_TRY(std::string text, read_file(csv_path));
+  const std::string wanted = comparable(name), region = comparable(within);
+  const auto is_within = [&](const Fields& fields) {
+    return region.empty() || region == comparable(fields[kCountry]) || region == comparable(fields[kAdmin1]) ||
+           region == comparable(country_name(fields[kCountry]));
+  };
+  std::vector<Position> found;
+  CsvReader reader(text);
+  for (Fields fields; !reader.done();) {
+    if (!reader.row(fields) || fields[kName].size() != wanted.size() || comparable(fields[kName]) != wanted) continue;
+    Position position;
+    if (is_within(fields) && parse_degrees(fields[kLat], position.latitude) &&
+        parse_degrees(fields[kLon], position.longitude) && on_globe(position.latitude, position.longitude))
+      found.push_back(position);
+  }
+  return found;
+}
+
 Result<PlaceIndex> PlaceIndex::create(const std::string& csv_path) {
   auto data = std::make_unique<Data>();
   IE_TRY(data->text, read_file(csv_path));

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/result.h"
 
@@ -25,6 +26,15 @@ struct Place {
 
 // The English short name of an ISO 3166-1 alpha-2 code; empty for an unknown one.
 std::string_view country_name(std::string_view code);
+
+struct Position {
+  double latitude = 0, longitude = 0;  // degrees
+};
+// The populated places of that name in a CSV as for PlaceIndex, in its order. ASCII case is ignored, and signs are as
+// blanks: "saint denis" is Saint-Denis. `within`: only those in this country, by its English name or code, or region;
+// may be empty. Errors of read_file().
+Result<std::vector<Position>> places_called(const std::string& csv_path, std::string_view name,
+                                            std::string_view within);
 
 // Immutable after create(): thread-safe. About 20 MB for 145,000 places.
 class PlaceIndex {

@@ -62,6 +62,13 @@ const std::vector<std::string_view>& people_names() {
   return kNames;
 }
 
+std::optional<store::ObjectsCondition> things_called(std::string_view word) {
+  constexpr std::string_view kPeople[] = {"people", "person", "persons", "human", "humans"};
+  const std::string lower = ascii_lower(word);
+  if (std::ranges::find(kPeople, lower) == std::end(kPeople)) return std::nullopt;
+  return condition_of(people_names());
+}
+
 Result<store::ObjectsCondition> parse_people(std::string_view value) {
   store::ObjectsCondition condition = condition_of(people_names());
   if (!count(value, condition)) return wrong_value("people", value, "write people:yes, people:no or people:>=3");

@@ -1,6 +1,7 @@
 // Kinds of things that detectors know by several names: people, vehicles.
 #pragma once
 
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -11,6 +12,9 @@ namespace image_engine::search {
 
 // Detectors' class names for persons, in lower case.
 const std::vector<std::string_view>& people_names();
+
+// What a plain word such as "people" means besides its letters: things with other names. ASCII case is ignored.
+std::optional<store::ObjectsCondition> things_called(std::string_view word);
 
 // "yes", "no", or a comparison with a number as in parse_rating(): persons by any class name.
 Result<store::ObjectsCondition> parse_people(std::string_view value);

@@ -1,10 +1,13 @@
-// The grammar of docs/search.md.
+// Makes a query to the store of terms and operators (docs/search.md).
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cctype>
 #include <optional>
 
 #include "core/text.h"
+#include "search/grammar.h"
 #include "search/groups.h"
 #include "search/search.h"
 #include "search/values.h"
@@ -13,68 +16,8 @@ namespace image_engine::search {
 namespace {
 
 using store::Condition;
+using store::Filter;
 using store::TextField;
-
-// One blank-separated piece: [-][field:]value, the value bare or in quotes.
-struct Term {
-  bool negated = false;
-  std::string_view field;
-  std::string value;
-  bool quoted = false;
-};
-
-// Length of the blank at the front of `text`: ASCII white space, or U+3000, which East Asian keyboards type.
-size_t blank_size(std::string_view text) {
-  constexpr std::string_view kIdeographicSpace = "\xE3\x80\x80";
-  if (text.starts_with(kIdeographicSpace)) return kIdeographicSpace.size();
-  return !text.empty() && std::string_view(" \t\r\n\v\f").find(text[0]) != std::string_view::npos ? 1 : 0;
-}
-
-class Lexer {
- public:
-  explicit Lexer(std::string_view text) : rest_(text) {}
-
-  std::optional<Term> next() {
-    while (const size_t blank = blank_size(rest_)) rest_.remove_prefix(blank);
-    if (rest_.empty()) return std::nullopt;
-    Term term;
-    if (rest_.size() > 1 && rest_[0] == '-' && blank_size(rest_.substr(1)) == 0) {
-      term.negated = true;
-      rest_.remove_prefix(1);
-    }
-    take_field(term);
-    take_value(term);
-    return term;
-  }
-
- private:
-  // ASCII letters followed by a colon; anything else ("12:30") is a word.
-  void take_field(Term& term) {
-    const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
-    const auto end = std::ranges::find_if_not(rest_, is_letter);
-    if (end == rest_.begin() || end == rest_.end() || *end != ':') return;
-    const auto size = static_cast<size_t>(end - rest_.begin());
-    term.field = rest_.substr(0, size);
-    rest_.remove_prefix(size + 1);
-  }
-
-  void take_value(Term& term) {
-    if (rest_.starts_with('"')) {
-      rest_.remove_prefix(1);
-      const size_t end = std::min(rest_.find('"'), rest_.size());  // an unclosed quote ends with the query
-      term.value = rest_.substr(0, end);
-      term.quoted = true;
-      rest_.remove_prefix(std::min(end + 1, rest_.size()));
-      return;
-    }
-    size_t end = 0;
-    while (end < rest_.size() && rest_[end] != '"' && blank_size(rest_.substr(end)) == 0) ++end;
-    term.value = rest_.substr(0, end);
-    rest_.remove_prefix(end);
-  }
-
-  std::string_view rest_;
-};
 
 using ParseValue = Result<Condition> (*)(const Term&, const SearchOptions&);
 
@@ -96,9 +39,11 @@ Result<Condition> before(const Term& term, const SearchOptions&) {
   return Condition(range);
 }
 
-Result<Condition> on(const Term& term, const SearchOptions&) { return as_condition(parse_time_range(term.value)); }
+Result<Condition> taken_at(const Term& term, const SearchOptions&) { return as_condition(parse_taken(term.value)); }
+Result<Condition> year(const Term& term, const SearchOptions&) { return as_condition(parse_year(term.value)); }
+Result<Condition> month(const Term& term, const SearchOptions&) { return parse_month(term.value); }
 Result<Condition> near(const Term& term, const SearchOptions& options) {
-  return as_condition(parse_near(term.value, options.find_place));
+  return parse_near(term.value, options.find_places);
 }
 Result<Condition> rating(const Term& term, const SearchOptions&) { return as_condition(parse_rating(term.value)); }
 Result<Condition> type(const Term& term, const SearchOptions&) { return as_condition(parse_type(term.value)); }
@@ -142,7 +87,11 @@ constexpr Field kFields[] = {
     {"rating", rating, TextField::kAny},
     {"after", after, TextField::kAny},
     {"before", before, TextField::kAny},
-    {"on", on, TextField::kAny},
+    {"on", taken_at, TextField::kAny},
+    {"date", taken_at, TextField::kAny},
+    {"taken", taken_at, TextField::kAny},
+    {"year", year, TextField::kAny},
+    {"month", month, TextField::kAny},
     {"near", near, TextField::kAny},
     {"state", state, TextField::kAny},
 };
@@ -179,6 +128,17 @@ store::TextCondition text_condition(TextField field, const Term& term) {
   return {field, term.value, open && !term.quoted && (!term.negated || term.value.ends_with('*'))};
 }
 
+// What a plain word means besides its letters: a year, or things that detectors know by other names.
+std::optional<Condition> also_meant(const Term& term) {
+  if (term.quoted) return std::nullopt;
+  constexpr std::string_view kFirstYear = "1826", kLastYear = "2099";  // of the first photograph
+  const bool is_year =
+      term.value.size() == 4 && std::ranges::all_of(term.value, [](char c) { return c >= '0' && c <= '9'; });
+  if (is_year && term.value >= kFirstYear && term.value <= kLastYear) return Condition(*parse_time_range(term.value));
+  if (auto things = things_called(term.value)) return Condition(std::move(*things));
+  return std::nullopt;
+}
+
 // The rule of that name or a keyword; nullopt without a rule. A quoted value is only a keyword.
 Result<std::optional<Condition>> tag_by_rule(const Term& term, const SearchOptions& options) {
   if (term.quoted || !options.tag_rules) return std::nullopt;
@@ -190,33 +150,27 @@ Result<std::optional<Condition>> tag_by_rule(const Term& term, const SearchOptio
   return Condition(std::move(tag));
 }
 
-Status add_field(const Term& term, const SearchOptions& options, ParsedQuery& parsed) {
+// The condition of a term with a field.
+Result<Condition> field_condition(const Term& term, const SearchOptions& options, std::vector<TextField>& analysed) {
   IE_TRY(const Field* field, find_field(term.field));
   if (term.value.empty())
     return fail(ErrorCode::kInvalidArgument, std::string(field->name) + ": needs a value right after the colon");
   if (field->name == "tag") {
     IE_TRY(std::optional<Condition> tag, tag_by_rule(term, options));
-    if (tag) {
-      parsed.query.filters.push_back({std::move(*tag), term.negated});
-      return {};
-    }
+    if (tag) return std::move(*tag);
   }
-  if (field->analysed) parsed.analysed_fields.push_back(field->text);
+  if (field->analysed) analysed.push_back(field->text);
   const bool may_count = field->parse == objects || field->parse == products;
   const bool counts = may_count && !term.quoted && term.value.find_first_of("<>=") != std::string::npos;
-  if (field->parse == nullptr || (may_count && !counts)) {
-    parsed.query.filters.push_back({text_condition(field->text, term), term.negated});
-    return {};
-  }
-  IE_TRY(auto condition, field->parse(term, options));
-  parsed.query.filters.push_back({std::move(condition), term.negated});
-  return {};
+  if (field->parse == nullptr || (may_count && !counts)) return Condition(text_condition(field->text, term));
+  return field->parse(term, options);
 }
 
-// English function words, which do not describe a picture.
+// English words that do not describe a picture, or that describe all.
 constexpr std::string_view kFunctionWords[] = {
-    "a",  "an", "and", "are", "as",   "at",   "by",  "for",   "from", "in", "is",  "it",   "its",  "my",
-    "of", "on", "or",  "our", "some", "that", "the", "their", "this", "to", "was", "were", "with",
+    "a",   "an",   "and",  "are",   "as",     "at",      "by",       "for",   "from",   "in",    "is",   "it",
+    "its", "my",   "of",   "on",    "or",     "our",     "some",     "that",  "the",    "their", "this", "to",
+    "was", "were", "with", "photo", "photos", "picture", "pictures", "image", "images", "pic",   "pics",
 };
 
 // Whether it may describe a picture: it contains a letter of any script or a digit, and is not a word such as "the".
@@ -229,51 +183,184 @@ bool has_content(const Term& term) {
   return term.quoted || std::ranges::find(kFunctionWords, ascii_lower(term.value)) == std::end(kFunctionWords);
 }
 
-class Words {
- public:
-  void add(const Term& term, ParsedQuery& parsed) {
-    const store::TextCondition condition = text_condition(TextField::kAny, term);
+// One alternative of the query, as it is put together.
+struct Draft {
+  std::vector<store::Word> telling, others;
+  std::vector<Filter> filters;
+  std::string text;  // for models
+
+  void add_word(const Term& term) {
+    const store::Word condition{text_condition(TextField::kAny, term), also_meant(term)};
     // Quoted text is required; it also counts for the ranking.
-    if (term.negated || term.quoted) parsed.query.filters.push_back({condition, term.negated});
-    if (term.negated) return;
-    (has_content(term) ? telling_ : others_).push_back(condition);
-    const std::string_view value = term.value;
-    if (!text_.empty()) text_ += ' ';
-    text_ += !term.quoted && value.ends_with('*') ? value.substr(0, value.size() - 1) : value;
+    if (term.quoted) filters.push_back({store::TextCondition(condition), false});
+    (has_content(term) ? telling : others).push_back(condition);
+    if (!text.empty()) text += ' ';
+    text += !term.quoted && term.value.ends_with('*') ? term.value.substr(0, term.value.size() - 1) : term.value;
   }
-  [[nodiscard]] size_t size() const { return telling_.size() + others_.size(); }
+  void append(const Draft& more) {
+    telling.insert(telling.end(), more.telling.begin(), more.telling.end());
+    others.insert(others.end(), more.others.begin(), more.others.end());
+    filters.insert(filters.end(), more.filters.begin(), more.filters.end());
+    if (!text.empty() && !more.text.empty()) text += ' ';
+    text += more.text;
+  }
   // Words such as "the" rank only if there are no others.
-  void finish(ParsedQuery& parsed) && {
-    if (!telling_.empty()) parsed.words = std::move(text_);
-    parsed.query.words = std::move(telling_.empty() ? others_ : telling_);
+  [[nodiscard]] store::Alternative alternative() const {
+    store::Alternative one;
+    one.words = telling.empty() ? others : telling;
+    one.filters = filters;
+    return one;
+  }
+};
+
+bool is_plain_word(const Node& node) {
+  return node.kind == NodeKind::kTerm && node.term.field.empty() && !node.term.negated;
+}
+
+class Builder {
+ public:
+  explicit Builder(const SearchOptions& options) : options_(options) {}
+
+  // What the node finds, as alternatives: one for each choice among words, which models are asked about. Fields joined
+  // by OR are one condition.
+  Result<std::vector<Draft>> alternatives(const Node& node) {
+    if (node.kind == NodeKind::kAll) return all(node);
+    if (node.kind == NodeKind::kAny) return any(node);
+    Draft draft;
+    if (is_plain_word(node)) {
+      IE_CHECK(count());
+      draft.add_word(node.term);
+    } else {
+      IE_TRY(draft.filters.emplace_back(), filter(node));
+    }
+    return std::vector<Draft>{std::move(draft)};
   }
 
+  std::vector<TextField> analysed;  // fields in the query that stages fill
+
  private:
-  std::vector<store::TextCondition> telling_, others_;
-  std::string text_;
+  // Of each child one alternative, in every combination.
+  Result<std::vector<Draft>> all(const Node& node) {
+    std::vector<Draft> drafts(1);
+    for (const Node& child : node.children) {
+      if (child.kind == NodeKind::kTerm && child.term.field.empty() && child.term.value.empty()) continue;
+      IE_TRY(const std::vector<Draft> more, alternatives(child));
+      std::vector<Draft> product;
+      for (const Draft& draft : drafts)
+        for (const Draft& one : more) product.emplace_back(draft).append(one);
+      drafts = std::move(product);
+      IE_CHECK(check(drafts));
+    }
+    return drafts;
+  }
+
+  Result<std::vector<Draft>> any(const Node& node) {
+    std::vector<Draft> drafts;
+    store::AnyCondition fields;
+    for (const Node& child : node.children) {
+      IE_TRY(std::vector<Draft> more, alternatives(child));
+      for (Draft& draft : more) {
+        if (draft.telling.empty() && draft.others.empty())
+          fields.alternatives.push_back(std::move(draft.filters));
+        else
+          drafts.push_back(std::move(draft));
+      }
+      IE_CHECK(check(drafts));
+    }
+    if (!fields.alternatives.empty()) drafts.emplace_back().filters.push_back({std::move(fields), false});
+    return drafts;
+  }
+
+  static Status check(const std::vector<Draft>& drafts) {
+    if (drafts.size() > store::kMostAlternatives)
+      return fail(ErrorCode::kInvalidArgument,
+                  fmt::format("OR between words makes more than {} different searches of this one: write fewer",
+                              store::kMostAlternatives));
+    return {};
+  }
+
+  Status count() {
+    if (++terms_ > store::kMostWords)
+      return fail(ErrorCode::kInvalidArgument,
+                  "a search has at most " + std::to_string(store::kMostWords) + " words and fields");
+    return {};
+  }
+
+  // What holds exactly where the node does: words are whole, and nothing of the meaning counts.
+  Result<Filter> filter(const Node& node) {
+    if (node.kind == NodeKind::kNot) {
+      IE_TRY(Filter inner, filter(node.children.front()));
+      inner.negated = !inner.negated;
+      return inner;
+    }
+    if (node.kind == NodeKind::kTerm) {
+      IE_CHECK(count());
+      const bool negated = node.term.negated;
+      if (node.term.field.empty()) {
+        Term whole = node.term;
+        whole.negated = true;
+        std::optional<Condition> also = also_meant(whole);
+        Condition text = text_condition(TextField::kAny, whole);
+        if (!also) return Filter{std::move(text), negated};
+        return Filter{store::AnyCondition{{{{std::move(text), false}}, {{std::move(*also), false}}}}, negated};
+      }
+      IE_TRY(Condition condition, field_condition(node.term, options_, analysed));
+      return Filter{std::move(condition), negated};
+    }
+    store::AnyCondition condition;
+    if (node.kind == NodeKind::kAny) {
+      for (const Node& child : node.children) {
+        IE_TRY(Filter one, filter(child));
+        condition.alternatives.push_back({std::move(one)});
+      }
+    } else {
+      IE_TRY(condition.alternatives, beside(node));
+    }
+    return Filter{std::move(condition), false};
+  }
+
+  // Terms beside each other: all but words must hold, and one of the words.
+  Result<std::vector<std::vector<Filter>>> beside(const Node& node) {
+    const auto is_loose = [](const Node& child) { return is_plain_word(child) && !child.term.quoted; };
+    const bool tells = std::ranges::any_of(
+        node.children, [&](const Node& child) { return is_loose(child) && has_content(child.term); });
+    std::vector<Filter> required, words;
+    for (const Node& child : node.children) {
+      if (is_loose(child) && tells && !has_content(child.term)) continue;
+      IE_TRY((is_loose(child) ? words : required).emplace_back(), filter(child));
+    }
+    std::vector<std::vector<Filter>> alternatives;
+    for (Filter& word : words) {
+      alternatives.push_back(required);
+      alternatives.back().push_back(std::move(word));
+    }
+    if (words.empty()) alternatives.push_back(std::move(required));
+    return alternatives;
+  }
+
+  const SearchOptions& options_;
+  std::size_t terms_ = 0;
 };
 
 }  // namespace
 
 Result<ParsedQuery> parse_query(std::string_view text, const SearchOptions& options) {
+  IE_TRY(const Node root, parse_structure(text));
+  Builder builder(options);
+  IE_TRY(const std::vector<Draft> drafts, builder.alternatives(root));
   ParsedQuery parsed;
   parsed.query.limit = options.limit;
   parsed.query.offset = options.offset;
   parsed.query.most_moments = options.most_moments;
   parsed.query.include_missing = options.include_missing;
-  Words words;
-  Lexer lexer(text);
-  while (const auto term = lexer.next()) {
-    if (!term->field.empty()) {
-      IE_CHECK(add_field(*term, options, parsed));
-    } else if (!term->value.empty()) {
-      words.add(*term, parsed);
-    }
-    if (words.size() > store::kMostWords || parsed.query.filters.size() > store::kMostWords)
-      return fail(ErrorCode::kInvalidArgument,
-                  "a search has at most " + std::to_string(store::kMostWords) + " words and fields");
+  parsed.analysed_fields = std::move(builder.analysed);
+  for (const Draft& draft : drafts) {
+    parsed.texts.push_back(draft.telling.empty() ? std::string() : draft.text);
+    if (parsed.texts.size() == 1)
+      static_cast<store::Alternative&>(parsed.query) = draft.alternative();
+    else
+      parsed.query.others.push_back(draft.alternative());
   }
-  std::move(words).finish(parsed);
   return parsed;
 }
 

@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <list>
 #include <set>
 #include <unordered_map>
 
 #include "core/text.h"
 #include "search/speech_acts.h"
+#include "search/suggestions.h"
 #include "types/passages.h"
 
 namespace image_engine::search {
@@ -76,7 +78,7 @@ struct RelatedTag {
 
 // Tags similar in meaning to the query, the surest first, without those equal to it: words find these.
 Result<std::vector<RelatedTag>> related_tags(const TagMeaning& meaning, const std::vector<float>& query,
-                                             const ParsedQuery& parsed) {
+                                             const std::string& text, const store::Alternative& words) {
   CosineHistogram histogram;
   for (const auto& [name, vector] : meaning.terms) {
     if (vector.size() != query.size())
@@ -84,8 +86,8 @@ Result<std::vector<RelatedTag>> related_tags(const TagMeaning& meaning, const st
     ++histogram.counts[CosineHistogram::bin_of(static_cast<float>(cosine_of(query, vector)))];
     ++histogram.total;
   }
-  std::set<std::string> query_words = {ascii_lower(parsed.words)};
-  for (const store::TextCondition& word : parsed.query.words) query_words.insert(ascii_lower(word.text));
+  std::set<std::string> query_words = {ascii_lower(text)};
+  for (const store::TextCondition& word : words.words) query_words.insert(ascii_lower(word.text));
   const Relevance relevance(histogram, meaning.prior);
   std::vector<RelatedTag> related;
   for (const auto& [name, vector] : meaning.terms) {
@@ -129,12 +131,12 @@ EmbedText with_acts(const EmbedText& embed) {
   };
 }
 
-// A search by meaning. Errors of models become notes.
+// A search by meaning for the words of one alternative. Errors of models become notes.
 class Meaning {
  public:
-  Meaning(const store::CatalogueReader& catalogue, const ParsedQuery& parsed, const SearchOptions& options,
-          std::vector<std::string>& notes)
-      : catalogue_(catalogue), parsed_(parsed), options_(options), notes_(notes), text_(model_text(parsed.words)) {
+  Meaning(const store::CatalogueReader& catalogue, const store::Alternative& words, const std::string& text,
+          const SearchOptions& options, std::vector<std::string>& notes)
+      : catalogue_(catalogue), words_(words), options_(options), notes_(notes), text_(model_text(text)) {
     evidence_ = utf8_beginning(text_, kMostEvidence);
     if (evidence_.size() < text_.size()) evidence_ += "…";
   }
@@ -211,14 +213,14 @@ class Meaning {
   }
 
   Result<std::vector<Relevant>> find_tagged(const TagMeaning& tags, const std::vector<float>& vector) {
-    const Result<std::vector<RelatedTag>> related = related_tags(tags, vector, parsed_);
+    const Result<std::vector<RelatedTag>> related = related_tags(tags, vector, text_, words_);
     if (related) return tagged(catalogue_, *related, evidence_);
     notes_.push_back(related.error().message);
     return std::vector<Relevant>();
   }
 
   const store::CatalogueReader& catalogue_;
-  const ParsedQuery& parsed_;
+  const store::Alternative& words_;
   const SearchOptions& options_;
   std::vector<std::string>& notes_;
   std::string text_, evidence_;
@@ -252,6 +254,12 @@ Status add_quotes(const store::CatalogueReader& catalogue, SearchResult& result)
   return {};
 }
 
+// Alternatives may say the same.
+void drop_repeated(std::vector<std::string>& notes) {
+  std::set<std::string> known;
+  std::erase_if(notes, [&](const std::string& note) { return !known.insert(note).second; });
+}
+
 }  // namespace
 
 Result<SearchResults> search(const store::CatalogueReader& catalogue, std::string_view text,
@@ -264,15 +272,30 @@ Result<SearchResults> search(const store::CatalogueReader& catalogue, std::strin
       results.notes.push_back("nothing has been analysed for " + std::string(store::text_field_name(field)) +
                               ": yet, so it finds nothing");
   }
-  Meaning meaning(catalogue, parsed, options, results.notes);
-  if (!parsed.words.empty())
-    parsed.query.more = meaning.finder();
-  else if (!parsed.query.words.empty() && (options.pictures || options.tags || options.speech))
-    results.notes.emplace_back(kNoContent);
+  std::list<Meaning> meanings;
+  const bool may_ask = options.pictures || options.tags || options.speech;
+  for (std::size_t i = 0; i < parsed.texts.size(); ++i) {
+    store::Alternative& one = i == 0 ? parsed.query : parsed.query.others[i - 1];
+    if (!parsed.texts[i].empty())
+      one.more = meanings.emplace_back(catalogue, one, parsed.texts[i], options, results.notes).finder();
+    else if (!one.words.empty() && may_ask)
+      results.notes.emplace_back(kNoContent);
+  }
   IE_TRY(store::FoundAssets found, catalogue.find(parsed.query));
   results.results = std::move(found.assets);
   results.total = found.total;
+  results.without_date = found.without_date;
+  if (found.without_date > 0)
+    results.notes.push_back(
+        fmt::format("{} no date, so that nobody knows whether this is when {} taken",
+                    found.without_date == 1 ? "1 more has" : human_count(found.without_date) + " more have",
+                    found.without_date == 1 ? "it was" : "they were"));
   for (SearchResult& result : results.results) IE_CHECK(add_quotes(catalogue, result));
+  if (results.total == 0) {
+    IE_TRY(const std::vector<std::string> meant, suggestions(catalogue, parsed.query, options));
+    std::ranges::copy(meant, std::back_inserter(results.notes));
+  }
+  drop_repeated(results.notes);
   return results;
 }
 

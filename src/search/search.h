@@ -20,8 +20,8 @@ namespace image_engine::search {
 struct PlacePosition {
   double latitude = 0, longitude = 0;  // degrees
 };
-// The position of a place by name, for near:NAME; may be empty.
-using FindPlace = std::function<std::optional<PlacePosition>(std::string_view name)>;
+// The positions of the places of a name, for near:NAME, in a country or region if `within` is not empty; may be empty.
+using FindPlaces = std::function<Result<std::vector<PlacePosition>>(std::string_view name, std::string_view within)>;
 
 // Embeds text as a vector of length 1.
 using EmbedText = std::function<Result<std::vector<float>>(std::string_view text)>;
@@ -47,7 +47,7 @@ struct SearchOptions {
   std::size_t offset = 0;
   std::size_t most_moments = 1000;  // of each asset
   bool include_missing = false;
-  FindPlace find_place;
+  FindPlaces find_places;
   int threads = 1;
   // Called only when the query has meaningful words; `tags` only if `pictures` returns null. nullptr: not available. An
   // error becomes a note.
@@ -63,17 +63,20 @@ using SearchResult = store::FoundAsset;
 struct SearchResults {
   std::vector<SearchResult> results;  // best first
   std::uint64_t total = 0;            // without limit and offset
+  std::uint64_t without_date = 0;     // see store::FoundAssets
   std::vector<std::string> notes;     // for a person: "nothing has been analysed for object: yet"
 };
 
 struct ParsedQuery {
   store::AssetQuery query;
-  // The plain and quoted words as written, separated by blanks; empty if none of them describes a picture ("the", "&").
-  std::string words;
+  // Of each alternative of the query, its own first: the plain and quoted words as written, separated by blanks; empty
+  // if none of them describes a picture ("the", "&").
+  std::vector<std::string> texts;
   std::vector<store::TextField> analysed_fields;  // fields in the query that stages fill
 };
 
-// Errors: kInvalidArgument for an unknown field (the message names the nearest) or an invalid value. Safe on any bytes.
+// Errors: kInvalidArgument for an unknown field (the message names the nearest), an invalid value, or what is not in
+// the grammar. Safe on any bytes.
 Result<ParsedQuery> parse_query(std::string_view text, const SearchOptions& options = {});
 
 // Errors: those of parse_query and of the catalogue. An unusable model causes a note, not an error: words are still

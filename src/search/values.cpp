@@ -158,6 +158,90 @@ Result<store::TakenCondition> parse_time_range(std::string_view value) {
   return *range;
 }
 
+namespace {
+
+bool is_year(std::string_view text) { return text.size() == 4 && take_digits(text, 4).has_value(); }
+
+// The range of dates without an error message.
+std::optional<store::TakenCondition> taken(std::string_view value) {
+  struct Comparison {
+    std::string_view sign;
+    bool from_begin, from_end, to_begin, to_end;  // what of the compared range limits the result
+  };
+  constexpr Comparison kComparisons[] = {{">=", true, false, false, false},
+                                         {"<=", false, false, false, true},
+                                         {">", false, true, false, false},
+                                         {"<", false, false, true, false},
+                                         {"=", true, false, false, true}};
+  const size_t dots = value.find("..");
+  const bool years = value.size() == 9 && value[4] == '-' && is_year(value.substr(0, 4)) && is_year(value.substr(5));
+  if (dots != std::string_view::npos || years) {
+    const std::string_view first = value.substr(0, years ? 4 : dots), last = value.substr(years ? 5 : dots + 2);
+    store::TakenCondition range;
+    const auto begin = time_range(first), end = time_range(last);
+    if ((first.empty() && last.empty()) || (!first.empty() && !begin) || (!last.empty() && !end)) return std::nullopt;
+    if (begin && end && begin->absolute != end->absolute) return std::nullopt;
+    if (begin) range.from = begin->from;
+    if (end) range.to = end->to;
+    range.absolute = begin ? begin->absolute : end->absolute;
+    return range;
+  }
+  for (const Comparison& comparison : kComparisons) {
+    if (!value.starts_with(comparison.sign)) continue;
+    const auto compared = time_range(value.substr(comparison.sign.size()));
+    if (!compared) return std::nullopt;
+    store::TakenCondition range{{}, {}, compared->absolute};
+    if (comparison.from_begin) range.from = compared->from;
+    if (comparison.from_end) range.from = *compared->to + 1;
+    if (comparison.to_begin) range.to = *compared->from - 1;
+    if (comparison.to_end) range.to = compared->to;
+    return range;
+  }
+  return time_range(value);
+}
+
+constexpr std::string_view kMonths[] = {"january", "february", "march",     "april",   "may",      "june",
+                                        "july",    "august",   "september", "october", "november", "december"};
+
+// 0 for text that is no name of a month, or its first three letters and more.
+int month_called(std::string_view text) {
+  const std::string name = ascii_lower(text);
+  for (size_t i = 0; i < std::size(kMonths); ++i)
+    if (name.size() >= 3 && kMonths[i].starts_with(name)) return static_cast<int>(i) + 1;
+  return 0;
+}
+
+}  // namespace
+
+Result<store::TakenCondition> parse_taken(std::string_view value) {
+  if (const auto range = taken(value)) return *range;
+  return fail(ErrorCode::kInvalidArgument,
+              fmt::format("\"{}\" is not a date: write 2024, 2024-06, 2024-06-01, 2024-06-01T10:22, 2023..2024-06 or "
+                          ">=2023",
+                          printable(value)));
+}
+
+Result<store::TakenCondition> parse_year(std::string_view value) {
+  // Numbers of four digits alone.
+  const bool years = value.find_first_not_of("0123456789.-<>=") == std::string_view::npos &&
+                     std::ranges::count(value, '-') <= (value.size() == 9 ? 1 : 0);
+  if (const auto range = taken(value); years && range) return *range;
+  return wrong_value("year", value, "write year:2016, year:2016..2018 or year:>=2016");
+}
+
+Result<store::Condition> parse_month(std::string_view value) {
+  if (const auto month = number<int>(value); month && *month >= 1 && *month <= 12)
+    return store::Condition(store::MonthCondition{*month});
+  if (const int month = month_called(value); month > 0) return store::Condition(store::MonthCondition{month});
+  if (const size_t blank = value.find(' '); blank != std::string_view::npos)
+    if (const int month = month_called(value.substr(0, blank)); month > 0 && is_year(value.substr(blank + 1)))
+      if (const auto range = time_range(fmt::format("{}-{:02}", value.substr(blank + 1), month)))
+        return store::Condition(*range);
+  if (value.size() == 7)
+    if (const auto range = time_range(value)) return store::Condition(*range);
+  return wrong_value("month", value, "write month:7, month:july or month:2016-07");
+}
+
 Result<store::RatingCondition> parse_rating(std::string_view value) {
   const auto range = compared(value);
   if (!range || range->number < -1 || range->number > 5)
@@ -195,43 +279,66 @@ Result<store::ObjectsCondition> parse_products(std::string_view value) {
   return wrong_value("product", value, "write product:bottle, product:bottle>=2, product:can=1");
 }
 
-Result<store::NearCondition> parse_near(std::string_view value, const FindPlace& find_place) {
-  constexpr std::string_view kExpected =
-      "write near:48.14,11.58 or near:48.14,11.58,2 (latitude, longitude, kilometres)";
-  constexpr double kHalfAround = 20'038;  // kilometres: half of Earth's equator
+namespace {
+
+constexpr std::string_view kNearExpected =
+    "write near:48.14,11.58 or near:48.14,11.58,2 (latitude, longitude, kilometres), or near:NAME where place names "
+    "are "
+    "installed";
+
+// Near each of the places; one condition alone is itself.
+store::Condition near_any(const std::vector<PlacePosition>& places, double kilometres) {
+  store::AnyCondition any;
+  for (const PlacePosition& place : places)
+    any.alternatives.push_back({{store::NearCondition{place.latitude, place.longitude, kilometres}, false}});
+  if (any.alternatives.size() == 1) return std::move(any.alternatives.front().front().condition);
+  return any;
+}
+
+std::vector<std::string_view> split_at_commas(std::string_view text) {
   std::vector<std::string_view> parts;
-  for (std::string_view rest = value;;) {
-    const size_t comma = rest.find(',');
-    parts.push_back(rest.substr(0, comma));
-    if (comma == std::string_view::npos) break;
-    rest.remove_prefix(comma + 1);
+  for (size_t comma = 0; comma != std::string_view::npos; text.remove_prefix(std::min(comma + 1, text.size()))) {
+    comma = text.find(',');
+    std::string_view part = text.substr(0, comma);
+    while (part.starts_with(' ')) part.remove_prefix(1);
+    parts.push_back(part);
   }
-  store::NearCondition near;
+  return parts;
+}
+
+}  // namespace
+
+Result<store::Condition> parse_near(std::string_view value, const FindPlaces& find_places) {
+  constexpr double kHalfAround = 20'038;  // kilometres: half of Earth's equator
+  constexpr size_t kMostPlaces = 50;
+  std::vector<std::string_view> parts = split_at_commas(value);
+  const auto wrong = [&] { return wrong_value("near", value, kNearExpected); };
   const auto latitude = number<double>(parts[0]);
-  const auto longitude = parts.size() > 1 ? number<double>(parts[1]) : std::nullopt;
-  size_t used = 2;
-  if (latitude && longitude) {
-    near.latitude = *latitude;
-    near.longitude = *longitude;
-  } else {
-    if (!find_place || parts[0].empty() || latitude) return wrong_value("near", value, kExpected);
-    const auto place = find_place(parts[0]);
-    if (!place)
-      return fail(ErrorCode::kInvalidArgument,
-                  "no place is called " + printable(parts[0]) + ": " + std::string(kExpected));
-    near.latitude = place->latitude;
-    near.longitude = place->longitude;
-    used = 1;
+  const bool named = !latitude;
+  double kilometres = store::NearCondition().kilometres;
+  // The last part of several, but for the longitude.
+  if (parts.size() > (named ? 1 : 2))
+    if (const auto written = number<double>(parts.back())) {
+      if (!(*written > 0)) return wrong();
+      kilometres = std::min(*written, kHalfAround);
+      parts.pop_back();
+    }
+  if (parts.size() > 2) return wrong();
+  if (latitude) {
+    const auto longitude = parts.size() == 2 ? number<double>(parts[1]) : std::nullopt;
+    if (!longitude || !(std::abs(*latitude) <= 90) || !(std::abs(*longitude) <= 180)) return wrong();
+    return near_any({{*latitude, *longitude}}, kilometres);
   }
-  if (parts.size() > used + 1) return wrong_value("near", value, kExpected);
-  if (parts.size() > used) {
-    const auto kilometres = number<double>(parts[used]);
-    if (!kilometres || !(*kilometres > 0)) return wrong_value("near", value, kExpected);
-    near.kilometres = std::min(*kilometres, kHalfAround);
-  }
-  if (!(std::abs(near.latitude) <= 90) || !(std::abs(near.longitude) <= 180))
-    return wrong_value("near", value, kExpected);
-  return near;
+  if (!find_places || parts[0].empty()) return wrong();
+  IE_TRY(const std::vector<PlacePosition> places, find_places(parts[0], parts.size() == 2 ? parts[1] : ""));
+  if (places.empty())
+    return fail(ErrorCode::kInvalidArgument,
+                "no place is called " + printable(value) + ": " + std::string(kNearExpected));
+  if (places.size() > kMostPlaces)
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{} places are called {}: write the country, too: near:\"{},US\"", places.size(),
+                            printable(parts[0]), printable(parts[0])));
+  return near_any(places, kilometres);
 }
 
 Result<store::TypeCondition> parse_type(std::string_view value) {

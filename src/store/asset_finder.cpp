@@ -34,10 +34,18 @@ constexpr std::string_view kSpeechBm25Sql =
 // Up to this many, reads each asset's time; above, walks the index of times.
 constexpr size_t kFewEquals = 2000;
 
-bool asks_for_state(const AssetQuery& query) {
-  return std::ranges::any_of(query.filters, [](const Filter& filter) {
-    return std::holds_alternative<StateCondition>(filter.condition) && !filter.negated;
+bool asks_for_state(const std::vector<Filter>& filters) {
+  return std::ranges::any_of(filters, [](const Filter& filter) {
+    if (filter.negated) return false;
+    const auto* any = std::get_if<AnyCondition>(&filter.condition);
+    return std::holds_alternative<StateCondition>(filter.condition) ||
+           (any != nullptr && std::ranges::any_of(any->alternatives, asks_for_state));
   });
+}
+
+void require_few(const Alternative& query) {
+  if (query.words.size() > kMostWords || query.filters.size() > kMostWords)
+    raise(ErrorCode::kInvalidArgument, "a search has at most " + std::to_string(kMostWords) + " words and fields");
 }
 
 std::uint32_t matched_words(std::uint32_t tier) { return tier >> 8; }
@@ -54,30 +62,43 @@ double score(std::uint32_t tier, float bm25, float most, size_t words) {
 
 }  // namespace
 
-IdSet AssetFinder::allowed(const AssetQuery& query, Conditions& conditions) {
-  IdSet result(end_);
-  bool restricted = false;
-  for (const Filter& filter : query.filters) {
-    if (filter.negated) continue;
-    const IdSet set = conditions.matching(filter.condition);
-    restricted ? result.keep(set) : result.add(set);
-    restricted = true;
-  }
-  // Words only find existing assets; without words, or for findings, all are listed.
-  const bool only_words = !query.words.empty() && !query.more;
-  if (!restricted && only_words) result.insert_all();
-  if (!restricted && !only_words)
-    for (auto row = connection_.query("SELECT id FROM assets"); row.next();) result.insert(row.integer(0));
-  for (const Filter& filter : query.filters)
-    if (filter.negated) result.remove(conditions.matching(filter.condition));
-  const bool all = query.include_missing || asks_for_state(query);
-  const std::string_view hidden =
+IdSet AssetFinder::hidden(const AssetQuery& query) {
+  const bool all = query.include_missing || asks_for_state(query.filters) ||
+                   std::ranges::any_of(query.others, asks_for_state, &Alternative::filters);
+  const std::string_view sql =
       all ? "SELECT id FROM assets WHERE shown = 0 AND NOT EXISTS(SELECT 1 FROM files WHERE asset_id = assets.id)"
           : "SELECT id FROM assets WHERE shown = 0";
-  IdSet unseen(end_);
-  for (auto row = connection_.query(hidden); row.next();) unseen.insert(row.integer(0));
-  result.remove(unseen);
-  return result;
+  IdSet found(end_);
+  for (auto row = connection_.query(sql); row.next();) found.insert(row.integer(0));
+  return found;
+}
+
+IdSet AssetFinder::allowed(const Alternative& query, const IdSet& hidden, Conditions& conditions) {
+  std::optional<IdSet> result = conditions.required(query.filters);
+  if (!result) {
+    result = IdSet(end_);
+    // Words only find existing assets; without words, or for findings, all are listed.
+    if (!query.words.empty() && !query.more)
+      result->insert_all();
+    else
+      for (auto row = connection_.query("SELECT id FROM assets"); row.next();) result->insert(row.integer(0));
+  }
+  conditions.exclude(query.filters, *result);
+  result->remove(hidden);
+  return std::move(*result);
+}
+
+IdSet AssetFinder::without_date(const Alternative& query, const IdSet& hidden, Conditions& conditions) {
+  IdSet found(end_);
+  const bool asks = std::ranges::any_of(
+      query.filters, [](const Filter& filter) { return !filter.negated && is_on_time(filter.condition); });
+  if (!asks) return found;
+  for (auto row = connection_.query("SELECT id FROM assets WHERE taken_seconds IS NULL"); row.next();)
+    found.insert(row.integer(0));
+  if (const auto required = conditions.required(query.filters, false)) found.keep(*required);
+  conditions.exclude(query.filters, found);
+  found.remove(hidden);
+  return found;
 }
 
 void AssetFinder::add_bm25(std::string_view sql, const std::string& expression, std::vector<float>& bm25) {
@@ -88,13 +109,14 @@ void AssetFinder::add_bm25(std::string_view sql, const std::string& expression, 
       bm25[static_cast<size_t>(id)] += static_cast<float>(row.real(1));
 }
 
-std::vector<AssetFinder::Ranked> AssetFinder::match_words(const AssetQuery& query, const IdSet& allowed,
-                                                          Conditions& conditions) {
+std::vector<AssetFinder::Ranked> AssetFinder::match_words(const Alternative& query, const IdSet& allowed,
+                                                          Conditions& conditions, IdSet& undated) {
   std::vector<std::uint32_t> tier(static_cast<size_t>(end_));
   IdSet matched(end_);
   std::string telling, telling_said;  // of the text index, and of speech: each knows only its own columns
-  for (const TextCondition& word : query.words) {
+  for (const Word& word : query.words) {
     IdSet whole = conditions.matching_text(word, false);
+    if (word.also) whole.add(conditions.matching(*word.also));
     whole.for_each([&](AssetId id) { tier[static_cast<size_t>(id)] += 1; });
     const size_t count = whole.size();
     const bool everywhere = count + 1 >= static_cast<size_t>(end_);
@@ -111,6 +133,7 @@ std::vector<AssetFinder::Ranked> AssetFinder::match_words(const AssetQuery& quer
   std::vector<float> bm25;
   add_bm25(kBm25Sql, telling, bm25);
   add_bm25(kSpeechBm25Sql, telling_said, bm25);
+  undated.keep(matched);
   matched.keep(allowed);
   std::vector<Ranked> ranked;
   ranked.reserve(matched.size());
@@ -123,8 +146,6 @@ std::vector<AssetFinder::Ranked> AssetFinder::match_words(const AssetQuery& quer
 
 std::vector<AssetFinder::Ranked> AssetFinder::join(std::vector<Ranked> ranked, const Findings& findings,
                                                    size_t words) const {
-  float most = 0;
-  for (const Ranked& item : ranked) most = std::max(most, item.bm25);
   double best_of_others = 0;
   const auto has_all = [&](const Ranked& item) { return words > 0 && matched_words(item.tier) == words; };
   IdSet by_words(end_);
@@ -132,8 +153,8 @@ std::vector<AssetFinder::Ranked> AssetFinder::join(std::vector<Ranked> ranked, c
     by_words.insert(item.id);
     const auto found = findings.find(item.id);
     const double relevance = found == findings.end() ? 0 : found->second.best.relevance;
-    item.joined = 1 - (1 - score(item.tier, item.bm25, most, words)) * (1 - relevance);
-    if (!has_all(item)) best_of_others = std::max(best_of_others, item.joined);
+    item.score = 1 - (1 - item.score) * (1 - relevance);
+    if (!has_all(item)) best_of_others = std::max(best_of_others, item.score);
   }
   for (const auto& [id, finding] : findings) {
     if (by_words.contains(id)) continue;
@@ -142,11 +163,11 @@ std::vector<AssetFinder::Ranked> AssetFinder::join(std::vector<Ranked> ranked, c
   }
   // An asset with all words scores at least as high as the best one without.
   for (Ranked& item : ranked)
-    if (has_all(item)) item.joined = best_of_others + (1 - best_of_others) * item.joined;
+    if (has_all(item)) item.score = best_of_others + (1 - best_of_others) * item.score;
   return ranked;
 }
 
-AssetFinder::Findings AssetFinder::ask_more(const AssetQuery& query, const IdSet& allowed) const {
+AssetFinder::Findings AssetFinder::ask_more(const Alternative& query, const IdSet& allowed) const {
   Findings findings;
   if (!query.more) return findings;
   Result<std::vector<Relevant>> found = query.more(allowed);
@@ -185,7 +206,7 @@ std::vector<AssetFinder::Ranked> AssetFinder::best(std::vector<Ranked> ranked, s
   count = std::min(count, ranked.size());
   if (count == 0) return {};
   const auto better = [](const Ranked& a, const Ranked& b) {
-    return std::tie(a.joined, a.tier, a.bm25) > std::tie(b.joined, b.tier, b.bm25);
+    return std::tie(a.score, a.tier, a.bm25) > std::tie(b.score, b.tier, b.bm25);
   };
   const auto cut = ranked.begin() + static_cast<std::ptrdiff_t>(count);
   std::nth_element(ranked.begin(), cut - 1, ranked.end(), better);
@@ -198,35 +219,74 @@ std::vector<AssetFinder::Ranked> AssetFinder::best(std::vector<Ranked> ranked, s
   for (auto from = ranked.begin(); from != ranked.end() && result.size() < count;) {
     const auto to = std::find_if(from, ranked.end(), [&](const Ranked& item) { return better(*from, item); });
     for (const AssetId id : newest({from, to}, count - result.size()))
-      result.push_back({id, from->tier, from->bm25, from->joined});
+      result.push_back({id, from->tier, from->bm25, from->score});
     from = to;
   }
   return result;
 }
 
+std::vector<AssetFinder::Ranked> AssetFinder::find_one(const Alternative& query, const IdSet& hidden,
+                                                       Conditions& conditions, Findings& all) {
+  const IdSet candidates = allowed(query, hidden, conditions);
+  IdSet undated = without_date(query, hidden, conditions);
+  Findings findings = ask_more(query, candidates);
+  std::vector<Ranked> ranked;
+  if (!query.words.empty())
+    ranked = match_words(query, candidates, conditions, undated);
+  else if (!query.more)
+    candidates.for_each([&](AssetId id) { ranked.push_back({.id = id}); });
+  undated_.add(undated);
+  float most = 0;
+  for (const Ranked& item : ranked) most = std::max(most, item.bm25);
+  for (Ranked& item : ranked) item.score = score(item.tier, item.bm25, most, query.words.size());
+  if (!findings.empty()) ranked = join(std::move(ranked), findings, query.words.size());
+  for (auto& [id, finding] : findings) {
+    const auto [entry, is_new] = all.try_emplace(id);
+    std::ranges::move(finding.moments, std::back_inserter(entry->second.moments));
+    if (is_new || finding.best.relevance > entry->second.best.relevance) entry->second.best = std::move(finding.best);
+  }
+  return ranked;
+}
+
+std::vector<AssetFinder::Ranked> AssetFinder::find_all(const AssetQuery& query, Conditions& conditions,
+                                                       Findings& findings) {
+  const IdSet unlisted = hidden(query);
+  std::vector<Ranked> all = find_one(query, unlisted, conditions, findings);
+  if (query.others.empty()) return all;
+  std::vector<std::uint32_t> places(static_cast<size_t>(end_));  // in `all`, from 1
+  for (size_t i = 0; i < all.size(); ++i) places[static_cast<size_t>(all[i].id)] = static_cast<std::uint32_t>(i + 1);
+  for (const Alternative& other : query.others)
+    for (const Ranked& item : find_one(other, unlisted, conditions, findings)) {
+      std::uint32_t& place = places[static_cast<size_t>(item.id)];
+      if (place == 0) {
+        all.push_back(item);
+        place = static_cast<std::uint32_t>(all.size());
+      } else if (item.score > all[place - 1].score) {
+        all[place - 1] = item;
+      }
+    }
+  return all;
+}
+
 FoundAssets AssetFinder::find(const AssetQuery& query) {
-  if (query.words.size() > kMostWords || query.filters.size() > kMostWords)
-    raise(ErrorCode::kInvalidArgument, "a search has at most " + std::to_string(kMostWords) + " words and fields");
+  require_few(query);
+  for (const Alternative& other : query.others) require_few(other);
+  if (query.others.size() >= kMostAlternatives)
+    raise(ErrorCode::kInvalidArgument, "a search has at most " + std::to_string(kMostAlternatives) + " alternatives");
   const Snapshot snapshot(connection_);
   end_ = connection_.integer("SELECT max(id) FROM assets") + 1;
   if (end_ > kMostAssets) raise_damaged();
   Conditions conditions(connection_, end_);
-  const IdSet candidates = allowed(query, conditions);
-  const Findings findings = ask_more(query, candidates);
-  std::vector<Ranked> ranked;
-  if (!query.words.empty())
-    ranked = match_words(query, candidates, conditions);
-  else if (!query.more)
-    candidates.for_each([&](AssetId id) { ranked.push_back({.id = id}); });
-  if (!findings.empty()) ranked = join(std::move(ranked), findings, query.words.size());
+  undated_ = IdSet(end_);
+  Findings findings;
+  std::vector<Ranked> ranked = find_all(query, conditions, findings);
 
   FoundAssets found;
   found.total = ranked.size();
-  float most = 0;
-  for (const Ranked& item : ranked) most = std::max(most, item.bm25);
+  found.without_date = undated_.size();
   const size_t offset = std::min(query.offset, ranked.size());
   const auto top = best(std::move(ranked), offset + std::min(query.limit, static_cast<size_t>(found.total) - offset));
-  Explainer explainer(connection_, query);
+  Explainer explainer(connection_, query, conditions);
   std::vector<AssetId> shown;
   for (size_t i = offset; i < top.size(); ++i) shown.push_back(top[i].id);
   explainer.prepare(shown);
@@ -236,7 +296,7 @@ FoundAssets AssetFinder::find(const AssetQuery& query) {
     const auto finding = findings.find(item.id);
     const Finding& about = finding == findings.end() ? kNone : finding->second;
     FoundAsset asset = explainer.explain(item.id, about.moments);
-    asset.score = findings.empty() ? score(item.tier, item.bm25, most, query.words.size()) : item.joined;
+    asset.score = item.score;
     if (finding != findings.end()) asset.why.push_back(about.best.why);
     found.assets.push_back(std::move(asset));
   }

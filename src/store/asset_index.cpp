@@ -9,7 +9,9 @@
 
 #include "core/text.h"
 #include "store/asset_query.h"
+#include "store/folding.h"
 #include "store/live_photos.h"
+#include "store/name_parts.h"
 #include "store/rows.h"
 #include "store/speech_index.h"
 
@@ -130,14 +132,35 @@ void AssetIndex::load_roots() {
   for (auto row = connection_.query("SELECT path FROM roots"); row.next();) roots_.push_back(row.bytes(0));
 }
 
-// The names of the file and its folders, starting with the root's name: folders above are the same for all.
+bool AssetIndex::is_outermost(const std::string& root) const {
+  return std::ranges::none_of(roots_, [&](const std::string& known) { return is_at_or_below(root, below(known)); });
+}
+
 std::string AssetIndex::name_text(const std::string& path) const {
-  size_t from = 0;
+  size_t from = std::string::npos;
   for (const std::string& root : roots_)
-    if (is_at_or_below(path, below(root))) from = std::max(from, root.rfind('/') + 1);
+    if (is_at_or_below(path, below(root))) from = std::min(from, root.rfind('/') + 1);
+  if (from == std::string::npos) from = path.starts_with('/') ? 1 : 0;
   std::string text = path.substr(from);
+  const std::string parts = name_parts(text);
   std::ranges::replace(text, '/', ' ');
+  if (!parts.empty()) text += "\n " + parts;
   return clean(text);
+}
+
+void AssetIndex::refresh_names(AssetId asset) {
+  std::string names;
+  bool shown = false;
+  auto row = connection_.query(
+      "SELECT path, state FROM files WHERE asset_id = ? "
+      "ORDER BY state IN ('missing', 'excluded'), state = 'offline', id",
+      asset);
+  while (row.next()) {
+    const bool there = !is_away(state_from_name(row.bytes(1)));
+    if (there || !shown) append_line(names, name_text(row.bytes(0)));
+    shown = shown || there;
+  }
+  connection_.run("UPDATE asset_text SET name = ?1 WHERE rowid = ?2 AND name <> ?1", names, asset);
 }
 
 std::shared_ptr<const FileFacts> AssetIndex::facts_of(FileId file, const Query& row, int column) const {
@@ -181,12 +204,13 @@ void AssetIndex::refresh(AssetId asset) {
   Document document;
   {
     auto row = connection_.query(
-        "SELECT a.hash IS NULL, u.rating FROM assets a LEFT JOIN user_ratings u ON u.asset_hash = a.hash "
-        "WHERE a.id = ?",
+        "SELECT a.hash IS NULL, u.rating, t.title FROM assets a LEFT JOIN user_ratings u ON u.asset_hash = a.hash "
+        "LEFT JOIN user_titles t ON t.asset_hash = a.hash WHERE a.id = ?",
         asset);
     if (!row.next()) return;
     document.provisional = row.integer(0) != 0;
     if (!row.is_null(1)) document.rating = row.integer(1);
+    append_line(document[TextField::kTitle], clean(row.bytes(2)));
   }
   read_files(asset, document);
   if (!document.has_file) {
@@ -263,7 +287,7 @@ void AssetIndex::write_text(AssetId asset, const Document& document) {
   // Both indexes have a row, or only the first.
   if (before == Text::kOther) connection_.run("DELETE FROM asset_trigram WHERE rowid = ?", asset);
   if (std::ranges::none_of(document.text, has_unspaced_script)) return;
-  const auto unspaced = [](const std::string& text) { return has_unspaced_script(text) ? std::string_view(text) : ""; };
+  const auto unspaced = [](const std::string& text) { return has_unspaced_script(text) ? folded_text(text) : ""; };
   std::apply([&](const auto&... text) { connection_.run(kInsertTrigram, asset, unspaced(text)...); }, document.text);
 }
 

@@ -19,6 +19,10 @@ class AssetIndex {
  public:
   explicit AssetIndex(Connection& connection) : connection_(connection) { load_roots(); }
   void load_roots();
+  // Whether a root added here would be the outermost of files below it: their names begin with its name then.
+  [[nodiscard]] bool is_outermost(const std::string& root) const;
+  // The names that refresh() gives to the asset, which is in the text index, replace those there.
+  void refresh_names(AssetId asset);
   // Rebuilds the asset's columns and text. Deletes a provisional asset that has no file.
   void refresh(AssetId asset);
   // Deletes the asset and everything that belongs to it.
@@ -39,6 +43,8 @@ class AssetIndex {
   // Of the asset in the index, beside the document's.
   Text text_of(AssetId asset, const Document& document);
   void write_text(AssetId asset, const Document& document);
+  // The names of the file and its folders, starting with that of the outermost root: folders above are the same for
+  // all. Then, in a line that begins with a blank, the parts of these names.
   [[nodiscard]] std::string name_text(const std::string& path) const;
 
   Connection& connection_;

@@ -77,6 +77,7 @@ json asset_json(const AssetRecord& record, std::span<const JsonSection> sections
   if (record.metadata) out.update(json(*record.metadata));
   if (record.place) out["place"] = place_json(*record.place);
   if (record.user_rating) out["user_rating"] = *record.user_rating;
+  if (!record.user_title.empty()) out["user_title"] = record.user_title;
   if (!record.labels.empty()) out["labels"] = record.labels;
   for (const FoundClass& label : record.learned) {
     json entry = {{"label", label.name}, {"confidence", std::round(label.confidence * 1000) / 1000}};

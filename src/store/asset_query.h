@@ -1,6 +1,7 @@
 // A search of the catalogue as typed conditions. search/ parses it from the user's query; AssetFinder answers it.
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -56,6 +57,7 @@ struct TextCondition {
   TextField field = TextField::kAny;
   std::string text;
   bool prefix = false;  // the last word may be the start of a longer one
+  auto operator<=>(const TextCondition&) const = default;
 };
 
 // Seconds of local time, see CaptureTime::local_seconds; both ends inclusive. `absolute`: seconds of UTC instead; a
@@ -63,6 +65,9 @@ struct TextCondition {
 struct TakenCondition {
   std::optional<std::int64_t> from, to;
   bool absolute = false;
+};
+struct MonthCondition {
+  int month = 1;  // 1…12, of any year, by local time
 };
 struct RatingCondition {  // −1 rejected to 5, both ends inclusive; an asset without a rating never matches
   int least = -1, most = 5;
@@ -108,16 +113,29 @@ struct TagCondition {
   std::vector<Sign> signs;
 };
 
-using Condition = std::variant<TextCondition, TakenCondition, RatingCondition, NearCondition, PathCondition,
-                               TypeCondition, StateCondition, ObjectsCondition, TagCondition>;
+// An asset matches when all filters of one of the alternatives hold.
+struct Filter;
+struct AnyCondition {
+  std::vector<std::vector<Filter>> alternatives;
+};
+
+using Condition =
+    std::variant<TextCondition, TakenCondition, MonthCondition, RatingCondition, NearCondition, PathCondition,
+                 TypeCondition, StateCondition, ObjectsCondition, TagCondition, AnyCondition>;
 
 struct Filter {
   Condition condition;
   bool negated = false;
 };
 
-// More words than this are refused with kInvalidArgument.
+// An asset matches by the text, or by what else the word means: "2016" the year, "people" what a detector found.
+struct Word : TextCondition {
+  std::optional<Condition> also = {};
+};
+
+// More words than this in an alternative, or more filters, are refused with kInvalidArgument, and more alternatives.
 inline constexpr std::size_t kMostWords = 64;
+inline constexpr std::size_t kMostAlternatives = 32;
 
 struct Why {
   std::string field;    // "keyword", "camera", "taken", …
@@ -134,7 +152,8 @@ struct Relevant {
   MomentId moment = 0;  // 0: the asset as a whole
 };
 
-struct AssetQuery {
+// What is asked for, or one of several things that are asked for.
+struct Alternative {
   // Called once for assets that are about the words without containing them. Only findings that the filters allow
   // count. Of an asset the most relevant is its own, the others say which of its moments were found. They are merged
   // with the word matches (docs/search.md); without words they are the whole list. Null: only words are matched. Its
@@ -142,8 +161,13 @@ struct AssetQuery {
   std::function<Result<std::vector<Relevant>>(const IdSet& allowed)> more;
   // An asset matches any of them. Ranked by the number of matched words, then by how many matched whole, then by bm25
   // over the words that not all assets match, then newest first.
-  std::vector<TextCondition> words;
+  std::vector<Word> words;
   std::vector<Filter> filters;  // all must hold
+};
+
+// Finds what its own alternative finds and what the others find; an asset has the best of their scores.
+struct AssetQuery : Alternative {
+  std::vector<Alternative> others;
   bool include_missing = false;
   std::size_t limit = 50;
   std::size_t offset = 0;
@@ -173,6 +197,8 @@ struct FoundAsset {
 struct FoundAssets {
   std::vector<FoundAsset> assets;  // best first, newest first among equals
   std::uint64_t total = 0;         // without limit and offset
+  // Assets without a time that the words and all conditions but those on times would find.
+  std::uint64_t without_date = 0;
 };
 
 }  // namespace image_engine::store

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -12,6 +13,7 @@
 #include "core/json.h"
 #include "core/text.h"
 #include "store/asset_index.h"
+#include "store/folding.h"
 #include "store/phrase.h"
 #include "store/rows.h"
 
@@ -77,6 +79,14 @@ std::string names_json(const ObjectsCondition& condition) {
   return strings_json({names.begin(), names.end()});
 }
 
+bool is_on_time(const Condition& condition) {
+  if (const auto* any = std::get_if<AnyCondition>(&condition))
+    return std::ranges::all_of(any->alternatives, [](const std::vector<Filter>& filters) {
+      return std::ranges::all_of(filters, [](const Filter& one) { return is_on_time(one.condition); });
+    });
+  return std::holds_alternative<TakenCondition>(condition) || std::holds_alternative<MonthCondition>(condition);
+}
+
 std::string query_text(std::string_view text) {
   std::string clean = to_utf8(text.substr(0, kMostQueryText));
   std::ranges::replace(clean, '\0', ' ');
@@ -106,8 +116,26 @@ IdSet Conditions::ids(Query row) const {
   return found;
 }
 
-IdSet Conditions::matching(const Condition& condition) {
-  return std::visit([&](const auto& typed) { return match(typed); }, condition);
+const IdSet& Conditions::matching(const Condition& condition) {
+  const auto known = known_.find(&condition);
+  if (known != known_.end()) return known->second;
+  IdSet found = std::visit([&](const auto& typed) { return match(typed); }, condition);
+  return known_.emplace(&condition, std::move(found)).first->second;
+}
+
+std::optional<IdSet> Conditions::required(const std::vector<Filter>& filters, bool with_times) {
+  std::optional<IdSet> result;
+  for (const Filter& filter : filters) {
+    if (filter.negated || (!with_times && is_on_time(filter.condition))) continue;
+    const IdSet& set = matching(filter.condition);
+    result ? result->keep(set) : void(result = set);
+  }
+  return result;
+}
+
+void Conditions::exclude(const std::vector<Filter>& filters, IdSet& from) {
+  for (const Filter& filter : filters)
+    if (filter.negated) from.remove(matching(filter.condition));
 }
 
 // The library has few names of actions and sounds; each is in the column of scenes beside others.
@@ -145,8 +173,8 @@ bool Conditions::is_frequent_in_speech(const std::string& text) {
 }
 
 IdSet Conditions::in_speech(const TextCondition& condition, bool prefix) {
-  const std::string text = query_text(condition.text);
-  if (has_unspaced_script(text)) {
+  if (has_unspaced_script(query_text(condition.text))) {
+    const std::string text = composed_text(query_text(condition.text));
     if (is_frequent_in_speech(text))
       return ids(connection_.query("SELECT rowid FROM asset_speech_trigram WHERE said LIKE ? ESCAPE '\\'",
                                    anywhere_pattern(text)));
@@ -161,8 +189,8 @@ IdSet Conditions::in_speech(const TextCondition& condition, bool prefix) {
 }
 
 IdSet Conditions::in_columns(const TextCondition& condition, bool prefix) {
-  const std::string text = query_text(condition.text);
-  if (has_unspaced_script(text)) {
+  if (has_unspaced_script(query_text(condition.text))) {
+    const std::string text = folded_text(query_text(condition.text));
     if (character_count(text) < kTrigram)
       return ids(connection_.query(like_sql(condition.field), anywhere_pattern(text)));
     std::string expression = phrase(text);
@@ -182,6 +210,24 @@ IdSet Conditions::match(const TakenCondition& condition) {
     return ids(connection_.query(
         "SELECT id FROM assets WHERE taken_seconds - 60 * coalesce(taken_offset, 0) BETWEEN ? AND ?", from, to));
   return ids(connection_.query("SELECT id FROM assets WHERE taken_seconds BETWEEN ? AND ?", from, to));
+}
+
+// The index by time answers for each year.
+IdSet Conditions::match(const MonthCondition& condition) {
+  using namespace std::chrono;
+  IdSet found(end_);
+  auto ends = connection_.query("SELECT min(taken_seconds), max(taken_seconds) FROM assets");
+  if (!ends.next() || ends.is_null(0)) return found;
+  const auto year_at = [](std::int64_t seconds) {
+    return year_month_day(floor<days>(sys_seconds(std::chrono::seconds(seconds)))).year();
+  };
+  const auto begins = [](year_month month) { return sys_seconds(sys_days(month / 1)).time_since_epoch().count(); };
+  const year last = year_at(ends.integer(1));
+  for (year one = year_at(ends.integer(0)); one <= last; ++one) {
+    const year_month asked = one / month(static_cast<unsigned>(condition.month));
+    found.add(match(TakenCondition{begins(asked), begins(asked + months(1)) - 1}));
+  }
+  return found;
 }
 
 IdSet Conditions::match(const RatingCondition& condition) {
@@ -270,6 +316,17 @@ IdSet Conditions::match(const CountryCondition& condition) {
 IdSet Conditions::match(const TagCondition& condition) {
   IdSet found(end_);
   for (const Sign& sign : condition.signs) found.add(std::visit([&](const auto& typed) { return match(typed); }, sign));
+  return found;
+}
+
+IdSet Conditions::match(const AnyCondition& condition) {
+  IdSet found(end_);
+  for (const std::vector<Filter>& filters : condition.alternatives) {
+    std::optional<IdSet> one = required(filters);
+    if (!one) one = ids(connection_.query("SELECT id FROM assets"));
+    exclude(filters, *one);
+    found.add(*one);
+  }
   return found;
 }
 

@@ -1,7 +1,10 @@
 // The assets that meet one condition.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <unordered_map>
+#include <vector>
 
 #include "store/asset_query.h"
 #include "store/id_set.h"
@@ -12,13 +15,21 @@ namespace image_engine::store {
 class Conditions {
  public:
   Conditions(Connection& connection, AssetId end) : connection_(connection), end_(end) {}
-  IdSet matching(const Condition& condition);
+  // Computed once for each condition, which must not move meanwhile.
+  const IdSet& matching(const Condition& condition);
+  // Whether it holds for the asset; also of a condition within another.
+  bool holds(const Condition& condition, AssetId asset) { return matching(condition).contains(asset); }
+  // Assets of which all filters hold that are not negated; nullopt without such a filter. The negated ones are
+  // exclude()'s. `with_times`: conditions on the time count.
+  std::optional<IdSet> required(const std::vector<Filter>& filters, bool with_times = true);
+  void exclude(const std::vector<Filter>& filters, IdSet& from);
   // Assets with the text; with `prefix`, also with longer words that it begins.
   IdSet matching_text(const TextCondition& condition, bool prefix);
 
  private:
   IdSet match(const TextCondition& condition) { return matching_text(condition, condition.prefix); }
   IdSet match(const TakenCondition& condition);
+  IdSet match(const MonthCondition& condition);
   IdSet match(const RatingCondition& condition);
   IdSet match(const NearCondition& condition);
   IdSet match(const PathCondition& condition);
@@ -28,6 +39,7 @@ class Conditions {
   IdSet match(const SceneCondition& condition);
   IdSet match(const CountryCondition& condition);
   IdSet match(const TagCondition& condition);
+  IdSet match(const AnyCondition& condition);
   // Those with `least` (more than 0) to `most` such objects.
   IdSet counted(const ObjectsCondition& condition, std::int64_t least, std::int64_t most);
   IdSet with_name(const TextCondition& condition, bool prefix);
@@ -38,8 +50,11 @@ class Conditions {
 
   Connection& connection_;
   AssetId end_;
+  std::unordered_map<const Condition*, IdSet> known_;
 };
 
+// Whether it is a condition on the time that an asset was taken at.
+bool is_on_time(const Condition& condition);
 // User text as it is passed to SQLite: valid UTF-8 without NUL.
 std::string query_text(std::string_view text);
 // The FTS5 expression for the condition: one quoted string, so that no input is a syntax error. Empty when the text has

@@ -46,7 +46,7 @@ Status FileWriter::set_file_metadata(FileId file, const PreparedMetadata& metada
 
 namespace {
 
-constexpr std::string_view kSaidByPeople[] = {"user_ratings", "labels", "label_examples"};
+constexpr std::string_view kSaidByPeople[] = {"user_ratings", "user_titles", "labels", "label_examples"};
 
 enum class Examples : bool { kWithBoxes, kOfWholePictures };
 
@@ -56,6 +56,8 @@ bool copy_words(Connection& c, const std::string& from, const std::string& to,
   std::int64_t copied = 0;
   for (const char* sql : {"INSERT OR IGNORE INTO user_ratings(asset_hash, rating, set_at) "
                           "SELECT ?2, rating, set_at FROM user_ratings WHERE asset_hash = ?1",
+                          "INSERT OR IGNORE INTO user_titles(asset_hash, title, set_at) "
+                          "SELECT ?2, title, set_at FROM user_titles WHERE asset_hash = ?1",
                           "INSERT OR IGNORE INTO labels(asset_hash, label, set_at) "
                           "SELECT ?2, label, set_at FROM labels WHERE asset_hash = ?1"}) {
     c.run(sql, Blob{from}, Blob{to});
@@ -71,6 +73,7 @@ bool copy_words(Connection& c, const std::string& from, const std::string& to,
 bool has_words(Connection& c, const std::string& hash) {
   return c.integer(
              "SELECT EXISTS(SELECT 1 FROM user_ratings WHERE asset_hash = ?1) OR "
+             "EXISTS(SELECT 1 FROM user_titles WHERE asset_hash = ?1) OR "
              "EXISTS(SELECT 1 FROM labels WHERE asset_hash = ?1)",
              Blob{hash}) != 0;
 }
@@ -263,6 +266,19 @@ Status LabelWriter::set_user_rating(AssetId asset, std::optional<int> rating) {
   });
 }
 
+Status LabelWriter::set_user_title(AssetId asset, const std::string& title) {
+  return state_->change([&] {
+    Connection& c = state_->connection;
+    const std::string hash = hash_of_asset(c, asset);
+    state_->dirty.insert(asset);
+    if (title.empty()) return c.run("DELETE FROM user_titles WHERE asset_hash = ?", Blob{hash});
+    c.run(
+        "INSERT INTO user_titles(asset_hash, title, set_at) VALUES(?, ?, ?) "
+        "ON CONFLICT(asset_hash) DO UPDATE SET title = excluded.title, set_at = excluded.set_at",
+        Blob{hash}, to_utf8(title), utc_now());
+  });
+}
+
 Status LabelWriter::add_label(AssetId asset, const std::string& label) {
   if (label.empty()) return fail(ErrorCode::kInvalidArgument, "a label needs a name");
   return state_->change([&] {
@@ -278,6 +294,8 @@ Status LabelWriter::remove_label(AssetId asset, const std::string& label) {
     const std::string hash = hash_of_asset(state_->connection, asset);
     state_->dirty.insert(asset);
     state_->connection.run("DELETE FROM labels WHERE asset_hash = ? AND label = ?", Blob{hash}, to_utf8(label));
+    if (state_->connection.changes() == 0)
+      raise(ErrorCode::kNotFound, "\"" + to_utf8(label) + "\" is no label that you gave");
   });
 }
 

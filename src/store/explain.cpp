@@ -31,6 +31,9 @@ std::string counted(const std::string& name, std::int64_t count, double confiden
   return fmt::format("{} {:.2f}{}", name, confidence, count > 1 ? fmt::format(", {} of them", count) : "");
 }
 
+// After what the person has said.
+constexpr std::string_view kOwn = " (yours)";
+
 void add(FoundAsset& asset, std::string_view field, std::string text) {
   Why why{std::string(field), std::move(text)};
   if (std::ranges::find(asset.why, why) == asset.why.end()) asset.why.push_back(std::move(why));
@@ -49,20 +52,36 @@ std::string excerpt(std::string_view line, size_t match) {
   return (from > 0 ? "…" : "") + std::string(line.substr(from, to - from)) + (to < line.size() ? "…" : "");
 }
 
-Explainer::Explainer(Connection& connection, const AssetQuery& query)
-    : connection_(connection), most_moments_(query.most_moments) {
-  const auto add_pattern = [&](const TextCondition& condition) {
-    const bool may_be_said = condition.field == TextField::kAny || condition.field == TextField::kSaid;
-    patterns_.push_back({condition.field, phrase_of(connection_, condition),
-                         may_be_said ? speech_pattern(connection_, condition) : SpeechPattern()});
+Explainer::Explainer(Connection& connection, const AssetQuery& query, Conditions& conditions)
+    : connection_(connection), conditions_(conditions), most_moments_(query.most_moments) {
+  const auto add_alternative = [&](const Alternative& one) {
+    for (const Word& word : one.words) {
+      add_pattern(word);
+      if (word.also) facts_.push_back(&*word.also);
+    }
+    add_filters(one.filters);
   };
-  for (const TextCondition& word : query.words) add_pattern(word);
-  for (const Filter& filter : query.filters) {
+  add_alternative(query);
+  for (const Alternative& other : query.others) add_alternative(other);
+}
+
+void Explainer::add_pattern(const TextCondition& condition) {
+  if (!known_.insert(condition).second) return;
+  const bool may_be_said = condition.field == TextField::kAny || condition.field == TextField::kSaid;
+  patterns_.push_back({condition.field, phrase_of(connection_, condition),
+                       may_be_said ? speech_pattern(connection_, condition) : SpeechPattern()});
+}
+
+void Explainer::add_filters(const std::vector<Filter>& filters) {
+  for (const Filter& filter : filters) {
     if (filter.negated) continue;
-    if (const auto* text = std::get_if<TextCondition>(&filter.condition))
+    if (const auto* text = std::get_if<TextCondition>(&filter.condition)) {
       add_pattern(*text);
-    else
-      facts_.push_back(filter.condition);
+    } else if (const auto* any = std::get_if<AnyCondition>(&filter.condition)) {
+      for (const std::vector<Filter>& one : any->alternatives) add_filters(one);
+    } else {
+      facts_.push_back(&filter.condition);
+    }
     if (const auto* tag = std::get_if<TagCondition>(&filter.condition))
       for (const Sign& sign : tag->signs)
         if (const auto* text = std::get_if<TextCondition>(&sign)) add_pattern(*text);
@@ -187,7 +206,7 @@ void Explainer::match_things(AssetId asset, std::map<MomentId, MomentMatch>& mat
     for (size_t i = 0; i < patterns_.size() && i < kMostConditions; ++i)
       if (holds(patterns_[i], thing)) held |= std::uint64_t{1} << i;
     for (size_t i = 0; i < facts_.size() && patterns_.size() + i < kMostConditions; ++i)
-      if (std::visit([&](const auto& condition) { return store::holds(condition, thing); }, facts_[i]))
+      if (std::visit([&](const auto& condition) { return store::holds(condition, thing); }, *facts_[i]))
         held |= std::uint64_t{1} << (patterns_.size() + i);
     if (held == 0) continue;
     found->second.conditions |= held;
@@ -276,23 +295,28 @@ void Explainer::explain_text(FoundAsset& asset) {
   if (!row.next()) return;
   for (size_t i = 0; i < kTextFields; ++i) {
     const std::string text = row.bytes(static_cast<int>(i));
+    std::string_view before;
     for (size_t from = 0; from < text.size();) {
       const size_t to = std::min(text.find('\n', from), text.size());
-      explain_line(std::string_view(text).substr(from, to - from), static_cast<TextField>(i), asset);
+      const std::string_view line = std::string_view(text).substr(from, to - from);
+      explain_line(line, static_cast<TextField>(i), line.starts_with(' ') ? before : line, asset);
+      before = line;
       from = to + 1;
     }
   }
 }
 
-void Explainer::explain_line(std::string_view line, TextField field, FoundAsset& asset) {
+void Explainer::explain_line(std::string_view line, TextField field, std::string_view shown, FoundAsset& asset) {
   const auto tokens = tokens_of(connection_, line);
   for (const Pattern& pattern : patterns_) {
     if (column_of(pattern.field) != TextField::kAny && column_of(pattern.field) != field) continue;
     const size_t match = find_phrase(pattern.phrase, line, tokens);
     if (match == std::string::npos) continue;
-    Why why{std::string(text_field_name(field)), excerpt(line, match)};
+    Why why{std::string(text_field_name(field)), excerpt(shown, std::min(match, shown.size()))};
     if (field == TextField::kObjects || field == TextField::kProducts) why.text = counted_text(asset.id, field, line);
-    if (field == TextField::kScene || field == TextField::kKeywords) {
+    const bool own = is_own(asset.id, field, line);
+    if (own) why.text += kOwn;
+    if (!own && (field == TextField::kScene || field == TextField::kKeywords)) {
       std::optional<Why> known = class_why(asset.id, field, pattern.field, line);
       if (!known && pattern.field > TextField::kAny) continue;
       if (known) why = std::move(*known);
@@ -300,6 +324,16 @@ void Explainer::explain_line(std::string_view line, TextField field, FoundAsset&
     add(asset, why.field, std::move(why.text));
     return;
   }
+}
+
+bool Explainer::is_own(AssetId asset, TextField field, std::string_view line) {
+  if (field != TextField::kKeywords && field != TextField::kTitle) return false;
+  const std::string_view sql = field == TextField::kTitle
+                                   ? "SELECT EXISTS(SELECT 1 FROM user_titles WHERE title = ?2 AND asset_hash = "
+                                     "(SELECT hash FROM assets WHERE id = ?1))"
+                                   : "SELECT EXISTS(SELECT 1 FROM labels WHERE label = ?2 AND asset_hash = "
+                                     "(SELECT hash FROM assets WHERE id = ?1))";
+  return connection_.integer(sql, asset, line) != 0;
 }
 
 std::string Explainer::counted_text(AssetId asset, TextField field, std::string_view name) {
@@ -360,11 +394,16 @@ std::vector<Why> Explainer::sign_why(AssetId asset, const Sign& sign) {
 
 void Explainer::explain_facts(FoundAsset& asset) {
   auto row = connection_.query(
-      "SELECT taken, rating, latitude, longitude, format, kind, taken_offset FROM assets WHERE id = ?", asset.id);
+      "SELECT taken, rating, latitude, longitude, format, kind, taken_offset, "
+      "EXISTS(SELECT 1 FROM user_ratings WHERE asset_hash = hash) FROM assets WHERE id = ?",
+      asset.id);
   if (!row.next()) return;
-  for (const Condition& condition : facts_) {
-    if (std::holds_alternative<TakenCondition>(condition)) add(asset, "taken", taken_text(row));
-    if (std::holds_alternative<RatingCondition>(condition)) add(asset, "rating", row.bytes(1));
+  for (const Condition* fact : facts_) {
+    const Condition& condition = *fact;
+    if (!conditions_.holds(condition, asset.id)) continue;
+    if (is_on_time(condition)) add(asset, "taken", taken_text(row));
+    if (std::holds_alternative<RatingCondition>(condition))
+      add(asset, "rating", row.bytes(1) + std::string(row.integer(7) != 0 ? kOwn : ""));
     if (const auto* near = std::get_if<NearCondition>(&condition))
       add(asset, "near",
           fmt::format("{:.1f} km", distance_km(near->latitude, near->longitude, row.real(2), row.real(3))));

@@ -3,11 +3,13 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "store/asset_query.h"
+#include "store/conditions.h"
 #include "store/moment_matches.h"
 #include "store/moments.h"
 #include "store/phrase.h"
@@ -28,7 +30,8 @@ struct MomentFinding {
 
 class Explainer {
  public:
-  Explainer(Connection& connection, const AssetQuery& query);
+  // The query and its conditions must outlive it.
+  Explainer(Connection& connection, const AssetQuery& query, Conditions& conditions);
   // Before explain(), of all assets that it is called for.
   void prepare(const std::vector<AssetId>& assets) {
     for (Pattern& pattern : patterns_) find_in(connection_, assets, pattern.speech);
@@ -43,8 +46,12 @@ class Explainer {
     Phrase phrase;
     SpeechPattern speech;
   };
+  void add_pattern(const TextCondition& condition);
+  // What holds for an asset when the filters hold.
+  void add_filters(const std::vector<Filter>& filters);
   void explain_text(FoundAsset& asset);
-  void explain_line(std::string_view line, TextField field, FoundAsset& asset);
+  // `shown`: what is shown of the line: itself, or the names whose parts it has.
+  void explain_line(std::string_view line, TextField field, std::string_view shown, FoundAsset& asset);
   void explain_facts(FoundAsset& asset);
   // The times of a video or recording at which as many conditions hold as at any.
   void explain_moments(FoundAsset& asset, std::span<const MomentFinding> found);
@@ -56,6 +63,8 @@ class Explainer {
   // The parts of the condition that hold for the asset; empty when it does not hold.
   std::vector<Why> objects_why(AssetId asset, const ObjectsCondition& condition);
   std::vector<Why> sign_why(AssetId asset, const Sign& sign);
+  // Whether a person has given the asset this label or title.
+  bool is_own(AssetId asset, TextField field, std::string_view line);
   // "person 0.94", "person 0.94, 3 of them"; the name alone where it was not found.
   std::string counted_text(AssetId asset, TextField field, std::string_view name);
   // "beach 0.81" for a scene, an action or a learned label of the field `wanted`; nothing for any other line of the
@@ -63,8 +72,10 @@ class Explainer {
   std::optional<Why> class_why(AssetId asset, TextField column, TextField wanted, std::string_view name);
 
   Connection& connection_;
+  Conditions& conditions_;
   std::vector<Pattern> patterns_;
-  std::vector<Condition> facts_;  // the conditions that are not on text
+  std::set<TextCondition> known_;        // those of patterns_
+  std::vector<const Condition*> facts_;  // the conditions that are not on text
   std::size_t most_moments_;
 };
 

@@ -47,7 +47,10 @@ class LabelWriter {
   // Made by a person: kept through every analysis, and through prune() unless asked otherwise. kNotFound for an asset
   // without a hash.
   Status set_user_rating(AssetId asset, std::optional<int> rating);
+  // One line; empty text takes the title away.
+  Status set_user_title(AssetId asset, const std::string& title);
   Status add_label(AssetId asset, const std::string& label);
+  // kNotFound where a person has not added it.
   Status remove_label(AssetId asset, const std::string& label);
 
  protected:

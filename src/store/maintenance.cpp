@@ -284,6 +284,7 @@ void prune_replaced_spaces(Connection& c, bool dry_run) {
 void prune_user_data(Connection& c, PruneReport& report) {
   for (const std::string_view sql :
        {"DELETE FROM user_ratings WHERE asset_hash NOT IN (SELECT hash FROM assets WHERE hash IS NOT NULL)",
+        "DELETE FROM user_titles WHERE asset_hash NOT IN (SELECT hash FROM assets WHERE hash IS NOT NULL)",
         "DELETE FROM labels WHERE asset_hash NOT IN (SELECT hash FROM assets WHERE hash IS NOT NULL)",
         "DELETE FROM label_examples WHERE asset_hash NOT IN (SELECT hash FROM assets WHERE hash IS NOT NULL)"}) {
     c.run(sql);

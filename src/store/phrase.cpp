@@ -1,8 +1,10 @@
 #include "store/phrase.h"
 
-#include "core/text.h"
+#include <algorithm>
+
 #include "store/asset_index.h"
 #include "store/conditions.h"
+#include "store/folding.h"
 
 namespace image_engine::store {
 namespace {
@@ -31,14 +33,17 @@ Phrase phrase_of(Connection& connection, const TextCondition& condition) {
   Phrase phrase{{}, {}, condition.prefix};
   const std::string text = query_text(condition.text);
   if (has_unspaced_script(text))
-    phrase.anywhere = ascii_lower(text);
+    phrase.anywhere = folded_text(text);
   else
     for (Token& token : tokens_of(connection, text)) phrase.tokens.push_back(std::move(token.text));
   return phrase;
 }
 
 size_t find_phrase(const Phrase& phrase, std::string_view text, const std::vector<Token>& tokens) {
-  if (!phrase.anywhere.empty()) return ascii_lower(text).find(phrase.anywhere);
+  if (!phrase.anywhere.empty()) {
+    const size_t at = folded_text(text).find(phrase.anywhere);
+    return at == std::string::npos ? at : std::min(at, text.size());
+  }
   for (size_t at = 0; at < tokens.size(); ++at)
     if (begins_at(tokens, at, phrase.tokens, phrase.prefix)) return tokens[at].from;
   return std::string::npos;

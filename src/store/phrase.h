@@ -20,12 +20,13 @@ std::vector<Token> tokens_of(Connection& connection, std::string_view text);
 
 struct Phrase {
   std::vector<std::string> tokens;
-  std::string anywhere;  // instead of tokens, for scripts without spaces
+  std::string anywhere;  // instead of tokens, for scripts without spaces: folded_text()
   bool prefix = false;   // the last token may be the start of a longer one
 };
 Phrase phrase_of(Connection& connection, const TextCondition& condition);
 
-// Where the phrase begins in a text with these tokens, bytes; npos where the text does not have it.
+// Where the phrase begins in a text with these tokens, bytes; npos where the text does not have it. For scripts without
+// spaces about where: folding changes lengths.
 std::size_t find_phrase(const Phrase& phrase, std::string_view text, const std::vector<Token>& tokens);
 bool has_phrase(Connection& connection, const Phrase& phrase, std::string_view text);
 

@@ -1,8 +1,11 @@
 #include <unistd.h>
 
 #include "core/file.h"
+#include "core/text.h"
 #include "store/asset_finder.h"
 #include "store/catalogue.h"
+#include "store/conditions.h"
+#include "store/phrase.h"
 #include "store/rows.h"
 #include "store/schema.h"
 
@@ -127,6 +130,8 @@ Result<AssetRecord> FileReader::asset_record(AssetId id, const std::string& firs
     if (hash.empty()) return asset;
     for (auto row = c.query("SELECT rating FROM user_ratings WHERE asset_hash = ?", Blob{hash}); row.next();)
       asset.user_rating = static_cast<int>(row.integer(0));
+    for (auto row = c.query("SELECT title FROM user_titles WHERE asset_hash = ?", Blob{hash}); row.next();)
+      asset.user_title = row.bytes(0);
     for (auto row = c.query("SELECT label FROM labels WHERE asset_hash = ? ORDER BY label", Blob{hash}); row.next();)
       asset.labels.push_back(row.bytes(0));
     return asset;
@@ -141,6 +146,25 @@ Result<bool> CatalogueReader::has_text(TextField field) const {
                "EXISTS(SELECT 1 FROM asset_classes WHERE field IN (?1, ?2))",
                text_field_name(field),
                text_field_name(field == TextField::kAction ? TextField::kZeroShotAction : field)) != 0;
+  });
+}
+
+Result<std::string> CatalogueReader::nearest_word(const TextCondition& text) const {
+  return guarded([&]() -> std::string {
+    if (column_of(text.field) > TextField::kAny) return {};
+    const std::vector<Token> tokens = tokens_of(*connection_, query_text(text.text));
+    if (tokens.size() != 1) return {};
+    const std::string& word = tokens.front().text;
+    const std::string first(first_characters(word, 1));
+    connection_->execute("CREATE VIRTUAL TABLE IF NOT EXISTS temp.text_words USING fts5vocab(main, asset_text, col)");
+    std::vector<std::string> words;
+    for (auto row = connection_->query("SELECT term FROM temp.text_words WHERE term >= ?1 AND term < ?1 || "
+                                       "char(0x10FFFF) AND (?2 = 'any' OR col = ?2)",
+                                       first, text_field_name(column_of(text.field)));
+         row.next();)
+      words.push_back(row.bytes(0));
+    const std::vector<std::string_view> candidates(words.begin(), words.end());
+    return std::string(nearest_name(word, candidates));
   });
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/file.h"
+#include "store/rebuild_words.h"
 
 namespace image_engine::store {
 namespace {
@@ -365,6 +366,15 @@ UPDATE assets SET hash = CAST('x' || hash AS BLOB) WHERE id IN (SELECT id FROM t
 DROP TABLE turned;
 )sql";
 
+// What people call their pictures. Words are cut and folded in another way than before (word_tokenizer.h).
+constexpr char kOwnTitles[] = R"sql(
+CREATE TABLE user_titles(
+  asset_hash BLOB PRIMARY KEY,
+  title TEXT NOT NULL,
+  set_at TEXT NOT NULL
+) WITHOUT ROWID;
+)sql";
+
 constexpr Migration kMigrations[] = {
     {1, "files, assets, records, failures, runs, user data, text index", kFirst,
      "84b40387595f38f511e8f81b008994a31f98500a082d8765e22473fa38277d4c"},
@@ -378,6 +388,8 @@ constexpr Migration kMigrations[] = {
      "9e5beea2bdd312d5c7f00fcc03f85254d7042711165a2f8b2b6ba0e979c56f70"},
     {7, "the orientation of photos, which their names depend on", kOrientation,
      "3adecf4bdf96b90b02e5e0699cec45ff365a3ccb69ee26f839d819ce16a927e6"},
+    {8, "titles by people, words of all scripts", kOwnTitles,
+     "f6d0da30344b4f5fc01b921d03d20280034cc4375b77782e447d8df8d0897603", true},
 };
 
 bool is_ours(Connection& connection) { return connection.integer("PRAGMA application_id") == kApplicationId; }
@@ -478,11 +490,14 @@ void migrate(Connection& connection, std::span<const Migration> known) {
   // Recreating a table under its old name must not delete the rows that refer to it.
   connection.execute("PRAGMA foreign_keys = OFF");
   Transaction transaction(connection);
+  bool rebuilds = false;
   for (const Migration& migration : known) {
     if (migration.version <= version) continue;
+    rebuilds = rebuilds || migration.rebuilds_words;
     connection.execute(migration.sql);
     connection.execute("PRAGMA user_version = " + std::to_string(migration.version));
   }
+  if (rebuilds && version > 0) rebuild_words(connection);
   connection.execute("PRAGMA application_id = " + std::to_string(kApplicationId));
   transaction.commit();
   connection.execute("PRAGMA foreign_keys = ON");

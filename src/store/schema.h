@@ -16,6 +16,7 @@ struct Migration {
   const char* name;  // for a person
   const char* sql;
   const char* fingerprint = "";  // schema_fingerprint() of this version; a test prints it
+  bool rebuilds_words = false;   // text is cut into other words: rebuild_words() follows
 };
 
 // All migrations, oldest first. Append only: existing catalogues have run the others.

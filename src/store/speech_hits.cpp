@@ -9,6 +9,7 @@
 #include "store/asset_index.h"
 #include "store/conditions.h"
 #include "store/explain.h"
+#include "store/folding.h"
 #include "store/rows.h"
 
 namespace image_engine::store {
@@ -22,7 +23,10 @@ bool begins_with_space(const std::string& text) { return !text.empty() && text[0
 
 SpeechPattern speech_pattern(Connection& connection, const TextCondition& condition) {
   SpeechPattern pattern{phrase_of(connection, condition), {}};
-  if (pattern.phrase.anywhere.empty()) pattern.expression = match_expression(connection, condition, condition.prefix);
+  if (pattern.phrase.anywhere.empty())
+    pattern.expression = match_expression(connection, condition, condition.prefix);
+  else
+    pattern.phrase.anywhere = ascii_lower(composed_text(query_text(condition.text)));  // speech is stored as it is
   return pattern;
 }
 

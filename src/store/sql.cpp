@@ -14,6 +14,7 @@
 #include "core/file.h"
 #include "store/catalogue_file.h"
 #include "store/short_trigrams.h"
+#include "store/word_tokenizer.h"
 
 namespace image_engine::store {
 namespace {
@@ -215,7 +216,9 @@ void Connection::connect(const std::string& name, int flags) {
     for (const auto& [limit, value] : kLimits) sqlite3_limit(handle, limit, value);
     database_->exec("PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL; PRAGMA cell_size_check = ON");
     database_->exec("SELECT count(*) FROM sqlite_schema");  // the first read reports the error
-    add_short_trigrams(fts5_functions(handle));
+    fts5_api* text_indexes = fts5_functions(handle);
+    add_word_tokenizer(text_indexes);
+    add_short_trigrams(text_indexes);
   } catch (const SQLite::Exception& error) {
     if (database_) raise_current();
     throw SqlFailure{describe(path_, error.getExtendedErrorCode(), errno, error.what())};
@@ -305,11 +308,10 @@ void Connection::tokenize(std::string_view text, const OnToken& token) {
   if (!tokenizer_) {
     fts5_api* api = fts5_functions(database_->getHandle());
     auto tokenizer = std::make_unique<Tokenizer>();
-    const char* arguments[] = {"remove_diacritics", "2"};
     void* context = nullptr;
     if (api->xFindTokenizer(api, "unicode61", &context, &tokenizer->functions) != SQLITE_OK ||
-        tokenizer->functions.xCreate(context, arguments, 2, &tokenizer->instance) != SQLITE_OK)
-      raise(ErrorCode::kUnsupported, "this SQLite has no unicode61 tokenizer");
+        tokenizer->functions.xCreate(context, nullptr, 0, &tokenizer->instance) != SQLITE_OK)
+      raise(ErrorCode::kInternal, "catalogue: the connection has no tokenizer");
     tokenizer_ = std::move(tokenizer);
   }
   const auto forward = [](void* context, int, const char* folded, int size, int from, int to) {

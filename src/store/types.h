@@ -175,6 +175,7 @@ struct AssetRecord {
   std::vector<Record> records;  // of the asset, then of its files
   std::vector<Failure> failures;
   std::optional<int> user_rating;
+  std::string user_title;  // empty: none
   std::vector<std::string> labels;
   std::vector<FoundClass> learned;  // labels that were learned, surest first
 };

@@ -104,7 +104,14 @@ Status CatalogueWriter::finish_run(RunId run, const Counts& counts, int exit_cod
 
 Status FileWriter::add_root(const std::string& path, std::uint64_t device) {
   return state_->change([&] {
-    state_->connection.run(
+    Connection& c = state_->connection;
+    const PathRange range = below(path);
+    if (state_->index.is_outermost(path))
+      for (auto row = c.query("SELECT DISTINCT asset_id FROM files WHERE path >= ? AND path < ?", Blob{range.from},
+                              Blob{range.to});
+           row.next();)
+        state_->dirty.insert(row.integer(0));
+    c.run(
         "INSERT INTO roots(path, device, added) VALUES(?, ?, ?) ON CONFLICT(path) DO UPDATE SET device = "
         "excluded.device",
         Blob{path}, device, utc_now());

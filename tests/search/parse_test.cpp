@@ -71,11 +71,11 @@ TEST(Parse, FunctionWordsRankOnlyWithoutOthers) {
 }
 
 TEST(Parse, WhatAModelIsToldIsThePlainWordsInOrder) {
-  EXPECT_EQ(parse("a  dog on\tthe \"new beach\" -cat camera:canon sunn*").words, "a dog on the new beach sunn");
-  EXPECT_EQ(parse("of the").words, "");
-  EXPECT_EQ(parse("& the").words, "");
-  EXPECT_EQ(parse("-dog camera:x").words, "");
-  EXPECT_EQ(parse("").words, "");
+  EXPECT_EQ(parse("a  dog on\tthe \"new beach\" -cat camera:canon sunn*").texts.front(), "a dog on the new beach sunn");
+  EXPECT_EQ(parse("of the").texts.front(), "");
+  EXPECT_EQ(parse("& the").texts.front(), "");
+  EXPECT_EQ(parse("-dog camera:x").texts.front(), "");
+  EXPECT_EQ(parse("").texts.front(), "");
 }
 
 TEST(Parse, NegationExcludes) {
@@ -84,6 +84,100 @@ TEST(Parse, NegationExcludes) {
   for (const Filter& filter : parsed.query.filters) EXPECT_TRUE(filter.negated);
   EXPECT_FALSE(std::get<store::TextCondition>(parsed.query.filters[0].condition).prefix);
   ASSERT_THAT(parsed.query.words, SizeIs(1));  // a lone dash is a word like others
+}
+
+using Words = std::vector<std::string>;
+
+Words words_of(const store::Alternative& one) {
+  Words words;
+  for (const auto& word : one.words) words.push_back(word.text);
+  return words;
+}
+
+// Each alternative's words, the query's own first.
+std::vector<Words> alternatives(std::string_view text) {
+  const ParsedQuery parsed = parse(text);
+  std::vector<Words> all = {words_of(parsed.query)};
+  for (const auto& other : parsed.query.others) all.push_back(words_of(other));
+  return all;
+}
+
+TEST(Parse, NotBindsBeforeAdjacencyBeforeOr) {
+  using All = std::vector<Words>;
+  EXPECT_EQ(alternatives("dog OR cat"), (All{{"dog"}, {"cat"}}));
+  EXPECT_EQ(alternatives("dog|cat | bird"), (All{{"dog"}, {"cat"}, {"bird"}}));
+  EXPECT_EQ(alternatives("red dog OR cat"), (All{{"red", "dog"}, {"cat"}}));
+  EXPECT_EQ(alternatives("red (dog OR cat)"), (All{{"red", "dog"}, {"red", "cat"}}));
+  EXPECT_EQ(alternatives("(a1 OR b1) (c1 OR d1)"), (All{{"a1", "c1"}, {"a1", "d1"}, {"b1", "c1"}, {"b1", "d1"}}));
+  EXPECT_EQ(alternatives("((dog))"), (All{{"dog"}}));
+  EXPECT_EQ(parse("red (dog OR the cat)").texts, (Words{"red dog", "red the cat"}));
+  const auto without = parse("dog NOT cat OR bird");
+  ASSERT_THAT(without.query.others, SizeIs(1));
+  ASSERT_THAT(without.query.filters, SizeIs(1));
+  EXPECT_TRUE(without.query.filters[0].negated);
+  EXPECT_THAT(without.query.others[0].filters, SizeIs(0));
+  EXPECT_EQ(alternatives("NOT NOT dog"), (All{{"dog"}}));
+  for (const char* text : {"NOT dog", "-dog", "NOT (dog)", "-(dog)"}) {
+    const auto excluded = parse(text);
+    EXPECT_THAT(excluded.query.words, SizeIs(0)) << text;
+    ASSERT_THAT(excluded.query.filters, SizeIs(1)) << text;
+    EXPECT_TRUE(excluded.query.filters[0].negated) << text;
+  }
+}
+
+TEST(Parse, FieldsJoinedByOrAreOneCondition) {
+  const auto any = only_filter<store::AnyCondition>("camera:canon OR camera:nikon rating:4");
+  ASSERT_THAT(any.alternatives, SizeIs(2));
+  EXPECT_THAT(any.alternatives[0], SizeIs(1));
+  EXPECT_THAT(any.alternatives[1], SizeIs(2));
+  EXPECT_EQ(alternatives("dog OR camera:canon OR rating:4"), (std::vector<Words>{{"dog"}, {}}));
+}
+
+TEST(Parse, SmallLettersAndQuotesAreWords) {
+  EXPECT_EQ(alternatives("dog or not"), (std::vector<Words>{{"dog", "not"}}));
+  EXPECT_EQ(alternatives("\"OR\" dog"), (std::vector<Words>{{"OR", "dog"}}));
+  EXPECT_EQ(alternatives("IMG_2(1).jpg"), (std::vector<Words>{{"IMG_2(1).jpg"}}));
+  EXPECT_EQ(alternatives("(IMG_2(1).jpg)"), (std::vector<Words>{{"IMG_2(1).jpg"}}));
+  EXPECT_EQ(alternatives("what? &"), (std::vector<Words>{{"what?"}}));
+}
+
+TEST(Parse, WhatIsNoGrammarIsSaid) {
+  const std::pair<const char*, const char*> kCases[] = {
+      {"a OR", "OR needs"},
+      {"OR a", "OR needs"},
+      {"a OR OR b", "OR needs"},
+      {"a |", "OR needs"},
+      {"(a OR) b", "OR needs"},
+      {"a NOT", "NOT needs"},
+      {"NOT OR a", "NOT needs"},
+      {"(a b", "not closed"},
+      {"a) b", "closes no"},
+      {") a", "closes no"},
+      {"a ()", "between"},
+      {"(", "between"},
+      {"a AND b", "operator"},
+      {"a && b", "operator"},
+      {"a || b", "operator"},
+      {"a NEAR b", "operator"},
+      {"+a b", "operator"},
+      {"!a b", "operator"},
+      {"be*ch", "* stands"},
+      {"*beach", "* stands"},
+      {"tag:b?ach", "? stands"},
+      {"name:*.jpg", "* stands"},
+      {"camera:(a OR b)", "(camera:a OR camera:b)"},
+  };
+  for (const auto& [text, message] : kCases) EXPECT_THAT(refusal(text), HasSubstr(message)) << text;
+}
+
+TEST(Parse, ParenthesesNestTo32) {
+  const auto nested = [](int depth) { return std::string(depth, '(') + "dog" + std::string(depth, ')'); };
+  EXPECT_EQ(alternatives(nested(32)), (std::vector<Words>{{"dog"}}));
+  EXPECT_THAT(refusal(nested(33)), HasSubstr("32"));
+  EXPECT_THAT(refusal(std::string(100'000, '(')), HasSubstr("32"));
+  std::string product;
+  for (int i = 0; i < 6; ++i) product += "(a OR b)";
+  EXPECT_THAT(refusal(product), HasSubstr("32"));
 }
 
 TEST(Parse, TextFields) {
@@ -136,6 +230,49 @@ TEST(Parse, TimesCoverWhatTheyName) {
     EXPECT_THAT(refusal(text), HasSubstr("is not a date")) << text;
 }
 
+// Seconds by `date -u -d … +%s`.
+TEST(Parse, DatesAsPeopleWriteThem) {
+  constexpr std::int64_t k2016 = 1451606400, k2017 = 1483228800, k2019 = 1546300800;
+  using Range = std::pair<std::optional<std::int64_t>, std::optional<std::int64_t>>;
+  const std::pair<const char*, Range> kCases[] = {
+      {"year:2016", {k2016, k2017 - 1}},
+      {"year:2016..2018", {k2016, k2019 - 1}},
+      {"year:2016-2018", {k2016, k2019 - 1}},
+      {"year:>=2016", {k2016, std::nullopt}},
+      {"year:>2016", {k2017, std::nullopt}},
+      {"year:<2016", {std::nullopt, k2016 - 1}},
+      {"year:<=2016", {std::nullopt, k2017 - 1}},
+      {"date:2016", {k2016, k2017 - 1}},
+      {"taken:=2016", {k2016, k2017 - 1}},
+      {"date:2016..", {k2016, std::nullopt}},
+      {"date:..2016", {std::nullopt, k2017 - 1}},
+      {"date:2016-01-01..2018", {k2016, k2019 - 1}},
+      {"on:2019-04-22", {1555891200, 1555977599}},
+      {"month:2008-02", {1201824000, 1204329599}},
+      {"month:\"february 2008\"", {1201824000, 1204329599}},
+  };
+  for (const auto& [text, range] : kCases) {
+    const auto taken = only_filter<store::TakenCondition>(text);
+    EXPECT_EQ(Range(taken.from, taken.to), range) << text;
+  }
+  for (const char* text : {"month:7", "month:07", "month:July", "month:jul"})
+    EXPECT_EQ(only_filter<store::MonthCondition>(text).month, 7) << text;
+  for (const char* text : {"year:16", "year:2016-07", "year:x", "month:13", "month:0", "month:ju", "month:2016"})
+    EXPECT_THAT(refusal(text), HasSubstr("write")) << text;
+  for (const char* text : {"date:..", "date:2016..x", "taken:>yesterday"})
+    EXPECT_THAT(refusal(text), HasSubstr("is not a date")) << text;
+}
+
+TEST(Parse, WordsWithAnotherMeaning) {
+  const auto also = [](std::string_view text) { return parse(text).query.words.front().also; };
+  EXPECT_EQ(std::get<store::TakenCondition>(also("2016").value()).from, 1451606400);
+  EXPECT_EQ(std::get<store::ObjectsCondition>(also("People").value()).name, "person");
+  for (const char* text : {"1273", "3016", "201", "2016a", "\"2016\"", "peoples"}) EXPECT_FALSE(also(text)) << text;
+  EXPECT_EQ(alternatives("photos with people"), (std::vector<Words>{{"people"}}));
+  EXPECT_EQ(alternatives("photos"), (std::vector<Words>{{"photos"}}));
+  EXPECT_EQ(only_filter<store::AnyCondition>("-2016").alternatives.size(), 2U);
+}
+
 TEST(Parse, Ratings) {
   const std::tuple<const char*, int, int> kCases[] = {{"rating:4", 4, 5},    {"rating:=4", 4, 4}, {"rating:<3", -1, 2},
                                                       {"rating:<=3", -1, 3}, {"rating:>3", 4, 5}, {"rating:>=3", 3, 5}};
@@ -157,13 +294,22 @@ TEST(Parse, Near) {
                            "near:nan,0", "near:1,2,nan", "near:Munich", "near:,"})
     refusal(text);
   SearchOptions options;
-  options.find_place = [](std::string_view name) -> std::optional<PlacePosition> {
-    if (name != "New York") return std::nullopt;
-    return PlacePosition{40.7, -74};
+  options.find_places = [](std::string_view name, std::string_view within) -> Result<std::vector<PlacePosition>> {
+    if (name == "New York") return std::vector<PlacePosition>{{40.7, -74}};
+    if (name == "Paris" && within.empty()) return std::vector<PlacePosition>{{48.85, 2.35}, {33.66, -95.56}};
+    if (name == "Paris" && within == "US") return std::vector<PlacePosition>{{33.66, -95.56}};
+    if (name == "Common") return std::vector<PlacePosition>(51);
+    return std::vector<PlacePosition>();
   };
   const auto place = parse("near:\"New York,10\"", options);
   EXPECT_DOUBLE_EQ(std::get<store::NearCondition>(place.query.filters[0].condition).kilometres, 10);
-  EXPECT_FALSE(parse_query("near:Atlantis", options).has_value());
+  const auto any = parse("near:Paris", options);
+  EXPECT_EQ(std::get<store::AnyCondition>(any.query.filters[0].condition).alternatives.size(), 2U);
+  const auto one = std::get<store::NearCondition>(parse("near:\"Paris, US, 7\"", options).query.filters[0].condition);
+  EXPECT_DOUBLE_EQ(one.latitude, 33.66);
+  EXPECT_DOUBLE_EQ(one.kilometres, 7);
+  for (const char* text : {"near:Atlantis", "near:Common", "near:Paris,US,1,2", "near:Paris,-1"})
+    EXPECT_FALSE(parse_query(text, options).has_value()) << text;
 }
 
 TEST(Parse, TypesAndStates) {
@@ -181,6 +327,7 @@ TEST(Parse, TooManyWords) {
   std::string text;
   for (int i = 0; i < 65; ++i) text += "w ";
   EXPECT_THAT(refusal(text), HasSubstr("64"));
+  EXPECT_THAT(refusal("NOT (" + text + ")"), HasSubstr("64"));
 }
 
 }  // namespace

@@ -110,6 +110,31 @@ TEST_F(SearchTest, NegationExcludes) {
   EXPECT_THAT(names("-car -beach -beaches -camera:apple -tag:京都"), ElementsAre("6.jpg"));  // cargo is no car
 }
 
+// beach1: Canon, beach, sunset, 5 stars; IMG_2: Nikon, beach, harbour, 3; 3: Canon, beaches, 0; 4: Apple, New York;
+// 5: york, red car; 6 and 7: Japanese.
+TEST_F(SearchTest, OrNotAndParentheses) {
+  EXPECT_THAT(names("camera:canon OR camera:nikon"), ElementsAre("IMG_2.jpg", "beach1.jpg", "3.jpg"));
+  EXPECT_THAT(names("camera:canon | camera:apple rating:1"), ElementsAre("beach1.jpg", "3.jpg"));
+  EXPECT_THAT(names("(camera:canon | camera:nikon) rating:4"), ElementsAre("beach1.jpg"));
+  EXPECT_THAT(names("sunset OR harbour"), UnorderedElementsAre("beach1.jpg", "IMG_2.jpg"));
+  EXPECT_THAT(names("harbour OR camera:apple"), UnorderedElementsAre("IMG_2.jpg", "4.jpg"));
+  EXPECT_THAT(names("beach NOT sunset"), ElementsAre("IMG_2.jpg", "3.jpg"));
+  EXPECT_THAT(names("beach NOT (sunset OR camera:nikon)"), ElementsAre("3.jpg"));
+  EXPECT_THAT(names("NOT (camera:canon rating:5) camera:canon"), ElementsAre("3.jpg"));
+  EXPECT_THAT(names("beach (rating:5 OR rating:=3)"), UnorderedElementsAre("beach1.jpg", "IMG_2.jpg"));
+  EXPECT_EQ(names("NOT beach"), names("-beach"));
+  EXPECT_THAT(names("NOT (NOT camera:canon)"), ElementsAre("beach1.jpg", "3.jpg"));
+}
+
+TEST_F(SearchTest, OfAlternativesTheHoldingOnesAreGiven) {
+  const auto found = results("rating:5 OR after:2012");
+  ASSERT_EQ(found.results.size(), 4U);  // 7, 6, IMG_2 by time, beach1 by rating
+  EXPECT_THAT(found.results[2].why, ElementsAre(Why{"taken", "2012-07-01T12:00:00"}));
+  EXPECT_THAT(found.results[3].why, ElementsAre(Why{"rating", "5"}));
+  // Each asset once, with the better score: all words of "beach sunset".
+  EXPECT_THAT(names("beach sunset OR beach"), ElementsAre("beach1.jpg", "IMG_2.jpg", "3.jpg"));
+}
+
 TEST_F(SearchTest, OnlyFieldsGiveTheNewestFirst) {
   EXPECT_THAT(names("camera:canon"), ElementsAre("beach1.jpg", "3.jpg"));
   EXPECT_THAT(names(""), ElementsAre("7.jpg", "6.jpg", "IMG_2.jpg", "beach1.jpg", "4.jpg", "3.jpg", "5.jpg"));
@@ -122,6 +147,65 @@ TEST_F(SearchTest, TimesAreInclusive) {
   EXPECT_THAT(names("on:2010-05-01T12:00"), ElementsAre("beach1.jpg"));
   EXPECT_THAT(names("on:2010-05-01T10:00:00Z"), ElementsAre("beach1.jpg"));
   EXPECT_THAT(names("on:2010-05-01T12:00:00Z"), IsEmpty());
+}
+
+TEST_F(SearchTest, YearsAndMonths) {
+  EXPECT_THAT(names("year:2010"), ElementsAre("beach1.jpg"));
+  EXPECT_THAT(names("date:2009..2010"), ElementsAre("beach1.jpg", "4.jpg"));
+  EXPECT_THAT(names("month:1"), ElementsAre("7.jpg", "6.jpg", "4.jpg"));
+  EXPECT_THAT(names("month:december"), ElementsAre("3.jpg"));
+  EXPECT_THAT(names("NOT month:1 -year:2012"), ElementsAre("beach1.jpg", "3.jpg", "5.jpg"));
+  // 2010 is in no text; 2008 neither.
+  EXPECT_THAT(names("2010"), ElementsAre("beach1.jpg"));
+  EXPECT_THAT(names("beach 2010"), ElementsAre("beach1.jpg", "IMG_2.jpg", "3.jpg"));
+  EXPECT_THAT(names("beach -2010"), ElementsAre("IMG_2.jpg", "3.jpg"));
+  EXPECT_THAT(results("2008").results.at(0).why, ElementsAre(Why{"taken", "2008-12-31T23:59:59"}));
+}
+
+TEST_F(SearchTest, WhatHasNoDateIsCounted) {
+  EXPECT_EQ(results("year:2010").without_date, 1U);  // 5.jpg
+  EXPECT_THAT(results("year:2010").notes, Contains(testing::HasSubstr("1 more has no date")));
+  EXPECT_EQ(results("beach year:2010").without_date, 0U);
+  EXPECT_EQ(results("car after:2010").without_date, 1U);
+  EXPECT_EQ(results("year:2010 camera:canon").without_date, 0U);
+  EXPECT_EQ(results("year:2010 OR month:1").without_date, 1U);
+  EXPECT_EQ(results("-year:2010").without_date, 0U);
+  EXPECT_EQ(results("beach").without_date, 0U);
+}
+
+TEST_F(SearchTest, LettersOfAllScripts) {
+  add({"Straße nach Łódź.jpg", {}, {}});
+  add({"e\u0308lka.jpg", {}, {}});
+  add({"\u0415\u0308лка.jpg", {}, {}});
+  add({"か\u3099っこう.jpg", {}, {}});
+  add({"party 🎉.jpg", {}, {}});
+  EXPECT_THAT(names("strasse LODZ"), ElementsAre("Straße nach Łódź.jpg"));
+  EXPECT_THAT(names("ёлка"), ElementsAre("\u0415\u0308лка.jpg"));
+  EXPECT_EQ(names("елка"), names("ёлка"));
+  EXPECT_THAT(names("がっこう"), ElementsAre("か\u3099っこう.jpg"));
+  EXPECT_THAT(names("がっ"), ElementsAre("か\u3099っこう.jpg"));
+  EXPECT_THAT(names("かっこう"), IsEmpty());
+  EXPECT_THAT(names("🎉"), ElementsAre("party 🎉.jpg"));
+}
+
+TEST_F(SearchTest, PartsOfNames) {
+  add({"SummerHoliday2019.jpg", {}, {}});
+  add({"DSC01273.jpg", {}, {}});
+  EXPECT_THAT(names("holiday"), ElementsAre("SummerHoliday2019.jpg"));
+  EXPECT_THAT(names("holi"), ElementsAre("SummerHoliday2019.jpg"));
+  EXPECT_THAT(names("1273"), ElementsAre("DSC01273.jpg"));
+  EXPECT_THAT(results("1273").results.at(0).why, ElementsAre(Why{"name", "pics album DSC01273.jpg"}));
+  EXPECT_THAT(names("harb,"), ElementsAre("IMG_2.jpg"));
+  EXPECT_THAT(names("har,!"), IsEmpty());  // signs are no fourth letter
+}
+
+TEST_F(SearchTest, FolderWordsStayWhateverIsAnalyzedAloneAfterwards) {
+  ASSERT_OK(writer_->add_root("/home/ann/pics/album", 1));
+  add({"late.jpg", {}, {}});
+  EXPECT_THAT(names("pics late"), testing::Contains("late.jpg"));
+  EXPECT_EQ(names("pics").size(), 8U);
+  ASSERT_OK(writer_->add_root("/home/ann", 1));
+  EXPECT_EQ(names("ann").size(), 8U);
 }
 
 TEST_F(SearchTest, Ratings) {

@@ -1,0 +1,81 @@
+#include "search/suggestions.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "core/text.h"
+
+namespace image_engine::search {
+namespace {
+
+using store::TextCondition;
+using store::TextField;
+
+// All texts of which some are asked for.
+void add_texts(const std::vector<store::Filter>& filters, std::set<TextCondition>& texts) {
+  for (const store::Filter& filter : filters) {
+    if (filter.negated) continue;
+    if (const auto* text = std::get_if<TextCondition>(&filter.condition)) texts.insert(*text);
+    if (const auto* any = std::get_if<store::AnyCondition>(&filter.condition))
+      for (const auto& alternative : any->alternatives) add_texts(alternative, texts);
+  }
+}
+
+std::set<TextCondition> texts_of(const store::AssetQuery& query) {
+  std::set<TextCondition> texts;
+  const auto add = [&](const store::Alternative& one) {
+    texts.insert(one.words.begin(), one.words.end());
+    add_texts(one.filters, texts);
+  };
+  add(query);
+  for (const store::Alternative& other : query.others) add(other);
+  return texts;
+}
+
+// "tag:dgo", as a person writes it.
+std::string written(TextField field, std::string_view text) {
+  if (field == TextField::kAny) return printable(text);
+  return fmt::format("{}:{}", field == TextField::kKeywords ? "tag" : store::text_field_name(field), printable(text));
+}
+
+// Empty without one. Rules that cannot be read are the error of a search that uses them.
+std::string near_rule(const TextCondition& text, const SearchOptions& options) {
+  if (text.field != TextField::kKeywords || !options.tag_rules) return {};
+  const Result<const TagRules*> rules = options.tag_rules();
+  if (!rules || *rules == nullptr) return {};
+  return std::string(nearest_name(ascii_lower(text.text), (*rules)->names()));
+}
+
+// Empty where no file's path has the text.
+Result<std::string> path_hint(const store::CatalogueReader& catalogue, const TextCondition& text) {
+  if (text.field != TextField::kAny && text.field != TextField::kName) return std::string();
+  store::AssetQuery query;
+  query.limit = 0;
+  query.filters.push_back({store::PathCondition{text.text}, false});
+  IE_TRY(const store::FoundAssets found, catalogue.find(query));
+  if (found.total == 0) return std::string();
+  return fmt::format("no word is or begins with {0}, but path:{0} finds it in the paths of {1}", printable(text.text),
+                     human_count(found.total, "file"));
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> suggestions(const store::CatalogueReader& catalogue, const store::AssetQuery& query,
+                                             const SearchOptions& options) {
+  std::vector<std::string> notes;
+  for (const TextCondition& text : texts_of(query)) {
+    IE_TRY(const std::vector<store::AssetId> assets, catalogue.assets_with(text));
+    if (!assets.empty()) continue;
+    IE_TRY(std::string nearest, catalogue.nearest_word(text));
+    if (nearest.empty()) nearest = near_rule(text, options);
+    IE_TRY(const std::string in_paths, path_hint(catalogue, text));
+    if (!in_paths.empty()) notes.push_back(in_paths);
+    if (!nearest.empty())
+      notes.push_back(fmt::format("nothing has {}: did you mean {}?", written(text.field, text.text),
+                                  written(text.field, nearest)));
+  }
+  return notes;
+}
+
+}  // namespace image_engine::search
