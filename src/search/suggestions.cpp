@@ -69,11 +69,13 @@ Result<std::vector<std::string>> suggestions(const store::CatalogueReader& catal
     if (!assets.empty()) continue;
     IE_TRY(std::string nearest, catalogue.nearest_word(text));
     if (nearest.empty()) nearest = near_rule(text, options);
-    IE_TRY(const std::string in_paths, path_hint(catalogue, text));
-    if (!in_paths.empty()) notes.push_back(in_paths);
-    if (!nearest.empty())
+    if (!nearest.empty()) {
       notes.push_back(fmt::format("nothing has {}: did you mean {}?", written(text.field, text.text),
                                   written(text.field, nearest)));
+      continue;
+    }
+    IE_TRY(const std::string in_paths, path_hint(catalogue, text));
+    if (!in_paths.empty()) notes.push_back(in_paths);
   }
   return notes;
 }

@@ -50,12 +50,14 @@ void require_few(const Alternative& query) {
 
 std::uint32_t matched_words(std::uint32_t tier) { return tier >> 8; }
 
-// In [0, 1], falling with the rank: the share of matched words; whole words and bm25 decide within its last step.
-double score(std::uint32_t tier, float bm25, float most, size_t words) {
+// In [0, 1], falling with the rank: the share of matched words; whole words, then their certainty, then bm25 decide
+// within its last step. bm25 never outweighs a hundredth of certainty.
+double score(std::uint32_t tier, float certainty, float bm25, float most, size_t words) {
   if (words == 0) return 1;
   const double matched = matched_words(tier);
   const double whole = tier & 0xff;
-  const double within = most > 0 ? bm25 / most : 0;
+  constexpr double kOfBm25 = 0.01;
+  const double within = (1 - kOfBm25) * certainty + (most > 0 ? kOfBm25 * bm25 / most : 0);
   const double step = 0.5 + 0.5 * (whole + within) / (static_cast<double>(words) + 1);
   return (matched - 1 + step) / static_cast<double>(words);
 }
@@ -113,6 +115,7 @@ std::vector<AssetFinder::Ranked> AssetFinder::match_words(const Alternative& que
                                                           Conditions& conditions, IdSet& undated) {
   std::vector<std::uint32_t> tier(static_cast<size_t>(end_));
   IdSet matched(end_);
+  std::vector<float> doubts;          // of all words that an asset matches, what is missing to certainty
   std::string telling, telling_said;  // of the text index, and of speech: each knows only its own columns
   for (const Word& word : query.words) {
     IdSet whole = conditions.matching_text(word, false);
@@ -123,6 +126,11 @@ std::vector<AssetFinder::Ranked> AssetFinder::match_words(const Alternative& que
     if (word.prefix && !everywhere) whole.add(conditions.matching_text(word, true));
     whole.for_each([&](AssetId id) { tier[static_cast<size_t>(id)] += 1U << 8; });
     matched.add(whole);
+    for (const auto& [id, confidence] : conditions.only_found(word)) {
+      if (!whole.contains(id)) continue;
+      doubts.resize(static_cast<size_t>(end_));
+      doubts[static_cast<size_t>(id)] += static_cast<float>(1 - confidence);
+    }
     if (has_unspaced_script(query_text(word.text)) || whole.size() > tells_apart(end_)) continue;
     const std::string expression = match_expression(connection_, word, word.prefix);
     if (expression.empty()) continue;
@@ -139,7 +147,8 @@ std::vector<AssetFinder::Ranked> AssetFinder::match_words(const Alternative& que
   ranked.reserve(matched.size());
   matched.for_each([&](AssetId id) {
     const auto i = static_cast<size_t>(id);
-    ranked.push_back({id, tier[i], bm25.empty() ? 0 : std::max(0.0F, bm25[i])});
+    const float doubt = doubts.empty() ? 0 : doubts[i] / static_cast<float>(matched_words(tier[i]));
+    ranked.push_back({id, tier[i], 1 - doubt, bm25.empty() ? 0 : std::max(0.0F, bm25[i])});
   });
   return ranked;
 }
@@ -158,7 +167,7 @@ std::vector<AssetFinder::Ranked> AssetFinder::join(std::vector<Ranked> ranked, c
   }
   for (const auto& [id, finding] : findings) {
     if (by_words.contains(id)) continue;
-    ranked.push_back({id, 0, 0, finding.best.relevance});
+    ranked.push_back({id, 0, 0, 0, finding.best.relevance});
     best_of_others = std::max(best_of_others, finding.best.relevance);
   }
   // An asset with all words scores at least as high as the best one without.
@@ -206,7 +215,7 @@ std::vector<AssetFinder::Ranked> AssetFinder::best(std::vector<Ranked> ranked, s
   count = std::min(count, ranked.size());
   if (count == 0) return {};
   const auto better = [](const Ranked& a, const Ranked& b) {
-    return std::tie(a.score, a.tier, a.bm25) > std::tie(b.score, b.tier, b.bm25);
+    return std::tie(a.score, a.tier, a.certainty, a.bm25) > std::tie(b.score, b.tier, b.certainty, b.bm25);
   };
   const auto cut = ranked.begin() + static_cast<std::ptrdiff_t>(count);
   std::nth_element(ranked.begin(), cut - 1, ranked.end(), better);
@@ -219,7 +228,7 @@ std::vector<AssetFinder::Ranked> AssetFinder::best(std::vector<Ranked> ranked, s
   for (auto from = ranked.begin(); from != ranked.end() && result.size() < count;) {
     const auto to = std::find_if(from, ranked.end(), [&](const Ranked& item) { return better(*from, item); });
     for (const AssetId id : newest({from, to}, count - result.size()))
-      result.push_back({id, from->tier, from->bm25, from->score});
+      result.push_back({id, from->tier, from->certainty, from->bm25, from->score});
     from = to;
   }
   return result;
@@ -238,7 +247,7 @@ std::vector<AssetFinder::Ranked> AssetFinder::find_one(const Alternative& query,
   undated_.add(undated);
   float most = 0;
   for (const Ranked& item : ranked) most = std::max(most, item.bm25);
-  for (Ranked& item : ranked) item.score = score(item.tier, item.bm25, most, query.words.size());
+  for (Ranked& item : ranked) item.score = score(item.tier, item.certainty, item.bm25, most, query.words.size());
   if (!findings.empty()) ranked = join(std::move(ranked), findings, query.words.size());
   for (auto& [id, finding] : findings) {
     const auto [entry, is_new] = all.try_emplace(id);

@@ -159,7 +159,7 @@ struct Alternative {
   // with the word matches (docs/search.md); without words they are the whole list. Null: only words are matched. Its
   // error is the search's error.
   std::function<Result<std::vector<Relevant>>(const IdSet& allowed)> more;
-  // An asset matches any of them. Ranked by the number of matched words, then by how many matched whole, then by bm25
+  // An asset matches any of them. Ranked by the number of matched words, how many matched whole, certainty, then bm25
   // over the words that not all assets match, then newest first.
   std::vector<Word> words;
   std::vector<Filter> filters;  // all must hold

@@ -154,6 +154,65 @@ IdSet Conditions::with_name(const TextCondition& condition, bool prefix) {
       other, strings_json(names)));
 }
 
+std::vector<std::string> Conditions::names_with(const Phrase& phrase, std::string_view distinct_names) {
+  std::vector<std::string> names;
+  for (auto row = connection_.query(distinct_names); row.next();)
+    if (has_phrase(connection_, phrase, row.bytes(0))) names.push_back(row.bytes(0));
+  return names;
+}
+
+namespace {
+
+// A table of findings. Its distinct names are read from its index one by one, since there are few.
+struct Findings {
+  std::string_view names, assets;
+};
+constexpr Findings kFindings[] = {
+    {"WITH RECURSIVE n(name) AS (SELECT min(name) FROM asset_objects UNION ALL "
+     "SELECT (SELECT min(name) FROM asset_objects WHERE name > n.name) FROM n WHERE n.name IS NOT NULL) "
+     "SELECT name FROM n WHERE name IS NOT NULL",
+     "SELECT asset_id, confidence FROM asset_objects WHERE name IN (SELECT value FROM json_each(?))"},
+    {"WITH RECURSIVE n(name) AS (SELECT min(name) FROM asset_products UNION ALL "
+     "SELECT (SELECT min(name) FROM asset_products WHERE name > n.name) FROM n WHERE n.name IS NOT NULL) "
+     "SELECT name FROM n WHERE name IS NOT NULL",
+     "SELECT asset_id, confidence FROM asset_products WHERE name IN (SELECT value FROM json_each(?))"},
+    {"WITH RECURSIVE n(name) AS (SELECT min(name) FROM asset_classes WHERE field = 'scene' UNION ALL "
+     "SELECT (SELECT min(name) FROM asset_classes WHERE field = 'scene' AND name > n.name) FROM n "
+     "WHERE n.name IS NOT NULL) SELECT name FROM n WHERE name IS NOT NULL",
+     "SELECT asset_id, confidence FROM asset_classes WHERE field = 'scene' "
+     "AND name IN (SELECT value FROM json_each(?))"},
+};
+// Columns that files, people and the text in pictures fill.
+constexpr std::string_view kCertainColumns =
+    "{name title description keyword place camera lens creator text caption person} : ";
+
+}  // namespace
+
+std::unordered_map<AssetId, double> Conditions::only_found(const Word& word) {
+  std::unordered_map<AssetId, double> found;
+  if (word.field != TextField::kAny || has_unspaced_script(query_text(word.text))) return found;
+  const Phrase phrase = phrase_of(connection_, word);
+  if (phrase.tokens.empty()) return found;
+  const auto* things = word.also ? std::get_if<ObjectsCondition>(&*word.also) : nullptr;
+  for (const Findings& table : kFindings) {
+    std::vector<std::string> names = names_with(phrase, table.names);
+    if (things != nullptr && &table == kFindings)
+      for (const std::string& name : names_of(*things)) names.push_back(name);
+    if (names.empty()) continue;
+    for (auto row = connection_.query(table.assets, strings_json(names)); row.next();) {
+      double& confidence = found[row.integer(0)];
+      confidence = std::max(confidence, std::clamp(row.real(1), 0.0, 1.0));
+    }
+  }
+  if (found.empty()) return found;
+  const std::string expression = match_expression(connection_, word, word.prefix);
+  for (auto row = connection_.query("SELECT rowid FROM asset_text WHERE asset_text MATCH ?",
+                                    std::string(kCertainColumns) + expression);
+       row.next();)
+    found.erase(row.integer(0));
+  return found;
+}
+
 IdSet Conditions::matching_text(const TextCondition& condition, bool prefix) {
   if (condition.field == TextField::kSaid) return in_speech(condition, prefix);
   if (condition.field > TextField::kAny) return with_name(condition, prefix);

@@ -8,6 +8,7 @@
 
 #include "store/asset_query.h"
 #include "store/id_set.h"
+#include "store/phrase.h"
 #include "store/sql.h"
 
 namespace image_engine::store {
@@ -25,6 +26,8 @@ class Conditions {
   void exclude(const std::vector<Filter>& filters, IdSet& from);
   // Assets with the text; with `prefix`, also with longer words that it begins.
   IdSet matching_text(const TextCondition& condition, bool prefix);
+  // Assets that have the word only among what models found, each with the confidence of the surest finding.
+  std::unordered_map<AssetId, double> only_found(const Word& word);
 
  private:
   IdSet match(const TextCondition& condition) { return matching_text(condition, condition.prefix); }
@@ -46,6 +49,8 @@ class Conditions {
   IdSet in_columns(const TextCondition& condition, bool prefix);
   bool is_frequent_in_speech(const std::string& text);
   IdSet in_speech(const TextCondition& condition, bool prefix);
+  // The names of a table's things that have the phrase.
+  std::vector<std::string> names_with(const Phrase& phrase, std::string_view distinct_names);
   IdSet ids(Query row) const;
 
   Connection& connection_;

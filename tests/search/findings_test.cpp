@@ -84,6 +84,27 @@ tags:
   TagRules rules_;
 };
 
+TEST_F(FindingsTest, CertainFindingsComeBeforeDoubtfulOnes) {
+  plant({"painted dog.bmp", {{{"dog", 1, 0.46}}}, {}, {}, {}, "", "", false});
+  plant({"painted.jpg", {{{"dog", 1, 0.46}}}, {}, {}, {}, "", "", false});
+  plant({"real.jpg", {{{"dog", 1, 0.55}}}, {}, {}, {}, "", "", false});
+  plant({"tagged.jpg", {{}}, {}, {}, {"dog"}, "", "", false});
+  const SearchResults found = results("dog");
+  // Those with the word in a name or a keyword, then three.jpg (0.6).
+  EXPECT_THAT(names("dog"),
+              ElementsAre(testing::AnyOf("painted dog.bmp", "tagged.jpg"),
+                          testing::AnyOf("painted dog.bmp", "tagged.jpg"), "three.jpg", "real.jpg", "painted.jpg"));
+  for (std::size_t i = 2; i < found.results.size(); ++i) EXPECT_LT(found.results[i].score, found.results[i - 1].score);
+  // All words first, however doubtful.
+  EXPECT_EQ(names("dog person").front(), "three.jpg");
+}
+
+TEST_F(FindingsTest, PeopleArePersonsWhateverTheFolder) {
+  plant({"people/wall.jpg", {{}}, {}, {}, {}, "", "", false});
+  EXPECT_THAT(names("photos with people"), UnorderedElementsAre("three.jpg", "one.jpg", "wall.jpg"));
+  EXPECT_THAT(results("people -wall").results.back().why, ElementsAre(Why{"object", "Person 0.55"}));
+}
+
 TEST_F(FindingsTest, People) {
   EXPECT_THAT(names("people:yes"), UnorderedElementsAre("three.jpg", "one.jpg"));
   EXPECT_THAT(names("people:NO"), UnorderedElementsAre("nobody.jpg", "empty.jpg", "plane.jpg"));
