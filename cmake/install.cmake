@@ -23,7 +23,7 @@ endforeach()
 file(CREATE_LINK "${CMAKE_SOURCE_DIR}/config" "${CMAKE_BINARY_DIR}/share/image-engine/config" SYMBOLIC)
 file(CREATE_LINK "${ie_places}" "${CMAKE_BINARY_DIR}/share/image-engine/places.csv" SYMBOLIC)
 
-foreach(program image-engine image-engine-worker)
+foreach(program image-engine image-engine-worker image-engine-plugin-host)
   if(TARGET ${program})
     install(TARGETS ${program} RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
   endif()

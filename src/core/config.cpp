@@ -82,6 +82,8 @@ const Key kKeys[] = {
     {"worker.memory_limit_mb", IE_MEMBER(worker.memory_limit_mb), between(64, 1048576), "MiB for each worker"},
     {"worker.timeout_seconds", IE_MEMBER(worker.timeout_seconds), between(0.1, 86400), "seconds that a worker may spend on a file"},
     {"worker.sandbox", IE_MEMBER(worker.sandbox), one_of(kSandboxes), "auto: all layers of the kernel; strict: fail if one is missing"},
+    {"plugins.memory_limit_mb", IE_MEMBER(plugins.memory_limit_mb), between(64, 1048576), "MiB for each plugin's process"},
+    {"plugins.timeout_seconds", IE_MEMBER(plugins.timeout_seconds), between(0.1, 86400), "seconds that a plugin may spend on a photo"},
     {"scan.include", IE_MEMBER(scan.include), kAny, "patterns of files to include; none: all"},
     {"scan.exclude", IE_MEMBER(scan.exclude), kAny, "patterns of files and folders to exclude"},
     {"scan.hidden", IE_MEMBER(scan.hidden), kAny, "include names that start with a dot"},

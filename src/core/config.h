@@ -122,6 +122,10 @@ struct Config {
     std::string sandbox = "auto";         // auto: all layers of the kernel; strict: fail if one is missing
   } worker;
   struct {
+    std::int64_t memory_limit_mb = 2048;  // MiB for each plugin's process
+    double timeout_seconds = 60;          // for one photo
+  } plugins;
+  struct {
     std::vector<std::string> include;  // patterns as in scan/globs.h; empty: everything
     std::vector<std::string> exclude;
     bool hidden = false;
