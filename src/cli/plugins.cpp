@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <memory>
@@ -9,8 +11,10 @@
 #include "cli/output.h"
 #include "cli/plugins_run.h"
 #include "core/file.h"
+#include "core/temporary_folder.h"
 #include "core/text.h"
 #include "pipeline/plugin_photos.h"
+#include "plugins/index.h"
 
 namespace image_engine::cli {
 namespace {
@@ -27,6 +31,8 @@ Examples:
   image-engine plugins run sepia ~/Pictures/IMG_0042.jpg -o /tmp/out
   image-engine plugins run sepia *.jpg -o /tmp/out --set strength=0.6 --format jpeg
   image-engine plugins remove sepia
+  image-engine plugins search blur                  (in the index of plugins.index)
+  image-engine plugins install privacy-blur         (from there, if its signature is right)
 
 A plugin runs in a process of its own, without files, network and other processes; docs/plugins.md explains how to write
 one. Installed plugins are in $XDG_DATA_HOME/image-engine/plugins.)";
@@ -34,6 +40,7 @@ one. Installed plugins are in $XDG_DATA_HOME/image-engine/plugins.)";
 struct PluginFlags {
   std::vector<std::string> names;
   std::string file, name;
+  std::string words, index, key;
   bool force = false;
   PluginRunFlags run;
 };
@@ -131,8 +138,58 @@ Result<int> show_plugin(const Context& context, const plugins::Store& store, con
   return kDone;
 }
 
+plugins::IndexOptions index_options(const Context& context, const PluginFlags& flags) {
+  return {flags.index.empty() ? context.config.plugins.index : flags.index,
+          flags.key.empty() ? context.config.plugins.index_key : flags.key, interruption()};
+}
+
+Result<int> search_plugins(const Context& context, const PluginFlags& flags) {
+  IE_TRY(const std::vector<plugins::IndexEntry> all, plugins::read_index(index_options(context, flags)));
+  nlohmann::json entries = nlohmann::json::array();
+  std::vector<std::vector<std::string>> rows{{"name", "version", "licence", "what it does"}};
+  for (const plugins::IndexEntry& entry : plugins::matching(all, flags.words)) {
+    entries.push_back({{"name", entry.name},
+                       {"version", entry.version},
+                       {"licence", entry.licence},
+                       {"summary", entry.summary},
+                       {"sha256", entry.sha256}});
+    rows.push_back({entry.name, printable(entry.version), printable(entry.licence), printable(entry.summary)});
+  }
+  if (context.json)
+    print_json("plugins-search", {{"plugins", std::move(entries)}});
+  else
+    print_table(rows);
+  return kDone;
+}
+
+// The entry of that name for this machine.
+Result<plugins::IndexEntry> entry_named(const plugins::IndexOptions& options, const std::string& name) {
+  IE_TRY(const std::vector<plugins::IndexEntry> all, plugins::read_index(options));
+  for (const plugins::IndexEntry& entry : plugins::matching(all, name))
+    if (entry.name == name) return entry;
+  return fail(ErrorCode::kNotFound,
+              fmt::format("{} has no plugin '{}' for this machine", printable(options.place), name));
+}
+
+// A file; or, if there is no file of that name, the index's plugin.
+Result<Installed> install_file_or_name(const Context& context, const plugins::Store& store, const PluginFlags& flags) {
+  if (::access(flags.file.c_str(), F_OK) == 0 || !plugins::is_plugin_name(flags.file))
+    return store.install(flags.file, flags.force);
+  const plugins::IndexOptions options = index_options(context, flags);
+  if (options.place.empty())
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("there is no file {}, and no index of plugins is configured (plugins.index)", flags.file));
+  IE_TRY(const plugins::IndexEntry entry, entry_named(options, flags.file));
+  IE_TRY(const TemporaryFolder folder, TemporaryFolder::create());
+  const std::string path = join_path(folder.path(), entry.name + ".so");
+  IE_CHECK(plugins::fetch_plugin(options, entry, path));
+  if (::chmod(path.c_str(), 0600) != 0) return fail(errno_error(printable(path)));  // whatever the umask is
+  IE_TRY(Installed installed, store.install(path, flags.force));
+  return installed;
+}
+
 Result<int> install_plugin(const Context& context, const plugins::Store& store, const PluginFlags& flags) {
-  IE_TRY(const Installed plugin, store.install(flags.file, flags.force));
+  IE_TRY(const Installed plugin, install_file_or_name(context, store, flags));
   if (context.json) return print_plugins({plugin});
   if (!context.quiet)
     print_line(fmt::format("{} {}  {}", plugin.name, printable(plugin.description.version),
@@ -179,8 +236,15 @@ Action setup_plugins(Arguments app, Settings&) {
   Arguments info_app = app.add_subcommand("info", "What a plugin takes, makes and can be told");
   info_app.add_option("NAME", flags->name, "An installed plugin").required();
   Arguments install_app = app.add_subcommand("install", "Check a plugin's file and install a copy of it");
-  install_app.add_option("FILE", flags->file, "A shared object").required();
+  install_app.add_option("FILE", flags->file, "A shared object, or a plugin's name in the index").required();
   install_app.add_flag("--force", flags->force, "Replace another file of the same name");
+  Arguments search_app = app.add_subcommand("search", "Plugins that the index has for this machine");
+  search_app.add_option("WORDS", flags->words, "In their name or in what they do; without: all");
+  for (const Arguments& each : {install_app, search_app}) {
+    each.add_option("--index", flags->index, "The index, instead of plugins.index").type_name("FILE|URL");
+    each.add_option("--key", flags->key, "The minisign public key that has signed it, instead of plugins.index_key")
+        .type_name("KEY");
+  }
   Arguments remove_app = app.add_subcommand("remove", "Remove plugins from this machine");
   remove_app.add_option("NAME", flags->names, "Plugins").required();
   Arguments run_app = app.add_subcommand("run", "Run a plugin on photos and write what it makes into a folder");
@@ -191,6 +255,7 @@ Action setup_plugins(Arguments app, Settings&) {
     IE_CHECK(catch_interrupts());
     const plugins::Store store(pipeline::plugin_options(context.config));
     if (list_app.parsed()) return list_plugins(context, store);
+    if (search_app.parsed()) return search_plugins(context, *flags);
     if (info_app.parsed()) return show_plugin(context, store, flags->name);
     if (install_app.parsed()) return install_plugin(context, store, *flags);
     if (remove_app.parsed()) return remove_plugins(context, store, *flags);

@@ -18,6 +18,7 @@
 #include "core/progress.h"
 #include "core/text.h"
 #include "pipeline/analyze.h"
+#include "pipeline/plugin_models.h"
 #include "pipeline/plugin_photos.h"
 #include "pipeline/stages.h"
 #include "scan/scan.h"
@@ -194,6 +195,10 @@ class PluginRun {
     double part = 0;  // of the photo at hand
     progress.append_text([&] { return part > 0 && part < 1 ? fmt::format("{:.0f} % of a photo", part * 100) : ""; });
     plugins::RunWatch watch;
+    pipeline::PluginModels models(context_.config);
+    watch.offers.run_model = [&models](const std::string& name, std::span<const Tensor> inputs) {
+      return models.run(name, inputs);
+    };
     watch.stop = interruption();
     watch.progress = [&](double done) {
       part = done;

@@ -45,6 +45,7 @@ COMMANDS = {
     "plugins validate": ["PLUGIN"],
     "plugins install": ["PLUGIN"],
     "plugins info": ["sepia"],
+    "plugins search": [],
     "plugins run": ["sepia", "PHOTO", "-o", "OUT"],
     "plugins remove": ["sepia"],
     "convert-to-tensorrt": ["--onnx", "MODEL"],

@@ -1,13 +1,17 @@
 """Plugins: built by a C compiler from the header alone, checked, installed, run; and those that are broken or hostile."""
 
+import base64
+import hashlib
 import json
 import os
+import platform
 import shutil
 import signal
 import subprocess
 import time
 
 import numpy
+import onnxruntime
 import pytest
 from engine import DONE, DONE_WITH_FAILURES, FAILED, INTERRUPTED, ROOT, USAGE
 from PIL import Image
@@ -27,7 +31,7 @@ SOURCE = """
 #include <signal.h>
 BEFORE
 static const ie_port kInputs[] = {{sizeof(ie_port), IE_PICTURE, "photo", "", 0} MORE_INPUTS};
-static const ie_port kOutputs[] = {{sizeof(ie_port), IE_PICTURE, OUTPUT, "", FLAGS}};
+static const ie_port kOutputs[] = {{sizeof(ie_port), KIND, OUTPUT, "", FLAGS}};
 static ie_status run(void* state, const ie_call* call) {
   const ie_picture* photo = call->picture(call, 0);
   (void)state; (void)photo;
@@ -56,9 +60,9 @@ def compiled(source, out, *flags):
 def build(folder):
     """Compiles SOURCE with these parts."""
 
-    def made(name="test", run=COPY, before="", members="", abi="IE_ABI_VERSION", output="out", flags="IE_SAME_SIZE", declared=None, inputs="", cc=()):
+    def made(name="test", run=COPY, before="", members="", abi="IE_ABI_VERSION", output="out", flags="IE_SAME_SIZE", declared=None, inputs="", kind="IE_PICTURE", cc=()):
         text = SOURCE
-        for word, value in {"BEFORE": before, "MORE_INPUTS": inputs, "OUTPUT": json.dumps(output), "FLAGS": flags, "RUN": run, "ABI": abi,
+        for word, value in {"BEFORE": before, "KIND": kind, "MORE_INPUTS": inputs, "OUTPUT": json.dumps(output), "FLAGS": flags, "RUN": run, "ABI": abi,
                             "MEMBERS": members, "NAME": json.dumps(declared or name)}.items():  # fmt: skip
             text = text.replace(word, value, 1) if word != "ABI" else text.replace("= ABI,", f"= {value},")
         source = folder / f"{name}.c"
@@ -381,3 +385,123 @@ def test_an_interrupt_ends_it_and_keeps_what_is_done(engine, build, photos, fold
     process.communicate(timeout=20)
     assert process.returncode == INTERRUPTED
     assert [path.name for path in (folder / "out").iterdir()] == ["a-out.png"]
+
+
+FACTS = """
+  if (photo->pixels[0] == 1) *(volatile int*)8 = 1;
+  unsigned long sum = 0;
+  for (uint32_t y = 0; y < photo->height; ++y) for (size_t i = 0; i < (size_t)photo->width * 3; ++i) sum += photo->pixels[y * photo->row_bytes + i];
+  char text[99]; snprintf(text, sizeof text, "{\\"sum\\": %lu, \\"width\\": %u}", sum, photo->width);
+  return call->give_record(call, 0, text);
+"""
+
+
+def test_a_plugin_is_a_stage_of_analyze(engine, build, photos, folder):
+    installed(engine, build("facts", run=FACTS, kind="IE_RECORD", flags="0", output="colours"))
+    installed(engine, build("copy"))
+    (folder / "config.yaml").write_text("plugins: {stages: [facts, copy, absent]}\n")
+    engine.environment["IMAGE_ENGINE_CONFIG"] = str(folder / "config.yaml")
+    good, bad = photo(photos / "good.png", (900, 700)), photo(photos / "bad.png", first=1)
+    document = engine.analyze(photos, expect=DONE_WITH_FAILURES)
+    notes = " ".join(document["report"]["notes"])
+    assert "plugins:copy: left out: it makes no record" in notes and "plugins:absent: left out: it is not installed" in notes
+    shown = engine.json("show", good)
+    assert shown["plugins"] == {"facts": {"colours": {"sum": int(pixels(good).sum()), "width": 900}}}  # of the whole photo
+    (record,) = [record for record in shown["records"] if record["stage"] == "plugins:facts"]
+    assert (record["model"], record["version"]) == ("facts", "1")
+    (failure,) = engine.json("failures")["failures"]
+    assert (failure["path"], failure["stage"], failure["code"]) == (str(bad), "plugins:facts", "crashed")
+    assert engine.analyze(photos)["assets"] == []
+    # Another file of it is another analysis; and it can be asked for alone.
+    other = build("facts", run=FACTS.replace('"sum', '"total').replace('\\"sum', '\\"total'), kind="IE_RECORD", flags="0", output="colours")
+    engine.json("plugins", "install", "--force", other)
+    engine.analyze(photos, "--only", "plugins", expect=DONE_WITH_FAILURES)
+    assert engine.json("show", good)["plugins"]["facts"]["colours"]["total"] == int(pixels(good).sum())
+
+
+class Signer:
+    """minisign's files, made by the openssl program and hashlib."""
+
+    def __init__(self, folder):
+        self.folder, self.pem, self.number = folder, folder / "key.pem", os.urandom(8)
+        subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", self.pem], check=True, capture_output=True)
+        der = subprocess.run(["openssl", "pkey", "-in", self.pem, "-pubout", "-outform", "DER"], check=True, capture_output=True).stdout
+        self.public = base64.b64encode(b"Ed" + self.number + der[-32:]).decode()
+
+    def raw(self, message):
+        (self.folder / "message").write_bytes(message)
+        return subprocess.run(["openssl", "pkeyutl", "-sign", "-inkey", self.pem, "-rawin", "-in", self.folder / "message"], check=True, capture_output=True).stdout
+
+    def sign(self, path, comment=b"timestamp:1", trusted=None):
+        signature = self.raw(hashlib.blake2b(path.read_bytes()).digest())
+        lines = [b"untrusted comment: x", base64.b64encode(b"ED" + self.number + signature), b"trusted comment: " + (trusted or comment),
+                 base64.b64encode(self.raw(signature + comment))]  # fmt: skip
+        path.with_name(path.name + ".minisig").write_bytes(b"\n".join(lines) + b"\n")
+
+
+def test_an_index_installs_by_name_what_is_signed(engine, build, folder):
+    signer, place = Signer(folder), folder / "index.json"
+    library = build("graded")
+    entry = {"name": "graded", "version": "1", "licence": "MIT", "summary": "Grades of Grey", "machine": platform.machine(), "file": library.name,
+             "sha256": hashlib.sha256(library.read_bytes()).hexdigest()}  # fmt: skip
+    write = lambda *entries: place.write_text(json.dumps({"schema": "image-engine/plugin-index/1", "plugins": entries}))
+    where = ["--index", place, "--key", signer.public]
+    write(entry, entry | {"name": "elsewhere", "machine": "vax"})
+    signer.sign(place)
+    assert [found["name"] for found in engine.json("plugins", "search", *where)["plugins"]] == ["graded"]
+    assert engine.json("plugins", "search", "of grey", *where)["plugins"] and not engine.json("plugins", "search", "blue", *where)["plugins"]
+    assert engine.json("plugins", "install", "graded", *where)["plugins"][0]["state"] == "ready"
+    engine.json("plugins", "remove", "graded")
+
+    def refused(words, key=signer.public, name="graded"):
+        outcome = engine.run("plugins", "install", name, "--index", place, "--key", key)
+        assert outcome.code in (FAILED, USAGE) and words in outcome.message, outcome.message
+        assert engine.json("plugins", "list")["plugins"] == []
+
+    refused("no plugin 'elsewhere' for this machine", name="elsewhere")
+    (folder / "other").mkdir()
+    refused("signed with another key", Signer(folder / "other").public)
+    refused("no public key of minisign", "RWQnonsense")
+    signer.sign(place, trusted=b"timestamp:2")
+    refused("trusted comment is wrong")
+    signer.sign(place)
+    write(entry | {"summary": "changed"})
+    refused("its signature is wrong")
+    write(entry | {"file": "../graded.so"})
+    signer.sign(place)
+    refused("wrong name, file or checksum")
+    write(entry | {"sha256": "0" * 64})
+    signer.sign(place)
+    refused("its checksum is not the index's")
+    place.with_name("index.json.minisig").unlink()
+    refused("index.json.minisig")
+
+
+ASK = """
+  const ie_ext_model* model = call->extension(call, IE_EXT_MODEL);
+  if (model == NULL) return IE_FAILED;
+  static float values[3 * 224 * 224];
+  for (int c = 0; c < 3; ++c) for (int i = 0; i < 224 * 224; ++i) values[c * 224 * 224 + i] = (float)photo->pixels[i * 3 + c] / 127.5f - 1;
+  ie_tensor input = {sizeof input, 4, {1, 3, 224, photo->pixels[0] == 9 ? 223 : 224}, values};
+  const ie_tensor* outputs; uint32_t count;
+  const ie_status status = model->run(call, photo->pixels[0] == 8 ? "no-such-model" : "efficientnet-lite0", &input, 1, &outputs, &count);
+  if (status != IE_OK) return status;
+  char text[200]; int at = 0;
+  for (int i = 0; i < 5; ++i) at += snprintf(text + at, sizeof text - (size_t)at, "%.4f ", (double)outputs[0].values[i * 200]);
+  snprintf(text + at, sizeof text - (size_t)at, "%u %d", count, (int)outputs[0].shape[1]);
+  call->message(call, text);
+"""
+
+
+def test_an_installed_model_can_be_run(real, build, photos, folder):
+    installed(real, build("asking", run=ASK + COPY))
+    files = [photo(photos / f"{red}.png", (224, 224), first=red) for red in (7, 8, 9)]
+    document = run(real, "asking", *files, out=folder / "out", flags=["--device", "cpu", "--precision", "fp32"], expect=DONE_WITH_FAILURES)
+    good, unknown, wrong = document["results"]
+    session = onnxruntime.InferenceSession(ROOT / "build/models/efficientnet-lite0/efficientnet-lite0.onnx", providers=["CPUExecutionProvider"])
+    tensor = (pixels(files[0]).transpose(2, 0, 1)[None] / 127.5 - 1).astype(numpy.float32)
+    (logits,) = session.run(None, {"image": tensor})
+    *values, count, classes = good["messages"][0].split()
+    assert (count, classes) == ("1", "1000") and numpy.abs(numpy.array(values, float) - logits[0, ::200]).max() < 2e-3
+    assert unknown["error"]["code"] == "not-found" and "models pull no-such-model" in unknown["error"]["message"]
+    assert wrong["error"]["code"] == "unsupported"
