@@ -1,9 +1,12 @@
 """Plugins: built by a C compiler from the header alone, checked, installed, run; and those that are broken or hostile."""
 
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
+
 import base64
 import hashlib
 import json
-import os
 import platform
 import shutil
 import signal
@@ -324,6 +327,11 @@ def test_formats_alpha_and_sizes(engine, build, photos, folder):
     document = run(engine, "cut", original, out=folder / "out", flags=["--format", "jpeg"], expect=FAILED)
     assert "JPEG cannot hold" in document["results"][0]["error"]["message"]
     installed(engine, build("copy"))
+    wide = photo(photos / "wide.png", (20000, 100))
+    run(engine, "copy", wide, out=folder / "out")
+    assert (pixels(folder / "out/wide-out.png") == pixels(wide)).all()
+    document = run(engine, "copy", wide, out=folder / "webp", flags=["--format", "webp"], expect=FAILED)
+    assert "16,383 pixels a side" in document["results"][0]["error"]["message"]
     Image.linear_gradient("L").convert("RGB").save(photos / "g.png")
     run(engine, "copy", photos / "g.png", out=folder / "out", flags=["--format", "jpeg", "--quality", "95"])
     assert numpy.abs(pixels(folder / "out/g-out.jpg") - pixels(photos / "g.png")).max() <= 4

@@ -1,8 +1,8 @@
 // Loads the plugin behind the wall.
 #pragma once
 
-#include "core/result.h"
 #include <image_engine/plugin.h>
+#include "core/result.h"
 #include "plugins/description.h"
 
 namespace image_engine::plugins {
