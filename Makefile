@@ -21,7 +21,7 @@ setup-tests: ## the same, and what tests, benchmarks and linters need
 	@tools/setup.sh --tests $(if $(GPU),--gpu) $(if $(CUDA),--cuda)
 
 build: setup ## the two programs, optimised, in build/release
-	@tools/build.sh release $(JOBS) image-engine image-engine-worker
+	@tools/build.sh release $(JOBS) image-engine image-engine-worker image-engine-plugin-host
 
 build-tests: setup-tests ## the same with tests and benchmarks
 	@tools/build.sh test $(JOBS)

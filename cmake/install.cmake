@@ -1,5 +1,5 @@
 # What `cmake --install` puts where, and the same shape in the build tree, so that the programs find their parts in both:
-#   bin/image-engine, bin/image-engine-worker
+#   bin/image-engine, bin/image-engine-worker, bin/image-engine-plugin-host; include/image_engine/plugin.h
 #   share/image-engine/config/*.yaml, share/image-engine/places.csv
 #   lib/libonnxruntime.so.1 (an installation and the bundle; the build tree uses build/onnxruntime)
 #   lib/vips-modules-X.Y/: the loadable libvips modules that the worker may use, and no others (build tree and bundle only;
@@ -23,11 +23,12 @@ endforeach()
 file(CREATE_LINK "${CMAKE_SOURCE_DIR}/config" "${CMAKE_BINARY_DIR}/share/image-engine/config" SYMBOLIC)
 file(CREATE_LINK "${ie_places}" "${CMAKE_BINARY_DIR}/share/image-engine/places.csv" SYMBOLIC)
 
-foreach(program image-engine image-engine-worker)
+foreach(program image-engine image-engine-worker image-engine-plugin-host)
   if(TARGET ${program})
     install(TARGETS ${program} RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
   endif()
 endforeach()
+install(DIRECTORY "${CMAKE_SOURCE_DIR}/include/" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.h")
 install(DIRECTORY "${CMAKE_SOURCE_DIR}/config/" DESTINATION "${CMAKE_INSTALL_DATADIR}/image-engine/config" FILES_MATCHING PATTERN "*.yaml" PATTERN "*.txt")
 install(DIRECTORY "${CMAKE_SOURCE_DIR}/tools/export/" DESTINATION "${CMAKE_INSTALL_DATADIR}/image-engine/tools/export" FILES_MATCHING PATTERN "*.py" PATTERN "*.txt")
 install(DIRECTORY "${CMAKE_SOURCE_DIR}/tools/models/" DESTINATION "${CMAKE_INSTALL_DATADIR}/image-engine/tools/models" FILES_MATCHING PATTERN "*.py" PATTERN "*.txt")

@@ -30,7 +30,7 @@ package_of() {
 rm -rf -- "$work" "$target"
 mkdir -p "$work/lib"
 DESTDIR='' cmake --install "$build" --prefix "$work" --strip >/dev/null
-[ -x "$work/bin/image-engine" ] && [ -x "$work/bin/image-engine-worker" ] || fail "$build holds no finished build"
+[ -x "$work/bin/image-engine" ] && [ -x "$work/bin/image-engine-worker" ] && [ -x "$work/bin/image-engine-plugin-host" ] || fail "$build holds no finished build"
 if [ -n "${GPU:-}" ]; then
   [ -x "$root/build/cuda/bin/image-engine-gpu-worker" ] || fail "the GPU worker is missing: cmake --preset cuda && cmake --build --preset cuda"
   [ -e "$root/build/onnxruntime-gpu/lib/libonnxruntime.so.1" ] || fail "the GPU's libraries are missing: make setup GPU=1"
@@ -83,7 +83,7 @@ cat >"$work/README" <<'TEXT'
 Image Engine, ready to run: bin/image-engine analyze ~/Pictures
 
 The folder may stand anywhere; nothing needs installing on an x86_64 Linux with glibc 2.36 or newer (Debian 12).
-bin/image-engine-worker, which the program starts by itself, must stay beside it, as must lib/ and share/.
+bin/image-engine-worker and bin/image-engine-plugin-host, which the program starts by itself, must stay beside it, as must lib/ and share/.
 
 Image Engine's own source is under the Apache License 2.0 (LICENSE). The worker links GPL libraries, so this bundle as a
 whole is distributed under the GNU General Public License 3 or later. THIRD_PARTY.md names each part, share/licences/

@@ -21,6 +21,7 @@
 #include "core/log.h"
 #include "core/text.h"
 #include "pipeline/analyze.h"
+#include "pipeline/plugin_stages.h"
 #include "pipeline/stages.h"
 #include "store/asset_json.h"
 
@@ -199,8 +200,8 @@ Result<int> run_analysis(Context& context, const std::vector<std::string>& paths
   options.places = places_file();
   options.config = context.config;
   options.models = models::find_install_paths(context.config.models.folder);
-  options.only = mode.only;
-  options.redo = mode.redo;
+  options.only = pipeline::with_plugin_stages(mode.only, options.config);
+  options.redo = pipeline::with_plugin_stages(mode.redo, options.config);
   options.upgrade_embedding = mode.upgrade_embedding;
   options.retry = mode.retry;
   options.engine = mode.engine.empty() ? "" : absolute_path(mode.engine);

@@ -44,6 +44,7 @@ constexpr std::array kCommands = {
     Command{"title", "Give a picture a title of yours", setup_title},
     Command{"label", "Teach your own label by a few examples: my car, our garden", setup_label},
     Command{"models", "Install, check and add models", setup_models},
+    Command{"plugins", "Programs of others that make something of your photos, each behind a wall", setup_plugins},
     Command{"convert-to-tensorrt", "Build a TensorRT engine of a model ahead of its first use",
             setup_convert_to_tensorrt},
     Command{"nvidia", "NVIDIA's cloud models: check, requests about one picture, stored answers, log of requests",

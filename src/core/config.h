@@ -122,6 +122,13 @@ struct Config {
     std::string sandbox = "auto";         // auto: all layers of the kernel; strict: fail if one is missing
   } worker;
   struct {
+    std::int64_t memory_limit_mb = 2048;  // MiB for each plugin's process
+    double timeout_seconds = 60;          // for one photo
+    std::vector<std::string> stages;      // names of plugins that analyze runs on photos
+    std::string index;                    // a file or an https address that lists plugins; empty: none
+    std::string index_key;                // the minisign public key that has signed it
+  } plugins;
+  struct {
     std::vector<std::string> include;  // patterns as in scan/globs.h; empty: everything
     std::vector<std::string> exclude;
     bool hidden = false;

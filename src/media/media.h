@@ -85,6 +85,18 @@ Image resize_to_fit(const Image& image, std::uint32_t max_edge);
 // JPEG, 4:2:0, quality 1…100.
 Result<std::vector<std::byte>> encode_jpeg(const ImageView& image, int quality, bool progressive = false);
 
+enum class Encoding : std::uint8_t { kPng, kJpeg, kWebp };
+
+// 8 bits a sample, rows without padding. One channel: grey; 3: RGB; 4: RGB and alpha that is not premultiplied.
+struct RawPicture {
+  std::uint32_t width = 0, height = 0, channels = 3;
+  Bytes pixels;
+};
+// A whole picture as a file without metadata; the pixels are sRGB. `quality`: 1…100, of JPEG (4:2:0, above 90 4:4:4)
+// and of WebP, whose 100 is lossless. PNG favours time over size. kUnsupported: JPEG with alpha, WebP over 16,383
+// pixels a side, a libvips without WebP. kTooLarge, kOutOfMemory.
+Result<std::vector<std::byte>> encode_picture(const RawPicture& picture, Encoding encoding, int quality);
+
 // A one-second MP4 of the picture: H.264, 4:2:0, edges cropped to even numbers. kUnsupported if FFmpeg has no encoder.
 Result<std::vector<std::byte>> encode_mp4(const ImageView& image);
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "pipeline/plugin_stages.h"
 #include "pipeline/video_summary.h"
 
 namespace image_engine::pipeline {
@@ -14,6 +15,9 @@ Status RunStages::choose() {
   stages_ = picture_stages();
   IE_TRY(std::vector<PictureStage> with_models, meaning_.choose());
   std::ranges::move(with_models, std::back_inserter(stages_));
+  PluginStages plugins = plugin_stages(run_.options.config);
+  std::ranges::move(plugins.stages, std::back_inserter(stages_));
+  std::ranges::move(plugins.notes, std::back_inserter(run_.report.notes));
   of_videos_ = meaning_.choose_of_videos();
   for (std::vector<PictureStage>* list : {&stages_, &of_videos_})
     std::erase_if(*list, [&](const PictureStage& stage) { return !run_.asked_for(stage.key.stage); });

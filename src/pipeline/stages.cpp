@@ -56,6 +56,7 @@ constexpr StageRow kStageRows[] = {
     {kLoudnessStage, Pass::kPictures, true, "loudness"},
     {kLivePhotoStage, Pass::kHeaders, false, ""},
     {kFingerprintStage, Pass::kPictures, false, nullptr},
+    {kPluginsStage, Pass::kPictures, true, "plugins"},
     {kRetailProductsStage, Pass::kServers, true, "retail_products"},
     {kDescriptionStage, Pass::kServers, true, "caption"},  // "description" is from the file's metadata
 };

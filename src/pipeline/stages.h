@@ -48,6 +48,8 @@ inline constexpr char kFingerprintStage[] = "fingerprint";
 inline constexpr char kSpeechStage[] = "speech";
 inline constexpr char kSoundsStage[] = "sounds";
 inline constexpr char kLoudnessStage[] = "loudness";
+// Of each plugin in `plugins.stages` "plugins:NAME" (plugin_stages.h).
+inline constexpr char kPluginsStage[] = "plugins";
 // Of pass 3.
 inline constexpr char kRetailProductsStage[] = "retail_products";
 inline constexpr char kDescriptionStage[] = "description";

@@ -42,8 +42,13 @@ json place_json(const Place& place) {
 void merge_data(json& out, json& warnings, const Record& record, std::span<const JsonSection> sections) {
   const json data = parse_json(record.data);
   if (!data.is_object()) return;
+  const std::string_view whole = record.key.stage;
+  const size_t colon = whole.find(':');
   for (const auto& [stage, section] : sections)
-    if (record.key.stage == stage) section.empty() ? out.update(data) : void(out[std::string(section)] = data);
+    if (colon != std::string_view::npos && whole.substr(0, colon) == stage)
+      out[std::string(section)][std::string(whole.substr(colon + 1))] = data;
+    else if (whole == stage)
+      section.empty() ? out.update(data) : void(out[std::string(section)] = data);
   for (const char* flag : {"partial", "animated"})
     if (data.contains(flag)) out[flag] = data[flag];
   if (!data.contains("warnings") || !data["warnings"].is_array()) return;

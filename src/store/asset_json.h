@@ -11,6 +11,7 @@
 namespace image_engine::store {
 
 // The member of an asset's JSON that holds a stage's data. An empty name merges the data into the asset itself.
+// A stage "X:Y" belongs to the section of "X", where its data is the member "Y".
 struct JsonSection {
   std::string_view stage, name;
 };

@@ -84,13 +84,13 @@ void forget_words(Connection& c, const std::string& hash) {
 }
 
 // Tables of what was found in a picture, besides its own vectors.
-constexpr std::string_view kFindings[] = {"records",       "object_embeddings", "asset_found_text",
+constexpr std::string_view kFindingTables[] = {"records",       "object_embeddings", "asset_found_text",
                                           "asset_objects", "asset_products",    "asset_classes"};
 
 // Of a picture that is analyzed again.
 void forget_findings(Connection& c, AssetId asset) {
   c.run("DELETE FROM embeddings WHERE asset_id = ?", asset);
-  for (const std::string_view table : kFindings)
+  for (const std::string_view table : kFindingTables)
     c.run("DELETE FROM " + std::string(table) + " WHERE asset_id = ?", asset);
 }
 
@@ -102,7 +102,7 @@ void move_findings(Connection& c, AssetId from, AssetId to) {
       "SELECT space_id, ?, vector FROM embeddings WHERE asset_id = ?",
       to, from);
   c.run("DELETE FROM embeddings WHERE asset_id = ?", from);
-  for (const std::string_view name : kFindings) {
+  for (const std::string_view name : kFindingTables) {
     const std::string table(name);
     c.run("UPDATE OR IGNORE " + table + " SET asset_id = ? WHERE asset_id = ?", to, from);
     c.run("DELETE FROM " + table + " WHERE asset_id = ?", from);

@@ -389,7 +389,7 @@ constexpr Migration kMigrations[] = {
     {7, "the orientation of photos, which their names depend on", kOrientation,
      "3adecf4bdf96b90b02e5e0699cec45ff365a3ccb69ee26f839d819ce16a927e6"},
     {8, "titles by people, words of all scripts", kOwnTitles,
-     "f6d0da30344b4f5fc01b921d03d20280034cc4375b77782e447d8df8d0897603", true},
+     "cbbce2313b12810ece7a8920bb3c1a375e6c8b1baa155f6087d74c0c4e56ed75", true},
 };
 
 bool is_ours(Connection& connection) { return connection.integer("PRAGMA application_id") == kApplicationId; }

@@ -88,6 +88,13 @@ bool is_preview_of(const Asked& asked, const Thumbnail& preview) {
          asked.inside(preview.offset, preview.bytes);
 }
 
+bool is_file_of(const Asked& asked, const Thumbnail& encoded) {
+  const EncodeTask& task = asked.request.encode;
+  const std::uint64_t most = std::uint64_t{task.width} * task.height * (task.channels + 1) + kMostHeaderBytes;
+  return asked.any(kEncode) && encoded.bytes > 0 && encoded.bytes <= most &&
+         asked.inside(encoded.offset, encoded.bytes);
+}
+
 bool is_sound(const CutSummary& cut) {
   const auto times = {cut.from, cut.to, cut.key_frame};
   return std::ranges::all_of(times, [](double time) { return is_within(time, kMostVideoSeconds); }) &&
@@ -192,6 +199,7 @@ bool is_answer_to(const Request& request, Reply& reply, std::uint64_t memory_byt
   check_sound_error(request, reply.sound);
   check_error(reply.subtitles);
   check_error(reply.preview);
+  check_error(reply.encoded);
   if (reply.metadata && !(asked.any(kReadMetadata) && is_sound(*reply.metadata))) return false;
   if (reply.hashes && !(asked.any(kHash) && is_hash(reply.hashes->file) && is_hash(reply.hashes->asset) &&
                         is_hash(reply.hashes->coded)))
@@ -200,6 +208,7 @@ bool is_answer_to(const Request& request, Reply& reply, std::uint64_t memory_byt
   if (reply.thumbnail && !is_asked_for(asked, *reply.thumbnail, kThumbnail)) return false;
   if (reply.video && !(asked.any(kVideoFrames) && is_sound(*reply.video))) return false;
   if (reply.preview && !is_preview_of(asked, *reply.preview)) return false;
+  if (reply.encoded && !is_file_of(asked, *reply.encoded)) return false;
   if (reply.sound && !(asked.any(kSound) && is_sound(*reply.sound))) return false;
   if (reply.subtitles && !(asked.any(kSubtitles) && is_sound(*reply.subtitles))) return false;
   if (reply.cut && !(asked.any(kCut) && is_sound(*reply.cut))) return false;

@@ -16,6 +16,7 @@ Status all_there(const Reply& reply, std::uint32_t operations) {
   check(kDecode, reply.picture);
   check(kThumbnail, reply.thumbnail);
   check(kVideoClip, reply.clip);
+  check(kEncode, reply.encoded);
   return status;
 }
 

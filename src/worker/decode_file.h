@@ -40,6 +40,7 @@ class LeasedFile {
   // Of the last reply or chunk; valid until the next run() or next_chunk().
   [[nodiscard]] ImageView pixels(const Picture& picture) const { return lease_.pixels(picture); }
   [[nodiscard]] std::span<const std::byte> bytes(const Thumbnail& thumbnail) const { return lease_.bytes(thumbnail); }
+  [[nodiscard]] int memory_descriptor() const { return lease_.memory_descriptor(); }
 
  private:
   UniqueFd media_, sidecar_;
@@ -55,6 +56,8 @@ class DecodedFile {
   // Each only if it was requested (kDecode, kThumbnail, kVideoClip). Views are valid until decode_again().
   [[nodiscard]] const Picture& picture() const { return *reply_.picture; }
   [[nodiscard]] ImageView pixels() const { return file_.pixels(picture()); }
+  // As Lease::memory_descriptor().
+  [[nodiscard]] int memory_descriptor() const { return file_.memory_descriptor(); }
   [[nodiscard]] std::span<const std::byte> thumbnail() const { return file_.bytes(*reply_.thumbnail); }
   [[nodiscard]] std::span<const std::byte> clip() const { return file_.bytes(*reply_.clip); }
 

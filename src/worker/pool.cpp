@@ -42,6 +42,7 @@ Request request_of(const Task& task, const PoolOptions& options) {
   request.sound = task.sound;
   request.subtitles = task.subtitles;
   request.preview = task.preview;
+  request.encode = task.encode;
   // Three bytes per pixel: a larger picture could not be held in memory. Smaller needs are met by decoding in strips or
   // at a smaller scale; larger ones hit the worker's memory limit.
   request.max_pixels = options.memory_limit / 3;
@@ -195,6 +196,8 @@ ImageView Lease::pixels(const Picture& picture) const {
   const size_t size = size_t{picture.width} * picture.height * 3;
   return {picture.width, picture.height, {reinterpret_cast<const std::uint8_t*>(all.data()) + picture.offset, size}};
 }
+
+int Lease::memory_descriptor() const { return process_ ? process_->read_only_memory() : -1; }
 
 std::span<const std::byte> Lease::bytes(const Thumbnail& thumbnail) const {
   return process_->memory().subspan(thumbnail.offset, thumbnail.bytes);

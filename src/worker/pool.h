@@ -39,6 +39,7 @@ struct Task {
   SoundTask sound = {};                  // of kSound
   SubtitlesTask subtitles = {};          // of kSubtitles
   PreviewTask preview = {};              // of kPreview
+  EncodeTask encode = {};                // of kEncode
 };
 
 class Process;
@@ -83,6 +84,9 @@ class Lease {
 
   // Of the last reply or chunk; valid until the next run() or next_chunk().
   [[nodiscard]] ImageView pixels(const Picture& picture) const;
+  // The memory that pixels() lie in, as a descriptor for another process that cannot write to it; below 0: there is
+  // none. Picture::offset is the place there. Borrowed; valid until the worker's next request.
+  [[nodiscard]] int memory_descriptor() const;
   // One small picture of the last chunk, RGB.
   [[nodiscard]] std::span<const std::uint8_t> small(const VideoChunk& chunk, std::size_t index) const;
   [[nodiscard]] std::span<const std::byte> bytes(const Thumbnail& thumbnail) const;

@@ -41,6 +41,7 @@ enum Operation : std::uint32_t {
   kPreview = 512,      // an animated WebP of some frames of a video
   kCut = 256,          // a part of a video as a file, its bytes in chunks; then the reply
   kSound = 1024,       // the sound of a video or of a recording as samples, in chunks; then the reply
+  kEncode = 4096,      // a picture's pixels, which the file holds, as a PNG, JPEG or WebP
   kVideoClip = 32,     // an MP4 that shows the picture, its longer edge as the thumbnail's
 };
 
@@ -121,6 +122,17 @@ struct PreviewTask {
   std::uint32_t frame_duration = 250;  // milliseconds
 };
 
+enum class PictureFormat : std::uint8_t { kPng, kJpeg, kWebp };
+
+// Pixels that become a file: 8 bits a sample, rows without padding, upright sRGB.
+struct EncodeTask {
+  std::uint64_t offset = 0;  // in the file that is sent
+  std::uint32_t width = 0, height = 0;
+  std::uint32_t channels = 3;  // 1: grey; 3: RGB; 4: RGB and alpha that is not premultiplied, not for JPEG
+  PictureFormat format = PictureFormat::kPng;
+  std::uint32_t quality = 90;  // 1…100; WebP's 100: lossless
+};
+
 // Which subtitles are read.
 struct SubtitlesTask {
   char language[8] = {};  // language_code(): preferred; empty: none is
@@ -144,6 +156,7 @@ struct Request {
   SoundTask sound;
   SubtitlesTask subtitles;
   PreviewTask preview;
+  EncodeTask encode;
 };
 
 inline constexpr std::uint32_t kNoSlot = ~0U;  // it is the reply
@@ -288,6 +301,7 @@ struct Reply {
   Result<SoundSummary> sound = not_asked();
   Result<Subtitles> subtitles = not_asked();
   Result<Thumbnail> preview = not_asked();
+  Result<Thumbnail> encoded = not_asked();
   Timings timings;
 };
 
@@ -357,6 +371,7 @@ template <typename Archive>
 void visit_fields(Archive& archive, Same<Reply> auto& r) {
   archive(r.metadata), archive(r.hashes), archive(r.picture), archive(r.thumbnail), archive(r.clip);
   archive(r.video), archive(r.cut), archive(r.sound), archive(r.subtitles), archive(r.preview);
+  archive(r.encoded);
   archive(r.timings);
 }
 

@@ -17,7 +17,7 @@ WATCH = Path(__file__).parent / "network_watch.py"
 PHOTOS = ["left01.jpg", "left02.jpg", "messi5.jpg"]
 UNSHARE = ["unshare", *([] if os.geteuid() == 0 else ["-r"]), "-n", "-m", "--propagation", "private"]
 
-# Leaf commands with arguments that make them do their work where that takes no network and no GPU. PHOTO, OUT and FOLDER stand for paths.
+# Leaf commands with arguments that make them do their work where that takes no network and no GPU. PHOTO, OUT, PLUGIN and FOLDER stand for paths.
 COMMANDS = {
     "analyze": ["FOLDER"],
     "analyze-video": ["VIDEO", "-o", "OUT.json"],
@@ -44,6 +44,13 @@ COMMANDS = {
     "models remove": ["none-of-this-name"],
     "models export": ["clip", "--from", "FOLDER", "-o", "OUT"],
     "models calibrate": ["nanodet", "--calibration", "FOLDER"],
+    "plugins list": [],
+    "plugins validate": ["PLUGIN"],
+    "plugins install": ["PLUGIN"],
+    "plugins info": ["sepia"],
+    "plugins search": [],
+    "plugins run": ["sepia", "PHOTO", "-o", "OUT"],
+    "plugins remove": ["sepia"],
     "convert-to-tensorrt": ["--onnx", "MODEL"],
     "nvidia cache": [],
     "nvidia cache clear": [],
@@ -154,7 +161,7 @@ def leaves(engine, *path):
 
 def arguments_of(command, words, folder, photos):
     places = {"FOLDER": photos, "PHOTO": photos / PHOTOS[0], "VIDEO": SAMPLES / "videos/web.webm",
-              "MODEL": ROOT / "build/models/nanodet/nanodet.onnx"}  # fmt: skip
+              "PLUGIN": folder / "sepia.so", "MODEL": ROOT / "build/models/nanodet/nanodet.onnx"}  # fmt: skip
     given = [str(places.get(word, word)).replace("OUT", str(folder / "out")) for word in words]
     return [*command.split(), *given]
 
@@ -170,6 +177,7 @@ def test_the_tables_name_every_command(engine):
 
 def test_no_command_sends_a_packet(asking, watched, photos):
     fill(photos)
+    subprocess.run(["cc", "-shared", "-fPIC", f"-I{ROOT}/include", ROOT / "examples/plugin-sepia/sepia.c", "-o", watched.engine.folder / "sepia.so"], check=True)
     for command, words in COMMANDS.items():
         outcome = watched.run(*arguments_of(command, words, watched.engine.folder, photos))
         assert (watched.names, watched.packets) == (set(), []), f"{command}: {outcome.message}"

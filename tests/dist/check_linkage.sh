@@ -13,4 +13,9 @@ if [ -x "$(dirname "$1")/image-engine-worker" ]; then # the pattern must be able
   workers=$(ldd "$(dirname "$1")/image-engine-worker") # whole first: grep -q ending a pipe early would fail it
   grep -Eq 'libvips[-._0-9a-z]*\.so' <<<"$workers" || { echo "image-engine-worker links no libvips?"; exit 1; }
 fi
+host=$(dirname "$1")/image-engine-plugin-host
+if [ -x "$host" ] && ldd "$host" | grep -E 'lib(vips|exiv2|raw|av[a-z]+|sw[a-z]+|curl|ssl|sqlite3|archive|onnxruntime)[-._0-9a-z]*\.so'; then
+  echo "image-engine-plugin-host links the libraries above: plugins run in it, so it links next to nothing"
+  exit 1
+fi
 echo "linkage: ok"

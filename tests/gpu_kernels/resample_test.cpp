@@ -185,8 +185,8 @@ TEST(GpuReduce, QualityAndHashesOfPhotosAreTheDecoders) {
     const std::string bytes = bytes_of(file);
     const auto decode = [&](std::uint32_t edge, LumaAccumulator* luma) {  // as stored, without profile
       media::DecodeOptions options;
-      options.max_edge = edge, options.luma = luma;
-      return media::decode_jpeg(std::as_bytes(std::span(bytes)), options, 1, {});
+      options.max_edge = edge, options.luma = luma, options.orientation = 1;
+      return media::decode_jpeg(std::as_bytes(std::span(bytes)), options, {});
     };
     LumaAccumulator accumulator;
     const auto expected = decode(640, &accumulator), full = decode(0, nullptr);

@@ -29,9 +29,10 @@ ALLOWED = {
     "nvidia": BASE | {"models"},
     "store": BASE,
     "search": BASE | {"places", "store", "video", "vision"},
-    "plugins": BASE,
+    "plugins": BASE | {"models", "worker"},
+    "plugins/process": BASE | {"plugins", "worker", "worker/process"},
 }
-STAGES = set(ALLOWED) - {"media", "worker/process", "worker/gpu_process"}
+STAGES = set(ALLOWED) - {"media", "worker/process", "worker/gpu_process", "plugins/process"}
 ALLOWED["pipeline"] = STAGES
 ALLOWED["benchmark"] = ALLOWED["server"] = ALLOWED["cli"] = STAGES | {"pipeline"}
 # Files that may include more than their folder may: only the commands that measure know of benchmarks.

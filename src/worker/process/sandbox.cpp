@@ -110,16 +110,25 @@ std::vector<Conditional> conditional_calls() {
 }
 
 // For all threads. clone3 hides its flags in memory, so it answers ENOSYS and glibc falls back to clone.
-bool load_filter(const std::vector<int>& devices = {}) {
+bool load_filter(const Wall& wall = {}) {
   scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
   if (filter == nullptr) return false;
   bool ok = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1) == 0;
   for (int call : kAllowed) ok = ok && seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0) == 0;
   for (const auto& [call, condition] : conditional_calls())
     ok = ok && seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call, 1, &condition) == 0;
-  for (const int device : devices) {
+  for (const int device : wall.devices) {
     const scmp_arg_cmp is_device{0, SCMP_CMP_EQ, static_cast<std::uint64_t>(device), 0};
     ok = ok && seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, &is_device) == 0;
+  }
+  if (wall.code >= 0) {
+    // The descriptor is closed after that, and there is no way to make another of its number.
+    const scmp_arg_cmp of_file[] = {
+        {2, SCMP_CMP_MASKED_EQ, PROT_EXEC | PROT_WRITE, PROT_EXEC},
+        {4, SCMP_CMP_MASKED_EQ, 0xFFFFFFFF, static_cast<std::uint64_t>(wall.code)},
+    };
+    ok = ok && seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2, of_file) == 0;
+    ok = ok && seccomp_rule_add(filter, SCMP_ACT_TRAP, SCMP_SYS(openat), 0) == 0;
   }
   ok = ok && seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) == 0;
   ok = ok && seccomp_load(filter) == 0;
@@ -235,7 +244,7 @@ void enter_late(Layers& layers, const Wall& wall) {
   layers.empty_root = !kSanitized && layers.namespaces && empty_the_root();
   drop_capabilities();
   layers.landlock = static_cast<std::uint8_t>(restrict_access());
-  layers.seccomp = !kSanitized && load_filter(wall.devices);
+  layers.seccomp = !kSanitized && load_filter(wall);
 }
 
 bool enter_only(std::string_view layer, Layers& layers) {

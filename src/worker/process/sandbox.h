@@ -16,7 +16,10 @@ void enter_early(Layers& layers);
 struct Wall {
   std::uint64_t memory_limit = 0;  // bytes of private memory, on top of what is used at the call; 0: no limit
   std::uint64_t descriptors = 32;  // open at once
-  std::vector<int> devices = {};   // descriptors of open devices that may be controlled: ioctl() of no other is allowed
+  // A file that may be mapped as code, once: for a loader that runs behind the wall. openat() then raises SIGSYS, so
+  // that its handler can hand out this descriptor; nothing is ever opened.
+  int code = -1;
+  std::vector<int> devices = {};  // descriptors of open devices that may be controlled: ioctl() of no other is allowed
 };
 
 // Once libraries have loaded all that they need from disk: an empty root, resource limits, Landlock without any rule,

@@ -1,20 +1,18 @@
 #include "worker/process/service.h"
 
-#include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <exception>
 #include <new>
 #include <optional>
-#include <system_error>
-#include <thread>
 
 #include "core/file.h"
 #include "media/media.h"
@@ -23,6 +21,7 @@
 #include "worker/archive.h"
 #include "worker/process/arena.h"
 #include "worker/process/cut_sender.h"
+#include "worker/process/lifetime.h"
 #include "worker/process/sound_sender.h"
 #include "worker/process/video_sender.h"
 #include "worker/protocol.h"
@@ -31,6 +30,9 @@ namespace image_engine::worker {
 namespace {
 
 static_assert(media::kMostCues <= kMostSubtitleCues && media::kMostCuesBytes <= kMostSubtitleBytes);
+
+// By PictureFormat.
+constexpr std::array kEncodings = {media::Encoding::kPng, media::Encoding::kJpeg, media::Encoding::kWebp};
 
 struct Incoming {
   Request request;
@@ -114,6 +116,7 @@ class Service {
     reply.sound = fail(error);
     reply.subtitles = fail(error);
     reply.preview = fail(error);
+    reply.encoded = fail(error);
     return reply;
   }
 
@@ -141,6 +144,8 @@ class Service {
       reply.subtitles = subtitles(request.subtitles);
     else if (request.operations & kPreview)
       reply.preview = preview(request.preview, request.max_pixels);
+    else if (request.operations & kEncode)
+      reply.encoded = encode(request.encode);
     else if (request.operations & (kDecode | kThumbnail | kVideoClip))
       decode(request, reply);
   }
@@ -159,6 +164,19 @@ class Service {
     Arena arena(memory_, kMaxReplyBytes, memory_.size());
     IE_TRY(const std::uint64_t offset, arena.put(webp));
     return Thumbnail{offset, webp.size()};
+  }
+
+  Result<Thumbnail> encode(const EncodeTask& task) {
+    const std::uint64_t size = std::uint64_t{task.width} * task.height * task.channels;
+    if (task.offset > media_.bytes().size() || size > media_.bytes().size() - task.offset)
+      return fail(ErrorCode::kInternal, "the picture is not within its file");
+    const media::RawPicture picture{task.width, task.height, task.channels, media_.bytes().subspan(task.offset, size)};
+    IE_TRY(const std::vector<std::byte> file,
+           media::encode_picture(picture, kEncodings.at(static_cast<size_t>(task.format)),
+                                 static_cast<int>(task.quality)));
+    Arena arena(memory_, kMaxReplyBytes, memory_.size());
+    IE_TRY(const std::uint64_t offset, arena.put(file));
+    return Thumbnail{offset, file.size()};
   }
 
   void decode(const Request& request, Reply& reply) {
@@ -230,25 +248,6 @@ class Service {
   MappedFile media_, sidecar_;
   std::uint64_t number_ = 0;  // of the request at hand
 };
-
-}  // namespace
-
-namespace {
-
-// Ends the program when the engine has gone, also in the middle of a file. (PR_SET_PDEATHSIG would do so when the
-// thread that started us ends, whatever becomes of its process.) Returns the reason if it cannot, else "".
-std::string end_with_the_engine() {
-  try {
-    std::thread([] {
-      pollfd hang_up{kSocketFd, 0, 0};
-      while (::poll(&hang_up, 1, -1) <= 0 || (hang_up.revents & (POLLHUP | POLLERR)) == 0) continue;
-      ::_exit(0);
-    }).detach();
-    return "";
-  } catch (const std::system_error&) {
-    return "no thread can be started: raise the limits (ulimit -u, ulimit -v), or use fewer processing.workers";
-  }
-}
 
 }  // namespace
 
