@@ -28,7 +28,7 @@ constexpr char kSearchExamples[] = R"(
 Fields (all must hold):
   tag:outdoor (keywords and rules)  people:yes  people:>=3  vehicle:bus  object:dog>=2
   title:…  text:exit  place:paris  path:holiday  camera:canon  lens:50mm
-  year:2016  month:july  date:2019-04-22  after:2019-06  before:2020  date:2019..2020-03  rating:4 (at least)  type:photo|video|audio|jpeg|…  near:48.86,2.35,10 (km)
+  year:2016  month:july  after:2019-06  before:2020  date:2019..2020-03  rating:4 (at least)  type:photo|video|audio|jpeg|…  near:48.86,2.35,10 (km)
 Pictures that match all words come first; with a model (models pull clip-vit-b-32) search also finds pictures that show
 them. "exact phrase", -not, OR, NOT and parentheses work, also -camera:canon.
 

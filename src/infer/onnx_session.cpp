@@ -3,9 +3,9 @@
 #include <atomic>
 
 #include "core/text.h"
-#include "infer/gpu_rows.h"
 #include "infer/engine_cache.h"
 #include "infer/external_data.h"
+#include "infer/gpu_rows.h"
 #include "infer/onnx_runtime.h"
 
 namespace image_engine::infer {

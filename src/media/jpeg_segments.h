@@ -49,9 +49,9 @@ struct JpegHeader {
 // Everything before the first scan; reads only those pages of `file`. nullopt without a frame header.
 std::optional<JpegHeader> read_jpeg_header(Bytes file);
 
-// What the hash of the coded picture is of, which editing metadata does not change: SOI to the first EOI, without the segments
-// APP0–APP15 and COM. Data after EOI (MPF pictures, a motion photo's clip) is excluded. In a broken file everything to
-// its end counts; a file without a scan counts whole.
+// What the hash of the coded picture is of, which editing metadata does not change: SOI to the first EOI, without the
+// segments APP0–APP15 and COM. Data after EOI (MPF pictures, a motion photo's clip) is excluded. In a broken file
+// everything to its end counts; a file without a scan counts whole.
 ByteSequence jpeg_coded_data(Bytes file);
 // Of both in one pass.
 ContentHashes jpeg_hashes(Bytes file);

@@ -9,8 +9,7 @@ bool takes_batches(const std::vector<infer::TensorInfo>& inputs) {
 }
 
 Tensor stacked(std::span<const Tensor* const> pictures) {
-  const bool on_gpu =
-      std::ranges::any_of(pictures, [](const Tensor* picture) { return !picture->gpu_rows.empty(); });
+  const bool on_gpu = std::ranges::any_of(pictures, [](const Tensor* picture) { return !picture->gpu_rows.empty(); });
   Tensor batch{pictures.front()->type, pictures.front()->shape, {}};
   batch.shape[0] = 0;
   if (!on_gpu) batch.data.reserve(pictures.front()->data.size() * pictures.size());

@@ -20,8 +20,8 @@ struct ExportedAreas {
 // Where each picture's inputs are. Thread-safe once made.
 class ModelInputs {
  public:
-  // As many areas as the memory's `bytes` hold. kInvalidArgument: a plan is wrong or has no fixed size; kOutOfMemory: not one
-  // area fits.
+  // As many areas as the memory's `bytes` hold. kInvalidArgument: a plan is wrong or has no fixed size; kOutOfMemory:
+  // not one area fits.
   static Result<GpuInputAreas> lay_out(const GpuInputs& inputs, std::size_t bytes);
   // `memory`: of layout.bytes.
   ModelInputs(const GpuInputs& inputs, const GpuInputAreas& layout, std::byte* memory)
