@@ -2,7 +2,7 @@
 
 # Those that take longest begin first, so that none runs on alone at the end.
 set(ie_longest media_inputs vision_real_text cli_meaning cli_benchmark cli_calibrate vision media_photos cli_nvidia cli_nvidia_analyze media
-    cli_models_packages models_tools_tfjs_to_onnx cli_workers cli_objects cli_network)
+    cli_models_packages models_tools_tfjs_to_onnx cli_workers cli_objects cli_network cli_video)
 function(ie_cost test)
   list(FIND ie_longest ${test} place)
   if(place GREATER_EQUAL 0)
