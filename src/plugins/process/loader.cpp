@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -28,10 +29,10 @@ volatile std::sig_atomic_t handed_out = 0;
 void on_trapped_call(int /*signal*/, siginfo_t* info, void* context) {
   auto& registers = static_cast<ucontext_t*>(context)->uc_mcontext;
 #if defined(__x86_64__)
-  const auto* path = reinterpret_cast<const char*>(registers.gregs[REG_RSI]);
+  const auto* path = std::bit_cast<const char*>(registers.gregs[REG_RSI]);
   auto& answer = registers.gregs[REG_RAX];
 #elif defined(__aarch64__)
-  const auto* path = reinterpret_cast<const char*>(registers.regs[1]);
+  const auto* path = std::bit_cast<const char*>(registers.regs[1]);
   auto& answer = registers.regs[0];
 #else
 #error "the registers of system calls are not known here"
