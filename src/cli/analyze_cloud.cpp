@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/output.h"
+#include "core/json.h"
 #include "core/progress.h"
 #include "core/text.h"
 #include "pipeline/cloud_ask.h"

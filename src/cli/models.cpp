@@ -9,6 +9,7 @@
 
 #include "cli/app.h"
 #include "cli/models_calibrate.h"
+#include "cli/models_prepare.h"
 #include "cli/output.h"
 #include "core/file.h"
 #include "core/progress.h"
@@ -34,6 +35,7 @@ Examples:
   image-engine models pull                     (the default set)
   image-engine models pull centernet
   image-engine models verify
+  image-engine models prepare                  (on a GPU: makes graphs, measures settings)
   image-engine models add my.onnx --task objects --spec my.yaml
   image-engine models remove my-detector
   image-engine models calibrate clip-vit-b-32 --calibration ~/Pictures   (int8 for the CPU)
@@ -338,6 +340,8 @@ Action setup_models(Arguments app, Settings&) {
   verify_app.add_option("--try", flags->tried).hide();
   verify_app.add_option("--memory", flags->memory).hide();
   verify_app.add_option("NAME", flags->names, "Models; without one all that are installed");
+  Arguments prepare_app = app.add_subcommand("prepare", "Load what analyze will use; on a GPU measure it");
+  prepare_app.add_option("NAME", flags->names, "Models; without one all that analyze uses");
   Arguments add_app = app.add_subcommand("add", "Install a model file of your own");
   add_app.add_option("FILE", flags->file, "The model, ONNX").required();
   add_app.add_option("--spec", flags->spec, "A YAML that describes it: docs/models.md").type_name("FILE").required();
@@ -357,6 +361,7 @@ Action setup_models(Arguments app, Settings&) {
   return [=](Context& context) -> Result<int> {
     IE_CHECK(catch_interrupts());
     if (calibrate_app.parsed()) return calibrate_model(context, flags->calibration);
+    if (prepare_app.parsed()) return prepare_models(context, flags->names);
     IE_TRY(const Models all, Models::open(context));
     if (list_app.parsed()) return list(context, all);
     if (pull_app.parsed()) return pull(context, all, *flags);

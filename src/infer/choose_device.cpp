@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <stop_token>
+#include <thread>
 
 #include "core/file.h"
 #include "core/log.h"
@@ -124,15 +126,16 @@ class DeviceChooser {
     if (const auto known = memory.find(key))
       if (auto session = on_all_gpus(trial_of(*known)))
         return chosen(std::move(*session), trial_of(*known), known->reason);
-    IE_TRY(const Measured best, find_best(make_canaries));
-    const std::string reason = fmt::format("{}", fmt::join(rejected_and(reason_for(best)), "; "));
-    const Setting& setting = best.trial.setting;
-    if (const Status kept = memory.keep(key, spec_.name,
-                                        {best.trial.precision, reason, best.trial.batch, best.trial.rows, setting.nhwc,
-                                         setting.fuse_convolutions, setting.cuda_graph, setting.search_convolutions});
-        !kept)
-      log_warning("the best settings of {} will be measured again: {}", spec_.name, printable(kept.error().message));
+    IE_CHECK(learn(make_canaries));
+    is_thorough_ = !context_.measure_later;
+    IE_TRY(const Measured best, find_best());
     IE_TRY(auto session, on_all_gpus(best.trial));
+    if (is_thorough_) {
+      keep(key, best);
+      return chosen(std::move(session), best.trial, reason_of(best));
+    }
+    const std::string reason = reason_of(best) + "; its other settings are measured meanwhile, for the next time";
+    measure_later(key);
     return chosen(std::move(session), best.trial, reason);
   }
 
@@ -145,6 +148,27 @@ class DeviceChooser {
   }
 
  private:
+  void keep(const std::string& key, const Measured& best) const {
+    const Setting& setting = best.trial.setting;
+    const Remembered found{
+        best.trial.precision, reason_of(best),           best.trial.batch,   best.trial.rows,
+        setting.nhwc,         setting.fuse_convolutions, setting.cuda_graph, setting.search_convolutions};
+    if (const Status kept = PrecisionMemory(context_.memory_folder).keep(key, spec_.name, found); !kept)
+      log_warning("the best settings of {} will be measured again: {}", spec_.name, printable(kept.error().message));
+  }
+
+  // On a thread of its own, until all settings are measured or this is destroyed.
+  void measure_later(const std::string& key) {
+    measuring_ = std::jthread([this, key](const std::stop_token& stop) {
+      stop_ = stop;
+      is_thorough_ = true;
+      if (const auto best = find_best())
+        keep(key, *best);
+      else
+        log_debug("{}: its settings are measured the next time: {}", spec_.name, printable(best.error().message));
+    });
+  }
+
   // One session for each usable GPU.
   [[nodiscard]] Result<std::unique_ptr<Session>> on_all_gpus(const Trial& trial) const {
     IE_TRY(const std::vector<int> gpus, gpus_for(preference_.device));
@@ -226,8 +250,8 @@ class DeviceChooser {
     return {preference_.precision};
   }
 
-  // The first precision that passes its gate, with the fastest setting and rows.
-  Result<Measured> find_best(const MakeCanaries& make_canaries) {
+  // The outputs that a GPU's are compared with, and what the model's own graph says of its sizes.
+  Status learn(const MakeCanaries& make_canaries) {
     if (source().empty())
       return fail(ErrorCode::kNotFound,
                   fmt::format("the model {0} is not installed whole: `image-engine models pull {0}`", spec_.name));
@@ -237,23 +261,30 @@ class DeviceChooser {
     IE_TRY(const auto reference, Session::create(source(), plain));
     IE_TRY(canaries_, make_canaries(*reference));
     IE_TRY(reference_, run_canaries(*reference, canaries_, spec_.outputs));
-    const bool free = has_free_sizes(*reference);
-    const bool tensorrt = options_.provider != Provider::kCuda;
-    const std::span<const Setting> settings = tensorrt ? kOneSetting
-                                              : free   ? kFreeSettings
-                                                       : std::span<const Setting>(kFixedSettings);
-    std::int64_t rows = 0;
-    if (!free && has_free_rows(*reference)) rows = context_.batch > 0 ? context_.batch : kFirstBatch;
+    has_free_sizes_ = has_free_sizes(*reference);
+    if (!has_free_sizes_ && has_free_rows(*reference)) rows_ = context_.batch > 0 ? context_.batch : kFirstBatch;
+    rows_name_ = reference->inputs().front().rows;
+    return {};
+  }
 
+  // The first precision that passes its gate, with the fastest setting and rows; where this is not to be thorough, with
+  // the first that pass.
+  Result<Measured> find_best() {
+    const bool tensorrt = options_.provider != Provider::kCuda;
+    const std::span<const Setting> settings = tensorrt          ? kOneSetting
+                                              : has_free_sizes_ ? kFreeSettings
+                                                                : std::span<const Setting>(kFixedSettings);
     refusals_.clear();
     for (const std::string& precision : precisions()) {
       if (precision == "int8") {
         refusals_.emplace_back("int8: for CPUs and TensorRT");
         continue;
       }
-      auto best = best_setting({precision, rows, reference->inputs().front().rows, {}}, settings);
+      auto best = best_setting({precision, rows_, rows_name_, {}}, settings);
       // Each batch would need another engine.
-      if (best) return context_.batch > 0 || rows == 0 || tensorrt ? *best : best_batch(*best);
+      const bool has_batches = is_thorough_ && context_.batch == 0 && rows_ > 0 && !tensorrt;
+      if (best) return has_batches ? best_batch(*best) : best;
+      if (best.error().code == ErrorCode::kInterrupted) return best;
       refusals_.push_back(fmt::format("{}: {}", precision, best.error().message));
     }
     return fail(ErrorCode::kUnsupported, fmt::format("{}", fmt::join(refusals_, "; ")));
@@ -264,6 +295,7 @@ class DeviceChooser {
     Error last{ErrorCode::kUnsupported, "nothing was tried"};
     for (const Setting& setting : settings) {
       trial.setting = setting;
+      if (stop_.stop_requested()) return fail(ErrorCode::kInterrupted, "the work has ended before");
       auto measured = measure(trial);
       if (!measured) {
         log_debug("{} on {}, {} {}: {}", spec_.name, provider_name(options_.provider), trial.precision, setting.name,
@@ -276,6 +308,7 @@ class DeviceChooser {
         if (last.code == ErrorCode::kInvalidArgument) break;  // the gate: another setting computes the same numbers
       } else if (!best || measured->seconds < best->seconds) {
         best = std::move(*measured);
+        if (!is_thorough_) break;
       }
     }
     if (!best) return fail(last);
@@ -285,6 +318,7 @@ class DeviceChooser {
   Result<Measured> best_batch(const Measured& first) {
     std::vector<Measured> all;
     for (const std::int64_t rows : kBatches) {
+      if (stop_.stop_requested()) return fail(ErrorCode::kInterrupted, "the work has ended before");
       Trial trial = first.trial;
       trial.batch = rows;
       auto measured = rows == first.trial.batch ? Result<Measured>(first) : measure(trial);
@@ -305,17 +339,17 @@ class DeviceChooser {
     return Measured{trial, seconds, found};
   }
 
-  [[nodiscard]] std::string reason_for(const Measured& best) const {
+  [[nodiscard]] static std::string speed_of(const Measured& best) {
     return fmt::format("{}: {:.0f} pictures/s at {} per run, {}, cosine {:.4f}", best.trial.precision,
                        1 / std::max(best.seconds, 1e-9), std::max<std::int64_t>(best.trial.batch, 1),
                        best.trial.setting.name, best.found.cosine);
   }
 
   // Why each precision before the best was not taken, and the best.
-  [[nodiscard]] std::vector<std::string> rejected_and(std::string best) const {
+  [[nodiscard]] std::string reason_of(const Measured& best) const {
     std::vector<std::string> all = refusals_;
-    all.push_back(std::move(best));
-    return all;
+    all.push_back(speed_of(best));
+    return fmt::format("{}", fmt::join(all, "; "));
   }
 
   Spec spec_;
@@ -325,7 +359,13 @@ class DeviceChooser {
   InferenceContext context_;
   std::vector<std::string> refusals_;  // of precisions, with their reasons
   std::vector<Tensor> canaries_, reference_;
+  bool has_free_sizes_ = false;
+  std::int64_t rows_ = 0;  // of the first trial; 0: the file's
+  std::string rows_name_;
+  bool is_thorough_ = true;  // all settings and batches are tried
+  std::stop_token stop_;     // of what is measured later
   Trial chosen_;
+  std::jthread measuring_;  // ends first
 };
 
 // The fallback when a session on a GPU fails: fewer rows while it runs out of memory, else the CPU. Without a chooser
@@ -341,6 +381,11 @@ TakeOver successor(const std::string& model, const std::shared_ptr<DeviceChooser
     IE_TRY(Chosen next, on_cpu());
     return Successor{std::move(next.session), next.precision};
   };
+}
+
+// Where a GPU is required. Keeps the chooser, which may still be measuring.
+TakeOver no_successor(const std::shared_ptr<DeviceChooser>& chooser) {
+  return [chooser](const Error& error) -> Result<Successor> { return fail(error); };
 }
 
 }  // namespace
@@ -393,9 +438,9 @@ Result<Chosen> choose_device(const Spec& spec, const Store& store, const Session
       log_warning("{}: not all of it runs on {}: {}", spec.name, placement.provider, nodes_text(placement));
     found->reason = fmt::format("{}", fmt::join(passed_over, "; ")) + (passed_over.empty() ? "" : "; ") +
                     placement.provider + " " + found->reason;
-    if (!preference.require_gpu)
-      found->session =
-          make_resilient(std::move(found->session), successor(spec.name, chooser, [=] { return on_cpu("auto"); }));
+    found->session = make_resilient(
+        std::move(found->session),
+        preference.require_gpu ? no_successor(chooser) : successor(spec.name, chooser, [=] { return on_cpu("auto"); }));
     return found;
   }
   if (preference.require_gpu)

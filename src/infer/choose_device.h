@@ -25,11 +25,15 @@ struct InferenceContext {
   // Rows of a run; 0: the fastest number.
   std::int64_t batch = 1;
   std::string engine;  // named by the user, for any model
+  // On a GPU without measurements: the first settings that pass are used, and the others are measured in the
+  // background, for the next time.
+  bool measure_later = false;
 };
 
 // Tries in this order: the model's prebuilt engine (prebuilt.h; not for `cpu` and `cuda`), TensorRT, TensorRT for RTX,
 // CUDA fp16, CUDA fp32, the CPU by choose_precision(). On a GPU, the batch (if `batch` is 0), convolution layout,
-// algorithm search and CUDA graphs are measured once and stored by (model, GPU, driver, runtime, preference). A GPU's
+// algorithm search and CUDA graphs are measured once and stored by (model, GPU, driver, runtime, preference); an
+// unfinished measurement in the background ends with the session, and is begun again the next time. A GPU's
 // outputs must meet the precision's gate against the CPU's fp32, or the default gate of the task (docs/models.md).
 // Chosen::reason names each rejected provider and the reason. A session that runs out of GPU memory continues with half
 // the rows; one whose GPU is lost falls back to the CPU; each logs this once. Without a GPU number, all GPUs of the

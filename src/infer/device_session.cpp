@@ -76,22 +76,8 @@ class BoundRun {
   // Allocates the buffers and runs once, or as often as recording needs. Throws Ort::Exception.
   Status prepare(std::span<const Tensor> inputs, const Signature& signature, std::span<const char* const> outputs,
                  std::int64_t rows) {
-    const std::unique_lock alone(recording());
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
-      std::vector<std::int64_t> shape = inputs[i].shape;
-      if (rows > 0) shape[0] = rows;
-      IE_TRY(TensorBuffer buffer,
-             make_buffer(signature.inputs[i].name, inputs[i].type, std::move(shape), stream_.device()));
-      inputs_.push_back(std::move(buffer));
-    }
-    IE_CHECK(upload(inputs, 0, rows_of(inputs)));
-    for (const TensorBuffer& buffer : inputs_) binding_.BindInput(buffer.name.c_str(), buffer.value);
-    IE_CHECK(learn_outputs(outputs));
-    for (const TensorBuffer& buffer : outputs_) binding_.BindOutput(buffer.name.c_str(), buffer.value);
-    if (graph_ == 0) return {};
-    options_.AddConfigEntry("gpu_graph_id", std::to_string(graph_).c_str());
-    run_watched(options_, [&] { session_.Run(options_, binding_); });  // runs until it is recorded
-    return stream_.wait();
+    IE_CHECK(allocate(inputs, signature, outputs, rows));
+    return graph_ == 0 ? Status() : record();
   }
 
   [[nodiscard]] bool fits(std::span<const Tensor> inputs, std::int64_t rows,
@@ -150,6 +136,31 @@ class BoundRun {
   }
 
  private:
+  // The first run may search algorithms for seconds: other sessions go on meanwhile.
+  Status allocate(std::span<const Tensor> inputs, const Signature& signature, std::span<const char* const> outputs,
+                  std::int64_t rows) {
+    const auto quiet = no_recording();
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      std::vector<std::int64_t> shape = inputs[i].shape;
+      if (rows > 0) shape[0] = rows;
+      IE_TRY(TensorBuffer buffer,
+             make_buffer(signature.inputs[i].name, inputs[i].type, std::move(shape), stream_.device()));
+      inputs_.push_back(std::move(buffer));
+    }
+    IE_CHECK(upload(inputs, 0, rows_of(inputs)));
+    for (const TensorBuffer& buffer : inputs_) binding_.BindInput(buffer.name.c_str(), buffer.value);
+    IE_CHECK(learn_outputs(outputs));
+    for (const TensorBuffer& buffer : outputs_) binding_.BindOutput(buffer.name.c_str(), buffer.value);
+    return {};
+  }
+
+  Status record() {
+    const std::unique_lock alone(recording());
+    options_.AddConfigEntry("gpu_graph_id", std::to_string(graph_).c_str());
+    run_watched(options_, [&] { session_.Run(options_, binding_); });  // runs until it is recorded
+    return stream_.wait();
+  }
+
   // Of an input with rows on the GPU. What is left of the buffer keeps its numbers: no row depends on another.
   Status upload_rows(const Tensor& input, std::size_t first, std::size_t count, TensorBuffer& buffer) {
     const std::size_t row = buffer.host.size() / static_cast<std::size_t>(buffer.shape[0]);
@@ -314,10 +325,16 @@ class DeviceResidentRun final : public ResidentRun {
 
 class DeviceSession final : public Session {
  public:
+  ~DeviceSession() override {
+    const auto quiet = no_recording();
+    lanes_.clear();
+  }
+
   static Result<std::unique_ptr<Session>> create(const std::string& file, const SessionOptions& options) {
     auto session = std::make_unique<DeviceSession>();
     session->options_ = options;
     for (int i = 0; i < std::max(options.lanes, 1); ++i) {
+      const auto quiet = no_recording();
       auto lane = std::make_unique<Lane>();
       lane->name = fmt::format("cuda:{} {} #{}", options.device, to_utf8(file_name(file)), i + 1);
       IE_TRY(lane->stream, gpu::Stream::create(options.device));
@@ -409,8 +426,13 @@ class DeviceSession final : public Session {
       std::rotate(known, known + 1, lane.runs.end());
       return lane.runs.back().get();
     }
-    if (lane.runs.size() == kKeptRuns) lane.runs.erase(lane.runs.begin());
-    auto run = std::make_unique<BoundRun>(lane.session, lane.stream, options_.cuda_graph ? ++lane.graphs : 0);
+    if (lane.runs.size() == kKeptRuns) {
+      const auto quiet = no_recording();
+      lane.runs.erase(lane.runs.begin());
+    }
+    // The runtime keeps what was recorded until the session ends.
+    const bool records = options_.cuda_graph && lane.graphs < static_cast<int>(kKeptRuns);
+    auto run = std::make_unique<BoundRun>(lane.session, lane.stream, records ? ++lane.graphs : 0);
     IE_CHECK(run->prepare(inputs, signature_, outputs, rows));
     lane.runs.push_back(std::move(run));
     return lane.runs.back().get();

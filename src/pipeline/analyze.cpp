@@ -20,6 +20,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// A photo costs a worker 100 ms of a core that the GPU's decoder needs for 10 others.
+constexpr int kNicenessBesideGpu = 10;
+
 store::Counts counts_of(const AnalyzeReport& report) {
   const auto number = [](std::uint64_t value) { return static_cast<std::int64_t>(value); };
   return {{"files", number(report.scan.files)},     {"media", number(report.scan.media)},
@@ -111,8 +114,10 @@ Result<AnalyzeReport> analyze(const AnalyzeOptions& options, store::WriterLock l
   IE_CHECK(check_sound(options.models, options.config));
   IE_TRY(store::CatalogueWriter writer, store::CatalogueWriter::open(options.catalogue, std::move(lock)));
   IE_TRY(store::CatalogueReader reader, store::CatalogueReader::open(options.catalogue));
-  IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(pool_options(options.config)));
-  IE_TRY(const GpuDecoding decoding, start_gpu_decoding(options.config, pool->options()));
+  worker::PoolOptions workers = pool_options(options.config);
+  IE_TRY(const GpuDecoding decoding, start_gpu_decoding(options.config, workers));
+  if (decoding.decoder) workers.niceness = kNicenessBesideGpu;
+  IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(std::move(workers)));
   AnalyzeReport report;
   const gpu::LaneRecording lanes(!options.trace.empty());
   const DiskWaits disk;

@@ -25,6 +25,9 @@ class InstalledModels {
   static Result<InstalledModels> open(const models::InstallPaths& paths, const Config& config,
                                       const std::string& engine = {});
 
+  // On a GPU without measurements, sessions begin with the first settings that pass (infer::InferenceContext).
+  void measure_later() { measures_later_ = true; }
+
   // The installed model for a task, or a server's if `wanted` names it. kNotFound names the command that installs one;
   // kInvalidArgument: `wanted` is not a model of the task. Specs live as long as this.
   [[nodiscard]] Result<const models::Spec*> find(std::string_view task, const std::string& wanted) const;
@@ -66,6 +69,7 @@ class InstalledModels {
   models::Registry registry_;
   models::Store store_;
   std::string engine_;
+  bool measures_later_ = false;
   std::shared_ptr<MemoryBudget> budget_;  // of all runs on the CPU
 };
 

@@ -21,6 +21,7 @@ Result<bool> Meaning::open_models() {
     if (!is_pass_3_) run_.report.notes.push_back("models: left out: " + models.error().message);
     return false;
   }
+  models->measure_later();
   models_ = std::make_shared<const InstalledModels>(std::move(*models));
   chosen_ = model_stages(models_, spaces, run_.options.upgrade_embedding);
   return true;

@@ -259,6 +259,7 @@ class Chooser {
 void note_session(const infer::Chosen& chosen, PictureStage& stage) {
   stage.device = chosen.session->placement().device;
   stage.precision = chosen.precision;
+  stage.reason = chosen.reason;
   stage.runs_on = [session = chosen.session.get(), precision = chosen.precision] {
     const infer::Placement now = session->placement();
     return std::pair(now.device, now.precision.empty() ? precision : now.precision);

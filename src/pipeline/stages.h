@@ -112,6 +112,7 @@ struct PictureStage {
   // For stages with a model: loads it when there is work. Sets prepare, run, batch, device, precision.
   std::function<Status(PictureStage&)> load = {};
   std::string device = "cpu", precision = {};
+  std::string reason = {};  // why these, for people
   // The current device and precision, where they may change: a session may fall back to the CPU. Thread-safe; empty: as
   // above.
   std::function<std::pair<std::string, std::string>()> runs_on = {};

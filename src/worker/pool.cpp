@@ -236,6 +236,7 @@ Result<std::unique_ptr<Process>> Pool::start() {
   ProcessLimits limits;
   limits.memory = options_.memory_limit;
   limits.decode_threads = options_.decode_threads;
+  limits.niceness = options_.niceness;
   IE_TRY(std::unique_ptr<Process> process, Process::create(options_.program, limits));
   std::vector<std::string> missing = missing_layers(process->layers());
   if (options_.require_sandbox && !missing.empty())

@@ -23,6 +23,7 @@ struct PoolOptions {
   std::uint64_t memory_limit = 1ULL << 30;    // bytes of private and shared memory, for each worker
   std::chrono::milliseconds timeout{30'000};  // for one file; files over 100 MB get more, by their size
   int decode_threads = 1;                     // libvips threads in one worker
+  int niceness = 0;                           // as of nice(1)
   bool require_sandbox = false;               // refuse to run if a sandbox layer is missing
 };
 

@@ -29,8 +29,13 @@ std::string default_program() { return helper_program("image-engine-worker"); }
 
 Result<std::unique_ptr<Process>> Process::create(const std::string& program, const ProcessLimits& limits) {
   ChildOptions options;
-  options.arguments = {program, "--memory-limit", std::to_string(limits.memory), "--threads",
-                       std::to_string(limits.decode_threads)};
+  options.arguments = {program,
+                       "--memory-limit",
+                       std::to_string(limits.memory),
+                       "--threads",
+                       std::to_string(limits.decode_threads),
+                       "--nice",
+                       std::to_string(limits.niceness)};
   options.shared_bytes = kMaxReplyBytes + limits.memory;
   options.memory_limit = limits.memory;
   std::unique_ptr<Process> process(new Process);

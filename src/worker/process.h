@@ -22,6 +22,7 @@ std::string default_program();
 struct ProcessLimits {
   std::uint64_t memory = 0;  // bytes
   int decode_threads = 1;
+  int niceness = 0;
 };
 
 struct ChunkInSlot {

@@ -40,6 +40,7 @@ COMMANDS = {
     "label remove": ["left"],
     "models list": [],
     "models verify": [],
+    "models prepare": [],
     "models add": ["OUT.onnx", "--task", "objects", "--spec", "OUT.yaml"],
     "models remove": ["none-of-this-name"],
     "models export": ["clip", "--from", "FOLDER", "-o", "OUT"],

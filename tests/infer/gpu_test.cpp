@@ -1,7 +1,10 @@
 // Sessions on a GPU, beside the CPU's on the same graphs. ctest runs these under the label gpu.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <cstdint>
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "gpu/cuda.h"
@@ -25,9 +28,9 @@ SessionOptions on_gpu(int device = 0) {
   return options;
 }
 
-Tensor pictures(std::int64_t rows) {
+Tensor pictures(std::int64_t rows, std::size_t first = 0) {
   Tensor tensor = Tensor::zeros(ElementType::kFloat32, {rows, 3, 16, 16});
-  std::size_t i = 0;
+  std::size_t i = first;
   for (float& value : tensor.as<float>()) value = static_cast<float>(++i * 7919 % 256) / 128 - 1;
   return tensor;
 }
@@ -38,14 +41,41 @@ std::unique_ptr<Session> load(const SessionOptions& options) {
   return session ? std::move(*session) : nullptr;
 }
 
-void expect_near(const Session& session, const Session& reference, std::int64_t rows) {
-  const Tensor input = pictures(rows);
+void expect_near(const Session& session, const Session& reference, std::int64_t rows, std::size_t first = 0) {
+  const Tensor input = pictures(rows, first);
   const auto made = session.run({&input, 1}), wanted = reference.run({&input, 1});
   ASSERT_OK(made);
   ASSERT_OK(wanted);
   ASSERT_EQ(made->front().shape, wanted->front().shape);
   for (std::size_t i = 0; i < made->front().count(); ++i)
     ASSERT_NEAR(made->front().as<float>()[i], wanted->front().as<float>()[i], kNear) << rows << " rows, element " << i;
+}
+
+struct UsedMemory {
+  double host = 0, device = 0;  // bytes; of this process, of all programs
+};
+UsedMemory used_memory() {
+  UsedMemory used;
+  std::ifstream file("/proc/self/statm");
+  double pages = 0;
+  file >> pages >> pages;
+  used.host = pages * static_cast<double>(::sysconf(_SC_PAGESIZE));
+  if (const auto memory = gpu::memory_info(0)) used.device = static_cast<double>(memory->total - memory->free);
+  return used;
+}
+void expect_no_more(const UsedMemory& before) {
+  constexpr double kGrowth = 1.01;
+  const UsedMemory after = used_memory();
+  EXPECT_GT(before.device, 0);
+  EXPECT_LT(after.host, before.host * kGrowth);
+  EXPECT_LT(after.device, before.device * kGrowth);
+}
+
+SessionOptions recorded(std::int64_t rows) {
+  SessionOptions options = on_gpu();
+  options.cuda_graph = true;
+  if (rows > 0) options.fixed_dimensions = {{"batch", rows}};
+  return options;
 }
 
 class GpuTest : public testing::Test {
@@ -93,6 +123,54 @@ TEST_F(GpuTest, TakesRunsOfManyThreads) {
   for (int i = 0; i < 6; ++i)
     threads.emplace_back([&, i] {
       for (int k = 0; k < 20; ++k) expect_near(*gpu, *cpu_, 1 + (i + k) % 6);
+    });
+}
+
+TEST_F(GpuTest, EachBatchGivesItsOwnResults) {
+  for (const std::int64_t rows : {0, 4}) {
+    const auto gpu = load(recorded(rows));
+    ASSERT_TRUE(gpu);
+    for (std::size_t i = 0; i < 8; ++i) expect_near(*gpu, *cpu_, 4, i * 1000);
+  }
+}
+
+TEST_F(GpuTest, RebuiltSessionsLeaveNoMemoryBehind) {
+  UsedMemory before;
+  for (int i = 0; i < 110; ++i) {
+    if (i == 10) before = used_memory();
+    const auto gpu = load(recorded(4));
+    ASSERT_TRUE(gpu);
+    expect_near(*gpu, *cpu_, 4, static_cast<std::size_t>(i));
+  }
+  expect_no_more(before);
+}
+
+TEST_F(GpuTest, ManySizesLeaveNoMemoryBehind) {
+  const auto gpu = load(recorded(0));
+  ASSERT_TRUE(gpu);
+  UsedMemory before;
+  std::uint32_t random = 1;
+  for (int i = 0; i < 10'500; ++i) {
+    if (i == 500) before = used_memory();
+    random = random * 1664525 + 1013904223;
+    const std::int64_t rows = 1 + (random >> 16) % 64;
+    const Tensor input = pictures(rows);
+    ASSERT_OK(gpu->run({&input, 1}));
+  }
+  expect_no_more(before);
+  expect_near(*gpu, *cpu_, 7);
+}
+
+TEST_F(GpuTest, SessionsComeAndGoWhileOthersRecord) {
+  std::vector<std::jthread> threads;
+  for (std::size_t i = 0; i < 4; ++i)
+    threads.emplace_back([&, i] {
+      for (std::size_t k = 0; k < 10; ++k) {
+        const auto gpu = load(recorded(i % 2 == 0 ? 4 : 0));
+        ASSERT_TRUE(gpu);
+        for (std::size_t rows = 1; rows <= 8; ++rows)  // more sizes than are kept
+          expect_near(*gpu, *cpu_, static_cast<std::int64_t>(rows), i * 100 + k);
+      }
     });
 }
 

@@ -2,10 +2,14 @@
 
 #include <cuda_runtime_api.h>
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
+#include <future>
+#include <thread>
+#include <type_traits>
 
 #include "core/text.h"
 #include "gpu/kernels/resample.h"
@@ -18,11 +22,14 @@ namespace {
 // Measured on an H200 with 960 photos of 12 MP and 2.9 MB, bytes in memory: the engine alone decodes 730 to 810 a
 // second 64 at a time, and 780 to 860 in two batches of 128, for four times the memory; with the hybrid decoder beside
 // it, 64 at a time on 12 threads, 960 to 1,170.
-constexpr std::size_t kBatch = 64;
+constexpr std::size_t kBatch = 48;
+constexpr int kEngineThreads = 2;
 constexpr std::size_t kShareOfInputs = 4;  // one in so many bytes of the GPU's memory is for models' inputs
 constexpr std::size_t kScratchBytes = std::size_t{160} << 20;  // resample()'s need for pictures of 12 MP, and more
-constexpr std::size_t kOutputBytes = std::size_t{384} << 20;   // reduced pictures and sums, on the GPU
-constexpr std::size_t kStagingBytes = std::size_t{384} << 20;  // the same, page-locked
+// Reduced pictures and sums, on the GPU and page-locked: of 100 photos of 12 MP.
+constexpr std::size_t kMostOutputBytes = std::size_t{384} << 20;
+// With less memory, two engine lanes would wait for each other.
+constexpr std::size_t kTwoEngineLanesBytes = std::size_t{4} << 30;
 
 Status cuda(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return {};
@@ -32,6 +39,13 @@ Status cuda(cudaError_t error, const char* what) {
 // After an error of CUDA all calls fail: the engine leaves the pictures in work to the CPU, and starts the process
 // again.
 [[noreturn]] void end_the_process() { ::_exit(3); }
+
+// Makes this thread, and those that it starts, give way to others. A photo costs the hybrid decoder 16 times the CPU
+// time that it costs the engine's: on a busy CPU the engine is to be fed first.
+void yield_to_others() {
+  constexpr int kNiceness = 10;
+  ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNiceness);
+}
 
 // An event that waits without spinning.
 class Event {
@@ -73,6 +87,7 @@ class Lanes::Lane {
   Status open(Codec& codec, int threads);
   // Decodes what can be decoded; the others go back to the queue or are answered with none.
   void work(std::vector<JobPointer> jobs);
+  Status warm_up();
   // As work(), of one JPEG, and waits for it.
   Status try_one(std::span<const std::byte> jpeg);
   [[nodiscard]] GpuRoute route() const { return route_; }
@@ -102,6 +117,11 @@ struct Lanes::State {
   Answers* answers = nullptr;
   bool has_engine = false;
 
+  Status allocate(std::size_t lane_count);
+  template <typename Work>
+  [[nodiscard]] std::future<std::invoke_result_t<Work>> start_on_device(Work work) const;
+  Result<std::unique_ptr<Lane>> open_lane(GpuRoute route);
+  Status open_lanes(std::size_t engine_lanes);
   void answer_none(const Job& job) { answers->send(job, GpuRoute::kNone); }
   void finish(Batch& batch);
 };
@@ -120,7 +140,7 @@ void Lanes::Lane::take_memory(std::vector<JobPointer>& jobs) {
   std::size_t with_memory = 0, results = 0;
   for (JobPointer& job : jobs) {
     results = lay_out(*job, results).end;
-    if (with_memory > 0 && results > kStagingBytes / 2) break;
+    if (with_memory > 0 && results > all_.staging->size() / 2) break;
     const std::size_t bytes = std::size_t{job->jpeg.width} * job->jpeg.height * 3;
     std::optional<MemoryArena::Part> part =
         with_memory == 0 ? all_.pictures->take(bytes) : all_.pictures->try_take(bytes);
@@ -245,35 +265,77 @@ void Lanes::State::finish(Batch& batch) {
 Lanes::Lanes() : state_(std::make_unique<State>()) {}
 Lanes::~Lanes() = default;
 
+// All memory now: exporting may open a device, and in the sandbox none can be opened.
+Status Lanes::State::allocate(std::size_t lane_count) {
+  const std::size_t output = std::min(kMostOutputBytes, options.device_bytes / 8), scratch = lane_count * kScratchBytes;
+  if (options.device_bytes < 2 * (output + scratch))
+    return fail(ErrorCode::kOutOfMemory,
+                fmt::format("decoding on the GPU needs {} of its memory and may use {} (half of what is free, and "
+                            "inference.gpu_memory_mb)",
+                            human_bytes(2 * (output + scratch)), human_bytes(options.device_bytes)));
+  IE_TRY(outputs, MemoryArena::create(MemoryKind::kDevice, output + scratch));
+  const std::size_t rest = options.device_bytes - output - scratch, for_inputs = rest / kShareOfInputs;
+  IE_TRY(pictures, MemoryArena::create(MemoryKind::kDevice, rest - for_inputs));
+  // Without it the engine makes the inputs.
+  if (Result<ExportedMemory> memory = allocate_exported(options.device, for_inputs)) exported = std::move(*memory);
+  IE_TRY(inputs, MemoryArena::create(MemoryKind::kPinned, options.pinned_bytes));
+  IE_TRY(staging, MemoryArena::create(MemoryKind::kPinned, output));
+  return {};
+}
+
+// Runs `work` on a thread of its own, on this device.
+template <typename Work>
+std::future<std::invoke_result_t<Work>> Lanes::State::start_on_device(Work work) const {
+  return std::async(std::launch::async, [device = options.device, work = std::move(work)] {
+    cudaSetDevice(device);
+    return work();
+  });
+}
+
+// A lane that has decoded pictures of its own, so that all that a library opens at its first picture is open.
+Result<std::unique_ptr<Lanes::Lane>> Lanes::State::open_lane(GpuRoute route) {
+  if (route == GpuRoute::kHybrid) yield_to_others();
+  auto lane = std::make_unique<Lane>(*this, route);
+  IE_CHECK(lane->open(*codec, route == GpuRoute::kHybrid ? options.threads : kEngineThreads));
+  IE_CHECK(lane->warm_up());
+  return lane;
+}
+
+Status Lanes::State::open_lanes(std::size_t engine_lanes) {
+  std::vector<std::future<Result<std::unique_ptr<Lane>>>> opening;
+  for (std::size_t i = 0; i <= engine_lanes; ++i)
+    opening.push_back(start_on_device(
+        [this, route = i < engine_lanes ? GpuRoute::kHardware : GpuRoute::kHybrid] { return open_lane(route); }));
+  Status opened;
+  for (std::size_t i = 0; i <= engine_lanes; ++i) {
+    Result<std::unique_ptr<Lane>> lane = opening[i].get();
+    if (lane)
+      lanes.push_back(std::move(*lane));
+    else if (i == engine_lanes)  // the others: a GPU without an engine, or with one that does not work
+      opened = fail(lane.error());
+  }
+  has_engine = lanes.size() > 1;
+  return opened;
+}
+
 Result<std::unique_ptr<Lanes>> Lanes::create(const LaneOptions& options) {
   std::unique_ptr<Lanes> lanes(new Lanes);
   State& state = *lanes->state_;
   state.options = options;
+  std::size_t free = 0, total = 0;
   cudaError_t error = cudaSetDevice(options.device);
-  if (error == cudaSuccess) error = cudaFree(nullptr);
+  if (error == cudaSuccess) error = cudaMemGetInfo(&free, &total);
   if (error != cudaSuccess)
     return fail(ErrorCode::kPermission, fmt::format("the GPU cannot be used: {}", cudaGetErrorString(error)));
-  IE_TRY(state.codec, Codec::create(options.folders));
-  constexpr std::size_t kOthers = kOutputBytes + 2 * kScratchBytes;
-  if (options.device_bytes < 2 * kOthers)
-    return fail(ErrorCode::kOutOfMemory, fmt::format("decoding on the GPU needs {} of its memory and may use {} "
-                                                     "(inference.gpu_memory_mb)",
-                                                     human_bytes(2 * kOthers), human_bytes(options.device_bytes)));
-  IE_TRY(state.outputs, MemoryArena::create(MemoryKind::kDevice, kOthers));
-  const std::size_t rest = options.device_bytes - kOthers, inputs = rest / kShareOfInputs;
-  IE_TRY(state.pictures, MemoryArena::create(MemoryKind::kDevice, rest - inputs));
-  // Now, since exporting may open a device. Without it the engine makes the inputs.
-  if (Result<ExportedMemory> exported = allocate_exported(options.device, inputs))
-    state.exported = std::move(*exported);
-  IE_TRY(state.inputs, MemoryArena::create(MemoryKind::kPinned, options.pinned_bytes));
-  IE_TRY(state.staging, MemoryArena::create(MemoryKind::kPinned, kStagingBytes));
-  auto engine = std::make_unique<Lane>(state, GpuRoute::kHardware);
-  state.has_engine = engine->open(*state.codec, 2).has_value();
-  if (state.has_engine) state.lanes.push_back(std::move(engine));
-  auto hybrid = std::make_unique<Lane>(state, GpuRoute::kHybrid);
-  IE_CHECK(hybrid->open(*state.codec, options.threads));
-  state.lanes.push_back(std::move(hybrid));
-  state.waiting = std::make_unique<WaitingPictures>(state.has_engine, kBatch);
+  state.options.device_bytes = std::min(options.device_bytes, free / 2);
+  const std::size_t engine_lanes = state.options.device_bytes >= kTwoEngineLanesBytes ? 2 : 1;
+  std::future<Status> allocated =
+      state.start_on_device([&state, engine_lanes] { return state.allocate(engine_lanes + 1); });
+  Result<std::unique_ptr<Codec>> codec = Codec::create(options.folders);
+  IE_CHECK(allocated.get());
+  IE_TRY(state.codec, std::move(codec));
+  IE_CHECK(state.open_lanes(engine_lanes));
+  state.waiting = std::make_unique<WaitingPictures>(state.has_engine, engine_lanes * kBatch);
   return lanes;
 }
 
@@ -289,15 +351,14 @@ Result<std::vector<std::byte>> coded_sample(std::uint32_t width, std::uint32_t h
 
 }  // namespace
 
-Status Lanes::warm_up() {
-  for (const auto& lane : state_->lanes)
-    for (const bool progressive : {false, true}) {
-      if (progressive && lane->route() == GpuRoute::kHardware) continue;
-      for (const std::uint32_t width : {320U, 1600U}) {
-        IE_TRY(const std::vector<std::byte> jpeg, coded_sample(width, width * 3 / 4, progressive));
-        IE_CHECK(lane->try_one(jpeg));
-      }
+Status Lanes::Lane::warm_up() {
+  for (const bool progressive : {false, true}) {
+    if (progressive && route_ == GpuRoute::kHardware) continue;
+    for (const std::uint32_t width : {320U, 1600U}) {
+      IE_TRY(const std::vector<std::byte> jpeg, coded_sample(width, width * 3 / 4, progressive));
+      IE_CHECK(try_one(jpeg));
     }
+  }
   return {};
 }
 

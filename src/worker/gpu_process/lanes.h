@@ -41,8 +41,6 @@ class Lanes {
   static Result<std::unique_ptr<Lanes>> create(const LaneOptions& options);
   ~Lanes();
 
-  // Decodes pictures of its own on each lane, so that all that a library opens at its first picture is open. kInternal.
-  Status warm_up();
   // Starts the threads. Answers must live until the process ends.
   void start(Answers& answers);
   // Decodes the job's file, which input and jpeg describe, and answers. Thread-safe, after start().

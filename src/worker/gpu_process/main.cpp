@@ -205,7 +205,6 @@ int serve(const Arguments& arguments) {
   Result<std::unique_ptr<Lanes>> lanes = Lanes::create(arguments.lanes);
   if (!lanes) hello.is_refused = lanes.error().code == ErrorCode::kPermission ? 1 : 0;
   if (!lanes) return say(lanes.error().message) ? 0 : 2;
-  if (Status warm = (*lanes)->warm_up(); !warm) return say(warm.error().message) ? 0 : 2;
   Outbox outbox({static_cast<std::byte*>(memory), size}, arguments.slot_bytes);
   hello.has_engine = (*lanes)->has_engine() ? 1 : 0;
   const bool has_threads = thread_count() > 1;

@@ -2,6 +2,7 @@
 // except with --probe.
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -33,6 +34,7 @@ struct Arguments {
   std::string only;  // with --probe: the layer to try alone; empty: all
   std::uint64_t memory_limit = std::uint64_t{1} << 30;
   int threads = 1;
+  int niceness = 0;
 };
 
 bool parse(int argc, char** argv, Arguments& arguments) {
@@ -47,6 +49,8 @@ bool parse(int argc, char** argv, Arguments& arguments) {
       arguments.memory_limit = std::strtoull(argv[++i], nullptr, 10);
     } else if (flag == "--threads" && has_value) {
       arguments.threads = std::atoi(argv[++i]);
+    } else if (flag == "--nice" && has_value) {
+      arguments.niceness = std::atoi(argv[++i]);
     } else {
       return false;
     }
@@ -100,6 +104,7 @@ int main(int argc, char** argv) try {
     return 2;
   }
   const pid_t parent = ::getppid();
+  if (arguments.niceness > 0) (void)::setpriority(PRIO_PROCESS, 0, arguments.niceness);
   worker::Layers layers;
   std::string problem;
   if (arguments.only.empty()) worker::enter_early(layers);

@@ -81,7 +81,6 @@ Result<std::unique_ptr<Lanes>> Lanes::create(const LaneOptions& options) {
   IE_TRY(lanes->state_->inputs, MemoryArena::create(MemoryKind::kPinned, options.pinned_bytes));
   return lanes;
 }
-Status Lanes::warm_up() { return {}; }
 void Lanes::start(Answers& answers) {
   state_->answers = &answers;
   state_->threads = std::make_unique<TaskThreads>(2);
