@@ -67,7 +67,9 @@ Result<TensorBuffer> make_buffer(std::string name, ElementType type, std::vector
 // Runs of one set of shapes. One thread at a time.
 class BoundRun {
  public:
-  // `graph`: the number of its recorded graph in the session; 0: not recorded.
+  // `graph`: the number of its recorded graph in the session; 0: the session records none; kUnrecorded: this one is not
+  // recorded.
+  static constexpr int kUnrecorded = -1;
   BoundRun(Ort::Session& session, const gpu::Stream& stream, int graph)
       : session_(session), stream_(stream), binding_(session), graph_(graph) {
     options_.AddConfigEntry("disable_synchronize_execution_providers", "1");  // this class waits
@@ -77,7 +79,7 @@ class BoundRun {
   Status prepare(std::span<const Tensor> inputs, const Signature& signature, std::span<const char* const> outputs,
                  std::int64_t rows) {
     IE_CHECK(allocate(inputs, signature, outputs, rows));
-    return graph_ == 0 ? Status() : record();
+    return graph_ > 0 ? record() : Status();
   }
 
   [[nodiscard]] bool fits(std::span<const Tensor> inputs, std::int64_t rows,
@@ -187,7 +189,7 @@ class BoundRun {
   Status learn_outputs(std::span<const char* const> names) {
     const Ort::MemoryInfo memory("Cuda", OrtDeviceAllocator, stream_.device(), OrtMemTypeDefault);
     for (const char* name : names) binding_.BindOutput(name, memory);
-    if (graph_ > 0) options_.AddConfigEntry("gpu_graph_id", "-1");
+    if (graph_ != 0) options_.AddConfigEntry("gpu_graph_id", "-1");
     run_watched(options_, [&] { session_.Run(options_, binding_); });
     IE_CHECK(stream_.wait());
     const std::vector<Ort::Value> made = binding_.GetOutputValues();
@@ -430,12 +432,16 @@ class DeviceSession final : public Session {
       const auto quiet = no_recording();
       lane.runs.erase(lane.runs.begin());
     }
-    // The runtime keeps what was recorded until the session ends.
-    const bool records = options_.cuda_graph && lane.graphs < static_cast<int>(kKeptRuns);
-    auto run = std::make_unique<BoundRun>(lane.session, lane.stream, records ? ++lane.graphs : 0);
+    auto run = std::make_unique<BoundRun>(lane.session, lane.stream, next_graph(lane));
     IE_CHECK(run->prepare(inputs, signature_, outputs, rows));
     lane.runs.push_back(std::move(run));
     return lane.runs.back().get();
+  }
+
+  // The runtime keeps what was recorded until the session ends.
+  [[nodiscard]] int next_graph(Lane& lane) const {
+    if (!options_.cuda_graph) return 0;
+    return lane.graphs < static_cast<int>(kKeptRuns) ? ++lane.graphs : BoundRun::kUnrecorded;
   }
 
   void find_placement() {
