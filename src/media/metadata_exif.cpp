@@ -14,6 +14,7 @@
 namespace image_engine::media {
 namespace {
 
+using namespace std::string_literals;
 using namespace std::string_view_literals;
 
 constexpr size_t kMaxKeywords = 1000;
@@ -221,6 +222,11 @@ void merge_time(const Tags& tags, Metadata& metadata) {
   }
 }
 
+// Of the letter of a hemisphere, as the standard has it or in lower case.
+bool is_negative(std::string_view reference) {
+  return !reference.empty() && "SWsw"sv.find(reference.front()) != std::string_view::npos;
+}
+
 // EXIF: degrees, minutes, seconds as three rationals.
 std::optional<double> exif_angle(const Tags& tags, const std::string& key) {
   const auto* tag = tags.one(key);
@@ -231,15 +237,17 @@ std::optional<double> exif_angle(const Tags& tags, const std::string& key) {
     if (!part) return std::nullopt;
     degrees += *part * unit;
   }
-  const auto reference = tags.text(key + "Ref");
-  return reference.starts_with('S') || reference.starts_with('W') ? -degrees : degrees;
+  return is_negative(tags.text(key + "Ref")) ? -degrees : degrees;
 }
 
-// XMP: "48,8.232N" or "48,8,13.9N" (XMP specification part 2, GPSCoordinate).
-std::optional<double> xmp_angle(std::string_view text) {
-  if (text.empty() || "NSEW"sv.find(text.back()) == std::string_view::npos) return std::nullopt;
-  const bool negative = text.back() == 'S' || text.back() == 'W';
-  text.remove_suffix(1);
+// XMP: "48,8.232N" or "48,8,13.9N" (XMP specification part 2, GPSCoordinate); also plain degrees, "-48.1372", whose
+// reference is a letter behind them or `reference`.
+std::optional<double> xmp_angle(std::string_view text, std::string_view reference) {
+  if (text.empty()) return std::nullopt;
+  if ("NSEWnsew"sv.find(text.back()) != std::string_view::npos) {
+    reference = text.substr(text.size() - 1);
+    text.remove_suffix(1);
+  }
   double degrees = 0, unit = 1;
   while (!text.empty()) {
     const auto comma = std::min(text.find(','), text.size());
@@ -249,26 +257,40 @@ std::optional<double> xmp_angle(std::string_view text) {
     unit /= 60;
     text.remove_prefix(std::min(comma + 1, text.size()));
   }
-  return negative ? -degrees : degrees;
+  return is_negative(reference) ? -std::abs(degrees) : degrees;
+}
+
+// The position by the tags that begin with `prefix`. nullopt where they have none, where it is 0, 0 (what receivers
+// write that have none yet), and, with a warning, where it cannot be one.
+std::optional<Gps> position(const Tags& tags, const std::string& prefix, std::vector<std::string>& warnings) {
+  const auto angle = [&](const char* name) {
+    const std::string key = prefix + name;
+    return prefix.starts_with("Exif.") ? exif_angle(tags, key) : xmp_angle(tags.text(key), tags.text(key + "Ref"));
+  };
+  const bool has_latitude = tags.one(prefix + "GPSLatitude"), has_longitude = tags.one(prefix + "GPSLongitude");
+  if (!has_latitude && !has_longitude) return std::nullopt;
+  const auto latitude = angle("GPSLatitude"), longitude = angle("GPSLongitude");
+  if (!has_latitude || !has_longitude) {
+    add_warning(warnings, has_latitude ? "the GPS position has no longitude" : "the GPS position has no latitude");
+  } else if (!latitude || !longitude) {
+    add_warning(warnings, "the GPS position is not a number");
+  } else if (std::abs(*latitude) > 90 || std::abs(*longitude) > 180) {
+    add_warning(warnings, "the GPS position is not a place on Earth");
+  } else if (*latitude != 0 || *longitude != 0) {
+    return Gps{*latitude, *longitude, std::nullopt};
+  }
+  return std::nullopt;
 }
 
 void merge_gps(const Tags& tags, Metadata& metadata) {
-  if (metadata.gps) return;
-  const bool exif = tags.one("Exif.GPSInfo.GPSLatitude") && tags.one("Exif.GPSInfo.GPSLongitude");
-  if (!exif && !tags.one("Xmp.exif.GPSLatitude")) return;
-  const std::string prefix = exif ? "Exif.GPSInfo." : "Xmp.exif.";
-  const auto latitude = exif ? exif_angle(tags, prefix + "GPSLatitude") : xmp_angle(tags.text(prefix + "GPSLatitude"));
-  const auto longitude =
-      exif ? exif_angle(tags, prefix + "GPSLongitude") : xmp_angle(tags.text(prefix + "GPSLongitude"));
-  if (!latitude || !longitude || !(std::abs(*latitude) <= 90) || !(std::abs(*longitude) <= 180)) {
-    add_warning(metadata.warnings, "the GPS position is not a place on Earth");
-    return;
-  }
-  metadata.gps = Gps{*latitude, *longitude, std::nullopt};
   constexpr double kFarAway = 1e6;
-  const auto altitude = tags.number(prefix + "GPSAltitude");
-  if (altitude && std::abs(*altitude) < kFarAway)
-    metadata.gps->altitude = tags.number(prefix + "GPSAltitudeRef").value_or(0) == 1 ? -*altitude : *altitude;
+  for (const char* prefix : {"Exif.GPSInfo.", "Xmp.exif."}) {
+    if (metadata.gps) return;
+    metadata.gps = position(tags, prefix, metadata.warnings);
+    const auto altitude = tags.number(prefix + "GPSAltitude"s);
+    if (metadata.gps && altitude && std::abs(*altitude) < kFarAway)
+      metadata.gps->altitude = tags.number(prefix + "GPSAltitudeRef"s).value_or(0) == 1 ? -*altitude : *altitude;
+  }
 }
 
 // A sidecar's is a person's correction; a picture that its library turns is upright whatever else is written.

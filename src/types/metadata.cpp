@@ -37,6 +37,9 @@ void put_count(json& object, const char* key, std::int64_t value) {
   if (value != 0) object[key] = value;
 }
 
+// A degree's: a centimetre, below what any receiver knows.
+double to_seven_digits(double degrees) { return std::round(degrees * 1e7) / 1e7; }
+
 json audio_json(const AudioInfo& audio) {
   json out = {{"duration", audio.duration}};
   put(out, "codec", audio.codec);
@@ -182,7 +185,7 @@ void to_json(json& out, const Metadata& m) {
   put(exposure, "flash", m.flash);
   if (!exposure.empty()) out["exposure"] = std::move(exposure);
   if (m.gps) {
-    out["gps"] = {{"lat", m.gps->latitude}, {"lon", m.gps->longitude}};
+    out["gps"] = {{"lat", to_seven_digits(m.gps->latitude)}, {"lon", to_seven_digits(m.gps->longitude)}};
     put(out["gps"], "altitude", m.gps->altitude);
   }
   put(out, "rating", m.rating);

@@ -38,5 +38,11 @@ TEST(CaptureTime, LaterIsThatManySecondsAfterItAtTheSameOffset) {
   EXPECT_EQ(later("2024-06-01T10:22:03", 1e300), "2024-06-01T10:22:03");
 }
 
+TEST(Metadata, DegreesHaveSevenDigitsAtMost) {
+  Metadata metadata;
+  metadata.gps = Gps{43.07640000000001, -79.07700000000004, std::nullopt};
+  EXPECT_EQ(nlohmann::json(metadata)["gps"].dump(), R"({"lat":43.0764,"lon":-79.077})");
+}
+
 }  // namespace
 }  // namespace image_engine
