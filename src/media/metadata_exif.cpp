@@ -23,7 +23,7 @@ constexpr size_t kMaxXmp = size_t{16} << 20;
 
 using Keys = std::array<std::string_view, 8>;
 
-// ---- The tags of each field, in order of precedence. A sidecar's tags precede all others.
+// ---- The tags of each field, in order of precedence. A sidecar's tags precede all others, but for times.
 
 struct TextField {
   std::string Metadata::*member;
@@ -77,20 +77,23 @@ constexpr NumberField kNumbers[] = {
 };
 
 struct TimeField {
-  std::string_view date, subsecond, offset;
+  std::string_view date, subsecond, offset, time;  // `time`: the tag of the time of day where `date` is a day
 };
-// DateTime is last: it is the time of the file's last change.
+// In the order of the Metadata Working Group's guidelines (2.0, 5.4): when it was taken, then when it was digitized.
+// The receiver's day follows, in UTC; DateTime is last: it is the time of the file's last change.
 constexpr TimeField kTimes[] = {
-    {"Exif.Photo.DateTimeOriginal", "Exif.Photo.SubSecTimeOriginal", "Exif.Photo.OffsetTimeOriginal"},
-    {"Exif.Image.DateTimeOriginal", "", ""},
-    {"Xmp.exif.DateTimeOriginal", "", ""},
-    {"Xmp.photoshop.DateCreated", "", ""},
-    {"Exif.Photo.DateTimeDigitized", "Exif.Photo.SubSecTimeDigitized", "Exif.Photo.OffsetTimeDigitized"},
-    {"Xmp.xmp.CreateDate", "", ""},
-    {"Iptc.Application2.DateCreated", "", ""},
-    {"Exif.Image.DateTime", "Exif.Photo.SubSecTime", "Exif.Photo.OffsetTime"},
+    {"Exif.Photo.DateTimeOriginal", "Exif.Photo.SubSecTimeOriginal", "Exif.Photo.OffsetTimeOriginal", ""},
+    {"Exif.Image.DateTimeOriginal", "", "", ""},
+    {"Xmp.exif.DateTimeOriginal", "", "", ""},
+    {"Iptc.Application2.DateCreated", "", "", "Iptc.Application2.TimeCreated"},
+    {"Xmp.photoshop.DateCreated", "", "", ""},
+    {"Exif.Photo.DateTimeDigitized", "Exif.Photo.SubSecTimeDigitized", "Exif.Photo.OffsetTimeDigitized", ""},
+    {"Iptc.Application2.DigitizationDate", "", "", "Iptc.Application2.DigitizationTime"},
+    {"Xmp.xmp.CreateDate", "", "", ""},
+    {"Xmp.exif.DateTimeDigitized", "", "", ""},
+    {"Exif.GPSInfo.GPSDateStamp", "", "", ""},
+    {"Exif.Image.DateTime", "Exif.Photo.SubSecTime", "Exif.Photo.OffsetTime", ""},
 };
-constexpr std::string_view kIptcTime = "Iptc.Application2.TimeCreated";
 
 struct RatingField {
   std::string_view key;
@@ -205,10 +208,8 @@ void merge_time(const Tags& tags, Metadata& metadata) {
     if (metadata.taken) return;
     auto text = tags.text(field.date);
     if (text.empty()) continue;
-    if (field.date.starts_with("Iptc.")) {
-      const auto time = tags.text(kIptcTime);
-      if (!time.empty()) text.append(1, 'T').append(time);
-    }
+    const auto time = tags.text(field.time);
+    if (!time.empty()) text.append(1, 'T').append(time);
     metadata.taken = parse_time(text);
     if (!metadata.taken) {
       add_warning(metadata.warnings, std::string(field.date) + " is not a date: " + text.substr(0, 40));
@@ -349,7 +350,6 @@ void merge(const Tags& tags, Metadata& metadata) {
     }
   if (const auto flash = tags.number("Exif.Photo.Flash"); flash && !metadata.flash)
     metadata.flash = (static_cast<std::uint32_t>(std::clamp(*flash, 0.0, 65535.0)) & 1) != 0;
-  merge_time(tags, metadata);
   merge_gps(tags, metadata);
   merge_rating(tags, metadata);
   if (metadata.keywords.empty()) merge_keywords(tags, metadata);
@@ -483,6 +483,12 @@ void merge_tags(Bytes file, const Blocks& blocks, Bytes sidecar, Metadata& metad
     tags.add(embedded.iptc);
     merge(tags, metadata);
     metadata.orientation = find_orientation(sidecar_tags, blocks.orientation, tags);
+    Tags all;  // a time's rank is its tag's, in whichever of both it is
+    all.add(beside);
+    all.add(embedded.exif);
+    all.add(embedded.xmp);
+    all.add(embedded.iptc);
+    merge_time(all, metadata);
     if (metadata.lens.empty()) metadata.lens = lens_by_maker_note(embedded.exif);
     metadata.content_identifier = apple_content_identifier(embedded.exif);
   });

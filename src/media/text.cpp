@@ -141,7 +141,10 @@ std::optional<CaptureTime> parse_time(std::string_view text) {
       while (const char digit = scan.any("0123456789"))
         if (fraction.size() < 9) fraction += digit;
     }
-    if (hour > 23 || minute > 59 || second > 59) return std::nullopt;
+    if (hour > 23 || minute > 59 || second > 59) {  // "24:08:19": the day is known nevertheless
+      hour = minute = second = 0;
+      fraction.clear();
+    }
   } else if (!scan.rest().empty()) {
     return std::nullopt;
   }

@@ -22,7 +22,8 @@ std::string clean_utf16(std::string_view bytes, ByteOrder order);
 // EXIF's UserComment (Exif 2.32, 4.6.6): eight bytes that name the character code, then text. JIS is not read.
 std::string clean_user_comment(std::string_view bytes, ByteOrder order);
 
-// "2024:06:01 10:22:03", "2024-06-01T10:22:03.12+02:00", "2024-06-01" and similar forms. nullopt for impossible dates.
+// "2024:06:01 10:22:03", "2024-06-01T10:22:03.12+02:00", "2024-06-01" and similar forms. nullopt for impossible dates; an
+// impossible time of day is midnight of its day.
 std::optional<CaptureTime> parse_time(std::string_view text);
 
 // "+02:00", "-0530", "Z" in minutes east of UTC.
