@@ -1,4 +1,4 @@
-// Positions as writers have them, in JPEG headers made here. The right values are calculated by hand from the tags.
+// Positions and times as writers have them, in JPEG headers made here. The right values are calculated by hand.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -118,6 +118,26 @@ TEST(Position, AWarningNamesTheFault) {
   EXPECT_EQ(only(xmp(R"(exif:GPSLatitude="north" exif:GPSLongitude="1E")")), "the GPS position is not a number");
   EXPECT_EQ(only(xmp(R"(exif:GPSLatitude="1N")")), "the GPS position has no longitude");
   EXPECT_EQ(only(xmp(R"(exif:GPSLongitude="1E")")), "the GPS position has no latitude");
+}
+
+std::string taken(const std::string& segments) {
+  const Metadata metadata = read(segments);
+  return metadata.taken ? metadata.taken->iso() : std::string();
+}
+
+TEST(Position, ItsDayIsATime) {
+  constexpr std::uint32_t kGps = 26, kText = kGps + 2 + 12 + 4;
+  const std::string tiff = "II*\0"s + little(8, 4) + little(1, 2) + little(0x8825, 2) + little(4, 2) + little(1, 4) +
+                           little(kGps, 4) + little(0, 4) + little(1, 2) + little(29, 2) + little(2, 2) +
+                           little(11, 4) + little(kText, 4) + little(0, 4) + "2022:02:03\0"s;
+  EXPECT_EQ(taken(segment('\xE1', "Exif\0\0"s + tiff)), "2022-02-03T00:00:00");
+}
+
+TEST(Time, OfIptcsDigitalCreation) {
+  const std::string iim = "\x1C\x02\x3E\0\x08"s + "19990714" + "\x1C\x02\x3F\0\x0B"s + "101500+0100\0"s;
+  const auto size = static_cast<char>(iim.size());
+  const std::string resource = "8BIM\x04\x04\0\0\0\0\0"s + size + iim;
+  EXPECT_EQ(taken(segment('\xED', "Photoshop 3.0\0"s + resource)), "1999-07-14T10:15:00+01:00");
 }
 
 }  // namespace
