@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <exiv2/exiv2.hpp>
 
 #include <algorithm>
@@ -78,21 +79,27 @@ constexpr NumberField kNumbers[] = {
 
 struct TimeField {
   std::string_view date, subsecond, offset, time;  // `time`: the tag of the time of day where `date` is a day
+  TimeSource source = TimeSource::kOriginal;
 };
+constexpr std::string_view kContainerTime = "the container's time";
 // In the order of the Metadata Working Group's guidelines (2.0, 5.4): when it was taken, then when it was digitized.
-// The receiver's day follows, in UTC; DateTime is last: it is the time of the file's last change.
+// What the container itself says and the receiver's time, in UTC, follow; DateTime is last: it is the time of the
+// file's last change.
 constexpr TimeField kTimes[] = {
     {"Exif.Photo.DateTimeOriginal", "Exif.Photo.SubSecTimeOriginal", "Exif.Photo.OffsetTimeOriginal", ""},
     {"Exif.Image.DateTimeOriginal", "", "", ""},
     {"Xmp.exif.DateTimeOriginal", "", "", ""},
     {"Iptc.Application2.DateCreated", "", "", "Iptc.Application2.TimeCreated"},
     {"Xmp.photoshop.DateCreated", "", "", ""},
-    {"Exif.Photo.DateTimeDigitized", "Exif.Photo.SubSecTimeDigitized", "Exif.Photo.OffsetTimeDigitized", ""},
-    {"Iptc.Application2.DigitizationDate", "", "", "Iptc.Application2.DigitizationTime"},
-    {"Xmp.xmp.CreateDate", "", "", ""},
-    {"Xmp.exif.DateTimeDigitized", "", "", ""},
-    {"Exif.GPSInfo.GPSDateStamp", "", "", ""},
-    {"Exif.Image.DateTime", "Exif.Photo.SubSecTime", "Exif.Photo.OffsetTime", ""},
+    {"Exif.Photo.DateTimeDigitized", "Exif.Photo.SubSecTimeDigitized", "Exif.Photo.OffsetTimeDigitized", "",
+     TimeSource::kDigitized},
+    {"Iptc.Application2.DigitizationDate", "", "", "Iptc.Application2.DigitizationTime", TimeSource::kDigitized},
+    {"Xmp.xmp.CreateDate", "", "", "", TimeSource::kDigitized},
+    {"Xmp.exif.DateTimeDigitized", "", "", "", TimeSource::kDigitized},
+    {kContainerTime, "", "", ""},
+    {"Exif.GPSInfo.GPSDateStamp", "", "", "Exif.GPSInfo.GPSTimeStamp", TimeSource::kGps},
+    {"Xmp.exif.GPSTimeStamp", "", "", "", TimeSource::kGps},
+    {"Exif.Image.DateTime", "Exif.Photo.SubSecTime", "Exif.Photo.OffsetTime", "", TimeSource::kModified},
 };
 
 struct RatingField {
@@ -203,23 +210,47 @@ class Tags {
 
 // ---- Fields that need more than a lookup. Each fills only what is still empty.
 
-void merge_time(const Tags& tags, Metadata& metadata) {
+// The receiver's hours, minutes and seconds as "09:08:07.5Z"; empty unless all three are numbers.
+std::string gps_clock(const Exiv2::Metadatum& tag) {
+  std::array<double, 3> parts{};
+  for (long i = 0; i < 3; ++i) {
+    const auto part = number_of(tag, i);
+    if (!part || *part < 0 || *part > 60) return {};
+    parts[static_cast<size_t>(i)] = *part;
+  }
+  const double second = std::floor(parts[2]);
+  const auto thousandths = static_cast<int>((parts[2] - second) * 1000);
+  return fmt::format("{:02.0f}:{:02.0f}:{:02.0f}{}Z", parts[0], parts[1], second,
+                     thousandths > 0 ? fmt::format(".{:03}", thousandths) : "");
+}
+
+std::string clock_of(const Tags& tags, std::string_view key) {
+  const auto* tag = tags.one(key);
+  if (!tag) return {};
+  return tag->typeId() == Exiv2::unsignedRational ? gps_clock(*tag) : text_of(*tag);
+}
+
+// `container`: the text of kContainerTime.
+void merge_time(const Tags& tags, const std::string& container, Metadata& metadata) {
   for (const auto& field : kTimes) {
     if (metadata.taken) return;
-    auto text = tags.text(field.date);
+    auto text = field.date == kContainerTime ? container : tags.text(field.date);
     if (text.empty()) continue;
-    const auto time = tags.text(field.time);
+    const auto time = clock_of(tags, field.time);
     if (!time.empty()) text.append(1, 'T').append(time);
     metadata.taken = parse_time(text);
     if (!metadata.taken) {
       add_warning(metadata.warnings, std::string(field.date) + " is not a date: " + text.substr(0, 40));
       continue;
     }
+    CaptureTime& taken = *metadata.taken;
+    taken.source = field.source;
+    if (taken.precision < TimePrecision::kMinute) return;
     const auto subsecond = tags.text(field.subsecond);
-    if (!subsecond.empty() && metadata.taken->local.find('.') == std::string::npos &&
+    if (!subsecond.empty() && taken.precision == TimePrecision::kSecond && taken.local.find('.') == std::string::npos &&
         subsecond.find_first_not_of("0123456789") == std::string::npos)
-      metadata.taken->local.append(1, '.').append(subsecond, 0, 9);
-    if (!metadata.taken->offset_minutes) metadata.taken->offset_minutes = parse_offset(tags.text(field.offset));
+      taken.local.append(1, '.').append(subsecond, 0, 9);
+    if (!taken.offset_minutes) taken.offset_minutes = parse_offset(tags.text(field.offset));
   }
 }
 
@@ -488,10 +519,23 @@ void merge_tags(Bytes file, const Blocks& blocks, Bytes sidecar, Metadata& metad
     all.add(embedded.exif);
     all.add(embedded.xmp);
     all.add(embedded.iptc);
-    merge_time(all, metadata);
+    merge_time(all, blocks.time, metadata);
     if (metadata.lens.empty()) metadata.lens = lens_by_maker_note(embedded.exif);
     metadata.content_identifier = apple_content_identifier(embedded.exif);
   });
+}
+
+void merge_sidecar(Bytes sidecar, Metadata& metadata) {
+  Metadata beside;
+  merge_tags({}, {}, sidecar, beside);
+  for (const auto& field : kTexts)
+    if (auto& text = beside.*field.member; !text.empty()) metadata.*field.member = std::move(text);
+  if (!beside.keywords.empty()) metadata.keywords = std::move(beside.keywords);
+  if (beside.gps) metadata.gps = beside.gps;
+  if (beside.rating) metadata.rating = beside.rating;
+  if (beside.taken && (!metadata.taken || beside.taken->source <= TimeSource::kDigitized))
+    metadata.taken = std::move(beside.taken);
+  for (const std::string& warning : beside.warnings) add_warning(metadata.warnings, warning);
 }
 
 }  // namespace image_engine::media

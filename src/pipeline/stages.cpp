@@ -14,6 +14,10 @@ namespace image_engine::pipeline {
 
 store::StageKey metadata_key() { return {kMetadataStage, "", "5", ""}; }
 
+std::string metadata_version(const Config& config) {
+  return metadata_key().version + (config.scan.dates_from_names ? "" : " without names");
+}
+
 store::StageKey content_key() { return {kContentStage, "", "1", ""}; }
 
 store::StageKey decode_key() { return {kDecodeStage, "", "2", ""}; }

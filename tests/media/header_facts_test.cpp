@@ -54,7 +54,8 @@ std::string xmp(const std::string& attributes) {
   return segment('\xE1', "http://ns.adobe.com/xap/1.0/\0"s +
                              R"(<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF )"
                              R"(xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" )"
-                             R"(xmlns:exif="http://ns.adobe.com/exif/1.0/" )" +
+                             R"(xmlns:exif="http://ns.adobe.com/exif/1.0/" xmlns:xmp="http://ns.adobe.com/xap/1.0/" )"
+                             R"(xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/" )" +
                              attributes + "/></rdf:RDF></x:xmpmeta>");
 }
 
@@ -122,22 +123,55 @@ TEST(Position, AWarningNamesTheFault) {
 
 std::string taken(const std::string& segments) {
   const Metadata metadata = read(segments);
-  return metadata.taken ? metadata.taken->iso() : std::string();
+  return metadata.taken ? metadata.taken->known_iso() : std::string();
 }
 
-TEST(Position, ItsDayIsATime) {
-  constexpr std::uint32_t kGps = 26, kText = kGps + 2 + 12 + 4;
-  const std::string tiff = "II*\0"s + little(8, 4) + little(1, 2) + little(0x8825, 2) + little(4, 2) + little(1, 4) +
-                           little(kGps, 4) + little(0, 4) + little(1, 2) + little(29, 2) + little(2, 2) +
-                           little(11, 4) + little(kText, 4) + little(0, 4) + "2022:02:03\0"s;
-  EXPECT_EQ(taken(segment('\xE1', "Exif\0\0"s + tiff)), "2022-02-03T00:00:00");
+// A GPS directory with the receiver's day and, unless it is empty, its time as six numbers.
+std::string gps_time(const std::vector<std::uint32_t>& clock) {
+  constexpr std::uint32_t kGps = 26;
+  const auto entries = clock.empty() ? 1U : 2U;
+  const std::uint32_t text = kGps + 2 + 12 * entries + 4, numbers = text + 12;
+  std::string tiff = "II*\0"s + little(8, 4) + little(1, 2) + little(0x8825, 2) + little(4, 2) + little(1, 4) +
+                     little(kGps, 4) + little(0, 4) + little(entries, 2);
+  if (!clock.empty()) tiff += little(7, 2) + little(5, 2) + little(3, 4) + little(numbers, 4);
+  tiff += little(29, 2) + little(2, 2) + little(11, 4) + little(text, 4) + little(0, 4) + "2022:02:03\0\0"s;
+  for (const std::uint32_t number : clock) tiff += little(number, 4);
+  return segment('\xE1', "Exif\0\0"s + tiff);
+}
+
+// exiftool's Composite:GPSDateTime of the same file is "2022:02:03 09:08:07Z".
+TEST(Position, ItsDayAndTimeAreATimeInUtc) {
+  EXPECT_EQ(taken(gps_time({9, 1, 8, 1, 7, 1})), "2022-02-03T09:08:07Z");
+  EXPECT_EQ(taken(gps_time({9, 1, 8, 1, 15, 2})), "2022-02-03T09:08:07.500Z");
+  EXPECT_EQ(taken(gps_time({9, 1, 8, 1, 7, 0})), "2022-02-03") << "0/0 is no number";
+  EXPECT_EQ(taken(gps_time({})), "2022-02-03");
+  EXPECT_EQ(read(gps_time({})).taken->source, TimeSource::kGps);
+}
+
+std::string iptc(const std::string& iim) {
+  const auto size = static_cast<char>(iim.size());
+  return segment('\xED', "Photoshop 3.0\0"s + "8BIM\x04\x04\0\0\0\0\0"s + size + iim + (iim.size() % 2 ? "\0"s : ""s));
+}
+
+TEST(Time, OfAYearOrAMonthAloneIsKept) {
+  EXPECT_EQ(taken(xmp(R"(photoshop:DateCreated="1978")")), "1978");
+  EXPECT_EQ(taken(xmp(R"(photoshop:DateCreated="1953-07")")), "1953-07");
+  EXPECT_EQ(taken(iptc("\x1C\x02\x37\0\x08"s + "19530000")), "1953");
+  EXPECT_EQ(taken(iptc("\x1C\x02\x37\0\x08"s + "19530700")), "1953-07");
+  EXPECT_EQ(taken(xmp(R"(exif:DateTimeOriginal="1993:00:00 12:00:00")")), "1993");
+  EXPECT_EQ(taken(xmp(R"(exif:DateTimeOriginal="0000:00:00 00:00:00" photoshop:DateCreated="1978")")), "1978");
+}
+
+TEST(Time, SaysWhatItIsFrom) {
+  const auto source = [](const std::string& segments) { return read(segments).taken->source; };
+  EXPECT_EQ(source(xmp(R"(photoshop:DateCreated="1978" xmp:CreateDate="2020-01-01")")), TimeSource::kOriginal);
+  EXPECT_EQ(source(xmp(R"(xmp:CreateDate="2020-01-01")")), TimeSource::kDigitized);
+  EXPECT_EQ(source(xmp(R"(exif:GPSTimeStamp="2020-01-01T10:00:00Z")")), TimeSource::kGps);
 }
 
 TEST(Time, OfIptcsDigitalCreation) {
-  const std::string iim = "\x1C\x02\x3E\0\x08"s + "19990714" + "\x1C\x02\x3F\0\x0B"s + "101500+0100\0"s;
-  const auto size = static_cast<char>(iim.size());
-  const std::string resource = "8BIM\x04\x04\0\0\0\0\0"s + size + iim;
-  EXPECT_EQ(taken(segment('\xED', "Photoshop 3.0\0"s + resource)), "1999-07-14T10:15:00+01:00");
+  EXPECT_EQ(taken(iptc("\x1C\x02\x3E\0\x08"s + "19990714" + "\x1C\x02\x3F\0\x0B"s + "101500+0100")),
+            "1999-07-14T10:15:00+01:00");
 }
 
 }  // namespace
