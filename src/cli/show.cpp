@@ -349,8 +349,9 @@ Action setup_show(Arguments app, Settings&) {
       return kDone;
     }
     print_line(styled(context, Style::kBold, printable(path)));
-    for (const char* first : {"media", "width", "height", "taken", "user_rating", "user_title", "labels", "title",
-                              "description", "keywords"})
+    if (record.metadata && record.metadata->taken) json["taken"] = record.metadata->taken->known_iso();
+    for (const char* first : {"media", "width", "height", "taken", "taken_precision", "taken_from", "user_rating",
+                              "user_title", "labels", "title", "description", "keywords"})
       if (json.contains(first)) print_value(first, json[first], 1), json.erase(first);
     json.erase("path");
     const nlohmann::json video = {{"moments", json.value("moments", nlohmann::json::array())},

@@ -91,6 +91,7 @@ const Key kKeys[] = {
     {"scan.exclude", IE_MEMBER(scan.exclude), kAny, "patterns of files and folders to exclude"},
     {"scan.hidden", IE_MEMBER(scan.hidden), kAny, "include names that start with a dot"},
     {"scan.follow_symlinks", IE_MEMBER(scan.follow_symlinks), kAny, "follow symbolic links inside folders"},
+    {"scan.dates_from_names", IE_MEMBER(scan.dates_from_names), kAny, "take a date that nothing else states from the file's name"},
     {"models.folder", IE_MEMBER(models.folder), kAny, "folder of models; empty: models in the data folder"},
     {"video.enabled", IE_MEMBER(video.enabled), kAny, "analyze frames of videos"},
     {"video.fps", IE_MEMBER(video.fps), between(0.01, 240), "frames analyzed for each second of video"},

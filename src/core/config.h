@@ -133,6 +133,7 @@ struct Config {
     std::vector<std::string> exclude;
     bool hidden = false;
     bool follow_symlinks = false;
+    bool dates_from_names = true;  // of files that state no time themselves
   } scan;
   struct {
     std::string folder;  // empty: data_home()/models

@@ -23,8 +23,6 @@ constexpr ContainerText kContainerTexts[] = {
     {&Metadata::content_identifier, {"com.apple.quicktime.content.identifier"}},
     {&Metadata::copyright, {"com.apple.quicktime.copyright", "copyright"}},
 };
-// Apple's has the zone; creation_time is UTC (ISO/IEC 14496-12, 8.2.2). `date` of sound is that of its publication.
-constexpr std::array kContainerTimes{"com.apple.quicktime.creationdate", "creation_time", "date"};
 constexpr std::array kPlaces{"com.apple.quicktime.location.ISO6709", "location", "location-eng"};
 
 // MP4's creation_time is UTC; these cameras have no zone and write their clock's local time there. Brands of the file.
@@ -47,18 +45,26 @@ std::string tag_of(const AVFormatContext& input, const AVStream& stream, const c
   return entry ? clean_text(entry->value) : std::string();
 }
 
+// Apple's has the zone, and `date`, QuickTime's ©day, may have it; creation_time is UTC (ISO/IEC 14496-12, 8.2.2).
 std::optional<CaptureTime> container_time(const AVFormatContext& input, const AVStream& stream) {
-  const bool is_sound = stream.codecpar->codec_type == AVMEDIA_TYPE_AUDIO;
-  for (const char* key : kContainerTimes) {
-    if (is_sound && std::string_view(key) == "date") continue;
+  const auto stated = [&](const char* key) {
     auto time = parse_time(tag_of(input, stream, key));
     // Zero in QuickTime's and in Unix's count of seconds: a clock that was never set.
-    if (!time || time->local.starts_with("1904-01-01") || time->local.starts_with("1970-01-01")) continue;
-    if (std::string_view(key) == "creation_time" && writes_local_time(input, stream)) time->offset_minutes.reset();
+    const bool is_unset = time && time->precision >= TimePrecision::kMinute &&
+                          (time->local.starts_with("1904-01-01") || time->local.starts_with("1970-01-01"));
+    if (!time || is_unset) return std::optional<CaptureTime>();
     if (const auto end = time->local.find(".000000"); end != std::string::npos) time->local.resize(end);
     return time;
+  };
+  if (auto apple = stated("com.apple.quicktime.creationdate")) return apple;
+  const bool is_sound = stream.codecpar->codec_type == AVMEDIA_TYPE_AUDIO;
+  auto date = is_sound ? std::nullopt : stated("date");  // of sound: that of its publication
+  if (date && date->offset_minutes) return date;
+  if (auto created = stated("creation_time")) {
+    if (writes_local_time(input, stream)) created->offset_minutes.reset();
+    return created;
   }
-  return std::nullopt;
+  return date;
 }
 
 void read_container_texts(const AVFormatContext& input, const AVStream& stream, Metadata& metadata) {

@@ -130,6 +130,19 @@ int integer_of(VipsImage* image, const char* name, int otherwise) {
   return value;
 }
 
+// PNG's "Creation Time" in a text chunk before the pixels (W3C PNG, 11.3.3.1), as libvips names it; empty without one.
+std::string creation_time(VipsImage* image) {
+  const std::unique_ptr<char*, decltype(&g_strfreev)> names(vips_image_get_fields(image), g_strfreev);
+  for (char** name = names.get(); name != nullptr && *name != nullptr; ++name) {
+    const std::string_view field(*name);
+    const char* text = nullptr;
+    if (field.starts_with("png-comment-") && field.ends_with("-Creation Time") &&
+        vips_image_get_string(image, *name, &text) == 0)
+      return clean_text(text);
+  }
+  return {};
+}
+
 // As Blocks::orientation. A TIFF states it in the page that is shown.
 std::uint32_t stated_orientation(const Loader& loader, VipsImage* image) {
   if (loader.turned) return Blocks::kTurned;
@@ -433,6 +446,7 @@ Result<Blocks> read_vips_blocks(Bytes file, Metadata& metadata) {
   blocks.icc = std::move(colours.icc);
   blocks.colours = std::move(colours.name);
   blocks.whole_file = loader.tags == TagsIn::kWholeFile;
+  blocks.time = creation_time(image.get());
   if (blocks.whole_file) return blocks;
   if (loader.tags == TagsIn::kItems) {
     const auto items = find_heif_items(file);

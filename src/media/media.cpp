@@ -53,7 +53,11 @@ MediaFormat detect_format(Bytes file) { return sniff_format(file); }
 
 Result<Metadata> read_metadata(Bytes file, Bytes sidecar) {
   const auto kind = detect_format(file);
-  if (reader_of(kind).codec == Codec::kFfmpeg) return read_container_metadata(kind, file);
+  if (reader_of(kind).codec == Codec::kFfmpeg) {
+    IE_TRY(Metadata of_container, read_container_metadata(kind, file));
+    merge_sidecar(sidecar, of_container);
+    return of_container;
+  }
   IE_TRY(const PictureReader* reader, find_reader(kind));
   Metadata metadata;
   metadata.format = kind;

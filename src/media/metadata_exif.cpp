@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <exiv2/exiv2.hpp>
 
 #include <algorithm>
@@ -14,6 +15,7 @@
 namespace image_engine::media {
 namespace {
 
+using namespace std::string_literals;
 using namespace std::string_view_literals;
 
 constexpr size_t kMaxKeywords = 1000;
@@ -22,7 +24,7 @@ constexpr size_t kMaxXmp = size_t{16} << 20;
 
 using Keys = std::array<std::string_view, 8>;
 
-// ---- The tags of each field, in order of precedence. A sidecar's tags precede all others.
+// ---- The tags of each field, in order of precedence. A sidecar's tags precede all others, but for times.
 
 struct TextField {
   std::string Metadata::*member;
@@ -76,20 +78,29 @@ constexpr NumberField kNumbers[] = {
 };
 
 struct TimeField {
-  std::string_view date, subsecond, offset;
+  std::string_view date, subsecond, offset, time;  // `time`: the tag of the time of day where `date` is a day
+  TimeSource source = TimeSource::kOriginal;
 };
-// DateTime is last: it is the time of the file's last change.
+constexpr std::string_view kContainerTime = "the container's time";
+// In the order of the Metadata Working Group's guidelines (2.0, 5.4): when it was taken, then when it was digitized.
+// What the container itself says and the receiver's time, in UTC, follow; DateTime is last: it is the time of the
+// file's last change.
 constexpr TimeField kTimes[] = {
-    {"Exif.Photo.DateTimeOriginal", "Exif.Photo.SubSecTimeOriginal", "Exif.Photo.OffsetTimeOriginal"},
-    {"Exif.Image.DateTimeOriginal", "", ""},
-    {"Xmp.exif.DateTimeOriginal", "", ""},
-    {"Xmp.photoshop.DateCreated", "", ""},
-    {"Exif.Photo.DateTimeDigitized", "Exif.Photo.SubSecTimeDigitized", "Exif.Photo.OffsetTimeDigitized"},
-    {"Xmp.xmp.CreateDate", "", ""},
-    {"Iptc.Application2.DateCreated", "", ""},
-    {"Exif.Image.DateTime", "Exif.Photo.SubSecTime", "Exif.Photo.OffsetTime"},
+    {"Exif.Photo.DateTimeOriginal", "Exif.Photo.SubSecTimeOriginal", "Exif.Photo.OffsetTimeOriginal", ""},
+    {"Exif.Image.DateTimeOriginal", "", "", ""},
+    {"Xmp.exif.DateTimeOriginal", "", "", ""},
+    {"Iptc.Application2.DateCreated", "", "", "Iptc.Application2.TimeCreated"},
+    {"Xmp.photoshop.DateCreated", "", "", ""},
+    {"Exif.Photo.DateTimeDigitized", "Exif.Photo.SubSecTimeDigitized", "Exif.Photo.OffsetTimeDigitized", "",
+     TimeSource::kDigitized},
+    {"Iptc.Application2.DigitizationDate", "", "", "Iptc.Application2.DigitizationTime", TimeSource::kDigitized},
+    {"Xmp.xmp.CreateDate", "", "", "", TimeSource::kDigitized},
+    {"Xmp.exif.DateTimeDigitized", "", "", "", TimeSource::kDigitized},
+    {kContainerTime, "", "", ""},
+    {"Exif.GPSInfo.GPSDateStamp", "", "", "Exif.GPSInfo.GPSTimeStamp", TimeSource::kGps},
+    {"Xmp.exif.GPSTimeStamp", "", "", "", TimeSource::kGps},
+    {"Exif.Image.DateTime", "Exif.Photo.SubSecTime", "Exif.Photo.OffsetTime", "", TimeSource::kModified},
 };
-constexpr std::string_view kIptcTime = "Iptc.Application2.TimeCreated";
 
 struct RatingField {
   std::string_view key;
@@ -199,26 +210,53 @@ class Tags {
 
 // ---- Fields that need more than a lookup. Each fills only what is still empty.
 
-void merge_time(const Tags& tags, Metadata& metadata) {
+// The receiver's hours, minutes and seconds as "09:08:07.5Z"; empty unless all three are numbers.
+std::string gps_clock(const Exiv2::Metadatum& tag) {
+  std::array<double, 3> parts{};
+  for (long i = 0; i < 3; ++i) {
+    const auto part = number_of(tag, i);
+    if (!part || *part < 0 || *part > 60) return {};
+    parts[static_cast<size_t>(i)] = *part;
+  }
+  const double second = std::floor(parts[2]);
+  const auto thousandths = static_cast<int>((parts[2] - second) * 1000);
+  return fmt::format("{:02.0f}:{:02.0f}:{:02.0f}{}Z", parts[0], parts[1], second,
+                     thousandths > 0 ? fmt::format(".{:03}", thousandths) : "");
+}
+
+std::string clock_of(const Tags& tags, std::string_view key) {
+  const auto* tag = tags.one(key);
+  if (!tag) return {};
+  return tag->typeId() == Exiv2::unsignedRational ? gps_clock(*tag) : text_of(*tag);
+}
+
+// `container`: the text of kContainerTime.
+void merge_time(const Tags& tags, const std::string& container, Metadata& metadata) {
   for (const auto& field : kTimes) {
     if (metadata.taken) return;
-    auto text = tags.text(field.date);
+    auto text = field.date == kContainerTime ? container : tags.text(field.date);
     if (text.empty()) continue;
-    if (field.date.starts_with("Iptc.")) {
-      const auto time = tags.text(kIptcTime);
-      if (!time.empty()) text.append(1, 'T').append(time);
-    }
+    const auto time = clock_of(tags, field.time);
+    if (!time.empty()) text.append(1, 'T').append(time);
     metadata.taken = parse_time(text);
     if (!metadata.taken) {
       add_warning(metadata.warnings, std::string(field.date) + " is not a date: " + text.substr(0, 40));
       continue;
     }
+    CaptureTime& taken = *metadata.taken;
+    taken.source = field.source;
+    if (taken.precision < TimePrecision::kMinute) return;
     const auto subsecond = tags.text(field.subsecond);
-    if (!subsecond.empty() && metadata.taken->local.find('.') == std::string::npos &&
+    if (!subsecond.empty() && taken.precision == TimePrecision::kSecond && taken.local.find('.') == std::string::npos &&
         subsecond.find_first_not_of("0123456789") == std::string::npos)
-      metadata.taken->local.append(1, '.').append(subsecond, 0, 9);
-    if (!metadata.taken->offset_minutes) metadata.taken->offset_minutes = parse_offset(tags.text(field.offset));
+      taken.local.append(1, '.').append(subsecond, 0, 9);
+    if (!taken.offset_minutes) taken.offset_minutes = parse_offset(tags.text(field.offset));
   }
+}
+
+// Of the letter of a hemisphere, as the standard has it or in lower case.
+bool is_negative(std::string_view reference) {
+  return !reference.empty() && "SWsw"sv.find(reference.front()) != std::string_view::npos;
 }
 
 // EXIF: degrees, minutes, seconds as three rationals.
@@ -231,15 +269,17 @@ std::optional<double> exif_angle(const Tags& tags, const std::string& key) {
     if (!part) return std::nullopt;
     degrees += *part * unit;
   }
-  const auto reference = tags.text(key + "Ref");
-  return reference.starts_with('S') || reference.starts_with('W') ? -degrees : degrees;
+  return is_negative(tags.text(key + "Ref")) ? -degrees : degrees;
 }
 
-// XMP: "48,8.232N" or "48,8,13.9N" (XMP specification part 2, GPSCoordinate).
-std::optional<double> xmp_angle(std::string_view text) {
-  if (text.empty() || "NSEW"sv.find(text.back()) == std::string_view::npos) return std::nullopt;
-  const bool negative = text.back() == 'S' || text.back() == 'W';
-  text.remove_suffix(1);
+// XMP: "48,8.232N" or "48,8,13.9N" (XMP specification part 2, GPSCoordinate); also plain degrees, "-48.1372", whose
+// reference is a letter behind them or `reference`.
+std::optional<double> xmp_angle(std::string_view text, std::string_view reference) {
+  if (text.empty()) return std::nullopt;
+  if ("NSEWnsew"sv.find(text.back()) != std::string_view::npos) {
+    reference = text.substr(text.size() - 1);
+    text.remove_suffix(1);
+  }
   double degrees = 0, unit = 1;
   while (!text.empty()) {
     const auto comma = std::min(text.find(','), text.size());
@@ -249,26 +289,40 @@ std::optional<double> xmp_angle(std::string_view text) {
     unit /= 60;
     text.remove_prefix(std::min(comma + 1, text.size()));
   }
-  return negative ? -degrees : degrees;
+  return is_negative(reference) ? -std::abs(degrees) : degrees;
+}
+
+// The position by the tags that begin with `prefix`. nullopt where they have none, where it is 0, 0 (what receivers
+// write that have none yet), and, with a warning, where it cannot be one.
+std::optional<Gps> position(const Tags& tags, const std::string& prefix, std::vector<std::string>& warnings) {
+  const auto angle = [&](const char* name) {
+    const std::string key = prefix + name;
+    return prefix.starts_with("Exif.") ? exif_angle(tags, key) : xmp_angle(tags.text(key), tags.text(key + "Ref"));
+  };
+  const bool has_latitude = tags.one(prefix + "GPSLatitude"), has_longitude = tags.one(prefix + "GPSLongitude");
+  if (!has_latitude && !has_longitude) return std::nullopt;
+  const auto latitude = angle("GPSLatitude"), longitude = angle("GPSLongitude");
+  if (!has_latitude || !has_longitude) {
+    add_warning(warnings, has_latitude ? "the GPS position has no longitude" : "the GPS position has no latitude");
+  } else if (!latitude || !longitude) {
+    add_warning(warnings, "the GPS position is not a number");
+  } else if (std::abs(*latitude) > 90 || std::abs(*longitude) > 180) {
+    add_warning(warnings, "the GPS position is not a place on Earth");
+  } else if (*latitude != 0 || *longitude != 0) {
+    return Gps{*latitude, *longitude, std::nullopt};
+  }
+  return std::nullopt;
 }
 
 void merge_gps(const Tags& tags, Metadata& metadata) {
-  if (metadata.gps) return;
-  const bool exif = tags.one("Exif.GPSInfo.GPSLatitude") && tags.one("Exif.GPSInfo.GPSLongitude");
-  if (!exif && !tags.one("Xmp.exif.GPSLatitude")) return;
-  const std::string prefix = exif ? "Exif.GPSInfo." : "Xmp.exif.";
-  const auto latitude = exif ? exif_angle(tags, prefix + "GPSLatitude") : xmp_angle(tags.text(prefix + "GPSLatitude"));
-  const auto longitude =
-      exif ? exif_angle(tags, prefix + "GPSLongitude") : xmp_angle(tags.text(prefix + "GPSLongitude"));
-  if (!latitude || !longitude || !(std::abs(*latitude) <= 90) || !(std::abs(*longitude) <= 180)) {
-    add_warning(metadata.warnings, "the GPS position is not a place on Earth");
-    return;
-  }
-  metadata.gps = Gps{*latitude, *longitude, std::nullopt};
   constexpr double kFarAway = 1e6;
-  const auto altitude = tags.number(prefix + "GPSAltitude");
-  if (altitude && std::abs(*altitude) < kFarAway)
-    metadata.gps->altitude = tags.number(prefix + "GPSAltitudeRef").value_or(0) == 1 ? -*altitude : *altitude;
+  for (const char* prefix : {"Exif.GPSInfo.", "Xmp.exif."}) {
+    if (metadata.gps) return;
+    metadata.gps = position(tags, prefix, metadata.warnings);
+    const auto altitude = tags.number(prefix + "GPSAltitude"s);
+    if (metadata.gps && altitude && std::abs(*altitude) < kFarAway)
+      metadata.gps->altitude = tags.number(prefix + "GPSAltitudeRef"s).value_or(0) == 1 ? -*altitude : *altitude;
+  }
 }
 
 // A sidecar's is a person's correction; a picture that its library turns is upright whatever else is written.
@@ -327,7 +381,6 @@ void merge(const Tags& tags, Metadata& metadata) {
     }
   if (const auto flash = tags.number("Exif.Photo.Flash"); flash && !metadata.flash)
     metadata.flash = (static_cast<std::uint32_t>(std::clamp(*flash, 0.0, 65535.0)) & 1) != 0;
-  merge_time(tags, metadata);
   merge_gps(tags, metadata);
   merge_rating(tags, metadata);
   if (metadata.keywords.empty()) merge_keywords(tags, metadata);
@@ -461,9 +514,28 @@ void merge_tags(Bytes file, const Blocks& blocks, Bytes sidecar, Metadata& metad
     tags.add(embedded.iptc);
     merge(tags, metadata);
     metadata.orientation = find_orientation(sidecar_tags, blocks.orientation, tags);
+    Tags all;  // a time's rank is its tag's, in whichever of both it is
+    all.add(beside);
+    all.add(embedded.exif);
+    all.add(embedded.xmp);
+    all.add(embedded.iptc);
+    merge_time(all, blocks.time, metadata);
     if (metadata.lens.empty()) metadata.lens = lens_by_maker_note(embedded.exif);
     metadata.content_identifier = apple_content_identifier(embedded.exif);
   });
+}
+
+void merge_sidecar(Bytes sidecar, Metadata& metadata) {
+  Metadata beside;
+  merge_tags({}, {}, sidecar, beside);
+  for (const auto& field : kTexts)
+    if (auto& text = beside.*field.member; !text.empty()) metadata.*field.member = std::move(text);
+  if (!beside.keywords.empty()) metadata.keywords = std::move(beside.keywords);
+  if (beside.gps) metadata.gps = beside.gps;
+  if (beside.rating) metadata.rating = beside.rating;
+  if (beside.taken && (!metadata.taken || beside.taken->source <= TimeSource::kDigitized))
+    metadata.taken = std::move(beside.taken);
+  for (const std::string& warning : beside.warnings) add_warning(metadata.warnings, warning);
 }
 
 }  // namespace image_engine::media

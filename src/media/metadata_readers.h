@@ -15,6 +15,7 @@ struct Blocks {
   Bytes photoshop;             // image resource blocks, one of which is IPTC
   std::vector<std::byte> icc;  // a profile
   std::string colours;         // the name of what is stated otherwise
+  std::string time;            // when it was taken by the container's own words, as it has them
   bool whole_file = false;     // exiv2 must open the whole file
   // EXIF's number that the container or one of its blocks states; 0: none. kTurned: the library turns the picture by
   // the container's own instruction, and no other one counts.
@@ -31,6 +32,10 @@ Result<Blocks> read_raw_blocks(Bytes file, Metadata& metadata);
 
 // Adds EXIF, XMP and IPTC to `metadata`, by the tables in metadata_exif.cpp. Never fails: broken data causes a warning.
 void merge_tags(Bytes file, const Blocks& blocks, Bytes sidecar, Metadata& metadata);
+
+// The same for a video or sound file, whose container was read before: what the sidecar states replaces it, a time
+// unless it is only the receiver's or that of the last change.
+void merge_sidecar(Bytes sidecar, Metadata& metadata);
 
 // Container metadata of a video or sound file; decodes only what FFmpeg needs to identify the streams. The result's
 // format says which of both it is, also where the signature did not tell. An attached picture is no video.

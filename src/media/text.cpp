@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <cmath>
 
 #include "core/text.h"
@@ -20,6 +20,18 @@ std::string_view trim(std::string_view text) {
   const auto begin = text.find_first_not_of(kSpace);
   if (begin == text.npos) return {};
   return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
+}
+
+// Without commas and blanks.
+std::vector<std::string_view> words_of(std::string_view text) {
+  constexpr auto kBetween = " ,\t"sv;
+  std::vector<std::string_view> words;
+  for (size_t from = text.find_first_not_of(kBetween); from != text.npos;) {
+    const size_t end = std::min(text.find_first_of(kBetween, from), text.size());
+    words.push_back(text.substr(from, end - from));
+    from = text.find_first_not_of(kBetween, end);
+  }
+  return words;
 }
 
 // Parses numbers and separators from the front of a text.
@@ -42,6 +54,7 @@ class Scanner {
     rest_.remove_prefix(1);
     return c;
   }
+  [[nodiscard]] bool at_digit() const { return !rest_.empty() && rest_[0] >= '0' && rest_[0] <= '9'; }
   [[nodiscard]] std::string_view rest() const { return rest_; }
   void skip(size_t count) { rest_.remove_prefix(std::min(count, rest_.size())); }
 
@@ -102,7 +115,7 @@ std::string clean_user_comment(std::string_view bytes, ByteOrder order) {
 
 std::optional<std::int32_t> parse_offset(std::string_view text) {
   Scanner scan(trim(text));
-  if (scan.any("Zz")) return 0;
+  if (scan.any("Zz") || scan.rest() == "GMT" || scan.rest() == "UTC") return 0;
   const char sign = scan.any("+-");
   const auto hours = scan.digits(2, 2);
   scan.any(":");
@@ -113,43 +126,91 @@ std::optional<std::int32_t> parse_offset(std::string_view text) {
   return sign == '-' ? -offset : offset;
 }
 
-std::optional<CaptureTime> parse_time(std::string_view text) {
-  Scanner scan(trim(text));
-  const auto year = scan.digits(4, 4);
-  scan.any(":-/.");
-  const auto month = scan.digits(1, 2);
-  scan.any(":-/.");
-  const auto day = scan.digits(1, 2);
-  if (!year || !month || !day) return std::nullopt;
-  const std::chrono::year_month_day date{std::chrono::year(*year), std::chrono::month(unsigned(*month)),
-                                         std::chrono::day(unsigned(*day))};
-  constexpr int kFirstPhotograph = 1826;
-  if (!date.ok() || *year < kFirstPhotograph) return std::nullopt;
+namespace {
 
-  int hour = 0, minute = 0, second = 0;
-  std::string fraction;
-  if (scan.any(" T")) {
-    while (scan.any(" ")) {
-    }
-    const auto h = scan.digits(1, 2);
-    scan.any(":");
-    const auto m = scan.digits(1, 2);
-    if (!h || !m) return std::nullopt;
-    hour = *h, minute = *m;
-    if (scan.any(":")) second = scan.digits(1, 2).value_or(60);
-    if (scan.any(".,")) {
-      while (const char digit = scan.any("0123456789"))
-        if (fraction.size() < 9) fraction += digit;
-    }
-    if (hour > 23 || minute > 59 || second > 59) return std::nullopt;
+// A month or day: digits; 0 where it is blank or missing, that is unknown.
+int date_part(Scanner& scan) {
+  const bool is_separated = scan.any(":-/.") != 0;
+  if (const auto number = scan.digits(is_separated ? 1 : 2, 2)) return *number;
+  if (is_separated && scan.any(" ")) scan.any(" ");
+  return 0;
+}
+
+// "10:22:03.12 PM +02:00", "102203Z"; what is blank stays unknown.
+void read_clock(Scanner& scan, TimeParts& parts) {
+  while (scan.any(" ")) {
+  }
+  parts.hour = scan.digits(1, 2).value_or(-1);
+  scan.any(":");
+  parts.minute = scan.digits(1, 2).value_or(-1);
+  scan.any(":");
+  parts.second = scan.digits(1, 2).value_or(-1);
+  if (scan.any(".,"))
+    while (const char digit = scan.any("0123456789")) parts.fraction += digit;
+  while (scan.any(" ")) {
+  }
+  const char half = scan.any("AaPp");
+  if (half && scan.any("Mm") && parts.hour >= 1 && parts.hour <= 12)
+    parts.hour = parts.hour % 12 + (half == 'p' || half == 'P' ? 12 : 0);
+  parts.offset_minutes = parse_offset(scan.rest());
+}
+
+std::optional<CaptureTime> parse_numbers(std::string_view text) {
+  Scanner scan(text);
+  const auto year = scan.digits(4, 4);
+  if (!year) return std::nullopt;
+  TimeParts parts;
+  parts.year = *year;
+  parts.month = date_part(scan);
+  parts.day = date_part(scan);
+  if (parts.month == 0 || parts.day == 0) {
+    if (scan.rest().find_first_not_of("0123456789:-+/. TZ") != std::string_view::npos) return std::nullopt;
+  } else if (scan.any(" T:") || scan.at_digit()) {
+    read_clock(scan, parts);
   } else if (!scan.rest().empty()) {
     return std::nullopt;
   }
-  CaptureTime time;
-  time.local = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", *year, *month, *day, hour, minute, second);
-  if (!fraction.empty()) time.local.append(1, '.').append(fraction);
-  time.offset_minutes = parse_offset(scan.rest());
-  return time;
+  return capture_time(parts);
+}
+
+// Of an English name or its beginning of three letters or more; 0: none.
+int month_named(std::string_view word) {
+  constexpr std::string_view kNames[] = {"january", "february", "march",     "april",   "may",      "june",
+                                         "july",    "august",   "september", "october", "november", "december"};
+  const std::string name = ascii_lower(word);
+  const auto* found =
+      std::ranges::find_if(kNames, [&](auto full) { return name.size() >= 3 && full.starts_with(name); });
+  return found == std::end(kNames) ? 0 : static_cast<int>(found - std::begin(kNames)) + 1;
+}
+
+// "Mon, 22 Apr 2019 13:15:41 +0200" (RFC 1123, which PNG suggests), "Mon Apr 22 13:15:41 2019", "22 April 2019".
+std::optional<CaptureTime> parse_words(std::string_view text) {
+  int month = 0;
+  std::string_view year, day, clock;
+  std::string behind;  // the time of day: AM or PM, zone
+  for (const std::string_view word : words_of(text)) {
+    const bool is_number = word.find_first_not_of("0123456789") == std::string_view::npos;
+    if (const int named = month_named(word); named > 0)
+      month = named;
+    else if (is_number && word.size() == 4)
+      year = word;
+    else if (is_number && word.size() <= 2)
+      day = word;
+    else if (word.find(':') != std::string_view::npos)
+      clock = word;
+    else if (!clock.empty())
+      behind.append(1, ' ').append(word);
+  }
+  if (year.empty() || month == 0 || day.empty()) return std::nullopt;
+  return parse_numbers(fmt::format("{}-{:02}-{} {}{}", year, month, day, clock, behind));
+}
+
+}  // namespace
+
+std::optional<CaptureTime> parse_time(std::string_view text) {
+  text = trim(text);
+  const auto time = parse_numbers(text);
+  return time ? time : parse_words(text);
 }
 
 std::optional<Gps> parse_iso6709(std::string_view text) {

@@ -117,7 +117,7 @@ class Planner {
 
   void count_analyzed(PlannedFiles& kind, const store::KnownFile& row) {
     ++kind.analyzed;
-    if (row.metadata_version != metadata_key().version) ++headers_again_;
+    if (row.metadata_version != metadata_version(options_.config)) ++headers_again_;
   }
 
   [[nodiscard]] PlannedFiles of(MediaKind kind) const {

@@ -1,9 +1,12 @@
+#include <ctime>
+
 #include "core/file.h"
 #include "core/progress.h"
 #include "core/text.h"
 #include "pipeline/parallel.h"
 #include "pipeline/run.h"
 #include "pipeline/stages.h"
+#include "scan/name_time.h"
 
 namespace image_engine::pipeline {
 namespace {
@@ -26,7 +29,10 @@ Result<Metadata> read_one(Run& run, const store::KnownFile& file) {
   }
   worker::LeasedFile leased(run.pool, std::move(media), std::move(sidecar));
   IE_TRY(worker::Reply reply, run.ask(leased, {.operations = worker::kReadMetadata}));
-  if (reply.metadata && !sidecar_problem.empty()) reply.metadata->warnings.push_back(sidecar_problem);
+  if (!reply.metadata) return std::move(reply.metadata);
+  if (!sidecar_problem.empty()) reply.metadata->warnings.push_back(sidecar_problem);
+  if (!reply.metadata->taken && run.options.config.scan.dates_from_names)
+    reply.metadata->taken = scan::time_in_name(file_name(file.seen.path), std::time(nullptr));
   return std::move(reply.metadata);
 }
 
@@ -37,7 +43,7 @@ Headers read(Run& run, const store::KnownFile& file) {
 }
 
 Status keep(Run& run, const store::KnownFile& file, const Headers& headers) {
-  if (headers) return run.writer.set_file_metadata(file.id, *headers, metadata_key().version);
+  if (headers) return run.writer.set_file_metadata(file.id, *headers, metadata_version(run.options.config));
   const Error& error = headers.error();
   run.unreadable.insert(file.id);
   if (error.code == ErrorCode::kNotFound) {

@@ -12,6 +12,7 @@
 #include "pipeline/run.h"
 #include "pipeline/stages.h"
 #include "scan/file_system.h"
+#include "scan/name_time.h"
 #include "scan/scan.h"
 
 namespace image_engine::pipeline {
@@ -68,6 +69,8 @@ bool same_content(const store::FileObservation& row, const scan::FoundFile& foun
 bool same_sidecar(const std::optional<store::Sidecar>& before, const std::optional<store::Sidecar>& now) {
   return before.has_value() == now.has_value() && (!before || before->stamp == now->stamp);
 }
+
+constexpr auto kAnyTime = std::int64_t{1} << 40;  // after all that a name can state
 
 bool gone(const std::string& path) {
   struct stat info {};
@@ -185,6 +188,11 @@ class FolderScan {
       IE_CHECK(run_.writer.move_file(row.id, moved, run_.report.run));
       run_.count(row.id, &AnalyzeReport::moved);
       visited_.insert(&row);
+      if (scan::time_in_name(file_name(row.seen.path), kAnyTime) !=
+          scan::time_in_name(file_name(found.path), kAnyTime)) {
+        IE_CHECK(run_.writer.forget_metadata_version(row.id));
+        row.metadata_version.clear();
+      }
       row.seen = seen;
       // A sidecar that was left behind, or that existed at the new path, is a change: the row then drops its metadata
       // version.
@@ -206,7 +214,7 @@ class FolderScan {
   }
 
   void wants_headers(const store::KnownFile& row) {
-    if (row.metadata_version != metadata_key().version && !has_failed(row.seen)) headers_.push_back(row);
+    if (row.metadata_version != metadata_version(run_.options.config) && !has_failed(row.seen)) headers_.push_back(row);
   }
 
   Status problem(const scan::ScanProblem& found) {

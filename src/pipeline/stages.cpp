@@ -12,7 +12,11 @@
 
 namespace image_engine::pipeline {
 
-store::StageKey metadata_key() { return {kMetadataStage, "", "4", ""}; }
+store::StageKey metadata_key() { return {kMetadataStage, "", "5", ""}; }
+
+std::string metadata_version(const Config& config) {
+  return metadata_key().version + (config.scan.dates_from_names ? "" : " without names");
+}
 
 store::StageKey content_key() { return {kContentStage, "", "1", ""}; }
 

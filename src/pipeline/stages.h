@@ -60,6 +60,8 @@ inline constexpr std::uint32_t kWorkingEdge = 640;
 
 // Increment a version when the output changes: records of older versions are then replaced.
 store::StageKey metadata_key();
+// Of the records of metadata: its key's, and whether dates come from names, too.
+std::string metadata_version(const Config& config);
 // Opening, reading and hashing the whole file: makes no record, but can fail.
 store::StageKey content_key();
 // Its model is the encoder, its params the configured size and quality.

@@ -145,7 +145,8 @@ void add_sound(json& out, const store::Moment& scene, ThingsByTime& things) {
 // When it was recorded, by the camera's clock; and where, which is known of the whole video only.
 void add_time_and_place(json& list, const char* begins, const json& whole, const std::optional<Metadata>& metadata) {
   for (json& item : list) {
-    if (metadata && metadata->taken) item["taken"] = metadata->taken->later(item.value(begins, 0.0)).iso();
+    if (metadata && metadata->taken && metadata->taken->precision == TimePrecision::kSecond)
+      item["taken"] = metadata->taken->later(item.value(begins, 0.0)).iso();
     for (const char* key : {"gps", "place"})
       if (whole.contains(key)) item[key] = whole[key];
   }

@@ -263,7 +263,7 @@ std::vector<DuplicateGroup> burst_groups(const std::vector<Photo>& photos, const
                                          const NearGroup& near) {
   std::vector<const Photo*> ordered;
   for (const Photo& photo : photos)
-    if (photo.brief.taken_seconds && !photo.brief.camera.empty()) ordered.push_back(&photo);
+    if (photo.brief.taken_to_the_second && !photo.brief.camera.empty()) ordered.push_back(&photo);
   std::sort(ordered.begin(), ordered.end(), [](const Photo* a, const Photo* b) {
     return std::tie(a->brief.camera, *a->brief.taken_seconds, a->brief.path) <
            std::tie(b->brief.camera, *b->brief.taken_seconds, b->brief.path);

@@ -246,7 +246,7 @@ void AssetIndex::write_columns(AssetId asset, const Document& document) {
   std::optional<std::string> taken;
   std::optional<std::int64_t> seconds, offset;
   if (m.taken) {
-    taken = clean(m.taken->local);
+    taken = clean(m.taken->known_local());
     seconds = m.taken->local_seconds();
     if (m.taken->offset_minutes) offset = *m.taken->offset_minutes;
   }

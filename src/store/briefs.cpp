@@ -9,7 +9,7 @@ Result<std::vector<AssetBrief>> FileReader::briefs(MediaKind kind) const {
     auto row = connection_->query(
         "SELECT a.id, f.path, COUNT(*), f.size, a.format, a.width, a.height, a.taken_seconds, "
         "TRIM(COALESCE(a.make, '') || ' ' || COALESCE(a.model, '')), a.latitude IS NOT NULL, "
-        "COALESCE(u.rating, a.rating), MIN(f.state = 'offline'), f.mtime_ns "
+        "COALESCE(u.rating, a.rating), MIN(f.state = 'offline'), f.mtime_ns, length(a.taken) >= 19 "
         "FROM assets a JOIN files f ON f.asset_id = a.id AND f.state NOT IN ('missing', 'excluded') "
         "LEFT JOIN user_ratings u ON u.asset_hash = a.hash "
         "WHERE a.kind = ? AND a.shown = 1 AND a.hash IS NOT NULL GROUP BY a.id ORDER BY a.id",
@@ -24,6 +24,7 @@ Result<std::vector<AssetBrief>> FileReader::briefs(MediaKind kind) const {
       brief.width = row.integer(5);
       brief.height = row.integer(6);
       if (!row.is_null(7)) brief.taken_seconds = row.integer(7);
+      brief.taken_to_the_second = row.integer(13) != 0;
       brief.camera = row.bytes(8);
       brief.has_gps = row.integer(9) != 0;
       brief.mtime_ns = row.integer(12);

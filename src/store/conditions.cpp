@@ -262,14 +262,26 @@ IdSet Conditions::in_columns(const TextCondition& condition, bool prefix) {
   return ids(connection_.query("SELECT rowid FROM asset_text WHERE asset_text MATCH ?", expression));
 }
 
+// The last second that an asset may have been taken in: `taken` ends with the last part that is known.
+#define IE_TAKEN_END                                                            \
+  "CASE length(taken) WHEN 4 THEN unixepoch(taken || '-01-01', '+1 year') - 1 " \
+  "WHEN 7 THEN unixepoch(taken || '-01', '+1 month') - 1 "                      \
+  "WHEN 10 THEN taken_seconds + 86399 WHEN 16 THEN taken_seconds + 59 ELSE taken_seconds END"
+
+// All that a time may be must be within the range: a photo of 1953 is none of May 1953.
 IdSet Conditions::match(const TakenCondition& condition) {
   const auto from = condition.from.value_or(std::numeric_limits<std::int64_t>::min());
   const auto to = condition.to.value_or(std::numeric_limits<std::int64_t>::max());
   if (condition.absolute)
-    return ids(connection_.query(
-        "SELECT id FROM assets WHERE taken_seconds - 60 * coalesce(taken_offset, 0) BETWEEN ? AND ?", from, to));
-  return ids(connection_.query("SELECT id FROM assets WHERE taken_seconds BETWEEN ? AND ?", from, to));
+    return ids(
+        connection_.query("SELECT id FROM assets WHERE taken_seconds - 60 * coalesce(taken_offset, 0) >= ? "
+                          "AND " IE_TAKEN_END " - 60 * coalesce(taken_offset, 0) <= ?",
+                          from, to));
+  return ids(connection_.query("SELECT id FROM assets WHERE taken_seconds BETWEEN ?1 AND ?2 AND " IE_TAKEN_END " <= ?2",
+                               from, to));
 }
+
+#undef IE_TAKEN_END
 
 // The index by time answers for each year.
 IdSet Conditions::match(const MonthCondition& condition) {

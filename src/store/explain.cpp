@@ -19,14 +19,6 @@
 namespace image_engine::store {
 namespace {
 
-// With its time zone, if known, as in `show`.
-std::string taken_text(Query& row) {
-  CaptureTime time;
-  time.local = row.bytes(0);
-  if (!row.is_null(6)) time.offset_minutes = static_cast<int>(row.integer(6));
-  return time.iso();
-}
-
 std::string counted(const std::string& name, std::int64_t count, double confidence) {
   return fmt::format("{} {:.2f}{}", name, confidence, count > 1 ? fmt::format(", {} of them", count) : "");
 }
@@ -190,7 +182,9 @@ void Explainer::explain_moments(FoundAsset& asset, std::span<const MomentFinding
   quote_hits(asset, speech, times, firsts);
   for (MatchedTime& time : times) asset.moments.push_back(std::move(time.moment));
   if (asset.moments.empty()) return;
-  auto row = connection_.query("SELECT taken, taken_offset FROM assets WHERE id = ? AND taken IS NOT NULL", asset.id);
+  constexpr int kToTheSecond = 19;  // characters
+  auto row = connection_.query("SELECT taken, taken_offset FROM assets WHERE id = ? AND length(taken) >= ?", asset.id,
+                               kToTheSecond);
   if (!row.next()) return;
   asset.taken = CaptureTime{row.bytes(0), std::nullopt};
   if (!row.is_null(1)) asset.taken->offset_minutes = static_cast<std::int32_t>(row.integer(1));
@@ -392,18 +386,33 @@ std::vector<Why> Explainer::sign_why(AssetId asset, const Sign& sign) {
   return {};  // explain_text explains text
 }
 
+// What is known of it, with the time zone; and where it is from, unless that is when it was taken.
+std::string Explainer::taken_text(AssetId asset, const std::string& known_local) {
+  for (auto row = connection_.query("SELECT r.data FROM files f JOIN records r ON r.file_id = f.id "
+                                    "AND r.stage = 'metadata' WHERE f.asset_id = ? ORDER BY f.id",
+                                    asset);
+       row.next();) {
+    const std::optional<FileFacts> facts = facts_from_json(row.bytes(0));
+    if (!facts || !facts->metadata.taken || facts->metadata.taken->known_local() != known_local) continue;
+    const CaptureTime& taken = *facts->metadata.taken;
+    return taken.known_iso() +
+           (taken.source == TimeSource::kOriginal ? "" : fmt::format(" ({})", source_name(taken.source)));
+  }
+  return known_local;
+}
+
 void Explainer::explain_facts(FoundAsset& asset) {
   auto row = connection_.query(
-      "SELECT taken, rating, latitude, longitude, format, kind, taken_offset, "
+      "SELECT taken, rating, latitude, longitude, format, kind, "
       "EXISTS(SELECT 1 FROM user_ratings WHERE asset_hash = hash) FROM assets WHERE id = ?",
       asset.id);
   if (!row.next()) return;
   for (const Condition* fact : facts_) {
     const Condition& condition = *fact;
     if (!conditions_.holds(condition, asset.id)) continue;
-    if (is_on_time(condition)) add(asset, "taken", taken_text(row));
+    if (is_on_time(condition)) add(asset, "taken", taken_text(asset.id, row.bytes(0)));
     if (std::holds_alternative<RatingCondition>(condition))
-      add(asset, "rating", row.bytes(1) + std::string(row.integer(7) != 0 ? kOwn : ""));
+      add(asset, "rating", row.bytes(1) + std::string(row.integer(6) != 0 ? kOwn : ""));
     if (const auto* near = std::get_if<NearCondition>(&condition))
       add(asset, "near",
           fmt::format("{:.1f} km", distance_km(near->latitude, near->longitude, row.real(2), row.real(3))));

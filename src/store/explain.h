@@ -53,6 +53,7 @@ class Explainer {
   // `shown`: what is shown of the line: itself, or the names whose parts it has.
   void explain_line(std::string_view line, TextField field, std::string_view shown, FoundAsset& asset);
   void explain_facts(FoundAsset& asset);
+  std::string taken_text(AssetId asset, const std::string& known_local);
   // The times of a video or recording at which as many conditions hold as at any.
   void explain_moments(FoundAsset& asset, std::span<const MomentFinding> found);
   void match_things(AssetId asset, std::map<MomentId, MomentMatch>& matches);

@@ -77,6 +77,8 @@ class FileWriter {
   Status touch_files(std::span<const FileId> files, RunId run);
   // The same content at another path: keeps its asset, hash and records. A row at the new path gives way.
   Status move_file(FileId file, const FileObservation& seen, RunId run);
+  // Its metadata is to be read again.
+  Status forget_metadata_version(FileId file);
   // Files that a scan did not meet; the ledger forgets those that are missing or excluded. Where they are seen again,
   // upsert_file or touch_files makes them present.
   Status set_file_state(std::span<const FileId> files, FileState state);

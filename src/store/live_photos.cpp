@@ -57,7 +57,8 @@ bool are_pair(const Metadata& still, const Metadata& clip) {
   if (!still.content_identifier.empty() && !clip.content_identifier.empty())
     return still.content_identifier == clip.content_identifier;
   const double duration = clip.video ? clip.video->duration : 0;
-  return duration >= kShortestClip && duration <= kLongestClip && still.taken && clip.taken &&
+  const auto has_time = [](const Metadata& m) { return m.taken && m.taken->precision == TimePrecision::kSecond; };
+  return duration >= kShortestClip && duration <= kLongestClip && has_time(still) && has_time(clip) &&
          seconds_apart(*still.taken, *clip.taken) <= kSameTime;
 }
 

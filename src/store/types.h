@@ -189,7 +189,8 @@ struct AssetBrief {
   MediaFormat format = MediaFormat::kNone;
   std::int64_t width = 0, height = 0;
   std::optional<std::int64_t> taken_seconds;  // local, see CaptureTime::local_seconds
-  std::string camera;                         // make and model
+  bool taken_to_the_second = false;
+  std::string camera;  // make and model
   bool has_gps = false;
   std::optional<int> rating;  // the user's own; else the file's
 };

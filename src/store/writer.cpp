@@ -252,6 +252,10 @@ Status FileWriter::move_file(FileId file, const FileObservation& seen, RunId run
   });
 }
 
+Status FileWriter::forget_metadata_version(FileId file) {
+  return state_->change([&] { state_->connection.run("UPDATE files SET metadata_version = '' WHERE id = ?", file); });
+}
+
 Status FileWriter::set_file_state(std::span<const FileId> files, FileState state) {
   return state_->change([&] {
     for (const FileId file : files) {

@@ -1,12 +1,8 @@
 #include "types/metadata.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "core/text.h"
@@ -36,6 +32,9 @@ void get(const json& object, const char* key, std::optional<T>& value) {
 void put_count(json& object, const char* key, std::int64_t value) {
   if (value != 0) object[key] = value;
 }
+
+// Of degrees a centimetre, below what any receiver knows.
+double to_seven_digits(double value) { return std::round(value * 1e7) / 1e7; }
 
 json audio_json(const AudioInfo& audio) {
   json out = {{"duration", audio.duration}};
@@ -114,43 +113,6 @@ CaptureTime parse_iso(const std::string& text) {
 
 }  // namespace
 
-std::string CaptureTime::iso() const {
-  if (!offset_minutes) return local;
-  if (*offset_minutes == 0) return local + "Z";
-  const int minutes = std::abs(*offset_minutes);
-  return fmt::format("{}{}{:02}:{:02}", local, *offset_minutes < 0 ? '-' : '+', minutes / 60, minutes % 60);
-}
-
-std::int64_t CaptureTime::local_seconds() const {
-  int year = 0;
-  unsigned month = 0, day = 0, hour = 0, minute = 0, second = 0;
-  if (std::sscanf(local.c_str(), "%4d-%2u-%2uT%2u:%2u:%2u", &year, &month, &day, &hour, &minute, &second) < 3) return 0;
-  if (month < 1 || month > 12 || day < 1 || day > 31) return 0;
-  // Not year/month/day, which is unspecified for a day that the month lacks.
-  using namespace std::chrono;
-  const sys_days date = sys_days{std::chrono::year{year} / static_cast<int>(month) / 1} + days{day - 1};
-  return sys_seconds{date}.time_since_epoch().count() + hour * 3600 + minute * 60 + second;
-}
-
-CaptureTime CaptureTime::later(double seconds) const {
-  const std::int64_t whole = local_seconds();
-  if (whole == 0 || !(std::abs(seconds) < 1e9)) return *this;
-  const size_t dot = local.find('.');
-  const double fraction = dot == std::string::npos ? 0 : std::strtod(local.c_str() + dot, nullptr);
-  const std::int64_t all = whole * 1000 + std::llround((fraction + seconds) * 1000);
-  using namespace std::chrono;
-  const sys_time<milliseconds> time{milliseconds(all)};
-  const sys_days day = floor<days>(time);
-  const year_month_day date(day);
-  const hh_mm_ss clock(time - day);
-  CaptureTime out = *this;
-  out.local = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", static_cast<int>(date.year()),
-                          static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), clock.hours().count(),
-                          clock.minutes().count(), clock.seconds().count());
-  if (const auto rest = clock.subseconds().count(); rest != 0) out.local += fmt::format(".{:03}", rest);
-  return out;
-}
-
 void to_json(json& out, const Metadata& m) {
   out = json::object();
   out["media"] = kind_name(media_kind(m.format));
@@ -165,7 +127,11 @@ void to_json(json& out, const Metadata& m) {
   if (m.has_alpha) out["alpha"] = true;
   if (m.progressive) out["progressive"] = true;
   put(out, "colour_profile", m.colour_profile);
-  if (m.taken) out["taken"] = to_utf8(m.taken->iso());
+  if (m.taken) {
+    out["taken"] = to_utf8(m.taken->iso());
+    if (m.taken->precision != TimePrecision::kSecond) out["taken_precision"] = precision_name(m.taken->precision);
+    out["taken_from"] = source_name(m.taken->source);
+  }
   json camera = json::object();
   put(camera, "make", m.make);
   put(camera, "model", m.model);
@@ -182,8 +148,8 @@ void to_json(json& out, const Metadata& m) {
   put(exposure, "flash", m.flash);
   if (!exposure.empty()) out["exposure"] = std::move(exposure);
   if (m.gps) {
-    out["gps"] = {{"lat", m.gps->latitude}, {"lon", m.gps->longitude}};
-    put(out["gps"], "altitude", m.gps->altitude);
+    out["gps"] = {{"lat", to_seven_digits(m.gps->latitude)}, {"lon", to_seven_digits(m.gps->longitude)}};
+    if (m.gps->altitude) out["gps"]["altitude"] = to_seven_digits(*m.gps->altitude);
   }
   put(out, "rating", m.rating);
   put(out, "label", m.label);
@@ -217,7 +183,11 @@ void from_json(const json& in, Metadata& m) {
   get(in, "alpha", m.has_alpha);
   get(in, "progressive", m.progressive);
   get(in, "colour_profile", m.colour_profile);
-  if (std::string taken; get(in, "taken", taken), !taken.empty()) m.taken = parse_iso(taken);
+  if (std::string taken; get(in, "taken", taken), !taken.empty()) {
+    m.taken = parse_iso(taken);
+    m.taken->precision = precision_from_name(in.value("taken_precision", ""));
+    m.taken->source = source_from_name(in.value("taken_from", ""));
+  }
   if (const auto camera = in.find("camera"); camera != in.end()) {
     get(*camera, "make", m.make);
     get(*camera, "model", m.model);

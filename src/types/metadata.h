@@ -9,23 +9,10 @@
 #include <type_traits>
 #include <vector>
 
+#include "types/capture_time.h"
 #include "types/media_format.h"
 
 namespace image_engine {
-
-// When the picture was taken, by its camera's clock. A missing time zone stays missing.
-struct CaptureTime {
-  std::string local;                           // "2024-06-01T10:22:03" or with a fraction "…03.120"
-  std::optional<std::int32_t> offset_minutes;  // east of UTC, −14·60…14·60
-
-  bool operator==(const CaptureTime&) const = default;
-  // ISO 8601: `local` followed by "+02:00", "Z" (offset 0) or nothing.
-  [[nodiscard]] std::string iso() const;
-  // Seconds since 1970 of the local time read as if it were UTC: for ordering and ranges. 0 on a malformed `local`.
-  [[nodiscard]] std::int64_t local_seconds() const;
-  // The time that many seconds after it, to whole milliseconds, at the same offset; itself on a malformed `local`.
-  [[nodiscard]] CaptureTime later(double seconds) const;
-};
 
 struct Gps {
   double latitude = 0;             // degrees, −90…90
@@ -112,7 +99,7 @@ concept Same = std::same_as<std::remove_const_t<T>, S>;
 
 template <typename Archive>
 void visit_fields(Archive& archive, Same<CaptureTime> auto& t) {
-  archive(t.local), archive(t.offset_minutes);
+  archive(t.local), archive(t.offset_minutes), archive(t.precision), archive(t.source);
 }
 template <typename Archive>
 void visit_fields(Archive& archive, Same<Gps> auto& g) {

@@ -27,6 +27,8 @@ bool is_within(double value, double most) { return std::abs(value) <= most; }  /
 bool is_sound(const Metadata& found) {
   if (!is_media_format(found.format)) return false;
   if (found.video && !(found.video->duration >= 0 && found.video->duration <= kMostVideoSeconds)) return false;
+  if (found.taken && (found.taken->precision > TimePrecision::kSecond || found.taken->source >= TimeSource::kName))
+    return false;
   if (found.audio && !is_within(found.audio->duration, kMostVideoSeconds)) return false;
   return !found.gps || (is_within(found.gps->latitude, 90) && is_within(found.gps->longitude, 180));
 }

@@ -145,7 +145,7 @@ TEST(Tags, OldEncodingsBecomeUtf8) {
   EXPECT_EQ(read_metadata(load("tags_12.jpg"), {})->description, "A user's comment é");
 }
 
-TEST(Tags, IptcTimeIsTheLastResort) {
+TEST(Tags, IptcHasATimeAndItsZone) {
   if (manifest().is_null()) GTEST_SKIP() << kNoInputs;
   const auto metadata = read_metadata(load("tags_9.jpg"), {});
   ASSERT_TRUE(metadata && metadata->taken);
@@ -171,6 +171,31 @@ TEST(Tags, ASidecarWins) {
   EXPECT_NEAR(metadata->gps->latitude, 48 + 8.2333 / 60, 1e-9);
   EXPECT_NEAR(metadata->gps->longitude, -(11 + 34.0 / 60 + 32.0 / 3600), 1e-9);
   EXPECT_EQ(metadata->gps->altitude, 519.5);
+}
+
+std::string sidecar_of(std::string_view attribute) {
+  return fmt::format(R"(<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF )"
+                     R"(xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" )"
+                     R"(xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:exif="http://ns.adobe.com/exif/1.0/" )"
+                     R"(xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/" {}/></rdf:RDF></x:xmpmeta>)",
+                     attribute);
+}
+
+TEST(Tags, ATimesRankIsItsTagsInFileAndSidecar) {
+  if (manifest().is_null()) GTEST_SKIP() << kNoInputs;
+  const auto taken = [](const char* name, std::string_view attribute) {
+    const auto metadata = read_metadata(load(name), as_bytes(sidecar_of(attribute)));
+    return metadata && metadata->taken ? metadata->taken->iso() : std::string();
+  };
+  // The file: DateTimeOriginal.
+  EXPECT_EQ(taken("tags_6.jpg", R"(xmp:CreateDate="2024-08-10T21:43:21")"), "1999-01-02T03:04:05");
+  // The file: DateTimeDigitized.
+  EXPECT_EQ(taken("tags_7.jpg", R"(photoshop:DateCreated="1964-08-12")"), "1964-08-12T00:00:00");
+  EXPECT_EQ(taken("tags_7.jpg", R"(xmp:CreateDate="2024-08-10T21:43:21")"), "2010-10-10T10:10:10");
+  // The file: IPTC's DateCreated.
+  EXPECT_EQ(taken("tags_9.jpg", R"(photoshop:DateCreated="1964-08-12")"), "2001-02-03T04:05:06Z");
+  // The file: none.
+  EXPECT_EQ(taken("tags_3.jpg", R"(exif:DateTimeDigitized="2011-01-02T03:04:05")"), "2011-01-02T03:04:05");
 }
 
 TEST(Tags, ABrokenSidecarIsAWarning) {

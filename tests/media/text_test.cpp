@@ -43,15 +43,54 @@ TEST(Time, IsReadInAllItsForms) {
   EXPECT_EQ(parse_time("2024-06-01T10:22:03.12+02:00")->iso(), "2024-06-01T10:22:03.12+02:00");
   EXPECT_EQ(parse_time("2024-06-01T10:22Z")->iso(), "2024-06-01T10:22:00Z");
   EXPECT_EQ(parse_time("2024-06-01")->iso(), "2024-06-01T00:00:00");
-  EXPECT_EQ(parse_time("20240601T102203-0530")->iso().substr(0, 10), "2024-06-01");
+  EXPECT_EQ(parse_time("20240601T102203-0530")->iso(), "2024-06-01T10:22:03-05:30");
 }
 
 TEST(Time, ThatNoCalendarHasIsNone) {
-  for (const auto* text :
-       {"", "0000:00:00 00:00:00", "2024:13:01 10:00:00", "2023:02:29 10:00:00", "2024:06:01 25:00:00",
-        "2024:06:01 10:61:00", "    :  :     :  :  ", "yesterday", "2024", "2024:06:01 10:22:99"})
+  for (const auto* text : {"", "0000:00:00 00:00:00", "2024:13:01 10:00:00", "2023:02:29 10:00:00",
+                           "    :  :     :  :  ", "yesterday", "2024 pictures", "1825", "Apr 2019", "22 Brumaire 1799"})
     EXPECT_FALSE(parse_time(text)) << text;
   EXPECT_TRUE(parse_time("2024:02:29 10:00:00"));
+}
+
+TEST(Time, ThatNoClockHasKeepsItsDay) {
+  for (const auto* text : {"2015:08:22 24:08:19", "2015:08:22 25:00:00", "2015:08:22 10:61:00", "2015:08:22 10:22:60",
+                           "2015:08:22 10:22:99.5"}) {
+    EXPECT_EQ(parse_time(text)->iso(), "2015-08-22T00:00:00") << text;
+    EXPECT_EQ(parse_time(text)->precision, TimePrecision::kDay) << text;
+  }
+}
+
+TEST(Time, KeepsThePartsThatAreKnown) {
+  const std::pair<const char*, const char*> kKnown[] = {{"1978", "1978"},
+                                                        {"1953-07", "1953-07"},
+                                                        {"19530000", "1953"},
+                                                        {"19530700", "1953-07"},
+                                                        {"1993:00:00 12:00:00", "1993"},
+                                                        {"1993:00:05", "1993"},
+                                                        {"1993:  :     :  :  ", "1993"},
+                                                        {"1993:07:     :  :  ", "1993-07"},
+                                                        {"1993:07:05   :  :  ", "1993-07-05"},
+                                                        {"1993:07:05 10:  :  ", "1993-07-05"},
+                                                        {"1993:07:05 10:22:  ", "1993-07-05T10:22"},
+                                                        {"1964-08-12", "1964-08-12"},
+                                                        {"2024-06-01T10:22+02:00", "2024-06-01T10:22+02:00"},
+                                                        {"2024-06-01T10:22:03Z", "2024-06-01T10:22:03Z"}};
+  for (const auto& [text, known] : kKnown) {
+    const auto time = parse_time(text);
+    ASSERT_TRUE(time) << text;
+    EXPECT_EQ(time->known_iso(), known) << text;
+  }
+}
+
+// Python's email.utils.format_datetime(), time.ctime() and date's forms of one time.
+TEST(Time, IsReadInWords) {
+  for (const auto* text : {"Mon, 22 Apr 2019 13:15:41 +0200", "22 April 2019 13:15:41 +0200"})
+    EXPECT_EQ(parse_time(text)->iso(), "2019-04-22T13:15:41+02:00") << text;
+  EXPECT_EQ(parse_time("Mon, 22 Apr 2019 13:15:41 GMT")->iso(), "2019-04-22T13:15:41Z");
+  for (const auto* text : {"Mon Apr 22 13:15:41 2019", "Mon 22 Apr 2019 01:15:41 PM CEST", "2019:04:22 01:15:41 pm"})
+    EXPECT_EQ(parse_time(text)->iso(), "2019-04-22T13:15:41") << text;
+  EXPECT_EQ(parse_time("1 Jan 2001")->known_iso(), "2001-01-01");
 }
 
 TEST(Time, OffsetsAreWithinFourteenHours) {

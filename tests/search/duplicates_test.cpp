@@ -37,6 +37,7 @@ struct PlantedPhoto {
   std::string picture;           // names the asset; empty: the file's own
   std::string hash_record = {};  // instead of phash
   std::string thumbnail = R"({"size":256})";
+  TimePrecision precision = TimePrecision::kSecond;
 };
 
 std::string hash_json(std::uint64_t phash) {
@@ -56,7 +57,7 @@ class DuplicatesTest : public DuplicateSearchTest {
     metadata.width = photo.width;
     metadata.height = photo.height;
     metadata.model = photo.model;
-    if (!photo.taken.empty()) metadata.taken = CaptureTime{photo.taken, {}};
+    if (!photo.taken.empty()) metadata.taken = CaptureTime{photo.taken, {}, photo.precision};
     const auto asset = add_photo(observed, metadata, photo.picture.empty() ? observed.path : photo.picture);
     ASSERT_OK(asset);
     const std::string hashes = photo.hash_record.empty() ? hash_json(photo.phash) : photo.hash_record;
@@ -324,6 +325,16 @@ TEST_F(DuplicatesTest, ABurstIsOfOneCameraWithAClock) {
   plant("c.jpg", {.phash = bits(20), .taken = "2020-01-01T10:00:00", .model = ""});
   plant("d.jpg", {.phash = bits(10) << 20, .taken = "2020-01-01T10:00:00", .model = ""});
   plant("e.jpg", {.phash = bits(10) << 30, .model = "D90"});
+  EXPECT_THAT(groups(), IsEmpty());
+}
+
+TEST_F(DuplicatesTest, PhotosOfADayAreNoBurst) {
+  for (const auto precision : {TimePrecision::kDay, TimePrecision::kMinute}) {
+    const std::string name(precision_name(precision));
+    const std::uint64_t base = precision == TimePrecision::kDay ? 0 : bits(40) << 24;
+    plant(name + "1.jpg", {.phash = base, .taken = "2020-01-01T00:00:00", .precision = precision});
+    plant(name + "2.jpg", {.phash = base ^ bits(10), .taken = "2020-01-01T00:00:00", .precision = precision});
+  }
   EXPECT_THAT(groups(), IsEmpty());
 }
 

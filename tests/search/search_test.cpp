@@ -126,6 +126,37 @@ TEST_F(SearchTest, OrNotAndParentheses) {
   EXPECT_THAT(names("NOT (NOT camera:canon)"), ElementsAre("beach1.jpg", "3.jpg"));
 }
 
+// A photo of 1953 is none of a month or day of it that nobody knows.
+TEST_F(SearchTest, ATimeIsFoundAsFarAsItIsKnown) {
+  const auto add_dated = [&](const char* name, const char* time, TimePrecision precision, TimeSource source) {
+    Photo item{name, photo(time, "", "", {}), {}};
+    item.metadata.taken->precision = precision;
+    item.metadata.taken->source = source;
+    add(item);
+  };
+  add_dated("year.jpg", "1953-01-01T00:00:00", TimePrecision::kYear, TimeSource::kOriginal);
+  add_dated("month.jpg", "1956-02-01T00:00:00", TimePrecision::kMonth, TimeSource::kDigitized);
+  add_dated("day.jpg", "1957-12-31T00:00:00", TimePrecision::kDay, TimeSource::kName);
+  add_dated("minute.jpg", "1958-05-01T10:22:00", TimePrecision::kMinute, TimeSource::kOriginal);
+  open_reader();
+  EXPECT_THAT(names("before:1970"), UnorderedElementsAre("year.jpg", "month.jpg", "day.jpg", "minute.jpg"));
+  EXPECT_THAT(names("date:1953"), ElementsAre("year.jpg"));
+  EXPECT_THAT(names("date:1953-01"), IsEmpty());
+  EXPECT_THAT(names("date:1953-01-01"), IsEmpty());
+  EXPECT_THAT(names("month:january before:1970"), IsEmpty());
+  EXPECT_THAT(names("date:1956-02"), ElementsAre("month.jpg"));
+  EXPECT_THAT(names("date:1956-02-01"), IsEmpty());
+  EXPECT_THAT(names("month:2 before:1970"), ElementsAre("month.jpg"));
+  EXPECT_THAT(names("date:1957-12-31"), ElementsAre("day.jpg"));
+  EXPECT_THAT(names("before:1957-12-31T12:00 after:1957"), IsEmpty());
+  EXPECT_THAT(names("date:1958-05-01T10:22"), ElementsAre("minute.jpg"));
+  EXPECT_THAT(names("date:1958-05-01T10:22:00"), IsEmpty());
+  const auto why = [&](const char* query) { return results(query).results.at(0).why; };
+  EXPECT_THAT(why("date:1953"), ElementsAre(Why{"taken", "1953"}));
+  EXPECT_THAT(why("date:1956-02"), ElementsAre(Why{"taken", "1956-02 (digitized)"}));
+  EXPECT_THAT(why("date:1957-12-31"), ElementsAre(Why{"taken", "1957-12-31 (name)"}));
+}
+
 TEST_F(SearchTest, OfAlternativesTheHoldingOnesAreGiven) {
   const auto found = results("rating:5 OR after:2012");
   ASSERT_EQ(found.results.size(), 4U);  // 7, 6, IMG_2 by time, beach1 by rating

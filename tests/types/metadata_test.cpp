@@ -38,5 +38,43 @@ TEST(CaptureTime, LaterIsThatManySecondsAfterItAtTheSameOffset) {
   EXPECT_EQ(later("2024-06-01T10:22:03", 1e300), "2024-06-01T10:22:03");
 }
 
+TEST(CaptureTime, IsMadeOfThePartsThatAreKnown) {
+  const auto known = [](const TimeParts& parts) {
+    const auto time = capture_time(parts);
+    return time ? time->known_iso() : std::string();
+  };
+  EXPECT_EQ(known({.year = 1953}), "1953");
+  EXPECT_EQ(known({.year = 1953, .day = 4}), "1953");
+  EXPECT_EQ(known({.year = 1953, .month = 7}), "1953-07");
+  EXPECT_EQ(known({.year = 1953, .month = 7, .day = 4, .hour = 10}), "1953-07-04");
+  EXPECT_EQ(known({.year = 1953, .month = 7, .day = 4, .hour = 10, .minute = 2}), "1953-07-04T10:02");
+  EXPECT_EQ(known({.year = 2020, .month = 2, .day = 29, .hour = 0, .minute = 0, .second = 0, .offset_minutes = 60}),
+            "2020-02-29T00:00:00+01:00");
+  EXPECT_EQ(known({.year = 2020, .month = 2, .day = 29, .hour = 24, .minute = 0, .second = 0, .offset_minutes = 60}),
+            "2020-02-29");
+  EXPECT_EQ(known({.year = 2021, .month = 2, .day = 29}), "");
+  EXPECT_EQ(known({.year = 2021, .month = 13}), "");
+  EXPECT_EQ(known({.year = 1825}), "");
+}
+
+TEST(Metadata, SaysHowFarAndWhereFromItsTimeIsKnown) {
+  Metadata metadata;
+  metadata.taken = CaptureTime{"1953-07-01T00:00:00", {}, TimePrecision::kMonth, TimeSource::kName};
+  const nlohmann::json json = metadata;
+  EXPECT_EQ(json["taken"], "1953-07-01T00:00:00");
+  EXPECT_EQ(json["taken_precision"], "month");
+  EXPECT_EQ(json["taken_from"], "name");
+  EXPECT_EQ(json.get<Metadata>().taken, metadata.taken);
+  metadata.taken = CaptureTime{"2020-01-01T10:00:00", 60};
+  EXPECT_FALSE(nlohmann::json(metadata).contains("taken_precision"));
+  EXPECT_EQ(nlohmann::json(metadata)["taken_from"], "original");
+}
+
+TEST(Metadata, DegreesHaveSevenDigitsAtMost) {
+  Metadata metadata;
+  metadata.gps = Gps{43.07640000000001, -79.07700000000004, 1.0 / 3};
+  EXPECT_EQ(nlohmann::json(metadata)["gps"].dump(), R"({"altitude":0.3333333,"lat":43.0764,"lon":-79.077})");
+}
+
 }  // namespace
 }  // namespace image_engine

@@ -13,7 +13,7 @@ Metadata full_metadata() {
   Metadata m;
   m.format = MediaFormat::kHeif;
   m.width = 4032, m.height = 3024, m.orientation = 6;
-  m.taken = CaptureTime{"2024-06-01T10:22:03.120", 120};
+  m.taken = CaptureTime{"2024-06-01T10:22:03.120", 120, TimePrecision::kDay, TimeSource::kGps};
   m.make = "Apple";
   m.gps = Gps{48.1, 11.5, -3.5};
   m.rating = 4;
