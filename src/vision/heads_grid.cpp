@@ -136,8 +136,9 @@ Result<Candidates> read_centerface(const HeadInput& input) {
   Candidates found;
   for (std::size_t cell = 0; cell < cells; ++cell) {
     if (heat[cell] < input.options.threshold) continue;
-    const float y = (static_cast<float>(cell / columns) + offsets[cell] + 0.5F) * down;
-    const float x = (static_cast<float>(cell % columns) + offsets[cells + cell] + 0.5F) * across;
+    const std::size_t row = cell / columns, column = cell % columns;
+    const float y = (static_cast<float>(row) + offsets[cell] + 0.5F) * down;
+    const float x = (static_cast<float>(column) + offsets[cells + cell] + 0.5F) * across;
     const float tall = down * std::exp(std::min(sizes[cell], kMostGrowth));
     const float wide = across * std::exp(std::min(sizes[cells + cell], kMostGrowth));
     const BoxCandidate box = from_centre(x, y, wide, tall, {0, heat[cell]});
