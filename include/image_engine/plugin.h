@@ -199,6 +199,23 @@ typedef struct ie_ext_segment {
   ie_status (*segment)(const ie_call* call, const ie_picture* picture, const char* target, const ie_picture** mask);
 } ie_ext_segment;
 
+/* Where things are. */
+#define IE_EXT_DETECT "image-engine.detect/1"
+typedef struct ie_region {
+  uint32_t size;    /* sizeof(ie_region) */
+  float confidence; /* 0 to 1 */
+  float x, y;       /* of the top left corner, in pixels, within the picture */
+  float width, height;
+} ie_region;
+typedef struct ie_ext_detect {
+  /* [run] All that the installed models find of "face", "person", "text" or another name that a detector has, such as
+   * "car", in an IE_RGB8 picture: the most likely first. It errs on the side of finding, so a region may be none; look
+   * at its confidence (1 of text). Nothing found: IE_OK and a count of 0. IE_NOT_FOUND: no installed model finds such
+   * things (the host's message says which one would). The host owns the regions, valid until run() returns. */
+  ie_status (*detect)(const ie_call* call, const ie_picture* picture, const char* what, const ie_region** regions,
+                      uint32_t* count);
+} ie_ext_detect;
+
 /* An installed model (`image-engine models list`), run by the engine on the device that it would use itself. */
 #define IE_EXT_MODEL "image-engine.model/1"
 #define IE_MOST_DIMENSIONS 8

@@ -46,11 +46,9 @@ struct PluginFlags {
 };
 
 nlohmann::json plugin_json(const Installed& plugin) {
-  nlohmann::json out = {{"name", plugin.name},
-                        {"state", plugins::standing_name(plugin.standing)},
-                        {"path", to_utf8(plugin.path)},
-                        {"bytes", plugin.bytes},
-                        {"sha256", plugin.sha256}};
+  nlohmann::json out = {{"name", plugin.name},          {"state", plugins::standing_name(plugin.standing)},
+                        {"shipped", plugin.is_shipped}, {"path", to_utf8(plugin.path)},
+                        {"bytes", plugin.bytes},        {"sha256", plugin.sha256}};
   if (plugin.standing == Standing::kReady)
     out["description"] = plugins::description_json(plugin.description);
   else
@@ -65,16 +63,21 @@ Result<int> print_plugins(const std::vector<Installed>& list) {
   return kDone;
 }
 
+std::string state_of(const Installed& plugin) {
+  const std::string_view state = plugins::standing_name(plugin.standing);
+  return plugin.is_shipped ? fmt::format("shipped, {}", state) : std::string(state);
+}
+
 Result<int> list_plugins(const Context& context, const plugins::Store& store) {
   IE_TRY(const std::vector<Installed> all, store.list());
   if (context.json) return print_plugins(all);
   std::vector<std::vector<std::string>> rows{{"name", "version", "state", "licence", "what it does"}};
   for (const Installed& plugin : all)
-    rows.push_back({plugin.name, printable(plugin.description.version),
-                    std::string(plugins::standing_name(plugin.standing)), printable(plugin.description.licence),
+    rows.push_back({plugin.name, printable(plugin.description.version), state_of(plugin),
+                    printable(plugin.description.licence),
                     printable(plugin.standing == Standing::kReady ? plugin.description.summary : plugin.reason)});
   if (all.empty())
-    print_line("No plugin is installed; image-engine plugins install FILE installs one.");
+    print_line("There is no plugin; image-engine plugins install FILE installs one.");
   else
     print_table(rows);
   return kDone;
@@ -126,13 +129,8 @@ void print_description(const Context& context, const Installed& plugin) {
 
 Result<int> show_plugin(const Context& context, const plugins::Store& store, const std::string& name) {
   IE_TRY(const std::unique_ptr<plugins::Plugin> plugin, store.load(name));
-  const Installed found{name,
-                        join_path(store.folder(), name + ".so"),
-                        Standing::kReady,
-                        "",
-                        plugin->file().sha256(),
-                        plugin->file().bytes(),
-                        plugin->description()};
+  const Installed found{name, store.path_of(name),     store.is_shipped(name), Standing::kReady,
+                        "",   plugin->file().sha256(), plugin->file().bytes(), plugin->description()};
   if (context.json) return print_plugins({found});
   print_description(context, found);
   return kDone;
@@ -206,7 +204,7 @@ Result<int> remove_plugins(const Context& context, const plugins::Store& store, 
 }
 
 void add_run_flags(Arguments app, PluginRunFlags& flags) {
-  app.add_option("NAME", flags.name, "An installed plugin").required();
+  app.add_option("NAME", flags.name, "A plugin (plugins list shows them)").required();
   app.add_option("FILE", flags.files, "Photos, or folders of photos").required();
   app.add_option("-o,--output", flags.folder, "The folder for what it makes; created if there is none")
       .type_name("DIR")
@@ -232,9 +230,9 @@ Action setup_plugins(Arguments app, Settings&) {
   auto flags = std::make_shared<PluginFlags>();
   app.require_subcommand();
   app.footer(kPluginsExamples);
-  Arguments list_app = app.add_subcommand("list", "The installed plugins");
+  Arguments list_app = app.add_subcommand("list", "The plugins that come with the program, and the installed ones");
   Arguments info_app = app.add_subcommand("info", "What a plugin takes, makes and can be told");
-  info_app.add_option("NAME", flags->name, "An installed plugin").required();
+  info_app.add_option("NAME", flags->name, "A plugin (plugins list shows them)").required();
   Arguments install_app = app.add_subcommand("install", "Check a plugin's file and install a copy of it");
   install_app.add_option("FILE", flags->file, "A shared object, or a plugin's name in the index").required();
   install_app.add_flag("--force", flags->force, "Replace another file of the same name");

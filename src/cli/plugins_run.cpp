@@ -18,6 +18,7 @@
 #include "core/progress.h"
 #include "core/text.h"
 #include "pipeline/analyze.h"
+#include "pipeline/plugin_detectors.h"
 #include "pipeline/plugin_models.h"
 #include "pipeline/plugin_photos.h"
 #include "pipeline/stages.h"
@@ -200,6 +201,10 @@ class PluginRun {
       return models.run(name, inputs);
     };
     watch.stop = interruption();
+    pipeline::PluginDetectors detectors(context_.config, watch.stop);
+    watch.offers.detect = [&detectors](const ImageView& picture, const std::string& what) {
+      return detectors.find(picture, what);
+    };
     watch.progress = [&](double done) {
       part = done;
       progress.add(0);

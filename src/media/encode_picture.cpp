@@ -1,7 +1,9 @@
 // Whole pictures as files, for what was made of a photo.
 #include <vips/vips.h>
 
+#include <algorithm>
 #include <memory>
+#include <string_view>
 
 #include "media/media.h"
 
@@ -17,18 +19,46 @@ struct Unref {
   void operator()(VipsImage* image) const { g_object_unref(image); }
 };
 
+// Without metadata: libvips would write Exif of its own. Into WebP it does in any case (8.14): see without_exif().
 int save(VipsImage* image, Encoding encoding, int quality, void** data, size_t* size) {
   switch (encoding) {
     case Encoding::kJpeg:
       return vips_jpegsave_buffer(image, data, size, "Q", quality, "optimize_coding", 1, "subsample_mode",
                                   quality >= kFullColour ? VIPS_FOREIGN_SUBSAMPLE_OFF : VIPS_FOREIGN_SUBSAMPLE_ON,
-                                  nullptr);
+                                  "strip", 1, nullptr);
     case Encoding::kWebp:
-      return vips_webpsave_buffer(image, data, size, "Q", quality, "lossless", quality == 100 ? 1 : 0, nullptr);
+      return vips_webpsave_buffer(image, data, size, "Q", quality, "lossless", quality == 100 ? 1 : 0, "strip", 1,
+                                  nullptr);
     case Encoding::kPng:
       break;
   }
-  return vips_pngsave_buffer(image, data, size, "compression", kPngCompression, nullptr);
+  return vips_pngsave_buffer(image, data, size, "compression", kPngCompression, "strip", 1, nullptr);
+}
+
+std::uint32_t little_endian(std::span<const std::byte> bytes) {
+  std::uint32_t value = 0;
+  for (std::size_t i = 4; i-- > 0;) value = value << 8 | std::to_integer<std::uint32_t>(bytes[i]);
+  return value;
+}
+
+// The WebP file of libvips less its chunk EXIF, and less the flag of that.
+std::vector<std::byte> without_exif(std::span<const std::byte> webp) {
+  constexpr std::size_t kHeader = 12, kChunkHeader = 8;
+  constexpr std::byte kExifFlag{0x08};
+  std::vector<std::byte> out(webp.begin(), webp.begin() + std::min(webp.size(), kHeader));
+  for (auto rest = webp.subspan(out.size()); rest.size() >= kChunkHeader;) {
+    const std::string_view name(reinterpret_cast<const char*>(rest.data()), 4);
+    const std::size_t length = little_endian(rest.subspan(4, 4));
+    const auto chunk = rest.first(std::min(rest.size(), kChunkHeader + length + length % 2));
+    if (name != "EXIF") {
+      out.insert(out.end(), chunk.begin(), chunk.end());
+      if (name == "VP8X" && length > 0) out[out.size() - chunk.size() + kChunkHeader] &= ~kExifFlag;
+    }
+    rest = rest.subspan(chunk.size());
+  }
+  for (std::size_t i = 0; i < 4 && out.size() >= kHeader; ++i)
+    out[4 + i] = static_cast<std::byte>((out.size() - kChunkHeader) >> (8 * i));
+  return out;
 }
 
 Status check_limits(const RawPicture& picture, Encoding encoding) {
@@ -70,6 +100,7 @@ Result<std::vector<std::byte>> encode_picture(const RawPicture& picture, Encodin
   }
   const std::unique_ptr<void, decltype(&g_free)> owner(data, g_free);
   const auto* bytes = static_cast<const std::byte*>(data);
+  if (encoding == Encoding::kWebp) return without_exif({bytes, size});
   return std::vector<std::byte>(bytes, bytes + size);
 }
 

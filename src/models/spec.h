@@ -120,7 +120,7 @@ struct Part {
 
 struct Spec {
   std::string name;     // [a-z0-9._-]+
-  std::string task;     // "objects", "embedding", "scene", "text", "actions", …
+  std::string task;     // "objects", "faces", "embedding", "scene", "text", "actions", …
   std::string title;    // one line for people
   std::string version;  // changes when its output changes; part of the records' key
   bool in_default_set = false;

@@ -12,6 +12,7 @@ constexpr Task kTasks[] = {
     {"embedding", 0.999, 0.99, false, PictureAnswer::kVector},
     {"features", 0.999, 0.99, false, PictureAnswer::kVector},
     {"scene", 0.999, 0.99, false, PictureAnswer::kLabel},
+    {"faces", 0.99, 0.97},
     {"text", 0.995, 0.99},
     {"actions", 0.999, 0.99},
     {"sentences"},

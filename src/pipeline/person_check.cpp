@@ -14,6 +14,7 @@
 #include "pipeline/stages.h"
 #include "search/groups.h"
 #include "vision/heads.h"
+#include "vision/tiles.h"
 #include "worker/decode_file.h"
 
 namespace image_engine::pipeline {
@@ -23,26 +24,9 @@ namespace {
 constexpr std::array<std::string_view, 6> kAlsoPeople = {"face", "human", "child", "baby", "cyclist", "rider"};
 
 constexpr float kShareOfThreshold = 0.5F;
-constexpr double kOverlap = 0.25;            // of a tile, with the next
 constexpr std::uint32_t kTilesAcross = 2;    // along the shorter edge
 constexpr std::uint32_t kMostInARow = 16;    // along the longer one: longer strips have longer tiles
 constexpr std::uint32_t kDecodedAspect = 2;  // tiles of pictures up to 2:1 are as fine as the model's input
-
-// A part of an edge, in pixels.
-struct Span {
-  std::uint32_t from = 0, length = 0;
-};
-// `count` spans of equal length that cover the edge.
-std::vector<Span> spans(std::uint32_t edge, std::uint32_t count) {
-  const double length = edge / (count - (count - 1) * kOverlap);
-  std::vector<Span> all;
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const auto from = std::min(static_cast<std::uint32_t>(i * length * (1 - kOverlap)), edge - 1);
-    const auto to = std::min(static_cast<std::uint32_t>(std::ceil(i * length * (1 - kOverlap) + length)), edge);
-    all.push_back({from, std::max(to, from + 1) - from});
-  }
-  return all;
-}
 
 std::uint32_t tiles_along(std::uint32_t edge, std::uint32_t other) {
   const double aspect = std::max(1.0, static_cast<double>(edge) / other);
@@ -63,8 +47,8 @@ Result<bool> sees_in(const vision::ObjectDetector& detector, const ImageView& pi
 Result<bool> sees_in_parts(const vision::ObjectDetector& detector, const ImageView& picture) {
   IE_TRY(const bool in_whole, sees_in(detector, picture));
   if (in_whole) return true;
-  for (const Span& y : spans(picture.height, tiles_along(picture.height, picture.width)))
-    for (const Span& x : spans(picture.width, tiles_along(picture.width, picture.height))) {
+  for (const vision::Span& y : vision::spans(picture.height, tiles_along(picture.height, picture.width)))
+    for (const vision::Span& x : vision::spans(picture.width, tiles_along(picture.width, picture.height))) {
       const Image tile = crop(picture, x.from, y.from, x.length, y.length);
       IE_TRY(const bool in_tile, sees_in(detector, {tile.width, tile.height, tile.pixels}));
       if (in_tile) return true;
@@ -74,7 +58,8 @@ Result<bool> sees_in_parts(const vision::ObjectDetector& detector, const ImageVi
 
 // The longer edge of a picture whose tiles fill the detector's input.
 std::uint32_t edge_of(const vision::ObjectDetector& detector) {
-  const double across = preprocess::wanted_edge(detector.plan()) * (kTilesAcross - (kTilesAcross - 1) * kOverlap);
+  const double across =
+      preprocess::wanted_edge(detector.plan()) * (kTilesAcross - (kTilesAcross - 1) * vision::kTileOverlap);
   return static_cast<std::uint32_t>(std::ceil(across)) * kDecodedAspect;
 }
 

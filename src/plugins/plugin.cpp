@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -226,12 +227,105 @@ Status Plugin::State::send(PacketKind kind, const Message& message, std::span<co
   return worker::send_packet(child->socket(), &packet, sizeof packet, descriptors);
 }
 
+namespace {
+
+// An answer that is being written, behind what the plugin has in the shared memory.
+class AnswerWriter {
+ public:
+  AnswerWriter(std::span<std::byte> memory, const Ask& ask) : memory_(memory), ask_(ask) { answer_.end = ask.free; }
+
+  Status segment(const Offers& offers) {
+    IE_TRY(const PixelView view, picture());
+    IE_TRY(const std::vector<std::uint8_t> mask, offers.segment({view.width, view.height, view.pixels}, ask_.name));
+    if (mask.size() != std::uint64_t{view.width} * view.height)
+      return fail(ErrorCode::kInternal, "the mask has another size than the picture");
+    IE_TRY(const std::uint64_t at, put(std::as_bytes(std::span(mask))));
+    answer_.pictures.push_back({1, view.width, view.height, at});
+    return {};
+  }
+
+  Status detect(const Offers& offers) {
+    IE_TRY(const PixelView view, picture());
+    IE_TRY(const std::vector<FoundRegion> found, offers.detect({view.width, view.height, view.pixels}, ask_.name));
+    for (const FoundRegion& region : std::span(found).first(std::min(found.size(), kMostRegions)))
+      answer_.regions.push_back({region.confidence, region.box.x, region.box.y, region.box.width, region.box.height});
+    return {};
+  }
+
+  Status run_model(const Offers& offers) {
+    std::vector<Tensor> inputs;
+    for (const FloatTensor& given : ask_.tensors) {
+      IE_TRY(inputs.emplace_back(), tensor(given));
+    }
+    IE_TRY(const std::vector<Tensor> outputs, offers.run_model(ask_.name, inputs));
+    for (const Tensor& output : outputs) {
+      if (output.type != ElementType::kFloat32) return fail(ErrorCode::kInternal, "an output that is not float");
+      IE_TRY(const std::uint64_t at, put(output.data));
+      answer_.tensors.push_back({output.shape, at});
+    }
+    return {};
+  }
+
+  // What was written; or why not, if `done` has failed.
+  Answer take(const Status& done) && {
+    if (done) return std::move(answer_);
+    return {.status = status_of(done.error().code), .message = done.error().message, .end = ask_.free};
+  }
+
+ private:
+  [[nodiscard]] Result<PixelView> picture() const {
+    const std::optional<PixelView> view = ask_.pictures.size() == 1 ? view_of(ask_.pictures[0], memory_) : std::nullopt;
+    if (!view || view->channels != 3) return fail(ErrorCode::kInvalidArgument, "no picture");
+    return *view;
+  }
+
+  [[nodiscard]] Result<Tensor> tensor(const FloatTensor& given) const {
+    std::uint64_t bytes = sizeof(float);
+    for (const std::int64_t side : given.shape)
+      bytes = side > 0 && bytes <= memory_.size()
+                  ? bytes * static_cast<std::uint64_t>(std::min<std::int64_t>(side, std::int64_t{1} << 31))
+                  : memory_.size() + 1;
+    if (given.offset < kPictures || given.offset > memory_.size() || bytes > memory_.size() - given.offset)
+      return fail(ErrorCode::kInvalidArgument, "a tensor is not within the plugin's memory");
+    const auto values = memory_.subspan(given.offset, bytes);
+    return Tensor{ElementType::kFloat32, given.shape, {values.begin(), values.end()}};
+  }
+
+  Result<std::uint64_t> put(std::span<const std::byte> bytes) {
+    const std::uint64_t at = aligned(answer_.end);
+    if (at < kPictures || at > memory_.size() || bytes.size() > memory_.size() - at)
+      return fail(ErrorCode::kOutOfMemory,
+                  "the answer does not fit into the plugin's memory (plugins.memory_limit_mb)");
+    std::memcpy(memory_.data() + at, bytes.data(), bytes.size());
+    answer_.end = at + bytes.size();
+    return at;
+  }
+
+  std::span<std::byte> memory_;
+  const Ask& ask_;
+  Answer answer_;
+};
+
+// What can be asked for: by whom it is answered, and whether it is.
+struct OfferRow {
+  std::string_view extension;
+  bool (*is_offered)(const Offers& offers);
+  Status (AnswerWriter::*answer)(const Offers& offers);
+};
+constexpr std::array kOffers = {
+    OfferRow{IE_EXT_SEGMENT, [](const Offers& o) { return bool{o.segment}; }, &AnswerWriter::segment},
+    OfferRow{IE_EXT_DETECT, [](const Offers& o) { return bool{o.detect}; }, &AnswerWriter::detect},
+    OfferRow{IE_EXT_MODEL, [](const Offers& o) { return bool{o.run_model}; }, &AnswerWriter::run_model},
+};
+
+}  // namespace
+
 Result<Call> Plugin::State::lay_out(std::span<const Input> inputs, const std::vector<Value>& values,
                                     const Offers& offers) {
   Call call;
   call.values = values;
-  if (offers.segment) call.offers.emplace_back(IE_EXT_SEGMENT);
-  if (offers.run_model) call.offers.emplace_back(IE_EXT_MODEL);
+  for (const OfferRow& row : kOffers)
+    if (row.is_offered(offers)) call.offers.emplace_back(row.extension);
   std::uint64_t free = kPictures;
   for (const Input& input : inputs) {
     const PixelView& view = input.picture;
@@ -253,54 +347,11 @@ Result<Call> Plugin::State::lay_out(std::span<const Input> inputs, const std::ve
 }
 
 Answer Plugin::State::answer_to(const Ask& ask, const Offers& offers) {
-  const std::span<std::byte> memory = child->memory();
-  Answer answer;
-  answer.end = ask.free;
-  const auto refused = [&](const Error& error) {
-    answer.status = status_of(error.code);
-    answer.message = error.message;
-    return answer;
-  };
-  const auto fits = [&](std::uint64_t bytes) {
-    return answer.end >= kPictures && answer.end <= memory.size() && bytes <= memory.size() - answer.end;
-  };
-  const Error no_room{ErrorCode::kOutOfMemory,
-                      "the answer does not fit into the plugin's memory (plugins.memory_limit_mb)"};
-  if (ask.extension == IE_EXT_SEGMENT && offers.segment && ask.pictures.size() == 1) {
-    const std::optional<PixelView> view = view_of(ask.pictures[0], memory);
-    if (!view || view->channels != 3) return refused({ErrorCode::kInvalidArgument, "no picture"});
-    const Result<std::vector<std::uint8_t>> mask = offers.segment({view->width, view->height, view->pixels}, ask.name);
-    if (!mask) return refused(mask.error());
-    if (mask->size() != std::uint64_t{view->width} * view->height)
-      return refused({ErrorCode::kInternal, "the mask has another size than the picture"});
-    answer.end = aligned(answer.end);
-    if (!fits(mask->size())) return refused(no_room);
-    answer.pictures.push_back({1, view->width, view->height, answer.end});
-    answer.end = put(answer.end, std::as_bytes(std::span(*mask)));
-    return answer;
-  }
-  if (ask.extension != IE_EXT_MODEL || !offers.run_model) return refused({ErrorCode::kUnsupported, "not offered"});
-  std::vector<Tensor> inputs;
-  for (const FloatTensor& given : ask.tensors) {
-    std::uint64_t bytes = sizeof(float);
-    for (const std::int64_t side : given.shape)
-      bytes = side > 0 && bytes <= memory.size()
-                  ? bytes * static_cast<std::uint64_t>(std::min<std::int64_t>(side, std::int64_t{1} << 31))
-                  : memory.size() + 1;
-    if (given.offset < kPictures || given.offset > memory.size() || bytes > memory.size() - given.offset)
-      return refused({ErrorCode::kInvalidArgument, "a tensor is not within the plugin's memory"});
-    const auto values = memory.subspan(given.offset, bytes);
-    inputs.push_back({ElementType::kFloat32, given.shape, {values.begin(), values.end()}});
-  }
-  const Result<std::vector<Tensor>> outputs = offers.run_model(ask.name, inputs);
-  if (!outputs) return refused(outputs.error());
-  for (const Tensor& output : *outputs) {
-    answer.end = aligned(answer.end);
-    if (output.type != ElementType::kFloat32 || !fits(output.data.size())) return refused(no_room);
-    answer.tensors.push_back({output.shape, answer.end});
-    answer.end = put(answer.end, output.data);
-  }
-  return answer;
+  AnswerWriter writer(child->memory(), ask);
+  const auto* const row = std::ranges::find(kOffers, ask.extension, &OfferRow::extension);
+  const bool is_offered = row != kOffers.end() && row->is_offered(offers);
+  const Status done = is_offered ? (writer.*row->answer)(offers) : fail(ErrorCode::kUnsupported, "not offered");
+  return std::move(writer).take(done);
 }
 
 Status Plugin::State::answer(const Packet& packet, const Offers& offers) {

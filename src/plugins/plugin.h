@@ -14,6 +14,7 @@
 #include "core/result.h"
 #include "plugins/description.h"
 #include "plugins/plugin_file.h"
+#include "types/box.h"
 #include "types/image.h"
 #include "types/tensor.h"
 
@@ -56,10 +57,20 @@ struct RunResult {
   double seconds = 0;                 // from the call to its answer
 };
 
+// In pixels of the picture.
+struct FoundRegion {
+  Box box;
+  float confidence = 0;  // 0 to 1
+};
+inline constexpr std::size_t kMostRegions = 100'000;
+
 // What the engine answers to a plugin's questions; an empty function: it does not. Called on the thread of run().
 struct Offers {
   // The mask of a subject in a picture, of its size, grey. kNotFound: there is none, or no model.
   std::function<Result<std::vector<std::uint8_t>>(const ImageView& picture, const std::string& target)> segment;
+  // Where such things ("face", "person", "text", an object's name) are in a picture, the most likely first; at most
+  // kMostRegions are passed on. kNotFound: no installed model finds them.
+  std::function<Result<std::vector<FoundRegion>>(const ImageView& picture, const std::string& what)> detect;
   // The outputs of an installed model. kNotFound: it is not installed; kInvalidArgument: it does not take these inputs.
   std::function<Result<std::vector<Tensor>>(const std::string& model, std::span<const Tensor> inputs)> run_model;
 };

@@ -20,7 +20,7 @@
 
 namespace image_engine::plugins {
 
-inline constexpr std::uint32_t kPluginProtocolVersion = 1001;  // no worker's
+inline constexpr std::uint32_t kPluginProtocolVersion = 1002;  // no worker's
 inline constexpr int kPluginFd = 5;                            // in the host: the plugin's bytes, sealed
 inline constexpr std::uint64_t kMostMessageBytes = std::uint64_t{4} << 20;
 inline constexpr std::uint64_t kFromEngine = 0, kFromHost = kMostMessageBytes, kPictures = 2 * kMostMessageBytes;
@@ -49,6 +49,12 @@ struct FloatTensor {
   std::uint64_t offset = 0;  // of the values, in the shared memory
 };
 
+// Of a picture; in its pixels.
+struct Region {
+  float confidence = 0;  // 0 to 1
+  float x = 0, y = 0, width = 0, height = 0;
+};
+
 // One input or output.
 struct Item {
   Pixels pixels;
@@ -75,6 +81,7 @@ struct Answer {
   std::string message;
   std::vector<Pixels> pictures;
   std::vector<FloatTensor> tensors;
+  std::vector<Region> regions;
   std::uint64_t end = 0;  // of what was written
 };
 
@@ -115,6 +122,10 @@ void visit_fields(Archive& archive, Same<FloatTensor> auto& t) {
   archive(t.shape), archive(t.offset);
 }
 template <typename Archive>
+void visit_fields(Archive& archive, Same<Region> auto& r) {
+  archive(r.confidence), archive(r.x), archive(r.y), archive(r.width), archive(r.height);
+}
+template <typename Archive>
 void visit_fields(Archive& archive, Same<Item> auto& i) {
   archive(i.pixels), archive(i.record);
 }
@@ -128,7 +139,8 @@ void visit_fields(Archive& archive, Same<Ask> auto& a) {
 }
 template <typename Archive>
 void visit_fields(Archive& archive, Same<Answer> auto& a) {
-  archive(a.status), archive(a.message), archive(a.pictures), archive(a.tensors), archive(a.end);
+  archive(a.status), archive(a.message), archive(a.pictures), archive(a.tensors), archive(a.regions);
+  archive(a.end);
 }
 template <typename Archive>
 void visit_fields(Archive& archive, Same<Done> auto& d) {

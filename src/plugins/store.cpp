@@ -48,6 +48,32 @@ std::string text_in(const json& manifest, const char* key) {
   return found != manifest.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
+// The plugins in a folder, those that were set aside, too.
+Result<std::vector<std::string>> names_in(const std::string& folder) {
+  struct stat info {};
+  if (::stat(folder.c_str(), &info) != 0) {
+    if (errno == ENOENT) return std::vector<std::string>();
+    return fail(errno_error(printable(folder)));
+  }
+  if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+    return fail(
+        ErrorCode::kPermission,
+        fmt::format("{0}: others may write to this folder, so no plugin in it is loaded; check what is in it, then "
+                    "`chmod go-w {0}`",
+                    printable(folder)));
+  std::set<std::string> found;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const std::string file = entry.path().filename().string();
+    for (const std::string_view ending : {kLibrary, kSetAside})
+      if (file.ends_with(ending)) found.insert(file.substr(0, file.size() - ending.size()));
+  }
+  if (error) return fail(ErrorCode::kIo, printable(folder) + ": " + error.message());
+  std::vector<std::string> names;
+  std::ranges::copy_if(found, std::back_inserter(names), is_plugin_name);
+  return names;
+}
+
 }  // namespace
 
 std::string_view standing_name(Standing standing) {
@@ -56,35 +82,21 @@ std::string_view standing_name(Standing standing) {
 }
 
 Store::Store(PluginOptions options, std::string folder)
-    : options_(std::move(options)), folder_(folder.empty() ? join_path(data_home(), "plugins") : std::move(folder)) {}
+    : options_(std::move(options)),
+      folder_(folder.empty() ? join_path(data_home(), "plugins") : std::move(folder)),
+      shipped_(absolute_path(executable_folder() + "/../lib/image-engine/plugins")) {}
+
+std::string Store::path_of(const std::string& name) const {
+  return is_shipped(name) ? join_path(shipped_, name + kLibrary) : path_of(name, kLibrary);
+}
+
+bool Store::is_shipped(const std::string& name) const {
+  return !is_there(path_of(name, kLibrary)) && !is_there(path_of(name, kSetAside)) &&
+         is_there(join_path(shipped_, name + kLibrary));
+}
 
 std::string Store::path_of(const std::string& name, const char* ending) const {
   return join_path(folder_, name + ending);
-}
-
-Result<std::vector<std::string>> Store::names() const {
-  struct stat info {};
-  if (::stat(folder_.c_str(), &info) != 0) {
-    if (errno == ENOENT) return std::vector<std::string>();
-    return fail(errno_error(printable(folder_)));
-  }
-  if ((info.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-    return fail(
-        ErrorCode::kPermission,
-        fmt::format("{0}: others may write to this folder, so no plugin in it is loaded; check what is in it, then "
-                    "`chmod go-w {0}`",
-                    printable(folder_)));
-  std::set<std::string> found;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(folder_, error)) {
-    const std::string file = entry.path().filename().string();
-    for (const std::string_view ending : {kLibrary, kSetAside})
-      if (file.ends_with(ending)) found.insert(file.substr(0, file.size() - ending.size()));
-  }
-  if (error) return fail(ErrorCode::kIo, printable(folder_) + ": " + error.message());
-  std::vector<std::string> names;
-  std::ranges::copy_if(found, std::back_inserter(names), is_plugin_name);
-  return names;
 }
 
 Installed Store::describe(const std::string& name) const {
@@ -119,15 +131,37 @@ Installed Store::describe(const std::string& name) const {
   return out;
 }
 
+Installed Store::describe_shipped(const std::string& name) const {
+  Installed out;
+  out.name = name;
+  out.path = path_of(name);
+  out.is_shipped = true;
+  const Result<std::unique_ptr<Plugin>> loaded = load(name);
+  if (!loaded) {
+    out.standing = Standing::kRefused;
+    out.reason = loaded.error().message;
+    return out;
+  }
+  out.sha256 = (*loaded)->file().sha256();
+  out.bytes = (*loaded)->file().bytes();
+  out.description = (*loaded)->description();
+  return out;
+}
+
 Result<std::vector<Installed>> Store::list() const {
-  IE_TRY(const std::vector<std::string> all, names());
+  IE_TRY(const std::vector<std::string> own, names_in(folder_));
+  IE_TRY(const std::vector<std::string> shipped, names_in(shipped_));
   std::vector<Installed> list;
-  for (const std::string& name : all) list.push_back(describe(name));
+  for (const std::string& name : own) list.push_back(describe(name));
+  for (const std::string& name : shipped)
+    if (is_shipped(name)) list.push_back(describe_shipped(name));
   return list;
 }
 
 tl::unexpected<Error> Store::unknown(const std::string& name) const {
-  const std::vector<std::string> all = names().value_or(std::vector<std::string>());
+  std::vector<std::string> all;
+  for (const std::string& folder : {folder_, shipped_})
+    std::ranges::copy(names_in(folder).value_or(std::vector<std::string>()), std::back_inserter(all));
   const std::vector<std::string_view> views(all.begin(), all.end());
   const std::string_view nearest = nearest_name(name, views);
   return fail(ErrorCode::kInvalidArgument,
@@ -142,14 +176,17 @@ Status Store::set_aside(const std::string& name, const Error& reason) const {
 }
 
 Result<std::unique_ptr<Plugin>> Store::load(const std::string& name) const {
-  IE_TRY(const std::vector<std::string> all, names());
+  const bool shipped = is_plugin_name(name) && is_shipped(name);
+  const std::string& folder = shipped ? shipped_ : folder_;
+  IE_TRY(const std::vector<std::string> all, names_in(folder));
   if (std::ranges::find(all, name) == all.end()) return unknown(name);
-  if (!is_there(path_of(name, kLibrary)))
+  const std::string path = join_path(folder, name + kLibrary);
+  if (!is_there(path))
     return fail(ErrorCode::kCrashed, fmt::format("{} is set aside: {}; install another file of it, or remove it", name,
                                                  text_in(read_manifest(path_of(name, kManifest)), "set_aside")));
-  IE_TRY(PluginFile file, PluginFile::open(path_of(name, kLibrary)));
+  IE_TRY(PluginFile file, PluginFile::open(path));
   Result<std::unique_ptr<Plugin>> plugin = Plugin::load(std::move(file), options_);
-  if (!plugin && is_fault_of_plugin(plugin.error().code)) {
+  if (!plugin && !shipped && is_fault_of_plugin(plugin.error().code)) {
     IE_CHECK(set_aside(name, plugin.error()));
     return fail(plugin.error().code, fmt::format("{0}: {1}; it was set aside as {0}{2} and is not loaded again", name,
                                                  plugin.error().message, kSetAside));
@@ -187,7 +224,9 @@ Result<Installed> Store::install(const std::string& path, bool replace) const {
 }
 
 Status Store::remove(const std::string& name) const {
-  IE_TRY(const std::vector<std::string> all, names());
+  IE_TRY(const std::vector<std::string> all, names_in(folder_));
+  if (is_plugin_name(name) && is_shipped(name))
+    return fail(ErrorCode::kInvalidArgument, name + " comes with the program: it cannot be removed");
   if (std::ranges::find(all, name) == all.end()) return unknown(name);
   for (const char* ending : {kLibrary, kSetAside, kManifest})
     if (::unlink(path_of(name, ending).c_str()) != 0 && errno != ENOENT)

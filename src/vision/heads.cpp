@@ -22,6 +22,7 @@ constexpr std::array<float, 4> kOfTao = {0.1F, 0.1F, 0.2F, 0.2F};
 constexpr HeadKind kHeads[] = {
     {"nanodet", 0.4F, 0.6F, Unit::kPixels, {}, false, read_nanodet},
     {"centernet", 0.4F, 0.6F, Unit::kPixels, {}, false, read_centernet},
+    {"centerface", 0.5F, 0.3F, Unit::kPixels, {}, false, read_centerface},
     {"detectnet", 0.4F, 0.5F, Unit::kPixels, kOfDetectnet, false, read_detectnet},
     {"queries", 0.5F, 1, Unit::kFractions, kOfQueries, false, read_queries},
     {"yolo", 0.4F, 0.7F, Unit::kPixels, kOfYolo, false, read_yolo},

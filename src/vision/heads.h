@@ -87,6 +87,10 @@ struct HeadInput {
 //              (column, row) · stride to left, top, right, bottom. Objects are the heat's maxima of 3 × 3 (Zhou et al.,
 //              Objects as Points, 2019). The heat and not the hundred best that some graphs also give: those are cut
 //              off before suppression.
+//   centerface Heat [1, 1, h, w], already sigmoid, then sizes [1, 2, h, w] and offsets [1, 2, h, w], in this order, of
+//              one class: height and width are stride · eˢ, the centre (row + offset + ½) · stride and likewise of the
+//              column, the vertical one first (Xu et al., CenterFace, 2019; its authors' demo). Boxes are clipped to
+//              the input.
 //   detectnet  Confidences [1, classes, h, w] and boxes [1, 4 × classes, h, w]: from the point (column, row) · stride +
 //              0.5 to left, top, right, bottom, in units of `bbox_norm` pixels (NVIDIA's DetectNet_v2; DeepStream's
 //              sample parser). NVIDIA clusters with DBSCAN; here the best box of each cluster stays (suppression).

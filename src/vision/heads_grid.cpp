@@ -1,4 +1,4 @@
-// Heads with one position per grid cell: nanodet, centernet, detectnet.
+// Heads with one position per grid cell: nanodet, centernet, centerface, detectnet.
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -116,6 +116,34 @@ Result<Candidates> read_centernet(const HeadInput& input) {
     const float x = static_cast<float>(column) * step_x, y = static_cast<float>(row) * step_y;
     const auto side = row_of(sides, cell, 4);
     found.push_back({x - side[0], y - side[1], x + side[2], y + side[3], heat[i], static_cast<std::uint32_t>(label)});
+  }
+  return found;
+}
+
+Result<Candidates> read_centerface(const HeadInput& input) {
+  constexpr std::string_view kWanted = "heat [1,1,h,w], sizes [1,2,h,w] and offsets [1,2,h,w]";
+  if (input.outputs.size() != 3 || input.outputs[0].shape.size() != 4) return unlike("centerface", kWanted);
+  const auto& shape = input.outputs[0].shape;
+  const std::vector<std::int64_t> two{1, 2, shape[2], shape[3]};
+  if (shape[1] != 1 || input.outputs[1].shape != two || input.outputs[2].shape != two)
+    return unlike("centerface", kWanted);
+  IE_CHECK(check_classes(1, input.classes));
+  const auto heat = input.outputs[0].as<float>(), sizes = input.outputs[1].as<float>(),
+             offsets = input.outputs[2].as<float>();
+  const std::size_t cells = heat.size(), columns = static_cast<std::size_t>(shape[3]);
+  const auto width = static_cast<float>(input.size.width), height = static_cast<float>(input.size.height);
+  const float across = width / static_cast<float>(shape[3]), down = height / static_cast<float>(shape[2]);
+  Candidates found;
+  for (std::size_t cell = 0; cell < cells; ++cell) {
+    if (heat[cell] < input.options.threshold) continue;
+    const std::size_t row = cell / columns, column = cell % columns;
+    const float y = (static_cast<float>(row) + offsets[cell] + 0.5F) * down;
+    const float x = (static_cast<float>(column) + offsets[cells + cell] + 0.5F) * across;
+    const float tall = down * std::exp(std::min(sizes[cell], kMostGrowth));
+    const float wide = across * std::exp(std::min(sizes[cells + cell], kMostGrowth));
+    const BoxCandidate box = from_centre(x, y, wide, tall, {0, heat[cell]});
+    found.push_back({std::clamp(box.x1, 0.0F, width), std::clamp(box.y1, 0.0F, height), std::clamp(box.x2, 0.0F, width),
+                     std::clamp(box.y2, 0.0F, height), box.confidence, 0});
   }
   return found;
 }

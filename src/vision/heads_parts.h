@@ -14,6 +14,7 @@ using Candidates = std::vector<BoxCandidate>;
 
 Result<Candidates> read_nanodet(const HeadInput& input);
 Result<Candidates> read_centernet(const HeadInput& input);
+Result<Candidates> read_centerface(const HeadInput& input);
 Result<Candidates> read_detectnet(const HeadInput& input);
 Result<Candidates> read_queries(const HeadInput& input);
 Result<Candidates> read_yolo(const HeadInput& input);

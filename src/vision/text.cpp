@@ -331,35 +331,72 @@ Result<bool> TextReader::may_have_text(const ImageView& small, bool only_large) 
   return *found;
 }
 
+namespace {
+
+// A picture as the detector gets it, and the way back to the photo's pixels.
+struct FittedPicture {
+  Shown shown;
+  std::uint32_t rows = 0;  // that were added above and below
+  double across = 1, down = 1;
+  double width = 0, height = 0;
+
+  [[nodiscard]] std::array<Point, 4> in_photo(std::array<Point, 4> polygon) const {
+    for (Point& point : polygon)
+      point = {static_cast<float>(std::clamp(point.x * across, 0.0, width)),
+               static_cast<float>(std::clamp((double{point.y} - rows) * down, 0.0, height))};
+    return polygon;
+  }
+};
+
+FittedPicture fitted(const ImageView& picture, std::uint32_t longest, std::uint32_t full_width,
+                     std::uint32_t full_height) {
+  FittedPicture fit;
+  Shown& shown = fit.shown;
+  shown.view = picture;
+  if (const double longer = std::max(picture.width, picture.height); longer > longest)
+    resize_by(shown, longest / longer);
+  if (const double shorter = std::min(shown.view.width, shown.view.height); shorter < kLeastEdge)
+    resize_by(shown, kLeastEdge / shorter);
+  fit.width = full_width, fit.height = full_height;
+  fit.across = fit.width / shown.view.width, fit.down = fit.height / shown.view.height;
+  fit.rows = rows_beside(shown.view);
+  if (fit.rows > 0) shown.take(with_rows(shown.view, fit.rows));
+  return fit;
+}
+
+}  // namespace
+
+Result<std::vector<std::array<Point, 4>>> TextReader::find(const ImageView& picture) const {
+  IE_CHECK(check_whole(picture));
+  std::vector<std::array<Point, 4>> found;
+  if (is_narrow(picture)) return found;
+  const FittedPicture fit = fitted(picture, state_->longest, picture.width, picture.height);
+  const Result<std::vector<Quad>> boxes = state_->find(fit.shown.view);
+  if (!boxes) return name_model(state_->model, boxes.error());
+  for (const Quad& box : *boxes) found.push_back(fit.in_photo(box));
+  return found;
+}
+
 Result<std::vector<TextLine>> TextReader::read(const ImageView& picture, std::uint32_t full_width,
                                                std::uint32_t full_height) const {
   IE_CHECK(check_whole(picture));
   if (full_width == 0 || full_height == 0) return fail(ErrorCode::kInvalidArgument, "the photo is empty");
   std::vector<TextLine> lines;
   if (is_narrow(picture)) return lines;
-  Shown shown{{}, picture};
-  if (const double longer = std::max(picture.width, picture.height); longer > state_->longest)
-    resize_by(shown, state_->longest / longer);
-  if (const double shorter = std::min(shown.view.width, shown.view.height); shorter < kLeastEdge)
-    resize_by(shown, kLeastEdge / shorter);
-  const double across = double{1} * full_width / shown.view.width, down = double{1} * full_height / shown.view.height;
-  const std::uint32_t rows = rows_beside(shown.view);
-  if (rows > 0) shown.take(with_rows(shown.view, rows));
+  const FittedPicture fit = fitted(picture, state_->longest, full_width, full_height);
+  const ImageView& view = fit.shown.view;
 
   const auto read = [&]() -> Status {
-    IE_TRY(const std::vector<Quad> boxes, state_->find(shown.view));
+    IE_TRY(const std::vector<Quad> boxes, state_->find(view));
     const std::vector<double> ratios = State::shared_ratios(boxes);
     for (std::size_t i = 0; i < boxes.size(); ++i) {
-      IE_TRY(auto line, state_->read_line(shown.view, boxes[i], ratios[i]));
+      IE_TRY(auto line, state_->read_line(view, boxes[i], ratios[i]));
       if (line && line->confidence >= state_->least_confidence) lines.push_back(std::move(*line));
     }
     return {};
   };
   if (const Status done = read(); !done) return name_model(state_->model, done.error());
-  for (TextLine& line : lines)
-    for (Point& point : line.polygon)
-      point = {static_cast<float>(std::clamp(point.x * across, 0.0, double(full_width))),
-               static_cast<float>(std::clamp((double{point.y} - rows) * down, 0.0, double(full_height)))};
+  for (TextLine& line : lines) line.polygon = fit.in_photo(line.polygon);
   return lines;
 }
 

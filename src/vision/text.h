@@ -42,6 +42,9 @@ class TextReader {
   // the time, with text half as large as that going unseen. Thread-safe.
   [[nodiscard]] Result<bool> may_have_text(const ImageView& small, bool only_large = false) const;
 
+  // Where text is, whether it can be read or not: as read(), but without reading. In pixels of `picture`. Thread-safe.
+  [[nodiscard]] Result<std::vector<std::array<Point, 4>>> find(const ImageView& picture) const;
+
   // The text of `picture` in reading order (top to bottom, then left to right within a line, as PaddleOCR sorts). At
   // most kMostLines. `full_width` and `full_height`: of the photo; polygons are in its pixels. Thread-safe.
   [[nodiscard]] Result<std::vector<TextLine>> read(const ImageView& picture, std::uint32_t full_width,

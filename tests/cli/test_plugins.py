@@ -97,12 +97,17 @@ def installed(engine, library):
     return library.stem
 
 
+def own(engine):
+    """Those that do not come with the program."""
+    return [entry for entry in engine.json("plugins", "list")["plugins"] if not entry["shipped"]]
+
+
 def test_sepia_is_compiled_validated_installed_and_run(engine, photos, folder):
     library = compiled(EXAMPLES / "plugin-sepia/sepia.c", folder / "sepia.so", "-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror")
     document = engine.json("plugins", "validate", library)
     assert document["valid"] and len(document["checks"]) == 7
     assert engine.json("plugins", "install", library)["plugins"][0]["description"]["parameters"][0]["most"] == 1
-    (listed,) = engine.json("plugins", "list")["plugins"]
+    (listed,) = own(engine)
     assert (listed["name"], listed["state"]) == ("sepia", "ready")
     original = photo(photos / "a.png", (333, 77))
     document = run(engine, "sepia", original, out=folder / "out")
@@ -116,7 +121,7 @@ def test_sepia_is_compiled_validated_installed_and_run(engine, photos, folder):
     wanted = wanted * 0.25 + pixels(original) * 0.75
     assert numpy.abs(pixels(folder / "half/a-sepia.png") - wanted).max() <= 1.01
     engine.json("plugins", "remove", "sepia")
-    assert engine.json("plugins", "list")["plugins"] == []
+    assert own(engine) == []
 
 
 def test_the_template_gives_a_picture_a_mask_and_a_record(engine, photos, folder):
@@ -170,7 +175,7 @@ def test_what_is_refused(engine, build, folder, manner, words):
     for command in ("install", "validate"):
         outcome = engine.run("plugins", command, library)
         assert outcome.code == FAILED and words in outcome.message + outcome.out.decode(), outcome.message + outcome.out.decode()
-    assert engine.json("plugins", "list")["plugins"] == []
+    assert own(engine) == []
 
 
 def test_a_plugin_of_any_minor_version_loads(engine, build, photos, folder):
@@ -262,11 +267,11 @@ def test_one_that_crashes_while_it_is_loaded_is_set_aside(engine, build, photos,
     outcome = engine.run("plugins", "run", "bomb", photo(photos / "a.png"), "-o", folder / "out")
     assert outcome.code == FAILED and "set aside" in outcome.message
     assert sorted(path.name for path in home.iterdir()) == ["bomb.json", "bomb.so.set-aside"]
-    (listed,) = engine.json("plugins", "list")["plugins"]
+    (listed,) = own(engine)
     assert listed["state"] == "set-aside" and "crashed" in listed["reason"]
     assert "is set aside" in engine.run("plugins", "info", "bomb").message
     installed(engine, build("bomb"))
-    (listed,) = engine.json("plugins", "list")["plugins"]
+    (listed,) = own(engine)
     assert listed["state"] == "ready"
 
 
@@ -276,7 +281,7 @@ def test_files_put_into_the_folder_by_hand_are_listed(engine, build):
     shutil.copy(build("fine"), home)
     shutil.copy(build("named"), home / "renamed.so")
     (home / "linked.so").symlink_to(home / "fine.so")
-    listed = {entry["name"]: entry for entry in engine.json("plugins", "list")["plugins"]}
+    listed = {entry["name"]: entry for entry in own(engine)}
     assert {name: entry["state"] for name, entry in listed.items()} == {"fine": "ready", "renamed": "refused", "linked": "refused"}
     assert "named.so" in listed["renamed"]["reason"]
     home.chmod(0o777)
@@ -464,7 +469,7 @@ def test_an_index_installs_by_name_what_is_signed(engine, build, folder):
     def refused(words, key=signer.public, name="graded"):
         outcome = engine.run("plugins", "install", name, "--index", place, "--key", key)
         assert outcome.code in (FAILED, USAGE) and words in outcome.message, outcome.message
-        assert engine.json("plugins", "list")["plugins"] == []
+        assert own(engine) == []
 
     refused("no plugin 'elsewhere' for this machine", name="elsewhere")
     (folder / "other").mkdir()

@@ -144,6 +144,7 @@ TEST(Detectors, OutputsMayComeInAnyOrder) {
   for (const auto& entry : listed) {
     auto spec = spec_of(entry);
     if (spec.name == "tao-yolov4") continue;  // its scores and classes look alike
+    if (spec.name == "centerface") continue;  // its sizes and offsets do
     std::ranges::reverse(spec.outputs);
     const auto detector = detector_of(spec);
     ASSERT_OK(detector);

@@ -101,6 +101,11 @@ def detectnet(random):
     return {"output_bbox": spread(random, (1, 12, 34, 60), 0, 4), "output_cov": rare(random, (1, 3, 34, 60), 0, 1)}
 
 
+def centerface(random):
+    return {"heat": rare(random, (1, 1, 120, 160), 0, 0.6), "sizes": spread(random, (1, 2, 120, 160), 0.5, 4),
+            "offsets": spread(random, (1, 2, 120, 160), -0.5, 0.5)}
+
+
 def corners(random, count, width, height):
     low = random.random((count, 2)) * 0.8 - 0.05
     high = low + random.random((count, 2)) * 0.5
@@ -178,6 +183,7 @@ def cases() -> list[Case]:
              {"anchors": ssd, "strides": "8 16 32", "variances": "0.1 0.1 0.2 0.2", "activation": "softmax",
               "background": "first", "most": "300"}),
         Case("detectnet", "detectnet", (960, 544), 3, detectnet, {"most": "300"}),
+        Case("centerface", "centerface", (640, 480), 1, centerface, {"most": "300"}, "letterbox"),
         Case("tao-yolov4", "batched_nms", (960, 544), 6, batched(1, 1, False, False), {"threshold": "0.3"}),
         Case("tao-efficientdet", "batched_nms", (512, 512), 6, batched(512, 512, True, True), {"unit": "pixels", "axes": "yx"}),
         Case("fasterrcnn", "fasterrcnn", (800, 600), 6, fasterrcnn, {"first_label": "1"}),

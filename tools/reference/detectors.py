@@ -3,7 +3,7 @@
 The numpy is written from what each family's authors publish, not from this program: Ultralytics' NMS and letterbox (best class, then
 greedy by class); darknet's and YOLOv4's scale_x_y; YOLOv5's Detect; torchvision's RetinaNet and SSD; EfficientDet's anchors; and
 the layouts that DeepStream's parsers of TAO models read (DetectNet's centres and bbox_norm 35, BatchedNMS, NMS rows of seven,
-FasterRCNN's proposals).
+FasterRCNN's proposals); CenterFace's demo.
 
 Wants torch 2.13.0+cpu, transformers 5.23.0, pillow and numpy in an environment of its own.
 
@@ -197,6 +197,15 @@ def of_detectnet(case, outputs):
     return detected(case, np.array(boxes), np.array(scores), np.array(labels), 0.4, 0.5)
 
 
+def of_centerface(case, outputs):
+    """As its authors' demo: sizes and offsets have the vertical number first."""
+    heat, (sizes, offsets) = wide(outputs["heat"][0, 0]), (wide(outputs[name][0]) for name in ("sizes", "offsets"))
+    row, column = np.where(heat >= 0.5)
+    (h, w), (down, across) = np.exp(sizes[:, row, column]) * 4, offsets[:, row, column]
+    boxes = centred((column + across + 0.5) * 4, (row + down + 0.5) * 4, w, h).clip(0, np.tile(case.size, 2))
+    return detected(case, boxes, heat[row, column], np.zeros(len(row), int), 0.5, 0.3)
+
+
 def of_lists(case, outputs):
     name = case.name
     if name == "tao-yolov4":
@@ -237,7 +246,7 @@ def read(case, outputs):
     if case.head == "yolo_anchors":
         anchors = {"yolov3-tiny": made.ANCHORS_TINY, "yolov5-raw": made.ANCHORS_V5}.get(case.name, made.ANCHORS_V4)
         return of_raw_maps(case, outputs, anchors, (1.2, 1.1, 1.05) if anchors is made.ANCHORS_V4 else (1, 1, 1), case.name == "yolov5-raw")
-    known = {"retinanet": of_retinanet, "efficientdet": of_efficientdet, "ssd": of_ssd, "detectnet": of_detectnet,
+    known = {"retinanet": of_retinanet, "efficientdet": of_efficientdet, "ssd": of_ssd, "detectnet": of_detectnet, "centerface": of_centerface,
              "tao-fasterrcnn": of_dense}
     return known.get(case.name, of_lists)(case, outputs)
 

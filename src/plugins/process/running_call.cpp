@@ -53,6 +53,9 @@ constexpr ie_ext_resize kResize = {[](const ie_call* c, const ie_picture* pictur
                                       std::uint32_t height) { return of(c).resize(picture, width, height); }};
 constexpr ie_ext_segment kSegment = {[](const ie_call* c, const ie_picture* picture, const char* target,
                                         const ie_picture** mask) { return of(c).segment(picture, target, mask); }};
+constexpr ie_ext_detect kDetect = {[](const ie_call* c, const ie_picture* picture, const char* what,
+                                      const ie_region** regions,
+                                      std::uint32_t* count) { return of(c).detect(picture, what, regions, count); }};
 constexpr ie_ext_model kModel = {
     [](const ie_call* c, const char* model, const ie_tensor* inputs, std::uint32_t count, const ie_tensor** outputs,
        std::uint32_t* output_count) { return of(c).run_model(model, inputs, count, outputs, output_count); }};
@@ -220,6 +223,7 @@ const void* RunningCall::extension(const char* name) const {
   if (wanted == IE_EXT_RESIZE) return &kResize;
   if (std::ranges::find(call_.offers, wanted) == call_.offers.end()) return nullptr;
   if (wanted == IE_EXT_SEGMENT) return &kSegment;
+  if (wanted == IE_EXT_DETECT) return &kDetect;
   if (wanted == IE_EXT_MODEL) return &kModel;
   return nullptr;
 }
@@ -253,21 +257,43 @@ Result<Answer> RunningCall::ask(Ask ask) {
   return answer;
 }
 
-ie_status RunningCall::segment(const ie_picture* picture, const char* target, const ie_picture** mask) {
-  if (fault_of(picture) != nullptr || target == nullptr || mask == nullptr) return IE_BAD_ARGUMENT;
-  if (picture->format != IE_RGB8) return IE_UNSUPPORTED;
-  Ask question{IE_EXT_SEGMENT, std::string(target, ::strnlen(target, 200)), {}, {}, 0};
+tl::expected<Answer, ie_status> RunningCall::ask_about(const char* extension, const ie_picture* picture,
+                                                       const char* name) {
+  if (fault_of(picture) != nullptr || name == nullptr) return tl::unexpected(IE_BAD_ARGUMENT);
+  if (picture->format != IE_RGB8) return tl::unexpected(IE_UNSUPPORTED);
+  Ask question{extension, std::string(name, ::strnlen(name, 200)), {}, {}, 0};
   {
     const std::lock_guard lock(mutex_);
     question.pictures = {shared(*picture)};
   }
-  if (question.pictures[0].channels == 0) return IE_OUT_OF_MEMORY;
-  const Result<Answer> answer = ask(std::move(question));
-  if (!answer) return IE_FAILED;
-  if (answer->status != IE_OK) return answer->status;
+  if (question.pictures[0].channels == 0) return tl::unexpected(IE_OUT_OF_MEMORY);
+  Result<Answer> answer = ask(std::move(question));
+  if (!answer) return tl::unexpected(IE_FAILED);
+  if (answer->status != IE_OK) return tl::unexpected(answer->status);
+  return std::move(*answer);
+}
+
+ie_status RunningCall::segment(const ie_picture* picture, const char* target, const ie_picture** mask) {
+  if (mask == nullptr) return IE_BAD_ARGUMENT;
+  const tl::expected<Answer, ie_status> answer = ask_about(IE_EXT_SEGMENT, picture, target);
+  if (!answer) return answer.error();
   if (answer->pictures.empty()) return IE_FAILED;
   const std::lock_guard lock(mutex_);
   *mask = wrap(answer->pictures[0], memory_.data() + answer->pictures[0].offset);
+  return IE_OK;
+}
+
+ie_status RunningCall::detect(const ie_picture* picture, const char* what, const ie_region** regions,
+                              std::uint32_t* count) {
+  if (regions == nullptr || count == nullptr) return IE_BAD_ARGUMENT;
+  const tl::expected<Answer, ie_status> answer = ask_about(IE_EXT_DETECT, picture, what);
+  if (!answer) return answer.error();
+  const std::lock_guard lock(mutex_);
+  std::vector<ie_region>& list = regions_.emplace_back();
+  for (const Region& found : answer->regions)
+    list.push_back({sizeof(ie_region), found.confidence, found.x, found.y, found.width, found.height});
+  *regions = list.data();
+  *count = static_cast<std::uint32_t>(list.size());
   return IE_OK;
 }
 

@@ -40,6 +40,7 @@ class RunningCall {
   [[nodiscard]] const void* extension(const char* name) const;
   ie_picture* resize(const ie_picture* picture, std::uint32_t width, std::uint32_t height);
   ie_status segment(const ie_picture* picture, const char* target, const ie_picture** mask);
+  ie_status detect(const ie_picture* picture, const char* what, const ie_region** regions, std::uint32_t* count);
   ie_status run_model(const char* model, const ie_tensor* inputs, std::uint32_t count, const ie_tensor** outputs,
                       std::uint32_t* output_count);
 
@@ -51,6 +52,8 @@ class RunningCall {
   const ie_picture* wrap(const Pixels& pixels, std::byte* at);
   ie_status refuse(const std::string& problem);
   Result<Answer> ask(Ask ask);
+  // The engine's answer to a question about a picture; else the status that the plugin is to get.
+  tl::expected<Answer, ie_status> ask_about(const char* extension, const ie_picture* picture, const char* name);
 
   const Description& description_;
   Call call_;
@@ -62,6 +65,7 @@ class RunningCall {
   std::uint64_t free_;           // the first free byte of memory_
   std::deque<ie_picture> made_;  // stay where they are
   std::deque<std::vector<ie_tensor>> tensors_;
+  std::deque<std::vector<ie_region>> regions_;
   std::vector<Item> outputs_;
   std::vector<std::string> messages_;
   std::string problem_;

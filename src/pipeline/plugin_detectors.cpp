@@ -1,0 +1,164 @@
+#include "pipeline/plugin_detectors.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "core/text.h"
+#include "models/install_paths.h"
+#include "pipeline/person_check.h"
+#include "vision/heads.h"
+#include "vision/tiles.h"
+
+namespace image_engine::pipeline {
+namespace {
+
+using plugins::FoundRegion;
+
+constexpr char kFace[] = "face", kPerson[] = "person", kTextThing[] = "text";
+constexpr float kSensitiveShare = 0.5F;  // of a detector's usual threshold
+// CenterFace at 960 pixels misses faces that fill the picture, which it finds at 224: of 59 faces in 27 pictures 58 at
+// 960 alone, all with both.
+constexpr std::uint32_t kCoarseFaces = 224;
+// Pixels of a photo for one of the detector's input: faces of 24 pixels are found.
+constexpr double kMostReducedFaces = 1, kMostReducedObjects = 2;
+constexpr std::uint32_t kMostTextParts = 8;  // along an edge
+
+// Of the detector's label, when a plugin asks for `what`.
+bool is_asked_for(const std::string& label, const std::string& what) {
+  return what == kPerson ? names_people(label) : ascii_lower(label) == ascii_lower(what);
+}
+
+bool knows(const models::Spec& spec, const std::string& what) {
+  return std::ranges::any_of(spec.labels, [&](const std::string& label) { return is_asked_for(label, what); });
+}
+
+Result<models::Spec> sensitive(const models::Spec& spec) {
+  models::Spec out = spec;
+  IE_TRY(const vision::HeadKind* const head, vision::find_head(spec));
+  IE_TRY(const vision::HeadOptions options, vision::read_options(spec, *head));
+  out.head_options["threshold"] = fmt::format("{}", options.threshold * kSensitiveShare);
+  out.head_options["most"] = std::to_string(vision::kMostObjects);
+  return out;
+}
+
+// Of a model that finds text. Its boxes grow, and lines may become one.
+Result<models::Spec> sensitive_to_text(const models::Spec& spec) {
+  constexpr std::pair<const char*, double> kUsual[] = {{"threshold", 0.3}, {"box_threshold", 0.5}};  // TextReader's
+  IE_TRY(const models::Spec detect, models::part_of(spec, "detect"));
+  models::Spec out = spec;
+  for (const auto& [name, usual] : kUsual) {
+    IE_TRY(const double value, models::number_option(detect, name, usual));
+    out.parts["detect"].options[name] = fmt::format("{}", value * double{kSensitiveShare});
+  }
+  return out;
+}
+
+// One photo is analyzed at a time, so a run of a model has all cores.
+int all_cores() { return static_cast<int>(std::max(1U, std::thread::hardware_concurrency())); }
+
+Result<vision::ObjectDetector> load_detector(const InstalledModels& models, const models::Spec& spec) {
+  IE_TRY(infer::Chosen chosen, models.picture_session(spec, all_cores()));
+  return vision::ObjectDetector::create(spec, std::move(chosen.session));
+}
+
+// The upright box around the corners.
+FoundRegion around(const std::array<vision::Point, 4>& corners, std::uint32_t x, std::uint32_t y) {
+  const auto [left, right] = std::ranges::minmax(corners, {}, &vision::Point::x);
+  const auto [top, bottom] = std::ranges::minmax(corners, {}, &vision::Point::y);
+  return {{left.x + static_cast<float>(x), top.y + static_cast<float>(y), right.x - left.x, bottom.y - top.y}, 1};
+}
+
+}  // namespace
+
+Result<const InstalledModels*> PluginDetectors::models() {
+  if (!models_) {
+    IE_TRY(models_, InstalledModels::open(models::find_install_paths(config_.models.folder), config_));
+  }
+  return &*models_;
+}
+
+// The configured detector if it knows such things, else any installed one that does.
+Result<const models::Spec*> PluginDetectors::spec_for(const std::string& what) {
+  IE_TRY(const InstalledModels* const models, this->models());
+  if (what == kFace) return models->find("faces", "auto");
+  IE_TRY(const models::Spec* const configured, models->find("objects", config_.analysis.ml_models.object_model));
+  if (knows(*configured, what)) return configured;
+  for (const models::Spec* spec : models->all("objects"))
+    if (knows(*spec, what)) return spec;
+  return fail(ErrorCode::kNotFound,
+              fmt::format("no installed detector finds '{}': {} finds {} other things; image-engine models add adds a "
+                          "detector of your own",
+                          printable(what), configured->name, configured->labels.size()));
+}
+
+Result<const vision::ThoroughDetector*> PluginDetectors::detector(const models::Spec& spec) {
+  std::unique_ptr<vision::ThoroughDetector>& kept = detectors_[spec.name];
+  if (kept) return kept.get();
+  IE_TRY(models::Spec fine, sensitive(spec));
+  IE_TRY(vision::ObjectDetector made, load_detector(*models_, fine));
+  std::optional<vision::ObjectDetector> coarse;
+  const bool faces = spec.task == "faces";
+  if (faces) {
+    models::Spec smaller = fine;
+    smaller.input.width = smaller.input.height = kCoarseFaces;
+    IE_TRY(coarse, load_detector(*models_, smaller));
+  }
+  kept = std::make_unique<vision::ThoroughDetector>(std::move(made), std::move(coarse),
+                                                    faces ? kMostReducedFaces : kMostReducedObjects);
+  return kept.get();
+}
+
+Result<const vision::TextReader*> PluginDetectors::text_reader() {
+  if (text_) return text_.get();
+  IE_TRY(const InstalledModels* const models, this->models());
+  IE_TRY(const models::Spec* const usual, models->find("text", config_.analysis.ml_models.text_model));
+  IE_TRY(const models::Spec spec, sensitive_to_text(*usual));
+  vision::TextSessions sessions;
+  for (const auto& [part, session] : {std::pair("detect", &sessions.detect), std::pair("orient", &sessions.orient),
+                                      std::pair("read", &sessions.read)}) {
+    IE_TRY(const models::Spec one, models::part_of(spec, part));
+    IE_TRY(infer::Chosen chosen, models->picture_session(one, all_cores()));
+    *session = std::move(chosen.session);
+  }
+  IE_TRY(vision::TextReader made, vision::TextReader::create(spec, std::move(sessions)));
+  text_ = std::make_unique<vision::TextReader>(std::move(made));
+  return text_.get();
+}
+
+// In parts that the detector takes at their own size, and in the whole picture, for text that is larger than a part.
+Result<std::vector<FoundRegion>> PluginDetectors::find_text(const ImageView& picture) {
+  IE_TRY(const vision::TextReader* const reader, text_reader());
+  std::vector<FoundRegion> found;
+  const auto look = [&](const ImageView& part, std::uint32_t x, std::uint32_t y) -> Status {
+    if (stop_.stop_requested()) return fail(ErrorCode::kInterrupted, "interrupted");
+    IE_TRY(const auto boxes, reader->find(part));
+    for (const auto& corners : boxes) found.push_back(around(corners, x, y));
+    return {};
+  };
+  IE_CHECK(look(picture, 0, 0));
+  const std::uint32_t longest = reader->wanted_edge();
+  const std::uint32_t across = vision::spans_needed(picture.width, longest, kMostTextParts);
+  const std::uint32_t down = vision::spans_needed(picture.height, longest, kMostTextParts);
+  if (across * down == 1) return found;
+  for (const vision::Span& y : vision::spans(picture.height, down))
+    for (const vision::Span& x : vision::spans(picture.width, across)) {
+      const Image part = crop(picture, x.from, y.from, x.length, y.length);
+      IE_CHECK(look({part.width, part.height, part.pixels}, x.from, y.from));
+    }
+  return found;
+}
+
+Result<std::vector<FoundRegion>> PluginDetectors::find(const ImageView& picture, const std::string& what) {
+  if (what == kTextThing) return find_text(picture);
+  IE_TRY(const models::Spec* const spec, spec_for(what));
+  IE_TRY(const vision::ThoroughDetector* const detector, this->detector(*spec));
+  IE_TRY(const auto objects, detector->detect(picture, [this] { return !stop_.stop_requested(); }));
+  std::vector<FoundRegion> found;
+  for (const vision::DetectedObject& object : objects)
+    if (is_asked_for(detector->label(object.label), what)) found.push_back({object.box, object.confidence});
+  return found;
+}
+
+}  // namespace image_engine::pipeline

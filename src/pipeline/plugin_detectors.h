@@ -1,0 +1,47 @@
+// What the engine answers when a plugin asks where things are in a picture.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "core/config.h"
+#include "core/result.h"
+#include "pipeline/installed_models.h"
+#include "plugins/plugin.h"
+#include "types/image.h"
+#include "vision/text.h"
+#include "vision/thorough_detector.h"
+
+namespace image_engine::pipeline {
+
+// Not thread-safe.
+class PluginDetectors {
+ public:
+  // `stop`: ends a search between two runs of a model, with kInterrupted.
+  PluginDetectors(Config config, std::stop_token stop) : config_(std::move(config)), stop_(std::move(stop)) {}
+
+  // "face", "person", "text", or an object by the name that an installed detector has for it; the most likely first.
+  // Detectors are used at half their usual threshold, in the whole picture and in parts, so that little is missed.
+  // Models are loaded at the first call. kNotFound: no installed model finds that; names the command that installs one,
+  // or what there is.
+  Result<std::vector<plugins::FoundRegion>> find(const ImageView& picture, const std::string& what);
+
+ private:
+  Result<const InstalledModels*> models();
+  Result<const models::Spec*> spec_for(const std::string& what);
+  Result<const vision::ThoroughDetector*> detector(const models::Spec& spec);
+  Result<const vision::TextReader*> text_reader();
+  Result<std::vector<plugins::FoundRegion>> find_text(const ImageView& picture);
+
+  Config config_;
+  std::stop_token stop_;
+  std::optional<InstalledModels> models_;
+  std::map<std::string, std::unique_ptr<vision::ThoroughDetector>> detectors_;  // by model
+  std::unique_ptr<vision::TextReader> text_;
+};
+
+}  // namespace image_engine::pipeline
