@@ -49,12 +49,12 @@ struct SearchFlags {
   bool missing = false, print0 = false, moments = false;
 };
 
-// Results of fields alone have a score of 1, which is not shown.
+// A score that is about 1, as of fields alone, is not shown.
 std::string why_text(const store::FoundAsset& found) {
   std::string text;
   for (const store::Why& why : found.why)
     text += fmt::format("{}{}: {}", text.empty() ? "" : ", ", why.field, printable(why.text));
-  return found.score < 1 ? fmt::format("{:.2f}  {}", found.score, text) : text;
+  return found.score < 0.995 ? fmt::format("{:.2f}  {}", found.score, text) : text;
 }
 
 // The user's own, else the shipped one.

@@ -154,6 +154,9 @@ Result<const search::TagMeaning*> SearchModels::tags() {
   if (tags_.embed) return &tags_;
   const std::string& wanted = config_.analysis.ml_models.sentence_model;
   if (wanted == "none") return nullptr;
+  // Reading the registry of models takes longer than most searches.
+  IE_TRY(const bool there, reader_.has_term_vectors());
+  if (!there) return nullptr;
   IE_TRY(const InstalledModels* installed, models());
   const Result<const models::Spec*> spec = installed->find("sentences", wanted);
   if (!spec) return nullptr;

@@ -49,6 +49,11 @@ constexpr Unknown kUnknownPrefixes[] = {
     {"!", "write NOT or -"},
     {"~", "words of four letters and more find longer ones, too"},
 };
+// After a word and before nothing but a number.
+constexpr Unknown kUnknownSuffixes[] = {
+    {"^", "words have no weights"},
+    {"~", "words of four letters and more find longer ones, too, and others are named where little is found"},
+};
 
 class Lexer {
  public:
@@ -75,6 +80,11 @@ class Lexer {
         fmt::format("there is no such operator as {}: {}, or quote it to search for it", sign.sign, sign.advice));
   }
 
+  static bool ends_with_sign(std::string_view word, std::string_view sign) {
+    const size_t last = word.find_last_not_of("0123456789.");
+    return last != std::string_view::npos && last > 0 && word.substr(last, 1) == sign && is_of_word(word[last - 1]);
+  }
+
   bool take(char c) {
     if (!rest_.starts_with(c)) return false;
     rest_.remove_prefix(1);
@@ -98,6 +108,8 @@ class Lexer {
       if (term.value == "NOT") return Piece{PieceKind::kNot};
       for (const Unknown& word : kUnknownWords)
         if (term.value == word.sign) return unknown(word);
+      for (const Unknown& suffix : kUnknownSuffixes)
+        if (ends_with_sign(term.value, suffix.sign)) return unknown(suffix);
     }
     IE_CHECK(check_wildcards(term.value));
     return piece;

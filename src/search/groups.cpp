@@ -90,11 +90,8 @@ Result<store::ObjectsCondition> parse_vehicle(std::string_view value) {
     condition = condition_of(kind.names);
     if (sign == value.size() || count(value.substr(sign), condition)) return condition;
   }
-  const std::string_view nearest = nearest_name(name, written);
-  return wrong_value(
-      "vehicle", value,
-      nearest.empty() ? fmt::format("write vehicle:yes, vehicle:no, vehicle:>=2 or one of {}", fmt::join(written, ", "))
-                      : fmt::format("did you mean vehicle:{}?", nearest));
+  return wrong_name("vehicle", name, written,
+                    fmt::format("write vehicle:yes, vehicle:no, vehicle:>=2 or one of {}", fmt::join(written, ", ")));
 }
 
 }  // namespace image_engine::search

@@ -173,13 +173,16 @@ constexpr std::string_view kFunctionWords[] = {
     "was", "were", "with", "photo", "photos", "picture", "pictures", "image", "images", "pic",   "pics",
 };
 
-// Whether it may describe a picture: it contains a letter of any script or a digit, and is not a word such as "the".
+// Without a letter of any script, a digit or an emoji.
+bool is_sign(const Term& term) {
+  return std::ranges::none_of(term.value, [](char c) {
+    return static_cast<unsigned char>(c) >= 0x80 || std::isalnum(static_cast<unsigned char>(c)) != 0;
+  });
+}
+
+// Whether it may describe a picture: no sign alone, nor a word such as "the".
 bool has_content(const Term& term) {
-  const auto describes = [](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return byte >= 0x80 || (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z');
-  };
-  if (std::ranges::none_of(term.value, describes)) return false;
+  if (is_sign(term)) return false;
   return term.quoted || std::ranges::find(kFunctionWords, ascii_lower(term.value)) == std::end(kFunctionWords);
 }
 
@@ -229,6 +232,7 @@ class Builder {
     Draft draft;
     if (is_plain_word(node)) {
       IE_CHECK(count());
+      note_sign(node.term);
       draft.add_word(node.term);
     } else {
       IE_TRY(draft.filters.emplace_back(), filter(node));
@@ -237,8 +241,15 @@ class Builder {
   }
 
   std::vector<TextField> analysed;  // fields in the query that stages fill
+  std::vector<std::string> notes;   // see ParsedQuery
 
  private:
+  void note_sign(const Term& term) {
+    if (term.value.empty() || !is_sign(term)) return;
+    const std::string_view advice = term.value == "-" ? ": to exclude a word, write no blank after it" : "";
+    notes.push_back(fmt::format("{} alone is no word and counts for nothing{}", printable(term.value), advice));
+  }
+
   // Of each child one alternative, in every combination.
   Result<std::vector<Draft>> all(const Node& node) {
     std::vector<Draft> drafts(1);
@@ -297,6 +308,7 @@ class Builder {
       IE_CHECK(count());
       const bool negated = node.term.negated;
       if (node.term.field.empty()) {
+        note_sign(node.term);
         Term whole = node.term;
         whole.negated = true;
         std::optional<Condition> also = also_meant(whole);
@@ -354,6 +366,7 @@ Result<ParsedQuery> parse_query(std::string_view text, const SearchOptions& opti
   parsed.query.most_moments = options.most_moments;
   parsed.query.include_missing = options.include_missing;
   parsed.analysed_fields = std::move(builder.analysed);
+  parsed.notes = std::move(builder.notes);
   for (const Draft& draft : drafts) {
     parsed.texts.push_back(draft.telling.empty() ? std::string() : draft.text);
     if (parsed.texts.size() == 1)

@@ -99,15 +99,15 @@ Result<std::vector<RelatedTag>> related_tags(const TagMeaning& meaning, const st
   return related;
 }
 
-// The assets of these tags, in their order.
+// The assets of these tags, in their order, each as sure as it is that it has the tag and that the tag is meant.
 Result<std::vector<Relevant>> tagged(const store::CatalogueReader& catalogue, const std::vector<RelatedTag>& tags,
                                      const std::string& text) {
   std::vector<Relevant> found;
   for (const RelatedTag& tag : tags) {
     for (const TextField field : {TextField::kKeywords, TextField::kObjects, TextField::kProducts, TextField::kScene}) {
-      IE_TRY(const std::vector<AssetId> assets, catalogue.assets_with({field, tag.name}));
+      IE_TRY(const auto assets, catalogue.assets_with({field, tag.name}));
       const store::Why why{std::string(store::text_field_name(field)), tag.name + " (like " + text + ")"};
-      for (const AssetId asset : assets) found.push_back({asset, tag.relevance, why});
+      for (const auto& [asset, certainty] : assets) found.push_back({asset, tag.relevance * certainty, why});
     }
   }
   return found;
@@ -266,6 +266,7 @@ Result<SearchResults> search(const store::CatalogueReader& catalogue, std::strin
                              const SearchOptions& options) {
   IE_TRY(ParsedQuery parsed, parse_query(text, options));
   SearchResults results;
+  results.notes = std::move(parsed.notes);
   for (const store::TextField field : parsed.analysed_fields) {
     IE_TRY(const bool analysed, catalogue.has_text(field));
     if (!analysed)
@@ -291,7 +292,8 @@ Result<SearchResults> search(const store::CatalogueReader& catalogue, std::strin
                     found.without_date == 1 ? "1 more has" : human_count(found.without_date) + " more have",
                     found.without_date == 1 ? "it was" : "they were"));
   for (SearchResult& result : results.results) IE_CHECK(add_quotes(catalogue, result));
-  if (results.total == 0) {
+  constexpr std::uint64_t kFew = 10;
+  if (results.total < kFew) {
     IE_TRY(const std::vector<std::string> meant, suggestions(catalogue, parsed.query, options));
     std::ranges::copy(meant, std::back_inserter(results.notes));
   }

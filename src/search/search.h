@@ -73,6 +73,7 @@ struct ParsedQuery {
   // if none of them describes a picture ("the", "&").
   std::vector<std::string> texts;
   std::vector<store::TextField> analysed_fields;  // fields in the query that stages fill
+  std::vector<std::string> notes;                 // for a person: what of the query counts for nothing
 };
 
 // Errors: kInvalidArgument for an unknown field (the message names the nearest), an invalid value, or what is not in

@@ -65,7 +65,7 @@ Result<std::vector<std::string>> suggestions(const store::CatalogueReader& catal
                                              const SearchOptions& options) {
   std::vector<std::string> notes;
   for (const TextCondition& text : texts_of(query)) {
-    IE_TRY(const std::vector<store::AssetId> assets, catalogue.assets_with(text));
+    IE_TRY(const auto assets, catalogue.assets_with(text));
     if (!assets.empty()) continue;
     IE_TRY(std::string nearest, catalogue.nearest_word(text));
     if (nearest.empty()) nearest = near_rule(text, options);

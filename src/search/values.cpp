@@ -143,6 +143,12 @@ tl::unexpected<Error> wrong_value(std::string_view field, std::string_view value
               fmt::format("{}:{} is not understood: {}", field, printable(value), expected));
 }
 
+tl::unexpected<Error> wrong_name(std::string_view field, std::string_view value,
+                                 std::span<const std::string_view> names, std::string_view expected) {
+  const std::string_view nearest = nearest_name(ascii_lower(value), names);
+  return wrong_value(field, value, nearest.empty() ? expected : fmt::format("did you mean {}:{}?", field, nearest));
+}
+
 std::optional<CountRange> compared_count(std::string_view value) {
   const auto range = compared(value);
   if (!range || range->number < 0) return std::nullopt;
@@ -239,7 +245,7 @@ Result<store::Condition> parse_month(std::string_view value) {
         return store::Condition(*range);
   if (value.size() == 7)
     if (const auto range = time_range(value)) return store::Condition(*range);
-  return wrong_value("month", value, "write month:7, month:july or month:2016-07");
+  return wrong_name("month", value, kMonths, "write month:7, month:july or month:2016-07");
 }
 
 Result<store::RatingCondition> parse_rating(std::string_view value) {
@@ -347,15 +353,23 @@ Result<store::TypeCondition> parse_type(std::string_view value) {
     if (name == kind_name(kind)) return store::TypeCondition{kind, {}};
   if (auto formats = formats_called(name); !formats.empty())
     return store::TypeCondition{MediaKind::kNone, std::move(formats)};
-  return wrong_value("type", value, "write type:photo, type:video, type:audio, type:raw or a format such as type:jpeg");
+  std::vector<std::string_view> names = {"raw"};
+  for (const MediaKind kind : kMediaKinds) names.push_back(kind_name(kind));
+  for (int i = 1; i <= static_cast<int>(MediaFormat::kOtherRaw); ++i)
+    names.push_back(format_name(static_cast<MediaFormat>(i)));
+  return wrong_name("type", value, names,
+                    "write type:photo, type:video, type:audio, type:raw or a format such as type:jpeg");
 }
 
 Result<store::StateCondition> parse_state(std::string_view value) {
   const std::string name = ascii_lower(value);
+  std::vector<std::string_view> names;
   for (const auto state : {store::FileState::kPresent, store::FileState::kMissing, store::FileState::kExcluded,
-                           store::FileState::kOffline})
+                           store::FileState::kOffline}) {
     if (name == store::state_name(state)) return store::StateCondition{state};
-  return wrong_value("state", value, "write state:present, state:missing, state:excluded or state:offline");
+    names.push_back(store::state_name(state));
+  }
+  return wrong_name("state", value, names, "write state:present, state:missing, state:excluded or state:offline");
 }
 
 }  // namespace image_engine::search

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "core/result.h"
@@ -12,6 +13,10 @@ namespace image_engine::search {
 
 // kInvalidArgument: the field's value "is not understood", with what to write instead.
 tl::unexpected<Error> wrong_value(std::string_view field, std::string_view value, std::string_view expected);
+
+// Likewise, of a value that is one of these names: the nearest one, or `expected` where none is near.
+tl::unexpected<Error> wrong_name(std::string_view field, std::string_view value,
+                                 std::span<const std::string_view> names, std::string_view expected);
 
 // A comparison as in a rating, with a non-negative number; both ends inclusive.
 struct CountRange {

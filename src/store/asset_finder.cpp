@@ -48,18 +48,17 @@ void require_few(const Alternative& query) {
     raise(ErrorCode::kInvalidArgument, "a search has at most " + std::to_string(kMostWords) + " words and fields");
 }
 
-std::uint32_t matched_words(std::uint32_t tier) { return tier >> 8; }
+// A word that is only the beginning of what was found is half as certain.
+constexpr float kBeginning = 0.5F;
 
-// In [0, 1], falling with the rank: the share of matched words; whole words, then their certainty, then bm25 decide
-// within its last step. bm25 never outweighs a hundredth of certainty.
-double score(std::uint32_t tier, float certainty, float bm25, float most, size_t words) {
+// In (0, 1], falling with the number of matched words, then their certainty, within a hundredth of which bm25 decides:
+// the share of the words that were found, the last of them as certain as they are on average. That of one word is its
+// certainty.
+double score(std::uint32_t matched, float certainty, float bm25, float most, size_t words) {
   if (words == 0) return 1;
-  const double matched = matched_words(tier);
-  const double whole = tier & 0xff;
   constexpr double kOfBm25 = 0.01;
-  const double within = (1 - kOfBm25) * certainty + (most > 0 ? kOfBm25 * bm25 / most : 0);
-  const double step = 0.5 + 0.5 * (whole + within) / (static_cast<double>(words) + 1);
-  return (matched - 1 + step) / static_cast<double>(words);
+  const double last = certainty * (most > 0 ? 1 - kOfBm25 * (1 - bm25 / most) : 1);
+  return (matched - 1 + last) / static_cast<double>(words);
 }
 
 }  // namespace
@@ -113,25 +112,23 @@ void AssetFinder::add_bm25(std::string_view sql, const std::string& expression, 
 
 std::vector<AssetFinder::Ranked> AssetFinder::match_words(const Alternative& query, const IdSet& allowed,
                                                           Conditions& conditions, IdSet& undated) {
-  std::vector<std::uint32_t> tier(static_cast<size_t>(end_));
+  std::vector<std::uint32_t> words(static_cast<size_t>(end_));  // that an asset matches
+  std::vector<float> certainty(static_cast<size_t>(end_));      // of all of them
   IdSet matched(end_);
-  std::vector<float> doubts;          // of all words that an asset matches, what is missing to certainty
   std::string telling, telling_said;  // of the text index, and of speech: each knows only its own columns
   for (const Word& word : query.words) {
-    IdSet whole = conditions.matching_text(word, false);
-    if (word.also) whole.add(conditions.matching(*word.also));
-    whole.for_each([&](AssetId id) { tier[static_cast<size_t>(id)] += 1; });
-    const size_t count = whole.size();
-    const bool everywhere = count + 1 >= static_cast<size_t>(end_);
-    if (word.prefix && !everywhere) whole.add(conditions.matching_text(word, true));
-    whole.for_each([&](AssetId id) { tier[static_cast<size_t>(id)] += 1U << 8; });
-    matched.add(whole);
-    for (const auto& [id, confidence] : conditions.only_found(word)) {
-      if (!whole.contains(id)) continue;
-      doubts.resize(static_cast<size_t>(end_));
-      doubts[static_cast<size_t>(id)] += static_cast<float>(1 - confidence);
-    }
-    if (has_unspaced_script(query_text(word.text)) || whole.size() > tells_apart(end_)) continue;
+    const IdSet whole = conditions.matching_word(word);
+    IdSet found = whole;
+    const bool everywhere = whole.size() + 1 >= static_cast<size_t>(end_);
+    if (word.prefix && !everywhere) found.add(conditions.matching_text(word, true));
+    matched.add(found);
+    const std::vector<float> sure = conditions.certainty(word, found);
+    found.for_each([&](AssetId id) {
+      const auto i = static_cast<size_t>(id);
+      ++words[i];
+      certainty[i] += (whole.contains(id) ? 1 : kBeginning) * (sure.empty() ? 1 : sure[i]);
+    });
+    if (has_unspaced_script(query_text(word.text)) || found.size() > tells_apart(end_)) continue;
     const std::string expression = match_expression(connection_, word, word.prefix);
     if (expression.empty()) continue;
     if (word.field <= TextField::kAny) telling += (telling.empty() ? "(" : " OR (") + expression + ")";
@@ -147,8 +144,8 @@ std::vector<AssetFinder::Ranked> AssetFinder::match_words(const Alternative& que
   ranked.reserve(matched.size());
   matched.for_each([&](AssetId id) {
     const auto i = static_cast<size_t>(id);
-    const float doubt = doubts.empty() ? 0 : doubts[i] / static_cast<float>(matched_words(tier[i]));
-    ranked.push_back({id, tier[i], 1 - doubt, bm25.empty() ? 0 : std::max(0.0F, bm25[i])});
+    ranked.push_back(
+        {id, words[i], certainty[i] / static_cast<float>(words[i]), bm25.empty() ? 0 : std::max(0.0F, bm25[i])});
   });
   return ranked;
 }
@@ -156,7 +153,7 @@ std::vector<AssetFinder::Ranked> AssetFinder::match_words(const Alternative& que
 std::vector<AssetFinder::Ranked> AssetFinder::join(std::vector<Ranked> ranked, const Findings& findings,
                                                    size_t words) const {
   double best_of_others = 0;
-  const auto has_all = [&](const Ranked& item) { return words > 0 && matched_words(item.tier) == words; };
+  const auto has_all = [&](const Ranked& item) { return words > 0 && item.words == words; };
   IdSet by_words(end_);
   for (Ranked& item : ranked) {
     by_words.insert(item.id);
@@ -172,7 +169,7 @@ std::vector<AssetFinder::Ranked> AssetFinder::join(std::vector<Ranked> ranked, c
   }
   // An asset with all words scores at least as high as the best one without.
   for (Ranked& item : ranked)
-    if (has_all(item)) item.score = best_of_others + (1 - best_of_others) * item.score;
+    if (has_all(item)) item.score = std::max(item.score, best_of_others);
   return ranked;
 }
 
@@ -215,7 +212,7 @@ std::vector<AssetFinder::Ranked> AssetFinder::best(std::vector<Ranked> ranked, s
   count = std::min(count, ranked.size());
   if (count == 0) return {};
   const auto better = [](const Ranked& a, const Ranked& b) {
-    return std::tie(a.score, a.tier, a.certainty, a.bm25) > std::tie(b.score, b.tier, b.certainty, b.bm25);
+    return std::tie(a.score, a.words, a.certainty, a.bm25) > std::tie(b.score, b.words, b.certainty, b.bm25);
   };
   const auto cut = ranked.begin() + static_cast<std::ptrdiff_t>(count);
   std::nth_element(ranked.begin(), cut - 1, ranked.end(), better);
@@ -223,12 +220,14 @@ std::vector<AssetFinder::Ranked> AssetFinder::best(std::vector<Ranked> ranked, s
   // Assets equal to the last one are candidates, too; the newest of them are taken.
   const auto end = std::partition(cut, ranked.end(), [&](const Ranked& item) { return !better(last, item); });
   ranked.erase(end, ranked.end());
-  std::sort(ranked.begin(), ranked.end(), better);
+  const auto equals =
+      std::partition(ranked.begin(), ranked.end(), [&](const Ranked& item) { return better(item, last); });
+  std::sort(ranked.begin(), equals, better);
   std::vector<Ranked> result;
   for (auto from = ranked.begin(); from != ranked.end() && result.size() < count;) {
     const auto to = std::find_if(from, ranked.end(), [&](const Ranked& item) { return better(*from, item); });
     for (const AssetId id : newest({from, to}, count - result.size()))
-      result.push_back({id, from->tier, from->certainty, from->bm25, from->score});
+      result.push_back({id, from->words, from->certainty, from->bm25, from->score});
     from = to;
   }
   return result;
@@ -247,7 +246,7 @@ std::vector<AssetFinder::Ranked> AssetFinder::find_one(const Alternative& query,
   undated_.add(undated);
   float most = 0;
   for (const Ranked& item : ranked) most = std::max(most, item.bm25);
-  for (Ranked& item : ranked) item.score = score(item.tier, item.certainty, item.bm25, most, query.words.size());
+  for (Ranked& item : ranked) item.score = score(item.words, item.certainty, item.bm25, most, query.words.size());
   if (!findings.empty()) ranked = join(std::move(ranked), findings, query.words.size());
   for (auto& [id, finding] : findings) {
     const auto [entry, is_new] = all.try_emplace(id);
@@ -312,13 +311,16 @@ FoundAssets AssetFinder::find(const AssetQuery& query) {
   return found;
 }
 
-Result<std::vector<AssetId>> CatalogueReader::assets_with(const TextCondition& text) const {
+Result<std::vector<std::pair<AssetId, double>>> CatalogueReader::assets_with(const TextCondition& text) const {
   return guarded([&] {
     const AssetId end = connection_->integer("SELECT max(id) FROM assets") + 1;
     if (end > kMostAssets) raise_damaged();
-    std::vector<AssetId> ids;
-    Conditions(*connection_, end).matching(text).for_each([&](AssetId id) { ids.push_back(id); });
-    return ids;
+    Conditions conditions(*connection_, end);
+    const IdSet found = conditions.matching_text(text, text.prefix);
+    const std::vector<float> sure = conditions.certainty({text}, found);
+    std::vector<std::pair<AssetId, double>> assets;
+    found.for_each([&](AssetId id) { assets.emplace_back(id, sure.empty() ? 1 : sure[static_cast<size_t>(id)]); });
+    return assets;
   });
 }
 

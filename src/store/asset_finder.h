@@ -22,10 +22,10 @@ class AssetFinder {
  private:
   struct Ranked {
     AssetId id = 0;
-    std::uint32_t tier = 0;  // matched words, then those matched whole
-    float certainty = 0;     // 0…1: the mean of the matched words; below 1 where only a model has found one
-    float bm25 = 0;          // higher is better; 0 when every asset matches every word
-    double score = 0;        // 0…1, of words and findings
+    std::uint32_t words = 0;  // that match
+    float certainty = 0;      // 0…1: the mean of the matched words
+    float bm25 = 0;           // higher is better; 0 when every asset matches every word
+    double score = 0;         // 0…1, of words and findings
   };
 
   // Assets that the query does not list, whatever its conditions.

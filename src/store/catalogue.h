@@ -41,10 +41,11 @@ class CatalogueReader : public FileReader,
 
   Result<CatalogueStatus> status() const;
   Result<FoundAssets> find(const AssetQuery& query) const;
-  // All assets that this text finds, whatever their state. Also while `more` of a query is being asked.
-  Result<std::vector<AssetId>> assets_with(const TextCondition& text) const;
-  // The nearest word to a text of one word that no asset has, folded, in that column or in all; empty without one.
-  // Words that begin with the same letter are compared.
+  // All assets that this text finds, whatever their state, each with how sure it is that it has the text, 0…1: below 1
+  // where only a model has found it. Also while `more` of a query is being asked.
+  Result<std::vector<std::pair<AssetId, double>>> assets_with(const TextCondition& text) const;
+  // The nearest word to a text of one word that no asset has, folded, in that column or in all; empty without one, and
+  // for a number. Words that begin with the same letter are compared.
   Result<std::string> nearest_word(const TextCondition& text) const;
   // Whether put_fact has filled this column for any asset: distinguishes "nothing found" from "nothing analyzed yet".
   Result<bool> has_text(TextField field) const;

@@ -165,22 +165,25 @@ namespace {
 
 // A table of findings. Its distinct names are read from its index one by one, since there are few.
 struct Findings {
-  std::string_view names, assets;
+  TextField field;  // its column
+  std::string_view names, rows, of_name;
 };
 constexpr Findings kFindings[] = {
-    {"WITH RECURSIVE n(name) AS (SELECT min(name) FROM asset_objects UNION ALL "
+    {TextField::kObjects,
+     "WITH RECURSIVE n(name) AS (SELECT min(name) FROM asset_objects UNION ALL "
      "SELECT (SELECT min(name) FROM asset_objects WHERE name > n.name) FROM n WHERE n.name IS NOT NULL) "
      "SELECT name FROM n WHERE name IS NOT NULL",
-     "SELECT asset_id, confidence FROM asset_objects WHERE name IN (SELECT value FROM json_each(?))"},
-    {"WITH RECURSIVE n(name) AS (SELECT min(name) FROM asset_products UNION ALL "
+     "asset_objects", ""},
+    {TextField::kProducts,
+     "WITH RECURSIVE n(name) AS (SELECT min(name) FROM asset_products UNION ALL "
      "SELECT (SELECT min(name) FROM asset_products WHERE name > n.name) FROM n WHERE n.name IS NOT NULL) "
      "SELECT name FROM n WHERE name IS NOT NULL",
-     "SELECT asset_id, confidence FROM asset_products WHERE name IN (SELECT value FROM json_each(?))"},
-    {"WITH RECURSIVE n(name) AS (SELECT min(name) FROM asset_classes WHERE field = 'scene' UNION ALL "
+     "asset_products", ""},
+    {TextField::kScene,
+     "WITH RECURSIVE n(name) AS (SELECT min(name) FROM asset_classes WHERE field = 'scene' UNION ALL "
      "SELECT (SELECT min(name) FROM asset_classes WHERE field = 'scene' AND name > n.name) FROM n "
      "WHERE n.name IS NOT NULL) SELECT name FROM n WHERE name IS NOT NULL",
-     "SELECT asset_id, confidence FROM asset_classes WHERE field = 'scene' "
-     "AND name IN (SELECT value FROM json_each(?))"},
+     "asset_classes", "field = 'scene' AND "},
 };
 // Columns that files, people and the text in pictures fill.
 constexpr std::string_view kCertainColumns =
@@ -188,28 +191,46 @@ constexpr std::string_view kCertainColumns =
 
 }  // namespace
 
-std::unordered_map<AssetId, double> Conditions::only_found(const Word& word) {
-  std::unordered_map<AssetId, double> found;
-  if (word.field != TextField::kAny || has_unspaced_script(query_text(word.text))) return found;
+std::vector<float> Conditions::certainty(const Word& word, const IdSet& assets) {
+  std::vector<float> found;
+  if (has_unspaced_script(query_text(word.text))) return found;
   const Phrase phrase = phrase_of(connection_, word);
   if (phrase.tokens.empty()) return found;
   const auto* things = word.also ? std::get_if<ObjectsCondition>(&*word.also) : nullptr;
+  // Of many assets the table is read as a whole: that is faster than going from its index to each row.
+  const std::string_view how = assets.size() > static_cast<size_t>(end_) / 8 ? " NOT INDEXED" : "";
   for (const Findings& table : kFindings) {
+    if (!is_in(table.field, word.field)) continue;
     std::vector<std::string> names = names_with(phrase, table.names);
     if (things != nullptr && &table == kFindings)
       for (const std::string& name : names_of(*things)) names.push_back(name);
     if (names.empty()) continue;
-    for (auto row = connection_.query(table.assets, strings_json(names)); row.next();) {
-      double& confidence = found[row.integer(0)];
-      confidence = std::max(confidence, std::clamp(row.real(1), 0.0, 1.0));
-    }
+    found.resize(static_cast<size_t>(end_));
+    for (auto row = connection_.query(fmt::format("SELECT asset_id, confidence FROM {}{} WHERE {}name IN "
+                                                  "(SELECT value FROM json_each(?))",
+                                                  table.rows, how, table.of_name),
+                                      strings_json(names));
+         row.next();)
+      if (const AssetId id = row.integer(0); id >= 0 && id < end_) {
+        float& confidence = found[static_cast<size_t>(id)];
+        confidence = std::max(confidence, static_cast<float>(std::clamp(row.real(1), 0.0, 1.0)));
+      }
   }
   if (found.empty()) return found;
+  for (float& confidence : found)
+    if (confidence == 0) confidence = 1;  // found elsewhere
+  if (word.field != TextField::kAny) return found;
   const std::string expression = match_expression(connection_, word, word.prefix);
   for (auto row = connection_.query("SELECT rowid FROM asset_text WHERE asset_text MATCH ?",
                                     std::string(kCertainColumns) + expression);
        row.next();)
-    found.erase(row.integer(0));
+    if (const AssetId id = row.integer(0); id >= 0 && id < end_) found[static_cast<size_t>(id)] = 1;
+  return found;
+}
+
+IdSet Conditions::matching_word(const Word& word) {
+  IdSet found = matching_text(word, false);
+  if (word.also) found.add(matching(*word.also));
   return found;
 }
 

@@ -26,8 +26,11 @@ class Conditions {
   void exclude(const std::vector<Filter>& filters, IdSet& from);
   // Assets with the text; with `prefix`, also with longer words that it begins.
   IdSet matching_text(const TextCondition& condition, bool prefix);
-  // Assets that have the word only among what models found, each with the confidence of the surest finding.
-  std::unordered_map<AssetId, double> only_found(const Word& word);
+  // Assets that have the word itself, or what else it means.
+  IdSet matching_word(const Word& word);
+  // How sure it is that the assets, which match the word or its beginning, have it, by id: 1, or the confidence of the
+  // surest finding where only models have found it, 0…1. Empty: all are certain.
+  std::vector<float> certainty(const Word& word, const IdSet& assets);
 
  private:
   IdSet match(const TextCondition& condition) { return matching_text(condition, condition.prefix); }

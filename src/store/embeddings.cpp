@@ -240,6 +240,10 @@ Result<std::vector<std::pair<std::string, std::vector<std::uint16_t>>>> VectorRe
   });
 }
 
+Result<bool> VectorReader::has_term_vectors() const {
+  return guarded([&] { return connection_->integer("SELECT EXISTS(SELECT 1 FROM term_vectors)") != 0; });
+}
+
 // ---- Writing
 
 Result<Space> VectorWriter::open_space(const StageKey& key, std::size_t dimensions) {

@@ -1,10 +1,13 @@
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "core/file.h"
 #include "core/text.h"
 #include "store/asset_finder.h"
 #include "store/catalogue.h"
 #include "store/conditions.h"
+#include "store/nearest_word.h"
 #include "store/phrase.h"
 #include "store/rows.h"
 #include "store/schema.h"
@@ -149,22 +152,53 @@ Result<bool> CatalogueReader::has_text(TextField field) const {
   });
 }
 
+namespace {
+
+// The words of the text index, each once, or once for each column that has it.
+struct Vocabulary {
+  std::string_view create, words;
+};
+constexpr Vocabulary kAllWords = {
+    "CREATE VIRTUAL TABLE IF NOT EXISTS temp.text_words USING fts5vocab(main, asset_text, row)",
+    "SELECT term FROM temp.text_words WHERE term >= ? AND term < ?"};
+constexpr Vocabulary kWordsOfColumn = {
+    "CREATE VIRTUAL TABLE IF NOT EXISTS temp.column_words USING fts5vocab(main, asset_text, col)",
+    "SELECT term FROM temp.column_words WHERE term >= ? AND term < ? AND col = ?"};
+
+// Compares words with `nearest` from `from` on, below `end`, and returns where to go on: `end` after the last.
+std::string compare_some(Query row, NearestWord& nearest, const std::string& end) {
+  constexpr int kMostPassed = 16;  // words that need not be read cost as much as seeking the next one that must be
+  std::string next;
+  for (int passed = 0; row.next();) {
+    const std::string word = row.bytes(0);
+    if (word >= next)
+      next = nearest.compare(word), passed = 0;
+    else if (++passed == kMostPassed)
+      return next;
+  }
+  return end;
+}
+
+}  // namespace
+
 Result<std::string> CatalogueReader::nearest_word(const TextCondition& text) const {
   return guarded([&]() -> std::string {
-    if (column_of(text.field) > TextField::kAny) return {};
+    const TextField column = column_of(text.field);
+    if (column > TextField::kAny) return {};
     const std::vector<Token> tokens = tokens_of(*connection_, query_text(text.text));
-    if (tokens.size() != 1) return {};
+    const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+    if (tokens.size() != 1 || std::ranges::all_of(tokens.front().text, is_digit)) return {};
     const std::string& word = tokens.front().text;
-    const std::string first(first_characters(word, 1));
-    connection_->execute("CREATE VIRTUAL TABLE IF NOT EXISTS temp.text_words USING fts5vocab(main, asset_text, col)");
-    std::vector<std::string> words;
-    for (auto row = connection_->query("SELECT term FROM temp.text_words WHERE term >= ?1 AND term < ?1 || "
-                                       "char(0x10FFFF) AND (?2 = 'any' OR col = ?2)",
-                                       first, text_field_name(column_of(text.field)));
-         row.next();)
-      words.push_back(row.bytes(0));
-    const std::vector<std::string_view> candidates(words.begin(), words.end());
-    return std::string(nearest_name(word, candidates));
+    const Vocabulary& vocabulary = column == TextField::kAny ? kAllWords : kWordsOfColumn;
+    connection_->execute(std::string(vocabulary.create));
+    NearestWord nearest(word);
+    std::string from(first_characters(word, 1));
+    for (const std::string end = from + "\xF4\x8F\xBF\xBF"; from < end;)
+      from = compare_some(column == TextField::kAny
+                              ? connection_->query(vocabulary.words, from, end)
+                              : connection_->query(vocabulary.words, from, end, text_field_name(column)),
+                          nearest, end);
+    return nearest.nearest();
   });
 }
 

@@ -39,6 +39,8 @@ class VectorReader {
   Result<std::vector<AssetId>> objects_without(const std::string& object, const StageKey& key) const;
   Result<std::vector<ObjectVector>> object_vectors(SpaceId space, const std::string& object) const;
   Result<std::vector<std::pair<std::string, std::vector<std::uint16_t>>>> term_vectors(const std::string& model) const;
+  // Whether there is one of any model.
+  Result<bool> has_term_vectors() const;
 
  protected:
   explicit VectorReader(Connection& connection) : connection_(&connection) {}

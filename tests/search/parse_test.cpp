@@ -143,31 +143,33 @@ TEST(Parse, SmallLettersAndQuotesAreWords) {
 
 TEST(Parse, WhatIsNoGrammarIsSaid) {
   const std::pair<const char*, const char*> kCases[] = {
-      {"a OR", "OR needs"},
-      {"OR a", "OR needs"},
-      {"a OR OR b", "OR needs"},
-      {"a |", "OR needs"},
-      {"(a OR) b", "OR needs"},
-      {"a NOT", "NOT needs"},
-      {"NOT OR a", "NOT needs"},
-      {"(a b", "not closed"},
-      {"a) b", "closes no"},
-      {") a", "closes no"},
-      {"a ()", "between"},
-      {"(", "between"},
-      {"a AND b", "operator"},
-      {"a && b", "operator"},
-      {"a || b", "operator"},
-      {"a NEAR b", "operator"},
-      {"+a b", "operator"},
-      {"!a b", "operator"},
-      {"be*ch", "* stands"},
-      {"*beach", "* stands"},
-      {"tag:b?ach", "? stands"},
-      {"name:*.jpg", "* stands"},
-      {"camera:(a OR b)", "(camera:a OR camera:b)"},
+      {"a OR", "OR needs"},       {"OR a", "OR needs"},
+      {"a OR OR b", "OR needs"},  {"a |", "OR needs"},
+      {"(a OR) b", "OR needs"},   {"a NOT", "NOT needs"},
+      {"NOT OR a", "NOT needs"},  {"(a b", "not closed"},
+      {"a) b", "closes no"},      {") a", "closes no"},
+      {"a ()", "between"},        {"(", "between"},
+      {"a AND b", "operator"},    {"a && b", "operator"},
+      {"a || b", "operator"},     {"a NEAR b", "operator"},
+      {"+a b", "operator"},       {"a^2 b", "operator as ^"},
+      {"b a~", "operator as ~"},  {"a~0.8", "operator as ~"},
+      {"!a b", "operator"},       {"be*ch", "* stands"},
+      {"*beach", "* stands"},     {"tag:b?ach", "? stands"},
+      {"name:*.jpg", "* stands"}, {"camera:(a OR b)", "(camera:a OR camera:b)"},
   };
   for (const auto& [text, message] : kCases) EXPECT_THAT(refusal(text), HasSubstr(message)) << text;
+}
+
+TEST(Parse, SignsWithinNamesAreNoOperators) {
+  for (const char* text : {"PICTUR~1.JPG", "\"a^2\"", "path:notes~", "~", "^2"}) EXPECT_TRUE(parse_query(text)) << text;
+}
+
+TEST(Parse, SignsAloneAreSaid) {
+  const auto notes = [](std::string_view text) { return parse_query(text)->notes; };
+  EXPECT_THAT(notes("opa & oma"), testing::ElementsAre(HasSubstr("& alone")));
+  EXPECT_THAT(notes("dog - cat"), testing::ElementsAre(HasSubstr("no blank after it")));
+  EXPECT_THAT(notes("dog NOT &"), testing::ElementsAre(HasSubstr("& alone")));
+  EXPECT_THAT(notes("\"new york\" -cat 🎂"), testing::IsEmpty());
 }
 
 TEST(Parse, ParenthesesNestTo32) {

@@ -87,7 +87,18 @@ TEST_F(FinderTest, EvidenceIsJoinedAsIndependent) {
   EXPECT_NEAR(joined.at("sunset in winter"), alone.at("sunset in winter"), 1e-9);
   const double others = joined.at("beach");  // the best of what has not all words
   ASSERT_LT(alone.at("beach sunset"), others);
-  EXPECT_NEAR(joined.at("beach sunset"), others + (1 - others) * (1 - (1 - alone.at("beach sunset")) * 0.4), 1e-9);
+  EXPECT_NEAR(joined.at("beach sunset"), std::max(others, 1 - (1 - alone.at("beach sunset")) * 0.4), 1e-9);
+}
+
+// Beginnings are half as certain; each title is the only one of its bm25.
+TEST_F(FinderTest, ScoreIsTheCertaintyOfWords) {
+  EXPECT_NEAR(scores(find(words({"river"}))).at("river"), 1, 1e-9);
+  EXPECT_NEAR(scores(find(words({"riv"}))).at("river"), 0.5, 1e-9);
+  const auto two = scores(find(words({"river", "mountain"})));
+  EXPECT_NEAR(two.at("river"), 0.5, 0.005);
+  EXPECT_NEAR(two.at("mountain"), 0.5, 0.005);
+  EXPECT_NEAR(scores(find(words({"beach", "sunset"}))).at("beach sunset"), 1, 0.005);
+  EXPECT_NEAR(scores(find(words({"beach", "sun"}))).at("beach sunset"), (1 + 0.75) / 2, 0.005);
 }
 
 TEST_F(FinderTest, AllWordsComeFirstAndScoresFall) {
@@ -184,9 +195,9 @@ TEST_F(FinderTest, FailureOfTheOthersIsTheSearchs) {
 TEST_F(FinderTest, AssetsWithATextAreKnownWhileFinding) {
   AssetQuery query = words({"river"});
   query.more = [this](const IdSet&) -> Result<std::vector<Relevant>> {
-    IE_TRY(const std::vector<AssetId> assets, reader_->assets_with({TextField::kTitle, "sunset"}));
+    IE_TRY(const auto assets, reader_->assets_with({TextField::kTitle, "sunset"}));
     std::vector<Relevant> found;
-    for (const AssetId asset : assets) found.push_back({asset, 0.6, kWhy});
+    for (const auto& [asset, certainty] : assets) found.push_back({asset, 0.6, kWhy});
     return found;
   };
   EXPECT_THAT(titles(find(query)), UnorderedElementsAre("river", "beach sunset", "sunset in winter"));
