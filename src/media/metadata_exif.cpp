@@ -1,15 +1,20 @@
+#include <fmt/format.h>
 #include <exiv2/exiv2.hpp>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 #include <map>
 #include <mutex>
+#include <utility>
 
 #include "core/file.h"
+#include "core/text.h"
 #include "media/libraries.h"
 #include "media/metadata_readers.h"
 #include "media/text.h"
+#include "media/xmp_packet.h"
 
 namespace image_engine::media {
 namespace {
@@ -108,7 +113,9 @@ constexpr std::string_view kKeywords[] = {"Xmp.dc.subject", "Iptc.Application2.K
 thread_local std::vector<std::string>* log_sink = nullptr;
 
 void add_warning(std::vector<std::string>& warnings, std::string_view text) {
-  if (warnings.size() < kMaxWarnings) warnings.push_back(clean_text(text));
+  std::string warning = clean_text(text);
+  if (warnings.size() < kMaxWarnings && std::ranges::find(warnings, warning) == warnings.end())
+    warnings.push_back(std::move(warning));
 }
 
 void on_log(int, const char* text) {
@@ -117,10 +124,13 @@ void on_log(int, const char* text) {
 
 class LogTo {
  public:
-  explicit LogTo(std::vector<std::string>& warnings) { log_sink = &warnings; }
+  explicit LogTo(std::vector<std::string>& warnings) : before_(std::exchange(log_sink, &warnings)) {}
   LogTo(const LogTo&) = delete;
   LogTo& operator=(const LogTo&) = delete;
-  ~LogTo() { log_sink = nullptr; }
+  ~LogTo() { log_sink = before_; }
+
+ private:
+  std::vector<std::string>* before_;
 };
 
 std::string raw_bytes(const Exiv2::Metadatum& tag) {
@@ -337,24 +347,17 @@ void merge(const Tags& tags, Metadata& metadata) {
 
 const Exiv2::byte* as_exiv2(Bytes bytes) { return reinterpret_cast<const Exiv2::byte*>(bytes.data()); }
 
-// The IPTC-NAA record among Photoshop's image resources (Adobe Photoshop file formats specification).
-Bytes find_iptc(Bytes photoshop) {
-  constexpr std::uint16_t kIptcNaa = 0x0404;
-  const ByteView view(photoshop);
-  for (std::uint64_t at = 0; view.starts_with("8BIM", at);) {
-    const auto name = (std::uint64_t{view.u8(at + 6)} + 2) & ~std::uint64_t{1};  // Pascal string, padded to even
-    const std::uint64_t size = view.u32(at + 6 + name);
-    const auto data = at + 6 + name + 4;
-    if (view.u16(at + 4) == kIptcNaa) return view.sub(data, size);
-    at = data + ((size + 1) & ~std::uint64_t{1});
-  }
-  return {};
-}
-
+// Of several of a kind the first has precedence.
 struct Tagged {
-  Exiv2::ExifData exif;
-  Exiv2::XmpData xmp;
-  Exiv2::IptcData iptc;
+  std::vector<Exiv2::ExifData> exif;
+  std::vector<Exiv2::XmpData> xmp;
+  std::vector<Exiv2::IptcData> iptc;
+
+  void add_to(Tags& tags) const {
+    for (const auto& one : exif) tags.add(one);
+    for (const auto& one : xmp) tags.add(one);
+    for (const auto& one : iptc) tags.add(one);
+  }
 };
 
 // Runs `read`; exiv2's exceptions become warnings about `what`.
@@ -367,22 +370,79 @@ void attempt(std::string_view what, Metadata& metadata, Read read) {
   }
 }
 
-void read_xmp(Bytes packet, Exiv2::XmpData& xmp, std::string_view what, Metadata& metadata) {
-  if (packet.empty() || packet.size() > kMaxXmp) return;
-  attempt(what, metadata, [&] {
-    const std::string text(reinterpret_cast<const char*>(packet.data()), packet.size());
-    if (Exiv2::XmpParser::decode(xmp, text) != 0) add_warning(metadata.warnings, std::string(what) + " is broken");
-  });
+bool decode_xmp(const std::string& packet, std::vector<Exiv2::XmpData>& into) {
+  try {
+    return Exiv2::XmpParser::decode(into.emplace_back(), packet) == 0;
+  } catch (const std::exception&) {
+    return false;
+  }
 }
 
+// A fault costs its property alone.
+void read_xmp(const std::string& text, std::string_view what, std::vector<Exiv2::XmpData>& xmp, Metadata& metadata) {
+  if (decode_xmp(text, xmp)) return;
+  add_warning(metadata.warnings, std::string(what) + " is broken");
+  std::vector<std::string> reasons;  // the first one is among the warnings
+  const LogTo log(reasons);
+  for (const XmpProperty& property : xmp_properties(text))
+    if (!decode_xmp(property.packet, xmp))
+      add_warning(metadata.warnings, fmt::format("{}: {} cannot be read", what, property.name));
+}
+
+void read_xmp(Bytes packet, std::string_view what, std::vector<Exiv2::XmpData>& xmp, Metadata& metadata) {
+  if (!packet.empty() && packet.size() <= kMaxXmp) read_xmp(xmp_text(packet), what, xmp, metadata);
+}
+
+// The packet of a TIFF, which is a tag there; else that of another container, as exiv2 has it.
+std::string packet_in(Exiv2::Image& image) {
+  const auto tag = image.exifData().findKey(Exiv2::ExifKey("Exif.Image.XMLPacket"));
+  if (tag == image.exifData().end() || tag->size() <= 0) return image.xmpPacket();
+  std::string packet(static_cast<size_t>(tag->size()), '\0');
+  tag->copy(reinterpret_cast<Exiv2::byte*>(packet.data()), Exiv2::bigEndian);
+  return packet;
+}
+
+// What exiv2 has read before it finds a fault is kept.
 void read_whole_file(Bytes file, Tagged& tagged, Metadata& metadata) {
   attempt("the metadata", metadata, [&] {
     const auto image = Exiv2::ImageFactory::open(as_exiv2(file), static_cast<long>(file.size()));
-    image->readMetadata();
-    tagged.exif = image->exifData();
-    tagged.xmp = image->xmpData();
-    tagged.iptc = image->iptcData();
+    attempt("the metadata", metadata, [&] { image->readMetadata(); });
+    tagged.exif.push_back(image->exifData());
+    tagged.xmp.push_back(image->xmpData());
+    tagged.iptc.push_back(image->iptcData());
+    if (image->xmpData().empty()) {
+      const std::string packet = packet_in(*image);
+      read_xmp(std::as_bytes(std::span(packet)), "XMP", tagged.xmp, metadata);
+    }
   });
+}
+
+void read_blocks(const TagBlocks& blocks, Tagged& tagged, Metadata& metadata) {
+  for (const Bytes exif : blocks.exif) {
+    if (exif.empty()) continue;
+    attempt("EXIF", metadata, [&] {
+      const auto order = Exiv2::ExifParser::decode(tagged.exif.emplace_back(), as_exiv2(exif),
+                                                   static_cast<std::uint32_t>(exif.size()));
+      if (order == Exiv2::invalidByteOrder) add_warning(metadata.warnings, "EXIF is broken");
+    });
+  }
+  for (const Bytes xmp : blocks.xmp) read_xmp(xmp, "XMP", tagged.xmp, metadata);
+  std::vector<Bytes> records = blocks.iptc;
+  for (const Bytes photoshop : blocks.photoshop)
+    std::ranges::copy(iptc_resources(photoshop), std::back_inserter(records));
+  for (const Bytes iptc : records)
+    attempt("IPTC", metadata, [&] {
+      Exiv2::IptcParser::decode(tagged.iptc.emplace_back(), as_exiv2(iptc), static_cast<std::uint32_t>(iptc.size()));
+    });
+}
+
+// Lightroom and others write the file's extension into a sidecar that is named without it.
+bool is_for(MediaFormat format, const Tags& sidecar) {
+  std::string extension = ascii_lower(sidecar.text("Xmp.photoshop.SidecarForExtension"));
+  if (extension.starts_with('.')) extension.erase(0, 1);
+  if (extension.empty()) return true;
+  const std::vector<MediaFormat> formats = formats_called(extension);
+  return formats.empty() ? is_raw(format) : std::ranges::find(formats, format) != formats.end();
 }
 
 // exiv2's name for the maker's lens number; ignores "Unknown" and bare numbers.
@@ -437,32 +497,23 @@ std::string exiv2_version() { return Exiv2::version(); }
 
 void merge_tags(Bytes file, const Blocks& blocks, Bytes sidecar, Metadata& metadata) {
   const LogTo log(metadata.warnings);
-  Tagged embedded;
-  if (blocks.whole_file) read_whole_file(file, embedded, metadata);
-  if (!blocks.exif.empty())
-    attempt("EXIF", metadata, [&] {
-      const auto order = Exiv2::ExifParser::decode(embedded.exif, as_exiv2(blocks.exif),
-                                                   static_cast<std::uint32_t>(blocks.exif.size()));
-      if (order == Exiv2::invalidByteOrder) add_warning(metadata.warnings, "EXIF is broken");
-    });
-  read_xmp(blocks.xmp, embedded.xmp, "XMP", metadata);
-  if (const auto iptc = find_iptc(blocks.photoshop); !iptc.empty())
-    attempt("IPTC", metadata,
-            [&] { Exiv2::IptcParser::decode(embedded.iptc, as_exiv2(iptc), static_cast<std::uint32_t>(iptc.size())); });
-  Exiv2::XmpData beside;
-  read_xmp(sidecar, beside, "the XMP sidecar", metadata);
+  Tagged embedded, beside;
+  if (blocks.tags.whole_file) read_whole_file(file, embedded, metadata);
+  read_blocks(blocks.tags, embedded, metadata);
+  read_xmp(sidecar, "the XMP sidecar", beside.xmp, metadata);
 
   attempt("the metadata", metadata, [&] {
     Tags sidecar_tags, tags;
-    sidecar_tags.add(beside);
+    beside.add_to(sidecar_tags);
+    if (!is_for(metadata.format, sidecar_tags)) sidecar_tags = Tags(), beside = Tagged();
     merge(sidecar_tags, metadata);
-    tags.add(embedded.exif);
-    tags.add(embedded.xmp);
-    tags.add(embedded.iptc);
+    embedded.add_to(tags);
     merge(tags, metadata);
     metadata.orientation = find_orientation(sidecar_tags, blocks.orientation, tags);
-    if (metadata.lens.empty()) metadata.lens = lens_by_maker_note(embedded.exif);
-    metadata.content_identifier = apple_content_identifier(embedded.exif);
+    for (const auto& exif : embedded.exif) {
+      if (metadata.lens.empty()) metadata.lens = lens_by_maker_note(exif);
+      if (metadata.content_identifier.empty()) metadata.content_identifier = apple_content_identifier(exif);
+    }
   });
 }
 

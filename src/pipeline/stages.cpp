@@ -12,7 +12,7 @@
 
 namespace image_engine::pipeline {
 
-store::StageKey metadata_key() { return {kMetadataStage, "", "4", ""}; }
+store::StageKey metadata_key() { return {kMetadataStage, "", "6", ""}; }
 
 store::StageKey content_key() { return {kContentStage, "", "1", ""}; }
 
