@@ -350,7 +350,7 @@ Action setup_show(Arguments app, Settings&) {
     }
     print_line(styled(context, Style::kBold, printable(path)));
     for (const char* first : {"media", "width", "height", "taken", "user_rating", "user_title", "labels", "title",
-                              "description", "keywords"})
+                              "description", "keywords", "people"})
       if (json.contains(first)) print_value(first, json[first], 1), json.erase(first);
     json.erase("path");
     const nlohmann::json video = {{"moments", json.value("moments", nlohmann::json::array())},

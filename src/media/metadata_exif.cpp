@@ -14,6 +14,7 @@
 #include "media/libraries.h"
 #include "media/metadata_readers.h"
 #include "media/text.h"
+#include "media/written_words.h"
 #include "media/xmp_packet.h"
 
 namespace image_engine::media {
@@ -21,7 +22,6 @@ namespace {
 
 using namespace std::string_view_literals;
 
-constexpr size_t kMaxKeywords = 1000;
 constexpr size_t kMaxWarnings = 8;
 constexpr size_t kMaxXmp = size_t{16} << 20;
 
@@ -32,6 +32,7 @@ using Keys = std::array<std::string_view, 8>;
 struct TextField {
   std::string Metadata::*member;
   Keys keys;
+  bool has_defaults = false;  // makers' own texts are none
 };
 constexpr TextField kTexts[] = {
     {&Metadata::make, {"Exif.Image.Make", "Xmp.tiff.Make"}},
@@ -41,10 +42,12 @@ constexpr TextField kTexts[] = {
     {&Metadata::label, {"Xmp.xmp.Label"}},
     {&Metadata::title,
      {"Xmp.dc.title", "Iptc.Application2.ObjectName", "Exif.Image.XPTitle", "Xmp.photoshop.Headline",
-      "Iptc.Application2.Headline"}},
+      "Iptc.Application2.Headline"},
+     true},
     {&Metadata::description,
      {"Xmp.dc.description", "Iptc.Application2.Caption", "Exif.Image.ImageDescription", "Exif.Image.XPComment",
-      "Exif.Photo.UserComment", "Xmp.exif.UserComment"}},
+      "Exif.Photo.UserComment", "Xmp.exif.UserComment"},
+     true},
     {&Metadata::creator, {"Xmp.dc.creator", "Exif.Image.Artist", "Iptc.Application2.Byline", "Exif.Image.XPAuthor"}},
     {&Metadata::copyright, {"Xmp.dc.rights", "Exif.Image.Copyright", "Iptc.Application2.Copyright"}},
 };
@@ -104,8 +107,6 @@ constexpr RatingField kRatings[] = {{"Xmp.xmp.Rating", false},
                                     {"Exif.Image.Rating", false},
                                     {"Xmp.MicrosoftPhoto.Rating", true},
                                     {"Exif.Image.RatingPercent", true}};
-
-constexpr std::string_view kKeywords[] = {"Xmp.dc.subject", "Iptc.Application2.Keywords", "Exif.Image.XPKeywords"};
 
 // ---- Conversion of exiv2's values
 
@@ -201,6 +202,16 @@ class Tags {
   [[nodiscard]] std::optional<double> number(std::string_view key) const {
     const auto* tag = one(key);
     return tag ? number_of(*tag) : std::nullopt;
+  }
+  [[nodiscard]] TagTexts words() const {
+    TagTexts words;
+    for (const auto& [key, tags] : tags_)
+      for (const auto* tag : is_word_tag(key) ? std::span(tags) : std::span<const Exiv2::Metadatum* const>())
+        if (tag->typeId() == Exiv2::xmpBag || tag->typeId() == Exiv2::xmpSeq || tag->typeId() == Exiv2::xmpAlt)
+          for (long i = 0; i < tag->count(); ++i) words.emplace(key, clean_text(tag->toString(i)));
+        else
+          words.emplace(key, text_of(*tag));
+    return words;
   }
 
  private:
@@ -304,31 +315,13 @@ void merge_rating(const Tags& tags, Metadata& metadata) {
   }
 }
 
-void merge_keywords(const Tags& tags, Metadata& metadata) {
-  auto& keywords = metadata.keywords;
-  const auto add = [&](std::string keyword) {
-    if (keyword.empty() || keywords.size() >= kMaxKeywords) return;
-    if (std::find(keywords.begin(), keywords.end(), keyword) == keywords.end()) keywords.push_back(std::move(keyword));
-  };
-  for (const auto key : kKeywords)
-    for (const auto* tag : tags.all(key)) {
-      if (key.starts_with("Exif.")) {
-        std::string text = text_of(*tag);
-        for (size_t begin = 0, end = 0; begin < text.size(); begin = end + 1) {
-          end = std::min(text.find(';', begin), text.size());
-          add(clean_text(std::string_view(text).substr(begin, end - begin)));
-        }
-      } else {
-        for (long i = 0; i < tag->count() && keywords.size() < kMaxKeywords; ++i)
-          add(clean_text(key.starts_with("Iptc.") ? tag->toString() : tag->toString(i)));
-      }
-    }
-}
-
 void merge(const Tags& tags, Metadata& metadata) {
   for (const auto& field : kTexts)
     for (const auto key : field.keys)
-      if (auto& text = metadata.*field.member; text.empty() && !key.empty()) text = tags.text(key);
+      if (auto& text = metadata.*field.member; text.empty() && !key.empty()) {
+        text = tags.text(key);
+        if (field.has_defaults && is_default_text(text, metadata)) text.clear();
+      }
   for (const auto& field : kNumbers)
     for (const auto key : field.keys) {
       auto& number = metadata.*field.member;
@@ -340,7 +333,10 @@ void merge(const Tags& tags, Metadata& metadata) {
   merge_time(tags, metadata);
   merge_gps(tags, metadata);
   merge_rating(tags, metadata);
-  if (metadata.keywords.empty()) merge_keywords(tags, metadata);
+  const TagTexts words = tags.words();
+  if (metadata.keywords.empty()) add_keywords(words, metadata.keywords);
+  if (metadata.people.empty()) add_people(words, metadata.people);
+  if (!metadata.place) metadata.place = written_place(words);
 }
 
 // ---- Reading blocks
