@@ -351,7 +351,7 @@ Action setup_show(Arguments app, Settings&) {
     print_line(styled(context, Style::kBold, printable(path)));
     if (record.metadata && record.metadata->taken) json["taken"] = record.metadata->taken->known_iso();
     for (const char* first : {"media", "width", "height", "taken", "taken_precision", "taken_from", "user_rating",
-                              "user_title", "labels", "title", "description", "keywords"})
+                              "user_title", "labels", "title", "description", "keywords", "people"})
       if (json.contains(first)) print_value(first, json[first], 1), json.erase(first);
     json.erase("path");
     const nlohmann::json video = {{"moments", json.value("moments", nlohmann::json::array())},

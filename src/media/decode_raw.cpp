@@ -112,7 +112,7 @@ Result<Blocks> read_raw_blocks(Bytes file, Metadata& metadata) {
   metadata.height = size.height;
   metadata.bit_depth = raw->imgdata.color.raw_bps ? raw->imgdata.color.raw_bps : 16;
   Blocks blocks;
-  blocks.whole_file = true;
+  blocks.tags.whole_file = true;
   blocks.orientation = flip_of(*raw);
   return blocks;
 }

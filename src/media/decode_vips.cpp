@@ -29,8 +29,8 @@ constexpr double kWhite = 255;
 // Where a format stores its tags.
 enum class TagsIn : std::uint8_t {
   kBlobs,      // the loader finds EXIF and XMP
-  kItems,      // HEIF's items
-  kWholeFile,  // exiv2 opens the file: it finds tags after a PNG's pixels, and a TIFF is itself the block
+  kItems,      // HEIF's items, found by find_tag_blocks()
+  kStructure,  // likewise of other containers
 };
 
 struct Loader {
@@ -41,12 +41,12 @@ struct Loader {
   bool pages_move;  // several pages are an animation
 };
 constexpr std::array kLoaders{
-    Loader{"pngload_buffer", "VipsForeignLoadPng", TagsIn::kWholeFile, false, false},
+    Loader{"pngload_buffer", "VipsForeignLoadPng", TagsIn::kStructure, false, false},
     Loader{"webpload_buffer", "VipsForeignLoadWebp", TagsIn::kBlobs, false, true},
-    Loader{"gifload_buffer", "VipsForeignLoadNsgif", TagsIn::kBlobs, false, true},
-    Loader{"tiffload_buffer", "VipsForeignLoadTiff", TagsIn::kWholeFile, false, false},
+    Loader{"gifload_buffer", "VipsForeignLoadNsgif", TagsIn::kStructure, false, true},
+    Loader{"tiffload_buffer", "VipsForeignLoadTiff", TagsIn::kStructure, false, false},
     Loader{"heifload_buffer", "VipsForeignLoadHeif", TagsIn::kItems, true, false},
-    Loader{"jxlload_buffer", "VipsForeignLoadJxl", TagsIn::kBlobs, true, true},
+    Loader{"jxlload_buffer", "VipsForeignLoadJxl", TagsIn::kStructure, true, true},
 };
 
 const Loader& loader_of(Bytes file) {
@@ -428,7 +428,7 @@ Result<Blocks> read_vips_blocks(Bytes file, Metadata& metadata) {
     Blocks blocks;
     blocks.icc = std::move(of_jpeg.icc);
     blocks.orientation = tiff_orientation(file);
-    blocks.whole_file = true;
+    blocks.tags = find_tag_blocks(metadata.format, file);
     return blocks;
   }
   IE_TRY(const auto image, open(loader, file, VIPS_FAIL_ON_NONE));
@@ -445,20 +445,14 @@ Result<Blocks> read_vips_blocks(Bytes file, Metadata& metadata) {
   Colours colours = stated_colours(loader, file, image.get());
   blocks.icc = std::move(colours.icc);
   blocks.colours = std::move(colours.name);
-  blocks.whole_file = loader.tags == TagsIn::kWholeFile;
   blocks.time = creation_time(image.get());
-  if (blocks.whole_file) return blocks;
-  if (loader.tags == TagsIn::kItems) {
-    const auto items = find_heif_items(file);
-    blocks.exif = items.exif;
-    blocks.xmp = items.xmp;
+  if (loader.tags != TagsIn::kBlobs) {
+    blocks.tags = find_tag_blocks(metadata.format, file);
     return blocks;
   }
-  for (const auto& [from, to] :
-       {std::pair{exif_of(image.get()), &blocks.exif}, {blob_of(image.get(), VIPS_META_XMP_NAME), &blocks.xmp}}) {
-    blocks.storage.emplace_back(from.begin(), from.end());
-    *to = blocks.storage.back();
-  }
+  for (const auto& [from, to] : {std::pair{exif_of(image.get()), &blocks.tags.exif},
+                                 {blob_of(image.get(), VIPS_META_XMP_NAME), &blocks.tags.xmp}})
+    to->emplace_back(blocks.tags.storage.emplace_back(from.begin(), from.end()));
   return blocks;
 }
 

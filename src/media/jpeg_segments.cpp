@@ -1,6 +1,7 @@
 #include "media/jpeg_segments.h"
 
 #include "media/colour_code.h"
+#include "media/jpeg_tags.h"
 
 #include <algorithm>
 #include <map>
@@ -35,14 +36,6 @@ bool is_frame(std::uint8_t marker) {
 }
 bool is_progressive(std::uint8_t marker) { return (marker & 3) == 2; }
 bool is_metadata(std::uint8_t marker) { return (marker >= kApp0 && marker <= kApp15) || marker == kCom; }
-
-constexpr std::string_view kExif = "Exif\0\0"sv;
-
-bool take(ByteView payload, std::string_view prefix, Bytes& into) {
-  if (!into.empty() || !payload.starts_with(prefix)) return false;
-  into = payload.sub(prefix.size());
-  return true;
-}
 
 // ICC.1:2022, B.4: "ICC_PROFILE\0", number from 1, count, data.
 class IccChunks {
@@ -98,9 +91,10 @@ std::optional<JpegSegment> JpegWalker::next() {
   return std::nullopt;
 }
 
-std::optional<JpegHeader> read_jpeg_header(Bytes file) {
+JpegHeader read_jpeg_segments(Bytes file) {
   JpegHeader header;
   IccChunks icc;
+  JpegTags tags;
   JpegWalker walker(file);
   while (const auto segment = walker.next()) {
     const ByteView payload(segment->payload);
@@ -112,18 +106,24 @@ std::optional<JpegHeader> read_jpeg_header(Bytes file) {
       header.components = payload.u8(5);
       header.progressive = is_progressive(segment->marker);
     } else if (segment->marker == kApp1) {
-      take(payload, kExif, header.exif) || take(payload, "http://ns.adobe.com/xap/1.0/\0"sv, header.xmp);
-      if (header.orientation == 0 && payload.starts_with(kExif))
-        header.orientation = tiff_orientation(payload.sub(kExif.size()));
+      tags.add_app1(segment->payload);
     } else if (segment->marker == kApp2) {
       icc.add(payload);
     } else if (segment->marker == kApp13) {
-      take(payload, "Photoshop 3.0\0"sv, header.photoshop);
+      tags.add_app13(segment->payload);
     }
   }
-  if (header.components == 0 || header.width == 0 || header.height == 0) return std::nullopt;
+  header.tags = tags.join();
+  for (const Bytes exif : header.tags.exif)
+    if (header.orientation == 0) header.orientation = tiff_orientation(exif);
   header.icc = icc.join();
-  if (header.icc.empty() && header.components == 3) header.icc = exif_profile(header.exif);
+  if (header.icc.empty() && header.components == 3) header.icc = exif_profile(header.tags.first_exif());
+  return header;
+}
+
+std::optional<JpegHeader> read_jpeg_header(Bytes file) {
+  JpegHeader header = read_jpeg_segments(file);
+  if (header.components == 0 || header.width == 0 || header.height == 0) return std::nullopt;
   return header;
 }
 

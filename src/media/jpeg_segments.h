@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "media/media.h"
+#include "media/tag_blocks.h"
 #include "types/byte_view.h"
 
 namespace image_engine::media {
@@ -39,14 +39,14 @@ struct JpegHeader {
   std::uint32_t bit_depth = 8;
   std::uint32_t components = 0;
   bool progressive = false;
-  Bytes exif;                     // a TIFF, without "Exif\0\0"
-  std::uint32_t orientation = 0;  // of the first EXIF segment that states one; 0: none does
-  Bytes xmp;                      // the main packet
-  Bytes photoshop;                // image resource blocks
+  TagBlocks tags;
+  std::uint32_t orientation = 0;  // of the first EXIF block that states one; 0: none does
   std::vector<std::byte> icc;     // chunks joined, or Adobe RGB where Exif says so; else empty
 };
 
-// Everything before the first scan; reads only those pages of `file`. nullopt without a frame header.
+// Everything before the first scan; reads only those pages of `file`. Width and height are 0 without a frame header.
+JpegHeader read_jpeg_segments(Bytes file);
+// The same; nullopt without a frame header.
 std::optional<JpegHeader> read_jpeg_header(Bytes file);
 
 // What the hash of the coded picture is of, which editing metadata does not change: SOI to the first EOI, without the

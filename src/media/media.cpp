@@ -35,6 +35,22 @@ Result<const PictureReader*> find_reader(MediaFormat format) {
   return found;
 }
 
+// The tags of a picture that cannot be read for `error`, and those of its sidecar; `error` where there are none.
+Result<Metadata> tags_alone(MediaFormat format, Bytes file, Bytes sidecar, const Error& error) {
+  Metadata metadata;
+  metadata.format = format;
+  metadata.warnings = {error.message};
+  Blocks blocks;
+  blocks.tags = find_tag_blocks(format, file);
+  merge_tags(file, blocks, sidecar, metadata);
+  Metadata nothing;
+  nothing.format = format;
+  nothing.orientation = metadata.orientation;
+  nothing.warnings = metadata.warnings;
+  if (metadata == nothing) return fail(error);
+  return metadata;
+}
+
 }  // namespace
 
 Status init(int threads) {
@@ -61,7 +77,9 @@ Result<Metadata> read_metadata(Bytes file, Bytes sidecar) {
   IE_TRY(const PictureReader* reader, find_reader(kind));
   Metadata metadata;
   metadata.format = kind;
-  IE_TRY(const Blocks blocks, reader->read_blocks(file, metadata));
+  Result<Blocks> found = reader->read_blocks(file, metadata);
+  if (!found) return tags_alone(kind, file, sidecar, found.error());
+  const Blocks& blocks = *found;
   metadata.colour_profile = blocks.icc.empty() ? blocks.colours : profile_description(blocks.icc);
   merge_tags(file, blocks, sidecar, metadata);
   const Size size = upright({metadata.width, metadata.height}, metadata.orientation);
@@ -128,9 +146,7 @@ Result<Blocks> read_jpeg_blocks(Bytes file, Metadata& metadata) {
   metadata.bit_depth = header->bit_depth;
   metadata.progressive = header->progressive;
   Blocks blocks;
-  blocks.exif = header->exif;
-  blocks.xmp = header->xmp;
-  blocks.photoshop = header->photoshop;
+  blocks.tags = std::move(header->tags);
   blocks.icc = std::move(header->icc);
   blocks.orientation = header->orientation;
   return blocks;

@@ -4,13 +4,18 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 #include <map>
 #include <mutex>
+#include <utility>
 
 #include "core/file.h"
+#include "core/text.h"
 #include "media/libraries.h"
 #include "media/metadata_readers.h"
 #include "media/text.h"
+#include "media/written_words.h"
+#include "media/xmp_packet.h"
 
 namespace image_engine::media {
 namespace {
@@ -18,7 +23,6 @@ namespace {
 using namespace std::string_literals;
 using namespace std::string_view_literals;
 
-constexpr size_t kMaxKeywords = 1000;
 constexpr size_t kMaxWarnings = 8;
 constexpr size_t kMaxXmp = size_t{16} << 20;
 
@@ -29,6 +33,7 @@ using Keys = std::array<std::string_view, 8>;
 struct TextField {
   std::string Metadata::*member;
   Keys keys;
+  bool has_defaults = false;  // makers' own texts are none
 };
 constexpr TextField kTexts[] = {
     {&Metadata::make, {"Exif.Image.Make", "Xmp.tiff.Make"}},
@@ -38,10 +43,12 @@ constexpr TextField kTexts[] = {
     {&Metadata::label, {"Xmp.xmp.Label"}},
     {&Metadata::title,
      {"Xmp.dc.title", "Iptc.Application2.ObjectName", "Exif.Image.XPTitle", "Xmp.photoshop.Headline",
-      "Iptc.Application2.Headline"}},
+      "Iptc.Application2.Headline"},
+     true},
     {&Metadata::description,
      {"Xmp.dc.description", "Iptc.Application2.Caption", "Exif.Image.ImageDescription", "Exif.Image.XPComment",
-      "Exif.Photo.UserComment", "Xmp.exif.UserComment"}},
+      "Exif.Photo.UserComment", "Xmp.exif.UserComment"},
+     true},
     {&Metadata::creator, {"Xmp.dc.creator", "Exif.Image.Artist", "Iptc.Application2.Byline", "Exif.Image.XPAuthor"}},
     {&Metadata::copyright, {"Xmp.dc.rights", "Exif.Image.Copyright", "Iptc.Application2.Copyright"}},
 };
@@ -111,15 +118,15 @@ constexpr RatingField kRatings[] = {{"Xmp.xmp.Rating", false},
                                     {"Xmp.MicrosoftPhoto.Rating", true},
                                     {"Exif.Image.RatingPercent", true}};
 
-constexpr std::string_view kKeywords[] = {"Xmp.dc.subject", "Iptc.Application2.Keywords", "Exif.Image.XPKeywords"};
-
 // ---- Conversion of exiv2's values
 
 // exiv2's log callback has no user data: this is the current reader's list on this thread.
 thread_local std::vector<std::string>* log_sink = nullptr;
 
 void add_warning(std::vector<std::string>& warnings, std::string_view text) {
-  if (warnings.size() < kMaxWarnings) warnings.push_back(clean_text(text));
+  std::string warning = clean_text(text);
+  if (warnings.size() < kMaxWarnings && std::ranges::find(warnings, warning) == warnings.end())
+    warnings.push_back(std::move(warning));
 }
 
 void on_log(int, const char* text) {
@@ -128,10 +135,13 @@ void on_log(int, const char* text) {
 
 class LogTo {
  public:
-  explicit LogTo(std::vector<std::string>& warnings) { log_sink = &warnings; }
+  explicit LogTo(std::vector<std::string>& warnings) : before_(std::exchange(log_sink, &warnings)) {}
   LogTo(const LogTo&) = delete;
   LogTo& operator=(const LogTo&) = delete;
-  ~LogTo() { log_sink = nullptr; }
+  ~LogTo() { log_sink = before_; }
+
+ private:
+  std::vector<std::string>* before_;
 };
 
 std::string raw_bytes(const Exiv2::Metadatum& tag) {
@@ -202,6 +212,16 @@ class Tags {
   [[nodiscard]] std::optional<double> number(std::string_view key) const {
     const auto* tag = one(key);
     return tag ? number_of(*tag) : std::nullopt;
+  }
+  [[nodiscard]] TagTexts words() const {
+    TagTexts words;
+    for (const auto& [key, tags] : tags_)
+      for (const auto* tag : is_word_tag(key) ? std::span(tags) : std::span<const Exiv2::Metadatum* const>())
+        if (tag->typeId() == Exiv2::xmpBag || tag->typeId() == Exiv2::xmpSeq || tag->typeId() == Exiv2::xmpAlt)
+          for (long i = 0; i < tag->count(); ++i) words.emplace(key, clean_text(tag->toString(i)));
+        else
+          words.emplace(key, text_of(*tag));
+    return words;
   }
 
  private:
@@ -348,31 +368,13 @@ void merge_rating(const Tags& tags, Metadata& metadata) {
   }
 }
 
-void merge_keywords(const Tags& tags, Metadata& metadata) {
-  auto& keywords = metadata.keywords;
-  const auto add = [&](std::string keyword) {
-    if (keyword.empty() || keywords.size() >= kMaxKeywords) return;
-    if (std::find(keywords.begin(), keywords.end(), keyword) == keywords.end()) keywords.push_back(std::move(keyword));
-  };
-  for (const auto key : kKeywords)
-    for (const auto* tag : tags.all(key)) {
-      if (key.starts_with("Exif.")) {
-        std::string text = text_of(*tag);
-        for (size_t begin = 0, end = 0; begin < text.size(); begin = end + 1) {
-          end = std::min(text.find(';', begin), text.size());
-          add(clean_text(std::string_view(text).substr(begin, end - begin)));
-        }
-      } else {
-        for (long i = 0; i < tag->count() && keywords.size() < kMaxKeywords; ++i)
-          add(clean_text(key.starts_with("Iptc.") ? tag->toString() : tag->toString(i)));
-      }
-    }
-}
-
 void merge(const Tags& tags, Metadata& metadata) {
   for (const auto& field : kTexts)
     for (const auto key : field.keys)
-      if (auto& text = metadata.*field.member; text.empty() && !key.empty()) text = tags.text(key);
+      if (auto& text = metadata.*field.member; text.empty() && !key.empty()) {
+        text = tags.text(key);
+        if (field.has_defaults && is_default_text(text, metadata)) text.clear();
+      }
   for (const auto& field : kNumbers)
     for (const auto key : field.keys) {
       auto& number = metadata.*field.member;
@@ -383,31 +385,27 @@ void merge(const Tags& tags, Metadata& metadata) {
     metadata.flash = (static_cast<std::uint32_t>(std::clamp(*flash, 0.0, 65535.0)) & 1) != 0;
   merge_gps(tags, metadata);
   merge_rating(tags, metadata);
-  if (metadata.keywords.empty()) merge_keywords(tags, metadata);
+  const TagTexts words = tags.words();
+  if (metadata.keywords.empty()) add_keywords(words, metadata.keywords);
+  if (metadata.people.empty()) add_people(words, metadata.people);
+  if (!metadata.place) metadata.place = written_place(words);
 }
 
 // ---- Reading blocks
 
 const Exiv2::byte* as_exiv2(Bytes bytes) { return reinterpret_cast<const Exiv2::byte*>(bytes.data()); }
 
-// The IPTC-NAA record among Photoshop's image resources (Adobe Photoshop file formats specification).
-Bytes find_iptc(Bytes photoshop) {
-  constexpr std::uint16_t kIptcNaa = 0x0404;
-  const ByteView view(photoshop);
-  for (std::uint64_t at = 0; view.starts_with("8BIM", at);) {
-    const auto name = (std::uint64_t{view.u8(at + 6)} + 2) & ~std::uint64_t{1};  // Pascal string, padded to even
-    const std::uint64_t size = view.u32(at + 6 + name);
-    const auto data = at + 6 + name + 4;
-    if (view.u16(at + 4) == kIptcNaa) return view.sub(data, size);
-    at = data + ((size + 1) & ~std::uint64_t{1});
-  }
-  return {};
-}
-
+// Of several of a kind the first has precedence.
 struct Tagged {
-  Exiv2::ExifData exif;
-  Exiv2::XmpData xmp;
-  Exiv2::IptcData iptc;
+  std::vector<Exiv2::ExifData> exif;
+  std::vector<Exiv2::XmpData> xmp;
+  std::vector<Exiv2::IptcData> iptc;
+
+  void add_to(Tags& tags) const {
+    for (const auto& one : exif) tags.add(one);
+    for (const auto& one : xmp) tags.add(one);
+    for (const auto& one : iptc) tags.add(one);
+  }
 };
 
 // Runs `read`; exiv2's exceptions become warnings about `what`.
@@ -420,22 +418,79 @@ void attempt(std::string_view what, Metadata& metadata, Read read) {
   }
 }
 
-void read_xmp(Bytes packet, Exiv2::XmpData& xmp, std::string_view what, Metadata& metadata) {
-  if (packet.empty() || packet.size() > kMaxXmp) return;
-  attempt(what, metadata, [&] {
-    const std::string text(reinterpret_cast<const char*>(packet.data()), packet.size());
-    if (Exiv2::XmpParser::decode(xmp, text) != 0) add_warning(metadata.warnings, std::string(what) + " is broken");
-  });
+bool decode_xmp(const std::string& packet, std::vector<Exiv2::XmpData>& into) {
+  try {
+    return Exiv2::XmpParser::decode(into.emplace_back(), packet) == 0;
+  } catch (const std::exception&) {
+    return false;
+  }
 }
 
+// A fault costs its property alone.
+void read_xmp(const std::string& text, std::string_view what, std::vector<Exiv2::XmpData>& xmp, Metadata& metadata) {
+  if (decode_xmp(text, xmp)) return;
+  add_warning(metadata.warnings, std::string(what) + " is broken");
+  std::vector<std::string> reasons;  // the first one is among the warnings
+  const LogTo log(reasons);
+  for (const XmpProperty& property : xmp_properties(text))
+    if (!decode_xmp(property.packet, xmp))
+      add_warning(metadata.warnings, fmt::format("{}: {} cannot be read", what, property.name));
+}
+
+void read_xmp(Bytes packet, std::string_view what, std::vector<Exiv2::XmpData>& xmp, Metadata& metadata) {
+  if (!packet.empty() && packet.size() <= kMaxXmp) read_xmp(xmp_text(packet), what, xmp, metadata);
+}
+
+// The packet of a TIFF, which is a tag there; else that of another container, as exiv2 has it.
+std::string packet_in(Exiv2::Image& image) {
+  const auto tag = image.exifData().findKey(Exiv2::ExifKey("Exif.Image.XMLPacket"));
+  if (tag == image.exifData().end() || tag->size() <= 0) return image.xmpPacket();
+  std::string packet(static_cast<size_t>(tag->size()), '\0');
+  tag->copy(reinterpret_cast<Exiv2::byte*>(packet.data()), Exiv2::bigEndian);
+  return packet;
+}
+
+// What exiv2 has read before it finds a fault is kept.
 void read_whole_file(Bytes file, Tagged& tagged, Metadata& metadata) {
   attempt("the metadata", metadata, [&] {
     const auto image = Exiv2::ImageFactory::open(as_exiv2(file), static_cast<long>(file.size()));
-    image->readMetadata();
-    tagged.exif = image->exifData();
-    tagged.xmp = image->xmpData();
-    tagged.iptc = image->iptcData();
+    attempt("the metadata", metadata, [&] { image->readMetadata(); });
+    tagged.exif.push_back(image->exifData());
+    tagged.xmp.push_back(image->xmpData());
+    tagged.iptc.push_back(image->iptcData());
+    if (image->xmpData().empty()) {
+      const std::string packet = packet_in(*image);
+      read_xmp(std::as_bytes(std::span(packet)), "XMP", tagged.xmp, metadata);
+    }
   });
+}
+
+void read_blocks(const TagBlocks& blocks, Tagged& tagged, Metadata& metadata) {
+  for (const Bytes exif : blocks.exif) {
+    if (exif.empty()) continue;
+    attempt("EXIF", metadata, [&] {
+      const auto order = Exiv2::ExifParser::decode(tagged.exif.emplace_back(), as_exiv2(exif),
+                                                   static_cast<std::uint32_t>(exif.size()));
+      if (order == Exiv2::invalidByteOrder) add_warning(metadata.warnings, "EXIF is broken");
+    });
+  }
+  for (const Bytes xmp : blocks.xmp) read_xmp(xmp, "XMP", tagged.xmp, metadata);
+  std::vector<Bytes> records = blocks.iptc;
+  for (const Bytes photoshop : blocks.photoshop)
+    std::ranges::copy(iptc_resources(photoshop), std::back_inserter(records));
+  for (const Bytes iptc : records)
+    attempt("IPTC", metadata, [&] {
+      Exiv2::IptcParser::decode(tagged.iptc.emplace_back(), as_exiv2(iptc), static_cast<std::uint32_t>(iptc.size()));
+    });
+}
+
+// Lightroom and others write the file's extension into a sidecar that is named without it.
+bool is_for(MediaFormat format, const Tags& sidecar) {
+  std::string extension = ascii_lower(sidecar.text("Xmp.photoshop.SidecarForExtension"));
+  if (extension.starts_with('.')) extension.erase(0, 1);
+  if (extension.empty()) return true;
+  const std::vector<MediaFormat> formats = formats_called(extension);
+  return formats.empty() ? is_raw(format) : std::ranges::find(formats, format) != formats.end();
 }
 
 // exiv2's name for the maker's lens number; ignores "Unknown" and bare numbers.
@@ -490,47 +545,39 @@ std::string exiv2_version() { return Exiv2::version(); }
 
 void merge_tags(Bytes file, const Blocks& blocks, Bytes sidecar, Metadata& metadata) {
   const LogTo log(metadata.warnings);
-  Tagged embedded;
-  if (blocks.whole_file) read_whole_file(file, embedded, metadata);
-  if (!blocks.exif.empty())
-    attempt("EXIF", metadata, [&] {
-      const auto order = Exiv2::ExifParser::decode(embedded.exif, as_exiv2(blocks.exif),
-                                                   static_cast<std::uint32_t>(blocks.exif.size()));
-      if (order == Exiv2::invalidByteOrder) add_warning(metadata.warnings, "EXIF is broken");
-    });
-  read_xmp(blocks.xmp, embedded.xmp, "XMP", metadata);
-  if (const auto iptc = find_iptc(blocks.photoshop); !iptc.empty())
-    attempt("IPTC", metadata,
-            [&] { Exiv2::IptcParser::decode(embedded.iptc, as_exiv2(iptc), static_cast<std::uint32_t>(iptc.size())); });
-  Exiv2::XmpData beside;
-  read_xmp(sidecar, beside, "the XMP sidecar", metadata);
+  Tagged embedded, beside;
+  if (blocks.tags.whole_file) read_whole_file(file, embedded, metadata);
+  read_blocks(blocks.tags, embedded, metadata);
+  read_xmp(sidecar, "the XMP sidecar", beside.xmp, metadata);
 
   attempt("the metadata", metadata, [&] {
     Tags sidecar_tags, tags;
-    sidecar_tags.add(beside);
+    beside.add_to(sidecar_tags);
+    if (!is_for(metadata.format, sidecar_tags)) sidecar_tags = Tags(), beside = Tagged();
     merge(sidecar_tags, metadata);
-    tags.add(embedded.exif);
-    tags.add(embedded.xmp);
-    tags.add(embedded.iptc);
+    embedded.add_to(tags);
     merge(tags, metadata);
     metadata.orientation = find_orientation(sidecar_tags, blocks.orientation, tags);
     Tags all;  // a time's rank is its tag's, in whichever of both it is
-    all.add(beside);
-    all.add(embedded.exif);
-    all.add(embedded.xmp);
-    all.add(embedded.iptc);
+    beside.add_to(all);
+    embedded.add_to(all);
     merge_time(all, blocks.time, metadata);
-    if (metadata.lens.empty()) metadata.lens = lens_by_maker_note(embedded.exif);
-    metadata.content_identifier = apple_content_identifier(embedded.exif);
+    for (const auto& exif : embedded.exif) {
+      if (metadata.lens.empty()) metadata.lens = lens_by_maker_note(exif);
+      if (metadata.content_identifier.empty()) metadata.content_identifier = apple_content_identifier(exif);
+    }
   });
 }
 
 void merge_sidecar(Bytes sidecar, Metadata& metadata) {
   Metadata beside;
+  beside.format = metadata.format;
   merge_tags({}, {}, sidecar, beside);
   for (const auto& field : kTexts)
     if (auto& text = beside.*field.member; !text.empty()) metadata.*field.member = std::move(text);
   if (!beside.keywords.empty()) metadata.keywords = std::move(beside.keywords);
+  if (!beside.people.empty()) metadata.people = std::move(beside.people);
+  if (beside.place) metadata.place = std::move(beside.place);
   if (beside.gps) metadata.gps = beside.gps;
   if (beside.rating) metadata.rating = beside.rating;
   if (beside.taken && (!metadata.taken || beside.taken->source <= TimeSource::kDigitized))

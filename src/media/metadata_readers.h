@@ -5,23 +5,20 @@
 #include <vector>
 
 #include "media/media.h"
+#include "media/tag_blocks.h"
 
 namespace image_engine::media {
 
-// The metadata blocks found in a file. The spans point into the file or into `storage`.
+// What the headers of a picture say beside its size.
 struct Blocks {
-  Bytes exif;                  // a TIFF
-  Bytes xmp;                   // a packet
-  Bytes photoshop;             // image resource blocks, one of which is IPTC
+  TagBlocks tags;
   std::vector<std::byte> icc;  // a profile
   std::string colours;         // the name of what is stated otherwise
   std::string time;            // when it was taken by the container's own words, as it has them
-  bool whole_file = false;     // exiv2 must open the whole file
   // EXIF's number that the container or one of its blocks states; 0: none. kTurned: the library turns the picture by
   // the container's own instruction, and no other one counts.
   std::uint32_t orientation = 0;
   static constexpr std::uint32_t kTurned = 9;
-  std::vector<std::vector<std::byte>> storage;
 };
 
 // Reads pixel information from a picture's headers and finds its tags. Sizes are as stored, before orientation.

@@ -6,6 +6,7 @@
 #include "pipeline/parallel.h"
 #include "pipeline/run.h"
 #include "pipeline/stages.h"
+#include "places/places.h"
 #include "scan/name_time.h"
 
 namespace image_engine::pipeline {
@@ -36,10 +37,20 @@ Result<Metadata> read_one(Run& run, const store::KnownFile& file) {
   return std::move(reply.metadata);
 }
 
+// By the position, else in the words of the tags.
+std::optional<Place> place_of(Run& run, const Metadata& metadata) {
+  std::optional<Place> found = metadata.gps ? run.places.find(*metadata.gps) : std::nullopt;
+  if (found || !metadata.place) return found;
+  Place written = *metadata.place;
+  if (written.country_code.empty()) written.country_code = places::country_code(written.country);
+  if (written.country.empty()) written.country = places::country_name(written.country_code);
+  return written;
+}
+
 // All but the writing: the writer is what all threads wait for.
 Headers read(Run& run, const store::KnownFile& file) {
   IE_TRY(const Metadata metadata, read_one(run, file));
-  return store::prepare_metadata(metadata, metadata.gps ? run.places.find(*metadata.gps) : std::nullopt);
+  return store::prepare_metadata(metadata, place_of(run, metadata));
 }
 
 Status keep(Run& run, const store::KnownFile& file, const Headers& headers) {

@@ -12,7 +12,7 @@
 
 namespace image_engine::pipeline {
 
-store::StageKey metadata_key() { return {kMetadataStage, "", "5", ""}; }
+store::StageKey metadata_key() { return {kMetadataStage, "", "6", ""}; }
 
 std::string metadata_version(const Config& config) {
   return metadata_key().version + (config.scan.dates_from_names ? "" : " without names");

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "core/text.h"
 #include "places/places.h"
 
 namespace image_engine::places {
@@ -70,6 +71,30 @@ constexpr Country kCountries[] = {
 };
 // clang-format on
 
+// Other names that people write.
+constexpr Country kOtherNames[] = {
+    {"US", "USA"},
+    {"US", "U.S.A."},
+    {"US", "United States of America"},
+    {"GB", "UK"},
+    {"GB", "Great Britain"},
+    {"GB", "England"},
+    {"GB", "Scotland"},
+    {"GB", "Wales"},
+    {"GB", "Northern Ireland"},
+    {"NL", "Holland"},
+    {"NL", "The Netherlands"},
+    {"CZ", "Czech Republic"},
+    {"RU", "Russian Federation"},
+    {"KR", "Korea"},
+    {"VN", "Viet Nam"},
+    {"DE", "Deutschland"},
+    {"AT", "Österreich"},
+    {"CH", "Schweiz"},
+    {"IT", "Italia"},
+    {"ES", "España"},
+};
+
 constexpr bool by_code(const Country& a, const Country& b) { return a.code < b.code; }
 static_assert(std::is_sorted(std::begin(kCountries), std::end(kCountries), by_code));
 
@@ -78,6 +103,15 @@ static_assert(std::is_sorted(std::begin(kCountries), std::end(kCountries), by_co
 std::string_view country_name(std::string_view code) {
   const auto* row = std::lower_bound(std::begin(kCountries), std::end(kCountries), Country{code, {}}, by_code);
   return row != std::end(kCountries) && row->code == code ? row->name : std::string_view{};
+}
+
+std::string_view country_code(std::string_view name) {
+  const std::string lower = ascii_lower(name);
+  const auto is_called = [&](const Country& country) { return ascii_lower(country.name) == lower; };
+  const auto* row = std::ranges::find_if(kCountries, is_called);
+  if (row != std::end(kCountries)) return row->code;
+  const auto* other = std::ranges::find_if(kOtherNames, is_called);
+  return other != std::end(kOtherNames) ? other->code : std::string_view{};
 }
 
 }  // namespace image_engine::places

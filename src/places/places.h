@@ -26,6 +26,8 @@ struct Place {
 
 // The English short name of an ISO 3166-1 alpha-2 code; empty for an unknown one.
 std::string_view country_name(std::string_view code);
+// The code of a country by that name, or by one of its usual others ("USA"), in any case; empty for an unknown one.
+std::string_view country_code(std::string_view name);
 
 struct Position {
   double latitude = 0, longitude = 0;  // degrees

@@ -81,7 +81,7 @@ constexpr Field kFields[] = {
     {"sound", nullptr, TextField::kSound, true},
     {"text", nullptr, TextField::kText, true},
     {"caption", nullptr, TextField::kCaption, true},
-    {"person", nullptr, TextField::kPeople, true},
+    {"person", nullptr, TextField::kPeople},  // also names in tags
     {"path", path, TextField::kAny},
     {"type", type, TextField::kAny},
     {"rating", rating, TextField::kAny},

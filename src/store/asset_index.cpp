@@ -121,9 +121,11 @@ void AssetIndex::add_tags(Document& document, const FileFacts& facts) {
       {TextField::kCreator, m.creator}};
   for (const auto& [field, text] : single) add_line(document[field], clean(text));
   for (const std::string& keyword : m.keywords) add_line(document[TextField::kKeywords], clean(keyword));
+  for (const std::string& name : m.people) add_line(document[TextField::kPeople], clean(name));
   if (m.audio) add_sound(document, *m.audio);
   if (facts.place)
-    for (const std::string& part : {facts.place->city, facts.place->region, facts.place->country})
+    for (const std::string& part :
+         {facts.place->location, facts.place->city, facts.place->region, facts.place->country})
       add_line(document[TextField::kPlace], clean(part));
 }
 

@@ -35,6 +35,7 @@ json place_json(const Place& place) {
   if (!place.region.empty()) out["region"] = place.region;
   if (!place.country.empty()) out["country"] = place.country;
   if (!place.country_code.empty()) out["country_code"] = place.country_code;
+  if (!place.location.empty()) out["location"] = place.location;
   return out;
 }
 

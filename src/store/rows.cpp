@@ -39,8 +39,9 @@ constexpr std::string_view kTextFieldNames[] = {"name",
                                                 "said"};
 static_assert(std::size(kTextFieldNames) == static_cast<size_t>(TextField::kSaid) + 1);
 
-constexpr const char* kPlaceKeys[] = {"city", "region", "country", "country_code"};
-constexpr std::string Place::*kPlaceParts[] = {&Place::city, &Place::region, &Place::country, &Place::country_code};
+constexpr const char* kPlaceKeys[] = {"city", "region", "country", "country_code", "location"};
+constexpr std::string Place::*kPlaceParts[] = {&Place::city, &Place::region, &Place::country, &Place::country_code,
+                                               &Place::location};
 
 }  // namespace
 

@@ -79,12 +79,7 @@ struct KnownFile {
   std::string metadata_version;  // of the metadata record, empty without one
 };
 
-// The names of the place where a picture was taken; unknown parts are empty.
-struct Place {
-  std::string city, region, country;
-  std::string country_code;  // ISO 3166-1 alpha-2, upper case
-  bool operator==(const Place&) const = default;
-};
+using image_engine::Place;
 
 // A stage's implementation. `params` is the hex hash of everything that changes the output; may be empty.
 struct StageKey {

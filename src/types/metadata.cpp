@@ -154,6 +154,7 @@ void to_json(json& out, const Metadata& m) {
   put(out, "rating", m.rating);
   put(out, "label", m.label);
   if (!m.keywords.empty()) out["keywords"] = utf8_list(m.keywords);
+  if (!m.people.empty()) out["people"] = utf8_list(m.people);
   put(out, "content_identifier", m.content_identifier);
   put(out, "title", m.title);
   put(out, "description", m.description);
@@ -212,6 +213,7 @@ void from_json(const json& in, Metadata& m) {
   get(in, "rating", m.rating);
   get(in, "label", m.label);
   get(in, "keywords", m.keywords);
+  get(in, "people", m.people);
   get(in, "content_identifier", m.content_identifier);
   get(in, "title", m.title);
   get(in, "description", m.description);

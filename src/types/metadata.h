@@ -21,6 +21,14 @@ struct Gps {
   bool operator==(const Gps&) const = default;
 };
 
+// UTF-8; unknown parts are empty.
+struct Place {
+  std::string city, region, country;
+  std::string country_code;  // ISO 3166-1 alpha-2, upper case
+  std::string location;      // a spot in the city: a square, a building
+  bool operator==(const Place&) const = default;
+};
+
 struct VideoInfo {
   double duration = 0;    // seconds
   double frame_rate = 0;  // frames a second, average
@@ -77,8 +85,10 @@ struct Metadata {
   std::optional<Gps> gps;
   std::optional<std::int32_t> rating;  // −1 rejected, 0…5
   std::string label;                   // XMP colour label
-  std::vector<std::string> keywords;
-  std::string content_identifier;  // that the two files of a Live Photo share
+  std::vector<std::string> keywords;   // of a hierarchy the whole path, its levels parted by "|"
+  std::vector<std::string> people;     // names that are written in the tags
+  std::optional<Place> place;          // in the tags' words; not in JSON, where `place` is the file's (store)
+  std::string content_identifier;      // that the two files of a Live Photo share
   std::string title, description, creator, copyright;
   std::optional<VideoInfo> video;
   std::optional<AudioInfo> audio;        // of a sound file, not of a video
@@ -106,6 +116,10 @@ void visit_fields(Archive& archive, Same<Gps> auto& g) {
   archive(g.latitude), archive(g.longitude), archive(g.altitude);
 }
 template <typename Archive>
+void visit_fields(Archive& archive, Same<Place> auto& p) {
+  archive(p.city), archive(p.region), archive(p.country), archive(p.country_code), archive(p.location);
+}
+template <typename Archive>
 void visit_fields(Archive& archive, Same<VideoInfo> auto& v) {
   archive(v.duration), archive(v.frame_rate), archive(v.video_codec), archive(v.audio_codec), archive(v.bit_rate);
 }
@@ -128,6 +142,7 @@ void visit_fields(Archive& archive, Same<Metadata> auto& m) {
   archive(m.exposure_bias), archive(m.flash), archive(m.gps), archive(m.rating), archive(m.label);
   archive(m.keywords), archive(m.title), archive(m.description), archive(m.creator), archive(m.copyright);
   archive(m.video), archive(m.audio), archive(m.audio_tracks), archive(m.warnings), archive(m.content_identifier);
+  archive(m.people), archive(m.place);
 }
 
 }  // namespace image_engine

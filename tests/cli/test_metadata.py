@@ -33,10 +33,15 @@ SIDECARS = {"aloeL.jpg": "aloeL.jpg.xmp", "baboon.jpg": "baboon.jpg.xmp", "rocke
 PICTURES = sorted(name for name in FACTS if not name.endswith(".xmp"))
 
 
+XMP_LENSES = {"kite.jpg"}  # ExifTool's `Lens` of others is a range of focal lengths from maker notes
+# What these cameras write by themselves, and the mark of an empty XMP alternative.
+SAY_NOTHING = {"", "x-default", "OLYMPUS DIGITAL CAMERA"}
+
+
 def text(value):
-    """Cameras pad with blanks; nothing but blanks says nothing, nor does the mark of an empty XMP alternative."""
+    """Cameras pad with blanks; nothing but blanks says nothing."""
     said = "" if value is None else str(value).strip()
-    return said if said not in ("", "x-default") else None
+    return said if said not in SAY_NOTHING else None
 
 
 ORIGINAL = ("SubSecDateTimeOriginal", "DateTimeOriginal")
@@ -72,7 +77,7 @@ def expected(name):
     return {
         "width": width if upright else height,
         "height": height if upright else width,
-        "make": text(facts.get("Make")), "model": text(facts.get("Model")), "lens": text(facts.get("LensModel")),
+        "make": text(facts.get("Make")), "model": text(facts.get("Model")), "lens": text(facts.get("LensModel", facts.get("Lens") if name in XMP_LENSES else None)),
         "exposure": [facts.get(key) for key in ("ExposureTime", "FNumber", "ISO", "FocalLength")],
         "gps": [facts.get(key) for key in ("GPSLatitude", "GPSLongitude", "GPSAltitude")],
         "rating": side.get("Rating", facts.get("Rating")),

@@ -41,7 +41,7 @@ ALLOWED_BY_FILE = [(re.compile(r"cli/(nvidia_)?benchmark(_\w+)?\.(h|cpp)"), {"be
 # Headers of libraries, and the only folder or file that may include them: those that parse outside bytes, and those that are
 # slow to compile (docs/adr/0010-build.md).
 VENDORS = [
-    (re.compile(r"(vips/|exiv2/|libraw/|libav\w+/|libsw\w+/|turbojpeg\.h|jpeglib\.h|lcms2)"), "media"),
+    (re.compile(r"(vips/|exiv2/|brotli/|libraw/|libav\w+/|libsw\w+/|turbojpeg\.h|jpeglib\.h|lcms2)"), "media"),
     (re.compile(r"spdlog/"), "core/log.cpp"),
     (re.compile(r"(onnx/|google/protobuf/)"), "graph"),
     (re.compile(r"CLI/"), "cli/arguments.cpp"),

@@ -246,5 +246,16 @@ TEST_F(Extract, EqualsASearchOfEveryRow) {
   EXPECT_LT(found, 1000);
 }
 
+TEST(Countries, AreKnownByTheirNamesAndByUsualOthers) {
+  for (const auto& [name, code] : {std::pair{"Italy", "IT"},
+                                   {"italy", "IT"},
+                                   {"USA", "US"},
+                                   {"Scotland", "GB"},
+                                   {"Österreich", "AT"},
+                                   {"Atlantis", ""},
+                                   {"", ""}})
+    EXPECT_EQ(country_code(name), code) << name;
+}
+
 }  // namespace
 }  // namespace image_engine::places
