@@ -14,6 +14,7 @@ constexpr Task kTasks[] = {
     {"scene", 0.999, 0.99, false, PictureAnswer::kLabel},
     {"text", 0.995, 0.99},
     {"actions", 0.999, 0.99},
+    {"segmentation", 0.999, 0.99},
     {"sentences"},
     {"speech"},
     {"voice-activity"},
