@@ -18,51 +18,67 @@ struct Grid {
   Grid(std::uint32_t w, std::uint32_t h) : width(w), height(h), cells(std::size_t{w} * h) {}
 };
 
+// Cells of a window around the i-th of `count` that exist.
+std::uint32_t cells_around(std::uint32_t i, std::uint32_t radius, std::uint32_t count) {
+  return std::min(i + radius, count - 1) - (i - std::min(i, radius)) + 1;
+}
+
 // The means of windows of 2 × radius + 1, of what lies within the grid.
 template <std::size_t N>
 Grid<N> window_means(const Grid<N>& grid, std::uint32_t radius) {
   Grid<N> across(grid.width, grid.height), result(grid.width, grid.height);
-  // A running sum along a line of `count` cells, `step` apart.
-  const auto along = [radius](const std::array<float, N>* from, std::array<float, N>* to, std::uint32_t count,
-                              std::size_t step) {
-    std::array<double, N> sum{};
-    const auto add = [&](std::uint32_t i, double sign) {
-      for (std::size_t k = 0; k < N; ++k) sum[k] += sign * static_cast<double>(from[i * step][k]);
-    };
-    for (std::uint32_t i = 0; i < std::min(radius, count); ++i) add(i, 1);
-    for (std::uint32_t i = 0; i < count; ++i) {
-      if (i + radius < count) add(i + radius, 1);
-      if (i > radius) add(i - radius - 1, -1);
-      const std::uint32_t cells = std::min(i + radius, count - 1) - (i - std::min(i, radius)) + 1;
-      for (std::size_t k = 0; k < N; ++k) to[i * step][k] = static_cast<float>(sum[k] / cells);
-    }
-  };
   for (std::uint32_t y = 0; y < grid.height; ++y) {
-    const std::size_t row = std::size_t{y} * grid.width;
-    along(grid.cells.data() + row, across.cells.data() + row, grid.width, 1);
+    const auto* const from = grid.cells.data() + std::size_t{y} * grid.width;
+    auto* const to = across.cells.data() + std::size_t{y} * grid.width;
+    std::array<double, N> sum{};
+    const auto add = [&](std::uint32_t x, double sign) {
+      for (std::size_t k = 0; k < N; ++k) sum[k] += sign * static_cast<double>(from[x][k]);
+    };
+    for (std::uint32_t x = 0; x < std::min(radius, grid.width); ++x) add(x, 1);
+    for (std::uint32_t x = 0; x < grid.width; ++x) {
+      if (x + radius < grid.width) add(x + radius, 1);
+      if (x > radius) add(x - radius - 1, -1);
+      const double share = 1.0 / cells_around(x, radius, grid.width);
+      for (std::size_t k = 0; k < N; ++k) to[x][k] = static_cast<float>(sum[k] * share);
+    }
   }
-  for (std::uint32_t x = 0; x < grid.width; ++x)
-    along(across.cells.data() + x, result.cells.data() + x, grid.height, grid.width);
+  // Down the columns, all of them at once.
+  std::vector<std::array<double, N>> sums(grid.width);
+  const auto add_row = [&](std::uint32_t y, double sign) {
+    const auto* const row = across.cells.data() + std::size_t{y} * grid.width;
+    for (std::uint32_t x = 0; x < grid.width; ++x)
+      for (std::size_t k = 0; k < N; ++k) sums[x][k] += sign * static_cast<double>(row[x][k]);
+  };
+  for (std::uint32_t y = 0; y < std::min(radius, grid.height); ++y) add_row(y, 1);
+  for (std::uint32_t y = 0; y < grid.height; ++y) {
+    if (y + radius < grid.height) add_row(y + radius, 1);
+    if (y > radius) add_row(y - radius - 1, -1);
+    const double share = 1.0 / cells_around(y, radius, grid.height);
+    auto* const row = result.cells.data() + std::size_t{y} * grid.width;
+    for (std::uint32_t x = 0; x < grid.width; ++x)
+      for (std::size_t k = 0; k < N; ++k) row[x][k] = static_cast<float>(sums[x][k] * share);
+  }
   return result;
 }
 
-// Rows of the picture's size between the grid's places.
+// A picture's pixels between the grid's places, row by row.
 template <std::size_t N>
 class Interpolated {
  public:
   Interpolated(const Grid<N>& grid, std::uint32_t width, std::uint32_t height)
-      : grid_(&grid), height_(height), columns_(width), row_(width), mixed_(grid.width) {
+      : grid_(&grid), height_(height), columns_(width), mixed_(grid.width) {
     for (std::uint32_t x = 0; x < width; ++x) columns_[x] = place(x, width, grid.width);
   }
-  // Valid until the next call.
-  const std::vector<std::array<float, N>>& row(std::uint32_t y) {
+  void go_to_row(std::uint32_t y) {
     const Place down = place(y, height_, grid_->height);
     const auto* const top = grid_->cells.data() + std::size_t{down.first} * grid_->width;
     const auto* const below = grid_->cells.data() + std::size_t{down.second} * grid_->width;
-    for (std::uint32_t x = 0; x < grid_->width; ++x) mix(top[x], below[x], down.part, mixed_[x]);
-    for (std::size_t x = 0; x < columns_.size(); ++x)
-      mix(mixed_[columns_[x].first], mixed_[columns_[x].second], columns_[x].part, row_[x]);
-    return row_;
+    for (std::uint32_t x = 0; x < grid_->width; ++x) mixed_[x] = mix(top[x], below[x], down.part);
+  }
+  // In that row.
+  [[nodiscard]] std::array<float, N> at(std::uint32_t x) const {
+    const Place& across = columns_[x];
+    return mix(mixed_[across.first], mixed_[across.second], across.part);
   }
 
  private:
@@ -75,17 +91,19 @@ class Interpolated {
     const auto first = static_cast<std::uint32_t>(at);
     return {first, std::min(first + 1, cells - 1), static_cast<float>(at - first)};
   }
-  static void mix(const std::array<float, N>& a, const std::array<float, N>& b, float part, std::array<float, N>& out) {
+  static std::array<float, N> mix(const std::array<float, N>& a, const std::array<float, N>& b, float part) {
+    std::array<float, N> out;
     for (std::size_t k = 0; k < N; ++k) out[k] = a[k] + (b[k] - a[k]) * part;
+    return out;
   }
 
   const Grid<N>* grid_;
   std::uint32_t height_;
   std::vector<Place> columns_;
-  std::vector<std::array<float, N>> row_, mixed_;
+  std::vector<std::array<float, N>> mixed_;
 };
 
-std::uint8_t byte_of(float value) { return static_cast<std::uint8_t>(std::lround(std::clamp(value, 0.0F, 255.0F))); }
+std::uint8_t byte_of(float value) { return static_cast<std::uint8_t>(std::clamp(value, 0.0F, 255.0F) + 0.5F); }
 
 // The matte at a size of at most the picture's.
 Grid<1> matte_grid(const Matte& matte, std::uint32_t width, std::uint32_t height) {
@@ -174,13 +192,13 @@ Grid<2> squared_errors(const Grid<3>& colours, const Grid<1>& matte, const Grid<
   Interpolated<1> coarse(half, matte.width, matte.height);
   Grid<2> errors(matte.width, matte.height);
   for (std::uint32_t y = 0; y < matte.height; ++y) {
-    const auto& row = coarse.row(y);
+    coarse.go_to_row(y);
     for (std::uint32_t x = 0; x < matte.width; ++x) {
       const std::size_t i = std::size_t{y} * matte.width + x;
       const auto& [r, g, b] = colours.cells[i];
       const Linear& m = models.cells[i];
       const float fitted = m[0] * r + m[1] * g + m[2] * b + m[3] - matte.cells[i][0];
-      const float interpolated = row[x][0] - matte.cells[i][0];
+      const float interpolated = coarse.at(x)[0] - matte.cells[i][0];
       errors.cells[i] = {fitted * fitted, interpolated * interpolated};
     }
   }
@@ -274,8 +292,10 @@ std::vector<std::uint8_t> interpolate_alpha(const ImageView& picture, const Matt
   Interpolated<1> rows(grid, picture.width, picture.height);
   std::vector<std::uint8_t> alpha;
   alpha.reserve(std::size_t{picture.width} * picture.height);
-  for (std::uint32_t y = 0; y < picture.height; ++y)
-    for (const std::array<float, 1>& place : rows.row(y)) alpha.push_back(byte_of(place[0] * 255));
+  for (std::uint32_t y = 0; y < picture.height; ++y) {
+    rows.go_to_row(y);
+    for (std::uint32_t x = 0; x < picture.width; ++x) alpha.push_back(byte_of(rows.at(x)[0] * 255));
+  }
   return alpha;
 }
 
@@ -286,12 +306,14 @@ std::vector<std::uint8_t> refine_alpha(const ImageView& picture, const Matte& ma
   std::vector<std::uint8_t> alpha;
   alpha.reserve(std::size_t{picture.width} * picture.height);
   const std::uint8_t* pixel = picture.pixels.data();
-  for (std::uint32_t y = 0; y < picture.height; ++y)
-    for (const Linear& m : rows.row(y)) {
-      const float value = m[0] * pixel[0] + m[1] * pixel[1] + m[2] * pixel[2] + m[3] * 255;
-      alpha.push_back(byte_of(value));
-      pixel += 3;
+  for (std::uint32_t y = 0; y < picture.height; ++y) {
+    rows.go_to_row(y);
+    for (std::uint32_t x = 0; x < picture.width; ++x, pixel += 3) {
+      const Linear m = rows.at(x);
+      const float red = pixel[0], green = pixel[1], blue = pixel[2];
+      alpha.push_back(byte_of(m[0] * red + m[1] * green + m[2] * blue + m[3] * 255));
     }
+  }
   return alpha;
 }
 
@@ -303,14 +325,13 @@ std::vector<std::uint8_t> cut_out(const ImageView& picture, const std::vector<st
     const std::size_t begin = std::size_t{y} * picture.width;
     const auto* const first = alpha.data() + begin;
     if (std::all_of(first, first + picture.width, [](std::uint8_t a) { return a == 0; })) continue;
-    const bool has_edge = std::any_of(first, first + picture.width, [](std::uint8_t a) { return a > 0 && a < 255; });
-    const std::vector<Sums>* const around = has_edge ? &rows.row(y) : nullptr;
-    for (std::size_t x = 0; x < picture.width; ++x) {
+    rows.go_to_row(y);
+    for (std::uint32_t x = 0; x < picture.width; ++x) {
       const std::uint8_t* const pixel = picture.pixels.data() + (begin + x) * 3;
       std::uint8_t* const to = out.data() + (begin + x) * 4;
       to[3] = first[x];
       if (first[x] == 255) std::copy_n(pixel, 3, to);
-      if (first[x] > 0 && first[x] < 255) write_foreground(pixel, static_cast<float>(first[x]) / 255, (*around)[x], to);
+      if (first[x] > 0 && first[x] < 255) write_foreground(pixel, static_cast<float>(first[x]) / 255, rows.at(x), to);
     }
   }
   return out;

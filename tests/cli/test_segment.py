@@ -6,11 +6,12 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it w
 
 import json
 import signal
+import subprocess
 
 import numpy as np
 import onnxruntime
 import pytest
-from engine import DONE, DONE_WITH_FAILURES, FAILED, INTERRUPTED, SAMPLES, USAGE, validate, wait_until
+from engine import DONE, DONE_WITH_FAILURES, FAILED, INTERRUPTED, ROOT, SAMPLES, USAGE, validate, wait_until
 from PIL import Image, ImageDraw, ImageOps
 from scipy.ndimage import gaussian_filter
 from segment_models import from_counts, install_colours, install_known, install_red, iou
@@ -274,6 +275,48 @@ def test_ctrl_c_keeps_what_is_done(engine, folder, photos):
     assert 2 <= len(results) < 60 and len(made) == len(results)
     for name in made:
         Image.open(folder / "out" / name).load()
+
+
+# Plugins
+
+
+ASKING = """
+#include <image_engine/plugin.h>
+#include <string.h>
+static const ie_port kInputs[] = {{sizeof(ie_port), IE_PICTURE, "photo", "", 0}};
+static const ie_port kOutputs[] = {{sizeof(ie_port), IE_MASK, "mask", "", IE_SAME_SIZE}};
+static ie_status run(void* state, const ie_call* call) {
+  const ie_picture* photo = call->picture(call, 0);
+  const ie_ext_segment* segment = call->extension(call, IE_EXT_SEGMENT);
+  const ie_picture* mask = NULL;
+  (void)state;
+  if (segment == NULL) return IE_FAILED;
+  const ie_status status = segment->segment(call, photo, "subject", &mask);
+  if (status != IE_OK) return status;
+  ie_picture* out = call->new_picture(call, IE_GREY8, photo->width, photo->height);
+  if (out == NULL) return IE_OUT_OF_MEMORY;
+  for (uint32_t y = 0; y < photo->height; ++y) memcpy(out->pixels + y * out->row_bytes, mask->pixels + y * mask->row_bytes, photo->width);
+  return call->give_picture(call, 0, out);
+}
+IE_EXPORT const ie_plugin image_engine_plugin = {
+    .abi_version = IE_ABI_VERSION, .size = sizeof(ie_plugin), .name = "masker", .version = "1", .licence = "MIT", .summary = "a test",
+    .inputs = kInputs, .input_count = 1, .outputs = kOutputs, .output_count = 1, .run = run};
+"""
+
+
+def test_a_plugin_gets_the_same_mask(engine, folder, photos):
+    (folder / "masker.c").write_text(ASKING)
+    subprocess.run(["cc", "-shared", "-fPIC", f"-I{ROOT}/include", folder / "masker.c", "-o", folder / "masker.so"], check=True)
+    assert engine.run("plugins", "install", folder / "masker.so").code == DONE
+    red_disc(photos / "a.png")
+    outcome = engine.run("plugins", "run", "masker", photos / "a.png", "-o", folder / "none")
+    assert outcome.code == FAILED and "models pull isnet" in outcome.message
+    install_red(engine, 512)
+    Image.new("RGB", (100, 80), (90, 90, 90)).save(photos / "grey.png")
+    document = engine.json("plugins", "run", "masker", photos / "a.png", photos / "grey.png", "-o", folder / "out", expect=DONE_WITH_FAILURES)
+    engine.json("segment", photos / "a.png", "-o", folder / "m.png", "--as", "mask")
+    assert (mask_of(folder / "out/a-mask.png") == mask_of(folder / "m.png")).all()
+    assert document["results"][1]["error"]["code"] == "not-found" and "there is no subject" in document["results"][1]["error"]["message"]
 
 
 # The models themselves
