@@ -64,7 +64,7 @@ TEST(Outlines, KeepWithinTheTolerance) {
       mask.pixels.push_back(std::hypot(x + 0.5 - kMiddle, y + 0.5 - kMiddle) <= kRadius ? 1 : 0);
   const std::vector<Polygon> found = outlines(mask, 1);
   ASSERT_EQ(found.size(), 1U);
-  EXPECT_LT(found[0].size(), 2 * 60U);
+  EXPECT_LE(found[0].size(), 2 * 64U);  // of some 500 corners
   double doubled_area = 0;
   for (std::size_t i = 0; i < found[0].size(); i += 2) {
     const std::size_t next = (i + 2) % found[0].size();
