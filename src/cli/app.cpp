@@ -43,6 +43,7 @@ constexpr std::array kCommands = {
     Command{"tag", "Give pictures tags of yours, or take them away", setup_tag},
     Command{"title", "Give a picture a title of yours", setup_title},
     Command{"label", "Teach your own label by a few examples: my car, our garden", setup_label},
+    Command{"segment", "Cut subjects, people or things out of photos", setup_segment},
     Command{"models", "Install, check and add models", setup_models},
     Command{"plugins", "Programs of others that make something of your photos, each behind a wall", setup_plugins},
     Command{"convert-to-tensorrt", "Build a TensorRT engine of a model ahead of its first use",

@@ -65,6 +65,7 @@ Action setup_label(Arguments app, Settings& settings);
 Action setup_nvidia(Arguments app, Settings& settings);
 Action setup_benchmark(Arguments app, Settings& settings);
 Action setup_models(Arguments app, Settings& settings);
+Action setup_segment(Arguments app, Settings& settings);
 Action setup_plugins(Arguments app, Settings& settings);
 Action setup_convert_to_tensorrt(Arguments app, Settings& settings);
 Action setup_doctor(Arguments app, Settings& settings);

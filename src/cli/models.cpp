@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -34,6 +35,7 @@ Examples:
   image-engine models list
   image-engine models pull                     (the default set)
   image-engine models pull centernet
+  image-engine models pull isnet --accept-licence
   image-engine models verify
   image-engine models prepare                  (on a GPU: makes graphs, measures settings)
   image-engine models add my.onnx --task objects --spec my.yaml
@@ -53,7 +55,7 @@ struct ModelsFlags {
   int opset = 17, size = 0;
   std::string tried;
   std::uint64_t memory = 0;  // bytes
-  bool force = false, int8 = false, dynamic = false;
+  bool force = false, int8 = false, dynamic = false, accept_named = false;
   CalibrateFlags calibration;
 };
 
@@ -221,6 +223,7 @@ Result<int> pull(const Context& context, const Models& all, const ModelsFlags& f
   PullProgress progress(!context.quiet);
   models::PullOptions options = pull_options(all, progress);
   options.accepted_licences = flags.accepted;
+  if (flags.accept_named) std::ranges::copy(flags.names, std::back_inserter(options.accepted_licences));
   options.force = flags.force;
   const Result<int> code = for_each(context, all, specs, "installed", [&](const Spec& spec) {
     const Status status = models::pull(spec, all.store, options);
@@ -335,6 +338,7 @@ Action setup_models(Arguments app, Settings&) {
   pull_app.add_option("--accept-license", flags->accepted, "A licence, or a model whose licence you agree with")
       .type_name("NAME")
       .one_value_each();
+  pull_app.add_flag("--accept-licence", flags->accept_named, "Agree with the licences of the models named here");
   pull_app.add_flag("--force", flags->force, "Fetch again what is installed");
   Arguments verify_app = app.add_subcommand("verify", "Read installed models and compare their checksums");
   verify_app.add_option("--try", flags->tried).hide();

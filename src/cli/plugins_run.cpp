@@ -1,18 +1,16 @@
 #include "cli/plugins_run.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include "cli/output.h"
-#include "cli/write_target.h"
+#include "cli/photo_outputs.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/progress.h"
@@ -21,8 +19,8 @@
 #include "pipeline/plugin_detectors.h"
 #include "pipeline/plugin_models.h"
 #include "pipeline/plugin_photos.h"
+#include "pipeline/segment.h"
 #include "pipeline/stages.h"
-#include "scan/scan.h"
 #include "store/asset_json.h"
 
 namespace image_engine::cli {
@@ -70,101 +68,6 @@ Result<std::map<std::string, std::string>> input_files(const plugins::Descriptio
   return files;
 }
 
-// Files as they are given, and the photos in folders.
-Result<std::vector<std::string>> photos_of(const std::vector<std::string>& given) {
-  IE_TRY(const scan::Walker walker, scan::Walker::create({}));
-  std::vector<std::string> photos;
-  for (const std::string& name : given) {
-    const std::string path = absolute_path(name);
-    struct stat info {};
-    if (::stat(path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
-      photos.push_back(path);  // one that is missing is an error of its own
-      continue;
-    }
-    std::optional<Error> problem;
-    scan::ScanVisitor visitor;
-    visitor.file = [&](scan::FoundFile&& file) {
-      if (file.kind == MediaKind::kPhoto) photos.push_back(std::move(file.path));
-      return !interrupted();
-    };
-    visitor.problem = [&](const scan::ScanProblem& found) { problem = found.error; };
-    walker.walk({path}, visitor);
-    if (problem) return fail(problem->code, printable(path) + ": " + problem->message);
-  }
-  return photos;
-}
-
-std::string stem_of(const std::string& path) {
-  const std::string name(file_name(path));
-  const std::size_t dot = name.rfind('.');
-  return dot == std::string::npos || dot == 0 ? name : name.substr(0, dot);
-}
-
-// The beginning of each photo's outputs' names: its name without the extension, with it where several photos have that
-// stem, and a number where they even have the same name.
-std::vector<std::string> beginnings(const std::vector<std::string>& photos) {
-  std::map<std::string, int> stems;
-  for (const std::string& photo : photos) ++stems[stem_of(photo)];
-  std::set<std::string> taken;
-  std::vector<std::string> names;
-  for (const std::string& photo : photos) {
-    const std::string name = stems[stem_of(photo)] == 1 ? stem_of(photo) : std::string(file_name(photo));
-    std::string beginning = name;
-    for (int i = 2; !taken.insert(beginning).second; ++i) beginning = fmt::format("{}-{}", name, i);
-    names.push_back(std::move(beginning));
-  }
-  return names;
-}
-
-// One that a run may write into, and what it must not touch.
-class Targets {
- public:
-  static Result<Targets> create(const Context& context, const std::string& folder,
-                                const std::vector<std::string>& photos, bool force) {
-    Targets targets;
-    targets.folder_ = absolute_path(folder);
-    targets.force_ = force;
-    IE_CHECK(make_folders(targets.folder_));
-    for (const std::string& photo : photos) {
-      struct stat info {};
-      if (::stat(photo.c_str(), &info) == 0) targets.photos_.emplace(info.st_dev, info.st_ino);
-    }
-    Result<store::CatalogueReader> reader = store::CatalogueReader::open(context.catalogue);
-    if (!reader && reader.error().code != ErrorCode::kNotFound) return fail(reader.error());
-    if (reader) targets.reader_.emplace(std::move(*reader));
-    return targets;
-  }
-
-  // The path of a file of that name. kInvalidArgument: a photo is there, or another file and not --force.
-  Result<std::string> path_of(const std::string& name) const {
-    std::string path = join_path(folder_, name);
-    struct stat info {};
-    if (::stat(path.c_str(), &info) == 0 && photos_.contains({info.st_dev, info.st_ino}))
-      return fail(ErrorCode::kInvalidArgument,
-                  printable(path) + " is one of the photos, which are never written to: name another folder");
-    if (reader_) IE_CHECK(check_target(*reader_, path));
-    if (!force_)
-      if (const Status absent = check_absent(path); !absent)
-        return fail(ErrorCode::kInvalidArgument, printable(path) + " exists: --force replaces it");
-    return path;
-  }
-
-  // What the catalogue knows of a photo, as JSON; "": nothing.
-  [[nodiscard]] Result<std::string> record_of(const std::string& photo) const {
-    if (!reader_) return "";
-    const Result<store::AssetId> id = reader_->find_asset_by_path(photo);
-    if (!id) return id.error().code == ErrorCode::kNotFound ? Result<std::string>("") : fail(id.error());
-    IE_TRY(const store::AssetRecord record, reader_->asset_record(*id, photo));
-    return json_text(store::asset_json(record, pipeline::json_sections()));
-  }
-
- private:
-  std::string folder_;
-  bool force_ = false;
-  std::set<std::pair<dev_t, ino_t>> photos_;
-  std::optional<store::CatalogueReader> reader_;
-};
-
 // A file that was written.
 struct Written {
   std::string output, path;
@@ -176,10 +79,19 @@ struct PhotoResult {
   double seconds = 0;
 };
 
+// What the catalogue knows of a photo, as JSON; "": nothing.
+Result<std::string> record_of(const store::CatalogueReader* reader, const std::string& photo) {
+  if (reader == nullptr) return "";
+  const Result<store::AssetId> id = reader->find_asset_by_path(photo);
+  if (!id) return id.error().code == ErrorCode::kNotFound ? Result<std::string>("") : fail(id.error());
+  IE_TRY(const store::AssetRecord record, reader->asset_record(*id, photo));
+  return json_text(store::asset_json(record, pipeline::json_sections()));
+}
+
 class PluginRun {
  public:
   PluginRun(const Context& context, const PluginRunFlags& flags, plugins::Plugin& plugin, worker::Pool& pool,
-            const Targets& targets, pipeline::PhotoOptions options)
+            const OutputFolder& targets, pipeline::PhotoOptions options)
       : context_(context),
         flags_(flags),
         plugin_(plugin),
@@ -191,7 +103,7 @@ class PluginRun {
     const bool needs_record = std::ranges::any_of(plugin_.description().inputs, [](const plugins::Port& port) {
       return port.kind == plugins::PortKind::kRecord;
     });
-    const std::vector<std::string> names = beginnings(photos);
+    const std::vector<std::string> names = output_names(photos);
     Progress progress(flags_.name, photos.size(), !context_.quiet);
     double part = 0;  // of the photo at hand
     progress.append_text([&] { return part > 0 && part < 1 ? fmt::format("{:.0f} % of a photo", part * 100) : ""; });
@@ -199,6 +111,12 @@ class PluginRun {
     pipeline::PluginModels models(context_.config);
     watch.offers.run_model = [&models](const std::string& name, std::span<const Tensor> inputs) {
       return models.run(name, inputs);
+    };
+    IE_TRY(pipeline::PictureSegmenter segmenter, pipeline::PictureSegmenter::open(context_.config));
+    watch.offers.segment = [&segmenter](const ImageView& picture,
+                                        const std::string& target) -> Result<std::vector<std::uint8_t>> {
+      IE_TRY(pipeline::Segmented found, segmenter.segment(picture, target));
+      return std::move(found.alpha);
     };
     watch.stop = interruption();
     pipeline::PluginDetectors detectors(context_.config, watch.stop);
@@ -231,11 +149,11 @@ class PluginRun {
     std::map<std::string, std::string> paths;  // by output; checked before the work
     for (const plugins::Port& port : plugin_.description().outputs) {
       const char* ending = port.kind == plugins::PortKind::kRecord ? ".json" : format_of(flags_.format).ending;
-      IE_TRY(paths[port.name], target(fmt::format("{}-{}{}", beginning, port.name, ending)));
+      IE_TRY(paths[port.name], targets_.path_of(fmt::format("{}-{}{}", beginning, port.name, ending)));
     }
     std::string record;
     if (needs_record) {
-      IE_TRY(record, targets_.record_of(photo));
+      IE_TRY(record, record_of(targets_.reader(), photo));
     }
     IE_TRY(pipeline::MadeFiles made, pipeline::run_plugin(plugin_, pool_, photo, record, options_, watch));
     PhotoResult result{{}, std::move(made.messages), made.seconds};
@@ -244,14 +162,6 @@ class PluginRun {
       result.files.push_back({file.output, paths[file.output], file.width, file.height});
     }
     return result;
-  }
-
-  // A target that is taken is this photo's failure, not the run's.
-  Result<std::string> target(const std::string& name) const {
-    Result<std::string> path = targets_.path_of(name);
-    if (!path && path.error().code == ErrorCode::kInvalidArgument)
-      return fail(ErrorCode::kPermission, path.error().message);
-    return path;
   }
 
   void report(const std::string& photo, const Result<PhotoResult>& result) {
@@ -286,7 +196,7 @@ class PluginRun {
   const PluginRunFlags& flags_;
   plugins::Plugin& plugin_;
   worker::Pool& pool_;
-  const Targets& targets_;
+  const OutputFolder& targets_;
   pipeline::PhotoOptions options_;
   nlohmann::json results_ = nlohmann::json::array();
   std::uint64_t failed_ = 0;
@@ -303,8 +213,7 @@ Result<int> run_plugin_command(const Context& context, const plugins::Store& sto
   IE_TRY(options.values, plugins::parameter_values(plugin->description(), given));
   IE_TRY(options.inputs, input_files(plugin->description(), flags.inputs));
   IE_TRY(const std::vector<std::string> photos, photos_of(flags.files));
-  if (photos.empty()) return fail(ErrorCode::kNotFound, "there is no photo in what is given");
-  IE_TRY(const Targets targets, Targets::create(context, flags.folder, photos, flags.force));
+  IE_TRY(const OutputFolder targets, OutputFolder::create(context, flags.folder, photos, flags.force));
   worker::PoolOptions pool_options = pipeline::pool_options(context.config);
   pool_options.workers = 2;  // one holds the photo while the other encodes
   IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(pool_options));

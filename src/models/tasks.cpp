@@ -15,6 +15,7 @@ constexpr Task kTasks[] = {
     {"faces", 0.99, 0.97},
     {"text", 0.995, 0.99},
     {"actions", 0.999, 0.99},
+    {"segmentation", 0.999, 0.99},
     {"sentences"},
     {"speech"},
     {"voice-activity"},

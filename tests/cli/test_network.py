@@ -45,6 +45,7 @@ COMMANDS = {
     "models remove": ["none-of-this-name"],
     "models export": ["clip", "--from", "FOLDER", "-o", "OUT"],
     "models calibrate": ["nanodet", "--calibration", "FOLDER"],
+    "segment": ["PHOTO", "--target", "person", "-o", "OUT"],
     "plugins list": [],
     "plugins validate": ["PLUGIN"],
     "plugins install": ["PLUGIN"],

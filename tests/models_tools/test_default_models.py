@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0, MiniLM and TransNetV2 as they are installed, against their reference implementations' numbers (tests/golden)."""
+"""EfficientNet-Lite0, MiniLM, selfie and TransNetV2 as they are installed, against their reference implementations' numbers (tests/golden)."""
 
 import os
 
@@ -51,6 +51,25 @@ def test_efficientnet_gives_what_timm_gives():
         assert logits.shape == (1000,)
         np.testing.assert_allclose(logits[entry["classes"]], entry["logits"], atol=2e-4)
         assert np.argsort(-logits)[0] == entry["classes"][0]
+
+
+def test_selfie_gives_what_mediapipe_gives():
+    session, entries = installed("selfie/selfie.onnx"), golden("selfie.json")["photos"]
+    assert len(entries) >= 4
+    for entry in entries:
+        picture = Image.open(PHOTOS / entry["photo"]).convert("RGB").resize((256, 256), Image.Resampling.BILINEAR)
+        (mask,) = session.run(["mask"], {"image": np.asarray(picture, np.float32)[None] / 255})
+        assert mask.shape == (1, 256, 256, 1)
+        np.testing.assert_allclose(mask[0, 8::16, 8::16, 0], entry["mask"], atol=2e-3)
+
+
+@pytest.mark.parametrize("data", [b"", b"no model", b"\x1c\0\0\0TFL3" + bytes(40), b"\x08\0\0\0TFL3" + b"\xff" * 64])
+def test_a_damaged_tflite_is_one_line(tmp_path, data):
+    (tmp_path / "selfie.tflite").write_bytes(data)
+    command = [sys.executable, "-B", ROOT / "tools/models/tflite_to_onnx.py", "--input", tmp_path, "--output", tmp_path / "out"]
+    outcome = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert outcome.returncode == 1 and outcome.stderr.count("\n") == 1 and "selfie.tflite" in outcome.stderr
+    assert not list((tmp_path / "out").glob("*.onnx"))
 
 
 def test_efficientnet_names_what_is_there():

@@ -1,0 +1,93 @@
+#include "cli/photo_outputs.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <map>
+
+#include "cli/write_target.h"
+#include "core/file.h"
+#include "core/text.h"
+#include "scan/scan.h"
+
+namespace image_engine::cli {
+namespace {
+
+std::string stem_of(const std::string& path) {
+  const std::string name(file_name(path));
+  const std::size_t dot = name.rfind('.');
+  return dot == std::string::npos || dot == 0 ? name : name.substr(0, dot);
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> photos_of(const std::vector<std::string>& given) {
+  IE_TRY(const scan::Walker walker, scan::Walker::create({}));
+  std::vector<std::string> photos;
+  for (const std::string& name : given) {
+    const std::string path = absolute_path(name);
+    struct stat info {};
+    if (::stat(path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
+      photos.push_back(path);  // one that is missing is an error of its own
+      continue;
+    }
+    std::optional<Error> problem;
+    scan::ScanVisitor visitor;
+    visitor.file = [&](scan::FoundFile&& file) {
+      if (file.kind == MediaKind::kPhoto) photos.push_back(std::move(file.path));
+      return !interrupted();
+    };
+    visitor.problem = [&](const scan::ScanProblem& found) { problem = found.error; };
+    walker.walk({path}, visitor);
+    if (problem) return fail(problem->code, printable(path) + ": " + problem->message);
+  }
+  if (photos.empty()) return fail(ErrorCode::kNotFound, "there is no photo in what is given");
+  return photos;
+}
+
+std::vector<std::string> output_names(const std::vector<std::string>& photos) {
+  std::map<std::string, int> stems;
+  for (const std::string& photo : photos) ++stems[stem_of(photo)];
+  std::set<std::string> taken;
+  std::vector<std::string> names;
+  for (const std::string& photo : photos) {
+    const std::string name = stems[stem_of(photo)] == 1 ? stem_of(photo) : std::string(file_name(photo));
+    std::string beginning = name;
+    for (int i = 2; !taken.insert(beginning).second; ++i) beginning = fmt::format("{}-{}", name, i);
+    names.push_back(std::move(beginning));
+  }
+  return names;
+}
+
+Result<OutputFolder> OutputFolder::create(const Context& context, const std::string& folder,
+                                          const std::vector<std::string>& photos, bool force) {
+  OutputFolder made;
+  made.folder_ = absolute_path(folder);
+  made.force_ = force;
+  IE_CHECK(make_folders(made.folder_));
+  for (const std::string& photo : photos) {
+    struct stat info {};
+    if (::stat(photo.c_str(), &info) == 0) made.photos_.emplace(info.st_dev, info.st_ino);
+  }
+  Result<store::CatalogueReader> reader = store::CatalogueReader::open(context.catalogue);
+  if (!reader && reader.error().code != ErrorCode::kNotFound) return fail(reader.error());
+  if (reader) made.reader_.emplace(std::move(*reader));
+  return made;
+}
+
+Result<std::string> OutputFolder::path_of(const std::string& name) const {
+  std::string path = join_path(folder_, name);
+  struct stat info {};
+  if (::stat(path.c_str(), &info) == 0 && photos_.contains({info.st_dev, info.st_ino}))
+    return fail(ErrorCode::kPermission,
+                printable(path) + " is one of the photos, which are never written to: name another folder");
+  if (reader_)
+    if (const Status ours = check_target(*reader_, path); !ours)
+      return fail(ours.error().code == ErrorCode::kInvalidArgument ? ErrorCode::kPermission : ours.error().code,
+                  ours.error().message);
+  if (!force_ && !check_absent(path))
+    return fail(ErrorCode::kPermission, printable(path) + " exists: --force replaces it");
+  return path;
+}
+
+}  // namespace image_engine::cli

@@ -1,0 +1,46 @@
+// What commands make of photos goes into a folder: which photos, under which names, and never over anything.
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cli/app.h"
+#include "core/result.h"
+#include "store/catalogue.h"
+
+namespace image_engine::cli {
+
+// Files as they are given, and the photos in folders. kNotFound: there is none.
+Result<std::vector<std::string>> photos_of(const std::vector<std::string>& given);
+
+// The beginning of each photo's outputs' names: its name without the extension, with it where several photos have that
+// stem, and a number where they even have the same name.
+std::vector<std::string> output_names(const std::vector<std::string>& photos);
+
+// One that a run may write into, and what it must not touch.
+class OutputFolder {
+ public:
+  // Creates the folder where it is missing. `photos` are never written to, nor is anything of the library.
+  static Result<OutputFolder> create(const Context& context, const std::string& folder,
+                                     const std::vector<std::string>& photos, bool force);
+
+  // The path of a file of that name. kPermission, which is a failure of that file alone: a photo is there, under any
+  // name, or another file and not --force.
+  [[nodiscard]] Result<std::string> path_of(const std::string& name) const;
+
+  // Null: there is no catalogue yet.
+  [[nodiscard]] const store::CatalogueReader* reader() const { return reader_ ? &*reader_ : nullptr; }
+
+ private:
+  std::string folder_;
+  bool force_ = false;
+  std::set<std::pair<dev_t, ino_t>> photos_;
+  std::optional<store::CatalogueReader> reader_;
+};
+
+}  // namespace image_engine::cli

@@ -1,0 +1,29 @@
+// A matte of a model's size, as the alpha of the whole photo, and the colours of what is cut out.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "types/image.h"
+#include "vision/segmenter.h"
+
+namespace image_engine::vision {
+
+// The alpha of each pixel of `picture`, 0…255, its edges those of the picture. In windows of 3 × 3 of the matte's
+// places alpha is a linear function of colour, fitted to the matte and to the picture reduced to its size, and applied
+// to the whole picture: the guided filter (He, Sun, Tang: Guided Image Filtering, 2013, with colours as guide) as in He
+// and Sun: Fast Guided Filter, 2015. Where the matte is so smooth that interpolation reproduces it, or where colours do
+// not explain it, it is only interpolated. `picture` must be complete. Memory beside the result: some 40 floats for
+// each place of the matte. Thread-safe, as is all below.
+std::vector<std::uint8_t> refine_alpha(const ImageView& picture, const Matte& matte);
+
+// The matte interpolated, without the picture.
+std::vector<std::uint8_t> interpolate_alpha(const ImageView& picture, const Matte& matte);
+
+// RGB and alpha, not premultiplied: what is partly transparent has the foreground's colour without the background that
+// shines through, estimated from the nearest places that are wholly one or the other, and corrected by what the pixel
+// shows: the least-squares solution of I = αF + (1 − α)B near those two. Wholly transparent pixels are black, so that
+// nothing of the background is left. `alpha` has a value for each pixel.
+std::vector<std::uint8_t> cut_out(const ImageView& picture, const std::vector<std::uint8_t>& alpha);
+
+}  // namespace image_engine::vision
