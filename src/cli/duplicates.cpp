@@ -76,6 +76,7 @@ nlohmann::json group_json(const search::DuplicateGroup& group, bool verify) {
     else
       item["distance"] = file.distance;
     item["has"] = file.advantages;
+    if (!file.pair.empty()) item["pair"] = to_utf8(file.pair);
     if (file.same_bytes) item["same_bytes"] = *file.same_bytes;
     item["file"] = sameness_name(file, group.files.front());
     if (verify) item["removable"] = file.removable;
@@ -100,6 +101,7 @@ void print_group(const Context& context, const search::DuplicateGroup& group, bo
     std::string facts = human_bytes(static_cast<std::uint64_t>(file.bytes));
     if (file.width > 0) facts = fmt::format("{} × {}, {}", file.width, file.height, facts);
     if (group.kind == search::DuplicateKind::kVideo) facts += video_facts(file);
+    if (!file.pair.empty()) facts += ", with " + printable(file_name(file.pair));
     if (file.same_bytes) facts += *file.same_bytes ? ", same bytes" : ", other bytes";
     if (verified && !file.same_bytes) facts += ", cannot be read";
     if (file.hard_link || file.sameness == Sameness::kHardLink)

@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "search/photo_facts.h"
+#include "search/raw_pairs.h"
 #include "search/removable.h"
 #include "search/video_duplicates.h"
 #include "vision/best_of.h"
@@ -19,7 +20,19 @@ namespace {
 
 // Below this contrast (docs/quality.md) a picture shows almost nothing, and its hash only reflects noise.
 constexpr double kBlankContrast = 0.05;
-constexpr char kAnotherShot[] = "another shot";
+constexpr char kAnotherShot[] = "another shot", kOfAPair[] = "raw and JPEG";
+
+// Photos by the path that stands for them.
+using Shots = std::vector<const Photo*>;
+
+// What the groups of photos are made of.
+struct Library {
+  const store::CatalogueReader& catalogue;
+  const DuplicateOptions& options;
+  std::vector<Photo> photos;
+  RawPairs pairs;
+  std::unordered_map<std::string, const Photo*> by_path;
+};
 
 // All but the best by path.
 void sort_others(DuplicateGroup& group) {
@@ -37,7 +50,6 @@ DuplicateFile photo_file(const Photo& photo, const Photo& best) {
   file.height = photo.brief.height;
   file.distance = vision::distance(photo.phash, best.phash);
   file.partial = photo.partial || !photo.decoded;  // a file that may be truncated must not make another one removable
-  file.animated = photo.animated || !photo.decoded;
   return file;
 }
 
@@ -49,21 +61,77 @@ bool are_shots(const Photo& a, const Photo& b, const DuplicateOptions& options) 
          a.brief.height == b.brief.height;
 }
 
-Result<DuplicateGroup> make_group(const store::CatalogueReader& catalogue, DuplicateKind kind,
-                                  const std::vector<const Photo*>& members, const DuplicateOptions& options) {
+bool is_wanted(const DuplicateOptions& options, DuplicateKind kind) {
+  return options.kinds.empty() || std::ranges::find(options.kinds, kind) != options.kinds.end();
+}
+
+// Of all files of photos.
+Result<RawPairs> pairs_of(const store::CatalogueReader& catalogue, const std::vector<store::AssetBrief>& briefs) {
+  if (std::ranges::none_of(briefs, [](const store::AssetBrief& brief) { return is_raw(brief.format); }))
+    return RawPairs();
+  std::unordered_map<store::AssetId, const store::AssetBrief*> by_asset;
+  for (const store::AssetBrief& brief : briefs) by_asset.emplace(brief.id, &brief);
+  IE_TRY(const std::vector<store::KnownFile> known, catalogue.known_files("/"));
+  std::vector<PairFile> files;
+  for (const store::KnownFile& file : known) {
+    const auto brief = by_asset.find(file.asset);
+    if (brief == by_asset.end() || store::is_away(file.state)) continue;
+    const store::AssetBrief& of = *brief->second;
+    files.push_back({file.seen.path, of.format, of.taken_seconds, of.camera, of.width * of.height});
+  }
+  return raw_pairs(files);
+}
+
+// The other half of its pair, where that is a photo by itself.
+const Photo* half_of(const Library& library, const Photo& photo) {
+  const auto pair = library.pairs.find(photo.brief.path);
+  if (pair == library.pairs.end()) return nullptr;
+  const auto half = library.by_path.find(pair->second);
+  return half == library.by_path.end() ? nullptr : half->second;
+}
+
+// Of pairs of which both are among `members`, the raw photo alone.
+Shots without_second_halves(const Library& library, Shots members) {
+  const Shots all = members;
+  std::erase_if(members, [&](const Photo* photo) {
+    return !is_raw(photo->brief.format) && std::ranges::find(all, half_of(library, *photo)) != all.end();
+  });
+  return members;
+}
+
+// Of both halves, where it is one of a pair.
+Result<vision::Candidate> facts_of(const Library& library, const Photo& photo) {
+  IE_TRY(vision::Candidate candidate, candidate_of(library.catalogue, photo));
+  const Photo* half = half_of(library, photo);
+  if (half == nullptr) return candidate;
+  IE_TRY(vision::Candidate other, candidate_of(library.catalogue, *half));
+  return is_raw(photo.brief.format) ? both_of(std::move(candidate), other) : both_of(std::move(other), candidate);
+}
+
+// The best first; empty if both halves of one pair are all there is, or if nobody asked for it.
+Result<DuplicateGroup> make_group(const Library& library, DuplicateKind kind, const Shots& all) {
+  const Shots members = without_second_halves(library, all);
+  if (members.size() < 2 || !is_wanted(library.options, kind)) return DuplicateGroup{kind, {}, {}};
   std::vector<vision::Candidate> candidates;
   for (const Photo* photo : members) {
-    IE_TRY(candidates.emplace_back(), candidate_of(catalogue, *photo));
+    IE_TRY(candidates.emplace_back(), facts_of(library, *photo));
   }
   const vision::Choice choice = vision::choose_best(candidates);
   const Photo& best = *members[choice.best];
-  DuplicateGroup group{kind, {photo_file(best, best)}, choice.reasons};
+  DuplicateGroup group{kind, {}, choice.reasons};
   for (size_t i = 0; i < members.size(); ++i) {
-    if (i == choice.best) continue;
-    DuplicateFile& file = group.files.emplace_back(photo_file(*members[i], best));
-    file.advantages = vision::advantages(candidates[i], candidates[choice.best]);
-    file.is_worse = vision::is_really_better(candidates[choice.best], candidates[i]);
-    if (kind == DuplicateKind::kBurst || are_shots(*members[i], best, options)) file.advantages = {kAnotherShot};
+    DuplicateFile file = photo_file(*members[i], best);
+    const Photo* half = half_of(library, *members[i]);
+    if (half != nullptr) file.pair = half->brief.path;
+    if (i != choice.best) {
+      file.advantages = vision::advantages(candidates[i], candidates[choice.best]);
+      // What was not decoded may have any number of frames.
+      file.is_worse = members[i]->decoded && vision::is_really_better(candidates[choice.best], candidates[i]);
+      if (half != nullptr) file.advantages.emplace_back(kOfAPair);
+      if (kind == DuplicateKind::kBurst || are_shots(*members[i], best, library.options))
+        file.advantages = {kAnotherShot};
+    }
+    group.files.insert(i == choice.best ? group.files.begin() : group.files.end(), std::move(file));
   }
   sort_others(group);
   return group;
@@ -83,9 +151,9 @@ std::vector<std::string> exact_reasons(const Copy& best, const Copy& next) {
   return reasons;
 }
 
-// The files of the asset, the best first; each file by one of its names.
-Result<std::vector<Copy>> copies_of(const store::CatalogueReader& catalogue, store::AssetId asset, Disk& disk,
-                                    std::unordered_set<std::string>& links) {
+// The files of the asset, the best first; each file by one of its names. Halves of pairs come first.
+Result<std::vector<Copy>> copies_of(const store::CatalogueReader& catalogue, store::AssetId asset,
+                                    const RawPairs& pairs, Disk& disk, std::unordered_set<std::string>& links) {
   IE_TRY(store::AssetRecord record, catalogue.asset_record(asset));
   IE_TRY(const auto metadata, catalogue.file_metadata(asset));
   std::erase_if(record.files, [](const store::KnownFile& file) { return store::is_away(file.state); });
@@ -96,8 +164,10 @@ Result<std::vector<Copy>> copies_of(const store::CatalogueReader& catalogue, sto
   }
   std::ranges::sort(copies, {}, [&](const Copy& copy) {
     const store::FileObservation& seen = copy.file.seen;
-    return std::tuple(copy.file.state != store::FileState::kPresent, disk.identities.is_link(seen.path),
-                      -vision::merit(copy.candidate), seen.stamp.mtime_ns, seen.path);
+    // Both halves of a pair have their copies in one folder, but not always the same times.
+    const bool is_half = pairs.contains(seen.path);
+    return std::tuple(copy.file.state != store::FileState::kPresent, disk.identities.is_link(seen.path), !is_half,
+                      -vision::merit(copy.candidate), is_half ? 0 : seen.stamp.mtime_ns, seen.path);
   });
   drop_other_names(
       copies, disk, [](const Copy& copy) -> const std::string& { return copy.file.seen.path; },
@@ -117,9 +187,9 @@ std::string twin_of(const std::vector<Copy>& copies, const Copy& file) {
 }
 
 Result<DuplicateGroup> exact_group(const store::CatalogueReader& catalogue, const store::AssetBrief& brief,
-                                   const DuplicateOptions& options, Disk& disk) {
+                                   const DuplicateOptions& options, const RawPairs& pairs, Disk& disk) {
   std::unordered_set<std::string> links;
-  IE_TRY(const std::vector<Copy> copies, copies_of(catalogue, brief.id, disk, links));
+  IE_TRY(const std::vector<Copy> copies, copies_of(catalogue, brief.id, pairs, disk, links));
   DuplicateGroup group{DuplicateKind::kExact, {}, {}};
   for (const Copy& copy : copies) {
     const store::FileObservation& seen = copy.file.seen;
@@ -131,6 +201,7 @@ Result<DuplicateGroup> exact_group(const store::CatalogueReader& catalogue, cons
     entry.width = brief.width;
     entry.height = brief.height;
     entry.has_sidecar = seen.sidecar.has_value();
+    if (const auto pair = pairs.find(seen.path); pair != pairs.end()) entry.pair = pair->second;
     if (&copy != &copies.front()) entry.advantages = vision::advantages(copy.candidate, copies.front().candidate);
     if (!options.verify) continue;
     entry.same_bytes = same_bytes(copies.front().file.seen.path, seen.path);
@@ -144,30 +215,43 @@ Result<DuplicateGroup> exact_group(const store::CatalogueReader& catalogue, cons
 // The near group of each photo.
 using NearGroup = std::unordered_map<const Photo*, size_t>;
 
-Result<std::vector<DuplicateGroup>> near_groups(const store::CatalogueReader& catalogue,
-                                                const std::vector<Photo>& photos, const DuplicateOptions& options,
-                                                NearGroup& group_of) {
+// Parts in each of which any two have the same colours.
+std::vector<Shots> by_colours(const Shots& photos) {
+  std::vector<Shots> parts;
+  for (const Photo* photo : photos) {
+    const auto fits = [&](const Shots& part) {
+      return std::ranges::all_of(
+          part, [&](const Photo* other) { return vision::have_same_colours(photo->colours, other->colours); });
+    };
+    const auto part = std::ranges::find_if(parts, fits);
+    (part == parts.end() ? parts.emplace_back() : *part).push_back(photo);
+  }
+  std::erase_if(parts, [](const Shots& part) { return part.size() < 2; });
+  return parts;
+}
+
+Result<std::vector<DuplicateGroup>> near_groups(const Library& library, NearGroup& group_of) {
   std::vector<std::uint64_t> hashes;
-  for (const Photo& photo : photos) hashes.push_back(photo.phash);
+  for (const Photo& photo : library.photos) hashes.push_back(photo.phash);
   std::vector<DuplicateGroup> groups;
-  const vision::Pairs pairs = vision::all_pairs(hashes, options.max_distance, options.threads);
+  const vision::Pairs pairs = vision::all_pairs(hashes, library.options.max_distance, library.options.threads);
   for (const std::vector<std::uint32_t>& members : vision::groups(pairs, hashes)) {
-    std::vector<const Photo*> group;
-    for (const std::uint32_t index : members) {
-      group.push_back(&photos[index]);
-      group_of.emplace(&photos[index], groups.size());
+    Shots alike;
+    for (const std::uint32_t index : members) alike.push_back(&library.photos[index]);
+    for (const Shots& group : by_colours(alike)) {
+      for (const Photo* photo : group) group_of.emplace(photo, groups.size());
+      IE_TRY(groups.emplace_back(), make_group(library, DuplicateKind::kNear, group));
     }
-    IE_TRY(groups.emplace_back(), make_group(catalogue, DuplicateKind::kNear, group, options));
   }
   return groups;
 }
 
 // One camera's photos in the order they were taken: a burst continues while the next photo follows soon and still
 // resembles the first.
-using Shots = std::vector<const Photo*>;
-std::vector<Shots> bursts(const std::vector<Photo>& photos, const DuplicateOptions& options) {
+std::vector<Shots> bursts(const Library& library) {
+  const DuplicateOptions& options = library.options;
   Shots ordered;
-  for (const Photo& photo : photos)
+  for (const Photo& photo : library.photos)
     if (photo.brief.taken_seconds && !photo.brief.camera.empty()) ordered.push_back(&photo);
   std::sort(ordered.begin(), ordered.end(), [](const Photo* a, const Photo* b) {
     return std::tie(a->brief.camera, *a->brief.taken_seconds, a->brief.path) <
@@ -186,9 +270,7 @@ std::vector<Shots> bursts(const std::vector<Photo>& photos, const DuplicateOptio
   return found;
 }
 
-Result<std::vector<DuplicateGroup>> burst_groups(const store::CatalogueReader& catalogue,
-                                                 const std::vector<Photo>& photos, const DuplicateOptions& options,
-                                                 const NearGroup& near) {
+Result<std::vector<DuplicateGroup>> burst_groups(const Library& library, const NearGroup& near) {
   const auto are_near = [&](const Shots& shots) {
     const auto first = near.find(shots.front());
     return first != near.end() && std::ranges::all_of(shots, [&](const Photo* photo) {
@@ -197,14 +279,15 @@ Result<std::vector<DuplicateGroup>> burst_groups(const store::CatalogueReader& c
            });
   };
   std::vector<DuplicateGroup> groups;
-  for (const Shots& shots : bursts(photos, options)) {
+  for (const Shots& shots : bursts(library)) {
     if (are_near(shots)) continue;
-    IE_TRY(groups.emplace_back(), make_group(catalogue, DuplicateKind::kBurst, shots, options));
+    IE_TRY(groups.emplace_back(), make_group(library, DuplicateKind::kBurst, shots));
   }
   return groups;
 }
 
 void append(std::vector<DuplicateGroup>& all, std::vector<DuplicateGroup> groups) {
+  std::erase_if(groups, [](const DuplicateGroup& group) { return group.files.empty(); });
   std::sort(groups.begin(), groups.end(), [](const DuplicateGroup& a, const DuplicateGroup& b) {
     return a.files.front().path < b.files.front().path;
   });
@@ -244,32 +327,39 @@ Result<std::vector<DuplicateGroup>> find_duplicates(const store::CatalogueReader
   std::vector<store::AssetBrief> briefs = photo_briefs;
   briefs.insert(briefs.end(), video_briefs.begin(), video_briefs.end());
   briefs.insert(briefs.end(), sound_briefs.begin(), sound_briefs.end());
+  Library library{catalogue, options, {}, {}, {}};
+  IE_TRY(library.pairs, pairs_of(catalogue, photo_briefs));
   for (const store::AssetBrief& brief : briefs) {
     disk.analyzed[brief.path] = {brief.bytes, brief.mtime_ns};
     if (brief.files < 2) continue;
-    IE_TRY(DuplicateGroup group, exact_group(catalogue, brief, options, disk));
+    IE_TRY(DuplicateGroup group, exact_group(catalogue, brief, options, library.pairs, disk));
     if (!group.files.empty()) best_of_asset[brief.id] = group.files.front().path;
     if (group.files.size() > 1) exact.push_back(std::move(group));
   }
   append(groups, std::move(exact));
-  IE_TRY(std::vector<Photo> photos, load_photos(catalogue, options));
-  std::erase_if(photos, [](const Photo& photo) { return photo.quality && photo.quality->contrast < kBlankContrast; });
-  for (Photo& photo : photos)
+  IE_TRY(library.photos, load_photos(catalogue, options));
+  // One frame tells nothing of the others.
+  std::erase_if(library.photos, [](const Photo& photo) {
+    return photo.animated || (photo.quality && photo.quality->contrast < kBlankContrast);
+  });
+  for (Photo& photo : library.photos) {
     if (const auto best = best_of_asset.find(photo.brief.id); best != best_of_asset.end())
       photo.brief.path = best->second;
+    library.by_path.emplace(photo.brief.path, &photo);
+  }
   NearGroup near;
-  IE_TRY(std::vector<DuplicateGroup> alike, near_groups(catalogue, photos, options, near));
+  IE_TRY(std::vector<DuplicateGroup> alike, near_groups(library, near));
   append(groups, std::move(alike));
-  IE_TRY(std::vector<DuplicateGroup> shots, burst_groups(catalogue, photos, options, near));
+  IE_TRY(std::vector<DuplicateGroup> shots, burst_groups(library, near));
   append(groups, std::move(shots));
   for (store::AssetBrief& brief : video_briefs)
     if (const auto best = best_of_asset.find(brief.id); best != best_of_asset.end()) brief.path = best->second;
-  if (options.kinds.empty() || std::ranges::find(options.kinds, DuplicateKind::kVideo) != options.kinds.end()) {
+  if (is_wanted(options, DuplicateKind::kVideo)) {
     IE_TRY(std::vector<DuplicateGroup> videos, video_groups(catalogue, options, video_briefs));
     append(groups, std::move(videos));
   }
   std::erase_if(groups, [&](DuplicateGroup& group) {
-    if (!options.kinds.empty() && std::ranges::find(options.kinds, group.kind) == options.kinds.end()) return true;
+    if (!is_wanted(options, group.kind)) return true;
     compare_files(group, disk);
     return group.files.size() < 2;
   });

@@ -18,7 +18,7 @@ namespace image_engine::search {
 
 enum class DuplicateKind : std::uint8_t {
   kExact,  // files with the same coded picture or sound; of videos, with the same bytes
-  kNear,   // different files that look the same
+  kNear,   // different files that look the same, also in their colours; no animations
   kBurst,  // shot one after the other, and alike
   kVideo,  // videos that are wholly in the best one: re-encoded, resized or trimmed
 };
@@ -38,6 +38,7 @@ struct DuplicateFile {
   bool partial = false;                 // the file is truncated
   bool animated = false;                // it has more frames than the compared one
   std::vector<std::string> advantages;  // what it has and the best one lacks, in words
+  std::string pair;  // of a raw file and its JPEG: the other one, which is listed in no other place of the group
   // Of a photo: whether the best one is the better one for certain.
   bool is_worse = false;
   // Of kVideo: its length in seconds; where in the best one it is, in seconds from that one's begin, unless it is all
@@ -53,7 +54,7 @@ struct DuplicateFile {
   // Only with DuplicateOptions::verify: deleting it loses nothing. It and the one that is kept for it are two files,
   // both unchanged since their analysis. In an exact group that is its twin, and it has no sidecar; in others the best
   // one, which lacks nothing that it has and is the better one for certain. Never of a burst: its shots are different
-  // pictures. No group keeps a file that another marks removable.
+  // pictures; nor one half of a raw and JPEG pair alone. No group keeps a file that another marks removable.
   bool removable = false;
 };
 

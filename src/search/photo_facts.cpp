@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <type_traits>
 #include <unordered_map>
 
 #include "core/json.h"
@@ -10,9 +11,10 @@
 namespace image_engine::search {
 namespace {
 
-std::optional<std::uint64_t> phash_of(const nlohmann::json& record) {
-  if (!record.is_object() || !record.contains("phash") || !record["phash"].is_string()) return std::nullopt;
-  return vision::from_hex(record["phash"].get<std::string>());
+// Text of that name; empty without it.
+std::string text_of(const nlohmann::json& record, const char* name) {
+  const bool has = record.is_object() && record.contains(name) && record[name].is_string();
+  return has ? record[name].get<std::string>() : std::string();
 }
 
 std::optional<vision::Quality> quality_of(const std::string& data) {
@@ -67,9 +69,11 @@ Result<std::vector<Photo>> load_photos(const store::CatalogueReader& catalogue, 
   for (store::AssetBrief& brief : briefs) {
     const auto hash = hashes.find(brief.id);
     if (hash == hashes.end()) continue;
-    const std::optional<std::uint64_t> phash = phash_of(parse_json(hash->second));
-    if (!phash) continue;
-    Photo& photo = photos.emplace_back(Photo{std::move(brief), *phash});
+    const nlohmann::json hashes_record = parse_json(hash->second);
+    const auto phash = vision::from_hex(text_of(hashes_record, "phash"));
+    const auto colours = vision::colours_from_hex(text_of(hashes_record, "colours"));
+    if (!phash || !colours) continue;
+    Photo& photo = photos.emplace_back(Photo{std::move(brief), *phash, *colours});
     if (const auto quality = qualities.find(photo.brief.id); quality != qualities.end())
       photo.quality = quality_of(quality->second);
     if (const auto thumbnail = thumbnails.find(photo.brief.id); thumbnail != thumbnails.end()) {
@@ -110,6 +114,25 @@ Result<vision::Candidate> candidate_of(const store::CatalogueReader& catalogue, 
   c.quality = photo.quality;
   c.is_partial = photo.partial || !photo.decoded;
   return c;
+}
+
+vision::Candidate both_of(vision::Candidate raw, const vision::Candidate& jpeg) {
+  const auto fill = [](auto& value, const auto& other) {
+    if (value == std::remove_cvref_t<decltype(value)>{}) value = other;
+  };
+  raw.rating = std::max(raw.rating, jpeg.rating);
+  raw.words.insert(raw.words.end(), jpeg.words.begin(), jpeg.words.end());
+  raw.bytes = std::max(raw.bytes, jpeg.bytes);
+  raw.has_sidecar |= jpeg.has_sidecar;
+  raw.is_partial &= jpeg.is_partial;
+  fill(raw.title, jpeg.title);
+  fill(raw.clip, jpeg.clip);
+  fill(raw.metadata.taken, jpeg.metadata.taken);
+  fill(raw.metadata.gps, jpeg.metadata.gps);
+  for (std::string Metadata::*text : {&Metadata::model, &Metadata::title, &Metadata::description, &Metadata::creator,
+                                      &Metadata::copyright, &Metadata::label})
+    fill(raw.metadata.*text, jpeg.metadata.*text);
+  return raw;
 }
 
 }  // namespace image_engine::search

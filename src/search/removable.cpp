@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <span>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "core/file.h"
@@ -36,7 +37,7 @@ bool is_needless(const DuplicateGroup& group, const DuplicateFile& file) {
     case DuplicateKind::kExact:
       return !file.twin.empty() && !file.has_sidecar;
     case DuplicateKind::kNear:
-      return file.advantages.empty() && file.is_worse && !file.animated && file.distance <= kTrustedDistance &&
+      return file.advantages.empty() && file.is_worse && file.distance <= kTrustedDistance &&
              !group.files.front().partial;
     case DuplicateKind::kVideo:
       return file.advantages.empty() && !group.files.front().partial;
@@ -44,6 +45,27 @@ bool is_needless(const DuplicateGroup& group, const DuplicateFile& file) {
       break;
   }
   return false;
+}
+
+// A half of a pair goes only where the other half goes as well, and one pair is kept for both.
+void keep_pairs_together(std::vector<DuplicateGroup>& groups) {
+  std::unordered_map<std::string, DuplicateFile*> exact;
+  for (DuplicateGroup& group : groups)
+    if (group.kind == DuplicateKind::kExact)
+      for (DuplicateFile& file : group.files) exact.emplace(file.path, &file);
+  const auto find = [&](const std::string& path) -> DuplicateFile* {
+    const auto found = exact.find(path);
+    return found == exact.end() ? nullptr : found->second;
+  };
+  for (const auto& [path, file] : exact) {
+    if (file->pair.empty() || !file->removable) continue;
+    DuplicateFile* other = find(file->pair);
+    const DuplicateFile* keeper = find(file->twin);
+    const bool goes_with_it = other != nullptr && other->removable && keeper != nullptr && keeper->pair == other->twin;
+    if (goes_with_it) continue;
+    file->removable = false;
+    if (other != nullptr) other->removable = false;
+  }
 }
 
 }  // namespace
@@ -84,6 +106,7 @@ void mark_removable(std::vector<DuplicateGroup>& groups, Disk& disk) {
       kept.insert(keeps);
     }
   }
+  keep_pairs_together(groups);
 }
 
 }  // namespace image_engine::search

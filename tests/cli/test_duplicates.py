@@ -224,8 +224,33 @@ def test_an_animation_is_no_copy_of_its_first_frame(engine, photos):
     frames[0].save(photos / "moving.gif", save_all=True, append_images=frames[1:])
     frames[0].save(photos / "still.png")
     engine.analyze(photos)
-    assert len(engine.json("duplicates", "--kind", "near")["groups"]) == 1
-    assert "moving.gif" not in zeroed(engine.run("duplicates", "--kind", "near", "--print0"))
+    frames[0].save(photos / "moving otherwise.gif", save_all=True, append_images=[ImageOps.mirror(frames[1])])
+    engine.analyze(photos)
+    assert engine.json("duplicates")["groups"] == []
+
+
+def test_other_colours_are_another_picture(engine, photos):
+    photo = Image.open(PHOTOS / "fruits.jpg").convert("RGB")
+    hue, saturation, value = photo.convert("HSV").split()
+    photo.save(photos / "photo.jpg", quality=92)
+    photo.save(photos / "q40.jpg", quality=40)
+    photo.convert("L").save(photos / "grey.jpg")
+    Image.merge("HSV", (hue.point(lambda h: (h + 40) % 256), saturation, value)).convert("RGB").save(photos / "hue.jpg")
+    ImageOps.colorize(photo.convert("L"), "#1a0d00", "#fff0c8").save(photos / "sepia.jpg")
+    for name, black, white in (("blue", "navy", "white"), ("red", "maroon", "yellow"), ("green", "darkgreen", "white")):
+        ImageOps.colorize(Image.linear_gradient("L").resize((640, 480)), black, white).save(photos / f"sky {name}.png")
+    engine.analyze(photos)
+    (names,) = groups(engine, "near")
+    assert set(names) == {"photo.jpg", "q40.jpg"}
+
+
+def test_what_was_only_touched_has_no_other_file(engine, photos):
+    shutil.copyfile(PHOTOS / "fruits.jpg", photos / "a.jpg")
+    assert engine.analyze(photos)["report"]["duplicates"] == 0
+    os.utime(photos / "a.jpg", (1, 1))
+    assert engine.analyze(photos)["report"]["duplicates"] == 0
+    shutil.copyfile(photos / "a.jpg", photos / "b.jpg")
+    assert engine.analyze(photos)["report"]["duplicates"] == 1
 
 
 def test_one_folder_by_two_names(engine, photos):

@@ -37,13 +37,14 @@ struct PlantedPhoto {
   std::string picture;           // names the asset; empty: the file's own
   std::string hash_record = {};  // instead of phash
   std::string thumbnail = R"({"size":256})";
+  std::string colours = std::string(64, '0');
   Metadata more = {};  // what else its file says
 };
 
-std::string hash_json(std::uint64_t phash) {
+std::string hash_json(std::uint64_t phash, const std::string& colours) {
   std::array<char, 17> hex{};
   std::snprintf(hex.data(), hex.size(), "%016llx", static_cast<unsigned long long>(phash));
-  return R"({"dhash":"0000000000000000","phash":")" + std::string(hex.data()) + "\"}";
+  return R"({"dhash":"0000000000000000","phash":")" + std::string(hex.data()) + R"(","colours":")" + colours + "\"}";
 }
 
 class DuplicatesTest : public DuplicateSearchTest {
@@ -60,7 +61,7 @@ class DuplicatesTest : public DuplicateSearchTest {
     if (!photo.taken.empty()) metadata.taken = CaptureTime{photo.taken, {}};
     const auto asset = add_photo(observed, metadata, photo.picture.empty() ? observed.path : photo.picture);
     ASSERT_OK(asset);
-    const std::string hashes = photo.hash_record.empty() ? hash_json(photo.phash) : photo.hash_record;
+    const std::string hashes = photo.hash_record.empty() ? hash_json(photo.phash, photo.colours) : photo.hash_record;
     ASSERT_TRUE(writer_->put_record(*asset, {options_.hash_stage, "cpu", "", hashes, ""}).has_value());
     ASSERT_TRUE(writer_->put_record(*asset, {options_.thumbnail_stage, "cpu", "", photo.thumbnail, ""}).has_value());
     if (!photo.quality.empty()) {
@@ -251,6 +252,77 @@ TEST_F(DuplicatesTest, ShotsOfABurstAreDifferentPictures) {
   ASSERT_THAT(found, SizeIs(1));
   for (size_t i = 1; i < found[0].files.size(); ++i)
     EXPECT_THAT(found[0].files[i].advantages, ElementsAre("another shot"));
+  EXPECT_THAT(removable(), IsEmpty());
+}
+
+// Sixteen parts of one colour: Cb and Cr.
+std::string coloured(const char* chroma) {
+  std::string hex;
+  for (int part = 0; part < 16; ++part) hex += chroma;
+  return hex;
+}
+
+TEST_F(DuplicatesTest, OtherColoursAreAnotherPicture) {
+  plant("blue1.jpg", {.phash = 1, .colours = coloured("30f0")});
+  plant("red1.jpg", {.phash = 1, .colours = coloured("f030")});
+  plant("blue2.jpg", {.phash = 1, .colours = coloured("31f0")});
+  plant("red2.jpg", {.phash = 1, .colours = coloured("f031")});
+  plant("grey.jpg", {.phash = 1});
+  EXPECT_THAT(named(DuplicateKind::kNear), ElementsAre(UnorderedElementsAre("blue1.jpg", "blue2.jpg"),
+                                                       UnorderedElementsAre("red1.jpg", "red2.jpg")));
+}
+
+TEST_F(DuplicatesTest, AnimationsAreNoCopiesOfTheirFirstFrames) {
+  for (const char* name : {"one.gif", "two.gif"})
+    plant(name, {.phash = 1, .thumbnail = R"({"size":256,"animated":true})"});
+  plant("still.png", {.phash = 1});
+  EXPECT_THAT(groups(), IsEmpty());
+}
+
+PlantedPhoto raw_photo(const char* picture = "") {
+  return {.phash = bits(40), .taken = "2020-01-01T10:00:00", .picture = picture, .more = {.format = MediaFormat::kCr2}};
+}
+PlantedPhoto camera_jpeg(const char* picture = "") {
+  return {.phash = bits(41), .taken = "2020-01-01T10:00:00", .width = 3984, .height = 2988, .picture = picture};
+}
+
+TEST_F(DuplicatesTest, RawAndJpegAreOnePicture) {
+  plant_file("IMG_1.CR2", "raw", raw_photo());
+  plant_file("IMG_1.JPG", "x", camera_jpeg());
+  EXPECT_THAT(groups(), IsEmpty());
+  plant_file("mail.jpg", "x", {.phash = bits(41), .taken = "2020-01-01T10:00:00", .width = 1000, .height = 750});
+  options_.verify = true;
+  const auto found = groups();
+  ASSERT_THAT(found, Not(IsEmpty()));
+  EXPECT_THAT(names(found[0]), ElementsAre("IMG_1.CR2", "mail.jpg"));
+  EXPECT_EQ(found[0].files[0].pair, folder_ + "/IMG_1.JPG");
+  EXPECT_THAT(removable(), ElementsAre("mail.jpg"));
+}
+
+// Not even for a better version of the JPEG does a half go.
+TEST_F(DuplicatesTest, HalvesOfAPairStay) {
+  plant_file("raw/IMG_1.CR2", "raw", raw_photo());
+  plant_file("jpeg/IMG_1.JPG", "x", camera_jpeg());
+  PlantedPhoto rated = camera_jpeg();
+  rated.more.rating = 5;
+  rated.width = 8000, rated.height = 6000;
+  plant_file("edited.tif", "more", rated);
+  options_.verify = true;
+  EXPECT_THAT(removable(), IsEmpty());
+}
+
+TEST_F(DuplicatesTest, CopiesOfPairsGoTogetherOrNotAtAll) {
+  for (const char* folder : {"a", "b"}) {
+    plant_file(std::string(folder) + "/IMG_1.CR2", "raw", raw_photo("raw"));
+    plant_file(std::string(folder) + "/IMG_1.JPG", "jpeg", camera_jpeg("jpeg"));
+  }
+  options_.verify = true;
+  std::vector<std::string> gone;
+  for (const DuplicateGroup& group : groups())
+    for (const DuplicateFile& file : group.files)
+      if (file.removable) gone.push_back(file.path.substr(folder_.size()));
+  EXPECT_THAT(gone, UnorderedElementsAre("/b/IMG_1.CR2", "/b/IMG_1.JPG"));
+  scratch_.write("b/IMG_1.CR2", "changed since");
   EXPECT_THAT(removable(), IsEmpty());
 }
 
@@ -490,7 +562,8 @@ TEST_F(DuplicatesTest, RecordsThatAreDamagedArePassedOver) {
                                   R"({"phash":7})",
                                   R"({"phash":"12"})",
                                   R"({"phash":"zzzzzzzzzzzzzzzz"})",
-                                  R"({"dhash":"0000000000000001"})"};
+                                  R"({"dhash":"0000000000000001"})",
+                                  R"({"phash":"0000000000000001"})"};  // and no colours
   int number = 0;
   for (const char* data : kDamaged) plant("damaged" + std::to_string(number++) + ".jpg", {.hash_record = data});
   EXPECT_THAT(groups(), IsEmpty());
@@ -516,7 +589,7 @@ TEST_F(DuplicatesTest, ADamagedQualityIsNone) {
 TEST_F(DuplicatesTest, RecordsOfAnotherVersionDoNotCount) {
   plant("a.jpg", {.phash = 1});
   plant("b.jpg", {.phash = 1});
-  options_.hash_stage.version = "2";
+  options_.hash_stage.version = "3";
   EXPECT_THAT(groups(), IsEmpty());
 }
 
