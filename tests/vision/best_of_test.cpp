@@ -111,6 +111,7 @@ TEST(BestOf, RawBeforeJpegAndAClipBeforeItsStill) {
   files[2].metadata.format = MediaFormat::kDng;
   EXPECT_EQ(choose_best(files).best, 2U);
   EXPECT_THAT(choose_best(files).reasons, Contains("raw"));
+  EXPECT_FALSE(is_really_better(files[2], files[0])) << "the JPEG may be edited";
 }
 
 // Saved from a JPEG, a PNG has more bytes and bits and nothing more to show.
