@@ -58,7 +58,6 @@ std::string_view sameness_name(const search::DuplicateFile& file, const search::
 void put_video(nlohmann::json& item, const search::DuplicateFile& file) {
   item["seconds"] = thousandths(file.seconds);
   if (file.part) item["part"] = {{"from", thousandths(file.part->first)}, {"to", thousandths(file.part->second)}};
-  item["has"] = file.advantages;
   item["silent"] = file.silent;
 }
 
@@ -76,6 +75,8 @@ nlohmann::json group_json(const search::DuplicateGroup& group, bool verify) {
       put_video(item, file);
     else
       item["distance"] = file.distance;
+    item["has"] = file.advantages;
+    if (!file.pair.empty()) item["pair"] = to_utf8(file.pair);
     if (file.same_bytes) item["same_bytes"] = *file.same_bytes;
     item["file"] = sameness_name(file, group.files.front());
     if (verify) item["removable"] = file.removable;
@@ -90,7 +91,6 @@ std::string video_facts(const search::DuplicateFile& file) {
     facts += fmt::format(", {}–{} of the best", clock_text(std::round(file.part->first * 10) / 10),
                          clock_text(std::round(file.part->second * 10) / 10));
   if (file.silent) facts += ", without sound";
-  if (!file.advantages.empty()) facts += "; to be kept: " + joined(file.advantages);
   return facts;
 }
 
@@ -101,12 +101,14 @@ void print_group(const Context& context, const search::DuplicateGroup& group, bo
     std::string facts = human_bytes(static_cast<std::uint64_t>(file.bytes));
     if (file.width > 0) facts = fmt::format("{} × {}, {}", file.width, file.height, facts);
     if (group.kind == search::DuplicateKind::kVideo) facts += video_facts(file);
+    if (!file.pair.empty()) facts += ", with " + printable(file_name(file.pair));
     if (file.same_bytes) facts += *file.same_bytes ? ", same bytes" : ", other bytes";
     if (verified && !file.same_bytes) facts += ", cannot be read";
     if (file.hard_link || file.sameness == Sameness::kHardLink)
       facts += ", hard link: takes no space";
     else if (i > 0 && file.sameness == Sameness::kUnknown)
       facts += ", perhaps the same file by another name";
+    if (!file.advantages.empty()) facts += "; to be kept: " + joined(file.advantages);
     const std::string mark = i == 0 ? styled(context, Style::kGreen, "best ") : "     ";
     print_line(fmt::format("  {}{}  {}", mark, printable(file.path), styled(context, Style::kDim, facts)));
   }
@@ -145,8 +147,8 @@ Action setup_duplicates(Arguments app, Settings&) {
   app.add_flag("--verify", flags->verify, "Compare the bytes of exact groups");
   app.add_flag(
       "--print0", flags->print0,
-      "Only the paths of removable files, each ended by NUL: copies with the same bytes as the best one; with --kind "
-      "near, burst or video also those worse than the best");
+      "Only the paths of removable files, each ended by NUL: copies with the same bytes; with --kind near or video "
+      "also those that have nothing that a better one lacks");
   app.footer(kDuplicatesExamples);
   return [flags](Context& context) -> Result<int> {
     IE_TRY(const store::CatalogueReader reader, open_reader(context));

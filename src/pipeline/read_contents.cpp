@@ -518,7 +518,7 @@ class ContentPass {
            run_.writer.set_content(file.file, contents.hashes->file, contents.hashes->asset, contents.hashes->former,
                                    asset_names(contents.hashes->coded)));
     if (content.former) run_.thumbnails.rename(*content.former, contents.hashes->asset, edge_);
-    if (content.known && !file.hashed && !file.carried) ++run_.report.duplicates;
+    if (content.known && !file.hashed && !file.carried) IE_CHECK(count_duplicate(file.file, content.asset));
     if (contents.decoded) IE_CHECK(keep_picture(row, content.asset, contents));
     const auto broken = broken_.find(content.asset);
     if (!contents.decoded && broken != broken_.end())
@@ -526,6 +526,16 @@ class ContentPass {
     const bool has_frames = file.seen.kind == MediaKind::kVideo && run_.options.config.video.enabled;
     (has_frames ? run_.renewed_videos : run_.renewed).insert(content.asset);
     return committed();
+  }
+
+  // The asset that was known may have been this file's own: its time or its metadata changed.
+  Status count_duplicate(store::FileId file, store::AssetId asset) {
+    IE_TRY(const std::vector<store::KnownFile> files, run_.writer.files_of(asset));
+    const bool has_other = std::ranges::any_of(files, [&](const store::KnownFile& other) {
+      return other.id != file && other.hashed && !store::is_away(other.state);
+    });
+    if (has_other) ++run_.report.duplicates;
+    return {};
   }
 
   Status committed() {

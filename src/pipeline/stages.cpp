@@ -7,6 +7,7 @@
 #include "core/hash.h"
 #include "core/json.h"
 #include "video/fingerprint.h"
+#include "vision/colour_signature.h"
 #include "vision/hashes.h"
 #include "vision/quality.h"
 
@@ -36,8 +37,10 @@ Result<StageOutput> find_quality(const StageInput& input) {
 
 Result<StageOutput> find_hashes(const StageInput& input) {
   const vision::PerceptualHashes hashes = vision::perceptual_hashes(input.picture);
-  return StageOutput{
-      json_text(nlohmann::json{{"dhash", vision::to_hex(hashes.dhash)}, {"phash", vision::to_hex(hashes.phash)}}), {}};
+  return StageOutput{json_text(nlohmann::json{{"dhash", vision::to_hex(hashes.dhash)},
+                                              {"phash", vision::to_hex(hashes.phash)},
+                                              {"colours", vision::to_hex(vision::colour_signature(input.picture))}}),
+                     {}};
 }
 
 constexpr StageRow kStageRows[] = {

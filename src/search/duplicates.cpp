@@ -1,18 +1,15 @@
 #include "search/duplicates.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <nlohmann/json.hpp>
-#include <span>
+#include <cstdlib>
 #include <tuple>
 #include <unordered_map>
 #include <unordered_set>
 
-#include "core/file.h"
-#include "core/json.h"
+#include "search/photo_facts.h"
+#include "search/raw_pairs.h"
+#include "search/removable.h"
 #include "search/video_duplicates.h"
 #include "vision/best_of.h"
 #include "vision/hashes.h"
@@ -23,93 +20,19 @@ namespace {
 
 // Below this contrast (docs/quality.md) a picture shows almost nothing, and its hash only reflects noise.
 constexpr double kBlankContrast = 0.05;
+constexpr char kAnotherShot[] = "another shot", kOfAPair[] = "raw and JPEG";
 
-// What is known about a photo for comparison.
-struct Photo {
-  store::AssetBrief brief;
-  std::uint64_t phash = 0;
-  std::optional<vision::Quality> quality;
-  bool decoded = false, partial = false, animated = false;  // by its thumbnail's record
+// Photos by the path that stands for them.
+using Shots = std::vector<const Photo*>;
 
-  [[nodiscard]] vision::Candidate candidate() const {
-    vision::Candidate c;
-    c.pixels = static_cast<std::uint64_t>(brief.width) * static_cast<std::uint64_t>(brief.height);
-    c.quality = quality;
-    c.rating = brief.rating;
-    c.has_gps = brief.has_gps;
-    c.has_taken = brief.taken_seconds.has_value();
-    c.raw = is_raw(brief.format);
-    c.lossless = is_lossless(brief.format);
-    c.bytes = static_cast<std::uint64_t>(brief.bytes);
-    return c;
-  }
-  [[nodiscard]] DuplicateFile file(std::uint64_t best_hash) const {
-    DuplicateFile file;
-    file.asset = brief.id;
-    file.path = brief.path;
-    file.bytes = brief.bytes;
-    file.width = brief.width;
-    file.height = brief.height;
-    file.distance = vision::distance(phash, best_hash);
-    file.partial = partial || !decoded;  // a file that may be truncated must not make another one removable
-    file.animated = animated || !decoded;
-    return file;
-  }
-};
-
-std::optional<std::uint64_t> phash_of(const std::string& data) {
-  const nlohmann::json json = parse_json(data);
-  if (!json.is_object() || !json.contains("phash") || !json["phash"].is_string()) return std::nullopt;
-  return vision::from_hex(json["phash"].get<std::string>());
-}
-
-std::optional<vision::Quality> quality_of(const std::string& data) {
-  const nlohmann::json json = parse_json(data);
-  if (!json.is_object()) return std::nullopt;
-  const nlohmann::json fields = vision::Quality();
-  for (const auto& [name, value] : fields.items())
-    if (!json.contains(name) || !json[name].is_number() || json[name] < 0 || json[name] > 1) return std::nullopt;
-  try {
-    return json.get<vision::Quality>();
-  } catch (const nlohmann::json::exception&) {
-    return std::nullopt;
-  }
-}
-
-// Whether a record has this flag.
-bool has_flag(const nlohmann::json& record, const char* flag) {
-  return record.is_object() && record.contains(flag) && record[flag] == true;
-}
-
-// Photos that have a hash, by asset.
-Result<std::vector<Photo>> load_photos(const store::CatalogueReader& catalogue, const DuplicateOptions& options) {
-  IE_TRY(std::vector<store::AssetBrief> briefs, catalogue.briefs(MediaKind::kPhoto));
-  IE_TRY(const std::vector<store::StageData> hashes, catalogue.stage_data(options.hash_stage));
-  IE_TRY(const std::vector<store::StageData> qualities, catalogue.stage_data(options.quality_stage));
-  IE_TRY(const std::vector<store::StageData> thumbnails, catalogue.stage_data(options.thumbnail_stage));
-  std::unordered_map<store::AssetId, const std::string*> hash_data, quality_data, thumbnail_data;
-  for (const store::StageData& row : thumbnails) thumbnail_data.emplace(row.asset, &row.data);
-  for (const store::StageData& row : hashes) hash_data.emplace(row.asset, &row.data);
-  for (const store::StageData& row : qualities) quality_data.emplace(row.asset, &row.data);
+// What the groups of photos are made of.
+struct Library {
+  const store::CatalogueReader& catalogue;
+  const DuplicateOptions& options;
   std::vector<Photo> photos;
-  for (store::AssetBrief& brief : briefs) {
-    const auto data = hash_data.find(brief.id);
-    if (data == hash_data.end()) continue;
-    const std::optional<std::uint64_t> phash = phash_of(*data->second);
-    if (!phash) continue;
-    const auto quality = quality_data.find(brief.id);
-    photos.push_back(
-        {std::move(brief), *phash, quality == quality_data.end() ? std::nullopt : quality_of(*quality->second)});
-    Photo& photo = photos.back();
-    if (const auto thumbnail = thumbnail_data.find(photo.brief.id); thumbnail != thumbnail_data.end()) {
-      const nlohmann::json record = parse_json(*thumbnail->second);
-      photo.decoded = true;
-      photo.partial = has_flag(record, "partial");
-      photo.animated = has_flag(record, "animated");
-    }
-  }
-  return photos;
-}
+  RawPairs pairs;
+  std::unordered_map<std::string, const Photo*> by_path;
+};
 
 // All but the best by path.
 void sort_others(DuplicateGroup& group) {
@@ -118,110 +41,158 @@ void sort_others(DuplicateGroup& group) {
             [](const DuplicateFile& a, const DuplicateFile& b) { return a.path < b.path; });
 }
 
-DuplicateGroup make_group(DuplicateKind kind, const std::vector<const Photo*>& members) {
-  // A truncated file is the best only among truncated ones.
-  std::vector<const Photo*> eligible;
-  std::ranges::copy_if(members, std::back_inserter(eligible), [](const Photo* photo) { return !photo->partial; });
-  if (eligible.empty()) eligible = members;
+DuplicateFile photo_file(const Photo& photo, const Photo& best) {
+  DuplicateFile file;
+  file.asset = photo.brief.id;
+  file.path = photo.brief.path;
+  file.bytes = photo.brief.bytes;
+  file.width = photo.brief.width;
+  file.height = photo.brief.height;
+  file.distance = vision::distance(photo.phash, best.phash);
+  file.partial = photo.partial || !photo.decoded;  // a file that may be truncated must not make another one removable
+  return file;
+}
+
+// Shots of one burst have one size; a copy that kept its camera and time mostly has another.
+bool are_shots(const Photo& a, const Photo& b, const DuplicateOptions& options) {
+  if (!a.brief.taken_seconds || !b.brief.taken_seconds || a.brief.camera.empty()) return false;
+  const auto apart = static_cast<double>(std::abs(*a.brief.taken_seconds - *b.brief.taken_seconds));
+  return a.brief.camera == b.brief.camera && apart <= options.burst_seconds && a.brief.width == b.brief.width &&
+         a.brief.height == b.brief.height;
+}
+
+bool is_wanted(const DuplicateOptions& options, DuplicateKind kind) {
+  return options.kinds.empty() || std::ranges::find(options.kinds, kind) != options.kinds.end();
+}
+
+// Of all files of photos.
+Result<RawPairs> pairs_of(const store::CatalogueReader& catalogue, const std::vector<store::AssetBrief>& briefs) {
+  if (std::ranges::none_of(briefs, [](const store::AssetBrief& brief) { return is_raw(brief.format); }))
+    return RawPairs();
+  std::unordered_map<store::AssetId, const store::AssetBrief*> by_asset;
+  for (const store::AssetBrief& brief : briefs) by_asset.emplace(brief.id, &brief);
+  IE_TRY(const std::vector<store::KnownFile> known, catalogue.known_files("/"));
+  std::vector<PairFile> files;
+  for (const store::KnownFile& file : known) {
+    const auto brief = by_asset.find(file.asset);
+    if (brief == by_asset.end() || store::is_away(file.state)) continue;
+    const store::AssetBrief& of = *brief->second;
+    files.push_back({file.seen.path, of.format, of.taken_seconds, of.camera, of.width * of.height});
+  }
+  return raw_pairs(files);
+}
+
+// The other half of its pair, where that is a photo by itself.
+const Photo* half_of(const Library& library, const Photo& photo) {
+  const auto pair = library.pairs.find(photo.brief.path);
+  if (pair == library.pairs.end()) return nullptr;
+  const auto half = library.by_path.find(pair->second);
+  return half == library.by_path.end() ? nullptr : half->second;
+}
+
+// Of pairs of which both are among `members`, the raw photo alone.
+Shots without_second_halves(const Library& library, Shots members) {
+  const Shots all = members;
+  std::erase_if(members, [&](const Photo* photo) {
+    return !is_raw(photo->brief.format) && std::ranges::find(all, half_of(library, *photo)) != all.end();
+  });
+  return members;
+}
+
+// Of both halves, where it is one of a pair.
+Result<vision::Candidate> facts_of(const Library& library, const Photo& photo) {
+  IE_TRY(vision::Candidate candidate, candidate_of(library.catalogue, photo));
+  const Photo* half = half_of(library, photo);
+  if (half == nullptr) return candidate;
+  IE_TRY(vision::Candidate other, candidate_of(library.catalogue, *half));
+  return is_raw(photo.brief.format) ? both_of(std::move(candidate), other) : both_of(std::move(other), candidate);
+}
+
+// The best first; empty if both halves of one pair are all there is, or if nobody asked for it.
+Result<DuplicateGroup> make_group(const Library& library, DuplicateKind kind, const Shots& all) {
+  const Shots members = without_second_halves(library, all);
+  if (members.size() < 2 || !is_wanted(library.options, kind)) return DuplicateGroup{kind, {}, {}};
   std::vector<vision::Candidate> candidates;
-  for (const Photo* photo : eligible) candidates.push_back(photo->candidate());
-  vision::Choice choice;
-  if (eligible.size() > 1)
-    choice = vision::choose_best(candidates);
-  else
-    choice.reasons.emplace_back("complete");
-  const Photo& best = *eligible[choice.best];
-  DuplicateGroup group{kind, {best.file(best.phash)}, choice.reasons};
-  for (const Photo* photo : members)
-    if (photo != &best) group.files.push_back(photo->file(best.phash));
+  for (const Photo* photo : members) {
+    IE_TRY(candidates.emplace_back(), facts_of(library, *photo));
+  }
+  const vision::Choice choice = vision::choose_best(candidates);
+  const Photo& best = *members[choice.best];
+  DuplicateGroup group{kind, {}, choice.reasons};
+  for (size_t i = 0; i < members.size(); ++i) {
+    DuplicateFile file = photo_file(*members[i], best);
+    const Photo* half = half_of(library, *members[i]);
+    if (half != nullptr) file.pair = half->brief.path;
+    if (i != choice.best) {
+      file.advantages = vision::advantages(candidates[i], candidates[choice.best]);
+      // What was not decoded may have any number of frames.
+      file.is_worse = members[i]->decoded && vision::is_really_better(candidates[choice.best], candidates[i]);
+      if (half != nullptr) file.advantages.emplace_back(kOfAPair);
+      if (kind == DuplicateKind::kBurst || are_shots(*members[i], best, library.options))
+        file.advantages = {kAnotherShot};
+    }
+    group.files.insert(i == choice.best ? group.files.begin() : group.files.end(), std::move(file));
+  }
   sort_others(group);
   return group;
 }
 
-// Fills `buffer` up to the file's end: the number of bytes read, or nullopt on an error. Not mapped: the file may
-// shrink at any time.
-std::optional<size_t> read_on(int fd, std::span<std::byte> buffer) {
-  size_t size = 0;
-  while (size < buffer.size()) {
-    const ssize_t got = ::read(fd, buffer.data() + size, buffer.size() - size);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return std::nullopt;
-    if (got == 0) break;
-    size += static_cast<size_t>(got);
-  }
-  return size;
-}
+// A file of an exact group, and what it has.
+struct Copy {
+  store::KnownFile file;
+  vision::Candidate candidate;
+};
 
-// nullopt when one of them cannot be read.
-std::optional<bool> same_bytes(const std::string& first, const std::string& second) {
-  constexpr size_t kChunk = size_t{256} << 10;
-  const Result<UniqueFd> a = open_regular(first), b = open_regular(second);
-  if (!a || !b) return std::nullopt;
-  std::vector<std::byte> left(kChunk), right(kChunk);
-  while (true) {
-    const std::optional<size_t> from_a = read_on(a->get(), left), from_b = read_on(b->get(), right);
-    if (!from_a || !from_b) return std::nullopt;
-    if (*from_a != *from_b || !std::equal(left.begin(), left.begin() + static_cast<ptrdiff_t>(*from_a), right.begin()))
-      return false;
-    if (*from_a < kChunk) return true;
-  }
-}
-
-// Why one of several files with the same picture is kept; the picture itself does not matter.
-std::vector<std::string> exact_reasons(const std::vector<store::KnownFile>& files) {
-  std::vector<std::string> reasons;
-  if (files[0].seen.sidecar && !files[1].seen.sidecar) reasons.emplace_back("has a sidecar");
-  if (files[0].seen.stamp.mtime_ns < files[1].seen.stamp.mtime_ns) reasons.emplace_back("older");
-  if (reasons.empty()) reasons.emplace_back("no better, but first");
+// The picture is the same: what a person and a camera wrote decides, then age.
+std::vector<std::string> exact_reasons(const Copy& best, const Copy& next) {
+  std::vector<std::string> reasons = vision::advantages(best.candidate, next.candidate);
+  if (reasons.empty() && best.file.seen.stamp.mtime_ns < next.file.seen.stamp.mtime_ns) reasons.emplace_back("older");
+  if (reasons.empty()) reasons.emplace_back(vision::kNoBetter);
   return reasons;
 }
 
-// A file's current state on disk, not the catalogue's.
-struct Disk {
-  FileIdentities identities;
-  std::unordered_map<std::string, store::FileStamp> analyzed;  // of listed files
-
-  // Whether it exists, is readable, and is unchanged since its analysis.
-  [[nodiscard]] bool is_as_analyzed(const std::string& path) const {
-    const auto stamp = analyzed.find(path);
-    const Result<UniqueFd> file = open_regular(path);
-    return stamp != analyzed.end() && file && store::stamp_of(file->get()) == stamp->second;
+// The files of the asset, the best first; each file by one of its names. Halves of pairs come first.
+Result<std::vector<Copy>> copies_of(const store::CatalogueReader& catalogue, store::AssetId asset,
+                                    const RawPairs& pairs, Disk& disk, std::unordered_set<std::string>& links) {
+  IE_TRY(store::AssetRecord record, catalogue.asset_record(asset));
+  IE_TRY(const auto metadata, catalogue.file_metadata(asset));
+  std::erase_if(record.files, [](const store::KnownFile& file) { return store::is_away(file.state); });
+  std::vector<Copy> copies;
+  for (const store::KnownFile& file : record.files) {
+    disk.analyzed[file.seen.path] = file.seen.stamp;
+    copies.push_back({file, candidate_of(record, metadata, file.seen)});
   }
-};
-
-// Drops each file that is another name of an earlier one. `linked` is called with each hard link to an earlier one.
-template <typename File, typename PathOf, typename Linked>
-void drop_other_names(std::vector<File>& files, Disk& disk, PathOf path_of, Linked linked) {
-  std::unordered_map<std::string, std::string> first_name;
-  std::erase_if(files, [&](File& file) {
-    const std::string& path = path_of(file);
-    const std::string identity = disk.identities.identity(path);
-    if (identity.empty()) return false;
-    const auto [first, added] = first_name.try_emplace(identity, path);
-    if (added) return false;
-    if (disk.identities.compare(first->second, path) == Sameness::kSame) return true;
-    linked(file);
-    return false;
+  std::ranges::sort(copies, {}, [&](const Copy& copy) {
+    const store::FileObservation& seen = copy.file.seen;
+    // Both halves of a pair have their copies in one folder, but not always the same times.
+    const bool is_half = pairs.contains(seen.path);
+    return std::tuple(copy.file.state != store::FileState::kPresent, disk.identities.is_link(seen.path), !is_half,
+                      -vision::merit(copy.candidate), is_half ? 0 : seen.stamp.mtime_ns, seen.path);
   });
+  drop_other_names(
+      copies, disk, [](const Copy& copy) -> const std::string& { return copy.file.seen.path; },
+      [&](const Copy& copy) { links.insert(copy.file.seen.path); });
+  return copies;
+}
+
+// The first of the copies before `file` with the same bytes.
+std::string twin_of(const std::vector<Copy>& copies, const Copy& file) {
+  for (const Copy& other : copies) {
+    if (&other == &file) break;
+    if (other.file.seen.stamp.size == file.file.seen.stamp.size &&
+        same_bytes(other.file.seen.path, file.file.seen.path) == true)
+      return other.file.seen.path;
+  }
+  return {};
 }
 
 Result<DuplicateGroup> exact_group(const store::CatalogueReader& catalogue, const store::AssetBrief& brief,
-                                   const DuplicateOptions& options, Disk& disk) {
-  IE_TRY(store::AssetRecord record, catalogue.asset_record(brief.id));
-  std::erase_if(record.files, [](const store::KnownFile& file) { return store::is_away(file.state); });
-  const auto order = [&](const store::KnownFile& file) {
-    return std::tuple(file.state != store::FileState::kPresent, disk.identities.is_link(file.seen.path),
-                      !file.seen.sidecar, file.seen.stamp.mtime_ns, file.seen.path);
-  };
-  std::sort(record.files.begin(), record.files.end(),
-            [&](const store::KnownFile& a, const store::KnownFile& b) { return order(a) < order(b); });
-  DuplicateGroup group{DuplicateKind::kExact, {}, {}};
+                                   const DuplicateOptions& options, const RawPairs& pairs, Disk& disk) {
   std::unordered_set<std::string> links;
-  drop_other_names(
-      record.files, disk, [](const store::KnownFile& file) -> const std::string& { return file.seen.path; },
-      [&](const store::KnownFile& file) { links.insert(file.seen.path); });
-  for (const store::KnownFile& file : record.files) {
-    const store::FileObservation& seen = file.seen;
+  IE_TRY(const std::vector<Copy> copies, copies_of(catalogue, brief.id, pairs, disk, links));
+  DuplicateGroup group{DuplicateKind::kExact, {}, {}};
+  for (const Copy& copy : copies) {
+    const store::FileObservation& seen = copy.file.seen;
     DuplicateFile& entry = group.files.emplace_back();
     entry.asset = brief.id;
     entry.path = seen.path;
@@ -229,10 +200,14 @@ Result<DuplicateGroup> exact_group(const store::CatalogueReader& catalogue, cons
     entry.bytes = seen.stamp.size;
     entry.width = brief.width;
     entry.height = brief.height;
-    disk.analyzed[seen.path] = seen.stamp;
-    if (options.verify) entry.same_bytes = same_bytes(record.files[0].seen.path, seen.path);
+    entry.has_sidecar = seen.sidecar.has_value();
+    if (const auto pair = pairs.find(seen.path); pair != pairs.end()) entry.pair = pair->second;
+    if (&copy != &copies.front()) entry.advantages = vision::advantages(copy.candidate, copies.front().candidate);
+    if (!options.verify) continue;
+    entry.same_bytes = same_bytes(copies.front().file.seen.path, seen.path);
+    entry.twin = twin_of(copies, copy);
   }
-  if (group.files.size() > 1) group.reasons = exact_reasons(record.files);
+  if (copies.size() > 1) group.reasons = exact_reasons(copies[0], copies[1]);
   sort_others(group);
   return group;
 }
@@ -240,60 +215,79 @@ Result<DuplicateGroup> exact_group(const store::CatalogueReader& catalogue, cons
 // The near group of each photo.
 using NearGroup = std::unordered_map<const Photo*, size_t>;
 
-std::vector<DuplicateGroup> near_groups(const std::vector<Photo>& photos, const DuplicateOptions& options,
-                                        NearGroup& group_of) {
+// Parts in each of which any two have the same colours.
+std::vector<Shots> by_colours(const Shots& photos) {
+  std::vector<Shots> parts;
+  for (const Photo* photo : photos) {
+    const auto fits = [&](const Shots& part) {
+      return std::ranges::all_of(
+          part, [&](const Photo* other) { return vision::have_same_colours(photo->colours, other->colours); });
+    };
+    const auto part = std::ranges::find_if(parts, fits);
+    (part == parts.end() ? parts.emplace_back() : *part).push_back(photo);
+  }
+  std::erase_if(parts, [](const Shots& part) { return part.size() < 2; });
+  return parts;
+}
+
+Result<std::vector<DuplicateGroup>> near_groups(const Library& library, NearGroup& group_of) {
   std::vector<std::uint64_t> hashes;
-  for (const Photo& photo : photos) hashes.push_back(photo.phash);
+  for (const Photo& photo : library.photos) hashes.push_back(photo.phash);
   std::vector<DuplicateGroup> groups;
-  const vision::Pairs pairs = vision::all_pairs(hashes, options.max_distance, options.threads);
+  const vision::Pairs pairs = vision::all_pairs(hashes, library.options.max_distance, library.options.threads);
   for (const std::vector<std::uint32_t>& members : vision::groups(pairs, hashes)) {
-    std::vector<const Photo*> group;
-    for (const std::uint32_t index : members) {
-      group.push_back(&photos[index]);
-      group_of.emplace(&photos[index], groups.size());
+    Shots alike;
+    for (const std::uint32_t index : members) alike.push_back(&library.photos[index]);
+    for (const Shots& group : by_colours(alike)) {
+      for (const Photo* photo : group) group_of.emplace(photo, groups.size());
+      IE_TRY(groups.emplace_back(), make_group(library, DuplicateKind::kNear, group));
     }
-    groups.push_back(make_group(DuplicateKind::kNear, group));
   }
   return groups;
 }
 
 // One camera's photos in the order they were taken: a burst continues while the next photo follows soon and still
 // resembles the first.
-std::vector<DuplicateGroup> burst_groups(const std::vector<Photo>& photos, const DuplicateOptions& options,
-                                         const NearGroup& near) {
-  std::vector<const Photo*> ordered;
-  for (const Photo& photo : photos)
+std::vector<Shots> bursts(const Library& library) {
+  const DuplicateOptions& options = library.options;
+  Shots ordered;
+  for (const Photo& photo : library.photos)
     if (photo.brief.taken_to_the_second && !photo.brief.camera.empty()) ordered.push_back(&photo);
   std::sort(ordered.begin(), ordered.end(), [](const Photo* a, const Photo* b) {
     return std::tie(a->brief.camera, *a->brief.taken_seconds, a->brief.path) <
            std::tie(b->brief.camera, *b->brief.taken_seconds, b->brief.path);
   });
-  std::vector<DuplicateGroup> groups;
-  std::vector<const Photo*> burst;
-  const auto all_near = [&] {
-    const auto first = near.find(burst.front());
-    return first != near.end() && std::all_of(burst.begin(), burst.end(), [&](const Photo* photo) {
+  std::vector<Shots> found;
+  for (const Photo* photo : ordered) {
+    const bool follows = !found.empty() && found.back().back()->brief.camera == photo->brief.camera &&
+                         static_cast<double>(*photo->brief.taken_seconds - *found.back().back()->brief.taken_seconds) <=
+                             options.burst_seconds &&
+                         vision::distance(photo->phash, found.back().front()->phash) <= options.burst_distance;
+    if (!follows) found.emplace_back();
+    found.back().push_back(photo);
+  }
+  std::erase_if(found, [](const Shots& shots) { return shots.size() < 2; });
+  return found;
+}
+
+Result<std::vector<DuplicateGroup>> burst_groups(const Library& library, const NearGroup& near) {
+  const auto are_near = [&](const Shots& shots) {
+    const auto first = near.find(shots.front());
+    return first != near.end() && std::ranges::all_of(shots, [&](const Photo* photo) {
              const auto other = near.find(photo);
              return other != near.end() && other->second == first->second;
            });
   };
-  const auto finish = [&] {
-    if (burst.size() > 1 && !all_near()) groups.push_back(make_group(DuplicateKind::kBurst, burst));
-    burst.clear();
-  };
-  for (const Photo* photo : ordered) {
-    const bool follows = !burst.empty() && burst.back()->brief.camera == photo->brief.camera &&
-                         static_cast<double>(*photo->brief.taken_seconds - *burst.back()->brief.taken_seconds) <=
-                             options.burst_seconds &&
-                         vision::distance(photo->phash, burst.front()->phash) <= options.burst_distance;
-    if (!follows) finish();
-    burst.push_back(photo);
+  std::vector<DuplicateGroup> groups;
+  for (const Shots& shots : bursts(library)) {
+    if (are_near(shots)) continue;
+    IE_TRY(groups.emplace_back(), make_group(library, DuplicateKind::kBurst, shots));
   }
-  finish();
   return groups;
 }
 
 void append(std::vector<DuplicateGroup>& all, std::vector<DuplicateGroup> groups) {
+  std::erase_if(groups, [](const DuplicateGroup& group) { return group.files.empty(); });
   std::sort(groups.begin(), groups.end(), [](const DuplicateGroup& a, const DuplicateGroup& b) {
     return a.files.front().path < b.files.front().path;
   });
@@ -319,26 +313,6 @@ void compare_files(DuplicateGroup& group, Disk& disk) {
   for (DuplicateFile& file : group.files) file.sameness = disk.identities.compare(best, file.path);
 }
 
-// Marks a file removable only once, and never one that another group keeps in place of a removable file.
-void mark_removable(std::vector<DuplicateGroup>& groups, Disk& disk) {
-  std::unordered_set<std::string> kept, offered;
-  for (DuplicateGroup& group : groups) {
-    const std::string best = disk.identities.identity(group.files.front().path);
-    if (best.empty() || offered.contains(best) || !disk.is_as_analyzed(group.files.front().path)) continue;
-    if (group.kind != DuplicateKind::kExact && group.files.front().partial) continue;
-    for (DuplicateFile& file : std::span(group.files).subspan(1)) {
-      if (group.kind != DuplicateKind::kExact && (file.animated || !file.advantages.empty())) continue;
-      if (file.sameness != Sameness::kDistinct || !disk.is_as_analyzed(file.path)) continue;
-      if (group.kind == DuplicateKind::kExact && file.same_bytes != true) continue;
-      const std::string identity = disk.identities.identity(file.path);
-      if (kept.contains(identity)) continue;
-      file.removable = true;
-      offered.insert(identity);
-      kept.insert(best);
-    }
-  }
-}
-
 }  // namespace
 
 Result<std::vector<DuplicateGroup>> find_duplicates(const store::CatalogueReader& catalogue,
@@ -353,30 +327,39 @@ Result<std::vector<DuplicateGroup>> find_duplicates(const store::CatalogueReader
   std::vector<store::AssetBrief> briefs = photo_briefs;
   briefs.insert(briefs.end(), video_briefs.begin(), video_briefs.end());
   briefs.insert(briefs.end(), sound_briefs.begin(), sound_briefs.end());
+  Library library{catalogue, options, {}, {}, {}};
+  IE_TRY(library.pairs, pairs_of(catalogue, photo_briefs));
   for (const store::AssetBrief& brief : briefs) {
     disk.analyzed[brief.path] = {brief.bytes, brief.mtime_ns};
     if (brief.files < 2) continue;
-    IE_TRY(DuplicateGroup group, exact_group(catalogue, brief, options, disk));
+    IE_TRY(DuplicateGroup group, exact_group(catalogue, brief, options, library.pairs, disk));
     if (!group.files.empty()) best_of_asset[brief.id] = group.files.front().path;
     if (group.files.size() > 1) exact.push_back(std::move(group));
   }
   append(groups, std::move(exact));
-  IE_TRY(std::vector<Photo> photos, load_photos(catalogue, options));
-  std::erase_if(photos, [](const Photo& photo) { return photo.quality && photo.quality->contrast < kBlankContrast; });
-  for (Photo& photo : photos)
+  IE_TRY(library.photos, load_photos(catalogue, options));
+  // One frame tells nothing of the others.
+  std::erase_if(library.photos, [](const Photo& photo) {
+    return photo.animated || (photo.quality && photo.quality->contrast < kBlankContrast);
+  });
+  for (Photo& photo : library.photos) {
     if (const auto best = best_of_asset.find(photo.brief.id); best != best_of_asset.end())
       photo.brief.path = best->second;
+    library.by_path.emplace(photo.brief.path, &photo);
+  }
   NearGroup near;
-  append(groups, near_groups(photos, options, near));
-  append(groups, burst_groups(photos, options, near));
+  IE_TRY(std::vector<DuplicateGroup> alike, near_groups(library, near));
+  append(groups, std::move(alike));
+  IE_TRY(std::vector<DuplicateGroup> shots, burst_groups(library, near));
+  append(groups, std::move(shots));
   for (store::AssetBrief& brief : video_briefs)
     if (const auto best = best_of_asset.find(brief.id); best != best_of_asset.end()) brief.path = best->second;
-  if (options.kinds.empty() || std::ranges::find(options.kinds, DuplicateKind::kVideo) != options.kinds.end()) {
+  if (is_wanted(options, DuplicateKind::kVideo)) {
     IE_TRY(std::vector<DuplicateGroup> videos, video_groups(catalogue, options, video_briefs));
     append(groups, std::move(videos));
   }
   std::erase_if(groups, [&](DuplicateGroup& group) {
-    if (!options.kinds.empty() && std::ranges::find(options.kinds, group.kind) == options.kinds.end()) return true;
+    if (!is_wanted(options, group.kind)) return true;
     compare_files(group, disk);
     return group.files.size() < 2;
   });

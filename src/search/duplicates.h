@@ -18,7 +18,7 @@ namespace image_engine::search {
 
 enum class DuplicateKind : std::uint8_t {
   kExact,  // files with the same coded picture or sound; of videos, with the same bytes
-  kNear,   // different files that look the same
+  kNear,   // different files that look the same, also in their colours; no animations
   kBurst,  // shot one after the other, and alike
   kVideo,  // videos that are wholly in the best one: re-encoded, resized or trimmed
 };
@@ -35,20 +35,26 @@ struct DuplicateFile {
   int distance = 0;  // bits in which the hash differs from the best one's
   // To the best one's file, as both are now. A group lists no file twice.
   Sameness sameness = Sameness::kUnknown;
-  bool partial = false;   // the file is truncated
-  bool animated = false;  // it has more frames than the compared one
+  bool partial = false;                 // the file is truncated
+  bool animated = false;                // it has more frames than the compared one
+  std::vector<std::string> advantages;  // what it has and the best one lacks, in words
+  std::string pair;  // of a raw file and its JPEG: the other one, which is listed in no other place of the group
+  // Of a photo: whether the best one is the better one for certain.
+  bool is_worse = false;
   // Of kVideo: its length in seconds; where in the best one it is, in seconds from that one's begin, unless it is all
-  // of it; what it has and the best one lacks, in words.
+  // of it.
   double seconds = 0;
   std::optional<std::pair<double, double>> part;
-  std::vector<std::string> advantages;
   bool silent = false;     // it has no sound, and the best one has
   bool hard_link = false;  // to an earlier file of the group: it takes no space of its own
   // For verified exact groups: whether every byte equals the best one's; nullopt when either could not be read.
   std::optional<bool> same_bytes;
-  // Only with DuplicateOptions::verify: deleting it loses nothing. It and the best are two files, both unchanged since
-  // their analysis; in an exact group their bytes are equal; in others it has one frame and the best is complete; of
-  // videos, the best one also lacks nothing that it has. No group keeps a file that another marks removable.
+  std::string twin;  // likewise: the first file of the group with the same bytes; empty: itself, or none could be read
+  bool has_sidecar = false;
+  // Only with DuplicateOptions::verify: deleting it loses nothing. It and the one that is kept for it are two files,
+  // both unchanged since their analysis. In an exact group that is its twin, and it has no sidecar; in others the best
+  // one, which lacks nothing that it has and is the better one for certain. Never of a burst: its shots are different
+  // pictures; nor one half of a raw and JPEG pair alone. No group keeps a file that another marks removable.
   bool removable = false;
 };
 

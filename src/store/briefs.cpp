@@ -34,6 +34,18 @@ Result<std::vector<AssetBrief>> FileReader::briefs(MediaKind kind) const {
   });
 }
 
+Result<std::map<std::string, Metadata>> FileReader::file_metadata(AssetId id) const {
+  return guarded([&] {
+    std::map<std::string, Metadata> found;
+    auto row = connection_->query(
+        "SELECT f.path, r.data FROM files f JOIN records r ON r.file_id = f.id AND r.stage = ? WHERE f.asset_id = ?",
+        kMetadataStage, id);
+    while (row.next())
+      if (auto facts = facts_from_json(row.bytes(1))) found.emplace(row.bytes(0), std::move(facts->metadata));
+    return found;
+  });
+}
+
 Result<std::vector<StageData>> RecordReader::stage_data(const StageKey& key) const {
   return guarded([&] {
     std::vector<StageData> records;

@@ -2,6 +2,7 @@
 // CatalogueReader and CatalogueWriter (store/catalogue.h), whose rules for threads, errors and transactions hold.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -28,6 +29,8 @@ class FileReader {
   Result<bool> knows(const std::string& path) const;
   // `first` comes first among its files, and its metadata counts; without it, the oldest present file.
   Result<AssetRecord> asset_record(AssetId id, const std::string& first = {}) const;
+  // What the headers of each of its files say, by path; a file whose headers were not read is omitted.
+  Result<std::map<std::string, Metadata>> file_metadata(AssetId id) const;
   Result<std::vector<AssetId>> asset_ids() const;
   // Assets of that kind with a hash and a file that is not missing, by id.
   Result<std::vector<AssetBrief>> briefs(MediaKind kind) const;

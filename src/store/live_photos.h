@@ -1,15 +1,10 @@
 // The records that make a pair of a Live Photo's still and clip; FileWriter::pair_live_photos() keeps them.
 #pragma once
 
-#include <string_view>
-
 #include "store/sql.h"
 #include "store/types.h"
 
 namespace image_engine::store {
-
-// Records of the stage "live_photo" have the asset's role as their model.
-inline constexpr std::string_view kLiveStill = "still", kLiveClip = "clip";
 
 // Whether the asset is a clip whose still is there: it is then no result of its own.
 bool is_live_clip(Connection& connection, AssetId asset);

@@ -94,6 +94,10 @@ struct Record {
   std::string created;  // UTC, ISO 8601; set by the catalogue
 };
 
+// FileWriter::pair_live_photos() keeps records of this stage, which name the other file of the pair. Their model is the
+// asset's role.
+inline constexpr std::string_view kLivePhotoStage = "live_photo", kLiveStill = "still", kLiveClip = "clip";
+
 // A stage whose records are to be brought up to date.
 struct WantedStage {
   StageKey key;

@@ -15,7 +15,7 @@ class DuplicateSearchTest : public SearchedTest {
     SearchedTest::SetUp();
     ASSERT_TRUE(writer_->add_root(folder_, 1).has_value());
     open_reader();
-    options_.hash_stage = {"hash", "", "1", ""};
+    options_.hash_stage = {"hash", "", "2", ""};
     options_.quality_stage = {"quality", "", "1", ""};
     options_.thumbnail_stage = {"thumbnail", "", "1", ""};
   }
