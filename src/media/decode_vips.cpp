@@ -343,6 +343,26 @@ Result<Image> pull_hdr_rows(VipsImage* image, Size target, const HdrKind& kind, 
   return pull_rows(image, target, write, luma);
 }
 
+// By the chunk of animated PNGs (PNG's third edition, 11.3.5.1), which lies before the pixels; libvips sees one
+// picture.
+std::uint32_t frames_of_png(Bytes file) {
+  const ByteView view(file);
+  for (std::uint64_t at = 8; view.has(at, 12);) {
+    const std::uint64_t size = view.u32(at);
+    const std::string_view type = view.text(at + 4, 4);
+    if (type == "acTL" && size == 8) return std::max(view.u32(at + 8), 1U);
+    if (type == "IDAT" || type == "IEND") break;
+    at += size + 12;
+  }
+  return 1;
+}
+
+std::uint32_t frames_of(Bytes file, VipsImage* image) {
+  const int pages = std::max(integer_of(image, VIPS_META_N_PAGES, 1), 1);
+  return pages == 1 && sniff_format(file) == MediaFormat::kPng ? frames_of_png(file)
+                                                               : static_cast<std::uint32_t>(pages);
+}
+
 Result<Decoded> decode_once(const Loader& loader, Bytes file, const DecodeOptions& options, VipsFailOn fail_on) {
   IE_TRY(auto image, open(loader, file, fail_on));
   const Size full{static_cast<std::uint32_t>(image->Xsize), static_cast<std::uint32_t>(image->Ysize)};
@@ -351,7 +371,8 @@ Result<Decoded> decode_once(const Loader& loader, Bytes file, const DecodeOption
   Bytes icc = colours.icc;
 
   Decoded decoded;
-  decoded.animated = loader.pages_move && integer_of(image.get(), VIPS_META_N_PAGES, 1) > 1;
+  const bool pages_move = loader.pages_move || sniff_format(file) == MediaFormat::kPng;
+  decoded.animated = pages_move && frames_of(file, image.get()) > 1;
   const Size target = fit(full, options.max_edge);
   if (colours.hdr && is_hdr_readable(image.get())) {
     IE_TRY(decoded.image, pull_hdr_rows(image.get(), target, *colours.hdr, options.luma));
@@ -434,7 +455,7 @@ Result<Blocks> read_vips_blocks(Bytes file, Metadata& metadata) {
   IE_TRY(const auto image, open(loader, file, VIPS_FAIL_ON_NONE));
   metadata.width = static_cast<std::uint32_t>(image->Xsize);
   metadata.height = static_cast<std::uint32_t>(image->Ysize);
-  metadata.frames = static_cast<std::uint32_t>(std::max(integer_of(image.get(), VIPS_META_N_PAGES, 1), 1));
+  metadata.frames = frames_of(file, image.get());
   metadata.has_alpha = vips_image_hasalpha(image.get());
   const int depth = static_cast<int>(vips_format_sizeof(image->BandFmt)) * 8;
   metadata.bit_depth = static_cast<std::uint32_t>(

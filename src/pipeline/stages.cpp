@@ -126,7 +126,7 @@ const std::vector<store::JsonSection>& json_sections() {
 
 store::StageKey thumbnail_key(const Config& config) {
   const std::string params = fmt::format("size={} quality={}", config.thumbnails.size, config.thumbnails.quality);
-  return {kThumbnailStage, "jpeg", "1", hash128(params).hex().substr(0, 16)};
+  return {kThumbnailStage, "jpeg", "2", hash128(params).hex().substr(0, 16)};
 }
 
 }  // namespace image_engine::pipeline

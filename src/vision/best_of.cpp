@@ -128,6 +128,8 @@ constexpr Criterion kCriteria[] = {
      [](const Candidate& a, const Candidate& b) { return rating_value(a) > rating_value(b); }},
     {"raw", Role::kKeeps, 2, [](const Candidate& c) { return is_raw(c.metadata.format) ? 1.0 : 0.0; },
      [](const Candidate& a, const Candidate& b) { return is_raw(a.metadata.format) && !is_raw(b.metadata.format); }},
+    {"developed from raw data", Role::kKeeps, 0, nullptr,
+     [](const Candidate& a, const Candidate& b) { return !is_raw(a.metadata.format) && is_raw(b.metadata.format); }},
     {"more detail", Role::kDecides, 2,
      [](const Candidate& c) { return detail_of(c).found - kBetween * detail_of(c).edge; }, has_more_detail},
     {"sharper", Role::kKeeps, 0, nullptr, is_sharper},

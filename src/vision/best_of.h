@@ -35,8 +35,8 @@ double merit(const Candidate& candidate);
 std::vector<std::string> advantages(const Candidate& a, const Candidate& b);
 
 // Whether one of those advantages makes `a` the better one for certain. Others (more bytes, lossless coding, more
-// colours, a sharper picture of the same size) may come from saving a worse file anew, and what was made of raw data
-// may be a person's work: they only tell that `a` is not the same.
+// colours, a sharper picture of the same size) may come from saving a worse file anew, and what was developed from raw
+// data may be a person's work: they only tell that `a` is not the same.
 bool is_really_better(const Candidate& a, const Candidate& b);
 
 struct Choice {

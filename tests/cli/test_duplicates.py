@@ -222,6 +222,7 @@ def test_what_is_cut_off_replaces_nothing(engine, photos):
 def test_an_animation_is_no_copy_of_its_first_frame(engine, photos):
     frames = [Image.open(PHOTOS / "fruits.jpg").convert("P"), Image.open(PHOTOS / "baboon.jpg").convert("P")]
     frames[0].save(photos / "moving.gif", save_all=True, append_images=frames[1:])
+    frames[0].save(photos / "moving.png", save_all=True, append_images=[ImageOps.flip(frames[1])])
     frames[0].save(photos / "still.png")
     engine.analyze(photos)
     frames[0].save(photos / "moving otherwise.gif", save_all=True, append_images=[ImageOps.mirror(frames[1])])
