@@ -368,6 +368,9 @@ void merge_rating(const Tags& tags, Metadata& metadata) {
   }
 }
 
+// Android's "Motion photo format" 1.0, and the property that it replaces.
+constexpr std::array kMotionPhoto = {"Xmp.GCamera.MotionPhoto"sv, "Xmp.GCamera.MicroVideo"sv};
+
 void merge(const Tags& tags, Metadata& metadata) {
   for (const auto& field : kTexts)
     for (const auto key : field.keys)
@@ -383,6 +386,7 @@ void merge(const Tags& tags, Metadata& metadata) {
     }
   if (const auto flash = tags.number("Exif.Photo.Flash"); flash && !metadata.flash)
     metadata.flash = (static_cast<std::uint32_t>(std::clamp(*flash, 0.0, 65535.0)) & 1) != 0;
+  for (const auto key : kMotionPhoto) metadata.motion_photo |= tags.number(key).value_or(0) > 0;
   merge_gps(tags, metadata);
   merge_rating(tags, metadata);
   const TagTexts words = tags.words();

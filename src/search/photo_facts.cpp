@@ -95,7 +95,7 @@ vision::Candidate candidate_of(const store::AssetRecord& record, const std::map<
   c.words = c.metadata.keywords;
   c.words.insert(c.words.end(), record.labels.begin(), record.labels.end());
   c.title = record.user_title;
-  c.clip = clip_beside(record, file.path);
+  c.clip = c.metadata.motion_photo ? file.path : clip_beside(record, file.path);
   c.has_sidecar = file.sidecar.has_value();
   return c;
 }

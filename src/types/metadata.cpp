@@ -125,6 +125,7 @@ void to_json(json& out, const Metadata& m) {
   if (m.frames != 1) out["frames"] = m.frames;
   if (m.bit_depth != 8) out["bit_depth"] = m.bit_depth;
   if (m.has_alpha) out["alpha"] = true;
+  if (m.motion_photo) out["motion_photo"] = true;
   if (m.progressive) out["progressive"] = true;
   put(out, "colour_profile", m.colour_profile);
   if (m.taken) {
@@ -182,6 +183,7 @@ void from_json(const json& in, Metadata& m) {
   get(in, "frames", m.frames);
   get(in, "bit_depth", m.bit_depth);
   get(in, "alpha", m.has_alpha);
+  get(in, "motion_photo", m.motion_photo);
   get(in, "progressive", m.progressive);
   get(in, "colour_profile", m.colour_profile);
   if (std::string taken; get(in, "taken", taken), !taken.empty()) {

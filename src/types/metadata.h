@@ -72,6 +72,7 @@ struct Metadata {
   std::uint32_t bit_depth = 8;    // bits a channel
   bool has_alpha = false;
   bool progressive = false;
+  bool motion_photo = false;   // a video clip lies in the file, behind the picture
   std::string colour_profile;  // the ICC profile's description, empty without one
   std::optional<CaptureTime> taken;
   std::string make, model, lens, software;
@@ -142,7 +143,7 @@ void visit_fields(Archive& archive, Same<Metadata> auto& m) {
   archive(m.exposure_bias), archive(m.flash), archive(m.gps), archive(m.rating), archive(m.label);
   archive(m.keywords), archive(m.title), archive(m.description), archive(m.creator), archive(m.copyright);
   archive(m.video), archive(m.audio), archive(m.audio_tracks), archive(m.warnings), archive(m.content_identifier);
-  archive(m.people), archive(m.place);
+  archive(m.people), archive(m.place), archive(m.motion_photo);
 }
 
 }  // namespace image_engine

@@ -230,6 +230,22 @@ def test_an_animation_is_no_copy_of_its_first_frame(engine, photos):
     assert engine.json("duplicates")["groups"] == []
 
 
+def test_a_motion_photo_is_no_copy_of_a_better_still(engine, photos):
+    photo = Image.open(PHOTOS / "fruits.jpg").convert("RGB")
+    photo.save(photos / "still.jpg", quality=98)
+    packet = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" '
+        b'xmlns:GCamera="http://ns.google.com/photos/1.0/camera/" GCamera:MotionPhoto="1" GCamera:MotionPhotoVersion="1"/></rdf:RDF></x:xmpmeta>'
+    )
+    photo.resize((256, 240)).save(photos / "motion.jpg", quality=60, xmp=packet)
+    engine.analyze(photos)
+    assert engine.json("show", photos / "motion.jpg")["motion_photo"] is True and "motion_photo" not in engine.json("show", photos / "still.jpg")
+    (group,) = engine.json("duplicates", "--verify")["groups"]
+    (motion,) = (file for file in group["files"] if base(file) == "motion.jpg")
+    assert "removable" not in motion or not motion["removable"]
+    assert engine.run("duplicates", "--print0").out == b""
+
+
 def test_other_colours_are_another_picture(engine, photos):
     photo = Image.open(PHOTOS / "fruits.jpg").convert("RGB")
     hue, saturation, value = photo.convert("HSV").split()
