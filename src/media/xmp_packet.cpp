@@ -124,8 +124,9 @@ Namespaces namespaces_of(std::string_view text) {
 
 // Whether an & begins a reference that XML itself knows.
 bool is_reference(std::string_view from) {
-  const size_t end = from.find(';');
-  if (end == from.npos || end > 10) return false;
+  constexpr size_t kMostBytes = 10;
+  const size_t end = from.find(';');  // npos is more, too
+  if (end > kMostBytes) return false;
   const std::string_view name = from.substr(1, end - 1);
   constexpr std::string_view kNames[] = {"amp", "lt", "gt", "quot", "apos"};
   return std::ranges::find(kNames, name) != std::end(kNames) ||

@@ -90,13 +90,13 @@ std::vector<Subject> measured(const Segmented& segmented, const std::vector<std:
         ++extent.area;
       });
   std::vector<Subject> subjects;
-  for (std::uint16_t part = 1; part <= count; ++part) {
+  for (std::size_t part = 1; part <= count; ++part) {
     const Extent& extent = extents[part];
     if (extent.area == 0) continue;
     const Box box{static_cast<float>(extent.left), static_cast<float>(extent.top),
                   static_cast<float>(extent.right - extent.left), static_cast<float>(extent.bottom - extent.top)};
     subjects.push_back({box, static_cast<double>(extent.area) / static_cast<double>(segmented.alpha.size()),
-                        segmented.label == kSubject ? "" : segmented.label, 0, part});
+                        segmented.label == kSubject ? "" : segmented.label, 0, static_cast<std::uint16_t>(part)});
   }
   std::ranges::stable_sort(subjects, std::ranges::greater{}, &Subject::share);
   return subjects;
