@@ -1,5 +1,4 @@
 #include "worker/gpu_decoder.h"
-#include "core/sanitizers.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -259,10 +258,6 @@ TEST(GpuDecoder, ModelsInputsAreThoseOfTheCpu) {
 }
 
 TEST(GpuDecoder, ModelsInputsAreKeptWhileTheyAreUsed) {
-#if IE_THREAD_SANITIZER
-  GTEST_SKIP() << "under ThreadSanitizer, with other work beside it, the stand-in for the GPU's decoder ends early: "
-                  "why is not known yet";
-#endif
   std::vector<GpuInput> inputs = two_inputs();
   inputs[0].plan.width = inputs[0].plan.height = 224;  // one area of the stand-in's memory holds it
   const auto gpu = decoder("good");
