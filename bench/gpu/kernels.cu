@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "gpu/kernels/condense.h"
 #include "preprocess/device_input.h"
 #include "types/half.h"
 
@@ -180,6 +181,39 @@ bool repeats_in_a_graph(const Case& work) {
   return before == after;
 }
 
+// Hashes' and colours' numbers of reduced pictures.
+bool condense(const std::vector<gpu::DevicePicture>& pictures, const std::vector<gpu::DevicePicture>& host_pictures) {
+  const Device results(pictures.size() * sizeof(CondensedPicture));
+  std::vector<gpu::CondenseTask> tasks;
+  for (std::size_t i = 0; i < pictures.size(); ++i)
+    tasks.push_back({pictures[i].rgb,
+                     {pictures[i].width, pictures[i].height},
+                     results.at<CondensedPicture>(i * sizeof(CondensedPicture))});
+  const std::size_t bytes = gpu::condense_scratch(tasks);
+  const Device scratch(bytes);
+  cudaEvent_t begin = nullptr, end = nullptr;
+  check(cudaEventCreate(&begin), "an event"), check(cudaEventCreate(&end), "an event");
+  must(gpu::condense(tasks, {scratch.at<void>(), bytes}, nullptr));
+  check(cudaEventRecord(begin), "an event");
+  for (int i = 0; i < kRuns; ++i) must(gpu::condense(tasks, {scratch.at<void>(), bytes}, nullptr));
+  check(cudaEventRecord(end), "an event");
+  check(cudaEventSynchronize(end), "condensing");
+  float milliseconds = 0;
+  check(cudaEventElapsedTime(&milliseconds, begin, end), "an event");
+  bool good = true;
+  for (std::size_t i = 0; i < host_pictures.size(); ++i) {
+    CondensedPicture found, expected;
+    check(cudaMemcpy(&found, tasks[i].result, sizeof found, cudaMemcpyDeviceToHost), "a result");
+    const gpu::CondenseTask task{host_pictures[i].rgb, tasks[i].size, &expected};
+    must(gpu::condense_on_host({&task, 1}));
+    good &= found == expected;
+  }
+  std::printf("%-44s %s\n%-44s %9.0f pictures/s\n", "for hashes and colours, of the reduced picture",
+              good ? "equal" : "DIFFERS   FAILED", "", static_cast<double>(tasks.size()) * kRuns / milliseconds * 1000);
+  cudaEventDestroy(begin), cudaEventDestroy(end);
+  return good;
+}
+
 struct Model {
   const char* name;
   preprocess::Plan plan;
@@ -257,6 +291,7 @@ int main(int count, char** arguments) {
     thumbnail.tasks.push_back(gpu::reduce_task(small[i], 256, thumbnails.at<std::uint8_t>(i * kItem)));
   thumbnail.item = std::size_t{256} * 192 * 3;
   good &= run(thumbnail, small_on_host);
+  good &= condense(small, small_on_host);
 
   for (const Model& model : models()) {
     Case input{model.name, reduce.item, model.plan.deviation[0]};

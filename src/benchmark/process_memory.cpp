@@ -17,7 +17,11 @@
 namespace image_engine::benchmark {
 namespace {
 
-constexpr std::chrono::milliseconds kMemoryInterval{100};
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds kMemoryInterval{100};  // at least
+// And so many times as long as a sample takes: while the kernel counts, the process can map no memory.
+constexpr int kMemoryIntervalTimes = 50;
 
 // "Pss:   123 kB" of a file of /proc, in bytes; nullopt without such a line.
 std::optional<std::uint64_t> bytes_in(const std::string& file, std::string_view name) {
@@ -59,10 +63,13 @@ MemoryPeak MemoryWatch::peak() const {
 }
 
 void MemoryWatch::work() {
+  Clock::duration interval = kMemoryInterval;
   std::unique_lock lock(mutex_);
-  while (!wake_.wait_for(lock, kMemoryInterval, [this] { return stopping_; })) {
+  while (!wake_.wait_for(lock, interval, [this] { return stopping_; })) {
     lock.unlock();
+    const Clock::time_point begin = Clock::now();
     sample();
+    interval = std::max<Clock::duration>(kMemoryInterval, kMemoryIntervalTimes * (Clock::now() - begin));
     lock.lock();
   }
 }

@@ -22,9 +22,11 @@
 namespace image_engine::infer {
 namespace {
 
-// The number of shape sets that a lane keeps buffers for. If inputs have free dimensions, the least recently used is
-// dropped.
-constexpr std::size_t kKeptRuns = 4;
+// The number of shape sets that a lane records, and then keeps: the runtime keeps their recordings until the session
+// ends.
+constexpr int kRecordedRuns = 4;
+// And that it keeps buffers for beside them. If inputs have free dimensions, the least recently used is dropped.
+constexpr std::ptrdiff_t kUnrecordedRuns = 4;
 
 // While a GPU's work is recorded, no other thread of the process may allocate or wait there: CUDA would refuse it and
 // end the recording. The recording thread holds this exclusively, others share it.
@@ -82,6 +84,7 @@ class BoundRun {
     return graph_ > 0 ? record() : Status();
   }
 
+  [[nodiscard]] bool is_recorded() const { return graph_ > 0; }
   [[nodiscard]] bool fits(std::span<const Tensor> inputs, std::int64_t rows,
                           std::span<const char* const> outputs) const {
     const auto same = [&](const TensorBuffer& buffer, const Tensor& tensor) {
@@ -428,20 +431,24 @@ class DeviceSession final : public Session {
       std::rotate(known, known + 1, lane.runs.end());
       return lane.runs.back().get();
     }
-    if (lane.runs.size() == kKeptRuns) {
-      const auto quiet = no_recording();
-      lane.runs.erase(lane.runs.begin());
-    }
+    drop_unrecorded(lane);
     auto run = std::make_unique<BoundRun>(lane.session, lane.stream, next_graph(lane));
     IE_CHECK(run->prepare(inputs, signature_, outputs, rows));
     lane.runs.push_back(std::move(run));
     return lane.runs.back().get();
   }
 
-  // The runtime keeps what was recorded until the session ends.
+  // Makes room for another: runs are in the order of their last use.
+  static void drop_unrecorded(Lane& lane) {
+    const auto is_dropped = [](const auto& run) { return !run->is_recorded(); };
+    if (std::ranges::count_if(lane.runs, is_dropped) < kUnrecordedRuns) return;
+    const auto quiet = no_recording();
+    lane.runs.erase(std::ranges::find_if(lane.runs, is_dropped));
+  }
+
   [[nodiscard]] int next_graph(Lane& lane) const {
     if (!options_.cuda_graph) return 0;
-    return lane.graphs < static_cast<int>(kKeptRuns) ? ++lane.graphs : BoundRun::kUnrecorded;
+    return lane.graphs < kRecordedRuns ? ++lane.graphs : BoundRun::kUnrecorded;
   }
 
   void find_placement() {

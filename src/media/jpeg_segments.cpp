@@ -127,25 +127,30 @@ std::optional<JpegHeader> read_jpeg_header(Bytes file) {
   return header;
 }
 
-ByteSequence jpeg_coded_data(Bytes file) {
-  ByteSequence kept;
-  JpegWalker walker(file);
-  std::uint64_t kept_from = 0, end = file.size();
-  bool scan = false;
-  while (const auto segment = walker.next()) {
-    if (is_metadata(segment->marker)) {
-      kept.push_back(file.subspan(kept_from, segment->begin - kept_from));
-      kept_from = segment->end;
-    }
-    scan |= segment->marker == kSos;
-    if (segment->marker == kEoi) {
-      end = segment->end;
-      break;
-    }
+bool JpegCodedData::take(const JpegSegment& segment) {
+  if (has_end_) return false;
+  if (is_metadata(segment.marker)) {
+    kept_.push_back(file_.subspan(kept_from_, segment.begin - kept_from_));
+    kept_from_ = segment.end;
   }
-  if (!scan) return {file};
-  kept.push_back(file.subspan(kept_from, end - kept_from));
-  return kept;
+  has_scan_ |= segment.marker == kSos;
+  has_end_ = segment.marker == kEoi;
+  if (has_end_) end_ = segment.end;
+  return !has_end_;
+}
+
+ByteSequence JpegCodedData::pieces() && {
+  if (!has_scan_) return {file_};
+  kept_.push_back(file_.subspan(kept_from_, end_ - kept_from_));
+  return std::move(kept_);
+}
+
+ByteSequence jpeg_coded_data(Bytes file) {
+  JpegCodedData coded(file);
+  JpegWalker walker(file);
+  while (const auto segment = walker.next())
+    if (!coded.take(*segment)) break;
+  return std::move(coded).pieces();
 }
 
 ContentHashes jpeg_hashes(Bytes file) {

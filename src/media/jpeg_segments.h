@@ -28,6 +28,8 @@ class JpegWalker {
  public:
   explicit JpegWalker(Bytes file) : file_(file) {}
   std::optional<JpegSegment> next();
+  // Goes on at a position after the last segment, before which there is none.
+  void skip_to(std::uint64_t at) { at_ = at; }
 
  private:
   Bytes file_;
@@ -53,6 +55,23 @@ std::optional<JpegHeader> read_jpeg_header(Bytes file);
 // segments APP0–APP15 and COM. Data after EOI (MPF pictures, a motion photo's clip) is excluded. In a broken file
 // everything to its end counts; a file without a scan counts whole.
 ByteSequence jpeg_coded_data(Bytes file);
+// Collects it from a walk over the file's segments.
+class JpegCodedData {
+ public:
+  explicit JpegCodedData(Bytes file) : file_(file), end_(file.size()) {}
+  // False after the picture's end: what follows does not count.
+  bool take(const JpegSegment& segment);
+  [[nodiscard]] bool has_end() const { return has_end_; }
+  // Call once, after the last.
+  [[nodiscard]] ByteSequence pieces() &&;
+
+ private:
+  Bytes file_;
+  ByteSequence kept_;
+  std::uint64_t kept_from_ = 0, end_;
+  bool has_scan_ = false, has_end_ = false;
+};
+
 // Of both in one pass.
 ContentHashes jpeg_hashes(Bytes file);
 // The coded picture's with XXH3, as in catalogues up to format 4.

@@ -110,10 +110,10 @@ InputNumbers make_inputs_on_gpu(const Config& config, std::span<const PictureSta
   return numbers;
 }
 
-Status wait_if_demanded(const Config& config, worker::GpuDecoder* decoder) {
+Status wait_if_demanded(const Config& config, worker::GpuDecoder* decoder, const std::stop_token& stop) {
   if (decoder == nullptr || config.inference.gpu_decode != "on") return {};
-  const Status ready = decoder->wait_until_ready();
-  if (ready) return {};
+  const Status ready = decoder->wait_until_ready(stop, true);
+  if (ready || ready.error().code == ErrorCode::kInterrupted) return {};
   return fail(ready.error().code, "inference.gpu_decode is on: " + ready.error().message);
 }
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <span>
+#include <stop_token>
 #include <string>
 
 #include "core/config.h"
@@ -30,8 +31,8 @@ InputNumbers make_inputs_on_gpu(const Config& config, std::span<const PictureSta
 // GPU. With inference.gpu_decode: on, an error where there is none: kNotFound, kMachine.
 Result<GpuDecoding> start_gpu_decoding(const Config& config, const worker::PoolOptions& pool);
 
-// With inference.gpu_decode: on, waits until the decoder is ready. Its error where it cannot start; null: none was
-// asked for.
-Status wait_if_demanded(const Config& config, worker::GpuDecoder* decoder);
+// With inference.gpu_decode: on, waits until the decoder is ready or a stop is requested. Its error where it cannot
+// start; null: none was asked for.
+Status wait_if_demanded(const Config& config, worker::GpuDecoder* decoder, const std::stop_token& stop);
 
 }  // namespace image_engine::pipeline

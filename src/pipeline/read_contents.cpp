@@ -153,7 +153,7 @@ class ContentPass {
     }
     if (run_.gpu != nullptr && has_pictures)
       gpu_inputs_ = make_inputs_on_gpu(run_.options.config, stages_.all(), *run_.gpu);
-    return wait_if_demanded(run_.options.config, run_.gpu);
+    return wait_if_demanded(run_.options.config, run_.gpu, run_.options.stop);
   }
 
   // Files whose workers the system killed, most likely for lack of memory: once more, one at a time.
@@ -438,6 +438,7 @@ class ContentPass {
     if (is_among(wanted, thumbnail_key_)) keep_thumbnail(source, *reply, contents);
     const worker::Picture& picture = *contents.picture;
     StageInput input{source.pixels(picture), picture.luma, picture.full_width, picture.full_height};
+    input.condensed = &picture.condensed;
     std::vector<std::uint8_t> kept;  // `input.picture`, once a larger one has taken its place
     input.larger = [&](std::uint32_t edge) -> Result<ImageView> {
       const std::uint32_t there = std::max(input.picture.width, input.picture.height);

@@ -84,7 +84,8 @@ struct StageInput {
   // Decodes the photo again, with a longer edge of at least `edge` pixels if it is that large. Valid until the next
   // call.
   std::function<Result<ImageView>(std::uint32_t edge)> larger = {};
-  bool only_large_text = false;  // looks for text at half the size, in a quarter of the time
+  const CondensedPicture* condensed = nullptr;  // of `picture`; nothing is in it where no GPU made it
+  bool only_large_text = false;                 // looks for text at half the size, in a quarter of the time
 };
 
 // What a stage found in a picture.

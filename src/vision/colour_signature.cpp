@@ -11,7 +11,7 @@
 namespace image_engine::vision {
 namespace {
 
-constexpr std::size_t kParts = 4;  // along each edge
+constexpr std::size_t kParts = kColourParts;
 
 // By how much one version may be less colourful than the other, and what may differ beyond that: a root mean square in
 // levels, and a share of the less colourful one's chroma.
@@ -31,7 +31,7 @@ void add_row(const std::uint8_t* rgb, std::size_t width, Colour* parts) {
   }
 }
 
-std::int8_t rounded(double level) { return static_cast<std::int8_t>(std::clamp<long>(std::lround(level), -128, 127)); }
+std::int8_t rounded(double level) { return static_cast<std::int8_t>(std::lround(std::clamp(level, -128.0, 127.0))); }
 
 using Chroma = std::array<std::complex<double>, kParts * kParts>;
 
@@ -50,13 +50,10 @@ double energy(const Chroma& chroma) {
 
 }  // namespace
 
-ColourSignature colour_signature(const ImageView& image) {
+namespace {
+
+ColourSignature signature_of(const std::array<Colour, kParts * kParts>& parts) {
   ColourSignature signature;
-  const std::size_t width = image.width, height = image.height;
-  if (width * height == 0 || image.pixels.size() / 3 < width * height) return signature;
-  std::array<Colour, kParts * kParts> parts;
-  for (std::size_t y = 0; y < height; ++y)
-    add_row(image.pixels.data() + y * width * 3, width, parts.data() + y * kParts / height * kParts);
   for (std::size_t i = 0; i < parts.size(); ++i) {
     if (parts[i].pixels == 0) continue;
     const auto n = static_cast<double>(parts[i].pixels);
@@ -66,6 +63,30 @@ ColourSignature colour_signature(const ImageView& image) {
     signature.chroma[i * 2 + 1] = rounded(0.5 * red - 0.418688 * green - 0.081312 * blue);
   }
   return signature;
+}
+
+}  // namespace
+
+ColourSignature colour_signature(const ImageView& image) {
+  const std::size_t width = image.width, height = image.height;
+  if (width * height == 0 || image.pixels.size() / 3 < width * height) return {};
+  std::array<Colour, kParts * kParts> parts;
+  for (std::size_t y = 0; y < height; ++y)
+    add_row(image.pixels.data() + y * width * 3, width, parts.data() + y * kParts / height * kParts);
+  return signature_of(parts);
+}
+
+ColourSignature colour_signature(const CondensedPicture& picture) {
+  const std::uint64_t width = picture.width, height = picture.height;
+  const auto column = [&](std::uint64_t k) { return k * width / kParts; };
+  const auto row = [&](std::uint64_t k) { return (k * height + kParts - 1) / kParts; };  // the first with this part
+  std::array<Colour, kParts * kParts> parts;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const std::size_t x = i % kParts, y = i / kParts;
+    parts[i] = {picture.parts[i * 3], picture.parts[i * 3 + 1], picture.parts[i * 3 + 2],
+                (column(x + 1) - column(x)) * (row(y + 1) - row(y))};
+  }
+  return signature_of(parts);
 }
 
 bool have_same_colours(const ColourSignature& a, const ColourSignature& b) {

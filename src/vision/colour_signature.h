@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "types/condensed.h"
 #include "types/image.h"
 
 namespace image_engine::vision {
@@ -19,6 +20,8 @@ struct ColourSignature {
 
 // Of the upright picture. All zero for an empty picture, or one with fewer pixels than its size requires.
 ColourSignature colour_signature(const ImageView& image);
+// The same of what was made of that picture. All zero if nothing was.
+ColourSignature colour_signature(const CondensedPicture& picture);
 
 // Whether two versions of a picture have the same colours, up to what re-encoding, reducing, brightness, contrast and
 // saturation within 30 % change. False for hues turned by 30 degrees, tints and black-and-white copies of what has

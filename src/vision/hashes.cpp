@@ -11,12 +11,12 @@
 
 #include "core/cpu.h"
 #include "types/luma.h"
+#include "types/pillow_lanczos.h"
 
 namespace image_engine::vision {
 namespace {
 
-constexpr std::size_t kPhashEdge = 32;  // transformed pixels; 8 × 8 of their frequencies are used
-constexpr std::size_t kBits = 8;        // along each edge
+constexpr std::size_t kBits = 8;  // along each edge
 // Sums of 32 · 32 · 255 in double are exact to about 1e−9; a coefficient of integers this small is 0.
 constexpr double kZero = 1e-7;
 
@@ -25,35 +25,25 @@ struct Grey {
   std::vector<std::uint8_t> pixels;
 };
 
-// Pillow's resampling, Lanczos with a = 3 widened by the ratio: for each output position the first input position and
-// its weights, in units of 2⁻²².
-constexpr int kWeightBits = 22;
+// For each output position the first input position and its weights.
 struct Taps {
   std::size_t first = 0;
   std::vector<std::int32_t> weights;
 };
 
-double lanczos(double x) {
-  const auto sinc = [](double v) { return v == 0 ? 1.0 : std::sin(v * std::numbers::pi) / (v * std::numbers::pi); };
-  return x > -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0.0;
-}
-
 std::vector<Taps> make_taps(std::size_t in, std::size_t out) {
-  const double ratio = static_cast<double>(in) / static_cast<double>(out), widening = std::max(1.0, ratio);
   std::vector<Taps> taps(out);
   for (std::size_t o = 0; o < out; ++o) {
-    const double centre = (static_cast<double>(o) + 0.5) * ratio;
-    const auto first = static_cast<std::size_t>(std::max(0.0, centre - 3 * widening + 0.5));
-    const auto end = std::min(in, static_cast<std::size_t>(centre + 3 * widening + 0.5));
+    const PillowWindow window =
+        pillow_window(static_cast<std::uint32_t>(in), static_cast<std::uint32_t>(out), static_cast<std::uint32_t>(o));
     std::vector<double> weights;
     double sum = 0;
-    for (std::size_t i = first; i < end; ++i) {
-      weights.push_back(lanczos((static_cast<double>(i) + 0.5 - centre) / widening));
+    for (std::uint32_t i = window.first; i < window.end; ++i) {
+      weights.push_back(pillow_weight(window, i));
       sum += weights.back();
     }
-    taps[o].first = first;
-    for (const double weight : weights)
-      taps[o].weights.push_back(static_cast<std::int32_t>(std::lround(weight / sum * (1 << kWeightBits))));
+    taps[o].first = window.first;
+    for (const double weight : weights) taps[o].weights.push_back(pillow_fixed(weight, sum));
   }
   return taps;
 }
@@ -77,11 +67,6 @@ const std::vector<Taps>& taps_of(std::size_t in, std::size_t out) {
   return made.back().taps;
 }
 
-inline std::uint8_t to_byte(std::int32_t sum) {
-  return static_cast<std::uint8_t>(std::clamp(sum >> kWeightBits, 0, 255));
-}
-constexpr std::int32_t kHalf = 1 << (kWeightBits - 1);
-
 // One row across: integers, so the same on every CPU. `wide` holds the row in 32 bits, as each pixel is read six times.
 [[gnu::always_inline]] inline void sum_row(std::span<const std::uint8_t> in, const std::vector<Taps>& taps,
                                            std::int32_t* wide, std::uint8_t* out) {
@@ -89,9 +74,9 @@ constexpr std::int32_t kHalf = 1 << (kWeightBits - 1);
   for (std::size_t x = 0; x < taps.size(); ++x) {
     const std::int32_t* from = wide + taps[x].first;
     const std::int32_t* weights = taps[x].weights.data();
-    std::int32_t sum = kHalf;
+    std::int32_t sum = kPillowHalf;
     for (std::size_t i = 0; i < taps[x].weights.size(); ++i) sum += from[i] * weights[i];
-    out[x] = to_byte(sum);
+    out[x] = pillow_level(sum);
   }
 }
 void sum_row_anywhere(std::span<const std::uint8_t> in, const std::vector<Taps>& taps, std::int32_t* wide,
@@ -126,9 +111,9 @@ Grey resize_down(const Grey& in, std::size_t height) {
   for (std::size_t y = 0; y < height; ++y) {
     for (std::size_t x = 0; x < in.width; ++x) {
       const std::uint8_t* from = in.pixels.data() + taps[y].first * in.width + x;
-      std::int32_t sum = kHalf;
+      std::int32_t sum = kPillowHalf;
       for (std::size_t i = 0; i < taps[y].weights.size(); ++i) sum += from[i * in.width] * taps[y].weights[i];
-      out.pixels[y * in.width + x] = to_byte(sum);
+      out.pixels[y * in.width + x] = pillow_level(sum);
     }
   }
   return out;
@@ -142,38 +127,39 @@ Grey resize(const Grey& in, std::size_t width, std::size_t height) {
   return resize_down(resize_across(in, width), height);
 }
 
-std::uint64_t dhash(const Grey& grey) {
-  const Grey small = resize(grey, kBits + 1, kBits);
+// Of kHashWidth × kHashHeight levels.
+std::uint64_t dhash_of(std::span<const std::uint8_t> levels) {
   std::uint64_t bits = 0;
   for (std::size_t y = 0; y < kBits; ++y)
     for (std::size_t x = 0; x < kBits; ++x) {
-      const std::uint8_t* pixel = small.pixels.data() + y * small.width + x;
+      const std::uint8_t* pixel = levels.data() + y * kHashWidth + x;
       bits = bits << 1 | (pixel[1] > pixel[0] ? 1U : 0U);
     }
   return bits;
 }
 
 // The lowest kBits × kBits coefficients of the DCT-II (scipy's, without normalisation): 2 Σ x cos(π k (2n + 1) / 2N).
-std::array<double, kBits * kBits> low_frequencies(const Grey& small) {
-  std::array<std::array<double, kPhashEdge>, kBits> basis;
+std::array<double, kBits * kBits> low_frequencies(std::span<const std::uint8_t> levels) {
+  std::array<std::array<double, kHashEdge>, kBits> basis;
   for (std::size_t k = 0; k < kBits; ++k)
-    for (std::size_t n = 0; n < kPhashEdge; ++n)
-      basis[k][n] = 2 * std::cos(std::numbers::pi * static_cast<double>(k * (2 * n + 1)) / (2.0 * kPhashEdge));
+    for (std::size_t n = 0; n < kHashEdge; ++n)
+      basis[k][n] = 2 * std::cos(std::numbers::pi * static_cast<double>(k * (2 * n + 1)) / (2.0 * kHashEdge));
   std::array<double, kBits * kBits> result{};
   for (std::size_t v = 0; v < kBits; ++v) {
-    std::array<double, kPhashEdge> columns{};
-    for (std::size_t y = 0; y < kPhashEdge; ++y)
-      for (std::size_t x = 0; x < kPhashEdge; ++x) columns[x] += basis[v][y] * small.pixels[y * kPhashEdge + x];
+    std::array<double, kHashEdge> columns{};
+    for (std::size_t y = 0; y < kHashEdge; ++y)
+      for (std::size_t x = 0; x < kHashEdge; ++x) columns[x] += basis[v][y] * levels[y * kHashEdge + x];
     for (std::size_t u = 0; u < kBits; ++u)
-      for (std::size_t x = 0; x < kPhashEdge; ++x) result[v * kBits + u] += basis[u][x] * columns[x];
+      for (std::size_t x = 0; x < kHashEdge; ++x) result[v * kBits + u] += basis[u][x] * columns[x];
   }
   for (double& value : result)
     if (std::abs(value) < kZero) value = 0;
   return result;
 }
 
-std::uint64_t phash(const Grey& grey) {
-  const auto values = low_frequencies(resize(grey, kPhashEdge, kPhashEdge));
+// Of kHashEdge × kHashEdge levels.
+std::uint64_t phash_of(std::span<const std::uint8_t> levels) {
+  const auto values = low_frequencies(levels);
   auto sorted = values;
   std::sort(sorted.begin(), sorted.end());
   const double median = (sorted[sorted.size() / 2 - 1] + sorted[sorted.size() / 2]) / 2;
@@ -182,7 +168,9 @@ std::uint64_t phash(const Grey& grey) {
   return bits;
 }
 
-PerceptualHashes hashes_of(const Grey& grey) { return {dhash(grey), phash(grey)}; }
+PerceptualHashes hashes_of(const Grey& grey) {
+  return {dhash_of(resize(grey, kHashWidth, kHashHeight).pixels), phash_of(resize(grey, kHashEdge, kHashEdge).pixels)};
+}
 
 // Empty unless the picture is complete.
 Grey to_grey(const ImageView& image) {
@@ -214,6 +202,11 @@ Grey rotated_clockwise(const Grey& grey) {
 PerceptualHashes perceptual_hashes(const ImageView& image) {
   const Grey grey = to_grey(image);
   return grey.pixels.empty() ? PerceptualHashes{} : hashes_of(grey);
+}
+
+PerceptualHashes perceptual_hashes(const CondensedPicture& picture) {
+  if (picture.width == 0) return {};
+  return {dhash_of(picture.for_dhash), phash_of(picture.for_phash)};
 }
 
 std::array<PerceptualHashes, 8> variants(const ImageView& image) {

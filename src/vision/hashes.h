@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "types/condensed.h"
 #include "types/image.h"
 
 namespace image_engine::vision {
@@ -27,6 +28,8 @@ struct PerceptualHashes {
 
 // Of the upright picture. Zeros for an empty picture, or one with fewer pixels than its size requires.
 PerceptualHashes perceptual_hashes(const ImageView& image);
+// The same of what was made of that picture. Zeros if nothing was.
+PerceptualHashes perceptual_hashes(const CondensedPicture& picture);
 
 // Of the picture and its seven other rotated and mirrored versions; [0] is the picture itself. A query compares the
 // catalogue's hashes with all eight.

@@ -53,6 +53,7 @@ void measure_histogram(const std::array<std::uint32_t, 256>& histogram, QualityM
 // Of rg = r − g and of twice yb, to stay with integers: below 2⁶³ for any picture that fits in memory.
 struct ColourSums {
   std::int64_t rg = 0, rg_squares = 0, yb = 0, yb_squares = 0;
+  std::size_t pixels = 0;
 };
 constexpr std::size_t kSumsBlock = 4096;  // pixels: 4096 × 510² is below 2³¹
 
@@ -80,13 +81,23 @@ constexpr auto add_colours_avx2 = add_colours_anywhere;
 using AddColours = decltype(&add_colours_anywhere);
 const AddColours kAddColours = cpu_uses(CpuLevel::kAvx2) ? add_colours_avx2 : add_colours_anywhere;
 
-double colourfulness(const ImageView& image) {
+ColourSums sums_of(const ImageView& image) {
   const std::size_t pixels = std::min(image.pixels.size() / 3, std::size_t{image.width} * image.height);
-  if (pixels == 0) return 0;
   ColourSums sums;
+  sums.pixels = pixels;
   for (std::size_t first = 0; first < pixels; first += kSumsBlock)
     kAddColours(image.pixels.data() + first * 3, std::min(kSumsBlock, pixels - first), sums);
-  const auto n = static_cast<double>(pixels);
+  return sums;
+}
+ColourSums sums_of(const CondensedPicture& picture) {
+  const auto is_signed = [](std::uint64_t sum) { return static_cast<std::int64_t>(sum); };
+  return {is_signed(picture.rg), is_signed(picture.rg_squares), is_signed(picture.yb), is_signed(picture.yb_squares),
+          std::size_t{picture.width} * picture.height};
+}
+
+double colourfulness(const ColourSums& sums) {
+  if (sums.pixels == 0) return 0;
+  const auto n = static_cast<double>(sums.pixels);
   const double rg_mean = static_cast<double>(sums.rg) / n, yb_mean = static_cast<double>(sums.yb) / n / 2;
   const double variance = static_cast<double>(sums.rg_squares) / n - square(rg_mean) +
                           static_cast<double>(sums.yb_squares) / n / 4 - square(yb_mean);
@@ -118,13 +129,24 @@ constexpr Field kFields[] = {
 
 }  // namespace
 
-QualityMeasures measure_quality(const LumaStatistics& luma, const ImageView& image) {
+namespace {
+
+QualityMeasures measure(const LumaStatistics& luma, const ColourSums& colours) {
   QualityMeasures result;
   result.noise = finite(luma.noise_sigma);
   result.sharpness = finite(luma.laplacian_variance_top - kLaplacianOfNoise * square(result.noise));
   measure_histogram(luma.histogram, result);
-  result.colourfulness = colourfulness(image);
+  result.colourfulness = colourfulness(colours);
   return result;
+}
+
+}  // namespace
+
+QualityMeasures measure_quality(const LumaStatistics& luma, const ImageView& image) {
+  return measure(luma, sums_of(image));
+}
+QualityMeasures measure_quality(const LumaStatistics& luma, const CondensedPicture& picture) {
+  return measure(luma, sums_of(picture));
 }
 
 Quality rate_quality(const QualityMeasures& measures) {

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "types/condensed.h"
 #include "types/image.h"
 #include "types/luma.h"
 
@@ -36,6 +37,8 @@ struct Quality {
 // `luma` is of the full-resolution picture, `image` the same picture reduced (any size; 640 px is meant). Numbers in
 // `luma` may have any value, even NaN or infinity: they come from a worker.
 QualityMeasures measure_quality(const LumaStatistics& luma, const ImageView& image);
+// The same of what was made of `image`.
+QualityMeasures measure_quality(const LumaStatistics& luma, const CondensedPicture& image);
 Quality rate_quality(const QualityMeasures& measures);
 Quality assess_quality(const LumaStatistics& luma, const ImageView& image);
 

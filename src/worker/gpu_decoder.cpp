@@ -20,6 +20,7 @@
 #include <mutex>
 #include <thread>
 
+#include "core/log.h"
 #include "core/subprocess.h"
 #include "core/text.h"
 #include "worker/answer.h"
@@ -408,9 +409,16 @@ Result<std::unique_ptr<GpuDecoder>> GpuDecoder::create(GpuDecoderOptions options
   return std::unique_ptr<GpuDecoder>(new GpuDecoder(std::move(state)));
 }
 
-Status GpuDecoder::wait_until_ready() {
+Status GpuDecoder::wait_until_ready(const std::stop_token& stop, bool says_so) {
+  constexpr std::chrono::milliseconds kStep{50};
+  const Clock::time_point silent_until = Clock::now() + std::chrono::seconds(2);
   std::unique_lock lock(state_->mutex);
-  state_->changed.wait(lock, [&] { return state_->is_ready || state_->failure; });
+  while (!state_->changed.wait_for(lock, kStep, [&] { return state_->is_ready || state_->failure; })) {
+    if (stop.stop_requested()) return fail(ErrorCode::kInterrupted, "stopped waiting for the GPU's decoder");
+    if (!says_so || Clock::now() < silent_until) continue;
+    log_info("waiting for the GPU's decoder to start (inference.gpu_decode is on)");
+    says_so = false;
+  }
   if (state_->is_ready) return {};
   return fail(*state_->failure);
 }

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -76,8 +77,9 @@ class GpuDecoder {
   static Result<std::unique_ptr<GpuDecoder>> create(GpuDecoderOptions options);
   ~GpuDecoder();
 
-  // Waits until the process is ready or has failed to start: then its error.
-  Status wait_until_ready();
+  // Waits until the process is ready or has failed to start: then its error. kInterrupted: `stop` was requested. Says
+  // after two seconds what it waits for, if `says_so`.
+  Status wait_until_ready(const std::stop_token& stop = {}, bool says_so = false);
   // Whether it is a task for it: no other operations than below, and no larger pictures than its options allow.
   [[nodiscard]] bool takes(const Task& task) const;
   // From now on makes these inputs of every picture, in memory of the GPU, until the process dies. `map` gets the

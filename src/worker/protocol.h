@@ -17,6 +17,7 @@
 #include "core/hash.h"
 #include "core/result.h"
 #include "types/clip_format.h"
+#include "types/condensed.h"
 #include "types/luma.h"
 #include "types/metadata.h"
 #include "types/subtitle.h"
@@ -24,7 +25,7 @@
 
 namespace image_engine::worker {
 
-inline constexpr std::uint32_t kProtocolVersion = 11;
+inline constexpr std::uint32_t kProtocolVersion = 12;
 inline constexpr size_t kMaxReplyBytes = size_t{8} << 20;  // of the archived Reply; pixels begin behind it
 inline constexpr int kSocketFd = 3;                        // in the worker
 inline constexpr int kMemoryFd = 4;                        // in the worker
@@ -195,7 +196,8 @@ struct Picture {
   bool partial = false;      // the file ended early
   bool animated = false;     // the first of several frames
   std::vector<std::string> warnings;
-  LumaStatistics luma;  // zero unless requested
+  LumaStatistics luma;         // zero unless requested
+  CondensedPicture condensed;  // where a GPU decoded it, else nothing
 };
 
 // A JPEG, an MP4 or an animated WebP in the shared memory.
@@ -312,7 +314,7 @@ void visit_fields(Archive& archive, Same<Hashes> auto& h) {
 template <typename Archive>
 void visit_fields(Archive& archive, Same<Picture> auto& p) {
   archive(p.width), archive(p.height), archive(p.full_width), archive(p.full_height), archive(p.offset);
-  archive(p.partial), archive(p.animated), archive(p.warnings), archive(p.luma);
+  archive(p.partial), archive(p.animated), archive(p.warnings), archive(p.luma), archive(p.condensed);
 }
 template <typename Archive>
 void visit_fields(Archive& archive, Same<Thumbnail> auto& t) {

@@ -69,7 +69,7 @@ TEST(Hashes, AQueryFindsTheTurnedPhoto) {
 }
 
 TEST(Hashes, OfNothingAndOfTooFewPixels) {
-  EXPECT_EQ(perceptual_hashes({}), PerceptualHashes{});
+  EXPECT_EQ(perceptual_hashes(ImageView{}), PerceptualHashes{});
   const std::vector<std::uint8_t> few(10, 200);
   EXPECT_EQ(perceptual_hashes({100, 100, few}), PerceptualHashes{});
   EXPECT_EQ(perceptual_hashes({0xffffffff, 0xffffffff, few}), PerceptualHashes{});

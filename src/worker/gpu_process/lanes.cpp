@@ -180,12 +180,14 @@ std::vector<JobPointer> Lanes::Lane::decode(std::vector<JobPointer> jobs) {
 }
 
 Status Lanes::Lane::queue_kernels(Batch& batch) {
-  std::vector<gpu::ResampleTask> reduce, shrink;
+  BatchTasks tasks;
   std::byte* device = batch.device.data();
   for (std::size_t i = 0; i < batch.jobs.size(); ++i)
-    add_tasks(*batch.jobs[i], batch.results[i], device, all_.model_inputs.get(), reduce, shrink);
-  IE_CHECK(gpu::resample(reduce, {scratch_.data(), scratch_.size()}, stream_));
-  if (!shrink.empty()) IE_CHECK(gpu::resample(shrink, {scratch_.data(), scratch_.size()}, stream_));
+    add_tasks(*batch.jobs[i], batch.results[i], device, all_.model_inputs.get(), tasks);
+  const gpu::Scratch scratch{scratch_.data(), scratch_.size()};
+  IE_CHECK(gpu::resample(tasks.reduce, scratch, stream_));
+  if (!tasks.shrink.empty()) IE_CHECK(gpu::resample(tasks.shrink, scratch, stream_));
+  if (!tasks.condense.empty()) IE_CHECK(gpu::condense(tasks.condense, scratch, stream_));
   IE_CHECK(cuda(cudaMemcpyAsync(batch.host.data(), device, batch.device.size(), cudaMemcpyDeviceToHost, stream_),
                 "CUDA could not copy"));
   return batch.done->record(stream_);

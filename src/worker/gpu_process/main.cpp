@@ -22,6 +22,7 @@
 #include <span>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "core/file.h"
 #include "core/hash.h"
@@ -156,8 +157,9 @@ void take_in(Lanes& lanes, Outbox& outbox, JobPointer job) {
   job->jpeg = std::move(*routed);
   if (request.orientation != 0) job->jpeg.orientation = request.orientation;
   if ((request.operations & kHash) != 0) {
-    const media::ContentHashes hashes = media::jpeg_hashes(bytes);
-    job->reply.hashes = Hashes{hashes.file, asset_name(hashes.coded, job->jpeg.orientation), hashes.coded, {}};
+    const ByteSequence sequences[] = {{bytes}, std::move(job->jpeg.coded)};
+    const std::vector<Hash128> hashes = hash_side_by_side(sequences);
+    job->reply.hashes = Hashes{hashes[0], asset_name(hashes[1], job->jpeg.orientation), hashes[1], {}};
     if ((request.operations & kFormerHash) != 0) job->reply.hashes->former = media::jpeg_former_coded_hash(bytes);
   }
   lanes.push(std::move(job));

@@ -30,7 +30,10 @@ Results lay_out(const Job& job, std::size_t begin) {
   results.rgb = begin;
   results.luma = aligned(results.rgb + std::size_t{results.size.width} * results.size.height * 3);
   results.has_luma = (request.operations & kLuma) != 0;
-  results.thumbnail = results.luma + (results.has_luma ? aligned(gpu::luma_bytes(job.jpeg.width, job.jpeg.height)) : 0);
+  results.condensed = results.luma + (results.has_luma ? aligned(gpu::luma_bytes(job.jpeg.width, job.jpeg.height)) : 0);
+  const bool is_decoded = (request.operations & kDecode) != 0;
+  results.has_condensed = is_decoded && job.jpeg.icc.empty() && gpu::can_condense(results.size);
+  results.thumbnail = results.condensed + (results.has_condensed ? aligned(sizeof(CondensedPicture)) : 0);
   // One with a profile is made on the CPU, of the converted picture.
   const bool is_smaller = std::max(results.size.width, results.size.height) > request.thumbnail_edge;
   results.has_thumbnail = (request.operations & kThumbnail) != 0 && is_smaller && job.jpeg.icc.empty();
@@ -40,19 +43,20 @@ Results lay_out(const Job& job, std::size_t begin) {
   return results;
 }
 
-void add_tasks(Job& job, const Results& results, std::byte* memory, const ModelInputs* inputs,
-               std::vector<gpu::ResampleTask>& reduce, std::vector<gpu::ResampleTask>& shrink) {
+void add_tasks(Job& job, const Results& results, std::byte* memory, const ModelInputs* inputs, BatchTasks& tasks) {
   const Request& request = job.request.request;
   auto* rgb = reinterpret_cast<std::uint8_t*>(memory + results.rgb);
-  reduce.push_back(
+  tasks.reduce.push_back(
       gpu::reduce_task(stored(job), edge_of(request), rgb, results.has_luma ? memory + results.luma : nullptr));
   const gpu::DevicePicture reduced{rgb, results.size.width, results.size.height, std::size_t{results.size.width} * 3};
   const std::uint32_t area = job.request.area;
   const bool is_decoded = (request.operations & kDecode) != 0;
   if (inputs != nullptr && inputs->has_area(area) && is_decoded && job.jpeg.icc.empty())
-    job.has_inputs = inputs->add_tasks(area, reduced, gpu::upright_size(stored(job)), shrink).has_value();
+    job.has_inputs = inputs->add_tasks(area, reduced, gpu::upright_size(stored(job)), tasks.shrink).has_value();
+  if (results.has_condensed)
+    tasks.condense.push_back({rgb, results.size, reinterpret_cast<CondensedPicture*>(memory + results.condensed)});
   if (!results.has_thumbnail) return;
-  shrink.push_back(
+  tasks.shrink.push_back(
       gpu::reduce_task(reduced, request.thumbnail_edge, reinterpret_cast<std::uint8_t*>(memory + results.thumbnail)));
 }
 
@@ -113,6 +117,7 @@ Status fill_reply(Job& job, const Results& results, const std::byte* memory, std
   if (results.has_luma) {
     IE_TRY(picture.luma, gpu::read_luma(job.jpeg.width, job.jpeg.height, {memory + results.luma, luma_bytes}));
   }
+  if (results.has_condensed) std::memcpy(&picture.condensed, memory + results.condensed, sizeof picture.condensed);
   std::vector<std::uint8_t> converted;
   const ImageView reduced = in_srgb(job, view(memory + results.rgb, results.size), converted, picture);
   if ((request.operations & kDecode) != 0) {

@@ -15,6 +15,7 @@ struct RoutedJpeg {
   std::uint32_t orientation = 1;
   std::vector<std::byte> icc;  // of a profile that needs converting; else empty
   bool for_engine = false;     // GPUs' JPEG engines may take it: one sequential scan
+  ByteSequence coded;          // media::jpeg_coded_data(), of the file's bytes
 };
 
 // None for what is left to the CPU: other formats, more than eight bits, CMYK, RGB without conversion, grey with a

@@ -65,9 +65,10 @@ struct Lanes::State {
   [[nodiscard]] bool reply(Job& job) const {
     const Results results = lay_out(job, 0);
     std::vector<std::byte> memory(results.end);
-    std::vector<gpu::ResampleTask> reduce, shrink;
-    add_tasks(job, results, memory.data(), model_inputs.get(), reduce, shrink);
-    return gpu::resample_on_host(reduce) && gpu::resample_on_host(shrink) &&
+    BatchTasks tasks;
+    add_tasks(job, results, memory.data(), model_inputs.get(), tasks);
+    return gpu::resample_on_host(tasks.reduce) && gpu::resample_on_host(tasks.shrink) &&
+           gpu::condense_on_host(tasks.condense) &&
            fill_reply(job, results, memory.data(), answers->slot(job.request.slot));
   }
   static void misbehave(Job& job) {
