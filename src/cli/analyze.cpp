@@ -52,7 +52,7 @@ struct AnalyzeFlags {
   StageFlags stages;
   CloudFlags cloud;
   ModelFlags models;
-  bool no_videos = false, fast = false;
+  bool segment = false, no_videos = false, fast = false;
 };
 
 }  // namespace
@@ -202,6 +202,8 @@ Result<int> run_analysis(Context& context, const std::vector<std::string>& paths
   options.models = models::find_install_paths(context.config.models.folder);
   options.only = pipeline::with_plugin_stages(mode.only, options.config);
   options.redo = pipeline::with_plugin_stages(mode.redo, options.config);
+  for (const std::vector<std::string>* stages : {&options.only, &options.redo})
+    options.config.analysis.segmentation |= std::ranges::find(*stages, pipeline::kSegmentationStage) != stages->end();
   options.upgrade_embedding = mode.upgrade_embedding;
   options.retry = mode.retry;
   options.engine = mode.engine.empty() ? "" : absolute_path(mode.engine);
@@ -319,6 +321,8 @@ Action setup_analyze(Arguments app, Settings& settings) {
   add_cloud_flags(app, flags->cloud, "photos, and frames of videos,").excludes(ndjson);
   add_stage_flags(app, flags->stages);
   add_model_flags(app, flags->models);
+  app.add_flag("--segment", flags->segment,
+               "Keep masks of subjects, people and classes in photos (analysis.segmentation)");
   app.add_flag("--no-videos", flags->no_videos, "Leave frames of videos for another run");
   app.add_flag("--fast", flags->fast, "Of videos only key frames: fast, and blind for what happens between them");
   app.footer(kAnalyzeExamples);
@@ -332,6 +336,7 @@ Action setup_analyze(Arguments app, Settings& settings) {
     put("scan.hidden", flags->hidden ? "true" : "");
     put("scan.follow_symlinks", flags->follow ? "true" : "");
     put_model_settings(flags->models, settings);
+    put("analysis.segmentation", flags->segment ? "true" : "");
     put("video.enabled", flags->no_videos ? "false" : "");
     put("video.key_frames_only", flags->fast ? "true" : "");
     put_cloud_settings(flags->cloud, settings);

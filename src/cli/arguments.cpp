@@ -60,8 +60,28 @@ Option Option::needs(Option other) const {
   return *this;
 }
 
+namespace {
+
+// "{a,b,c}", continued on another line where it is long.
+std::string listed(const std::vector<std::string>& values) {
+  constexpr std::size_t kLongestLine = 100;
+  std::string text = "{";
+  std::size_t begun = 0;
+  for (const std::string& value : values) {
+    if (text.size() > 1) text += ',';
+    if (text.size() - begun + value.size() > kLongestLine) {
+      text += "\n      ";
+      begun = text.size();
+    }
+    text += value;
+  }
+  return text + "}";
+}
+
+}  // namespace
+
 Option Option::one_of(const std::vector<std::string>& values) const {
-  option_->check(CLI::IsMember(values));
+  option_->check(CLI::IsMember(values).description(listed(values)));
   return *this;
 }
 

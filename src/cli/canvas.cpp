@@ -148,6 +148,15 @@ void Canvas::fill(const Box& box, Colour colour, float opacity) {
     for (std::int64_t x = across.from; x < across.to; ++x) blend(x, y, colour, opacity);
 }
 
+void Canvas::tint(const vision::Mask& mask, Colour colour, float opacity) {
+  for (std::uint32_t y = 0; y < image_.height; ++y)
+    for (std::uint32_t x = 0; x < image_.width; ++x) {
+      const std::uint64_t column = std::uint64_t{x} * mask.width / image_.width,
+                          row = std::uint64_t{y} * mask.height / image_.height;
+      if (mask.pixels[row * mask.width + column] != 0) blend(x, y, colour, opacity);
+    }
+}
+
 void Canvas::write(const Font& font, Spot at, std::string_view text, float height, Colour colour) {
   if (!std::isfinite(at.x) || !std::isfinite(at.y)) return;
   const Font::Data& data = *font.data_;

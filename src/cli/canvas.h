@@ -11,6 +11,7 @@
 #include "core/result.h"
 #include "types/box.h"
 #include "types/image.h"
+#include "vision/masks.h"
 
 namespace image_engine::cli {
 
@@ -50,6 +51,8 @@ class Canvas {
   void line(Spot from, Spot to, float width, Colour colour);
   // `opacity`: 0…1.
   void fill(const Box& box, Colour colour, float opacity);
+  // What is inside the mask, which is stretched over the whole canvas.
+  void tint(const vision::Mask& mask, Colour colour, float opacity);
   // UTF-8 in a line of `height` pixels whose top left is `at`.
   void write(const Font& font, Spot at, std::string_view text, float height, Colour colour);
 

@@ -7,10 +7,12 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/hash.h"
 #include "core/text.h"
+#include "vision/outlines.h"
 
 namespace image_engine::cli {
 namespace {
@@ -21,6 +23,8 @@ constexpr Colour kBlack{0, 0, 0}, kWhite{255, 255, 255};
 constexpr std::size_t kMostMarks = 1000;  // of each kind
 constexpr std::size_t kLongest = 48;      // characters of a label
 constexpr double kLeastScene = 0.15;      // as searched for
+constexpr float kTint = 0.4F;             // opacity of a mask
+constexpr double kMaskTolerance = 1;      // of its outline, places of the mask
 
 Colour colour_of(const std::string& name) {
   // Bright enough for black text on them, and far apart in hue.
@@ -52,10 +56,11 @@ std::string text_of(const json& item, const char* key) {
   const auto at = item.is_object() ? item.find(key) : item.end();
   return at != item.end() && at->is_string() ? at->get<std::string>() : std::string();
 }
-double confidence_of(const json& item) {
-  const auto at = item.is_object() ? item.find("confidence") : item.end();
+double number_of(const json& item, const char* key) {
+  const auto at = item.is_object() ? item.find(key) : item.end();
   return at != item.end() && at->is_number() ? at->get<double>() : 0;
 }
+double confidence_of(const json& item) { return number_of(item, "confidence"); }
 std::string named(const json& item, const char* key) {
   return fmt::format("{} {:.2f}", shortened(text_of(item, key)), confidence_of(item));
 }
@@ -105,13 +110,19 @@ class Drawing {
 
   // In pixels of the photo.
   void outline(std::vector<Spot> corners, const std::string& words, Colour colour, bool is_dark) {
-    if (corners.size() < 3) return;
     for (Spot& corner : corners) corner = {corner.x * scale_x_, corner.y * scale_y_};
+    outline_on_canvas(std::move(corners), words, colour, is_dark);
+  }
+
+  // In pixels of the canvas. Without words there is no plate.
+  void outline_on_canvas(std::vector<Spot> corners, const std::string& words, Colour colour, bool is_dark) {
+    if (corners.size() < 3) return;
     for (const auto& [width, ink] : {std::pair(line_ * 2, kBlack), std::pair(line_, colour)})
       for (std::size_t i = 0; i < corners.size(); ++i)
         canvas_.line(corners[i], corners[(i + 1) % corners.size()], width, ink);
     const auto [left, right] = std::ranges::minmax(corners, {}, &Spot::x);
     const auto [top, bottom] = std::ranges::minmax(corners, {}, &Spot::y);
+    if (words.empty()) return;
     plates_.push_back({{left.x, top.y, right.x - left.x, bottom.y - top.y}, words, colour, is_dark});
   }
 
@@ -179,6 +190,38 @@ class Drawing {
   std::vector<Box> taken_;
 };
 
+// As mask_of_counts(); a record's members may have any type.
+std::optional<vision::Mask> mask_of(const json& item) {
+  const auto at = item.is_object() ? item.find("segmentation") : item.end();
+  if (at == item.end() || !at->is_object()) return std::nullopt;
+  const json& size = list_of(*at, "size");
+  const auto is_edge = [](const json& edge) { return edge.is_number_unsigned() && edge <= vision::kMostMaskPixels; };
+  if (size.size() != 2 || !is_edge(size[0]) || !is_edge(size[1])) return std::nullopt;
+  return vision::mask_of_counts(size[1].get<std::uint32_t>(), size[0].get<std::uint32_t>(), text_of(*at, "counts"));
+}
+
+// Draws masks, the largest first; returns their number.
+std::size_t draw_masks(Canvas& canvas, Drawing& drawing, const json& list) {
+  std::size_t drawn = 0;
+  for (const json& item : list) {
+    const std::optional<vision::Mask> mask = mask_of(item);
+    if (!mask || drawn == kMostMarks) continue;
+    const Colour colour = colour_of(text_of(item, "class"));
+    canvas.tint(*mask, colour, kTint);
+    const float x = static_cast<float>(canvas.width()) / static_cast<float>(mask->width),
+                y = static_cast<float>(canvas.height()) / static_cast<float>(mask->height);
+    std::string words = fmt::format("{} {:.0f} %", shortened(text_of(item, "class")), 100 * number_of(item, "share"));
+    for (const vision::Polygon& polygon : vision::outlines(*mask, kMaskTolerance)) {
+      std::vector<Spot> corners;
+      for (std::size_t i = 0; i + 1 < polygon.size(); i += 2)
+        corners.push_back({static_cast<float>(polygon[i]) * x, static_cast<float>(polygon[i + 1]) * y});
+      drawing.outline_on_canvas(std::move(corners), std::exchange(words, ""), colour, false);
+    }
+    ++drawn;
+  }
+  return drawn;
+}
+
 // Draws the boxes of a list whose items have a bbox; returns their number.
 std::size_t draw_boxes(Drawing& drawing, const json& list, const char* key) {
   std::size_t drawn = 0;
@@ -196,9 +239,10 @@ std::size_t draw_boxes(Drawing& drawing, const json& list, const char* key) {
 }  // namespace
 
 Drawn draw_findings(Canvas& canvas, const std::optional<Font>& font, const json& asset, std::uint32_t full_width,
-                    std::uint32_t full_height) {
+                    std::uint32_t full_height, DrawMasks masks) {
   Drawing drawing(canvas, font, full_width, full_height);
   Drawn drawn;
+  if (masks == DrawMasks::kYes) drawn.masks = draw_masks(canvas, drawing, list_of(asset, "masks"));
   drawn.objects = draw_boxes(drawing, list_of(asset, "objects"), "object");
   for (const json& item : list_of(asset, "text")) {
     if (!item.is_object() || drawn.texts == kMostMarks) continue;

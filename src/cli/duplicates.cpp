@@ -28,6 +28,7 @@ Examples:
 exact: files with the same coded picture or sound (their metadata may differ; --verify compares every byte).
 video: the same recording, re-encoded, resized or trimmed; sound is not compared, and keeps a file from being removable.
 near: pictures that look the same. burst: similar photos of one camera, shot in sequence.
+subject: perhaps the same subject before other backgrounds, in photos that analyze --segment has seen. All are to be kept.
 Links, mounts and other spellings of a file count as one file. Hard links are shown, and count no bytes.
 Nothing is ever deleted or changed.)";
 
@@ -123,6 +124,7 @@ void print_groups(const Context& context, const std::vector<search::DuplicateGro
       print_line(styled(context, Style::kBold, search::duplicate_kind_name(group.kind)));
     print_group(context, group, verify);
     last = &group;
+    if (group.kind == search::DuplicateKind::kSubject) continue;  // other pictures
     for (const search::DuplicateFile& file : std::span(group.files).subspan(1)) {
       if (file.hard_link || file.sameness != Sameness::kDistinct) continue;
       ++files;
@@ -138,8 +140,8 @@ void print_groups(const Context& context, const std::vector<search::DuplicateGro
 
 Action setup_duplicates(Arguments app, Settings&) {
   auto flags = std::make_shared<DuplicatesFlags>();
-  app.add_option("--kind", flags->kinds, "exact, near, burst or video (may be repeated; all without it)")
-      .one_of({"exact", "near", "burst", "video"})
+  app.add_option("--kind", flags->kinds, "exact, near, burst, video or subject (may be repeated; all without it)")
+      .one_of({"exact", "near", "burst", "video", "subject"})
       .one_value_each();
   app.add_option("--distance", flags->distance, "Bits of 64 by which near pictures may differ")
       .range(0, 16)

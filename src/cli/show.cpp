@@ -32,6 +32,7 @@ Examples:
   image-engine show IMG_0042.jpg --json | jq .gps
   image-engine show IMG_0042.jpg --thumbnail 1024      (prints the path of a JPEG)
   image-engine show IMG_0042.jpg --draw /tmp/boxes.png (what was found, drawn on the photo)
+  image-engine show IMG_0042.jpg --draw /tmp/masks.jpg --masks
   image-engine show MVI_0007.mp4 --contact-sheet /tmp/scenes.jpg
   image-engine show MVI_0007.mp4 --at 1:23 --draw /tmp/frame.jpg
   image-engine show MVI_0007.mp4 --at 0:12-0:20 --clip /tmp/part.mp4
@@ -43,7 +44,7 @@ struct ShowFlags {
   std::string file, path_base64;
   std::uint32_t thumbnail = 0;
   std::string draw, contact_sheet, clip, preview, at;
-  bool transcript = false;
+  bool transcript = false, masks = false;
   std::string format = "text";  // of the transcript
   std::uint32_t edge = 0;       // of pictures that are written, pixels; 0: not given
   [[nodiscard]] std::uint32_t drawn_edge() const { return edge > 0 ? edge : 2048; }
@@ -158,12 +159,26 @@ Result<std::optional<double>> time_of(const ShowFlags& flags, const store::Asset
   return at;
 }
 
+Status require_masks(const nlohmann::json& asset, const store::AssetRecord& record, const std::string& path) {
+  if (record.kind != MediaKind::kPhoto)
+    return fail(ErrorCode::kInvalidArgument, printable(path) + " is not a photo: masks are kept of photos only");
+  if (asset.contains("masks") && !asset["masks"].empty()) return {};
+  const bool segmented = std::ranges::any_of(
+      record.records, [](const store::Record& one) { return one.key.stage == pipeline::kSegmentationStage; });
+  return fail(ErrorCode::kNotFound,
+              segmented ? fmt::format("{} has no masks: the models found nothing there (image-engine analyze FILE "
+                                      "--redo segmentation asks them again)",
+                                      printable(path))
+                        : fmt::format("{0} has no masks yet: image-engine analyze {0} --segment", printable(path)));
+}
+
 Result<int> draw(const Context& context, const store::CatalogueReader& reader, const store::AssetRecord& record,
                  const std::string& path, const ShowFlags& flags) {
   const std::string target = absolute_path(flags.draw);
   IE_TRY(const Encode encode, encoder_for(reader, target));
   IE_TRY(const std::optional<double> at, time_of(flags, record, path));
   IE_TRY(const nlohmann::json asset, findings_of(reader, record, at));
+  if (flags.masks) IE_CHECK(require_masks(asset, record, path));
   std::vector<std::string> notes;
   const Result<Font> loaded = Font::open();
   const std::optional<Font> font = loaded ? std::optional(*loaded) : std::nullopt;
@@ -173,7 +188,7 @@ Result<int> draw(const Context& context, const store::CatalogueReader& reader, c
   std::uint32_t width = 0, height = 0;
   const auto see = [&](const ImageView& picture, preprocess::FullSize full) -> Status {
     Canvas canvas(picture);
-    drawn = draw_findings(canvas, font, asset, full.width, full.height);
+    drawn = draw_findings(canvas, font, asset, full.width, full.height, flags.masks ? DrawMasks::kYes : DrawMasks::kNo);
     width = canvas.width();
     height = canvas.height();
     IE_TRY(const std::vector<std::byte> bytes, (canvas.*encode)());
@@ -185,6 +200,7 @@ Result<int> draw(const Context& context, const store::CatalogueReader& reader, c
   if (context.json) {
     nlohmann::json json = {{"width", width},       {"height", height},       {"objects", drawn.objects},
                            {"texts", drawn.texts}, {"labels", drawn.labels}, {"notes", notes}};
+    if (flags.masks) json["masks"] = drawn.masks;
     store::put_path(json, target);
     print_json("drawing", json);
     return kDone;
@@ -192,10 +208,11 @@ Result<int> draw(const Context& context, const store::CatalogueReader& reader, c
   print_line(printable(target));
   if (context.quiet) return kDone;
   for (const std::string& note : notes) print_line(styled(context, Style::kYellow, printable(note)));
-  print_line(styled(context, Style::kDim,
-                    fmt::format("{} × {}: {}, {}, {}", width, height, human_count(drawn.objects, "object"),
-                                human_count(drawn.texts, "line of text", "lines of text"),
-                                human_count(drawn.labels, "scene or label", "scenes and labels"))));
+  print_line(styled(
+      context, Style::kDim,
+      fmt::format("{} × {}: {}{}, {}, {}", width, height, flags.masks ? human_count(drawn.masks, "mask") + ", " : "",
+                  human_count(drawn.objects, "object"), human_count(drawn.texts, "line of text", "lines of text"),
+                  human_count(drawn.labels, "scene or label", "scenes and labels"))));
   return kDone;
 }
 
@@ -287,6 +304,7 @@ Action setup_show(Arguments app, Settings&) {
   const Option target =
       app.add_option("--draw", flags->draw, "Write the photo with boxes, labels and text drawn on it, as PNG or JPEG")
           .type_name("OUT");
+  app.add_flag("--masks", flags->masks, "Also draw the masks that analyze --segment has kept").needs(target);
   app.add_option("--at", flags->at, "For a video: the time of the frame that --draw draws on; FROM-TO for --clip")
       .type_name("TIME");
   const Option sheet = app.add_option("--contact-sheet", flags->contact_sheet,
@@ -354,6 +372,9 @@ Action setup_show(Arguments app, Settings&) {
                               "user_title", "labels", "title", "description", "keywords", "people"})
       if (json.contains(first)) print_value(first, json[first], 1), json.erase(first);
     json.erase("path");
+    if (json.contains("masks") && json["masks"].is_array())
+      for (nlohmann::json& mask : json["masks"])
+        if (mask.is_object()) mask.erase("segmentation");
     const nlohmann::json video = {{"moments", json.value("moments", nlohmann::json::array())},
                                   {"actions", json.value("actions", nlohmann::json::array())}};
     for (const char* long_list : {"scenes", "frames", "moments", "actions"}) json.erase(long_list);

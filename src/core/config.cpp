@@ -68,6 +68,7 @@ const Key kKeys[] = {
     {"analysis.ml_models.text_model", IE_MEMBER(analysis.ml_models.text_model), kAny, "model that reads text; auto: the best installed one"},
     {"analysis.ml_models.scene_labels", IE_MEMBER(analysis.ml_models.scene_labels), kAny, "file of scenes' labels; empty: the shipped ones"},
     {"analysis.ml_models.action_model", IE_MEMBER(analysis.ml_models.action_model), kAny, "model for actions in videos; auto: the best installed one, else zero-shot by the embedding model"},
+    {"analysis.segmentation", IE_MEMBER(analysis.segmentation), kAny, "keep masks of subjects, people and classes in photos, for subject: in searches"},
     {"inference.device", IE_MEMBER(inference.device), kAny, "where models run: auto, cpu, cuda, cuda:N, tensorrt"},
     {"inference.precision", IE_MEMBER(inference.precision), one_of(kAnyPrecision), "precision of models; auto: the fastest with correct outputs"},
     {"inference.require_gpu", IE_MEMBER(inference.require_gpu), kAny, "fail instead of running a model on the CPU"},

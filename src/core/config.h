@@ -105,6 +105,7 @@ std::string_view origin_name(ConfigOrigin origin);
 struct Config {
   struct {
     MlModelsConfig ml_models;
+    bool segmentation = false;  // keep masks of what is in photos, by the installed models of that task
   } analysis;
   InferenceConfig inference;
   struct {

@@ -15,6 +15,7 @@
 #include "core/text.h"
 #include "gpu/cuda.h"
 #include "pipeline/installed_models.h"
+#include "pipeline/stages.h"
 
 namespace image_engine::pipeline {
 namespace {
@@ -57,6 +58,9 @@ std::vector<std::string> models_used(const Config& config, const models::Install
       if (const auto spec = models->find(task, name)) model = fmt::format("{} {}", (*spec)->name, (*spec)->version);
     used.push_back(fmt::format("{} {}: {}", task, name, model));
   }
+  if (config.analysis.segmentation && models)
+    for (const models::Spec* spec : models->all(kSegmentationStage))
+      used.push_back(fmt::format("{}: {} {}", kSegmentationStage, spec->name, spec->version));
   return used;
 }
 

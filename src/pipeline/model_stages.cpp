@@ -9,6 +9,7 @@
 
 #include "core/json.h"
 #include "pipeline/action_stages.h"
+#include "pipeline/segmentation_stage.h"
 #include "vision/objects.h"
 #include "vision/text.h"
 
@@ -210,6 +211,12 @@ class Chooser {
     if (const models::Spec* spec = wanted(row)) add(row, *spec);
   }
 
+  void add_segmentation() {
+    Result<PictureStage> made = segmentation_stage(models_);
+    if (!made) return leave_out(kSegmentationStage, made.error().message);
+    result_.stages.push_back(std::move(*made));
+  }
+
   // A stage whose vectors form a space.
   void embed_with(const ModelRow& row, const models::Spec& spec) {
     const Result<double> dimensions = models::number_option(spec, "dimensions", 0);
@@ -294,6 +301,7 @@ ModelStages model_stages(const std::shared_ptr<const InstalledModels>& models, c
   if (const models::Spec* spec = chooser.wanted(kFeatures)) chooser.embed_with(kFeatures, *spec);
   if (!names_scenes(*models, result.active) && !names_scenes(*models, result.next)) chooser.choose(kScene);
   chooser.choose(kText);
+  if (models->config().analysis.segmentation) chooser.add_segmentation();
   const auto embedding = std::ranges::find_if(result.stages, [&](const PictureStage& stage) {
     return result.active != nullptr && stage.key == model_key(kEmbeddingStage, *result.active);
   });

@@ -12,29 +12,18 @@
 #include "models/registry.h"
 #include "pipeline/person_check.h"
 #include "vision/cut_out.h"
-#include "vision/masks.h"
 
 namespace image_engine::pipeline {
 namespace {
 
 constexpr char kSubject[] = "subject", kPerson[] = "person", kBackground[] = "background";
 constexpr std::uint8_t kInside = 128;      // the least alpha of a pixel inside
-constexpr double kLeastShare = 0.001;      // of a part, of the matte's places
 constexpr float kLeastAlpha = 1.0F / 255;  // of a place that belongs to a part
-constexpr double kSameObject = 0.4;        // IoU of a part's box and a detected object's
 
 std::optional<std::size_t> label_index(const models::Spec& spec, const std::string& label) {
   const auto found = std::ranges::find(spec.labels, label, ascii_lower);
   if (found == spec.labels.end()) return std::nullopt;
   return static_cast<std::size_t>(found - spec.labels.begin());
-}
-
-double overlap(const Box& a, const Box& b) {
-  const double width = std::min(a.x + a.width, b.x + b.width) - std::max(a.x, b.x);
-  const double height = std::min(a.y + a.height, b.y + b.height) - std::max(a.y, b.y);
-  if (width <= 0 || height <= 0) return 0;
-  const double shared = width * height;
-  return shared / (a.width * a.height + b.width * b.height - shared);
 }
 
 // Places from which more than a trace belongs to a part go to the nearest part, by steps over such places.
@@ -216,12 +205,7 @@ Result<Segmented> PictureSegmenter::segment(const ImageView& picture, const std:
 
 Result<Subjects> PictureSegmenter::subjects(const ImageView& picture, const Segmented& segmented) {
   const vision::Matte& matte = segmented.matte;
-  vision::Mask mask{matte.width, matte.height, std::vector<std::uint8_t>(matte.alpha.size())};
-  std::ranges::transform(matte.alpha, mask.pixels.begin(), [](float alpha) { return alpha >= 0.5F ? 255 : 0; });
-  const auto least =
-      std::max<std::uint64_t>(1, static_cast<std::uint64_t>(kLeastShare * static_cast<double>(mask.pixels.size())));
-  std::vector<vision::MaskPart> parts = vision::connected_parts(mask, least);
-  if (parts.size() > kMostSubjects) parts.resize(kMostSubjects);
+  const std::vector<vision::MaskPart> parts = subject_parts(matte);
   Subjects subjects{{}, std::vector<std::uint16_t>(matte.alpha.size())};
   for (std::size_t i = 0; i < parts.size(); ++i)
     for (std::size_t pixel = 0; pixel < parts[i].mask.pixels.size(); ++pixel)
@@ -234,15 +218,11 @@ Result<Subjects> PictureSegmenter::subjects(const ImageView& picture, const Segm
   IE_TRY(const vision::ObjectDetector* const names, detector());
   if (names == nullptr) return subjects;
   IE_TRY(const auto objects, names->detect(picture, picture.width, picture.height));
-  for (Subject& subject : subjects.list) {
-    double best = kSameObject;
-    for (const vision::DetectedObject& object : objects)
-      if (const double shared = overlap(subject.box, object.box); shared > best) {
-        best = shared;
-        subject.label = names->label(object.label);
-        subject.confidence = object.confidence;
-      }
-  }
+  for (Subject& subject : subjects.list)
+    if (const vision::DetectedObject* object = object_at(subject.box, objects)) {
+      subject.label = names->label(object->label);
+      subject.confidence = object->confidence;
+    }
   return subjects;
 }
 

@@ -11,6 +11,7 @@
 #include "core/config.h"
 #include "core/result.h"
 #include "pipeline/installed_models.h"
+#include "pipeline/subject_parts.h"
 #include "types/box.h"
 #include "types/image.h"
 #include "vision/objects.h"
@@ -46,7 +47,6 @@ struct Subjects {
   std::vector<Subject> list;         // the largest first, at most kMostSubjects
   std::vector<std::uint16_t> owner;  // of each place of the matte: the part that it belongs to; 0: none
 };
-inline constexpr std::size_t kMostSubjects = 100;
 
 // Models are loaded at the first picture that needs them. Not thread-safe.
 class PictureSegmenter {

@@ -65,6 +65,7 @@ constexpr StageRow kStageRows[] = {
     {kFeaturesStage, Pass::kPictures, true, nullptr},
     {kSceneStage, Pass::kPictures, true, "scene"},
     {kTextStage, Pass::kPictures, true, ""},
+    {kSegmentationStage, Pass::kPictures, true, ""},
     {kActionsStage, Pass::kPictures, true, ""},
     {kSpeechMeaningStage, Pass::kPictures, false, nullptr},
     {kVideoStage, Pass::kPictures, true, nullptr},

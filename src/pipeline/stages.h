@@ -35,6 +35,8 @@ inline constexpr char kFeaturesStage[] = "features";
 inline constexpr char kSceneStage[] = "scene";
 inline constexpr char kTextStage[] = "text";
 inline constexpr char kFacesStage[] = "faces";
+// Of photos, where analysis.segmentation is set (segmentation_stage.h).
+using store::kSegmentationStage;
 // Of videos only.
 inline constexpr char kActionsStage[] = "actions";
 // Vectors of what is said: of no pass, since they are made of the records of speech.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <iterator>
 #include <tuple>
 #include <unordered_map>
 #include <unordered_set>
@@ -14,13 +15,14 @@
 #include "vision/best_of.h"
 #include "vision/hashes.h"
 #include "vision/near_duplicates.h"
+#include "vision/subject_look.h"
 
 namespace image_engine::search {
 namespace {
 
 // Below this contrast (docs/quality.md) a picture shows almost nothing, and its hash only reflects noise.
 constexpr double kBlankContrast = 0.05;
-constexpr char kAnotherShot[] = "another shot", kOfAPair[] = "raw and JPEG";
+constexpr char kAnotherShot[] = "another shot", kAnotherPicture[] = "another picture", kOfAPair[] = "raw and JPEG";
 
 // Photos by the path that stands for them.
 using Shots = std::vector<const Photo*>;
@@ -130,6 +132,7 @@ Result<DuplicateGroup> make_group(const Library& library, DuplicateKind kind, co
       if (half != nullptr) file.advantages.emplace_back(kOfAPair);
       if (kind == DuplicateKind::kBurst || are_shots(*members[i], best, library.options))
         file.advantages = {kAnotherShot};
+      if (kind == DuplicateKind::kSubject) file.advantages = {kAnotherPicture};
     }
     group.files.insert(i == choice.best ? group.files.begin() : group.files.end(), std::move(file));
   }
@@ -215,35 +218,54 @@ Result<DuplicateGroup> exact_group(const store::CatalogueReader& catalogue, cons
 // The near group of each photo.
 using NearGroup = std::unordered_map<const Photo*, size_t>;
 
-// Parts in each of which any two have the same colours.
-std::vector<Shots> by_colours(const Shots& photos) {
+// Parts in each of which `fit` holds for any two; those of one photo are left out.
+template <typename Fit>
+std::vector<Shots> parts_that_fit(const Shots& photos, Fit fit) {
   std::vector<Shots> parts;
   for (const Photo* photo : photos) {
-    const auto fits = [&](const Shots& part) {
-      return std::ranges::all_of(
-          part, [&](const Photo* other) { return vision::have_same_colours(photo->colours, other->colours); });
-    };
-    const auto part = std::ranges::find_if(parts, fits);
+    const auto part = std::ranges::find_if(parts, [&](const Shots& others) {
+      return std::ranges::all_of(others, [&](const Photo* other) { return fit(*photo, *other); });
+    });
     (part == parts.end() ? parts.emplace_back() : *part).push_back(photo);
   }
   std::erase_if(parts, [](const Shots& part) { return part.size() < 2; });
   return parts;
 }
 
-Result<std::vector<DuplicateGroup>> near_groups(const Library& library, NearGroup& group_of) {
-  std::vector<std::uint64_t> hashes;
-  for (const Photo& photo : library.photos) hashes.push_back(photo.phash);
-  std::vector<DuplicateGroup> groups;
-  const vision::Pairs pairs = vision::all_pairs(hashes, library.options.max_distance, library.options.threads);
+// Groups of photos whose hashes are near, and for any two of which `fit` holds.
+template <typename Fit>
+std::vector<Shots> photos_alike(const Shots& photos, const std::vector<std::uint64_t>& hashes, int max_distance,
+                                int threads, Fit fit) {
+  std::vector<Shots> found;
+  const vision::Pairs pairs = vision::all_pairs(hashes, max_distance, threads);
   for (const std::vector<std::uint32_t>& members : vision::groups(pairs, hashes)) {
-    Shots alike;
-    for (const std::uint32_t index : members) alike.push_back(&library.photos[index]);
-    for (const Shots& group : by_colours(alike)) {
-      for (const Photo* photo : group) group_of.emplace(photo, groups.size());
-      IE_TRY(groups.emplace_back(), make_group(library, DuplicateKind::kNear, group));
-    }
+    Shots group;
+    for (const std::uint32_t index : members) group.push_back(photos[index]);
+    std::ranges::move(parts_that_fit(group, fit), std::back_inserter(found));
+  }
+  return found;
+}
+
+Result<std::vector<DuplicateGroup>> near_groups(const Library& library, NearGroup& group_of) {
+  Shots photos;
+  std::vector<std::uint64_t> hashes;
+  for (const Photo& photo : library.photos) photos.push_back(&photo), hashes.push_back(photo.phash);
+  const auto fit = [](const Photo& a, const Photo& b) { return vision::have_same_colours(a.colours, b.colours); };
+  std::vector<DuplicateGroup> groups;
+  for (const Shots& group : photos_alike(photos, hashes, library.options.max_distance, library.options.threads, fit)) {
+    for (const Photo* photo : group) group_of.emplace(photo, groups.size());
+    IE_TRY(groups.emplace_back(), make_group(library, DuplicateKind::kNear, group));
   }
   return groups;
+}
+
+// Whether all are in one near group.
+bool are_near(const Shots& shots, const NearGroup& near) {
+  const auto first = near.find(shots.front());
+  return first != near.end() && std::ranges::all_of(shots, [&](const Photo* photo) {
+           const auto other = near.find(photo);
+           return other != near.end() && other->second == first->second;
+         });
 }
 
 // One camera's photos in the order they were taken: a burst continues while the next photo follows soon and still
@@ -271,17 +293,37 @@ std::vector<Shots> bursts(const Library& library) {
 }
 
 Result<std::vector<DuplicateGroup>> burst_groups(const Library& library, const NearGroup& near) {
-  const auto are_near = [&](const Shots& shots) {
-    const auto first = near.find(shots.front());
-    return first != near.end() && std::ranges::all_of(shots, [&](const Photo* photo) {
-             const auto other = near.find(photo);
-             return other != near.end() && other->second == first->second;
-           });
-  };
   std::vector<DuplicateGroup> groups;
   for (const Shots& shots : bursts(library)) {
-    if (are_near(shots)) continue;
+    if (are_near(shots, near)) continue;
     IE_TRY(groups.emplace_back(), make_group(library, DuplicateKind::kBurst, shots));
+  }
+  return groups;
+}
+
+// One subject before several backgrounds. What is one picture, or one moment, is no such group.
+Result<std::vector<DuplicateGroup>> subject_groups(const Library& library, const NearGroup& near) {
+  IE_TRY(const std::vector<store::StageData> rows, library.catalogue.subject_looks());
+  std::unordered_map<store::AssetId, vision::SubjectLook> looks;
+  for (const store::StageData& row : rows)
+    if (const auto look = vision::look_of_bytes(row.data)) looks.emplace(row.asset, *look);
+  Shots photos;
+  std::vector<std::uint64_t> hashes;
+  for (const Photo& photo : library.photos)
+    if (const auto look = looks.find(photo.brief.id); look != looks.end())
+      photos.push_back(&photo), hashes.push_back(look->second.phash);
+  const auto fit = [&](const Photo& a, const Photo& b) {
+    return vision::are_looks_of_one(looks.at(a.brief.id), looks.at(b.brief.id));
+  };
+  std::vector<DuplicateGroup> groups;
+  for (const Shots& shots : photos_alike(photos, hashes, vision::kSameSubjectDistance, library.options.threads, fit)) {
+    const auto is_shot = [&](const Photo* photo) { return are_shots(*photo, *shots.front(), library.options); };
+    if (are_near(shots, near) || std::ranges::all_of(shots, is_shot)) continue;
+    IE_TRY(DuplicateGroup group, make_group(library, DuplicateKind::kSubject, shots));
+    for (DuplicateFile& file : group.files)
+      if (const auto look = looks.find(file.asset); look != looks.end())
+        file.distance = vision::distance(look->second.phash, looks.at(group.files.front().asset).phash);
+    groups.push_back(std::move(group));
   }
   return groups;
 }
@@ -297,7 +339,7 @@ void append(std::vector<DuplicateGroup>& all, std::vector<DuplicateGroup> groups
 }  // namespace
 
 std::string_view duplicate_kind_name(DuplicateKind kind) {
-  constexpr std::array<std::string_view, 4> kNames = {"exact", "near", "burst", "video"};
+  constexpr std::array<std::string_view, 5> kNames = {"exact", "near", "burst", "video", "subject"};
   return kNames[static_cast<size_t>(kind)];
 }
 
@@ -357,6 +399,10 @@ Result<std::vector<DuplicateGroup>> find_duplicates(const store::CatalogueReader
   if (is_wanted(options, DuplicateKind::kVideo)) {
     IE_TRY(std::vector<DuplicateGroup> videos, video_groups(catalogue, options, video_briefs));
     append(groups, std::move(videos));
+  }
+  if (is_wanted(options, DuplicateKind::kSubject)) {
+    IE_TRY(std::vector<DuplicateGroup> subjects, subject_groups(library, near));
+    append(groups, std::move(subjects));
   }
   std::erase_if(groups, [&](DuplicateGroup& group) {
     if (!is_wanted(options, group.kind)) return true;

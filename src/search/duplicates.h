@@ -17,14 +17,15 @@
 namespace image_engine::search {
 
 enum class DuplicateKind : std::uint8_t {
-  kExact,  // files with the same coded picture or sound; of videos, with the same bytes
-  kNear,   // different files that look the same, also in their colours; no animations
-  kBurst,  // shot one after the other, and alike
-  kVideo,  // videos that are wholly in the best one: re-encoded, resized or trimmed
+  kExact,    // files with the same coded picture or sound; of videos, with the same bytes
+  kNear,     // different files that look the same, also in their colours; no animations
+  kBurst,    // shot one after the other, and alike
+  kVideo,    // videos that are wholly in the best one: re-encoded, resized or trimmed
+  kSubject,  // the same subject before other backgrounds, by the masks of the stage segmentation: a suggestion
 };
 inline constexpr std::array kDuplicateKinds = {DuplicateKind::kExact, DuplicateKind::kNear, DuplicateKind::kBurst,
-                                               DuplicateKind::kVideo};
-// "exact", "near", "burst", "video".
+                                               DuplicateKind::kVideo, DuplicateKind::kSubject};
+// "exact", "near", "burst", "video", "subject".
 std::string_view duplicate_kind_name(DuplicateKind kind);
 
 struct DuplicateFile {
@@ -53,8 +54,8 @@ struct DuplicateFile {
   bool has_sidecar = false;
   // Only with DuplicateOptions::verify: deleting it loses nothing. It and the one that is kept for it are two files,
   // both unchanged since their analysis. In an exact group that is its twin, and it has no sidecar; in others the best
-  // one, which lacks nothing that it has and is the better one for certain. Never of a burst: its shots are different
-  // pictures; nor one half of a raw and JPEG pair alone. No group keeps a file that another marks removable.
+  // one, which lacks nothing that it has and is the better one for certain. Never of a burst or of kSubject: these are
+  // different pictures; nor one half of a raw and JPEG pair alone. No group keeps a file that another marks removable.
   bool removable = false;
 };
 
@@ -77,8 +78,9 @@ struct DuplicateOptions {
 };
 
 // Groups by kind, then by the best one's path. A file is in at most one group of a kind; a burst that is a near group
-// as a whole is omitted. Pictures without contrast (blank pages, black frames) all look alike: they are in exact groups
-// only. Several names of one file count as one file. A malformed record is ignored.
+// as a whole is omitted, as are photos of one subject that are all near each other or shots of one moment. Pictures
+// without contrast (blank pages, black frames) all look alike: they are in exact groups only. Several names of one file
+// count as one file. A malformed record is ignored.
 Result<std::vector<DuplicateGroup>> find_duplicates(const store::CatalogueReader& catalogue,
                                                     const DuplicateOptions& options);
 

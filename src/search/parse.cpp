@@ -55,6 +55,8 @@ Result<Condition> products(const Term& term, const SearchOptions&) { return as_c
 Result<Condition> people(const Term& term, const SearchOptions&) { return as_condition(parse_people(term.value)); }
 Result<Condition> vehicle(const Term& term, const SearchOptions&) { return as_condition(parse_vehicle(term.value)); }
 
+Result<Condition> subject(const Term& term, const SearchOptions&) { return as_condition(parse_subject(term.value)); }
+
 struct Field {
   std::string_view name;
   ParseValue parse;       // null: a text field
@@ -75,6 +77,7 @@ constexpr Field kFields[] = {
     {"product", products, TextField::kProducts, true},  // likewise
     {"people", people, TextField::kObjects, true},
     {"vehicle", vehicle, TextField::kObjects, true},
+    {"subject", subject, TextField::kAny},
     {"scene", nullptr, TextField::kScene, true},
     {"action", nullptr, TextField::kAction, true},
     {"said", nullptr, TextField::kSaid, true},
@@ -242,6 +245,7 @@ class Builder {
 
   std::vector<TextField> analysed;  // fields in the query that stages fill
   std::vector<std::string> notes;   // see ParsedQuery
+  bool asks_for_subjects = false;
 
  private:
   void note_sign(const Term& term) {
@@ -317,6 +321,7 @@ class Builder {
         return Filter{store::AnyCondition{{{{std::move(text), false}}, {{std::move(*also), false}}}}, negated};
       }
       IE_TRY(Condition condition, field_condition(node.term, options_, analysed));
+      asks_for_subjects |= std::holds_alternative<store::SubjectCondition>(condition);
       return Filter{std::move(condition), negated};
     }
     store::AnyCondition condition;
@@ -367,6 +372,7 @@ Result<ParsedQuery> parse_query(std::string_view text, const SearchOptions& opti
   parsed.query.include_missing = options.include_missing;
   parsed.analysed_fields = std::move(builder.analysed);
   parsed.notes = std::move(builder.notes);
+  parsed.asks_for_subjects = builder.asks_for_subjects;
   for (const Draft& draft : drafts) {
     parsed.texts.push_back(draft.telling.empty() ? std::string() : draft.text);
     if (parsed.texts.size() == 1)

@@ -42,6 +42,7 @@ bool is_needless(const DuplicateGroup& group, const DuplicateFile& file) {
     case DuplicateKind::kVideo:
       return file.advantages.empty() && !group.files.front().partial;
     case DuplicateKind::kBurst:
+    case DuplicateKind::kSubject:
       break;
   }
   return false;

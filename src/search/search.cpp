@@ -26,6 +26,9 @@ constexpr char kLooksLike[] = "looks like";
 constexpr char kSaid[] = "said something like it";
 constexpr char kNoContent[] = "these words alone do not describe a picture: they are only searched for as words";
 
+constexpr char kNotSegmented[] =
+    "subject: needs masks, and no photo has been segmented yet: image-engine analyze PATH --segment";
+
 // Most bytes of text for a model: far more than the 77 tokens that CLIP reads.
 constexpr std::size_t kMostText = 1000;
 // Bytes of the query that each result repeats as its evidence.
@@ -272,6 +275,10 @@ Result<SearchResults> search(const store::CatalogueReader& catalogue, std::strin
     if (!analysed)
       results.notes.push_back("nothing has been analysed for " + std::string(store::text_field_name(field)) +
                               ": yet, so it finds nothing");
+  }
+  if (parsed.asks_for_subjects) {
+    IE_TRY(const bool segmented, catalogue.has_records(store::kSegmentationStage));
+    if (!segmented) return fail(ErrorCode::kNotFound, kNotSegmented);
   }
   std::list<Meaning> meanings;
   const bool may_ask = options.pictures || options.tags || options.speech;

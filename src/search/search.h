@@ -74,13 +74,15 @@ struct ParsedQuery {
   std::vector<std::string> texts;
   std::vector<store::TextField> analysed_fields;  // fields in the query that stages fill
   std::vector<std::string> notes;                 // for a person: what of the query counts for nothing
+  bool asks_for_subjects = false;                 // some condition is on masks
 };
 
 // Errors: kInvalidArgument for an unknown field (the message names the nearest), an invalid value, or what is not in
 // the grammar. Safe on any bytes.
 Result<ParsedQuery> parse_query(std::string_view text, const SearchOptions& options = {});
 
-// Errors: those of parse_query and of the catalogue. An unusable model causes a note, not an error: words are still
+// Errors: those of parse_query and of the catalogue; kNotFound where `subject:` is asked for and no photo has been
+// segmented. An unusable model causes a note, not an error: words are still
 // searched.
 Result<SearchResults> search(const store::CatalogueReader& catalogue, std::string_view text,
                              const SearchOptions& options = {});

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 #include "core/text.h"
@@ -20,6 +21,36 @@ void add_texts(const std::vector<store::Filter>& filters, std::set<TextCondition
     if (const auto* any = std::get_if<store::AnyCondition>(&filter.condition))
       for (const auto& alternative : any->alternatives) add_texts(alternative, texts);
   }
+}
+
+// The names of subjects that are asked for, as written.
+void add_subjects(const std::vector<store::Filter>& filters, std::set<std::string>& names) {
+  for (const store::Filter& filter : filters) {
+    if (filter.negated) continue;
+    if (const auto* subject = std::get_if<store::SubjectCondition>(&filter.condition))
+      if (subject->names.size() == 1) names.insert(subject->names.front());
+    if (const auto* any = std::get_if<store::AnyCondition>(&filter.condition))
+      for (const auto& alternative : any->alternatives) add_subjects(alternative, names);
+  }
+}
+
+// Of each name that no photo has, the nearest one that some have.
+Status add_nearest_subjects(const store::CatalogueReader& catalogue, const store::AssetQuery& query,
+                            std::vector<std::string>& notes) {
+  std::set<std::string> asked;
+  add_subjects(query.filters, asked);
+  for (const store::Alternative& other : query.others) add_subjects(other.filters, asked);
+  if (asked.empty()) return {};
+  IE_TRY(const std::vector<std::string> known, catalogue.subject_names());
+  const std::vector<std::string_view> names(known.begin(), known.end());
+  for (const std::string& name : asked) {
+    if (std::ranges::find(known, name, ascii_lower) != known.end()) continue;
+    const std::string_view nearest = nearest_name(name, names);
+    if (nearest.empty()) continue;
+    notes.push_back(
+        fmt::format("nothing has subject:{}: did you mean subject:{}?", printable(name), printable(nearest)));
+  }
+  return {};
 }
 
 std::set<TextCondition> texts_of(const store::AssetQuery& query) {
@@ -77,6 +108,7 @@ Result<std::vector<std::string>> suggestions(const store::CatalogueReader& catal
     IE_TRY(const std::string in_paths, path_hint(catalogue, text));
     if (!in_paths.empty()) notes.push_back(in_paths);
   }
+  IE_CHECK(add_nearest_subjects(catalogue, query, notes));
   return notes;
 }
 

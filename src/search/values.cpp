@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/text.h"
+#include "search/groups.h"
 
 namespace image_engine::search {
 namespace {
@@ -283,6 +284,61 @@ Result<store::ObjectsCondition> parse_objects(std::string_view value) {
 Result<store::ObjectsCondition> parse_products(std::string_view value) {
   if (auto condition = counted(value, store::TextField::kProducts)) return std::move(*condition);
   return wrong_value("product", value, "write product:bottle, product:bottle>=2, product:can=1");
+}
+
+namespace {
+
+constexpr std::string_view kSubjectExpected =
+    "write subject:dog, subject:dog>30%, subject:person<=10%, subject:>50%, subject:yes or subject:no";
+
+struct Shares {
+  double least = 0, most = 1;
+};
+
+// A comparison and a number of percent.
+std::optional<Shares> compared_share(std::string_view value) {
+  const size_t digits = value.find_first_not_of("<>=");
+  if (digits == std::string_view::npos || !value.ends_with('%')) return std::nullopt;
+  const std::string_view sign = value.substr(0, digits);
+  const auto percent = number<double>(value.substr(digits, value.size() - digits - 1));
+  if (!percent || !(*percent >= 0 && *percent <= 100)) return std::nullopt;
+  const double share = *percent / 100, above = std::nextafter(share, 2.0), below = std::nextafter(share, -1.0);
+  constexpr double kHalfPercent = 0.005;
+  const std::pair<std::string_view, Shares> rows[] = {{">=", {share, 1}},
+                                                      {"<=", {0, share}},
+                                                      {">", {above, 1}},
+                                                      {"<", {0, below}},
+                                                      {"=", {share - kHalfPercent, share + kHalfPercent}}};
+  const auto* row = std::ranges::find(rows, sign, [](const auto& entry) { return entry.first; });
+  return row == std::end(rows) ? std::nullopt : std::optional(row->second);
+}
+
+}  // namespace
+
+Result<store::SubjectCondition> parse_subject(std::string_view value) {
+  const std::string lower = ascii_lower(value);
+  store::SubjectCondition condition{{"subject"}};
+  if (lower == "yes") return condition;
+  if (lower == "no") {
+    condition.absent = true;
+    return condition;
+  }
+  const size_t sign = std::min(lower.find_first_of("<>="), lower.size());
+  std::string name = lower.substr(0, sign);
+  std::ranges::replace_if(
+      name, [](char c) { return c == '-' || c == '_'; }, ' ');
+  if (const auto people = things_called(name)) {
+    condition.names = people->others;
+    condition.names.push_back(people->name);
+  } else if (!name.empty()) {
+    condition.names = {name};
+  }
+  if (sign == lower.size()) return condition;
+  const auto shares = compared_share(std::string_view(lower).substr(sign));
+  if (!shares) return wrong_value("subject", value, kSubjectExpected);
+  condition.least = shares->least;
+  condition.most = shares->most;
+  return condition;
 }
 
 namespace {

@@ -36,6 +36,9 @@ Result<store::Condition> parse_month(std::string_view value);
 Result<store::RatingCondition> parse_rating(std::string_view value);
 // "person>=2": a name, then a comparison as in a rating and a number. - and _ stand for blanks in a name.
 Result<store::ObjectsCondition> parse_objects(std::string_view value);
+// "dog", "dog>30%", "dog<10%", ">50%" (of any subject), "yes", "no": the share of the picture in percent; = means that
+// it rounds to that number.
+Result<store::SubjectCondition> parse_subject(std::string_view value);
 // The same for products.
 Result<store::ObjectsCondition> parse_products(std::string_view value);
 // "LAT,LON", "LAT,LON,KM", and with `find_places` "NAME", "NAME,REGION", each with ",KM": near any place of that name.

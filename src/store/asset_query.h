@@ -86,6 +86,13 @@ struct ObjectsCondition {
   TextField field = TextField::kObjects;  // or kProducts
 };
 inline constexpr std::size_t kMostNames = 1000;
+// How much of a picture is of one of these names, both ends inclusive, 0…1: what is not there has no share. With
+// `absent`: pictures that were analyzed for masks and have none of the names.
+struct SubjectCondition {
+  std::vector<std::string> names;  // at most kMostNames; ASCII case is ignored
+  double least = 0, most = 1;
+  bool absent = false;
+};
 struct PathCondition {
   std::string part;  // anywhere in the path; ASCII case is ignored
 };
@@ -121,7 +128,7 @@ struct AnyCondition {
 
 using Condition =
     std::variant<TextCondition, TakenCondition, MonthCondition, RatingCondition, NearCondition, PathCondition,
-                 TypeCondition, StateCondition, ObjectsCondition, TagCondition, AnyCondition>;
+                 TypeCondition, StateCondition, ObjectsCondition, SubjectCondition, TagCondition, AnyCondition>;
 
 struct Filter {
   Condition condition;

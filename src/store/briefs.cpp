@@ -58,4 +58,32 @@ Result<std::vector<StageData>> RecordReader::stage_data(const StageKey& key) con
   });
 }
 
+Result<bool> RecordReader::has_records(std::string_view stage) const {
+  return guarded([&] {
+    return connection_->integer("SELECT EXISTS(SELECT 1 FROM records WHERE stage = ? AND asset_id IS NOT NULL)",
+                                stage) != 0;
+  });
+}
+
+Result<std::vector<std::string>> RecordReader::subject_names() const {
+  return guarded([&] {
+    std::vector<std::string> names;
+    auto row = connection_->query(
+        "WITH RECURSIVE n(name) AS (SELECT min(name) FROM asset_subjects UNION ALL "
+        "SELECT (SELECT min(name) FROM asset_subjects WHERE name > n.name) FROM n WHERE n.name IS NOT NULL) "
+        "SELECT name FROM n WHERE name IS NOT NULL");
+    while (row.next()) names.push_back(row.bytes(0));
+    return names;
+  });
+}
+
+Result<std::vector<StageData>> RecordReader::subject_looks() const {
+  return guarded([&] {
+    std::vector<StageData> looks;
+    auto row = connection_->query("SELECT asset_id, look FROM asset_subject_looks ORDER BY asset_id");
+    while (row.next()) looks.push_back({row.integer(0), row.bytes(1)});
+    return looks;
+  });
+}
+
 }  // namespace image_engine::store

@@ -79,6 +79,11 @@ std::string names_json(const ObjectsCondition& condition) {
   return strings_json({names.begin(), names.end()});
 }
 
+std::string names_json(const SubjectCondition& condition) {
+  return strings_json({condition.names.begin(), condition.names.begin() + static_cast<std::ptrdiff_t>(std::min(
+                                                                              condition.names.size(), kMostNames))});
+}
+
 bool is_on_time(const Condition& condition) {
   if (const auto* any = std::get_if<AnyCondition>(&condition))
     return std::ranges::all_of(any->alternatives, [](const std::vector<Filter>& filters) {
@@ -386,6 +391,17 @@ IdSet Conditions::match(const ObjectsCondition& condition) {
                                       counted_in(condition.field).stage));
   if (condition.most < kAny) found.remove(counted(condition, condition.most + 1, kAny));
   return found;
+}
+
+IdSet Conditions::match(const SubjectCondition& condition) {
+  IdSet found = ids(connection_.query(
+      "SELECT asset_id FROM asset_subjects WHERE name IN (SELECT value FROM json_each(?)) AND share BETWEEN ? AND ?",
+      names_json(condition), condition.least, condition.most));
+  if (!condition.absent) return found;
+  IdSet without = ids(connection_.query("SELECT asset_id FROM records WHERE stage = ? AND asset_id IS NOT NULL",
+                                        std::string_view(kSegmentationStage)));
+  without.remove(found);
+  return without;
 }
 
 IdSet Conditions::match(const SceneCondition& condition) {

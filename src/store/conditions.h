@@ -42,6 +42,7 @@ class Conditions {
   IdSet match(const TypeCondition& condition);
   IdSet match(const StateCondition& condition);
   IdSet match(const ObjectsCondition& condition);
+  IdSet match(const SubjectCondition& condition);
   IdSet match(const SceneCondition& condition);
   IdSet match(const CountryCondition& condition);
   IdSet match(const TagCondition& condition);
@@ -68,8 +69,9 @@ std::string query_text(std::string_view text);
 // The FTS5 expression for the condition: one quoted string, so that no input is a syntax error. Empty when the text has
 // no token.
 std::string match_expression(Connection& connection, const TextCondition& condition, bool prefix);
-// The JSON array of the names that the condition counts, for json_each.
+// The JSON array of the names that the condition is about, for json_each.
 std::string names_json(const ObjectsCondition& condition);
+std::string names_json(const SubjectCondition& condition);
 // Kilometres between two positions on the sphere of Earth's mean radius, 6371.0088 km (IUGG).
 double distance_km(double latitude1, double longitude1, double latitude2, double longitude2);
 

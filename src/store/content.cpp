@@ -84,8 +84,9 @@ void forget_words(Connection& c, const std::string& hash) {
 }
 
 // Tables of what was found in a picture, besides its own vectors.
-constexpr std::string_view kFindingTables[] = {"records",       "object_embeddings", "asset_found_text",
-                                               "asset_objects", "asset_products",    "asset_classes"};
+constexpr std::string_view kFindingTables[] = {"records",        "object_embeddings",  "asset_found_text",
+                                               "asset_objects",  "asset_products",     "asset_classes",
+                                               "asset_subjects", "asset_subject_looks"};
 
 // Of a picture that is analyzed again.
 void forget_findings(Connection& c, AssetId asset) {

@@ -363,6 +363,18 @@ std::vector<Why> Explainer::objects_why(AssetId asset, const ObjectsCondition& c
   return whys;
 }
 
+std::vector<Why> Explainer::subject_why(AssetId asset, const SubjectCondition& condition) {
+  constexpr char kField[] = "subject";
+  if (condition.absent) return {{kField, "no " + condition.names.front()}};
+  std::vector<Why> whys;
+  auto row = connection_.query(
+      "SELECT name, share FROM asset_subjects WHERE asset_id = ? AND name IN "
+      "(SELECT value FROM json_each(?)) AND share BETWEEN ? AND ? ORDER BY share DESC, name",
+      asset, names_json(condition), condition.least, condition.most);
+  while (row.next()) whys.push_back({kField, fmt::format("{} {:.1f} %", row.bytes(0), 100 * row.real(1))});
+  return whys;
+}
+
 std::vector<Why> Explainer::sign_why(AssetId asset, const Sign& sign) {
   if (const auto* objects = std::get_if<ObjectsCondition>(&sign)) return objects_why(asset, *objects);
   if (const auto* scene = std::get_if<SceneCondition>(&sign)) {
@@ -424,6 +436,8 @@ void Explainer::explain_facts(FoundAsset& asset) {
       for (const Why& why : whys) add(asset, why.field, why.text);
       if (whys.empty()) add(asset, text_field_name(objects->field), "no " + objects->name);
     }
+    if (const auto* subject = std::get_if<SubjectCondition>(&condition))
+      for (const Why& why : subject_why(asset.id, *subject)) add(asset, why.field, why.text);
     if (const auto* tag = std::get_if<TagCondition>(&condition))
       for (const Sign& sign : tag->signs)
         for (const Why& why : sign_why(asset.id, sign))

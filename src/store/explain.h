@@ -63,6 +63,7 @@ class Explainer {
   bool holds(const Pattern& pattern, const MomentThing& thing);
   // The parts of the condition that hold for the asset; empty when it does not hold.
   std::vector<Why> objects_why(AssetId asset, const ObjectsCondition& condition);
+  std::vector<Why> subject_why(AssetId asset, const SubjectCondition& condition);
   std::vector<Why> sign_why(AssetId asset, const Sign& sign);
   // Whether a person has given the asset this label or title.
   bool is_own(AssetId asset, TextField field, std::string_view line);

@@ -42,6 +42,15 @@ void put(Connection& c, AssetId asset, const CountFacts& facts) {
 
 void put(Connection& c, AssetId asset, const ClassFacts& facts) { put_classes(c, asset, facts); }
 void put(Connection& c, AssetId asset, const TextFacts& facts) { put_text(c, asset, facts.field, facts.lines); }
+void put(Connection& c, AssetId asset, const SubjectFacts& facts) {
+  c.run("DELETE FROM asset_subjects WHERE asset_id = ?", asset);
+  for (const FoundSubject& found : facts.subjects)
+    c.run("INSERT INTO asset_subjects(asset_id, name, share, confidence) VALUES(?, ?, ?, ?)", asset,
+          to_utf8(found.name), found.share, found.confidence);
+  c.run("DELETE FROM asset_subject_looks WHERE asset_id = ?", asset);
+  if (!facts.look.empty())
+    c.run("INSERT INTO asset_subject_looks(asset_id, look) VALUES(?, ?)", asset, Blob{facts.look});
+}
 void put(Connection& c, AssetId asset, const VectorFact& fact) {
   put_in_space(c, asset, space_of(c, fact.space), to_half(fact.numbers));
 }
@@ -52,7 +61,8 @@ Status RecordWriter::put_fact(AssetId asset, const Fact& fact) {
   return state_->change([&] {
     require_asset(state_->connection, asset);
     std::visit([&](const auto& one) { put(state_->connection, asset, one); }, fact);
-    if (!std::holds_alternative<VectorFact>(fact)) state_->dirty.insert(asset);  // the others are words
+    const bool has_words = !std::holds_alternative<VectorFact>(fact) && !std::holds_alternative<SubjectFacts>(fact);
+    if (has_words) state_->dirty.insert(asset);
   });
 }
 

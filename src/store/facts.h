@@ -28,6 +28,12 @@ struct TextFacts {
   std::vector<std::string> lines;
 };
 
+// What masks were found of, searched for by `subject:`; no words.
+struct SubjectFacts {
+  std::vector<FoundSubject> subjects;
+  std::string look = {};  // of the largest one (vision/subject_look.h), bytes; empty: not known
+};
+
 // In the space of this key, which CatalogueWriter::open_space() has created.
 struct VectorFact {
   StageKey space;
@@ -35,6 +41,6 @@ struct VectorFact {
 };
 
 // Each replaces the existing fact of its kind and field. A new kind needs a type here and a put() in facts.cpp.
-using Fact = std::variant<CountFacts, ClassFacts, TextFacts, VectorFact>;
+using Fact = std::variant<CountFacts, ClassFacts, TextFacts, SubjectFacts, VectorFact>;
 
 }  // namespace image_engine::store

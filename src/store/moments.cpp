@@ -42,6 +42,9 @@ void put_at(Connection& c, AssetId asset, MomentId moment, const TextFacts& fact
   forget_things(c, asset, moment, facts.field);
   for (const std::string& line : facts.lines) put_thing(c, asset, {moment, facts.field, line, 1, 1});
 }
+void put_at(Connection&, AssetId, MomentId, const SubjectFacts&) {
+  raise(ErrorCode::kInvalidArgument, "catalogue: masks belong to a photo, not to a moment");
+}
 void put_at(Connection& c, AssetId asset, MomentId moment, const VectorFact& fact) {
   put_in_space(c, asset, moment, space_of(c, fact.space), to_half(fact.numbers));
 }

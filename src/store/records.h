@@ -26,6 +26,11 @@ class RecordReader {
   Result<std::vector<StageKey>> record_keys(const Hash128& hash, AssetId otherwise = 0) const;
   // All records of that key about assets, by asset.
   Result<std::vector<StageData>> stage_data(const StageKey& key) const;
+  // Whether that stage has recorded anything about any asset.
+  Result<bool> has_records(std::string_view stage) const;
+  // Of subjects (FoundSubject): the names of all, each once, by name; and how that of each asset looks, by asset.
+  Result<std::vector<std::string>> subject_names() const;
+  Result<std::vector<StageData>> subject_looks() const;
   // Of an asset: its moments by time, what stages recorded at them, and the single things that were found.
   Result<std::vector<Moment>> moments(AssetId asset) const;
   Result<std::vector<MomentRecord>> moment_records(AssetId asset) const;

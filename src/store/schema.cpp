@@ -375,6 +375,22 @@ CREATE TABLE user_titles(
 ) WITHOUT ROWID;
 )sql";
 
+// How much of a picture is of a name, and how its subject looks whatever is behind it.
+constexpr char kSubjects[] = R"sql(
+CREATE TABLE asset_subjects(
+  asset_id INTEGER NOT NULL REFERENCES assets(id) ON DELETE CASCADE,
+  name TEXT NOT NULL COLLATE NOCASE,
+  share REAL NOT NULL,
+  confidence REAL NOT NULL,
+  PRIMARY KEY(asset_id, name)
+) WITHOUT ROWID;
+CREATE INDEX asset_subjects_by_name ON asset_subjects(name, share);
+CREATE TABLE asset_subject_looks(
+  asset_id INTEGER PRIMARY KEY REFERENCES assets(id) ON DELETE CASCADE,
+  look BLOB NOT NULL
+);
+)sql";
+
 constexpr Migration kMigrations[] = {
     {1, "files, assets, records, failures, runs, user data, text index", kFirst,
      "84b40387595f38f511e8f81b008994a31f98500a082d8765e22473fa38277d4c"},
@@ -390,6 +406,8 @@ constexpr Migration kMigrations[] = {
      "3adecf4bdf96b90b02e5e0699cec45ff365a3ccb69ee26f839d819ce16a927e6"},
     {8, "titles by people, words of all scripts", kOwnTitles,
      "cbbce2313b12810ece7a8920bb3c1a375e6c8b1baa155f6087d74c0c4e56ed75", true},
+    {9, "subjects by name and share, and how they look", kSubjects,
+     "3f73199ea51e17593a634f979b9f6b355116159a0a62d0ddf03609e130434d93"},
 };
 
 bool is_ours(Connection& connection) { return connection.integer("PRAGMA application_id") == kApplicationId; }

@@ -201,6 +201,14 @@ struct FoundObjects {
   double confidence = 0;  // of the surest one, 0…1
 };
 
+// How much of a picture is of that name.
+struct FoundSubject {
+  std::string name;       // "person", "dog", "sky"; "subject": all subjects and people together
+  double share = 0;       // of its area, 0…1
+  double confidence = 0;  // of the surest mask, 0…1
+};
+inline constexpr char kSegmentationStage[] = "segmentation";
+
 // Vectors of one space can be compared: one model at one version made them.
 using SpaceId = std::int64_t;
 struct Space {

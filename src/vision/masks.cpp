@@ -1,6 +1,7 @@
 #include "vision/masks.h"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <functional>
 
@@ -42,6 +43,20 @@ MaskPart part_of(const std::vector<std::uint32_t>& pixels, std::uint32_t width) 
   return part;
 }
 
+// One number of a text of counts, removed from it; nullopt where it does not end, or is too large.
+std::optional<std::int64_t> take_number(std::string_view& counts) {
+  std::int64_t number = 0;
+  for (int shift = 0; shift < 40 && !counts.empty(); shift += 5) {
+    const int code = counts.front() - '0';
+    counts.remove_prefix(1);
+    if (code < 0 || code > 0x3f) return std::nullopt;
+    number |= std::int64_t{code & 0x1f} << shift;
+    if ((code & 0x20) != 0) continue;
+    return (code & 0x10) != 0 ? number - (std::int64_t{1} << (shift + 5)) : number;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::vector<std::uint32_t> run_lengths(const Mask& mask) {
@@ -72,6 +87,46 @@ std::string coco_counts(const std::vector<std::uint32_t>& lengths) {
     }
   }
   return text;
+}
+
+std::optional<Mask> mask_of_counts(std::uint32_t width, std::uint32_t height, std::string_view counts) {
+  const std::uint64_t pixels = std::uint64_t{width} * height;
+  if (pixels == 0 || pixels > kMostMaskPixels) return std::nullopt;
+  Mask mask{width, height, std::vector<std::uint8_t>(pixels)};
+  std::uint64_t at = 0;                // column by column
+  std::array<std::int64_t, 2> last{};  // the lengths two runs before and one run before
+  for (std::size_t run = 0; !counts.empty(); ++run) {
+    std::optional<std::int64_t> length = take_number(counts);
+    if (!length) return std::nullopt;
+    if (run > 2) *length += last[0];
+    if (*length < 0 || static_cast<std::uint64_t>(*length) > pixels - at) return std::nullopt;
+    const std::uint64_t end = at + static_cast<std::uint64_t>(*length);
+    if (run % 2 == 1)
+      for (std::uint64_t i = at; i < end; ++i) mask.pixels[i % height * width + i / height] = 255;
+    at = end;
+    last = {last[1], *length};
+  }
+  if (at != pixels) return std::nullopt;
+  return mask;
+}
+
+Mask reduced(const Mask& mask, std::uint32_t width, std::uint32_t height) {
+  Mask small{width, height, std::vector<std::uint8_t>(std::size_t{width} * height)};
+  const auto edge = [](std::uint32_t at, std::uint32_t to, std::uint32_t from) {
+    return static_cast<std::uint32_t>(std::uint64_t{at} * from / to);
+  };
+  for (std::uint32_t y = 0; y < height; ++y)
+    for (std::uint32_t x = 0; x < width; ++x) {
+      const std::uint32_t left = edge(x, width, mask.width), right = edge(x + 1, width, mask.width);
+      const std::uint32_t top = edge(y, height, mask.height), bottom = edge(y + 1, height, mask.height);
+      std::uint64_t inside = 0;
+      for (std::uint32_t row = top; row < bottom; ++row)
+        for (std::uint32_t column = left; column < right; ++column)
+          inside += mask.pixels[std::size_t{row} * mask.width + column] != 0 ? 1U : 0U;
+      const std::uint64_t area = std::uint64_t{right - left} * (bottom - top);
+      small.pixels[std::size_t{y} * width + x] = 2 * inside >= area ? 255 : 0;
+    }
+  return small;
 }
 
 std::vector<MaskPart> connected_parts(const Mask& mask, std::uint64_t least_area) {

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace image_engine::vision {
@@ -22,6 +24,15 @@ std::vector<std::uint32_t> run_lengths(const Mask& mask);
 // The text that COCO's annotations have as `counts`: each length from the fourth on less the one two before it, in
 // groups of 5 bits, the lowest first, as characters from '0' (48); bit 5 of a character says that more follow.
 std::string coco_counts(const std::vector<std::uint32_t>& lengths);
+
+// The mask of that size whose run lengths such a text has; inside is 255. nullopt: the text is not well-formed, or its
+// lengths do not cover exactly width × height pixels, or there are none or more than kMostMaskPixels of these. Safe on
+// any text.
+inline constexpr std::uint64_t kMostMaskPixels = std::uint64_t{1} << 26;
+std::optional<Mask> mask_of_counts(std::uint32_t width, std::uint32_t height, std::string_view counts);
+
+// The mask at another size, which is not larger: inside is what is inside for at least half of its area.
+Mask reduced(const Mask& mask, std::uint32_t width, std::uint32_t height);
 
 // A connected part of a mask, in pixels of that mask.
 struct MaskPart {

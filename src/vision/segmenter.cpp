@@ -73,6 +73,39 @@ float margin(const Planes& planes, const std::vector<bool>& chosen, const Betwee
   return best - other;
 }
 
+// What a model says of a picture: its planes, and where the places of the result are in them.
+struct Answer {
+  std::vector<Tensor> outputs;  // that `planes` points into
+  Planes planes;
+  std::vector<Between> xs, ys;
+};
+
+struct Question {
+  const preprocess::Plan& plan;
+  const infer::Session& session;
+  const std::string &model, &output;
+  std::size_t planes = 1;  // several: of classes
+};
+
+// As many places as the picture's part of the output has samples, or of classes the input has pixels.
+Result<Answer> answer_to(const Question& asked, const ImageView& picture) {
+  IE_TRY(preprocess::Prepared prepared, preprocess::prepare(asked.plan, picture));
+  Answer answer;
+  IE_TRY(answer.outputs, asked.session.run({&prepared.tensor, 1}, {&asked.output, 1}));
+  Result<Planes> planes = planes_of(answer.outputs.front(), asked.planes);
+  if (!planes) return name_model(asked.model, std::move(planes).error());
+  answer.planes = *planes;
+  const preprocess::Placement& placed = prepared.placement;
+  const double across = static_cast<double>(planes->width) / asked.plan.width,
+               down = static_cast<double>(planes->height) / asked.plan.height;
+  const double width = picture.width * placed.scale_x, height = picture.height * placed.scale_y;
+  const auto count = [](double length) { return static_cast<std::uint32_t>(std::max(1L, std::lround(length))); };
+  const bool classes = asked.planes > 1;
+  answer.xs = places(count(classes ? width : width * across), placed.offset_x * across, width * across, planes->width);
+  answer.ys = places(count(classes ? height : height * down), placed.offset_y * down, height * down, planes->height);
+  return answer;
+}
+
 void stretch(std::vector<float>& values) {
   const auto [least, most] = std::ranges::minmax(values);
   if (most <= least) return;
@@ -129,29 +162,47 @@ Result<Segmenter> Segmenter::create(const models::Spec& spec, std::unique_ptr<in
 }
 
 Result<Matte> Segmenter::segment(const ImageView& picture, std::span<const std::size_t> labels) const {
-  IE_TRY(preprocess::Prepared prepared, preprocess::prepare(plan_, picture));
-  IE_TRY(const std::vector<Tensor> outputs, session_->run({&prepared.tensor, 1}, {&output_, 1}));
-  Result<Planes> planes = planes_of(outputs.front(), classes_ ? labels_ : 1);
-  if (!planes) return name_model(model_, std::move(planes).error());
-  // The picture's part of the output, and as many places as that has samples, or of classes the input has pixels.
-  const preprocess::Placement& placed = prepared.placement;
-  const double across = static_cast<double>(planes->width) / plan_.width,
-               down = static_cast<double>(planes->height) / plan_.height;
-  const double width = picture.width * placed.scale_x, height = picture.height * placed.scale_y;
-  const auto count = [](double length) { return static_cast<std::uint32_t>(std::max(1L, std::lround(length))); };
-  Matte matte{count(classes_ ? width : width * across), count(classes_ ? height : height * down), {}};
-  const auto xs = places(matte.width, placed.offset_x * across, width * across, planes->width);
-  const auto ys = places(matte.height, placed.offset_y * down, height * down, planes->height);
-  std::vector<bool> chosen(planes->count);
+  IE_TRY(const Answer answer, answer_to({plan_, *session_, model_, output_, classes_ ? labels_ : 1}, picture));
+  const Planes& planes = answer.planes;
+  Matte matte{static_cast<std::uint32_t>(answer.xs.size()), static_cast<std::uint32_t>(answer.ys.size()), {}};
+  std::vector<bool> chosen(planes.count);
   for (const std::size_t label : labels) chosen[label] = true;
   matte.alpha.reserve(std::size_t{matte.width} * matte.height);
-  for (const Between& y : ys)
-    for (const Between& x : xs)
-      matte.alpha.push_back(classes_ ? margin(*planes, chosen, x, y) : sample(*planes, 0, x, y));
+  for (const Between& y : answer.ys)
+    for (const Between& x : answer.xs)
+      matte.alpha.push_back(classes_ ? margin(planes, chosen, x, y) : sample(planes, 0, x, y));
   if (classes_ || sigmoid_) std::ranges::transform(matte.alpha, matte.alpha.begin(), sigmoid);
   if (stretch_) stretch(matte.alpha);
   for (float& alpha : matte.alpha) alpha = std::clamp(alpha, 0.0F, 1.0F);
   return matte;
+}
+
+Result<ClassMap> Segmenter::classes(const ImageView& picture) const {
+  IE_TRY(const Answer answer, answer_to({plan_, *session_, model_, output_, classes_ ? labels_ : 1}, picture));
+  const Planes& planes = answer.planes;
+  const std::size_t width = answer.xs.size();
+  ClassMap map{static_cast<std::uint32_t>(width), static_cast<std::uint32_t>(answer.ys.size()), {}, {}};
+  std::vector<float> row(planes.width), best(width), second(width);
+  std::vector<std::uint16_t> label(width);
+  for (const Between& y : answer.ys) {
+    std::ranges::fill(best, -std::numeric_limits<float>::infinity());
+    std::ranges::fill(second, -std::numeric_limits<float>::infinity());
+    for (std::size_t plane = 0; plane < planes.count; ++plane) {
+      for (std::uint32_t x = 0; x < planes.width; ++x)
+        row[x] = std::lerp(planes.at(plane, x, y.first), planes.at(plane, x, y.second), y.part);
+      for (std::size_t x = 0; x < width; ++x) {
+        const Between& at = answer.xs[x];
+        const float value = row[at.first] + (row[at.second] - row[at.first]) * at.part;
+        second[x] = std::max(second[x], std::min(best[x], value));
+        if (value <= best[x]) continue;
+        best[x] = value;
+        label[x] = static_cast<std::uint16_t>(plane);
+      }
+    }
+    map.label.insert(map.label.end(), label.begin(), label.end());
+    for (std::size_t x = 0; x < width; ++x) map.certainty.push_back(sigmoid(best[x] - second[x]));
+  }
+  return map;
 }
 
 }  // namespace image_engine::vision

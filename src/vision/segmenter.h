@@ -23,6 +23,14 @@ struct Matte {
   std::vector<float> alpha;  // height × width
 };
 
+// Of a model of classes: at each place the class whose logit is the greatest, an index into the spec's labels, and how
+// sure that is: the sigmoid of how far it is above the next best, 0.5…1. Placed as a Matte is.
+struct ClassMap {
+  std::uint32_t width = 0, height = 0;
+  std::vector<std::uint16_t> label;  // height × width
+  std::vector<float> certainty;      // likewise
+};
+
 // Runs a model of the task `segmentation`. Heads:
 // - `alpha`: one plane, [1,1,h,w], [1,h,w,1] or [1,h,w], of the spec's only label. Options: `activation`: none (the
 //   plane has probabilities) or sigmoid (logits); `stretch: yes`: its least and greatest values become 0 and 1, as
@@ -40,6 +48,10 @@ class Segmenter {
   // infinity.
   [[nodiscard]] Result<Matte> segment(const ImageView& picture, std::span<const std::size_t> labels) const;
 
+  // Of the head `classes`: all classes at once, with the errors of segment(). Thread-safe.
+  [[nodiscard]] Result<ClassMap> classes(const ImageView& picture) const;
+
+  [[nodiscard]] bool has_classes() const { return classes_; }
   [[nodiscard]] const preprocess::Plan& plan() const { return plan_; }
   [[nodiscard]] const infer::Session& session() const { return *session_; }
 

@@ -6,9 +6,11 @@
 
 #include <filesystem>
 #include <set>
+#include <tuple>
 
 #include "core/file.h"
 #include "tests/search/duplicates_fixture.h"
+#include "vision/subject_look.h"
 
 namespace image_engine::search {
 namespace {
@@ -637,6 +639,69 @@ TEST_F(DuplicatesTest, SimilarPhotosComeNearestFirst) {
   EXPECT_THAT(similar({0}, 17, 1), ElementsAre(Pair("a.jpg", 3)));
   EXPECT_THAT(similar({~std::uint64_t{0}, bits(29)}, 2, 10), ElementsAre(Pair("far.jpg", 1)));  // any variant
   EXPECT_THAT(similar({}, 18, 10), IsEmpty());
+}
+
+// One subject before several backgrounds.
+class SubjectDuplicatesTest : public DuplicatesTest {
+ protected:
+  void plant_subject(const std::string& name, const PlantedPhoto& photo, const vision::SubjectLook& look) {
+    plant(name, photo);
+    const auto asset = reader_->find_asset_by_path(folder_ + "/" + name);
+    ASSERT_OK(asset);
+    ASSERT_OK(writer_->put_fact(*asset, store::SubjectFacts{{{"subject", 0.3, 0.9}}, vision::to_bytes(look)}));
+  }
+};
+
+TEST_F(SubjectDuplicatesTest, AreGroupsOfTheirOwn) {
+  vision::SubjectLook other{.phash = 3};
+  other.shape.fill(0xFF);
+  plant_subject("a.jpg", {.phash = 0}, {.phash = 0});
+  plant_subject("b.jpg", {.phash = bits(30), .model = "X"}, {.phash = 3});
+  plant_subject("c.jpg", {.phash = bits(44)}, {.phash = bits(40)});
+  plant_subject("d.jpg", {.phash = bits(60)}, other);
+  plant("e.jpg", {.phash = ~bits(30)});
+  EXPECT_THAT(named(DuplicateKind::kSubject), ElementsAre(UnorderedElementsAre("a.jpg", "b.jpg")));
+  EXPECT_THAT(named(DuplicateKind::kNear), IsEmpty());
+  const auto all = groups();
+  ASSERT_THAT(all, SizeIs(1));
+  EXPECT_EQ(all[0].files[1].distance, 2);
+  EXPECT_THAT(all[0].files[1].advantages, ElementsAre("another picture"));
+  options_.kinds = {DuplicateKind::kNear, DuplicateKind::kBurst};
+  EXPECT_THAT(groups(), IsEmpty());
+}
+
+// Whatever the other file has, and although the best one is better for certain.
+TEST_F(SubjectDuplicatesTest, NothingInThemIsRemovable) {
+  options_.verify = true;
+  for (const auto& [name, bytes, quality] :
+       {std::tuple("a.jpg", "aaaa", kSharp), std::tuple("b.jpg", "bb", kPlain), std::tuple("c.jpg", "c", kPlain)}) {
+    plant_file(name, bytes, {.phash = bits(20 * (name[0] - 'a')), .quality = quality});
+    const auto asset = reader_->find_asset_by_path(folder_ + "/" + name);
+    ASSERT_OK(asset);
+    ASSERT_OK(writer_->put_fact(*asset, store::SubjectFacts{{}, vision::to_bytes({})}));
+  }
+  EXPECT_THAT(named(DuplicateKind::kSubject), SizeIs(1));
+  EXPECT_THAT(removable(), IsEmpty());
+}
+
+TEST_F(SubjectDuplicatesTest, OnePictureOrOneMomentIsNone) {
+  plant_subject("a.jpg", {.phash = 0}, {});
+  plant_subject("a_small.jpg", {.phash = bits(2), .width = 400, .height = 300}, {});
+  EXPECT_THAT(named(DuplicateKind::kSubject), IsEmpty()) << "near";
+  EXPECT_THAT(named(DuplicateKind::kNear), SizeIs(1));
+  plant_subject("s1.jpg", {.phash = bits(30), .taken = "2020-01-01T10:00:00"}, {.phash = bits(32)});
+  plant_subject("s2.jpg", {.phash = bits(60), .taken = "2020-01-01T10:00:01"}, {.phash = bits(32)});
+  EXPECT_THAT(named(DuplicateKind::kSubject), IsEmpty()) << "shots of one moment";
+  plant_subject("s3.jpg", {.phash = bits(50), .taken = "2021-01-01T10:00:01"}, {.phash = bits(32)});
+  EXPECT_THAT(named(DuplicateKind::kSubject), ElementsAre(SizeIs(3)));
+}
+
+TEST_F(SubjectDuplicatesTest, ALookThatIsDamagedIsIgnored) {
+  plant_subject("a.jpg", {.phash = 0}, {});
+  plant_subject("b.jpg", {.phash = bits(30)}, {});
+  const auto asset = reader_->find_asset_by_path(folder_ + "/b.jpg");
+  ASSERT_OK(writer_->put_fact(*asset, store::SubjectFacts{{}, "short"}));
+  EXPECT_THAT(groups(), IsEmpty());
 }
 
 }  // namespace

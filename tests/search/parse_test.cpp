@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <tuple>
+
 #include "search/search.h"
 
 namespace image_engine::search {
@@ -330,6 +332,35 @@ TEST(Parse, TooManyWords) {
   for (int i = 0; i < 65; ++i) text += "w ";
   EXPECT_THAT(refusal(text), HasSubstr("64"));
   EXPECT_THAT(refusal("NOT (" + text + ")"), HasSubstr("64"));
+}
+
+TEST(Parse, Subjects) {
+  const auto shares = [](std::string_view text) {
+    const auto subject = only_filter<store::SubjectCondition>(text);
+    EXPECT_THAT(subject.names, SizeIs(1)) << text;
+    EXPECT_FALSE(subject.absent) << text;
+    return std::tuple(subject.names.front(), subject.least, subject.most);
+  };
+  EXPECT_EQ(shares("subject:dog"), std::tuple("dog", 0.0, 1.0));
+  EXPECT_EQ(shares("subject:Traffic-Light>=12.5%"), std::tuple("traffic light", 0.125, 1.0));
+  EXPECT_EQ(shares("subject:dog<=10%"), std::tuple("dog", 0.0, 0.1));
+  EXPECT_EQ(shares("subject:yes"), std::tuple("subject", 0.0, 1.0));
+  EXPECT_EQ(shares("subject:>=50%"), std::tuple("subject", 0.5, 1.0));
+  const auto more = only_filter<store::SubjectCondition>("subject:dog>30%");
+  EXPECT_TRUE(more.least > 0.3 && more.least < 0.3000001);
+  const auto less = only_filter<store::SubjectCondition>("subject:dog<30%");
+  EXPECT_TRUE(less.most < 0.3 && less.most > 0.2999999 && less.least == 0);
+  const auto about = only_filter<store::SubjectCondition>("subject:dog=30%");
+  EXPECT_NEAR(about.least, 0.295, 1e-9);
+  EXPECT_NEAR(about.most, 0.305, 1e-9);
+  EXPECT_TRUE(only_filter<store::SubjectCondition>("subject:no").absent);
+  EXPECT_THAT(only_filter<store::SubjectCondition>("subject:person>20%").names, testing::Contains("pedestrian"));
+  EXPECT_TRUE(parse("x OR (y -subject:dog)").asks_for_subjects);
+  EXPECT_FALSE(parse("object:dog").asks_for_subjects);
+  for (const char* text : {"subject:dog>30", "subject:dog>", "subject:dog>x%", "subject:dog>101%", "subject:dog>-1%",
+                           "subject:dog<>3%", "subject:dog>%"})
+    EXPECT_THAT(refusal(text), HasSubstr("subject:dog>30%")) << text;
+  EXPECT_THAT(refusal("subjct:dog"), HasSubstr("did you mean subject:"));
 }
 
 }  // namespace

@@ -379,5 +379,20 @@ TEST_F(SearchTest, AnyBytesAreSafe) {
   EXPECT_THAT(names("path:" + longest), IsEmpty());
 }
 
+TEST_F(SearchTest, SubjectsNeedMasks) {
+  const auto none = search(*reader_, "beach -subject:dog");
+  ASSERT_FALSE(none.has_value());
+  EXPECT_EQ(none.error().code, ErrorCode::kNotFound);
+  EXPECT_THAT(none.error().message, testing::HasSubstr("image-engine analyze PATH --segment"));
+  const store::Fact facts[] = {store::SubjectFacts{{{"dog", 0.4, 0.9}, {"subject", 0.4, 0.9}}}};
+  ASSERT_OK(writer_->put_record(1, {{store::kSegmentationStage, "m", "1", ""}, "", "", "{}", ""}, facts));
+  EXPECT_THAT(names("subject:dog>30%"), ElementsAre("beach1.jpg"));
+  EXPECT_THAT(names("subject:dog>40%"), IsEmpty());
+  EXPECT_THAT(names("beach subject:yes"), ElementsAre("beach1.jpg"));
+  EXPECT_THAT(names("subject:no"), IsEmpty());
+  EXPECT_THAT(results("subject:dgo").notes, Contains("nothing has subject:dgo: did you mean subject:dog?"));
+  EXPECT_THAT(results("subject:dog").notes, IsEmpty());
+}
+
 }  // namespace
 }  // namespace image_engine::search

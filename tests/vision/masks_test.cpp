@@ -89,5 +89,39 @@ TEST(Masks, CountsAreThoseOfCocosTools) {
             "2N2N2N2N2N2N2N2N3L3N2N2N2N3L3N3L3N3L3N3L4L4L4L4L4L5J5L5J6J7H9F:Fc0TOfa]2");
 }
 
+TEST(Masks, CountsAreReadAgain) {
+  const Mask odd = mask_where(9, 7, [](auto x, auto y) { return (x * 7 + y * 13) % 11 < 4; });
+  const auto read = mask_of_counts(9, 7, "024ON11O01O01O01OO21M060K010");  // by pycocotools
+  ASSERT_TRUE(read.has_value());
+  EXPECT_EQ(read->pixels, odd.pixels);
+  EXPECT_EQ(mask_of_counts(300, 100, "0`Ym0")->pixels, std::vector<std::uint8_t>(30000, 255));
+  EXPECT_EQ(mask_of_counts(300, 100, "`Ym0")->pixels, std::vector<std::uint8_t>(30000, 0));
+  for (const std::uint32_t seed : {1U, 2U, 3U}) {
+    const Mask noise = mask_where(
+        61, 37, [&](std::uint32_t x, std::uint32_t y) { return (x * 2654435761U + y * 40503U * seed) >> 13 & 1U; });
+    EXPECT_EQ(mask_of_counts(61, 37, coco_counts(run_lengths(noise)))->pixels, noise.pixels);
+  }
+}
+
+TEST(Masks, TextThatIsNoCountsIsRefused) {
+  // Too few, too many, a length that does not end, characters that are none, negative, and absurd sizes.
+  for (const char* text : {"", "`Ym", "0`Ym01", "1`Ym0", "o", "oooooooooooooooooooo", "\x7f", " ", "O", "0O1"})
+    EXPECT_FALSE(mask_of_counts(300, 100, text).has_value()) << text;
+  EXPECT_FALSE(mask_of_counts(0, 0, "").has_value());
+  EXPECT_FALSE(mask_of_counts(1U << 31, 1U << 31, "0").has_value());
+}
+
+TEST(Masks, AreReducedByArea) {
+  const Mask mask = drawn(4,
+                          "##.."
+                          "##.#"
+                          "#..."
+                          ".#..");
+  EXPECT_THAT(reduced(mask, 2, 2).pixels, ElementsAre(255, 0, 255, 0));
+  EXPECT_THAT(reduced(mask, 1, 1).pixels, ElementsAre(0));
+  EXPECT_THAT(reduced(drawn(3, "##."), 2, 1).pixels, ElementsAre(255, 255)) << "one column, then two";
+  EXPECT_EQ(reduced(mask, 4, 4).pixels, mask.pixels);
+}
+
 }  // namespace
 }  // namespace image_engine::vision
