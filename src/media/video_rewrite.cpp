@@ -31,6 +31,13 @@ bool is_kept(const AVStream& stream) {
   return type == AVMEDIA_TYPE_AUDIO || type == AVMEDIA_TYPE_SUBTITLE;
 }
 
+// FFmpeg's muxer of QuickTime refuses some that it has tags for.
+bool can_hold_copy(const ClipFormatRow& row, const AVOutputFormat& muxer, AVCodecID codec) {
+  constexpr AVCodecID kOnlyInMp4[] = {AV_CODEC_ID_OPUS, AV_CODEC_ID_FLAC, AV_CODEC_ID_TRUEHD};
+  if (row.format == ClipFormat::kMov && std::ranges::find(kOnlyInMp4, codec) != std::end(kOnlyInMp4)) return false;
+  return avformat_query_codec(&muxer, codec, FF_COMPLIANCE_NORMAL) == 1;
+}
+
 void keep_language(const AVStream& from, AVStream& to) {
   const AVDictionaryEntry* language = av_dict_get(from.metadata, "language", nullptr, 0);
   if (language != nullptr) av_dict_set(&to.metadata, "language", language->value, 0);
@@ -141,8 +148,7 @@ class Rewriter {
     for (unsigned i = 0; i < input.nb_streams; ++i) {
       AVStream& stream = *input.streams[i];
       const bool is_wanted = is_kept(stream) && options_.with_sound;
-      const bool fits = is_wanted && avformat_query_codec(output_->context().oformat, stream.codecpar->codec_id,
-                                                          FF_COMPLIANCE_NORMAL) == 1;
+      const bool fits = is_wanted && can_hold_copy(row_, *output_->context().oformat, stream.codecpar->codec_id);
       if (is_wanted && !fits)
         result_.notes.push_back(fmt::format("{} ({}) is left out: {} files cannot hold it",
                                             av_get_media_type_string(stream.codecpar->codec_type),
@@ -193,7 +199,7 @@ class Rewriter {
   }
 
   Status keep_side_data(AVStream& out) {
-    constexpr AVPacketSideDataType kKept[] = {AV_PKT_DATA_DISPLAYMATRIX,      AV_PKT_DATA_MASTERING_DISPLAY_METADATA,
+    constexpr AVPacketSideDataType kKept[] = {AV_PKT_DATA_DISPLAYMATRIX,       AV_PKT_DATA_MASTERING_DISPLAY_METADATA,
                                               AV_PKT_DATA_CONTENT_LIGHT_LEVEL, AV_PKT_DATA_STEREO3D,
                                               AV_PKT_DATA_SPHERICAL,           AV_PKT_DATA_ICC_PROFILE};
     for (int i = 0; i < video_->nb_side_data; ++i) {
@@ -202,7 +208,8 @@ class Rewriter {
         result_.notes.emplace_back("Dolby Vision's own data are left out: its base layer is kept");
       if (std::ranges::find(kKept, data.type) == std::end(kKept)) continue;
       if (data.type == AV_PKT_DATA_DISPLAYMATRIX && !row_.has_display_matrix && orientation_ != 1)
-        result_.notes.push_back(fmt::format("{} files cannot hold a turned picture: it lies as it was stored", row_.extension));
+        result_.notes.push_back(
+            fmt::format("{} files cannot hold a turned picture: it lies as it was stored", row_.extension));
       std::uint8_t* copy = av_stream_new_side_data(&out, data.type, data.size);
       if (copy == nullptr) return no_memory_to_rewrite();
       std::copy_n(data.data, data.size, copy);
@@ -282,7 +289,8 @@ class Rewriter {
       size_ = {static_cast<std::uint32_t>(ready.width), static_cast<std::uint32_t>(ready.height)};
       IE_CHECK(begin(ready));
     }
-    if (static_cast<std::uint32_t>(ready.width) != size_.width || static_cast<std::uint32_t>(ready.height) != size_.height)
+    if (static_cast<std::uint32_t>(ready.width) != size_.width ||
+        static_cast<std::uint32_t>(ready.height) != size_.height)
       return fail(ErrorCode::kUnsupported, "the size of the video's frames changes");
     ++result_.frames;
     return encoder_->put(ready, [this](AVPacket& packet) { return put_encoded(packet); });

@@ -76,11 +76,14 @@ bool is_sound(const VideoSummary& video) {
          is_time(video.reduce.seconds) && is_time(video.convert.seconds) && is_time(video.thumbnail.seconds);
 }
 
-bool is_sound_frame(const Picture& picture, std::uint32_t most_edge) {
+// `most_edge` 0: full size, up to the request's number of pixels.
+bool is_sound_frame(const Request& request, const Picture& picture, std::uint32_t most_edge) {
   const std::uint32_t longer = std::max(picture.width, picture.height);
   if (picture.width == 0 || picture.height == 0 || picture.full_width == 0 || picture.full_height == 0) return false;
   if (longer > kMostEdge || std::max(picture.full_width, picture.full_height) > kMostEdge) return false;
-  return (most_edge == 0 || longer <= most_edge) && is_sound(picture.luma);
+  const bool is_small =
+      most_edge == 0 ? std::uint64_t{picture.width} * picture.height <= request.max_pixels : longer <= most_edge;
+  return is_small && is_sound(picture.luma);
 }
 
 bool is_preview_of(const Asked& asked, const Thumbnail& preview) {
@@ -158,7 +161,7 @@ bool is_step_of(const Request& request, const RewriteStep& step, SlotRange slot)
       std::max(picture.full_width, picture.full_height) > kMostEdge)
     return false;
   if (request.rewrite.sends_pictures == 0) return picture.width == 0 && picture.height == 0;
-  if (!is_sound_frame(picture, 0)) return false;
+  if (!is_sound_frame(request, picture, 0)) return false;
   const std::uint64_t bytes = std::uint64_t{3} * picture.width * picture.height;
   return picture.offset >= slot.begin && picture.offset <= slot.end && bytes <= slot.end - picture.offset;
 }
@@ -185,7 +188,8 @@ bool is_chunk_of(const Request& request, const VideoChunk& chunk, SlotRange slot
       at = std::find(at, chunk.seconds.end(), frame.seconds);
       if (at++ == chunk.seconds.end()) return false;
       if (frame.is_between && !(request.video.track_fps > request.video.fps)) return false;
-      if (!is_sound_frame(frame.picture, frame.is_between ? request.video.between_edge : most_edge)) return false;
+      if (!is_sound_frame(request, frame.picture, frame.is_between ? request.video.between_edge : most_edge))
+        return false;
       const Picture& picture = frame.picture;
       if (!inside(picture.offset, std::uint64_t{3} * picture.width * picture.height)) return false;
       const bool jpeg = jpegs && !frame.is_between;
