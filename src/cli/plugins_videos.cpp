@@ -124,7 +124,8 @@ Result<MadeOutputs> PluginVideos::isolate(const Video& video) {
   const auto whole = [](const Box& box) {
     return nlohmann::json{std::lround(box.x), std::lround(box.y), std::lround(box.width), std::lround(box.height)};
   };
-  IE_CHECK(write_file_atomically(where, json_text({{"box", whole(made.box)}, {"cut", whole(made.cut)}}) + "\n"));
+  const nlohmann::json place = {{"box", whole(made.box)}, {"cut", whole(made.cut)}};
+  IE_CHECK(write_file_atomically(where, json_text(place) + "\n"));
   std::vector<std::string> messages = with_notes({}, made.file.summary);
   if (value("mask").number != 0) messages.emplace_back("of videos the mask is made by image-engine segment --as mask");
   return MadeOutputs{{{"subject", path, made.width, made.height}, {"where", where, 0, 0}}, std::move(messages), 0};
