@@ -35,7 +35,7 @@ struct StyleRow {
   HideStyle style;
 };
 constexpr std::array kHideStyles = {StyleRow{"mosaic", HideStyle::kMosaic}, StyleRow{"solid", HideStyle::kSolid},
-                                StyleRow{"blur", HideStyle::kBlur}};
+                                    StyleRow{"blur", HideStyle::kBlur}};
 
 // "x,y,width,height; …"
 Result<std::vector<Box>> kept_boxes(const std::string& text) {

@@ -7,6 +7,9 @@ extern "C" {
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "media/frame_pixels.h"
@@ -53,10 +56,10 @@ StoredPart stored(const StoredPart& upright, std::uint32_t orientation) {
 // One component of a frame: luma, a colour difference, red, …
 struct Component {
   std::uint8_t* data = nullptr;
-  std::ptrdiff_t row = 0, step = 0;   // bytes
-  int width = 0, height = 0;          // samples
-  int shift_x = 0, shift_y = 0;       // of its subsampling
-  int shift = 0;                      // of a value in its word
+  std::ptrdiff_t row = 0, step = 0;  // bytes
+  int width = 0, height = 0;         // samples
+  int shift_x = 0, shift_y = 0;      // of its subsampling
+  int shift = 0;                     // of a value in its word
   std::uint32_t black = 0;
 };
 
@@ -77,14 +80,16 @@ Result<std::vector<Component>> components_of(const AVFrame& frame, bool& wide) {
       AV_PIX_FMT_FLAG_BITSTREAM | AV_PIX_FMT_FLAG_HWACCEL | AV_PIX_FMT_FLAG_PAL | AV_PIX_FMT_FLAG_FLOAT;
   if (description == nullptr || (description->flags & kOthers) != 0) return cannot_hide(description);
   const bool is_rgb = (description->flags & AV_PIX_FMT_FLAG_RGB) != 0;
-  const bool is_full = is_rgb || frame.color_range == AVCOL_RANGE_JPEG || std::string_view(description->name).starts_with("yuvj");
+  const bool is_full =
+      is_rgb || frame.color_range == AVCOL_RANGE_JPEG || std::string_view(description->name).starts_with("yuvj");
   wide = description->comp[0].depth > 8;
   if (wide && (description->flags & AV_PIX_FMT_FLAG_BE) != 0) return cannot_hide(description);
   const int colours = description->nb_components - ((description->flags & AV_PIX_FMT_FLAG_ALPHA) != 0 ? 1 : 0);
   std::vector<Component> components;
   for (int i = 0; i < colours; ++i) {
     const AVComponentDescriptor& component = description->comp[i];
-    if (component.depth < 8 || component.depth > 16 || (component.depth > 8) != wide || frame.linesize[component.plane] <= 0)
+    if (component.depth < 8 || component.depth > 16 || (component.depth > 8) != wide ||
+        frame.linesize[component.plane] <= 0)
       return cannot_hide(description);
     const bool is_chroma = !is_rgb && i > 0;
     Component one;
@@ -105,8 +110,12 @@ Result<std::vector<Component>> components_of(const AVFrame& frame, bool& wide) {
 
 // With the samples that lie partly inside.
 SampleRect samples_of(const StoredPart& part, const Component& component) {
-  const auto first = [](double at, int length) { return std::clamp(static_cast<int>(std::floor(at * length)), 0, length); };
-  const auto last = [](double at, int length) { return std::clamp(static_cast<int>(std::ceil(at * length)), 0, length); };
+  const auto first = [](double at, int length) {
+    return std::clamp(static_cast<int>(std::floor(at * length)), 0, length);
+  };
+  const auto last = [](double at, int length) {
+    return std::clamp(static_cast<int>(std::ceil(at * length)), 0, length);
+  };
   return {first(part.left, component.width), first(part.top, component.height), last(part.right, component.width),
           last(part.bottom, component.height)};
 }
@@ -162,7 +171,8 @@ class SquareMeans {
     return {first, std::min(first + 1, count - 1), middle - static_cast<float>(first)};
   }
   [[nodiscard]] float at(int column, int row) const {
-    return values_[static_cast<std::size_t>(row) * static_cast<std::size_t>(columns_) + static_cast<std::size_t>(column)];
+    return values_[static_cast<std::size_t>(row) * static_cast<std::size_t>(columns_) +
+                   static_cast<std::size_t>(column)];
   }
   [[nodiscard]] std::size_t cell(int x, int y) const {
     return static_cast<std::size_t>((y - rect_.top) / side_y_) * static_cast<std::size_t>(columns_) +
@@ -192,7 +202,8 @@ void hide_samples(const Component& component, const SampleRect& rect, double sid
 }
 
 template <typename Hidden>
-void hide_part(const Component& component, bool wide, const SampleRect& rect, double side, HideStyle style, Hidden hidden) {
+void hide_part(const Component& component, bool wide, const SampleRect& rect, double side, HideStyle style,
+               Hidden hidden) {
   if (wide)
     hide_samples<std::uint16_t>(component, rect, side, style, hidden);
   else
@@ -240,7 +251,8 @@ Status hide_outside(AVFrame& frame, std::uint32_t orientation, const RawPicture&
       if (turn.mirrors_x) across = 1 - across;
       if (turn.mirrors_y) down = 1 - down;
       if (turn.swaps) std::swap(across, down);
-      const auto column = static_cast<std::size_t>(across * mask.width), row = static_cast<std::size_t>(down * mask.height);
+      const auto column = static_cast<std::size_t>(across * mask.width),
+                 row = static_cast<std::size_t>(down * mask.height);
       return std::to_integer<int>(mask.pixels[row * mask.width + column]) < 128;
     };
     hide_part(component, wide, samples_of({}, component), side_of({}, frame, options), options.style, hidden);

@@ -43,8 +43,7 @@ Result<PartOutput> PartOutput::open(const ClipFormatRow& row, const WritePart& w
   output.context_.reset(context);
   output.writer_ = std::make_unique<Writer>(Writer{write});
   auto* buffer = static_cast<unsigned char*>(av_malloc(kBuffer));
-  output.io_.reset(
-      avio_alloc_context(buffer, kBuffer, 1, output.writer_.get(), nullptr, Writer::put, Writer::seek));
+  output.io_.reset(avio_alloc_context(buffer, kBuffer, 1, output.writer_.get(), nullptr, Writer::put, Writer::seek));
   if (!output.io_) {
     av_free(buffer);
     return no_memory_to_write();

@@ -15,8 +15,8 @@ Result<ffmpeg::CodecContext> open_video_decoder(const AVStream& stream, const Vi
                                                   coded.width, coded.height, options.max_pixels));
   const AVCodec* codec = avcodec_find_decoder(coded.codec_id);
   if (codec == nullptr)
-    return fail(ErrorCode::kUnsupported, fmt::format("this FFmpeg has no decoder for the video's codec ({})",
-                                                     avcodec_get_name(coded.codec_id)));
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("this FFmpeg has no decoder for the video's codec ({})", avcodec_get_name(coded.codec_id)));
   ffmpeg::CodecContext decoder(avcodec_alloc_context3(codec));
   if (!decoder || avcodec_parameters_to_context(decoder.get(), &coded) < 0)
     return fail(ErrorCode::kOutOfMemory, "no memory to decode a video");

@@ -32,8 +32,12 @@ struct EncoderRow {
 constexpr std::array kEncoders{
     EncoderRow{AV_CODEC_ID_H264, "libx264", true, {{{"preset", "veryfast"}, {"crf", "18"}}}},
     EncoderRow{AV_CODEC_ID_HEVC, "libx265", true, {{{"preset", "superfast"}, {"crf", "20"}}}},
-    EncoderRow{AV_CODEC_ID_VP8, "libvpx", false, {{{"deadline", "good"}, {"cpu-used", "5"}, {"crf", "8"}, {"b", "12M"}}}},
-    EncoderRow{AV_CODEC_ID_VP9, "libvpx-vp9", false, {{{"deadline", "good"}, {"cpu-used", "6"}, {"crf", "22"}, {"b", "0"}, {"row-mt", "1"}}}},
+    EncoderRow{
+        AV_CODEC_ID_VP8, "libvpx", false, {{{"deadline", "good"}, {"cpu-used", "5"}, {"crf", "8"}, {"b", "12M"}}}},
+    EncoderRow{AV_CODEC_ID_VP9,
+               "libvpx-vp9",
+               false,
+               {{{"deadline", "good"}, {"cpu-used", "6"}, {"crf", "22"}, {"b", "0"}, {"row-mt", "1"}}}},
     EncoderRow{AV_CODEC_ID_AV1, "libsvtav1", false, {{{"preset", "10"}, {"crf", "28"}}}},
     EncoderRow{AV_CODEC_ID_PRORES, "prores_ks", false, {{{"vendor", "apl0"}}}},
 };
@@ -77,7 +81,9 @@ bool is_rgb(AVPixelFormat format) {
 
 void set_picture(AVCodecContext& context, const AVFrame& first, AVPixelFormat pixels, bool needs_even) {
   const AVPixFmtDescriptor* description = av_pix_fmt_desc_get(pixels);
-  const auto edge = [&](int length, int shift) { return needs_even && shift > 0 && length > 1 ? length / 2 * 2 : length; };
+  const auto edge = [&](int length, int shift) {
+    return needs_even && shift > 0 && length > 1 ? length / 2 * 2 : length;
+  };
   context.pix_fmt = pixels;
   context.width = edge(first.width, description->log2_chroma_w);
   context.height = edge(first.height, description->log2_chroma_h);

@@ -1,5 +1,5 @@
-// A video written anew with changed frames. All else that it shows and says is copied; what it tells of its maker, place
-// and time is not.
+// A video written anew with changed frames. All else that it shows and says is copied; what it tells of its maker,
+// place and time is not.
 #pragma once
 
 #include <cstdint>
@@ -46,7 +46,7 @@ using EditFrame = std::function<Status(EditedFrame&)>;
 
 struct RewrittenVideo {
   std::uint64_t frames = 0;
-  std::string codec;               // of the picture, FFmpeg's name
+  std::string codec;  // of the picture, FFmpeg's name
   std::uint32_t sound_tracks = 0, subtitle_tracks = 0;
   std::vector<std::string> notes;  // for a person: what is not as it was
 };

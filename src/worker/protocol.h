@@ -125,23 +125,23 @@ struct PreviewTask {
   std::uint32_t frame_duration = 250;  // milliseconds
 };
 
-// A video that is written anew, each of its frames changed as the engine answers. With another coding than kAsSource the
-// pixels of every frame are sent and replaced.
+// A video that is written anew, each of its frames changed as the engine answers. With another coding than kAsSource
+// the pixels of every frame are sent and replaced.
 struct RewriteTask {
   ClipFormat format = ClipFormat::kMp4;
   VideoCoding coding = VideoCoding::kAsSource;
   HideStyle style = HideStyle::kMosaic;
-  std::uint32_t squares = 4;         // along the longer edge of what is hidden
-  std::uint8_t sends_pictures = 0;   // of frames that are not replaced, too
-  std::uint8_t with_sound = 1;       // and subtitles
-  std::uint32_t threads = 1;         // of the decoder and of the encoder
+  std::uint32_t squares = 4;        // along the longer edge of what is hidden
+  std::uint8_t sends_pictures = 0;  // of frames that are not replaced, too
+  std::uint8_t with_sound = 1;      // and subtitles
+  std::uint32_t threads = 1;        // of the decoder and of the encoder
 };
 
 // What becomes of a frame: the head of the file of answers, which the engine writes before it releases the question.
 struct FrameAnswer {
-  std::uint32_t areas = 0;                           // HiddenAreas behind it
-  std::uint32_t width = 0, height = 0, channels = 0; // of the pixels behind it: 3 and 4 replace the frame; 1: a mask
-                                                     // outside of which all is hidden; 0: none
+  std::uint32_t areas = 0;                            // HiddenAreas behind it
+  std::uint32_t width = 0, height = 0, channels = 0;  // of the pixels behind it: 3 and 4 replace the frame; 1: a mask
+                                                      // outside of which all is hidden; 0: none
 };
 
 enum class PictureFormat : std::uint8_t { kPng, kJpeg, kWebp };
