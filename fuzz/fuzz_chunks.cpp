@@ -25,10 +25,26 @@ void read_sound(const std::uint8_t* data, size_t size) {
   inside(chunk.offset, std::uint64_t{chunk.samples} * sizeof(float));
 }
 
+void read_step(const std::uint8_t* data, size_t size) {
+  worker::RewriteStep step;
+  worker::ArchiveReader reader({reinterpret_cast<const std::byte*>(data), size});
+  reader(step);
+  worker::Request request;
+  request.operations = worker::kRewrite;
+  request.max_pixels = 1 << 24;
+  request.rewrite.sends_pictures = size % 2;
+  if (!reader.complete() || !worker::is_step_of(request, step, kSlot)) return;
+  if (step.part.bytes > 0)
+    inside(step.part.offset, step.part.bytes);
+  else if (step.picture.width > 0)
+    inside(step.picture.offset, std::uint64_t{3} * step.picture.width * step.picture.height);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, size_t size) {
   read_sound(data, size);
+  read_step(data, size);
   worker::VideoChunk chunk;
   worker::ArchiveReader reader({reinterpret_cast<const std::byte*>(data), size});
   reader(chunk);

@@ -2,13 +2,17 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <map>
+#include <span>
 
 #include "cli/write_target.h"
 #include "core/file.h"
 #include "core/text.h"
 #include "scan/scan.h"
+#include "types/media_format.h"
 
 namespace image_engine::cli {
 namespace {
@@ -34,15 +38,34 @@ Result<std::vector<std::string>> photos_of(const std::vector<std::string>& given
     std::optional<Error> problem;
     scan::ScanVisitor visitor;
     visitor.file = [&](scan::FoundFile&& file) {
-      if (file.kind == MediaKind::kPhoto) photos.push_back(std::move(file.path));
+      if (file.kind == MediaKind::kPhoto || file.kind == MediaKind::kVideo) photos.push_back(std::move(file.path));
       return !interrupted();
     };
     visitor.problem = [&](const scan::ScanProblem& found) { problem = found.error; };
     walker.walk({path}, visitor);
     if (problem) return fail(problem->code, printable(path) + ": " + problem->message);
   }
-  if (photos.empty()) return fail(ErrorCode::kNotFound, "there is no photo in what is given");
+  if (photos.empty()) return fail(ErrorCode::kNotFound, "there is no photo or video in what is given");
   return photos;
+}
+
+bool is_video(const std::string& path) {
+  const Result<UniqueFd> file = open_regular(path);
+  if (!file) return false;
+  std::array<std::byte, kSniffBytes> head;
+  const ssize_t count = ::pread(file->get(), head.data(), head.size(), 0);
+  return count > 0 &&
+         media_kind(sniff_format(std::span(head).first(static_cast<std::size_t>(count)))) == MediaKind::kVideo;
+}
+
+ClipFormat container_for(const std::string& video) {
+  const std::string extension = lower_extension(video);
+  if (extension == ".3gp") return ClipFormat::kMp4;
+  return clip_format_of(extension).value_or(ClipFormat::kMatroska);
+}
+
+const AlphaContainer& alpha_container(const std::string& name) {
+  return *std::ranges::find_if(kAlphaContainers, [&](const AlphaContainer& each) { return name == each.name; });
 }
 
 std::vector<std::string> output_names(const std::vector<std::string>& photos) {
@@ -80,7 +103,7 @@ Result<std::string> OutputFolder::path_of(const std::string& name) const {
   struct stat info {};
   if (::stat(path.c_str(), &info) == 0 && photos_.contains({info.st_dev, info.st_ino}))
     return fail(ErrorCode::kPermission,
-                printable(path) + " is one of the photos, which are never written to: name another folder");
+                printable(path) + " is one of the photos or videos, which are never written to: name another folder");
   if (reader_)
     if (const Status ours = check_target(*reader_, path); !ours)
       return fail(ours.error().code == ErrorCode::kInvalidArgument ? ErrorCode::kPermission : ours.error().code,

@@ -1,8 +1,9 @@
-// What commands make of photos goes into a folder: which photos, under which names, and never over anything.
+// What commands make of photos and videos goes into a folder: of which, under which names, and never over anything.
 #pragma once
 
 #include <sys/types.h>
 
+#include <array>
 #include <optional>
 #include <set>
 #include <string>
@@ -12,11 +13,31 @@
 #include "cli/app.h"
 #include "core/result.h"
 #include "store/catalogue.h"
+#include "types/clip_format.h"
+#include "types/video_edit.h"
 
 namespace image_engine::cli {
 
-// Files as they are given, and the photos in folders. kNotFound: there is none.
+// Files as they are given, and the photos and videos in folders. kNotFound: there is none.
 Result<std::vector<std::string>> photos_of(const std::vector<std::string>& given);
+
+// Whether the file's first bytes are a video's; false if it cannot be read.
+bool is_video(const std::string& path);
+
+// The container for what is made of a video with its own codec: the video's, where it is one that can be written, else
+// Matroska.
+ClipFormat container_for(const std::string& video);
+
+// A container for pictures with transparency.
+struct AlphaContainer {
+  const char* name;  // of --video-format
+  ClipFormat format;
+  VideoCoding coding;
+};
+inline constexpr std::array kAlphaContainers = {AlphaContainer{"webm", ClipFormat::kWebm, VideoCoding::kVp9Alpha},
+                                                AlphaContainer{"mov", ClipFormat::kMov, VideoCoding::kProResAlpha}};
+// One of these by its name, which must be known.
+const AlphaContainer& alpha_container(const std::string& name);
 
 // The beginning of each photo's outputs' names: its name without the extension, with it where several photos have that
 // stem, and a number where they even have the same name.

@@ -29,6 +29,7 @@ Examples:
   image-engine plugins list
   image-engine plugins info sepia                   (its inputs, outputs and parameters)
   image-engine plugins run sepia ~/Pictures/IMG_0042.jpg -o /tmp/out
+  image-engine plugins run privacy-blur holiday.mp4 -o /tmp/out
   image-engine plugins run sepia *.jpg -o /tmp/out --set strength=0.6 --format jpeg
   image-engine plugins remove sepia
   image-engine plugins search blur                  (in the index of plugins.index)
@@ -205,7 +206,7 @@ Result<int> remove_plugins(const Context& context, const plugins::Store& store, 
 
 void add_run_flags(Arguments app, PluginRunFlags& flags) {
   app.add_option("NAME", flags.name, "A plugin (plugins list shows them)").required();
-  app.add_option("FILE", flags.files, "Photos, or folders of photos").required();
+  app.add_option("FILE", flags.files, "Photos and videos, or folders of them").required();
   app.add_option("-o,--output", flags.folder, "The folder for what it makes; created if there is none")
       .type_name("DIR")
       .required();
@@ -218,10 +219,13 @@ void add_run_flags(Arguments app, PluginRunFlags& flags) {
   app.add_option("--format", flags.format, "Of the pictures that it makes: png, jpeg or webp")
       .type_name("FORMAT")
       .one_of({"png", "jpeg", "webp"});
+  app.add_option("--video-format", flags.video_format, "Of videos with transparency: webm (VP9) or mov (ProRes 4444)")
+      .type_name("FORMAT")
+      .one_of({"webm", "mov"});
   app.add_option("--quality", flags.quality, "Of jpeg and webp, 1 to 100; 100: webp without loss")
       .type_name("N")
       .range(1, 100);
-  app.add_flag("--force", flags.force, "Replace files that are there; never a photo");
+  app.add_flag("--force", flags.force, "Replace files that are there; never a photo or video that was given");
 }
 
 }  // namespace
@@ -245,7 +249,8 @@ Action setup_plugins(Arguments app, Settings&) {
   }
   Arguments remove_app = app.add_subcommand("remove", "Remove plugins from this machine");
   remove_app.add_option("NAME", flags->names, "Plugins").required();
-  Arguments run_app = app.add_subcommand("run", "Run a plugin on photos and write what it makes into a folder");
+  Arguments run_app =
+      app.add_subcommand("run", "Run a plugin on photos and videos and write what it makes into a folder");
   add_run_flags(run_app, flags->run);
   Arguments validate_app = app.add_subcommand("validate", "Check a plugin's file on pictures of many shapes");
   validate_app.add_option("FILE", flags->file, "A shared object").required();

@@ -11,6 +11,8 @@
 
 #include "cli/output.h"
 #include "cli/photo_outputs.h"
+#include "cli/plugins_videos.h"
+#include "cli/video_progress.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/progress.h"
@@ -68,17 +70,6 @@ Result<std::map<std::string, std::string>> input_files(const plugins::Descriptio
   return files;
 }
 
-// A file that was written.
-struct Written {
-  std::string output, path;
-  std::uint32_t width = 0, height = 0;
-};
-struct PhotoResult {
-  std::vector<Written> files;
-  std::vector<std::string> messages;
-  double seconds = 0;
-};
-
 // What the catalogue knows of a photo, as JSON; "": nothing.
 Result<std::string> record_of(const store::CatalogueReader* reader, const std::string& photo) {
   if (reader == nullptr) return "";
@@ -90,14 +81,15 @@ Result<std::string> record_of(const store::CatalogueReader* reader, const std::s
 
 class PluginRun {
  public:
-  PluginRun(const Context& context, const PluginRunFlags& flags, plugins::Plugin& plugin, worker::Pool& pool,
-            const OutputFolder& targets, pipeline::PhotoOptions options)
+  PluginRun(const Context& context, const PluginRunFlags& flags, plugins::Plugin& plugin, bool is_shipped,
+            worker::Pool& pool, const OutputFolder& targets, pipeline::PhotoOptions options)
       : context_(context),
         flags_(flags),
         plugin_(plugin),
         pool_(pool),
         targets_(targets),
-        options_(std::move(options)) {}
+        options_(std::move(options)),
+        videos_(context_, flags_, plugin_, is_shipped, options_, targets_) {}
 
   Result<int> all(const std::vector<std::string>& photos) {
     const bool needs_record = std::ranges::any_of(plugin_.description().inputs, [](const plugins::Port& port) {
@@ -106,7 +98,9 @@ class PluginRun {
     const std::vector<std::string> names = output_names(photos);
     Progress progress(flags_.name, photos.size(), !context_.quiet);
     double part = 0;  // of the photo at hand
-    progress.append_text([&] { return part > 0 && part < 1 ? fmt::format("{:.0f} % of a photo", part * 100) : ""; });
+    VideoProgress video(progress);
+    progress.append_text(
+        [&] { return part > 0 && part < 1 ? fmt::format("{:.0f} % of a photo", part * 100) : video.text(); });
     plugins::RunWatch watch;
     pipeline::PluginModels models(context_.config);
     watch.offers.run_model = [&models](const std::string& name, std::span<const Tensor> inputs) {
@@ -129,7 +123,9 @@ class PluginRun {
     };
     for (std::size_t i = 0; i < photos.size() && !interrupted(); ++i) {
       part = 0;
-      const Result<PhotoResult> result = one(photos[i], names[i], needs_record, watch);
+      const Result<MadeOutputs> result = is_video(photos[i]) ? videos_.run(photos[i], names[i], watch, video.begin())
+                                                             : one(photos[i], names[i], needs_record, watch);
+      video.end();
       if (!result && (is_of_the_run(result.error().code) || result.error().code == ErrorCode::kInvalidArgument))
         return fail(result.error());
       if (!result && result.error().code == ErrorCode::kInterrupted) break;
@@ -144,7 +140,7 @@ class PluginRun {
   }
 
  private:
-  Result<PhotoResult> one(const std::string& photo, const std::string& beginning, bool needs_record,
+  Result<MadeOutputs> one(const std::string& photo, const std::string& beginning, bool needs_record,
                           const plugins::RunWatch& watch) {
     std::map<std::string, std::string> paths;  // by output; checked before the work
     for (const plugins::Port& port : plugin_.description().outputs) {
@@ -156,7 +152,7 @@ class PluginRun {
       IE_TRY(record, record_of(targets_.reader(), photo));
     }
     IE_TRY(pipeline::MadeFiles made, pipeline::run_plugin(plugin_, pool_, photo, record, options_, watch));
-    PhotoResult result{{}, std::move(made.messages), made.seconds};
+    MadeOutputs result{{}, std::move(made.messages), made.seconds};
     for (const pipeline::MadeFile& file : made.files) {
       IE_CHECK(write_file_atomically(paths[file.output], file.bytes));
       result.files.push_back({file.output, paths[file.output], file.width, file.height});
@@ -164,7 +160,7 @@ class PluginRun {
     return result;
   }
 
-  void report(const std::string& photo, const Result<PhotoResult>& result) {
+  void report(const std::string& photo, const Result<MadeOutputs>& result) {
     nlohmann::json entry = nlohmann::json::object();
     store::put_path(entry, photo);
     if (!result) {
@@ -179,7 +175,7 @@ class PluginRun {
     entry["messages"] = result->messages;
     entry["seconds"] = rounded(result->seconds, 4);
     entry["files"] = nlohmann::json::array();
-    for (const Written& file : result->files) {
+    for (const WrittenOutput& file : result->files) {
       nlohmann::json written = {{"output", file.output}};
       store::put_path(written, file.path);
       if (file.width > 0) written["width"] = file.width, written["height"] = file.height;
@@ -198,6 +194,7 @@ class PluginRun {
   worker::Pool& pool_;
   const OutputFolder& targets_;
   pipeline::PhotoOptions options_;
+  PluginVideos videos_;
   nlohmann::json results_ = nlohmann::json::array();
   std::uint64_t failed_ = 0;
 };
@@ -217,7 +214,8 @@ Result<int> run_plugin_command(const Context& context, const plugins::Store& sto
   worker::PoolOptions pool_options = pipeline::pool_options(context.config);
   pool_options.workers = 2;  // one holds the photo while the other encodes
   IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(pool_options));
-  return PluginRun(context, flags, *plugin, *pool, targets, std::move(options)).all(photos);
+  return PluginRun(context, flags, *plugin, store.is_shipped(flags.name), *pool, targets, std::move(options))
+      .all(photos);
 }
 
 }  // namespace image_engine::cli

@@ -10,6 +10,7 @@
 #include "cli/app.h"
 #include "cli/output.h"
 #include "cli/photo_outputs.h"
+#include "cli/video_progress.h"
 #include "core/elapsed.h"
 #include "core/file.h"
 #include "core/json.h"
@@ -18,6 +19,7 @@
 #include "infer/run_watch.h"
 #include "pipeline/analyze.h"
 #include "pipeline/segment.h"
+#include "pipeline/video_cutout.h"
 #include "store/asset_json.h"
 #include "vision/cut_out.h"
 #include "vision/masks.h"
@@ -35,14 +37,17 @@ Examples:
   image-engine segment photo.jpg --target subject -o masks.json     (COCO's run lengths, and polygons)
   image-engine segment ~/Pictures/trip --target subject -o /tmp/out --each
   image-engine segment *.jpg --target background -o /tmp/out --as cutout --format webp
+  image-engine segment clip.mp4 --target person -o cut.webm         (VP9 with transparency; .mov: ProRes 4444)
+  image-engine segment clip.mp4 --target person -o mask.mp4 --as mask
 
-OUT is a file for one photo, by its ending .png, .webp or .json, else a folder. Photos are never written to.
+OUT is a file for one photo, by its ending .png, .webp or .json, or for one video, .webm, .mov or .mp4, else a folder.
+Photos and videos are never written to.
 Targets: subject, person, background, or a class of an installed model. Models: image-engine models pull selfie (people);
 models pull isnet --accept-licence (any subject). docs/segmentation.md has more.)";
 
 struct SegmentFlags {
   std::vector<std::string> files;
-  std::string target = "subject", out, as, format = "png";
+  std::string target = "subject", out, as, format = "png", video_format = "webm";
   std::uint32_t quality = 90;
   bool each = false, force = false, rough = false;
   std::string model = "auto";
@@ -57,44 +62,57 @@ constexpr std::array kProducts = {ProductRow{"cutout", Product::kCutout}, Produc
                                   ProductRow{"json", Product::kJson}};
 struct EndingRow {
   const char* ending;
-  const char* format;  // of a picture; null: JSON
+  const char* format;  // of a picture; null: JSON, or a video
+  bool is_video = false;
+  Product product = Product::kCutout;  // of a video
 };
-constexpr std::array kEndings = {EndingRow{".png", "png"}, EndingRow{".webp", "webp"}, EndingRow{".json", nullptr}};
+constexpr std::array kEndings = {EndingRow{".png", "png"},         EndingRow{".webp", "webp"},
+                                 EndingRow{".json", nullptr},      EndingRow{".webm", nullptr, true},
+                                 EndingRow{".mov", nullptr, true}, EndingRow{".mp4", nullptr, true, Product::kMask}};
 
 // Where outputs go and what they are.
 struct OutputPlan {
   Product product = Product::kCutout;
   worker::PictureFormat format = worker::PictureFormat::kPng;
   std::string folder;
-  std::optional<std::string> name;  // of the only output, without its ending; else named after the photos
-  std::string ending;
+  std::optional<std::string> name;   // of the only output, without its ending; else named after the photos
+  std::string ending, video_ending;  // empty: there is no such output
 };
 
-Result<OutputPlan> output_plan(const SegmentFlags& flags, std::size_t photos) {
+Status check_ending(const SegmentFlags& flags, const EndingRow& row, Product product,
+                    const std::vector<std::string>& files) {
+  if (files.size() != 1)
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{} is one file, for one photo or video; there are {}: name a folder", printable(flags.out),
+                            files.size()));
+  const bool is_json = row.format == nullptr && !row.is_video;
+  if (is_json != (product == Product::kJson) || (row.is_video && product != row.product))
+    return fail(ErrorCode::kInvalidArgument, fmt::format("{} cannot hold what --as {} makes", printable(flags.out),
+                                                         flags.as.empty() ? "cutout" : flags.as));
+  if (row.is_video == is_video(files[0])) return {};
+  return fail(ErrorCode::kInvalidArgument, fmt::format("{} cannot hold what is made of a {}", printable(flags.out),
+                                                       row.is_video ? "photo" : "video"));
+}
+
+Result<OutputPlan> output_plan(const SegmentFlags& flags, const std::vector<std::string>& files) {
   OutputPlan plan;
   const std::string out = absolute_path(flags.out), ending = lower_extension(out);
   const auto* const row = std::ranges::find(kEndings, ending, &EndingRow::ending);
   const bool is_file = row != kEndings.end();
-  const std::string format = is_file && row->format != nullptr ? row->format : flags.format;
-  const bool is_json = is_file && row->format == nullptr;
-  if (is_file && photos != 1)
-    return fail(ErrorCode::kInvalidArgument, fmt::format("{} is one file, for one photo; there are {}: name a folder",
-                                                         printable(flags.out), photos));
   if (!flags.as.empty())
     plan.product = std::ranges::find(kProducts, flags.as, &ProductRow::name)->product;
-  else if (is_json)
+  else if (is_file && row->format == nullptr && !row->is_video)
     plan.product = Product::kJson;
-  if (is_file && is_json != (plan.product == Product::kJson))
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("{} cannot hold what --as {} makes", printable(flags.out), flags.as));
+  if (is_file) IE_CHECK(check_ending(flags, *row, plan.product, files));
+  const std::string format = is_file && row->format != nullptr ? row->format : flags.format;
   plan.format = format == "webp" ? worker::PictureFormat::kWebp : worker::PictureFormat::kPng;
   plan.ending = plan.product == Product::kJson ? ".json" : "." + format;
+  plan.video_ending = plan.product == Product::kMask ? ".mp4" : "." + flags.video_format;
   plan.folder = is_file ? std::string(parent_path(out)) : out;
-  if (is_file) {
-    const std::string_view name = file_name(out);
-    plan.name = std::string(name.substr(0, name.size() - ending.size()));
-    plan.ending = std::string(name.substr(name.size() - ending.size()));
-  }
+  if (!is_file) return plan;
+  const std::string_view name = file_name(out);
+  plan.name = std::string(name.substr(0, name.size() - ending.size()));
+  (row->is_video ? plan.video_ending : plan.ending) = std::string(name.substr(name.size() - ending.size()));
   return plan;
 }
 
@@ -129,6 +147,7 @@ struct WrittenPicture {
 struct SegmentResult {
   pipeline::Segmented found;
   pipeline::Subjects subjects;
+  std::optional<pipeline::CutoutVideo> video;  // then the above are empty
   std::vector<WrittenPicture> files;
   double seconds = 0;
 };
@@ -142,10 +161,15 @@ class SegmentRun {
   Result<int> all(const std::vector<std::string>& photos) {
     const std::vector<std::string> names = output_names(photos);
     Progress progress("segment", photos.size(), !context_.quiet);
+    VideoProgress video(progress);
+    progress.append_text([&] { return video.text(); });
     for (std::size_t i = 0; i < photos.size() && !interrupted(); ++i) {
       const std::string name = plan_.name.value_or(fmt::format("{}-{}", names[i], name_part(flags_.target)));
       const auto start = std::chrono::steady_clock::now();
-      Result<SegmentResult> result = one(photos[i], name);
+      model_missing_ = false;
+      Result<SegmentResult> result =
+          is_video(photos[i]) ? one_video(photos[i], name, video.begin()) : one(photos[i], name);
+      video.end();
       if (!result && concerns_all(result.error().code)) return fail(result.error());
       if (!result && result.error().code == ErrorCode::kInterrupted) break;
       if (result) result->seconds = seconds_since(start);
@@ -175,7 +199,6 @@ class SegmentRun {
   }
 
   Result<SegmentResult> one(const std::string& photo, const std::string& name) {
-    model_missing_ = false;
     if (!flags_.each) IE_CHECK(folder_.path_of(name + plan_.ending));  // before the work
     Image picture;
     {
@@ -193,6 +216,28 @@ class SegmentRun {
       IE_CHECK(write_json(photo, name, result));
     else
       IE_CHECK(write_pictures(view, name, result));
+    return result;
+  }
+
+  Result<SegmentResult> one_video(const std::string& video, const std::string& name,
+                                  const pipeline::VideoWatch& watch) {
+    if (plan_.product == Product::kJson || flags_.each)
+      return fail(ErrorCode::kUnsupported,
+                  "of a video a cut-out or a mask is made, as a video: no JSON, not each subject");
+    pipeline::CutoutTask task;
+    task.target = flags_.target;
+    task.options = {.model = flags_.model, .refine = !flags_.rough};
+    task.is_mask = plan_.product == Product::kMask;
+    const std::string kind = ascii_lower(plan_.video_ending);
+    task.format = *clip_format_of(kind);
+    task.coding = task.is_mask ? VideoCoding::kOpaque : alpha_container(kind.substr(1)).coding;
+    IE_TRY(std::string path, folder_.path_of(name + plan_.video_ending));
+    if (!videos_) {
+      IE_TRY(videos_, pipeline::video_workers(context_.config));
+    }
+    SegmentResult result;
+    IE_TRY(result.video, pipeline::cut_out_of_video(*videos_, context_.config, video, task, path, watch));
+    result.files.push_back({std::move(path), {}});
     return result;
   }
 
@@ -254,6 +299,31 @@ class SegmentRun {
     return static_cast<double>(std::ranges::count(alpha, 255, inside)) / static_cast<double>(alpha.size());
   }
 
+  static nlohmann::json picture_json(const SegmentResult& result) {
+    nlohmann::json out = nlohmann::json::object();
+    out["model"] = {{"name", result.found.model}, {"precision", result.found.precision}};
+    out["width"] = result.found.width, out["height"] = result.found.height;
+    out["share"] = rounded(share(result.found.alpha), 4);
+    out["seconds"] = {{"total", rounded(result.seconds, 4)},
+                      {"model", rounded(result.found.model_seconds, 4)},
+                      {"refine", rounded(result.found.refine_seconds, 4)}};
+    out["subjects"] = nlohmann::json::array();
+    for (const pipeline::Subject& subject : result.subjects.list) out["subjects"].push_back(subject_json(subject));
+    return out;
+  }
+
+  static nlohmann::json video_json(const SegmentResult& result) {
+    const pipeline::CutoutVideo& video = *result.video;
+    nlohmann::json out = {{"model", {{"name", video.model}, {"precision", video.precision}}},
+                          {"width", video.width},
+                          {"height", video.height},
+                          {"frames", video.file.summary.frames},
+                          {"frames_found", video.found},
+                          {"seconds", {{"total", rounded(result.seconds, 4)}}},
+                          {"notes", video.file.summary.notes}};
+    return out;
+  }
+
   void report(const std::string& photo, const Result<SegmentResult>& result) {
     nlohmann::json entry = nlohmann::json::object();
     store::put_path(entry, photo);
@@ -266,14 +336,7 @@ class SegmentRun {
       results_.push_back(std::move(entry));
       return;
     }
-    entry["model"] = {{"name", result->found.model}, {"precision", result->found.precision}};
-    entry["width"] = result->found.width, entry["height"] = result->found.height;
-    entry["share"] = rounded(share(result->found.alpha), 4);
-    entry["seconds"] = {{"total", rounded(result->seconds, 4)},
-                        {"model", rounded(result->found.model_seconds, 4)},
-                        {"refine", rounded(result->found.refine_seconds, 4)}};
-    entry["subjects"] = nlohmann::json::array();
-    for (const pipeline::Subject& subject : result->subjects.list) entry["subjects"].push_back(subject_json(subject));
+    entry.update(result->video ? video_json(*result) : picture_json(*result));
     entry["files"] = nlohmann::json::array();
     for (const WrittenPicture& file : result->files) {
       nlohmann::json written = nlohmann::json::object();
@@ -282,6 +345,9 @@ class SegmentRun {
       entry["files"].push_back(std::move(written));
       if (!context_.json && !context_.quiet) print_line(file.path);
     }
+    if (!context_.json && result->video)
+      for (const std::string& note : result->video->file.summary.notes)
+        std::fprintf(stderr, "segment: %s: %s\n", printable(photo).c_str(), printable(note).c_str());
     results_.push_back(std::move(entry));
   }
 
@@ -291,6 +357,7 @@ class SegmentRun {
   worker::Pool& pool_;
   const OutputFolder& folder_;
   pipeline::PictureSegmenter& segmenter_;
+  std::unique_ptr<worker::Pool> videos_;  // started by the first video
   nlohmann::json results_ = nlohmann::json::array();
   std::uint64_t failed_ = 0;
   bool model_missing_ = false;  // the last kNotFound was of the models, not of a photo
@@ -300,7 +367,7 @@ Result<int> run_segment(const Context& context, const SegmentFlags& flags) {
   IE_CHECK(catch_interrupts());
   infer::set_run_limits({.stop = interruption()});
   IE_TRY(const std::vector<std::string> photos, photos_of(flags.files));
-  IE_TRY(OutputPlan plan, output_plan(flags, photos.size()));
+  IE_TRY(OutputPlan plan, output_plan(flags, photos));
   IE_TRY(const OutputFolder folder, OutputFolder::create(context, plan.folder, photos, flags.force));
   IE_TRY(pipeline::PictureSegmenter segmenter,
          pipeline::PictureSegmenter::open(context.config, {.model = flags.model, .refine = !flags.rough}));
@@ -315,20 +382,24 @@ Result<int> run_segment(const Context& context, const SegmentFlags& flags) {
 Action setup_segment(Arguments app, Settings& /*settings*/) {
   auto flags = std::make_shared<SegmentFlags>();
   app.footer(kSegmentExamples);
-  app.add_option("PATH", flags->files, "Photos, or folders with photos").required();
+  app.add_option("PATH", flags->files, "Photos and videos, or folders with them").required();
   app.add_option("--target", flags->target, "subject, person, background, or a class that an installed model knows")
       .type_name("TARGET");
-  app.add_option("-o,--output", flags->out, "A file (.png, .webp, .json) for one photo, or a folder")
+  app.add_option("-o,--output", flags->out,
+                 "A file for one photo (.png, .webp, .json) or video (.webm, .mov, .mp4), or a folder")
       .required()
       .type_name("OUT");
   app.add_option("--as", flags->as, "What is written: cutout (the default), mask (grey: white is inside) or json")
       .one_of({"cutout", "mask", "json"});
   app.add_option("--format", flags->format, "Of pictures in a folder: png or webp").one_of({"png", "webp"});
+  app.add_option("--video-format", flags->video_format,
+                 "Of cut-outs of videos in a folder: webm (VP9) or mov (ProRes 4444)")
+      .one_of({"webm", "mov"});
   app.add_option("--quality", flags->quality, "Of a WebP's colours: 1 to 100 (lossless)").range(1, 100);
   app.add_flag("--each", flags->each, "Each connected subject by itself, the largest first");
   app.add_option("--model", flags->model, "An installed model of the task segmentation").type_name("NAME");
   app.add_flag("--rough", flags->rough, "The model's mask enlarged, its edges not refined by the photo's");
-  app.add_flag("--force", flags->force, "Replace files that exist; never photos");
+  app.add_flag("--force", flags->force, "Replace files that exist; never photos or videos");
   return [flags](Context& context) { return run_segment(context, *flags); };
 }
 

@@ -238,6 +238,22 @@ Result<Image> FramePixels::srgb(const AVFrame& frame) {
   return image;
 }
 
+Result<Image> FramePixels::upright(const AVFrame& frame, std::uint32_t orientation, std::uint32_t max_edge,
+                                   LumaAccumulator* luma) {
+  IE_TRY(Image image, srgb(frame));
+  const Size from{image.width, image.height}, to = fit(display_size(frame), max_edge);
+  if (luma != nullptr || !(from == to)) {
+    RowResizer resizer(from, to);
+    if (luma != nullptr) resizer.watch(luma);
+    for (std::uint32_t row = 0; row < from.height; ++row) {
+      std::copy_n(&image.pixels[row * image.row_bytes()], image.row_bytes(), resizer.next_row());
+      resizer.commit_row();
+    }
+    image = resizer.finish();
+  }
+  return apply_orientation(std::move(image), orientation);
+}
+
 Result<Image> FramePixels::tone_mapped(const AVFrame& frame, Transfer transfer) {
   // In 4:2:0 chroma lies where the stream says; swscale's own guess is half a pixel off.
   const bool top = frame.chroma_location == AVCHROMA_LOC_TOPLEFT;

@@ -25,6 +25,10 @@ class FramePixels {
 
   // sRGB with the frame's own size, or half the height of an interlaced one: of its top field.
   Result<Image> srgb(const AVFrame& frame);
+  // Upright, with square pixels, sRGB; the longer edge at most `max_edge` (0: full size). `luma` as of
+  // VideoReader::picture().
+  Result<Image> upright(const AVFrame& frame, std::uint32_t orientation, std::uint32_t max_edge = 0,
+                        LumaAccumulator* luma = nullptr);
   // See VideoReader::reduce().
   Status reduce(const AVFrame& frame, Size size, std::span<std::uint8_t> rgb);
 

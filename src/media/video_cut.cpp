@@ -11,6 +11,7 @@
 
 #include "core/text.h"
 #include "media/demuxer.h"
+#include "media/part_output.h"
 #include "media/text.h"
 
 namespace image_engine::media {
@@ -180,36 +181,10 @@ struct CutSource {
   }
 };
 
-// Bytes that a muxer writes, with the place where they go.
-struct PartWriter {
-  const WritePart& write;
-  std::uint64_t at = 0, size = 0;
-
-  static int put(void* opaque, std::uint8_t* bytes, int count) {
-    auto& self = *static_cast<PartWriter*>(opaque);
-    self.write(self.at, {reinterpret_cast<const std::byte*>(bytes), static_cast<size_t>(count)});
-    self.at += static_cast<std::uint64_t>(count);
-    self.size = std::max(self.size, self.at);
-    return count;
-  }
-  static std::int64_t seek(void* opaque, std::int64_t offset, int whence) {
-    auto& self = *static_cast<PartWriter*>(opaque);
-    if ((whence & AVSEEK_SIZE) != 0) return static_cast<std::int64_t>(self.size);
-    const auto base = whence == SEEK_CUR ? self.at : whence == SEEK_END ? self.size : 0;
-    if (static_cast<std::int64_t>(base) + offset < 0) return AVERROR(EINVAL);
-    self.at = static_cast<std::uint64_t>(static_cast<std::int64_t>(base) + offset);
-    return static_cast<std::int64_t>(self.at);
-  }
-};
-
-struct FreeMuxer {
-  void operator()(AVFormatContext* context) const { avformat_free_context(context); }
-};
-
 class Cutter {
  public:
   Cutter(CutSource& source, const CutOptions& options, const WritePart& write)
-      : source_(source), options_(options), row_(row_of(options.format)), writer_{write} {}
+      : source_(source), options_(options), row_(row_of(options.format)), write_(write) {}
 
   Result<VideoCut> run() {
     const std::int64_t begin = row_.has_edit_list ? source_.first_pts : source_.key_pts;
@@ -219,8 +194,7 @@ class Cutter {
     IE_CHECK(open());
     IE_CHECK(source_.seek(source_.seek_to));
     IE_CHECK(copy());
-    if (av_write_trailer(output_.get()) < 0) return cannot_hold();
-    avio_flush(io_.get());
+    if (!output_->finish()) return cannot_hold();
     VideoCut cut;
     cut.from = begin_;
     cut.to = static_cast<double>(std::max(last_end_, begin)) * source_.tick;
@@ -247,25 +221,14 @@ class Cutter {
   }
 
   Status open() {
-    constexpr int kBuffer = 256 << 10;
-    AVFormatContext* context = nullptr;
-    if (avformat_alloc_output_context2(&context, nullptr, row_.muxer, nullptr) < 0) return no_memory_to_cut();
-    output_.reset(context);
-    auto* buffer = static_cast<unsigned char*>(av_malloc(kBuffer));
-    io_.reset(avio_alloc_context(buffer, kBuffer, 1, &writer_, nullptr, PartWriter::put, PartWriter::seek));
-    if (!io_) {
-      av_free(buffer);
-      return no_memory_to_cut();
-    }
-    output_->pb = io_.get();
-    output_->flags |= AVFMT_FLAG_BITEXACT;  // omits the program's name and random numbers
-    output_->avoid_negative_ts = AVFMT_AVOID_NEG_TS_DISABLED;
-    output_->strict_std_compliance = FF_COMPLIANCE_UNOFFICIAL;  // Dolby Vision's configuration in MP4
+    IE_TRY(PartOutput output, PartOutput::open(row_, write_));
+    output_.emplace(std::move(output));
+    AVFormatContext& context = output_->context();
     for (AVStream* stream : source_.streams) IE_CHECK(add(*stream));
     AVDictionary* options = nullptr;
     if (row_.has_edit_list) add_movie_options(&options);
-    copy_tags(source_.demuxer.input().metadata, &output_->metadata, begin_);
-    const int code = avformat_write_header(output_.get(), &options);
+    copy_tags(source_.demuxer.input().metadata, &context.metadata, begin_);
+    const int code = avformat_write_header(&context, &options);
     av_dict_free(&options);
     if (code < 0) return cannot_hold();
     // By it FFmpeg would give the hidden frames a duration, which makes the edit list longer.
@@ -287,23 +250,7 @@ class Cutter {
   }
 
   Status add(AVStream& in) {
-    AVStream* out = avformat_new_stream(output_.get(), nullptr);
-    if (out == nullptr || avcodec_parameters_copy(out->codecpar, in.codecpar) < 0) return no_memory_to_cut();
-    const AVCodecTag* const* tags = output_->oformat->codec_tag;
-    unsigned tag = 0;
-    const bool is_known = tags != nullptr && av_codec_get_id(tags, in.codecpar->codec_tag) == in.codecpar->codec_id;
-    const bool is_free = tags == nullptr || av_codec_get_tag2(tags, in.codecpar->codec_id, &tag) == 0;
-    if (!is_known && !is_free) out->codecpar->codec_tag = 0;
-    out->time_base = in.time_base;
-    out->avg_frame_rate = in.avg_frame_rate;
-    out->sample_aspect_ratio = in.sample_aspect_ratio;
-    out->disposition = in.disposition;
-    for (int i = 0; i < in.nb_side_data; ++i) {
-      const AVPacketSideData& data = in.side_data[i];
-      std::uint8_t* copy = av_stream_new_side_data(out, data.type, data.size);
-      if (copy == nullptr) return no_memory_to_cut();
-      std::copy_n(data.data, data.size, copy);
-    }
+    IE_TRY(AVStream* const out, output_->add_copy(in));
     copy_tags(in.metadata, &out->metadata, begin_);
     Track track;
     track.out = out;
@@ -393,20 +340,19 @@ class Cutter {
     if (packet.dts != AV_NOPTS_VALUE && packet.pts != AV_NOPTS_VALUE) packet.pts = std::max(packet.pts, packet.dts);
     packet.stream_index = track.out->index;
     packet.pos = -1;
-    if (av_interleaved_write_frame(output_.get(), &packet) < 0) return cannot_hold();
+    if (av_interleaved_write_frame(&output_->context(), &packet) < 0) return cannot_hold();
     return {};
   }
 
   CutSource& source_;
   const CutOptions& options_;
   const ClipFormatRow& row_;
-  PartWriter writer_;
-  ffmpeg::Io io_;
-  std::unique_ptr<AVFormatContext, FreeMuxer> output_;  // destroyed first
-  std::vector<Track> tracks_;                           // by the source's streams
-  double begin_ = 0;                                    // seconds of the source; the clip's zero
-  double latest_ = 0;                                   // seconds that were read
-  std::int64_t end_pts_ = 0, last_end_ = 0;             // ticks: that was asked for; that is shown
+  const WritePart& write_;
+  std::optional<PartOutput> output_;
+  std::vector<Track> tracks_;                // by the source's streams
+  double begin_ = 0;                         // seconds of the source; the clip's zero
+  double latest_ = 0;                        // seconds that were read
+  std::int64_t end_pts_ = 0, last_end_ = 0;  // ticks: that was asked for; that is shown
   std::int64_t latest_pts_ = std::numeric_limits<std::int64_t>::min(), latest_end_ = latest_pts_;
 };
 

@@ -2,12 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "core/result.h"
 #include "media/media.h"
+#include "media/write_part.h"
 #include "types/clip_format.h"
 
 namespace image_engine::media {
@@ -24,9 +24,6 @@ struct VideoCut {
   std::vector<std::string> video_codecs, audio_codecs;  // of each stream
   std::vector<std::string> warnings;                    // for a person
 };
-
-// Receives the bytes of the file that are to stand at `position`. Positions go back: headers are completed at the end.
-using WritePart = std::function<void(std::uint64_t position, Bytes bytes)>;
 
 // Copies the video and sound streams from the key frame at or before `from` on. Where the container has an edit list,
 // players begin with the frame that is shown at `from` and end at `to`; in the others with the key frame, and some

@@ -5,10 +5,7 @@ extern "C" {
 #include <libavutil/opt.h>
 }
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <climits>
 #include <cmath>
 #include <utility>
 
@@ -17,6 +14,7 @@ extern "C" {
 #include "media/decoders.h"
 #include "media/demuxer.h"
 #include "media/frame_pixels.h"
+#include "media/video_decoder.h"
 
 namespace image_engine::media {
 namespace {
@@ -24,22 +22,6 @@ namespace {
 constexpr double kUnknownFrame = 0.04;  // seconds, where no rate is stated
 
 tl::unexpected<Error> no_memory() { return fail(ErrorCode::kOutOfMemory, "no memory to decode a video"); }
-
-Result<ffmpeg::CodecContext> open_decoder(const AVStream& stream, const VideoReaderOptions& options) {
-  const AVCodec* codec = avcodec_find_decoder(stream.codecpar->codec_id);
-  if (codec == nullptr)
-    return fail(ErrorCode::kUnsupported, fmt::format("this FFmpeg has no decoder for the video's codec ({})",
-                                                     avcodec_get_name(stream.codecpar->codec_id)));
-  ffmpeg::CodecContext decoder(avcodec_alloc_context3(codec));
-  if (!decoder || avcodec_parameters_to_context(decoder.get(), stream.codecpar) < 0) return no_memory();
-  decoder->pkt_timebase = stream.time_base;
-  decoder->thread_count = std::max(options.threads, 1);
-  decoder->max_pixels = static_cast<std::int64_t>(std::min<std::uint64_t>(options.max_pixels, INT_MAX));
-  if (options.key_frames_only) decoder->skip_frame = AVDISCARD_NONKEY;
-  if (avcodec_open2(decoder.get(), codec, nullptr) < 0)
-    return fail(ErrorCode::kCorrupt, "the video's decoder does not accept its header");
-  return decoder;
-}
 
 // Dolby Vision's profile 5 has no base layer that another decoder could show: its colours need Dolby's own transform.
 bool is_profile_5(const AVStream& stream) {
@@ -147,11 +129,6 @@ Result<VideoReader> VideoReader::open(Bytes file, const VideoReaderOptions& opti
   state->demuxer.read_stream_facts();
   state->stream = state->demuxer.stream(AVMEDIA_TYPE_VIDEO);
   if (state->stream == nullptr) return fail(ErrorCode::kUnsupported, "the file has no video stream");
-  const AVCodecParameters& coded = *state->stream->codecpar;
-  if (coded.width > 0 && coded.height > 0 &&
-      static_cast<std::uint64_t>(coded.width) * static_cast<std::uint64_t>(coded.height) > options.max_pixels)
-    return fail(ErrorCode::kTooLarge, fmt::format("the video has {} × {} pixels, more than the limit of {}",
-                                                  coded.width, coded.height, options.max_pixels));
   for (unsigned i = 0; i < state->demuxer.input().nb_streams; ++i) {
     AVStream* stream = state->demuxer.input().streams[i];
     // Never AVDISCARD_NONKEY: FFmpeg's demuxer of MP4 then gives key frames the times of others.
@@ -159,7 +136,8 @@ Result<VideoReader> VideoReader::open(Bytes file, const VideoReaderOptions& opti
   }
   state->orientation = orientation_of(*state->stream);
   state->missing_bytes = missing_bytes(file, format);
-  IE_TRY(state->decoder, open_decoder(*state->stream, options));
+  IE_TRY(state->decoder,
+         open_video_decoder(*state->stream, {options.key_frames_only, options.threads, options.max_pixels}));
   state->packet.reset(av_packet_alloc());
   state->frame.reset(av_frame_alloc());
   state->ahead.reset(av_frame_alloc());
@@ -204,19 +182,7 @@ Status VideoReader::seek(double seconds) {
 }
 
 Result<Image> VideoReader::picture(std::uint32_t max_edge, LumaAccumulator* luma) {
-  const AVFrame& frame = *state_->frame;
-  IE_TRY(Image image, state_->pixels.srgb(frame));
-  const Size from{image.width, image.height}, to = fit(display_size(frame), max_edge);
-  if (luma != nullptr || !(from == to)) {
-    RowResizer resizer(from, to);
-    if (luma != nullptr) resizer.watch(luma);
-    for (std::uint32_t row = 0; row < from.height; ++row) {
-      std::copy_n(&image.pixels[row * image.row_bytes()], image.row_bytes(), resizer.next_row());
-      resizer.commit_row();
-    }
-    image = resizer.finish();
-  }
-  return apply_orientation(std::move(image), state_->orientation);
+  return state_->pixels.upright(*state_->frame, state_->orientation, max_edge, luma);
 }
 
 Result<Image> VideoReader::rough_picture(std::uint32_t max_edge) {

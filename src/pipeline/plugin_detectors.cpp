@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <thread>
 
 #include "core/text.h"
@@ -16,6 +17,7 @@ namespace {
 
 using plugins::FoundRegion;
 
+constexpr char kFaces[] = "faces";  // the task
 constexpr char kFace[] = "face", kPerson[] = "person", kTextThing[] = "text";
 constexpr float kSensitiveShare = 0.5F;  // of a detector's usual threshold
 // CenterFace at 960 pixels misses faces that fill the picture, which it finds at 224: of 59 faces in 27 pictures 58 at
@@ -82,7 +84,7 @@ Result<const InstalledModels*> PluginDetectors::models() {
 // The configured detector if it knows such things, else any installed one that does.
 Result<const models::Spec*> PluginDetectors::spec_for(const std::string& what) {
   IE_TRY(const InstalledModels* const models, this->models());
-  if (what == kFace) return models->find("faces", "auto");
+  if (what == kFace) return models->find(kFaces, "auto");
   IE_TRY(const models::Spec* const configured, models->find("objects", config_.analysis.ml_models.object_model));
   if (knows(*configured, what)) return configured;
   for (const models::Spec* spec : models->all("objects"))
@@ -94,20 +96,37 @@ Result<const models::Spec*> PluginDetectors::spec_for(const std::string& what) {
 }
 
 Result<const vision::ThoroughDetector*> PluginDetectors::detector(const models::Spec& spec) {
+  if (spec.task == kFaces)
+    return face_detector(spec, {spec.input.width, spec.input.height, kCoarseFaces, kCoarseFaces});
   std::unique_ptr<vision::ThoroughDetector>& kept = detectors_[spec.name];
   if (kept) return kept.get();
-  IE_TRY(models::Spec fine, sensitive(spec));
+  IE_TRY(const models::Spec fine, sensitive(spec));
   IE_TRY(vision::ObjectDetector made, load_detector(*models_, fine));
-  std::optional<vision::ObjectDetector> coarse;
-  const bool faces = spec.task == "faces";
-  if (faces) {
-    models::Spec smaller = fine;
-    smaller.input.width = smaller.input.height = kCoarseFaces;
-    IE_TRY(coarse, load_detector(*models_, smaller));
-  }
-  kept = std::make_unique<vision::ThoroughDetector>(std::move(made), std::move(coarse),
-                                                    faces ? kMostReducedFaces : kMostReducedObjects);
+  kept = std::make_unique<vision::ThoroughDetector>(std::move(made), std::nullopt, kMostReducedObjects);
   return kept.get();
+}
+
+Result<const vision::ThoroughDetector*> PluginDetectors::face_detector(const models::Spec& spec, const Edges& edges) {
+  std::unique_ptr<vision::ThoroughDetector>& kept =
+      detectors_[fmt::format("{} {} {}", spec.name, edges.width, edges.height)];
+  if (kept) return kept.get();
+  IE_TRY(models::Spec scaled, sensitive(spec));
+  scaled.input.width = edges.width, scaled.input.height = edges.height;
+  IE_TRY(vision::ObjectDetector fine, load_detector(*models_, scaled));
+  scaled.input.width = edges.coarse_width, scaled.input.height = edges.coarse_height;
+  IE_TRY(vision::ObjectDetector coarse, load_detector(*models_, scaled));
+  kept = std::make_unique<vision::ThoroughDetector>(std::move(fine), std::move(coarse), kMostReducedFaces);
+  return kept.get();
+}
+
+// Whole strides of the model; small frames are enlarged, as photos are.
+PluginDetectors::Edges PluginDetectors::edges_for_frame(const ImageView& picture) {
+  constexpr double kLeastLonger = 960, kMostLonger = 1920, kCoarser = 4;
+  const double longer = std::max(picture.width, picture.height);
+  const double scale = std::clamp(longer, kLeastLonger, kMostLonger) / longer;
+  const auto strides = [](double length) { return static_cast<std::uint32_t>(std::ceil(length / 32)) * 32; };
+  return {strides(picture.width * scale), strides(picture.height * scale), strides(picture.width * scale / kCoarser),
+          strides(picture.height * scale / kCoarser)};
 }
 
 Result<const vision::TextReader*> PluginDetectors::text_reader() {
@@ -150,15 +169,27 @@ Result<std::vector<FoundRegion>> PluginDetectors::find_text(const ImageView& pic
   return found;
 }
 
+Result<std::vector<FoundRegion>> PluginDetectors::found_by(const vision::ThoroughDetector& detector,
+                                                           const ImageView& picture, const std::string& what) const {
+  IE_TRY(const auto objects, detector.detect(picture, [this] { return !stop_.stop_requested(); }));
+  std::vector<FoundRegion> found;
+  for (const vision::DetectedObject& object : objects)
+    if (is_asked_for(detector.label(object.label), what)) found.push_back({object.box, object.confidence});
+  return found;
+}
+
 Result<std::vector<FoundRegion>> PluginDetectors::find(const ImageView& picture, const std::string& what) {
   if (what == kTextThing) return find_text(picture);
   IE_TRY(const models::Spec* const spec, spec_for(what));
   IE_TRY(const vision::ThoroughDetector* const detector, this->detector(*spec));
-  IE_TRY(const auto objects, detector->detect(picture, [this] { return !stop_.stop_requested(); }));
-  std::vector<FoundRegion> found;
-  for (const vision::DetectedObject& object : objects)
-    if (is_asked_for(detector->label(object.label), what)) found.push_back({object.box, object.confidence});
-  return found;
+  return found_by(*detector, picture, what);
+}
+
+Result<std::vector<FoundRegion>> PluginDetectors::find_in_frame(const ImageView& picture, const std::string& what) {
+  if (what != kFace) return find(picture, what);
+  IE_TRY(const models::Spec* const spec, spec_for(what));
+  IE_TRY(const vision::ThoroughDetector* const detector, face_detector(*spec, edges_for_frame(picture)));
+  return found_by(*detector, picture, what);
 }
 
 }  // namespace image_engine::pipeline

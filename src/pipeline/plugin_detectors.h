@@ -29,18 +29,28 @@ class PluginDetectors {
   // Models are loaded at the first call. kNotFound: no installed model finds that; names the command that installs one,
   // or what there is.
   Result<std::vector<plugins::FoundRegion>> find(const ImageView& picture, const std::string& what);
+  // The same for a frame of a video, of which there are many: faces are looked for twice, in the whole frame at its own
+  // size, up to 1,920 pixels, and at a quarter of that. Above that frames are looked at in parts, too.
+  Result<std::vector<plugins::FoundRegion>> find_in_frame(const ImageView& picture, const std::string& what);
 
  private:
+  struct Edges {
+    std::uint32_t width = 0, height = 0, coarse_width = 0, coarse_height = 0;  // of a detector's inputs
+  };
+  static Edges edges_for_frame(const ImageView& picture);
   Result<const InstalledModels*> models();
   Result<const models::Spec*> spec_for(const std::string& what);
   Result<const vision::ThoroughDetector*> detector(const models::Spec& spec);
+  Result<const vision::ThoroughDetector*> face_detector(const models::Spec& spec, const Edges& edges);
+  Result<std::vector<plugins::FoundRegion>> found_by(const vision::ThoroughDetector& detector, const ImageView& picture,
+                                                     const std::string& what) const;
   Result<const vision::TextReader*> text_reader();
   Result<std::vector<plugins::FoundRegion>> find_text(const ImageView& picture);
 
   Config config_;
   std::stop_token stop_;
   std::optional<InstalledModels> models_;
-  std::map<std::string, std::unique_ptr<vision::ThoroughDetector>> detectors_;  // by model
+  std::map<std::string, std::unique_ptr<vision::ThoroughDetector>> detectors_;  // by model and size
   std::unique_ptr<vision::TextReader> text_;
 };
 

@@ -30,29 +30,6 @@ Result<plugins::PixelView> other_picture(worker::Pool& pool, const std::string& 
   return plugins::PixelView{is_mask ? 1U : 3U, pixels.width, pixels.height, copy};
 }
 
-// The inputs behind the photo.
-Status add_others(const plugins::Description& description, worker::Pool& pool, const std::string& record,
-                  const PhotoOptions& options, OwnedPixels& owned, std::vector<Input>& inputs) {
-  for (std::size_t i = 1; i < description.inputs.size(); ++i) {
-    const Port& port = description.inputs[i];
-    Input& input = inputs.emplace_back();
-    const auto given = options.inputs.find(port.name);
-    if (port.kind == PortKind::kRecord) {
-      input.record = record;
-      if (record.empty() && !port.optional)
-        return fail(ErrorCode::kNotFound,
-                    "the catalogue has no record of this photo, which the plugin needs: run image-engine analyze");
-    } else if (given != options.inputs.end()) {
-      Result<plugins::PixelView> picture = other_picture(pool, given->second, port.kind, owned);
-      if (!picture) return fail(picture.error().code, printable(given->second) + ": " + picture.error().message);
-      input.picture = *picture;
-    } else if (!port.optional) {
-      return fail(ErrorCode::kInvalidArgument, fmt::format("the plugin needs a {0}: --input {0}=FILE", port.name));
-    }
-  }
-  return {};
-}
-
 Result<MadeFile> encode(worker::Pool& pool, const plugins::Plugin& plugin, const Port& port,
                         const plugins::Output& output, const PhotoOptions& options) {
   const plugins::PixelView& picture = output.picture;
@@ -68,6 +45,30 @@ Result<MadeFile> encode(worker::Pool& pool, const plugins::Plugin& plugin, const
 
 }  // namespace
 
+Result<OtherInputs> OtherInputs::read(const plugins::Description& description, worker::Pool& pool,
+                                      const std::string& record, const PhotoOptions& options) {
+  OtherInputs inputs;
+  inputs.list.resize(1);
+  for (std::size_t i = 1; i < description.inputs.size(); ++i) {
+    const Port& port = description.inputs[i];
+    Input& input = inputs.list.emplace_back();
+    const auto given = options.inputs.find(port.name);
+    if (port.kind == PortKind::kRecord) {
+      input.record = record;
+      if (record.empty() && !port.optional)
+        return fail(ErrorCode::kNotFound,
+                    "the catalogue has no record of this photo, which the plugin needs: run image-engine analyze");
+    } else if (given != options.inputs.end()) {
+      Result<plugins::PixelView> picture = other_picture(pool, given->second, port.kind, inputs.pixels_);
+      if (!picture) return fail(picture.error().code, printable(given->second) + ": " + picture.error().message);
+      input.picture = *picture;
+    } else if (!port.optional) {
+      return fail(ErrorCode::kInvalidArgument, fmt::format("the plugin needs a {0}: --input {0}=FILE", port.name));
+    }
+  }
+  return inputs;
+}
+
 plugins::PluginOptions plugin_options(const Config& config) {
   plugins::PluginOptions options;
   options.memory_limit = static_cast<std::uint64_t>(config.plugins.memory_limit_mb) << 20;
@@ -79,15 +80,13 @@ plugins::PluginOptions plugin_options(const Config& config) {
 Result<MadeFiles> run_plugin(plugins::Plugin& plugin, worker::Pool& pool, const std::string& photo,
                              const std::string& record, const PhotoOptions& options, const plugins::RunWatch& watch) {
   const plugins::Description& description = plugin.description();
-  OwnedPixels owned;
-  std::vector<Input> inputs(1);
-  IE_CHECK(add_others(description, pool, record, options, owned, inputs));
+  IE_TRY(OtherInputs inputs, OtherInputs::read(description, pool, record, options));
   IE_TRY(const worker::DecodedFile decoded, worker::decode_file(pool, photo, {}));
   const ImageView pixels = decoded.pixels();
-  inputs[0].picture = {3, pixels.width, pixels.height, pixels.pixels};
-  inputs[0].descriptor = decoded.memory_descriptor();
-  inputs[0].offset = decoded.picture().offset;
-  IE_TRY(const plugins::RunResult result, plugin.run(inputs, options.values, watch));
+  inputs.list[0].picture = {3, pixels.width, pixels.height, pixels.pixels};
+  inputs.list[0].descriptor = decoded.memory_descriptor();
+  inputs.list[0].offset = decoded.picture().offset;
+  IE_TRY(const plugins::RunResult result, plugin.run(inputs.list, options.values, watch));
   MadeFiles made{{}, result.messages, result.seconds};
   for (std::size_t i = 0; i < result.outputs.size(); ++i) {
     const Port& port = description.outputs[i];

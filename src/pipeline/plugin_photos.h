@@ -36,6 +36,19 @@ struct PhotoOptions {
   std::map<std::string, std::string> inputs;  // files for inputs besides the photo, by their names; masks are made grey
 };
 
+// What a plugin is given, with room for the photo or frame at the front.
+struct OtherInputs {
+  std::vector<plugins::Input> list;
+
+  // Decodes the files of inputs besides the photo. `record`: as run_plugin() has it. kInvalidArgument, kNotFound: there
+  // is none for an input that is not optional; errors of decoding.
+  static Result<OtherInputs> read(const plugins::Description& description, worker::Pool& pool,
+                                  const std::string& record, const PhotoOptions& options);
+
+ private:
+  std::vector<std::vector<std::uint8_t>> pixels_;  // of the list's
+};
+
 // Decodes the photo in the sandboxed worker at full resolution, runs the plugin, and encodes its pictures in a worker.
 // `record`: what the catalogue knows of it, JSON; empty: nothing. The pool has at least two workers. Errors: of
 // decoding, of Plugin::run(), of encoding; kInvalidArgument: the plugin needs an input that there is none for. One call

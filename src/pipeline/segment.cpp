@@ -178,7 +178,8 @@ Status PictureSegmenter::check_people(const ImageView& picture) {
   return nothing(kPerson);
 }
 
-Result<Segmented> PictureSegmenter::segment(const ImageView& picture, const std::string& wanted) {
+Result<Segmented> PictureSegmenter::segment(const ImageView& picture, const std::string& wanted,
+                                            const ChangeMatte& change) {
   of_the_picture_ = false;
   const std::string target = ascii_lower(wanted);
   IE_TRY(const Target found, find(target));
@@ -189,6 +190,7 @@ Result<Segmented> PictureSegmenter::segment(const ImageView& picture, const std:
   const auto start = std::chrono::steady_clock::now();
   IE_TRY(result.matte, found.model->segmenter.segment(picture, found.labels));
   result.model_seconds = seconds_since(start);
+  if (change) change(result.matte);
   const auto between = std::chrono::steady_clock::now();
   result.alpha =
       options_.refine ? vision::refine_alpha(picture, result.matte) : vision::interpolate_alpha(picture, result.matte);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -48,6 +49,8 @@ struct Subjects {
   std::vector<std::uint16_t> owner;  // of each place of the matte: the part that it belongs to; 0: none
 };
 
+using ChangeMatte = std::function<void(vision::Matte&)>;
+
 // Models are loaded at the first picture that needs them. Not thread-safe.
 class PictureSegmenter {
  public:
@@ -59,7 +62,8 @@ class PictureSegmenter {
   // in the picture: is_of_the_picture() is then true; no installed model finds that target, with the command that
   // installs one), kInvalidArgument (not a model's target), those of loading and running a model. A model of people is
   // asked only where a detector sees a person.
-  Result<Segmented> segment(const ImageView& picture, const std::string& target);
+  // `change`, where given, may change the model's matte before it is refined, as the frames of a video need it.
+  Result<Segmented> segment(const ImageView& picture, const std::string& target, const ChangeMatte& change = {});
 
   // Whether the last kNotFound was about the picture.
   [[nodiscard]] bool is_of_the_picture() const { return of_the_picture_; }

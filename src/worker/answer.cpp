@@ -76,11 +76,14 @@ bool is_sound(const VideoSummary& video) {
          is_time(video.reduce.seconds) && is_time(video.convert.seconds) && is_time(video.thumbnail.seconds);
 }
 
-bool is_sound_frame(const Picture& picture, std::uint32_t most_edge) {
+// `most_edge` 0: full size, up to the request's number of pixels.
+bool is_sound_frame(const Request& request, const Picture& picture, std::uint32_t most_edge) {
   const std::uint32_t longer = std::max(picture.width, picture.height);
   if (picture.width == 0 || picture.height == 0 || picture.full_width == 0 || picture.full_height == 0) return false;
   if (longer > kMostEdge || std::max(picture.full_width, picture.full_height) > kMostEdge) return false;
-  return (most_edge == 0 || longer <= most_edge) && is_sound(picture.luma);
+  const bool is_small =
+      most_edge == 0 ? std::uint64_t{picture.width} * picture.height <= request.max_pixels : longer <= most_edge;
+  return is_small && is_sound(picture.luma);
 }
 
 bool is_preview_of(const Asked& asked, const Thumbnail& preview) {
@@ -151,6 +154,18 @@ bool is_part_in(const WrittenPart& part, SlotRange slot) {
          part.bytes <= slot.end - part.offset;
 }
 
+bool is_step_of(const Request& request, const RewriteStep& step, SlotRange slot) {
+  if (step.part.bytes > 0) return is_part_in(step.part, slot);
+  const Picture& picture = step.picture;
+  if (!is_within(step.seconds, kMostVideoSeconds) || picture.full_width == 0 || picture.full_height == 0 ||
+      std::max(picture.full_width, picture.full_height) > kMostEdge)
+    return false;
+  if (request.rewrite.sends_pictures == 0) return picture.width == 0 && picture.height == 0;
+  if (!is_sound_frame(request, picture, 0)) return false;
+  const std::uint64_t bytes = std::uint64_t{3} * picture.width * picture.height;
+  return picture.offset >= slot.begin && picture.offset <= slot.end && bytes <= slot.end - picture.offset;
+}
+
 bool is_chunk_of(const Request& request, const VideoChunk& chunk, SlotRange slot, double last) {
   const auto inside = [&](std::uint64_t offset, std::uint64_t size) {
     return offset >= slot.begin && offset <= slot.end && size <= slot.end - offset;
@@ -173,7 +188,8 @@ bool is_chunk_of(const Request& request, const VideoChunk& chunk, SlotRange slot
       at = std::find(at, chunk.seconds.end(), frame.seconds);
       if (at++ == chunk.seconds.end()) return false;
       if (frame.is_between && !(request.video.track_fps > request.video.fps)) return false;
-      if (!is_sound_frame(frame.picture, frame.is_between ? request.video.between_edge : most_edge)) return false;
+      if (!is_sound_frame(request, frame.picture, frame.is_between ? request.video.between_edge : most_edge))
+        return false;
       const Picture& picture = frame.picture;
       if (!inside(picture.offset, std::uint64_t{3} * picture.width * picture.height)) return false;
       const bool jpeg = jpegs && !frame.is_between;
@@ -202,6 +218,7 @@ bool is_answer_to(const Request& request, Reply& reply, std::uint64_t memory_byt
   check_error(reply.subtitles);
   check_error(reply.preview);
   check_error(reply.encoded);
+  check_error(reply.rewritten);
   if (reply.metadata && !(asked.any(kReadMetadata) && is_sound(*reply.metadata))) return false;
   if (reply.hashes && !(asked.any(kHash) && is_hash(reply.hashes->file) && is_hash(reply.hashes->asset) &&
                         is_hash(reply.hashes->coded)))
@@ -213,6 +230,7 @@ bool is_answer_to(const Request& request, Reply& reply, std::uint64_t memory_byt
   if (reply.encoded && !is_file_of(asked, *reply.encoded)) return false;
   if (reply.sound && !(asked.any(kSound) && is_sound(*reply.sound))) return false;
   if (reply.subtitles && !(asked.any(kSubtitles) && is_sound(*reply.subtitles))) return false;
+  if (reply.rewritten && !(asked.any(kRewrite) && reply.rewritten->frames > 0)) return false;
   if (reply.cut && !(asked.any(kCut) && is_sound(*reply.cut))) return false;
   return !reply.clip || is_asked_for(asked, *reply.clip, kVideoClip);
 }

@@ -24,4 +24,8 @@ bool is_sound_of(const Request& request, const SoundChunk& chunk, SlotRange slot
 // False for a part of a cut that points out of its slot, or for a position that no file has.
 bool is_part_in(const WrittenPart& part, SlotRange slot);
 
+// False for a part as above, and for a question with an impossible time or size, or with a picture that points out of
+// its slot, was not asked for or is missing.
+bool is_step_of(const Request& request, const RewriteStep& step, SlotRange slot);
+
 }  // namespace image_engine::worker

@@ -43,6 +43,7 @@ Request request_of(const Task& task, const PoolOptions& options) {
   request.subtitles = task.subtitles;
   request.preview = task.preview;
   request.encode = task.encode;
+  request.rewrite = task.rewrite;
   // Three bytes per pixel: a larger picture could not be held in memory. Smaller needs are met by decoding in strips or
   // at a smaller scale; larger ones hit the worker's memory limit.
   request.max_pixels = options.memory_limit / 3;
@@ -60,7 +61,8 @@ Lease::Lease(Lease&& other) noexcept
       time_limit_(other.time_limit_),
       summary_(std::move(other.summary_)),
       sound_(std::move(other.sound_)),
-      cut_(std::move(other.cut_)) {}
+      cut_(std::move(other.cut_)),
+      rewritten_(std::move(other.rewritten_)) {}
 
 Lease::~Lease() {
   if (pool_ != nullptr && video_) drop_process(false);
@@ -87,7 +89,7 @@ void Lease::drop_process(bool has_died) {
   process_.reset();
 }
 
-Status Lease::start(const Task& task, std::uint32_t operation, int media_fd) {
+Status Lease::start(const Task& task, std::uint32_t operation, int media_fd, int beside) {
   if (!process_) {
     IE_TRY(process_, pool_->start());
   }
@@ -97,7 +99,7 @@ Status Lease::start(const Task& task, std::uint32_t operation, int media_fd) {
   time_limit_ = time_for(pool_->options(), media_fd, -1);
   slot_.reset();
   Death death = Death::kNone;
-  if (Status begun = process_->begin(request, media_fd, -1, death); !begun) {
+  if (Status begun = process_->begin(request, media_fd, beside, death); !begun) {
     drop_process(true);
     return begun;
   }
@@ -169,6 +171,19 @@ Result<std::optional<WrittenPart>> Lease::next_part() {
   IE_TRY(const std::optional<PartInSlot> found, next<PartInSlot>(reply));
   if (found) return found->part;
   IE_TRY(cut_, std::move(reply.cut));
+  return std::nullopt;
+}
+
+Status Lease::start_rewrite(const Task& task, int media_fd, int answers) {
+  rewritten_ = {};
+  return start(task, kRewrite, media_fd, answers);
+}
+
+Result<std::optional<RewriteStep>> Lease::next_step() {
+  Reply reply;
+  IE_TRY(std::optional<StepInSlot> found, next<StepInSlot>(reply));
+  if (found) return std::move(found->step);
+  IE_TRY(rewritten_, std::move(reply.rewritten));
   return std::nullopt;
 }
 

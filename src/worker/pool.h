@@ -41,6 +41,7 @@ struct Task {
   SubtitlesTask subtitles = {};          // of kSubtitles
   PreviewTask preview = {};              // of kPreview
   EncodeTask encode = {};                // of kEncode
+  RewriteTask rewrite = {};              // of kRewrite
 };
 
 class Process;
@@ -74,6 +75,12 @@ class Lease {
   [[nodiscard]] const CutSummary& cut() const { return cut_; }
   [[nodiscard]] std::span<const std::byte> bytes(const WrittenPart& part) const;
 
+  // A video that is written anew: start_rewrite(), then next_step() until it gives none; then rewritten() is there.
+  // After a step that is a question, the answer is to be in the file `answers` before the next call. As for frames.
+  Status start_rewrite(const Task& task, int media_fd, int answers);
+  Result<std::optional<RewriteStep>> next_step();
+  [[nodiscard]] const RewriteSummary& rewritten() const { return rewritten_; }
+
   // The sound of a video or of a recording: start_sound(), then next_sound() until it gives none; then sound() is
   // there. As for frames; a chunk without samples is a sign of life. Errors also: kUnsupported (no audio track),
   // kNotFound (not the track that was asked for; names those that are there).
@@ -95,7 +102,7 @@ class Lease {
  private:
   Result<Reply> try_once(const Task& task, int media_fd, int sidecar_fd, bool& worth_retry);
 
-  Status start(const Task& task, std::uint32_t operation, int media_fd);
+  Status start(const Task& task, std::uint32_t operation, int media_fd, int beside = -1);
   template <typename InSlot>
   Result<std::optional<InSlot>> next(Reply& reply);
   void drop_process(bool has_died);
@@ -108,6 +115,7 @@ class Lease {
   VideoSummary summary_;
   SoundSummary sound_;
   CutSummary cut_;
+  RewriteSummary rewritten_;
 };
 
 // Thread-safe. Workers start when first needed and are replaced after some thousand files.

@@ -115,18 +115,28 @@ Result<Reply> Process::read_reply(const Request& request, const ReplyHeader& hea
 }
 
 Result<Process::Received> Process::read_slot(const Request& request, const ReplyHeader& header) {
-  if ((request.operations & (kVideoFrames | kCut | kSound)) == 0 || header.slot >= kVideoSlots ||
+  if ((request.operations & (kVideoFrames | kCut | kSound | kRewrite)) == 0 || header.slot >= kVideoSlots ||
       header.reply_bytes > kMostChunkBytes)
     return senseless();
   const SlotRange range = slot_range(header.slot, memory().size());
   used_bytes_ = memory().size();
   if ((request.operations & kVideoFrames) != 0) return read_chunk(request, header, range);
   if ((request.operations & kSound) != 0) return read_sound(request, header, range);
+  if ((request.operations & kRewrite) != 0) return read_step(request, header, range);
   const std::vector<std::byte> bytes = bytes_at(range.begin, header.reply_bytes);
   ArchiveReader reader(bytes);
   PartInSlot found{header.slot, {}};
   reader(found.part);
   if (!reader.complete() || !is_part_in(found.part, range)) return senseless();
+  return found;
+}
+
+Result<StepInSlot> Process::read_step(const Request& request, const ReplyHeader& header, SlotRange range) {
+  const std::vector<std::byte> bytes = bytes_at(range.begin, header.reply_bytes);
+  ArchiveReader reader(bytes);
+  StepInSlot found{header.slot, {}};
+  reader(found.step);
+  if (!reader.complete() || !is_step_of(request, found.step, range)) return senseless();
   return found;
 }
 

@@ -40,6 +40,11 @@ struct SoundInSlot {
   SoundChunk chunk;
 };
 
+struct StepInSlot {
+  std::uint32_t slot = 0;
+  RewriteStep step;
+};
+
 class Process {
  public:
   // Started and ready for requests. Errors: kMachine, with the remedy: the program is missing or ends at once, memory
@@ -52,7 +57,7 @@ class Process {
   Result<Reply> exchange(Request request, int media_fd, int sidecar_fd, std::chrono::milliseconds timeout,
                          Death& death);
 
-  using Received = std::variant<ChunkInSlot, SoundInSlot, PartInSlot, Reply>;
+  using Received = std::variant<ChunkInSlot, SoundInSlot, PartInSlot, StepInSlot, Reply>;
   // A request for frames of a video, for its sound, or for a part of it, in steps: begin(), then receive() until it
   // gives the reply. Chunks are checked against the request as answers are, and stay in their slots until release(). On
   // failure as exchange().
@@ -75,6 +80,7 @@ class Process {
   Result<ReplyHeader> read_header(const Request& request);
   Result<Reply> read_reply(const Request& request, const ReplyHeader& header);
   Result<Received> read_slot(const Request& request, const ReplyHeader& header);
+  Result<StepInSlot> read_step(const Request& request, const ReplyHeader& header, SlotRange range);
   Result<ChunkInSlot> read_chunk(const Request& request, const ReplyHeader& header, SlotRange range);
   Result<SoundInSlot> read_sound(const Request& request, const ReplyHeader& header, SlotRange range);
   Error describe_end(Death& death);

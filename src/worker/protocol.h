@@ -6,7 +6,8 @@
 // Frames of a video (kVideoFrames) come in chunks before the reply: each in one of kVideoSlots slots of the shared
 // memory, announced by a ReplyHeader that names the slot, and released by a Release packet. A worker whose slots are
 // all in use waits, so that memory does not grow with the video. The bytes of a cut (kCut) and sound (kSound) come in
-// the same way.
+// the same way, and the bytes of a video that is written anew (kRewrite): there a slot may also hold a question about a
+// frame; its release is the sign that the answer is in the file that came beside the video.
 // Both programs come from one build, so the structs are sent as they are and only the version is checked.
 #pragma once
 
@@ -22,6 +23,7 @@
 #include "types/metadata.h"
 #include "types/subtitle.h"
 #include "types/transcript.h"
+#include "types/video_edit.h"
 
 namespace image_engine::worker {
 
@@ -43,6 +45,7 @@ enum Operation : std::uint32_t {
   kCut = 256,          // a part of a video as a file, its bytes in chunks; then the reply
   kSound = 1024,       // the sound of a video or of a recording as samples, in chunks; then the reply
   kEncode = 4096,      // a picture's pixels, which the file holds, as a PNG, JPEG or WebP
+  kRewrite = 8192,     // a video with changed frames as a file, its bytes and questions in chunks; then the reply
   kVideoClip = 32,     // an MP4 that shows the picture, its longer edge as the thumbnail's
 };
 
@@ -123,6 +126,25 @@ struct PreviewTask {
   std::uint32_t frame_duration = 250;  // milliseconds
 };
 
+// A video that is written anew, each of its frames changed as the engine answers. With another coding than kAsSource
+// the pixels of every frame are sent and replaced.
+struct RewriteTask {
+  ClipFormat format = ClipFormat::kMp4;
+  VideoCoding coding = VideoCoding::kAsSource;
+  HideStyle style = HideStyle::kMosaic;
+  std::uint32_t squares = 4;        // along the longer edge of what is hidden
+  std::uint8_t sends_pictures = 0;  // of frames that are not replaced, too
+  std::uint8_t with_sound = 1;      // and subtitles
+  std::uint32_t threads = 1;        // of the decoder and of the encoder
+};
+
+// What becomes of a frame: the head of the file of answers, which the engine writes before it releases the question.
+struct FrameAnswer {
+  std::uint32_t areas = 0;                            // HiddenAreas behind it
+  std::uint32_t width = 0, height = 0, channels = 0;  // of the pixels behind it: 3 and 4 replace the frame; 1: a mask
+                                                      // outside of which all is hidden; 0: none
+};
+
 enum class PictureFormat : std::uint8_t { kPng, kJpeg, kWebp };
 
 // Pixels that become a file: 8 bits a sample, rows without padding, upright sRGB.
@@ -158,6 +180,7 @@ struct Request {
   SubtitlesTask subtitles;
   PreviewTask preview;
   EncodeTask encode;
+  RewriteTask rewrite;
 };
 
 inline constexpr std::uint32_t kNoSlot = ~0U;  // it is the reply
@@ -254,6 +277,22 @@ struct CutSummary {
   std::vector<std::string> warnings;
 };
 
+// What a slot holds while a video is written anew: a part of the file, or a question about the frame at `seconds`, with
+// its picture if the task says so.
+struct RewriteStep {
+  WrittenPart part;  // no bytes: a question
+  double seconds = 0;
+  Picture picture;
+};
+
+// What was made when the last part was sent.
+struct RewriteSummary {
+  std::uint64_t frames = 0;
+  std::string codec;  // FFmpeg's name
+  std::uint32_t sound_tracks = 0, subtitle_tracks = 0;
+  std::vector<std::string> notes;
+};
+
 // Samples one behind the other, as floats. Chunks follow each other without a gap.
 struct SoundChunk {
   double seconds = 0;         // presentation time of the first
@@ -304,6 +343,7 @@ struct Reply {
   Result<Subtitles> subtitles = not_asked();
   Result<Thumbnail> preview = not_asked();
   Result<Thumbnail> encoded = not_asked();
+  Result<RewriteSummary> rewritten = not_asked();
   Timings timings;
 };
 
@@ -348,6 +388,14 @@ void visit_fields(Archive& archive, Same<CutSummary> auto& c) {
   archive(c.warnings);
 }
 template <typename Archive>
+void visit_fields(Archive& archive, Same<RewriteStep> auto& s) {
+  archive(s.part), archive(s.seconds), archive(s.picture);
+}
+template <typename Archive>
+void visit_fields(Archive& archive, Same<RewriteSummary> auto& s) {
+  archive(s.frames), archive(s.codec), archive(s.sound_tracks), archive(s.subtitle_tracks), archive(s.notes);
+}
+template <typename Archive>
 void visit_fields(Archive& archive, Same<SoundChunk> auto& c) {
   archive(c.seconds), archive(c.offset), archive(c.samples);
 }
@@ -373,7 +421,7 @@ template <typename Archive>
 void visit_fields(Archive& archive, Same<Reply> auto& r) {
   archive(r.metadata), archive(r.hashes), archive(r.picture), archive(r.thumbnail), archive(r.clip);
   archive(r.video), archive(r.cut), archive(r.sound), archive(r.subtitles), archive(r.preview);
-  archive(r.encoded);
+  archive(r.encoded), archive(r.rewritten);
   archive(r.timings);
 }
 

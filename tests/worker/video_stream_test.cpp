@@ -258,6 +258,34 @@ TEST(Parts, TheyLieInTheirSlot) {
   EXPECT_FALSE(is_part_in({~0ULL, kSlot.begin, 1}, kSlot));
 }
 
+TEST(Parts, AQuestionAboutAFrameMakesSense) {
+  constexpr SlotRange kSlot{10'000, 50'000};
+  Request request;
+  request.operations = kRewrite;
+  request.max_pixels = 10'000;
+  request.rewrite.sends_pictures = 1;
+  RewriteStep step{.seconds = 1};
+  step.picture.full_width = step.picture.full_height = step.picture.width = step.picture.height = 100;
+  step.picture.offset = kSlot.begin;
+  EXPECT_TRUE(is_step_of(request, step, kSlot));
+  const auto is_taken_with = [&](auto change) {
+    RewriteStep changed = step;
+    change(changed);
+    return is_step_of(request, changed, kSlot);
+  };
+  EXPECT_FALSE(is_taken_with([](RewriteStep& s) { s.seconds = std::numeric_limits<double>::quiet_NaN(); }));
+  EXPECT_FALSE(is_taken_with([](RewriteStep& s) { s.picture.full_width = 0; }));
+  EXPECT_FALSE(is_taken_with([](RewriteStep& s) { s.picture.width = 0; }));
+  EXPECT_FALSE(is_taken_with([](RewriteStep& s) { s.picture.width = 101; }));
+  EXPECT_FALSE(is_taken_with([](RewriteStep& s) { s.picture.width = s.picture.height = 0x7FFFFFFF; }));
+  EXPECT_FALSE(is_taken_with([](RewriteStep& s) { s.picture.offset = 30'000; }));
+  EXPECT_FALSE(is_taken_with([](RewriteStep& s) { s.part = {0, 50'000, 1}; }));
+  request.rewrite.sends_pictures = 0;
+  EXPECT_FALSE(is_step_of(request, step, kSlot));
+  step.picture.width = step.picture.height = 0;
+  EXPECT_TRUE(is_step_of(request, step, kSlot));
+}
+
 TEST(Parts, ASummaryMakesSenseAndWasAskedFor) {
   Request request;
   request.operations = kCut;

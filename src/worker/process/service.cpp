@@ -22,6 +22,7 @@
 #include "worker/process/arena.h"
 #include "worker/process/cut_sender.h"
 #include "worker/process/lifetime.h"
+#include "worker/process/rewrite_sender.h"
 #include "worker/process/sound_sender.h"
 #include "worker/process/video_sender.h"
 #include "worker/protocol.h"
@@ -88,7 +89,7 @@ class Service {
     if (Status opened = open(incoming); !opened)
       reply = failed(opened.error());
     else
-      fill(incoming.request, reply);
+      fill(incoming, reply);
     media_ = {};
     sidecar_ = {};
     send(reply);
@@ -117,10 +118,12 @@ class Service {
     reply.subtitles = fail(error);
     reply.preview = fail(error);
     reply.encoded = fail(error);
+    reply.rewritten = fail(error);
     return reply;
   }
 
-  void fill(const Request& request, Reply& reply) {
+  void fill(const Incoming& incoming, Reply& reply) {
+    const Request& request = incoming.request;
     Stopwatch stopwatch;
     if (request.operations & kReadMetadata) {
       reply.metadata = media::read_metadata(media_.bytes(), sidecar_.bytes());
@@ -140,6 +143,8 @@ class Service {
       reply.sound = send_sound(memory_, media_.bytes(), request);
     else if (request.operations & kCut)
       reply.cut = send_cut(memory_, media_.bytes(), request);
+    else if (request.operations & kRewrite)
+      reply.rewritten = send_rewritten(memory_, media_.bytes(), incoming.sidecar.get(), request);
     else if (request.operations & kSubtitles)
       reply.subtitles = subtitles(request.subtitles);
     else if (request.operations & kPreview)

@@ -29,6 +29,10 @@ void Slots::send(std::uint32_t slot, std::span<const std::byte> archive) {
   ::send(kSocketFd, &header, sizeof header, MSG_NOSIGNAL);
 }
 
+void Slots::await(std::uint32_t slot) {
+  while ((in_use_ & (1U << slot)) != 0) take_release(true);
+}
+
 void Slots::take_release(bool wait) {
   Release release;
   ssize_t count = 0;

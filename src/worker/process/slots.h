@@ -20,6 +20,8 @@ class Slots {
   [[nodiscard]] SlotRange range(std::uint32_t slot) const { return slot_range(slot, memory_.size()); }
   // Announces a slot that was filled. `archive` is copied to its start.
   void send(std::uint32_t slot, std::span<const std::byte> archive);
+  // Waits until the engine has released it.
+  void await(std::uint32_t slot);
 
  private:
   void take_release(bool wait);
