@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <sched.h>
 #include <unistd.h>
 #include <yaml-cpp/yaml.h>
 
@@ -11,9 +10,9 @@
 #include <concepts>
 #include <cstdlib>
 #include <span>
-#include <thread>
 #include <variant>
 
+#include "core/cpu.h"
 #include "core/file.h"
 #include "core/secrets.h"
 #include "core/text.h"
@@ -334,10 +333,7 @@ std::string_view origin_name(ConfigOrigin origin) {
 
 unsigned Config::worker_count() const {
   if (processing.workers > 0) return static_cast<unsigned>(processing.workers);
-  cpu_set_t cores;
-  const bool known = ::sched_getaffinity(0, sizeof cores, &cores) == 0;
-  const unsigned count = known ? static_cast<unsigned>(CPU_COUNT(&cores)) : std::thread::hardware_concurrency();
-  return std::max(count, 1U);
+  return available_cores();
 }
 
 std::uint64_t Config::memory_budget(bool has_gpu) const {

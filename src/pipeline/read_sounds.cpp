@@ -41,6 +41,7 @@ class SoundPass {
 
   Status all() {
     if (!run_.hears()) return {};
+    const PhaseClock::Scope phase(run_.clock, run_.report.sounds);
     IE_CHECK(stages_.choose());
     models_ = stages_.meaning().models();
     if (models_ == nullptr) return {};
@@ -62,7 +63,10 @@ class SoundPass {
     plan.whisper = whisper_;
     plan.track = track_of(run_.options.config.audio.track);
     const auto threads = static_cast<int>(std::max<std::size_t>(workers / at_once, 1));
-    IE_TRY(plan.models, load_sound_models(*models_, specs_, whisper_, threads));
+    {
+      const PhaseClock::Scope loading(run_.clock, run_.report.loading);
+      IE_TRY(plan.models, load_sound_models(*models_, specs_, whisper_, threads));
+    }
     IE_CHECK(analyze_all(plan, files, at_once));
     return run_.batch.commit();
   }
@@ -183,7 +187,7 @@ class SoundPass {
       for (std::size_t i = 1; i < at_once; ++i) threads.emplace_back(work);
       work();
     }
-    run_.report.sounds = {"sounds", done, plan.progress.seconds()};
+    run_.report.sounds.files = done;
     run_.report.sound_seconds = static_cast<double>(plan.progress.done());
     run_.report.waiting += files.size() - done;
     return status;
