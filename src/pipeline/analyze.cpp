@@ -8,6 +8,7 @@
 
 #include "core/cpu.h"
 #include "core/text.h"
+#include "pipeline/check_models.h"
 #include "pipeline/gpu_decoding.h"
 #include "pipeline/run.h"
 #include "pipeline/run_stages.h"
@@ -142,6 +143,7 @@ worker::PoolOptions pool_options(const Config& config) {
 Result<AnalyzeReport> analyze(const AnalyzeOptions& options, store::WriterLock lock) {
   AnalyzeReport report;
   PhaseClock clock(report.start);
+  IE_CHECK(check_models(options.models, options.config));
   IE_CHECK(check_scene_model(options));
   IE_CHECK(check_sound(options.models, options.config));
   IE_TRY(store::CatalogueWriter writer, store::CatalogueWriter::open(options.catalogue, std::move(lock)));
