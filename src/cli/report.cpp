@@ -24,6 +24,7 @@ struct Reference {
 };
 constexpr Reference kReferences[] = {{"metadata", "30 s"}, {"content", "15 min"}, {"ml", "20 min"}};
 constexpr char kNone[] = "–";
+constexpr double kShown = 0.0005;  // seconds: less is printed as 0 ms
 
 std::string rate_text(double value) {
   return value >= 100 ? fmt::format("{:.0f}/s", value) : fmt::format("{:.1f}/s", value);
@@ -108,7 +109,7 @@ void print_decoding(const pipeline::DecodingReport& decoding) {
 
 }  // namespace
 
-// Those that took time, and all together.
+// Those that took a millisecond or have files, and all together.
 void print_phases(const AnalyzeReport& report) {
   std::vector<std::vector<std::string>> rows = {
       {"phase", "files", "time", "rate", "CPU", "5,372 take", "PyTorch took"}};
@@ -116,7 +117,7 @@ void print_phases(const AnalyzeReport& report) {
   for (const PhaseReport* phase : report.phases()) {
     whole.seconds += phase->seconds;
     whole.cpu_seconds += phase->cpu_seconds;
-    if (phase->seconds > 0) rows.push_back(phase_row(*phase, report, reference_of(*phase)));
+    if (phase->seconds >= kShown || phase->files > 0) rows.push_back(phase_row(*phase, report, reference_of(*phase)));
   }
   rows.push_back(phase_row(whole, report, kNone));
   print_table(rows, {1, 2, 3, 4, 5, 6});
