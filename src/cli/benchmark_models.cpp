@@ -20,6 +20,7 @@ using benchmark::ModelRow;
 using benchmark::ModelsReport;
 using nlohmann::json;
 
+constexpr char kBenchmarkModels[] = "benchmark-models";
 constexpr char kSchema[] = "image-engine/benchmark-models/1";
 constexpr char kResults[] = "benchmark_results.json";  // in the current folder
 
@@ -207,13 +208,11 @@ Result<int> benchmark_models(const BenchmarkModelsFlags& flags, const Context& c
   options.limit = flags.limit;
   options.batch = flags.batch > 0 ? flags.batch : context.config.analysis.ml_models.batch_size;
   options.peers = flags.peers.empty() ? "" : absolute_path(flags.peers);
-  if (flags.output.empty()) IE_CHECK(check_json_target(kResults));
   const std::string output = absolute_path(flags.output.empty() ? kResults : flags.output);
+  IE_CHECK(check_json_target(output));
   options.known = rows_in(output);
   options.keep = [&](const ModelsReport& report) -> Status {
-    json kept = {{"schema", kSchema}};
-    kept.update(report_json(report, options.known));
-    return write_file_atomically(output, json_text(kept, 2) + "\n");
+    return write_json(kBenchmarkModels, report_json(report, options.known), output);
   };
   options.progress = !context.quiet;
   options.stop = interruption();
@@ -225,7 +224,7 @@ Result<int> benchmark_models(const BenchmarkModelsFlags& flags, const Context& c
   }
   if (!flags.chart.empty()) IE_CHECK(write_file_atomically(absolute_path(flags.chart), chart_of(*report)));
   if (context.json)
-    print_json("benchmark-models", report_json(*report, {}));
+    print_json(kBenchmarkModels, report_json(*report, {}));
   else if (!context.quiet)
     print_report(*report, output);
   return kDone;
