@@ -37,12 +37,10 @@ Status count_photos(const std::string& catalogue, PhotosReport& report) {
 }
 
 void keep(const PhotosReport& report, const PhotosBenchmark& options) {
-  const auto rate = [](const pipeline::PhaseReport& phase) {
-    return phase.seconds > 0 ? static_cast<double>(phase.files) / phase.seconds : 0;
-  };
+  if (report.photos < pipeline::kLeastForEstimate) return;
   pipeline::MeasuredRates rates;
-  rates.headers = rate(report.run.metadata);
-  rates.content = rate(report.run.content);
+  rates.headers = report.run.metadata.rate();
+  rates.content = static_cast<double>(report.run.content.files) / (report.run.content.seconds + report.run.ml.seconds);
   rates.photos = report.photos;
   rates.photo_bytes = static_cast<double>(report.bytes) / static_cast<double>(report.photos);
   if (report.run.bottleneck) rates.limit = report.run.bottleneck->text;

@@ -37,7 +37,8 @@ struct PhotosReport {
   [[nodiscard]] double cores_busy() const { return cpu_seconds / run.seconds; }
 };
 
-// Analyzes as `analyze` does, and keeps the rates for `plan` (pipeline/measured_rates.h). Errors: kNotFound (no photo
+// Analyzes as `analyze` does, and keeps the rates of at least pipeline::kLeastForEstimate photos for `plan`
+// (pipeline/measured_rates.h). Errors: kNotFound (no photo
 // that can be read), kInterrupted, and those of pipeline::analyze(). To be called once in a program, as the workers'
 // CPU time is that of all its children.
 Result<PhotosReport> benchmark_photos(const PhotosBenchmark& options);

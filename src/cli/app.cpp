@@ -65,15 +65,18 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 done but with new fail
 Files: the catalogue is $XDG_DATA_HOME/image-engine/catalog.db, or the file given with --catalog.)";
 
 struct Globals {
-  std::string catalogue, config, log_level, device, precision, use_tensorrt;
+  std::string catalogue, log_level, device, precision, use_tensorrt;
+  std::vector<std::string> config;
   bool json = false, quiet = false, require_gpu = false;
 };
 
 void add_globals(Arguments app, Globals& globals) {
   app.add_option("--catalog", globals.catalogue, "The catalogue's file").type_name("FILE");
-  app.add_option("--config", globals.config,
-                 "A configuration file, or the name of a shipped one: default, optimized, video, development, nvidia")
-      .type_name("FILE");
+  app.add_option(
+         "--config", globals.config,
+         "A configuration file, or a shipped one: default, optimized, video, development, nvidia (may be repeated)")
+      .type_name("FILE")
+      .one_value_each();
   app.add_option("--log-level", globals.log_level, "trace, debug, info, warn, error or off").type_name("LEVEL");
   app.add_option("--device", globals.device, "Where models run: auto, cpu, cuda, cuda:N or tensorrt")
       .type_name("DEVICE");

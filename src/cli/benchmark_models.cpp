@@ -20,7 +20,9 @@ using benchmark::ModelRow;
 using benchmark::ModelsReport;
 using nlohmann::json;
 
+constexpr char kBenchmarkModels[] = "benchmark-models";
 constexpr char kSchema[] = "image-engine/benchmark-models/1";
+constexpr char kResults[] = "benchmark_results.json";  // in the current folder
 
 struct BenchmarkModelsFlags {
   std::string images, output, chart, model1, model2, peers;
@@ -104,10 +106,10 @@ T member(const json& object, const char* name) {
     return found->is_number() ? found->template get<T>() : value;
 }
 
-// The measured rows of an interrupted run; none without one.
+// The measured rows of an interrupted run; none without one or without its file.
 std::vector<ModelRow> rows_in(const std::string& file) {
   std::vector<ModelRow> rows;
-  const Result<std::string> text = file.empty() ? fail(ErrorCode::kNotFound, "") : read_file(file);
+  const Result<std::string> text = read_file(file);
   const json document = text ? parse_json(*text) : json();
   if (!document.is_object() || document.value("schema", json()) != kSchema) return rows;
   if (document.value("complete", json()) != false || !document.value("rows", json()).is_array()) return rows;
@@ -160,7 +162,7 @@ void print_rows(const std::vector<ModelRow>& rows) {
   for (const auto& [why, models] : missing) print_line(fmt::format("  {} ({})", why, fmt::join(models, ", ")));
 }
 
-void print_report(const ModelsReport& report) {
+void print_report(const ModelsReport& report, const std::string& output) {
   print_line(fmt::format("{} of {}; decoding took {:.1f} ms each, which no row includes",
                          human_count(report.images, "photo"), printable(report.folder), report.decode_ms));
   for (const benchmark::Preparation& one : report.preparation)
@@ -178,6 +180,7 @@ void print_report(const ModelsReport& report) {
   if (const auto& found = report.comparison)
     print_line(fmt::format("{} and {} agree on {:.1f} % of {} {}", found->model1, found->model2, 100 * found->agreement,
                            found->compared, found->what));
+  print_line("written to " + printable(output));
 }
 
 std::string chart_of(const ModelsReport& report) {
@@ -205,27 +208,25 @@ Result<int> benchmark_models(const BenchmarkModelsFlags& flags, const Context& c
   options.limit = flags.limit;
   options.batch = flags.batch > 0 ? flags.batch : context.config.analysis.ml_models.batch_size;
   options.peers = flags.peers.empty() ? "" : absolute_path(flags.peers);
-  const std::string output = flags.output.empty() ? "" : absolute_path(flags.output);
+  const std::string output = absolute_path(flags.output.empty() ? kResults : flags.output);
+  IE_CHECK(check_json_target(output));
   options.known = rows_in(output);
   options.keep = [&](const ModelsReport& report) -> Status {
-    if (output.empty()) return {};
-    json kept = {{"schema", kSchema}};
-    kept.update(report_json(report, options.known));
-    return write_file_atomically(output, json_text(kept, 2) + "\n");
+    return write_json(kBenchmarkModels, report_json(report, options.known), output);
   };
   options.progress = !context.quiet;
   options.stop = interruption();
   const auto report = benchmark::benchmark_models(options);
   if (!report) {
-    if (report.error().code != ErrorCode::kInterrupted || output.empty()) return fail(report.error());
+    if (report.error().code != ErrorCode::kInterrupted) return fail(report.error());
     return fail(ErrorCode::kInterrupted,
                 "interrupted: the same command continues after the last row of " + printable(output));
   }
   if (!flags.chart.empty()) IE_CHECK(write_file_atomically(absolute_path(flags.chart), chart_of(*report)));
   if (context.json)
-    print_json("benchmark-models", report_json(*report, {}));
+    print_json(kBenchmarkModels, report_json(*report, {}));
   else if (!context.quiet)
-    print_report(*report);
+    print_report(*report, output);
   return kDone;
 }
 
@@ -244,7 +245,8 @@ Action setup_benchmark_models(Arguments app) {
   one.needs(two);
   two.needs(one);
   models.excludes(one);
-  app.add_option("-o,--output", flags->output, "Write the results as JSON; resumes an interrupted run")
+  app.add_option("-o,--output", flags->output,
+                 "Where the results are written; resumes an interrupted run. Without it benchmark_results.json, here")
       .type_name("FILE");
   app.add_option("--chart", flags->chart, "Draw images per second as SVG").type_name("FILE");
   app.add_option("--limit", flags->limit, "Most photos").range(1, 100'000).show_default();

@@ -53,6 +53,7 @@ json photos_json(const PhotosReport& report, const BenchmarkPhotosFlags& flags, 
       {"seconds", rounded(report.run.seconds, 6)},
       {"photos_per_second", rounded(report.photos_per_second(), 3)},
       {"failed", report.run.failed},
+      {"cores", report.run.cores},
       {"phases", phases_json(report.run)},
       {"steps", steps_json(report.run)},
       {"bottleneck", bottleneck_json(report.run)},
@@ -73,13 +74,7 @@ void print_photos(const Context& context, const PhotosReport& report, const GpuM
   print_line(fmt::format("  {:.1f} of {} cores busy, {}{} of memory at most, over all processes", report.cores_busy(),
                          report.machine.cores, report.memory.exact ? "" : "about ", human_bytes(report.memory.bytes)));
   print_line("");
-  std::vector<std::vector<std::string>> rows = {{"phase", "files", "time", "files/s"}};
-  for (const pipeline::PhaseReport* phase :
-       {&report.run.scanning, &report.run.metadata, &report.run.content, &report.run.ml})
-    if (phase->files > 0 && phase->seconds > 0)
-      rows.push_back({phase->name, human_count(phase->files), human_duration(phase->seconds),
-                      fmt::format("{:.1f}", static_cast<double>(phase->files) / phase->seconds)});
-  print_table(rows, {1, 2, 3});
+  print_phases(report.run);
   print_line("");
   print_steps(report.run);
   if (gpus != nullptr) {

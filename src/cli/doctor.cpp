@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -171,7 +172,8 @@ void examine_files(Examination& exam, const Context& context) {
 json exam_json(const Examination& exam, const Context& context) {
   json out = {{"version", IE_VERSION}, {"libraries", exam.libraries}, {"sandbox", exam.sandbox}};
   out["findings"] = findings_json(exam.findings);
-  out["config_file"] = context.config.file.empty() ? json() : json(to_utf8(context.config.file));
+  out["config_files"] = json::array();
+  for (const std::string& file : context.config.files) out["config_files"].push_back(to_utf8(file));
   out["config"] = json::object();
   for (const ConfigEntry& entry : describe(context.config))
     out["config"][entry.key] = {{"value", entry.value}, {"origin", origin_name(entry.origin)}};
@@ -189,7 +191,9 @@ void print_exam(const Examination& exam, const Context& context, bool all) {
   print_table(rows);
   print_line("");
   print_line(fmt::format("Configuration{}",
-                         context.config.file.empty() ? ": the defaults" : " from " + printable(context.config.file)));
+                         context.config.files.empty()
+                             ? ": the defaults"
+                             : " from " + printable(fmt::format("{}", fmt::join(context.config.files, ", ")))));
   rows.clear();
   for (const ConfigEntry& entry : describe(context.config))
     if (all || entry.origin != ConfigOrigin::kDefault)

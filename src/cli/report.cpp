@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "cli/output.h"
 #include "core/text.h"
@@ -17,39 +19,50 @@ using pipeline::PhaseReport;
 // The library and times to beat: 5,372 photos with PyTorch on an RTX 2080 Ti.
 constexpr double kReferencePhotos = 5372;
 struct Reference {
-  PhaseReport AnalyzeReport::*phase;
+  std::string_view phase;
   const char* time;
 };
-constexpr std::array kReferences = {
-    Reference{&AnalyzeReport::metadata, "30 s"},
-    Reference{&AnalyzeReport::content, "15 min"},
-    Reference{&AnalyzeReport::ml, "20 min"},
-};
-
-double rate(const PhaseReport& phase) {
-  return phase.seconds > 0 ? static_cast<double>(phase.files) / phase.seconds : 0;
-}
+constexpr Reference kReferences[] = {{"metadata", "30 s"}, {"content", "15 min"}, {"ml", "20 min"}};
+constexpr char kNone[] = "–";
+constexpr double kShown = 0.0005;  // seconds: less is printed as 0 ms
 
 std::string rate_text(double value) {
   return value >= 100 ? fmt::format("{:.0f}/s", value) : fmt::format("{:.1f}/s", value);
 }
 
-nlohmann::json phase_json(const PhaseReport& phase) {
-  return {{"files", phase.files}, {"seconds", phase.seconds}, {"files_per_second", rate(phase)}};
+// Of the CPU time that the cores could have given meanwhile; more where a clock is coarse.
+double busy_share(double cpu_seconds, double seconds, unsigned cores) {
+  return seconds > 0 ? std::min(1.0, cpu_seconds / (seconds * cores)) : 0;
 }
 
-void print_phases(const AnalyzeReport& report) {
-  std::vector<std::vector<std::string>> rows = {{"phase", "files", "time", "rate", "5,372 take", "PyTorch took"}};
-  for (const auto& [member, time] : kReferences) {
-    const PhaseReport& phase = report.*member;
-    if (phase.files == 0) {
-      rows.push_back({phase.name, "–", "–", "–", "–", time});
-      continue;
-    }
-    rows.push_back({phase.name, human_count(phase.files), human_duration(phase.seconds), rate_text(rate(phase)),
-                    human_duration(kReferencePhotos / rate(phase)), time});
-  }
-  print_table(rows, {1, 2, 3, 4, 5});
+std::string busy_text(const char* what, std::uint64_t count, double share) {
+  return fmt::format("{} {:.0f} % busy", human_count(count, what), share * 100);
+}
+
+nlohmann::json phase_json(const PhaseReport& phase, unsigned cores) {
+  return {{"files", phase.files},
+          {"seconds", phase.seconds},
+          {"files_per_second", phase.rate()},
+          {"cpu_seconds", phase.cpu_seconds},
+          {"cpu_share", busy_share(phase.cpu_seconds, phase.seconds, cores)}};
+}
+
+std::vector<std::string> phase_row(const PhaseReport& phase, const AnalyzeReport& report, const char* reference) {
+  const bool has_files = phase.files > 0 && phase.seconds > 0;
+  return {phase.name,
+          has_files ? human_count(phase.files) : kNone,
+          human_duration(phase.seconds),
+          has_files ? rate_text(phase.rate()) : kNone,
+          busy_text("core", report.cores, busy_share(phase.cpu_seconds, phase.seconds, report.cores)),
+          reference == kNone || phase.files < pipeline::kLeastForEstimate || phase.seconds <= 0
+              ? kNone
+              : human_duration(kReferencePhotos / phase.rate()),
+          reference};
+}
+
+const char* reference_of(const PhaseReport& phase) {
+  const auto* const row = std::ranges::find(kReferences, phase.name, &Reference::phase);
+  return row == std::end(kReferences) ? kNone : row->time;
 }
 
 nlohmann::json patterns_json(const std::vector<scan::PatternCount>& patterns) {
@@ -96,14 +109,28 @@ void print_decoding(const pipeline::DecodingReport& decoding) {
 
 }  // namespace
 
+// Those that took a millisecond or have files, and all together.
+void print_phases(const AnalyzeReport& report) {
+  std::vector<std::vector<std::string>> rows = {
+      {"phase", "files", "time", "rate", "CPU", "5,372 take", "PyTorch took"}};
+  PhaseReport whole{"all"};
+  for (const PhaseReport* phase : report.phases()) {
+    whole.seconds += phase->seconds;
+    whole.cpu_seconds += phase->cpu_seconds;
+    if (phase->seconds >= kShown || phase->files > 0) rows.push_back(phase_row(*phase, report, reference_of(*phase)));
+  }
+  rows.push_back(phase_row(whole, report, kNone));
+  print_table(rows, {1, 2, 3, 4, 5, 6});
+}
+
 // The time of each step, and which to make faster first.
 void print_steps(const AnalyzeReport& report) {
   if (report.steps.empty()) return;
-  std::vector<std::vector<std::string>> rows = {{"step", "done", "busy", "waiting", "rate", "load"}};
+  std::vector<std::vector<std::string>> rows = {{"step", "done", "busy", "waiting", "rate", "threads"}};
   for (const pipeline::StepReport& step : report.steps)
     rows.push_back({step.name, human_count(step.count), human_duration(step.busy), human_duration(step.waiting),
                     step.busy > 0 ? rate_text(static_cast<double>(step.count) / step.busy) : "–",
-                    fmt::format("{:.0f} %", step.share * 100)});
+                    busy_text("thread", static_cast<std::uint64_t>(step.threads), step.share)});
   print_table(rows, {1, 2, 3, 4, 5});
   print_gpu_lanes(report);
   print_decoding(report.decoding);
@@ -139,9 +166,13 @@ nlohmann::json gpu_lanes_json(const AnalyzeReport& report) {
 }
 
 nlohmann::json phases_json(const AnalyzeReport& report) {
-  return {{"scan", phase_json(report.scanning)},   {"metadata", phase_json(report.metadata)},
-          {"content", phase_json(report.content)}, {"ml", phase_json(report.ml)},
-          {"videos", phase_json(report.videos)},   {"sounds", phase_json(report.sounds)}};
+  nlohmann::json phases = nlohmann::json::object();
+  for (const PhaseReport* phase : report.phases()) {
+    std::string key = phase->name;
+    std::ranges::replace(key, ' ', '_');
+    phases[key] = phase_json(*phase, report.cores);
+  }
+  return phases;
 }
 
 nlohmann::json report_json(const AnalyzeReport& report, const GpuMonitor& gpus) {
@@ -174,6 +205,7 @@ nlohmann::json report_json(const AnalyzeReport& report, const GpuMonitor& gpus) 
            {{"hardware", report.decoding.hardware},
             {"hybrid", report.decoding.hybrid},
             {"deaths", report.decoding.deaths}}},
+          {"cores", report.cores},
           {"phases", phases_json(report)},
           {"video_seconds", report.video_seconds},
           {"sound_seconds", report.sound_seconds},
@@ -206,7 +238,7 @@ void print_report(const Context& context, const AnalyzeReport& report, const Gpu
   if (report.duplicates > 0)
     print_line(
         fmt::format("  {} the same picture or sound as another file", human_count(report.duplicates, "has", "have")));
-  if (report.metadata.files + report.content.files > 0) {
+  if (report.metadata.files + report.content.files + report.videos.files + report.sounds.files > 0) {
     print_line("");
     print_phases(report);
     print_line("");

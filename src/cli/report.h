@@ -63,6 +63,7 @@ nlohmann::json phases_json(const pipeline::AnalyzeReport& report);
 nlohmann::json steps_json(const pipeline::AnalyzeReport& report);
 nlohmann::json bottleneck_json(const pipeline::AnalyzeReport& report);  // null without steps
 nlohmann::json gpu_lanes_json(const pipeline::AnalyzeReport& report);
+void print_phases(const pipeline::AnalyzeReport& report);
 void print_steps(const pipeline::AnalyzeReport& report);
 
 // `gpus`: null if none was monitored.

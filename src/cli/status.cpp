@@ -6,6 +6,8 @@
 #include "cli/app.h"
 #include "cli/output.h"
 #include "core/text.h"
+#include "models/install_paths.h"
+#include "pipeline/current_stages.h"
 
 namespace image_engine::cli {
 namespace {
@@ -13,8 +15,11 @@ namespace {
 using Counts = std::map<std::string, std::int64_t>;
 
 nlohmann::json stage_json(const store::CatalogueStatus::StageCount& stage) {
-  nlohmann::json out = {
-      {"stage", stage.key.stage}, {"version", stage.key.version}, {"records", stage.records}, {"stale", stage.stale}};
+  nlohmann::json out = {{"stage", stage.key.stage},
+                        {"version", stage.key.version},
+                        {"records", stage.records},
+                        {"stale", stage.stale > 0}};
+  if (stage.stale > 0) out["stale_records"] = stage.stale;
   if (!stage.key.model.empty()) out["model"] = stage.key.model;
   if (!stage.key.params.empty()) out["params"] = stage.key.params;
   return out;
@@ -68,6 +73,12 @@ std::string run_text(const store::Run& run) {
   return fmt::format("{} finished {}, exit code {}", run.command, run.finished, run.exit_code.value_or(0));
 }
 
+std::string stale_text(const store::CatalogueStatus::StageCount& stage) {
+  if (stage.stale == 0) return "";
+  return fmt::format(" ({} stale: analyze renews them)",
+                     stage.stale == stage.records ? "all" : human_count(static_cast<std::uint64_t>(stage.stale)));
+}
+
 void print_status(const Context& context, const store::CatalogueStatus& status) {
   std::vector<std::vector<std::string>> rows = {
       {"catalogue", fmt::format("{} ({})", printable(context.catalogue),
@@ -79,10 +90,9 @@ void print_status(const Context& context, const store::CatalogueStatus& status) 
       {"formats", counted(status.by_format)}};
   for (const std::string& root : status.roots) rows.push_back({"folder", printable(root)});
   for (const auto& stage : status.stages)
-    rows.push_back(
-        {"stage", fmt::format("{} {}{}: {}{}", stage.key.stage, stage.key.model.empty() ? "" : stage.key.model + " ",
-                              stage.key.version, human_count(static_cast<std::uint64_t>(stage.records)),
-                              stage.stale ? " (stale: analyze updates them)" : "")});
+    rows.push_back({"stage", fmt::format("{} {}{}: {}{}", stage.key.stage,
+                                         stage.key.model.empty() ? "" : stage.key.model + " ", stage.key.version,
+                                         human_count(static_cast<std::uint64_t>(stage.records)), stale_text(stage))});
   for (const store::Space& space : status.spaces)
     rows.push_back({"vectors", fmt::format("{} {} {}: {}{}", space.key.stage, space.key.model, space.key.version,
                                            human_count(static_cast<std::uint64_t>(space.vectors)),
@@ -101,7 +111,9 @@ Action setup_status(Arguments app, Settings&) {
   app.footer("\nExamples:\n  image-engine status\n  image-engine status --json | jq .failures");
   return [](Context& context) -> Result<int> {
     IE_TRY(const store::CatalogueReader reader, open_reader(context));
-    IE_TRY(const store::CatalogueStatus status, reader.status());
+    IE_TRY(const store::CurrentStages current,
+           pipeline::current_stages(reader, models::find_install_paths(context.config.models.folder), context.config));
+    IE_TRY(const store::CatalogueStatus status, reader.status(current));
     context.json ? print_json("status", status_json(context, status)) : print_status(context, status);
     return kDone;
   };

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <sched.h>
 #include <unistd.h>
 #include <yaml-cpp/yaml.h>
 
@@ -10,10 +9,11 @@
 #include <charconv>
 #include <concepts>
 #include <cstdlib>
+#include <optional>
 #include <span>
-#include <thread>
 #include <variant>
 
+#include "core/cpu.h"
 #include "core/file.h"
 #include "core/secrets.h"
 #include "core/text.h"
@@ -59,7 +59,7 @@ constexpr Allowed kAny{};
 const Key kKeys[] = {
     {"analysis.ml_models.batch_size", IE_MEMBER(analysis.ml_models.batch_size), between(1, 1024), "pictures in one run of a model"},
     {"analysis.ml_models.use_tensorrt", IE_MEMBER(analysis.ml_models.use_tensorrt), kAny, "try TensorRT first, if it is installed"},
-    {"analysis.ml_models.tensorrt_precision", IE_MEMBER(analysis.ml_models.tensorrt_precision), one_of(kPrecisions), "precision of TensorRT"},
+    {"analysis.ml_models.tensorrt_precision", IE_MEMBER(analysis.ml_models.tensorrt_precision), one_of(kPrecisions), "first precision that TensorRT tries where inference.precision is auto"},
     {"analysis.ml_models.object_model", IE_MEMBER(analysis.ml_models.object_model), kAny, "model for objects; auto: the best installed one"},
     {"analysis.ml_models.scene_model", IE_MEMBER(analysis.ml_models.scene_model), kAny, "model for scenes; auto: the best installed one"},
     {"analysis.ml_models.embedding_model", IE_MEMBER(analysis.ml_models.embedding_model), kAny, "model for pictures' vectors; auto: the best installed one"},
@@ -76,7 +76,7 @@ const Key kKeys[] = {
     {"inference.gpu_decode", IE_MEMBER(inference.gpu_decode), one_of(kGpuDecode), "decode JPEGs on the GPU; on: fail where that cannot be"},
     {"inference.gpu_memory_mb", IE_MEMBER(inference.gpu_memory_mb), between(0, 1048576), "MiB of the GPU's memory for decoding; 0: two fifths; at most half of what is free"},
     {"processing.workers", IE_MEMBER(processing.workers), between(0, 1024), "files processed at once; 0: one per core"},
-    {"processing.clear_cache_frequency", IE_MEMBER(processing.clear_cache_frequency), between(0, 1000000), "batches between releases of cached memory; 0: never"},
+    {"processing.clear_cache_frequency", IE_MEMBER(processing.clear_cache_frequency), between(0, 1000000), "batches between releases of memory that models keep on the CPU; 0: never"},
     {"processing.memory_mb", IE_MEMBER(processing.memory_mb), between(0, 1048576), "MiB shared by batches and models' runs; 0: by workers"},
     {"thumbnails.size", IE_MEMBER(thumbnails.size), between(32, 2048), "pixels of a thumbnail's longer side"},
     {"thumbnails.quality", IE_MEMBER(thumbnails.quality), between(1, 100), "JPEG quality of thumbnails"},
@@ -306,7 +306,15 @@ std::vector<std::string> shipped_folders() {
   return {program + "/../share/image-engine/config", program + "/../../../config"};
 }
 
+constexpr std::string_view kShippedFolder = "config/", kShippedEnd = "_config.yaml";
+
 bool is_readable(const std::string& path) { return ::access(path.c_str(), R_OK) == 0; }
+
+std::optional<std::string> shipped_file(std::string_view name) {
+  for (const std::string& folder : shipped_folders())
+    if (std::string path = absolute_path(join_path(folder, name)); is_readable(path)) return path;
+  return std::nullopt;
+}
 
 std::string value_text(const Field& field) {
   struct Visitor {
@@ -322,7 +330,7 @@ std::string value_text(const Field& field) {
 Status read_config_file(Config& config, std::string path) {
   IE_TRY(const std::string text, read_file(path, kLargestFile));
   IE_CHECK(apply_yaml(config, text, path));
-  config.file = std::move(path);
+  config.files.push_back(std::move(path));
   return {};
 }
 
@@ -335,10 +343,7 @@ std::string_view origin_name(ConfigOrigin origin) {
 
 unsigned Config::worker_count() const {
   if (processing.workers > 0) return static_cast<unsigned>(processing.workers);
-  cpu_set_t cores;
-  const bool known = ::sched_getaffinity(0, sizeof cores, &cores) == 0;
-  const unsigned count = known ? static_cast<unsigned>(CPU_COUNT(&cores)) : std::thread::hardware_concurrency();
-  return std::max(count, 1U);
+  return available_cores();
 }
 
 std::uint64_t Config::memory_budget(bool has_gpu) const {
@@ -381,26 +386,28 @@ Status set(Config& config, std::string_view key, std::vector<std::string> items,
 
 Result<std::string> find_config_file(std::string_view named) {
   const std::string path(named);
-  const bool short_name = named.find('/') == std::string_view::npos && lower_extension(named).empty();
-  if (short_name)
-    for (const auto& folder : shipped_folders())
-      if (std::string shipped = absolute_path(folder + "/" + path + "_config.yaml"); is_readable(shipped))
-        return shipped;
+  const bool is_short = named.find('/') == std::string_view::npos && lower_extension(named).empty();
+  if (is_short)
+    if (auto shipped = shipped_file(path + std::string(kShippedEnd))) return *shipped;
   if (is_readable(path)) return path;
+  if (named.starts_with(kShippedFolder)) named.remove_prefix(kShippedFolder.size());
+  if (named.find('/') == std::string_view::npos && named.ends_with(kShippedEnd))
+    if (auto shipped = shipped_file(named)) return *shipped;
   return fail(errno_error(
       fmt::format("cannot read the configuration {} (a path, or one of default, optimized, video, development, nvidia)",
                   printable(path))));
 }
 
-Result<Config> load_config(std::string_view named) {
+Result<Config> load_config(std::vector<std::string> named) {
   Config config;
-  const std::string wanted = named.empty() ? environment("IMAGE_ENGINE_CONFIG") : std::string(named);
-  if (!wanted.empty()) {
-    IE_TRY(std::string path, find_config_file(wanted));
-    IE_CHECK(read_config_file(config, std::move(path)));
-  } else if (std::string path = config_home() + "/config.yaml"; ::access(path.c_str(), F_OK) == 0) {
+  if (std::string file = environment("IMAGE_ENGINE_CONFIG"); named.empty() && !file.empty())
+    named.push_back(std::move(file));
+  for (const std::string& name : named) {
+    IE_TRY(std::string path, find_config_file(name));
     IE_CHECK(read_config_file(config, std::move(path)));
   }
+  if (std::string path = config_home() + "/config.yaml"; named.empty() && ::access(path.c_str(), F_OK) == 0)
+    IE_CHECK(read_config_file(config, std::move(path)));
   for (const auto& variable : kVariables) {
     const std::string value = environment(variable.name);
     if (value.empty()) continue;

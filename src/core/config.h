@@ -12,16 +12,18 @@
 namespace image_engine {
 
 struct MlModelsConfig {
-  std::int64_t batch_size = 8;              // pictures, 1…1024
-  std::string tensorrt_precision = "fp16";  // fp32, fp16 or int8
-  bool use_tensorrt = false;                // try TensorRT first if it is installed
-  std::string object_model = "auto";        // a name of the model registry; auto: the best installed one
-  std::string scene_model = "auto";         // likewise; also an embedding model, which then compares with scene_labels
-  std::string embedding_model = "auto";     // likewise: makes the vectors for search
-  std::string feature_model = "none";       // likewise: makes the vectors for `similar`
-  std::string sentence_model = "auto";      // likewise: finds tags of similar meaning
-  std::string text_model = "auto";          // likewise: reads text
-  std::string scene_labels;                 // file of labels; empty: the shipped scenes.yaml
+  // Pictures in one run, 1…1024, of models that gain by it: on the CPU of those that make vectors.
+  std::int64_t batch_size = 8;
+  // fp32, fp16 or int8: what TensorRT tries first where inference.precision is auto; then more exact ones.
+  std::string tensorrt_precision = "fp16";
+  bool use_tensorrt = false;             // try TensorRT first if it is installed
+  std::string object_model = "auto";     // a name of the model registry; auto: the best installed one
+  std::string scene_model = "auto";      // likewise; also an embedding model, which then compares with scene_labels
+  std::string embedding_model = "auto";  // likewise: makes the vectors for search
+  std::string feature_model = "none";    // likewise: makes the vectors for `similar`
+  std::string sentence_model = "auto";   // likewise: finds tags of similar meaning
+  std::string text_model = "auto";       // likewise: reads text
+  std::string scene_labels;              // file of labels; empty: the shipped scenes.yaml
   // Names what happens in videos; auto: the best installed one, else the embedding model, which compares with
   // video.action_labels.
   std::string action_model = "auto";
@@ -110,7 +112,7 @@ struct Config {
   InferenceConfig inference;
   struct {
     std::int64_t workers = 0;                 // concurrent worker processes and threads; 0: one per core
-    std::int64_t clear_cache_frequency = 10;  // batches between releases of cached memory, 0: never
+    std::int64_t clear_cache_frequency = 10;  // batches between releases of models' memory on the CPU, 0: never
     std::int64_t memory_mb = 0;               // MiB shared by batches and models' runs, 0: memory_budget() chooses
   } processing;
   struct {
@@ -169,7 +171,7 @@ struct Config {
     std::string level = "info";  // trace, debug, info, warn, error, off
   } log;
 
-  std::string file;                                          // the config file that was read; empty without one
+  std::vector<std::string> files;                            // that were read, later ones over earlier ones
   std::map<std::string, ConfigOrigin, std::less<>> origins;  // by dotted key; absent: kDefault
 
   // `processing.workers` with 0 resolved to the number of cores this process may use; at least 1.
@@ -180,12 +182,12 @@ struct Config {
   [[nodiscard]] std::uint64_t memory_budget(bool has_gpu) const;
 };
 
-// Defaults, then the file, then the environment (flags follow through `set`). The file is `named` (the --config flag)
-// or $IMAGE_ENGINE_CONFIG, each a path or the short name of a shipped one ("optimized"), or else
+// Defaults, then the files, then the environment (flags follow through `set`). The files are those `named` (--config
+// flags; later ones override earlier ones), or $IMAGE_ENGINE_CONFIG, each as find_config_file() takes it, or else
 // $XDG_CONFIG_HOME/image-engine/config.yaml if that exists. IMAGE_ENGINE_LOG_LEVEL, IMAGE_ENGINE_USE_TENSORRT,
 // IMAGE_ENGINE_MODELS and NVIDIA_BASE_URL override the file; an empty variable counts as unset. Errors: kNotFound (no
 // such file), kInvalidArgument (names file, line, key and the allowed values or the nearest key).
-Result<Config> load_config(std::string_view named = {});
+Result<Config> load_config(std::vector<std::string> named = {});
 
 // Applies YAML text over `config`; `file` is only its name for messages. On an error `config` is unchanged.
 Status apply_yaml(Config& config, std::string_view text, const std::string& file);
@@ -197,7 +199,8 @@ Status set(Config& config, std::string_view key, std::string_view value, ConfigO
 Status set(Config& config, std::string_view key, std::vector<std::string> items,
            ConfigOrigin origin = ConfigOrigin::kFlag);
 
-// "optimized" → the path of the shipped optimized_config.yaml; a path that exists → itself; kNotFound else.
+// "optimized" → the path of the shipped optimized_config.yaml; a path that exists → itself; "optimized_config.yaml" and
+// "config/optimized_config.yaml", where the current folder has none → the shipped one; kNotFound else.
 Result<std::string> find_config_file(std::string_view named);
 
 struct ConfigEntry {

@@ -1,12 +1,14 @@
 #include "core/cpu.h"
 
 #include <fmt/format.h>
+#include <sched.h>
 
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
 
 #include <algorithm>
+#include <thread>
 
 #include "core/file.h"
 #include "core/text.h"
@@ -88,6 +90,13 @@ bool cpu_uses_sha() {
   find_features();
   static const bool kHas = has_sha();
   return cpu_limit() > CpuLevel::kBaseline && kHas;
+}
+
+unsigned available_cores() {
+  cpu_set_t cores;
+  const bool known = ::sched_getaffinity(0, sizeof cores, &cores) == 0;
+  const unsigned count = known ? static_cast<unsigned>(CPU_COUNT(&cores)) : std::thread::hardware_concurrency();
+  return std::max(count, 1U);
 }
 
 bool cpu_has_vnni() {

@@ -1,4 +1,4 @@
-// The CPU's vector instructions, for our own loops.
+// The CPU's cores, and its vector instructions for our own loops.
 #pragma once
 
 #include <cstdint>
@@ -39,6 +39,9 @@ bool cpu_uses_popcnt();
 // The same for the SHA extensions (SHA-256 and SSE4.1), which some CPUs with AVX2 lack: not at
 // IMAGE_ENGINE_CPU=baseline.
 bool cpu_uses_sha();
+
+// The cores that this process may run on, at least 1.
+unsigned available_cores();
 
 // Whether the CPU multiplies bytes without saturation: VNNI (AVX-512 or AVX) sums products of unsigned and signed bytes
 // in 32 bits. Without it ONNX Runtime's uint8 × int8 kernel adds pairs of products in 16 bits (vpmaddubsw), which

@@ -16,7 +16,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kBarInterval{100};
 constexpr std::chrono::seconds kLineInterval{5};
-constexpr size_t kBarColumns = 90;  // too narrow for a bar
+constexpr std::uint64_t kLeastForEta = 20;  // files, or seconds of a recording: fewer say little about the others
+constexpr size_t kBarColumns = 90;          // too narrow for a bar
 
 size_t terminal_width() {
   winsize size{};
@@ -83,7 +84,8 @@ void Progress::print(Clock::time_point now) {
   else
     text +=
         rate >= 10 ? fmt::format("  {}/s", amount(static_cast<std::uint64_t>(rate))) : fmt::format("  {:.1f}/s", rate);
-  if (total_ > 0 && rate > 0) text += "  ETA " + human_duration(static_cast<double>(total - done) / rate);
+  const bool is_enough = unit_ == ProgressUnit::kByte || done >= kLeastForEta;
+  if (total_ > 0 && rate > 0 && is_enough) text += "  ETA " + human_duration(static_cast<double>(total - done) / rate);
   if (!beside.empty()) text += "  " + beside;
   if (terminal_)
     text.resize(first_characters(text, terminal_width() - 1).size());  // a line that wraps cannot be overwritten

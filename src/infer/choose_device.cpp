@@ -227,7 +227,7 @@ class DeviceChooser {
     const gpu::CudaDevice& gpu = devices[static_cast<std::size_t>(options_.device)];
     return precision_key(spec_, store_, options_,
                          fmt::format("{} {} {} {} {} {} {}", runtime, provider_name(options_.provider), gpu.name,
-                                     gpu.memory_bytes, driver, preference_.precision, context_.batch));
+                                     gpu.memory_bytes, driver, fmt::join(precisions(), "+"), context_.batch));
   }
 
   [[nodiscard]] std::string source() const { return store_.variant_path(spec_, spec_.variants.front()); }
@@ -246,8 +246,7 @@ class DeviceChooser {
   }
 
   [[nodiscard]] std::vector<std::string> precisions() const {
-    if (preference_.precision == "auto") return {"fp16", "fp32"};
-    return {preference_.precision};
+    return precisions_to_try(options_.provider, preference_);
   }
 
   // The outputs that a GPU's are compared with, and what the model's own graph says of its sizes.
@@ -389,6 +388,13 @@ TakeOver no_successor(const std::shared_ptr<DeviceChooser>& chooser) {
 }
 
 }  // namespace
+
+std::vector<std::string> precisions_to_try(Provider provider, const Preference& preference) {
+  if (preference.precision != "auto") return {preference.precision};
+  static const std::vector<std::string> kFastestFirst = {"int8", "fp16", "fp32"};
+  const std::string first = provider == Provider::kCuda ? "fp16" : preference.tensorrt_precision;
+  return {std::ranges::find(kFastestFirst, first), kFastestFirst.end()};
+}
 
 Status check_device(std::string_view device) {
   for (const std::string_view word : {"auto", "cpu", "cuda", "tensorrt"})

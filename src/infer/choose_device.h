@@ -4,18 +4,24 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "infer/choose.h"
+#include "infer/provider.h"
 
 namespace image_engine::infer {
 
 // What the user asked for.
 struct Preference {
-  std::string device = "auto";     // auto, cpu, cuda, cuda:N, tensorrt
-  std::string precision = "auto";  // auto, fp32, fp16, int8
-  bool use_tensorrt = false;       // `auto` tries TensorRT first
-  bool require_gpu = false;        // fail without a GPU
+  std::string device = "auto";              // auto, cpu, cuda, cuda:N, tensorrt
+  std::string precision = "auto";           // auto, fp32, fp16, int8
+  bool use_tensorrt = false;                // `auto` tries TensorRT first
+  bool require_gpu = false;                 // fail without a GPU
+  std::string tensorrt_precision = "fp16";  // the first that TensorRT tries where `precision` is auto
 };
+
+// What to try on that provider, in this order.
+std::vector<std::string> precisions_to_try(Provider provider, const Preference& preference);
 // kInvalidArgument lists the valid values.
 Status check_device(std::string_view device);
 

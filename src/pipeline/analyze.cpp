@@ -6,8 +6,9 @@
 
 #include <chrono>
 
-#include "core/elapsed.h"
+#include "core/cpu.h"
 #include "core/text.h"
+#include "pipeline/check_models.h"
 #include "pipeline/gpu_decoding.h"
 #include "pipeline/run.h"
 #include "pipeline/run_stages.h"
@@ -43,6 +44,7 @@ Status check_scene_model(const AnalyzeOptions& options) {
 
 // What then has no headers is found by its name, also after an error.
 Status read_and_index_headers(Run& run, const std::vector<store::KnownFile>& files) {
+  const PhaseClock::Scope phase(run.clock, run.report.metadata);
   const Status read = run.cancelled() ? Status() : read_headers(run, files);
   const Status indexed = run.writer.index_waiting();
   if (read) return indexed;
@@ -50,20 +52,50 @@ Status read_and_index_headers(Run& run, const std::vector<store::KnownFile>& fil
   return read;
 }
 
-Status passes(Run& run) {
+Result<std::vector<store::KnownFile>> scan(Run& run) {
+  const PhaseClock::Scope phase(run.clock, run.report.scanning);
   const Clock::time_point start = Clock::now();
-  IE_TRY(const std::vector<store::KnownFile> headers, scan_folders(run));
-  run.report.scanning = {"scan", run.report.scan.media, seconds_since(start)};
-  run.trace.add(Step::kScan, start);
+  IE_TRY(std::vector<store::KnownFile> headers, scan_folders(run));
+  run.report.scanning.files = run.report.scan.media;
   run.report.waiting = headers.size();
+  run.trace.add(Step::kScan, start);
+  return headers;
+}
+
+// Pass 2; then the time of its threads with models is that of the phase `ml`.
+Status read_and_divide_contents(Run& run, RunStages& stages) {
+  const double all = run.trace.busy(), models = run.trace.busy(Step::kModels);
+  AnalyzeReport& report = run.report;
+  {
+    const PhaseClock::Scope phase(run.clock, report.content);
+    IE_CHECK(read_contents(run, stages));
+  }
+  const double busy = run.trace.busy() - all;
+  const double share = busy > 0 ? (run.trace.busy(Step::kModels) - models) / busy : 0;
+  report.ml.seconds = share * report.content.seconds;
+  report.ml.cpu_seconds = share * report.content.cpu_seconds;
+  report.content.seconds -= report.ml.seconds;
+  report.content.cpu_seconds -= report.ml.cpu_seconds;
+  return {};
+}
+
+// What is made of vectors, and of records alone.
+Status finish_vectors(Run& run, RunStages& stages) {
+  const PhaseClock::Scope phase(run.clock, run.report.vectors);
+  IE_CHECK(embed_speech(run));
+  return run.cancelled() ? Status() : stages.meaning().change_model();
+}
+
+Status passes(Run& run) {
+  const PhaseClock::Scope other(run.clock, run.report.other);
+  IE_TRY(const std::vector<store::KnownFile> headers, scan(run));
   IE_CHECK(read_and_index_headers(run, headers));
   if (!run.cancelled()) IE_CHECK(run.writer.pair_live_photos());
   RunStages stages(run);
-  if (!run.cancelled()) IE_CHECK(read_contents(run, stages));
+  if (!run.cancelled()) IE_CHECK(read_and_divide_contents(run, stages));
   if (!run.cancelled()) IE_CHECK(read_videos(run, stages));
   if (!run.cancelled()) IE_CHECK(read_sounds(run, stages));
-  if (!run.cancelled()) IE_CHECK(embed_speech(run));
-  if (!run.cancelled()) IE_CHECK(stages.meaning().change_model());
+  if (!run.cancelled()) IE_CHECK(finish_vectors(run, stages));
   if (!run.cancelled()) IE_CHECK(run.writer.pair_live_photos());  // contents have got their assets
   run.renewed.merge(run.renewed_videos);                          // those without anything to do but to be read
   if (!run.cancelled() && run.options.cloud.models) IE_CHECK(ask_cloud(run));
@@ -109,7 +141,9 @@ worker::PoolOptions pool_options(const Config& config) {
 }
 
 Result<AnalyzeReport> analyze(const AnalyzeOptions& options, store::WriterLock lock) {
-  const Clock::time_point start = Clock::now();
+  AnalyzeReport report;
+  PhaseClock clock(report.start);
+  IE_CHECK(check_models(options.models, options.config));
   IE_CHECK(check_scene_model(options));
   IE_CHECK(check_sound(options.models, options.config));
   IE_TRY(store::CatalogueWriter writer, store::CatalogueWriter::open(options.catalogue, std::move(lock)));
@@ -118,7 +152,7 @@ Result<AnalyzeReport> analyze(const AnalyzeOptions& options, store::WriterLock l
   IE_TRY(const GpuDecoding decoding, start_gpu_decoding(options.config, workers));
   if (decoding.decoder) workers.niceness = kNicenessBesideGpu;
   IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(std::move(workers)));
-  AnalyzeReport report;
+  clock.follow(*pool);
   const gpu::LaneRecording lanes(!options.trace.empty());
   const DiskWaits disk;
   IE_TRY(report.run, writer.start_run("analyze"));
@@ -132,6 +166,7 @@ Result<AnalyzeReport> analyze(const AnalyzeOptions& options, store::WriterLock l
           *pool,
           decoding.decoder.get(),
           report,
+          clock,
           Batch(writer),
           LazyPlaces(options.places),
           ThumbnailCache(options.thumbnail_folder),
@@ -151,9 +186,9 @@ Result<AnalyzeReport> analyze(const AnalyzeOptions& options, store::WriterLock l
   if (!done) return fail(done.error());
   report.cancelled = run.cancelled();
   report.worker_deaths = pool->deaths();
-  report.seconds = seconds_since(start);
-  const double cloud_seconds = report.cloud ? report.cloud->seconds : 0;
-  report.steps = run.trace.table(pool->options().workers, report.seconds - cloud_seconds);
+  report.cores = available_cores();
+  report.seconds = clock.stop();
+  report.steps = run.trace.table(pool->options().workers, report.seconds - report.asking.seconds);
   report.bottleneck = bottleneck(report.steps, disk.share());
   report.gpu_lanes = lanes.totals();
   describe_workers(*pool, report);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -18,6 +19,7 @@
 #include "core/result.h"
 #include "models/install_paths.h"
 #include "nvidia/api_key.h"
+#include "pipeline/phase_clock.h"
 #include "pipeline/trace.h"
 #include "pipeline/video_trace.h"
 #include "scan/scan.h"
@@ -72,13 +74,6 @@ struct AnalyzeOptions {
   std::function<void(store::AssetId)> on_asset;
 };
 
-// One line of the report: what a phase did, on this machine, in this run.
-struct PhaseReport {
-  std::string name;
-  std::uint64_t files = 0;
-  double seconds = 0;
-};
-
 // A request that a dry run did not send.
 struct PlannedCall {
   std::string path;
@@ -129,7 +124,11 @@ struct AnalyzeReport {
   std::uint64_t waiting = 0;           // left to do, when cancelled
   std::uint64_t killed = 0;            // left to the next run: the system killed their workers twice
   std::uint64_t worker_deaths = 0;
-  PhaseReport scanning{"scan"}, metadata{"metadata"}, content{"content"}, ml{"ml"}, videos{"videos"}, sounds{"sounds"};
+  // Together the whole run; phases() has their order. `content` and `ml` share one pass: of its time, `ml` has the part
+  // in which its threads ran models; its files are photos that a model saw.
+  PhaseReport start{"start"}, scanning{"scan"}, metadata{"metadata"}, loading{"load models"}, content{"content"},
+      ml{"ml"}, videos{"videos"}, sounds{"sounds"}, vectors{"vectors"}, asking{"cloud"}, other{"other"};
+  unsigned cores = 1;                     // that the run may use
   double video_seconds = 0;               // of recording that the phase `videos` analyzed
   double sound_seconds = 0;               // of recording that the phase `sounds` analyzed
   std::optional<VideoTimes> video_times;  // if there were videos to analyze
@@ -142,6 +141,9 @@ struct AnalyzeReport {
   bool cancelled = false;
   std::vector<std::string> notes;  // for a person: roots that are offline and the like
 
+  [[nodiscard]] std::array<const PhaseReport*, 11> phases() const {
+    return {&start, &scanning, &metadata, &loading, &content, &ml, &videos, &sounds, &vectors, &asking, &other};
+  }
   [[nodiscard]] std::uint64_t not_media() const {
     return scan.files - scan.media - scan.sidecars -
            std::min(unreadable_files, scan.files - scan.media - scan.sidecars);

@@ -407,8 +407,11 @@ Result<std::shared_ptr<nvidia::CloudModels>> open_cloud(const Config& config, co
 }
 
 Status ask_cloud(Run& run) {
-  run.report.cloud.emplace();
-  return CloudPass(run, *run.report.cloud).all();
+  const PhaseClock::Scope phase(run.clock, run.report.asking);
+  CloudReport& report = run.report.cloud.emplace();
+  const Status done = CloudPass(run, report).all();
+  run.report.asking.files = report.answers;
+  return done;
 }
 
 }  // namespace image_engine::pipeline

@@ -30,20 +30,27 @@ Result<std::vector<store::AssetId>> FromVectors::without_scene() {
   return run_.reader.assets_without(space_.id, all ? store::StageKey{} : scene_key_);
 }
 
-Status FromVectors::load_scenes(const models::Spec& spec, bool more) {
-  const std::string& named = models_->config().analysis.ml_models.scene_labels;
-  IE_TRY(const vision::SceneLabels labels,
-         vision::SceneLabels::read(named.empty() ? models_->paths().scenes : absolute_path(named)));
+Result<SceneNaming> scene_naming(const InstalledModels& models, const store::StageKey& space,
+                                 const models::Spec& spec) {
+  const std::string& named = models.config().analysis.ml_models.scene_labels;
+  IE_TRY(vision::SceneLabels labels,
+         vision::SceneLabels::read(named.empty() ? models.paths().scenes : absolute_path(named)));
   IE_TRY(const double scale, models::number_option(spec, "logit_scale", 100));
-  const std::string params = hash128(fmt::format("{} {} {}", space_.key.params, labels.hash(), scale)).hex();
-  scene_key_ = {kSceneStage, spec.name, spec.version, params};
+  const std::string params = hash128(fmt::format("{} {} {}", space.params, labels.hash(), scale)).hex();
+  return SceneNaming{std::move(labels), scale, {kSceneStage, spec.name, spec.version, params}};
+}
+
+Status FromVectors::load_scenes(const models::Spec& spec, bool more) {
+  IE_TRY(const SceneNaming naming, scene_naming(*models_, space_.key, spec));
+  scene_key_ = naming.key;
   IE_TRY(const std::vector<store::AssetId> lacking, without_scene());
   if (lacking.empty() && !more) return {};
   const auto embed = [&](std::span<const std::string> texts) -> Result<std::vector<vision::Embedding>> {
     IE_TRY(const vision::TextEmbedder embedder, models_->text_embedder(spec));
     return embedder.embed(texts);
   };
-  IE_TRY(scorer_, vision::SceneScorer::create_kept(labels, scale, embed, join_path(cache_home(), "inference"), params));
+  IE_TRY(scorer_, vision::SceneScorer::create_kept(naming.labels, naming.scale, embed,
+                                                   join_path(cache_home(), "inference"), naming.key.params));
   return {};
 }
 

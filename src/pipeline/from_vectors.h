@@ -14,6 +14,15 @@
 
 namespace image_engine::pipeline {
 
+// Scenes by comparing vectors of a space with labels.
+struct SceneNaming {
+  vision::SceneLabels labels;
+  double scale = 0;
+  store::StageKey key;  // of the records
+};
+// With the configured labels. `space`: the key of the vectors, which `spec` makes. Errors: those of reading the labels.
+Result<SceneNaming> scene_naming(const InstalledModels& models, const store::StageKey& space, const models::Spec& spec);
+
 class FromVectors {
  public:
   FromVectors(Run& run, std::shared_ptr<const InstalledModels> models) : run_(run), models_(std::move(models)) {}

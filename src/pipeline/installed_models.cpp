@@ -121,9 +121,11 @@ Result<infer::Chosen> InstalledModels::session_on(const std::string& device, con
   const InferenceConfig& wanted = config_.inference;
   const bool asked = config_.origins.contains("analysis.ml_models.batch_size");
   const auto many = [&] { return asked ? config_.analysis.ml_models.batch_size : kept_batch(spec, store_, config_); };
-  return infer::choose_device(
-      spec, store_, options, {device, wanted.precision, config_.analysis.ml_models.use_tensorrt, wanted.require_gpu},
-      canary_of(spec), {inference_folder(), rows == Rows::kMany ? many() : 1, engine_, measures_later_});
+  return infer::choose_device(spec, store_, options,
+                              {device, wanted.precision, config_.analysis.ml_models.use_tensorrt, wanted.require_gpu,
+                               config_.analysis.ml_models.tensorrt_precision},
+                              canary_of(spec),
+                              {inference_folder(), rows == Rows::kMany ? many() : 1, engine_, measures_later_});
 }
 
 Result<infer::Chosen> InstalledModels::cpu_session(const models::Spec& spec, const infer::MakeCanaries& canaries,

@@ -56,6 +56,7 @@ Result<std::optional<store::Space>> Meaning::space_of(const models::Spec& spec) 
 }
 
 Status Meaning::begin(const std::vector<PictureStage>& stages) {
+  const PhaseClock::Scope phase(run_.clock, run_.report.loading);
   for (const PictureStage& stage : stages)
     if (stage.dimensions > 0 && stage.is_loaded()) {
       IE_TRY(const store::Space space, run_.writer.open_space(stage.key, stage.dimensions));
@@ -121,6 +122,7 @@ Status Meaning::change_model() {
 }
 
 Status Meaning::finish() {
+  const PhaseClock::Scope phase(run_.clock, run_.report.vectors);
   if (models_ == nullptr) return {};
   if (follows_) {
     IE_CHECK(follows_->catch_up());

@@ -15,6 +15,7 @@
 #include "core/text.h"
 #include "gpu/cuda.h"
 #include "pipeline/installed_models.h"
+#include "pipeline/phase_clock.h"
 #include "pipeline/stages.h"
 
 namespace image_engine::pipeline {
@@ -96,6 +97,7 @@ std::optional<MeasuredRates> kept_rates(const Config& config, const models::Inst
   rates.limit = text_of(*found, "limit");
   rates.when = text_of(*found, "when");
   if (rates.headers <= 0 || rates.content <= 0 || rates.photo_bytes <= 0) return std::nullopt;
+  if (rates.photos < kLeastForEstimate) return std::nullopt;
   return rates;
 }
 

@@ -28,7 +28,8 @@ std::string cpu_name();
 // models of photos are installed and used.
 std::string rates_key(const Config& config, const models::InstallPaths& installed);
 
-// nullopt: nothing was measured for this configuration on this machine, or what was kept is unreadable.
+// nullopt: nothing was measured for this configuration on this machine with at least kLeastForEstimate photos
+// (phase_clock.h), or what was kept is unreadable.
 std::optional<MeasuredRates> kept_rates(const Config& config, const models::InstallPaths& installed);
 // Replaces those of the same key. Errors: those of writing below the cache folder.
 Status keep_rates(const Config& config, const models::InstallPaths& installed, const MeasuredRates& rates);

@@ -70,6 +70,7 @@ struct Contents {
   std::vector<std::pair<store::Record, std::vector<store::Fact>>> outputs;
   std::vector<std::pair<store::StageKey, Error>> failures;  // of stages that had the picture
   std::map<const PictureStage*, StageWork> prepared;        // for stages that run on several pictures at once
+  bool was_seen = false;                                    // by a model
 };
 
 struct HashOfHash {
@@ -115,9 +116,7 @@ class ContentPass {
                             keep_several, run_.options.stop));
     IE_CHECK(try_again());
     IE_CHECK(run_.batch.commit());
-    run_.report.content = {"content", progress.done(), progress.seconds()};
-    run_.report.ml = {"ml", run_.trace.count(Step::kModels),
-                      run_.trace.busy(Step::kModels) / run_.pool.options().workers};
+    run_.report.content.files = progress.done();
     run_.report.waiting = files_.size() - progress.done();
     IE_CHECK(run_.announce());
     return run_.cancelled() ? Status{} : stages_.meaning().finish();
@@ -339,7 +338,10 @@ class ContentPass {
     if (pictures.empty()) return;
     const Trace::Clock::time_point start = Trace::Clock::now();
     std::vector<Result<StageOutput>> outputs = run_each(stage, works);
-    for (size_t i = 0; i < pictures.size(); ++i) take(stage, std::move(outputs[i]), *pictures[i]);
+    for (size_t i = 0; i < pictures.size(); ++i) {
+      take(stage, std::move(outputs[i]), *pictures[i]);
+      pictures[i]->was_seen = true;
+    }
     run_.trace.add(Step::kModels, start, pictures.size());
   }
 
@@ -476,6 +478,7 @@ class ContentPass {
     else
       contents.prepared[&stage] = std::move(*work);
     if (stage.load && stage.batch == 1) {
+      contents.was_seen = true;
       run_.trace.add(Step::kModels, start);
       return {};
     }
@@ -515,6 +518,7 @@ class ContentPass {
       return committed();
     }
     ++run_.report.analysed;
+    if (contents.was_seen) ++run_.report.ml.files;
     IE_TRY(const store::Content content,
            run_.writer.set_content(file.file, contents.hashes->file, contents.hashes->asset, contents.hashes->former,
                                    asset_names(contents.hashes->coded)));

@@ -95,7 +95,6 @@ Status read_headers(Run& run, const std::vector<store::KnownFile>& files) {
       again.size(), 1, [&](size_t index) { return read(run, files[again[index]]); },
       [&](size_t index, const Headers& headers) { return sink(again[index], headers); }, run.options.stop));
   IE_CHECK(run.batch.commit());
-  run.report.metadata.seconds = progress.seconds();
   return run.announce();
 }
 

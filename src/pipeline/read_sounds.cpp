@@ -7,20 +7,14 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "core/hash.h"
 #include "core/json.h"
 #include "pipeline/run_stages.h"
 #include "pipeline/sound_analysis.h"
+#include "pipeline/sound_keys.h"
 #include "types/language.h"
 
 namespace image_engine::pipeline {
 namespace {
-
-// Raise one when the same sound would get other results.
-constexpr char kSpeechVersion[] = "1", kSoundsVersion[] = "1", kLoudnessVersion[] = "1";
-constexpr char kSubtitlesOnly[] = "subtitles";  // the model of speech where none is installed
-
-std::string params_of(const std::string& text) { return hash128(text).hex().substr(0, 16); }
 
 // audio.track: auto, a number from 1, or a language.
 worker::SoundTask track_of(const std::string& wanted) {
@@ -41,6 +35,7 @@ class SoundPass {
 
   Status all() {
     if (!run_.hears()) return {};
+    const PhaseClock::Scope phase(run_.clock, run_.report.sounds);
     IE_CHECK(stages_.choose());
     models_ = stages_.meaning().models();
     if (models_ == nullptr) return {};
@@ -62,60 +57,30 @@ class SoundPass {
     plan.whisper = whisper_;
     plan.track = track_of(run_.options.config.audio.track);
     const auto threads = static_cast<int>(std::max<std::size_t>(workers / at_once, 1));
-    IE_TRY(plan.models, load_sound_models(*models_, specs_, whisper_, threads));
+    {
+      const PhaseClock::Scope loading(run_.clock, run_.report.loading);
+      IE_TRY(plan.models, load_sound_models(*models_, specs_, whisper_, threads));
+    }
     IE_CHECK(analyze_all(plan, files, at_once));
     return run_.batch.commit();
   }
 
  private:
-  // Loudness is measured where the sound is decoded anyway, or asked for by name.
   void choose() {
-    const auto& config = run_.options.config.audio;
-    whisper_.language = language_code(config.language);
-    whisper_.translate = config.translate;
-    const bool reads_subtitles = config.subtitles == "prefer";
+    const auto& config = run_.options.config;
+    whisper_.language = language_code(config.audio.language);
+    whisper_.translate = config.audio.translate;
     if (!run_.asked_for(kSpeechStage)) specs_.speech = nullptr;
     if (specs_.speech == nullptr) specs_.voice = nullptr;
     if (!run_.asked_for(kSoundsStage)) specs_.events = specs_.tags = nullptr;
-    if (run_.asked_for(kSpeechStage) && (specs_.speech != nullptr || reads_subtitles))
-      speech_ = speech_key(reads_subtitles);
-    sounds_ = sounds_key();
+    const SoundKeys keys = sound_keys(specs_, config);
+    if (run_.asked_for(kSpeechStage)) speech_ = keys.speech;
+    sounds_ = keys.sounds;
     const bool named = std::ranges::find(run_.options.only, kLoudnessStage) != run_.options.only.end();
-    if (run_.asked_for(kLoudnessStage) && (named || specs_.speech != nullptr || sounds_))
-      loudness_ = store::StageKey{kLoudnessStage, "", kLoudnessVersion, params_of("track=" + config.track)};
-  }
-
-  // Of one or both models that find sounds; the record is of both.
-  [[nodiscard]] std::optional<store::StageKey> sounds_key() const {
-    std::optional<store::StageKey> key;
-    for (const models::Spec* spec : {specs_.events, specs_.tags}) {
-      if (spec == nullptr) continue;
-      const store::StageKey own = model_key(kSoundsStage, *spec);
-      if (!key) {
-        key = own;
-        continue;
-      }
-      key->model += " + " + own.model;
-      key->version += " + " + own.version;
-      key->params += " " + own.params;
-    }
-    if (!key) return key;
-    key->version += std::string(" ") + kSoundsVersion;
-    key->params = params_of(key->params + " track=" + run_.options.config.audio.track);
-    return key;
-  }
-
-  [[nodiscard]] store::StageKey speech_key(bool reads_subtitles) const {
-    const auto& config = run_.options.config.audio;
-    store::StageKey key{kSpeechStage, kSubtitlesOnly, kSpeechVersion, ""};
-    if (specs_.speech != nullptr) {
-      key = model_key(kSpeechStage, *specs_.speech);
-      key.version += std::string(" ") + kSpeechVersion;
-      key.params += " " + models::spec_params(*specs_.voice);
-    }
-    key.params = params_of(fmt::format("{} language={} translate={} track={} subtitles={}", key.params,
-                                       whisper_.language, whisper_.translate, config.track, reads_subtitles));
-    return key;
+    if (named)
+      loudness_ = loudness_key(config);
+    else if (run_.asked_for(kLoudnessStage))
+      loudness_ = keys.loudness;
   }
 
   Result<std::vector<SoundFile>> pending() {
@@ -183,7 +148,7 @@ class SoundPass {
       for (std::size_t i = 1; i < at_once; ++i) threads.emplace_back(work);
       work();
     }
-    run_.report.sounds = {"sounds", done, plan.progress.seconds()};
+    run_.report.sounds.files = done;
     run_.report.sound_seconds = static_cast<double>(plan.progress.done());
     run_.report.waiting += files.size() - done;
     return status;

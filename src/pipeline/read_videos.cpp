@@ -26,6 +26,7 @@ class VideoPass {
 
   Status all() {
     if (!run_.options.config.video.enabled || !asks_for_frames()) return {};
+    const PhaseClock::Scope phase(run_.clock, run_.report.videos);
     IE_CHECK(stages_.choose());
     IE_CHECK(choose_scene_model());
     IE_TRY(std::vector<store::PendingFile> files, pending());
@@ -68,6 +69,7 @@ class VideoPass {
     using Make = std::function<std::unique_ptr<video::SceneDetector>()>;
     if (!run_.options.config.video.scene_detection) return Make{};
     if (scene_model_ == nullptr) return Make([] { return video::make_scene_detector(); });
+    const PhaseClock::Scope phase(run_.clock, run_.report.loading);
     IE_TRY(const video::ScoreWindow score, load_scene_model(*models_, *scene_model_));
     return Make([score] { return video::make_model_detector(score); });
   }
@@ -166,8 +168,8 @@ class VideoPass {
       for (std::size_t i = 1; i < count; ++i) threads.emplace_back(work);
       work();
     }
-    run_.report.videos = {"videos", done, plan.progress.seconds()};
-    run_.report.video_times = plan.trace.times(count, run_.report.videos.seconds);
+    run_.report.videos.files = done;
+    run_.report.video_times = plan.trace.times(count, plan.progress.seconds());
     run_.report.video_times->decode_threads = plan.decode_threads;
     run_.report.video_seconds = static_cast<double>(plan.progress.done());
     run_.report.waiting += videos.size() - done;

@@ -62,6 +62,7 @@ struct Run {
   worker::Pool& pool;
   worker::GpuDecoder* gpu;  // null: the CPU decodes
   AnalyzeReport& report;
+  PhaseClock& clock;  // the main thread's
   Batch batch;
   LazyPlaces places;
   ThumbnailCache thumbnails;

@@ -11,6 +11,7 @@
 namespace image_engine::pipeline {
 
 Status RunStages::choose() {
+  const PhaseClock::Scope phase(run_.clock, run_.report.loading);
   if (std::exchange(chosen_, true)) return {};
   stages_ = picture_stages();
   IE_TRY(std::vector<PictureStage> with_models, meaning_.choose());
@@ -25,6 +26,7 @@ Status RunStages::choose() {
 }
 
 Result<bool> RunStages::load(const std::function<bool(const PictureStage&)>& has_work) {
+  const PhaseClock::Scope phase(run_.clock, run_.report.loading);
   IE_TRY(const bool left_out, load(stages_, has_work));
   // Its own model is needed only where the other stage's vectors are not at hand.
   for (PictureStage& stage : of_videos_)

@@ -74,9 +74,11 @@ double Trace::busy(Step step) const {
   return seconds(totals_[static_cast<size_t>(step)].busy);
 }
 
-std::uint64_t Trace::count(Step step) const {
+double Trace::busy() const {
   const std::lock_guard lock(mutex_);
-  return totals_[static_cast<size_t>(step)].count;
+  Clock::duration all{};
+  for (const Total& total : totals_) all += total.busy;
+  return seconds(all);
 }
 
 void Trace::add(Step step, Clock::time_point start, std::uint64_t count) {

@@ -72,9 +72,9 @@ class Trace {
 
   explicit Trace(bool keep_events) : keep_events_(keep_events) {}
 
-  // Seconds spent at a step so far, over all threads, and how often it was done.
+  // Seconds spent at a step so far, over all threads.
   [[nodiscard]] double busy(Step step) const;
-  [[nodiscard]] std::uint64_t count(Step step) const;
+  [[nodiscard]] double busy() const;  // at all steps
 
   // Adds work that began at `start` and ended now, for `count` pictures at once.
   void add(Step step, Clock::time_point start, std::uint64_t count = 1);

@@ -59,9 +59,9 @@ Result<Condition> subject(const Term& term, const SearchOptions&) { return as_co
 
 struct Field {
   std::string_view name;
-  ParseValue parse;       // null: a text field
-  TextField text;         // of a text field
-  bool analysed = false;  // filled by stages that analyze the picture
+  ParseValue parse;             // null: a text field
+  TextField text;               // of a text field
+  std::string_view stage = {};  // of the pipeline, that fills it; empty: none
 };
 constexpr Field kFields[] = {
     {"tag", nullptr, TextField::kKeywords},  // also by rules
@@ -73,17 +73,17 @@ constexpr Field kFields[] = {
     {"description", nullptr, TextField::kDescription},
     {"creator", nullptr, TextField::kCreator},
     {"name", nullptr, TextField::kName},
-    {"object", objects, TextField::kObjects, true},     // a count, else text
-    {"product", products, TextField::kProducts, true},  // likewise
-    {"people", people, TextField::kObjects, true},
-    {"vehicle", vehicle, TextField::kObjects, true},
+    {"object", objects, TextField::kObjects, "objects"},             // a count, else text
+    {"product", products, TextField::kProducts, "retail_products"},  // likewise
+    {"people", people, TextField::kObjects, "objects"},
+    {"vehicle", vehicle, TextField::kObjects, "objects"},
     {"subject", subject, TextField::kAny},
-    {"scene", nullptr, TextField::kScene, true},
-    {"action", nullptr, TextField::kAction, true},
-    {"said", nullptr, TextField::kSaid, true},
-    {"sound", nullptr, TextField::kSound, true},
-    {"text", nullptr, TextField::kText, true},
-    {"caption", nullptr, TextField::kCaption, true},
+    {"scene", nullptr, TextField::kScene, "scene"},
+    {"action", nullptr, TextField::kAction, "actions"},
+    {"said", nullptr, TextField::kSaid, store::kSpeechStage},
+    {"sound", nullptr, TextField::kSound, "sounds"},
+    {"text", nullptr, TextField::kText, "text"},
+    {"caption", nullptr, TextField::kCaption, "description"},
     {"person", nullptr, TextField::kPeople},  // also names in tags
     {"path", path, TextField::kAny},
     {"type", type, TextField::kAny},
@@ -154,7 +154,8 @@ Result<std::optional<Condition>> tag_by_rule(const Term& term, const SearchOptio
 }
 
 // The condition of a term with a field.
-Result<Condition> field_condition(const Term& term, const SearchOptions& options, std::vector<TextField>& analysed) {
+Result<Condition> field_condition(const Term& term, const SearchOptions& options,
+                                  std::vector<AnalysedField>& analysed) {
   IE_TRY(const Field* field, find_field(term.field));
   if (term.value.empty())
     return fail(ErrorCode::kInvalidArgument, std::string(field->name) + ": needs a value right after the colon");
@@ -162,7 +163,7 @@ Result<Condition> field_condition(const Term& term, const SearchOptions& options
     IE_TRY(std::optional<Condition> tag, tag_by_rule(term, options));
     if (tag) return std::move(*tag);
   }
-  if (field->analysed) analysed.push_back(field->text);
+  if (!field->stage.empty()) analysed.push_back({field->text, field->stage});
   const bool may_count = field->parse == objects || field->parse == products;
   const bool counts = may_count && !term.quoted && term.value.find_first_of("<>=") != std::string::npos;
   if (field->parse == nullptr || (may_count && !counts)) return Condition(text_condition(field->text, term));
@@ -243,8 +244,8 @@ class Builder {
     return std::vector<Draft>{std::move(draft)};
   }
 
-  std::vector<TextField> analysed;  // fields in the query that stages fill
-  std::vector<std::string> notes;   // see ParsedQuery
+  std::vector<AnalysedField> analysed;  // fields in the query that stages fill
+  std::vector<std::string> notes;       // see ParsedQuery
   bool asks_for_subjects = false;
 
  private:

@@ -270,8 +270,8 @@ Result<SearchResults> search(const store::CatalogueReader& catalogue, std::strin
   IE_TRY(ParsedQuery parsed, parse_query(text, options));
   SearchResults results;
   results.notes = std::move(parsed.notes);
-  for (const store::TextField field : parsed.analysed_fields) {
-    IE_TRY(const bool analysed, catalogue.has_text(field));
+  for (const auto& [field, stage] : parsed.analysed_fields) {
+    IE_TRY(const bool analysed, catalogue.is_analysed(field, stage));
     if (!analysed)
       results.notes.push_back("nothing has been analysed for " + std::string(store::text_field_name(field)) +
                               ": yet, so it finds nothing");

@@ -67,14 +67,21 @@ struct SearchResults {
   std::vector<std::string> notes;     // for a person: "nothing has been analysed for object: yet"
 };
 
+// A field and the stage that fills it.
+struct AnalysedField {
+  store::TextField field = {};
+  std::string_view stage;
+  friend bool operator==(const AnalysedField&, const AnalysedField&) = default;
+};
+
 struct ParsedQuery {
   store::AssetQuery query;
   // Of each alternative of the query, its own first: the plain and quoted words as written, separated by blanks; empty
   // if none of them describes a picture ("the", "&").
   std::vector<std::string> texts;
-  std::vector<store::TextField> analysed_fields;  // fields in the query that stages fill
-  std::vector<std::string> notes;                 // for a person: what of the query counts for nothing
-  bool asks_for_subjects = false;                 // some condition is on masks
+  std::vector<AnalysedField> analysed_fields;  // fields in the query that stages fill
+  std::vector<std::string> notes;              // for a person: what of the query counts for nothing
+  bool asks_for_subjects = false;              // some condition is on masks
 };
 
 // Errors: kInvalidArgument for an unknown field (the message names the nearest), an invalid value, or what is not in

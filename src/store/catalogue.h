@@ -39,7 +39,8 @@ class CatalogueReader : public FileReader,
   CatalogueReader& operator=(CatalogueReader&&) noexcept;
   ~CatalogueReader();
 
-  Result<CatalogueStatus> status() const;
+  // `current`: what analyze brings the catalogue up to, for StageCount::stale; without it nothing is stale.
+  Result<CatalogueStatus> status(const CurrentStages& current = {}) const;
   Result<FoundAssets> find(const AssetQuery& query) const;
   // All assets that this text finds, whatever their state, each with how sure it is that it has the text, 0…1: below 1
   // where only a model has found it. Also while `more` of a query is being asked.
@@ -47,8 +48,9 @@ class CatalogueReader : public FileReader,
   // The nearest word to a text of one word that no asset has, folded, in that column or in all; empty without one, and
   // for a number. Words that begin with the same letter are compared.
   Result<std::string> nearest_word(const TextCondition& text) const;
-  // Whether put_fact has filled this column for any asset: distinguishes "nothing found" from "nothing analyzed yet".
-  Result<bool> has_text(TextField field) const;
+  // Whether any asset has a record of the stage, or a fact in the column that it fills: distinguishes "nothing found"
+  // from "nothing analyzed yet".
+  Result<bool> is_analysed(TextField field, std::string_view stage) const;
 
  private:
   explicit CatalogueReader(std::unique_ptr<Connection> connection);

@@ -97,16 +97,17 @@ void mark_new(Connection& connection, std::vector<PendingFile>& pending) {
 
 }  // namespace
 
+std::vector<PendingFile> read_pending(Connection& connection, const PendingQuery& query) {
+  PendingScan scan(connection, query);
+  std::vector<PendingFile> pending;
+  auto row = connection.query("SELECT " IE_FILE_COLUMNS IE_FILES "WHERE f.state = 'present' ORDER BY f.id");
+  while (row.next()) scan.offer(read_file_row(row), pending);
+  mark_new(connection, pending);
+  return pending;
+}
+
 Result<std::vector<PendingFile>> FileWriter::pending(const PendingQuery& query) {
-  return guarded([&] {
-    Connection& connection = state_->connection;
-    PendingScan scan(connection, query);
-    std::vector<PendingFile> pending;
-    auto row = connection.query("SELECT " IE_FILE_COLUMNS IE_FILES "WHERE f.state = 'present' ORDER BY f.id");
-    while (row.next()) scan.offer(read_file_row(row), pending);
-    mark_new(connection, pending);
-    return pending;
-  });
+  return guarded([&] { return read_pending(state_->connection, query); });
 }
 
 }  // namespace image_engine::store

@@ -141,8 +141,9 @@ Result<AssetRecord> FileReader::asset_record(AssetId id, const std::string& firs
   });
 }
 
-Result<bool> CatalogueReader::has_text(TextField field) const {
+Result<bool> CatalogueReader::is_analysed(TextField field, std::string_view stage) const {
   return guarded([&] {
+    if (connection_->integer("SELECT EXISTS(SELECT 1 FROM records WHERE stage = ?)", stage) != 0) return true;
     if (field == TextField::kSaid) return connection_->integer("SELECT EXISTS(SELECT 1 FROM asset_speech)") != 0;
     return connection_->integer(
                "SELECT EXISTS(SELECT 1 FROM asset_found_text WHERE field = ?1) OR "

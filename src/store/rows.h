@@ -97,4 +97,7 @@ struct FileFacts {
 std::string facts_to_json(const FileFacts& facts);
 std::optional<FileFacts> facts_from_json(const std::string& json);
 
+// FileWriter::pending(), which only reads. May throw SqlFailure.
+std::vector<PendingFile> read_pending(Connection& connection, const PendingQuery& query);
+
 }  // namespace image_engine::store

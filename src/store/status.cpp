@@ -1,7 +1,9 @@
 // The data of `image-engine status`.
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <unordered_set>
 
 #include "core/json.h"
 #include "store/catalogue.h"
@@ -22,21 +24,44 @@ std::int64_t bytes_on_disk(const std::string& path) {
   return ::stat(path.c_str(), &file) == 0 ? file.st_size : 0;
 }
 
-// The key written last is the current one of each stage and model.
-std::vector<CatalogueStatus::StageCount> stage_counts(Connection& connection) {
-  std::vector<CatalogueStatus::StageCount> stages;
-  std::map<std::string, std::int64_t> newest;
-  std::vector<std::int64_t> last;
+using StageCount = CatalogueStatus::StageCount;
+
+StageKey key_of(const Query& row) { return {row.bytes(0), row.bytes(1), row.bytes(2), row.bytes(3)}; }
+
+std::vector<StageCount> stage_counts(Connection& connection) {
+  std::vector<StageCount> stages;
   auto row = connection.query(
-      "SELECT stage, model, version, params, count(*), max(id) FROM records GROUP BY stage, model, version, params");
-  while (row.next()) {
-    stages.push_back({{row.bytes(0), row.bytes(1), row.bytes(2), row.bytes(3)}, row.integer(4), false});
-    last.push_back(row.integer(5));
-    auto& top = newest[row.bytes(0)];
-    top = std::max(top, last.back());
-  }
-  for (size_t i = 0; i < stages.size(); ++i) stages[i].stale = last[i] < newest[stages[i].key.stage];
+      "SELECT stage, model, version, params, count(*) FROM records GROUP BY stage, model, version, params");
+  while (row.next()) stages.push_back({key_of(row), row.integer(4), 0});
   return stages;
+}
+
+// Records of another key than the current one, of assets for which the pass makes that stage anew.
+void count_stale(Connection& connection, const PendingQuery& pass, std::vector<StageCount>& stages) {
+  std::map<std::string, std::unordered_set<AssetId>> due;  // by stage
+  for (const PendingFile& file : read_pending(connection, pass))
+    for (const std::string& stage : file.stages) due[stage].insert(file.asset);
+  for (StageCount& count : stages) {
+    const auto assets = due.find(count.key.stage);
+    if (assets == due.end() || std::ranges::find(pass.stages, count.key, &WantedStage::key) != pass.stages.end())
+      continue;
+    auto row = connection.query(
+        "SELECT asset_id FROM records WHERE stage = ? AND model = ? AND version = ? AND params = ? "
+        "AND asset_id IS NOT NULL",
+        count.key.stage, count.key.model, count.key.version, count.key.params);
+    while (row.next()) count.stale += assets->second.contains(row.integer(0)) ? 1 : 0;
+  }
+}
+
+// Headers that could not be read are not read again before the file changes.
+void count_stale_metadata(Connection& connection, const std::string& version, std::vector<StageCount>& stages) {
+  std::map<std::string, std::int64_t> stale = count_by(
+      connection,
+      "SELECT r.version, count(*) FROM records r JOIN files f ON f.id = r.file_id WHERE r.stage = 'metadata' "
+      "AND f.state = 'present' AND NOT EXISTS(SELECT 1 FROM failures x WHERE x.file_id = f.id AND x.stage = r.stage "
+      "AND x.size = f.size AND x.mtime_ns = f.mtime_ns) GROUP BY r.version");
+  for (StageCount& count : stages)
+    if (count.key.stage == "metadata" && count.key.version != version) count.stale = stale[count.key.version];
 }
 
 Counts read_counts(const std::string& text) {
@@ -59,7 +84,7 @@ std::optional<Run> last_run(Connection& connection) {
 
 }  // namespace
 
-Result<CatalogueStatus> CatalogueReader::status() const {
+Result<CatalogueStatus> CatalogueReader::status(const CurrentStages& current) const {
   return guarded([&] {
     Connection& c = *connection_;
     CatalogueStatus status;
@@ -76,6 +101,8 @@ Result<CatalogueStatus> CatalogueReader::status() const {
     status.failures = count_by(c, "SELECT code, count(*) FROM failures GROUP BY code");
     status.media_bytes = c.integer("SELECT sum(size) FROM files WHERE state NOT IN ('missing', 'excluded')");
     status.stages = stage_counts(c);
+    for (const PendingQuery& pass : current.passes) count_stale(c, pass, status.stages);
+    if (!current.metadata_version.empty()) count_stale_metadata(c, current.metadata_version, status.stages);
     status.spaces = read_spaces(c);
     for (auto row = c.query("SELECT path FROM roots ORDER BY path"); row.next();) status.roots.push_back(row.bytes(0));
     status.runs = c.integer("SELECT count(*) FROM runs");

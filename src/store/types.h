@@ -120,6 +120,12 @@ struct PendingQuery {
   std::vector<std::string> redo;
 };
 
+// What analyze brings the catalogue up to.
+struct CurrentStages {
+  std::vector<PendingQuery> passes;
+  std::string metadata_version;  // of the records of metadata; empty: unknown
+};
+
 struct PendingFile {
   FileId file = 0;
   AssetId asset = 0;
@@ -270,7 +276,7 @@ struct CatalogueStatus {
   struct StageCount {
     StageKey key;
     std::int64_t records = 0;
-    bool stale = false;  // there are newer records of the stage with another key
+    std::int64_t stale = 0;  // of these, the ones that analyze renews
   };
   std::vector<StageCount> stages;
   std::vector<Space> spaces;                     // by stage, the active one of each first

@@ -90,8 +90,8 @@ def test_settings_of_actions(colours, clips):
     assert ("sailing", 6.0, 9.0, ZERO_SHOT) in spans(renamed)
     assert colours.search("action:swimming") == [], "what other labels found has been replaced"
     other.write_text("prompts: ['{}']\nlabels: [a, A]\n")
-    report = colours.analyze(clip, "--config", own)["report"]
-    assert any(note.startswith("actions: left out: ") and "other.yaml" in note for note in report["notes"])
+    refused = colours.run("analyze", clip, "--config", own)
+    assert refused.code == USAGE and "video.action_labels" in refused.message and "other.yaml" in refused.message
 
 
 def test_actions_alone_need_no_vectors_of_the_library(colours, clips):

@@ -99,6 +99,28 @@ def cut_off(engine, number, results, *flags):
 # models
 
 
+@pytest.fixture(autouse=True)
+def here(folder, monkeypatch):
+    """The current folder, where results are written that have no place of their own."""
+    path = folder / "here"
+    path.mkdir()
+    monkeypatch.chdir(path)
+    return path
+
+
+def test_results_are_written_here_without_a_place_for_them(real, two_people, here):
+    flags = ["benchmark", "models", "--images", two_people, "--models", "efficientnet-lite0"]
+    document = real.json(*flags)
+    results = here / "benchmark_results.json"
+    assert json.loads(results.read_text()) == document
+    text = real.run(*flags).out.decode()
+    assert f"written to {results}" in text
+    results.write_text("a diary")
+    refused = real.run(*flags)
+    assert refused.code == USAGE and "benchmark_results.json" in refused.message
+    assert results.read_text() == "a diary", "a file that is not ours"
+
+
 def test_every_installed_model_is_measured(real, people, folder):
     results, chart = folder / "results.json", folder / "chart.svg"
     document = real.json("benchmark", "models", "--images", people, "--batch", "4", "-o", results, "--chart", chart)
@@ -199,7 +221,8 @@ def test_only_what_is_the_same_is_not_measured_again(real, two_people, folder):
     assert run_over(partial, "--limit", "1") < 12345  # other photos
     assert run_over(partial, batch="2") < 12345
     assert run_over(partial | {"complete": True}) < 12345  # one that ended is not gone on with
-    for damaged in ("", "{", "[]", '{"schema": 1}', json.dumps(partial | {"rows": [1, {}, {"rounds": 3}, {"rounds": "x", "key": []}]})):
+    mark = "image-engine/benchmark-models/1"
+    for damaged in ("", f'{{"schema": "{mark}', f'["{mark}"]', f'{{"schema": 1, "was": "{mark}"}}', json.dumps(partial | {"rows": [1, {}, {"rounds": 3}, {"rounds": "x", "key": []}]})):
         assert run_over(damaged) < 12345
 
 

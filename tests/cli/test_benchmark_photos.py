@@ -24,6 +24,14 @@ def library(photos):
     return photos
 
 
+@pytest.fixture
+def many(photos):
+    """As few as an estimate comes from."""
+    for i in range(20):
+        Image.effect_noise((320, 240), 40).convert("RGB").save(photos / f"{i}.jpg")
+    return photos
+
+
 def contents(folder):
     return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.iterdir()}
 
@@ -189,33 +197,42 @@ def test_a_plan_leaves_out_what_is_done(engine, library):
     assert [(stage["stage"], stage["files"]) for stage in document["stages"]] == [("metadata", 5), ("content", 2)]
 
 
-def test_a_plan_uses_the_rates_of_this_machine(engine, library):
-    measured = benchmark(engine, library)
-    document = engine.json("plan", library, *NO_MODELS)
+def test_few_photos_are_no_measure(engine, library):
+    benchmark(engine, library)
+    assert engine.json("plan", library, *NO_MODELS)["rates"] is None
+    text = engine.run("benchmark", "photos", library, *NO_MODELS).out.decode()
+    (row,) = [line for line in text.splitlines() if line.startswith("metadata ")]
+    assert row.split()[-3:] == ["–", "30", "s"], "no estimate for a library by four photos"
+
+
+def test_a_plan_uses_the_rates_of_this_machine(engine, many):
+    measured = benchmark(engine, many)
+    document = engine.json("plan", many, *NO_MODELS)
     rates = document["rates"]
-    assert rates["photos"] == 4 and rates["photo_bytes"] == pytest.approx(measured["input"]["bytes"] / 4, abs=1)
-    for name, phase in (("headers", "metadata"), ("content", "content")):
-        assert rates[f"{name}_per_second"] == pytest.approx(measured["phases"][phase]["files_per_second"], rel=1e-2)
+    assert rates["photos"] == 20 and rates["photo_bytes"] == pytest.approx(measured["input"]["bytes"] / 20, abs=1)
+    phases = measured["phases"]
+    assert rates["headers_per_second"] == pytest.approx(phases["metadata"]["files_per_second"], rel=1e-2)
+    assert rates["content_per_second"] == pytest.approx(20 / (phases["content"]["seconds"] + phases["ml"]["seconds"]), rel=1e-2)
     stages = {stage["stage"]: stage for stage in document["stages"]}
     assert {stage["basis"] for stage in stages.values()} == {"measured"}
-    assert stages["content"]["seconds"] == pytest.approx(4 / rates["content_per_second"], rel=0.02, abs=0.002)
+    assert stages["content"]["seconds"] == pytest.approx(20 / rates["content_per_second"], rel=0.02, abs=0.002)
     assert document["limit"] == measured["bottleneck"]["text"] or stages["metadata"]["seconds"] > stages["content"]["seconds"]
     # With other settings nothing was measured.
-    assert engine.json("plan", library, *NO_MODELS, "--workers", "1")["rates"] is None or os.cpu_count() == 1
+    assert engine.json("plan", many, *NO_MODELS, "--workers", "1")["rates"] is None or os.cpu_count() == 1
     kept = next((engine.folder / "cache").rglob("measured_rates.json"))
     for damaged in ("", "[1]", "{", json.dumps({next(iter(json.loads(kept.read_text()))): {"content_per_second": "fast"}})):
         kept.write_text(damaged)
-        assert engine.json("plan", library, *NO_MODELS)["rates"] is None
+        assert engine.json("plan", many, *NO_MODELS)["rates"] is None
 
 
-def test_rates_hold_for_the_models_that_are_installed(engine, library, folder):
+def test_rates_hold_for_the_models_that_are_installed(engine, many, folder):
     engine.environment["IMAGE_ENGINE_MODELS"] = str(folder / "none")
-    engine.json("benchmark", "photos", library)
-    assert engine.json("plan", library)["rates"] is not None
+    engine.json("benchmark", "photos", many)
+    assert engine.json("plan", many)["rates"] is not None
     cpu_only = folder / "cpu.yaml"
     cpu_only.write_text("inference:\n  gpu_decode: off\n")
-    assert engine.json("plan", library, "--config", cpu_only)["rates"] is None
-    assert with_models(engine).json("plan", library)["rates"] is None
+    assert engine.json("plan", many, "--config", cpu_only)["rates"] is None
+    assert with_models(engine).json("plan", many)["rates"] is None
 
 
 def test_a_plan_knows_the_limit_of_requests(engine, library, folder):

@@ -1,5 +1,7 @@
 """Where a setting comes from: flag before environment before file before default. And files that are wrong."""
 
+import os
+
 import pytest
 
 from engine import DONE, ROOT, USAGE
@@ -12,9 +14,13 @@ def settings(engine, *arguments):
     return document, {key: (entry["value"], entry["origin"]) for key, entry in document["config"].items()}
 
 
+def names(document):
+    return [os.path.basename(file) for file in document["config_files"]]
+
+
 def test_defaults(engine):
     document, found = settings(engine)
-    assert document["config_file"] is None
+    assert document["config_files"] == []
     assert {origin for _, origin in found.values()} == {"default"}
     assert found["analysis.ml_models.batch_size"] == ("8", "default")
     assert found["processing.clear_cache_frequency"] == ("10", "default")
@@ -25,14 +31,14 @@ def test_precedence(engine, folder):
     default_file.parent.mkdir(parents=True)
     default_file.write_text("analysis: {ml_models: {batch_size: 3}}\nlog: {level: error}\n")
     document, found = settings(engine)
-    assert document["config_file"] == str(default_file)
+    assert document["config_files"] == [str(default_file)]
     assert found["analysis.ml_models.batch_size"] == ("3", "file") and found["log.level"] == ("error", "file")
 
     named = folder / "named.yaml"
     named.write_text("analysis:\n  ml_models:\n    use_tensorrt: true\n")
     engine.environment["IMAGE_ENGINE_CONFIG"] = str(named)
     document, found = settings(engine)
-    assert document["config_file"] == str(named) and found[KEY] == ("true", "file")
+    assert document["config_files"] == [str(named)] and found[KEY] == ("true", "file")
     assert found["log.level"] == ("info", "default"), "one file, not two"
     engine.environment["IMAGE_ENGINE_USE_TENSORRT"] = "false"
     engine.environment["IMAGE_ENGINE_LOG_LEVEL"] = "warn"
@@ -42,7 +48,7 @@ def test_precedence(engine, folder):
     _, found = settings(engine, "--log-level", "debug")
     assert found["log.level"] == ("debug", "flag")
     document, found = settings(engine, "--config", "optimized")
-    assert document["config_file"].endswith("optimized_config.yaml")
+    assert names(document) == ["optimized_config.yaml"]
     assert found["analysis.ml_models.batch_size"] == ("16", "file") and found[KEY] == ("false", "environment")
 
 
@@ -59,9 +65,53 @@ def test_doctor_shows_no_password(engine, folder):
 @pytest.mark.parametrize("name", ["default", "optimized", "video", "development", "nvidia"])
 def test_shipped_files_load(engine, name):
     document, _ = settings(engine, "--config", name)
-    assert document["config_file"].endswith(f"{name}_config.yaml")
+    assert names(document) == [f"{name}_config.yaml"]
     by_path, _ = settings(engine, "--config", ROOT / f"config/{name}_config.yaml")
     assert by_path["config"] == document["config"]
+
+
+def test_shipped_files_are_found_from_any_folder(engine, folder):
+    shipped = engine.json("doctor", "--config", "optimized")["config_files"]
+    assert os.path.samefile(shipped[0], ROOT / "config/optimized_config.yaml")
+    for name in ("optimized", "optimized_config.yaml", "config/optimized_config.yaml"):
+        assert engine.json("doctor", "--config", name, cwd=folder)["config_files"] == shipped
+    own = folder / "config/optimized_config.yaml"
+    own.write_text("processing: {workers: 3}\n")
+    document = engine.json("doctor", "--config", "config/optimized_config.yaml", cwd=folder)
+    assert document["config"]["processing.workers"]["value"] == "3", "a file of the current folder comes first"
+    assert engine.json("doctor", "--config", "optimized", cwd=folder)["config_files"] == shipped
+    missing = engine.run("doctor", "--config", "config/fast_config.yaml", cwd=folder)
+    assert missing.code == USAGE and "config/fast_config.yaml" in missing.message and "optimized" in missing.message
+
+
+def test_of_several_files_later_ones_win(engine, folder):
+    own = folder / "own.yaml"
+    own.write_text("analysis: {ml_models: {batch_size: 5}}\n")
+    document, found = settings(engine, "--config", "optimized", "--config", own)
+    assert names(document) == ["optimized_config.yaml", "own.yaml"]
+    assert found["analysis.ml_models.batch_size"] == ("5", "file") and found["processing.workers"] == ("8", "file")
+    _, found = settings(engine, "--config", own, "--config", "optimized")
+    assert found["analysis.ml_models.batch_size"] == ("16", "file")
+    text = engine.run("doctor", "--config", "optimized", "--config", own).out.decode()
+    assert "optimized_config.yaml, " in text and "own.yaml" in text
+
+
+@pytest.mark.parametrize("text, parts", [
+    ("analysis: {ml_models: {object_model: yolov99}}", ["analysis.ml_models.object_model", "yolov99"]),
+    ("analysis: {ml_models: {scene_model: places}}", ["analysis.ml_models.scene_model", "places"]),
+    ("analysis: {ml_models: {embedding_model: nanodet}}", ["analysis.ml_models.embedding_model", "nanodet"]),
+    ("analysis: {ml_models: {scene_labels: none.yaml}}", ["analysis.ml_models.scene_labels", "none.yaml"]),
+    ("analysis: {ml_models: {scene_labels: twice.yaml}}", ["analysis.ml_models.scene_labels", "twice.yaml"]),
+    ("video: {action_labels: none.yaml}", ["video.action_labels", "none.yaml"]),
+])
+def test_what_the_configuration_names_must_be_there(engine, photos, folder, text, parts):
+    (folder / "twice.yaml").write_text("prompts: ['{}']\nlabels: [violin, Violin]\n")
+    file = folder / "own.yaml"
+    file.write_text(text)
+    outcome = engine.run("analyze", photos, "--config", file, cwd=folder)
+    assert outcome.code == USAGE and outcome.out == b"", outcome.message
+    assert all(part in outcome.message for part in parts), outcome.message
+    assert not engine.catalogue.exists(), "before any work"
 
 
 @pytest.mark.parametrize("text, parts", [

@@ -199,8 +199,8 @@ def test_scenes_are_scored_again_without_embedding(engine, meaningful, folder):
     assert engine.search("scene:elephant") == [] and "messi5.jpg" in engine.search("scene:match")
     assert engine.rows("SELECT id, created FROM records WHERE stage = 'embedding'") == created
     (folder / "scenes.yaml").write_text("prompts: ['{}']\nlabels: [violin, Violin]\n")
-    broken = engine.analyze(meaningful)
-    assert any("scene: left out" in note and "scenes.yaml" in note for note in broken["report"]["notes"])
+    broken = engine.run("analyze", meaningful)
+    assert broken.code == USAGE and "analysis.ml_models.scene_labels" in broken.message and "scenes.yaml" in broken.message
 
 
 CLIP_FPS = 10

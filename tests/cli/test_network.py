@@ -58,7 +58,7 @@ COMMANDS = {
     "nvidia cache clear": [],
     "nvidia log": [],
     "benchmark search": ["--assets", "1000"],
-    "benchmark models": ["--images", "FOLDER", "--models", "nanodet", "--limit", "1"],
+    "benchmark models": ["--images", "FOLDER", "--models", "nanodet", "--limit", "1", "-o", "OUT.json"],
     "benchmark batch-size": ["--model", "none-of-this-name"],
     "benchmark photos": ["FOLDER"],
     "benchmark video": ["VIDEO"],

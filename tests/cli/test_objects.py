@@ -89,13 +89,21 @@ def test_a_broken_model_is_left_out(engine, library, tmp_path):
     assert verify.code == FAILED and b"nanodet.onnx" in verify.err + verify.out
 
 
-def test_another_model_makes_records_stale(engine, library):
+def test_what_lacks_the_usual_models_record_is_stale(engine, library):
     assert (MODELS / "centernet/provenance.json").exists()
     analyze(engine, library)
     again = analyze(engine, library, "--object-model", "centernet")["assets"]
     assert {record["model"] for asset in again for record in objects_records(asset)} == {"nanodet", "centernet"}
-    stages = {stage["model"]: stage for stage in engine.json("status")["stages"] if stage["stage"] == "objects"}
-    assert stages["nanodet"]["stale"] and not stages["centernet"]["stale"]
+    def stale(*flags):
+        stages = engine.json("status", *flags)["stages"]
+        return {stage["model"]: stage.get("stale_records", 0) for stage in stages if stage["stage"] == "objects"}
+
+    assert stale() == {"nanodet": 0, "centernet": 0}, "each picture has what analyze would make"
+    shutil.copy(PHOTOS / "orange.jpg", library / "later.jpg")
+    analyze(engine, library, "--object-model", "centernet")
+    assert stale() == {"nanodet": 0, "centernet": 1}, "the later one lacks the usual model's record"
+    analyze(engine, library)
+    assert stale() == {"nanodet": 0, "centernet": 0}
     none = analyze(engine, library, "--object-model", "none", "--redo", "objects")
     assert none["assets"] == []
 

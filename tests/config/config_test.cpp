@@ -43,7 +43,7 @@ class ConfigTest : public testing::Test {
   std::string put(const std::string& name, const std::string& text) const { return scratch_.write(name, text); }
 
   static Config shipped(const std::string& name) {
-    const auto config = load_config(name);
+    const auto config = load_config({name});
     if (!config) ADD_FAILURE() << config.error().message;
     return config.value_or(Config{});
   }
@@ -158,7 +158,7 @@ TEST_F(ConfigTest, FlagBeatsEnvironmentBeatsFileBeatsDefault) {
   ::setenv("IMAGE_ENGINE_MODELS", "/from/environment", 1);
   auto config = load_config();
   ASSERT_OK(config);
-  EXPECT_EQ(config->file, file);
+  EXPECT_THAT(config->files, testing::ElementsAre(file));
   EXPECT_EQ(config->models.folder, "/from/environment");
   ASSERT_TRUE(set(*config, "analysis.ml_models.use_tensorrt", "false"));
   EXPECT_FALSE(config->analysis.ml_models.use_tensorrt);
@@ -177,14 +177,28 @@ TEST_F(ConfigTest, TheNamedFileBeatsTheOneInTheEnvironmentAndThePersonsOwn) {
   EXPECT_EQ(load_config()->processing.workers, 11);
   ::setenv("IMAGE_ENGINE_CONFIG", in_environment.c_str(), 1);
   EXPECT_EQ(load_config()->processing.workers, 12);
-  EXPECT_EQ(load_config(named)->processing.workers, 13);
+  EXPECT_EQ(load_config({named})->processing.workers, 13);
   ::setenv("IMAGE_ENGINE_CONFIG", "", 1);
   EXPECT_EQ(load_config()->processing.workers, 11);
   std::filesystem::remove_all(folder_ + "/image-engine");
   const auto config = load_config();
   ASSERT_TRUE(config);
   EXPECT_EQ(describe(*config)[0].value, describe(Config{})[0].value);
-  EXPECT_TRUE(config->file.empty());
+  EXPECT_TRUE(config->files.empty());
+}
+
+TEST_F(ConfigTest, OfSeveralFilesLaterOnesWin) {
+  put("image-engine/config.yaml", "thumbnails: {quality: 1}\n");
+  const auto one = put("one.yaml", "processing: {workers: 3, memory_mb: 700}\n");
+  const auto other = put("other.yaml", "processing: {workers: 5}\n");
+  const auto config = load_config({one, other});
+  ASSERT_OK(config);
+  EXPECT_THAT(config->files, testing::ElementsAre(one, other));
+  EXPECT_EQ(config->processing.workers, 5);
+  EXPECT_EQ(config->processing.memory_mb, 700);
+  EXPECT_EQ(config->thumbnails.quality, 85) << "the person's own is for runs without --config";
+  EXPECT_EQ(load_config({other, one})->processing.workers, 3);
+  EXPECT_FALSE(load_config({one, "/none/such.yaml"}));
 }
 
 TEST_F(ConfigTest, WrongEnvironmentAndMissingFilesAreNamed) {
@@ -194,7 +208,7 @@ TEST_F(ConfigTest, WrongEnvironmentAndMissingFilesAreNamed) {
   EXPECT_THAT(config.error().message, AllOf(HasSubstr("IMAGE_ENGINE_LOG_LEVEL"), HasSubstr("loud"), HasSubstr("warn")));
   ::unsetenv("IMAGE_ENGINE_LOG_LEVEL");
   for (const char* name : {"/none/such.yaml", "optimised"}) {
-    config = load_config(name);
+    config = load_config({name});
     ASSERT_FALSE(config);
     EXPECT_EQ(config.error().code, ErrorCode::kNotFound);
     EXPECT_THAT(config.error().message, AllOf(HasSubstr(name), HasSubstr("optimized")));

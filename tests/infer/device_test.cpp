@@ -226,6 +226,20 @@ TEST(Resilient, DoesNotBlameTheDeviceForBadInputs) {
   EXPECT_FALSE(session->run({}, {}));
 }
 
+TEST(Precisions, OfTensorRtBeginWithTheOneOfItsKey) {
+  using testing::ElementsAre;
+  Preference preference;
+  EXPECT_THAT(precisions_to_try(Provider::kTensorRt, preference), ElementsAre("fp16", "fp32"));
+  preference.tensorrt_precision = "fp32";
+  EXPECT_THAT(precisions_to_try(Provider::kTensorRt, preference), ElementsAre("fp32"));
+  EXPECT_THAT(precisions_to_try(Provider::kTensorRtRtx, preference), ElementsAre("fp32"));
+  EXPECT_THAT(precisions_to_try(Provider::kCuda, preference), ElementsAre("fp16", "fp32"));
+  preference.tensorrt_precision = "int8";
+  EXPECT_THAT(precisions_to_try(Provider::kTensorRt, preference), ElementsAre("int8", "fp16", "fp32"));
+  preference.precision = "fp16";  // what is asked for, for every provider
+  EXPECT_THAT(precisions_to_try(Provider::kTensorRt, preference), ElementsAre("fp16"));
+}
+
 class DeviceChoice : public testing::Test {
  protected:
   void SetUp() override {

@@ -466,15 +466,21 @@ TEST_F(WriterTest, StatusCounts) {
   ASSERT_OK(writer_->put_record(asset, {{"quality", "m", "2", ""}, "cpu", "", "{}", ""}));
   ASSERT_OK(writer_->add_root("/p", 7));
   ASSERT_OK(writer_->finish_run(run_, {{"files", 2}}, 3));
-  const auto status = CatalogueReader::open(path_)->status();
+  // The photo's record of version 1 is beside a current one; of the other photo it is all that there is.
+  const AssetId other = read(add("/p/3.jpg", 30), "z").asset;
+  ASSERT_OK(writer_->put_record(other, {{"quality", "m", "1", ""}, "cpu", "", "{}", ""}));
+  CurrentStages current;
+  current.passes.emplace_back().stages = {{{"quality", "m", "2", ""}, MediaKind::kPhoto}};
+  const auto status = CatalogueReader::open(path_)->status(current);
   ASSERT_OK(status);
-  EXPECT_EQ(status->by_kind, (std::map<std::string, std::int64_t>{{"photo", 1}, {"video", 1}}));
-  EXPECT_EQ(status->by_format, (std::map<std::string, std::int64_t>{{"jpeg", 1}, {"mp4", 1}}));
-  EXPECT_EQ(status->media_bytes, 30);
+  EXPECT_EQ(status->by_kind, (std::map<std::string, std::int64_t>{{"photo", 2}, {"video", 1}}));
+  EXPECT_EQ(status->by_format, (std::map<std::string, std::int64_t>{{"jpeg", 2}, {"mp4", 1}}));
+  EXPECT_EQ(status->media_bytes, 60);
   EXPECT_EQ(status->unhashed_files, 1);
   ASSERT_THAT(status->stages, SizeIs(2));
-  EXPECT_TRUE(status->stages[0].stale);
-  EXPECT_FALSE(status->stages[1].stale);
+  EXPECT_EQ(status->stages[0].records, 2);
+  EXPECT_EQ(status->stages[0].stale, 1);
+  EXPECT_EQ(status->stages[1].stale, 0);
   EXPECT_THAT(status->roots, ElementsAre("/p"));
   EXPECT_EQ(status->last_run->exit_code, 3);
   EXPECT_EQ(status->last_run->counts.at("files"), 2);
