@@ -5,13 +5,15 @@
 #include <algorithm>
 
 #include "core/file.h"
+#include "core/text.h"
 #include "pipeline/installed_models.h"
 #include "vision/scenes.h"
 
 namespace image_engine::pipeline {
 namespace {
 
-// A key that names a model. `also`: the task of other models that can do the same.
+// A key that names a model. `also`: the task of other models that can do the same, by comparing vectors of pictures with
+// labels.
 struct NamedModel {
   const char* key;
   std::string MlModelsConfig::*member;
@@ -33,10 +35,11 @@ bool names_one(const std::string& model) { return model != "auto" && model != "n
 Status check_named_model(const InstalledModels& models, const NamedModel& row) {
   const std::string& name = models.config().analysis.ml_models.*row.member;
   if (!names_one(name)) return {};
-  const auto found = models.find(row.task, name);
-  if (found || (row.also != nullptr && models.find(row.also, name))) return {};
+  const bool is_of_other_task = row.also != nullptr && models.has_task(name, row.also);
+  const auto found = models.find(is_of_other_task ? row.also : row.task, name);
+  if (found) return {};
   return fail(ErrorCode::kInvalidArgument,
-              fmt::format("analysis.ml_models.{} is {}: {}", row.key, name, found.error().message));
+              fmt::format("analysis.ml_models.{} is {}: {}", row.key, printable(name), found.error().message));
 }
 
 Status check_labels(const char* key, const std::string& file) {
