@@ -206,7 +206,7 @@ TEST(GpuReduce, QualityAndHashesOfPhotosAreTheDecoders) {
     const auto of_reduced = vision::perceptual_hashes(view(found.image));
     const int bits =
         std::max(vision::distance(hashes.dhash, of_reduced.dhash), vision::distance(hashes.phash, of_reduced.phash));
-    EXPECT_LE(bits, 2) << file;
+    EXPECT_LE(bits, 3) << file;  // the CPU becomes RGB after reducing, where clipping of single pixels is gone
     most_bits = std::max(most_bits, bits);
     ++compared;
   }
@@ -251,6 +251,14 @@ TEST(GpuReduce, AllSizesByMeansOfPixelsWithAndWithoutLuma) {
             << width << "×" << height << ", means of " << shrink << (with_luma ? ", luma" : "");
         ASSERT_TRUE(!with_luma || found.luma == luma_of_rows(image)) << width << "×" << height;
       }
+}
+
+// Of these pictures every second of every second row of tiles is measured.
+TEST(GpuReduce, LumaOfLargePicturesIsOfTheSameTiles) {
+  for (const auto& [width, height] : {Edges{2700, 2642}, {2563, 2562}}) {
+    const Image image = noise(width, height);
+    EXPECT_TRUE(reduced(stored(image), 640).luma == luma_of_rows(image)) << width;
+  }
 }
 
 TEST(GpuReduce, LumaOfTheStrongestContrastDoesNotOverflow) {
