@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
 #include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -13,7 +14,9 @@
 #include "cli/models_prepare.h"
 #include "cli/output.h"
 #include "core/file.h"
+#include "core/log.h"
 #include "core/progress.h"
+#include "core/temporary_folder.h"
 #include "core/text.h"
 #include "infer/model_trial.h"
 #include "models/add.h"
@@ -23,6 +26,8 @@
 #include "models/pull.h"
 #include "models/registry.h"
 #include "models/store.h"
+#include "pipeline/installed_models.h"
+#include "pipeline/model_fit.h"
 
 namespace image_engine::cli {
 namespace {
@@ -39,6 +44,8 @@ Examples:
   image-engine models verify
   image-engine models prepare                  (on a GPU: makes graphs, measures settings)
   image-engine models add my.onnx --task objects --spec my.yaml
+  image-engine models add yolov8n.onnx --as yolov8n
+  image-engine models add yolov8n.pt --as yolov8n --trust --python ~/yolo/bin/python
   image-engine models remove my-detector
   image-engine models calibrate clip-vit-b-32 --calibration ~/Pictures   (int8 for the CPU)
   image-engine models calibrate clip-vit-b-32 --remove
@@ -50,12 +57,12 @@ Keys for servers that need one: HF_TOKEN, NGC_API_KEY.)";
 
 struct ModelsFlags {
   std::vector<std::string> names, accepted;
-  std::string file, task, spec, name;
+  std::string file, task, spec, name, as, labels;
   std::string kind, from, folder = ".", python;
   int opset = 17, size = 0;
   std::string tried;
   std::uint64_t memory = 0;  // bytes
-  bool force = false, int8 = false, dynamic = false, accept_named = false;
+  bool force = false, int8 = false, dynamic = false, accept_named = false, trusted = false;
   CalibrateFlags calibration;
 };
 
@@ -123,6 +130,8 @@ nlohmann::json model_json(const Models& all, const Spec& spec, const Error* erro
       {"name", spec.name},
       {"task", spec.task},
       {"title", spec.title},
+      {"aliases", spec.aliases},
+      {"awaits", to_utf8(spec.awaits.file)},
       {"version", spec.version},
       {"state", models::presence_name(all.store.presence(spec))},
       {"default", spec.in_default_set},
@@ -164,9 +173,10 @@ Result<int> list(const Context& context, const Models& all) {
     rows.push_back({spec.name, printable(spec.task), std::string(models::presence_name(all.store.presence(spec))),
                     spec.in_default_set ? "default" : "",
                     printable(spec.licence.name) + (spec.licence.permissive ? "" : " *"),
-                    bytes > 0             ? human_bytes(bytes)
-                    : spec.server.empty() ? "?"
-                                          : "",
+                    bytes > 0                   ? human_bytes(bytes)
+                    : !spec.awaits.file.empty() ? "yours"
+                    : spec.server.empty()       ? "?"
+                                                : "",
                     printable(precisions_of(all, spec)), printable(spec.version)});
   }
   print_table(rows, {5});
@@ -194,7 +204,7 @@ Result<std::vector<const Spec*>> chosen(const Models& all, const std::vector<std
 // Runs `work` on each model and reports the result.
 template <typename Work>
 Result<int> for_each(const Context& context, const Models& all, const std::vector<const Spec*>& specs,
-                     std::string_view done, Work work) {
+                     std::string_view done, Work work, const std::vector<std::string>& notes = {}) {
   nlohmann::json entries = nlohmann::json::array();
   bool failed = false;
   for (const Spec* spec : specs) {
@@ -203,6 +213,7 @@ Result<int> for_each(const Context& context, const Models& all, const std::vecto
     failed |= !status;
     if (context.json) {
       entries.push_back(model_json(all, *spec, status ? nullptr : &status.error()));
+      if (!notes.empty()) entries.back()["notes"] = notes;
     } else if (!status) {
       std::fprintf(stderr, "image-engine: %s\n", printable(status.error().message).c_str());
     } else if (!context.quiet) {
@@ -250,12 +261,72 @@ Result<int> verify(const Context& context, const Models& all, const ModelsFlags&
   return for_each(context, all, specs, "is sound", [&](const Spec& spec) { return all.store.verify(spec); });
 }
 
-Result<int> add(const Context& context, const Models& all, const ModelsFlags& flags) {
+// A bar of the seconds that a job without steps takes.
+std::function<void(double)> seconds_bar(const Context& context, std::string_view title) {
+  const auto bar = std::make_shared<Progress>(std::string(title), 0, !context.quiet, ProgressUnit::kSecond);
+  return [bar](double seconds) {
+    if (const auto whole = static_cast<std::uint64_t>(seconds); whole > bar->done()) bar->add(whole - bar->done());
+  };
+}
+
+// The option, else the environment's.
+std::string torch_python(const ModelsFlags& flags) {
+  const char* variable = std::getenv("IMAGE_ENGINE_EXPORT_PYTHON");
+  return flags.python.empty() && variable != nullptr ? variable : flags.python;
+}
+
+// Replaces a trusted pickle by what it is converted to, with the spec that the converter wrote unless one was named.
+Status convert_pickle(const Context& context, const Models& all, const ModelsFlags& flags, const std::string& folder,
+                      models::AddRequest& request) {
+  IE_TRY(const std::vector<models::ExportedFile> made,
+         models::export_model({.kind = "yolo",
+                               .from = flags.file,
+                               .folder = folder,
+                               .trusted = true,
+                               .own_python = torch_python(flags),
+                               .tools = all.paths.tools,
+                               .python = all.paths.python,
+                               .waiting = seconds_bar(context, "Converting"),
+                               .stop = interruption()}));
+  request.file = join_path(folder, made.front().name);
+  if (request.spec.empty() && request.as.empty()) request.spec = join_path(folder, "spec.yaml");
+  return {};
+}
+
+// Runs what was added once; a model that does not fit its spec is removed again.
+Result<std::string> fit_of(const Context& context, const Models& all, const Spec& spec,
+                           const models::PullOptions& options) {
+  const auto checked = [&]() -> Result<std::string> {
+    IE_TRY(const auto models, pipeline::InstalledModels::open(all.paths, context.config));
+    IE_TRY(const Spec* installed, models.find(spec.task, spec.name));
+    return pipeline::check_fit(models, *installed);
+  }();
+  if (checked) return checked;
+  if (const Status removed = models::remove_model(spec, all.store, all.paths.added, options); !removed)
+    log_warning("{}", removed.error().message);
+  const bool is_run = checked.error().code == ErrorCode::kInterrupted;
+  return fail(is_run ? ErrorCode::kInterrupted : ErrorCode::kInvalidArgument, "not added: " + checked.error().message);
+}
+
+Result<int> add_requested(const Context& context, const Models& all, const models::AddRequest& request) {
   PullProgress progress(!context.quiet);
-  const models::AddRequest request{flags.file, flags.spec, flags.task, flags.name, all.paths.added};
-  IE_TRY(const Spec spec, models::add_model(request, all.registry, all.store, pull_options(all, progress)));
+  const models::PullOptions options = pull_options(all, progress);
+  IE_TRY(models::AddedModel added, models::add_model(request, all.registry, all.store, options));
   progress.end();
-  return for_each(context, all, {&spec}, "added", [](const Spec&) { return Status{}; });
+  IE_TRY(std::string fit, fit_of(context, all, added.spec, options));
+  if (!fit.empty()) added.notes.push_back(std::move(fit));
+  if (!context.json && !context.quiet)
+    for (const std::string& note : added.notes) print_line(fmt::format("{}: {}", added.spec.name, printable(note)));
+  return for_each(
+      context, all, {&added.spec}, "added", [](const Spec&) { return Status{}; }, added.notes);
+}
+
+Result<int> add(const Context& context, const Models& all, const ModelsFlags& flags) {
+  models::AddRequest request{flags.file, flags.spec, flags.as, flags.labels, flags.task, flags.name, all.paths.added};
+  if (!flags.trusted || !models::is_pickle(flags.file)) return add_requested(context, all, request);
+  IE_TRY(const TemporaryFolder converted, TemporaryFolder::create());
+  IE_CHECK(convert_pickle(context, all, flags, converted.path(), request));
+  return add_requested(context, all, request);
 }
 
 Result<int> remove(const Context& context, const Models& all, const ModelsFlags& flags) {
@@ -272,11 +343,9 @@ Result<int> remove(const Context& context, const Models& all, const ModelsFlags&
 
 // The option, else the environment's for those that need one.
 std::string export_python(const ModelsFlags& flags) {
-  if (!flags.python.empty()) return flags.python;
-  const char* variable = std::getenv("IMAGE_ENGINE_EXPORT_PYTHON");
   const bool is_torch = std::ranges::any_of(
       models::exporters(), [&](const models::Exporter& each) { return each.name == flags.kind && each.needs_torch; });
-  return is_torch && variable != nullptr ? variable : "";
+  return is_torch ? torch_python(flags) : flags.python;
 }
 
 Result<int> export_one(const Context& context, const Models& all, const ModelsFlags& flags) {
@@ -290,6 +359,7 @@ Result<int> export_one(const Context& context, const Models& all, const ModelsFl
                                       .own_python = export_python(flags),
                                       .tools = all.paths.tools,
                                       .python = all.paths.python,
+                                      .waiting = seconds_bar(context, "Exporting"),
                                       .stop = interruption()};
   IE_TRY(const std::vector<models::ExportedFile> files, models::export_model(request));
   nlohmann::json entries = nlohmann::json::array();
@@ -348,7 +418,14 @@ Action setup_models(Arguments app, Settings&) {
   prepare_app.add_option("NAME", flags->names, "Models; without one all that analyze uses");
   Arguments add_app = app.add_subcommand("add", "Install a model file of your own");
   add_app.add_option("FILE", flags->file, "The model, ONNX").required();
-  add_app.add_option("--spec", flags->spec, "A YAML that describes it: docs/models.md").type_name("FILE").required();
+  const Option spec =
+      add_app.add_option("--spec", flags->spec, "A YAML that describes it: docs/models.md").type_name("FILE");
+  add_app.add_option("--as", flags->as, "The model of `models list` that it is a file of")
+      .type_name("NAME")
+      .excludes(spec);
+  add_app.add_option("--labels", flags->labels, "Its classes in order, one a line").type_name("FILE");
+  add_app.add_flag("--trust", flags->trusted, "Read a .pt of Ultralytics', which can run any code");
+  add_app.add_option("--python", flags->python, "A Python with ultralytics, for --trust").type_name("PROGRAM");
   add_app.add_option("--task", flags->task, "What it is for: objects, …").type_name("TASK");
   add_app.add_option("--name", flags->name, "A name other than the spec's");
   Arguments remove_app = app.add_subcommand("remove", "Remove models from this machine");

@@ -14,12 +14,13 @@
 #include "core/text.h"
 #include "models/digest.h"
 #include "models/folder_lock.h"
+#include "models/label_file.h"
 #include "models/spec_file.h"
 
 namespace image_engine::models {
 namespace {
 
-constexpr char kUnstated[] = "unstated";
+constexpr std::string_view kAddedSpec = ".added.yaml";  // of the specs that are written here
 
 // Symbolic links resolved; "" when there is no such file.
 std::string real_path(const std::string& path) {
@@ -28,7 +29,7 @@ std::string real_path(const std::string& path) {
 }
 
 std::string spec_path(const std::string& folder, const std::string& name) {
-  return join_path(folder, name + ".added.yaml");
+  return join_path(folder, name + std::string(kAddedSpec));
 }
 
 Result<FileSpec> describe(const std::string& path, const std::string& name) {
@@ -41,65 +42,164 @@ Result<FileSpec> describe(const std::string& path, const std::string& name) {
       name, sha256, static_cast<std::uint64_t>(info.st_size), {{SourceKind::kFile, "", "", path, "file:" + path}}};
 }
 
-// The model's file and its companions.
-Result<std::vector<FileSpec>> gather(const Spec& spec, const std::string& given) {
-  const std::string real = real_path(given);
-  if (real.empty()) return fail(errno_error("cannot read " + printable(given)));
-  const std::string name(file_name(given)), folder(parent_path(given));
-  IE_TRY(FileSpec model, describe(real, name));
-  std::vector<FileSpec> files{std::move(model)};
-  const auto add = [&](const std::string& companion, bool needed) -> Status {
-    if (std::ranges::find(files, companion, &FileSpec::name) != files.end()) return {};
-    const std::string path = real_path(join_path(folder, companion));
-    if (path.empty() && !needed) return {};
-    if (path.empty() || parent_path(path) != real_path(folder))
-      return fail(ErrorCode::kInvalidArgument,
-                  fmt::format("{} should be beside {}", printable(companion), printable(given)));
+// The model's file and what lies beside it.
+class Gatherer {
+ public:
+  static Result<Gatherer> begin(const std::string& given) {
+    const std::string real = real_path(given);
+    if (real.empty()) return fail(errno_error("cannot read " + printable(given)));
+    Gatherer gatherer(given);
+    IE_TRY(FileSpec model, describe(real, gatherer.name()));
+    gatherer.files_.push_back(std::move(model));
+    return gatherer;
+  }
+
+  // False: there is no such file. kInvalidArgument for a link that leads out of the folder.
+  Result<bool> take_if_there(const std::string& companion) {
+    if (std::ranges::find(files_, companion, &FileSpec::name) != files_.end()) return true;
+    const std::string path = real_path(join_path(folder_, companion));
+    if (path.empty()) return false;
+    if (parent_path(path) != real_path(folder_)) return misplaced(companion);
     IE_TRY(FileSpec described, describe(path, companion));
-    files.push_back(std::move(described));
+    files_.push_back(std::move(described));
+    return true;
+  }
+  Status take(const std::string& companion) {
+    IE_TRY(const bool is_there, take_if_there(companion));
+    if (!is_there) return misplaced(companion);
     return {};
-  };
-  for (const FileSpec& file : spec.files)
-    if (all_sources(file).empty()) IE_CHECK(add(file.name, true));
-  if (!spec.text.vocabulary.empty()) IE_CHECK(add(spec.text.vocabulary, true));
-  for (const Variant& variant : spec.text.variants) IE_CHECK(add(variant.file, true));
-  for (const auto& [part, described] : spec.parts)
-    for (const Variant& variant : described.variants) IE_CHECK(add(variant.file, true));
-  for (const char* ending : {".data", "_data"}) IE_CHECK(add(name + ending, false));
-  return files;
+  }
+
+  // Leaves out the variants whose files are not there, with a note each.
+  Status take_variants(std::vector<Variant>& variants, std::vector<std::string>& notes) {
+    std::vector<Variant> taken;
+    for (Variant& variant : variants) {
+      IE_TRY(const bool is_there, take_if_there(variant.file));
+      if (!is_there)
+        notes.push_back(fmt::format("{} is left out: {} is not beside {}", printable(variant.precision),
+                                    printable(variant.file), printable(name())));
+      else
+        taken.push_back(std::move(variant));
+    }
+    variants = std::move(taken);
+    return {};
+  }
+
+  // Weights that are kept outside the graphs.
+  Status take_weights() {
+    const std::vector<FileSpec> graphs = files_;
+    for (const FileSpec& graph : graphs)
+      for (const char* ending : {".data", "_data"}) IE_CHECK(take_if_there(graph.name + ending));
+    return {};
+  }
+
+  [[nodiscard]] std::string name() const { return std::string(file_name(given_)); }
+  [[nodiscard]] std::vector<FileSpec> files() && { return std::move(files_); }
+
+ private:
+  explicit Gatherer(const std::string& given) : given_(given), folder_(parent_path(given)) {}
+  [[nodiscard]] tl::unexpected<Error> misplaced(const std::string& companion) const {
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{} should be beside {}", printable(companion), printable(given_)));
+  }
+
+  std::string given_, folder_;
+  std::vector<FileSpec> files_;
+};
+
+Result<Spec> known_spec(const AddRequest& request, const Registry& registry) {
+  const Result<const Spec*> found = registry.find(request.as);
+  if (!found) return fail(ErrorCode::kInvalidArgument, found.error().message);
+  Spec spec = **found;
+  if (!spec.server.empty() || !spec.conversion.tool.empty() || !spec.parts.empty())
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{} is no model of one file of yours{}", spec.name,
+                            spec.server.empty() ? fmt::format(": {}", install_command(spec)) : ""));
+  spec.files.clear();
+  spec.awaits = {};
+  return spec;
 }
 
-// The spec completed from the request and the files.
-Result<Spec> completed(const AddRequest& request, const Registry& registry) {
-  IE_TRY(Spec spec, read_spec(request.spec, registry));
-  if (!request.name.empty()) spec.name = request.name;
+// The spec as the request has it, without files.
+Result<Spec> requested(const AddRequest& request, const Registry& registry) {
+  if (request.spec.empty() == request.as.empty())
+    return fail(ErrorCode::kInvalidArgument,
+                "what the model is has to be said by one of: --as NAME, of a model that `image-engine models list` "
+                "names, or --spec FILE (docs/models.md)");
+  IE_TRY(Spec spec, request.as.empty() ? read_spec(request.spec, registry) : known_spec(request, registry));
+  if (!request.name.empty()) spec.name = request.name, spec.aliases.clear();
   if (!request.task.empty()) spec.task = request.task;
+  if (!request.labels.empty()) {
+    Result<std::vector<std::string>> labels = read_label_file(request.labels);
+    if (!labels) return fail(ErrorCode::kInvalidArgument, printable(request.labels) + " " + labels.error().message);
+    spec.labels = *std::move(labels);
+  }
+  return spec;
+}
+
+Status check_name(const Spec& spec, const Registry& registry) {
   if (!is_model_name(spec.name))
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("\"{}\" cannot be a model's name: names consist of a-z, 0-9, '.', '_' and '-'",
                             printable(spec.name)));
-  if (const Result<const Spec*> taken = registry.find(spec.name); taken)
-    return fail(ErrorCode::kInvalidArgument, fmt::format("there is a model {} already ({}); give another with --name",
-                                                         spec.name, printable((*taken)->file)));
-  IE_TRY(spec.files, gather(spec, absolute_path(request.file)));
+  const auto taken = std::ranges::find(registry.specs(), spec.name, &Spec::name);
+  if (taken == registry.specs().end()) return {};
+  if (taken->file.ends_with(kAddedSpec))
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("there is a model {} already; `image-engine models remove {}` removes it, --name gives "
+                            "this one another name",
+                            spec.name, spec.name));
+  return fail(
+      ErrorCode::kInvalidArgument,
+      fmt::format("there is a model {} already ({}); give another with --name{}", spec.name, printable(taken->file),
+                  taken->awaits.file.empty() ? "" : ", or --as " + spec.name + " where this is its file"));
+}
+
+// The spec completed from the request and the files.
+Result<AddedModel> completed(const AddRequest& request, const Registry& registry) {
+  AddedModel added;
+  IE_TRY(added.spec, requested(request, registry));
+  Spec& spec = added.spec;
+  const Result<const Spec*> meant = registry.find(request.as);
+  const bool fills_in = meant && (*meant)->name == spec.name && !(*meant)->file.ends_with(kAddedSpec);
+  if (!fills_in) IE_CHECK(check_name(spec, registry));
+  if (!request.as.empty() && !spec.head.empty() && spec.labels.empty())
+    return fail(
+        ErrorCode::kInvalidArgument,
+        fmt::format("the classes of {} are your own: --labels FILE names them in order, one a line", spec.name));
+  IE_TRY(Gatherer files, Gatherer::begin(absolute_path(request.file)));
+  if (spec.variants.empty()) spec.variants = {{"fp32", files.name(), {}}};
+  if (std::ranges::find(spec.variants, files.name(), &Variant::file) == spec.variants.end())
+    spec.variants.front().file = files.name();
+  for (const FileSpec& file : spec.files)
+    if (all_sources(file).empty()) IE_CHECK(files.take(file.name));
+  IE_CHECK(files.take_variants(spec.variants, added.notes));
+  if (!spec.text.vocabulary.empty()) IE_CHECK(files.take(spec.text.vocabulary));
+  if (!spec.text.variants.empty()) IE_CHECK(files.take(spec.text.variants.front().file));
+  IE_CHECK(files.take_variants(spec.text.variants, added.notes));
+  for (const auto& [part, described] : spec.parts)
+    for (const Variant& variant : described.variants) IE_CHECK(files.take(variant.file));
+  IE_CHECK(files.take_weights());
+  spec.files = std::move(files).files();
   spec.conversion = {};
-  const auto is_here = [&](const Variant& variant) {
-    return std::ranges::find(spec.files, variant.file, &FileSpec::name) != spec.files.end();
-  };
-  if (spec.variants.empty() || !std::ranges::all_of(spec.variants, is_here))
-    spec.variants = {{"fp32", spec.files.front().name, {}}};
   if (spec.version.empty()) spec.version = spec.files.front().sha256.substr(0, 12);
   if (spec.title.empty()) spec.title = spec.name;
-  if (spec.licence.name.empty()) spec.licence = {kUnstated, false, "added by you"};
-  return spec;
+  if (spec.licence.name.empty()) spec.licence = {kUnstatedLicence, false, "added by you"};
+  return added;
 }
 
 }  // namespace
 
-Result<Spec> add_model(const AddRequest& request, const Registry& registry, const Store& store,
-                       const PullOptions& options) {
+Result<AddedModel> add_model(const AddRequest& request, const Registry& registry, const Store& store,
+                             const PullOptions& options) {
   IE_CHECK(refuse_encrypted(request.file));
-  IE_TRY(Spec spec, completed(request, registry));
+  if (is_pickle(request.file))
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("{} is a pickle, which can run any code when it is read; where you trust its makers, add "
+                            "--trust: your own Python with ultralytics converts it, without a network",
+                            printable(request.file)));
+  IE_TRY(AddedModel added, completed(request, registry));
+  Spec& spec = added.spec;
   IE_CHECK(make_folders(request.folder));
   const std::string path = spec_path(request.folder, spec.name), beside = path + ".new";
   IE_CHECK(write_file_atomically(beside, spec_text(spec)));
@@ -113,7 +213,7 @@ Result<Spec> add_model(const AddRequest& request, const Registry& registry, cons
   ::unlink(beside.c_str());
   if (!status) return fail(std::move(status).error());
   spec.file = path;
-  return spec;
+  return added;
 }
 
 Status remove_model(const Spec& spec, const Store& store, const std::string& folder, const PullOptions& options) {

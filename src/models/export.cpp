@@ -8,8 +8,10 @@
 #include <algorithm>
 
 #include "core/file.h"
+#include "core/temporary_folder.h"
 #include "core/text.h"
 #include "models/python.h"
+#include "models/spec.h"
 
 namespace image_engine::models {
 namespace {
@@ -33,7 +35,11 @@ constexpr Exporter kExporters[] = {
      .what = "segmentation, likewise",
      .needs_torch = true,
      .has_size = true},
-    {.name = "yolo", .script = "yolo.py", .what = "objects, of Ultralytics' own ONNX file", .takes_file = true},
+    {.name = "yolo",
+     .script = "yolo.py",
+     .what = "objects, of Ultralytics' own ONNX file",
+     .takes_file = true,
+     .pickle_script = "ultralytics_pt.py"},
 };
 
 Result<const Exporter*> find_exporter(const std::string& kind) {
@@ -78,6 +84,24 @@ Result<std::string> python_for(const Exporter& exporter, const ExportRequest& re
                   exporter.name, printable(join_path(scripts, "requirements.txt"))));
 }
 
+// The file that a trusted pickle becomes, in `folder`.
+Result<std::string> unpickled(const Exporter& exporter, const ExportRequest& request, const std::string& scripts,
+                              const std::string& folder) {
+  if (request.own_python.empty())
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("{} is read by a Python of yours with ultralytics: `pip install ultralytics onnx` in an "
+                            "environment of yours, and name its python with --python or IMAGE_ENGINE_EXPORT_PYTHON",
+                            printable(request.from)));
+  if (::access(request.own_python.c_str(), X_OK) != 0)
+    return fail(ErrorCode::kNotFound, fmt::format("{} is no program", printable(request.own_python)));
+  const std::string_view name = file_name(request.from);
+  const std::string made = join_path(folder, std::string(name.substr(0, name.rfind('.'))) + ".onnx");
+  IE_CHECK(run_script(request.own_python, join_path(scripts, exporter.pickle_script),
+                      {"--from", absolute_path(request.from), "--output", made}, kLimit, request.stop,
+                      request.waiting));
+  return made;
+}
+
 std::vector<ExportedFile> read_report(std::string_view text) {
   std::vector<ExportedFile> files;
   while (!text.empty()) {
@@ -101,13 +125,20 @@ Result<std::vector<ExportedFile>> export_model(const ExportRequest& request) {
   if (::access(script.c_str(), R_OK) != 0)
     return fail(ErrorCode::kNotFound, fmt::format("the exporter {} is missing", printable(script)));
   IE_CHECK(check_source(*exporter, request.from));
+  if (request.trusted && is_pickle(request.from) && !exporter->pickle_script.empty()) {
+    IE_TRY(const TemporaryFolder folder, TemporaryFolder::create());
+    ExportRequest readable = request;
+    IE_TRY(readable.from, unpickled(*exporter, request, scripts, folder.path()));
+    readable.own_python.clear();  // the other's packages are not for this
+    return export_model(readable);
+  }
   IE_TRY(const std::string python, python_for(*exporter, request, scripts));
   std::vector<std::string> arguments{"--from",  absolute_path(request.from),  "--output", absolute_path(request.folder),
                                      "--opset", std::to_string(request.opset)};
   if (request.int8) arguments.emplace_back("--int8");
   if (request.dynamic) arguments.emplace_back("--dynamic");
   if (request.size != 0) arguments.insert(arguments.end(), {"--size", std::to_string(request.size)});
-  IE_TRY(const std::string report, run_script(python, script, arguments, kLimit, request.stop));
+  IE_TRY(const std::string report, run_script(python, script, arguments, kLimit, request.stop, request.waiting));
   return read_report(report);
 }
 

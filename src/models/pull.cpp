@@ -32,7 +32,7 @@ std::string downloads_of(const Store& store, const PullOptions& options) {
 }
 
 Status check_licence(const Spec& spec, const PullOptions& options) {
-  const auto is_accepted = [&](const std::string& name) { return name == spec.licence.name || name == spec.name; };
+  const auto is_accepted = [&](const std::string& name) { return name == spec.licence.name || answers_to(spec, name); };
   if (spec.licence.permissive || std::ranges::any_of(options.accepted_licences, is_accepted)) return {};
   return fail(
       ErrorCode::kPermission,
@@ -138,6 +138,9 @@ Status pull(const Spec& spec, const Store& store, const PullOptions& options) {
   if (!spec.server.empty())
     return fail(ErrorCode::kUnsupported,
                 fmt::format("{} runs on a server, there is nothing to fetch: see docs/nvidia.md", spec.name));
+  if (!spec.awaits.file.empty())
+    return fail(ErrorCode::kUnsupported, fmt::format("the file of {} is yours to bring ({}): {}", spec.name,
+                                                     printable(spec.awaits.from), install_command(spec)));
   for (const FileSpec& file : spec.files) {
     IE_CHECK(refuse_encrypted(file.name));
     for (const Source& source : all_sources(file)) IE_CHECK(refuse_encrypted(source.path));

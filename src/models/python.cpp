@@ -50,11 +50,14 @@ constexpr char kInstallPython[] = "on Debian and Ubuntu: apt install python3 pyt
 
 // `named`: the program's name, for messages.
 Result<std::string> run_tool(const std::vector<std::string>& arguments, const std::string& named,
-                             std::chrono::seconds limit, const std::stop_token& stop) {
+                             std::chrono::seconds limit, const std::stop_token& stop,
+                             const std::function<void(double)>& waiting) {
   SpawnOptions options;
   options.arguments = arguments;
   options.environment = child_environment();
-  IE_TRY(Finished finished, run_program(options, {.timeout = limit, .stop = stop, .keep_errors = true, .name = named}));
+  IE_TRY(
+      Finished finished,
+      run_program(options, {.timeout = limit, .stop = stop, .waiting = waiting, .keep_errors = true, .name = named}));
   if (finished.exit_code == 0) return std::move(finished.output);
   const std::string reason = last_line(std::move(finished.errors));
   return fail(ErrorCode::kIo, reason.empty()
@@ -64,18 +67,19 @@ Result<std::string> run_tool(const std::vector<std::string>& arguments, const st
 
 Result<std::string> run_isolated(const std::string& python, std::vector<std::string> head,
                                  std::vector<std::string> arguments, std::chrono::seconds limit,
-                                 const std::stop_token& stop) {
+                                 const std::stop_token& stop, const std::function<void(double)>& waiting = {}) {
   const std::string named = head.back();
   head.insert(head.begin(), {absolute_path(python), "-I", "-B"});
   std::ranges::move(arguments, std::back_inserter(head));
-  return run_tool(head, named, limit, stop);
+  return run_tool(head, named, limit, stop, waiting);
 }
 
 }  // namespace
 
 Result<std::string> run_script(const std::string& python, const std::string& script, std::vector<std::string> arguments,
-                               std::chrono::seconds limit, const std::stop_token& stop) {
-  return run_isolated(python, {"-c", kRunScript, absolute_path(script)}, std::move(arguments), limit, stop);
+                               std::chrono::seconds limit, const std::stop_token& stop,
+                               const std::function<void(double)>& waiting) {
+  return run_isolated(python, {"-c", kRunScript, absolute_path(script)}, std::move(arguments), limit, stop, waiting);
 }
 
 Result<std::string> run_module(const std::string& python, const std::string& module, std::vector<std::string> arguments,

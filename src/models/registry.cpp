@@ -56,14 +56,24 @@ void Registry::name_served(const std::string& model) {
 }
 
 Result<const Spec*> Registry::find(std::string_view name) const {
-  const auto found = std::ranges::find(specs_, name, &Spec::name);
-  if (found != specs_.end()) return &*found;
+  if (const auto found = std::ranges::find(specs_, name, &Spec::name); found != specs_.end()) return &*found;
+  const auto find_called = [&](std::string_view other) {
+    return std::ranges::find_if(specs_, [&](const Spec& spec) { return answers_to(spec, other); });
+  };
+  if (const auto found = find_called(name); found != specs_.end()) return &*found;
   std::vector<std::string_view> names;
-  for (const Spec& spec : specs_) names.push_back(spec.name);
+  for (const Spec& spec : specs_) {
+    names.push_back(spec.name);
+    names.insert(names.end(), spec.aliases.begin(), spec.aliases.end());
+  }
   const std::string_view nearest = nearest_name(name.substr(0, 100), names);
-  return fail(ErrorCode::kNotFound, fmt::format("no model \"{}\"{}", printable(name),
-                                                nearest.empty() ? "; `image-engine models list` names them"
-                                                                : fmt::format("; did you mean \"{}\"?", nearest)));
+  if (nearest.empty())
+    return fail(ErrorCode::kNotFound,
+                fmt::format("no model \"{}\"; `image-engine models list` names them", printable(name)));
+  const Spec& meant = *find_called(nearest);
+  return fail(ErrorCode::kNotFound,
+              fmt::format("no model \"{}\"; did you mean \"{}\"?{}", printable(name), printable(nearest),
+                          meant.server.empty() ? fmt::format(" ({})", install_command(meant)) : ""));
 }
 
 Result<Spec> read_spec(const std::string& file, const Registry& known) {

@@ -21,7 +21,7 @@ class Registry {
   [[nodiscard]] const std::vector<Spec>& specs() const { return specs_; }
   // Sets the server's name of its embedding model: another model makes other vectors.
   void name_served(const std::string& model);
-  // kNotFound names the nearest one.
+  // By name or alias. kNotFound names the nearest one, with the command that installs it.
   [[nodiscard]] Result<const Spec*> find(std::string_view name) const;
 
  private:

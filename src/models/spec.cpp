@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "core/file.h"
 #include "core/hash.h"
 #include "core/json.h"
 #include "core/text.h"
@@ -89,6 +91,22 @@ std::vector<Source> all_sources(const FileSpec& file) {
   std::vector<Source> sources = file.sources;
   for (const FileSpec& part : file.parts) sources.insert(sources.end(), part.sources.begin(), part.sources.end());
   return sources;
+}
+
+bool answers_to(const Spec& spec, std::string_view name) {
+  return spec.name == name || std::ranges::find(spec.aliases, name) != spec.aliases.end();
+}
+
+std::string install_command(const Spec& spec) {
+  if (spec.awaits.file.empty())
+    return fmt::format("image-engine models pull {}{}", spec.name, spec.licence.permissive ? "" : " --accept-licence");
+  return fmt::format("image-engine models add {} --as {}{}", printable(spec.awaits.file), spec.name,
+                     is_pickle(spec.awaits.file) ? " --trust" : "");
+}
+
+bool is_pickle(std::string_view file) {
+  constexpr std::string_view kPickles[] = {".pt", ".pth", ".pkl", ".ckpt"};
+  return std::ranges::find(kPickles, lower_extension(file)) != std::end(kPickles);
 }
 
 Result<Spec> part_of(const Spec& spec, const std::string& name) {

@@ -118,13 +118,21 @@ struct Part {
   std::map<std::string, std::string> options;  // as Spec::head_options
 };
 
+// A file that only the user can bring: `models add FILE --as NAME`.
+struct Awaited {
+  std::string file;  // as its makers call it; empty: the model's files are fetched
+  std::string from;  // where it comes from, one line for people
+};
+
 struct Spec {
-  std::string name;     // [a-z0-9._-]+
-  std::string task;     // "objects", "faces", "embedding", "scene", "text", "actions", …
-  std::string title;    // one line for people
-  std::string version;  // changes when its output changes; part of the records' key
+  std::string name;                  // [a-z0-9._-]+
+  std::vector<std::string> aliases;  // other names that people may call it by, such as its repository
+  std::string task;                  // "objects", "faces", "embedding", "scene", "text", "actions", …
+  std::string title;                 // one line for people
+  std::string version;               // changes when its output changes; part of the records' key
   bool in_default_set = false;
   Licence licence;
+  Awaited awaits;  // instead of files and variants
   std::vector<FileSpec> files;
   Conversion conversion;
   std::vector<Variant> variants;  // at least one; the first is the reference
@@ -141,6 +149,15 @@ struct Spec {
   std::string engine;                               // prebuilt for TensorRT: a path, or one of its files; empty: none
   std::string server;  // "nvidia": the endpoint nvidia_build.embedding makes the vectors; empty: this machine
 };
+
+// Whether people may call it so: by its name or an alias.
+bool answers_to(const Spec& spec, std::string_view name);
+
+// Whether a file of this name is a pickle of PyTorch's, which can run any code when it is read.
+bool is_pickle(std::string_view file);
+
+// The command that installs it.
+std::string install_command(const Spec& spec);
 
 // The spec with the variants, input, outputs and options of this part. kInvalidArgument for an unknown part.
 Result<Spec> part_of(const Spec& spec, const std::string& name);

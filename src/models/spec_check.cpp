@@ -46,6 +46,19 @@ Status check_served(const Spec& spec) {
   return spec.version.empty() ? wrong("lacks `version`") : Status{};
 }
 
+// A model whose file the user brings says all but that.
+Status check_awaited(const Spec& spec) {
+  if (!spec.files.empty() || !spec.variants.empty() || !spec.parts.empty() || !spec.conversion.tool.empty())
+    return wrong("has `awaits`, and files too");
+  if (!is_file_name(spec.awaits.file) || spec.awaits.from.empty())
+    return wrong("needs in `awaits` the name of the file, and where it is from");
+  const std::pair<std::string_view, bool> needed[] = {{"task", !spec.task.empty()},
+                                                      {"licence.name", !spec.licence.name.empty()}};
+  for (const auto& [key, is_there] : needed)
+    if (!is_there) return wrong(fmt::format("lacks `{}`", key));
+  return {};
+}
+
 // A model that sees several frames of a video at once; no other task has them.
 Status check_frames(const Spec& spec) {
   constexpr std::string_view kLayouts[] = {"ncthw", "ntchw", "nthwc"}, kHeads[] = {"softmax", "sigmoid"};
@@ -87,6 +100,7 @@ Status check_parts(const FileSpec& file) {
 
 Status check_complete(const Spec& spec) {
   if (!spec.server.empty()) return check_served(spec);
+  if (!spec.awaits.file.empty() || !spec.awaits.from.empty()) return check_awaited(spec);
   const std::pair<std::string_view, bool> needed[] = {{"task", !spec.task.empty()},
                                                       {"version", !spec.version.empty()},
                                                       {"licence.name", !spec.licence.name.empty()},

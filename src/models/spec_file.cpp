@@ -395,7 +395,7 @@ class Document {
     return {};
   }
 
-  // Everything in `other`, except that it is in the default set.
+  // Everything in `other`, except what is true of that model alone.
   Result<Spec> base(const At& where, const std::string& other) {
     if (std::ranges::find(pending_, other) != pending_.end())
       return fault(where, fmt::format("leads back to {}", printable(other)));
@@ -413,12 +413,18 @@ class Document {
       return fault(where, fmt::format("names \"{}\", which is no model{}", printable(other), meant(other, names)));
     }
     spec.in_default_set = false;
+    spec.licence = {kUnstatedLicence, false, "its spec states none"};
+    spec.aliases.clear();
+    spec.awaits = {};
     return spec;
   }
 
   Status read_spec(const At& at, Spec& spec) const {
     std::string like, file;
     std::uint64_t classes = 0;
+    const auto awaited = [&](const At& v) {
+      return read_map(v, {field("file", spec.awaits.file), field("from", spec.awaits.from)});
+    };
     const auto licence = [&](const At& v) {
       return read_map(v, {field("name", spec.licence.name), field("permissive", spec.licence.permissive),
                           field("notice", spec.licence.notice)});
@@ -429,6 +435,8 @@ class Document {
                            field("version", spec.version),
                            field("default", spec.in_default_set),
                            {"licence", licence},
+                           field("aliases", spec.aliases),
+                           {"awaits", awaited},
                            {"files", [&](const At& v) { return read_list(v, spec.files, read_fetched); }},
                            {"convert", [&](const At& v) { return read_conversion(v, spec.conversion); }},
                            {"variants", [&](const At& v) { return read_variants(v, spec.variants); }},

@@ -14,6 +14,9 @@ namespace image_engine::models {
 
 using SpecMap = std::map<std::string, Spec, std::less<>>;
 
+// The name of the licence where a spec states none: `like:` copies no licence.
+inline constexpr char kUnstatedLicence[] = "unstated";
+
 // Reads a document of specs. `like:` names one of the document, else of `known`. Unless `complete`, files may be absent
 // or lack sources and checksums, which `models add` fills in. Errors: as Registry::load().
 Result<SpecMap> read_specs(const std::string& file, const SpecMap& known, bool complete = true);

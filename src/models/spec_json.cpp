@@ -123,6 +123,8 @@ json spec_json(const Spec& spec) {
   else
     out["parts"] = parts_json(spec.parts);
   for (const FileSpec& file : spec.files) out["files"].push_back(fetched_json(file));
+  if (!spec.aliases.empty()) out["aliases"] = spec.aliases;
+  if (!spec.awaits.file.empty()) out["awaits"] = {{"file", spec.awaits.file}, {"from", spec.awaits.from}};
   if (!spec.conversion.tool.empty()) out["convert"] = conversion_json(spec.conversion);
   if (!spec.engine.empty()) out["engine"] = spec.engine;
   if (!spec.server.empty()) out["server"] = spec.server;

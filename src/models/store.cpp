@@ -67,8 +67,7 @@ Status Store::verify(const Spec& spec) const {
   const Presence found = presence(spec);
   if (found == Presence::kServed) return {};
   if (found == Presence::kAbsent)
-    return fail(ErrorCode::kNotFound,
-                fmt::format("{} is not installed: `image-engine models pull {}`", spec.name, spec.name));
+    return fail(ErrorCode::kNotFound, fmt::format("{} is not installed: `{}`", spec.name, install_command(spec)));
   if (found == Presence::kOutdated)
     return fail(ErrorCode::kCorrupt,
                 fmt::format("{} was installed from another spec; {}", spec.name, how_to_renew(spec)));
@@ -117,7 +116,7 @@ Result<Choice> choose(const Registry& registry, const Store& store, std::string_
     return spec.preference > other->preference;
   };
   for (const Spec& spec : registry.specs()) {
-    if (spec.task != task || !spec.server.empty()) continue;
+    if (spec.task != task || !spec.server.empty() || !spec.awaits.file.empty()) continue;
     if (is_better(spec, choice.spec) && store.presence(spec) == Presence::kInstalled) choice.spec = &spec;
     const bool better_set = choice.missing != nullptr && spec.in_default_set && !choice.missing->in_default_set;
     const bool worse_set = choice.missing != nullptr && !spec.in_default_set && choice.missing->in_default_set;

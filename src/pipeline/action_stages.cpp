@@ -197,7 +197,7 @@ void choose_actions(const std::shared_ptr<const InstalledModels>& models, const 
     if (!stage) return leave_out(stage.error());
     return result.of_videos.push_back(std::move(*stage));
   }
-  const bool is_embedder = embedder != nullptr && wanted == embedder->name;
+  const bool is_embedder = embedder != nullptr && models::answers_to(*embedder, wanted);
   if (!temporal && wanted != "auto" && !is_embedder) return leave_out(temporal.error());
   const bool compares = embedder != nullptr && embedding != nullptr && !embedder->text.tokenizer.empty();
   if (!compares) return;

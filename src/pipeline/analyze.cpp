@@ -7,8 +7,11 @@
 #include <chrono>
 
 #include "core/elapsed.h"
+#include "core/log.h"
 #include "core/text.h"
+#include "infer/provider.h"
 #include "pipeline/gpu_decoding.h"
+#include "pipeline/named_models.h"
 #include "pipeline/run.h"
 #include "pipeline/run_stages.h"
 #include "pipeline/scene_model.h"
@@ -39,6 +42,17 @@ Status check_scene_model(const AnalyzeOptions& options) {
   IE_TRY(const InstalledModels models, InstalledModels::open(options.models, options.config));
   IE_TRY([[maybe_unused]] const models::Spec* spec, find_scene_model(models));
   return {};
+}
+
+// TensorRT is asked for, and is not to be had: what is missing, and what runs the models instead.
+void describe_tensorrt(const Config& config, AnalyzeReport& report) {
+  if (!config.analysis.ml_models.use_tensorrt || config.inference.device == "cpu") return;
+  const Status usual = infer::check_provider(infer::Provider::kTensorRt);
+  if (usual || infer::check_provider(infer::Provider::kTensorRtRtx)) return;
+  const bool has_cuda = infer::check_provider(infer::Provider::kCuda).has_value();
+  report.notes.push_back(fmt::format("TensorRT is not used ({}); models run on {} instead", usual.error().message,
+                                     has_cuda ? "the GPU by CUDA" : "the CPU"));
+  log_info("{}", report.notes.back());
 }
 
 // What then has no headers is found by its name, also after an error.
@@ -110,6 +124,7 @@ worker::PoolOptions pool_options(const Config& config) {
 
 Result<AnalyzeReport> analyze(const AnalyzeOptions& options, store::WriterLock lock) {
   const Clock::time_point start = Clock::now();
+  IE_CHECK(check_named_models(options.models, options.config));
   IE_CHECK(check_scene_model(options));
   IE_CHECK(check_sound(options.models, options.config));
   IE_TRY(store::CatalogueWriter writer, store::CatalogueWriter::open(options.catalogue, std::move(lock)));
@@ -119,6 +134,7 @@ Result<AnalyzeReport> analyze(const AnalyzeOptions& options, store::WriterLock l
   if (decoding.decoder) workers.niceness = kNicenessBesideGpu;
   IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(std::move(workers)));
   AnalyzeReport report;
+  describe_tensorrt(options.config, report);
   const gpu::LaneRecording lanes(!options.trace.empty());
   const DiskWaits disk;
   IE_TRY(report.run, writer.start_run("analyze"));

@@ -86,8 +86,13 @@ Result<InstalledModels> InstalledModels::open(const models::InstallPaths& paths,
 Result<const models::Spec*> InstalledModels::find(std::string_view task, const std::string& wanted) const {
   IE_TRY(const models::Choice choice, models::choose(registry_, store_, task, wanted));
   if (choice.spec != nullptr) return choice.spec;
-  return fail(ErrorCode::kNotFound,
-              fmt::format("no model is installed: image-engine models pull {}", choice.missing->name));
+  const std::string command = models::install_command(*choice.missing);
+  if (wanted == "auto") return fail(ErrorCode::kNotFound, fmt::format("no model is installed: {}", command));
+  const std::string& from = choice.missing->awaits.from;
+  return fail(
+      ErrorCode::kInvalidArgument,
+      fmt::format("the model {} is not installed{}: {}", choice.missing->name,
+                  from.empty() ? "" : fmt::format(" (its file is yours to bring: {})", printable(from)), command));
 }
 
 const models::Spec* InstalledModels::find(std::string_view task, const store::StageKey& key) const {
@@ -96,6 +101,11 @@ const models::Spec* InstalledModels::find(std::string_view task, const store::St
         (store_.presence(spec) == models::Presence::kInstalled || !spec.server.empty()))
       return &spec;
   return nullptr;
+}
+
+bool InstalledModels::has_task(std::string_view name, std::string_view task) const {
+  const Result<const models::Spec*> spec = registry_.find(name);
+  return spec && (*spec)->task == task;
 }
 
 std::vector<const models::Spec*> InstalledModels::all(std::string_view task) const {
@@ -133,6 +143,10 @@ Result<infer::Chosen> InstalledModels::cpu_session(const models::Spec& spec, con
   options.threads = threads;
   return infer::choose_precision(spec, store_, options, canaries, inference_folder(),
                                  precision.empty() ? config_.inference.precision : precision);
+}
+
+Result<infer::Chosen> InstalledModels::session_on_cpu(const models::Spec& spec) const {
+  return cpu_session(spec, canary_of(spec), threads_in_a_run(config_), "auto");
 }
 
 // Models that come with the program are identified by their checksums.

@@ -28,11 +28,15 @@ class InstalledModels {
   // On a GPU without measurements, sessions begin with the first settings that pass (infer::InferenceContext).
   void measure_later() { measures_later_ = true; }
 
-  // The installed model for a task, or a server's if `wanted` names it. kNotFound names the command that installs one;
-  // kInvalidArgument: `wanted` is not a model of the task. Specs live as long as this.
+  // The installed model for a task, or a server's if `wanted` names it. Errors name the command that installs one:
+  // kNotFound for "auto"; kInvalidArgument where `wanted` names a model that is not installed, is for another task, or
+  // that there is not. Specs live as long as this.
   [[nodiscard]] Result<const models::Spec*> find(std::string_view task, const std::string& wanted) const;
   // The model, installed or a server's, whose records have this key; null when there is none.
   [[nodiscard]] const models::Spec* find(std::string_view task, const store::StageKey& key) const;
+
+  // Whether this is the name of a model of the task, installed or not.
+  [[nodiscard]] bool has_task(std::string_view name, std::string_view task) const;
 
   // All installed models of a task.
   [[nodiscard]] std::vector<const models::Spec*> all(std::string_view task) const;
@@ -46,6 +50,8 @@ class InstalledModels {
   // as configured.
   [[nodiscard]] Result<infer::Chosen> cpu_session(const models::Spec& spec, const infer::MakeCanaries& canaries,
                                                   int threads, const std::string& precision = {}) const;
+  // On the CPU, at the precision that is the fastest of those that agree with the first; for any model of pictures.
+  [[nodiscard]] Result<infer::Chosen> session_on_cpu(const models::Spec& spec) const;
   // The text tower. kNotFound when the model has none.
   [[nodiscard]] Result<vision::TextEmbedder> text_embedder(const models::Spec& spec) const;
   // For a few pictures, one at a time: on the CPU unless the configuration names a device, as starting a GPU takes

@@ -269,7 +269,7 @@ void note_session(const infer::Chosen& chosen, PictureStage& stage) {
 bool names_scenes(const InstalledModels& models, const models::Spec* embedding) {
   if (embedding == nullptr || embedding->text.tokenizer.empty()) return false;
   const std::string& wanted = models.config().analysis.ml_models.scene_model;
-  return wanted == "auto" || wanted == embedding->name;
+  return wanted == "auto" || models::answers_to(*embedding, wanted);
 }
 
 StageOutput scene_output(const std::vector<vision::SceneGuess>& guesses) {

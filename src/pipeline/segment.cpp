@@ -123,8 +123,7 @@ tl::unexpected<Error> PictureSegmenter::no_model_for(const std::string& label) c
                     "task segmentation, and a model of your own can be added",
                     printable(label)));
   return fail(ErrorCode::kNotFound,
-              fmt::format("no installed model finds '{}' in a picture: image-engine models pull {}{}", label,
-                          best->name, best->licence.permissive ? "" : " --accept-licence"));
+              fmt::format("no installed model finds '{}' in a picture: {}", label, models::install_command(*best)));
 }
 
 // The installed model with the highest preference that has the label, or the one that was asked for.

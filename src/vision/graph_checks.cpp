@@ -8,6 +8,8 @@
 namespace image_engine::vision {
 namespace {
 
+constexpr std::string_view kWords = "input_ids";  // as exporters call tokens
+
 // The plan's shape, −1 where it depends on the picture.
 std::vector<std::int64_t> planned_shape(const preprocess::Plan& plan) {
   const bool free = plan.fit == preprocess::Fit::kShortEdge;
@@ -82,7 +84,11 @@ Result<std::size_t> find_picture(const models::Spec& spec, const std::vector<inf
     const bool picture = spec.input.name.empty() ? !beside : inputs[i].name == spec.input.name;
     if (!picture && beside) continue;
     if (!picture || found)
-      return fail(ErrorCode::kCorrupt, "its graph has an input '" + inputs[i].name + "' that is not in its spec");
+      return fail(ErrorCode::kCorrupt, "its graph has an input '" + inputs[i].name + "' that is not in its spec" +
+                                           (inputs[i].name == kWords ? ": models that take words beside the picture, "
+                                                                       "such as open-vocabulary detectors, are not "
+                                                                       "supported"
+                                                                     : ""));
     found = i;
   }
   if (!found) return fail(ErrorCode::kCorrupt, "its graph has no input '" + spec.input.name + "'");

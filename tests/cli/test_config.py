@@ -122,3 +122,21 @@ def test_device(engine, photos):
     assert engine.run("analyze", photos, "--device", "cpu").code == DONE
     outcome = engine.run("analyze", photos, "--device", "cuda:first")
     assert outcome.code == USAGE and "cuda:first" in outcome.message and "cuda:N" in outcome.message
+
+
+@pytest.mark.parametrize("flags", [["--use-tensorrt", "true"], ["--config", "optimized"]])
+def test_tensorrt_that_is_not_there_is_said_once(engine, photos, flags):
+    (tensorrt,) = [finding for finding in engine.json("doctor")["findings"] if finding["what"] == "models on TensorRT"]
+    if tensorrt["found"] != "not used":
+        pytest.skip("this machine has TensorRT")
+    outcome = engine.run("analyze", photos, *flags, "--json")
+    said = [note for note in outcome.document()["report"]["notes"] if "TensorRT" in note]
+    assert len(said) == 1 and said[0].startswith("TensorRT is not used (") and "instead" in said[0]
+    assert outcome.message.count("TensorRT is not used") == 1 and " info " in outcome.message, outcome.message
+    assert engine.run("analyze", photos, *flags).out.count(b"TensorRT is not used") == 1, "people read it in the report"
+    assert b"TensorRT" not in engine.run("analyze", photos, *flags, "--device", "cpu").out
+
+
+def test_tensorrt_that_is_not_wanted_is_not_missed(engine, photos):
+    outcome = engine.run("analyze", photos, "--config", "optimized", "--use-tensorrt", "false")
+    assert outcome.code == DONE and b"TensorRT" not in outcome.out + outcome.err

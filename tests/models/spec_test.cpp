@@ -349,6 +349,35 @@ TEST_F(Specs, LikeStartsFromAnother) {
   EXPECT_EQ(own.file, scratch_ / "added/own.yaml");
 }
 
+TEST_F(Specs, LikeCopiesNoLicenceAndNoNames) {
+  const Result<Registry> registry =
+      load(with("    aliases: [me/net]\n"), "models: {own: {like: net}, paid: {like: net, licence: {name: X}}}");
+  ASSERT_OK(registry);
+  const Spec& own = **registry->find("own");
+  EXPECT_EQ(own.licence.name, kUnstatedLicence);
+  EXPECT_FALSE(own.licence.permissive);
+  EXPECT_TRUE(own.aliases.empty());
+  EXPECT_EQ((*registry->find("paid"))->licence.name, "X");
+  EXPECT_EQ((*registry->find("me/net"))->name, "net");
+}
+
+TEST_F(Specs, AFileThatTheUserBrings) {
+  const std::string awaited =
+      "models: {mine: {task: objects, licence: {name: X}, awaits: {file: mine.pt, from: 'its makers'}}}";
+  const Result<Registry> registry = load(awaited);
+  ASSERT_OK(registry);
+  const Spec& mine = **registry->find("mine");
+  EXPECT_EQ(mine.awaits.file + ", " + mine.awaits.from, "mine.pt, its makers");
+  EXPECT_EQ(install_command(mine), "image-engine models add mine.pt --as mine --trust");
+  EXPECT_THAT(registry->find("mien").error().message,
+              AllOf(HasSubstr("did you mean \"mine\"?"), HasSubstr("models add mine.pt --as mine")));
+  EXPECT_THAT(error_of("models: {m: {task: objects, licence: {name: X}, awaits: {file: m.onnx}}}"), HasSubstr("from"));
+  EXPECT_THAT(error_of("models: {m: {task: objects, awaits: {file: m.onnx, from: x}}}"), HasSubstr("licence.name"));
+  EXPECT_THAT(error_of(with("    awaits: {file: m.onnx, from: x}\n")), HasSubstr("files too"));
+  EXPECT_THAT(error_of("models: {m: {task: objects, licence: {name: X}, awaits: {file: a/m.onnx, from: x}}}"),
+              HasSubstr("name of the file"));
+}
+
 TEST_F(Specs, LikeThatLeadsNowhere) {
   EXPECT_THAT(error_of("models: {a: {like: a}}"), HasSubstr("leads back to a"));
   EXPECT_THAT(error_of("models: {a: {like: b}, b: {like: c}, c: {like: a}}"), HasSubstr("leads back"));

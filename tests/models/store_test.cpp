@@ -14,6 +14,7 @@
 #include "models/digest.h"
 #include "models/install_paths.h"
 #include "models/pull.h"
+#include "models/spec_file.h"
 #include "models/store.h"
 #include "tests/support/files.h"
 #include "tests/support/ok.h"
@@ -167,6 +168,12 @@ TEST_F(Models, ChooseTakesTheBestInstalled) {
   EXPECT_EQ(choose(known, store_, "objects", "other").error().code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(choose(known, store_, "objects", "lwo").error().code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(choose(known, store_, "speech", "auto").error().code, ErrorCode::kNotFound);
+}
+
+TEST(Shipped, StatesEachLicence) {
+  const Result<Registry> registry = Registry::load(std::string(IE_SOURCE_DIR) + "/config/models.yaml", "/nonexistent");
+  ASSERT_OK(registry);
+  for (const Spec& spec : registry->specs()) EXPECT_NE(spec.licence.name, kUnstatedLicence) << spec.name;
 }
 
 TEST(Shipped, ReadsAndNamesItsLabels) {

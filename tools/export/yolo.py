@@ -27,8 +27,8 @@ GREY = 114  # Ultralytics' padding
 
 def read(path: Path) -> onnx.ModelProto:
     if path.suffix.lower() in PICKLES:
-        raise ModelError(f"{path} is a pickle, which is not read: it could run anything; write ONNX with Ultralytics' own tool where you "
-                         f"trust it, `yolo export model={path.name} format=onnx dynamic=True`, and give that file")  # fmt: skip
+        raise ModelError(f"{path} is a pickle, which is not read: it could run anything; where you trust it, `image-engine models add "
+                         f"{path.name} --trust`, or Ultralytics' own tool, `yolo export model={path.name} format=onnx dynamic=True`")  # fmt: skip
     if path.suffix.lower() != ".onnx":
         raise ModelError(f"{path} is no .onnx file")
     try:
