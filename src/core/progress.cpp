@@ -78,9 +78,8 @@ void Progress::print(Clock::time_point now) {
   } else {
     text += amount(done);
   }
-  if (unit_ == ProgressUnit::kSecond)
-    text += fmt::format("  {:.1f} × real time", rate);
-  else
+  if (unit_ == ProgressUnit::kSecond && total_ > 0) text += fmt::format("  {:.1f} × real time", rate);
+  if (unit_ != ProgressUnit::kSecond)
     text +=
         rate >= 10 ? fmt::format("  {}/s", amount(static_cast<std::uint64_t>(rate))) : fmt::format("  {:.1f}/s", rate);
   if (total_ > 0 && rate > 0) text += "  ETA " + human_duration(static_cast<double>(total - done) / rate);

@@ -11,7 +11,7 @@
 
 namespace image_engine {
 
-// The unit of a step. kSecond: a second of a recording.
+// The unit of a step. kSecond: a second of a recording; with a total of 0, of a job whose length is not known.
 enum class ProgressUnit : std::uint8_t { kItem, kByte, kSecond };
 
 // One job of `total` steps. Thread-safe. With `enabled` false it only counts.

@@ -29,19 +29,39 @@ def weights(tmp_path_factory):
 def test_export_and_add(engine, folder, weights):
     out = folder / "out"
     document = engine.json("models", "export", "clip", "--from", weights, "-o", out, "--int8")
-    assert sorted(Path(entry["path"]).name for entry in document["files"]) == FILES == sorted(path.name for path in out.iterdir())
-    assert all("numpy" in entry["checked"] or "cosine" in entry["checked"] for entry in document["files"])
-    shutil.copy(weights / "vocabulary.txt", out)
-    (folder / "mine.yaml").write_text(
-        "models: {mine: {like: clip-vit-b-32, version: '2', text: {vocabulary: vocabulary.txt, variants: ["
-        "{precision: fp32, file: clip_text_fp32.onnx}, {precision: int8, file: clip_text_int8.onnx, gate: {cosine: 0.99}}]}}}")
-    (entry,) = engine.json("models", "add", out / "clip_vision_fp32.onnx", "--spec", folder / "mine.yaml")["models"]
+    beside = ["spec.yaml", "vocabulary.txt"]
+    assert sorted(Path(entry["path"]).name for entry in document["files"]) == FILES + beside == sorted(path.name for path in out.iterdir())
+    assert all("numpy" in entry["checked"] or "cosine" in entry["checked"] for entry in document["files"] if entry["path"].endswith(".onnx"))
+    (entry,) = engine.json("models", "add", out / "clip_vision_fp32.onnx", "--spec", out / "spec.yaml", "--name", "mine")["models"]
     assert (entry["name"], entry["task"], entry["state"]) == ("mine", "embedding", "installed")
+    assert entry["precisions"] == ["fp32", "int8"] and "int8" in entry["notes"][0]
     installed = engine.folder / "data/image-engine/models/mine"
     assert {path.name for path in installed.iterdir()} >= {"clip_vision_fp32.onnx", "clip_text_fp32.onnx", "clip_text_int8.onnx", "vocabulary.txt"}
     written = json.loads((engine.folder / "config/image-engine/models/mine.added.yaml").read_text())["models"]["mine"]
     assert written["text"]["tokenizer"] == "clip-bpe" and written["text"]["context"] == 77 and len(written["text"]["variants"]) == 2
     engine.json("models", "verify", "mine")
+
+
+def test_without_a_vocabulary_there_are_no_texts(engine, folder, weights):
+    bare = folder / "bare"
+    bare.mkdir()
+    for name in ("model.safetensors", "config.json"):
+        shutil.copy(weights / name, bare)
+    (bare / "merges.txt").write_text("#version: 0.2\na b\n")  # of another model
+    document = engine.json("models", "export", "clip", "--from", bare, "-o", folder / "out")
+    (told,) = [entry["checked"] for entry in document["files"] if entry["path"].endswith("spec.yaml")]
+    assert "without texts" in told and "merges.txt" in told
+    (entry,) = engine.json("models", "add", folder / "out/clip_vision_fp32.onnx", "--spec", folder / "out/spec.yaml")["models"]
+    assert (entry["name"], entry["state"], entry["precisions"]) == ("bare", "installed", ["fp32"])
+
+
+def test_the_normalisation_of_the_folder(engine, folder, weights):
+    own = folder / "own"
+    shutil.copytree(weights, own)
+    (own / "preprocessor_config.json").write_text(json.dumps({"image_mean": [0.5, 0.25, 0.125], "image_std": [0.5, 1, 0.2]}))
+    engine.json("models", "export", "clip", "--from", own, "-o", folder / "out")
+    (entry,) = json.loads((folder / "out/spec.yaml").read_text())["models"].values()
+    assert entry["input"]["mean"] == [127.5, 63.75, 31.875] and entry["input"]["deviation"] == [127.5, 255, 51]
 
 
 def test_a_text_tower_lies_beside(engine, folder, weights):
