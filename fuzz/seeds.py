@@ -159,6 +159,7 @@ def texts():
     for path in sorted((ROOT / "config").glob("*_config.yaml")):
         yield "config", path.read_bytes()
     yield "globs", b"# names\n*.[jt]p?g\n!keep[!a-z]*/\n/raw/**/old\\ \n**/cache/**\n"
+    yield "masks", bytes([15, 4]) + bytes([0, 24, 60, 126, 255, 126, 60, 24] * 4)
     yield "protocol", bytes(97)  # nine operations that were not asked for
     for answer in ANSWERS:
         yield "nvidia_answers", answer.encode()
