@@ -154,11 +154,27 @@ ANSWERS = [
 ]  # fmt: skip
 
 
+def plugin_description():
+    """As src/plugins/protocol.h archives it: a plugin with one input, one output and one choice."""
+
+    def text(value):
+        return struct.pack("<I", len(value)) + value
+
+    def port(name):
+        return b"\1" + text(name) + text(b"help") + bytes(2)
+
+    parameter = b"\5" + text(b"style") + text(b"") + struct.pack("<3d", 0, 0, 0) + text(b"one") + struct.pack("<I", 2) + text(b"one") + text(b"two")
+    head = struct.pack("<I", 0) + b"".join(map(text, (b"blur", b"1.0", b"MIT", b"Blurs")))
+    return head + struct.pack("<I", 1) + port(b"photo") + struct.pack("<I", 1) + port(b"out") + struct.pack("<I", 1) + parameter + struct.pack("<I", 0)
+
+
 def texts():
     """For the targets that read no pictures."""
     for path in sorted((ROOT / "config").glob("*_config.yaml")):
         yield "config", path.read_bytes()
     yield "globs", b"# names\n*.[jt]p?g\n!keep[!a-z]*/\n/raw/**/old\\ \n**/cache/**\n"
+    yield "masks", bytes([15, 4]) + bytes([0, 24, 60, 126, 255, 126, 60, 24] * 4)
+    yield "plugin_answers", bytes([0, 1]) + plugin_description()
     yield "protocol", bytes(97)  # nine operations that were not asked for
     for answer in ANSWERS:
         yield "nvidia_answers", answer.encode()

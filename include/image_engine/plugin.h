@@ -208,10 +208,11 @@ typedef struct ie_region {
   float width, height;
 } ie_region;
 typedef struct ie_ext_detect {
-  /* [run] All that the installed models find of "face", "person", "text" or another name that a detector has, such as
-   * "car", in an IE_RGB8 picture: the most likely first. It errs on the side of finding, so a region may be none; look
-   * at its confidence (1 of text). Nothing found: IE_OK and a count of 0. IE_NOT_FOUND: no installed model finds such
-   * things (the host's message says which one would). The host owns the regions, valid until run() returns. */
+  /* [run] All that the installed models find of "face", "person", "text", "licence plate", "screen" or another name
+   * that a detector has, such as "car", in an IE_RGB8 picture: the most likely first. It errs on the side of finding,
+   * so a region may be none; look at its confidence (1 of text). Nothing found: IE_OK and a count of 0. IE_NOT_FOUND:
+   * no installed model finds such things (the host's message says which one would). The host owns the regions, valid
+   * until run() returns. */
   ie_status (*detect)(const ie_call* call, const ie_picture* picture, const char* what, const ie_region** regions,
                       uint32_t* count);
 } ie_ext_detect;

@@ -1,5 +1,5 @@
-// Hides faces, people, text or all but the people in photos, so that it cannot be undone: the pixels are replaced by
-// black, or by mean colours of squares, which are also all that the blur is made of.
+// Hides faces, people, text, licence plates, screens or all but the people in photos, so that it cannot be undone: the
+// pixels are replaced by black, or by mean colours of squares, which are also all that the blur is made of.
 #include <image_engine/plugin.h>
 
 #include <cstdlib>
@@ -25,9 +25,9 @@ struct Target {
 };
 // Four across a face with its margins leave fewer than three of the face: of six, blurred, a detector still took one
 // for a face. A person's face is a twelfth of them or more. Text can be found again by trying letters until their
-// mosaic fits: a line becomes one square.
-constexpr Target kTargets[] = {
-    {"faces", "face", 4}, {"people", "person", 12}, {"text", "text", 1}, {"background", nullptr, 16}};
+// mosaic fits: a line becomes one square, and so does a plate.
+constexpr Target kTargets[] = {{"faces", "face", 4},           {"people", "person", 12}, {"text", "text", 1},
+                               {"plates", "licence plate", 1}, {"screens", "screen", 4}, {"background", nullptr, 16}};
 constexpr std::uint32_t kLeastSquare = 8;  // pixels
 
 struct Box {
@@ -170,7 +170,7 @@ ie_status run(void*, const ie_call* call) {
 const ie_port kInputs[] = {{sizeof(ie_port), IE_PICTURE, "photo", "The photo", 0}};
 const ie_port kOutputs[] = {
     {sizeof(ie_port), IE_PICTURE, "private", "The photo in which that is hidden", IE_SAME_SIZE}};
-const char* const kTargetNames[] = {"faces", "people", "text", "background", nullptr};
+const char* const kTargetNames[] = {"faces", "people", "text", "plates", "screens", "background", nullptr};
 const char* const kStyleNames[] = {"mosaic", "solid", "blur", nullptr};
 const ie_parameter kParameters[] = {
     {sizeof(ie_parameter), IE_CHOICE, "target", "What is hidden; background: all but the people", 0, 0, 0, "faces",
@@ -191,7 +191,7 @@ IE_EXPORT const ie_plugin image_engine_plugin = {
     "privacy-blur",
     "1.0.0",
     "Apache-2.0",
-    "Hides faces, people, text or the background so that it cannot be undone",
+    "Hides faces, people, text, plates, screens or the background so that it cannot be undone",
     kInputs,
     1,
     1,

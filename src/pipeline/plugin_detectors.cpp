@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <string_view>
 #include <thread>
 
 #include "core/text.h"
@@ -27,9 +29,33 @@ constexpr std::uint32_t kCoarseFaces = 224;
 constexpr double kMostReducedFaces = 1, kMostReducedObjects = 2;
 constexpr std::uint32_t kMostTextParts = 8;  // along an edge
 
+// What detectors' authors call a thing; by the name that plugins ask for, in lower case with spaces.
+struct Thing {
+  std::string_view name;
+  std::vector<std::string_view> labels;
+};
+const Thing kThings[] = {
+    {"licence plate",
+     {"licence plate", "license plate", "number plate", "registration plate", "vehicle registration plate",
+      "licenceplate", "licenseplate", "numberplate", "plate", "lpd"}},
+    {"screen",
+     {"screen", "monitor", "display", "tv", "tvmonitor", "television", "computer monitor", "laptop", "cell phone",
+      "mobile phone", "tablet computer"}},
+};
+
+std::string with_spaces(const std::string& label) {
+  std::string lower = ascii_lower(label);
+  std::ranges::replace_if(
+      lower, [](char c) { return c == '_' || c == '-'; }, ' ');
+  return lower;
+}
+
 // Of the detector's label, when a plugin asks for `what`.
 bool is_asked_for(const std::string& label, const std::string& what) {
-  return what == kPerson ? names_people(label) : ascii_lower(label) == ascii_lower(what);
+  if (what == kPerson) return names_people(label);
+  const auto* const thing = std::ranges::find(kThings, ascii_lower(what), &Thing::name);
+  if (thing == std::end(kThings)) return ascii_lower(label) == ascii_lower(what);
+  return std::ranges::find(thing->labels, with_spaces(label)) != thing->labels.end();
 }
 
 bool knows(const models::Spec& spec, const std::string& what) {
@@ -85,14 +111,15 @@ Result<const InstalledModels*> PluginDetectors::models() {
 Result<const models::Spec*> PluginDetectors::spec_for(const std::string& what) {
   IE_TRY(const InstalledModels* const models, this->models());
   if (what == kFace) return models->find(kFaces, "auto");
-  IE_TRY(const models::Spec* const configured, models->find("objects", config_.analysis.ml_models.object_model));
-  if (knows(*configured, what)) return configured;
+  const auto configured = models->find("objects", config_.analysis.ml_models.object_model);
+  if (!configured && configured.error().code != ErrorCode::kNotFound) return fail(configured.error());
+  if (configured && knows(**configured, what)) return *configured;
   for (const models::Spec* spec : models->all("objects"))
     if (knows(*spec, what)) return spec;
   return fail(ErrorCode::kNotFound,
-              fmt::format("no installed detector finds '{}': {} finds {} other things; image-engine models add adds a "
-                          "detector of your own",
-                          printable(what), configured->name, configured->labels.size()));
+              fmt::format("no installed detector finds '{}': add one that does, image-engine models add FILE.onnx "
+                          "--spec FILE.yaml, with such a name among its labels",
+                          printable(what)));
 }
 
 Result<const vision::ThoroughDetector*> PluginDetectors::detector(const models::Spec& spec) {

@@ -24,7 +24,8 @@ class PluginDetectors {
   // `stop`: ends a search between two runs of a model, with kInterrupted.
   PluginDetectors(Config config, std::stop_token stop) : config_(std::move(config)), stop_(std::move(stop)) {}
 
-  // "face", "person", "text", or an object by the name that an installed detector has for it; the most likely first.
+  // "face", "person", "text", "licence plate" and "screen" by any of the names that detectors have for them, or an
+  // object by the name that an installed detector has for it; the most likely first.
   // Detectors are used at half their usual threshold, in the whole picture and in parts, so that little is missed.
   // Models are loaded at the first call. kNotFound: no installed model finds that; names the command that installs one,
   // or what there is.

@@ -15,8 +15,9 @@ struct PluginStages {
 };
 
 // Of the plugins in `plugins.stages`: each runs on the whole photo with its defaults, and its records are kept, by the
-// names of its outputs. Its stage is "plugins:NAME", anew with another file of it. Left out are those that are not
-// installed, refused or set aside, that make no record, and that need more than the photo.
+// names of its outputs. It may ask where things are and what belongs to a subject; the models that answer are not part
+// of its key. Its stage is "plugins:NAME", anew with another file of it. Left out are those that are not installed,
+// refused or set aside, that make no record, and that need more than the photo.
 PluginStages plugin_stages(const Config& config);
 
 // The names of stages, in which "plugins" stands for all of these, too.

@@ -191,8 +191,9 @@ Result<Segmented> PictureSegmenter::segment(const ImageView& picture, const std:
   result.model_seconds = seconds_since(start);
   if (change) change(result.matte);
   const auto between = std::chrono::steady_clock::now();
-  result.alpha =
-      options_.refine ? vision::refine_alpha(picture, result.matte) : vision::interpolate_alpha(picture, result.matte);
+  result.alpha = options_.refine
+                     ? vision::refine_alpha(picture, result.matte, static_cast<int>(models_.config().worker_count()))
+                     : vision::interpolate_alpha(picture, result.matte);
   result.refine_seconds = seconds_since(between);
   if (std::ranges::none_of(result.alpha, [](std::uint8_t alpha) { return alpha >= kInside; }))
     return nothing(spec.labels[found.labels.front()]);

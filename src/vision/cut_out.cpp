@@ -2,20 +2,40 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cmath>
 #include <cstddef>
 
 #include "preprocess/resample.h"
+#include "vision/in_threads.h"
 
 namespace image_engine::vision {
 namespace {
 
-// Several numbers for each place of a grid.
+// From one row to before another.
+struct Rows {
+  std::uint32_t first = 0, end = 0;
+};
+// And so many on each side, where there are any.
+Rows widened(const Rows& rows, std::uint32_t by, std::uint32_t count) {
+  return {rows.first - std::min(rows.first, by), std::min(rows.end + by, count)};
+}
+
+// Several numbers for each place of a grid, or of some of its rows.
 template <std::size_t N>
 struct Grid {
-  std::uint32_t width = 0, height = 0;
+  std::uint32_t width = 0, height = 0;  // of the whole grid
+  Rows rows;                            // those that are here
   std::vector<std::array<float, N>> cells;
-  Grid(std::uint32_t w, std::uint32_t h) : width(w), height(h), cells(std::size_t{w} * h) {}
+  Grid(std::uint32_t w, std::uint32_t h) : Grid(w, h, Rows{0, h}) {}
+  Grid(std::uint32_t w, std::uint32_t h, const Rows& here)
+      : width(w), height(h), rows(here), cells(std::size_t{w} * (here.end - here.first)) {}
+  [[nodiscard]] const std::array<float, N>* row(std::uint32_t y) const {
+    return cells.data() + std::size_t{y - rows.first} * width;
+  }
+  [[nodiscard]] std::array<float, N>* row(std::uint32_t y) {
+    return cells.data() + std::size_t{y - rows.first} * width;
+  }
 };
 
 // Cells of a window around the i-th of `count` that exist.
@@ -23,13 +43,15 @@ std::uint32_t cells_around(std::uint32_t i, std::uint32_t radius, std::uint32_t 
   return std::min(i + radius, count - 1) - (i - std::min(i, radius)) + 1;
 }
 
-// The means of windows of 2 × radius + 1, of what lies within the grid.
+// The means of windows of 2 × radius + 1, of what lies within the grid; of the rows whose windows are here.
 template <std::size_t N>
 Grid<N> window_means(const Grid<N>& grid, std::uint32_t radius) {
-  Grid<N> across(grid.width, grid.height), result(grid.width, grid.height);
-  for (std::uint32_t y = 0; y < grid.height; ++y) {
-    const auto* const from = grid.cells.data() + std::size_t{y} * grid.width;
-    auto* const to = across.cells.data() + std::size_t{y} * grid.width;
+  const Rows& here = grid.rows;
+  const Rows inner{here.first == 0 ? 0 : here.first + radius, here.end == grid.height ? here.end : here.end - radius};
+  Grid<N> across(grid.width, grid.height, here), result(grid.width, grid.height, inner);
+  for (std::uint32_t y = here.first; y < here.end; ++y) {
+    const auto* const from = grid.row(y);
+    auto* const to = across.row(y);
     std::array<double, N> sum{};
     const auto add = [&](std::uint32_t x, double sign) {
       for (std::size_t k = 0; k < N; ++k) sum[k] += sign * static_cast<double>(from[x][k]);
@@ -45,16 +67,17 @@ Grid<N> window_means(const Grid<N>& grid, std::uint32_t radius) {
   // Down the columns, all of them at once.
   std::vector<std::array<double, N>> sums(grid.width);
   const auto add_row = [&](std::uint32_t y, double sign) {
-    const auto* const row = across.cells.data() + std::size_t{y} * grid.width;
+    const auto* const row = across.row(y);
     for (std::uint32_t x = 0; x < grid.width; ++x)
       for (std::size_t k = 0; k < N; ++k) sums[x][k] += sign * static_cast<double>(row[x][k]);
   };
-  for (std::uint32_t y = 0; y < std::min(radius, grid.height); ++y) add_row(y, 1);
-  for (std::uint32_t y = 0; y < grid.height; ++y) {
+  const std::uint32_t highest = inner.first - std::min(inner.first, radius);  // of the first window
+  for (std::uint32_t y = highest; y < std::min(inner.first + radius, grid.height); ++y) add_row(y, 1);
+  for (std::uint32_t y = inner.first; y < inner.end; ++y) {
     if (y + radius < grid.height) add_row(y + radius, 1);
-    if (y > radius) add_row(y - radius - 1, -1);
+    if (y > inner.first && y > radius) add_row(y - radius - 1, -1);
     const double share = 1.0 / cells_around(y, radius, grid.height);
-    auto* const row = result.cells.data() + std::size_t{y} * grid.width;
+    auto* const row = result.row(y);
     for (std::uint32_t x = 0; x < grid.width; ++x)
       for (std::size_t k = 0; k < N; ++k) row[x][k] = static_cast<float>(sums[x][k] * share);
   }
@@ -71,9 +94,12 @@ class Interpolated {
   }
   void go_to_row(std::uint32_t y) {
     const Place down = place(y, height_, grid_->height);
-    const auto* const top = grid_->cells.data() + std::size_t{down.first} * grid_->width;
-    const auto* const below = grid_->cells.data() + std::size_t{down.second} * grid_->width;
+    const auto *const top = grid_->row(down.first), *const below = grid_->row(down.second);
     for (std::uint32_t x = 0; x < grid_->width; ++x) mixed_[x] = mix(top[x], below[x], down.part);
+  }
+  // The grid's rows that `count` rows from `first` on of `height` lie between.
+  static Rows grid_rows(std::uint32_t first, std::uint32_t count, std::uint32_t height, std::uint32_t cells) {
+    return {place(first, height, cells).first, place(first + count - 1, height, cells).second + 1};
   }
   // In that row.
   [[nodiscard]] std::array<float, N> at(std::uint32_t x) const {
@@ -164,21 +190,23 @@ Linear fit(const std::array<float, 13>& m) {
   return {static_cast<float>(a0), static_cast<float>(a1), static_cast<float>(a2), static_cast<float>(b)};
 }
 
-Grid<4> linear_models(const Grid<3>& colours, const Grid<1>& matte) {
-  Grid<13> products(colours.width, colours.height);
+Grid<4> linear_models(const Grid<3>& colours, const Grid<1>& matte, const Rows& rows) {
+  Grid<13> products(colours.width, colours.height, widened(rows, 2 * kFitRadius, colours.height));
+  const auto* const colour = colours.row(products.rows.first);
+  const auto* const alpha = matte.row(products.rows.first);
   for (std::size_t i = 0; i < products.cells.size(); ++i) {
-    const auto& [r, g, b] = colours.cells[i];
-    const float p = matte.cells[i][0];
+    const auto& [r, g, b] = colour[i];
+    const float p = alpha[i][0];
     products.cells[i] = {r, g, b, p, r * r, r * g, r * b, g * g, g * b, b * b, r * p, g * p, b * p};
   }
   products = window_means(products, kFitRadius);
-  Grid<4> models(colours.width, colours.height);
+  Grid<4> models(colours.width, colours.height, products.rows);
   std::ranges::transform(products.cells, models.cells.begin(), fit);
   return window_means(models, kFitRadius);
 }
 
-// The squared errors, around each place, of the models and of interpolation: that of half as many places each way.
-Grid<2> squared_errors(const Grid<3>& colours, const Grid<1>& matte, const Grid<4>& models) {
+// With half as many places each way.
+Grid<1> halved(const Grid<1>& matte) {
   Grid<1> half((matte.width + 1) / 2, (matte.height + 1) / 2);
   for (std::uint32_t y = 0; y < half.height; ++y)
     for (std::uint32_t x = 0; x < half.width; ++x) {
@@ -189,34 +217,71 @@ Grid<2> squared_errors(const Grid<3>& colours, const Grid<1>& matte, const Grid<
       half.cells[std::size_t{y} * half.width + x] = {
           (at(2 * x, 2 * y) + at(right, 2 * y) + at(2 * x, below) + at(right, below)) / 4};
     }
-  Interpolated<1> coarse(half, matte.width, matte.height);
-  Grid<2> errors(matte.width, matte.height);
-  for (std::uint32_t y = 0; y < matte.height; ++y) {
+  return half;
+}
+
+// What the models of all places are made of.
+struct Fitting {
+  Grid<3> colours;
+  Grid<1> matte, half;
+};
+
+// The squared errors, around each place, of the models and of interpolation: that of half as many places each way.
+Grid<2> squared_errors(const Fitting& given, const Grid<4>& models) {
+  Interpolated<1> coarse(given.half, models.width, models.height);
+  Grid<2> errors(models.width, models.height, models.rows);
+  for (std::uint32_t y = models.rows.first; y < models.rows.end; ++y) {
     coarse.go_to_row(y);
-    for (std::uint32_t x = 0; x < matte.width; ++x) {
-      const std::size_t i = std::size_t{y} * matte.width + x;
-      const auto& [r, g, b] = colours.cells[i];
-      const Linear& m = models.cells[i];
-      const float fitted = m[0] * r + m[1] * g + m[2] * b + m[3] - matte.cells[i][0];
-      const float interpolated = coarse.at(x)[0] - matte.cells[i][0];
-      errors.cells[i] = {fitted * fitted, interpolated * interpolated};
+    const auto* const colours = given.colours.row(y);
+    const auto* const matte = given.matte.row(y);
+    const Linear* const fits = models.row(y);
+    auto* const to = errors.row(y);
+    for (std::uint32_t x = 0; x < models.width; ++x) {
+      const auto& [r, g, b] = colours[x];
+      const Linear& m = fits[x];
+      const float fitted = m[0] * r + m[1] * g + m[2] * b + m[3] - matte[x][0];
+      const float interpolated = coarse.at(x)[0] - matte[x][0];
+      to[x] = {fitted * fitted, interpolated * interpolated};
     }
   }
   return window_means(errors, kErrorRadius);
 }
 
-// The models, where they are no better mixed with the matte as it is.
-Grid<4> mixed_models(const ImageView& picture, const Grid<1>& matte) {
-  const Grid<3> colours = reduced(picture, matte.width, matte.height);
-  Grid<4> models = linear_models(colours, matte);
-  const Grid<2> errors = squared_errors(colours, matte, models);
-  for (std::size_t i = 0; i < models.cells.size(); ++i) {
-    const auto& [fitted, interpolated] = errors.cells[i];
-    const float part = interpolated / (interpolated + fitted + kSmoothError);
-    for (float& number : models.cells[i]) number *= part;
-    models.cells[i][3] += (1 - part) * matte.cells[i][0];
+// The models of these rows, where they are no better mixed with the matte as it is.
+Grid<4> mixed_models(const Fitting& given, const Rows& rows) {
+  const std::uint32_t width = given.matte.width, height = given.matte.height;
+  const Grid<4> models = linear_models(given.colours, given.matte, widened(rows, kErrorRadius, height));
+  const Grid<2> errors = squared_errors(given, models);
+  Grid<4> mixed(width, height, rows);
+  for (std::uint32_t y = rows.first; y < rows.end; ++y)
+    for (std::uint32_t x = 0; x < width; ++x) {
+      const auto& [fitted, interpolated] = errors.row(y)[x];
+      const float part = interpolated / (interpolated + fitted + kSmoothError);
+      Linear& model = mixed.row(y)[x] = models.row(y)[x];
+      for (float& number : model) number *= part;
+      model[3] += (1 - part) * given.matte.row(y)[x][0];
+    }
+  return mixed;
+}
+
+constexpr std::uint32_t kBandRows = 64;  // of the grid, whose models exist at once in a thread
+
+// The alpha of these rows of the picture.
+void refine_rows(const ImageView& picture, const Fitting& given, const Rows& rows, std::uint8_t* alpha) {
+  const Grid<4> models = mixed_models(
+      given, Interpolated<4>::grid_rows(rows.first, rows.end - rows.first, picture.height, given.matte.height));
+  Interpolated<4> places(models, picture.width, picture.height);
+  const std::size_t begin = std::size_t{rows.first} * picture.width;
+  const std::uint8_t* pixel = picture.pixels.data() + begin * 3;
+  std::uint8_t* to = alpha + begin;
+  for (std::uint32_t y = rows.first; y < rows.end; ++y) {
+    places.go_to_row(y);
+    for (std::uint32_t x = 0; x < picture.width; ++x, pixel += 3) {
+      const Linear m = places.at(x);
+      const float red = pixel[0], green = pixel[1], blue = pixel[2];
+      *to++ = byte_of(m[0] * red + m[1] * green + m[2] * blue + m[3] * 255);
+    }
   }
-  return models;
 }
 
 constexpr int kPure = 16;  // the power of alpha by which places count as wholly foreground
@@ -299,21 +364,20 @@ std::vector<std::uint8_t> interpolate_alpha(const ImageView& picture, const Matt
   return alpha;
 }
 
-std::vector<std::uint8_t> refine_alpha(const ImageView& picture, const Matte& matte) {
-  const Grid<1> grid = matte_grid(matte, std::min(matte.width, picture.width), std::min(matte.height, picture.height));
-  const Grid<4> models = mixed_models(picture, grid);
-  Interpolated<4> rows(models, picture.width, picture.height);
-  std::vector<std::uint8_t> alpha;
-  alpha.reserve(std::size_t{picture.width} * picture.height);
-  const std::uint8_t* pixel = picture.pixels.data();
-  for (std::uint32_t y = 0; y < picture.height; ++y) {
-    rows.go_to_row(y);
-    for (std::uint32_t x = 0; x < picture.width; ++x, pixel += 3) {
-      const Linear m = rows.at(x);
-      const float red = pixel[0], green = pixel[1], blue = pixel[2];
-      alpha.push_back(byte_of(m[0] * red + m[1] * green + m[2] * blue + m[3] * 255));
-    }
-  }
+std::vector<std::uint8_t> refine_alpha(const ImageView& picture, const Matte& matte, int threads) {
+  const std::uint32_t width = std::min(matte.width, picture.width), height = std::min(matte.height, picture.height);
+  const Grid<1> grid = matte_grid(matte, width, height);
+  const Fitting given{reduced(picture, width, height), grid, halved(grid)};
+  const std::uint32_t bands = (height + kBandRows - 1) / kBandRows;
+  const auto edge = [&](std::uint32_t band) {
+    return static_cast<std::uint32_t>(std::uint64_t{picture.height} * band / bands);
+  };
+  std::vector<std::uint8_t> alpha(std::size_t{picture.width} * picture.height);
+  std::atomic<std::uint32_t> next = 0;
+  in_threads(threads, [&](std::size_t) {
+    for (std::uint32_t band = next.fetch_add(1); band < bands; band = next.fetch_add(1))
+      refine_rows(picture, given, {edge(band), edge(band + 1)}, alpha.data());
+  });
   return alpha;
 }
 

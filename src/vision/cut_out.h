@@ -13,9 +13,10 @@ namespace image_engine::vision {
 // places alpha is a linear function of colour, fitted to the matte and to the picture reduced to its size, and applied
 // to the whole picture: the guided filter (He, Sun, Tang: Guided Image Filtering, 2013, with colours as guide) as in He
 // and Sun: Fast Guided Filter, 2015. Where the matte is so smooth that interpolation reproduces it, or where colours do
-// not explain it, it is only interpolated. `picture` must be complete. Memory beside the result: some 40 floats for
-// each place of the matte. Thread-safe, as is all below.
-std::vector<std::uint8_t> refine_alpha(const ImageView& picture, const Matte& matte);
+// not explain it, it is only interpolated. `picture` must be complete. It works in bands, on `threads`
+// threads. Memory beside the result: 6 floats for each place of the matte, and some 40 of a band of 64 rows of it for
+// each thread. Thread-safe, as is all below.
+std::vector<std::uint8_t> refine_alpha(const ImageView& picture, const Matte& matte, int threads = 1);
 
 // The matte interpolated, without the picture.
 std::vector<std::uint8_t> interpolate_alpha(const ImageView& picture, const Matte& matte);

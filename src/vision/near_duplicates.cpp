@@ -5,11 +5,10 @@
 #include <atomic>
 #include <bit>
 #include <numeric>
-#include <system_error>
-#include <thread>
 #include <utility>
 
 #include "core/cpu.h"
+#include "vision/in_threads.h"
 
 namespace image_engine::vision {
 namespace {
@@ -193,17 +192,6 @@ Loops choose_loops() { return cpu_uses_popcnt() ? Loops{run_popcnt, nearest_popc
 #else
 Loops choose_loops() { return {}; }
 #endif
-
-// Runs `work` in this thread and up to `threads` − 1 others, fewer if the system refuses more.
-template <typename Work>
-void in_threads(int threads, const Work& work) {
-  std::vector<std::jthread> helpers;
-  try {
-    for (int t = 1; t < threads; ++t) helpers.emplace_back([&work, t] { work(static_cast<std::size_t>(t)); });
-  } catch (const std::system_error&) {
-  }
-  work(0);
-}
 
 void join_part(const Join& join, int threads, std::vector<std::vector<Pair>>& found) {
   std::atomic<std::uint32_t> next_key{0};

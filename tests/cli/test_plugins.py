@@ -18,6 +18,7 @@ import onnxruntime
 import pytest
 from engine import DONE, DONE_WITH_FAILURES, FAILED, INTERRUPTED, ROOT, USAGE
 from PIL import Image
+from segment_models import install_known
 
 EXAMPLES = ROOT / "examples"
 # A plugin whose parts a test replaces.
@@ -430,6 +431,35 @@ def test_a_plugin_is_a_stage_of_analyze(engine, build, photos, folder):
     engine.json("plugins", "install", "--force", other)
     engine.analyze(photos, "--only", "plugins", expect=DONE_WITH_FAILURES)
     assert engine.json("show", good)["plugins"]["facts"]["colours"]["total"] == int(pixels(good).sum())
+
+
+QUESTIONS = """
+  const ie_ext_segment* segment = call->extension(call, IE_EXT_SEGMENT);
+  const ie_ext_detect* detect = call->extension(call, IE_EXT_DETECT);
+  const ie_picture* mask = NULL;
+  const ie_region* regions = NULL;
+  uint32_t count = 0;
+  if (segment == NULL || detect == NULL) return IE_UNSUPPORTED;
+  if (segment->segment(call, photo, "subject", &mask) != IE_OK) return IE_NOT_FOUND;
+  unsigned long inside = 0;
+  for (uint32_t y = 0; y < mask->height; ++y) for (uint32_t x = 0; x < mask->width; ++x) inside += mask->pixels[y * mask->row_bytes + x] > 127;
+  const ie_status found = detect->detect(call, photo, "licence plate", &regions, &count);
+  char text[99]; snprintf(text, sizeof text, "{\\"inside\\": %lu, \\"found\\": %d}", inside, (int)found);
+  return call->give_record(call, 0, text);
+"""
+
+
+def test_a_stage_may_ask_what_plugins_run_may(engine, build, photos, folder):
+    installed(engine, build("questions", run=QUESTIONS, kind="IE_RECORD", flags="0", output="answers"))
+    (folder / "config.yaml").write_text("plugins: {stages: [questions]}\n")
+    engine.environment["IMAGE_ENGINE_CONFIG"] = str(folder / "config.yaml")
+    alpha = numpy.zeros((32, 32))
+    alpha[8:24, 8:24] = 1
+    install_known(engine, alpha)
+    good = photo(photos / "good.png", (320, 320))
+    engine.analyze(photos)
+    answers = engine.json("show", good)["plugins"]["questions"]["answers"]
+    assert abs(answers["inside"] - 160 * 160) < 0.06 * 160 * 160 and answers["found"] == 5  # IE_NOT_FOUND: there is no such detector
 
 
 class Signer:

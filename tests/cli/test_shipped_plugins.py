@@ -14,8 +14,11 @@ import numpy
 import onnxruntime
 import picture_files as files
 import pytest
+from action_models import save, tensor
 from engine import DONE, FAILED, ROOT, SAMPLES, USAGE
+from onnx import helper
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from segment_models import install
 from test_colour import P3, in_srgb, profile
 
 SHIPPED = ["background-removal", "privacy-blur", "subject-isolation"]
@@ -176,7 +179,39 @@ def test_without_the_model_there_is_no_picture(engine, photos, folder):
     assert result["error"]["code"] == "not-found" and "image-engine models pull centerface" in result["error"]["message"]
     assert list((folder / "out").iterdir()) == []
     outcome = engine.run("plugins", "run", "privacy-blur", photos, "-o", folder / "out", "--set", "target=dogs")
-    assert outcome.code == USAGE and "faces, people, text, background" in outcome.message
+    assert outcome.code == USAGE and "faces, people, text, plates, screens, background" in outcome.message
+
+
+def install_detector(engine, labels, boxes):
+    """A detector of the head yolo that finds a box [x, y, width, height] of each label in any picture of 64 × 64."""
+    path = engine.folder / "detector.onnx"
+    rows = numpy.zeros((1, 4 + len(labels), len(boxes)), numpy.float32)
+    for i, (x, y, width, height) in enumerate(boxes):
+        rows[0, :4, i] = x + width / 2, y + height / 2, width, height
+        rows[0, 4 + i, i] = 0.9
+    save(path, [helper.make_node("ReduceMean", ["image"], ["mean"], axes=[1, 2], keepdims=0), helper.make_node("Mul", ["mean", "nothing"], ["none"]),
+                helper.make_node("ReduceMax", ["none"], ["zero"], keepdims=0), helper.make_node("Add", ["zero", "rows"], ["predictions"])],
+         [tensor("image", [1, 3, 64, 64])], [tensor("predictions", list(rows.shape))], [("nothing", numpy.zeros(1, numpy.float32)), ("rows", rows)])  # fmt: skip
+    install(engine, "mine", path, task="objects", head="yolo", labels=labels, input={"width": 64, "height": 64})
+
+
+@pytest.mark.parametrize("target,hidden_box", [("plates", (10, 20, 20, 8)), ("screens", (40, 4, 12, 12))])
+def test_plates_and_screens_by_a_detector_of_ones_own(engine, photos, folder, target, hidden_box):
+    """By whatever names its authors have for them; without one that has such a name there is no picture."""
+    engine.environment["IMAGE_ENGINE_MODELS"] = str(folder / "models")
+    random = numpy.random.default_rng(2).integers(0, 256, (64, 64, 3), dtype=numpy.uint8)
+    Image.fromarray(random).save(photos / "street.png")
+    flags = ["--set", f"target={target}", "--set", "margin=0"]
+    (result,) = hidden(engine, photos / "street.png", out=folder / "out", flags=flags, expect=FAILED)["results"]
+    assert result["error"]["code"] == "not-found" and "image-engine models add" in result["error"]["message"]
+    install_detector(engine, ["License_Plate", "car", "tv"], [(10, 20, 20, 8), (5, 10, 50, 40), (40, 4, 12, 12)])
+    (result,) = hidden(engine, photos / "street.png", out=folder / "out", flags=flags)["results"]
+    assert result["messages"] == [f"{target}: 1 hidden, 0 kept"]
+    changed = (pixels(photos / "street.png") != pixels(folder / "out/street-private.png")).any(axis=-1)
+    x, y, width, height = hidden_box
+    assert part(changed, hidden_box).mean() > 0.95
+    changed[y - 2 : y + height + 2, x - 2 : x + width + 2] = False  # its margin is at least 2 pixels
+    assert not changed.any()
 
 
 SECRET = b"secret-of-the-photo"
