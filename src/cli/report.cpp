@@ -141,7 +141,8 @@ nlohmann::json gpu_lanes_json(const AnalyzeReport& report) {
 nlohmann::json phases_json(const AnalyzeReport& report) {
   return {{"scan", phase_json(report.scanning)},   {"metadata", phase_json(report.metadata)},
           {"content", phase_json(report.content)}, {"ml", phase_json(report.ml)},
-          {"videos", phase_json(report.videos)},   {"sounds", phase_json(report.sounds)}};
+          {"text", phase_json(report.text)},       {"videos", phase_json(report.videos)},
+          {"sounds", phase_json(report.sounds)}};
 }
 
 nlohmann::json report_json(const AnalyzeReport& report, const GpuMonitor& gpus) {
@@ -213,6 +214,9 @@ void print_report(const Context& context, const AnalyzeReport& report, const Gpu
     print_steps(report);
     print_line("");
   }
+  if (report.text.files > 0)
+    print_line(fmt::format("Text read in {} in {} ({})", human_count(report.text.files, "photo"),
+                           human_duration(report.text.seconds), rate_text(rate(report.text))));
   if (report.videos.files > 0)
     print_line(fmt::format("{} of video in {} ({:.1f} × real time)", human_duration(report.video_seconds),
                            human_duration(report.videos.seconds),

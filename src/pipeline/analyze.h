@@ -129,7 +129,7 @@ struct AnalyzeReport {
   std::uint64_t waiting = 0;           // left to do, when cancelled
   std::uint64_t killed = 0;            // left to the next run: the system killed their workers twice
   std::uint64_t worker_deaths = 0;
-  PhaseReport scanning{"scan"}, metadata{"metadata"}, content{"content"}, ml{"ml"}, videos{"videos"}, sounds{"sounds"};
+  PhaseReport scanning{"scan"}, metadata{"metadata"}, content{"content"}, ml{"ml"}, text{"text"}, videos{"videos"}, sounds{"sounds"};
   double video_seconds = 0;               // of recording that the phase `videos` analyzed
   double sound_seconds = 0;               // of recording that the phase `sounds` analyzed
   std::optional<VideoTimes> video_times;  // if there were videos to analyze

@@ -144,12 +144,19 @@ Status load_text(const Models& models, const models::Spec& spec, PictureStage& s
   IE_TRY(vision::TextReader made, vision::TextReader::create(spec, std::move(sessions)));
   const auto reader = std::make_shared<const vision::TextReader>(std::move(made));
   run_alone(stage, [reader](const StageInput& input) -> Result<StageOutput> {
-    IE_TRY(const bool text, reader->may_have_text(input.picture, input.only_large_text));
-    if (!text) return text_found({});
+    if (!input.looked) {
+      IE_TRY(const bool text, reader->may_have_text(input.picture, input.only_large_text));
+      if (!text) return text_found({});
+    }
     IE_TRY(const ImageView large, input.larger(reader->wanted_edge()));
     IE_TRY(const auto lines, reader->read(large, input.full_width, input.full_height));
     return text_found(lines);
   });
+  stage.look = [reader](const StageInput& input) -> Result<std::optional<StageOutput>> {
+    IE_TRY(const bool text, reader->may_have_text(input.picture));
+    return text ? std::nullopt : std::optional(text_found({}));
+  };
+  stage.slow_edge = reader->wanted_edge();
   return {};
 }
 
