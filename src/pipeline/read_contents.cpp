@@ -18,6 +18,7 @@
 #include "pipeline/slow_stages.h"
 #include "pipeline/stages.h"
 #include "types/asset_name.h"
+#include "vision/tiled_objects.h"
 
 namespace image_engine::pipeline {
 namespace {
@@ -459,7 +460,9 @@ class ContentPass {
                             const worker::Picture& picture) const {
     const auto number = gpu_inputs_.find(&stage);
     std::optional<preprocess::MadeInput> made;
-    if (number != gpu_inputs_.end()) made = source.made_input(number->second, picture);
+    // Of a panorama a stage may want more than the GPU makes.
+    if (number != gpu_inputs_.end() && !vision::needs_tiles(input.full_width, input.full_height))
+      made = source.made_input(number->second, picture);
     if (!made) return stage.prepare(input);
     return stage.prepare_made(*made, {input.full_width, input.full_height});
   }

@@ -375,6 +375,14 @@ CREATE TABLE user_titles(
 ) WITHOUT ROWID;
 )sql";
 
+// Text in pictures is found inside words, too.
+constexpr char kTextParts[] = R"sql(
+UPDATE asset_trigram SET text = (SELECT text FROM asset_text WHERE asset_text.rowid = asset_trigram.rowid)
+WHERE text = '' AND rowid IN (SELECT rowid FROM asset_text WHERE text <> '');
+INSERT INTO asset_trigram(rowid, text)
+SELECT rowid, text FROM asset_text WHERE text <> '' AND rowid NOT IN (SELECT rowid FROM asset_trigram);
+)sql";
+
 constexpr Migration kMigrations[] = {
     {1, "files, assets, records, failures, runs, user data, text index", kFirst,
      "84b40387595f38f511e8f81b008994a31f98500a082d8765e22473fa38277d4c"},
@@ -390,6 +398,8 @@ constexpr Migration kMigrations[] = {
      "3adecf4bdf96b90b02e5e0699cec45ff365a3ccb69ee26f839d819ce16a927e6"},
     {8, "titles by people, words of all scripts", kOwnTitles,
      "cbbce2313b12810ece7a8920bb3c1a375e6c8b1baa155f6087d74c0c4e56ed75", true},
+    {9, "text in pictures inside words", kTextParts,
+     "cbbce2313b12810ece7a8920bb3c1a375e6c8b1baa155f6087d74c0c4e56ed75"},
 };
 
 bool is_ours(Connection& connection) { return connection.integer("PRAGMA application_id") == kApplicationId; }
