@@ -7,6 +7,7 @@ library may have; what `text:` finds inside words is compared with a scan of all
 """
 
 import argparse
+import json
 import os
 import random
 import resource
@@ -62,12 +63,12 @@ def main() -> None:
             wall, cpu = [], []
             for _ in range(options.rounds):
                 before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-                out = subprocess.run([*program, "search", f"text:{part}", "--count"], env=environment, check=True, capture_output=True, text=True)
+                out = subprocess.run([*program, "search", f"text:{part}", "--json", "--limit", "1"], env=environment, check=True, capture_output=True, text=True)
                 wall.append(time.perf_counter() - start)
                 after = resource.getrusage(resource.RUSAGE_CHILDREN)
                 cpu.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
             wanted = sum(part in text for text in texts)
-            print(f"text:{part}: {out.stdout.split()[0]} found, {wanted} by a scan; {1e3 * statistics.median(wall):.0f} ms, "
+            print(f"text:{part}: {json.loads(out.stdout)["total"]} found, {wanted} by a scan; {1e3 * statistics.median(wall):.0f} ms, "
                   f"CPU {1e3 * statistics.median(cpu):.0f} ms")
 
 

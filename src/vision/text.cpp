@@ -35,7 +35,8 @@ constexpr std::size_t kMostTried = 4;      // this many boxes are text without r
 constexpr double kWholePicture = 2. / 3;   // of the short edge: a box this large hides its content
 constexpr float kTriedConfidence = 0.3F;
 constexpr float kLetterConfidence = 0.75F;  // of a single character: round things resemble an O
-constexpr double kCloser = 1.5;             // a second look's pixels for one of the small picture
+constexpr double kCloser = 2;               // a second look's pixels for one of the small picture
+constexpr double kCloserPixels = 5e5;       // of all its places together: less close where there are more
 constexpr double kLineRatio = 3;            // of a line's width to its height: what a second look needs to see
 // read() of large pictures.
 constexpr double kSmallLine = 24;       // height of a box in the detector's input below which it looks closer
@@ -317,8 +318,12 @@ struct TextReader::State {
 
   // Letters that small cannot be read in the small picture: the shape of a line must do.
   [[nodiscard]] Result<bool> may_have_small_text(const ImageView& small) const {
-    for (const Area& area : joined(text_texture(small), small)) {
-      IE_TRY(const std::vector<Quad> found, find_in(small, area, kCloser));
+    const std::vector<Area> places = joined(text_texture(small), small);
+    double pixels = 0;
+    for (const Area& area : places) pixels += double{1} * area.width * area.height;
+    const double ratio = std::min(kCloser, std::sqrt(kCloserPixels / pixels));
+    for (const Area& area : places) {
+      IE_TRY(const std::vector<Quad> found, find_in(small, area, ratio));
       const auto is_line = [](const Quad& box) {
         const CutSize size = cut_size(box);
         return size.width >= kLineRatio * size.height;
