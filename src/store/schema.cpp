@@ -378,7 +378,7 @@ CREATE TABLE user_titles(
 // Text in pictures is found inside words, too.
 constexpr char kTextParts[] = R"sql(
 UPDATE asset_trigram SET text = (SELECT text FROM asset_text WHERE asset_text.rowid = asset_trigram.rowid)
-WHERE text = '' AND rowid IN (SELECT rowid FROM asset_text WHERE text <> '');
+WHERE coalesce(text, '') = '' AND rowid IN (SELECT rowid FROM asset_text WHERE text <> '');
 INSERT INTO asset_trigram(rowid, text)
 SELECT rowid, text FROM asset_text WHERE text <> '' AND rowid NOT IN (SELECT rowid FROM asset_trigram);
 )sql";
