@@ -28,7 +28,8 @@ class SlowPass {
   Status all() {
     if (!photos_.empty() && !run_.cancelled()) IE_CHECK(run_photos());
     // Those that were not reached have all but these stages.
-    for (const SlowPhoto& photo : photos_) run_.renewed.insert(photo.asset);
+    for (size_t i = 0; i < photos_.size(); ++i)
+      if (!kept_[i]) run_.renewed.insert(photos_[i].asset);
     return run_.announce();
   }
 
@@ -44,14 +45,14 @@ class SlowPass {
     // Photos whose workers the system killed, most likely for lack of memory: once more, one at a time.
     std::vector<size_t> again;
     const auto keep_or_repeat = [&](size_t index, const SlowOutputs& outputs) -> Status {
-      if (!outputs.was_killed()) return keep(photos_[index], outputs);
+      if (!outputs.was_killed()) return keep(index, outputs);
       again.push_back(index);
       return {};
     };
     IE_CHECK(parallel_files(photos_.size(), run_.pool.options().workers, run_one, keep_or_repeat, run_.options.stop));
     IE_CHECK(parallel_files(
         again.size(), 1, [&](size_t i) { return run_stages(photos_[again[i]]); },
-        [&](size_t i, const SlowOutputs& outputs) { return keep(photos_[again[i]], outputs); }, run_.options.stop));
+        [&](size_t i, const SlowOutputs& outputs) { return keep(again[i], outputs); }, run_.options.stop));
     run_.report.text = {"text", progress.done(), progress.seconds()};
     run_.report.waiting = photos_.size() - progress.done();
     return run_.batch.commit();
@@ -91,7 +92,8 @@ class SlowPass {
     return output;
   }
 
-  Status keep(const SlowPhoto& photo, const SlowOutputs& outputs) {
+  Status keep(size_t index, const SlowOutputs& outputs) {
+    const SlowPhoto& photo = photos_[index];
     const Trace::Clock::time_point start = Trace::Clock::now();
     store::KnownFile row;
     row.id = photo.file.file;
@@ -105,6 +107,7 @@ class SlowPass {
       else
         IE_CHECK(run_.record_failure(row, photo.asset, stage.key, output.error()));
     }
+    kept_[index] = true;
     run_.renewed.insert(photo.asset);
     run_.trace.add(Step::kWrite, start);
     IE_TRY(const bool committed, run_.batch.changed());
@@ -114,6 +117,7 @@ class SlowPass {
   Run& run_;
   Meaning& meaning_;
   const std::vector<SlowPhoto>& photos_;
+  std::vector<bool> kept_ = std::vector<bool>(photos_.size());  // the sink's
 };
 
 }  // namespace
