@@ -40,7 +40,9 @@ void keep(const PhotosReport& report, const PhotosBenchmark& options) {
   if (report.photos < pipeline::kLeastForEstimate) return;
   pipeline::MeasuredRates rates;
   rates.headers = report.run.metadata.rate();
-  rates.content = static_cast<double>(report.run.content.files) / (report.run.content.seconds + report.run.ml.seconds);
+  // Text follows on the photos that need it: `plan` counts all for each.
+  rates.content = static_cast<double>(report.run.content.files) /
+                  (report.run.content.seconds + report.run.ml.seconds + report.run.text.seconds);
   rates.photos = report.photos;
   rates.photo_bytes = static_cast<double>(report.bytes) / static_cast<double>(report.photos);
   if (report.run.bottleneck) rates.limit = report.run.bottleneck->text;

@@ -127,7 +127,7 @@ struct AnalyzeReport {
   // Together the whole run; phases() has their order. `content` and `ml` share one pass: of its time, `ml` has the part
   // in which its threads ran models; its files are photos that a model saw.
   PhaseReport start{"start"}, scanning{"scan"}, metadata{"metadata"}, loading{"load models"}, content{"content"},
-      ml{"ml"}, videos{"videos"}, sounds{"sounds"}, vectors{"vectors"}, asking{"cloud"}, other{"other"};
+      ml{"ml"}, text{"text"}, videos{"videos"}, sounds{"sounds"}, vectors{"vectors"}, asking{"cloud"}, other{"other"};
   unsigned cores = 1;                     // that the run may use
   double video_seconds = 0;               // of recording that the phase `videos` analyzed
   double sound_seconds = 0;               // of recording that the phase `sounds` analyzed
@@ -141,8 +141,8 @@ struct AnalyzeReport {
   bool cancelled = false;
   std::vector<std::string> notes;  // for a person: roots that are offline and the like
 
-  [[nodiscard]] std::array<const PhaseReport*, 11> phases() const {
-    return {&start, &scanning, &metadata, &loading, &content, &ml, &videos, &sounds, &vectors, &asking, &other};
+  [[nodiscard]] std::array<const PhaseReport*, 12> phases() const {
+    return {&start, &scanning, &metadata, &loading, &content, &ml, &text, &videos, &sounds, &vectors, &asking, &other};
   }
   [[nodiscard]] std::uint64_t not_media() const {
     return scan.files - scan.media - scan.sidecars -

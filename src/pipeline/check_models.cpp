@@ -12,8 +12,8 @@
 namespace image_engine::pipeline {
 namespace {
 
-// A key that names a model. `also`: the task of other models that can do the same, by comparing vectors of pictures with
-// labels.
+// A key that names a model. `also`: the task of other models that can do the same, by comparing vectors of pictures
+// with labels.
 struct NamedModel {
   const char* key;
   std::string MlModelsConfig::*member;

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
+#include <string_view>
 #include <thread>
 
 #include "core/file.h"
@@ -13,12 +15,22 @@
 #include "infer/prebuilt.h"
 #include "pipeline/kept_batch.h"
 #include "pipeline/scene_model.h"
+#include "pipeline/stages.h"
 #include "preprocess/tokenizer.h"
 #include "vision/actions.h"
 #include "vision/objects.h"
 
 namespace image_engine::pipeline {
 namespace {
+
+// Of what we do around the models of a stage, as part of its key: raise it when the same model's output changes.
+struct OwnVersion {
+  std::string_view stage, suffix;
+};
+constexpr OwnVersion kOwnVersions[] = {
+    {kObjectsStage, ".2"},  // panoramas in tiles
+    {kTextStage, ".2"},     // closer looks, spaces
+};
 
 // A test picture to compare a model's precisions: smooth and fine detail of every brightness and hue.
 Image test_card() {
@@ -60,7 +72,9 @@ int threads_in_a_run(const Config& config) {
 std::string inference_folder() { return join_path(cache_home(), "inference"); }
 
 store::StageKey model_key(const char* stage, const models::Spec& spec) {
-  return {stage, spec.name, spec.version, models::spec_params(spec)};
+  const auto ours = std::ranges::find(kOwnVersions, std::string_view(stage), &OwnVersion::stage);
+  return {stage, spec.name, spec.version,
+          models::spec_params(spec) + std::string(ours == std::end(kOwnVersions) ? "" : ours->suffix)};
 }
 
 InstalledModels::InstalledModels(models::InstallPaths paths, Config config, models::Registry registry)

@@ -12,6 +12,7 @@
 #include "pipeline/segmentation_stage.h"
 #include "vision/objects.h"
 #include "vision/text.h"
+#include "vision/tiled_objects.h"
 
 namespace image_engine::pipeline {
 namespace {
@@ -56,12 +57,18 @@ Result<std::shared_ptr<const Reader>> load_reader(const Models& models, const mo
 
 // Calls `run` with the inputs that prepare() made, and puts them back afterwards.
 template <typename Run>
-auto run_inputs(std::span<StageWork> works, Run run) {
+auto run_inputs(std::span<StageWork* const> works, Run run) {
   std::vector<preprocess::Prepared> inputs;
-  for (StageWork& work : works) inputs.push_back(std::move(std::get<preprocess::Prepared>(work)));
+  for (StageWork* work : works) inputs.push_back(std::move(std::get<preprocess::Prepared>(*work)));
   auto result = run(inputs);
-  for (std::size_t i = 0; i < works.size(); ++i) works[i] = std::move(inputs[i]);
+  for (std::size_t i = 0; i < works.size(); ++i) *works[i] = std::move(inputs[i]);
   return result;
+}
+
+std::vector<StageWork*> all_of(std::span<StageWork> works) {
+  std::vector<StageWork*> all;
+  for (StageWork& work : works) all.push_back(&work);
+  return all;
 }
 
 // Where the session takes pictures of one size, on one GPU.
@@ -77,16 +84,24 @@ Status load_objects(const Models& models, const models::Spec& spec, PictureStage
   // Batches do not help on the CPU.
   if (!detector->takes_several() || detector->session().placement().device == kCpuDevice) stage.batch = 1;
   stage.prepare = [detector](const StageInput& input) -> Result<StageWork> {
-    return detector->prepare(input.picture, input.full_width, input.full_height);
+    if (!vision::needs_tiles(input.full_width, input.full_height) || !input.larger)
+      return detector->prepare(input.picture, input.full_width, input.full_height);
+    IE_TRY(const ImageView large, input.larger(tiled_edge(*detector, input.full_width, input.full_height)));
+    IE_TRY(const auto objects, detect_in_tiles(*detector, large, input.full_width, input.full_height));
+    return objects_found(*detector, objects);
   };
   stage.prepare_made = [detector](const preprocess::MadeInput& made, preprocess::FullSize full) -> Result<StageWork> {
     return detector->prepare(made, full);
   };
   offer_gpu_input(detector->plan(), false, detector->session(), stage);
   stage.run = [detector](std::span<StageWork> works) -> Result<std::vector<StageOutput>> {
-    IE_TRY(const auto all, run_inputs(works, [&](const auto& inputs) { return detector->detect(inputs); }));
+    std::vector<StageWork*> inputs;  // panoramas have their objects already
+    for (StageWork& work : works)
+      if (std::holds_alternative<preprocess::Prepared>(work)) inputs.push_back(&work);
+    IE_TRY(const auto all, run_inputs(inputs, [&](const auto& prepared) { return detector->detect(prepared); }));
+    for (std::size_t i = 0; i < inputs.size(); ++i) *inputs[i] = objects_found(*detector, all[i]);
     std::vector<StageOutput> outputs;
-    for (const auto& objects : all) outputs.push_back(objects_found(*detector, objects));
+    for (StageWork& work : works) outputs.push_back(std::move(std::get<StageOutput>(work)));
     return outputs;
   };
   return {};
@@ -104,7 +119,7 @@ Status load_embedding(const Models& models, const models::Spec& spec, PictureSta
   const std::string data = json_text(json{{"dimensions", stage.dimensions}});
   stage.run = [embedder, data, key = stage.key](std::span<StageWork> works) -> Result<std::vector<StageOutput>> {
     IE_TRY(std::vector<vision::Embedding> vectors,
-           run_inputs(works, [&](const auto& inputs) { return embedder->embed(inputs); }));
+           run_inputs(all_of(works), [&](const auto& inputs) { return embedder->embed(inputs); }));
     std::vector<StageOutput> outputs;
     for (vision::Embedding& vector : vectors) outputs.push_back({data, {store::VectorFact{key, std::move(vector)}}});
     return outputs;
@@ -145,12 +160,19 @@ Status load_text(const Models& models, const models::Spec& spec, PictureStage& s
   IE_TRY(vision::TextReader made, vision::TextReader::create(spec, std::move(sessions)));
   const auto reader = std::make_shared<const vision::TextReader>(std::move(made));
   run_alone(stage, [reader](const StageInput& input) -> Result<StageOutput> {
-    IE_TRY(const bool text, reader->may_have_text(input.picture, input.only_large_text));
-    if (!text) return text_found({});
+    if (!input.looked) {
+      IE_TRY(const bool text, reader->may_have_text(input.picture, input.only_large_text));
+      if (!text) return text_found({});
+    }
     IE_TRY(const ImageView large, input.larger(reader->wanted_edge()));
-    IE_TRY(const auto lines, reader->read(large, input.full_width, input.full_height));
+    IE_TRY(const auto lines, reader->read(large, input.full_width, input.full_height, input.larger));
     return text_found(lines);
   });
+  stage.look = [reader](const StageInput& input) -> Result<std::optional<StageOutput>> {
+    IE_TRY(const bool text, reader->may_have_text(input.picture));
+    return text ? std::nullopt : std::optional(text_found({}));
+  };
+  stage.slow_edge = reader->wanted_edge();
   return {};
 }
 

@@ -15,8 +15,10 @@
 #include "pipeline/parallel.h"
 #include "pipeline/run.h"
 #include "pipeline/run_stages.h"
+#include "pipeline/slow_stages.h"
 #include "pipeline/stages.h"
 #include "types/asset_name.h"
+#include "vision/tiled_objects.h"
 
 namespace image_engine::pipeline {
 namespace {
@@ -71,6 +73,7 @@ struct Contents {
   std::vector<std::pair<store::StageKey, Error>> failures;  // of stages that had the picture
   std::map<const PictureStage*, StageWork> prepared;        // for stages that run on several pictures at once
   bool was_seen = false;                                    // by a model
+  std::vector<const PictureStage*> slow;                    // stages that are to follow in a pass of their own
 };
 
 struct HashOfHash {
@@ -117,9 +120,10 @@ class ContentPass {
     IE_CHECK(try_again());
     IE_CHECK(run_.batch.commit());
     run_.report.content.files = progress.done();
-    run_.report.waiting = files_.size() - progress.done();
+    run_.report.waiting = files_.size() - progress.done() + slow_.size();
     IE_CHECK(run_.announce());
-    return run_.cancelled() ? Status{} : stages_.meaning().finish();
+    if (!run_.cancelled()) IE_CHECK(stages_.meaning().finish());
+    return run_slow_stages(run_, stages_.meaning(), slow_);
   }
 
  private:
@@ -350,9 +354,7 @@ class ContentPass {
       contents.failures.emplace_back(stage.key, output.error());
       return;
     }
-    const auto [device, precision] = stage.placement();
-    contents.outputs.emplace_back(store::Record{stage.key, device, precision, std::move(output->data), ""},
-                                  std::move(output->facts));
+    contents.outputs.emplace_back(record_of(stage, std::move(output->data)), std::move(output->facts));
   }
 
   Contents read(const store::PendingFile& file) {
@@ -461,7 +463,9 @@ class ContentPass {
                             const worker::Picture& picture) const {
     const auto number = gpu_inputs_.find(&stage);
     std::optional<preprocess::MadeInput> made;
-    if (number != gpu_inputs_.end()) made = source.made_input(number->second, picture);
+    // Of a panorama a stage may want more than the GPU makes.
+    if (number != gpu_inputs_.end() && !vision::needs_tiles(input.full_width, input.full_height))
+      made = source.made_input(number->second, picture);
     if (!made) return stage.prepare(input);
     return stage.prepare_made(*made, {input.full_width, input.full_height});
   }
@@ -470,6 +474,10 @@ class ContentPass {
   Trace::Clock::duration run_stage(const PictureStage& stage, const PhotoSource& source, const StageInput& input,
                                    Contents& contents) {
     const auto start = Trace::Clock::now();
+    if (stage.look) {
+      look(stage, input, contents);
+      return {};
+    }
     Result<StageWork> work = prepare(stage, source, input, *contents.picture);
     if (!work)
       contents.failures.emplace_back(stage.key, work.error());
@@ -483,6 +491,18 @@ class ContentPass {
       return {};
     }
     return Trace::Clock::now() - start;
+  }
+
+  void look(const PictureStage& stage, const StageInput& input, Contents& contents) const {
+    const auto start = Trace::Clock::now();
+    Result<std::optional<StageOutput>> seen = stage.look(input);
+    if (!seen)
+      take(stage, fail(seen.error()), contents);
+    else if (*seen)
+      take(stage, std::move(**seen), contents);
+    else
+      contents.slow.push_back(&stage);
+    run_.trace.add(Step::kModels, start);
   }
 
   void keep_thumbnail(const PhotoSource& source, const worker::Reply& reply, Contents& contents) {
@@ -529,7 +549,10 @@ class ContentPass {
     if (!contents.decoded && broken != broken_.end())
       for (const auto& [key, error] : broken->second) IE_CHECK(run_.record_failure(row, key, error));
     const bool has_frames = file.seen.kind == MediaKind::kVideo && run_.options.config.video.enabled;
-    (has_frames ? run_.renewed_videos : run_.renewed).insert(content.asset);
+    if (contents.slow.empty())
+      (has_frames ? run_.renewed_videos : run_.renewed).insert(content.asset);
+    else
+      slow_.push_back({file, content.asset, contents.slow});
     return committed();
   }
 
@@ -553,11 +576,7 @@ class ContentPass {
                         const Error& error) {
     if (error.code == ErrorCode::kKilled) return run_.record_failure(first, key, error);
     broken_[asset].emplace_back(key, error);
-    IE_TRY(const std::vector<store::KnownFile> files, run_.writer.files_of(asset));
-    for (const store::KnownFile& file : files)
-      if (file.id == first.id || (file.state == store::FileState::kPresent && file.hashed))
-        IE_CHECK(run_.record_failure(file, key, error));
-    return {};
+    return run_.record_failure(first, asset, key, error);
   }
 
   Status keep_picture(const store::KnownFile& row, store::AssetId asset, const Contents& contents) {
@@ -585,6 +604,7 @@ class ContentPass {
   std::mutex claimed_mutex_;
   std::unordered_set<Hash128, HashOfHash> claimed_;
   std::vector<store::PendingFile> again_;  // the sink's
+  std::vector<SlowPhoto> slow_;            // the sink's
   bool is_last_try_ = false;
 };
 

@@ -89,6 +89,15 @@ Status Run::record_failure(const store::KnownFile& file, const store::StageKey& 
   return {};
 }
 
+Status Run::record_failure(const store::KnownFile& first, store::AssetId asset, const store::StageKey& key,
+                           const Error& error) {
+  IE_TRY(const std::vector<store::KnownFile> files, writer.files_of(asset));
+  for (const store::KnownFile& file : files)
+    if (file.id == first.id || (file.state == store::FileState::kPresent && file.hashed))
+      IE_CHECK(record_failure(file, key, error));
+  return {};
+}
+
 Result<worker::Reply> Run::ask(worker::LeasedFile& file, const worker::Task& task) {
   const Trace::Clock::time_point start = Trace::Clock::now();
   Result<worker::Reply> reply = file.run(task);

@@ -81,6 +81,9 @@ struct Run {
   // Adds a failure to the ledger; the file counts as failed. The sink's. Failures that are not the file's are not
   // added: an error of the run is returned, and a file whose worker was killed is left to the next run.
   Status record_failure(const store::KnownFile& file, const store::StageKey& key, const Error& error);
+  // Of all files of the asset: none of them is offered again before it changes. `first`: the one that was read.
+  Status record_failure(const store::KnownFile& first, store::AssetId asset, const store::StageKey& key,
+                        const Error& error);
   bool announces_late = false;  // announce only at the end, since finished assets may still change
   // Passes the committed assets to on_asset. The sink's.
   Status announce(bool last = false);

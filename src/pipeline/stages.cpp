@@ -81,6 +81,11 @@ constexpr StageRow kStageRows[] = {
 
 }  // namespace
 
+store::Record record_of(const PictureStage& stage, std::string data) {
+  auto [device, precision] = stage.placement();
+  return {stage.key, std::move(device), std::move(precision), std::move(data), ""};
+}
+
 std::vector<Result<StageOutput>> run_each(const PictureStage& stage, std::span<StageWork> works) {
   std::vector<Result<StageOutput>> each;
   Result<std::vector<StageOutput>> all = stage.run(works);

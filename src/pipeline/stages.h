@@ -88,6 +88,7 @@ struct StageInput {
   std::function<Result<ImageView>(std::uint32_t edge)> larger = {};
   const CondensedPicture* condensed = nullptr;  // of `picture`; nothing is in it where no GPU made it
   bool only_large_text = false;                 // looks for text at half the size, in a quarter of the time
+  bool looked = false;                          // the stage's look() left this photo to prepare()
 };
 
 // What a stage found in a picture.
@@ -108,6 +109,11 @@ struct PictureStage {
   std::uint32_t edge = 0;  // the longer edge that it needs, pixels
   bool luma = false;       // whether it needs the statistics of full-resolution luma
   std::function<Result<StageWork>(const StageInput&)> prepare = {};
+  // Of a slow stage: what can be said at once, for most photos all there is. nullopt: prepare() is to follow, in a pass
+  // after all other stages of all photos (slow_stages.h), with a picture of `slow_edge`. Frames of videos are only
+  // prepared. Thread-safe.
+  std::function<Result<std::optional<StageOutput>>(const StageInput&)> look = {};
+  std::uint32_t slow_edge = 0;
   // One output for each work. An error concerns the whole batch and leaves `works` unchanged: run them one by one to
   // find the cause.
   std::function<Result<std::vector<StageOutput>>(std::span<StageWork>)> run = {};
@@ -137,6 +143,9 @@ struct PictureStage {
     return runs_on ? runs_on() : std::pair(device, precision);
   }
 };
+
+// The record of an output, as made where the stage runs now.
+store::Record record_of(const PictureStage& stage, std::string data);
 
 // run() of all works at once; if that fails, of each alone, so that only those to blame have an error. Thread-safe.
 std::vector<Result<StageOutput>> run_each(const PictureStage& stage, std::span<StageWork> works);

@@ -288,9 +288,13 @@ void AssetIndex::write_text(AssetId asset, const Document& document) {
   std::apply([&](const auto&... text) { connection_.run(kInsertText, asset, text...); }, document.text);
   // Both indexes have a row, or only the first.
   if (before == Text::kOther) connection_.run("DELETE FROM asset_trigram WHERE rowid = ?", asset);
-  if (std::ranges::none_of(document.text, has_unspaced_script)) return;
-  const auto unspaced = [](const std::string& text) { return has_unspaced_script(text) ? folded_text(text) : ""; };
-  std::apply([&](const auto&... text) { connection_.run(kInsertTrigram, asset, unspaced(text)...); }, document.text);
+  auto parts = document.text;
+  for (size_t field = 0; field < kTextFields; ++field) {
+    const bool in_pictures = static_cast<TextField>(field) == TextField::kText;
+    parts[field] = in_pictures || has_unspaced_script(parts[field]) ? folded_text(parts[field]) : "";
+  }
+  if (std::ranges::all_of(parts, &std::string::empty)) return;
+  std::apply([&](const auto&... text) { connection_.run(kInsertTrigram, asset, text...); }, parts);
 }
 
 void AssetIndex::erase(AssetId asset) {

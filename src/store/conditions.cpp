@@ -98,6 +98,11 @@ std::string query_text(std::string_view text) {
   return clean;
 }
 
+std::string part_of_words(std::string_view text) {
+  std::string part = folded_text(query_text(text));
+  return character_count(part) < kTrigram ? std::string() : part;
+}
+
 std::string match_expression(Connection& connection, const TextCondition& condition, bool prefix) {
   const std::string text = query_text(condition.text);
   bool has_token = false;
@@ -285,7 +290,12 @@ IdSet Conditions::in_columns(const TextCondition& condition, bool prefix) {
   }
   const std::string expression = match_expression(connection_, condition, prefix);
   if (expression.empty()) return IdSet(end_);
-  return ids(connection_.query("SELECT rowid FROM asset_text WHERE asset_text MATCH ?", expression));
+  IdSet found = ids(connection_.query("SELECT rowid FROM asset_text WHERE asset_text MATCH ?", expression));
+  if (condition.field != TextField::kText) return found;
+  if (const std::string part = part_of_words(condition.text); !part.empty())
+    found.add(ids(connection_.query("SELECT rowid FROM asset_trigram WHERE asset_trigram MATCH ?",
+                                    std::string(text_field_name(condition.field)) + " : " + phrase(part))));
+  return found;
 }
 
 // The last second that an asset may have been taken in: `taken` ends with the last part that is known.

@@ -66,6 +66,8 @@ class Conditions {
 bool is_on_time(const Condition& condition);
 // User text as it is passed to SQLite: valid UTF-8 without NUL.
 std::string query_text(std::string_view text);
+// Text to look for inside words, folded; empty where it is shorter than the index of trigrams can find.
+std::string part_of_words(std::string_view text);
 // The FTS5 expression for the condition: one quoted string, so that no input is a syntax error. Empty when the text has
 // no token.
 std::string match_expression(Connection& connection, const TextCondition& condition, bool prefix);

@@ -19,6 +19,11 @@ bool begins_at(const std::vector<Token>& tokens, size_t at, const std::vector<st
   return true;
 }
 
+size_t find_folded(std::string_view text, const std::string& part) {
+  const size_t at = folded_text(text).find(part);
+  return at == std::string::npos ? at : std::min(at, text.size());
+}
+
 }  // namespace
 
 std::vector<Token> tokens_of(Connection& connection, std::string_view text) {
@@ -36,17 +41,15 @@ Phrase phrase_of(Connection& connection, const TextCondition& condition) {
     phrase.anywhere = folded_text(text);
   else
     for (Token& token : tokens_of(connection, text)) phrase.tokens.push_back(std::move(token.text));
+  if (condition.field == TextField::kText) phrase.inside = part_of_words(condition.text);
   return phrase;
 }
 
 size_t find_phrase(const Phrase& phrase, std::string_view text, const std::vector<Token>& tokens) {
-  if (!phrase.anywhere.empty()) {
-    const size_t at = folded_text(text).find(phrase.anywhere);
-    return at == std::string::npos ? at : std::min(at, text.size());
-  }
+  if (!phrase.anywhere.empty()) return find_folded(text, phrase.anywhere);
   for (size_t at = 0; at < tokens.size(); ++at)
     if (begins_at(tokens, at, phrase.tokens, phrase.prefix)) return tokens[at].from;
-  return std::string::npos;
+  return phrase.inside.empty() ? std::string::npos : find_folded(text, phrase.inside);
 }
 
 bool has_phrase(Connection& connection, const Phrase& phrase, std::string_view text) {

@@ -20,8 +20,9 @@ std::vector<Token> tokens_of(Connection& connection, std::string_view text);
 
 struct Phrase {
   std::vector<std::string> tokens;
-  std::string anywhere;  // instead of tokens, for scripts without spaces: folded_text()
-  bool prefix = false;   // the last token may be the start of a longer one
+  std::string anywhere;     // instead of tokens, for scripts without spaces: folded_text()
+  bool prefix = false;      // the last token may be the start of a longer one
+  std::string inside = {};  // of text in pictures: it may also be a part of words, folded_text(); empty: it may not
 };
 Phrase phrase_of(Connection& connection, const TextCondition& condition);
 

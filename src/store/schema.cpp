@@ -391,6 +391,14 @@ CREATE TABLE asset_subject_looks(
 );
 )sql";
 
+// Text in pictures is found inside words, too.
+constexpr char kTextParts[] = R"sql(
+UPDATE asset_trigram SET text = (SELECT text FROM asset_text WHERE asset_text.rowid = asset_trigram.rowid)
+WHERE coalesce(text, '') = '' AND rowid IN (SELECT rowid FROM asset_text WHERE text <> '');
+INSERT INTO asset_trigram(rowid, text)
+SELECT rowid, text FROM asset_text WHERE text <> '' AND rowid NOT IN (SELECT rowid FROM asset_trigram);
+)sql";
+
 constexpr Migration kMigrations[] = {
     {1, "files, assets, records, failures, runs, user data, text index", kFirst,
      "84b40387595f38f511e8f81b008994a31f98500a082d8765e22473fa38277d4c"},
@@ -407,6 +415,8 @@ constexpr Migration kMigrations[] = {
     {8, "titles by people, words of all scripts", kOwnTitles,
      "cbbce2313b12810ece7a8920bb3c1a375e6c8b1baa155f6087d74c0c4e56ed75", true},
     {9, "subjects by name and share, and how they look", kSubjects,
+     "3f73199ea51e17593a634f979b9f6b355116159a0a62d0ddf03609e130434d93"},
+     {10, "text in pictures inside words", kTextParts,
      "3f73199ea51e17593a634f979b9f6b355116159a0a62d0ddf03609e130434d93"},
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <optional>
 #include <string_view>
 
@@ -10,6 +11,8 @@
 #include "vision/text_boxes.h"
 #include "vision/text_characters.h"
 #include "vision/text_pixels.h"
+#include "vision/text_places.h"
+#include "vision/text_spaces.h"
 
 namespace image_engine::vision {
 namespace {
@@ -32,6 +35,13 @@ constexpr std::size_t kMostTried = 4;      // this many boxes are text without r
 constexpr double kWholePicture = 2. / 3;   // of the short edge: a box this large hides its content
 constexpr float kTriedConfidence = 0.3F;
 constexpr float kLetterConfidence = 0.75F;  // of a single character: round things resemble an O
+constexpr double kCloser = 2;               // a second look's pixels for one of the small picture
+constexpr double kCloserPixels = 5e5;       // of all its places together: less close where there are more
+constexpr double kLineRatio = 3;            // of a line's width to its height: what a second look needs to see
+// read() of large pictures.
+constexpr double kSmallLine = 24;       // height of a box in the detector's input below which it looks closer
+constexpr double kSmallToRead = 32;     // pixels: lines of lower boxes are read from a larger picture
+constexpr std::uint32_t kEnlarged = 2;  // its longer edge, of the usual one
 // Text read with this confidence is upright.
 constexpr float kSure = 0.9F;
 
@@ -121,6 +131,14 @@ TextMap text_map(const Tensor& map) {
   return {static_cast<std::uint32_t>(map.shape[3]), static_cast<std::uint32_t>(map.shape[2]), map.as<float>()};
 }
 
+// Whether the middle of `inner` is in the smallest upright rectangle around `outer`.
+bool covers(const Quad& outer, const Quad& inner) {
+  const float x = (inner[0].x + inner[2].x) / 2, y = (inner[0].y + inner[2].y) / 2;
+  const auto [left, right] = std::ranges::minmax(outer, {}, &Point::x);
+  const auto [top, bottom] = std::ranges::minmax(outer, {}, &Point::y);
+  return left.x <= x && x <= right.x && top.y <= y && y <= bottom.y;
+}
+
 bool is_one_character(std::string_view utf8) { return character_count(utf8) == 1; }
 
 // The rows to add above and below low or wide pictures.
@@ -163,10 +181,42 @@ struct TextReader::State {
     return found;
   }
 
+  // As find(), at the detector's short edge; then at the picture's own size where lines are small or may be.
+  [[nodiscard]] Result<std::vector<Quad>> find_closer(const ImageView& picture) const {
+    const double ratio = double{1} * least_edge / std::min(picture.width, picture.height);
+    if (ratio >= 1) return find(picture);
+    IE_TRY(const Tensor map, map_of(picture, ratio));
+    std::vector<Quad> found = find_boxes(text_map(map), boxes, picture.width, picture.height);
+    std::vector<Area> areas = text_texture(picture);
+    std::ranges::copy(areas_of_small(found, kSmallLine / ratio, picture), std::back_inserter(areas));
+    for (const Area& area : joined(std::move(areas), picture)) {
+      IE_TRY(const std::vector<Quad> closer, find_in(picture, area, 1));
+      std::erase_if(found, [&](const Quad& box) { return lies_in(box, area); });
+      std::ranges::copy_if(closer, std::back_inserter(found), [&, whole = found](const Quad& box) {
+        return std::ranges::none_of(whole, [&](const Quad& other) { return covers(other, box); });
+      });
+    }
+    sort_for_reading(found);
+    return found;
+  }
+
+  // The boxes in a part of the picture, in the picture's pixels.
+  [[nodiscard]] Result<std::vector<Quad>> find_in(const ImageView& picture, const Area& area, double ratio) const {
+    const Image part = crop(picture, area.x, area.y, area.width, area.height);
+    IE_TRY(const Tensor map, map_of(view_of(part), ratio));
+    std::vector<Quad> found = find_boxes(text_map(map), boxes, area.width, area.height);
+    for (Quad& box : found)
+      for (Point& at : box) at.x += static_cast<float>(area.x), at.y += static_cast<float>(area.y);
+    return found;
+  }
+
+  static std::uint32_t line_width(const Part& part, const Image& cut, std::uint32_t most) {
+    return static_cast<std::uint32_t>(std::clamp(std::ceil(part.height * ratio_of(cut)), 1.0, double(most)));
+  }
+
   // A cut resized to the height of the part's input; the rest of `width` is grey.
   static Tensor input_of(const Part& part, const Image& cut, std::uint32_t width) {
-    const double wanted = std::clamp(std::ceil(part.height * ratio_of(cut)), 1.0, double(width));
-    const Image line = resize_linear(view_of(cut), static_cast<std::uint32_t>(wanted), part.height);
+    const Image line = resize_linear(view_of(cut), line_width(part, cut, width), part.height);
     Tensor input = Tensor::zeros(ElementType::kFloat32, {1, 3, std::int64_t{part.height}, std::int64_t{width}});
     fill_planes(view_of(line), part.normalisation, width, input.as<float>());
     return input;
@@ -188,18 +238,25 @@ struct TextReader::State {
     if (shape.size() != 3 || static_cast<std::size_t>(shape[2]) != characters.size())
       return fail(ErrorCode::kCorrupt, "its output " + shape_text(shape) + " is not of the " +
                                            std::to_string(characters.size()) + " classes that its characters make");
-    return decode_ctc(output.as<float>(), characters);
+    Decoded decoded = decode_ctc(output.as<float>(), characters);
+    for (Glyph& glyph : decoded.glyphs) glyph.centre *= double{1} * width * cut.width / line_width(reader, cut, width);
+    add_spaces(view_of(cut), decoded);
+    return decoded;
   }
 
-  // The line in this box and its corners in reading order. nullopt: no text. Orientation is only checked if in doubt:
-  // upside down, hardly any text is read with confidence.
-  [[nodiscard]] Result<std::optional<TextLine>> read_line(const ImageView& picture, const Quad& box,
-                                                          double ratio = 0) const {
+  // A box' content, turned so that its lines run from left to right or from right to left. Empty: no pixels.
+  static Image line_of(const ImageView& picture, const Quad& box) {
     const CutSize size = cut_size(box);
-    if (size.width == 0 || size.height == 0) return std::nullopt;
-    const bool upright = double{1} * size.height / size.width >= kUprightRatio;
-    Image image = cut(picture, box);
-    if (upright) image = turned_left(image);
+    if (size.width == 0 || size.height == 0) return {};
+    return is_upright(size) ? turned_left(cut(picture, box)) : cut(picture, box);
+  }
+  static bool is_upright(CutSize size) { return double{1} * size.height / size.width >= kUprightRatio; }
+
+  // The text of line_of(…, box) and the box' corners in reading order. nullopt: no text. Orientation is only checked if
+  // in doubt: upside down, hardly any text is read with confidence.
+  [[nodiscard]] Result<std::optional<TextLine>> read_line(Image image, const Quad& box, double ratio = 0) const {
+    if (image.pixels.empty()) return std::nullopt;
+    const bool upright = is_upright(cut_size(box));
     IE_TRY(Decoded decoded, recognise(image, ratio));
     bool turned = false;
     if (decoded.confidence < kSure) {
@@ -222,8 +279,7 @@ struct TextReader::State {
       const CutSize size = cut_size(found[i]);
       if (size.width == 0 || size.height == 0) continue;
       const double ratio = double{1} * size.width / size.height;
-      const bool upright = double{1} * size.height / size.width >= kUprightRatio;
-      lines.emplace_back(upright ? 1 / ratio : ratio, i);
+      lines.emplace_back(is_upright(size) ? 1 / ratio : ratio, i);
     }
     std::ranges::sort(lines);
     std::vector<double> ratios(found.size());
@@ -242,7 +298,7 @@ struct TextReader::State {
     };
     if (found.empty() || found.size() >= kMostTried || std::ranges::any_of(found, is_whole)) return true;
     for (const Quad& box : found) {
-      IE_TRY(const auto line, read_line(picture, box));
+      IE_TRY(const auto line, read_line(line_of(picture, box), box));
       if (line && line->confidence >= (is_one_character(line->text) ? kLetterConfidence : kTriedConfidence))
         return true;
     }
@@ -253,8 +309,28 @@ struct TextReader::State {
     const double edge = only_large ? preview_edge / 2.0 : preview_edge;
     IE_TRY(const Tensor map, map_of(small, edge / std::min(small.width, small.height)));
     const auto over = std::ranges::count_if(map.as<float>(), [](float p) { return p > kPreviewThreshold; });
-    if (static_cast<std::size_t>(over) < kPreviewPixels) return false;
-    return may_be_text(small, find_boxes(text_map(map), boxes, small.width, small.height));
+    bool text = false;
+    if (static_cast<std::size_t>(over) >= kPreviewPixels) {
+      IE_TRY(text, may_be_text(small, find_boxes(text_map(map), boxes, small.width, small.height)));
+    }
+    return text || only_large ? text : may_have_small_text(small);
+  }
+
+  // Letters that small cannot be read in the small picture: the shape of a line must do.
+  [[nodiscard]] Result<bool> may_have_small_text(const ImageView& small) const {
+    const std::vector<Area> places = joined(text_texture(small), small);
+    double pixels = 0;
+    for (const Area& area : places) pixels += double{1} * area.width * area.height;
+    const double ratio = std::min(kCloser, std::sqrt(kCloserPixels / pixels));
+    for (const Area& area : places) {
+      IE_TRY(const std::vector<Quad> found, find_in(small, area, ratio));
+      const auto is_line = [](const Quad& box) {
+        const CutSize size = cut_size(box);
+        return size.width >= kLineRatio * size.height;
+      };
+      if (std::ranges::any_of(found, is_line)) return true;
+    }
+    return false;
   }
 };
 
@@ -377,20 +453,50 @@ Result<std::vector<std::array<Point, 4>>> TextReader::find(const ImageView& pict
   return found;
 }
 
+namespace {
+
+// A box on the larger picture of the photo.
+Quad on_larger(const FittedPicture& fit, const Quad& box, const ImageView& larger) {
+  Quad moved = fit.in_photo(box);
+  for (Point& at : moved)
+    at = {static_cast<float>(at.x * larger.width / fit.width), static_cast<float>(at.y * larger.height / fit.height)};
+  return moved;
+}
+
+// The lines of all boxes; small ones from a larger picture, if there is one. `fit` is not valid afterwards.
+Result<std::vector<Image>> lines_of(const FittedPicture& fit, std::span<const Quad> boxes, std::uint32_t longest,
+                                    const TextReader::Larger& larger, Image (*line_of)(const ImageView&, const Quad&)) {
+  std::vector<Image> lines(boxes.size());
+  std::vector<std::size_t> small;
+  for (std::size_t i = 0; i < boxes.size(); ++i) {
+    const CutSize size = cut_size(boxes[i]);
+    lines[i] = line_of(fit.shown.view, boxes[i]);
+    if (std::min(size.width, size.height) < kSmallToRead) small.push_back(i);
+  }
+  const bool is_reduced = fit.across > 1 && fit.down > 1;
+  if (small.empty() || !larger || !is_reduced) return lines;
+  IE_TRY(const ImageView again, larger(longest * kEnlarged));
+  if (again.width * fit.across <= fit.width) return lines;  // no larger than before
+  for (const std::size_t i : small) lines[i] = line_of(again, on_larger(fit, boxes[i], again));
+  return lines;
+}
+
+}  // namespace
+
 Result<std::vector<TextLine>> TextReader::read(const ImageView& picture, std::uint32_t full_width,
-                                               std::uint32_t full_height) const {
+                                               std::uint32_t full_height, const Larger& larger) const {
   IE_CHECK(check_whole(picture));
   if (full_width == 0 || full_height == 0) return fail(ErrorCode::kInvalidArgument, "the photo is empty");
   std::vector<TextLine> lines;
   if (is_narrow(picture)) return lines;
   const FittedPicture fit = fitted(picture, state_->longest, full_width, full_height);
-  const ImageView& view = fit.shown.view;
 
   const auto read = [&]() -> Status {
-    IE_TRY(const std::vector<Quad> boxes, state_->find(view));
+    IE_TRY(const std::vector<Quad> boxes, state_->find_closer(fit.shown.view));
     const std::vector<double> ratios = State::shared_ratios(boxes);
+    IE_TRY(std::vector<Image> images, lines_of(fit, boxes, state_->longest, larger, &State::line_of));
     for (std::size_t i = 0; i < boxes.size(); ++i) {
-      IE_TRY(auto line, state_->read_line(view, boxes[i], ratios[i]));
+      IE_TRY(auto line, state_->read_line(std::move(images[i]), boxes[i], ratios[i]));
       if (line && line->confidence >= state_->least_confidence) lines.push_back(std::move(*line));
     }
     return {};

@@ -37,7 +37,8 @@ class TextReader {
   // classes).
   static Result<TextReader> create(const models::Spec& spec, TextSessions sessions);
 
-  // A cheap check of a small picture (longer edge about 640): whether it may contain readable text. Errs towards yes;
+  // A cheap check of a small picture (longer edge about 640): whether it may contain readable text, at two sizes, the
+  // larger one only where the texture is that of small letters. Errs towards yes;
   // docs/accuracy.md has its miss rate. Always yes if the detector's option `look` is 0. `only_large`: in a quarter of
   // the time, with text half as large as that going unseen. Thread-safe.
   [[nodiscard]] Result<bool> may_have_text(const ImageView& small, bool only_large = false) const;
@@ -45,10 +46,16 @@ class TextReader {
   // Where text is, whether it can be read or not: as read(), but without reading. In pixels of `picture`. Thread-safe.
   [[nodiscard]] Result<std::vector<std::array<Point, 4>>> find(const ImageView& picture) const;
 
+  // Decodes the photo again with a longer edge of at least `edge` pixels, if it is that large; `picture` of read() is
+  // no longer valid then.
+  using Larger = std::function<Result<ImageView>(std::uint32_t edge)>;
+
   // The text of `picture` in reading order (top to bottom, then left to right within a line, as PaddleOCR sorts). At
-  // most kMostLines. `full_width` and `full_height`: of the photo; polygons are in its pixels. Thread-safe.
+  // most kMostLines. Large pictures are searched at the detector's short edge, and at their own size only where lines
+  // are small or the texture is that of small letters (text_places.h); small lines are read from `larger`, if given.
+  // `full_width` and `full_height`: of the photo; polygons are in its pixels. Thread-safe.
   [[nodiscard]] Result<std::vector<TextLine>> read(const ImageView& picture, std::uint32_t full_width,
-                                                   std::uint32_t full_height) const;
+                                                   std::uint32_t full_height, const Larger& larger = {}) const;
 
   // The longer edge that a picture should have for read().
   [[nodiscard]] std::uint32_t wanted_edge() const;

@@ -58,6 +58,9 @@ Decoded decode_ctc(std::span<const float> steps, std::span<const std::string> ch
     const auto best = std::ranges::max_element(row);
     const auto index = static_cast<std::size_t>(best - row.begin());
     if (index != 0 && index != before) {
+      const double step = static_cast<double>(at) / static_cast<double>(characters.size()) + 0.5;
+      decoded.glyphs.push_back(
+          {decoded.text.size(), step * static_cast<double>(characters.size()) / static_cast<double>(steps.size())});
       decoded.text += characters[index];
       sum += double{*best};
       ++count;

@@ -1,6 +1,7 @@
 // The characters of a text recognition model, and decoding of its probabilities.
 #pragma once
 
+#include <cstddef>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,9 +19,14 @@ Result<std::vector<std::string>> read_characters(const models::Spec& spec, const
 
 // Greedy CTC (Graves et al., 2006): the likeliest class of each step, without repeats and blanks. `steps`: rows of
 // characters.size() probabilities.
+struct Glyph {
+  std::size_t at = 0;  // in the text, bytes
+  double centre = 0;   // 0…1, of all steps
+};
 struct Decoded {
   std::string text;
-  float confidence = 0;  // the mean over the characters; 0 if there are none
+  float confidence = 0;       // the mean over the characters; 0 if there are none
+  std::vector<Glyph> glyphs;  // of the characters
 };
 Decoded decode_ctc(std::span<const float> steps, std::span<const std::string> characters);
 

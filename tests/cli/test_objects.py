@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from engine import FAILED, ROOT, SAMPLES, USAGE
+from PIL import Image
 
 PHOTOS = SAMPLES / "photos"
 MODELS = ROOT / "build/models"
@@ -136,3 +137,36 @@ def test_reduced_decoding_finds_what_the_reference_finds_in_full(engine):
     # One of them, an aeroplane in a drawing, has a lower edge that the model puts in either of two places (0.84).
     assert len(overlaps) >= 12 and min(overlaps) > 0.8
     assert sum(value < 0.95 for value in overlaps) <= 1, overlaps
+
+
+def panorama(parts, height=600, width=4800):
+    """Photos side by side at this height, each at its place; the rest is sky and grass."""
+    wide = Image.new("RGB", (width, height), (150, 180, 220))
+    wide.paste((70, 110, 50), (0, height // 2, width, height))
+    for name, left in parts:
+        photo = Image.open(PHOTOS / name).convert("RGB")
+        wide.paste(photo.resize((photo.width * height // photo.height, height)), (left, 0))
+    return wide
+
+
+def test_a_panorama_keeps_its_people(engine, tmp_path):
+    """8:1, in which one look sees nobody: a person would be 50 pixels high. Where the people are, tiles have their seams."""
+    folder = tmp_path / "wide"
+    folder.mkdir()
+    alone = Image.open(PHOTOS / PEOPLE[0])
+    for left in (900, 1300, 3700):
+        panorama([(PEOPLE[0], left)]).save(folder / f"{left}.png")
+    panorama([]).save(folder / "nobody.png")
+    shutil.copy(PHOTOS / PEOPLE[0], folder / "alone.png")
+    assets = {Path(asset["path"]).stem: asset for asset in analyze(engine, folder, "--only", "objects")["assets"]}
+    people = {name: [thing["bbox"] for thing in asset["objects"] if thing["object"] == "person"] for name, asset in assets.items()}
+    assert len(people["alone"]) >= 2 and people["nobody"] == []
+    scale = 600 / alone.height
+    for left in (900, 1300, 3700):
+        boxes = people[str(left)]
+        for a in range(len(boxes)):
+            assert all(overlap(boxes[a], other) < 0.5 for other in boxes[a + 1 :]), f"twice: {boxes}"
+        for x, y, width, height in people["alone"][:2]:
+            wanted = [left + x * scale, y * scale, width * scale, height * scale]
+            assert max((overlap(wanted, box) for box in boxes), default=0) > 0.7, f"{wanted} is not in {boxes}"
+    assert engine.search("people:no") == ["nobody.png"]

@@ -127,5 +127,42 @@ TEST_F(StoreTest, AnEarlierIndexIsMadeAnew) {
   EXPECT_EQ(sqlite3_says(path_, "SELECT title FROM asset_text"), "Straße");
 }
 
+// Of a catalogue of format 8, whose text in pictures has whole words only.
+TEST_F(StoreTest, TextInPicturesIsFoundInsideWords) {
+  if (!has_sqlite3()) GTEST_SKIP() << "the sqlite3 program is not installed";
+  {
+    Connection connection(path_, Access::kCreate);
+    migrate(connection, migrations().first(8));
+    connection.execute("INSERT INTO roots VALUES(CAST('/p' AS BLOB), 1, '', '')");
+  }
+  for (const std::string id : {"1", "2", "3"})
+    sqlite3_says(path_, "INSERT INTO assets(id, hash, kind, format) VALUES(" + id +
+                            ", randomblob(16), 'photo', 'jpeg');"
+                            "INSERT INTO files(path, device, inode, size, mtime_ns, format, kind, state, asset_id, "
+                            "first_run, last_run) VALUES(CAST('/p/" +
+                            id + ".jpg' AS BLOB), 1, " + id + ", 1, 1, 'jpeg', 'photo', 'present', " + id + ", 1, 1)");
+  sqlite3_says(path_,
+               "INSERT INTO asset_text(rowid, title, text) VALUES(1, '', 'EMERGENCY EXIT');"
+               "INSERT INTO asset_text(rowid, title, text) VALUES(2, '東京', 'merge');"
+               "INSERT INTO asset_text(rowid, title, text) VALUES(3, 'emergencies', '');"
+               "INSERT INTO asset_trigram(rowid, title) VALUES(2, '東京')");
+  ASSERT_OK(open_writer());
+  const auto count = [&](TextField field, const std::string& text, bool negated = false) {
+    AssetQuery query;
+    query.filters = {{TextCondition{field, text, false}, negated}};
+    return count_found(query);
+  };
+  EXPECT_EQ(count(TextField::kText, "merge"), 2U);
+  EXPECT_EQ(count(TextField::kText, "MERGENC"), 1U);
+  EXPECT_EQ(count(TextField::kText, "cy ex"), 1U);
+  EXPECT_EQ(count(TextField::kText, "MERGENC", true), 2U);
+  EXPECT_EQ(count(TextField::kText, "me"), 0U) << "too short for the index";
+  EXPECT_EQ(count(TextField::kTitle, "mergenc"), 0U) << "other fields have whole words";
+  EXPECT_EQ(count(TextField::kTitle, "東"), 1U);
+  EXPECT_EQ(count_found("mergenc"), 0U);
+  EXPECT_EQ(sqlite3_says(path_, "SELECT text FROM asset_trigram WHERE rowid = 2"), "merge");
+  expect_sound();
+}
+
 }  // namespace
 }  // namespace image_engine::store
