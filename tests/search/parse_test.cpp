@@ -193,7 +193,8 @@ TEST(Parse, TextFields) {
   };
   for (const auto& [text, field] : kCases) EXPECT_EQ(only_filter<store::TextCondition>(text).field, field) << text;
   EXPECT_EQ(only_filter<store::TextCondition>("camera:\"EOS 40D\"").text, "EOS 40D");
-  EXPECT_THAT(parse("object:dog tag:x").analysed_fields, testing::ElementsAre(AnalysedField{TextField::kObjects, "objects"}));
+  EXPECT_THAT(parse("object:dog tag:x").analysed_fields,
+              testing::ElementsAre(AnalysedField{TextField::kObjects, "objects"}));
 }
 
 TEST(Parse, ProductsAreCountedAsObjectsAre) {
@@ -202,7 +203,8 @@ TEST(Parse, ProductsAreCountedAsObjectsAre) {
   EXPECT_EQ(counted.name, "snack bar");
   EXPECT_EQ(counted.least, 2);
   EXPECT_EQ(only_filter<store::ObjectsCondition>("object:can=1").field, TextField::kObjects);
-  EXPECT_THAT(parse("product:can=1").analysed_fields, testing::ElementsAre(AnalysedField{TextField::kProducts, "retail_products"}));
+  EXPECT_THAT(parse("product:can=1").analysed_fields,
+              testing::ElementsAre(AnalysedField{TextField::kProducts, "retail_products"}));
   EXPECT_THAT(refusal("product:>2"), HasSubstr("product:bottle>=2"));
 }
 
