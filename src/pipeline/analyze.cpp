@@ -77,14 +77,12 @@ Result<std::vector<store::KnownFile>> scan(Run& run) {
 
 // Pass 2; then the time of its threads with models is that of the phase `ml`.
 Status read_and_divide_contents(Run& run, RunStages& stages) {
-  const double all = run.trace.busy(), models = run.trace.busy(Step::kModels);
   AnalyzeReport& report = run.report;
+  double share = 0;
   {
     const PhaseClock::Scope phase(run.clock, report.content);
-    IE_CHECK(read_contents(run, stages));
+    IE_TRY(share, read_contents(run, stages));
   }
-  const double busy = run.trace.busy() - all;
-  const double share = busy > 0 ? (run.trace.busy(Step::kModels) - models) / busy : 0;
   report.ml.seconds = share * report.content.seconds;
   report.ml.cpu_seconds = share * report.content.cpu_seconds;
   report.content.seconds -= report.ml.seconds;

@@ -93,7 +93,8 @@ class ContentPass {
         edge_(static_cast<std::uint32_t>(run.options.config.thumbnails.size)),
         quality_(static_cast<std::uint32_t>(run.options.config.thumbnails.quality)) {}
 
-  Status all() {
+  Result<double> all() {
+    const double busy = run_.trace.busy(), models = run_.trace.busy(Step::kModels);
     IE_CHECK(stages_.choose());
     thumbnails_ = run_.asked_for(kThumbnailStage);
     IE_CHECK(find_pending());
@@ -123,7 +124,9 @@ class ContentPass {
     run_.report.waiting = files_.size() - progress.done() + slow_.size();
     IE_CHECK(run_.announce());
     if (!run_.cancelled()) IE_CHECK(stages_.meaning().finish());
-    return run_slow_stages(run_, stages_.meaning(), slow_);
+    const double worked = run_.trace.busy() - busy, in_models = run_.trace.busy(Step::kModels) - models;
+    IE_CHECK(run_slow_stages(run_, stages_.meaning(), slow_));
+    return worked > 0 ? in_models / worked : 0;
   }
 
  private:
@@ -610,6 +613,6 @@ class ContentPass {
 
 }  // namespace
 
-Status read_contents(Run& run, RunStages& stages) { return ContentPass(run, stages).all(); }
+Result<double> read_contents(Run& run, RunStages& stages) { return ContentPass(run, stages).all(); }
 
 }  // namespace image_engine::pipeline
