@@ -4,8 +4,6 @@
 #include <bit>
 #include <cstring>
 
-#include "core/cpu.h"
-
 namespace image_engine::media {
 namespace {
 
@@ -13,8 +11,6 @@ namespace {
 constexpr std::uint8_t kEndOfBlock = 100;
 constexpr std::size_t kLargestSkip = 15;
 constexpr std::uint8_t kMarker = 0xFF;
-
-using EightZeros = std::int16_t __attribute__((vector_size(16)));
 
 // The place of the k-th coefficient (T.81, figure A.6); behind the last all are the last.
 constexpr auto kZigzag = [] {
@@ -108,14 +104,12 @@ void JpegScan::fill_chunk() {
     std::memcpy(to, from, plain);
     to += plain, from += plain;
     if (found == nullptr) continue;
-    is_last_ = end - from < 2 || from[1] != 0;
-    if (is_last_) break;
+    if (end - from < 2 || from[1] != 0) break;
     *to++ = kMarker;
     from += 2;
   }
-  is_last_ |= from == end;
   data_ = data_.subspan(data_.size() - static_cast<std::size_t>(end - from));
-  std::memset(to, 0, kMostOfMcu - 1);
+  std::memset(to, 0, static_cast<std::size_t>(chunk_.data() + chunk_.size() - to));
   reader_.at = chunk_.data();
   chunk_end_ = to;
 }
@@ -145,12 +139,11 @@ JpegScan::Coefficient JpegScan::read_long(Reader reader, const Table& table) {
   return {};
 }
 
-[[gnu::always_inline]] inline bool JpegScan::read_block(std::size_t component, CoefficientBlock& block) {
+bool JpegScan::read(std::size_t component, CoefficientBlock& block) {
   Component& of = components_[component];
   const Table &dc = dc_[of.dc], &ac = ac_[of.ac];
-  Reader reader = reader_;          // in registers
-  constexpr EightZeros kNothing{};  // std::fill is slow where the compiler sees the size
-  for (std::size_t i = 0; i < block.values.size(); i += 8) std::memcpy(&block.values[i], &kNothing, sizeof kNothing);
+  Reader reader = reader_;  // in registers
+  block.values = {};
 
   reader.fill();
   Coefficient found = dc.look[reader.peek(kLookBits)];
@@ -181,26 +174,13 @@ JpegScan::Coefficient JpegScan::read_long(Reader reader, const Table& table) {
   return k == 64 || k > 64 + kLargestSkip;
 }
 
-#if defined(__x86_64__)
-// Shifts by a variable number are twice as fast there.
-[[gnu::target("avx2,bmi2")]] bool JpegScan::read_bmi2(std::size_t component, CoefficientBlock& block) {
-  return read_block(component, block);
-}
-bool JpegScan::read(std::size_t component, CoefficientBlock& block) {
-  static const bool has_bmi2 = cpu_uses(CpuLevel::kAvx2) && __builtin_cpu_supports("bmi2");
-  return has_bmi2 ? read_bmi2(component, block) : read_block(component, block);
-}
-#else
-bool JpegScan::read(std::size_t component, CoefficientBlock& block) { return read_block(component, block); }
-#endif
-
 bool JpegScan::begin_mcu() {
   if (bits_left() < 0) return false;
   if (interval_ > 0) {
     if (until_restart_ == 0 && !restart()) return false;
     --until_restart_;
   }
-  if (!is_last_ && chunk_end_ - reader_.at < static_cast<std::ptrdiff_t>(kMostOfMcu)) fill_chunk();
+  if (chunk_end_ - reader_.at < static_cast<std::ptrdiff_t>(kMostOfMcu)) fill_chunk();
   return true;
 }
 
@@ -215,7 +195,6 @@ bool JpegScan::restart() {
   data_ = data_.subspan(2);
   reader_ = {chunk_.data()};
   chunk_end_ = reader_.at;
-  is_last_ = false;
   next_restart_ = (next_restart_ + 1) % 8;
   until_restart_ = interval_;
   for (Component& component : components_) component.before = 0;

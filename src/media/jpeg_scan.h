@@ -86,11 +86,9 @@ class JpegScan {
     void drop(unsigned width) { bits <<= width, count -= width; }
   };
 
-  bool read_block(std::size_t component, CoefficientBlock& block);
-  bool read_bmi2(std::size_t component, CoefficientBlock& block);
   static bool make(const HuffmanCodes& codes, bool is_ac, Table& table);
   static Coefficient read_long(Reader reader, const Table& table);
-  // Copies what follows without the zeros behind 0xFF, up to a marker. Not after the last chunk.
+  // Copies what follows without the zeros behind 0xFF, up to a marker.
   void fill_chunk();
   [[nodiscard]] std::ptrdiff_t bits_left() const { return (chunk_end_ - reader_.at) * 8 + reader_.count; }
   [[nodiscard]] bool is_at(std::uint8_t marker) const;
@@ -101,7 +99,6 @@ class JpegScan {
   Bytes data_;                       // not yet copied
   std::vector<std::uint8_t> chunk_;  // with zeros behind its end, as many as an MCU may read
   const std::uint8_t* chunk_end_ = nullptr;
-  bool is_last_ = false;  // a marker or the end of the data is behind the chunk: the reader may pass the chunk's end
   Reader reader_;
   unsigned interval_ = 0, until_restart_ = 0;
   std::uint8_t next_restart_ = 0;
