@@ -11,8 +11,6 @@
 
 #include "media/colour.h"
 #include "media/decoders.h"
-#include "media/jpeg_planes.h"
-#include "media/jpeg_scan.h"
 #include "media/libraries.h"
 #include "media/ycc_planes.h"
 
@@ -149,39 +147,76 @@ RowConversion choose_conversion(jpeg_decompress_struct& info, Bytes icc, Decoded
   return conversion;
 }
 
-// Whether the planes are Y, Cb and Cr.
-bool has_planes(const jpeg_decompress_struct& info) {
-  return info.jpeg_color_space == JCS_YCbCr && info.num_components == 3;
-}
-
-PlaneLayout layout_of(const jpeg_decompress_struct& info) {
-  PlaneLayout layout;
-  layout.size = {info.image_width, info.image_height};
-  layout.mcu = {static_cast<std::uint32_t>(info.max_h_samp_factor) * DCTSIZE,
-                static_cast<std::uint32_t>(info.max_v_samp_factor) * DCTSIZE};
-  layout.mcus = {(layout.size.width + layout.mcu.width - 1) / layout.mcu.width,
-                 (layout.size.height + layout.mcu.height - 1) / layout.mcu.height};
-  for (size_t i = 0; i < layout.planes.size(); ++i) {
-    const jpeg_component_info& c = info.comp_info[i];
-    PlaneShape& plane = layout.planes[i];
-    plane.across = static_cast<unsigned>(c.h_samp_factor), plane.down = static_cast<unsigned>(c.v_samp_factor);
-    plane.size = {c.downsampled_width, c.downsampled_height};
-    if (const JQUANT_TBL* table = info.quant_tbl_ptrs[c.quant_tbl_no])
-      std::copy_n(std::begin(table->quantval), DCTSIZE2, plane.quantizers.begin());
+// Full resolution without unneeded work: libjpeg's own planes, before chroma upsampling and conversion. Luma goes
+// directly to the accumulator; the working picture is made from means of factor × factor pixels.
+class PlaneReader {
+ public:
+  // Whether the planes divide evenly: chroma samples must lie within the cells.
+  static bool takes(const jpeg_decompress_struct& info, unsigned factor) {
+    if (info.jpeg_color_space != JCS_YCbCr || factor < 2) return false;
+    const auto divides = [&](const jpeg_component_info& c) {
+      return info.max_h_samp_factor % c.h_samp_factor == 0 && info.max_v_samp_factor % c.v_samp_factor == 0 &&
+             factor % (info.max_h_samp_factor / c.h_samp_factor) == 0 &&
+             factor % (info.max_v_samp_factor / c.v_samp_factor) == 0;
+    };
+    const auto& luma = info.comp_info[0];
+    return luma.h_samp_factor == info.max_h_samp_factor && luma.v_samp_factor == info.max_v_samp_factor &&
+           divides(info.comp_info[1]) && divides(info.comp_info[2]);
   }
-  return layout;
-}
 
-// Those that the file lacks have no codes.
-std::vector<HuffmanCodes> codes_of(JHUFF_TBL* const (&tables)[NUM_HUFF_TBLS]) {
-  std::vector<HuffmanCodes> codes(NUM_HUFF_TBLS);
-  for (size_t i = 0; i < codes.size(); ++i) {
-    if (tables[i] == nullptr) continue;
-    std::copy_n(tables[i]->bits + 1, codes[i].counts.size(), codes[i].counts.begin());
-    std::copy_n(tables[i]->huffval, codes[i].symbols.size(), codes[i].symbols.begin());
+  // After jpeg_start_decompress with raw_data_out.
+  PlaneReader(const jpeg_decompress_struct& info, unsigned factor)
+      : factor_(factor), group_rows_(info.max_v_samp_factor * DCTSIZE) {
+    for (size_t i = 0; i < planes_.size(); ++i) {
+      const jpeg_component_info& c = info.comp_info[i];
+      Plane& plane = planes_[i];
+      plane.size = {c.downsampled_width, c.downsampled_height};
+      plane.fx = factor * c.h_samp_factor / info.max_h_samp_factor;
+      plane.fy = factor * c.v_samp_factor / info.max_v_samp_factor;
+      const size_t stride = size_t{c.width_in_blocks} * DCTSIZE, rows = size_t(c.v_samp_factor) * DCTSIZE;
+      plane.samples.resize(stride * rows);
+      for (size_t y = 0; y < rows; ++y) plane.rows.push_back(plane.samples.data() + y * stride);
+      plane.reduced.resize((plane.size.width + plane.fx - 1) / plane.fx);
+      into_[i] = plane.rows.data();
+    }
   }
-  return codes;
-}
+
+  JSAMPIMAGE into() { return into_.data(); }
+  [[nodiscard]] JDIMENSION group_rows() const { return group_rows_; }
+
+  // The group of rows that begins at luma row `top` has been read.
+  void pass_on(std::uint32_t top, LumaAccumulator& luma, RowResizer& resizer) {
+    const Plane& y = planes_[0];
+    const std::uint32_t rows = std::min<std::uint32_t>(group_rows_, y.size.height - top);
+    for (std::uint32_t r = 0; r < rows; ++r) luma.add_row({y.rows[r], y.size.width});
+    for (std::uint32_t cell = 0; cell * factor_ < rows; ++cell) {
+      for (Plane& plane : planes_) {
+        const std::uint32_t plane_top = top / factor_ * plane.fy, first = cell * plane.fy;
+        const std::uint32_t left = plane.size.height - std::min(plane.size.height, plane_top + first);
+        const std::uint32_t count = std::clamp<std::uint32_t>(left, 1, plane.fy);
+        average_cells(plane.rows.data() + std::min<size_t>(first, plane.rows.size() - count), count, plane.size.width,
+                      plane.fx, plane.reduced.data());
+      }
+      const size_t width = std::min({planes_[0].reduced.size(), planes_[1].reduced.size(), planes_[2].reduced.size()});
+      ycc_to_rgb(planes_[0].reduced.data(), planes_[1].reduced.data(), planes_[2].reduced.data(), resizer.next_row(),
+                 width);
+      resizer.commit_row();
+    }
+  }
+
+ private:
+  struct Plane {
+    Size size;
+    unsigned fx = 1, fy = 1;
+    std::vector<JSAMPLE> samples;
+    std::vector<JSAMPROW> rows;
+    std::vector<std::uint8_t> reduced;
+  };
+  unsigned factor_;
+  JDIMENSION group_rows_;
+  std::array<Plane, 3> planes_;
+  std::array<JSAMPARRAY, 3> into_{};
+};
 
 // A baseline picture truncated before its first rows shows nothing; a progressive one has them only at its end.
 void note_early_end(Decompressor& jpeg) {
@@ -204,23 +239,17 @@ bool read_rows(Decompressor& jpeg, const RowConversion& conversion, RowResizer& 
   return true;
 }
 
-// Reads all rows as planes, at full resolution before chroma upsampling and conversion; false when libjpeg failed.
-bool read_planes(Decompressor& jpeg, const PlaneLayout& layout, unsigned factor, LumaAccumulator& luma,
-                 RowResizer& resizer) {
+// Reads all rows through a PlaneReader; false when libjpeg failed.
+bool read_planes(Decompressor& jpeg, unsigned factor, LumaAccumulator& luma, RowResizer& resizer) {
   auto& info = jpeg.info;
-  PlaneReader reader(layout, factor, false);
-  const PlaneReader::Plane& y = reader.planes()[0];
-  std::array<JSAMPARRAY, 3> into{};
-  for (size_t i = 0; i < into.size(); ++i) into[i] = reader.planes()[i].rows.data();
+  PlaneReader planes(info, factor);
   luma.begin(info.output_width, info.output_height);
   while (info.output_scanline < info.output_height) {
     const std::uint32_t top = info.output_scanline;
-    if (!jpeg.guarded([&] { jpeg_read_raw_data(&info, into.data(), layout.mcu.height); })) return false;
+    if (!jpeg.guarded([&] { jpeg_read_raw_data(&info, planes.into(), planes.group_rows()); })) return false;
     if (top == 0) note_early_end(jpeg);
     if (jpeg.ended_before_first_rows) return true;
-    for (std::uint32_t r = 0; r < std::min(layout.mcu.height, y.size.height - top); ++r)
-      luma.add_row({y.rows[r], y.size.width});
-    reader.pass_on(top, resizer);
+    planes.pass_on(top, luma, resizer);
   }
   return true;
 }
@@ -235,28 +264,6 @@ bool lacks_table(const jpeg_decompress_struct& info) {
     };
     return absent(info.dc_huff_tbl_ptrs, c->dc_tbl_no) || absent(info.ac_huff_tbl_ptrs, c->ac_tbl_no);
   });
-}
-
-// After the header: Y, Cb and Cr by our own reading of the scan, which makes of each block what is needed and no more;
-// nothing if the scan is not a plain one without fault.
-std::optional<Image> read_plain(const jpeg_decompress_struct& info, const PlaneLayout& layout, unsigned factor,
-                                Size target, LumaAccumulator* luma) {
-  if (info.progressive_mode || info.arith_code || info.data_precision != 8 || info.comps_in_scan != 3 ||
-      lacks_table(info) || layout.size.width % 2 != 0 || layout.size.height % 2 != 0)
-    return std::nullopt;
-  ScanCodes codes;
-  codes.restart_interval = info.restart_interval;
-  for (int i = 0; i < info.comps_in_scan; ++i) {
-    const jpeg_component_info& c = info.comp_info[i];
-    if (info.cur_comp_info[i] != &c || info.quant_tbl_ptrs[c.quant_tbl_no] == nullptr) return std::nullopt;
-    codes.components.push_back({static_cast<size_t>(c.dc_tbl_no), static_cast<size_t>(c.ac_tbl_no)});
-  }
-  codes.dc = codes_of(info.dc_huff_tbl_ptrs);
-  codes.ac = codes_of(info.ac_huff_tbl_ptrs);
-  const auto* data = reinterpret_cast<const std::byte*>(info.src->next_input_byte);
-  auto scan = JpegScan::create(codes, {data, info.src->bytes_in_buffer});
-  if (!scan) return std::nullopt;
-  return read_scan(*scan, layout, factor, target, luma);
 }
 
 // After all rows: whether much of the coded data was unused, as with wrong Huffman tables. Cameras pad by less than the
@@ -293,19 +300,7 @@ Result<Decoded> decode_jpeg(Bytes file, const DecodeOptions& options, Bytes icc)
   if (lacks_table(info)) decoded.warnings.emplace_back("the JPEG lacks a Huffman table: the standard one was used");
   const unsigned eighths = choose_eighths(full, target);
   const unsigned factor = 8 / eighths;
-  const PlaneLayout layout = has_planes(info) ? layout_of(info) : PlaneLayout{};
-  const bool divides = has_planes(info) && layout.divides(factor);
-  decoded.full_width = full.width;
-  decoded.full_height = full.height;
-  if (divides) {
-    if (auto image = read_plain(info, layout, factor, target, options.luma)) {
-      decoded.image = std::move(*image);
-      ycc_to_rgb(decoded.image.pixels.data(), decoded.image.pixels.size() / 3);
-      to_srgb(decoded, icc);
-      return decoded;
-    }
-  }
-  const bool by_planes = options.luma != nullptr && divides;
+  const bool by_planes = options.luma != nullptr && PlaneReader::takes(info, factor);
   info.scale_num = options.luma != nullptr ? 8 : eighths;
   info.scale_denom = 8;
   const auto conversion = choose_conversion(info, icc, decoded);
@@ -318,7 +313,7 @@ Result<Decoded> decode_jpeg(Bytes file, const DecodeOptions& options, Bytes icc)
                      full.width * scale, full.height * scale);
   bool whole = true;
   if (by_planes) {
-    whole = read_planes(jpeg, layout, factor, *options.luma, resizer);
+    whole = read_planes(jpeg, factor, *options.luma, resizer);
   } else {
     resizer.watch(options.luma);
     whole = read_rows(jpeg, conversion, resizer);
@@ -333,8 +328,9 @@ Result<Decoded> decode_jpeg(Bytes file, const DecodeOptions& options, Bytes icc)
     decoded.warnings.emplace_back("the JPEG's picture ends before its coded data: its tables are damaged");
   }
   decoded.image = resizer.finish();
-  if (by_planes) ycc_to_rgb(decoded.image.pixels.data(), decoded.image.pixels.size() / 3);
   if (conversion.channels == 3) to_srgb(decoded, icc);
+  decoded.full_width = full.width;
+  decoded.full_height = full.height;
   return decoded;
 }
 

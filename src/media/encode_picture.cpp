@@ -15,7 +15,7 @@ constexpr std::uint32_t kMostWebp = 16'383;  // pixels a side, of the format
 constexpr std::uint32_t kMostJpeg = 65'500;  // JPEG_MAX_DIMENSION of libjpeg
 constexpr int kFullColour = 91;              // from this quality on, colour at full resolution
 
-struct UnrefPicture {
+struct Unref {
   void operator()(VipsImage* image) const { g_object_unref(image); }
 };
 
@@ -82,7 +82,7 @@ Status check_limits(const RawPicture& picture, Encoding encoding) {
 
 Result<std::vector<std::byte>> encode_picture(const RawPicture& picture, Encoding encoding, int quality) {
   IE_CHECK(check_limits(picture, encoding));
-  const std::unique_ptr<VipsImage, UnrefPicture> memory(vips_image_new_from_memory(
+  const std::unique_ptr<VipsImage, Unref> memory(vips_image_new_from_memory(
       picture.pixels.data(), picture.pixels.size(), static_cast<int>(picture.width), static_cast<int>(picture.height),
       static_cast<int>(picture.channels), VIPS_FORMAT_UCHAR));
   if (!memory) return fail(ErrorCode::kOutOfMemory, "no memory to encode a picture");
@@ -90,7 +90,7 @@ Result<std::vector<std::byte>> encode_picture(const RawPicture& picture, Encodin
   const VipsInterpretation colours = picture.channels == 1 ? VIPS_INTERPRETATION_B_W : VIPS_INTERPRETATION_sRGB;
   if (vips_copy(memory.get(), &interpreted, "interpretation", colours, nullptr) != 0)
     return fail(ErrorCode::kOutOfMemory, "no memory to encode a picture");
-  const std::unique_ptr<VipsImage, UnrefPicture> image(interpreted);
+  const std::unique_ptr<VipsImage, Unref> image(interpreted);
   void* data = nullptr;
   size_t size = 0;
   if (save(image.get(), encoding, quality, &data, &size) != 0) {

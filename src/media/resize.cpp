@@ -50,9 +50,7 @@ std::uint8_t* RowResizer::next_row() {
 
 void RowResizer::commit_row() {
   if (rows_in_ >= in_.height) return;
-  if (luma_ != nullptr && !luma_->needs_row()) {
-    luma_->skip_row();
-  } else if (luma_ != nullptr) {
+  if (luma_ != nullptr) {
     rgb_to_luma({next_row(), size_t{in_.width} * 3}, luma_row_);
     luma_->add_row(luma_row_);
   }

@@ -2,10 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
-#include <utility>
-
-#include "core/cpu.h"
 
 namespace image_engine::media {
 namespace {
@@ -56,65 +52,15 @@ void average_cells(const std::uint8_t* const* rows, size_t row_count, size_t wid
   }
 }
 
-namespace {
-
-using Samples = std::uint8_t __attribute__((vector_size(16)));
-
-// The part-th 16 bytes of 16 pixels: those of a and b first, then those of c in their gaps.
-template <int kPart, int... kByte>
-[[gnu::always_inline]] inline void write_part(const Samples& a, const Samples& b, const Samples& c, std::uint8_t* out,
-                                              std::integer_sequence<int, kByte...> /*bytes*/) {
-  constexpr auto pixel = [](int byte) { return (kPart * 16 + byte) / 3; };
-  constexpr auto channel = [](int byte) { return (kPart * 16 + byte) % 3; };
-  const Samples two = __builtin_shufflevector(a, b, (channel(kByte) == 1 ? 16 : 0) + pixel(kByte)...);
-  const Samples all = __builtin_shufflevector(two, c, (channel(kByte) == 2 ? 16 + pixel(kByte) : kByte)...);
-  std::memcpy(out + kPart * 16, &all, sizeof all);
-}
-
-[[gnu::always_inline]] inline void interleave_all(const std::uint8_t* a, const std::uint8_t* b, const std::uint8_t* c,
-                                                  std::uint8_t* out, size_t count) {
-  constexpr auto bytes = std::make_integer_sequence<int, 16>{};
-  size_t i = 0;
-  for (; i + 16 <= count; i += 16) {
-    Samples x, y, z;
-    std::memcpy(&x, a + i, sizeof x), std::memcpy(&y, b + i, sizeof y), std::memcpy(&z, c + i, sizeof z);
-    write_part<0>(x, y, z, out + i * 3, bytes);
-    write_part<1>(x, y, z, out + i * 3, bytes);
-    write_part<2>(x, y, z, out + i * 3, bytes);
-  }
-  for (; i < count; ++i) out[i * 3] = a[i], out[i * 3 + 1] = b[i], out[i * 3 + 2] = c[i];
-}
-
-using Interleave = void (*)(const std::uint8_t*, const std::uint8_t*, const std::uint8_t*, std::uint8_t*, size_t);
-void interleave_anywhere(const std::uint8_t* a, const std::uint8_t* b, const std::uint8_t* c, std::uint8_t* out,
-                         size_t count) {
-  interleave_all(a, b, c, out, count);
-}
-#if defined(__x86_64__)
-[[gnu::target("avx2")]] void interleave_avx2(const std::uint8_t* a, const std::uint8_t* b, const std::uint8_t* c,
-                                             std::uint8_t* out, size_t count) {
-  interleave_all(a, b, c, out, count);
-}
-const Interleave kInterleave = cpu_uses(CpuLevel::kAvx2) ? interleave_avx2 : interleave_anywhere;
-#else
-constexpr Interleave kInterleave = interleave_anywhere;
-#endif
-
-}  // namespace
-
-void interleave(const std::uint8_t* a, const std::uint8_t* b, const std::uint8_t* c, std::uint8_t* out, size_t count) {
-  kInterleave(a, b, c, out, count);
-}
-
-void ycc_to_rgb(std::uint8_t* pixels, size_t count) {
+void ycc_to_rgb(const std::uint8_t* y, const std::uint8_t* cb, const std::uint8_t* cr, std::uint8_t* rgb,
+                size_t count) {
   // 1.402, 0.344136, 0.714136, 1.772 times 2¹⁶.
   constexpr std::int32_t kHalf = 1 << 15;
   for (size_t i = 0; i < count; ++i) {
-    std::uint8_t* const pixel = pixels + i * 3;
-    const std::int32_t luma = pixel[0], b = pixel[1] - 128, r = pixel[2] - 128;
-    pixel[0] = clamp(luma + ((91881 * r + kHalf) >> 16));
-    pixel[1] = clamp(luma - ((22554 * b + 46802 * r + kHalf) >> 16));
-    pixel[2] = clamp(luma + ((116130 * b + kHalf) >> 16));
+    const std::int32_t luma = y[i], b = cb[i] - 128, r = cr[i] - 128;
+    rgb[i * 3] = clamp(luma + ((91881 * r + kHalf) >> 16));
+    rgb[i * 3 + 1] = clamp(luma - ((22554 * b + 46802 * r + kHalf) >> 16));
+    rgb[i * 3 + 2] = clamp(luma + ((116130 * b + kHalf) >> 16));
   }
 }
 

@@ -1,4 +1,4 @@
-// Reduces a JPEG's YCbCr planes, before upsampling and conversion, and converts pixels to RGB.
+// Reduces libjpeg's YCbCr planes, before upsampling and conversion, and converts them to RGB.
 #pragma once
 
 #include <cstddef>
@@ -11,11 +11,8 @@ namespace image_engine::media {
 void average_cells(const std::uint8_t* const* rows, std::size_t row_count, std::size_t width, unsigned fx,
                    std::uint8_t* out);
 
-// Three rows of samples to one of pixels.
-void interleave(const std::uint8_t* a, const std::uint8_t* b, const std::uint8_t* c, std::uint8_t* out,
+// Full-range YCbCr to RGB (ITU-T T.871, JFIF), `count` pixels.
+void ycc_to_rgb(const std::uint8_t* y, const std::uint8_t* cb, const std::uint8_t* cr, std::uint8_t* rgb,
                 std::size_t count);
-
-// Full-range YCbCr to RGB (ITU-T T.871, JFIF), `count` interleaved pixels, in their place.
-void ycc_to_rgb(std::uint8_t* pixels, std::size_t count);
 
 }  // namespace image_engine::media

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
-#include <optional>
 #include <vector>
 
 #include "core/cpu.h"
@@ -11,7 +10,8 @@
 namespace image_engine {
 namespace {
 
-constexpr std::size_t kTile = LumaTiles::kEdge;  // pixels; the last of a row or column has up to twice that
+constexpr std::size_t kTile =
+    LumaCell::kEdge;  // pixels; the last of a row or column includes the remainder, up to twice that
 constexpr double kSharpQuantile = 0.95;
 constexpr double kNoiseQuantile = 0.10;
 // Tile means at which clipping at black or white removes noise.
@@ -64,29 +64,23 @@ template <typename Count>
   return {laplacian, laplacian_squared, std::int64_t{gradient_x} + gradient_y, noise, luma};
 }
 
-// The tiles of a row of them that are measured: every step-th from `first` on.
-struct Measured {
-  std::size_t first, step, columns;
-};
-
-// One row of pixels of those tiles.
-[[gnu::always_inline]] inline void add_row_of_tiles(Rows rows, const Measured& tiles, std::size_t interior,
-                                                    Sums* sums) {
-  std::size_t t = tiles.first;
-  for (; t + 1 < tiles.columns; t += tiles.step)
-    sums[t] += add_up(rows, 1 + t * kTile, std::integral_constant<std::size_t, kTile>{});
-  if (t + 1 == tiles.columns) sums[t] += add_up(rows, 1 + t * kTile, interior - t * kTile);
+// One row of all tiles.
+[[gnu::always_inline]] inline void add_row_of_tiles(Rows rows, std::size_t columns, std::size_t interior, Sums* tiles) {
+  for (std::size_t t = 0; t + 1 < columns; ++t)
+    tiles[t] += add_up(rows, 1 + t * kTile, std::integral_constant<std::size_t, kTile>{});
+  const std::size_t last = (columns - 1) * kTile;
+  tiles[columns - 1] += add_up(rows, 1 + last, interior - last);
 }
 
-using AddRow = void (*)(Rows, const Measured&, std::size_t, Sums*);
+using AddRow = void (*)(Rows, std::size_t, std::size_t, Sums*);
 
-void add_row_anywhere(Rows rows, const Measured& tiles, std::size_t interior, Sums* sums) {
-  add_row_of_tiles(rows, tiles, interior, sums);
+void add_row_anywhere(Rows rows, std::size_t columns, std::size_t interior, Sums* tiles) {
+  add_row_of_tiles(rows, columns, interior, tiles);
 }
 
 #if defined(__x86_64__)
-[[gnu::target("avx2")]] void add_row_avx2(Rows rows, const Measured& tiles, std::size_t interior, Sums* sums) {
-  add_row_of_tiles(rows, tiles, interior, sums);
+[[gnu::target("avx2")]] void add_row_avx2(Rows rows, std::size_t columns, std::size_t interior, Sums* tiles) {
+  add_row_of_tiles(rows, columns, interior, tiles);
 }
 AddRow choose_add_row() { return cpu_uses(CpuLevel::kAvx2) ? add_row_avx2 : add_row_anywhere; }
 #else
@@ -127,7 +121,9 @@ double noise_of(const std::vector<Tile>& tiles) {
   return quantile(std::move(usable.empty() ? all : usable), kNoiseQuantile);
 }
 
-// Fills what is computed from the measured tiles; there is at least one. `pixels` of them all.
+std::size_t tiles_along(std::size_t interior) { return std::max<std::size_t>(1, interior / kTile); }
+
+// Fills what is computed from tiles; there is at least one. `pixels` of them all.
 void describe_all(const Sums& whole, const std::vector<Tile>& tiles, double pixels, LumaStatistics& result) {
   result.laplacian_variance = describe(whole, pixels).laplacian_variance;
   result.gradient_energy = static_cast<double>(whole.gradient) / pixels;
@@ -150,34 +146,15 @@ std::size_t pixels_along(std::size_t t, std::size_t tiles, std::size_t interior)
 }  // namespace
 
 struct LumaAccumulator::State {
-  State(std::uint32_t wide, std::uint32_t high) : width(wide), height(high), layout(wide, high) {
-    for (auto& row : window) row.resize(width);
-    if (width >= 3 && height >= 3) row_of_tiles.resize(layout.columns);
-  }
-
   const AddRow add_row = choose_add_row();
-  const std::uint32_t width, height;
-  const LumaTiles layout;
-  std::uint32_t seen = 0;
+  std::size_t width = 0, height = 0, seen = 0;
   // Four tables, so that equal neighbours do not wait for each other's count.
   std::array<std::array<std::uint32_t, 256>, 4> histograms{};
   std::array<std::vector<std::int16_t>, 3> window;  // row y at y modulo 3
-  std::vector<Sums> row_of_tiles;                   // empty if the picture is too small
-  std::size_t rows_in_tile = 0;
+  std::vector<Sums> row_of_tiles;
+  std::size_t tile_rows = 0, rows_in_tile = 0;
   Sums whole;
-  double pixels = 0;
   std::vector<Tile> tiles;
-
-  [[nodiscard]] std::uint32_t tile_row(std::uint32_t y) const { return LumaTiles::at(y, layout.rows); }
-  [[nodiscard]] Measured measured(std::uint32_t tile_row) const {
-    return {layout.first(tile_row), layout.step, layout.columns};
-  }
-  // The measured row of tiles that row y belongs to or is a neighbour of. If there are two, all tiles are measured.
-  [[nodiscard]] std::optional<std::uint32_t> needed_by(std::uint32_t y) const {
-    for (const std::uint32_t row : {tile_row(y < 1 ? 0 : y - 1), tile_row(y + 1)})
-      if (layout.measures_row(row)) return row;
-    return std::nullopt;
-  }
 
   void count(std::span<const std::uint8_t> luma) {
     std::size_t x = 0;
@@ -186,81 +163,63 @@ struct LumaAccumulator::State {
     for (; x < luma.size(); ++x) ++histograms[0][luma[x]];
   }
 
-  // The pixels from `before` ahead of each measured tile's first to as many behind its last.
-  template <typename Use>
-  void for_tiles(std::uint32_t tile_row, std::size_t before, Use use) const {
-    for (std::size_t t = layout.first(tile_row); t < layout.columns; t += layout.step) {
-      const std::size_t begin = t == 0 ? 0 : 1 + t * kTile - before;
-      const std::size_t end = t + 1 == layout.columns ? width : 1 + (t + 1) * kTile + before;
-      use(begin, end);
-    }
-  }
-
-  void take(std::span<const std::uint8_t> luma) {
-    if (const std::uint32_t row = tile_row(seen); layout.measures_row(row))
-      for_tiles(row, 0, [&](std::size_t begin, std::size_t end) { count(luma.subspan(begin, end - begin)); });
-    if (const auto row = needed_by(seen))
-      for_tiles(*row, 1, [&](std::size_t begin, std::size_t end) {
-        std::copy(&luma[begin], luma.data() + end, &window[seen % 3][begin]);
-      });
-  }
-
-  // Row `seen` was taken or skipped: the one before has both its neighbours now.
-  void advance() {
-    if (++seen < 3 || row_of_tiles.empty()) return;
-    const std::uint32_t y = seen - 2, row = tile_row(y);
-    if (!layout.measures_row(row)) return;
-    const auto at = [&](std::uint32_t of) { return window[of % 3].data(); };
-    add_row({at(y - 1), at(y), at(y + 1)}, measured(row), width - 2, row_of_tiles.data());
+  // The row before the last one seen has both its neighbours now.
+  void add_middle_row() {
+    const auto row = [&](std::size_t y) { return window[y % 3].data(); };
+    add_row({row(seen - 3), row(seen - 2), row(seen - 1)}, row_of_tiles.size(), width - 2, row_of_tiles.data());
     ++rows_in_tile;
-    if (y % kTile == 0 && row + 1 < layout.rows) close_tiles(row);
+    const std::size_t done = (seen - 2) / kTile;  // whole tile rows so far
+    if ((seen - 2) % kTile == 0 && done < tile_rows) close_tiles();
   }
 
-  void close_tiles(std::uint32_t row) {
-    for (std::size_t t = layout.first(row); t < layout.columns; t += layout.step) {
-      const auto size = static_cast<double>(pixels_along(t, layout.columns, width - 2) * rows_in_tile);
-      tiles.push_back(describe(row_of_tiles[t], size));
+  void close_tiles() {
+    for (std::size_t t = 0; t < row_of_tiles.size(); ++t) {
+      const bool last = t + 1 == row_of_tiles.size();
+      const std::size_t across = last ? width - 2 - t * kTile : kTile;
+      tiles.push_back(describe(row_of_tiles[t], static_cast<double>(across * rows_in_tile)));
       whole += row_of_tiles[t];
-      pixels += size;
     }
     std::fill(row_of_tiles.begin(), row_of_tiles.end(), Sums{});
     rows_in_tile = 0;
   }
 };
 
-LumaAccumulator::LumaAccumulator() : state_(std::make_unique<State>(0, 0)) {}
+LumaAccumulator::LumaAccumulator() : state_(std::make_unique<State>()) {}
 LumaAccumulator::~LumaAccumulator() = default;
 LumaAccumulator::LumaAccumulator(LumaAccumulator&&) noexcept = default;
 LumaAccumulator& LumaAccumulator::operator=(LumaAccumulator&&) noexcept = default;
 
 void LumaAccumulator::begin(std::uint32_t width, std::uint32_t height) {
-  state_ = std::make_unique<State>(width, height);
+  state_ = std::make_unique<State>();
+  auto& s = *state_;
+  s.width = width;
+  s.height = height;
+  for (auto& row : s.window) row.resize(width);
+  if (width < 3 || height < 3) return;
+  s.tile_rows = tiles_along(height - 2);
+  s.row_of_tiles.resize(tiles_along(width - 2));
 }
 
 void LumaAccumulator::add_row(std::span<const std::uint8_t> luma) {
-  if (luma.size() != state_->width || state_->seen == state_->height) return;
-  state_->take(luma);
-  state_->advance();
-}
-
-bool LumaAccumulator::needs_row() const {
-  const State& s = *state_;
-  return s.seen < s.height && (s.layout.measures_row(s.tile_row(s.seen)) || s.needed_by(s.seen));
-}
-
-void LumaAccumulator::skip_row() {
-  if (state_->seen < state_->height) state_->advance();
+  auto& s = *state_;
+  if (luma.size() != s.width || s.seen == s.height) return;
+  s.count(luma);
+  std::copy(luma.begin(), luma.end(), s.window[s.seen % 3].begin());
+  ++s.seen;
+  if (s.seen >= 3 && s.width >= 3) s.add_middle_row();
 }
 
 LumaStatistics LumaAccumulator::finish() {
   auto& s = *state_;
   LumaStatistics result;
-  result.width = s.width;
-  result.height = s.seen;
+  result.width = static_cast<std::uint32_t>(s.width);
+  result.height = static_cast<std::uint32_t>(s.seen);
   for (std::size_t level = 0; level < 256; ++level)
     for (const auto& histogram : s.histograms) result.histogram[level] += histogram[level];
-  if (s.rows_in_tile > 0) s.close_tiles(s.tile_row(s.seen - 2));
-  if (!s.tiles.empty()) describe_all(s.whole, s.tiles, s.pixels, result);
+  if (s.rows_in_tile > 0) s.close_tiles();
+  if (s.tiles.empty()) return result;
+
+  describe_all(s.whole, s.tiles, static_cast<double>((s.width - 2) * (s.seen - 2)), result);
   return result;
 }
 
@@ -269,23 +228,20 @@ LumaStatistics luma_statistics(std::uint32_t width, std::uint32_t height,
   LumaStatistics result{width, height, histogram};
   const std::size_t across = luma_cells_along(width), down = luma_cells_along(height);
   if (across == 0 || down == 0 || cells.size() != across * down) return result;
-  const LumaTiles layout(width, height);
-  const std::size_t columns = layout.columns, rows = layout.rows;
+  const std::size_t wide = width - 2, high = height - 2, columns = tiles_along(wide), rows = tiles_along(high);
   std::vector<Sums> sums(columns * rows);
-  for (std::size_t y = 0; y < down; ++y)
-    for (std::size_t x = 0; x < across; ++x)
-      sums[std::min(y, rows - 1) * columns + std::min(x, columns - 1)] += sums_of(cells[y * across + x]);
-  std::vector<Tile> tiles;
   Sums whole;
-  double pixels = 0;
-  for (std::uint32_t row = 0; row < rows; row += layout.step)
-    for (std::uint32_t t = layout.first(row); t < columns; t += layout.step) {
-      const auto size = static_cast<double>(pixels_along(t, columns, width - 2) * pixels_along(row, rows, height - 2));
-      tiles.push_back(describe(sums[row * columns + t], size));
-      whole += sums[row * columns + t];
-      pixels += size;
+  for (std::size_t y = 0; y < down; ++y)
+    for (std::size_t x = 0; x < across; ++x) {
+      const Sums cell = sums_of(cells[y * across + x]);
+      sums[std::min(y, rows - 1) * columns + std::min(x, columns - 1)] += cell;
+      whole += cell;
     }
-  describe_all(whole, tiles, pixels, result);
+  std::vector<Tile> tiles;
+  for (std::size_t t = 0; t < sums.size(); ++t)
+    tiles.push_back(describe(sums[t], static_cast<double>(pixels_along(t % columns, columns, wide) *
+                                                          pixels_along(t / columns, rows, high))));
+  describe_all(whole, tiles, static_cast<double>(wide * high), result);
   return result;
 }
 

@@ -12,14 +12,15 @@
 
 namespace image_engine {
 
-// Of full-range BT.601 luma (JPEG's Y), 0…255, of the tiles that LumaTiles measures. All zero if no row was added; all
-// but the histogram zero if an edge is below 3 pixels.
+// Of full-range BT.601 luma (JPEG's Y), 0…255. All zero if no row was added; all but the histogram zero if an edge is
+// below 3 pixels.
 struct LumaStatistics {
   std::uint32_t width = 0;
   std::uint32_t height = 0;                    // rows seen
-  std::array<std::uint32_t, 256> histogram{};  // of every pixel of those tiles
-  // Variance of the Laplacian (0 1 0, 1 −4 1, 0 1 0), the focus measure of Pech-Pacheco et al. 2000: over all these
-  // tiles, and the 95th percentile over them, so that a sharp subject with a blurred background counts as sharp.
+  std::array<std::uint32_t, 256> histogram{};  // of every pixel
+  // Variance of the Laplacian (0 1 0, 1 −4 1, 0 1 0), the focus measure of Pech-Pacheco et al. 2000: over the whole
+  // picture, and the 95th percentile over tiles of about 64 × 64, so that a sharp subject with a blurred background
+  // counts as sharp.
   double laplacian_variance = 0;
   double laplacian_variance_top = 0;
   // Mean of gx² + gy² by the Sobel operator (Tenenbaum 1970).
@@ -31,45 +32,11 @@ struct LumaStatistics {
   bool operator==(const LumaStatistics&) const = default;
 };
 
-// The tiles of a picture: of 64 × 64 pixels that have all their neighbours, side by side from pixel (1, 1); the last of
-// a row or column includes the remainder. Pixels without a neighbour belong to the tile beside them. All tiles are
-// measured in pictures of fewer than 4 · kEnough of them (below 6.5 megapixels); else every step-th of every step-th
-// row, shifted by one from row to row, so that at least kEnough are (docs/quality.md).
-struct LumaTiles {
-  static constexpr std::uint32_t kEdge = 64, kEnough = 400;
-  std::uint32_t columns, rows;  // at least 1
-  std::uint32_t step = 1;
-
-  IE_HOST_DEVICE constexpr LumaTiles(std::uint32_t width, std::uint32_t height)
-      : columns(along(width)), rows(along(height)) {
-    const std::uint64_t tiles = std::uint64_t{columns} * rows;
-    while (std::uint64_t{step + 1} * (step + 1) * kEnough <= tiles) ++step;
-  }
-  [[nodiscard]] IE_HOST_DEVICE constexpr bool measures_row(std::uint32_t row) const { return row % step == 0; }
-  [[nodiscard]] IE_HOST_DEVICE constexpr bool measures(std::uint32_t column, std::uint32_t row) const {
-    return measures_row(row) && (column + row / step) % step == 0;
-  }
-  // The first tile that is measured of a measured row; every step-th from there on is.
-  [[nodiscard]] IE_HOST_DEVICE constexpr std::uint32_t first(std::uint32_t row) const {
-    return (step - row / step % step) % step;
-  }
-  // The tile, of `tiles` along an edge, that a pixel belongs to.
-  IE_HOST_DEVICE static constexpr std::uint32_t at(std::uint32_t pixel, std::uint32_t tiles) {
-    const std::uint32_t tile = (pixel < 1 ? 0 : pixel - 1) / kEdge;
-    return tile < tiles ? tile : tiles - 1;
-  }
-
- private:
-  IE_HOST_DEVICE static constexpr std::uint32_t along(std::uint32_t edge) {
-    return edge < 2 + kEdge ? 1 : (edge - 2) / kEdge;
-  }
-};
-
 // Sums over a cell of 64 × 64 pixels that have all their neighbours, as a GPU's kernel makes them; cells lie side by
 // side from pixel (1, 1), those at the right and lower edge are smaller. Modulo 2³², which no true sum reaches;
 // `laplacian` is signed.
 struct LumaCell {
-  static constexpr std::uint32_t kEdge = LumaTiles::kEdge;
+  static constexpr std::uint32_t kEdge = 64;
   std::uint32_t laplacian = 0, laplacian_squared = 0;
   std::uint32_t gradient_x = 0, gradient_y = 0;  // of squares
   std::uint32_t noise = 0, luma = 0;
@@ -93,8 +60,8 @@ IE_HOST_DEVICE inline void add_to_cell(LumaCell& cell, const int* above, const i
   cell.luma += static_cast<std::uint32_t>(here[1]);
 }
 
-// What LumaAccumulator makes of the same pixels. `histogram` is of the measured tiles, `cells` has
-// luma_cells_along(width) × luma_cells_along(height) of them, row by row. Thread-safe.
+// What LumaAccumulator makes of the same pixels. `cells` has luma_cells_along(width) × luma_cells_along(height) of
+// them, row by row. Thread-safe.
 LumaStatistics luma_statistics(std::uint32_t width, std::uint32_t height,
                                const std::array<std::uint32_t, 256>& histogram, std::span<const LumaCell> cells);
 
@@ -108,12 +75,8 @@ class LumaAccumulator {
   LumaAccumulator& operator=(LumaAccumulator&&) noexcept;
 
   void begin(std::uint32_t width, std::uint32_t height);
-  // One row of `width` samples, which are copied. Ignores rows of another length, and rows beyond `height`. Samples
-  // that no measured tile has as its own or as neighbours may have any value.
+  // One row of `width` samples, which are copied. Ignores rows of another length, and rows beyond `height`.
   void add_row(std::span<const std::uint8_t> luma);
-  // Whether a measured tile needs the next row. skip_row() then counts it without its samples.
-  [[nodiscard]] bool needs_row() const;
-  void skip_row();
   LumaStatistics finish();
 
  private:

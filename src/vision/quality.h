@@ -10,7 +10,7 @@
 namespace image_engine::vision {
 
 // Increment it whenever the same picture would get other numbers: it is the version of the stage's records.
-inline constexpr int kQualityVersion = 2;
+inline constexpr int kQualityVersion = 1;
 
 // The measures behind Quality, in their published units.
 struct QualityMeasures {
@@ -34,7 +34,7 @@ struct Quality {
   bool operator==(const Quality&) const = default;
 };
 
-// `luma` is of the picture at full resolution, `image` the same picture reduced (any size; 640 px is meant). Numbers in
+// `luma` is of the full-resolution picture, `image` the same picture reduced (any size; 640 px is meant). Numbers in
 // `luma` may have any value, even NaN or infinity: they come from a worker.
 QualityMeasures measure_quality(const LumaStatistics& luma, const ImageView& image);
 // The same of what was made of `image`.

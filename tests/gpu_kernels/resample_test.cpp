@@ -253,14 +253,6 @@ TEST(GpuReduce, AllSizesByMeansOfPixelsWithAndWithoutLuma) {
       }
 }
 
-// Of these pictures every second of every second row of tiles is measured.
-TEST(GpuReduce, LumaOfLargePicturesIsOfTheSameTiles) {
-  for (const auto& [width, height] : {Edges{2700, 2642}, {2563, 2562}}) {
-    const Image image = noise(width, height);
-    EXPECT_TRUE(reduced(stored(image), 640).luma == luma_of_rows(image)) << width;
-  }
-}
-
 TEST(GpuReduce, LumaOfTheStrongestContrastDoesNotOverflow) {
   Image board{300, 200, {}};
   for (std::uint32_t i = 0; i < 300 * 200; ++i) {

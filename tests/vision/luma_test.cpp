@@ -98,65 +98,6 @@ TEST(Luma, TinyPicturesHaveAHistogramOnly) {
   EXPECT_EQ(LumaAccumulator().finish(), LumaStatistics{});
 }
 
-// 42 × 43 tiles, of which every second of every second row is measured, shifted by one in every other of these rows.
-TEST(Luma, OfALargePictureIsOfEvenlySpreadTiles) {
-  const std::uint32_t width = 2 + 42 * 64 + 5, height = 2 + 43 * 64 + 60;
-  const auto picture = [&](bool in_measured) {
-    std::mt19937 random(6);
-    std::vector<std::uint8_t> samples(size_t{width} * height, 77);
-    for (std::uint32_t y = 0; y < height; ++y)
-      for (std::uint32_t x = 0; x < width; ++x) {
-        const std::uint32_t column = std::min((std::max(x, 1U) - 1) / 64, 41U),
-                            row = std::min((std::max(y, 1U) - 1) / 64, 42U);
-        const bool measured = row % 2 == 0 && (column + row / 2) % 2 == 0;
-        const bool at_edge = (x - 1) % 64 == 0 || x % 64 == 0 || (y - 1) % 64 == 0 || y % 64 == 0;
-        if (measured == in_measured && !at_edge)
-          samples[size_t{y} * width + x] = static_cast<std::uint8_t>(60 + random() % 31);
-      }
-    return samples;
-  };
-  const auto others = of_rows(width, height, picture(false));
-  EXPECT_EQ(others.laplacian_variance, 0);
-  EXPECT_EQ(others.laplacian_variance_top, 0);
-  EXPECT_EQ(others.noise_sigma, 0);
-  std::uint64_t counted = 0;
-  for (const auto count : others.histogram) counted += count;
-  EXPECT_EQ(others.histogram[77], counted);
-  // 21 of 42 columns, the last in half of the 22 rows; the last row is measured and longer by 60, and so is the first
-  // by the row without a neighbour above.
-  EXPECT_NEAR(static_cast<double>(counted), width * height / 4.0, width * height / 4.0 * 0.06);
-
-  const auto these = of_rows(width, height, picture(true));
-  // Of 31 equally likely levels: a variance of 80, 20 times which the Laplacian has.
-  EXPECT_GT(these.laplacian_variance, 1000);
-  EXPECT_NEAR(these.noise_sigma, std::sqrt(80.0), 1.2);
-}
-
-TEST(Luma, LargerPicturesAreMeasuredInFewerOfTheirTiles) {
-  EXPECT_EQ(LumaTiles(1, 1).step, 1U);
-  EXPECT_EQ(LumaTiles(2562, 2498).step, 1U);   // 40 × 39 tiles
-  EXPECT_EQ(LumaTiles(2562, 2562).step, 2U);   // 40 × 40
-  EXPECT_EQ(LumaTiles(4000, 3000).step, 2U);   // 62 × 46
-  EXPECT_EQ(LumaTiles(6000, 4000).step, 3U);   // 93 × 62
-  EXPECT_EQ(LumaTiles(12000, 8400).step, 7U);  // 187 × 131
-  EXPECT_EQ(LumaTiles(100'000, 3).step, 1U);
-}
-
-TEST(Luma, RowsThatNoTileNeedsMayBeSkipped) {
-  const std::uint32_t width = 2700, height = 2700;
-  const auto samples = random_samples(size_t{width} * height);
-  LumaAccumulator luma;
-  luma.begin(width, height);
-  int skipped = 0;
-  for (size_t y = 0; y < height; ++y)
-    if (luma.needs_row())
-      luma.add_row(std::span(samples).subspan(y * width, width));
-    else
-      luma.skip_row(), ++skipped;
-  EXPECT_EQ(luma.finish(), of_rows(width, height, samples));
-  EXPECT_GT(skipped, 1200);
-}
-
 TEST(Luma, MissingRowsLeaveTheStatisticsOfThoseThatCame) {
   const auto samples = random_samples(size_t{130} * 100);
   LumaAccumulator luma;

@@ -162,13 +162,9 @@ class AcrossBlock {
 
   // Luma, and cells.
   IE_HOST_DEVICE void take(std::uint32_t y, std::uint32_t thread, ThreadLuma& luma) const {
-    if (job_.luma != nullptr) {
-      const LumaTiles tiles(job_.width, job_.height);
-      const std::uint32_t column = (left_ + thread * kColumns) / LumaTiles::kEdge;
-      const bool is_measured = tiles.measures(least(column, tiles.columns - 1), least(group_, tiles.rows - 1));
+    if (job_.luma != nullptr)
       for (std::uint32_t r = 0; r < kStagedRows && y + r < read_end_; ++r)
-        take_luma(y + r, staged_ + r * job_.row_words, thread, is_measured, luma);
-    }
+        take_luma(y + r, staged_ + r * job_.row_words, thread, luma);
     if (job_.shrink == 1) return;
     const std::uint32_t across = cells_across();
     for (std::uint32_t task = thread; task < across * (kStagedRows / job_.shrink); task += kThreads)
@@ -250,7 +246,7 @@ class AcrossBlock {
     for (unsigned c = 0; c < 3; ++c) cell[c] = static_cast<std::uint8_t>(sums[c] / count);
   }
 
-  IE_HOST_DEVICE void take_luma(std::uint32_t y, const std::uint32_t* row, std::uint32_t thread, bool is_measured,
+  IE_HOST_DEVICE void take_luma(std::uint32_t y, const std::uint32_t* row, std::uint32_t thread,
                                 ThreadLuma& luma) const {
     std::uint32_t words[5];  // six pixels, and two bytes
     for (std::uint32_t i = 0; i < 5; ++i) words[i] = row[thread * 3 + i];
@@ -260,8 +256,7 @@ class AcrossBlock {
       luma.levels[2][i] = luma_of(byte(i * 3), byte(i * 3 + 1), byte(i * 3 + 2));
     }
     const std::uint32_t x = left_ + 1 + thread * kColumns;
-    if (is_measured && (y > read_begin_ || group_ == 0) &&
-        y <= read_begin_ + kRowGroup) {  // the first row is the group's above
+    if ((y > read_begin_ || group_ == 0) && y <= read_begin_ + kRowGroup) {  // the first row is the group's above
       std::uint32_t* const table = counts_ + thread / 32 * 256;
       if (x == 1) add_count(table + luma.levels[2][0], 1);
       for (std::uint32_t j = 0; j < kColumns; ++j)
