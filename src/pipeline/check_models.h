@@ -7,9 +7,9 @@
 
 namespace image_engine::pipeline {
 
-// kInvalidArgument names the key, and the nearest name or the command that installs the model: one that is not known, not
-// of that task or not installed (`auto` and `none` name none), a file of labels that cannot be read. Models of sound and
-// of scene changes have checks of their own.
+// kInvalidArgument names the key, and the nearest name or the command that installs the model: one that is not known,
+// not of that task or not installed (`auto` and `none` name none), a file of labels that cannot be read. Models of
+// sound and of scene changes have checks of their own.
 Status check_models(const models::InstallPaths& paths, const Config& config);
 
 }  // namespace image_engine::pipeline

@@ -100,7 +100,8 @@ struct Run {
 Result<std::vector<store::KnownFile>> scan_folders(Run& run);
 // Pass 1, second half: reads the headers of these files.
 Status read_headers(Run& run, const std::vector<store::KnownFile>& files);
-// Pass 2: everything that needs the whole file. Gives the share of its threads' time that models took, slow stages aside.
+// Pass 2: everything that needs the whole file. Gives the share of its threads' time that models took, slow stages
+// aside.
 Result<double> read_contents(Run& run, RunStages& stages);
 // After it, frames of videos: scenes, and what stages find at which time.
 Status read_videos(Run& run, RunStages& stages);

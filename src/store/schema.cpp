@@ -416,7 +416,7 @@ constexpr Migration kMigrations[] = {
      "cbbce2313b12810ece7a8920bb3c1a375e6c8b1baa155f6087d74c0c4e56ed75", true},
     {9, "subjects by name and share, and how they look", kSubjects,
      "3f73199ea51e17593a634f979b9f6b355116159a0a62d0ddf03609e130434d93"},
-     {10, "text in pictures inside words", kTextParts,
+    {10, "text in pictures inside words", kTextParts,
      "3f73199ea51e17593a634f979b9f6b355116159a0a62d0ddf03609e130434d93"},
 };
 
