@@ -30,11 +30,11 @@ constexpr double kMostReducedFaces = 1, kMostReducedObjects = 2;
 constexpr std::uint32_t kMostTextParts = 8;  // along an edge
 
 // What detectors' authors call a thing; by the name that plugins ask for, in lower case with spaces.
-struct Thing {
+struct NamedThing {
   std::string_view name;
   std::vector<std::string_view> labels;
 };
-const Thing kThings[] = {
+const NamedThing kThings[] = {
     {"licence plate",
      {"licence plate", "license plate", "number plate", "registration plate", "vehicle registration plate",
       "licenceplate", "licenseplate", "numberplate", "plate", "lpd"}},
@@ -53,7 +53,7 @@ std::string with_spaces(const std::string& label) {
 // Of the detector's label, when a plugin asks for `what`.
 bool is_asked_for(const std::string& label, const std::string& what) {
   if (what == kPerson) return names_people(label);
-  const auto* const thing = std::ranges::find(kThings, ascii_lower(what), &Thing::name);
+  const auto* const thing = std::ranges::find(kThings, ascii_lower(what), &NamedThing::name);
   if (thing == std::end(kThings)) return ascii_lower(label) == ascii_lower(what);
   return std::ranges::find(thing->labels, with_spaces(label)) != thing->labels.end();
 }

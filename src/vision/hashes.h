@@ -14,7 +14,7 @@
 namespace image_engine::vision {
 
 // Of the stage's records: 2 has colours (colour_signature.h).
-inline constexpr int kHashesVersion = 3;
+inline constexpr int kHashesVersion = 2;
 
 // Bit for bit as in the Python package imagehash 4.3, on Pillow's greyscale ("L") and Lanczos resize: dhash: 9 × 8
 // pixels, a bit is set where the right of two neighbours is brighter. phash: 32 × 32 pixels, DCT-II of columns and
