@@ -245,9 +245,6 @@ void print_report(const Context& context, const AnalyzeReport& report, const Gpu
     print_steps(report);
     print_line("");
   }
-  if (report.text.files > 0)
-    print_line(fmt::format("Text read in {} in {} ({})", human_count(report.text.files, "photo"),
-                           human_duration(report.text.seconds), rate_text(rate(report.text))));
   if (report.videos.files > 0)
     print_line(fmt::format("{} of video in {} ({:.1f} × real time)", human_duration(report.video_seconds),
                            human_duration(report.videos.seconds),

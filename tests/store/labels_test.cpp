@@ -32,11 +32,11 @@ class LabelsTest : public WrittenTest {
 };
 
 TEST_F(LabelsTest, ScenesAreFoundAsWordsAndExplained) {
-  EXPECT_FALSE(*reader().has_text(TextField::kScene));
+  EXPECT_FALSE(*reader().is_analysed(TextField::kScene, ""));
   ASSERT_OK(
       writer_->put_fact(assets_[0], ClassFacts{TextField::kScene, {{"beach", 0.814, {}}, {"sunset sky", 0.5, {}}}}));
-  EXPECT_TRUE(*reader().has_text(TextField::kScene));
-  EXPECT_FALSE(*reader().has_text(TextField::kKeywords));
+  EXPECT_TRUE(*reader().is_analysed(TextField::kScene, ""));
+  EXPECT_FALSE(*reader().is_analysed(TextField::kKeywords, ""));
   const auto found = find(TextField::kScene, "Beach");
   ASSERT_THAT(found.assets, SizeIs(1));
   EXPECT_THAT(found.assets[0].why, Contains(Why{"scene", "beach 0.81"}));

@@ -47,7 +47,7 @@ TEST_F(ProductsTest, AreCountedApartFromObjects) {
   EXPECT_THAT(found(TextCondition{TextField::kProducts, "snack", false}), ElementsAre(assets_[0]));
   EXPECT_EQ(count_found("snack"), 1U);
   EXPECT_EQ(count_found("bottle"), 3U);
-  EXPECT_TRUE(*reader().has_text(TextField::kProducts));
+  EXPECT_TRUE(*reader().is_analysed(TextField::kProducts, ""));
   EXPECT_THAT(*reader().terms(), ElementsAre(Pair("Bottle", 1), Pair("bottle", 2), Pair("snack bar", 1)));
   writer_.reset();
   if (has_sqlite3()) {

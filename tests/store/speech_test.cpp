@@ -203,10 +203,10 @@ TEST_F(SpeechTest, HostileTextDoesNoHarm) {
 TEST_F(SpeechTest, IsFoundWithTheRecordOrWhenAskedFor) {
   ASSERT_OK(put_speech(*writer_, asset_, {{0, 2, "first words"}}, false));
   EXPECT_EQ(said("first"), 0U);
-  EXPECT_FALSE(*reader().has_text(TextField::kSaid));
+  EXPECT_FALSE(*reader().is_analysed(TextField::kSaid, ""));
   ASSERT_OK(writer_->index_speech(asset_));
   EXPECT_EQ(said("first"), 1U);
-  EXPECT_TRUE(*reader().has_text(TextField::kSaid));
+  EXPECT_TRUE(*reader().is_analysed(TextField::kSaid, ""));
   EXPECT_EQ(writer_->index_speech(99).error().code, ErrorCode::kNotFound);
 }
 

@@ -10,7 +10,7 @@
 namespace image_engine::video {
 namespace {
 
-constexpr double kStep = 0.2;  // seconds, from one sighting to the next
+constexpr double kSightingStep = 0.2;  // seconds, from one sighting to the next
 constexpr double kFrame = 0.04;
 
 bool holds(const Box& outer, const Box& inner) {
@@ -33,8 +33,8 @@ Box face(double x, double y, double size = 50) {
 // A thing on its path from `from` to `to`, seen where `seen`.
 Covering followed(const Path& path, double from, double to, const std::function<bool(double)>& seen) {
   Covering covering;
-  for (int i = static_cast<int>(std::ceil(from / kStep)); i * kStep <= to; ++i) {
-    const double at = i * kStep;
+  for (int i = static_cast<int>(std::ceil(from / kSightingStep)); i * kSightingStep <= to; ++i) {
+    const double at = i * kSightingStep;
     covering.add(at, seen(at) ? std::vector{path(at)} : std::vector<Box>());
   }
   return covering;
@@ -95,7 +95,7 @@ TEST(Covering, OneSightingIsCoveredForASecond) {
 TEST(Covering, TwoThatCrossAreBothCovered) {
   const Path back = [](double at) { return face(820 - 180 * at, 210 + 40 * at); };
   Covering covering;
-  for (int i = 0; i <= 20; ++i) covering.add(i * kStep, std::vector{kStraight(i * kStep), back(i * kStep)});
+  for (int i = 0; i <= 20; ++i) covering.add(i * kSightingStep, std::vector{kStraight(i * kSightingStep), back(i * kSightingStep)});
   expect_covered(covering, kStraight, 0, 4);
   expect_covered(covering, back, 0, 4);
 }

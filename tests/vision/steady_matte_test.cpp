@@ -9,10 +9,10 @@
 namespace image_engine::vision {
 namespace {
 
-constexpr std::uint32_t kSide = 32;
+constexpr std::uint32_t kMatteSide = 32;
 
 Image grey(int level, int from = 0, int to = 0, int other = 0) {
-  Image image{kSide * 4, kSide * 4, std::vector<std::uint8_t>(std::size_t{kSide} * 4 * kSide * 4 * 3)};
+  Image image{kMatteSide * 4, kMatteSide * 4, std::vector<std::uint8_t>(std::size_t{kMatteSide} * 4 * kMatteSide * 4 * 3)};
   for (std::uint32_t y = 0; y < image.height; ++y)
     for (std::uint32_t x = 0; x < image.width; ++x)
       for (int c = 0; c < 3; ++c)
@@ -22,7 +22,7 @@ Image grey(int level, int from = 0, int to = 0, int other = 0) {
 }
 
 ImageView view(const Image& image) { return {image.width, image.height, image.pixels}; }
-Matte matte_of(float value) { return {kSide, kSide, std::vector<float>(std::size_t{kSide} * kSide, value)}; }
+Matte matte_of(float value) { return {kMatteSide, kMatteSide, std::vector<float>(std::size_t{kMatteSide} * kMatteSide, value)}; }
 
 TEST(SteadyMatte, TremblesLessWhereThePictureRests) {
   std::mt19937 random(3);
@@ -49,7 +49,7 @@ TEST(SteadyMatte, FollowsAtOnceWhereThePictureChanges) {
   matte = matte_of(1);
   steady.steady(view(second), matte);
   EXPECT_FLOAT_EQ(matte.alpha[0], 1);              // the left half has changed
-  EXPECT_NEAR(matte.alpha[kSide - 1], 0.3, 1e-6);  // the right one has not
+  EXPECT_NEAR(matte.alpha[kMatteSide - 1], 0.3, 1e-6);  // the right one has not
 }
 
 TEST(SteadyMatte, ArrivesAtWhatTheModelSaysOfAStillPicture) {
