@@ -170,7 +170,8 @@ def test_a_catalogue_of_format_6_keeps_what_it_knows(engine, photos):
         for table, column in (("assets", "hash"), ("user_ratings", "asset_hash")):
             catalogue.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (coded, bytes.fromhex(name)))
         catalogue.execute("ALTER TABLE files DROP COLUMN orientation")
-        catalogue.execute("DROP TABLE user_titles")
+        for table in ("user_titles", "asset_subjects", "asset_subject_looks"):
+            catalogue.execute(f"DROP TABLE {table}")
         catalogue.execute("PRAGMA user_version = 6")
         marked = catalogue.execute("UPDATE records SET data = json_set(data, '$.sharpness', 0.125) WHERE stage = 'quality'").rowcount
     catalogue.close()
