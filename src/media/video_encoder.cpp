@@ -203,6 +203,10 @@ Status VideoEncoder::put(AVFrame& frame, const TakePacket& take) {
   IE_TRY(AVFrame* const ready, converted(frame));
   ready->pict_type = AV_PICTURE_TYPE_NONE;
   ready->key_frame = 0;
+  // Some encoders write what the frame says.
+  ready->color_primaries = context_->color_primaries;
+  ready->color_trc = context_->color_trc;
+  ready->colorspace = context_->colorspace;
   ready->color_range = context_->color_range;
   if (const int sent = avcodec_send_frame(context_.get(), ready); sent < 0)
     return sent == AVERROR(ENOMEM) ? no_memory_to_encode()

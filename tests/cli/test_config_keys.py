@@ -107,6 +107,7 @@ EFFECTS = {
     ML + "text_model": Analyzes("none"),
     ML + "scene_labels": Refuses("none.yaml", ML + "scene_labels", "none.yaml"),
     ML + "action_model": Refuses("nobody", ML + "action_model", "nobody"),
+    "analysis.segmentation": Analyzes("true"),
     "inference.device": Refuses("moon", "moon", "cuda:N"),
     "inference.precision": Seen("cli/test_calibrate.py", "precision"),
     "inference.require_gpu": Seen("infer/device_test.cpp", "require_gpu"),

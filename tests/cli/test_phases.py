@@ -10,7 +10,7 @@ from engine import DONE, SAMPLES
 from onnx import TensorProto, helper
 from PIL import Image
 
-PHASES = ["start", "scan", "metadata", "load_models", "content", "ml", "videos", "sounds", "vectors", "cloud", "other"]
+PHASES = ["start", "scan", "metadata", "load_models", "content", "ml", "text", "videos", "sounds", "vectors", "cloud", "other"]
 PHOTOS = 24
 NOTHING_ELSE = ["--object-model", "none", "--scene-model", "none"]
 
