@@ -5,13 +5,16 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <span>
 
 #include "cli/write_target.h"
 #include "core/file.h"
 #include "core/text.h"
 #include "scan/scan.h"
+#include "store/asset_json.h"
 #include "types/media_format.h"
 
 namespace image_engine::cli {
@@ -80,6 +83,20 @@ std::vector<std::string> output_names(const std::vector<std::string>& photos) {
     names.push_back(std::move(beginning));
   }
   return names;
+}
+
+nlohmann::json file_entry(const std::string& file) {
+  nlohmann::json entry = nlohmann::json::object();
+  store::put_path(entry, file);
+  return entry;
+}
+
+nlohmann::json failed_entry(const Context& context, const std::string& file, const Error& error) {
+  nlohmann::json entry = file_entry(file);
+  entry["error"] = {{"code", error_name(error.code)}, {"message", to_utf8(error.message)}};
+  if (!context.json)
+    std::fprintf(stderr, "image-engine: %s: %s\n", printable(file).c_str(), printable(error.message).c_str());
+  return entry;
 }
 
 Result<OutputFolder> OutputFolder::create(const Context& context, const std::string& folder,

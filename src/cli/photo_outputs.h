@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <array>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <set>
 #include <string>
@@ -42,6 +43,11 @@ const AlphaContainer& alpha_container(const std::string& name);
 // The beginning of each photo's outputs' names: its name without the extension, with it where several photos have that
 // stem, and a number where they even have the same name.
 std::vector<std::string> output_names(const std::vector<std::string>& photos);
+
+// A file's entry in a command's `results`: its path and, where it failed, its error, which without --json is printed on
+// stderr.
+nlohmann::json file_entry(const std::string& file);
+nlohmann::json failed_entry(const Context& context, const std::string& file, const Error& error);
 
 // One that a run may write into, and what it must not touch.
 class OutputFolder {

@@ -161,17 +161,12 @@ class PluginRun {
   }
 
   void report(const std::string& photo, const Result<MadeOutputs>& result) {
-    nlohmann::json entry = nlohmann::json::object();
-    store::put_path(entry, photo);
     if (!result) {
       ++failed_;
-      entry["error"] = {{"code", error_name(result.error().code)}, {"message", to_utf8(result.error().message)}};
-      if (!context_.json)
-        std::fprintf(stderr, "image-engine: %s: %s\n", printable(photo).c_str(),
-                     printable(result.error().message).c_str());
-      results_.push_back(std::move(entry));
+      results_.push_back(failed_entry(context_, photo, result.error()));
       return;
     }
+    nlohmann::json entry = file_entry(photo);
     entry["messages"] = result->messages;
     entry["seconds"] = rounded(result->seconds, 4);
     entry["files"] = nlohmann::json::array();

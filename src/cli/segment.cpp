@@ -325,17 +325,12 @@ class SegmentRun {
   }
 
   void report(const std::string& photo, const Result<SegmentResult>& result) {
-    nlohmann::json entry = nlohmann::json::object();
-    store::put_path(entry, photo);
     if (!result) {
       ++failed_;
-      entry["error"] = {{"code", error_name(result.error().code)}, {"message", to_utf8(result.error().message)}};
-      if (!context_.json)
-        std::fprintf(stderr, "image-engine: %s: %s\n", printable(photo).c_str(),
-                     printable(result.error().message).c_str());
-      results_.push_back(std::move(entry));
+      results_.push_back(failed_entry(context_, photo, result.error()));
       return;
     }
+    nlohmann::json entry = file_entry(photo);
     entry.update(result->video ? video_json(*result) : picture_json(*result));
     entry["files"] = nlohmann::json::array();
     for (const WrittenPicture& file : result->files) {

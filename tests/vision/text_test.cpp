@@ -207,21 +207,25 @@ TEST_F(RealText, SaysWhatRapidOcrSays) {
     const double reduced = std::min(image.width, image.height) / 736.0, most = reduced > 1 ? 4 * reduced : 3;
     for (std::size_t i = 0; i < lines->size(); ++i) {
       const auto& box = reference_[name]["lines"][i]["box"];
-      const bool near = std::ranges::all_of((*lines)[i].polygon, [&](Point at) {
-        return std::ranges::any_of(box, [&](const nlohmann::json& corner) {
-          return std::abs(corner[0].get<double>() - at.x) <= most && std::abs(corner[1].get<double>() - at.y) <= most;
-        });
-      });
-      if (near) continue;
+      double off = 0;  // of the corner that is farthest from all of the reference's
+      for (const Point& at : (*lines)[i].polygon) {
+        double nearest = 1e9;
+        for (const nlohmann::json& corner : box)
+          nearest = std::min(
+              nearest, std::max(std::abs(corner[0].get<double>() - at.x), std::abs(corner[1].get<double>() - at.y)));
+        off = std::max(off, nearest);
+      }
+      if (off <= most) continue;
       boxes_off += 1;
-      std::cout << name << ": the box of line " << i << " is off by more than " << most << " pixels\n";
+      std::cout << name << ": the box of line " << i << " (" << (*lines)[i].text << ") is off by " << off
+                << " pixels of " << most << "\n";
     }
   }
   std::cout << wrong << " of " << of << " bytes differ, " << with_text << " pictures with text, " << same
             << " pictures exactly the same, " << boxes_off << " boxes off\n";
   ASSERT_GE(with_text, 8U) << "make_text.py finds too few of the samples";
   EXPECT_LE(static_cast<double>(wrong), 0.02 * static_cast<double>(of));
-  EXPECT_LE(boxes_off, 1U) << "one of a large picture, whose line is found at another length";
+  EXPECT_LE(boxes_off, 1U) << "one: EXIT ONLY in `large`, by 22 pixels of 3000, is found in a reduced copy";
 }
 
 TEST_F(RealText, PolygonsBeginWhereTheTextDoes) {

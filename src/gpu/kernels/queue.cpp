@@ -1,21 +1,28 @@
 #include "gpu/kernels/queue.h"
 
-#include "gpu/kernels/condense_batch.h"
-
 #include <memory>
 #include <string>
 
+#include "gpu/kernels/condense_batch.h"
+
 namespace image_engine::gpu {
+namespace {
+
+// `what` names the work.
+Status check_scratch(const char* what, std::size_t needed, const Scratch& scratch) {
+  if (scratch.bytes >= needed && reinterpret_cast<std::uintptr_t>(scratch.data) % 256 == 0) return {};
+  return fail(ErrorCode::kInvalidArgument, std::string(what) + " takes " + std::to_string(needed) +
+                                               " bytes of scratch memory at a multiple of 256, not " +
+                                               std::to_string(scratch.bytes));
+}
+
+}  // namespace
 
 static_assert(sizeof(Batch) <= 32764, "CUDA's limit for a kernel's arguments");
 
 Status resample(std::span<const ResampleTask> tasks, Scratch scratch, void* stream) {
   IE_CHECK(check_tasks(tasks));
-  const std::size_t needed = resample_scratch(tasks);
-  if (scratch.bytes < needed || reinterpret_cast<std::uintptr_t>(scratch.data) % 256 != 0)
-    return fail(ErrorCode::kInvalidArgument, "resampling takes " + std::to_string(needed) +
-                                                 " bytes of scratch memory at a multiple of 256, not " +
-                                                 std::to_string(scratch.bytes));
+  IE_CHECK(check_scratch("resampling", resample_scratch(tasks), scratch));
   const auto batch = std::make_unique<Batch>();
   while (!tasks.empty()) {
     const Filled filled = fill_batch(tasks, static_cast<std::byte*>(scratch.data), *batch);
@@ -28,11 +35,7 @@ Status resample(std::span<const ResampleTask> tasks, Scratch scratch, void* stre
 
 Status condense(std::span<const CondenseTask> tasks, Scratch scratch, void* stream) {
   IE_CHECK(check_condense(tasks));
-  const std::size_t needed = condense_scratch(tasks);
-  if (scratch.bytes < needed || reinterpret_cast<std::uintptr_t>(scratch.data) % 256 != 0)
-    return fail(ErrorCode::kInvalidArgument, "condensing takes " + std::to_string(needed) +
-                                                 " bytes of scratch memory at a multiple of 256, not " +
-                                                 std::to_string(scratch.bytes));
+  IE_CHECK(check_scratch("condensing", condense_scratch(tasks), scratch));
   while (!tasks.empty()) {
     const auto batch = std::make_unique<CondenseBatch>(condense_batch(tasks, static_cast<std::byte*>(scratch.data)));
     if (const char* problem = queue_condense(*batch, stream))
