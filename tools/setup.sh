@@ -19,7 +19,7 @@ Installs what is missing to build and run the programs, in this order:
   --samples-only   leave the Debian packages alone, do 2 to 5
   --gpu            also build/onnxruntime-gpu/lib: ONNX Runtime for NVIDIA GPUs with CUDA 13, cuDNN 9 and TensorRT for RTX
                    (tools/requirements-gpu.txt); 1.6 GB to download, 2.4 GB on disk, a driver of 580 or later
-  --cuda           also build/cuda-toolkit: CUDA 13's compiler and nvImageCodec's header, for `cmake --preset cuda`
+  --cuda           also build/cuda-toolkit: CUDA 13's compiler and nvJPEG's header, for `cmake --preset cuda`
                    (tools/requirements-cuda.txt); 130 MB to download, 280 MB on disk
   --help           this text
 
@@ -163,11 +163,6 @@ unpack_libraries() {
   local wheel=$1 to=$2 unpacked library name
   unpacked=$(dirname "$wheel")/unpacked
   "$venv/bin/python" -m zipfile -e "$wheel" "$unpacked"
-  # Of nvImageCodec, only what decodes JPEGs: the rest would be more to attack.
-  find "$unpacked" -path '*/nvimgcodec/*' -name '*.so*' ! -name 'libnvimgcodec.so*' ! -name 'libnvjpeg_ext.so*' -delete
-  while IFS= read -r library; do
-    install -D -m 755 -t "$to/extensions" "$library" && rm -- "$library"
-  done < <(find "$unpacked" -path '*/nvimgcodec/extensions/*.so*')
   while IFS= read -r library; do
     name=$(readelf -d "$library" | sed -n 's/.*Library soname: \[\(.*\)\]/\1/p')
     [ ! -e "$to/${name:-$(basename "$library")}" ] || continue
@@ -207,7 +202,7 @@ fetch_gpu() {
   mark_done gpu "$wanted"
 }
 
-# CUDA's compiler as its wheels lay it out, and one header of nvImageCodec.
+# CUDA's compiler and nvJPEG as their wheels lay them out.
 fetch_cuda() {
   local wanted to
   wanted=$(hash_of "$root/tools/requirements-cuda.txt")
@@ -220,7 +215,6 @@ fetch_cuda() {
     --require-hashes --dest "$to.new/wheels" -r "$root/tools/requirements-cuda.txt" 9>&- || fail "pip could not fetch CUDA's compiler"
   for wheel in "$to.new"/wheels/*.whl; do "$venv/bin/python" -m zipfile -e "$wheel" "$to.new/unpacked"; done
   mv "$to.new/unpacked/nvidia/cu13" "$to"
-  mv "$to.new"/unpacked/nvidia/nvimgcodec/include/*.h "$to/include/"
   ln -s lib "$to/lib64" # the names that the compiler and CMake look for
   ln -s libcudart.so.13 "$to/lib/libcudart.so"
   chmod +x "$to"/bin/* "$to"/nvvm/bin/*
@@ -231,7 +225,7 @@ fetch_cuda() {
 # Every library that these name must be there; the driver's own come with the driver.
 check_gpu() {
   local missing
-  missing=$(for library in "$1"/*.so* "$1"/extensions/*.so*; do LD_LIBRARY_PATH=$1 ldd "$library" 2>/dev/null; done | sed -n 's/^\t\(.*\) => not found/\1/p' | sort -u)
+  missing=$(for library in "$1"/*.so*; do LD_LIBRARY_PATH=$1 ldd "$library" 2>/dev/null; done | sed -n 's/^\t\(.*\) => not found/\1/p' | sort -u)
   missing=$(grep -vxE 'libcuda\.so\.1|libnvidia-ml\.so\.1|libnvinfer\.so\.10|libnvonnxparser\.so\.10' <<<"$missing" || true)
   [ -z "$missing" ] || fail "these libraries are named and not there: $missing"
   if ldconfig -p | grep -q 'libnvinfer\.so\.10'; then

@@ -23,11 +23,11 @@ namespace image_engine::worker {
 
 struct GpuDecoderOptions {
   std::string program;                        // empty: image-engine-gpu-worker beside the running program
-  std::vector<std::string> folders;           // where nvImageCodec and nvJPEG are
+  std::vector<std::string> folders;           // where nvJPEG is
   int device = 0;                             // CUDA's number
   std::uint64_t device_bytes = 0;             // of the GPU's memory, for pictures in work
   std::uint64_t pinned_bytes = 0;             // of page-locked memory, for their files
-  int threads = 1;                            // of the CPU, for Huffman codes
+  int threads = 1;                            // of the CPU that decode with CUDA
   int readers = 1;                            // threads that read and hash files
   std::uint32_t slots = 256;                  // pictures in work or not yet released, at most
   std::uint32_t max_edge = 640;               // the largest Task::max_edge, pixels

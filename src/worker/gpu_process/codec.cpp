@@ -3,10 +3,10 @@
 #include <cuda_runtime_api.h>
 #include <dlfcn.h>
 #include <fmt/format.h>
-#include <nvimgcodec.h>
+#include <nvjpeg.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <type_traits>
 
 #include "core/file.h"
 
@@ -15,211 +15,346 @@ namespace {
 
 // What is called of the library.
 struct Functions {
-  decltype(&nvimgcodecGetProperties) get_properties = nullptr;
-  decltype(&nvimgcodecInstanceCreate) create_instance = nullptr;
-  decltype(&nvimgcodecInstanceDestroy) destroy_instance = nullptr;
-  decltype(&nvimgcodecDecoderCreate) create_decoder = nullptr;
-  decltype(&nvimgcodecDecoderDestroy) destroy_decoder = nullptr;
-  decltype(&nvimgcodecDecoderDecode) decode = nullptr;
-  decltype(&nvimgcodecCodeStreamCreateFromHostMem) open_stream = nullptr;
-  decltype(&nvimgcodecCodeStreamDestroy) close_stream = nullptr;
-  decltype(&nvimgcodecImageCreate) create_image = nullptr;
-  decltype(&nvimgcodecImageDestroy) destroy_image = nullptr;
-  decltype(&nvimgcodecFutureWaitForAll) wait = nullptr;
-  decltype(&nvimgcodecFutureGetProcessingStatus) get_status = nullptr;
-  decltype(&nvimgcodecFutureDestroy) destroy_future = nullptr;
+  decltype(&nvjpegCreateEx) create = nullptr;
+  decltype(&nvjpegDestroy) destroy = nullptr;
+  decltype(&nvjpegGetHardwareDecoderInfo) get_engines = nullptr;
+  decltype(&nvjpegJpegStateCreate) create_batch_state = nullptr;
+  decltype(&nvjpegJpegStateDestroy) destroy_state = nullptr;
+  decltype(&nvjpegDecodeBatchedInitialize) set_batch = nullptr;
+  decltype(&nvjpegDecodeBatchedPreAllocate) allocate_batch = nullptr;
+  decltype(&nvjpegDecodeBatchedSupported) is_for_engine = nullptr;
+  decltype(&nvjpegDecodeBatched) decode_batch = nullptr;
+  decltype(&nvjpegDecoderCreate) create_decoder = nullptr;
+  decltype(&nvjpegDecoderDestroy) destroy_decoder = nullptr;
+  decltype(&nvjpegDecoderStateCreate) create_state = nullptr;
+  decltype(&nvjpegDecoderJpegSupported) is_for_decoder = nullptr;
+  decltype(&nvjpegBufferDeviceCreate) create_device_buffer = nullptr;
+  decltype(&nvjpegBufferDeviceDestroy) destroy_device_buffer = nullptr;
+  decltype(&nvjpegStateAttachDeviceBuffer) attach_device_buffer = nullptr;
+  decltype(&nvjpegBufferPinnedCreate) create_pinned_buffer = nullptr;
+  decltype(&nvjpegBufferPinnedDestroy) destroy_pinned_buffer = nullptr;
+  decltype(&nvjpegStateAttachPinnedBuffer) attach_pinned_buffer = nullptr;
+  decltype(&nvjpegDecodeParamsCreate) create_parameters = nullptr;
+  decltype(&nvjpegDecodeParamsDestroy) destroy_parameters = nullptr;
+  decltype(&nvjpegDecodeParamsSetOutputFormat) set_output = nullptr;
+  decltype(&nvjpegJpegStreamCreate) create_stream = nullptr;
+  decltype(&nvjpegJpegStreamDestroy) destroy_stream = nullptr;
+  decltype(&nvjpegJpegStreamParse) parse = nullptr;
+  decltype(&nvjpegJpegStreamParseHeader) parse_header = nullptr;
+  decltype(&nvjpegDecodeJpegHost) decode_on_host = nullptr;
+  decltype(&nvjpegDecodeJpegTransferToDevice) transfer = nullptr;
+  decltype(&nvjpegDecodeJpegDevice) decode_on_device = nullptr;
 };
 
-struct Library {
-  void* handle = nullptr;
-  std::string extensions;  // their folder; empty: the library's default
-};
-
-Result<Library> open_library(std::span<const std::string> folders) {
-  constexpr char kName[] = "libnvimgcodec.so.0";
+Result<void*> open_library(std::span<const std::string> folders) {
+  constexpr char kName[] = "libnvjpeg.so.13";
   for (const std::string& folder : folders) {
     const std::string file = join_path(folder, kName);
     if (::access(file.c_str(), F_OK) != 0) continue;
-    // The extension opens it by its name, and finds the one that is open.
-    ::dlopen(join_path(folder, "libnvjpeg.so.13").c_str(), RTLD_NOW | RTLD_GLOBAL);
-    if (void* handle = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL))
-      return Library{handle, join_path(folder, "extensions")};
+    if (void* handle = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL)) return handle;
   }
-  if (void* handle = ::dlopen(kName, RTLD_NOW | RTLD_LOCAL)) return Library{handle, ""};
-  return fail(ErrorCode::kNotFound, "nvImageCodec is not here: make setup GPU=1 brings it");
+  if (void* handle = ::dlopen(kName, RTLD_NOW | RTLD_LOCAL)) return handle;
+  return fail(ErrorCode::kNotFound, "nvJPEG is not here: make setup GPU=1 brings it");
 }
 
 bool find_all(void* library, Functions& functions) {
+  bool has_all = true;
   const auto find = [&](const char* name, auto& function) {
     function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(::dlsym(library, name));
-    return function != nullptr;
+    has_all = has_all && function != nullptr;
   };
-  return find("nvimgcodecGetProperties", functions.get_properties) &&
-         find("nvimgcodecInstanceCreate", functions.create_instance) &&
-         find("nvimgcodecInstanceDestroy", functions.destroy_instance) &&
-         find("nvimgcodecDecoderCreate", functions.create_decoder) &&
-         find("nvimgcodecDecoderDestroy", functions.destroy_decoder) &&
-         find("nvimgcodecDecoderDecode", functions.decode) &&
-         find("nvimgcodecCodeStreamCreateFromHostMem", functions.open_stream) &&
-         find("nvimgcodecCodeStreamDestroy", functions.close_stream) &&
-         find("nvimgcodecImageCreate", functions.create_image) &&
-         find("nvimgcodecImageDestroy", functions.destroy_image) &&
-         find("nvimgcodecFutureWaitForAll", functions.wait) &&
-         find("nvimgcodecFutureGetProcessingStatus", functions.get_status) &&
-         find("nvimgcodecFutureDestroy", functions.destroy_future);
+  find("nvjpegCreateEx", functions.create);
+  find("nvjpegDestroy", functions.destroy);
+  find("nvjpegGetHardwareDecoderInfo", functions.get_engines);
+  find("nvjpegJpegStateCreate", functions.create_batch_state);
+  find("nvjpegJpegStateDestroy", functions.destroy_state);
+  find("nvjpegDecodeBatchedInitialize", functions.set_batch);
+  find("nvjpegDecodeBatchedPreAllocate", functions.allocate_batch);
+  find("nvjpegDecodeBatchedSupported", functions.is_for_engine);
+  find("nvjpegDecodeBatched", functions.decode_batch);
+  find("nvjpegDecoderCreate", functions.create_decoder);
+  find("nvjpegDecoderDestroy", functions.destroy_decoder);
+  find("nvjpegDecoderStateCreate", functions.create_state);
+  find("nvjpegDecoderJpegSupported", functions.is_for_decoder);
+  find("nvjpegBufferDeviceCreate", functions.create_device_buffer);
+  find("nvjpegBufferDeviceDestroy", functions.destroy_device_buffer);
+  find("nvjpegStateAttachDeviceBuffer", functions.attach_device_buffer);
+  find("nvjpegBufferPinnedCreate", functions.create_pinned_buffer);
+  find("nvjpegBufferPinnedDestroy", functions.destroy_pinned_buffer);
+  find("nvjpegStateAttachPinnedBuffer", functions.attach_pinned_buffer);
+  find("nvjpegDecodeParamsCreate", functions.create_parameters);
+  find("nvjpegDecodeParamsDestroy", functions.destroy_parameters);
+  find("nvjpegDecodeParamsSetOutputFormat", functions.set_output);
+  find("nvjpegJpegStreamCreate", functions.create_stream);
+  find("nvjpegJpegStreamDestroy", functions.destroy_stream);
+  find("nvjpegJpegStreamParse", functions.parse);
+  find("nvjpegJpegStreamParseHeader", functions.parse_header);
+  find("nvjpegDecodeJpegHost", functions.decode_on_host);
+  find("nvjpegDecodeJpegTransferToDevice", functions.transfer);
+  find("nvjpegDecodeJpegDevice", functions.decode_on_device);
+  return has_all;
 }
 
-// A structure of the library with its type and size set.
-template <typename T>
-T structure(nvimgcodecStructureType_t type) {
-  T value{};
-  value.struct_type = type;
-  value.struct_size = sizeof value;
-  return value;
+Status worked(nvjpegStatus_t status, const char* what) {
+  if (status == NVJPEG_STATUS_SUCCESS) return {};
+  const bool is_memory = status == NVJPEG_STATUS_ALLOCATOR_FAILURE;
+  return fail(is_memory ? ErrorCode::kOutOfMemory : ErrorCode::kInternal,
+              fmt::format("nvJPEG could not {} (its error {})", what, static_cast<int>(status)));
 }
 
-nvimgcodecImageInfo_t output_of(const CodedPicture& picture, cudaStream_t stream) {
-  auto info = structure<nvimgcodecImageInfo_t>(NVIMGCODEC_STRUCTURE_TYPE_IMAGE_INFO);
-  info.sample_format = NVIMGCODEC_SAMPLEFORMAT_I_RGB;
-  info.color_spec = NVIMGCODEC_COLORSPEC_SRGB;
-  info.chroma_subsampling = NVIMGCODEC_SAMPLING_NONE;
-  info.orientation = structure<nvimgcodecOrientation_t>(NVIMGCODEC_STRUCTURE_TYPE_ORIENTATION);
-  info.num_planes = 1;
-  nvimgcodecImagePlaneInfo_t& plane = info.plane_info[0];
-  plane = structure<nvimgcodecImagePlaneInfo_t>(NVIMGCODEC_STRUCTURE_TYPE_IMAGE_PLANE_INFO);
-  plane.width = picture.width;
-  plane.height = picture.height;
-  plane.row_stride = std::size_t{picture.width} * 3;
-  plane.num_channels = 3;
-  plane.sample_type = NVIMGCODEC_SAMPLE_DATA_TYPE_UINT8;
-  info.buffer = picture.rgb;
-  info.buffer_kind = NVIMGCODEC_IMAGE_BUFFER_KIND_STRIDED_DEVICE;
-  info.cuda_stream = stream;
-  return info;
+Result<cudaStream_t> create_cuda_stream(bool goes_first) {
+  int least = 0, greatest = 0;
+  cudaStream_t stream = nullptr;
+  if (cudaDeviceGetStreamPriorityRange(&least, &greatest) == cudaSuccess &&
+      cudaStreamCreateWithPriority(&stream, cudaStreamNonBlocking, goes_first ? greatest : least) == cudaSuccess)
+    return stream;
+  return fail(ErrorCode::kOutOfMemory, "no memory for another CUDA stream");
 }
+
+Status wait_for(cudaStream_t stream) {
+  const cudaError_t error = cudaStreamSynchronize(stream);
+  if (error == cudaSuccess) return {};
+  return fail(ErrorCode::kInternal, fmt::format("CUDA failed while decoding: {}", cudaGetErrorString(error)));
+}
+
+const unsigned char* data_of(const CodedPicture& picture) {
+  return reinterpret_cast<const unsigned char*>(picture.jpeg.data());
+}
+
+nvjpegImage_t output_of(const CodedPicture& picture) {
+  nvjpegImage_t output{};
+  output.channel[0] = picture.rgb;
+  output.pitch[0] = std::size_t{picture.width} * 3;
+  return output;
+}
+
+constexpr int kEngineThreads = 2;                       // that parse headers; more gained nothing on an H200
+constexpr int kUsualWidth = 4000, kUsualHeight = 3000;  // memory is there for them from the start
+// Below it a thread decodes Huffman codes sooner than the GPU does (nvImageCodec has the same limit).
+constexpr std::uint64_t kSmallPixels = 1'000'000;
 
 }  // namespace
 
 struct Codec::State {
-  Functions functions;
-  nvimgcodecInstance_t instance = nullptr;
+  Functions call;
+  nvjpegHandle_t handle = nullptr;
+  std::size_t engine_width = 0;
   ~State() {
-    if (instance != nullptr) functions.destroy_instance(instance);
+    if (handle != nullptr) call.destroy(handle);
   }
 };
 
 Codec::Codec(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Codec::~Codec() = default;
+std::size_t Codec::engine_width() const { return state_->engine_width; }
 
 Result<std::unique_ptr<Codec>> Codec::create(std::span<const std::string> folders) {
-  IE_TRY(const Library library, open_library(folders));
+  IE_TRY(void* const library, open_library(folders));
   auto state = std::make_unique<State>();
-  if (!find_all(library.handle, state->functions))
-    return fail(ErrorCode::kUnsupported, "nvImageCodec is too old: make setup GPU=1 brings the right version");
-  auto properties = structure<nvimgcodecProperties_t>(NVIMGCODEC_STRUCTURE_TYPE_PROPERTIES);
-  state->functions.get_properties(&properties);
-  if (properties.version / 100 != NVIMGCODEC_VER / 100)
-    return fail(
-        ErrorCode::kUnsupported,
-        fmt::format("nvImageCodec has version {}, and this program was built for {}: make setup GPU=1 brings it",
-                    properties.version, NVIMGCODEC_VER));
-  auto create = structure<nvimgcodecInstanceCreateInfo_t>(NVIMGCODEC_STRUCTURE_TYPE_INSTANCE_CREATE_INFO);
-  create.load_builtin_modules = 1;
-  create.load_extension_modules = 1;
-  create.extension_modules_path = library.extensions.empty() ? nullptr : library.extensions.c_str();
-  if (state->functions.create_instance(&state->instance, &create) != NVIMGCODEC_STATUS_SUCCESS)
-    return fail(ErrorCode::kNotFound, "nvImageCodec does not start: is its folder of extensions complete?");
+  if (!find_all(library, state->call))
+    return fail(ErrorCode::kUnsupported, "nvJPEG is too old: make setup GPU=1 brings the right version");
+  const auto open = [&](nvjpegBackend_t backend) {
+    return state->call.create(backend, nullptr, nullptr, NVJPEG_FLAGS_DEFAULT, &state->handle);
+  };
+  unsigned engines = 0, cores = 0;
+  if (open(NVJPEG_BACKEND_HARDWARE) == NVJPEG_STATUS_SUCCESS) {
+    if (state->call.get_engines(state->handle, &engines, &cores) != NVJPEG_STATUS_SUCCESS) engines = 0;
+    state->engine_width = std::size_t{engines} * cores;
+  } else {
+    IE_CHECK(worked(open(NVJPEG_BACKEND_DEFAULT), "start"));
+  }
   return std::unique_ptr<Codec>(new Codec(std::move(state)));
 }
 
-struct PictureDecoder::State {
-  const Functions* functions = nullptr;
-  nvimgcodecInstance_t instance = nullptr;
-  // The library keeps pointers to these two.
-  nvimgcodecBackend_t backend{};
-  nvimgcodecExecutionParams_t parameters{};
-  nvimgcodecDecoder_t decoder = nullptr;
+struct EngineDecoder::State {
+  const Functions* call = nullptr;
+  nvjpegHandle_t handle = nullptr;
+  nvjpegJpegState_t state = nullptr;
+  nvjpegJpegStream_t header = nullptr;
   cudaStream_t stream = nullptr;
-  // Used again from batch to batch, as making them costs allocations.
-  std::vector<nvimgcodecCodeStream_t> streams;
-  std::vector<nvimgcodecImage_t> images;
+  std::vector<unsigned char> header_data;
+  std::size_t batch = 0;  // the library is set to so many pictures
 
   ~State() {
-    for (nvimgcodecImage_t image : images)
-      if (image != nullptr) functions->destroy_image(image);
-    for (nvimgcodecCodeStream_t coded : streams)
-      if (coded != nullptr) functions->close_stream(coded);
-    if (decoder != nullptr) functions->destroy_decoder(decoder);
+    if (header != nullptr) call->destroy_stream(header);
+    if (state != nullptr) call->destroy_state(state);
     if (stream != nullptr) cudaStreamDestroy(stream);
   }
+  bool takes(const CodedPicture& picture);
+  bool decode_batch(std::span<const CodedPicture> pictures);
+  Status decode(std::span<const CodedPicture> pictures, std::span<const std::size_t> indexes,
+                std::vector<bool>& is_there);
 };
 
-PictureDecoder::PictureDecoder(std::unique_ptr<State> state) : state_(std::move(state)) {}
-PictureDecoder::~PictureDecoder() = default;
+EngineDecoder::EngineDecoder(std::unique_ptr<State> state) : state_(std::move(state)) {}
+EngineDecoder::~EngineDecoder() = default;
 
-Result<std::unique_ptr<PictureDecoder>> PictureDecoder::create(Codec& codec, GpuRoute route, int threads) {
+Result<std::unique_ptr<EngineDecoder>> EngineDecoder::create(Codec& codec, std::size_t most) {
+  if (codec.engine_width() == 0) return fail(ErrorCode::kNotFound, "this GPU has no JPEG engine");
   auto state = std::make_unique<State>();
-  state->functions = &codec.state_->functions;
-  state->instance = codec.state_->instance;
-  state->backend = structure<nvimgcodecBackend_t>(NVIMGCODEC_STRUCTURE_TYPE_BACKEND);
-  state->backend.kind =
-      route == GpuRoute::kHardware ? NVIMGCODEC_BACKEND_KIND_HW_GPU_ONLY : NVIMGCODEC_BACKEND_KIND_HYBRID_CPU_GPU;
-  state->backend.params = structure<nvimgcodecBackendParams_t>(NVIMGCODEC_STRUCTURE_TYPE_BACKEND_PARAMS);
-  state->backend.params.load_hint = 1;
-  state->backend.params.load_hint_policy = NVIMGCODEC_LOAD_HINT_POLICY_FIXED;
-  state->parameters = structure<nvimgcodecExecutionParams_t>(NVIMGCODEC_STRUCTURE_TYPE_EXECUTION_PARAMS);
-  state->parameters.device_id = NVIMGCODEC_DEVICE_CURRENT;
-  state->parameters.max_num_cpu_threads = threads;
-  state->parameters.num_backends = 1;
-  state->parameters.backends = &state->backend;
-  state->parameters.pre_init = 1;
-  state->parameters.skip_pre_sync = 1;  // what was queued on the pictures has been waited for
-  if (state->functions->create_decoder(state->instance, &state->decoder, &state->parameters, "") !=
-      NVIMGCODEC_STATUS_SUCCESS)
-    return fail(ErrorCode::kNotFound, "this GPU has no such decoder");
-  if (cudaStreamCreateWithFlags(&state->stream, cudaStreamNonBlocking) != cudaSuccess)
-    return fail(ErrorCode::kOutOfMemory, "no memory for another CUDA stream");
-  return std::unique_ptr<PictureDecoder>(new PictureDecoder(std::move(state)));
+  const Functions& call = codec.state_->call;
+  state->call = &call;
+  state->handle = codec.state_->handle;
+  const auto count = static_cast<int>(most);
+  IE_CHECK(worked(call.create_batch_state(state->handle, &state->state), "open the JPEG engine"));
+  IE_CHECK(worked(call.create_stream(state->handle, &state->header), "open the JPEG engine"));
+  IE_CHECK(worked(call.set_batch(state->handle, state->state, count, kEngineThreads, NVJPEG_OUTPUT_RGBI),
+                  "open the JPEG engine"));
+  IE_CHECK(worked(call.allocate_batch(state->handle, state->state, count, kUsualWidth, kUsualHeight, NVJPEG_CSS_420,
+                                      NVJPEG_OUTPUT_RGBI),
+                  "allocate memory for the JPEG engine"));
+  state->batch = most;
+  IE_TRY(state->stream, create_cuda_stream(true));
+  return std::unique_ptr<EngineDecoder>(new EngineDecoder(std::move(state)));
 }
 
-Result<std::vector<bool>> PictureDecoder::decode(std::span<const CodedPicture> pictures) {
-  State& state = *state_;
-  const Functions& call = *state.functions;
+// The library copies what it is given: only the header, which takes the place of a whole file.
+bool EngineDecoder::State::takes(const CodedPicture& picture) {
+  const auto* begin = data_of(picture);
+  header_data.assign(begin, begin + picture.header_bytes);
+  header_data.insert(header_data.end(), {0xFF, 0xD9});  // the marker of a picture's end
+  int is_refused = 1;
+  return call->parse_header(handle, header_data.data(), header_data.size(), header) == NVJPEG_STATUS_SUCCESS &&
+         call->is_for_engine(handle, header, &is_refused) == NVJPEG_STATUS_SUCCESS && is_refused == 0;
+}
+
+bool EngineDecoder::State::decode_batch(std::span<const CodedPicture> pictures) {
+  if (batch != pictures.size()) {
+    batch = 0;
+    if (call->set_batch(handle, state, static_cast<int>(pictures.size()), kEngineThreads, NVJPEG_OUTPUT_RGBI) !=
+        NVJPEG_STATUS_SUCCESS)
+      return false;
+    batch = pictures.size();
+  }
+  std::vector<const unsigned char*> data;
+  std::vector<std::size_t> sizes;
+  std::vector<nvjpegImage_t> outputs;
+  for (const CodedPicture& picture : pictures) {
+    data.push_back(data_of(picture));
+    sizes.push_back(picture.jpeg.size());
+    outputs.push_back(output_of(picture));
+  }
+  return call->decode_batch(handle, state, data.data(), sizes.data(), outputs.data(), stream) == NVJPEG_STATUS_SUCCESS;
+}
+
+// Of `pictures` those with these indexes. The library decodes all or none: halves of a batch that it refuses are tried
+// in turn.
+Status EngineDecoder::State::decode(std::span<const CodedPicture> pictures, std::span<const std::size_t> indexes,
+                                    std::vector<bool>& is_there) {
+  if (indexes.empty()) return {};
+  std::vector<CodedPicture> chosen;
+  chosen.reserve(indexes.size());
+  for (const std::size_t index : indexes) chosen.push_back(pictures[index]);
+  const bool is_decoded = decode_batch(chosen);
+  IE_CHECK(wait_for(stream));
+  if (is_decoded)
+    for (const std::size_t index : indexes) is_there[index] = true;
+  if (is_decoded || indexes.size() == 1) return {};
+  IE_CHECK(decode(pictures, indexes.first(indexes.size() / 2), is_there));
+  return decode(pictures, indexes.subspan(indexes.size() / 2), is_there);
+}
+
+Result<std::vector<bool>> EngineDecoder::decode(std::span<const CodedPicture> pictures) {
   std::vector<bool> is_there(pictures.size(), false);
-  if (state.images.size() < pictures.size()) {
-    state.images.resize(pictures.size(), nullptr);
-    state.streams.resize(pictures.size(), nullptr);
-  }
-  std::vector<nvimgcodecCodeStream_t> streams;
-  std::vector<nvimgcodecImage_t> images;
   std::vector<std::size_t> indexes;
-  for (std::size_t i = 0; i < pictures.size(); ++i) {
-    const auto* bytes = reinterpret_cast<const unsigned char*>(pictures[i].jpeg.data());
-    const nvimgcodecImageInfo_t output = output_of(pictures[i], state.stream);
-    if (call.open_stream(state.instance, &state.streams[i], bytes, pictures[i].jpeg.size(), nullptr) !=
-            NVIMGCODEC_STATUS_SUCCESS ||
-        call.create_image(state.instance, &state.images[i], &output) != NVIMGCODEC_STATUS_SUCCESS)
-      continue;
-    streams.push_back(state.streams[i]);
-    images.push_back(state.images[i]);
-    indexes.push_back(i);
-  }
-  if (streams.empty()) return is_there;
-  auto parameters = structure<nvimgcodecDecodeParams_t>(NVIMGCODEC_STRUCTURE_TYPE_DECODE_PARAMS);
-  nvimgcodecFuture_t future = nullptr;
-  if (call.decode(state.decoder, streams.data(), images.data(), static_cast<int>(streams.size()), &parameters,
-                  &future) != NVIMGCODEC_STATUS_SUCCESS)
-    return fail(ErrorCode::kInternal, "nvImageCodec could not begin a batch");
-  call.wait(future);
-  std::vector<nvimgcodecProcessingStatus_t> status(streams.size(), NVIMGCODEC_PROCESSING_STATUS_UNKNOWN);
-  std::size_t count = status.size();
-  call.get_status(future, status.data(), &count);
-  call.destroy_future(future);
-  if (const cudaError_t error = cudaStreamSynchronize(state.stream); error != cudaSuccess)
-    return fail(ErrorCode::kInternal, fmt::format("CUDA failed while decoding: {}", cudaGetErrorString(error)));
-  for (std::size_t k = 0; k < indexes.size(); ++k)
-    is_there[indexes[k]] = status[k] == NVIMGCODEC_PROCESSING_STATUS_SUCCESS;
+  for (std::size_t i = 0; i < pictures.size(); ++i)
+    if (state_->takes(pictures[i])) indexes.push_back(i);
+  IE_CHECK(state_->decode(pictures, indexes, is_there));
   return is_there;
+}
+
+struct CudaDecoder::State {
+  // One way to decode: Huffman codes on the GPU, or on the CPU.
+  struct Way {
+    nvjpegJpegDecoder_t decoder = nullptr;
+    nvjpegJpegState_t state = nullptr;
+  };
+  const Functions* call = nullptr;
+  nvjpegHandle_t handle = nullptr;
+  Way on_gpu, on_cpu;
+  nvjpegBufferDevice_t device_buffer = nullptr;  // of both ways
+  nvjpegBufferPinned_t pinned_buffer = nullptr;
+  nvjpegDecodeParams_t parameters = nullptr;
+  nvjpegJpegStream_t jpeg = nullptr;
+  cudaStream_t stream = nullptr;
+
+  ~State() {
+    for (const Way& way : {on_gpu, on_cpu}) {
+      if (way.state != nullptr) call->destroy_state(way.state);
+      if (way.decoder != nullptr) call->destroy_decoder(way.decoder);
+    }
+    if (device_buffer != nullptr) call->destroy_device_buffer(device_buffer);
+    if (pinned_buffer != nullptr) call->destroy_pinned_buffer(pinned_buffer);
+    if (parameters != nullptr) call->destroy_parameters(parameters);
+    if (jpeg != nullptr) call->destroy_stream(jpeg);
+    if (stream != nullptr) cudaStreamDestroy(stream);
+  }
+  Status open(Way& way, nvjpegBackend_t backend);
+  Status open_all();
+  const Way* way_of(const CodedPicture& picture);
+};
+
+CudaDecoder::CudaDecoder(std::unique_ptr<State> state) : state_(std::move(state)) {}
+CudaDecoder::~CudaDecoder() = default;
+
+Status CudaDecoder::State::open(Way& way, nvjpegBackend_t backend) {
+  constexpr char kWhat[] = "open a decoder";
+  IE_CHECK(worked(call->create_decoder(handle, backend, &way.decoder), kWhat));
+  IE_CHECK(worked(call->create_state(handle, way.decoder, &way.state), kWhat));
+  IE_CHECK(worked(call->attach_device_buffer(way.state, device_buffer), kWhat));
+  return worked(call->attach_pinned_buffer(way.state, pinned_buffer), kWhat);
+}
+
+Status CudaDecoder::State::open_all() {
+  constexpr char kWhat[] = "allocate a decoder";
+  IE_CHECK(worked(call->create_device_buffer(handle, nullptr, &device_buffer), kWhat));
+  IE_CHECK(worked(call->create_pinned_buffer(handle, nullptr, &pinned_buffer), kWhat));
+  IE_CHECK(worked(call->create_parameters(handle, &parameters), kWhat));
+  IE_CHECK(worked(call->set_output(parameters, NVJPEG_OUTPUT_RGBI), kWhat));
+  IE_CHECK(worked(call->create_stream(handle, &jpeg), kWhat));
+  IE_CHECK(open(on_gpu, NVJPEG_BACKEND_GPU_HYBRID));
+  IE_CHECK(open(on_cpu, NVJPEG_BACKEND_HYBRID));
+  IE_TRY(stream, create_cuda_stream(false));
+  return {};
+}
+
+Result<std::unique_ptr<CudaDecoder>> CudaDecoder::create(Codec& codec) {
+  auto state = std::make_unique<State>();
+  state->call = &codec.state_->call;
+  state->handle = codec.state_->handle;
+  IE_CHECK(state->open_all());
+  return std::unique_ptr<CudaDecoder>(new CudaDecoder(std::move(state)));
+}
+
+// For the picture that `jpeg` holds; null: none takes it.
+const CudaDecoder::State::Way* CudaDecoder::State::way_of(const CodedPicture& picture) {
+  const bool is_small = std::uint64_t{picture.width} * picture.height < kSmallPixels;
+  for (const Way* way : {&on_gpu, &on_cpu}) {
+    if (way == &on_gpu && is_small) continue;
+    int is_refused = 1;
+    if (call->is_for_decoder(way->decoder, jpeg, parameters, &is_refused) == NVJPEG_STATUS_SUCCESS && is_refused == 0)
+      return way;
+  }
+  return nullptr;
+}
+
+Result<bool> CudaDecoder::decode(const CodedPicture& picture) {
+  State& state = *state_;
+  const Functions& call = *state.call;
+  constexpr int kNoMetadata = 0, kNoCopy = 0;
+  if (call.parse(state.handle, data_of(picture), picture.jpeg.size(), kNoMetadata, kNoCopy, state.jpeg) !=
+      NVJPEG_STATUS_SUCCESS)
+    return false;
+  const State::Way* way = state.way_of(picture);
+  if (way == nullptr) return false;
+  nvjpegImage_t output = output_of(picture);
+  const bool is_decoded =
+      call.decode_on_host(state.handle, way->decoder, way->state, state.parameters, state.jpeg) ==
+          NVJPEG_STATUS_SUCCESS &&
+      call.transfer(state.handle, way->decoder, way->state, state.jpeg, state.stream) == NVJPEG_STATUS_SUCCESS &&
+      call.decode_on_device(state.handle, way->decoder, way->state, &output, state.stream) == NVJPEG_STATUS_SUCCESS;
+  IE_CHECK(wait_for(state.stream));
+  return is_decoded;
 }
 
 }  // namespace image_engine::worker

@@ -19,17 +19,15 @@
 namespace image_engine::worker {
 namespace {
 
-// Measured on an H200 with 960 photos of 12 MP and 2.9 MB, bytes in memory: the engine alone decodes 730 to 810 a
-// second 64 at a time, and 780 to 860 in two batches of 128, for four times the memory; with the hybrid decoder beside
-// it, 64 at a time on 12 threads, 960 to 1,170.
-constexpr std::size_t kBatch = 48;
-constexpr int kEngineThreads = 2;
-constexpr std::size_t kShareOfInputs = 4;  // one in so many bytes of the GPU's memory is for models' inputs
+// Pictures that the JPEG engine gets at once, rounded up to a multiple of what it decodes at once: one batch after the
+// other of 49 gives 1,053 photos of 12 MP and 2.95 MB a second on an H200 (bytes in memory), 128 no more, and two
+// batches at once 912, as they share the engine.
+constexpr std::size_t kEngineBatch = 48;
+constexpr std::size_t kReducedAtOnce = 48;  // pictures whose results are made in one go
+constexpr std::size_t kShareOfInputs = 4;   // one in so many bytes of the GPU's memory is for models' inputs
 constexpr std::size_t kScratchBytes = std::size_t{160} << 20;  // resample()'s need for pictures of 12 MP, and more
 // Reduced pictures and sums, on the GPU and page-locked: of 100 photos of 12 MP.
 constexpr std::size_t kMostOutputBytes = std::size_t{384} << 20;
-// With less memory, two engine lanes would wait for each other.
-constexpr std::size_t kTwoEngineLanesBytes = std::size_t{4} << 30;
 
 Status cuda(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return {};
@@ -40,8 +38,8 @@ Status cuda(cudaError_t error, const char* what) {
 // again.
 [[noreturn]] void end_the_process() { ::_exit(3); }
 
-// Makes this thread, and those that it starts, give way to others. A photo costs the hybrid decoder 16 times the CPU
-// time that it costs the engine's: on a busy CPU the engine is to be fed first.
+// Makes this thread give way to others. A photo costs CUDA's decoder 20 ms of a core and the engine's 0.7: on a busy
+// CPU the engine is to be fed first.
 void yield_to_others() {
   constexpr int kNiceness = 10;
   ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNiceness);
@@ -71,36 +69,37 @@ class Event {
 
 // Decoded pictures whose results are on their way to the host.
 struct Batch {
-  GpuRoute route = GpuRoute::kNone;
   std::vector<JobPointer> jobs;
   std::vector<Results> results;
   MemoryArena::Part device, host;
   std::optional<Event> done;
 };
 
+std::size_t rgb_bytes(const Job& job) { return std::size_t{job.jpeg.width} * job.jpeg.height * 3; }
+
+CodedPicture coded(const Job& job) {
+  return {{job.input.data(), job.input.size()},
+          job.jpeg.header_bytes,
+          job.jpeg.width,
+          job.jpeg.height,
+          reinterpret_cast<std::uint8_t*>(job.rgb.data())};
+}
+
 }  // namespace
 
-// One decoder, its stream for the kernels, and their scratch memory.
-class Lanes::Lane {
+// Makes the results of decoded pictures; one thread at a time.
+class Reducer {
  public:
-  Lane(State& all, GpuRoute route) : all_(all), route_(route) {}
-  Status open(Codec& codec, int threads);
-  // Decodes what can be decoded; the others go back to the queue or are answered with none.
-  void work(std::vector<JobPointer> jobs);
-  Status warm_up();
-  // As work(), of one JPEG, and waits for it.
-  Status try_one(std::span<const std::byte> jpeg);
-  [[nodiscard]] GpuRoute route() const { return route_; }
+  static Result<std::unique_ptr<Reducer>> create(MemoryArena& outputs, MemoryArena& staging);
+  // Queues what makes the results of the first of these jobs, at least of one, and takes them out of `jobs`; the inputs
+  // of models if `inputs` is not null. Waits for memory. kTooLarge, kInternal: `jobs` is as it was.
+  Result<std::shared_ptr<Batch>> reduce(std::vector<JobPointer>& jobs, const ModelInputs* inputs);
 
  private:
-  void take_memory(std::vector<JobPointer>& jobs);
-  std::vector<JobPointer> decode(std::vector<JobPointer> jobs);
-  Result<std::shared_ptr<Batch>> reduce(std::vector<JobPointer>& jobs);
-  Status queue_kernels(Batch& batch);
+  Reducer(MemoryArena& outputs, MemoryArena& staging) : outputs_(outputs), staging_(staging) {}
+  Status queue_kernels(Batch& batch, const ModelInputs* inputs);
 
-  State& all_;
-  const GpuRoute route_;
-  std::unique_ptr<PictureDecoder> decoder_;
+  MemoryArena &outputs_, &staging_;
   cudaStream_t stream_ = nullptr;
   MemoryArena::Part scratch_;
 };
@@ -109,81 +108,48 @@ struct Lanes::State {
   LaneOptions options;
   std::unique_ptr<Codec> codec;
   std::unique_ptr<MemoryArena> pictures, outputs, inputs, staging;
-  std::vector<std::unique_ptr<Lane>> lanes;
+  std::size_t engine_batch = 0;           // 0: there is no engine
+  std::unique_ptr<EngineDecoder> engine;  // null: likewise
+  std::vector<std::unique_ptr<CudaDecoder>> cuda_decoders;
+  std::unique_ptr<Reducer> reducer;
   ExportedMemory exported;                    // for models' inputs; null: there is none
   std::unique_ptr<ModelInputs> model_inputs;  // null: none are asked for
   std::unique_ptr<WaitingPictures> waiting;
+  DecodedPictures decoded;
   std::unique_ptr<TaskThreads> finishers;
   Answers* answers = nullptr;
-  bool has_engine = false;
 
-  Status allocate(std::size_t lane_count);
+  Status allocate();
+  Status open_engine();
+  Status open_cuda_decoders();
+  template <typename Decode>
+  Status warm_up(bool progressive, const Decode& decode);
   template <typename Work>
   [[nodiscard]] std::future<std::invoke_result_t<Work>> start_on_device(Work work) const;
-  Result<std::unique_ptr<Lane>> open_lane(GpuRoute route);
-  Status open_lanes(std::size_t engine_lanes);
+  template <typename Work>
+  void run_on_device(Work work) const;
+  bool take_memory(Job& job, bool waits);
+  void feed_engine();
+  void feed(CudaDecoder& decoder);
+  void reduce_decoded();
   void answer_none(const Job& job) { answers->send(job, GpuRoute::kNone); }
   void finish(Batch& batch);
 };
 
-Status Lanes::Lane::open(Codec& codec, int threads) {
-  IE_TRY(decoder_, PictureDecoder::create(codec, route_, threads));
-  IE_CHECK(cuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "no CUDA stream"));
-  std::optional<MemoryArena::Part> scratch = all_.outputs->try_take(kScratchBytes);
-  if (!scratch) return fail(ErrorCode::kOutOfMemory, "no GPU memory for a decoder");
-  scratch_ = std::move(*scratch);
-  return {};
+Result<std::unique_ptr<Reducer>> Reducer::create(MemoryArena& outputs, MemoryArena& staging) {
+  std::unique_ptr<Reducer> reducer(new Reducer(outputs, staging));
+  IE_CHECK(cuda(cudaStreamCreateWithFlags(&reducer->stream_, cudaStreamNonBlocking), "no CUDA stream"));
+  std::optional<MemoryArena::Part> scratch = outputs.try_take(kScratchBytes);
+  if (!scratch) return fail(ErrorCode::kOutOfMemory, "no GPU memory to reduce pictures");
+  reducer->scratch_ = std::move(*scratch);
+  return reducer;
 }
 
-// For as many as there is room for now, also for their results; for one at least.
-void Lanes::Lane::take_memory(std::vector<JobPointer>& jobs) {
-  std::size_t with_memory = 0, results = 0;
-  for (JobPointer& job : jobs) {
-    results = lay_out(*job, results).end;
-    if (with_memory > 0 && results > all_.staging->size() / 2) break;
-    const std::size_t bytes = std::size_t{job->jpeg.width} * job->jpeg.height * 3;
-    std::optional<MemoryArena::Part> part =
-        with_memory == 0 ? all_.pictures->take(bytes) : all_.pictures->try_take(bytes);
-    if (!part) break;
-    job->rgb = std::move(*part);
-    ++with_memory;
-  }
-  for (std::size_t i = jobs.size(); i > with_memory; --i) all_.waiting->put_back(std::move(jobs[i - 1]));
-  jobs.resize(with_memory);
-}
-
-std::vector<JobPointer> Lanes::Lane::decode(std::vector<JobPointer> jobs) {
-  std::vector<CodedPicture> coded;
-  coded.reserve(jobs.size());
-  for (const JobPointer& job : jobs)
-    coded.push_back({{job->input.data(), job->input.size()},
-                     job->jpeg.width,
-                     job->jpeg.height,
-                     reinterpret_cast<std::uint8_t*>(job->rgb.data())});
-  const Result<std::vector<bool>> is_there = decoder_->decode(coded);
-  if (!is_there) end_the_process();
-  std::vector<JobPointer> decoded;
-  for (std::size_t i = 0; i < jobs.size(); ++i) {
-    JobPointer& job = jobs[i];
-    if ((*is_there)[i]) {
-      job->input = {};
-      decoded.push_back(std::move(job));
-    } else if (route_ == GpuRoute::kHardware) {
-      job->rgb = {};
-      job->jpeg.for_engine = false;
-      all_.waiting->push(std::move(job));
-    } else {
-      all_.answer_none(*job);
-    }
-  }
-  return decoded;
-}
-
-Status Lanes::Lane::queue_kernels(Batch& batch) {
+Status Reducer::queue_kernels(Batch& batch, const ModelInputs* inputs) {
   BatchTasks tasks;
   std::byte* device = batch.device.data();
   for (std::size_t i = 0; i < batch.jobs.size(); ++i)
-    add_tasks(*batch.jobs[i], batch.results[i], device, all_.model_inputs.get(), tasks);
+    add_tasks(*batch.jobs[i], batch.results[i], device, inputs, tasks);
   const gpu::Scratch scratch{scratch_.data(), scratch_.size()};
   IE_CHECK(gpu::resample(tasks.reduce, scratch, stream_));
   if (!tasks.shrink.empty()) IE_CHECK(gpu::resample(tasks.shrink, scratch, stream_));
@@ -193,74 +159,98 @@ Status Lanes::Lane::queue_kernels(Batch& batch) {
   return batch.done->record(stream_);
 }
 
-Result<std::shared_ptr<Batch>> Lanes::Lane::reduce(std::vector<JobPointer>& jobs) {
+Result<std::shared_ptr<Batch>> Reducer::reduce(std::vector<JobPointer>& jobs, const ModelInputs* inputs) {
   auto batch = std::make_shared<Batch>();
-  batch->route = route_;
   IE_TRY(batch->done, Event::create());
   std::size_t bytes = 0;
   for (const JobPointer& job : jobs) {
-    batch->results.push_back(lay_out(*job, bytes));
-    bytes = batch->results.back().end;
+    const Results results = lay_out(*job, bytes);
+    if (!batch->results.empty() && (batch->results.size() == kReducedAtOnce || results.end > staging_.size() / 2))
+      break;
+    batch->results.push_back(results);
+    bytes = results.end;
   }
-  std::optional<MemoryArena::Part> device = all_.outputs->take(bytes), host = all_.staging->take(bytes);
+  std::optional<MemoryArena::Part> device = outputs_.take(bytes), host = staging_.take(bytes);
   if (!device || !host) return fail(ErrorCode::kTooLarge, "the reduced pictures do not fit");
   batch->device = std::move(*device);
   batch->host = std::move(*host);
-  batch->jobs = std::move(jobs);
-  if (Status queued = queue_kernels(*batch); !queued) {
+  const auto end = jobs.begin() + static_cast<std::ptrdiff_t>(batch->results.size());
+  batch->jobs.assign(std::make_move_iterator(jobs.begin()), std::make_move_iterator(end));
+  if (Status queued = queue_kernels(*batch, inputs); !queued) {
     cudaStreamSynchronize(stream_);
-    jobs = std::move(batch->jobs);
+    std::ranges::move(batch->jobs, jobs.begin());
     return fail(queued.error());
   }
+  jobs.erase(jobs.begin(), end);
   return batch;
 }
 
-void Lanes::Lane::work(std::vector<JobPointer> jobs) {
-  if (jobs.empty()) return;
-  take_memory(jobs);
-  std::vector<JobPointer> decoded = decode(std::move(jobs));
-  if (decoded.empty()) return;
-  Result<std::shared_ptr<Batch>> batch = reduce(decoded);
-  if (!batch) {
-    for (const JobPointer& job : decoded) all_.answer_none(*job);
-    return;
-  }
-  all_.finishers->add([&all = all_, batch = *batch] { all.finish(*batch); });
+// For its pixels. False: there is none for now.
+bool Lanes::State::take_memory(Job& job, bool waits) {
+  std::optional<MemoryArena::Part> part = waits ? pictures->take(rgb_bytes(job)) : pictures->try_take(rgb_bytes(job));
+  if (part) job.rgb = std::move(*part);
+  return part.has_value();
 }
 
-Status Lanes::Lane::try_one(std::span<const std::byte> jpeg) {
-  auto job = std::make_unique<Job>();
-  std::optional<MemoryArena::Part> input = all_.inputs->take(jpeg.size());
-  std::optional<RoutedJpeg> routed = route_jpeg(jpeg);
-  if (!input || !routed) return fail(ErrorCode::kInternal, "the picture to try is not taken");
-  job->input = std::move(*input);
-  std::memcpy(job->input.data(), jpeg.data(), jpeg.size());
-  job->jpeg = std::move(*routed);
-  Request& request = job->request.request;
-  request.operations = kDecode | kThumbnail | kLuma;
-  request.max_edge = 640;
-  std::optional<MemoryArena::Part> rgb = all_.pictures->take(std::size_t{job->jpeg.width} * job->jpeg.height * 3);
-  if (!rgb) return fail(ErrorCode::kOutOfMemory, "no GPU memory for a picture to try");
-  job->rgb = std::move(*rgb);
-  const CodedPicture coded{{job->input.data(), job->input.size()},
-                           job->jpeg.width,
-                           job->jpeg.height,
-                           reinterpret_cast<std::uint8_t*>(job->rgb.data())};
-  IE_TRY(const std::vector<bool> is_there, decoder_->decode({&coded, 1}));
-  if (!is_there[0]) return fail(ErrorCode::kInternal, "the decoder does not decode");
-  std::vector<JobPointer> jobs;
-  jobs.push_back(std::move(job));
-  IE_TRY(const std::shared_ptr<Batch> batch, reduce(jobs));
-  return batch->done->wait();
+// One batch, of as many pictures as there is memory for.
+void Lanes::State::feed_engine() {
+  std::vector<JobPointer> jobs = waiting->take_for_engine(engine_batch);
+  std::size_t with_memory = 0;
+  while (with_memory < jobs.size() && take_memory(*jobs[with_memory], with_memory == 0)) ++with_memory;
+  for (; jobs.size() > with_memory; jobs.pop_back()) waiting->put_back(std::move(jobs.back()));
+  std::vector<CodedPicture> pictures_of_batch;
+  for (const JobPointer& job : jobs) pictures_of_batch.push_back(coded(*job));
+  const Result<std::vector<bool>> is_there = engine->decode(pictures_of_batch);
+  if (!is_there) end_the_process();
+  std::vector<JobPointer> done;
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    JobPointer& job = jobs[i];
+    if ((*is_there)[i]) {
+      job->input = {};
+      job->route = GpuRoute::kHardware;
+      done.push_back(std::move(job));
+    } else {
+      job->rgb = {};
+      job->jpeg.for_engine = false;
+      waiting->push(std::move(job));
+    }
+  }
+  decoded.push(std::move(done));
+}
+
+void Lanes::State::feed(CudaDecoder& decoder) {
+  JobPointer job = waiting->take_for_cuda();
+  if (!take_memory(*job, true)) return answer_none(*job);
+  const Result<bool> is_there = decoder.decode(coded(*job));
+  if (!is_there) end_the_process();
+  if (!*is_there) return answer_none(*job);
+  job->input = {};
+  job->route = GpuRoute::kHybrid;
+  std::vector<JobPointer> done;
+  done.push_back(std::move(job));
+  decoded.push(std::move(done));
+}
+
+void Lanes::State::reduce_decoded() {
+  std::vector<JobPointer> jobs = decoded.take();
+  while (!jobs.empty()) {
+    Result<std::shared_ptr<Batch>> batch = reducer->reduce(jobs, model_inputs.get());
+    if (batch) {
+      finishers->add([this, batch = *batch] { finish(*batch); });
+      continue;
+    }
+    for (const JobPointer& job : jobs) answer_none(*job);
+    jobs.clear();
+  }
 }
 
 void Lanes::State::finish(Batch& batch) {
   if (!batch.done->wait()) end_the_process();
+  for (const JobPointer& job : batch.jobs) job->rgb = {};
   for (std::size_t i = 0; i < batch.jobs.size(); ++i) {
     Job& job = *batch.jobs[i];
-    job.rgb = {};
     const Status filled = fill_reply(job, batch.results[i], batch.host.data(), answers->slot(job.request.slot));
-    answers->send(job, filled ? batch.route : GpuRoute::kNone);
+    answers->send(job, filled ? job.route : GpuRoute::kNone);
   }
 }
 
@@ -268,20 +258,21 @@ Lanes::Lanes() : state_(std::make_unique<State>()) {}
 Lanes::~Lanes() = default;
 
 // All memory now: exporting may open a device, and in the sandbox none can be opened.
-Status Lanes::State::allocate(std::size_t lane_count) {
-  const std::size_t output = std::min(kMostOutputBytes, options.device_bytes / 8), scratch = lane_count * kScratchBytes;
-  if (options.device_bytes < 2 * (output + scratch))
+Status Lanes::State::allocate() {
+  const std::size_t output = std::min(kMostOutputBytes, options.device_bytes / 8);
+  if (options.device_bytes < 2 * (output + kScratchBytes))
     return fail(ErrorCode::kOutOfMemory,
                 fmt::format("decoding on the GPU needs {} of its memory and may use {} (half of what is free, and "
                             "inference.gpu_memory_mb)",
-                            human_bytes(2 * (output + scratch)), human_bytes(options.device_bytes)));
-  IE_TRY(outputs, MemoryArena::create(MemoryKind::kDevice, output + scratch));
-  const std::size_t rest = options.device_bytes - output - scratch, for_inputs = rest / kShareOfInputs;
+                            human_bytes(2 * (output + kScratchBytes)), human_bytes(options.device_bytes)));
+  IE_TRY(outputs, MemoryArena::create(MemoryKind::kDevice, output + kScratchBytes));
+  const std::size_t rest = options.device_bytes - output - kScratchBytes, for_inputs = rest / kShareOfInputs;
   IE_TRY(pictures, MemoryArena::create(MemoryKind::kDevice, rest - for_inputs));
   // Without it the engine makes the inputs.
   if (Result<ExportedMemory> memory = allocate_exported(options.device, for_inputs)) exported = std::move(*memory);
   IE_TRY(inputs, MemoryArena::create(MemoryKind::kPinned, options.pinned_bytes));
   IE_TRY(staging, MemoryArena::create(MemoryKind::kPinned, output));
+  IE_TRY(reducer, Reducer::create(*outputs, *staging));
   return {};
 }
 
@@ -294,51 +285,13 @@ std::future<std::invoke_result_t<Work>> Lanes::State::start_on_device(Work work)
   });
 }
 
-// A lane that has decoded pictures of its own, so that all that a library opens at its first picture is open.
-Result<std::unique_ptr<Lanes::Lane>> Lanes::State::open_lane(GpuRoute route) {
-  if (route == GpuRoute::kHybrid) yield_to_others();
-  auto lane = std::make_unique<Lane>(*this, route);
-  IE_CHECK(lane->open(*codec, route == GpuRoute::kHybrid ? options.threads : kEngineThreads));
-  IE_CHECK(lane->warm_up());
-  return lane;
-}
-
-Status Lanes::State::open_lanes(std::size_t engine_lanes) {
-  std::vector<std::future<Result<std::unique_ptr<Lane>>>> opening;
-  for (std::size_t i = 0; i <= engine_lanes; ++i)
-    opening.push_back(start_on_device(
-        [this, route = i < engine_lanes ? GpuRoute::kHardware : GpuRoute::kHybrid] { return open_lane(route); }));
-  Status opened;
-  for (std::size_t i = 0; i <= engine_lanes; ++i) {
-    Result<std::unique_ptr<Lane>> lane = opening[i].get();
-    if (lane)
-      lanes.push_back(std::move(*lane));
-    else if (i == engine_lanes)  // the others: a GPU without an engine, or with one that does not work
-      opened = fail(lane.error());
-  }
-  has_engine = lanes.size() > 1;
-  return opened;
-}
-
-Result<std::unique_ptr<Lanes>> Lanes::create(const LaneOptions& options) {
-  std::unique_ptr<Lanes> lanes(new Lanes);
-  State& state = *lanes->state_;
-  state.options = options;
-  std::size_t free = 0, total = 0;
-  cudaError_t error = cudaSetDevice(options.device);
-  if (error == cudaSuccess) error = cudaMemGetInfo(&free, &total);
-  if (error != cudaSuccess)
-    return fail(ErrorCode::kPermission, fmt::format("the GPU cannot be used: {}", cudaGetErrorString(error)));
-  state.options.device_bytes = std::min(options.device_bytes, free / 2);
-  const std::size_t engine_lanes = state.options.device_bytes >= kTwoEngineLanesBytes ? 2 : 1;
-  std::future<Status> allocated =
-      state.start_on_device([&state, engine_lanes] { return state.allocate(engine_lanes + 1); });
-  Result<std::unique_ptr<Codec>> codec = Codec::create(options.folders);
-  IE_CHECK(allocated.get());
-  IE_TRY(state.codec, std::move(codec));
-  IE_CHECK(state.open_lanes(engine_lanes));
-  state.waiting = std::make_unique<WaitingPictures>(state.has_engine, engine_lanes * kBatch);
-  return lanes;
+// Likewise; it lasts until the process ends.
+template <typename Work>
+void Lanes::State::run_on_device(Work work) const {
+  std::thread([device = options.device, work = std::move(work)] {
+    cudaSetDevice(device);
+    work();
+  }).detach();
 }
 
 namespace {
@@ -353,30 +306,99 @@ Result<std::vector<std::byte>> coded_sample(std::uint32_t width, std::uint32_t h
 
 }  // namespace
 
-Status Lanes::Lane::warm_up() {
-  for (const bool progressive : {false, true}) {
-    if (progressive && route_ == GpuRoute::kHardware) continue;
-    for (const std::uint32_t width : {320U, 1600U}) {
-      IE_TRY(const std::vector<std::byte> jpeg, coded_sample(width, width * 3 / 4, progressive));
-      IE_CHECK(try_one(jpeg));
-    }
+// Decodes pictures of our own, so that all that a library opens at its first picture is open.
+template <typename Decode>
+Status Lanes::State::warm_up(bool progressive, const Decode& decode) {
+  for (const std::uint32_t width : {320U, 1600U}) {
+    IE_TRY(const std::vector<std::byte> jpeg, coded_sample(width, width * 3 / 4, progressive));
+    std::optional<MemoryArena::Part> input = inputs->take(jpeg.size());
+    std::optional<MemoryArena::Part> rgb = pictures->take(std::size_t{width} * (width * 3 / 4) * 3);
+    if (!input || !rgb) return fail(ErrorCode::kOutOfMemory, "no memory for a picture to try");
+    std::ranges::copy(jpeg, input->data());
+    const std::optional<RoutedJpeg> routed = route_jpeg({input->data(), input->size()});
+    if (!routed) return fail(ErrorCode::kInternal, "the picture to try is not taken");
+    const CodedPicture picture{{input->data(), input->size()},
+                               routed->header_bytes,
+                               width,
+                               width * 3 / 4,
+                               reinterpret_cast<std::uint8_t*>(rgb->data())};
+    IE_CHECK(decode(picture));
   }
   return {};
 }
 
+Status Lanes::State::open_engine() {
+  const std::size_t width = codec->engine_width();
+  if (width == 0) return {};
+  const std::size_t batch = (kEngineBatch + width - 1) / width * width;
+  IE_TRY(engine, EngineDecoder::create(*codec, batch));
+  IE_CHECK(warm_up(false, [&](const CodedPicture& picture) -> Status {
+    IE_TRY(const std::vector<bool> is_there, engine->decode({&picture, 1}));
+    return Status(is_there[0] ? Status{} : fail(ErrorCode::kInternal, "the JPEG engine does not decode"));
+  }));
+  engine_batch = batch;
+  return {};
+}
+
+Status Lanes::State::open_cuda_decoders() {
+  for (int i = 0; i < std::max(1, options.threads); ++i) {
+    IE_TRY(std::unique_ptr<CudaDecoder> decoder, CudaDecoder::create(*codec));
+    cuda_decoders.push_back(std::move(decoder));
+  }
+  for (const bool progressive : {false, true})
+    IE_CHECK(warm_up(progressive, [&](const CodedPicture& picture) -> Status {
+      IE_TRY(const bool is_there, cuda_decoders[0]->decode(picture));
+      return is_there ? Status{} : fail(ErrorCode::kInternal, "the decoder does not decode");
+    }));
+  return {};
+}
+
+Result<std::unique_ptr<Lanes>> Lanes::create(const LaneOptions& options) {
+  std::unique_ptr<Lanes> lanes(new Lanes);
+  State& state = *lanes->state_;
+  state.options = options;
+  std::size_t free = 0, total = 0;
+  // Waiting threads leave their cores to others.
+  cudaError_t error = cudaSetDevice(options.device);
+  if (error == cudaSuccess) error = cudaSetDeviceFlags(cudaDeviceScheduleBlockingSync);
+  if (error == cudaSuccess) error = cudaMemGetInfo(&free, &total);
+  if (error != cudaSuccess)
+    return fail(ErrorCode::kPermission, fmt::format("the GPU cannot be used: {}", cudaGetErrorString(error)));
+  state.options.device_bytes = std::min(options.device_bytes, free / 2);
+  std::future<Status> allocated = state.start_on_device([&state] { return state.allocate(); });
+  Result<std::unique_ptr<Codec>> codec = Codec::create(options.folders);
+  IE_CHECK(allocated.get());
+  IE_TRY(state.codec, std::move(codec));
+  std::future<Status> engine = state.start_on_device([&state] { return state.open_engine(); });
+  const Status opened = state.open_cuda_decoders();
+  // An engine that does not work is left out.
+  if (!engine.get()) state.engine.reset();
+  IE_CHECK(opened);
+  state.waiting = std::make_unique<WaitingPictures>(state.engine_batch);
+  return lanes;
+}
+
 void Lanes::start(Answers& answers) {
-  state_->answers = &answers;
-  state_->finishers = std::make_unique<TaskThreads>(std::max(2, state_->options.threads / 2));
-  for (const auto& lane : state_->lanes)
-    std::thread([lane = lane.get(), state = state_.get()] {
-      cudaSetDevice(state->options.device);
-      for (;;) lane->work(state->waiting->take(lane->route(), kBatch));
-    }).detach();
+  State& state = *state_;
+  state.answers = &answers;
+  state.finishers = std::make_unique<TaskThreads>(std::max(2, state.options.threads / 2));
+  state.run_on_device([&state] {
+    for (;;) state.reduce_decoded();
+  });
+  if (state.engine)
+    state.run_on_device([&state] {
+      for (;;) state.feed_engine();
+    });
+  for (const auto& decoder : state.cuda_decoders)
+    state.run_on_device([&state, decoder = decoder.get()] {
+      yield_to_others();
+      for (;;) state.feed(*decoder);
+    });
 }
 
 void Lanes::push(JobPointer job) {
   // No gap is ever large enough for it.
-  if (std::size_t{job->jpeg.width} * job->jpeg.height * 3 > state_->pictures->size() / 2)
+  if (rgb_bytes(*job) > state_->pictures->size() / 2)
     state_->answer_none(*job);
   else
     state_->waiting->push(std::move(job));
@@ -397,6 +419,6 @@ Result<ExportedAreas> Lanes::make_areas(const GpuInputs& inputs) {
   return areas;
 }
 
-bool Lanes::has_engine() const { return state_->has_engine; }
+bool Lanes::has_engine() const { return state_->engine != nullptr; }
 
 }  // namespace image_engine::worker

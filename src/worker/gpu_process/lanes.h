@@ -15,9 +15,9 @@
 namespace image_engine::worker {
 
 struct LaneOptions {
-  std::vector<std::string> folders;  // of nvImageCodec
+  std::vector<std::string> folders;  // of nvJPEG
   int device = 0;                    // CUDA's number
-  int threads = 8;                   // of the CPU, for Huffman codes
+  int threads = 8;                   // of the CPU that decode with CUDA
   std::size_t device_bytes = 0;      // of the GPU's memory for pictures in work
   std::size_t pinned_bytes = 0;      // of page-locked memory for their files
 };
@@ -53,7 +53,6 @@ class Lanes {
   [[nodiscard]] bool has_engine() const;
 
  private:
-  class Lane;
   Lanes();
   struct State;
   std::unique_ptr<State> state_;

@@ -211,7 +211,7 @@ int serve(const Arguments& arguments) {
   hello.has_engine = (*lanes)->has_engine() ? 1 : 0;
   const bool has_threads = thread_count() > 1;
   enter_late(hello.layers, {.descriptors = 2048, .devices = open_devices()});
-  // It holds for the calling thread only; the driver's and nvImageCodec's have begun before.
+  // It holds for the calling thread only; the driver's and nvJPEG's have begun before.
   if (has_threads) hello.layers.landlock = 0;
   TaskThreads readers(arguments.readers);
   (*lanes)->start(outbox);

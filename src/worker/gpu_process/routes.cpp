@@ -27,7 +27,8 @@ struct Structure {
   bool ends_behind_scan = false;  // at once
   bool looks_damaged = false;     // the first scan's coded data
   std::uint8_t adobe_transform = 0;
-  ByteSequence coded;  // media::jpeg_coded_data()
+  std::size_t header_bytes = 0;  // before the first scan's coded data
+  ByteSequence coded;            // media::jpeg_coded_data()
 };
 
 bool is_frame(std::uint8_t marker) {
@@ -96,7 +97,9 @@ Structure structure_of(media::Bytes file) {
     if (!is_behind_scan) continue;
     const ScanData data = scan_data(file, segment->end);
     walker.skip_to(data.end);
-    if (found.scans++ == 0) found.looks_damaged = data.looks_damaged;
+    if (found.scans++ > 0) continue;
+    found.header_bytes = segment->end;
+    found.looks_damaged = data.looks_damaged;
   }
   found.is_whole = coded.has_end() && found.scans > 0;
   found.ends_behind_scan = found.is_whole && is_behind_scan;
@@ -125,7 +128,8 @@ std::optional<RoutedJpeg> route_jpeg(media::Bytes file) {
   const bool is_grey = header->components == 1;
   const bool needs_profile = media::needs_transform(header->icc);
   if (is_grey ? needs_profile : !is_ycc(structure)) return std::nullopt;
-  RoutedJpeg routed{header->width, header->height, std::max(header->orientation, 1U), {}, false, {}};
+  RoutedJpeg routed{
+      header->width, header->height, std::max(header->orientation, 1U), {}, structure.header_bytes, false, {}};
   if (needs_profile) routed.icc = std::move(header->icc);
   routed.for_engine = is_sequential && structure.scans == 1;
   if (routed.for_engine && (structure.looks_damaged || !structure.ends_behind_scan)) return std::nullopt;

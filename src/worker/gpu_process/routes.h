@@ -13,9 +13,10 @@ namespace image_engine::worker {
 struct RoutedJpeg {
   std::uint32_t width = 0, height = 0;  // as stored
   std::uint32_t orientation = 1;
-  std::vector<std::byte> icc;  // of a profile that needs converting; else empty
-  bool for_engine = false;     // GPUs' JPEG engines may take it: one sequential scan
-  ByteSequence coded;          // media::jpeg_coded_data(), of the file's bytes
+  std::vector<std::byte> icc;    // of a profile that needs converting; else empty
+  std::size_t header_bytes = 0;  // of the file, before the first scan's coded data
+  bool for_engine = false;       // GPUs' JPEG engines may take it: one sequential scan
+  ByteSequence coded;            // media::jpeg_coded_data(), of the file's bytes
 };
 
 // None for what is left to the CPU: other formats, more than eight bits, CMYK, RGB without conversion, grey with a

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <deque>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -27,7 +28,8 @@ struct Job {
   UniqueFd file;
   MemoryArena::Part input;  // page-locked: the file's bytes
   RoutedJpeg jpeg;
-  MemoryArena::Part rgb;  // on the GPU, as stored
+  MemoryArena::Part rgb;             // on the GPU, as stored
+  GpuRoute route = GpuRoute::kNone;  // that decoded it
   Reply reply;
   bool has_inputs = false;  // of models, in the request's area
 };
@@ -36,55 +38,76 @@ using JobPointer = std::unique_ptr<Job>;
 // Pictures that wait for a decoder. Thread-safe.
 class WaitingPictures {
  public:
-  // Without an engine all pictures are for the hybrid decoder.
-  WaitingPictures(bool has_engine, std::size_t engine_batch) : has_engine_(has_engine), engine_batch_(engine_batch) {}
+  // `engine_batch` pictures are left to the engine by the others; 0: there is no engine.
+  explicit WaitingPictures(std::size_t engine_batch) : engine_batch_(engine_batch) {}
 
-  void push(JobPointer job) {
-    {
-      const std::lock_guard lock(mutex_);
-      (job->jpeg.for_engine && has_engine_ ? for_engine_ : for_hybrid_).push_back(std::move(job));
-    }
-    changed_.notify_all();
-  }
+  void push(JobPointer job) { add(std::move(job), false); }
   // Before all others: it was taken, and there was no memory for it.
-  void put_back(JobPointer job) {
-    {
-      const std::lock_guard lock(mutex_);
-      (job->jpeg.for_engine && has_engine_ ? for_engine_ : for_hybrid_).push_front(std::move(job));
-    }
-    changed_.notify_all();
-  }
+  void put_back(JobPointer job) { add(std::move(job), true); }
 
-  // Waits for pictures that this route decodes, and then shortly for a whole batch of them.
-  std::vector<JobPointer> take(GpuRoute route, std::size_t most) {
+  // Waits for pictures that the engine decodes, and then shortly for `most` of them.
+  std::vector<JobPointer> take_for_engine(std::size_t most) {
     constexpr std::chrono::milliseconds kPatience{4};
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return count(route) > 0; });
-    changed_.wait_for(lock, kPatience, [&] { return count(route) >= most; });
+    for_engine_changed_.wait(lock, [&] { return !for_engine_.empty(); });
+    for_engine_changed_.wait_for(lock, kPatience, [&] { return for_engine_.size() >= most; });
     std::vector<JobPointer> taken;
-    const auto move_from = [&](std::deque<JobPointer>& queue, std::size_t left) {
-      while (taken.size() < most && queue.size() > left) {
-        taken.push_back(std::move(queue.front()));
-        queue.pop_front();
-      }
-    };
-    if (route == GpuRoute::kHybrid) move_from(for_hybrid_, 0);
-    move_from(for_engine_, route == GpuRoute::kHybrid ? engine_batch_ : 0);
+    while (taken.size() < most && !for_engine_.empty()) taken.push_back(take_first(for_engine_));
     return taken;
+  }
+  // Waits for one that CUDA decodes: what the engine does not take, or what waits behind its next batch.
+  JobPointer take_for_cuda() {
+    std::unique_lock lock(mutex_);
+    for_cuda_changed_.wait(lock, [&] { return has_for_cuda(); });
+    return take_first(for_cuda_.empty() ? for_engine_ : for_cuda_);
   }
 
  private:
-  // The hybrid decoder leaves the engine its next batch.
-  [[nodiscard]] std::size_t count(GpuRoute route) const {
-    if (route == GpuRoute::kHardware) return for_engine_.size();
-    return for_hybrid_.size() + (for_engine_.size() > engine_batch_ ? for_engine_.size() - engine_batch_ : 0);
+  static JobPointer take_first(std::deque<JobPointer>& queue) {
+    JobPointer job = std::move(queue.front());
+    queue.pop_front();
+    return job;
+  }
+  [[nodiscard]] bool has_for_cuda() const { return !for_cuda_.empty() || for_engine_.size() > engine_batch_; }
+  void add(JobPointer job, bool in_front) {
+    bool wakes_cuda = false;
+    {
+      const std::lock_guard lock(mutex_);
+      std::deque<JobPointer>& queue = job->jpeg.for_engine && engine_batch_ > 0 ? for_engine_ : for_cuda_;
+      queue.insert(in_front ? queue.begin() : queue.end(), std::move(job));
+      wakes_cuda = has_for_cuda();
+    }
+    for_engine_changed_.notify_one();
+    if (wakes_cuda) for_cuda_changed_.notify_one();
   }
 
-  const bool has_engine_;
   const std::size_t engine_batch_;
   std::mutex mutex_;
+  std::condition_variable for_engine_changed_, for_cuda_changed_;
+  std::deque<JobPointer> for_engine_, for_cuda_;
+};
+
+// Decoded pictures, of which results are still to be made. Thread-safe.
+class DecodedPictures {
+ public:
+  void push(std::vector<JobPointer> jobs) {
+    {
+      const std::lock_guard lock(mutex_);
+      std::ranges::move(jobs, std::back_inserter(jobs_));
+    }
+    changed_.notify_one();
+  }
+  // Waits for some, and takes all.
+  std::vector<JobPointer> take() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return !jobs_.empty(); });
+    return std::exchange(jobs_, {});
+  }
+
+ private:
+  std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<JobPointer> for_engine_, for_hybrid_;
+  std::vector<JobPointer> jobs_;
 };
 
 // Threads that run tasks in order. They end with the process.
