@@ -123,6 +123,7 @@ struct GpuDecoder::State {
   Status share_memory();
   Status start();
   Status read_hello(int socket_end);
+  int kill_process();
   bool stop_process();
   void run();
   bool receive_one();
@@ -142,7 +143,8 @@ GpuDecoder::State::~State() {
   }
   if (wake_write) (void)!::write(wake_write.get(), "", 1);
   if (thread.joinable()) thread.join();
-  stop_process();
+  // A process that holds a GPU takes half a second to end: nobody waits for it.
+  if (const int id = kill_process(); id >= 0) std::thread([id] { ::waitpid(id, nullptr, 0); }).detach();
   if (memory != nullptr) ::munmap(const_cast<std::byte*>(memory), slot_bytes * slots.size());
 }
 
@@ -256,8 +258,8 @@ Status GpuDecoder::State::read_hello(int socket_end) {
   return {};
 }
 
-// False when it does not end: it is stuck in the driver, say.
-bool GpuDecoder::State::stop_process() {
+// Its number, for waitpid(); negative: there is none.
+int GpuDecoder::State::kill_process() {
   int id = -1;
   {
     const std::lock_guard lock(mutex);
@@ -265,8 +267,14 @@ bool GpuDecoder::State::stop_process() {
     is_ready = false;
     socket = {};
   }
+  if (id >= 0) ::kill(id, SIGKILL);
+  return id;
+}
+
+// False when it does not end: it is stuck in the driver, say.
+bool GpuDecoder::State::stop_process() {
+  const int id = kill_process();
   if (id < 0) return true;
-  ::kill(id, SIGKILL);
   constexpr std::chrono::milliseconds kStep{5}, kPatience{5000};
   for (auto waited = kStep; waited < kPatience; waited += kStep) {
     if (::waitpid(id, nullptr, WNOHANG) != 0) return true;

@@ -128,7 +128,9 @@ nvjpegImage_t output_of(const CodedPicture& picture) {
   return output;
 }
 
-constexpr int kEngineThreads = 2;                       // that parse headers; more gained nothing on an H200
+constexpr int kEngineThreads = 2;  // that parse headers; more gained nothing on an H200
+// Chroma is interpolated as libjpeg does it; without, colours and sharpness of small pictures differ from the CPU's.
+constexpr unsigned kFlags = NVJPEG_FLAGS_UPSAMPLING_WITH_INTERPOLATION;
 constexpr int kUsualWidth = 4000, kUsualHeight = 3000;  // memory is there for them from the start
 // Below it a thread decodes Huffman codes sooner than the GPU does (nvImageCodec has the same limit).
 constexpr std::uint64_t kSmallPixels = 1'000'000;
@@ -154,7 +156,7 @@ Result<std::unique_ptr<Codec>> Codec::create(std::span<const std::string> folder
   if (!find_all(library, state->call))
     return fail(ErrorCode::kUnsupported, "nvJPEG is too old: make setup GPU=1 brings the right version");
   const auto open = [&](nvjpegBackend_t backend) {
-    return state->call.create(backend, nullptr, nullptr, NVJPEG_FLAGS_DEFAULT, &state->handle);
+    return state->call.create(backend, nullptr, nullptr, kFlags, &state->handle);
   };
   unsigned engines = 0, cores = 0;
   if (open(NVJPEG_BACKEND_HARDWARE) == NVJPEG_STATUS_SUCCESS) {
