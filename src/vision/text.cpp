@@ -200,14 +200,23 @@ struct TextReader::State {
     return found;
   }
 
-  // The boxes in a part of the picture, in the picture's pixels.
-  [[nodiscard]] Result<std::vector<Quad>> find_in(const ImageView& picture, const Area& area, double ratio) const {
-    const Image part = crop(picture, area.x, area.y, area.width, area.height);
-    IE_TRY(const Tensor map, map_of(view_of(part), ratio));
+  // As map_of() of a part of the picture.
+  [[nodiscard]] Result<Tensor> map_in(const ImageView& picture, const Area& area, double ratio) const {
+    if (area.width == picture.width && area.height == picture.height) return map_of(picture, ratio);
+    return map_of(view_of(crop(picture, area.x, area.y, area.width, area.height)), ratio);
+  }
+
+  // The boxes of a part's map, in the picture's pixels.
+  [[nodiscard]] std::vector<Quad> boxes_in(const Tensor& map, const Area& area) const {
     std::vector<Quad> found = find_boxes(text_map(map), boxes, area.width, area.height);
     for (Quad& box : found)
       for (Point& at : box) at.x += static_cast<float>(area.x), at.y += static_cast<float>(area.y);
     return found;
+  }
+
+  [[nodiscard]] Result<std::vector<Quad>> find_in(const ImageView& picture, const Area& area, double ratio) const {
+    IE_TRY(const Tensor map, map_in(picture, area, ratio));
+    return boxes_in(map, area);
   }
 
   static std::uint32_t line_width(const Part& part, const Image& cut, std::uint32_t most) {
@@ -296,7 +305,7 @@ struct TextReader::State {
       const CutSize size = cut_size(box);
       return std::min(size.width, size.height) > kWholePicture * std::min(picture.width, picture.height);
     };
-    if (found.empty() || found.size() >= kMostTried || std::ranges::any_of(found, is_whole)) return true;
+    if (found.size() >= kMostTried || std::ranges::any_of(found, is_whole)) return true;
     for (const Quad& box : found) {
       IE_TRY(const auto line, read_line(line_of(picture, box), box));
       if (line && line->confidence >= (is_one_character(line->text) ? kLetterConfidence : kTriedConfidence))
@@ -305,15 +314,32 @@ struct TextReader::State {
     return false;
   }
 
-  [[nodiscard]] Result<bool> may_have_text(const ImageView& small, bool only_large) const {
-    const double edge = only_large ? preview_edge / 2.0 : preview_edge;
-    IE_TRY(const Tensor map, map_of(small, edge / std::min(small.width, small.height)));
-    const auto over = std::ranges::count_if(map.as<float>(), [](float p) { return p > kPreviewThreshold; });
-    bool text = false;
-    if (static_cast<std::size_t>(over) >= kPreviewPixels) {
-      IE_TRY(text, may_be_text(small, find_boxes(text_map(map), boxes, small.width, small.height)));
+  // Whether the detector sees text in these places of the picture, resized by `ratio`.
+  [[nodiscard]] Result<bool> sees_text(const ImageView& small, std::span<const Area> places, double ratio) const {
+    std::vector<Quad> found;
+    for (const Area& place : places) {
+      IE_TRY(const Tensor map, map_in(small, place, ratio));
+      const auto over = std::ranges::count_if(map.as<float>(), [](float p) { return p > kPreviewThreshold; });
+      if (static_cast<std::size_t>(over) < kPreviewPixels) continue;
+      const std::vector<Quad> boxes_here = boxes_in(map, place);
+      if (boxes_here.empty()) return true;  // it sees something that is no box
+      std::ranges::copy(boxes_here, std::back_inserter(found));
     }
-    return text || only_large ? text : may_have_small_text(small);
+    return may_be_text(small, found);
+  }
+
+  // Large letters at half the size, small ones where strokes are; all at once where that is most of the picture.
+  [[nodiscard]] Result<bool> may_have_text(const ImageView& small, bool only_large) const {
+    const double ratio = double{1} * preview_edge / std::min(small.width, small.height);
+    const Area whole{0, 0, small.width, small.height};
+    if (only_large) return sees_text(small, {&whole, 1}, ratio / 2);
+    const std::vector<Area> places = stroke_places(small);
+    if (places.empty() || places.front().width < whole.width || places.front().height < whole.height) {
+      IE_TRY(const bool large, sees_text(small, {&whole, 1}, ratio / 2));
+      if (large) return true;
+    }
+    IE_TRY(const bool text, sees_text(small, places, ratio));
+    return text ? text : may_have_small_text(small);
   }
 
   // Letters that small cannot be read in the small picture: the shape of a line must do.
