@@ -35,7 +35,7 @@ constexpr std::size_t kMostTried = 4;      // this many boxes are text without r
 constexpr double kWholePicture = 2. / 3;   // of the short edge: a box this large hides its content
 constexpr float kTriedConfidence = 0.3F;
 constexpr float kLetterConfidence = 0.75F;  // of a single character: round things resemble an O
-constexpr double kCloser = 2;               // a second look's pixels for one of the small picture
+constexpr double kCloser = 3.2;             // a second look's pixels for one of the small picture
 constexpr double kCloserPixels = 5e5;       // of all its places together: less close where there are more
 constexpr double kLineRatio = 3;            // of a line's width to its height: what a second look needs to see
 // read() of large pictures.
@@ -329,7 +329,7 @@ struct TextReader::State {
   }
 
   // Large letters at half the size, small ones where strokes are; all at once where that is most of the picture.
-  [[nodiscard]] Result<bool> may_have_text(const ImageView& small, bool only_large) const {
+  [[nodiscard]] Result<bool> may_have_text(const ImageView& small, bool only_large, const Larger& larger) const {
     const double ratio = double{1} * preview_edge / std::min(small.width, small.height);
     const Area whole{0, 0, small.width, small.height};
     if (only_large) return sees_text(small, {&whole, 1}, ratio / 2);
@@ -339,17 +339,24 @@ struct TextReader::State {
       if (large) return true;
     }
     IE_TRY(const bool text, sees_text(small, places, ratio));
-    return text ? text : may_have_small_text(small);
+    return text ? text : may_have_small_text(small, larger);
   }
 
-  // Letters that small cannot be read in the small picture: the shape of a line must do.
-  [[nodiscard]] Result<bool> may_have_small_text(const ImageView& small) const {
-    const std::vector<Area> places = joined(text_texture(small), small);
+  // Letters that small are seen at their places in a larger picture: there the shape of a line must do. `small` is not
+  // valid afterwards.
+  [[nodiscard]] Result<bool> may_have_small_text(const ImageView& small, const Larger& larger) const {
+    const std::vector<Area> places = text_texture(small);
+    if (places.empty()) return false;
+    IE_TRY(const ImageView picture, larger ? larger(longest) : Result<ImageView>(small));
+    const double by = double{1} * picture.width / small.width;
+    std::vector<Area> there;
+    for (const Area& place : places) there.push_back(enlarged(place, by, picture));
+    there = joined(std::move(there), picture);
     double pixels = 0;
-    for (const Area& area : places) pixels += double{1} * area.width * area.height;
-    const double ratio = std::min(kCloser, std::sqrt(kCloserPixels / pixels));
-    for (const Area& area : places) {
-      IE_TRY(const std::vector<Quad> found, find_in(small, area, ratio));
+    for (const Area& area : there) pixels += double{1} * area.width * area.height;
+    const double ratio = std::min(kCloser / by, std::sqrt(kCloserPixels / pixels));
+    for (const Area& area : there) {
+      IE_TRY(const std::vector<Quad> found, find_in(picture, area, ratio));
       const auto is_line = [](const Quad& box) {
         const CutSize size = cut_size(box);
         return size.width >= kLineRatio * size.height;
@@ -424,11 +431,11 @@ bool is_narrow(const ImageView& picture) {
 
 }  // namespace
 
-Result<bool> TextReader::may_have_text(const ImageView& small, bool only_large) const {
+Result<bool> TextReader::may_have_text(const ImageView& small, bool only_large, const Larger& larger) const {
   IE_CHECK(check_whole(small));
   if (is_narrow(small)) return false;
   if (state_->preview_edge == 0) return true;
-  auto found = state_->may_have_text(small, only_large);
+  auto found = state_->may_have_text(small, only_large, larger);
   if (!found) return name_model(state_->model, std::move(found).error());
   return *found;
 }

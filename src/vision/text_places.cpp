@@ -191,6 +191,10 @@ std::vector<Area> stroke_places(const ImageView& small) {
   return joined(places_of(stroke_cells(reduced_luma(small, 1)), 1, 1, small), small);
 }
 
+Area enlarged(const Area& area, double by, const ImageView& picture) {
+  return within(area.x * by, area.y * by, (area.x + area.width) * by, (area.y + area.height) * by, picture);
+}
+
 std::vector<Area> areas_of_small(std::span<const Quad> boxes, double limit, const ImageView& picture) {
   std::vector<Area> areas;
   for (const Quad& box : boxes) {
