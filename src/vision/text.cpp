@@ -181,12 +181,15 @@ struct TextReader::State {
     return found;
   }
 
-  // As find(), at the detector's short edge; then at the picture's own size where lines are small or may be.
+  // As find(), at the detector's short edge; then at the picture's own size where lines are small or may be. A pixel of
+  // the first map is several of the picture's: extended by one, boxes would be off by as many.
   [[nodiscard]] Result<std::vector<Quad>> find_closer(const ImageView& picture) const {
     const double ratio = double{1} * least_edge / std::min(picture.width, picture.height);
     if (ratio >= 1) return find(picture);
     IE_TRY(const Tensor map, map_of(picture, ratio));
-    std::vector<Quad> found = find_boxes(text_map(map), boxes, picture.width, picture.height);
+    BoxOptions of_reduced = boxes;
+    of_reduced.extends = false;
+    std::vector<Quad> found = find_boxes(text_map(map), of_reduced, picture.width, picture.height);
     std::vector<Area> areas = text_texture(picture);
     std::ranges::copy(areas_of_small(found, kSmallLine / ratio, picture), std::back_inserter(areas));
     for (const Area& area : joined(std::move(areas), picture)) {

@@ -42,10 +42,10 @@ class TextReader {
   using Larger = std::function<Result<ImageView>(std::uint32_t edge)>;
 
   // A cheap check of a small picture (longer edge about 640): whether it may contain readable text. Looks for large
-  // letters at half the size, for small ones where strokes are, and for those that are too small to be seen, where their
-  // texture is, in `larger` or, without it, in the enlarged picture (text_places.h). Errs towards yes; docs/accuracy.md
-  // has its miss rate. Always yes if the detector's option `look` is 0. `only_large`: only the first of these, at a
-  // quarter of the cost. Thread-safe.
+  // letters at half the size, for small ones where strokes are, and for those that are too small to be seen, where
+  // their texture is, in `larger` or, without it, in the enlarged picture (text_places.h). Errs towards yes;
+  // docs/accuracy.md has its miss rate. Always yes if the detector's option `look` is 0. `only_large`: only the first
+  // of these, at a quarter of the cost. Thread-safe.
   [[nodiscard]] Result<bool> may_have_text(const ImageView& small, bool only_large = false,
                                            const Larger& larger = {}) const;
 

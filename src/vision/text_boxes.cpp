@@ -26,15 +26,15 @@ struct InkRun {
   std::uint32_t parent = 0;
 };
 
-// The map's pixels above the threshold, each extended to the right and down by one.
-std::vector<std::uint8_t> ink_of(const TextMap& map, float threshold) {
+// The map's pixels above the threshold, each extended to the right and down by `more`.
+std::vector<std::uint8_t> ink_of(const TextMap& map, float threshold, std::size_t more) {
   std::vector<std::uint8_t> ink(map.values.size());
   const std::size_t width = map.width;
   for (std::size_t y = 0; y < map.height; ++y)
     for (std::size_t x = 0; x < width; ++x) {
       if (!(map.values[y * width + x] > threshold)) continue;
-      for (std::size_t v = y; v < std::min<std::size_t>(y + 2, map.height); ++v)
-        for (std::size_t u = x; u < std::min(x + 2, width); ++u) ink[v * width + u] = 1;
+      for (std::size_t v = y; v < std::min<std::size_t>(y + 1 + more, map.height); ++v)
+        for (std::size_t u = x; u < std::min(x + 1 + more, width); ++u) ink[v * width + u] = 1;
     }
   return ink;
 }
@@ -279,7 +279,7 @@ bool is_thin(const Quad& q) {
 
 std::vector<Quad> find_boxes(const TextMap& map, const BoxOptions& options, std::uint32_t picture_width,
                              std::uint32_t picture_height) {
-  const std::vector<std::uint8_t> ink = ink_of(map, options.threshold);
+  const std::vector<std::uint8_t> ink = ink_of(map, options.threshold, options.extends ? 1 : 0);
   std::vector<Quad> boxes;
   for (std::vector<Dot>& outline : outlines(map, ink, options.most)) {
     const Rectangle core = smallest_rectangle(std::move(outline));

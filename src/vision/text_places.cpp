@@ -121,8 +121,7 @@ Cells stroke_cells(const LumaRows& luma) {
     const std::uint8_t* row = luma.row(y);
     if (luma.width > 2 * kAcross)
       add_strokes(row + kAcross, row, row + 2 * kAcross, std::span(hits).subspan(kAcross, luma.width - 2 * kAcross));
-    if (y >= kAcross && y + kAcross < luma.height)
-      add_strokes(row, luma.row(y - kAcross), luma.row(y + kAcross), hits);
+    if (y >= kAcross && y + kAcross < luma.height) add_strokes(row, luma.row(y - kAcross), luma.row(y + kAcross), hits);
     if ((y + 1) % kStrokeCell != 0 && y + 1 < luma.height) continue;
     for (std::size_t x = 0; x < luma.width; ++x)
       cells.hits[y / kStrokeCell * cells.across + x / kStrokeCell] += std::exchange(hits[x], std::uint8_t{0});
