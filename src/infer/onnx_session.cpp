@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <mutex>
+#include <utility>
 
 #include "core/text.h"
 #include "infer/engine_cache.h"
@@ -91,16 +92,18 @@ class OnnxSession final : public Session {
   }
 
   // The arena computes in what it kept of a run as large or larger; for one larger than all before it maps more. A text
-  // model, whose shapes depend on the photo, would so keep the sum of many.
+  // model, whose shapes depend on the photo, would so keep the sum of many. Outputs are still there when a run clears
+  // it: the next one clears it of them.
   [[nodiscard]] bool grows_beyond(std::uint64_t bytes) const {
     const std::lock_guard lock(kept_mutex_);
     if (bytes > largest_) {
       largest_ = bytes;
       kept_ += bytes;
     }
-    if (kept_ <= kMostKept) return false;
-    largest_ = kept_ = 0;
-    return true;
+    const bool beyond = kept_ > kMostKept;
+    if (beyond) largest_ = kept_ = 0;
+    const bool before = std::exchange(was_beyond_, beyond);
+    return beyond || before;
   }
 
   mutable Ort::Session session_;  // Run is not const in their header and may be called by many threads
@@ -110,6 +113,7 @@ class OnnxSession final : public Session {
   mutable std::atomic<std::int64_t> rows_ = 0;
   mutable std::mutex kept_mutex_;
   mutable std::uint64_t largest_ = 0, kept_ = 0;  // of the runs since the arena was cleared; bytes
+  mutable bool was_beyond_ = false;
 };
 
 // With an engine that is built once, cached and then loaded.

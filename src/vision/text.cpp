@@ -40,6 +40,7 @@ constexpr double kCloserPixels = 5e5;       // of all its places together: less 
 constexpr double kLineRatio = 3;            // of a line's width to its height: what a second look needs to see
 // read() of large pictures.
 constexpr double kSmallLine = 24;       // height of a box in the detector's input below which it looks closer
+constexpr double kLeastTilt = 1.5;      // pixels of the first map
 constexpr double kSmallToRead = 32;     // pixels: lines of lower boxes are read from a larger picture
 constexpr std::uint32_t kEnlarged = 2;  // its longer edge, of the usual one
 // Text read with this confidence is upright.
@@ -182,13 +183,13 @@ struct TextReader::State {
   }
 
   // As find(), at the detector's short edge; then at the picture's own size where lines are small or may be. A pixel of
-  // the first map is several of the picture's: extended by one, boxes would be off by as many.
+  // the first map is several of the picture's: a tilt of one is that of the map.
   [[nodiscard]] Result<std::vector<Quad>> find_closer(const ImageView& picture) const {
     const double ratio = double{1} * least_edge / std::min(picture.width, picture.height);
     if (ratio >= 1) return find(picture);
     IE_TRY(const Tensor map, map_of(picture, ratio));
     BoxOptions of_reduced = boxes;
-    of_reduced.extends = false;
+    of_reduced.least_tilt = kLeastTilt;
     std::vector<Quad> found = find_boxes(text_map(map), of_reduced, picture.width, picture.height);
     std::vector<Area> areas = text_texture(picture);
     std::ranges::copy(areas_of_small(found, kSmallLine / ratio, picture), std::back_inserter(areas));

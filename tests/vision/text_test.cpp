@@ -675,6 +675,23 @@ TEST(Text, ReadingOrder) {
   EXPECT_THAT(lefts, ElementsAre(400, 150, 10, 300, 10));
 }
 
+TEST(Text, ASmallTiltIsTheMapsOwn) {
+  constexpr std::uint32_t kWidth = 400, kHeight = 100;
+  std::vector<float> map(std::size_t{kWidth} * kHeight);
+  for (std::uint32_t y = 40; y < 60; ++y)
+    for (std::uint32_t x = 100; x < 300; ++x) map[(y + (x - 100) / 50) * kWidth + x] = 0.8F;  // 3 lower at its end
+  BoxOptions options;
+  const auto box = [&] { return find_boxes({kWidth, kHeight, map}, options, kWidth, kHeight).at(0); };
+  EXPECT_NE(box()[0].y, box()[1].y);
+  options.least_tilt = 6;
+  const Quad level = box();
+  const double by = 200.0 * 23 * 1.6 / 446;
+  EXPECT_EQ(level[0].y, level[1].y);
+  EXPECT_EQ(level[0].x, level[3].x);
+  EXPECT_NEAR(level[0].y, 40 - by, 1);
+  EXPECT_NEAR(level[2].y, 63 + by, 1);
+}
+
 TEST(Text, BoxesOfATurnedRectangle) {
   // 120 × 30 at 30 degrees about (200, 150), as pixels.
   constexpr std::uint32_t kWidth = 400, kHeight = 300;
