@@ -1,5 +1,5 @@
 // A synthetic library of photos. The words follow a Zipf-like law; "common" is in every asset, "photo" in every file
-// name.
+// name, text in every fifth photo.
 #pragma once
 
 #include <cmath>
@@ -71,6 +71,21 @@ class Library {
     if (i % 10 == 3) found.push_back({"man", 1 + i / 10 % 3, 0.7});
     if (i % 20 == 8) found.push_back({"dog", 1, 0.5});
     return found;
+  }
+
+  // What is written in a photo with text: three lines of two words, each of two to three of sixteen syllables.
+  static std::vector<std::string> signs(int i) {
+    static constexpr const char* kSyllables[] = {"mer", "gen", "cy", "ha",  "bo", "ur",  "tic", "ket",
+                                                 "pla", "for", "mu", "seu", "li", "bra", "ry",  "ex"};
+    std::vector<std::string> lines(3);
+    std::uint32_t state = static_cast<std::uint32_t>(i) * 2654435761U + 1;
+    for (std::string& line : lines)
+      for (int part = 0; part < 5; ++part) {
+        state = state * 1664525U + 1013904223U;
+        line += kSyllables[state >> 28];
+        if (part == 2) line += " ";
+      }
+    return lines;
   }
 
   static store::Place place(int i) { return {kPlaces[i % 4][0], kPlaces[i % 4][1], kPlaces[i % 4][2], ""}; }

@@ -27,6 +27,8 @@ Status fill(store::CatalogueWriter& writer, int count) {
     IE_CHECK(writer.put_record(content.asset, {{"thumbnail", "", "1", ""}, "cpu", "", "{}", ""}));
     IE_CHECK(writer.put_record(content.asset, {{"objects", "detector", "1", ""}, "cpu", "fp32", "{}", ""}));
     IE_CHECK(writer.put_fact(content.asset, store::CountFacts{store::TextField::kObjects, bench::Library::objects(i)}));
+    if (i % 5 == 0)
+      IE_CHECK(writer.put_fact(content.asset, store::TextFacts{store::TextField::kText, bench::Library::signs(i / 5)}));
     if (i % kBatch == kBatch - 1 || i + 1 == count) IE_CHECK(writer.commit());
   }
   return writer.finish_run(run, {{"files", count}}, 0);

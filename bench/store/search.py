@@ -52,6 +52,10 @@ QUERIES = [
     ("wrod1234", None),
     ("wrod1234 camera:canon", None),
     ("name:wrod", None),
+    # Inside words: of every fifth photo's text.
+    ("text:ergen", None),
+    ("text:ket", None),
+    ('text:"cy pla"', None),
     ("tag:wrod1234", None),
     ("", None),
     # Those of docs/search.md that need neither rules of tags nor names of places.

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <mutex>
+#include <utility>
 
 #include "core/text.h"
 #include "infer/engine_cache.h"
@@ -18,8 +20,10 @@ constexpr CodeRow kLoadCodes[] = {{ORT_NO_SUCHFILE, ErrorCode::kNotFound},
 // 0.15 to 3 megapixels, EfficientNet-Lite0 9, NanoDet 6.
 constexpr std::uint64_t kWorkingBytesPerInputByte = 12;
 
-// A run's memory beyond this is freed when it ends; mapping it again costs less than the run's noise.
-constexpr std::uint64_t kMostKept = std::uint64_t{32} << 20;
+// What the arena may keep between runs: more is freed when the run that went beyond it ends. A page that is mapped
+// anew costs about as much as computing with it: a text detector whose 40 MiB were freed after each run spent a
+// quarter of its CPU time in the kernel.
+constexpr std::uint64_t kMostKept = std::uint64_t{64} << 20;
 
 Result<Tensor> copied(const std::string& name, const Ort::Value& value) {
   IE_TRY(TensorInfo info, tensor_info("output", name, value.GetTypeInfo()));
@@ -81,21 +85,25 @@ class OnnxSession final : public Session {
 
   [[nodiscard]] bool is_time_to_clear(std::span<const Tensor> inputs, std::uint64_t bytes) const {
     if (period_ <= 0) return false;
-    if (has_another_shape(inputs) || bytes > kMostKept) return true;
+    if (grows_beyond(bytes)) return true;
     const std::int64_t rows = inputs.empty() || inputs[0].shape.empty() ? 1 : inputs[0].shape[0];
     const std::int64_t before = rows_.fetch_add(rows);
     return before / period_ != (before + rows) / period_;
   }
 
-  // The arena keeps memory for each shape: a text model, whose shapes depend on the photo, would keep it for all of
-  // them.
-  [[nodiscard]] bool has_another_shape(std::span<const Tensor> inputs) const {
-    std::uint64_t shape = 0;
-    for (const Tensor& tensor : inputs)
-      for (const std::int64_t size : tensor.shape)
-        shape = (shape ^ static_cast<std::uint64_t>(size)) * 0x9E3779B97F4A7C15ULL + 1;
-    const std::uint64_t before = shape_.exchange(shape);
-    return before != 0 && before != shape;
+  // The arena computes in what it kept of a run as large or larger; for one larger than all before it maps more. A text
+  // model, whose shapes depend on the photo, would so keep the sum of many. Outputs are still there when a run clears
+  // it: the next one clears it of them.
+  [[nodiscard]] bool grows_beyond(std::uint64_t bytes) const {
+    const std::lock_guard lock(kept_mutex_);
+    if (bytes > largest_) {
+      largest_ = bytes;
+      kept_ += bytes;
+    }
+    const bool beyond = kept_ > kMostKept;
+    if (beyond) largest_ = kept_ = 0;
+    const bool before = std::exchange(was_beyond_, beyond);
+    return beyond || before;
   }
 
   mutable Ort::Session session_;  // Run is not const in their header and may be called by many threads
@@ -103,7 +111,9 @@ class OnnxSession final : public Session {
   std::int64_t period_;
   std::shared_ptr<MemoryBudget> budget_;
   mutable std::atomic<std::int64_t> rows_ = 0;
-  mutable std::atomic<std::uint64_t> shape_ = 0;
+  mutable std::mutex kept_mutex_;
+  mutable std::uint64_t largest_ = 0, kept_ = 0;  // of the runs since the arena was cleared; bytes
+  mutable bool was_beyond_ = false;
 };
 
 // With an engine that is built once, cached and then loaded.

@@ -161,7 +161,7 @@ Status load_text(const Models& models, const models::Spec& spec, PictureStage& s
   const auto reader = std::make_shared<const vision::TextReader>(std::move(made));
   run_alone(stage, [reader](const StageInput& input) -> Result<StageOutput> {
     if (!input.looked) {
-      IE_TRY(const bool text, reader->may_have_text(input.picture, input.only_large_text));
+      IE_TRY(const bool text, reader->may_have_text(input.picture, input.only_large_text, input.larger));
       if (!text) return text_found({});
     }
     IE_TRY(const ImageView large, input.larger(reader->wanted_edge()));
@@ -169,7 +169,7 @@ Status load_text(const Models& models, const models::Spec& spec, PictureStage& s
     return text_found(lines);
   });
   stage.look = [reader](const StageInput& input) -> Result<std::optional<StageOutput>> {
-    IE_TRY(const bool text, reader->may_have_text(input.picture));
+    IE_TRY(const bool text, reader->may_have_text(input.picture, false, input.larger));
     return text ? std::nullopt : std::optional(text_found({}));
   };
   stage.slow_edge = reader->wanted_edge();

@@ -35,11 +35,12 @@ constexpr std::size_t kMostTried = 4;      // this many boxes are text without r
 constexpr double kWholePicture = 2. / 3;   // of the short edge: a box this large hides its content
 constexpr float kTriedConfidence = 0.3F;
 constexpr float kLetterConfidence = 0.75F;  // of a single character: round things resemble an O
-constexpr double kCloser = 2;               // a second look's pixels for one of the small picture
+constexpr double kCloser = 3.2;             // a second look's pixels for one of the small picture
 constexpr double kCloserPixels = 5e5;       // of all its places together: less close where there are more
 constexpr double kLineRatio = 3;            // of a line's width to its height: what a second look needs to see
 // read() of large pictures.
 constexpr double kSmallLine = 24;       // height of a box in the detector's input below which it looks closer
+constexpr double kLeastTilt = 1.5;      // pixels of the first map
 constexpr double kSmallToRead = 32;     // pixels: lines of lower boxes are read from a larger picture
 constexpr std::uint32_t kEnlarged = 2;  // its longer edge, of the usual one
 // Text read with this confidence is upright.
@@ -181,12 +182,15 @@ struct TextReader::State {
     return found;
   }
 
-  // As find(), at the detector's short edge; then at the picture's own size where lines are small or may be.
+  // As find(), at the detector's short edge; then at the picture's own size where lines are small or may be. A pixel of
+  // the first map is several of the picture's: a tilt of one is that of the map.
   [[nodiscard]] Result<std::vector<Quad>> find_closer(const ImageView& picture) const {
     const double ratio = double{1} * least_edge / std::min(picture.width, picture.height);
     if (ratio >= 1) return find(picture);
     IE_TRY(const Tensor map, map_of(picture, ratio));
-    std::vector<Quad> found = find_boxes(text_map(map), boxes, picture.width, picture.height);
+    BoxOptions of_reduced = boxes;
+    of_reduced.least_tilt = kLeastTilt;
+    std::vector<Quad> found = find_boxes(text_map(map), of_reduced, picture.width, picture.height);
     std::vector<Area> areas = text_texture(picture);
     std::ranges::copy(areas_of_small(found, kSmallLine / ratio, picture), std::back_inserter(areas));
     for (const Area& area : joined(std::move(areas), picture)) {
@@ -200,14 +204,23 @@ struct TextReader::State {
     return found;
   }
 
-  // The boxes in a part of the picture, in the picture's pixels.
-  [[nodiscard]] Result<std::vector<Quad>> find_in(const ImageView& picture, const Area& area, double ratio) const {
-    const Image part = crop(picture, area.x, area.y, area.width, area.height);
-    IE_TRY(const Tensor map, map_of(view_of(part), ratio));
+  // As map_of() of a part of the picture.
+  [[nodiscard]] Result<Tensor> map_in(const ImageView& picture, const Area& area, double ratio) const {
+    if (area.width == picture.width && area.height == picture.height) return map_of(picture, ratio);
+    return map_of(view_of(crop(picture, area.x, area.y, area.width, area.height)), ratio);
+  }
+
+  // The boxes of a part's map, in the picture's pixels.
+  [[nodiscard]] std::vector<Quad> boxes_in(const Tensor& map, const Area& area) const {
     std::vector<Quad> found = find_boxes(text_map(map), boxes, area.width, area.height);
     for (Quad& box : found)
       for (Point& at : box) at.x += static_cast<float>(area.x), at.y += static_cast<float>(area.y);
     return found;
+  }
+
+  [[nodiscard]] Result<std::vector<Quad>> find_in(const ImageView& picture, const Area& area, double ratio) const {
+    IE_TRY(const Tensor map, map_in(picture, area, ratio));
+    return boxes_in(map, area);
   }
 
   static std::uint32_t line_width(const Part& part, const Image& cut, std::uint32_t most) {
@@ -296,7 +309,7 @@ struct TextReader::State {
       const CutSize size = cut_size(box);
       return std::min(size.width, size.height) > kWholePicture * std::min(picture.width, picture.height);
     };
-    if (found.empty() || found.size() >= kMostTried || std::ranges::any_of(found, is_whole)) return true;
+    if (found.size() >= kMostTried || std::ranges::any_of(found, is_whole)) return true;
     for (const Quad& box : found) {
       IE_TRY(const auto line, read_line(line_of(picture, box), box));
       if (line && line->confidence >= (is_one_character(line->text) ? kLetterConfidence : kTriedConfidence))
@@ -305,25 +318,49 @@ struct TextReader::State {
     return false;
   }
 
-  [[nodiscard]] Result<bool> may_have_text(const ImageView& small, bool only_large) const {
-    const double edge = only_large ? preview_edge / 2.0 : preview_edge;
-    IE_TRY(const Tensor map, map_of(small, edge / std::min(small.width, small.height)));
-    const auto over = std::ranges::count_if(map.as<float>(), [](float p) { return p > kPreviewThreshold; });
-    bool text = false;
-    if (static_cast<std::size_t>(over) >= kPreviewPixels) {
-      IE_TRY(text, may_be_text(small, find_boxes(text_map(map), boxes, small.width, small.height)));
+  // Whether the detector sees text in these places of the picture, resized by `ratio`.
+  [[nodiscard]] Result<bool> sees_text(const ImageView& small, std::span<const Area> places, double ratio) const {
+    std::vector<Quad> found;
+    for (const Area& place : places) {
+      IE_TRY(const Tensor map, map_in(small, place, ratio));
+      const auto over = std::ranges::count_if(map.as<float>(), [](float p) { return p > kPreviewThreshold; });
+      if (static_cast<std::size_t>(over) < kPreviewPixels) continue;
+      const std::vector<Quad> boxes_here = boxes_in(map, place);
+      if (boxes_here.empty()) return true;  // it sees something that is no box
+      std::ranges::copy(boxes_here, std::back_inserter(found));
     }
-    return text || only_large ? text : may_have_small_text(small);
+    return may_be_text(small, found);
   }
 
-  // Letters that small cannot be read in the small picture: the shape of a line must do.
-  [[nodiscard]] Result<bool> may_have_small_text(const ImageView& small) const {
-    const std::vector<Area> places = joined(text_texture(small), small);
+  // Large letters at half the size, small ones where strokes are; all at once where that is most of the picture.
+  [[nodiscard]] Result<bool> may_have_text(const ImageView& small, bool only_large, const Larger& larger) const {
+    const double ratio = double{1} * preview_edge / std::min(small.width, small.height);
+    const Area whole{0, 0, small.width, small.height};
+    if (only_large) return sees_text(small, {&whole, 1}, ratio / 2);
+    const std::vector<Area> places = stroke_places(small);
+    if (places.empty() || places.front().width < whole.width || places.front().height < whole.height) {
+      IE_TRY(const bool large, sees_text(small, {&whole, 1}, ratio / 2));
+      if (large) return true;
+    }
+    IE_TRY(const bool text, sees_text(small, places, ratio));
+    return text ? text : may_have_small_text(small, larger);
+  }
+
+  // Letters that small are seen at their places in a larger picture: there the shape of a line must do. `small` is not
+  // valid afterwards.
+  [[nodiscard]] Result<bool> may_have_small_text(const ImageView& small, const Larger& larger) const {
+    const std::vector<Area> places = text_texture(small);
+    if (places.empty()) return false;
+    IE_TRY(const ImageView picture, larger ? larger(longest) : Result<ImageView>(small));
+    const double by = double{1} * picture.width / small.width;
+    std::vector<Area> there;
+    for (const Area& place : places) there.push_back(enlarged(place, by, picture));
+    there = joined(std::move(there), picture);
     double pixels = 0;
-    for (const Area& area : places) pixels += double{1} * area.width * area.height;
-    const double ratio = std::min(kCloser, std::sqrt(kCloserPixels / pixels));
-    for (const Area& area : places) {
-      IE_TRY(const std::vector<Quad> found, find_in(small, area, ratio));
+    for (const Area& area : there) pixels += double{1} * area.width * area.height;
+    const double ratio = std::min(kCloser / by, std::sqrt(kCloserPixels / pixels));
+    for (const Area& area : there) {
+      IE_TRY(const std::vector<Quad> found, find_in(picture, area, ratio));
       const auto is_line = [](const Quad& box) {
         const CutSize size = cut_size(box);
         return size.width >= kLineRatio * size.height;
@@ -398,11 +435,11 @@ bool is_narrow(const ImageView& picture) {
 
 }  // namespace
 
-Result<bool> TextReader::may_have_text(const ImageView& small, bool only_large) const {
+Result<bool> TextReader::may_have_text(const ImageView& small, bool only_large, const Larger& larger) const {
   IE_CHECK(check_whole(small));
   if (is_narrow(small)) return false;
   if (state_->preview_edge == 0) return true;
-  auto found = state_->may_have_text(small, only_large);
+  auto found = state_->may_have_text(small, only_large, larger);
   if (!found) return name_model(state_->model, std::move(found).error());
   return *found;
 }

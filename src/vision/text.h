@@ -37,18 +37,20 @@ class TextReader {
   // classes).
   static Result<TextReader> create(const models::Spec& spec, TextSessions sessions);
 
-  // A cheap check of a small picture (longer edge about 640): whether it may contain readable text, at two sizes, the
-  // larger one only where the texture is that of small letters. Errs towards yes;
-  // docs/accuracy.md has its miss rate. Always yes if the detector's option `look` is 0. `only_large`: in a quarter of
-  // the time, with text half as large as that going unseen. Thread-safe.
-  [[nodiscard]] Result<bool> may_have_text(const ImageView& small, bool only_large = false) const;
+  // Decodes the photo again with a longer edge of at least `edge` pixels, if it is that large; the picture that was
+  // given with it is no longer valid then.
+  using Larger = std::function<Result<ImageView>(std::uint32_t edge)>;
+
+  // A cheap check of a small picture (longer edge about 640): whether it may contain readable text. Looks for large
+  // letters at half the size, for small ones where strokes are, and for those that are too small to be seen, where
+  // their texture is, in `larger` or, without it, in the enlarged picture (text_places.h). Errs towards yes;
+  // docs/accuracy.md has its miss rate. Always yes if the detector's option `look` is 0. `only_large`: only the first
+  // of these, at a quarter of the cost. Thread-safe.
+  [[nodiscard]] Result<bool> may_have_text(const ImageView& small, bool only_large = false,
+                                           const Larger& larger = {}) const;
 
   // Where text is, whether it can be read or not: as read(), but without reading. In pixels of `picture`. Thread-safe.
   [[nodiscard]] Result<std::vector<std::array<Point, 4>>> find(const ImageView& picture) const;
-
-  // Decodes the photo again with a longer edge of at least `edge` pixels, if it is that large; `picture` of read() is
-  // no longer valid then.
-  using Larger = std::function<Result<ImageView>(std::uint32_t edge)>;
 
   // The text of `picture` in reading order (top to bottom, then left to right within a line, as PaddleOCR sorts). At
   // most kMostLines. Large pictures are searched at the detector's short edge, and at their own size only where lines

@@ -185,6 +185,18 @@ Rectangle smallest_rectangle(std::vector<Dot> dots) {
   return best;
 }
 
+// The smallest rectangle; an upright one where it is tilted by less than this many pixels from end to end.
+Rectangle core_of(std::vector<Dot> dots, double least_tilt) {
+  const auto [left, right] = std::ranges::minmax(dots, {}, &Dot::x);
+  const auto [top, bottom] = std::ranges::minmax(dots, {}, &Dot::y);
+  const Rectangle upright{{Dot{left.x, top.y}, {right.x, top.y}, {right.x, bottom.y}, {left.x, bottom.y}},
+                          std::min(right.x - left.x, bottom.y - top.y)};
+  const Rectangle core = smallest_rectangle(std::move(dots));
+  const double across = std::abs(core.corners[1].y - core.corners[0].y);
+  const double down = std::abs(core.corners[3].x - core.corners[0].x);
+  return std::max(across, down) < least_tilt ? upright : core;
+}
+
 // The mean probability of the pixels in a quadrangle, including its edges.
 double mean_inside(const TextMap& map, const std::array<Dot, 4>& corners) {
   const auto [left, right] = std::ranges::minmax(corners, {}, &Dot::x);
@@ -282,7 +294,7 @@ std::vector<Quad> find_boxes(const TextMap& map, const BoxOptions& options, std:
   const std::vector<std::uint8_t> ink = ink_of(map, options.threshold);
   std::vector<Quad> boxes;
   for (std::vector<Dot>& outline : outlines(map, ink, options.most)) {
-    const Rectangle core = smallest_rectangle(std::move(outline));
+    const Rectangle core = core_of(std::move(outline), options.least_tilt);
     if (core.short_side < kLeastBoxSide) continue;
     if (mean_inside(map, core.corners) < double{options.box_threshold}) continue;
     const double by = area_of(core.corners) * options.unclip / length_of(core.corners);

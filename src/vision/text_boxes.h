@@ -14,6 +14,7 @@ struct BoxOptions {
   float box_threshold = 0.5F;  // of a box' mean
   double unclip = 1.6;         // a box grows by this × area / perimeter on each side: DB shrinks text regions
   std::size_t most = 1000;     // candidates; the largest if there are more
+  double least_tilt = 0;       // pixels of the map from end to end: what is tilted by less is upright
 };
 
 // Quadrangles in whole pixels of the picture, inside it, each more than 3 pixels wide and high: the smallest rectangles

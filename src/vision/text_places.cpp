@@ -20,25 +20,35 @@ constexpr std::size_t kCellWidth = 32, kCellHeight = 16;
 constexpr std::size_t kCellHits = 16;   // pixels like text that mark a cell
 constexpr std::size_t kLeastCells = 2;  // of a place
 constexpr double kMostOfPicture = 0.5;  // of its pixels in areas: then all of it
+// Strokes of letters up to 45 pixels high: 299 of 300 lines of bench/pipeline/text_pictures.py with letters that small
+// have a cell with as many (docs/accuracy.md).
+constexpr std::size_t kStrokeCell = 32;  // pixels a side
+constexpr std::size_t kAcross = 2;       // pixels from a stroke's middle to beside it
+constexpr int kStrokeContrast = 20;      // levels that it is lighter or darker by on both sides
+constexpr std::size_t kStrokeHits = 8;   // such pixels mark a cell
 
 struct LumaRows {
   std::size_t width = 0, height = 0;
-  std::vector<int> values;
-  [[nodiscard]] const int* row(std::size_t y) const { return values.data() + y * width; }
+  std::vector<std::uint8_t> values;
+  [[nodiscard]] const std::uint8_t* row(std::size_t y) const { return values.data() + y * width; }
 };
 
 // Means of factor × factor pixels.
 LumaRows reduced_luma(const ImageView& picture, std::size_t factor) {
   LumaRows luma{picture.width / factor, picture.height / factor, {}};
-  luma.values.assign(luma.width * luma.height, 0);
-  for (std::size_t y = 0; y < luma.height * factor; ++y) {
-    const std::uint8_t* from = picture.pixels.data() + y * picture.width * 3;
-    int* to = luma.values.data() + y / factor * luma.width;
-    for (std::size_t x = 0; x < luma.width * factor; ++x)
-      to[x / factor] += (from[x * 3] * 77 + from[x * 3 + 1] * 150 + from[x * 3 + 2] * 29) >> 8;
+  luma.values.resize(luma.width * luma.height);
+  std::vector<std::uint32_t> sums(luma.width);
+  const auto of = static_cast<std::uint32_t>(factor * factor * 256);
+  for (std::size_t y = 0; y < luma.height; ++y) {
+    std::ranges::fill(sums, 0U);
+    for (std::size_t row = y * factor; row < (y + 1) * factor; ++row) {
+      const std::uint8_t* from = picture.pixels.data() + row * picture.width * 3;
+      for (std::uint32_t& sum : sums)
+        for (std::size_t i = 0; i < factor; ++i, from += 3) sum += from[0] * 77U + from[1] * 150U + from[2] * 29U;
+    }
+    std::ranges::transform(sums, luma.values.data() + y * luma.width,
+                           [of](std::uint32_t sum) { return static_cast<std::uint8_t>(sum / of); });
   }
-  const int of = static_cast<int>(factor * factor);
-  for (int& value : luma.values) value /= of;
   return luma;
 }
 
@@ -47,7 +57,7 @@ std::vector<std::uint8_t> stroke_ends(const LumaRows& luma) {
   std::vector<std::uint8_t> counts(luma.values.size());
   std::vector<int> signs(luma.width), sums(luma.width + 1);
   for (std::size_t y = 0; y < luma.height; ++y) {
-    const int* row = luma.row(y);
+    const std::uint8_t* row = luma.row(y);
     for (std::size_t x = 1; x < luma.width; ++x) {
       const int step = row[x] - row[x - 1];
       signs[x] = std::abs(step) > kStroke ? (step > 0 ? 1 : -1) : 0;
@@ -79,18 +89,43 @@ bool is_like_text(const LumaRows& luma, const std::vector<std::uint8_t>& ends, s
 }
 
 struct Cells {
-  std::size_t across = 0, down = 0;
-  std::vector<std::size_t> hits;
-  [[nodiscard]] bool marked(std::size_t x, std::size_t y) const { return hits[y * across + x] >= kCellHits; }
+  std::size_t width, height, least;  // of a cell, pixels of the luma; the hits that mark it
+  std::size_t across, down;
+  std::vector<std::size_t> hits = std::vector<std::size_t>(across * down);
+  [[nodiscard]] bool marked(std::size_t x, std::size_t y) const { return hits[y * across + x] >= least; }
 };
 
-Cells cells_of(const LumaRows& luma) {
-  Cells cells{luma.width / kCellWidth, luma.height / kCellHeight, {}};
-  cells.hits.assign(cells.across * cells.down, 0);
+Cells texture_cells(const LumaRows& luma) {
+  Cells cells{kCellWidth, kCellHeight, kCellHits, luma.width / kCellWidth, luma.height / kCellHeight};
   const std::vector<std::uint8_t> ends = stroke_ends(luma);
   for (std::size_t y = 1; y + 1 < cells.down * kCellHeight; ++y)
     for (std::size_t x = 0; x < cells.across * kCellWidth; ++x)
       if (is_like_text(luma, ends, x, y)) ++cells.hits[y / kCellHeight * cells.across + x / kCellWidth];
+  return cells;
+}
+
+// Adds one to the hits of pixels that are lighter or darker than both of those beside them.
+void add_strokes(const std::uint8_t* middle, const std::uint8_t* before, const std::uint8_t* behind,
+                 std::span<std::uint8_t> hits) {
+  for (std::size_t x = 0; x < hits.size(); ++x) {
+    const int least = std::min(before[x], behind[x]), most = std::max(before[x], behind[x]);
+    hits[x] += static_cast<std::uint8_t>(middle[x] >= most + kStrokeContrast || middle[x] + kStrokeContrast <= least);
+  }
+}
+
+Cells stroke_cells(const LumaRows& luma) {
+  const auto steps = [](std::size_t edge) { return (edge + kStrokeCell - 1) / kStrokeCell; };
+  Cells cells{kStrokeCell, kStrokeCell, kStrokeHits, steps(luma.width), steps(luma.height)};
+  std::vector<std::uint8_t> hits(luma.width);
+  for (std::size_t y = 0; y < luma.height; ++y) {
+    const std::uint8_t* row = luma.row(y);
+    if (luma.width > 2 * kAcross)
+      add_strokes(row + kAcross, row, row + 2 * kAcross, std::span(hits).subspan(kAcross, luma.width - 2 * kAcross));
+    if (y >= kAcross && y + kAcross < luma.height) add_strokes(row, luma.row(y - kAcross), luma.row(y + kAcross), hits);
+    if ((y + 1) % kStrokeCell != 0 && y + 1 < luma.height) continue;
+    for (std::size_t x = 0; x < luma.width; ++x)
+      cells.hits[y / kStrokeCell * cells.across + x / kStrokeCell] += std::exchange(hits[x], std::uint8_t{0});
+  }
   return cells;
 }
 
@@ -124,6 +159,21 @@ Area within(double x1, double y1, double x2, double y2, const ImageView& picture
   return {left, top, right - left, bottom - top};
 }
 
+// The places of at least `least` marked cells, with the cells around them, in the picture of which the luma is reduced.
+std::vector<Area> places_of(Cells cells, std::size_t least, std::size_t factor, const ImageView& picture) {
+  std::vector<Area> places;
+  const auto across = static_cast<double>(cells.width * factor), down = static_cast<double>(cells.height * factor);
+  for (std::size_t y = 0; y < cells.down; ++y)
+    for (std::size_t x = 0; x < cells.across; ++x) {
+      if (!cells.marked(x, y)) continue;
+      const auto [place, count] = take_place(cells, x, y);
+      if (count < least) continue;
+      places.push_back(within((place.x - 1.0) * across, (place.y - 1.0) * down, (place.x + place.width + 1.0) * across,
+                              (place.y + place.height + 1.0) * down, picture));
+    }
+  return places;
+}
+
 bool overlap(const Area& a, const Area& b) {
   return a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
 }
@@ -133,18 +183,15 @@ bool overlap(const Area& a, const Area& b) {
 std::vector<Area> text_texture(const ImageView& picture) {
   const double longer = std::max(picture.width, picture.height);
   const auto factor = static_cast<std::size_t>(std::max(std::round(longer / kTextureEdge), 1.0));
-  Cells cells = cells_of(reduced_luma(picture, factor));
-  std::vector<Area> places;
-  for (std::size_t y = 0; y < cells.down; ++y)
-    for (std::size_t x = 0; x < cells.across; ++x) {
-      if (!cells.marked(x, y)) continue;
-      const auto [place, count] = take_place(cells, x, y);
-      if (count < kLeastCells) continue;
-      const auto across = static_cast<double>(kCellWidth * factor), down = static_cast<double>(kCellHeight * factor);
-      places.push_back(within((place.x - 1.0) * across, (place.y - 1.0) * down, (place.x + place.width + 1.0) * across,
-                              (place.y + place.height + 1.0) * down, picture));
-    }
-  return places;
+  return places_of(texture_cells(reduced_luma(picture, factor)), kLeastCells, factor, picture);
+}
+
+std::vector<Area> stroke_places(const ImageView& small) {
+  return joined(places_of(stroke_cells(reduced_luma(small, 1)), 1, 1, small), small);
+}
+
+Area enlarged(const Area& area, double by, const ImageView& picture) {
+  return within(area.x * by, area.y * by, (area.x + area.width) * by, (area.y + area.height) * by, picture);
 }
 
 std::vector<Area> areas_of_small(std::span<const Quad> boxes, double limit, const ImageView& picture) {

@@ -20,6 +20,13 @@ struct Area {
 // about 640. Errs towards yes in foliage and the like.
 std::vector<Area> text_texture(const ImageView& picture);
 
+// Places with strokes like those of letters up to 45 pixels high, joined; the rest of a picture whose longer edge is
+// about 640 pixels can only have larger ones. Errs towards yes in all that is rough.
+std::vector<Area> stroke_places(const ImageView& small);
+
+// The same place in a picture that is larger by that factor.
+Area enlarged(const Area& area, double by, const ImageView& picture);
+
 // Places around the boxes whose shorter side is less than `limit` pixels.
 std::vector<Area> areas_of_small(std::span<const Quad> boxes, double limit, const ImageView& picture);
 
