@@ -1,7 +1,7 @@
 """Background removal beside rembg: the same photos, the same graph, as many threads, in turns; whole processes, from JPEG files to PNG files.
 
 rembg runs --graph by its session of IS-Net, without alpha matting, and writes what its remove() returns. --rough leaves out the refinement of edges: the
-difference is what it costs. Peaks are the PSS of all processes, sampled every 50 ms (root only). This interpreter has rembg: pip install --target
+difference is what it costs. Peaks are the PSS of all processes, sampled every 100 ms (root only). This interpreter has rembg: pip install --target
 FOLDER rembg onnxruntime, PYTHONPATH=FOLDER.
 
 usage: background.py FOLDER --engine PROGRAM --graph isnet.onnx [--threads N] [--rounds N]
@@ -45,7 +45,7 @@ def measured(command: list, environment: dict) -> dict:
     process = subprocess.Popen([str(part) for part in command], env=os.environ | environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     while process.poll() is None:
         peak = max(peak, sum(map(memory.pss, memory.family(process.pid))))
-        time.sleep(0.05)
+        time.sleep(0.1)
     seconds, after = time.perf_counter() - begin, os.times()
     if process.returncode not in (0, 3):  # 3: there is a photo without a subject
         raise RuntimeError(process.stderr.read().decode(errors="replace")[-400:])
@@ -76,6 +76,7 @@ def main() -> int:
         for _ in range(given.rounds):
             for name, way in ways.items():
                 runs[name].append(measured(*way))
+                print(name, runs[name][-1], file=sys.stderr)
     photos = len(list(given.folder.glob("*.jpg")))
     middle = {name: {key: statistics.median(run[key] for run in all_runs) for key in all_runs[0]} for name, all_runs in runs.items()}
     rows = [[f"{photos} photos, {given.threads} threads", "seconds", "CPU s", "peak PSS"]]
