@@ -20,7 +20,7 @@ HIGH, GAP, SQUARE = 360, 12, 12  # pixels: of a picture, between two, of the pat
 # Name, photo, plugin, output of the plugin, its parameters.
 PICTURES = [
     ("privacy-blur-faces", "astronaut.png", "privacy-blur", "private", ()),
-    ("privacy-blur-solid", "messi5.jpg", "privacy-blur", "private", ("target=people", "style=solid")),
+    ("privacy-blur-solid", "basketball1.png", "privacy-blur", "private", ("target=people", "style=solid", "margin=0.1")),
     ("privacy-blur-background", "astronaut.png", "privacy-blur", "private", ("target=background", "style=blur")),
     ("background-removal", "astronaut.png", "background-removal", "cutout", ("target=person",)),
     ("background-removal-blur", "astronaut.png", "background-removal", "cutout", ("target=person", "background=blur")),

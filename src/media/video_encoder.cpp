@@ -38,7 +38,7 @@ constexpr std::array kEncoders{
                "libvpx-vp9",
                false,
                {{{"deadline", "good"}, {"cpu-used", "6"}, {"crf", "22"}, {"b", "0"}, {"row-mt", "1"}}}},
-    EncoderRow{AV_CODEC_ID_AV1, "libsvtav1", false, {{{"preset", "10"}, {"crf", "28"}}}},
+    EncoderRow{AV_CODEC_ID_AV1, "libsvtav1", true, {{{"preset", "10"}, {"crf", "28"}}}},
     EncoderRow{AV_CODEC_ID_PRORES, "prores_ks", false, {{{"vendor", "apl0"}}}},
 };
 

@@ -95,6 +95,8 @@ class PluginProcesses {
     const plugins::Description& about = plugin.description();
     std::vector<plugins::Input> inputs(about.inputs.size());
     inputs[0].picture = {3, photo.width, photo.height, photo.pixels};
+    const worker::SharedPixels shared = input.shared ? input.shared(photo) : worker::SharedPixels{};
+    inputs[0].descriptor = shared.descriptor, inputs[0].offset = shared.offset;
     IE_TRY(const std::vector<plugins::Value> values, plugins::parameter_values(about, {}));
     IE_TRY(const plugins::RunResult result, plugin.run(inputs, values, watch));
     nlohmann::json records = nlohmann::json::object();

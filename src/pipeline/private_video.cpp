@@ -31,13 +31,43 @@ Box with_margin(const Box& box, double margin) {
   return {box.x - beside, box.y - beside, box.width + 2 * beside, box.height + 2 * beside};
 }
 
+// Frames are of one size, so what a run of a model needed is kept for the next: at 1080p mapping it anew takes a fifth
+// of the time of a run. Lines of text are of many sizes.
+Config for_frames(Config config, const std::string& what) {
+  if (what != "text") config.processing.clear_cache_frequency = 0;
+  return config;
+}
+
 // The first pass.
 class Search {
  public:
   Search(const Config& config, const HideTask& task, double seconds, VideoWatch watch)
-      : detectors_(config, watch.stop), task_(task), seconds_(seconds), watch_(std::move(watch)) {}
+      : detectors_(std::in_place, for_frames(config, task.what), watch.stop),
+        task_(task),
+        seconds_(seconds),
+        watch_(std::move(watch)) {}
 
+  // Once: frees the models when it is done.
   Status run(worker::Pool& pool, const Config& config, const std::string& path) {
+    const Status done = look_at_all(pool, config, path);
+    detectors_.reset();
+    return done;
+  }
+
+  [[nodiscard]] const video::Covering& covering() const { return covering_; }
+  // What is to be hidden then: all of a frame that this pass did not get to.
+  [[nodiscard]] std::vector<HiddenArea> hidden(const AskedFrame& frame) const {
+    constexpr double kNotMet = 0.5;  // seconds after the last frame
+    if (frame.seconds > last_ + kNotMet)
+      return {{0, 0, static_cast<float>(frame.full_width), static_cast<float>(frame.full_height)}};
+    std::vector<HiddenArea> areas;
+    for (const Box& box : covering_.at(frame.seconds)) areas.push_back({box.x, box.y, box.width, box.height});
+    return areas;
+  }
+  [[nodiscard]] std::uint64_t kept() const { return kept_; }
+
+ private:
+  Status look_at_all(worker::Pool& pool, const Config& config, const std::string& path) {
     IE_TRY(worker::LeasedFile file, worker::LeasedFile::open(pool, path));
     worker::Task all;
     all.operations = 0;
@@ -57,22 +87,9 @@ class Search {
     }
   }
 
-  [[nodiscard]] const video::Covering& covering() const { return covering_; }
-  // What is to be hidden then: all of a frame that this pass did not get to.
-  [[nodiscard]] std::vector<HiddenArea> hidden(const AskedFrame& frame) const {
-    constexpr double kNotMet = 0.5;  // seconds after the last frame
-    if (frame.seconds > last_ + kNotMet)
-      return {{0, 0, static_cast<float>(frame.full_width), static_cast<float>(frame.full_height)}};
-    std::vector<HiddenArea> areas;
-    for (const Box& box : covering_.at(frame.seconds)) areas.push_back({box.x, box.y, box.width, box.height});
-    return areas;
-  }
-  [[nodiscard]] std::uint64_t kept() const { return kept_; }
-
- private:
   Status look(const ImageView& picture, double seconds) {
     if (!std::exchange(has_frames_, true)) first_ = seconds;
-    IE_TRY(const auto found, detectors_.find_in_frame(picture, task_.what));
+    IE_TRY(const auto found, detectors_->find_in_frame(picture, task_.what));
     std::vector<Box> boxes;
     for (const plugins::FoundRegion& region : found)
       if (is_kept_box(task_.keep, region.box))
@@ -84,7 +101,7 @@ class Search {
     return {};
   }
 
-  PluginDetectors detectors_;
+  std::optional<PluginDetectors> detectors_;
   const HideTask& task_;
   double seconds_, first_ = 0, last_ = 0;  // of the video; times of its first and last frame
   VideoWatch watch_;

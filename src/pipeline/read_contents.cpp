@@ -56,6 +56,9 @@ class PhotoSource {
     if (!again.picture) return fail(again.picture.error());
     return file_->pixels(*again.picture);
   }
+  [[nodiscard]] worker::SharedPixels shared(const ImageView& picture) const {
+    return file_ ? file_->shared(picture) : worker::SharedPixels{};
+  }
 
  private:
   Run& run_;
@@ -456,6 +459,7 @@ class ContentPass {
       }
       return source.decode_again({.max_edge = edge});
     };
+    input.shared = [&](const ImageView& shown) { return source.shared(shown); };
     Trace::Clock::duration plain{};
     for (const PictureStage& stage : stages_.all())
       if (is_among(wanted, stage.key)) plain += run_stage(stage, source, input, contents);

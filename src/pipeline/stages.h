@@ -20,6 +20,7 @@
 #include "types/image.h"
 #include "types/luma.h"
 #include "worker/gpu_protocol.h"
+#include "worker/pool.h"
 
 namespace image_engine::pipeline {
 
@@ -86,6 +87,8 @@ struct StageInput {
   // Decodes the photo again, with a longer edge of at least `edge` pixels if it is that large. Valid until the next
   // call.
   std::function<Result<ImageView>(std::uint32_t edge)> larger = {};
+  // The decoder's memory that a picture of larger() lies in.
+  std::function<worker::SharedPixels(const ImageView&)> shared = {};
   const CondensedPicture* condensed = nullptr;  // of `picture`; nothing is in it where no GPU made it
   bool only_large_text = false;                 // looks for text at half the size, in a quarter of the time
   bool looked = false;                          // the stage's look() left this photo to prepare()

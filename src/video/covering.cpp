@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <iterator>
 #include <limits>
-#include <optional>
 
 namespace image_engine::video {
 namespace {
@@ -74,21 +75,24 @@ void Covering::add(double seconds, std::span<const Box> boxes) {
 
 std::vector<Box> Covering::at(double seconds) const {
   std::vector<Box> boxes;
-  // Beyond the ends: both where it was and where it would be.
-  const auto beyond = [&](const Sighting& end, const Sighting& next) {
-    const double gap = std::abs(seconds - end.seconds), step = std::abs(end.seconds - next.seconds);
-    boxes.push_back(step > 0 ? around_both(end.box, moved_on(next.box, end.box, step, gap)) : end.box);
-  };
   for (const Followed& track : tracks_) {
     if (track.front().seconds - options_.beside > seconds) break;
     if (track.back().seconds + options_.beside < seconds) continue;
-    const auto later = std::ranges::lower_bound(track, seconds, {}, &Sighting::seconds);
-    if (later == track.begin())
-      beyond(track.front(), track[track.size() > 1 ? 1 : 0]);
-    else if (later == track.end())
-      beyond(track.back(), track[track.size() - std::min<std::size_t>(track.size(), 2)]);
+    // Where it was at a sighting, and where it would be if it moved on as from the sighting on the other side of that.
+    const auto near_sighting = [&](std::ptrdiff_t index, std::ptrdiff_t other) {
+      const Sighting& end = track[static_cast<std::size_t>(index)];
+      if (other < 0 || other >= std::ssize(track)) return end.box;
+      const Sighting& next = track[static_cast<std::size_t>(other)];
+      const double gap = std::min(std::abs(seconds - end.seconds), options_.beside);
+      return around_both(end.box, moved_on(next.box, end.box, std::abs(end.seconds - next.seconds), gap));
+    };
+    const auto later = std::ranges::lower_bound(track, seconds, {}, &Sighting::seconds) - track.begin();
+    if (later == 0)
+      boxes.push_back(near_sighting(0, 1));
+    else if (later == std::ssize(track))
+      boxes.push_back(near_sighting(later - 1, later - 2));
     else
-      boxes.push_back(around_both(std::prev(later)->box, later->box));
+      boxes.push_back(around_both(near_sighting(later - 1, later - 2), near_sighting(later, later + 1)));
   }
   return boxes;
 }

@@ -19,7 +19,8 @@ struct CoveringOptions {
 };
 
 // Covers more than need be, never less: between two sightings of a thing the least box around both, whatever way it
-// takes between them; before the first and after the last one also where it would be if it moved on as it did.
+// takes between them; and before and after each sighting where it would be within `beside` if it moved on as it did, as
+// it may turn while it is out of sight.
 // Not thread-safe.
 class Covering {
  public:

@@ -41,6 +41,7 @@ class LeasedFile {
   [[nodiscard]] ImageView pixels(const Picture& picture) const { return lease_.pixels(picture); }
   [[nodiscard]] std::span<const std::byte> bytes(const Thumbnail& thumbnail) const { return lease_.bytes(thumbnail); }
   [[nodiscard]] int memory_descriptor() const { return lease_.memory_descriptor(); }
+  [[nodiscard]] SharedPixels shared(const ImageView& picture) const { return lease_.shared(picture); }
 
  private:
   UniqueFd media_, sidecar_;

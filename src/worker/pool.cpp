@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "core/file.h"
 #include "core/subprocess.h"
@@ -210,6 +211,14 @@ ImageView Lease::pixels(const Picture& picture) const {
   const auto all = process_->memory();
   const size_t size = size_t{picture.width} * picture.height * 3;
   return {picture.width, picture.height, {reinterpret_cast<const std::uint8_t*>(all.data()) + picture.offset, size}};
+}
+
+SharedPixels Lease::shared(const ImageView& picture) const {
+  if (!process_) return {};
+  const std::span<const std::byte> all = process_->memory();
+  const auto* const begin = reinterpret_cast<const std::byte*>(picture.pixels.data());
+  if (std::less<>()(begin, all.data()) || !std::less<>()(begin, all.data() + all.size())) return {};
+  return {memory_descriptor(), static_cast<std::uint64_t>(begin - all.data())};
 }
 
 int Lease::memory_descriptor() const { return process_ ? process_->read_only_memory() : -1; }

@@ -46,6 +46,12 @@ struct Task {
 
 class Process;
 
+// Pixels in memory that another process can map.
+struct SharedPixels {
+  int descriptor = -1;  // that cannot be written to; below 0: there is none
+  std::uint64_t offset = 0;
+};
+
 // A worker on loan. Not thread-safe; goes back to the pool when destroyed.
 class Lease {
  public:
@@ -95,6 +101,8 @@ class Lease {
   // The memory that pixels() lie in, as a descriptor for another process that cannot write to it; below 0: there is
   // none. Picture::offset is the place there. Borrowed; valid until the worker's next request.
   [[nodiscard]] int memory_descriptor() const;
+  // Where there the pixels of a picture of this lease lie; no descriptor: the picture lies elsewhere.
+  [[nodiscard]] SharedPixels shared(const ImageView& picture) const;
   // One small picture of the last chunk, RGB.
   [[nodiscard]] std::span<const std::uint8_t> small(const VideoChunk& chunk, std::size_t index) const;
   [[nodiscard]] std::span<const std::byte> bytes(const Thumbnail& thumbnail) const;

@@ -5,10 +5,12 @@ import os
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
 
 import json
+import signal
+import subprocess
 
 import numpy as np
 import pytest
-from engine import DONE, FAILED, USAGE
+from engine import DONE, FAILED, INTERRUPTED, USAGE, wait_until
 from PIL import Image, ImageDraw
 from segment_models import install_red, iou
 from video_files import ffmpeg, frame_times, frames, packets, streams
@@ -34,6 +36,14 @@ def disc(folder):
     ffmpeg("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "320x240", "-r", RATE, "-i", "-", "-f", "lavfi", "-i", f"sine=duration={SECONDS}", "-c:a", "libopus",
            "-c:v", "libx264", "-crf", "8", "-pix_fmt", "yuv444p", folder / "disc.mp4", stdin=bytes(shown))  # fmt: skip
     return folder / "disc.mp4"
+
+
+@pytest.fixture
+def long(disc, folder):
+    """Too large for a small disk, and long enough to be interrupted."""
+    (folder / "out").mkdir()
+    ffmpeg("-stream_loop", 9, "-i", disc, "-c", "copy", folder / "long.mp4")
+    return folder / "long.mp4"
 
 
 def wanted(index, radius=RADIUS):
@@ -127,3 +137,22 @@ def test_a_video_without_the_subject(engine, folder):
     assert result["error"]["code"] == "not-found" and list((folder / "out").iterdir()) == []
     (result,) = engine.json("segment", folder / "grey.mp4", "-o", folder / "cut.webm", timeout=300)["results"]
     assert result["frames_found"] == 0 and any("none of the frames" in note for note in result["notes"])
+
+
+def test_one_that_is_interrupted_leaves_nothing(engine, long, folder):
+    install_red(engine, 256, reduced=1)
+    process = engine.start("segment", long, "--target", "subject", "-o", folder / "out/cut.webm")
+    wait_until(lambda: process.poll() is not None or any(path.stat().st_size > 0 for path in folder.glob("out/*")), "bytes to be written", seconds=300)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == INTERRUPTED and list((folder / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [("segment", "--target", "subject"), ("plugins", "run", "background-removal")])
+def test_a_full_disk_ends_the_run(engine, mounts, long, folder, command):
+    install_red(engine, 256, reduced=1)
+    mounts.run("mount", "-t", "tmpfs", "-o", "size=8k", "none", folder / "out")
+    engine.prefix = mounts.prefix
+    outcome = engine.run(*command, long, "-o", folder / ("out/cut.webm" if command[0] == "segment" else "out"), timeout=300)
+    assert outcome.code == FAILED and "No space left" in outcome.message
+    assert subprocess.run([*mounts.prefix, "ls", folder / "out"], capture_output=True, check=True).stdout == b""

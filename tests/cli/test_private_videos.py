@@ -121,6 +121,7 @@ def assert_nobody_seen(source, target, known, times=True):
     ("c.avi", ("-c:v", "mpeg4", "-q:v", "2"), "c-private.mkv"),
     ("d.ts", ("-c:v", "libx264", "-crf", "12", "-pix_fmt", "yuv422p"), "d-private.mkv"),
     ("e.mp4", ("-c:v", "libx265", "-crf", "12", "-x265-params", "log-level=none", "-tag:v", "hvc1", "-pix_fmt", "yuv420p"), "e-private.mp4"),
+    ("f.mp4", ("-c:v", "libsvtav1", "-preset", "10", "-crf", "15", "-pix_fmt", "yuv420p10le"), "f-private.mp4"),
 ])  # fmt: skip
 def test_codecs_and_containers(real, still, folder, name, encoder, out):
     source, known = still(name, encoder=encoder, sound=name != "b.webm")
@@ -134,6 +135,22 @@ def test_codecs_and_containers(real, still, folder, name, encoder, out):
         assert [now[key] for key in ("codec_name", "pix_fmt")] == [was[key] for key in ("codec_name", "pix_fmt")]
     if name == "e.mp4":
         assert now["codec_tag_string"] == "hvc1"
+
+
+@pytest.mark.parametrize("name, encoder, is_cut", [
+    ("a.webm", ("-c:v", "libvpx-vp9", "-b:v", "2M", "-deadline", "realtime", "-cpu-used", "8"), False),
+    ("b.mp4", ("-c:v", "libaom-av1", "-crf", "15", "-usage", "realtime", "-cpu-used", "8"), True),
+    ("c.avi", ("-c:v", "mpeg4", "-q:v", "2"), True),
+])  # fmt: skip
+def test_odd_edges(real, still, folder, name, encoder, is_cut):
+    """Where the encoder takes even ones only, a row and a column are cut off, and that is said."""
+    source, known = still(name, encoder=(*encoder, "-pix_fmt", "yuv420p"), size=(641, 361), sound=False)
+    (result,) = hidden(real, source, out=folder / "out")["results"]
+    (made,) = result["files"]
+    assert_nobody_seen(source, made["path"], known)
+    size = [streams(made["path"])[0][key] for key in ("width", "height")]
+    assert size == ([640, 360] if is_cut else [641, 361])
+    assert any("640 × 360, not 641 × 361" in message for message in result["messages"]) == is_cut
 
 
 def test_a_turned_clip(real, still, folder):

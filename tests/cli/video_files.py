@@ -73,21 +73,27 @@ class Track:
         return self.is_there(at) and not any(begin <= at < end for begin, end in self.hidden)
 
 
+def drawn(ground, tracks, at, seconds):
+    """A frame: the faces on their tracks before a ground; and the boxes of those that are seen."""
+    picture, boxes = ground.copy(), []
+    for track in tracks:
+        x, y, width, height = track.box(at, seconds)
+        if track.is_there(at):
+            picture.paste(track.picture, (round(x - BESIDE * width), round(y - BESIDE * height)))
+        if track.is_seen(at):
+            boxes.append((x, y, width, height))
+        elif track.is_there(at):  # behind a board
+            picture.paste((120, 90, 60), (round(x - width), round(y - height), round(x + 2 * width), round(y + 2 * height)))
+    return picture, boxes
+
+
 def composed(path, tracks, size=(960, 540), rate=15, seconds=5, encoder=("-c:v", "libx264", "-crf", "12", "-pix_fmt", "yuv420p"), more=(), sound=True, turn=None):
     """Faces on their tracks before a ground that stays. Gives, for each frame, the boxes of those that are seen."""
     random = np.random.default_rng(5)
     ground = Image.fromarray(random.integers(60, 200, (size[1] // 40 + 1, size[0] // 40 + 1, 3), dtype=np.uint8)).resize(size, Image.Resampling.BICUBIC)
     known, shown = [], bytearray()
     for index in range(rate * seconds):
-        at, picture, boxes = index / rate, ground.copy(), []
-        for track in tracks:
-            x, y, width, height = track.box(at, seconds)
-            if track.is_there(at):
-                picture.paste(track.picture, (round(x - BESIDE * width), round(y - BESIDE * height)))
-            if track.is_seen(at):
-                boxes.append((x, y, width, height))
-            elif track.is_there(at):  # behind a board
-                picture.paste((120, 90, 60), (round(x - width), round(y - height), round(x + 2 * width), round(y + 2 * height)))
+        picture, boxes = drawn(ground, tracks, index / rate, seconds)
         known.append(boxes)
         shown += (picture if turn is None else picture.transpose(turn)).tobytes()
     stored = size if turn not in (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270) else size[::-1]

@@ -1,9 +1,13 @@
 #include "plugins/plugin.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cstring>
+#include <string>
 
 #include "core/file.h"
 #include "tests/support/ok.h"
@@ -95,6 +99,47 @@ TEST_F(AskingPlugin, AMaskOfAnotherSizeIsNotBelieved) {
     return std::vector<std::uint8_t>(7);
   };
   EXPECT_FALSE(run(offers));
+}
+
+// A decoder's memory, in which photo after photo lies.
+struct DecoderMemory {
+  UniqueFd writable{::memfd_create("photos", MFD_CLOEXEC)};
+  UniqueFd readable{::open(("/proc/self/fd/" + std::to_string(writable.get())).c_str(), O_RDONLY | O_CLOEXEC)};
+
+  // Puts a photo of 5 pixels a row there, and lets a plugin find its blue.
+  void expect_read(Plugin& plugin, std::uint64_t offset, std::uint32_t height, std::uint8_t shade) const {
+    std::vector<std::uint8_t> pixels(std::size_t{15} * height, shade);
+    ASSERT_EQ(::pwrite(writable.get(), pixels.data(), pixels.size(), static_cast<off_t>(offset)),
+              static_cast<ssize_t>(pixels.size()));
+    Input input;
+    input.picture = {3, 5, height, pixels};
+    input.descriptor = readable.get(), input.offset = offset;
+    Offers offers;
+    offers.segment = [](const ImageView& picture, const std::string&) -> Result<std::vector<std::uint8_t>> {
+      std::vector<std::uint8_t> mask;
+      for (std::size_t i = 2; i < picture.pixels.size(); i += 3) mask.push_back(picture.pixels[i]);
+      return mask;
+    };
+    const auto values = parameter_values(plugin.description(), {}).value();
+    const Result<RunResult> result = plugin.run({&input, 1}, values, {{}, {}, offers});
+    ASSERT_OK(result);
+    const auto& mask = result->outputs[0].picture.pixels;
+    EXPECT_EQ(std::vector<std::uint8_t>(mask.begin(), mask.end()), std::vector<std::uint8_t>(5 * height, shade))
+        << offset << " " << height;
+  }
+};
+
+TEST_F(AskingPlugin, PhotosAreReadFromTheMemoryThatTheyLieIn) {
+  const DecoderMemory memory;
+  memory.expect_read(*plugin_, 8 << 20, 4, 1);
+  memory.expect_read(*plugin_, 8 << 20, 4, 2);             // another photo at the same place
+  memory.expect_read(*plugin_, 8 << 20, 2000, 3);          // larger than what is mapped
+  memory.expect_read(*plugin_, (8 << 20) + 20'000, 4, 4);  // within
+  memory.expect_read(*plugin_, 4096 + 7, 30, 5);           // before, not at a page's begin
+  DecoderMemory().expect_read(*plugin_, 4096 + 7, 30, 6);  // other memories, that come and go
+  DecoderMemory().expect_read(*plugin_, 4096 + 7, 30, 7);
+  ASSERT_OK(run({}));  // one that is copied
+  memory.expect_read(*plugin_, 4096 + 7, 30, 8);
 }
 
 TEST_F(AskingPlugin, AStopEndsIt) {

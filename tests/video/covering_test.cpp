@@ -76,6 +76,21 @@ TEST(Covering, AGapIsBridged) {
   }
 }
 
+TEST(Covering, OneThatTurnsWhileItIsOutOfSightIsCoveredWhereItGoesAndComes) {
+  // It moves on by up to 0.2 s before it is hidden, as it was seen last before that, and comes so.
+  for (const double turn : {1.0, 1.6, 2.2}) {
+    const Path path = [&](double at) { return kWaving(at + turn); };
+    const Covering covering = followed(path, 0, 4, [](double at) { return at < 1.1 || at > 2.1; });
+    EXPECT_EQ(covering.tracks(), 1U);
+    for (double at = 0; at <= 4; at += kFrame) {
+      if (at > 1.2 && at < 2) continue;
+      Box inner = path(at);  // as above, a bend of 0.2 s and one on the way from the sighting before
+      inner.x += 6, inner.y += 6, inner.width -= 12, inner.height -= 12;
+      EXPECT_TRUE(is_covered(covering, at, inner)) << turn << " " << at;
+    }
+  }
+}
+
 TEST(Covering, WhatIsSeenLateOrLostEarlyIsCoveredBeforeAndAfter) {
   const Covering covering = followed(kStraight, 0, 4, [](double at) { return at >= 1 && at <= 3; });
   expect_covered(covering, kStraight, 0.5, 3.5);

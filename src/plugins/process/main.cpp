@@ -12,6 +12,7 @@
 #include <cstring>
 #include <exception>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "plugins/process/loader.h"
@@ -50,29 +51,46 @@ std::optional<Incoming> receive() {
   return incoming;
 }
 
-// The photo's pixels in the memory of another process, which cannot be written to.
-class AttachedPhoto {
+// The memory of another process that photos' pixels lie in, which cannot be written to. A decoder puts photo after
+// photo into the same memory, and mapping 12 megapixels takes milliseconds: so it stays mapped until a photo lies
+// elsewhere.
+class AttachedMemory {
  public:
-  AttachedPhoto(int file, const Pixels& pixels) {
-    if (file < 0 || pixels.bytes() == 0) return;
-    const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-    const std::uint64_t begin = pixels.offset / page * page;
-    bytes_ = pixels.offset - begin + pixels.bytes();
-    void* mapped = ::mmap(nullptr, bytes_, PROT_READ, MAP_SHARED | MAP_POPULATE, file, static_cast<off_t>(begin));
-    if (mapped == MAP_FAILED) return;
-    mapped_ = mapped;
-    pixels_ = {static_cast<const std::byte*>(mapped) + (pixels.offset - begin), pixels.bytes()};
+  AttachedMemory() = default;
+  AttachedMemory(const AttachedMemory&) = delete;
+  ~AttachedMemory() { unmap(); }
+
+  // Empty where they cannot be mapped. Valid until the next call.
+  std::span<const std::byte> pixels(int file, const Pixels& pixels) {
+    struct stat info {};
+    if (file < 0 || pixels.bytes() == 0 || ::fstat(file, &info) != 0) return {};
+    const std::uint64_t end = pixels.offset + pixels.bytes();
+    // While it is mapped no other memory gets its number.
+    const bool is_mapped = mapped_ != nullptr && info.st_dev == device_ && info.st_ino == inode_ &&
+                           pixels.offset >= begin_ && end <= begin_ + bytes_;
+    if (!is_mapped && !map(file, info, pixels.offset, end)) return {};
+    return {static_cast<const std::byte*>(mapped_) + (pixels.offset - begin_), pixels.bytes()};
   }
-  ~AttachedPhoto() {
-    if (mapped_ != nullptr) ::munmap(mapped_, bytes_);
-  }
-  AttachedPhoto(const AttachedPhoto&) = delete;
-  [[nodiscard]] std::span<const std::byte> pixels() const { return pixels_; }
 
  private:
+  bool map(int file, const struct stat& info, std::uint64_t from, std::uint64_t to) {
+    unmap();
+    const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+    begin_ = from / page * page, bytes_ = to - begin_;
+    void* mapped = ::mmap(nullptr, bytes_, PROT_READ, MAP_SHARED | MAP_POPULATE, file, static_cast<off_t>(begin_));
+    if (mapped == MAP_FAILED) return false;
+    mapped_ = mapped, device_ = info.st_dev, inode_ = info.st_ino;
+    return true;
+  }
+  void unmap() {
+    if (mapped_ != nullptr) ::munmap(mapped_, bytes_);
+    mapped_ = nullptr;
+  }
+
   void* mapped_ = nullptr;
-  std::size_t bytes_ = 0;
-  std::span<const std::byte> pixels_;
+  std::uint64_t begin_ = 0, bytes_ = 0;  // of the part that is mapped
+  dev_t device_ = 0;
+  ino_t inode_ = 0;
 };
 
 class Host {
@@ -85,8 +103,9 @@ class Host {
     if (incoming.packet.kind != PacketKind::kCall ||
         !read_message(std::span<const std::byte>(memory_), incoming.packet, call) || call.inputs.empty())
       return false;
-    const AttachedPhoto photo(call.is_attached ? incoming.photo.get() : -1, call.inputs[0].pixels);
-    if (call.is_attached && photo.pixels().empty()) return false;
+    std::span<const std::byte> photo;
+    if (call.is_attached) photo = attached_.pixels(incoming.photo.get(), call.inputs[0].pixels);
+    if (call.is_attached && photo.empty()) return false;
     return send_message(memory_, PacketKind::kDone, incoming.packet.number,
                         run(std::move(call), incoming.packet.number, photo));
   }
@@ -96,8 +115,8 @@ class Host {
   }
 
  private:
-  Done run(Call call, std::uint64_t number, const AttachedPhoto& photo) {
-    RunningCall running(plugin_.description, std::move(call), number, memory_, photo.pixels());
+  Done run(Call call, std::uint64_t number, std::span<const std::byte> photo) {
+    RunningCall running(plugin_.description, std::move(call), number, memory_, photo);
     try {
       if (!is_started_ && plugin_.table.start != nullptr)
         if (const ie_status status = plugin_.table.start(&state_); status != IE_OK) {
@@ -115,6 +134,7 @@ class Host {
 
   LoadedPlugin plugin_;
   std::span<std::byte> memory_;
+  AttachedMemory attached_;
   void* state_ = nullptr;
   bool is_started_ = false;
 };
