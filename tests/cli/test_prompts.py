@@ -1,6 +1,7 @@
 """Selecting by points, boxes and words: models in the published shapes whose answers are known, the masks by the makers' arithmetic in numpy."""
 
 import json
+from functools import partial
 
 import numpy as np
 import onnx
@@ -12,7 +13,7 @@ from prompt_models import INPUT, SAM2_RADII, SAM_RADII, clipseg, decoder, encode
 from segment_models import from_counts, install_red, iou
 
 LANDSCAPE, PORTRAIT = (800, 600), (600, 800)
-MODELS = {"mobile-sam": sam, "sam-vit-b": lambda folder: sam(folder, "sam_vit_b_01ec64"), "sam2-hiera-tiny": sam2, "clipseg": clipseg}
+MODELS = {"mobile-sam": sam, "sam-vit-b": partial(sam, name="sam_vit_b_01ec64"), "sam2-hiera-tiny": sam2, "clipseg": clipseg}
 
 
 def red_photo(path, size, black=0, orientation=1):
@@ -93,12 +94,12 @@ def test_points_and_a_box_are_of_one_thing(engine, folder, name, size):
     assert iou(mask, seen.box(*box)) >= 0.98 and document["prompts"] == {"box": list(box)}
     mask, _ = selected(engine, photo, "--box", "200,320,240,130", "--point", "150,160", "--not", "300,400")
     assert iou(mask, (seen.box(*box) | seen.disc(one, radius)) & ~seen.disc((300, 400), 20)) >= 0.98
-    assert not selected(engine, photo, "--box", f"0,0,{size[0]},{size[1]}")[0].all() == (name == "")
+    assert selected(engine, photo, "--box", f"0,0,{size[0]},{size[1]}")[0].mean() >= 0.99
 
 
-@pytest.mark.parametrize("options", [{"bare": True}, {"embeddings": "1856"}])
-def test_encoders_that_normalise_by_themselves_or_have_names_of_their_own(engine, folder, options):
-    add(engine, "mobile-sam", **options)
+@pytest.mark.parametrize("name, options", [("mobile-sam", {"bare": True}), ("mobile-sam", {"embeddings": "1856"}), ("sam-vit-b", {})])
+def test_encoders_that_normalise_by_themselves_or_have_names_of_their_own(engine, folder, name, options):
+    add(engine, name, **options)
     photo = red_photo(folder / "a.png", PORTRAIT, 100)
     mask, _ = selected(engine, photo, "--point", "490,300")
     wanted = Input(PORTRAIT).disc((490, 300), SAM_RADII[2])
@@ -106,13 +107,14 @@ def test_encoders_that_normalise_by_themselves_or_have_names_of_their_own(engine
     assert iou(mask, wanted) >= 0.98
 
 
-@pytest.mark.parametrize("size", [(4000, 60), (60, 4000), (1, 1), (5000, 3000)])
+@pytest.mark.parametrize("size", [(4000, 60), (60, 4000), (5000, 3000)])
 def test_photos_of_any_shape(engine, folder, size):
     add(engine, "mobile-sam", bare=True)
     photo = red_photo(folder / "a.png", size)
     point = (size[0] // 2, size[1] // 2)
     mask, _ = selected(engine, photo, "--point", f"{point[0]},{point[1]}")
     assert iou(mask, Input(size).disc(point, SAM_RADII[2])) >= 0.97
+    assert selected(engine, red_photo(folder / "a.png", (1, 1)), "--box", "0,0,1,1")[0].all()
 
 
 def test_a_selection_is_cut_out_and_described_as_other_targets_are(engine, folder):
@@ -177,9 +179,9 @@ def test_a_model_that_is_missing_is_named_with_the_command_that_adds_it(engine, 
     (["--point", "5,5", "--not", "5,600"], "5,600"), (["--box", "10,10,0,5"], "10,10,0,5")])  # fmt: skip
 def test_prompts_that_are_not_in_the_photo(engine, folder, flags, says):
     add(engine, "mobile-sam")
-    outcome = engine.run("segment", red_photo(folder / "a.png", PORTRAIT, orientation=1).rename(folder / "b.png"), "--point", "5,5", "-o", folder / "ok.png")
-    assert outcome.code == DONE
-    outcome = engine.run("segment", red_photo(folder / "a.png", LANDSCAPE, orientation=6), *flags, "-o", folder / "m.png")
+    photo = red_photo(folder / "a.png", LANDSCAPE, orientation=6)
+    assert engine.run("segment", photo, "--point", "799,5", "-o", folder / "ok.png").code == DONE
+    outcome = engine.run("segment", photo, *flags, "-o", folder / "m.png")
     assert outcome.code == USAGE and says in outcome.message and "800 × 600" in outcome.message and not (folder / "m.png").exists()
 
 
