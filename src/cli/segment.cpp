@@ -51,12 +51,14 @@ Targets: subject, person, background, or a class of an installed model. Models: 
 models pull isnet --accept-licence (any subject). For points, boxes and words, models whose files are yours to bring:
 docs/segmentation.md has more.)";
 
+constexpr char kClosedForm[] = "closed-form";
+
 struct SegmentFlags {
   std::vector<std::string> files;
   std::string target = "subject", out, as, format = "png", video_format = "webm";
   std::uint32_t quality = 90;
   bool each = false, force = false, rough = false;
-  std::string model = "auto";
+  std::string model = "auto", matting = "guided";
   PromptFlags prompts;
 };
 
@@ -243,6 +245,8 @@ class SegmentRun {
 
   Result<SegmentResult> one_video(const std::string& video, const std::string& name,
                                   const pipeline::VideoWatch& watch) {
+    if (flags_.matting == kClosedForm)
+      return fail(ErrorCode::kUnsupported, "closed-form matting is for photos: of a video it would take hours");
     if (plan_.product == Product::kJson || flags_.each)
       return fail(ErrorCode::kUnsupported,
                   "of a video a cut-out or a mask is made, as a video: no JSON, not each subject");
@@ -400,8 +404,10 @@ Result<int> run_segment(const Context& context, const SegmentFlags& flags) {
   if (prompts) IE_CHECK(check_one_photo(flags, photos));
   IE_TRY(OutputPlan plan, output_plan(flags, photos));
   IE_TRY(const OutputFolder folder, OutputFolder::create(context, plan.folder, photos, flags.force));
-  IE_TRY(pipeline::PictureSegmenter segmenter,
-         pipeline::PictureSegmenter::open(context.config, {.model = flags.model, .refine = !flags.rough}));
+  IE_TRY(
+      pipeline::PictureSegmenter segmenter,
+      pipeline::PictureSegmenter::open(
+          context.config, {.model = flags.model, .refine = !flags.rough, .closed_form = flags.matting == kClosedForm}));
   worker::PoolOptions options = pipeline::pool_options(context.config);
   options.workers = 1;
   IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(options));
@@ -434,6 +440,9 @@ Action setup_segment(Arguments app, Settings& /*settings*/) {
                  "An installed model of the task segmentation; for prompts, prompted-segmentation")
       .type_name("NAME");
   app.add_flag("--rough", flags->rough, "The model's mask enlarged, its edges not refined by the photo's");
+  app.add_option("--matting", flags->matting,
+                 "guided (the default), or closed-form: alpha by the photo's colours near edges; slow")
+      .one_of({"guided", kClosedForm});
   app.add_flag("--force", flags->force, "Replace files that exist; never photos or videos");
   return [flags](Context& context) { return run_segment(context, *flags); };
 }

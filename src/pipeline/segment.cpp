@@ -11,6 +11,7 @@
 #include "core/text.h"
 #include "models/registry.h"
 #include "pipeline/person_check.h"
+#include "vision/closed_form.h"
 #include "vision/cut_out.h"
 
 namespace image_engine::pipeline {
@@ -184,12 +185,16 @@ Status PictureSegmenter::check_people(const ImageView& picture) {
   return nothing(kPerson);
 }
 
-void PictureSegmenter::refine(const ImageView& picture, Segmented& result) const {
+Status PictureSegmenter::refine(const ImageView& picture, Segmented& result) const {
   const auto start = std::chrono::steady_clock::now();
+  if (options_.closed_form) {
+    IE_TRY(result.matte, vision::closed_form_matte(picture, result.matte));
+  }
   result.alpha = options_.refine
                      ? vision::refine_alpha(picture, result.matte, static_cast<int>(models_.config().worker_count()))
                      : vision::interpolate_alpha(picture, result.matte);
   result.refine_seconds = seconds_since(start);
+  return {};
 }
 
 Result<Segmented> PictureSegmenter::segment(const ImageView& picture, const std::string& wanted,
@@ -205,7 +210,7 @@ Result<Segmented> PictureSegmenter::segment(const ImageView& picture, const std:
   IE_TRY(result.matte, found.model->segmenter.segment(picture, found.labels));
   result.model_seconds = seconds_since(start);
   if (change) change(result.matte);
-  refine(picture, result);
+  IE_CHECK(refine(picture, result));
   if (!has_inside(result.alpha)) return nothing(spec.labels[found.labels.front()]);
   if (!found.inverted) return result;
   for (float& alpha : result.matte.alpha) alpha = 1 - alpha;
@@ -226,7 +231,7 @@ Result<Segmented> PictureSegmenter::select(const ImageView& picture, const visio
   IE_TRY(vision::Selection selection, prompt_model_->select(picture, prompts));
   result.model_seconds = seconds_since(start);
   result.matte = std::move(selection.matte), result.estimated_iou = selection.estimated_iou;
-  refine(picture, result);
+  IE_CHECK(refine(picture, result));
   if (has_inside(result.alpha)) return result;
   if (!prompts.phrase.empty()) return nothing(fmt::format("'{}'", prompts.phrase));
   of_the_picture_ = true;

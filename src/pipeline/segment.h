@@ -28,6 +28,7 @@ inline constexpr char kSelectionLabel[] = "selection";  // of what points or a b
 struct SegmentOptions {
   std::string model = "auto";  // of the task segmentation, or for prompts prompted-segmentation
   bool refine = true;          // along the picture's edges; false: the model's matte, only interpolated
+  bool closed_form = false;    // before that, the matte's edges are those of closed-form matting (vision/closed_form.h)
 };
 
 struct Segmented {
@@ -100,7 +101,7 @@ class PictureSegmenter {
   Result<Model*> load(const models::Spec& spec);
   Result<const vision::ObjectDetector*> detector();
   Status check_people(const ImageView& picture);
-  void refine(const ImageView& picture, Segmented& result) const;
+  Status refine(const ImageView& picture, Segmented& result) const;
   tl::unexpected<Error> nothing(const std::string& target);
 
   InstalledModels models_;
