@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -10,6 +11,7 @@
 #include "cli/app.h"
 #include "cli/output.h"
 #include "cli/photo_outputs.h"
+#include "cli/prompt_flags.h"
 #include "cli/video_progress.h"
 #include "core/elapsed.h"
 #include "core/file.h"
@@ -39,18 +41,25 @@ Examples:
   image-engine segment *.jpg --target background -o /tmp/out --as cutout --format webp
   image-engine segment clip.mp4 --target person -o cut.webm         (VP9 with transparency; .mov: ProRes 4444)
   image-engine segment clip.mp4 --target person -o mask.mp4 --as mask
+  image-engine segment photo.jpg --point 1200,830 --not 1450,900 -o cut.png      (in pixels of the upright photo)
+  image-engine segment photo.jpg --box 900,400,800,1200 -o cut.png
+  image-engine segment photo.jpg --text "the red car" -o cut.png
 
 OUT is a file for one photo, by its ending .png, .webp or .json, or for one video, .webm, .mov or .mp4, else a folder.
 Photos and videos are never written to.
 Targets: subject, person, background, or a class of an installed model. Models: image-engine models pull selfie (people);
-models pull isnet --accept-licence (any subject). docs/segmentation.md has more.)";
+models pull isnet --accept-licence (any subject). For points, boxes and words, models whose files are yours to bring:
+docs/segmentation.md has more.)";
+
+constexpr char kClosedForm[] = "closed-form";
 
 struct SegmentFlags {
   std::vector<std::string> files;
   std::string target = "subject", out, as, format = "png", video_format = "webm";
   std::uint32_t quality = 90;
   bool each = false, force = false, rough = false;
-  std::string model = "auto";
+  std::string model = "auto", matting = "guided";
+  PromptFlags prompts;
 };
 
 enum class Product : std::uint8_t { kCutout, kMask, kJson };
@@ -155,8 +164,15 @@ struct SegmentResult {
 class SegmentRun {
  public:
   SegmentRun(const Context& context, const SegmentFlags& flags, OutputPlan plan, worker::Pool& pool,
-             const OutputFolder& folder, pipeline::PictureSegmenter& segmenter)
-      : context_(context), flags_(flags), plan_(std::move(plan)), pool_(pool), folder_(folder), segmenter_(segmenter) {}
+             const OutputFolder& folder, pipeline::PictureSegmenter& segmenter, std::optional<vision::Prompts> prompts)
+      : context_(context),
+        flags_(flags),
+        plan_(std::move(plan)),
+        pool_(pool),
+        folder_(folder),
+        segmenter_(segmenter),
+        prompts_(std::move(prompts)),
+        target_(target_name(flags, prompts_)) {}
 
   Result<int> all(const std::vector<std::string>& photos) {
     const std::vector<std::string> names = output_names(photos);
@@ -164,7 +180,7 @@ class SegmentRun {
     VideoProgress video(progress);
     progress.append_text([&] { return video.text(); });
     for (std::size_t i = 0; i < photos.size() && !interrupted(); ++i) {
-      const std::string name = plan_.name.value_or(fmt::format("{}-{}", names[i], name_part(flags_.target)));
+      const std::string name = plan_.name.value_or(fmt::format("{}-{}", names[i], name_part(target_)));
       const auto start = std::chrono::steady_clock::now();
       model_missing_ = false;
       Result<SegmentResult> result =
@@ -176,9 +192,11 @@ class SegmentRun {
       progress.add();
       report(photos[i], result);
     }
-    if (context_.json)
-      print_json("segment",
-                 {{"target", to_utf8(flags_.target)}, {"results", std::move(results_)}, {"failed", failed_}});
+    if (context_.json) {
+      nlohmann::json document = {{"target", to_utf8(target_)}, {"results", std::move(results_)}, {"failed", failed_}};
+      if (prompts_) document["prompts"] = prompts_json(*prompts_);
+      print_json("segment", document);
+    }
     if (interrupted()) return kInterrupted;
     if (failed_ == 0) return kDone;
     return failed_ == photos.size() ? kFailed : kDoneWithFailures;
@@ -190,6 +208,11 @@ class SegmentRun {
     std::ranges::replace_if(
         text, [](char c) { return c == '/' || c == ' ' || c == '\0'; }, '_');
     return text;
+  }
+
+  static std::string target_name(const SegmentFlags& flags, const std::optional<vision::Prompts>& prompts) {
+    if (!prompts) return flags.target;
+    return prompts->phrase.empty() ? pipeline::kSelectionLabel : prompts->phrase;
   }
 
   // A missing model is every photo's failure; nothing to be found is one photo's.
@@ -207,7 +230,8 @@ class SegmentRun {
       picture = {pixels.width, pixels.height, {pixels.pixels.begin(), pixels.pixels.end()}};
     }
     const ImageView view{picture.width, picture.height, picture.pixels};
-    Result<pipeline::Segmented> found = segmenter_.segment(view, flags_.target);
+    Result<pipeline::Segmented> found =
+        prompts_ ? segmenter_.select(view, *prompts_) : segmenter_.segment(view, flags_.target);
     model_missing_ = !found && !segmenter_.is_of_the_picture();
     if (!found) return fail(found.error());
     SegmentResult result{std::move(*found), {}, {}};
@@ -221,6 +245,8 @@ class SegmentRun {
 
   Result<SegmentResult> one_video(const std::string& video, const std::string& name,
                                   const pipeline::VideoWatch& watch) {
+    if (flags_.matting == kClosedForm)
+      return fail(ErrorCode::kUnsupported, "closed-form matting is for photos: of a video it would take hours");
     if (plan_.product == Product::kJson || flags_.each)
       return fail(ErrorCode::kUnsupported,
                   "of a video a cut-out or a mask is made, as a video: no JSON, not each subject");
@@ -307,6 +333,7 @@ class SegmentRun {
     out["seconds"] = {{"total", rounded(result.seconds, 4)},
                       {"model", rounded(result.found.model_seconds, 4)},
                       {"refine", rounded(result.found.refine_seconds, 4)}};
+    if (const auto& iou = result.found.estimated_iou) out["estimated_iou"] = rounded(static_cast<double>(*iou), 3);
     out["subjects"] = nlohmann::json::array();
     for (const pipeline::Subject& subject : result.subjects.list) out["subjects"].push_back(subject_json(subject));
     return out;
@@ -352,24 +379,39 @@ class SegmentRun {
   worker::Pool& pool_;
   const OutputFolder& folder_;
   pipeline::PictureSegmenter& segmenter_;
-  std::unique_ptr<worker::Pool> videos_;  // started by the first video
+  std::optional<vision::Prompts> prompts_;  // instead of a target
+  std::string target_;                      // as documents and names of files have it
+  std::unique_ptr<worker::Pool> videos_;    // started by the first video
   nlohmann::json results_ = nlohmann::json::array();
   std::uint64_t failed_ = 0;
   bool model_missing_ = false;  // the last kNotFound was of the models, not of a photo
 };
 
+// A point is of one photo, and so is what it means.
+Status check_one_photo(const SegmentFlags& flags, const std::vector<std::string>& photos) {
+  std::error_code error;
+  if (photos.size() == 1 && !std::filesystem::is_directory(flags.files.front(), error) && !is_video(photos.front()))
+    return {};
+  return fail(ErrorCode::kInvalidArgument,
+              "--point, --box and --text are for one photo: no folder, no video, not several; --target is for those");
+}
+
 Result<int> run_segment(const Context& context, const SegmentFlags& flags) {
   IE_CHECK(catch_interrupts());
   infer::set_run_limits({.stop = interruption()});
+  IE_TRY(std::optional<vision::Prompts> prompts, prompts_of(flags.prompts));
   IE_TRY(const std::vector<std::string> photos, photos_of(flags.files));
+  if (prompts) IE_CHECK(check_one_photo(flags, photos));
   IE_TRY(OutputPlan plan, output_plan(flags, photos));
   IE_TRY(const OutputFolder folder, OutputFolder::create(context, plan.folder, photos, flags.force));
-  IE_TRY(pipeline::PictureSegmenter segmenter,
-         pipeline::PictureSegmenter::open(context.config, {.model = flags.model, .refine = !flags.rough}));
+  IE_TRY(
+      pipeline::PictureSegmenter segmenter,
+      pipeline::PictureSegmenter::open(
+          context.config, {.model = flags.model, .refine = !flags.rough, .closed_form = flags.matting == kClosedForm}));
   worker::PoolOptions options = pipeline::pool_options(context.config);
   options.workers = 1;
   IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(options));
-  return SegmentRun(context, flags, std::move(plan), *pool, folder, segmenter).all(photos);
+  return SegmentRun(context, flags, std::move(plan), *pool, folder, segmenter, std::move(prompts)).all(photos);
 }
 
 }  // namespace
@@ -378,8 +420,10 @@ Action setup_segment(Arguments app, Settings& /*settings*/) {
   auto flags = std::make_shared<SegmentFlags>();
   app.footer(kSegmentExamples);
   app.add_option("PATH", flags->files, "Photos and videos, or folders with them").required();
-  app.add_option("--target", flags->target, "subject, person, background, or a class that an installed model knows")
-      .type_name("TARGET");
+  const Option target =
+      app.add_option("--target", flags->target, "subject, person, background, or a class that an installed model knows")
+          .type_name("TARGET");
+  add_prompt_flags(app, flags->prompts, target);
   app.add_option("-o,--output", flags->out,
                  "A file for one photo (.png, .webp, .json) or video (.webm, .mov, .mp4), or a folder")
       .required()
@@ -392,8 +436,13 @@ Action setup_segment(Arguments app, Settings& /*settings*/) {
       .one_of({"webm", "mov"});
   app.add_option("--quality", flags->quality, "Of a WebP's colours: 1 to 100 (lossless)").range(1, 100);
   app.add_flag("--each", flags->each, "Each connected subject by itself, the largest first");
-  app.add_option("--model", flags->model, "An installed model of the task segmentation").type_name("NAME");
+  app.add_option("--model", flags->model,
+                 "An installed model of the task segmentation; for prompts, prompted-segmentation")
+      .type_name("NAME");
   app.add_flag("--rough", flags->rough, "The model's mask enlarged, its edges not refined by the photo's");
+  app.add_option("--matting", flags->matting,
+                 "guided (the default), or closed-form: alpha by the photo's colours near edges; slow")
+      .one_of({"guided", kClosedForm});
   app.add_flag("--force", flags->force, "Replace files that exist; never photos or videos");
   return [flags](Context& context) { return run_segment(context, *flags); };
 }

@@ -1,6 +1,7 @@
 #include "models/add.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <ranges>
 
 #include "core/file.h"
 #include "core/text.h"
@@ -16,6 +18,7 @@
 #include "models/folder_lock.h"
 #include "models/label_file.h"
 #include "models/spec_file.h"
+#include "models/tasks.h"
 
 namespace image_engine::models {
 namespace {
@@ -111,13 +114,35 @@ Result<Spec> known_spec(const AddRequest& request, const Registry& registry) {
   const Result<const Spec*> found = registry.find(request.as);
   if (!found) return fail(ErrorCode::kInvalidArgument, found.error().message);
   Spec spec = **found;
-  if (!spec.server.empty() || !spec.conversion.tool.empty() || !spec.parts.empty())
+  const bool is_of_parts = !spec.parts.empty() && spec.awaits.file.empty();
+  if (!spec.server.empty() || !spec.conversion.tool.empty() || is_of_parts)
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("{} is no model of one file of yours{}", spec.name,
                             spec.server.empty() ? fmt::format(": {}", install_command(spec)) : ""));
   spec.files.clear();
   spec.awaits = {};
   return spec;
+}
+
+// A known model of several files is given by one of them. Where its name is not the spec's, it has the part's name in
+// it, and the others are named like it: my.encoder.onnx, my.decoder.onnx.
+Status name_parts(Spec& spec, const std::string& given) {
+  const auto is_given = [&](const auto& part) {
+    return std::ranges::find(part.second.variants, given, &Variant::file) != part.second.variants.end();
+  };
+  if (spec.parts.empty() || std::ranges::any_of(spec.parts, is_given)) return {};
+  const auto named =
+      std::ranges::find_if(spec.parts, [&](const auto& part) { return given.find(part.first) != std::string::npos; });
+  if (named == spec.parts.end())
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("{} is none of the files of {}: their names have {} in them, and are otherwise the same",
+                            printable(given), spec.name, fmt::join(std::views::keys(spec.parts), " or ")));
+  for (auto& [name, part] : spec.parts) {
+    std::string file = given;
+    part.variants = {{"fp32", file.replace(given.rfind(named->first), named->first.size(), name), {}}};
+  }
+  spec.variants = spec.parts.begin()->second.variants;
+  return {};
 }
 
 // The spec as the request has it, without files.
@@ -163,11 +188,12 @@ Result<AddedModel> completed(const AddRequest& request, const Registry& registry
   const Result<const Spec*> meant = registry.find(request.as);
   const bool fills_in = meant && (*meant)->name == spec.name && !(*meant)->file.ends_with(kAddedSpec);
   if (!fills_in) IE_CHECK(check_name(spec, registry));
-  if (!request.as.empty() && !spec.head.empty() && spec.labels.empty())
+  if (!request.as.empty() && !spec.head.empty() && spec.labels.empty() && !task_of(spec.task).has_prompts)
     return fail(
         ErrorCode::kInvalidArgument,
         fmt::format("the classes of {} are your own: --labels FILE names them in order, one a line", spec.name));
   IE_TRY(Gatherer files, Gatherer::begin(absolute_path(request.file)));
+  if (!request.as.empty()) IE_CHECK(name_parts(spec, files.name()));
   if (spec.variants.empty()) spec.variants = {{"fp32", files.name(), {}}};
   if (std::ranges::find(spec.variants, files.name(), &Variant::file) == spec.variants.end())
     spec.variants.front().file = files.name();

@@ -28,7 +28,8 @@ struct AddedModel {
 
 // Copies the model into the store and writes its completed spec to `<folder>/<name>.added.yaml`. Also copies, when they
 // are in the model's own folder, files that the spec names without sources, its vocabulary, variants of other
-// precisions and of its text tower, FILE.data and FILE_data. FILE is the variant of its name, else the first one.
+// precisions and of its text tower, FILE.data and FILE_data. FILE is the variant of its name, else the first one. Of a
+// known model of several files, FILE is one of them, by the spec's name or another with the part's name in it.
 // Errors: kInvalidArgument (the spec; a name that is taken; a missing label file), kUnsupported (.etlt; a pickle), as
 // pull(); on an error nothing is left behind.
 Result<AddedModel> add_model(const AddRequest& request, const Registry& registry, const Store& store,

@@ -46,10 +46,10 @@ Status check_served(const Spec& spec) {
   return spec.version.empty() ? wrong("lacks `version`") : Status{};
 }
 
-// A model whose file the user brings says all but that.
+// A model whose file the user brings says all but that. Of several files the parts have the names.
 Status check_awaited(const Spec& spec) {
-  if (!spec.files.empty() || !spec.variants.empty() || !spec.parts.empty() || !spec.conversion.tool.empty())
-    return wrong("has `awaits`, and files too");
+  const bool has_variants = !spec.variants.empty() && spec.parts.empty();
+  if (!spec.files.empty() || has_variants || !spec.conversion.tool.empty()) return wrong("has `awaits`, and files too");
   if (!is_file_name(spec.awaits.file) || spec.awaits.from.empty())
     return wrong("needs in `awaits` the name of the file, and where it is from");
   const std::pair<std::string_view, bool> needed[] = {{"task", !spec.task.empty()},

@@ -16,6 +16,7 @@ constexpr Task kTasks[] = {
     {"text", 0.995, 0.99},
     {"actions", 0.999, 0.99},
     {"segmentation", 0.999, 0.99},
+    {kPromptedTask, 0.999, 0.99, false, PictureAnswer::kNone, true},
     {"sentences"},
     {"speech"},
     {"voice-activity"},

@@ -16,12 +16,15 @@ enum class PictureAnswer : std::uint8_t {
   kLabel,    // the best label
 };
 
+inline constexpr char kPromptedTask[] = "prompted-segmentation";
+
 struct Task {
   std::string_view name;           // as `task` has it in a spec
   double fp16_cosine = 0.999;      // least of outputs in fp16 to those in fp32, where the spec does not say
   double int8_cosine = 0.99;       // likewise
   bool rows_in_any_order = false;  // outputs are [pictures, rows, numbers], and the order of rows means nothing
   PictureAnswer answer = PictureAnswer::kNone;
+  bool has_prompts = false;  // it is asked for what a person points at or names, and has no labels
 };
 
 // The row of that name; one with the defaults for tasks that have none. Thread-safe; it lives as long as the program.

@@ -9,11 +9,14 @@
 #include <vector>
 
 #include "core/text.h"
+#include "models/tasks.h"
+#include "pipeline/prompt_model.h"
 #include "pipeline/scene_model.h"
 #include "pipeline/sound_models.h"
 #include "vision/actions.h"
 #include "vision/graph_checks.h"
 #include "vision/objects.h"
+#include "vision/phrase_segmenter.h"
 #include "vision/scenes.h"
 #include "vision/segmenter.h"
 #include "vision/text.h"
@@ -71,6 +74,17 @@ Result<std::string> fit_mattes(const InstalledModels& models, const Spec& spec) 
   return note;
 }
 
+Result<std::string> fit_prompts(const InstalledModels& models, const Spec& spec) {
+  vision::Prompts prompts;
+  if (spec.head == vision::kPhraseHead)
+    prompts.phrase = "a photo";
+  else
+    prompts.points.push_back({1, 1});
+  IE_TRY(const PromptModel model, PromptModel::load(models, spec.name, prompts));
+  IE_CHECK(model.select(GreyPicture().view(), prompts));
+  return "";
+}
+
 Result<std::string> fit_pictures_and_texts(const InstalledModels& models, const Spec& spec) {
   IE_TRY(std::string note, fit_vectors(models, spec));
   if (!spec.text.tokenizer.empty()) IE_CHECK(fit_texts(models, spec));
@@ -113,6 +127,7 @@ constexpr FitRow kFits[] = {
     {"features", fit_vectors},
     {"scene", fit_reader<vision::SceneClassifier>},
     {"segmentation", fit_mattes},
+    {models::kPromptedTask, fit_prompts},
     {"actions", fit_reader<vision::ActionClassifier>},
     {"sentences", fit_texts},
     {"text", fit_writing},

@@ -11,6 +11,7 @@
 #include "core/text.h"
 #include "models/registry.h"
 #include "pipeline/person_check.h"
+#include "vision/closed_form.h"
 #include "vision/cut_out.h"
 
 namespace image_engine::pipeline {
@@ -25,6 +26,13 @@ std::optional<std::size_t> label_index(const models::Spec& spec, const std::stri
   if (found == spec.labels.end()) return std::nullopt;
   return static_cast<std::size_t>(found - spec.labels.begin());
 }
+
+bool has_inside(const std::vector<std::uint8_t>& alpha) {
+  return std::ranges::any_of(alpha, [](std::uint8_t value) { return value >= kInside; });
+}
+
+// Whether parts of it may be named by a detector.
+bool is_nameless(const std::string& label) { return label == kSubject || label == kSelectionLabel; }
 
 // Places from which more than a trace belongs to a part go to the nearest part, by steps over such places.
 void grow(const vision::Matte& matte, std::vector<std::uint16_t>& owner) {
@@ -85,7 +93,7 @@ std::vector<Subject> measured(const Segmented& segmented, const std::vector<std:
     const Box box{static_cast<float>(extent.left), static_cast<float>(extent.top),
                   static_cast<float>(extent.right - extent.left), static_cast<float>(extent.bottom - extent.top)};
     subjects.push_back({box, static_cast<double>(extent.area) / static_cast<double>(segmented.alpha.size()),
-                        segmented.label == kSubject ? "" : segmented.label, 0, static_cast<std::uint16_t>(part)});
+                        is_nameless(segmented.label) ? "" : segmented.label, 0, static_cast<std::uint16_t>(part)});
   }
   std::ranges::stable_sort(subjects, std::ranges::greater{}, &Subject::share);
   return subjects;
@@ -177,6 +185,18 @@ Status PictureSegmenter::check_people(const ImageView& picture) {
   return nothing(kPerson);
 }
 
+Status PictureSegmenter::refine(const ImageView& picture, Segmented& result) const {
+  const auto start = std::chrono::steady_clock::now();
+  if (options_.closed_form) {
+    IE_TRY(result.matte, vision::closed_form_matte(picture, result.matte));
+  }
+  result.alpha = options_.refine
+                     ? vision::refine_alpha(picture, result.matte, static_cast<int>(models_.config().worker_count()))
+                     : vision::interpolate_alpha(picture, result.matte);
+  result.refine_seconds = seconds_since(start);
+  return {};
+}
+
 Result<Segmented> PictureSegmenter::segment(const ImageView& picture, const std::string& wanted,
                                             const ChangeMatte& change) {
   of_the_picture_ = false;
@@ -190,19 +210,32 @@ Result<Segmented> PictureSegmenter::segment(const ImageView& picture, const std:
   IE_TRY(result.matte, found.model->segmenter.segment(picture, found.labels));
   result.model_seconds = seconds_since(start);
   if (change) change(result.matte);
-  const auto between = std::chrono::steady_clock::now();
-  result.alpha = options_.refine
-                     ? vision::refine_alpha(picture, result.matte, static_cast<int>(models_.config().worker_count()))
-                     : vision::interpolate_alpha(picture, result.matte);
-  result.refine_seconds = seconds_since(between);
-  if (std::ranges::none_of(result.alpha, [](std::uint8_t alpha) { return alpha >= kInside; }))
-    return nothing(spec.labels[found.labels.front()]);
+  IE_CHECK(refine(picture, result));
+  if (!has_inside(result.alpha)) return nothing(spec.labels[found.labels.front()]);
   if (!found.inverted) return result;
   for (float& alpha : result.matte.alpha) alpha = 1 - alpha;
   for (std::uint8_t& alpha : result.alpha) alpha = 255 - alpha;
-  if (std::ranges::none_of(result.alpha, [](std::uint8_t alpha) { return alpha >= kInside; }))
-    return nothing(kBackground);
+  if (!has_inside(result.alpha)) return nothing(kBackground);
   return result;
+}
+
+Result<Segmented> PictureSegmenter::select(const ImageView& picture, const vision::Prompts& prompts) {
+  of_the_picture_ = false;
+  IE_CHECK(vision::check_prompts(prompts, picture.width, picture.height));
+  if (!prompt_model_) {
+    IE_TRY(prompt_model_, PromptModel::load(models_, options_.model, prompts));
+  }
+  const std::string& label = prompts.phrase.empty() ? kSelectionLabel : prompts.phrase;
+  Segmented result{picture.width, picture.height, {}, {}, label, prompt_model_->name(), prompt_model_->precision()};
+  const auto start = std::chrono::steady_clock::now();
+  IE_TRY(vision::Selection selection, prompt_model_->select(picture, prompts));
+  result.model_seconds = seconds_since(start);
+  result.matte = std::move(selection.matte), result.estimated_iou = selection.estimated_iou;
+  IE_CHECK(refine(picture, result));
+  if (has_inside(result.alpha)) return result;
+  if (!prompts.phrase.empty()) return nothing(fmt::format("'{}'", prompts.phrase));
+  of_the_picture_ = true;
+  return fail(ErrorCode::kNotFound, fmt::format("the model {} finds nothing there", result.model));
 }
 
 Result<Subjects> PictureSegmenter::subjects(const ImageView& picture, const Segmented& segmented) {
@@ -216,7 +249,7 @@ Result<Subjects> PictureSegmenter::subjects(const ImageView& picture, const Segm
                        pixel % parts[i].mask.width] = static_cast<std::uint16_t>(i + 1);
   grow(matte, subjects.owner);
   subjects.list = measured(segmented, subjects.owner, parts.size());
-  if (segmented.label != kSubject) return subjects;
+  if (!is_nameless(segmented.label)) return subjects;
   IE_TRY(const vision::ObjectDetector* const names, detector());
   if (names == nullptr) return subjects;
   IE_TRY(const auto objects, names->detect(picture, picture.width, picture.height));

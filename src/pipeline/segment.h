@@ -12,19 +12,23 @@
 #include "core/config.h"
 #include "core/result.h"
 #include "pipeline/installed_models.h"
+#include "pipeline/prompt_model.h"
 #include "pipeline/subject_parts.h"
 #include "types/box.h"
 #include "types/image.h"
 #include "vision/objects.h"
+#include "vision/prompts.h"
 #include "vision/segmenter.h"
 
 namespace image_engine::pipeline {
 
 inline constexpr char kSegmentationTask[] = "segmentation";
+inline constexpr char kSelectionLabel[] = "selection";  // of what points or a box mean
 
 struct SegmentOptions {
-  std::string model = "auto";  // of the task segmentation
+  std::string model = "auto";  // of the task segmentation, or for prompts prompted-segmentation
   bool refine = true;          // along the picture's edges; false: the model's matte, only interpolated
+  bool closed_form = false;    // before that, the matte's edges are those of closed-form matting (vision/closed_form.h)
 };
 
 struct Segmented {
@@ -34,6 +38,7 @@ struct Segmented {
   std::string label;                    // of the target, as the model has it
   std::string model, precision;
   double model_seconds = 0, refine_seconds = 0;
+  std::optional<float> estimated_iou;  // of a selection, as its model estimates it
 };
 
 // A connected part of a target.
@@ -65,6 +70,11 @@ class PictureSegmenter {
   // `change`, where given, may change the model's matte before it is refined, as the frames of a video need it.
   Result<Segmented> segment(const ImageView& picture, const std::string& target, const ChangeMatte& change = {});
 
+  // What the prompts mean. `picture` as above; all prompts of one segmenter are of one kind. The label is the phrase,
+  // or kSelectionLabel. Errors: kNotFound (nothing there: is_of_the_picture() is then true), kInvalidArgument (prompts
+  // that are not in the picture), those of PromptModel.
+  Result<Segmented> select(const ImageView& picture, const vision::Prompts& prompts);
+
   // Whether the last kNotFound was about the picture.
   [[nodiscard]] bool is_of_the_picture() const { return of_the_picture_; }
 
@@ -91,12 +101,14 @@ class PictureSegmenter {
   Result<Model*> load(const models::Spec& spec);
   Result<const vision::ObjectDetector*> detector();
   Status check_people(const ImageView& picture);
+  Status refine(const ImageView& picture, Segmented& result) const;
   tl::unexpected<Error> nothing(const std::string& target);
 
   InstalledModels models_;
   SegmentOptions options_;
   std::map<const models::Spec*, Model> loaded_;
   std::optional<vision::ObjectDetector> detector_;
+  std::optional<PromptModel> prompt_model_;
   bool of_the_picture_ = false;
 };
 

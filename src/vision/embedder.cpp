@@ -7,13 +7,13 @@
 
 #include "vision/batches.h"
 #include "vision/graph_checks.h"
+#include "vision/text_input.h"
 
 namespace image_engine::vision {
 namespace {
 
 constexpr std::size_t kMostDimensions = 65'536;
 constexpr std::size_t kTextsARun = 32;  // limits memory: a label file may have tens of thousands of prompts
-constexpr std::array<std::string_view, 3> kTextInputs{"input_ids", "attention_mask", "token_type_ids"};
 
 // A few, short and long, to exercise all of a tower's weights.
 constexpr std::array<std::string_view, 4> kCanaryTexts{
@@ -64,46 +64,18 @@ Result<std::vector<Embedding>> read_vectors(const Tensor& output, std::size_t di
   return vectors;
 }
 
-// Converts integers to an input of 32 or 64 bits.
-void set(Tensor& tensor, std::size_t at, std::int64_t value) {
-  if (tensor.type == ElementType::kInt64)
-    tensor.as<std::int64_t>()[at] = value;
-  else
-    tensor.as<std::int32_t>()[at] = static_cast<std::int32_t>(value);
-}
-
 // The graph's inputs for these ids, each padded to `length` if the graph has a mask or a fixed length.
 std::vector<Tensor> text_inputs(const std::vector<infer::TensorInfo>& graph,
                                 std::span<const std::vector<std::int64_t>> ids, std::size_t length,
                                 std::int64_t padding) {
   std::vector<Tensor> inputs;
-  for (const infer::TensorInfo& info : graph) {
-    Tensor tensor =
-        Tensor::zeros(info.type, {static_cast<std::int64_t>(ids.size()), static_cast<std::int64_t>(length)});
-    for (std::size_t row = 0; row < ids.size(); ++row)
-      for (std::size_t i = 0; i < length; ++i) {
-        const bool there = i < ids[row].size();
-        if (info.name == "input_ids") set(tensor, row * length + i, there ? ids[row][i] : padding);
-        if (info.name == "attention_mask") set(tensor, row * length + i, there ? 1 : 0);
-      }
-    inputs.push_back(std::move(tensor));
-  }
+  for (const infer::TensorInfo& info : graph) inputs.push_back(text_input(info, ids, length, padding));
   return inputs;
 }
 
-// Integers [n, tokens] with a known name.
 Status check_text_inputs(const std::vector<infer::TensorInfo>& inputs, std::size_t context) {
-  for (const infer::TensorInfo& input : inputs) {
-    if (std::ranges::find(kTextInputs, input.name) == kTextInputs.end())
-      return fail(ErrorCode::kCorrupt, "its text graph has an input '" + input.name + "', which is not a text input");
-    const bool whole = input.type == ElementType::kInt64 || input.type == ElementType::kInt32;
-    const bool sound = whole && input.shape.size() == 2 && (input.shape[0] < 0 || input.shape[0] == 1) &&
-                       (input.shape[1] < 0 || static_cast<std::size_t>(input.shape[1]) == context);
-    if (!sound)
-      return fail(ErrorCode::kCorrupt, "its text graph's input '" + input.name + "' is " + shape_text(input.shape) +
-                                           ", not integers [?," + std::to_string(context) + "]");
-  }
-  if (std::ranges::find(inputs, "input_ids", &infer::TensorInfo::name) == inputs.end())
+  for (const infer::TensorInfo& input : inputs) IE_CHECK(check_text_input(input, context));
+  if (std::ranges::find(inputs, kTextIds, &infer::TensorInfo::name) == inputs.end())
     return fail(ErrorCode::kCorrupt, "its text graph has no input 'input_ids'");
   return {};
 }

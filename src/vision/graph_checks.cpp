@@ -131,6 +131,14 @@ Status check_output(const Tensor& tensor, std::size_t items) {
   return {};
 }
 
+Result<bool> yes_or_no(const models::Spec& spec, const char* name) {
+  const auto found = spec.head_options.find(name);
+  if (found == spec.head_options.end() || found->second == "no") return false;
+  if (found->second == "yes") return true;
+  return fail(ErrorCode::kInvalidArgument,
+              std::string("option ") + name + " is '" + found->second + "', not yes or no");
+}
+
 std::string shape_text(const std::vector<std::int64_t>& shape) {
   std::string text = "[";
   for (const auto n : shape) text += (text.size() > 1 ? "," : "") + (n < 0 ? "?" : std::to_string(n));

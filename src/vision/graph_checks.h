@@ -20,7 +20,7 @@ namespace image_engine::vision {
 // of several frames (actions.h).
 Result<preprocess::Plan> plan_of(const models::Spec& spec);
 
-// The other functions return kCorrupt, with messages that continue "model NAME: ".
+// The other functions return kCorrupt where nothing else is said, with messages that continue "model NAME: ".
 
 // The index of the picture among the graph's inputs. Only one named `besides` may exist as well.
 Result<std::size_t> find_picture(const models::Spec& spec, const std::vector<infer::TensorInfo>& inputs,
@@ -33,6 +33,9 @@ Status check_outputs(const std::vector<std::string>& wanted, const std::vector<i
 Result<std::string> find_output(const std::vector<std::string>& wanted, const std::vector<infer::TensorInfo>& outputs);
 // Checks that an output has a row for each of `items` pictures or texts, and only finite numbers.
 Status check_output(const Tensor& tensor, std::size_t items);
+
+// A head's option that is yes or no; no where it is absent. kInvalidArgument: neither.
+Result<bool> yes_or_no(const models::Spec& spec, const char* name);
 
 // "[1,3,?,?]", −1 being "?".
 std::string shape_text(const std::vector<std::int64_t>& shape);

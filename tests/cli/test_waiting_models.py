@@ -88,6 +88,7 @@ DETECTORS = {"yolov8n": ultralytics, "yolov8s": ultralytics, "yolo11n": ultralyt
              "efficientdet-d0": tensorflow_efficientdet}  # fmt: skip
 CLASSIFIERS = {"tao-resnet": np.array([[0.1, 0.7, 0.2]], np.float32), "tao-vit": np.log(np.array([[0.1, 0.7, 0.2]], np.float32)) + 3}
 TENSORRT_ONLY = {"tao-yolov4"}
+PROMPTED = {"mobile-sam", "sam-vit-b", "sam2-hiera-tiny", "clipseg"}  # in test_prompts.py
 
 
 @pytest.mark.parametrize("name", DETECTORS)
@@ -131,7 +132,7 @@ def test_a_graph_for_tensorrt_only(engine, folder):
 
 def test_each_model_that_waits_is_tried_here(engine):
     waiting = {entry["name"] for entry in engine.json("models", "list")["models"] if entry["awaits"]}
-    assert waiting == {*DETECTORS, *CLASSIFIERS, *TENSORRT_ONLY}
+    assert waiting == {*DETECTORS, *CLASSIFIERS, *TENSORRT_ONLY, *PROMPTED}
 
 
 def test_no_name_is_of_two_models(engine):

@@ -372,6 +372,10 @@ TEST_F(Specs, AFileThatTheUserBrings) {
   EXPECT_THAT(registry->find("mien").error().message,
               AllOf(HasSubstr("did you mean \"mine\"?"), HasSubstr("models add mine.pt --as mine")));
   EXPECT_THAT(error_of("models: {m: {task: objects, licence: {name: X}, awaits: {file: m.onnx}}}"), HasSubstr("from"));
+  EXPECT_EQ(
+      error_of("models: {m: {task: x, licence: {name: X}, awaits: {file: a.onnx, from: x}, parts: {a: {file: a.onnx}, "
+               "b: {file: b.onnx}}}}"),
+      "no error");
   EXPECT_THAT(error_of("models: {m: {task: objects, awaits: {file: m.onnx, from: x}}}"), HasSubstr("licence.name"));
   EXPECT_THAT(error_of(with("    awaits: {file: m.onnx, from: x}\n")), HasSubstr("files too"));
   EXPECT_THAT(error_of("models: {m: {task: objects, licence: {name: X}, awaits: {file: a/m.onnx, from: x}}}"),
