@@ -194,12 +194,12 @@ class PlaneReader {
         const std::uint32_t plane_top = top / factor_ * plane.fy, first = cell * plane.fy;
         const std::uint32_t left = plane.size.height - std::min(plane.size.height, plane_top + first);
         const std::uint32_t count = std::clamp<std::uint32_t>(left, 1, plane.fy);
-        average_cells(plane.rows.data() + std::min<size_t>(first, plane.rows.size() - count), count, plane.size.width,
-                      plane.fx, plane.reduced.data());
+        const JSAMPROW* const from = plane.rows.data() + std::min<size_t>(first, plane.rows.size() - count);
+        plane.row = plane.fx * plane.fy == 1 ? *from : plane.reduced.data();
+        if (plane.row != *from) average_cells(from, count, plane.size.width, plane.fx, plane.reduced.data());
       }
       const size_t width = std::min({planes_[0].reduced.size(), planes_[1].reduced.size(), planes_[2].reduced.size()});
-      ycc_to_rgb(planes_[0].reduced.data(), planes_[1].reduced.data(), planes_[2].reduced.data(), resizer.next_row(),
-                 width);
+      ycc_to_rgb(planes_[0].row, planes_[1].row, planes_[2].row, resizer.next_row(), width);
       resizer.commit_row();
     }
   }
@@ -211,6 +211,7 @@ class PlaneReader {
     std::vector<JSAMPLE> samples;
     std::vector<JSAMPROW> rows;
     std::vector<std::uint8_t> reduced;
+    const std::uint8_t* row = nullptr;  // of cells: in `reduced`, or one of `rows` if a cell is one sample
   };
   unsigned factor_;
   JDIMENSION group_rows_;
