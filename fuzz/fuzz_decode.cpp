@@ -1,5 +1,6 @@
 // Pixels, one program a decoder: IE_DECODER names the one whose formats this takes.
 #include <string_view>
+#include <utility>
 
 #include "libraries.h"
 
@@ -35,8 +36,11 @@ constexpr std::string_view decoder_of(MediaFormat format) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, size_t size) {
   const auto file = as_file(data, size);
   if (decoder_of(media::detect_format(file)) != IE_DECODER) return -1;
-  for (const std::uint32_t edge : {0U, 16U}) {
-    const auto decoded = media::decode(file, {.max_edge = edge, .max_pixels = 250'000});
+  LumaAccumulator luma;
+  for (const auto& [edge, is_measured] : {std::pair{0U, false}, {16U, false}, {2U, true}}) {
+    const auto decoded =
+        media::decode(file, {.max_edge = edge, .max_pixels = 250'000, .luma = is_measured ? &luma : nullptr});
+    if (is_measured) luma.finish();
     if (!decoded) continue;
     const auto& image = decoded->image;
     if (image.pixels.size() != image.height * image.row_bytes() || image.pixels.empty()) std::abort();

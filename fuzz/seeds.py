@@ -33,6 +33,7 @@ def pictures():
     exif[0x010F], exif[0x0112], exif[0x0132] = "Maker", 6, "2024:06:01 10:22:03"
     exif[0x8825] = {1: "N", 2: (48.0, 8.0, 0.0), 3: "E", 4: (11.0, 34.0, 0.0)}
     yield "jpeg", encoded(picture, "JPEG", exif=exif)
+    yield "jpeg", encoded(picture, "JPEG", subsampling=0, restart_marker_blocks=2, optimize=True)
     yield "jpeg", encoded(picture, "JPEG", progressive=True)
     yield "jpeg", encoded(picture.convert("CMYK"), "JPEG")
     yield "jpeg", encoded(picture.convert("L"), "JPEG", restart_marker_rows=1)

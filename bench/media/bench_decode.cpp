@@ -57,6 +57,18 @@ void decode(benchmark::State& state) {
 }
 BENCHMARK(decode)->Arg(256)->Arg(640)->Arg(1024)->Arg(0)->Unit(benchmark::kMillisecond);
 
+// As for the quality of a photo: with the statistics of luma.
+void decode_and_measure(benchmark::State& state) {
+  const auto file = picture();
+  LumaAccumulator luma;
+  const media::DecodeOptions options{.max_edge = static_cast<std::uint32_t>(state.range(0)), .luma = &luma};
+  for (auto _ : state) {
+    if (!media::decode(file, options)) return state.SkipWithError("cannot be decoded");
+    benchmark::DoNotOptimize(luma.finish());
+  }
+}
+BENCHMARK(decode_and_measure)->Arg(640)->Unit(benchmark::kMillisecond);
+
 }  // namespace
 }  // namespace image_engine
 

@@ -2,8 +2,11 @@
 #include <array>
 #include <csetjmp>
 #include <cstdio>  // jpeglib.h needs it
+#include <cstdlib>
+#include <cstring>
 #include <optional>
 
+#define JPEG_INTERNALS  // for the cosine transforms
 // clang-format off: jerror.h needs jpeglib.h
 #include <jerror.h>
 #include <jpeglib.h>
@@ -11,6 +14,7 @@
 
 #include "media/colour.h"
 #include "media/decoders.h"
+#include "media/jpeg_scan.h"
 #include "media/libraries.h"
 #include "media/ycc_planes.h"
 
@@ -194,12 +198,12 @@ class PlaneReader {
         const std::uint32_t plane_top = top / factor_ * plane.fy, first = cell * plane.fy;
         const std::uint32_t left = plane.size.height - std::min(plane.size.height, plane_top + first);
         const std::uint32_t count = std::clamp<std::uint32_t>(left, 1, plane.fy);
-        average_cells(plane.rows.data() + std::min<size_t>(first, plane.rows.size() - count), count, plane.size.width,
-                      plane.fx, plane.reduced.data());
+        const JSAMPROW* const from = plane.rows.data() + std::min<size_t>(first, plane.rows.size() - count);
+        plane.row = plane.fx * plane.fy == 1 ? *from : plane.reduced.data();
+        if (plane.row != *from) average_cells(from, count, plane.size.width, plane.fx, plane.reduced.data());
       }
       const size_t width = std::min({planes_[0].reduced.size(), planes_[1].reduced.size(), planes_[2].reduced.size()});
-      ycc_to_rgb(planes_[0].reduced.data(), planes_[1].reduced.data(), planes_[2].reduced.data(), resizer.next_row(),
-                 width);
+      ycc_to_rgb(planes_[0].row, planes_[1].row, planes_[2].row, resizer.next_row(), width);
       resizer.commit_row();
     }
   }
@@ -211,6 +215,7 @@ class PlaneReader {
     std::vector<JSAMPLE> samples;
     std::vector<JSAMPROW> rows;
     std::vector<std::uint8_t> reduced;
+    const std::uint8_t* row = nullptr;  // of cells: in `reduced`, or one of `rows` if a cell is one sample
   };
   unsigned factor_;
   JDIMENSION group_rows_;
@@ -239,19 +244,103 @@ bool read_rows(Decompressor& jpeg, const RowConversion& conversion, RowResizer& 
   return true;
 }
 
-// Reads all rows through a PlaneReader; false when libjpeg failed.
-bool read_planes(Decompressor& jpeg, unsigned factor, LumaAccumulator& luma, RowResizer& resizer) {
-  auto& info = jpeg.info;
+// Those that are absent have no codes.
+std::vector<HuffmanCodes> codes_of(JHUFF_TBL* const (&tables)[NUM_HUFF_TBLS]) {
+  std::vector<HuffmanCodes> codes(NUM_HUFF_TBLS);
+  for (size_t i = 0; i < codes.size(); ++i) {
+    if (tables[i] == nullptr) continue;
+    std::copy_n(tables[i]->bits + 1, codes[i].counts.size(), codes[i].counts.begin());
+    std::copy_n(tables[i]->huffval, codes[i].symbols.size(), codes[i].symbols.begin());
+  }
+  return codes;
+}
+
+// After jpeg_start_decompress, which gives files without tables the standard ones: the only scan of a baseline file, if
+// all components are in it.
+std::optional<JpegScan> open_plain_scan(const jpeg_decompress_struct& info) {
+  const bool is_sequential = !info.progressive_mode && !info.arith_code && info.Ss == 0 && info.Se == DCTSIZE2 - 1 &&
+                             info.Ah == 0 && info.Al == 0;
+  if (!is_sequential || info.comps_in_scan != info.num_components) return std::nullopt;
+  ScanCodes codes;
+  codes.restart_interval = info.restart_interval;
+  codes.dc = codes_of(info.dc_huff_tbl_ptrs);
+  codes.ac = codes_of(info.ac_huff_tbl_ptrs);
+  for (int i = 0; i < info.comps_in_scan; ++i) {
+    const jpeg_component_info& c = *info.cur_comp_info[i];
+    if (&c != &info.comp_info[i]) return std::nullopt;
+    codes.components.push_back({static_cast<size_t>(c.dc_tbl_no), static_cast<size_t>(c.ac_tbl_no)});
+  }
+  const auto* data = reinterpret_cast<const std::byte*>(info.src->next_input_byte);
+  return JpegScan::create(codes, {data, info.src->bytes_in_buffer});
+}
+
+// The samples of a block, from `column` on. Of a flat one they are equal: as libjpeg's transform rounds them, which for
+// means beyond what pictures have is left to it.
+void write_samples(jpeg_decompress_struct& info, int component, CoefficientBlock& block, JSAMPARRAY rows,
+                   JDIMENSION column) {
+  jpeg_component_info& c = info.comp_info[component];
+  constexpr int kMostMean = 4096;  // times 8
+  const int mean = block.values[0] * c.quant_table->quantval[0];
+  if (!block.is_flat || std::abs(mean) > kMostMean)
+    return info.idct->inverse_DCT[component](&info, &c, block.values.data(), rows, column);
+  const int level = std::clamp(((mean + 4) >> 3) + CENTERJSAMPLE, 0, MAXJSAMPLE);
+  for (int y = 0; y < DCTSIZE; ++y) std::memset(rows[y] + column, level, DCTSIZE);
+}
+
+// The next MCU of `scan`, in `column`, as samples; what jpeg_read_raw_data makes of it.
+// False at any fault.
+bool read_mcu(JpegScan& scan, jpeg_decompress_struct& info, JDIMENSION column, JSAMPIMAGE into) {
+  if (!scan.begin_mcu()) return false;
+  CoefficientBlock block;
+  for (int i = 0; i < info.num_components; ++i) {
+    jpeg_component_info& c = info.comp_info[i];
+    const auto across = static_cast<JDIMENSION>(c.h_samp_factor);
+    for (int y = 0; y < c.v_samp_factor; ++y)
+      for (JDIMENSION x = column * across; x < (column + 1) * across; ++x) {
+        if (!scan.read(static_cast<size_t>(i), block)) return false;
+        if (x < c.width_in_blocks) write_samples(info, i, block, into[i] + y * DCTSIZE, x * DCTSIZE);
+      }
+  }
+  return true;
+}
+
+bool read_row_of_mcus(JpegScan& scan, jpeg_decompress_struct& info, JSAMPIMAGE into) {
+  for (JDIMENSION column = 0; column < info.MCUs_per_row; ++column)
+    if (!read_mcu(scan, info, column, into)) return false;
+  return true;
+}
+
+// Reads all rows through a PlaneReader; false when `read_group`, which fills the planes from luma row `top` on, is.
+template <typename ReadGroup>
+bool read_planes(Decompressor& jpeg, unsigned factor, LumaAccumulator& luma, RowResizer& resizer,
+                 ReadGroup read_group) {
+  const auto& info = jpeg.info;
   PlaneReader planes(info, factor);
   luma.begin(info.output_width, info.output_height);
-  while (info.output_scanline < info.output_height) {
-    const std::uint32_t top = info.output_scanline;
-    if (!jpeg.guarded([&] { jpeg_read_raw_data(&info, planes.into(), planes.group_rows()); })) return false;
+  for (std::uint32_t top = 0; top < info.output_height; top += planes.group_rows()) {
+    if (!read_group(planes)) return false;
     if (top == 0) note_early_end(jpeg);
     if (jpeg.ended_before_first_rows) return true;
     planes.pass_on(top, luma, resizer);
   }
   return true;
+}
+
+// By libjpeg, whatever the data are; false when it failed.
+bool read_planes_of_any(Decompressor& jpeg, unsigned factor, LumaAccumulator& luma, RowResizer& resizer) {
+  return read_planes(jpeg, factor, luma, resizer, [&](PlaneReader& planes) {
+    return jpeg.guarded([&] { jpeg_read_raw_data(&jpeg.info, planes.into(), planes.group_rows()); });
+  });
+}
+
+// The same samples of a baseline scan, by JpegScan and libjpeg's transforms. False, and libjpeg's state is as before,
+// if the scan is of another kind or has any fault.
+bool read_planes_of_plain(Decompressor& jpeg, unsigned factor, LumaAccumulator& luma, RowResizer& resizer) {
+  auto scan = open_plain_scan(jpeg.info);
+  return scan &&
+         read_planes(jpeg, factor, luma, resizer,
+                     [&](PlaneReader& planes) { return read_row_of_mcus(*scan, jpeg.info, planes.into()); }) &&
+         scan->ends();
 }
 
 // After the header: whether the scan uses a Huffman table that the file lacks. libjpeg-turbo then uses the standard
@@ -309,12 +398,17 @@ Result<Decoded> decode_jpeg(Bytes file, const DecodeOptions& options, Bytes icc)
 
   const unsigned cell = by_planes ? factor : 1;
   const double scale = info.scale_num / 8.0 / cell;
-  RowResizer resizer({(info.output_width + cell - 1) / cell, (info.output_height + cell - 1) / cell}, target,
-                     full.width * scale, full.height * scale);
+  const auto make_resizer = [&] {
+    return RowResizer({(info.output_width + cell - 1) / cell, (info.output_height + cell - 1) / cell}, target,
+                      full.width * scale, full.height * scale);
+  };
+  RowResizer resizer = make_resizer();
+  const bool is_plain = by_planes && read_planes_of_plain(jpeg, factor, *options.luma, resizer);
   bool whole = true;
-  if (by_planes) {
-    whole = read_planes(jpeg, factor, *options.luma, resizer);
-  } else {
+  if (by_planes && !is_plain) {
+    resizer = make_resizer();
+    whole = read_planes_of_any(jpeg, factor, *options.luma, resizer);
+  } else if (!by_planes) {
     resizer.watch(options.luma);
     whole = read_rows(jpeg, conversion, resizer);
   }
@@ -323,7 +417,7 @@ Result<Decoded> decode_jpeg(Bytes file, const DecodeOptions& options, Bytes icc)
 
   decoded.partial = !whole || jpeg.errors.damaged;
   if (jpeg.errors.text[0] != 0) decoded.warnings.emplace_back(jpeg.errors.text.data());
-  if (!decoded.partial && leaves_data(jpeg, file.size())) {
+  if (!decoded.partial && !is_plain && leaves_data(jpeg, file.size())) {
     decoded.partial = true;
     decoded.warnings.emplace_back("the JPEG's picture ends before its coded data: its tables are damaged");
   }

@@ -1,10 +1,19 @@
 #include "media/ycc_planes.h"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include <algorithm>
 #include <array>
+#include <bit>
+
+#include "core/cpu.h"
 
 namespace image_engine::media {
 namespace {
+
+#define IE_INLINE [[gnu::always_inline]] inline
 
 constexpr size_t kMaxFactor = 8;
 
@@ -12,27 +21,40 @@ constexpr size_t kMaxFactor = 8;
 constexpr size_t kColumnBlock = 1024;
 
 template <unsigned kFx>
-void average_columns(const std::uint16_t* sums, size_t cells, unsigned rows, std::uint8_t* out) {
+IE_INLINE void average_columns(const std::uint16_t* sums, size_t cells, unsigned rows, std::uint8_t* out) {
   const unsigned count = kFx * rows;
+  const auto sum_of = [&](size_t cell) {
+    unsigned sum = count / 2;
+    for (unsigned k = 0; k < kFx; ++k) sum += sums[cell * kFx + k];
+    return sum;
+  };
+  if (std::has_single_bit(count)) {
+    const int shift = std::countr_zero(count);
+    for (size_t cell = 0; cell < cells; ++cell)
+      out[cell] = static_cast<std::uint8_t>(static_cast<std::uint16_t>(sum_of(cell)) >> shift);
+    return;
+  }
   // Division by multiplication: sums are at most 64 · 255, for which this rounding is exact.
   const std::uint32_t reciprocal = (1U << 20) / count + 1;
-  for (size_t cell = 0; cell < cells; ++cell) {
-    std::uint32_t sum = count / 2;
-    for (unsigned k = 0; k < kFx; ++k) sum += sums[cell * kFx + k];
-    out[cell] = static_cast<std::uint8_t>(sum * reciprocal >> 20);
+  for (size_t cell = 0; cell < cells; ++cell) out[cell] = static_cast<std::uint8_t>(sum_of(cell) * reciprocal >> 20);
+}
+
+IE_INLINE void average_columns_by(unsigned fx, const std::uint16_t* sums, size_t cells, unsigned rows,
+                                  std::uint8_t* out) {
+  switch (fx) {
+    case 1:
+      return average_columns<1>(sums, cells, rows, out);
+    case 2:
+      return average_columns<2>(sums, cells, rows, out);
+    case 4:
+      return average_columns<4>(sums, cells, rows, out);
+    default:
+      return average_columns<kMaxFactor>(sums, cells, rows, out);
   }
 }
 
-using AverageColumns = void (*)(const std::uint16_t*, size_t, unsigned, std::uint8_t*);
-constexpr std::array<AverageColumns, kMaxFactor + 1> kAverage = {
-    nullptr, average_columns<1>, average_columns<2>, nullptr, average_columns<4>, nullptr, nullptr,
-    nullptr, average_columns<8>};
-
-std::uint8_t clamp(std::int32_t value) { return static_cast<std::uint8_t>(std::clamp(value, 0, 255)); }
-
-}  // namespace
-
-void average_cells(const std::uint8_t* const* rows, size_t row_count, size_t width, unsigned fx, std::uint8_t* out) {
+IE_INLINE void average(const std::uint8_t* const* rows, size_t row_count, size_t width, unsigned fx,
+                       std::uint8_t* out) {
   std::array<std::uint16_t, kColumnBlock> sums;
   for (size_t left = 0; left < width; left += kColumnBlock) {
     const size_t columns = std::min(kColumnBlock, width - left);
@@ -42,7 +64,7 @@ void average_cells(const std::uint8_t* const* rows, size_t row_count, size_t wid
       for (size_t x = 0; x < columns; ++x) sums[x] = static_cast<std::uint16_t>(sums[x] + row[x]);
     }
     const size_t whole = columns / fx;
-    kAverage[fx](sums.data(), whole, static_cast<unsigned>(row_count), out + left / fx);
+    average_columns_by(fx, sums.data(), whole, static_cast<unsigned>(row_count), out + left / fx);
     if (const size_t rest = columns - whole * fx; rest > 0) {
       unsigned sum = 0;
       for (size_t x = whole * fx; x < columns; ++x) sum += sums[x];
@@ -52,16 +74,86 @@ void average_cells(const std::uint8_t* const* rows, size_t row_count, size_t wid
   }
 }
 
+// One pixel; 1.402, 0.344136, 0.714136, 1.772 times 2¹⁶.
+IE_INLINE void convert(std::uint8_t y, std::uint8_t cb, std::uint8_t cr, std::uint8_t& red, std::uint8_t& green,
+                       std::uint8_t& blue) {
+  constexpr std::int32_t kHalf = 1 << 15;
+  const auto clamp = [](std::int32_t value) { return static_cast<std::uint8_t>(std::clamp(value, 0, 255)); };
+  const std::int32_t luma = y, b = cb - 128, r = cr - 128;
+  red = clamp(luma + ((91881 * r + kHalf) >> 16));
+  green = clamp(luma - ((22554 * b + 46802 * r + kHalf) >> 16));
+  blue = clamp(luma + ((116130 * b + kHalf) >> 16));
+}
+
+using Average = void (*)(const std::uint8_t* const*, size_t, size_t, unsigned, std::uint8_t*);
+using ToRgb = void (*)(const std::uint8_t*, const std::uint8_t*, const std::uint8_t*, std::uint8_t*, size_t);
+
+void average_anywhere(const std::uint8_t* const* rows, size_t row_count, size_t width, unsigned fx, std::uint8_t* out) {
+  average(rows, row_count, width, fx, out);
+}
+void to_rgb_anywhere(const std::uint8_t* y, const std::uint8_t* cb, const std::uint8_t* cr, std::uint8_t* rgb,
+                     size_t count) {
+  for (size_t i = 0; i < count; ++i) convert(y[i], cb[i], cr[i], rgb[i * 3], rgb[i * 3 + 1], rgb[i * 3 + 2]);
+}
+
+#if defined(__x86_64__)
+[[gnu::target("avx2")]] void average_avx2(const std::uint8_t* const* rows, size_t row_count, size_t width, unsigned fx,
+                                          std::uint8_t* out) {
+  average(rows, row_count, width, fx, out);
+}
+
+constexpr size_t kGroup = 16;  // pixels that are interleaved at once
+
+// For each of three channels, and each 16 bytes of interleaved pixels: which sample goes where; 0x80: none.
+constexpr auto kPlaces = [] {
+  std::array<std::array<std::array<std::uint8_t, kGroup>, 3>, 3> places{};
+  for (size_t channel = 0; channel < 3; ++channel)
+    for (size_t byte = 0; byte < kGroup * 3; ++byte)
+      places[channel][byte / kGroup][byte % kGroup] =
+          byte % 3 == channel ? static_cast<std::uint8_t>(byte / 3) : std::uint8_t{0x80};
+  return places;
+}();
+
+[[gnu::target("avx2")]] inline __m128i place(const std::uint8_t* samples, const std::uint8_t* places) {
+  return _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(samples)),
+                          _mm_loadu_si128(reinterpret_cast<const __m128i*>(places)));
+}
+
+[[gnu::target("avx2")]] void to_rgb_avx2(const std::uint8_t* y, const std::uint8_t* cb, const std::uint8_t* cr,
+                                         std::uint8_t* rgb, size_t count) {
+  constexpr size_t kBlock = 4 * kGroup;
+  std::array<std::array<std::uint8_t, kBlock>, 3> planes;
+  size_t i = 0;
+  for (; i + kBlock <= count; i += kBlock) {
+    for (size_t k = 0; k < kBlock; ++k)
+      convert(y[i + k], cb[i + k], cr[i + k], planes[0][k], planes[1][k], planes[2][k]);
+    for (size_t k = 0; k < kBlock; k += kGroup)
+      for (size_t part = 0; part < 3; ++part) {
+        __m128i bytes = _mm_setzero_si128();
+        for (size_t channel = 0; channel < 3; ++channel)
+          bytes = _mm_or_si128(bytes, place(&planes[channel][k], kPlaces[channel][part].data()));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(rgb + (i + k) * 3 + part * kGroup), bytes);
+      }
+  }
+  to_rgb_anywhere(y + i, cb + i, cr + i, rgb + i * 3, count - i);
+}
+
+const Average kAverage = cpu_uses(CpuLevel::kAvx2) ? average_avx2 : average_anywhere;
+const ToRgb kToRgb = cpu_uses(CpuLevel::kAvx2) ? to_rgb_avx2 : to_rgb_anywhere;
+#else
+constexpr Average kAverage = average_anywhere;
+constexpr ToRgb kToRgb = to_rgb_anywhere;
+#endif
+
+}  // namespace
+
+void average_cells(const std::uint8_t* const* rows, size_t row_count, size_t width, unsigned fx, std::uint8_t* out) {
+  kAverage(rows, row_count, width, fx, out);
+}
+
 void ycc_to_rgb(const std::uint8_t* y, const std::uint8_t* cb, const std::uint8_t* cr, std::uint8_t* rgb,
                 size_t count) {
-  // 1.402, 0.344136, 0.714136, 1.772 times 2¹⁶.
-  constexpr std::int32_t kHalf = 1 << 15;
-  for (size_t i = 0; i < count; ++i) {
-    const std::int32_t luma = y[i], b = cb[i] - 128, r = cr[i] - 128;
-    rgb[i * 3] = clamp(luma + ((91881 * r + kHalf) >> 16));
-    rgb[i * 3 + 1] = clamp(luma - ((22554 * b + 46802 * r + kHalf) >> 16));
-    rgb[i * 3 + 2] = clamp(luma + ((116130 * b + kHalf) >> 16));
-  }
+  kToRgb(y, cb, cr, rgb, count);
 }
 
 }  // namespace image_engine::media

@@ -52,24 +52,26 @@ constexpr ResampleLoops kPortable{across_portable, down_portable};
 #if defined(__x86_64__)
 #define IE_AVX2 gnu::target("avx2")
 
-// Four taps at once: pixels 0 and 1 in the low half, 2 and 3 in the high one, each as the pairs (r r)(g g)(b b)(0 0).
+// Four taps at once, each channel's in pairs of pixels: (r0 r1)(r2 r3)(g0 g1)(g2 g3) in the low half, (b0 b1)(b2 b3) in
+// the high one.
 [[IE_AVX2]] void across_avx2(const FixedTaps& taps, const std::uint8_t* row, std::uint8_t* out) {
-  const __m256i pairs = _mm256_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1,  //
-                                         6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1);
-  const __m256i halves = _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1);
+  const __m256i pairs = _mm256_setr_epi8(0, -1, 3, -1, 6, -1, 9, -1, 1, -1, 4, -1, 7, -1, 10, -1,  //
+                                         2, -1, 5, -1, 8, -1, 11, -1, -1, -1, -1, -1, -1, -1, -1, -1);
   const __m128i half = _mm_set1_epi32(1 << (taps.precision - 1)), shift = _mm_cvtsi32_si128(taps.precision);
-  for (std::size_t x = 0; x < taps.first.size(); ++x) {
-    const std::uint8_t* pixel = row + std::size_t{taps.first[x]} * 3;
-    const std::int16_t* weight = taps.weights.data() + x * taps.stride;
+  const std::uint32_t *firsts = taps.first.data(), *counts = taps.count.data();
+  const std::int16_t* weights = taps.weights.data();
+  const std::size_t outputs = taps.first.size(), stride = taps.stride;
+  for (std::size_t x = 0; x < outputs; ++x, weights += stride) {
+    const std::uint8_t* pixel = row + std::size_t{firsts[x]} * 3;
+    const std::size_t count = counts[x];
     __m256i sum = _mm256_setzero_si256();
-    for (std::size_t k = 0; k < taps.count[x]; k += kTapGroup) {
-      const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(pixel + k * 3));
+    for (std::size_t k = 0; k < count; k += kTapGroup, pixel += kTapGroup * 3) {
+      const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(pixel));
       const __m256i samples = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(bytes), pairs);
-      const __m128i four = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(weight + k));
-      const __m256i weights = _mm256_permutevar8x32_epi32(_mm256_castsi128_si256(four), halves);
-      sum = _mm256_add_epi32(sum, _mm256_madd_epi16(samples, weights));
+      const __m128i four = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(weights + k));
+      sum = _mm256_add_epi32(sum, _mm256_madd_epi16(samples, _mm256_broadcastq_epi64(four)));
     }
-    const __m128i whole = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+    const __m128i whole = _mm_hadd_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
     const __m128i words = _mm_packs_epi32(_mm_sra_epi32(_mm_add_epi32(whole, half), shift), _mm_setzero_si128());
     const int rgb = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
     std::memcpy(out + x * 3, &rgb, sizeof rgb);  // the fourth byte is overwritten by the next pixel

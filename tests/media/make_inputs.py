@@ -1,8 +1,8 @@
 """Makes the pictures, videos and metadata that the media tests read, with what independent programs say of them.
 
 usage: make_inputs.py FOLDER [SAMPLES]
-Writes FOLDER/manifest.json: {"pictures": [{file, references: [{edge, file}]}], "photos": [{format, …}], "tags": [...],
-"videos": [...]}. References are PPM files of a full decode by another program, resized by Pillow (LANCZOS): Pillow's
+Writes FOLDER/manifest.json: {"pictures": [{file, references: [{edge, file}]}], "plain_jpegs": [file],
+"photos": [{format, …}], "tags": [...], "videos": [...]}. References are PPM files of a full decode by another program, resized by Pillow (LANCZOS): Pillow's
 own decode, and for what it does not read the format's reference decoder (djxl, heif-convert, dcraw). A picture whose
 decoder is missing is left out. "photos" are those of SAMPLES, as they are and written anew in one format after the
 other. Tags are exiftool's, videos ffprobe's.
@@ -32,6 +32,7 @@ class Maker:
     def __init__(self, folder):
         self.folder = folder
         self.pictures = []
+        self.plain = []
         self.photos = []
         self.tags = []
         self.videos = []
@@ -171,6 +172,35 @@ def make_jpegs(m, pictures):
     if m.run("vips", "icc_transform", m.path("source.png"), m.path("jpeg_icc_p3.jpg[Q=95]"), "p3"):
         m.expect_decoded("jpeg_icc_p3.jpg")
     make_inks(m, p)
+
+
+def make_plain(m):
+    """Baseline files as cameras and programs write them: 13 sizes, 12 qualities, all subsamplings, restart markers, own Huffman tables."""
+    random = np.random.default_rng(4)
+    for i in range(156):
+        width, height = 97 + i % 13 * 17, 83 + i % 11 * 13
+        x, y = np.meshgrid(np.arange(width), np.arange(height))
+        waves = np.stack([127 + 90 * np.sin(x / (3 + i % 7)), 127 + 120 * np.cos(y / (2 + i % 5)), (x + y) % 256], 2)
+        noise = random.normal(0, 1 + i % 4 * 20, waves.shape) * (x > width // 2)[..., None]
+        picture = Image.fromarray(np.clip(waves + noise, 0, 255).astype(np.uint8))
+        name = f"plain_{i}.jpg"
+        restarts = [{}, {}, {"restart_marker_rows": 1}, {"restart_marker_blocks": 1 + i % 19}][i % 4]
+        picture.save(m.path(name), quality=(5, 15, 30, 45, 60, 70, 75, 80, 85, 90, 95, 100)[i % 12], subsampling=i // 12 % 3,
+                     optimize=i % 5 == 0, **restarts)  # fmt: skip
+        m.plain.append(name)
+        # As many MCUs with their blocks laid out another way: 4:4:0 of 4:2:2, 4:1:1 of 4:2:0. The picture is a muddle, but a valid one.
+        size, factors = {
+            0: ((width, height), 0x11),
+            1: ((height, width), 0x12),
+            2: ((-(-width // 16) * 32 - 5, -(-height // 16) * 8 - 3), 0x41),
+        }[i // 12 % 3]
+        if factors != 0x11:
+            jpeg = bytearray(pathlib.Path(m.path(name)).read_bytes())
+            frame = jpeg.index(b"\xff\xc0") + 5
+            jpeg[frame : frame + 4] = struct.pack(">HH", size[1], size[0])
+            jpeg[frame + 6] = factors
+            pathlib.Path(m.path(f"plain_{i}_other.jpg")).write_bytes(jpeg)
+            m.plain.append(f"plain_{i}_other.jpg")
 
 
 def make_inks(m, p):
@@ -485,6 +515,7 @@ def main():
     for make in (make_jpegs, make_pngs, make_webps, make_gifs, make_tiffs, make_bmps, make_modern):
         make(m, pictures)
     make_large(m)
+    make_plain(m)
     make_greys(m, pictures[0])
     make_dng(m, "raw.dng", pictures[0])
     m.expect_decoded("raw.dng")
@@ -492,7 +523,7 @@ def main():
         make_photos(m, pathlib.Path(sys.argv[2]))
     make_tags(m)
     make_videos(m)
-    manifest = {"pictures": m.pictures, "photos": m.photos, "tags": m.tags, "videos": m.videos}
+    manifest = {"pictures": m.pictures, "plain_jpegs": m.plain, "photos": m.photos, "tags": m.tags, "videos": m.videos}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     print({k: len(v) for k, v in manifest.items()})
 
