@@ -404,10 +404,11 @@ Result<int> run_segment(const Context& context, const SegmentFlags& flags) {
   if (prompts) IE_CHECK(check_one_photo(flags, photos));
   IE_TRY(OutputPlan plan, output_plan(flags, photos));
   IE_TRY(const OutputFolder folder, OutputFolder::create(context, plan.folder, photos, flags.force));
-  IE_TRY(
-      pipeline::PictureSegmenter segmenter,
-      pipeline::PictureSegmenter::open(
-          context.config, {.model = flags.model, .refine = !flags.rough, .closed_form = flags.matting == kClosedForm}));
+  IE_TRY(pipeline::PictureSegmenter segmenter,
+         pipeline::PictureSegmenter::open(context.config, {.model = flags.model,
+                                                           .refine = !flags.rough,
+                                                           .closed_form = flags.matting == kClosedForm,
+                                                           .stop = interruption()}));
   worker::PoolOptions options = pipeline::pool_options(context.config);
   options.workers = 1;
   IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(options));

@@ -188,7 +188,7 @@ Status PictureSegmenter::check_people(const ImageView& picture) {
 Status PictureSegmenter::refine(const ImageView& picture, Segmented& result) const {
   const auto start = std::chrono::steady_clock::now();
   if (options_.closed_form) {
-    IE_TRY(result.matte, vision::closed_form_matte(picture, result.matte));
+    IE_TRY(result.matte, vision::closed_form_matte(picture, result.matte, options_.stop));
   }
   result.alpha = options_.refine
                      ? vision::refine_alpha(picture, result.matte, static_cast<int>(models_.config().worker_count()))

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,7 @@ struct SegmentOptions {
   std::string model = "auto";  // of the task segmentation, or for prompts prompted-segmentation
   bool refine = true;          // along the picture's edges; false: the model's matte, only interpolated
   bool closed_form = false;    // before that, the matte's edges are those of closed-form matting (vision/closed_form.h)
+  std::stop_token stop;        // of closed-form matting, which takes seconds
 };
 
 struct Segmented {

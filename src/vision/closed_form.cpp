@@ -182,8 +182,9 @@ double dot(const std::vector<double>& a, const std::vector<double>& b) {
 }
 
 // The unknown values for which L · values + kPrior · (values − guess) is 0 there, by conjugate gradients from the guess
-// on, with the diagonal as preconditioner.
-void solve(const MattingLaplacian& laplacian, const Unknowns& all, std::vector<double>& guess) {
+// on, with the diagonal as preconditioner; until a stop is requested.
+void solve(const MattingLaplacian& laplacian, const Unknowns& all, const std::stop_token& stop,
+           std::vector<double>& guess) {
   std::vector<double> values = all.known;  // of all places: those of a vector of the unknown ones, else zeros
   const auto fill = [&](const std::vector<double>& unknown) {
     for (std::size_t i = 0; i < unknown.size(); ++i) values[all.place[i]] = unknown[i];
@@ -202,7 +203,7 @@ void solve(const MattingLaplacian& laplacian, const Unknowns& all, std::vector<d
   std::vector<double> direction = scaled(residual);
   double size = dot(residual, direction);
   const double least = size * kResidual * kResidual;
-  for (int step = 0; step < kMostSteps && size > least; ++step) {
+  for (int step = 0; step < kMostSteps && size > least && !stop.stop_requested(); ++step) {
     fill(direction);
     std::vector<double> turned = laplacian.product(values);
     for (std::size_t i = 0; i < turned.size(); ++i) turned[i] += kPrior * direction[i];
@@ -222,7 +223,7 @@ void solve(const MattingLaplacian& laplacian, const Unknowns& all, std::vector<d
 
 }  // namespace
 
-Result<Matte> closed_form_matte(const ImageView& picture, const Matte& matte) {
+Result<Matte> closed_form_matte(const ImageView& picture, const Matte& matte, const std::stop_token& stop) {
   const Unknowns all = unknowns_of(matte);
   if (all.place.empty() || all.place.size() == matte.alpha.size()) return matte;
   preprocess::Plan plan{.width = matte.width, .height = matte.height};
@@ -230,7 +231,8 @@ Result<Matte> closed_form_matte(const ImageView& picture, const Matte& matte) {
   IE_TRY(const preprocess::Prepared reduced_picture, preprocess::prepare(plan, picture));
   std::vector<double> alpha;
   for (const std::uint32_t place : all.place) alpha.push_back(static_cast<double>(matte.alpha[place]));
-  solve(MattingLaplacian(reduced_picture.tensor.as<float>(), all), all, alpha);
+  solve(MattingLaplacian(reduced_picture.tensor.as<float>(), all), all, stop, alpha);
+  if (stop.stop_requested()) return fail(ErrorCode::kInterrupted, "stopped while the edges were computed");
   Matte result{matte.width, matte.height, {all.known.begin(), all.known.end()}};
   for (std::size_t i = 0; i < alpha.size(); ++i)
     result.alpha[all.place[i]] = static_cast<float>(std::clamp(alpha[i], 0.0, 1.0));

@@ -1,5 +1,7 @@
 #include "vision/phrase_segmenter.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -56,7 +58,10 @@ Result<PhraseSegmenter> PhraseSegmenter::create(const models::Spec& spec, std::u
 
 Result<Matte> PhraseSegmenter::segment(const ImageView& picture, std::string_view phrase) const {
   IE_TRY(preprocess::Prepared prepared, preprocess::prepare(plan_, picture));
-  const std::vector<std::int64_t> ids = tokenizer_->encode(phrase, context_);
+  const std::vector<std::int64_t> ids = tokenizer_->encode(phrase, context_ + 1);
+  if (ids.size() > context_)
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("the text is too long for {}, which reads {} tokens: use fewer words", model_, context_));
   const std::size_t length = fixed_length_ ? context_ : ids.size();
   std::vector<Tensor> inputs;
   for (std::size_t i = 0; i < session_->inputs().size(); ++i)
