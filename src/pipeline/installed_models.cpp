@@ -29,7 +29,7 @@ struct OwnVersion {
 };
 constexpr OwnVersion kOwnVersions[] = {
     {kObjectsStage, ".2"},  // panoramas in tiles
-    {kTextStage, ".2"},     // closer looks, spaces
+    {kTextStage, ".3"},     // closer looks, spaces, boxes of large pictures
 };
 
 // A test picture to compare a model's precisions: smooth and fine detail of every brightness and hue.

@@ -36,7 +36,7 @@ constexpr double kWholePicture = 2. / 3;   // of the short edge: a box this larg
 constexpr float kTriedConfidence = 0.3F;
 constexpr float kLetterConfidence = 0.75F;  // of a single character: round things resemble an O
 constexpr double kCloser = 3.2;             // a second look's pixels for one of the small picture
-constexpr double kCloserPixels = 5e5;       // of all its places together: less close where there are more
+constexpr double kCloserPixels = 2.5e5;     // of all its places together: less close where there are more
 constexpr double kLineRatio = 3;            // of a line's width to its height: what a second look needs to see
 // read() of large pictures.
 constexpr double kSmallLine = 24;       // height of a box in the detector's input below which it looks closer
