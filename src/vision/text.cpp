@@ -69,11 +69,11 @@ Result<Normalisation> normalisation_of(const models::InputSpec& input) {
 
 // One float32 picture with any number of rows, or those named, and any number of columns, or those named.
 Status check_picture(const infer::TensorInfo& info, std::int64_t height, std::int64_t width) {
-  const std::array<std::int64_t, 4> planned{-1, 3, height, width};
+  const std::array<std::int64_t, 4> planned{1, 3, height, width};
   const auto fits = [](std::int64_t has, std::int64_t gets) { return has < 0 || has == gets; };
   if (info.type == ElementType::kFloat32 && std::ranges::equal(info.shape, planned, fits)) return {};
   return fail(ErrorCode::kCorrupt, "its graph's input '" + info.name + "' is " + shape_text(info.shape) +
-                                       ", not float32 [?,3," + std::to_string(height) + "," + std::to_string(width) +
+                                       ", not float32 [1,3," + std::to_string(height) + "," + std::to_string(width) +
                                        "] (-1: any)");
 }
 
