@@ -129,6 +129,13 @@ std::vector<const models::Spec*> InstalledModels::all(std::string_view task) con
   return installed;
 }
 
+const models::Spec* InstalledModels::best(std::string_view task, const Fits& fits) const {
+  const models::Spec* best = nullptr;
+  for (const models::Spec* spec : all(task))
+    if (fits(*spec) && (best == nullptr || spec->preference > best->preference)) best = spec;
+  return best;
+}
+
 Result<infer::Chosen> InstalledModels::picture_session(const models::Spec& spec, int threads, Rows rows) const {
   return session_on(config_.inference.device, spec, threads, rows);
 }

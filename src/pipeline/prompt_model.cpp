@@ -59,9 +59,8 @@ Result<PromptModel> PromptModel::load(const InstalledModels& models, const std::
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("the model {} does not take {}: its head is {}", named->name, kind.takes, named->head));
   }
-  const models::Spec* best = nullptr;
-  for (const models::Spec* spec : models.all(models::kPromptedTask))
-    if (spec->head == kind.head && (best == nullptr || spec->preference > best->preference)) best = spec;
+  const models::Spec* const best =
+      models.best(models::kPromptedTask, [&](const models::Spec& spec) { return spec.head == kind.head; });
   if (best == nullptr) return none_installed(models, kind.head, kind.takes);
   return kind.load(models, *best);
 }
