@@ -97,12 +97,23 @@ Status finish_vectors(Run& run, RunStages& stages) {
   return run.cancelled() ? Status() : stages.meaning().change_model();
 }
 
+// Whether models are sure to be needed, and headers take long enough to load them meanwhile.
+bool has_many_photos(const std::vector<store::KnownFile>& files) {
+  constexpr std::ptrdiff_t kMany = 100;
+  return std::ranges::count(files, MediaKind::kPhoto, [](const store::KnownFile& file) { return file.seen.kind; }) >=
+         kMany;
+}
+
 Status passes(Run& run) {
   const PhaseClock::Scope other(run.clock, run.report.other);
   IE_TRY(const std::vector<store::KnownFile> headers, scan(run));
+  RunStages stages(run);
+  if (has_many_photos(headers)) {
+    IE_CHECK(stages.choose());
+    stages.load_ahead();
+  }
   IE_CHECK(read_and_index_headers(run, headers));
   if (!run.cancelled()) IE_CHECK(run.writer.pair_live_photos());
-  RunStages stages(run);
   if (!run.cancelled()) IE_CHECK(read_and_divide_contents(run, stages));
   if (!run.cancelled()) IE_CHECK(read_videos(run, stages));
   if (!run.cancelled()) IE_CHECK(read_sounds(run, stages));
@@ -163,7 +174,11 @@ Result<AnalyzeReport> analyze(const AnalyzeOptions& options, store::WriterLock l
   IE_TRY(const GpuDecoding decoding, start_gpu_decoding(options.config, workers));
   if (decoding.decoder) workers.niceness = kNicenessBesideGpu;
   IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(std::move(workers)));
-  clock.follow(*pool);
+  clock.follow([&pool = *pool, gpu = decoding.decoder.get()] {
+    std::vector<int> processes = pool.process_ids();
+    if (gpu != nullptr) processes.push_back(gpu->process_id());
+    return processes;
+  });
   describe_tensorrt(options.config, report);
   const gpu::LaneRecording lanes(!options.trace.empty());
   const DiskWaits disk;

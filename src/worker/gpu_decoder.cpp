@@ -486,6 +486,11 @@ std::optional<Error> GpuDecoder::failure() const {
   return state_->failure;
 }
 
+int GpuDecoder::process_id() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->process_id;
+}
+
 bool GpuDecoder::has_engine() const {
   const std::lock_guard lock(state_->mutex);
   return state_->hello.has_engine != 0;

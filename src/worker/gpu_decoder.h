@@ -95,6 +95,7 @@ class GpuDecoder {
   // Why it decodes nothing any more: it could not start, or died too often.
   [[nodiscard]] std::optional<Error> failure() const;
   [[nodiscard]] bool has_engine() const;
+  [[nodiscard]] int process_id() const;  // below 0: it has none now
   // The sandbox layers that do not hold, by name; empty until it is ready.
   [[nodiscard]] std::vector<std::string> missing() const;
 
