@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from engine import FAILED, ROOT, SAMPLES, USAGE
 from PIL import Image
+from picture_files import jpeg
 
 PHOTOS = SAMPLES / "photos"
 MODELS = ROOT / "build/models"
@@ -88,6 +89,25 @@ def test_a_broken_model_is_left_out(engine, library, tmp_path):
     assert any(note.startswith("objects: left out") for note in document["report"]["notes"])
     verify = engine.run("models", "verify", "nanodet")
     assert verify.code == FAILED and b"nanodet.onnx" in verify.err + verify.out
+
+
+def test_models_of_many_photos_load_while_headers_are_read(engine, tmp_path):
+    folder, models = tmp_path / "many", tmp_path / "models"
+    folder.mkdir()
+    for i in range(110):
+        (folder / f"{i}.jpg").write_bytes(jpeg(seed=i))
+    shutil.copytree(MODELS / "nanodet", models / "nanodet")
+    weights = models / "nanodet/nanodet.onnx"
+    weights.write_bytes(bytes(weights.stat().st_size))
+    broken = analyze(engine, folder, models=models)
+    assert len(broken["assets"]) == 110 and all("quality" in asset for asset in broken["assets"])
+    assert len([note for note in broken["report"]["notes"] if note.startswith("objects: left out")]) == 1
+    more = tmp_path / "more"
+    shutil.copytree(folder, more)
+    for i in range(110, 220):
+        (more / f"{i}.jpg").write_bytes(jpeg(seed=i))
+    assets = analyze(engine, more)["assets"]
+    assert len(assets) == 220 and all(len(objects_records(asset)) == 1 for asset in assets)
 
 
 def test_what_lacks_the_usual_models_record_is_stale(engine, library):
