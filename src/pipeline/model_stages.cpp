@@ -10,6 +10,7 @@
 #include "core/json.h"
 #include "pipeline/action_stages.h"
 #include "pipeline/segmentation_stage.h"
+#include "vision/drawings.h"
 #include "vision/objects.h"
 #include "vision/text.h"
 #include "vision/tiled_objects.h"
@@ -25,7 +26,15 @@ constexpr double kLeastScene = 0.15;
 
 constexpr std::string_view kCpuDevice = "cpu";  // as in infer::Placement
 
-StageOutput objects_found(const vision::ObjectDetector& detector, const std::vector<vision::DetectedObject>& objects) {
+bool is_drawing_for(const vision::ObjectDetector& detector, const StageInput& input) {
+  return detector.least_in_drawings() > 0 &&
+         input.of_condensed_or_pixels([](const auto& picture) { return vision::is_flat_drawing(picture); });
+}
+
+StageOutput objects_found(const vision::ObjectDetector& detector, std::vector<vision::DetectedObject> objects,
+                          bool is_drawing) {
+  if (is_drawing)
+    std::erase_if(objects, [&](const auto& object) { return object.confidence < detector.least_in_drawings(); });
   json list = json::array();
   std::map<std::string, store::FoundObjects> by_name;
   for (const vision::DetectedObject& object : objects) {
@@ -84,22 +93,29 @@ Status load_objects(const Models& models, const models::Spec& spec, PictureStage
   // Batches do not help on the CPU.
   if (!detector->takes_several() || detector->session().placement().device == kCpuDevice) stage.batch = 1;
   stage.prepare = [detector](const StageInput& input) -> Result<StageWork> {
-    if (!vision::needs_tiles(input.full_width, input.full_height) || !input.larger)
-      return detector->prepare(input.picture, input.full_width, input.full_height);
+    const bool is_drawing = is_drawing_for(*detector, input);
+    if (!vision::needs_tiles(input.full_width, input.full_height) || !input.larger) {
+      IE_TRY(preprocess::Prepared prepared, detector->prepare(input.picture, input.full_width, input.full_height));
+      prepared.is_drawing = is_drawing;
+      return prepared;
+    }
     IE_TRY(const ImageView large, input.larger(tiled_edge(*detector, input.full_width, input.full_height)));
-    IE_TRY(const auto objects, detect_in_tiles(*detector, large, input.full_width, input.full_height));
-    return objects_found(*detector, objects);
+    IE_TRY(auto objects, detect_in_tiles(*detector, large, input.full_width, input.full_height));
+    return objects_found(*detector, std::move(objects), is_drawing);
   };
-  stage.prepare_made = [detector](const preprocess::MadeInput& made, preprocess::FullSize full) -> Result<StageWork> {
-    return detector->prepare(made, full);
+  stage.prepare_made = [detector](const StageInput& input, const preprocess::MadeInput& made) -> Result<StageWork> {
+    IE_TRY(preprocess::Prepared prepared, detector->prepare(made, {input.full_width, input.full_height}));
+    prepared.is_drawing = is_drawing_for(*detector, input);
+    return prepared;
   };
   offer_gpu_input(detector->plan(), false, detector->session(), stage);
   stage.run = [detector](std::span<StageWork> works) -> Result<std::vector<StageOutput>> {
     std::vector<StageWork*> inputs;  // panoramas have their objects already
     for (StageWork& work : works)
       if (std::holds_alternative<preprocess::Prepared>(work)) inputs.push_back(&work);
-    IE_TRY(const auto all, run_inputs(inputs, [&](const auto& prepared) { return detector->detect(prepared); }));
-    for (std::size_t i = 0; i < inputs.size(); ++i) *inputs[i] = objects_found(*detector, all[i]);
+    IE_TRY(auto all, run_inputs(inputs, [&](const auto& prepared) { return detector->detect(prepared); }));
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      *inputs[i] = objects_found(*detector, std::move(all[i]), std::get<preprocess::Prepared>(*inputs[i]).is_drawing);
     std::vector<StageOutput> outputs;
     for (StageWork& work : works) outputs.push_back(std::move(std::get<StageOutput>(work)));
     return outputs;
@@ -112,8 +128,8 @@ Status load_embedding(const Models& models, const models::Spec& spec, PictureSta
   stage.prepare = [embedder](const StageInput& input) -> Result<StageWork> {
     return embedder->prepare(input.picture, {input.full_width, input.full_height});
   };
-  stage.prepare_made = [embedder](const preprocess::MadeInput& made, preprocess::FullSize full) -> Result<StageWork> {
-    return embedder->prepare(made, full);
+  stage.prepare_made = [embedder](const StageInput& input, const preprocess::MadeInput& made) -> Result<StageWork> {
+    return embedder->prepare(made, {input.full_width, input.full_height});
   };
   offer_gpu_input(embedder->plan(), true, embedder->session(), stage);
   const std::string data = json_text(json{{"dimensions", stage.dimensions}});

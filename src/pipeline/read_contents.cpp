@@ -474,7 +474,7 @@ class ContentPass {
     if (number != gpu_inputs_.end() && !vision::needs_tiles(input.full_width, input.full_height))
       made = source.made_input(number->second, picture);
     if (!made) return stage.prepare(input);
-    return stage.prepare_made(*made, {input.full_width, input.full_height});
+    return stage.prepare_made(input, *made);
   }
 
   // Prepares the picture and, where the stage takes one at a time, runs it. Gives the time that no model took.

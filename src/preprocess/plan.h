@@ -84,8 +84,9 @@ struct FullSize {
 struct Prepared {
   Tensor tensor;  // [1, 3, H, W] or [1, H, W, 3]
   Placement placement;
-  FullSize picture;  // that the tensor was made from
-  FullSize full;     // as given
+  FullSize picture;         // that the tensor was made from
+  FullSize full;            // as given
+  bool is_drawing = false;  // as far as whoever prepared it has found out
 };
 // Positions are computed from `full`, so that rounding of a reduced picture's edges shifts nothing. Errors:
 // kInvalidArgument for an empty picture or an invalid plan. Thread-safe.
