@@ -41,7 +41,7 @@ class PhotoSource {
   // Of a model, made on the GPU of the first reply's picture; none: it is to be made of its pixels.
   [[nodiscard]] std::optional<preprocess::MadeInput> made_input(std::uint32_t number,
                                                                 const worker::Picture& picture) const {
-    GpuRow row = on_gpu_ ? on_gpu_->input(number) : nullptr;
+    GpuRow row = on_gpu_ ? on_gpu_->input(number) : GpuRow{};
     if (!row) return std::nullopt;
     return preprocess::MadeInput{{picture.width, picture.height}, std::move(row)};
   }
@@ -148,7 +148,7 @@ class ContentPass {
     return {};
   }
 
-  // Whether the GPU decodes what the stages need.
+  // Whether GPUs decode what the stages need.
   Status choose_gpu() {
     if (run_.gpu == nullptr) return {};
     const worker::Task task = decoding({}, all_keys());
@@ -160,8 +160,7 @@ class ContentPass {
                       task.max_edge));
       run_.gpu = nullptr;
     }
-    if (run_.gpu != nullptr && has_pictures)
-      gpu_inputs_ = make_inputs_on_gpu(run_.options.config, stages_.all(), *run_.gpu);
+    if (run_.gpu != nullptr && has_pictures) gpu_inputs_ = make_inputs_on_gpus(stages_.all(), *run_.gpu);
     return wait_if_demanded(run_.options.config, run_.gpu, run_.options.stop);
   }
 
@@ -286,11 +285,13 @@ class ContentPass {
     }
   }
 
-  // False when the GPU takes none at present.
+  // On the GPU that has the picture before it, if that takes more. False when no GPU takes one at present.
   bool begin_next(std::span<const store::PendingFile> files, BegunFiles& begun) {
     const store::PendingFile& file = files[begun.size()];
     const bool is_for_gpu = file.seen.kind == MediaKind::kPhoto && !is_last_try_;
-    std::optional<worker::GpuPicture> picture = is_for_gpu ? submit(file) : std::nullopt;
+    const auto last = std::find_if(begun.rbegin(), begun.rend(), [](const auto& one) { return one.has_value(); });
+    const worker::GpuDecoder* beside = last != begun.rend() ? &(*last)->decoder() : nullptr;
+    std::optional<worker::GpuPicture> picture = is_for_gpu ? submit(file, {.first = beside}) : std::nullopt;
     if (is_for_gpu && !picture) return false;
     begun.push_back(std::move(picture));
     return true;
@@ -304,24 +305,25 @@ class ContentPass {
     return found ? std::move(found.mapped()) : BegunFiles();
   }
 
-  std::optional<worker::GpuPicture> submit(const store::PendingFile& file) {
+  std::optional<worker::GpuPicture> submit(const store::PendingFile& file, worker::GpuDecoders::Choice choice) {
     worker::Task task = decoding(file, all_keys());
     task.operations |= hashing_;
     const Result<UniqueFd> opened = open_regular(file.seen.path);
     if (!opened) return std::nullopt;
-    return run_.gpu->submit(task, opened->get());
+    return run_.gpu->submit(task, opened->get(), choice);
   }
 
-  // What the GPU leaves, the CPU decodes; it also says what is wrong with a file.
-  Contents read(const store::PendingFile& file, worker::GpuPicture picture) {
+  // What the GPU leaves, the CPU decodes; it also says what is wrong with a file. Another GPU gets once what is lost
+  // with a decoder: the picture may be what killed it.
+  Contents read(const store::PendingFile& file, worker::GpuPicture picture, bool is_second = false) {
     const Trace::Clock::time_point start = Trace::Clock::now();
     const std::optional<worker::Reply> reply = picture.wait();
     run_.trace.add(Step::kTransfer, start);
     if (!reply || !reply->hashes || !reply->picture) {
-      {
-        const worker::GpuPicture released = std::move(picture);
-      }
-      return read(file);
+      std::optional<worker::GpuPicture> elsewhere;
+      if (picture.is_lost() && !is_second) elsewhere = submit(file, {.never = &picture.decoder()});
+      { const worker::GpuPicture released = std::move(picture); }
+      return elsewhere ? read(file, std::move(*elsewhere), true) : read(file);
     }
     Contents contents;
     contents.hashes = reply->hashes;

@@ -19,6 +19,7 @@
 #include <cstring>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "core/log.h"
 #include "core/subprocess.h"
@@ -42,6 +43,7 @@ struct Slot {
   Request request;
   Clock::time_point begun;
   std::optional<Reply> reply;
+  bool is_lost = false;                   // its process died
   std::shared_ptr<const std::byte> area;  // of models' inputs, given back when it is destroyed
   bool has_inputs = false;                // they are in it
 };
@@ -116,6 +118,8 @@ struct GpuDecoder::State {
   std::shared_ptr<InputAreas> areas;  // of this process; null: none
   std::array<std::uint64_t, kMostInputs> input_offsets{};
   Clock::time_point last_answer;
+  std::size_t in_work = 0;         // slots
+  Clock::time_point works_on;      // the last time when something began to be in work, or was answered
   UniqueFd wake_read, wake_write;  // ends the thread's waiting
   std::thread thread;
 
@@ -283,7 +287,7 @@ bool GpuDecoder::State::stop_process() {
   return false;
 }
 
-// Of the process: what was in work is left to the CPU.
+// Of the process: what was in work is left to other decoders.
 void GpuDecoder::State::count_death() {
   const std::lock_guard lock(mutex);
   is_ready = false;
@@ -293,8 +297,10 @@ void GpuDecoder::State::count_death() {
     if (slot.state == SlotState::kInWork) {
       slot.state = SlotState::kDone;
       slot.reply.reset();
+      slot.is_lost = true;
       ++counts.left;
     }
+  in_work = 0;
   changed.notify_all();
 }
 
@@ -313,15 +319,19 @@ void GpuDecoder::State::take_answer(const GpuAnswer& answer) {
     }
     if (!reader.complete() || !is_answer_to(request, *reply, slot_bytes)) reply.reset();
   }
-  const std::lock_guard lock(mutex);
+  std::unique_lock lock(mutex);
   Slot& slot = slots[answer.slot];
   slot.state = SlotState::kDone;
+  --in_work;
   last_answer = Clock::now();
+  const Clock::time_point worked_from = std::exchange(works_on, last_answer);
   std::uint64_t& count = !reply ? counts.left : answer.route == GpuRoute::kHardware ? counts.hardware : counts.hybrid;
   ++count;
   slot.has_inputs = reply && answer.has_inputs != 0 && slot.area;
   slot.reply = std::move(reply);
   changed.notify_all();
+  lock.unlock();
+  if (options.on_answer) options.on_answer(worked_from);
 }
 
 // False when the process has gone, or what it says makes no sense.
@@ -472,8 +482,18 @@ std::optional<GpuPicture> GpuDecoder::submit(const Task& task, int file) {
   // A worker that takes no more must not hold up everybody.
   if (!send_packet(state.socket.get(), &message, sizeof message, {&file, 1}, MSG_DONTWAIT)) return std::nullopt;
   state.free_slots.pop_back();
-  state.slots[message.slot] = {SlotState::kInWork, request, Clock::now(), std::nullopt, std::move(area.begin), false};
+  const Clock::time_point now = Clock::now();
+  if (state.in_work++ == 0) state.works_on = now;
+  state.slots[message.slot] = {
+      .state = SlotState::kInWork, .request = request, .begun = now, .area = std::move(area.begin)};
   return GpuPicture(*this, message.slot);
+}
+
+int GpuDecoder::device() const { return state_->options.device; }
+
+std::size_t GpuDecoder::free_slots() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->is_ready ? state_->free_slots.size() : 0;
 }
 
 GpuDecoderCounts GpuDecoder::counts() const {
@@ -516,12 +536,18 @@ std::optional<Reply> GpuPicture::wait() {
   return std::move(state.slots[slot_].reply);
 }
 
+bool GpuPicture::is_lost() const {
+  const GpuDecoder::State& state = *decoder_->state_;
+  const std::lock_guard lock(state.mutex);
+  return state.slots[slot_].is_lost;
+}
+
 GpuRow GpuPicture::input(std::uint32_t index) const {
   GpuDecoder::State& state = *decoder_->state_;
   const std::lock_guard lock(state.mutex);
   const Slot& slot = state.slots[slot_];
-  if (!slot.has_inputs) return nullptr;
-  return {slot.area, slot.area.get() + state.input_offsets[index]};
+  if (!slot.has_inputs) return {};
+  return {{slot.area, slot.area.get() + state.input_offsets[index]}, state.options.device};
 }
 
 ImageView GpuPicture::pixels(const Picture& picture) const {

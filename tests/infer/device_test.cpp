@@ -39,6 +39,12 @@ TEST(Device, IsOneOfThoseThatThereAre) {
   }
 }
 
+TEST(Device, NumberIsItsOwnOrTheFirst) {
+  EXPECT_EQ(device_number("cuda:3"), 3);
+  for (const char* device : {"auto", "cuda", "tensorrt", "cuda:0"}) EXPECT_EQ(device_number(device), 0) << device;
+  EXPECT_EQ(gpus_for("cuda:3").value(), std::vector<int>{3});
+}
+
 TEST(Providers, AreToldWithWhyTheyAreNotUsable) {
   const std::vector<ProviderState> states = provider_states();
   ASSERT_EQ(states.size(), std::size(kProviders));
@@ -184,6 +190,52 @@ TEST(Sharing, GoesOnWithoutAGpuThatIsLost) {
   EXPECT_EQ(gpus.first->runs_, 100);
   gpus.first->error_ = ErrorCode::kInternal;
   EXPECT_EQ(gpus.failures_of(1), 4) << "of the last one the error is told";
+}
+
+// A row on that GPU, of which only the place counts here.
+std::vector<Tensor> row_on(int device) {
+  Tensor tensor = floats({1, 1}, {});
+  tensor.gpu_rows = {{std::make_shared<float>(1.F), device}};
+  return {tensor};
+}
+
+TEST(Sharing, RunsGoWhereTheirRowsAre) {
+  const TwoGpus gpus;
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(value_of(gpus.both->run(row_on(i % 3 == 0 ? 0 : 1))), i % 3 == 0 ? 0 : 1);
+  EXPECT_EQ(value_of(gpus.both->run(row_on(7))), 0) << "no GPU of these: the one that was free for longest";
+}
+
+TEST(Sharing, RowsWaitForTheirGpuAndForNoOtherRun) {
+  const TwoGpus gpus(std::chrono::milliseconds(20));
+  std::vector<std::jthread> threads;
+  std::atomic<int> elsewhere = 0;
+  for (int i = 0; i < 4; ++i)
+    threads.emplace_back([&, device = i % 2] {
+      for (int k = 0; k < 10; ++k) elsewhere += value_of(gpus.both->run(row_on(device))) != static_cast<float>(device);
+    });
+  threads.clear();
+  EXPECT_EQ(gpus.first->runs_ + gpus.second->runs_, 40);
+  EXPECT_GE(gpus.first->runs_, 20) << "the fast one also takes what nobody waits for";
+  EXPECT_EQ(elsewhere, gpus.first->runs_ - 20) << "and the slow one none of its rows";
+}
+
+TEST(Sharing, AGpuWithoutRowsOfItsOwnHelps) {
+  const TwoGpus gpus(std::chrono::milliseconds(1));
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 4; ++i)
+    threads.emplace_back([&] {
+      for (int k = 0; k < 25; ++k) EXPECT_TRUE(gpus.both->run(row_on(1)));
+    });
+  threads.clear();
+  EXPECT_GT(gpus.first->runs_, 10);
+  EXPECT_GT(gpus.second->runs_, 10);
+}
+
+TEST(Sharing, RowsOfAGpuThatIsLostGoToAnother) {
+  TwoGpus gpus;
+  gpus.second->error_ = ErrorCode::kInternal;
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(value_of(gpus.both->run(row_on(1))), 0);
+  EXPECT_EQ(gpus.second->runs_, 1);
 }
 
 TEST(Sharing, TellsOfBadInputsAndOfMemory) {
