@@ -320,8 +320,9 @@ class ContentPass {
     const std::optional<worker::Reply> reply = picture.wait();
     run_.trace.add(Step::kTransfer, start);
     if (!reply || !reply->hashes || !reply->picture) {
-      std::optional<worker::GpuPicture> elsewhere;
-      if (picture.is_lost() && !is_second) elsewhere = submit(file, {.never = &picture.decoder()});
+      const bool is_for_another = picture.is_lost() && !is_second;
+      std::optional<worker::GpuPicture> elsewhere =
+          is_for_another ? submit(file, {.never = &picture.decoder()}) : std::nullopt;
       { const worker::GpuPicture released = std::move(picture); }
       return elsewhere ? read(file, std::move(*elsewhere), true) : read(file);
     }

@@ -60,7 +60,7 @@ def settings(folder, **more):
 def assert_whole(engine, report):
     assert (report["analysed"], report["failed"], report["failed_files"]) == (PHOTOS, 0, 0)
     assert engine.failures() == {}
-    assert engine.rows("SELECT count(DISTINCT asset) FROM record WHERE stage = 'quality'") == [(PHOTOS,)]
+    assert engine.rows("SELECT count(DISTINCT asset_id) FROM records WHERE stage = 'quality'") == [(PHOTOS,)]
 
 
 def test_all_gpus_decode(with_gpus, folder, library):
