@@ -93,7 +93,7 @@ TEST_F(FakeGpus, RowsOfAGpuThatIsLostAreToBeMadeAgain) {
   ASSERT_FALSE(lost);
   EXPECT_EQ(lost.error().code, ErrorCode::kKilled);
   EXPECT_THAT(lost.error().message, HasSubstr("the GPU is lost"));
-  EXPECT_OK(others) << "nothing is copied from there";
+  EXPECT_TRUE(others) << "nothing is copied from there";
 }
 
 }  // namespace
