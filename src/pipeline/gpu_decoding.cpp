@@ -51,8 +51,8 @@ worker::GpuDecoderOptions options_of(const Config& config, const worker::PoolOpt
   worker::GpuDecoderOptions options;
   options.folders = gpu::library_folders();
   options.device = gpu.index;
-  options.device_bytes =
-      memory_for_pictures(config, gpu.memory_bytes) / static_cast<std::uint64_t>(config.inference.gpu_decoders);
+  options.sharers = static_cast<int>(config.inference.gpu_decoders);
+  options.device_bytes = memory_for_pictures(config, gpu.memory_bytes) / static_cast<std::uint64_t>(options.sharers);
   options.pinned_bytes = std::uint64_t{640} << 20;
   // Of 16 cores, 10 and 8 were the fastest on one H200: with more readers, the decoders of both kinds lose more.
   options.threads = std::max(2, pool.workers * 5 / 8 / decoders);

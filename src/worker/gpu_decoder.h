@@ -26,6 +26,7 @@ struct GpuDecoderOptions {
   std::vector<std::string> folders;           // where nvJPEG is
   int device = 0;                             // CUDA's number
   std::uint64_t device_bytes = 0;             // of the GPU's memory, for pictures in work
+  int sharers = 1;                            // decoders on that GPU, which share half of what is free
   std::uint64_t pinned_bytes = 0;             // of page-locked memory, for their files
   int threads = 1;                            // of the CPU that decode with CUDA
   int readers = 1;                            // threads that read and hash files
