@@ -114,7 +114,7 @@ EFFECTS = {
     "inference.run_timeout_seconds": Seen("cli/test_models_own.py", "run_timeout_seconds"),
     "inference.gpu_decode": Seen("cli/test_benchmark_photos.py", "gpu_decode"),
     "inference.gpu_decoders": Seen("cli/test_gpu_decoders.py", "gpu_decoders"),
-    "inference.gpu_memory_mb": Seen("gpu_worker/gpu_decoder_test.cpp", "device_bytes"),
+    "inference.gpu_memory_mb": Seen("gpu_worker/support.h", "device_bytes"),
     "processing.workers": Analyzes("7"),
     "processing.clear_cache_frequency": Seen("infer/session_test.cpp", "rows_between_clearings"),
     "processing.memory_mb": Seen("cli/test_video.py", "memory_mb"),
