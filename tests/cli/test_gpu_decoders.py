@@ -18,11 +18,11 @@ PHOTOS = 60
 
 @pytest.fixture
 def library(folder):
-    """Photos of which each is another; the 13 columns wide ones are those that decoders misbehave at."""
+    """Photos of which each is another; the 13 columns wide ones, of which each batch has one, are those that decoders misbehave at."""
     photos = folder / "photos"
     photos.mkdir()
     for i in range(PHOTOS):
-        size = (13, 40) if i % 20 == 10 else (320, 240)
+        size = (13, 40) if i % 4 == 2 else (320, 240)
         Image.linear_gradient("L").resize(size).convert("RGB").point(lambda value, i=i: value * (40 + i) // 100).save(photos / f"{i:03}.jpg", quality=90)
     return photos
 
@@ -53,7 +53,7 @@ def with_gpus(folder):
 def settings(folder, **more):
     """All photos go to GPUs, as these are ready before the first is read."""
     path = folder / "gpus.yaml"
-    path.write_text(json.dumps({"inference": {"gpu_decode": "on", **more}, "worker": {"timeout_seconds": 3}}))
+    path.write_text(json.dumps({"inference": {"gpu_decode": "on", **more}, "processing": {"workers": 2}, "worker": {"timeout_seconds": 3}}))
     return "--config", path
 
 
@@ -121,3 +121,13 @@ def test_no_gpu_starts(with_gpus, folder, library):
     report = engine.analyze(library, *settings(folder, gpu_decode="auto"))["report"]
     assert_whole(engine, report)
     assert any(note.startswith("photos are decoded on the CPU: nothing here") for note in report["notes"])
+
+
+def test_doctor_starts_each_decoder(with_gpus):
+    engine = with_gpus("good", "stillborn")
+    findings = [finding for finding in engine.json("doctor")["findings"] if finding["what"].startswith("JPEGs on the GPU")]
+    assert [(finding["what"], finding["found"], finding["well"]) for finding in findings] == [
+        ("JPEGs on the GPU (cuda:0)", "by its JPEG engine and by CUDA", True),
+        ("JPEGs on the GPU (cuda:1)", "not decoded", False),
+    ]
+    assert "make setup GPU=1" in findings[1]["advice"]
