@@ -1,7 +1,6 @@
 #include "worker/gpu_decoder.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
