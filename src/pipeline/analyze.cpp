@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "core/cpu.h"
@@ -136,19 +137,36 @@ void describe_workers(const worker::Pool& pool, AnalyzeReport& report) {
                     human_count(report.killed, "file is", "files are")));
 }
 
-// What was decoded where; why the CPU did it although a GPU was to.
+// What became of a decoder that failed or died.
+std::string fate_of(const DecodingReport& decoder, const std::optional<Error>& failure, bool is_last) {
+  if (!failure)
+    return fmt::format("the decoder of {} died {} and was started again; what it had in work, others decoded",
+                       decoder.device, human_count(decoder.deaths, "time"));
+  if (is_last) return "photos are decoded on the CPU: " + failure->message;
+  return fmt::format("{} decodes no more photos, others do: {}", decoder.device, failure->message);
+}
+
+// What was decoded where; why others did it although a GPU was to.
 void describe_gpu_decoding(const GpuDecoding& decoding, AnalyzeReport& report) {
-  if (!decoding.decoder) {
+  if (!decoding.decoders) {
     if (!decoding.reason.empty()) report.notes.push_back("photos are decoded on the CPU: " + decoding.reason);
     return;
   }
-  if (const std::vector<std::string> missing = decoding.decoder->missing(); !missing.empty())
+  const auto& decoders = decoding.decoders->each();
+  const auto working = std::ranges::count_if(decoders, [](const auto& one) { return !one->failure(); });
+  std::vector<std::string> missing;
+  for (const auto& decoder : decoders) {
+    const worker::GpuDecoderCounts counts = decoder->counts();
+    const DecodingReport& done = report.decoders.emplace_back(
+        DecodingReport{fmt::format("cuda:{}", decoder->device()), counts.hardware, counts.hybrid, counts.deaths});
+    if (missing.empty()) missing = decoder->missing();
+    const std::optional<Error> failure = decoder->failure();
+    const bool is_last = working == 0 && decoder == decoders.back();
+    if (failure || counts.deaths > 0) report.notes.push_back(fate_of(done, failure, is_last));
+  }
+  if (!missing.empty())
     report.notes.push_back(
         fmt::format("the sandbox of the GPU's decoder lacks layers here: {}", fmt::join(missing, ", ")));
-  const worker::GpuDecoderCounts counts = decoding.decoder->counts();
-  report.decoding = {counts.hardware, counts.hybrid, counts.deaths};
-  if (const std::optional<Error> failure = decoding.decoder->failure())
-    report.notes.push_back("photos are decoded on the CPU: " + failure->message);
 }
 
 }  // namespace
@@ -172,7 +190,7 @@ Result<AnalyzeReport> analyze(const AnalyzeOptions& options, store::WriterLock l
   IE_TRY(store::CatalogueReader reader, store::CatalogueReader::open(options.catalogue));
   worker::PoolOptions workers = pool_options(options.config);
   IE_TRY(const GpuDecoding decoding, start_gpu_decoding(options.config, workers));
-  if (decoding.decoder) workers.niceness = kNicenessBesideGpu;
+  if (decoding.decoders) workers.niceness = kNicenessBesideGpu;
   IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(std::move(workers)));
   clock.follow([&pool = *pool, gpu = decoding.decoder.get()] {
     std::vector<int> processes = pool.process_ids();
@@ -191,7 +209,7 @@ Result<AnalyzeReport> analyze(const AnalyzeOptions& options, store::WriterLock l
           writer,
           reader,
           *pool,
-          decoding.decoder.get(),
+          decoding.decoders.get(),
           report,
           clock,
           Batch(writer),

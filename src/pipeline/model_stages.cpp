@@ -80,11 +80,10 @@ std::vector<StageWork*> all_of(std::span<StageWork> works) {
   return all;
 }
 
-// Where the session takes pictures of one size, on one GPU.
+// Where the session takes pictures of one size, on GPUs.
 void offer_gpu_input(const preprocess::Plan& plan, bool by_full_size, const infer::Session& session,
                      PictureStage& stage) {
-  const bool is_on_one = stage.device.starts_with("cuda:") && stage.device.find('+') == std::string::npos;
-  if (is_on_one && session.inputs().size() == 1 && plan.fit != preprocess::Fit::kShortEdge)
+  if (stage.device.starts_with("cuda:") && session.inputs().size() == 1 && plan.fit != preprocess::Fit::kShortEdge)
     stage.gpu_input = worker::GpuInput{plan, by_full_size ? 1U : 0U};
 }
 
