@@ -192,9 +192,10 @@ Result<AnalyzeReport> analyze(const AnalyzeOptions& options, store::WriterLock l
   IE_TRY(const GpuDecoding decoding, start_gpu_decoding(options.config, workers));
   if (decoding.decoders) workers.niceness = kNicenessBesideGpu;
   IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(std::move(workers)));
-  clock.follow([&pool = *pool, gpu = decoding.decoder.get()] {
+  clock.follow([&pool = *pool, gpus = decoding.decoders.get()] {
     std::vector<int> processes = pool.process_ids();
-    if (gpu != nullptr) processes.push_back(gpu->process_id());
+    if (gpus != nullptr)
+      for (const auto& decoder : gpus->each()) processes.push_back(decoder->process_id());
     return processes;
   });
   describe_tensorrt(options.config, report);

@@ -412,7 +412,7 @@ std::optional<Error> GpuDecoder::failure() const {
 
 int GpuDecoder::process_id() const {
   const std::lock_guard lock(state_->mutex);
-  return state_->process_id;
+  return state_->process ? state_->process->id() : -1;
 }
 
 bool GpuDecoder::has_engine() const {

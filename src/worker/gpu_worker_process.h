@@ -28,6 +28,7 @@ class GpuWorkerProcess {
   ~GpuWorkerProcess();
 
   [[nodiscard]] int socket() const { return socket_.get(); }
+  [[nodiscard]] int id() const { return id_; }  // below 0: it was killed
   [[nodiscard]] const GpuHello& hello() const { return hello_; }
   // Kills it and waits. False when it does not end: it is stuck in the driver, say.
   bool stop();
