@@ -26,15 +26,27 @@ constexpr double kLeastScene = 0.15;
 
 constexpr std::string_view kCpuDevice = "cpu";  // as in infer::Placement
 
-bool is_drawing_for(const vision::ObjectDetector& detector, const StageInput& input) {
-  return detector.least_in_drawings() > 0 &&
-         input.of_condensed_or_pixels([](const auto& picture) { return vision::is_flat_drawing(picture); });
+std::optional<FlatMap> drawing_for(const vision::ObjectDetector& detector, const StageInput& input) {
+  if (detector.least_in_drawings() <= 0) return std::nullopt;
+  if (!input.of_condensed_or_pixels([](const auto& picture) { return vision::is_flat_drawing(picture); }))
+    return std::nullopt;
+  return vision::flat_map(input.picture);
+}
+
+// Of a drawing's flat parts only those that the model is sure of.
+void leave_out_drawn(const vision::ObjectDetector& detector, const FlatMap& drawing, preprocess::FullSize full,
+                     std::vector<vision::DetectedObject>& objects) {
+  const auto width = static_cast<float>(full.width), height = static_cast<float>(full.height);
+  std::erase_if(objects, [&](const vision::DetectedObject& object) {
+    const Box& box = object.box;
+    return object.confidence < detector.least_in_drawings() &&
+           vision::is_flat_at(drawing, {box.x / width, box.y / height, box.width / width, box.height / height});
+  });
 }
 
 StageOutput objects_found(const vision::ObjectDetector& detector, std::vector<vision::DetectedObject> objects,
-                          bool is_drawing) {
-  if (is_drawing)
-    std::erase_if(objects, [&](const auto& object) { return object.confidence < detector.least_in_drawings(); });
+                          const std::optional<FlatMap>& drawing, preprocess::FullSize full) {
+  if (drawing) leave_out_drawn(detector, *drawing, full, objects);
   json list = json::array();
   std::map<std::string, store::FoundObjects> by_name;
   for (const vision::DetectedObject& object : objects) {
@@ -92,19 +104,19 @@ Status load_objects(const Models& models, const models::Spec& spec, PictureStage
   // Batches do not help on the CPU.
   if (!detector->takes_several() || detector->session().placement().device == kCpuDevice) stage.batch = 1;
   stage.prepare = [detector](const StageInput& input) -> Result<StageWork> {
-    const bool is_drawing = is_drawing_for(*detector, input);
+    std::optional<FlatMap> drawing = drawing_for(*detector, input);
     if (!vision::needs_tiles(input.full_width, input.full_height) || !input.larger) {
       IE_TRY(preprocess::Prepared prepared, detector->prepare(input.picture, input.full_width, input.full_height));
-      prepared.is_drawing = is_drawing;
+      prepared.drawing = std::move(drawing);
       return prepared;
     }
     IE_TRY(const ImageView large, input.larger(tiled_edge(*detector, input.full_width, input.full_height)));
     IE_TRY(auto objects, detect_in_tiles(*detector, large, input.full_width, input.full_height));
-    return objects_found(*detector, std::move(objects), is_drawing);
+    return objects_found(*detector, std::move(objects), drawing, {input.full_width, input.full_height});
   };
   stage.prepare_made = [detector](const StageInput& input, const preprocess::MadeInput& made) -> Result<StageWork> {
     IE_TRY(preprocess::Prepared prepared, detector->prepare(made, {input.full_width, input.full_height}));
-    prepared.is_drawing = is_drawing_for(*detector, input);
+    prepared.drawing = drawing_for(*detector, input);
     return prepared;
   };
   offer_gpu_input(detector->plan(), false, detector->session(), stage);
@@ -113,8 +125,10 @@ Status load_objects(const Models& models, const models::Spec& spec, PictureStage
     for (StageWork& work : works)
       if (std::holds_alternative<preprocess::Prepared>(work)) inputs.push_back(&work);
     IE_TRY(auto all, run_inputs(inputs, [&](const auto& prepared) { return detector->detect(prepared); }));
-    for (std::size_t i = 0; i < inputs.size(); ++i)
-      *inputs[i] = objects_found(*detector, std::move(all[i]), std::get<preprocess::Prepared>(*inputs[i]).is_drawing);
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      const auto& prepared = std::get<preprocess::Prepared>(*inputs[i]);
+      *inputs[i] = objects_found(*detector, std::move(all[i]), prepared.drawing, prepared.full);
+    }
     std::vector<StageOutput> outputs;
     for (StageWork& work : works) outputs.push_back(std::move(std::get<StageOutput>(work)));
     return outputs;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "types/host_device.h"
 #include "types/metadata.h"
@@ -22,6 +23,16 @@ template <typename Archive>
 void visit_fields(Archive& archive, Same<FlatColours> auto& f) {
   archive(f.compared), archive(f.same), archive(f.similar);
 }
+
+// The same of each cell of a picture, rows from the top; pairs count where their first pixel is.
+struct FlatMap {
+  static constexpr std::uint32_t kCell = 8;  // pixels of its edges
+  struct Cell {
+    std::uint16_t compared = 0, same = 0, similar = 0;
+  };
+  std::uint32_t across = 0, down = 0;
+  std::vector<Cell> cells;
+};
 
 // Every third pixel of every third row is compared: of a period that is none of JPEG's blocks.
 inline constexpr std::uint32_t kFlatStep = 3;

@@ -1,5 +1,8 @@
 #include "vision/drawings.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace image_engine::vision {
 namespace {
 
@@ -7,6 +10,9 @@ namespace {
 // (docs/accuracy.md).
 constexpr double kLeastSame = 0.45;    // of the pairs compared
 constexpr double kMostSimilar = 0.25;  // of those that are the same
+// Of a drawing's part, which has more outlines than the whole. Two photos on flat grounds have 0.0004 and 0.04 where
+// the model sees somebody, a drawing of shapes 0.39.
+constexpr double kLeastSameInside = 0.15;
 
 bool is_flat(const FlatColours& colours) {
   const auto same = static_cast<double>(colours.same);
@@ -14,20 +20,27 @@ bool is_flat(const FlatColours& colours) {
          static_cast<double>(colours.similar) <= kMostSimilar * same;
 }
 
-FlatColours flat_colours(const ImageView& picture) {
-  FlatColours colours;
+// `counts_of` gives the counts that a pair at (x, y) belongs to.
+template <typename CountsOf>
+void compare_all(const ImageView& picture, const CountsOf& counts_of) {
   const std::size_t width = picture.width, height = picture.height;
-  if (width * height == 0 || picture.pixels.size() / 3 < width * height) return colours;
+  if (width * height == 0 || picture.pixels.size() / 3 < width * height) return;
   const std::size_t distance = flat_distance(picture.width, picture.height);
-  const auto compare = [&](const std::uint8_t* a, const std::uint8_t* b) {
-    compare_colours(a, b, colours.compared, colours.same, colours.similar);
-  };
   for (std::size_t y = 0; y < height; y += kFlatStep)
     for (std::size_t x = 0; x < width; x += kFlatStep) {
       const std::uint8_t* const pixel = picture.pixels.data() + (y * width + x) * 3;
-      if (x + distance < width) compare(pixel, pixel + distance * 3);
-      if (y + distance < height) compare(pixel, pixel + distance * width * 3);
+      auto& counts = counts_of(x, y);
+      const auto compare = [&](const std::uint8_t* other) {
+        compare_colours(pixel, other, counts.compared, counts.same, counts.similar);
+      };
+      if (x + distance < width) compare(pixel + distance * 3);
+      if (y + distance < height) compare(pixel + distance * width * 3);
     }
+}
+
+FlatColours flat_colours(const ImageView& picture) {
+  FlatColours colours;
+  compare_all(picture, [&](std::size_t /*x*/, std::size_t /*y*/) -> FlatColours& { return colours; });
   return colours;
 }
 
@@ -35,5 +48,35 @@ FlatColours flat_colours(const ImageView& picture) {
 
 bool is_flat_drawing(const ImageView& picture) { return is_flat(flat_colours(picture)); }
 bool is_flat_drawing(const CondensedPicture& picture) { return is_flat(picture.flat); }
+
+FlatMap flat_map(const ImageView& picture) {
+  const auto cells = [](std::uint32_t edge) { return (edge + FlatMap::kCell - 1) / FlatMap::kCell; };
+  FlatMap map{cells(picture.width), cells(picture.height), {}};
+  map.cells.resize(std::size_t{map.across} * map.down);
+  compare_all(picture, [&](std::size_t x, std::size_t y) -> FlatMap::Cell& {
+    return map.cells[y / FlatMap::kCell * map.across + x / FlatMap::kCell];
+  });
+  return map;
+}
+
+bool is_flat_at(const FlatMap& map, const Box& box) {
+  // The cells that a box touches along an axis.
+  const auto range = [](float from, float length, std::uint32_t cells) {
+    const auto at = [&](float place) {
+      return static_cast<std::uint32_t>(std::clamp(place, 0.0F, 1.0F) * static_cast<float>(cells));
+    };
+    const std::uint32_t first = std::min(at(from), std::max(cells, 1U) - 1);
+    return std::pair(first, std::clamp(at(from + length) + 1, first + 1, std::max(cells, first + 1)));
+  };
+  const auto [left, right] = range(box.x, box.width, map.across);
+  const auto [top, bottom] = range(box.y, box.height, map.down);
+  FlatColours inside;
+  for (std::uint32_t y = top; y < std::min(bottom, map.down); ++y)
+    for (std::uint32_t x = left; x < std::min(right, map.across); ++x) {
+      const FlatMap::Cell& cell = map.cells[std::size_t{y} * map.across + x];
+      inside.compared += cell.compared, inside.same += cell.same;
+    }
+  return static_cast<double>(inside.same) >= kLeastSameInside * static_cast<double>(inside.compared);
+}
 
 }  // namespace image_engine::vision

@@ -1,7 +1,9 @@
 // Tells drawings of flat colours from photos: detectors see objects in drawings that are none.
 #pragma once
 
+#include "types/box.h"
 #include "types/condensed.h"
+#include "types/flat_colours.h"
 #include "types/image.h"
 
 namespace image_engine::vision {
@@ -12,5 +14,10 @@ namespace image_engine::vision {
 bool is_flat_drawing(const ImageView& picture);
 // The same of what was made of that picture.
 bool is_flat_drawing(const CondensedPicture& picture);
+
+// Where the picture is flat. Thread-safe.
+FlatMap flat_map(const ImageView& picture);
+// Whether it is inside a box, whose numbers are fractions of the picture: a photo on a flat ground is not. Thread-safe.
+bool is_flat_at(const FlatMap& map, const Box& box);
 
 }  // namespace image_engine::vision
