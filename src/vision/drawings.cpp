@@ -1,6 +1,7 @@
 #include "vision/drawings.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace image_engine::vision {
@@ -60,13 +61,13 @@ FlatMap flat_map(const ImageView& picture) {
 }
 
 bool is_flat_at(const FlatMap& map, const Box& box) {
-  // The cells that a box touches along an axis.
+  // The cells that a box touches along an axis: at least one.
   const auto range = [](float from, float length, std::uint32_t cells) {
-    const auto at = [&](float place) {
-      return static_cast<std::uint32_t>(std::clamp(place, 0.0F, 1.0F) * static_cast<float>(cells));
-    };
-    const std::uint32_t first = std::min(at(from), std::max(cells, 1U) - 1);
-    return std::pair(first, std::clamp(at(from + length) + 1, first + 1, std::max(cells, first + 1)));
+    constexpr float kRounding = 0.01F;  // of a cell
+    const auto at = [&](float place) { return std::clamp(place, 0.0F, 1.0F) * static_cast<float>(cells); };
+    const auto first = static_cast<std::uint32_t>(std::max(at(from) + kRounding, 0.0F));
+    const auto end = static_cast<std::uint32_t>(std::ceil(std::max(at(from + length) - kRounding, 0.0F)));
+    return std::pair(std::min(first, std::max(end, 1U) - 1), std::max(end, 1U));
   };
   const auto [left, right] = range(box.x, box.width, map.across);
   const auto [top, bottom] = range(box.y, box.height, map.down);
