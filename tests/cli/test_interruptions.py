@@ -3,15 +3,11 @@
 import json
 import os
 import signal
-import time
 
 import pytest
-from PIL import Image
 
-from engine import DONE, DONE_WITH_FAILURES, FAILED, INTERRUPTED, Engine, is_stopping, log_entries, path_of, started_waiting, wait_until
+from engine import DONE, DONE_WITH_FAILURES, FAILED, INTERRUPTED, is_stopping, log_entries, path_of, started_waiting, wait_until
 from slow_library import contents_read, hashed_files, held_engine, let_go, make_library, slow_engine
-from slow_model import install_slow_clip
-from video_files import ffmpeg
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -38,39 +34,6 @@ def test_ctrl_c_keeps_what_is_done(folder, photos, number):
     # The four broken files failed in the first run's headers.
     assert {path for path in engine.failures()} == {os.fsencode(photos / f"broken{i}.jpg") for i in range(4)}
     assert len(hashed_files(engine)) == 64
-
-
-def embedded(engine):
-    status = engine.run("status", "--json")
-    stages = json.loads(status.out)["stages"] if status.code == DONE else []  # there is no catalogue yet
-    return sum(stage["records"] for stage in stages if stage["stage"] == "embedding")
-
-
-@pytest.mark.parametrize("kind", ["photos", "video"])
-def test_a_models_run_that_is_ended_marks_no_file(folder, photos, kind):
-    engine = Engine(folder)
-    install_slow_clip(engine, at_run=20, side=1200)
-    (folder / "one.yaml").write_text("analysis: {ml_models: {batch_size: 1}}")
-    if kind == "video":
-        ffmpeg("-f", "lavfi", "-i", "testsrc2=size=64x48:rate=10:duration=20", "-c:v", "libx264", "-preset", "ultrafast", photos / "a.mp4")
-    else:
-        for i in range(12):
-            Image.effect_noise((64, 48), 40).convert("RGB").save(photos / f"{i:02}.jpg")
-    flags = [photos, "--object-model", "none", "--workers", "1", "--config", folder / "one.yaml"]
-    process = engine.start("analyze", *flags)
-    if kind == "video":
-        time.sleep(3)  # frames are written every few seconds only: nothing tells that a model runs
-    else:
-        wait_until(lambda: embedded(engine) >= 1, "a photo's vector")
-    process.send_signal(signal.SIGTERM)
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == INTERRUPTED, error
-    assert engine.failures() == {}
-    everything = 1 if kind == "video" else 12
-    assert embedded(engine) < everything, "the run ended in the middle"
-    engine.analyze(*flags)
-    assert engine.failures() == {}
-    assert embedded(engine) == everything
 
 
 def test_second_ctrl_c_ends_at_once(folder, photos):
