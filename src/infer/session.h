@@ -7,6 +7,7 @@
 #include <optional>
 #include <shared_mutex>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -44,6 +45,9 @@ struct SessionOptions {
   std::shared_ptr<MemoryBudget> budget;
   // Fixes named symbolic dimensions ("batch", 1), so that the runtime can plan memory once.
   std::vector<std::pair<std::string, std::int64_t>> fixed_dimensions;
+
+  // Ends its runs, as the limits of runs do (run_watch.h).
+  std::stop_token stop;
 
   Provider provider = Provider::kCpu;
   int device = 0;  // which GPU
