@@ -59,9 +59,13 @@ std::vector<LaneEvent> LaneRecording::events() const {
 }
 
 void record_lane(std::string_view lane, LaneWork work, std::chrono::steady_clock::time_point start) {
-  const auto length = std::chrono::steady_clock::now() - start;
+  record_lane(lane, work, start, std::chrono::steady_clock::now());
+}
+
+void record_lane(std::string_view lane, LaneWork work, std::chrono::steady_clock::time_point start,
+                 std::chrono::steady_clock::time_point end) {
   const std::lock_guard lock(recording_mutex);
-  if (current_recording != nullptr) current_recording->add({std::string(lane), work, start, length});
+  if (current_recording != nullptr) current_recording->add({std::string(lane), work, start, end - start});
 }
 
 }  // namespace image_engine::gpu

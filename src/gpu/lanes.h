@@ -48,7 +48,8 @@ class LaneRecording {
   [[nodiscard]] std::vector<LaneEvent> events() const;
 
  private:
-  friend void record_lane(std::string_view lane, LaneWork work, std::chrono::steady_clock::time_point start);
+  friend void record_lane(std::string_view lane, LaneWork work, std::chrono::steady_clock::time_point start,
+                          std::chrono::steady_clock::time_point end);
   struct Lane {
     LaneTotals totals;
     std::chrono::steady_clock::time_point first, last;
@@ -60,8 +61,10 @@ class LaneRecording {
   std::vector<LaneEvent> events_;
 };
 
-// Work or waiting that began at `start` and ends now.
+// Work or waiting that began at `start` and ended at `end`, or ends now.
 void record_lane(std::string_view lane, LaneWork work, std::chrono::steady_clock::time_point start);
+void record_lane(std::string_view lane, LaneWork work, std::chrono::steady_clock::time_point start,
+                 std::chrono::steady_clock::time_point end);
 
 // Records the time until it is destroyed. `lane` must live that long.
 class LaneSpan {

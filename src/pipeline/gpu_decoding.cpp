@@ -69,6 +69,9 @@ worker::GpuDecoderOptions options_of(const Config& config, const worker::PoolOpt
   options.on_answer = [lane = fmt::format("cuda:{} decoder #{}", gpu.index, number)](auto worked_from) {
     gpu::record_lane(lane, gpu::LaneWork::kBusy, worked_from);
   };
+  options.on_engine = [lane = fmt::format("cuda:{} JPEG engine #{}", gpu.index, number)](auto from, auto until) {
+    gpu::record_lane(lane, gpu::LaneWork::kBusy, from, until);
+  };
   return options;
 }
 

@@ -102,6 +102,7 @@ struct GpuDecoder::State {
   std::shared_ptr<InputAreas> areas;  // of this process; null: none
   std::array<std::uint64_t, kMostInputs> input_offsets{};
   Clock::time_point last_answer;
+  EngineTime last_batch;
   std::size_t in_work = 0;         // slots
   Clock::time_point works_on;      // the last time when something began to be in work, or was answered
   UniqueFd wake_read, wake_write;  // ends the thread's waiting
@@ -119,6 +120,7 @@ struct GpuDecoder::State {
   bool take_areas(const GpuInputAreas& layout, const UniqueFd& handle);
   bool take_message(const GpuAnswer& answer);
   void take_answer(const GpuAnswer& answer);
+  void note_batch(const EngineTime& batch);
   void count_death();
 };
 
@@ -236,6 +238,16 @@ void GpuDecoder::State::take_answer(const GpuAnswer& answer) {
   changed.notify_all();
   lock.unlock();
   if (options.on_answer) options.on_answer(worked_from);
+  note_batch(answer.engine);
+}
+
+// The pictures of a batch all tell its time.
+void GpuDecoder::State::note_batch(const EngineTime& batch) {
+  const auto at = [](std::int64_t nanoseconds) { return Clock::time_point(std::chrono::nanoseconds(nanoseconds)); };
+  const bool is_sound = batch.from > 0 && batch.from <= batch.until && at(batch.until) <= Clock::now();
+  if (!options.on_engine || !is_sound || batch == last_batch) return;
+  last_batch = batch;
+  options.on_engine(at(batch.from), at(batch.until));
 }
 
 // False when the process has gone, or what it says makes no sense.

@@ -39,6 +39,8 @@ struct GpuDecoderOptions {
   // Called with each answer, on the decoder's thread: it worked from then on, which is when the answer before came or,
   // if nothing was in work, when a picture came.
   std::function<void(std::chrono::steady_clock::time_point)> on_answer;
+  // Called with each batch that the GPU's JPEG engine has decoded, likewise: from when until when.
+  std::function<void(std::chrono::steady_clock::time_point, std::chrono::steady_clock::time_point)> on_engine;
 };
 
 // What the decoder did so far.

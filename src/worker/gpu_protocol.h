@@ -21,7 +21,7 @@
 
 namespace image_engine::worker {
 
-inline constexpr std::uint32_t kGpuProtocolVersion = 3;
+inline constexpr std::uint32_t kGpuProtocolVersion = 4;
 inline constexpr std::uint32_t kMostSlots = 4096;
 inline constexpr std::uint64_t kReplyRoom = std::uint64_t{64} << 10;  // of the archived Reply, at a slot's start
 
@@ -70,6 +70,12 @@ struct GpuRequest {
   Request request;               // with kHash, kDecode, kThumbnail, kLuma of its operations
 };
 
+// When the GPU's JPEG engine decoded the batch with a picture; nanoseconds of CLOCK_MONOTONIC. 0: another decoded it.
+struct EngineTime {
+  std::int64_t from = 0, until = 0;
+  bool operator==(const EngineTime&) const = default;
+};
+
 struct GpuAnswer {
   std::uint32_t version = kGpuProtocolVersion;
   std::uint32_t slot = 0;
@@ -77,6 +83,7 @@ struct GpuAnswer {
   std::uint32_t reply_bytes = 0;  // of the archived Reply
   GpuRoute route = GpuRoute::kNone;
   std::uint8_t has_inputs = 0;  // all of them are in the request's area
+  EngineTime engine;
 };
 static_assert(sizeof(GpuRequest) != sizeof(GpuInputs) && sizeof(GpuAnswer) != sizeof(GpuInputAreas));
 

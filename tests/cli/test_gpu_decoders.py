@@ -74,7 +74,9 @@ def test_all_gpus_decode(with_gpus, folder, library):
     assert sum(one["hardware"] for one in done["decoders"]) == done["hardware"] == PHOTOS
     lanes = {lane["lane"]: lane for lane in report["gpu_lanes"]}
     assert [lanes[f"cuda:{i} decoder #1"]["runs"] for i in (0, 1)] == [one["hardware"] for one in done["decoders"]]
-    assert "cuda:1 decoder #1" in trace.read_text()
+    engines = [lanes[f"cuda:{i} JPEG engine #1"] for i in (0, 1)]  # of the stand-ins each picture is a batch
+    assert [lane["runs"] for lane in engines] == [one["hardware"] for one in done["decoders"]] and all(lane["busy_seconds"] > 0 for lane in engines)
+    assert "cuda:1 decoder #1" in trace.read_text() and "cuda:0 JPEG engine #1" in trace.read_text()
 
 
 def test_two_decoders_on_one_gpu(with_gpus, folder, library):

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <future>
 #include <thread>
@@ -43,6 +44,10 @@ Status cuda(cudaError_t error, const char* what) {
 void yield_to_others() {
   constexpr int kNiceness = 10;
   ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNiceness);
+}
+
+std::int64_t monotonic_nanoseconds() {
+  return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
 }
 
 // An event that waits without spinning.
@@ -199,7 +204,9 @@ void Lanes::State::feed_engine() {
   for (; jobs.size() > with_memory; jobs.pop_back()) waiting->put_back(std::move(jobs.back()));
   std::vector<CodedPicture> pictures_of_batch;
   for (const JobPointer& job : jobs) pictures_of_batch.push_back(coded(*job));
+  const std::int64_t from = monotonic_nanoseconds();
   const Result<std::vector<bool>> is_there = engine->decode(pictures_of_batch);
+  const EngineTime time{from, monotonic_nanoseconds()};
   if (!is_there) end_the_process();
   std::vector<JobPointer> done;
   for (std::size_t i = 0; i < jobs.size(); ++i) {
@@ -207,6 +214,7 @@ void Lanes::State::feed_engine() {
     if ((*is_there)[i]) {
       job->input = {};
       job->route = GpuRoute::kHardware;
+      job->engine = time;
       done.push_back(std::move(job));
     } else {
       job->rgb = {};

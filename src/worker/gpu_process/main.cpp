@@ -84,6 +84,7 @@ class Outbox : public Answers {
     answer.slot = job.request.slot;
     answer.number = job.request.request.number;
     answer.route = route;
+    answer.engine = job.engine;
     answer.has_inputs = route != GpuRoute::kNone && job.has_inputs ? 1 : 0;
     if (route != GpuRoute::kNone) {
       ArchiveWriter writer;

@@ -30,6 +30,7 @@ struct Job {
   RoutedJpeg jpeg;
   MemoryArena::Part rgb;             // on the GPU, as stored
   GpuRoute route = GpuRoute::kNone;  // that decoded it
+  EngineTime engine;
   Reply reply;
   bool has_inputs = false;  // of models, in the request's area
 };

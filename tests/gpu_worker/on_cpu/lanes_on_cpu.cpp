@@ -57,8 +57,11 @@ struct Lanes::State {
     order.lock(), order.unlock();
     if (job.jpeg.width == 13) misbehave(job);
     job.rgb = std::move(*pictures->take(std::size_t{job.jpeg.width} * job.jpeg.height * 3));
+    const auto now = [] { return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1); };
+    const std::int64_t from = now();
     const bool is_good = decode({job.input.data(), job.input.size()}, job.jpeg, job.rgb.data()) && reply(job);
     const GpuRoute route = job.jpeg.for_engine ? GpuRoute::kHardware : GpuRoute::kHybrid;
+    if (job.jpeg.for_engine) job.engine = {from, now()};
     const std::lock_guard lock(order);
     answers->send(job, is_good ? route : GpuRoute::kNone);
   }
