@@ -1,0 +1,50 @@
+// PointwiseChain, an operator of our own for ONNX Runtime: steps on each element of a tensor, one after the other,
+// without a pass over memory between them. src/infer/ops has its kernels.
+//
+// Inputs: 0 is what the steps begin with and has the shape of the output; the others are operands, broadcast to it as
+// ONNX does. Each is float32 or float16; steps compute in float32. Attribute `steps`: for each step its code and its
+// operand's number, −1 for none. Two names, as the type of the output is the operator's: kChainFull, kChainHalf.
+#pragma once
+
+#include <cstdint>
+
+namespace image_engine::graph {
+
+inline constexpr const char* kOwnDomain = "image_engine";
+inline constexpr const char* kChainFull = "PointwiseChain";
+inline constexpr const char* kChainHalf = "PointwiseChainHalf";
+inline constexpr const char* kChainSteps = "steps";
+
+inline constexpr int kMostChainSteps = 24;
+inline constexpr int kMostChainInputs = 12;
+// Stretches of neighbouring dimensions in which an operand is all broadcast, or not at all.
+inline constexpr int kMostChainGroups = 4;
+
+// x is the element, o the operand's. The numbers are part of graphs that are kept: graph::kMakerVersion changes with
+// them.
+enum class ChainCode : std::uint8_t {
+  kAdd,           // x + o
+  kSubtract,      // x − o
+  kSubtractFrom,  // o − x
+  kMultiply,      // x · o
+  kDivide,        // x / o
+  kDivideInto,    // o / x
+  kAtLeast,       // the greater of x and o
+  kAtMost,        // the lesser
+  kRelu,
+  kSigmoid,
+  kSilu,  // x · σ(x)
+  kGelu,  // x · (1 + erf(x / √2)) / 2
+  kTanh,
+  kExp,
+  kLog,
+  kSqrt,
+  kAbs,
+  kNegate,
+  kCount
+};
+
+// Whether a step has an operand.
+constexpr bool takes_operand(ChainCode code) { return code < ChainCode::kRelu; }
+
+}  // namespace image_engine::graph

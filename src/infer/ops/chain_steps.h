@@ -1,0 +1,125 @@
+// What a thread does: the same arithmetic on the CPU and on a GPU.
+#pragma once
+
+#include <cmath>
+
+#include "infer/ops/chain.h"
+#include "infer/ops/numbers.h"
+#include "types/host_device.h"
+
+namespace image_engine::infer {
+
+struct Lane {
+  float values[kLanes];
+};
+
+template <typename Change>
+IE_HOST_DEVICE void change(Lane& lane, const Change& to) {
+  IE_UNROLL
+  for (std::uint32_t i = 0; i < kLanes; ++i) lane.values[i] = to(lane.values[i]);
+}
+
+template <typename Join>
+IE_HOST_DEVICE void join(Lane& lane, const Lane& other, const Join& of) {
+  IE_UNROLL
+  for (std::uint32_t i = 0; i < kLanes; ++i) lane.values[i] = of(lane.values[i], other.values[i]);
+}
+
+IE_HOST_DEVICE inline float sigmoid(float x) { return 1.0F / (1.0F + expf(-x)); }
+
+// Comparisons are such that NaN stays.
+IE_HOST_DEVICE inline void apply(graph::ChainCode code, Lane& lane, const Lane& other) {
+  using graph::ChainCode;
+  constexpr float kRootOfHalf = 0.70710678F;
+  switch (code) {
+    case ChainCode::kAdd:
+      return join(lane, other, [](float x, float o) { return x + o; });
+    case ChainCode::kSubtract:
+      return join(lane, other, [](float x, float o) { return x - o; });
+    case ChainCode::kSubtractFrom:
+      return join(lane, other, [](float x, float o) { return o - x; });
+    case ChainCode::kMultiply:
+      return join(lane, other, [](float x, float o) { return x * o; });
+    case ChainCode::kDivide:
+      return join(lane, other, [](float x, float o) { return x / o; });
+    case ChainCode::kDivideInto:
+      return join(lane, other, [](float x, float o) { return o / x; });
+    case ChainCode::kAtLeast:
+      return join(lane, other, [](float x, float o) { return x < o ? o : x; });
+    case ChainCode::kAtMost:
+      return join(lane, other, [](float x, float o) { return x > o ? o : x; });
+    case ChainCode::kRelu:
+      return change(lane, [](float x) { return x < 0 ? 0 : x; });
+    case ChainCode::kSigmoid:
+      return change(lane, [](float x) { return sigmoid(x); });
+    case ChainCode::kSilu:
+      return change(lane, [](float x) { return x * sigmoid(x); });
+    case ChainCode::kGelu:
+      return change(lane, [](float x) { return 0.5F * x * (1.0F + erff(x * kRootOfHalf)); });
+    case ChainCode::kTanh:
+      return change(lane, [](float x) { return tanhf(x); });
+    case ChainCode::kExp:
+      return change(lane, [](float x) { return expf(x); });
+    case ChainCode::kLog:
+      return change(lane, [](float x) { return logf(x); });
+    case ChainCode::kSqrt:
+      return change(lane, [](float x) { return sqrtf(x); });
+    case ChainCode::kAbs:
+      return change(lane, [](float x) { return fabsf(x); });
+    case ChainCode::kNegate:
+      return change(lane, [](float x) { return -x; });
+    case ChainCode::kCount:
+      return;
+  }
+}
+
+// Where the operand's number for the output's element `i` is.
+IE_HOST_DEVICE inline std::uint32_t place_of(const Operand& operand, std::uint32_t i) {
+  std::uint32_t place = 0;
+  for (std::uint32_t group = 0; group + 1 < operand.groups; ++group) {
+    const std::uint32_t rest = i / operand.sizes[group];
+    place += (i - rest * operand.sizes[group]) * operand.strides[group];
+    i = rest;
+  }
+  return place + i * operand.strides[operand.groups - 1];
+}
+
+template <typename Number>
+IE_HOST_DEVICE void read_as(const Operand& operand, std::uint32_t first, std::uint32_t used, Lane& lane) {
+  const auto* data = static_cast<const Number*>(operand.data);
+  if (operand.access == Access::kWide && used == kLanes) return read_wide(data + place_of(operand, first), lane.values);
+  if (operand.access == Access::kOne) {
+    const float value = float_from(data[place_of(operand, first)]);
+    return change(lane, [value](float) { return value; });
+  }
+  for (std::uint32_t i = 0; i < kLanes; ++i)
+    lane.values[i] = i < used ? float_from(data[place_of(operand, first + i)]) : 0;
+}
+
+IE_HOST_DEVICE inline void read(const Operand& operand, std::uint32_t first, std::uint32_t used, Lane& lane) {
+  if (operand.is_half) return read_as<Half>(operand, first, used, lane);
+  read_as<float>(operand, first, used, lane);
+}
+
+template <typename Number>
+IE_HOST_DEVICE void write_as(const Chain& chain, std::uint32_t first, std::uint32_t used, const Lane& lane) {
+  auto* data = static_cast<Number*>(chain.result) + first;
+  if (chain.is_wide && used == kLanes) return write_wide(lane.values, data);
+  for (std::uint32_t i = 0; i < used; ++i) data[i] = number_from<Number>(lane.values[i]);
+}
+
+// Computes the elements from `first`, a multiple of kLanes below the count.
+IE_HOST_DEVICE inline void run_lane(const Chain& chain, std::uint32_t first) {
+  const std::uint32_t left = chain.count - first, used = left < kLanes ? left : kLanes;
+  Lane lane{}, other{};
+  read(chain.operands[0], first, used, lane);
+  for (std::uint32_t i = 0; i < chain.step_count; ++i) {
+    const Step step = chain.steps[i];
+    if (step.operand >= 0) read(chain.operands[step.operand], first, used, other);
+    apply(step.code, lane, other);
+  }
+  if (chain.is_half) return write_as<Half>(chain, first, used, lane);
+  write_as<float>(chain, first, used, lane);
+}
+
+}  // namespace image_engine::infer

@@ -1,0 +1,134 @@
+"""Our operator for chains of elementwise steps, by its kernels for the CPU, which share all but their launch with CUDA's: each step, each
+way to broadcast and both types are as numpy computes them; graphs with other steps or tensors are refused."""
+
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
+
+from math import erf
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+
+ROOT = Path(__file__).resolve().parents[2]
+TREE = Path(os.environ.get("IMAGE_ENGINE_BUILD", ROOT / "build/release"))
+OPERATORS = TREE / "bin/libimage-engine-cpu-ops.so"
+FULL, HALF = "PointwiseChain", "PointwiseChainHalf"
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+# By their numbers in graphs (src/graph/chains.h).
+WITH_OPERAND = [np.add, np.subtract, lambda x, o: o - x, np.multiply, np.divide, lambda x, o: o / x, np.maximum, np.minimum]
+ALONE = [lambda x: np.maximum(x, 0), sigmoid, lambda x: x * sigmoid(x), lambda x: 0.5 * x * (1 + np.vectorize(erf)(x / np.sqrt(2))),
+         np.tanh, np.exp, np.log, np.sqrt, np.abs, np.negative]  # fmt: skip
+
+
+def session_of(steps, inputs, op=FULL):
+    """A graph of one node; `inputs` by name: an array, or the declared shape of float32."""
+    kind = {np.float32: TensorProto.FLOAT, np.float16: TensorProto.FLOAT16}
+    values = [helper.make_tensor_value_info(name, kind[x.dtype.type], x.shape) if isinstance(x, np.ndarray) else helper.make_tensor_value_info(name, TensorProto.FLOAT, x)
+              for name, x in inputs.items()]  # fmt: skip
+    node = helper.make_node(op, list(inputs), ["y"], domain="image_engine", steps=[number for step in steps for number in step])
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT16 if op == HALF else TensorProto.FLOAT, None)
+    model = helper.make_model(helper.make_graph([node], "g", values, [output]), opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("image_engine", 1)], ir_version=8)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.register_custom_ops_library(str(OPERATORS))
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def result(steps, op=FULL, **inputs):
+    return session_of(steps, inputs, op).run(None, inputs)[0]
+
+
+def numbers(*shape, seed=1, about=0.0, kind=np.float32):
+    return np.asarray(np.random.default_rng(seed).standard_normal(shape) + about, kind)
+
+
+@pytest.mark.parametrize("code", range(len(WITH_OPERAND) + len(ALONE)))
+def test_each_step(code):
+    x = numbers(3, 7, about=0.5 + 4 * (code in (14, 15)))  # positive for logarithms and roots
+    if code < len(WITH_OPERAND):
+        o = numbers(3, 7, seed=2, about=5)
+        got, wanted = result([(code, 1)], x=x, o=o), WITH_OPERAND[code](x.astype(float), o.astype(float))
+    else:
+        got, wanted = result([(code, -1)], x=x), ALONE[code - len(WITH_OPERAND)](x.astype(float))
+    np.testing.assert_allclose(got, wanted, rtol=1e-6, atol=1e-6)
+    with pytest.raises(Exception, match="step"):
+        session_of([(len(WITH_OPERAND) + len(ALONE), -1)], {"x": x})
+
+
+SHAPES = [(), (1,), (6,), (5, 1), (4, 5, 1), (4, 1, 1), (1, 4, 1, 1), (3, 4, 1, 1), (3, 1, 5, 6), (3, 1, 1, 1), (1, 4, 5, 6), (3, 1, 5, 1), (3, 4, 5, 6), (1, 1, 1, 6),
+          (3, 1, 1, 6)]  # fmt: skip
+
+
+@pytest.mark.parametrize("kinds", [(np.float32, np.float32), (np.float16, np.float32), (np.float32, np.float16), (np.float16, np.float16)])
+@pytest.mark.parametrize("width", [6, 16])  # rows that are and are not whole sixteen bytes
+@pytest.mark.parametrize("shape", SHAPES)
+def test_operands_are_broadcast(shape, width, kinds):
+    shape = tuple(width if side == 6 else side for side in shape)
+    x, o = numbers(3, 4, 5, width, kind=kinds[0]), numbers(*shape, seed=2, kind=kinds[1])
+    wanted = np.maximum((x.astype(np.float32) + o) * o.astype(np.float32), 0)
+    steps = [(0, 1), (3, 1), (8, -1)]
+    np.testing.assert_allclose(result(steps, x=x, o=o), wanted, rtol=1e-6, atol=1e-7)
+    # One rounding, at the end.
+    np.testing.assert_array_equal(result(steps, op=HALF, x=x, o=o), result(steps, x=x, o=o).astype(np.float16))
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 1000])
+def test_every_element_is_computed(count):
+    x = numbers(count)
+    np.testing.assert_array_equal(result([(17, -1), (17, -1), (17, -1)], x=x), -x)
+
+
+def test_halves_are_rounded_to_even_and_overflow_to_infinity():
+    x = np.array([1 + 2**-11, 1 + 3 * 2**-11, 65519, 65520, -1e6, 2.0**-25, 1.5 * 2.0**-25, -0.0, np.nan], np.float32)
+    np.testing.assert_array_equal(result([(16, -1)], op=HALF, x=x), np.abs(x).astype(np.float16))
+
+
+def test_nan_stays_nan():
+    x = np.array([np.nan, -1, 0.5, 2, np.inf, -np.inf, -0.0], np.float32)
+    o = np.array([1], np.float32)
+    np.testing.assert_array_equal(result([(8, -1), (7, 1)], x=x, o=o), [np.nan, 0, 0.5, 1, 1, 0, 0])
+
+
+def test_nothing_makes_nothing():
+    assert result([(0, 1)], x=np.ones((0, 4), np.float32), o=np.ones(4, np.float32)).shape == (0, 4)
+
+
+@pytest.mark.parametrize("steps", [[(0,)], [(0, 0)], [(0, 12)], [(0, -1)], [(8, 1)], [(99, -1)], [(-1, -1)], [(0, 1)] * 25])
+def test_other_steps_are_refused_at_load(steps):
+    with pytest.raises(Exception, match="step"):
+        session_of(steps, {"x": [4], "o": [4]})
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 4), (1, 1, 1)])
+def test_other_shapes_are_refused_at_run(shape):
+    o = np.ones(shape, np.float32)
+    session = session_of([(0, 1)], {"x": ["n"], "o": [f"d{i}" for i in range(o.ndim)]})
+    with pytest.raises(Exception, match="another shape"):
+        session.run(None, {"x": np.ones(4, np.float32), "o": o})
+
+
+def test_an_operand_that_is_not_there_is_refused():
+    with pytest.raises(Exception, match="operand"):
+        result([(0, 2)], x=numbers(4), o=numbers(4))
+
+
+def test_other_types_are_refused():
+    values = [helper.make_tensor_value_info("x", TensorProto.INT64, [4])]
+    node = helper.make_node(FULL, ["x"], ["y"], domain="image_engine", steps=[8, -1])
+    graph = helper.make_graph([node], "g", values, [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4])])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("image_engine", 1)], ir_version=8)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.register_custom_ops_library(str(OPERATORS))
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    with pytest.raises(Exception, match="float16"):
+        session.run(None, {"x": np.ones(4, np.int64)})
