@@ -27,6 +27,10 @@ int fuse_skip_norms(Net& net);
 // A convolution whose kernel is its stride, laid out as rows afterwards: a product.
 int fuse_patches(Net& net);
 
+// In a graph whose types are final: chains of elementwise nodes, with the biases before them, as nodes of an operator
+// of ours (chains.h).
+int fuse_chains(Net& net, Chains layout);
+
 // Constants written as decimals: within a thousandth.
 bool is_near(std::optional<double> value, double wanted);
 // Of `product + vector` that ends in `name`: both; nothing where another node needs the product.

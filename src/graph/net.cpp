@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "graph/chains.h"
 #include "graph/shapes.h"
 #include "graph/tensor.h"
 
@@ -288,15 +289,14 @@ onnx::ModelProto Net::finish() {
   graph->clear_value_info();
   std::set<std::string> domains;
   for (const auto& node : nodes_) add_domains(*node, domains);
-  bool has_contrib = false;
   std::vector<onnx::OperatorSetIdProto> kept;
-  for (const auto& entry : model_.opset_import()) {
-    if (!is_onnx(entry.domain()) && !domains.contains(entry.domain())) continue;
-    kept.push_back(entry);
-    has_contrib |= entry.domain() == kContrib;
-  }
-  if (domains.contains(std::string(kContrib)) && !has_contrib) {
-    kept.emplace_back().set_domain(std::string(kContrib));
+  for (const auto& entry : model_.opset_import())
+    if (is_onnx(entry.domain()) || domains.contains(entry.domain())) kept.push_back(entry);
+  for (const std::string_view domain : {kContrib, std::string_view(kOwnDomain)}) {
+    if (!domains.contains(std::string(domain)) ||
+        std::ranges::count(kept, domain, &onnx::OperatorSetIdProto::domain) > 0)
+      continue;
+    kept.emplace_back().set_domain(std::string(domain));
     kept.back().set_version(1);
   }
   model_.mutable_opset_import()->Assign(kept.begin(), kept.end());

@@ -61,6 +61,11 @@ Result<Rewritten> rewrite_graph(const std::string& source, const std::string& ta
   fuse(net, options, made.fused);
   if (options.precision == "fp16") made.kept_fp32 = to_half(net, options.half_io);
   model = net.finish();
+  if (options.chains != Chains::kNone) {
+    IE_TRY(net, Net::create(std::move(model), runtime));
+    made.fused["chains"] = fuse_chains(net, options.chains);
+    model = net.finish();
+  }
   made.nodes = model.graph().node_size();
   const std::string bytes = model.SerializeAsString();
   model.Clear();

@@ -1,0 +1,216 @@
+"""Chains of elementwise nodes as nodes of our operator: they compute what the graph computed before, by ONNX Runtime's own operators, in
+fp32 and fp16, with channels first and last; what must not be joined is not. The operator's kernels are those for the CPU, which share
+all but their launch with CUDA's."""
+
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
+
+import json
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from chain_graphs import Graph, dfine, resnet
+from onnx import TensorProto, helper
+from yolo_graph import yolo
+
+ROOT = Path(__file__).resolve().parents[2]
+TREE = Path(os.environ.get("IMAGE_ENGINE_BUILD", ROOT / "build/release"))
+OPERATORS = TREE / "bin/libimage-engine-cpu-ops.so"
+CHAIN = "PointwiseChain"
+LAYOUTS = ["first", "last"]
+
+
+def chained(source, target, layout="first", *arguments, precision="fp32"):
+    done = subprocess.run([TREE / "bin/optimise_graph", "--input", source, "--output", target, "--precision", precision, "--chains", layout,
+                           "--operators", OPERATORS, *arguments], capture_output=True, text=True, timeout=120, check=False)  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    return json.loads(done.stdout)["fused"]["chains"]
+
+
+def session_of(path, runs_all=True):
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.register_custom_ops_library(str(OPERATORS))
+    if not runs_all:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def results(path, feed, runs_all=True):
+    return session_of(path, runs_all).run(None, feed)
+
+
+def feed_of(path, rows=2, about=0.0):
+    random = np.random.default_rng(12)
+    shapes = {value.name: [dim.dim_value or rows for dim in value.type.tensor_type.shape.dim] for value in onnx.load(path).graph.input}
+    return {name: np.asarray(random.standard_normal(shape) + about, np.float32) for name, shape in shapes.items()}
+
+
+def kinds_of(path):
+    return Counter(node.op_type for node in onnx.load(path).graph.node)
+
+
+def is_same(source, target, feed, near=2e-5):
+    for wanted, got in zip(results(source, feed, runs_all=False), results(target, feed), strict=True):
+        assert got.dtype == wanted.dtype and got.shape == wanted.shape and np.isfinite(wanted).all()
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=near * max(1, np.abs(wanted).max()))
+
+
+UNARIES = ["Relu", "Sigmoid", "Tanh", "Exp", "Log", "Sqrt", "Abs", "Neg"]
+BINARIES = ["Add", "Sub", "Mul", "Div", "Max", "Min"]
+
+
+@pytest.mark.parametrize("op", UNARIES + BINARIES + [f"{op} swapped" for op in BINARIES])
+def test_each_step_is_that_of_onnx(tmp_path, op):
+    g = Graph()
+    name, swapped = op.removesuffix(" swapped"), op.endswith("swapped")
+    x = g.add("Add", "x", g.constant(np.float32(0.5)))
+    operands = [x] if name in UNARIES else [x, g.numbers(7, about=4)]
+    y = g.add(name, *(operands[::-1] if swapped else operands))
+    source = g.save(tmp_path / "m.onnx", {"x": [3, 5, 7]}, {y: None})
+    assert chained(source, tmp_path / "o.onnx") == 1 and kinds_of(tmp_path / "o.onnx") == {CHAIN: 1}
+    is_same(source, tmp_path / "o.onnx", feed_of(source, about=4 if name in ("Log", "Sqrt") else 0), near=1e-6)
+
+
+def test_nan_stays_nan(tmp_path):
+    g = Graph()
+    zero, one = g.constant(np.float32(0)), g.constant(np.float32(1))
+    source = g.save(tmp_path / "m.onnx", {"x": [9]}, {g.relu(g.add("Clip", g.add("Mul", "x", one), zero, one)): None})
+    assert chained(source, tmp_path / "o.onnx") == 1
+    x = np.array([np.nan, -1, 0.5, 2, np.nan, np.inf, -np.inf, -0.0, 1], np.float32)
+    np.testing.assert_array_equal(results(tmp_path / "o.onnx", {"x": x})[0], [np.nan, 0, 0.5, 1, np.nan, 1, 0, 0, 1])
+
+
+SHAPES = [[], [1], [6], [5, 1], [4, 5, 1], [4, 1, 1], [1, 4, 1, 1], [3, 4, 1, 1], [3, 1, 5, 6], [3, 1, 1, 1], [1, 4, 5, 6], [3, 1, 5, 1], [3, 4, 5, 6], [1, 1, 1, 6]]
+
+
+@pytest.mark.parametrize("width", [6, 8])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_operands_are_broadcast(tmp_path, shape, width):
+    """Constants and inputs; widths that do and do not make whole sixteen bytes."""
+    shape, full = [width if side == 6 else side for side in shape], [3, 4, 5, width]
+    for given in (True, False):
+        g = Graph()
+        operand = "operand" if given else g.numbers(*shape)
+        y = g.relu(g.add("Add", g.add("Mul", operand, "x"), operand))
+        inputs = {"x": full} | ({"operand": shape} if given else {})
+        source = g.save(tmp_path / "m.onnx", inputs, {y: None})
+        assert chained(source, tmp_path / "o.onnx") == 1 and kinds_of(tmp_path / "o.onnx") == {CHAIN: 1}
+        is_same(source, tmp_path / "o.onnx", feed_of(source), near=1e-6)
+
+
+def test_what_makes_the_tensor_larger_begins_the_chain_from_the_larger(tmp_path):
+    g = Graph()
+    y = g.relu(g.add("Add", "row", "x"))
+    source = g.save(tmp_path / "m.onnx", {"row": [1, 8], "x": [5, 8]}, {y: None})
+    assert chained(source, tmp_path / "o.onnx") == 1
+    is_same(source, tmp_path / "o.onnx", feed_of(source))
+    g = Graph()  # neither has the result's shape
+    source = g.save(tmp_path / "m.onnx", {"row": [1, 8], "column": [5, 1]}, {g.add("Add", g.relu(g.add("Add", "row", "column")), g.constant(np.float32(1))): None})
+    assert chained(source, tmp_path / "o.onnx") == 1 and kinds_of(tmp_path / "o.onnx") == {"Add": 1, CHAIN: 1}
+    is_same(source, tmp_path / "o.onnx", feed_of(source))
+
+
+def test_what_others_need_stays(tmp_path):
+    g = Graph()
+    conv = g.conv("x", 3, 4)
+    first = g.relu(conv)  # a result, too
+    second = g.add("Add", g.silu(first), first)
+    product = g.add("Mul", second, second)
+    last = g.add("Sub", g.add("Tanh", product), conv)  # needs the convolution with its bias
+    source = g.save(tmp_path / "m.onnx", {"x": [2, 3, 5, 5]}, {last: None, first: None})
+    for layout in LAYOUTS:
+        assert chained(source, tmp_path / "o.onnx", layout) == 2
+        kinds = kinds_of(tmp_path / "o.onnx")
+        assert (kinds["Relu"], kinds["Mul"], kinds["Conv"], kinds[CHAIN]) == (1, 1, 1, 2)
+        is_same(source, tmp_path / "o.onnx", feed_of(source))
+
+
+def test_whole_numbers_and_short_chains_stay(tmp_path):
+    g = Graph()
+    shape = g.add("Add", g.add("Mul", g.add("Shape", "y"), g.constant(np.array([1, 1]))), g.constant(np.array([0, 0])))
+    source = g.save(tmp_path / "m.onnx", {"x": ["n", 4], "y": ["a", "b"]}, {g.relu("x"): None, g.add("Cast", shape, to=TensorProto.FLOAT): None})
+    assert chained(source, tmp_path / "o.onnx") == 0
+
+
+@pytest.mark.parametrize("batch", [2, "batch"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_resnet_becomes_convolutions_and_chains(tmp_path, layout, batch):
+    source, target = resnet(tmp_path / "m.onnx", batch=batch), tmp_path / "o.onnx"
+    assert chained(source, target, layout) == 7
+    kinds = kinds_of(target)
+    # With channels last, before each of a chain's inputs and behind it: a convolution, its bias, and a sum's operand with its bias.
+    assert kinds.pop("Transpose", 0) == (0 if layout == "first" else 7 * 3 + 1 + 2)
+    assert kinds == {"Conv": 8, CHAIN: 7}
+    assert all(len(node.input) == 2 for node in onnx.load(target).graph.node if node.op_type == "Conv")  # biases are in the chains
+    is_same(source, target, feed_of(source))
+
+
+@pytest.mark.parametrize("batch", [2, "batch"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_dfine_computes_the_same(tmp_path, layout, batch):
+    source, target = dfine(tmp_path / "m.onnx", batch=batch), tmp_path / "o.onnx"
+    assert chained(source, target, layout) >= 16
+    kinds = kinds_of(target)
+    assert not {"Clip", "Log"} & kinds.keys() or kinds["Clip"] < 4
+    is_same(source, target, feed_of(source), near=1e-4)
+
+
+def cosine(a, b):
+    a, b = (np.asarray(x, np.float64).ravel() for x in (a, b))
+    return a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("make", [resnet, yolo, dfine])
+def test_in_fp16_they_are_as_close_as_without(tmp_path, make, layout):
+    source, target = make(tmp_path / "m.onnx", batch=2), tmp_path / "o.onnx"
+    count = chained(source, target, layout, precision="fp16")
+    assert count > 0 or make is yolo
+    kinds = kinds_of(target)
+    assert make is yolo or kinds["PointwiseChainHalf"] > 0
+    feed = feed_of(source)
+    for wanted, got in zip(results(source, feed), results(target, feed), strict=True):
+        assert got.dtype == wanted.dtype and cosine(wanted, got) > (0.999 if make is dfine else 0.9999)
+
+
+def test_casts_go_into_chains(tmp_path):
+    """What fp16 does not hold is computed in fp32 between halves."""
+    g = Graph()
+    y = g.add("Mul", g.silu(g.conv("x", 3, 4)), g.constant(np.float32(1e-9)))
+    y = g.add("Mul", y, g.constant(np.float32(1e9)))
+    source = g.save(tmp_path / "m.onnx", {"x": [2, 3, 5, 5]}, {g.conv(y, 4, 4, size=1, biased=False): None})
+    assert chained(source, tmp_path / "o.onnx", precision="fp16") == 1
+    assert kinds_of(tmp_path / "o.onnx") == {"Conv": 2, "PointwiseChainHalf": 1, "Cast": 2}  # of the graph's own input and output
+    feed = feed_of(source)
+    assert cosine(results(source, feed)[0], results(tmp_path / "o.onnx", feed)[0]) > 0.9999
+
+
+def node_graph(path, steps, inputs=("x", "o"), shape=(4,)):
+    node = helper.make_node(CHAIN, list(inputs), ["y"], domain="image_engine", steps=steps)
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, sides) for name, sides in {"x": ["n"], "o": shape}.items()]
+    graph = helper.make_graph([node], "g", values, [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("image_engine", 1)], ir_version=8), path)
+    return path
+
+
+@pytest.mark.parametrize("steps", [[0], [0, 0], [0, 12], [0, -1], [8, 1], [99, -1], [-1, -1], [0, 1] * 25])
+def test_bad_steps_are_refused_at_load(tmp_path, steps):
+    with pytest.raises(Exception, match=r"step"):
+        session_of(node_graph(tmp_path / "m.onnx", steps))
+
+
+def test_bad_tensors_are_refused_at_run(tmp_path):
+    x, o = np.ones(4, np.float32), np.ones(3, np.float32)
+    with pytest.raises(Exception, match="shape"):
+        results(node_graph(tmp_path / "m.onnx", [0, 1], shape=["k"]), {"x": x, "o": o})
+    with pytest.raises(Exception, match="operand"):
+        results(node_graph(tmp_path / "m.onnx", [0, 2]), {"x": x, "o": np.ones(4, np.float32)})
+    empty = np.ones(0, np.float32)
+    assert results(node_graph(tmp_path / "m.onnx", [0, 1], shape=["k"]), {"x": empty, "o": np.ones(1, np.float32)})[0].shape == (0,)
