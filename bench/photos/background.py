@@ -7,9 +7,12 @@ FOLDER rembg onnxruntime, PYTHONPATH=FOLDER.
 usage: background.py FOLDER --engine PROGRAM --graph isnet.onnx [--threads N] [--rounds N]
 """
 
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before ONNX Runtime is loaded: it would report to its maker
+
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys

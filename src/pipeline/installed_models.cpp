@@ -29,7 +29,7 @@ struct OwnVersion {
 };
 constexpr OwnVersion kOwnVersions[] = {
     {kObjectsStage, ".2"},  // panoramas in tiles
-    {kTextStage, ".2"},     // closer looks, spaces
+    {kTextStage, ".3"},     // closer looks, spaces, boxes of large pictures
 };
 
 // A test picture to compare a model's precisions: smooth and fine detail of every brightness and hue.
@@ -127,6 +127,13 @@ std::vector<const models::Spec*> InstalledModels::all(std::string_view task) con
   for (const models::Spec& spec : registry_.specs())
     if (spec.task == task && store_.presence(spec) == models::Presence::kInstalled) installed.push_back(&spec);
   return installed;
+}
+
+const models::Spec* InstalledModels::best(std::string_view task, const Fits& fits) const {
+  const models::Spec* best = nullptr;
+  for (const models::Spec* spec : all(task))
+    if (fits(*spec) && (best == nullptr || spec->preference > best->preference)) best = spec;
+  return best;
 }
 
 Result<infer::Chosen> InstalledModels::picture_session(const models::Spec& spec, int threads, Rows rows) const {

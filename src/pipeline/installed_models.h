@@ -1,6 +1,7 @@
 // The models of this machine, and how they are loaded.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -40,6 +41,9 @@ class InstalledModels {
 
   // All installed models of a task.
   [[nodiscard]] std::vector<const models::Spec*> all(std::string_view task) const;
+  // Of those that fit, the one with the highest preference; null: none is installed.
+  using Fits = std::function<bool(const models::Spec&)>;
+  [[nodiscard]] const models::Spec* best(std::string_view task, const Fits& fits) const;
 
   // A session of the graph that analyzes pictures, on the best device and precision for this machine and configuration;
   // `threads` inside one run, 0: the cores that the pipeline's workers leave.

@@ -1,9 +1,11 @@
 #include "pipeline/prompt_model.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "core/file.h"
 #include "models/tasks.h"
@@ -24,13 +26,13 @@ Result<infer::Chosen> plain_session(const InstalledModels& models, const models:
 
 tl::unexpected<Error> none_installed(const InstalledModels& models, std::string_view head, const char* takes) {
   IE_TRY(const models::Registry registry, models::Registry::load(models.paths().shipped, models.paths().added));
-  std::string commands;
+  std::vector<std::string> commands;
   for (const models::Spec& spec : registry.specs())
-    if (spec.task == models::kPromptedTask && spec.head == head)
-      commands += fmt::format("\n  {}: {}", spec.name, models::install_command(spec));
-  return fail(ErrorCode::kInvalidArgument,
-              fmt::format("no installed model takes {}. There are (docs/models.md says where their files are from):{}",
-                          takes, commands));
+    if (spec.task == models::kPromptedTask && spec.head == head) commands.push_back(models::install_command(spec));
+  return fail(
+      ErrorCode::kInvalidArgument,
+      fmt::format("no installed model takes {}; docs/models.md says where files of one are, and this adds it: {}",
+                  takes, fmt::join(commands, ", or ")));
 }
 
 }  // namespace
@@ -57,9 +59,8 @@ Result<PromptModel> PromptModel::load(const InstalledModels& models, const std::
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("the model {} does not take {}: its head is {}", named->name, kind.takes, named->head));
   }
-  const models::Spec* best = nullptr;
-  for (const models::Spec* spec : models.all(models::kPromptedTask))
-    if (spec->head == kind.head && (best == nullptr || spec->preference > best->preference)) best = spec;
+  const models::Spec* const best =
+      models.best(models::kPromptedTask, [&](const models::Spec& spec) { return spec.head == kind.head; });
   if (best == nullptr) return none_installed(models, kind.head, kind.takes);
   return kind.load(models, *best);
 }

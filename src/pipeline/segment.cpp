@@ -131,9 +131,8 @@ Result<const models::Spec*> PictureSegmenter::spec_for(const std::string& label)
     return fail(ErrorCode::kInvalidArgument, fmt::format("the model {} does not find '{}', but: {}", named->name,
                                                          printable(label), fmt::join(named->labels, ", ")));
   }
-  const models::Spec* best = nullptr;
-  for (const models::Spec* spec : models_.all(kSegmentationTask))
-    if (label_index(*spec, label) && (best == nullptr || spec->preference > best->preference)) best = spec;
+  const models::Spec* const best =
+      models_.best(kSegmentationTask, [&](const models::Spec& spec) { return label_index(spec, label).has_value(); });
   if (best == nullptr) return no_model_for(label);
   return best;
 }

@@ -78,7 +78,7 @@ std::vector<Box> Covering::at(double seconds) const {
   for (const Followed& track : tracks_) {
     if (track.front().seconds - options_.beside > seconds) break;
     if (track.back().seconds + options_.beside < seconds) continue;
-    // Where it was at a sighting, and where it would be if it moved on as from the sighting on the other side of that.
+    // Where it was at a sighting, and where it would be if its motion from the sighting on the other side continued.
     const auto near_sighting = [&](std::ptrdiff_t index, std::ptrdiff_t other) {
       const Sighting& end = track[static_cast<std::size_t>(index)];
       if (other < 0 || other >= std::ssize(track)) return end.box;

@@ -19,8 +19,8 @@ struct CoveringOptions {
 };
 
 // Covers more than need be, never less: between two sightings of a thing the least box around both, whatever way it
-// takes between them; and before and after each sighting where it would be within `beside` if it moved on as it did, as
-// it may turn while it is out of sight.
+// takes between them; and before and after each sighting where it would be within `beside` if its motion continued, as
+// it may turn while it is hidden.
 // Not thread-safe.
 class Covering {
  public:

@@ -36,7 +36,7 @@ constexpr double kWholePicture = 2. / 3;   // of the short edge: a box this larg
 constexpr float kTriedConfidence = 0.3F;
 constexpr float kLetterConfidence = 0.75F;  // of a single character: round things resemble an O
 constexpr double kCloser = 3.2;             // a second look's pixels for one of the small picture
-constexpr double kCloserPixels = 5e5;       // of all its places together: less close where there are more
+constexpr double kCloserPixels = 2.5e5;     // of all its places together: less close where there are more
 constexpr double kLineRatio = 3;            // of a line's width to its height: what a second look needs to see
 // read() of large pictures.
 constexpr double kSmallLine = 24;       // height of a box in the detector's input below which it looks closer
@@ -69,11 +69,11 @@ Result<Normalisation> normalisation_of(const models::InputSpec& input) {
 
 // One float32 picture with any number of rows, or those named, and any number of columns, or those named.
 Status check_picture(const infer::TensorInfo& info, std::int64_t height, std::int64_t width) {
-  const std::array<std::int64_t, 4> planned{-1, 3, height, width};
+  const std::array<std::int64_t, 4> planned{1, 3, height, width};
   const auto fits = [](std::int64_t has, std::int64_t gets) { return has < 0 || has == gets; };
   if (info.type == ElementType::kFloat32 && std::ranges::equal(info.shape, planned, fits)) return {};
   return fail(ErrorCode::kCorrupt, "its graph's input '" + info.name + "' is " + shape_text(info.shape) +
-                                       ", not float32 [?,3," + std::to_string(height) + "," + std::to_string(width) +
+                                       ", not float32 [1,3," + std::to_string(height) + "," + std::to_string(width) +
                                        "] (-1: any)");
 }
 

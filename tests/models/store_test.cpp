@@ -198,7 +198,8 @@ TEST(Shipped, WhatTheTasksNeed) {
   for (const Spec& spec : registry->specs()) {
     SCOPED_TRACE(spec.name);
     const bool is_here = spec.server.empty();
-    EXPECT_EQ(is_here && (spec.task == "embedding" || spec.task == "sentences"), !spec.text.tokenizer.empty());
+    const bool reads_text = spec.task == "embedding" || spec.task == "sentences" || spec.head == "phrase";
+    EXPECT_EQ(is_here && reads_text, !spec.text.tokenizer.empty());
     if (spec.task == "embedding" || spec.task == "sentences" || spec.task == "features") {
       EXPECT_GT(number_option(spec, "dimensions", 0).value(), 0);
     }

@@ -43,6 +43,23 @@ class Net:
         product = self.emit("Mul", x, self.emit("Clip", self.emit("Add", x, 3.0), 0.0, highest))
         return self.emit("Div", product, 6.0)
 
+    def enlarged(self, x, times) -> str:
+        scales = self.constant(np.array([1, 1, times, times], np.float32))
+        how = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        return self.emit("Resize", x, self.constant(np.zeros(0, np.float32)), scales, **how)
+
+    def gated(self, x, channels, of, side=1) -> str:
+        """The detector's: a convolution without bias, and of the result x + x · g with g by its mean."""
+        kernel = RANDOM.normal(size=(channels, of, side, side)) / side
+        x = self.emit("Conv", x, kernel, kernel_shape=[side, side], pads=[side // 2] * 4)
+        gate = self.emit("Relu", self.conv(self.emit("GlobalAveragePool", x), 4, channels))
+        gate = self.emit("HardSigmoid", self.conv(gate, channels, 4), alpha=0.2, beta=0.5)
+        return self.emit("Add", x, self.emit("Mul", x, gate))
+
+    def transposed(self, x, count, of) -> str:
+        y = self.emit("ConvTranspose", x, RANDOM.normal(size=(of, count, 2, 2)) * 0.3, kernel_shape=[2, 2], strides=[2, 2])
+        return self.emit("Add", y, RANDOM.normal(size=(1, count, 1, 1)))
+
     def write(self, folder: Path, *outputs) -> None:
         folder.mkdir()
         info = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None] * 4) for name in outputs]
@@ -58,13 +75,13 @@ def convert(folder, output):
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
-def check(tmp_path, net: Net, *outputs) -> Counter:
+def check(tmp_path, net: Net, *outputs, sizes=((1, 8, 9, 12), (3, 8, 5, 7))) -> Counter:
     """The same numbers and the same metadata; what operations are left."""
     net.write(tmp_path / "in", *outputs)
     done = convert(tmp_path / "in", tmp_path / "out")
     assert (done.returncode, done.stderr) == (0, "")
     before, after = (onnxruntime.InferenceSession(tmp_path / name / "net.onnx", providers=["CPUExecutionProvider"]) for name in ("in", "out"))
-    for size in ((1, 8, 9, 12), (3, 8, 5, 7)):
+    for size in sizes:
         x = RANDOM.normal(size=size).astype(np.float32) * 3
         for want, got in zip(before.run(outputs, {"x": x}), after.run(outputs, {"x": x})):
             assert np.abs(want).max() > 0.1
@@ -97,6 +114,59 @@ def test_a_gate_beside_its_input(tmp_path):
     gate = net.emit("HardSigmoid", net.conv(net.emit("GlobalAveragePool", y), 8, 8), alpha=0.2, beta=0.5)
     y = net.emit("Add", y, net.emit("Mul", y, gate))
     assert check(tmp_path, net, y)["Mul"] == 1
+
+
+def test_transposed_convolutions_become_products(tmp_path):
+    net = Net()
+    y = net.transposed(net.conv("x", 6, 8), 5, 6)
+    statistics = [RANDOM.uniform(0.5, 2, 5) for _ in range(4)]
+    y = net.emit("Relu", net.emit("BatchNormalization", y, *statistics, epsilon=1e-5))
+    y = net.emit("Sigmoid", net.transposed(y, 3, 5))
+    assert check(tmp_path, net, y) == {"Conv": 3, "Relu": 1, "DepthToSpace": 1, "Sigmoid": 1}
+
+
+def test_a_transposed_convolution_alone_stays(tmp_path):
+    net = Net()
+    y = net.emit("Sigmoid", net.transposed(net.conv("x", 6, 8), 3, 6))
+    assert check(tmp_path, net, y) == {"Conv": 1, "ConvTranspose": 1, "Sigmoid": 1}, "its sum is in its bias"
+
+
+def test_enlarged_planes_are_convolved_small(tmp_path):
+    net = Net()
+    fine = net.conv("x", 4, 8)
+    planes = [net.emit("MaxPool", fine, kernel_shape=[times] * 2, strides=[times] * 2) for times in (8, 4, 2)]
+    planes = [net.enlarged(net.conv(plane, count, 4), times) for plane, count, times in zip(planes, (2, 3, 5), (8, 4, 2))]
+    y = net.conv(net.emit("Concat", *planes, fine, axis=1), 7, 14, 3)
+    left = check(tmp_path, net, y, sizes=((1, 8, 16, 8), (2, 8, 24, 40)))
+    assert left == {"Conv": 1 + 3 + 4 + 1, "MaxPool": 3, "Resize": 2, "Concat": 2, "DepthToSpace": 1, "Add": 1}
+
+
+def test_the_end_of_a_detector(tmp_path):
+    net = Net()
+    fine = net.conv("x", 4, 8)
+    coarse = net.conv(net.emit("MaxPool", fine, kernel_shape=[2, 2], strides=[2, 2]), 32, 4)
+    large = net.gated(net.emit("Add", net.gated(fine, 32, 4), net.enlarged(coarse, 2)), 6, 32, 3)
+    small = net.enlarged(net.gated(coarse, 6, 32, 3), 2)
+    y = net.emit("Relu", net.conv(net.emit("Concat", small, large, axis=1), 6, 12, 3))
+    y = net.emit("Sigmoid", net.transposed(net.emit("Relu", net.transposed(y, 5, 6)), 1, 5))
+    left = check(tmp_path, net, y, sizes=((1, 8, 16, 8), (1, 8, 2, 2), (1, 8, 6, 10)))
+    assert (left["Resize"], left["ConvTranspose"], left["DepthToSpace"], left["MatMul"]) == (0, 0, 3, 1), "no plane of 32 channels is large"
+    model = onnx.load(tmp_path / "out/net.onnx")
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_value == 1, "a kernel is for one picture"
+    first = (tmp_path / "out/net.onnx").read_bytes()
+    assert convert(tmp_path / "in", tmp_path / "out").returncode == 0 and (tmp_path / "out/net.onnx").read_bytes() == first
+
+
+@pytest.mark.parametrize("how", [{"coordinate_transformation_mode": "half_pixel"}, {"mode": "linear"}])
+def test_what_is_enlarged_otherwise_stays(tmp_path, how):
+    net = Net()
+    fine = net.conv("x", 4, 8)
+    coarse = net.enlarged(net.emit("MaxPool", fine, kernel_shape=[2, 2], strides=[2, 2]), 2)
+    for name, value in how.items():
+        attribute = next(entry for entry in net.nodes[-1].attribute if entry.name == name)
+        attribute.s = value.encode()
+    y = net.conv(net.emit("Concat", coarse, fine, axis=1), 7, 8, 3)
+    assert check(tmp_path, net, y, sizes=((1, 8, 16, 8),)) == {"Conv": 2, "MaxPool": 1, "Resize": 1, "Concat": 1}
 
 
 def test_what_is_used_twice_or_is_something_else_stays(tmp_path):

@@ -110,7 +110,8 @@ TEST(Covering, OneSightingIsCoveredForASecond) {
 TEST(Covering, TwoThatCrossAreBothCovered) {
   const Path back = [](double at) { return face(820 - 180 * at, 210 + 40 * at); };
   Covering covering;
-  for (int i = 0; i <= 20; ++i) covering.add(i * kSightingStep, std::vector{kStraight(i * kSightingStep), back(i * kSightingStep)});
+  for (int i = 0; i <= 20; ++i)
+    covering.add(i * kSightingStep, std::vector{kStraight(i * kSightingStep), back(i * kSightingStep)});
   expect_covered(covering, kStraight, 0, 4);
   expect_covered(covering, back, 0, 4);
 }

@@ -12,7 +12,8 @@ namespace {
 constexpr std::uint32_t kMatteSide = 32;
 
 Image grey(int level, int from = 0, int to = 0, int other = 0) {
-  Image image{kMatteSide * 4, kMatteSide * 4, std::vector<std::uint8_t>(std::size_t{kMatteSide} * 4 * kMatteSide * 4 * 3)};
+  Image image{kMatteSide * 4, kMatteSide * 4,
+              std::vector<std::uint8_t>(std::size_t{kMatteSide} * 4 * kMatteSide * 4 * 3)};
   for (std::uint32_t y = 0; y < image.height; ++y)
     for (std::uint32_t x = 0; x < image.width; ++x)
       for (int c = 0; c < 3; ++c)
@@ -22,7 +23,9 @@ Image grey(int level, int from = 0, int to = 0, int other = 0) {
 }
 
 ImageView view(const Image& image) { return {image.width, image.height, image.pixels}; }
-Matte matte_of(float value) { return {kMatteSide, kMatteSide, std::vector<float>(std::size_t{kMatteSide} * kMatteSide, value)}; }
+Matte matte_of(float value) {
+  return {kMatteSide, kMatteSide, std::vector<float>(std::size_t{kMatteSide} * kMatteSide, value)};
+}
 
 TEST(SteadyMatte, TremblesLessWhereThePictureRests) {
   std::mt19937 random(3);
@@ -48,7 +51,7 @@ TEST(SteadyMatte, FollowsAtOnceWhereThePictureChanges) {
   steady.steady(view(first), matte);
   matte = matte_of(1);
   steady.steady(view(second), matte);
-  EXPECT_FLOAT_EQ(matte.alpha[0], 1);              // the left half has changed
+  EXPECT_FLOAT_EQ(matte.alpha[0], 1);                   // the left half has changed
   EXPECT_NEAR(matte.alpha[kMatteSide - 1], 0.3, 1e-6);  // the right one has not
 }
 

@@ -175,6 +175,7 @@ struct EngineDecoder::State {
   nvjpegJpegStream_t header = nullptr;
   cudaStream_t stream = nullptr;
   std::vector<unsigned char> header_data;
+  std::size_t most = 0;   // pictures in a batch
   std::size_t batch = 0;  // the library is set to so many pictures
 
   ~State() {
@@ -190,6 +191,7 @@ struct EngineDecoder::State {
 
 EngineDecoder::EngineDecoder(std::unique_ptr<State> state) : state_(std::move(state)) {}
 EngineDecoder::~EngineDecoder() = default;
+std::size_t EngineDecoder::most() const { return state_->most; }
 
 Result<std::unique_ptr<EngineDecoder>> EngineDecoder::create(Codec& codec, std::size_t most) {
   if (codec.engine_width() == 0) return fail(ErrorCode::kNotFound, "this GPU has no JPEG engine");
@@ -205,7 +207,7 @@ Result<std::unique_ptr<EngineDecoder>> EngineDecoder::create(Codec& codec, std::
   IE_CHECK(worked(call.allocate_batch(state->handle, state->state, count, kUsualWidth, kUsualHeight, NVJPEG_CSS_420,
                                       NVJPEG_OUTPUT_RGBI),
                   "allocate memory for the JPEG engine"));
-  state->batch = most;
+  state->most = state->batch = most;
   IE_TRY(state->stream, create_cuda_stream(true));
   return std::unique_ptr<EngineDecoder>(new EngineDecoder(std::move(state)));
 }

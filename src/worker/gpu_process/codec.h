@@ -49,6 +49,7 @@ class EngineDecoder {
   EngineDecoder(const EngineDecoder&) = delete;
   EngineDecoder& operator=(const EngineDecoder&) = delete;
 
+  [[nodiscard]] std::size_t most() const;
   // Decodes all and waits. For each whether it is there: not for pictures that are damaged or of a kind that the engine
   // does not take; they leave the others alone. kInternal: CUDA failed, and none is there.
   Result<std::vector<bool>> decode(std::span<const CodedPicture> pictures);

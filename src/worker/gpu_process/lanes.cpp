@@ -108,8 +108,7 @@ struct Lanes::State {
   LaneOptions options;
   std::unique_ptr<Codec> codec;
   std::unique_ptr<MemoryArena> pictures, outputs, inputs, staging;
-  std::size_t engine_batch = 0;           // 0: there is no engine
-  std::unique_ptr<EngineDecoder> engine;  // null: likewise
+  std::unique_ptr<EngineDecoder> engine;  // null: there is none
   std::vector<std::unique_ptr<CudaDecoder>> cuda_decoders;
   std::unique_ptr<Reducer> reducer;
   ExportedMemory exported;                    // for models' inputs; null: there is none
@@ -194,7 +193,7 @@ bool Lanes::State::take_memory(Job& job, bool waits) {
 
 // One batch, of as many pictures as there is memory for.
 void Lanes::State::feed_engine() {
-  std::vector<JobPointer> jobs = waiting->take_for_engine(engine_batch);
+  std::vector<JobPointer> jobs = waiting->take_for_engine(engine->most());
   std::size_t with_memory = 0;
   while (with_memory < jobs.size() && take_memory(*jobs[with_memory], with_memory == 0)) ++with_memory;
   for (; jobs.size() > with_memory; jobs.pop_back()) waiting->put_back(std::move(jobs.back()));
@@ -306,7 +305,8 @@ Result<std::vector<std::byte>> coded_sample(std::uint32_t width, std::uint32_t h
 
 }  // namespace
 
-// Decodes pictures of our own, so that all that a library opens at its first picture is open.
+// Decodes pictures of our own, so that all that a library opens at its first picture is open. `decode` says whether a
+// picture is there.
 template <typename Decode>
 Status Lanes::State::warm_up(bool progressive, const Decode& decode) {
   for (const std::uint32_t width : {320U, 1600U}) {
@@ -322,7 +322,8 @@ Status Lanes::State::warm_up(bool progressive, const Decode& decode) {
                                width,
                                width * 3 / 4,
                                reinterpret_cast<std::uint8_t*>(rgb->data())};
-    IE_CHECK(decode(picture));
+    IE_TRY(const bool is_there, decode(picture));
+    if (!is_there) return fail(ErrorCode::kInternal, "the decoder does not decode");
   }
   return {};
 }
@@ -332,12 +333,10 @@ Status Lanes::State::open_engine() {
   if (width == 0) return {};
   const std::size_t batch = (kEngineBatch + width - 1) / width * width;
   IE_TRY(engine, EngineDecoder::create(*codec, batch));
-  IE_CHECK(warm_up(false, [&](const CodedPicture& picture) -> Status {
+  return warm_up(false, [&](const CodedPicture& picture) -> Result<bool> {
     IE_TRY(const std::vector<bool> is_there, engine->decode({&picture, 1}));
-    return Status(is_there[0] ? Status{} : fail(ErrorCode::kInternal, "the JPEG engine does not decode"));
-  }));
-  engine_batch = batch;
-  return {};
+    return is_there[0];
+  });
 }
 
 Status Lanes::State::open_cuda_decoders() {
@@ -346,10 +345,7 @@ Status Lanes::State::open_cuda_decoders() {
     cuda_decoders.push_back(std::move(decoder));
   }
   for (const bool progressive : {false, true})
-    IE_CHECK(warm_up(progressive, [&](const CodedPicture& picture) -> Status {
-      IE_TRY(const bool is_there, cuda_decoders[0]->decode(picture));
-      return is_there ? Status{} : fail(ErrorCode::kInternal, "the decoder does not decode");
-    }));
+    IE_CHECK(warm_up(progressive, [&](const CodedPicture& picture) { return cuda_decoders[0]->decode(picture); }));
   return {};
 }
 
@@ -374,7 +370,7 @@ Result<std::unique_ptr<Lanes>> Lanes::create(const LaneOptions& options) {
   // An engine that does not work is left out.
   if (!engine.get()) state.engine.reset();
   IE_CHECK(opened);
-  state.waiting = std::make_unique<WaitingPictures>(state.engine_batch);
+  state.waiting = std::make_unique<WaitingPictures>(state.engine ? state.engine->most() : 0);
   return lanes;
 }
 

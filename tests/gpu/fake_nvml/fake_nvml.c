@@ -27,8 +27,8 @@ struct card {
 };
 
 /* By round; the last stays. monitor_test.cpp and tests/cli/test_monitor.py have the same numbers. */
-static const unsigned kBusy[kRounds] = {5, 35, 95, 60};                        /* % */
-static const unsigned long long kUsed[kRounds] = {1000, 1500, 4000, 3000};     /* MB */
+static const unsigned kBusy[kRounds] = {5, 35, 95, 60};                    /* % */
+static const unsigned long long kUsed[kRounds] = {1000, 1500, 4000, 3000}; /* MB */
 static const unsigned long long kReserved = 500; /* MB that the driver keeps, counted as used by the first version */
 static const unsigned kPower[kRounds] = {60500, 200000, 340000, 300000};       /* mW */
 static const unsigned kDegrees[kRounds] = {40, 52, 71, 66};                    /* °C */
