@@ -14,6 +14,7 @@
 #include "gpu/cuda.h"
 #include "infer/agreement.h"
 #include "infer/canaries.h"
+#include "infer/library.h"
 #include "infer/made_graphs.h"
 #include "infer/prebuilt.h"
 #include "infer/precision_memory.h"
@@ -71,11 +72,14 @@ Result<std::vector<int>> gpus_for(std::string_view device) {
 struct Setting {
   bool nhwc, fuse_convolutions, cuda_graph, search_convolutions;
   std::string_view name;
+  bool chained = false;  // with our operators, where their library is
 };
 constexpr Setting kFixedSettings[] = {{false, false, true, true, "channels first, recorded"},
                                       {true, true, true, true, "channels last and fused, recorded"},
                                       {true, false, true, true, "channels last, recorded"},
-                                      {false, false, false, true, "channels first"}};
+                                      {false, false, false, true, "channels first"},
+                                      {false, false, true, true, "channels first and chained, recorded", true},
+                                      {true, true, true, true, "channels last and chained, recorded", true}};
 // TensorRT decides by itself.
 constexpr Setting kOneSetting[] = {{false, false, false, false, "its own settings"}};
 // Each new size would be searched and recorded again.
@@ -152,7 +156,8 @@ class DeviceChooser {
     const Setting& setting = best.trial.setting;
     const Remembered found{
         best.trial.precision, reason_of(best),           best.trial.batch,   best.trial.rows,
-        setting.nhwc,         setting.fuse_convolutions, setting.cuda_graph, setting.search_convolutions};
+        setting.nhwc,         setting.fuse_convolutions, setting.cuda_graph, setting.search_convolutions,
+        setting.chained};
     if (const Status kept = PrecisionMemory(context_.memory_folder).keep(key, spec_.name, found); !kept)
       log_warning("the best settings of {} will be measured again: {}", spec_.name, printable(kept.error().message));
   }
@@ -198,6 +203,7 @@ class DeviceChooser {
     options.fuse_convolutions = trial.setting.fuse_convolutions;
     options.cuda_graph = trial.setting.cuda_graph;
     options.search_convolutions = trial.setting.search_convolutions;
+    options.own_operators = trial.setting.chained;
     if (options.provider == Provider::kTensorRt || options.provider == Provider::kTensorRtRtx)
       options.tensorrt = TensorRtOptions{.precision = trial.precision,
                                          .cache_folder = join_path(context_.memory_folder, "engines"),
@@ -209,7 +215,8 @@ class DeviceChooser {
     return {known.precision,
             known.batch,
             known.rows,
-            {known.nhwc, known.fuse_convolutions, known.cuda_graph, known.search_convolutions, "remembered"}};
+            {known.nhwc, known.fuse_convolutions, known.cuda_graph, known.search_convolutions, "remembered",
+             known.chained}};
   }
 
   Chosen chosen(std::unique_ptr<Session> session, const Trial& trial, const std::string& reason) {
@@ -225,10 +232,13 @@ class DeviceChooser {
       return fail(ErrorCode::kNotFound,
                   fmt::format("there is no CUDA device {}, only {}", options_.device, devices.size()));
     const gpu::CudaDevice& gpu = devices[static_cast<std::size_t>(options_.device)];
-    return precision_key(spec_, store_, options_,
-                         fmt::format("{} {} {} {} {} {} {}", runtime, provider_name(options_.provider), gpu.name,
-                                     gpu.memory_bytes, driver, fmt::join(precisions(), "+"), context_.batch));
+    return precision_key(
+        spec_, store_, options_,
+        fmt::format("{} {} {} {} {} {} {}{}", runtime, provider_name(options_.provider), gpu.name, gpu.memory_bytes,
+                    driver, fmt::join(precisions(), "+"), context_.batch, can_chain() ? " chained" : ""));
   }
+
+  [[nodiscard]] bool can_chain() const { return options_.provider == Provider::kCuda && !operators_library().empty(); }
 
   [[nodiscard]] std::string source() const { return store_.variant_path(spec_, spec_.variants.front()); }
 
@@ -239,8 +249,10 @@ class DeviceChooser {
     request.precision = trial.precision;
     if (trial.rows.empty()) request.batch = trial.batch;
     request.folder = join_path(context_.memory_folder, "graphs");
+    if (trial.setting.chained) request.chained = trial.setting.nhwc ? Chained::kChannelsLast : Chained::kChannelsFirst;
     auto made = made_graph(request);
-    if (made || trial.precision != "fp32" || made.error().code == ErrorCode::kInterrupted) return made;
+    if (made || trial.setting.chained || trial.precision != "fp32" || made.error().code == ErrorCode::kInterrupted)
+      return made;
     log_debug("{} runs its own graph in fp32: {}", spec_.name, printable(made.error().message));
     return request.source;
   }
@@ -293,6 +305,7 @@ class DeviceChooser {
     std::optional<Measured> best;
     Error last{ErrorCode::kUnsupported, "nothing was tried"};
     for (const Setting& setting : settings) {
+      if (setting.chained && !can_chain()) continue;
       trial.setting = setting;
       if (stop_.stop_requested()) return fail(ErrorCode::kInterrupted, "the work has ended before");
       auto measured = measure(trial);
@@ -304,7 +317,8 @@ class DeviceChooser {
           trial.batch /= 2;
           return best_setting(trial, settings);
         }
-        if (last.code == ErrorCode::kInvalidArgument) break;  // the gate: another setting computes the same numbers
+        // The gate: another setting computes the same numbers, but for our operators.
+        if (last.code == ErrorCode::kInvalidArgument && !setting.chained) break;
       } else if (!best || measured->seconds < best->seconds) {
         best = std::move(*measured);
         if (!is_thorough_) break;
