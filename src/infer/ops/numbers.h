@@ -14,7 +14,7 @@
 #endif
 
 // Before loops whose number of turns is known.
-#if defined(__CUDACC__)
+#if defined(__CUDA_ARCH__)
 #define IE_UNROLL _Pragma("unroll")
 #else
 #define IE_UNROLL
