@@ -15,6 +15,19 @@ inline constexpr const char* kChainFull = "PointwiseChain";
 inline constexpr const char* kChainHalf = "PointwiseChainHalf";
 inline constexpr const char* kChainSteps = "steps";
 
+// DepthwiseChain: a convolution of each channel by itself, with channels last, and steps on its sums. Inputs: 0 the
+// picture [rows, height, width, channels], 1 the weights [size, size, 1, channels] of the same type, then the steps'
+// operands, which are numbered from 1 and broadcast to the output. Attributes: `steps`; `strides`: two equal numbers;
+// `pads`: top, left, bottom, right.
+inline constexpr const char* kDepthwiseFull = "DepthwiseChain";
+inline constexpr const char* kDepthwiseHalf = "DepthwiseChainHalf";
+inline constexpr const char* kDepthwiseStrides = "strides";
+inline constexpr const char* kDepthwisePads = "pads";
+// What there are kernels for; the channels are a multiple of kDepthwiseChannels.
+inline constexpr int kDepthwiseSizes[] = {3, 5, 7};
+inline constexpr int kMostDepthwiseStride = 2;
+inline constexpr int kDepthwiseChannels = 8;
+
 inline constexpr int kMostChainSteps = 24;
 inline constexpr int kMostChainInputs = 12;
 // Stretches of neighbouring dimensions in which an operand is all broadcast, or not at all.

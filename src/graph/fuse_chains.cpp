@@ -19,6 +19,13 @@ constexpr UnaryRow kUnaries[] = {
     {"", "Exp", ChainCode::kExp},   {"", "Log", ChainCode::kLog},         {"", "Sqrt", ChainCode::kSqrt},
     {"", "Abs", ChainCode::kAbs},   {kContrib, "Gelu", ChainCode::kGelu}, {"", "Neg", ChainCode::kNegate}};
 
+const UnaryRow* unary_of(const Node& node) {
+  const std::string_view domain = node.domain() == "ai.onnx" ? "" : std::string_view(node.domain());
+  const auto* row = std::ranges::find_if(
+      kUnaries, [&](const UnaryRow& each) { return each.op == node.op_type() && each.domain == domain; });
+  return row == std::end(kUnaries) ? nullptr : row;
+}
+
 struct BinaryRow {
   std::string_view op;
   ChainCode code, swapped;  // where the element is the first operand, and where it is the second
@@ -50,7 +57,8 @@ struct Link {
 struct ElementChain {
   std::string start;
   Link link;
-  int kernels = 0;  // that it replaces
+  int kernels = 0;                  // that it replaces
+  const Node* depthwise = nullptr;  // the convolution that makes the start, if it becomes part of the chain
 };
 
 bool has_third(const Node& node) { return node.input_size() > 2 && !node.input(2).empty(); }
@@ -80,13 +88,59 @@ bool is_broadcast(const Shape& shape, const Shape& to) {
   return groups <= kMostChainGroups;
 }
 
+struct Strides {
+  std::vector<std::int64_t> strides, pads;
+};
+
+Strides strides_of(const Node& convolution) {
+  Strides found{ints_attribute(convolution, "strides"), ints_attribute(convolution, "pads")};
+  if (found.strides.empty()) found.strides = {1, 1};
+  if (found.pads.empty()) found.pads = {0, 0, 0, 0};
+  return found;
+}
+
+bool has_automatic_pads(const Node& node) {
+  const onnx::AttributeProto* found = find_attribute(node, "auto_pad");
+  return found != nullptr && found->s() != "NOTSET";
+}
+
+// Whether it is a convolution of each channel by itself for which there is a kernel.
+bool is_depthwise(const Net& net, const Node& node) {
+  if (node.op_type() != "Conv" || !(node.domain().empty() || node.domain() == "ai.onnx")) return false;
+  const Weights* weights = net.constant(node.input(1));
+  const Shape* picture = net.shape(node.input(0));
+  if (weights == nullptr || weights->dims_size() != 4 || picture == nullptr || picture->size() != 4) return false;
+  const std::int64_t channels = weights->dims(0), size = weights->dims(2);
+  if (weights->dims(1) != 1 || int_attribute(node, "group", 1) != channels || (*picture)[1].size != channels)
+    return false;
+  if (channels % kDepthwiseChannels != 0 || weights->dims(3) != size || std::ranges::count(kDepthwiseSizes, size) == 0)
+    return false;
+  const auto [strides, pads] = strides_of(node);
+  const auto is_one = [](std::int64_t number) { return number == 1; };
+  return strides.size() == 2 && strides[0] == strides[1] && strides[0] <= kMostDepthwiseStride && pads.size() == 4 &&
+         std::ranges::all_of(pads, [&](std::int64_t pad) { return pad >= 0 && pad < size; }) &&
+         std::ranges::all_of(ints_attribute(node, "dilations"), is_one) && !has_automatic_pads(node) &&
+         is_real(net.kind(node.output(0))) && net.shape(node.output(0)) != nullptr;
+}
+
+// Whether the kernel can compute with channels last what is broadcast from it.
+bool can_be_turned(const Net& net, const std::string& name) {
+  return net.constant(name) != nullptr || has_one_element(net, name) || net.shape(name)->size() == 4;
+}
+
+bool can_be_turned(const Net& net, const std::vector<ChainStep>& steps) {
+  return std::ranges::all_of(
+      steps, [&](const ChainStep& step) { return !takes_operand(step.code) || can_be_turned(net, step.operand); });
+}
+
 class ChainFinder {
  public:
-  explicit ChainFinder(const Net& net) : net_(net) {}
+  ChainFinder(const Net& net, Chains layout) : net_(net), layout_(layout) {}
 
   // That begins with the node, if it is worth one.
   std::optional<ElementChain> from(const Node& node) {
     if (taken_.contains(&node)) return std::nullopt;
+    if (layout_ == Chains::kChannelsLast && is_depthwise(net_, node)) return from_depthwise(node);
     std::optional<ElementChain> best;
     for (const std::string& name : node.input()) {
       auto link = is_start(name) ? link_of(node, name) : std::nullopt;
@@ -124,6 +178,13 @@ class ChainFinder {
   }
 
  private:
+  ElementChain from_depthwise(const Node& node) {
+    ElementChain chain{.start = node.output(0), .link = {{}, {&node}, node.output(0)}, .depthwise = &node};
+    extend(chain);
+    taken_.insert(chain.link.nodes.begin(), chain.link.nodes.end());
+    return chain;
+  }
+
   [[nodiscard]] bool is_start(const std::string& name) const {
     return !name.empty() && net_.constant(name) == nullptr && net_.shape(name) != nullptr &&
            !net_.shape(name)->empty() && is_real(net_.kind(name));
@@ -151,11 +212,10 @@ class ChainFinder {
     if (node.op_type() == "Sigmoid" && is_own)
       if (const Node* product = silu_product(node))
         return Link{{{ChainCode::kSilu, {}}}, {&node, product}, product->output(0)};
-    for (const UnaryRow& row : kUnaries)
-      if (row.op == node.op_type() && (row.domain.empty() ? is_own : node.domain() == row.domain)) {
-        link.steps = {{row.code, {}}};
-        return link;
-      }
+    if (const UnaryRow* row = unary_of(node)) {
+      link.steps = {{row->code, {}}};
+      return link;
+    }
     if (!is_own) return std::nullopt;
     if (node.op_type() == "Cast") return link;
     if (node.op_type() == "Clip") return with_limits(node, name, std::move(link));
@@ -206,6 +266,7 @@ class ChainFinder {
     while (const Node* node = next(all.result)) {
       auto more = link_of(*node, all.result);
       if (!more || all.steps.size() + more->steps.size() > kSteps) return;
+      if (chain.depthwise != nullptr && !can_be_turned(net_, more->steps)) return;
       std::set<std::string> operands;
       for (const auto* steps : {&all.steps, &more->steps})
         for (const ChainStep& step : *steps) operands.insert(step.operand);
@@ -223,8 +284,40 @@ class ChainFinder {
   }
 
   const Net& net_;
+  Chains layout_;
   std::unordered_set<const Node*> taken_;
 };
+
+bool are_known(const Shape& shape, std::size_t from) {
+  return std::all_of(shape.begin() + static_cast<std::ptrdiff_t>(from), shape.end(),
+                     [](const Dimension& side) { return side.is_known(); });
+}
+
+bool swaps_last(const Node* transpose) {
+  return transpose != nullptr && ints_attribute(*transpose, "perm") == std::vector<std::int64_t>{0, 2, 1};
+}
+
+// Of a picture that is made of rows [pictures, places, channels]: those rows; else an empty name.
+std::string rows_behind(const Net& net, const std::string& name) {
+  const Shape* shape = net.shape(name);
+  const Node* reshape = net.maker(name, {"Reshape"});
+  const Node* transpose = reshape != nullptr ? net.maker(reshape->input(0), {"Transpose"}) : nullptr;
+  if (!swaps_last(transpose) || shape == nullptr || shape->size() != 4 || !are_known(*shape, 1)) return {};
+  const Shape* rows = net.shape(transpose->input(0));
+  if (rows == nullptr || rows->size() != 3 || (*rows)[0] != (*shape)[0] || (*rows)[2] != (*shape)[1]) return {};
+  return transpose->input(0);
+}
+
+// Where only rows [pictures, places, channels] are made of a picture: the last node that makes them; else null.
+const Node* rows_made_of(const Net& net, const std::string& name) {
+  const Shape* shape = net.shape(name);
+  const Node* reshape = net.only(name) ? net.user(name, {"Reshape"}) : nullptr;
+  const Node* transpose = reshape != nullptr ? net.user(reshape->output(0), {"Transpose"}) : nullptr;
+  if (!swaps_last(transpose) || shape == nullptr || shape->size() != 4) return nullptr;
+  const Shape* rows = net.shape(transpose->output(0));
+  const bool fits = rows != nullptr && rows->size() == 3 && (*rows)[0] == (*shape)[0] && (*rows)[2] == (*shape)[1];
+  return fits && are_known(*rows, 1) ? transpose : nullptr;
+}
 
 class ChainWriter {
  public:
@@ -233,14 +326,13 @@ class ChainWriter {
   void write(ElementChain chain) {
     const Shape shape = *net_.shape(chain.link.result);
     take_biases(chain);
-    const bool is_turned = turns(chain, shape);
-    std::vector<std::string> inputs{chain.start};
+    const bool is_turned = chain.depthwise != nullptr || turns(chain, shape);
+    std::vector<std::string> inputs{chain.depthwise != nullptr ? chain.depthwise->input(0) : chain.start};
     std::vector<std::int64_t> steps;
     for (const ChainStep& step : chain.link.steps) {
       steps.push_back(static_cast<std::int64_t>(step.code));
       steps.push_back(takes_operand(step.code) ? number_of(step.operand, inputs) : -1);
     }
-    const bool is_half = net_.kind(chain.link.result) == onnx::TensorProto::FLOAT16;
     if (is_turned)
       for (std::string& name : inputs) name = turned(name);
     Made made{.domain = kOwnDomain, .attributes = {{.name = kChainSteps, .list = std::move(steps)}}};
@@ -248,11 +340,14 @@ class ChainWriter {
       made.outputs = {chain.link.result};
       made.shape = shape;
     }
-    const std::string result = net_.add(is_half ? kChainHalf : kChainFull, inputs, made);
-    if (!is_turned) return;
-    net_.add("Transpose", {result},
-             {.outputs = {chain.link.result}, .attributes = {{.name = "perm", .list = {0, 3, 1, 2}}}});
-    turned_back_.insert(chain.link.result);
+    const bool is_half = net_.kind(chain.link.result) == onnx::TensorProto::FLOAT16;
+    const char* op = is_half ? kChainHalf : kChainFull;
+    if (chain.depthwise != nullptr) {
+      op = is_half ? kDepthwiseHalf : kDepthwiseFull;
+      add_convolution(*chain.depthwise, inputs, made);
+    }
+    const std::string result = net_.add(op, inputs, made);
+    if (is_turned) turn_back(result, chain.link.result);
   }
 
  private:
@@ -266,7 +361,7 @@ class ChainWriter {
   // The biases of what the chain begins with and of one tensor that is added to it become steps.
   void take_biases(ElementChain& chain) {
     std::vector<ChainStep>& steps = chain.link.steps;
-    const Node* maker = finder_.biased_maker(chain, chain.start);
+    const Node* maker = chain.depthwise != nullptr ? chain.depthwise : finder_.biased_maker(chain, chain.start);
     if (const auto sum = finder_.biased_sum(chain); sum != steps.end()) {
       const auto at = steps.begin() + (sum - steps.begin());
       const Node& added = *finder_.biased_maker(chain, at->operand);
@@ -274,9 +369,9 @@ class ChainWriter {
       at->operand = without_bias(added);
       steps.insert(at, bias);
     }
-    if (maker == nullptr) return;
+    if (maker == nullptr || !has_third(*maker)) return;
     steps.insert(steps.begin(), {ChainCode::kAdd, bias_along(*maker, chain.start)});
-    chain.start = without_bias(*maker);
+    if (chain.depthwise == nullptr) chain.start = without_bias(*maker);
   }
 
   // The node's bias with the dimensions that broadcast it to the tensor.
@@ -310,15 +405,38 @@ class ChainWriter {
     for (const ChainStep& step : chain.link.steps)
       if (takes_operand(step.code)) names.push_back(step.operand);
     const auto is_convolved = [&](const std::string& name) { return convolved(name) || turned_back_.contains(name); };
-    const auto can_turn = [&](const std::string& name) {
-      return net_.constant(name) != nullptr || has_one_element(net_, name) || net_.shape(name)->size() == 4;
-    };
+    const auto can_turn = [&](const std::string& name) { return can_be_turned(net_, name); };
     return std::ranges::any_of(names, is_convolved) && std::ranges::all_of(names, can_turn);
+  }
+
+  void add_convolution(const Node& node, std::vector<std::string>& inputs, Made& made) {
+    const Strides strides = strides_of(node);
+    const std::string weights =
+        net_.add("Transpose", {node.input(1)}, {.attributes = {{.name = "perm", .list = {2, 3, 1, 0}}}});
+    inputs.insert(inputs.begin() + 1, weights);
+    made.attributes.push_back({.name = kDepthwiseStrides, .list = strides.strides});
+    made.attributes.push_back({.name = kDepthwisePads, .list = strides.pads});
+  }
+
+  // Gives what has channels last the name that it has with channels first, and that of the rows that are made of it.
+  void turn_back(const std::string& last, const std::string& name) {
+    if (const Node* transpose = rows_made_of(net_, name)) {
+      const Shape& rows = *net_.shape(transpose->output(0));
+      net_.add("Reshape", {last, net_.add_constant(int_tensor({0, rows[1].size, rows[2].size}), "rows")},
+               {.outputs = {transpose->output(0)}, .shape = rows});
+    }
+    net_.add("Transpose", {last}, {.outputs = {name}, .attributes = {{.name = "perm", .list = {0, 3, 1, 2}}}});
+    turned_back_.insert(name);
   }
 
   // With channels last. What is constant is computed when the graph is loaded.
   std::string turned(std::string name) {
     if (has_one_element(net_, name)) return name;
+    if (const std::string rows = rows_behind(net_, name); !rows.empty()) {
+      const Shape& shape = *net_.shape(name);
+      const std::vector<std::int64_t> sides{0, shape[2].size, shape[3].size, shape[1].size};
+      return net_.add("Reshape", {rows, net_.add_constant(int_tensor(sides), "sides")}, {});
+    }
     if (const Weights* weights = net_.constant(name); weights != nullptr && weights->dims_size() < 4) {
       Weights four = *weights;
       four.clear_dims();
@@ -335,11 +453,33 @@ class ChainWriter {
   std::unordered_set<std::string> unbiased_, turned_back_;
 };
 
+// What is done to each number of rows that are made of a depthwise convolution is done before they are made.
+void put_at_convolutions(Net& net) {
+  for (const auto& node : net.all()) {
+    Node* transpose =
+        unary_of(*node) != nullptr && net.only(node->input(0)) ? net.maker(node->input(0), {"Transpose"}) : nullptr;
+    Node* reshape =
+        transpose != nullptr && net.only(transpose->input(0)) ? net.maker(transpose->input(0), {"Reshape"}) : nullptr;
+    const Node* convolution = reshape != nullptr ? net.maker(reshape->input(0), {"Conv"}) : nullptr;
+    if (convolution == nullptr || !is_depthwise(net, *convolution)) continue;
+    const std::string before = reshape->input(0), after = net.fresh("before_rows");
+    if (rows_made_of(net, before) != transpose) continue;
+    net.set_kind(after, net.kind(before));
+    net.set_shape(after, *net.shape(before));
+    transpose->set_output(0, node->output(0));
+    reshape->set_input(0, after);
+    node->set_input(0, before);
+    node->set_output(0, after);
+  }
+  net.clean();
+}
+
 }  // namespace
 
 int fuse_chains(Net& net, Chains layout) {
   int found = 0;
-  ChainFinder finder(net);
+  if (layout == Chains::kChannelsLast) put_at_convolutions(net);
+  ChainFinder finder(net, layout);
   ChainWriter writer(net, finder, layout);
   std::vector<const Node*> nodes;
   for (const auto& node : net.all()) nodes.push_back(node.get());

@@ -104,6 +104,7 @@ class Net {
   // As it is; its outputs have new names.
   void add_node(Node node, std::optional<Shape> shape);
   void set_shape(const std::string& name, Shape shape) { shapes_[name] = std::move(shape); }
+  void set_kind(const std::string& name, int kind) { kinds_[name] = kind; }
   // Replaces all nodes, in this order.
   void replace_nodes(std::vector<std::unique_ptr<Node>> nodes) { nodes_ = std::move(nodes); }
   std::vector<std::unique_ptr<Node>> take_nodes() { return std::move(nodes_); }

@@ -81,6 +81,58 @@ def test_operands_are_broadcast(shape, width, kinds):
     np.testing.assert_array_equal(result(steps, op=HALF, x=x, o=o), result(steps, x=x, o=o).astype(np.float16))
 
 
+def depthwise(x, weights, strides=(1, 1), pads=(0, 0, 0, 0), steps=(), op="DepthwiseChain", **operands):
+    kind = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.float16): TensorProto.FLOAT16}
+    feed = {"x": x, "w": weights, **operands}
+    values = [helper.make_tensor_value_info(name, kind[array.dtype], array.shape) for name, array in feed.items()]
+    node = helper.make_node(op, list(feed), ["y"], domain="image_engine", steps=[number for step in steps for number in step],
+                            strides=strides, pads=pads)  # fmt: skip
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT16 if op.endswith("Half") else TensorProto.FLOAT, None)
+    model = helper.make_model(helper.make_graph([node], "g", values, [output]), opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("image_engine", 1)], ir_version=8)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.register_custom_ops_library(str(OPERATORS))
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"]).run(None, feed)[0]
+
+
+def convolved(x, weights, stride, pads):
+    """Each channel by itself, in float64."""
+    x, weights, size = np.asarray(x, np.float64), np.asarray(weights, np.float64), weights.shape[0]
+    padded = np.pad(x, ((0, 0), (pads[0], pads[2]), (pads[1], pads[3]), (0, 0)))
+    height, width = ((side - size) // stride + 1 for side in padded.shape[1:3])
+    return sum(padded[:, i : i + (height - 1) * stride + 1 : stride, j : j + (width - 1) * stride + 1 : stride] * weights[i, j, 0]
+               for i in range(size) for j in range(size))  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float16])
+@pytest.mark.parametrize("pads", [(0, 0, 0, 0), (1, 2, 0, 3), (3, 3, 3, 3)])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [3, 5, 7])
+def test_depthwise_convolutions(size, stride, pads, kind):
+    for height, width, channels in ((7, 7, 8), (9, 14, 24), (8, 17, 16)):
+        x, w = numbers(2, height, width, channels, kind=kind), numbers(size, size, 1, channels, seed=2, kind=kind)
+        bias, other = numbers(channels, seed=3), numbers(2, 1, 1, channels, seed=4)
+        wanted = np.maximum(convolved(x, w, stride, pads) + bias, 0) * other
+        steps = [(0, 1), (8, -1), (3, 2)]
+        given = {"strides": [stride] * 2, "pads": pads, "steps": steps, "bias": bias, "other": other}
+        np.testing.assert_allclose(depthwise(x, w, **given), wanted, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(depthwise(x, w, op="DepthwiseChainHalf", **given), wanted, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("what", [{"weights": (4, 4, 1, 8)}, {"weights": (3, 3, 8)}, {"weights": (3, 3, 1, 16)}, {"strides": [1, 2]}, {"strides": [3, 3]},
+                                  {"pads": [0, 0, 0]}, {"pads": [-1, 0, 0, 0]}, {"channels": 12}, {"steps": [(0, 2)]}])  # fmt: skip
+def test_other_depthwise_convolutions_are_refused(what):
+    channels = what.get("channels", 8)
+    w = numbers(*what.get("weights", (3, 3, 1, channels)))
+    given = {"steps": [(0, 1)]} | {key: value for key, value in what.items() if key in ("strides", "pads", "steps")}
+    with pytest.raises(Exception, match=r"weights|kernel|strides|pads|operand"):
+        depthwise(numbers(1, 5, 5, channels), w, bias=numbers(channels), **given)
+
+
+def test_a_picture_smaller_than_the_kernel_gives_nothing():
+    assert depthwise(numbers(1, 2, 9, 8), numbers(3, 3, 1, 8), steps=[(8, -1)]).shape == (1, 0, 7, 8)
+
+
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 1000])
 def test_every_element_is_computed(count):
     x = numbers(count)

@@ -162,6 +162,52 @@ def test_a_dfine_computes_the_same(tmp_path, layout, batch):
     is_same(source, target, feed_of(source), near=1e-4)
 
 
+def mixer(path, side, channels, batch=2, stride=1):
+    """Rows of a transformer through a depthwise convolution, as SegFormer has it: rows, a picture, the convolution, rows, Gelu."""
+    g, after = Graph(5), (side - 1) // stride + 1
+    rows = g.add("MatMul", "x", g.numbers(6, channels))
+    picture = g.add("Reshape", g.add("Transpose", rows, perm=[0, 2, 1]), g.constant(np.array([0, channels, side, side])))
+    y = g.conv(picture, channels, channels, size=3, stride=stride, group=channels)
+    y = g.add("Transpose", g.add("Reshape", y, g.constant(np.array([0, channels, after * after]))), perm=[0, 2, 1])
+    half = g.add("Mul", y, g.constant(np.float32(0.5)))
+    y = g.add("Mul", half, g.add("Add", g.add("Erf", g.add("Div", y, g.constant(np.float32(2**0.5)))), g.constant(np.float32(1))))
+    return g.save(path, {"x": [batch, side * side, 6]}, {g.add("MatMul", y, g.numbers(channels, 4)): None})
+
+
+@pytest.mark.parametrize("batch", [2, "batch"])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_rows_through_depthwise_convolutions_are_never_transposed(tmp_path, batch, stride):
+    source, target = mixer(tmp_path / "m.onnx", 7, 16, batch, stride), tmp_path / "o.onnx"
+    assert chained(source, target, "last") == 1
+    # The only transposes are those of the weights and the bias, which the runtime computes once.
+    assert kinds_of(target) == {"MatMul": 2, "Reshape": 2, "DepthwiseChain": 1, "Transpose": 2}
+    is_same(source, target, feed_of(source))
+    assert chained(source, target, "first") == 0
+
+
+def test_depthwise_convolutions_take_what_follows(tmp_path):
+    """Also a sum with another convolution, whose bias goes along; others need what the first makes."""
+    g = Graph()
+    first = g.silu(g.conv("x", 3, 8))
+    deep = g.conv(first, 8, 8, size=5, group=8, stride=2)
+    y = g.relu(g.add("Add", deep, g.conv(first, 8, 8, size=1, stride=2)))
+    z = g.conv(y, 8, 8, size=3, group=8, biased=False)
+    source = g.save(tmp_path / "m.onnx", {"x": [2, 3, 12, 10]}, {g.add("Concat", z, y, axis=1): None})
+    assert chained(source, tmp_path / "o.onnx", "last") == 3
+    kinds = kinds_of(tmp_path / "o.onnx")
+    assert (kinds["Conv"], kinds["DepthwiseChain"], kinds[CHAIN]) == (2, 2, 1) and "Add" not in kinds
+    is_same(source, tmp_path / "o.onnx", feed_of(source))
+
+
+@pytest.mark.parametrize("change", [{"size": 1}, {"size": 9}, {"stride": 3}, {"channels": 12}, {"dilation": 2}, {"group": 4}])
+def test_other_convolutions_stay(tmp_path, change):
+    g, channels = Graph(), change.get("channels", 8)
+    conv = g.conv("x", channels, channels, change.get("size", 3), change.get("stride", 1), group=change.get("group", channels))
+    g.nodes[-1].attribute.append(helper.make_attribute("dilations", [change.get("dilation", 1)] * 2))
+    source = g.save(tmp_path / "m.onnx", {"x": [1, channels, 11, 11]}, {conv: None})
+    assert chained(source, tmp_path / "o.onnx", "last") == 0
+
+
 def cosine(a, b):
     a, b = (np.asarray(x, np.float64).ravel() for x in (a, b))
     return a @ b / np.linalg.norm(a) / np.linalg.norm(b)

@@ -108,11 +108,9 @@ IE_HOST_DEVICE void write_as(const Chain& chain, std::uint32_t first, std::uint3
   for (std::uint32_t i = 0; i < used; ++i) data[i] = number_from<Number>(lane.values[i]);
 }
 
-// Computes the elements from `first`, a multiple of kLanes below the count.
-IE_HOST_DEVICE inline void run_lane(const Chain& chain, std::uint32_t first) {
-  const std::uint32_t left = chain.count - first, used = left < kLanes ? left : kLanes;
-  Lane lane{}, other{};
-  read(chain.operands[0], first, used, lane);
+// Runs the steps on what a thread has of the elements from `first`, and writes them.
+IE_HOST_DEVICE inline void finish_lane(const Chain& chain, std::uint32_t first, std::uint32_t used, Lane& lane) {
+  Lane other{};
   for (std::uint32_t i = 0; i < chain.step_count; ++i) {
     const Step step = chain.steps[i];
     if (step.operand >= 0) read(chain.operands[step.operand], first, used, other);
@@ -120,6 +118,14 @@ IE_HOST_DEVICE inline void run_lane(const Chain& chain, std::uint32_t first) {
   }
   if (chain.is_half) return write_as<Half>(chain, first, used, lane);
   write_as<float>(chain, first, used, lane);
+}
+
+// Computes the elements from `first`, a multiple of kLanes below the count.
+IE_HOST_DEVICE inline void run_lane(const Chain& chain, std::uint32_t first) {
+  const std::uint32_t left = chain.count - first, used = left < kLanes ? left : kLanes;
+  Lane lane{};
+  read(chain.operands[0], first, used, lane);
+  finish_lane(chain, first, used, lane);
 }
 
 }  // namespace image_engine::infer

@@ -1,6 +1,7 @@
 #include "infer/ops/operators.h"
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -18,66 +19,153 @@ OrtStatus* status_of(const Body& body) {
   try {
     const char* problem = body();
     if (problem == nullptr) return nullptr;
-    return Ort::Status((std::string(graph::kChainFull) + ": " + problem).c_str(), ORT_INVALID_ARGUMENT).release();
+    return Ort::Status((std::string("an operator of ours: ") + problem).c_str(), ORT_INVALID_ARGUMENT).release();
   } catch (const std::exception& thrown) {
     return Ort::Status(thrown.what(), ORT_FAIL).release();
   }
 }
 
+// What a node has at a run, and what its kernel launches on.
+struct Call {
+  std::vector<std::vector<std::int64_t>> shapes;
+  std::vector<ChainTensor> inputs;
+};
+
+// Null, or what is wrong with the inputs.
+const char* read_call(const Ort::KernelContext& context, Call& call) {
+  for (std::size_t i = 0; i < context.GetInputCount(); ++i) {
+    const Ort::ConstValue value = context.GetInput(i);
+    const auto info = value.GetTensorTypeAndShapeInfo();
+    const ONNXTensorElementDataType type = info.GetElementType();
+    if (type != kFull && type != kHalf) return "an input is neither float32 nor float16";
+    call.shapes.push_back(info.GetShape());
+    call.inputs.push_back({value.GetTensorRawData(), {}, type == kHalf});
+  }
+  for (std::size_t i = 0; i < call.inputs.size(); ++i) call.inputs[i].shape = call.shapes[i];
+  return nullptr;
+}
+
+std::vector<std::int64_t> list_of(const OrtKernelInfo* info, const char* name) {
+  return Ort::ConstKernelInfo(info).GetAttributes<std::int64_t>(name);
+}
+
+void take_steps(const OrtKernelInfo* info, Chain& chain) {
+  if (const char* problem = fill_steps(list_of(info, graph::kChainSteps), chain))
+    throw Ort::Exception(problem, ORT_INVALID_GRAPH);
+}
+
+void* stream_of(const Ort::KernelContext& context, const OperatorProvider& provider) {
+  return provider.name == nullptr ? nullptr : context.GetGPUComputeStream();
+}
+
+// Their constructors throw Ort::Exception. compute() returns null, or what is wrong; infer() as well.
+
 class ChainKernel {
  public:
-  // Throws Ort::Exception.
-  ChainKernel(const OrtKernelInfo* info, bool is_half, RunChain run) : is_half_(is_half), run_(run) {
-    const std::vector<std::int64_t> steps = Ort::ConstKernelInfo(info).GetAttributes<std::int64_t>(graph::kChainSteps);
-    if (const char* problem = fill_steps(steps, steps_)) throw Ort::Exception(problem, ORT_INVALID_GRAPH);
+  static constexpr const char *kNameFull = graph::kChainFull, *kNameHalf = graph::kChainHalf;
+
+  ChainKernel(const OrtKernelInfo* info, bool is_half, const OperatorProvider& provider)
+      : is_half_(is_half), provider_(provider) {
+    take_steps(info, steps_);
   }
 
   OrtStatus* ComputeV2(OrtKernelContext* context) {
     return status_of([&] { return compute(Ort::KernelContext(context)); });
   }
 
- private:
-  [[nodiscard]] const char* compute(const Ort::KernelContext& context) const {
-    std::vector<std::vector<std::int64_t>> shapes;
-    std::vector<ChainTensor> inputs;
-    for (std::size_t i = 0; i < context.GetInputCount(); ++i) {
-      const Ort::ConstValue value = context.GetInput(i);
-      const auto info = value.GetTensorTypeAndShapeInfo();
-      const ONNXTensorElementDataType type = info.GetElementType();
-      if (type != kFull && type != kHalf) return "an input is neither float32 nor float16";
-      shapes.push_back(info.GetShape());
-      inputs.push_back({value.GetTensorRawData(), {}, type == kHalf});
-    }
-    if (inputs.empty()) return "it has no inputs";
-    for (std::size_t i = 0; i < inputs.size(); ++i) inputs[i].shape = shapes[i];
-    Ort::UnownedValue result = context.GetOutput(0, shapes[0]);
-    Chain chain = steps_;
-    if (const char* problem = fill_tensors(inputs, result.GetTensorMutableRawData(), is_half_, chain)) return problem;
-    return chain.count == 0 ? nullptr : run_(chain, stream_of(context));
+  // The shape of the first input.
+  static const char* infer(Ort::ShapeInferContext& context, Ort::ShapeInferContext::Shape& output) {
+    output = context.GetInputShape(0);
+    return nullptr;
   }
 
-  [[nodiscard]] void* stream_of(const Ort::KernelContext& context) const {
-    return run_ == run_chain_on_host ? nullptr : context.GetGPUComputeStream();
+ private:
+  [[nodiscard]] const char* compute(const Ort::KernelContext& context) const {
+    Call call;
+    if (const char* problem = read_call(context, call)) return problem;
+    if (call.inputs.empty()) return "it has no inputs";
+    Ort::UnownedValue result = context.GetOutput(0, call.shapes[0]);
+    Chain chain = steps_;
+    if (const char* problem = fill_tensors(call.inputs, result.GetTensorMutableRawData(), is_half_, chain))
+      return problem;
+    return chain.count == 0 ? nullptr : provider_.run(chain, stream_of(context, provider_));
   }
 
   Chain steps_{};
   bool is_half_;
-  RunChain run_;
+  OperatorProvider provider_;
 };
 
-template <bool kIsHalf>
-class ChainOperator : public Ort::CustomOpBase<ChainOperator<kIsHalf>, ChainKernel, true> {
+class DepthwiseKernel {
  public:
-  explicit ChainOperator(const OperatorProvider& provider) : provider_(provider) {}
+  static constexpr const char *kNameFull = graph::kDepthwiseFull, *kNameHalf = graph::kDepthwiseHalf;
+
+  DepthwiseKernel(const OrtKernelInfo* info, bool is_half, const OperatorProvider& provider)
+      : strides_(list_of(info, graph::kDepthwiseStrides)),
+        pads_(list_of(info, graph::kDepthwisePads)),
+        is_half_(is_half),
+        provider_(provider) {
+    take_steps(info, work_.chain);
+  }
+
+  OrtStatus* ComputeV2(OrtKernelContext* context) {
+    return status_of([&] { return compute(Ort::KernelContext(context)); });
+  }
+
+  static const char* infer(Ort::ShapeInferContext& context, Ort::ShapeInferContext::Shape& output) {
+    if (context.GetInputCount() < 2) return "it has no weights";
+    const auto known = [](const Ort::ShapeInferContext::Shape& shape) {
+      std::vector<std::int64_t> sides;
+      for (const auto& side : shape) sides.push_back(side.IsInt() ? side.AsInt() : -1);
+      return sides;
+    };
+    const auto picture = known(context.GetInputShape(0)), weights = known(context.GetInputShape(1));
+    if (picture.size() != 4 || std::ranges::count(std::span(picture).subspan(1), -1) > 0) return nullptr;
+    const auto strides = context.GetAttrInts(graph::kDepthwiseStrides),
+               pads = context.GetAttrInts(graph::kDepthwisePads);
+    std::array<std::int64_t, 4> sides{};
+    if (const char* problem = depthwise_shape(picture, weights, {strides, pads}, sides)) return problem;
+    output = context.GetInputShape(0);
+    output[1] = sides[1];
+    output[2] = sides[2];
+    return nullptr;
+  }
+
+ private:
+  [[nodiscard]] const char* compute(const Ort::KernelContext& context) const {
+    Call call;
+    if (const char* problem = read_call(context, call)) return problem;
+    if (call.inputs.size() < 2) return "it has no weights";
+    const DepthwiseAttributes attributes{strides_, pads_};
+    std::array<std::int64_t, 4> shape{};
+    if (const char* problem = depthwise_shape(call.shapes[0], call.shapes[1], attributes, shape)) return problem;
+    Ort::UnownedValue result = context.GetOutput(0, shape.data(), shape.size());
+    DepthwiseChain work = work_;
+    if (const char* problem =
+            fill_depthwise(call.inputs, attributes, shape, result.GetTensorMutableRawData(), is_half_, work))
+      return problem;
+    return work.chain.count == 0 ? nullptr : provider_.run_depthwise(work, stream_of(context, provider_));
+  }
+
+  std::vector<std::int64_t> strides_, pads_;
+  DepthwiseChain work_{};
+  bool is_half_;
+  OperatorProvider provider_;
+};
+
+template <typename Kernel, bool kIsHalf>
+class OwnOperator : public Ort::CustomOpBase<OwnOperator<Kernel, kIsHalf>, Kernel, true> {
+ public:
+  explicit OwnOperator(const OperatorProvider& provider) : provider_(provider) {}
 
   OrtStatus* CreateKernelV2(const OrtApi&, const OrtKernelInfo* info, void** kernel) const {
     return status_of([&]() -> const char* {
-      *kernel = std::make_unique<ChainKernel>(info, kIsHalf, provider_.run).release();
+      *kernel = std::make_unique<Kernel>(info, kIsHalf, provider_).release();
       return nullptr;
     });
   }
 
-  [[nodiscard]] const char* GetName() const { return kIsHalf ? graph::kChainHalf : graph::kChainFull; }
+  [[nodiscard]] const char* GetName() const { return kIsHalf ? Kernel::kNameHalf : Kernel::kNameFull; }
   [[nodiscard]] const char* GetExecutionProviderType() const { return provider_.name; }
 
   // Any number of inputs, each of its own type.
@@ -93,11 +181,12 @@ class ChainOperator : public Ort::CustomOpBase<ChainOperator<kIsHalf>, ChainKern
   [[nodiscard]] std::size_t GetOutputTypeCount() const { return 1; }
   [[nodiscard]] ONNXTensorElementDataType GetOutputType(std::size_t) const { return kIsHalf ? kHalf : kFull; }
 
-  // That of the first input, where all of it is known: the runtime gives an unknown rank as none.
+  // Where all of it is known: the runtime gives an unknown rank as none.
   static OrtStatus* InferOutputShape(Ort::ShapeInferContext& context) {
     return status_of([&]() -> const char* {
       if (context.GetInputCount() == 0) return "it has no inputs";
-      const Ort::ShapeInferContext::Shape& shape = context.GetInputShape(0);
+      Ort::ShapeInferContext::Shape shape;
+      if (const char* problem = Kernel::infer(context, shape)) return problem;
       const auto is_known = [](const auto& side) { return !side.IsInt() || side.AsInt() >= 0; };
       if (!shape.empty() && std::ranges::all_of(shape, is_known))
         Ort::ThrowOnError(context.SetOutputShape(0, shape, kIsHalf ? kHalf : kFull));
@@ -117,8 +206,10 @@ struct Operators {
 Operators make_operators(std::span<const OperatorProvider> providers) {
   Operators made;
   for (const OperatorProvider& provider : providers) {
-    made.all.push_back(std::make_shared<ChainOperator<false>>(provider));
-    made.all.push_back(std::make_shared<ChainOperator<true>>(provider));
+    made.all.push_back(std::make_shared<OwnOperator<ChainKernel, false>>(provider));
+    made.all.push_back(std::make_shared<OwnOperator<ChainKernel, true>>(provider));
+    made.all.push_back(std::make_shared<OwnOperator<DepthwiseKernel, false>>(provider));
+    made.all.push_back(std::make_shared<OwnOperator<DepthwiseKernel, true>>(provider));
   }
   for (const auto& each : made.all) made.domain.Add(each.get());
   return made;

@@ -7,7 +7,7 @@
 
 #include <span>
 
-#include "infer/ops/chain.h"
+#include "infer/ops/depthwise.h"
 
 namespace image_engine::infer {
 
@@ -15,6 +15,7 @@ namespace image_engine::infer {
 struct OperatorProvider {
   const char* name;
   RunChain run;
+  RunDepthwise run_depthwise;
 };
 
 // Adds them to a session's options, for each provider. An error is the caller's to release.
