@@ -15,6 +15,16 @@ inline constexpr const char* kChainFull = "PointwiseChain";
 inline constexpr const char* kChainHalf = "PointwiseChainHalf";
 inline constexpr const char* kChainSteps = "steps";
 
+// An operand may be smaller than the output by whole numbers of times, both with channels last, and as many channels, a
+// multiple of kDepthwiseChannels. Attribute `sizes`, where there are such: for each input one of these.
+enum class OperandSize : std::uint8_t {
+  kSame,     // as large, or broadcast
+  kNearest,  // each number is repeated
+  kLinear,   // between the centres of two numbers in proportion, beyond the outermost as they are
+  kCount
+};
+inline constexpr const char* kChainSizes = "sizes";
+
 // DepthwiseChain: a convolution of each channel by itself, with channels last, and steps on its sums. Inputs: 0 the
 // picture [rows, height, width, channels], 1 the weights [size, size, 1, channels] of the same type, then the steps'
 // operands, which are numbered from 1 and broadcast to the output. Attributes: `steps`; `strides`: two equal numbers;

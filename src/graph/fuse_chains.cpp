@@ -4,27 +4,12 @@
 #include <unordered_set>
 
 #include "graph/chains.h"
+#include "graph/channels_last.h"
 #include "graph/fusions.h"
 #include "graph/tensor.h"
 
 namespace image_engine::graph {
 namespace {
-
-struct UnaryRow {
-  std::string_view domain, op;
-  ChainCode code;
-};
-constexpr UnaryRow kUnaries[] = {
-    {"", "Relu", ChainCode::kRelu}, {"", "Sigmoid", ChainCode::kSigmoid}, {"", "Tanh", ChainCode::kTanh},
-    {"", "Exp", ChainCode::kExp},   {"", "Log", ChainCode::kLog},         {"", "Sqrt", ChainCode::kSqrt},
-    {"", "Abs", ChainCode::kAbs},   {kContrib, "Gelu", ChainCode::kGelu}, {"", "Neg", ChainCode::kNegate}};
-
-const UnaryRow* unary_of(const Node& node) {
-  const std::string_view domain = node.domain() == "ai.onnx" ? "" : std::string_view(node.domain());
-  const auto* row = std::ranges::find_if(
-      kUnaries, [&](const UnaryRow& each) { return each.op == node.op_type() && each.domain == domain; });
-  return row == std::end(kUnaries) ? nullptr : row;
-}
 
 struct BinaryRow {
   std::string_view op;
@@ -45,6 +30,7 @@ constexpr int kWorthwhile = 2;  // kernels that become one
 struct ChainStep {
   ChainCode code;
   std::string operand;
+  OperandSize size = OperandSize::kSame;
 };
 
 // What nodes do to an element.
@@ -62,8 +48,6 @@ struct ElementChain {
 };
 
 bool has_third(const Node& node) { return node.input_size() > 2 && !node.input(2).empty(); }
-
-bool is_real(int kind) { return kind == onnx::TensorProto::FLOAT || kind == onnx::TensorProto::FLOAT16; }
 
 bool is_one(const Dimension& dimension) { return dimension.size == 1; }
 
@@ -88,45 +72,12 @@ bool is_broadcast(const Shape& shape, const Shape& to) {
   return groups <= kMostChainGroups;
 }
 
-struct Strides {
-  std::vector<std::int64_t> strides, pads;
-};
-
-Strides strides_of(const Node& convolution) {
-  Strides found{ints_attribute(convolution, "strides"), ints_attribute(convolution, "pads")};
-  if (found.strides.empty()) found.strides = {1, 1};
-  if (found.pads.empty()) found.pads = {0, 0, 0, 0};
-  return found;
-}
-
-bool has_automatic_pads(const Node& node) {
-  const onnx::AttributeProto* found = find_attribute(node, "auto_pad");
-  return found != nullptr && found->s() != "NOTSET";
-}
-
-// Whether it is a convolution of each channel by itself for which there is a kernel.
-bool is_depthwise(const Net& net, const Node& node) {
-  if (node.op_type() != "Conv" || !(node.domain().empty() || node.domain() == "ai.onnx")) return false;
-  const Weights* weights = net.constant(node.input(1));
-  const Shape* picture = net.shape(node.input(0));
-  if (weights == nullptr || weights->dims_size() != 4 || picture == nullptr || picture->size() != 4) return false;
-  const std::int64_t channels = weights->dims(0), size = weights->dims(2);
-  if (weights->dims(1) != 1 || int_attribute(node, "group", 1) != channels || (*picture)[1].size != channels)
-    return false;
-  if (channels % kDepthwiseChannels != 0 || weights->dims(3) != size || std::ranges::count(kDepthwiseSizes, size) == 0)
-    return false;
-  const auto [strides, pads] = strides_of(node);
-  const auto is_one = [](std::int64_t number) { return number == 1; };
-  return strides.size() == 2 && strides[0] == strides[1] && strides[0] <= kMostDepthwiseStride && pads.size() == 4 &&
-         std::ranges::all_of(pads, [&](std::int64_t pad) { return pad >= 0 && pad < size; }) &&
-         std::ranges::all_of(ints_attribute(node, "dilations"), is_one) && !has_automatic_pads(node) &&
-         is_real(net.kind(node.output(0))) && net.shape(node.output(0)) != nullptr;
-}
-
 // Whether the kernel can compute with channels last what is broadcast from it.
 bool can_be_turned(const Net& net, const std::string& name) {
   return net.constant(name) != nullptr || has_one_element(net, name) || net.shape(name)->size() == 4;
 }
+
+bool is_resized(const ChainStep& step) { return step.size != OperandSize::kSame; }
 
 bool can_be_turned(const Net& net, const std::vector<ChainStep>& steps) {
   return std::ranges::all_of(
@@ -197,13 +148,15 @@ class ChainFinder {
     if (!link) return std::nullopt;
     const Shape *before = net_.shape(name), *after = net_.shape(link->result);
     if (after == nullptr || *before != *after || !is_real(net_.kind(link->result))) return std::nullopt;
-    for (const ChainStep& step : link->steps) {
+    for (ChainStep& step : link->steps) {
       if (!takes_operand(step.code)) continue;
+      take_size(step);
       const Shape* shape = net_.shape(step.operand);
       if (shape == nullptr || step.operand == name || !is_real(net_.kind(step.operand))) return std::nullopt;
-      if (!is_broadcast(*shape, *before)) return std::nullopt;
+      if (!is_resized(step) && !is_broadcast(*shape, *before)) return std::nullopt;
     }
-    return link;
+    const bool fits = std::ranges::none_of(link->steps, is_resized) || can_be_turned(net_, link->steps);
+    return fits ? link : std::nullopt;
   }
 
   [[nodiscard]] std::optional<Link> steps_of(const Node& node, const std::string& name) const {
@@ -212,8 +165,8 @@ class ChainFinder {
     if (node.op_type() == "Sigmoid" && is_own)
       if (const Node* product = silu_product(node))
         return Link{{{ChainCode::kSilu, {}}}, {&node, product}, product->output(0)};
-    if (const UnaryRow* row = unary_of(node)) {
-      link.steps = {{row->code, {}}};
+    if (const auto code = unary_of(node)) {
+      link.steps = {{*code, {}}};
       return link;
     }
     if (!is_own) return std::nullopt;
@@ -242,6 +195,15 @@ class ChainFinder {
     return operands == std::set<std::string>{sigmoid.input(0), sigmoid.output(0)} ? product : nullptr;
   }
 
+  // The kernel makes an operand larger itself.
+  void take_size(ChainStep& step) const {
+    if (layout_ != Chains::kChannelsLast || !net_.only(step.operand)) return;
+    const auto found = resized(net_, step.operand);
+    if (!found || (*net_.shape(step.operand))[1].size % kDepthwiseChannels != 0) return;
+    step.operand = uncast(found->source);
+    step.size = found->size;
+  }
+
   // Before a change between float32 and float16, which the kernel makes itself.
   [[nodiscard]] std::string uncast(const std::string& name) const {
     const Node* cast = net_.maker(name, {"Cast"});
@@ -261,12 +223,19 @@ class ChainFinder {
     return nullptr;
   }
 
+  // Whether there is a kernel with channels last only.
+  static bool must_turn(const ElementChain& chain, const std::vector<ChainStep>& more) {
+    return chain.depthwise != nullptr || std::ranges::any_of(chain.link.steps, is_resized) ||
+           std::ranges::any_of(more, is_resized);
+  }
+
   void extend(ElementChain& chain) const {
     Link& all = chain.link;
     while (const Node* node = next(all.result)) {
       auto more = link_of(*node, all.result);
       if (!more || all.steps.size() + more->steps.size() > kSteps) return;
-      if (chain.depthwise != nullptr && !can_be_turned(net_, more->steps)) return;
+      if (must_turn(chain, more->steps) && !(can_be_turned(net_, all.steps) && can_be_turned(net_, more->steps)))
+        return;
       std::set<std::string> operands;
       for (const auto* steps : {&all.steps, &more->steps})
         for (const ChainStep& step : *steps) operands.insert(step.operand);
@@ -288,37 +257,6 @@ class ChainFinder {
   std::unordered_set<const Node*> taken_;
 };
 
-bool are_known(const Shape& shape, std::size_t from) {
-  return std::all_of(shape.begin() + static_cast<std::ptrdiff_t>(from), shape.end(),
-                     [](const Dimension& side) { return side.is_known(); });
-}
-
-bool swaps_last(const Node* transpose) {
-  return transpose != nullptr && ints_attribute(*transpose, "perm") == std::vector<std::int64_t>{0, 2, 1};
-}
-
-// Of a picture that is made of rows [pictures, places, channels]: those rows; else an empty name.
-std::string rows_behind(const Net& net, const std::string& name) {
-  const Shape* shape = net.shape(name);
-  const Node* reshape = net.maker(name, {"Reshape"});
-  const Node* transpose = reshape != nullptr ? net.maker(reshape->input(0), {"Transpose"}) : nullptr;
-  if (!swaps_last(transpose) || shape == nullptr || shape->size() != 4 || !are_known(*shape, 1)) return {};
-  const Shape* rows = net.shape(transpose->input(0));
-  if (rows == nullptr || rows->size() != 3 || (*rows)[0] != (*shape)[0] || (*rows)[2] != (*shape)[1]) return {};
-  return transpose->input(0);
-}
-
-// Where only rows [pictures, places, channels] are made of a picture: the last node that makes them; else null.
-const Node* rows_made_of(const Net& net, const std::string& name) {
-  const Shape* shape = net.shape(name);
-  const Node* reshape = net.only(name) ? net.user(name, {"Reshape"}) : nullptr;
-  const Node* transpose = reshape != nullptr ? net.user(reshape->output(0), {"Transpose"}) : nullptr;
-  if (!swaps_last(transpose) || shape == nullptr || shape->size() != 4) return nullptr;
-  const Shape* rows = net.shape(transpose->output(0));
-  const bool fits = rows != nullptr && rows->size() == 3 && (*rows)[0] == (*shape)[0] && (*rows)[2] == (*shape)[1];
-  return fits && are_known(*rows, 1) ? transpose : nullptr;
-}
-
 class ChainWriter {
  public:
   ChainWriter(Net& net, const ChainFinder& finder, Chains layout) : net_(net), finder_(finder), layout_(layout) {}
@@ -326,16 +264,19 @@ class ChainWriter {
   void write(ElementChain chain) {
     const Shape shape = *net_.shape(chain.link.result);
     take_biases(chain);
-    const bool is_turned = chain.depthwise != nullptr || turns(chain, shape);
+    const bool is_turned =
+        chain.depthwise != nullptr || std::ranges::any_of(chain.link.steps, is_resized) || turns(chain, shape);
     std::vector<std::string> inputs{chain.depthwise != nullptr ? chain.depthwise->input(0) : chain.start};
-    std::vector<std::int64_t> steps;
+    std::vector<std::int64_t> steps, sizes{0};
     for (const ChainStep& step : chain.link.steps) {
       steps.push_back(static_cast<std::int64_t>(step.code));
-      steps.push_back(takes_operand(step.code) ? number_of(step.operand, inputs) : -1);
+      steps.push_back(takes_operand(step.code) ? number_of(step, inputs, sizes) : -1);
     }
     if (is_turned)
       for (std::string& name : inputs) name = turned(name);
     Made made{.domain = kOwnDomain, .attributes = {{.name = kChainSteps, .list = std::move(steps)}}};
+    if (std::ranges::any_of(chain.link.steps, is_resized))
+      made.attributes.push_back({.name = kChainSizes, .list = std::move(sizes)});
     if (!is_turned) {
       made.outputs = {chain.link.result};
       made.shape = shape;
@@ -347,15 +288,21 @@ class ChainWriter {
       add_convolution(*chain.depthwise, inputs, made);
     }
     const std::string result = net_.add(op, inputs, made);
-    if (is_turned) turn_back(result, chain.link.result);
+    if (!is_turned) return;
+    net_.add("Transpose", {result},
+             {.outputs = {chain.link.result}, .attributes = {{.name = "perm", .list = kToFirst}}});
+    turned_back_.insert(chain.link.result);
   }
 
  private:
-  static std::int64_t number_of(const std::string& operand, std::vector<std::string>& inputs) {
-    const auto found = std::find(inputs.begin() + 1, inputs.end(), operand);
-    const auto number = found - inputs.begin();
-    if (found == inputs.end()) inputs.push_back(operand);
-    return number;
+  static std::int64_t number_of(const ChainStep& step, std::vector<std::string>& inputs,
+                                std::vector<std::int64_t>& sizes) {
+    const auto size = static_cast<std::int64_t>(step.size);
+    for (std::size_t i = 1; i < inputs.size(); ++i)
+      if (inputs[i] == step.operand && sizes[i] == size) return static_cast<std::int64_t>(i);
+    inputs.push_back(step.operand);
+    sizes.push_back(size);
+    return static_cast<std::int64_t>(inputs.size()) - 1;
   }
 
   // The biases of what the chain begins with and of one tensor that is added to it become steps.
@@ -404,7 +351,9 @@ class ChainWriter {
     std::vector<std::string> names{chain.start};
     for (const ChainStep& step : chain.link.steps)
       if (takes_operand(step.code)) names.push_back(step.operand);
-    const auto is_convolved = [&](const std::string& name) { return convolved(name) || turned_back_.contains(name); };
+    const auto is_convolved = [&](const std::string& name) {
+      return convolved(name) || turned_back_.contains(name) || transposed_by(net_, name, kToFirst) != nullptr;
+    };
     const auto can_turn = [&](const std::string& name) { return can_be_turned(net_, name); };
     return std::ranges::any_of(names, is_convolved) && std::ranges::all_of(names, can_turn);
   }
@@ -418,25 +367,10 @@ class ChainWriter {
     made.attributes.push_back({.name = kDepthwisePads, .list = strides.pads});
   }
 
-  // Gives what has channels last the name that it has with channels first, and that of the rows that are made of it.
-  void turn_back(const std::string& last, const std::string& name) {
-    if (const Node* transpose = rows_made_of(net_, name)) {
-      const Shape& rows = *net_.shape(transpose->output(0));
-      net_.add("Reshape", {last, net_.add_constant(int_tensor({0, rows[1].size, rows[2].size}), "rows")},
-               {.outputs = {transpose->output(0)}, .shape = rows});
-    }
-    net_.add("Transpose", {last}, {.outputs = {name}, .attributes = {{.name = "perm", .list = {0, 3, 1, 2}}}});
-    turned_back_.insert(name);
-  }
-
   // With channels last. What is constant is computed when the graph is loaded.
   std::string turned(std::string name) {
     if (has_one_element(net_, name)) return name;
-    if (const std::string rows = rows_behind(net_, name); !rows.empty()) {
-      const Shape& shape = *net_.shape(name);
-      const std::vector<std::int64_t> sides{0, shape[2].size, shape[3].size, shape[1].size};
-      return net_.add("Reshape", {rows, net_.add_constant(int_tensor(sides), "sides")}, {});
-    }
+    if (const std::string* last = transposed_by(net_, name, kToFirst)) return *last;
     if (const Weights* weights = net_.constant(name); weights != nullptr && weights->dims_size() < 4) {
       Weights four = *weights;
       four.clear_dims();
@@ -444,7 +378,7 @@ class ChainWriter {
       for (const std::int64_t side : weights->dims()) four.add_dims(side);
       name = net_.add_constant(std::move(four), "operand");
     }
-    return net_.add("Transpose", {name}, {.attributes = {{.name = "perm", .list = {0, 2, 3, 1}}}});
+    return net_.add("Transpose", {name}, {.attributes = {{.name = "perm", .list = kToLast}}});
   }
 
   Net& net_;
@@ -453,32 +387,14 @@ class ChainWriter {
   std::unordered_set<std::string> unbiased_, turned_back_;
 };
 
-// What is done to each number of rows that are made of a depthwise convolution is done before they are made.
-void put_at_convolutions(Net& net) {
-  for (const auto& node : net.all()) {
-    Node* transpose =
-        unary_of(*node) != nullptr && net.only(node->input(0)) ? net.maker(node->input(0), {"Transpose"}) : nullptr;
-    Node* reshape =
-        transpose != nullptr && net.only(transpose->input(0)) ? net.maker(transpose->input(0), {"Reshape"}) : nullptr;
-    const Node* convolution = reshape != nullptr ? net.maker(reshape->input(0), {"Conv"}) : nullptr;
-    if (convolution == nullptr || !is_depthwise(net, *convolution)) continue;
-    const std::string before = reshape->input(0), after = net.fresh("before_rows");
-    if (rows_made_of(net, before) != transpose) continue;
-    net.set_kind(after, net.kind(before));
-    net.set_shape(after, *net.shape(before));
-    transpose->set_output(0, node->output(0));
-    reshape->set_input(0, after);
-    node->set_input(0, before);
-    node->set_output(0, after);
-  }
-  net.clean();
-}
-
 }  // namespace
 
 int fuse_chains(Net& net, Chains layout) {
   int found = 0;
-  if (layout == Chains::kChannelsLast) put_at_convolutions(net);
+  if (layout == Chains::kChannelsLast) {
+    lay_rows_last(net);
+    put_at_convolutions(net);
+  }
   ChainFinder finder(net, layout);
   ChainWriter writer(net, finder, layout);
   std::vector<const Node*> nodes;

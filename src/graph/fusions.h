@@ -27,6 +27,10 @@ int fuse_skip_norms(Net& net);
 // A convolution whose kernel is its stride, laid out as rows afterwards: a product.
 int fuse_patches(Net& net);
 
+// 1 × 1 convolutions of concatenations of which all but one part were made larger by whole numbers of times: products
+// of the parts, made larger afterwards, and their sum. For chains with channels last, which make operands larger.
+int fuse_resized(Net& net);
+
 // In a graph whose types are final: chains of elementwise nodes, with the biases before them, as nodes of an operator
 // of ours (chains.h).
 int fuse_chains(Net& net, Chains layout);

@@ -137,6 +137,7 @@ Result<Net> Net::create(onnx::ModelProto model, const Runtime& runtime) {
   onnx::GraphProto* graph = net.model_.mutable_graph();
   for (const TensorFacts& each : facts) net.note(each);
   net.nodes_ = taken(graph->mutable_node());
+  for (const auto& node : net.nodes_) net.node_names_.insert(node->name());
   net.weights_ = taken(graph->mutable_initializer());
   for (const auto& weights : net.weights_) net.note(facts_of(*weights));
   net.index();
@@ -237,7 +238,7 @@ std::string Net::add_constant(Weights weights, std::string_view name) {
 std::string Net::fresh(std::string_view name) {
   while (true) {
     std::string made = fmt::format("{}_{}", name, ++count_);
-    if (!kinds_.contains(made) && !makers_.contains(made)) return made;
+    if (!kinds_.contains(made) && !makers_.contains(made) && !node_names_.contains(made)) return made;
   }
 }
 

@@ -128,6 +128,7 @@ class Net {
   std::unordered_map<std::string, int> kinds_;
   std::unordered_map<std::string, Shape> shapes_;
   std::set<std::string> results_;
+  std::set<std::string> node_names_;  // those that the model came with
   std::int64_t count_ = 0;
 };
 

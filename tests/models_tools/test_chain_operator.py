@@ -29,12 +29,12 @@ ALONE = [lambda x: np.maximum(x, 0), sigmoid, lambda x: x * sigmoid(x), lambda x
          np.tanh, np.exp, np.log, np.sqrt, np.abs, np.negative]  # fmt: skip
 
 
-def session_of(steps, inputs, op=FULL):
+def session_of(steps, inputs, op=FULL, **attributes):
     """A graph of one node; `inputs` by name: an array, or the declared shape of float32."""
     kind = {np.float32: TensorProto.FLOAT, np.float16: TensorProto.FLOAT16}
     values = [helper.make_tensor_value_info(name, kind[x.dtype.type], x.shape) if isinstance(x, np.ndarray) else helper.make_tensor_value_info(name, TensorProto.FLOAT, x)
               for name, x in inputs.items()]  # fmt: skip
-    node = helper.make_node(op, list(inputs), ["y"], domain="image_engine", steps=[number for step in steps for number in step])
+    node = helper.make_node(op, list(inputs), ["y"], domain="image_engine", steps=[number for step in steps for number in step], **attributes)
     output = helper.make_tensor_value_info("y", TensorProto.FLOAT16 if op == HALF else TensorProto.FLOAT, None)
     model = helper.make_model(helper.make_graph([node], "g", values, [output]), opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("image_engine", 1)], ir_version=8)
     options = onnxruntime.SessionOptions()
@@ -43,8 +43,8 @@ def session_of(steps, inputs, op=FULL):
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def result(steps, op=FULL, **inputs):
-    return session_of(steps, inputs, op).run(None, inputs)[0]
+def result(steps, op=FULL, sizes=None, **inputs):
+    return session_of(steps, inputs, op, **({} if sizes is None else {"sizes": sizes})).run(None, inputs)[0]
 
 
 def numbers(*shape, seed=1, about=0.0, kind=np.float32):
@@ -81,12 +81,51 @@ def test_operands_are_broadcast(shape, width, kinds):
     np.testing.assert_array_equal(result(steps, op=HALF, x=x, o=o), result(steps, x=x, o=o).astype(np.float16))
 
 
-def depthwise(x, weights, strides=(1, 1), pads=(0, 0, 0, 0), steps=(), op="DepthwiseChain", **operands):
+def linear(small, axis, times):
+    """Between centres, in float64."""
+    size = small.shape[axis]
+    at = np.clip((np.arange(size * times) + 0.5) / times - 0.5, 0, size - 1)
+    low = np.floor(at).astype(int)
+    part = (at - low).reshape([-1 if i == axis else 1 for i in range(small.ndim)])
+    small = np.asarray(small, np.float64)
+    return small.take(low, axis) * (1 - part) + small.take(np.minimum(low + 1, size - 1), axis) * part
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float16])
+@pytest.mark.parametrize("times", [(1, 2), (2, 2), (8, 4), (3, 1)])
+def test_operands_are_made_larger(times, kind):
+    small, other = numbers(2, 3, 5, 16, kind=kind), numbers(2, 1, 1, 16, seed=3, kind=kind)
+    x = numbers(2, 3 * times[0], 5 * times[1], 16, seed=2, kind=kind)
+    repeated = small.repeat(times[0], 1).repeat(times[1], 2).astype(float)
+    between = linear(linear(small, 1, times[0]), 2, times[1])
+    wanted = np.maximum(x.astype(float) * repeated + between - other.astype(float), 0)
+    got = result([(3, 1), (0, 2), (1, 3), (8, -1)], sizes=[0, 1, 2, 0], x=x, near=small, between=small, other=other)
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+    weights = np.zeros((3, 3, 1, 16), kind)
+    weights[1, 1] = 1
+    got = depthwise(x, weights, pads=[1] * 4, steps=[(3, 1), (0, 2), (1, 3), (8, -1)], sizes=[0, 1, 2, 0], near=small, between=small, other=other)
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("sizes", [[1, 0], [0, 3], [0, -1], [0] * 13])
+def test_other_sizes_are_refused_at_load(sizes):
+    with pytest.raises(Exception, match="size"):
+        session_of([(0, 1)], {"x": [2, 4, 4, 8], "o": [2, 2, 2, 8]}, sizes=sizes)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 2, 8), (2, 2, 2, 1), (1, 2, 2, 8), (2, 2, 8), (2, 8, 4, 8), (2, 0, 2, 8)])
+def test_operands_that_cannot_be_made_larger_are_refused(shape):
+    session = session_of([(0, 1)], {"x": ["a", "b", "c", "d"], "o": [f"e{i}" for i in range(len(shape))]}, sizes=[0, 1])
+    with pytest.raises(Exception, match="larger"):
+        session.run(None, {"x": np.ones((2, 4, 4, 8), np.float32), "o": np.ones(shape, np.float32)})
+
+
+def depthwise(x, weights, strides=(1, 1), pads=(0, 0, 0, 0), steps=(), sizes=(0,), op="DepthwiseChain", **operands):
     kind = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.float16): TensorProto.FLOAT16}
     feed = {"x": x, "w": weights, **operands}
     values = [helper.make_tensor_value_info(name, kind[array.dtype], array.shape) for name, array in feed.items()]
     node = helper.make_node(op, list(feed), ["y"], domain="image_engine", steps=[number for step in steps for number in step],
-                            strides=strides, pads=pads)  # fmt: skip
+                            strides=strides, pads=pads, sizes=sizes)  # fmt: skip
     output = helper.make_tensor_value_info("y", TensorProto.FLOAT16 if op.endswith("Half") else TensorProto.FLOAT, None)
     model = helper.make_model(helper.make_graph([node], "g", values, [output]), opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("image_engine", 1)], ir_version=8)
     options = onnxruntime.SessionOptions()

@@ -145,8 +145,9 @@ def test_a_resnet_becomes_convolutions_and_chains(tmp_path, layout, batch):
     source, target = resnet(tmp_path / "m.onnx", batch=batch), tmp_path / "o.onnx"
     assert chained(source, target, layout) == 7
     kinds = kinds_of(target)
-    # With channels last, before each of a chain's inputs and behind it: a convolution, its bias, and a sum's operand with its bias.
-    assert kinds.pop("Transpose", 0) == (0 if layout == "first" else 7 * 3 + 1 + 2)
+    # With channels last, before each of a chain's inputs and behind it: a convolution, its bias, and a sum's operand (of one sum
+    # what a chain makes, which has channels last) with its bias.
+    assert kinds.pop("Transpose", 0) == (0 if layout == "first" else 7 * 3 + 2)
     assert kinds == {"Conv": 8, CHAIN: 7}
     assert all(len(node.input) == 2 for node in onnx.load(target).graph.node if node.op_type == "Conv")  # biases are in the chains
     is_same(source, target, feed_of(source))
@@ -160,6 +161,60 @@ def test_a_dfine_computes_the_same(tmp_path, layout, batch):
     kinds = kinds_of(target)
     assert not {"Clip", "Log"} & kinds.keys() or kinds["Clip"] < 4
     is_same(source, target, feed_of(source), near=1e-4)
+
+
+def run_kinds_of(path):
+    """Once the runtime has computed what is constant and cancelled out transposes."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.optimized_model_filepath = str(path) + ".run.onnx"
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.register_custom_ops_library(str(OPERATORS))
+    onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return kinds_of(options.optimized_model_filepath)
+
+
+def pyramid(path, sizes, mode="linear", batch=2, rows=False, **attributes):
+    """Pictures of several sizes, made as large as the first, behind each other, and a 1 x 1 convolution: as SegFormer and pyramids have it."""
+    g, parts, inputs, largest = Graph(6), [], {}, sizes[0]
+    for i, (side, channels) in enumerate(sizes):
+        name = f"x{i}"
+        inputs[name] = [batch, side * side, channels] if rows else [batch, channels, side, side]
+        part = g.add("Reshape", g.add("Transpose", name, perm=[0, 2, 1]), g.constant(np.array([0, channels, side, side]))) if rows else name
+        scale = np.array([1, 1, largest[0] / side, largest[0] / side], np.float32)
+        part = g.add("Resize", part, "", g.constant(scale), mode=mode, **attributes) if i > 0 or rows else part
+        parts.append(part)
+    joined = g.add("Concat", *reversed(parts), axis=1)
+    first, second = (g.relu(g.conv(joined, sum(channels for _, channels in sizes), 8, size=1, biased=biased)) for biased in (True, False))
+    return g.save(path, inputs, {first: None, second: None})
+
+
+NEAREST = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+
+
+@pytest.mark.parametrize("rows", [False, True])
+@pytest.mark.parametrize("batch", [2, "batch"])
+@pytest.mark.parametrize("way", [{}, NEAREST])
+def test_products_of_what_is_made_larger_are_computed_before(tmp_path, way, batch, rows):
+    source, target = pyramid(tmp_path / "m.onnx", [(8, 8), (4, 16), (2, 8)], batch=batch, rows=rows, **way), tmp_path / "o.onnx"
+    assert chained(source, target, "last") == 2
+    kinds = kinds_of(target)
+    assert (kinds["Resize"], kinds["Concat"], kinds["MatMul" if rows else "Conv"], kinds[CHAIN]) == (0, 0, 6, 2)
+    is_same(source, target, feed_of(source))
+    assert chained(source, target, "first") == 1 and kinds_of(target)["Concat"] == 1
+    chained(source, target, "last", precision="fp16")
+    assert kinds_of(target)["PointwiseChainHalf"] + kinds_of(target)[CHAIN] == 2
+    for wanted, got in zip(results(source, feed_of(source)), results(target, feed_of(source)), strict=True):
+        assert cosine(wanted, got) > 0.9999
+
+
+@pytest.mark.parametrize("sizes, way", [([(8, 8), (4, 16)], {"coordinate_transformation_mode": "align_corners"}), ([(8, 8), (4, 16)], {"mode": "nearest"}),
+                                        ([(9, 8), (4, 16)], {}), ([(8, 8), (8, 8)], {}), ([(8, 8), (4, 16)], {"mode": "cubic"})])  # fmt: skip
+def test_what_is_made_larger_in_other_ways_stays(tmp_path, sizes, way):
+    source = pyramid(tmp_path / "m.onnx", sizes, **way)
+    chained(source, tmp_path / "o.onnx", "last")
+    assert kinds_of(tmp_path / "o.onnx")["Concat"] == 1
+    is_same(source, tmp_path / "o.onnx", feed_of(source))
 
 
 def mixer(path, side, channels, batch=2, stride=1):
@@ -179,8 +234,7 @@ def mixer(path, side, channels, batch=2, stride=1):
 def test_rows_through_depthwise_convolutions_are_never_transposed(tmp_path, batch, stride):
     source, target = mixer(tmp_path / "m.onnx", 7, 16, batch, stride), tmp_path / "o.onnx"
     assert chained(source, target, "last") == 1
-    # The only transposes are those of the weights and the bias, which the runtime computes once.
-    assert kinds_of(target) == {"MatMul": 2, "Reshape": 2, "DepthwiseChain": 1, "Transpose": 2}
+    assert run_kinds_of(target) == {"MatMul": 2, "Reshape": 2, "DepthwiseChain": 1}
     is_same(source, target, feed_of(source))
     assert chained(source, target, "first") == 0
 

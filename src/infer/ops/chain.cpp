@@ -47,6 +47,20 @@ Access access_of(const Operand& operand) {
   return is_aligned(operand.data) ? Access::kWide : Access::kEach;
 }
 
+// The same for an operand that is made larger.
+bool lay_out_smaller(std::span<const std::int64_t> shape, std::span<const std::int64_t> output, graph::OperandSize size,
+                     Operand& operand) {
+  if (shape.size() != 4 || output.size() != 4 || shape[0] != output[0] || shape[3] != output[3]) return false;
+  if (output[3] % kLanes != 0 || !is_aligned(operand.data)) return false;
+  for (const std::size_t i : {1, 2})
+    if (shape[i] <= 0 || output[i] % shape[i] != 0) return false;
+  const std::int64_t sides[] = {output[2], output[1], shape[2], shape[1]};
+  for (std::size_t i = 0; i < 4; ++i) operand.sizes[i] = static_cast<std::uint32_t>(sides[i]);
+  operand.strides[0] = static_cast<std::uint32_t>(output[3]);
+  operand.access = size == graph::OperandSize::kNearest ? Access::kNearest : Access::kLinear;
+  return true;
+}
+
 }  // namespace
 
 const char* fill_steps(std::span<const std::int64_t> steps, Chain& chain) {
@@ -59,6 +73,16 @@ const char* fill_steps(std::span<const std::int64_t> steps, Chain& chain) {
     if (takes_operand(known) ? operand < 1 || operand >= kMostChainInputs : operand != -1)
       return "a step's operand is not there";
     chain.steps[i] = {known, static_cast<std::int8_t>(operand)};
+  }
+  return nullptr;
+}
+
+const char* fill_sizes(std::span<const std::int64_t> sizes, Chain& chain) {
+  if (sizes.size() > kMostChainInputs || (!sizes.empty() && sizes[0] != 0)) return "its sizes are of no operands";
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    if (sizes[i] < 0 || sizes[i] >= static_cast<std::int64_t>(graph::OperandSize::kCount))
+      return "it has an unknown size";
+    chain.operand_sizes[i] = static_cast<graph::OperandSize>(sizes[i]);
   }
   return nullptr;
 }
@@ -80,6 +104,11 @@ const char* fill_tensors(std::span<const ChainTensor> inputs, void* result, bool
     Operand& operand = chain.operands[i];
     operand.data = inputs[i].data;
     operand.is_half = inputs[i].is_half;
+    if (chain.operand_sizes[i] != graph::OperandSize::kSame) {
+      if (!lay_out_smaller(inputs[i].shape, inputs[0].shape, chain.operand_sizes[i], operand))
+        return "an operand cannot be made larger";
+      continue;
+    }
     if (!lay_out(inputs[i].shape, inputs[0].shape, operand)) return "an operand has another shape";
     operand.access = access_of(operand);
   }

@@ -13,15 +13,18 @@ inline constexpr std::uint32_t kLanes = 8;
 
 // How an operand's numbers for a thread's elements lie.
 enum class Access : std::uint8_t {
-  kWide,  // one after the other, at a multiple of 16 bytes
-  kOne,   // one for all of them
-  kEach,  // anywhere
+  kWide,     // one after the other, at a multiple of 16 bytes
+  kOne,      // one for all of them
+  kEach,     // anywhere
+  kNearest,  // channels of the nearest place, of an operand that is made larger
+  kLinear,   // channels of the four places around
 };
 
 struct Operand {
   const void* data;
   // The output's dimensions, the innermost first, those next to each other joined: sizes, and the distance in the
-  // operand; 0 where it is broadcast.
+  // operand; 0 where it is broadcast. Of an operand that is made larger: the output's width, height, the operand's,
+  // and the channels.
   std::uint32_t sizes[graph::kMostChainGroups], strides[graph::kMostChainGroups];
   std::uint8_t groups;
   Access access;
@@ -36,6 +39,7 @@ struct Step {
 struct Chain {
   Operand operands[graph::kMostChainInputs];  // the first is what the steps begin with
   Step steps[graph::kMostChainSteps];
+  graph::OperandSize operand_sizes[graph::kMostChainInputs];
   void* result;
   std::uint32_t count;  // of elements
   std::uint8_t step_count;
@@ -51,7 +55,9 @@ struct ChainTensor {
 // `steps` as the operator's attribute has them. Null, or what is wrong: nothing that is not checked here is read out of
 // bounds.
 const char* fill_steps(std::span<const std::int64_t> steps, Chain& chain);
-// After fill_steps(): the tensors. The result has the shape of the first input.
+// `sizes` as the operator's attribute has them; empty where there is none.
+const char* fill_sizes(std::span<const std::int64_t> sizes, Chain& chain);
+// After those two: the tensors. The result has the shape of the first input.
 const char* fill_tensors(std::span<const ChainTensor> inputs, void* result, bool is_half, Chain& chain);
 
 // Null, or an error's message. `stream` is a cudaStream_t, or unused. Neither allocates memory nor waits, so that a

@@ -84,9 +84,52 @@ IE_HOST_DEVICE inline std::uint32_t place_of(const Operand& operand, std::uint32
   return place + i * operand.strides[operand.groups - 1];
 }
 
+// Where a place of a side lies between those of a smaller one, by their centres.
+struct Between {
+  std::uint32_t low, high;
+  float part;  // of the higher
+};
+
+IE_HOST_DEVICE inline Between between(std::uint32_t place, std::uint32_t size, std::uint32_t smaller) {
+  const float exact =
+      (static_cast<float>(place) + 0.5F) * static_cast<float>(smaller) / static_cast<float>(size) - 0.5F;
+  const float at = exact < 0 ? 0 : exact;
+  const auto low = static_cast<std::uint32_t>(at);
+  return {low, low + 1 < smaller ? low + 1 : low, at - static_cast<float>(low)};
+}
+
+// Of an operand that is made larger; `first` is at a multiple of kLanes channels.
+template <typename Number>
+IE_HOST_DEVICE void read_larger(const Operand& operand, std::uint32_t first, Lane& lane) {
+  const std::uint32_t channels = operand.strides[0], place = first / channels, line = place / operand.sizes[0];
+  const std::uint32_t x = place - line * operand.sizes[0], picture = line / operand.sizes[1];
+  const std::uint32_t y = line - picture * operand.sizes[1], width = operand.sizes[2], height = operand.sizes[3];
+  const auto* data = static_cast<const Number*>(operand.data) + (first - place * channels);
+  const auto at = [&](std::uint32_t row, std::uint32_t column) {
+    return data + static_cast<std::size_t>((picture * height + row) * width + column) * channels;
+  };
+  if (operand.access == Access::kNearest)
+    return read_wide(at(y / (operand.sizes[1] / height), x / (operand.sizes[0] / width)), lane.values);
+  const Between row = between(y, operand.sizes[1], height), column = between(x, operand.sizes[0], width);
+  const float parts[] = {(1 - row.part) * (1 - column.part), (1 - row.part) * column.part, row.part * (1 - column.part),
+                         row.part * column.part};
+  const Number* const corners[] = {at(row.low, column.low), at(row.low, column.high), at(row.high, column.low),
+                                   at(row.high, column.high)};
+  Lane sum{}, corner;
+  IE_UNROLL
+  for (int i = 0; i < 4; ++i) {
+    read_wide(corners[i], corner.values);
+    const float part = parts[i];
+    join(sum, corner, [part](float x, float o) { return x + part * o; });
+  }
+  lane = sum;
+}
+
 template <typename Number>
 IE_HOST_DEVICE void read_as(const Operand& operand, std::uint32_t first, std::uint32_t used, Lane& lane) {
   const auto* data = static_cast<const Number*>(operand.data);
+  if (operand.access == Access::kNearest || operand.access == Access::kLinear)
+    return read_larger<Number>(operand, first, lane);
   if (operand.access == Access::kWide && used == kLanes) return read_wide(data + place_of(operand, first), lane.values);
   if (operand.access == Access::kOne) {
     const float value = float_from(data[place_of(operand, first)]);

@@ -49,9 +49,17 @@ std::vector<std::int64_t> list_of(const OrtKernelInfo* info, const char* name) {
   return Ort::ConstKernelInfo(info).GetAttributes<std::int64_t>(name);
 }
 
+// Empty where it is absent.
+std::vector<std::int64_t> optional_list_of(const OrtKernelInfo* info, const char* name) {
+  std::size_t count = 0;
+  const Ort::Status absent(Ort::GetApi().KernelInfoGetAttributeArray_int64(info, name, nullptr, &count));
+  return absent.IsOK() ? list_of(info, name) : std::vector<std::int64_t>();
+}
+
 void take_steps(const OrtKernelInfo* info, Chain& chain) {
-  if (const char* problem = fill_steps(list_of(info, graph::kChainSteps), chain))
-    throw Ort::Exception(problem, ORT_INVALID_GRAPH);
+  const char* problem = fill_steps(list_of(info, graph::kChainSteps), chain);
+  if (problem == nullptr) problem = fill_sizes(optional_list_of(info, graph::kChainSizes), chain);
+  if (problem != nullptr) throw Ort::Exception(problem, ORT_INVALID_GRAPH);
 }
 
 void* stream_of(const Ort::KernelContext& context, const OperatorProvider& provider) {
