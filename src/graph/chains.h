@@ -1,5 +1,7 @@
-// PointwiseChain, an operator of our own for ONNX Runtime: steps on each element of a tensor, one after the other,
-// without a pass over memory between them. src/infer/ops has its kernels.
+// Operators of our own for ONNX Runtime; src/infer/ops has their kernels.
+//
+// PointwiseChain: steps on each element of a tensor, one after the other,
+// without a pass over memory between them.
 //
 // Inputs: 0 is what the steps begin with and has the shape of the output; the others are operands, broadcast to it as
 // ONNX does. Each is float32 or float16; steps compute in float32. Attribute `steps`: for each step its code and its
@@ -69,5 +71,16 @@ enum class ChainCode : std::uint8_t {
 
 // Whether a step has an operand.
 constexpr bool takes_operand(ChainCode code) { return code < ChainCode::kRelu; }
+
+// DeformableSum: multi-scale deformable attention. Inputs: 0 rows [pictures, places, heads · size], those of several
+// levels one after the other; 1 points [pictures, queries, heads, points, 2], x and y from −1 to 1 as GridSample has
+// them; 2 their weights [pictures, queries, heads, points]. Output: [pictures, queries, heads · size], the weighted
+// sums of what lies at the points, by linear interpolation, with zeros outside. Attribute `levels`: for each level its
+// first place, height, width and points. The size of a head is a multiple of kDeformableChannels.
+inline constexpr const char* kDeformableFull = "DeformableSum";
+inline constexpr const char* kDeformableHalf = "DeformableSumHalf";
+inline constexpr const char* kDeformableLevels = "levels";
+inline constexpr int kMostDeformableLevels = 8;
+inline constexpr int kDeformableChannels = 8;
 
 }  // namespace image_engine::graph

@@ -31,6 +31,9 @@ int fuse_patches(Net& net);
 // of the parts, made larger afterwards, and their sum. For chains with channels last, which make operands larger.
 int fuse_resized(Net& net);
 
+// In a graph whose types are final: deformable attention over several levels as nodes of an operator of ours
+// (chains.h).
+int fuse_deformable(Net& net);
 // In a graph whose types are final: chains of elementwise nodes, with the biases before them, as nodes of an operator
 // of ours (chains.h).
 int fuse_chains(Net& net, Chains layout);

@@ -64,6 +64,7 @@ Result<Rewritten> rewrite_graph(const std::string& source, const std::string& ta
   model = net.finish();
   if (options.chains != Chains::kNone) {
     IE_TRY(net, Net::create(std::move(model), runtime));
+    made.fused["deformable"] = fuse_deformable(net);
     made.fused["chains"] = fuse_chains(net, options.chains);
     model = net.finish();
   }

@@ -81,6 +81,18 @@ def test_operands_are_broadcast(shape, width, kinds):
     np.testing.assert_array_equal(result(steps, op=HALF, x=x, o=o), result(steps, x=x, o=o).astype(np.float16))
 
 
+def node_result(op, feed, **attributes):
+    kind = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.float16): TensorProto.FLOAT16}
+    values = [helper.make_tensor_value_info(name, kind[array.dtype], array.shape) for name, array in feed.items()]
+    node = helper.make_node(op, list(feed), ["y"], domain="image_engine", **attributes)
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT16 if op.endswith("Half") else TensorProto.FLOAT, None)
+    model = helper.make_model(helper.make_graph([node], "g", values, [output]), opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("image_engine", 1)], ir_version=8)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.register_custom_ops_library(str(OPERATORS))
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"]).run(None, feed)[0]
+
+
 def linear(small, axis, times):
     """Between centres, in float64."""
     size = small.shape[axis]
@@ -121,17 +133,8 @@ def test_operands_that_cannot_be_made_larger_are_refused(shape):
 
 
 def depthwise(x, weights, strides=(1, 1), pads=(0, 0, 0, 0), steps=(), sizes=(0,), op="DepthwiseChain", **operands):
-    kind = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.float16): TensorProto.FLOAT16}
-    feed = {"x": x, "w": weights, **operands}
-    values = [helper.make_tensor_value_info(name, kind[array.dtype], array.shape) for name, array in feed.items()]
-    node = helper.make_node(op, list(feed), ["y"], domain="image_engine", steps=[number for step in steps for number in step],
-                            strides=strides, pads=pads, sizes=sizes)  # fmt: skip
-    output = helper.make_tensor_value_info("y", TensorProto.FLOAT16 if op.endswith("Half") else TensorProto.FLOAT, None)
-    model = helper.make_model(helper.make_graph([node], "g", values, [output]), opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("image_engine", 1)], ir_version=8)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.register_custom_ops_library(str(OPERATORS))
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"]).run(None, feed)[0]
+    """The picture, its weights and operands of the steps."""
+    return node_result(op, {"x": x, "w": weights, **operands}, steps=[number for step in steps for number in step], strides=strides, pads=pads, sizes=sizes)
 
 
 def convolved(x, weights, stride, pads):
@@ -170,6 +173,55 @@ def test_other_depthwise_convolutions_are_refused(what):
 
 def test_a_picture_smaller_than_the_kernel_gives_nothing():
     assert depthwise(numbers(1, 2, 9, 8), numbers(3, 3, 1, 8), steps=[(8, -1)]).shape == (1, 0, 7, 8)
+
+
+LEVELS = [0, 3, 5, 2, 15, 2, 2, 3]  # of each: first place, height, width, points
+
+
+def sampled(rows, points, weights, levels):
+    """The definition, number by number."""
+    pictures, queries, heads, _, _ = points.shape
+    size = rows.shape[2] // heads
+    made = np.zeros((pictures, queries, heads, size))
+    for b, q, h in np.ndindex(pictures, queries, heads):
+        k = 0
+        for first, height, width, count in np.reshape(levels, (-1, 4)):
+            plane = rows[b, first : first + height * width, h * size : (h + 1) * size].reshape(height, width, size).astype(float)
+            for _ in range(count):
+                x, y = ((float(points[b, q, h, k, i]) + 1) * side / 2 - 0.5 for i, side in ((0, width), (1, height)))
+                for row in (int(np.floor(y)), int(np.floor(y)) + 1):
+                    for column in (int(np.floor(x)), int(np.floor(x)) + 1):
+                        if 0 <= row < height and 0 <= column < width:
+                            made[b, q, h] += float(weights[b, q, h, k]) * (1 - abs(x - column)) * (1 - abs(y - row)) * plane[row, column]
+                k += 1
+    return made.reshape(pictures, queries, heads * size)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float16])
+@pytest.mark.parametrize("size", [8, 16])
+def test_deformable_sums(size, kind):
+    rows, weights = numbers(2, 19, 3 * size, kind=kind), numbers(2, 4, 3, 5, seed=2, kind=kind)
+    points = np.asarray(numbers(2, 4, 3, 5, 2, seed=3) * 0.8, kind)  # some outside
+    points[0, 0, 0, 0], points[0, 0, 0, 1] = (-1, 1), (0.6, -0.999)
+    wanted = sampled(rows, points, weights, LEVELS)
+    feed = {"rows": rows, "points": points, "weights": weights}
+    np.testing.assert_allclose(node_result("DeformableSum", feed, levels=LEVELS), wanted, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(node_result("DeformableSumHalf", feed, levels=LEVELS), wanted, rtol=2e-3, atol=1e-3)
+
+
+def test_points_far_away_or_nowhere_give_nothing():
+    points = np.full((1, 1, 1, 5, 2), 2.0, np.float32)
+    points[0, 0, 0, :, 0] = [np.nan, np.inf, -np.inf, 1e30, -1e30]
+    feed = {"rows": numbers(1, 19, 8), "points": points, "weights": numbers(1, 1, 1, 5)}
+    assert not node_result("DeformableSum", feed, levels=LEVELS).any()
+
+
+@pytest.mark.parametrize("change", [{"levels": [0, 3, 5]}, {"levels": [0, 3, 5, 5, 15, 2, 3, 0]}, {"levels": [-1, 3, 5, 5]}, {"levels": [0, 3, 5, 4]}, {"levels": []},
+                                    {"rows": (2, 19, 12)}, {"rows": (1, 19, 8)}, {"weights": (2, 4, 1, 4)}, {"points": (2, 4, 1, 5, 3)}])  # fmt: skip
+def test_other_deformable_sums_are_refused(change):
+    shapes = {"rows": (2, 19, 8), "points": (2, 4, 1, 5, 2), "weights": (2, 4, 1, 5)} | {key: value for key, value in change.items() if key != "levels"}
+    with pytest.raises(Exception, match=r"level|rows|rank|fit|heads"):
+        node_result("DeformableSum", {name: numbers(*shape) for name, shape in shapes.items()}, levels=change.get("levels", LEVELS))
 
 
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 1000])

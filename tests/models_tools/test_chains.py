@@ -262,6 +262,50 @@ def test_other_convolutions_stay(tmp_path, change):
     assert chained(source, tmp_path / "o.onnx", "last") == 0
 
 
+def deformable(path, levels=((4, 5), (2, 3)), counts=(2, 3), batch=2, heads=2, size=8, queries=6, align=0):
+    """Deformable attention as exporters of D-FINE and RT-DETR write it."""
+    g, width, points = Graph(8), heads * size, sum(counts)
+    places, starts = sum(h * w for h, w in levels), np.cumsum([0] + [h * w for h, w in levels])
+    value = g.add("MatMul", "memory", g.numbers(width, width, scale=width**-0.5))
+    value = g.add("Transpose", g.add("Reshape", value, g.constant(np.array([0, places, heads, size]))), perm=[0, 2, 3, 1])
+    value = g.add("Reshape", value, g.constant(np.array([-1, size, places])))
+    offsets = g.add("Tanh", g.add("Reshape", g.linear("queries", width, 2 * points * heads), g.constant(np.array([0, queries, heads, points, 2]))))
+    grid = g.add("Reshape", g.add("Transpose", offsets, perm=[0, 2, 1, 3, 4]), g.constant(np.array([-1, queries, points, 2])))
+    grids = g.add("Split", grid, g.constant(np.array(counts)), axis=-2, outputs=len(counts))
+    scores = g.add("Softmax", g.add("Reshape", g.linear("queries", width, points * heads), g.constant(np.array([0, queries, heads, points]))), axis=-1)
+    scores = g.add("Reshape", g.add("Transpose", scores, perm=[0, 2, 1, 3]), g.constant(np.array([-1, 1, queries, points])))
+    sampled = []
+    for i, (h, w) in enumerate(levels):
+        plane = g.add("Slice", value, *(g.constant(np.array([number])) for number in (starts[i], starts[i + 1], -1)))
+        plane = g.add("Reshape", plane, g.constant(np.array([0, size, h, w])))
+        sampled.append(g.add("GridSample", plane, grids[i], mode="bilinear", padding_mode="zeros", align_corners=align))
+    mixed = g.add("ReduceSum", g.add("Mul", g.add("Concat", *sampled, axis=-1), scores), g.constant(np.array([-1])), keepdims=0)
+    rows = g.add("Transpose", g.add("Reshape", mixed, g.constant(np.array([-1, width, queries]))), perm=[0, 2, 1])
+    inputs = {"memory": [batch, places, width], "queries": [batch, queries, width]}
+    return g.save(path, inputs, {g.add("MatMul", rows, g.numbers(width, 4)): None})
+
+
+@pytest.mark.parametrize("batch", [2, "batch"])
+def test_deformable_attention_is_one_node(tmp_path, batch):
+    source, target = deformable(tmp_path / "m.onnx", batch=batch), tmp_path / "o.onnx"
+    for layout in LAYOUTS:
+        chained(source, target, layout)
+        kinds = kinds_of(target)
+        assert kinds["DeformableSum"] == 1 and not {"GridSample", "Slice", "Split", "Concat", "ReduceSum"} & kinds.keys()
+        is_same(source, target, feed_of(source))
+    chained(source, target, "last", precision="fp16")
+    assert kinds_of(target)["DeformableSumHalf"] == 1 and not {"GridSample", "Slice"} & kinds_of(target).keys()
+    assert cosine(results(source, feed_of(source))[0], results(target, feed_of(source))[0]) > 0.9999
+
+
+@pytest.mark.parametrize("change", [{"align": 1}, {"size": 6}])
+def test_deformable_attention_of_other_forms_stays(tmp_path, change):
+    source = deformable(tmp_path / "m.onnx", **change)
+    chained(source, tmp_path / "o.onnx")
+    assert kinds_of(tmp_path / "o.onnx")["GridSample"] == 2
+    is_same(source, tmp_path / "o.onnx", feed_of(source))
+
+
 def cosine(a, b):
     a, b = (np.asarray(x, np.float64).ravel() for x in (a, b))
     return a @ b / np.linalg.norm(a) / np.linalg.norm(b)

@@ -161,6 +161,46 @@ class DepthwiseKernel {
   OperatorProvider provider_;
 };
 
+class DeformableKernel {
+ public:
+  static constexpr const char *kNameFull = graph::kDeformableFull, *kNameHalf = graph::kDeformableHalf;
+
+  DeformableKernel(const OrtKernelInfo* info, bool is_half, const OperatorProvider& provider)
+      : is_half_(is_half), provider_(provider) {
+    if (const char* problem = fill_levels(list_of(info, graph::kDeformableLevels), work_))
+      throw Ort::Exception(problem, ORT_INVALID_GRAPH);
+  }
+
+  OrtStatus* ComputeV2(OrtKernelContext* context) {
+    return status_of([&] { return compute(Ort::KernelContext(context)); });
+  }
+
+  static const char* infer(Ort::ShapeInferContext& context, Ort::ShapeInferContext::Shape& output) {
+    if (context.GetInputCount() != 3) return "it needs rows, points and weights";
+    const auto rows = context.GetInputShape(0), points = context.GetInputShape(1);
+    if (rows.size() == 3 && points.size() == 5) output = {rows[0], points[1], rows[2]};
+    return nullptr;
+  }
+
+ private:
+  [[nodiscard]] const char* compute(const Ort::KernelContext& context) const {
+    Call call;
+    if (const char* problem = read_call(context, call)) return problem;
+    if (call.inputs.size() != 3 || call.shapes[0].size() != 3 || call.shapes[1].size() != 5)
+      return "it needs rows, points and weights";
+    const std::array shape{call.shapes[0][0], call.shapes[1][1], call.shapes[0][2]};
+    Ort::UnownedValue result = context.GetOutput(0, shape.data(), shape.size());
+    Deformable work = work_;
+    if (const char* problem = fill_deformable(call.inputs, result.GetTensorMutableRawData(), is_half_, work))
+      return problem;
+    return work.pictures * work.queries == 0 ? nullptr : provider_.run_deformable(work, stream_of(context, provider_));
+  }
+
+  Deformable work_{};
+  bool is_half_;
+  OperatorProvider provider_;
+};
+
 template <typename Kernel, bool kIsHalf>
 class OwnOperator : public Ort::CustomOpBase<OwnOperator<Kernel, kIsHalf>, Kernel, true> {
  public:
@@ -218,6 +258,8 @@ Operators make_operators(std::span<const OperatorProvider> providers) {
     made.all.push_back(std::make_shared<OwnOperator<ChainKernel, true>>(provider));
     made.all.push_back(std::make_shared<OwnOperator<DepthwiseKernel, false>>(provider));
     made.all.push_back(std::make_shared<OwnOperator<DepthwiseKernel, true>>(provider));
+    made.all.push_back(std::make_shared<OwnOperator<DeformableKernel, false>>(provider));
+    made.all.push_back(std::make_shared<OwnOperator<DeformableKernel, true>>(provider));
   }
   for (const auto& each : made.all) made.domain.Add(each.get());
   return made;

@@ -7,6 +7,7 @@
 
 #include <span>
 
+#include "infer/ops/deformable.h"
 #include "infer/ops/depthwise.h"
 
 namespace image_engine::infer {
@@ -16,6 +17,7 @@ struct OperatorProvider {
   const char* name;
   RunChain run;
   RunDepthwise run_depthwise;
+  RunDeformable run_deformable;
 };
 
 // Adds them to a session's options, for each provider. An error is the caller's to release.

@@ -3,7 +3,8 @@
 extern "C" __attribute__((visibility("default"))) OrtStatus* RegisterCustomOps(OrtSessionOptions* options,
                                                                                const OrtApiBase* api) {
   using namespace image_engine::infer;
-  constexpr OperatorProvider kProviders[] = {{nullptr, run_chain_on_host, run_depthwise_on_host},
-                                             {"CUDAExecutionProvider", run_chain_on_gpu, run_depthwise_on_gpu}};
+  constexpr OperatorProvider kProviders[] = {
+      {nullptr, run_chain_on_host, run_depthwise_on_host, run_deformable_on_host},
+      {"CUDAExecutionProvider", run_chain_on_gpu, run_depthwise_on_gpu, run_deformable_on_gpu}};
   return add_operators(options, api, kProviders);
 }
