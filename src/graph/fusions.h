@@ -27,6 +27,9 @@ int fuse_skip_norms(Net& net);
 // A convolution whose kernel is its stride, laid out as rows afterwards: a product.
 int fuse_patches(Net& net);
 
+// Where rows are picked by index (a detector's best queries) of a tensor and of what is computed of it row by row, and
+// nothing else needs that: computed of the picked rows.
+int fuse_picked_rows(Net& net);
 // 1 × 1 convolutions of concatenations of which all but one part were made larger by whole numbers of times: products
 // of the parts, made larger afterwards, and their sum. For chains with channels last, which make operands larger.
 int fuse_resized(Net& net);

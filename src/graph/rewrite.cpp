@@ -30,6 +30,7 @@ void fuse(Net& net, const RewriteOptions& options, std::map<std::string, int>& f
     fused["skip_layer_norm"] = fuse_skip_norms(net);
   }
   if (options.patches_as_product) fused["patches"] = fuse_patches(net);
+  if (options.chains != Chains::kNone) fused["picked_rows"] = fuse_picked_rows(net);
   if (options.chains == Chains::kChannelsLast) fused["resized"] = fuse_resized(net);
 }
 

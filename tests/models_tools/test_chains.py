@@ -306,6 +306,38 @@ def test_deformable_attention_of_other_forms_stays(tmp_path, change):
     is_same(source, tmp_path / "o.onnx", feed_of(source))
 
 
+def picker(path, others_need=False, other_index=False):
+    """A head on all rows of which the best are picked, as of those rows themselves: as detectors choose their queries."""
+    g, rows, width = Graph(9), 30, 16
+    memory = g.linear("x", 8, width)
+    head = g.linear(g.relu(g.linear(memory, width, width)), width, 4)
+    head = g.add("Add", head, g.numbers(1, rows, 4))
+    _, best = g.add("TopK", g.add("ReduceMax", memory, axes=[2], keepdims=0), g.constant(np.array([5])), axis=1, outputs=2)
+    column = g.add("Unsqueeze", best, g.constant(np.array([2])))
+    last = g.add("Sub", g.constant(np.array(rows - 1)), column) if other_index else column
+    targets = g.add("GatherElements", memory, g.add("Tile", column, g.constant(np.array([1, 1, width]))), axis=1)
+    boxes = g.add("GatherElements", head, g.add("Expand", last, g.constant(np.array([1, 1, 4]))), axis=1)
+    outputs = {targets: None, boxes: None} | ({g.add("Abs", head): None} if others_need else {})
+    return g.save(path, {"x": [2, rows, 8]}, outputs)
+
+
+def test_a_head_is_computed_of_picked_rows(tmp_path):
+    source, target = picker(tmp_path / "m.onnx"), tmp_path / "o.onnx"
+    for layout in LAYOUTS:
+        chained(source, target, layout)
+        kinds = kinds_of(target)
+        assert (kinds["GatherElements"], kinds["Gather"], kinds["MatMul"]) == (1, 1, 3)
+        is_same(source, target, feed_of(source))
+
+
+@pytest.mark.parametrize("change", [{"others_need": True}, {"other_index": True}])
+def test_a_head_that_others_need_stays(tmp_path, change):
+    source, target = picker(tmp_path / "m.onnx", **change), tmp_path / "o.onnx"
+    chained(source, target)
+    assert (kinds_of(target)["GatherElements"], kinds_of(target)["Gather"]) == (2, 0)
+    is_same(source, target, feed_of(source))
+
+
 def cosine(a, b):
     a, b = (np.asarray(x, np.float64).ravel() for x in (a, b))
     return a @ b / np.linalg.norm(a) / np.linalg.norm(b)
