@@ -130,8 +130,8 @@ std::vector<std::int64_t> ints_attribute(const Node& node, std::string_view name
 
 bool is_one_of(const Node& node, Ops ops) { return std::ranges::find(ops, node.op_type()) != ops.end(); }
 
-Result<Net> Net::create(onnx::ModelProto model, const Runtime& runtime) {
-  IE_TRY(const std::vector<TensorFacts> facts, infer_shapes(model, runtime));
+Result<Net> Net::create(onnx::ModelProto model, const Runtime& runtime, bool renames) {
+  IE_TRY(const std::vector<TensorFacts> facts, infer_shapes(model, runtime, renames));
   Net net;
   net.model_ = std::move(model);
   onnx::GraphProto* graph = net.model_.mutable_graph();

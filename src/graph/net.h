@@ -62,8 +62,8 @@ struct Made {
 
 class Net {
  public:
-  // Takes the model; errors are those of runtime.infer().
-  static Result<Net> create(onnx::ModelProto model, const Runtime& runtime);
+  // Takes the model; `renames` and errors are those of infer_shapes().
+  static Result<Net> create(onnx::ModelProto model, const Runtime& runtime, bool renames = false);
 
   // What is there
 

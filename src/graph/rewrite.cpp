@@ -59,12 +59,13 @@ Result<Rewritten> rewrite_graph(const std::string& source, const std::string& ta
   if (options.batch == 0) make_targets_constant(model, runtime);
   Rewritten made;
   made.fused["layer_norm"] = std::max(0, count_of_norms(model) - norms);
-  IE_TRY(Net net, Net::create(std::move(model), runtime));
+  const bool chains = options.chains != Chains::kNone;
+  IE_TRY(Net net, Net::create(std::move(model), runtime, chains));
   fuse(net, options, made.fused);
   if (options.precision == "fp16") made.kept_fp32 = to_half(net, options.half_io);
   model = net.finish();
-  if (options.chains != Chains::kNone) {
-    IE_TRY(net, Net::create(std::move(model), runtime));
+  if (chains) {
+    IE_TRY(net, Net::create(std::move(model), runtime, true));
     made.fused["deformable"] = fuse_deformable(net);
     made.fused["chains"] = fuse_chains(net, options.chains);
     model = net.finish();

@@ -14,7 +14,7 @@
 namespace image_engine::graph {
 
 // Changes with every change of what is made of a model.
-inline constexpr int kMakerVersion = 2;
+inline constexpr int kMakerVersion = 1;
 
 // How an attention's queries, keys and values are made: three products, one that the kernel splits, or one inside the
 // operator.

@@ -148,7 +148,7 @@ onnx::ModelProto without_weights(const onnx::ModelProto& model) {
   return made;
 }
 
-Result<std::vector<TensorFacts>> infer_shapes(const onnx::ModelProto& model, const Runtime& runtime) {
+Result<std::vector<TensorFacts>> infer_shapes(const onnx::ModelProto& model, const Runtime& runtime, bool renames) {
   const onnx::ModelProto small = without_weights(model);
   IE_TRY(std::vector<TensorFacts> facts, runtime.infer(with_all_outputs(small).SerializeAsString()));
   add_inputs(small, facts);
@@ -165,7 +165,7 @@ Result<std::vector<TensorFacts>> infer_shapes(const onnx::ModelProto& model, con
       folded_away.push_back(&each);
       continue;
     }
-    if (each.shape) add_names(*each.shape, *shape, names);
+    if (renames && each.shape) add_names(*each.shape, *shape, names);
     each.shape = std::move(shape);
   }
   for (TensorFacts* each : folded_away)

@@ -14,7 +14,6 @@
 #include "gpu/cuda.h"
 #include "infer/agreement.h"
 #include "infer/canaries.h"
-#include "infer/library.h"
 #include "infer/made_graphs.h"
 #include "infer/prebuilt.h"
 #include "infer/precision_memory.h"
@@ -72,14 +71,11 @@ Result<std::vector<int>> gpus_for(std::string_view device) {
 struct Setting {
   bool nhwc, fuse_convolutions, cuda_graph, search_convolutions;
   std::string_view name;
-  bool chained = false;  // with our operators, where their library is
 };
 constexpr Setting kFixedSettings[] = {{false, false, true, true, "channels first, recorded"},
                                       {true, true, true, true, "channels last and fused, recorded"},
                                       {true, false, true, true, "channels last, recorded"},
-                                      {false, false, false, true, "channels first"},
-                                      {false, false, true, true, "channels first and chained, recorded", true},
-                                      {true, true, true, true, "channels last and chained, recorded", true}};
+                                      {false, false, false, true, "channels first"}};
 // TensorRT decides by itself.
 constexpr Setting kOneSetting[] = {{false, false, false, false, "its own settings"}};
 // Each new size would be searched and recorded again.
@@ -156,8 +152,7 @@ class DeviceChooser {
     const Setting& setting = best.trial.setting;
     const Remembered found{
         best.trial.precision, reason_of(best),           best.trial.batch,   best.trial.rows,
-        setting.nhwc,         setting.fuse_convolutions, setting.cuda_graph, setting.search_convolutions,
-        setting.chained};
+        setting.nhwc,         setting.fuse_convolutions, setting.cuda_graph, setting.search_convolutions};
     if (const Status kept = PrecisionMemory(context_.memory_folder).keep(key, spec_.name, found); !kept)
       log_warning("the best settings of {} will be measured again: {}", spec_.name, printable(kept.error().message));
   }
@@ -203,7 +198,6 @@ class DeviceChooser {
     options.fuse_convolutions = trial.setting.fuse_convolutions;
     options.cuda_graph = trial.setting.cuda_graph;
     options.search_convolutions = trial.setting.search_convolutions;
-    options.own_operators = trial.setting.chained;
     if (options.provider == Provider::kTensorRt || options.provider == Provider::kTensorRtRtx)
       options.tensorrt = TensorRtOptions{.precision = trial.precision,
                                          .cache_folder = join_path(context_.memory_folder, "engines"),
@@ -215,8 +209,7 @@ class DeviceChooser {
     return {known.precision,
             known.batch,
             known.rows,
-            {known.nhwc, known.fuse_convolutions, known.cuda_graph, known.search_convolutions, "remembered",
-             known.chained}};
+            {known.nhwc, known.fuse_convolutions, known.cuda_graph, known.search_convolutions, "remembered"}};
   }
 
   Chosen chosen(std::unique_ptr<Session> session, const Trial& trial, const std::string& reason) {
@@ -232,13 +225,10 @@ class DeviceChooser {
       return fail(ErrorCode::kNotFound,
                   fmt::format("there is no CUDA device {}, only {}", options_.device, devices.size()));
     const gpu::CudaDevice& gpu = devices[static_cast<std::size_t>(options_.device)];
-    return precision_key(
-        spec_, store_, options_,
-        fmt::format("{} {} {} {} {} {} {}{}", runtime, provider_name(options_.provider), gpu.name, gpu.memory_bytes,
-                    driver, fmt::join(precisions(), "+"), context_.batch, can_chain() ? " chained" : ""));
+    return precision_key(spec_, store_, options_,
+                         fmt::format("{} {} {} {} {} {} {}", runtime, provider_name(options_.provider), gpu.name,
+                                     gpu.memory_bytes, driver, fmt::join(precisions(), "+"), context_.batch));
   }
-
-  [[nodiscard]] bool can_chain() const { return options_.provider == Provider::kCuda && !operators_library().empty(); }
 
   [[nodiscard]] std::string source() const { return store_.variant_path(spec_, spec_.variants.front()); }
 
@@ -249,10 +239,8 @@ class DeviceChooser {
     request.precision = trial.precision;
     if (trial.rows.empty()) request.batch = trial.batch;
     request.folder = join_path(context_.memory_folder, "graphs");
-    if (trial.setting.chained) request.chained = trial.setting.nhwc ? Chained::kChannelsLast : Chained::kChannelsFirst;
     auto made = made_graph(request);
-    if (made || trial.setting.chained || trial.precision != "fp32" || made.error().code == ErrorCode::kInterrupted)
-      return made;
+    if (made || trial.precision != "fp32" || made.error().code == ErrorCode::kInterrupted) return made;
     log_debug("{} runs its own graph in fp32: {}", spec_.name, printable(made.error().message));
     return request.source;
   }
@@ -305,7 +293,6 @@ class DeviceChooser {
     std::optional<Measured> best;
     Error last{ErrorCode::kUnsupported, "nothing was tried"};
     for (const Setting& setting : settings) {
-      if (setting.chained && !can_chain()) continue;
       trial.setting = setting;
       if (stop_.stop_requested()) return fail(ErrorCode::kInterrupted, "the work has ended before");
       auto measured = measure(trial);
@@ -317,8 +304,7 @@ class DeviceChooser {
           trial.batch /= 2;
           return best_setting(trial, settings);
         }
-        // The gate: another setting computes the same numbers, but for our operators.
-        if (last.code == ErrorCode::kInvalidArgument && !setting.chained) break;
+        if (last.code == ErrorCode::kInvalidArgument) break;  // the gate: another setting computes the same numbers
       } else if (!best || measured->seconds < best->seconds) {
         best = std::move(*measured);
         if (!is_thorough_) break;
