@@ -78,6 +78,16 @@ def test_each_step_is_that_of_onnx(tmp_path, op):
     is_same(source, tmp_path / "o.onnx", feed_of(source, about=4 if name in ("Log", "Sqrt") else 0), near=1e-6)
 
 
+def test_without_the_flag_there_are_none(tmp_path):
+    """Nor anything else that only they need."""
+    target = tmp_path / "o.onnx"
+    for source in (dfine(tmp_path / "d.onnx"), deformable(tmp_path / "a.onnx"), mixer(tmp_path / "m.onnx", 7, 16), picker(tmp_path / "p.onnx")):
+        done = subprocess.run([TREE / "bin/optimise_graph", "--input", source, "--output", target, "--precision", "fp16"], capture_output=True, text=True, check=False)
+        fused = json.loads(done.stdout)["fused"]
+        assert not {"chains", "deformable", "resized", "picked_rows"} & fused.keys()
+        assert not [node for node in onnx.load(target).graph.node if node.domain == "image_engine"]
+
+
 def test_nan_stays_nan(tmp_path):
     g = Graph()
     zero, one = g.constant(np.float32(0)), g.constant(np.float32(1))
