@@ -2,6 +2,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "worker/answer.h"
 #include "worker/archive.h"
 #include "worker/protocol.h"
 
@@ -21,6 +22,16 @@ bool read(std::span<const std::byte> bytes, worker::Reply& reply) {
   return reader.complete();
 }
 
+// A request for all that a worker can answer.
+worker::Request everything() {
+  worker::Request request;
+  request.operations = ~0U;
+  request.max_pixels = std::uint64_t{1} << 28;
+  request.preview.frames = worker::kMostPreviewFrames;
+  request.encode.width = request.encode.height = 4096;
+  return request;
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, size_t size) {
@@ -30,6 +41,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, size_t size) {
   worker::Reply again;
   if (bytes.size() != size || !read(bytes, again) || archived(again) != bytes) std::abort();
 
+  if (!is_answer_to(everything(), reply, std::uint64_t{1} << 30)) return 0;
   if (!reply.picture && error_name(reply.picture.error().code).empty()) std::abort();
   if (!reply.metadata) return 0;
   (void)nlohmann::json(*reply.metadata).dump();

@@ -37,7 +37,6 @@ int main(int count, char** paths) {
                                   {{"sharpness", measures.sharpness},
                                    {"laplacian_variance", luma.laplacian_variance},
                                    {"laplacian_variance_top", luma.laplacian_variance_top},
-                                   {"gradient_energy", luma.gradient_energy},
                                    {"noise", measures.noise},
                                    {"contrast", measures.contrast},
                                    {"colourfulness", measures.colourfulness},

@@ -116,19 +116,22 @@ void examine_providers(Examination& exam) {
   }
 }
 
-// Starts the GPU's decoder as a run would, where there is a GPU.
+// Starts the GPUs' decoders as a run would, where there is a GPU.
 void examine_decoding(Examination& exam, const Config& config) {
   constexpr char kName[] = "JPEGs on the GPU";
   const Result<pipeline::GpuDecoding> decoding = pipeline::start_gpu_decoding(config, pipeline::pool_options(config));
   if (!decoding) return exam.add(kName, "not decoded", false, decoding.error().message);
-  if (!decoding->decoder) {
+  if (!decoding->decoders) {
     if (!decoding->reason.empty()) exam.add(kName, "not decoded", false, decoding->reason);
     return;
   }
-  if (Status ready = decoding->decoder->wait_until_ready(); !ready)
-    return exam.add(kName, "not decoded", false, ready.error().message);
-  exam.add(kName,
-           decoding->decoder->has_engine() ? "by its JPEG engine and by CUDA" : "by CUDA; it has no JPEG engine");
+  for (const auto& decoder : decoding->decoders->each()) {
+    const std::string name = fmt::format("{} (cuda:{})", kName, decoder->device());
+    if (Status ready = decoder->wait_until_ready(); !ready)
+      exam.add(name, "not decoded", false, ready.error().message);
+    else
+      exam.add(name, decoder->has_engine() ? "by its JPEG engine and by CUDA" : "by CUDA; it has no JPEG engine");
+  }
 }
 
 void examine_models(Examination& exam, const Config& config) {

@@ -1,6 +1,7 @@
 #include "cli/report.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -101,10 +102,28 @@ void print_gpu_lanes(const AnalyzeReport& report) {
   print_table(rows, {1, 2, 3, 4});
 }
 
-void print_decoding(const pipeline::DecodingReport& decoding) {
-  if (decoding.hardware + decoding.hybrid == 0) return;
-  print_line(fmt::format("Decoded on the GPU: {}, {} of them by its JPEG engine",
-                         human_count(decoding.hardware + decoding.hybrid, "photo"), human_count(decoding.hardware)));
+void print_decoding(const AnalyzeReport& report) {
+  const pipeline::DecodingReport all = report.decoding();
+  if (all.hardware + all.hybrid == 0) return;
+  std::vector<std::string> each;
+  for (const pipeline::DecodingReport& one : report.decoders)
+    each.push_back(fmt::format("{} by {}", human_count(one.hardware + one.hybrid), one.device));
+  print_line(fmt::format("Decoded on the GPU: {}, {} of them by its JPEG engine{}",
+                         human_count(all.hardware + all.hybrid, "photo"), human_count(all.hardware),
+                         each.size() > 1 ? fmt::format(" ({})", fmt::join(each, ", ")) : ""));
+}
+
+nlohmann::json decoding_json(const AnalyzeReport& report) {
+  const auto counts = [](const pipeline::DecodingReport& one) {
+    return nlohmann::json{{"hardware", one.hardware}, {"hybrid", one.hybrid}, {"deaths", one.deaths}};
+  };
+  nlohmann::json all = counts(report.decoding());
+  all["decoders"] = nlohmann::json::array();
+  for (const pipeline::DecodingReport& one : report.decoders) {
+    all["decoders"].push_back(counts(one));
+    all["decoders"].back()["device"] = one.device;
+  }
+  return all;
 }
 
 }  // namespace
@@ -133,7 +152,7 @@ void print_steps(const AnalyzeReport& report) {
                     busy_text("thread", static_cast<std::uint64_t>(step.threads), step.share)});
   print_table(rows, {1, 2, 3, 4, 5});
   print_gpu_lanes(report);
-  print_decoding(report.decoding);
+  print_decoding(report);
   if (report.bottleneck) print_line("Bottleneck: " + report.bottleneck->text);
 }
 
@@ -201,10 +220,7 @@ nlohmann::json report_json(const AnalyzeReport& report, const GpuMonitor& gpus) 
           {"waiting", report.waiting},
           {"killed", report.killed},
           {"worker_deaths", report.worker_deaths},
-          {"decoded_on_gpu",
-           {{"hardware", report.decoding.hardware},
-            {"hybrid", report.decoding.hybrid},
-            {"deaths", report.decoding.deaths}}},
+          {"decoded_on_gpu", decoding_json(report)},
           {"cores", report.cores},
           {"phases", phases_json(report)},
           {"video_seconds", report.video_seconds},

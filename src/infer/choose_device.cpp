@@ -48,25 +48,6 @@ std::vector<Provider> providers_for(std::string_view device, bool use_tensorrt) 
 
 bool takes_engines(std::string_view device) { return device == "auto" || device == "tensorrt"; }
 
-int device_number(std::string_view device) {
-  int number = 0;
-  if (const std::size_t colon = device.find(':'); colon != device.npos)
-    std::from_chars(device.data() + colon + 1, device.data() + device.size(), number);
-  return number;
-}
-
-// The named GPU, or the first and those of its kind: measurements on one apply to all of them.
-Result<std::vector<int>> gpus_for(std::string_view device) {
-  const int first = device_number(device);
-  std::vector<int> gpus{first};
-  if (device.find(':') != device.npos) return gpus;
-  IE_TRY(const auto devices, gpu::cuda_devices());
-  for (std::size_t i = 1; i < devices.size(); ++i)
-    if (devices[i].name == devices[0].name && devices[i].memory_bytes == devices[0].memory_bytes)
-      gpus.push_back(static_cast<int>(i));
-  return gpus;
-}
-
 // The settings to try on a GPU, best guess first.
 struct Setting {
   bool nhwc, fuse_convolutions, cuda_graph, search_convolutions;
@@ -406,6 +387,25 @@ Status check_device(std::string_view device) {
   }
   return fail(ErrorCode::kInvalidArgument,
               fmt::format("there is no device '{}': use auto, cpu, cuda, cuda:N or tensorrt", printable(device)));
+}
+
+int device_number(std::string_view device) {
+  int number = 0;
+  if (const std::size_t colon = device.find(':'); colon != device.npos)
+    std::from_chars(device.data() + colon + 1, device.data() + device.size(), number);
+  return number;
+}
+
+// Measurements on one apply to all of its kind.
+Result<std::vector<int>> gpus_for(std::string_view device) {
+  const int first = device_number(device);
+  std::vector<int> gpus{first};
+  if (device.find(':') != device.npos) return gpus;
+  IE_TRY(const auto devices, gpu::cuda_devices());
+  for (std::size_t i = 1; i < devices.size(); ++i)
+    if (devices[i].name == devices[0].name && devices[i].memory_bytes == devices[0].memory_bytes)
+      gpus.push_back(static_cast<int>(i));
+  return gpus;
 }
 
 Result<Chosen> choose_device(const Spec& spec, const Store& store, const SessionOptions& options,

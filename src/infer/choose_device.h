@@ -24,6 +24,11 @@ struct Preference {
 std::vector<std::string> precisions_to_try(Provider provider, const Preference& preference);
 // kInvalidArgument lists the valid values.
 Status check_device(std::string_view device);
+// The number in "cuda:1"; 0 where it has none.
+int device_number(std::string_view device);
+// CUDA's numbers of the GPUs that a device but `cpu` means: the one that it names, which need not be there, or the
+// first and those of its kind. kNotFound: there is none.
+Result<std::vector<int>> gpus_for(std::string_view device);
 
 // The inputs of a choice, beside the model.
 struct InferenceContext {

@@ -17,6 +17,7 @@
 #include "core/file.h"
 #include "gpu/cuda.h"
 #include "gpu/lanes.h"
+#include "infer/gpu_rows.h"
 #include "infer/onnx_runtime.h"
 
 namespace image_engine::infer {
@@ -166,16 +167,17 @@ class BoundRun {
     return stream_.wait();
   }
 
-  // Of an input with rows on the GPU. What is left of the buffer keeps its numbers: no row depends on another.
+  // Of an input with rows on this GPU. What is left of the buffer keeps its numbers: no row depends on another.
   Status upload_rows(const Tensor& input, std::size_t first, std::size_t count, TensorBuffer& buffer) {
     const std::size_t row = buffer.host.size() / static_cast<std::size_t>(buffer.shape[0]);
     const auto rows = std::span(input.gpu_rows);
-    auto host = static_cast<std::size_t>(std::ranges::count(rows.first(first), nullptr));  // rows before, in `data`
+    auto host =
+        static_cast<std::size_t>(std::ranges::count(rows.first(first), nullptr, &GpuRow::address));  // in `data`
     auto* const begin = static_cast<std::byte*>(buffer.device.data());
     count = std::min(count, static_cast<std::size_t>(buffer.shape[0]));
     for (std::size_t i = 0; i < count; ++i) {
       if (const GpuRow& on_gpu = rows[first + i]) {
-        IE_CHECK(gpu::copy_on_device(begin + i * row, on_gpu.get(), row, stream_));
+        IE_CHECK(gpu::copy_on_device(begin + i * row, on_gpu.address.get(), row, stream_));
         continue;
       }
       std::memcpy(buffer.host.data() + i * row, input.data.data() + host++ * row, row);
@@ -367,6 +369,10 @@ class DeviceSession final : public Session {
                                                 std::span<const std::string> outputs) const override {
     const std::size_t fixed = rows_;
     IE_CHECK(signature_.check(inputs));
+    if (has_rows_elsewhere(inputs, options_.device)) {
+      IE_TRY(const std::vector<Tensor> near, on_host(inputs, options_.device));
+      return run(near, outputs);
+    }
     IE_TRY(const std::vector<const char*> wanted, signature_.output_names(outputs));
     const HeldLane lane = hold_lane();
     return lane->guarded_run([&]() -> Result<std::vector<Tensor>> {

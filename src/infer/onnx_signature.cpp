@@ -24,7 +24,7 @@ Status check_input(const TensorInfo& wanted, const Tensor& given) {
                 fmt::format("the model's input {} is {}, but got {}", printable(wanted.name),
                             described(wanted.type, wanted.shape), described(given.type, given.shape)));
   const auto on_gpu =
-      static_cast<std::size_t>(std::ranges::count_if(given.gpu_rows, [](const GpuRow& row) { return row != nullptr; }));
+      static_cast<std::size_t>(std::ranges::count_if(given.gpu_rows, [](const GpuRow& row) { return bool{row}; }));
   const std::size_t rows = given.gpu_rows.size();
   if (rows > 0 && (given.shape.empty() || given.shape[0] != static_cast<std::int64_t>(rows)))
     return fail(ErrorCode::kInvalidArgument,

@@ -100,10 +100,10 @@ class Session {
   // The value of a custom metadata key of the file, at most 16 MiB; nullopt if absent.
   [[nodiscard]] virtual std::optional<std::string> metadata(const std::string& /*key*/) const { return std::nullopt; }
 
-  // `inputs` in the order of inputs(); their rows may be on a GPU, which is to be that of placement(), or they are
-  // copied from there. kKilled: such a row is lost with its GPU. Returns the named outputs (all of outputs() when
-  // empty), in that order. float16 outputs come as kFloat32. Errors: kInvalidArgument (wrong count, type or shape;
-  // names the input), kOutOfMemory, kInternal.
+  // `inputs` in the order of inputs(); their rows may be on GPUs. Those that are not on the one of placement() are
+  // copied through the host's memory. kKilled: such a row is lost with its GPU. Returns the named outputs (all of
+  // outputs() when empty), in that order. float16 outputs come as kFloat32. Errors: kInvalidArgument (wrong count, type
+  // or shape; names the input), kOutOfMemory, kInternal.
   [[nodiscard]] virtual Result<std::vector<Tensor>> run(std::span<const Tensor> inputs,
                                                         std::span<const std::string> outputs = {}) const = 0;
 

@@ -287,11 +287,11 @@ void write_samples(jpeg_decompress_struct& info, int component, CoefficientBlock
   for (int y = 0; y < DCTSIZE; ++y) std::memset(rows[y] + column, level, DCTSIZE);
 }
 
-// The next MCU of `scan`, in `column`, as samples; what jpeg_read_raw_data makes of it.
+// The next MCU of `scan`, in `column`, as samples; what jpeg_read_raw_data makes of it. `block` is memory for it.
 // False at any fault.
-bool read_mcu(JpegScan& scan, jpeg_decompress_struct& info, JDIMENSION column, JSAMPIMAGE into) {
+bool read_mcu(JpegScan& scan, jpeg_decompress_struct& info, JDIMENSION column, CoefficientBlock& block,
+              JSAMPIMAGE into) {
   if (!scan.begin_mcu()) return false;
-  CoefficientBlock block;
   for (int i = 0; i < info.num_components; ++i) {
     jpeg_component_info& c = info.comp_info[i];
     const auto across = static_cast<JDIMENSION>(c.h_samp_factor);
@@ -305,8 +305,9 @@ bool read_mcu(JpegScan& scan, jpeg_decompress_struct& info, JDIMENSION column, J
 }
 
 bool read_row_of_mcus(JpegScan& scan, jpeg_decompress_struct& info, JSAMPIMAGE into) {
+  CoefficientBlock block;
   for (JDIMENSION column = 0; column < info.MCUs_per_row; ++column)
-    if (!read_mcu(scan, info, column, into)) return false;
+    if (!read_mcu(scan, info, column, block, into)) return false;
   return true;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "core/cpu.h"
 
@@ -18,8 +19,16 @@ constexpr std::uint8_t kMarker = 0xFF;
 const bool kHasBmi2 = cpu_uses(CpuLevel::kAvx2) && __builtin_cpu_supports("bmi2") != 0;
 #endif
 
-using EightValues = std::int16_t __attribute__((vector_size(16)));
-constexpr EightValues kEightZeros{};
+using EightValues = std::int16_t __attribute__((vector_size(16), may_alias));
+
+// Not by a loop, std::fill or memset: of this known size, compilers make a slow "rep stos" of them.
+[[gnu::always_inline]] inline void clear(CoefficientBlock& block) {
+  auto* eights = reinterpret_cast<EightValues*>(block.values.data());
+  [&]<std::size_t... kIndex>(std::index_sequence<kIndex...>) __attribute__((always_inline)) {
+    ((eights[kIndex] = EightValues{}), ...);
+  }
+  (std::make_index_sequence<8>());
+}
 
 // The place of the k-th coefficient, from 1 on (T.81, figure A.6); those behind the last share its place.
 constexpr auto kPlace = [] {
@@ -60,6 +69,7 @@ constexpr bool is_meant(unsigned symbol, bool is_ac) {
 bool JpegScan::make(const HuffmanCodes& codes, bool is_ac, Table& table) {
   table.symbols = codes.symbols;
   table.is_ac = is_ac;
+  table.look.fill({{}, {0, kLookBits + 1, 0}});
   std::uint32_t code = 0;
   std::size_t used = 0;
   for (unsigned length = 1; length <= 16; ++length) {
@@ -70,7 +80,12 @@ bool JpegScan::make(const HuffmanCodes& codes, bool is_ac, Table& table) {
       const unsigned symbol = table.symbols[used];
       if (!is_meant(symbol, is_ac)) return false;
       const auto [places, size] = meaning_of(symbol, is_ac);
-      if (length + size > kLookBits) continue;
+      if (length > kLookBits) continue;
+      if (length + size > kLookBits) {
+        std::fill_n(&table.look[code << (kLookBits - length)], std::size_t{1} << (kLookBits - length),
+                    Entry{{}, {0, static_cast<std::uint8_t>(length), 0}});
+        continue;
+      }
       const unsigned rest = kLookBits - length - size;
       for (std::uint32_t number = 0; number < 1U << size; ++number) {
         const Step step{extend(number, size), places, static_cast<std::uint8_t>(length + size)};
@@ -155,7 +170,7 @@ void JpegScan::fill_chunk() {
 // One that Table::look lacks; the reader has at least 31 bits. Its `bits` are 0 if there is no such code.
 JpegScan::Step JpegScan::read_long(Reader reader, const Table& table) {
   const std::uint32_t next = reader.peek(16);
-  for (unsigned length = 1; length <= 16; ++length) {
+  for (unsigned length = table.look[reader.peek(kLookBits)].second.places; length <= 16; ++length) {
     if (next >= table.end[length]) continue;
     const auto code = static_cast<std::int32_t>(next >> (16 - length));
     const unsigned symbol = table.symbols[static_cast<std::size_t>(code + table.place[length]) % table.symbols.size()];
@@ -169,9 +184,7 @@ JpegScan::Step JpegScan::read_long(Reader reader, const Table& table) {
 [[gnu::always_inline]] inline bool JpegScan::read_block(Component& component, CoefficientBlock& block) {
   const Table &dc = *component.dc, &ac = *component.ac;
   Reader reader = reader_;  // in registers
-  // Not by std::fill or memset: of this known size, compilers make a slow "rep stos".
-  for (std::size_t i = 0; i < block.values.size(); i += 8)
-    std::memcpy(&block.values[i], &kEightZeros, sizeof kEightZeros);
+  clear(block);
 
   reader.fill();
   Step step = dc.look[reader.peek(kLookBits)].first;

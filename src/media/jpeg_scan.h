@@ -71,7 +71,8 @@ class JpegScan {
   // What the next kLookBits bits begin with: one coefficient, or two.
   struct Entry {
     Step first;   // of no bits: not all of its bits are among these
-    Step second;  // `bits` are those of both; if there is but one, the same value 0 places on
+    Step second;  // `bits` are those of both; if there is but one, the same value 0 places on; if none, `places` is the
+                  // least length of its code
   };
   struct Table {
     std::array<Entry, 1U << kLookBits> look{};

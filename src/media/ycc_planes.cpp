@@ -102,7 +102,8 @@ void to_rgb_anywhere(const std::uint8_t* y, const std::uint8_t* cb, const std::u
   average(rows, row_count, width, fx, out);
 }
 
-constexpr size_t kGroup = 16;  // pixels that are interleaved at once
+using SixteenLanes = __m256i;
+constexpr size_t kGroup = 16;  // pixels that are converted and interleaved at once
 
 // For each of three channels, and each 16 bytes of interleaved pixels: which sample goes where; 0x80: none.
 constexpr auto kPlaces = [] {
@@ -114,26 +115,52 @@ constexpr auto kPlaces = [] {
   return places;
 }();
 
-[[gnu::target("avx2")]] inline __m128i place(const std::uint8_t* samples, const std::uint8_t* places) {
-  return _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(samples)),
-                          _mm_loadu_si128(reinterpret_cast<const __m128i*>(places)));
+[[gnu::target("avx2")]] inline SixteenLanes widen(const std::uint8_t* samples) {
+  return _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(samples)));
 }
 
+// (lanes · factor + 2¹⁵) >> 16
+[[gnu::target("avx2")]] inline SixteenLanes scaled(SixteenLanes lanes, std::int16_t factor) {
+  const SixteenLanes factors = _mm256_set1_epi16(factor);
+  return _mm256_add_epi16(_mm256_mulhi_epi16(lanes, factors),
+                          _mm256_srli_epi16(_mm256_mullo_epi16(lanes, factors), 15));
+}
+
+// (b · 22554 − r · 18734 + 2¹⁵) >> 16
+[[gnu::target("avx2")]] inline SixteenLanes scaled_green(SixteenLanes b, SixteenLanes r) {
+  const SixteenLanes factors = _mm256_set1_epi32(static_cast<int>(22554U | static_cast<unsigned>(-18734) << 16));
+  const SixteenLanes half = _mm256_set1_epi32(1 << 15);
+  const auto of = [&](SixteenLanes pairs) __attribute__((target("avx2"))) {
+    return _mm256_srai_epi32(_mm256_add_epi32(_mm256_madd_epi16(pairs, factors), half), 16);
+  };
+  return _mm256_packs_epi32(of(_mm256_unpacklo_epi16(b, r)), of(_mm256_unpackhi_epi16(b, r)));
+}
+
+[[gnu::target("avx2")]] inline __m128i to_bytes(SixteenLanes lanes) {
+  return _mm_packus_epi16(_mm256_castsi256_si128(lanes), _mm256_extracti128_si256(lanes, 1));
+}
+
+// As convert(), whose factors are here what is left of them by whole multiples of 2¹⁶.
 [[gnu::target("avx2")]] void to_rgb_avx2(const std::uint8_t* y, const std::uint8_t* cb, const std::uint8_t* cr,
                                          std::uint8_t* rgb, size_t count) {
-  constexpr size_t kBlock = 4 * kGroup;
-  std::array<std::array<std::uint8_t, kBlock>, 3> planes;
+  const SixteenLanes middle = _mm256_set1_epi16(128);
   size_t i = 0;
-  for (; i + kBlock <= count; i += kBlock) {
-    for (size_t k = 0; k < kBlock; ++k)
-      convert(y[i + k], cb[i + k], cr[i + k], planes[0][k], planes[1][k], planes[2][k]);
-    for (size_t k = 0; k < kBlock; k += kGroup)
-      for (size_t part = 0; part < 3; ++part) {
-        __m128i bytes = _mm_setzero_si128();
-        for (size_t channel = 0; channel < 3; ++channel)
-          bytes = _mm_or_si128(bytes, place(&planes[channel][k], kPlaces[channel][part].data()));
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(rgb + (i + k) * 3 + part * kGroup), bytes);
+  for (; i + kGroup <= count; i += kGroup) {
+    const SixteenLanes luma = widen(y + i);
+    const SixteenLanes b = _mm256_sub_epi16(widen(cb + i), middle), r = _mm256_sub_epi16(widen(cr + i), middle);
+    const SixteenLanes luma_and_r = _mm256_add_epi16(luma, r);
+    const __m128i channels[] = {
+        to_bytes(_mm256_add_epi16(luma_and_r, scaled(r, 26345))),
+        to_bytes(_mm256_sub_epi16(_mm256_sub_epi16(luma, r), scaled_green(b, r))),
+        to_bytes(_mm256_add_epi16(_mm256_add_epi16(luma, _mm256_add_epi16(b, b)), scaled(b, -14942)))};
+    for (size_t part = 0; part < 3; ++part) {
+      __m128i bytes = _mm_setzero_si128();
+      for (size_t channel = 0; channel < 3; ++channel) {
+        const auto* places = reinterpret_cast<const __m128i*>(kPlaces[channel][part].data());
+        bytes = _mm_or_si128(bytes, _mm_shuffle_epi8(channels[channel], _mm_loadu_si128(places)));
       }
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(rgb + i * 3 + part * kGroup), bytes);
+    }
   }
   to_rgb_anywhere(y + i, cb + i, cr + i, rgb + i * 3, count - i);
 }

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "core/cpu.h"
@@ -97,12 +98,23 @@ Status finish_vectors(Run& run, RunStages& stages) {
   return run.cancelled() ? Status() : stages.meaning().change_model();
 }
 
+// Whether models are sure to be needed, and headers take long enough to load them meanwhile.
+bool has_many_photos(const std::vector<store::KnownFile>& files) {
+  constexpr std::ptrdiff_t kMany = 100;
+  return std::ranges::count(files, MediaKind::kPhoto, [](const store::KnownFile& file) { return file.seen.kind; }) >=
+         kMany;
+}
+
 Status passes(Run& run) {
   const PhaseClock::Scope other(run.clock, run.report.other);
   IE_TRY(const std::vector<store::KnownFile> headers, scan(run));
+  RunStages stages(run);
+  if (has_many_photos(headers)) {
+    IE_CHECK(stages.choose());
+    stages.load_ahead();
+  }
   IE_CHECK(read_and_index_headers(run, headers));
   if (!run.cancelled()) IE_CHECK(run.writer.pair_live_photos());
-  RunStages stages(run);
   if (!run.cancelled()) IE_CHECK(read_and_divide_contents(run, stages));
   if (!run.cancelled()) IE_CHECK(read_videos(run, stages));
   if (!run.cancelled()) IE_CHECK(read_sounds(run, stages));
@@ -125,19 +137,36 @@ void describe_workers(const worker::Pool& pool, AnalyzeReport& report) {
                     human_count(report.killed, "file is", "files are")));
 }
 
-// What was decoded where; why the CPU did it although a GPU was to.
+// What became of a decoder that failed or died.
+std::string fate_of(const DecodingReport& decoder, const std::optional<Error>& failure, bool is_last) {
+  if (!failure)
+    return fmt::format("the decoder of {} died {} and was started again; what it had in work, others decoded",
+                       decoder.device, human_count(decoder.deaths, "time"));
+  if (is_last) return "photos are decoded on the CPU: " + failure->message;
+  return fmt::format("{} decodes no more photos, others do: {}", decoder.device, failure->message);
+}
+
+// What was decoded where; why others did it although a GPU was to.
 void describe_gpu_decoding(const GpuDecoding& decoding, AnalyzeReport& report) {
-  if (!decoding.decoder) {
+  if (!decoding.decoders) {
     if (!decoding.reason.empty()) report.notes.push_back("photos are decoded on the CPU: " + decoding.reason);
     return;
   }
-  if (const std::vector<std::string> missing = decoding.decoder->missing(); !missing.empty())
+  const auto& decoders = decoding.decoders->each();
+  const auto working = std::ranges::count_if(decoders, [](const auto& one) { return !one->failure(); });
+  std::vector<std::string> missing;
+  for (const auto& decoder : decoders) {
+    const worker::GpuDecoderCounts counts = decoder->counts();
+    const DecodingReport& done = report.decoders.emplace_back(
+        DecodingReport{fmt::format("cuda:{}", decoder->device()), counts.hardware, counts.hybrid, counts.deaths});
+    if (missing.empty()) missing = decoder->missing();
+    const std::optional<Error> failure = decoder->failure();
+    const bool is_last = working == 0 && decoder == decoders.back();
+    if (failure || counts.deaths > 0) report.notes.push_back(fate_of(done, failure, is_last));
+  }
+  if (!missing.empty())
     report.notes.push_back(
         fmt::format("the sandbox of the GPU's decoder lacks layers here: {}", fmt::join(missing, ", ")));
-  const worker::GpuDecoderCounts counts = decoding.decoder->counts();
-  report.decoding = {counts.hardware, counts.hybrid, counts.deaths};
-  if (const std::optional<Error> failure = decoding.decoder->failure())
-    report.notes.push_back("photos are decoded on the CPU: " + failure->message);
 }
 
 }  // namespace
@@ -161,9 +190,14 @@ Result<AnalyzeReport> analyze(const AnalyzeOptions& options, store::WriterLock l
   IE_TRY(store::CatalogueReader reader, store::CatalogueReader::open(options.catalogue));
   worker::PoolOptions workers = pool_options(options.config);
   IE_TRY(const GpuDecoding decoding, start_gpu_decoding(options.config, workers));
-  if (decoding.decoder) workers.niceness = kNicenessBesideGpu;
+  if (decoding.decoders) workers.niceness = kNicenessBesideGpu;
   IE_TRY(const std::unique_ptr<worker::Pool> pool, worker::Pool::create(std::move(workers)));
-  clock.follow(*pool);
+  clock.follow([&pool = *pool, gpus = decoding.decoders.get()] {
+    std::vector<int> processes = pool.process_ids();
+    if (gpus != nullptr)
+      for (const auto& decoder : gpus->each()) processes.push_back(decoder->process_id());
+    return processes;
+  });
   describe_tensorrt(options.config, report);
   const gpu::LaneRecording lanes(!options.trace.empty());
   const DiskWaits disk;
@@ -176,7 +210,7 @@ Result<AnalyzeReport> analyze(const AnalyzeOptions& options, store::WriterLock l
           writer,
           reader,
           *pool,
-          decoding.decoder.get(),
+          decoding.decoders.get(),
           report,
           clock,
           Batch(writer),

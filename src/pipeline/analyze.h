@@ -99,9 +99,10 @@ struct CloudReport {
 
 // Photos by where they were decoded; all others by the CPU.
 struct DecodingReport {
+  std::string device;          // "cuda:0"; empty: all together
   std::uint64_t hardware = 0;  // by the GPU's JPEG engine
   std::uint64_t hybrid = 0;    // on the CPU and the GPU
-  std::uint64_t deaths = 0;    // of the GPU's worker; its photos were decoded by the CPU
+  std::uint64_t deaths = 0;    // of the GPU's worker; its photos were decoded by others
 };
 
 struct AnalyzeReport {
@@ -128,11 +129,11 @@ struct AnalyzeReport {
   // in which its threads ran models; its files are photos that a model saw.
   PhaseReport start{"start"}, scanning{"scan"}, metadata{"metadata"}, loading{"load models"}, content{"content"},
       ml{"ml"}, text{"text"}, videos{"videos"}, sounds{"sounds"}, vectors{"vectors"}, asking{"cloud"}, other{"other"};
-  unsigned cores = 1;                     // that the run may use
-  double video_seconds = 0;               // of recording that the phase `videos` analyzed
-  double sound_seconds = 0;               // of recording that the phase `sounds` analyzed
-  std::optional<VideoTimes> video_times;  // if there were videos to analyze
-  DecodingReport decoding;
+  unsigned cores = 1;                      // that the run may use
+  double video_seconds = 0;                // of recording that the phase `videos` analyzed
+  double sound_seconds = 0;                // of recording that the phase `sounds` analyzed
+  std::optional<VideoTimes> video_times;   // if there were videos to analyze
+  std::vector<DecodingReport> decoders;    // on GPUs
   std::vector<StepReport> steps;           // where the time went, without pass 3
   std::optional<Bottleneck> bottleneck;    // of these
   std::vector<gpu::LaneTotals> gpu_lanes;  // what ran on GPUs; empty: nothing
@@ -143,6 +144,13 @@ struct AnalyzeReport {
 
   [[nodiscard]] std::array<const PhaseReport*, 12> phases() const {
     return {&start, &scanning, &metadata, &loading, &content, &ml, &text, &videos, &sounds, &vectors, &asking, &other};
+  }
+  // The sums of all decoders.
+  [[nodiscard]] DecodingReport decoding() const {
+    DecodingReport all;
+    for (const DecodingReport& one : decoders)
+      all.hardware += one.hardware, all.hybrid += one.hybrid, all.deaths += one.deaths;
+    return all;
   }
   [[nodiscard]] std::uint64_t not_media() const {
     return scan.files - scan.media - scan.sidecars -

@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
+#include <ranges>
 #include <string_view>
 #include <vector>
 
 #include "core/log.h"
 #include "gpu/cuda.h"
+#include "gpu/lanes.h"
+#include "infer/choose_device.h"
 #include "infer/session.h"
 
 namespace image_engine::pipeline {
@@ -20,46 +22,61 @@ constexpr std::uint32_t kMostEdge = 2048;
 // The engine's batch of 49 photos of 12 MP, those that the CUDA decoders have, and what is on its way back.
 constexpr std::uint64_t kMostMemory = std::uint64_t{12} << 30;
 
-// The GPU of inference.device; none where models are to run on the CPU.
-std::optional<int> chosen_gpu(const std::string& device) {
-  constexpr std::string_view kNumbered = "cuda:";
-  if (device == "cpu") return std::nullopt;
-  int number = 0;
-  if (device.starts_with(kNumbered))
-    std::from_chars(device.data() + kNumbered.size(), device.data() + device.size(), number);
-  return number;
-}
-
-// Models, their libraries and the desktop need the rest.
+// Of one GPU; models, their libraries and the desktop need the rest.
 std::uint64_t memory_for_pictures(const Config& config, std::uint64_t gpu_bytes) {
   if (config.inference.gpu_memory_mb > 0) return static_cast<std::uint64_t>(config.inference.gpu_memory_mb) << 20;
   return std::min(kMostMemory, gpu_bytes * 2 / 5);
 }
 
-Result<gpu::CudaDevice> find_gpu(int number) {
+// Those on which models run, of the same kind. With inference.device: cpu the first.
+Result<std::vector<gpu::CudaDevice>> chosen_gpus(const Config& config) {
+  const std::string& device = config.inference.device;
   IE_TRY(const std::vector<gpu::CudaDevice> devices, gpu::cuda_devices());
-  const auto found = std::ranges::find(devices, number, &gpu::CudaDevice::index);
-  if (found == devices.end()) return fail(ErrorCode::kNotFound, "there is no such GPU");
-  return *found;
+  std::vector<int> numbers{0};
+  if (device != "cpu") {
+    IE_TRY(numbers, infer::gpus_for(device));
+  }
+  std::vector<gpu::CudaDevice> chosen;
+  for (const int number : numbers) {
+    const auto found = std::ranges::find(devices, number, &gpu::CudaDevice::index);
+    if (found == devices.end()) return fail(ErrorCode::kNotFound, "there is no such GPU");
+    chosen.push_back(*found);
+  }
+  return chosen;
 }
 
-Result<std::unique_ptr<worker::GpuDecoder>> start(const Config& config, const worker::PoolOptions& pool,
-                                                  const gpu::CudaDevice& gpu) {
+// Of one of `decoders`; `number` counts those on its GPU, from 1.
+worker::GpuDecoderOptions options_of(const Config& config, const worker::PoolOptions& pool, const gpu::CudaDevice& gpu,
+                                     int number, int decoders) {
   worker::GpuDecoderOptions options;
   options.folders = gpu::library_folders();
   options.device = gpu.index;
-  options.device_bytes = memory_for_pictures(config, gpu.memory_bytes);
+  options.sharers = static_cast<int>(config.inference.gpu_decoders);
+  options.device_bytes = memory_for_pictures(config, gpu.memory_bytes) / static_cast<std::uint64_t>(options.sharers);
   options.pinned_bytes = std::uint64_t{640} << 20;
-  // Of 16 cores, 10 and 8 were the fastest (an H200): with more readers, the decoders of both kinds lose more.
-  options.threads = std::max(2, pool.workers * 5 / 8);
-  options.readers = std::max(2, pool.workers / 2);
-  options.slots = static_cast<std::uint32_t>(std::clamp(pool.workers * 32, 64, 512));
+  // Of 16 cores, 10 and 8 were the fastest on one H200: with more readers, the decoders of both kinds lose more.
+  options.threads = std::max(2, pool.workers * 5 / 8 / decoders);
+  options.readers = std::max(2, pool.workers / 2 / decoders);
+  options.slots = static_cast<std::uint32_t>(std::clamp(pool.workers * 32 / decoders, 64, 512));
   options.max_edge = kMostEdge;
   options.thumbnail_edge = static_cast<std::uint32_t>(config.thumbnails.size);
   options.max_pixels = pool.memory_limit / 3;
   options.timeout = pool.timeout;
   options.require_sandbox = pool.require_sandbox;
-  return worker::GpuDecoder::create(std::move(options));
+  options.on_answer = [lane = fmt::format("cuda:{} decoder #{}", gpu.index, number)](auto worked_from) {
+    gpu::record_lane(lane, gpu::LaneWork::kBusy, worked_from);
+  };
+  return options;
+}
+
+Result<std::unique_ptr<worker::GpuDecoders>> start(const Config& config, const worker::PoolOptions& pool,
+                                                   const std::vector<gpu::CudaDevice>& gpus) {
+  const auto on_each = static_cast<int>(config.inference.gpu_decoders);
+  std::vector<worker::GpuDecoderOptions> options;
+  for (int number = 1; number <= on_each; ++number)
+    for (const gpu::CudaDevice& gpu : gpus)
+      options.push_back(options_of(config, pool, gpu, number, on_each * static_cast<int>(gpus.size())));
+  return worker::GpuDecoders::create(std::move(options));
 }
 
 }  // namespace
@@ -67,18 +84,17 @@ Result<std::unique_ptr<worker::GpuDecoder>> start(const Config& config, const wo
 Result<GpuDecoding> start_gpu_decoding(const Config& config, const worker::PoolOptions& pool) {
   GpuDecoding decoding;
   const bool is_demanded = config.inference.gpu_decode == "on";
-  const std::optional<int> number = chosen_gpu(config.inference.device);
-  if (config.inference.gpu_decode == "off" || (!number && !is_demanded)) return decoding;
-  const Result<gpu::CudaDevice> gpu = find_gpu(number.value_or(0));
-  if (!gpu && !is_demanded) return decoding;  // nothing is amiss on a machine without a GPU
-  Result<std::unique_ptr<worker::GpuDecoder>> decoder =
-      gpu ? start(config, pool, *gpu) : Result<std::unique_ptr<worker::GpuDecoder>>(fail(gpu.error()));
-  if (decoder)
-    decoding.decoder = std::move(*decoder);
+  if (config.inference.gpu_decode == "off" || (config.inference.device == "cpu" && !is_demanded)) return decoding;
+  const Result<std::vector<gpu::CudaDevice>> gpus = chosen_gpus(config);
+  if (!gpus && !is_demanded) return decoding;  // nothing is amiss on a machine without a GPU
+  Result<std::unique_ptr<worker::GpuDecoders>> decoders =
+      gpus ? start(config, pool, *gpus) : Result<std::unique_ptr<worker::GpuDecoders>>(fail(gpus.error()));
+  if (decoders)
+    decoding.decoders = std::move(*decoders);
   else if (is_demanded)
-    return fail(decoder.error().code, "inference.gpu_decode is on: " + decoder.error().message);
+    return fail(decoders.error().code, "inference.gpu_decode is on: " + decoders.error().message);
   else
-    decoding.reason = decoder.error().message;
+    decoding.reason = decoders.error().message;
   return decoding;
 }
 
@@ -93,28 +109,33 @@ std::shared_ptr<const std::byte> map_memory(int device, const UniqueFd& handle, 
   return nullptr;
 }
 
+// `device`: that of a stage, "cuda:0" or "cuda:0+cuda:1".
+bool runs_on(std::string_view device, int gpu) {
+  return std::ranges::any_of(std::views::split(device, '+'), [&](const auto& part) {
+    return std::string_view(part.begin(), part.end()) == fmt::format("cuda:{}", gpu);
+  });
+}
+
 }  // namespace
 
-InputNumbers make_inputs_on_gpu(const Config& config, std::span<const PictureStage> stages,
-                                worker::GpuDecoder& decoder) {
-  const int device = chosen_gpu(config.inference.device).value_or(0);
+InputNumbers make_inputs_on_gpus(std::span<const PictureStage> stages, worker::GpuDecoders& decoders) {
+  const auto runs_where_they_are = [&](const PictureStage& stage) {
+    return std::ranges::all_of(decoders.each(), [&](const auto& one) { return runs_on(stage.device, one->device()); });
+  };
   InputNumbers numbers;
   std::vector<worker::GpuInput> inputs;
   for (const PictureStage& stage : stages) {
-    if (!stage.gpu_input || stage.device != fmt::format("cuda:{}", device) || inputs.size() == worker::kMostInputs)
-      continue;
+    if (!stage.gpu_input || inputs.size() == worker::kMostInputs || !runs_where_they_are(stage)) continue;
     numbers[&stage] = static_cast<std::uint32_t>(inputs.size());
     inputs.push_back(*stage.gpu_input);
   }
-  if (inputs.empty()) return numbers;
-  const auto map = [device](const UniqueFd& handle, std::uint64_t bytes) { return map_memory(device, handle, bytes); };
-  if (!decoder.make_inputs(inputs, map)) numbers.clear();
+  if (!inputs.empty() && !decoders.make_inputs(inputs, map_memory)) numbers.clear();
   return numbers;
 }
 
-Status wait_if_demanded(const Config& config, worker::GpuDecoder* decoder, const std::stop_token& stop) {
-  if (decoder == nullptr || config.inference.gpu_decode != "on") return {};
-  const Status ready = decoder->wait_until_ready(stop, true);
+Status wait_if_demanded(const Config& config, worker::GpuDecoders* decoders, const std::stop_token& stop) {
+  if (decoders == nullptr || config.inference.gpu_decode != "on") return {};
+  const Status ready = decoders->wait_until_ready(stop, true);
   if (ready || ready.error().code == ErrorCode::kInterrupted) return {};
   return fail(ready.error().code, "inference.gpu_decode is on: " + ready.error().message);
 }

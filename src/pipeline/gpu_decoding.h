@@ -1,4 +1,4 @@
-// Whether photos are decoded on a GPU in this run, and by what.
+// Whether photos are decoded on GPUs in this run, and by what.
 #pragma once
 
 #include <cstdint>
@@ -11,28 +11,29 @@
 #include "core/config.h"
 #include "core/result.h"
 #include "pipeline/stages.h"
-#include "worker/gpu_decoder.h"
+#include "worker/gpu_decoders.h"
 #include "worker/pool.h"
 
 namespace image_engine::pipeline {
 
 struct GpuDecoding {
-  std::unique_ptr<worker::GpuDecoder> decoder;  // null: the CPU decodes
-  std::string reason;                           // why it does although a GPU is here; may be empty
+  std::unique_ptr<worker::GpuDecoders> decoders;  // null: the CPU decodes
+  std::string reason;                             // why it does although a GPU is here; may be empty
 };
 
-// Lets the decoder make the inputs of those stages that offer it and run on its GPU. Their numbers, for
+// Lets the decoders make the inputs of those stages that offer it and run on all their GPUs. Their numbers, for
 // GpuPicture::input().
 using InputNumbers = std::map<const PictureStage*, std::uint32_t>;
-InputNumbers make_inputs_on_gpu(const Config& config, std::span<const PictureStage> stages,
-                                worker::GpuDecoder& decoder);
+InputNumbers make_inputs_on_gpus(std::span<const PictureStage> stages, worker::GpuDecoders& decoders);
 
-// Starts the GPU's decoder, which gets ready while other work goes on, where the configuration allows it and there is a
-// GPU. With inference.gpu_decode: on, an error where there is none: kNotFound, kMachine.
+// Starts inference.gpu_decoders decoders on each GPU that the run uses, which get ready while other work goes on, where
+// the configuration allows it and there is a GPU. They share the CPU's threads, and the lanes in which their work is
+// recorded (gpu/lanes.h) are named after their GPUs. With inference.gpu_decode: on, an error where there is none:
+// kNotFound, kMachine.
 Result<GpuDecoding> start_gpu_decoding(const Config& config, const worker::PoolOptions& pool);
 
-// With inference.gpu_decode: on, waits until the decoder is ready or a stop is requested. Its error where it cannot
-// start; null: none was asked for.
-Status wait_if_demanded(const Config& config, worker::GpuDecoder* decoder, const std::stop_token& stop);
+// With inference.gpu_decode: on, waits until the decoders are ready or have failed, or a stop is requested. An error
+// where none can start; null: none was asked for.
+Status wait_if_demanded(const Config& config, worker::GpuDecoders* decoders, const std::stop_token& stop);
 
 }  // namespace image_engine::pipeline

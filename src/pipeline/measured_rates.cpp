@@ -80,8 +80,9 @@ std::string rates_key(const Config& config, const models::InstallPaths& installe
   std::string key = fmt::format("{}, {} cores", cpu_name(), std::thread::hardware_concurrency());
   if (const auto devices = gpu::cuda_devices())
     for (const gpu::CudaDevice& device : *devices) key += ", " + to_utf8(device.name);
-  return key + fmt::format("; {} workers, device {}, precision {}, gpu_decode {}; {}", config.worker_count(),
-                           config.inference.device, config.inference.precision, config.inference.gpu_decode,
+  return key + fmt::format("; {} workers, device {}, precision {}, gpu_decode {}, {} on each GPU; {}",
+                           config.worker_count(), config.inference.device, config.inference.precision,
+                           config.inference.gpu_decode, config.inference.gpu_decoders,
                            fmt::join(models_used(config, installed), ", "));
 }
 

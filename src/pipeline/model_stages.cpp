@@ -10,6 +10,7 @@
 #include "core/json.h"
 #include "pipeline/action_stages.h"
 #include "pipeline/segmentation_stage.h"
+#include "vision/drawings.h"
 #include "vision/objects.h"
 #include "vision/text.h"
 #include "vision/tiled_objects.h"
@@ -25,7 +26,27 @@ constexpr double kLeastScene = 0.15;
 
 constexpr std::string_view kCpuDevice = "cpu";  // as in infer::Placement
 
-StageOutput objects_found(const vision::ObjectDetector& detector, const std::vector<vision::DetectedObject>& objects) {
+std::optional<FlatMap> drawing_for(const vision::ObjectDetector& detector, const StageInput& input) {
+  if (detector.least_in_drawings() <= 0) return std::nullopt;
+  if (!input.of_condensed_or_pixels([](const auto& picture) { return vision::is_flat_drawing(picture); }))
+    return std::nullopt;
+  return vision::flat_map(input.picture);
+}
+
+// Of a drawing's flat parts only those that the model is sure of.
+void leave_out_drawn(const vision::ObjectDetector& detector, const FlatMap& drawing, preprocess::FullSize full,
+                     std::vector<vision::DetectedObject>& objects) {
+  const auto width = static_cast<float>(full.width), height = static_cast<float>(full.height);
+  std::erase_if(objects, [&](const vision::DetectedObject& object) {
+    const Box& box = object.box;
+    return object.confidence < detector.least_in_drawings() &&
+           vision::is_flat_at(drawing, {box.x / width, box.y / height, box.width / width, box.height / height});
+  });
+}
+
+StageOutput objects_found(const vision::ObjectDetector& detector, std::vector<vision::DetectedObject> objects,
+                          const std::optional<FlatMap>& drawing, preprocess::FullSize full) {
+  if (drawing) leave_out_drawn(detector, *drawing, full, objects);
   json list = json::array();
   std::map<std::string, store::FoundObjects> by_name;
   for (const vision::DetectedObject& object : objects) {
@@ -71,11 +92,10 @@ std::vector<StageWork*> all_of(std::span<StageWork> works) {
   return all;
 }
 
-// Where the session takes pictures of one size, on one GPU.
+// Where the session takes pictures of one size, on GPUs.
 void offer_gpu_input(const preprocess::Plan& plan, bool by_full_size, const infer::Session& session,
                      PictureStage& stage) {
-  const bool is_on_one = stage.device.starts_with("cuda:") && stage.device.find('+') == std::string::npos;
-  if (is_on_one && session.inputs().size() == 1 && plan.fit != preprocess::Fit::kShortEdge)
+  if (stage.device.starts_with("cuda:") && session.inputs().size() == 1 && plan.fit != preprocess::Fit::kShortEdge)
     stage.gpu_input = worker::GpuInput{plan, by_full_size ? 1U : 0U};
 }
 
@@ -84,22 +104,31 @@ Status load_objects(const Models& models, const models::Spec& spec, PictureStage
   // Batches do not help on the CPU.
   if (!detector->takes_several() || detector->session().placement().device == kCpuDevice) stage.batch = 1;
   stage.prepare = [detector](const StageInput& input) -> Result<StageWork> {
-    if (!vision::needs_tiles(input.full_width, input.full_height) || !input.larger)
-      return detector->prepare(input.picture, input.full_width, input.full_height);
+    std::optional<FlatMap> drawing = drawing_for(*detector, input);
+    if (!vision::needs_tiles(input.full_width, input.full_height) || !input.larger) {
+      IE_TRY(preprocess::Prepared prepared, detector->prepare(input.picture, input.full_width, input.full_height));
+      prepared.drawing = std::move(drawing);
+      return prepared;
+    }
     IE_TRY(const ImageView large, input.larger(tiled_edge(*detector, input.full_width, input.full_height)));
-    IE_TRY(const auto objects, detect_in_tiles(*detector, large, input.full_width, input.full_height));
-    return objects_found(*detector, objects);
+    IE_TRY(auto objects, detect_in_tiles(*detector, large, input.full_width, input.full_height));
+    return objects_found(*detector, std::move(objects), drawing, {input.full_width, input.full_height});
   };
-  stage.prepare_made = [detector](const preprocess::MadeInput& made, preprocess::FullSize full) -> Result<StageWork> {
-    return detector->prepare(made, full);
+  stage.prepare_made = [detector](const StageInput& input, const preprocess::MadeInput& made) -> Result<StageWork> {
+    IE_TRY(preprocess::Prepared prepared, detector->prepare(made, {input.full_width, input.full_height}));
+    prepared.drawing = drawing_for(*detector, input);
+    return prepared;
   };
   offer_gpu_input(detector->plan(), false, detector->session(), stage);
   stage.run = [detector](std::span<StageWork> works) -> Result<std::vector<StageOutput>> {
     std::vector<StageWork*> inputs;  // panoramas have their objects already
     for (StageWork& work : works)
       if (std::holds_alternative<preprocess::Prepared>(work)) inputs.push_back(&work);
-    IE_TRY(const auto all, run_inputs(inputs, [&](const auto& prepared) { return detector->detect(prepared); }));
-    for (std::size_t i = 0; i < inputs.size(); ++i) *inputs[i] = objects_found(*detector, all[i]);
+    IE_TRY(auto all, run_inputs(inputs, [&](const auto& prepared) { return detector->detect(prepared); }));
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      const auto& prepared = std::get<preprocess::Prepared>(*inputs[i]);
+      *inputs[i] = objects_found(*detector, std::move(all[i]), prepared.drawing, prepared.full);
+    }
     std::vector<StageOutput> outputs;
     for (StageWork& work : works) outputs.push_back(std::move(std::get<StageOutput>(work)));
     return outputs;
@@ -112,8 +141,8 @@ Status load_embedding(const Models& models, const models::Spec& spec, PictureSta
   stage.prepare = [embedder](const StageInput& input) -> Result<StageWork> {
     return embedder->prepare(input.picture, {input.full_width, input.full_height});
   };
-  stage.prepare_made = [embedder](const preprocess::MadeInput& made, preprocess::FullSize full) -> Result<StageWork> {
-    return embedder->prepare(made, full);
+  stage.prepare_made = [embedder](const StageInput& input, const preprocess::MadeInput& made) -> Result<StageWork> {
+    return embedder->prepare(made, {input.full_width, input.full_height});
   };
   offer_gpu_input(embedder->plan(), true, embedder->session(), stage);
   const std::string data = json_text(json{{"dimensions", stage.dimensions}});

@@ -30,7 +30,7 @@ double cpu_seconds_of(int process) {
 
 PhaseClock::PhaseClock(PhaseReport& first) : phase_(&first), wall_(now_seconds()), cpu_(cpu_seconds()), start_(wall_) {}
 
-void PhaseClock::follow(const worker::Pool& pool) { pool_ = &pool; }
+void PhaseClock::follow(std::function<std::vector<int>()> processes) { processes_ = std::move(processes); }
 
 PhaseReport& PhaseClock::enter(PhaseReport& phase) {
   const double wall = now_seconds(), cpu = cpu_seconds();
@@ -43,7 +43,7 @@ PhaseReport& PhaseClock::enter(PhaseReport& phase) {
 
 double PhaseClock::stop() {
   enter(*phase_);
-  pool_ = nullptr;
+  processes_ = nullptr;
   return wall_ - start_;
 }
 
@@ -55,8 +55,8 @@ double PhaseClock::cpu_seconds() const {
     ::getrusage(who, &usage);
     all += seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime);
   }
-  if (pool_ != nullptr)
-    for (const int process : pool_->process_ids()) all += cpu_seconds_of(process);
+  if (processes_)
+    for (const int process : processes_()) all += process > 0 ? cpu_seconds_of(process) : 0;
   return all;
 }
 

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
-
-#include "worker/pool.h"
+#include <vector>
 
 namespace image_engine::pipeline {
 
@@ -26,8 +26,8 @@ inline constexpr std::uint64_t kLeastForEstimate = 20;
 class PhaseClock {
  public:
   explicit PhaseClock(PhaseReport& first);
-  // Also counts the CPU time of these workers, which must live until stop().
-  void follow(const worker::Pool& pool);
+  // Also counts the CPU time of these processes, the run's workers; called until stop(). A number below 0 is none.
+  void follow(std::function<std::vector<int>()> processes);
 
   // While it lives, time counts for `phase`, but for what a Scope inside it takes.
   class Scope {
@@ -50,7 +50,7 @@ class PhaseClock {
   [[nodiscard]] double cpu_seconds() const;
 
   PhaseReport* phase_;
-  const worker::Pool* pool_ = nullptr;
+  std::function<std::vector<int>()> processes_;
   double wall_, cpu_;  // where the phase began
   const double start_;
 };

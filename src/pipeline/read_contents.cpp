@@ -2,17 +2,17 @@
 
 #include <algorithm>
 #include <cstring>
-#include <deque>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <span>
 
-#include "core/file.h"
 #include "core/json.h"
 #include "core/progress.h"
 #include "core/text.h"
 #include "pipeline/gpu_decoding.h"
 #include "pipeline/parallel.h"
+#include "pipeline/photo_source.h"
+#include "pipeline/photos_ahead.h"
 #include "pipeline/run.h"
 #include "pipeline/run_stages.h"
 #include "pipeline/slow_stages.h"
@@ -22,50 +22,6 @@
 
 namespace image_engine::pipeline {
 namespace {
-
-// Where the pixels of a photo come from: from the GPU, or from a worker that is leased when it is first needed.
-class PhotoSource {
- public:
-  PhotoSource(Run& run, const store::FileObservation& seen, worker::LeasedFile file)
-      : run_(run), seen_(seen), file_(std::move(file)) {}
-  PhotoSource(Run& run, const store::FileObservation& seen, worker::GpuPicture picture)
-      : run_(run), seen_(seen), on_gpu_(std::move(picture)) {}
-
-  // Of the first reply.
-  [[nodiscard]] ImageView pixels(const worker::Picture& picture) const {
-    return on_gpu_ ? on_gpu_->pixels(picture) : file_->pixels(picture);
-  }
-  [[nodiscard]] std::span<const std::byte> bytes(const worker::Thumbnail& thumbnail) const {
-    return on_gpu_ ? on_gpu_->bytes(thumbnail) : file_->bytes(thumbnail);
-  }
-  // Of a model, made on the GPU of the first reply's picture; none: it is to be made of its pixels.
-  [[nodiscard]] std::optional<preprocess::MadeInput> made_input(std::uint32_t number,
-                                                                const worker::Picture& picture) const {
-    GpuRow row = on_gpu_ ? on_gpu_->input(number) : nullptr;
-    if (!row) return std::nullopt;
-    return preprocess::MadeInput{{picture.width, picture.height}, std::move(row)};
-  }
-  // Decodes it again; what pixels() gave is no longer valid, unless it came from the GPU.
-  Result<ImageView> decode_again(worker::Task task) {
-    task.orientation = seen_.orientation;
-    if (!file_) {
-      IE_TRY(worker::LeasedFile leased, worker::LeasedFile::open(run_.pool, seen_.path));
-      file_.emplace(std::move(leased));
-    }
-    IE_TRY(const worker::Reply again, run_.ask(*file_, task));
-    if (!again.picture) return fail(again.picture.error());
-    return file_->pixels(*again.picture);
-  }
-  [[nodiscard]] worker::SharedPixels shared(const ImageView& picture) const {
-    return file_ ? file_->shared(picture) : worker::SharedPixels{};
-  }
-
- private:
-  Run& run_;
-  const store::FileObservation& seen_;
-  std::optional<worker::GpuPicture> on_gpu_;
-  std::optional<worker::LeasedFile> file_;
-};
 
 // What pass 2 found out about one file.
 struct Contents {
@@ -108,10 +64,11 @@ class ContentPass {
     if (!files_.empty()) IE_CHECK(choose_gpu());
     Progress progress("Content", files_.size(), run_.options.progress);
     progress.append_text(run_.options.beside_progress);
-    at_once_ = files_at_once();
-    const auto read_several = [&](size_t group) { return read_group(group, progress); };
+    groups_ = {files_, files_at_once()};
+    PhotosAhead ahead(run_.gpu, groups_, [this](const store::PendingFile& file) { return gpu_task(file); });
+    const auto read_several = [&](size_t group) { return read_group(group, ahead, progress); };
     const auto keep_several = [&](size_t group, const std::vector<Contents>& contents) -> Status {
-      const auto files = files_of(group);
+      const auto files = groups_.of(group);
       for (size_t i = 0; i < contents.size(); ++i) {
         const Trace::Clock::time_point start = Trace::Clock::now();
         IE_CHECK(keep(files[i], contents[i]));
@@ -119,8 +76,8 @@ class ContentPass {
       }
       return {};
     };
-    IE_CHECK(parallel_files((files_.size() + at_once_ - 1) / at_once_, run_.pool.options().workers, read_several,
-                            keep_several, run_.options.stop));
+    IE_CHECK(
+        parallel_files(groups_.count(), run_.pool.options().workers, read_several, keep_several, run_.options.stop));
     IE_CHECK(try_again());
     IE_CHECK(run_.batch.commit());
     run_.report.content.files = progress.done();
@@ -148,7 +105,7 @@ class ContentPass {
     return {};
   }
 
-  // Whether the GPU decodes what the stages need.
+  // Whether GPUs decode what the stages need.
   Status choose_gpu() {
     if (run_.gpu == nullptr) return {};
     const worker::Task task = decoding({}, all_keys());
@@ -160,8 +117,7 @@ class ContentPass {
                       task.max_edge));
       run_.gpu = nullptr;
     }
-    if (run_.gpu != nullptr && has_pictures)
-      gpu_inputs_ = make_inputs_on_gpu(run_.options.config, stages_.all(), *run_.gpu);
+    if (run_.gpu != nullptr && has_pictures) gpu_inputs_ = make_inputs_on_gpus(stages_.all(), *run_.gpu);
     return wait_if_demanded(run_.options.config, run_.gpu, run_.options.stop);
   }
 
@@ -209,7 +165,7 @@ class ContentPass {
   // As many files as a model runs on at once, but so that every worker has some to do several times, and that the
   // batches of all workers, each also copied to one tensor for its run, take at most half of the memory budget.
   [[nodiscard]] size_t files_at_once() const {
-    size_t most = run_.gpu != nullptr ? kAhead : 1, bytes = 0;
+    size_t most = run_.gpu != nullptr ? PhotosAhead::kAhead : 1, bytes = 0;
     bool has_gpu = false;
     for (const PictureStage& stage : stages_.all()) {
       if (!stage.is_loaded()) continue;
@@ -229,28 +185,21 @@ class ContentPass {
     return static_cast<size_t>(run_.options.config.analysis.ml_models.batch_size);
   }
 
-  // The files that a thread reads before it runs models on them.
-  [[nodiscard]] std::span<const store::PendingFile> files_of(size_t group) const {
-    const size_t first = group * at_once_;
-    return first < files_.size() ? std::span(files_).subspan(first, std::min(at_once_, files_.size() - first))
-                                 : std::span<const store::PendingFile>();
-  }
-
   // Files one after the other; then, for each model that wants it so, all their pictures at once. Those that were not
   // begun when the run was cancelled are left out at the end.
-  std::vector<Contents> read_group(size_t group, Progress& progress) {
-    const std::span<const store::PendingFile> files = files_of(group);
+  std::vector<Contents> read_group(size_t group, PhotosAhead& ahead, Progress& progress) {
+    const std::span<const store::PendingFile> files = groups_.of(group);
     std::vector<Contents> all;
-    BegunFiles begun = take_begun(group);  // of the files from all.size() on
+    PhotosAhead::Begun begun = ahead.take(group);  // of the files from all.size() on
     for (const store::PendingFile& file : files) {
       if (!all.empty() && run_.cancelled()) break;
-      begin_on_gpu(files.subspan(all.size()), begun);
+      ahead.begin(files.subspan(all.size()), begun);
       // So that the GPU has work while this thread is at its last files and runs models.
-      if (begun.size() < kAhead) begin_one_ahead();
+      if (begun.size() < PhotosAhead::kAhead) ahead.begin_one_ahead();
       if (begun.empty() || !begun.front())
         all.push_back(read(file));
       else
-        all.push_back(read(file, std::move(*begun.front())));
+        all.push_back(read(file, std::move(*begun.front()), ahead));
       if (!begun.empty()) begun.pop_front();
       progress.add();
     }
@@ -258,70 +207,26 @@ class ContentPass {
     return all;
   }
 
-  // Files of a group, from one on, that the GPU has; none: the CPU is to decode that one.
-  using BegunFiles = std::deque<std::optional<worker::GpuPicture>>;
-
-  static constexpr size_t kAhead = 32;  // that each thread has there
-
-  // Sends the next files to the GPU. Where it takes none, the CPU decodes the first.
-  void begin_on_gpu(std::span<const store::PendingFile> files, BegunFiles& begun) {
-    if (run_.gpu == nullptr) return;
-    while (begun.size() < std::min(kAhead, files.size()))
-      if (!begin_next(files, begun)) {
-        if (begun.empty()) begun.emplace_back();
-        return;
-      }
-  }
-
-  // Of the first group that no thread reads yet and that is not begun with.
-  void begin_one_ahead() {
-    if (run_.gpu == nullptr) return;
-    const std::lock_guard lock(begun_mutex_);
-    for (size_t group = first_untaken_; !files_of(group).empty(); ++group) {
-      const auto files = files_of(group).first(std::min(kAhead, files_of(group).size()));
-      BegunFiles& begun = begun_ahead_[group];
-      if (begun.size() == files.size()) continue;
-      begin_next(files, begun);
-      return;
-    }
-  }
-
-  // False when the GPU takes none at present.
-  bool begin_next(std::span<const store::PendingFile> files, BegunFiles& begun) {
-    const store::PendingFile& file = files[begun.size()];
-    const bool is_for_gpu = file.seen.kind == MediaKind::kPhoto && !is_last_try_;
-    std::optional<worker::GpuPicture> picture = is_for_gpu ? submit(file) : std::nullopt;
-    if (is_for_gpu && !picture) return false;
-    begun.push_back(std::move(picture));
-    return true;
-  }
-
-  // What was begun of a group, which is then read.
-  BegunFiles take_begun(size_t group) {
-    const std::lock_guard lock(begun_mutex_);
-    first_untaken_ = std::max(first_untaken_, group + 1);
-    auto found = begun_ahead_.extract(group);
-    return found ? std::move(found.mapped()) : BegunFiles();
-  }
-
-  std::optional<worker::GpuPicture> submit(const store::PendingFile& file) {
+  // What a decoder on a GPU is to do.
+  [[nodiscard]] worker::Task gpu_task(const store::PendingFile& file) const {
     worker::Task task = decoding(file, all_keys());
     task.operations |= hashing_;
-    const Result<UniqueFd> opened = open_regular(file.seen.path);
-    if (!opened) return std::nullopt;
-    return run_.gpu->submit(task, opened->get());
+    return task;
   }
 
-  // What the GPU leaves, the CPU decodes; it also says what is wrong with a file.
-  Contents read(const store::PendingFile& file, worker::GpuPicture picture) {
+  // What the GPU leaves, the CPU decodes; it also says what is wrong with a file. Another GPU gets once what is lost
+  // with a decoder: the picture may be what killed it.
+  Contents read(const store::PendingFile& file, worker::GpuPicture picture, PhotosAhead& ahead,
+                bool is_second = false) {
     const Trace::Clock::time_point start = Trace::Clock::now();
     const std::optional<worker::Reply> reply = picture.wait();
     run_.trace.add(Step::kTransfer, start);
     if (!reply || !reply->hashes || !reply->picture) {
-      {
-        const worker::GpuPicture released = std::move(picture);
-      }
-      return read(file);
+      const bool is_for_another = picture.is_lost() && !is_second;
+      std::optional<worker::GpuPicture> elsewhere =
+          is_for_another ? ahead.submit(file, {.never = &picture.decoder()}) : std::nullopt;
+      { const worker::GpuPicture released = std::move(picture); }
+      return elsewhere ? read(file, std::move(*elsewhere), ahead, true) : read(file);
     }
     Contents contents;
     contents.hashes = reply->hashes;
@@ -449,17 +354,7 @@ class ContentPass {
     const worker::Picture& picture = *contents.picture;
     StageInput input{source.pixels(picture), picture.luma, picture.full_width, picture.full_height};
     input.condensed = &picture.condensed;
-    std::vector<std::uint8_t> kept;  // `input.picture`, once a larger one has taken its place
-    input.larger = [&](std::uint32_t edge) -> Result<ImageView> {
-      const std::uint32_t there = std::max(input.picture.width, input.picture.height);
-      if (there >= std::min(edge, std::max(input.full_width, input.full_height))) return input.picture;
-      if (kept.empty()) {
-        kept.assign(input.picture.pixels.begin(), input.picture.pixels.end());
-        input.picture.pixels = kept;
-      }
-      return source.decode_again({.max_edge = edge});
-    };
-    input.shared = [&](const ImageView& shown) { return source.shared(shown); };
+    source.serve(input);
     Trace::Clock::duration plain{};
     for (const PictureStage& stage : stages_.all())
       if (is_among(wanted, stage.key)) plain += run_stage(stage, source, input, contents);
@@ -474,7 +369,7 @@ class ContentPass {
     if (number != gpu_inputs_.end() && !vision::needs_tiles(input.full_width, input.full_height))
       made = source.made_input(number->second, picture);
     if (!made) return stage.prepare(input);
-    return stage.prepare_made(*made, {input.full_width, input.full_height});
+    return stage.prepare_made(input, *made);
   }
 
   // Prepares the picture and, where the stage takes one at a time, runs it. Gives the time that no model took.
@@ -603,11 +498,8 @@ class ContentPass {
   InputNumbers gpu_inputs_;                // of the models whose inputs the GPU makes
   std::vector<store::PendingFile> files_;
   std::unordered_map<store::AssetId, std::vector<std::pair<store::StageKey, Error>>>
-      broken_;  // in this run; the sink's
-  size_t at_once_ = 1;
-  std::mutex begun_mutex_;
-  size_t first_untaken_ = 0;                  // the first group that no thread reads yet
-  std::map<size_t, BegunFiles> begun_ahead_;  // of groups that no thread reads yet
+      broken_;         // in this run; the sink's
+  FileGroups groups_;  // of files_
   std::mutex claimed_mutex_;
   std::unordered_set<Hash128, HashOfHash> claimed_;
   std::vector<store::PendingFile> again_;  // the sink's

@@ -67,6 +67,8 @@ bool Run::is_of_this_run(const std::string& path) const {
 
 Status Run::record_failure(const store::KnownFile& file, const store::StageKey& key, const Error& error) {
   if (is_of_the_run(error.code)) return fail(error);
+  // The next run does it.
+  if (error.code == ErrorCode::kInterrupted && cancelled()) return {};
   if (error.code == ErrorCode::kKilled) {
     ++report.killed;
     return {};

@@ -17,7 +17,7 @@
 #include "places/places.h"
 #include "store/catalogue.h"
 #include "worker/decode_file.h"
-#include "worker/gpu_decoder.h"
+#include "worker/gpu_decoders.h"
 
 namespace image_engine::pipeline {
 
@@ -60,7 +60,7 @@ struct Run {
   store::CatalogueWriter& writer;
   store::CatalogueReader& reader;  // guarded by reader_mutex
   worker::Pool& pool;
-  worker::GpuDecoder* gpu;  // null: the CPU decodes
+  worker::GpuDecoders* gpu;  // null: the CPU decodes
   AnalyzeReport& report;
   PhaseClock& clock;  // the main thread's
   Batch batch;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "pipeline/plugin_stages.h"
@@ -17,16 +18,28 @@ Status RunStages::choose() {
   IE_TRY(std::vector<PictureStage> with_models, meaning_.choose());
   std::ranges::move(with_models, std::back_inserter(stages_));
   PluginStages plugins = plugin_stages(run_.options.config);
-  std::ranges::move(plugins.stages, std::back_inserter(stages_));
   std::ranges::move(plugins.notes, std::back_inserter(run_.report.notes));
   of_videos_ = meaning_.choose_of_videos();
-  for (std::vector<PictureStage>* list : {&stages_, &of_videos_})
-    std::erase_if(*list, [&](const PictureStage& stage) { return !run_.asked_for(stage.key.stage); });
+  const auto is_left_out = [&](const PictureStage& stage) { return !run_.asked_for(stage.key.stage); };
+  std::erase_if(of_videos_, is_left_out);
+  std::erase_if(stages_, is_left_out);
+  own_ = stages_.size();
+  std::erase_if(plugins.stages, is_left_out);
+  std::ranges::move(plugins.stages, std::back_inserter(stages_));
   return {};
+}
+
+void RunStages::load_ahead() {
+  ahead_ = std::async(std::launch::async, [this] {
+    // Plugins' processes would end with the thread that starts them.
+    for (PictureStage& stage : std::span(stages_).first(own_))
+      if (stage.load && !run_.cancelled()) (void)stage.load(stage);
+  });
 }
 
 Result<bool> RunStages::load(const std::function<bool(const PictureStage&)>& has_work) {
   const PhaseClock::Scope phase(run_.clock, run_.report.loading);
+  if (ahead_.valid()) ahead_.get();
   IE_TRY(const bool left_out, load(stages_, has_work));
   // Its own model is needed only where the other stage's vectors are not at hand.
   for (PictureStage& stage : of_videos_)

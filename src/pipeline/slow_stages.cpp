@@ -5,6 +5,7 @@
 
 #include "core/progress.h"
 #include "pipeline/parallel.h"
+#include "pipeline/photo_source.h"
 
 namespace image_engine::pipeline {
 namespace {
@@ -60,32 +61,21 @@ class SlowPass {
   }
 
   SlowOutputs run_stages(const SlowPhoto& photo) {
-    worker::Task task{.operations = worker::kDecode, .orientation = photo.file.seen.orientation};
+    worker::Task task{.operations = worker::kDecode};
     for (const PictureStage* stage : photo.stages) task.max_edge = std::max(task.max_edge, stage->slow_edge);
     SlowOutputs outputs;
-    Result<worker::LeasedFile> leased = worker::LeasedFile::open(run_.pool, photo.file.seen.path);
-    for (const PictureStage* stage : photo.stages)
-      outputs.of_stages.push_back(leased ? run_stage(*stage, *leased, task) : fail(leased.error()));
+    PhotoSource source(run_, photo.file.seen);
+    for (const PictureStage* stage : photo.stages) outputs.of_stages.push_back(run_stage(*stage, source, task));
     return outputs;
   }
 
   // Each decodes for itself: the larger picture that another asked for took the place of the first.
-  Result<StageOutput> run_stage(const PictureStage& stage, worker::LeasedFile& leased, worker::Task task) {
-    const auto decoded = [&]() -> Result<worker::Picture> {
-      IE_TRY(const worker::Reply reply, run_.ask(leased, task));
-      return reply.picture;
-    };
-    IE_TRY(const worker::Picture picture, decoded());
-    StageInput input{leased.pixels(picture), picture.luma, picture.full_width, picture.full_height};
+  Result<StageOutput> run_stage(const PictureStage& stage, PhotoSource& source, const worker::Task& task) {
+    IE_TRY(const PhotoSource::Decoded decoded, source.decode(task));
+    const worker::Picture& picture = decoded.picture;
+    StageInput input{decoded.pixels, picture.luma, picture.full_width, picture.full_height};
     input.looked = true;
-    input.larger = [&](std::uint32_t edge) -> Result<ImageView> {
-      if (std::max(input.picture.width, input.picture.height) >=
-          std::min(edge, std::max(input.full_width, input.full_height)))
-        return input.picture;
-      task.max_edge = edge;
-      IE_TRY(const worker::Picture larger, decoded());
-      return input.picture = leased.pixels(larger);
-    };
+    source.serve(input);
     const Trace::Clock::time_point start = Trace::Clock::now();
     IE_TRY(StageWork work, stage.prepare(input));
     Result<StageOutput> output = std::move(run_each(stage, {&work, 1}).front());

@@ -31,26 +31,20 @@ store::StageKey fingerprint_key() { return {kFingerprintStage, "", video::kFinge
 
 namespace {
 
-// Of what a GPU made of the picture, else of the picture.
-template <typename Find>
-Result<StageOutput> of_condensed_or_pixels(const StageInput& input, const Find& find) {
-  const bool is_condensed = input.condensed != nullptr && input.condensed->width > 0;
-  return StageOutput{json_text(is_condensed ? find(*input.condensed) : find(input.picture)), {}};
-}
-
 Result<StageOutput> find_quality(const StageInput& input) {
-  return of_condensed_or_pixels(input, [&](const auto& picture) {
-    return nlohmann::json(vision::rate_quality(vision::measure_quality(input.luma, picture)));
-  });
+  const auto quality = input.of_condensed_or_pixels(
+      [&](const auto& picture) { return vision::rate_quality(vision::measure_quality(input.luma, picture)); });
+  return StageOutput{json_text(nlohmann::json(quality)), {}};
 }
 
 Result<StageOutput> find_hashes(const StageInput& input) {
-  return of_condensed_or_pixels(input, [](const auto& picture) {
+  const nlohmann::json data = input.of_condensed_or_pixels([](const auto& picture) {
     const vision::PerceptualHashes hashes = vision::perceptual_hashes(picture);
     return nlohmann::json{{"dhash", vision::to_hex(hashes.dhash)},
                           {"phash", vision::to_hex(hashes.phash)},
                           {"colours", vision::to_hex(vision::colour_signature(picture))}};
   });
+  return StageOutput{json_text(data), {}};
 }
 
 constexpr StageRow kStageRows[] = {

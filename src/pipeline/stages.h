@@ -90,8 +90,13 @@ struct StageInput {
   // The decoder's memory that a picture of larger() lies in.
   std::function<worker::SharedPixels(const ImageView&)> shared = {};
   const CondensedPicture* condensed = nullptr;  // of `picture`; nothing is in it where no GPU made it
-  bool only_large_text = false;                 // looks for text at half the size, in a quarter of the time
-  bool looked = false;                          // the stage's look() left this photo to prepare()
+  // What `find` makes of `condensed` where a GPU made it, else of `picture`.
+  template <typename Find>
+  auto of_condensed_or_pixels(const Find& find) const {
+    return condensed != nullptr && condensed->width > 0 ? find(*condensed) : find(picture);
+  }
+  bool only_large_text = false;  // looks for text at half the size, in a quarter of the time
+  bool looked = false;           // the stage's look() left this photo to prepare()
 };
 
 // What a stage found in a picture.
@@ -122,7 +127,7 @@ struct PictureStage {
   std::function<Result<std::vector<StageOutput>>(std::span<StageWork>)> run = {};
   // Of a stage whose model is on one GPU: the input that may be made there, and prepare() of one that was.
   std::optional<worker::GpuInput> gpu_input = {};
-  std::function<Result<StageWork>(const preprocess::MadeInput&, preprocess::FullSize full)> prepare_made = {};
+  std::function<Result<StageWork>(const StageInput&, const preprocess::MadeInput&)> prepare_made = {};
   // For stages with a model: loads it when there is work. Sets prepare, run, batch, device, precision.
   std::function<Status(PictureStage&)> load = {};
   std::string device = "cpu", precision = {};

@@ -521,6 +521,10 @@ void VideoAnalysis::add_output(Frame& frame, const PictureStage& stage, StageOut
 }
 
 void VideoAnalysis::note_failure(const PictureStage& stage, double seconds, const Error& error) {
+  if (error.code == ErrorCode::kInterrupted && plan_.run.cancelled()) {
+    was_cancelled_ = is_incomplete_ = true;
+    return;
+  }
   failures_.try_emplace(&stage, Error{error.code, fmt::format("frame at {:.3f} s: {}", seconds, error.message)});
   for (const PictureStage* other : stages_)
     if (other->follows == stage.key) note_failure(*other, seconds, error);
@@ -543,6 +547,7 @@ std::string VideoAnalysis::progress_data() const {
 Status VideoAnalysis::write_frames() {
   while (!flights_.empty()) land();
   for (const PictureStage* stage : stages_) run_batch(*stage);
+  if (is_incomplete_) return {};
   written_ = Trace::Clock::now();
   written_position_ = position_;
   if (frames_.empty()) return {};
@@ -603,6 +608,7 @@ Status VideoAnalysis::finish(const std::optional<Error>& broken) {
   if (const Status named = actions_.finish(position_ + spacing_); !named)
     note_failure(*clips_, position_, named.error());
   IE_CHECK(write_frames());
+  if (was_cancelled_) return {};
   std::vector<store::Moment> moments;
   std::vector<store::MomentRecord> records;
   {

@@ -191,7 +191,8 @@ class VideoAnalysis {
   Trace::Clock::time_point written_ = Trace::Clock::now();
   double written_position_ = 0;
   bool was_cancelled_ = false;
-  bool run_failed_ = false;  // the error that read_frames() returns is the run's
+  bool is_incomplete_ = false;  // a model's run was interrupted: the next run begins where frames were last written
+  bool run_failed_ = false;     // the error that read_frames() returns is the run's
 };
 
 }  // namespace image_engine::pipeline

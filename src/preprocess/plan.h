@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/result.h"
+#include "types/flat_colours.h"
 #include "types/image.h"
 #include "types/taps.h"
 #include "types/tensor.h"
@@ -84,8 +85,9 @@ struct FullSize {
 struct Prepared {
   Tensor tensor;  // [1, 3, H, W] or [1, H, W, 3]
   Placement placement;
-  FullSize picture;  // that the tensor was made from
-  FullSize full;     // as given
+  FullSize picture;                // that the tensor was made from
+  FullSize full;                   // as given
+  std::optional<FlatMap> drawing;  // of a drawing of flat colours, as far as whoever prepared it has found out
 };
 // Positions are computed from `full`, so that rounding of a reduced picture's edges shifts nothing. Errors:
 // kInvalidArgument for an empty picture or an invalid plan. Thread-safe.

@@ -1,11 +1,12 @@
-// The few numbers of a picture of which perceptual hashes and figures of colour are computed. A GPU that decodes
-// pictures makes them, too, so that the CPU need not read the pixels.
+// The few numbers of a picture of which perceptual hashes and figures of colour and of flatness are computed. A GPU
+// that decodes pictures makes them, too, so that the CPU need not read the pixels.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 
+#include "types/flat_colours.h"
 #include "types/metadata.h"
 
 namespace image_engine {
@@ -24,6 +25,7 @@ struct CondensedPicture {
   std::array<std::uint64_t, std::size_t{kColourParts} * kColourParts * 3> parts{};
   // Of red − green, and of red + green − 2 blue.
   std::uint64_t rg = 0, rg_squares = 0, yb = 0, yb_squares = 0;
+  FlatColours flat;
 
   bool operator==(const CondensedPicture&) const = default;
 };
@@ -35,6 +37,7 @@ void visit_fields(Archive& archive, Same<CondensedPicture> auto& c) {
   for (auto& level : c.for_phash) archive(level);
   for (auto& sum : c.parts) archive(sum);
   archive(c.rg), archive(c.rg_squares), archive(c.yb), archive(c.yb_squares);
+  archive(c.flat);
 }
 
 }  // namespace image_engine

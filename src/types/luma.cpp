@@ -5,7 +5,9 @@
 #endif
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstring>
 #include <numbers>
 #include <vector>
 
@@ -25,11 +27,10 @@ constexpr double kDarkest = 16, kLightest = 239;
 struct Sums {
   std::int64_t laplacian = 0;
   std::int64_t laplacian_squared = 0;
-  std::int64_t gradient = 0;
   std::int64_t noise = 0;
   std::int64_t luma = 0;
   void operator+=(const Sums& other) {
-    laplacian += other.laplacian, laplacian_squared += other.laplacian_squared, gradient += other.gradient;
+    laplacian += other.laplacian, laplacian_squared += other.laplacian_squared;
     noise += other.noise, luma += other.luma;
   }
 };
@@ -39,11 +40,10 @@ struct Rows {
   const std::int16_t *above, *here, *below;
 };
 
-// Up to 2 · kTile pixels from x on, so that the sums of a row stay below 2³¹: no square exceeds 1020². One sum for each
-// square, which compilers turn into multiply-and-add.
+// Up to 2 · kTile pixels from x on, so that the sums of a row stay below 2³¹: no square exceeds 1020².
 template <typename Count>
 [[gnu::always_inline]] inline Sums add_up(Rows rows, std::size_t x, Count count) {
-  std::int32_t laplacian = 0, laplacian_squared = 0, gradient_x = 0, gradient_y = 0, noise = 0, luma = 0;
+  std::int32_t laplacian = 0, laplacian_squared = 0, noise = 0, luma = 0;
   const std::int16_t *a = rows.above + x, *b = rows.here + x, *c = rows.below + x;
   for (std::size_t i = 0; i < count; ++i) {
     const auto at = [i](const std::int16_t* row, int step) {
@@ -56,16 +56,12 @@ template <typename Count>
     const std::int16_t cross = narrow(middle + sides), corners = narrow(left + right);
     const std::int16_t l = narrow(cross - 4 * centre);
     const std::int16_t n = narrow(corners - 2 * cross + 4 * centre);
-    const std::int16_t gx = narrow(right - left + 2 * (at(b, 1) - at(b, -1)));
-    const std::int16_t gy = narrow(at(c, -1) - at(a, -1) + at(c, 1) - at(a, 1) + 2 * (at(c, 0) - at(a, 0)));
     laplacian += l;
     laplacian_squared += l * l;
-    gradient_x += gx * gx;
-    gradient_y += gy * gy;
     noise += n < 0 ? -n : n;
     luma += centre;
   }
-  return {laplacian, laplacian_squared, std::int64_t{gradient_x} + gradient_y, noise, luma};
+  return {laplacian, laplacian_squared, noise, luma};
 }
 
 // One row of all tiles.
@@ -91,47 +87,33 @@ constexpr std::size_t kLumaLanes = 16;
 [[IE_AVX2]] inline LumaLanes load_lanes(const std::int16_t* from) {
   return _mm256_loadu_si256(reinterpret_cast<const LumaLanes*>(from));
 }
-[[IE_AVX2]] inline LumaLanes twice(LumaLanes lanes) { return _mm256_add_epi16(lanes, lanes); }
-[[IE_AVX2]] inline LumaLanes difference(const std::int16_t* from, const std::int16_t* less) {
-  return _mm256_sub_epi16(load_lanes(from), load_lanes(less));
-}
-[[IE_AVX2]] inline void add_squares(LumaLanes& sum, LumaLanes lanes) {
-  sum = _mm256_add_epi32(sum, _mm256_madd_epi16(lanes, lanes));
+[[IE_AVX2]] inline LumaLanes add_lanes(LumaLanes a, LumaLanes b) { return _mm256_add_epi16(a, b); }
+[[IE_AVX2]] inline LumaLanes sum_of_lanes(const std::int16_t* a, const std::int16_t* b) {
+  return add_lanes(load_lanes(a), load_lanes(b));
 }
 
 // add_up() of one tile's kTile pixels. Sums of four lanes, the largest of which is below 2041, have room in 16 bits.
 [[IE_AVX2]] inline Sums add_up_avx2(Rows rows, std::size_t x) {
-  LumaLanes laplacian = _mm256_setzero_si256(), laplacian_squared = laplacian, gradient = laplacian, noise = laplacian,
-            luma = laplacian;
+  LumaLanes laplacian = _mm256_setzero_si256(), laplacian_squared = laplacian, noise = laplacian, luma = laplacian;
   for (std::size_t i = x; i < x + kTile; i += kLumaLanes) {
     const std::int16_t *a = rows.above + i, *b = rows.here + i, *c = rows.below + i;
-    const LumaLanes centre = load_lanes(b), above = load_lanes(a), below = load_lanes(c);
-    const LumaLanes left = _mm256_add_epi16(load_lanes(a - 1), load_lanes(c - 1));
-    const LumaLanes right = _mm256_add_epi16(load_lanes(a + 1), load_lanes(c + 1));
-    const LumaLanes cross =
-        _mm256_add_epi16(_mm256_add_epi16(above, below), _mm256_add_epi16(load_lanes(b - 1), load_lanes(b + 1)));
+    const LumaLanes centre = load_lanes(b);
+    const LumaLanes corners = add_lanes(sum_of_lanes(a - 1, c - 1), sum_of_lanes(a + 1, c + 1));
+    const LumaLanes cross = add_lanes(sum_of_lanes(a, c), sum_of_lanes(b - 1, b + 1));
     const LumaLanes l = _mm256_sub_epi16(cross, _mm256_slli_epi16(centre, 2));
-    const LumaLanes n = _mm256_sub_epi16(_mm256_sub_epi16(_mm256_add_epi16(left, right), cross), l);
-    const LumaLanes gx = _mm256_add_epi16(_mm256_sub_epi16(right, left), twice(difference(b + 1, b - 1)));
-    const LumaLanes gy = _mm256_add_epi16(_mm256_add_epi16(difference(c - 1, a - 1), difference(c + 1, a + 1)),
-                                          twice(_mm256_sub_epi16(below, above)));
-    laplacian = _mm256_add_epi16(laplacian, l);
-    noise = _mm256_add_epi16(noise, _mm256_abs_epi16(n));
-    luma = _mm256_add_epi16(luma, centre);
-    add_squares(laplacian_squared, l);
-    add_squares(gradient, gx);
-    add_squares(gradient, gy);
+    const LumaLanes n = _mm256_sub_epi16(_mm256_sub_epi16(corners, cross), l);
+    laplacian = add_lanes(laplacian, l);
+    noise = add_lanes(noise, _mm256_abs_epi16(n));
+    luma = add_lanes(luma, centre);
+    laplacian_squared = _mm256_add_epi32(laplacian_squared, _mm256_madd_epi16(l, l));
   }
   const LumaLanes ones = _mm256_set1_epi16(1);
   const LumaLanes pairs = _mm256_hadd_epi32(_mm256_madd_epi16(laplacian, ones), laplacian_squared);
-  const LumaLanes more = _mm256_hadd_epi32(gradient, _mm256_madd_epi16(noise, ones));
+  const LumaLanes more = _mm256_hadd_epi32(_mm256_madd_epi16(noise, ones), _mm256_madd_epi16(luma, ones));
   const LumaLanes four = _mm256_hadd_epi32(pairs, more);
-  const LumaLanes of_luma = _mm256_hadd_epi32(_mm256_madd_epi16(luma, ones), _mm256_setzero_si256());
-  const auto sum_of = [](const std::array<std::int32_t, 8>& lanes, std::size_t i) { return lanes[i] + lanes[i + 4]; };
-  std::array<std::int32_t, 8> sums, levels;
-  _mm256_storeu_si256(reinterpret_cast<LumaLanes*>(sums.data()), four);
-  _mm256_storeu_si256(reinterpret_cast<LumaLanes*>(levels.data()), of_luma);
-  return {sum_of(sums, 0), sum_of(sums, 1), sum_of(sums, 2), sum_of(sums, 3), sum_of(levels, 0) + sum_of(levels, 1)};
+  const __m128i sums = _mm_add_epi32(_mm256_castsi256_si128(four), _mm256_extracti128_si256(four, 1));
+  return {_mm_extract_epi32(sums, 0), _mm_extract_epi32(sums, 1), _mm_extract_epi32(sums, 2),
+          _mm_extract_epi32(sums, 3)};
 }
 
 // As add_row_of_tiles().
@@ -184,7 +166,6 @@ std::size_t tiles_along(std::size_t interior) { return std::max<std::size_t>(1, 
 // Fills what is computed from tiles; there is at least one. `pixels` of them all.
 void describe_all(const Sums& whole, const std::vector<Tile>& tiles, double pixels, LumaStatistics& result) {
   result.laplacian_variance = describe(whole, pixels).laplacian_variance;
-  result.gradient_energy = static_cast<double>(whole.gradient) / pixels;
   std::vector<double> sharpness;
   for (const Tile& tile : tiles) sharpness.push_back(tile.laplacian_variance);
   result.laplacian_variance_top = quantile(std::move(sharpness), kSharpQuantile);
@@ -192,8 +173,7 @@ void describe_all(const Sums& whole, const std::vector<Tile>& tiles, double pixe
 }
 
 Sums sums_of(const LumaCell& cell) {
-  return {static_cast<std::int32_t>(cell.laplacian), cell.laplacian_squared,
-          std::int64_t{cell.gradient_x} + cell.gradient_y, cell.noise, cell.luma};
+  return {static_cast<std::int32_t>(cell.laplacian), cell.laplacian_squared, cell.noise, cell.luma};
 }
 
 // The pixels of tile t of `tiles` along an interior of that many.
@@ -206,19 +186,38 @@ std::size_t pixels_along(std::size_t t, std::size_t tiles, std::size_t interior)
 struct LumaAccumulator::State {
   const AddRow add_row = choose_add_row();
   std::size_t width = 0, height = 0, seen = 0;
-  // Four tables, so that equal neighbours do not wait for each other's count.
-  std::array<std::array<std::uint32_t, 256>, 4> histograms{};
-  std::array<std::vector<std::int16_t>, 3> window;  // row y at y modulo 3
+  std::array<std::uint32_t, 256> odd_ones{};                                // of pixels that are in no pair
+  std::vector<std::uint32_t> pairs = std::vector<std::uint32_t>(1U << 16);  // how often two neighbours are these
+  std::array<std::vector<std::int16_t>, 3> window;                          // row y at y modulo 3
   std::vector<Sums> row_of_tiles;
   std::size_t tile_rows = 0, rows_in_tile = 0;
   Sums whole;
   std::vector<Tile> tiles;
 
+  // Two pixels at once. In flat areas each count would wait for the one before, so that eight equal ones count at once.
   void count(std::span<const std::uint8_t> luma) {
+    std::uint32_t* const table = pairs.data();
     std::size_t x = 0;
-    for (; x + 4 <= luma.size(); x += 4)
-      for (std::size_t i = 0; i < 4; ++i) ++histograms[i][luma[x + i]];
-    for (; x < luma.size(); ++x) ++histograms[0][luma[x]];
+    for (; x + 8 <= luma.size(); x += 8) {
+      std::uint64_t eight;
+      std::memcpy(&eight, luma.data() + x, sizeof eight);
+      if (eight == std::rotl(eight, 16)) {
+        table[eight & 0xFFFF] += 4;
+        continue;
+      }
+      for (unsigned i = 0; i < 4; ++i) ++table[(eight >> (16 * i)) & 0xFFFF];
+    }
+    for (; x < luma.size(); ++x) ++odd_ones[luma[x]];
+  }
+
+  [[nodiscard]] std::array<std::uint32_t, 256> histogram() const {
+    std::array<std::uint32_t, 256> counts = odd_ones;
+    for (std::size_t one = 0; one < 256; ++one)
+      for (std::size_t other = 0; other < 256; ++other) {
+        counts[one] += pairs[one * 256 + other];
+        counts[other] += pairs[one * 256 + other];
+      }
+    return counts;
   }
 
   // The row before the last one seen has both its neighbours now.
@@ -272,8 +271,7 @@ LumaStatistics LumaAccumulator::finish() {
   LumaStatistics result;
   result.width = static_cast<std::uint32_t>(s.width);
   result.height = static_cast<std::uint32_t>(s.seen);
-  for (std::size_t level = 0; level < 256; ++level)
-    for (const auto& histogram : s.histograms) result.histogram[level] += histogram[level];
+  result.histogram = s.histogram();
   if (s.rows_in_tile > 0) s.close_tiles();
   if (s.tiles.empty()) return result;
 

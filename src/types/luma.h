@@ -23,8 +23,6 @@ struct LumaStatistics {
   // counts as sharp.
   double laplacian_variance = 0;
   double laplacian_variance_top = 0;
-  // Mean of gx² + gy² by the Sobel operator (Tenenbaum 1970).
-  double gradient_energy = 0;
   // Standard deviation of white noise by Immerkær 1996, the 10th percentile over tiles that are neither nearly black
   // nor nearly white (over all tiles if there are no others), so that texture does not count as noise.
   double noise_sigma = 0;
@@ -38,7 +36,6 @@ struct LumaStatistics {
 struct LumaCell {
   static constexpr std::uint32_t kEdge = 64;
   std::uint32_t laplacian = 0, laplacian_squared = 0;
-  std::uint32_t gradient_x = 0, gradient_y = 0;  // of squares
   std::uint32_t noise = 0, luma = 0;
 };
 // The number of cells along an edge of that many pixels.
@@ -48,14 +45,11 @@ IE_HOST_DEVICE constexpr std::uint32_t luma_cells_along(std::uint32_t edge) {
 
 // Adds the pixel at rows[1][1] of nine levels to its cell's sums.
 IE_HOST_DEVICE inline void add_to_cell(LumaCell& cell, const int* above, const int* here, const int* below) {
-  const int left = above[0] + below[0], right = above[2] + below[2];
+  const int corners = above[0] + below[0] + above[2] + below[2];
   const int cross = above[1] + below[1] + here[0] + here[2];
-  const int laplacian = cross - 4 * here[1], noise = left + right - 2 * cross + 4 * here[1];
-  const int x = right - left + 2 * (here[2] - here[0]);
-  const int y = below[0] - above[0] + below[2] - above[2] + 2 * (below[1] - above[1]);
+  const int laplacian = cross - 4 * here[1], noise = corners - 2 * cross + 4 * here[1];
   cell.laplacian += static_cast<std::uint32_t>(laplacian);
   cell.laplacian_squared += static_cast<std::uint32_t>(laplacian * laplacian);
-  cell.gradient_x += static_cast<std::uint32_t>(x * x), cell.gradient_y += static_cast<std::uint32_t>(y * y);
   cell.noise += static_cast<std::uint32_t>(noise < 0 ? -noise : noise);
   cell.luma += static_cast<std::uint32_t>(here[1]);
 }
@@ -66,7 +60,8 @@ LumaStatistics luma_statistics(std::uint32_t width, std::uint32_t height,
                                const std::array<std::uint32_t, 256>& histogram, std::span<const LumaCell> cells);
 
 // begin(), add_row() for each row from the top, finish(); then begin() again. Rows may be missing at the end (a
-// truncated file). Memory: a few rows and 24 bytes per tile. One thread at a time. Throws only std::bad_alloc.
+// truncated file). Memory: a few rows, 24 bytes per tile, and 256 KiB. One thread at a time. Throws only
+// std::bad_alloc.
 class LumaAccumulator {
  public:
   LumaAccumulator();
@@ -96,8 +91,7 @@ template <typename Archive>
 void visit_fields(Archive& archive, Same<LumaStatistics> auto& s) {
   archive(s.width), archive(s.height);
   for (auto& count : s.histogram) archive(count);
-  archive(s.laplacian_variance), archive(s.laplacian_variance_top), archive(s.gradient_energy);
-  archive(s.noise_sigma);
+  archive(s.laplacian_variance), archive(s.laplacian_variance_top), archive(s.noise_sigma);
 }
 
 }  // namespace image_engine

@@ -17,8 +17,10 @@ namespace {
 
 constexpr std::size_t kTapGroup = 4;   // taps per step of the horizontal kernel
 constexpr std::size_t kRowBlock = 32;  // bytes per step of the vertical kernel
+constexpr std::size_t kSpareBytes = 5;
 
-// `row` is readable for ResampledRows::kPadding bytes after its pixels, `out` is writable for one byte after its own.
+// `row` is readable for ResampledRows::kPadding bytes after its pixels, `out` is writable for kSpareBytes after its
+// own.
 void across_portable(const FixedTaps& taps, const std::uint8_t* row, std::uint8_t* out) {
   for (std::size_t x = 0; x < taps.first.size(); ++x) {
     const std::int16_t* weight = taps.weights.data() + x * taps.stride;
@@ -54,27 +56,44 @@ constexpr ResampleLoops kPortable{across_portable, down_portable};
 
 // Four taps at once, each channel's in pairs of pixels: (r0 r1)(r2 r3)(g0 g1)(g2 g3) in the low half, (b0 b1)(b2 b3) in
 // the high one.
-[[IE_AVX2]] void across_avx2(const FixedTaps& taps, const std::uint8_t* row, std::uint8_t* out) {
+[[IE_AVX2]] inline __m256i weigh_four(const std::uint8_t* pixels, const std::int16_t* weights) {
   const __m256i pairs = _mm256_setr_epi8(0, -1, 3, -1, 6, -1, 9, -1, 1, -1, 4, -1, 7, -1, 10, -1,  //
                                          2, -1, 5, -1, 8, -1, 11, -1, -1, -1, -1, -1, -1, -1, -1, -1);
-  const __m128i half = _mm_set1_epi32(1 << (taps.precision - 1)), shift = _mm_cvtsi32_si128(taps.precision);
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(pixels));
+  const __m256i samples = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(bytes), pairs);
+  const __m128i four = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(weights));
+  return _mm256_madd_epi16(samples, _mm256_broadcastq_epi64(four));
+}
+
+// The bytes of two outputs, (r g b r g b 0 0), of their sums.
+[[IE_AVX2]] inline std::int64_t two_outputs(__m256i sum, __m256i next, __m256i half, __m128i shift) {
+  const __m128i order = _mm_setr_epi8(0, 1, 4, 2, 3, 6, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1);
+  const __m256i whole = _mm256_sra_epi32(_mm256_add_epi32(_mm256_hadd_epi32(sum, next), half), shift);
+  const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+  return _mm_cvtsi128_si64(_mm_shuffle_epi8(_mm_packus_epi16(words, words), order));
+}
+
+[[IE_AVX2]] void across_avx2(const FixedTaps& taps, const std::uint8_t* row, std::uint8_t* out) {
+  const __m256i half = _mm256_set1_epi32(1 << (taps.precision - 1));
+  const __m128i shift = _mm_cvtsi32_si128(taps.precision);
   const std::uint32_t *firsts = taps.first.data(), *counts = taps.count.data();
-  const std::int16_t* weights = taps.weights.data();
   const std::size_t outputs = taps.first.size(), stride = taps.stride;
-  for (std::size_t x = 0; x < outputs; ++x, weights += stride) {
-    const std::uint8_t* pixel = row + std::size_t{firsts[x]} * 3;
-    const std::size_t count = counts[x];
-    __m256i sum = _mm256_setzero_si256();
-    for (std::size_t k = 0; k < count; k += kTapGroup, pixel += kTapGroup * 3) {
-      const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(pixel));
-      const __m256i samples = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(bytes), pairs);
-      const __m128i four = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(weights + k));
-      sum = _mm256_add_epi32(sum, _mm256_madd_epi16(samples, _mm256_broadcastq_epi64(four)));
+  for (std::size_t x = 0; x < outputs; x += 2) {
+    const std::size_t next = std::min(x + 1, outputs - 1);  // an unpaired last one is paired with itself
+    const std::int16_t *weights = taps.weights.data() + x * stride, *next_weights = taps.weights.data() + next * stride;
+    const std::uint8_t *pixel = row + std::size_t{firsts[x]} * 3, *next_pixel = row + std::size_t{firsts[next]} * 3;
+    __m256i sum = _mm256_setzero_si256(), next_sum = sum;
+    std::size_t k = 0;
+    for (const std::size_t both = std::min(counts[x], counts[next]); k < both; k += kTapGroup) {
+      sum = _mm256_add_epi32(sum, weigh_four(pixel + k * 3, weights + k));
+      next_sum = _mm256_add_epi32(next_sum, weigh_four(next_pixel + k * 3, next_weights + k));
     }
-    const __m128i whole = _mm_hadd_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
-    const __m128i words = _mm_packs_epi32(_mm_sra_epi32(_mm_add_epi32(whole, half), shift), _mm_setzero_si128());
-    const int rgb = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
-    std::memcpy(out + x * 3, &rgb, sizeof rgb);  // the fourth byte is overwritten by the next pixel
+    for (std::size_t i = k; i < counts[x]; i += kTapGroup)
+      sum = _mm256_add_epi32(sum, weigh_four(pixel + i * 3, weights + i));
+    for (std::size_t i = k; i < counts[next]; i += kTapGroup)
+      next_sum = _mm256_add_epi32(next_sum, weigh_four(next_pixel + i * 3, next_weights + i));
+    const std::int64_t bytes = two_outputs(sum, next_sum, half, shift);
+    std::memcpy(out + x * 3, &bytes, sizeof bytes);  // the last two are overwritten by the next pair
   }
 }
 
@@ -141,7 +160,7 @@ ResampledRows::ResampledRows(const Taps& across, const Taps& down, Speed speed)
     : speed_(speed),
       across_(across),
       down_(down),
-      row_bytes_(round_up(across.first.size() * 3 + 1, kRowBlock)),
+      row_bytes_(round_up(across.first.size() * 3 + kSpareBytes, kRowBlock)),
       ring_(down_.stride * row_bytes_),
       rows_(down_.stride),
       out_(row_bytes_) {}

@@ -30,8 +30,12 @@ constexpr std::size_t element_size(ElementType type) {
   return 1;
 }
 
-// The address of a tensor's row in a GPU's memory, which is kept until the last copy is destroyed.
-using GpuRow = std::shared_ptr<const void>;
+// A tensor's row in a GPU's memory, which is kept until the last copy is destroyed.
+struct GpuRow {
+  std::shared_ptr<const void> address;  // null: there is none
+  int device = 0;                       // CUDA's number of the GPU
+  explicit operator bool() const { return address != nullptr; }
+};
 
 // Dense, row-major, in the machine's byte order. data.size() is the product of `shape` times element_size(type), less
 // the rows that are on a GPU.
@@ -39,7 +43,7 @@ struct Tensor {
   ElementType type = ElementType::kFloat32;
   std::vector<std::int64_t> shape;
   std::vector<std::byte> data;
-  // Of a model's input with rows on a GPU: shape[0] of them. Null: the row is in `data`, behind those before it.
+  // Of a model's input with rows on a GPU: shape[0] of them. One without address is in `data`, behind those before it.
   std::vector<GpuRow> gpu_rows = {};
 
   // Zeros. `shape` has no negative numbers.

@@ -18,7 +18,7 @@ Tensor stacked(std::span<const Tensor* const> pictures) {
     batch.shape[0] += picture->shape[0];
     if (!on_gpu) continue;
     batch.gpu_rows.insert(batch.gpu_rows.end(), picture->gpu_rows.begin(), picture->gpu_rows.end());
-    batch.gpu_rows.resize(static_cast<std::size_t>(batch.shape[0]));  // null: in `data`
+    batch.gpu_rows.resize(static_cast<std::size_t>(batch.shape[0]));  // none: in `data`
   }
   return batch;
 }

@@ -43,9 +43,10 @@ struct Extent {
 // A spec's head_options, by these names; each head takes those of its row. Lists have commas or spaces between numbers.
 // Numbers are finite, and more than 0 unless stated otherwise.
 struct HeadOptions {
-  float threshold = 0.4F;  // 0…1: least confidence
-  float nms = 0.6F;        // 0…1: IoU above which the weaker of one class is removed; 1: no suppression
-  std::size_t most = 100;  // 1…kMostObjects: objects a picture
+  float threshold = 0.4F;       // 0…1: least confidence
+  float drawing_threshold = 0;  // 0…1: least confidence in drawings of flat colours (drawings.h), where it is more
+  float nms = 0.6F;             // 0…1: IoU above which the weaker of one class is removed; 1: no suppression
+  std::size_t most = 100;       // 1…kMostObjects: objects a picture
   Activation activation = Activation::kSigmoid;  // "sigmoid", "softmax", "none"
   Background background = Background::kNone;     // "none", "first", "last"; not among the labels
   Unit unit = Unit::kPixels;                     // "pixels", "fractions"
@@ -125,7 +126,7 @@ struct HeadKind {
   std::string_view name;                      // in specs
   float threshold = 0, nms = 0;               // defaults of HeadOptions
   Unit unit = Unit::kPixels;                  // likewise
-  std::span<const std::string_view> options;  // accepted besides threshold, nms and most
+  std::span<const std::string_view> options;  // accepted besides those of all heads
   // Whether outputs may be integers and may lack the first dimension of 1. Else they are kFloat32 and have it.
   bool decoded = false;
   // Errors: kCorrupt when shapes are not those of this family, kInvalidArgument when the numbers of classes and labels,

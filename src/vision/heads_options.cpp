@@ -98,6 +98,7 @@ using Text = std::string_view;
 using To = HeadOptions;
 constexpr Option kOptions[] = {
     {"threshold", "0…1", [](Text t, To& to) { return read_number(t, 0, 1, to.threshold); }},
+    {"drawing_threshold", "0…1", [](Text t, To& to) { return read_number(t, 0, 1, to.drawing_threshold); }},
     {"nms", "0…1", [](Text t, To& to) { return read_number(t, 0, 1, to.nms); }},
     {"most", "a number 1…300", [](Text t, To& to) { return read_whole(t, 1, kMostObjects, to.most); }},
     {"activation", "sigmoid, softmax or none",
@@ -120,7 +121,7 @@ constexpr Option kOptions[] = {
     {"growth", "exp or square", [](Text t, To& to) { return read_name(t, kGrowths, to.growth); }},
     {"bbox_norm", "a number above 0", [](Text t, To& to) { return read_number(t, 1e-3F, kGreatest, to.bbox_norm); }},
 };
-constexpr std::string_view kOfAll[] = {"threshold", "nms", "most"};
+constexpr std::string_view kOfAll[] = {"threshold", "drawing_threshold", "nms", "most"};
 
 bool takes(const HeadKind& head, std::string_view name) {
   return std::ranges::find(kOfAll, name) != std::end(kOfAll) ||
@@ -128,8 +129,9 @@ bool takes(const HeadKind& head, std::string_view name) {
 }
 
 std::string options_of(const HeadKind& head) {
-  std::string text = "threshold, nms, most";
-  for (const std::string_view name : head.options) text.append(", ").append(name);
+  std::string text;
+  for (const auto names : {std::span<const std::string_view>(kOfAll), head.options})
+    for (const std::string_view name : names) text.append(text.empty() ? "" : ", ").append(name);
   return text;
 }
 

@@ -121,6 +121,8 @@ Result<ObjectDetector> ObjectDetector::create(const models::Spec& spec, std::uni
   return detector;
 }
 
+float ObjectDetector::least_in_drawings() const { return head_->options.drawing_threshold; }
+
 Result<preprocess::Prepared> ObjectDetector::prepare(const ImageView& picture, std::uint32_t full_width,
                                                      std::uint32_t full_height) const {
   if (full_width == 0 || full_height == 0) return fail(ErrorCode::kInvalidArgument, "the photo is empty");

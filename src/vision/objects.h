@@ -44,6 +44,9 @@ class ObjectDetector {
       std::span<const preprocess::Prepared> prepared) const;
   [[nodiscard]] bool takes_several() const { return batches_; }
 
+  // Of objects in drawings of flat colours (drawings.h), by the spec's option `drawing_threshold`; 0: as of all
+  // pictures. It is for the caller to apply.
+  [[nodiscard]] float least_in_drawings() const;
   [[nodiscard]] const std::string& label(std::uint32_t index) const { return labels_[index]; }
   [[nodiscard]] const preprocess::Plan& plan() const { return plan_; }
   [[nodiscard]] const infer::Session& session() const { return *session_; }

@@ -10,9 +10,10 @@
 #include "vision/graph_checks.h"
 #include "vision/text_boxes.h"
 #include "vision/text_characters.h"
+#include "vision/text_lines.h"
+#include "vision/text_part.h"
 #include "vision/text_pixels.h"
 #include "vision/text_places.h"
-#include "vision/text_spaces.h"
 
 namespace image_engine::vision {
 namespace {
@@ -21,12 +22,9 @@ namespace {
 constexpr std::uint32_t kStep = 32;       // the detector's edges are multiples of it
 constexpr std::uint32_t kLeastEdge = 30;  // of a picture; a smaller one is enlarged
 constexpr std::uint32_t kWidest = 8;      // width / height above which rows are added
-constexpr std::size_t kLinesAWidth = 6;   // this many are padded to the widest, which affects the result
-constexpr double kUprightRatio = 1.5;     // of height to width; higher cuts are rotated
 // Our own limits on time and memory.
-constexpr double kMostRatio = 100;      // of a picture's edges: text in narrower ones is unreadable
-constexpr double kMostPixels = 4e6;     // of the detector's input: half a gigabyte to compute with
-constexpr double kMostLineRatio = 100;  // of a line's width to its height; the rest is squeezed
+constexpr double kMostRatio = 100;   // of a picture's edges: text in narrower ones is unreadable
+constexpr double kMostPixels = 4e6;  // of the detector's input: half a gigabyte to compute with
 // may_have_text(): docs/accuracy.md, "Text in pictures".
 constexpr std::uint32_t kPreviewEdge = 448;  // the detector's short edge; overridden by the option `look`
 constexpr float kPreviewThreshold = 0.3F;
@@ -43,66 +41,6 @@ constexpr double kSmallLine = 24;       // height of a box in the detector's inp
 constexpr double kLeastTilt = 1.5;      // pixels of the first map
 constexpr double kSmallToRead = 32;     // pixels: lines of lower boxes are read from a larger picture
 constexpr std::uint32_t kEnlarged = 2;  // its longer edge, of the usual one
-// Text read with this confidence is upright.
-constexpr float kSure = 0.9F;
-
-struct Part {
-  std::shared_ptr<infer::Session> session;
-  std::string output;
-  Normalisation normalisation;
-  std::uint32_t width = 0, height = 0;
-};
-
-Result<Normalisation> normalisation_of(const models::InputSpec& input) {
-  Normalisation how;
-  const bool sound = (input.order == "bgr" || input.order == "rgb") && input.mean.size() == 3 &&
-                     input.deviation.size() == 3 &&
-                     std::ranges::none_of(input.deviation, [](double d) { return d == 0; });
-  if (!sound)
-    return fail(ErrorCode::kInvalidArgument,
-                "its spec's inputs need order rgb or bgr and three means and deviations, none of them 0");
-  how.bgr = input.order == "bgr";
-  for (std::size_t c = 0; c < 3; ++c)
-    how.mean[c] = static_cast<float>(input.mean[c]), how.deviation[c] = static_cast<float>(input.deviation[c]);
-  return how;
-}
-
-// One float32 picture with any number of rows, or those named, and any number of columns, or those named.
-Status check_picture(const infer::TensorInfo& info, std::int64_t height, std::int64_t width) {
-  const std::array<std::int64_t, 4> planned{1, 3, height, width};
-  const auto fits = [](std::int64_t has, std::int64_t gets) { return has < 0 || has == gets; };
-  if (info.type == ElementType::kFloat32 && std::ranges::equal(info.shape, planned, fits)) return {};
-  return fail(ErrorCode::kCorrupt, "its graph's input '" + info.name + "' is " + shape_text(info.shape) +
-                                       ", not float32 [1,3," + std::to_string(height) + "," + std::to_string(width) +
-                                       "] (-1: any)");
-}
-
-Result<Part> part_from(const models::Spec& spec, std::shared_ptr<infer::Session> session, bool any_size) {
-  Part part;
-  if (!session) return fail(ErrorCode::kInvalidArgument, "one of its parts has no session");
-  part.session = std::move(session);
-  IE_TRY(part.normalisation, normalisation_of(spec.input));
-  part.width = spec.input.width, part.height = spec.input.height;
-  const auto edge = [](std::uint32_t n) { return n >= 8 && n <= 1024; };
-  if (!any_size && !(edge(part.width) && edge(part.height)))
-    return fail(ErrorCode::kInvalidArgument, "its spec's parts need an input of 8 to 1024 pixels a side");
-  const auto& inputs = part.session->inputs();
-  IE_TRY(const std::size_t picture, find_picture(spec, inputs));
-  IE_CHECK(check_picture(inputs[picture], any_size ? -1 : std::int64_t{part.height}, -1));
-  IE_TRY(part.output, find_output(spec.outputs, part.session->outputs()));
-  return part;
-}
-
-Result<Tensor> run(const Part& part, const Tensor& input) {
-  IE_TRY(auto outputs, part.session->run({&input, 1}, {&part.output, 1}));
-  if (outputs.empty()) return fail(ErrorCode::kCorrupt, "its graph returned nothing");
-  IE_CHECK(check_output(outputs.front(), static_cast<std::size_t>(input.shape[0])));
-  return std::move(outputs.front());
-}
-
-tl::unexpected<Error> wrong_output(std::string_view what, const Tensor& output) {
-  return fail(ErrorCode::kCorrupt, "its output " + shape_text(output.shape) + " is no " + std::string(what));
-}
 
 std::uint32_t to_step(double edge) {
   const double steps = std::nearbyint(std::trunc(edge) / kStep);
@@ -126,8 +64,6 @@ void resize_by(Shown& shown, double ratio) {
   if (width != shown.view.width || height != shown.view.height) shown.take(resize_linear(shown.view, width, height));
 }
 
-ImageView view_of(const Image& image) { return {image.width, image.height, image.pixels}; }
-double ratio_of(const Image& image) { return double{1} * image.width / image.height; }
 TextMap text_map(const Tensor& map) {
   return {static_cast<std::uint32_t>(map.shape[3]), static_cast<std::uint32_t>(map.shape[2]), map.as<float>()};
 }
@@ -153,12 +89,12 @@ std::uint32_t rows_beside(const ImageView& view) {
 
 struct TextReader::State {
   std::string model;
-  Part detect, orient, reader;
+  TextPart detect;
+  LineReader lines;
   std::uint32_t least_edge = 0, longest = 0;  // of the detector's input: its short edge; and of the picture
   std::uint32_t preview_edge = 0;             // 0: no preview
   BoxOptions boxes;
-  float turned_over = 0, least_confidence = 0;
-  std::vector<std::string> characters;
+  float least_confidence = 0;  // of a line
 
   // The detector's probabilities for the picture, resized by `ratio`.
   [[nodiscard]] Result<Tensor> map_of(const ImageView& picture, double ratio) const {
@@ -169,8 +105,8 @@ struct TextReader::State {
     const std::int64_t width = shown.view.width, height = shown.view.height;
     Tensor input = Tensor::zeros(ElementType::kFloat32, {1, 3, height, width});
     fill_planes(shown.view, detect.normalisation, shown.view.width, input.as<float>());
-    IE_TRY(Tensor map, run(detect, input));
-    if (map.shape != std::vector<std::int64_t>{1, 1, height, width}) return wrong_output("map of its input", map);
+    IE_TRY(Tensor map, run_text_part(detect, input));
+    if (map.shape != std::vector<std::int64_t>{1, 1, height, width}) return wrong_text_output("map of its input", map);
     return map;
   }
 
@@ -223,86 +159,6 @@ struct TextReader::State {
     return boxes_in(map, area);
   }
 
-  static std::uint32_t line_width(const Part& part, const Image& cut, std::uint32_t most) {
-    return static_cast<std::uint32_t>(std::clamp(std::ceil(part.height * ratio_of(cut)), 1.0, double(most)));
-  }
-
-  // A cut resized to the height of the part's input; the rest of `width` is grey.
-  static Tensor input_of(const Part& part, const Image& cut, std::uint32_t width) {
-    const Image line = resize_linear(view_of(cut), line_width(part, cut, width), part.height);
-    Tensor input = Tensor::zeros(ElementType::kFloat32, {1, 3, std::int64_t{part.height}, std::int64_t{width}});
-    fill_planes(view_of(line), part.normalisation, width, input.as<float>());
-    return input;
-  }
-
-  [[nodiscard]] Result<bool> is_upside_down(const Image& cut) const {
-    IE_TRY(const Tensor output, run(orient, input_of(orient, cut, orient.width)));
-    if (output.count() != 2) return wrong_output("two directions for each line", output);
-    const float none = output.as<float>()[0], over = output.as<float>()[1];
-    return over > none && over > turned_over;
-  }
-
-  // `ratio`: of the input's width to its height, where the cut's own and the part's are less.
-  [[nodiscard]] Result<Decoded> recognise(const Image& cut, double ratio = 0) const {
-    ratio = std::max({ratio, double{1} * reader.width / reader.height, ratio_of(cut)});
-    const auto width = static_cast<std::uint32_t>(reader.height * std::min(ratio, kMostLineRatio));
-    IE_TRY(const Tensor output, run(reader, input_of(reader, cut, width)));
-    const auto& shape = output.shape;
-    if (shape.size() != 3 || static_cast<std::size_t>(shape[2]) != characters.size())
-      return fail(ErrorCode::kCorrupt, "its output " + shape_text(shape) + " is not of the " +
-                                           std::to_string(characters.size()) + " classes that its characters make");
-    Decoded decoded = decode_ctc(output.as<float>(), characters);
-    for (Glyph& glyph : decoded.glyphs) glyph.centre *= double{1} * width * cut.width / line_width(reader, cut, width);
-    add_spaces(view_of(cut), decoded);
-    return decoded;
-  }
-
-  // A box' content, turned so that its lines run from left to right or from right to left. Empty: no pixels.
-  static Image line_of(const ImageView& picture, const Quad& box) {
-    const CutSize size = cut_size(box);
-    if (size.width == 0 || size.height == 0) return {};
-    return is_upright(size) ? turned_left(cut(picture, box)) : cut(picture, box);
-  }
-  static bool is_upright(CutSize size) { return double{1} * size.height / size.width >= kUprightRatio; }
-
-  // The text of line_of(…, box) and the box' corners in reading order. nullopt: no text. Orientation is only checked if
-  // in doubt: upside down, hardly any text is read with confidence.
-  [[nodiscard]] Result<std::optional<TextLine>> read_line(Image image, const Quad& box, double ratio = 0) const {
-    if (image.pixels.empty()) return std::nullopt;
-    const bool upright = is_upright(cut_size(box));
-    IE_TRY(Decoded decoded, recognise(image, ratio));
-    bool turned = false;
-    if (decoded.confidence < kSure) {
-      IE_TRY(turned, is_upside_down(image));
-      if (turned) {
-        turn_over(image);
-        IE_TRY(decoded, recognise(image, ratio));
-      }
-    }
-    if (decoded.text.empty()) return std::nullopt;
-    TextLine line{std::move(decoded.text), decoded.confidence, box};
-    std::ranges::rotate(line.polygon, line.polygon.begin() + (upright ? 1 : 0) + (turned ? 2 : 0));
-    return line;
-  }
-
-  // By box, the ratio of width to height that it shares with those that are about as wide.
-  static std::vector<double> shared_ratios(std::span<const Quad> found) {
-    std::vector<std::pair<double, std::size_t>> lines;
-    for (std::size_t i = 0; i < found.size(); ++i) {
-      const CutSize size = cut_size(found[i]);
-      if (size.width == 0 || size.height == 0) continue;
-      const double ratio = double{1} * size.width / size.height;
-      lines.emplace_back(is_upright(size) ? 1 / ratio : ratio, i);
-    }
-    std::ranges::sort(lines);
-    std::vector<double> ratios(found.size());
-    for (std::size_t i = 0; i < lines.size(); ++i) {
-      const std::size_t widest = std::min(i / kLinesAWidth * kLinesAWidth + kLinesAWidth, lines.size()) - 1;
-      ratios[lines[i].second] = lines[widest].first;
-    }
-    return ratios;
-  }
-
   // Whether one of a few boxes contains readable text; many boxes are not tried.
   [[nodiscard]] Result<bool> may_be_text(const ImageView& picture, std::span<const Quad> found) const {
     const auto is_whole = [&](const Quad& box) {
@@ -311,7 +167,7 @@ struct TextReader::State {
     };
     if (found.size() >= kMostTried || std::ranges::any_of(found, is_whole)) return true;
     for (const Quad& box : found) {
-      IE_TRY(const auto line, read_line(line_of(picture, box), box));
+      IE_TRY(const auto line, lines.read(line_of(picture, box), box));
       if (line && line->confidence >= (is_one_character(line->text) ? kLetterConfidence : kTriedConfidence))
         return true;
     }
@@ -378,9 +234,9 @@ Result<TextReader> TextReader::create(const models::Spec& spec, TextSessions ses
     IE_TRY(const models::Spec detect, models::part_of(spec, "detect"));
     IE_TRY(const models::Spec orient, models::part_of(spec, "orient"));
     IE_TRY(const models::Spec reader, models::part_of(spec, "read"));
-    IE_TRY(state->detect, part_from(detect, std::move(sessions.detect), true));
-    IE_TRY(state->orient, part_from(orient, std::move(sessions.orient), false));
-    IE_TRY(state->reader, part_from(reader, std::move(sessions.read), false));
+    IE_TRY(state->detect, text_part(detect, std::move(sessions.detect), true));
+    IE_TRY(state->lines.orient, text_part(orient, std::move(sessions.orient), false));
+    IE_TRY(state->lines.reader, text_part(reader, std::move(sessions.read), false));
     state->least_edge = detect.input.resize_edge, state->longest = detect.input.longest;
     if (state->least_edge < kStep || state->least_edge > state->longest || state->longest > preprocess::kLargestEdge)
       return fail(ErrorCode::kInvalidArgument,
@@ -401,16 +257,16 @@ Result<TextReader> TextReader::create(const models::Spec& spec, TextSessions ses
     state->boxes.threshold = static_cast<float>(threshold);
     state->boxes.box_threshold = static_cast<float>(box_threshold);
     state->boxes.most = kMostLines;
-    state->turned_over = static_cast<float>(turned_over);
+    state->lines.turned_over = static_cast<float>(turned_over);
     state->least_confidence = static_cast<float>(least_confidence);
-    IE_TRY(state->characters, read_characters(reader, *state->reader.session));
+    IE_TRY(state->lines.characters, read_characters(reader, *state->lines.reader.session));
 
     // Errors that shapes do not reveal occur here once, not on every photo.
     Image grey{kStep * 2, kStep, {}};
     grey.pixels.assign(grey.row_bytes() * grey.height, 128);
     IE_CHECK(state->map_of(view_of(grey), 1));
-    IE_CHECK(state->is_upside_down(grey));
-    IE_CHECK(state->recognise(grey));
+    IE_CHECK(state->lines.is_upside_down(grey));
+    IE_CHECK(state->lines.recognise(grey));
     return {};
   }();
   if (!made) return name_model(spec.name, made.error());
@@ -502,7 +358,7 @@ Quad on_larger(const FittedPicture& fit, const Quad& box, const ImageView& large
 
 // The lines of all boxes; small ones from a larger picture, if there is one. `fit` is not valid afterwards.
 Result<std::vector<Image>> lines_of(const FittedPicture& fit, std::span<const Quad> boxes, std::uint32_t longest,
-                                    const TextReader::Larger& larger, Image (*line_of)(const ImageView&, const Quad&)) {
+                                    const TextReader::Larger& larger) {
   std::vector<Image> lines(boxes.size());
   std::vector<std::size_t> small;
   for (std::size_t i = 0; i < boxes.size(); ++i) {
@@ -530,10 +386,10 @@ Result<std::vector<TextLine>> TextReader::read(const ImageView& picture, std::ui
 
   const auto read = [&]() -> Status {
     IE_TRY(const std::vector<Quad> boxes, state_->find_closer(fit.shown.view));
-    const std::vector<double> ratios = State::shared_ratios(boxes);
-    IE_TRY(std::vector<Image> images, lines_of(fit, boxes, state_->longest, larger, &State::line_of));
+    const std::vector<double> ratios = shared_ratios(boxes);
+    IE_TRY(std::vector<Image> images, lines_of(fit, boxes, state_->longest, larger));
     for (std::size_t i = 0; i < boxes.size(); ++i) {
-      IE_TRY(auto line, state_->read_line(std::move(images[i]), boxes[i], ratios[i]));
+      IE_TRY(auto line, state_->lines.read(std::move(images[i]), boxes[i], ratios[i]));
       if (line && line->confidence >= state_->least_confidence) lines.push_back(std::move(*line));
     }
     return {};

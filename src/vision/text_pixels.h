@@ -12,6 +12,8 @@ namespace image_engine::vision {
 
 using Quad = std::array<Point, 4>;
 
+inline ImageView view_of(const Image& image) { return {image.width, image.height, image.pixels}; }
+
 // As cv2.resize with INTER_LINEAR: four neighbours, 11 bits of weight; exactly half the size is the mean of 2 × 2.
 // Picture and size must not be empty.
 Image resize_linear(const ImageView& picture, std::uint32_t width, std::uint32_t height);

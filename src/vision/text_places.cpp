@@ -18,7 +18,8 @@ constexpr double kQuiet = 0.45;                         // of the band's share, 
 constexpr std::size_t kFirstQuiet = 3, kLastQuiet = 7;  // rows from the band's middle
 constexpr std::size_t kCellWidth = 32, kCellHeight = 16;
 constexpr std::size_t kCellHits = 16;   // pixels like text that mark a cell
-constexpr std::size_t kLeastCells = 2;  // of a place
+constexpr std::size_t kLeastCells = 2;  // of a place, or one with
+constexpr std::size_t kLoneHits = 48;   // pixels like text in it and in the cells beside it
 constexpr double kMostOfPicture = 0.5;  // of its pixels in areas: then all of it
 // Strokes of letters up to 45 pixels high: of 211 such lines of bench/pipeline/text_pictures.py one has no such cell at
 // 16 levels, and four have none at 24 (docs/accuracy.md).
@@ -90,13 +91,20 @@ bool is_like_text(const LumaRows& luma, const std::vector<std::uint8_t>& ends, s
 
 struct Cells {
   std::size_t width, height, least;  // of a cell, pixels of the luma; the hits that mark it
+  std::size_t least_cells, alone;    // of a place; the hits of a single cell and those beside it that are one, too
   std::size_t across, down;
   std::vector<std::size_t> hits = std::vector<std::size_t>(across * down);
-  [[nodiscard]] bool marked(std::size_t x, std::size_t y) const { return hits[y * across + x] >= least; }
+  [[nodiscard]] std::size_t at(std::size_t x, std::size_t y) const { return hits[y * across + x]; }
+  [[nodiscard]] bool marked(std::size_t x, std::size_t y) const { return at(x, y) >= least; }
+  // Of a line of letters that the cells' borders cut.
+  [[nodiscard]] bool is_place_alone(std::size_t x, std::size_t y) const {
+    return at(x, y) + (x > 0 ? at(x - 1, y) : 0) + (x + 1 < across ? at(x + 1, y) : 0) >= alone;
+  }
 };
 
 Cells texture_cells(const LumaRows& luma) {
-  Cells cells{kCellWidth, kCellHeight, kCellHits, luma.width / kCellWidth, luma.height / kCellHeight};
+  Cells cells{
+      kCellWidth, kCellHeight, kCellHits, kLeastCells, kLoneHits, luma.width / kCellWidth, luma.height / kCellHeight};
   const std::vector<std::uint8_t> ends = stroke_ends(luma);
   for (std::size_t y = 1; y + 1 < cells.down * kCellHeight; ++y)
     for (std::size_t x = 0; x < cells.across * kCellWidth; ++x)
@@ -115,7 +123,7 @@ void add_strokes(const std::uint8_t* middle, const std::uint8_t* before, const s
 
 Cells stroke_cells(const LumaRows& luma) {
   const auto steps = [](std::size_t edge) { return (edge + kStrokeCell - 1) / kStrokeCell; };
-  Cells cells{kStrokeCell, kStrokeCell, kStrokeHits, steps(luma.width), steps(luma.height)};
+  Cells cells{kStrokeCell, kStrokeCell, kStrokeHits, 1, kStrokeHits, steps(luma.width), steps(luma.height)};
   std::vector<std::uint8_t> hits(luma.width);
   for (std::size_t y = 0; y < luma.height; ++y) {
     const std::uint8_t* row = luma.row(y);
@@ -159,15 +167,16 @@ Area within(double x1, double y1, double x2, double y2, const ImageView& picture
   return {left, top, right - left, bottom - top};
 }
 
-// The places of at least `least` marked cells, with the cells around them, in the picture of which the luma is reduced.
-std::vector<Area> places_of(Cells cells, std::size_t least, std::size_t factor, const ImageView& picture) {
+// The places of enough marked cells, with the cells around them, in the picture of which the luma is reduced.
+std::vector<Area> places_of(Cells cells, std::size_t factor, const ImageView& picture) {
   std::vector<Area> places;
   const auto across = static_cast<double>(cells.width * factor), down = static_cast<double>(cells.height * factor);
   for (std::size_t y = 0; y < cells.down; ++y)
     for (std::size_t x = 0; x < cells.across; ++x) {
       if (!cells.marked(x, y)) continue;
+      const bool is_alone = cells.is_place_alone(x, y);
       const auto [place, count] = take_place(cells, x, y);
-      if (count < least) continue;
+      if (count < cells.least_cells && !is_alone) continue;
       places.push_back(within((place.x - 1.0) * across, (place.y - 1.0) * down, (place.x + place.width + 1.0) * across,
                               (place.y + place.height + 1.0) * down, picture));
     }
@@ -183,11 +192,11 @@ bool overlap(const Area& a, const Area& b) {
 std::vector<Area> text_texture(const ImageView& picture) {
   const double longer = std::max(picture.width, picture.height);
   const auto factor = static_cast<std::size_t>(std::max(std::round(longer / kTextureEdge), 1.0));
-  return places_of(texture_cells(reduced_luma(picture, factor)), kLeastCells, factor, picture);
+  return places_of(texture_cells(reduced_luma(picture, factor)), factor, picture);
 }
 
 std::vector<Area> stroke_places(const ImageView& small) {
-  return joined(places_of(stroke_cells(reduced_luma(small, 1)), 1, 1, small), small);
+  return joined(places_of(stroke_cells(reduced_luma(small, 1)), 1, small), small);
 }
 
 Area enlarged(const Area& area, double by, const ImageView& picture) {

@@ -34,9 +34,9 @@ bool is_sound(const Metadata& found) {
 }
 
 bool is_sound(const LumaStatistics& luma) {
-  return std::ranges::all_of(std::initializer_list<double>{luma.laplacian_variance, luma.laplacian_variance_top,
-                                                           luma.gradient_energy, luma.noise_sigma},
-                             [](double value) { return std::isfinite(value); });
+  return std::ranges::all_of(
+      std::initializer_list<double>{luma.laplacian_variance, luma.laplacian_variance_top, luma.noise_sigma},
+      [](double value) { return std::isfinite(value); });
 }
 
 bool is_asked_for(const Asked& asked, const Picture& picture) {

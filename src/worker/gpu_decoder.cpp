@@ -1,30 +1,24 @@
 #include "worker/gpu_decoder.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <condition_variable>
-#include <csignal>
 #include <cstddef>
-#include <cstdlib>
 #include <cstring>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "core/log.h"
-#include "core/subprocess.h"
-#include "core/text.h"
 #include "worker/answer.h"
 #include "worker/archive.h"
+#include "worker/gpu_worker_process.h"
 #include "worker/process.h"
 
 namespace image_engine::worker {
@@ -32,8 +26,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::chrono::seconds kGpuStartTime{90};  // of a machine whose driver is not yet in memory
-constexpr std::uint64_t kMostDeaths = 3;           // then it stays away for the rest of the run
+constexpr std::uint64_t kMostDeaths = 3;  // then it stays away for the rest of the run
 
 enum class SlotState : std::uint8_t { kFree, kInWork, kDone };
 
@@ -42,6 +35,7 @@ struct Slot {
   Request request;
   Clock::time_point begun;
   std::optional<Reply> reply;
+  bool is_lost = false;                   // its process died
   std::shared_ptr<const std::byte> area;  // of models' inputs, given back when it is destroyed
   bool has_inputs = false;                // they are in it
 };
@@ -84,13 +78,6 @@ std::uint64_t slot_bytes_of(const GpuDecoderOptions& options) {
   return (kReplyRoom + edge * edge * 3 + thumbnail + 4095) / 4096 * 4096;
 }
 
-std::string gpu_program() {
-  const std::string folder = executable_folder();
-  const std::string beside = join_path(folder, "image-engine-gpu-worker");
-  if (::access(beside.c_str(), X_OK) == 0) return beside;
-  return join_path(folder, "../libexec/image-engine/image-engine-gpu-worker");
-}
-
 }  // namespace
 
 struct GpuDecoder::State {
@@ -103,9 +90,8 @@ struct GpuDecoder::State {
   std::condition_variable changed;
   std::vector<Slot> slots;
   std::vector<std::uint32_t> free_slots;
-  UniqueFd socket;    // while ready
-  bool alone = true;  // in a PID namespace of its own
-  int process_id = -1;
+  std::unique_ptr<GpuWorkerProcess> process;  // while ready
+  bool alone = true;                          // in a PID namespace of its own
   bool is_ready = false, is_ending = false;
   std::optional<Error> failure;  // it could not start, or died too often
   GpuHello hello;
@@ -116,14 +102,14 @@ struct GpuDecoder::State {
   std::shared_ptr<InputAreas> areas;  // of this process; null: none
   std::array<std::uint64_t, kMostInputs> input_offsets{};
   Clock::time_point last_answer;
+  std::size_t in_work = 0;         // slots
+  Clock::time_point works_on;      // the last time when something began to be in work, or was answered
   UniqueFd wake_read, wake_write;  // ends the thread's waiting
   std::thread thread;
 
   ~State();
   Status share_memory();
   Status start();
-  Status read_hello(int socket_end);
-  int kill_process();
   bool stop_process();
   void run();
   bool receive_one();
@@ -143,8 +129,6 @@ GpuDecoder::State::~State() {
   }
   if (wake_write) (void)!::write(wake_write.get(), "", 1);
   if (thread.joinable()) thread.join();
-  // A process that holds a GPU takes half a second to end: nobody waits for it.
-  if (const int id = kill_process(); id >= 0) std::thread([id] { ::waitpid(id, nullptr, 0); }).detach();
   if (memory != nullptr) ::munmap(const_cast<std::byte*>(memory), slot_bytes * slots.size());
 }
 
@@ -165,50 +149,11 @@ Status GpuDecoder::State::share_memory() {
 }
 
 Status GpuDecoder::State::start() {
-  int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
-    return fail(ErrorCode::kMachine, errno_error("cannot make a socket to the GPU worker").message);
-  UniqueFd ours(ends[0]), theirs(ends[1]);
-  SpawnOptions spawn_options;
-  spawn_options.arguments = {options.program,
-                             "--device",
-                             std::to_string(options.device),
-                             "--threads",
-                             std::to_string(options.threads),
-                             "--readers",
-                             std::to_string(options.readers),
-                             "--device-bytes",
-                             std::to_string(options.device_bytes),
-                             "--pinned-bytes",
-                             std::to_string(options.pinned_bytes),
-                             "--slot-bytes",
-                             std::to_string(slot_bytes)};
-  for (const std::string& folder : options.folders) {
-    spawn_options.arguments.emplace_back("--folder");
-    spawn_options.arguments.push_back(folder);
-  }
-  spawn_options.environment = worker_environment();
-  // The GPUs' numbers are the engine's.
-  for (const char* name : {"CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"})
-    if (const char* value = std::getenv(name)) spawn_options.environment.push_back(std::string(name) + "=" + value);
-  // Nothing is left to be loaded in the sandbox.
-  spawn_options.environment.emplace_back("CUDA_MODULE_LOADING=EAGER");
-  spawn_options.descriptors = {{theirs.get(), kSocketFd}, {memory_fd.get(), kMemoryFd}};
-  spawn_options.alone = alone;
-  spawn_options.own_proc = true;
-  if (std::getenv("IMAGE_ENGINE_WORKER_STDERR") != nullptr) spawn_options.descriptors.emplace_back(2, 2);
-  IE_TRY(const int id, spawn(spawn_options));
-  theirs.reset();
-  {
-    const std::lock_guard lock(mutex);
-    process_id = id;
-  }
-  if (Status ready = read_hello(ours.get()); !ready) {
-    stop_process();
-    return ready;
-  }
+  IE_TRY(std::unique_ptr<GpuWorkerProcess> started,
+         GpuWorkerProcess::create(options, slot_bytes, memory_fd.get(), alone, wake_read.get()));
   const std::lock_guard lock(mutex);
-  socket = std::move(ours);
+  process = std::move(started);
+  hello = process->hello();
   is_ready = true;
   ask_for_inputs();
   changed.notify_all();
@@ -217,7 +162,8 @@ Status GpuDecoder::State::start() {
 
 // Of the first process only: what it gave is in use for longer than it lives. Call with the lock.
 void GpuDecoder::State::ask_for_inputs() {
-  if (is_ready && inputs && counts.deaths == 0 && send_packet(socket.get(), &*inputs, sizeof *inputs, {}, MSG_DONTWAIT))
+  if (is_ready && inputs && counts.deaths == 0 &&
+      send_packet(process->socket(), &*inputs, sizeof *inputs, {}, MSG_DONTWAIT))
     inputs.reset();
 }
 
@@ -234,56 +180,18 @@ bool GpuDecoder::State::take_areas(const GpuInputAreas& layout, const UniqueFd& 
   return true;
 }
 
-Status GpuDecoder::State::read_hello(int socket_end) {
-  pollfd waiting[] = {{socket_end, POLLIN, 0}, {wake_read.get(), POLLIN, 0}};
-  const int count = ::poll(waiting, 2, static_cast<int>(std::chrono::milliseconds(kGpuStartTime).count()));
-  if (count == 0) return fail(ErrorCode::kTimeout, "the GPU worker was not ready in time");
-  if (waiting[1].revents != 0) return fail(ErrorCode::kInterrupted, "the run ends");
-  GpuHello found;
-  const ssize_t bytes = ::recv(socket_end, &found, sizeof found, 0);
-  if (bytes == 0) return fail(ErrorCode::kMachine, "the GPU worker ended at once: are all its libraries here?");
-  if (bytes != sizeof found || found.version != kGpuProtocolVersion)
-    return fail(ErrorCode::kMachine, "the GPU worker speaks another protocol: install all programs of one version");
-  found.problem[sizeof found.problem - 1] = 0;
-  if (found.problem[0] != 0)
-    return fail(found.is_refused != 0 ? ErrorCode::kPermission : ErrorCode::kMachine, found.problem);
-  const std::vector<std::string> missing = missing_layers(found.layers);
-  if (options.require_sandbox && !missing.empty())
-    return fail(ErrorCode::kMachine,
-                fmt::format("worker.sandbox is strict, and these sandbox layers do not hold for the "
-                            "GPU worker: {}",
-                            fmt::join(missing, ", ")));
-  const std::lock_guard lock(mutex);
-  hello = found;
-  return {};
-}
-
-// Its number, for waitpid(); negative: there is none.
-int GpuDecoder::State::kill_process() {
-  int id = -1;
+// False when it does not end.
+bool GpuDecoder::State::stop_process() {
+  std::unique_ptr<GpuWorkerProcess> gone;
   {
     const std::lock_guard lock(mutex);
-    id = std::exchange(process_id, -1);
     is_ready = false;
-    socket = {};
+    gone = std::move(process);
   }
-  if (id >= 0) ::kill(id, SIGKILL);
-  return id;
+  return !gone || gone->stop();
 }
 
-// False when it does not end: it is stuck in the driver, say.
-bool GpuDecoder::State::stop_process() {
-  const int id = kill_process();
-  if (id < 0) return true;
-  constexpr std::chrono::milliseconds kStep{5}, kPatience{5000};
-  for (auto waited = kStep; waited < kPatience; waited += kStep) {
-    if (::waitpid(id, nullptr, WNOHANG) != 0) return true;
-    std::this_thread::sleep_for(kStep);
-  }
-  return false;
-}
-
-// Of the process: what was in work is left to the CPU.
+// Of the process: what was in work is left to other decoders.
 void GpuDecoder::State::count_death() {
   const std::lock_guard lock(mutex);
   is_ready = false;
@@ -293,8 +201,10 @@ void GpuDecoder::State::count_death() {
     if (slot.state == SlotState::kInWork) {
       slot.state = SlotState::kDone;
       slot.reply.reset();
+      slot.is_lost = true;
       ++counts.left;
     }
+  in_work = 0;
   changed.notify_all();
 }
 
@@ -313,21 +223,25 @@ void GpuDecoder::State::take_answer(const GpuAnswer& answer) {
     }
     if (!reader.complete() || !is_answer_to(request, *reply, slot_bytes)) reply.reset();
   }
-  const std::lock_guard lock(mutex);
+  std::unique_lock lock(mutex);
   Slot& slot = slots[answer.slot];
   slot.state = SlotState::kDone;
+  --in_work;
   last_answer = Clock::now();
+  const Clock::time_point worked_from = std::exchange(works_on, last_answer);
   std::uint64_t& count = !reply ? counts.left : answer.route == GpuRoute::kHardware ? counts.hardware : counts.hybrid;
   ++count;
   slot.has_inputs = reply && answer.has_inputs != 0 && slot.area;
   slot.reply = std::move(reply);
   changed.notify_all();
+  lock.unlock();
+  if (options.on_answer) options.on_answer(worked_from);
 }
 
 // False when the process has gone, or what it says makes no sense.
 bool GpuDecoder::State::receive_one() {
   alignas(std::max_align_t) std::array<std::byte, std::max(sizeof(GpuAnswer), sizeof(GpuInputAreas))> bytes;
-  Result<Packet> packet = receive_packet(socket.get(), bytes);
+  Result<Packet> packet = receive_packet(process->socket(), bytes);
   if (!packet) return false;
   if (packet->bytes == sizeof(GpuInputAreas)) {
     GpuInputAreas layout;
@@ -382,7 +296,7 @@ void GpuDecoder::State::run() {
       return;
     }
     for (bool is_alive = true; is_alive;) {
-      pollfd waiting[] = {{socket.get(), POLLIN, 0}, {wake_read.get(), POLLIN, 0}};
+      pollfd waiting[] = {{process->socket(), POLLIN, 0}, {wake_read.get(), POLLIN, 0}};
       constexpr int kStep = 200;  // milliseconds
       const int count = ::poll(waiting, 2, kStep);
       if (waiting[1].revents != 0) return;
@@ -470,10 +384,20 @@ std::optional<GpuPicture> GpuDecoder::submit(const Task& task, int file) {
   request.max_pixels = state.options.max_pixels;
   request.number = ++state.numbers;
   // A worker that takes no more must not hold up everybody.
-  if (!send_packet(state.socket.get(), &message, sizeof message, {&file, 1}, MSG_DONTWAIT)) return std::nullopt;
+  if (!send_packet(state.process->socket(), &message, sizeof message, {&file, 1}, MSG_DONTWAIT)) return std::nullopt;
   state.free_slots.pop_back();
-  state.slots[message.slot] = {SlotState::kInWork, request, Clock::now(), std::nullopt, std::move(area.begin), false};
+  const Clock::time_point now = Clock::now();
+  if (state.in_work++ == 0) state.works_on = now;
+  state.slots[message.slot] = {
+      .state = SlotState::kInWork, .request = request, .begun = now, .area = std::move(area.begin)};
   return GpuPicture(*this, message.slot);
+}
+
+int GpuDecoder::device() const { return state_->options.device; }
+
+std::size_t GpuDecoder::free_slots() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->is_ready ? state_->free_slots.size() : 0;
 }
 
 GpuDecoderCounts GpuDecoder::counts() const {
@@ -484,6 +408,11 @@ GpuDecoderCounts GpuDecoder::counts() const {
 std::optional<Error> GpuDecoder::failure() const {
   const std::lock_guard lock(state_->mutex);
   return state_->failure;
+}
+
+int GpuDecoder::process_id() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->process ? state_->process->id() : -1;
 }
 
 bool GpuDecoder::has_engine() const {
@@ -516,12 +445,18 @@ std::optional<Reply> GpuPicture::wait() {
   return std::move(state.slots[slot_].reply);
 }
 
+bool GpuPicture::is_lost() const {
+  const GpuDecoder::State& state = *decoder_->state_;
+  const std::lock_guard lock(state.mutex);
+  return state.slots[slot_].is_lost;
+}
+
 GpuRow GpuPicture::input(std::uint32_t index) const {
   GpuDecoder::State& state = *decoder_->state_;
   const std::lock_guard lock(state.mutex);
   const Slot& slot = state.slots[slot_];
-  if (!slot.has_inputs) return nullptr;
-  return {slot.area, slot.area.get() + state.input_offsets[index]};
+  if (!slot.has_inputs) return {};
+  return {{slot.area, slot.area.get() + state.input_offsets[index]}, state.options.device};
 }
 
 ImageView GpuPicture::pixels(const Picture& picture) const {

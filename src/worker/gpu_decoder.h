@@ -26,6 +26,7 @@ struct GpuDecoderOptions {
   std::vector<std::string> folders;           // where nvJPEG is
   int device = 0;                             // CUDA's number
   std::uint64_t device_bytes = 0;             // of the GPU's memory, for pictures in work
+  int sharers = 1;                            // decoders on that GPU, which share half of what is free
   std::uint64_t pinned_bytes = 0;             // of page-locked memory, for their files
   int threads = 1;                            // of the CPU that decode with CUDA
   int readers = 1;                            // threads that read and hash files
@@ -35,12 +36,15 @@ struct GpuDecoderOptions {
   std::uint64_t max_pixels = 0;               // larger pictures are left to the CPU
   std::chrono::milliseconds timeout{30'000};  // for one picture
   bool require_sandbox = false;               // refuse to start if a sandbox layer is missing
+  // Called with each answer, on the decoder's thread: it worked from then on, which is when the answer before came or,
+  // if nothing was in work, when a picture came.
+  std::function<void(std::chrono::steady_clock::time_point)> on_answer;
 };
 
 // What the decoder did so far.
 struct GpuDecoderCounts {
   std::uint64_t hardware = 0, hybrid = 0;  // pictures, by route
-  std::uint64_t left = 0;                  // to the CPU
+  std::uint64_t left = 0;                  // to the CPU, or to another GPU
   std::uint64_t deaths = 0;                // of its process
 };
 
@@ -55,6 +59,9 @@ class GpuPicture {
 
   // Waits for the answer. None: the picture is left to the CPU, which also has to say whether it is damaged.
   std::optional<Reply> wait();
+  // Whether there is no answer because the decoder's process died: another decoder may have one. After wait().
+  [[nodiscard]] bool is_lost() const;
+  [[nodiscard]] const GpuDecoder& decoder() const { return *decoder_; }
   // Model input `index` of make_inputs(), made of the reply's picture; null: there is none. Valid, with the memory,
   // until the last copy is destroyed; the decoder must outlive it. After wait().
   [[nodiscard]] GpuRow input(std::uint32_t index) const;
@@ -91,10 +98,14 @@ class GpuDecoder {
   // free, the process is not (or not again) ready, or the task is not one for it.
   std::optional<GpuPicture> submit(const Task& task, int file);
 
+  [[nodiscard]] int device() const;  // CUDA's number
+  // Pictures that it could begin with now; 0 while it is not ready.
+  [[nodiscard]] std::size_t free_slots() const;
   [[nodiscard]] GpuDecoderCounts counts() const;
   // Why it decodes nothing any more: it could not start, or died too often.
   [[nodiscard]] std::optional<Error> failure() const;
   [[nodiscard]] bool has_engine() const;
+  [[nodiscard]] int process_id() const;  // below 0: it has none now
   // The sandbox layers that do not hold, by name; empty until it is ready.
   [[nodiscard]] std::vector<std::string> missing() const;
 

@@ -21,7 +21,7 @@
 
 namespace image_engine::worker {
 
-inline constexpr std::uint32_t kGpuProtocolVersion = 2;
+inline constexpr std::uint32_t kGpuProtocolVersion = 3;
 inline constexpr std::uint32_t kMostSlots = 4096;
 inline constexpr std::uint64_t kReplyRoom = std::uint64_t{64} << 10;  // of the archived Reply, at a slot's start
 

@@ -27,7 +27,7 @@
 
 namespace image_engine::worker {
 
-inline constexpr std::uint32_t kProtocolVersion = 12;
+inline constexpr std::uint32_t kProtocolVersion = 13;
 inline constexpr size_t kMaxReplyBytes = size_t{8} << 20;  // of the archived Reply; pixels begin behind it
 inline constexpr int kSocketFd = 3;                        // in the worker
 inline constexpr int kMemoryFd = 4;                        // in the worker

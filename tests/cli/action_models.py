@@ -30,17 +30,12 @@ def token(word):
     return BYTES + [merge.replace(" ", "") for merge in merges].index(word + "</w>")
 
 
-def install_colours(engine, name="colours"):
-    """An image-text model for which a picture means its mean colour, and a text the colours that it names."""
+def install_image_text(engine, name, nodes, constants, table):
+    """An image-text model: `nodes` make a vector `image` of `pixels`, and a text's is the sum of its tokens' rows in `table`."""
     folder = engine.folder / name
     folder.mkdir()
     shutil.copy(VOCABULARY, folder / "words.txt.gz")
-    save(folder / "vision.onnx", [helper.make_node("ReduceMean", ["pixels"], ["colour"], axes=[2, 3], keepdims=0),
-                                  helper.make_node("Add", ["colour", "little"], ["image"])],  # black has a vector, too
-         [tensor("pixels", ["n", 3, 8, 8])], [tensor("image", ["n", 3])], [("little", np.array([1e-3], np.float32))])  # fmt: skip
-    table = np.full((TOKENS, 3), 1e-3, np.float32)
-    for colour, value in COLOURS.items():
-        table[token(colour)] = value
+    save(folder / "vision.onnx", nodes, [tensor("pixels", ["n", 3, 8, 8])], [tensor("image", ["n", 3])], constants)
     save(folder / "text.onnx", [helper.make_node("Gather", ["table", "input_ids"], ["rows"]),
                                 helper.make_node("ReduceSum", ["rows", "axis"], ["text"], keepdims=0)],
          [tensor("input_ids", ["n", "t"], TensorProto.INT64)], [tensor("text", ["n", 3])],
@@ -54,6 +49,16 @@ def install_colours(engine, name="colours"):
     specs.mkdir(parents=True, exist_ok=True)
     (specs / f"{name}.yaml").write_text(json.dumps({"models": {name: spec}}))
     assert engine.run("models", "pull", name).code == DONE
+
+
+def install_colours(engine, name="colours"):
+    """An image-text model for which a picture means its mean colour, and a text the colours that it names."""
+    nodes = [helper.make_node("ReduceMean", ["pixels"], ["colour"], axes=[2, 3], keepdims=0),
+             helper.make_node("Add", ["colour", "little"], ["image"])]  # black has a vector, too  # fmt: skip
+    table = np.full((TOKENS, 3), 1e-3, np.float32)
+    for colour, value in COLOURS.items():
+        table[token(colour)] = value
+    install_image_text(engine, name, nodes, [("little", np.array([1e-3], np.float32))], table)
 
 
 # What the graph finds, and where its input has the frames.

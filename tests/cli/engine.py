@@ -136,9 +136,23 @@ class Engine:
             return connection.execute(sql, values).fetchall()
 
 
-def with_models(engine):
-    """The program with the models that ctest's models_pull installs."""
-    engine.environment["IMAGE_ENGINE_MODELS"] = str(ROOT / "build/models")
+def with_models(engine, *names):
+    """The program with the models that ctest's models_pull installs: all, or those that are named."""
+    installed = ROOT / "build/models"
+    if names:
+        chosen = engine.folder / "models"
+        for name in names:
+            shutil.copytree(installed / name, chosen / name)
+        installed = chosen
+    engine.environment["IMAGE_ENGINE_MODELS"] = str(installed)
+    return engine
+
+
+def continue_from(engine, other):
+    """Gives a new engine a copy of what another one keeps, and the rest of its environment, as its models."""
+    for name in ("cache", "data", "config"):
+        shutil.copytree(other.folder / name, engine.folder / name, dirs_exist_ok=True)
+    engine.environment = other.environment | engine.environment
     return engine
 
 

@@ -229,9 +229,10 @@ def test_rates_hold_for_the_models_that_are_installed(engine, many, folder):
     engine.environment["IMAGE_ENGINE_MODELS"] = str(folder / "none")
     engine.json("benchmark", "photos", many)
     assert engine.json("plan", many)["rates"] is not None
-    cpu_only = folder / "cpu.yaml"
-    cpu_only.write_text("inference:\n  gpu_decode: off\n")
-    assert engine.json("plan", many, "--config", cpu_only)["rates"] is None
+    for setting in ("gpu_decode: off", "gpu_decoders: 2"):
+        other = folder / "other.yaml"
+        other.write_text(f"inference:\n  {setting}\n")
+        assert engine.json("plan", many, "--config", other)["rates"] is None
     assert with_models(engine).json("plan", many)["rates"] is None
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from engine import DONE, FAILED, ROOT, SAMPLES, USAGE, ended_or, wait_until
+from engine import DONE, FAILED, ROOT, SAMPLES, USAGE, Engine, continue_from, ended_or, fresh_folder, wait_until
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image, ImageOps
 from slow_library import slow_engine
@@ -39,20 +39,35 @@ def clip(tmp_path_factory):
     return export(tmp_path_factory.mktemp("clip"), "--vocabulary", VOCABULARY)
 
 
+@pytest.fixture(scope="session")
+def second_clip(tmp_path_factory):
+    """The folder of another one."""
+    return export(tmp_path_factory.mktemp("second"), "--vocabulary", VOCABULARY, "--seed", "2", "--name", "second-clip")
+
+
 def install(engine, folder, name="random-clip"):
-    """As a person would who has the files: a spec in the folder of one's own, then `models pull`."""
+    """As a person would who has the files: a spec in the folder of one's own, then `models pull`. Once: then what that installed is linked."""
     specs = Path(engine.environment["XDG_CONFIG_HOME"]) / "image-engine/models"
     specs.mkdir(parents=True, exist_ok=True)
     shutil.copy(folder / "pull.yaml", specs / f"{name}.yaml")
-    assert engine.run("models", "pull", name).code == DONE
+    kept, place = folder.with_name(folder.name + "-installed"), Path(engine.environment["XDG_DATA_HOME"]) / "image-engine/models" / name
+    if not kept.exists():
+        assert engine.run("models", "pull", name).code == DONE
+        shutil.copytree(place, kept, copy_function=os.link)
+    elif not place.exists():
+        shutil.copytree(kept, place, copy_function=os.link)
 
 
-@pytest.fixture
-def library(photos):
+def fill(photos):
     for name in NAMES:
         shutil.copy(PHOTOS / name, photos)
     assert len(list(photos.iterdir())) >= 6
     return photos
+
+
+@pytest.fixture
+def library(photos):
+    return fill(photos)
 
 
 def pixels(path):
@@ -116,18 +131,20 @@ def test_similar_ranks_by_cosine(engine, library, clip):
 
 
 def planted(folder, clip, words):
-    """A copy of that CLIP whose text tower gives, for these words, the vectors that they are planted with."""
+    """A copy of that CLIP whose text tower gives, for these words, the vectors that they are planted with; all others share a few that mean nothing."""
     shutil.copytree(clip, folder)
-    table = np.random.default_rng(5).standard_normal((49408, 512)).astype(np.float32) * 0.01
-    for token, vector in words.items():
-        table[token] = 10 * vector
+    nothing = np.random.default_rng(5).standard_normal((64, 512)).astype(np.float32) * 0.01
+    table = np.concatenate([nothing, *(10 * vector[None] for vector in words.values())])
+    row_of = np.arange(49408) % len(nothing)
+    row_of[list(words)] = np.arange(len(nothing), len(table))
     nodes = [
-        helper.make_node("Gather", ["table", "input_ids"], ["rows"]),
+        helper.make_node("Gather", ["row_of", "input_ids"], ["numbers"]),
+        helper.make_node("Gather", ["table", "numbers"], ["rows"]),
         helper.make_node("ReduceMean", ["rows"], ["text_embeds"], axes=[1], keepdims=0),
     ]
     graph = helper.make_graph(
         nodes, "planted", [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "tokens"])],
-        [helper.make_tensor_value_info("text_embeds", TensorProto.FLOAT, ["batch", 512])], [numpy_helper.from_array(table, "table")])  # fmt: skip
+        [helper.make_tensor_value_info("text_embeds", TensorProto.FLOAT, ["batch", 512])], [numpy_helper.from_array(table, "table"), numpy_helper.from_array(row_of, "row_of")])  # fmt: skip
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), folder / "clip_text_fp32.onnx")
     spec = (folder / "pull.yaml").read_text().replace(str(clip), str(folder))
     (folder / "pull.yaml").write_text(spec)
@@ -152,24 +169,43 @@ def token(word):
     return 512 + [merge.replace(" ", "") for merge in merges].index(word + "</w>")
 
 
+def mean_what_is_listed(engine):
+    """Scenes of the words below; no other models."""
+    scenes, config = engine.folder / "scenes.yaml", engine.folder / "config.yaml"
+    scenes.write_text("prompts: ['{}']\nlabels: [elephant, violin, something]\n")
+    config.write_text(f"analysis:\n  ml_models:\n    scene_labels: {scenes}\n    object_model: none\n    action_model: none\n")
+    engine.environment["IMAGE_ENGINE_CONFIG"] = str(config)
+
+
+@pytest.fixture(scope="module")
+def known(clip):
+    """A library in which the words elephant and violin mean what two of its pictures show, analyzed; and the program that knows it."""
+    with fresh_folder() as folder:
+        (folder / "photos").mkdir()
+        engine, library = Engine(folder), fill(folder / "photos")
+        teach_words(engine, library, clip, folder / "planted")
+        mean_what_is_listed(engine)
+        engine.analyze(library)
+        yield engine, library
+
+
 @pytest.fixture
-def meaningful(engine, library, clip, folder):
-    """A library in which the words elephant and violin mean what two of its pictures show."""
+def meaningful(engine, known):
+    """That library, with a copy of what is known of it."""
+    other, library = known
+    continue_from(engine, other)
+    mean_what_is_listed(engine)
+    return library
+
+
+def teach_words(engine, library, clip, folder):
     paths = sorted(library.iterdir())
     rows, names = reference(clip, paths), [path.name for path in paths]
     words = {"elephant": "messi5.jpg", "violin": "fruits.jpg"}
     # As CLIP's are: 0.30 with what a text is about, 0.17 with anything else.
     rows_of_words = {token(word): text_for(rows, np.where(np.array(names) == name, 0.30, 0.17)) for word, name in words.items()}
     rows_of_words[token("something")] = text_for(rows, np.full(len(rows), 0.22))
-    made = planted(folder / "planted", clip, rows_of_words)
-    install(engine, made)
-    scenes = folder / "scenes.yaml"
-    scenes.write_text("prompts: ['{}']\nlabels: [elephant, violin, something]\n")
-    config = folder / "config.yaml"
-    config.write_text(f"analysis:\n  ml_models:\n    scene_labels: {scenes}\n    object_model: none\n    action_model: none\n")
-    engine.environment["IMAGE_ENGINE_CONFIG"] = str(config)
-    engine.analyze(library)
-    return library
+    install(engine, planted(folder, clip, rows_of_words))
 
 
 def names(document):
@@ -206,16 +242,21 @@ def test_scenes_are_scored_again_without_embedding(engine, meaningful, folder):
 CLIP_FPS = 10
 
 
-@pytest.fixture
-def video(library, folder):
-    """Two of the library's pictures, 3 s each: messi5.jpg, then fruits.jpg."""
-    path = folder / "videos" / "two.mp4"
-    path.parent.mkdir()
+@pytest.fixture(scope="module")
+def encoded(tmp_path_factory):
+    path = tmp_path_factory.mktemp("encoded") / "two.mp4"
     chain = "scale=640:480:force_original_aspect_ratio=increase,crop=640:480,setsar=1,format=yuv444p"
-    inputs = [part for name in ("messi5.jpg", "fruits.jpg") for part in ("-loop", "1", "-framerate", str(CLIP_FPS), "-t", "3", "-i", library / name)]
+    inputs = [part for name in ("messi5.jpg", "fruits.jpg") for part in ("-loop", "1", "-framerate", str(CLIP_FPS), "-t", "3", "-i", PHOTOS / name)]
     subprocess.run(["ffmpeg", "-v", "error", "-y", *inputs, "-filter_complex", f"[0:v]{chain}[a];[1:v]{chain}[b];[a][b]concat=n=2[v]",
                     "-map", "[v]", "-c:v", "libx264", "-crf", "5", path], check=True)  # fmt: skip
     return path
+
+
+@pytest.fixture
+def video(encoded, folder):
+    """Two of the library's pictures, 3 s each: messi5.jpg, then fruits.jpg."""
+    (folder / "videos").mkdir()
+    return shutil.copy(encoded, folder / "videos/two.mp4")
 
 
 def frame(video, at, target):
@@ -272,10 +313,10 @@ def test_scenes_of_videos_are_scored_again_without_decoding(engine, meaningful, 
     assert engine.rows("SELECT id, created FROM records WHERE stage = 'video'") == created
 
 
-def test_a_change_of_model_waits_for_videos(engine, library, clip, folder, video):
+def test_a_change_of_model_waits_for_videos(engine, library, clip, second_clip, video):
     install(engine, clip)
     engine.analyze(library, video)
-    install(engine, export(folder / "second", "--vocabulary", VOCABULARY, "--seed", "2", "--name", "second-clip"), "second-clip")
+    install(engine, second_clip, "second-clip")
     flags = ("--upgrade", "embedding", "--embedding-model", "second-clip")
     partly = engine.analyze(library, *flags)
     assert any("1 file is elsewhere not yet embedded with second-clip" in note for note in partly["report"]["notes"])
@@ -397,12 +438,11 @@ def test_another_model_of_speech(engine, video):
     assert found["results"] == [] and not any("other-sentences" in note for note in found["notes"])
 
 
-def test_change_of_model(engine, library, clip, folder):
+def test_change_of_model(engine, library, clip, second_clip):
     install(engine, clip)
     engine.analyze(library)
     before = vectors(engine)
-    second = export(folder / "second", "--vocabulary", VOCABULARY, "--seed", "2", "--name", "second-clip")
-    install(engine, second, "second-clip")
+    install(engine, second_clip, "second-clip")
     assert engine.analyze(library)["assets"] == [], "without --upgrade the library keeps its model"
     half = sorted(library.iterdir())[:3]
     partly = engine.analyze(*half, "--upgrade", "embedding", "--embedding-model", "second-clip")
@@ -414,7 +454,7 @@ def test_change_of_model(engine, library, clip, folder):
     done_twice = engine.rows("SELECT vector_id FROM embedding_changes GROUP BY space_id HAVING max(generation) > count(*)")
     assert done_twice == [], "those that were done are not done again"
     after, paths = vectors(engine), sorted(library.iterdir())
-    assert min(float(after[path.name] @ row) for path, row in zip(paths, reference(second, paths), strict=True)) >= 0.995
+    assert min(float(after[path.name] @ row) for path, row in zip(paths, reference(second_clip, paths), strict=True)) >= 0.995
     shutil.copy(PHOTOS / "butterfly.jpg", library)
     engine.analyze(library)
     assert "butterfly.jpg" in vectors(engine), "what is new is embedded with the new model"
@@ -483,14 +523,14 @@ def test_labels_of_objects(engine, library, clip):
     assert "later.png" in engine.search('tag:"our striker"')
 
 
-def test_an_interrupted_upgrade_goes_on(engine, library, clip, folder):
+def test_an_interrupted_upgrade_goes_on(engine, library, clip, second_clip, folder):
     install(engine, clip)
     fruits = Image.open(PHOTOS / "fruits.jpg").convert("RGB")
     for i in range(40):
         fruits.crop((i % 20, i // 20, 500, 400)).save(library / f"more{i}.jpg")
     engine.analyze(library)
     before = vectors(engine)
-    install(engine, export(folder / "second", "--vocabulary", VOCABULARY, "--seed", "2", "--name", "second-clip"), "second-clip")
+    install(engine, second_clip, "second-clip")
     upgrade = ["analyze", library, "--upgrade", "embedding", "--embedding-model", "second-clip", "--quiet"]
 
     def count():

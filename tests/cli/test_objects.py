@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from engine import FAILED, ROOT, SAMPLES, USAGE
-from PIL import Image
+from picture_files import jpeg
+from PIL import Image, ImageDraw, ImageFilter
 
 PHOTOS = SAMPLES / "photos"
 MODELS = ROOT / "build/models"
@@ -90,6 +91,25 @@ def test_a_broken_model_is_left_out(engine, library, tmp_path):
     assert verify.code == FAILED and b"nanodet.onnx" in verify.err + verify.out
 
 
+def test_models_of_many_photos_load_while_headers_are_read(engine, tmp_path):
+    folder, models = tmp_path / "many", tmp_path / "models"
+    folder.mkdir()
+    for i in range(110):
+        (folder / f"{i}.jpg").write_bytes(jpeg(seed=i))
+    shutil.copytree(MODELS / "nanodet", models / "nanodet")
+    weights = models / "nanodet/nanodet.onnx"
+    weights.write_bytes(bytes(weights.stat().st_size))
+    broken = analyze(engine, folder, models=models)
+    assert len(broken["assets"]) == 110 and all("quality" in asset for asset in broken["assets"])
+    assert len([note for note in broken["report"]["notes"] if note.startswith("objects: left out")]) == 1
+    more = tmp_path / "more"
+    shutil.copytree(folder, more)
+    for i in range(110, 220):
+        (more / f"{i}.jpg").write_bytes(jpeg(seed=i))
+    assets = analyze(engine, more)["assets"]
+    assert len(assets) == 220 and all(len(objects_records(asset)) == 1 for asset in assets)
+
+
 def test_what_lacks_the_usual_models_record_is_stale(engine, library):
     assert (MODELS / "centernet/provenance.json").exists()
     analyze(engine, library)
@@ -170,3 +190,82 @@ def test_a_panorama_keeps_its_people(engine, tmp_path):
             wanted = [left + x * scale, y * scale, width * scale, height * scale]
             assert max((overlap(wanted, box) for box in boxes), default=0) > 0.7, f"{wanted} is not in {boxes}"
     assert engine.search("people:no") == ["nobody.png"]
+
+
+def draw_shapes(size, colours, background):
+    """Areas of one colour: a house, a sun, something like a person."""
+    width, height = size
+    picture = Image.new("RGB", size, background)
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((0, height * 0.65, width, height), fill=colours[0])
+    draw.polygon([(width * 0.1, height * 0.4), (width * 0.45, height * 0.4), (width * 0.27, height * 0.15)], fill=colours[1])
+    draw.rectangle((width * 0.15, height * 0.4, width * 0.4, height * 0.75), fill=colours[2], outline="black", width=width // 200)
+    draw.ellipse((width * 0.75, height * 0.05, width * 0.9, height * 0.25), fill=colours[3])
+    draw.ellipse((width * 0.55, height * 0.35, width * 0.63, height * 0.47), fill=colours[1])
+    draw.rectangle((width * 0.55, height * 0.47, width * 0.63, height * 0.8), fill=colours[3])
+    return picture
+
+
+def draw_chart(size):
+    width, height = size
+    picture = Image.new("RGB", size, (250, 248, 240))
+    draw = ImageDraw.Draw(picture)
+    for bar in range(7):
+        top = height * (0.2 + 0.09 * (bar * 3 % 7))
+        draw.rectangle((width * (0.1 + bar * 0.12), top, width * (0.18 + bar * 0.12), height * 0.9), fill=(30 * bar, 200 - 25 * bar, 90))
+        draw.text((width * (0.1 + bar * 0.12), height * 0.92), f"20{bar:02}", fill="black")
+    return picture
+
+
+def look_for_anything(engine, folder, least, least_in_drawings, *flags):
+    """File name → number of objects by NanoDet with other options."""
+    specs = engine.folder / "config/image-engine/models"
+    specs.mkdir(parents=True, exist_ok=True)
+    options = f"{{threshold: {least}, drawing_threshold: {least_in_drawings}}}"
+    (specs / "unsure.yaml").write_text(f"models:\n  unsure:\n    like: nanodet\n    options: {options}\n")
+    installed = engine.folder / "installed"
+    if not installed.exists():
+        installed.mkdir()
+        (installed / "unsure").symlink_to(MODELS / "nanodet")
+    arguments = ("--only", "objects", "--object-model", "unsure", *flags)
+    assets = analyze(engine, folder, *arguments, models=installed)["assets"]
+    return {Path(file["path"]).name: asset["object_count"] for asset in assets for file in asset["files"]}
+
+
+@pytest.mark.parametrize("flags", [(), ("--only", "hash", "--redo", "hash")], ids=["416 pixels", "640 pixels"])
+def test_drawings_need_sure_objects_and_photos_do_not(engine, tmp_path, flags):
+    """No object is 1 sure: in pictures that are taken for drawings there is none, in all others of these there is."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    colours = [(110, 180, 80), (200, 90, 70), (240, 200, 170), (250, 220, 60)]
+    for name, size, options in [("60.jpg", (640, 480), {"quality": 60}), ("75.jpg", (1200, 900), {"quality": 75}),
+                                ("95.jpg", (3000, 2000), {"quality": 95}), ("d.png", (800, 600), {}),
+                                ("80.webp", (1600, 1200), {"quality": 80})]:  # fmt: skip
+        draw_shapes(size, colours, (140, 200, 240)).save(folder / f"drawing_shapes_{name}", **options)
+        draw_chart(size).save(folder / f"drawing_chart_{name}", **options)
+    for name in ("basketball1.png", "kite.jpg", "left02.jpg", "chicky_512.png", "home.jpg", "aloeL.jpg"):
+        photo = Image.open(PHOTOS / name).convert("RGB")
+        photo.save(folder / f"photo_{name}.jpg", quality=90)
+        photo.save(folder / f"photo_{name}_40.jpg", quality=40)
+        photo.point(lambda level: min(255, level * 2)).save(folder / f"photo_{name}_snow.jpg", quality=85)
+        photo.point(lambda level: max(0, (level - 90) * 7 // 10)).save(folder / f"photo_{name}_night.jpg", quality=85)
+        photo.filter(ImageFilter.GaussianBlur(5)).save(folder / f"photo_{name}_blurred.jpg", quality=75)
+    plain = look_for_anything(engine, folder, 0.05, 0, *flags)
+    assert all(plain.values()), "there is something to drop in each"
+    strict = look_for_anything(engine, folder, 0.05, 1, *flags)
+    assert len(strict) == len(plain) == 40
+    assert {name for name, count in strict.items() if count == 0} == {name for name in strict if name.startswith("drawing_")}
+    assert all(strict[name] == count for name, count in plain.items() if name.startswith("photo_"))
+
+
+def test_a_shape_is_no_person(engine, tmp_path):
+    """With the shipped options; what is sure stays, in a drawing, too."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    draw_shapes((1200, 900), [(90, 160, 60), (40, 40, 120), (200, 40, 40), (30, 30, 30)], (250, 250, 210)).save(folder / "shapes.jpg")
+    slide = Image.new("RGB", (1800, 1200), (20, 60, 120))
+    slide.paste(Image.open(PHOTOS / "astronaut.png").convert("RGB").resize((300, 300)), (1200, 500))
+    slide.save(folder / "slide.png")
+    assets = {Path(asset["path"]).name: asset for asset in analyze(engine, folder, "--only", "objects")["assets"]}
+    assert all(thing["confidence"] >= 0.6 for asset in assets.values() for thing in asset["objects"])
+    assert "person" not in {thing["object"] for thing in assets["shapes.jpg"]["objects"]}

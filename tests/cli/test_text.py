@@ -115,3 +115,17 @@ def test_small_letters_in_a_large_photo(engine, photos):
         (hit,) = engine.json("search", query)["results"]
         assert [why["field"] for why in hit["why"]] == ["text"], query
     assert engine.search("text:us") == [] and engine.search("useum") == [], "short parts, and plain words, are whole words"
+
+
+@pytest.mark.parametrize("size", [20, 24])
+def test_a_lone_small_line_in_a_large_picture(engine, photos, size):
+    """Wherever the grid of its search cuts it; 12 megapixels, of which the first look sees a line 3 pixels high."""
+    engine.environment["IMAGE_ENGINE_MODELS"] = str(MODELS)
+    face = ImageFont.truetype("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf", size)
+    places = [(60, 60), (1500, 1103), (3038, 1468)]
+    for number, place in enumerate(places):
+        picture = Image.new("RGB", (4000, 3000), (250, 248, 244))
+        ImageDraw.Draw(picture).text(place, f"serial QZ55820{number}", fill=(15, 15, 20), font=face)
+        picture.save(photos / f"{number}.jpg", quality=92)
+    engine.analyze(photos, "--only", "text")
+    assert sorted(engine.search("text:serial")) == ["0.jpg", "1.jpg", "2.jpg"]

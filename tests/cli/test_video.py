@@ -11,7 +11,7 @@ import subprocess
 import pytest
 from PIL import Image
 
-from engine import DONE, DONE_WITH_FAILURES, FAILED, INTERRUPTED, ROOT, SAMPLES, USAGE, Engine, fresh_folder, validate, wait_until, with_models
+from engine import DONE, DONE_WITH_FAILURES, FAILED, INTERRUPTED, ROOT, SAMPLES, USAGE, Engine, continue_from, fresh_folder, validate, wait_until, with_models
 
 STREET = "/usr/share/doc/opencv-doc/examples/data/vtest.avi"
 BUTTERFLY = "/usr/share/doc/opencv-doc/examples/data/butterfly.jpg"
@@ -34,14 +34,14 @@ def frame_times(path):
     return [float(frame["pts_time"]) for frame in frames]
 
 
-def compose(target, *parts):
+def compose(target, *parts, preset="medium"):
     """Parts are (input arguments, seconds), cut together."""
     inputs, chains = [], []
     for i, (source, seconds) in enumerate(parts):
         inputs += [*source]
         chains.append(f"[{i}:v]trim=duration={seconds},setpts=PTS-STARTPTS,{SAME_SIZE}[v{i}]")
     joined = "".join(f"[v{i}]" for i in range(len(parts)))
-    ffmpeg(*inputs, "-filter_complex", ";".join(chains) + f";{joined}concat=n={len(parts)}[v]", "-map", "[v]", "-c:v", "libx264", "-crf", "20", target)
+    ffmpeg(*inputs, "-filter_complex", ";".join(chains) + f";{joined}concat=n={len(parts)}[v]", "-map", "[v]", "-c:v", "libx264", "-preset", preset, "-crf", "20", target)
 
 
 def still(path):
@@ -61,9 +61,24 @@ def analyze_video(engine, *arguments, expect=DONE):
     return engine.json("analyze-video", *arguments, expect=expect)
 
 
-def test_the_document_says_what_is_where(real, clips, folder):
+@pytest.fixture(scope="module")
+def analyzed(clips):
+    """The program once three.mp4 has been analyzed with the models, and the document."""
+    with fresh_folder() as folder:
+        engine = with_models(Engine(folder))
+        yield engine, analyze_video(engine, clips / "three.mp4")
+
+
+@pytest.fixture
+def known(engine, analyzed):
+    """A copy of that for one test, and the document."""
+    other, document = analyzed
+    return continue_from(engine, other), document
+
+
+def test_the_document_says_what_is_where(known, clips, folder):
     clip = clips / "three.mp4"
-    document = analyze_video(real, clip)
+    real, document = known
     times = frame_times(clip)
     chosen = [frame["at"] for frame in document["frames"]]
     assert all(any(abs(at - time) < 1e-3 for time in times) for at in chosen), "frames are the video's own"
@@ -89,8 +104,11 @@ def test_the_document_says_what_is_where(real, clips, folder):
     assert written["frames"] == document["frames"]
 
 
-def test_search_gives_the_moment(real, clips):
-    real.analyze(clips / "three.mp4", SAMPLES / "photos")
+def test_search_gives_the_moment(known, clips, photos):
+    real, _ = known
+    for name in ("basketball1.png", "fruits.jpg", "messi5.jpg"):
+        shutil.copy(SAMPLES / "photos" / name, photos)
+    real.analyze(clips / "three.mp4", photos)
     found = real.json("search", "object:person>=3 type:video")["results"]
     assert [os.path.basename(result["path"]) for result in found] == ["three.mp4"]
     moment = found[0]["moment"]
@@ -106,9 +124,9 @@ def test_search_gives_the_moment(real, clips):
     assert re.search(r"0:03\S*–0:0[67]\S*  person", shown.out.decode()), shown.out.decode()
 
 
-def test_pictures_of_it(real, clips, folder):
+def test_pictures_of_it(known, clips, folder):
     clip = clips / "three.mp4"
-    analyze_video(real, clip)
+    real, _ = known
     sheet = real.json("show", clip, "--contact-sheet", folder / "sheet.png")
     assert sheet["scenes"] == 3
     with Image.open(folder / "sheet.png") as picture:
@@ -191,9 +209,9 @@ def test_settings_have_their_effect(engine, clips):
 MODEL_OF_SCENES = "video:\n  scene_model: transnetv2\n"
 
 
-def test_scenes_by_a_model(real, clips):
+def test_scenes_by_a_model(engine, clips):
     """Of known cuts, and in the same places as the built-in detector's; both are kept apart."""
-    clip = clips / "three.mp4"
+    clip, real = clips / "three.mp4", with_models(engine, "transnetv2")
     config = real.folder / "own.yaml"
     config.write_text(MODEL_OF_SCENES)
     scenes = [("start", 0.0), ("cut", 3.0), ("cut", 7.0)]
@@ -223,8 +241,8 @@ def test_a_model_of_scenes_that_is_missing_or_none_is_an_error(engine, clips):
 
 def test_scenes_by_a_model_go_on_where_they_were_interrupted(real, folder):
     clip = folder / "shapes.mp4"
-    parts = [(still(picture), 4) for picture in (BUTTERFLY, FRUITS) * 5]
-    compose(clip, *parts)
+    parts = [(still(picture), 4) for picture in (BUTTERFLY, FRUITS) * 3]
+    compose(clip, *parts, preset="ultrafast")
     config = real.folder / "own.yaml"
     config.write_text(MODEL_OF_SCENES)
     flags = ["--only", "video", "--config", config]
@@ -237,14 +255,14 @@ def test_scenes_by_a_model_go_on_where_they_were_interrupted(real, folder):
     process.kill()
     process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
-    left = 40 - until()
+    left = 24 - until()
     assert real.analyze(clip, *flags)["report"]["video_seconds"] <= left + 2, "what was kept is not analyzed again"
-    assert [round(scene["from"], 3) for scene in real.json("show", clip)["scenes"]] == [4.0 * i for i in range(10)]
+    assert [round(scene["from"], 3) for scene in real.json("show", clip)["scenes"]] == [4.0 * i for i in range(6)]
 
 
 def test_tracks_of_one_that_was_interrupted_are_those_of_a_whole_run(real, folder):
     clip = folder / "street.avi"
-    ffmpeg("-i", STREET, "-t", "30", "-c", "copy", clip)
+    ffmpeg("-i", STREET, "-t", "14", "-c", "copy", clip)
     flags = ["analyze", clip, "--only", "video", "--only", "objects", "--quiet"]
     process = real.start(*flags)
     wait_until(lambda: _quietly(lambda: real.rows("SELECT count(*) FROM analysis_progress") == [(1,)]), "progress", seconds=100)
@@ -280,10 +298,10 @@ def given_by_a_run(videos, settings):
 
 
 @pytest.fixture(scope="module")
-def two_lengths(clips):
+def two_lengths():
     with fresh_folder() as folder:
-        shutil.copy(clips / "three.mp4", folder / "a.mp4")
-        ffmpeg("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=2", "-c:v", "libx264", folder / "b.mp4")
+        compose(folder / "a.mp4", (still(BUTTERFLY), 1), (("-ss", "5", "-i", STREET), 2))
+        ffmpeg("-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=1", "-c:v", "libx264", folder / "b.mp4")
         yield folder, given_by_a_run(folder, {})
 
 
@@ -299,9 +317,9 @@ def test_no_setting_is_left_out(file):
     assert set(re.findall(r"^  (\w+):", section, re.MULTILINE)) == set(OTHER_VALUES) | TESTED_ELSEWHERE
 
 
-def test_what_moves_is_followed_between_frames(real, clips):
+def test_what_moves_is_followed_between_frames(known, clips):
     clip = clips / "three.mp4"
-    document = analyze_video(real, clip)
+    real, document = known
     frames = {frame["at"] for frame in document["frames"]}
     times = frame_times(clip)
     between = {time for thing in document["objects"] for time in (thing["from"], thing["at"], thing["to"])} - frames
@@ -315,8 +333,8 @@ def test_what_moves_is_followed_between_frames(real, clips):
     assert all(time in frames for thing in rarely["objects"] for time in (thing["from"], thing["at"], thing["to"]))
 
 
-def test_counts_are_those_of_tracks(real, clips):
-    analyze_video(real, clips / "three.mp4")
+def test_counts_are_those_of_tracks(known, clips):
+    real, _ = known
     document = real.show(clips / "three.mp4")
     people = [thing for thing in document["objects"] if thing["object"] == "person"]
     most = max(sum(one["from"] <= at <= one["to"] for one in people) for at in (thing["from"] for thing in people))

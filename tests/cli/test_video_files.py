@@ -1,6 +1,7 @@
 """Videos as people have them: parts cut out and previews, against ffmpeg's reading of them; Live Photos; times of recording."""
 
 import datetime
+import functools
 import json
 import os
 import random
@@ -11,7 +12,7 @@ import subprocess
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from engine import DONE, FAILED, INTERRUPTED, USAGE, fresh_folder, path_of, wait_until
+from engine import DONE, FAILED, INTERRUPTED, USAGE, Engine, continue_from, fresh_folder, path_of, wait_until
 
 STREET = "/usr/share/doc/opencv-doc/examples/data/vtest.avi"
 NOISE = "sine=frequency=440:sample_rate=48000"
@@ -30,6 +31,11 @@ def probe(path, *what):
 
 def shown_frames(path):
     """(presentation time, digest of the pixels as stored) of each frame that a player shows."""
+    return frames_of_version(path, os.stat(path).st_mtime_ns)
+
+
+@functools.cache
+def frames_of_version(path, _):
     lines = ffmpeg("-noautorotate", "-i", path, "-map", "0:v:0", "-vsync", "passthrough", "-f", "framemd5", "-").decode().splitlines()
     digests = [line.split(",")[5].strip() for line in lines if line and not line.startswith("#")]
     times = [float(frame["pts_time"]) for frame in probe(path, "-select_streams", "v:0", "-show_entries", "frame=pts_time")["frames"]]
@@ -58,15 +64,22 @@ def clips():
         ffmpeg("-i", folder / "plain.mp4", "-c", "copy", "-metadata:s:v", "rotate=90", folder / "turned.mp4")
         hdr = "repeat-headers=1:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:log-level=none:master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1):max-cll=1000,400"
         colours = ("-colorspace", "bt2020nc", "-color_primaries", "bt2020", "-color_trc", "smpte2084")
-        source(folder, "hdr.mov", "-c:v", "libx265", "-pix_fmt", "yuv420p10le", "-tag:v", "hvc1", *colours, "-x265-params", hdr, seconds=6)
+        source(folder, "hdr.mov", "-c:v", "libx265", "-pix_fmt", "yuv420p10le", "-tag:v", "hvc1", "-preset", "ultrafast", *colours, "-x265-params", hdr, seconds=6)
         ffmpeg("-ss", "3.3", "-i", folder / "plain.mp4", "-c", "copy", folder / "cut_before.mp4")
         yield folder
 
 
+@pytest.fixture(scope="module")
+def scanned(clips):
+    with fresh_folder() as folder:
+        engine = Engine(folder)
+        engine.analyze(clips, "--no-videos")
+        yield engine
+
+
 @pytest.fixture
-def library(engine, clips):
-    engine.analyze(clips, "--no-videos")
-    return engine
+def library(engine, scanned):
+    return continue_from(engine, scanned)
 
 
 def cut(engine, clip, at, target):

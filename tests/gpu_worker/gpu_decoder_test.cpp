@@ -1,53 +1,20 @@
 #include "worker/gpu_decoder.h"
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/mman.h>
 #include <turbojpeg.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <cmath>
 #include <cstring>
-#include <thread>
 
-#include "core/file.h"
 #include "preprocess/plan.h"
+#include "tests/gpu_worker/support.h"
 #include "tests/support/ok.h"
 #include "tests/support/pictures.h"
 #include "worker/decode_file.h"
 
 namespace image_engine::worker {
 namespace {
-
-// Smooth colours with an edge, different in every corner.
-std::vector<std::uint8_t> scene(std::uint32_t width, std::uint32_t height, int channels) {
-  std::vector<std::uint8_t> pixels;
-  for (std::uint32_t y = 0; y < height; ++y)
-    for (std::uint32_t x = 0; x < width; ++x)
-      for (int c = 0; c < channels; ++c)
-        pixels.push_back(static_cast<std::uint8_t>(x < width / 3 && y < height / 4 ? 250 - 40 * c
-                                                   : c == 0                        ? x * 255 / width
-                                                   : c == 1                        ? y * 255 / height
-                                                                                   : (x + y) * 255 / (width + height)));
-  return pixels;
-}
-
-std::string jpeg_of(std::uint32_t width, std::uint32_t height, int flags = 0, int format = TJPF_RGB,
-                    int sampling = TJSAMP_420) {
-  const auto pixels = scene(width, height, tjPixelSize[format]);
-  void* handle = tjInitCompress();
-  unsigned char* bytes = nullptr;
-  unsigned long size = 0;
-  EXPECT_EQ(tjCompress2(handle, pixels.data(), static_cast<int>(width), 0, static_cast<int>(height), format, &bytes,
-                        &size, sampling, 92, flags),
-            0)
-      << tjGetErrorStr2(handle);
-  std::string jpeg(reinterpret_cast<const char*>(bytes), size);
-  tjFree(bytes);
-  tjDestroy(handle);
-  return jpeg;
-}
 
 // With an APP1 segment that holds only EXIF's orientation (EXIF 2.32, 4.5.4 and 4.6.4).
 std::string oriented(const std::string& jpeg, char orientation) {
@@ -58,26 +25,9 @@ std::string oriented(const std::string& jpeg, char orientation) {
   return jpeg.substr(0, 2) + segment + jpeg.substr(2);
 }
 
-UniqueFd file_of(const std::string& bytes) {
-  UniqueFd file(::memfd_create("picture", MFD_CLOEXEC));
-  EXPECT_EQ(::write(file.get(), bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
-  return file;
-}
-
 std::unique_ptr<GpuDecoder> decoder(const std::string& manner, std::uint32_t slots = 8) {
-  GpuDecoderOptions options;
-  options.program = executable_folder() + "/gpu_workers/" + manner;
-  options.device_bytes = 64 << 20;
-  options.pinned_bytes = 32 << 20;
-  options.readers = 2;
-  options.slots = slots;
-  options.max_pixels = 4'000'000;
-  options.timeout = std::chrono::milliseconds(manner == "hang" ? 500 : 60'000);
-  return GpuDecoder::create(std::move(options)).value();
+  return GpuDecoder::create(options_of(manner, slots)).value();
 }
-
-const Task kAll{
-    .operations = kHash | kFormerHash | kDecode | kThumbnail | kLuma, .max_edge = 240, .thumbnail_edge = 64};
 
 double mean_difference(const ImageView& a, const ImageView& b) {
   EXPECT_EQ(a.width, b.width);
@@ -194,35 +144,13 @@ TEST(GpuDecoder, ADeathCostsThePicturesInWorkAndNothingElse) {
   }
 }
 
-// A crop as CLIP's, in float, and a letterboxed input, in bytes.
-std::vector<GpuInput> two_inputs() {
-  preprocess::Plan crop{.width = 96, .height = 96, .fit = preprocess::Fit::kCentreCrop};
-  crop.filter = preprocess::Filter::kBicubic;
-  crop.mean = {120, 110, 100};
-  crop.deviation = {60, 70, 80};
-  preprocess::Plan letterbox{.width = 128, .height = 128, .fit = preprocess::Fit::kLetterbox};
-  letterbox.layout = preprocess::Layout::kNhwc;
-  letterbox.order = preprocess::ChannelOrder::kBgr;
-  letterbox.type = ElementType::kUint8;
-  letterbox.pad = {114, 114, 114};
-  return {{crop, 1}, {letterbox, 0}};
-}
-
 // The worker's memory as this process sees it; sets `is_mapped` when it has come.
 GpuDecoder::MapMemory map_into_here(std::atomic<bool>& is_mapped) {
   return [&is_mapped](const UniqueFd& handle, std::uint64_t bytes) {
-    void* memory = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, handle.get(), 0);
-    is_mapped = memory != MAP_FAILED;
-    return std::shared_ptr<const std::byte>(static_cast<const std::byte*>(memory), [bytes](const std::byte* at) {
-      ::munmap(const_cast<std::byte*>(at), bytes);
-    });
+    auto memory = mapped_here(handle, bytes);
+    is_mapped = memory != nullptr;
+    return memory;
   };
-}
-
-void wait_for(const std::atomic<bool>& happened) {
-  for (int i = 0; i < 6000 && !happened; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  ASSERT_TRUE(happened);
-  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // the decoder takes it in
 }
 
 TEST(GpuDecoder, ModelsInputsAreThoseOfTheCpu) {
@@ -244,8 +172,8 @@ TEST(GpuDecoder, ModelsInputsAreThoseOfTheCpu) {
       const auto by = inputs[i].by_full_size != 0 ? full : preprocess::FullSize{};
       const auto wanted = preprocess::prepare(inputs[i].plan, picture->pixels(*reply->picture), by).value();
       const GpuRow row = picture->input(i);
-      ASSERT_NE(row, nullptr);
-      EXPECT_EQ(std::memcmp(row.get(), wanted.tensor.data.data(), wanted.tensor.data.size()), 0)
+      ASSERT_TRUE(row);
+      EXPECT_EQ(std::memcmp(row.address.get(), wanted.tensor.data.data(), wanted.tensor.data.size()), 0)
           << "input " << i << ", orientation " << int{orientation};
       const auto made =
           preprocess::prepared_on_gpu(inputs[i].plan, {{reply->picture->width, reply->picture->height}, row}, by)
@@ -272,10 +200,10 @@ TEST(GpuDecoder, ModelsInputsAreKeptWhileTheyAreUsed) {
     return picture->input(0);
   };
   GpuRow first = row_of_next();
-  EXPECT_NE(first, nullptr);
-  EXPECT_EQ(row_of_next(), nullptr) << "the only area is in use";
-  first.reset();
-  EXPECT_NE(row_of_next(), nullptr);
+  EXPECT_TRUE(first);
+  EXPECT_FALSE(row_of_next()) << "the only area is in use";
+  first = {};
+  EXPECT_TRUE(row_of_next());
 }
 
 TEST(GpuDecoder, ADeathEndsModelsInputsNotPictures) {
@@ -288,16 +216,16 @@ TEST(GpuDecoder, ADeathEndsModelsInputsNotPictures) {
   std::optional<GpuPicture> before = gpu->submit(kAll, good.get());
   ASSERT_TRUE(before && before->wait());
   const GpuRow row = before->input(0);
-  ASSERT_NE(row, nullptr);
-  const float level = *static_cast<const float*>(row.get());
+  ASSERT_TRUE(row);
+  const float level = *static_cast<const float*>(row.address.get());
   std::optional<GpuPicture> deadly = gpu->submit(kAll, bad.get());
   ASSERT_TRUE(deadly);
   EXPECT_FALSE(deadly->wait());
   ASSERT_OK(gpu->wait_until_ready());
   std::optional<GpuPicture> after = gpu->submit(kAll, good.get());
   ASSERT_TRUE(after && after->wait());
-  EXPECT_EQ(after->input(0), nullptr);
-  EXPECT_EQ(*static_cast<const float*>(row.get()), level) << "what was made stays";
+  EXPECT_FALSE(after->input(0));
+  EXPECT_EQ(*static_cast<const float*>(row.address.get()), level) << "what was made stays";
 }
 
 TEST(GpuDecoder, OneThatCannotStartSaysWhy) {

@@ -2,11 +2,15 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <future>
+#include <iterator>
+#include <semaphore>
 #include <thread>
 
 #include "infer/agreement.h"
@@ -37,6 +41,12 @@ TEST(Device, IsOneOfThoseThatThereAre) {
     ASSERT_FALSE(refused) << device;
     EXPECT_THAT(refused.error().message, HasSubstr("cuda:N"));
   }
+}
+
+TEST(Device, NumberIsItsOwnOrTheFirst) {
+  EXPECT_EQ(device_number("cuda:3"), 3);
+  for (const char* device : {"auto", "cuda", "tensorrt", "cuda:0"}) EXPECT_EQ(device_number(device), 0) << device;
+  EXPECT_EQ(gpus_for("cuda:3").value(), std::vector<int>{3});
 }
 
 TEST(Providers, AreToldWithWhyTheyAreNotUsable) {
@@ -119,12 +129,14 @@ class Gpu final : public Session {
   [[nodiscard]] Result<std::vector<Tensor>> run(std::span<const Tensor>, std::span<const std::string>) const override {
     most_ = std::max<int>(most_, ++now_);
     std::this_thread::sleep_for(time_);
+    if (gate_) gate_->acquire();
     ++runs_;
     --now_;
     if (error_) return fail(*error_, "it broke");
     return std::vector{floats({1}, {value_})};
   }
   std::optional<ErrorCode> error_;
+  std::unique_ptr<std::counting_semaphore<>> gate_;  // each release lets a run end; null: they end by themselves
   mutable std::atomic<int> runs_ = 0, now_ = 0, most_ = 0;
 
  private:
@@ -184,6 +196,87 @@ TEST(Sharing, GoesOnWithoutAGpuThatIsLost) {
   EXPECT_EQ(gpus.first->runs_, 100);
   gpus.first->error_ = ErrorCode::kInternal;
   EXPECT_EQ(gpus.failures_of(1), 4) << "of the last one the error is told";
+}
+
+// A row on that GPU, of which only the place counts here.
+std::vector<Tensor> row_on(int device) {
+  Tensor tensor = floats({1, 1}, {});
+  tensor.gpu_rows = {{std::make_shared<float>(1.F), device}};
+  return {tensor};
+}
+
+TEST(Sharing, RunsGoWhereTheirRowsAre) {
+  const TwoGpus gpus;
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(value_of(gpus.both->run(row_on(i % 3 == 0 ? 0 : 1))), i % 3 == 0 ? 0 : 1);
+  EXPECT_EQ(value_of(gpus.both->run(row_on(7))), 0) << "no GPU of these: the one that was free for longest";
+}
+
+// A run by a thread of its own, of a row on GPU `device`.
+class RunAside {
+ public:
+  RunAside(const Session& session, int device)
+      : where_(std::async(std::launch::async, [this, &session, device] {
+          const std::vector<Tensor> row = row_on(device);
+          thread_ = ::gettid();
+          return value_of(session.run(row));
+        })) {}
+  // Until it sleeps: it waits for a GPU then, or for a gate.
+  void wait_until_asleep() const {
+    for (char state = 0; state != 'S'; std::this_thread::sleep_for(std::chrono::milliseconds(1))) {
+      std::ifstream file(fmt::format("/proc/self/task/{}/stat", thread_.load()));
+      const std::string text{std::istreambuf_iterator<char>(file), {}};
+      if (const std::size_t name_end = text.rfind(") "); name_end != text.npos) state = text[name_end + 2];
+    }
+  }
+  [[nodiscard]] bool ends() const { return where_.wait_for(std::chrono::seconds(20)) == std::future_status::ready; }
+  [[nodiscard]] bool has_ended() const { return where_.wait_for(std::chrono::seconds(0)) == std::future_status::ready; }
+  [[nodiscard]] float where() { return where_.get(); }
+
+ private:
+  std::atomic<pid_t> thread_ = 0;
+  std::future<float> where_;
+};
+
+TEST(Sharing, AGpuIsForThoseWhoseRowsAreThereFirst) {
+  const TwoGpus gpus;
+  for (Gpu* gpu : {gpus.first, gpus.second}) gpu->gate_ = std::make_unique<std::counting_semaphore<>>(0);
+  RunAside on_first(*gpus.both, 0), on_second(*gpus.both, 1);
+  on_first.wait_until_asleep();
+  on_second.wait_until_asleep();
+  RunAside waits_for_first(*gpus.both, 0);
+  waits_for_first.wait_until_asleep();
+  RunAside waits_for_second(*gpus.both, 1);
+  waits_for_second.wait_until_asleep();
+  gpus.second->gate_->release(2);
+  EXPECT_TRUE(waits_for_second.ends());
+  EXPECT_FALSE(waits_for_first.has_ended()) << "it began to wait earlier, but its rows are elsewhere";
+  gpus.second->gate_->release();
+  EXPECT_TRUE(waits_for_first.ends()) << "nobody else waits for that GPU";
+  gpus.first->gate_->release(2);
+  gpus.second->gate_->release(2);
+  EXPECT_EQ(on_first.where(), 0);
+  EXPECT_EQ(on_second.where(), 1);
+  EXPECT_EQ(waits_for_first.where(), 1);
+  EXPECT_EQ(waits_for_second.where(), 1);
+}
+
+TEST(Sharing, AGpuWithoutRowsOfItsOwnHelps) {
+  const TwoGpus gpus(std::chrono::milliseconds(1));
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 4; ++i)
+    threads.emplace_back([&] {
+      for (int k = 0; k < 25; ++k) EXPECT_TRUE(gpus.both->run(row_on(1)));
+    });
+  threads.clear();
+  EXPECT_GT(gpus.first->runs_, 0);
+  EXPECT_GT(gpus.second->runs_, 0);
+}
+
+TEST(Sharing, RowsOfAGpuThatIsLostGoToAnother) {
+  TwoGpus gpus;
+  gpus.second->error_ = ErrorCode::kInternal;
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(value_of(gpus.both->run(row_on(1))), 0);
+  EXPECT_EQ(gpus.second->runs_, 1);
 }
 
 TEST(Sharing, TellsOfBadInputsAndOfMemory) {

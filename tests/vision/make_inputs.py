@@ -64,7 +64,6 @@ def luma_entry(name: str, picture: Image.Image) -> dict:
     luma = np.asarray(picture.convert("L"), np.float64)
     inside = np.s_[1:-1, 1:-1]
     laplacian = scipy.ndimage.convolve(luma, [[0, 1, 0], [1, -4, 1], [0, 1, 0]])[inside]
-    gradient = (scipy.ndimage.sobel(luma, 0) ** 2 + scipy.ndimage.sobel(luma, 1) ** 2)[inside]
     noise = np.abs(scipy.ndimage.convolve(luma, [[1, -2, 1], [-2, 4, -2], [1, -2, 1]])[inside])
     sigmas = [np.sqrt(np.pi / 2) * tile.mean() / 6 for tile in tiles(noise)]
     usable = [s for s, tile in zip(sigmas, tiles(luma[inside])) if 16 <= tile.mean() <= 239] or sigmas
@@ -75,7 +74,6 @@ def luma_entry(name: str, picture: Image.Image) -> dict:
         "histogram": np.bincount(luma.astype(int).ravel(), minlength=256).tolist(),
         "laplacian_variance": laplacian.var(),
         "laplacian_variance_top": nearest_rank([tile.var() for tile in tiles(laplacian)], 0.95),
-        "gradient_energy": gradient.mean(),
         "noise_sigma": nearest_rank(usable, 0.10),
         "contrast": (luma / 255).std(),
         "colourfulness": np.hypot(rg.std(), yb.std()) + 0.3 * np.hypot(rg.mean(), yb.mean()),

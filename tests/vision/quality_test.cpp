@@ -98,7 +98,7 @@ TEST(Quality, OfWhateverAWorkerSendsIsWithinItsRange) {
   const double nan = std::nan(""), inf = std::numeric_limits<double>::infinity();
   for (const double value : {nan, inf, -inf, -5.0, 0.0, 1e300, 5e-324}) {
     LumaStatistics luma;
-    luma.laplacian_variance_top = luma.noise_sigma = luma.gradient_energy = luma.laplacian_variance = value;
+    luma.laplacian_variance_top = luma.noise_sigma = luma.laplacian_variance = value;
     luma.histogram.fill(0xffffffff);
     const std::vector<std::uint8_t> few(5, 9);
     const auto quality = assess_quality(luma, {4000, 3000, few});

@@ -31,6 +31,11 @@ __global__ void colours_of_jobs(const __grid_constant__ CondenseBatch batch) {
   if (item_of_thread() < job.height * kColourParts) add_colours(job, item_of_thread());
 }
 
+__global__ void flatness_of_jobs(const __grid_constant__ CondenseBatch batch) {
+  const CondenseJob& job = batch.jobs[blockIdx.y];
+  if (item_of_thread() < rows_compared(job.height)) compare_row(job, item_of_thread());
+}
+
 }  // namespace
 
 const char* queue_condense(const CondenseBatch& batch, void* stream_handle) {
@@ -44,6 +49,7 @@ const char* queue_condense(const CondenseBatch& batch, void* stream_handle) {
   across_jobs<<<blocks(most * kOutputsAcross), kCondenseThreads, 0, stream>>>(batch);
   down_jobs<<<blocks(kCondensedLevels), kCondenseThreads, 0, stream>>>(batch);
   colours_of_jobs<<<blocks(most * kColourParts), kCondenseThreads, 0, stream>>>(batch);
+  flatness_of_jobs<<<blocks(rows_compared(most)), kCondenseThreads, 0, stream>>>(batch);
   const cudaError_t error = cudaGetLastError();
   return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
 }

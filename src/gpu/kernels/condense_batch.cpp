@@ -82,6 +82,7 @@ Status condense_on_host(std::span<const CondenseTask> tasks) {
     each(job.height * kOutputsAcross, [&](std::uint32_t i) { condense_across(job, i); });
     each(kCondensedLevels, [&](std::uint32_t i) { condense_down(job, i); });
     each(job.height * kColourParts, [&](std::uint32_t i) { add_colours(job, i); });
+    each(rows_compared(job.height), [&](std::uint32_t i) { compare_row(job, i); });
   }
   return {};
 }

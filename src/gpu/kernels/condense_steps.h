@@ -52,6 +52,7 @@ IE_HOST_DEVICE inline void begin_condensing(const CondenseJob& job, std::uint32_
     result.width = job.width, result.height = job.height;
     for (std::uint32_t i = 0; i < kColourParts * kColourParts * 3; ++i) result.parts.data()[i] = 0;
     result.rg = result.rg_squares = result.yb = result.yb_squares = 0;
+    result.flat.compared = result.flat.same = result.flat.similar = 0;
   }
   if (thread < kOutputsAcross)
     weigh_outputs(job.width, {kHashWidth, thread}, job.across);
@@ -110,6 +111,23 @@ IE_HOST_DEVICE inline void add_colours(const CondenseJob& job, std::uint32_t ite
   add_sum(&result.rg_squares, rg_squares);
   add_sum(&result.yb, static_cast<std::uint64_t>(std::int64_t{yb}));
   add_sum(&result.yb_squares, yb_squares);
+}
+
+// `item` below the rows that are compared: one of them.
+IE_HOST_DEVICE inline std::uint32_t rows_compared(std::uint32_t height) { return (height + kFlatStep - 1) / kFlatStep; }
+IE_HOST_DEVICE inline void compare_row(const CondenseJob& job, std::uint32_t item) {
+  const std::uint32_t y = item * kFlatStep, distance = flat_distance(job.width, job.height);
+  const std::uint8_t* const row = job.rgb + std::size_t{y} * job.width * 3;
+  const std::size_t below = std::size_t{distance} * job.width * 3;
+  std::uint32_t compared = 0, same = 0, similar = 0;
+  for (std::uint32_t x = 0; x < job.width; x += kFlatStep) {
+    const std::uint8_t* const pixel = row + std::size_t{x} * 3;
+    if (x + distance < job.width) compare_colours(pixel, pixel + distance * 3, compared, same, similar);
+    if (y + distance < job.height) compare_colours(pixel, pixel + below, compared, same, similar);
+  }
+  add_sum(&job.result->flat.compared, compared);
+  add_sum(&job.result->flat.same, same);
+  add_sum(&job.result->flat.similar, similar);
 }
 
 }  // namespace image_engine::gpu

@@ -15,7 +15,7 @@ inline constexpr std::uint32_t kTables = kThreads / 32;  // of counts, one a war
 inline constexpr std::uint32_t kCountWords = kTables * 256;
 inline constexpr std::uint32_t kHeaderWords = 4;
 inline constexpr std::uint32_t kCellFields = sizeof(LumaCell) / sizeof(std::uint32_t);
-static_assert(kCellFields == 6 && sizeof(LumaCell) % sizeof(std::uint32_t) == 0);
+static_assert(kCellFields == 4 && sizeof(LumaCell) % sizeof(std::uint32_t) == 0);
 inline constexpr std::uint32_t kThreadsOfCell = LumaCell::kEdge / kColumns;
 
 // --- taps
@@ -186,8 +186,7 @@ class AcrossBlock {
   // Leaves the thread's sums in shared memory, for finish(). Only for luma.
   IE_HOST_DEVICE void leave(std::uint32_t thread, const ThreadLuma& luma) const {
     const LumaCell& sums = luma.sums;
-    const std::uint32_t fields[kCellFields] = {
-        sums.laplacian, sums.laplacian_squared, sums.gradient_x, sums.gradient_y, sums.noise, sums.luma};
+    const std::uint32_t fields[kCellFields] = {sums.laplacian, sums.laplacian_squared, sums.noise, sums.luma};
     for (std::uint32_t f = 0; f < kCellFields; ++f) staged_[f * kThreads + thread] = fields[f];
   }
 

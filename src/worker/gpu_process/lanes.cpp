@@ -260,10 +260,11 @@ Lanes::~Lanes() = default;
 Status Lanes::State::allocate() {
   const std::size_t output = std::min(kMostOutputBytes, options.device_bytes / 8);
   if (options.device_bytes < 2 * (output + kScratchBytes))
-    return fail(ErrorCode::kOutOfMemory,
-                fmt::format("decoding on the GPU needs {} of its memory and may use {} (half of what is free, and "
-                            "inference.gpu_memory_mb)",
-                            human_bytes(2 * (output + kScratchBytes)), human_bytes(options.device_bytes)));
+    return fail(
+        ErrorCode::kOutOfMemory,
+        fmt::format("decoding on the GPU needs {} of its memory and may use {} (of half of what is free, and of "
+                    "inference.gpu_memory_mb)",
+                    human_bytes(2 * (output + kScratchBytes)), human_bytes(options.device_bytes)));
   IE_TRY(outputs, MemoryArena::create(MemoryKind::kDevice, output + kScratchBytes));
   const std::size_t rest = options.device_bytes - output - kScratchBytes, for_inputs = rest / kShareOfInputs;
   IE_TRY(pictures, MemoryArena::create(MemoryKind::kDevice, rest - for_inputs));
@@ -360,7 +361,7 @@ Result<std::unique_ptr<Lanes>> Lanes::create(const LaneOptions& options) {
   if (error == cudaSuccess) error = cudaMemGetInfo(&free, &total);
   if (error != cudaSuccess)
     return fail(ErrorCode::kPermission, fmt::format("the GPU cannot be used: {}", cudaGetErrorString(error)));
-  state.options.device_bytes = std::min(options.device_bytes, free / 2);
+  state.options.device_bytes = std::min(options.device_bytes, free / 2 / options.sharers);
   std::future<Status> allocated = state.start_on_device([&state] { return state.allocate(); });
   Result<std::unique_ptr<Codec>> codec = Codec::create(options.folders);
   IE_CHECK(allocated.get());

@@ -19,6 +19,7 @@ struct LaneOptions {
   int device = 0;                    // CUDA's number
   int threads = 8;                   // of the CPU that decode with CUDA
   std::size_t device_bytes = 0;      // of the GPU's memory for pictures in work
+  std::size_t sharers = 1;           // processes that share half of what is free
   std::size_t pinned_bytes = 0;      // of page-locked memory for their files
 };
 

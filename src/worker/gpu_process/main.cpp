@@ -57,6 +57,8 @@ bool parse(int argc, char** argv, Arguments& arguments) {
       arguments.readers = static_cast<int>(number());
     else if (flag == "--device-bytes")
       arguments.lanes.device_bytes = number();
+    else if (flag == "--sharers")
+      arguments.lanes.sharers = std::max<std::uint64_t>(number(), 1);
     else if (flag == "--pinned-bytes")
       arguments.lanes.pinned_bytes = number();
     else if (flag == "--slot-bytes")
