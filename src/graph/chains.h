@@ -83,4 +83,33 @@ inline constexpr const char* kDeformableLevels = "levels";
 inline constexpr int kMostDeformableLevels = 8;
 inline constexpr int kDeformableChannels = 8;
 
+// ChannelsLast: a picture [rows, channels, height, width] as [rows, height, width, channels]. At most kMostTurned
+// channels; height · width is a multiple of kTurnedPlaces.
+inline constexpr const char* kLastFull = "ChannelsLast";
+inline constexpr const char* kLastHalf = "ChannelsLastHalf";
+inline constexpr int kMostTurned = 4;
+inline constexpr int kTurnedPlaces = 8;
+
+// WindowMax: the greatest number of each window of each channel, of a picture [rows, height, width, channels], whose
+// channels are a multiple of kWindowChannels, and of the output's type. Attribute `window`: size, stride, the pads top,
+// left, bottom and right, and whether the pads are zeros (1) or nothing (0).
+inline constexpr const char* kWindowFull = "WindowMax";
+inline constexpr const char* kWindowHalf = "WindowMaxHalf";
+inline constexpr const char* kWindow = "window";
+inline constexpr int kWindowNumbers = 7;
+inline constexpr int kMostWindow = 8;
+inline constexpr int kWindowChannels = 8;
+
+// RowNorm: x' = (x − mean) / √(variance + epsilon) · gain + shift of each row, the last dimension. Inputs, all of the
+// output's type: 0 the rows, 1 gain, 2 shift, then, if there are, 3 what is added to the rows before, of their shape,
+// and 4 a vector that is added, too. RowNormSum has a second output: the sums. Attribute `epsilon`. A row is a multiple
+// of kNormChannels and at most kMostNormChannels.
+inline constexpr const char* kNormFull = "RowNorm";
+inline constexpr const char* kNormHalf = "RowNormHalf";
+inline constexpr const char* kNormSumFull = "RowNormSum";
+inline constexpr const char* kNormSumHalf = "RowNormSumHalf";
+inline constexpr const char* kNormEpsilon = "epsilon";
+inline constexpr int kNormChannels = 8;
+inline constexpr int kMostNormChannels = 512;
+
 }  // namespace image_engine::graph

@@ -1,5 +1,6 @@
 #include "infer/ops/chain.h"
 
+#include <algorithm>
 #include <limits>
 
 namespace image_engine::infer {
@@ -11,6 +12,7 @@ using graph::kMostChainInputs;
 using graph::kMostChainSteps;
 
 constexpr std::int64_t kMostElements = std::numeric_limits<std::int32_t>::max();
+constexpr std::int64_t kMostSide = 1 << 15;  // of a picture that is made larger: a product of two is below 2³¹
 
 bool is_aligned(const void* data) { return reinterpret_cast<std::uintptr_t>(data) % 16 == 0; }
 
@@ -18,7 +20,7 @@ bool is_aligned(const void* data) { return reinterpret_cast<std::uintptr_t>(data
 bool lay_out(std::span<const std::int64_t> shape, std::span<const std::int64_t> output, Operand& operand) {
   if (shape.size() > output.size()) return false;
   operand.groups = 0;
-  std::uint32_t stride = 1;
+  std::uint32_t sizes[kMostChainGroups], stride = 1;
   for (std::size_t i = 0; i < output.size(); ++i) {  // from the innermost
     const std::int64_t size = output[output.size() - 1 - i];
     const std::int64_t side = i < shape.size() ? shape[shape.size() - 1 - i] : 1;
@@ -27,22 +29,23 @@ bool lay_out(std::span<const std::int64_t> shape, std::span<const std::int64_t> 
     const std::uint32_t step = side == 1 ? 0 : stride;
     stride *= static_cast<std::uint32_t>(side);
     if (operand.groups > 0 && (operand.strides[operand.groups - 1] == 0) == (step == 0)) {
-      operand.sizes[operand.groups - 1] *= static_cast<std::uint32_t>(size);
+      sizes[operand.groups - 1] *= static_cast<std::uint32_t>(size);
       continue;
     }
     if (operand.groups == kMostChainGroups) return false;
-    operand.sizes[operand.groups] = static_cast<std::uint32_t>(size);
+    sizes[operand.groups] = static_cast<std::uint32_t>(size);
     operand.strides[operand.groups++] = step;
   }
   if (operand.groups == 0) {
-    operand.sizes[0] = 1;
+    sizes[0] = 1;
     operand.strides[operand.groups++] = 0;
   }
+  for (std::size_t i = 0; i < operand.groups; ++i) operand.sizes[i] = divider_of(std::max(sizes[i], 1U));
   return true;
 }
 
 Access access_of(const Operand& operand) {
-  if (operand.groups > 1 && operand.sizes[0] % kLanes != 0) return Access::kEach;
+  if (operand.groups > 1 && operand.sizes[0].number % kLanes != 0) return Access::kEach;
   if (operand.strides[0] == 0) return Access::kOne;
   return is_aligned(operand.data) ? Access::kWide : Access::kEach;
 }
@@ -53,12 +56,21 @@ bool lay_out_smaller(std::span<const std::int64_t> shape, std::span<const std::i
   if (shape.size() != 4 || output.size() != 4 || shape[0] != output[0] || shape[3] != output[3]) return false;
   if (output[3] % kLanes != 0 || !is_aligned(operand.data)) return false;
   for (const std::size_t i : {1, 2})
-    if (shape[i] <= 0 || output[i] % shape[i] != 0) return false;
-  const std::int64_t sides[] = {output[2], output[1], shape[2], shape[1]};
-  for (std::size_t i = 0; i < 4; ++i) operand.sizes[i] = static_cast<std::uint32_t>(sides[i]);
-  operand.strides[0] = static_cast<std::uint32_t>(output[3]);
+    if (shape[i] <= 0 || output[i] % shape[i] != 0 || output[i] == 0 || output[i] > kMostSide) return false;
+  const auto small = [](std::int64_t side) { return static_cast<std::uint32_t>(side); };
+  for (std::size_t i = 0; i < 3; ++i) {  // the innermost first
+    operand.sizes[i] = divider_of(small(std::max<std::int64_t>(output[3 - i], 1)));
+    operand.strides[i] = small(shape[3 - i]);
+  }
   operand.access = size == graph::OperandSize::kNearest ? Access::kNearest : Access::kLinear;
   return true;
+}
+
+bool is_plain(const Chain& chain, std::size_t inputs) {
+  if (inputs - 1 > kMostPlainOperands || chain.count % kLanes != 0 || !chain.is_half || !chain.is_wide) return false;
+  return std::all_of(chain.operands, chain.operands + inputs, [](const Operand& operand) {
+    return operand.is_half && operand.access != Access::kEach && operand.access != Access::kLinear;
+  });
 }
 
 }  // namespace
@@ -112,6 +124,8 @@ const char* fill_tensors(std::span<const ChainTensor> inputs, void* result, bool
     if (!lay_out(inputs[i].shape, inputs[0].shape, operand)) return "an operand has another shape";
     operand.access = access_of(operand);
   }
+  chain.is_plain = is_plain(chain, inputs.size());
+  chain.plain_operands = static_cast<std::uint8_t>(inputs.size() - 1);
   return nullptr;
 }
 

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "graph/chains.h"
+#include "infer/ops/divider.h"
 
 namespace image_engine::infer {
 
@@ -23,9 +24,10 @@ enum class Access : std::uint8_t {
 struct Operand {
   const void* data;
   // The output's dimensions, the innermost first, those next to each other joined: sizes, and the distance in the
-  // operand; 0 where it is broadcast. Of an operand that is made larger: the output's width, height, the operand's,
-  // and the channels.
-  std::uint32_t sizes[graph::kMostChainGroups], strides[graph::kMostChainGroups];
+  // operand; 0 where it is broadcast. Of an operand that is made larger the channels, the output's width and height as
+  // sizes, and its own width and height as the last two strides.
+  Divider sizes[graph::kMostChainGroups];
+  std::uint32_t strides[graph::kMostChainGroups];
   std::uint8_t groups;
   Access access;
   bool is_half;
@@ -44,7 +46,12 @@ struct Chain {
   std::uint32_t count;  // of elements
   std::uint8_t step_count;
   bool is_half, is_wide;  // the result
+  // All numbers are float16 and in whole words, or one for a word: what a thread needs is read before the first step.
+  bool is_plain;
+  std::uint8_t plain_operands;  // beside the first
 };
+
+inline constexpr std::uint32_t kMostPlainOperands = 3;
 
 struct ChainTensor {
   const void* data;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <type_traits>
 
 #include "infer/ops/chain.h"
 #include "infer/ops/numbers.h"
@@ -77,8 +78,8 @@ IE_HOST_DEVICE inline void apply(graph::ChainCode code, Lane& lane, const Lane& 
 IE_HOST_DEVICE inline std::uint32_t place_of(const Operand& operand, std::uint32_t i) {
   std::uint32_t place = 0;
   for (std::uint32_t group = 0; group + 1 < operand.groups; ++group) {
-    const std::uint32_t rest = i / operand.sizes[group];
-    place += (i - rest * operand.sizes[group]) * operand.strides[group];
+    const std::uint32_t rest = divided(i, operand.sizes[group]);
+    place += (i - rest * operand.sizes[group].number) * operand.strides[group];
     i = rest;
   }
   return place + i * operand.strides[operand.groups - 1];
@@ -98,19 +99,39 @@ IE_HOST_DEVICE inline Between between(std::uint32_t place, std::uint32_t size, s
   return {low, low + 1 < smaller ? low + 1 : low, at - static_cast<float>(low)};
 }
 
+// Of the output's element at `first`, for an operand that is made larger.
+struct PicturePlace {
+  std::uint32_t picture, y, x, channel;
+};
+
+IE_HOST_DEVICE inline PicturePlace picture_place(const Operand& operand, std::uint32_t first) {
+  const std::uint32_t place = divided(first, operand.sizes[0]), line = divided(place, operand.sizes[1]);
+  const std::uint32_t picture = divided(line, operand.sizes[2]);
+  return {picture, line - picture * operand.sizes[2].number, place - line * operand.sizes[1].number,
+          first - place * operand.sizes[0].number};
+}
+
+IE_HOST_DEVICE inline std::uint32_t place_at(const Operand& operand, const PicturePlace& place, std::uint32_t row,
+                                             std::uint32_t column) {
+  return ((place.picture * operand.strides[2] + row) * operand.strides[1] + column) * operand.strides[0] +
+         place.channel;
+}
+
+IE_HOST_DEVICE inline std::uint32_t nearest_place(const Operand& operand, std::uint32_t first) {
+  const PicturePlace place = picture_place(operand, first);
+  return place_at(operand, place, divided(place.y * operand.strides[2], operand.sizes[2]),
+                  divided(place.x * operand.strides[1], operand.sizes[1]));
+}
+
 // Of an operand that is made larger; `first` is at a multiple of kLanes channels.
 template <typename Number>
 IE_HOST_DEVICE void read_larger(const Operand& operand, std::uint32_t first, Lane& lane) {
-  const std::uint32_t channels = operand.strides[0], place = first / channels, line = place / operand.sizes[0];
-  const std::uint32_t x = place - line * operand.sizes[0], picture = line / operand.sizes[1];
-  const std::uint32_t y = line - picture * operand.sizes[1], width = operand.sizes[2], height = operand.sizes[3];
-  const auto* data = static_cast<const Number*>(operand.data) + (first - place * channels);
-  const auto at = [&](std::uint32_t row, std::uint32_t column) {
-    return data + static_cast<std::size_t>((picture * height + row) * width + column) * channels;
-  };
-  if (operand.access == Access::kNearest)
-    return read_wide(at(y / (operand.sizes[1] / height), x / (operand.sizes[0] / width)), lane.values);
-  const Between row = between(y, operand.sizes[1], height), column = between(x, operand.sizes[0], width);
+  const auto* data = static_cast<const Number*>(operand.data);
+  if (operand.access == Access::kNearest) return read_wide(data + nearest_place(operand, first), lane.values);
+  const PicturePlace place = picture_place(operand, first);
+  const auto at = [&](std::uint32_t row, std::uint32_t column) { return data + place_at(operand, place, row, column); };
+  const Between row = between(place.y, operand.sizes[2].number, operand.strides[2]),
+                column = between(place.x, operand.sizes[1].number, operand.strides[1]);
   const float parts[] = {(1 - row.part) * (1 - column.part), (1 - row.part) * column.part, row.part * (1 - column.part),
                          row.part * column.part};
   const Number* const corners[] = {at(row.low, column.low), at(row.low, column.high), at(row.high, column.low),
@@ -161,6 +182,62 @@ IE_HOST_DEVICE inline void finish_lane(const Chain& chain, std::uint32_t first, 
   }
   if (chain.is_half) return write_as<Half>(chain, first, used, lane);
   write_as<float>(chain, first, used, lane);
+}
+
+// Of a plain chain: what is at the output's elements from `first`.
+IE_HOST_DEVICE inline Word plain_word(const Operand& operand, std::uint32_t first) {
+  const auto* data = static_cast<const Half*>(operand.data);
+  const std::uint32_t place =
+      operand.access == Access::kNearest ? nearest_place(operand, first) : place_of(operand, first);
+  if (operand.access != Access::kOne) return *reinterpret_cast<const Word*>(data + place);
+  std::uint16_t bits = 0;
+  std::memcpy(&bits, data + place, sizeof bits);
+  const std::uint32_t two = bits | std::uint32_t{bits} << 16U;
+  return {{two, two, two, two}};
+}
+
+// What a thread computes of a plain chain: words of eight elements, `kStride` elements apart.
+inline constexpr std::uint32_t kPlainWords = 2;
+
+// Computes the elements of the words from `first`, as far as there are some. Everything is read before it is used, so
+// that a thread waits for memory once.
+template <std::uint32_t kOperands, std::uint32_t kStride>
+IE_HOST_DEVICE void run_plain(const Chain& chain, std::uint32_t first) {
+  Word words[kPlainWords][kOperands + 1];
+  IE_UNROLL
+  for (std::uint32_t k = 0; k < kPlainWords; ++k) IE_UNROLL
+  for (std::uint32_t i = 0; i <= kOperands; ++i)
+    if (first + k * kStride < chain.count) words[k][i] = plain_word(chain.operands[i], first + k * kStride);
+  IE_UNROLL
+  for (std::uint32_t k = 0; k < kPlainWords; ++k) {
+    const std::uint32_t at = first + k * kStride;
+    if (at >= chain.count) return;
+    Lane lane, other{};
+    read_halves(words[k][0], lane.values);
+    for (std::uint32_t step = 0; step < chain.step_count; ++step) {
+      const auto operand = static_cast<std::uint32_t>(static_cast<std::int32_t>(chain.steps[step].operand));
+      IE_UNROLL
+      for (std::uint32_t i = 1; i <= kOperands; ++i)  // an index would put the words into memory
+        if (operand == i) read_halves(words[k][i], other.values);
+      apply(chain.steps[step].code, lane, other);
+    }
+    write_wide(lane.values, static_cast<Half*>(chain.result) + at);
+  }
+}
+
+// Calls run(operands) with the number of a plain chain's operands as a type.
+template <typename Run>
+auto with_operands(const Chain& chain, const Run& run) {
+  switch (chain.plain_operands) {
+    case 0:
+      return run(std::integral_constant<std::uint32_t, 0>());
+    case 1:
+      return run(std::integral_constant<std::uint32_t, 1>());
+    case 2:
+      return run(std::integral_constant<std::uint32_t, 2>());
+    default:
+      return run(std::integral_constant<std::uint32_t, kMostPlainOperands>());
+  }
 }
 
 // Computes the elements from `first`, a multiple of kLanes below the count.

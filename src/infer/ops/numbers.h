@@ -49,6 +49,14 @@ struct alignas(16) Word {
   std::uint32_t parts[4];
 };
 
+// Eight float16 numbers of memory.
+IE_HOST_DEVICE inline void read_halves(const Word& word, float (&values)[8]) {
+  Half numbers[8];
+  std::memcpy(static_cast<void*>(numbers), &word, sizeof numbers);
+  IE_UNROLL
+  for (int i = 0; i < 8; ++i) values[i] = float_from(numbers[i]);
+}
+
 // Eight numbers at a multiple of 16 bytes.
 template <typename Number>
 IE_HOST_DEVICE void read_wide(const Number* data, float (&values)[8]) {

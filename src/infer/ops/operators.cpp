@@ -66,11 +66,19 @@ void* stream_of(const Ort::KernelContext& context, const OperatorProvider& provi
   return provider.name == nullptr ? nullptr : context.GetGPUComputeStream();
 }
 
+// −1 where one is not known.
+std::vector<std::int64_t> known_sides(const Ort::ShapeInferContext::Shape& shape) {
+  std::vector<std::int64_t> sides;
+  for (const auto& side : shape) sides.push_back(side.IsInt() ? side.AsInt() : -1);
+  return sides;
+}
+
 // Their constructors throw Ort::Exception. compute() returns null, or what is wrong; infer() as well.
 
 class ChainKernel {
  public:
   static constexpr const char *kNameFull = graph::kChainFull, *kNameHalf = graph::kChainHalf;
+  static constexpr std::size_t kOutputs = 1;
 
   ChainKernel(const OrtKernelInfo* info, bool is_half, const OperatorProvider& provider)
       : is_half_(is_half), provider_(provider) {
@@ -107,6 +115,7 @@ class ChainKernel {
 class DepthwiseKernel {
  public:
   static constexpr const char *kNameFull = graph::kDepthwiseFull, *kNameHalf = graph::kDepthwiseHalf;
+  static constexpr std::size_t kOutputs = 1;
 
   DepthwiseKernel(const OrtKernelInfo* info, bool is_half, const OperatorProvider& provider)
       : strides_(list_of(info, graph::kDepthwiseStrides)),
@@ -122,12 +131,7 @@ class DepthwiseKernel {
 
   static const char* infer(Ort::ShapeInferContext& context, Ort::ShapeInferContext::Shape& output) {
     if (context.GetInputCount() < 2) return "it has no weights";
-    const auto known = [](const Ort::ShapeInferContext::Shape& shape) {
-      std::vector<std::int64_t> sides;
-      for (const auto& side : shape) sides.push_back(side.IsInt() ? side.AsInt() : -1);
-      return sides;
-    };
-    const auto picture = known(context.GetInputShape(0)), weights = known(context.GetInputShape(1));
+    const auto picture = known_sides(context.GetInputShape(0)), weights = known_sides(context.GetInputShape(1));
     if (picture.size() != 4 || std::ranges::count(std::span(picture).subspan(1), -1) > 0) return nullptr;
     const auto strides = context.GetAttrInts(graph::kDepthwiseStrides),
                pads = context.GetAttrInts(graph::kDepthwisePads);
@@ -164,6 +168,7 @@ class DepthwiseKernel {
 class DeformableKernel {
  public:
   static constexpr const char *kNameFull = graph::kDeformableFull, *kNameHalf = graph::kDeformableHalf;
+  static constexpr std::size_t kOutputs = 1;
 
   DeformableKernel(const OrtKernelInfo* info, bool is_half, const OperatorProvider& provider)
       : is_half_(is_half), provider_(provider) {
@@ -201,6 +206,127 @@ class DeformableKernel {
   OperatorProvider provider_;
 };
 
+class LastKernel {
+ public:
+  static constexpr const char *kNameFull = graph::kLastFull, *kNameHalf = graph::kLastHalf;
+  static constexpr std::size_t kOutputs = 1;
+
+  LastKernel(const OrtKernelInfo*, bool is_half, const OperatorProvider& provider)
+      : is_half_(is_half), provider_(provider) {}
+
+  OrtStatus* ComputeV2(OrtKernelContext* context) {
+    return status_of([&] { return compute(Ort::KernelContext(context)); });
+  }
+
+  static const char* infer(Ort::ShapeInferContext& context, Ort::ShapeInferContext::Shape& output) {
+    const auto shape = context.GetInputShape(0);
+    if (shape.size() == 4) output = {shape[0], shape[2], shape[3], shape[1]};
+    return nullptr;
+  }
+
+ private:
+  [[nodiscard]] const char* compute(const Ort::KernelContext& context) const {
+    Call call;
+    if (const char* problem = read_call(context, call)) return problem;
+    if (call.inputs.size() != 1 || call.shapes[0].size() != 4) return "it needs a picture";
+    const auto& from = call.shapes[0];
+    const std::array shape{from[0], from[2], from[3], from[1]};
+    Ort::UnownedValue result = context.GetOutput(0, shape.data(), shape.size());
+    LastChannels work{};
+    if (const char* problem = fill_last(call.inputs[0], result.GetTensorMutableRawData(), is_half_, work))
+      return problem;
+    return work.rows * work.places == 0 ? nullptr : provider_.run_last(work, stream_of(context, provider_));
+  }
+
+  bool is_half_;
+  OperatorProvider provider_;
+};
+
+class WindowKernel {
+ public:
+  static constexpr const char *kNameFull = graph::kWindowFull, *kNameHalf = graph::kWindowHalf;
+  static constexpr std::size_t kOutputs = 1;
+
+  WindowKernel(const OrtKernelInfo* info, bool is_half, const OperatorProvider& provider)
+      : window_(list_of(info, graph::kWindow)), is_half_(is_half), provider_(provider) {}
+
+  OrtStatus* ComputeV2(OrtKernelContext* context) {
+    return status_of([&] { return compute(Ort::KernelContext(context)); });
+  }
+
+  static const char* infer(Ort::ShapeInferContext& context, Ort::ShapeInferContext::Shape& output) {
+    const auto picture = known_sides(context.GetInputShape(0));
+    if (picture.size() != 4 || std::ranges::count(std::span(picture).subspan(1), -1) > 0) return nullptr;
+    std::array<std::int64_t, 4> sides{};
+    if (const char* problem = window_shape(picture, context.GetAttrInts(graph::kWindow), sides)) return problem;
+    output = context.GetInputShape(0);
+    output[1] = sides[1];
+    output[2] = sides[2];
+    return nullptr;
+  }
+
+ private:
+  [[nodiscard]] const char* compute(const Ort::KernelContext& context) const {
+    Call call;
+    if (const char* problem = read_call(context, call)) return problem;
+    if (call.inputs.size() != 1) return "it needs a picture";
+    std::array<std::int64_t, 4> shape{};
+    if (const char* problem = window_shape(call.shapes[0], window_, shape)) return problem;
+    Ort::UnownedValue result = context.GetOutput(0, shape.data(), shape.size());
+    WindowMax work{};
+    if (const char* problem =
+            fill_window(call.inputs[0], window_, shape, result.GetTensorMutableRawData(), is_half_, work))
+      return problem;
+    return work.words == 0 ? nullptr : provider_.run_window(work, stream_of(context, provider_));
+  }
+
+  std::vector<std::int64_t> window_;
+  bool is_half_;
+  OperatorProvider provider_;
+};
+
+// With the sums as a second output, or without.
+template <bool kHasSum>
+class NormKernel {
+ public:
+  static constexpr const char* kNameFull = kHasSum ? graph::kNormSumFull : graph::kNormFull;
+  static constexpr const char* kNameHalf = kHasSum ? graph::kNormSumHalf : graph::kNormHalf;
+  static constexpr std::size_t kOutputs = kHasSum ? 2 : 1;
+
+  NormKernel(const OrtKernelInfo* info, bool is_half, const OperatorProvider& provider)
+      : epsilon_(Ort::ConstKernelInfo(info).GetAttribute<float>(graph::kNormEpsilon)),
+        is_half_(is_half),
+        provider_(provider) {}
+
+  OrtStatus* ComputeV2(OrtKernelContext* context) {
+    return status_of([&] { return compute(Ort::KernelContext(context)); });
+  }
+
+  // The shape of the rows.
+  static const char* infer(Ort::ShapeInferContext& context, Ort::ShapeInferContext::Shape& output) {
+    output = context.GetInputShape(0);
+    return nullptr;
+  }
+
+ private:
+  [[nodiscard]] const char* compute(const Ort::KernelContext& context) const {
+    Call call;
+    if (const char* problem = read_call(context, call)) return problem;
+    RowNorm work{};
+    if (const char* problem = fill_norm(call.inputs, epsilon_, is_half_, work)) return problem;
+    void* sum = nullptr;
+    if constexpr (kHasSum) sum = context.GetOutput(1, call.shapes[0]).GetTensorMutableRawData();
+    if (const char* problem =
+            fill_norm_results(context.GetOutput(0, call.shapes[0]).GetTensorMutableRawData(), sum, work))
+      return problem;
+    return work.count == 0 ? nullptr : provider_.run_norm(work, stream_of(context, provider_));
+  }
+
+  float epsilon_;
+  bool is_half_;
+  OperatorProvider provider_;
+};
+
 template <typename Kernel, bool kIsHalf>
 class OwnOperator : public Ort::CustomOpBase<OwnOperator<Kernel, kIsHalf>, Kernel, true> {
  public:
@@ -226,7 +352,7 @@ class OwnOperator : public Ort::CustomOpBase<OwnOperator<Kernel, kIsHalf>, Kerne
   }
   [[nodiscard]] bool GetVariadicInputHomogeneity() const { return false; }
 
-  [[nodiscard]] std::size_t GetOutputTypeCount() const { return 1; }
+  [[nodiscard]] std::size_t GetOutputTypeCount() const { return Kernel::kOutputs; }
   [[nodiscard]] ONNXTensorElementDataType GetOutputType(std::size_t) const { return kIsHalf ? kHalf : kFull; }
 
   // Where all of it is known: the runtime gives an unknown rank as none.
@@ -237,7 +363,8 @@ class OwnOperator : public Ort::CustomOpBase<OwnOperator<Kernel, kIsHalf>, Kerne
       if (const char* problem = Kernel::infer(context, shape)) return problem;
       const auto is_known = [](const auto& side) { return !side.IsInt() || side.AsInt() >= 0; };
       if (!shape.empty() && std::ranges::all_of(shape, is_known))
-        Ort::ThrowOnError(context.SetOutputShape(0, shape, kIsHalf ? kHalf : kFull));
+        for (std::size_t i = 0; i < Kernel::kOutputs; ++i)
+          Ort::ThrowOnError(context.SetOutputShape(i, shape, kIsHalf ? kHalf : kFull));
       return nullptr;
     });
   }
@@ -251,16 +378,17 @@ struct Operators {
   Ort::CustomOpDomain domain{graph::kOwnDomain};
 };
 
+template <typename... Kernels>
+void add_kernels(const OperatorProvider& provider, Operators& made) {
+  (made.all.push_back(std::make_shared<OwnOperator<Kernels, false>>(provider)), ...);
+  (made.all.push_back(std::make_shared<OwnOperator<Kernels, true>>(provider)), ...);
+}
+
 Operators make_operators(std::span<const OperatorProvider> providers) {
   Operators made;
-  for (const OperatorProvider& provider : providers) {
-    made.all.push_back(std::make_shared<OwnOperator<ChainKernel, false>>(provider));
-    made.all.push_back(std::make_shared<OwnOperator<ChainKernel, true>>(provider));
-    made.all.push_back(std::make_shared<OwnOperator<DepthwiseKernel, false>>(provider));
-    made.all.push_back(std::make_shared<OwnOperator<DepthwiseKernel, true>>(provider));
-    made.all.push_back(std::make_shared<OwnOperator<DeformableKernel, false>>(provider));
-    made.all.push_back(std::make_shared<OwnOperator<DeformableKernel, true>>(provider));
-  }
+  for (const OperatorProvider& provider : providers)
+    add_kernels<ChainKernel, DepthwiseKernel, DeformableKernel, LastKernel, WindowKernel, NormKernel<false>,
+                NormKernel<true>>(provider, made);
   for (const auto& each : made.all) made.domain.Add(each.get());
   return made;
 }

@@ -9,6 +9,8 @@
 
 #include "infer/ops/deformable.h"
 #include "infer/ops/depthwise.h"
+#include "infer/ops/norm.h"
+#include "infer/ops/pictures.h"
 
 namespace image_engine::infer {
 
@@ -18,6 +20,9 @@ struct OperatorProvider {
   RunChain run;
   RunDepthwise run_depthwise;
   RunDeformable run_deformable;
+  RunLast run_last;
+  RunWindow run_window;
+  RunNorm run_norm;
 };
 
 // Adds them to a session's options, for each provider. An error is the caller's to release.
