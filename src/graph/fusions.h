@@ -33,10 +33,22 @@ int fuse_picked_rows(Net& net);
 // 1 × 1 convolutions of concatenations of which all but one part were made larger by whole numbers of times: products
 // of the parts, made larger afterwards, and their sum. For chains with channels last, which make operands larger.
 int fuse_resized(Net& net);
+// Convolutions of pictures with zeros around them: the zeros are the convolution's pads. Where those of two sides are
+// unequal, for which cuDNN has no convolution, the kernel has zeros beside it.
+int fuse_pads(Net& net, Chains layout);
 
 // In a graph whose types are final: deformable attention over several levels as nodes of an operator of ours
 // (chains.h).
 int fuse_deformable(Net& net);
+// In a graph whose types are final: maxima of windows, also with zeros around the picture, with channels last, as nodes
+// of an operator of ours (chains.h).
+int fuse_pools(Net& net);
+// In a graph whose types are final: pictures of few channels that enter the graph are laid out with channels last by an
+// operator of ours (chains.h), for their convolutions.
+int turn_pictures(Net& net);
+// In a graph whose types are final: norms of rows, with the sum before them, as nodes of an operator of ours
+// (chains.h).
+int fuse_norms(Net& net);
 // In a graph whose types are final: chains of elementwise nodes, with the biases before them, as nodes of an operator
 // of ours (chains.h).
 int fuse_chains(Net& net, Chains layout);

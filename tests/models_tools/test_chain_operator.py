@@ -224,6 +224,104 @@ def test_other_deformable_sums_are_refused(change):
         node_result("DeformableSum", {name: numbers(*shape) for name, shape in shapes.items()}, levels=change.get("levels", LEVELS))
 
 
+def of_kind(op, kind):
+    return op + "Half" * (kind == np.float16)
+
+
+@pytest.mark.parametrize("kinds", [(np.float32, np.float32), (np.float32, np.float16), (np.float16, np.float16)])
+@pytest.mark.parametrize("shape", [(2, 3, 4, 10), (1, 1, 8, 1), (3, 4, 16, 5), (2, 2, 2, 4), (0, 3, 8, 8)])
+def test_pictures_are_laid_out_with_channels_last(shape, kinds):
+    x = numbers(*shape, kind=kinds[0])
+    np.testing.assert_array_equal(node_result(of_kind("ChannelsLast", kinds[1]), {"x": x}), x.transpose(0, 2, 3, 1).astype(kinds[1]))
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 8, 8), (2, 3, 3, 3), (2, 8, 8)])
+def test_other_pictures_are_not_laid_out(shape):
+    with pytest.raises(Exception, match="picture"):
+        node_result("ChannelsLast", {"x": numbers(*shape)})
+
+
+def greatest(x, size, stride, pads, outside):
+    padded = np.pad(x, ((0, 0), (pads[0], pads[2]), (pads[1], pads[3]), (0, 0)), constant_values=outside)
+    height, width = ((side - size) // stride + 1 for side in padded.shape[1:3])
+    parts = [padded[:, i : i + (height - 1) * stride + 1 : stride, j : j + (width - 1) * stride + 1 : stride] for i in range(size) for j in range(size)]
+    return np.max(parts, axis=0)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float16])
+@pytest.mark.parametrize("zeros", [0, 1])
+@pytest.mark.parametrize(("size", "stride", "pads"), [(2, 1, (0, 0, 1, 1)), (2, 2, (0, 0, 0, 0)), (3, 2, (1, 1, 1, 1)), (5, 1, (2, 2, 2, 2)), (3, 1, (2, 0, 0, 1))])
+def test_greatest_of_windows(size, stride, pads, zeros, kind):
+    for sides in ((7, 9, 8), (6, 5, 24)):
+        x = numbers(2, *sides, about=-1, kind=kind)
+        got = node_result(of_kind("WindowMax", kind), {"x": x}, window=[size, stride, *pads, zeros])
+        np.testing.assert_array_equal(got, greatest(x, size, stride, pads, 0 if zeros else -np.inf))
+
+
+def test_the_greatest_with_nan_is_nan():
+    x = np.full((1, 2, 2, 8), -1, np.float32)
+    x[0, 0, 1, 3], x[0, 1, 0, 5] = np.nan, np.nan
+    assert np.isnan(node_result("WindowMax", {"x": x}, window=[2, 1, 0, 0, 0, 0, 0])[0, 0, 0]).nonzero()[0].tolist() == [3, 5]
+
+
+@pytest.mark.parametrize(("shape", "window"), [((1, 4, 4, 8), [2, 1, 0, 0]), ((1, 4, 4, 8), [0, 1, 0, 0, 0, 0, 0]), ((1, 4, 4, 8), [9, 1, 0, 0, 0, 0, 0]), ((1, 4, 4, 8), [2, 0, 0, 0, 0, 0, 0]),
+                                               ((1, 4, 4, 8), [2, 1, 0, 0, 2, 0, 0]), ((1, 4, 4, 8), [2, 1, -1, 0, 0, 0, 0]), ((1, 4, 4, 6), [2, 1, 0, 0, 0, 0, 0]), ((4, 4, 8), [2, 1, 0, 0, 0, 0, 0])])  # fmt: skip
+def test_other_windows_are_refused(shape, window):
+    with pytest.raises(Exception, match=r"window|channels"):
+        node_result("WindowMax", {"x": numbers(*shape)}, window=window)
+
+
+def norm_results(op, feed, outputs, **attributes):
+    kind = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.float16): TensorProto.FLOAT16}
+    values = [helper.make_tensor_value_info(name, kind[array.dtype], array.shape) for name, array in feed.items()]
+    node = helper.make_node(op, list(feed), outputs, domain="image_engine", **attributes)
+    made = [helper.make_tensor_value_info(name, TensorProto.FLOAT16 if op.endswith("Half") else TensorProto.FLOAT, None) for name in outputs]
+    model = helper.make_model(helper.make_graph([node], "g", values, made), opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("image_engine", 1)], ir_version=8)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.register_custom_ops_library(str(OPERATORS))
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"]).run(None, feed)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float16])
+@pytest.mark.parametrize("parts", [0, 1, 2])
+@pytest.mark.parametrize("channels", [8, 32, 64, 160, 256, 320, 512])
+def test_norms_of_rows(channels, parts, kind):
+    rows, added, bias = numbers(3, 5, channels, about=4, kind=kind), numbers(3, 5, channels, seed=2, kind=kind), numbers(channels, seed=3, kind=kind)
+    feed = {"rows": rows, "gain": numbers(channels, seed=4, kind=kind), "shift": numbers(channels, seed=5, kind=kind)} | dict([("added", added), ("bias", bias)][:parts])
+    x = sum(each.astype(float) for each in [rows, added, bias][: parts + 1])
+    wanted = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-3) * feed["gain"].astype(float) + feed["shift"].astype(float)
+    near = {"rtol": 1e-5, "atol": 1e-5} if kind == np.float32 else {"rtol": 2e-3, "atol": 2e-3}
+    np.testing.assert_allclose(norm_results(of_kind("RowNorm", kind), feed, ["y"], epsilon=1e-3)[0], wanted, **near)
+    got, total = norm_results(of_kind("RowNormSum", kind), feed, ["y", "sum"], epsilon=1e-3)
+    np.testing.assert_allclose(got, wanted, **near)
+    np.testing.assert_allclose(total, x, **near)
+
+
+@pytest.mark.parametrize("change", [{"rows": (4, 12)}, {"rows": (4, 520)}, {"gain": (8,)}, {"shift": (1, 16)}, {"added": (1, 16)}, {"bias": (4, 16)}, {"gain": None}])
+def test_other_norms_are_refused(change):
+    shapes = {"rows": (4, 16), "gain": (16,), "shift": (16,), "added": (4, 16), "bias": (16,)} | {key: value for key, value in change.items() if value}
+    feed = {name: numbers(*shape) for name, shape in shapes.items()}
+    if change.get("gain", 1) is None:
+        feed["gain"] = feed["gain"].astype(np.float16)
+    with pytest.raises(Exception, match=r"rows|shape|type"):
+        norm_results("RowNorm", feed, ["y"], epsilon=1e-5)
+
+
+@pytest.mark.parametrize("count", [8, 16, 24, 4096])
+@pytest.mark.parametrize("operands", [0, 1, 2, 3, 4])
+def test_chains_of_halves(count, operands):
+    """Those of which everything is read before the first step, and with too many operands for it."""
+    x, others = numbers(3, count, kind=np.float16), [numbers(*shape, seed=i, kind=np.float16) for i, shape in enumerate([(count,), (3, count), (1,), (3, 1)])]
+    names = ["a", "b", "c", "d"][:operands]
+    wanted = x.astype(np.float32)
+    for other in others[:operands]:
+        wanted = np.maximum(wanted + other.astype(np.float32), 0)
+    steps = [step for i in range(operands) for step in ((0, i + 1), (8, -1))] or [(17, -1)]
+    got = result(steps, op=HALF, x=x, **dict(zip(names, others)))
+    np.testing.assert_array_equal(got, (wanted if operands else -wanted).astype(np.float16))
+
+
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 1000])
 def test_every_element_is_computed(count):
     x = numbers(count)

@@ -81,10 +81,10 @@ def test_each_step_is_that_of_onnx(tmp_path, op):
 def test_without_the_flag_there_are_none(tmp_path):
     """Nor anything else that only they need."""
     target = tmp_path / "o.onnx"
-    for source in (dfine(tmp_path / "d.onnx"), deformable(tmp_path / "a.onnx"), mixer(tmp_path / "m.onnx", 7, 16), picker(tmp_path / "p.onnx")):
+    for source in (dfine(tmp_path / "d.onnx"), deformable(tmp_path / "a.onnx"), mixer(tmp_path / "m.onnx", 7, 16), picker(tmp_path / "p.onnx"), stem(tmp_path / "s.onnx"), normed(tmp_path / "n.onnx")):
         done = subprocess.run([TREE / "bin/optimise_graph", "--input", source, "--output", target, "--precision", "fp16"], capture_output=True, text=True, check=False)
         fused = json.loads(done.stdout)["fused"]
-        assert not {"chains", "deformable", "resized", "picked_rows"} & fused.keys()
+        assert not {"chains", "deformable", "resized", "picked_rows", "pads", "norms", "pools", "turned"} & fused.keys()
         assert not [node for node in onnx.load(target).graph.node if node.domain == "image_engine"]
 
 
@@ -346,6 +346,127 @@ def test_a_head_that_others_need_stays(tmp_path, change):
     chained(source, target)
     assert (kinds_of(target)["GatherElements"], kinds_of(target)["Gather"]) == (2, 0)
     is_same(source, target, feed_of(source))
+
+
+def stem(path, pads=(0, 0, 0, 0, 0, 0, 1, 1), value=0.0, mode="constant", size=2, pool=None, channels=8, ceil=1, sides=(16, 12)):
+    """As HGNetV2's: a picture with zeros beside it goes through a convolution and a maximum."""
+    g = Graph(8)
+    x = g.affine_relu(g.conv("x", 3, channels, stride=2))
+    wide = g.add("Pad", x, g.constant(np.array(pads, np.int64)), g.constant(np.float32(value)), mode=mode)
+    first = g.relu(g.add("Conv", wide, g.numbers(channels, channels, size, size, scale=0.2), g.numbers(channels), kernel_shape=[size] * 2))
+    most = g.add("MaxPool", wide, **{"kernel_shape": [2, 2], "strides": [1, 1], "ceil_mode": ceil} | (pool or {}))
+    return g.save(path, {"x": [2, 3, *sides]}, {g.relu(g.conv(most, channels, 8)): None, g.relu(g.conv(first, channels, 8)): None})
+
+
+@pytest.mark.parametrize("pads", [(0, 0, 0, 0, 0, 0, 1, 1), (0, 0, 1, 0, 0, 0, 0, 1), (0, 0, 1, 1, 0, 0, 1, 1)])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_zeros_around_pictures_are_in_what_reads_them(tmp_path, layout, pads):
+    source, target = stem(tmp_path / "m.onnx", pads), tmp_path / "o.onnx"
+    chained(source, target, layout)
+    kinds = kinds_of(target)
+    assert (kinds["WindowMax"], kinds["MaxPool"], kinds["Pad"]) == ((1, 0, 0) if layout == "last" else (0, 1, 1))
+    is_same(source, target, feed_of(source))
+
+
+@pytest.mark.parametrize("group", [1, 2])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_kernel_has_zeros_beside_it_where_pads_are_unequal(tmp_path, layout, stride, group):
+    for pads in ((0, 0, 0, 0, 0, 0, 1, 1), (0, 0, 1, 0, 0, 0, 0, 1), (0, 0, 2, 1, 0, 0, 2, 0)):
+        g = Graph()
+        wide = g.add("Pad", "x", g.constant(np.array(pads, np.int64)))
+        y = g.relu(g.add("Conv", wide, g.numbers(6, 4 // group, 2, 3), g.numbers(6), strides=[stride] * 2, group=group))
+        z = g.relu(g.add("Conv", wide, g.numbers(6, 4 // group, 1, 1), g.numbers(6), strides=[stride] * 2, group=group))
+        source = g.save(tmp_path / "m.onnx", {"x": ["batch", 4, 7, 9]}, {y: None, z: None})
+        chained(source, tmp_path / "o.onnx", layout)
+        assert not kinds_of(tmp_path / "o.onnx")["Pad"]
+        given = [list(each.ints) for node in onnx.load(tmp_path / "o.onnx").graph.node if node.op_type == "Conv" for each in node.attribute if each.name == "pads"]
+        assert [each[:2] for each in given] == [each[2:] for each in given] != []
+        is_same(source, tmp_path / "o.onnx", feed_of(source))
+
+
+@pytest.mark.parametrize(("change", "kept"), [({"value": 1.0}, ["Pad", "WindowMax"]), ({"mode": "reflect"}, ["Pad", "WindowMax"]), ({"pads": (0, 0, 0, 0, 0, 0, 2, 0)}, ["Pad", "MaxPool"]),
+                                              ({"pads": (0, 1, 0, 0, 0, 7, 0, 0), "channels": 8, "only": True}, ["Pad"]), ({"channels": 12}, ["Pad", "MaxPool"]),
+                                              ({"pool": {"dilations": [2, 2]}}, ["Pad", "MaxPool"]), ({"pool": {"kernel_shape": [2, 3]}}, ["Pad", "MaxPool"])])  # fmt: skip
+def test_other_paddings_and_pools_stay(tmp_path, change, kept):
+    if change.get("only"):  # channels are added
+        g = Graph()
+        wide = g.add("Pad", "x", g.constant(np.array(change["pads"], np.int64)))
+        source = g.save(tmp_path / "m.onnx", {"x": [2, 3, 4, 4]}, {g.relu(g.conv(wide, 11, 8)): None})
+    else:
+        source = stem(tmp_path / "m.onnx", **change)
+    chained(source, tmp_path / "o.onnx", "last")
+    kinds = kinds_of(tmp_path / "o.onnx")
+    assert all(kinds[kind] for kind in kept), kinds
+    is_same(source, tmp_path / "o.onnx", feed_of(source))
+
+
+@pytest.mark.parametrize("pads", [[0, 0, 0, 0], [1, 1, 1, 1]])
+def test_pools_without_zeros_leave_out_what_is_outside(tmp_path, pads):
+    g = Graph()
+    x = g.relu(g.conv("x", 3, 8))
+    below = g.add("Sub", x, g.constant(np.float32(9)))
+    y = g.relu(g.conv(g.add("MaxPool", below, kernel_shape=[3, 3], strides=[2, 2], pads=pads), 8, 8))
+    source = g.save(tmp_path / "m.onnx", {"x": [2, 3, 9, 9]}, {y: None})
+    chained(source, tmp_path / "o.onnx", "last")
+    assert kinds_of(tmp_path / "o.onnx")["WindowMax"] == 1
+    is_same(source, tmp_path / "o.onnx", feed_of(source))
+
+
+def test_pools_that_round_up_stay(tmp_path):
+    g = Graph()
+    most = g.add("MaxPool", g.relu(g.conv("x", 3, 8)), kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
+    source = g.save(tmp_path / "m.onnx", {"x": [2, 3, 9, 9]}, {g.relu(g.conv(most, 8, 8)): None})
+    chained(source, tmp_path / "o.onnx", "last")
+    assert kinds_of(tmp_path / "o.onnx")["MaxPool"] == 1
+    is_same(source, tmp_path / "o.onnx", feed_of(source))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_pictures_enter_with_channels_last(tmp_path, precision):
+    g = Graph()
+    source = g.save(tmp_path / "m.onnx", {"x": [2, 3, 8, 6]}, {g.relu(g.conv("x", 3, 8)): None})
+    chained(source, tmp_path / "o.onnx", "last", precision=precision)
+    kinds = kinds_of(tmp_path / "o.onnx")
+    assert kinds["ChannelsLast" + "Half" * (precision == "fp16")] == 1 and (precision == "fp32" or kinds["Cast"] <= 1)
+    is_same(source, tmp_path / "o.onnx", feed_of(source), near=2e-5 if precision == "fp32" else 4e-3)
+    for shape in ([2, 3, 5, 7], [2, 5, 8, 8]):  # no whole words; too many channels
+        g = Graph()
+        source = g.save(tmp_path / "m.onnx", {"x": shape}, {g.relu(g.conv("x", shape[1], 8)): None})
+        chained(source, tmp_path / "o.onnx", "last")
+        assert not kinds_of(tmp_path / "o.onnx")["ChannelsLast"]
+        is_same(source, tmp_path / "o.onnx", feed_of(source))
+
+
+def normed(path, channels=32, axis=-1, vectors=None):
+    """A transformer's norms: alone, of a sum that goes on, and of one that does not."""
+    g = Graph(4)
+    vectors = vectors or [channels]
+    norm = lambda x: g.add("LayerNormalization", x, g.numbers(*vectors), g.numbers(*vectors), axis=axis, epsilon=1e-3)  # noqa: E731
+    first = norm("x")
+    total = g.add("Add", g.linear(first, channels, channels), "x")
+    second = norm(total)
+    last = norm(g.add("Add", g.linear(second, channels, channels), total))
+    return g.save(path, {"x": [2, 5, channels]}, {g.add("MatMul", last, g.numbers(channels, 6)): None})
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_norms_are_nodes_of_ours(tmp_path, layout, precision):
+    source = normed(tmp_path / "m.onnx")
+    chained(source, tmp_path / "o.onnx", layout, precision=precision)
+    half = "Half" * (precision == "fp16")
+    kinds = kinds_of(tmp_path / "o.onnx")
+    assert (kinds["RowNorm" + half], kinds["RowNormSum" + half]) == (2, 1) and not {"LayerNormalization", "SkipLayerNormalization"} & kinds.keys()
+    is_same(source, tmp_path / "o.onnx", feed_of(source), near=2e-5 if precision == "fp32" else 4e-3)
+
+
+@pytest.mark.parametrize("change", [{"channels": 12}, {"channels": 520}, {"axis": 1, "vectors": [5, 32]}])
+def test_other_norms_stay(tmp_path, change):
+    source = normed(tmp_path / "m.onnx", **change)
+    chained(source, tmp_path / "o.onnx")
+    assert not {"RowNorm", "RowNormSum"} & kinds_of(tmp_path / "o.onnx").keys()
+    is_same(source, tmp_path / "o.onnx", feed_of(source))
 
 
 def cosine(a, b):

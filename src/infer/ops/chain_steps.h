@@ -185,15 +185,15 @@ IE_HOST_DEVICE inline void finish_lane(const Chain& chain, std::uint32_t first, 
 }
 
 // Of a plain chain: what is at the output's elements from `first`.
-IE_HOST_DEVICE inline Word plain_word(const Operand& operand, std::uint32_t first) {
+IE_HOST_DEVICE inline Words<Half> plain_words(const Operand& operand, std::uint32_t first) {
   const auto* data = static_cast<const Half*>(operand.data);
   const std::uint32_t place =
       operand.access == Access::kNearest ? nearest_place(operand, first) : place_of(operand, first);
-  if (operand.access != Access::kOne) return *reinterpret_cast<const Word*>(data + place);
+  if (operand.access != Access::kOne) return words_at(data + place);
   std::uint16_t bits = 0;
   std::memcpy(&bits, data + place, sizeof bits);
   const std::uint32_t two = bits | std::uint32_t{bits} << 16U;
-  return {{two, two, two, two}};
+  return {{{{two, two, two, two}}}};
 }
 
 // What a thread computes of a plain chain: words of eight elements, `kStride` elements apart.
@@ -203,22 +203,22 @@ inline constexpr std::uint32_t kPlainWords = 2;
 // that a thread waits for memory once.
 template <std::uint32_t kOperands, std::uint32_t kStride>
 IE_HOST_DEVICE void run_plain(const Chain& chain, std::uint32_t first) {
-  Word words[kPlainWords][kOperands + 1];
+  Words<Half> words[kPlainWords][kOperands + 1];
   IE_UNROLL
   for (std::uint32_t k = 0; k < kPlainWords; ++k) IE_UNROLL
   for (std::uint32_t i = 0; i <= kOperands; ++i)
-    if (first + k * kStride < chain.count) words[k][i] = plain_word(chain.operands[i], first + k * kStride);
+    if (first + k * kStride < chain.count) words[k][i] = plain_words(chain.operands[i], first + k * kStride);
   IE_UNROLL
   for (std::uint32_t k = 0; k < kPlainWords; ++k) {
     const std::uint32_t at = first + k * kStride;
     if (at >= chain.count) return;
     Lane lane, other{};
-    read_halves(words[k][0], lane.values);
+    read_words(words[k][0], lane.values);
     for (std::uint32_t step = 0; step < chain.step_count; ++step) {
       const auto operand = static_cast<std::uint32_t>(static_cast<std::int32_t>(chain.steps[step].operand));
       IE_UNROLL
       for (std::uint32_t i = 1; i <= kOperands; ++i)  // an index would put the words into memory
-        if (operand == i) read_halves(words[k][i], other.values);
+        if (operand == i) read_words(words[k][i], other.values);
       apply(chain.steps[step].code, lane, other);
     }
     write_wide(lane.values, static_cast<Half*>(chain.result) + at);

@@ -16,15 +16,23 @@ IE_HOST_DEVICE inline std::uint32_t strips_of(const DepthwiseChain& work) {
 template <int kSize, int kStride, typename Number>
 IE_HOST_DEVICE void add_line(const DepthwiseChain& work, const Number* line, const Number* weights, std::int32_t x,
                              Lane (&sums)[kStrip]) {
+  constexpr int kColumns = (static_cast<int>(kStrip) - 1) * kStride + kSize;
+  // All is read before it is used, what lies outside from the edge, so that a thread waits for memory once.
+  Words<Number> words[kColumns];
+  const auto width = static_cast<std::int32_t>(work.width);
+  IE_UNROLL
+  for (int column = 0; column < kColumns; ++column) {
+    const std::int32_t at = x + column, inside = at < 0 ? 0 : at < width ? at : width - 1;
+    words[column] = words_at(line + static_cast<std::size_t>(inside) * work.channels);
+  }
   Lane factors[kSize];
   IE_UNROLL
   for (int i = 0; i < kSize; ++i) read_wide(weights + static_cast<std::size_t>(i) * work.channels, factors[i].values);
   IE_UNROLL
-  for (int column = 0; column < (static_cast<int>(kStrip) - 1) * kStride + kSize; ++column) {
-    const std::int32_t at = x + column;
-    if (at < 0 || at >= static_cast<std::int32_t>(work.width)) continue;
+  for (int column = 0; column < kColumns; ++column) {
     Lane numbers;
-    read_wide(line + static_cast<std::size_t>(at) * work.channels, numbers.values);
+    read_words(words[column], numbers.values);
+    if (x + column < 0 || x + column >= width) numbers = {};
     IE_UNROLL
     for (int output = 0; output < static_cast<int>(kStrip); ++output) {
       const int factor = column - output * kStride;

@@ -49,23 +49,32 @@ struct alignas(16) Word {
   std::uint32_t parts[4];
 };
 
-// Eight float16 numbers of memory.
-IE_HOST_DEVICE inline void read_halves(const Word& word, float (&values)[8]) {
-  Half numbers[8];
-  std::memcpy(static_cast<void*>(numbers), &word, sizeof numbers);
+// Eight numbers as they are in memory.
+template <typename Number>
+struct Words {
+  Word parts[8 * sizeof(Number) / sizeof(Word)];
+};
+
+// Those at a multiple of 16 bytes.
+template <typename Number>
+IE_HOST_DEVICE Words<Number> words_at(const Number* data) {
+  Words<Number> words;
+  IE_UNROLL
+  for (std::size_t i = 0; i < std::size(words.parts); ++i) words.parts[i] = reinterpret_cast<const Word*>(data)[i];
+  return words;
+}
+
+template <typename Number>
+IE_HOST_DEVICE void read_words(const Words<Number>& words, float (&values)[8]) {
+  Number numbers[8];
+  std::memcpy(static_cast<void*>(numbers), words.parts, sizeof numbers);
   IE_UNROLL
   for (int i = 0; i < 8; ++i) values[i] = float_from(numbers[i]);
 }
 
-// Eight numbers at a multiple of 16 bytes.
 template <typename Number>
 IE_HOST_DEVICE void read_wide(const Number* data, float (&values)[8]) {
-  Word words[8 * sizeof(Number) / sizeof(Word)];
-  Number numbers[8];
-  for (std::size_t i = 0; i < std::size(words); ++i) words[i] = reinterpret_cast<const Word*>(data)[i];
-  std::memcpy(numbers, words, sizeof numbers);
-  IE_UNROLL
-  for (int i = 0; i < 8; ++i) values[i] = float_from(numbers[i]);
+  read_words(words_at(data), values);
 }
 
 template <typename Number>
