@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <atomic>
 #include <charconv>
 #include <stop_token>
 #include <thread>
@@ -14,6 +15,7 @@
 #include "gpu/cuda.h"
 #include "infer/agreement.h"
 #include "infer/canaries.h"
+#include "infer/library.h"
 #include "infer/made_graphs.h"
 #include "infer/prebuilt.h"
 #include "infer/precision_memory.h"
@@ -48,15 +50,19 @@ std::vector<Provider> providers_for(std::string_view device, bool use_tensorrt) 
 
 bool takes_engines(std::string_view device) { return device == "auto" || device == "tensorrt"; }
 
-// The settings to try on a GPU, best guess first.
+// The settings to try on a GPU, best guess first. Those with operators of ours are the last: what is only to start uses
+// the first that passes, and making their graphs takes seconds.
 struct Setting {
   bool nhwc, fuse_convolutions, cuda_graph, search_convolutions;
   std::string_view name;
+  bool own_operators = false;  // where their library is
 };
 constexpr Setting kFixedSettings[] = {{false, false, true, true, "channels first, recorded"},
                                       {true, true, true, true, "channels last and fused, recorded"},
                                       {true, false, true, true, "channels last, recorded"},
-                                      {false, false, false, true, "channels first"}};
+                                      {false, false, false, true, "channels first"},
+                                      {true, false, true, true, "channels last, own operators, recorded", true},
+                                      {false, false, true, true, "channels first, own operators, recorded", true}};
 // TensorRT decides by itself.
 constexpr Setting kOneSetting[] = {{false, false, false, false, "its own settings"}};
 // Each new size would be searched and recorded again.
@@ -102,9 +108,9 @@ class DeviceChooser {
 
   Result<Chosen> choose(const MakeCanaries& make_canaries) {
     IE_CHECK(check_provider(options_.provider));
-    IE_TRY(const std::string key, memory_key());
+    IE_TRY(key_, memory_key());
     const PrecisionMemory memory(context_.memory_folder);
-    if (const auto known = memory.find(key))
+    if (const auto known = memory.find(key_))
       if (auto session = on_all_gpus(trial_of(*known)))
         return chosen(std::move(*session), trial_of(*known), known->reason);
     IE_CHECK(learn(make_canaries));
@@ -112,11 +118,11 @@ class DeviceChooser {
     IE_TRY(const Measured best, find_best());
     IE_TRY(auto session, on_all_gpus(best.trial));
     if (is_thorough_) {
-      keep(key, best);
+      keep(best.trial, reason_of(best));
       return chosen(std::move(session), best.trial, reason_of(best));
     }
     const std::string reason = reason_of(best) + "; its other settings are measured meanwhile, for the next time";
-    measure_later(key);
+    measure_later();
     return chosen(std::move(session), best.trial, reason);
   }
 
@@ -128,23 +134,42 @@ class DeviceChooser {
     return on_all_gpus(chosen_);
   }
 
+  // The chosen session without operators of ours, as it is chosen from now on, too. Errors as Session::create();
+  // `error` when it has none of them.
+  Result<std::unique_ptr<Session>> without_own_operators(const Error& error) {
+    if (!chosen_.setting.own_operators) return fail(error);
+    own_operators_failed_ = true;
+    chosen_.setting.own_operators = false;
+    log_warning("{} continues without operators of ours: {}", spec_.name, printable(error.message));
+    auto session = on_all_gpus(chosen_);
+    if (session) keep(chosen_, fmt::format("{}; operators of ours failed: {}", chosen_.precision, error.message));
+    return session;
+  }
+
  private:
-  void keep(const std::string& key, const Measured& best) const {
-    const Setting& setting = best.trial.setting;
-    const Remembered found{
-        best.trial.precision, reason_of(best),           best.trial.batch,   best.trial.rows,
-        setting.nhwc,         setting.fuse_convolutions, setting.cuda_graph, setting.search_convolutions};
-    if (const Status kept = PrecisionMemory(context_.memory_folder).keep(key, spec_.name, found); !kept)
+  void keep(const Trial& best, const std::string& reason) const {
+    if (best.setting.own_operators && own_operators_failed_) return;  // meanwhile
+    const Setting& setting = best.setting;
+    const Remembered found{.precision = best.precision,
+                           .reason = reason,
+                           .batch = best.batch,
+                           .rows = best.rows,
+                           .nhwc = setting.nhwc,
+                           .fuse_convolutions = setting.fuse_convolutions,
+                           .cuda_graph = setting.cuda_graph,
+                           .search_convolutions = setting.search_convolutions,
+                           .own_operators = setting.own_operators};
+    if (const Status kept = PrecisionMemory(context_.memory_folder).keep(key_, spec_.name, found); !kept)
       log_warning("the best settings of {} will be measured again: {}", spec_.name, printable(kept.error().message));
   }
 
   // On a thread of its own, until all settings are measured or this is destroyed.
-  void measure_later(const std::string& key) {
-    measuring_ = std::jthread([this, key](const std::stop_token& stop) {
+  void measure_later() {
+    measuring_ = std::jthread([this](const std::stop_token& stop) {
       stop_ = stop;
       is_thorough_ = true;
       if (const auto best = find_best())
-        keep(key, *best);
+        keep(best->trial, reason_of(*best));
       else
         log_debug("{}: its settings are measured the next time: {}", spec_.name, printable(best.error().message));
     });
@@ -179,6 +204,7 @@ class DeviceChooser {
     options.fuse_convolutions = trial.setting.fuse_convolutions;
     options.cuda_graph = trial.setting.cuda_graph;
     options.search_convolutions = trial.setting.search_convolutions;
+    options.own_operators = trial.setting.own_operators;
     if (options.provider == Provider::kTensorRt || options.provider == Provider::kTensorRtRtx)
       options.tensorrt = TensorRtOptions{.precision = trial.precision,
                                          .cache_folder = join_path(context_.memory_folder, "engines"),
@@ -190,7 +216,8 @@ class DeviceChooser {
     return {known.precision,
             known.batch,
             known.rows,
-            {known.nhwc, known.fuse_convolutions, known.cuda_graph, known.search_convolutions, "remembered"}};
+            {known.nhwc, known.fuse_convolutions, known.cuda_graph, known.search_convolutions, "remembered",
+             known.own_operators}};
   }
 
   Chosen chosen(std::unique_ptr<Session> session, const Trial& trial, const std::string& reason) {
@@ -206,9 +233,14 @@ class DeviceChooser {
       return fail(ErrorCode::kNotFound,
                   fmt::format("there is no CUDA device {}, only {}", options_.device, devices.size()));
     const gpu::CudaDevice& gpu = devices[static_cast<std::size_t>(options_.device)];
-    return precision_key(spec_, store_, options_,
-                         fmt::format("{} {} {} {} {} {} {}", runtime, provider_name(options_.provider), gpu.name,
-                                     gpu.memory_bytes, driver, fmt::join(precisions(), "+"), context_.batch));
+    return precision_key(
+        spec_, store_, options_,
+        fmt::format("{} {} {} {} {} {} {}{}", runtime, provider_name(options_.provider), gpu.name, gpu.memory_bytes,
+                    driver, fmt::join(precisions(), "+"), context_.batch, has_own_operators() ? " own" : ""));
+  }
+
+  [[nodiscard]] bool has_own_operators() const {
+    return options_.provider == Provider::kCuda && !operators_library().empty();
   }
 
   [[nodiscard]] std::string source() const { return store_.variant_path(spec_, spec_.variants.front()); }
@@ -220,8 +252,10 @@ class DeviceChooser {
     request.precision = trial.precision;
     if (trial.rows.empty()) request.batch = trial.batch;
     request.folder = join_path(context_.memory_folder, "graphs");
+    const bool is_own = trial.setting.own_operators;
+    if (is_own) request.chained = trial.setting.nhwc ? Chained::kChannelsLast : Chained::kChannelsFirst;
     auto made = made_graph(request);
-    if (made || trial.precision != "fp32" || made.error().code == ErrorCode::kInterrupted) return made;
+    if (made || is_own || trial.precision != "fp32" || made.error().code == ErrorCode::kInterrupted) return made;
     log_debug("{} runs its own graph in fp32: {}", spec_.name, printable(made.error().message));
     return request.source;
   }
@@ -274,6 +308,7 @@ class DeviceChooser {
     std::optional<Measured> best;
     Error last{ErrorCode::kUnsupported, "nothing was tried"};
     for (const Setting& setting : settings) {
+      if (setting.own_operators && (own_operators_failed_ || !has_own_operators())) continue;
       trial.setting = setting;
       if (stop_.stop_requested()) return fail(ErrorCode::kInterrupted, "the work has ended before");
       auto measured = measure(trial);
@@ -285,7 +320,8 @@ class DeviceChooser {
           trial.batch /= 2;
           return best_setting(trial, settings);
         }
-        if (last.code == ErrorCode::kInvalidArgument) break;  // the gate: another setting computes the same numbers
+        // The gate: another setting computes the same numbers, but with operators of ours.
+        if (last.code == ErrorCode::kInvalidArgument && !setting.own_operators) break;
       } else if (!best || measured->seconds < best->seconds) {
         best = std::move(*measured);
         if (!is_thorough_) break;
@@ -345,17 +381,21 @@ class DeviceChooser {
   bool is_thorough_ = true;  // all settings and batches are tried
   std::stop_token stop_;     // of what is measured later
   Trial chosen_;
+  std::string key_;  // of what is remembered
+  std::atomic<bool> own_operators_failed_ = false;
   std::jthread measuring_;  // ends first
 };
 
-// The fallback when a session on a GPU fails: fewer rows while it runs out of memory, else the CPU. Without a chooser
-// only the CPU.
+// The fallback when a session on a GPU fails: fewer rows while it runs out of memory, then no operators of ours, else
+// the CPU. Without a chooser only the CPU.
 TakeOver successor(const std::string& model, const std::shared_ptr<DeviceChooser>& chooser,
                    const std::function<Result<Chosen>()>& on_cpu) {
   return [=, lost = false](const Error& error) mutable -> Result<Successor> {
     if (lost) return fail(error);
     if (chooser != nullptr && error.code == ErrorCode::kOutOfMemory)
       if (auto fewer = chooser->with_fewer_rows(error)) return Successor{std::move(*fewer), {}};
+    if (chooser != nullptr)
+      if (auto plain = chooser->without_own_operators(error)) return Successor{std::move(*plain), {}};
     lost = true;
     log_warning("{} falls back to the CPU: {}", model, printable(error.message));
     IE_TRY(Chosen next, on_cpu());
@@ -363,9 +403,12 @@ TakeOver successor(const std::string& model, const std::shared_ptr<DeviceChooser
   };
 }
 
-// Where a GPU is required. Keeps the chooser, which may still be measuring.
-TakeOver no_successor(const std::shared_ptr<DeviceChooser>& chooser) {
-  return [chooser](const Error& error) -> Result<Successor> { return fail(error); };
+// Where a GPU is required: no operators of ours. Keeps the chooser, which may still be measuring.
+TakeOver successor_on_gpu(const std::shared_ptr<DeviceChooser>& chooser) {
+  return [chooser](const Error& error) -> Result<Successor> {
+    IE_TRY(auto plain, chooser->without_own_operators(error));
+    return Successor{std::move(plain), {}};
+  };
 }
 
 }  // namespace
@@ -444,9 +487,10 @@ Result<Chosen> choose_device(const Spec& spec, const Store& store, const Session
       log_warning("{}: not all of it runs on {}: {}", spec.name, placement.provider, nodes_text(placement));
     found->reason = fmt::format("{}", fmt::join(passed_over, "; ")) + (passed_over.empty() ? "" : "; ") +
                     placement.provider + " " + found->reason;
-    found->session = make_resilient(
-        std::move(found->session),
-        preference.require_gpu ? no_successor(chooser) : successor(spec.name, chooser, [=] { return on_cpu("auto"); }));
+    found->session =
+        make_resilient(std::move(found->session), preference.require_gpu
+                                                      ? successor_on_gpu(chooser)
+                                                      : successor(spec.name, chooser, [=] { return on_cpu("auto"); }));
     return found;
   }
   if (preference.require_gpu)

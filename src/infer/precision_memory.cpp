@@ -68,7 +68,8 @@ std::optional<Remembered> PrecisionMemory::find(const std::string& key) const {
                     .nhwc = whole("nhwc") != 0,
                     .fuse_convolutions = whole("fuse_convolutions") != 0,
                     .cuda_graph = whole("cuda_graph") != 0,
-                    .search_convolutions = whole("search_convolutions") != 0};
+                    .search_convolutions = whole("search_convolutions") != 0,
+                    .own_operators = whole("own_operators") != 0};
 }
 
 Status PrecisionMemory::keep(const std::string& key, const std::string& model, const Remembered& found) const {
@@ -80,7 +81,8 @@ Status PrecisionMemory::keep(const std::string& key, const std::string& model, c
                   {"nhwc", int{found.nhwc}},
                   {"fuse_convolutions", int{found.fuse_convolutions}},
                   {"cuda_graph", int{found.cuda_graph}},
-                  {"search_convolutions", int{found.search_convolutions}}});
+                  {"search_convolutions", int{found.search_convolutions}},
+                  {"own_operators", int{found.own_operators}}});
   entries[key] = std::move(entry);
   IE_CHECK(make_folders(folder_));
   return write_file_atomically(file_, json_text(entries, 2) + "\n");

@@ -16,7 +16,7 @@ struct Remembered {
   // On GPUs: its fastest settings.
   std::int64_t batch = 0;
   std::string rows;  // as TensorInfo::rows
-  bool nhwc = false, fuse_convolutions = false, cuda_graph = false, search_convolutions = false;
+  bool nhwc = false, fuse_convolutions = false, cuda_graph = false, search_convolutions = false, own_operators = false;
 };
 
 // A key of everything that a choice depends on: the model's files, variants and gates, the CPU, the runtime, the
