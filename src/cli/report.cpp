@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
@@ -105,9 +106,10 @@ void print_gpu_lanes(const AnalyzeReport& report) {
 void print_decoding(const AnalyzeReport& report) {
   const pipeline::DecodingReport all = report.decoding();
   if (all.hardware + all.hybrid == 0) return;
+  std::map<std::string, std::uint64_t> by_gpu;
+  for (const pipeline::DecodingReport& one : report.decoders) by_gpu[one.device] += one.hardware + one.hybrid;
   std::vector<std::string> each;
-  for (const pipeline::DecodingReport& one : report.decoders)
-    each.push_back(fmt::format("{} by {}", human_count(one.hardware + one.hybrid), one.device));
+  for (const auto& [device, photos] : by_gpu) each.push_back(fmt::format("{} by {}", human_count(photos), device));
   print_line(fmt::format("Decoded on the GPU: {}, {} of them by its JPEG engine{}",
                          human_count(all.hardware + all.hybrid, "photo"), human_count(all.hardware),
                          each.size() > 1 ? fmt::format(" ({})", fmt::join(each, ", ")) : ""));

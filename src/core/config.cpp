@@ -74,7 +74,7 @@ const Key kKeys[] = {
     {"inference.require_gpu", IE_MEMBER(inference.require_gpu), kAny, "fail instead of running a model on the CPU"},
     {"inference.run_timeout_seconds", IE_MEMBER(inference.run_timeout_seconds), between(1, 86400), "limit for one run of a model, or loading it"},
     {"inference.gpu_decode", IE_MEMBER(inference.gpu_decode), one_of(kGpuDecode), "decode JPEGs on the GPU; on: fail where that cannot be"},
-    {"inference.gpu_decoders", IE_MEMBER(inference.gpu_decoders), between(1, 8), "decoding processes on each GPU"},
+    {"inference.gpu_decoders", IE_MEMBER(inference.gpu_decoders), between(0, 8), "decoding processes on each GPU; 0: as many as are fastest on its kind"},
     {"inference.gpu_memory_mb", IE_MEMBER(inference.gpu_memory_mb), between(0, 1048576), "MiB of the GPU's memory for decoding; 0: two fifths; at most half of what is free"},
     {"processing.workers", IE_MEMBER(processing.workers), between(0, 1024), "files processed at once; 0: one per core"},
     {"processing.clear_cache_frequency", IE_MEMBER(processing.clear_cache_frequency), between(0, 1000000), "batches between releases of memory that models keep on the CPU; 0: never"},

@@ -35,7 +35,7 @@ struct InferenceConfig {
   bool require_gpu = false;          // fail instead of running on the CPU
   double run_timeout_seconds = 120;  // for one run of a model, or loading it
   std::string gpu_decode = "auto";   // decode JPEGs on the GPU: auto, on (an error where that cannot be), off
-  std::int64_t gpu_decoders = 1;     // decoding processes on each GPU
+  std::int64_t gpu_decoders = 0;     // decoding processes on each GPU; 0: as many as are fastest on its kind
   std::int64_t gpu_memory_mb = 0;  // MiB of its memory for that; 0: two fifths, at most 12 GiB and half of what is free
 };
 

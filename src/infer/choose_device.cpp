@@ -50,19 +50,19 @@ std::vector<Provider> providers_for(std::string_view device, bool use_tensorrt) 
 
 bool takes_engines(std::string_view device) { return device == "auto" || device == "tensorrt"; }
 
-// The settings to try on a GPU, best guess first. Those with operators of ours are the last: what is only to start uses
-// the first that passes, and making their graphs takes seconds.
+// The settings to try on a GPU, best guess first.
 struct Setting {
   bool nhwc, fuse_convolutions, cuda_graph, search_convolutions;
   std::string_view name;
-  bool own_operators = false;  // where their library is
+  bool own_operators = false;  // where their library is (docs/adr/0022)
 };
-constexpr Setting kFixedSettings[] = {{false, false, true, true, "channels first, recorded"},
-                                      {true, true, true, true, "channels last and fused, recorded"},
-                                      {true, false, true, true, "channels last, recorded"},
-                                      {false, false, false, true, "channels first"},
-                                      {true, false, true, true, "channels last, own operators, recorded", true},
-                                      {false, false, true, true, "channels first, own operators, recorded", true}};
+constexpr Setting kFixedSettings[] = {
+    {true, true, true, true, "own operators, channels last and fused, recorded", true},
+    {true, false, true, true, "own operators, channels last, recorded", true},
+    {false, false, true, true, "channels first, recorded"},
+    {true, true, true, true, "channels last and fused, recorded"},
+    {true, false, true, true, "channels last, recorded"},
+    {false, false, false, true, "channels first"}};
 // TensorRT decides by itself.
 constexpr Setting kOneSetting[] = {{false, false, false, false, "its own settings"}};
 // Each new size would be searched and recorded again.
@@ -82,16 +82,28 @@ bool has_free_rows(const Session& session) {
 
 struct Trial {
   std::string precision;
-  std::int64_t batch = 0;  // 0: the file's
-  std::string rows;        // the batch dimension; empty: a graph is made for each batch
-  Setting setting{};
+  // Batch 0: the file's; no name of the rows: a graph is made for each batch.
+  GpuSettings settings;
+  std::string_view name;
+
+  void set(const Setting& setting) {
+    settings.nhwc = setting.nhwc;
+    settings.fuse_convolutions = setting.fuse_convolutions;
+    settings.cuda_graph = setting.cuda_graph;
+    settings.search_convolutions = setting.search_convolutions;
+    settings.own_operators = setting.own_operators;
+    name = setting.name;
+  }
 };
 
 struct Measured {
   Trial trial;
   double seconds = 0;  // for a picture
-  Agreement found;
+  double cosine = 0;
 };
+
+// Errors that say something of the model and the GPU, not of this moment.
+constexpr ErrorCode kLasting[] = {ErrorCode::kInvalidArgument, ErrorCode::kCorrupt, ErrorCode::kUnsupported};
 
 class DeviceChooser {
  public:
@@ -109,78 +121,100 @@ class DeviceChooser {
   Result<Chosen> choose(const MakeCanaries& make_canaries) {
     IE_CHECK(check_provider(options_.provider));
     IE_TRY(key_, memory_key());
-    const PrecisionMemory memory(context_.memory_folder);
-    if (const auto known = memory.find(key_))
-      if (auto session = on_all_gpus(trial_of(*known)))
-        return chosen(std::move(*session), trial_of(*known), known->reason);
-    IE_CHECK(learn(make_canaries));
+    make_canaries_ = make_canaries;
+    if (auto known = remembered()) return std::move(*known);
+    IE_CHECK(learn());
     is_thorough_ = !context_.measure_later;
     IE_TRY(const Measured best, find_best());
-    IE_TRY(auto session, on_all_gpus(best.trial));
+    IE_TRY(auto session, on_all_gpus(best.trial, std::move(ready_)));
+    Chosen found = chosen(std::move(session), best.trial, reason_of(best));
     if (is_thorough_) {
-      keep(best.trial, reason_of(best));
-      return chosen(std::move(session), best.trial, reason_of(best));
+      keep(best, {});
+      return found;
     }
-    const std::string reason = reason_of(best) + "; its other settings are measured meanwhile, for the next time";
+    found.reason += "; its other settings are measured meanwhile, for the next time";
+    keep(best, tried_);
     measure_later();
-    return chosen(std::move(session), best.trial, reason);
+    return found;
   }
 
   // The chosen session with half its rows. Errors as Session::create(); `error` when it has only one.
   Result<std::unique_ptr<Session>> with_fewer_rows(const Error& error) {
-    if (chosen_.batch <= 1) return fail(error);
-    chosen_.batch /= 2;
-    log_warning("{} continues with {} pictures at once: {}", spec_.name, chosen_.batch, printable(error.message));
+    if (chosen_.settings.batch <= 1) return fail(error);
+    chosen_.settings.batch /= 2;
+    log_warning("{} continues with {} pictures at once: {}", spec_.name, chosen_.settings.batch,
+                printable(error.message));
     return on_all_gpus(chosen_);
   }
 
-  // The chosen session without operators of ours, as it is chosen from now on, too. Errors as Session::create();
+  // The chosen session without operators of ours, which is remembered with the error. Errors as Session::create();
   // `error` when it has none of them.
   Result<std::unique_ptr<Session>> without_own_operators(const Error& error) {
-    if (!chosen_.setting.own_operators) return fail(error);
+    if (!chosen_.settings.own_operators) return fail(error);
     own_operators_failed_ = true;
-    chosen_.setting.own_operators = false;
+    chosen_.settings.own_operators = false;
     log_warning("{} continues without operators of ours: {}", spec_.name, printable(error.message));
     auto session = on_all_gpus(chosen_);
-    if (session) keep(chosen_, fmt::format("{}; operators of ours failed: {}", chosen_.precision, error.message));
+    if (session)
+      keep({chosen_.precision,
+            fmt::format("{}; operators of ours failed: {}", chosen_.precision, error.message),
+            chosen_.settings,
+            {}});
     return session;
   }
 
  private:
-  void keep(const Trial& best, const std::string& reason) const {
-    if (best.setting.own_operators && own_operators_failed_) return;  // meanwhile
-    const Setting& setting = best.setting;
-    const Remembered found{.precision = best.precision,
-                           .reason = reason,
-                           .batch = best.batch,
-                           .rows = best.rows,
-                           .nhwc = setting.nhwc,
-                           .fuse_convolutions = setting.fuse_convolutions,
-                           .cuda_graph = setting.cuda_graph,
-                           .search_convolutions = setting.search_convolutions,
-                           .own_operators = setting.own_operators};
+  // With the settings that are remembered. None: there are none, they do not work any more, or they are the fastest of
+  // some, and all are to be measured now.
+  std::optional<Chosen> remembered() {
+    auto known = PrecisionMemory(context_.memory_folder).find(key_);
+    if (!known) return std::nullopt;
+    tried_ = std::move(known->tried);
+    const bool is_unfinished = !tried_.empty();
+    if (is_unfinished && !context_.measure_later) return std::nullopt;
+    const Trial trial = trial_of(*known);
+    auto session = on_all_gpus(trial);
+    if (!session) {
+      tried_.clear();
+      return std::nullopt;
+    }
+    Chosen found = chosen(std::move(*session), trial, known->reason);
+    if (is_unfinished) measure_later();
+    return found;
+  }
+
+  // `tried`: where not all settings have been tried, those that have.
+  void keep(const Measured& best, std::vector<Tried> tried) const {
+    if (best.trial.settings.own_operators && own_operators_failed_) return;  // in a run, meanwhile
+    keep({best.trial.precision, reason_of(best), best.trial.settings, std::move(tried)});
+  }
+  void keep(const Remembered& found) const {
     if (const Status kept = PrecisionMemory(context_.memory_folder).keep(key_, spec_.name, found); !kept)
       log_warning("the best settings of {} will be measured again: {}", spec_.name, printable(kept.error().message));
   }
 
-  // On a thread of its own, until all settings are measured or this is destroyed.
+  // On a thread of its own, until all settings are measured or this is destroyed. What was measured by then is kept.
   void measure_later() {
     measuring_ = std::jthread([this](const std::stop_token& stop) {
       stop_ = stop;
       is_thorough_ = true;
-      if (const auto best = find_best())
-        keep(best->trial, reason_of(*best));
+      is_later_ = true;
+      const Status learnt = canaries_.empty() ? learn() : Status();
+      const auto best = learnt ? find_best() : Result<Measured>(fail(learnt.error()));
+      if (best)
+        keep(*best, {});
       else
         log_debug("{}: its settings are measured the next time: {}", spec_.name, printable(best.error().message));
     });
   }
 
-  // One session for each usable GPU.
-  [[nodiscard]] Result<std::unique_ptr<Session>> on_all_gpus(const Trial& trial) const {
+  // One session for each usable GPU; `first` is that of the first, if there is one already.
+  [[nodiscard]] Result<std::unique_ptr<Session>> on_all_gpus(const Trial& trial,
+                                                             std::unique_ptr<Session> first = nullptr) const {
     IE_TRY(const std::vector<int> gpus, gpus_for(preference_.device));
     std::vector<std::unique_ptr<Session>> sessions;
     for (const int gpu : gpus) {
-      auto session = session_of(trial, gpu);
+      auto session = first ? Result<std::unique_ptr<Session>>(std::move(first)) : session_of(trial, gpu);
       if (!session && sessions.empty()) return session;
       if (session)
         sessions.push_back(std::move(*session));
@@ -192,19 +226,20 @@ class DeviceChooser {
   }
 
   // Errors as Session::create().
-  [[nodiscard]] Result<std::unique_ptr<Session>> session_of(const Trial& trial) const {
-    return session_of(trial, options_.device);
-  }
-  [[nodiscard]] Result<std::unique_ptr<Session>> session_of(const Trial& trial, int gpu) const {
+  [[nodiscard]] Result<std::unique_ptr<Session>> session_of(const Trial& trial, int gpu,
+                                                            std::stop_token stop = {}) const {
     IE_TRY(const std::string file, graph_of(trial));
     SessionOptions options = options_;
     options.device = gpu;
-    if (!trial.rows.empty() && trial.batch > 0) options.fixed_dimensions.emplace_back(trial.rows, trial.batch);
-    options.nhwc = trial.setting.nhwc;
-    options.fuse_convolutions = trial.setting.fuse_convolutions;
-    options.cuda_graph = trial.setting.cuda_graph;
-    options.search_convolutions = trial.setting.search_convolutions;
-    options.own_operators = trial.setting.own_operators;
+    const GpuSettings& settings = trial.settings;
+    if (!settings.rows.empty() && settings.batch > 0)
+      options.fixed_dimensions.emplace_back(settings.rows, settings.batch);
+    options.nhwc = settings.nhwc;
+    options.fuse_convolutions = settings.fuse_convolutions;
+    options.cuda_graph = settings.cuda_graph;
+    options.search_convolutions = settings.search_convolutions;
+    options.own_operators = settings.own_operators;
+    options.stop = std::move(stop);
     if (options.provider == Provider::kTensorRt || options.provider == Provider::kTensorRtRtx)
       options.tensorrt = TensorRtOptions{.precision = trial.precision,
                                          .cache_folder = join_path(context_.memory_folder, "engines"),
@@ -212,17 +247,11 @@ class DeviceChooser {
     return Session::create(file, options);
   }
 
-  static Trial trial_of(const Remembered& known) {
-    return {known.precision,
-            known.batch,
-            known.rows,
-            {known.nhwc, known.fuse_convolutions, known.cuda_graph, known.search_convolutions, "remembered",
-             known.own_operators}};
-  }
+  static Trial trial_of(const Remembered& known) { return {known.precision, known.settings, "remembered"}; }
 
   Chosen chosen(std::unique_ptr<Session> session, const Trial& trial, const std::string& reason) {
     chosen_ = trial;
-    return {std::move(session), trial.precision, reason, trial.batch};
+    return {std::move(session), trial.precision, reason, trial.settings.batch};
   }
 
   [[nodiscard]] Result<std::string> memory_key() const {
@@ -236,11 +265,7 @@ class DeviceChooser {
     return precision_key(
         spec_, store_, options_,
         fmt::format("{} {} {} {} {} {} {}{}", runtime, provider_name(options_.provider), gpu.name, gpu.memory_bytes,
-                    driver, fmt::join(precisions(), "+"), context_.batch, has_own_operators() ? " own" : ""));
-  }
-
-  [[nodiscard]] bool has_own_operators() const {
-    return options_.provider == Provider::kCuda && !operators_library().empty();
+                    driver, fmt::join(precisions(), "+"), context_.batch, operators_library().empty() ? "" : " own"));
   }
 
   [[nodiscard]] std::string source() const { return store_.variant_path(spec_, spec_.variants.front()); }
@@ -250,10 +275,10 @@ class DeviceChooser {
     GraphRequest request;
     request.source = source();
     request.precision = trial.precision;
-    if (trial.rows.empty()) request.batch = trial.batch;
+    if (trial.settings.rows.empty()) request.batch = trial.settings.batch;
     request.folder = join_path(context_.memory_folder, "graphs");
-    const bool is_own = trial.setting.own_operators;
-    if (is_own) request.chained = trial.setting.nhwc ? Chained::kChannelsLast : Chained::kChannelsFirst;
+    const bool is_own = trial.settings.own_operators;
+    if (is_own) request.chained = trial.settings.nhwc ? Chained::kChannelsLast : Chained::kChannelsFirst;
     auto made = made_graph(request);
     if (made || is_own || trial.precision != "fp32" || made.error().code == ErrorCode::kInterrupted) return made;
     log_debug("{} runs its own graph in fp32: {}", spec_.name, printable(made.error().message));
@@ -265,16 +290,18 @@ class DeviceChooser {
   }
 
   // The outputs that a GPU's are compared with, and what the model's own graph says of its sizes.
-  Status learn(const MakeCanaries& make_canaries) {
+  Status learn() {
     if (source().empty())
       return fail(ErrorCode::kNotFound,
                   fmt::format("the model {0} is not installed whole: `image-engine models pull {0}`", spec_.name));
     SessionOptions plain;
     plain.threads = options_.threads;
     plain.fixed_dimensions = options_.fixed_dimensions;
+    plain.stop = stop_;
     IE_TRY(const auto reference, Session::create(source(), plain));
-    IE_TRY(canaries_, make_canaries(*reference));
-    IE_TRY(reference_, run_canaries(*reference, canaries_, spec_.outputs));
+    IE_TRY(std::vector<Tensor> canaries, make_canaries_(*reference));
+    IE_TRY(reference_, run_canaries(*reference, canaries, spec_.outputs));
+    canaries_ = std::move(canaries);
     has_free_sizes_ = has_free_sizes(*reference);
     if (!has_free_sizes_ && has_free_rows(*reference)) rows_ = context_.batch > 0 ? context_.batch : kFirstBatch;
     rows_name_ = reference->inputs().front().rows;
@@ -294,9 +321,10 @@ class DeviceChooser {
         refusals_.emplace_back("int8: for CPUs and TensorRT");
         continue;
       }
-      auto best = best_setting({precision, rows_, rows_name_, {}}, settings);
+      auto best = best_setting({precision, {.batch = rows_, .rows = rows_name_}, {}}, settings);
       // Each batch would need another engine.
       const bool has_batches = is_thorough_ && context_.batch == 0 && rows_ > 0 && !tensorrt;
+      if (best && is_thorough_) best = sooner_ready(*best);
       if (best) return has_batches ? best_batch(*best) : best;
       if (best.error().code == ErrorCode::kInterrupted) return best;
       refusals_.push_back(fmt::format("{}: {}", precision, best.error().message));
@@ -308,16 +336,17 @@ class DeviceChooser {
     std::optional<Measured> best;
     Error last{ErrorCode::kUnsupported, "nothing was tried"};
     for (const Setting& setting : settings) {
-      if (setting.own_operators && (own_operators_failed_ || !has_own_operators())) continue;
-      trial.setting = setting;
+      if (setting.own_operators && (own_operators_failed_ || operators_library().empty())) continue;
+      trial.set(setting);
       if (stop_.stop_requested()) return fail(ErrorCode::kInterrupted, "the work has ended before");
       auto measured = measure(trial);
       if (!measured) {
         log_debug("{} on {}, {} {}: {}", spec_.name, provider_name(options_.provider), trial.precision, setting.name,
                   printable(measured.error().message));
         last = measured.error();
-        if (last.code == ErrorCode::kOutOfMemory && trial.batch > 1) {
-          trial.batch /= 2;
+        if (last.code == ErrorCode::kInterrupted) return measured;
+        if (last.code == ErrorCode::kOutOfMemory && trial.settings.batch > 1) {
+          trial.settings.batch /= 2;
           return best_setting(trial, settings);
         }
         // The gate: another setting computes the same numbers, but with operators of ours.
@@ -331,13 +360,24 @@ class DeviceChooser {
     return *best;
   }
 
+  // The same without timing cuDNN's algorithms, which takes seconds at each start, where that computes nearly as fast.
+  Result<Measured> sooner_ready(const Measured& best) {
+    if (!best.trial.settings.search_convolutions) return best;
+    Trial trial = best.trial;
+    trial.settings.search_convolutions = false;
+    const auto measured = measure(trial);
+    if (!measured && measured.error().code == ErrorCode::kInterrupted) return measured;
+    return measured && measured->seconds * kNearly <= best.seconds ? *measured : best;
+  }
+
   Result<Measured> best_batch(const Measured& first) {
     std::vector<Measured> all;
     for (const std::int64_t rows : kBatches) {
       if (stop_.stop_requested()) return fail(ErrorCode::kInterrupted, "the work has ended before");
       Trial trial = first.trial;
-      trial.batch = rows;
-      auto measured = rows == first.trial.batch ? Result<Measured>(first) : measure(trial);
+      trial.settings.batch = rows;
+      auto measured = measure(trial);
+      if (!measured && measured.error().code == ErrorCode::kInterrupted) return measured;
       if (!measured) break;  // memory: more rows need more
       all.push_back(std::move(*measured));
     }
@@ -346,19 +386,50 @@ class DeviceChooser {
     return *std::ranges::find_if(all, [&](const Measured& m) { return m.seconds * kNearly <= least; });
   }
 
-  Result<Measured> measure(const Trial& trial) const {
-    IE_TRY(const auto session, session_of(trial));
+  // As it was found before, where that is known.
+  Result<Measured> measure(const Trial& trial) {
+    const auto is_of_trial = [&](const Tried& one) {
+      return one.precision == trial.precision && one.settings == trial.settings;
+    };
+    if (const auto known = std::ranges::find_if(tried_, is_of_trial); known != tried_.end()) {
+      if (known->error) return fail(*known->error);
+      return Measured{trial, known->seconds, known->cosine};
+    }
+    auto measured = measure_now(trial);
+    note(trial, measured);
+    return measured;
+  }
+
+  void note(const Trial& trial, const Result<Measured>& measured) {
+    Tried& one = tried_.emplace_back(Tried{trial.precision, trial.settings, 0, 0, std::nullopt});
+    if (!measured) {
+      one.error = measured.error();
+      if (std::ranges::find(kLasting, measured.error().code) == std::end(kLasting)) tried_.pop_back();
+      return;
+    }
+    one.seconds = measured->seconds;
+    one.cosine = measured->cosine;
+    const bool is_better =
+        !fastest_ || fastest_->trial.precision != trial.precision || measured->seconds < fastest_->seconds;
+    if (is_better) fastest_ = *measured;
+    if (is_later_) keep(*fastest_, tried_);
+  }
+
+  Result<Measured> measure_now(const Trial& trial) {
+    IE_TRY(auto session, session_of(trial, options_.device, stop_));
     IE_TRY(const std::vector<Tensor> outputs, run_canaries(*session, canaries_, spec_.outputs));
     IE_TRY(const Agreement found, agreement_of(spec_, reference_, outputs));
     IE_CHECK(check_gate(found, gate_of(spec_, trial.precision)));
-    IE_TRY(const double seconds, seconds_a_picture(*session, canaries_, std::max<std::int64_t>(trial.batch, 1)));
-    return Measured{trial, seconds, found};
+    IE_TRY(const double seconds,
+           seconds_a_picture(*session, canaries_, std::max<std::int64_t>(trial.settings.batch, 1)));
+    if (!is_thorough_) ready_ = std::move(session);
+    return Measured{trial, seconds, found.cosine};
   }
 
   [[nodiscard]] static std::string speed_of(const Measured& best) {
     return fmt::format("{}: {:.0f} pictures/s at {} per run, {}, cosine {:.4f}", best.trial.precision,
-                       1 / std::max(best.seconds, 1e-9), std::max<std::int64_t>(best.trial.batch, 1),
-                       best.trial.setting.name, best.found.cosine);
+                       1 / std::max(best.seconds, 1e-9), std::max<std::int64_t>(best.trial.settings.batch, 1),
+                       best.trial.name, best.cosine);
   }
 
   // Why each precision before the best was not taken, and the best.
@@ -373,7 +444,13 @@ class DeviceChooser {
   SessionOptions options_;
   Preference preference_;
   InferenceContext context_;
+  MakeCanaries make_canaries_;
   std::vector<std::string> refusals_;  // of precisions, with their reasons
+  std::vector<Tried> tried_;
+  std::optional<Measured> fastest_;  // so far
+  std::string key_;                  // of what is remembered
+  bool is_later_ = false;            // what is measured is for the next time
+  std::unique_ptr<Session> ready_;   // of the first settings that passed, where not all are to be tried
   std::vector<Tensor> canaries_, reference_;
   bool has_free_sizes_ = false;
   std::int64_t rows_ = 0;  // of the first trial; 0: the file's
@@ -381,7 +458,6 @@ class DeviceChooser {
   bool is_thorough_ = true;  // all settings and batches are tried
   std::stop_token stop_;     // of what is measured later
   Trial chosen_;
-  std::string key_;  // of what is remembered
   std::atomic<bool> own_operators_failed_ = false;
   std::jthread measuring_;  // ends first
 };

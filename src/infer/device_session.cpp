@@ -73,8 +73,8 @@ class BoundRun {
   // `graph`: the number of its recorded graph in the session; 0: the session records none; kUnrecorded: this one is not
   // recorded.
   static constexpr int kUnrecorded = -1;
-  BoundRun(Ort::Session& session, const gpu::Stream& stream, int graph)
-      : session_(session), stream_(stream), binding_(session), graph_(graph) {
+  BoundRun(Ort::Session& session, const gpu::Stream& stream, int graph, std::stop_token stop)
+      : session_(session), stream_(stream), stop_(std::move(stop)), binding_(session), graph_(graph) {
     options_.AddConfigEntry("disable_synchronize_execution_providers", "1");  // this class waits
   }
 
@@ -118,7 +118,7 @@ class BoundRun {
   // Throws Ort::Exception.
   void compute() {
     const std::shared_lock shared(recording());
-    run_watched(options_, [&] { session_.Run(options_, binding_); });
+    run_watched(options_, stop_, [&] { session_.Run(options_, binding_); });
   }
   [[nodiscard]] Status wait() const { return stream_.wait(); }
 
@@ -163,7 +163,7 @@ class BoundRun {
   Status record() {
     const std::unique_lock alone(recording());
     options_.AddConfigEntry("gpu_graph_id", std::to_string(graph_).c_str());
-    run_watched(options_, [&] { session_.Run(options_, binding_); });  // runs until it is recorded
+    run_watched(options_, stop_, [&] { session_.Run(options_, binding_); });  // runs until it is recorded
     return stream_.wait();
   }
 
@@ -195,7 +195,7 @@ class BoundRun {
     const Ort::MemoryInfo memory("Cuda", OrtDeviceAllocator, stream_.device(), OrtMemTypeDefault);
     for (const char* name : names) binding_.BindOutput(name, memory);
     if (graph_ != 0) options_.AddConfigEntry("gpu_graph_id", "-1");
-    run_watched(options_, [&] { session_.Run(options_, binding_); });
+    run_watched(options_, stop_, [&] { session_.Run(options_, binding_); });
     IE_CHECK(stream_.wait());
     const std::vector<Ort::Value> made = binding_.GetOutputValues();
     for (std::size_t i = 0; i < made.size(); ++i) {
@@ -218,6 +218,7 @@ class BoundRun {
 
   Ort::Session& session_;
   const gpu::Stream& stream_;
+  const std::stop_token stop_;
   Ort::IoBinding binding_;
   Ort::RunOptions options_;
   int graph_;
@@ -438,7 +439,7 @@ class DeviceSession final : public Session {
       return lane.runs.back().get();
     }
     drop_unrecorded(lane);
-    auto run = std::make_unique<BoundRun>(lane.session, lane.stream, next_graph(lane));
+    auto run = std::make_unique<BoundRun>(lane.session, lane.stream, next_graph(lane), options_.stop);
     IE_CHECK(run->prepare(inputs, signature_, outputs, rows));
     lane.runs.push_back(std::move(run));
     return lane.runs.back().get();

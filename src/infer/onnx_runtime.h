@@ -112,10 +112,11 @@ std::optional<std::string> metadata_of(const Ort::Session& session, const std::s
 // How the errors of a run are mapped.
 const Purpose& run_purpose();
 
-// Calls body(), which runs a model with `options`, within the limits of runs. Throws RunEnded, and what body() throws.
+// Calls body(), which runs a model with `options`, within the limits of runs and until `stop`. Throws RunEnded, and
+// what body() throws.
 template <typename Body>
-auto run_watched(Ort::RunOptions& options, Body&& body) -> decltype(body()) {
-  const Watched watched([&] { options.SetTerminate(); });
+auto run_watched(Ort::RunOptions& options, const std::stop_token& stop, Body&& body) -> decltype(body()) {
+  const Watched watched([&] { options.SetTerminate(); }, stop);
   try {
     return body();
   } catch (const Ort::Exception&) {

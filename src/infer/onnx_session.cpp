@@ -38,7 +38,8 @@ class OnnxSession final : public Session {
       : session_(std::move(session)),
         signature_(std::move(signature)),
         period_(options.rows_between_clearings),
-        budget_(options.budget) {}
+        budget_(options.budget),
+        stop_(options.stop) {}
 
   [[nodiscard]] const std::vector<TensorInfo>& inputs() const override { return signature_.inputs; }
   [[nodiscard]] const std::vector<TensorInfo>& outputs() const override { return signature_.outputs; }
@@ -65,7 +66,7 @@ class OnnxSession final : public Session {
       for (const Tensor& tensor : inputs) values.push_back(borrowed(tensor));
       Ort::RunOptions options;
       if (is_time_to_clear(inputs, bytes)) options.AddConfigEntry("memory.enable_memory_arena_shrinkage", "cpu:0");
-      const auto made = run_watched(options, [&] {
+      const auto made = run_watched(options, stop_, [&] {
         return session_.Run(options, names.data(), values.data(), values.size(), wanted.data(), wanted.size());
       });
       std::vector<Tensor> results;
@@ -111,6 +112,7 @@ class OnnxSession final : public Session {
   Signature signature_;
   std::int64_t period_;
   std::shared_ptr<MemoryBudget> budget_;
+  std::stop_token stop_;
   mutable std::atomic<std::int64_t> rows_ = 0;
   mutable std::mutex kept_mutex_;
   mutable std::uint64_t largest_ = 0, kept_ = 0;  // of the runs since the arena was cleared; bytes

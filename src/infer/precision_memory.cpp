@@ -32,6 +32,60 @@ json read_entries(const std::string& file) {
   return entries.is_object() ? entries : json::object();
 }
 
+std::string text_in(const json& entry, const char* name) {
+  const auto member = entry.find(name);
+  return member != entry.end() && member->is_string() ? member->get<std::string>() : std::string();
+}
+
+std::int64_t whole_in(const json& entry, const char* name) {
+  const auto member = entry.find(name);
+  return member != entry.end() && member->is_number_integer() ? member->get<std::int64_t>() : 0;
+}
+
+double number_in(const json& entry, const char* name) {
+  const auto member = entry.find(name);
+  return member != entry.end() && member->is_number() ? member->get<double>() : 0;
+}
+
+GpuSettings settings_in(const json& entry) {
+  const auto is_set = [&](const char* name) { return whole_in(entry, name) != 0; };
+  return {.batch = whole_in(entry, "batch"),
+          .rows = text_in(entry, "rows"),
+          .nhwc = is_set("nhwc"),
+          .fuse_convolutions = is_set("fuse_convolutions"),
+          .cuda_graph = is_set("cuda_graph"),
+          .search_convolutions = is_set("search_convolutions"),
+          .own_operators = is_set("own_operators")};
+}
+
+void add(const GpuSettings& settings, json& entry) {
+  entry.update({{"batch", settings.batch},
+                {"rows", settings.rows},
+                {"nhwc", int{settings.nhwc}},
+                {"fuse_convolutions", int{settings.fuse_convolutions}},
+                {"cuda_graph", int{settings.cuda_graph}},
+                {"search_convolutions", int{settings.search_convolutions}},
+                {"own_operators", int{settings.own_operators}}});
+}
+
+Tried tried_in(const json& entry) {
+  Tried one{text_in(entry, "precision"), settings_in(entry), number_in(entry, "seconds"), number_in(entry, "cosine"),
+            std::nullopt};
+  if (const std::string reason = text_in(entry, "reason"); !reason.empty())
+    one.error = Error{error_code_from_name(text_in(entry, "error")), reason};
+  return one;
+}
+
+json json_of(const Tried& one) {
+  json entry = {{"precision", one.precision}};
+  add(one.settings, entry);
+  if (one.error)
+    entry.update({{"error", error_name(one.error->code)}, {"reason", one.error->message}});
+  else
+    entry.update({{"seconds", one.seconds}, {"cosine", one.cosine}});
+  return entry;
+}
+
 }  // namespace
 
 std::string precision_key(const models::Spec& spec, const models::Store& store, const SessionOptions& options,
@@ -53,36 +107,18 @@ std::optional<Remembered> PrecisionMemory::find(const std::string& key) const {
   const json entries = read_entries(file_);
   const auto entry = entries.find(key);
   if (entry == entries.end() || !entry->is_object()) return std::nullopt;
-  const auto text = [&](const char* name) {
-    const auto member = entry->find(name);
-    return member != entry->end() && member->is_string() ? member->get<std::string>() : std::string();
-  };
-  const auto whole = [&](const char* name) {
-    const auto member = entry->find(name);
-    return member != entry->end() && member->is_number_integer() ? member->get<std::int64_t>() : 0;
-  };
-  return Remembered{.precision = text("precision"),
-                    .reason = text("reason"),
-                    .batch = whole("batch"),
-                    .rows = text("rows"),
-                    .nhwc = whole("nhwc") != 0,
-                    .fuse_convolutions = whole("fuse_convolutions") != 0,
-                    .cuda_graph = whole("cuda_graph") != 0,
-                    .search_convolutions = whole("search_convolutions") != 0,
-                    .own_operators = whole("own_operators") != 0};
+  Remembered found{text_in(*entry, "precision"), text_in(*entry, "reason"), settings_in(*entry), {}};
+  if (const auto tried = entry->find("tried"); tried != entry->end() && tried->is_array())
+    for (const json& one : *tried)
+      if (one.is_object()) found.tried.push_back(tried_in(one));
+  return found;
 }
 
 Status PrecisionMemory::keep(const std::string& key, const std::string& model, const Remembered& found) const {
   json entries = read_entries(file_);
   json entry = {{"model", model}, {"precision", found.precision}, {"reason", found.reason}};
-  if (found.batch > 0)
-    entry.update({{"batch", found.batch},
-                  {"rows", found.rows},
-                  {"nhwc", int{found.nhwc}},
-                  {"fuse_convolutions", int{found.fuse_convolutions}},
-                  {"cuda_graph", int{found.cuda_graph}},
-                  {"search_convolutions", int{found.search_convolutions}},
-                  {"own_operators", int{found.own_operators}}});
+  if (found.settings != GpuSettings()) add(found.settings, entry);
+  for (const Tried& one : found.tried) entry["tried"].push_back(json_of(one));
   entries[key] = std::move(entry);
   IE_CHECK(make_folders(folder_));
   return write_file_atomically(file_, json_text(entries, 2) + "\n");

@@ -31,11 +31,11 @@ class Watch {
     return limits_;
   }
 
-  std::list<Watched::Entry>::iterator add(std::function<void()> end) {
+  std::list<Watched::Entry>::iterator add(std::function<void()> end, std::stop_token stop) {
     const std::lock_guard lock(mutex_);
     if (!started_) std::thread([this] { watch(); }).detach();
     started_ = true;
-    entries_.push_front({std::move(end), SteadyClock::now(), {}});
+    entries_.push_front({std::move(end), std::move(stop), SteadyClock::now(), {}});
     changed_.notify_one();
     return entries_.begin();
   }
@@ -62,7 +62,7 @@ class Watch {
 
   void judge(Watched::Entry& entry) const {
     if (entry.why) return;
-    const bool stopped = limits_.stop.stop_requested();
+    const bool stopped = limits_.stop.stop_requested() || entry.stop.stop_requested();
     const bool late = limits_.longest.count() > 0 && SteadyClock::now() - entry.since > limits_.longest;
     if (stopped) entry.why = Error{ErrorCode::kInterrupted, "interrupted"};
     if (late && !stopped)
@@ -86,7 +86,8 @@ void set_run_limits(RunLimits limits) { Watch::get().set(std::move(limits)); }
 
 RunLimits run_limits() { return Watch::get().limits(); }
 
-Watched::Watched(std::function<void()> end) : entry_(Watch::get().add(std::move(end))) {}
+Watched::Watched(std::function<void()> end, std::stop_token stop)
+    : entry_(Watch::get().add(std::move(end), std::move(stop))) {}
 Watched::~Watched() { Watch::get().remove(entry_); }
 std::optional<Error> Watched::ended() const { return Watch::get().why(entry_); }
 

@@ -22,7 +22,8 @@ RunLimits run_limits();
 // While it lives, another thread calls `end`, once, when a limit is reached.
 class Watched {
  public:
-  explicit Watched(std::function<void()> end);
+  // `stop` is checked beside that of the limits.
+  explicit Watched(std::function<void()> end, std::stop_token stop = {});
   ~Watched();
   Watched(const Watched&) = delete;
   Watched& operator=(const Watched&) = delete;
@@ -31,6 +32,7 @@ class Watched {
 
   struct Entry {
     std::function<void()> end;
+    std::stop_token stop;
     std::chrono::steady_clock::time_point since;
     std::optional<Error> why;
   };

@@ -7,6 +7,7 @@
 #include <optional>
 #include <shared_mutex>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,9 @@ struct SessionOptions {
 
   // The graph has nodes of operators of ours (made_graphs.h), whose library is loaded; kNotFound where there is none.
   bool own_operators = false;
+
+  // Ends its runs, as the limits of runs do (run_watch.h).
+  std::stop_token stop;
 
   Provider provider = Provider::kCpu;
   int device = 0;  // which GPU

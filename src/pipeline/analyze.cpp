@@ -138,12 +138,15 @@ void describe_workers(const worker::Pool& pool, AnalyzeReport& report) {
 }
 
 // What became of a decoder that failed or died.
-std::string fate_of(const DecodingReport& decoder, const std::optional<Error>& failure, bool is_last) {
+std::string fate_of(const DecodingReport& decoder, bool is_alone, const std::optional<Error>& failure, bool is_last) {
+  const std::string one_of_several = fmt::format("decoder #{} of {}", decoder.number, decoder.device);
   if (!failure)
-    return fmt::format("the decoder of {} died {} and was started again; what it had in work, others decoded",
-                       decoder.device, human_count(decoder.deaths, "time"));
+    return fmt::format("{} died {} and was started again; what it had in work, others decoded",
+                       is_alone ? "the decoder of " + decoder.device : one_of_several,
+                       human_count(decoder.deaths, "time"));
   if (is_last) return "photos are decoded on the CPU: " + failure->message;
-  return fmt::format("{} decodes no more photos, others do: {}", decoder.device, failure->message);
+  return fmt::format("{} decodes no more photos, others do: {}", is_alone ? decoder.device : one_of_several,
+                     failure->message);
 }
 
 // What was decoded where; why others did it although a GPU was to.
@@ -157,12 +160,15 @@ void describe_gpu_decoding(const GpuDecoding& decoding, AnalyzeReport& report) {
   std::vector<std::string> missing;
   for (const auto& decoder : decoders) {
     const worker::GpuDecoderCounts counts = decoder->counts();
-    const DecodingReport& done = report.decoders.emplace_back(
+    const auto is_on_same = [&](const auto& other) { return other->device() == decoder->device(); };
+    DecodingReport& done = report.decoders.emplace_back(
         DecodingReport{fmt::format("cuda:{}", decoder->device()), counts.hardware, counts.hybrid, counts.deaths});
+    done.number = static_cast<int>(std::ranges::count(report.decoders, done.device, &DecodingReport::device));
+    const bool is_alone = std::ranges::count_if(decoders, is_on_same) == 1;
     if (missing.empty()) missing = decoder->missing();
     const std::optional<Error> failure = decoder->failure();
     const bool is_last = working == 0 && decoder == decoders.back();
-    if (failure || counts.deaths > 0) report.notes.push_back(fate_of(done, failure, is_last));
+    if (failure || counts.deaths > 0) report.notes.push_back(fate_of(done, is_alone, failure, is_last));
   }
   if (!missing.empty())
     report.notes.push_back(

@@ -103,6 +103,7 @@ struct DecodingReport {
   std::uint64_t hardware = 0;  // by the GPU's JPEG engine
   std::uint64_t hybrid = 0;    // on the CPU and the GPU
   std::uint64_t deaths = 0;    // of the GPU's worker; its photos were decoded by others
+  int number = 1;              // of those on its GPU
 };
 
 struct AnalyzeReport {

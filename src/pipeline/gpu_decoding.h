@@ -10,6 +10,7 @@
 
 #include "core/config.h"
 #include "core/result.h"
+#include "gpu/cuda.h"
 #include "pipeline/stages.h"
 #include "worker/gpu_decoders.h"
 #include "worker/pool.h"
@@ -26,7 +27,11 @@ struct GpuDecoding {
 using InputNumbers = std::map<const PictureStage*, std::uint32_t>;
 InputNumbers make_inputs_on_gpus(std::span<const PictureStage> stages, worker::GpuDecoders& decoders);
 
-// Starts inference.gpu_decoders decoders on each GPU that the run uses, which get ready while other work goes on, where
+// inference.gpu_decoders; where that is 0, as many as were measured to be fastest on that kind of GPU, with that many
+// threads of the CPU.
+int decoders_on(const Config& config, const gpu::CudaDevice& gpu, int workers);
+
+// Starts decoders_on() decoders on each GPU that the run uses, which get ready while other work goes on, where
 // the configuration allows it and there is a GPU. They share the CPU's threads, and the lanes in which their work is
 // recorded (gpu/lanes.h) are named after their GPUs. With inference.gpu_decode: on, an error where there is none:
 // kNotFound, kMachine.

@@ -31,7 +31,7 @@ std::int64_t kept_batch(const models::Spec& spec, const models::Store& store, co
   if (!runtime) return 0;
   const auto known =
       infer::PrecisionMemory(inference_folder()).find(infer::precision_key(spec, store, {}, *runtime + "\n" + gpus));
-  return known ? std::max<std::int64_t>(known->batch, 0) : 0;
+  return known ? std::max<std::int64_t>(known->settings.batch, 0) : 0;
 }
 
 Status keep_batch(const models::Spec& spec, const models::Store& store, const Config& config, std::int64_t batch,
@@ -41,7 +41,7 @@ Status keep_batch(const models::Spec& spec, const models::Store& store, const Co
   infer::Remembered found;
   found.precision = config.inference.precision;
   found.reason = reason;
-  found.batch = batch;
+  found.settings.batch = batch;
   return infer::PrecisionMemory(inference_folder()).keep(key, spec.name, found);
 }
 

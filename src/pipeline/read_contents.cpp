@@ -220,7 +220,7 @@ class ContentPass {
                 bool is_second = false) {
     const Trace::Clock::time_point start = Trace::Clock::now();
     const std::optional<worker::Reply> reply = picture.wait();
-    run_.trace.add(Step::kTransfer, start);
+    run_.trace.add(Step::kGpuDecode, start);
     if (!reply || !reply->hashes || !reply->picture) {
       const bool is_for_another = picture.is_lost() && !is_second;
       std::optional<worker::GpuPicture> elsewhere =

@@ -17,7 +17,7 @@ namespace image_engine::pipeline {
 namespace {
 
 constexpr std::array<std::string_view, static_cast<size_t>(Step::kCount)> kNames = {
-    "scan", "headers", "hash", "decode", "thumbnail", "transfer", "look", "models", "write"};
+    "scan", "headers", "hash", "decode", "thumbnail", "transfer", "gpu decode", "look", "models", "write"};
 
 double seconds(Trace::Clock::duration length) { return std::chrono::duration<double>(length).count(); }
 
@@ -38,6 +38,8 @@ constexpr Remedy kRemedies[] = {
     {Step::kDecode, false, "decoding pictures", "more cores help, or a GPU that decodes"},
     {Step::kThumbnail, false, "making thumbnails", "more cores help, or smaller ones (thumbnails.size)"},
     {Step::kTransfer, false, "passing pictures from worker to engine", "more cores help"},
+    {Step::kGpuDecode, false, "waiting for photos that the GPU decodes",
+     "a GPU with more JPEG engines helps, another GPU, or more cores"},
     {Step::kAnalyze, false, "the analysis without models", "more cores help"},
     {Step::kModels, false, "running models", "a faster GPU helps, or smaller models"},
     {Step::kWrite, false, "writing to the catalogue", "a faster disk helps for the catalogue (--catalog)"},

@@ -25,6 +25,7 @@ enum class Step : std::uint8_t {
   kDecode,
   kThumbnail,
   kTransfer,
+  kGpuDecode,  // waiting for a photo that a GPU decodes
   kAnalyze,  // stages without a model; "look" in reports and traces
   kModels,
   kWrite,

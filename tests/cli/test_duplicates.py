@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from engine import DONE, FAILED, SAMPLES, USAGE, Engine, fresh_folder, path_of
 
 PHOTOS = SAMPLES / "photos"
-STEPS = {"scan", "headers", "hash", "decode", "thumbnail", "transfer", "look", "models", "write"}
+STEPS = {"scan", "headers", "hash", "decode", "thumbnail", "transfer", "gpu decode", "look", "models", "write"}
 
 
 def variants(folder):

@@ -85,7 +85,15 @@ def test_two_decoders_on_one_gpu(with_gpus, folder, library):
     assert [one["device"] for one in done["decoders"]] == ["cuda:0", "cuda:0"]
     assert all(one["hardware"] > 0 for one in done["decoders"]) and done["hardware"] == PHOTOS
     text = engine.run("analyze", library, *settings(folder, device="cuda:0", gpu_decoders=2), "--redo", "quality").out.decode()
-    assert f"Decoded on the GPU: {PHOTOS} photos" in text and "by cuda:0, " in text
+    assert f"Decoded on the GPU: {PHOTOS} photos" in text and "by cuda:0" not in text  # there is no other
+
+
+def test_which_of_two_decoders_on_one_gpu_died(with_gpus, folder, library):
+    engine = with_gpus("crash")
+    report = engine.analyze(library, *settings(folder, device="cuda:0", gpu_decoders=2))["report"]
+    assert_whole(engine, report)
+    assert report["decoded_on_gpu"]["decoders"][0]["deaths"] > 0
+    assert any(note.startswith("decoder #1 of cuda:0 ") for note in report["notes"]), report["notes"]
 
 
 @pytest.mark.parametrize("manner", ["crash", "hang", "liar"])

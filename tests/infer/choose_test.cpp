@@ -9,6 +9,7 @@
 
 #include "infer/agreement.h"
 #include "infer/choose_device.h"
+#include "infer/precision_memory.h"
 #include "models/calibrated.h"
 #include "models/provenance.h"
 #include "models/spec_file.h"
@@ -191,6 +192,35 @@ TEST_F(ChooseTest, OneVariantIsNotMeasured) {
   ASSERT_OK(result);
   EXPECT_EQ(result->precision, "fp32");
   EXPECT_FALSE(fs::exists(file_));
+}
+
+TEST(PrecisionMemoryTest, WhatWasTriedIsKeptUntilAllIs) {
+  const Scratch scratch;
+  const PrecisionMemory memory(scratch.path());
+  const GpuSettings first{16, "batch", false, false, true, true}, second{32, "batch", true, true, true, false};
+  Remembered some{"fp16", "the fastest so far", first, {}};
+  some.tried.push_back({"fp16", first, 0.001, 0.9999, std::nullopt});
+  some.tried.push_back({"fp16", second, 0, 0, Error{ErrorCode::kInvalidArgument, "cosine 0.5"}});
+  ASSERT_OK(memory.keep("key", "model", some));
+  const auto known = memory.find("key");
+  ASSERT_TRUE(known);
+  EXPECT_EQ(known->settings, first);
+  ASSERT_EQ(known->tried.size(), 2U);
+  EXPECT_EQ(known->tried[0].settings, first);
+  EXPECT_EQ(known->tried[0].seconds, 0.001);
+  EXPECT_EQ(known->tried[0].cosine, 0.9999);
+  EXPECT_FALSE(known->tried[0].error);
+  EXPECT_EQ(known->tried[1].settings, second);
+  ASSERT_TRUE(known->tried[1].error);
+  EXPECT_EQ(known->tried[1].error->code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(known->tried[1].error->message, "cosine 0.5");
+
+  ASSERT_OK(memory.keep("key", "model", {"fp16", "the fastest", second, {}}));
+  const auto best = memory.find("key");
+  ASSERT_TRUE(best);
+  EXPECT_EQ(best->settings, second);
+  EXPECT_TRUE(best->tried.empty());
+  EXPECT_FALSE(memory.find("another"));
 }
 
 TEST_F(ChooseTest, TheChoiceIsRemembered) {

@@ -345,6 +345,15 @@ TEST_F(SessionTest, ARunThatDoesNotEndIsEnded) {
   ASSERT_OK(sound);
 }
 
+TEST_F(SessionTest, ARunEndsWithWhatItsSessionIsFor) {
+  const StopsAfter stop(std::chrono::milliseconds(100));
+  const auto session = Session::create(kFolder + "endless.onnx", {.stop = stop.token()});
+  ASSERT_OK(session);
+  const auto made = (*session)->run(std::vector{Tensor::zeros(ElementType::kFloat32, {1})});
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().code, ErrorCode::kInterrupted) << made.error().message;
+}
+
 TEST_F(SessionTest, TooMuchMemoryIsAnError) {
   if (IE_ADDRESS_SANITIZER) GTEST_SKIP() << "AddressSanitizer ends the process where operator new has no memory";
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)

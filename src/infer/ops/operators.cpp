@@ -73,6 +73,12 @@ std::vector<std::int64_t> known_sides(const Ort::ShapeInferContext::Shape& shape
   return sides;
 }
 
+// After a launch: its problem is the GPU's and not the input's.
+const char* launched(const char* problem) {
+  if (problem != nullptr) throw Ort::Exception(problem, ORT_FAIL);
+  return nullptr;
+}
+
 // Their constructors throw Ort::Exception. compute() returns null, or what is wrong; infer() as well.
 
 class ChainKernel {
@@ -104,7 +110,7 @@ class ChainKernel {
     Chain chain = steps_;
     if (const char* problem = fill_tensors(call.inputs, result.GetTensorMutableRawData(), is_half_, chain))
       return problem;
-    return chain.count == 0 ? nullptr : provider_.run(chain, stream_of(context, provider_));
+    return chain.count == 0 ? nullptr : launched(provider_.run(chain, stream_of(context, provider_)));
   }
 
   Chain steps_{};
@@ -156,7 +162,7 @@ class DepthwiseKernel {
     if (const char* problem =
             fill_depthwise(call.inputs, attributes, shape, result.GetTensorMutableRawData(), is_half_, work))
       return problem;
-    return work.chain.count == 0 ? nullptr : provider_.run_depthwise(work, stream_of(context, provider_));
+    return work.chain.count == 0 ? nullptr : launched(provider_.run_depthwise(work, stream_of(context, provider_)));
   }
 
   std::vector<std::int64_t> strides_, pads_;
@@ -198,7 +204,8 @@ class DeformableKernel {
     Deformable work = work_;
     if (const char* problem = fill_deformable(call.inputs, result.GetTensorMutableRawData(), is_half_, work))
       return problem;
-    return work.pictures * work.queries == 0 ? nullptr : provider_.run_deformable(work, stream_of(context, provider_));
+    return work.pictures * work.queries == 0 ? nullptr
+                                             : launched(provider_.run_deformable(work, stream_of(context, provider_)));
   }
 
   Deformable work_{};
@@ -235,7 +242,7 @@ class LastKernel {
     LastChannels work{};
     if (const char* problem = fill_last(call.inputs[0], result.GetTensorMutableRawData(), is_half_, work))
       return problem;
-    return work.rows * work.places == 0 ? nullptr : provider_.run_last(work, stream_of(context, provider_));
+    return work.rows * work.places == 0 ? nullptr : launched(provider_.run_last(work, stream_of(context, provider_)));
   }
 
   bool is_half_;
@@ -277,7 +284,7 @@ class WindowKernel {
     if (const char* problem =
             fill_window(call.inputs[0], window_, shape, result.GetTensorMutableRawData(), is_half_, work))
       return problem;
-    return work.words == 0 ? nullptr : provider_.run_window(work, stream_of(context, provider_));
+    return work.words == 0 ? nullptr : launched(provider_.run_window(work, stream_of(context, provider_)));
   }
 
   std::vector<std::int64_t> window_;
@@ -319,7 +326,7 @@ class NormKernel {
     if (const char* problem =
             fill_norm_results(context.GetOutput(0, call.shapes[0]).GetTensorMutableRawData(), sum, work))
       return problem;
-    return work.count == 0 ? nullptr : provider_.run_norm(work, stream_of(context, provider_));
+    return work.count == 0 ? nullptr : launched(provider_.run_norm(work, stream_of(context, provider_)));
   }
 
   float epsilon_;
