@@ -1,6 +1,7 @@
 // Products of pictures that were made larger are computed before they are: of fewer places, and without a
 // concatenation.
 #include <algorithm>
+#include <span>
 
 #include "graph/channels_last.h"
 #include "graph/fusions.h"
@@ -53,6 +54,9 @@ std::optional<JoinedProduct> joined_product(const Net& net, const Node& node) {
     found.largest = i;
     ++same;
   }
+  const bool has_bias = node.input_size() > 2;
+  if (has_bias && (net.constant(node.input(2)) == nullptr || !floats(*net.constant(node.input(2)))))
+    return std::nullopt;
   if (same != 1 || found.parts.size() < 2 || net.shape(node.output(0)) == nullptr) return std::nullopt;
   return found;
 }
@@ -65,17 +69,19 @@ class ResizedWriter {
     const Node& convolution = *joined_.convolution;
     const std::string result = convolution.output(0);
     const Shape shape = *net_.shape(result);
+    if (convolution.input_size() > 2) bias_ = floats(*net_.constant(convolution.input(2)));
     std::string sum = product(joined_.largest);
     net_.set_shape(sum, shape);
-    if (convolution.input_size() > 2)
-      sum = net_.add("Add", {sum, along_channels(convolution.input(2))}, {.shape = shape});
-    std::vector<std::size_t> others;
+    std::vector<std::string> others;
     for (std::size_t i = 0; i < joined_.parts.size(); ++i)
-      if (i != joined_.largest) others.push_back(i);
-    for (const std::size_t i : others) {
+      if (i != joined_.largest) others.push_back(enlarged(i, shape));
+    if (bias_) {
+      const std::string bias = net_.add_constant(float_tensor(*bias_, {joined_.outputs, 1, 1}), "bias");
+      sum = net_.add("Add", {sum, bias}, {.shape = shape});
+    }
+    for (const std::string& larger : others) {
       Made made{.shape = shape};
-      if (i == others.back()) made.outputs = {result};
-      const std::string larger = enlarged(i, shape);
+      if (larger == others.back()) made.outputs = {result};
       sum = net_.add("Add", {sum, larger}, made);
     }
   }
@@ -96,6 +102,62 @@ class ResizedWriter {
     return taken;
   }
 
+  // A product of rows with `factors`. Where a product with a bias makes the rows, both are one: its bias is the sum's.
+  std::string product_of_rows(const std::string& rows, std::vector<float> factors, std::int64_t count) {
+    const std::int64_t outputs = joined_.outputs;
+    Shape shape = *net_.shape(rows);
+    shape.back() = {outputs, {}};
+    std::string from = rows;
+    if (const auto first = first_product(rows, count)) {
+      if (!bias_) bias_ = std::vector<float>(static_cast<std::size_t>(outputs));
+      add_product({first->bias, 1, count}, factors, *bias_);
+      std::vector<float> both(static_cast<std::size_t>(first->inputs * outputs));
+      add_product({first->weights, first->inputs, count}, factors, both);
+      factors = std::move(both);
+      count = first->inputs;
+      from = first->from;
+    }
+    return net_.add("MatMul", {from, net_.add_constant(float_tensor(factors, {count, outputs}), "factors")},
+                    {.shape = shape});
+  }
+
+  // A product of rows with constant weights [inputs, count], and a bias.
+  struct FirstProduct {
+    std::string from;
+    std::vector<float> weights, bias;
+    std::int64_t inputs;
+  };
+
+  // That makes the rows, if it is not the larger of the two.
+  [[nodiscard]] std::optional<FirstProduct> first_product(const std::string& rows, std::int64_t count) const {
+    const auto found = bias_of(net_, rows);
+    const Node* product = found ? net_.maker(found->first, {"MatMul"}) : nullptr;
+    const Weights* weights = product != nullptr ? net_.constant(product->input(1)) : nullptr;
+    if (weights == nullptr || weights->dims_size() != 2 || weights->dims(1) != count || weights->dims(0) > count)
+      return std::nullopt;
+    auto numbers = floats(*weights), bias = floats(*net_.constant(found->second));
+    if (!numbers || !bias || bias->size() != static_cast<std::size_t>(count)) return std::nullopt;
+    return FirstProduct{product->input(0), std::move(*numbers), std::move(*bias), weights->dims(0)};
+  }
+
+  struct Matrix {
+    std::span<const float> numbers;
+    std::int64_t rows, columns;
+  };
+
+  // Adds the product of the matrix with `factors`, which have as many rows as it has columns.
+  void add_product(const Matrix& matrix, std::span<const float> factors, std::span<float> sums) const {
+    const std::int64_t outputs = joined_.outputs;
+    for (std::int64_t row = 0; row < matrix.rows; ++row)
+      for (std::int64_t out = 0; out < outputs; ++out) {
+        double sum = 0;
+        for (std::int64_t i = 0; i < matrix.columns; ++i)
+          sum += double{matrix.numbers[static_cast<std::size_t>(row * matrix.columns + i)]} *
+                 factors[static_cast<std::size_t>(i * outputs + out)];
+        sums[static_cast<std::size_t>(row * outputs + out)] += static_cast<float>(sum);
+      }
+  }
+
   // Of a part before it is made larger; rows of a transformer are multiplied as they are.
   std::string product(std::size_t part) {
     const std::string source = source_of(net_, joined_.parts[part]).source;
@@ -109,11 +171,7 @@ class ResizedWriter {
           net_.add_constant(float_tensor(weights_of(part, false), {outputs, count, 1, 1}), "kernel");
       return net_.add("Conv", {source, kernel}, {.shape = shape});
     }
-    const std::string rows = reshape->input(0);
-    Shape of_rows = *net_.shape(rows);
-    of_rows.back() = {outputs, {}};
-    const std::string factors = net_.add_constant(float_tensor(weights_of(part, true), {count, outputs}), "factors");
-    const std::string products = net_.add("MatMul", {rows, factors}, {.shape = of_rows});
+    const std::string products = product_of_rows(reshape->input(0), weights_of(part, true), count);
     const std::string sides = net_.add_constant(int_tensor({0, shape[2].size, shape[3].size, outputs}), "sides");
     const std::string picture =
         net_.add("Reshape", {products, sides}, {.shape = Shape{shape[0], shape[2], shape[3], shape[1]}});
@@ -136,15 +194,9 @@ class ResizedWriter {
     return larger;
   }
 
-  std::string along_channels(const std::string& bias) {
-    Weights weights = *net_.constant(bias);
-    weights.add_dims(1);
-    weights.add_dims(1);
-    return net_.add_constant(std::move(weights), "bias");
-  }
-
   Net& net_;
   const JoinedProduct& joined_;
+  std::optional<std::vector<float>> bias_;  // of the sum; none: zeros
 };
 
 }  // namespace

@@ -184,19 +184,29 @@ def run_kinds_of(path):
     return kinds_of(options.optimized_model_filepath)
 
 
-def pyramid(path, sizes, mode="linear", batch=2, rows=False, **attributes):
+def pyramid(path, sizes, mode="linear", batch=2, rows=False, inputs_of=None, **attributes):
     """Pictures of several sizes, made as large as the first, behind each other, and a 1 x 1 convolution: as SegFormer and pyramids have it."""
     g, parts, inputs, largest = Graph(6), [], {}, sizes[0]
     for i, (side, channels) in enumerate(sizes):
         name = f"x{i}"
-        inputs[name] = [batch, side * side, channels] if rows else [batch, channels, side, side]
-        part = g.add("Reshape", g.add("Transpose", name, perm=[0, 2, 1]), g.constant(np.array([0, channels, side, side]))) if rows else name
+        inputs[name] = [batch, side * side, inputs_of or channels] if rows else [batch, channels, side, side]
+        made = g.linear(name, inputs_of, channels) if inputs_of else name
+        part = g.add("Reshape", g.add("Transpose", made, perm=[0, 2, 1]), g.constant(np.array([0, channels, side, side]))) if rows else name
         scale = np.array([1, 1, largest[0] / side, largest[0] / side], np.float32)
         part = g.add("Resize", part, "", g.constant(scale), mode=mode, **attributes) if i > 0 or rows else part
         parts.append(part)
     joined = g.add("Concat", *reversed(parts), axis=1)
     first, second = (g.relu(g.conv(joined, sum(channels for _, channels in sizes), 8, size=1, biased=biased)) for biased in (True, False))
     return g.save(path, inputs, {first: None, second: None})
+
+
+@pytest.mark.parametrize("batch", [2, "batch"])
+@pytest.mark.parametrize(("inputs_of", "merged"), [(4, 3), (8, 3), (12, 1)])  # no more than the channels
+def test_two_products_of_rows_one_after_the_other_are_one(tmp_path, batch, inputs_of, merged):
+    source, target = pyramid(tmp_path / "m.onnx", [(8, 8), (4, 16), (2, 8)], batch=batch, rows=True, inputs_of=inputs_of), tmp_path / "o.onnx"
+    assert chained(source, target, "last") == 2
+    assert kinds_of(target)["MatMul"] == 6 + (3 - merged) and kinds_of(target)["Add"] == 3 - merged
+    is_same(source, target, feed_of(source))
 
 
 NEAREST = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
