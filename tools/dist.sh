@@ -32,9 +32,10 @@ mkdir -p "$work/lib"
 DESTDIR='' cmake --install "$build" --prefix "$work" --strip >/dev/null
 [ -x "$work/bin/image-engine" ] && [ -x "$work/bin/image-engine-worker" ] && [ -x "$work/bin/image-engine-plugin-host" ] || fail "$build holds no finished build"
 if [ -n "${GPU:-}" ]; then
-  [ -x "$root/build/cuda/bin/image-engine-gpu-worker" ] || fail "the GPU worker is missing: cmake --preset cuda && cmake --build --preset cuda"
+  [ -x "$root/build/cuda/bin/image-engine-gpu-worker" ] && [ -f "$root/build/cuda/bin/libimage-engine-gpu-ops.so" ] || fail "the GPU worker or the operators for GPUs are missing: cmake --preset cuda && cmake --build --preset cuda"
   [ -e "$root/build/onnxruntime-gpu/lib/libonnxruntime.so.1" ] || fail "the GPU's libraries are missing: make setup GPU=1"
   install -s -m 755 "$root/build/cuda/bin/image-engine-gpu-worker" "$work/bin/"
+  install -s -m 644 "$root/build/cuda/bin/libimage-engine-gpu-ops.so" "$work/lib/"
 fi
 [ -f "$work/share/image-engine/places.csv" ] || fail "place names are missing: run tools/setup.sh"
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <ctime>
 #include <fstream>
 #include <iterator>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "gpu/cuda.h"
+#include "infer/made_graphs.h"
 #include "infer/provider.h"
 #include "infer/session.h"
 #include "infer/sharing_session.h"
@@ -24,7 +26,8 @@ using namespace image_engine;
 using Clock = std::chrono::steady_clock;
 
 struct Flags {
-  std::string model, device = "cpu", input, output;
+  std::string model, device = "cpu", input, output, made, precision = "fp16";
+  std::vector<std::string> chained{"no"};
   std::vector<std::string> fixed;
   std::vector<int> gpus{0};
   std::int64_t batch = 1, side = 224;
@@ -133,6 +136,38 @@ Status write_outputs(const std::vector<Tensor>& outputs, const std::string& path
   return file ? Status{} : Status(fail(ErrorCode::kIo, "cannot write " + path));
 }
 
+constexpr std::pair<std::string_view, infer::Chained> kChained[] = {
+    {"no", infer::Chained::kNot}, {"first", infer::Chained::kChannelsFirst}, {"last", infer::Chained::kChannelsLast}};
+
+// Runs the graph that the program makes of the model, with or without our operators.
+Status take_made_graph(const std::string& chained, Flags& flags) {
+  const auto* row = std::ranges::find(kChained, chained, &std::pair<std::string_view, infer::Chained>::first);
+  if (row == std::end(kChained)) return fail(ErrorCode::kInvalidArgument, "--chained takes no, first and last");
+  flags.session.own_operators = row->second != infer::Chained::kNot;
+  if (flags.session.own_operators) flags.session.nhwc = row->second == infer::Chained::kChannelsLast;
+  IE_TRY(flags.model, infer::made_graph({.source = flags.model,
+                                         .precision = flags.precision,
+                                         .batch = flags.batch,
+                                         .folder = flags.made,
+                                         .chained = row->second}));
+  return {};
+}
+
+// Of all numbers of float32 outputs.
+double cosine(const std::vector<Tensor>& some, const std::vector<Tensor>& others) {
+  double product = 0, some_square = 0, other_square = 0;
+  for (std::size_t i = 0; i < some.size(); ++i) {
+    if (some[i].type != ElementType::kFloat32) continue;
+    const auto a = some[i].as<float>(), b = others[i].as<float>();
+    for (std::size_t k = 0; k < a.size(); ++k) {
+      product += double{a[k]} * b[k];
+      some_square += double{a[k]} * a[k];
+      other_square += double{b[k]} * b[k];
+    }
+  }
+  return product / std::sqrt(some_square * other_square);
+}
+
 // On all its GPUs.
 Result<std::unique_ptr<infer::Session>> open_session(const Flags& flags) {
   std::vector<std::unique_ptr<infer::Session>> sessions;
@@ -145,7 +180,8 @@ Result<std::unique_ptr<infer::Session>> open_session(const Flags& flags) {
   return infer::make_sharing(std::move(sessions), flags.session.lanes);
 }
 
-Result<nlohmann::json> measure(Flags& flags) {
+// `reference`: the outputs that others are compared with; set where it is empty.
+Result<nlohmann::json> measure(Flags flags, std::vector<Tensor>& reference) {
   for (const std::string& text : flags.fixed)
     flags.session.fixed_dimensions.emplace_back(text.substr(0, text.find('=')),
                                                 std::atoll(text.substr(text.find('=') + 1).c_str()));
@@ -170,6 +206,7 @@ Result<nlohmann::json> measure(Flags& flags) {
   IE_TRY(const std::vector<Tensor> outputs, session->run(inputs));
   const double first = since(first_begin);
   if (!flags.output.empty()) IE_CHECK(write_outputs(outputs, flags.output));
+  if (reference.empty()) reference = outputs;
   const std::clock_t cpu = std::clock();
   const Clock::time_point all = Clock::now();
   const bool stay = gpu && !flags.copies;
@@ -188,6 +225,7 @@ Result<nlohmann::json> measure(Flags& flags) {
                         {"nhwc", flags.session.nhwc},
                         {"fuse", flags.session.fuse_convolutions},
                         {"copies", !stay},
+                        {"cosine_to_first", cosine(reference, outputs)},
                         {"images_per_second", median(rates)},
                         {"least", *std::ranges::min_element(rates)},
                         {"most", *std::ranges::max_element(rates)},
@@ -198,6 +236,19 @@ Result<nlohmann::json> measure(Flags& flags) {
     if (const auto memory = gpu::memory_info(flags.session.device))
       row["gpu_memory_mb"] = (static_cast<double>(free_before) - static_cast<double>(memory->free)) / 1e6;
   return row;
+}
+
+// A row for each way to run chains of elementwise nodes.
+Status measure_all(const Flags& flags) {
+  std::vector<Tensor> reference;
+  for (const std::string& chained : flags.chained) {
+    Flags these = flags;
+    if (!flags.made.empty()) IE_CHECK(take_made_graph(chained, these));
+    IE_TRY(nlohmann::json row, measure(these, reference));
+    if (!flags.made.empty()) row["chained"] = chained;
+    fmt::print("{}\n", row.dump());
+  }
+  return {};
 }
 
 }  // namespace
@@ -222,12 +273,15 @@ int main(int argc, char** argv) {
   app.add_flag("--copies", flags.copies, "With the copies to and from the GPU");
   app.add_option("--input", flags.input, "Floats of the first input, as they are in memory");
   app.add_option("--output", flags.output, "Write the first run's outputs there, as they are in memory");
+  auto* made =
+      app.add_option("--made", flags.made, "Run the graph that the program makes of the model, kept in this folder");
+  app.add_option("--precision", flags.precision, "With --made: fp16 or fp32")->needs(made)->capture_default_str();
+  app.add_option("--chained", flags.chained,
+                 "With --made: no, first or last, in turn (operators of ours, with channels first or last)")
+      ->needs(made)
+      ->delimiter(',');
   CLI11_PARSE(app, argc, argv);
-  const auto row = measure(flags);
-  if (!row) {
-    fmt::print(stderr, "bench-infer: {}\n", row.error().message);
-    return 1;
-  }
-  fmt::print("{}\n", row->dump());
-  return 0;
+  const Status done = measure_all(flags);
+  if (!done) fmt::print(stderr, "bench-infer: {}\n", done.error().message);
+  return done ? 0 : 1;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "graph/chains.h"
 #include "graph/shapes.h"
 #include "graph/tensor.h"
 
@@ -129,13 +130,14 @@ std::vector<std::int64_t> ints_attribute(const Node& node, std::string_view name
 
 bool is_one_of(const Node& node, Ops ops) { return std::ranges::find(ops, node.op_type()) != ops.end(); }
 
-Result<Net> Net::create(onnx::ModelProto model, const Runtime& runtime) {
-  IE_TRY(const std::vector<TensorFacts> facts, infer_shapes(model, runtime));
+Result<Net> Net::create(onnx::ModelProto model, const Runtime& runtime, bool renames) {
+  IE_TRY(const std::vector<TensorFacts> facts, infer_shapes(model, runtime, renames));
   Net net;
   net.model_ = std::move(model);
   onnx::GraphProto* graph = net.model_.mutable_graph();
   for (const TensorFacts& each : facts) net.note(each);
   net.nodes_ = taken(graph->mutable_node());
+  for (const auto& node : net.nodes_) net.node_names_.insert(node->name());
   net.weights_ = taken(graph->mutable_initializer());
   for (const auto& weights : net.weights_) net.note(facts_of(*weights));
   net.index();
@@ -236,7 +238,7 @@ std::string Net::add_constant(Weights weights, std::string_view name) {
 std::string Net::fresh(std::string_view name) {
   while (true) {
     std::string made = fmt::format("{}_{}", name, ++count_);
-    if (!kinds_.contains(made) && !makers_.contains(made)) return made;
+    if (!kinds_.contains(made) && !makers_.contains(made) && !node_names_.contains(made)) return made;
   }
 }
 
@@ -288,15 +290,14 @@ onnx::ModelProto Net::finish() {
   graph->clear_value_info();
   std::set<std::string> domains;
   for (const auto& node : nodes_) add_domains(*node, domains);
-  bool has_contrib = false;
   std::vector<onnx::OperatorSetIdProto> kept;
-  for (const auto& entry : model_.opset_import()) {
-    if (!is_onnx(entry.domain()) && !domains.contains(entry.domain())) continue;
-    kept.push_back(entry);
-    has_contrib |= entry.domain() == kContrib;
-  }
-  if (domains.contains(std::string(kContrib)) && !has_contrib) {
-    kept.emplace_back().set_domain(std::string(kContrib));
+  for (const auto& entry : model_.opset_import())
+    if (is_onnx(entry.domain()) || domains.contains(entry.domain())) kept.push_back(entry);
+  for (const std::string_view domain : {kContrib, std::string_view(kOwnDomain)}) {
+    if (!domains.contains(std::string(domain)) ||
+        std::ranges::count(kept, domain, &onnx::OperatorSetIdProto::domain) > 0)
+      continue;
+    kept.emplace_back().set_domain(std::string(domain));
     kept.back().set_version(1);
   }
   model_.mutable_opset_import()->Assign(kept.begin(), kept.end());

@@ -62,8 +62,8 @@ struct Made {
 
 class Net {
  public:
-  // Takes the model; errors are those of runtime.infer().
-  static Result<Net> create(onnx::ModelProto model, const Runtime& runtime);
+  // Takes the model; `renames` and errors are those of infer_shapes().
+  static Result<Net> create(onnx::ModelProto model, const Runtime& runtime, bool renames = false);
 
   // What is there
 
@@ -104,6 +104,7 @@ class Net {
   // As it is; its outputs have new names.
   void add_node(Node node, std::optional<Shape> shape);
   void set_shape(const std::string& name, Shape shape) { shapes_[name] = std::move(shape); }
+  void set_kind(const std::string& name, int kind) { kinds_[name] = kind; }
   // Replaces all nodes, in this order.
   void replace_nodes(std::vector<std::unique_ptr<Node>> nodes) { nodes_ = std::move(nodes); }
   std::vector<std::unique_ptr<Node>> take_nodes() { return std::move(nodes_); }
@@ -127,6 +128,7 @@ class Net {
   std::unordered_map<std::string, int> kinds_;
   std::unordered_map<std::string, Shape> shapes_;
   std::set<std::string> results_;
+  std::set<std::string> node_names_;  // those that the model came with
   std::int64_t count_ = 0;
 };
 

@@ -30,6 +30,22 @@ void fuse(Net& net, const RewriteOptions& options, std::map<std::string, int>& f
     fused["skip_layer_norm"] = fuse_skip_norms(net);
   }
   if (options.patches_as_product) fused["patches"] = fuse_patches(net);
+  if (options.chains != Chains::kNone) {
+    fused["picked_rows"] = fuse_picked_rows(net);
+    fused["pads"] = fuse_pads(net, options.chains);
+  }
+  if (options.chains == Chains::kChannelsLast) fused["resized"] = fuse_resized(net);
+}
+
+// Into nodes of operators of ours.
+void fuse_own(Net& net, Chains layout, std::map<std::string, int>& fused) {
+  fused["deformable"] = fuse_deformable(net);
+  fused["norms"] = fuse_norms(net);
+  if (layout == Chains::kChannelsLast) {
+    fused["pools"] = fuse_pools(net);
+    fused["turned"] = turn_pictures(net);
+  }
+  fused["chains"] = fuse_chains(net, layout);
 }
 
 Status check_sizes(const RewriteOptions& options) {
@@ -57,10 +73,16 @@ Result<Rewritten> rewrite_graph(const std::string& source, const std::string& ta
   if (options.batch == 0) make_targets_constant(model, runtime);
   Rewritten made;
   made.fused["layer_norm"] = std::max(0, count_of_norms(model) - norms);
-  IE_TRY(Net net, Net::create(std::move(model), runtime));
+  const bool chains = options.chains != Chains::kNone;
+  IE_TRY(Net net, Net::create(std::move(model), runtime, chains));
   fuse(net, options, made.fused);
   if (options.precision == "fp16") made.kept_fp32 = to_half(net, options.half_io);
   model = net.finish();
+  if (chains) {
+    IE_TRY(net, Net::create(std::move(model), runtime, true));
+    fuse_own(net, options.chains, made.fused);
+    model = net.finish();
+  }
   made.nodes = model.graph().node_size();
   const std::string bytes = model.SerializeAsString();
   model.Clear();

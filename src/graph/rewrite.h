@@ -20,6 +20,10 @@ inline constexpr int kMakerVersion = 1;
 // operator.
 enum class Qkv : std::uint8_t { kSeparate, kPacked, kJoined };
 
+// Whether elementwise nodes become nodes of an operator of ours (chains.h), for a runtime that has it, and how those
+// behind convolutions compute. kChannelsLast is for a runtime that gives convolutions that layout, too.
+enum class Chains : std::uint8_t { kNone, kChannelsFirst, kChannelsLast };
+
 struct RewriteOptions {
   std::string precision = "fp16";  // fp32, fp16
   std::int64_t batch = 0;          // fixes the first dimension of every input; 0: unchanged
@@ -28,6 +32,7 @@ struct RewriteOptions {
   bool onnx_only = false;                                        // for TensorRT: only ONNX's own operators
   Qkv qkv = Qkv::kJoined;
   bool patches_as_product = true;
+  Chains chains = Chains::kNone;
 };
 
 struct Rewritten {

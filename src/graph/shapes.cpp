@@ -112,6 +112,18 @@ std::optional<Shape> merged(const std::optional<Shape>& first, const std::option
   return shape;
 }
 
+// Of free dimensions: what the runtime calls them, and what they are called once two sizes are known.
+void add_names(const Shape& before, const Shape& after, std::map<std::string, std::string>& names) {
+  if (before.size() != after.size()) return;
+  for (std::size_t i = 0; i < before.size(); ++i)
+    if (!before[i].name.empty() && !after[i].name.empty()) names[before[i].name] = after[i].name;
+}
+
+void rename(const std::map<std::string, std::string>& names, Shape& shape) {
+  for (Dimension& dimension : shape)
+    if (const auto found = names.find(dimension.name); found != names.end()) dimension.name = found->second;
+}
+
 }  // namespace
 
 onnx::ModelProto without_weights(const onnx::ModelProto& model) {
@@ -136,7 +148,7 @@ onnx::ModelProto without_weights(const onnx::ModelProto& model) {
   return made;
 }
 
-Result<std::vector<TensorFacts>> infer_shapes(const onnx::ModelProto& model, const Runtime& runtime) {
+Result<std::vector<TensorFacts>> infer_shapes(const onnx::ModelProto& model, const Runtime& runtime, bool renames) {
   const onnx::ModelProto small = without_weights(model);
   IE_TRY(std::vector<TensorFacts> facts, runtime.infer(with_all_outputs(small).SerializeAsString()));
   add_inputs(small, facts);
@@ -144,11 +156,20 @@ Result<std::vector<TensorFacts>> infer_shapes(const onnx::ModelProto& model, con
   if (free == 0 || free > std::size(kSizes)) return facts;
   const auto first = facts_at(small, 0, runtime), second = facts_at(small, 1, runtime);
   if (!first || !second) return facts;  // a graph that takes no such sizes
+  std::map<std::string, std::string> names;
+  std::vector<TensorFacts*> folded_away;
   for (TensorFacts& each : facts) {
     const auto a = first->find(each.name), b = second->find(each.name);
-    if (a == first->end() || b == second->end()) continue;
-    if (auto shape = merged(a->second.shape, b->second.shape)) each.shape = std::move(shape);
+    auto shape = a != first->end() && b != second->end() ? merged(a->second.shape, b->second.shape) : std::nullopt;
+    if (!shape) {
+      folded_away.push_back(&each);
+      continue;
+    }
+    if (renames && each.shape) add_names(*each.shape, *shape, names);
+    each.shape = std::move(shape);
   }
+  for (TensorFacts* each : folded_away)
+    if (each->shape) rename(names, *each->shape);
   return facts;
 }
 

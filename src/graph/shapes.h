@@ -15,7 +15,9 @@ namespace image_engine::graph {
 onnx::ModelProto without_weights(const onnx::ModelProto& model);
 
 // The facts of all inputs and of each node's outputs. A dimension that follows free ones of the inputs gets a name that
-// all those of the same size have; found by inferring at two sets of sizes. Errors: those of runtime.infer().
-Result<std::vector<TensorFacts>> infer_shapes(const onnx::ModelProto& model, const Runtime& runtime);
+// all those of the same size have; found by inferring at two sets of sizes. `renames`: also those of tensors that are
+// folded away at known sizes, for which the runtime has other names. Errors: those of runtime.infer().
+Result<std::vector<TensorFacts>> infer_shapes(const onnx::ModelProto& model, const Runtime& runtime,
+                                              bool renames = false);
 
 }  // namespace image_engine::graph

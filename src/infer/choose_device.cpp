@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <atomic>
 #include <charconv>
 #include <stop_token>
 #include <thread>
@@ -14,6 +15,7 @@
 #include "gpu/cuda.h"
 #include "infer/agreement.h"
 #include "infer/canaries.h"
+#include "infer/library.h"
 #include "infer/made_graphs.h"
 #include "infer/prebuilt.h"
 #include "infer/precision_memory.h"
@@ -52,11 +54,15 @@ bool takes_engines(std::string_view device) { return device == "auto" || device 
 struct Setting {
   bool nhwc, fuse_convolutions, cuda_graph, search_convolutions;
   std::string_view name;
+  bool own_operators = false;  // where their library is (docs/adr/0022)
 };
-constexpr Setting kFixedSettings[] = {{false, false, true, true, "channels first, recorded"},
-                                      {true, true, true, true, "channels last and fused, recorded"},
-                                      {true, false, true, true, "channels last, recorded"},
-                                      {false, false, false, true, "channels first"}};
+constexpr Setting kFixedSettings[] = {
+    {true, true, true, true, "own operators, channels last and fused, recorded", true},
+    {true, false, true, true, "own operators, channels last, recorded", true},
+    {false, false, true, true, "channels first, recorded"},
+    {true, true, true, true, "channels last and fused, recorded"},
+    {true, false, true, true, "channels last, recorded"},
+    {false, false, false, true, "channels first"}};
 // TensorRT decides by itself.
 constexpr Setting kOneSetting[] = {{false, false, false, false, "its own settings"}};
 // Each new size would be searched and recorded again.
@@ -85,6 +91,7 @@ struct Trial {
     settings.fuse_convolutions = setting.fuse_convolutions;
     settings.cuda_graph = setting.cuda_graph;
     settings.search_convolutions = setting.search_convolutions;
+    settings.own_operators = setting.own_operators;
     name = setting.name;
   }
 };
@@ -113,21 +120,21 @@ class DeviceChooser {
 
   Result<Chosen> choose(const MakeCanaries& make_canaries) {
     IE_CHECK(check_provider(options_.provider));
-    IE_TRY(const std::string key, memory_key());
+    IE_TRY(key_, memory_key());
     make_canaries_ = make_canaries;
-    if (auto known = remembered(key)) return std::move(*known);
+    if (auto known = remembered()) return std::move(*known);
     IE_CHECK(learn());
     is_thorough_ = !context_.measure_later;
     IE_TRY(const Measured best, find_best());
     IE_TRY(auto session, on_all_gpus(best.trial, std::move(ready_)));
     Chosen found = chosen(std::move(session), best.trial, reason_of(best));
     if (is_thorough_) {
-      keep(key, best, {});
+      keep(best, {});
       return found;
     }
     found.reason += "; its other settings are measured meanwhile, for the next time";
-    keep(key, best, tried_);
-    measure_later(key);
+    keep(best, tried_);
+    measure_later();
     return found;
   }
 
@@ -140,11 +147,27 @@ class DeviceChooser {
     return on_all_gpus(chosen_);
   }
 
+  // The chosen session without operators of ours, which is remembered with the error. Errors as Session::create();
+  // `error` when it has none of them.
+  Result<std::unique_ptr<Session>> without_own_operators(const Error& error) {
+    if (!chosen_.settings.own_operators) return fail(error);
+    own_operators_failed_ = true;
+    chosen_.settings.own_operators = false;
+    log_warning("{} continues without operators of ours: {}", spec_.name, printable(error.message));
+    auto session = on_all_gpus(chosen_);
+    if (session)
+      keep({chosen_.precision,
+            fmt::format("{}; operators of ours failed: {}", chosen_.precision, error.message),
+            chosen_.settings,
+            {}});
+    return session;
+  }
+
  private:
   // With the settings that are remembered. None: there are none, they do not work any more, or they are the fastest of
   // some, and all are to be measured now.
-  std::optional<Chosen> remembered(const std::string& key) {
-    auto known = PrecisionMemory(context_.memory_folder).find(key);
+  std::optional<Chosen> remembered() {
+    auto known = PrecisionMemory(context_.memory_folder).find(key_);
     if (!known) return std::nullopt;
     tried_ = std::move(known->tried);
     const bool is_unfinished = !tried_.empty();
@@ -156,27 +179,30 @@ class DeviceChooser {
       return std::nullopt;
     }
     Chosen found = chosen(std::move(*session), trial, known->reason);
-    if (is_unfinished) measure_later(key);
+    if (is_unfinished) measure_later();
     return found;
   }
 
   // `tried`: where not all settings have been tried, those that have.
-  void keep(const std::string& key, const Measured& best, std::vector<Tried> tried) const {
-    const Remembered found{best.trial.precision, reason_of(best), best.trial.settings, std::move(tried)};
-    if (const Status kept = PrecisionMemory(context_.memory_folder).keep(key, spec_.name, found); !kept)
+  void keep(const Measured& best, std::vector<Tried> tried) const {
+    if (best.trial.settings.own_operators && own_operators_failed_) return;  // in a run, meanwhile
+    keep({best.trial.precision, reason_of(best), best.trial.settings, std::move(tried)});
+  }
+  void keep(const Remembered& found) const {
+    if (const Status kept = PrecisionMemory(context_.memory_folder).keep(key_, spec_.name, found); !kept)
       log_warning("the best settings of {} will be measured again: {}", spec_.name, printable(kept.error().message));
   }
 
   // On a thread of its own, until all settings are measured or this is destroyed. What was measured by then is kept.
-  void measure_later(const std::string& key) {
-    measuring_ = std::jthread([this, key](const std::stop_token& stop) {
+  void measure_later() {
+    measuring_ = std::jthread([this](const std::stop_token& stop) {
       stop_ = stop;
       is_thorough_ = true;
-      unfinished_ = key;
+      is_later_ = true;
       const Status learnt = canaries_.empty() ? learn() : Status();
       const auto best = learnt ? find_best() : Result<Measured>(fail(learnt.error()));
       if (best)
-        keep(key, *best, {});
+        keep(*best, {});
       else
         log_debug("{}: its settings are measured the next time: {}", spec_.name, printable(best.error().message));
     });
@@ -212,6 +238,7 @@ class DeviceChooser {
     options.fuse_convolutions = settings.fuse_convolutions;
     options.cuda_graph = settings.cuda_graph;
     options.search_convolutions = settings.search_convolutions;
+    options.own_operators = settings.own_operators;
     options.stop = std::move(stop);
     if (options.provider == Provider::kTensorRt || options.provider == Provider::kTensorRtRtx)
       options.tensorrt = TensorRtOptions{.precision = trial.precision,
@@ -235,9 +262,10 @@ class DeviceChooser {
       return fail(ErrorCode::kNotFound,
                   fmt::format("there is no CUDA device {}, only {}", options_.device, devices.size()));
     const gpu::CudaDevice& gpu = devices[static_cast<std::size_t>(options_.device)];
-    return precision_key(spec_, store_, options_,
-                         fmt::format("{} {} {} {} {} {} {}", runtime, provider_name(options_.provider), gpu.name,
-                                     gpu.memory_bytes, driver, fmt::join(precisions(), "+"), context_.batch));
+    return precision_key(
+        spec_, store_, options_,
+        fmt::format("{} {} {} {} {} {} {}{}", runtime, provider_name(options_.provider), gpu.name, gpu.memory_bytes,
+                    driver, fmt::join(precisions(), "+"), context_.batch, operators_library().empty() ? "" : " own"));
   }
 
   [[nodiscard]] std::string source() const { return store_.variant_path(spec_, spec_.variants.front()); }
@@ -249,8 +277,10 @@ class DeviceChooser {
     request.precision = trial.precision;
     if (trial.settings.rows.empty()) request.batch = trial.settings.batch;
     request.folder = join_path(context_.memory_folder, "graphs");
+    const bool is_own = trial.settings.own_operators;
+    if (is_own) request.chained = trial.settings.nhwc ? Chained::kChannelsLast : Chained::kChannelsFirst;
     auto made = made_graph(request);
-    if (made || trial.precision != "fp32" || made.error().code == ErrorCode::kInterrupted) return made;
+    if (made || is_own || trial.precision != "fp32" || made.error().code == ErrorCode::kInterrupted) return made;
     log_debug("{} runs its own graph in fp32: {}", spec_.name, printable(made.error().message));
     return request.source;
   }
@@ -306,6 +336,7 @@ class DeviceChooser {
     std::optional<Measured> best;
     Error last{ErrorCode::kUnsupported, "nothing was tried"};
     for (const Setting& setting : settings) {
+      if (setting.own_operators && (own_operators_failed_ || operators_library().empty())) continue;
       trial.set(setting);
       if (stop_.stop_requested()) return fail(ErrorCode::kInterrupted, "the work has ended before");
       auto measured = measure(trial);
@@ -318,7 +349,8 @@ class DeviceChooser {
           trial.settings.batch /= 2;
           return best_setting(trial, settings);
         }
-        if (last.code == ErrorCode::kInvalidArgument) break;  // the gate: another setting computes the same numbers
+        // The gate: another setting computes the same numbers, but with operators of ours.
+        if (last.code == ErrorCode::kInvalidArgument && !setting.own_operators) break;
       } else if (!best || measured->seconds < best->seconds) {
         best = std::move(*measured);
         if (!is_thorough_) break;
@@ -380,7 +412,7 @@ class DeviceChooser {
     const bool is_better =
         !fastest_ || fastest_->trial.precision != trial.precision || measured->seconds < fastest_->seconds;
     if (is_better) fastest_ = *measured;
-    if (!unfinished_.empty()) keep(unfinished_, *fastest_, tried_);
+    if (is_later_) keep(*fastest_, tried_);
   }
 
   Result<Measured> measure_now(const Trial& trial) {
@@ -416,7 +448,8 @@ class DeviceChooser {
   std::vector<std::string> refusals_;  // of precisions, with their reasons
   std::vector<Tried> tried_;
   std::optional<Measured> fastest_;  // so far
-  std::string unfinished_;           // the key of what is measured later
+  std::string key_;                  // of what is remembered
+  bool is_later_ = false;            // what is measured is for the next time
   std::unique_ptr<Session> ready_;   // of the first settings that passed, where not all are to be tried
   std::vector<Tensor> canaries_, reference_;
   bool has_free_sizes_ = false;
@@ -425,17 +458,20 @@ class DeviceChooser {
   bool is_thorough_ = true;  // all settings and batches are tried
   std::stop_token stop_;     // of what is measured later
   Trial chosen_;
+  std::atomic<bool> own_operators_failed_ = false;
   std::jthread measuring_;  // ends first
 };
 
-// The fallback when a session on a GPU fails: fewer rows while it runs out of memory, else the CPU. Without a chooser
-// only the CPU.
+// The fallback when a session on a GPU fails: fewer rows while it runs out of memory, then no operators of ours, else
+// the CPU. Without a chooser only the CPU.
 TakeOver successor(const std::string& model, const std::shared_ptr<DeviceChooser>& chooser,
                    const std::function<Result<Chosen>()>& on_cpu) {
   return [=, lost = false](const Error& error) mutable -> Result<Successor> {
     if (lost) return fail(error);
     if (chooser != nullptr && error.code == ErrorCode::kOutOfMemory)
       if (auto fewer = chooser->with_fewer_rows(error)) return Successor{std::move(*fewer), {}};
+    if (chooser != nullptr)
+      if (auto plain = chooser->without_own_operators(error)) return Successor{std::move(*plain), {}};
     lost = true;
     log_warning("{} falls back to the CPU: {}", model, printable(error.message));
     IE_TRY(Chosen next, on_cpu());
@@ -443,9 +479,12 @@ TakeOver successor(const std::string& model, const std::shared_ptr<DeviceChooser
   };
 }
 
-// Where a GPU is required. Keeps the chooser, which may still be measuring.
-TakeOver no_successor(const std::shared_ptr<DeviceChooser>& chooser) {
-  return [chooser](const Error& error) -> Result<Successor> { return fail(error); };
+// Where a GPU is required: no operators of ours. Keeps the chooser, which may still be measuring.
+TakeOver successor_on_gpu(const std::shared_ptr<DeviceChooser>& chooser) {
+  return [chooser](const Error& error) -> Result<Successor> {
+    IE_TRY(auto plain, chooser->without_own_operators(error));
+    return Successor{std::move(plain), {}};
+  };
 }
 
 }  // namespace
@@ -524,9 +563,10 @@ Result<Chosen> choose_device(const Spec& spec, const Store& store, const Session
       log_warning("{}: not all of it runs on {}: {}", spec.name, placement.provider, nodes_text(placement));
     found->reason = fmt::format("{}", fmt::join(passed_over, "; ")) + (passed_over.empty() ? "" : "; ") +
                     placement.provider + " " + found->reason;
-    found->session = make_resilient(
-        std::move(found->session),
-        preference.require_gpu ? no_successor(chooser) : successor(spec.name, chooser, [=] { return on_cpu("auto"); }));
+    found->session =
+        make_resilient(std::move(found->session), preference.require_gpu
+                                                      ? successor_on_gpu(chooser)
+                                                      : successor(spec.name, chooser, [=] { return on_cpu("auto"); }));
     return found;
   }
   if (preference.require_gpu)

@@ -43,13 +43,14 @@ struct InferenceContext {
 
 // Tries in this order: the model's prebuilt engine (prebuilt.h; not for `cpu` and `cuda`), TensorRT, TensorRT for RTX,
 // CUDA fp16, CUDA fp32, the CPU by choose_precision(). On a GPU, the batch (if `batch` is 0), convolution layout,
-// algorithm search and CUDA graphs are measured once and stored by (model, GPU, driver, runtime, preference); an
-// unfinished measurement in the background ends with the session; the next session uses the fastest settings so far,
-// and measures the others. A GPU's outputs must meet the precision's gate against the CPU's fp32, or the default gate
-// of the task (docs/models.md). Chosen::reason names each rejected provider and the reason. A session that runs out of
-// GPU memory continues with half the rows; one whose GPU is lost falls back to the CPU; each logs this once. Without a
-// GPU number, all GPUs of the first one's kind share the runs. Errors: as choose_precision(); kUnsupported: a GPU is
-// required and none is usable, with all reasons.
+// algorithm search, CUDA graphs and operators of ours (graph/chains.h) are measured once and stored by (model, GPU,
+// driver, runtime, preference); an unfinished measurement in the background ends with the session; the next session
+// uses the fastest settings so far, and measures the others. A GPU's outputs must meet the precision's gate against the
+// CPU's fp32, or the default gate of the task (docs/models.md). Chosen::reason names each rejected provider and the
+// reason. A session that runs out of GPU memory continues with half the rows; one whose operators of ours fail
+// continues without them, which is remembered; one whose GPU is lost falls back to the CPU; each logs this once.
+// Without a GPU number, all GPUs of the first one's kind share the runs. Errors: as choose_precision(); kUnsupported: a
+// GPU is required and none is usable, with all reasons.
 Result<Chosen> choose_device(const models::Spec& spec, const models::Store& store, const SessionOptions& options,
                              const Preference& preference, const MakeCanaries& canaries,
                              const InferenceContext& context);

@@ -16,11 +16,13 @@ struct Loading {
   GraphOptimizationLevel level = ORT_DISABLE_ALL;
   std::string output;
   ErrorCode otherwise = ErrorCode::kCorrupt;  // of errors that do not tell whether the model is to blame
+  std::string operators;                      // the library of those that the model may have beside the runtime's
 };
 
 Ort::SessionOptions graph_options(const Loading& loading) {
   Ort::SessionOptions options;
   if (!loading.output.empty()) options.SetOptimizedModelFilePath(loading.output.c_str());
+  if (!loading.operators.empty()) options.RegisterCustomOpsLibrary(loading.operators.c_str());
   options.SetIntraOpNumThreads(1);
   options.SetInterOpNumThreads(1);
   options.SetGraphOptimizationLevel(loading.level);
@@ -89,7 +91,8 @@ Result<std::vector<graph::TensorFacts>> GraphRuntime::infer(const std::string& m
 }
 
 Status GraphRuntime::check(const std::string& model) const {
-  return with_graph(model, {}, [](const Ort::Session&) -> Status { return {}; });
+  const Loading loading{.operators = operators_};
+  return with_graph(model, loading, [](const Ort::Session&) -> Status { return {}; });
 }
 
 }  // namespace image_engine::infer

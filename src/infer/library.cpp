@@ -15,6 +15,8 @@ namespace {
 
 constexpr const char* kVariable = "IMAGE_ENGINE_ONNXRUNTIME";
 constexpr const char* kName = "libonnxruntime.so.1";
+constexpr const char* kOperatorsVariable = "IMAGE_ENGINE_GPU_OPS";
+constexpr const char* kOperatorsName = "libimage-engine-gpu-ops.so";
 
 // Since 1.29, ONNX Runtime's official builds report models and sessions over the network. The switch in its API takes
 // effect after the first event; this variable does from the start. Set before main(), and so before any thread starts,
@@ -31,6 +33,15 @@ std::string library_file() {
 }
 
 }  // namespace
+
+std::string operators_library() {
+  if (const char* named = std::getenv(kOperatorsVariable); named != nullptr && *named != '\0') return named;
+  for (const char* folder : {"", "../lib"}) {
+    std::string file = join_path(join_path(executable_folder(), folder), kOperatorsName);
+    if (::access(file.c_str(), R_OK) == 0) return file;
+  }
+  return {};
+}
 
 Result<void*> load_runtime_library() {
   const std::string file = library_file();

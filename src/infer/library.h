@@ -1,5 +1,7 @@
-// Finds the inference runtime's shared library.
+// Finds the inference runtime's shared library, and that of our operators for it.
 #pragma once
+
+#include <string>
 
 #include "core/result.h"
 
@@ -10,5 +12,9 @@ namespace image_engine::infer {
 // …/onnxruntime/lib (build tree; the former comes from `make setup GPU=1`) and the system loader's. kNotFound names the
 // remedy.
 Result<void*> load_runtime_library();
+
+// The library of our operators (graph/chains.h), which has kernels for CUDA and the CPU: $IMAGE_ENGINE_GPU_OPS if set;
+// otherwise libimage-engine-gpu-ops.so beside the running program or in its ../lib. Empty where there is none.
+std::string operators_library();
 
 }  // namespace image_engine::infer

@@ -15,6 +15,7 @@
 #include "graph/rewrite.h"
 #include "infer/external_data.h"
 #include "infer/graph_runtime.h"
+#include "infer/library.h"
 #include "infer/run_watch.h"
 #include "infer/session.h"
 #include "models/folder_lock.h"
@@ -25,6 +26,16 @@ namespace {
 // What says something of the model, not of the machine or of this moment.
 constexpr ErrorCode kLasting[] = {ErrorCode::kInvalidArgument, ErrorCode::kCorrupt, ErrorCode::kUnsupported,
                                   ErrorCode::kTooLarge};
+
+// As files' names and the rewriter have it.
+struct ChainedRow {
+  Chained chained;
+  std::string_view suffix;
+  graph::Chains chains;
+};
+constexpr ChainedRow kChainedRows[] = {{Chained::kNot, "", graph::Chains::kNone},
+                                       {Chained::kChannelsFirst, "-chained", graph::Chains::kChannelsFirst},
+                                       {Chained::kChannelsLast, "-chained-last", graph::Chains::kChannelsLast}};
 
 // A key of everything that the file depends on. The source counts by name, size and time: reading hundreds of megabytes
 // at each start would be too slow.
@@ -63,7 +74,10 @@ void remember_refusal(const std::string& file, const GraphRequest& request, cons
 Status make_graph(const std::string& source, const std::string& target, const graph::RewriteOptions& options) {
   if (const Status sound = check_external_data(source); !sound)
     return fail(sound.error().code, fmt::format("{}: {}", printable(source), sound.error().message));
-  IE_TRY([[maybe_unused]] const auto made, graph::rewrite_graph(source, target, options, GraphRuntime()));
+  const std::string operators = options.chains != graph::Chains::kNone ? operators_library() : "";
+  if (options.chains != graph::Chains::kNone && operators.empty())
+    return fail(ErrorCode::kNotFound, "the library of our operators for GPUs is not here");
+  IE_TRY([[maybe_unused]] const auto made, graph::rewrite_graph(source, target, options, GraphRuntime(operators)));
   return {};
 }
 
@@ -71,16 +85,17 @@ Status make_graph(const std::string& source, const std::string& target, const gr
 
 Result<std::string> made_graph(const GraphRequest& request) {
   IE_TRY(const std::string key, graph_key(request));
-  const std::string file = join_path(request.folder, fmt::format("{}-{}.onnx", key, request.precision));
-  const std::string refusal = join_path(request.folder, fmt::format("{}-{}.refused.json", key, request.precision));
+  const ChainedRow& row = *std::ranges::find(kChainedRows, request.chained, &ChainedRow::chained);
+  const std::string name = join_path(request.folder, fmt::format("{}-{}{}", key, request.precision, row.suffix));
+  const std::string file = name + ".onnx", refusal = name + ".refused.json";
   if (::access(file.c_str(), R_OK) == 0) return file;
   if (auto error = refusal_in(refusal)) return fail(std::move(*error));
   IE_CHECK(make_folders(request.folder, 0700));
   IE_TRY(const auto lock, models::FolderLock::take(file + ".lock", run_limits().stop));
   if (::access(file.c_str(), R_OK) == 0) return file;  // another process has made it meanwhile
   if (auto error = refusal_in(refusal)) return fail(std::move(*error));
-  if (const Status made = make_graph(request.source, file, {.precision = request.precision, .batch = request.batch});
-      !made) {
+  const graph::RewriteOptions options{.precision = request.precision, .batch = request.batch, .chains = row.chains};
+  if (const Status made = make_graph(request.source, file, options); !made) {
     remember_refusal(refusal, request, made.error());
     return fail(made.error());
   }

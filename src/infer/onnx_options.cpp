@@ -3,6 +3,7 @@
 
 #include "core/cpu.h"
 #include "core/file.h"
+#include "infer/library.h"
 #include "infer/onnx_runtime.h"
 #include "infer/tensorrt.h"
 #include "infer/tensorrt_rtx.h"
@@ -86,6 +87,7 @@ Ort::SessionOptions session_options(const SessionOptions& options, void* stream)
   theirs.AddConfigEntry("session.set_denormal_as_zero", "1");
   // Int8 weights become uint8, whose kernel sums in 32 bits: exact everywhere, but slower than VNNI's.
   if (!cpu_has_vnni()) theirs.AddConfigEntry("session.x64quantprecision", "1");
+  if (options.own_operators) theirs.RegisterCustomOpsLibrary(operators_library().c_str());
   for (const auto& [name, size] : options.fixed_dimensions)
     Ort::ThrowOnError(Ort::GetApi().AddFreeDimensionOverrideByName(theirs, name.c_str(), size));
   // Planned memory is allocated again while a graph is recorded, when allocation is forbidden.

@@ -8,6 +8,7 @@
 #include "infer/engine_cache.h"
 #include "infer/external_data.h"
 #include "infer/gpu_rows.h"
+#include "infer/library.h"
 #include "infer/onnx_runtime.h"
 
 namespace image_engine::infer {
@@ -151,6 +152,8 @@ Result<std::unique_ptr<Session>> Session::create(const std::string& file, const 
   const Result<Runtime>& loaded = runtime();
   if (!loaded) return fail(loaded.error());
   IE_CHECK(check_provider(options.provider));
+  if (options.own_operators && operators_library().empty())
+    return fail(ErrorCode::kNotFound, fmt::format("{}: the library of its operators is missing", purpose.what));
   return guarded(purpose, [&]() -> Result<std::unique_ptr<Session>> {
     auto session = create_session(file, options);
     if (!session) return fail(session.error().code, fmt::format("{}: {}", purpose.what, session.error().message));

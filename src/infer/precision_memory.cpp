@@ -48,9 +48,14 @@ double number_in(const json& entry, const char* name) {
 }
 
 GpuSettings settings_in(const json& entry) {
-  return {whole_in(entry, "batch"),           text_in(entry, "rows"),
-          whole_in(entry, "nhwc") != 0,       whole_in(entry, "fuse_convolutions") != 0,
-          whole_in(entry, "cuda_graph") != 0, whole_in(entry, "search_convolutions") != 0};
+  const auto is_set = [&](const char* name) { return whole_in(entry, name) != 0; };
+  return {.batch = whole_in(entry, "batch"),
+          .rows = text_in(entry, "rows"),
+          .nhwc = is_set("nhwc"),
+          .fuse_convolutions = is_set("fuse_convolutions"),
+          .cuda_graph = is_set("cuda_graph"),
+          .search_convolutions = is_set("search_convolutions"),
+          .own_operators = is_set("own_operators")};
 }
 
 void add(const GpuSettings& settings, json& entry) {
@@ -59,7 +64,8 @@ void add(const GpuSettings& settings, json& entry) {
                 {"nhwc", int{settings.nhwc}},
                 {"fuse_convolutions", int{settings.fuse_convolutions}},
                 {"cuda_graph", int{settings.cuda_graph}},
-                {"search_convolutions", int{settings.search_convolutions}}});
+                {"search_convolutions", int{settings.search_convolutions}},
+                {"own_operators", int{settings.own_operators}}});
 }
 
 Tried tried_in(const json& entry) {
@@ -111,7 +117,7 @@ std::optional<Remembered> PrecisionMemory::find(const std::string& key) const {
 Status PrecisionMemory::keep(const std::string& key, const std::string& model, const Remembered& found) const {
   json entries = read_entries(file_);
   json entry = {{"model", model}, {"precision", found.precision}, {"reason", found.reason}};
-  if (found.settings.batch > 0) add(found.settings, entry);
+  if (found.settings != GpuSettings()) add(found.settings, entry);
   for (const Tried& one : found.tried) entry["tried"].push_back(json_of(one));
   entries[key] = std::move(entry);
   IE_CHECK(make_folders(folder_));

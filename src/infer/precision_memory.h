@@ -18,6 +18,7 @@ struct GpuSettings {
   std::int64_t batch = 0;
   std::string rows;  // as TensorInfo::rows
   bool nhwc = false, fuse_convolutions = false, cuda_graph = false, search_convolutions = false;
+  bool own_operators = false;  // as SessionOptions has it, and the graph is made for it
   bool operator==(const GpuSettings&) const = default;
 };
 

@@ -46,6 +46,9 @@ struct SessionOptions {
   // Fixes named symbolic dimensions ("batch", 1), so that the runtime can plan memory once.
   std::vector<std::pair<std::string, std::int64_t>> fixed_dimensions;
 
+  // The graph has nodes of operators of ours (made_graphs.h), whose library is loaded; kNotFound where there is none.
+  bool own_operators = false;
+
   // Ends its runs, as the limits of runs do (run_watch.h).
   std::stop_token stop;
 

@@ -23,6 +23,7 @@ ALLOWED = {
     "models": BASE,
     "graph": BASE,
     "infer": BASE | {"gpu", "models", "graph"},
+    "infer/ops": BASE | {"graph"},
     "vision": BASE | {"preprocess", "infer", "models"},
     "audio": BASE | {"infer", "models"},
     "video": BASE | {"gpu", "vision", "audio"},
@@ -32,7 +33,7 @@ ALLOWED = {
     "plugins": BASE | {"models", "worker"},
     "plugins/process": BASE | {"plugins", "worker", "worker/process"},
 }
-STAGES = set(ALLOWED) - {"media", "worker/process", "worker/gpu_process", "plugins/process"}
+STAGES = set(ALLOWED) - {"infer/ops", "media", "worker/process", "worker/gpu_process", "plugins/process"}
 ALLOWED["pipeline"] = STAGES
 ALLOWED["benchmark"] = ALLOWED["server"] = ALLOWED["cli"] = STAGES | {"pipeline"}
 # Files that may include more than their folder may: only the commands that measure know of benchmarks.

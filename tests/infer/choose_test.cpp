@@ -197,7 +197,7 @@ TEST_F(ChooseTest, OneVariantIsNotMeasured) {
 TEST(PrecisionMemoryTest, WhatWasTriedIsKeptUntilAllIs) {
   const Scratch scratch;
   const PrecisionMemory memory(scratch.path());
-  const GpuSettings first{16, "batch", false, false, true, true}, second{32, "batch", true, true, true, false};
+  const GpuSettings first{16, "batch", false, false, true, true}, second{32, "batch", true, true, true, false, true};
   Remembered some{"fp16", "the fastest so far", first, {}};
   some.tried.push_back({"fp16", first, 0.001, 0.9999, std::nullopt});
   some.tried.push_back({"fp16", second, 0, 0, Error{ErrorCode::kInvalidArgument, "cosine 0.5"}});

@@ -9,10 +9,13 @@
 #include <thread>
 
 #include "gpu/cuda.h"
+#include "infer/library.h"
+#include "infer/made_graphs.h"
 #include "infer/session.h"
 #include "infer/sharing_session.h"
 #include "tests/infer/support.h"
 #include "tests/support/ok.h"
+#include "tests/support/scratch.h"
 
 namespace image_engine::infer {
 namespace {
@@ -113,6 +116,23 @@ TEST_F(GpuTest, SettingsChangeNoNumbers) {
       // Filled up, exactly, and in turns; the recorded work is replayed with new pictures.
       for (const std::int64_t rows : {4, 1, 3, 4, 9, 4}) expect_near(*gpu, *cpu_, rows);
     }
+}
+
+TEST_F(GpuTest, OperatorsOfOursChangeNoNumbers) {
+  if (operators_library().empty())
+    GTEST_SKIP() << "no libimage-engine-gpu-ops.so beside the test: IMAGE_ENGINE_GPU_OPS";
+  const Scratch scratch;
+  for (const Chained chained : {Chained::kChannelsFirst, Chained::kChannelsLast}) {
+    const auto graph =
+        made_graph({.source = kNet, .precision = "fp32", .folder = scratch / "graphs", .chained = chained});
+    ASSERT_OK(graph);
+    SessionOptions options = recorded(4);
+    options.own_operators = true;
+    options.nhwc = chained == Chained::kChannelsLast;
+    const auto gpu = Session::create(*graph, options);
+    ASSERT_OK(gpu);
+    for (const std::int64_t rows : {4, 1, 9}) expect_near(**gpu, *cpu_, rows);
+  }
 }
 
 TEST_F(GpuTest, TakesRunsOfManyThreads) {

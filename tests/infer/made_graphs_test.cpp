@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <cmath>
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -105,6 +107,30 @@ TEST_F(MadeGraphsTest, AFullDiskIsNotHeldAgainstTheModel) {
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().code, ErrorCode::kIo) << made.error().message;
   EXPECT_OK(made_graph(request(kModel)));
+}
+
+// What is in them: tests/models_tools/test_chains.py.
+TEST_F(MadeGraphsTest, ChainedGraphsAreMadeAndRunWithTheLibraryOfOperators) {
+  const std::string source = kFolder + "p_nan.onnx";
+  GraphRequest chained = request(source);
+  chained.chained = Chained::kChannelsFirst;
+  SessionOptions options;
+  options.own_operators = true;
+  EXPECT_EQ(made_graph(chained).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(Session::create(source, options).error().code, ErrorCode::kNotFound);
+  EXPECT_TRUE(names_in(scratch_ / "graphs", ".refused.json").empty());
+  ::setenv("IMAGE_ENGINE_GPU_OPS", IE_CPU_OPERATORS, 1);
+  const auto made = made_graph(chained);
+  const auto session = Session::create(made.value_or(""), options);
+  ::unsetenv("IMAGE_ENGINE_GPU_OPS");
+  ASSERT_OK(session);
+  EXPECT_NE(made_graph(request(source)).value_or(*made), *made);
+  EXPECT_EQ(Session::create(*made, {}).error().code, ErrorCode::kUnsupported);
+  const std::vector<Tensor> inputs{floats({2, 64}, std::vector<float>(128, 1))};
+  const auto outputs = (*session)->run(inputs);
+  ASSERT_OK(outputs);
+  EXPECT_EQ((*outputs)[0].shape, (std::vector<std::int64_t>{2, 32}));
+  EXPECT_TRUE(std::isnan((*outputs)[0].as<float>()[63]));
 }
 
 TEST_F(MadeGraphsTest, ForTensorRtIsWritten) {

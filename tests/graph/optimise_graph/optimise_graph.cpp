@@ -1,4 +1,5 @@
-// tools/models/optimise.py's command line over the program's own code.
+// tools/models/optimise.py's command line over the program's own code; besides, --chains first|last with the library
+// --operators.
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -16,6 +17,7 @@ using namespace image_engine;
 struct Request {
   std::string input, output;
   graph::RewriteOptions options;
+  std::string operators;
 };
 
 const std::map<std::string, std::function<void(Request&, const std::string&)>> kFlags{
@@ -34,12 +36,17 @@ const std::map<std::string, std::function<void(Request&, const std::string&)>> k
                        : v == "packed" ? graph::Qkv::kPacked
                                        : graph::Qkv::kJoined;
      }},
+    {"--chains",
+     [](Request& r, const std::string& v) {
+       r.options.chains = v == "last" ? graph::Chains::kChannelsLast : graph::Chains::kChannelsFirst;
+     }},
+    {"--operators", [](Request& r, const std::string& v) { r.operators = v; }},
     {"--patches", [](Request& r, const std::string& v) { r.options.patches_as_product = v == "product"; }},
 };
 
 Result<graph::Rewritten> rewritten(const Request& request) {
   IE_CHECK(infer::check_external_data(request.input));
-  return graph::rewrite_graph(request.input, request.output, request.options, infer::GraphRuntime());
+  return graph::rewrite_graph(request.input, request.output, request.options, infer::GraphRuntime(request.operators));
 }
 
 }  // namespace
