@@ -22,8 +22,9 @@ bool has_automatic_pads(const Node& node) {
 }
 
 bool are_known(const Shape& shape, std::size_t from) {
+  constexpr std::int64_t kMostSide = std::int64_t{1} << 30;  // so that products are numbers
   return std::all_of(shape.begin() + static_cast<std::ptrdiff_t>(from), shape.end(),
-                     [](const Dimension& side) { return side.is_known(); });
+                     [](const Dimension& side) { return side.is_known() && side.size <= kMostSide; });
 }
 
 const std::vector<std::int64_t> kSwapped{0, 2, 1};
@@ -99,6 +100,9 @@ bool is_depthwise(const Net& net, const Node& node) {
   const Weights* weights = net.constant(node.input(1));
   const Shape* picture = net.shape(node.input(0));
   if (weights == nullptr || weights->dims_size() != 4 || picture == nullptr || picture->size() != 4) return false;
+  const bool has_bias = node.input_size() > 2 && !node.input(2).empty();
+  const Weights* bias = has_bias ? net.constant(node.input(2)) : nullptr;
+  if (has_bias && (bias == nullptr || bias->dims_size() != 1)) return false;
   const std::int64_t channels = weights->dims(0), size = weights->dims(2);
   if (weights->dims(1) != 1 || int_attribute(node, "group", 1) != channels || (*picture)[1].size != channels)
     return false;
@@ -136,6 +140,25 @@ void lay_rows_last(Net& net) {
   net.clean();
 }
 
+namespace {
+
+// Whether a Resize's scales, with which it computes places, are what its sizes make them. Those of opset 10 are other
+// places.
+bool is_by_whole_factors(const Net& net, const Node& resize, const Shape& from, const Shape& to) {
+  if (net.opset() < 11 || find_attribute(resize, "axes") != nullptr ||
+      text_attribute(resize, "keep_aspect_ratio_policy", "stretch") != "stretch")
+    return false;
+  if (resize.input_size() < 3 || resize.input(2).empty()) return true;
+  const Weights* constant = net.constant(resize.input(2));
+  const auto scales = constant != nullptr ? floats(*constant) : std::nullopt;
+  if (!scales) return false;
+  if (scales->empty()) return resize.input_size() > 3 && !resize.input(3).empty();
+  const auto is_factor = [&](std::size_t i) { return (*scales)[i] == static_cast<float>(to[i].size / from[i].size); };
+  return scales->size() == 4 && is_factor(2) && is_factor(3);
+}
+
+}  // namespace
+
 std::optional<Resized> resized(const Net& net, const std::string& name) {
   const Node* node = net.maker(name, {"Resize"});
   const Shape* after = net.shape(name);
@@ -146,6 +169,7 @@ std::optional<Resized> resized(const Net& net, const std::string& name) {
   for (const std::size_t i : {2, 3})
     if (from[i].size == 0 || to[i].size % from[i].size != 0) return std::nullopt;
   if (from == to) return Resized{node->input(0), OperandSize::kSame};
+  if (!is_by_whole_factors(net, *node, from, to)) return std::nullopt;
   const std::string mode = text_attribute(*node, "mode", "nearest"),
                     places = text_attribute(*node, "coordinate_transformation_mode", "half_pixel"),
                     rounding = text_attribute(*node, "nearest_mode", "round_prefer_floor");

@@ -113,6 +113,7 @@ class ChainFinder {
     const Node* node = net_.maker(name, {"Conv", "ConvTranspose", "Gemm"});
     const Shape* shape = net_.shape(name);
     if (node == nullptr || !has_third(*node) || net_.is_result(name) || shape == nullptr) return nullptr;
+    if (node->op_type() == "Gemm" && net_.opset() < 11) return nullptr;  // there it must have one
     const Shape* bias = net_.constant(node->input(2)) != nullptr ? net_.shape(node->input(2)) : nullptr;
     if (bias == nullptr || bias->size() != 1 || float_attribute(*node, "beta", 1) != 1) return nullptr;
     const auto reads = std::ranges::count(chain.link.steps, name, &ChainStep::operand) + (chain.start == name ? 1 : 0);
@@ -150,7 +151,7 @@ class ChainFinder {
     if (after == nullptr || *before != *after || !is_real(net_.kind(link->result))) return std::nullopt;
     for (ChainStep& step : link->steps) {
       if (!takes_operand(step.code)) continue;
-      take_size(step);
+      if (const Shape* whole = net_.shape(step.operand); whole != nullptr && *whole == *before) take_size(step);
       const Shape* shape = net_.shape(step.operand);
       if (shape == nullptr || step.operand == name || !is_real(net_.kind(step.operand))) return std::nullopt;
       if (!is_resized(step) && !is_broadcast(*shape, *before)) return std::nullopt;

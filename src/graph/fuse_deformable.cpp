@@ -63,7 +63,13 @@ bool add_level(const Net& net, const std::string& name, int i, std::string& poin
   const auto plane = sides_of(net, grid->input(0), 4), of_level = sides_of(net, grid->input(1), 4);
   if (heads == nullptr || !first || !axis || !is_axis(*axis, 2, 3) || step != 1.0 || plane.empty() || of_level.empty())
     return false;
-  if (*first < 0 || std::min({plane[2], plane[3], of_level[2]}) <= 0) return false;
+  const auto all = sides_of(net, slice->input(0), 3), spread = sides_of(net, *all_points, 5),
+             by_heads = sides_of(net, heads->output(0), 4);
+  if (all.empty() || spread.empty() || by_heads.empty() || by_heads[1] != all[2] || by_heads[2] != spread[2] ||
+      by_heads[3] != all[1] || plane[1] != all[1] || of_level[1] != spread[1])
+    return false;
+  constexpr double kMostRows = 1 << 20;
+  if (*first < 0 || *first > kMostRows || std::min({plane[2], plane[3], of_level[2]}) <= 0) return false;
   if (i > 0 && (heads->input(0) != found.rows || *all_points != points)) return false;
   found.rows = heads->input(0);
   points = *all_points;
@@ -82,7 +88,8 @@ bool fits(const Net& net, const Sampling& found) {
   for (std::size_t i = 3; i < found.levels.size(); i += 4) all += found.levels[i];
   return all == points[3] && rows[2] > 0 && rows[2] % (points[2] * kDeformableChannels) == 0 &&
          found.levels.size() <= std::size_t{4} * kMostDeformableLevels && points[1] == result[1] &&
-         weights[1] == points[1] && is_real(net.kind(found.rows)) && is_real(net.kind(found.result));
+         weights[1] == points[1] && is_real(net.kind(found.points)) && is_real(net.kind(found.weights)) &&
+         is_real(net.kind(found.rows)) && is_real(net.kind(found.result));
 }
 
 // That ends in the sum over points.
@@ -98,7 +105,8 @@ std::optional<Sampling> sampling(const Net& net, const Node& sum) {
   for (const int i : {0, 1}) {
     const Node* joined = net.maker(product->input(i), {"Concat"});
     const std::string* weights = laid_out(net, product->input(1 - i), {0, 2, 1, 3});
-    if (joined == nullptr || weights == nullptr) continue;
+    const auto factors = sides_of(net, product->input(1 - i), 4);
+    if (joined == nullptr || weights == nullptr || factors.empty() || factors[1] != 1) continue;
     if (!is_axis(static_cast<double>(int_attribute(*joined, "axis", 0)), 3, 4)) continue;
     Sampling found{.weights = *weights, .result = transpose->output(0)};
     bool all = true;

@@ -25,7 +25,9 @@ std::optional<Pick> pick_of(const Net& net, Node& node) {
   const Shape* index = column != nullptr ? net.shape(column->input(0)) : nullptr;
   const Shape* one = column != nullptr ? net.shape(column->output(0)) : nullptr;
   if (index == nullptr || one == nullptr || index->size() != 2 || one->size() != 3) return std::nullopt;
-  if ((*one)[2].size != 1 || (*one)[0] != (*picked)[0] || (*one)[1] != (*picked)[1]) return std::nullopt;
+  if ((*one)[2].size != 1 || (*one)[0] != (*picked)[0] || (*one)[1] != (*picked)[1] || (*index)[0] != (*one)[0] ||
+      (*index)[1] != (*one)[1])
+    return std::nullopt;
   return Pick{&node, column->input(0)};
 }
 
@@ -81,14 +83,18 @@ void compute_late(Net& net, const Pick& late, const std::vector<const Node*>& no
     for (std::string& input : inputs) {
       const Weights* weights = net.constant(input);
       if (weights == nullptr || weights->dims_size() != 3) continue;
+      const int kind = weights->data_type();
       Weights table = *weights;
       table.mutable_dims()->erase(table.dims().begin());
       input = net.add("Gather", {net.add_constant(std::move(table), "rows"), late.index},
                       {.attributes = {{.name = "axis", .number = 0}}});
+      net.set_kind(input, kind);
     }
     Made made{.shape = Shape{picked[0], picked[1], net.shape(node.output(0))->back()}};
     if (&node == nodes.front()) made.outputs = {late.gather->output(0)};
+    const int kind = net.kind(node.output(0));
     name = net.add(node.op_type(), inputs, made);
+    net.set_kind(name, kind);
   }
 }
 

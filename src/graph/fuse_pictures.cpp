@@ -17,6 +17,9 @@ struct Padded {
 };
 
 // Where the tensor is a picture with zeros around it.
+// So that sums of pads and sides are numbers.
+bool is_small(std::int64_t pad) { return pad >= 0 && pad <= (1 << 20); }
+
 std::optional<Padded> padded(const Net& net, const std::string& name) {
   const Node* node = net.maker(name, {"Pad"});
   if (node == nullptr || node->input_size() < 2) return std::nullopt;
@@ -30,7 +33,7 @@ std::optional<Padded> padded(const Net& net, const std::string& name) {
   const auto at = [&](std::size_t i) { return (*all)[i]; };
   if (at(0) != 0 || at(1) != 0 || at(4) != 0 || at(5) != 0) return std::nullopt;
   const Padded found{node->input(0), {at(2), at(3), at(6), at(7)}};
-  if (std::ranges::any_of(found.pads, [](std::int64_t pad) { return pad < 0; })) return std::nullopt;
+  if (!std::ranges::all_of(found.pads, is_small)) return std::nullopt;
   return found;
 }
 
@@ -61,8 +64,9 @@ Weights grown_kernel(const Weights& weights, const std::vector<float>& numbers, 
 }
 
 bool are_sides_known(const Shape& shape) {
-  return shape.size() == 4 &&
-         std::all_of(shape.begin() + 1, shape.end(), [](const Dimension& d) { return d.is_known(); });
+  constexpr std::int64_t kMostSide = std::int64_t{1} << 30;  // so that sums are numbers
+  return shape.size() == 4 && std::all_of(shape.begin() + 1, shape.end(),
+                                          [](const Dimension& d) { return d.is_known() && d.size <= kMostSide; });
 }
 
 // The attribute of a node that computes the pool of `before`; empty where there is no kernel for it.
@@ -71,7 +75,8 @@ std::vector<std::int64_t> window_of(const Node& pool, const Shape& before, const
   const std::vector<std::int64_t> size = ints_attribute(pool, "kernel_shape");
   const auto [strides, own] = strides_of(pool);
   if (size.size() != 2 || size[0] != size[1] || size[0] > kMostWindow || strides.size() != 2 ||
-      strides[0] != strides[1] || strides[0] > kMostWindow || own.size() != 4 || !is_plain(pool))
+      strides[0] != strides[1] || strides[0] > kMostWindow || own.size() != 4 || !is_plain(pool) ||
+      !std::ranges::all_of(own, is_small) || size[0] < 1 || strides[0] < 1)
     return {};
   const bool has_own = std::ranges::any_of(own, [](std::int64_t pad) { return pad != 0; });
   if (has_own && around) return {};
@@ -131,7 +136,7 @@ bool can_go(const Net& net, const std::string& name, Chains layout) {
 // What a convolution reads, with all zeros around it. Nothing where its pads are good as they are.
 std::optional<Padded> unequally_padded(const Net& net, const Node& convolution, Chains layout) {
   const std::vector<std::int64_t> own = strides_of(convolution).pads;
-  if (own.size() != 4 || !is_plain(convolution)) return std::nullopt;
+  if (own.size() != 4 || !is_plain(convolution) || !std::ranges::all_of(own, is_small)) return std::nullopt;
   const auto around = padded(net, convolution.input(0));
   if (around && !can_go(net, convolution.input(0), layout)) return std::nullopt;
   Padded all = around.value_or(Padded{convolution.input(0), {}});

@@ -2,6 +2,7 @@
 // concatenation.
 #include <algorithm>
 #include <span>
+#include <utility>
 
 #include "graph/channels_last.h"
 #include "graph/fusions.h"
@@ -46,17 +47,22 @@ std::optional<JoinedProduct> joined_product(const Net& net, const Node& node) {
   found.outputs = net.constant(node.input(1))->dims(0);
   found.inputs = net.constant(node.input(1))->dims(1);
   std::size_t same = 0;
+  std::int64_t left = found.inputs;
   for (std::size_t i = 0; i < found.parts.size(); ++i) {
     const Shape* shape = net.shape(found.parts[i]);
     if (shape == nullptr || shape->size() != 4 || !net.only(found.parts[i])) return std::nullopt;
     if (!std::ranges::all_of(shape->begin() + 1, shape->end(), &Dimension::is_known)) return std::nullopt;
+    if ((*shape)[1].size > left) return std::nullopt;
+    left -= (*shape)[1].size;
     if (source_of(net, found.parts[i]).size != OperandSize::kSame) continue;
     found.largest = i;
     ++same;
   }
   const bool has_bias = node.input_size() > 2;
-  if (has_bias && (net.constant(node.input(2)) == nullptr || !floats(*net.constant(node.input(2)))))
-    return std::nullopt;
+  const Weights* bias = has_bias ? net.constant(node.input(2)) : nullptr;
+  const auto numbers = bias != nullptr ? floats(*bias) : std::nullopt;
+  if (has_bias && (!numbers || std::cmp_not_equal(numbers->size(), found.outputs))) return std::nullopt;
+  if (left != 0) return std::nullopt;
   if (same != 1 || found.parts.size() < 2 || net.shape(node.output(0)) == nullptr) return std::nullopt;
   return found;
 }
@@ -166,7 +172,10 @@ class ResizedWriter {
     shape[1] = {outputs, {}};
     const std::string* last = transposed_by(net_, source, kToFirst);
     const Node* reshape = last != nullptr ? net_.maker(*last, {"Reshape"}) : nullptr;
-    if (reshape == nullptr) {
+    const Shape* rows = reshape != nullptr ? net_.shape(reshape->input(0)) : nullptr;
+    const bool are_rows = rows != nullptr && rows->size() == 3 && (*rows)[0] == shape[0] &&
+                          (*rows)[1].size == shape[2].size * shape[3].size && (*rows)[2].size == count;
+    if (!are_rows) {
       const std::string kernel =
           net_.add_constant(float_tensor(weights_of(part, false), {outputs, count, 1, 1}), "kernel");
       return net_.add("Conv", {source, kernel}, {.shape = shape});

@@ -137,7 +137,8 @@ Result<Net> Net::create(onnx::ModelProto model, const Runtime& runtime, bool ren
   onnx::GraphProto* graph = net.model_.mutable_graph();
   for (const TensorFacts& each : facts) net.note(each);
   net.nodes_ = taken(graph->mutable_node());
-  for (const auto& node : net.nodes_) net.node_names_.insert(node->name());
+  if (renames)  // graphs without operators of ours keep the names that they always had
+    for (const auto& node : net.nodes_) net.node_names_.insert(node->name());
   net.weights_ = taken(graph->mutable_initializer());
   for (const auto& weights : net.weights_) net.note(facts_of(*weights));
   net.index();

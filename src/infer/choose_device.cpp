@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <charconv>
+#include <mutex>
 #include <stop_token>
 #include <thread>
 
@@ -13,6 +14,7 @@
 #include "core/log.h"
 #include "core/text.h"
 #include "gpu/cuda.h"
+#include "graph/rewrite.h"
 #include "infer/agreement.h"
 #include "infer/canaries.h"
 #include "infer/library.h"
@@ -104,6 +106,8 @@ struct Measured {
 
 // Errors that say something of the model and the GPU, not of this moment.
 constexpr ErrorCode kLasting[] = {ErrorCode::kInvalidArgument, ErrorCode::kCorrupt, ErrorCode::kUnsupported};
+// And those that are sure to pass.
+constexpr ErrorCode kPassing[] = {ErrorCode::kNoSpace, ErrorCode::kIo, ErrorCode::kTimeout};
 
 class DeviceChooser {
  public:
@@ -129,11 +133,13 @@ class DeviceChooser {
     IE_TRY(auto session, on_all_gpus(best.trial, std::move(ready_)));
     Chosen found = chosen(std::move(session), best.trial, reason_of(best));
     if (is_thorough_) {
-      keep(best, {});
+      keep(best, unfinished());
       return found;
     }
     found.reason += "; its other settings are measured meanwhile, for the next time";
     keep(best, tried_);
+    // Timed while nothing else ran, which the others are not.
+    std::erase_if(tried_, [](const Tried& one) { return !one.error; });
     measure_later();
     return found;
   }
@@ -141,25 +147,29 @@ class DeviceChooser {
   // The chosen session with half its rows. Errors as Session::create(); `error` when it has only one.
   Result<std::unique_ptr<Session>> with_fewer_rows(const Error& error) {
     if (chosen_.settings.batch <= 1) return fail(error);
+    if (full_batch_ == 0) full_batch_ = chosen_.settings.batch;
     chosen_.settings.batch /= 2;
     log_warning("{} continues with {} pictures at once: {}", spec_.name, chosen_.settings.batch,
                 printable(error.message));
     return on_all_gpus(chosen_);
   }
 
-  // The chosen session without operators of ours, which is remembered with the error. Errors as Session::create();
-  // `error` when it has none of them.
+  // The chosen session without operators of ours, which is remembered with the error if that is not one of memory.
+  // Errors as Session::create(); `error` when it has none of them.
   Result<std::unique_ptr<Session>> without_own_operators(const Error& error) {
     if (!chosen_.settings.own_operators) return fail(error);
-    own_operators_failed_ = true;
     chosen_.settings.own_operators = false;
     log_warning("{} continues without operators of ours: {}", spec_.name, printable(error.message));
     auto session = on_all_gpus(chosen_);
-    if (session)
-      keep({chosen_.precision,
-            fmt::format("{}; operators of ours failed: {}", chosen_.precision, error.message),
-            chosen_.settings,
-            {}});
+    if (!session || error.code == ErrorCode::kOutOfMemory) return session;
+    GpuSettings settings = chosen_.settings;
+    if (full_batch_ > 0) settings.batch = full_batch_;
+    const std::lock_guard lock(keeping_);
+    own_operators_failed_ = true;
+    keep({chosen_.precision,
+          fmt::format("{}; operators of ours failed: {}", chosen_.precision, error.message),
+          settings,
+          {}});
     return session;
   }
 
@@ -179,12 +189,16 @@ class DeviceChooser {
       return std::nullopt;
     }
     Chosen found = chosen(std::move(*session), trial, known->reason);
+    for (const Tried& one : tried_)
+      if (!one.error && one.precision == trial.precision && one.settings == trial.settings)
+        fastest_ = Measured{trial, one.seconds, one.cosine};
     if (is_unfinished) measure_later();
     return found;
   }
 
   // `tried`: where not all settings have been tried, those that have.
-  void keep(const Measured& best, std::vector<Tried> tried) const {
+  void keep(const Measured& best, std::vector<Tried> tried) {
+    const std::lock_guard lock(keeping_);
     if (best.trial.settings.own_operators && own_operators_failed_) return;  // in a run, meanwhile
     keep({best.trial.precision, reason_of(best), best.trial.settings, std::move(tried)});
   }
@@ -192,6 +206,9 @@ class DeviceChooser {
     if (const Status kept = PrecisionMemory(context_.memory_folder).keep(key_, spec_.name, found); !kept)
       log_warning("the best settings of {} will be measured again: {}", spec_.name, printable(kept.error().message));
   }
+
+  // What was tried, where an error of the moment has left something out.
+  [[nodiscard]] std::vector<Tried> unfinished() const { return has_passing_errors_ ? tried_ : std::vector<Tried>(); }
 
   // On a thread of its own, until all settings are measured or this is destroyed. What was measured by then is kept.
   void measure_later() {
@@ -202,7 +219,7 @@ class DeviceChooser {
       const Status learnt = canaries_.empty() ? learn() : Status();
       const auto best = learnt ? find_best() : Result<Measured>(fail(learnt.error()));
       if (best)
-        keep(*best, {});
+        keep(*best, unfinished());
       else
         log_debug("{}: its settings are measured the next time: {}", spec_.name, printable(best.error().message));
     });
@@ -264,8 +281,10 @@ class DeviceChooser {
     const gpu::CudaDevice& gpu = devices[static_cast<std::size_t>(options_.device)];
     return precision_key(
         spec_, store_, options_,
-        fmt::format("{} {} {} {} {} {} {}{}", runtime, provider_name(options_.provider), gpu.name, gpu.memory_bytes,
-                    driver, fmt::join(precisions(), "+"), context_.batch, operators_library().empty() ? "" : " own"));
+        fmt::format(
+            "{} {} {} {} {} {} {}{}", runtime, provider_name(options_.provider), gpu.name, gpu.memory_bytes, driver,
+            fmt::join(precisions(), "+"), context_.batch,
+            operators_library().empty() ? "" : fmt::format(" own {} {}", operators_identity(), graph::kMakerVersion)));
   }
 
   [[nodiscard]] std::string source() const { return store_.variant_path(spec_, spec_.variants.front()); }
@@ -403,8 +422,10 @@ class DeviceChooser {
   void note(const Trial& trial, const Result<Measured>& measured) {
     Tried& one = tried_.emplace_back(Tried{trial.precision, trial.settings, 0, 0, std::nullopt});
     if (!measured) {
+      const ErrorCode code = measured.error().code;
       one.error = measured.error();
-      if (std::ranges::find(kLasting, measured.error().code) == std::end(kLasting)) tried_.pop_back();
+      if (std::ranges::find(kLasting, code) == std::end(kLasting)) tried_.pop_back();
+      if (std::ranges::find(kPassing, code) != std::end(kPassing)) has_passing_errors_ = true;
       return;
     }
     one.seconds = measured->seconds;
@@ -458,6 +479,9 @@ class DeviceChooser {
   bool is_thorough_ = true;  // all settings and batches are tried
   std::stop_token stop_;     // of what is measured later
   Trial chosen_;
+  std::int64_t full_batch_ = 0;      // before rows became fewer; 0: they did not
+  bool has_passing_errors_ = false;  // while settings were tried
+  std::mutex keeping_;
   std::atomic<bool> own_operators_failed_ = false;
   std::jthread measuring_;  // ends first
 };

@@ -347,7 +347,14 @@ class DeviceSession final : public Session {
       lane->name = fmt::format("cuda:{} {} #{}", options.device, to_utf8(file_name(file)), i + 1);
       IE_TRY(lane->stream, gpu::Stream::create(options.device));
       IE_CHECK(lane->run([&]() -> Status {
-        lane->session = Ort::Session(runtime()->env, file.c_str(), session_options(options, lane->stream.handle()));
+        Ort::SessionOptions theirs = session_options(options, lane->stream.handle());
+        const Watched watched([&] { theirs.SetLoadCancellationFlag(true); }, options.stop);
+        try {
+          lane->session = Ort::Session(runtime()->env, file.c_str(), theirs);
+        } catch (const Ort::Exception&) {
+          if (const auto ended = watched.ended()) return fail(*ended);
+          throw;
+        }
         return {};
       }));
       session->lanes_.push_back(std::move(lane));

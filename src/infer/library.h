@@ -16,5 +16,7 @@ Result<void*> load_runtime_library();
 // The library of our operators (graph/chains.h), which has kernels for CUDA and the CPU: $IMAGE_ENGINE_GPU_OPS if set;
 // otherwise libimage-engine-gpu-ops.so beside the running program or in its ../lib. Empty where there is none.
 std::string operators_library();
+// What tells it from another one: its size and time. Empty where there is none.
+std::string operators_identity();
 
 }  // namespace image_engine::infer

@@ -43,8 +43,11 @@ Result<std::string> graph_key(const GraphRequest& request) {
   struct stat info {};
   if (::stat(request.source.c_str(), &info) != 0) return fail(errno_error(printable(request.source)));
   IE_TRY(const std::string runtime, runtime_version());
-  return hash128(fmt::format("{}\n{} {} {}\n{} {}\n{}", absolute_path(request.source), info.st_size,
-                             info.st_mtim.tv_sec, info.st_mtim.tv_nsec, request.batch, graph::kMakerVersion, runtime))
+  // A refusal may be the operators' fault.
+  const std::string operators = request.chained == Chained::kNot ? "" : "\n" + operators_identity();
+  return hash128(fmt::format("{}\n{} {} {}\n{} {}\n{}{}", absolute_path(request.source), info.st_size,
+                             info.st_mtim.tv_sec, info.st_mtim.tv_nsec, request.batch, graph::kMakerVersion, runtime,
+                             operators))
       .hex();
 }
 

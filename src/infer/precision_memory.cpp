@@ -68,12 +68,15 @@ void add(const GpuSettings& settings, json& entry) {
                 {"own_operators", int{settings.own_operators}}});
 }
 
-Tried tried_in(const json& entry) {
+// None where it says neither a time nor an error that lasts.
+std::optional<Tried> tried_in(const json& entry) {
+  if (!entry.is_object()) return std::nullopt;
   Tried one{text_in(entry, "precision"), settings_in(entry), number_in(entry, "seconds"), number_in(entry, "cosine"),
             std::nullopt};
-  if (const std::string reason = text_in(entry, "reason"); !reason.empty())
-    one.error = Error{error_code_from_name(text_in(entry, "error")), reason};
-  return one;
+  if (const std::string error = text_in(entry, "error"); !error.empty())
+    one.error = Error{error_code_from_name(error), text_in(entry, "reason")};
+  const bool is_known = one.error ? one.error->code != ErrorCode::kInterrupted : one.seconds > 0;
+  return is_known ? std::optional(std::move(one)) : std::nullopt;
 }
 
 json json_of(const Tried& one) {
@@ -108,9 +111,11 @@ std::optional<Remembered> PrecisionMemory::find(const std::string& key) const {
   const auto entry = entries.find(key);
   if (entry == entries.end() || !entry->is_object()) return std::nullopt;
   Remembered found{text_in(*entry, "precision"), text_in(*entry, "reason"), settings_in(*entry), {}};
-  if (const auto tried = entry->find("tried"); tried != entry->end() && tried->is_array())
-    for (const json& one : *tried)
-      if (one.is_object()) found.tried.push_back(tried_in(one));
+  const auto tried = entry->find("tried");
+  if (tried == entry->end()) return found;
+  for (const json& each : *tried)
+    if (auto one = tried_in(each)) found.tried.push_back(std::move(*one));
+  if (found.tried.empty()) return std::nullopt;  // damaged: none would mean that all were tried
   return found;
 }
 

@@ -49,7 +49,7 @@ struct SessionOptions {
   // The graph has nodes of operators of ours (made_graphs.h), whose library is loaded; kNotFound where there is none.
   bool own_operators = false;
 
-  // Ends its runs, as the limits of runs do (run_watch.h).
+  // Ends its loading and its runs, as the limits of runs do (run_watch.h).
   std::stop_token stop;
 
   Provider provider = Provider::kCpu;

@@ -102,10 +102,10 @@ struct GpuDecoder::State {
   std::shared_ptr<InputAreas> areas;  // of this process; null: none
   std::array<std::uint64_t, kMostInputs> input_offsets{};
   Clock::time_point last_answer;
-  EngineTime last_batch;
-  std::size_t in_work = 0;         // slots
-  Clock::time_point works_on;      // the last time when something began to be in work, or was answered
-  UniqueFd wake_read, wake_write;  // ends the thread's waiting
+  Clock::time_point engine_until = Clock::now();  // of its last batch
+  std::size_t in_work = 0;                        // slots
+  Clock::time_point works_on;                     // the last time when something began to be in work, or was answered
+  UniqueFd wake_read, wake_write;                 // ends the thread's waiting
   std::thread thread;
 
   ~State();
@@ -225,29 +225,33 @@ void GpuDecoder::State::take_answer(const GpuAnswer& answer) {
     }
     if (!reader.complete() || !is_answer_to(request, *reply, slot_bytes)) reply.reset();
   }
-  std::unique_lock lock(mutex);
+  Clock::time_point worked_from;
+  {
+    const std::lock_guard lock(mutex);
+    last_answer = Clock::now();
+    worked_from = std::exchange(works_on, last_answer);
+  }
+  // Before who waits for the picture goes on: a report has all that led to it.
+  if (options.on_answer) options.on_answer(worked_from);
+  note_batch(answer.engine);
+  const std::lock_guard lock(mutex);
   Slot& slot = slots[answer.slot];
   slot.state = SlotState::kDone;
   --in_work;
-  last_answer = Clock::now();
-  const Clock::time_point worked_from = std::exchange(works_on, last_answer);
   std::uint64_t& count = !reply ? counts.left : answer.route == GpuRoute::kHardware ? counts.hardware : counts.hybrid;
   ++count;
   slot.has_inputs = reply && answer.has_inputs != 0 && slot.area;
   slot.reply = std::move(reply);
   changed.notify_all();
-  lock.unlock();
-  if (options.on_answer) options.on_answer(worked_from);
-  note_batch(answer.engine);
 }
 
-// The pictures of a batch all tell its time.
+// The pictures of a batch all tell its time. Batches follow each other, and pictures of two come in any order.
 void GpuDecoder::State::note_batch(const EngineTime& batch) {
   const auto at = [](std::int64_t nanoseconds) { return Clock::time_point(std::chrono::nanoseconds(nanoseconds)); };
-  const bool is_sound = batch.from > 0 && batch.from <= batch.until && at(batch.until) <= Clock::now();
-  if (!options.on_engine || !is_sound || batch == last_batch) return;
-  last_batch = batch;
-  options.on_engine(at(batch.from), at(batch.until));
+  const bool is_next = at(batch.from) >= engine_until && batch.from < batch.until && at(batch.until) <= Clock::now();
+  if (!options.on_engine || !is_next) return;
+  engine_until = at(batch.until);
+  options.on_engine(at(batch.from), engine_until);
 }
 
 // False when the process has gone, or what it says makes no sense.

@@ -73,7 +73,6 @@ struct GpuRequest {
 // When the GPU's JPEG engine decoded the batch with a picture; nanoseconds of CLOCK_MONOTONIC. 0: another decoded it.
 struct EngineTime {
   std::int64_t from = 0, until = 0;
-  bool operator==(const EngineTime&) const = default;
 };
 
 struct GpuAnswer {

@@ -215,6 +215,15 @@ TEST(PrecisionMemoryTest, WhatWasTriedIsKeptUntilAllIs) {
   EXPECT_EQ(known->tried[1].error->code, ErrorCode::kInvalidArgument);
   EXPECT_EQ(known->tried[1].error->message, "cosine 0.5");
 
+  // Of a damaged file only what says something counts; if nothing is left, it is as if nothing had been measured.
+  const std::string file = scratch / "precisions.json";
+  std::ofstream(file)
+      << R"({"key": {"precision": "fp16", "tried": [{"precision": "fp16"}, 7, {"precision": "fp16", "seconds": 0.5}]},
+                            "other": {"precision": "fp16", "tried": [{"precision": "fp16"}, {"error": "interrupted"}]}})";
+  ASSERT_TRUE(memory.find("key"));
+  EXPECT_EQ(memory.find("key")->tried.size(), 1U);
+  EXPECT_FALSE(memory.find("other"));
+
   ASSERT_OK(memory.keep("key", "model", {"fp16", "the fastest", second, {}}));
   const auto best = memory.find("key");
   ASSERT_TRUE(best);

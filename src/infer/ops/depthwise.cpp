@@ -25,6 +25,7 @@ const char* depthwise_shape(std::span<const std::int64_t> picture, std::span<con
     return "it has other strides";
   if (pads.size() != 4 || std::ranges::any_of(pads, [](std::int64_t pad) { return pad < 0 || pad > kMostPad; }))
     return "it has other pads";
+  if (picture[1] == 0 || picture[2] == 0) return "its picture is empty";
   const auto side = [&](std::size_t axis) {
     const std::int64_t free = picture[axis + 1] + pads[axis] + pads[axis + 2] - weights[0];
     return free < 0 ? 0 : free / strides[0] + 1;

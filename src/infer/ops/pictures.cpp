@@ -26,7 +26,7 @@ Divider divider_of_side(std::int64_t side) {
 const char* fill_last(const ChainTensor& picture, void* result, bool is_half, LastChannels& work) {
   const auto& shape = picture.shape;
   if (shape.size() != 4 || shape[1] < 1 || shape[1] > graph::kMostTurned) return "it takes pictures of few channels";
-  if (!is_countable(shape)) return "a tensor of more than 2³¹ numbers";
+  if (!is_countable(shape) || !is_countable(std::span(shape).subspan(1))) return "a tensor of more than 2³¹ numbers";
   const std::int64_t places = shape[2] * shape[3];
   if (places % graph::kTurnedPlaces != 0 || !begins_at_word(picture.data) || !begins_at_word(result))
     return "there is no kernel for pictures of this size";
