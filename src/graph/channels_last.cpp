@@ -153,7 +153,10 @@ bool is_by_whole_factors(const Net& net, const Node& resize, const Shape& from, 
   const auto scales = constant != nullptr ? floats(*constant) : std::nullopt;
   if (!scales) return false;
   if (scales->empty()) return resize.input_size() > 3 && !resize.input(3).empty();
-  const auto is_factor = [&](std::size_t i) { return (*scales)[i] == static_cast<float>(to[i].size / from[i].size); };
+  const auto is_factor = [&](std::size_t i) {
+    const std::int64_t factor = to[i].size / from[i].size;
+    return (*scales)[i] == static_cast<float>(factor);
+  };
   return scales->size() == 4 && is_factor(2) && is_factor(3);
 }
 

@@ -190,7 +190,10 @@ class ResizedWriter {
   std::string enlarged(std::size_t part, const Shape& shape) {
     const std::string small = product(part);
     const Shape& before = *net_.shape(small);
-    const auto times = [&](std::size_t axis) { return static_cast<float>(shape[axis].size / before[axis].size); };
+    const auto times = [&](std::size_t axis) {
+      const std::int64_t factor = shape[axis].size / before[axis].size;
+      return static_cast<float>(factor);
+    };
     const std::string scales =
         net_.add_constant(float_tensor(std::vector<float>{1, 1, times(2), times(3)}, {4}), "scales");
     Node resize = *net_.maker(joined_.parts[part], {"Resize"});
