@@ -363,9 +363,10 @@ class OwnOperator : public Ort::CustomOpBase<OwnOperator<Kernel, kIsHalf>, Kerne
   [[nodiscard]] std::size_t GetOutputTypeCount() const { return Kernel::kOutputs; }
   [[nodiscard]] ONNXTensorElementDataType GetOutputType(std::size_t) const { return kIsHalf ? kHalf : kFull; }
 
-  // Where all of it is known: the runtime gives an unknown rank as none.
+  // Where all of it is known: the runtime gives an unknown rank as none. What is wrong with the inputs, compute() says:
+  // the runtime goes on after an error here, and never frees it.
   static OrtStatus* InferOutputShape(Ort::ShapeInferContext& context) {
-    return status_of([&]() -> const char* {
+    const Ort::Status ignored(status_of([&]() -> const char* {
       if (context.GetInputCount() == 0) return "it has no inputs";
       Ort::ShapeInferContext::Shape shape;
       if (const char* problem = Kernel::infer(context, shape)) return problem;
@@ -374,7 +375,8 @@ class OwnOperator : public Ort::CustomOpBase<OwnOperator<Kernel, kIsHalf>, Kerne
         for (std::size_t i = 0; i < Kernel::kOutputs; ++i)
           Ort::ThrowOnError(context.SetOutputShape(i, shape, kIsHalf ? kHalf : kFull));
       return nullptr;
-    });
+    }));
+    return nullptr;
   }
 
  private:
