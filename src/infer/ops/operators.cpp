@@ -80,20 +80,37 @@ const char* launched(const char* problem) {
   return nullptr;
 }
 
-// Their constructors throw Ort::Exception. compute() returns null, or what is wrong; infer() as well.
+// What all kernels share. Their constructors throw Ort::Exception. compute() returns null, or what is wrong; infer() as
+// well.
+template <typename Kernel>
+class OwnKernel {
+ public:
+  OrtStatus* ComputeV2(OrtKernelContext* given) {
+    return status_of([&]() -> const char* {
+      const Ort::KernelContext context(given);
+      Call call;
+      if (const char* problem = read_call(context, call)) return problem;
+      return static_cast<const Kernel*>(this)->compute(context, call);
+    });
+  }
 
-class ChainKernel {
+ protected:
+  OwnKernel(bool is_half, const OperatorProvider& provider) : is_half_(is_half), provider_(provider) {}
+
+  bool is_half_;
+  OperatorProvider provider_;
+};
+
+class ChainKernel : public OwnKernel<ChainKernel> {
+  friend class OwnKernel<ChainKernel>;
+
  public:
   static constexpr const char *kNameFull = graph::kChainFull, *kNameHalf = graph::kChainHalf;
   static constexpr std::size_t kOutputs = 1;
 
   ChainKernel(const OrtKernelInfo* info, bool is_half, const OperatorProvider& provider)
-      : is_half_(is_half), provider_(provider) {
+      : OwnKernel(is_half, provider) {
     take_steps(info, steps_);
-  }
-
-  OrtStatus* ComputeV2(OrtKernelContext* context) {
-    return status_of([&] { return compute(Ort::KernelContext(context)); });
   }
 
   // The shape of the first input.
@@ -103,9 +120,7 @@ class ChainKernel {
   }
 
  private:
-  [[nodiscard]] const char* compute(const Ort::KernelContext& context) const {
-    Call call;
-    if (const char* problem = read_call(context, call)) return problem;
+  [[nodiscard]] const char* compute(const Ort::KernelContext& context, const Call& call) const {
     if (call.inputs.empty()) return "it has no inputs";
     Ort::UnownedValue result = context.GetOutput(0, call.shapes[0]);
     Chain chain = steps_;
@@ -115,25 +130,20 @@ class ChainKernel {
   }
 
   Chain steps_{};
-  bool is_half_;
-  OperatorProvider provider_;
 };
 
-class DepthwiseKernel {
+class DepthwiseKernel : public OwnKernel<DepthwiseKernel> {
+  friend class OwnKernel<DepthwiseKernel>;
+
  public:
   static constexpr const char *kNameFull = graph::kDepthwiseFull, *kNameHalf = graph::kDepthwiseHalf;
   static constexpr std::size_t kOutputs = 1;
 
   DepthwiseKernel(const OrtKernelInfo* info, bool is_half, const OperatorProvider& provider)
-      : strides_(list_of(info, graph::kDepthwiseStrides)),
-        pads_(list_of(info, graph::kDepthwisePads)),
-        is_half_(is_half),
-        provider_(provider) {
+      : OwnKernel(is_half, provider),
+        strides_(list_of(info, graph::kDepthwiseStrides)),
+        pads_(list_of(info, graph::kDepthwisePads)) {
     take_steps(info, work_.chain);
-  }
-
-  OrtStatus* ComputeV2(OrtKernelContext* context) {
-    return status_of([&] { return compute(Ort::KernelContext(context)); });
   }
 
   static const char* infer(Ort::ShapeInferContext& context, Ort::ShapeInferContext::Shape& output) {
@@ -151,9 +161,7 @@ class DepthwiseKernel {
   }
 
  private:
-  [[nodiscard]] const char* compute(const Ort::KernelContext& context) const {
-    Call call;
-    if (const char* problem = read_call(context, call)) return problem;
+  [[nodiscard]] const char* compute(const Ort::KernelContext& context, const Call& call) const {
     if (call.inputs.size() < 2) return "it has no weights";
     const DepthwiseAttributes attributes{strides_, pads_};
     std::array<std::int64_t, 4> shape{};
@@ -168,23 +176,19 @@ class DepthwiseKernel {
 
   std::vector<std::int64_t> strides_, pads_;
   DepthwiseChain work_{};
-  bool is_half_;
-  OperatorProvider provider_;
 };
 
-class DeformableKernel {
+class DeformableKernel : public OwnKernel<DeformableKernel> {
+  friend class OwnKernel<DeformableKernel>;
+
  public:
   static constexpr const char *kNameFull = graph::kDeformableFull, *kNameHalf = graph::kDeformableHalf;
   static constexpr std::size_t kOutputs = 1;
 
   DeformableKernel(const OrtKernelInfo* info, bool is_half, const OperatorProvider& provider)
-      : is_half_(is_half), provider_(provider) {
+      : OwnKernel(is_half, provider) {
     if (const char* problem = fill_levels(list_of(info, graph::kDeformableLevels), work_))
       throw Ort::Exception(problem, ORT_INVALID_GRAPH);
-  }
-
-  OrtStatus* ComputeV2(OrtKernelContext* context) {
-    return status_of([&] { return compute(Ort::KernelContext(context)); });
   }
 
   static const char* infer(Ort::ShapeInferContext& context, Ort::ShapeInferContext::Shape& output) {
@@ -195,9 +199,7 @@ class DeformableKernel {
   }
 
  private:
-  [[nodiscard]] const char* compute(const Ort::KernelContext& context) const {
-    Call call;
-    if (const char* problem = read_call(context, call)) return problem;
+  [[nodiscard]] const char* compute(const Ort::KernelContext& context, const Call& call) const {
     if (call.inputs.size() != 3 || call.shapes[0].size() != 3 || call.shapes[1].size() != 5)
       return "it needs rows, points and weights";
     const std::array shape{call.shapes[0][0], call.shapes[1][1], call.shapes[0][2]};
@@ -210,21 +212,16 @@ class DeformableKernel {
   }
 
   Deformable work_{};
-  bool is_half_;
-  OperatorProvider provider_;
 };
 
-class LastKernel {
+class LastKernel : public OwnKernel<LastKernel> {
+  friend class OwnKernel<LastKernel>;
+
  public:
   static constexpr const char *kNameFull = graph::kLastFull, *kNameHalf = graph::kLastHalf;
   static constexpr std::size_t kOutputs = 1;
 
-  LastKernel(const OrtKernelInfo*, bool is_half, const OperatorProvider& provider)
-      : is_half_(is_half), provider_(provider) {}
-
-  OrtStatus* ComputeV2(OrtKernelContext* context) {
-    return status_of([&] { return compute(Ort::KernelContext(context)); });
-  }
+  LastKernel(const OrtKernelInfo*, bool is_half, const OperatorProvider& provider) : OwnKernel(is_half, provider) {}
 
   static const char* infer(Ort::ShapeInferContext& context, Ort::ShapeInferContext::Shape& output) {
     const auto shape = context.GetInputShape(0);
@@ -233,9 +230,7 @@ class LastKernel {
   }
 
  private:
-  [[nodiscard]] const char* compute(const Ort::KernelContext& context) const {
-    Call call;
-    if (const char* problem = read_call(context, call)) return problem;
+  [[nodiscard]] const char* compute(const Ort::KernelContext& context, const Call& call) const {
     if (call.inputs.size() != 1 || call.shapes[0].size() != 4) return "it needs a picture";
     const auto& from = call.shapes[0];
     const std::array shape{from[0], from[2], from[3], from[1]};
@@ -245,22 +240,17 @@ class LastKernel {
       return problem;
     return work.rows * work.places == 0 ? nullptr : launched(provider_.run_last(work, stream_of(context, provider_)));
   }
-
-  bool is_half_;
-  OperatorProvider provider_;
 };
 
-class WindowKernel {
+class WindowKernel : public OwnKernel<WindowKernel> {
+  friend class OwnKernel<WindowKernel>;
+
  public:
   static constexpr const char *kNameFull = graph::kWindowFull, *kNameHalf = graph::kWindowHalf;
   static constexpr std::size_t kOutputs = 1;
 
   WindowKernel(const OrtKernelInfo* info, bool is_half, const OperatorProvider& provider)
-      : window_(list_of(info, graph::kWindow)), is_half_(is_half), provider_(provider) {}
-
-  OrtStatus* ComputeV2(OrtKernelContext* context) {
-    return status_of([&] { return compute(Ort::KernelContext(context)); });
-  }
+      : OwnKernel(is_half, provider), window_(list_of(info, graph::kWindow)) {}
 
   static const char* infer(Ort::ShapeInferContext& context, Ort::ShapeInferContext::Shape& output) {
     const auto picture = known_sides(context.GetInputShape(0));
@@ -274,9 +264,7 @@ class WindowKernel {
   }
 
  private:
-  [[nodiscard]] const char* compute(const Ort::KernelContext& context) const {
-    Call call;
-    if (const char* problem = read_call(context, call)) return problem;
+  [[nodiscard]] const char* compute(const Ort::KernelContext& context, const Call& call) const {
     if (call.inputs.size() != 1) return "it needs a picture";
     std::array<std::int64_t, 4> shape{};
     if (const char* problem = window_shape(call.shapes[0], window_, shape)) return problem;
@@ -289,26 +277,21 @@ class WindowKernel {
   }
 
   std::vector<std::int64_t> window_;
-  bool is_half_;
-  OperatorProvider provider_;
 };
 
 // With the sums as a second output, or without.
 template <bool kHasSum>
-class NormKernel {
+class NormKernel : public OwnKernel<NormKernel<kHasSum>> {
+  using Base = OwnKernel<NormKernel<kHasSum>>;
+  friend Base;
+
  public:
   static constexpr const char* kNameFull = kHasSum ? graph::kNormSumFull : graph::kNormFull;
   static constexpr const char* kNameHalf = kHasSum ? graph::kNormSumHalf : graph::kNormHalf;
   static constexpr std::size_t kOutputs = kHasSum ? 2 : 1;
 
   NormKernel(const OrtKernelInfo* info, bool is_half, const OperatorProvider& provider)
-      : epsilon_(Ort::ConstKernelInfo(info).GetAttribute<float>(graph::kNormEpsilon)),
-        is_half_(is_half),
-        provider_(provider) {}
-
-  OrtStatus* ComputeV2(OrtKernelContext* context) {
-    return status_of([&] { return compute(Ort::KernelContext(context)); });
-  }
+      : Base(is_half, provider), epsilon_(Ort::ConstKernelInfo(info).GetAttribute<float>(graph::kNormEpsilon)) {}
 
   // The shape of the rows.
   static const char* infer(Ort::ShapeInferContext& context, Ort::ShapeInferContext::Shape& output) {
@@ -317,22 +300,18 @@ class NormKernel {
   }
 
  private:
-  [[nodiscard]] const char* compute(const Ort::KernelContext& context) const {
-    Call call;
-    if (const char* problem = read_call(context, call)) return problem;
+  [[nodiscard]] const char* compute(const Ort::KernelContext& context, const Call& call) const {
     RowNorm work{};
-    if (const char* problem = fill_norm(call.inputs, epsilon_, is_half_, work)) return problem;
+    if (const char* problem = fill_norm(call.inputs, epsilon_, this->is_half_, work)) return problem;
     void* sum = nullptr;
     if constexpr (kHasSum) sum = context.GetOutput(1, call.shapes[0]).GetTensorMutableRawData();
     if (const char* problem =
             fill_norm_results(context.GetOutput(0, call.shapes[0]).GetTensorMutableRawData(), sum, work))
       return problem;
-    return work.count == 0 ? nullptr : launched(provider_.run_norm(work, stream_of(context, provider_)));
+    return work.count == 0 ? nullptr : launched(this->provider_.run_norm(work, stream_of(context, this->provider_)));
   }
 
   float epsilon_;
-  bool is_half_;
-  OperatorProvider provider_;
 };
 
 template <typename Kernel, bool kIsHalf>
