@@ -348,13 +348,8 @@ class DeviceSession final : public Session {
       IE_TRY(lane->stream, gpu::Stream::create(options.device));
       IE_CHECK(lane->run([&]() -> Status {
         Ort::SessionOptions theirs = session_options(options, lane->stream.handle());
-        const Watched watched([&] { theirs.SetLoadCancellationFlag(true); }, options.stop);
-        try {
-          lane->session = Ort::Session(runtime()->env, file.c_str(), theirs);
-        } catch (const Ort::Exception&) {
-          if (const auto ended = watched.ended()) return fail(*ended);
-          throw;
-        }
+        IE_TRY(lane->session,
+               load_watched(theirs, options.stop, [&] { return Ort::Session(runtime()->env, file.c_str(), theirs); }));
         return {};
       }));
       session->lanes_.push_back(std::move(lane));

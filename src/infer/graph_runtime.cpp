@@ -43,14 +43,9 @@ auto with_graph(const std::string& model, const Loading& loading, Body&& body)
   using Made = decltype(body(std::declval<const Ort::Session&>()));
   return guarded({"its graph cannot be loaded", kGraphCodes, loading.otherwise}, [&]() -> Made {
     Ort::SessionOptions options = graph_options(loading);
-    const Watched watched([&] { options.SetLoadCancellationFlag(true); });
-    try {
-      const Ort::Session session(loaded->env, model.data(), model.size(), options);
-      return body(session);
-    } catch (const Ort::Exception&) {
-      if (const auto ended = watched.ended()) return fail(*ended);
-      throw;
-    }
+    IE_TRY(const Ort::Session session,
+           load_watched(options, {}, [&] { return Ort::Session(loaded->env, model.data(), model.size(), options); }));
+    return body(session);
   });
 }
 

@@ -127,6 +127,19 @@ auto run_watched(Ort::RunOptions& options, const std::stop_token& stop, Body&& b
   }
 }
 
+// make(), which loads a session with `options`, within the limits of loading and until `stop`: kTimeout, kInterrupted.
+// Throws what make() throws otherwise.
+template <typename Make>
+Result<Ort::Session> load_watched(Ort::SessionOptions& options, const std::stop_token& stop, Make&& make) {
+  const Watched watched([&] { options.SetLoadCancellationFlag(true); }, stop);
+  try {
+    return make();
+  } catch (const Ort::Exception&) {
+    if (const auto ended = watched.ended()) return fail(*ended);
+    throw;
+  }
+}
+
 // A session on a GPU. Throws Ort::Exception.
 Result<std::unique_ptr<Session>> create_device_session(const std::string& file, const SessionOptions& options);
 

@@ -131,14 +131,8 @@ Result<std::unique_ptr<Session>> create_session(const std::string& file, const S
   if (options.provider == Provider::kTensorRt && keeps_engines) return create_engine_session(file, options);
   if (options.provider != Provider::kCpu) return create_device_session(file, options);
   Ort::SessionOptions theirs = session_options(options, nullptr);
-  const Watched watched([&] { theirs.SetLoadCancellationFlag(true); }, options.stop);
-  Ort::Session session{nullptr};
-  try {
-    session = Ort::Session(runtime()->env, file.c_str(), theirs);
-  } catch (const Ort::Exception&) {
-    if (const auto ended = watched.ended()) return fail(*ended);
-    throw;
-  }
+  IE_TRY(Ort::Session session,
+         load_watched(theirs, options.stop, [&] { return Ort::Session(runtime()->env, file.c_str(), theirs); }));
   IE_TRY(Signature signature, Signature::of(session));
   return std::make_unique<OnnxSession>(std::move(session), std::move(signature), options);
 }
